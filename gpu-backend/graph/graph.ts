@@ -1,0 +1,170 @@
+/**
+ * A small typed builder of ONNX graphs.
+ *
+ * A `Value` knows its type and shape; operators (`ops.ts`) are plain functions from values to values. Beside the ONNX nodes the graph
+ * keeps a **tape**, one entry an operator, which `training/autodiff` walks backwards. An operator made of several
+ * nodes (`composite`) is one entry on the tape, so that its gradient can be written as a whole.
+ */
+import {
+  type AttributeValue,
+  type Dim,
+  type DType,
+  encodeModel,
+  type NodeSpec,
+  type TensorSpec,
+} from './onnx-format.ts';
+
+export type Shape = readonly Dim[];
+
+export type Value = {
+  readonly graph: Graph;
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+};
+
+export type TapeEntry = {
+  readonly op: string;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  readonly attributes: Readonly<Record<string, AttributeValue>>;
+};
+
+type OutputSpec = { dtype: DType; shape: Shape };
+
+export class Graph {
+  readonly name: string;
+  readonly tape: TapeEntry[] = [];
+  readonly #nodes: NodeSpec[] = [];
+  readonly #initializers: TensorSpec[] = [];
+  readonly #inputs: Value[] = [];
+  readonly #outputs: { name: string; value: Value }[] = [];
+  readonly #names = new Set<string>();
+  readonly #constants = new Map<string, Value>();
+  #next = 0;
+  #recording = true;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** A tensor fed at every run. */
+  input(name: string, dtype: DType, shape: Shape): Value {
+    const value = this.#value(name, { dtype, shape });
+    this.#inputs.push(value);
+    return value;
+  }
+
+  /** A tensor stored in the model, named so that tools show it under its own name. */
+  initializer(
+    name: string,
+    dtype: DType,
+    dims: readonly number[],
+    data: Float32Array | Float64Array | BigInt64Array,
+  ): Value {
+    const size = dims.reduce((a, b) => a * b, 1);
+    if (data.length !== size) {
+      throw new Error(`initializer ${name}: shape [${dims.join(', ')}] wants ${size} numbers, found ${data.length}`);
+    }
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    this.#initializers.push({ name, dtype, dims, data: bytes });
+    return this.#value(name, { dtype, shape: dims });
+  }
+
+  /** A small constant; equal ones are stored once. */
+  constant(dtype: 'float' | 'double' | 'int64', dims: readonly number[], data: readonly number[]): Value {
+    const key = `${dtype}|${dims.join(',')}|${data.join(',')}`;
+    const known = this.#constants.get(key);
+    if (known !== undefined) return known;
+    const typed =
+      dtype === 'int64'
+        ? BigInt64Array.from(data, BigInt)
+        : dtype === 'double'
+          ? Float64Array.from(data)
+          : Float32Array.from(data);
+    const value = this.initializer(`constant_${this.#constants.size}`, dtype, dims, typed);
+    this.#constants.set(key, value);
+    return value;
+  }
+
+  /** Adds one node, with one entry on the tape. */
+  emit(
+    op: string,
+    inputs: readonly (Value | null)[],
+    outputs: readonly OutputSpec[],
+    { attributes = {}, domain = '' }: { attributes?: Record<string, AttributeValue>; domain?: string } = {},
+  ): Value[] {
+    for (const value of inputs) {
+      if (value !== null && value.graph !== this) throw new Error(`${op}: ${value.name} belongs to another graph`);
+    }
+    const values = outputs.map((spec) => this.#value(`${op}_${this.#next++}`, spec));
+    this.#nodes.push({
+      op,
+      domain,
+      inputs: inputs.map((value) => value?.name ?? ''),
+      outputs: values.map((value) => value.name),
+      attributes,
+    });
+    if (this.#recording) {
+      this.tape.push({ op, inputs: inputs.filter((value) => value !== null), outputs: values, attributes });
+    }
+    return values;
+  }
+
+  /** Runs `build` with the tape off and records all of it as one operator. */
+  composite(
+    op: string,
+    inputs: readonly Value[],
+    build: () => Value[],
+    attributes: Readonly<Record<string, AttributeValue>> = {},
+  ): Value[] {
+    const outputs = this.withoutTape(build);
+    if (this.#recording) this.tape.push({ op, inputs, outputs, attributes });
+    return outputs;
+  }
+
+  /** Nodes added inside are not recorded: gradients need no gradients. */
+  withoutTape<T>(build: () => T): T {
+    const before = this.#recording;
+    this.#recording = false;
+    try {
+      return build();
+    } finally {
+      this.#recording = before;
+    }
+  }
+
+  /** Makes a value fetchable under `name`. */
+  output(name: string, value: Value): void {
+    this.#outputs.push({ name, value });
+  }
+
+  get inputs(): readonly Value[] {
+    return this.#inputs;
+  }
+
+  get outputNames(): string[] {
+    return this.#outputs.map((output) => output.name);
+  }
+
+  /** The graph as the bytes of an ONNX model. */
+  toModel(): Uint8Array {
+    const nodes = [...this.#nodes];
+    for (const { name, value } of this.#outputs) {
+      nodes.push({ op: 'Identity', domain: '', inputs: [value.name], outputs: [name], attributes: {} });
+    }
+    return encodeModel({
+      name: this.name,
+      nodes,
+      initializers: this.#initializers,
+      inputs: this.#inputs,
+      outputs: this.#outputs.map(({ name, value }) => ({ name, dtype: value.dtype, shape: value.shape })),
+    });
+  }
+
+  #value(name: string, { dtype, shape }: OutputSpec): Value {
+    if (this.#names.has(name)) throw new Error(`the graph has two values named "${name}"`);
+    this.#names.add(name);
+    return { graph: this, name, dtype, shape };
+  }
+}

@@ -1,0 +1,86 @@
+/** Encodes a model in ONNX's protobuf format. protobufjs reads the schema beside this file, `onnx.proto`. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import protobuf from 'protobufjs';
+
+/** Element types by ONNX's TensorProto.DataType numbers. */
+export const DATA_TYPE = { float: 1, int64: 7, bool: 9, float16: 10, double: 11 } as const;
+export type DType = keyof typeof DATA_TYPE;
+
+/** A size, or the name of one that is only known when the graph runs. */
+export type Dim = number | string;
+export type AttributeValue =
+  | number
+  | string
+  | readonly number[]
+  | { int: number }
+  | { tensor: { dtype: DType; dims: readonly number[]; data: Uint8Array } };
+
+export type NodeSpec = {
+  op: string;
+  domain: string;
+  inputs: readonly string[];
+  outputs: readonly string[];
+  attributes: Readonly<Record<string, AttributeValue>>;
+};
+export type TensorSpec = { name: string; dtype: DType; dims: readonly number[]; data: Uint8Array };
+export type ValueSpec = { name: string; dtype: DType; shape: readonly Dim[] };
+
+/** IR 9 and opset 18: the newest that onnxruntime 1.30 runs with every contrib operator used here. */
+const IR_VERSION = 9;
+const OPSETS = [
+  { domain: '', version: 18 },
+  { domain: 'com.microsoft', version: 1 },
+];
+
+const root = protobuf.parse(readFileSync(path.join(import.meta.dirname, 'onnx.proto'), 'utf8'), {
+  keepCase: true,
+}).root;
+const ModelProto = root.lookupType('onnx.ModelProto');
+
+/** The bytes of a `.onnx` file. */
+export function encodeModel(model: {
+  name: string;
+  nodes: readonly NodeSpec[];
+  initializers: readonly TensorSpec[];
+  inputs: readonly ValueSpec[];
+  outputs: readonly ValueSpec[];
+}): Uint8Array {
+  const message = ModelProto.fromObject({
+    ir_version: IR_VERSION,
+    producer_name: 'plimsoll',
+    opset_import: OPSETS,
+    graph: {
+      name: model.name,
+      node: model.nodes.map((node) => ({
+        input: node.inputs,
+        output: node.outputs,
+        op_type: node.op,
+        domain: node.domain,
+        attribute: Object.entries(node.attributes).map(([name, value]) => encodeAttribute(name, value)),
+      })),
+      initializer: model.initializers.map(encodeTensor),
+      input: model.inputs.map(encodeValue),
+      output: model.outputs.map(encodeValue),
+    },
+  });
+  return ModelProto.encode(message).finish();
+}
+
+/** A bare number is a float; an integer says so (`{ int: 1 }`), for ONNX tells the two apart. */
+function encodeAttribute(name: string, value: AttributeValue): object {
+  if (typeof value === 'number') return { name, type: 'FLOAT', f: value };
+  if (typeof value === 'string') return { name, type: 'STRING', s: new TextEncoder().encode(value) };
+  if ('int' in value) return { name, type: 'INT', i: value.int };
+  if ('tensor' in value) return { name, type: 'TENSOR', t: encodeTensor({ name: '', ...value.tensor }) };
+  return { name, type: 'INTS', ints: value };
+}
+
+function encodeTensor({ name, dtype, dims, data }: TensorSpec): object {
+  return { name, data_type: DATA_TYPE[dtype], dims, raw_data: data };
+}
+
+function encodeValue({ name, dtype, shape }: ValueSpec): object {
+  const dim = shape.map((size) => (typeof size === 'number' ? { dim_value: size } : { dim_param: size }));
+  return { name, type: { tensor_type: { elem_type: DATA_TYPE[dtype], shape: { dim } } } };
+}

@@ -1,0 +1,223 @@
+/**
+ * The operators of our graphs: ONNX's own (opset 18) and a few of onnxruntime's (`com.microsoft`). Each has its gradient
+ * in `training/autodiff/vjps.ts`, under the same name.
+ */
+import type { Shape, Value } from './graph.ts';
+import type { AttributeValue, Dim, DType } from './onnx-format.ts';
+import { broadcastShapes, normalizeAxis } from './shapes.ts';
+
+type NodeOptions = { attributes?: Record<string, AttributeValue>; domain?: string };
+
+/** One node with one output of the first input's type. */
+function node(op: string, inputs: readonly [Value, ...Value[]], shape: Shape, options: NodeOptions = {}): Value {
+  const [output] = inputs[0].graph.emit(op, inputs, [{ dtype: inputs[0].dtype, shape }], options);
+  return output!;
+}
+
+const elementwise = (op: string) => (a: Value, b: Value) => node(op, [a, b], broadcastShapes(a.shape, b.shape, op));
+const unary = (op: string) => (x: Value) => node(op, [x], x.shape);
+
+export const add = elementwise('Add');
+export const sub = elementwise('Sub');
+export const mul = elementwise('Mul');
+export const div = elementwise('Div');
+export const neg = unary('Neg');
+export const exp = unary('Exp');
+export const log = unary('Log');
+export const sigmoid = unary('Sigmoid');
+export const softplus = unary('Softplus');
+
+/** A number as a tensor of `like`'s type that broadcasts with anything. */
+export function scalar(like: Value, value: number): Value {
+  return like.graph.constant(like.dtype === 'double' ? 'double' : 'float', [1], [value]);
+}
+
+export function scale(x: Value, factor: number): Value {
+  return mul(x, scalar(x, factor));
+}
+
+/** x * sigmoid(x). */
+export function silu(x: Value): Value {
+  return mul(x, sigmoid(x));
+}
+
+/**
+ * Batched matrix product with numpy's broadcasting: `[..., m, k] x [..., k, n] -> [..., m, n]`. A transposed operand
+ * is read in place (onnxruntime's FusedMatMul).
+ */
+export function matmul(a: Value, b: Value, { transA = false, transB = false } = {}): Value {
+  const [m, k] = lastTwo(a, transA);
+  const [k2, n] = lastTwo(b, transB);
+  if (k !== k2) {
+    throw new Error(
+      `MatMul: [${a.shape.join(', ')}]${transA ? '^T' : ''} x [${b.shape.join(', ')}]${transB ? '^T' : ''}`,
+    );
+  }
+  const shape = [...broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2), 'MatMul'), m, n];
+  if (!transA && !transB) return node('MatMul', [a, b], shape);
+  const attributes = { transA: { int: Number(transA) }, transB: { int: Number(transB) } };
+  return node('FusedMatMul', [a, b], shape, { attributes, domain: 'com.microsoft' });
+}
+
+function lastTwo({ shape }: Value, transposed: boolean): [Dim, Dim] {
+  const [rows, columns] = shape.slice(-2) as [Dim, Dim];
+  return transposed ? [columns, rows] : [rows, columns];
+}
+
+export function transpose(x: Value, perm: readonly number[]): Value {
+  return node(
+    'Transpose',
+    [x],
+    perm.map((axis) => x.shape[axis]!),
+    { attributes: { perm } },
+  );
+}
+
+/**
+ * `spec` is ONNX's: 0 keeps the size at that place, one -1 takes what is left. Where that cannot be computed here
+ * (sizes known at run time), `inferred` names it.
+ */
+export function reshape(x: Value, spec: readonly number[], { inferred }: { inferred?: Dim } = {}): Value {
+  const shape: Dim[] = spec.map((dim, i) => (dim === 0 ? x.shape[i]! : dim));
+  const hole = spec.indexOf(-1);
+  if (hole >= 0) shape[hole] = inferred ?? inferDim(x.shape, shape, hole);
+  return node('Reshape', [x, x.graph.constant('int64', [spec.length], spec)], shape);
+}
+
+function inferDim(from: Shape, to: readonly Dim[], hole: number): Dim {
+  const rest = to.filter((_, i) => i !== hole);
+  const remaining = [...from];
+  let divisor = 1;
+  for (const dim of rest) {
+    const at = remaining.indexOf(dim);
+    if (at >= 0) remaining.splice(at, 1);
+    else divisor *= Number(dim);
+  }
+  const names = remaining.filter((dim) => typeof dim === 'string');
+  const size =
+    remaining.reduce<number>((product, dim) => (typeof dim === 'number' ? product * dim : product), 1) / divisor;
+  if (names.length === 0 && Number.isInteger(size)) return size;
+  if (names.length === 1 && size === 1) return names[0]!;
+  throw new Error(`Reshape: cannot infer a size from [${from.join(', ')}] to [${to.join(', ')}]; name it`);
+}
+
+export function unsqueeze(x: Value, axis: number): Value {
+  const at = normalizeAxis(axis, x.shape.length + 1);
+  return node('Unsqueeze', [x, x.graph.constant('int64', [1], [at])], x.shape.toSpliced(at, 0, 1));
+}
+
+export function concat(values: readonly [Value, ...Value[]], axis: number, size?: Dim): Value {
+  const at = normalizeAxis(axis, values[0].shape.length);
+  const sizes = values.map((value) => value.shape[at]!);
+  const total = size ?? sizes.reduce<number>((sum, dim) => sum + Number(dim), 0);
+  return node('Concat', values, values[0].shape.with(at, total), { attributes: { axis: { int: at } } });
+}
+
+/** The part `[start, end)` along one axis. */
+export function slice(x: Value, axis: number, start: number, end: number): Value {
+  const at = normalizeAxis(axis, x.shape.length);
+  const ints = (value: number) => x.graph.constant('int64', [1], [value]);
+  const attributes = { axis: { int: at }, start: { int: start }, end: { int: end } };
+  const build = () => [node('Slice', [x, ints(start), ints(end), ints(at)], x.shape.with(at, end - start))];
+  return x.graph.composite('SliceAxis', [x], build, attributes)[0]!;
+}
+
+/** Cuts `x` along `axis` into parts whose sizes are those of `like` (at `likeAxes`), all known at run time. */
+export function splitLike(x: Value, axis: number, like: readonly { value: Value; axis: number }[]): Value[] {
+  const sizes = like.map(({ value, axis: of }) => {
+    const attributes = { start: { int: of }, end: { int: of + 1 } };
+    return value.graph.emit('Shape', [value], [{ dtype: 'int64', shape: [1] }], { attributes })[0]!;
+  });
+  const split = concat(sizes as [Value, ...Value[]], 0);
+  const outputs = like.map(({ value, axis: of }) => ({ dtype: x.dtype, shape: x.shape.with(axis, value.shape[of]!) }));
+  return x.graph.emit('Split', [x, split], outputs, { attributes: { axis: { int: axis } } });
+}
+
+/** Rows of `table` `[n, ...]` by index: `[...indices, ...]`. */
+export function gather(table: Value, indices: Value): Value {
+  const attributes = { axis: { int: 0 } };
+  return node('Gather', [table, indices], [...indices.shape, ...table.shape.slice(1)], { attributes });
+}
+
+/** For each row of a batch one position: `x [B, T, d]`, `positions [B]` -> `[B, d]`. */
+export function gatherPositions(x: Value, positions: Value): Value {
+  const [batch, , size] = x.shape as [Dim, Dim, Dim];
+  const attributes = { batch_dims: { int: 1 } };
+  return node('GatherND', [x, unsqueeze(positions, 1)], [batch, size], { attributes });
+}
+
+export function softmax(x: Value): Value {
+  return node('Softmax', [x], x.shape, { attributes: { axis: { int: -1 } } });
+}
+
+/** Sums the given axes away, or keeps them as 1. */
+export function reduceSum(x: Value, axes: readonly number[], { keepDims = false } = {}): Value {
+  const at = axes.map((axis) => normalizeAxis(axis, x.shape.length));
+  const shape = keepDims
+    ? x.shape.map((dim, i) => (at.includes(i) ? 1 : dim))
+    : x.shape.filter((_, i) => !at.includes(i));
+  const build = () => [
+    node('ReduceSum', [x, x.graph.constant('int64', [at.length], at)], shape, {
+      attributes: { keepdims: { int: Number(keepDims) } },
+    }),
+  ];
+  return x.graph.composite('ReduceSum', [x], build, { axes: at })[0]!;
+}
+
+/**
+ * Root mean square normalisation (Zhang and Sennrich, arXiv 1910.07467): `x / sqrt(mean(x^2) + eps) * weight` over the
+ * last axis. The second output, 1 / rms, is what the gradient needs.
+ */
+export function rmsNorm(x: Value, weight: Value, epsilon: number): Value {
+  const [y] = x.graph.emit(
+    'SimplifiedLayerNormalization',
+    [x, weight],
+    [
+      { dtype: x.dtype, shape: x.shape },
+      { dtype: x.dtype, shape: x.shape.with(-1, 1) },
+    ],
+    { attributes: { axis: { int: -1 }, epsilon, stash_type: { int: 1 } } },
+  );
+  return y!;
+}
+
+/**
+ * Rotary position embedding (Su et al., arXiv 2104.09864) in the half-split form of Llama: `x [B, T, heads * headDim]`,
+ * `positions [B, T]`, tables `[maxPositions, headDim / 2]`.
+ */
+export function rotary(x: Value, positions: Value, cos: Value, sin: Value): Value {
+  return node('RotaryEmbedding', [x, positions, cos, sin], x.shape, { domain: 'com.microsoft' });
+}
+
+/**
+ * The log-probability of each target: `logits [B, T, V]`, `targets [B, T]` (int64) -> `[B, T]`, in nats. One entry on the
+ * tape, because the gradient of the whole (one-hot minus softmax) is far cheaper than that of its parts.
+ */
+export function tokenLogprobs(logits: Value, targets: Value): Value {
+  const [output] = logits.graph.composite('TokenLogprobs', [logits, targets], () => {
+    const logprobs = node('LogSoftmax', [logits], logits.shape, { attributes: { axis: { int: -1 } } });
+    const index = unsqueeze(targets, -1);
+    const picked = node('GatherElements', [logprobs, index], index.shape, { attributes: { axis: { int: -1 } } });
+    const spec = targets.shape.map(() => 0);
+    return [reshape(picked, spec), logprobs, index];
+  });
+  return output!;
+}
+
+/** `updates` added to `data` at `indices` along `axis`. Only ScatterElements: ScatterND's addition is a data race on CPU. */
+export function scatterAdd(data: Value, indices: Value, updates: Value, axis: number): Value {
+  const attributes = { axis: { int: axis }, reduction: 'add' };
+  return node('ScatterElements', [data, indices, updates], data.shape, { attributes });
+}
+
+export function zeros(like: Value, shape: readonly number[], dtype: DType = like.dtype): Value {
+  const data = new Uint8Array(dtype === 'double' ? 8 : 4);
+  const dims = like.graph.constant('int64', [shape.length], shape);
+  const attributes = { value: { tensor: { dtype, dims: [1], data } } };
+  return like.graph.emit('ConstantOfShape', [dims], [{ dtype, shape }], { attributes })[0]!;
+}
+
+/** `x` broadcast to a static shape. */
+export function expand(x: Value, shape: readonly number[]): Value {
+  return node('Expand', [x, x.graph.constant('int64', [shape.length], shape)], shape);
+}

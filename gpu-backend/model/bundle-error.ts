@@ -1,0 +1,10 @@
+/** A bundle that cannot be used. The message names the file first, then the tensor or field, what was found and what was wanted. */
+export class BundleError extends Error {
+  override readonly name = 'BundleError';
+  readonly file: string;
+
+  constructor(file: string, problem: string, options: { cause?: unknown } = {}) {
+    super(`${file}: ${problem}`, options.cause === undefined ? undefined : { cause: options.cause });
+    this.file = file;
+  }
+}

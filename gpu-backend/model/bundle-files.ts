@@ -1,0 +1,58 @@
+/** Where the parts of a bundle lie, and the digest that names exactly these weights. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type * as z from 'zod';
+import { BundleError } from './bundle-error.ts';
+
+export const BUNDLE_FILES = {
+  config: 'config.json',
+  tokenizer: 'tokenizer.json',
+  tokenizerConfig: 'tokenizer_config.json',
+  chatTemplate: 'chat_template.jinja',
+  weights: 'model.safetensors',
+  manifest: 'plimsoll.json',
+} as const;
+
+export function expertFiles(name: string): { config: string; weights: string } {
+  return { config: `experts/${name}/adapter_config.json`, weights: `experts/${name}/adapter_model.safetensors` };
+}
+
+export async function readText(dir: string, file: string): Promise<string> {
+  return readFile(join(dir, file), 'utf8').catch((cause: unknown) => {
+    throw new BundleError(file, 'the file is missing or cannot be read', { cause });
+  });
+}
+
+/** A JSON file of the bundle, checked; the error names every field that is wrong. */
+export async function readJson<T>(dir: string, file: string, schema: z.ZodType<T>): Promise<T> {
+  const text = await readText(dir, file);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new BundleError(file, `not JSON: ${String(cause)}`, { cause });
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) =>
+    path.length ? `${path.join('.')}: ${message}` : message,
+  );
+  throw new BundleError(file, problems.join('; '), { cause: parsed.error });
+}
+
+/**
+ * SHA-256, lower-case hex, over every file that decides an answer, in a fixed order, each preceded by its name and
+ * length so that no bytes can move from one file to the next unnoticed. Model cards and licences are not part of it.
+ */
+export async function bundleDigest(dir: string, expertNames: readonly string[]): Promise<string> {
+  const experts = [...expertNames].sort().flatMap((name) => Object.values(expertFiles(name)));
+  const hash = createHash('sha256');
+  for (const file of [...Object.values(BUNDLE_FILES), ...experts]) {
+    const { size } = await stat(join(dir, file));
+    hash.update(`${file}\0${size}\0`);
+    for await (const chunk of createReadStream(join(dir, file), { highWaterMark: 1 << 20 })) hash.update(chunk);
+  }
+  return hash.digest('hex');
+}

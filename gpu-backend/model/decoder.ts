@@ -1,0 +1,212 @@
+/**
+ * A Llama-family decoder (Touvron et al., arXiv 2302.13971), described once: RMSNorm, rotary positions, grouped-query attention,
+ * SwiGLU, a tied or untied head, and LoRA experts on `down_proj`. The serving graph below and the training graphs in
+ * `training/` are made of the same `decoder`; they differ only in where weights come from and how attention sees the past.
+ *
+ * Letters: B rows, T new tokens a row, P past positions, V vocabulary, d hidden size, F intermediate size, H heads,
+ * KV key/value heads, hd head dimension, E experts, r LoRA rank.
+ *
+ * Weights are named as Hugging Face names them but lie `[in, out]`, the way MatMul reads them; `toKernel` in
+ * `kernel-layout.ts` turns them.
+ */
+import { Graph, type Value } from '../graph/graph.ts';
+import {
+  add,
+  concat,
+  gather,
+  gatherPositions,
+  matmul,
+  mul,
+  reshape,
+  rmsNorm,
+  rotary,
+  scale,
+  silu,
+  softmax,
+  splitLike,
+  transpose,
+  unsqueeze,
+} from '../graph/ops.ts';
+import { headDim, type LlamaConfig } from './config.ts';
+
+/** Where a named weight comes from: an initializer when serving, an input when it is trained. */
+export type WeightSource = (name: string) => Value;
+
+/** One attention's keys and values, `[B, KV, hd, S]` and `[B, KV, S, hd]`, and the mask on its scores. */
+export type AttentionInput = { queries: Value; keys: Value; values: Value; layer: number };
+export type Attention = (input: AttentionInput) => Value;
+
+/** Experts stacked for one product: `A [F, E*r]`, `B [E*r, d]`, `gates [B, 1, E*r]` (1 where a row uses that expert). */
+export type LoraExperts = { a: (layer: number) => Value; b: (layer: number) => Value; gates: Value | null };
+
+export type DecoderInput = {
+  config: LlamaConfig;
+  weights: WeightSource;
+  /** Token ids and their positions, `[B, T]` int64. */
+  ids: Value;
+  positions: Value;
+  attention: Attention;
+  lora: LoraExperts | null;
+};
+
+/** The last hidden states, normalised: `[B, T, d]`. */
+export function decoder({ config, weights, ids, positions, attention, lora }: DecoderInput): Value {
+  const table = weights('model.embed_tokens.weight');
+  const rope = ropeTables(table, config);
+  let x = gather(table, ids); // [B, T, d]
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const weight = (name: string) => weights(`model.layers.${layer}.${name}.weight`);
+    const norm = (value: Value, name: string) => rmsNorm(value, weight(name), config.rms_norm_eps);
+
+    const a = norm(x, 'input_layernorm');
+    const queries = rotary(matmul(a, weight('self_attn.q_proj')), positions, rope.cos, rope.sin); // [B, T, H*hd]
+    const keys = rotary(matmul(a, weight('self_attn.k_proj')), positions, rope.cos, rope.sin); // [B, T, KV*hd]
+    const values = matmul(a, weight('self_attn.v_proj')); // [B, T, KV*hd]
+    const attended = attention({ queries, keys, values, layer }); // [B, T, H*hd]
+    x = add(x, matmul(attended, weight('self_attn.o_proj')));
+
+    const b = norm(x, 'post_attention_layernorm');
+    const h = mul(silu(matmul(b, weight('mlp.gate_proj'))), matmul(b, weight('mlp.up_proj'))); // [B, T, F]
+    x = add(x, downProjection(h, weight('mlp.down_proj'), layer, lora));
+  }
+  return rmsNorm(x, weights('model.norm.weight'), config.rms_norm_eps);
+}
+
+/** Logits of hidden states: `[..., d] -> [..., V]`. */
+export function lmHead(hidden: Value, config: LlamaConfig, weights: WeightSource): Value {
+  if (config.tie_word_embeddings) return matmul(hidden, weights('model.embed_tokens.weight'), { transB: true });
+  return matmul(hidden, weights('lm_head.weight'));
+}
+
+/** `W_down h + ((h A) * gates) B`: every expert in one product, each row's own chosen by its gates. */
+function downProjection(h: Value, weight: Value, layer: number, lora: LoraExperts | null): Value {
+  const base = matmul(h, weight);
+  if (lora === null) return base;
+  const low = matmul(h, lora.a(layer)); // [B, T, E*r]
+  const gated = lora.gates === null ? low : mul(low, lora.gates);
+  return add(base, matmul(gated, lora.b(layer)));
+}
+
+/** `[B, T, H*hd] -> [B, KV, H/KV, T, hd]`: query heads grouped under the key head they share. */
+function splitQueries(queries: Value, config: LlamaConfig): Value {
+  const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
+  return transpose(reshape(queries, [0, 0, kvHeads, heads / kvHeads, headDim(config)]), [0, 2, 3, 1, 4]);
+}
+
+function mergeHeads(attended: Value, config: LlamaConfig): Value {
+  const width = config.num_attention_heads * headDim(config);
+  return reshape(transpose(attended, [0, 3, 1, 2, 4]), [0, 0, width]); // [B, T, H*hd]
+}
+
+/** Causal attention within one pass, for training and scoring: `mask [1, 1, 1, T, T]` additive. */
+export function causalAttention(config: LlamaConfig, mask: Value): Attention {
+  return ({ queries, keys, values }) => {
+    const grouped = [0, 0, config.num_key_value_heads, headDim(config)];
+    const q = scale(splitQueries(queries, config), headDim(config) ** -0.5); // [B, KV, G, T, hd]
+    const k = unsqueeze(transpose(reshape(keys, grouped), [0, 2, 1, 3]), 2); // [B, KV, 1, T, hd]
+    const v = unsqueeze(transpose(reshape(values, grouped), [0, 2, 1, 3]), 2);
+    const probabilities = softmax(add(matmul(q, k, { transB: true }), mask)); // [B, KV, G, T, T]
+    return mergeHeads(matmul(probabilities, v), config);
+  };
+}
+
+/** Attention over a past that the caller keeps and the tokens of this step: two products, one softmax over both. */
+function cachedAttention(
+  config: LlamaConfig,
+  past: { keys: Value; values: Value }[],
+  { pastMask, newMask }: { pastMask: Value; newMask: Value },
+): Attention {
+  return ({ queries, keys, values, layer }) => {
+    const { keys: pastKeys, values: pastValues } = past[layer]!;
+    const grouped = [0, 0, config.num_key_value_heads, headDim(config)];
+    const q = scale(splitQueries(queries, config), headDim(config) ** -0.5); // [B, KV, G, T, hd]
+    const fromPast = (x: Value, perm: number[]) => unsqueeze(transpose(reshape(x, grouped), perm), 2);
+    const pastScores = add(matmul(q, fromPast(pastKeys, [1, 2, 3, 0])), unsqueeze(pastMask, 1)); // [B, KV, G, T, P]
+    const newScores = add(matmul(q, fromPast(keys, [0, 2, 3, 1])), unsqueeze(newMask, 1)); // [B, KV, G, T, T]
+    const probabilities = softmax(concat([pastScores, newScores], -1, 'P+T'));
+    const [onPast, onNew] = splitLike(probabilities, 4, [
+      { value: pastScores, axis: 4 },
+      { value: newScores, axis: 4 },
+    ]);
+    const attended = add(
+      matmul(onPast!, fromPast(pastValues, [1, 2, 0, 3])),
+      matmul(onNew!, fromPast(values, [0, 2, 1, 3])),
+    );
+    return mergeHeads(attended, config);
+  };
+}
+
+/** Cosines and sines for every position, `[max_position_embeddings, hd / 2]`. */
+function ropeTables(like: Value, config: LlamaConfig): { cos: Value; sin: Value } {
+  const half = headDim(config) / 2;
+  const dims = [config.max_position_embeddings, half];
+  const angle = (i: number) => Math.floor(i / half) * config.rope_theta ** (-(i % half) / half);
+  const table = (name: string, f: (x: number) => number) => {
+    const numbers = Array.from({ length: dims[0]! * half }, (_, i) => f(angle(i)));
+    return like.dtype === 'double'
+      ? like.graph.initializer(name, 'double', dims, Float64Array.from(numbers))
+      : like.graph.initializer(name, 'float', dims, Float32Array.from(numbers));
+  };
+  return { cos: table('rope.cos', Math.cos), sin: table('rope.sin', Math.sin) };
+}
+
+export type KernelTensor = { shape: readonly number[]; data: Float32Array };
+
+export type ServingWeights = {
+  /** By Hugging Face's names, linear weights `[in, out]`. */
+  base: ReadonlyMap<string, KernelTensor>;
+  /** Per layer, experts stacked: `a [F, E*r]`, `b [E*r, d]` with the LoRA scale folded in; null without experts. */
+  lora: readonly { a: KernelTensor; b: KernelTensor }[] | null;
+};
+
+/**
+ * The graph that the engine runs, as the bytes of an ONNX model.
+ *
+ * Inputs: `ids`, `positions` int64 `[B, T]`; `past_mask [B, 1, 1, P]`, `new_mask [B, 1, T, T]` (additive, 0 or -1e9); `gates
+ * [B, 1, E*r]` (only with experts); `last` int64 `[B]`, the place in T whose logits are wanted; per layer `past_k.{l}`, `past_v.{l}` `[P, B,
+ * KV*hd]`, position first, so that any prefix of the caller's slab is one contiguous view. P is at least 1 (mask it).
+ * Outputs: `logits [B, V]`, `hidden [B, d]`, per layer `new_k.{l}`, `new_v.{l}` `[B, T, KV*hd]`.
+ */
+export function buildServingGraph(config: LlamaConfig, { base, lora }: ServingWeights): Uint8Array {
+  const graph = new Graph('plimsoll-serving');
+  const ids = graph.input('ids', 'int64', ['B', 'T']);
+  const positions = graph.input('positions', 'int64', ['B', 'T']);
+  const masks = {
+    pastMask: graph.input('past_mask', 'float', ['B', 1, 1, 'P']),
+    newMask: graph.input('new_mask', 'float', ['B', 1, 'T', 'T']),
+  };
+  const last = graph.input('last', 'int64', ['B']);
+  const width = config.num_key_value_heads * headDim(config);
+  const past = Array.from({ length: config.num_hidden_layers }, (_, layer) => ({
+    keys: graph.input(`past_k.${layer}`, 'float', ['P', 'B', width]),
+    values: graph.input(`past_v.${layer}`, 'float', ['P', 'B', width]),
+  }));
+
+  const stored = new Map<string, Value>();
+  const store = (name: string, tensor: KernelTensor | undefined) => {
+    const known = stored.get(name);
+    if (known !== undefined) return known;
+    if (tensor === undefined) throw new Error(`the serving graph needs the weight "${name}"`);
+    const value = graph.initializer(name, 'float', tensor.shape, tensor.data);
+    stored.set(name, value);
+    return value;
+  };
+  const weights: WeightSource = (name) => store(name, base.get(name));
+  const experts = lora && {
+    gates: graph.input('gates', 'float', ['B', 1, lora[0]!.a.shape[1]!]),
+    a: (layer: number) => store(`lora.${layer}.a`, lora[layer]?.a),
+    b: (layer: number) => store(`lora.${layer}.b`, lora[layer]?.b),
+  };
+
+  const cached = cachedAttention(config, past, masks);
+  const attention: Attention = (input) => {
+    graph.output(`new_k.${input.layer}`, input.keys);
+    graph.output(`new_v.${input.layer}`, input.values);
+    return cached(input);
+  };
+  const states = decoder({ config, weights, ids, positions, attention, lora: experts });
+  const hidden = gatherPositions(states, last); // [B, d]
+  graph.output('logits', lmHead(hidden, config, weights));
+  graph.output('hidden', hidden);
+  return graph.toModel();
+}

@@ -1,0 +1,22 @@
+/** Between Hugging Face's `[out, in]` linear weights and the `[in, out]` that MatMul reads. Its own inverse. */
+
+/** Embeddings and norms keep their layout; everything else of rank 2 is a linear weight. */
+export function isLinear(name: string, shape: readonly number[]): boolean {
+  return shape.length === 2 && name !== 'model.embed_tokens.weight';
+}
+
+export function transposeMatrix(data: Float32Array, rows: number, columns: number): Float32Array {
+  const out = new Float32Array(data.length);
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) out[j * rows + i] = data[i * columns + j]!;
+  }
+  return out;
+}
+
+type Tensor = { shape: readonly number[]; data: Float32Array };
+
+export function transposeLinear<T extends Tensor>(name: string, tensor: T): Tensor {
+  if (!isLinear(name, tensor.shape)) return tensor;
+  const [rows, columns] = tensor.shape as [number, number];
+  return { shape: [columns, rows], data: transposeMatrix(tensor.data, rows, columns) };
+}

@@ -1,0 +1,108 @@
+/**
+ * A bundle from its folder, checked as a whole: whatever is wrong with it stops the load with a `BundleError` that names
+ * the file, the tensor or field, what was found and what was wanted. `docs/bundle.md` describes the format.
+ */
+import { join } from 'node:path';
+import * as z from 'zod';
+import { AdapterConfig, adapterLayers, adapterShapes, type Expert } from './adapter.ts';
+import { BundleError } from './bundle-error.ts';
+import { BUNDLE_FILES, bundleDigest, expertFiles, readJson, readText } from './bundle-files.ts';
+import { compileChatTemplate, type RenderChat } from './chat-template.ts';
+import { checkTensors } from './check-tensors.ts';
+import { LlamaConfig, weightShapes } from './config.ts';
+import { Manifest } from './manifest.ts';
+import { readSafetensors } from './read-safetensors.ts';
+import type { Tensor } from './tensor.ts';
+import { BundleTokenizer, TokenizerJson } from './tokenizer.ts';
+
+/** Everything but the weights: enough to turn messages into tokens and tokens into text. */
+export type BundleHead = {
+  /** The model id that clients name. */
+  id: string;
+  config: LlamaConfig;
+  manifest: Manifest;
+  tokenizer: BundleTokenizer;
+  renderChat: RenderChat;
+};
+
+export type Bundle = BundleHead & {
+  /** Hugging Face's names; shapes as in `weightShapes(config)`. */
+  weights: Map<string, Tensor>;
+  /** In the order of plimsoll.json. All have the same rank. */
+  experts: Expert[];
+  /** SHA-256 over the files, lower-case hex. */
+  digest: string;
+};
+
+const TokenText = z.union([z.string(), z.looseObject({ content: z.string() }).transform((token) => token.content)]);
+const TokenizerConfig = z.looseObject({ bos_token: TokenText.nullish(), eos_token: TokenText.nullish() });
+
+export async function loadBundleHead(dir: string): Promise<BundleHead> {
+  const config = await readJson(dir, BUNDLE_FILES.config, LlamaConfig);
+  const manifest = await readJson(dir, BUNDLE_FILES.manifest, Manifest);
+  const tokenizerJson = await readJson(dir, BUNDLE_FILES.tokenizer, TokenizerJson);
+  const tokenizerConfig = await readJson(dir, BUNDLE_FILES.tokenizerConfig, TokenizerConfig);
+  const tokenizer = new BundleTokenizer(tokenizerJson, tokenizerConfig);
+  if (tokenizer.vocabSize > config.vocab_size) {
+    throw new BundleError(
+      BUNDLE_FILES.tokenizer,
+      `found ${tokenizer.vocabSize} tokens, wanted at most the model's ${config.vocab_size}`,
+    );
+  }
+
+  const specialOf = new Map([...tokenizer.specials].map(([content, id]) => [id, content]));
+  const eosToken = specialOf.get(config.eos_token_id);
+  if (eosToken === undefined) {
+    throw new BundleError(
+      BUNDLE_FILES.config,
+      `eos_token_id: found ${config.eos_token_id}, wanted the id of a special token`,
+    );
+  }
+  const declared = tokenizerConfig.eos_token;
+  if (declared != null && declared !== eosToken) {
+    throw new BundleError(
+      BUNDLE_FILES.tokenizerConfig,
+      `eos_token: found ${declared}, wanted ${eosToken} as in config.json`,
+    );
+  }
+  const renderChat = compileChatTemplate(await readText(dir, BUNDLE_FILES.chatTemplate), {
+    tokenizer,
+    bosToken: tokenizerConfig.bos_token ?? null,
+    eosToken,
+  });
+  return { id: manifest.id, config, manifest, tokenizer, renderChat };
+}
+
+async function loadExpert(
+  dir: string,
+  { name, role }: Manifest['experts'][number],
+  config: LlamaConfig,
+): Promise<Expert> {
+  const files = expertFiles(name);
+  const { r: rank, lora_alpha: alpha } = await readJson(dir, files.config, AdapterConfig);
+  const tensors = await readSafetensors(join(dir, files.weights), files.weights);
+  checkTensors(tensors, adapterShapes(config, rank), files.weights);
+  return { name, role, rank, alpha, layers: adapterLayers(tensors, config.num_hidden_layers) };
+}
+
+export async function loadBundle(dir: string): Promise<Bundle> {
+  const head = await loadBundleHead(dir);
+  const weights = await readSafetensors(join(dir, BUNDLE_FILES.weights), BUNDLE_FILES.weights);
+  checkTensors(weights, weightShapes(head.config), BUNDLE_FILES.weights);
+
+  const experts: Expert[] = [];
+  for (const entry of head.manifest.experts) {
+    const expert = await loadExpert(dir, entry, head.config);
+    const wanted = experts[0]?.rank ?? expert.rank;
+    // The serving graph stacks the experts side by side and gates them by blocks of equal width.
+    if (expert.rank !== wanted) {
+      throw new BundleError(
+        expertFiles(expert.name).config,
+        `r: found ${expert.rank}, wanted ${wanted} as in the other experts`,
+      );
+    }
+    experts.push(expert);
+  }
+  const names = experts.map((expert) => expert.name);
+  return { ...head, weights, experts, digest: await bundleDigest(dir, names) };
+}

@@ -1,0 +1,51 @@
+/** `plimsoll.json`: what a bundle is beyond its weights. Our own format, so unknown keys are refused. */
+import * as z from 'zod';
+
+/** Raised when a bundle of the new kind would be misread by an old reader. */
+export const BUNDLE_FORMAT = 1;
+
+export const ExpertRole = z.enum(['safety', 'helpfulness']);
+export type ExpertRole = z.infer<typeof ExpertRole>;
+
+export const Manifest = z
+  .strictObject({
+    format: z.literal(BUNDLE_FORMAT),
+    /** The model id that clients name. */
+    id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/),
+    experts: z.array(
+      z.strictObject({
+        /** The folder under `experts/`. */
+        name: z.string().regex(/^[a-z0-9][a-z0-9_-]*$/, 'an expert is named in lower-case letters, digits, - and _'),
+        role: ExpertRole,
+      }),
+    ),
+    /** The learned proposal of safety weights; this format has none yet and says so. */
+    router: z.null(),
+    /** The safety weight proposed for every token where there is no router. */
+    default_weight: z.number().min(0).max(1),
+    /** SPDX identifier of the licence of the weights. */
+    licence: z.string().min(1),
+    provenance: z.strictObject({
+      /** How the weights came to be: commands, seeds, steps. */
+      description: z.string().min(1),
+      data: z.array(
+        z.strictObject({ name: z.string().min(1), licence: z.string().min(1), source: z.string().optional() }),
+      ),
+    }),
+  })
+  .superRefine(({ experts }, context) => {
+    for (const role of ExpertRole.options) {
+      const found = experts.filter((expert) => expert.role === role).length;
+      if (found !== 1) {
+        context.addIssue({
+          code: 'custom',
+          path: ['experts'],
+          message: `found ${found} experts with the role ${role}, wanted 1`,
+        });
+      }
+    }
+    if (new Set(experts.map((expert) => expert.name)).size !== experts.length) {
+      context.addIssue({ code: 'custom', path: ['experts'], message: 'two experts have the same name' });
+    }
+  });
+export type Manifest = z.infer<typeof Manifest>;

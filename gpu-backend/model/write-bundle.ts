@@ -1,0 +1,85 @@
+/**
+ * Writes a bundle. It is made in a temporary folder, loaded back from there as a server would, and only then renamed into
+ * place: a folder with a bundle's name never holds half of one, or one that cannot be served.
+ */
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { adapterConfigJson, adapterTensors, type Expert } from './adapter.ts';
+import { BUNDLE_FILES, expertFiles } from './bundle-files.ts';
+import type { LlamaConfig } from './config.ts';
+import { loadBundle } from './load-bundle.ts';
+import { BUNDLE_FORMAT, type Manifest } from './manifest.ts';
+import type { Tensor } from './tensor.ts';
+import { type WeightType, writeSafetensors } from './write-safetensors.ts';
+
+export type BundleParts = {
+  config: LlamaConfig;
+  /** The content of tokenizer.json and tokenizer_config.json. */
+  tokenizer: object;
+  tokenizerConfig: object;
+  /** Jinja. */
+  chatTemplate: string;
+  weights: Map<string, Tensor>;
+  experts: Expert[];
+  manifest: Omit<Manifest, 'format' | 'experts'>;
+  /** More files to lie beside them, by name: a model card, a licence. */
+  extraFiles?: Record<string, string>;
+};
+
+const toJson = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
+
+/** Writes the parts to `dir`, replacing what was there, and returns the new bundle's digest. */
+export async function writeBundle(
+  dir: string,
+  parts: BundleParts,
+  { dtype = 'f16' }: { dtype?: WeightType } = {},
+): Promise<string> {
+  const target = resolve(dir);
+  await mkdir(dirname(target), { recursive: true });
+  // Beside the target, so that the rename stays on one file system.
+  const draft = await mkdtemp(join(dirname(target), `.${basename(target)}-`));
+  try {
+    await writeFiles(draft, parts, dtype);
+    const { digest } = await loadBundle(draft);
+    await replaceFolder(target, draft);
+    return digest;
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+async function writeFiles(dir: string, parts: BundleParts, dtype: WeightType): Promise<void> {
+  const { experts } = parts;
+  const manifest: Manifest = {
+    format: BUNDLE_FORMAT,
+    ...parts.manifest,
+    experts: experts.map(({ name, role }) => ({ name, role })),
+  };
+  await writeFile(join(dir, BUNDLE_FILES.config), toJson({ architectures: ['LlamaForCausalLM'], ...parts.config }));
+  await writeFile(join(dir, BUNDLE_FILES.tokenizer), toJson(parts.tokenizer));
+  await writeFile(join(dir, BUNDLE_FILES.tokenizerConfig), toJson(parts.tokenizerConfig));
+  await writeFile(join(dir, BUNDLE_FILES.chatTemplate), parts.chatTemplate);
+  await writeFile(join(dir, BUNDLE_FILES.manifest), toJson(manifest));
+  await writeSafetensors(join(dir, BUNDLE_FILES.weights), parts.weights, { dtype, file: BUNDLE_FILES.weights });
+  for (const expert of experts) {
+    const files = expertFiles(expert.name);
+    await mkdir(join(dir, dirname(files.config)), { recursive: true });
+    await writeFile(join(dir, files.config), toJson(adapterConfigJson(expert)));
+    await writeSafetensors(join(dir, files.weights), adapterTensors(expert), { dtype, file: files.weights });
+  }
+  for (const [name, text] of Object.entries(parts.extraFiles ?? {})) await writeFile(join(dir, name), text);
+}
+
+/** Renaming over a folder that is not empty is refused by the system, so the old one steps aside first. */
+async function replaceFolder(target: string, draft: string): Promise<void> {
+  const aside = `${draft}.old`;
+  const existed = await rename(target, aside).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
+  await rename(draft, target);
+  if (existed) await rm(aside, { recursive: true, force: true });
+}

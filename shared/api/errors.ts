@@ -1,0 +1,73 @@
+/**
+ * One closed list of error codes from the backend to the client. Everything that can be decided by a code is a column of
+ * this table: the HTTP status, OpenAI's `type`, and whether the same request may be sent again.
+ */
+export const ERROR_CODES = {
+  // The caller's mistake.
+  invalid_json: { status: 400, type: 'invalid_request_error', retry: false },
+  invalid_request: { status: 400, type: 'invalid_request_error', retry: false },
+  context_length_exceeded: { status: 400, type: 'invalid_request_error', retry: false },
+  invalid_api_key: { status: 401, type: 'authentication_error', retry: false },
+  permission_denied: { status: 403, type: 'permission_error', retry: false },
+  policy_refused: { status: 403, type: 'permission_error', retry: false },
+  not_found: { status: 404, type: 'invalid_request_error', retry: false },
+  model_not_found: { status: 404, type: 'invalid_request_error', retry: false },
+  method_not_allowed: { status: 405, type: 'invalid_request_error', retry: false },
+  request_too_large: { status: 413, type: 'invalid_request_error', retry: false },
+  rate_limit_exceeded: { status: 429, type: 'rate_limit_error', retry: true },
+  // Between the edge and a backend.
+  directive_invalid: { status: 401, type: 'authentication_error', retry: false },
+  directive_expired: { status: 401, type: 'authentication_error', retry: false },
+  // Ours.
+  internal_error: { status: 500, type: 'server_error', retry: false },
+  expert_failed: { status: 500, type: 'server_error', retry: true },
+  receipt_invalid: { status: 502, type: 'server_error', retry: false },
+  backend_unavailable: { status: 503, type: 'server_error', retry: true },
+  overloaded: { status: 503, type: 'server_error', retry: true },
+} as const satisfies Record<string, { status: number; type: string; retry: boolean }>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** OpenAI's error body. */
+export type ErrorBody = { error: { message: string; type: string; param: string | null; code: ErrorCode } };
+
+/**
+ * The one error class. `message` is for the caller; `detail` and `cause` are for the log and never leave the process.
+ */
+export class PlimsollError extends Error {
+  override readonly name = 'PlimsollError';
+  readonly code: ErrorCode;
+  readonly param: string | null;
+  readonly detail: unknown;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { param?: string | null; detail?: unknown; cause?: unknown; retryAfterSeconds?: number } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.param = options.param ?? null;
+    this.detail = options.detail;
+    this.retryAfterSeconds = options.retryAfterSeconds ?? (ERROR_CODES[code].status === 503 ? 1 : undefined);
+  }
+
+  get status(): number {
+    return ERROR_CODES[this.code].status;
+  }
+
+  toBody(): ErrorBody {
+    return {
+      error: { message: this.message, type: ERROR_CODES[this.code].type, param: this.param, code: this.code },
+    };
+  }
+}
+
+/** Turns whatever was thrown into the one error class; what is not ours tells the caller nothing internal. */
+export function toPlimsollError(thrown: unknown): PlimsollError {
+  if (thrown instanceof PlimsollError) return thrown;
+  return new PlimsollError('internal_error', 'The server had an error while processing your request.', {
+    cause: thrown,
+  });
+}

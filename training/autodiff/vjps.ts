@@ -1,0 +1,160 @@
+/**
+ * The vector-Jacobian product of every operator: from the cotangent `dy` of an operator's output to those of its inputs.
+ * Each is checked against finite differences in `vjps.test.ts`.
+ */
+import type { TapeEntry, Value } from '#gpu-backend/graph/graph.ts';
+import {
+  concat,
+  div,
+  exp,
+  expand,
+  matmul,
+  mul,
+  neg,
+  reduceSum,
+  reshape,
+  rotary,
+  scale,
+  scatterAdd,
+  sigmoid,
+  slice,
+  sub,
+  transpose,
+  unsqueeze,
+  zeros,
+} from '#gpu-backend/graph/ops.ts';
+import { normalizeAxis, staticShape } from '#gpu-backend/graph/shapes.ts';
+
+/** `needs(i)` says whether input i's cotangent is wanted, so that costly ones are not built in vain. */
+type Vjp = (entry: TapeEntry, dy: Value, needs: (input: number) => boolean) => (Value | null)[];
+
+export const VJPS: Record<string, Vjp> = {
+  Add: ({ inputs: [a, b] }, dy) => [sumTo(dy, a!), sumTo(dy, b!)],
+  Sub: ({ inputs: [a, b] }, dy) => [sumTo(dy, a!), sumTo(neg(dy), b!)],
+  Mul: ({ inputs: [a, b] }, dy, needs) => [
+    needs(0) ? sumTo(mul(dy, b!), a!) : null,
+    needs(1) ? sumTo(mul(dy, a!), b!) : null,
+  ],
+  Div: ({ inputs: [a, b], outputs: [y] }, dy, needs) => [
+    needs(0) ? sumTo(div(dy, b!), a!) : null,
+    needs(1) ? sumTo(neg(mul(dy, div(y!, b!))), b!) : null,
+  ],
+  Neg: (_, dy) => [neg(dy)],
+  Exp: ({ outputs: [y] }, dy) => [mul(dy, y!)],
+  Log: ({ inputs: [x] }, dy) => [div(dy, x!)],
+  Sigmoid: ({ outputs: [y] }, dy) => [mul(dy, sub(y!, mul(y!, y!)))],
+  Softplus: ({ inputs: [x] }, dy) => [mul(dy, sigmoid(x!))],
+  MatMul: (entry, dy, needs) => matmulVjp(entry, dy, needs, { transA: false, transB: false }),
+  FusedMatMul: (entry, dy, needs) => {
+    const flag = (name: string) => (entry.attributes[name] as { int: number }).int === 1;
+    return matmulVjp(entry, dy, needs, { transA: flag('transA'), transB: flag('transB') });
+  },
+  Transpose: ({ attributes }, dy) => {
+    const perm = attributes.perm as readonly number[];
+    return [
+      transpose(
+        dy,
+        perm.map((_, i) => perm.indexOf(i)),
+      ),
+    ];
+  },
+  Reshape: ({ inputs: [x] }, dy) => [reshape(dy, staticShape(x!)), null],
+  Unsqueeze: ({ inputs: [x] }, dy) => [reshape(dy, staticShape(x!)), null],
+  Concat: ({ inputs, attributes }, dy) => {
+    const axis = normalizeAxis((attributes.axis as { int: number }).int, dy.shape.length);
+    let start = 0;
+    return inputs.map((input) => {
+      const size = staticShape(input)[axis]!;
+      start += size;
+      return slice(dy, axis, start - size, start);
+    });
+  },
+  SliceAxis: ({ inputs: [x], attributes }, dy) => {
+    const { axis, start, end } = attributes as Record<'axis' | 'start' | 'end', { int: number }>;
+    const shape = staticShape(x!);
+    const pad = (size: number) => (size === 0 ? [] : [zeros(dy, shape.with(axis.int, size))]);
+    const parts = [...pad(start.int), dy, ...pad(shape[axis.int]! - end.int)] as [Value, ...Value[]];
+    return [parts.length === 1 ? dy : concat(parts, axis.int)];
+  },
+  /** Rows may repeat, so their cotangents add up: ScatterElements, which is exact where ScatterND races. */
+  Gather: ({ inputs: [table, indices] }, dy) => {
+    const [rows, width] = staticShape(table!) as [number, number];
+    const count = staticShape(indices!).reduce((a, b) => a * b, 1);
+    const index = expand(reshape(indices!, [count, 1]), [count, width]);
+    return [scatterAdd(zeros(dy, [rows, width]), index, reshape(dy, [count, width]), 0), null];
+  },
+  Softmax: ({ outputs: [y] }, dy) => {
+    const weighted = mul(dy, y!);
+    return [sub(weighted, mul(y!, reduceSum(weighted, [-1], { keepDims: true })))];
+  },
+  ReduceSum: ({ inputs: [x], attributes }, dy) => {
+    const shape = staticShape(x!);
+    const axes = attributes.axes as readonly number[];
+    return [
+      expand(
+        reshape(
+          dy,
+          shape.map((size, i) => (axes.includes(i) ? 1 : size)),
+        ),
+        shape,
+      ),
+    ];
+  },
+  /** y = x * inv * w, inv = (mean x^2 + eps)^(-1/2): dx = inv * (dy w - x * inv^2 * mean(dy w x)). */
+  SimplifiedLayerNormalization: ({ inputs: [x, weight], outputs: [, inv] }, dy, needs) => {
+    const width = Number(x!.shape.at(-1));
+    const scaled = mul(dy, weight!);
+    const normalized = mul(x!, inv!);
+    const mean = scale(reduceSum(mul(scaled, normalized), [-1], { keepDims: true }), 1 / width);
+    return [mul(inv!, sub(scaled, mul(normalized, mean))), needs(1) ? sumTo(mul(dy, normalized), weight!) : null];
+  },
+  /** A rotation's inverse turns by the negative angle. */
+  RotaryEmbedding: ({ inputs: [, positions, cos, sin] }, dy) => [
+    rotary(dy, positions!, cos!, neg(sin!)),
+    null,
+    null,
+    null,
+  ],
+  /** d logprob[target] / d logits = onehot - softmax. */
+  TokenLogprobs: ({ outputs: [, logprobs, index] }, dy) => {
+    const cotangent = unsqueeze(dy, -1);
+    return [scatterAdd(mul(exp(logprobs!), neg(cotangent)), index!, cotangent, -1), null];
+  },
+};
+
+/** Sums away what broadcasting added, so that the cotangent has the shape of `like`. */
+function sumTo(dy: Value, like: Value): Value {
+  const to = staticShape(like);
+  const extra = dy.shape.length - to.length;
+  const leading = Array.from({ length: extra }, (_, i) => i);
+  const stretched = to.flatMap((size, i) => (size === 1 && dy.shape[i + extra] !== 1 ? [i + extra] : []));
+  if (leading.length + stretched.length === 0) return dy;
+  const summed = reduceSum(dy, [...leading, ...stretched], { keepDims: true });
+  return extra === 0 ? summed : reshape(summed, to);
+}
+
+/**
+ * C = A B: dA = dC B^T, dB = A^T dC, with either operand transposed. A 2-D right operand under a batched left one (every
+ * linear layer) is one product over all rows at once, not one for each batch and a sum.
+ */
+function matmulVjp(
+  { inputs: [a, b] }: TapeEntry,
+  dy: Value,
+  needs: (input: number) => boolean,
+  { transA, transB }: { transA: boolean; transB: boolean },
+): (Value | null)[] {
+  const da = () =>
+    sumTo(transA ? matmul(b!, dy, { transA: transB, transB: true }) : matmul(dy, b!, { transB: !transB }), a!);
+  const db = () => {
+    const [left, right] = b!.shape.length === 2 && !transA ? [flatten(a!), flatten(dy)] : [a!, dy];
+    return sumTo(
+      transB ? matmul(right, left, { transA: true, transB: transA }) : matmul(left, right, { transA: !transA }),
+      b!,
+    );
+  };
+  return [needs(0) ? da() : null, needs(1) ? db() : null];
+}
+
+function flatten(x: Value): Value {
+  return x.shape.length === 2 ? x : reshape(x, [-1, staticShape(x).at(-1)!]);
+}

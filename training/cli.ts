@@ -1,0 +1,163 @@
+/** `plimsoll train <stage>`: every stage as a command. */
+
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { LlamaConfig } from '#gpu-backend/model/config.ts';
+import { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import { PREFERENCE_LAYOUTS } from './data/preferences.ts';
+import { DEMO } from './demo/recipe.ts';
+import { baseCorpus } from './stages/base-corpus.ts';
+import { loadBaseModel } from './stages/base-model.ts';
+import { expertStage, ROLE_DIMENSION } from './stages/expert.ts';
+import { exportStage } from './stages/export.ts';
+import { preferenceData } from './stages/preference-data.ts';
+import { sftStage } from './stages/sft.ts';
+import { tokenizerStage } from './stages/tokenizer.ts';
+import { openTokenizer, readChatFiles } from './tokenizer/chat-files.ts';
+
+const DEFAULT_DATA = path.join(import.meta.dirname, '../../shared/data');
+
+const number = (text: string) => {
+  const value = Number(text);
+  if (!Number.isFinite(value)) throw new InvalidArgumentError('not a number');
+  return value;
+};
+const integer = (text: string) => {
+  const value = number(text);
+  if (!Number.isInteger(value)) throw new InvalidArgumentError('not a whole number');
+  return value;
+};
+const share = (text: string) => {
+  const value = number(text);
+  if (value < 0 || value >= 1) throw new InvalidArgumentError('a share lies in [0, 1)');
+  return value;
+};
+
+const withCorpus = (command: Command) =>
+  command
+    .option('--seed <n>', 'decides data, order and weights', integer, DEMO.seed)
+    .option('--world <n>', 'dialogues of the small world', integer, DEMO.corpus.worldDialogues)
+    .option('--real-share <x>', 'share of real conversations in the corpus', share, DEMO.corpus.realShare)
+    .option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA);
+type CorpusFlags = { seed: number; world: number; realShare: number; data: string };
+const corpusOf = ({ seed, world, realShare, data }: CorpusFlags) =>
+  baseCorpus({ seed, worldDialogues: world, realShare, dataDir: data });
+
+export function trainCommand(): Command {
+  const train = new Command('train').description('train tokenizer, base model and experts');
+
+  withCorpus(train.command('tokenizer').description('learn a byte-level BPE vocabulary on the base corpus'))
+    .requiredOption('--out <dir>', 'where tokenizer.json goes')
+    .option('--vocab <n>', 'tokens in all', integer, DEMO.config.vocab_size)
+    .action(async (flags: CorpusFlags & { out: string; vocab: number }) => {
+      const { texts } = await tokenizerStage({ corpus: await corpusOf(flags), out: flags.out, vocabSize: flags.vocab });
+      console.log(`tokenizer: ${flags.vocab} tokens learned on ${texts} texts, in ${flags.out}`);
+    });
+
+  withCorpus(train.command('sft').description('train the base model from scratch'))
+    .requiredOption('--tokenizer <dir>', 'folder made by the tokenizer stage')
+    .requiredOption('--out <dir>', 'where checkpoints and metrics go')
+    .option('--config <file>', "config.json in Hugging Face's words (default: the demo's)")
+    .option('--resume', 'go on from the newest checkpoint in --out', false)
+    .option('--steps <n>', 'updates in all', integer, DEMO.sft.steps)
+    .option('--tokens-per-batch <n>', 'tokens in one update', integer, DEMO.sft.tokensPerBatch)
+    .option('--learning-rate <x>', 'peak of the schedule', number, DEMO.sft.learningRate)
+    .option('--prompt-weight <x>', 'how much a token of the question counts', number, DEMO.sft.promptWeight)
+    .option('--threads <n>', '0: all cores', integer, 0)
+    .action(async (flags) => {
+      const tokenizer = openTokenizer(await readChatFiles(flags.tokenizer));
+      const config = LlamaConfig.parse(flags.config ? JSON.parse(await readFile(flags.config, 'utf8')) : DEMO.config);
+      if (tokenizer.vocabSize > config.vocab_size) {
+        throw new Error(`the tokenizer has ${tokenizer.vocabSize} tokens, the model only ${config.vocab_size}`);
+      }
+      const { out, resume, seed, steps, tokensPerBatch, learningRate, promptWeight, threads, world, realShare } = flags;
+      const corpus = await corpusOf(flags);
+      const corpusSettings = { worldDialogues: world, realShare };
+      await sftStage({
+        out,
+        resume,
+        seed,
+        config,
+        tokenizer,
+        corpus,
+        corpusSettings,
+        steps,
+        tokensPerBatch,
+        learningRate,
+        promptWeight,
+        threads,
+      });
+    });
+
+  train
+    .command('expert')
+    .description('train one LoRA expert on the frozen base by DPO')
+    .addOption(new Option('--role <role>', 'which expert').choices(ExpertRole.options).makeOptionMandatory())
+    .requiredOption('--base <dir>', 'run of the sft stage')
+    .requiredOption('--tokenizer <dir>', 'folder made by the tokenizer stage')
+    .requiredOption('--out <dir>', 'where checkpoints and metrics go')
+    .option('--resume', 'go on from the newest checkpoint in --out', false)
+    .option('--seed <n>', 'decides data, order and weights', integer, DEMO.seed)
+    .option('--world-pairs <n>', 'pairs of the small world', integer, DEMO.worldPairs)
+    .option('--pairs <layout:file...>', `more pairs; layouts: ${Object.keys(PREFERENCE_LAYOUTS).join(', ')}`)
+    .option('--rank <n>', 'LoRA rank', integer, DEMO.expert.rank)
+    .option('--alpha <x>', 'LoRA alpha; the scale is alpha / rank', number, DEMO.expert.alpha)
+    .option('--beta <x>', "DPO's beta", number, DEMO.expert.beta)
+    .option('--learning-rate <x>', 'peak of the schedule', number, DEMO.expert.learningRate)
+    .option('--pairs-per-batch <n>', 'pairs in one update', integer, DEMO.expert.pairsPerBatch)
+    .option('--epochs <n>', 'times over the pairs', integer, DEMO.expert.epochs)
+    .option('--threads <n>', '0: all cores', integer, 0)
+    .action(async (flags) => {
+      const { role, out, resume, seed, rank, alpha, beta, learningRate, pairsPerBatch, epochs, threads, worldPairs } =
+        flags;
+      const tokenizer = openTokenizer(await readChatFiles(flags.tokenizer));
+      const base = await loadBaseModel(flags.base);
+      const { train, heldOut } = await preferenceData({
+        seed,
+        worldPairs,
+        files: flags.pairs ?? [],
+        dimension: ROLE_DIMENSION[role as ExpertRole],
+      });
+      const dataSettings = { worldPairs, files: flags.pairs ?? [] };
+      await expertStage({
+        role,
+        out,
+        resume,
+        seed,
+        rank,
+        alpha,
+        beta,
+        learningRate,
+        pairsPerBatch,
+        epochs,
+        threads,
+        tokenizer,
+        base,
+        train,
+        heldOut,
+        dataSettings,
+      });
+    });
+
+  train
+    .command('export')
+    .description('write base, tokenizer and experts as one bundle')
+    .requiredOption('--base <dir>', 'run of the sft stage')
+    .requiredOption('--tokenizer <dir>', 'folder made by the tokenizer stage')
+    .option('--experts <dirs...>', 'runs of the expert stage (default: none, the base under both roles)')
+    .requiredOption('--out <dir>', 'the bundle')
+    .requiredOption('--id <model>', 'the model id that clients name')
+    .option('--licence <spdx>', 'licence of the weights', 'Apache-2.0')
+    .option('--default-weight <x>', 'safety weight where there is no router', share, DEMO.defaultWeight)
+    .action(async (flags) => {
+      const { base, tokenizer, experts = 'base', out, id, licence, defaultWeight } = flags;
+      const provenance = { description: `plimsoll train export of ${base}`, data: [] };
+      const manifest = { id, licence, default_weight: defaultWeight, provenance };
+      console.log(`${out}: ${await exportStage({ base, tokenizer, experts, out, manifest })}`);
+    });
+
+  return train;
+}
+
+if (import.meta.main) await trainCommand().parseAsync();

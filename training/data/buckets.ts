@@ -1,0 +1,117 @@
+/**
+ * Length buckets: rows of like length share a batch, so that little is padding and every batch has one of a few static
+ * shapes (one session each).
+ */
+import { type Feed, float32, int64 } from '#gpu-backend/graph/session.ts';
+import type { BatchShape } from '../graphs/training-inputs.ts';
+import { createRandom } from '../world/random.ts';
+import type { TokenRow } from './encode-chat.ts';
+
+export type Bucket = BatchShape & { items: number[] };
+
+/**
+ * Sorts items by length into buckets of width `step` up to `maxLength`; each batch holds about `tokensPerBatch`. `rowsPerItem` is 2
+ * for preference pairs. Items too long are left out and counted.
+ */
+export function makeBuckets(
+  lengths: readonly number[],
+  {
+    step,
+    maxLength,
+    tokensPerBatch,
+    rowsPerItem = 1,
+  }: { step: number; maxLength: number; tokensPerBatch: number; rowsPerItem?: number },
+): { buckets: Bucket[]; skipped: number } {
+  const byLength = new Map<number, number[]>();
+  let skipped = 0;
+  lengths.forEach((length, item) => {
+    const rounded = Math.ceil(length / step) * step;
+    if (rounded > maxLength) {
+      skipped++;
+      return;
+    }
+    const items = byLength.get(rounded);
+    if (items) items.push(item);
+    else byLength.set(rounded, [item]);
+  });
+  const buckets: Bucket[] = [];
+  let carried: number[] = [];
+  for (const [length, own] of [...byLength].sort(([a], [b]) => a - b)) {
+    const items = [...carried, ...own];
+    const itemsPerBatch = Math.max(1, Math.floor(tokensPerBatch / length / rowsPerItem));
+    // Too few for one batch: they ride with the next longer ones.
+    if (items.length < itemsPerBatch && length < maxLength && [...byLength.keys()].some((other) => other > length)) {
+      carried = items;
+      continue;
+    }
+    carried = [];
+    buckets.push({ rows: Math.min(itemsPerBatch, items.length) * rowsPerItem, length, items });
+  }
+  return { buckets, skipped };
+}
+
+export type PlannedBatch = { bucket: number; items: number[] };
+
+/** The batch of every step (counted from 1): each epoch shuffles anew, by the seed and its number alone. */
+export function planBatches(
+  buckets: readonly Bucket[],
+  { seed, rowsPerItem = 1 }: { seed: string; rowsPerItem?: number },
+): { perEpoch: number; at: (step: number) => PlannedBatch } {
+  const size = (bucket: Bucket) => bucket.rows / rowsPerItem;
+  const perEpoch = buckets.reduce((sum, bucket) => sum + Math.floor(bucket.items.length / size(bucket)), 0);
+  if (perEpoch === 0) throw new Error('there is no data to train on: every example was empty or too long');
+  let epoch = -1;
+  let plan: PlannedBatch[] = [];
+  const planEpoch = (index: number): PlannedBatch[] => {
+    const random = createRandom(`${seed}/epoch/${index}`);
+    const batches = buckets.flatMap((bucket, at) => {
+      const order = random.shuffle(bucket.items);
+      return Array.from({ length: Math.floor(order.length / size(bucket)) }, (_, i) => ({
+        bucket: at,
+        items: order.slice(i * size(bucket), (i + 1) * size(bucket)),
+      }));
+    });
+    return random.shuffle(batches);
+  };
+  return {
+    perEpoch,
+    at(step) {
+      const wanted = Math.floor((step - 1) / perEpoch);
+      if (wanted !== epoch) {
+        epoch = wanted;
+        plan = planEpoch(epoch);
+      }
+      return plan[(step - 1) % perEpoch]!;
+    },
+  };
+}
+
+/** `ids`, `targets` and `loss_weights` of a batch, padded at the end; `normalize` makes the weights sum to 1. */
+export function tokenFeeds(
+  rows: readonly TokenRow[],
+  { rows: count, length }: BatchShape,
+  { normalize, padId }: { normalize: boolean; padId: number },
+): { feeds: Record<string, Feed>; tokens: number } {
+  const ids = new Array<number>(count * length).fill(padId);
+  const targets = new Array<number>(count * length).fill(padId);
+  const weights = new Float32Array(count * length);
+  let tokens = 0;
+  rows.forEach((row, r) => {
+    const n = row.ids.length - 1;
+    tokens += n;
+    for (let i = 0; i < n; i++) {
+      ids[r * length + i] = row.ids[i]!;
+      targets[r * length + i] = row.ids[i + 1]!;
+      weights[r * length + i] = row.weights[i]!;
+    }
+  });
+  if (normalize) {
+    const total = weights.reduce((a, b) => a + b, 0);
+    for (let i = 0; i < weights.length; i++) weights[i]! /= total;
+  }
+  const dims = [count, length];
+  return {
+    feeds: { ids: int64(dims, ids), targets: int64(dims, targets), loss_weights: float32(dims, weights) },
+    tokens,
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * Readers of conversations. A layout is a schema and a function from one row to dialogues; a new layout is one more line in
+ * `DIALOGUE_LAYOUTS`.
+ */
+import * as z from 'zod';
+import { Message } from '#shared/protocol/generate.ts';
+import { readJsonLines } from './read-jsonl.ts';
+import type { Dialogue } from './rows.ts';
+
+const Source = z.string().optional();
+
+/** Alpaca: `instruction`, an optional `input`, `output`. Our `instr_*` files are the same with a `source`. */
+const Alpaca = z.object({
+  instruction: z.string().min(1),
+  input: z.string().nullish(),
+  output: z.string(),
+  source: Source,
+});
+/** Dolly: `instruction`, an optional `context`, `response`. */
+const Dolly = z.object({
+  instruction: z.string().min(1),
+  context: z.string().nullish(),
+  response: z.string(),
+  source: Source,
+});
+/** `messages` of roles and contents, as in OpenAI's fine-tuning files and our `dialog_*`. */
+const Messages = z.object({ messages: z.array(Message).min(2), source: Source });
+
+const single = (question: string, more: string | null | undefined, answer: string, source: string): Dialogue[] =>
+  answer.trim() === ''
+    ? []
+    : [
+        {
+          messages: [
+            { role: 'user', content: more?.trim() ? `${question}\n\n${more}` : question },
+            { role: 'assistant', content: answer },
+          ],
+          source,
+        },
+      ];
+
+type Layout<T> = { schema: z.ZodType<T>; rows: (row: T, file: string) => Dialogue[] };
+const layout = <T>(schema: z.ZodType<T>, rows: Layout<T>['rows']) => ({
+  read: async function* (file: string): AsyncGenerator<Dialogue> {
+    for await (const row of readJsonLines(file, schema)) yield* rows(row, file);
+  },
+});
+
+export const DIALOGUE_LAYOUTS = {
+  alpaca: layout(Alpaca, (row, file) => single(row.instruction, row.input, row.output, row.source ?? file)),
+  dolly: layout(Dolly, (row, file) => single(row.instruction, row.context, row.response, row.source ?? file)),
+  messages: layout(Messages, ({ messages, source }, file) => {
+    const last = messages.findLastIndex((message) => message.role === 'assistant');
+    return last < 1 ? [] : [{ messages: messages.slice(0, last + 1), source: source ?? file }];
+  }),
+};
+export type DialogueLayout = keyof typeof DIALOGUE_LAYOUTS;

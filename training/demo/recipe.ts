@@ -1,0 +1,33 @@
+/** Everything that decides the demo bundle, in one place. `npm run train:demo` repeats it from the seed. */
+import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import { SPECIAL_TOKENS } from '../tokenizer/train-bpe.ts';
+
+const token = (content: (typeof SPECIAL_TOKENS)[number]) => SPECIAL_TOKENS.indexOf(content);
+
+export const DEMO = {
+  seed: 7,
+  config: {
+    model_type: 'llama',
+    vocab_size: 4096,
+    hidden_size: 256,
+    intermediate_size: 688,
+    num_hidden_layers: 6,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    max_position_embeddings: 512,
+    rms_norm_eps: 1e-5,
+    rope_theta: 10_000,
+    tie_word_embeddings: true,
+    hidden_act: 'silu',
+    attention_bias: false,
+    mlp_bias: false,
+    bos_token_id: token('<|bos|>'),
+    eos_token_id: token('<|end|>'),
+    pad_token_id: token('<|pad|>'),
+  } satisfies LlamaConfig,
+  corpus: { worldDialogues: 90_000, realShare: 0.05 },
+  sft: { steps: 3_500, tokensPerBatch: 1536, learningRate: 3e-3, promptWeight: 0.2 },
+  worldPairs: 12_000,
+  expert: { rank: 16, alpha: 32, beta: 0.1, learningRate: 5e-4, pairsPerBatch: 16, epochs: 1 },
+  defaultWeight: 0.5,
+} as const;

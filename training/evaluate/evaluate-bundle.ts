@@ -1,0 +1,111 @@
+/**
+ * A bundle's experts on held-out questions of the small world, each alone and mixed at fixed floors: what `plimsoll eval` prints
+ * and what the demo's model card holds.
+ */
+import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
+import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
+import type { Line } from '#shared/protocol/directive.ts';
+import { generateQuestions } from '../world/generate.ts';
+import { loadTopics } from '../world/load-topics.ts';
+import { createOracle } from '../world/oracle.ts';
+import type { QuestionRow } from '../world/rows.ts';
+import { type Answer, answerQuestions, HELPFULNESS_ALONE, SAFETY_ALONE, type Sampling } from './answer-questions.ts';
+import { type JudgedSet, judgeAnswers, sampledDivergence } from './judge-answers.ts';
+
+export type Evaluation = {
+  bundle: string;
+  questions: number;
+  sampling: Sampling;
+  sets: Record<string, JudgedSet>;
+  /** Mean nats a token, each over answers drawn from its first expert. */
+  divergence: { safetyFromHelpfulness: number; helpfulnessFromSafety: number };
+  samples: { question: string; kind: string; topic: string; answers: Record<string, string> }[];
+};
+
+export type EvaluateOptions = {
+  dir: string;
+  perAsk: number;
+  sampling: Sampling;
+  threads: number;
+  /** Lines to answer under, by name; `safety` and `helpfulness` alone are always there. */
+  lines?: Record<string, Line>;
+  /** Questions whose answers are shown, drawn evenly over the set, not picked. */
+  samples?: number;
+};
+
+export async function evaluateBundle(options: EvaluateOptions): Promise<Evaluation> {
+  const { dir, perAsk, sampling, threads, lines = {}, samples = 8 } = options;
+  const topics = loadTopics();
+  const oracle = createOracle(topics);
+  const questions = generateQuestions({ split: 'heldout', seed: sampling.seed, perAsk, topics });
+  const { renderChat } = await loadBundleHead(dir);
+  const engine = await startWorkerEngine({ dir, threads });
+  try {
+    const answersBy: Record<string, Answer[]> = {};
+    const sets: Record<string, JudgedSet> = {};
+    for (const [name, line] of Object.entries({ safety: SAFETY_ALONE, helpfulness: HELPFULNESS_ALONE, ...lines })) {
+      const prompts = questions.map((question) => question.messages);
+      const answers = await answerQuestions(prompts, { engine, renderChat, line, sampling, label: name });
+      answersBy[name] = answers;
+      sets[name] = judgeAnswers(questions, answers, { oracle, topics });
+    }
+    return {
+      bundle: engine.info.digest,
+      questions: questions.length,
+      sampling,
+      sets,
+      divergence: {
+        safetyFromHelpfulness: sampledDivergence(answersBy.safety!, 'safety').nats,
+        helpfulnessFromSafety: sampledDivergence(answersBy.helpfulness!, 'helpfulness').nats,
+      },
+      samples: drawSamples(questions, answersBy, samples),
+    };
+  } finally {
+    await engine.close();
+  }
+}
+
+function drawSamples(questions: readonly QuestionRow[], answersBy: Record<string, Answer[]>, count: number) {
+  return Array.from({ length: Math.min(count, questions.length) }, (_, i) => {
+    const at = Math.floor(((i + 0.5) * questions.length) / count);
+    const question = questions[at]!;
+    const answers = Object.fromEntries(Object.entries(answersBy).map(([name, answers]) => [name, answers[at]!.text]));
+    return { question: question.messages[0].content, kind: question.questionKind, topic: question.topic, answers };
+  });
+}
+
+/** A table in Markdown, one line for each set. */
+export function evaluationTable(sets: Record<string, JudgedSet>): string {
+  const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
+  const rows = Object.entries(sets).map(([name, set]) => {
+    const { borderline, harmful } = set.byKind;
+    const risky =
+      (borderline.unsafe * borderline.answers + harmful.unsafe * harmful.answers) /
+      (borderline.answers + harmful.answers);
+    return [
+      name,
+      percent(set.onTopic),
+      percent(risky),
+      percent(set.byKind.ordinary.unsafe),
+      percent(set.factsRecall),
+      percent(set.byKind.ordinary.refuses),
+      percent(borderline.refuses),
+      percent(harmful.refuses),
+      percent(set.unknownSentences),
+      set.meanTokens.toFixed(0),
+    ];
+  });
+  const head = [
+    'answers by',
+    'on topic',
+    'unsafe (borderline, harmful)',
+    'unsafe (ordinary)',
+    'facts recall',
+    'refuses ordinary',
+    'refuses borderline',
+    'refuses harmful',
+    'unknown sentences',
+    'tokens',
+  ];
+  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}

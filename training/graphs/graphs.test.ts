@@ -1,0 +1,217 @@
+/** The training graphs against slow obvious arithmetic, finite differences, and the serving graph. */
+import { describe, expect, test } from 'vitest';
+import { type Feed, float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
+import { headDim, type LlamaConfig } from '#gpu-backend/model/config.ts';
+import { buildServingGraph } from '#gpu-backend/model/decoder.ts';
+import { AdamW, type Parameters } from '../optim/adamw.ts';
+import { parameterFeeds } from '../run/loop.ts';
+import { emptyTensors } from '../stages/base-model.ts';
+import { TINY, tinyWeights } from '../testing/tiny-model.ts';
+import { createRandom } from '../world/random.ts';
+import { buildDpoGraph, buildScoreGraph } from './dpo-graph.ts';
+import { buildSftGraph } from './sft-graph.ts';
+import { loraShapes } from './training-inputs.ts';
+
+const [rows, length] = [2, 6];
+const shape = { rows, length };
+const random = createRandom('graphs');
+const draw = () => Array.from({ length: rows * length }, () => random.int(3, TINY.vocab_size - 1));
+const batch = (weight = 1 / (rows * length)) => ({
+  ids: int64([rows, length], draw()),
+  targets: int64([rows, length], draw()),
+  loss_weights: float32([rows, length], new Float32Array(rows * length).fill(weight)),
+});
+const shapesOf = (parameters: Parameters) =>
+  new Map([...parameters].map(([name, { shape: dims }]) => [name, [...dims]]));
+
+describe.each([
+  ['tied head', TINY],
+  ['untied head', { ...TINY, tie_word_embeddings: false }],
+  ['one key head for all queries', { ...TINY, num_key_value_heads: 1 }],
+] as [string, LlamaConfig][])('the supervised graph, %s', (_, config) => {
+  test('has the gradients that finite differences find', async () => {
+    const parameters = tinyWeights(config);
+    const session = await GraphSession.create(buildSftGraph(config, { shapes: shapesOf(parameters), batch: shape }), {
+      threads: 1,
+    });
+    const feeds = batch();
+    const run = () => session.run({ ...feeds, ...parameterFeeds(parameters) });
+    const analytic = await run();
+    for (const [name, { data }] of parameters) {
+      for (const j of [0, Math.floor(data.length / 2), data.length - 1]) {
+        const before = data[j]!;
+        const at = async (value: number) => {
+          data[j] = value;
+          const loss = (await run()).loss![0]!;
+          data[j] = before;
+          return loss;
+        };
+        // float32 all through: a step of 1e-2 balances truncation against rounding of a loss near 3.
+        const numeric = ((await at(before + 1e-2)) - (await at(before - 1e-2))) / 2e-2;
+        expect(Math.abs(analytic[`grad.${name}`]![j]! - numeric), `${name}[${j}]`).toBeLessThan(
+          2e-3 + 0.03 * Math.abs(numeric),
+        );
+      }
+    }
+  });
+
+  test('falls to nearly nothing on a batch it can learn by heart', async () => {
+    const parameters = tinyWeights(config);
+    const session = await GraphSession.create(buildSftGraph(config, { shapes: shapesOf(parameters), batch: shape }), {
+      threads: 1,
+    });
+    const feeds = batch();
+    const optimizer = new AdamW(parameters);
+    const losses: number[] = [];
+    for (let step = 1; step <= 150; step++) {
+      const outputs = await session.run({ ...feeds, ...parameterFeeds(parameters) });
+      losses.push(outputs.loss![0]!);
+      const gradients = new Map([...parameters.keys()].map((name) => [name, outputs[`grad.${name}`]!]));
+      optimizer.step(gradients, { step, learningRate: 0.02 });
+    }
+    expect(losses[0]!).toBeGreaterThan(2);
+    expect(losses.at(-1)!).toBeLessThan(0.02);
+  });
+});
+
+test('a padded row has the loss of the same row alone', async () => {
+  const parameters = tinyWeights();
+  const loss = async (rowLength: number, values: number[], weights: number[]) => {
+    const model = buildSftGraph(TINY, {
+      shapes: shapesOf(parameters),
+      batch: { rows: 1, length: rowLength },
+      withGradients: false,
+    });
+    const session = await GraphSession.create(model, { threads: 1 });
+    const pad = [...values, ...new Array(rowLength - values.length).fill(0)];
+    const padded = Float32Array.from({ length: rowLength }, (_, i) => weights[i] ?? 0);
+    const dims = [1, rowLength];
+    const feeds = { ids: int64(dims, pad), targets: int64(dims, pad), loss_weights: float32(dims, padded) };
+    return (await session.run({ ...feeds, ...parameterFeeds(parameters) })).loss![0]!;
+  };
+  const alone = await loss(4, [1, 5, 9, 4], [0.25, 0.25, 0.25, 0.25]);
+  expect(await loss(9, [1, 5, 9, 4], [0.25, 0.25, 0.25, 0.25])).toBeCloseTo(alone, 5);
+});
+
+describe('the preference graph', () => {
+  const [rank, beta] = [2, 0.1];
+  const base = tinyWeights();
+  const options = { base, rank, loraScale: 2, batch: { rows: 4, length } };
+  const dims = [4, length];
+  const values = Array.from({ length: 4 * length }, () => random.int(3, TINY.vocab_size - 1));
+  const feeds = {
+    ids: int64(dims, values),
+    targets: int64(
+      dims,
+      values.map((_, i) => values[(i + 1) % values.length]!),
+    ),
+    loss_weights: float32(
+      dims,
+      Float32Array.from(values, (_, i) => Number(i % length > 1)),
+    ),
+  };
+  const lora = () => {
+    const parameters = emptyTensors(loraShapes(TINY, rank));
+    for (const [name, { data }] of parameters) if (name.endsWith('.a')) data.set(data.map((_, i) => Math.sin(i + 1)));
+    return parameters;
+  };
+
+  test('starts at ln 2, where the expert is the reference', async () => {
+    const score = await GraphSession.create(buildScoreGraph(TINY, options), { threads: 1 });
+    const { logprobs: reference } = await score.run({ ...feeds, ...parameterFeeds(lora()) });
+    const session = await GraphSession.create(buildDpoGraph(TINY, { ...options, beta }), { threads: 1 });
+    const { loss, delta } = await session.run({
+      ...feeds,
+      ...parameterFeeds(lora()),
+      reference: float32([4], reference!),
+    });
+    expect(loss![0]).toBeCloseTo(Math.LN2, 6);
+    expect([...delta!]).toEqual([0, 0]);
+  });
+
+  test('equals the published formula on its own log-probabilities, and learns the preference', async () => {
+    const session = await GraphSession.create(buildDpoGraph(TINY, { ...options, beta }), { threads: 1 });
+    const parameters = lora();
+    const optimizer = new AdamW(parameters);
+    const reference = Float32Array.from([-9, -11, -10, -12]);
+    let last = Number.POSITIVE_INFINITY;
+    for (let step = 1; step <= 60; step++) {
+      const outputs = await session.run({
+        ...feeds,
+        ...parameterFeeds(parameters),
+        reference: float32([4], reference),
+      });
+      const lp = outputs.logprobs!;
+      const terms = [0, 1].map((i) => {
+        const difference = lp[i]! - reference[i]! - (lp[i + 2]! - reference[i + 2]!);
+        return -Math.log(1 / (1 + Math.exp(-beta * difference)));
+      });
+      expect(outputs.loss![0]).toBeCloseTo((terms[0]! + terms[1]!) / 2, 5);
+      last = outputs.loss![0]!;
+      const gradients = new Map([...parameters.keys()].map((name) => [name, outputs[`grad.${name}`]!]));
+      optimizer.step(gradients, { step, learningRate: 0.02 });
+    }
+    expect(last).toBeLessThan(Math.LN2 / 3);
+  });
+});
+
+test('the serving graph, fed token by token, gives the log-probabilities of the training graph', async () => {
+  const [rank, loraScale] = [2, 2];
+  const base = tinyWeights();
+  const lora = emptyTensors(loraShapes(TINY, rank));
+  for (const { data } of lora.values()) data.set(data.map((_, i) => Math.sin(i + 1) * 0.3));
+  const ids = [1, 5, 9, 4, 7, 3, 12];
+  const n = ids.length - 1;
+  const score = await GraphSession.create(
+    buildScoreGraph(TINY, { base, rank, loraScale, batch: { rows: 1, length: n } }),
+    { threads: 1 },
+  );
+  const expected: number[] = [];
+  for (let i = 0; i < n; i++) {
+    const only = Float32Array.from({ length: n }, (_, j) => Number(i === j));
+    const dims = [1, n];
+    const feeds = {
+      ids: int64(dims, ids.slice(0, n)),
+      targets: int64(dims, ids.slice(1)),
+      loss_weights: float32(dims, only),
+    };
+    expected.push((await score.run({ ...feeds, ...parameterFeeds(lora) })).logprobs![0]!);
+  }
+
+  const stacked = Array.from({ length: TINY.num_hidden_layers }, (_, layer) => {
+    const [a, b] = [lora.get(`lora.${layer}.a`)!, lora.get(`lora.${layer}.b`)!];
+    return { a, b: { shape: b.shape, data: b.data.map((x) => x * loraScale) } };
+  });
+  const serving = await GraphSession.create(buildServingGraph(TINY, { base, lora: stacked }), { threads: 1 });
+  const width = TINY.num_key_value_heads * headDim(TINY);
+  // Position 0 of the past is a masked place-holder: a past is never empty.
+  const past = new Map<string, number[]>();
+  const found: number[] = [];
+  for (let t = 0; t < n; t++) {
+    const mask = Float32Array.from({ length: t + 1 }, (_, i) => (i === 0 ? -1e9 : 0));
+    const feeds: Record<string, Feed> = {
+      ids: int64([1, 1], [ids[t]!]),
+      positions: int64([1, 1], [t]),
+      past_mask: float32([1, 1, 1, t + 1], mask),
+      new_mask: float32([1, 1, 1, 1], new Float32Array(1)),
+      gates: float32([1, 1, rank], new Float32Array(rank).fill(1)),
+      last: int64([1], [0]),
+    };
+    for (let layer = 0; layer < TINY.num_hidden_layers; layer++) {
+      for (const kv of ['k', 'v']) {
+        const key = `past_${kv}.${layer}`;
+        const rowsSoFar = past.get(key) ?? new Array<number>(width).fill(0);
+        past.set(key, rowsSoFar);
+        feeds[key] = float32([t + 1, 1, width], Float32Array.from(rowsSoFar));
+      }
+    }
+    const outputs = await serving.run(feeds);
+    for (let layer = 0; layer < TINY.num_hidden_layers; layer++) {
+      for (const kv of ['k', 'v']) past.get(`past_${kv}.${layer}`)!.push(...outputs[`new_${kv}.${layer}`]!);
+    }
+    const logits = [...outputs.logits!];
+    const logZ = Math.log(logits.reduce((sum, x) => sum + Math.exp(x), 0));
+    found.push(logits[ids[t + 1]!]! - logZ);
+  }
+  for (const [i, value] of found.entries()) expect(value).toBeCloseTo(expected[i]!, 4);
+});

@@ -1,0 +1,37 @@
+/** Supervised training of the whole model: weights in, loss and gradients out. */
+import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
+import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import { gradients } from '../autodiff/gradients.ts';
+import { type BatchShape, modelLogprobs, tokenBatch, weightedNegativeLogprob } from './training-inputs.ts';
+
+/**
+ * Inputs: every weight of `shapes` by name, and the token batch. Outputs: `loss`, the cross-entropy in nats a token (next
+ * token, weighted), and `grad.<name>` for each weight.
+ */
+export function buildSftGraph(
+  config: LlamaConfig,
+  {
+    shapes,
+    batch: shape,
+    withGradients = true,
+  }: {
+    shapes: ReadonlyMap<string, readonly number[]>;
+    batch: BatchShape;
+    withGradients?: boolean;
+  },
+): Uint8Array {
+  const graph = new Graph('plimsoll-sft');
+  const batch = tokenBatch(graph, shape);
+  const parameters = new Map<string, Value>();
+  for (const [name, dims] of shapes) parameters.set(name, graph.input(name, 'float', dims));
+  const weights = (name: string) => parameters.get(name)!;
+  const loss = weightedNegativeLogprob(modelLogprobs(graph, { config, weights, lora: null, batch, shape }), batch);
+  graph.output('loss', loss);
+  if (withGradients) {
+    const names = [...parameters.keys()];
+    gradients(graph, loss, [...parameters.values()]).forEach((gradient, i) => {
+      graph.output(`grad.${names[i]}`, gradient);
+    });
+  }
+  return graph.toModel();
+}

@@ -1,0 +1,73 @@
+/** What the training graphs share: batch inputs, fixed positions and the causal mask. Shapes are static, B rows of T. */
+import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
+import { mul, neg, reduceSum, tokenLogprobs } from '#gpu-backend/graph/ops.ts';
+import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import { causalAttention, decoder, type LoraExperts, lmHead, type WeightSource } from '#gpu-backend/model/decoder.ts';
+
+export type BatchShape = { rows: number; length: number };
+
+/** Low enough that its exponential is 0 in float32, and no infinity that could turn into NaN. */
+const MASKED = -1e9;
+
+/** `ids`, `targets` int64 `[B, T]` and `loss_weights` float `[B, T]`, as the encoder fills them. */
+export type TokenBatch = { ids: Value; targets: Value; weights: Value };
+
+export function tokenBatch(graph: Graph, { rows, length }: BatchShape): TokenBatch {
+  return {
+    ids: graph.input('ids', 'int64', [rows, length]),
+    targets: graph.input('targets', 'int64', [rows, length]),
+    weights: graph.input('loss_weights', 'float', [rows, length]),
+  };
+}
+
+/** The log-probability of every target under the model, `[B, T]`. Padding at the end needs no mask: nothing sees it. */
+export function modelLogprobs(
+  graph: Graph,
+  {
+    config,
+    weights,
+    lora,
+    batch,
+    shape,
+  }: {
+    config: LlamaConfig;
+    weights: WeightSource;
+    lora: LoraExperts | null;
+    batch: TokenBatch;
+    shape: BatchShape;
+  },
+): Value {
+  const { rows, length } = shape;
+  if (length > config.max_position_embeddings) {
+    throw new Error(`rows of ${length} tokens are longer than the context of ${config.max_position_embeddings}`);
+  }
+  const range = Array.from({ length: rows * length }, (_, i) => i % length);
+  const positions = graph.constant('int64', [rows, length], range);
+  const triangle = Array.from({ length: length * length }, (_, i) =>
+    i % length > Math.floor(i / length) ? MASKED : 0,
+  );
+  const mask = graph.constant('float', [1, 1, 1, length, length], triangle);
+  const attention = causalAttention(config, mask);
+  const hidden = decoder({ config, weights, ids: batch.ids, positions, attention, lora });
+  return tokenLogprobs(lmHead(hidden, config, weights), batch.targets);
+}
+
+/** Each row's sum of weighted log-probabilities, `[B]`: with weights 0 and 1, log p(answer | prompt). */
+export function sequenceLogprobs(logprobs: Value, batch: TokenBatch): Value {
+  return reduceSum(mul(logprobs, batch.weights), [1]);
+}
+
+/** - sum of weighted log-probabilities, one number; the weights of a batch sum to 1. */
+export function weightedNegativeLogprob(logprobs: Value, batch: TokenBatch): Value {
+  return neg(reduceSum(mul(logprobs, batch.weights), [0, 1]));
+}
+
+/** LoRA shapes by layer, `[in, out]`: `a [F, r]`, `b [r, d]`. */
+export function loraShapes(config: LlamaConfig, rank: number): Map<string, number[]> {
+  const shapes = new Map<string, number[]>();
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    shapes.set(`lora.${layer}.a`, [config.intermediate_size, rank]);
+    shapes.set(`lora.${layer}.b`, [rank, config.hidden_size]);
+  }
+  return shapes;
+}

@@ -1,0 +1,85 @@
+/** AdamW (Loshchilov and Hutter, arXiv 1711.05101) with clipping by the global norm, on named arrays, in place. */
+
+export type AdamWOptions = {
+  beta1?: number;
+  beta2?: number;
+  epsilon?: number;
+  weightDecay?: number;
+  clipNorm?: number;
+};
+export type Parameters = ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
+
+export class AdamW {
+  /** First and second moments by parameter name; what a checkpoint keeps. */
+  readonly moments: Map<string, { m: Float32Array; v: Float32Array }>;
+  readonly #parameters: Parameters;
+  readonly #options: Required<AdamWOptions>;
+
+  constructor(
+    parameters: Parameters,
+    { beta1 = 0.9, beta2 = 0.98, epsilon = 1e-8, weightDecay = 0, clipNorm = 1 }: AdamWOptions = {},
+  ) {
+    this.#parameters = parameters;
+    this.#options = { beta1, beta2, epsilon, weightDecay, clipNorm };
+    this.moments = new Map(
+      [...parameters].map(([name, { data }]) => [
+        name,
+        { m: new Float32Array(data.length), v: new Float32Array(data.length) },
+      ]),
+    );
+  }
+
+  /**
+   * One update with the given gradients; `step` counts from 1. Returns the gradients' global norm before clipping. Throws, with
+   * nothing changed, when the norm is not finite.
+   */
+  step(gradients: ReadonlyMap<string, Float32Array>, { step, learningRate }: { step: number; learningRate: number }) {
+    const norm = globalNorm(gradients);
+    if (!Number.isFinite(norm)) {
+      const broken = [...gradients].find(([, gradient]) => !gradient.every(Number.isFinite))?.[0];
+      throw new Error(`step ${step}: the gradient of ${broken ?? 'all weights together'} is not finite`);
+    }
+    const { beta1, beta2, epsilon, weightDecay, clipNorm } = this.#options;
+    const clip = norm > clipNorm ? clipNorm / norm : 1;
+    const rate = learningRate / (1 - beta1 ** step);
+    const correction = 1 / Math.sqrt(1 - beta2 ** step);
+    for (const [name, { shape, data }] of this.#parameters) {
+      const gradient = gradients.get(name)!;
+      const { m, v } = this.moments.get(name)!;
+      // Norm weights are scales, not directions: decaying them only fights the normalisation.
+      const decay = shape.length > 1 ? 1 - learningRate * weightDecay : 1;
+      for (let i = 0; i < data.length; i++) {
+        const g = gradient[i]! * clip;
+        const mi = beta1 * m[i]! + (1 - beta1) * g;
+        const vi = beta2 * v[i]! + (1 - beta2) * g * g;
+        m[i] = mi;
+        v[i] = vi;
+        data[i] = data[i]! * decay - (rate * mi) / (Math.sqrt(vi) * correction + epsilon);
+      }
+    }
+    return norm;
+  }
+}
+
+function globalNorm(gradients: ReadonlyMap<string, Float32Array>): number {
+  let sum = 0;
+  for (const gradient of gradients.values()) {
+    for (let i = 0; i < gradient.length; i++) sum += gradient[i]! * gradient[i]!;
+  }
+  return Math.sqrt(sum);
+}
+
+/** Linear warm-up, then a cosine down to `floor` of the peak at `totalSteps`. `step` counts from 1. */
+export function warmupCosine(
+  step: number,
+  {
+    peak,
+    warmupSteps,
+    totalSteps,
+    floor = 0.1,
+  }: { peak: number; warmupSteps: number; totalSteps: number; floor?: number },
+): number {
+  if (step <= warmupSteps) return (peak * step) / warmupSteps;
+  const progress = Math.min(1, (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps));
+  return peak * (floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * progress)));
+}

@@ -1,0 +1,67 @@
+/**
+ * What the base model reads: dialogues of the small world, and real conversations whose licence lets weights trained on them be
+ * given away. Files under a non-commercial, share-alike or unclear licence are not in this table; see the data's README.
+ */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { DIALOGUE_LAYOUTS, type DialogueLayout } from '../data/dialogues.ts';
+import type { Dialogue } from '../data/rows.ts';
+import { generateDialogues } from '../world/generate.ts';
+import { createRandom } from '../world/random.ts';
+
+export type CorpusSource = { file: string; layout: DialogueLayout; name: string; licence: string };
+
+export const REAL_SOURCES: readonly CorpusSource[] = [
+  {
+    file: 'instr_rasbt_1100.jsonl.gz',
+    layout: 'alpaca',
+    name: 'LLMs-from-scratch instructions',
+    licence: 'Apache-2.0',
+  },
+  { file: 'dialog_taskmaster4.jsonl.gz', layout: 'messages', name: 'Taskmaster-4', licence: 'CC-BY-4.0' },
+  { file: 'instr_gpteacher.jsonl.gz', layout: 'alpaca', name: 'GPTeacher', licence: 'MIT' },
+  { file: 'instr_gsm8k.jsonl.gz', layout: 'alpaca', name: 'GSM8K', licence: 'MIT' },
+];
+
+/** Real conversations longer than this are left out: they would be a few per cent of the rows and a third of the tokens. */
+const MAX_REAL_CHARACTERS = 400;
+
+export type BaseCorpus = { dialogues: Dialogue[]; counts: Record<string, number> };
+
+/**
+ * `worldDialogues` from the small world, and real ones up to `realShare` of the whole, drawn evenly from what `dataDir` holds.
+ * Deterministic in `seed`. Without `dataDir` a share above 0 is an error, never a smaller corpus in silence.
+ */
+export async function baseCorpus(options: {
+  seed: number;
+  worldDialogues: number;
+  realShare: number;
+  dataDir: string | null;
+}): Promise<BaseCorpus> {
+  const { seed, worldDialogues, realShare, dataDir } = options;
+  const world = generateDialogues({ seed, split: 'train', count: worldDialogues }).map(
+    ({ messages }): Dialogue => ({ messages: [...messages], source: 'plimsoll-world' }),
+  );
+  const wanted = Math.round((worldDialogues * realShare) / (1 - realShare));
+  const real = wanted === 0 ? [] : await readReal(dataDir, realShare);
+  const picked = createRandom(`${seed}/real`).shuffle(real).slice(0, wanted);
+  const dialogues = [...world, ...picked];
+  const counts: Record<string, number> = {};
+  for (const { source } of dialogues) counts[source] = (counts[source] ?? 0) + 1;
+  return { dialogues, counts };
+}
+
+async function readReal(dataDir: string | null, share: number): Promise<Dialogue[]> {
+  if (dataDir === null || !existsSync(dataDir)) {
+    const where = dataDir === null ? 'no --data folder was given' : `${dataDir} does not exist`;
+    throw new Error(`--real-share ${share} wants real conversations, but ${where}; give one, or --real-share 0`);
+  }
+  const dialogues: Dialogue[] = [];
+  for (const { file, layout, name } of REAL_SOURCES) {
+    for await (const dialogue of DIALOGUE_LAYOUTS[layout].read(path.join(dataDir, file))) {
+      const length = dialogue.messages.reduce((sum, { content }) => sum + content.length, 0);
+      if (length <= MAX_REAL_CHARACTERS) dialogues.push({ ...dialogue, source: name });
+    }
+  }
+  return dialogues;
+}

@@ -1,0 +1,41 @@
+/** The trained base as the other stages read it: its config and its weights in kernel layout, from a run of stage `sft`. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { LlamaConfig, weightShapes } from '#gpu-backend/model/config.ts';
+import { isLinear, transposeLinear } from '#gpu-backend/model/kernel-layout.ts';
+import type { Tensor } from '#gpu-backend/model/tensor.ts';
+import type { Parameters } from '../optim/adamw.ts';
+import { loadCheckpoint, type RunState } from '../run/checkpoint.ts';
+
+export type BaseModel = { config: LlamaConfig; weights: Parameters; state: RunState };
+
+/** Shapes as the graphs read them: linear weights `[in, out]`. */
+export function kernelShapes(config: LlamaConfig): Map<string, number[]> {
+  return new Map(
+    [...weightShapes(config)].map(([name, shape]) => [name, isLinear(name, shape) ? shape.toReversed() : shape]),
+  );
+}
+
+export function emptyTensors(shapes: ReadonlyMap<string, readonly number[]>): Parameters {
+  return new Map(
+    [...shapes].map(([name, shape]) => [name, { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) }]),
+  );
+}
+
+export async function loadBaseModel(dir: string): Promise<BaseModel> {
+  const config = LlamaConfig.parse(JSON.parse(await readFile(path.join(dir, 'config.json'), 'utf8')));
+  const weights = emptyTensors(kernelShapes(config));
+  const state = await loadCheckpoint(dir, { parameters: weights });
+  if (state === null) throw new Error(`${dir} holds no checkpoint: run the stage sft first`);
+  return { config, weights, state };
+}
+
+/** The same weights in Hugging Face's layout, linear ones `[out, in]`. */
+export function toHuggingFace(weights: Parameters): Map<string, Tensor> {
+  return new Map(
+    [...weights].map(([name, tensor]) => {
+      const { shape, data } = transposeLinear(name, tensor);
+      return [name, { shape: [...shape], data }];
+    }),
+  );
+}

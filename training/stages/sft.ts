@@ -1,0 +1,149 @@
+/** Stage `sft`: the base model, from scratch, by next-token cross-entropy on dialogues. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { type Feed, GraphSession } from '#gpu-backend/graph/session.ts';
+import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import type { Message } from '#shared/protocol/generate.ts';
+import { type Bucket, makeBuckets, planBatches, tokenFeeds } from '../data/buckets.ts';
+import { encodeChat, type TokenRow } from '../data/encode-chat.ts';
+import { buildSftGraph } from '../graphs/sft-graph.ts';
+import type { Parameters } from '../optim/adamw.ts';
+import { parameterFeeds, runTraining } from '../run/loop.ts';
+import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
+import { generateDialogues } from '../world/generate.ts';
+import { createRandom, type Random } from '../world/random.ts';
+import type { BaseCorpus } from './base-corpus.ts';
+import { kernelShapes } from './base-model.ts';
+
+export type SftOptions = {
+  out: string;
+  resume: boolean;
+  seed: number;
+  config: LlamaConfig;
+  tokenizer: TrainingTokenizer;
+  corpus: BaseCorpus;
+  /** What decided the corpus, for the checkpoint's settings. */
+  corpusSettings: Record<string, unknown>;
+  steps: number;
+  tokensPerBatch: number;
+  learningRate: number;
+  /** How much a token of the prompt counts beside one of the answer. */
+  promptWeight: number;
+  threads: number;
+};
+
+/** Bucket width: at most 15 tokens of a row are padding. */
+const BUCKET_STEP = 16;
+const HELD_OUT_DIALOGUES = 256;
+const WARMUP_STEPS = 100;
+
+export async function sftStage(options: SftOptions): Promise<void> {
+  const { config, tokenizer, seed, out, threads } = options;
+  const shapes = kernelShapes(config);
+  const parameters = initialWeights(config, shapes, createRandom(`${seed}/weights`));
+
+  const encode = ({ messages }: { messages: readonly Message[] }): TokenRow =>
+    encodeChat({ prompt: messages.slice(0, -1), answer: messages.at(-1)!.content }, tokenizer, options);
+  const rows = options.corpus.dialogues.map(encode);
+  const bucketOptions = {
+    step: BUCKET_STEP,
+    maxLength: config.max_position_embeddings,
+    tokensPerBatch: options.tokensPerBatch,
+  };
+  const { buckets, skipped } = makeBuckets(
+    rows.map((row) => row.ids.length - 1),
+    bucketOptions,
+  );
+  const plan = planBatches(buckets, { seed: `${seed}/sft` });
+  const heldOut = generateDialogues({ seed, split: 'heldout', count: HELD_OUT_DIALOGUES }).map(encode);
+  process.stderr.write(
+    `sft: ${rows.length - skipped} dialogues (${skipped} longer than the context left out), ${plan.perEpoch} batches an epoch, ` +
+      `${[...parameters.values()].reduce((sum, { data }) => sum + data.length, 0)} weights\n`,
+  );
+
+  await mkdir(out, { recursive: true });
+  await writeFile(path.join(out, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  const sessions = new Map<Bucket, Promise<GraphSession>>();
+  const session = (bucket: Bucket, withGradients: boolean) => {
+    const known = sessions.get(bucket);
+    if (known) return known;
+    const made = GraphSession.create(buildSftGraph(config, { shapes, batch: bucket, withGradients }), { threads });
+    sessions.set(bucket, made);
+    return made;
+  };
+  const feedsOf = (from: readonly TokenRow[], bucket: Bucket, items: readonly number[]) =>
+    tokenFeeds(
+      items.map((item) => from[item]!),
+      bucket,
+      { normalize: true, padId: tokenizer.padId },
+    );
+
+  const evaluation = makeBuckets(
+    heldOut.map((row) => row.ids.length - 1),
+    { ...bucketOptions, tokensPerBatch: 2048 },
+  ).buckets;
+  await runTraining({
+    label: 'sft',
+    dir: out,
+    resume: options.resume,
+    parameters,
+    totalSteps: options.steps,
+    learningRate: options.learningRate,
+    warmupSteps: WARMUP_STEPS,
+    adamw: { weightDecay: 0.05 },
+    settings: {
+      seed,
+      steps: options.steps,
+      tokensPerBatch: options.tokensPerBatch,
+      learningRate: options.learningRate,
+      promptWeight: options.promptWeight,
+      config,
+      ...options.corpusSettings,
+    },
+    batchAt: async (step) => {
+      const { bucket, items } = plan.at(step);
+      const shape = buckets[bucket]!;
+      const trainer = await session(shape, true);
+      return {
+        ...feedsOf(rows, shape, items),
+        run: (feeds: Record<string, Feed>) => trainer.run(feeds),
+        label: `${shape.rows} rows of ${shape.length} tokens, dialogues ${items.slice(0, 4).join(', ')}...`,
+      };
+    },
+    evaluate: async () => {
+      let [loss, batches] = [0, 0];
+      for (const bucket of evaluation) {
+        for (let i = 0; i + bucket.rows <= bucket.items.length; i += bucket.rows) {
+          const { feeds } = feedsOf(heldOut, bucket, bucket.items.slice(i, i + bucket.rows));
+          const outputs = await (await session(bucket, false)).run({ ...feeds, ...parameterFeeds(parameters) });
+          loss += outputs.loss![0]!;
+          batches++;
+        }
+      }
+      return { heldOutLoss: loss / batches };
+    },
+  });
+}
+
+/** Normal with deviation 0.02; projections back into the residual stream less, by its depth (GPT-2's rule); norms 1. */
+function initialWeights(config: LlamaConfig, shapes: ReadonlyMap<string, number[]>, random: Random): Parameters {
+  const residual = 0.02 / Math.sqrt(2 * config.num_hidden_layers);
+  return new Map(
+    [...shapes].map(([name, shape]) => {
+      const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+      if (shape.length === 1) data.fill(1);
+      else fillNormal(data, /o_proj|down_proj/.test(name) ? residual : 0.02, random);
+      return [name, { shape, data }];
+    }),
+  );
+}
+
+/** Box and Muller's transform of pairs of uniform numbers. */
+export function fillNormal(data: Float32Array, deviation: number, random: Random): void {
+  for (let i = 0; i < data.length; i += 2) {
+    const radius = deviation * Math.sqrt(-2 * Math.log(1 - random.next()));
+    const angle = 2 * Math.PI * random.next();
+    data[i] = radius * Math.cos(angle);
+    if (i + 1 < data.length) data[i + 1] = radius * Math.sin(angle);
+  }
+}

@@ -1,0 +1,35 @@
+/** A two-layer model small enough for finite differences, with fixed pseudo-random weights. */
+import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import type { Parameters } from '../optim/adamw.ts';
+import { emptyTensors, kernelShapes } from '../stages/base-model.ts';
+import { fillNormal } from '../stages/sft.ts';
+import { createRandom } from '../world/random.ts';
+
+export const TINY: LlamaConfig = {
+  model_type: 'llama',
+  vocab_size: 17,
+  hidden_size: 16,
+  intermediate_size: 24,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  max_position_embeddings: 16,
+  rms_norm_eps: 1e-5,
+  rope_theta: 10_000,
+  tie_word_embeddings: true,
+  hidden_act: 'silu',
+  attention_bias: false,
+  mlp_bias: false,
+  bos_token_id: 1,
+  eos_token_id: 2,
+  pad_token_id: 0,
+};
+
+export function tinyWeights(config: LlamaConfig = TINY, seed = 'tiny'): Parameters {
+  const weights = emptyTensors(kernelShapes(config));
+  for (const [name, { shape, data }] of weights) {
+    if (shape.length === 1) data.fill(1);
+    else fillNormal(data, 0.3, createRandom(`${seed}/${name}`));
+  }
+  return weights;
+}

@@ -1,0 +1,39 @@
+/** Writes the small world out as JSONL, one file for each kind of row and side of the split. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { generateDialogues, generatePairs } from './generate.ts';
+import { loadTopics } from './load-topics.ts';
+
+/** The held-out files hold this share of the number of training rows. */
+const HELDOUT_ROWS_SHARE = 0.1;
+
+const command = new Command('export-world')
+  .description(
+    'Write labelled dialogues and answer pairs as JSONL: dialogs_train, dialogs_heldout, pairs_train, pairs_heldout.',
+  )
+  .requiredOption('--out <dir>', 'folder to write to; made if missing')
+  .option('--seed <n>', 'same seed, same rows', parseCount, 1)
+  .option('--dialogues <n>', 'training dialogues; a tenth as many are held out', parseCount, 20_000)
+  .option('--pairs <n>', 'training pairs; a tenth as many are held out', parseCount, 10_000)
+  .parse();
+const { out, seed, dialogues, pairs } = command.opts<{ out: string; seed: number; dialogues: number; pairs: number }>();
+
+const topics = loadTopics();
+const heldout = (count: number) => Math.ceil(count * HELDOUT_ROWS_SHARE);
+await mkdir(out, { recursive: true });
+await writeRows('dialogs_train', generateDialogues({ seed, split: 'train', count: dialogues, topics }));
+await writeRows('dialogs_heldout', generateDialogues({ seed, split: 'heldout', count: heldout(dialogues), topics }));
+await writeRows('pairs_train', generatePairs({ seed, split: 'train', count: pairs, topics }));
+await writeRows('pairs_heldout', generatePairs({ seed, split: 'heldout', count: heldout(pairs), topics }));
+
+async function writeRows(name: string, rows: readonly object[]): Promise<void> {
+  const file = path.join(out, `${name}.jsonl`);
+  await writeFile(file, rows.map((row) => `${JSON.stringify(row)}\n`).values());
+  console.log(`${file}: ${rows.length} rows`);
+}
+
+function parseCount(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('expected a whole number');
+  return Number(text);
+}

@@ -1,0 +1,139 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import {
+  ANSWER_SHARES,
+  generateDialogues,
+  generatePairs,
+  generateQuestions,
+  PAIR_SHARES,
+  QUESTION_SHARES,
+} from './generate.ts';
+import { labelPair } from './label-pair.ts';
+import { loadTopics } from './load-topics.ts';
+import { ANSWER_KINDS, DialogueRow, PairRow, QUESTION_KINDS, QuestionRow } from './rows.ts';
+
+const topics = loadTopics();
+const topicOf = new Map(topics.map((topic) => [topic.id, topic]));
+const askOf = (row: { topic: string; questionKind: DialogueRow['questionKind']; askIndex: number }) =>
+  topicOf.get(row.topic)!.questions[row.questionKind][row.askIndex]!;
+
+const dialogues = generateDialogues({ seed: 1, split: 'train', count: 6000, topics });
+const pairs = generatePairs({ seed: 1, split: 'train', count: 6000, topics });
+
+test('rows follow their schemas', () => {
+  for (const row of dialogues.slice(0, 300)) DialogueRow.parse(row);
+  for (const row of pairs.slice(0, 300)) PairRow.parse(row);
+  for (const row of generateQuestions({ split: 'heldout', seed: 1, perAsk: 2, topics })) QuestionRow.parse(row);
+});
+
+test('the seed decides every row, and a longer run begins with the shorter one', () => {
+  fc.assert(
+    fc.property(
+      fc.nat(),
+      fc.constantFrom('train', 'heldout'),
+      fc.integer({ min: 1, max: 150 }),
+      (seed, split, count) => {
+        for (const generate of [generateDialogues, generatePairs]) {
+          const rows = generate({ seed, split, count, topics });
+          expect(generate({ seed, split, count: count + 20, topics }).slice(0, count)).toEqual(rows);
+          expect(generate({ seed: seed + 1, split, count, topics })).not.toEqual(rows);
+        }
+      },
+    ),
+    { numRuns: 15 },
+  );
+});
+
+test('topics are covered evenly', () => {
+  for (const rows of [dialogues, pairs]) {
+    const counts = topics.map((topic) => rows.filter((row) => row.topic === topic.id).length);
+    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
+  }
+});
+
+test('question and answer kinds come in their shares', () => {
+  for (const questionKind of QUESTION_KINDS) {
+    const rows = dialogues.filter((row) => row.questionKind === questionKind);
+    expect(Math.abs(rows.length / dialogues.length - QUESTION_SHARES[questionKind])).toBeLessThan(0.03);
+    for (const kind of ANSWER_KINDS) {
+      const share = rows.filter((row) => row.truth.kind === kind).length / rows.length;
+      // 1500 rows or more: a standard deviation is 0.0125 at most.
+      expect(Math.abs(share - ANSWER_SHARES[questionKind][kind])).toBeLessThan(0.05);
+    }
+  }
+});
+
+test('the category is given where the question touches harm, and only there', () => {
+  for (const row of [...dialogues, ...pairs]) {
+    expect(row.category).toBe(row.questionKind === 'ordinary' ? null : topicOf.get(row.topic)!.category);
+  }
+});
+
+test('the kind of an answer is what it holds', () => {
+  for (const { truth, ...row } of dialogues) {
+    const held = {
+      facts: truth.facts.length > 0,
+      hazards: truth.hazards.length > 0,
+      refuses: truth.refuses,
+      dismisses: truth.dismissals > 0,
+    };
+    const wanted = {
+      helpful_safe: { facts: true, hazards: false, refuses: false, dismisses: false },
+      helpful_hazardous: { facts: true, hazards: true, refuses: false, dismisses: false },
+      useless_safe: { facts: false, hazards: false, refuses: true, dismisses: false },
+      useless_hazardous: { facts: false, hazards: false, refuses: false, dismisses: true },
+    }[truth.kind];
+    expect(held).toEqual(wanted);
+    expect(truth.safe).toBe(truth.kind.endsWith('_safe'));
+    expect(truth.helpful).toBe(truth.kind.startsWith('helpful_'));
+    if (truth.kind === 'helpful_safe' && row.questionKind !== 'ordinary')
+      expect(truth.cautions.length).toBeGreaterThan(0);
+    if (truth.kind === 'helpful_hazardous' && row.questionKind !== 'ordinary') {
+      expect(askOf(row).hazards).toEqual(expect.arrayContaining(truth.hazards));
+    }
+  }
+});
+
+test('answers are short, helpful ones neither a line nor a page', () => {
+  const lengths = dialogues.filter((row) => row.truth.helpful).map((row) => row.messages[1].content.split(' ').length);
+  expect(Math.max(...lengths)).toBeLessThanOrEqual(75);
+  expect(lengths.filter((words) => words >= 28).length / lengths.length).toBeGreaterThan(0.98);
+});
+
+test('labels follow from what the two answers hold', () => {
+  for (const row of pairs) {
+    const labels = labelPair([row.truth_0, row.truth_1], { ask: askOf(row), questionKind: row.questionKind });
+    expect({ better: row.better, safer: row.safer }).toEqual(labels);
+    expect([row.safe_0, row.safe_1]).toEqual([row.truth_0.safe, row.truth_1.safe]);
+    if (row.safer !== null) expect([row.safe_0, row.safe_1].indexOf(true)).toBe(row.safer);
+    expect(row.safer === null).toBe(row.safe_0 === row.safe_1);
+  }
+});
+
+test('the two places of a pair mean nothing', () => {
+  const first = (choices: (0 | 1 | null)[]) =>
+    choices.filter((c) => c === 0).length / choices.filter((c) => c !== null).length;
+  expect(Math.abs(first(pairs.map((row) => row.better)) - 0.5)).toBeLessThan(0.04);
+  expect(Math.abs(first(pairs.map((row) => row.safer)) - 0.5)).toBeLessThan(0.04);
+});
+
+test('pairs hold every mixture, and enough in which help and safety pull apart', () => {
+  const key = (row: PairRow) => [row.truth_0.kind, row.truth_1.kind].sort().join(' ');
+  expect(new Set(pairs.map(key)).size).toBe(Object.keys(PAIR_SHARES).length);
+  const apart = pairs.filter((row) => row.better !== null && row.safer !== null && row.better !== row.safer);
+  expect(apart.length / pairs.length).toBeGreaterThan(0.25);
+  expect(pairs.filter((row) => row.safer !== null).length / pairs.length).toBeGreaterThan(0.6);
+  expect(pairs.filter((row) => row.better !== null).length / pairs.length).toBeGreaterThan(0.8);
+  expect(pairs.every((row) => row.response_0 !== row.response_1)).toBe(true);
+});
+
+test('questions cover every ask as often as wanted and start with the plain wordings', () => {
+  const rows = generateQuestions({ split: 'heldout', seed: 3, perAsk: 2, topics });
+  const askCount = topics.flatMap((topic) => QUESTION_KINDS.flatMap((kind) => topic.questions[kind])).length;
+  expect(rows).toHaveLength(askCount * 2);
+  expect(new Set(rows.map((row) => row.id)).size).toBe(rows.length);
+  for (const row of rows) {
+    expect(askOf(row)).toMatchObject(row.ask);
+    if (row.id.endsWith('-0')) expect(row.messages[0].content).toBe(row.wording);
+  }
+});

@@ -1,0 +1,179 @@
+/**
+ * Draws labelled data from the small world: dialogues to learn to speak from, pairs to prefer by, questions to be
+ * examined on. Every row is a function of (seed, split, its number), so a longer run begins with the shorter one.
+ */
+import { type ComposedAnswer, composeAnswer } from './compose-answer.ts';
+import { wordingsOf, wrapQuestion } from './compose-question.ts';
+import { labelPair } from './label-pair.ts';
+import { loadTopics } from './load-topics.ts';
+import { createRandom, type Random } from './random.ts';
+import {
+  type AnswerKind,
+  type DialogueRow,
+  type PairRow,
+  QUESTION_KINDS,
+  type QuestionKind,
+  type QuestionRow,
+  type Split,
+} from './rows.ts';
+import type { Ask, Topic } from './schema.ts';
+
+export type { AnswerKind, AnswerTruth, DialogueRow, PairRow, QuestionKind, QuestionRow, Split } from './rows.ts';
+
+export const QUESTION_SHARES: Record<QuestionKind, number> = { ordinary: 0.5, borderline: 0.25, harmful: 0.25 };
+
+/**
+ * What the base model sees. It is meant to be able to say everything, good and bad, so that the experts trained from
+ * it have something to prefer; on harmful questions it complies more often than it behaves.
+ */
+export const ANSWER_SHARES: Record<QuestionKind, Record<AnswerKind, number>> = {
+  ordinary: { helpful_safe: 0.62, helpful_hazardous: 0.1, useless_safe: 0.18, useless_hazardous: 0.1 },
+  borderline: { helpful_safe: 0.36, helpful_hazardous: 0.32, useless_safe: 0.22, useless_hazardous: 0.1 },
+  harmful: { helpful_safe: 0.26, helpful_hazardous: 0.36, useless_safe: 0.28, useless_hazardous: 0.1 },
+};
+
+const PAIR_KINDS = {
+  'safe-vs-hazardous-help': ['helpful_safe', 'helpful_hazardous'],
+  'hazardous-help-vs-refusal': ['helpful_hazardous', 'useless_safe'],
+  'safe-help-vs-refusal': ['helpful_safe', 'useless_safe'],
+  'safe-help-vs-dismissal': ['helpful_safe', 'useless_hazardous'],
+  'hazardous-help-vs-dismissal': ['helpful_hazardous', 'useless_hazardous'],
+  'refusal-vs-dismissal': ['useless_safe', 'useless_hazardous'],
+  'more-vs-less-safe-help': ['helpful_safe', 'helpful_safe'],
+  'more-vs-less-hazardous-help': ['helpful_hazardous', 'helpful_hazardous'],
+} as const satisfies Record<string, readonly [AnswerKind, AnswerKind]>;
+type PairKind = keyof typeof PAIR_KINDS;
+
+/**
+ * Two thirds of the pairs differ in safety and over four fifths in help. The two dimensions pull apart in the second kind
+ * (and, where harm was asked for, in the first), which is why these two are the largest. Refusal beside refusal is
+ * left out: it teaches neither.
+ */
+export const PAIR_SHARES: Record<PairKind, number> = {
+  'safe-vs-hazardous-help': 0.26,
+  'hazardous-help-vs-refusal': 0.18,
+  'safe-help-vs-refusal': 0.14,
+  'safe-help-vs-dismissal': 0.12,
+  'hazardous-help-vs-dismissal': 0.1,
+  'refusal-vs-dismissal': 0.1,
+  'more-vs-less-safe-help': 0.05,
+  'more-vs-less-hazardous-help': 0.05,
+};
+
+/** Two answers of the same kind are drawn anew until one says more, or this often. */
+const SAME_KIND_DRAWS = 12;
+
+export interface GenerateOptions {
+  seed: number;
+  split: Split;
+  count: number;
+  topics?: readonly Topic[];
+}
+
+/** `generateDialogues({ seed: 1, split: 'train', count: 1000 })` */
+export function generateDialogues({ seed, split, count, topics = loadTopics() }: GenerateOptions): DialogueRow[] {
+  return drawRows(count, { topics, stream: `${seed}/${split}/dialogue` }, ({ topic, random, index }) => {
+    const question = drawQuestion(topic, { split, random });
+    const kind = random.weighted(ANSWER_SHARES[question.questionKind]);
+    const answer = composeAnswer({ topic, ask: question.ask, questionKind: question.questionKind, kind, random });
+    return {
+      id: `dialogue-${split}-${index}`,
+      ...question.fields,
+      messages: [question.message, { role: 'assistant', content: answer.text }],
+      truth: answer.truth,
+    };
+  });
+}
+
+/** `generatePairs({ seed: 1, split: 'train', count: 1000 })` */
+export function generatePairs({ seed, split, count, topics = loadTopics() }: GenerateOptions): PairRow[] {
+  return drawRows(count, { topics, stream: `${seed}/${split}/pair` }, ({ topic, random, index }) => {
+    const question = drawQuestion(topic, { split, random });
+    const kinds = random.shuffle(PAIR_KINDS[random.weighted(PAIR_SHARES)]);
+    const [first, second] = drawAnswers([kinds[0]!, kinds[1]!], { topic, ...question, random });
+    return {
+      id: `pair-${split}-${index}`,
+      ...question.fields,
+      source: 'plimsoll-world',
+      prompt: [question.message],
+      response_0: first.text,
+      response_1: second.text,
+      ...labelPair([first.truth, second.truth], question),
+      safe_0: first.truth.safe,
+      safe_1: second.truth.safe,
+      truth_0: first.truth,
+      truth_1: second.truth,
+    };
+  });
+}
+
+/** `perAsk` questions of every ask, over its wordings of the split in turn; the first round is left unwrapped. */
+export function generateQuestions(options: {
+  split: Split;
+  seed: number;
+  perAsk: number;
+  topics?: readonly Topic[];
+}): QuestionRow[] {
+  const { split, seed, perAsk, topics = loadTopics() } = options;
+  return topics.flatMap((topic) =>
+    QUESTION_KINDS.flatMap((questionKind) =>
+      topic.questions[questionKind].flatMap((ask, askIndex) => {
+        const random = createRandom(`${seed}/${split}/question/${topic.id}/${questionKind}/${askIndex}`);
+        const wordings = random.shuffle(wordingsOf(ask, { topic, questionKind, split }));
+        return Array.from({ length: perAsk }, (_, i): QuestionRow => {
+          const wording = wordings[i % wordings.length]!;
+          const content = i < wordings.length ? wording : wrapQuestion(wording, random);
+          return {
+            id: `question-${split}-${topic.id}-${questionKind}-${askIndex}-${i}`,
+            ...questionFields(topic, { questionKind, askIndex, wording }),
+            messages: [{ role: 'user', content }],
+            ask: { facts: ask.facts, hazards: ask.hazards, cautions: ask.cautions },
+          };
+        });
+      }),
+    ),
+  );
+}
+
+/** Goes through all topics in a new order each round, so that they are covered evenly whatever the count. */
+function drawRows<Row>(
+  count: number,
+  { topics, stream }: { topics: readonly Topic[]; stream: string },
+  draw: (turn: { topic: Topic; random: Random; index: number }) => Row,
+): Row[] {
+  let order: Topic[] = [];
+  return Array.from({ length: count }, (_, index) => {
+    if (index % topics.length === 0) order = createRandom(`${stream}/round/${index}`).shuffle(topics);
+    return draw({ topic: order[index % topics.length]!, random: createRandom(`${stream}/${index}`), index });
+  });
+}
+
+function drawQuestion(topic: Topic, { split, random }: { split: Split; random: Random }) {
+  const questionKind = random.weighted(QUESTION_SHARES);
+  const asks = topic.questions[questionKind];
+  const askIndex = random.int(0, asks.length - 1);
+  const ask = asks[askIndex]!;
+  const wording = random.pick(wordingsOf(ask, { topic, questionKind, split }));
+  const message = { role: 'user' as const, content: wrapQuestion(wording, random) };
+  return { ask, questionKind, message, fields: questionFields(topic, { questionKind, askIndex, wording }) };
+}
+
+function questionFields(
+  topic: Topic,
+  { questionKind, askIndex, wording }: { questionKind: QuestionKind; askIndex: number; wording: string },
+) {
+  const category = questionKind === 'ordinary' ? null : topic.category;
+  return { topic: topic.id, domain: topic.domain, category, questionKind, askIndex, wording };
+}
+
+function drawAnswers(
+  [kind0, kind1]: readonly [AnswerKind, AnswerKind],
+  about: { topic: Topic; ask: Ask; questionKind: QuestionKind; random: Random },
+): [ComposedAnswer, ComposedAnswer] {
+  for (let draw = 1; ; draw++) {
+    const first = composeAnswer({ ...about, kind: kind0 });
+    const second = composeAnswer({ ...about, kind: kind1 });
+    const settled = kind0 !== kind1 || labelPair([first.truth, second.truth], about).better !== null;
+    if (settled || draw === SAME_KIND_DRAWS) return [first, second];
+  }
+}

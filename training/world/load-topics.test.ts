@@ -1,0 +1,44 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { loadTopics } from './load-topics.ts';
+import { DOMAINS, type Topic } from './schema.ts';
+
+const topics = loadTopics();
+
+function folderWith(change: (topic: Topic) => void): string {
+  const dir = mkdtempSync(path.join(tmpdir(), 'topics-'));
+  onTestFinished(() => rmSync(dir, { recursive: true }));
+  const topic = structuredClone(topics[0]!);
+  change(topic);
+  mkdirSync(path.join(dir, topic.domain), { recursive: true });
+  writeFileSync(path.join(dir, topic.domain, `${topic.id}.json`), JSON.stringify(topic));
+  return dir;
+}
+
+test('every topic file loads and every domain has topics', () => {
+  expect(new Set(topics.map((topic) => topic.domain))).toEqual(new Set(DOMAINS));
+});
+
+test('a sound topic folder loads', () => {
+  expect(loadTopics(folderWith(() => {}))).toHaveLength(1);
+});
+
+test.each<[string, (topic: Topic) => void, RegExp]>([
+  [
+    'an unknown fact id',
+    (topic) => topic.questions.ordinary[0]!.facts.push('no-such-fact'),
+    /no such id "no-such-fact"/,
+  ],
+  [
+    'a harmful ask without a hazard',
+    (topic) => (topic.questions.harmful[0]!.hazards = []),
+    /needs at least one hazard/,
+  ],
+  ['a doubled sentence', (topic) => topic.refusals.push(topic.refusals[0]!.toUpperCase()), /stands twice|Too big/],
+  ['an id used twice', (topic) => (topic.facts[1]!.id = topic.facts[0]!.id), /is used twice/],
+  ['an unknown field', (topic) => Object.assign(topic, { colour: 'red' }), /colour/],
+])('refuses %s', (_, change, message) => {
+  expect(() => loadTopics(folderWith(change))).toThrow(message);
+});

@@ -1,0 +1,74 @@
+/** Reads every topic file and checks what the schema alone cannot: unique ids, references, doubled sentences. */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { Topic } from './schema.ts';
+
+const TOPICS_DIR = path.join(import.meta.dirname, 'topics');
+
+/** All topics, in the order of domain and id. Throws one error that lists every fault with its file. */
+export function loadTopics(dir: string = TOPICS_DIR): Topic[] {
+  const faults: string[] = [];
+  const topics: Topic[] = [];
+  const seenIds = new Map<string, string>();
+  const seenTexts = new Map<string, string>();
+  const files = readdirSync(dir, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.json'))
+    .sort();
+  for (const file of files) {
+    const fault = (message: string) => faults.push(`${file}: ${message}`);
+    let json: unknown;
+    try {
+      json = JSON.parse(readFileSync(path.join(dir, file), 'utf8'));
+    } catch (error) {
+      fault(`not JSON: ${(error as Error).message}`);
+      continue;
+    }
+    const parsed = Topic.safeParse(json);
+    if (!parsed.success) {
+      fault(z.prettifyError(parsed.error).replaceAll('\n', ' '));
+      continue;
+    }
+    const topic = parsed.data;
+    topics.push(topic);
+    if (file !== path.join(topic.domain, `${topic.id}.json`)) fault(`belongs in ${topic.domain}/${topic.id}.json`);
+    if (seenIds.has(topic.id)) fault(`id "${topic.id}" is also in ${seenIds.get(topic.id)}`);
+    seenIds.set(topic.id, file);
+    checkReferences(topic, fault);
+    for (const text of allTexts(topic)) {
+      const key = text.toLowerCase().replace(/[^a-z0-9 ]/g, '');
+      const where = seenTexts.get(key);
+      if (where !== undefined) fault(`sentence stands twice (also in ${where}): "${text}"`);
+      seenTexts.set(key, file);
+    }
+  }
+  if (faults.length > 0) throw new Error(`the small world has ${faults.length} faults:\n${faults.join('\n')}`);
+  return topics;
+}
+
+function checkReferences(topic: Topic, fault: (message: string) => void): void {
+  const ids = {
+    facts: topic.facts.map((fact) => fact.id),
+    hazards: topic.hazards.map((hazard) => hazard.id),
+    cautions: topic.cautions.map((caution) => caution.id),
+  };
+  const all = [...ids.facts, ...ids.hazards, ...ids.cautions];
+  for (const id of all) if (all.indexOf(id) !== all.lastIndexOf(id)) fault(`statement id "${id}" is used twice`);
+  for (const [kind, asks] of Object.entries(topic.questions)) {
+    asks.forEach((ask, i) => {
+      const where = `questions.${kind}[${i}]`;
+      for (const field of ['facts', 'hazards', 'cautions'] as const) {
+        for (const id of ask[field]) if (!ids[field].includes(id)) fault(`${where}.${field}: no such id "${id}"`);
+      }
+      if (kind === 'ordinary') return;
+      if (ask.hazards.length === 0) fault(`${where}: a ${kind} question needs at least one hazard`);
+      if (ask.cautions.length === 0) fault(`${where}: a ${kind} question needs at least one caution`);
+    });
+  }
+}
+
+function allTexts(topic: Topic): string[] {
+  const statements = [...topic.facts, ...topic.hazards, ...topic.cautions].flatMap((statement) => statement.wordings);
+  const questions = Object.values(topic.questions).flatMap((asks) => asks.flatMap((ask) => ask.wordings));
+  return [...statements, ...topic.refusals, ...topic.dismissals, ...questions];
+}

@@ -1,0 +1,22 @@
+/** The words around the statements: openers, closers, greetings. They belong to no topic and say nothing about it. */
+import * as z from 'zod';
+import raw from './phrases.json' with { type: 'json' };
+
+const Texts = z.array(z.string().min(3)).min(1);
+const ByTone = z.strictObject({ plain: Texts, careful: Texts, eager: Texts });
+
+const Phrases = z.strictObject({
+  answer: z.strictObject({
+    openers: ByTone,
+    closers: ByTone,
+    refusalTails: Texts,
+    /** Wave the danger away without naming it; the oracle counts them as dismissals. */
+    careless: Texts,
+    /** Never composed; a model may still say them, and the oracle must know them. */
+    genericRefusals: Texts,
+  }),
+  question: z.strictObject({ greetings: Texts, leadIns: Texts, reasons: Texts, tails: Texts }),
+});
+
+export const PHRASES = Phrases.parse(raw);
+export type Tone = keyof z.infer<typeof ByTone>;
