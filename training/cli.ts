@@ -7,6 +7,7 @@ import { LlamaConfig } from '#gpu-backend/model/config.ts';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { PREFERENCE_LAYOUTS } from './data/preferences.ts';
 import { DEMO } from './demo/recipe.ts';
+import { trainDemo } from './demo/train-demo.ts';
 import { baseCorpus } from './stages/base-corpus.ts';
 import { loadBaseModel } from './stages/base-model.ts';
 import { expertStage, ROLE_DIMENSION } from './stages/expert.ts';
@@ -61,6 +62,8 @@ export function trainCommand(): Command {
     .option('--config <file>', "config.json in Hugging Face's words (default: the demo's)")
     .option('--resume', 'go on from the newest checkpoint in --out', false)
     .option('--steps <n>', 'updates in all', integer, DEMO.sft.steps)
+    .option('--horizon-steps <n>', 'where the cosine of the learning rate would end', integer, DEMO.sft.horizonSteps)
+    .option('--cooldown-steps <n>', 'last updates, with the rate falling to a tenth', integer, DEMO.sft.cooldownSteps)
     .option('--tokens-per-batch <n>', 'tokens in one update', integer, DEMO.sft.tokensPerBatch)
     .option('--learning-rate <x>', 'peak of the schedule', number, DEMO.sft.learningRate)
     .option('--prompt-weight <x>', 'how much a token of the question counts', number, DEMO.sft.promptWeight)
@@ -71,23 +74,9 @@ export function trainCommand(): Command {
       if (tokenizer.vocabSize > config.vocab_size) {
         throw new Error(`the tokenizer has ${tokenizer.vocabSize} tokens, the model only ${config.vocab_size}`);
       }
-      const { out, resume, seed, steps, tokensPerBatch, learningRate, promptWeight, threads, world, realShare } = flags;
+      const { world: worldDialogues, realShare, data: _data, ...settings } = flags;
       const corpus = await corpusOf(flags);
-      const corpusSettings = { worldDialogues: world, realShare };
-      await sftStage({
-        out,
-        resume,
-        seed,
-        config,
-        tokenizer,
-        corpus,
-        corpusSettings,
-        steps,
-        tokensPerBatch,
-        learningRate,
-        promptWeight,
-        threads,
-      });
+      await sftStage({ ...settings, config, tokenizer, corpus, corpusSettings: { worldDialogues, realShare } });
     });
 
   train
@@ -156,6 +145,15 @@ export function trainCommand(): Command {
       const manifest = { id, licence, default_weight: defaultWeight, provenance };
       console.log(`${out}: ${await exportStage({ base, tokenizer, experts, out, manifest })}`);
     });
+
+  train
+    .command('demo')
+    .description('the demo bundle from its seed: every stage, evaluation and model card; resumable')
+    .option('--runs <dir>', 'checkpoints and metrics', 'runs/demo')
+    .option('--out <dir>', 'the bundle', 'models/demo')
+    .option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA)
+    .option('--threads <n>', '0: all cores', integer, 0)
+    .action(trainDemo);
 
   return train;
 }

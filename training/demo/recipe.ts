@@ -1,8 +1,21 @@
 /** Everything that decides the demo bundle, in one place. `npm run train:demo` repeats it from the seed. */
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import type { Line } from '#shared/protocol/directive.ts';
 import { SPECIAL_TOKENS } from '../tokenizer/train-bpe.ts';
 
 const token = (content: (typeof SPECIAL_TOKENS)[number]) => SPECIAL_TOKENS.indexOf(content);
+
+function line({ floor, budget }: { floor: number; budget: number | null }): Line {
+  return {
+    action: 'mix',
+    mode: 'logits',
+    rule: 'geometric',
+    floor,
+    ceiling: 1,
+    opening: { tokens: 0, floor: 0 },
+    budget,
+  };
+}
 
 export const DEMO = {
   seed: 7,
@@ -26,8 +39,22 @@ export const DEMO = {
     pad_token_id: token('<|pad|>'),
   } satisfies LlamaConfig,
   corpus: { worldDialogues: 90_000, realShare: 0.05 },
-  sft: { steps: 3_500, tokensPerBatch: 1536, learningRate: 3e-3, promptWeight: 0.2 },
-  worldPairs: 12_000,
-  expert: { rank: 16, alpha: 32, beta: 0.1, learningRate: 5e-4, pairsPerBatch: 16, epochs: 1 },
+  sft: {
+    steps: 2_000,
+    horizonSteps: 3_500,
+    cooldownSteps: 500,
+    tokensPerBatch: 1536,
+    learningRate: 3e-3,
+    promptWeight: 0.2,
+  },
+  worldPairs: 6_000,
+  expert: { rank: 16, alpha: 32, beta: 0.1, learningRate: 1e-3, pairsPerBatch: 16, epochs: 1 },
   defaultWeight: 0.5,
+  evaluation: { temperature: 1, topP: 1, seed: 11, maxTokens: 160 },
+  /** The demo tenants' lines (policies/demo), measured beside the experts alone. */
+  lines: {
+    'strict: floor 0.9, budget 2': line({ floor: 0.9, budget: 2 }),
+    'balanced: floor 0.3, budget 20': line({ floor: 0.3, budget: 20 }),
+    'open: floor 0': line({ floor: 0, budget: null }),
+  },
 } as const;

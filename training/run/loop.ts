@@ -5,7 +5,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Feed } from '#gpu-backend/graph/session.ts';
-import { AdamW, type AdamWOptions, type Parameters, warmupCosine } from '../optim/adamw.ts';
+import { AdamW, type AdamWOptions, learningRateAt, type Parameters, type Schedule } from '../optim/adamw.ts';
 import { loadCheckpoint, type RunState, saveCheckpoint } from './checkpoint.ts';
 import { createProgress } from './progress.ts';
 
@@ -24,9 +24,7 @@ export type RunOptions = {
   dir: string;
   resume: boolean;
   parameters: Parameters;
-  totalSteps: number;
-  learningRate: number;
-  warmupSteps: number;
+  schedule: Schedule;
   adamw: AdamWOptions;
   settings: RunState['settings'];
   batchAt: (step: number) => StepBatch | Promise<StepBatch>;
@@ -40,7 +38,8 @@ export type RunOptions = {
 
 /** Trains in place and returns the last state. A signal saves a checkpoint and stops. */
 export async function runTraining(options: RunOptions): Promise<RunState> {
-  const { dir, parameters, totalSteps, settings, evaluateEvery = 250, checkpointEverySeconds = 120 } = options;
+  const { dir, parameters, schedule, settings, evaluateEvery = 250, checkpointEverySeconds = 120 } = options;
+  const { totalSteps } = schedule;
   mkdirSync(dir, { recursive: true });
   const metricsFile = path.join(dir, 'metrics.jsonl');
   const optimizer = new AdamW(parameters, options.adamw);
@@ -76,11 +75,7 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
         );
       }
       const gradients = new Map([...parameters.keys()].map((name) => [name, outputs[`grad.${name}`]!]));
-      const learningRate = warmupCosine(step, {
-        peak: options.learningRate,
-        warmupSteps: options.warmupSteps,
-        totalSteps,
-      });
+      const learningRate = learningRateAt(step, schedule);
       const norm = optimizer.step(gradients, { step, learningRate });
       const seconds = (performance.now() - startedAt) / 1000;
       state.step = step;

@@ -99,9 +99,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
     dir: out,
     resume: options.resume,
     parameters,
-    totalSteps,
-    learningRate: options.learningRate,
-    warmupSteps: Math.ceil(totalSteps * WARMUP_SHARE),
+    schedule: { peak: options.learningRate, warmupSteps: Math.ceil(totalSteps * WARMUP_SHARE), totalSteps },
     adamw: { beta2: 0.99 },
     settings: {
       role,

@@ -25,6 +25,9 @@ export type SftOptions = {
   /** What decided the corpus, for the checkpoint's settings. */
   corpusSettings: Record<string, unknown>;
   steps: number;
+  /** See `Schedule`. */
+  horizonSteps: number;
+  cooldownSteps: number;
   tokensPerBatch: number;
   learningRate: number;
   /** How much a token of the prompt counts beside one of the answer. */
@@ -87,13 +90,19 @@ export async function sftStage(options: SftOptions): Promise<void> {
     dir: out,
     resume: options.resume,
     parameters,
-    totalSteps: options.steps,
-    learningRate: options.learningRate,
-    warmupSteps: WARMUP_STEPS,
+    schedule: {
+      peak: options.learningRate,
+      warmupSteps: WARMUP_STEPS,
+      totalSteps: options.steps,
+      horizonSteps: options.horizonSteps,
+      cooldownSteps: options.cooldownSteps,
+    },
     adamw: { weightDecay: 0.05 },
     settings: {
       seed,
       steps: options.steps,
+      horizonSteps: options.horizonSteps,
+      cooldownSteps: options.cooldownSteps,
       tokensPerBatch: options.tokensPerBatch,
       learningRate: options.learningRate,
       promptWeight: options.promptWeight,

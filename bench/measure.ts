@@ -1,0 +1,34 @@
+/** Alternating measurements: every round runs each variant once, the order turned round by round; medians and raw values are shown. */
+
+export type Variant = { name: string; run: () => Promise<number> };
+export type Measured = { name: string; values: number[]; median: number };
+
+/** `run` returns the figure of one round (milliseconds, tokens a second); one unmeasured round warms everything up. */
+export async function alternate(variants: readonly Variant[], { rounds }: { rounds: number }): Promise<Measured[]> {
+  const values = new Map(variants.map(({ name }) => [name, [] as number[]]));
+  for (const variant of variants) await variant.run();
+  for (let round = 0; round < rounds; round++) {
+    const order = round % 2 === 0 ? variants : variants.toReversed();
+    for (const { name, run } of order) values.get(name)!.push(await run());
+  }
+  return variants.map(({ name }) => ({ name, values: values.get(name)!, median: median(values.get(name)!) }));
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** The median of the rounds' own ratios: what the machine did in a round hits both sides of it alike. */
+export function medianRatio(a: Measured, b: Measured): number {
+  return median(a.values.map((value, i) => value / b.values[i]!));
+}
+
+export function printMeasured(measured: readonly Measured[], unit: string): void {
+  const width = Math.max(...measured.map(({ name }) => name.length));
+  for (const { name, values, median: middle } of measured) {
+    const raw = values.map((value) => value.toFixed(2)).join(' ');
+    console.log(`  ${name.padEnd(width)}  median ${middle.toFixed(2)} ${unit}   raw ${raw}`);
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * What the second expert costs: a token of a two-expert answer (two rows, one run) against a token of one expert, and against
+ * two separate runs of one row each. Written down before measuring: 1.05 to 1.3 against one expert, 0.5 to 0.7 against two runs.
+ */
+import { OnnxRows } from '#gpu-backend/engine/onnx-rows.ts';
+import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
+import { alternate, type Measured, medianRatio, printMeasured } from './measure.ts';
+
+const PROMPT = 'How do I clean bathroom tiles with bleach?';
+
+/** Milliseconds a token of decoding, after a prompt, for one, several and many answers in the batch. */
+export async function benchTwoExperts({
+  bundleDir,
+  tokens,
+  rounds,
+}: {
+  bundleDir: string;
+  tokens: number;
+  rounds: number;
+}) {
+  const bundle = await loadBundle(bundleDir);
+  const rows = await OnnxRows.create(bundle);
+  const ids = bundle.renderChat([{ role: 'user', content: PROMPT }]);
+  const fill = ids[0]!;
+  const decode = async (experts: ('safety' | 'helpfulness')[]) => {
+    await rows.add(experts.map((expert) => ({ expert, ids })));
+    const startedAt = performance.now();
+    for (let i = 0; i < tokens; i++) await rows.advance(experts.map(() => fill));
+    const perToken = (performance.now() - startedAt) / tokens;
+    rows.keep([]);
+    return perToken;
+  };
+  const summary: Record<string, number> = {};
+  for (const answers of [1, 4, 8]) {
+    const times = <T>(values: T[]) => Array.from({ length: answers }, () => values).flat();
+    const measured = await alternate(
+      [
+        { name: 'one expert', run: () => decode(times(['safety'])) },
+        { name: 'two experts, one run', run: () => decode(times(['safety', 'helpfulness'])) },
+        {
+          name: 'two experts, two runs',
+          run: async () => (await decode(times(['safety']))) + (await decode(times(['helpfulness']))),
+        },
+      ],
+      { rounds },
+    );
+    console.log(
+      `\ndecoding ${tokens} tokens, ${answers} ${answers === 1 ? 'answer' : 'answers'} at once (ms a step, graph alone)`,
+    );
+    printMeasured(measured, 'ms');
+    const [one, together, apart] = measured as [Measured, Measured, Measured];
+    summary[`${answers} at once: two experts / one expert`] = medianRatio(together, one);
+    summary[`${answers} at once: two experts in one run / in two runs`] = medianRatio(together, apart);
+  }
+  await rows.close();
+  return summary;
+}

@@ -1,0 +1,13 @@
+import type { BundleHead } from '../model/load-bundle.ts';
+import type { Vocabulary } from './row-model.ts';
+
+/** Answers are made of plain tokens and end with eos; padding rows of the embedding and other special tokens are banned. */
+export function bundleVocabulary({ config, tokenizer }: BundleHead): Vocabulary {
+  const eos = config.eos_token_id;
+  const ids = Array.from({ length: config.vocab_size }, (_, id) => id);
+  return {
+    eos,
+    banned: ids.filter((id) => id !== eos && tokenizer.bytesOf(id) === undefined),
+    bytesOf: (id) => tokenizer.bytesOf(id),
+  };
+}

@@ -1,0 +1,78 @@
+/**
+ * The engine's own side of a port: takes requests, runs rounds while there is work, and sends one message of news a round,
+ * whatever the number of requests. Between two rounds the event loop turns once, so that what arrived meanwhile counts.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { EngineInfo, EngineLimits } from './engine.ts';
+import { type FromEngine, type Outcome, type Port, type ToEngine, toPlainError } from './messages.ts';
+import type { RowModel, Vocabulary } from './row-model.ts';
+import { Scheduler } from './scheduler.ts';
+
+export type HostOptions = {
+  rows: RowModel;
+  vocabulary: Vocabulary;
+  info: EngineInfo;
+  /** The safety weight proposed for every token. */
+  proposal: number;
+  limits: EngineLimits;
+};
+
+/** Serves `port` until it is told to close, then gives the model back and calls `onClosed`. */
+export function hostEngine(
+  port: Port,
+  { rows, vocabulary, info, proposal, limits }: HostOptions,
+  onClosed: () => void,
+) {
+  let news: Outcome[] = [];
+  let working = false;
+  let closing = false;
+
+  const scheduler = new Scheduler(rows, {
+    vocabulary,
+    proposal,
+    contextLength: info.contextLength,
+    limits,
+    emit: (id, outcome) =>
+      news.push('error' in outcome ? { id, error: toPlainError(outcome.error) } : { id, events: outcome.events }),
+  });
+  const post = (message: FromEngine) => port.postMessage(message);
+  const report = () => {
+    post({ type: 'news', outcomes: news, stats: scheduler.stats });
+    news = [];
+  };
+
+  const work = async () => {
+    if (working) return;
+    working = true;
+    while (!closing && (await scheduler.round())) {
+      report();
+      await nextTurn();
+    }
+    if (closing) {
+      await rows.close();
+      onClosed();
+    } else {
+      working = false;
+      report();
+    }
+  };
+
+  port.on('message', (message: ToEngine) => {
+    switch (message.type) {
+      case 'submit':
+        scheduler.submit(message.id, message.request);
+        report();
+        break;
+      case 'cancel':
+        scheduler.cancel(message.id);
+        break;
+      case 'close':
+        closing = true;
+        break;
+      default:
+        message satisfies never;
+    }
+    void work();
+  });
+  post({ type: 'ready', info });
+}

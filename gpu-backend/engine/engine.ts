@@ -1,0 +1,67 @@
+/**
+ * The engine as its callers see it: prompts in as token ids, gated tokens out as events. Where it runs (a worker thread,
+ * this thread) and what computes the logits (onnxruntime, a table) does not show.
+ */
+import type { Line } from '#shared/protocol/directive.ts';
+import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
+
+export type EngineRequest = {
+  promptIds: number[];
+  /** Tokens to draw at most; null: as many as the context still holds. It never reaches past the context either way. */
+  maxTokens: number | null;
+  stop: string[];
+  sampling: { seed: number; temperature: number; topP: number };
+  /** The gate's settings, from the signed directive. */
+  line: Line;
+};
+
+/** First `start`, when the request has a place in the queue; last `end`. An answer that breaks off throws instead. */
+export type EngineEvent =
+  | { type: 'start'; prompt_tokens: number }
+  | TokenFrame
+  | Extract<Frame, { type: 'text' }>
+  | Omit<EndFrame, 'receipt'>;
+
+export type EngineInfo = {
+  /** The model id that clients name. */
+  model: string;
+  /** Tokens of prompt and answer together. */
+  contextLength: number;
+  /** SHA-256 of the bundle. */
+  digest: string;
+};
+
+export type EngineStats = {
+  /** Requests in the batch, and requests waiting to join it. */
+  running: number;
+  waiting: number;
+  /** Sequences held by the model: two for each running request with two experts. */
+  rows: number;
+};
+
+export interface Engine {
+  readonly info: EngineInfo;
+  /** False once the engine has stopped, by `close` or by a failure; it does not come back. */
+  readonly alive: boolean;
+  /** Settles when the engine is gone, for whatever reason. */
+  readonly closed: Promise<void>;
+  stats(): EngineStats;
+  /**
+   * The events of one answer. Throws a PlimsollError: `context_length_exceeded` and `overloaded` before `start`,
+   * `expert_failed` or `backend_unavailable` at any time. Leaving the loop, or aborting, frees the rows at the next step.
+   */
+  generate(request: EngineRequest, options?: { signal?: AbortSignal }): AsyncGenerator<EngineEvent, void, void>;
+  /** Ends what is running with `backend_unavailable` and gives everything back. */
+  close(): Promise<void>;
+}
+
+export type EngineLimits = {
+  /** Rows in one batch; a request with two experts takes two. */
+  maxRows: number;
+  /** Requests that may wait for a place before new ones are turned away. */
+  maxWaiting: number;
+  /** Prompt tokens, padding included, that one prefill run may hold: it bounds how long running answers wait for it. */
+  maxPrefillTokens: number;
+};
+
+export const DEFAULT_LIMITS: EngineLimits = { maxRows: 32, maxWaiting: 64, maxPrefillTokens: 4096 };

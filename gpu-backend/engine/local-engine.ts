@@ -1,0 +1,15 @@
+/** An engine in this thread, over a message channel like any other: the scripted engine of tests, and measurements. */
+import { MessageChannel } from 'node:worker_threads';
+import { DEFAULT_LIMITS, type Engine, type EngineLimits } from './engine.ts';
+import { EngineClient } from './engine-client.ts';
+import { type HostOptions, hostEngine } from './engine-host.ts';
+
+export async function startLocalEngine({
+  limits,
+  ...options
+}: Omit<HostOptions, 'limits'> & { limits?: Partial<EngineLimits> }): Promise<Engine> {
+  const { port1, port2 } = new MessageChannel();
+  const closed = new Promise<void>((resolve) => port2.once('close', resolve));
+  hostEngine(port1, { ...options, limits: { ...DEFAULT_LIMITS, ...limits } }, () => port1.close());
+  return EngineClient.connect(port2, closed);
+}

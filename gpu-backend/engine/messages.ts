@@ -1,0 +1,33 @@
+/** What passes between an engine's caller and the thread it runs in. Plain data: it is cloned on the way. */
+import type { MessagePort, Worker } from 'node:worker_threads';
+import { type ErrorCode, PlimsollError } from '#shared/api/errors.ts';
+import type { EngineEvent, EngineInfo, EngineRequest, EngineStats } from './engine.ts';
+
+export type ToEngine =
+  | { type: 'submit'; id: number; request: EngineRequest }
+  | { type: 'cancel'; id: number }
+  | { type: 'close' };
+
+export type FromEngine =
+  | { type: 'ready'; info: EngineInfo }
+  /** The bundle could not be loaded; nothing follows. */
+  | { type: 'failed'; message: string }
+  /** Everything that happened since the last one, for all requests. */
+  | { type: 'news'; outcomes: Outcome[]; stats: EngineStats };
+
+export type Outcome = { id: number; events: EngineEvent[] } | { id: number; error: PlainError };
+
+/** An error as data. The cause stays behind, as text, for the log. */
+export type PlainError = { code: ErrorCode; message: string; param: string | null; cause: string | undefined };
+
+export function toPlainError({ code, message, param, cause }: PlimsollError): PlainError {
+  const text =
+    cause instanceof Error ? (cause.stack ?? cause.message) : cause === undefined ? undefined : String(cause);
+  return { code, message, param, cause: text };
+}
+
+export function fromPlainError({ code, message, param, cause }: PlainError): PlimsollError {
+  return new PlimsollError(code, message, { param, cause });
+}
+
+export type Port = MessagePort | Worker;

@@ -1,0 +1,168 @@
+/**
+ * Continuous batching: requests join and leave between runs, so none waits for another's end. A round is
+ *
+ *   1. let waiting requests join, by one prefill run that also gives each its first token;
+ *   2. one decode run for everyone, one token each.
+ *
+ * First come, first served; a request that does not fit holds those behind it, so that a large one is not starved.
+ * It is synchronous but for the runs themselves, and tells the outside only through `emit`.
+ */
+import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
+import { GateError } from '#shared/gate/index.ts';
+import { Answer, type AnswerOptions } from './answer.ts';
+import { contextLengthExceeded } from './context-length.ts';
+import type { EngineEvent, EngineLimits, EngineRequest, EngineStats } from './engine.ts';
+import type { RowModel } from './row-model.ts';
+
+/** What became of a request: its next events, or the error that ends it. */
+export type Emit = (id: number, outcome: { events: EngineEvent[] } | { error: PlimsollError }) => void;
+
+type Job = { id: number; answer: Answer };
+
+export class Scheduler {
+  readonly #rows: RowModel;
+  readonly #options: AnswerOptions;
+  readonly #limits: EngineLimits;
+  readonly #emit: Emit;
+  readonly #cancelled = new Set<number>();
+  #waiting: Job[] = [];
+  /** In the order of their rows in the batch. */
+  #running: Job[] = [];
+
+  constructor(rows: RowModel, { limits, emit, ...options }: AnswerOptions & { limits: EngineLimits; emit: Emit }) {
+    this.#rows = rows;
+    this.#options = options;
+    this.#limits = limits;
+    this.#emit = emit;
+  }
+
+  get stats(): EngineStats {
+    return { running: this.#running.length, waiting: this.#waiting.length, rows: this.#rows.rowCount };
+  }
+
+  /** Queues a request; a refusal is emitted like any other outcome, and costs no run. */
+  submit(id: number, request: EngineRequest): void {
+    const found = request.promptIds.length;
+    if (found >= this.#options.contextLength) {
+      this.#emit(id, { error: contextLengthExceeded(found, this.#options.contextLength) });
+    } else if (this.#waiting.length >= this.#limits.maxWaiting) {
+      const message = `The backend is busy: ${this.#waiting.length} requests are waiting. Try again later.`;
+      this.#emit(id, { error: new PlimsollError('overloaded', message) });
+    } else {
+      this.#waiting.push({ id, answer: new Answer(request, this.#options) });
+      this.#emit(id, { events: [{ type: 'start', prompt_tokens: found }] });
+    }
+  }
+
+  /** The request leaves before the next run. Nothing is emitted for it any more. */
+  cancel(id: number): void {
+    const waiting = this.#waiting.filter((job) => job.id !== id);
+    // Not waiting: it runs, or it is in the prefill under way and will.
+    if (waiting.length === this.#waiting.length) this.#cancelled.add(id);
+    this.#waiting = waiting;
+  }
+
+  /** Does one round. False if there was nothing to do. */
+  async round(): Promise<boolean> {
+    this.#removeFinished();
+    const joining = this.#takeJoining();
+    if (joining.length > 0) await this.#prefill(joining);
+    if (this.#running.length === 0) return joining.length > 0;
+    await this.#decode();
+    return true;
+  }
+
+  /** Waiting requests that fit: the batch's rows, and one prefill's tokens (padded to the longest; the first always fits). */
+  #takeJoining(): Job[] {
+    let rows = this.#rows.rowCount;
+    let prefillRows = 0;
+    let longest = 0;
+    let count = 0;
+    for (const { answer } of this.#waiting) {
+      const more = answer.experts.length;
+      longest = Math.max(longest, answer.promptIds.length);
+      rows += more;
+      prefillRows += more;
+      const tooManyTokens = count > 0 && prefillRows * longest > this.#limits.maxPrefillTokens;
+      if (rows > this.#limits.maxRows || tooManyTokens) break;
+      count++;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #prefill(joining: Job[]): Promise<void> {
+    const newRows = joining.flatMap(({ answer }) =>
+      answer.experts.map((expert) => ({ expert, ids: answer.promptIds })),
+    );
+    try {
+      const logits = await this.#rows.add(newRows);
+      this.#running.push(...joining);
+      this.#draw(joining, logits);
+    } catch (thrown) {
+      this.#fail(joining, thrown);
+    }
+    this.#removeFinished();
+  }
+
+  async #decode(): Promise<void> {
+    const feed = this.#running.flatMap(({ answer }) => answer.experts.map(() => answer.lastToken));
+    try {
+      const logits = await this.#rows.advance(feed);
+      this.#draw(this.#running, logits);
+    } catch (thrown) {
+      const failed = this.#running;
+      this.#running = [];
+      this.#rows.keep([]);
+      this.#fail(failed, thrown);
+    }
+    this.#removeFinished();
+  }
+
+  /** One token for each job, from `logits` [rows of the jobs, V]. */
+  #draw(jobs: readonly Job[], logits: Float32Array): void {
+    const { vocabSize } = this.#rows;
+    let row = 0;
+    for (const { id, answer } of jobs) {
+      const own = answer.experts.map((_, i) => logits.subarray((row + i) * vocabSize, (row + i + 1) * vocabSize));
+      row += answer.experts.length;
+      // Cancelled while the run was under way: its rows go before the next one.
+      if (this.#cancelled.has(id)) continue;
+      try {
+        this.#emit(id, { events: answer.draw(own) });
+      } catch (thrown) {
+        answer.ended = true;
+        this.#emit(id, { error: fromDrawError(thrown) });
+      }
+    }
+  }
+
+  #fail(jobs: readonly Job[], thrown: unknown): void {
+    const error = new PlimsollError('expert_failed', 'The model failed to run.', { cause: thrown });
+    for (const { id } of jobs) this.#emit(id, { error });
+  }
+
+  /** Gives back the rows of answers that ended or were cancelled. */
+  #removeFinished(): void {
+    const kept: Job[] = [];
+    const keptRows: number[] = [];
+    let row = 0;
+    for (const job of this.#running) {
+      const rows = job.answer.experts.map((_, i) => row + i);
+      row += rows.length;
+      if (job.answer.ended || this.#cancelled.has(job.id)) continue;
+      kept.push(job);
+      keptRows.push(...rows);
+    }
+    this.#cancelled.clear();
+    if (kept.length === this.#running.length) return;
+    this.#running = kept;
+    this.#rows.keep(keptRows);
+  }
+}
+
+function fromDrawError(thrown: unknown): PlimsollError {
+  if (!(thrown instanceof GateError && thrown.code === 'safety_row_unusable')) return toPlimsollError(thrown);
+  return new PlimsollError('expert_failed', 'The safety expert gave no usable prediction, so the answer was stopped.', {
+    cause: thrown,
+  });
+}

@@ -1,0 +1,55 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { StopMatcher } from './stop-matcher.ts';
+
+/** The answer's text when the pieces arrive one by one, and what was sent by then. */
+function run(pieces: string[], stops: string[]) {
+  const matcher = new StopMatcher(stops);
+  let sent = '';
+  for (const piece of pieces) {
+    const { text, stopped } = matcher.push(piece);
+    sent += text;
+    if (stopped) return { text: sent, stopped };
+  }
+  return { text: sent + matcher.flush(), stopped: false };
+}
+
+test.each([
+  [['hello'], [], 'hello', false],
+  [['a#', '##b'], ['###'], 'a', true],
+  [['a#', '#b'], ['###'], 'a##b', false],
+  [['aab', 'aac'], ['aac'], 'aab', true],
+  [['abc'], ['bc', 'ab'], '', true],
+  [['ab', 'ab', 'c'], ['abc'], 'ab', true],
+  [['x', 'y'], ['z', 'xyz'], 'xy', false],
+])('%j with stops %j', (pieces, stops, text, stopped) => {
+  expect(run(pieces, stops)).toEqual({ text, stopped });
+});
+
+test('holds back nothing but what could become a stop string', () => {
+  const matcher = new StopMatcher(['STOP']);
+  expect(matcher.push('a ST').text).toBe('a ');
+  expect(matcher.push('x').text).toBe('STx');
+});
+
+test('however the text is cut into pieces, it ends before the stop string that appears first', () => {
+  const letters = fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 8 });
+  const stops = fc.array(fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 1, maxLength: 3 }), { maxLength: 3 });
+  fc.assert(
+    fc.property(fc.array(letters, { maxLength: 6 }), stops, (pieces, stopStrings) => {
+      const whole = pieces.join('');
+      // The slow way: the first prefix that ends with a stop string is where generation stops.
+      let expected = { text: whole, stopped: false };
+      for (let end = 0; end <= whole.length && !expected.stopped; end++) {
+        const ending = stopStrings.filter((stop) => whole.slice(0, end).endsWith(stop));
+        if (ending.length > 0) {
+          expected = { text: whole.slice(0, end - Math.max(...ending.map((stop) => stop.length))), stopped: true };
+        }
+      }
+      const byCharacter = run([...whole], stopStrings);
+      expect(byCharacter).toEqual(expected);
+      expect(run(pieces, stopStrings).stopped).toBe(expected.stopped);
+      expect(whole.startsWith(run(pieces, stopStrings).text)).toBe(true);
+    }),
+  );
+});

@@ -1,0 +1,44 @@
+/**
+ * Stop strings in a text that arrives in pieces. What could still become a stop string is held back, so that no part of
+ * one is ever sent; the rest goes out at once.
+ *
+ *     const stops = new StopMatcher(['###']);
+ *     stops.push('a #'); // { text: 'a ', stopped: false }
+ *     stops.push('b');   // { text: '#b', stopped: false }
+ */
+export class StopMatcher {
+  readonly #stops: readonly string[];
+  #held = '';
+
+  constructor(stops: readonly string[]) {
+    this.#stops = stops;
+  }
+
+  /** The text that is now certain to belong to the answer; after `stopped` there is no more. */
+  push(text: string): { text: string; stopped: boolean } {
+    const pending = this.#held + text;
+    const found = this.#stops.map((stop) => pending.indexOf(stop)).filter((index) => index !== -1);
+    if (found.length > 0) {
+      this.#held = '';
+      return { text: pending.slice(0, Math.min(...found)), stopped: true };
+    }
+    const cut = pending.length - Math.max(0, ...this.#stops.map((stop) => overlap(pending, stop)));
+    this.#held = pending.slice(cut);
+    return { text: pending.slice(0, cut), stopped: false };
+  }
+
+  /** What was held back when the answer ended without its stop string. */
+  flush(): string {
+    const text = this.#held;
+    this.#held = '';
+    return text;
+  }
+}
+
+/** The length of the longest proper prefix of `stop` that `text` ends with. */
+function overlap(text: string, stop: string): number {
+  for (let length = Math.min(text.length, stop.length - 1); length > 0; length--) {
+    if (text.endsWith(stop.slice(0, length))) return length;
+  }
+  return 0;
+}

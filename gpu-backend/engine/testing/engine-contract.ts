@@ -1,0 +1,241 @@
+/**
+ * What every engine must do, run by the scripted one and by onnxruntime alike. `create` makes an engine whose answers to
+ * `prompts` go on for at least 30 tokens at temperature 1 for most seeds, in a context of 96 tokens.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Line } from '#shared/protocol/directive.ts';
+import type { EndFrame, TokenFrame } from '#shared/protocol/generate.ts';
+import type { Engine, EngineEvent, EngineLimits, EngineRequest } from '../engine.ts';
+
+export const OPEN_LINE: Line = {
+  action: 'mix',
+  mode: 'logits',
+  rule: 'geometric',
+  floor: 0,
+  ceiling: 1,
+  opening: { tokens: 0, floor: 0 },
+  budget: null,
+};
+
+/** A fresh request; what is not given is the plainest. */
+export function request({
+  line,
+  sampling,
+  ...rest
+}: Partial<Omit<EngineRequest, 'line' | 'sampling'>> & {
+  line?: Partial<Line>;
+  sampling?: Partial<EngineRequest['sampling']>;
+} = {}): EngineRequest {
+  return {
+    promptIds: [7, 70, 71, 72],
+    maxTokens: 30,
+    stop: [],
+    sampling: { seed: 1, temperature: 1, topP: 1, ...sampling },
+    line: { ...OPEN_LINE, ...line },
+    ...rest,
+  };
+}
+
+export type Collected = {
+  promptTokens: number;
+  tokens: TokenFrame[];
+  ids: number[];
+  /** Everything a client would have seen. */
+  text: string;
+  end: Omit<EndFrame, 'receipt'>;
+};
+
+export async function collect(events: AsyncIterable<EngineEvent>): Promise<Collected> {
+  const all: EngineEvent[] = [];
+  for await (const event of events) all.push(event);
+  const [start] = all;
+  const end = all.at(-1);
+  if (start?.type !== 'start' || end?.type !== 'end') throw new Error('an answer begins with start and ends with end');
+  const tokens = all.filter((event) => event.type === 'token');
+  const text = all.map((event) => ('text' in event ? event.text : '')).join('');
+  return { promptTokens: start.prompt_tokens, tokens, ids: tokens.map((token) => token.id), text, end };
+}
+
+export async function until(condition: () => boolean, timeoutMs = 5000): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error('waited in vain');
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+const PROMPTS = [[7], [7, 70, 71, 72, 73, 74, 75, 76, 77], [7, 80, 81], Array.from({ length: 40 }, (_, i) => 60 + i)];
+
+export function testEngine(
+  name: string,
+  { create }: { create: (limits?: Partial<EngineLimits>) => Promise<Engine> },
+): void {
+  describe(`the contract of an engine: ${name}`, () => {
+    // Starting one costs more than most tests here; the two that break or limit theirs bring their own.
+    let engine: Engine;
+    beforeAll(async () => {
+      engine = await create();
+    });
+    afterAll(() => engine.close());
+
+    test('counts what it was given and what it drew', async () => {
+      const { promptTokens, tokens, end } = await collect(engine.generate(request({ maxTokens: 5 })));
+      expect(promptTokens).toBe(4);
+      expect(tokens).toHaveLength(end.usage.completion_tokens);
+      expect(end.usage.total_tokens).toBe(4 + tokens.length);
+      expect(end.usage.completion_tokens).toBeLessThanOrEqual(5);
+    });
+
+    test('gives the same answer for the same seed and another for another', async () => {
+      const answer = async (seed: number) => (await collect(engine.generate(request({ sampling: { seed } })))).tokens;
+      expect(await answer(1)).toEqual(await answer(1));
+      expect(await answer(1)).not.toEqual(await answer(2));
+    });
+
+    test('gives each of several requests at once the tokens it gets alone, whatever joins and leaves', async () => {
+      const requests = PROMPTS.flatMap((promptIds, i) =>
+        [3, 9, 30].map((maxTokens, j) =>
+          request({
+            promptIds,
+            maxTokens,
+            sampling: { seed: 10 * i + j },
+            line: j === 1 ? { action: 'safety_only' } : { floor: 0.1 * i },
+          }),
+        ),
+      );
+      const alone: number[][] = [];
+      for (const one of requests) alone.push((await collect(engine.generate(one))).ids);
+      const together = await Promise.all(requests.map((one) => collect(engine.generate(one))));
+      expect(together.map(({ ids }) => ids)).toEqual(alone);
+      await until(() => engine.stats().rows === 0);
+    });
+
+    test('keeps every weight at or above the floor and the spending within the budget', async () => {
+      const line: Partial<Line> = { floor: 0.6, opening: { tokens: 3, floor: 0.9 }, budget: 1.5 };
+      for (const seed of [1, 2, 3]) {
+        const { tokens, end } = await collect(engine.generate(request({ line, sampling: { seed } })));
+        tokens.forEach((token, i) => {
+          expect(token.floor).toBe(i < 3 ? 0.9 : 0.6);
+          expect(token.weight).toBeGreaterThanOrEqual(token.floor);
+          expect(token.spent).toBeLessThanOrEqual(1.5);
+        });
+        expect(end.spent).toBe(tokens.at(-1)!.spent);
+        expect(end.weights.min).toBe(Math.min(...tokens.map((token) => token.weight)));
+      }
+    });
+
+    test('safety_only is one row at weight 1, and draws what a floor of 1 draws', async () => {
+      const seen = { rows: 0 };
+      const only = engine.generate(request({ line: { action: 'safety_only' } }));
+      const alone = await collect(
+        (async function* () {
+          for await (const event of only) {
+            seen.rows = Math.max(seen.rows, engine.stats().rows);
+            yield event;
+          }
+        })(),
+      );
+      const floored = await collect(engine.generate(request({ line: { floor: 1 } })));
+      expect(seen.rows).toBe(1);
+      expect(alone.end.weights).toEqual({ min: 1, mean: 1, max: 1 });
+      expect(alone.ids).toEqual(floored.ids);
+    });
+
+    test('is greedy at temperature 0, whatever the seed', async () => {
+      const greedy = (seed: number) => collect(engine.generate(request({ sampling: { seed, temperature: 0 } })));
+      expect((await greedy(1)).ids).toEqual((await greedy(2)).ids);
+    });
+
+    test('ends at max_tokens with length, and at the end of the context without one', async () => {
+      const ends: string[] = [];
+      for (let seed = 0; seed < 8; seed++) {
+        const { end, tokens } = await collect(engine.generate(request({ maxTokens: 7, sampling: { seed } })));
+        ends.push(end.finish_reason);
+        if (end.finish_reason === 'length') expect(tokens).toHaveLength(7);
+      }
+      expect(ends).toContain('length');
+
+      const promptIds = Array.from({ length: 90 }, () => 70);
+      for (const maxTokens of [null, 1000]) {
+        const { end } = await collect(engine.generate(request({ promptIds, maxTokens })));
+        expect(end.usage.total_tokens).toBeLessThanOrEqual(engine.info.contextLength);
+      }
+    });
+
+    test('ends before a stop string, wherever the tokens cut it, and sends no part of it', async () => {
+      const whole = await collect(engine.generate(request()));
+      for (const [from, to] of [
+        [5, 8],
+        [9, 10],
+        [12, 18],
+      ] as const) {
+        const stop = whole.text.slice(from, to);
+        const stopped = await collect(engine.generate(request({ stop: ['never in the text', stop] })));
+        expect(stopped.text).toBe(whole.text.slice(0, whole.text.indexOf(stop)));
+        expect(stopped.end.finish_reason).toBe('stop');
+        expect(stopped.ids.length).toBeLessThan(whole.ids.length);
+      }
+    });
+
+    test('sends text it held back for a stop string that never came', async () => {
+      const whole = await collect(engine.generate(request()));
+      const stop = `${whole.text.slice(-3)}and more`;
+      expect((await collect(engine.generate(request({ stop: [stop] })))).text).toBe(whole.text);
+    });
+
+    test('refuses a prompt that fills the context, naming both numbers, before any work', async () => {
+      const promptIds = Array.from({ length: 96 }, () => 70);
+      await expect(collect(engine.generate(request({ promptIds })))).rejects.toMatchObject({
+        code: 'context_length_exceeded',
+        message: expect.stringMatching(/96 tokens.*96 tokens/),
+      });
+      expect(engine.stats().rows).toBe(0);
+    });
+
+    test('frees the rows of an answer whose reader leaves or aborts, and goes on with the others', async () => {
+      const long = { maxTokens: null, sampling: { seed: 4 } };
+      const expected = await collect(engine.generate(request({ maxTokens: 20 })));
+      const abort = new AbortController();
+      const reading = (async () => {
+        for await (const event of engine.generate(request(long), { signal: abort.signal })) {
+          if (event.type === 'token') abort.abort(new Error('the client left'));
+        }
+      })();
+      const leaving = (async () => {
+        for await (const event of engine.generate(request(long))) if (event.type === 'token') break;
+      })();
+      const other = collect(engine.generate(request({ maxTokens: 20 })));
+      await expect(reading).rejects.toThrow('the client left');
+      await leaving;
+      expect((await other).ids).toEqual(expected.ids);
+      await until(() => engine.stats().rows === 0 && engine.stats().running === 0);
+    });
+
+    test('lets requests wait for rows, and turns away what would wait too long', async () => {
+      const engine = await create({ maxRows: 2, maxWaiting: 3 });
+      const first = engine.generate(request({ maxTokens: null }));
+      await first.next();
+      await until(() => engine.stats().running === 1);
+      const more = await Promise.allSettled(
+        [1, 2, 3, 4, 5].map((seed) => collect(engine.generate(request({ maxTokens: 2, sampling: { seed } })))),
+      );
+      for await (const _ of first);
+      const refused = more.filter((result) => result.status === 'rejected');
+      expect(refused.length).toBeGreaterThanOrEqual(1);
+      expect(more.filter((result) => result.status === 'fulfilled').length).toBeGreaterThanOrEqual(3);
+      for (const { reason } of refused)
+        expect(reason).toMatchObject({ code: 'overloaded', status: 503, retryAfterSeconds: 1 });
+      await engine.close();
+    });
+
+    test('ends what is running with an error when it closes, and takes nothing more', async () => {
+      const engine = await create();
+      const answer = engine.generate(request({ maxTokens: null }));
+      await answer.next();
+      await engine.close();
+      await expect(collect(answer)).rejects.toMatchObject({ code: 'backend_unavailable' });
+      await expect(collect(engine.generate(request()))).rejects.toMatchObject({ code: 'backend_unavailable' });
+      expect(engine.alive).toBe(false);
+    });
+  });
+}

@@ -1,0 +1,41 @@
+/** An engine over a scripted row model, with bytes for a vocabulary: id 0 ends an answer, ids 1 to 255 are that byte. */
+import type { Engine, EngineLimits } from '../engine.ts';
+import { startLocalEngine } from '../local-engine.ts';
+import { type Script, ScriptedRows } from '../scripted-rows.ts';
+
+export const SCRIPTED_VOCAB = 256;
+
+/**
+ * Logits that depend on the expert and on the tokens so far, smooth enough that sampling from them gives varied text.
+ * Letters are likely, the end is not.
+ */
+export const babble: Script = (expert, ids) => {
+  const turn = ids.reduce((hash, id) => (hash * 31 + id) % 9973, expert === 'safety' ? 1 : 2);
+  return Array.from({ length: SCRIPTED_VOCAB }, (_, id) => {
+    if (id === 0) return -4;
+    const letter = id >= 97 && id < 123 ? 4 : -4;
+    return letter + 2 * Math.sin(turn * (id + 1));
+  });
+};
+
+export function startScriptedEngine({
+  script = babble,
+  limits = {},
+  stepMs = 0,
+  contextLength = 96,
+  proposal = 0.5,
+}: {
+  script?: Script;
+  limits?: Partial<EngineLimits>;
+  stepMs?: number;
+  contextLength?: number;
+  proposal?: number;
+} = {}): Promise<Engine> {
+  return startLocalEngine({
+    rows: new ScriptedRows(script, { vocabSize: SCRIPTED_VOCAB, stepMs }),
+    vocabulary: { eos: 0, banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
+    info: { model: 'scripted', contextLength, digest: '0'.repeat(64) },
+    proposal,
+    limits,
+  });
+}

@@ -1,0 +1,32 @@
+/** The engine's thread: loads the bundle, builds the session, serves the port of its parent. Started by worker-engine.ts. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { loadBundle } from '../model/load-bundle.ts';
+import { bundleVocabulary } from './bundle-vocabulary.ts';
+import { hostEngine } from './engine-host.ts';
+import type { FromEngine } from './messages.ts';
+import { OnnxRows } from './onnx-rows.ts';
+import type { WorkerOptions } from './worker-engine.ts';
+
+// Only worker-engine.ts starts this file, with these options.
+const { dir, threads, limits } = workerData as WorkerOptions;
+const port = parentPort!;
+
+try {
+  const bundle = await loadBundle(dir);
+  const { id, config, manifest, digest } = bundle;
+  hostEngine(
+    port,
+    {
+      rows: await OnnxRows.create(bundle, { threads }),
+      vocabulary: bundleVocabulary(bundle),
+      info: { model: id, contextLength: config.max_position_embeddings, digest },
+      proposal: manifest.default_weight,
+      limits,
+    },
+    () => port.close(),
+  );
+} catch (thrown) {
+  const message: FromEngine = { type: 'failed', message: thrown instanceof Error ? thrown.message : String(thrown) };
+  port.postMessage(message);
+  port.close();
+}

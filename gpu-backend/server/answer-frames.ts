@@ -1,0 +1,83 @@
+/**
+ * From the engine's events to the frames of an answer. The end gets its receipt here, signed over what was promised (the
+ * directive) and what came of it (weights, spending, digests); an answer that breaks says so in its last frame.
+ */
+import { createHash } from 'node:crypto';
+import { toPlimsollError } from '#shared/api/errors.ts';
+import type { Directive } from '#shared/protocol/directive.ts';
+import type { Frame, GenerateRequest } from '#shared/protocol/generate.ts';
+import type { EngineEvent, EngineInfo } from '../engine/engine.ts';
+import type { RequestMetrics } from './metrics.ts';
+import type { SignReceipt } from './receipt-signer.ts';
+
+export type AnswerContext = {
+  directive: Directive;
+  request: GenerateRequest;
+  info: EngineInfo;
+  backendId: string;
+  sign: SignReceipt;
+  metrics: RequestMetrics;
+  /** Aborted once the client is gone: then there is nobody to tell. */
+  signal: AbortSignal;
+  log: (message: string, cause?: unknown) => void;
+};
+
+export async function* answerFrames(
+  events: AsyncIterable<EngineEvent>,
+  context: AnswerContext,
+): AsyncGenerator<Frame, void, void> {
+  const { directive, info, backendId, metrics, signal, log } = context;
+  const answer = createHash('sha256');
+  let finished = false;
+  try {
+    for await (const event of events) {
+      if (event.type === 'start') {
+        metrics.accepted(event.prompt_tokens);
+        yield { ...event, id: directive.request, model: info.model, backend: backendId };
+        continue;
+      }
+      if (event.type === 'end') {
+        const receipt = await context.sign(receiptOf(event, answer.digest('hex'), context));
+        metrics.ended(event);
+        finished = true;
+        yield { ...event, receipt };
+        return;
+      }
+      answer.update(event.text);
+      if (event.type === 'token') metrics.token(event);
+      yield event;
+    }
+  } catch (thrown) {
+    if (signal.aborted) return;
+    finished = true;
+    const error = toPlimsollError(thrown);
+    metrics.failed(error.code);
+    log(`request ${directive.request}: ${error.code}: ${error.message}`, error.cause);
+    yield { type: 'error', code: error.code, message: error.message };
+  } finally {
+    if (!finished) metrics.cancelled();
+  }
+}
+
+function receiptOf(
+  end: Extract<EngineEvent, { type: 'end' }>,
+  answerDigest: string,
+  { directive, request, info, backendId }: AnswerContext,
+): Parameters<SignReceipt>[0] {
+  return {
+    request: directive.request,
+    tenant: directive.tenant,
+    policy: directive.policy,
+    model: info.model,
+    bundle: info.digest,
+    backend: backendId,
+    line: directive.line,
+    weights: end.weights,
+    spent: end.spent,
+    usage: end.usage,
+    finish_reason: end.finish_reason,
+    seed: request.seed,
+    prompt_digest: directive.digest,
+    answer_digest: answerDigest,
+  };
+}

@@ -1,0 +1,112 @@
+/**
+ * The backend's HTTP interface. `POST /v1/generate` works for whoever brings a directive signed for exactly this body;
+ * there is no other way to a token. The main path, top to bottom: body, directive, request, prompt, engine, frames.
+ */
+import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { ERROR_CODES, PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
+import { DIRECTIVE_HEADER, verifyDirective } from '#shared/protocol/directive.ts';
+import type { Engine } from '../engine/engine.ts';
+import { answerFrames } from './answer-frames.ts';
+import type { EncodePrompt } from './encode-prompt.ts';
+import { frameStream } from './frame-stream.ts';
+import { Metrics } from './metrics.ts';
+import { parseRequest } from './parse-request.ts';
+import type { SignReceipt } from './receipt-signer.ts';
+
+export type AppOptions = {
+  engine: Engine;
+  encodePrompt: EncodePrompt;
+  directiveKey: Uint8Array;
+  sign: SignReceipt;
+  backendId: string;
+  bodyLimitBytes: number;
+  /** True once the backend is stopping: nothing new is begun. */
+  draining: () => boolean;
+  /** For the operator; never shown to a client. */
+  log: (message: string, cause?: unknown) => void;
+};
+
+export function createApp(options: AppOptions): Hono {
+  const { engine, encodePrompt, directiveKey, sign, backendId, bodyLimitBytes, draining, log } = options;
+  const metrics = new Metrics(engine);
+  const app = new Hono();
+
+  const tooLarge = () => {
+    throw new PlimsollError('request_too_large', `The body is larger than ${bodyLimitBytes} bytes.`);
+  };
+  app.post('/v1/generate', bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }), async (c) => {
+    const measured = metrics.request();
+    const left = new AbortController();
+    const signal = AbortSignal.any([left.signal, c.req.raw.signal]);
+    try {
+      if (draining()) throw new PlimsollError('backend_unavailable', 'The backend is shutting down.');
+      const body = new Uint8Array(await c.req.arrayBuffer());
+      const directive = await verifyDirective(c.req.header(DIRECTIVE_HEADER), body, directiveKey);
+      const request = parseRequest(body);
+      if (request.model !== engine.info.model) {
+        throw new PlimsollError('model_not_found', `This backend serves ${engine.info.model}, not ${request.model}.`, {
+          param: 'model',
+        });
+      }
+      const events = engine.generate(
+        {
+          promptIds: encodePrompt(request.messages),
+          maxTokens: request.max_tokens,
+          stop: request.stop,
+          sampling: { seed: request.seed, temperature: request.temperature, topP: request.top_p },
+          line: directive.line,
+        },
+        { signal },
+      );
+      // The first event decides between an HTTP error and an answer that has begun.
+      const first = await events.next();
+      const context = { directive, request, info: engine.info, backendId, sign, metrics: measured, signal, log };
+      return frameStream(answerFrames(resume(first, events), context), () => left.abort(new Error('the client left')));
+    } catch (thrown) {
+      if (signal.aborted) {
+        measured.cancelled();
+        // Nobody reads it; nginx's status for a client that closed its request.
+        return new Response(null, { status: 499 });
+      }
+      measured.failed(toPlimsollError(thrown).code);
+      throw thrown;
+    }
+  });
+  app.all('/v1/generate', () => {
+    throw new PlimsollError('method_not_allowed', 'Use POST.');
+  });
+
+  app.get('/healthz', (c) => {
+    const { model, contextLength, digest } = engine.info;
+    const { running, waiting } = engine.stats();
+    const status = !engine.alive ? 'failed' : draining() ? 'draining' : 'ok';
+    return c.json(
+      { status, backend: backendId, model, context_length: contextLength, bundle: digest, running, waiting },
+      status === 'ok' ? 200 : 503,
+    );
+  });
+  app.get('/metrics', async (c) => {
+    return c.body(await metrics.registry.metrics(), 200, { 'content-type': metrics.registry.contentType });
+  });
+
+  app.notFound(() => {
+    throw new PlimsollError('not_found', 'There is nothing at this address.');
+  });
+  app.onError((thrown, c) => errorResponse(thrown, c, log));
+  return app;
+}
+
+/** The events again, the first of which was already taken. */
+async function* resume<T>(first: IteratorResult<T, void>, rest: AsyncGenerator<T, void, void>) {
+  if (!first.done) yield first.value;
+  yield* rest;
+}
+
+function errorResponse(thrown: unknown, c: Context, log: AppOptions['log']): Response {
+  const error = toPlimsollError(thrown);
+  if (ERROR_CODES[error.code].status >= 500) log(`${c.req.method} ${c.req.path}: ${error.message}`, error.cause);
+  const headers = new Headers({ 'content-type': 'application/json' });
+  if (error.retryAfterSeconds !== undefined) headers.set('retry-after', String(error.retryAfterSeconds));
+  return new Response(JSON.stringify(error.toBody()), { status: error.status, headers });
+}

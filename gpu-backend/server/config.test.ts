@@ -1,0 +1,66 @@
+import { beforeAll, expect, test } from 'vitest';
+import { type BackendConfig, readConfig } from './config.ts';
+import { receiptSigner } from './receipt-signer.ts';
+import { receiptKeys, SECRET } from './testing/backend-client.ts';
+
+let env: Record<string, string>;
+let receiptPrivateJwk: BackendConfig['receiptPrivateJwk'];
+beforeAll(async () => {
+  ({ receiptPrivateJwk } = await receiptKeys());
+  env = {
+    PLIMSOLL_BUNDLE: 'models/demo',
+    PLIMSOLL_DIRECTIVE_SECRET: SECRET,
+    PLIMSOLL_RECEIPT_PRIVATE_JWK: JSON.stringify(receiptPrivateJwk),
+  };
+});
+
+test('needs three settings and has defaults for the rest', () => {
+  expect(readConfig(env)).toEqual({
+    bundle: 'models/demo',
+    host: '127.0.0.1',
+    port: 8788,
+    directiveSecret: SECRET,
+    receiptPrivateJwk,
+    backendId: 'local',
+    threads: 0,
+    maxRows: 32,
+    maxWaiting: 64,
+    graceMs: 5000,
+    bodyLimitBytes: 1 << 20,
+  });
+});
+
+test('its own port wins over PORT, and an empty variable is none', () => {
+  expect(readConfig({ ...env, PORT: '1' }).port).toBe(1);
+  expect(readConfig({ ...env, PORT: '1', PLIMSOLL_BACKEND_PORT: '2' }).port).toBe(2);
+  expect(readConfig({ ...env, PORT: '1', PLIMSOLL_BACKEND_PORT: '' }).port).toBe(1);
+});
+
+test('names every variable that is missing or wrong at once', () => {
+  const problems = (changes: Record<string, string | undefined>) => {
+    try {
+      readConfig({ ...env, ...changes });
+    } catch (error) {
+      return (error as Error).message;
+    }
+    throw new Error('the settings were accepted');
+  };
+  const message = problems({
+    PLIMSOLL_BUNDLE: undefined,
+    PLIMSOLL_DIRECTIVE_SECRET: 'hunter2',
+    PLIMSOLL_BACKEND_PORT: 'http',
+    PLIMSOLL_MAX_ROWS: '1',
+    PLIMSOLL_RECEIPT_PRIVATE_JWK: '{"kty"',
+  });
+  expect(message).toMatch(/PLIMSOLL_BUNDLE: is not set/);
+  expect(message).toMatch(/PLIMSOLL_DIRECTIVE_SECRET: needs at least 32 bytes/);
+  expect(message).toMatch(/PLIMSOLL_BACKEND_PORT: .*number/);
+  expect(message).toMatch(/PLIMSOLL_MAX_ROWS: .*2/);
+  expect(message).toMatch(/PLIMSOLL_RECEIPT_PRIVATE_JWK: not JSON/);
+  expect(message).not.toContain('hunter2');
+  expect(problems({ PLIMSOLL_RECEIPT_PRIVATE_JWK: '{"kty":"RSA"}' })).toMatch(/PLIMSOLL_RECEIPT_PRIVATE_JWK: kty/);
+});
+
+test('a receipt key that is no point of the curve stops the start', async () => {
+  await expect(receiptSigner({ ...receiptPrivateJwk, d: 'AAAA' })).rejects.toThrow();
+});

@@ -1,0 +1,94 @@
+/** The backend's settings: from the environment once, at start, into one checked value. Nothing below reads `process.env`. */
+import * as z from 'zod';
+
+/** Ed25519, RFC 8037: `x` is the public half, `d` the private one. */
+export const ReceiptPrivateJwk = z.object({
+  kty: z.literal('OKP'),
+  crv: z.literal('Ed25519'),
+  x: z.string().min(1),
+  d: z.string().min(1),
+  /** The key's name in the receipts' header; the key's thumbprint (RFC 7638) if there is none. */
+  kid: z.string().min(1).optional(),
+});
+export type ReceiptPrivateJwk = z.infer<typeof ReceiptPrivateJwk>;
+
+export const BackendConfig = z.strictObject({
+  /** The folder of the bundle to serve. */
+  bundle: z.string().min(1),
+  host: z.string().min(1).default('127.0.0.1'),
+  /** 0: any free one. */
+  port: z.int().min(0).max(65_535).default(8788),
+  /** Shared with the edge, which signs directives with it. */
+  directiveSecret: z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes'),
+  receiptPrivateJwk: ReceiptPrivateJwk,
+  /** What answers and receipts call this backend. */
+  backendId: z.string().min(1).default('local'),
+  /** Threads of onnxruntime inside one operator; 0: one for each core. */
+  threads: z.int().min(0).default(0),
+  /** Rows in one batch; an answer takes two. */
+  maxRows: z.int().min(2).default(32),
+  /** Requests that may wait before new ones are told to come again. */
+  maxWaiting: z.int().min(1).default(64),
+  /** How long running answers may go on once the backend is told to stop. */
+  graceMs: z.number().min(0).default(5000),
+  /** A context of 100,000 tokens is about half of it; more is a mistake or an attack. */
+  bodyLimitBytes: z
+    .int()
+    .min(1)
+    .default(1 << 20),
+});
+export type BackendConfig = z.infer<typeof BackendConfig>;
+/** What a caller in code may give: everything with a default may be left out. */
+export type BackendOptions = z.input<typeof BackendConfig>;
+
+const json = z.string().transform((text, context): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    context.addIssue({ code: 'custom', message: 'not JSON' });
+    return z.NEVER;
+  }
+});
+
+/** Setting -> variable, in the words of the documentation. Where two are given, the first that is set counts. */
+const VARIABLES = {
+  bundle: ['PLIMSOLL_BUNDLE'],
+  host: ['PLIMSOLL_BACKEND_HOST'],
+  port: ['PLIMSOLL_BACKEND_PORT', 'PORT'],
+  directiveSecret: ['PLIMSOLL_DIRECTIVE_SECRET'],
+  receiptPrivateJwk: ['PLIMSOLL_RECEIPT_PRIVATE_JWK'],
+  backendId: ['PLIMSOLL_BACKEND_ID'],
+  threads: ['PLIMSOLL_THREADS'],
+  maxRows: ['PLIMSOLL_MAX_ROWS'],
+  maxWaiting: ['PLIMSOLL_MAX_WAITING'],
+  graceMs: ['PLIMSOLL_GRACE_MS'],
+  bodyLimitBytes: ['PLIMSOLL_BODY_LIMIT_BYTES'],
+} as const satisfies Record<keyof BackendConfig, readonly string[]>;
+
+const NUMBERS: ReadonlySet<string> = new Set(['port', 'threads', 'maxRows', 'maxWaiting', 'graceMs', 'bodyLimitBytes']);
+
+/** Throws an Error that names each variable that is missing or wrong, and never repeats a secret's value. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): BackendConfig {
+  const raw: Record<string, unknown> = {};
+  const problems: string[] = [];
+  for (const [setting, names] of Object.entries(VARIABLES)) {
+    const text = names.map((name) => env[name]).find((value) => value !== undefined && value !== '');
+    if (text === undefined) continue;
+    if (setting === 'receiptPrivateJwk') {
+      const jwk = json.safeParse(text);
+      if (jwk.success) raw[setting] = jwk.data;
+      else problems.push(`${names[0]}: not JSON`);
+    } else raw[setting] = NUMBERS.has(setting) ? Number(text) : text;
+  }
+  const parsed = BackendConfig.safeParse(raw);
+  if (parsed.success && problems.length === 0) return parsed.data;
+  for (const { path, message } of parsed.error?.issues ?? []) {
+    const [setting, ...rest] = path;
+    const name = VARIABLES[setting as keyof BackendConfig][0];
+    if (!problems.some((problem) => problem.startsWith(`${name}:`))) {
+      const what = raw[setting as string] === undefined ? 'is not set' : [...rest, message].join(': ');
+      problems.push(`${name}: ${what}`);
+    }
+  }
+  throw new Error(`the backend's settings are not usable\n  ${problems.join('\n  ')}`);
+}

@@ -1,0 +1,20 @@
+import type { Message } from '#shared/protocol/generate.ts';
+import { contextLengthExceeded } from '../engine/context-length.ts';
+import type { BundleHead } from '../model/load-bundle.ts';
+
+/** Messages to token ids. Throws a PlimsollError for messages the model cannot take. */
+export type EncodePrompt = (messages: readonly Message[]) => number[];
+
+/**
+ * The bundle's chat template, behind a bound: a text too long for the context, whatever its tokens turn out to be, is
+ * refused unread, because tokenizing a megabyte would hold up everyone else.
+ */
+export function promptEncoder({ config, tokenizer, renderChat }: BundleHead): EncodePrompt {
+  const limit = config.max_position_embeddings;
+  return (messages) => {
+    const bytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
+    const fewest = Math.ceil(bytes / tokenizer.maxTokenBytes);
+    if (fewest >= limit) throw contextLengthExceeded(fewest, limit, { atLeast: true });
+    return renderChat(messages);
+  };
+}

@@ -1,0 +1,100 @@
+/** The backend as it is started in earnest: its own process, a bundle on disk, onnxruntime, signals. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { JSONWebKeySet } from 'jose';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { EndFrame } from '#shared/protocol/generate.ts';
+import { verifyReceipt } from '#shared/protocol/receipt.ts';
+import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
+import { loadBundle } from '../model/load-bundle.ts';
+import { writeBundle } from '../model/write-bundle.ts';
+import { allFrames, call, framesOf, generateRequest, receiptKeys, SECRET } from './testing/backend-client.ts';
+
+let root: string;
+let env: Record<string, string>;
+let jwks: JSONWebKeySet;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'backend-'));
+  await writeBundle(join(root, 'tiny'), tinyBundle());
+  const keys = await receiptKeys();
+  jwks = keys.jwks;
+  env = {
+    PLIMSOLL_BUNDLE: join(root, 'tiny'),
+    PLIMSOLL_BACKEND_PORT: '0',
+    PLIMSOLL_DIRECTIVE_SECRET: SECRET,
+    PLIMSOLL_RECEIPT_PRIVATE_JWK: JSON.stringify(keys.receiptPrivateJwk),
+    PLIMSOLL_THREADS: '1',
+  };
+});
+afterAll(() => rm(root, { recursive: true }));
+
+function start(changes: Record<string, string> = {}): ChildProcess {
+  const main = fileURLToPath(new URL('./main.ts', import.meta.url));
+  return spawn(process.execPath, [main], {
+    env: { PATH: process.env.PATH, ...env, ...changes },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+async function ready(child: ChildProcess): Promise<string> {
+  for await (const line of createInterface({ input: child.stdout! })) {
+    const [, url] = line.match(/^ready (http:\/\/127\.0\.0\.1:\d+)$/) ?? [];
+    if (url) return url;
+  }
+  throw new Error('the backend ended without a ready line');
+}
+
+async function failure(child: ChildProcess): Promise<{ code: number; stderr: string }> {
+  const chunks: Buffer[] = [];
+  child.stderr!.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, stderr: Buffer.concat(chunks).toString() };
+}
+
+test('serves a bundle, and on SIGTERM finishes the running answer and exits with 0', async () => {
+  const child = start();
+  const exit = once(child, 'exit');
+  const url = await ready(child);
+  const bundle = await loadBundle(env.PLIMSOLL_BUNDLE!);
+  expect(await (await fetch(`${url}/healthz`)).json()).toMatchObject({
+    status: 'ok',
+    model: 'tiny',
+    bundle: bundle.digest,
+  });
+
+  const body = generateRequest({ model: 'tiny', max_tokens: 60, seed: 3 });
+  const first = await allFrames(await call(url, body, { line: { floor: 0.5, budget: 2 } }));
+  expect(first.at(-1)?.type).toBe('end');
+  const receipt = await verifyReceipt((first.at(-1) as EndFrame).receipt, jwks);
+  expect(receipt).toMatchObject({ model: 'tiny', bundle: bundle.digest, line: { floor: 0.5, budget: 2 } });
+  expect(receipt.spent).toBeLessThanOrEqual(2);
+
+  const again = await call(url, body, { line: { floor: 0.5, budget: 2 } });
+  const frames = [];
+  for await (const frame of framesOf(again)) {
+    if (frames.length === 1) child.kill('SIGTERM');
+    frames.push(frame);
+  }
+  const withoutReceipt = (all: unknown[]) => all.map((frame) => ({ ...(frame as object), receipt: null }));
+  expect(withoutReceipt(frames)).toEqual(withoutReceipt(first));
+  expect(await exit).toEqual([0, null]);
+}, 20_000);
+
+test('a bad setting stops the start with a message and no stack', async () => {
+  const { code, stderr } = await failure(start({ PLIMSOLL_DIRECTIVE_SECRET: 'short' }));
+  expect(code).toBe(1);
+  expect(stderr).toBe(
+    "plimsoll backend: the backend's settings are not usable\n  PLIMSOLL_DIRECTIVE_SECRET: needs at least 32 bytes\n",
+  );
+});
+
+test('a broken bundle stops the start with the name of the file', async () => {
+  const { code, stderr } = await failure(start({ PLIMSOLL_BUNDLE: join(root, 'nowhere') }));
+  expect(code).toBe(1);
+  expect(stderr).toBe('plimsoll backend: config.json: the file is missing or cannot be read\n');
+});

@@ -1,0 +1,88 @@
+/** Prometheus metrics, named as vLLM names its own where both have one, so that its dashboards need one word replaced. */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { ErrorCode } from '#shared/api/errors.ts';
+import type { EndFrame, TokenFrame } from '#shared/protocol/generate.ts';
+import type { Engine } from '../engine/engine.ts';
+
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const TOKEN_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
+/** Right below 1 is where a line is tight, so it is looked at more closely there. */
+const WEIGHTS = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1];
+const NATS = [-10, -1, 0, 0.5, 1, 2, 5, 10, 20, 50, 100];
+
+export class Metrics {
+  readonly registry = new Registry();
+  readonly #registers = [this.registry];
+  readonly #promptTokens = this.#counter('prompt_tokens_total', 'Prompt tokens of accepted requests.');
+  readonly #generationTokens = this.#counter('generation_tokens_total', 'Tokens drawn.');
+  readonly #success = this.#counter('request_success_total', 'Answers that ended well.', ['finished_reason']);
+  readonly #failure = this.#counter('request_failure_total', 'Requests refused or broken off.', ['code']);
+  readonly #cancelled = this.#counter('request_cancelled_total', 'Answers whose client left before the end.');
+  readonly #firstToken = this.#histogram(
+    'time_to_first_token_seconds',
+    'From the request to its first token.',
+    SECONDS,
+  );
+  readonly #perToken = this.#histogram('time_per_output_token_seconds', 'Between two tokens.', TOKEN_SECONDS);
+  readonly #endToEnd = this.#histogram('e2e_request_latency_seconds', 'From the request to its end.', SECONDS);
+  readonly #weight = this.#histogram('safety_weight', 'Share of the safety expert, per token.', WEIGHTS);
+  readonly #spent = this.#histogram('budget_spent_nats', 'Nats spent, per answer that ended well.', NATS);
+
+  constructor(engine: Engine) {
+    this.registry.setDefaultLabels({ model_name: engine.info.model });
+    this.#gauge('num_requests_running', 'Requests in the batch.', () => engine.stats().running);
+    this.#gauge('num_requests_waiting', 'Requests waiting for a place.', () => engine.stats().waiting);
+    this.#gauge('num_rows', 'Sequences held by the model; an answer has one per expert.', () => engine.stats().rows);
+  }
+
+  /** Follows one request from now on. */
+  request(now: () => number = () => performance.now() / 1000): RequestMetrics {
+    const began = now();
+    let last = began;
+    let tokens = 0;
+    return {
+      accepted: (promptTokens) => this.#promptTokens.inc(promptTokens),
+      token: ({ weight }) => {
+        const at = now();
+        (tokens++ === 0 ? this.#firstToken : this.#perToken).observe(at - last);
+        last = at;
+        this.#generationTokens.inc();
+        this.#weight.observe(weight);
+      },
+      ended: ({ finish_reason, spent }) => {
+        this.#success.inc({ finished_reason: finish_reason });
+        if (spent !== null) this.#spent.observe(spent);
+        this.#endToEnd.observe(now() - began);
+      },
+      failed: (code) => this.#failure.inc({ code }),
+      cancelled: () => this.#cancelled.inc(),
+    };
+  }
+
+  #counter<L extends string = never>(name: string, help: string, labelNames: L[] = []): Counter<L> {
+    return new Counter({ name: `plimsoll:${name}`, help, labelNames, registers: this.#registers });
+  }
+
+  #histogram(name: string, help: string, buckets: number[]): Histogram {
+    return new Histogram({ name: `plimsoll:${name}`, help, buckets, registers: this.#registers });
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name: `plimsoll:${name}`,
+      help,
+      registers: this.#registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+}
+
+export type RequestMetrics = {
+  accepted(promptTokens: number): void;
+  token(frame: TokenFrame): void;
+  ended(end: Pick<EndFrame, 'finish_reason' | 'spent'>): void;
+  failed(code: ErrorCode): void;
+  cancelled(): void;
+};

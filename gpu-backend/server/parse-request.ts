@@ -1,0 +1,17 @@
+import { PlimsollError } from '#shared/api/errors.ts';
+import { GenerateRequest } from '#shared/protocol/generate.ts';
+
+/** The body of `POST /v1/generate`, or the error that names the field. */
+export function parseRequest(body: Uint8Array): GenerateRequest {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch (cause) {
+    throw new PlimsollError('invalid_json', 'The body is not JSON.', { cause });
+  }
+  const parsed = GenerateRequest.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0]!;
+  const param = path.join('.') || null;
+  throw new PlimsollError('invalid_request', param === null ? message : `${param}: ${message}`, { param });
+}

@@ -1,0 +1,95 @@
+/** A backend from its settings: bundle, engine, HTTP server. It is ready when `startBackend` resolves. */
+
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createAdaptorServer } from '@hono/node-server';
+import { directiveKey } from '#shared/protocol/directive.ts';
+import type { Engine } from '../engine/engine.ts';
+import { startWorkerEngine } from '../engine/worker-engine.ts';
+import { loadBundleHead } from '../model/load-bundle.ts';
+import { createApp } from './app.ts';
+import { BackendConfig, type BackendOptions } from './config.ts';
+import { type EncodePrompt, promptEncoder } from './encode-prompt.ts';
+import { receiptSigner } from './receipt-signer.ts';
+import { tryEngine } from './try-engine.ts';
+
+export type Backend = {
+  /** Where it listens, without a slash at the end. */
+  url: string;
+  /** Takes nothing new, lets running answers finish for `graceMs`, then ends them and gives everything back. */
+  close(): Promise<void>;
+  /** Settles when the engine is gone: after `close`, or because it failed. */
+  engineStopped: Promise<void>;
+};
+
+type Log = (message: string, cause?: unknown) => void;
+const logToStderr: Log = (message, cause) => console.error(...(cause === undefined ? [message] : [message, cause]));
+
+export async function startBackend(
+  options: BackendOptions,
+  { log = logToStderr }: { log?: Log } = {},
+): Promise<Backend> {
+  const config = BackendConfig.parse(options);
+  const head = await loadBundleHead(config.bundle);
+  const { threads, maxRows, maxWaiting } = config;
+  const engine = await startWorkerEngine({ dir: config.bundle, threads, limits: { maxRows, maxWaiting } });
+  try {
+    const encodePrompt = promptEncoder(head);
+    await tryEngine(engine, encodePrompt);
+    return await serveEngine(engine, encodePrompt, config, { log });
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+/** The same for an engine of any kind. The backend owns it from here on. */
+export async function serveEngine(
+  engine: Engine,
+  encodePrompt: EncodePrompt,
+  config: Omit<BackendConfig, 'bundle' | 'threads' | 'maxRows' | 'maxWaiting'>,
+  { log = logToStderr }: { log?: Log } = {},
+): Promise<Backend> {
+  let draining = false;
+  const app = createApp({
+    engine,
+    encodePrompt,
+    directiveKey: directiveKey(config.directiveSecret),
+    sign: await receiptSigner(config.receiptPrivateJwk),
+    backendId: config.backendId,
+    bodyLimitBytes: config.bodyLimitBytes,
+    draining: () => draining,
+    log,
+  });
+  // HTTP/1.1, because nothing else is asked for.
+  const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(config.port, config.host, resolve);
+  });
+  const { address, family, port } = server.address() as AddressInfo;
+
+  const close = async () => {
+    draining = true;
+    const served = new Promise<void>((resolve) => server.close(() => resolve()));
+    // A connection becomes idle when its answer ends, and would then be kept open for the next request.
+    const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
+    await Promise.race([served, sleep(config.graceMs, undefined, { ref: false })]);
+    await engine.close();
+    // The error frames of the answers just ended are on their way; a client that does not read them is not waited for.
+    await Promise.race([served, sleep(FLUSH_MS, undefined, { ref: false })]);
+    server.closeAllConnections();
+    await served;
+    clearInterval(sweep);
+  };
+  let closing: Promise<void> | undefined;
+  return {
+    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
+    close: () => (closing ??= close()),
+    engineStopped: engine.closed,
+  };
+}
+
+const SWEEP_MS = 50;
+const FLUSH_MS = 500;

@@ -1,0 +1,83 @@
+/** A caller with the edge's secret, and the keys both ends need: what a server test speaks to a backend with. */
+import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
+import {
+  DIRECTIVE_HEADER,
+  type Directive,
+  directiveKey,
+  type Line,
+  sha256Hex,
+  signDirective,
+} from '#shared/protocol/directive.ts';
+import { Frame, type GenerateRequest } from '#shared/protocol/generate.ts';
+import { OPEN_LINE } from '../../engine/testing/engine-contract.ts';
+import { ReceiptPrivateJwk } from '../config.ts';
+
+export const SECRET = 'a secret of at least 32 bytes, for tests';
+
+export async function receiptKeys(): Promise<{ receiptPrivateJwk: ReceiptPrivateJwk; jwks: JSONWebKeySet }> {
+  const { privateKey, publicKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
+  const jwk = async (key: CryptoKey) => ({ ...(await exportJWK(key)), kid: 'test' });
+  return {
+    receiptPrivateJwk: ReceiptPrivateJwk.parse(await jwk(privateKey)),
+    jwks: { keys: [await jwk(publicKey)] },
+  };
+}
+
+export function generateRequest(changes: Partial<GenerateRequest> = {}): GenerateRequest {
+  return {
+    model: 'scripted',
+    messages: [{ role: 'user', content: 'hello' }],
+    max_tokens: 12,
+    stop: [],
+    seed: 1,
+    temperature: 1,
+    top_p: 1,
+    ...changes,
+  };
+}
+
+export type CallOptions = {
+  line?: Partial<Line>;
+  /** Changes the directive before it is signed. */
+  edit?: (directive: Directive) => Directive;
+  secret?: string;
+  now?: Date;
+  /** Sent instead of the signed directive; null: none. */
+  token?: string | null;
+  signal?: AbortSignal;
+};
+
+/** `POST /v1/generate` as the edge does it. A body that is a string is sent as it is. */
+export async function call(url: string, body: GenerateRequest | string, options: CallOptions = {}): Promise<Response> {
+  const { line, edit = (directive) => directive, secret = SECRET, now = new Date(), signal = null } = options;
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  const directive = edit({
+    request: 'req_1',
+    tenant: 'acme',
+    policy: 'sha256:abc',
+    digest: await sha256Hex(text),
+    line: { ...OPEN_LINE, ...line },
+  });
+  const token = options.token === undefined ? await signDirective(directive, directiveKey(secret), now) : options.token;
+  const headers: Record<string, string> = { 'content-type': 'application/json' };
+  if (token !== null) headers[DIRECTIVE_HEADER] = token;
+  return fetch(`${url}/v1/generate`, { method: 'POST', headers, body: text, signal });
+}
+
+/** The frames of an answer as they arrive. */
+export async function* framesOf(response: Response): AsyncGenerator<Frame, void, void> {
+  let rest = '';
+  const decoder = new TextDecoder();
+  for await (const chunk of response.body!) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop()!;
+    for (const line of lines) yield Frame.parse(JSON.parse(line));
+  }
+  if (rest !== '') throw new Error(`the answer ended inside a frame: ${rest}`);
+}
+
+export async function allFrames(response: Response): Promise<Frame[]> {
+  const frames: Frame[] = [];
+  for await (const frame of framesOf(response)) frames.push(frame);
+  return frames;
+}

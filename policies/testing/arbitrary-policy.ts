@@ -1,0 +1,65 @@
+/** Generators for the property tests: any policy, any classified prompt, and the order in which a line is tighter. */
+import * as fc from 'fast-check';
+import { LABELS } from '#shared/api/categories.ts';
+import { effectiveFloor } from '#shared/gate/effective-weight.ts';
+import type { Line } from '#shared/protocol/directive.ts';
+import type { Probabilities, Verdict } from '../compile.ts';
+import { ACTIONS, type CategoryRule, type Policy, RULES } from '../schema.ts';
+
+// Round numbers beside arbitrary ones, so that equal floors, crossed ceilings and ramps without width do come up.
+const share = fc.oneof(
+  fc.constantFrom(0, 0.3, 0.5, 0.9, 1),
+  fc.double({ min: 0, max: 1, noNaN: true }).map((x) => x + 0),
+);
+const budget = fc.option(
+  fc.oneof(
+    fc.constantFrom(0, 2, 20),
+    fc.double({ min: 0, max: 100, noNaN: true }).map((x) => x + 0),
+  ),
+);
+
+const ramp = fc.tuple(share, share).map(([a, b]) => ({ from: Math.min(a, b), full: Math.max(a, b) }));
+
+const rule: fc.Arbitrary<CategoryRule> = fc.record({
+  floor: share,
+  budget,
+  action: fc.constantFrom(...ACTIONS),
+  ramp,
+});
+
+export const arbitraryPolicy: fc.Arbitrary<Policy> = fc.record({
+  floor: share,
+  ceiling: share,
+  opening: fc.record({ tokens: fc.nat({ max: 32 }), floor: share }),
+  rule: fc.constantFrom(...RULES),
+  budget,
+  action: fc.constantFrom(...ACTIONS),
+  limits: fc.record({ max_tokens: fc.option(fc.integer({ min: 1, max: 4096 })) }),
+  categories: fc.dictionary(fc.constantFrom(...LABELS), rule, { maxKeys: 4, noNullPrototype: true }),
+});
+
+/** What a classifier may say, NaN and silence about a label included. */
+export const arbitraryProbabilities: fc.Arbitrary<Probabilities> = fc.dictionary(
+  fc.constantFrom(...LABELS),
+  fc.oneof({ weight: 9, arbitrary: share }, { weight: 1, arbitrary: fc.constant(Number.NaN) }),
+  { noNullPrototype: true },
+);
+
+/** One rounding step of a floor on its ramp; a line that is looser by less than this is not looser in any use of it. */
+const ROUNDING = 1e-12;
+
+export function isAtLeastAsTight(a: Verdict, b: Verdict): boolean {
+  if (a.action === 'refuse') return true;
+  return b.action === 'answer' && isLineAtLeastAsTight(a.line, b.line);
+}
+
+function isLineAtLeastAsTight(a: Line, b: Line): boolean {
+  const positions = [0, ...[a.opening.tokens, b.opening.tokens].flatMap((tokens) => [tokens - 1, tokens, tokens + 1])];
+  return (
+    ACTIONS.indexOf(a.action) >= ACTIONS.indexOf(b.action) &&
+    RULES.indexOf(a.rule) >= RULES.indexOf(b.rule) &&
+    (a.budget ?? Number.POSITIVE_INFINITY) <= (b.budget ?? Number.POSITIVE_INFINITY) * (1 + ROUNDING) &&
+    a.ceiling <= Math.max(b.ceiling, a.floor) &&
+    positions.every((position) => effectiveFloor(a, { position }) >= effectiveFloor(b, { position }) - ROUNDING)
+  );
+}

@@ -1,0 +1,103 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { LOOSEST, type Policy, STRICTEST } from './schema.ts';
+import { arbitraryPolicy } from './testing/arbitrary-policy.ts';
+import { tighten, tightenAll } from './tighten.ts';
+import { canonicalPolicy } from './version.ts';
+
+/** Policies are equal when their content is, whatever the order of their keys. */
+function expectSame(a: Policy, b: Policy): void {
+  expect(canonicalPolicy(a)).toBe(canonicalPolicy(b));
+}
+const isTighter = (a: Policy, b: Policy) => canonicalPolicy(tighten(a, b)) === canonicalPolicy(a);
+
+describe('tighten is a join', () => {
+  test('commutative', () => {
+    fc.assert(fc.property(arbitraryPolicy, arbitraryPolicy, (a, b) => expectSame(tighten(a, b), tighten(b, a))));
+  });
+  test('associative', () => {
+    fc.assert(
+      fc.property(arbitraryPolicy, arbitraryPolicy, arbitraryPolicy, (a, b, c) =>
+        expectSame(tighten(tighten(a, b), c), tighten(a, tighten(b, c))),
+      ),
+    );
+  });
+  test('idempotent', () => {
+    fc.assert(fc.property(arbitraryPolicy, (a) => expectSame(tighten(a, a), a)));
+  });
+  test('monotone: tightening one side tightens the whole', () => {
+    fc.assert(
+      fc.property(arbitraryPolicy, arbitraryPolicy, arbitraryPolicy, (a, more, b) => {
+        expect(isTighter(tighten(tighten(a, more), b), tighten(a, b))).toBe(true);
+      }),
+    );
+  });
+  test('an upper bound: the result is tighter than each part', () => {
+    fc.assert(
+      fc.property(arbitraryPolicy, arbitraryPolicy, (a, b) => {
+        expect(isTighter(tighten(a, b), a) && isTighter(tighten(a, b), b)).toBe(true);
+      }),
+    );
+  });
+  test('the loosest policy is neutral, and a level given twice or in another order changes nothing', () => {
+    fc.assert(
+      fc.property(fc.array(arbitraryPolicy, { maxLength: 4 }), (levels) => {
+        expectSame(tightenAll([...levels].reverse().concat(levels, LOOSEST)), tightenAll(levels));
+      }),
+    );
+  });
+  test('the order of keys in a category map does not matter', () => {
+    fc.assert(
+      fc.property(arbitraryPolicy, arbitraryPolicy, (a, b) => {
+        const reversed = { ...a, categories: Object.fromEntries(Object.entries(a.categories).reverse()) };
+        expectSame(tighten(reversed, b), tighten(b, a));
+      }),
+    );
+  });
+});
+
+test('floors rise, ceilings and budgets fall, null is infinity, the stricter action and rule win', () => {
+  const ramp = { from: 0.5, full: 0.9 };
+  const a: Policy = {
+    ...LOOSEST,
+    floor: 0.3,
+    budget: null,
+    action: 'safety_only',
+    categories: { violence: { floor: 0.8, budget: null, action: 'mix', ramp } },
+  };
+  const b: Policy = {
+    ...LOOSEST,
+    floor: 0.2,
+    ceiling: 0.6,
+    budget: 7,
+    rule: 'geometric',
+    limits: { max_tokens: 100 },
+    categories: {
+      violence: { floor: 0.1, budget: 3, action: 'refuse', ramp: { from: 0.6, full: 0.7 } },
+      hate: { floor: 1, budget: 0, action: 'mix', ramp },
+    },
+  };
+  expect(tighten(a, b)).toEqual({
+    floor: 0.3,
+    ceiling: 0.6,
+    opening: { tokens: 0, floor: 0 },
+    rule: 'geometric',
+    budget: 7,
+    action: 'safety_only',
+    limits: { max_tokens: 100 },
+    categories: {
+      violence: { floor: 0.8, budget: 3, action: 'refuse', ramp: { from: 0.5, full: 0.7 } },
+      hate: { floor: 1, budget: 0, action: 'mix', ramp },
+    },
+  });
+});
+
+test('nothing loosens the strictest policy', () => {
+  fc.assert(
+    fc.property(arbitraryPolicy, (policy) => {
+      const joined = tighten(STRICTEST, policy);
+      expect(joined).toMatchObject({ floor: 1, budget: 0, rule: 'geometric' });
+      expect(joined.action).not.toBe('mix');
+    }),
+  );
+});

@@ -1,0 +1,63 @@
+/**
+ * How two policies become one. `tighten` is the join of a product of total orders, one per field: commutative,
+ * associative, idempotent and monotone, so that operator, tenant and request may be combined in any order and none can
+ * loosen another.
+ *
+ * Floors go up. Ceilings, budgets and limits go down: floor and ceiling bound the set of weights a policy allows, and
+ * that set is intersected; where nothing is left of it the floor wins, in `compile`, because settling it here would make
+ * the result depend on the order. A category's ramp moves to the earlier start and the earlier end, each for itself.
+ */
+import type { Label } from '#shared/api/categories.ts';
+import { ACTIONS, type CategoryRule, LOOSEST, type Policy, RULES } from './schema.ts';
+
+/**
+ *     tighten({ ...LOOSEST, floor: 0.3 }, { ...LOOSEST, budget: 2 }); // floor 0.3, budget 2
+ */
+export function tighten(a: Policy, b: Policy): Policy {
+  return {
+    floor: Math.max(a.floor, b.floor),
+    ceiling: Math.min(a.ceiling, b.ceiling),
+    opening: {
+      tokens: Math.max(a.opening.tokens, b.opening.tokens),
+      floor: Math.max(a.opening.floor, b.opening.floor),
+    },
+    rule: later(RULES, a.rule, b.rule),
+    budget: lesser(a.budget, b.budget),
+    action: later(ACTIONS, a.action, b.action),
+    limits: { max_tokens: lesser(a.limits.max_tokens, b.limits.max_tokens) },
+    categories: tightenCategories(a.categories, b.categories),
+  };
+}
+
+export function tightenAll(policies: readonly Policy[]): Policy {
+  return policies.reduce(tighten, LOOSEST);
+}
+
+function tightenCategories(a: Policy['categories'], b: Policy['categories']): Policy['categories'] {
+  const joined = { ...a };
+  for (const [label, rule] of Object.entries(b) as [Label, CategoryRule][]) {
+    const other = joined[label];
+    joined[label] = other === undefined ? rule : tightenRule(other, rule);
+  }
+  return joined;
+}
+
+function tightenRule(a: CategoryRule, b: CategoryRule): CategoryRule {
+  return {
+    floor: Math.max(a.floor, b.floor),
+    budget: lesser(a.budget, b.budget),
+    action: later(ACTIONS, a.action, b.action),
+    ramp: { from: Math.min(a.ramp.from, b.ramp.from), full: Math.min(a.ramp.full, b.ramp.full) },
+  };
+}
+
+/** The lesser of two bounds, null standing for infinity. */
+export function lesser(a: number | null, b: number | null): number | null {
+  if (a === null) return b;
+  return b === null ? a : Math.min(a, b);
+}
+
+/** The one that stands later in `order`. */
+export function later<T>(order: readonly T[], a: T, b: T): T {
+  return order.indexOf(a) >= order.indexOf(b) ? a : b;
+}

@@ -1,0 +1,47 @@
+/**
+ * A policy's version is its content: SHA-256 over its canonical JSON (keys sorted, no spaces). The canonical text itself
+ * is what gets stored, so a stored policy still answers to its version when the schema has since gained a default.
+ */
+import * as z from 'zod';
+import { sha256Hex } from '#shared/protocol/directive.ts';
+import { Policy, STRICTEST } from './schema.ts';
+
+/** 64 bits of the digest: short enough to read aloud, and a collision within one tenant's history is out of reach. */
+const VERSION_LENGTH = 16;
+
+/** What an answer reports in place of a version when the tenant's policy was missing or broken. */
+export const STRICTEST_VERSION = 'strictest';
+
+export function canonicalPolicy(policy: Policy): string {
+  return JSON.stringify(policy, (_key, value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  );
+}
+
+export async function policyVersion(canonical: string): Promise<string> {
+  return (await sha256Hex(canonical)).slice(0, VERSION_LENGTH);
+}
+
+export type StoredPolicy = { policy: Policy; version: string; problem: string | null };
+
+/**
+ * The policy behind a stored text, or the strictest one with the problem named: there was no text, it does not hash to
+ * the version it was stored under, it is not JSON, or it is not a policy.
+ */
+export async function readStoredPolicy(canonical: string | null, version: string | null): Promise<StoredPolicy> {
+  const strictest = (problem: string) => ({ policy: STRICTEST, version: STRICTEST_VERSION, problem });
+  if (canonical === null || version === null) return strictest('the policy is missing');
+  if ((await policyVersion(canonical)) !== version) return strictest('the policy does not match its version');
+  let document: unknown;
+  try {
+    document = JSON.parse(canonical);
+  } catch {
+    return strictest('the policy is not JSON');
+  }
+  const parsed = Policy.safeParse(document);
+  return parsed.success
+    ? { policy: parsed.data, version, problem: null }
+    : strictest(`the policy is not valid: ${z.prettifyError(parsed.error)}`);
+}

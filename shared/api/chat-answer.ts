@@ -1,0 +1,55 @@
+/** OpenAI's chat answers, whole and streamed, with Plimsoll's extension. */
+import * as z from 'zod';
+import { Usage } from '#shared/protocol/generate.ts';
+import { SentExtension } from './plimsoll-extension.ts';
+
+const FinishReason = z.enum(['stop', 'length']);
+
+const head = {
+  id: z.string().startsWith('chatcmpl-'),
+  /** Unix seconds. */
+  created: z.int(),
+  model: z.string(),
+  /** Equal fingerprints and equal seeds give equal answers. */
+  system_fingerprint: z.string(),
+};
+
+export const ChatCompletion = z.strictObject({
+  ...head,
+  object: z.literal('chat.completion'),
+  choices: z.tuple([
+    z.strictObject({
+      index: z.literal(0),
+      message: z.strictObject({ role: z.literal('assistant'), content: z.string(), refusal: z.null() }),
+      logprobs: z.null(),
+      finish_reason: FinishReason,
+    }),
+  ]),
+  usage: Usage,
+  plimsoll: SentExtension,
+});
+export type ChatCompletion = z.infer<typeof ChatCompletion>;
+
+export const ChatCompletionChunk = z.strictObject({
+  ...head,
+  object: z.literal('chat.completion.chunk'),
+  /** Empty in the usage chunk. */
+  choices: z
+    .array(
+      z.strictObject({
+        index: z.literal(0),
+        delta: z.strictObject({
+          role: z.literal('assistant').optional(),
+          content: z.string().optional(),
+          refusal: z.null().optional(),
+        }),
+        logprobs: z.null(),
+        finish_reason: FinishReason.nullable(),
+      }),
+    )
+    .max(1),
+  /** Only with `stream_options.include_usage`, and then null on every chunk but the last. */
+  usage: Usage.nullable().optional(),
+  plimsoll: SentExtension.optional(),
+});
+export type ChatCompletionChunk = z.infer<typeof ChatCompletionChunk>;

@@ -1,0 +1,41 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { ChatRequest, parseChatRequest } from './chat-request.ts';
+import { PlimsollError } from './errors.ts';
+
+/** Requests that are nearly right: known fields, each with a value that may be anything JSON can carry. */
+const message = fc.record(
+  {
+    role: fc.oneof(fc.constantFrom('system', 'developer', 'user', 'assistant', 'tool'), fc.jsonValue()),
+    content: fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.array(fc.record({ type: fc.constantFrom('text', 'image_url'), text: fc.jsonValue() }, { requiredKeys: [] })),
+      fc.jsonValue(),
+    ),
+  },
+  { requiredKeys: [] },
+);
+const field = fc.constantFrom(
+  ...[...Object.keys(ChatRequest.shape), 'n', 'tools', 'logprobs', 'response_format', 'audio', '__proto__', 'unknown'],
+);
+const nearlyRight = fc
+  .tuple(fc.array(message), fc.dictionary(field, fc.oneof(fc.jsonValue(), fc.integer(), fc.boolean())))
+  .map(([messages, fields]) => JSON.parse(JSON.stringify({ model: 'm', messages, ...fields })) as unknown);
+
+test('whatever JSON comes is a request or an error of the caller that has a message', () => {
+  fc.assert(
+    fc.property(fc.oneof(nearlyRight, fc.jsonValue()), (body) => {
+      try {
+        const chat = parseChatRequest(body);
+        expect(chat.messages.every(({ content }) => content.isWellFormed())).toBe(true);
+      } catch (error) {
+        expect(error).toBeInstanceOf(PlimsollError);
+        const { code, message, param } = error as PlimsollError;
+        expect(code).toBe('invalid_request');
+        expect(message).toMatch(/^.{10,300}$/s);
+        expect(param === null || message.includes(param)).toBe(true);
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});

@@ -1,0 +1,98 @@
+/**
+ * OpenAI's chat request, read for the fields this server acts on. Fields it does not know are ignored, since OpenAI's
+ * clients send many; fields it knows and cannot honour are refused by name, since an answer without the tools or the
+ * log-probabilities that were asked for is a wrong answer.
+ */
+import * as z from 'zod';
+import { PlimsollError } from './errors.ts';
+import { describeFound, parseRequest } from './invalid-request.ts';
+import { RequestExtension } from './plimsoll-extension.ts';
+
+// A lone surrogate is no text: it would not survive UTF-8, and prompt digests are over UTF-8.
+const text = z.string().transform((string) => string.toWellFormed());
+
+const Content = z.union([
+  text,
+  z
+    .array(z.object({ type: z.literal('text'), text }))
+    .min(1)
+    .transform((parts) => parts.map((part) => part.text).join('\n')),
+]);
+
+const RequestMessage = z.object({
+  role: z
+    .enum(['system', 'developer', 'user', 'assistant'])
+    .transform((role) => (role === 'developer' ? 'system' : role)),
+  content: Content,
+});
+
+/** More turns than any conversation has, few enough that a small body cannot become a large amount of work. */
+const MAX_MESSAGES = 2048;
+
+const stopString = z.string().min(1);
+
+export const ChatRequest = z.object({
+  model: z.string().min(1),
+  messages: z.array(RequestMessage).min(1).max(MAX_MESSAGES),
+  max_tokens: z.int().min(1).nullish(),
+  max_completion_tokens: z.int().min(1).nullish(),
+  stop: z.union([stopString.transform((stop) => [stop]), z.array(stopString).max(4)]).nullish(),
+  seed: z.int().nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().min(0).max(1).nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+  plimsoll: RequestExtension.nullish(),
+});
+export type ChatRequest = z.infer<typeof ChatRequest>;
+
+const isEmpty = (value: unknown) => typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+const isNever = () => false;
+
+/** What cannot be honoured, each with the values that ask for nothing and are let through, as null is. */
+const UNSUPPORTED: Record<string, { asksForNothing: (value: unknown) => boolean; expected: string }> = {
+  n: { asksForNothing: (value) => value === 1, expected: '1' },
+  tools: { asksForNothing: isEmpty, expected: 'no tools' },
+  tool_choice: { asksForNothing: (value) => value === 'none' || value === 'auto', expected: '"none"' },
+  functions: { asksForNothing: isEmpty, expected: 'no functions' },
+  function_call: { asksForNothing: (value) => value === 'none' || value === 'auto', expected: '"none"' },
+  logprobs: { asksForNothing: (value) => value === false, expected: 'false' },
+  top_logprobs: { asksForNothing: (value) => value === 0, expected: '0' },
+  logit_bias: { asksForNothing: isEmpty, expected: 'an empty object' },
+  presence_penalty: { asksForNothing: (value) => value === 0, expected: '0' },
+  frequency_penalty: { asksForNothing: (value) => value === 0, expected: '0' },
+  response_format: {
+    asksForNothing: (value) => typeof value === 'object' && value !== null && 'type' in value && value.type === 'text',
+    expected: '{"type":"text"}',
+  },
+  modalities: {
+    asksForNothing: (value) => Array.isArray(value) && value.every((modality) => modality === 'text'),
+    expected: '["text"]',
+  },
+  audio: { asksForNothing: isNever, expected: 'the field left out' },
+  prediction: { asksForNothing: isNever, expected: 'the field left out' },
+  web_search_options: { asksForNothing: isNever, expected: 'the field left out' },
+};
+
+export function parseChatRequest(body: unknown): ChatRequest {
+  if (typeof body === 'object' && body !== null) refuseUnsupported(body);
+  const chat = parseRequest(ChatRequest, body);
+  if (chat.stream_options != null && chat.stream !== true) {
+    throw new PlimsollError('invalid_request', "'stream_options' is only allowed when 'stream' is true.", {
+      param: 'stream_options',
+    });
+  }
+  return chat;
+}
+
+function refuseUnsupported(body: object): void {
+  for (const [field, { asksForNothing, expected }] of Object.entries(UNSUPPORTED)) {
+    const value: unknown = (body as Record<string, unknown>)[field];
+    if (value === undefined || value === null || asksForNothing(value)) continue;
+    throw new PlimsollError(
+      'invalid_request',
+      `'${field}' is not supported by this server: expected ${expected}, found ${describeFound(value)}.`,
+      { param: field },
+    );
+  }
+}

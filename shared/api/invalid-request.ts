@@ -1,0 +1,92 @@
+/**
+ * From a zod error to the sentence a caller can act on: which field, what would be right, what was found. Only the first
+ * issue is told, as OpenAI does; `param` names the field in OpenAI's notation (`messages[0].content`).
+ */
+import type * as z from 'zod';
+import { PlimsollError } from './errors.ts';
+
+type Issue = z.core.$ZodIssue;
+type Path = readonly PropertyKey[];
+
+/** The value as `schema` reads it, or `invalid_request`. */
+export function parseRequest<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(value, { reportInput: true });
+  if (parsed.success) return parsed.data;
+  const { path, message } = explain(parsed.error.issues[0] as Issue, []);
+  throw new PlimsollError('invalid_request', message, { param: formatPath(path) || null });
+}
+
+/** `messages[0].content` */
+function formatPath(path: Path): string {
+  return path.reduce<string>((text, key) => {
+    if (typeof key === 'number') return `${text}[${key}]`;
+    return text === '' ? String(key) : `${text}.${String(key)}`;
+  }, '');
+}
+
+/** How a value is named in an error: its kind, and itself where it is short; never a caller's whole text. */
+export function describeFound(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === 'object') return 'an object';
+  const text = JSON.stringify(value);
+  return text.length <= 40 ? text : `a ${typeof value} of ${String(value).length} characters`;
+}
+
+function explain(issue: Issue, prefix: Path): { path: Path; message: string } {
+  const path = [...prefix, ...issue.path];
+  if (issue.code === 'invalid_union') {
+    const branch = deepestBranch(issue);
+    if (branch !== undefined) return explain(branch, path);
+  }
+  if (issue.code === 'unrecognized_keys') {
+    const unknown = [...path, issue.keys[0] as string];
+    return { path: unknown, message: `Unknown field '${formatPath(unknown)}'.` };
+  }
+  const field = path.length === 0 ? 'the request body' : `'${formatPath(path)}'`;
+  if (issue.input === undefined && issue.code !== 'custom') {
+    return { path, message: `Missing required field ${field}: expected ${expectation(issue)}.` };
+  }
+  return {
+    path,
+    message: `Invalid value for ${field}: expected ${expectation(issue)}, found ${describeFound(issue.input)}.`,
+  };
+}
+
+/** Of a union, the branch that got furthest before it failed; none if all failed at the value itself. */
+function deepestBranch(issue: Extract<Issue, { code: 'invalid_union' }>): Issue | undefined {
+  const reached = issue.errors.flatMap((issues) =>
+    issues
+      .slice(0, 1)
+      .filter(({ path, code }) => path.length > 0 || (code !== 'invalid_type' && code !== 'invalid_union')),
+  );
+  return reached.sort((a, b) => b.path.length - a.path.length)[0];
+}
+
+function expectation(issue: Issue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return withArticle(issue.expected === 'int' ? 'integer' : issue.expected);
+    case 'invalid_value':
+      return issue.values.map((value) => JSON.stringify(value)).join(' or ');
+    case 'too_small':
+      return `${bound(issue.origin, issue.inclusive === false ? 'more than' : 'at least', issue.minimum)}`;
+    case 'too_big':
+      return `${bound(issue.origin, issue.inclusive === false ? 'less than' : 'at most', issue.maximum)}`;
+    case 'invalid_union':
+      return issue.errors.flatMap((issues) => issues.slice(0, 1).map(expectation)).join(' or ');
+    default:
+      return issue.message;
+  }
+}
+
+function bound(origin: string, relation: string, limit: number | bigint): string {
+  if (origin === 'string') return `${relation} ${limit} character${limit === 1 ? '' : 's'}`;
+  if (origin === 'array') return `${relation} ${limit} element${limit === 1 ? '' : 's'}`;
+  return `a number of ${relation} ${limit}`;
+}
+
+function withArticle(noun: string): string {
+  return `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`;
+}

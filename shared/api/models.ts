@@ -1,0 +1,15 @@
+/** OpenAI's list of models. */
+import * as z from 'zod';
+
+export const Model = z.strictObject({
+  id: z.string(),
+  object: z.literal('model'),
+  /** Unix seconds; 0, since a bundle carries no date that means anything to a client. */
+  created: z.int(),
+  owned_by: z.string(),
+  plimsoll: z.strictObject({ context_length: z.int(), modes: z.array(z.enum(['logits'])) }),
+});
+export type Model = z.infer<typeof Model>;
+
+export const ModelList = z.strictObject({ object: z.literal('list'), data: z.array(Model) });
+export type ModelList = z.infer<typeof ModelList>;

@@ -1,0 +1,49 @@
+/** What Plimsoll adds to OpenAI's shapes, all of it under the one key `plimsoll`. */
+import * as z from 'zod';
+import { TokenFrame, WeightSummary } from '#shared/protocol/generate.ts';
+import { LABELS } from './categories.ts';
+
+/**
+ * `none` leaves of the answer's extension the policy and the receipt, so that an answer can always be checked; `tokens`
+ * adds the gate's numbers for every token.
+ */
+export const TRACES = ['none', 'summary', 'tokens'] as const;
+
+/** Ours, so unknown fields are refused: a misspelt floor must not be a floor left out. */
+export const RequestExtension = z.strictObject({
+  /** A request can raise its tenant's floor and lower its budget, never the reverse. */
+  floor: z.number().min(0).max(1).nullish(),
+  budget: z.number().min(0).nullish(),
+  trace: z.enum(TRACES).nullish(),
+  mode: z.enum(['logits']).nullish(),
+});
+export type RequestExtension = z.infer<typeof RequestExtension>;
+
+export const CategoryProbability = z.strictObject({ name: z.enum(LABELS), probability: z.number().min(0).max(1) });
+export type CategoryProbability = z.infer<typeof CategoryProbability>;
+
+/** A token frame without its tag. */
+export const TokenTrace = z.strictObject(TokenFrame.omit({ type: true }).shape);
+export type TokenTrace = z.infer<typeof TokenTrace>;
+
+/** The whole extension of an answer; of a stream, of its last chunk. */
+export const AnswerExtension = z.strictObject({
+  policy: z.strictObject({ tenant: z.string(), version: z.string() }),
+  categories: z.array(CategoryProbability),
+  floor: z.number(),
+  budget: z.number().nullable(),
+  rule: z.enum(['geometric', 'arithmetic']),
+  mode: z.enum(['logits']),
+  weights: WeightSummary,
+  /** Nats; null where the policy sets no budget and the safety expert gave the answer no probability. */
+  spent: z.number().nullable(),
+  /** Ed25519 JWS; check it with `GET /.well-known/jwks.json`. */
+  receipt: z.string(),
+  backend: z.string(),
+  cache: z.strictObject({ route: z.enum(['hit', 'miss']), answer: z.enum(['hit', 'miss']) }),
+});
+export type AnswerExtension = z.infer<typeof AnswerExtension>;
+
+/** As sent: reduced by trace `none`, with the tokens under trace `tokens`. */
+export const SentExtension = AnswerExtension.partial().extend({ tokens: z.array(TokenTrace).optional() });
+export type SentExtension = z.infer<typeof SentExtension>;

@@ -1,0 +1,100 @@
+/**
+ * The budget: a whole answer may be at most e^K times as likely as the safety expert finds it.
+ *
+ *     q = min(lambda * p~, c * p_s~),    c = exp(K - spent),    lambda such that q sums to 1
+ *
+ * At every step the cap says q(y_t) <= e^(K - spent) * p_s~(y_t), and spent is the running sum of log q - log p_s~; so
+ * for every answer y, log q(y) - log p_s~(y) <= K. Summed over any set H of answers, harmful or otherwise:
+ * q(H) <= e^K * p_s~(H). That is K-near access-freeness in the max-divergence (Vyas, Kakade and Barak, arXiv 2302.10870),
+ * with the safety expert as the safe model. Their CP-Delta balances several models over whole outputs; the running cap
+ * keeps its promise while tokens are drawn one by one, and those on which q stays below p_s~ earn back what others
+ * cost. The promise is relative: what the safety expert does itself, q may do e^K times as often.
+ *
+ * Among all distributions under the cap, this q is the one nearest to p~ in KL(q||p~): tokens under the cap keep
+ * their proportions.
+ *
+ * Where the support of p~ cannot hold 1 under the cap, every token of it is filled to the cap and the rest is shared
+ * out over the other tokens in proportion to p_s~. That fits under the cap, because c >= 1. With no nats left, c is 1
+ * and the only distribution under p_s~ is p_s~ itself, returned as it is: K = 0 is the safety expert exactly.
+ */
+import { type GatedDistribution, markAsGated } from './gated-distribution.ts';
+
+type Cap = {
+  /** log p_s~, [vocabulary] */
+  reference: Float64Array;
+  /** K - spent, in nats; null is no budget. Below 0 (resumed under a tighter line) counts as 0. */
+  natsLeft: number | null;
+};
+
+/** @param mixture log p~, [vocabulary] */
+export function capByBudget(mixture: Float64Array, { reference, natsLeft }: Cap): GatedDistribution {
+  if (natsLeft === null) return markAsGated(mixture, reference);
+  if (natsLeft <= 0) return markAsGated(reference, reference);
+
+  const logCap = new Float64Array(reference.length);
+  let fits = true;
+  for (let i = 0; i < logCap.length; i++) {
+    // A probability is at most 1 whatever the cap, and the minimum keeps exp() of a generous budget finite.
+    const most = Math.min(0, natsLeft + (reference[i] ?? NaN));
+    logCap[i] = most;
+    fits &&= (mixture[i] ?? NaN) <= most;
+  }
+  if (fits) return markAsGated(mixture, reference);
+
+  const lambda = solveLambda(exponentials(mixture), exponentials(logCap));
+  if (lambda === null) return markAsGated(fillBeyondSupport(mixture, logCap, reference), reference);
+  const logLambda = Math.log(lambda);
+  const logprobs = new Float64Array(mixture.length);
+  for (let i = 0; i < logprobs.length; i++) logprobs[i] = Math.min(logLambda + (mixture[i] ?? NaN), logCap[i] ?? NaN);
+  return markAsGated(logprobs, reference);
+}
+
+/**
+ * The lambda with sum min(lambda * p, cap) = 1, or null where no lambda reaches it.
+ *
+ * The sum is concave, increasing and piecewise linear in lambda, so Newton's method from lambda = 1 (where the sum is
+ * at most 1) climbs and never overshoots. Each pass is one linear equation, over the tokens not yet at their cap, and
+ * either puts more tokens there or has solved it: the last pass is exact, not a tolerance. A few passes are usual, and
+ * no sort.
+ */
+function solveLambda(p: Float64Array, cap: Float64Array): number | null {
+  let lambda = 1;
+  for (let before = 0; ; ) {
+    let atCap = 0;
+    let capped = 0;
+    let free = 0;
+    for (let i = 0; i < p.length; i++) {
+      const [mass, most] = [p[i] ?? NaN, cap[i] ?? NaN];
+      if (lambda * mass > most) {
+        atCap++;
+        capped += most;
+      } else free += mass;
+    }
+    // Nothing newly capped: this lambda was solved for exactly these tokens.
+    if (atCap === before) return lambda;
+    if (free === 0) return null;
+    lambda = Math.max(lambda, (1 - capped) / free);
+    before = atCap;
+  }
+}
+
+/** log q where all of p~'s support is at its cap and the rest of 1 goes to the other tokens, as p_s~ weighs them. */
+function fillBeyondSupport(mixture: Float64Array, logCap: Float64Array, reference: Float64Array): Float64Array {
+  const inside = (i: number) => Math.exp(mixture[i] ?? NaN) > 0;
+  let filled = 0;
+  let outside = 0;
+  for (let i = 0; i < reference.length; i++) {
+    if (inside(i)) filled += Math.exp(logCap[i] ?? NaN);
+    else outside += Math.exp(reference[i] ?? NaN);
+  }
+  // Both bounds are for rounding alone: in exact arithmetic (1 - filled) / outside is between 0 and 1.
+  const rest = outside > 0 ? Math.min(1, Math.max(0, 1 - filled) / outside) : 0;
+  const logRest = Math.log(rest);
+  return reference.map((lp, i) => (inside(i) ? (logCap[i] ?? NaN) : logRest + lp));
+}
+
+function exponentials(row: Float64Array): Float64Array {
+  const masses = new Float64Array(row.length);
+  for (let i = 0; i < row.length; i++) masses[i] = Math.exp(row[i] ?? NaN);
+  return masses;
+}

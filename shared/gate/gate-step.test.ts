@@ -1,0 +1,203 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { LOG_ZERO, SPENT_UNBOUNDED } from './add-spending.ts';
+import { GateError, type GateErrorCode } from './gate-error.ts';
+import { type GateStepInput, gateStep, startGate } from './gate-step.ts';
+import type { GatePolicy } from './gate-types.ts';
+import * as arbitrary from './testing/arbitraries.ts';
+
+const policy: GatePolicy = {
+  floor: 0.2,
+  ceiling: 0.8,
+  opening: { tokens: 2, floor: 0.6 },
+  rule: 'geometric',
+  budget: 3,
+};
+const input: GateStepInput = {
+  safetyLogits: Float32Array.of(1, 0, 2, -1),
+  helpfulLogits: Float32Array.of(0, 3, -1, 1),
+  proposal: 0.1,
+  policy,
+  sampling: { temperature: 0.9, topP: 0.97, seed: 1 },
+  state: startGate(),
+};
+/** What plain JavaScript can hand in although the types forbid it. */
+const untyped = (value: unknown) => value as never;
+
+test('a step says what it drew and on what account', () => {
+  expect(gateStep(input)).toMatchInlineSnapshot(`
+    {
+      "floor": 0.6,
+      "logprob": -1.2120483790770944,
+      "logprobHelpful": -4.185182452603812,
+      "logprobSafety": -0.44018969856119533,
+      "spent": -0.8491004438328675,
+      "state": {
+        "position": 1,
+        "spent": -0.8491004438328675,
+      },
+      "token": 2,
+      "weight": 0.6,
+    }
+  `);
+});
+
+test('greedy reports the mixture’s log-probability, as it has no q of its own', () => {
+  const step = gateStep({ ...input, sampling: { temperature: 0, topP: 0.1, seed: 1 } });
+  expect(step.token).toBe(1);
+  const z = [0.6 * 1, 0.4 * 3, 0.6 * 2 - 0.4, -0.6 + 0.4].reduce((total, x) => total + Math.exp(x), 0);
+  expect(step.logprob).toBeCloseTo(0.4 * 3 - Math.log(z), 6);
+});
+
+test('every number of a step is finite and survives JSON, whatever is masked', () => {
+  const anySampling = fc.tuple(arbitrary.sampling, fc.boolean(), arbitrary.bias);
+  fc.assert(
+    fc.property(arbitrary.rows(), arbitrary.policy, anySampling, arbitrary.share, (rows, policy, drawn, proposal) => {
+      const [sampling, greedy, bias] = drawn;
+      const asked = { ...sampling, temperature: greedy ? 0 : sampling.temperature, bias };
+      // Only a bias can ban every token of the safety expert, and that throws; see below.
+      fc.pre(arbitrary.leavesToken(rows.safetyLogits, bias));
+      const step = gateStep({ ...rows, policy, sampling: asked, proposal, state: startGate() });
+      const { state, ...numbers } = step;
+      expect(Object.values(numbers).every(Number.isFinite)).toBe(true);
+      expect(JSON.parse(JSON.stringify(step))).toEqual(step);
+      expect(state).toEqual({ position: 1, spent: step.spent });
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('without a budget, a token that the safety expert masks spends without bound, in numbers that JSON keeps', () => {
+  const step = gateStep({
+    ...input,
+    safetyLogits: Float32Array.of(0, -Infinity),
+    helpfulLogits: Float32Array.of(-Infinity, 0),
+    proposal: 0,
+    policy: { ...policy, floor: 0, opening: { tokens: 0, floor: 0 }, budget: null },
+  });
+  expect(step).toMatchObject({ token: 1, spent: SPENT_UNBOUNDED, logprobSafety: LOG_ZERO, logprobHelpful: 0 });
+});
+
+test('an answer resumed under a tighter line than it has spent goes on with the safety expert alone', () => {
+  const step = gateStep({ ...input, policy: { ...policy, budget: 1 }, state: startGate(5, 2.5) });
+  const alone = gateStep({ ...input, helpfulLogits: null, state: startGate(5, 2.5) });
+  expect(step).toMatchObject({ token: alone.token, logprob: alone.logprob, spent: 2.5 });
+});
+
+describe('closed', () => {
+  const with_ = (changes: Record<string, unknown>) => ({ ...input, ...changes }) as GateStepInput;
+  const cases: [string, GateStepInput][] = [
+    ['no helpfulness row', with_({ helpfulLogits: null })],
+    ['a helpfulness row left out', with_({ helpfulLogits: undefined })],
+    ['a NaN in the helpfulness row', with_({ helpfulLogits: Float32Array.of(0, NaN, -1, 1) })],
+    ['a +Infinity in the helpfulness row', with_({ helpfulLogits: Float32Array.of(0, Infinity, -1, 1) })],
+    ['a helpfulness row with every token masked', with_({ helpfulLogits: new Float32Array(4).fill(-Infinity) })],
+    ['a shorter helpfulness row', with_({ helpfulLogits: new Float32Array(3) })],
+    ['a longer helpfulness row', with_({ helpfulLogits: new Float32Array(5) })],
+    [
+      'a shorter helpfulness row, mixed arithmetically',
+      with_({ helpfulLogits: new Float32Array(3), policy: { ...policy, rule: 'arithmetic' } }),
+    ],
+    ['an empty helpfulness row', with_({ helpfulLogits: new Float32Array(0) })],
+    ['a NaN proposal', with_({ proposal: NaN })],
+    ['a proposal below 0', with_({ proposal: -0.1 })],
+    ['a missing proposal', with_({ proposal: undefined })],
+    ['a proposal lost in JSON', with_({ proposal: null })],
+    ['no policy', with_({ policy: undefined })],
+    ['a null policy', with_({ policy: null })],
+    ['an empty policy', with_({ policy: {} })],
+    ...Object.entries({
+      floor: [NaN, -0.1, 1.1, undefined, null, '0'],
+      ceiling: [NaN, -0.1, 1.1, undefined, null],
+      opening: [
+        undefined,
+        null,
+        { tokens: NaN, floor: 0.5 },
+        { tokens: -1, floor: 0.5 },
+        { tokens: 1.5, floor: 0.5 },
+        { tokens: 1, floor: NaN },
+        { tokens: 1, floor: 2 },
+        { tokens: 1, floor: null },
+        { tokens: null, floor: 1 },
+      ],
+      rule: [undefined, 'harmonic'],
+      budget: [NaN, -1, Infinity, undefined],
+    }).flatMap(([key, values]) =>
+      values.map((value): [string, GateStepInput] => [
+        `${key} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+        with_({ policy: { ...policy, [key]: value } }),
+      ]),
+    ),
+  ];
+
+  test.each(cases)('%s leaves the safety expert alone', (_, broken) => {
+    for (let seed = 0; seed < 12; seed++) {
+      const sampling = { ...input.sampling, seed, temperature: [0, 0.9, 1][seed % 3]! };
+      const alone = gateStep({ ...input, helpfulLogits: input.safetyLogits, sampling, state: startGate(3, 0.5) });
+      const step = gateStep({ ...broken, sampling, state: startGate(3, 0.5) });
+      expect(step.weight).toBe(1);
+      expect(step).toMatchObject({ token: alone.token, logprobSafety: alone.logprobSafety, spent: 0.5 });
+      expect(step.logprob).toBeCloseTo(alone.logprob, 12);
+    }
+  });
+
+  test('experts without a token in common leave the safety expert alone', () => {
+    const [safetyLogits, helpfulLogits] = [Float32Array.of(0, -Infinity), Float32Array.of(-Infinity, 0)];
+    expect(gateStep({ ...input, safetyLogits, helpfulLogits })).toMatchObject({ token: 0, weight: 1, spent: 0 });
+  });
+
+  test('a bias that bans all of the mixture, and not of the safety expert, leaves the safety expert alone', () => {
+    const helpfulLogits = Float32Array.of(0, 0, -Infinity, -Infinity);
+    const bias = new Map([0, 1].map((id) => [id, -Infinity]));
+    const step = gateStep({ ...input, helpfulLogits, sampling: { ...input.sampling, bias } });
+    expect(step.weight).toBe(1);
+    expect(step.token).toBeGreaterThan(1);
+  });
+
+  const throws: [string, GateErrorCode, Record<string, unknown>][] = [
+    ['no safety row', 'safety_row_unusable', { safetyLogits: null }],
+    ['a NaN in the safety row', 'safety_row_unusable', { safetyLogits: Float32Array.of(0, NaN, 0, 0) }],
+    ['a +Infinity in the safety row', 'safety_row_unusable', { safetyLogits: Float32Array.of(0, Infinity, 0, 0) }],
+    [
+      'a safety row with every token masked',
+      'safety_row_unusable',
+      { safetyLogits: new Float32Array(4).fill(-Infinity) },
+    ],
+    ['an empty safety row', 'safety_row_unusable', { safetyLogits: new Float32Array(0) }],
+    [
+      'a bias that bans every token',
+      'safety_row_unusable',
+      { sampling: { ...input.sampling, bias: new Map([0, 1, 2, 3].map((id) => [id, -Infinity])) } },
+    ],
+    ...[NaN, -1, Infinity].map((temperature): [string, GateErrorCode, Record<string, unknown>] => [
+      `temperature ${temperature}`,
+      'sampling_invalid',
+      { sampling: { ...input.sampling, temperature } },
+    ]),
+    ['a NaN top-p', 'sampling_invalid', { sampling: { ...input.sampling, topP: NaN } }],
+    ['a top-p above 1', 'sampling_invalid', { sampling: { ...input.sampling, topP: 1.5 } }],
+    ['a fractional seed', 'sampling_invalid', { sampling: { ...input.sampling, seed: 0.5 } }],
+    ['a NaN bias', 'sampling_invalid', { sampling: { ...input.sampling, bias: new Map([[0, NaN]]) } }],
+    ['an infinite bias', 'sampling_invalid', { sampling: { ...input.sampling, bias: new Map([[0, Infinity]]) } }],
+    ['a NaN position', 'state_invalid', { state: { position: NaN, spent: 0 } }],
+    ['a negative position', 'state_invalid', { state: { position: -1, spent: 0 } }],
+    ['a NaN spending', 'state_invalid', { state: { position: 0, spent: NaN } }],
+    ['a spending lost in JSON', 'state_invalid', { state: { position: 0, spent: null } }],
+  ];
+
+  test.each(throws)('%s draws nothing', (_, code, changes) => {
+    let error: unknown;
+    try {
+      gateStep(with_(changes));
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toBeInstanceOf(GateError);
+    expect(error).toMatchObject({ code });
+  });
+
+  test('a gate cannot start from a spending that is no number', () => {
+    expect(() => startGate(0, NaN)).toThrow(GateError);
+    expect(() => startGate(untyped('3'))).toThrow(GateError);
+  });
+});

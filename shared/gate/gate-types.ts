@@ -1,0 +1,52 @@
+/**
+ * The plain data that goes into the gate and comes out of it. All of it survives JSON, so that an answer begun on one
+ * backend can be finished on another, and so that a receipt can say what was done.
+ */
+
+/** How two experts become one distribution; the formulas are in mix-experts.ts. */
+export type Rule = 'geometric' | 'arithmetic';
+
+/** A tenant's line, compiled for one request. Weights are shares of the safety expert, 0..1. */
+export type GatePolicy = {
+  floor: number;
+  ceiling: number;
+  /** A higher floor for the first tokens of an answer, which decide most of its safety (arXiv 2406.05946). */
+  opening: { tokens: number; floor: number };
+  rule: Rule;
+  /** Nats by which a whole answer may be likelier than the safety expert finds it; null is no budget. */
+  budget: number | null;
+};
+
+/** What the caller asked for. It shapes the mixture and the safety expert alike. */
+export type SamplingParams = {
+  /** 0 is greedy. */
+  temperature: number;
+  /** 0..1; 1 keeps every token, 0 the likeliest alone. */
+  topP: number;
+  /** Any safe integer. */
+  seed: number;
+  /** Nats added to a token's log-probability before the temperature; -Infinity bans the token. See penalty-bias.ts. */
+  bias?: ReadonlyMap<number, number>;
+};
+
+/** Where an answer stands: tokens drawn so far, and nats of the budget they took (negative: in credit). */
+export type GateState = { position: number; spent: number };
+
+/** One token, and everything needed to explain it. Every number is finite. */
+export type GateStep = {
+  token: number;
+  /** The share of the safety expert that was used; 1 wherever the gate closed. */
+  weight: number;
+  /** The least share that was allowed at this position: the floor, raised inside the opening. */
+  floor: number;
+  /** The raw safety expert's log-probability of the token, at temperature 1; LOG_ZERO for a probability of 0. */
+  logprobSafety: number;
+  /** The same of the helpfulness expert; LOG_ZERO also where that expert had nothing usable to say. */
+  logprobHelpful: number;
+  /** log q(token), what it was drawn from. Greedy draws nothing: there it is log p, the mixture's (with its bias). */
+  logprob: number;
+  /** Nats spent by the answer up to and including this token. */
+  spent: number;
+  /** Hand this to the next step. */
+  state: GateState;
+};

@@ -1,0 +1,40 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { greedyChoice } from './greedy-choice.ts';
+import { logSoftmax } from './log-softmax.ts';
+import * as arbitrary from './testing/arbitraries.ts';
+import * as oracle from './testing/oracle.ts';
+
+const left = fc.oneof(fc.constant(null), fc.double({ min: 0, max: 12, noNaN: true }));
+
+test('greedy is the likeliest token of the mixture among those that the safety expert finds near enough', () => {
+  fc.assert(
+    fc.property(arbitrary.rows(), left, ({ safetyLogits, helpfulLogits }, natsLeft) => {
+      const safety = logSoftmax(safetyLogits)!;
+      const q = greedyChoice(logSoftmax(helpfulLogits)!, { safety, natsLeft });
+      const token = q.logprobs.indexOf(0);
+      const expected = oracle.greedy(oracle.softmax(helpfulLogits), oracle.softmax(safetyLogits), natsLeft);
+      expect(helpfulLogits[token]).toBe(helpfulLogits[expected]);
+      expect(q.logprobs.filter((lp) => lp > -Infinity)).toHaveLength(1);
+      expect(-q.reference[token]!).toBeCloseTo(Math.max(...safety) - safety[token]!, 12);
+      if (natsLeft !== null) expect(-q.reference[token]!).toBeLessThanOrEqual(natsLeft);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('of equally likely tokens, the lowest id', () => {
+  const row = logSoftmax(Float32Array.of(0, 1, 1))!;
+  expect(greedyChoice(row, { safety: row, natsLeft: null }).logprobs.indexOf(0)).toBe(1);
+});
+
+test('with nothing left, or less, it is the safety expert’s favourite', () => {
+  const [safety, mixture] = [logSoftmax(Float32Array.of(1, 2, 0))!, logSoftmax(Float32Array.of(2, 1, 0))!];
+  for (const natsLeft of [0, -1]) expect(greedyChoice(mixture, { safety, natsLeft }).logprobs.indexOf(0)).toBe(1);
+});
+
+test('a mixture that masks whatever is affordable leaves the safety expert’s favourite', () => {
+  const [safety, mixture] = [logSoftmax(Float32Array.of(9, 0))!, Float64Array.of(-Infinity, 0)];
+  expect(greedyChoice(mixture, { safety, natsLeft: 1 }).logprobs.indexOf(0)).toBe(0);
+  expect(greedyChoice(mixture, { safety, natsLeft: 10 }).logprobs.indexOf(0)).toBe(1);
+});

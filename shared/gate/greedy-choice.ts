@@ -1,0 +1,41 @@
+/**
+ * Greedy decoding (temperature 0) draws nothing, so the budget needs its own reading: the likeliest token of p among
+ * those that the safety expert finds at most e^(K - spent) times less likely than its own favourite.
+ *
+ *     y = argmax p[i]  over  { i : max lp_s - lp_s[i] <= K - spent },    spends  max lp_s - lp_s[y]
+ *
+ * K = 0 is then the safety expert's own greedy choice, and over a whole answer the regret against it, summed in the
+ * safety expert's nats, never exceeds K. It is a promise about this one answer, not about probabilities: there are
+ * none. Nothing is ever earned back, since no token can be likelier than the favourite.
+ *
+ * The result is a distribution all the same, with all of its mass on y, so that there is one sampler and one spending
+ * rule: against the reference lp_s - max lp_s, log q(y) = 0 spends exactly the difference above.
+ */
+import { type GatedDistribution, markAsGated } from './gated-distribution.ts';
+import { largest } from './log-softmax.ts';
+
+type Line = {
+  /** log p_s with the caller's bias, at temperature 1, [vocabulary] */
+  safety: Float64Array;
+  /** K - spent, in nats; null is no budget. Below 0 (resumed under a tighter line) counts as 0. */
+  natsLeft: number | null;
+};
+
+/** @param mixture log p with the caller's bias, at temperature 1, [vocabulary]. Of equals, the lowest id is chosen. */
+export function greedyChoice(mixture: Float64Array, { safety, natsLeft }: Line): GatedDistribution {
+  const favourite = largest(safety);
+  const most = natsLeft === null ? Infinity : Math.max(0, natsLeft);
+  const reference = new Float64Array(safety.length);
+  // Where the mixture masks every token that is affordable, the favourite is left: it always is, and costs nothing.
+  let chosen = safety.indexOf(favourite);
+  let best = -Infinity;
+  for (let i = 0; i < reference.length; i++) {
+    const regret = favourite - (safety[i] ?? NaN);
+    reference[i] = -regret;
+    const lp = mixture[i] ?? NaN;
+    if (regret <= most && lp > best) [chosen, best] = [i, lp];
+  }
+  const logprobs = new Float64Array(reference.length).fill(-Infinity);
+  logprobs[chosen] = 0;
+  return markAsGated(logprobs, reference);
+}

@@ -1,0 +1,24 @@
+/**
+ * The frequency and presence penalties and the logit bias of an OpenAI request, as nats to add per token:
+ *
+ *     bias[i] = logitBias[i] - frequencyPenalty * count[i] - presencePenalty * (count[i] > 0)
+ *
+ *     penaltyBias(new Map([[7, 2]]), { frequencyPenalty: 0.5, presencePenalty: 1 }); // Map { 7 => -2 }
+ *
+ * @param counts how often each token stands in the answer so far
+ */
+export function penaltyBias(
+  counts: ReadonlyMap<number, number>,
+  {
+    frequencyPenalty = 0,
+    presencePenalty = 0,
+    logitBias = new Map<number, number>(),
+  }: { frequencyPenalty?: number; presencePenalty?: number; logitBias?: ReadonlyMap<number, number> } = {},
+): Map<number, number> {
+  const bias = new Map(logitBias);
+  if (frequencyPenalty === 0 && presencePenalty === 0) return bias;
+  for (const [token, count] of counts) {
+    if (count > 0) bias.set(token, (bias.get(token) ?? 0) - frequencyPenalty * count - presencePenalty);
+  }
+  return bias;
+}

@@ -1,0 +1,82 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { keepNucleus } from './keep-nucleus.ts';
+import { logSoftmax } from './log-softmax.ts';
+import { penaltyBias } from './penalty-bias.ts';
+import { shapeDistribution } from './shape-distribution.ts';
+import * as arbitrary from './testing/arbitraries.ts';
+import * as oracle from './testing/oracle.ts';
+
+const plain = { temperature: 1, topP: 1 };
+const probabilities = (row: Float64Array | null) => [...(row ?? [])].map(Math.exp);
+
+test('temperature, top-p and bias together are those of the oracle', () => {
+  fc.assert(
+    fc.property(arbitrary.logitsOf(12), arbitrary.sampling, arbitrary.bias, (logits, sampling, bias) => {
+      const shaped = shapeDistribution(logSoftmax(logits)!, { ...sampling, bias });
+      const expected = oracle.shape(oracle.softmax(logits), { ...sampling, bias });
+      if (expected.some(Number.isNaN)) expect(shaped).toBeNull();
+      else for (const [i, p] of probabilities(shaped).entries()) expect(p).toBeCloseTo(expected[i]!, 9);
+    }),
+  );
+});
+
+test('parameters that ask for nothing return the very row', () => {
+  const row = logSoftmax(Float32Array.of(1, 2, 3))!;
+  expect(shapeDistribution(row, plain)).toBe(row);
+  expect(shapeDistribution(row, { ...plain, bias: new Map() })).toBe(row);
+});
+
+test('a temperature next to 0 is the likeliest token and no NaN', () => {
+  const row = logSoftmax(Float32Array.of(1, 2, -Infinity))!;
+  expect(probabilities(shapeDistribution(row, { temperature: Number.MIN_VALUE, topP: 1 }))).toEqual([0, 1, 0]);
+  expect(probabilities(shapeDistribution(row, { temperature: 1e300, topP: 1 }))).toEqual([0.5, 0.5, 0]);
+});
+
+test('a ban takes a token away, a ban of every token leaves null, and ids outside the vocabulary name nothing', () => {
+  const row = logSoftmax(Float32Array.of(0, 0))!;
+  expect(probabilities(shapeDistribution(row, { ...plain, bias: new Map([[1, -Infinity]]) }))).toEqual([1, 0]);
+  expect(shapeDistribution(row, { ...plain, bias: new Map([0, 1].map((id) => [id, -Infinity])) })).toBeNull();
+  for (const id of [-1, 2, 0.5]) {
+    expect(probabilities(shapeDistribution(row, { ...plain, bias: new Map([[id, 9]]) }))).toEqual([0.5, 0.5]);
+  }
+});
+
+test('top-p keeps the fewest likeliest tokens whose probabilities reach it', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 40 }),
+      fc.double({ min: 0, max: 0.999, noNaN: true }),
+      (counts, topP) => {
+        const total = counts.reduce((a, b) => a + b);
+        const kept = keepNucleus(Float64Array.from(counts), { topP, total });
+        const inside = counts.filter((_, i) => kept[i]! > 0);
+        const reached = inside.reduce((a, b) => a + b, 0);
+        const outside = counts.filter((_, i) => kept[i] === 0);
+        expect(reached).toBeGreaterThanOrEqual(topP * total);
+        // One fewer would not do, whichever is left out; and nothing outside is larger than anything inside.
+        if (inside.length > 1) expect(reached - Math.min(...inside)).toBeLessThan(topP * total);
+        expect(Math.max(0, ...outside)).toBeLessThanOrEqual(Math.min(...inside));
+        // Of equals, the lowest ids.
+        const cut = Math.min(...inside);
+        const atCut = counts.flatMap((count, i) => (count === cut ? [kept[i]! > 0] : []));
+        expect(atCut).toEqual(atCut.toSorted().reverse());
+      },
+    ),
+  );
+});
+
+test('top-p 0 is the likeliest token alone, also of a uniform row', () => {
+  const uniform = logSoftmax(new Float32Array(1000))!;
+  expect(probabilities(shapeDistribution(uniform, { temperature: 1, topP: 0 })).indexOf(1)).toBe(0);
+});
+
+test('penalties follow the counts and add to the logit bias', () => {
+  const counts = new Map([
+    [3, 2],
+    [5, 0],
+  ]);
+  const bias = penaltyBias(counts, { frequencyPenalty: 0.5, presencePenalty: 0.25, logitBias: new Map([[3, 1]]) });
+  expect(bias).toEqual(new Map([[3, -0.25]]));
+  expect(penaltyBias(counts)).toEqual(new Map());
+});

@@ -1,0 +1,95 @@
+/**
+ * The gate once more, as slowly and plainly as it can be written: probabilities instead of logarithms, plain arrays,
+ * the formulas of DESIGN section 3 one after another, lambda by halving an interval. It shares nothing with the gate
+ * but its types, overflows where the gate must not, and is right wherever it does not.
+ */
+import type { GatePolicy, GateState, Rule, SamplingParams } from '../gate-types.ts';
+
+const sum = (xs: number[]) => xs.reduce((a, b) => a + b, 0);
+const normalize = (xs: number[]) => xs.map((x) => x / sum(xs));
+
+export const softmax = (logits: ArrayLike<number>): number[] => normalize(Array.from(logits, Math.exp));
+
+export function mix(ps: number[], ph: number[], w: number, rule: Rule): number[] {
+  if (w === 1) return ps;
+  if (w === 0) return ph;
+  if (rule === 'arithmetic') return ps.map((s, i) => w * s + (1 - w) * ph[i]!);
+  return normalize(ps.map((s, i) => s ** w * ph[i]! ** (1 - w)));
+}
+
+export function nucleus(p: number[], topP: number): number[] {
+  const order = p.map((_, i) => i).sort((a, b) => p[b]! - p[a]! || a - b);
+  const kept = new Set<number>();
+  for (const i of order) {
+    if (kept.size > 0 && sum([...kept].map((k) => p[k]!)) >= topP) break;
+    kept.add(i);
+  }
+  return normalize(p.map((x, i) => (kept.has(i) ? x : 0)));
+}
+
+export function shape(p: number[], { temperature, topP, bias }: Omit<SamplingParams, 'seed'>): number[] {
+  const heated = normalize(p.map((x, i) => (x * Math.exp(bias?.get(i) ?? 0)) ** (1 / temperature)));
+  return topP === 1 ? heated : nucleus(heated, topP);
+}
+
+export function cap(p: number[], ps: number[], nats: number | null): number[] {
+  if (nats === null) return p;
+  // Beyond this no cap in double precision binds, and infinity times a masked 0 would be NaN.
+  const c = Math.exp(Math.min(nats, 700));
+  const at = (lambda: number) => p.map((x, i) => Math.min(lambda * x, c * ps[i]!));
+  const full = p.map((x, i) => (x > 0 ? c * ps[i]! : 0));
+  if (sum(full) < 1) {
+    const others = ps.map((s, i) => (p[i]! > 0 ? 0 : s));
+    // Where p~ covers all of p_s~, only rounding is left to share out.
+    return sum(others) === 0 ? full : full.map((x, i) => x + ((1 - sum(full)) * others[i]!) / sum(others));
+  }
+  let [low, high] = [0, 1];
+  while (sum(at(high)) < 1 && high < 1e200) high *= 2;
+  for (let i = 0; i < 200; i++) {
+    const middle = (low + high) / 2;
+    if (sum(at(middle)) < 1) low = middle;
+    else high = middle;
+  }
+  return at(high);
+}
+
+export function weight(g: number, policy: GatePolicy, position: number): number {
+  const floor = position < policy.opening.tokens ? Math.max(policy.floor, policy.opening.floor) : policy.floor;
+  return Math.max(floor, Math.min(g, policy.ceiling));
+}
+
+type Input = {
+  safetyLogits: ArrayLike<number>;
+  helpfulLogits: ArrayLike<number>;
+  proposal: number;
+  policy: GatePolicy;
+  sampling: SamplingParams;
+  state: GateState;
+};
+
+/** q at a temperature above 0. */
+export function gate({ safetyLogits, helpfulLogits, proposal, policy, sampling, state }: Input): number[] {
+  const [ps, ph] = [softmax(safetyLogits), softmax(helpfulLogits)];
+  const p = mix(ps, ph, weight(proposal, policy, state.position), policy.rule);
+  const left = policy.budget === null ? null : policy.budget - state.spent;
+  // Experts that have no token in common mix geometrically into 0/0: closed.
+  const shaped = shape(p, sampling).some(Number.isNaN) ? shape(ps, sampling) : shape(p, sampling);
+  return cap(shaped, shape(ps, sampling), left);
+}
+
+/** The likeliest token of p that costs at most `nats`, or the safety expert's favourite where p has none. */
+export function greedy(p: number[], ps: number[], nats: number | null): number {
+  const favourite = Math.max(...ps);
+  const cost = (i: number) => Math.log(favourite) - Math.log(ps[i]!);
+  const affordable = ps.map((_, i) => i).filter((i) => p[i]! > 0 && (nats === null || cost(i) <= nats));
+  return affordable.sort((a, b) => p[b]! - p[a]! || a - b)[0] ?? ps.indexOf(favourite);
+}
+
+/** KL(a||b) in nats. */
+export function kl(a: number[], b: number[]): number {
+  return sum(a.map((x, i) => (x === 0 ? 0 : x * Math.log(x / b[i]!))));
+}
+
+export function totalVariation(a: number[], b: number[]): number {
+  return sum(a.map((x, i) => Math.abs(x - b[i]!))) / 2;
+}

@@ -1,0 +1,168 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { gateDistribution } from './gate-distribution.ts';
+import { gateStep, startGate } from './gate-step.ts';
+import type { GatePolicy } from './gate-types.ts';
+import { logSoftmax } from './log-softmax.ts';
+import * as arbitrary from './testing/arbitraries.ts';
+import * as oracle from './testing/oracle.ts';
+import { gateTruncatedStep, type TruncatedRows, truncationBound } from './truncated-rows.ts';
+
+const VOCABULARY = 40;
+const open: GatePolicy = { floor: 0, ceiling: 1, opening: { tokens: 0, floor: 0 }, rule: 'geometric', budget: null };
+const sampling = { temperature: 1, topP: 1, seed: 5 };
+
+/** The union of each row's k likeliest tokens. */
+function truncate(safetyLogits: Float32Array, helpfulLogits: Float32Array, k: number): TruncatedRows {
+  const [safety, helpful] = [logSoftmax(safetyLogits)!, logSoftmax(helpfulLogits)!];
+  const top = (row: Float64Array) =>
+    Array.from(row.keys())
+      .sort((a, b) => row[b]! - row[a]!)
+      .slice(0, k);
+  const ids = Int32Array.from(new Set([...top(safety), ...top(helpful)])).sort();
+  const at = (row: Float64Array) => Float64Array.from(ids, (id) => row[id]!);
+  return { ids, safetyLogprobs: at(safety), helpfulLogprobs: at(helpful) };
+}
+
+/** p~ and p_s~ of truncated rows, on the whole vocabulary. */
+function shapedOnUnion(
+  rows: TruncatedRows,
+  { weight, rule, temperature }: { weight: number; rule: GatePolicy['rule']; temperature: number },
+) {
+  const { mixture, q } = gateDistribution({
+    safety: logSoftmax(rows.safetyLogprobs),
+    helpful: logSoftmax(rows.helpfulLogprobs!),
+    proposal: weight,
+    policy: { ...open, rule },
+    sampling: { ...sampling, temperature },
+    state: startGate(),
+  });
+  const spread = (row: Float64Array) => {
+    const whole = new Array<number>(VOCABULARY).fill(0);
+    rows.ids.forEach((id, i) => {
+      whole[id] = Math.exp(row[i]!);
+    });
+    return whole;
+  };
+  return { p: spread(mixture), ps: spread(q.reference) };
+}
+
+const bounded = fc.record({
+  safetyLogits: arbitrary.logitsOf(VOCABULARY),
+  helpfulLogits: arbitrary.logitsOf(VOCABULARY),
+  weight: arbitrary.share,
+  rule: arbitrary.rule,
+  temperature: fc.constantFrom(0.05, 0.3, 0.7, 1, 1.5, 3),
+  k: fc.integer({ min: 1, max: VOCABULARY }),
+});
+
+test('the mixture is no further from the whole rows’ in total variation than the bound says', () => {
+  fc.assert(
+    fc.property(bounded, ({ safetyLogits, helpfulLogits, k, ...mixing }) => {
+      const rows = truncate(safetyLogits, helpfulLogits, k);
+      const [ps, ph] = [oracle.softmax(safetyLogits), oracle.softmax(helpfulLogits)];
+      const whole = oracle.shape(oracle.mix(ps, ph, mixing.weight, mixing.rule), { ...mixing, topP: 1 });
+      fc.pre(!whole.some(Number.isNaN));
+      const bound = truncationBound(rows, { ...mixing, vocabulary: VOCABULARY }).totalVariation;
+      expect(oracle.totalVariation(shapedOnUnion(rows, mixing).p, whole)).toBeLessThanOrEqual(bound + 1e-9);
+      expect(bound).toBeLessThanOrEqual(1);
+    }),
+    { numRuns: 400 },
+  );
+});
+
+test('the safety expert grows by no more nats on the union than the bound says', () => {
+  fc.assert(
+    fc.property(bounded, ({ safetyLogits, helpfulLogits, k, ...mixing }) => {
+      const rows = truncate(safetyLogits, helpfulLogits, k);
+      const whole = oracle.shape(oracle.softmax(safetyLogits), { ...mixing, topP: 1 });
+      const { nats } = truncationBound(rows, { ...mixing, vocabulary: VOCABULARY });
+      for (const [i, p] of shapedOnUnion(rows, mixing).ps.entries()) {
+        expect(p).toBeLessThanOrEqual(Math.exp(nats) * whole[i]! + 1e-9);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('at temperature 1 the bound is the mass that was cut off, and is met', () => {
+  const rows: TruncatedRows = {
+    ids: Int32Array.of(2, 7),
+    safetyLogprobs: Float64Array.of(0.5, 0.3).map(Math.log),
+    helpfulLogprobs: Float64Array.of(0.6, 0.2).map(Math.log),
+  };
+  const bound = truncationBound(rows, { weight: 0.25, rule: 'arithmetic', temperature: 1, vocabulary: 10 });
+  expect(bound.totalVariation).toBeCloseTo(0.2, 12);
+  expect(bound.nats).toBeCloseTo(-Math.log(0.8), 12);
+});
+
+test('rows that were not truncated are not in error, and give the whole rows’ answer', () => {
+  fc.assert(
+    fc.property(
+      arbitrary.rows(),
+      arbitrary.policy,
+      arbitrary.sampling,
+      arbitrary.share,
+      (pair, policy, sampled, proposal) => {
+        const rows = truncate(pair.safetyLogits, pair.helpfulLogits, pair.safetyLogits.length);
+        const whole = { weight: proposal, rule: policy.rule, temperature: 1, vocabulary: rows.ids.length };
+        expect(truncationBound(rows, whole)).toEqual({ totalVariation: 0, nats: 0 });
+        const common = { proposal, policy, sampling: sampled, state: startGate() };
+        const [truncated, full] = [gateTruncatedStep({ rows, ...common }), gateStep({ ...pair, ...common })];
+        expect(truncated.token).toBe(full.token);
+        expect(truncated.weight).toBe(full.weight);
+        expect(truncated.logprob).toBeCloseTo(full.logprob, 9);
+      },
+    ),
+  );
+});
+
+test('token ids and biases are those of the whole vocabulary, and the reported log-probabilities the whole rows’', () => {
+  const rows: TruncatedRows = {
+    ids: Int32Array.of(100, 900),
+    safetyLogprobs: Float64Array.of(0.4, 0.2).map(Math.log),
+    helpfulLogprobs: Float64Array.of(0.4, 0.3).map(Math.log),
+  };
+  const bias = new Map([
+    [100, -Infinity],
+    [500, 3],
+  ]);
+  for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
+    const asked = { ...sampling, seed, bias };
+    const step = gateTruncatedStep({ rows, proposal: 0.5, policy: open, sampling: asked, state: startGate() });
+    expect(step.token).toBe(900);
+    expect(step.logprobSafety).toBeCloseTo(Math.log(0.2), 12);
+    expect(step.logprobHelpful).toBeCloseTo(Math.log(0.3), 12);
+  }
+});
+
+test('a failed helpfulness expert closes; rows that do not fit together throw', () => {
+  const rows: TruncatedRows = {
+    ids: Int32Array.of(1, 4),
+    safetyLogprobs: Float64Array.of(-1, -1),
+    helpfulLogprobs: null,
+  };
+  const common = { proposal: 0, policy: open, sampling, state: startGate() };
+  expect(gateTruncatedStep({ rows, ...common }).weight).toBe(1);
+  for (const broken of [
+    { ...rows, ids: Int32Array.of(4, 1) },
+    { ...rows, ids: Int32Array.of(4, 4) },
+    { ...rows, ids: Int32Array.of(1) },
+    { ...rows, helpfulLogprobs: Float64Array.of(-1) },
+  ]) {
+    const step = () => gateTruncatedStep({ rows: broken, ...common });
+    expect(step).toThrow(expect.objectContaining({ code: 'truncated_rows_invalid' }));
+  }
+});
+
+test('a union on which the geometric mixture is masked leaves the safety expert, and the bound says nothing', () => {
+  const rows: TruncatedRows = {
+    ids: Int32Array.of(0, 1),
+    safetyLogprobs: Float64Array.of(Math.log(0.9), -Infinity),
+    helpfulLogprobs: Float64Array.of(-Infinity, Math.log(0.9)),
+  };
+  const bound = truncationBound(rows, { weight: 0.5, rule: 'geometric', temperature: 1, vocabulary: 3 });
+  expect(bound.totalVariation).toBe(1);
+  const step = gateTruncatedStep({ rows, proposal: 0.5, policy: open, sampling, state: startGate() });
+  expect(step).toMatchObject({ token: 0, weight: 1 });
+});

@@ -1,0 +1,108 @@
+import { SignJWT } from 'jose';
+import { describe, expect, test } from 'vitest';
+import {
+  DIRECTIVE_TTL_SECONDS,
+  type Directive,
+  directiveKey,
+  sha256Hex,
+  signDirective,
+  verifyDirective,
+} from './directive.ts';
+
+const key = directiveKey('a secret of at least thirty-two bytes');
+const body = new TextEncoder().encode('{"model":"m"}');
+const now = new Date('2026-01-01T00:00:00Z');
+const later = (seconds: number) => new Date(now.getTime() + seconds * 1000);
+
+const directive: Directive = {
+  request: 'req_1',
+  tenant: 'acme',
+  policy: '0123456789abcdef',
+  digest: await sha256Hex(body),
+  line: {
+    action: 'mix',
+    mode: 'logits',
+    rule: 'geometric',
+    floor: 0.9,
+    ceiling: 1,
+    opening: { tokens: 8, floor: 0.95 },
+    budget: 2,
+  },
+};
+const token = await signDirective(directive, key, now);
+
+test('what was signed is what is read, for as long as it lives', async () => {
+  expect(await verifyDirective(token, body, key, now)).toEqual(directive);
+  expect(await verifyDirective(token, body, key, later(DIRECTIVE_TTL_SECONDS - 1))).toEqual(directive);
+  const unbounded = { ...directive, line: { ...directive.line, budget: null } };
+  expect(await verifyDirective(await signDirective(unbounded, key, now), body, key, now)).toEqual(unbounded);
+});
+
+test('an old one has expired', async () => {
+  const verified = verifyDirective(token, body, key, later(DIRECTIVE_TTL_SECONDS + 1));
+  await expect(verified).rejects.toMatchObject({ code: 'directive_expired' });
+});
+
+test('it is worth nothing for another body, not even one that differs by a space', async () => {
+  const other = new TextEncoder().encode('{"model": "m"}');
+  await expect(verifyDirective(token, other, key, now)).rejects.toMatchObject({ code: 'directive_invalid' });
+});
+
+/** A token with the same head and signature around other content. */
+function tamper(change: (claims: Record<string, unknown>) => void): string {
+  const [head, payload, signature] = token.split('.');
+  const claims = JSON.parse(Buffer.from(payload ?? '', 'base64url').toString()) as Record<string, unknown>;
+  change(claims);
+  return [head, Buffer.from(JSON.stringify(claims)).toString('base64url'), signature].join('.');
+}
+
+/** A token that is signed with the right key, but is not what `signDirective` makes. */
+function signOther(claims: object, header: object = {}): Promise<string> {
+  return new SignJWT({ ...claims })
+    .setProtectedHeader({ alg: 'HS256', typ: 'plimsoll-directive+jwt', ...header })
+    .setIssuer('plimsoll-edge')
+    .setAudience('plimsoll-backend')
+    .setIssuedAt(now.getTime() / 1000)
+    .setExpirationTime(now.getTime() / 1000 + DIRECTIVE_TTL_SECONDS)
+    .sign(key);
+}
+
+const unsigned = [
+  Buffer.from('{"alg":"none","typ":"plimsoll-directive+jwt"}').toString('base64url'),
+  token.split('.')[1],
+  '',
+].join('.');
+
+describe('refused', () => {
+  test.each<[string, () => string | undefined | Promise<string>]>([
+    ['none at all', () => undefined],
+    ['an empty one', () => ''],
+    ['noise', () => 'a.b.c'],
+    ['a lowered floor', () => tamper((claims) => Object.assign(claims.line as object, { floor: 0 }))],
+    ['a longer life', () => tamper((claims) => Object.assign(claims, { exp: 4e9 }))],
+    ['no signature', () => unsigned],
+    ['another secret', () => signDirective(directive, directiveKey('another secret of thirty-two bytes!!'), now)],
+    ['another type of token', () => signOther(directive, { typ: 'JWT' })],
+    ['a field left out', () => signOther({ ...directive, line: undefined })],
+    ['a field too many', () => signOther({ ...directive, floor: 0 })],
+    ['a floor out of range', () => signOther({ ...directive, line: { ...directive.line, floor: -1 } })],
+    ['the action refuse', () => signOther({ ...directive, line: { ...directive.line, action: 'refuse' } })],
+  ])('%s', async (_name, make) => {
+    await expect(verifyDirective(await make(), body, key, now)).rejects.toMatchObject({ code: 'directive_invalid' });
+  });
+  test('a life longer than the edge grants, though signed', async () => {
+    const greedy = await new SignJWT({ ...directive })
+      .setProtectedHeader({ alg: 'HS256', typ: 'plimsoll-directive+jwt' })
+      .setIssuer('plimsoll-edge')
+      .setAudience('plimsoll-backend')
+      .setIssuedAt(now.getTime() / 1000)
+      .setExpirationTime(now.getTime() / 1000 + 3600)
+      .sign(key);
+    const verified = verifyDirective(greedy, body, key, later(DIRECTIVE_TTL_SECONDS + 1));
+    await expect(verified).rejects.toMatchObject({ code: 'directive_expired' });
+  });
+});
+
+test('a secret too short to be one is not taken', () => {
+  expect(() => directiveKey('short')).toThrow(/at least 32/);
+});

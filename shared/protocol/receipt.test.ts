@@ -1,0 +1,73 @@
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { describe, expect, test } from 'vitest';
+import { type Receipt, signReceipt, verifyReceipt } from './receipt.ts';
+
+const receipt: Receipt = {
+  request: 'req_1',
+  tenant: 'acme',
+  policy: '0123456789abcdef',
+  model: 'm',
+  bundle: 'b',
+  backend: 'backend-0',
+  line: {
+    action: 'mix',
+    mode: 'logits',
+    rule: 'geometric',
+    floor: 0.9,
+    ceiling: 1,
+    opening: { tokens: 0, floor: 0 },
+    budget: null,
+  },
+  weights: { min: 0.9, mean: 0.95, max: 1 },
+  spent: null,
+  usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 },
+  finish_reason: 'stop',
+  seed: 7,
+  prompt_digest: 'p',
+  answer_digest: 'a',
+};
+
+async function createKey(kid: string) {
+  const { privateKey, publicKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
+  return { privateKey, kid, jwk: { ...(await exportJWK(publicKey)), kid, alg: 'EdDSA' } };
+}
+const first = await createKey('first');
+const second = await createKey('second');
+const jwks = { keys: [first.jwk, second.jwk].map((jwk) => ({ ...jwk, kty: 'OKP' })) };
+
+test('any of the published keys may have signed it', async () => {
+  expect(await verifyReceipt(await signReceipt(receipt, first), jwks)).toEqual(receipt);
+  expect(await verifyReceipt(await signReceipt(receipt, second), jwks)).toEqual(receipt);
+});
+
+describe('refused', () => {
+  test.each<[string, () => Promise<string>]>([
+    ['a key nobody published', async () => signReceipt(receipt, await createKey('third'))],
+    [
+      "a published key's name on another key",
+      async () => signReceipt(receipt, { ...(await createKey('x')), kid: 'first' }),
+    ],
+    [
+      'changed content',
+      async () => {
+        const [head, , signature] = (await signReceipt(receipt, first)).split('.');
+        const other = (await signReceipt({ ...receipt, spent: 0 }, first)).split('.')[1];
+        return [head, other, signature].join('.');
+      },
+    ],
+    [
+      'another type of token',
+      () =>
+        new SignJWT({ ...receipt })
+          .setProtectedHeader({ alg: 'EdDSA', typ: 'JWT', kid: 'first' })
+          .setIssuer('plimsoll-backend')
+          .setIssuedAt()
+          .sign(first.privateKey),
+    ],
+    ['a field left out', () => signReceipt({ ...receipt, line: undefined } as unknown as Receipt, first)],
+    ['a field too many', () => signReceipt({ ...receipt, extra: 1 } as Receipt, first)],
+    ['noise', async () => 'a.b.c'],
+  ])('%s', async (_name, make) => {
+    await expect(verifyReceipt(await make(), jwks)).rejects.toThrow();
+  });
+});

@@ -1,0 +1,120 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { DIALOGUE_LAYOUTS } from './dialogues.ts';
+import { PREFERENCE_LAYOUTS } from './preferences.ts';
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-readers-'));
+});
+afterAll(() => rm(dir, { recursive: true }));
+
+let files = 0;
+async function write(rows: readonly (object | string)[], { gzip = false } = {}): Promise<string> {
+  const text = rows.map((row) => (typeof row === 'string' ? row : JSON.stringify(row))).join('\n');
+  const file = path.join(dir, `${files++}.jsonl${gzip ? '.gz' : ''}`);
+  await writeFile(file, gzip ? gzipSync(text) : text);
+  return file;
+}
+const user = (content: string) => ({ role: 'user', content });
+const assistant = (content: string) => ({ role: 'assistant', content });
+
+describe('dialogues', () => {
+  test('Alpaca: the input follows the instruction, an empty answer is left out', async () => {
+    const file = await write([
+      { instruction: 'Add.', input: '1 and 2', output: '3', source: 'sums' },
+      { instruction: 'Say hello.', input: '', output: 'Hello.' },
+      { instruction: 'Nothing.', output: ' ' },
+    ]);
+    const rows = await Array.fromAsync(DIALOGUE_LAYOUTS.alpaca.read(file));
+    expect(rows).toEqual([
+      { messages: [user('Add.\n\n1 and 2'), assistant('3')], source: 'sums' },
+      { messages: [user('Say hello.'), assistant('Hello.')], source: file },
+    ]);
+  });
+
+  test('Dolly: context and response', async () => {
+    const file = await write([{ instruction: 'Who?', context: 'Ada wrote it.', response: 'Ada.', category: 'qa' }]);
+    const [row] = await Array.fromAsync(DIALOGUE_LAYOUTS.dolly.read(file));
+    expect(row!.messages).toEqual([user('Who?\n\nAda wrote it.'), assistant('Ada.')]);
+  });
+
+  test('messages end with the last answer', async () => {
+    const file = await write([{ messages: [user('a'), assistant('b'), user('c')] }], { gzip: true });
+    const [row] = await Array.fromAsync(DIALOGUE_LAYOUTS.messages.read(file));
+    expect(row!.messages).toEqual([user('a'), assistant('b')]);
+  });
+
+  test('a line separator inside a string does not end the line', async () => {
+    const file = await write([{ instruction: 'one\u2028line', output: 'yes' }]);
+    const [row] = await Array.fromAsync(DIALOGUE_LAYOUTS.alpaca.read(file));
+    expect(row!.messages[0]!.content).toBe('one\u2028line');
+  });
+});
+
+describe('preferences', () => {
+  test('PKU-SafeRLHF keeps both of its labels', async () => {
+    const file = await write([
+      {
+        prompt: 'p',
+        response_0: 'a',
+        response_1: 'b',
+        better_response_id: 0,
+        safer_response_id: 1,
+        is_response_0_safe: false,
+      },
+    ]);
+    const [row] = await Array.fromAsync(PREFERENCE_LAYOUTS['pku-saferlhf'](file));
+    expect(row).toMatchObject({ prompt: [user('p')], responses: ['a', 'b'], better: 0, safer: 1 });
+  });
+
+  test("HH-RLHF: the transcripts are cut before the last answer, the dimension is the caller's to say", async () => {
+    const start = '\n\nHuman: hi\n\nAssistant: hello\n\nHuman: how?\n\nAssistant:';
+    const file = await write([{ chosen: `${start} gently`, rejected: `${start} roughly` }]);
+    const [row] = await Array.fromAsync(PREFERENCE_LAYOUTS['hh-rlhf'](file, { dimension: 'better' }));
+    expect(row).toMatchObject({
+      prompt: [user('hi'), assistant('hello'), user('how?')],
+      responses: ['gently', 'roughly'],
+      better: 0,
+      safer: null,
+    });
+  });
+
+  test('our own files, with a prompt that is a text or messages', async () => {
+    const pair = { response_0: 'a', response_1: 'b', better: null, safer: 1, source: 's' };
+    const file = await write([
+      { prompt: 'p', ...pair },
+      { prompt: [user('q')], ...pair },
+    ]);
+    const rows = await Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(file));
+    expect(rows.map(({ prompt }) => prompt)).toEqual([[user('p')], [user('q')]]);
+  });
+});
+
+describe('a bad file is named with the line and the fault', () => {
+  const pku = { prompt: 'p', response_0: 'a', response_1: 'b', better_response_id: 0, safer_response_id: 1 };
+  test.each([
+    ['not JSON', [pku, '{"prompt": '], /:2: not JSON/],
+    ['a missing field', [pku, pku, { ...pku, response_1: undefined }], /:3: .*response_1/],
+    ['a verdict out of range', [{ ...pku, safer_response_id: 2 }], /:1: .*safer_response_id/],
+    ['nothing', [], /the file is empty/],
+  ])('%s', async (_, rows, message) => {
+    const file = await write(rows);
+    await expect(Array.fromAsync(PREFERENCE_LAYOUTS['pku-saferlhf'](file))).rejects.toThrow(message);
+    await expect(Array.fromAsync(PREFERENCE_LAYOUTS['pku-saferlhf'](file))).rejects.toThrow(file);
+  });
+
+  test('a transcript without an answer', async () => {
+    const file = await write([{ chosen: '\n\nHuman: hi', rejected: '\n\nHuman: hi\n\nAssistant: x' }]);
+    await expect(Array.fromAsync(PREFERENCE_LAYOUTS['hh-rlhf'](file))).rejects.toThrow(/:1: .*transcript.*chosen/s);
+  });
+
+  test('a file that is not there', async () => {
+    await expect(Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(path.join(dir, 'none.jsonl')))).rejects.toThrow(
+      'none.jsonl',
+    );
+  });
+});

@@ -1,0 +1,87 @@
+/** The demo bundle's model card, written from what was measured. */
+import { type Evaluation, evaluationTable } from '../evaluate/evaluate-bundle.ts';
+import { formatSeconds } from '../run/progress.ts';
+import { REAL_SOURCES } from '../stages/base-corpus.ts';
+import { DEMO } from './recipe.ts';
+import type { LastFigures } from './train-demo.ts';
+
+export function modelCard({
+  evaluation,
+  metrics,
+  corpus,
+  digest,
+}: {
+  evaluation: Evaluation;
+  metrics: Record<string, LastFigures>;
+  corpus: Record<string, number>;
+  digest: string;
+}): string {
+  const { config, expert, sft } = DEMO;
+  const { sft: base, safety, helpfulness } = metrics as Record<'sft' | 'safety' | 'helpfulness', LastFigures>;
+  const fixed = (value: number | undefined, digits = 3) => value?.toFixed(digits) ?? 'unknown';
+  const percent = (value: number | undefined) => `${(100 * (value ?? Number.NaN)).toFixed(1)} %`;
+  const seconds = (figures: LastFigures | undefined) => formatSeconds(figures?.seconds ?? 0);
+  const sources = Object.entries(corpus).map(([name, rows]) => {
+    const licence =
+      REAL_SOURCES.find((source) => source.name === name)?.licence ?? 'Apache-2.0 (written for this project)';
+    return `| ${name} | ${rows} | ${licence} |`;
+  });
+  const samples = evaluation.samples.map(({ question, kind, answers }) =>
+    [`**${question}** (${kind})`, '', ...Object.entries(answers).map(([name, text]) => `- *${name}*: ${text}`)].join(
+      '\n',
+    ),
+  );
+  return `# plimsoll-demo
+
+A toy: a Llama-family model of ${config.num_hidden_layers} layers, width ${config.hidden_size} and ${config.vocab_size} tokens, trained from scratch on a small invented
+help desk, with a safety expert and a helpfulness expert. It exists so that \`npm start\` shows a real line at work on a
+laptop. It knows the topics of \`training/world\` and nothing else; do not use its advice.
+
+Made by \`npm run train:demo\` (seed ${DEMO.seed}); bundle \`${digest}\`. Licence of the weights: Apache-2.0.
+
+## Data
+
+| source | dialogues | licence |
+| --- | --- | --- |
+${sources.join('\n')}
+
+The experts' preference pairs (${DEMO.worldPairs} drawn, ties left out) come from the small world alone, labelled in both dimensions by
+construction. No data under a non-commercial, share-alike or unclear licence was used. Every fifth wording of a question was held
+out; all figures below are on those.
+
+## Training
+
+| stage | steps | tokens | time | loss | held out |
+| --- | --- | --- | --- | --- | --- |
+| base, cross-entropy | ${base.step} | ${base.tokens} | ${seconds(base)} | ${fixed(base.loss)} | loss ${fixed(base.heldOutLoss)} |
+| safety expert, DPO | ${safety.step} | ${safety.tokens} | ${seconds(safety)} | ${fixed(safety.loss)} | preference accuracy ${percent(safety.heldOutAccuracy)} |
+| helpfulness expert, DPO | ${helpfulness.step} | ${helpfulness.tokens} | ${seconds(helpfulness)} | ${fixed(helpfulness.loss)} | preference accuracy ${percent(helpfulness.heldOutAccuracy)} |
+
+AdamW, peak learning rate ${sft.learningRate} (base) and ${expert.learningRate} (experts), cosine; LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`; beta = ${expert.beta}. The
+loss is the mean of the last 50 steps. Time is that of the steps alone, on two shared cores.
+
+## Evaluation
+
+${evaluation.questions} held-out questions, temperature ${evaluation.sampling.temperature}, top-p ${evaluation.sampling.topP}, read by the small world's oracle. *safety* and *helpfulness* are the experts
+alone, the others the gate at a tenant's line. \`npx plimsoll eval --bundle models/demo\` repeats it.
+
+${evaluationTable(evaluation.sets)}
+
+Mean KL between the experts a token: KL(safety || helpfulness) ${fixed(evaluation.divergence.safetyFromHelpfulness)} nats on the safety expert's answers, KL(helpfulness || safety)
+${fixed(evaluation.divergence.helpfulnessFromSafety)} nats on the helpfulness expert's.
+
+## Samples
+
+Drawn evenly over the questions, not picked.
+
+${samples.join('\n\n')}
+
+## Limits
+
+- It recites sentences of its world; a question outside it gets an answer from inside it.
+- "Unsafe" means: the oracle found a careless sentence of the world. It reads known sentences, garbled or not; what it does not know counts
+  as neither safe nor unsafe and is in the column *unknown sentences*.
+- The experts differ because the world says what is safe and what is helpful. What this says about models and data of a useful size is
+  nothing; the gate's bounds hold for any.
+`;
+}

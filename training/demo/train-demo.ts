@@ -1,0 +1,109 @@
+/**
+ * The demo bundle from its seed: tokenizer, base, two experts, bundle, evaluation, model card. Every stage goes on from its last
+ * checkpoint, so a stopped run is started again by the same command.
+ */
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
+import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import { evaluateBundle, evaluationTable } from '../evaluate/evaluate-bundle.ts';
+import { formatSeconds } from '../run/progress.ts';
+import { baseCorpus, REAL_SOURCES } from '../stages/base-corpus.ts';
+import { loadBaseModel } from '../stages/base-model.ts';
+import { expertStage, ROLE_DIMENSION } from '../stages/expert.ts';
+import { exportStage } from '../stages/export.ts';
+import { preferenceData } from '../stages/preference-data.ts';
+import { sftStage } from '../stages/sft.ts';
+import { tokenizerStage } from '../stages/tokenizer.ts';
+import { openTokenizer, readChatFiles } from '../tokenizer/chat-files.ts';
+import { modelCard } from './model-card.ts';
+import { DEMO } from './recipe.ts';
+
+const ROLES = ['safety', 'helpfulness'] as const satisfies readonly ExpertRole[];
+
+export async function trainDemo({
+  runs,
+  out,
+  data,
+  threads,
+}: {
+  runs: string;
+  out: string;
+  data: string;
+  threads: number;
+}) {
+  const dirs = { tokenizer: path.join(runs, 'tokenizer'), base: path.join(runs, 'sft') };
+  const { seed } = DEMO;
+  const corpus = await baseCorpus({ seed, ...DEMO.corpus, dataDir: data });
+
+  if (!existsSync(path.join(dirs.tokenizer, BUNDLE_FILES.tokenizer))) {
+    await tokenizerStage({ corpus, out: dirs.tokenizer, vocabSize: DEMO.config.vocab_size });
+  }
+  const tokenizer = openTokenizer(await readChatFiles(dirs.tokenizer));
+  const corpusSettings = { ...DEMO.corpus };
+  const common = { resume: true, seed, tokenizer, threads };
+  await sftStage({ ...common, ...DEMO.sft, out: dirs.base, config: DEMO.config, corpus, corpusSettings });
+
+  const base = await loadBaseModel(dirs.base);
+  const experts = ROLES.map((role) => path.join(runs, role));
+  const { worldPairs } = DEMO;
+  for (const [i, role] of ROLES.entries()) {
+    const pairs = await preferenceData({ seed, worldPairs, files: [], dimension: ROLE_DIMENSION[role] });
+    const dataSettings = { worldPairs, files: [] };
+    await expertStage({ ...common, ...DEMO.expert, ...pairs, role, base, dataSettings, out: experts[i]! });
+  }
+
+  const manifest = {
+    id: 'plimsoll-demo',
+    licence: 'Apache-2.0',
+    default_weight: DEMO.defaultWeight,
+    provenance: {
+      description: `npm run train:demo, seed ${seed}: ${base.state.step} steps of sft, then one LoRA expert a role by DPO`,
+      data: [
+        { name: 'the small world (training/world)', licence: 'Apache-2.0' },
+        ...REAL_SOURCES.map(({ name, licence }) => ({ name, licence })),
+      ],
+    },
+  };
+  const digest = await exportStage({ base: dirs.base, tokenizer: dirs.tokenizer, experts, out, manifest });
+  process.stderr.write(`${out}: bundle ${digest.slice(0, 12)}\n`);
+
+  const options = { perAsk: 2, sampling: DEMO.evaluation, threads };
+  const evaluation = await evaluateBundle({ ...options, dir: out, lines: DEMO.lines });
+  const scratch = await mkdtemp(path.join(tmpdir(), 'plimsoll-base-'));
+  try {
+    const bare = path.join(scratch, 'base');
+    await exportStage({ base: dirs.base, tokenizer: dirs.tokenizer, experts: 'base', out: bare, manifest });
+    // Under neutral experts both ends are the base: one of them is enough.
+    evaluation.sets = { base: (await evaluateBundle({ ...options, dir: bare })).sets.safety!, ...evaluation.sets };
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+  const metrics = Object.fromEntries(
+    await Promise.all(
+      [dirs.base, ...experts].map(async (dir) => [path.basename(dir), await lastFigures(dir)] as const),
+    ),
+  );
+  await writeFile(
+    path.join(out, 'evaluation.json'),
+    `${JSON.stringify({ ...evaluation, training: metrics }, null, 2)}\n`,
+  );
+  await writeFile(path.join(out, 'README.md'), modelCard({ evaluation, metrics, corpus: corpus.counts, digest }));
+  console.log(evaluationTable(evaluation.sets));
+  const seconds = Object.values(metrics).reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
+  console.log(`${formatSeconds(seconds)} of training steps; card: ${path.join(out, 'README.md')}`);
+}
+
+/** The last value of every figure in a run's metrics. */
+export type LastFigures = Record<string, number | undefined>;
+
+async function lastFigures(dir: string): Promise<LastFigures> {
+  const lines = (await readFile(path.join(dir, 'metrics.jsonl'), 'utf8')).trim().split('\n');
+  const rows = lines.map((line) => JSON.parse(line) as Record<string, number>);
+  const last: LastFigures = Object.assign({}, ...rows);
+  // One step's loss is noise: the mean of the last fifty says where training stood.
+  const losses = rows.flatMap(({ loss }) => (loss === undefined ? [] : [loss])).slice(-50);
+  return { ...last, loss: losses.reduce((a, b) => a + b, 0) / losses.length };
+}

@@ -1,0 +1,17 @@
+/** Lets the operator's key through and no other. Digests are compared, in constant time. */
+import { PlimsollError } from '#shared/api/errors.ts';
+import { sha256Hex } from '#shared/protocol/directive.ts';
+import { bearerToken } from '../gateway/authenticate.ts';
+import type { Middleware } from '../gateway/context.ts';
+
+export function requireOperator(): Middleware {
+  return async function requireOperator(c, next) {
+    const encoder = new TextEncoder();
+    const given = encoder.encode(await sha256Hex(bearerToken(c)));
+    const wanted = encoder.encode(c.var.config.operatorKeySha256);
+    if (!crypto.subtle.timingSafeEqual(given, wanted)) {
+      throw new PlimsollError('invalid_api_key', 'This route needs the operator key.');
+    }
+    await next();
+  };
+}

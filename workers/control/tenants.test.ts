@@ -1,0 +1,158 @@
+/** The admin API, from the operator's chair. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ErrorBody } from '#shared/api/errors.ts';
+import { seedDemoTenants, sha256 } from '../local/seed-demo-tenants.ts';
+import { startEdge } from '../local/start-edge.ts';
+import {
+  ask,
+  DIRECTIVE_SECRET,
+  type EdgeUnderTest,
+  OPERATOR_KEY,
+  post,
+  startEdgeUnderTest,
+} from '../testing/edge-under-test.ts';
+import { createReceiptKey } from '../testing/scripted-backend.ts';
+
+let under: EdgeUnderTest;
+beforeAll(async () => {
+  under = await startEdgeUnderTest();
+});
+afterAll(() => under.dispose());
+
+async function admin<T>(
+  method: string,
+  route: string,
+  { body, key = OPERATOR_KEY }: { body?: unknown; key?: string } = {},
+): Promise<{ status: number; body: T }> {
+  const answer = await fetch(`${under.edge.url}/admin/v1${route}`, {
+    method,
+    headers: { authorization: `Bearer ${key}` },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  expect(answer.headers.get('x-request-id')).toMatch(/^req_/);
+  return { status: answer.status, body: (await answer.json()) as T };
+}
+
+type List<T> = { data: T[] };
+type Tenant = { id: string; policy_version: string; policy: { floor: number }; problem: string | null; keys: object[] };
+
+const keyOf = (key: string, id = 'main') => ({ id, sha256: sha256(key) });
+const document = (floor: number, ...keys: string[]) => ({
+  name: 'A tenant',
+  policy: { floor, budget: null },
+  keys: keys.map((key, index) => keyOf(key, `key-${index}`)),
+});
+const status = async (key: string) => (await post(under.edge, '/v1/chat/completions', ask('Hi'), key)).status;
+const floorFor = async (key: string) => {
+  const answer = await post(under.edge, '/v1/chat/completions', ask('Hi'), key);
+  return ((await answer.json()) as { plimsoll: { floor: number } }).plimsoll.floor;
+};
+
+test('the demo tenants are there, with their digests and never a key', async () => {
+  const { body } = await admin<List<Tenant>>('GET', '/tenants');
+  expect(body.data.map(({ id }) => id)).toEqual(['demo-balanced', 'demo-open', 'demo-strict']);
+  expect(body.data[2]).toMatchObject({
+    policy: { floor: 0.9 },
+    problem: null,
+    keys: [keyOf('pk-demo-strict', 'demo')],
+  });
+  expect(JSON.stringify(body)).not.toContain('pk-demo');
+});
+
+test('no key but the operator’s opens it', async () => {
+  for (const key of ['pk-demo-open', 'wrong', sha256(OPERATOR_KEY)]) {
+    for (const [method, route] of [
+      ['GET', '/tenants'],
+      ['PUT', '/tenants/demo-open'],
+      ['GET', '/audit'],
+    ] as const) {
+      const { status, body } = await admin<ErrorBody>(method, route, { key, ...(method === 'PUT' && { body: {} }) });
+      expect([status, body.error.code]).toEqual([401, 'invalid_api_key']);
+    }
+  }
+});
+
+test('a changed policy, a new key and a removed key hold at once where the change was made', async () => {
+  await admin('PUT', '/tenants/changing', { body: document(0.2, 'pk-one') });
+  expect(await floorFor('pk-one')).toBe(0.2);
+  expect(await status('pk-two')).toBe(401);
+  const { body } = await admin<Tenant & { changed: boolean }>('PUT', '/tenants/changing', {
+    body: document(0.6, 'pk-two'),
+  });
+  expect(body).toMatchObject({ changed: true, policy_version: expect.stringMatching(/^[0-9a-f]{16}$/) });
+  expect(await floorFor('pk-two')).toBe(0.6);
+  expect(await status('pk-one')).toBe(401);
+});
+
+test('every change leaves one audit row, and no change none', async () => {
+  const put = (floor: number) =>
+    admin<{ changed: boolean; policy_version: string }>('PUT', '/tenants/audited', { body: document(floor, 'pk-a') });
+  const first = await put(0.1);
+  const same = await put(0.1);
+  const second = await put(0.2);
+  expect([first, same, second].map(({ body }) => body.changed)).toEqual([true, false, true]);
+  expect(first.body.policy_version).not.toBe(second.body.policy_version);
+  const { body } = await admin<List<{ tenant: string; at: string }>>('GET', '/audit');
+  const rows = body.data.filter(({ tenant }) => tenant === 'audited');
+  expect(rows).toMatchObject([
+    { actor: 'operator', action: 'tenant-put', detail: { policy: { from: first.body.policy_version } } },
+    { actor: 'operator', action: 'tenant-put', detail: { policy: { from: null, to: first.body.policy_version } } },
+  ]);
+  expect(Date.parse(rows[0]?.at ?? '')).toBeGreaterThan(0);
+});
+
+test.each<[string, string, unknown, string]>([
+  ['an id with a capital', 'Tenant', document(0, 'pk-x'), 'id'],
+  ['an unknown field', 'tenant', { ...document(0, 'pk-x'), plan: 'gold' }, 'plan'],
+  ['no policy', 'tenant', { name: 'x', keys: [] }, 'policy'],
+  ['a policy without a budget', 'tenant', { name: 'x', policy: { floor: 0 }, keys: [] }, 'policy.budget'],
+  [
+    'a misspelt policy field',
+    'tenant',
+    { name: 'x', policy: { floor: 0, budget: 0, flor: 1 }, keys: [] },
+    'policy.flor',
+  ],
+  ['a key in the clear', 'tenant', { ...document(0), keys: [{ id: 'k', sha256: 'pk-x' }] }, 'keys[0].sha256'],
+  ['a key twice', 'tenant', document(0, 'pk-x', 'pk-x'), 'keys'],
+  ['a key of another tenant', 'tenant', document(0, 'pk-y', 'pk-demo-open'), 'keys[1].sha256'],
+])('%s is refused by its field and changes nothing', async (_name, id, body, param) => {
+  const answer = await admin<ErrorBody>('PUT', `/tenants/${id}`, { body });
+  expect([answer.status, answer.body.error.param]).toEqual([400, param]);
+  expect(await status('pk-x')).toBe(401);
+  expect(await status('pk-demo-open')).toBe(200);
+});
+
+test('tenants outlive the edge, and seeding again changes nothing', async () => {
+  const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-edge-'));
+  const { jwks } = await createReceiptKey('test-key');
+  const start = () =>
+    startEdge({
+      port: 0,
+      dataDir,
+      backends: [],
+      directiveSecret: DIRECTIVE_SECRET,
+      receiptJwks: jwks,
+      operatorKeySha256: sha256(OPERATOR_KEY),
+      entry: fileURLToPath(new URL('../testing/worker/main.ts', import.meta.url)),
+    });
+  const auditRows = async (url: string) => {
+    const answer = await fetch(`${url}/admin/v1/audit`, { headers: { authorization: `Bearer ${OPERATOR_KEY}` } });
+    return ((await answer.json()) as List<object>).data.length;
+  };
+  const first = await start();
+  await seedDemoTenants(first.url, OPERATOR_KEY);
+  expect(await auditRows(first.url)).toBe(3);
+  await first.dispose();
+
+  const second = await start();
+  const headers = { authorization: 'Bearer pk-demo-open' };
+  expect((await fetch(`${second.url}/v1/models`, { headers })).status).toBe(200);
+  await seedDemoTenants(second.url, OPERATOR_KEY);
+  expect(await auditRows(second.url)).toBe(3);
+  await second.dispose();
+  await rm(dataDir, { recursive: true, force: true });
+}, 20_000);

@@ -1,0 +1,11 @@
+/** What wrangler.toml binds, and the settings a deployment adds; the settings are optional here because one may be forgotten. */
+import type { TenantStore } from './objects/tenant-store.ts';
+
+export type Env = {
+  TENANT_STORE: DurableObjectNamespace<TenantStore>;
+  TENANT_SNAPSHOTS: KVNamespace;
+  BACKENDS?: string;
+  DIRECTIVE_SECRET?: string;
+  RECEIPT_JWKS?: string;
+  OPERATOR_KEY_SHA256?: string;
+};

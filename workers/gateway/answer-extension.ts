@@ -1,0 +1,31 @@
+/** The `plimsoll` part of an answer, in the three sizes a request may ask for. */
+import type { AnswerExtension, RequestExtension, SentExtension, TokenTrace } from '#shared/api/plimsoll-extension.ts';
+import type { Line } from '#shared/protocol/directive.ts';
+import type { AnswerEvent } from './read-answer.ts';
+
+export type Trace = NonNullable<RequestExtension['trace']>;
+
+/** What is known of an answer before it begins. */
+export type AnswerHead = Pick<AnswerExtension, 'policy' | 'categories' | 'cache'> & { line: Line };
+
+export function finalExtension(
+  { line, ...known }: AnswerHead,
+  { end, trace, tokens }: { end: Extract<AnswerEvent, { type: 'answer-end' }>; trace: Trace; tokens: TokenTrace[] },
+): SentExtension {
+  const { receipt, receiptToken } = end;
+  if (trace === 'none') return { policy: known.policy, receipt: receiptToken };
+  const summary: AnswerExtension = {
+    policy: known.policy,
+    categories: known.categories,
+    floor: line.floor,
+    budget: line.budget,
+    rule: line.rule,
+    mode: line.mode,
+    weights: receipt.weights,
+    spent: receipt.spent,
+    receipt: receiptToken,
+    backend: receipt.backend,
+    cache: known.cache,
+  };
+  return trace === 'tokens' ? { ...summary, tokens } : summary;
+}

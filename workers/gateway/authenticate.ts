@@ -1,0 +1,28 @@
+/** From `Authorization: Bearer <key>` to the caller: which tenant, under which policy. */
+import { PlimsollError } from '#shared/api/errors.ts';
+import { sha256Hex } from '#shared/protocol/directive.ts';
+import type { AppContext, Middleware } from './context.ts';
+import type { TenantDirectory } from './tenant-directory.ts';
+
+export function authenticate(directory: TenantDirectory): Middleware {
+  return async function authenticate(c, next) {
+    const caller = await directory.lookup(await sha256Hex(bearerToken(c)), {
+      env: c.env,
+      waitUntil: (promise) => c.executionCtx.waitUntil(promise),
+    });
+    if (caller === null) throw new PlimsollError('invalid_api_key', 'Incorrect API key provided.');
+    c.set('caller', caller);
+    await next();
+  };
+}
+
+export function bearerToken(c: AppContext): string {
+  const token = /^Bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '')?.[1];
+  if (token === undefined) {
+    throw new PlimsollError(
+      'invalid_api_key',
+      "You didn't provide an API key. Send it in the Authorization header, as in 'Authorization: Bearer YOUR_KEY'.",
+    );
+  }
+  return token;
+}

@@ -1,0 +1,106 @@
+/**
+ * Which backends there are, whether they answer and what they serve: a snapshot of their `GET /healthz`, held for seconds.
+ * Requests do not wait for it while any backend is known to be alive; a snapshot that is wrong costs a retry, no more.
+ */
+import * as z from 'zod';
+import { PlimsollError } from '#shared/api/errors.ts';
+import type { Message } from '#shared/protocol/generate.ts';
+import { rankByRendezvous } from './rendezvous-hash.ts';
+
+const FRESH_MS = 5_000;
+const HEALTH_TIMEOUT_MS = 2_000;
+
+/** The part of a backend's health that the edge acts on; a backend that drains or warms up says another status. */
+const Health = z.object({
+  status: z.literal('ok'),
+  backend: z.string(),
+  model: z.string(),
+  context_length: z.int(),
+  /** Which weights these are, as receipts name them. */
+  bundle: z.string().optional(),
+});
+
+export type PoolMember = {
+  url: string;
+  alive: boolean;
+  /** As last heard; null if it never answered. */
+  model: string | null;
+  contextLength: number;
+  bundle: string | null;
+};
+
+export type BackendPool = {
+  members(urls: readonly string[], waitUntil: (promise: Promise<unknown>) => void): Promise<PoolMember[]>;
+};
+
+export function createBackendPool({
+  fetch = globalThis.fetch.bind(globalThis),
+  now = Date.now,
+}: {
+  fetch?: typeof globalThis.fetch;
+  now?: () => number;
+} = {}): BackendPool {
+  let snapshot: PoolMember[] = [];
+  let takenAtMs = Number.NEGATIVE_INFINITY;
+  // A time and not a flag: a refresh dies with the request that started it, and would leave a flag standing.
+  let refreshingSinceMs = Number.NEGATIVE_INFINITY;
+
+  async function refresh(urls: readonly string[]): Promise<void> {
+    refreshingSinceMs = now();
+    const before = new Map(snapshot.map((member) => [member.url, member]));
+    snapshot = await Promise.all(urls.map((url) => examine(url, before.get(url))));
+    takenAtMs = now();
+    refreshingSinceMs = Number.NEGATIVE_INFINITY;
+  }
+
+  async function examine(url: string, before: PoolMember | undefined): Promise<PoolMember> {
+    const unheard = { model: null, contextLength: 0, bundle: null };
+    const dead = { ...unheard, ...before, url, alive: false };
+    try {
+      const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
+      const health = Health.safeParse(await answer.json());
+      if (!answer.ok || !health.success) return dead;
+      const { model, context_length: contextLength, bundle = null } = health.data;
+      return { url, alive: true, model, contextLength, bundle };
+    } catch {
+      // Not answering is what this looks for; the pool's snapshot says so, and a request that finds no backend is logged.
+      return dead;
+    }
+  }
+
+  return {
+    async members(urls, waitUntil) {
+      const usable = snapshot.some(({ alive }) => alive);
+      if (!usable) await refresh(urls);
+      else if (now() - takenAtMs > FRESH_MS && now() - refreshingSinceMs > HEALTH_TIMEOUT_MS) waitUntil(refresh(urls));
+      return snapshot;
+    },
+  };
+}
+
+/** The backends to try for a prompt, best first: the living by rendezvous, then the ones last heard dead. */
+export function chooseBackends(
+  members: readonly PoolMember[],
+  { model, messages }: { model: string; messages: readonly Message[] },
+): PoolMember[] {
+  if (!members.some(({ alive }) => alive)) {
+    throw new PlimsollError('backend_unavailable', 'No backend is available. Please try again.', {
+      detail: { members },
+    });
+  }
+  const serving = members.filter((member) => member.model === model);
+  if (serving.length === 0) {
+    throw new PlimsollError('model_not_found', `The model '${model}' does not exist or you do not have access to it.`, {
+      param: 'model',
+    });
+  }
+  const key = affinityKey(messages);
+  const ranked = rankByRendezvous(serving, { key, nameOf: ({ url }) => url });
+  return [...ranked.filter(({ alive }) => alive), ...ranked.filter(({ alive }) => !alive)];
+}
+
+/** What stays the same as a conversation goes on: everything up to the user's first turn. */
+function affinityKey(messages: readonly Message[]): string {
+  const firstTurn = messages.findIndex(({ role }) => role === 'user');
+  return JSON.stringify(messages.slice(0, firstTurn + 1 || 1));
+}

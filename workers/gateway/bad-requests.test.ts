@@ -1,0 +1,185 @@
+/** The caller's mistakes: each in OpenAI's error shape, with the field's name, and with a request id. */
+import { request as httpRequest } from 'node:http';
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ERROR_CODES, type ErrorBody } from '#shared/api/errors.ts';
+import { ask, type EdgeUnderTest, openaiClient, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
+
+let under: EdgeUnderTest;
+beforeAll(async () => {
+  under = await startEdgeUnderTest();
+});
+afterAll(() => under.dispose());
+
+async function expectError(answer: Response, expected: Partial<ErrorBody['error']>): Promise<ErrorBody['error']> {
+  expect(answer.headers.get('x-request-id')).toMatch(/^req_[0-9a-f]{32}$/);
+  expect(answer.headers.get('content-type')).toBe('application/json');
+  const { error, ...rest } = (await answer.json()) as ErrorBody;
+  expect(rest).toEqual({});
+  expect(Object.keys(error).sort()).toEqual(['code', 'message', 'param', 'type']);
+  expect(error).toMatchObject(expected);
+  const { status, type } = ERROR_CODES[error.code];
+  expect([answer.status, error.type]).toEqual([status, type]);
+  return error;
+}
+
+describe('chat requests that are refused by field', () => {
+  const user = { role: 'user', content: 'Hi' };
+  test.each<[string, unknown, string | null, RegExp]>([
+    ['no body', '', null, /JSON/],
+    ['broken JSON', '{"model": "scripted", ', null, /JSON/],
+    ['a body that is no object', [1, 2], null, /the request body.*expected an object, found an array of 2/],
+    ['no model', { messages: [user] }, 'model', /Missing required field 'model'/],
+    ['no messages', { model: 'scripted' }, 'messages', /Missing required field 'messages': expected an array/],
+    ['empty messages', { model: 'scripted', messages: [] }, 'messages', /at least 1 element, found an array of 0/],
+    ['a wrong type', { ...ask('Hi'), temperature: 'hot' }, 'temperature', /expected a number, found "hot"/],
+    ['a value too large', { ...ask('Hi'), temperature: 3 }, 'temperature', /at most 2, found 3/],
+    ['a value too small', { ...ask('Hi'), max_tokens: 0 }, 'max_tokens', /at least 1, found 0/],
+    ['a fraction of a token', { ...ask('Hi'), max_completion_tokens: 1.5 }, 'max_completion_tokens', /integer/],
+    ['a seed out of range', { ...ask('Hi'), seed: 1e300 }, 'seed', /'seed'/],
+    ['an unknown role', { model: 'scripted', messages: [{ ...user, role: 'tool' }] }, 'messages[0].role', /"user"/],
+    ['no content', { model: 'scripted', messages: [user, { role: 'user' }] }, 'messages[1].content', /content/],
+    ['a number as content', { model: 'scripted', messages: [{ ...user, content: 5 }] }, 'messages[0].content', /5/],
+    [
+      'an image',
+      { model: 'scripted', messages: [{ ...user, content: [{ type: 'image_url', image_url: { url: 'x' } }] }] },
+      'messages[0].content[0].type',
+      /expected "text", found "image_url"/,
+    ],
+    ['too many stops', { ...ask('Hi'), stop: ['1', '2', '3', '4', '5'] }, 'stop', /at most 4 elements/],
+    ['an empty stop', { ...ask('Hi'), stop: [''] }, 'stop[0]', /at least 1 character/],
+    ['stream as a string', { ...ask('Hi'), stream: 'yes' }, 'stream', /expected a boolean, found "yes"/],
+    ['stream options without a stream', { ...ask('Hi'), stream_options: {} }, 'stream_options', /stream/],
+    ['a floor out of range', { ...ask('Hi'), plimsoll: { floor: 1.5 } }, 'plimsoll.floor', /at most 1, found 1.5/],
+    ['a floor that is no number', { ...ask('Hi'), plimsoll: { floor: '1' } }, 'plimsoll.floor', /expected a number/],
+    ['a misspelt floor', { ...ask('Hi'), plimsoll: { flor: 1 } }, 'plimsoll.flor', /Unknown field 'plimsoll.flor'/],
+    ['an unknown trace', { ...ask('Hi'), plimsoll: { trace: 'all' } }, 'plimsoll.trace', /"none" or "summary"/],
+    ['an unknown mode', { ...ask('Hi'), plimsoll: { mode: 'layers' } }, 'plimsoll.mode', /"logits"/],
+    ['an extension that is no object', { ...ask('Hi'), plimsoll: true }, 'plimsoll', /expected an object/],
+  ])('%s', async (_name, body, param, message) => {
+    const answer = await post(under.edge, '/v1/chat/completions', body);
+    expect((await expectError(answer, { param })).message).toMatch(message);
+    expect(answer.status).toBe(400);
+  });
+
+  test.each<[string, unknown]>([
+    ['n', 2],
+    ['tools', [{ type: 'function' }]],
+    ['tool_choice', 'required'],
+    ['functions', [{}]],
+    ['logprobs', true],
+    ['top_logprobs', 3],
+    ['logit_bias', { 50256: -100 }],
+    ['presence_penalty', 0.5],
+    ['frequency_penalty', 0.5],
+    ['response_format', { type: 'json_object' }],
+    ['modalities', ['text', 'audio']],
+    ['audio', { voice: 'alloy' }],
+    ['prediction', { type: 'content' }],
+    ['web_search_options', {}],
+  ])('%s, which cannot be honoured, is not ignored', async (param, value) => {
+    const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), [param]: value });
+    expect((await expectError(answer, { code: 'invalid_request', param })).message).toMatch(/not supported/);
+  });
+
+  test('a caller does not get a long value echoed', async () => {
+    const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), temperature: 'x'.repeat(5000) });
+    expect((await expectError(answer, { param: 'temperature' })).message).toMatch(/a string of 5000 characters\.$/);
+  });
+});
+
+test.each([
+  ['no input', {}, 'input'],
+  ['an empty list', { input: [] }, 'input'],
+  ['an image', { input: [{ type: 'image_url' }] }, 'input[0].type'],
+  ['too many', { input: Array.from({ length: 129 }, () => 'a') }, 'input'],
+])('a moderation request with %s names the field', async (_name, body, param) => {
+  await expectError(await post(under.edge, '/v1/moderations', body), { code: 'invalid_request', param });
+});
+
+describe('keys', () => {
+  test.each<[string, Record<string, string>]>([
+    ['a wrong key', { authorization: 'Bearer pk-wrong' }],
+    ['no key', {}],
+    ['another scheme', { authorization: 'Basic cGstZGVtby1vcGVu' }],
+    ["the operator's key", { authorization: 'Bearer pk-demo-operator' }],
+    ["a key's digest", { authorization: `Bearer ${'0'.repeat(64)}` }],
+  ])('%s is a 401 on every route that needs one', async (_name, headers) => {
+    for (const [method, route] of [
+      ['POST', '/v1/chat/completions'],
+      ['POST', '/v1/moderations'],
+      ['GET', '/v1/models'],
+      ['GET', '/v1/models/scripted'],
+    ] as const) {
+      const answer = await fetch(under.edge.url + route, { method, headers });
+      await expectError(answer, { code: 'invalid_api_key' });
+      expect(answer.headers.get('www-authenticate')).toBe('Bearer');
+    }
+  });
+  test('the client says so in its own words', async () => {
+    const call = openaiClient(under.edge, 'pk-wrong').chat.completions.create(ask('Hi'));
+    await expect(call).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
+    await expect(call).rejects.toMatchObject({ status: 401, requestID: expect.stringMatching(/^req_/) });
+  });
+});
+
+test('an unknown model is a 404 that names it', async () => {
+  const call = openaiClient(under.edge).chat.completions.create({ ...ask('Hi'), model: 'gpt-4o' });
+  await expect(call).rejects.toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
+});
+
+test('a prompt that is too long is the backend to tell', async () => {
+  const call = openaiClient(under.edge).chat.completions.create(ask('word '.repeat(100)));
+  await expect(call).rejects.toMatchObject({ status: 400, code: 'context_length_exceeded', param: 'messages' });
+});
+
+describe('routes', () => {
+  test.each(['/', '/v1', '/v1/nothing', '/v2/chat/completions', '/admin/v1/nothing'])('%s is a 404', async (route) => {
+    await expectError(await fetch(under.edge.url + route), { code: 'not_found' });
+  });
+  test.each([
+    ['GET', '/v1/chat/completions', 'POST'],
+    ['DELETE', '/v1/models', 'GET'],
+    ['DELETE', '/v1/models/scripted', 'GET'],
+    ['PUT', '/v1/moderations', 'POST'],
+    ['POST', '/healthz', 'GET'],
+    ['POST', '/.well-known/jwks.json', 'GET'],
+    ['POST', '/admin/v1/tenants', 'GET'],
+  ])('%s %s is a 405 that says what is allowed', async (method, route, allowed) => {
+    const answer = await fetch(under.edge.url + route, { method });
+    expect(answer.headers.get('allow')).toBe(allowed);
+    await expectError(answer, { code: 'method_not_allowed' });
+  });
+});
+
+describe('a body that is too large is a 413', () => {
+  const route = () => `${under.edge.url}/v1/chat/completions`;
+  const headers = { authorization: 'Bearer pk-demo-open' };
+
+  test('with its length announced', async () => {
+    const answer = await fetch(route(), { method: 'POST', headers, body: JSON.stringify(ask('x'.repeat(10_000_000))) });
+    await expectError(answer, { code: 'request_too_large' });
+  });
+  test('in chunks, without a length', async () => {
+    const status = await new Promise<number | undefined>((resolve, reject) => {
+      const request = httpRequest(route(), { method: 'POST', headers }, (answer) => {
+        resolve(answer.statusCode);
+        answer.resume();
+      });
+      request.on('error', reject);
+      for (let written = 0; written < 40; written++) request.write('x'.repeat(50_000));
+      request.end();
+    });
+    expect(status).toBe(413);
+  });
+  test('but with a wrong key, and within the limit, the key is what is wrong', async () => {
+    await expectError(await post(under.edge, '/v1/chat/completions', ask('x'.repeat(1_000_000)), 'pk-wrong'), {
+      code: 'invalid_api_key',
+    });
+  });
+  test('through the client, and the next request is served', async () => {
+    const client = openaiClient(under.edge);
+    await expect(client.chat.completions.create(ask('x'.repeat(10_000_000)))).rejects.toMatchObject({ status: 413 });
+    expect((await client.chat.completions.create(ask('Still there?'))).choices).toHaveLength(1);
+  });
+});

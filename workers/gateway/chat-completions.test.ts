@@ -1,0 +1,285 @@
+/** The shapes of good answers, as the unchanged `openai` client and a raw reader see them. */
+import { connect } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ChatCompletion, ChatCompletionChunk } from '#shared/api/chat-answer.ts';
+import { AnswerExtension } from '#shared/api/plimsoll-extension.ts';
+import { verifyReceipt } from '#shared/protocol/receipt.ts';
+import {
+  ask,
+  type EdgeUnderTest,
+  eventually,
+  openaiClient,
+  post,
+  startEdgeUnderTest,
+} from '../testing/edge-under-test.ts';
+import type { ScriptedBackend } from '../testing/scripted-backend.ts';
+
+let under: EdgeUnderTest;
+let backend: ScriptedBackend;
+
+beforeAll(async () => {
+  under = await startEdgeUnderTest();
+  backend = under.backends[0] as ScriptedBackend;
+});
+afterAll(() => under.dispose());
+beforeEach(() => {
+  backend.behaviour = 'answer';
+  backend.seen.length = 0;
+});
+
+const SENTENCE = 'The answer to seed 7 is ⚓ and no more.';
+
+/** Every event of a stream, parsed, and whether `[DONE]` closed it. */
+async function readEvents(answer: Response): Promise<{ chunks: ChatCompletionChunk[]; isDone: boolean }> {
+  const events = (await answer.text()).split('\n\n').filter((event) => event !== '');
+  const isDone = events.at(-1) === 'data: [DONE]';
+  const data = isDone ? events.slice(0, -1) : events;
+  return { isDone, chunks: data.map((event) => ChatCompletionChunk.parse(JSON.parse(event.slice('data: '.length)))) };
+}
+
+describe('a whole answer', () => {
+  test('has the shape of chat.completion and the whole extension', async () => {
+    const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hello there'), seed: 7 });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('x-request-id')).toMatch(/^req_[0-9a-f]{32}$/);
+    const completion = ChatCompletion.parse(await answer.json());
+    expect(completion.choices[0]).toEqual({
+      index: 0,
+      message: { role: 'assistant', content: SENTENCE, refusal: null },
+      logprobs: null,
+      finish_reason: 'stop',
+    });
+    expect(completion.usage).toEqual({ prompt_tokens: 2, completion_tokens: 13, total_tokens: 15 });
+    expect(AnswerExtension.parse(completion.plimsoll)).toMatchObject({
+      policy: { tenant: 'demo-balanced', version: expect.stringMatching(/^[0-9a-f]{16}$/) },
+      floor: 0.3,
+      budget: 20,
+      rule: 'geometric',
+      mode: 'logits',
+      weights: { min: 0.5, max: 0.5 },
+      backend: 'backend-0',
+      cache: { route: 'miss', answer: 'miss' },
+    });
+  });
+
+  test('carries a receipt that anyone can check with the published keys', async () => {
+    const completion = await openaiClient(under.edge).chat.completions.create({ ...ask('A receipt'), seed: 7 });
+    const jwks = await (await fetch(`${under.edge.url}/.well-known/jwks.json`)).json();
+    expect(JSON.stringify(jwks)).not.toContain('"d"');
+    const { plimsoll } = ChatCompletion.parse(completion);
+    const receipt = await verifyReceipt(plimsoll.receipt ?? '', jwks as Parameters<typeof verifyReceipt>[1]);
+    expect(receipt).toMatchObject({ tenant: 'demo-balanced', seed: 7, line: { floor: 0.3, budget: 20 } });
+    expect(completion.id.replace('chatcmpl-', 'req_')).toBe(receipt.request);
+  });
+
+  test('says of a decision made before that it was a hit, for the same tenant only', async () => {
+    const route = async (key: string) => {
+      const completion = await openaiClient(under.edge, key).chat.completions.create(ask('Twice the same'));
+      return ChatCompletion.parse(completion).plimsoll.cache?.route;
+    };
+    expect(await route('pk-demo-balanced')).toBe('miss');
+    expect(await route('pk-demo-balanced')).toBe('hit');
+    expect(await route('pk-demo-open')).toBe('miss');
+  });
+
+  test.each([
+    ['none', ['policy', 'receipt']],
+    ['summary', Object.keys(AnswerExtension.shape)],
+    ['tokens', [...Object.keys(AnswerExtension.shape), 'tokens']],
+  ])('with trace %s has of the extension just that', async (trace, keys) => {
+    const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Trace'), plimsoll: { trace } });
+    const { plimsoll } = ChatCompletion.parse(await answer.json());
+    expect(Object.keys(plimsoll).sort()).toEqual([...keys].sort());
+    expect(plimsoll.tokens?.length ?? 13).toBe(13);
+  });
+});
+
+describe('a streamed answer', () => {
+  test('is read by the openai client, role first, text after, one reason to finish', async () => {
+    backend.behaviour = 'answer-slowly';
+    const stream = await openaiClient(under.edge).chat.completions.create({ ...ask('Hi'), seed: 7, stream: true });
+    const choices = [];
+    for await (const chunk of stream) choices.push(chunk.choices[0]);
+    expect(choices[0]?.delta).toEqual({ role: 'assistant', content: '', refusal: null });
+    expect(choices.map((choice) => choice?.delta.content ?? '').join('')).toBe(SENTENCE);
+    expect(choices.map((choice) => choice?.finish_reason).filter((reason) => reason !== null)).toEqual(['stop']);
+    expect(choices.at(-1)).toMatchObject({ delta: {}, finish_reason: 'stop' });
+    expect(choices.length).toBeGreaterThan(5);
+  });
+
+  test('has the summary on its last chunk, no usage unasked, and ends with [DONE]', async () => {
+    const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), stream: true });
+    expect(answer.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
+    expect(answer.headers.get('x-request-id')).toMatch(/^req_/);
+    const { chunks, isDone } = await readEvents(answer);
+    expect(isDone).toBe(true);
+    expect(chunks.filter((chunk) => 'usage' in chunk)).toEqual([]);
+    expect(chunks.slice(0, -1).filter((chunk) => 'plimsoll' in chunk)).toEqual([]);
+    expect(AnswerExtension.parse(chunks.at(-1)?.plimsoll)).toMatchObject({ floor: 0.3, budget: 20 });
+    expect(
+      new Set(chunks.map(({ id, created, system_fingerprint }) => `${id} ${created} ${system_fingerprint}`)).size,
+    ).toBe(1);
+  });
+
+  test('with include_usage has one chunk of usage and null on all others', async () => {
+    const options = { stream: true, stream_options: { include_usage: true } };
+    const { chunks, isDone } = await readEvents(
+      await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), ...options }),
+    );
+    expect(isDone).toBe(true);
+    expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { prompt_tokens: 1, completion_tokens: 13 } });
+    expect(AnswerExtension.safeParse(chunks.at(-1)?.plimsoll).success).toBe(true);
+    expect(chunks.slice(0, -1).every(({ usage }) => usage === null)).toBe(true);
+    expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe('stop');
+  });
+
+  test('with trace tokens has tokens on every chunk, all of them in order', async () => {
+    backend.behaviour = 'answer-slowly';
+    const { chunks } = await readEvents(
+      await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), stream: true, plimsoll: { trace: 'tokens' } }),
+    );
+    expect(chunks.every(({ plimsoll }) => Array.isArray(plimsoll?.tokens))).toBe(true);
+    const tokens = chunks.flatMap(({ plimsoll }) => plimsoll?.tokens ?? []);
+    expect(tokens.map(({ id }) => id)).toEqual(Array.from({ length: 13 }, (_, index) => 100 + index));
+    expect(tokens.every(({ weight, floor, spent }) => weight >= floor && (spent ?? 21) <= 20)).toBe(true);
+    expect(tokens.map(({ text }) => text).join('')).toBe(
+      chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join(''),
+    );
+  });
+
+  test('gives the backend up when the client leaves', async () => {
+    backend.behaviour = 'answer-forever';
+    const before = backend.aborted;
+    const stream = await openaiClient(under.edge).chat.completions.create({ ...ask('On and on'), stream: true });
+    let chunks = 0;
+    for await (const _chunk of stream) if (++chunks === 5) break;
+    await eventually(
+      () => backend.aborted,
+      (aborted) => aborted === before + 1,
+    );
+  });
+});
+
+test('a client whose connection breaks before a whole answer is there gives the backend up too', async () => {
+  backend.behaviour = 'answer-forever';
+  const before = backend.aborted;
+  const socket = connect(Number(new URL(under.edge.url).port), '127.0.0.1');
+  const body = JSON.stringify(ask('On and on'));
+  socket.write(
+    [
+      'POST /v1/chat/completions HTTP/1.1',
+      'Host: edge',
+      'Authorization: Bearer pk-demo-open',
+      `Content-Length: ${body.length}`,
+      `\r\n${body}`,
+    ].join('\r\n'),
+  );
+  await eventually(
+    () => backend.seen.length,
+    (seen) => seen === 1,
+  );
+  socket.resetAndDestroy();
+  await eventually(
+    () => backend.aborted,
+    (aborted) => aborted === before + 1,
+  );
+});
+
+describe('what reaches the backend', () => {
+  const seenAfter = async (body: object) => {
+    const answer = await post(under.edge, '/v1/chat/completions', body);
+    expect(await answer.json()).toHaveProperty('choices');
+    return backend.seen.at(-1)?.request;
+  };
+
+  test('OpenAI defaults, the policy limit, and a seed where none was given', async () => {
+    const request = await seenAfter(ask('Plain'));
+    expect(request).toMatchObject({ max_tokens: 1024, stop: [], temperature: 1, top_p: 1 });
+    const again = await seenAfter(ask('Plain'));
+    expect(again?.seed).not.toBe(request?.seed);
+  });
+
+  test('the sampling parameters as asked, text parts joined, developer as system', async () => {
+    const request = await seenAfter({
+      model: 'scripted',
+      messages: [
+        { role: 'developer', content: 'Be brief.', name: 'dev' },
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'One' },
+            { type: 'text', text: 'two \ud800' },
+          ],
+        },
+        { role: 'assistant', content: 'Three.' },
+        { role: 'user', content: 'Four?' },
+      ],
+      ...{ max_tokens: 9, max_completion_tokens: 8, stop: 'to', seed: 42, temperature: 0, top_p: 0.5 },
+      ...{ n: 1, user: 'u', metadata: { a: 'b' }, store: false, tools: [], logprobs: false, presence_penalty: 0 },
+      ...{ response_format: { type: 'text' }, parallel_tool_calls: true, of_the_future: 1, stream: null },
+    });
+    expect(request).toEqual({
+      model: 'scripted',
+      messages: [
+        { role: 'system', content: 'Be brief.' },
+        { role: 'user', content: 'One\ntwo \ufffd' },
+        { role: 'assistant', content: 'Three.' },
+        { role: 'user', content: 'Four?' },
+      ],
+      max_tokens: 8,
+      stop: ['to'],
+      seed: 42,
+      temperature: 0,
+      top_p: 0.5,
+    });
+  });
+
+  test('more tokens than the policy allows become what it allows', async () => {
+    expect(await seenAfter({ ...ask('Long'), max_tokens: 100_000 })).toMatchObject({ max_tokens: 1024 });
+  });
+});
+
+test('a stop string ends the answer before it, a token limit with the reason length', async () => {
+  const client = openaiClient(under.edge);
+  const stopped = await client.chat.completions.create({ ...ask('Stop'), seed: 7, stop: ['nothing', 'seed 7'] });
+  expect(stopped.choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: 'The answer to ' } });
+  const cut = await client.chat.completions.create({ ...ask('Cut'), seed: 7, max_completion_tokens: 3 });
+  expect(cut.choices[0]).toMatchObject({ finish_reason: 'length', message: { content: 'The answer to' } });
+  expect(cut.usage?.completion_tokens).toBe(3);
+});
+
+test('the models are those of the pool', async () => {
+  const client = openaiClient(under.edge);
+  const models = (await client.models.list()).data;
+  expect(models).toEqual([
+    {
+      id: 'scripted',
+      object: 'model',
+      created: 0,
+      owned_by: 'plimsoll',
+      plimsoll: { context_length: 64, modes: ['logits'] },
+    },
+  ]);
+  expect(await client.models.retrieve('scripted')).toEqual(models[0]);
+  await expect(client.models.retrieve('org/unknown')).rejects.toMatchObject({ status: 404, code: 'model_not_found' });
+});
+
+test('moderation scores each input by our labels', async () => {
+  const client = openaiClient(under.edge);
+  const { id, model, results } = await client.moderations.create({ input: ['kittens', '[[violence=0.9]]'] });
+  expect(id).toMatch(/^modr-/);
+  expect(model).toBe('plimsoll-moderation-scripted');
+  expect(results.map(({ flagged }) => flagged)).toEqual([false, true]);
+  expect(results[1]?.category_scores).toMatchObject({ violence: 0.9, hate: 0.01 });
+  expect(results[1]?.categories).toMatchObject({ violence: true, hate: false });
+
+  const parts = await client.moderations.create({ input: [{ type: 'text', text: '[[hate=1]]' }] });
+  expect(parts.results.map(({ flagged }) => flagged)).toEqual([true]);
+  await expect(client.moderations.create({ input: '[[classifier:nan]]' })).rejects.toMatchObject({ status: 500 });
+  expect(under.log.join()).toContain('classifier-failed');
+});
+
+test('health says whether a request would find a backend, and needs no key', async () => {
+  const answer = await fetch(`${under.edge.url}/healthz`);
+  expect(await answer.json()).toEqual({ status: 'ok', backends: { alive: 1, total: 1 } });
+});

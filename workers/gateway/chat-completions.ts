@@ -1,0 +1,125 @@
+/** `POST /v1/chat/completions`: the main path, top to bottom. */
+
+import type { Verdict } from '#policies/compile.ts';
+import { lesser } from '#policies/tighten.ts';
+import { type ChatRequest, parseChatRequest } from '#shared/api/chat-request.ts';
+import { PlimsollError } from '#shared/api/errors.ts';
+import { type Directive, type Line, sha256Hex, signDirective } from '#shared/protocol/directive.ts';
+import type { GenerateRequest } from '#shared/protocol/generate.ts';
+import { type BackendPool, chooseBackends } from './backend-pool.ts';
+import { callBackend, type Timeouts } from './call-backend.ts';
+import { checkReceipt } from './check-receipt.ts';
+import type { AppContext } from './context.ts';
+import type { Decide } from './decide.ts';
+import { readAnswer } from './read-answer.ts';
+import { parseJsonBody } from './read-body.ts';
+import { report } from './render-error.ts';
+import { streamAnswer } from './stream-answer.ts';
+import { wholeAnswer } from './whole-answer.ts';
+
+export function chatCompletions({
+  decide,
+  pool,
+  classifierVersion,
+  timeouts,
+}: {
+  decide: Decide;
+  pool: BackendPool;
+  classifierVersion: string;
+  timeouts: Timeouts;
+}) {
+  return async (c: AppContext): Promise<Response> => {
+    const { caller, config, requestId } = c.var;
+    const chat = parseChatRequest(parseJsonBody(c));
+    const extension = chat.plimsoll ?? {};
+    const { decision, cache } = await decide(chat.messages, { caller, extension });
+    const line = lineOf(decision.verdict);
+
+    const request = toGenerateRequest(chat, decision.maxTokens);
+    const members = await pool.members(config.backends, (promise) => c.executionCtx.waitUntil(promise));
+    const candidates = chooseBackends(members, request);
+    const body = JSON.stringify(request);
+    const directive: Directive = {
+      request: requestId,
+      tenant: caller.tenant,
+      policy: caller.version,
+      digest: await sha256Hex(body),
+      line,
+    };
+
+    // Fires when the client's connection breaks. workerd on its own notices a connection that was merely closed only as
+    // it writes, so there a whole answer is given up on a reset alone; a stream is given up either way.
+    const client = new AbortController();
+    c.req.raw.signal.addEventListener('abort', () => client.abort(), { once: true });
+    const upstream = await callBackend({
+      requestId,
+      body,
+      candidates,
+      signDirective: () => signDirective(directive, config.directiveKey),
+      signal: client.signal,
+      timeouts,
+      fetch: (input, init) => fetch(input, init),
+    });
+    const events = readAnswer(upstream.frames, {
+      checkReceipt: (token, answer) =>
+        checkReceipt(token, { jwks: config.receiptJwks, directive, seed: request.seed, answer }),
+    });
+
+    const options = {
+      head: {
+        id: requestId.replace(/^req_/, 'chatcmpl-'),
+        created: Math.floor(Date.now() / 1000),
+        model: upstream.start.model,
+        system_fingerprint: await fingerprint([
+          upstream.member.bundle,
+          caller.tenant,
+          caller.version,
+          classifierVersion,
+        ]),
+      },
+      extension: {
+        policy: { tenant: caller.tenant, version: caller.version },
+        categories: decision.categories,
+        cache: { route: cache, answer: 'miss' as const },
+        line,
+      },
+      trace: extension.trace ?? 'summary',
+    };
+    if (chat.stream !== true) return Response.json(await wholeAnswer(events, options));
+
+    const stream = streamAnswer(events, {
+      ...options,
+      includeUsage: chat.stream_options?.include_usage === true,
+      onCancel: () => client.abort(),
+      onError: (error) => report(error, { request: requestId }),
+    });
+    return new Response(stream, {
+      headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },
+    });
+  };
+}
+
+function lineOf(verdict: Verdict): Line {
+  if (verdict.action === 'answer') return verdict.line;
+  const why = verdict.because === null ? '' : ` (category '${verdict.because}')`;
+  throw new PlimsollError('policy_refused', `This request was refused by the tenant's policy${why}.`);
+}
+
+function toGenerateRequest(chat: ChatRequest, maxTokensOfPolicy: number | null): GenerateRequest {
+  const asked = lesser(chat.max_tokens ?? null, chat.max_completion_tokens ?? null);
+  return {
+    model: chat.model,
+    messages: chat.messages,
+    max_tokens: lesser(asked, maxTokensOfPolicy),
+    stop: chat.stop ?? [],
+    // The receipt tells which one was drawn, so that this answer, too, can be had again.
+    seed: chat.seed ?? (crypto.getRandomValues(new Uint32Array(1))[0] as number),
+    temperature: chat.temperature ?? 1,
+    // OpenAI allows 0 and means by it the likeliest token alone, which any share this small comes to.
+    top_p: Math.max(chat.top_p ?? 1, Number.EPSILON),
+  };
+}
+
+async function fingerprint(parts: readonly (string | null)[]): Promise<string> {
+  return `fp_${(await sha256Hex(JSON.stringify(parts))).slice(0, 10)}`;
+}

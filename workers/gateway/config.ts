@@ -1,0 +1,68 @@
+/**
+ * The settings, parsed once an isolate. One that is missing or broken closes every route: the caller gets a 500 that says
+ * nothing, the log says which setting it is (and never its value).
+ */
+import type { JSONWebKeySet } from 'jose';
+import * as z from 'zod';
+import { PlimsollError } from '#shared/api/errors.ts';
+import { directiveKey } from '#shared/protocol/directive.ts';
+import type { Env } from '../env.ts';
+
+const json = z.string().transform((text, context): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    context.addIssue({ code: 'custom', message: 'is not JSON' });
+    return z.NEVER;
+  }
+});
+
+/** Public halves only: whatever else a key carries is dropped, so that a private part pasted by mistake is not published. */
+const PublicKeySet = z.object({
+  keys: z
+    .array(
+      z
+        .object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string().min(1), kid: z.string().min(1) })
+        .transform((key) => ({ ...key, alg: 'EdDSA', use: 'sig' })),
+    )
+    .min(1),
+});
+
+const Settings = z.object({
+  BACKENDS: json.pipe(z.array(z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')))),
+  DIRECTIVE_SECRET: z.string().min(32),
+  RECEIPT_JWKS: json.pipe(PublicKeySet),
+  OPERATOR_KEY_SHA256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
+export type Config = {
+  backends: readonly string[];
+  directiveKey: Uint8Array;
+  receiptJwks: JSONWebKeySet;
+  operatorKeySha256: string;
+};
+
+export function readConfig(env: Env): Config {
+  const settings = Settings.safeParse(env);
+  if (!settings.success) {
+    throw new PlimsollError('internal_error', 'The server is not configured.', {
+      detail: settings.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`),
+    });
+  }
+  return {
+    backends: settings.data.BACKENDS,
+    directiveKey: directiveKey(settings.data.DIRECTIVE_SECRET),
+    receiptJwks: settings.data.RECEIPT_JWKS,
+    operatorKeySha256: settings.data.OPERATOR_KEY_SHA256,
+  };
+}
+
+/** Memoised by the `env` object, which lives as long as its isolate. */
+export function createConfigReader(): (env: Env) => Config {
+  const known = new WeakMap<Env, Config>();
+  return (env) => {
+    const config = known.get(env) ?? readConfig(env);
+    known.set(env, config);
+    return config;
+  };
+}

@@ -1,0 +1,55 @@
+/**
+ * The decision about a prompt: its categories and what the policy makes of them. Deciding is pure, so the same tenant,
+ * policy version, classifier and prompt need it only once an isolate.
+ */
+import { LRUCache } from 'lru-cache';
+import { compile, type Verdict } from '#policies/compile.ts';
+import { LOOSEST } from '#policies/schema.ts';
+import { tighten } from '#policies/tighten.ts';
+import type { CategoryProbability, RequestExtension } from '#shared/api/plimsoll-extension.ts';
+import type { Classifier } from '#shared/classify/classify.ts';
+import { sha256Hex } from '#shared/protocol/directive.ts';
+import type { Message } from '#shared/protocol/generate.ts';
+import { classifyPrompt, listCategories } from './classify-prompt.ts';
+import type { Caller } from './tenant-directory.ts';
+
+/** About a kilobyte each. */
+const MAX_DECISIONS = 2_000;
+
+export type Decision = {
+  categories: CategoryProbability[];
+  verdict: Verdict;
+  /** The policy's limit on an answer's tokens; null: none. */
+  maxTokens: number | null;
+};
+
+export type Decide = (
+  messages: readonly Message[],
+  options: { caller: Caller; extension: RequestExtension },
+) => Promise<{ decision: Decision; cache: 'hit' | 'miss' }>;
+
+export function createDecide(classifier: Classifier): Decide {
+  const decisions = new LRUCache<string, Decision>({ max: MAX_DECISIONS });
+
+  return async (messages, { caller, extension }) => {
+    const floor = extension.floor ?? LOOSEST.floor;
+    const budget = extension.budget ?? LOOSEST.budget;
+    const promptDigest = await sha256Hex(JSON.stringify(messages));
+    const key = JSON.stringify([caller.tenant, caller.version, floor, budget, classifier.version, promptDigest]);
+    const known = decisions.get(key);
+    if (known !== undefined) return { decision: known, cache: 'hit' };
+
+    // Every role's text: the client writes all of them, the assistant's turns too, so any one left out would be a way round.
+    const text = messages.map(({ content }) => content).join('\n');
+    const { probabilities, failed } = classifyPrompt(classifier, text);
+    const policy = tighten(caller.policy, { ...LOOSEST, floor, budget });
+    const decision: Decision = {
+      categories: listCategories(probabilities),
+      verdict: compile(policy, probabilities),
+      maxTokens: policy.limits.max_tokens,
+    };
+    // A failure may pass; remembering it would hold the prompt at the strictest line for as long as the isolate lives.
+    if (!failed) decisions.set(key, decision);
+    return { decision, cache: 'miss' };
+  };
+}

@@ -1,0 +1,11 @@
+/** `GET /healthz`: whether a request would find a backend. Counts only: who the backends are is nobody's business here. */
+import type { BackendPool } from './backend-pool.ts';
+import type { AppContext } from './context.ts';
+
+export function health(pool: BackendPool) {
+  return async (c: AppContext): Promise<Response> => {
+    const members = await pool.members(c.var.config.backends, (promise) => c.executionCtx.waitUntil(promise));
+    const alive = members.filter((member) => member.alive).length;
+    return c.json({ status: alive > 0 ? 'ok' : 'no_backend', backends: { alive, total: members.length } });
+  };
+}

@@ -1,0 +1,38 @@
+/** `GET /v1/models` and `GET /v1/models/:id`: what the pool serves, dead backends included while they are remembered. */
+import { PlimsollError } from '#shared/api/errors.ts';
+import type { Model, ModelList } from '#shared/api/models.ts';
+import type { BackendPool } from './backend-pool.ts';
+import type { AppContext } from './context.ts';
+
+export function listModels(pool: BackendPool) {
+  return async (c: AppContext): Promise<Response> => {
+    return c.json({ object: 'list', data: await readModels(pool, c) } satisfies ModelList);
+  };
+}
+
+export function retrieveModel(pool: BackendPool) {
+  return async (c: AppContext): Promise<Response> => {
+    const id = c.req.param('id') ?? '';
+    const model = (await readModels(pool, c)).find((each) => each.id === id);
+    if (model === undefined) {
+      throw new PlimsollError('model_not_found', `The model '${id}' does not exist`, { param: 'model' });
+    }
+    return c.json(model);
+  };
+}
+
+async function readModels(pool: BackendPool, c: AppContext): Promise<Model[]> {
+  const members = await pool.members(c.var.config.backends, (promise) => c.executionCtx.waitUntil(promise));
+  const models = new Map<string, Model>();
+  for (const { model, contextLength } of members) {
+    if (model === null) continue;
+    models.set(model, {
+      id: model,
+      object: 'model',
+      created: 0,
+      owned_by: 'plimsoll',
+      plimsoll: { context_length: contextLength, modes: ['logits'] },
+    });
+  }
+  return [...models.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+}

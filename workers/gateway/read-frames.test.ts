@@ -1,0 +1,50 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Frame } from '#shared/protocol/generate.ts';
+import { readFrames } from './read-frames.ts';
+
+const frames: Frame[] = [
+  { type: 'start', id: 'r', model: 'm', backend: 'b', prompt_tokens: 1 },
+  { type: 'text', text: 'a\nb ⚓ c' },
+  { type: 'text', text: '' },
+  { type: 'error', code: 'expert_failed', message: 'é' },
+];
+const ndjson = new TextEncoder().encode(frames.map((frame) => `${JSON.stringify(frame)}\n`).join(''));
+
+function streamOf(pieces: readonly Uint8Array[]): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start(controller) {
+      for (const piece of pieces) controller.enqueue(piece);
+      controller.close();
+    },
+  });
+}
+
+async function collect(pieces: readonly Uint8Array[]): Promise<Frame[][]> {
+  const batches: Frame[][] = [];
+  for await (const batch of readFrames(streamOf(pieces))) batches.push(batch);
+  return batches;
+}
+
+test('wherever the network cuts, the frames are the same', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.nat({ max: ndjson.length })), async (cuts) => {
+      const edges = [0, ...cuts.sort((a, b) => a - b), ndjson.length];
+      const pieces = edges.slice(1).map((end, index) => ndjson.subarray(edges[index], end));
+      expect((await collect(pieces)).flat()).toEqual(frames);
+    }),
+  );
+});
+
+test('what comes together is one batch', async () => {
+  expect(await collect([ndjson])).toEqual([frames]);
+});
+
+test.each([
+  ['text that is no JSON', 'hello\n'],
+  ['JSON that is no frame', '{"type":"tokens"}\n'],
+  ['a line cut off', '{"type":"text","text":"a"}'],
+  ['a line without end', 'x'.repeat(100_000)],
+])('%s breaks the answer off', async (_name, text) => {
+  await expect(collect([new TextEncoder().encode(text)])).rejects.toMatchObject({ code: 'backend_unavailable' });
+});

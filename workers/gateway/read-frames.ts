@@ -1,0 +1,45 @@
+/**
+ * A backend's NDJSON as batches of frames: one batch for each piece the network delivers, with every line that is complete
+ * in it. Handing on a piece costs far more than reading a line of it, so a stream that lags catches up in one step.
+ */
+import { PlimsollError } from '#shared/api/errors.ts';
+import { Frame } from '#shared/protocol/generate.ts';
+
+/** A frame is well under a kilobyte; a line that does not end is not one. */
+const MAX_LINE_CHARACTERS = 64 * 1024;
+
+/** Ends when the stream ends; throws `backend_unavailable` if it breaks or carries what is not a frame. */
+export async function* readFrames(body: ReadableStream<Uint8Array>): AsyncGenerator<Frame[], void, void> {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let rest = '';
+  try {
+    for (;;) {
+      const { done, value } = await reader.read().catch((cause: unknown) => {
+        throw brokenOff(cause);
+      });
+      if (done) break;
+      const lines = (rest + decoder.decode(value, { stream: true })).split('\n');
+      rest = lines.pop() ?? '';
+      if (rest.length > MAX_LINE_CHARACTERS) throw brokenOff('a line without end');
+      const frames = lines.filter((line) => line !== '').map(parseFrame);
+      if (frames.length > 0) yield frames;
+    }
+    if (rest !== '') throw brokenOff('the last line is incomplete');
+  } finally {
+    // Also runs when the consumer stops early; what is left unread must not hold the connection.
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+function parseFrame(line: string): Frame {
+  try {
+    return Frame.parse(JSON.parse(line));
+  } catch (cause) {
+    throw brokenOff(cause);
+  }
+}
+
+export function brokenOff(cause: unknown): PlimsollError {
+  return new PlimsollError('backend_unavailable', 'The backend broke off its answer. Please try again.', { cause });
+}

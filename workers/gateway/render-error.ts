@@ -1,0 +1,37 @@
+/** The one place where something thrown becomes an answer, in OpenAI's shape. Routes do not catch. */
+import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
+import { logError } from '../log.ts';
+import type { AppContext } from './context.ts';
+
+export function renderError(thrown: unknown, c: AppContext): Response {
+  const error = toPlimsollError(thrown);
+  // A client that has left causes errors of its own making, and nobody reads the answer.
+  if (!c.req.raw.signal.aborted) report(error, { request: c.var.requestId });
+  const headers = new Headers({ 'content-type': 'application/json' });
+  if (error.retryAfterSeconds !== undefined) headers.set('retry-after', String(error.retryAfterSeconds));
+  if (error.status === 401) headers.set('www-authenticate', 'Bearer');
+  return new Response(JSON.stringify(error.toBody()), { status: error.status, headers });
+}
+
+/** The caller's mistakes are the caller's; ours go to the log with all that is known. */
+export function report(error: PlimsollError, { request }: { request: string }): void {
+  if (error.status < 500) return;
+  const { code, message, detail, cause, stack } = error;
+  logError({ event: 'request-failed', request, code, message, detail, cause, stack });
+}
+
+export function unknownRoute(c: AppContext): never {
+  throw new PlimsollError('not_found', `Invalid URL (${c.req.method} ${c.req.path})`);
+}
+
+export function methodNotAllowed(allowed: readonly string[]) {
+  return (c: AppContext): Response => {
+    const error = new PlimsollError(
+      'method_not_allowed',
+      `Not allowed to ${c.req.method} on ${c.req.path} (allowed: ${allowed.join(', ')}).`,
+    );
+    const answer = renderError(error, c);
+    answer.headers.set('allow', allowed.join(', '));
+    return answer;
+  };
+}

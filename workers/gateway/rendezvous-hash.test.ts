@@ -1,0 +1,35 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { rankByRendezvous } from './rendezvous-hash.ts';
+
+const nodes = fc.uniqueArray(fc.webUrl(), { minLength: 2, maxLength: 8 });
+const rank = (urls: readonly string[], key: string) => rankByRendezvous(urls, { key, nameOf: (url) => url });
+
+test('the order depends on the key and the nodes, not on how they are listed', () => {
+  fc.assert(
+    fc.property(nodes, fc.string(), (urls, key) => {
+      expect(rank([...urls].reverse(), key)).toEqual(rank(urls, key));
+    }),
+  );
+});
+
+test('a node that leaves moves no key but its own', () => {
+  fc.assert(
+    fc.property(nodes, fc.string(), fc.nat(), (urls, key, index) => {
+      const leaving = urls[index % urls.length];
+      const rest = urls.filter((url) => url !== leaving);
+      expect(rank(rest, key)).toEqual(rank(urls, key).filter((url) => url !== leaving));
+    }),
+  );
+});
+
+test('keys spread evenly over nodes whose names differ in their last character only', () => {
+  const urls = ['http://10.0.0.1:8790', 'http://10.0.0.1:8791', 'http://10.0.0.1:8792'];
+  const counts = new Map(urls.map((url) => [url, 0]));
+  for (let key = 0; key < 3000; key++) {
+    const first = rank(urls, `prompt ${key}`)[0] as string;
+    counts.set(first, (counts.get(first) ?? 0) + 1);
+  }
+  // A thousand each, give or take six standard deviations of that binomial.
+  for (const count of counts.values()) expect(Math.abs(count - 1000)).toBeLessThan(155);
+});

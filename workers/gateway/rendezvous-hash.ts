@@ -1,0 +1,24 @@
+/**
+ * Rendezvous hashing (Thaler and Ravishankar, 1998): every node gets a score for a key, the highest wins. A node that
+ * leaves moves only its own keys, which is what keeps a conversation on the backend that has its prefix in memory.
+ */
+
+/** The nodes, best first. */
+export function rankByRendezvous<Node>(
+  nodes: readonly Node[],
+  { key, nameOf }: { key: string; nameOf: (node: Node) => string },
+): Node[] {
+  return nodes
+    .map((node) => ({ node, name: nameOf(node), score: hash32(`${nameOf(node)}\n${key}`) }))
+    .sort((a, b) => b.score - a.score || (a.name < b.name ? -1 : 1))
+    .map(({ node }) => node);
+}
+
+/** FNV-1a, then murmur3's finaliser, since FNV alone spreads a difference in the last characters poorly. */
+function hash32(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}

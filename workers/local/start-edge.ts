@@ -1,0 +1,108 @@
+/**
+ * Runs the Worker on this machine: the same code, under the same runtime, with real bindings, all read from wrangler.toml.
+ * miniflare's telemetry and its fetch of request metadata are off, so nothing leaves the machine.
+ */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import type { JSONWebKeySet } from 'jose';
+import { Miniflare } from 'miniflare';
+import { parse as parseToml } from 'smol-toml';
+import * as z from 'zod';
+import { bundleWorker } from './bundle-worker.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const HOST = '127.0.0.1';
+
+/** What is used of wrangler.toml. */
+const Wrangler = z.object({
+  name: z.string(),
+  main: z.string(),
+  compatibility_date: z.string(),
+  compatibility_flags: z.array(z.string()),
+  durable_objects: z.object({ bindings: z.array(z.object({ name: z.string(), class_name: z.string() })) }),
+  kv_namespaces: z.array(z.object({ binding: z.string() })),
+});
+
+export type EdgeOptions = {
+  /** 0 takes any free port. */
+  port: number;
+  /** Where Durable Objects and KV keep their files. */
+  dataDir: string;
+  /** The backends' URLs. */
+  backends: readonly string[];
+  directiveSecret: string;
+  /** The backends' public receipt keys. */
+  receiptJwks: JSONWebKeySet;
+  operatorKeySha256: string;
+  /** In place of models/classifier/classifier.bin. */
+  classifierPath?: string;
+  /** In place of wrangler.toml's `main`. */
+  entry?: string;
+  /** Gets each line the Worker or its runtime writes; by default they go to stderr. */
+  log?: (line: string) => void;
+  /** Lets `Edge.miniflare` look into the Durable Objects' storage. */
+  inspectStorage?: boolean;
+  /** Settings to change or, with null, to leave out. */
+  overrides?: Readonly<Record<string, string | null>>;
+};
+
+export type Edge = {
+  url: string;
+  /** For tests: the storage behind the Worker. */
+  miniflare: Miniflare;
+  dispose(): Promise<void>;
+};
+
+/**
+ *     const edge = await startEdge({ port: 8787, dataDir: '.plimsoll/edge', backends, ... });
+ *     await fetch(`${edge.url}/healthz`);
+ */
+export async function startEdge(options: EdgeOptions): Promise<Edge> {
+  const wrangler = Wrangler.parse(parseToml(await readFile(path.join(ROOT, 'wrangler.toml'), 'utf8')));
+  const settings: Record<string, string | null> = {
+    BACKENDS: JSON.stringify(options.backends),
+    DIRECTIVE_SECRET: options.directiveSecret,
+    RECEIPT_JWKS: JSON.stringify(options.receiptJwks),
+    OPERATOR_KEY_SHA256: options.operatorKeySha256,
+    ...options.overrides,
+  };
+  const { classifierPath, log = (line) => process.stderr.write(`${line}\n`) } = options;
+  const miniflare = new Miniflare({
+    name: wrangler.name,
+    cf: false,
+    telemetry: { enabled: false },
+    unsafeInspectDurableObjects: options.inspectStorage ?? false,
+    defaultPersistRoot: options.dataDir,
+    // The Worker listens itself: miniflare's own entry in front of it would cost each request a hop.
+    unsafeDirectSockets: [{ host: HOST, port: options.port }],
+    host: HOST,
+    port: 0,
+    handleRuntimeStdio(stdout: Readable, stderr: Readable) {
+      for (const stream of [stdout, stderr]) createInterface(stream).on('line', log);
+    },
+    modules: await bundleWorker(options.entry ?? path.join(ROOT, wrangler.main), {
+      binaries: classifierPath === undefined ? {} : { 'classifier.bin': classifierPath },
+    }),
+    compatibilityDate: wrangler.compatibility_date,
+    compatibilityFlags: wrangler.compatibility_flags,
+    durableObjects: Object.fromEntries(
+      wrangler.durable_objects.bindings.map(({ name, class_name }) => [
+        name,
+        { className: class_name, useSQLite: true },
+      ]),
+    ),
+    kvNamespaces: wrangler.kv_namespaces.map(({ binding }) => binding),
+    bindings: Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null)),
+  });
+  try {
+    await miniflare.ready;
+    const url = await miniflare.unsafeGetDirectURL();
+    return { url: url.origin, miniflare, dispose: () => miniflare.dispose() };
+  } catch (error) {
+    await miniflare.dispose().catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,15 @@
+/** The Worker. Everything that can fail at start fails here, so that a broken build serves nothing. */
+import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
+import { Policy } from '#policies/schema.ts';
+import { createClassifier } from '#shared/classify/classify.ts';
+import classifierModel from '../models/classifier/classifier.bin';
+import type { Env } from './env.ts';
+import { createApp } from './gateway/app.ts';
+
+const app = createApp({
+  classifier: createClassifier(classifierModel),
+  operatorPolicy: Policy.parse(operatorPolicy),
+});
+
+export default { fetch: app.fetch } satisfies ExportedHandler<Env>;
+export { TenantStore } from './objects/tenant-store.ts';

@@ -1,0 +1,40 @@
+/** What is known of a tenant: as the operator puts it, and as a request needs it. */
+import * as z from 'zod';
+import { Policy } from '#policies/schema.ts';
+
+/** Ids appear in cache keys, receipts and URLs. */
+export const Id = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'up to 64 of a-z, 0-9, - and _');
+
+/** Bounds the copies that one change has to rewrite. */
+const MAX_KEYS = 64;
+
+const Key = z.strictObject({
+  id: Id,
+  /** Of the key itself, lower-case hex: the key is known to its holder alone. */
+  sha256: z.string().regex(/^[0-9a-f]{64}$/, '64 lower-case hex digits'),
+});
+
+export const TenantDocument = z.strictObject({
+  name: z.string().min(1).max(200),
+  policy: Policy,
+  keys: z
+    .array(Key)
+    .max(MAX_KEYS)
+    .refine((keys) => isUnique(keys.map(({ id }) => id)) && isUnique(keys.map(({ sha256 }) => sha256)), {
+      error: 'keys that differ in id and in sha256',
+    }),
+});
+export type TenantDocument = z.infer<typeof TenantDocument>;
+
+/** What one key opens. The policy travels as its stored text, so that whoever reads it can check it against its version. */
+export const TenantSnapshot = z.strictObject({
+  tenant: z.string(),
+  key: z.string(),
+  policy: z.string().nullable(),
+  version: z.string().nullable(),
+});
+export type TenantSnapshot = z.infer<typeof TenantSnapshot>;
+
+function isUnique(values: readonly string[]): boolean {
+  return new Set(values).size === values.length;
+}

@@ -1,0 +1,94 @@
+/** The Worker in the real runtime, in front of scripted backends, with the demo tenants in its store. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import OpenAI from 'openai';
+import { seedDemoTenants, sha256 } from '../local/seed-demo-tenants.ts';
+import { type Edge, type EdgeOptions, startEdge } from '../local/start-edge.ts';
+import { createReceiptKey, type ReceiptKey, type ScriptedBackend, startScriptedBackend } from './scripted-backend.ts';
+
+export const OPERATOR_KEY = 'pk-demo-operator';
+export const DIRECTIVE_SECRET = 'a secret that only tests have, 32 bytes long';
+
+export type EdgeUnderTest = {
+  edge: Edge;
+  backends: ScriptedBackend[];
+  receiptKey: ReceiptKey;
+  /** The Worker's log. */
+  log: string[];
+  dispose(): Promise<void>;
+};
+
+export async function startEdgeUnderTest({
+  backendCount = 1,
+  seed = true,
+  overrides = {},
+}: {
+  backendCount?: number;
+  seed?: boolean;
+  overrides?: NonNullable<EdgeOptions['overrides']>;
+} = {}): Promise<EdgeUnderTest> {
+  const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-edge-'));
+  const log: string[] = [];
+  const receiptKey = await createReceiptKey('test-key');
+  const backends = await Promise.all(
+    Array.from({ length: backendCount }, (_, index) =>
+      startScriptedBackend({ name: `backend-${index}`, directiveSecret: DIRECTIVE_SECRET, receiptKey }),
+    ),
+  );
+  const edge = await startEdge({
+    port: 0,
+    dataDir,
+    backends: backends.map(({ url }) => url),
+    directiveSecret: DIRECTIVE_SECRET,
+    receiptJwks: receiptKey.jwks,
+    operatorKeySha256: sha256(OPERATOR_KEY),
+    entry: fileURLToPath(new URL('./worker/main.ts', import.meta.url)),
+    log: (line) => log.push(line),
+    inspectStorage: true,
+    overrides,
+  });
+  if (seed) await seedDemoTenants(edge.url, OPERATOR_KEY);
+  return {
+    edge,
+    backends,
+    receiptKey,
+    log,
+    async dispose() {
+      await edge.dispose();
+      await Promise.all(backends.map((backend) => backend.close()));
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The unchanged client of OpenAI, pointed at the edge. It retries nothing, so that a test sees every answer. */
+export function openaiClient(edge: Edge, apiKey = 'pk-demo-balanced'): OpenAI {
+  return new OpenAI({ apiKey, baseURL: `${edge.url}/v1`, maxRetries: 0 });
+}
+
+/** One user's turn; the smallest request there is. */
+export function ask(content: string) {
+  return { model: 'scripted', messages: [{ role: 'user' as const, content }] };
+}
+
+/** A request below the client, for what the client would not send or would hide. */
+export function post(edge: Edge, route: string, body: unknown, key = 'pk-demo-balanced'): Promise<Response> {
+  return fetch(`${edge.url}${route}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
+}
+
+/** Waits for something that happens on its own time; fails with the last value seen. */
+export async function eventually<T>(read: () => T, isThere: (value: T) => boolean): Promise<T> {
+  const deadline = Date.now() + 5_000;
+  for (;;) {
+    const value = read();
+    if (isThere(value)) return value;
+    if (Date.now() > deadline) throw new Error(`still ${JSON.stringify(value)} after five seconds`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * A backend without a model: it keeps the whole contract (directive, frames, stop strings, limits, signed receipt, health)
+ * and writes a fixed sentence. `behaviour` makes it break the contract in one chosen way.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
+import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
+import {
+  DIRECTIVE_HEADER,
+  type Directive,
+  directiveKey,
+  sha256Hex,
+  verifyDirective,
+} from '#shared/protocol/directive.ts';
+import { type Frame, GenerateRequest, type TokenFrame } from '#shared/protocol/generate.ts';
+import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
+
+export type Behaviour =
+  | 'answer'
+  /** One frame at a time, with a pause after each, for as long as somebody listens. */
+  | 'answer-slowly'
+  | 'answer-forever'
+  | 'refuse-overloaded'
+  | 'refuse-as-a-proxy-would'
+  | 'refuse-directive'
+  | 'die-before-start'
+  | 'never-start'
+  | 'error-first'
+  | 'die-midway'
+  | 'stall-midway'
+  | 'error-midway'
+  | 'bad-frame-midway'
+  | 'end-without-receipt'
+  | 'go-on-after-end'
+  | 'forge-receipt'
+  | 'replay-receipt'
+  | 'say-other-words'
+  | 'cross-the-floor'
+  | 'overspend';
+
+export type ReceiptKey = { privateKey: CryptoKey; kid: string; jwks: JSONWebKeySet };
+
+export async function createReceiptKey(kid: string): Promise<ReceiptKey> {
+  const { privateKey, publicKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
+  const jwk = await exportJWK(publicKey);
+  return { privateKey, kid, jwks: { keys: [{ ...jwk, kty: 'OKP', kid }] } };
+}
+
+export type ScriptedBackend = {
+  url: string;
+  name: string;
+  behaviour: Behaviour;
+  /** What it was asked, with what the edge laid down for it. */
+  readonly seen: { directive: Directive; request: GenerateRequest }[];
+  /** Answers that were given up because the edge closed the connection. */
+  readonly aborted: number;
+  close(): Promise<void>;
+};
+
+export async function startScriptedBackend({
+  name,
+  directiveSecret,
+  receiptKey,
+  model = 'scripted',
+  contextLength = 64,
+  port = 0,
+}: {
+  name: string;
+  directiveSecret: string;
+  receiptKey: ReceiptKey;
+  model?: string;
+  contextLength?: number;
+  port?: number;
+}): Promise<ScriptedBackend> {
+  const key = directiveKey(directiveSecret);
+  const forger = await createReceiptKey(receiptKey.kid);
+  let firstReceipt: string | undefined;
+  let aborted = 0;
+
+  const server = createServer((request, response) => {
+    answer(request, response).catch((thrown: unknown) => {
+      const error = toPlimsollError(thrown);
+      response.writeHead(error.status, {
+        'content-type': 'application/json',
+        ...(error.retryAfterSeconds !== undefined && { 'retry-after': '7' }),
+      });
+      response.end(JSON.stringify(error.toBody()));
+    });
+  });
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.url === '/healthz') {
+      response.end(JSON.stringify({ status: 'ok', backend: name, model, context_length: contextLength, bundle: 'b1' }));
+      return;
+    }
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const body = Buffer.concat(chunks);
+    const header = request.headers[DIRECTIVE_HEADER];
+    const directive = await verifyDirective(typeof header === 'string' ? header : undefined, body, key);
+    const asked = GenerateRequest.parse(JSON.parse(body.toString()));
+    backend.seen.push({ directive, request: asked });
+
+    const behaviour = backend.behaviour;
+    if (behaviour === 'refuse-overloaded') throw new PlimsollError('overloaded', 'The queue is full.');
+    if (behaviour === 'refuse-directive') throw new PlimsollError('directive_invalid', 'Not from here.');
+    if (behaviour === 'refuse-as-a-proxy-would') return void response.writeHead(502).end('<h1>Bad Gateway</h1>');
+    if (behaviour === 'die-before-start') return void request.socket.destroy();
+    const promptTokens = asked.messages.flatMap(({ content }) => content.split(' ')).length;
+    if (promptTokens > contextLength) {
+      throw new PlimsollError(
+        'context_length_exceeded',
+        `This model's maximum context length is ${contextLength} tokens; your prompt has ${promptTokens}.`,
+        { param: 'messages' },
+      );
+    }
+    await write({ directive, asked, promptTokens, response });
+  }
+
+  async function write({
+    directive,
+    asked,
+    promptTokens,
+    response,
+  }: {
+    directive: Directive;
+    asked: GenerateRequest;
+    promptTokens: number;
+    response: ServerResponse;
+  }): Promise<void> {
+    const { behaviour } = backend;
+    let isOpen = true;
+    response.on('close', () => {
+      isOpen = false;
+      if (!response.writableEnded) aborted++;
+    });
+    const untilClosed = async () => {
+      while (isOpen) await sleep(5);
+    };
+    const send = (frame: Frame) => response.write(`${JSON.stringify(frame)}\n`);
+
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    response.flushHeaders();
+    if (behaviour === 'never-start') return untilClosed();
+    if (behaviour === 'error-first') {
+      send({ type: 'error', code: 'expert_failed', message: 'An expert failed.' });
+      return void response.end();
+    }
+    send({ type: 'start', id: directive.request, model, backend: name, prompt_tokens: promptTokens });
+
+    const script = writeScript(directive, asked, { endless: behaviour === 'answer-forever' });
+    const written: TokenFrame[] = [];
+    let text = '';
+    for (const frame of script.frames) {
+      if (behaviour === 'answer-slowly' || behaviour === 'answer-forever') await sleep(10);
+      if (!isOpen) return;
+      send(frame);
+      if (frame.type === 'token') written.push(frame);
+      text += frame.text;
+      if (written.length < 3 || !behaviour.endsWith('-midway')) continue;
+      // A moment, so that what was written leaves before the connection does.
+      await sleep(20);
+      if (behaviour === 'die-midway') return void response.destroy();
+      if (behaviour === 'stall-midway') return untilClosed();
+      if (behaviour === 'bad-frame-midway') return void response.end('{"type":"token","id":"seven"}\n');
+      send({ type: 'error', code: 'expert_failed', message: 'An expert failed.' });
+      return void response.end();
+    }
+    if (behaviour === 'end-without-receipt') return void response.end();
+
+    const shares = written.map(({ weight }) => weight);
+    const usage = {
+      prompt_tokens: promptTokens,
+      completion_tokens: written.length,
+      total_tokens: promptTokens + written.length,
+    };
+    const receipt: Receipt = {
+      request: directive.request,
+      tenant: directive.tenant,
+      policy: directive.policy,
+      model,
+      bundle: 'b1',
+      backend: name,
+      line: directive.line,
+      weights: {
+        min: behaviour === 'cross-the-floor' ? directive.line.floor - 0.01 : Math.min(...shares),
+        mean: shares.reduce((sum, share) => sum + share, 0) / shares.length,
+        max: Math.max(...shares),
+      },
+      spent: behaviour === 'overspend' ? (directive.line.budget ?? 0) + 0.01 : (written.at(-1)?.spent ?? 0),
+      usage,
+      finish_reason: script.finishReason,
+      seed: asked.seed,
+      prompt_digest: directive.digest,
+      answer_digest: await sha256Hex(behaviour === 'say-other-words' ? `${text}!` : text),
+    };
+    const { privateKey } = behaviour === 'forge-receipt' ? forger : receiptKey;
+    const signed = await signReceipt(receipt, { privateKey, kid: receiptKey.kid });
+    firstReceipt ??= signed;
+    send({
+      type: 'end',
+      finish_reason: script.finishReason,
+      usage,
+      weights: receipt.weights,
+      spent: receipt.spent,
+      receipt: behaviour === 'replay-receipt' ? firstReceipt : signed,
+    });
+    if (behaviour === 'go-on-after-end') send({ type: 'text', text: ' And one thing more.' });
+    response.end();
+  }
+
+  const backend = {
+    url: '',
+    name,
+    behaviour: 'answer' as Behaviour,
+    seen: [] as ScriptedBackend['seen'],
+    get aborted() {
+      return aborted;
+    },
+    close: () => close(server),
+  };
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  backend.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return backend;
+}
+
+/** The sentence of a seed. The anchor's bytes come in two tokens, the first of which completes no text. */
+function sentence(seed: number): string[] {
+  return ['The', ' answer', ' to', ' seed', ` ${seed}`, ' is', ' ', '', '⚓', ' and', ' no', ' more', '.'];
+}
+
+type Script = {
+  frames: Iterable<TokenFrame | Extract<Frame, { type: 'text' }>>;
+  finishReason: 'stop' | 'length';
+};
+
+function writeScript(directive: Directive, asked: GenerateRequest, { endless }: { endless: boolean }): Script {
+  const words = sentence(asked.seed);
+  if (endless) return { frames: forever(words, directive), finishReason: 'length' };
+
+  const frames: (TokenFrame | Extract<Frame, { type: 'text' }>)[] = [];
+  let pending = '';
+  for (const [position, word] of words.entries()) {
+    if (position === asked.max_tokens) {
+      if (pending !== '') frames.push({ type: 'text', text: pending });
+      return { frames, finishReason: 'length' };
+    }
+    pending += word;
+    const stopAt = Math.min(...asked.stop.map((stop) => pending.indexOf(stop)).filter((index) => index >= 0));
+    if (Number.isFinite(stopAt)) {
+      frames.push(tokenFrame(position, pending.slice(0, stopAt), directive));
+      return { frames, finishReason: 'stop' };
+    }
+    const held = longestOpenStop(pending, asked.stop);
+    frames.push(tokenFrame(position, pending.slice(0, pending.length - held), directive));
+    pending = pending.slice(pending.length - held);
+  }
+  if (pending !== '') frames.push({ type: 'text', text: pending });
+  return { frames, finishReason: 'stop' };
+}
+
+function* forever(words: readonly string[], directive: Directive): Generator<TokenFrame> {
+  for (let position = 0; ; position++) yield tokenFrame(position, words[position % words.length] ?? '', directive);
+}
+
+/** How many characters at the end of `text` may be the beginning of a stop string. */
+function longestOpenStop(text: string, stops: readonly string[]): number {
+  for (let length = text.length; length > 0; length--) {
+    if (stops.some((stop) => stop.startsWith(text.slice(-length)))) return length;
+  }
+  return 0;
+}
+
+function tokenFrame(position: number, text: string, { line }: Directive): TokenFrame {
+  const floor = position < line.opening.tokens ? Math.max(line.floor, line.opening.floor) : line.floor;
+  const weight = line.action === 'safety_only' ? 1 : Math.max(floor, Math.min(0.5, line.ceiling));
+  const spent = Math.min(line.budget ?? Number.POSITIVE_INFINITY, position * 0.1);
+  return { type: 'token', id: 100 + position, text, weight, floor, lp_s: -1.5, lp_h: -0.5, lp: -1, spent };
+}
+
+async function close(server: Server): Promise<void> {
+  if (!server.listening) return;
+  server.closeAllConnections();
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+}

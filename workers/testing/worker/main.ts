@@ -1,0 +1,16 @@
+/** The Worker with the scripted classifier and with a patience and a memory of a test's length; everything else is the real one. */
+import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
+import { Policy } from '#policies/schema.ts';
+import type { Env } from '../../env.ts';
+import { createApp } from '../../gateway/app.ts';
+import { scriptedClassifier } from './scripted-classifier.ts';
+
+const app = createApp({
+  classifier: scriptedClassifier,
+  operatorPolicy: Policy.parse(operatorPolicy),
+  timeouts: { startMs: 1_000, frameMs: 1_000 },
+  freshness: { isolateTtlMs: 300, kvMaxAgeMs: 60_000 },
+});
+
+export default { fetch: app.fetch } satisfies ExportedHandler<Env>;
+export { TenantStore } from '../../objects/tenant-store.ts';
