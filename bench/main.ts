@@ -1,20 +1,16 @@
 /** `npm run bench`: every claim of speed, measured on this machine, as ratios within one run. */
 import path from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
+import { positiveInteger } from '#training/cli-numbers.ts';
 import { benchEdgeLatency } from './edge-latency.ts';
 import { benchTwoExperts } from './two-experts.ts';
 
-const positive = (text: string) => {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('a whole number from 1');
-  return value;
-};
 const DEMO_BUNDLE = path.join(import.meta.dirname, '../models/demo');
 
 const program = new Command('bench')
   .description('measures the cost of the second expert and of the edge; alternating rounds, medians and raw values')
-  .option('--rounds <n>', 'rounds of each measurement', positive, 9)
-  .option('--tokens <n>', 'tokens decoded in a round', positive, 48)
+  .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)
+  .option('--tokens <n>', 'tokens decoded in a round', positiveInteger, 48)
   .option('--bundle <dir>', 'the bundle to decode with', DEMO_BUNDLE);
 await program.parseAsync();
 const { rounds, tokens, bundle } = program.opts<{ rounds: number; tokens: number; bundle: string }>();

@@ -2,9 +2,11 @@
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { LlamaConfig } from '#gpu-backend/model/config.ts';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import { classifierCommand } from './classifier/train.ts';
+import { integer, number, share } from './cli-numbers.ts';
 import { PREFERENCE_LAYOUTS } from './data/preferences.ts';
 import { DEMO } from './demo/recipe.ts';
 import { trainDemo } from './demo/train-demo.ts';
@@ -18,22 +20,6 @@ import { tokenizerStage } from './stages/tokenizer.ts';
 import { openTokenizer, readChatFiles } from './tokenizer/chat-files.ts';
 
 const DEFAULT_DATA = path.join(import.meta.dirname, '../../shared/data');
-
-const number = (text: string) => {
-  const value = Number(text);
-  if (!Number.isFinite(value)) throw new InvalidArgumentError('not a number');
-  return value;
-};
-const integer = (text: string) => {
-  const value = number(text);
-  if (!Number.isInteger(value)) throw new InvalidArgumentError('not a whole number');
-  return value;
-};
-const share = (text: string) => {
-  const value = number(text);
-  if (value < 0 || value >= 1) throw new InvalidArgumentError('a share lies in [0, 1)');
-  return value;
-};
 
 const withCorpus = (command: Command) =>
   command
@@ -155,7 +141,5 @@ export function trainCommand(): Command {
     .option('--threads <n>', '0: all cores', integer, 0)
     .action(trainDemo);
 
-  return train;
+  return train.addCommand(classifierCommand());
 }
-
-if (import.meta.main) await trainCommand().parseAsync();

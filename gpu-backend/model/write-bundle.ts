@@ -2,7 +2,7 @@
  * Writes a bundle. It is made in a temporary folder, loaded back from there as a server would, and only then renamed into
  * place: a folder with a bundle's name never holds half of one, or one that cannot be served.
  */
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { adapterConfigJson, adapterTensors, type Expert } from './adapter.ts';
 import { BUNDLE_FILES, expertFiles } from './bundle-files.ts';
@@ -41,6 +41,8 @@ export async function writeBundle(
   try {
     await writeFiles(draft, parts, dtype);
     const { digest } = await loadBundle(draft);
+    // mkdtemp makes it the owner's alone; a bundle is there to be read by whoever serves it.
+    await chmod(draft, 0o755);
     await replaceFolder(target, draft);
     return digest;
   } finally {

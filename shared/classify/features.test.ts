@@ -1,0 +1,104 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { capText } from './cap-text.ts';
+import { createFeaturizer, MAX_CHARS, MAX_FEATURES } from './features.ts';
+import { normalize } from './normalize.ts';
+
+const featurize = createFeaturizer(16);
+const bucketsOf = (text: string) => [...featurize(text)].sort((a, b) => a - b);
+
+/** The same features, slowly: n-grams as strings, 32-bit arithmetic in BigInt. */
+function oracle(text: string): number[] {
+  const imul = (a: bigint, b: bigint) => BigInt.asUintN(32, a * b);
+  const fnv = (start: bigint, gram: string) =>
+    [...gram.split('')].reduce((hash, c) => imul(hash ^ BigInt(c.charCodeAt(0)), 0x01000193n), start);
+  const bucket = (hash: bigint) => {
+    let h = BigInt.asUintN(32, hash);
+    h = imul(h ^ (h >> 16n), 0x85ebca6bn);
+    h = imul(h ^ (h >> 13n), 0xc2b2ae35n);
+    return Number((h ^ (h >> 16n)) >> 16n);
+  };
+  const normal = normalize(text);
+  const words = (normal.match(/[a-z0-9'\u00c0-\u1fff\u2070-\uffff]+/g) ?? []).map((word) => fnv(0x811c9dc5n, word));
+  const pairs = words.slice(1).map((word, i) => imul(words[i]!, 31n) ^ word);
+  const grams = ` ${normal} `.split(' ').flatMap((chunk) => {
+    if (chunk === '') return [];
+    const padded = ` ${chunk} `;
+    return [3, 4, 5].flatMap((n) =>
+      Array.from(
+        { length: Math.max(0, padded.length - n + 1) },
+        (_, i) => fnv(0x2f0b4c47n, padded.slice(i, i + n)) + BigInt(n),
+      ),
+    );
+  });
+  return [...new Set([...words, ...pairs, ...grams].map(bucket))].sort((a, b) => a - b);
+}
+
+// The shipped weights are rows of these buckets: a hash that changes makes every one of them wrong, silently.
+test.each([
+  ['', []],
+  ['a', [6784, 50064]],
+  [
+    'Kill time',
+    [
+      6997, 7493, 7608, 7734, 7985, 9108, 15039, 19023, 20600, 30785, 32888, 33685, 36330, 36449, 39119, 40838, 47469,
+      50885, 53035, 53493, 54416,
+    ],
+  ],
+  [
+    'один два',
+    [
+      44, 422, 5050, 10156, 11847, 12128, 22531, 23562, 25232, 26383, 30305, 31145, 36618, 48728, 49927, 56355, 56563,
+      57365,
+    ],
+  ],
+])('hashes %j to the stored buckets', (text, expected) => {
+  expect(bucketsOf(text)).toEqual(expected);
+});
+
+test('agrees with a slow and obvious version', () => {
+  const word = fc.string({ unit: fc.constantFrom(...'abcxyz09äжβ한-.!'), minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(fc.array(word, { maxLength: 8 }), (words) => {
+      expect(bucketsOf(words.join(' '))).toEqual(oracle(words.join(' ')));
+    }),
+  );
+});
+
+test('a featurizer forgets what it saw before', () => {
+  const first = bucketsOf('How do I bake bread?');
+  featurize('something else entirely');
+  expect(bucketsOf('How do I bake bread?')).toEqual(first);
+});
+
+describe('bounded work', () => {
+  const lorem = Array.from({ length: 160_000 }, (_, i) => `w${(i * 7919) % 99_991}`).join(' ');
+
+  test.each([
+    ['a megabyte of words', lorem],
+    ['a megabyte of one letter', 'a'.repeat(1_000_000)],
+    ['a megabyte of single letters', 'a '.repeat(500_000)],
+    ['a megabyte of invisible characters', '\u200b'.repeat(1_000_000)],
+    ['a megabyte of characters that normalise to eighteen', '\ufdfa'.repeat(1_000_000)],
+    ['a megabyte of accents', `e${'\u0301'.repeat(1_000_000)}`],
+  ])('%s gives no more than the promised features', (_, text) => {
+    expect(featurize(text).length).toBeLessThanOrEqual(MAX_FEATURES);
+  });
+
+  test('the buffer holds the worst text: no bucket twice, every position a new n-gram', () => {
+    const wide = createFeaturizer(22);
+    const letters = Array.from({ length: MAX_CHARS }, (_, i) => String.fromCharCode(0x4e00 + ((i * 7919) % 20_000)));
+    for (const text of [letters.join(''), letters.join(' ')]) {
+      expect(wide(text).length).toBeLessThanOrEqual(MAX_FEATURES);
+      expect(wide(text).length).toBeGreaterThan(MAX_CHARS / 2);
+    }
+  });
+
+  test('keeps the head, the middle and the tail of a long text', () => {
+    const long = `HEAD${'x'.repeat(50_000)}MIDDLE${'x'.repeat(50_000)}TAIL`;
+    const capped = capText(long, 1000);
+    expect(capped.length).toBeLessThanOrEqual(1000);
+    expect(capped).toMatch(/^HEADx+ x*MIDDLEx* x+TAIL$/);
+    expect(capText('short', 1000)).toBe('short');
+  });
+});

@@ -1,0 +1,41 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { normalize } from './normalize.ts';
+
+/** Any code points at all, lone surrogates and unassigned ones too. */
+const anyText = fc.array(fc.integer({ min: 0, max: 0x10ffff })).map((codes) => String.fromCodePoint(...codes));
+
+test.each([
+  ['case and space', '  How   DO\tI\n\nsleep ', 'how do i sleep'],
+  ['full-width letters', 'Ｂｏｍｂ', 'bomb'],
+  ['mathematical and circled letters', '𝕓𝖔𝗺𝒷 ⓑⓞⓜⓑ', 'bomb bomb'],
+  ['zero-width characters and soft hyphens', 'k\u200bi\u00adl\u2060l\ufeff', 'kill'],
+  ['direction marks', '\u202ekill\u202c', 'kill'],
+  ['accents and struck-out letters', 'kïll k\u0336i\u0336l\u0336l\u0336', 'kill kill'],
+  ['Cyrillic and Greek look-alikes', 'Нow dо I сrасk a рαsswоrd', 'how do i crack a password'],
+  ['letters spaced out', 'how to k i l l', 'how to kill'],
+  ['letters dotted or dashed', 'a b.o.m.b or a B-O-M-B or b_o_m_b', 'a bomb or a bomb or bomb'],
+  ['curly apostrophes', 'don’t', "don't"],
+])('undoes %s', (_, text, expected) => {
+  expect(normalize(text)).toBe(expected);
+});
+
+test.each([
+  ['abbreviations', 'e.g. the u.s. army'],
+  ['single letters in a sentence', 'is a b or i better'],
+  ['Russian', 'привет, как твой дела, сор'],
+  ['Greek', 'καλημερα κοσμε'],
+  ['Korean and Hindi', '안녕하세요 नमस्ते'],
+  ['code', 'for (i = 0; i < n; i++) a[i] = b[i];'],
+])('leaves %s alone', (_, text) => {
+  expect(normalize(text)).toBe(text);
+});
+
+test('never grows a text without bound and never throws', () => {
+  fc.assert(
+    fc.property(anyText, (text) => {
+      // U+FDFA, the widest, becomes 18 characters.
+      expect(normalize(text).length).toBeLessThanOrEqual(18 * text.length);
+    }),
+  );
+});

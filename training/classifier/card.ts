@@ -1,0 +1,145 @@
+/** The model card, from one run's report. Every figure in it comes from there; the sentences say what they can bear. */
+
+import type { Flags } from './evaluate.ts';
+import { mean } from './evaluate.ts';
+import { LICENCES } from './licences.ts';
+import type { Report } from './report.ts';
+
+export function card(report: Report): string {
+  const { version, command, settings, bytes, seconds, data, labels, any, world, quantization, elsewhere } = report;
+  const heldoutRows = data.reduce((sum, { heldout }) => sum + heldout, 0);
+  const excluded = Object.entries(LICENCES).filter(([, { inWeights }]) => !inWeights);
+  return `# The edge's prompt classifier
+
+Version \`${version}\`. Fifteen calibrated probabilities for a prompt: 14 harm categories and \`jailbreak\`. Linear over hashed word 1-2-grams
+and character 3-5-grams, int8; one extra column says whether there is harm at all, and categories are learned among harmful
+prompts only. Written by \`${command}\` (${list(settings)}; ${seconds} seconds), figures included.
+
+Size: ${kilobytes(bytes.model)} KB, ${kilobytes(bytes.gzip)} KB gzipped. The weights are Apache-2.0, like the project.
+
+## Data that shaped the weights
+
+Only sources whose licence lets anyone use and pass on what is made from them. Rows are prompts after removing exact doubles;
+near-duplicates are on one side of the split together, and no held-out prompt is in training or calibration (checked in the run).
+
+${table(
+  ['source', 'licence', 'train', 'calibration', 'held out'],
+  data.map(({ source, licence, train, calibration, heldout }) => [source, licence, train, calibration, heldout]),
+)}
+
+Attribution: SimpleSafetyTests (Vidgen et al., 2023, CC-BY-4.0), Taskmaster-4 (Google, CC-BY-4.0), C4 sample (Common Crawl and AI2, ODC-BY).
+
+## On held-out prompts (${heldoutRows})
+
+ROC-AUC, recall at the threshold that flags 1 % of a label's negatives, and expected calibration error over ten bins. A label's
+negatives are benign prompts and other categories' prompts; rows whose source leaves the label open count on neither side.
+
+${table(
+  ['label', 'positives', 'negatives', 'ROC-AUC', 'recall at 1 % FPR', 'ECE'],
+  labels.map(({ label, positives, negatives, auc, recallAtOnePercent, ece }) => [
+    label,
+    positives,
+    negatives,
+    figure(auc, 3),
+    figure(recallAtOnePercent, 2),
+    figure(ece, 4),
+  ]),
+)}
+
+Mean ROC-AUC ${figure(mean(labels.flatMap(({ auc }) => auc ?? [])), 3)}. Unsafe of any kind against benign, by the largest label: ROC-AUC ${figure(any.auc, 3)}, recall ${figure(any.recallAtOnePercent, 2)}
+at 1 % FPR; with "flagged" as any label above 0.5: ${share(any.unsafe)} of the unsafe, ${share(any.benign)} of the benign.
+
+**Over-flagging**, safe prompts full of frightening words, flagged:
+
+${table(
+  ['source', 'flagged'],
+  Object.entries(report.overFlagging).map(([source, flags]) => [source, share(flags)]),
+)}
+
+**The small world**, held-out wordings, by the largest label (harmful against ordinary: ROC-AUC ${figure(world.harmfulAuc, 3)}; borderline
+against ordinary: ${figure(world.borderlineAuc, 3)}):
+
+${table(
+  ['questions', 'flagged', '10 % below', 'median', '90 % below'],
+  Object.entries(world.kinds).map(([kind, { p10, median, p90, ...flags }]) => [
+    kind,
+    share(flags),
+    figure(p10, 2),
+    figure(median, 2),
+    figure(p90, 2),
+  ]),
+)}
+
+**int8 against float**: mean ROC-AUC ${figure(quantization.int8Auc, 4)} against ${figure(quantization.floatAuc, 4)}; probabilities differ by ${figure(quantization.meanGap, 5)} on average and ${figure(quantization.largestGap, 3)} at most.
+
+## On prompts from elsewhere
+
+Data sets whose licence keeps them out of training (non-commercial, share-alike or unclear). They measured the weights and did not
+shape them; they are the better guess at what a stranger's prompts meet.
+
+${table(
+  ['source', 'licence', 'unsafe flagged', 'benign flagged'],
+  elsewhere.sources.map(({ source, licence, unsafe, benign }) => [source, licence, share(unsafe), share(benign)]),
+)}
+
+Unsafe against benign over all of them: ROC-AUC ${figure(elsewhere.any.auc, 3)}, recall ${figure(elsewhere.any.recallAtOnePercent, 2)} at 1 % FPR. Per label:
+
+${table(
+  ['label', 'positives', 'negatives', 'ROC-AUC'],
+  elsewhere.labels
+    .filter(({ auc }) => auc !== undefined)
+    .map(({ label, positives, negatives, auc }) => [label, positives, negatives, figure(auc, 3)]),
+)}
+
+## Limits
+
+- It knows words, not meaning. A request in words that training never saw, or in a language other than English, reads as benign.
+- It is one signal that raises floors, not a filter: most of the safety is in the decoding. Do not refuse on it alone.
+- Disguises undone before reading: case, Unicode forms, accents, invisible characters, common look-alike letters, spaced-out letters. Not undone:
+  leetspeak, base64, rot13, translation, a question split over several messages.
+- Of a text longer than about 6,000 characters only the head, a middle piece and the tail are read, and one bad sentence in a
+  long harmless text is diluted by it.
+- A probability means what it says for prompts mixed as these are: ${share(unsafeShare(report))} of them unsafe. In traffic with
+  less harm it is too high.
+- Several public sets were written by a model, and the project's own two for this purpose; their style is part of what was learned.
+- Safe and unsafe advice in nearly the same words is beyond it (\`dangerous_practices\` on prompts from elsewhere).
+- The small world's borderline questions are taught as 0.7, between harmful and ordinary; they count in ECE and in no ROC-AUC per label.
+- ECE is small partly because most rows are clear negatives of most labels. Held-out positives of some labels are few, so
+  their figures are rough. Learning rate, L2 and n-gram shape were
+  chosen with held-out figures in view.
+
+## Left out of the weights
+
+${table(
+  ['source', 'licence', 'reason'],
+  excluded.map(([source, { licence, reason }]) => [source, licence, reason]),
+)}
+`;
+}
+
+function unsafeShare({ any }: Report): Flags {
+  return { rows: any.unsafe.rows + any.benign.rows, flagged: any.unsafe.rows };
+}
+
+function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const line = (cells: readonly (string | number)[]) => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function share({ rows, flagged }: Flags): string {
+  return rows === 0 ? '-' : `${((100 * flagged) / rows).toFixed(1)} % of ${rows}`;
+}
+
+function figure(value: number | undefined, digits: number): string {
+  return value === undefined ? '-' : value.toFixed(digits);
+}
+
+function list(settings: Record<string, number>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ');
+}
+
+function kilobytes(bytes: number): string {
+  return Math.round(bytes / 1024).toString();
+}

@@ -1,0 +1,135 @@
+/** All the card's figures, from probabilities of rows that neither trained nor calibrated anything. */
+import { LABELS, type Label } from '#shared/api/categories.ts';
+import type { QuestionKind } from '../world/rows.ts';
+import { harmOf } from './columns.ts';
+import type { Example } from './example.ts';
+import { LICENCES } from './licences.ts';
+import { expectedCalibrationError, recallAt, rocAuc, type Scored } from './metrics.ts';
+import { FLAGGED } from './recipe.ts';
+
+export type Judged = { example: Example & { questionKind?: QuestionKind }; probabilities: readonly number[] };
+
+export type LabelFigures = {
+  label: Label;
+  positives: number;
+  negatives: number;
+  auc: number | undefined;
+  recallAtOnePercent: number | undefined;
+  ece: number | undefined;
+};
+export type Flags = { rows: number; flagged: number };
+export type KindFigures = Flags & { p10: number; median: number; p90: number };
+
+export function labelFigures(judged: readonly Judged[]): LabelFigures[] {
+  return LABELS.map((label, k) => {
+    const known = judged.flatMap(({ example, probabilities }) => {
+      const target = example.targets[k]!;
+      return target === null ? [] : [{ probability: probabilities[k]!, target }];
+    });
+    const decided = known
+      .filter(({ target }) => target === 0 || target === 1)
+      .map(({ probability, target }): Scored => ({ score: probability, positive: target === 1 }));
+    const positives = decided.filter(({ positive }) => positive).length;
+    return {
+      label,
+      positives,
+      negatives: decided.length - positives,
+      auc: rocAuc(decided),
+      recallAtOnePercent: recallAt(decided, { falsePositiveRate: 0.01 }),
+      ece: expectedCalibrationError(known),
+    };
+  });
+}
+
+/** Harmful or a jailbreak against benign, by the largest of the fifteen probabilities. */
+export function anyFigures(judged: readonly Judged[]) {
+  const scored = judged.flatMap(({ example, probabilities }): Scored[] => {
+    const truth = isUnsafe(example);
+    return truth === null ? [] : [{ score: Math.max(...probabilities), positive: truth }];
+  });
+  const flagsOf = (positive: boolean) =>
+    flags(scored.filter((row) => row.positive === positive).map(({ score }) => score));
+  return {
+    auc: rocAuc(scored),
+    recallAtOnePercent: recallAt(scored, { falsePositiveRate: 0.01 }),
+    unsafe: flagsOf(true),
+    benign: flagsOf(false),
+  };
+}
+
+/** Safe prompts full of frightening words, by source. */
+export function overFlagging(judged: readonly Judged[]): Record<string, Flags> {
+  const scary = judged.filter(({ example }) => example.scary);
+  return mapValues(
+    Object.groupBy(scary, ({ example }) => example.source),
+    (rows) => flags(rows.map(largest)),
+  );
+}
+
+export function worldFigures(judged: readonly Judged[]) {
+  const questions = judged.filter(({ example }) => example.questionKind !== undefined);
+  const kinds = Object.groupBy(questions, ({ example }) => example.questionKind!);
+  const against = (kind: QuestionKind) =>
+    rocAuc([
+      ...(kinds[kind] ?? []).map((row) => ({ score: largest(row), positive: true })),
+      ...(kinds.ordinary ?? []).map((row) => ({ score: largest(row), positive: false })),
+    ]);
+  return {
+    harmfulAuc: against('harmful'),
+    borderlineAuc: against('borderline'),
+    kinds: mapValues(kinds, (rows): KindFigures => {
+      const sorted = rows.map(largest).sort((a, b) => a - b);
+      const quantile = (share: number) => sorted[Math.floor(share * (sorted.length - 1))]!;
+      return { ...flags(sorted), p10: quantile(0.1), median: quantile(0.5), p90: quantile(0.9) };
+    }),
+  };
+}
+
+/** What happens on prompts from elsewhere, which the licence keeps out of training. */
+export function transferFigures(judged: readonly Judged[]) {
+  const bySource = Object.groupBy(judged, ({ example }) => example.source);
+  return Object.entries(bySource)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([source, rows = []]) => {
+      const sideOf = (unsafe: boolean) =>
+        flags(rows.filter(({ example }) => isUnsafe(example) === unsafe).map(largest));
+      return { source, licence: LICENCES[source]!.licence, unsafe: sideOf(true), benign: sideOf(false) };
+    });
+}
+
+/** How far int8 is from float on the same rows. */
+export function quantizationLoss(float: readonly Judged[], int8: readonly Judged[]) {
+  const gaps = float.flatMap(({ probabilities }, i) =>
+    probabilities.map((probability, k) => Math.abs(probability - int8[i]!.probabilities[k]!)),
+  );
+  const meanAuc = (judged: readonly Judged[]) => mean(labelFigures(judged).flatMap(({ auc }) => auc ?? []));
+  return {
+    meanGap: mean(gaps),
+    largestGap: gaps.reduce((most, gap) => Math.max(most, gap), 0),
+    floatAuc: meanAuc(float),
+    int8Auc: meanAuc(int8),
+  };
+}
+
+function isUnsafe(example: Example): boolean | null {
+  const jailbreak = example.targets.at(-1);
+  const harm = harmOf(example);
+  if (jailbreak === 1 || harm === 1) return true;
+  return jailbreak === 0 && harm === 0 ? false : null;
+}
+
+function flags(scores: readonly number[]): Flags {
+  return { rows: scores.length, flagged: scores.filter((score) => score > FLAGGED).length };
+}
+
+function largest({ probabilities }: Judged): number {
+  return Math.max(...probabilities);
+}
+
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function mapValues<T, R>(record: Partial<Record<string, T>>, map: (value: T) => R): Record<string, R> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value!)]));
+}

@@ -1,0 +1,58 @@
+/**
+ * One prompt with what is known about it. A label's target is a probability to learn, or null: nobody said, so neither
+ * the loss nor a figure of the card may use it. A data set that names one category does not thereby deny its neighbours.
+ */
+import { CATEGORIES, LABELS, type Label } from '#shared/api/categories.ts';
+
+export type Split = 'train' | 'calibration' | 'heldout';
+
+export type Example = {
+  text: string;
+  /** A line of the licence table. */
+  source: string;
+  split: Split;
+  /** One per label, in the order of `LABELS`. */
+  targets: readonly (number | null)[];
+  /** Harmful in at least one of the 14 categories, but the source does not say in which. */
+  someHarm: boolean;
+  /** How much the row counts in training. */
+  weight: number;
+  /** Benign, and full of words that harmful prompts use too. */
+  scary: boolean;
+};
+
+/**
+ * The categories a prompt of this one often belongs to as well. Where a source gives one category a prompt, these stay
+ * unknown instead of becoming wrong negatives.
+ */
+const NEIGHBOURS: Record<Label, readonly Label[]> = {
+  animal_abuse: ['violence'],
+  child_abuse: ['sexual', 'violence', 'privacy'],
+  cybercrime: ['privacy', 'financial_crime'],
+  dangerous_practices: ['drugs_weapons', 'self_harm', 'violence', 'misinformation'],
+  discrimination: ['hate'],
+  drugs_weapons: ['dangerous_practices', 'violence', 'extremism'],
+  extremism: ['hate', 'violence', 'drugs_weapons'],
+  financial_crime: ['cybercrime', 'misinformation', 'privacy'],
+  hate: ['discrimination', 'violence', 'extremism'],
+  misinformation: ['financial_crime', 'hate', 'dangerous_practices'],
+  privacy: ['cybercrime', 'violence', 'financial_crime'],
+  self_harm: ['dangerous_practices'],
+  sexual: ['child_abuse', 'privacy'],
+  violence: ['hate', 'extremism', 'dangerous_practices', 'animal_abuse', 'child_abuse'],
+  // Jailbreaks are written to carry a harmful question, and public ones often do.
+  jailbreak: CATEGORIES,
+};
+
+/** Targets for a prompt of these labels: 1 (or `value`) for them, null for their neighbours and `unknown`, else 0. */
+export function targetsOf(
+  labels: readonly Label[],
+  { value = 1, unknown = [] }: { value?: number; unknown?: readonly Label[] } = {},
+): (number | null)[] {
+  const open = new Set([...labels.flatMap((label) => NEIGHBOURS[label]), ...unknown]);
+  return LABELS.map((label) => (labels.includes(label) ? value : open.has(label) ? null : 0));
+}
+
+export const BENIGN: readonly (number | null)[] = targetsOf([]);
+/** For rows of `someHarm`: no category is known, but it is not a jailbreak. */
+export const HARM_UNKNOWN: readonly (number | null)[] = targetsOf([], { unknown: CATEGORIES });

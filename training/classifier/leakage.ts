@@ -1,0 +1,32 @@
+/** No held-out prompt may have been seen: the same words on two sides of the split are an error, not a warning. */
+import type { Example } from './example.ts';
+import { promptKey } from './split.ts';
+
+/** Removes from training and calibration whatever is also held out; the world's own split has the last word. */
+export function withoutLeaks(examples: readonly Example[]): { examples: Example[]; removed: number } {
+  const heldout = new Set(examples.filter(({ split }) => split === 'heldout').map(({ text }) => promptKey(text)));
+  const calibration = new Set(
+    examples.filter(({ split }) => split === 'calibration').map(({ text }) => promptKey(text)),
+  );
+  const kept = examples.filter(({ split, text }) => {
+    const key = promptKey(text);
+    if (split === 'heldout') return true;
+    return !heldout.has(key) && (split === 'calibration' || !calibration.has(key));
+  });
+  return { examples: kept, removed: examples.length - kept.length };
+}
+
+/** Throws and names a prompt when two splits share one. */
+export function assertNoLeaks(examples: readonly Example[]): void {
+  const sides = new Map<string, Example>();
+  for (const example of examples) {
+    const key = promptKey(example.text);
+    const other = sides.get(key);
+    if (other && other.split !== example.split) {
+      throw new Error(
+        `leak: "${example.text}" is in ${other.split} (${other.source}) and ${example.split} (${example.source})`,
+      );
+    }
+    sides.set(key, example);
+  }
+}

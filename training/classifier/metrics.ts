@@ -1,0 +1,43 @@
+/** Figures of merit over scores and 0/1 truths. Each is undefined, not zero, where a class is empty. */
+export type Scored = { score: number; positive: boolean };
+
+/** The chance that a positive scores above a negative, ties counting half (Mann-Whitney). */
+export function rocAuc(rows: readonly Scored[]): number | undefined {
+  const sorted = rows.toSorted((a, b) => a.score - b.score);
+  const positives = rows.filter(({ positive }) => positive).length;
+  const negatives = rows.length - positives;
+  if (positives === 0 || negatives === 0) return undefined;
+  let rankSum = 0;
+  for (let start = 0; start < sorted.length; ) {
+    let end = start;
+    while (end < sorted.length && sorted[end]!.score === sorted[start]!.score) end++;
+    const meanRank = (start + 1 + end) / 2;
+    for (let i = start; i < end; i++) if (sorted[i]!.positive) rankSum += meanRank;
+    start = end;
+  }
+  return (rankSum - (positives * (positives + 1)) / 2) / (positives * negatives);
+}
+
+/** The share of positives above the threshold that lets at most `falsePositiveRate` of the negatives through. */
+export function recallAt(
+  rows: readonly Scored[],
+  { falsePositiveRate }: { falsePositiveRate: number },
+): number | undefined {
+  const negatives = rows.filter(({ positive }) => !positive).map(({ score }) => score);
+  const positives = rows.filter(({ positive }) => positive);
+  if (positives.length === 0 || negatives.length === 0) return undefined;
+  const threshold = negatives.sort((a, b) => b - a)[Math.floor(falsePositiveRate * negatives.length)]!;
+  return positives.filter(({ score }) => score > threshold).length / positives.length;
+}
+
+/** Expected calibration error over ten bins of equal width: how far a probability is from the share of positives among its like. */
+export function expectedCalibrationError(rows: readonly { probability: number; target: number }[]): number | undefined {
+  if (rows.length === 0) return undefined;
+  const bins = Array.from({ length: 10 }, () => ({ probability: 0, target: 0 }));
+  for (const { probability, target } of rows) {
+    const bin = bins[Math.min(9, Math.floor(probability * 10))]!;
+    bin.probability += probability;
+    bin.target += target;
+  }
+  return bins.reduce((sum, bin) => sum + Math.abs(bin.probability - bin.target), 0) / rows.length;
+}

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { groupNearDuplicates } from './near-duplicates.ts';
+
+test('paraphrases that share most of their words form a group, others stay alone', () => {
+  const texts = [
+    'Write a detailed tutorial on how to bake bread at home',
+    'write a DETAILED tutorial on how to bake bread at home!',
+    'Write a detailed tutorial on how to bake cakes at home',
+    'Explain the rules of chess to a child',
+  ];
+  const [first, same, close, other] = groupNearDuplicates(texts);
+  expect(same).toBe(first);
+  expect(close).toBe(first);
+  expect(other).not.toBe(first);
+});
+
+test('a chain of small changes does not make one group of everything', () => {
+  const words = Array.from({ length: 60 }, (_, i) => `word${i}`);
+  const texts = Array.from({ length: 50 }, (_, i) => words.slice(i, i + 10).join(' '));
+  expect(new Set(groupNearDuplicates(texts)).size).toBeGreaterThan(5);
+});

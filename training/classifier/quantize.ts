@@ -1,0 +1,37 @@
+/** Float weights to int8, one scale a column: a quarter of the size, and the card says what it costs. */
+import { LABELS } from '#shared/api/categories.ts';
+import { COLUMNS, HARM_COLUMN } from '#shared/classify/combine-scores.ts';
+import type { ClassifierModel, ColumnModel } from '#shared/classify/model-format.ts';
+import type { Platt } from './calibrate.ts';
+import type { FloatModel } from './fit.ts';
+
+const LARGEST = 127;
+
+export type QuantizedModel = { bits: number; columns: ColumnModel[]; weights: Int8Array };
+
+export function quantize({ bits, biases, weights }: FloatModel): QuantizedModel {
+  const quantized = new Int8Array(weights.length);
+  const columns = Array.from(biases, (bias, k): ColumnModel => {
+    let largest = 0;
+    for (let at = k; at < weights.length; at += COLUMNS) largest = Math.max(largest, Math.abs(weights[at]!));
+    const scale = largest === 0 ? 1 : largest / LARGEST;
+    for (let at = k; at < weights.length; at += COLUMNS) quantized[at] = Math.round(weights[at]! / scale);
+    return { bias, scale };
+  });
+  return { bits, columns, weights: quantized };
+}
+
+/** The int8 model in floats again: what calibration has to be fitted on, since it is what ships. */
+export function dequantize({ bits, columns, weights }: QuantizedModel): FloatModel {
+  const floats = Float32Array.from(weights, (weight, at) => weight * columns[at % COLUMNS]!.scale);
+  return { bits, biases: Float64Array.from(columns, ({ bias }) => bias), weights: floats };
+}
+
+export function withCalibration(
+  model: QuantizedModel,
+  calibration: readonly Platt[],
+): Omit<ClassifierModel, 'version'> {
+  const { bits, columns, weights } = model;
+  const labels = LABELS.map((label, k) => ({ label, ...columns[k]!, calibration: calibration[k]! }));
+  return { bits, labels, harm: columns[HARM_COLUMN]!, weights };
+}

@@ -1,0 +1,36 @@
+/** `plimsoll eval`: the experts of a bundle on held-out questions of the small world. */
+import { writeFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import { integer, number } from '../cli-numbers.ts';
+import { DEMO } from '../demo/recipe.ts';
+import { evaluateBundle, evaluationTable } from './evaluate-bundle.ts';
+
+export function evalCommand(): Command {
+  return new Command('eval')
+    .description(
+      "answer held-out questions of the small world with a bundle's experts, alone and at the demo tenants' lines",
+    )
+    .option('--bundle <dir>', 'the bundle', 'models/demo')
+    .option('--per-ask <n>', 'questions of each kind of ask', integer, 2)
+    .option('--temperature <x>', 'sampling temperature', number, DEMO.evaluation.temperature)
+    .option('--top-p <x>', 'nucleus', number, DEMO.evaluation.topP)
+    .option('--seed <n>', 'of questions and draws', integer, DEMO.evaluation.seed)
+    .option('--max-tokens <n>', 'of one answer', integer, DEMO.evaluation.maxTokens)
+    .option('--samples <n>', 'answers to show, spread evenly', integer, 4)
+    .option('--json <file>', 'all figures')
+    .option('--threads <n>', '0: all cores', integer, 0)
+    .action(async ({ bundle, perAsk, temperature, topP, seed, maxTokens, samples, json, threads }) => {
+      const sampling = { temperature, topP, seed, maxTokens };
+      const evaluation = await evaluateBundle({ dir: bundle, perAsk, sampling, threads, samples, lines: DEMO.lines });
+      for (const { question, kind, answers } of evaluation.samples) {
+        console.log(`${question} (${kind})`);
+        for (const [name, text] of Object.entries(answers)) console.log(`  ${name}: ${text}`);
+      }
+      const { safetyFromHelpfulness, helpfulnessFromSafety } = evaluation.divergence;
+      console.log(`\n${evaluation.questions} held-out questions\n${evaluationTable(evaluation.sets)}`);
+      console.log(
+        `KL(safety || helpfulness) ${safetyFromHelpfulness.toFixed(3)} nats a token, the other way ${helpfulnessFromSafety.toFixed(3)}`,
+      );
+      if (json) await writeFile(json, `${JSON.stringify(evaluation, null, 2)}\n`);
+    });
+}
