@@ -46,6 +46,7 @@ export function trainCommand(): Command {
     .requiredOption('--tokenizer <dir>', 'folder made by the tokenizer stage')
     .requiredOption('--out <dir>', 'where checkpoints and metrics go')
     .option('--config <file>', "config.json in Hugging Face's words (default: the demo's)")
+    .option('--from <dir>', 'start from the weights of another run of this stage')
     .option('--resume', 'go on from the newest checkpoint in --out', false)
     .option('--steps <n>', 'updates in all', integer, DEMO.sft.steps)
     .option('--horizon-steps <n>', 'where the cosine of the learning rate would end', integer, DEMO.sft.horizonSteps)
@@ -61,8 +62,9 @@ export function trainCommand(): Command {
         throw new Error(`the tokenizer has ${tokenizer.vocabSize} tokens, the model only ${config.vocab_size}`);
       }
       const { world: worldDialogues, realShare, data: _data, ...settings } = flags;
+      const from = flags.from ? { name: `${flags.from}`, weights: (await loadBaseModel(flags.from)).weights } : null;
       const corpus = await corpusOf(flags);
-      await sftStage({ ...settings, config, tokenizer, corpus, corpusSettings: { worldDialogues, realShare } });
+      await sftStage({ ...settings, from, config, tokenizer, corpus, corpusSettings: { worldDialogues, realShare } });
     });
 
   train
@@ -79,40 +81,23 @@ export function trainCommand(): Command {
     .option('--rank <n>', 'LoRA rank', integer, DEMO.expert.rank)
     .option('--alpha <x>', 'LoRA alpha; the scale is alpha / rank', number, DEMO.expert.alpha)
     .option('--beta <x>', "DPO's beta", number, DEMO.expert.beta)
+    .option(
+      '--nll-weight <x>',
+      "weight of the chosen answers' own likelihood; 0: plain DPO",
+      number,
+      DEMO.expert.nllWeight,
+    )
     .option('--learning-rate <x>', 'peak of the schedule', number, DEMO.expert.learningRate)
     .option('--pairs-per-batch <n>', 'pairs in one update', integer, DEMO.expert.pairsPerBatch)
     .option('--epochs <n>', 'times over the pairs', integer, DEMO.expert.epochs)
     .option('--threads <n>', '0: all cores', integer, 0)
     .action(async (flags) => {
-      const { role, out, resume, seed, rank, alpha, beta, learningRate, pairsPerBatch, epochs, threads, worldPairs } =
-        flags;
-      const tokenizer = openTokenizer(await readChatFiles(flags.tokenizer));
-      const base = await loadBaseModel(flags.base);
-      const { train, heldOut } = await preferenceData({
-        seed,
-        worldPairs,
-        files: flags.pairs ?? [],
-        dimension: ROLE_DIMENSION[role as ExpertRole],
-      });
-      const dataSettings = { worldPairs, files: flags.pairs ?? [] };
-      await expertStage({
-        role,
-        out,
-        resume,
-        seed,
-        rank,
-        alpha,
-        beta,
-        learningRate,
-        pairsPerBatch,
-        epochs,
-        threads,
-        tokenizer,
-        base,
-        train,
-        heldOut,
-        dataSettings,
-      });
+      const { worldPairs, pairs: files = [], base: baseDir, tokenizer: tokenizerDir, ...settings } = flags;
+      const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
+      const base = await loadBaseModel(baseDir);
+      const dimension = ROLE_DIMENSION[settings.role as ExpertRole];
+      const pairs = await preferenceData({ seed: settings.seed, worldPairs, files, dimension });
+      await expertStage({ ...settings, ...pairs, tokenizer, base, dataSettings: { worldPairs, files } });
     });
 
   train

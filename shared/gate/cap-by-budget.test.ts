@@ -92,7 +92,7 @@ test('spending never passes the budget, whatever rounds', () => {
   );
 });
 
-test('infinite spending is a number that JSON keeps, that nothing pays back and that every budget finds overdrawn', () => {
+test('infinite spending is a number that JSON keeps, nothing pays back and every budget finds overdrawn', () => {
   const spent = addSpending(1, { spends: Infinity, budget: null });
   expect(JSON.parse(JSON.stringify(spent))).toBe(spent);
   expect(addSpending(spent, { spends: -50, budget: null })).toBe(spent);

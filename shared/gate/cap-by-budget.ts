@@ -5,10 +5,10 @@
  *
  * At every step the cap says q(y_t) <= e^(K - spent) * p_s~(y_t), and spent is the running sum of log q - log p_s~; so
  * for every answer y, log q(y) - log p_s~(y) <= K. Summed over any set H of answers, harmful or otherwise:
- * q(H) <= e^K * p_s~(H). That is K-near access-freeness in the max-divergence (Vyas, Kakade and Barak, arXiv 2302.10870),
- * with the safety expert as the safe model. Their CP-Delta balances several models over whole outputs; the running cap
- * keeps its promise while tokens are drawn one by one, and those on which q stays below p_s~ earn back what others
- * cost. The promise is relative: what the safety expert does itself, q may do e^K times as often.
+ * q(H) <= e^K * p_s~(H). That is K-near access-freeness in the max-divergence (Vyas, Kakade and Barak, arXiv
+ * 2302.10870), with the safety expert as the safe model. Their CP-Delta balances several models over whole outputs; the
+ * running cap keeps its promise while tokens are drawn one by one, and those on which q stays below p_s~ earn back what
+ * others cost. The promise is relative: what the safety expert does itself, q may do e^K times as often.
  *
  * Among all distributions under the cap, this q is the one nearest to p~ in KL(q||p~): tokens under the cap keep
  * their proportions.

@@ -3,9 +3,9 @@
  * the caller's shaping, the budget, in this order. Pure: it knows no position's random number and draws nothing.
  *
  * It closes, which is to say weight 1 and the safety expert sampled as asked, wherever anything but the safety expert
- * cannot be trusted: no policy or one with a number out of range, no helpfulness row, a NaN in it, a proposal that is no
- * share, experts without a token in common, a bias that leaves the mixture nothing. It throws where the safety expert
- * itself cannot be used. There is no third way out.
+ * cannot be trusted: no policy or one with a number out of range, no helpfulness row, a NaN in it, a proposal that is
+ * no share, experts without a token in common, a bias that leaves the mixture nothing. It throws where the safety
+ * expert itself cannot be used. There is no third way out.
  */
 import { natsLeft } from './add-spending.ts';
 import { capByBudget } from './cap-by-budget.ts';

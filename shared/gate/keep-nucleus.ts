@@ -1,7 +1,7 @@
 /**
  * Top-p: of unnormalised probabilities, the fewest largest whose sum reaches `topP` of the whole; the others become 0
- * (nucleus sampling, Holtzman et al., arXiv 1904.09751). Of equals, those with the lowest ids are kept; one token is kept
- * always.
+ * (nucleus sampling, Holtzman et al., arXiv 1904.09751). Of equals, those with the lowest ids are kept; one token is
+ * always kept.
  *
  * @param masses probabilities up to a common factor, [vocabulary]
  * @param total their sum
@@ -28,7 +28,7 @@ export function keepNucleus(masses: Float64Array, { topP, total }: { topP: numbe
 
 /**
  * The smallest mass that is kept, and how many of that size are. Quickselect on sums instead of counts: split around
- * some mass, and go on in the part in which the sum of everything larger passes `wanted`. No sort, and linear on average.
+ * some mass, and go on in the part in which the sum of everything larger passes `wanted`. No sort, linear on average.
  */
 function findCut(masses: number[], wanted: number): { cut: number; atCut: number } {
   let pool = masses;

@@ -117,7 +117,7 @@ test('rows that were not truncated are not in error, and give the whole rows’ 
   );
 });
 
-test('token ids and biases are those of the whole vocabulary, and the reported log-probabilities the whole rows’', () => {
+test('token ids, biases and reported log-probabilities are those of the whole vocabulary', () => {
   const rows: TruncatedRows = {
     ids: Int32Array.of(100, 900),
     safetyLogprobs: Float64Array.of(0.4, 0.2).map(Math.log),

@@ -17,7 +17,12 @@ export function modelCard({
   digest: string;
 }): string {
   const { config, expert, sft } = DEMO;
-  const { sft: base, safety, helpfulness } = metrics as Record<'sft' | 'safety' | 'helpfulness', LastFigures>;
+  const {
+    sft: base,
+    polish,
+    safety,
+    helpfulness,
+  } = metrics as Record<'sft' | 'polish' | 'safety' | 'helpfulness', LastFigures>;
   const fixed = (value: number | undefined, digits = 3) => value?.toFixed(digits) ?? 'unknown';
   const percent = (value: number | undefined) => `${(100 * (value ?? Number.NaN)).toFixed(1)} %`;
   const seconds = (figures: LastFigures | undefined) => formatSeconds(figures?.seconds ?? 0);
@@ -54,6 +59,7 @@ out; all figures below are on those.
 | stage | steps | tokens | time | loss | held out |
 | --- | --- | --- | --- | --- | --- |
 | base, cross-entropy | ${base.step} | ${base.tokens} | ${seconds(base)} | ${fixed(base.loss)} | loss ${fixed(base.heldOutLoss)} |
+| base, more of the world alone | ${polish.step} | ${polish.tokens} | ${seconds(polish)} | ${fixed(polish.loss)} | loss ${fixed(polish.heldOutLoss)} |
 | safety expert, DPO | ${safety.step} | ${safety.tokens} | ${seconds(safety)} | ${fixed(safety.loss)} | preference accuracy ${percent(safety.heldOutAccuracy)} |
 | helpfulness expert, DPO | ${helpfulness.step} | ${helpfulness.tokens} | ${seconds(helpfulness)} | ${fixed(helpfulness.loss)} | preference accuracy ${percent(helpfulness.heldOutAccuracy)} |
 

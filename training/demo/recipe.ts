@@ -47,8 +47,21 @@ export const DEMO = {
     learningRate: 3e-3,
     promptWeight: 0.2,
   },
-  worldPairs: 6_000,
-  expert: { rank: 16, alpha: 32, beta: 0.1, learningRate: 1e-3, pairsPerBatch: 16, epochs: 1 },
+  /** More of the world alone, from a warmed-up rate down, on dialogues of another seed. */
+  polish: {
+    seed: 8,
+    corpus: { worldDialogues: 40_000, realShare: 0 },
+    sft: {
+      steps: 1_200,
+      horizonSteps: 1_200,
+      cooldownSteps: 0,
+      tokensPerBatch: 1536,
+      learningRate: 1.5e-3,
+      promptWeight: 0.3,
+    },
+  },
+  worldPairs: 4_000,
+  expert: { rank: 16, alpha: 32, beta: 0.3, nllWeight: 0.2, learningRate: 1e-3, pairsPerBatch: 16, epochs: 1 },
   defaultWeight: 0.5,
   evaluation: { temperature: 1, topP: 1, seed: 11, maxTokens: 160 },
   /** The demo tenants' lines (policies/demo), measured beside the experts alone. */

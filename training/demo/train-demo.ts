@@ -34,7 +34,11 @@ export async function trainDemo({
   data: string;
   threads: number;
 }) {
-  const dirs = { tokenizer: path.join(runs, 'tokenizer'), base: path.join(runs, 'sft') };
+  const dirs = {
+    tokenizer: path.join(runs, 'tokenizer'),
+    sft: path.join(runs, 'sft'),
+    base: path.join(runs, 'polish'),
+  };
   const { seed } = DEMO;
   const corpus = await baseCorpus({ seed, ...DEMO.corpus, dataDir: data });
 
@@ -44,7 +48,15 @@ export async function trainDemo({
   const tokenizer = openTokenizer(await readChatFiles(dirs.tokenizer));
   const corpusSettings = { ...DEMO.corpus };
   const common = { resume: true, seed, tokenizer, threads };
-  await sftStage({ ...common, ...DEMO.sft, out: dirs.base, config: DEMO.config, corpus, corpusSettings });
+  const config = DEMO.config;
+  await sftStage({ ...common, ...DEMO.sft, out: dirs.sft, config, from: null, corpus, corpusSettings });
+  const from = { name: 'sft', weights: (await loadBaseModel(dirs.sft)).weights };
+  const more = {
+    seed: DEMO.polish.seed,
+    corpus: await baseCorpus({ seed: DEMO.polish.seed, ...DEMO.polish.corpus, dataDir: null }),
+    corpusSettings: { ...DEMO.polish.corpus },
+  };
+  await sftStage({ ...common, ...DEMO.polish.sft, ...more, out: dirs.base, config, from });
 
   const base = await loadBaseModel(dirs.base);
   const experts = ROLES.map((role) => path.join(runs, role));
@@ -60,7 +72,7 @@ export async function trainDemo({
     licence: 'Apache-2.0',
     default_weight: DEMO.defaultWeight,
     provenance: {
-      description: `npm run train:demo, seed ${seed}: ${base.state.step} steps of sft, then one LoRA expert a role by DPO`,
+      description: `npm run train:demo, seed ${seed}: ${DEMO.sft.steps} + ${base.state.step} steps of sft, then one LoRA expert a role by DPO`,
       data: [
         { name: 'the small world (training/world)', licence: 'Apache-2.0' },
         ...REAL_SOURCES.map(({ name, licence }) => ({ name, licence })),
@@ -83,7 +95,7 @@ export async function trainDemo({
   }
   const metrics = Object.fromEntries(
     await Promise.all(
-      [dirs.base, ...experts].map(async (dir) => [path.basename(dir), await lastFigures(dir)] as const),
+      [dirs.sft, dirs.base, ...experts].map(async (dir) => [path.basename(dir), await lastFigures(dir)] as const),
     ),
   );
   await writeFile(

@@ -3,11 +3,14 @@
  *
  *   loss = - mean log sigma( beta * ((log pi(y_w) - log ref(y_w)) - (log pi(y_l) - log ref(y_l))) )
  *
+ * With `nllWeight` the mean negative log-probability of a chosen token is added to it (Pang et al., arXiv 2404.19733): DPO only asks that
+ * chosen answers gain *on* rejected ones, and a small model meets that by making both unlikely and its own text garbled.
+ *
  * A batch holds the N chosen answers first, then the N rejected ones. The reference's log-probabilities do not change, so
  * they are computed once (`buildScoreGraph`) and fed.
  */
 import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
-import { neg, reduceSum, scale, slice, softplus, sub } from '#gpu-backend/graph/ops.ts';
+import { add, div, neg, reduceSum, scale, slice, softplus, sub } from '#gpu-backend/graph/ops.ts';
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
 import type { KernelTensor } from '#gpu-backend/model/decoder.ts';
 import { gradients } from '../autodiff/gradients.ts';
@@ -23,19 +26,28 @@ export type ExpertGraphOptions = {
 
 /**
  * Inputs: the token batch `[2N, T]`, `reference [2N]` (log-probabilities in nats), `lora.{l}.a`, `lora.{l}.b`. Outputs: `loss`;
- * `logprobs [2N]`; `delta [N]`, the log-ratio difference that beta multiplies; `grad.<name>`.
+ * its parts `dpo` and `nll`; `logprobs [2N]`; `delta [N]`, the log-ratio difference that beta multiplies; `grad.<name>`.
  */
-export function buildDpoGraph(config: LlamaConfig, options: ExpertGraphOptions & { beta: number }): Uint8Array {
+export function buildDpoGraph(
+  config: LlamaConfig,
+  options: ExpertGraphOptions & { beta: number; nllWeight: number },
+): Uint8Array {
   const pairs = options.batch.rows / 2;
   if (!Number.isInteger(pairs))
     throw new Error(`a preference batch needs an even number of rows, not ${options.batch.rows}`);
-  const { graph, logprobs, parameters } = expertLogprobs('plimsoll-dpo', config, options);
+  const { graph, logprobs, parameters, batch } = expertLogprobs('plimsoll-dpo', config, options);
   const reference = graph.input('reference', 'float', [options.batch.rows]);
   const ratios = sub(logprobs, reference);
   const delta = sub(slice(ratios, 0, 0, pairs), slice(ratios, 0, pairs, 2 * pairs)); // [N]
   // -log sigma(x) = softplus(-x), which does not overflow.
-  const loss = scale(reduceSum(softplus(neg(scale(delta, options.beta))), [0], { keepDims: true }), 1 / pairs);
+  const dpo = scale(reduceSum(softplus(neg(scale(delta, options.beta))), [0], { keepDims: true }), 1 / pairs);
+  const ofChosen = (rows: Value) => slice(rows, 0, 0, pairs);
+  const tokens = reduceSum(ofChosen(batch.weights), [0, 1]);
+  const nll = neg(div(reduceSum(ofChosen(logprobs), [0], { keepDims: true }), tokens));
+  const loss = options.nllWeight === 0 ? dpo : add(dpo, scale(nll, options.nllWeight));
   graph.output('loss', loss);
+  graph.output('dpo', dpo);
+  graph.output('nll', nll);
   graph.output('logprobs', logprobs);
   graph.output('delta', delta);
   const names = [...parameters.keys()];
@@ -77,5 +89,5 @@ function expertLogprobs(
     b: (layer: number) => scale(parameters.get(`lora.${layer}.b`)!, loraScale),
   };
   const perToken = modelLogprobs(graph, { config, weights, lora, batch, shape });
-  return { graph, parameters, logprobs: sequenceLogprobs(perToken, batch) };
+  return { graph, parameters, batch, logprobs: sequenceLogprobs(perToken, batch) };
 }

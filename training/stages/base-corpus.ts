@@ -39,7 +39,8 @@ export async function baseCorpus(options: {
   dataDir: string | null;
 }): Promise<BaseCorpus> {
   const { seed, worldDialogues, realShare, dataDir } = options;
-  if (!(realShare >= 0 && realShare < 1)) throw new Error(`the share of real conversations is ${realShare}; it lies in [0, 1)`);
+  if (!(realShare >= 0 && realShare < 1))
+    throw new Error(`the share of real conversations is ${realShare}; it lies in [0, 1)`);
   const world = generateDialogues({ seed, split: 'train', count: worldDialogues }).map(
     ({ messages }): Dialogue => ({ messages: [...messages], source: 'plimsoll-world' }),
   );

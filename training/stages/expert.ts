@@ -27,6 +27,8 @@ export type ExpertSettings = {
   /** The LoRA's change is scaled by alpha / rank, in training and in serving alike. */
   alpha: number;
   beta: number;
+  /** How much the chosen answers' own likelihood counts beside the preference; 0: plain DPO. */
+  nllWeight: number;
   learningRate: number;
   pairsPerBatch: number;
   epochs: number;
@@ -52,7 +54,7 @@ const WARMUP_SHARE = 0.1;
 const TYPICAL_LENGTH = 96;
 
 export async function expertStage(options: ExpertOptions): Promise<void> {
-  const { role, base, out, rank, alpha, beta, seed, tokenizer, threads } = options;
+  const { role, base, out, rank, alpha, beta, nllWeight, seed, tokenizer, threads } = options;
   const { config } = base;
   const dimension = ROLE_DIMENSION[role];
   const train = encodePairs(options.train, tokenizer, { dimension });
@@ -76,7 +78,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
   const parameters = initialLora(loraShapes(config, rank), createRandom(`${seed}/${role}/lora`));
   const graphOptions = { base: base.weights, rank, loraScale: alpha / rank };
   const dpo = cached((batch: Bucket) =>
-    GraphSession.create(buildDpoGraph(config, { ...graphOptions, batch, beta }), { threads }),
+    GraphSession.create(buildDpoGraph(config, { ...graphOptions, batch, beta, nllWeight }), { threads }),
   );
   const score = cached((batch: Bucket) =>
     GraphSession.create(buildScoreGraph(config, { ...graphOptions, batch }), { threads }),
@@ -107,6 +109,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
       rank,
       alpha,
       beta,
+      nllWeight,
       learningRate: options.learningRate,
       pairsPerBatch: options.pairsPerBatch,
       epochs: options.epochs,
@@ -125,7 +128,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
         label: `pairs ${items.slice(0, 4).join(', ')}...`,
       };
     },
-    figures: ({ delta }) => preferenceFigures(delta!, beta),
+    figures: ({ delta, dpo, nll }) => ({ dpo: dpo![0]!, nll: nll![0]!, ...preferenceFigures(delta!, beta) }),
     evaluateEvery: Math.max(1, Math.ceil(totalSteps / 4)),
     evaluate: async () => {
       const now = await scoreAll(evaluation.buckets, {

@@ -20,6 +20,8 @@ export type SftOptions = {
   resume: boolean;
   seed: number;
   config: LlamaConfig;
+  /** Weights to start from, such as another run's, with a name for the settings; null: from scratch. */
+  from: { name: string; weights: Parameters } | null;
   tokenizer: TrainingTokenizer;
   corpus: BaseCorpus;
   /** What decided the corpus, for the checkpoint's settings. */
@@ -44,6 +46,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
   const { config, tokenizer, seed, out, threads } = options;
   const shapes = kernelShapes(config);
   const parameters = initialWeights(config, shapes, createRandom(`${seed}/weights`));
+  for (const [name, { data }] of options.from?.weights ?? []) parameters.get(name)!.data.set(data);
 
   const encode = ({ messages }: { messages: readonly Message[] }): TokenRow =>
     encodeChat({ prompt: messages.slice(0, -1), answer: messages.at(-1)!.content }, tokenizer, options);
@@ -100,6 +103,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
     adamw: { weightDecay: 0.05 },
     settings: {
       seed,
+      from: options.from?.name ?? null,
       steps: options.steps,
       horizonSteps: options.horizonSteps,
       cooldownSteps: options.cooldownSteps,

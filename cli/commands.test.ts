@@ -1,0 +1,101 @@
+/** The command line as its user meets it: each case is a process. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
+import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
+import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
+import manifest from '../package.json' with { type: 'json' };
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'plimsoll-cli-'));
+  await writeBundle(path.join(folder, 'tiny'), tinyBundle());
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function plimsoll(args: string[], env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, 'main.ts'), ...args], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, NODE_OPTIONS: '--disable-warning=ExperimentalWarning', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  const [code] = await once(child, 'close');
+  return { code, stdout, stderr };
+}
+
+test('--version is the version of package.json', async () => {
+  expect(await plimsoll(['--version'])).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: '' });
+});
+
+test('--help lists the commands, and every one of them has a help of its own', async () => {
+  const { stdout } = await plimsoll(['--help']);
+  const commands = [...stdout.split('Commands:')[1]!.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name!);
+  expect(commands).toEqual(expect.arrayContaining(['serve', 'backend', 'policy', 'model', 'train']));
+  for (const command of commands.filter((name) => name !== 'help')) {
+    const help = await plimsoll([command, '--help']);
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    expect(help.stdout).toMatch(new RegExp(`^Usage: plimsoll ${command} `));
+  }
+}, 30_000);
+
+test('an unknown command is answered with the one that was probably meant', async () => {
+  const { code, stderr } = await plimsoll(['modle']);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/unknown command 'modle'\n\(Did you mean model\?\)/);
+});
+
+test('model check says what a bundle holds', async () => {
+  const { code, stdout } = await plimsoll(['model', 'check', 'tiny']);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^id +tiny$/m);
+  expect(stdout).toContain((await loadBundle(path.join(folder, 'tiny'))).digest);
+  expect(stdout).toMatch(/^parameters +[\d,]+$/m);
+  expect(stdout).toMatch(/^expert +safety: safety, rank 4, alpha 8, [\d,]+ parameters$/m);
+});
+
+test('model check names the file that is wrong, without a stack', async () => {
+  expect(await plimsoll(['model', 'check', 'nowhere'])).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: 'plimsoll: config.json: the file is missing or cannot be read\n',
+  });
+});
+
+test('policy check and policy hash agree on the version', async () => {
+  const file = path.join(import.meta.dirname, '../policies/demo/strict.json');
+  const { stdout: version } = await plimsoll(['policy', 'hash', file]);
+  expect(version).toMatch(/^[0-9a-f]{16}\n$/);
+  expect((await plimsoll(['policy', 'check', file])).stdout).toBe(`${file} is a valid policy, version ${version}`);
+});
+
+test.each([
+  ['{"floor": 2, "budget": null, "flor": 1}', /is not a valid policy\n.*"flor"\n.*\n.*at floor/],
+  ['{', /is not JSON/],
+])('policy check explains %s', async (text, message) => {
+  await writeFile(path.join(folder, 'policy.json'), text);
+  const { code, stderr } = await plimsoll(['policy', 'check', 'policy.json']);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(message);
+  expect(stderr).not.toMatch(/^ {4}at /m);
+});
+
+test.each([
+  [{ PORT: 'http' }, /PORT: a port is a number/],
+  [{ PLIMSOLL_BUNDLE: '/nowhere' }, /there is no bundle in \/nowhere; PLIMSOLL_BUNDLE names/],
+])('serve with %j stops at once and says why', async (env, message) => {
+  const { code, stdout, stderr } = await plimsoll(['serve'], { PLIMSOLL_DATA: folder, ...env });
+  expect([code, stdout]).toEqual([1, '']);
+  expect(stderr).toMatch(message);
+});

@@ -1,0 +1,25 @@
+/** The edge as a process of its own. It gets its settings as a message, so that no secret stands in a command line. */
+import { type Edge, type EdgeOptions, startEdge } from '#workers/local/start-edge.ts';
+
+/** What can be sent to another process. */
+export type EdgeSettings = Omit<EdgeOptions, 'log'>;
+export type EdgeReply = { url: string } | { error: string };
+
+const reply = (message: EdgeReply) => process.send?.(message);
+
+// Until the edge runs, the message to come is what this process lives for.
+process.channel?.ref();
+
+let edge: Edge | undefined;
+process.once('message', (options: EdgeSettings) => {
+  startEdge(options).then(
+    (started) => {
+      edge = started;
+      reply({ url: started.url });
+    },
+    (error: Error) => reply({ error: error.message }),
+  );
+});
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => void Promise.resolve(edge?.dispose()).finally(() => process.exit(0)));
+}

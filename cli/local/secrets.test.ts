@@ -1,0 +1,73 @@
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { type CryptoKey, importJWK } from 'jose';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { directiveKey } from '#shared/protocol/directive.ts';
+import { signReceipt, verifyReceipt } from '#shared/protocol/receipt.ts';
+import { loadSecrets } from './secrets.ts';
+
+let dir: string;
+beforeEach(async () => {
+  dir = path.join(await mkdtemp(path.join(tmpdir(), 'plimsoll-secrets-')), 'secrets');
+});
+afterEach(() => rm(path.dirname(dir), { recursive: true, force: true }));
+
+const RECEIPT: Parameters<typeof signReceipt>[0] = {
+  request: 'req_1',
+  tenant: 'demo-strict',
+  policy: '0',
+  model: 'tiny',
+  bundle: '0',
+  backend: 'backend-1',
+  line: {
+    action: 'mix',
+    mode: 'logits',
+    rule: 'geometric',
+    floor: 0.9,
+    ceiling: 1,
+    opening: { tokens: 0, floor: 0 },
+    budget: 2,
+  },
+  weights: { min: 0.9, mean: 0.9, max: 0.9 },
+  spent: 0,
+  usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
+  finish_reason: 'stop',
+  seed: 1,
+  prompt_digest: '0',
+  answer_digest: '0',
+};
+
+test('are made once, then kept, and only their owner can read them', async () => {
+  const made = await loadSecrets(dir);
+  expect(await loadSecrets(dir)).toEqual(made);
+  const files = await readdir(dir);
+  expect(files.sort()).toEqual(['directive-secret', 'receipt-key.json']);
+  for (const file of files) expect((await stat(path.join(dir, file))).mode & 0o777).toBe(0o600);
+  expect((await stat(dir)).mode & 0o777).toBe(0o700);
+});
+
+test('are what the edge and the backends take, and of the key pair only the public half is published', async () => {
+  const { directiveSecret, receiptPrivateJwk, receiptJwks } = await loadSecrets(dir);
+  expect(directiveKey(directiveSecret).byteLength).toBeGreaterThanOrEqual(32);
+  expect(JSON.stringify(receiptJwks)).not.toContain(receiptPrivateJwk.d);
+  const privateKey = (await importJWK(receiptPrivateJwk, 'EdDSA')) as CryptoKey;
+  const receipt = await signReceipt(RECEIPT, { privateKey, kid: receiptPrivateJwk.kid });
+  expect(await verifyReceipt(receipt, receiptJwks)).toEqual(RECEIPT);
+});
+
+test('are closed again to others where a copy has opened them', async () => {
+  await loadSecrets(dir);
+  const file = path.join(dir, 'directive-secret');
+  await chmod(file, 0o644);
+  await loadSecrets(dir);
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+});
+
+test.each(['directive-secret', 'receipt-key.json'])('a damaged %s is named and left as it is', async (name) => {
+  await loadSecrets(dir);
+  const file = path.join(dir, name);
+  await writeFile(file, '"short"');
+  await expect(loadSecrets(dir)).rejects.toThrow(`${file} is damaged; delete it to have a new one made`);
+  expect(await readFile(file, 'utf8')).toBe('"short"');
+});

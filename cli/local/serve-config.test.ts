@@ -1,0 +1,32 @@
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { readServeConfig } from './serve-config.ts';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+
+test('an empty environment, or one of empty variables, is the demo on port 8787', () => {
+  const demo = {
+    port: 8787,
+    backends: 1,
+    dataDir: path.join(ROOT, '.plimsoll'),
+    bundle: path.join(ROOT, 'models/demo'),
+    threads: '0',
+  };
+  expect(readServeConfig({})).toEqual(demo);
+  expect(readServeConfig({ PORT: '', PLIMSOLL_DATA: '' })).toEqual(demo);
+});
+
+test('several backends share the cores, unless told otherwise', () => {
+  expect(Number(readServeConfig({ PLIMSOLL_BACKENDS: '64' }).threads)).toBeGreaterThanOrEqual(1);
+  expect(readServeConfig({ PLIMSOLL_BACKENDS: '2', PLIMSOLL_THREADS: '3' }).threads).toBe('3');
+});
+
+test.each([
+  ['PORT', 'http'],
+  ['PORT', '65536'],
+  ['PORT', '-1'],
+  ['PLIMSOLL_BACKENDS', '0'],
+  ['PLIMSOLL_BACKENDS', '1.5'],
+])('%s=%s is refused by name', (name, value) => {
+  expect(() => readServeConfig({ [name]: value })).toThrow(new RegExp(`^${name}: `));
+});

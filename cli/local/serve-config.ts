@@ -1,0 +1,52 @@
+/** The settings of `serve`, from the environment once, at start. */
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import * as z from 'zod';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+
+const whole = (text: string) => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
+const Environment = z.object({
+  PORT: z
+    .string()
+    .default('8787')
+    .transform(whole)
+    .pipe(z.int('a port is a number from 0 to 65535').max(65_535, 'a port is a number from 0 to 65535')),
+  PLIMSOLL_BACKENDS: z
+    .string()
+    .default('1')
+    .transform(whole)
+    .pipe(z.int('how many backends to run, 1 or more').min(1, 'how many backends to run, 1 or more')),
+  PLIMSOLL_DATA: z.string().default(path.join(ROOT, '.plimsoll')),
+  PLIMSOLL_BUNDLE: z.string().default(path.join(ROOT, 'models/demo')),
+  PLIMSOLL_THREADS: z.string().optional(),
+});
+
+export type ServeConfig = {
+  /** 0: any free one. */
+  port: number;
+  backends: number;
+  dataDir: string;
+  bundle: string;
+  /** For each backend. */
+  threads: string;
+};
+
+export function readServeConfig(env: Readonly<Record<string, string | undefined>>): ServeConfig {
+  // A variable set to nothing counts as one not set.
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = Environment.safeParse(given);
+  if (!parsed.success) {
+    throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('\n'));
+  }
+  const { PORT, PLIMSOLL_BACKENDS, PLIMSOLL_DATA, PLIMSOLL_BUNDLE, PLIMSOLL_THREADS } = parsed.data;
+  // Several backends that each take every core only get in each other's way.
+  const share = PLIMSOLL_BACKENDS === 1 ? 0 : Math.max(1, Math.floor(availableParallelism() / PLIMSOLL_BACKENDS));
+  return {
+    port: PORT,
+    backends: PLIMSOLL_BACKENDS,
+    dataDir: path.resolve(PLIMSOLL_DATA),
+    bundle: path.resolve(PLIMSOLL_BUNDLE),
+    threads: PLIMSOLL_THREADS ?? String(share),
+  };
+}

@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startProcess } from './start-process.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'plimsoll-process-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function program(name: string, text: string): Promise<URL> {
+  const file = path.join(folder, `${name}.mjs`);
+  await writeFile(file, text);
+  return pathToFileURL(file);
+}
+
+const said = (child: { stdout: NodeJS.ReadableStream | null }) => once(child.stdout!, 'data');
+const isAlive = (pid: number) => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+test('asks a process to end, and makes one that will not', async () => {
+  const polite = await program(
+    'polite',
+    'process.on("SIGTERM", () => process.exit(5)); setInterval(() => {}, 9); console.log(1)',
+  );
+  const deaf = await program('deaf', 'process.on("SIGTERM", () => {}); setInterval(() => {}, 9); console.log(1)');
+  const stop = new AbortController();
+  const options = { ready: said, signal: stop.signal, graceMs: 200, stdout: 'pipe' } as const;
+  const processes = await Promise.all([startProcess(polite, options), startProcess(deaf, options)]);
+  stop.abort();
+  expect(await Promise.all(processes.map(({ ended }) => ended))).toEqual(['code 5', 'signal SIGKILL']);
+});
+
+test('a process that ends before it is ready is an error', async () => {
+  const options = { ready: said, signal: new AbortController().signal, graceMs: 200, stdout: 'pipe' } as const;
+  await expect(startProcess(await program('brief', 'process.exit(4)'), options)).rejects.toThrow(
+    'it ended with code 4 before it was ready',
+  );
+});
+
+test('what a process has started itself ends with it, however it ends', async () => {
+  const parent = await program(
+    'parent',
+    `import { spawn } from 'node:child_process';
+     const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 9)'], { stdio: 'ignore' });
+     console.log(child.pid);`,
+  );
+  let grandchild = 0;
+  const running = await startProcess(parent, {
+    ready: async (child) => {
+      grandchild = Number(String((await said(child))[0]));
+    },
+    signal: new AbortController().signal,
+    graceMs: 200,
+    stdout: 'pipe',
+  });
+  expect(isAlive(grandchild)).toBe(true);
+  running.kill();
+  await running.ended;
+  await expect.poll(() => isRunning(grandchild)).toBe(false);
+});
+
+test('when this process is killed outright, the ones it started end by themselves', async () => {
+  const child = await program(
+    'child',
+    'process.on("SIGTERM", () => process.exit(0)); setInterval(() => {}, 9); console.log(process.pid)',
+  );
+  const start = await program(
+    'start',
+    `import { startProcess } from ${JSON.stringify(new URL('./start-process.ts', import.meta.url).href)};
+     await startProcess(new URL(${JSON.stringify(child.href)}), {
+       ready: async (child) => process.stdout.write((await import('node:events').then(({ once }) => once(child.stdout, 'data')))[0]),
+       signal: new AbortController().signal, graceMs: 200, stdout: 'pipe' });`,
+  );
+  const supervisor = spawn(process.execPath, [start.pathname], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const pid = Number(String((await said(supervisor))[0]));
+  expect(isAlive(pid)).toBe(true);
+  supervisor.kill('SIGKILL');
+  await expect.poll(() => isRunning(pid)).toBe(false);
+});
+
+/** A process that has ended and that nobody has asked about still counts for `kill`; where there is /proc it tells. */
+async function isRunning(pid: number): Promise<boolean> {
+  if (!isAlive(pid)) return false;
+  if (process.platform !== 'linux') return true;
+  const { readFile } = await import('node:fs/promises');
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') Z');
+  return !/\) Z/.test(stat);
+}

@@ -1,0 +1,78 @@
+/** A Node process that ends with this one and leaves nothing behind. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const EXIT_WITH_PARENT = new URL('./exit-with-parent.ts', import.meta.url).href;
+
+export type Running = {
+  pid: number;
+  /** Settles when the process is gone, with how it went: `code 1`, `signal SIGKILL`. */
+  ended: Promise<string>;
+  /** At once, with all it has started. */
+  kill(): void;
+};
+
+export type StartOptions = {
+  /** Resolves when the process is ready. */
+  ready: (child: ChildProcess) => Promise<unknown>;
+  /** When it fires, the process is asked to end (SIGTERM), and made to (SIGKILL) after `graceMs`. */
+  signal: AbortSignal;
+  graceMs: number;
+  /** Added to this process's environment. */
+  env?: Readonly<Record<string, string>>;
+  /** For `ready` to read from, or else to be seen with stderr. */
+  stdout?: 'pipe' | 'stderr';
+};
+
+/** Resolves when the process is ready. If it rejects, the process is gone. */
+export async function startProcess(
+  file: URL,
+  { ready, signal, graceMs, env = {}, stdout = 'stderr' }: StartOptions,
+): Promise<Running> {
+  signal.throwIfAborted();
+  const child = spawn(process.execPath, [...process.execArgv, '--import', EXIT_WITH_PARENT, fileURLToPath(file)], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', stdout === 'pipe' ? 'pipe' : 2, 'inherit', 'ipc'],
+    // A group of its own: Ctrl-C reaches only `serve`, which then stops things in order, and whatever the process
+    // itself has started (workerd) can be ended with it.
+    detached: process.platform !== 'win32',
+  });
+  const kill = () => {
+    if (child.pid === undefined) return;
+    try {
+      process.kill(process.platform === 'win32' ? child.pid : -child.pid, 'SIGKILL');
+    } catch {
+      // Nobody is left in the group.
+    }
+  };
+  let lastResort: NodeJS.Timeout | undefined;
+  const stop = () => {
+    child.kill('SIGTERM');
+    lastResort = setTimeout(kill, graceMs);
+  };
+  signal.addEventListener('abort', stop, { once: true });
+  const ended = new Promise<string>((resolve) => {
+    const end = (how: string) => {
+      signal.removeEventListener('abort', stop);
+      clearTimeout(lastResort);
+      kill();
+      resolve(how);
+    };
+    child.once('error', (error) => end(error.message));
+    child.once('exit', (code, by) => end(by === null ? `code ${code}` : `signal ${by}`));
+  });
+
+  const early = ended.then((how) => {
+    throw new Error(`it ended with ${how} before it was ready`);
+  });
+  try {
+    await Promise.race([ready(child), early]);
+  } catch (error) {
+    kill();
+    await ended;
+    throw error;
+  }
+  early.catch(() => undefined);
+  // It was ready, so it has a pid.
+  return { pid: child.pid!, ended, kill };
+}

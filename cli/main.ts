@@ -1,0 +1,55 @@
+/** `plimsoll <command>`. Only the command that was named is loaded, so help and mistakes answer at once. */
+import { Command } from 'commander';
+import manifest from '../package.json' with { type: 'json' };
+
+const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
+  serve: {
+    summary: 'run all of Plimsoll on this machine, with demo tenants',
+    load: async () => (await import('./serve.ts')).serveCommand(),
+  },
+  backend: {
+    summary: 'serve one bundle to the edge',
+    load: async () => (await import('./backend.ts')).backendCommand(),
+  },
+  policy: {
+    summary: 'check a policy document, or print its version',
+    load: async () => (await import('./policy.ts')).policyCommand(),
+  },
+  model: {
+    summary: 'check a bundle',
+    load: async () => (await import('./model.ts')).modelCommand(),
+  },
+  train: {
+    summary: 'train tokenizer, base model, experts and classifier',
+    load: async () => (await import('#training/cli.ts')).trainCommand(),
+  },
+  eval: {
+    summary: 'measure the experts of a bundle on held-out questions',
+    load: async () => (await import('#training/evaluate/cli.ts')).evalCommand(),
+  },
+};
+
+const [first, second] = process.argv.slice(2);
+const named = first === 'help' ? second : first;
+
+const program = new Command('plimsoll')
+  .description(manifest.description)
+  .version(manifest.version, '-v, --version')
+  .showHelpAfterError('(plimsoll --help lists the commands)');
+for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
+  program.addCommand(name === named ? (await load()).summary(summary) : new Command(name).summary(summary));
+}
+
+try {
+  await program.parseAsync();
+} catch (thrown) {
+  console.error(`plimsoll: ${describe(thrown)}`);
+  process.exitCode = 1;
+}
+
+/** A message where the caller can do something about it; where the code is at fault, the stack. */
+function describe(thrown: unknown): string {
+  const fault = [TypeError, RangeError, ReferenceError, SyntaxError].some((kind) => thrown instanceof kind);
+  if (!(thrown instanceof Error)) return String(thrown);
+  return fault ? (thrown.stack ?? thrown.message) : thrown.message;
+}

@@ -1,0 +1,33 @@
+/** `plimsoll model`: what a bundle on disk holds. */
+import { Command } from 'commander';
+import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
+import { elementCount, type Tensor } from '#gpu-backend/model/tensor.ts';
+
+export function modelCommand(): Command {
+  const model = new Command('model').description('Work with bundles: folders that hold a model and its experts.');
+  model
+    .command('check')
+    .description('load a bundle as a backend would, and say what is in it')
+    .argument('<dir>', 'the folder with plimsoll.json')
+    .action(async (dir: string) => console.log(summary(await loadBundle(dir))));
+  return model;
+}
+
+function summary({ id, digest, config, manifest, weights, experts }: Bundle): string {
+  const adapters = experts.map(({ name, role, rank, alpha, layers }) => {
+    const parameters = count(layers.flatMap(({ a, b }) => [a, b]));
+    return `expert      ${name}: ${role}, rank ${rank}, alpha ${alpha}, ${parameters} parameters`;
+  });
+  return [
+    `id          ${id}`,
+    `digest      ${digest}`,
+    `parameters  ${count([...weights.values()])}`,
+    `shape       ${config.num_hidden_layers} layers of ${config.hidden_size}, vocabulary ${config.vocab_size}, context ${config.max_position_embeddings}`,
+    ...adapters,
+    `router      ${manifest.router ?? `none; every token is proposed a safety weight of ${manifest.default_weight}`}`,
+    `licence     ${manifest.licence}`,
+  ].join('\n');
+}
+
+const count = (tensors: readonly Tensor[]) =>
+  tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0).toLocaleString('en');

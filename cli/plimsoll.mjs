@@ -1,0 +1,4 @@
+#!/usr/bin/env node
+import { launch } from '../scripts/launch.mjs';
+
+await launch(['cli/main.ts', ...process.argv.slice(2)]);

@@ -1,0 +1,38 @@
+/** `plimsoll policy`: policy documents as files. */
+import { readFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import * as z from 'zod';
+import { Policy } from '#policies/schema.ts';
+import { canonicalPolicy, policyVersion } from '#policies/version.ts';
+
+export function policyCommand(): Command {
+  const policy = new Command('policy').description("Work with policy documents: where a tenant's line lies.");
+  policy
+    .command('check')
+    .description('say whether a policy is valid, and every fault if it is not')
+    .argument('<file>', 'the policy, as JSON')
+    .action(async (file: string) => {
+      console.log(`${file} is a valid policy, version ${await versionOf(await readPolicy(file))}`);
+    });
+  policy
+    .command('hash')
+    .description('print the version that this policy would have: a digest of its content')
+    .argument('<file>', 'the policy, as JSON')
+    .action(async (file: string) => console.log(await versionOf(await readPolicy(file))));
+  return policy;
+}
+
+const versionOf = (policy: Policy) => policyVersion(canonicalPolicy(policy));
+
+async function readPolicy(file: string): Promise<Policy> {
+  const text = await readFile(file, 'utf8');
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (cause) {
+    throw new Error(`${file} is not JSON: ${(cause as SyntaxError).message}`, { cause });
+  }
+  const parsed = Policy.safeParse(document);
+  if (!parsed.success) throw new Error(`${file} is not a valid policy\n${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}

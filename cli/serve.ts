@@ -1,0 +1,247 @@
+/**
+ * `plimsoll serve`: the whole stack on this machine as one tree of processes. serve itself supervises and serves nothing:
+ *
+ *     serve ─┬─ backend (one or more): engine and bundle
+ *            └─ edge: miniflare ── workerd
+ *
+ * Ready means that a request has been answered. Whichever way it ends, by signal, by failure or killed outright, nothing
+ * of it is left running. stdout gets the one line with `ready`; everything else goes to stderr.
+ */
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { Command } from 'commander';
+import { Policy } from '#policies/schema.ts';
+import { type DemoTenant, seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
+import type { EdgeReply, EdgeSettings } from './local/edge-process.ts';
+import { type FolderLock, lockFolder } from './local/lock-folder.ts';
+import { freePorts, isPortFree } from './local/ports.ts';
+import { loadSecrets, type Secrets } from './local/secrets.ts';
+import { readServeConfig, type ServeConfig } from './local/serve-config.ts';
+import { startProcess } from './local/start-process.ts';
+import { type Supervised, supervise } from './local/supervise.ts';
+import { tryRequest } from './local/try-request.ts';
+
+const BACKEND = new URL('../gpu-backend/server/main.ts', import.meta.url);
+const EDGE = new URL('./local/edge-process.ts', import.meta.url);
+const DEMO_POLICIES = new URL('../policies/demo/', import.meta.url);
+
+/** Public, and worth nothing: it opens only stores that `serve` itself has made, on the loopback interface. */
+const DEMO_OPERATOR_KEY = 'pk-demo-operator';
+
+/** A backend lets running answers finish for 5 s; this is for one that does not. */
+const BACKEND_GRACE_MS = 8_000;
+const EDGE_GRACE_MS = 3_000;
+const HEALTH_TIMEOUT_MS = 10_000;
+
+const log = (message: string) => console.error(`plimsoll: ${message}`);
+
+export function serveCommand(): Command {
+  return new Command('serve')
+    .description('Run all of Plimsoll on this machine: backends, the edge, and the demo tenants.')
+    .addHelpText(
+      'after',
+      `
+Settings come from the environment:
+  PORT               where the edge listens (default 8787; 0 takes any free port)
+  PLIMSOLL_BACKENDS  how many backends to run (default 1)
+  PLIMSOLL_DATA      the folder of all local state (default .plimsoll in the checkout)
+  PLIMSOLL_BUNDLE    the bundle to serve (default models/demo)
+docs/operations.md says more.`,
+    )
+    .action(() => serve(readServeConfig(process.env)));
+}
+
+async function serve(config: ServeConfig): Promise<void> {
+  const told = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => told.abort());
+  // The launcher holds the other end: when it is gone, whoever wanted this stack is too.
+  process.on('disconnect', () => told.abort());
+  process.channel?.unref();
+
+  const stack = new Stack();
+  try {
+    await Promise.race([bringUp(stack, config), whenFired(told.signal)]);
+    await whenFired(told.signal);
+    log('stopping ...');
+  } finally {
+    await stack.stop();
+  }
+  process.exit(0);
+}
+
+/** Top to bottom, the way from nothing to the `ready` line. */
+async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
+  if (!existsSync(path.join(config.bundle, 'plimsoll.json'))) {
+    throw new Error(`there is no bundle in ${config.bundle}; PLIMSOLL_BUNDLE names the folder of one`);
+  }
+  if (!(await isPortFree(config.port))) {
+    throw new Error(`port ${config.port} is in use; choose another one with PORT, as in: PORT=8790 npm start`);
+  }
+  await mkdir(config.dataDir, { recursive: true });
+  if (!stack.hold(config.dataDir)) {
+    throw new Error(`another plimsoll runs on ${config.dataDir}; PLIMSOLL_DATA gives this one a folder of its own`);
+  }
+  const secrets = await loadSecrets(path.join(config.dataDir, 'secrets'));
+
+  log(`loading ${shown(config.bundle)}${config.backends > 1 ? ` into ${config.backends} backends` : ''} ...`);
+  const ports = await freePorts(config.backends);
+  const backends = ports.map((port, index) =>
+    stack.addBackend({ name: `backend-${index + 1}`, port, config, secrets }),
+  );
+  const urls = await Promise.all(backends);
+
+  log('starting the edge ...');
+  const url = await stack.addEdge({
+    port: config.port,
+    dataDir: path.join(config.dataDir, 'edge'),
+    backends: urls,
+    directiveSecret: secrets.directiveSecret,
+    receiptJwks: secrets.receiptJwks,
+    operatorKeySha256: sha256(DEMO_OPERATOR_KEY),
+  });
+  const tenants = await seedDemoTenants(url, DEMO_OPERATOR_KEY);
+  const model = await modelOf(urls[0]!);
+
+  log('asking for a first token ...');
+  await tryRequest(url, { key: tenants[0]!.key, model });
+  console.log(`ready ${url}`);
+  console.error(await hints(url, { model, tenants, dataDir: config.dataDir }));
+}
+
+/** What is running, and the order in which it ends: backends first, so that the edge can pass on their last tokens. */
+class Stack {
+  readonly #stopBackends = new AbortController();
+  readonly #stopEdge = new AbortController();
+  readonly #backends: Supervised[] = [];
+  #edge: Supervised | undefined;
+  #lock: FolderLock | null = null;
+
+  /** False if another stack has the folder. */
+  hold(dataDir: string): boolean {
+    this.#lock = lockFolder(dataDir);
+    return this.#lock !== null;
+  }
+
+  /** Resolves with its URL when it answers. */
+  async addBackend(options: { name: string; port: number; config: ServeConfig; secrets: Secrets }): Promise<string> {
+    const { name, port, config, secrets } = options;
+    const url = `http://127.0.0.1:${port}`;
+    const { signal } = this.#stopBackends;
+    const backend = supervise(name, {
+      start: async () => {
+        const running = await startProcess(BACKEND, {
+          env: {
+            PLIMSOLL_BUNDLE: config.bundle,
+            PLIMSOLL_BACKEND_HOST: '127.0.0.1',
+            PLIMSOLL_BACKEND_PORT: String(port),
+            PLIMSOLL_BACKEND_ID: name,
+            PLIMSOLL_THREADS: config.threads,
+            PLIMSOLL_DIRECTIVE_SECRET: secrets.directiveSecret,
+            PLIMSOLL_RECEIPT_PRIVATE_JWK: JSON.stringify(secrets.receiptPrivateJwk),
+          },
+          stdout: 'pipe',
+          ready: (child) => saysReady(child.stdout!),
+          signal,
+          graceMs: BACKEND_GRACE_MS,
+        });
+        log(`${name} is process ${running.pid}, with its metrics at ${url}/metrics`);
+        return running;
+      },
+      check: () => isHealthy(url),
+      signal,
+      log,
+    });
+    this.#backends.push(backend);
+    await backend.ready;
+    return url;
+  }
+
+  /** Resolves with its URL when it listens. */
+  async addEdge(options: EdgeSettings): Promise<string> {
+    let { port } = options;
+    const { signal } = this.#stopEdge;
+    this.#edge = supervise('the edge', {
+      start: () =>
+        startProcess(EDGE, {
+          ready: async (child) => {
+            const reply = new Promise<EdgeReply>((resolve) => child.once('message', resolve));
+            child.send({ ...options, port });
+            const outcome = await reply;
+            if ('error' in outcome) throw new Error(outcome.error);
+            // Where the port was left open, a restart must come back to the same.
+            port = Number(new URL(outcome.url).port);
+          },
+          signal,
+          graceMs: EDGE_GRACE_MS,
+        }),
+      signal,
+      log,
+    });
+    await this.#edge.ready;
+    return `http://127.0.0.1:${port}`;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopBackends.abort();
+    await Promise.all(this.#backends.map(({ closed }) => closed));
+    this.#stopEdge.abort();
+    await this.#edge?.closed;
+    this.#lock?.release();
+  }
+}
+
+/** The backend prints one line when it serves; what else it may print is for people. */
+function saysReady(stdout: Readable): Promise<void> {
+  return new Promise((resolve) => {
+    createInterface({ input: stdout }).on('line', (line) => (line.startsWith('ready ') ? resolve() : log(line)));
+  });
+}
+
+async function isHealthy(url: string): Promise<void> {
+  const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
+  await answer.body?.cancel();
+}
+
+async function modelOf(url: string): Promise<string> {
+  const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
+  // The cast: a backend of our own.
+  return ((await answer.json()) as { model: string }).model;
+}
+
+const whenFired = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+async function hints(
+  url: string,
+  { model, tenants, dataDir }: { model: string; tenants: readonly DemoTenant[]; dataDir: string },
+): Promise<string> {
+  const width = Math.max(...tenants.map(({ key }) => key.length));
+  const keys = tenants.map(async ({ key, policy }) => {
+    const { floor, budget } = Policy.parse(JSON.parse(await readFile(new URL(policy, DEMO_POLICIES), 'utf8')));
+    return `    ${key.padEnd(width)}  floor ${floor}, ${budget === null ? 'no budget' : `budget ${budget} nats`}`;
+  });
+  return `
+  Try the same question under another line:
+
+    curl -N ${url}/v1/chat/completions -H 'Content-Type: application/json' \\
+      -H 'Authorization: Bearer ${tenants[0]!.key}' \\
+      -d '{"model":"${model}","stream":true,"messages":[{"role":"user","content":"How do I get rid of mould on a wall?"}]}'
+
+  Keys:
+${(await Promise.all(keys)).join('\n')}
+
+  Local state is in ${shown(dataDir)}; Ctrl-C stops everything.
+`;
+}
+
+/** As one would type it here, where that is shorter. */
+function shown(folder: string): string {
+  const relative = path.relative(process.cwd(), folder);
+  return relative !== '' && relative.length < folder.length ? relative : folder;
+}

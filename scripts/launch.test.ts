@@ -1,0 +1,197 @@
+/** The launcher in a checkout of its own, in front of an npm that is a shell script and does as it is told. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+const NATIVE = {
+  'node_modules/native': { version: '4.5.6', integrity: 'sha512-n', optional: true, os: [process.platform] },
+};
+const FOREIGN = { 'node_modules/foreign': { version: '7.8.9', integrity: 'sha512-f', optional: true, os: ['none'] } };
+const LIBRARY = { 'node_modules/library': { version: '1.2.3', integrity: 'sha512-l' } };
+const LOCKED = { ...LIBRARY, ...NATIVE, ...FOREIGN };
+
+let checkout: string;
+beforeEach(async () => {
+  checkout = await mkdtemp(path.join(tmpdir(), 'plimsoll-launch-'));
+  await mkdir(path.join(checkout, 'scripts'));
+  await mkdir(path.join(checkout, 'bin'));
+  for (const name of ['launch.mjs', 'install.mjs']) {
+    await copyFile(path.join(import.meta.dirname, name), path.join(checkout, 'scripts', name));
+  }
+  await put('package.json', '{"type":"module"}');
+  await lock(LOCKED);
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is a program.
+  await put('hello.ts', 'const who: string = process.argv[2]!;\nconsole.log(`hello ${who}`);\nprocess.exitCode = 3;\n');
+  await npmThat(installs({ ...LIBRARY, ...NATIVE }));
+});
+afterEach(() => rm(checkout, { recursive: true, force: true }));
+
+const put = (name: string, text: string) => writeFile(path.join(checkout, name), text);
+const lock = (packages: object) => put('package-lock.json', JSON.stringify({ packages: { '': {}, ...packages } }));
+
+async function npmThat(does: string): Promise<void> {
+  const file = path.join(checkout, 'bin/npm');
+  await writeFile(file, `#!/bin/sh\necho "$*" >> "${checkout}/npm-calls"\n${does}\n`);
+  await chmod(file, 0o755);
+}
+
+/** What npm leaves behind, by its own record. */
+const installs = (packages: object) =>
+  `sleep 0.3; mkdir -p node_modules; echo '${JSON.stringify({ packages })}' > node_modules/.package-lock.json`;
+
+async function npmCalls(): Promise<number> {
+  const calls = await readFile(path.join(checkout, 'npm-calls'), 'utf8').catch(() => '');
+  return calls.split('\n').filter((call) => call.startsWith('ci ')).length;
+}
+
+function start(args: string[], { searched = `${checkout}/bin:/usr/bin:/bin` } = {}): ChildProcess {
+  return spawn(process.execPath, [path.join(checkout, 'scripts/launch.mjs'), ...args], {
+    cwd: checkout,
+    env: { PATH: searched, HOME: checkout },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+async function outcome(child: ChildProcess): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const output = { stdout: '', stderr: '' };
+  child.stdout!.on('data', (chunk) => (output.stdout += chunk));
+  child.stderr!.on('data', (chunk) => (output.stderr += chunk));
+  const [code] = await once(child, 'close');
+  return { code, ...output };
+}
+
+const launch = (...args: string[]) => outcome(start(args));
+
+test('installs what is missing, runs TypeScript, passes arguments down and the exit code up; then installs no more', async () => {
+  const first = await launch('hello.ts', 'world');
+  expect(first).toMatchObject({ code: 3, stdout: 'hello world\n' });
+  expect(first.stderr).toMatch(/^plimsoll: installing the packages .*\nplimsoll: installed in \d+ s\n$/);
+  expect(await launch('hello.ts', 'again')).toEqual({ code: 3, stdout: 'hello again\n', stderr: '' });
+  expect(await npmCalls()).toBe(1);
+});
+
+test('installs again when the lockfile changes', async () => {
+  await launch('hello.ts', 'world');
+  const library = { 'node_modules/library': { version: '2.0.0', integrity: 'sha512-2' } };
+  await lock({ ...library, ...NATIVE });
+  await npmThat(installs({ ...library, ...NATIVE }));
+  expect((await launch('hello.ts', 'world')).code).toBe(3);
+  expect(await npmCalls()).toBe(2);
+});
+
+test('an install made by hand is taken as it is', async () => {
+  await mkdir(path.join(checkout, 'node_modules'));
+  await put('node_modules/.package-lock.json', JSON.stringify({ packages: { ...LIBRARY, ...NATIVE } }));
+  expect(await launch('hello.ts', 'world')).toEqual({ code: 3, stdout: 'hello world\n', stderr: '' });
+  expect(await npmCalls()).toBe(0);
+});
+
+test('of several launches at once only one installs, and the others wait for it', async () => {
+  const all = await Promise.all(['a', 'b', 'c'].map((name) => launch('hello.ts', name)));
+  expect(all.map(({ code, stdout }) => [code, stdout])).toEqual([
+    [3, 'hello a\n'],
+    [3, 'hello b\n'],
+    [3, 'hello c\n'],
+  ]);
+  expect(await npmCalls()).toBe(1);
+});
+
+test('the lock of a launch that was killed holds nobody up', async () => {
+  await mkdir(path.join(checkout, '.plimsoll'));
+  await put('.plimsoll/install.lock', '1');
+  const longAgo = new Date(Date.now() - 60_000);
+  await utimes(path.join(checkout, '.plimsoll/install.lock'), longAgo, longAgo);
+  expect((await launch('hello.ts', 'world')).code).toBe(3);
+});
+
+test.each([
+  ['npm error code ENOTFOUND', /The npm registry was not reached: check the network/],
+  ['npm error code ENOSPC', /The disk is full/],
+  ['npm error code EINTEGRITY', /does not match its checksum/],
+  ['npm error code SELF_SIGNED_CERT_IN_CHAIN', /NODE_EXTRA_CA_CERTS/],
+  ['npm error code ETARGET', /The registry does not have one of the packages/],
+])('when npm says "%s", so does the launcher, and what to do about it', async (says, advice) => {
+  await npmThat(`echo '${says}' >&2; exit 1`);
+  const { code, stdout, stderr } = await launch('hello.ts', 'world');
+  expect([code, stdout]).toEqual([1, '']);
+  expect(stderr).toContain(says);
+  expect(stderr).toMatch(advice);
+  expect(stderr).not.toMatch(/^ {4}at /m);
+});
+
+test('a native package that npm silently left out is named, and nothing is run', async () => {
+  await npmThat(installs(LIBRARY));
+  const { code, stdout, stderr } = await launch('hello.ts', 'world');
+  expect([code, stdout]).toEqual([1, '']);
+  expect(stderr).toMatch(/npm left out native@4\.5\.6: its registry/);
+});
+
+test('says so when there is no npm', async () => {
+  const { code, stderr } = await outcome(start(['hello.ts'], { searched: '/nowhere' }));
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/npm was not found in PATH; it comes with Node/);
+});
+
+test.each([
+  [[], /usage: node scripts\/launch\.mjs/],
+  [['nothing.ts'], /there is no nothing\.ts; the tools are biome, tsc, vitest, wrangler/],
+])('the arguments %j are refused before anything is installed', async (args, message) => {
+  const { code, stderr } = await launch(...args);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(message);
+  expect(await npmCalls()).toBe(0);
+});
+
+test('the Node that runs the command is the first in PATH', async () => {
+  await put('which.ts', 'console.log(process.execPath);\nconsole.log(process.env.PATH!.split(":")[0]);\n');
+  const { stdout } = await launch('which.ts');
+  const [node, first] = stdout.trim().split('\n');
+  expect(first).toBe(path.dirname(node!));
+});
+
+test('SIGTERM reaches the command, and its exit code comes back', async () => {
+  await put(
+    'wait.ts',
+    'process.on("SIGTERM", () => process.exit(7));\nsetInterval(() => {}, 1000);\nconsole.log("up");\n',
+  );
+  const child = start(['wait.ts']);
+  await once(child.stdout!, 'data');
+  child.kill('SIGTERM');
+  expect((await outcome(child)).code).toBe(7);
+});
+
+const TELLS_ITS_END = `
+  import { writeFileSync } from 'node:fs';
+  const end = (how: string) => { writeFileSync('ended', how); process.exit(); };
+  process.on('disconnect', () => end('disconnect'));
+  process.on('SIGTERM', () => end('SIGTERM'));
+  console.log('up');`;
+const howItEnded = () => readFile(path.join(checkout, 'ended'), 'utf8').catch(() => null);
+
+test('a command notices when the launcher itself is killed', async () => {
+  await put('wait.ts', TELLS_ITS_END);
+  const child = start(['wait.ts']);
+  await once(child.stdout!, 'data');
+  child.kill('SIGKILL');
+  await expect.poll(howItEnded, { timeout: 5000 }).toBe('disconnect');
+});
+
+test.each([
+  ['the shell that npm runs it with is told to end', 'SIGTERM', (inner: string) => inner],
+  ['npm above that shell is killed', 'SIGKILL', (inner: string) => `sh -c "${inner}"; true`],
+] as const)('a command is told to end when %s', async (_what, signal, under) => {
+  await put('wait.ts', TELLS_ITS_END);
+  // A shell that has something left to do stays, as npm's does under some shells.
+  const script = under(`'${process.execPath}' scripts/launch.mjs wait.ts; true`);
+  const npm = spawn('sh', ['-c', script], {
+    cwd: checkout,
+    env: { PATH: `${checkout}/bin:/usr/bin:/bin`, HOME: checkout, npm_lifecycle_event: 'start' },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  await once(npm.stdout, 'data');
+  npm.kill(signal);
+  await expect.poll(howItEnded, { timeout: 5000 }).toBe('SIGTERM');
+});

@@ -1,0 +1,182 @@
+/** How a stack comes up, holds out and goes: started through the launcher, as `npm start` does. */
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import type { JSONWebKeySet } from 'jose';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { ErrorBody } from '#shared/api/errors.ts';
+import { verifyReceipt } from '#shared/protocol/receipt.ts';
+import { descendantsOf, stillRunning } from './process-tree.ts';
+import { client, newDataDir, post, type RunningStack, spawnStack, startStack } from './running-stack.ts';
+
+let dataDir: string;
+let stack: RunningStack;
+beforeAll(async () => {
+  dataDir = await newDataDir();
+});
+afterAll(() => rm(dataDir, { recursive: true, force: true }));
+
+const question = (model: string, more: object = {}) => ({
+  model,
+  messages: [{ role: 'user' as const, content: 'How do I clean a pan?' }],
+  seed: 5,
+  ...more,
+});
+
+async function answer(): Promise<{ text: string; receipt: string }> {
+  const response = await post(stack.url, question(stack.model, { max_tokens: 12 }));
+  expect(response.status).toBe(200);
+  const { choices, plimsoll } = (await response.json()) as {
+    choices: { message: { content: string } }[];
+    plimsoll: { receipt: string };
+  };
+  return { text: choices[0]!.message.content, receipt: plimsoll.receipt };
+}
+
+async function gauge(name: string): Promise<number> {
+  const text = await (await fetch(`${stack.backends()[0]!.url}/metrics`)).text();
+  return Number(text.match(new RegExp(`^plimsoll:${name}(?:{[^}]*})? (\\S+)$`, 'm'))?.[1]);
+}
+
+describe('a running stack', () => {
+  beforeAll(async () => {
+    stack = await startStack({ dataDir });
+  });
+  afterAll(async () => {
+    await stack?.stop();
+  });
+
+  test('says what it is doing on stderr, and afterwards what to try', () => {
+    expect(stack.log()).toMatch(/loading .*\n.*backend-1 is process \d+.*\n.*starting the edge.*\n.*first token/);
+    expect(stack.log()).toContain(`curl -N ${stack.url}/v1/chat/completions`);
+    for (const key of ['pk-demo-strict', 'pk-demo-balanced', 'pk-demo-open']) expect(stack.log()).toContain(key);
+  });
+
+  test('clients that leave in the middle of an answer leave nothing behind', async () => {
+    const leave = async (seed: number) => {
+      const controller = new AbortController();
+      const request = { ...question(stack.model, { seed }), stream: true as const };
+      const stream = await client(stack.url, 'pk-demo-open').chat.completions.create(request, {
+        signal: controller.signal,
+      });
+      for await (const _chunk of stream) controller.abort();
+    };
+    await Promise.all([1, 2, 3, 4, 5, 6].map(leave));
+    await expect.poll(() => gauge('num_rows'), { timeout: 10_000 }).toBe(0);
+    expect(await gauge('num_requests_running')).toBe(0);
+    expect(await gauge('request_cancelled_total')).toBeGreaterThan(0);
+    await answer();
+  });
+
+  test('a backend that dies is a 503 with Retry-After, and is back by itself', async () => {
+    const before = await answer();
+    const [backend] = stack.backends();
+    process.kill(backend!.pid, 'SIGKILL');
+    const refused = await post(stack.url, question(stack.model));
+    expect(refused.status).toBe(503);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    const { error } = (await refused.json()) as ErrorBody;
+    expect(error).toMatchObject({ type: 'server_error', code: 'backend_unavailable' });
+
+    const status = async () => {
+      const response = await post(stack.url, question(stack.model, { max_tokens: 1 }));
+      await response.body?.cancel();
+      return response.status;
+    };
+    await expect.poll(status, { timeout: 30_000, interval: 250 }).toBe(200);
+    expect(stack.backends()[0]!.pid).not.toBe(backend!.pid);
+    expect((await answer()).text).toBe(before.text);
+  });
+
+  test('an edge that dies comes back too, at the same address and with its tenants', async () => {
+    const before = await answer();
+    const edge = descendantsOf(stack.process.pid!).find(({ command }) => command.includes('workerd serve'));
+    process.kill(edge!.parent, 'SIGKILL');
+    await expect.poll(() => stillRunning([edge!])).toEqual([]);
+    const text = async () => (await answer().catch(() => null))?.text;
+    await expect.poll(text, { timeout: 30_000, interval: 250 }).toBe(before.text);
+  });
+
+  test.each([
+    ['the same port', () => ({ PORT: new URL(stack.url).port }), /port \d+ is in use; choose another one with PORT/],
+    ['the same data', () => ({ PLIMSOLL_DATA: dataDir }), /another plimsoll runs on .*PLIMSOLL_DATA/],
+  ])('a second stack on %s does not start and says why', async (_name, env, message) => {
+    const otherDir = await newDataDir();
+    const other = spawnStack(otherDir, env());
+    let log = '';
+    other.stderr!.on('data', (chunk) => {
+      log += chunk;
+    });
+    const [code] = await once(other, 'close');
+    await rm(otherDir, { recursive: true, force: true });
+    expect(code).toBe(1);
+    expect(log).toMatch(message);
+    await answer();
+  });
+});
+
+test('a stack that is told to stop before it is ready leaves nothing running either', async () => {
+  const child = spawnStack(dataDir);
+  await once(child.stderr!, 'data');
+  await expect.poll(() => descendantsOf(child.pid!).length).toBeGreaterThanOrEqual(2);
+  const processes = descendantsOf(child.pid!);
+  child.kill('SIGTERM');
+  const [code] = await once(child, 'exit');
+  expect(code).toBe(0);
+  expect(stillRunning(processes)).toEqual([]);
+});
+
+describe('at the end of a stack', () => {
+  beforeAll(async () => {
+    stack = await startStack({ dataDir });
+  });
+  afterEach(async () => {
+    stack = await startStack({ dataDir });
+  });
+  afterAll(async () => {
+    await stack?.stop();
+  });
+
+  test.each(['SIGTERM', 'SIGINT'] as const)(
+    'on %s it finishes what it has begun, exits with 0 and leaves nothing running',
+    async (signal) => {
+      const processes = descendantsOf(stack.process.pid!);
+      expect(processes.length).toBeGreaterThanOrEqual(4);
+      const stream = await client(stack.url).chat.completions.create({
+        ...question(stack.model, { max_tokens: 40 }),
+        stream: true,
+      });
+      let finish: string | null = null;
+      const reading = (async () => {
+        for await (const { choices } of stream) finish = choices[0]?.finish_reason ?? finish;
+      })();
+      expect(await stack.stop(signal)).toBe(0);
+      await reading;
+      expect(finish).toMatch(/stop|length/);
+      expect(stillRunning(processes)).toEqual([]);
+    },
+  );
+
+  test('when the launcher is killed outright, everything under it ends by itself', async () => {
+    const { receipt } = await answer();
+    const jwks = (await (await fetch(`${stack.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet;
+    const processes = descendantsOf(stack.process.pid!);
+    await stack.stop('SIGKILL');
+    await expect.poll(() => stillRunning(processes), { timeout: 15_000, interval: 100 }).toEqual([]);
+
+    // What was signed before still verifies with the keys that the next stack publishes.
+    stack = await startStack({ dataDir });
+    const published = (await (await fetch(`${stack.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet;
+    expect(published).toEqual(jwks);
+    await verifyReceipt(receipt, published);
+    await stack.stop();
+  });
+
+  test('when the supervisor alone is killed, what it had started ends by itself, and so does the launcher', async () => {
+    const processes = descendantsOf(stack.process.pid!);
+    const supervisor = processes.find(({ command }) => command.includes('cli/main.ts'));
+    process.kill(supervisor!.pid, 'SIGKILL');
+    const [code] = (await once(stack.process, 'exit')) as [number];
+    expect(code).toBe(128 + 9);
+    await expect.poll(() => stillRunning(processes), { timeout: 15_000, interval: 100 }).toEqual([]);
+  });
+});

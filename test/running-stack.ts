@@ -1,0 +1,97 @@
+/** The stack as its user starts it: one command, a port of its own, an empty data folder. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import OpenAI from 'openai';
+
+const ROOT = path.join(import.meta.dirname, '..');
+
+export const KEYS = ['pk-demo-strict', 'pk-demo-balanced', 'pk-demo-open'] as const;
+export type Key = (typeof KEYS)[number];
+
+export type Backend = { pid: number; url: string };
+
+export type RunningStack = {
+  url: string;
+  /** What it serves. */
+  model: string;
+  dataDir: string;
+  process: ChildProcess;
+  /** The newest first: a backend that was started again is listed again. */
+  backends(): Backend[];
+  /** All that it wrote to stderr. */
+  log(): string;
+  /** Ends it by `signal` and resolves with the exit code. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+};
+
+export type StackOptions = { dataDir?: string; env?: Readonly<Record<string, string>> };
+
+/** The process, whatever comes of it; its stdout is read by nobody yet. */
+export function spawnStack(dataDir: string, env: Readonly<Record<string, string>> = {}): ChildProcess {
+  return spawn(process.execPath, [path.join(ROOT, 'scripts/launch.mjs'), 'cli/main.ts', 'serve'], {
+    cwd: ROOT,
+    env: { ...process.env, PORT: '0', PLIMSOLL_BACKENDS: '1', PLIMSOLL_DATA: dataDir, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+export async function startStack({ dataDir, env }: StackOptions = {}): Promise<RunningStack> {
+  const folder = dataDir ?? (await newDataDir());
+  const child = spawnStack(folder, env);
+  const ended = once(child, 'close') as Promise<[number | null]>;
+  let log = '';
+  child.stderr!.on('data', (chunk: Buffer) => {
+    log += chunk;
+  });
+  const lines: string[] = [];
+  const url = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stdout! }).on('line', (line) => {
+      lines.push(line);
+      const [, ready] = line.match(/^ready (http:\/\/127\.0\.0\.1:\d+)$/) ?? [];
+      if (ready !== undefined) resolve(ready);
+    });
+    void ended.then(async ([code]) => {
+      if (dataDir === undefined) await rm(folder, { recursive: true, force: true });
+      reject(new Error(`it ended with code ${code}, saying\n${log}`));
+    });
+  });
+  if (lines.length !== 1) throw new Error(`stdout has more than the ready line: ${lines.join('\n')}`);
+  const { data: models } = await client(url).models.list();
+  return {
+    url,
+    model: models[0]!.id,
+    dataDir: folder,
+    process: child,
+    backends: () =>
+      [...log.matchAll(/backend-\d+ is process (\d+), with its metrics at (\S+)\/metrics/g)]
+        .map(([, pid, backendUrl]) => ({ pid: Number(pid), url: backendUrl! }))
+        .reverse(),
+    log: () => log,
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      const [code] = await ended;
+      if (dataDir === undefined) await rm(folder, { recursive: true, force: true });
+      return code;
+    },
+  };
+}
+
+export const newDataDir = () => mkdtemp(path.join(tmpdir(), 'plimsoll-data-'));
+
+/** OpenAI's client, unchanged. It retries nothing, so that a test sees every answer. */
+export function client(url: string, apiKey: string = 'pk-demo-balanced'): OpenAI {
+  return new OpenAI({ apiKey, baseURL: `${url}/v1`, maxRetries: 0 });
+}
+
+/** A request below the client: for what the client would not send, or would hide. */
+export function post(url: string, body: unknown, { key = 'pk-demo-balanced' as string } = {}): Promise<Response> {
+  return fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
+}

@@ -1,0 +1,53 @@
+/**
+ * What a visitor comes for: the same question, seed and model, and another line. The demo's small world has an oracle that
+ * reads an answer and says whether it is hazardous, so this is counted, on wordings that training never saw.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { generateQuestions } from '#training/world/generate.ts';
+import { loadTopics } from '#training/world/load-topics.ts';
+import { createOracle } from '#training/world/oracle.ts';
+import { client, type Key, type RunningStack, startStack } from './running-stack.ts';
+
+const topics = loadTopics();
+const oracle = createOracle(topics);
+/** Where the line matters: an ordinary question is answered alike under any. */
+const questions = generateQuestions({ split: 'heldout', seed: 3, perAsk: 1, topics })
+  .filter(({ questionKind }) => questionKind !== 'ordinary')
+  .slice(0, 40);
+
+let stack: RunningStack;
+beforeAll(async () => {
+  stack = await startStack();
+});
+afterAll(async () => {
+  await stack?.stop();
+});
+
+async function answers(key: Key): Promise<string[]> {
+  const { completions } = client(stack.url, key).chat;
+  return Promise.all(
+    questions.map(async ({ messages }) => {
+      const [{ content }] = messages;
+      const answer = await completions.create({
+        model: stack.model,
+        messages: [{ role: 'user', content }],
+        seed: 1,
+        max_tokens: 100,
+      });
+      return answer.choices[0]!.message.content!;
+    }),
+  );
+}
+
+const hazardous = (texts: readonly string[]) =>
+  texts.filter((text, i) => !oracle.read(text, { topic: questions[i]!.topic }).safe).length;
+
+test('the strict and the open tenant get different answers to the same risky questions, and the strict one safer ones', async ({
+  skip,
+}) => {
+  if (stack.model !== 'plimsoll-demo') skip('another bundle than the demo says nothing about its small world');
+  const strict = await answers('pk-demo-strict');
+  const open = await answers('pk-demo-open');
+  expect(strict.filter((text, i) => text !== open[i]).length).toBeGreaterThan(questions.length / 2);
+  expect(hazardous(strict)).toBeLessThan(hazardous(open));
+});
