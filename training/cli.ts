@@ -19,13 +19,15 @@ import { sftStage } from './stages/sft.ts';
 import { tokenizerStage } from './stages/tokenizer.ts';
 import { openTokenizer, readChatFiles } from './tokenizer/chat-files.ts';
 
+/** The demo's first phase: the defaults of the base's stages. */
+const [FIRST] = DEMO.phases;
 const DEFAULT_DATA = path.join(import.meta.dirname, '../../shared/data');
 
 const withCorpus = (command: Command) =>
   command
     .option('--seed <n>', 'decides data, order and weights', integer, DEMO.seed)
-    .option('--world <n>', 'dialogues of the small world', integer, DEMO.corpus.worldDialogues)
-    .option('--real-share <x>', 'share of real conversations in the corpus', share, DEMO.corpus.realShare)
+    .option('--world <n>', 'dialogues of the small world', integer, FIRST.corpus.worldDialogues)
+    .option('--real-share <x>', 'share of real conversations in the corpus', share, FIRST.corpus.realShare)
     .option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA);
 type CorpusFlags = { seed: number; world: number; realShare: number; data: string };
 const corpusOf = ({ seed, world, realShare, data }: CorpusFlags) =>
@@ -48,12 +50,12 @@ export function trainCommand(): Command {
     .option('--config <file>', "config.json in Hugging Face's words (default: the demo's)")
     .option('--from <dir>', 'start from the weights of another run of this stage')
     .option('--resume', 'go on from the newest checkpoint in --out', false)
-    .option('--steps <n>', 'updates in all', integer, DEMO.sft.steps)
-    .option('--horizon-steps <n>', 'where the cosine of the learning rate would end', integer, DEMO.sft.horizonSteps)
-    .option('--cooldown-steps <n>', 'last updates, with the rate falling to a tenth', integer, DEMO.sft.cooldownSteps)
-    .option('--tokens-per-batch <n>', 'tokens in one update', integer, DEMO.sft.tokensPerBatch)
-    .option('--learning-rate <x>', 'peak of the schedule', number, DEMO.sft.learningRate)
-    .option('--prompt-weight <x>', 'how much a token of the question counts', number, DEMO.sft.promptWeight)
+    .option('--steps <n>', 'updates in all', integer, FIRST.sft.steps)
+    .option('--horizon-steps <n>', 'where the cosine of the learning rate would end', integer, FIRST.sft.horizonSteps)
+    .option('--cooldown-steps <n>', 'last updates, with the rate falling to a tenth', integer, FIRST.sft.cooldownSteps)
+    .option('--tokens-per-batch <n>', 'tokens in one update', integer, FIRST.sft.tokensPerBatch)
+    .option('--learning-rate <x>', 'peak of the schedule', number, FIRST.sft.learningRate)
+    .option('--prompt-weight <x>', 'how much a token of the question counts', number, FIRST.sft.promptWeight)
     .option('--threads <n>', '0: all cores', integer, 0)
     .action(async (flags) => {
       const tokenizer = openTokenizer(await readChatFiles(flags.tokenizer));
@@ -64,7 +66,15 @@ export function trainCommand(): Command {
       const { world: worldDialogues, realShare, data: _data, ...settings } = flags;
       const from = flags.from ? { name: `${flags.from}`, weights: (await loadBaseModel(flags.from)).weights } : null;
       const corpus = await corpusOf(flags);
-      await sftStage({ ...settings, from, config, tokenizer, corpus, corpusSettings: { worldDialogues, realShare } });
+      await sftStage({
+        ...settings,
+        opening: FIRST.sft.opening,
+        from,
+        config,
+        tokenizer,
+        corpus,
+        corpusSettings: { worldDialogues, realShare },
+      });
     });
 
   train

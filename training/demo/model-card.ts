@@ -16,13 +16,8 @@ export function modelCard({
   corpus: Record<string, number>;
   digest: string;
 }): string {
-  const { config, expert, sft } = DEMO;
-  const {
-    sft: base,
-    polish,
-    safety,
-    helpfulness,
-  } = metrics as Record<'sft' | 'polish' | 'safety' | 'helpfulness', LastFigures>;
+  const { config, expert, phases } = DEMO;
+  const { safety, helpfulness } = metrics as Record<'safety' | 'helpfulness', LastFigures>;
   const fixed = (value: number | undefined, digits = 3) => value?.toFixed(digits) ?? 'unknown';
   const percent = (value: number | undefined) => `${(100 * (value ?? Number.NaN)).toFixed(1)} %`;
   const seconds = (figures: LastFigures | undefined) => formatSeconds(figures?.seconds ?? 0);
@@ -30,6 +25,11 @@ export function modelCard({
     const licence =
       REAL_SOURCES.find((source) => source.name === name)?.licence ?? 'Apache-2.0 (written for this project)';
     return `| ${name} | ${rows} | ${licence} |`;
+  });
+  const phaseRows = phases.map(({ name }) => {
+    const figures = metrics[name]!;
+    const { step, tokens, loss, heldOutLoss } = figures;
+    return `| base, \`${name}\` | ${step} | ${tokens} | ${seconds(figures)} | ${fixed(loss)} | loss ${fixed(heldOutLoss)} |`;
   });
   const samples = evaluation.samples.map(({ question, kind, answers }) =>
     [`**${question}** (${kind})`, '', ...Object.entries(answers).map(([name, text]) => `- *${name}*: ${text}`)].join(
@@ -58,12 +58,11 @@ out; all figures below are on those.
 
 | stage | steps | tokens | time | loss | held out |
 | --- | --- | --- | --- | --- | --- |
-| base, cross-entropy | ${base.step} | ${base.tokens} | ${seconds(base)} | ${fixed(base.loss)} | loss ${fixed(base.heldOutLoss)} |
-| base, more of the world alone | ${polish.step} | ${polish.tokens} | ${seconds(polish)} | ${fixed(polish.loss)} | loss ${fixed(polish.heldOutLoss)} |
+${phaseRows.join('\n')}
 | safety expert, DPO | ${safety.step} | ${safety.tokens} | ${seconds(safety)} | ${fixed(safety.loss)} | preference accuracy ${percent(safety.heldOutAccuracy)} |
 | helpfulness expert, DPO | ${helpfulness.step} | ${helpfulness.tokens} | ${seconds(helpfulness)} | ${fixed(helpfulness.loss)} | preference accuracy ${percent(helpfulness.heldOutAccuracy)} |
 
-AdamW, peak learning rate ${sft.learningRate} (base) and ${expert.learningRate} (experts), cosine; LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`; beta = ${expert.beta}. The
+AdamW, peak learning rates ${phases.map(({ sft }) => sft.learningRate).join(', ')} (base) and ${expert.learningRate} (experts), cosine; LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`; beta = ${expert.beta}. The
 loss is the mean of the last 50 steps. Time is that of the steps alone, on two shared cores.
 
 ## Evaluation

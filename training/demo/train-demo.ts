@@ -15,11 +15,11 @@ import { loadBaseModel } from '../stages/base-model.ts';
 import { expertStage, ROLE_DIMENSION } from '../stages/expert.ts';
 import { exportStage } from '../stages/export.ts';
 import { preferenceData } from '../stages/preference-data.ts';
-import { sftStage } from '../stages/sft.ts';
+import { type SftOptions, sftStage } from '../stages/sft.ts';
 import { tokenizerStage } from '../stages/tokenizer.ts';
 import { openTokenizer, readChatFiles } from '../tokenizer/chat-files.ts';
 import { modelCard } from './model-card.ts';
-import { DEMO } from './recipe.ts';
+import { DEMO, type Phase } from './recipe.ts';
 
 const ROLES = ['safety', 'helpfulness'] as const satisfies readonly ExpertRole[];
 
@@ -34,32 +34,30 @@ export async function trainDemo({
   data: string;
   threads: number;
 }) {
-  const dirs = {
-    tokenizer: path.join(runs, 'tokenizer'),
-    sft: path.join(runs, 'sft'),
-    base: path.join(runs, 'polish'),
-  };
-  const { seed } = DEMO;
-  const corpus = await baseCorpus({ seed, ...DEMO.corpus, dataDir: data });
+  const dirOf = (name: string) => path.join(runs, name);
+  const { seed, config, phases } = DEMO;
+  const tokenizerDir = dirOf('tokenizer');
+  const corpusOf = (phase: Phase) => baseCorpus({ seed: phase.seed, ...phase.corpus, dataDir: data });
 
-  if (!existsSync(path.join(dirs.tokenizer, BUNDLE_FILES.tokenizer))) {
-    await tokenizerStage({ corpus, out: dirs.tokenizer, vocabSize: DEMO.config.vocab_size });
+  if (!existsSync(path.join(tokenizerDir, BUNDLE_FILES.tokenizer))) {
+    await tokenizerStage({ corpus: await corpusOf(phases[0]), out: tokenizerDir, vocabSize: config.vocab_size });
   }
-  const tokenizer = openTokenizer(await readChatFiles(dirs.tokenizer));
-  const corpusSettings = { ...DEMO.corpus };
+  const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
   const common = { resume: true, seed, tokenizer, threads };
-  const config = DEMO.config;
-  await sftStage({ ...common, ...DEMO.sft, out: dirs.sft, config, from: null, corpus, corpusSettings });
-  const from = { name: 'sft', weights: (await loadBaseModel(dirs.sft)).weights };
-  const more = {
-    seed: DEMO.polish.seed,
-    corpus: await baseCorpus({ seed: DEMO.polish.seed, ...DEMO.polish.corpus, dataDir: null }),
-    corpusSettings: { ...DEMO.polish.corpus },
-  };
-  await sftStage({ ...common, ...DEMO.polish.sft, ...more, out: dirs.base, config, from });
+  const counts: Record<string, number> = {};
+  let from: SftOptions['from'] = null;
+  for (const phase of phases) {
+    const corpus = await corpusOf(phase);
+    for (const [name, rows] of Object.entries(corpus.counts)) counts[name] = (counts[name] ?? 0) + rows;
+    const out = dirOf(phase.name);
+    const settings = { ...phase.sft, seed: phase.seed, corpusSettings: { ...phase.corpus } };
+    await sftStage({ ...common, ...settings, config, corpus, from, out });
+    from = { name: phase.name, weights: (await loadBaseModel(out)).weights };
+  }
 
-  const base = await loadBaseModel(dirs.base);
-  const experts = ROLES.map((role) => path.join(runs, role));
+  const baseDir = dirOf(phases.at(-1)!.name);
+  const base = await loadBaseModel(baseDir);
+  const experts = ROLES.map(dirOf);
   const { worldPairs } = DEMO;
   for (const [i, role] of ROLES.entries()) {
     const pairs = await preferenceData({ seed, worldPairs, files: [], dimension: ROLE_DIMENSION[role] });
@@ -72,22 +70,22 @@ export async function trainDemo({
     licence: 'Apache-2.0',
     default_weight: DEMO.defaultWeight,
     provenance: {
-      description: `npm run train:demo, seed ${seed}: ${DEMO.sft.steps} + ${base.state.step} steps of sft, then one LoRA expert a role by DPO`,
+      description: `npm run train:demo, seed ${seed}: ${phases.map(({ sft }) => sft.steps).join(' + ')} steps of sft, then one LoRA expert a role by DPO`,
       data: [
         { name: 'the small world (training/world)', licence: 'Apache-2.0' },
         ...REAL_SOURCES.map(({ name, licence }) => ({ name, licence })),
       ],
     },
   };
-  const digest = await exportStage({ base: dirs.base, tokenizer: dirs.tokenizer, experts, out, manifest });
+  const digest = await exportStage({ base: baseDir, tokenizer: tokenizerDir, experts, out, manifest });
   process.stderr.write(`${out}: bundle ${digest.slice(0, 12)}\n`);
 
-  const options = { perAsk: 2, sampling: DEMO.evaluation, threads };
+  const options = { perAsk: 1, sampling: DEMO.evaluation, threads };
   const evaluation = await evaluateBundle({ ...options, dir: out, lines: DEMO.lines });
   const scratch = await mkdtemp(path.join(tmpdir(), 'plimsoll-base-'));
   try {
     const bare = path.join(scratch, 'base');
-    await exportStage({ base: dirs.base, tokenizer: dirs.tokenizer, experts: 'base', out: bare, manifest });
+    await exportStage({ base: baseDir, tokenizer: tokenizerDir, experts: 'base', out: bare, manifest });
     // Under neutral experts both ends are the base: one of them is enough.
     evaluation.sets = { base: (await evaluateBundle({ ...options, dir: bare })).sets.safety!, ...evaluation.sets };
   } finally {
@@ -95,14 +93,16 @@ export async function trainDemo({
   }
   const metrics = Object.fromEntries(
     await Promise.all(
-      [dirs.sft, dirs.base, ...experts].map(async (dir) => [path.basename(dir), await lastFigures(dir)] as const),
+      [...phases.map(({ name }) => dirOf(name)), ...experts].map(
+        async (dir) => [path.basename(dir), await lastFigures(dir)] as const,
+      ),
     ),
   );
   await writeFile(
     path.join(out, 'evaluation.json'),
     `${JSON.stringify({ ...evaluation, training: metrics }, null, 2)}\n`,
   );
-  await writeFile(path.join(out, 'README.md'), modelCard({ evaluation, metrics, corpus: corpus.counts, digest }));
+  await writeFile(path.join(out, 'README.md'), modelCard({ evaluation, metrics, corpus: counts, digest }));
   console.log(evaluationTable(evaluation.sets));
   const seconds = Object.values(metrics).reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
   console.log(`${formatSeconds(seconds)} of training steps; card: ${path.join(out, 'README.md')}`);

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { DIALOGUE_LAYOUTS, type DialogueLayout } from '../data/dialogues.ts';
 import type { Dialogue } from '../data/rows.ts';
 import { generateDialogues } from '../world/generate.ts';
-import { createRandom } from '../world/random.ts';
+import { createRandom, type Random } from '../world/random.ts';
 
 export type CorpusSource = { file: string; layout: DialogueLayout; name: string; licence: string };
 
@@ -36,14 +36,19 @@ export async function baseCorpus(options: {
   seed: number;
   worldDialogues: number;
   realShare: number;
+  /** Chance of each word of a question to be lost: any keyword left must do to tell what it is about. */
+  wordDropout?: number;
   dataDir: string | null;
 }): Promise<BaseCorpus> {
-  const { seed, worldDialogues, realShare, dataDir } = options;
+  const { seed, worldDialogues, realShare, wordDropout = 0, dataDir } = options;
   if (!(realShare >= 0 && realShare < 1))
     throw new Error(`the share of real conversations is ${realShare}; it lies in [0, 1)`);
-  const world = generateDialogues({ seed, split: 'train', count: worldDialogues }).map(
-    ({ messages }): Dialogue => ({ messages: [...messages], source: 'plimsoll-world' }),
-  );
+  const noise = createRandom(`${seed}/word-dropout`);
+  const world = generateDialogues({ seed, split: 'train', count: worldDialogues }).map(({ messages }): Dialogue => {
+    const [question, answer] = messages;
+    const content = dropWords(question.content, wordDropout, noise);
+    return { messages: [{ role: 'user', content }, answer], source: 'plimsoll-world' };
+  });
   const wanted = Math.round((worldDialogues * realShare) / (1 - realShare));
   const real = wanted === 0 ? [] : await readReal(dataDir, realShare);
   const picked = createRandom(`${seed}/real`).shuffle(real).slice(0, wanted);
@@ -51,6 +56,13 @@ export async function baseCorpus(options: {
   const counts: Record<string, number> = {};
   for (const { source } of dialogues) counts[source] = (counts[source] ?? 0) + 1;
   return { dialogues, counts };
+}
+
+/** Never all of them. */
+function dropWords(text: string, chance: number, random: Random): string {
+  if (chance === 0) return text;
+  const kept = text.split(' ').filter(() => !random.chance(chance));
+  return kept.length === 0 ? text : kept.join(' ');
 }
 
 async function readReal(dataDir: string | null, share: number): Promise<Dialogue[]> {

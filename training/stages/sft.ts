@@ -5,7 +5,7 @@ import { type Feed, GraphSession } from '#gpu-backend/graph/session.ts';
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { type Bucket, makeBuckets, planBatches, tokenFeeds } from '../data/buckets.ts';
-import { encodeChat, type TokenRow } from '../data/encode-chat.ts';
+import { encodeChat, type LossWeights, type TokenRow } from '../data/encode-chat.ts';
 import { buildSftGraph } from '../graphs/sft-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { parameterFeeds, runTraining } from '../run/loop.ts';
@@ -34,6 +34,8 @@ export type SftOptions = {
   learningRate: number;
   /** How much a token of the prompt counts beside one of the answer. */
   promptWeight: number;
+  /** How many of an answer's first tokens count how much: they decide its topic, and are few. */
+  opening: { tokens: number; weight: number };
   threads: number;
 };
 
@@ -48,9 +50,9 @@ export async function sftStage(options: SftOptions): Promise<void> {
   const parameters = initialWeights(config, shapes, createRandom(`${seed}/weights`));
   for (const [name, { data }] of options.from?.weights ?? []) parameters.get(name)!.data.set(data);
 
-  const encode = ({ messages }: { messages: readonly Message[] }): TokenRow =>
-    encodeChat({ prompt: messages.slice(0, -1), answer: messages.at(-1)!.content }, tokenizer, options);
-  const rows = options.corpus.dialogues.map(encode);
+  const encode = ({ messages }: { messages: readonly Message[] }, weights: LossWeights): TokenRow =>
+    encodeChat({ prompt: messages.slice(0, -1), answer: messages.at(-1)!.content }, tokenizer, weights);
+  const rows = options.corpus.dialogues.map((dialogue) => encode(dialogue, options));
   const bucketOptions = {
     step: BUCKET_STEP,
     maxLength: config.max_position_embeddings,
@@ -61,7 +63,10 @@ export async function sftStage(options: SftOptions): Promise<void> {
     bucketOptions,
   );
   const plan = planBatches(buckets, { seed: `${seed}/sft` });
-  const heldOut = generateDialogues({ seed, split: 'heldout', count: HELD_OUT_DIALOGUES }).map(encode);
+  // Of the answer's tokens alone and all alike, so that runs can be compared.
+  const heldOut = generateDialogues({ seed, split: 'heldout', count: HELD_OUT_DIALOGUES }).map((row) =>
+    encode(row, {}),
+  );
   process.stderr.write(
     `sft: ${rows.length - skipped} dialogues (${skipped} longer than the context left out), ${plan.perEpoch} batches an epoch, ` +
       `${[...parameters.values()].reduce((sum, { data }) => sum + data.length, 0)} weights\n`,
@@ -110,6 +115,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
       tokensPerBatch: options.tokensPerBatch,
       learningRate: options.learningRate,
       promptWeight: options.promptWeight,
+      ...(options.opening.tokens > 0 && { opening: options.opening }),
       config,
       ...options.corpusSettings,
     },

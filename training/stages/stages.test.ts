@@ -1,0 +1,110 @@
+/** Every stage after the other on a model small enough for a test: what `train demo` does in an hour, in seconds. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
+import { encodeChat } from '../data/encode-chat.ts';
+import { TINY } from '../testing/tiny-model.ts';
+import { openTokenizer, readChatFiles, type TrainingTokenizer } from '../tokenizer/chat-files.ts';
+import { type BaseCorpus, baseCorpus } from './base-corpus.ts';
+import { loadBaseModel } from './base-model.ts';
+import { expertStage } from './expert.ts';
+import { exportStage } from './export.ts';
+import { preferenceData } from './preference-data.ts';
+import { sftStage } from './sft.ts';
+import { tokenizerStage } from './tokenizer.ts';
+
+const VOCAB = 400;
+const config = {
+  ...TINY,
+  vocab_size: VOCAB,
+  hidden_size: 32,
+  intermediate_size: 48,
+  max_position_embeddings: 512,
+  eos_token_id: 5,
+};
+const manifest = {
+  id: 'tiny',
+  licence: 'Apache-2.0',
+  default_weight: 0.5,
+  provenance: { description: 'a test', data: [] },
+};
+
+let dir: string;
+let corpus: BaseCorpus;
+let tokenizer: TrainingTokenizer;
+const at = (name: string) => path.join(dir, name);
+
+beforeAll(async () => {
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-stages-'));
+  corpus = await baseCorpus({ seed: 1, worldDialogues: 40, realShare: 0, dataDir: null });
+  await tokenizerStage({ corpus, out: at('tokenizer'), vocabSize: VOCAB });
+  tokenizer = openTokenizer(await readChatFiles(at('tokenizer')));
+}, 30_000);
+afterAll(async () => {
+  vi.restoreAllMocks();
+  await rm(dir, { recursive: true });
+});
+
+test('tokenizer, base, experts and export make a bundle that loads', { timeout: 60_000 }, async () => {
+  const sft = {
+    steps: 3,
+    horizonSteps: 3,
+    cooldownSteps: 0,
+    tokensPerBatch: 512,
+    learningRate: 1e-3,
+    promptWeight: 0.2,
+  };
+  const opening = { tokens: 4, weight: 2 };
+  const common = { resume: false, seed: 1, tokenizer, threads: 1 };
+  await sftStage({ ...common, ...sft, opening, config, from: null, corpus, corpusSettings: {}, out: at('sft') });
+  const base = await loadBaseModel(at('sft'));
+  expect(base.state.step).toBe(3);
+  for (const role of ['safety', 'helpfulness'] as const) {
+    const pairs = await preferenceData({ seed: 1, worldPairs: 12, files: [], dimension: 'safer' });
+    const settings = { rank: 2, alpha: 4, beta: 0.1, nllWeight: 0.1, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };
+    const data = { train: pairs.train, heldOut: pairs.heldOut.slice(0, 8), dataSettings: {} };
+    await expertStage({ ...common, ...settings, ...data, role, base, out: at(role) });
+  }
+  const experts = [at('safety'), at('helpfulness')];
+  await exportStage({ base: at('sft'), tokenizer: at('tokenizer'), experts, out: at('bundle'), manifest });
+  const bundle = await loadBundle(at('bundle'));
+  expect(bundle.experts.map(({ role, rank, alpha }) => ({ role, rank, alpha }))).toEqual([
+    { role: 'safety', rank: 2, alpha: 4 },
+    { role: 'helpfulness', rank: 2, alpha: 4 },
+  ]);
+  expect(bundle.experts[0]!.layers[0]!.b.data.some((value) => value !== 0)).toBe(true);
+});
+
+describe('the corpus', () => {
+  test('wants real data only where a share is asked for, and then insists', async () => {
+    const options = { seed: 1, worldDialogues: 10, realShare: 0.5 };
+    await expect(baseCorpus({ ...options, dataDir: null })).rejects.toThrow('no --data folder was given');
+    await expect(baseCorpus({ ...options, dataDir: at('none') })).rejects.toThrow('does not exist');
+    await expect(baseCorpus({ ...options, realShare: 1, dataDir: null })).rejects.toThrow('it lies in [0, 1)');
+  });
+
+  test('loses words of questions, never of answers, and never all', async () => {
+    const options = { seed: 1, worldDialogues: 40, realShare: 0, dataDir: null };
+    const noisy = await baseCorpus({ ...options, wordDropout: 0.5 });
+    const words = (from: BaseCorpus, turn: number) =>
+      from.dialogues.map(({ messages }) => messages[turn]!.content.split(' ').length);
+    const total = (counts: number[]) => counts.reduce((a, b) => a + b, 0);
+    expect(words(noisy, 1)).toEqual(words(corpus, 1));
+    expect(total(words(noisy, 0)) / total(words(corpus, 0))).toBeCloseTo(0.5, 0.5);
+    expect(noisy.dialogues.every(({ messages }) => messages[0]!.content !== '')).toBe(true);
+  });
+});
+
+test('the loss counts the prompt, the opening of the answer and the rest, each with its weight', () => {
+  const prompt = [{ role: 'user' as const, content: 'How?' }];
+  const { ids, weights } = encodeChat({ prompt, answer: 'Slowly and with care.' }, tokenizer, {
+    promptWeight: 0.5,
+    opening: { tokens: 2, weight: 4 },
+  });
+  const head = tokenizer.renderChat(prompt).length;
+  const answer = ids.length - head;
+  expect([...weights]).toEqual([...new Array(head - 1).fill(0.5), 4, 4, ...new Array(answer - 2).fill(1)]);
+});
