@@ -7,6 +7,9 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{shared,policies,workers,gpu-backend,training,cli,scripts,bench}/**/*.test.ts'],
+          // No test measures time. This is for those that start processes, on a machine whose cores others use too.
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
         },
       },
       {

@@ -1,11 +1,11 @@
 import { request as httpRequest } from 'node:http';
 import type { JSONWebKeySet } from 'jose';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { sha256Hex } from '#shared/protocol/directive.ts';
+import { OPEN_LINE, sha256Hex } from '#shared/protocol/directive.ts';
 import type { EndFrame, Frame } from '#shared/protocol/generate.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
 import type { Engine } from '../engine/engine.ts';
-import { OPEN_LINE, until } from '../engine/testing/engine-contract.ts';
+import { until } from '../engine/testing/engine-contract.ts';
 import { babble, startScriptedEngine } from '../engine/testing/scripted-engine.ts';
 import type { ReceiptPrivateJwk } from './config.ts';
 import type { EncodePrompt } from './encode-prompt.ts';

@@ -1,3 +1,4 @@
+import { OPEN_LINE } from '#shared/protocol/directive.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 
@@ -11,15 +12,7 @@ export async function tryEngine(engine: Engine, encodePrompt: EncodePrompt): Pro
     maxTokens: 1,
     stop: [],
     sampling: { seed: 0, temperature: 1, topP: 1 },
-    line: {
-      action: 'mix',
-      mode: 'logits',
-      rule: 'geometric',
-      floor: 0,
-      ceiling: 1,
-      opening: { tokens: 0, floor: 0 },
-      budget: null,
-    },
+    line: OPEN_LINE,
   });
   for await (const event of events) {
     if (event.type === 'token' && event.lp_h === null)

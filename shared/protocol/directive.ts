@@ -28,6 +28,17 @@ export const Line = z.strictObject({
 });
 export type Line = z.infer<typeof Line>;
 
+/** The line that asks for nothing: what evaluation and tests start from. Never what stands in for a line that is missing. */
+export const OPEN_LINE: Line = {
+  action: 'mix',
+  mode: 'logits',
+  rule: 'geometric',
+  floor: 0,
+  ceiling: 1,
+  opening: { tokens: 0, floor: 0 },
+  budget: null,
+};
+
 export const Directive = z.strictObject({
   request: z.string().min(1),
   tenant: z.string().min(1),

@@ -1,22 +1,10 @@
 /** Everything that decides the demo bundle, in one place. `npm run train:demo` repeats it from the seed. */
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
-import type { Line } from '#shared/protocol/directive.ts';
+import { OPEN_LINE } from '#shared/protocol/directive.ts';
 import type { SftOptions } from '../stages/sft.ts';
 import { SPECIAL_TOKENS } from '../tokenizer/train-bpe.ts';
 
 const token = (content: (typeof SPECIAL_TOKENS)[number]) => SPECIAL_TOKENS.indexOf(content);
-
-function line({ floor, budget }: { floor: number; budget: number | null }): Line {
-  return {
-    action: 'mix',
-    mode: 'logits',
-    rule: 'geometric',
-    floor,
-    ceiling: 1,
-    opening: { tokens: 0, floor: 0 },
-    budget,
-  };
-}
 
 /** One run of stage `sft`; each goes on from the weights of the one before. */
 export type Phase = {
@@ -104,8 +92,8 @@ export const DEMO = {
   evaluation: { temperature: 1, topP: 1, seed: 11, maxTokens: 160 },
   /** The demo tenants' lines (policies/demo), measured beside the experts alone. */
   lines: {
-    'strict: floor 0.9, budget 2': line({ floor: 0.9, budget: 2 }),
-    'balanced: floor 0.3, budget 20': line({ floor: 0.3, budget: 20 }),
-    'open: floor 0': line({ floor: 0, budget: null }),
+    'strict: floor 0.9, budget 2': { ...OPEN_LINE, floor: 0.9, budget: 2 },
+    'balanced: floor 0.3, budget 20': { ...OPEN_LINE, floor: 0.3, budget: 20 },
+    'open: floor 0': { ...OPEN_LINE, floor: 0, budget: null },
   },
 } as const;

@@ -1,7 +1,7 @@
 /** Answers to many questions through the serving engine itself, so that what is measured is what is served. */
 import type { Engine } from '#gpu-backend/engine/engine.ts';
 import type { RenderChat } from '#gpu-backend/model/chat-template.ts';
-import type { Line } from '#shared/protocol/directive.ts';
+import { type Line, OPEN_LINE } from '#shared/protocol/directive.ts';
 import type { Message, TokenFrame } from '#shared/protocol/generate.ts';
 import { createProgress } from '../run/progress.ts';
 
@@ -9,18 +9,9 @@ export type Answer = { text: string; tokens: TokenFrame[]; finishReason: 'stop' 
 
 export type Sampling = { temperature: number; topP: number; seed: number; maxTokens: number };
 
-const OPEN: Line = {
-  action: 'mix',
-  mode: 'logits',
-  rule: 'geometric',
-  floor: 0,
-  ceiling: 1,
-  opening: { tokens: 0, floor: 0 },
-  budget: null,
-};
 /** One expert alone is the gate at one end: weight 1 is the safety expert exactly, weight 0 the helpfulness expert. */
-export const SAFETY_ALONE: Line = { ...OPEN, floor: 1 };
-export const HELPFULNESS_ALONE: Line = { ...OPEN, ceiling: 0 };
+export const SAFETY_ALONE: Line = { ...OPEN_LINE, floor: 1 };
+export const HELPFULNESS_ALONE: Line = { ...OPEN_LINE, ceiling: 0 };
 
 /** In the order of the questions; the i-th is drawn with the seed plus i. */
 export async function answerQuestions(

@@ -3,19 +3,9 @@
  * `prompts` go on for at least 30 tokens at temperature 1 for most seeds, in a context of 96 tokens.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Line } from '#shared/protocol/directive.ts';
+import { type Line, OPEN_LINE } from '#shared/protocol/directive.ts';
 import type { EndFrame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { Engine, EngineEvent, EngineLimits, EngineRequest } from '../engine.ts';
-
-export const OPEN_LINE: Line = {
-  action: 'mix',
-  mode: 'logits',
-  rule: 'geometric',
-  floor: 0,
-  ceiling: 1,
-  opening: { tokens: 0, floor: 0 },
-  budget: null,
-};
 
 /** A fresh request; what is not given is the plainest. */
 export function request({

@@ -5,11 +5,11 @@ import {
   type Directive,
   directiveKey,
   type Line,
+  OPEN_LINE,
   sha256Hex,
   signDirective,
 } from '#shared/protocol/directive.ts';
 import { Frame, type GenerateRequest } from '#shared/protocol/generate.ts';
-import { OPEN_LINE } from '../../engine/testing/engine-contract.ts';
 import { ReceiptPrivateJwk } from '../config.ts';
 
 export const SECRET = 'a secret of at least 32 bytes, for tests';
