@@ -13,6 +13,7 @@ import type { Preference } from '../data/rows.ts';
 import { buildDpoGraph, buildScoreGraph } from '../graphs/dpo-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
+import { loadCheckpoint } from '../run/checkpoint.ts';
 import { parameterFeeds, runTraining } from '../run/loop.ts';
 import { createProgress } from '../run/progress.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
@@ -76,6 +77,22 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
   await writeFile(path.join(out, 'adapter.json'), `${JSON.stringify({ role, rank, alpha }, null, 2)}\n`);
 
   const parameters = initialLora(loraShapes(config, rank), createRandom(`${seed}/${role}/lora`));
+  const totalSteps = plan.perEpoch * options.epochs;
+  const settings = {
+    role,
+    seed,
+    rank,
+    alpha,
+    beta,
+    nllWeight,
+    learningRate: options.learningRate,
+    pairsPerBatch: options.pairsPerBatch,
+    epochs: options.epochs,
+    base: base.state.step,
+    ...options.dataSettings,
+  };
+  // A finished run need not score its reference once more to find that there is nothing left to do.
+  if (options.resume && (await loadCheckpoint(out, { parameters, settings }))?.step === totalSteps) return;
   const graphOptions = { base: base.weights, rank, loraScale: alpha / rank };
   const dpo = cached((batch: Bucket) =>
     GraphSession.create(buildDpoGraph(config, { ...graphOptions, batch, beta, nllWeight }), { threads }),
@@ -95,7 +112,6 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
     label: `${role}: held-out reference`,
   });
 
-  const totalSteps = plan.perEpoch * options.epochs;
   await runTraining({
     label: role,
     dir: out,
@@ -103,19 +119,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
     parameters,
     schedule: { peak: options.learningRate, warmupSteps: Math.ceil(totalSteps * WARMUP_SHARE), totalSteps },
     adamw: { beta2: 0.99 },
-    settings: {
-      role,
-      seed,
-      rank,
-      alpha,
-      beta,
-      nllWeight,
-      learningRate: options.learningRate,
-      pairsPerBatch: options.pairsPerBatch,
-      epochs: options.epochs,
-      base: base.state.step,
-      ...options.dataSettings,
-    },
+    settings,
     batchAt: async (step) => {
       const { bucket, items } = plan.at(step);
       const shape = buckets[bucket]!;
