@@ -72,7 +72,8 @@ alone, the others the gate at a tenant's line. \`npx plimsoll eval --bundle mode
 
 ${evaluationTable(evaluation.sets)}
 
-Mean KL between the experts a token: KL(safety || helpfulness) ${fixed(evaluation.divergence.safetyFromHelpfulness)} nats on the safety expert's answers, KL(helpfulness || safety)
+Mean log-ratio of the experts a token, an estimate of their KL divergence that leaves out the tails which this temperature and nucleus do
+not draw: log p_s - log p_h ${fixed(evaluation.divergence.safetyFromHelpfulness)} nats on the safety expert's answers, log p_h - log p_s
 ${fixed(evaluation.divergence.helpfulnessFromSafety)} nats on the helpfulness expert's.
 
 ## Samples

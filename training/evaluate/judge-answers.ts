@@ -59,7 +59,8 @@ export function judgeAnswers(
 }
 
 /**
- * Mean KL(p_s || p_h) a token in nats, from tokens that were drawn from p_s at temperature 1 (Monte Carlo: the mean of lp_s - lp_h); a
+ * Mean log-ratio a token in nats, over tokens that one expert drew: at temperature 1 and top-p 1 a Monte Carlo estimate of KL(p_s || p_h)
+ * (or the other way), below that of what is drawn. A
  * token the other expert gives no probability has no finite difference and is left out and counted.
  */
 export function sampledDivergence(
