@@ -1,4 +1,4 @@
-/** The laws of the gate, DESIGN section 3, one test each. fast-check prints the seed of whatever breaks one. */
+/** The laws of the gate (README.md), one test each. fast-check prints the seed of whatever breaks one. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { addSpending } from './add-spending.ts';

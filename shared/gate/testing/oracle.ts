@@ -1,6 +1,6 @@
 /**
  * The gate once more, as slowly and plainly as it can be written: probabilities instead of logarithms, plain arrays,
- * the formulas of DESIGN section 3 one after another, lambda by halving an interval. It shares nothing with the gate
+ * the formulas of README.md one after another, lambda by halving an interval. It shares nothing with the gate
  * but its types, overflows where the gate must not, and is right wherever it does not.
  */
 import type { GatePolicy, GateState, Rule, SamplingParams } from '../gate-types.ts';
