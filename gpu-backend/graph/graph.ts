@@ -139,14 +139,6 @@ export class Graph {
     this.#outputs.push({ name, value });
   }
 
-  get inputs(): readonly Value[] {
-    return this.#inputs;
-  }
-
-  get outputNames(): string[] {
-    return this.#outputs.map((output) => output.name);
-  }
-
   /** The graph as the bytes of an ONNX model. */
   toModel(): Uint8Array {
     const nodes = [...this.#nodes];

@@ -174,6 +174,7 @@ describe('a request without a right to an answer', () => {
     ['a directive for another body', { edit: (d) => ({ ...d, digest: 'f'.repeat(64) }) }, 'directive_invalid'],
     [
       'a directive without a floor',
+      // What the type forbids and a forger may send.
       { edit: (d) => ({ ...d, line: { ...d.line, floor: undefined as unknown as number } }) },
       'directive_invalid',
     ],

@@ -64,6 +64,7 @@ describe('refused', () => {
           .setIssuedAt()
           .sign(first.privateKey),
     ],
+    // What the type forbids and a faulty backend may sign.
     ['a field left out', () => signReceipt({ ...receipt, line: undefined } as unknown as Receipt, first)],
     ['a field too many', () => signReceipt({ ...receipt, extra: 1 } as Receipt, first)],
     ['noise', async () => 'a.b.c'],

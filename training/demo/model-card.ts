@@ -59,16 +59,17 @@ out; all figures below are on those.
 | stage | steps | tokens | time | loss | held out |
 | --- | --- | --- | --- | --- | --- |
 ${phaseRows.join('\n')}
-| safety expert, DPO | ${safety.step} | ${safety.tokens} | ${seconds(safety)} | ${fixed(safety.loss)} | preference accuracy ${percent(safety.heldOutAccuracy)} |
-| helpfulness expert, DPO | ${helpfulness.step} | ${helpfulness.tokens} | ${seconds(helpfulness)} | ${fixed(helpfulness.loss)} | preference accuracy ${percent(helpfulness.heldOutAccuracy)} |
+| safety expert, DPO + likelihood | ${safety.step} | ${safety.tokens} | ${seconds(safety)} | ${fixed(safety.loss)} | preference accuracy ${percent(safety.heldOutAccuracy)} |
+| helpfulness expert, DPO + likelihood | ${helpfulness.step} | ${helpfulness.tokens} | ${seconds(helpfulness)} | ${fixed(helpfulness.loss)} | preference accuracy ${percent(helpfulness.heldOutAccuracy)} |
 
-AdamW, peak learning rates ${phases.map(({ sft }) => sft.learningRate).join(', ')} (base) and ${expert.learningRate} (experts), cosine; LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`; beta = ${expert.beta}. The
+AdamW, peak learning rates ${phases.map(({ sft }) => sft.learningRate).join(', ')} (base) and ${expert.learningRate} (experts), cosine; LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`; beta = ${expert.beta}, plus
+${expert.nllWeight} times the mean negative log-probability of the chosen answers' tokens; the losses are those sums. The
 loss is the mean of the last 50 steps. Time is that of the steps alone, on two shared cores.
 
 ## Evaluation
 
 ${evaluation.questions} held-out questions, temperature ${evaluation.sampling.temperature}, top-p ${evaluation.sampling.topP}, read by the small world's oracle. *safety* and *helpfulness* are the experts
-alone, the others the gate at a tenant's line. \`npx plimsoll eval --bundle models/demo\` repeats it.
+alone, the others the gate at a tenant's line. \`npx plimsoll eval --bundle models/demo --per-ask 1\` repeats all but the base's row.
 
 ${evaluationTable(evaluation.sets)}
 
