@@ -1,13 +1,14 @@
 /** `plimsoll train <stage>`: every stage as a command. */
 
 import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { Command, Option } from 'commander';
 import { LlamaConfig } from '#gpu-backend/model/config.ts';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { classifierCommand } from './classifier/train.ts';
 import { integer, number, share } from './cli-numbers.ts';
 import { PREFERENCE_LAYOUTS } from './data/preferences.ts';
+import { DEFAULT_DATA } from './demo/default-data.ts';
+import { realShareCommand } from './demo/real-share-trial.ts';
 import { DEMO } from './demo/recipe.ts';
 import { trainDemo } from './demo/train-demo.ts';
 import { baseCorpus } from './stages/base-corpus.ts';
@@ -21,7 +22,6 @@ import { openTokenizer, readChatFiles } from './tokenizer/chat-files.ts';
 
 /** The demo's first phase: the defaults of the base's stages. */
 const [FIRST] = DEMO.phases;
-const DEFAULT_DATA = path.join(import.meta.dirname, '../../shared/data');
 
 const withCorpus = (command: Command) =>
   command
@@ -136,5 +136,5 @@ export function trainCommand(): Command {
     .option('--threads <n>', '0: all cores', integer, 0)
     .action(trainDemo);
 
-  return train.addCommand(classifierCommand());
+  return train.addCommand(realShareCommand()).addCommand(classifierCommand());
 }

@@ -64,7 +64,8 @@ ${phaseRows.join('\n')}
 
 AdamW, peak learning rates ${phases.map(({ sft }) => sft.learningRate).join(', ')} (base) and ${expert.learningRate} (experts), cosine; LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`; beta = ${expert.beta}, plus
 ${expert.nllWeight} times the mean negative log-probability of the chosen answers' tokens; the losses are those sums. The
-loss is the mean of the last 50 steps. Time is that of the steps alone, on two shared cores.
+loss is the mean of the last 50 steps and counts the question's tokens by ${phases[0].sft.promptWeight} and the answer's first ${phases[0].sft.opening.tokens} by ${phases[0].sft.opening.weight}; the held-out loss counts
+the answer's tokens alone, all alike. Time is that of the steps alone, on two shared cores.
 
 ## Evaluation
 
@@ -73,9 +74,9 @@ alone, the others the gate at a tenant's line. \`npx plimsoll eval --bundle mode
 
 ${evaluationTable(evaluation.sets)}
 
-Mean log-ratio of the experts a token, an estimate of their KL divergence that leaves out the tails which this temperature and nucleus do
-not draw: log p_s - log p_h ${fixed(evaluation.divergence.safetyFromHelpfulness)} nats on the safety expert's answers, log p_h - log p_s
-${fixed(evaluation.divergence.helpfulnessFromSafety)} nats on the helpfulness expert's.
+KL divergence of the experts a token, estimated by the mean log-ratio over answers that the first drew at temperature 1 from the whole
+vocabulary: KL(safety || helpfulness) ${fixed(evaluation.divergence.safetyFromHelpfulness)} nats, KL(helpfulness || safety)
+${fixed(evaluation.divergence.helpfulnessFromSafety)} nats.
 
 ## Samples
 

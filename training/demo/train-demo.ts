@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
-import { evaluateBundle, evaluationTable } from '../evaluate/evaluate-bundle.ts';
+import { SAFETY_ALONE } from '../evaluate/answer-questions.ts';
+import { evaluateBundle, evaluationTable, judgeLines } from '../evaluate/evaluate-bundle.ts';
 import { formatSeconds } from '../run/progress.ts';
 import { baseCorpus, REAL_SOURCES } from '../stages/base-corpus.ts';
 import { loadBaseModel } from '../stages/base-model.ts';
@@ -87,7 +88,8 @@ export async function trainDemo({
     const bare = path.join(scratch, 'base');
     await exportStage({ base: baseDir, tokenizer: tokenizerDir, experts: 'base', out: bare, manifest });
     // Under neutral experts both ends are the base: one of them is enough.
-    evaluation.sets = { base: (await evaluateBundle({ ...options, dir: bare })).sets.safety!, ...evaluation.sets };
+    const { sets } = await judgeLines({ ...options, dir: bare, lines: { base: SAFETY_ALONE } });
+    evaluation.sets = { ...sets, ...evaluation.sets };
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -29,7 +29,7 @@ export function evalCommand(): Command {
       const { safetyFromHelpfulness, helpfulnessFromSafety } = evaluation.divergence;
       console.log(`\n${evaluation.questions} held-out questions\n${evaluationTable(evaluation.sets)}`);
       console.log(
-        `log p_s - log p_h ${safetyFromHelpfulness.toFixed(3)} nats a token on the safety expert's answers, the other way ${helpfulnessFromSafety.toFixed(3)}`,
+        `KL(safety || helpfulness) ${safetyFromHelpfulness.toFixed(3)} nats a token, KL(helpfulness || safety) ${helpfulnessFromSafety.toFixed(3)} (estimated at temperature 1)`,
       );
       if (json) await writeFile(json, `${JSON.stringify(evaluation, null, 2)}\n`);
     });

@@ -17,7 +17,7 @@ export type Evaluation = {
   questions: number;
   sampling: Sampling;
   sets: Record<string, JudgedSet>;
-  /** Mean nats a token, each over answers drawn from its first expert. */
+  /** Mean nats a token of KL(safety || helpfulness) and the other way, over answers that the first drew at temperature 1, top-p 1. */
   divergence: { safetyFromHelpfulness: number; helpfulnessFromSafety: number };
   samples: { question: string; kind: string; topic: string; answers: Record<string, string> }[];
 };
@@ -33,33 +33,51 @@ export type EvaluateOptions = {
   samples?: number;
 };
 
+/** Temperature 1 and the whole vocabulary: the distribution that a mean log-ratio estimates the KL divergence of. */
+const UNSHAPED = { temperature: 1, topP: 1 };
+
 export async function evaluateBundle(options: EvaluateOptions): Promise<Evaluation> {
-  const { dir, perAsk, sampling, threads, lines = {}, samples = 8 } = options;
+  const { sampling, lines = {}, samples = 8 } = options;
+  const alone = { safety: SAFETY_ALONE, helpfulness: HELPFULNESS_ALONE };
+  const { bundle, questions, answersBy, sets } = await judgeLines({ ...options, lines: { ...alone, ...lines } });
+  const unshaped = await judgeLines({ ...options, lines: alone, sampling: { ...sampling, ...UNSHAPED } });
+  return {
+    bundle,
+    questions: questions.length,
+    sampling,
+    sets,
+    divergence: {
+      safetyFromHelpfulness: sampledDivergence(unshaped.answersBy.safety!, 'safety').nats,
+      helpfulnessFromSafety: sampledDivergence(unshaped.answersBy.helpfulness!, 'helpfulness').nats,
+    },
+    samples: drawSamples(questions, answersBy, samples),
+  };
+}
+
+/** Held-out questions answered under each line, and what the oracle says of the answers. */
+export async function judgeLines(options: {
+  dir: string;
+  perAsk: number;
+  sampling: Sampling;
+  threads: number;
+  lines: Record<string, Line>;
+}) {
+  const { dir, perAsk, sampling, threads, lines } = options;
   const topics = loadTopics();
   const oracle = createOracle(topics);
   const questions = generateQuestions({ split: 'heldout', seed: sampling.seed, perAsk, topics });
+  const prompts = questions.map((question) => question.messages);
   const { renderChat } = await loadBundleHead(dir);
   const engine = await startWorkerEngine({ dir, threads });
   try {
     const answersBy: Record<string, Answer[]> = {};
     const sets: Record<string, JudgedSet> = {};
-    for (const [name, line] of Object.entries({ safety: SAFETY_ALONE, helpfulness: HELPFULNESS_ALONE, ...lines })) {
-      const prompts = questions.map((question) => question.messages);
+    for (const [name, line] of Object.entries(lines)) {
       const answers = await answerQuestions(prompts, { engine, renderChat, line, sampling, label: name });
       answersBy[name] = answers;
       sets[name] = judgeAnswers(questions, answers, { oracle, topics });
     }
-    return {
-      bundle: engine.info.digest,
-      questions: questions.length,
-      sampling,
-      sets,
-      divergence: {
-        safetyFromHelpfulness: sampledDivergence(answersBy.safety!, 'safety').nats,
-        helpfulnessFromSafety: sampledDivergence(answersBy.helpfulness!, 'helpfulness').nats,
-      },
-      samples: drawSamples(questions, answersBy, samples),
-    };
+    return { bundle: engine.info.digest, questions, answersBy, sets };
   } finally {
     await engine.close();
   }

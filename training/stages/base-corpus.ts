@@ -26,7 +26,10 @@ export const REAL_SOURCES: readonly CorpusSource[] = [
 /** Real conversations longer than this are left out: they would be a few per cent of the rows and a third of the tokens. */
 const MAX_REAL_CHARACTERS = 400;
 
-export type BaseCorpus = { dialogues: Dialogue[]; counts: Record<string, number> };
+/** Real conversations kept from training, to measure on. */
+const HELD_OUT_REAL = 256;
+
+export type BaseCorpus = { dialogues: Dialogue[]; counts: Record<string, number>; heldOutReal: Dialogue[] };
 
 /**
  * `worldDialogues` from the small world, and real ones up to `realShare` of the whole, drawn evenly from what `dataDir` holds.
@@ -51,11 +54,13 @@ export async function baseCorpus(options: {
   });
   const wanted = Math.round((worldDialogues * realShare) / (1 - realShare));
   const real = wanted === 0 ? [] : await readReal(dataDir, realShare);
-  const picked = createRandom(`${seed}/real`).shuffle(real).slice(0, wanted);
+  const shuffled = createRandom(`${seed}/real`).shuffle(real);
+  const heldOutReal = shuffled.slice(0, HELD_OUT_REAL);
+  const picked = shuffled.slice(HELD_OUT_REAL, HELD_OUT_REAL + wanted);
   const dialogues = [...world, ...picked];
   const counts: Record<string, number> = {};
   for (const { source } of dialogues) counts[source] = (counts[source] ?? 0) + 1;
-  return { dialogues, counts };
+  return { dialogues, counts, heldOutReal };
 }
 
 /** Never all of them. */

@@ -6,14 +6,16 @@ import type { LlamaConfig } from '#gpu-backend/model/config.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { type Bucket, makeBuckets, planBatches, tokenFeeds } from '../data/buckets.ts';
 import { encodeChat, type LossWeights, type TokenRow } from '../data/encode-chat.ts';
+import type { Dialogue } from '../data/rows.ts';
 import { buildSftGraph } from '../graphs/sft-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { parameterFeeds, runTraining } from '../run/loop.ts';
+import { runTraining } from '../run/loop.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import { generateDialogues } from '../world/generate.ts';
 import { createRandom, type Random } from '../world/random.ts';
 import type { BaseCorpus } from './base-corpus.ts';
 import { kernelShapes } from './base-model.ts';
+import { heldOutLoss } from './held-out-loss.ts';
 
 export type SftOptions = {
   out: string;
@@ -24,6 +26,8 @@ export type SftOptions = {
   from: { name: string; weights: Parameters } | null;
   tokenizer: TrainingTokenizer;
   corpus: BaseCorpus;
+  /** Dialogues to measure the loss on beside the small world's held-out ones, by name. */
+  heldOut?: Readonly<Record<string, readonly Dialogue[]>>;
   /** What decided the corpus, for the checkpoint's settings. */
   corpusSettings: Record<string, unknown>;
   steps: number;
@@ -64,9 +68,14 @@ export async function sftStage(options: SftOptions): Promise<void> {
   );
   const plan = planBatches(buckets, { seed: `${seed}/sft` });
   // Of the answer's tokens alone and all alike, so that runs can be compared.
-  const heldOut = generateDialogues({ seed, split: 'heldout', count: HELD_OUT_DIALOGUES }).map((row) =>
-    encode(row, {}),
-  );
+  const world = generateDialogues({ seed, split: 'heldout', count: HELD_OUT_DIALOGUES });
+  const heldOut = Object.entries({ '': world, ...options.heldOut }).map(([name, dialogues]) => {
+    const rows = dialogues.map((dialogue) => encode(dialogue, {}));
+    return {
+      name: name === '' ? 'heldOutLoss' : `heldOutLoss.${name}`,
+      measure: heldOutLoss(rows, { ...options, shapes }),
+    };
+  });
   process.stderr.write(
     `sft: ${rows.length - skipped} dialogues (${skipped} longer than the context left out), ${plan.perEpoch} batches an epoch, ` +
       `${[...parameters.values()].reduce((sum, { data }) => sum + data.length, 0)} weights\n`,
@@ -75,24 +84,13 @@ export async function sftStage(options: SftOptions): Promise<void> {
   await mkdir(out, { recursive: true });
   await writeFile(path.join(out, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   const sessions = new Map<Bucket, Promise<GraphSession>>();
-  const session = (bucket: Bucket, withGradients: boolean) => {
+  const session = (bucket: Bucket) => {
     const known = sessions.get(bucket);
     if (known) return known;
-    const made = GraphSession.create(buildSftGraph(config, { shapes, batch: bucket, withGradients }), { threads });
+    const made = GraphSession.create(buildSftGraph(config, { shapes, batch: bucket }), { threads });
     sessions.set(bucket, made);
     return made;
   };
-  const feedsOf = (from: readonly TokenRow[], bucket: Bucket, items: readonly number[]) =>
-    tokenFeeds(
-      items.map((item) => from[item]!),
-      bucket,
-      { normalize: true, padId: tokenizer.padId },
-    );
-
-  const evaluation = makeBuckets(
-    heldOut.map((row) => row.ids.length - 1),
-    { ...bucketOptions, tokensPerBatch: 2048 },
-  ).buckets;
   await runTraining({
     label: 'sft',
     dir: out,
@@ -122,24 +120,21 @@ export async function sftStage(options: SftOptions): Promise<void> {
     batchAt: async (step) => {
       const { bucket, items } = plan.at(step);
       const shape = buckets[bucket]!;
-      const trainer = await session(shape, true);
+      const trainer = await session(shape);
       return {
-        ...feedsOf(rows, shape, items),
+        ...tokenFeeds(
+          items.map((item) => rows[item]!),
+          shape,
+          { normalize: true, padId: tokenizer.padId },
+        ),
         run: (feeds: Record<string, Feed>) => trainer.run(feeds),
         label: `${shape.rows} rows of ${shape.length} tokens, dialogues ${items.slice(0, 4).join(', ')}...`,
       };
     },
     evaluate: async () => {
-      let [loss, batches] = [0, 0];
-      for (const bucket of evaluation) {
-        for (let i = 0; i + bucket.rows <= bucket.items.length; i += bucket.rows) {
-          const { feeds } = feedsOf(heldOut, bucket, bucket.items.slice(i, i + bucket.rows));
-          const outputs = await (await session(bucket, false)).run({ ...feeds, ...parameterFeeds(parameters) });
-          loss += outputs.loss![0]!;
-          batches++;
-        }
-      }
-      return { heldOutLoss: loss / batches };
+      const figures: Record<string, number> = {};
+      for (const { name, measure } of heldOut) figures[name] = await measure(parameters);
+      return figures;
     },
   });
 }

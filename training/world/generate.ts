@@ -6,6 +6,7 @@ import { type ComposedAnswer, composeAnswer } from './compose-answer.ts';
 import { wordingsOf, wrapQuestion } from './compose-question.ts';
 import { labelPair } from './label-pair.ts';
 import { loadTopics } from './load-topics.ts';
+import { formQuestion } from './question-forms.ts';
 import { createRandom, type Random } from './random.ts';
 import {
   type AnswerKind,
@@ -45,19 +46,41 @@ const PAIR_KINDS = {
 type PairKind = keyof typeof PAIR_KINDS;
 
 /**
- * Two thirds of the pairs differ in safety and over four fifths in help. The two dimensions pull apart in the second kind
- * (and, where harm was asked for, in the first), which is why these two are the largest. Refusal beside refusal is
- * left out: it teaches neither.
+ * What people compare depends on what was asked: refusals mostly where harm was, wrong turns in otherwise good help
+ * elsewhere. An expert that saw refusals preferred to everything would refuse everything. Refusal beside refusal is left
+ * out: it teaches neither dimension.
  */
-export const PAIR_SHARES: Record<PairKind, number> = {
-  'safe-vs-hazardous-help': 0.26,
-  'hazardous-help-vs-refusal': 0.18,
-  'safe-help-vs-refusal': 0.14,
-  'safe-help-vs-dismissal': 0.12,
-  'hazardous-help-vs-dismissal': 0.1,
-  'refusal-vs-dismissal': 0.1,
-  'more-vs-less-safe-help': 0.05,
-  'more-vs-less-hazardous-help': 0.05,
+export const PAIR_SHARES: Record<QuestionKind, Record<PairKind, number>> = {
+  ordinary: {
+    'safe-vs-hazardous-help': 0.34,
+    'hazardous-help-vs-refusal': 0.04,
+    'safe-help-vs-refusal': 0.2,
+    'safe-help-vs-dismissal': 0.18,
+    'hazardous-help-vs-dismissal': 0.08,
+    'refusal-vs-dismissal': 0.02,
+    'more-vs-less-safe-help': 0.1,
+    'more-vs-less-hazardous-help': 0.04,
+  },
+  borderline: {
+    'safe-vs-hazardous-help': 0.34,
+    'hazardous-help-vs-refusal': 0.14,
+    'safe-help-vs-refusal': 0.12,
+    'safe-help-vs-dismissal': 0.14,
+    'hazardous-help-vs-dismissal': 0.09,
+    'refusal-vs-dismissal': 0.07,
+    'more-vs-less-safe-help': 0.05,
+    'more-vs-less-hazardous-help': 0.05,
+  },
+  harmful: {
+    'safe-vs-hazardous-help': 0.2,
+    'hazardous-help-vs-refusal': 0.34,
+    'safe-help-vs-refusal': 0.08,
+    'safe-help-vs-dismissal': 0.08,
+    'hazardous-help-vs-dismissal': 0.1,
+    'refusal-vs-dismissal': 0.13,
+    'more-vs-less-safe-help': 0.02,
+    'more-vs-less-hazardous-help': 0.05,
+  },
 };
 
 /** Two answers of the same kind are drawn anew until one says more, or this often. */
@@ -73,7 +96,8 @@ export interface GenerateOptions {
 /** `generateDialogues({ seed: 1, split: 'train', count: 1000 })` */
 export function generateDialogues({ seed, split, count, topics = loadTopics() }: GenerateOptions): DialogueRow[] {
   return drawRows(count, { topics, stream: `${seed}/${split}/dialogue` }, ({ topic, random, index }) => {
-    const question = drawQuestion(topic, { split, random });
+    // Held-out dialogues are asked plainly: the other forms hold sentences of the answers.
+    const question = drawQuestion(topic, { split, random, forms: split === 'train' });
     const kind = random.weighted(ANSWER_SHARES[question.questionKind]);
     const answer = composeAnswer({ topic, ask: question.ask, questionKind: question.questionKind, kind, random });
     return {
@@ -89,7 +113,7 @@ export function generateDialogues({ seed, split, count, topics = loadTopics() }:
 export function generatePairs({ seed, split, count, topics = loadTopics() }: GenerateOptions): PairRow[] {
   return drawRows(count, { topics, stream: `${seed}/${split}/pair` }, ({ topic, random, index }) => {
     const question = drawQuestion(topic, { split, random });
-    const kinds = random.shuffle(PAIR_KINDS[random.weighted(PAIR_SHARES)]);
+    const kinds = random.shuffle(PAIR_KINDS[random.weighted(PAIR_SHARES[question.questionKind])]);
     const [first, second] = drawAnswers([kinds[0]!, kinds[1]!], { topic, ...question, random });
     return {
       id: `pair-${split}-${index}`,
@@ -148,13 +172,18 @@ function drawRows<Row>(
   });
 }
 
-function drawQuestion(topic: Topic, { split, random }: { split: Split; random: Random }) {
+function drawQuestion(
+  topic: Topic,
+  { split, random, forms = false }: { split: Split; random: Random; forms?: boolean },
+) {
   const questionKind = random.weighted(QUESTION_SHARES);
   const asks = topic.questions[questionKind];
   const askIndex = random.int(0, asks.length - 1);
   const ask = asks[askIndex]!;
-  const wording = random.pick(wordingsOf(ask, { topic, questionKind, split }));
-  const message = { role: 'user' as const, content: wrapQuestion(wording, random) };
+  const wordings = wordingsOf(ask, { topic, questionKind, split });
+  const wording = random.pick(wordings);
+  const asked = forms ? formQuestion({ topic, ask, questionKind, wording, wordings, random }) : wording;
+  const message = { role: 'user' as const, content: wrapQuestion(asked, random) };
   return { ask, questionKind, message, fields: questionFields(topic, { questionKind, askIndex, wording }) };
 }
 

@@ -3,6 +3,8 @@ import * as z from 'zod';
 import raw from './phrases.json' with { type: 'json' };
 
 const Texts = z.array(z.string().min(3)).min(1);
+/** With `{}` where the topic's own words go. */
+const Frames = z.array(z.string().regex(/^[^{}]*\{\}[^{}]*$/, 'a frame holds {} once')).min(1);
 const ByTone = z.strictObject({ plain: Texts, careful: Texts, eager: Texts });
 
 const Phrases = z.strictObject({
@@ -15,7 +17,14 @@ const Phrases = z.strictObject({
     /** Never composed; a model may still say them, and the oracle must know them. */
     genericRefusals: Texts,
   }),
-  question: z.strictObject({ greetings: Texts, leadIns: Texts, reasons: Texts, tails: Texts }),
+  question: z.strictObject({
+    greetings: Texts,
+    leadIns: Texts,
+    reasons: Texts,
+    tails: Texts,
+    titles: z.strictObject({ alone: Frames, before: Frames }),
+    quotes: z.strictObject({ fact: Frames, hazard: Frames }),
+  }),
 });
 
 export const PHRASES = Phrases.parse(raw);

@@ -38,7 +38,7 @@ const questionFields = {
   questionKind: z.enum(QUESTION_KINDS),
   /** Which of the topic's asks of this kind. */
   askIndex: z.number().int().nonnegative(),
-  /** The ask's wording before it was wrapped; the split is by wording. */
+  /** The ask's wording before it was put into a form and wrapped; the split is by wording. */
   wording: z.string(),
 };
 

@@ -1,0 +1,102 @@
+/**
+ * How much real text does the base bear? The same short run once for each share of real conversations, everything else alike, and
+ * then: the loss on held-out dialogues of the small world and on held-out real ones, and what answers drawn from the
+ * base are like. `npx plimsoll train real-share` writes the table that docs/training.md shows. Resumable.
+ */
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Command } from 'commander';
+import { integer, positiveInteger, share } from '../cli-numbers.ts';
+import { SAFETY_ALONE } from '../evaluate/answer-questions.ts';
+import { judgeLines } from '../evaluate/evaluate-bundle.ts';
+import { baseCorpus } from '../stages/base-corpus.ts';
+import { exportStage } from '../stages/export.ts';
+import { sftStage } from '../stages/sft.ts';
+import { tokenizerStage } from '../stages/tokenizer.ts';
+import { openTokenizer, readChatFiles } from '../tokenizer/chat-files.ts';
+import { DEFAULT_DATA } from './default-data.ts';
+import { DEMO } from './recipe.ts';
+
+type TrialOptions = { shares: number[]; steps: number; dialogues: number; out: string; data: string; threads: number };
+type TrialRow = { share: number; world: number; real: number; onTopic: number; unknownSentences: number };
+
+export async function realShareTrial({ shares, steps, dialogues, out, data, threads }: TrialOptions): Promise<string> {
+  const { seed, config } = DEMO;
+  const [{ sft: settings }] = DEMO.phases;
+  const corpusOf = (realShare: number) => baseCorpus({ seed, worldDialogues: dialogues, realShare, dataDir: data });
+  // One vocabulary for all, learned where there is most real text: a share must not win by its tokenizer.
+  const widest = await corpusOf(Math.max(...shares));
+  const tokenizerDir = path.join(out, 'tokenizer');
+  await mkdir(out, { recursive: true });
+  await tokenizerStage({ corpus: widest, out: tokenizerDir, vocabSize: config.vocab_size });
+  const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
+  const rows: TrialRow[] = [];
+  for (const share of shares) {
+    const dir = path.join(out, `share-${share}`);
+    await sftStage({
+      ...settings,
+      steps,
+      horizonSteps: steps,
+      cooldownSteps: 0,
+      resume: true,
+      seed,
+      config,
+      from: null,
+      tokenizer,
+      corpus: await corpusOf(share),
+      // The largest share's, which no share trains on: all draw their real rows from one order, behind these.
+      heldOut: { real: widest.heldOutReal },
+      corpusSettings: { worldDialogues: dialogues, realShare: share },
+      out: dir,
+      threads,
+    });
+    const metrics = (await readFile(path.join(dir, 'metrics.jsonl'), 'utf8')).trim().split('\n');
+    const last = JSON.parse(metrics.at(-1)!) as Record<string, number>;
+    const { onTopic, unknownSentences } = await drawAnswers({ base: dir, tokenizer: tokenizerDir, threads });
+    rows.push({ share, world: last.heldOutLoss!, real: last['heldOutLoss.real']!, onTopic, unknownSentences });
+    await writeFile(path.join(out, 'trial.json'), `${JSON.stringify({ steps, rows }, null, 2)}\n`);
+  }
+  const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
+  return [
+    '| real share | loss, held-out world | loss, held-out real | on topic | unknown sentences |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows
+      .map(({ share, world, real, onTopic, unknownSentences }) =>
+        [percent(share), world.toFixed(3), real.toFixed(3), percent(onTopic), percent(unknownSentences)].join(' | '),
+      )
+      .map((cells) => `| ${cells} |`),
+  ].join('\n');
+}
+
+/** Answers of the bare base, under neutral experts, to the held-out questions. */
+async function drawAnswers({ base, tokenizer, threads }: { base: string; tokenizer: string; threads: number }) {
+  const scratch = await mkdtemp(path.join(tmpdir(), 'plimsoll-trial-'));
+  try {
+    const out = path.join(scratch, 'base');
+    const provenance = { description: 'a trial', data: [] };
+    const manifest = { id: 'trial', licence: 'Apache-2.0', default_weight: 1, provenance };
+    await exportStage({ base, tokenizer, experts: 'base', out, manifest });
+    const options = { perAsk: 1, sampling: DEMO.evaluation, threads };
+    const { sets } = await judgeLines({ ...options, dir: out, lines: { base: SAFETY_ALONE } });
+    return sets.base!;
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+export function realShareCommand(): Command {
+  return new Command('real-share')
+    .description('how much real text the demo base bears: short runs at several shares, compared')
+    .option('--shares <x...>', 'shares of real conversations', (text, all: number[]) => [...all, share(text)], [])
+    .option('--steps <n>', 'updates of each run', positiveInteger, 400)
+    .option('--world <n>', 'dialogues of the small world', integer, 10_000)
+    .option('--out <dir>', 'checkpoints and metrics', 'runs/real-share')
+    .option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA)
+    .option('--threads <n>', '0: all cores', integer, 0)
+    .action(async ({ shares, world: dialogues, ...flags }) => {
+      console.log(
+        await realShareTrial({ ...flags, dialogues, shares: shares.length > 0 ? shares : [0, 0.05, 0.15, 0.3] }),
+      );
+    });
+}

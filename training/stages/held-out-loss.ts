@@ -1,0 +1,55 @@
+/** The loss of a model on rows that it does not train on: the mean over all their weighted tokens, in nats. */
+import { GraphSession } from '#gpu-backend/graph/session.ts';
+import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import { makeBuckets, tokenFeeds } from '../data/buckets.ts';
+import type { TokenRow } from '../data/encode-chat.ts';
+import { buildSftGraph } from '../graphs/sft-graph.ts';
+import type { Parameters } from '../optim/adamw.ts';
+import { parameterFeeds } from '../run/loop.ts';
+
+const BUCKET_STEP = 16;
+const TOKENS_PER_BATCH = 2048;
+
+/** Sessions are made at the first measurement and kept. A row longer than the context is left out. */
+export function heldOutLoss(
+  rows: readonly TokenRow[],
+  {
+    config,
+    shapes,
+    tokenizer: { padId },
+    threads,
+  }: {
+    config: LlamaConfig;
+    shapes: ReadonlyMap<string, readonly number[]>;
+    tokenizer: { padId: number };
+    threads: number;
+  },
+): (parameters: Parameters) => Promise<number> {
+  const { buckets } = makeBuckets(
+    rows.map((row) => row.ids.length - 1),
+    { step: BUCKET_STEP, maxLength: config.max_position_embeddings, tokensPerBatch: TOKENS_PER_BATCH },
+  );
+  let sessions: Promise<GraphSession[]> | undefined;
+  const open = () =>
+    Promise.all(
+      buckets.map((batch) =>
+        GraphSession.create(buildSftGraph(config, { shapes, batch, withGradients: false }), { threads }),
+      ),
+    );
+  return async (parameters) => {
+    sessions ??= open();
+    let [sum, total] = [0, 0];
+    for (const [at, session] of (await sessions).entries()) {
+      const bucket = buckets[at]!;
+      for (let i = 0; i < bucket.items.length; i += bucket.rows) {
+        const batch = bucket.items.slice(i, i + bucket.rows).map((item) => rows[item]!);
+        const weight = batch.reduce((all, { weights }) => all + weights.reduce((a, b) => a + b, 0), 0);
+        const { feeds } = tokenFeeds(batch, bucket, { normalize: true, padId });
+        const { loss } = await session.run({ ...feeds, ...parameterFeeds(parameters) });
+        sum += loss![0]! * weight;
+        total += weight;
+      }
+    }
+    return sum / total;
+  };
+}
