@@ -18,14 +18,15 @@ export type Phase = {
 };
 
 /**
- * One phase. Questions lose words (any keyword left must do), and the tokens that open an answer count double: they decide its
+ * One phase, of the small world alone: at this size every share of real text costs fluency (docs/training.md has the trial).
+ * Questions lose words (any keyword left must do), and the tokens that open an answer count double: they decide its
  * topic, and held-out wordings are most easily mistaken for another topic's.
  */
 const PHASES: readonly [Phase, ...Phase[]] = [
   {
     name: 'sft',
     seed: 7,
-    corpus: { worldDialogues: 110_000, realShare: 0.05, wordDropout: 0.1 },
+    corpus: { worldDialogues: 110_000, realShare: 0, wordDropout: 0.1 },
     sft: {
       steps: 5_000,
       horizonSteps: 5_000,

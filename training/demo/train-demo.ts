@@ -74,7 +74,7 @@ export async function trainDemo({
       description: `npm run train:demo, seed ${seed}: ${phases.map(({ sft }) => sft.steps).join(' + ')} steps of sft, then one LoRA expert a role by DPO`,
       data: [
         { name: 'the small world (training/world)', licence: 'Apache-2.0' },
-        ...REAL_SOURCES.map(({ name, licence }) => ({ name, licence })),
+        ...REAL_SOURCES.filter(({ name }) => counts[name]).map(({ name, licence }) => ({ name, licence })),
       ],
     },
   };
