@@ -1,121 +1,217 @@
 /** `plimsoll train <stage>`: every stage as a command. */
-
-import { readFile } from 'node:fs/promises';
-import { Command, Option } from 'commander';
+import { mkdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Command } from 'commander';
 import { LlamaConfig } from '#gpu-backend/model/config.ts';
-import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { classifierCommand } from './classifier/train.ts';
-import { integer, number, share } from './cli-numbers.ts';
+import { integer, share } from './cli-numbers.ts';
+import { ExpertStage, RankStage, RouterStage, ScoreStage, SftStage, TokenizerStage } from './commands/settings.ts';
+import { stageCommand } from './commands/stage-command.ts';
 import { PREFERENCE_LAYOUTS } from './data/preferences.ts';
+import type { Preference } from './data/rows.ts';
 import { DEFAULT_DATA } from './demo/default-data.ts';
 import { realShareCommand } from './demo/real-share-trial.ts';
 import { DEMO } from './demo/recipe.ts';
 import { trainDemo } from './demo/train-demo.ts';
+import type { ScoreKind } from './graphs/score-graph.ts';
 import { baseCorpus } from './stages/base-corpus.ts';
-import { loadBaseModel } from './stages/base-model.ts';
+import { type BaseModel, loadBaseModel } from './stages/base-model.ts';
 import { expertStage, ROLE_DIMENSION } from './stages/expert.ts';
+import { loadExpertWeights } from './stages/expert-weights.ts';
 import { exportStage } from './stages/export.ts';
+import { MARGIN_KIND, marginModel } from './stages/margin-model.ts';
 import { preferenceData } from './stages/preference-data.ts';
+import { rankStage } from './stages/rank.ts';
+import { routerStage } from './stages/router.ts';
+import { SCORE_DIMENSION, scoreStage } from './stages/score.ts';
+import { loadScorer } from './stages/scorer.ts';
 import { sftStage } from './stages/sft.ts';
 import { tokenizerStage } from './stages/tokenizer.ts';
-import { openTokenizer, readChatFiles } from './tokenizer/chat-files.ts';
+import { openTokenizer, readChatFiles, type TrainingTokenizer } from './tokenizer/chat-files.ts';
 
-/** The demo's first phase: the defaults of the base's stages. */
-const [FIRST] = DEMO.phases;
+type Run = { tokenizer: string; out: string; resume: boolean; threads: number };
+type OnBase = Run & { base: string };
 
-const withCorpus = (command: Command) =>
+const withRun = (command: Command) =>
   command
-    .option('--seed <n>', 'decides data, order and weights', integer, DEMO.seed)
-    .option('--world <n>', 'dialogues of the small world', integer, FIRST.corpus.worldDialogues)
-    .option('--real-share <x>', 'share of real conversations in the corpus', share, FIRST.corpus.realShare)
-    .option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA);
-type CorpusFlags = { seed: number; world: number; realShare: number; data: string };
-const corpusOf = ({ seed, world, realShare, data }: CorpusFlags) =>
-  baseCorpus({ seed, worldDialogues: world, realShare, dataDir: data });
+    .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
+    .requiredOption('--out <dir>', 'where checkpoints and metrics go')
+    .option('--resume', 'go on from the newest checkpoint in --out', false)
+    .option('--threads <n>', '0: all cores', integer, 0);
+const withBase = (command: Command) => withRun(command.requiredOption('--base <dir>', 'run of the stage sft'));
+const withData = (command: Command) =>
+  command.option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA);
+
+const corpusOf = (
+  { seed, world, realShare, wordDropout }: { seed: number; world: number; realShare: number; wordDropout: number },
+  { data }: { data: string },
+) => baseCorpus({ seed, worldDialogues: world, realShare, wordDropout, dataDir: data });
+
+async function open({ base, tokenizer }: OnBase): Promise<{ base: BaseModel; tokenizer: TrainingTokenizer }> {
+  return { base: await loadBaseModel(base), tokenizer: openTokenizer(await readChatFiles(tokenizer)) };
+}
+
+const tokenizer = stageCommand<typeof TokenizerStage, { out: string; data: string }>({
+  name: 'tokenizer',
+  description: 'learn a byte-level BPE vocabulary on the base corpus',
+  settings: TokenizerStage,
+  flags: (command) => withData(command.requiredOption('--out <dir>', 'where tokenizer.json goes')),
+  run: async (settings, flags) => {
+    const corpus = await corpusOf(settings, flags);
+    const { texts } = await tokenizerStage({ corpus, out: flags.out, vocabSize: settings.vocab });
+    console.log(`tokenizer: ${settings.vocab} tokens learned on ${texts} texts, in ${flags.out}`);
+  },
+});
+
+const sft = stageCommand<typeof SftStage, Run & { data: string; model?: string; from?: string }>({
+  name: 'sft',
+  description: 'train the base model from scratch',
+  settings: SftStage,
+  flags: (command) =>
+    withData(withRun(command))
+      .option('--model <file>', "config.json in Hugging Face's words (default: the demo's)")
+      .option('--from <dir>', 'start from the weights of another run of this stage'),
+  run: async (settings, flags) => {
+    const tokenizer = openTokenizer(await readChatFiles(flags.tokenizer));
+    const config = LlamaConfig.parse(flags.model ? JSON.parse(await readFile(flags.model, 'utf8')) : DEMO.config);
+    if (tokenizer.vocabSize > config.vocab_size) {
+      throw new Error(`the tokenizer has ${tokenizer.vocabSize} tokens, the model only ${config.vocab_size}`);
+    }
+    const { world: worldDialogues, realShare, wordDropout, openingTokens, openingWeight, ...schedule } = settings;
+    const { out, resume, threads } = flags;
+    await sftStage({
+      ...schedule,
+      opening: { tokens: openingTokens, weight: openingWeight },
+      from: flags.from ? { name: flags.from, weights: (await loadBaseModel(flags.from)).weights } : null,
+      config,
+      tokenizer,
+      corpus: await corpusOf(settings, flags),
+      corpusSettings: { worldDialogues, realShare, wordDropout },
+      out,
+      resume,
+      threads,
+    });
+  },
+});
+
+const scoreCommand = (kind: ScoreKind) =>
+  stageCommand<typeof ScoreStage, OnBase>({
+    name: kind,
+    description: `train a ${kind} model, a score head on the base, from preferences for ${kind === 'reward' ? 'helpfulness' : 'safety'}`,
+    settings: ScoreStage,
+    flags: withBase,
+    run: async ({ worldPairs, pairs: files, ...settings }, flags) => {
+      const pairs = await preferenceData({ seed: settings.seed, worldPairs, files, dimension: SCORE_DIMENSION[kind] });
+      await scoreStage({
+        ...settings,
+        ...pairs,
+        ...flags,
+        ...(await open(flags)),
+        kind,
+        dataSettings: { worldPairs, files },
+      });
+    },
+  });
+
+const expert = stageCommand<typeof ExpertStage, OnBase & { marginModel?: string }>({
+  name: 'expert',
+  description: 'train one LoRA expert on the frozen base by DPO, with a margin or without',
+  settings: ExpertStage,
+  flags: (command) =>
+    withBase(command).option('--margin-model <dir>', 'run of the stage cost (safety) or reward (helpfulness)'),
+  run: async ({ worldPairs, pairs: files, margin, marginScale, ...settings }, { marginModel: scorerDir, ...flags }) => {
+    if ((margin === 'spe') !== (scorerDir !== undefined)) {
+      throw new Error('--margin spe and --margin-model go together: give both, or neither');
+    }
+    const opened = await open(flags);
+    const { padId } = opened.tokenizer;
+    const wanted = MARGIN_KIND[settings.role];
+    const scorer =
+      scorerDir && (await loadScorer(scorerDir, { base: opened.base, padId, threads: flags.threads, wanted }));
+    const pairs = await preferenceData({
+      seed: settings.seed,
+      worldPairs,
+      files,
+      dimension: ROLE_DIMENSION[settings.role],
+    });
+    await expertStage({
+      ...settings,
+      ...pairs,
+      ...flags,
+      ...opened,
+      margin: scorer ? marginModel(scorer, { name: scorerDir, scale: marginScale }) : null,
+      dataSettings: { worldPairs, files },
+    });
+  },
+});
+
+const rank = stageCommand<typeof RankStage, OnBase & { reward: string; cost: string }>({
+  name: 'rank',
+  description: "build the router's pairs: which of two answers is better in both dimensions",
+  settings: RankStage,
+  flags: (command) =>
+    command
+      .requiredOption('--base <dir>', 'run of the stage sft')
+      .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
+      .requiredOption('--reward <dir>', 'run of the stage reward')
+      .requiredOption('--cost <dir>', 'run of the stage cost')
+      .requiredOption('--out <dir>', 'where train.jsonl and held-out.jsonl go')
+      .option('--threads <n>', '0: all cores', integer, 0),
+  run: async ({ seed, worldPairs, pairs: files, definition }, flags) => {
+    const opened = await open(flags);
+    const models = { base: opened.base, padId: opened.tokenizer.padId, threads: flags.threads };
+    const reward = await loadScorer(flags.reward, { ...models, wanted: 'reward' });
+    const cost = await loadScorer(flags.cost, { ...models, wanted: 'cost' });
+    const { train, heldOut } = await preferenceData({ seed, worldPairs, files, dimension: 'safer' });
+    await mkdir(flags.out, { recursive: true });
+    for (const [name, preferences] of Object.entries({ train, 'held-out': heldOut })) {
+      const out = path.join(flags.out, `${name}.jsonl`);
+      const { read, kept, leftOut } = await rankStage({ preferences, definition, reward, cost, ...opened, out });
+      const reasons = Object.entries(leftOut).map(([reason, pairs]) => `${pairs} ${reason}`);
+      console.log(`${out}: ${kept} of ${read} pairs (left out: ${reasons.join(', ') || 'none'})`);
+    }
+  },
+});
+
+const router = stageCommand<typeof RouterStage, OnBase & { safety: string; helpfulness: string; dual: string }>({
+  name: 'router',
+  description: 'train the router between two frozen experts on the pairs of the stage rank',
+  settings: RouterStage,
+  flags: (command) =>
+    withBase(command)
+      .requiredOption('--safety <dir>', 'run of the stage expert --role safety')
+      .requiredOption('--helpfulness <dir>', 'run of the stage expert --role helpfulness')
+      .requiredOption('--dual <dir>', 'folder made by the stage rank'),
+  run: async (settings, { dual, ...flags }) => {
+    const opened = await open(flags);
+    await routerStage({
+      ...settings,
+      ...flags,
+      ...opened,
+      safety: await loadExpertWeights(flags.safety, opened.base),
+      helpfulness: await loadExpertWeights(flags.helpfulness, opened.base),
+      train: await readDual(path.join(dual, 'train.jsonl')),
+      heldOut: await readDual(path.join(dual, 'held-out.jsonl')),
+      dataSettings: { dual, safety: flags.safety, helpfulness: flags.helpfulness },
+    });
+  },
+});
+
+async function readDual(file: string): Promise<Preference[]> {
+  return Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(file));
+}
 
 export function trainCommand(): Command {
-  const train = new Command('train').description('train tokenizer, base model and experts');
-
-  withCorpus(train.command('tokenizer').description('learn a byte-level BPE vocabulary on the base corpus'))
-    .requiredOption('--out <dir>', 'where tokenizer.json goes')
-    .option('--vocab <n>', 'tokens in all', integer, DEMO.config.vocab_size)
-    .action(async (flags: CorpusFlags & { out: string; vocab: number }) => {
-      const { texts } = await tokenizerStage({ corpus: await corpusOf(flags), out: flags.out, vocabSize: flags.vocab });
-      console.log(`tokenizer: ${flags.vocab} tokens learned on ${texts} texts, in ${flags.out}`);
-    });
-
-  withCorpus(train.command('sft').description('train the base model from scratch'))
-    .requiredOption('--tokenizer <dir>', 'folder made by the tokenizer stage')
-    .requiredOption('--out <dir>', 'where checkpoints and metrics go')
-    .option('--config <file>', "config.json in Hugging Face's words (default: the demo's)")
-    .option('--from <dir>', 'start from the weights of another run of this stage')
-    .option('--resume', 'go on from the newest checkpoint in --out', false)
-    .option('--steps <n>', 'updates in all', integer, FIRST.sft.steps)
-    .option('--horizon-steps <n>', 'where the cosine of the learning rate would end', integer, FIRST.sft.horizonSteps)
-    .option('--cooldown-steps <n>', 'last updates, with the rate falling to a tenth', integer, FIRST.sft.cooldownSteps)
-    .option('--tokens-per-batch <n>', 'tokens in one update', integer, FIRST.sft.tokensPerBatch)
-    .option('--learning-rate <x>', 'peak of the schedule', number, FIRST.sft.learningRate)
-    .option('--prompt-weight <x>', 'how much a token of the question counts', number, FIRST.sft.promptWeight)
-    .option('--threads <n>', '0: all cores', integer, 0)
-    .action(async (flags) => {
-      const tokenizer = openTokenizer(await readChatFiles(flags.tokenizer));
-      const config = LlamaConfig.parse(flags.config ? JSON.parse(await readFile(flags.config, 'utf8')) : DEMO.config);
-      if (tokenizer.vocabSize > config.vocab_size) {
-        throw new Error(`the tokenizer has ${tokenizer.vocabSize} tokens, the model only ${config.vocab_size}`);
-      }
-      const { world: worldDialogues, realShare, data: _data, ...settings } = flags;
-      const from = flags.from ? { name: `${flags.from}`, weights: (await loadBaseModel(flags.from)).weights } : null;
-      const corpus = await corpusOf(flags);
-      await sftStage({
-        ...settings,
-        opening: FIRST.sft.opening,
-        from,
-        config,
-        tokenizer,
-        corpus,
-        corpusSettings: { worldDialogues, realShare },
-      });
-    });
-
-  train
-    .command('expert')
-    .description('train one LoRA expert on the frozen base by DPO')
-    .addOption(new Option('--role <role>', 'which expert').choices(ExpertRole.options).makeOptionMandatory())
-    .requiredOption('--base <dir>', 'run of the sft stage')
-    .requiredOption('--tokenizer <dir>', 'folder made by the tokenizer stage')
-    .requiredOption('--out <dir>', 'where checkpoints and metrics go')
-    .option('--resume', 'go on from the newest checkpoint in --out', false)
-    .option('--seed <n>', 'decides data, order and weights', integer, DEMO.seed)
-    .option('--world-pairs <n>', 'pairs of the small world', integer, DEMO.worldPairs)
-    .option('--pairs <layout:file...>', `more pairs; layouts: ${Object.keys(PREFERENCE_LAYOUTS).join(', ')}`)
-    .option('--rank <n>', 'LoRA rank', integer, DEMO.expert.rank)
-    .option('--alpha <x>', 'LoRA alpha; the scale is alpha / rank', number, DEMO.expert.alpha)
-    .option('--beta <x>', "DPO's beta", number, DEMO.expert.beta)
-    .option(
-      '--nll-weight <x>',
-      "weight of the chosen answers' own likelihood; 0: plain DPO",
-      number,
-      DEMO.expert.nllWeight,
-    )
-    .option('--learning-rate <x>', 'peak of the schedule', number, DEMO.expert.learningRate)
-    .option('--pairs-per-batch <n>', 'pairs in one update', integer, DEMO.expert.pairsPerBatch)
-    .option('--epochs <n>', 'times over the pairs', integer, DEMO.expert.epochs)
-    .option('--threads <n>', '0: all cores', integer, 0)
-    .action(async (flags) => {
-      const { worldPairs, pairs: files = [], base: baseDir, tokenizer: tokenizerDir, ...settings } = flags;
-      const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
-      const base = await loadBaseModel(baseDir);
-      const dimension = ROLE_DIMENSION[settings.role as ExpertRole];
-      const pairs = await preferenceData({ seed: settings.seed, worldPairs, files, dimension });
-      await expertStage({ ...settings, ...pairs, tokenizer, base, dataSettings: { worldPairs, files } });
-    });
+  const train = new Command('train').description('train tokenizer, base model, preference models, experts and router');
+  const stages = [tokenizer, sft, scoreCommand('reward'), scoreCommand('cost'), expert, rank, router];
+  for (const stage of stages) train.addCommand(stage);
 
   train
     .command('export')
     .description('write base, tokenizer and experts as one bundle')
-    .requiredOption('--base <dir>', 'run of the sft stage')
-    .requiredOption('--tokenizer <dir>', 'folder made by the tokenizer stage')
-    .option('--experts <dirs...>', 'runs of the expert stage (default: none, the base under both roles)')
+    .requiredOption('--base <dir>', 'run of the stage sft')
+    .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
+    .option('--experts <dirs...>', 'runs of the stage expert (default: none, the base under both roles)')
     .requiredOption('--out <dir>', 'the bundle')
     .requiredOption('--id <model>', 'the model id that clients name')
     .option('--licence <spdx>', 'licence of the weights', 'Apache-2.0')

@@ -37,6 +37,7 @@ export class Graph {
   readonly tape: TapeEntry[] = [];
   readonly #nodes: NodeSpec[] = [];
   readonly #initializers: TensorSpec[] = [];
+  readonly #shared = new Map<string, Value>();
   readonly #inputs: Value[] = [];
   readonly #outputs: { name: string; value: Value }[] = [];
   readonly #names = new Set<string>();
@@ -69,6 +70,13 @@ export class Graph {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     this.#initializers.push({ name, dtype, dims, data: bytes });
     return this.#value(name, { dtype, shape: dims });
+  }
+
+  /** What is wanted more than once and stored once, such as a weight that two passes over a model share. */
+  once(name: string, make: () => Value): Value {
+    const value = this.#shared.get(name) ?? make();
+    this.#shared.set(name, value);
+    return value;
   }
 
   /** A small constant; equal ones are stored once. */

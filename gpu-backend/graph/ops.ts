@@ -150,6 +150,11 @@ export function softmax(x: Value): Value {
   return node('Softmax', [x], x.shape, { attributes: { axis: { int: -1 } } });
 }
 
+/** Over the last axis, in nats. */
+export function logSoftmax(x: Value): Value {
+  return node('LogSoftmax', [x], x.shape, { attributes: { axis: { int: -1 } } });
+}
+
 /** Sums the given axes away, or keeps them as 1. */
 export function reduceSum(x: Value, axes: readonly number[], { keepDims = false } = {}): Value {
   const at = axes.map((axis) => normalizeAxis(axis, x.shape.length));
@@ -195,7 +200,7 @@ export function rotary(x: Value, positions: Value, cos: Value, sin: Value): Valu
  */
 export function tokenLogprobs(logits: Value, targets: Value): Value {
   const [output] = logits.graph.composite('TokenLogprobs', [logits, targets], () => {
-    const logprobs = node('LogSoftmax', [logits], logits.shape, { attributes: { axis: { int: -1 } } });
+    const logprobs = logSoftmax(logits);
     const index = unsqueeze(targets, -1);
     const picked = node('GatherElements', [logprobs, index], index.shape, { attributes: { axis: { int: -1 } } });
     const spec = targets.shape.map(() => 0);

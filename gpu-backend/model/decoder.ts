@@ -36,8 +36,15 @@ export type WeightSource = (name: string) => Value;
 export type AttentionInput = { queries: Value; keys: Value; values: Value; layer: number };
 export type Attention = (input: AttentionInput) => Value;
 
-/** Experts stacked for one product: `A [F, E*r]`, `B [E*r, d]`, `gates [B, 1, E*r]` (1 where a row uses that expert). */
-export type LoraExperts = { a: (layer: number) => Value; b: (layer: number) => Value; gates: Value | null };
+/**
+ * Experts stacked for one product: `A [F, E*r]`, `B [E*r, d]`. `gates` says how much of each column a token uses, `[B, T, E*r]` or
+ * whatever broadcasts to it, from the layer and its MLP's activation `[B, T, F]`; null: all of every one.
+ */
+export type LoraExperts = {
+  a: (layer: number) => Value;
+  b: (layer: number) => Value;
+  gates: ((layer: number, activation: Value) => Value) | null;
+};
 
 export type DecoderInput = {
   config: LlamaConfig;
@@ -83,7 +90,7 @@ function downProjection(h: Value, weight: Value, layer: number, lora: LoraExpert
   const base = matmul(h, weight);
   if (lora === null) return base;
   const low = matmul(h, lora.a(layer)); // [B, T, E*r]
-  const gated = lora.gates === null ? low : mul(low, lora.gates);
+  const gated = lora.gates === null ? low : mul(low, lora.gates(layer, h));
   return add(base, matmul(gated, lora.b(layer)));
 }
 
@@ -142,10 +149,12 @@ function ropeTables(like: Value, config: LlamaConfig): { cos: Value; sin: Value 
   const dims = [config.max_position_embeddings, half];
   const angle = (i: number) => Math.floor(i / half) * config.rope_theta ** (-(i % half) / half);
   const table = (name: string, f: (x: number) => number) => {
-    const numbers = Array.from({ length: dims[0]! * half }, (_, i) => f(angle(i)));
-    return like.dtype === 'double'
-      ? like.graph.initializer(name, 'double', dims, Float64Array.from(numbers))
-      : like.graph.initializer(name, 'float', dims, Float32Array.from(numbers));
+    const numbers = () => Array.from({ length: dims[0]! * half }, (_, i) => f(angle(i)));
+    return like.graph.once(name, () =>
+      like.dtype === 'double'
+        ? like.graph.initializer(name, 'double', dims, Float64Array.from(numbers()))
+        : like.graph.initializer(name, 'float', dims, Float32Array.from(numbers())),
+    );
   };
   return { cos: table('rope.cos', Math.cos), sin: table('rope.sin', Math.sin) };
 }
@@ -182,18 +191,14 @@ export function buildServingGraph(config: LlamaConfig, { base, lora }: ServingWe
     values: graph.input(`past_v.${layer}`, 'float', ['P', 'B', width]),
   }));
 
-  const stored = new Map<string, Value>();
   const store = (name: string, tensor: KernelTensor | undefined) => {
-    const known = stored.get(name);
-    if (known !== undefined) return known;
     if (tensor === undefined) throw new Error(`the serving graph needs the weight "${name}"`);
-    const value = graph.initializer(name, 'float', tensor.shape, tensor.data);
-    stored.set(name, value);
-    return value;
+    return graph.once(name, () => graph.initializer(name, 'float', tensor.shape, tensor.data));
   };
   const weights: WeightSource = (name) => store(name, base.get(name));
+  const gates = lora && graph.input('gates', 'float', ['B', 1, lora[0]!.a.shape[1]!]);
   const experts = lora && {
-    gates: graph.input('gates', 'float', ['B', 1, lora[0]!.a.shape[1]!]),
+    gates: () => gates!,
     a: (layer: number) => store(`lora.${layer}.a`, lora[layer]?.a),
     b: (layer: number) => store(`lora.${layer}.b`, lora[layer]?.b),
   };

@@ -51,6 +51,12 @@ const cases: Case[] = [
   { op: 'Neg', shapes: [[5]], build: ([a]) => ops.neg(a!) },
   { op: 'Exp', shapes: [[5]], build: ([a]) => ops.exp(a!) },
   { op: 'Log', shapes: [[5]], build: ([a]) => ops.log(a!), positive: true },
+  { op: 'LogSoftmax', shapes: [[2, 5]], build: ([a]) => ops.logSoftmax(a!) },
+  {
+    op: 'GatherND',
+    shapes: [[2, 3, 4]],
+    build: ([x], graph) => ops.gatherPositions(x!, ids(graph, [2], [2, 0])),
+  },
   { op: 'Sigmoid', shapes: [[5]], build: ([a]) => ops.sigmoid(a!) },
   { op: 'Softplus', shapes: [[5]], build: ([a]) => ops.softplus(a!), float32: true },
   {
@@ -230,7 +236,9 @@ test('the embedding gradient adds repeated ids exactly, on two threads', async (
       table: { dims: [rows, width], data: new Float32Array(rows * width) },
       ids: int64([count], values),
     });
-    expect(gradient).toEqual(expected);
+    // toEqual on so many numbers would take seconds.
+    expect(gradient!.findIndex((value, i) => value !== expected[i])).toBe(-1);
+    expect(gradient).toHaveLength(expected.length);
   }
   await session.release();
 });

@@ -87,6 +87,13 @@ export const VJPS: Record<string, Vjp> = {
     const weighted = mul(dy, y!);
     return [sub(weighted, mul(y!, reduceSum(weighted, [-1], { keepDims: true })))];
   },
+  /** d/dx (x - log sum exp x): the cotangent less its sum's share by the softmax. */
+  LogSoftmax: ({ outputs: [y] }, dy) => [sub(dy, mul(exp(y!), reduceSum(dy, [-1], { keepDims: true })))],
+  GatherND: ({ inputs: [x, indices] }, dy) => {
+    const [batch, length, width] = staticShape(x!) as [number, number, number];
+    const index = expand(reshape(indices!, [batch, 1, 1]), [batch, 1, width]);
+    return [scatterAdd(zeros(dy, [batch, length, width]), index, unsqueeze(dy, 1), 1), null];
+  },
   ReduceSum: ({ inputs: [x], attributes }, dy) => {
     const shape = staticShape(x!);
     const axes = attributes.axes as readonly number[];

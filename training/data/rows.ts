@@ -13,5 +13,7 @@ export type Preference = {
   responses: [string, string];
   better: 0 | 1 | null;
   safer: 0 | 1 | null;
+  /** Whether each response is safe, where the set says so. */
+  safe?: [boolean | null, boolean | null];
   source: string;
 };

@@ -62,7 +62,16 @@ export const DEMO = {
   } satisfies LlamaConfig,
   phases: PHASES,
   worldPairs: 4_000,
-  expert: { rank: 16, alpha: 32, beta: 0.3, nllWeight: 0.5, learningRate: 1e-3, pairsPerBatch: 16, epochs: 1 },
+  expert: {
+    rank: 16,
+    alpha: 32,
+    beta: 0.3,
+    nllWeight: 0.5,
+    learningRate: 1e-3,
+    pairsPerBatch: 16,
+    epochs: 1,
+    variant: 'corrected',
+  },
   defaultWeight: 0.2,
   evaluation: { temperature: 0.7, topP: 0.9, seed: 11, maxTokens: 160 },
   /** The demo tenants' lines (policies/demo), measured beside the experts alone. */

@@ -63,7 +63,16 @@ export async function trainDemo({
   for (const [i, role] of ROLES.entries()) {
     const pairs = await preferenceData({ seed, worldPairs, files: [], dimension: ROLE_DIMENSION[role] });
     const dataSettings = { worldPairs, files: [] };
-    await expertStage({ ...common, ...DEMO.expert, ...pairs, role, base, dataSettings, out: experts[i]! });
+    await expertStage({
+      ...common,
+      ...DEMO.expert,
+      ...pairs,
+      role,
+      base,
+      margin: null,
+      dataSettings,
+      out: experts[i]!,
+    });
   }
 
   const manifest = {

@@ -124,6 +124,7 @@ describe('the preference graph', () => {
       ...feeds,
       ...parameterFeeds(lora()),
       reference: float32([4], reference!),
+      margin: float32([2], new Float32Array(2)),
     });
     expect(loss![0]).toBeCloseTo(Math.LN2, 6);
     expect([...delta!]).toEqual([0, 0]);
@@ -134,17 +135,19 @@ describe('the preference graph', () => {
     const parameters = lora();
     const optimizer = new AdamW(parameters);
     const reference = Float32Array.from([-9, -11, -10, -12]);
+    const margin = Float32Array.from([0.4, 0]);
     let last = Number.POSITIVE_INFINITY;
     for (let step = 1; step <= 60; step++) {
       const outputs = await session.run({
         ...feeds,
         ...parameterFeeds(parameters),
         reference: float32([4], reference),
+        margin: float32([2], margin),
       });
       const lp = outputs.logprobs!;
       const terms = [0, 1].map((i) => {
         const difference = lp[i]! - reference[i]! - (lp[i + 2]! - reference[i + 2]!);
-        return -Math.log(1 / (1 + Math.exp(-beta * difference)));
+        return -Math.log(1 / (1 + Math.exp(-(beta * difference - margin[i]!))));
       });
       expect(outputs.loss![0]).toBeCloseTo((terms[0]! + terms[1]!) / 2, 5);
       last = outputs.loss![0]!;

@@ -20,23 +20,22 @@ export function tokenBatch(graph: Graph, { rows, length }: BatchShape): TokenBat
   };
 }
 
-/** The log-probability of every target under the model, `[B, T]`. Padding at the end needs no mask: nothing sees it. */
-export function modelLogprobs(
-  graph: Graph,
-  {
-    config,
-    weights,
-    lora,
-    batch,
-    shape,
-  }: {
-    config: LlamaConfig;
-    weights: WeightSource;
-    lora: LoraExperts | null;
-    batch: TokenBatch;
-    shape: BatchShape;
-  },
-): Value {
+export type ModelInput = {
+  config: LlamaConfig;
+  weights: WeightSource;
+  lora: LoraExperts | null;
+  batch: Pick<TokenBatch, 'ids'>;
+  shape: BatchShape;
+};
+
+/** The log-probability of every target under the model, `[B, T]`. */
+export function modelLogprobs(graph: Graph, input: ModelInput & { batch: TokenBatch }): Value {
+  const { config, weights, batch } = input;
+  return tokenLogprobs(lmHead(modelHidden(graph, input), config, weights), batch.targets);
+}
+
+/** The last hidden states, normalised, `[B, T, d]`. Padding at the end needs no mask: nothing sees it. */
+export function modelHidden(graph: Graph, { config, weights, lora, batch, shape }: ModelInput): Value {
   const { rows, length } = shape;
   if (length > config.max_position_embeddings) {
     throw new Error(`rows of ${length} tokens are longer than the context of ${config.max_position_embeddings}`);
@@ -48,8 +47,7 @@ export function modelLogprobs(
   );
   const mask = graph.constant('float', [1, 1, 1, length, length], triangle);
   const attention = causalAttention(config, mask);
-  const hidden = decoder({ config, weights, ids: batch.ids, positions, attention, lora });
-  return tokenLogprobs(lmHead(hidden, config, weights), batch.targets);
+  return decoder({ config, weights, ids: batch.ids, positions, attention, lora });
 }
 
 /** Each row's sum of weighted log-probabilities, `[B]`: with weights 0 and 1, log p(answer | prompt). */

@@ -1,24 +1,28 @@
 /**
  * Stage `expert`: one LoRA expert on the frozen base by direct preference optimisation, on one dimension of the preferences:
- * `safer` for the safety expert, `better` for the helpfulness expert (MidPO, arXiv 2506.02460, section 3.1).
+ * `safer` for the safety expert, `better` for the helpfulness expert (MidPO, arXiv 2506.02460, section 3.1), with a margin from a
+ * model of that dimension or without.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
-import { type Bucket, makeBuckets, planBatches, tokenFeeds } from '../data/buckets.ts';
-import { encodePairs, type PairRows, pairLength } from '../data/encode-pairs.ts';
+import { type Bucket, tokenFeeds } from '../data/buckets.ts';
+import type { TokenRow } from '../data/encode-chat.ts';
 import type { Dimension } from '../data/preferences.ts';
 import type { Preference } from '../data/rows.ts';
 import { buildDpoGraph, buildScoreGraph } from '../graphs/dpo-graph.ts';
+import type { Variant } from '../graphs/router-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { loadCheckpoint } from '../run/checkpoint.ts';
 import { parameterFeeds, runTraining } from '../run/loop.ts';
-import { createProgress } from '../run/progress.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import { createRandom } from '../world/random.ts';
 import type { BaseModel } from './base-model.ts';
+import type { MarginModel } from './margin-model.ts';
+import { batchRows, cached, type PairSet, pairedScores, pairSet, planPairs, scorePairs } from './pair-set.ts';
+import { preferenceFigures } from './preference-figures.ts';
 import { fillNormal } from './sft.ts';
 
 export const ROLE_DIMENSION: Record<ExpertRole, Dimension> = { safety: 'safer', helpfulness: 'better' };
@@ -33,6 +37,8 @@ export type ExpertSettings = {
   learningRate: number;
   pairsPerBatch: number;
   epochs: number;
+  /** `faithful` leaves the first differing token out of the log-probabilities, as MidPO's published code does. */
+  variant: Variant;
 };
 
 export type ExpertOptions = ExpertSettings & {
@@ -44,35 +50,30 @@ export type ExpertOptions = ExpertSettings & {
   tokenizer: TrainingTokenizer;
   train: Preference[];
   heldOut: Preference[];
+  /** MidPO's single-preference enhancement: what the log-ratio must exceed, pair by pair; null: plain DPO. */
+  margin: MarginModel | null;
   /** What decided the pairs, for the checkpoint's settings. */
   dataSettings: Record<string, unknown>;
   threads: number;
 };
 
-const BUCKET_STEP = 32;
 const WARMUP_SHARE = 0.1;
-/** Long enough for one batch; only caps buckets of short rows. */
-const TYPICAL_LENGTH = 96;
 
 export async function expertStage(options: ExpertOptions): Promise<void> {
-  const { role, base, out, rank, alpha, beta, nllWeight, seed, tokenizer, threads } = options;
+  const { role, base, out, rank, alpha, beta, nllWeight, margin, seed, tokenizer, threads } = options;
   const { config } = base;
-  const dimension = ROLE_DIMENSION[role];
-  const train = encodePairs(options.train, tokenizer, { dimension });
-  const heldOut = encodePairs(options.heldOut, tokenizer, { dimension });
-  const bucketOptions = {
-    step: BUCKET_STEP,
-    maxLength: config.max_position_embeddings,
-    tokensPerBatch: options.pairsPerBatch * 2 * TYPICAL_LENGTH,
-    rowsPerItem: 2,
+  const dropFirstDifference = options.variant === 'faithful';
+  const setOptions = {
+    tokenizer,
+    config,
+    dimension: ROLE_DIMENSION[role],
+    pairsPerBatch: options.pairsPerBatch,
+    dropFirstDifference,
   };
-  const { buckets, skipped } = makeBuckets(train.pairs.map(pairLength), bucketOptions);
-  const evaluation = makeBuckets(heldOut.pairs.map(pairLength), bucketOptions);
-  const plan = planBatches(buckets, { seed: `${seed}/${role}`, rowsPerItem: 2 });
-  process.stderr.write(
-    `${role}: ${train.pairs.length} pairs (left out: ${train.skipped.ties} ties, ${train.skipped.equal} with equal answers, ` +
-      `${skipped} longer than the context), ${plan.perEpoch} batches an epoch\n`,
-  );
+  const train = pairSet(options.train, setOptions);
+  const heldOut = pairSet(options.heldOut, setOptions);
+  const plan = planPairs(train, { seed: `${seed}/${role}` });
+  process.stderr.write(`${role}: ${train.summary}, ${plan.perEpoch} batches an epoch\n`);
   await mkdir(out, { recursive: true });
   await writeFile(path.join(out, 'adapter.json'), `${JSON.stringify({ role, rank, alpha }, null, 2)}\n`);
 
@@ -88,6 +89,8 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
     learningRate: options.learningRate,
     pairsPerBatch: options.pairsPerBatch,
     epochs: options.epochs,
+    variant: options.variant,
+    margin: margin && { model: margin.name, scale: margin.scale },
     base: base.state.step,
     ...options.dataSettings,
   };
@@ -100,17 +103,19 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
   const score = cached((batch: Bucket) =>
     GraphSession.create(buildScoreGraph(config, { ...graphOptions, batch }), { threads }),
   );
-  const feedsOf = (pairs: PairRows[]) => (bucket: Bucket, items: readonly number[]) => {
-    const rows = [...items.map((item) => pairs[item]!.chosen), ...items.map((item) => pairs[item]!.rejected)];
-    return tokenFeeds(rows, bucket, { normalize: false, padId: tokenizer.padId });
-  };
-  const scoring = { score, parameters: initialLora(loraShapes(config, rank), null) };
-  const reference = await scoreAll(buckets, { ...scoring, feedsOf: feedsOf(train.pairs), label: `${role}: reference` });
-  const heldOutReference = await scoreAll(evaluation.buckets, {
-    ...scoring,
-    feedsOf: feedsOf(heldOut.pairs),
-    label: `${role}: held-out reference`,
-  });
+  const feedsOf = (rows: readonly TokenRow[], bucket: Bucket) =>
+    tokenFeeds(rows, bucket, { normalize: false, padId: tokenizer.padId });
+  const logprobsOf = (set: PairSet, { under, label }: { under: Parameters; label: string | null }) =>
+    scorePairs(set, {
+      session: score,
+      feeds: (rows, bucket) => ({ ...feedsOf(rows, bucket).feeds, ...parameterFeeds(under) }),
+      output: 'logprobs',
+      label,
+    });
+  const untrained = initialLora(loraShapes(config, rank), null);
+  const reference = await logprobsOf(train, { under: untrained, label: `${role}: reference` });
+  const heldOutReference = await logprobsOf(heldOut, { under: untrained, label: `${role}: held-out reference` });
+  const margins = margin && (await margin.of(train, `${role}: margins`));
 
   await runTraining({
     label: role,
@@ -122,11 +127,16 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
     settings,
     batchAt: async (step) => {
       const { bucket, items } = plan.at(step);
-      const shape = buckets[bucket]!;
-      const { feeds, tokens } = feedsOf(train.pairs)(shape, items);
+      const shape = train.buckets[bucket]!;
+      const { feeds, tokens } = feedsOf(batchRows(train, items), shape);
       const session = await dpo(shape);
+      const ahead = Float32Array.from(items, (item) => margins?.get(item) ?? 0);
       return {
-        feeds: { ...feeds, reference: float32([shape.rows], pairedReference(reference, items)) },
+        feeds: {
+          ...feeds,
+          reference: float32([shape.rows], pairedScores(reference, items)),
+          margin: float32([items.length], ahead),
+        },
         tokens,
         run: (all: Record<string, Feed>) => session.run(all),
         label: `pairs ${items.slice(0, 4).join(', ')}...`,
@@ -135,34 +145,19 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
     figures: ({ delta, dpo, nll }) => ({ dpo: dpo![0]!, nll: nll![0]!, ...preferenceFigures(delta!, beta) }),
     evaluateEvery: Math.max(1, Math.ceil(totalSteps / 4)),
     evaluate: async () => {
-      const now = await scoreAll(evaluation.buckets, {
-        score,
-        parameters,
-        feedsOf: feedsOf(heldOut.pairs),
-        label: null,
-      });
+      const now = await logprobsOf(heldOut, { under: parameters, label: null });
       const deltas = [...now].map(([item, [chosen, rejected]]) => {
         const [chosenRef, rejectedRef] = heldOutReference.get(item)!;
         return chosen - chosenRef - (rejected - rejectedRef);
       });
-      const { accuracy, margin } = preferenceFigures(Float32Array.from(deltas), beta);
-      return { heldOutAccuracy: accuracy, heldOutMargin: margin };
+      const { accuracy, margin: gained } = preferenceFigures(deltas, beta);
+      return { heldOutAccuracy: accuracy, heldOutMargin: gained };
     },
   });
 }
 
-/** Share of pairs whose chosen answer gained on the rejected one, and the mean implicit reward difference beta * delta. */
-function preferenceFigures(delta: Float32Array, beta: number): { accuracy: number; margin: number } {
-  let [right, sum] = [0, 0];
-  for (const value of delta) {
-    right += value > 0 ? 1 : value === 0 ? 0.5 : 0;
-    sum += value;
-  }
-  return { accuracy: right / delta.length, margin: (beta * sum) / delta.length };
-}
-
 /** A as in PEFT (uniform there, normal of the same deviation here), B zero: the expert starts as the base. */
-function initialLora(
+export function initialLora(
   shapes: ReadonlyMap<string, number[]>,
   random: ReturnType<typeof createRandom> | null,
 ): Parameters {
@@ -173,58 +168,4 @@ function initialLora(
       return [name, { shape, data }];
     }),
   );
-}
-
-type Scores = Map<number, [chosen: number, rejected: number]>;
-
-/** The log-probabilities of every pair's two answers, in nats. */
-async function scoreAll(
-  buckets: readonly Bucket[],
-  {
-    score,
-    parameters,
-    feedsOf,
-    label,
-  }: {
-    score: (bucket: Bucket) => Promise<GraphSession>;
-    parameters: Parameters;
-    feedsOf: (bucket: Bucket, items: readonly number[]) => { feeds: Record<string, Feed>; tokens: number };
-    label: string | null;
-  },
-): Promise<Scores> {
-  const scores: Scores = new Map();
-  const total = buckets.reduce((sum, bucket) => sum + Math.ceil(bucket.items.length / (bucket.rows / 2)), 0);
-  const progress = label === null ? null : createProgress(label, { total, start: 0 });
-  let done = 0;
-  for (const bucket of buckets) {
-    const size = bucket.rows / 2;
-    const session = await score(bucket);
-    for (let i = 0; i < bucket.items.length; i += size) {
-      const startedAt = performance.now();
-      const items = bucket.items.slice(i, i + size);
-      // The last batch may be short: the shape is fixed, so its last pair stands in for the missing ones.
-      const padded = Array.from({ length: size }, (_, k) => items[Math.min(k, items.length - 1)]!);
-      const { feeds, tokens } = feedsOf(bucket, padded);
-      const { logprobs } = await session.run({ ...feeds, ...parameterFeeds(parameters) });
-      items.forEach((item, k) => void scores.set(item, [logprobs![k]!, logprobs![size + k]!]));
-      const mean = -logprobs!.reduce((a, b) => a + b, 0) / tokens;
-      progress?.update(++done, { loss: mean, tokensPerSecond: (1000 * tokens) / (performance.now() - startedAt) });
-    }
-  }
-  progress?.stop();
-  return scores;
-}
-
-function pairedReference(reference: Scores, items: readonly number[]): Float32Array {
-  const at = (side: 0 | 1) => items.map((item) => reference.get(item)![side]);
-  return Float32Array.from([...at(0), ...at(1)]);
-}
-
-function cached<K, V>(make: (key: K) => V): (key: K) => V {
-  const made = new Map<K, V>();
-  return (key) => {
-    const value = made.get(key) ?? make(key);
-    made.set(key, value);
-    return value;
-  };
 }

@@ -1,19 +1,13 @@
 /** Stage `export`: base, tokenizer and experts as one bundle on disk. */
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
-import * as z from 'zod';
 import type { Expert } from '#gpu-backend/model/adapter.ts';
+import type { KernelTensor } from '#gpu-backend/model/decoder.ts';
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import type { WeightType } from '#gpu-backend/model/write-safetensors.ts';
-import { loraShapes } from '../graphs/training-inputs.ts';
-import { loadCheckpoint } from '../run/checkpoint.ts';
 import { readChatFiles } from '../tokenizer/chat-files.ts';
-import { type BaseModel, emptyTensors, loadBaseModel, toHuggingFace } from './base-model.ts';
-
-/** Written by stage `expert` beside its checkpoints. */
-const AdapterJson = z.strictObject({ role: ExpertRole, rank: z.int(), alpha: z.number() });
+import { type BaseModel, loadBaseModel, toHuggingFace } from './base-model.ts';
+import { loadExpertWeights } from './expert-weights.ts';
 
 export type ExportOptions = {
   out: string;
@@ -46,22 +40,14 @@ export async function exportStage(options: ExportOptions): Promise<string> {
   );
 }
 
-async function readExpert(dir: string, { config }: BaseModel): Promise<Expert> {
-  const { role, rank, alpha } = AdapterJson.parse(JSON.parse(await readFile(path.join(dir, 'adapter.json'), 'utf8')));
-  const parameters = emptyTensors(loraShapes(config, rank));
-  if ((await loadCheckpoint(dir, { parameters })) === null) {
-    throw new Error(`${dir} holds no checkpoint: run the stage expert --role ${role} first`);
-  }
-  const turned = (name: string) => {
-    const { shape, data } = parameters.get(name)!;
+async function readExpert(dir: string, base: BaseModel): Promise<Expert> {
+  const { role, rank, alpha, layers } = await loadExpertWeights(dir, base);
+  const turned = ({ shape, data }: KernelTensor) => {
     const [rows, columns] = shape as [number, number];
     return { shape: [columns, rows], data: transposeMatrix(data, rows, columns) };
   };
-  const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => ({
-    a: turned(`lora.${layer}.a`), // [r, F]
-    b: turned(`lora.${layer}.b`), // [d, r]
-  }));
-  return { name: role, role, rank, alpha, layers };
+  // PEFT's layout: a [r, F], b [d, r].
+  return { name: role, role, rank, alpha, layers: layers.map(({ a, b }) => ({ a: turned(a), b: turned(b) })) };
 }
 
 /** An expert that changes nothing. */

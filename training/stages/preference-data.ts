@@ -19,11 +19,21 @@ export async function preferenceData({
   files: readonly string[];
   dimension: Dimension;
 }): Promise<{ train: Preference[]; heldOut: Preference[] }> {
-  const fromWorld = ({ prompt, response_0, response_1, better, safer, source }: PairRow): Preference => ({
+  const fromWorld = ({
+    prompt,
+    response_0,
+    response_1,
+    better,
+    safer,
+    safe_0,
+    safe_1,
+    source,
+  }: PairRow): Preference => ({
     prompt: [...prompt],
     responses: [response_0, response_1],
     better,
     safer,
+    safe: [safe_0, safe_1],
     source,
   });
   const train = generatePairs({ seed, split: 'train', count: worldPairs }).map(fromWorld);

@@ -1,17 +1,25 @@
 /** Every stage after the other on a model small enough for a test: what `train demo` does in an hour, in seconds. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { encodeChat } from '../data/encode-chat.ts';
+import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
+import type { Preference } from '../data/rows.ts';
 import { TINY } from '../testing/tiny-model.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import { type BaseCorpus, baseCorpus } from './base-corpus.ts';
 import { loadBaseModel } from './base-model.ts';
 import { expertStage } from './expert.ts';
+import { loadExpertWeights } from './expert-weights.ts';
 import { exportStage } from './export.ts';
+import { marginModel } from './margin-model.ts';
 import { preferenceData } from './preference-data.ts';
+import { rankStage } from './rank.ts';
+import { routerStage } from './router.ts';
+import { SCORE_DIMENSION, scoreStage } from './score.ts';
+import { loadScorer } from './scorer.ts';
 import { sftStage } from './sft.ts';
 import { tokenizerStage } from './tokenizer.ts';
 
@@ -65,8 +73,9 @@ test('tokenizer, base, experts and export make a bundle that loads', { timeout: 
   for (const role of ['safety', 'helpfulness'] as const) {
     const pairs = await preferenceData({ seed: 1, worldPairs: 12, files: [], dimension: 'safer' });
     const settings = { rank: 2, alpha: 4, beta: 0.1, nllWeight: 0.1, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };
+    const variant = 'corrected' as const;
     const data = { train: pairs.train, heldOut: pairs.heldOut.slice(0, 8), dataSettings: {} };
-    await expertStage({ ...common, ...settings, ...data, role, base, out: at(role) });
+    await expertStage({ ...common, ...settings, ...data, variant, margin: null, role, base, out: at(role) });
   }
   const experts = [at('safety'), at('helpfulness')];
   await exportStage({ base: at('sft'), tokenizer: at('tokenizer'), experts, out: at('bundle'), manifest });
@@ -76,6 +85,78 @@ test('tokenizer, base, experts and export make a bundle that loads', { timeout: 
     { role: 'helpfulness', rank: 2, alpha: 4 },
   ]);
   expect(bundle.experts[0]!.layers[0]!.b.data.some((value) => value !== 0)).toBe(true);
+});
+
+test('preference models, dual pairs and routers follow on one another', { timeout: 120_000 }, async () => {
+  const base = await loadBaseModel(at('sft'));
+  const common = { resume: false, seed: 1, tokenizer, threads: 1, base, dataSettings: {} };
+  const score = { rank: 2, alpha: 4, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };
+  const few = ({ train, heldOut }: { train: Preference[]; heldOut: Preference[] }) => ({
+    train,
+    heldOut: heldOut.slice(0, 12),
+  });
+  for (const kind of ['reward', 'cost'] as const) {
+    const pairs = await preferenceData({ seed: 1, worldPairs: 16, files: [], dimension: SCORE_DIMENSION[kind] });
+    await scoreStage({ ...common, ...score, ...few(pairs), kind, out: at(kind) });
+  }
+  const models = { base, padId: tokenizer.padId, threads: 1 };
+  const reward = await loadScorer(at('reward'), { ...models, wanted: 'reward' });
+  const cost = await loadScorer(at('cost'), { ...models, wanted: 'cost' });
+  await expect(loadScorer(at('cost'), { ...models, wanted: 'reward' })).rejects.toThrow(
+    'found a cost model, wanted a reward model',
+  );
+
+  const pairs = few(await preferenceData({ seed: 1, worldPairs: 16, files: [], dimension: 'safer' }));
+  const expert = { rank: 2, alpha: 4, beta: 0.1, nllWeight: 0, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };
+  const margin = marginModel(cost, { name: 'cost', scale: 1 });
+  await expertStage({ ...common, ...expert, ...pairs, variant: 'faithful', role: 'safety', margin, out: at('spe') });
+
+  // An untrained cost model calls nothing safe or all of it: the figure's definition keeps a pair either way.
+  const dual = at('dual.jsonl');
+  const { kept, read } = await rankStage({
+    preferences: pairs.train,
+    definition: 'figure',
+    reward,
+    cost,
+    base,
+    tokenizer,
+    out: dual,
+  });
+  expect(kept).toBe(read);
+  const train = await Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(dual));
+  expect(train.every(({ better }) => better !== null)).toBe(true);
+
+  const safety = await loadExpertWeights(at('safety'), base);
+  const helpfulness = await loadExpertWeights(at('helpfulness'), base);
+  for (const kind of ['layers', 'logits'] as const) {
+    const settings = {
+      kind,
+      variant: 'corrected',
+      width: 4,
+      beta: 0.1,
+      lambda: 1,
+      learningRate: 1e-2,
+      pairsPerBatch: 2,
+      epochs: 1,
+    } as const;
+    await routerStage({
+      ...common,
+      ...settings,
+      safety,
+      helpfulness,
+      train,
+      heldOut: train.slice(0, 4),
+      out: at(kind),
+    });
+    const metrics = (await readFile(at(`${kind}/metrics.jsonl`), 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    // The regulariser starts where every gate is a half, at 1, and training pulls it down.
+    expect(metrics[0].regulariser).toBeCloseTo(1, 4);
+    expect(metrics.findLast(({ regulariser }) => regulariser !== undefined).regulariser).toBeLessThan(1);
+    expect(metrics.at(-1)).toHaveProperty('heldOutAccuracy');
+  }
 });
 
 describe('the corpus', () => {

@@ -1,0 +1,83 @@
+/**
+ * A stage as a command. What decides a run's numbers is its settings, a zod schema that refuses unknown keys: every one is a flag, and all
+ * of them can be given as a JSON file. A flag goes before the file, the file before the default. Where things lie and how
+ * many threads work on them are no settings, and are flags alone.
+ */
+import { readFile } from 'node:fs/promises';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import * as z from 'zod';
+import { integer, number } from '../cli-numbers.ts';
+
+export type StageSchema = z.ZodObject<Record<string, z.ZodType>>;
+
+export type StageCommand<S extends StageSchema, F> = {
+  name: string;
+  description: string;
+  /** Every key has a description, and a default unless it must be given. */
+  settings: S;
+  /** Folders, `--resume` and the like. */
+  flags: (command: Command) => Command;
+  run: (settings: z.infer<S>, flags: F) => Promise<void>;
+};
+
+export function stageCommand<S extends StageSchema, F extends object>(stage: StageCommand<S, F>): Command {
+  const { name, description, settings: schema, flags, run } = stage;
+  const command = flags(new Command(name).description(description));
+  const keys = Object.keys(schema.shape);
+  for (const key of keys) command.addOption(settingOption(key, schema.shape[key]!));
+  command.option('--config <file>', 'settings as JSON; a flag goes before it');
+  return command.action(async (all: Record<string, unknown>) => {
+    const { config: file, ...rest } = all;
+    const given = Object.fromEntries(
+      Object.entries(rest).filter(([key, value]) => keys.includes(key) && value !== undefined),
+    );
+    const others = Object.fromEntries(Object.entries(rest).filter(([key]) => !keys.includes(key)));
+    const fromFile = typeof file === 'string' ? await readSettings(file, schema) : {};
+    // The flags were declared by this very stage: commander has parsed them.
+    await run(parseSettings(schema, { ...fromFile, ...given }, `plimsoll train ${name}`), others as F);
+  });
+}
+
+/** A file of settings, each key known; what it leaves out is left to flags and defaults. */
+export async function readSettings(file: string, schema: StageSchema): Promise<Record<string, unknown>> {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new Error(`${file}: the settings cannot be read`, { cause });
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new Error(`${file}: not JSON: ${(cause as Error).message}`, { cause });
+  }
+  // Optional each, and without their defaults: a default must not override a flag.
+  const shape = Object.fromEntries(Object.entries(schema.shape).map(([key, type]) => [key, bare(type).optional()]));
+  return parseSettings(z.strictObject(shape), json, file);
+}
+
+function parseSettings<S extends z.ZodType>(schema: S, value: unknown, where: string): z.infer<S> {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw new Error(`${where}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
+  return parsed.data;
+}
+
+function bare(type: z.ZodType): z.ZodType {
+  return type instanceof z.ZodDefault ? (type.def.innerType as z.ZodType) : type;
+}
+
+function settingOption(key: string, type: z.ZodType): Option {
+  const inner = bare(type);
+  const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const fallback = type instanceof z.ZodDefault ? ` (default: ${JSON.stringify(type.parse(undefined))})` : '';
+  const text = `${type.description ?? inner.description ?? ''}${fallback}`;
+  if (inner instanceof z.ZodEnum) return new Option(`${flag} <name>`, text).choices(inner.options as string[]);
+  if (inner instanceof z.ZodArray) return new Option(`${flag} <items...>`, text);
+  if (inner instanceof z.ZodNumber) {
+    const whole = inner.format === 'safeint';
+    return new Option(`${flag} ${whole ? '<n>' : '<x>'}`, text).argParser((value) => {
+      const parsed = inner.safeParse((whole ? integer : number)(value));
+      if (!parsed.success) throw new InvalidArgumentError(parsed.error.issues.map(({ message }) => message).join('; '));
+      return parsed.data;
+    });
+  }
+  return new Option(`${flag} <text>`, text);
+}

@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest';
+import { encodePairs } from './encode-pairs.ts';
+import type { Preference } from './rows.ts';
+
+/** A token a letter, after a prompt of two. */
+const encoder = {
+  tokenizer: { encode: (text: string) => [...text].map((letter) => letter.charCodeAt(0)) },
+  renderChat: () => [1, 2],
+  eosId: 0,
+} as unknown as Parameters<typeof encodePairs>[1];
+const pair = (responses: [string, string], changes: Partial<Preference> = {}): Preference => ({
+  prompt: [{ role: 'user', content: '?' }],
+  responses,
+  better: 1,
+  safer: null,
+  source: 'test',
+  ...changes,
+});
+
+test('the winner is chosen, and its safety label goes with it', () => {
+  const { pairs } = encodePairs([pair(['ab', 'cd'], { safe: [false, true] })], encoder, { dimension: 'better' });
+  expect([...pairs[0]!.chosen.ids]).toEqual([1, 2, 99, 100, 0]);
+  expect(pairs[0]!.safe).toEqual([true, false]);
+});
+
+test('ties and equal answers are skipped and counted', () => {
+  const { pairs, skipped } = encodePairs([pair(['a', 'b'], { better: null }), pair(['a', 'a '])], encoder, {
+    dimension: 'better',
+  });
+  expect(pairs).toEqual([]);
+  expect(skipped).toEqual({ ties: 1, equal: 1 });
+});
+
+test('the first differing token can be left out of both, and nothing else', () => {
+  const options = { dimension: 'better' as const, dropFirstDifference: true };
+  const { pairs } = encodePairs([pair(['xay', 'xbz'])], encoder, options);
+  // ids 1 2 x a y 0: weights count the predictions of 2, x, a, y and the end.
+  for (const row of [pairs[0]!.chosen, pairs[0]!.rejected]) expect([...row.weights]).toEqual([0, 1, 0, 1, 1]);
+});

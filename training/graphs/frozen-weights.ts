@@ -1,0 +1,13 @@
+/** A base's weights as constants of a graph: what is not trained costs no gradient and is stored once however often it is used. */
+import type { Graph } from '#gpu-backend/graph/graph.ts';
+import type { KernelTensor, WeightSource } from '#gpu-backend/model/decoder.ts';
+
+export type FrozenWeights = ReadonlyMap<string, KernelTensor>;
+
+export function frozenWeights(graph: Graph, base: FrozenWeights): WeightSource {
+  return (name) => {
+    const tensor = base.get(name);
+    if (tensor === undefined) throw new Error(`the base lacks the weight "${name}"`);
+    return graph.once(name, () => graph.initializer(name, 'float', tensor.shape, tensor.data));
+  };
+}

@@ -1,0 +1,156 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type Feed, float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
+import { mixExperts } from '#shared/gate/mix-experts.ts';
+import type { Parameters } from '../optim/adamw.ts';
+import { parameterFeeds } from '../run/loop.ts';
+import { emptyTensors } from '../stages/base-model.ts';
+import { fillNormal } from '../stages/sft.ts';
+import { expectGradients } from '../testing/numeric-gradient.ts';
+import { TINY, tinyWeights } from '../testing/tiny-model.ts';
+import { createRandom } from '../world/random.ts';
+import { buildScoreGraph } from './dpo-graph.ts';
+import { buildRoutedScoreGraph, buildRouterGraph, type RouterKind, routerShapes } from './router-graph.ts';
+import { loraShapes } from './training-inputs.ts';
+
+const [rows, length, rank, loraScale, width] = [4, 5, 2, 2, 3];
+const base = tinyWeights();
+const batch = { rows, length };
+const dims = [rows, length];
+const random = createRandom('router-graph');
+const draw = () => Array.from({ length: rows * length }, () => random.int(3, TINY.vocab_size - 1));
+const [ids, targets] = [draw(), draw()];
+const tokens = (to: number[] = targets, weight: (i: number) => number = (i) => Number(i % length > 1)) => ({
+  ids: int64(dims, ids),
+  targets: int64(dims, to),
+  loss_weights: float32(
+    dims,
+    Float32Array.from(ids, (_, i) => weight(i)),
+  ),
+});
+
+const loraOf = (name: string) => {
+  const parameters = emptyTensors(loraShapes(TINY, rank));
+  for (const [key, { data }] of parameters) fillNormal(data, 0.4, createRandom(`${name}/${key}`));
+  return parameters;
+};
+const frozen = (lora: Parameters) =>
+  Array.from({ length: TINY.num_hidden_layers }, (_, layer) => ({
+    a: lora.get(`lora.${layer}.a`)!,
+    b: lora.get(`lora.${layer}.b`)!,
+  }));
+const [safety, helpfulness] = [loraOf('safety'), loraOf('helpfulness')];
+const options = (kind: RouterKind) => ({
+  base,
+  safety: frozen(safety),
+  helpfulness: frozen(helpfulness),
+  rank,
+  loraScale,
+  batch,
+  kind,
+  width,
+});
+
+const routerOf = (kind: RouterKind, deviation: number) => {
+  const parameters = emptyTensors(routerShapes(TINY, { kind, width }));
+  for (const [key, { data }] of parameters)
+    if (deviation > 0) fillNormal(data, deviation, createRandom(`router/${key}`));
+  return parameters;
+};
+/** A router that says the same everywhere. */
+const constant = (kind: RouterKind, logits: [alpha: number, beta: number]) => {
+  const parameters = routerOf(kind, 0);
+  for (const [key, { data }] of parameters)
+    if (/router\.(\d+|out)\.bias/.test(key)) data.set(kind === 'layers' ? logits : [logits[0]]);
+  return parameters;
+};
+
+let score: GraphSession;
+const scoreOf = async (lora: Parameters, feeds: Record<string, Feed>) => [
+  ...(await score.run({ ...feeds, ...parameterFeeds(lora) })).logprobs!,
+];
+const routedScore = async (kind: RouterKind, router: Parameters, feeds: Record<string, Feed> = tokens()) => {
+  const session = await GraphSession.create(buildRoutedScoreGraph(TINY, options(kind)), { threads: 1 });
+  return session.run({ ...feeds, ...parameterFeeds(router) });
+};
+const close = (found: ArrayLike<number>, wanted: ArrayLike<number>) => {
+  for (let i = 0; i < wanted.length; i++) expect(found[i]!).toBeCloseTo(wanted[i]!, 4);
+};
+
+beforeAll(async () => {
+  score = await GraphSession.create(buildScoreGraph(TINY, { base, rank, loraScale, batch }), { threads: 1 });
+});
+
+describe('a router at its ends', () => {
+  test.each<[string, RouterKind, [number, number], Parameters]>([
+    ['layers, alpha 1 and beta 0: the safety expert', 'layers', [40, -40], safety],
+    ['layers, alpha 0 and beta 1: the helpfulness expert', 'layers', [-40, 40], helpfulness],
+    ['layers, both 0: the base', 'layers', [-40, -40], emptyTensors(loraShapes(TINY, rank))],
+    ['logits, g 1: the safety expert', 'logits', [40, 0], safety],
+    ['logits, g 0: the helpfulness expert', 'logits', [-40, 0], helpfulness],
+  ])('%s', async (_, kind, logits, expert) => {
+    const { logprobs } = await routedScore(kind, constant(kind, logits));
+    close(logprobs!, await scoreOf(expert, tokens()));
+  });
+});
+
+test('between its ends the logits router is the mixture that the gate serves', async () => {
+  const router = routerOf('logits', 0.5);
+  const { safety: shares } = await routedScore('logits', router);
+  // The whole rows of both experts, by asking for every token at every place, one place and one token at a time.
+  const only = (place: number) => (i: number) => Number(i % length === place);
+  const rowsOf = async (lora: Parameters) => {
+    const all = Array.from({ length: rows * length }, () => new Float64Array(TINY.vocab_size));
+    for (let token = 0; token < TINY.vocab_size; token++) {
+      for (let place = 0; place < length; place++) {
+        const scores = await scoreOf(
+          lora,
+          tokens(
+            ids.map(() => token),
+            only(place),
+          ),
+        );
+        scores.forEach((value, row) => {
+          all[row * length + place]![token] = value;
+        });
+      }
+    }
+    return all;
+  };
+  const [lpS, lpH] = [await rowsOf(safety), await rowsOf(helpfulness)];
+  for (const place of [0, 3]) {
+    const { logprobs } = await routedScore('logits', router, tokens(targets, only(place)));
+    for (let row = 0; row < rows; row++) {
+      const at = row * length + place;
+      const mixed = mixExperts(lpS[at]!, lpH[at]!, { weight: shares![at]!, rule: 'geometric' })!;
+      expect(logprobs![row]!).toBeCloseTo(mixed[targets[at]!]!, 4);
+    }
+  }
+});
+
+describe.each(['layers', 'logits'] as const)('training the %s router', (kind) => {
+  const [beta, lambda] = [0.5, 0.3];
+  const open = () => GraphSession.create(buildRouterGraph(TINY, { ...options(kind), beta, lambda }), { threads: 1 });
+  const counted = float32(dims, new Float32Array(rows * length).fill(1 / (rows * length)));
+  const feeds = {
+    ...tokens(),
+    reference: float32([rows], Float32Array.from([-9, -11, -10, -12])),
+    margin: float32([rows / 2], new Float32Array(rows / 2)),
+    regulariser_weights: counted,
+  };
+
+  test('has the gradients that finite differences find', async () => {
+    const session = await open();
+    const router = routerOf(kind, 0.3);
+    await expectGradients(router, () => session.run({ ...feeds, ...parameterFeeds(router) }));
+  });
+
+  test('adds lambda times the distance from the helpfulness expert alone', async () => {
+    const session = await open();
+    const at = async (router: Parameters) => session.run({ ...feeds, ...parameterFeeds(router) });
+    const half = await at(constant(kind, [0, 0]));
+    expect(half.regulariser![0]).toBeCloseTo(1, 5);
+    expect(half.loss![0]).toBeCloseTo(half.dpo![0]! + lambda * half.regulariser![0]!, 5);
+    expect((await at(constant(kind, [-40, 40]))).regulariser![0]).toBeCloseTo(0, 5);
+    expect((await at(constant(kind, [40, -40]))).regulariser![0]).toBeCloseTo(2, 5);
+  });
+});

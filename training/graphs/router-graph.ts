@@ -1,0 +1,212 @@
+/**
+ * MidPO's dynamic routing (arXiv 2506.02460, section 3.2): the experts are frozen, and what is trained is how much of each a token gets, by
+ * DPO on pairs chosen for both dimensions at once, plus `lambda * (mean |alpha| + mean |beta - 1|)`.
+ *
+ *   layers    out = W_down h + alpha * L_s(h) + beta * L_h(h), alpha and beta sigmoids of the activation h, per layer and token
+ *   logits    log p = g * lp_s + (1 - g) * lp_h - log Z, g a small head on both experts' last hidden states, per token:
+ *             the served form itself. There alpha = g and beta = 1 - g, so the regulariser is 2 * lambda * mean g
+ *
+ * Published routers are three linear layers with nothing in between, so each is one linear layer, which is what is trained here
+ * (`fold-router.ts`). `faithful` keeps three things of the published code: the experts' scale is 1 in this stage though it was alpha / r in
+ * theirs and is again when served; the regulariser counts every position, the prompt's and the padding's; the first token in which
+ * two answers differ is left out of their log-probabilities (`encode-pairs.ts`). `corrected` mends all three.
+ */
+import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
+import {
+  add,
+  concat,
+  logSoftmax,
+  matmul,
+  mul,
+  reduceSum,
+  scalar,
+  scale,
+  sigmoid,
+  silu,
+  slice,
+  sub,
+  tokenLogprobs,
+} from '#gpu-backend/graph/ops.ts';
+import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import { type KernelTensor, lmHead } from '#gpu-backend/model/decoder.ts';
+import { gradients } from '../autodiff/gradients.ts';
+import { type FrozenWeights, frozenWeights } from './frozen-weights.ts';
+import { preferenceLoss } from './preference-loss.ts';
+import {
+  type BatchShape,
+  modelHidden,
+  modelLogprobs,
+  sequenceLogprobs,
+  type TokenBatch,
+  tokenBatch,
+} from './training-inputs.ts';
+
+export type RouterKind = 'layers' | 'logits';
+export type Variant = 'faithful' | 'corrected';
+
+/** An expert's LoRA by layer, unscaled: `a [F, r]`, `b [r, d]`. */
+export type FrozenExpert = readonly { a: KernelTensor; b: KernelTensor }[];
+
+export type RouterGraphOptions = {
+  base: FrozenWeights;
+  safety: FrozenExpert;
+  helpfulness: FrozenExpert;
+  rank: number;
+  /** alpha / r, or what stands in for it. */
+  loraScale: number;
+  batch: BatchShape;
+  kind: RouterKind;
+  /** Units between the hidden states and g; only for `logits`. */
+  width: number;
+};
+
+/** `layers`: per layer `weight [F, 2]` and `bias [2]`, alpha's column first. `logits`: one hidden layer of `width` and an output. */
+export function routerShapes(
+  config: LlamaConfig,
+  { kind, width }: { kind: RouterKind; width: number },
+): Map<string, number[]> {
+  if (kind === 'logits') {
+    return new Map([
+      ['router.hidden.weight', [2 * config.hidden_size, width]],
+      ['router.hidden.bias', [width]],
+      ['router.out.weight', [width, 1]],
+      ['router.out.bias', [1]],
+    ]);
+  }
+  const shapes = new Map<string, number[]>();
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    shapes.set(`router.${layer}.weight`, [config.intermediate_size, 2]);
+    shapes.set(`router.${layer}.bias`, [2]);
+  }
+  return shapes;
+}
+
+/** Inputs: the token batch, the router. Outputs: `logprobs [B]`, and `safety [B, T]`: alpha's mean over the layers, or g. */
+export function buildRoutedScoreGraph(config: LlamaConfig, options: RouterGraphOptions): Uint8Array {
+  const { graph, logprobs, safety } = routed('plimsoll-routed-score', config, options);
+  graph.output('logprobs', logprobs);
+  graph.output('safety', safety);
+  return graph.toModel();
+}
+
+/**
+ * Inputs: the token batch `[2N, T]`, `reference [2N]`, `margin [N]`, `regulariser_weights [2N, T]` (sum 1), the router. Outputs: `loss`, `dpo`,
+ * `regulariser`, `logprobs [2N]`, `delta [N]`, `safety [2N, T]`, `grad.<name>`.
+ */
+export function buildRouterGraph(
+  config: LlamaConfig,
+  { beta, lambda, ...options }: RouterGraphOptions & { beta: number; lambda: number },
+): Uint8Array {
+  const { rows, length } = options.batch;
+  const { graph, parameters, logprobs, safety, distance } = routed('plimsoll-router', config, options);
+  const { dpo, delta } = preferenceLoss(graph, logprobs, { rows, beta });
+  const counted = graph.input('regulariser_weights', 'float', [rows, length]);
+  const total = reduceSum(mul(distance, counted), [0, 1], { keepDims: true });
+  const regulariser = reduceSum(total, [0]); // [1]
+  const loss = add(dpo, scale(regulariser, lambda));
+  for (const [name, value] of Object.entries({ loss, dpo, regulariser, logprobs, delta, safety }))
+    graph.output(name, value);
+  const names = [...parameters.keys()];
+  gradients(graph, loss, [...parameters.values()]).forEach((gradient, i) => {
+    graph.output(`grad.${names[i]}`, gradient);
+  });
+  return graph.toModel();
+}
+
+/** `distance [B, T]` is |alpha| + |beta - 1|, the mean over layers where there are several; both are sigmoids, so neither needs its bars. */
+type Routed = { perToken: Value; safety: Value; distance: Value };
+
+function routed(name: string, config: LlamaConfig, options: RouterGraphOptions) {
+  const graph = new Graph(name);
+  const batch = tokenBatch(graph, options.batch);
+  const parameters = new Map<string, Value>();
+  for (const [parameter, dims] of routerShapes(config, options))
+    parameters.set(parameter, graph.input(parameter, 'float', dims));
+  const route = options.kind === 'layers' ? routeLayers : routeLogits;
+  const { perToken, safety, distance } = route(graph, { ...options, config, parameters, batch, shape: options.batch });
+  return { graph, parameters, logprobs: sequenceLogprobs(perToken, batch), safety, distance };
+}
+
+type RouteInput = Omit<RouterGraphOptions, 'batch'> & {
+  config: LlamaConfig;
+  batch: TokenBatch;
+  shape: BatchShape;
+  parameters: ReadonlyMap<string, Value>;
+};
+
+function routeLayers(graph: Graph, input: RouteInput): Routed {
+  const { config, base, safety, helpfulness, rank, loraScale, batch, shape, parameters } = input;
+  const selector = graph.constant(
+    'float',
+    [2, 2 * rank],
+    Array.from({ length: 4 * rank }, (_, i) => Number(i >= 2 * rank === i % (2 * rank) >= rank)),
+  );
+  const alphas: Value[] = [];
+  const distances: Value[] = [];
+  const gates = (layer: number, activation: Value) => {
+    const score = add(
+      matmul(activation, parameters.get(`router.${layer}.weight`)!),
+      parameters.get(`router.${layer}.bias`)!,
+    );
+    const shares = sigmoid(score); // [B, T, 2]
+    const [alpha, beta] = [slice(shares, 2, 0, 1), slice(shares, 2, 1, 2)];
+    alphas.push(alpha);
+    distances.push(add(alpha, sub(scalar(beta, 1), beta)));
+    return matmul(shares, selector); // [B, T, 2r]
+  };
+  const stacked = safety.map((layer, i) => stack(layer, helpfulness[i]!));
+  const lora = {
+    gates,
+    a: (layer: number) =>
+      graph.initializer(`expert.${layer}.a`, 'float', stacked[layer]!.a.shape, stacked[layer]!.a.data),
+    b: (layer: number) =>
+      scale(
+        graph.initializer(`expert.${layer}.b`, 'float', stacked[layer]!.b.shape, stacked[layer]!.b.data),
+        loraScale,
+      ),
+  };
+  const perToken = modelLogprobs(graph, { config, weights: frozenWeights(graph, base), lora, batch, shape });
+  const mean = (values: readonly Value[]) => {
+    const sum = reduceSum(concat(values as [Value, ...Value[]], 2), [2]); // [B, T]
+    return scale(sum, 1 / values.length);
+  };
+  return { perToken, safety: mean(alphas), distance: mean(distances) };
+}
+
+/** `a [F, 2r]`, `b [2r, d]`: the safety expert's columns and rows first. */
+function stack(safety: FrozenExpert[number], helpfulness: FrozenExpert[number]): { a: KernelTensor; b: KernelTensor } {
+  const [features, rank] = safety.a.shape as [number, number];
+  const a = new Float32Array(features * 2 * rank);
+  for (let i = 0; i < features; i++) {
+    a.set(safety.a.data.subarray(i * rank, (i + 1) * rank), i * 2 * rank);
+    a.set(helpfulness.a.data.subarray(i * rank, (i + 1) * rank), i * 2 * rank + rank);
+  }
+  const b = new Float32Array(2 * safety.b.data.length);
+  b.set(safety.b.data);
+  b.set(helpfulness.b.data, safety.b.data.length);
+  return { a: { shape: [features, 2 * rank], data: a }, b: { shape: [2 * rank, safety.b.shape[1]!], data: b } };
+}
+
+function routeLogits(graph: Graph, input: RouteInput): Routed {
+  const { config, base, safety, helpfulness, loraScale, batch, shape, parameters } = input;
+  const weights = frozenWeights(graph, base);
+  const stateOf = (name: string, expert: FrozenExpert) => {
+    const store = (part: 'a' | 'b') => (layer: number) => {
+      const { shape: dims, data } = expert[layer]![part];
+      return graph.initializer(`${name}.${layer}.${part}`, 'float', dims, data);
+    };
+    const b = store('b');
+    const lora = { gates: null, a: store('a'), b: (layer: number) => scale(b(layer), loraScale) };
+    return modelHidden(graph, { config, weights, lora, batch, shape });
+  };
+  const [hs, hh] = [stateOf('safety', safety), stateOf('helpfulness', helpfulness)]; // [B, T, d]
+  const inner = silu(
+    add(matmul(concat([hs, hh], 2), parameters.get('router.hidden.weight')!), parameters.get('router.hidden.bias')!),
+  );
+  const g = sigmoid(add(matmul(inner, parameters.get('router.out.weight')!), parameters.get('router.out.bias')!)); // [B, T, 1]
+  const [lpS, lpH] = [hs, hh].map((state) => logSoftmax(lmHead(state, config, weights))) as [Value, Value];
+  // lp_h + g * (lp_s - lp_h); tokenLogprobs divides by Z.
+  const blend = add(lpH, mul(g, sub(lpS, lpH)));
+  const share = reduceSum(g, [2]); // [B, T]
+  return { perToken: tokenLogprobs(blend, batch.targets), safety: share, distance: scale(share, 2) };
+}

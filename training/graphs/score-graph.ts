@@ -1,0 +1,92 @@
+/**
+ * A score head on the base: one number for a whole conversation, read from the hidden state of its last token, with LoRA so that the
+ * base may look at what the head needs. Two uses (Dai et al., "Safe RLHF", arXiv 2310.12773, section 3.1):
+ *
+ *   reward    L = - mean log sigma(r_w - r_l)                                             Bradley and Terry; w is the more helpful
+ *   cost      L = - mean log sigma(c_l - c_w) - mean log sigma(sign * c)                  w is the safer; sign +1 unsafe, -1 safe
+ *
+ * The cost's second term puts zero between safe and unsafe, which is what `rank` asks of it; its mean is over the answers whose safety is
+ * labelled.
+ */
+import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
+import {
+  add,
+  gatherPositions,
+  matmul,
+  mul,
+  neg,
+  reduceSum,
+  reshape,
+  scale,
+  slice,
+  softplus,
+  sub,
+} from '#gpu-backend/graph/ops.ts';
+import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import { gradients } from '../autodiff/gradients.ts';
+import { type FrozenWeights, frozenWeights } from './frozen-weights.ts';
+import { type BatchShape, loraShapes, modelHidden } from './training-inputs.ts';
+
+export type ScoreKind = 'reward' | 'cost';
+
+export type ScoreHeadOptions = { base: FrozenWeights; rank: number; loraScale: number; batch: BatchShape };
+
+/** What is trained: the LoRA of `loraShapes`, `head.weight [d, 1]` and `head.bias [1]`. */
+export function scoreShapes(config: LlamaConfig, rank: number): Map<string, number[]> {
+  return new Map([...loraShapes(config, rank), ['head.weight', [config.hidden_size, 1]], ['head.bias', [1]]]);
+}
+
+/** Inputs: `ids [B, T]`, `last [B]` (the place of each row's last token), the parameters. Output: `scores [B]`. */
+export function buildScoringGraph(config: LlamaConfig, options: ScoreHeadOptions): Uint8Array {
+  const { graph, scores } = scoreHead('plimsoll-scoring', config, options);
+  graph.output('scores', scores);
+  return graph.toModel();
+}
+
+/**
+ * Inputs besides those of `buildScoringGraph`, for kind `cost`: `signs [2N]` and `sign_weights [2N]`, which sum to 1 over the labelled
+ * answers or are all 0. A batch holds the N chosen answers first. Outputs: `loss`, `scores [2N]`, `grad.<name>`.
+ */
+export function buildScoreTrainingGraph(
+  config: LlamaConfig,
+  { kind, ...options }: ScoreHeadOptions & { kind: ScoreKind },
+): Uint8Array {
+  const { rows } = options.batch;
+  const { graph, scores, parameters } = scoreHead(`plimsoll-${kind}`, config, options);
+  const [ofChosen, ofRejected] = [slice(scores, 0, 0, rows / 2), slice(scores, 0, rows / 2, rows)];
+  const gap = kind === 'reward' ? sub(ofChosen, ofRejected) : sub(ofRejected, ofChosen);
+  const preference = scale(reduceSum(softplus(neg(gap)), [0], { keepDims: true }), 2 / rows);
+  const loss = kind === 'reward' ? preference : add(preference, signLoss(graph, scores, rows));
+  graph.output('loss', loss);
+  graph.output('scores', scores);
+  const names = [...parameters.keys()];
+  gradients(graph, loss, [...parameters.values()]).forEach((gradient, i) => {
+    graph.output(`grad.${names[i]}`, gradient);
+  });
+  return graph.toModel();
+}
+
+function signLoss(graph: Graph, scores: Value, rows: number): Value {
+  const signs = graph.input('signs', 'float', [rows]);
+  const weights = graph.input('sign_weights', 'float', [rows]);
+  return reduceSum(mul(weights, softplus(neg(mul(signs, scores)))), [0], { keepDims: true });
+}
+
+function scoreHead(name: string, config: LlamaConfig, { base, rank, loraScale, batch: shape }: ScoreHeadOptions) {
+  const graph = new Graph(name);
+  const { rows, length } = shape;
+  const ids = graph.input('ids', 'int64', [rows, length]);
+  const last = graph.input('last', 'int64', [rows]);
+  const parameters = new Map<string, Value>();
+  for (const [parameter, dims] of scoreShapes(config, rank))
+    parameters.set(parameter, graph.input(parameter, 'float', dims));
+  const lora = {
+    gates: null,
+    a: (layer: number) => parameters.get(`lora.${layer}.a`)!,
+    b: (layer: number) => scale(parameters.get(`lora.${layer}.b`)!, loraScale),
+  };
+  const hidden = modelHidden(graph, { config, weights: frozenWeights(graph, base), lora, batch: { ids }, shape });
+  const states = gatherPositions(hidden, last); // [B, d]
+  const scores = reshape(add(matmul(states, parameters.get('head.weight')!), parameters.get('head.bias')!), [rows]); // [B]
+  return { graph, parameters, scores };
+}

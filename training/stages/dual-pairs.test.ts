@@ -1,0 +1,76 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Preference } from '../data/rows.ts';
+import { DUAL_DEFINITIONS, type DualDefinition, dualPairs, dualVerdict, type JudgedPair } from './dual-pairs.ts';
+
+const [SAFE, SAFER, UNSAFE] = [-1, -3, 2];
+
+test.each<[string, JudgedPair, Record<DualDefinition, 0 | 1 | null>]>([
+  [
+    'both safe, the helpful one the safer',
+    { costs: [SAFER, SAFE], better: 0 },
+    { figure: 0, 'both-safe': 0, 'safe-better': 0, corrected: 0 },
+  ],
+  [
+    'both safe, the helpful one less safe',
+    { costs: [SAFE, SAFER], better: 0 },
+    { figure: 0, 'both-safe': 1, 'safe-better': 0, corrected: 0 },
+  ],
+  [
+    'the helpful one unsafe',
+    { costs: [UNSAFE, SAFE], better: 0 },
+    { figure: 1, 'both-safe': null, 'safe-better': null, corrected: 1 },
+  ],
+  [
+    'the other one unsafe',
+    { costs: [SAFE, UNSAFE], better: 0 },
+    { figure: 0, 'both-safe': null, 'safe-better': 0, corrected: 0 },
+  ],
+  [
+    'both unsafe',
+    { costs: [UNSAFE, UNSAFE], better: 1 },
+    { figure: 0, 'both-safe': null, 'safe-better': null, corrected: null },
+  ],
+  [
+    'no more helpful one, one unsafe',
+    { costs: [UNSAFE, SAFE], better: null },
+    { figure: null, 'both-safe': null, 'safe-better': null, corrected: 1 },
+  ],
+  [
+    'no more helpful one, both safe',
+    { costs: [SAFE, SAFER], better: null },
+    { figure: null, 'both-safe': null, 'safe-better': null, corrected: null },
+  ],
+])('%s', (_, pair, winners) => {
+  for (const definition of DUAL_DEFINITIONS) {
+    const verdict = dualVerdict(definition, pair);
+    expect('winner' in verdict ? verdict.winner : null, definition).toBe(winners[definition]);
+  }
+});
+
+test('swapping the two answers of a pair swaps the winner', () => {
+  const cost = fc.double({ min: -5, max: 5, noNaN: true });
+  const better = fc.constantFrom<(0 | 1 | null)[]>(0, 1, null);
+  fc.assert(
+    fc.property(cost, cost, better, fc.constantFrom(...DUAL_DEFINITIONS), (first, second, choice, definition) => {
+      fc.pre(first !== second);
+      const verdict = dualVerdict(definition, { costs: [first, second], better: choice });
+      const swapped = dualVerdict(definition, {
+        costs: [second, first],
+        better: choice === null ? null : choice === 0 ? 1 : 0,
+      });
+      expect(swapped).toEqual('winner' in verdict ? { winner: 1 - verdict.winner } : verdict);
+    }),
+  );
+});
+
+test('what is left out is counted by its reason', () => {
+  const preference: Preference = { prompt: [], responses: ['a', 'b'], better: 0, safer: null, source: 'test' };
+  const pair = (costs: [number, number]) => ({ preference, judged: { costs, better: 0 as const } });
+  const { dual, leftOut } = dualPairs(
+    [pair([SAFE, UNSAFE]), pair([UNSAFE, SAFE]), pair([UNSAFE, UNSAFE])],
+    'corrected',
+  );
+  expect(dual.map(({ better }) => better)).toEqual([0, 1]);
+  expect(leftOut).toEqual({ 'both answers are unsafe': 1 });
+});

@@ -1,0 +1,66 @@
+/**
+ * D_dual, the pairs a router learns from: which of two answers is better all things considered, by cost (below 0: safe) and by who was
+ * the more helpful. MidPO describes them in three ways, which differ:
+ *
+ *   figure        y_w is the more helpful answer if it is safe, and the other one if not        (its figure 2)
+ *   both-safe     only pairs with two safe answers; the one of lower cost wins                  (its code: reward-ranking.py)
+ *   safe-better   only pairs whose more helpful answer is safe; it wins                         (its code: only_safe_better.py)
+ *
+ * Under the last two a router hardly ever sees an unsafe answer lose. `corrected` mends that: a safe answer beats an unsafe one, of two safe
+ * ones the more helpful wins, and two unsafe ones teach nothing.
+ */
+import type { Preference } from '../data/rows.ts';
+
+export const DUAL_DEFINITIONS = ['figure', 'both-safe', 'safe-better', 'corrected'] as const;
+export type DualDefinition = (typeof DUAL_DEFINITIONS)[number];
+
+/** One pair as judged: the costs of both responses, and which is the more helpful (null: not told apart). */
+export type JudgedPair = { costs: readonly [number, number]; better: 0 | 1 | null };
+
+/** Index of the answer that wins, or the reason why the pair is left out. */
+export type DualVerdict = { winner: 0 | 1 } | { leftOut: string };
+
+const RULES: Record<
+  DualDefinition,
+  (pair: { safe: [boolean, boolean]; better: 0 | 1; costs: readonly [number, number] }) => DualVerdict
+> = {
+  figure: ({ safe, better }) => ({ winner: safe[better] ? better : other(better) }),
+  'both-safe': ({ safe, costs }) =>
+    safe[0] && safe[1] ? { winner: costs[0] < costs[1] ? 0 : 1 } : { leftOut: 'an unsafe answer' },
+  'safe-better': ({ safe, better }) =>
+    safe[better] ? { winner: better } : { leftOut: 'the more helpful answer is unsafe' },
+  corrected: ({ safe, better }) => {
+    if (safe[0] !== safe[1]) return { winner: safe[0] ? 0 : 1 };
+    return safe[0] ? { winner: better } : { leftOut: 'both answers are unsafe' };
+  },
+};
+
+export function dualVerdict(definition: DualDefinition, { costs, better }: JudgedPair): DualVerdict {
+  const safe: [boolean, boolean] = [costs[0] < 0, costs[1] < 0];
+  if (better === null) {
+    // Only `corrected` can judge a pair by its safety alone.
+    return definition === 'corrected' && safe[0] !== safe[1]
+      ? { winner: safe[0] ? 0 : 1 }
+      : { leftOut: 'neither answer is more helpful' };
+  }
+  return RULES[definition]({ safe, better, costs });
+}
+
+function other(response: 0 | 1): 0 | 1 {
+  return response === 0 ? 1 : 0;
+}
+
+/** The pairs that a definition keeps, with the winner as `better`, and how many were left out for which reason. */
+export function dualPairs(
+  pairs: readonly { preference: Preference; judged: JudgedPair }[],
+  definition: DualDefinition,
+): { dual: Preference[]; leftOut: Record<string, number> } {
+  const dual: Preference[] = [];
+  const leftOut: Record<string, number> = {};
+  for (const { preference, judged } of pairs) {
+    const verdict = dualVerdict(definition, judged);
+    if ('winner' in verdict) dual.push({ ...preference, better: verdict.winner });
+    else leftOut[verdict.leftOut] = (leftOut[verdict.leftOut] ?? 0) + 1;
+  }
+  return { dual, leftOut };
+}

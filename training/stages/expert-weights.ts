@@ -1,0 +1,30 @@
+/** A trained expert as another stage's constant: the LoRA of a run of stage `expert`. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as z from 'zod';
+import { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import type { FrozenExpert } from '../graphs/router-graph.ts';
+import { loraShapes } from '../graphs/training-inputs.ts';
+import { loadCheckpoint } from '../run/checkpoint.ts';
+import { type BaseModel, emptyTensors } from './base-model.ts';
+
+/** Written by stage `expert` beside its checkpoints. */
+export const AdapterJson = z.strictObject({ role: ExpertRole, rank: z.int(), alpha: z.number() });
+
+export type ExpertWeights = z.infer<typeof AdapterJson> & {
+  /** By layer, unscaled: `a [F, r]`, `b [r, d]`. */
+  layers: FrozenExpert;
+};
+
+export async function loadExpertWeights(dir: string, { config }: BaseModel): Promise<ExpertWeights> {
+  const adapter = AdapterJson.parse(JSON.parse(await readFile(path.join(dir, 'adapter.json'), 'utf8')));
+  const parameters = emptyTensors(loraShapes(config, adapter.rank));
+  if ((await loadCheckpoint(dir, { parameters })) === null) {
+    throw new Error(`${dir} holds no checkpoint: run the stage expert --role ${adapter.role} first`);
+  }
+  const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => ({
+    a: parameters.get(`lora.${layer}.a`)!,
+    b: parameters.get(`lora.${layer}.b`)!,
+  }));
+  return { ...adapter, layers };
+}

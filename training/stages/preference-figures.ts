@@ -1,0 +1,31 @@
+/** What is told of a batch of pairs beside its loss. */
+
+/** Share of pairs whose chosen answer gained on the rejected one, and the mean implicit reward difference beta * delta, in nats. */
+export function preferenceFigures(delta: ArrayLike<number>, beta: number): { accuracy: number; margin: number } {
+  let [right, sum] = [0, 0];
+  for (let i = 0; i < delta.length; i++) {
+    const value = delta[i]!;
+    right += value > 0 ? 1 : value === 0 ? 0.5 : 0;
+    sum += value;
+  }
+  return { accuracy: right / delta.length, margin: (beta * sum) / delta.length };
+}
+
+/**
+ * Expected calibration error (Guo et al., arXiv 1706.04599) of probabilities of having chosen right: how far, on average over ten
+ * bins of confidence, the share that was right is from the confidence.
+ */
+export function calibrationError(predictions: readonly { probability: number; right: boolean }[], bins = 10): number {
+  const count = new Float64Array(bins);
+  const confidence = new Float64Array(bins);
+  const correct = new Float64Array(bins);
+  for (const { probability, right } of predictions) {
+    const bin = Math.min(bins - 1, Math.floor(probability * bins));
+    count[bin]! += 1;
+    confidence[bin]! += probability;
+    correct[bin]! += Number(right);
+  }
+  let error = 0;
+  for (let bin = 0; bin < bins; bin++) error += Math.abs(confidence[bin]! - correct[bin]!);
+  return error / predictions.length;
+}

@@ -1,0 +1,64 @@
+/**
+ * Stage `rank`: D_dual for the router, from preference pairs judged by the cost and the reward model. Which answer is the more helpful is the
+ * label where there is one and the reward model's opinion where there is none, as in data that was judged for safety alone.
+ */
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Preference } from '../data/rows.ts';
+import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
+import type { BaseModel } from './base-model.ts';
+import { type DualDefinition, dualPairs, type JudgedPair } from './dual-pairs.ts';
+import { pairSet } from './pair-set.ts';
+import type { Scorer } from './scorer.ts';
+
+export type RankOptions = {
+  preferences: readonly Preference[];
+  definition: DualDefinition;
+  reward: Scorer;
+  cost: Scorer;
+  base: BaseModel;
+  tokenizer: TrainingTokenizer;
+  /** The file that stage `router` reads, in our own layout of pairs: `better` is the winner of both dimensions. */
+  out: string;
+};
+
+export type RankSummary = { read: number; kept: number; leftOut: Record<string, number> };
+
+export async function rankStage({
+  preferences,
+  definition,
+  reward,
+  cost,
+  base,
+  tokenizer,
+  out,
+}: RankOptions): Promise<RankSummary> {
+  // Judged as they stand, response 0 as if it were chosen: the verdict comes after.
+  const asRead = preferences.map((preference): Preference => ({ ...preference, better: 0, safer: null }));
+  const set = pairSet(asRead, { tokenizer, config: base.config, dimension: 'better', pairsPerBatch: 16 });
+  const labels = new Map(asRead.map((preference, i) => [preference, preferences[i]!.better]));
+  const costs = await cost.score(set, 'rank: cost');
+  const rewards = await reward.score(set, 'rank: reward');
+  const judged = [...costs].map(([item, answerCosts]) => {
+    const { preference } = set.pairs[item]!;
+    const [first, second] = rewards.get(item)!;
+    const better = labels.get(preference) ?? (first === second ? null : first > second ? 0 : 1);
+    return { preference, judged: { costs: answerCosts, better } satisfies JudgedPair };
+  });
+  const { dual, leftOut } = dualPairs(judged, definition);
+  const missing = preferences.length - judged.length;
+  if (missing > 0) leftOut['equal answers, or longer than the context'] = missing;
+  if (dual.length === 0) {
+    throw new Error(
+      `rank: none of ${preferences.length} pairs is left under the definition ${definition}: ${JSON.stringify(leftOut)}`,
+    );
+  }
+  await mkdir(path.dirname(out), { recursive: true });
+  const lines = dual.map(({ prompt, responses, better, source }) =>
+    JSON.stringify({ prompt, response_0: responses[0], response_1: responses[1], better, safer: null, source }),
+  );
+  // Under another name first: a killed run leaves no half of a file.
+  await writeFile(`${out}.part`, `${lines.join('\n')}\n`);
+  await rename(`${out}.part`, out);
+  return { read: preferences.length, kept: dual.length, leftOut };
+}
