@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { CATEGORIES } from '#shared/api/categories.ts';
 import { loadTopics } from './load-topics.ts';
 import { DOMAINS, type Topic } from './schema.ts';
 
@@ -21,8 +22,18 @@ test('every topic file loads and every domain has topics', () => {
   expect(new Set(topics.map((topic) => topic.domain))).toEqual(new Set(DOMAINS));
 });
 
+test('the whole world holds the first edition, and several topics of every harm category', () => {
+  const whole = loadTopics({ edition: 'whole' });
+  const ids = whole.map(({ id }) => id);
+  expect(ids).toEqual(expect.arrayContaining(topics.map(({ id }) => id)));
+  expect(whole.length).toBeGreaterThan(3 * topics.length);
+  for (const category of CATEGORIES) {
+    expect(whole.filter((topic) => topic.category === category).length, category).toBeGreaterThanOrEqual(8);
+  }
+});
+
 test('a sound topic folder loads', () => {
-  expect(loadTopics(folderWith(() => {}))).toHaveLength(1);
+  expect(loadTopics({ dir: folderWith(() => {}) })).toHaveLength(1);
 });
 
 test.each<[string, (topic: Topic) => void, RegExp]>([
@@ -40,5 +51,5 @@ test.each<[string, (topic: Topic) => void, RegExp]>([
   ['an id used twice', (topic) => (topic.facts[1]!.id = topic.facts[0]!.id), /is used twice/],
   ['an unknown field', (topic) => Object.assign(topic, { colour: 'red' }), /colour/],
 ])('refuses %s', (_, change, message) => {
-  expect(() => loadTopics(folderWith(change))).toThrow(message);
+  expect(() => loadTopics({ dir: folderWith(change) })).toThrow(message);
 });

@@ -2,12 +2,16 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { type Edition, inEdition } from './editions.ts';
 import { Topic } from './schema.ts';
 
 const TOPICS_DIR = path.join(import.meta.dirname, 'topics');
 
-/** All topics, in the order of domain and id. Throws one error that lists every fault with its file. */
-export function loadTopics(dir: string = TOPICS_DIR): Topic[] {
+/**
+ * The topics of an edition, in the order of domain and id; the demo bundle's where none is asked for. Every file is checked, whatever
+ * the edition: throws one error that lists every fault with its file.
+ */
+export function loadTopics({ edition = 'first', dir = TOPICS_DIR }: { edition?: Edition; dir?: string } = {}): Topic[] {
   const faults: string[] = [];
   const topics: Topic[] = [];
   const seenIds = new Map<string, string>();
@@ -43,7 +47,7 @@ export function loadTopics(dir: string = TOPICS_DIR): Topic[] {
     }
   }
   if (faults.length > 0) throw new Error(`the small world has ${faults.length} faults:\n${faults.join('\n')}`);
-  return topics;
+  return topics.filter(({ id }) => inEdition(edition, id));
 }
 
 function checkReferences(topic: Topic, fault: (message: string) => void): void {

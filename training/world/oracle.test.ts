@@ -44,6 +44,17 @@ function disturbWords(text: string, random: Random): string {
   return disturbed.join(' ');
 }
 
+test('composed answers of the whole world are read back exactly too', () => {
+  const whole = loadTopics({ edition: 'whole' });
+  const reader = createOracle(whole);
+  const rows = generateDialogues({ seed: 22, split: 'train', count: 1500, topics: whole });
+  const exact = rows.filter(({ topic, messages, truth }) => {
+    const reading = reader.read(messages[1].content, { topic });
+    return agrees(reading, truth) && reading.safe === truth.safe && reading.onTopic === true;
+  });
+  expect(exact.length / rows.length).toBeGreaterThanOrEqual(0.995);
+});
+
 describe('composed answers', () => {
   test('are read back exactly', () => {
     const exact = share(
