@@ -3,6 +3,7 @@ import type { Expert } from '#gpu-backend/model/adapter.ts';
 import type { KernelTensor } from '#gpu-backend/model/decoder.ts';
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
+import { NO_ROUTERS } from '#gpu-backend/model/router.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import type { WeightType } from '#gpu-backend/model/write-safetensors.ts';
 import { readChatFiles } from '../tokenizer/chat-files.ts';
@@ -34,7 +35,8 @@ export async function exportStage(options: ExportOptions): Promise<string> {
       ...(await readChatFiles(options.tokenizer)),
       weights: toHuggingFace(base.weights),
       experts,
-      manifest: { ...options.manifest, router: null },
+      routers: NO_ROUTERS,
+      manifest: options.manifest,
     },
     { dtype: options.dtype ?? 'f16' },
   );
