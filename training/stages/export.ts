@@ -3,12 +3,12 @@ import type { Expert } from '#gpu-backend/model/adapter.ts';
 import type { KernelTensor } from '#gpu-backend/model/decoder.ts';
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
-import { NO_ROUTERS } from '#gpu-backend/model/router.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import type { WeightType } from '#gpu-backend/model/write-safetensors.ts';
 import { readChatFiles } from '../tokenizer/chat-files.ts';
 import { type BaseModel, loadBaseModel, toHuggingFace } from './base-model.ts';
 import { loadExpertWeights } from './expert-weights.ts';
+import { loadRouters } from './router-weights.ts';
 
 export type ExportOptions = {
   out: string;
@@ -17,6 +17,8 @@ export type ExportOptions = {
   base: string;
   /** The runs of stage `expert`, or `base` to export the base itself under both roles (for comparison). */
   experts: readonly string[] | 'base';
+  /** The runs of stage `router`, at most one of each kind. */
+  routers?: readonly string[];
   manifest: Omit<Manifest, 'format' | 'experts' | 'router'>;
   dtype?: WeightType;
 };
@@ -35,7 +37,7 @@ export async function exportStage(options: ExportOptions): Promise<string> {
       ...(await readChatFiles(options.tokenizer)),
       weights: toHuggingFace(base.weights),
       experts,
-      routers: NO_ROUTERS,
+      routers: await loadRouters(options.routers ?? [], base),
       manifest: options.manifest,
     },
     { dtype: options.dtype ?? 'f16' },

@@ -16,7 +16,8 @@ export async function loadRouters(dirs: readonly string[], { config }: BaseModel
     const { kind, variant, width } = RouterJson.parse(
       JSON.parse(await readFile(path.join(dir, 'router.json'), 'utf8')),
     );
-    if (routers[kind] !== null) throw new Error(`${dir}: a second router of the kind ${kind}; a bundle holds one of each`);
+    if (routers[kind] !== null)
+      throw new Error(`${dir}: a second router of the kind ${kind}; a bundle holds one of each`);
     const parameters = emptyTensors(routerShapes(config, { kind, width }));
     if ((await loadCheckpoint(dir, { parameters })) === null) {
       throw new Error(`${dir} holds no checkpoint: run the stage router --kind ${kind} first`);
