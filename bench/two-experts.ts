@@ -23,9 +23,10 @@ export async function benchTwoExperts({
   const ids = bundle.renderChat([{ role: 'user', content: PROMPT }]);
   const fill = ids[0]!;
   const decode = async (experts: ('safety' | 'helpfulness')[]) => {
-    await rows.add(experts.map((expert) => ({ expert, ids })));
+    const sources = experts.map((kind) => ({ kind }));
+    await rows.add(sources.map((source) => ({ source, ids })));
     const startedAt = performance.now();
-    for (let i = 0; i < tokens; i++) await rows.advance(experts.map(() => fill));
+    for (let i = 0; i < tokens; i++) await rows.advance(sources.map((source) => ({ source, id: fill })));
     const perToken = (performance.now() - startedAt) / tokens;
     rows.keep([]);
     return perToken;

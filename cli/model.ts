@@ -13,7 +13,7 @@ export function modelCommand(): Command {
   return model;
 }
 
-function summary({ id, digest, config, manifest, weights, experts }: Bundle): string {
+function summary({ id, digest, config, manifest, weights, experts, routers }: Bundle): string {
   const adapters = experts.map(({ name, role, rank, alpha, layers }) => {
     const parameters = count(layers.flatMap(({ a, b }) => [a, b]));
     return `expert      ${name}: ${role}, rank ${rank}, alpha ${alpha}, ${parameters} parameters`;
@@ -24,7 +24,8 @@ function summary({ id, digest, config, manifest, weights, experts }: Bundle): st
     `parameters  ${count([...weights.values()])}`,
     `shape       ${config.num_hidden_layers} layers of ${config.hidden_size}, vocabulary ${config.vocab_size}, context ${config.max_position_embeddings}`,
     ...adapters,
-    `router      ${manifest.router ?? `none; every token is proposed a safety weight of ${manifest.default_weight}`}`,
+    `router      logits: ${routers.logits ? `width ${routers.logits.width}` : `none, ${manifest.default_weight} is proposed for every token`}`,
+    `router      layers: ${routers.layers?.variant ?? "none, the mode 'layers' is not offered"}`,
     `licence     ${manifest.licence}`,
   ].join('\n');
 }

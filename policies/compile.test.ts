@@ -4,7 +4,12 @@ import { LABELS, type Label } from '#shared/api/categories.ts';
 import { Line } from '#shared/protocol/directive.ts';
 import { compile, type Probabilities } from './compile.ts';
 import { LOOSEST, Policy, STRICTEST } from './schema.ts';
-import { arbitraryPolicy, arbitraryProbabilities, isAtLeastAsTight } from './testing/arbitrary-policy.ts';
+import {
+  arbitraryMode,
+  arbitraryPolicy,
+  arbitraryProbabilities,
+  isAtLeastAsTight,
+} from './testing/arbitrary-policy.ts';
 import { tighten } from './tighten.ts';
 
 const benign = Object.fromEntries(LABELS.map((label) => [label, 0])) as Record<Label, number>;
@@ -12,9 +17,9 @@ const benign = Object.fromEntries(LABELS.map((label) => [label, 0])) as Record<L
 describe('laws', () => {
   test('a compiled line is a valid line, its ceiling never below its floor', () => {
     fc.assert(
-      fc.property(arbitraryPolicy, arbitraryProbabilities, (policy, probabilities) => {
-        const verdict = compile(policy, probabilities);
-        if (verdict.action === 'refuse') return;
+      fc.property(arbitraryPolicy, arbitraryProbabilities, arbitraryMode, (policy, probabilities, mode) => {
+        const verdict = compile(policy, probabilities, { mode });
+        if (verdict.action !== 'answer') return;
         expect(Line.parse(verdict.line)).toEqual(verdict.line);
         expect(verdict.line.ceiling).toBeGreaterThanOrEqual(verdict.line.floor);
         expect(verdict.line.floor).toBeGreaterThanOrEqual(policy.floor);
@@ -23,9 +28,16 @@ describe('laws', () => {
   });
   test('tightening a policy never gives a looser line', () => {
     fc.assert(
-      fc.property(arbitraryPolicy, arbitraryPolicy, arbitraryProbabilities, (a, b, probabilities) => {
-        expect(isAtLeastAsTight(compile(tighten(a, b), probabilities), compile(a, probabilities))).toBe(true);
-      }),
+      fc.property(
+        arbitraryPolicy,
+        arbitraryPolicy,
+        arbitraryProbabilities,
+        arbitraryMode,
+        (a, b, probabilities, mode) => {
+          const [tight, loose] = [tighten(a, b), a].map((policy) => compile(policy, probabilities, { mode }));
+          expect(isAtLeastAsTight(tight!, loose!)).toBe(true);
+        },
+      ),
       { numRuns: 2000 },
     );
   });
@@ -64,7 +76,7 @@ describe('a category along its ramp', () => {
   });
   const lineAt = (probabilities: Probabilities) => {
     const verdict = compile(policy, { ...benign, ...probabilities });
-    return verdict.action === 'refuse' ? verdict : verdict.line;
+    return verdict.action === 'answer' ? verdict.line : verdict;
   };
 
   test.each([
@@ -101,4 +113,32 @@ test('the strictest policy is the safety expert alone with nothing to spend', ()
 
 test('a policy that refuses everything refuses whatever the prompt', () => {
   expect(compile({ ...LOOSEST, action: 'refuse' }, benign)).toEqual({ action: 'refuse', because: null });
+});
+
+describe('the mode layers', () => {
+  const allowing: Policy = { ...LOOSEST, layers_mode: true };
+
+  test('is the line’s where it is asked for and allowed, and never unasked', () => {
+    expect(compile(allowing, benign, { mode: 'layers' })).toMatchObject({ action: 'answer', line: { mode: 'layers' } });
+    expect(compile(allowing, benign)).toMatchObject({ action: 'answer', line: { mode: 'logits' } });
+  });
+  test('is forbidden to whoever’s policy does not allow it, whatever the prompt', () => {
+    fc.assert(
+      fc.property(arbitraryPolicy, arbitraryProbabilities, (policy, probabilities) => {
+        const forbidding = { ...policy, layers_mode: false };
+        const forbidden = { action: 'forbid', mode: 'layers' };
+        expect(compile(forbidding, probabilities, { mode: 'layers' })).toEqual(forbidden);
+        expect(compile(tighten(allowing, forbidding), probabilities, { mode: 'layers' })).toEqual(forbidden);
+      }),
+    );
+  });
+  test('is forbidden by the strictest policy, and by one that does not mention it', () => {
+    for (const policy of [STRICTEST, Policy.parse({ floor: 0, budget: null })]) {
+      expect(compile(policy, benign, { mode: 'layers' })).toEqual({ action: 'forbid', mode: 'layers' });
+    }
+  });
+  test('is no matter where the safety expert answers alone', () => {
+    const line = { action: 'safety_only', mode: 'logits', floor: 1 };
+    expect(compile({ ...allowing, action: 'safety_only' }, benign, { mode: 'layers' })).toMatchObject({ line });
+  });
 });

@@ -4,7 +4,7 @@
  * as 1, so a classifier that failed (no probabilities at all) puts every one of the tenant's rules in full force.
  */
 import { LABELS, type Label } from '#shared/api/categories.ts';
-import type { Line } from '#shared/protocol/directive.ts';
+import type { Line, Mode } from '#shared/protocol/directive.ts';
 import { ACTIONS, type CategoryRule, type Policy } from './schema.ts';
 import { later, lesser } from './tighten.ts';
 
@@ -13,12 +13,21 @@ export type Probabilities = Readonly<Partial<Record<Label, number>>>;
 export type Verdict =
   | { action: 'answer'; line: Line }
   /** `because`: the category that refuses, or null where the policy refuses everything. */
-  | { action: 'refuse'; because: Label | null };
+  | { action: 'refuse'; because: Label | null }
+  /** The request asks for a mode that the policy does not allow, whatever the prompt. */
+  | { action: 'forbid'; mode: Mode };
 
 /**
+ * `mode` is what the request asks for. The safety expert alone is the same in any, and needs no router: its line says `logits`.
+ *
  *     compile(policy, { violence: 0.97, ... }); // { action: 'answer', line: { floor: 0.8, ... } }
  */
-export function compile(policy: Policy, probabilities: Probabilities): Verdict {
+export function compile(
+  policy: Policy,
+  probabilities: Probabilities,
+  { mode = 'logits' }: { mode?: Mode } = {},
+): Verdict {
+  if (mode === 'layers' && !policy.layers_mode) return { action: 'forbid', mode };
   let { floor, budget, action } = policy;
   let because: Label | null = null;
   for (const label of LABELS) {
@@ -36,7 +45,7 @@ export function compile(policy: Policy, probabilities: Probabilities): Verdict {
     action: 'answer',
     line: {
       action,
-      mode: 'logits',
+      mode: action === 'mix' ? mode : 'logits',
       rule: policy.rule,
       floor,
       ceiling: Math.max(policy.ceiling, floor),

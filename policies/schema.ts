@@ -48,6 +48,11 @@ export const Policy = z.strictObject({
   /** Nats for the whole answer; null: no budget. */
   budget,
   action: Action.default('mix'),
+  /**
+   * Whether a request may ask for the mode `layers`, in which the experts are mixed inside the model. A floor there bounds the mixing
+   * and nothing on the output, and the rule does not apply; only the budget bounds the answer. So it has to be allowed.
+   */
+  layers_mode: z.boolean().default(false),
   /** null: no limit. */
   limits: z.strictObject({ max_tokens: z.int().min(1).nullable().default(null) }).default({ max_tokens: null }),
   categories: z.partialRecord(z.enum(LABELS), CategoryRule).default({}),
@@ -62,6 +67,7 @@ export const LOOSEST: Policy = {
   rule: 'arithmetic',
   budget: null,
   action: 'mix',
+  layers_mode: true,
   limits: { max_tokens: null },
   categories: {},
 };
@@ -74,6 +80,7 @@ export const STRICTEST: Policy = {
   rule: 'geometric',
   budget: 0,
   action: 'safety_only',
+  layers_mode: false,
   limits: { max_tokens: null },
   categories: {},
 };

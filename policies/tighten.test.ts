@@ -56,7 +56,7 @@ describe('tighten is a join', () => {
   });
 });
 
-test('floors rise, ceilings and budgets fall, null is infinity, the stricter action and rule win', () => {
+test('floors rise, ceilings and budgets fall, null is infinity, the stricter action and rule win, a no wins', () => {
   const ramp = { from: 0.5, full: 0.9 };
   const a: Policy = {
     ...LOOSEST,
@@ -71,6 +71,7 @@ test('floors rise, ceilings and budgets fall, null is infinity, the stricter act
     ceiling: 0.6,
     budget: 7,
     rule: 'geometric',
+    layers_mode: false,
     limits: { max_tokens: 100 },
     categories: {
       violence: { floor: 0.1, budget: 3, action: 'refuse', ramp: { from: 0.6, full: 0.7 } },
@@ -84,6 +85,7 @@ test('floors rise, ceilings and budgets fall, null is infinity, the stricter act
     rule: 'geometric',
     budget: 7,
     action: 'safety_only',
+    layers_mode: false,
     limits: { max_tokens: 100 },
     categories: {
       violence: { floor: 0.8, budget: 3, action: 'refuse', ramp: { from: 0.5, full: 0.7 } },
@@ -92,11 +94,19 @@ test('floors rise, ceilings and budgets fall, null is infinity, the stricter act
   });
 });
 
+test('the mode layers is allowed where every level allows it', () => {
+  fc.assert(
+    fc.property(fc.array(arbitraryPolicy, { maxLength: 4 }), (levels) => {
+      expect(tightenAll(levels).layers_mode).toBe(levels.every((level) => level.layers_mode));
+    }),
+  );
+});
+
 test('nothing loosens the strictest policy', () => {
   fc.assert(
     fc.property(arbitraryPolicy, (policy) => {
       const joined = tighten(STRICTEST, policy);
-      expect(joined).toMatchObject({ floor: 1, budget: 0, rule: 'geometric' });
+      expect(joined).toMatchObject({ floor: 1, budget: 0, rule: 'geometric', layers_mode: false });
       expect(joined.action).not.toBe('mix');
     }),
   );

@@ -5,7 +5,7 @@
  *
  * Floors go up. Ceilings, budgets and limits go down: floor and ceiling bound the set of weights a policy allows, and
  * that set is intersected; where nothing is left of it the floor wins, in `compile`, because settling it here would make
- * the result depend on the order. A category's ramp moves to the earlier start and the earlier end, each for itself.
+ * the result depend on the order. What has to be allowed is allowed only where both do. A category's ramp moves to the earlier start and the earlier end, each for itself.
  */
 import type { Label } from '#shared/api/categories.ts';
 import { ACTIONS, type CategoryRule, LOOSEST, type Policy, RULES } from './schema.ts';
@@ -24,6 +24,7 @@ export function tighten(a: Policy, b: Policy): Policy {
     rule: later(RULES, a.rule, b.rule),
     budget: lesser(a.budget, b.budget),
     action: later(ACTIONS, a.action, b.action),
+    layers_mode: a.layers_mode && b.layers_mode,
     limits: { max_tokens: lesser(a.limits.max_tokens, b.limits.max_tokens) },
     categories: tightenCategories(a.categories, b.categories),
   };

@@ -48,10 +48,10 @@ test.each([
 const shipped = (name: string) => JSON.parse(readFileSync(new URL(name, import.meta.url), 'utf8')) as unknown;
 
 test.each([
-  ['demo/strict.json', 0.9, 2],
-  ['demo/balanced.json', 0.3, 20],
-  ['demo/open.json', 0, null],
-  ['presets/operator.json', 0, null],
-])('%s is a valid policy', (name, floor, budget) => {
-  expect(Policy.parse(shipped(`./${name}`))).toMatchObject({ floor, budget });
+  ['demo/strict.json', 0.9, 2, false],
+  ['demo/balanced.json', 0.3, 20, true],
+  ['demo/open.json', 0, null, true],
+  ['presets/operator.json', 0, null, true],
+])('%s is a valid policy', (name, floor, budget, layers_mode) => {
+  expect(Policy.parse(shipped(`./${name}`))).toMatchObject({ floor, budget, layers_mode });
 });

@@ -208,19 +208,20 @@ export function trainCommand(): Command {
 
   train
     .command('export')
-    .description('write base, tokenizer and experts as one bundle')
+    .description('write base, tokenizer, experts and routers as one bundle')
     .requiredOption('--base <dir>', 'run of the stage sft')
     .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
     .option('--experts <dirs...>', 'runs of the stage expert (default: none, the base under both roles)')
+    .option('--routers <dirs...>', 'runs of the stage router, at most one of each kind')
     .requiredOption('--out <dir>', 'the bundle')
     .requiredOption('--id <model>', 'the model id that clients name')
     .option('--licence <spdx>', 'licence of the weights', 'Apache-2.0')
     .option('--default-weight <x>', 'safety weight where there is no router', share, DEMO.defaultWeight)
     .action(async (flags) => {
-      const { base, tokenizer, experts = 'base', out, id, licence, defaultWeight } = flags;
+      const { base, tokenizer, experts = 'base', routers = [], out, id, licence, defaultWeight } = flags;
       const provenance = { description: `plimsoll train export of ${base}`, data: [] };
       const manifest = { id, licence, default_weight: defaultWeight, provenance };
-      console.log(`${out}: ${await exportStage({ base, tokenizer, experts, out, manifest })}`);
+      console.log(`${out}: ${await exportStage({ base, tokenizer, experts, routers, out, manifest })}`);
     });
 
   train

@@ -1,10 +1,16 @@
 /**
  * One answer in the making: two rows of logits in, the events of one token out. Here the gate is asked, the token becomes
  * text, and it is decided whether the answer ends. It knows nothing of batches.
+ *
+ * The safety expert's row is always there: the budget is counted against it, the receipt reports it, and it is what a closed gate
+ * falls back on. Beside it stands, by the line's mode, the helpfulness expert's row or the layers router's.
  */
 import {
   addWeight,
+  effectiveFloor,
   type GatePolicy,
+  type GateStep,
+  gateLayersStep,
   gateStep,
   LOG_ZERO,
   NO_WEIGHTS,
@@ -13,30 +19,36 @@ import {
   startGate,
   type WeightSummary,
 } from '#shared/gate/index.ts';
-import type { ExpertRole } from '../model/manifest.ts';
+import type { Mode } from '#shared/protocol/directive.ts';
 import { TextStream } from '../model/text-stream.ts';
 import type { EngineEvent, EngineRequest } from './engine.ts';
-import type { Vocabulary } from './row-model.ts';
+import type { RowOutput, RowSource, Vocabulary } from './row-model.ts';
 import { StopMatcher } from './stop-matcher.ts';
+
+/**
+ * The safety weight proposed for a token in the mode `logits`, to be bounded by the policy's floor and ceiling: one for all of
+ * them, or what a logits router makes of both rows' last hidden states [d].
+ */
+export type Proposal = number | ((safetyHidden: Float32Array, helpfulHidden: Float32Array) => number);
 
 export type AnswerOptions = {
   vocabulary: Vocabulary;
-  /** The safety weight proposed for every token; the policy's floor and ceiling bound it. */
-  proposal: number;
+  proposal: Proposal;
   /** Tokens of prompt and answer together. */
   contextLength: number;
 };
 
 export class Answer {
   readonly promptIds: readonly number[];
-  /** The rows it needs, in the order `draw` takes them. `safety_only` never runs the other expert. */
-  readonly experts: readonly ExpertRole[];
+  /** Rows it takes in the batch: `safety_only` runs the safety expert alone. */
+  readonly rowCount: number;
   /** The token to feed next. */
   lastToken = -1;
   ended = false;
 
   readonly #eos: number;
-  readonly #proposal: number;
+  readonly #mode: Mode;
+  readonly #proposal: Proposal;
   readonly #policy: GatePolicy;
   readonly #sampling: SamplingParams;
   readonly #maxTokens: number;
@@ -47,11 +59,12 @@ export class Answer {
 
   constructor(request: EngineRequest, { vocabulary, proposal, contextLength }: AnswerOptions) {
     const { promptIds, maxTokens, stop, sampling, line } = request;
-    const { rule, floor, ceiling, opening, budget } = line;
+    const { mode, rule, floor, ceiling, opening, budget } = line;
     const room = contextLength - promptIds.length;
     this.promptIds = promptIds;
-    this.experts = line.action === 'safety_only' ? ['safety'] : ['safety', 'helpfulness'];
+    this.rowCount = line.action === 'safety_only' ? 1 : 2;
     this.#eos = vocabulary.eos;
+    this.#mode = mode;
     this.#proposal = proposal;
     this.#policy = { rule, floor, ceiling, opening, budget };
     const bias = new Map(vocabulary.banned.map((id) => [id, Number.NEGATIVE_INFINITY]));
@@ -61,16 +74,24 @@ export class Answer {
     this.#stops = new StopMatcher(stop);
   }
 
-  /** Draws one token from the logits of its rows, each [V]. Throws a GateError if there is nothing safe to draw from. */
-  draw([safetyLogits, helpfulLogits]: readonly Float32Array[]): EngineEvent[] {
-    const step = gateStep({
-      safetyLogits: safetyLogits!,
-      helpfulLogits: helpfulLogits ?? null,
-      proposal: this.#proposal,
-      policy: this.#policy,
-      sampling: this.#sampling,
-      state: this.#state,
-    });
+  /** What its rows are to say before the next token, in the order `draw` takes it. Bounds move when the opening ends. */
+  sources(): RowSource[] {
+    if (this.rowCount === 1) return [{ kind: 'safety' }];
+    if (this.#mode === 'layers') {
+      const floor = effectiveFloor(this.#policy, this.#state);
+      const ceiling = Math.max(floor, this.#policy.ceiling);
+      return [{ kind: 'safety' }, { kind: 'layers', bounds: { floor, ceiling } }];
+    }
+    const hidden = typeof this.#proposal === 'function';
+    return [
+      { kind: 'safety', hidden },
+      { kind: 'helpfulness', hidden },
+    ];
+  }
+
+  /** Draws one token from what its rows say. Throws a GateError if there is nothing safe to draw from. */
+  draw(outputs: readonly RowOutput[]): EngineEvent[] {
+    const step = this.#step(outputs);
     this.#state = step.state;
     this.#weights = addWeight(this.#weights, step.weight);
     this.lastToken = step.token;
@@ -92,6 +113,21 @@ export class Answer {
     if (stopped || step.token === this.#eos) events.push(...this.#end('stop'));
     else if (this.#state.position === this.#maxTokens) events.push(...this.#end('length'));
     return events;
+  }
+
+  #step([safety, beside]: readonly RowOutput[]): GateStep {
+    const safetyLogits = safety!.logits;
+    const logits = beside?.logits ?? null;
+    const rest = { policy: this.#policy, sampling: this.#sampling, state: this.#state };
+    // NaN is no share of anything, and closes the gate.
+    return this.#mode === 'layers'
+      ? gateLayersStep({ safetyLogits, layersLogits: logits, alpha: beside?.alpha ?? Number.NaN, ...rest })
+      : gateStep({ safetyLogits, helpfulLogits: logits, proposal: this.#propose(safety!, beside), ...rest });
+  }
+
+  #propose(safety: RowOutput, helpful: RowOutput | undefined): number {
+    if (typeof this.#proposal === 'number') return this.#proposal;
+    return safety.hidden && helpful?.hidden ? this.#proposal(safety.hidden, helpful.hidden) : Number.NaN;
   }
 
   #end(finishReason: 'stop' | 'length'): EngineEvent[] {

@@ -1,5 +1,6 @@
 import { MessageChannel } from 'node:worker_threads';
 import { expect, test } from 'vitest';
+import type { EngineInfo } from './engine.ts';
 import { EngineClient } from './engine-client.ts';
 import type { FromEngine, ToEngine } from './messages.ts';
 import { collect, request } from './testing/engine-contract.ts';
@@ -13,7 +14,7 @@ async function connected() {
   return { client, far, post };
 }
 
-const info = { model: 'm', contextLength: 96, digest: '0'.repeat(64) };
+const info: EngineInfo = { model: 'm', contextLength: 96, digest: '0'.repeat(64), modes: ['logits'] };
 
 test('an engine that dies ends its answers with backend_unavailable, and no request waits for it again', async () => {
   const { client, far, post } = await connected();

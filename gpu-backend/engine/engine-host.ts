@@ -3,6 +3,7 @@
  * whatever the number of requests. Between two rounds the event loop turns once, so that what arrived meanwhile counts.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Proposal } from './answer.ts';
 import type { EngineInfo, EngineLimits } from './engine.ts';
 import { type FromEngine, type Outcome, type Port, type ToEngine, toPlainError } from './messages.ts';
 import type { RowModel, Vocabulary } from './row-model.ts';
@@ -12,8 +13,7 @@ export type HostOptions = {
   rows: RowModel;
   vocabulary: Vocabulary;
   info: EngineInfo;
-  /** The safety weight proposed for every token. */
-  proposal: number;
+  proposal: Proposal;
   limits: EngineLimits;
 };
 
@@ -31,6 +31,7 @@ export function hostEngine(
     vocabulary,
     proposal,
     contextLength: info.contextLength,
+    modes: info.modes,
     limits,
     emit: (id, outcome) =>
       news.push('error' in outcome ? { id, error: toPlainError(outcome.error) } : { id, events: outcome.events }),

@@ -2,7 +2,7 @@
  * The engine as its callers see it: prompts in as token ids, gated tokens out as events. Where it runs (a worker thread,
  * this thread) and what computes the logits (onnxruntime, a table) does not show.
  */
-import type { Line } from '#shared/protocol/directive.ts';
+import type { Line, Mode } from '#shared/protocol/directive.ts';
 import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
 
 export type EngineRequest = {
@@ -29,13 +29,15 @@ export type EngineInfo = {
   contextLength: number;
   /** SHA-256 of the bundle. */
   digest: string;
+  /** What a line may ask for: `layers` only of a bundle with a layers router. */
+  modes: readonly Mode[];
 };
 
 export type EngineStats = {
   /** Requests in the batch, and requests waiting to join it. */
   running: number;
   waiting: number;
-  /** Sequences held by the model: two for each running request with two experts. */
+  /** Sequences held by the model: two for each running request, one where the safety expert answers alone. */
   rows: number;
 };
 
@@ -47,8 +49,8 @@ export interface Engine {
   readonly closed: Promise<void>;
   stats(): EngineStats;
   /**
-   * The events of one answer. Throws a PlimsollError: `context_length_exceeded` and `overloaded` before `start`,
-   * `expert_failed` or `backend_unavailable` at any time. Leaving the loop, or aborting, frees the rows at the next step.
+   * The events of one answer. Throws a PlimsollError: `context_length_exceeded`, `overloaded` and, for a mode that is not
+   * offered, `invalid_request` before `start`; `expert_failed` or `backend_unavailable` at any time. Leaving the loop, or aborting, frees the rows at the next step.
    */
   generate(request: EngineRequest, options?: { signal?: AbortSignal }): AsyncGenerator<EngineEvent, void, void>;
   /** Ends what is running with `backend_unavailable` and gives everything back. */
@@ -56,7 +58,7 @@ export interface Engine {
 }
 
 export type EngineLimits = {
-  /** Rows in one batch; a request with two experts takes two. */
+  /** Rows in one batch; a request takes two, or one where the safety expert answers alone. */
   maxRows: number;
   /** Requests that may wait for a place before new ones are turned away. */
   maxWaiting: number;

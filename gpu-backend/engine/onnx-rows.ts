@@ -1,15 +1,16 @@
 /**
  * The row model on onnxruntime. One run serves every row: each reads the same base weights, and its gates pick its expert
- * out of the stacked LoRA, so that two experts cost little more than one. Prompts are padded on the right to the longest of
- * those that join together; each row then sits at its own length.
+ * out of the stacked LoRA (or mix them), so that two experts cost little more than one. Prompts are padded on the right to the
+ * longest of those that join together; each row then sits at its own length.
  */
 import { type Feed, float32, GraphSession, int64 } from '../graph/session.ts';
 import { headDim, type LlamaConfig } from '../model/config.ts';
 import { buildServingGraph } from '../model/decoder.ts';
 import type { Bundle } from '../model/load-bundle.ts';
 import type { ExpertRole } from '../model/manifest.ts';
+import { gateBounds } from './gate-bounds.ts';
 import { type CacheShape, KvCache, MASKED } from './kv-cache.ts';
-import type { NewRow, RowModel } from './row-model.ts';
+import type { NewRow, RowModel, RowOutput, RowSource, RowStep } from './row-model.ts';
 import { servingWeights } from './serving-weights.ts';
 
 export class OnnxRows implements RowModel {
@@ -17,17 +18,16 @@ export class OnnxRows implements RowModel {
   readonly #config: LlamaConfig;
   readonly #session: GraphSession;
   readonly #roles: readonly ExpertRole[];
-  readonly #rank: number;
+  readonly #hasLayersRouter: boolean;
   readonly #cacheShape: CacheShape;
-  #experts: ExpertRole[] = [];
   #cache: KvCache;
 
-  private constructor(session: GraphSession, { config, experts }: Bundle) {
+  private constructor(session: GraphSession, { config, experts, routers }: Bundle) {
     this.#session = session;
     this.#config = config;
     this.vocabSize = config.vocab_size;
     this.#roles = experts.map((expert) => expert.role);
-    this.#rank = experts[0]!.rank;
+    this.#hasLayersRouter = routers.layers !== null;
     this.#cacheShape = { layers: config.num_hidden_layers, width: config.num_key_value_heads * headDim(config) };
     this.#cache = new KvCache(this.#cacheShape, 0);
   }
@@ -38,33 +38,25 @@ export class OnnxRows implements RowModel {
   }
 
   get rowCount(): number {
-    return this.#experts.length;
+    return this.#cache.rowCount;
   }
 
-  async add(rows: readonly NewRow[]): Promise<Float32Array> {
+  async add(rows: readonly NewRow[]): Promise<RowOutput[]> {
     const joining = new KvCache(this.#cacheShape, rows.length);
-    const experts = rows.map((row) => row.expert);
-    const logits = await this.#run(
-      joining,
-      experts,
-      rows.map((row) => row.ids),
-    );
+    const outputs = await this.#run(joining, rows);
     const both = [this.#cache, joining].flatMap((cache) => cache.lengths.map((_, row) => ({ cache, row })));
     this.#cache = KvCache.pack(this.#cacheShape, both);
-    this.#experts.push(...experts);
-    return logits;
+    return outputs;
   }
 
-  async advance(ids: readonly number[]): Promise<Float32Array> {
+  async advance(steps: readonly RowStep[]): Promise<RowOutput[]> {
     return this.#run(
       this.#cache,
-      this.#experts,
-      ids.map((id) => [id]),
+      steps.map(({ source, id }) => ({ source, ids: [id] })),
     );
   }
 
   keep(rows: readonly number[]): void {
-    this.#experts = rows.map((row) => this.#experts[row]!);
     this.#cache = KvCache.pack(
       this.#cacheShape,
       rows.map((row) => ({ cache: this.#cache, row })),
@@ -75,18 +67,15 @@ export class OnnxRows implements RowModel {
     await this.#session.release();
   }
 
-  /** Feeds each row of `cache` its tokens, appends their keys and values, and returns the logits after each last one. */
-  async #run(
-    cache: KvCache,
-    experts: readonly ExpertRole[],
-    tokens: readonly (readonly number[])[],
-  ): Promise<Float32Array> {
+  /** Feeds each row of `cache` its tokens, appends their keys and values, and returns what each says after its last one. */
+  async #run(cache: KvCache, rows: readonly NewRow[]): Promise<RowOutput[]> {
     const { layers, width } = this.#cacheShape;
-    const B = tokens.length;
-    const counts = tokens.map((ids) => ids.length);
+    const B = rows.length;
+    const sources = rows.map(({ source }) => source);
+    const counts = rows.map(({ ids }) => ids.length);
     const T = Math.max(...counts);
     const P = cache.pastLength;
-    const padded = tokens.map((ids) => Array.from({ length: T }, (_, t) => ids[t] ?? 0));
+    const padded = rows.map(({ ids }) => Array.from({ length: T }, (_, t) => ids[t] ?? 0));
     // Padding must stay a valid position of the rotary table; what it computes is never read.
     const lastPosition = this.#config.max_position_embeddings - 1;
     const positions = cache.lengths.flatMap((length) =>
@@ -97,13 +86,13 @@ export class OnnxRows implements RowModel {
       positions: int64([B, T], positions),
       past_mask: float32([B, 1, 1, P], cache.pastMask()),
       new_mask: float32([B, 1, T, T], causalMask(B, T)),
-      gates: float32([B, 1, this.#roles.length * this.#rank], this.#gates(experts)),
+      ...this.#gateFeeds(sources),
       last: int64(
         [B],
         counts.map((count) => count - 1),
       ),
     };
-    const fetches = ['logits'];
+    const fetches = ['logits', ...this.#extraFetches(sources)];
     for (let layer = 0; layer < layers; layer++) {
       const { keys, values } = cache.past(layer);
       feeds[`past_k.${layer}`] = float32([P, B, width], keys);
@@ -113,18 +102,45 @@ export class OnnxRows implements RowModel {
     const outputs = await this.#session.run(feeds, fetches);
     const perLayer = (name: string) => Array.from({ length: layers }, (_, layer) => outputs[`${name}.${layer}`]!);
     cache.append(perLayer('new_k'), perLayer('new_v'), counts);
-    return outputs.logits!;
+    return this.#rowOutputs(sources, outputs);
   }
 
-  /** `[B, 1, E*r]`: 1 across the block of the row's own expert. */
-  #gates(experts: readonly ExpertRole[]): Float32Array {
-    const stride = this.#roles.length * this.#rank;
-    const gates = new Float32Array(experts.length * stride);
-    experts.forEach((expert, row) => {
-      const start = row * stride + this.#roles.indexOf(expert) * this.#rank;
-      gates.fill(1, start, start + this.#rank);
-    });
-    return gates;
+  #gateFeeds(sources: readonly RowSource[]): Record<string, Feed> {
+    const dims = [sources.length, 1, this.#roles.length];
+    const { low, high } = gateBounds(sources, this.#roles);
+    if (this.#hasLayersRouter) return { gates_low: float32(dims, low), gates_high: float32(dims, high) };
+    if (sources.some(({ kind }) => kind === 'layers'))
+      throw new Error('a layers row needs a bundle with a layers router');
+    return { gates_low: float32(dims, low) };
+  }
+
+  /** Every output fetched is copied, so only those that some row has a use for. */
+  #extraFetches(sources: readonly RowSource[]): string[] {
+    return [
+      ...(sources.some((source) => source.kind !== 'layers' && source.hidden) ? ['hidden'] : []),
+      ...(sources.some(({ kind }) => kind === 'layers') ? ['gates'] : []),
+    ];
+  }
+
+  #rowOutputs(sources: readonly RowSource[], { logits, hidden, gates }: Record<string, Float32Array>): RowOutput[] {
+    const part = (all: Float32Array, row: number) => {
+      const size = all.length / sources.length;
+      return all.subarray(row * size, (row + 1) * size);
+    };
+    return sources.map((source, row) => ({
+      logits: part(logits!, row),
+      hidden: source.kind !== 'layers' && source.hidden ? part(hidden!, row) : null,
+      alpha: source.kind === 'layers' ? this.#meanAlpha(part(gates!, row)) : null,
+    }));
+  }
+
+  /** `gates [L, E]` of one row. */
+  #meanAlpha(gates: Float32Array): number {
+    const E = this.#roles.length;
+    const L = gates.length / E;
+    let sum = 0;
+    for (let layer = 0; layer < L; layer++) sum += gates[layer * E + this.#roles.indexOf('safety')]!;
+    return sum / L;
   }
 }
 

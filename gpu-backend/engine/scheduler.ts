@@ -8,14 +8,23 @@
  * It is synchronous but for the runs themselves, and tells the outside only through `emit`.
  */
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
+import { modeUnavailable } from '#shared/api/mode-unavailable.ts';
 import { GateError } from '#shared/gate/index.ts';
+import type { Mode } from '#shared/protocol/directive.ts';
 import { Answer, type AnswerOptions } from './answer.ts';
 import { contextLengthExceeded } from './context-length.ts';
 import type { EngineEvent, EngineLimits, EngineRequest, EngineStats } from './engine.ts';
-import type { RowModel } from './row-model.ts';
+import type { RowModel, RowOutput } from './row-model.ts';
 
 /** What became of a request: its next events, or the error that ends it. */
 export type Emit = (id: number, outcome: { events: EngineEvent[] } | { error: PlimsollError }) => void;
+
+export type SchedulerOptions = AnswerOptions & {
+  limits: EngineLimits;
+  emit: Emit;
+  /** The modes that the row model can answer in. */
+  modes: readonly Mode[];
+};
 
 type Job = { id: number; answer: Answer };
 
@@ -24,16 +33,18 @@ export class Scheduler {
   readonly #options: AnswerOptions;
   readonly #limits: EngineLimits;
   readonly #emit: Emit;
+  readonly #modes: readonly Mode[];
   readonly #cancelled = new Set<number>();
   #waiting: Job[] = [];
   /** In the order of their rows in the batch. */
   #running: Job[] = [];
 
-  constructor(rows: RowModel, { limits, emit, ...options }: AnswerOptions & { limits: EngineLimits; emit: Emit }) {
+  constructor(rows: RowModel, { limits, emit, modes, ...options }: SchedulerOptions) {
     this.#rows = rows;
     this.#options = options;
     this.#limits = limits;
     this.#emit = emit;
+    this.#modes = modes;
   }
 
   get stats(): EngineStats {
@@ -45,6 +56,8 @@ export class Scheduler {
     const found = request.promptIds.length;
     if (found >= this.#options.contextLength) {
       this.#emit(id, { error: contextLengthExceeded(found, this.#options.contextLength) });
+    } else if (!this.#modes.includes(request.line.mode)) {
+      this.#emit(id, { error: modeUnavailable(request.line.mode) });
     } else if (this.#waiting.length >= this.#limits.maxWaiting) {
       const message = `The backend is busy: ${this.#waiting.length} requests are waiting. Try again later.`;
       this.#emit(id, { error: new PlimsollError('overloaded', message) });
@@ -79,7 +92,7 @@ export class Scheduler {
     let longest = 0;
     let count = 0;
     for (const { answer } of this.#waiting) {
-      const more = answer.experts.length;
+      const more = answer.rowCount;
       longest = Math.max(longest, answer.promptIds.length);
       rows += more;
       prefillRows += more;
@@ -92,12 +105,12 @@ export class Scheduler {
 
   async #prefill(joining: Job[]): Promise<void> {
     const newRows = joining.flatMap(({ answer }) =>
-      answer.experts.map((expert) => ({ expert, ids: answer.promptIds })),
+      answer.sources().map((source) => ({ source, ids: answer.promptIds })),
     );
     try {
-      const logits = await this.#rows.add(newRows);
+      const outputs = await this.#rows.add(newRows);
       this.#running.push(...joining);
-      this.#draw(joining, logits);
+      this.#draw(joining, outputs);
     } catch (thrown) {
       this.#fail(joining, thrown);
     }
@@ -105,10 +118,12 @@ export class Scheduler {
   }
 
   async #decode(): Promise<void> {
-    const feed = this.#running.flatMap(({ answer }) => answer.experts.map(() => answer.lastToken));
+    const steps = this.#running.flatMap(({ answer }) =>
+      answer.sources().map((source) => ({ source, id: answer.lastToken })),
+    );
     try {
-      const logits = await this.#rows.advance(feed);
-      this.#draw(this.#running, logits);
+      const outputs = await this.#rows.advance(steps);
+      this.#draw(this.#running, outputs);
     } catch (thrown) {
       const failed = this.#running;
       this.#running = [];
@@ -118,13 +133,12 @@ export class Scheduler {
     this.#removeFinished();
   }
 
-  /** One token for each job, from `logits` [rows of the jobs, V]. */
-  #draw(jobs: readonly Job[], logits: Float32Array): void {
-    const { vocabSize } = this.#rows;
+  /** One token for each job, from what the jobs' rows say, in their order. */
+  #draw(jobs: readonly Job[], outputs: readonly RowOutput[]): void {
     let row = 0;
     for (const { id, answer } of jobs) {
-      const own = answer.experts.map((_, i) => logits.subarray((row + i) * vocabSize, (row + i + 1) * vocabSize));
-      row += answer.experts.length;
+      const own = outputs.slice(row, row + answer.rowCount);
+      row += answer.rowCount;
       // Cancelled while the run was under way: its rows go before the next one.
       if (this.#cancelled.has(id)) continue;
       try {
@@ -147,7 +161,7 @@ export class Scheduler {
     const keptRows: number[] = [];
     let row = 0;
     for (const job of this.#running) {
-      const rows = job.answer.experts.map((_, i) => row + i);
+      const rows = Array.from({ length: job.answer.rowCount }, (_, i) => row + i);
       row += rows.length;
       if (job.answer.ended || this.#cancelled.has(job.id)) continue;
       kept.push(job);

@@ -1,15 +1,19 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import type { RowSource, WeightBounds } from './row-model.ts';
 import type { Script } from './scripted-rows.ts';
 import { collect, request, testEngine } from './testing/engine-contract.ts';
 import { babble, SCRIPTED_VOCAB, startScriptedEngine } from './testing/scripted-engine.ts';
 
-testEngine('scripted', { create: (limits = {}) => startScriptedEngine({ limits }) });
+testEngine('scripted', {
+  create: (limits = {}) => startScriptedEngine({ limits }),
+  createWithoutRouters: () => startScriptedEngine({ modes: ['logits'] }),
+});
 
-/** Breaks the given expert from the fourth token of an answer on, for prompts that begin with 66. */
+/** Breaks rows of the given kind from the fourth token of an answer on, for prompts that begin with 66. */
 const failing =
-  (broken: 'safety' | 'helpfulness', value: number): Script =>
-  (expert, ids) =>
-    expert === broken && ids[0] === 66 && ids.length >= 7 ? Array(SCRIPTED_VOCAB).fill(value) : babble(expert, ids);
+  (broken: RowSource['kind'], value: number): Script =>
+  (kind, ids) =>
+    kind === broken && ids[0] === 66 && ids.length >= 7 ? Array(SCRIPTED_VOCAB).fill(value) : babble(kind, ids);
 
 const bad = { promptIds: [66, 70, 71, 72] };
 
@@ -23,6 +27,86 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY])(
     await engine.close();
   },
 );
+
+test.each([Number.NaN, Number.POSITIVE_INFINITY])(
+  'a layers row of %d closes the gate: the safety expert alone, as it would have gone on',
+  async (value) => {
+    const engine = await startScriptedEngine({ script: failing('layers', value) });
+    const { tokens } = await collect(engine.generate(request({ ...bad, maxTokens: 10, line: { mode: 'layers' } })));
+    expect(tokens.map(({ weight }) => weight)).toEqual([0.5, 0.5, 0.5, 1, 1, 1, 1, 1, 1, 1]);
+    await engine.close();
+  },
+);
+
+test.each([Number.NaN, -0.5, 1.5])(
+  'a layers router that says %d closes the gate or is held to the line',
+  async (wish) => {
+    const engine = await startScriptedEngine({ alpha: () => wish });
+    const line = { mode: 'layers', floor: 0.3, ceiling: 0.6 } as const;
+    const { tokens } = await collect(engine.generate(request({ line, maxTokens: 5 })));
+    const weight = Number.isNaN(wish) ? 1 : wish < 0 ? 0.3 : 0.6;
+    expect(tokens.map((token) => token.weight)).toEqual(Array(5).fill(weight));
+    await engine.close();
+  },
+);
+
+test('the bounds of a layers row are those of the token it is asked for: the opening raises them, then they fall', async () => {
+  const seen: WeightBounds[] = [];
+  const script: Script = (kind, ids, bounds) => {
+    if (kind === 'layers') seen.push(bounds!);
+    return babble(kind, ids);
+  };
+  const engine = await startScriptedEngine({ script, alpha: () => 0 });
+  const line = { mode: 'layers', floor: 0.1, ceiling: 0.5, opening: { tokens: 2, floor: 0.8 } } as const;
+  const { tokens } = await collect(engine.generate(request({ line, maxTokens: 4 })));
+  // The prompt is read under the bounds of the first token. A floor above the ceiling wins.
+  const opening = { floor: 0.8, ceiling: 0.8 };
+  const later = { floor: 0.1, ceiling: 0.5 };
+  expect(seen).toEqual([opening, opening, later, later]);
+  expect(tokens.map(({ weight, floor }) => [weight, floor])).toEqual([
+    [0.8, 0.8],
+    [0.8, 0.8],
+    [0.1, 0.1],
+    [0.1, 0.1],
+  ]);
+  await engine.close();
+});
+
+describe('a logits router', () => {
+  const hidden = (kind: RowSource['kind'], ids: readonly number[]) => [kind === 'safety' ? ids.length : 100, ids[0]!];
+
+  test('proposes each token its weight from both rows’ hidden states, and the line bounds it', async () => {
+    const proposal = ([length]: Float32Array, [hundred, first]: Float32Array) => {
+      expect([hundred, first]).toEqual([100, 7]);
+      return length! / 10;
+    };
+    const engine = await startScriptedEngine({ hidden, proposal });
+    const line = { floor: 0.5, ceiling: 0.7 };
+    const { tokens } = await collect(engine.generate(request({ maxTokens: 5, line })));
+    // A prompt of four tokens: proposals 0.4, 0.5, ...
+    expect(tokens.map(({ weight }) => weight)).toEqual([0.5, 0.5, 0.6, 0.7, 0.7]);
+    await engine.close();
+  });
+
+  test('that says NaN closes the gate', async () => {
+    const engine = await startScriptedEngine({ hidden, proposal: () => Number.NaN });
+    const { tokens } = await collect(engine.generate(request({ maxTokens: 3, line: { ceiling: 0.5 } })));
+    expect(tokens.map(({ weight }) => weight)).toEqual([1, 1, 1]);
+    await engine.close();
+  });
+
+  test('is asked nothing where no helpfulness expert runs', async () => {
+    const proposal = () => {
+      throw new Error('asked');
+    };
+    const engine = await startScriptedEngine({ hidden, proposal });
+    const lines = [{ action: 'safety_only' }, { mode: 'layers' }] as const;
+    for (const line of lines) {
+      expect((await collect(engine.generate(request({ maxTokens: 3, line })))).tokens).toHaveLength(3);
+    }
+    await engine.close();
+  });
+});
 
 test('a broken safety row ends its own answer with expert_failed, frees its rows, and no other answer notices', async () => {
   const engine = await startScriptedEngine({ script: failing('safety', Number.NaN) });

@@ -1,12 +1,27 @@
-/** From a bundle's weights to those of the serving graph: linear weights turned, experts stacked side by side. */
-import type { KernelTensor, ServingWeights } from '../model/decoder.ts';
+/** From a bundle's weights to those of the serving graph: linear weights turned, experts and routers stacked side by side. */
+import type { KernelTensor, ServingExperts, ServingWeights } from '../model/decoder.ts';
 import { transposeLinear } from '../model/kernel-layout.ts';
 import type { Bundle } from '../model/load-bundle.ts';
+import type { LayersRouter } from '../model/router.ts';
 
-export function servingWeights({ config, weights, experts }: Bundle): ServingWeights {
+export function servingWeights({ config, weights, experts, routers }: Bundle): ServingWeights {
   const base = new Map([...weights].map(([name, tensor]) => [name, transposeLinear(name, tensor)]));
-  const lora = Array.from({ length: config.num_hidden_layers }, (_, layer) => stackExperts(experts, layer));
-  return { base, lora };
+  const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => stackExperts(experts, layer));
+  const router = routers.layers && stackRouter(routers.layers, experts);
+  return { base, lora: { rank: experts[0]!.rank, layers, router } };
+}
+
+/** `weight [F, E]` and `bias [E]` of each layer, a column for each expert in the bundle's order: alpha where it is the safety expert. */
+function stackRouter({ layers }: LayersRouter, experts: Bundle['experts']): ServingExperts['router'] {
+  return layers.map(({ alpha, beta }) => {
+    const gates = experts.map(({ role }) => (role === 'safety' ? alpha : beta));
+    const F = alpha.weight.length;
+    const weight = Float32Array.from({ length: F * gates.length }, (_, i) => {
+      return gates[i % gates.length]!.weight[Math.floor(i / gates.length)]!;
+    });
+    const bias = Float32Array.from(gates, (gate) => gate.bias);
+    return { weight: { shape: [F, gates.length], data: weight }, bias: { shape: [gates.length], data: bias } };
+  });
 }
 
 /** `a [F, E*r]` and `b [E*r, d]`: expert e owns the block e*r..(e+1)*r. The scale alpha / r goes into b. */

@@ -1,6 +1,7 @@
 /** The engine's thread: loads the bundle, builds the session, serves the port of its parent. Started by worker-engine.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadBundle } from '../model/load-bundle.ts';
+import { proposeWeight } from '../model/propose-weight.ts';
 import { bundleVocabulary } from './bundle-vocabulary.ts';
 import { hostEngine } from './engine-host.ts';
 import type { FromEngine } from './messages.ts';
@@ -13,14 +14,20 @@ const port = parentPort!;
 
 try {
   const bundle = await loadBundle(dir);
-  const { id, config, manifest, digest } = bundle;
+  const { id, config, manifest, routers, digest } = bundle;
+  const { layers, logits } = routers;
   hostEngine(
     port,
     {
       rows: await OnnxRows.create(bundle, { threads }),
       vocabulary: bundleVocabulary(bundle),
-      info: { model: id, contextLength: config.max_position_embeddings, digest },
-      proposal: manifest.default_weight,
+      info: {
+        model: id,
+        contextLength: config.max_position_embeddings,
+        digest,
+        modes: layers === null ? ['logits'] : ['logits', 'layers'],
+      },
+      proposal: logits === null ? manifest.default_weight : (s, h) => proposeWeight(logits, s, h),
       limits,
     },
     () => port.close(),

@@ -1,6 +1,6 @@
 /**
- * The operators of our graphs: ONNX's own (opset 18) and a few of onnxruntime's (`com.microsoft`). Each has its gradient
- * in `training/autodiff/vjps.ts`, under the same name.
+ * The operators of our graphs: ONNX's own (opset 18) and a few of onnxruntime's (`com.microsoft`). Those that training
+ * differentiates have their gradients in `training/autodiff/vjps.ts`, under the same names.
  */
 import type { Shape, Value } from './graph.ts';
 import type { AttributeValue, Dim, DType } from './onnx-format.ts';
@@ -21,6 +21,8 @@ export const add = elementwise('Add');
 export const sub = elementwise('Sub');
 export const mul = elementwise('Mul');
 export const div = elementwise('Div');
+export const max = elementwise('Max');
+export const min = elementwise('Min');
 export const neg = unary('Neg');
 export const exp = unary('Exp');
 export const log = unary('Log');

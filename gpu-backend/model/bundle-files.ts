@@ -5,6 +5,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type * as z from 'zod';
 import { BundleError } from './bundle-error.ts';
+import type { Manifest } from './manifest.ts';
+import { routerFiles } from './router.ts';
 
 export const BUNDLE_FILES = {
   config: 'config.json',
@@ -46,10 +48,11 @@ export async function readJson<T>(dir: string, file: string, schema: z.ZodType<T
  * SHA-256, lower-case hex, over every file that decides an answer, in a fixed order, each preceded by its name and
  * length so that no bytes can move from one file to the next unnoticed. Model cards and licences are not part of it.
  */
-export async function bundleDigest(dir: string, expertNames: readonly string[]): Promise<string> {
-  const experts = [...expertNames].sort().flatMap((name) => Object.values(expertFiles(name)));
+export async function bundleDigest(dir: string, manifest: Manifest): Promise<string> {
+  const names = manifest.experts.map(({ name }) => name).sort();
+  const experts = names.flatMap((name) => Object.values(expertFiles(name)));
   const hash = createHash('sha256');
-  for (const file of [...Object.values(BUNDLE_FILES), ...experts]) {
+  for (const file of [...Object.values(BUNDLE_FILES), ...experts, ...routerFiles(manifest)]) {
     const { size } = await stat(join(dir, file));
     hash.update(`${file}\0${size}\0`);
     for await (const chunk of createReadStream(join(dir, file), { highWaterMark: 1 << 20 })) hash.update(chunk);

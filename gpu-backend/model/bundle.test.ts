@@ -1,7 +1,7 @@
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyBundle } from './fixtures/tiny-bundle.ts';
 import { loadBundle } from './load-bundle.ts';
 import { readSafetensors } from './read-safetensors.ts';
@@ -11,18 +11,22 @@ import { writeSafetensors } from './write-safetensors.ts';
 
 let root: string;
 let sound: string;
+/** The same with routers of both kinds. */
+let routed: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'bundle-'));
   sound = join(root, 'sound');
+  routed = join(root, 'routed');
   await writeBundle(sound, tinyBundle(), { dtype: 'f32' });
+  await writeBundle(routed, tinyBundle({ routers: true }), { dtype: 'f32' });
 });
 afterAll(() => rm(root, { recursive: true }));
 
 let copies = 0;
-/** A copy of the sound bundle in which one thing is broken. */
-async function broken(change: (dir: string) => Promise<unknown>): Promise<string> {
+/** A copy of a sound bundle in which one thing is broken. */
+async function broken(change: (dir: string) => Promise<unknown>, from = sound): Promise<string> {
   const dir = join(root, `broken-${copies++}`);
-  await cp(sound, dir, { recursive: true });
+  await cp(from, dir, { recursive: true });
   await change(dir);
   return dir;
 }
@@ -51,6 +55,7 @@ test('a written bundle loads with every number as it was', async () => {
   expect(bundle.weights).toEqual(parts.weights);
   expect(bundle.experts).toEqual(parts.experts);
   expect(bundle.config).toEqual(parts.config);
+  expect(bundle.routers).toEqual({ layers: null, logits: null });
   expect(bundle.id).toBe('tiny');
   expect(bundle.digest).toMatch(/^[0-9a-f]{64}$/);
 });
@@ -223,4 +228,103 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
   ['a config that is no JSON', (dir) => writeFile(join(dir, 'config.json'), '{'), /^config\.json: not JSON/],
 ])('refuses a bundle with %s', async (_what, change, message) => {
   await expect(loadBundle(await broken(change))).rejects.toThrow(message);
+});
+
+describe('learned routers', () => {
+  const LAYERS = 'routers/layers.safetensors';
+  const LOGITS = 'routers/logits.safetensors';
+  const ALPHA = 'layers.1.alpha.weight';
+
+  test('come back with every number as it was, also where the weights are halves', async () => {
+    const { routers } = tinyBundle({ routers: true });
+    expect((await loadBundle(routed)).routers).toEqual(routers);
+    const half = join(root, 'routed-half');
+    await writeBundle(half, tinyBundle({ routers: true }), { dtype: 'f16' });
+    expect((await loadBundle(half)).routers).toEqual(routers);
+  });
+
+  test.each(['layers', 'logits'] as const)('of which a bundle may hold only %s', async (kind) => {
+    const { routers, ...parts } = tinyBundle({ routers: true });
+    const dir = join(root, `only-${kind}`);
+    const only = { layers: null, logits: null, [kind]: routers[kind] };
+    await writeBundle(dir, { ...parts, routers: only });
+    const bundle = await loadBundle(dir);
+    expect(bundle.routers).toEqual(only);
+    expect(Object.keys(bundle.manifest.router ?? {})).toEqual([kind]);
+    expect(await readdir(join(dir, 'routers'))).toEqual([`${kind}.safetensors`]);
+  });
+
+  test.each([LAYERS, LOGITS])('are part of the digest: %s', async (file) => {
+    const changed = await broken(
+      editTensors(file, (tensors) => ([...tensors.values()][0]!.data[0]! += 1)),
+      routed,
+    );
+    expect((await loadBundle(changed)).digest).not.toBe((await loadBundle(routed)).digest);
+  });
+
+  test('that the manifest does not name are not read and not part of the digest', async () => {
+    const dir = await broken((dir) => cp(join(routed, 'routers'), join(dir, 'routers'), { recursive: true }));
+    const bundle = await loadBundle(dir);
+    expect(bundle.routers).toEqual({ layers: null, logits: null });
+    expect(bundle.digest).toBe((await loadBundle(sound)).digest);
+  });
+
+  test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
+    ['no layers file', (dir) => rm(join(dir, LAYERS)), /^routers\/layers\.safetensors: the file is missing/],
+    ['no logits file', (dir) => rm(join(dir, LOGITS)), /^routers\/logits\.safetensors: the file is missing/],
+    [
+      'a gate of the wrong width',
+      editTensors(LAYERS, (t) => t.set(ALPHA, { shape: [32], data: new Float32Array(32) })),
+      /^routers\/layers\.safetensors: tensor layers\.1\.alpha\.weight: found shape \[32\], wanted \[48\]/,
+    ],
+    [
+      'a gate missing',
+      editTensors(LAYERS, (t) => t.delete('layers.0.beta.bias')),
+      /tensor layers\.0\.beta\.bias: missing, wanted shape \[1\]/,
+    ],
+    [
+      'gates of a layer too many',
+      editTensors(LAYERS, (t) => t.set('layers.2.alpha.bias', { shape: [1], data: Float32Array.of(0) })),
+      /tensor layers\.2\.alpha\.bias: found shape \[1\], wanted no tensor of this name/,
+    ],
+    [
+      'a NaN in a gate',
+      editTensors(LAYERS, (t) => (t.get(ALPHA)!.data[5] = Number.NaN)),
+      /layers\.1\.alpha\.weight: found NaN at element 5, wanted finite numbers/,
+    ],
+    [
+      'an infinity in a bias',
+      editTensors(LOGITS, (t) => (t.get('out.bias')!.data[0] = Number.POSITIVE_INFINITY)),
+      /^routers\/logits\.safetensors: tensor out\.bias: found Infinity at element 0/,
+    ],
+    [
+      'another width than its file has',
+      editJson('plimsoll.json', (json) => (json.router.logits.width = 7)),
+      /^routers\/logits\.safetensors: tensor hidden\.weight: found shape \[6, 64\], wanted \[7, 64\]/,
+    ],
+    ['no width', editJson('plimsoll.json', (json) => delete json.router.logits.width), /router\.logits\.width/],
+    ['a width of 0', editJson('plimsoll.json', (json) => (json.router.logits.width = 0)), /router\.logits\.width/],
+    [
+      'an unknown variant',
+      editJson('plimsoll.json', (json) => (json.router.layers.variant = 'improved')),
+      /^plimsoll\.json: router\.layers\.variant: .*"faithful"\|"corrected"/,
+    ],
+    [
+      'an unknown kind',
+      editJson('plimsoll.json', (json) => (json.router.edge = {})),
+      /^plimsoll\.json: router: .*"edge"/,
+    ],
+    [
+      'a router that names none',
+      editJson('plimsoll.json', (json) => (json.router = {})),
+      /^plimsoll\.json: router: names no router, wanted 'layers', 'logits' or both/,
+    ],
+    [
+      'no word of routers',
+      editJson('plimsoll.json', (json) => delete json.router),
+      /^plimsoll\.json: router: Invalid input/,
+    ],
+  ])('refuses %s', async (_what, change, message) => {
+    await expect(loadBundle(await broken(change, routed))).rejects.toThrow(message);
+  });
 });

@@ -16,6 +16,8 @@ import {
   gather,
   gatherPositions,
   matmul,
+  max,
+  min,
   mul,
   reshape,
   rmsNorm,
@@ -28,6 +30,7 @@ import {
   unsqueeze,
 } from '../graph/ops.ts';
 import { headDim, type LlamaConfig } from './config.ts';
+import { routerGates, spreadGates } from './router-gates.ts';
 
 /** Where a named weight comes from: an initializer when serving, an input when it is trained. */
 export type WeightSource = (name: string) => Value;
@@ -36,13 +39,14 @@ export type WeightSource = (name: string) => Value;
 export type AttentionInput = { queries: Value; keys: Value; values: Value; layer: number };
 export type Attention = (input: AttentionInput) => Value;
 
-/**
- * Experts stacked for one product: `A [F, E*r]`, `B [E*r, d]`. `gates` says how much of each column a token uses, `[B, T, E*r]` or
- * whatever broadcasts to it, from the layer and its MLP's activation `[B, T, F]`; null: all of every one.
- */
+/** Experts stacked for one product: `A [F, E*r]`, `B [E*r, d]`. */
 export type LoraExperts = {
   a: (layer: number) => Value;
   b: (layer: number) => Value;
+  /**
+   * How much of each column, broadcast over `[B, T, E*r]`: 1 where a row uses that expert, a fraction where a router mixes. It may
+   * depend on the layer and on the activation `h [B, T, F]`, the input of down_proj. null: all of it.
+   */
   gates: ((layer: number, activation: Value) => Value) | null;
 };
 
@@ -85,7 +89,7 @@ export function lmHead(hidden: Value, config: LlamaConfig, weights: WeightSource
   return matmul(hidden, weights('lm_head.weight'));
 }
 
-/** `W_down h + ((h A) * gates) B`: every expert in one product, each row's own chosen by its gates. */
+/** `W_down h + ((h A) * gates) B`: every expert in one product, how much of each decided by its gates. */
 function downProjection(h: Value, weight: Value, layer: number, lora: LoraExperts | null): Value {
   const base = matmul(h, weight);
   if (lora === null) return base;
@@ -161,20 +165,35 @@ function ropeTables(like: Value, config: LlamaConfig): { cos: Value; sin: Value 
 
 export type KernelTensor = { shape: readonly number[]; data: Float32Array };
 
+export type ServingExperts = {
+  /** r */
+  rank: number;
+  /** Experts stacked: `a [F, E*r]`, `b [E*r, d]` with the LoRA scale folded in. */
+  layers: readonly { a: KernelTensor; b: KernelTensor }[];
+  /** The layers router, one column an expert: `weight [F, E]`, `bias [E]`; null where the bundle has none. */
+  router: readonly { weight: KernelTensor; bias: KernelTensor }[] | null;
+};
+
 export type ServingWeights = {
   /** By Hugging Face's names, linear weights `[in, out]`. */
   base: ReadonlyMap<string, KernelTensor>;
-  /** Per layer, experts stacked: `a [F, E*r]`, `b [E*r, d]` with the LoRA scale folded in; null without experts. */
-  lora: readonly { a: KernelTensor; b: KernelTensor }[] | null;
+  /** null without experts. */
+  lora: ServingExperts | null;
 };
 
+/** A weight of the graph, stored once. */
+type Store = (name: string, tensor: KernelTensor | undefined) => Value;
+
 /**
- * The graph that the engine runs, as the bytes of an ONNX model.
+ * The graph that the engine runs, as the bytes of an ONNX model. One graph serves every mode: a row's gates lie between bounds that
+ * are fed, and where both bounds are 0 or 1 the row is one expert's.
  *
- * Inputs: `ids`, `positions` int64 `[B, T]`; `past_mask [B, 1, 1, P]`, `new_mask [B, 1, T, T]` (additive, 0 or -1e9); `gates
- * [B, 1, E*r]` (only with experts); `last` int64 `[B]`, the place in T whose logits are wanted; per layer `past_k.{l}`, `past_v.{l}` `[P, B,
- * KV*hd]`, position first, so that any prefix of the caller's slab is one contiguous view. P is at least 1 (mask it).
- * Outputs: `logits [B, V]`, `hidden [B, d]`, per layer `new_k.{l}`, `new_v.{l}` `[B, T, KV*hd]`.
+ * Inputs: `ids`, `positions` int64 `[B, T]`; `past_mask [B, 1, 1, P]`, `new_mask [B, 1, T, T]` (additive, 0 or -1e9); `gates_low`
+ * and, with a layers router, `gates_high` `[B, 1, E]` (only with experts); `last` int64 `[B]`, the place in T whose logits are
+ * wanted; per layer `past_k.{l}`, `past_v.{l}` `[P, B, KV*hd]`, position first, so that any prefix of the caller's slab is one
+ * contiguous view. P is at least 1 (mask it).
+ * Outputs: `logits [B, V]`, `hidden [B, d]`, per layer `new_k.{l}`, `new_v.{l}` `[B, T, KV*hd]`; with a layers router
+ * `gates [B, L, E]`, those of each row's last token. Fetch what is used: every output fetched is copied.
  */
 export function buildServingGraph(config: LlamaConfig, { base, lora }: ServingWeights): Uint8Array {
   const graph = new Graph('plimsoll-serving');
@@ -191,17 +210,18 @@ export function buildServingGraph(config: LlamaConfig, { base, lora }: ServingWe
     values: graph.input(`past_v.${layer}`, 'float', ['P', 'B', width]),
   }));
 
-  const store = (name: string, tensor: KernelTensor | undefined) => {
+  const store: Store = (name, tensor) => {
     if (tensor === undefined) throw new Error(`the serving graph needs the weight "${name}"`);
     return graph.once(name, () => graph.initializer(name, 'float', tensor.shape, tensor.data));
   };
   const weights: WeightSource = (name) => store(name, base.get(name));
-  const gates = lora && graph.input('gates', 'float', ['B', 1, lora[0]!.a.shape[1]!]);
-  const experts = lora && {
-    gates: () => gates!,
-    a: (layer: number) => store(`lora.${layer}.a`, lora[layer]?.a),
-    b: (layer: number) => store(`lora.${layer}.b`, lora[layer]?.b),
-  };
+  const gating = lora && boundedGates(graph, lora, store);
+  const experts = lora &&
+    gating && {
+      gates: gating.gates,
+      a: (layer: number) => store(`lora.${layer}.a`, lora.layers[layer]?.a),
+      b: (layer: number) => store(`lora.${layer}.b`, lora.layers[layer]?.b),
+    };
 
   const cached = cachedAttention(config, past, masks);
   const attention: Attention = (input) => {
@@ -213,5 +233,35 @@ export function buildServingGraph(config: LlamaConfig, { base, lora }: ServingWe
   const hidden = gatherPositions(states, last); // [B, d]
   graph.output('logits', lmHead(hidden, config, weights));
   graph.output('hidden', hidden);
+  const [first, ...rest] = gating?.used ?? [];
+  if (first !== undefined) {
+    const all = gatherPositions(concat([first, ...rest], 2), last); // [B, L*E]
+    graph.output('gates', reshape(all, [0, config.num_hidden_layers, -1]));
+  }
   return graph.toModel();
+}
+
+/**
+ * `clamp(router, gates_low, gates_high)` in every layer, or without a router just `gates_low`. `used` fills with the gates
+ * `[B, T, E]` of each layer as the decoder is built; without a router it stays empty.
+ */
+function boundedGates(graph: Graph, { rank, layers, router }: ServingExperts, store: Store) {
+  const experts = layers[0]!.a.shape[1]! / rank;
+  const low = graph.input('gates_low', 'float', ['B', 1, experts]);
+  const used: Value[] = [];
+  if (router === null) {
+    const spread = spreadGates(low, rank);
+    return { gates: () => spread, used };
+  }
+  const high = graph.input('gates_high', 'float', ['B', 1, experts]);
+  const gates = (layer: number, activation: Value) => {
+    const wanted = routerGates(activation, {
+      weight: store(`router.${layer}.weight`, router[layer]?.weight),
+      bias: store(`router.${layer}.bias`, router[layer]?.bias),
+    });
+    const held = min(max(wanted, low), high);
+    used.push(held);
+    return spreadGates(held, rank);
+  };
+  return { gates, used };
 }

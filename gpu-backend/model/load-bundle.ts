@@ -12,6 +12,14 @@ import { checkTensors } from './check-tensors.ts';
 import { LlamaConfig, weightShapes } from './config.ts';
 import { Manifest } from './manifest.ts';
 import { readSafetensors } from './read-safetensors.ts';
+import {
+  layersRouterOf,
+  layersRouterShapes,
+  logitsRouterOf,
+  logitsRouterShapes,
+  ROUTER_FILES,
+  type Routers,
+} from './router.ts';
 import type { Tensor } from './tensor.ts';
 import { BundleTokenizer, TokenizerJson } from './tokenizer.ts';
 
@@ -30,6 +38,7 @@ export type Bundle = BundleHead & {
   weights: Map<string, Tensor>;
   /** In the order of plimsoll.json. All have the same rank. */
   experts: Expert[];
+  routers: Routers;
   /** SHA-256 over the files, lower-case hex. */
   digest: string;
 };
@@ -85,6 +94,28 @@ async function loadExpert(
   return { name, role, rank, alpha, layers: adapterLayers(tensors, config.num_hidden_layers) };
 }
 
+async function loadRouters(dir: string, { router }: Manifest, config: LlamaConfig): Promise<Routers> {
+  const read = async (file: string, shapes: Map<string, number[]>) => {
+    const tensors = await readSafetensors(join(dir, file), file);
+    checkTensors(tensors, shapes, file);
+    return tensors;
+  };
+  const { layers, logits } = router ?? {};
+  return {
+    layers:
+      layers === undefined
+        ? null
+        : layersRouterOf(await read(ROUTER_FILES.layers, layersRouterShapes(config)), {
+            variant: layers.variant,
+            layerCount: config.num_hidden_layers,
+          }),
+    logits:
+      logits === undefined
+        ? null
+        : logitsRouterOf(await read(ROUTER_FILES.logits, logitsRouterShapes(config, logits.width)), logits.width),
+  };
+}
+
 export async function loadBundle(dir: string): Promise<Bundle> {
   const head = await loadBundleHead(dir);
   const weights = await readSafetensors(join(dir, BUNDLE_FILES.weights), BUNDLE_FILES.weights);
@@ -103,6 +134,6 @@ export async function loadBundle(dir: string): Promise<Bundle> {
     }
     experts.push(expert);
   }
-  const names = experts.map((expert) => expert.name);
-  return { ...head, weights, experts, digest: await bundleDigest(dir, names) };
+  const routers = await loadRouters(dir, head.manifest, head.config);
+  return { ...head, weights, experts, routers, digest: await bundleDigest(dir, head.manifest) };
 }

@@ -19,9 +19,18 @@ export const Manifest = z
         role: ExpertRole,
       }),
     ),
-    /** The learned proposal of safety weights; this format has none yet and says so. */
-    router: z.null(),
-    /** The safety weight proposed for every token where there is no router. */
+    /** The learned routers in `routers/` (router.ts). null: none, which is all that the first readers of this format accept. */
+    router: z
+      .strictObject({
+        layers: z.strictObject({ variant: z.enum(['faithful', 'corrected']) }).optional(),
+        /** `width`: m, the hidden units. */
+        logits: z.strictObject({ width: z.int().min(1) }).optional(),
+      })
+      .refine(({ layers, logits }) => layers !== undefined || logits !== undefined, {
+        error: "names no router, wanted 'layers', 'logits' or both (or null: no router)",
+      })
+      .nullable(),
+    /** The safety weight proposed for every token where there is no logits router. */
     default_weight: z.number().min(0).max(1),
     /** SPDX identifier of the licence of the weights. */
     licence: z.string().min(1),

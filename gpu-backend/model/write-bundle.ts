@@ -9,6 +9,7 @@ import { BUNDLE_FILES, expertFiles } from './bundle-files.ts';
 import type { LlamaConfig } from './config.ts';
 import { loadBundle } from './load-bundle.ts';
 import { BUNDLE_FORMAT, type Manifest } from './manifest.ts';
+import { layersRouterTensors, logitsRouterTensors, ROUTER_FILES, type Routers, routerManifest } from './router.ts';
 import type { Tensor } from './tensor.ts';
 import { type WeightType, writeSafetensors } from './write-safetensors.ts';
 
@@ -21,7 +22,9 @@ export type BundleParts = {
   chatTemplate: string;
   weights: Map<string, Tensor>;
   experts: Expert[];
-  manifest: Omit<Manifest, 'format' | 'experts'>;
+  /** `NO_ROUTERS` where none has been trained. */
+  routers: Routers;
+  manifest: Omit<Manifest, 'format' | 'experts' | 'router'>;
   /** More files to lie beside them, by name: a model card, a licence. */
   extraFiles?: Record<string, string>;
 };
@@ -51,11 +54,12 @@ export async function writeBundle(
 }
 
 async function writeFiles(dir: string, parts: BundleParts, dtype: WeightType): Promise<void> {
-  const { experts } = parts;
+  const { experts, routers } = parts;
   const manifest: Manifest = {
     format: BUNDLE_FORMAT,
     ...parts.manifest,
     experts: experts.map(({ name, role }) => ({ name, role })),
+    router: routerManifest(routers),
   };
   await writeFile(join(dir, BUNDLE_FILES.config), toJson({ architectures: ['LlamaForCausalLM'], ...parts.config }));
   await writeFile(join(dir, BUNDLE_FILES.tokenizer), toJson(parts.tokenizer));
@@ -69,6 +73,12 @@ async function writeFiles(dir: string, parts: BundleParts, dtype: WeightType): P
     await writeFile(join(dir, files.config), toJson(adapterConfigJson(expert)));
     await writeSafetensors(join(dir, files.weights), adapterTensors(expert), { dtype, file: files.weights });
   }
+  const writeRouter = async (file: string, tensors: Map<string, Tensor>) => {
+    await mkdir(join(dir, dirname(file)), { recursive: true });
+    await writeSafetensors(join(dir, file), tensors, { dtype: 'f32', file });
+  };
+  if (routers.layers !== null) await writeRouter(ROUTER_FILES.layers, layersRouterTensors(routers.layers));
+  if (routers.logits !== null) await writeRouter(ROUTER_FILES.logits, logitsRouterTensors(routers.logits));
   for (const [name, text] of Object.entries(parts.extraFiles ?? {})) await writeFile(join(dir, name), text);
 }
 

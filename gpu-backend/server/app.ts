@@ -78,11 +78,11 @@ export function createApp(options: AppOptions): Hono {
   });
 
   app.get('/healthz', (c) => {
-    const { model, contextLength, digest } = engine.info;
+    const { model, contextLength, digest, modes } = engine.info;
     const { running, waiting } = engine.stats();
     const status = !engine.alive ? 'failed' : draining() ? 'draining' : 'ok';
     return c.json(
-      { status, backend: backendId, model, context_length: contextLength, bundle: digest, running, waiting },
+      { status, backend: backendId, model, context_length: contextLength, bundle: digest, modes, running, waiting },
       status === 'ok' ? 200 : 503,
     );
   });

@@ -103,6 +103,19 @@ describe('an answer', () => {
     expect(await ask({ stop: [answer.slice(4, 6)] })).toBe(answer.slice(0, answer.indexOf(answer.slice(4, 6))));
   });
 
+  test('in the mode layers says so in its receipt, and keeps the line', async () => {
+    const { url } = await serve();
+    const line = { mode: 'layers', floor: 0.7, budget: 3 } as const;
+    const frames = await allFrames(await call(url, generateRequest(), { line }));
+    for (const token of frames.filter((frame) => frame.type === 'token')) {
+      expect(token).toMatchObject({ weight: 0.7, floor: 0.7, lp_h: null });
+      expect(token.spent).toBeLessThanOrEqual(3);
+    }
+    const receipt = await verifyReceipt(endOf(frames).receipt, jwks);
+    expect(receipt.line).toEqual({ ...OPEN_LINE, ...line });
+    expect(receipt.weights).toEqual({ min: 0.7, mean: 0.7, max: 0.7 });
+  });
+
   test('has null, not infinity, for what has no bound', async () => {
     const only = (id: number) => Array.from({ length: 256 }, (_, i) => (i === id ? 0 : -Infinity));
     const { url } = await serve({ script: (expert) => only(expert === 'safety' ? 97 : 98), proposal: 0 });
@@ -266,6 +279,19 @@ describe('a request that makes no sense', () => {
   });
 });
 
+test('a mode that the bundle has no router for is a 400 that names the field, before any work', async () => {
+  const { url, engine } = await serve({ modes: ['logits'] });
+  const response = await call(url, generateRequest(), { line: { mode: 'layers' } });
+  expect(await errorOf(response)).toEqual({
+    status: 400,
+    code: 'invalid_request',
+    type: 'invalid_request_error',
+    param: 'plimsoll.mode',
+    message: expect.stringContaining('"layers": its bundle has no layers router'),
+  });
+  expect(engine.stats()).toEqual({ running: 0, waiting: 0, rows: 0 });
+});
+
 test('a full queue is 503 with Retry-After, before any frame', async () => {
   const { url, engine } = await serve({ stepMs: 10, limits: { maxRows: 2, maxWaiting: 1 } });
   const running = await call(url, generateRequest({ max_tokens: 50 }));
@@ -291,6 +317,7 @@ test('healthz says what is served and how busy it is', async () => {
     model: 'scripted',
     context_length: 96,
     bundle: '0'.repeat(64),
+    modes: ['logits', 'layers'],
   };
   expect(await healthz()).toEqual({ ...about, running: 0, waiting: 0 });
   const answer = await call(url, generateRequest({ max_tokens: 40 }));

@@ -1,21 +1,30 @@
-import { OPEN_LINE } from '#shared/protocol/directive.ts';
+import { type Mode, OPEN_LINE } from '#shared/protocol/directive.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 
 /**
- * One token, before the first client asks for one: a bundle whose numbers end in NaN is found out at start, and the first
- * request does not pay for what onnxruntime does only once.
+ * One token in every mode, before the first client asks for one: a bundle whose numbers end in NaN is found out at start, and the
+ * first request does not pay for what onnxruntime does only once.
  */
 export async function tryEngine(engine: Engine, encodePrompt: EncodePrompt): Promise<void> {
-  const events = engine.generate({
-    promptIds: encodePrompt([{ role: 'user', content: 'a' }]),
-    maxTokens: 1,
-    stop: [],
-    sampling: { seed: 0, temperature: 1, topP: 1 },
-    line: OPEN_LINE,
-  });
-  for await (const event of events) {
-    if (event.type === 'token' && event.lp_h === null)
-      throw new Error('the helpfulness expert gave no usable prediction');
+  const promptIds = encodePrompt([{ role: 'user', content: 'a' }]);
+  for (const mode of engine.info.modes) {
+    const events = engine.generate({
+      promptIds,
+      maxTokens: 1,
+      stop: [],
+      sampling: { seed: 0, temperature: 1, topP: 1 },
+      line: { ...OPEN_LINE, mode, ceiling: CEILING },
+    });
+    for await (const event of events) {
+      // Under this ceiling only a gate that closed goes above it.
+      if (event.type === 'token' && event.weight > CEILING) throw new Error(NOTHING_USABLE[mode]);
+    }
   }
 }
+
+const CEILING = 0.5;
+const NOTHING_USABLE: Record<Mode, string> = {
+  logits: 'the helpfulness expert or the logits router gave no usable prediction',
+  layers: 'the layers router gave no usable prediction',
+};

@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { LABELS } from '#shared/api/categories.ts';
 import { effectiveFloor } from '#shared/gate/effective-weight.ts';
-import type { Line } from '#shared/protocol/directive.ts';
+import { type Line, MODES } from '#shared/protocol/directive.ts';
 import type { Probabilities, Verdict } from '../compile.ts';
 import { ACTIONS, type CategoryRule, type Policy, RULES } from '../schema.ts';
 
@@ -34,6 +34,7 @@ export const arbitraryPolicy: fc.Arbitrary<Policy> = fc.record({
   rule: fc.constantFrom(...RULES),
   budget,
   action: fc.constantFrom(...ACTIONS),
+  layers_mode: fc.boolean(),
   limits: fc.record({ max_tokens: fc.option(fc.integer({ min: 1, max: 4096 })) }),
   categories: fc.dictionary(fc.constantFrom(...LABELS), rule, { maxKeys: 4, noNullPrototype: true }),
 });
@@ -45,11 +46,13 @@ export const arbitraryProbabilities: fc.Arbitrary<Probabilities> = fc.dictionary
   { noNullPrototype: true },
 );
 
+export const arbitraryMode = fc.constantFrom(...MODES);
+
 /** One rounding step of a floor on its ramp; a line that is looser by less than this is not looser in any use of it. */
 const ROUNDING = 1e-12;
 
 export function isAtLeastAsTight(a: Verdict, b: Verdict): boolean {
-  if (a.action === 'refuse') return true;
+  if (a.action !== 'answer') return true;
   return b.action === 'answer' && isLineAtLeastAsTight(a.line, b.line);
 }
 

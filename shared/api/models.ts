@@ -1,5 +1,6 @@
 /** OpenAI's list of models. */
 import * as z from 'zod';
+import { Mode } from '#shared/protocol/directive.ts';
 
 export const Model = z.strictObject({
   id: z.string(),
@@ -7,7 +8,7 @@ export const Model = z.strictObject({
   /** Unix seconds; 0, since a bundle carries no date that means anything to a client. */
   created: z.int(),
   owned_by: z.string(),
-  plimsoll: z.strictObject({ context_length: z.int(), modes: z.array(z.enum(['logits'])) }),
+  plimsoll: z.strictObject({ context_length: z.int(), modes: z.array(Mode) }),
 });
 export type Model = z.infer<typeof Model>;
 

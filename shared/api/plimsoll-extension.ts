@@ -1,5 +1,6 @@
 /** What Plimsoll adds to OpenAI's shapes, all of it under the one key `plimsoll`. */
 import * as z from 'zod';
+import { Mode } from '#shared/protocol/directive.ts';
 import { TokenFrame, WeightSummary } from '#shared/protocol/generate.ts';
 import { LABELS } from './categories.ts';
 
@@ -15,7 +16,8 @@ export const RequestExtension = z.strictObject({
   floor: z.number().min(0).max(1).nullish(),
   budget: z.number().min(0).nullish(),
   trace: z.enum(TRACES).nullish(),
-  mode: z.enum(['logits']).nullish(),
+  /** `layers` only where the tenant's policy and the model allow it; the default is `logits`. */
+  mode: Mode.nullish(),
 });
 export type RequestExtension = z.infer<typeof RequestExtension>;
 
@@ -33,7 +35,7 @@ export const AnswerExtension = z.strictObject({
   floor: z.number(),
   budget: z.number().nullable(),
   rule: z.enum(['geometric', 'arithmetic']),
-  mode: z.enum(['logits']),
+  mode: Mode,
   weights: WeightSummary,
   /** Nats; null where the policy sets no budget and the safety expert gave the answer no probability. */
   spent: z.number().nullable(),

@@ -3,32 +3,28 @@
  * the caller's shaping, the budget, in this order. Pure: it knows no position's random number and draws nothing.
  *
  * It closes, which is to say weight 1 and the safety expert sampled as asked, wherever anything but the safety expert
- * cannot be trusted: no policy or one with a number out of range, no helpfulness row, a NaN in it, a proposal that is
- * no share, experts without a token in common, a bias that leaves the mixture nothing. It throws where the safety
- * expert itself cannot be used. There is no third way out.
+ * cannot be trusted: no policy or one with a number out of range, no row beside the safety expert's, a NaN in it, a
+ * proposal that is no share, a layers row that was not held to the line, experts without a token in common, a bias that
+ * leaves the mixture nothing. It throws where the safety expert itself cannot be used. There is no third way out.
  */
 import { natsLeft } from './add-spending.ts';
 import { capByBudget } from './cap-by-budget.ts';
 import { checkSampling, checkState, usablePolicy } from './check-inputs.ts';
-import { effectiveFloor, effectiveWeight } from './effective-weight.ts';
+import { effectiveFloor } from './effective-weight.ts';
 import { GateError } from './gate-error.ts';
 import type { GatePolicy, GateState, SamplingParams } from './gate-types.ts';
 import type { GatedDistribution } from './gated-distribution.ts';
 import { greedyChoice } from './greedy-choice.ts';
-import { mixExperts } from './mix-experts.ts';
+import { type Beside, openMixture } from './open-mixture.ts';
 import { shapeDistribution } from './shape-distribution.ts';
 
 export type GateInput = {
   /** log p_s, [vocabulary]; null is a row that was no distribution. */
   safety: Float64Array | null;
-  /** log p_h, [vocabulary]; null is an expert that failed or was not asked. */
-  helpful: Float64Array | null;
-  /** The router's share for the safety expert. */
-  proposal: number;
   policy: GatePolicy;
   sampling: SamplingParams;
   state: GateState;
-};
+} & Beside;
 
 export type Gated = {
   q: GatedDistribution;
@@ -40,7 +36,8 @@ export type Gated = {
   budget: number | null;
 };
 
-export function gateDistribution({ safety, helpful, proposal, policy, sampling, state }: GateInput): Gated {
+export function gateDistribution(input: GateInput): Gated {
+  const { safety, policy, sampling, state } = input;
   checkSampling(sampling);
   checkState(state);
   // Greedy compares log-probabilities, which neither a temperature nor a nucleus would put in another order.
@@ -52,12 +49,10 @@ export function gateDistribution({ safety, helpful, proposal, policy, sampling, 
   const line = usablePolicy(policy);
   const budget = line ? line.budget : 0;
   const floor = line ? effectiveFloor(line, state) : 1;
-  const mixing = line && { weight: effectiveWeight(proposal, { floor, ceiling: line.ceiling }), rule: line.rule };
   // Whatever is missing here leaves the safety expert alone.
-  const open = mixing && mixing.weight < 1 && helpful?.length === safety.length;
-  const mixed = open ? mixExperts(safety, helpful, mixing) : null;
-  const shaped = mixed && shapeDistribution(mixed, shape);
-  const weight = mixing && shaped ? mixing.weight : 1;
+  const open = line && openMixture(safety, input, { ...line, floor });
+  const shaped = open && shapeDistribution(open.logprobs, shape);
+  const weight = open && shaped ? open.weight : 1;
   const mixture = shaped ?? reference;
 
   const left = natsLeft(budget, state);

@@ -1,6 +1,6 @@
 /**
  * One step of decoding: two experts' logits in, one token out, with its account. The whole of the gate, and the only
- * way to a token; decode loops call this and nothing else of the folder.
+ * way to a token; decode loops call this (in the mode `layers` its sibling gate-layers-step.ts) and nothing else of the folder.
  *
  *     let state = startGate();
  *     for (;;) {
@@ -43,9 +43,9 @@ export function gateStep({ safetyLogits, helpfulLogits, proposal, policy, sampli
   return stepOnLogprobs({ safety, helpful, proposal, policy, sampling, state });
 }
 
-/** The same on rows that are log-probabilities already: `gateStep` without its first line, for truncated-rows.ts. */
+/** The same on rows that are log-probabilities already: what `gateStep` and its siblings have in common. */
 export function stepOnLogprobs(input: GateInput): GateStep {
-  const { safety, helpful, sampling, state } = input;
+  const { safety, sampling, state } = input;
   const { q, mixture, weight, floor, budget } = gateDistribution(input);
   const token = drawToken(q, uniformAt(sampling.seed, state.position));
   const spends = (q.logprobs[token] ?? NaN) - (q.reference[token] ?? NaN);
@@ -55,7 +55,7 @@ export function stepOnLogprobs(input: GateInput): GateStep {
     weight,
     floor,
     logprobSafety: reportable(safety?.[token]),
-    logprobHelpful: reportable(helpful?.[token]),
+    logprobHelpful: reportable('helpful' in input ? input.helpful?.[token] : undefined),
     logprob: reportable(sampling.temperature === 0 ? mixture[token] : q.logprobs[token]),
     spent,
     state: { position: state.position + 1, spent },
@@ -63,4 +63,4 @@ export function stepOnLogprobs(input: GateInput): GateStep {
 }
 
 /** A caller in plain JavaScript can leave a row out whatever the type says; that is a failed expert as well. */
-const readRow = (logits: Float32Array | null | undefined) => (logits ? logSoftmax(logits) : null);
+export const readRow = (logits: Float32Array | null | undefined) => (logits ? logSoftmax(logits) : null);

@@ -35,13 +35,16 @@ export type GateState = { position: number; spent: number };
 /** One token, and everything needed to explain it. Every number is finite. */
 export type GateStep = {
   token: number;
-  /** The share of the safety expert that was used; 1 wherever the gate closed. */
+  /**
+   * The share of the safety expert that was used; 1 wherever the gate closed. In the mode `layers` it is the mean over the
+   * layers of that expert's gate.
+   */
   weight: number;
   /** The least share that was allowed at this position: the floor, raised inside the opening. */
   floor: number;
   /** The raw safety expert's log-probability of the token, at temperature 1; LOG_ZERO for a probability of 0. */
   logprobSafety: number;
-  /** The same of the helpfulness expert; LOG_ZERO also where that expert had nothing usable to say. */
+  /** The same of the helpfulness expert; LOG_ZERO also where that expert had nothing usable to say, or was not asked (`layers`). */
   logprobHelpful: number;
   /** log q(token), what it was drawn from. Greedy draws nothing: there it is log p, the mixture's (with its bias). */
   logprob: number;

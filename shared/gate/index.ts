@@ -3,6 +3,7 @@ export { LOG_ZERO, SPENT_UNBOUNDED } from './add-spending.ts';
 export { effectiveFloor, effectiveWeight } from './effective-weight.ts';
 export { type Gated, type GateInput, gateDistribution } from './gate-distribution.ts';
 export { GateError, type GateErrorCode } from './gate-error.ts';
+export { gateLayersStep, type LayersStepInput } from './gate-layers-step.ts';
 export { type GateStepInput, gateStep, startGate } from './gate-step.ts';
 export type { GatePolicy, GateState, GateStep, Rule, SamplingParams } from './gate-types.ts';
 export type { GatedDistribution } from './gated-distribution.ts';

@@ -2,8 +2,10 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { addSpending } from './add-spending.ts';
-import { type GateInput, gateDistribution } from './gate-distribution.ts';
-import { gateStep, startGate } from './gate-step.ts';
+import { effectiveFloor } from './effective-weight.ts';
+import { type Gated, type GateInput, gateDistribution } from './gate-distribution.ts';
+import { gateLayersStep } from './gate-layers-step.ts';
+import { type GateStepInput, gateStep, startGate } from './gate-step.ts';
 import type { GatePolicy, GateState, GateStep } from './gate-types.ts';
 import { logSoftmax } from './log-softmax.ts';
 import { shapeDistribution } from './shape-distribution.ts';
@@ -16,8 +18,29 @@ const plain = { temperature: 1, topP: 1, seed: 0 };
 const sum = (row: ArrayLike<number>) => Array.from(row).reduce((a, b) => a + b, 0);
 
 type Logits = { safetyLogits: Float32Array; helpfulLogits: Float32Array };
-const gate = ({ safetyLogits, helpfulLogits }: Logits, rest: Omit<GateInput, 'safety' | 'helpful'>) =>
+type Rest = Pick<GateInput, 'policy' | 'sampling' | 'state'> & { proposal: number };
+const gate = ({ safetyLogits, helpfulLogits }: Logits, rest: Rest) =>
   gateDistribution({ safety: logSoftmax(safetyLogits), helpful: logSoftmax(helpfulLogits), ...rest });
+
+/** A router's wish as a model would have held it between the bounds of the layers row. */
+function held(wish: number, { policy, state }: Pick<GateInput, 'policy' | 'state'>): number {
+  const floor = effectiveFloor(policy, state);
+  return Math.min(Math.max(wish, floor), Math.max(policy.ceiling, floor));
+}
+
+/** The two ways to a mixture. In the mode `layers` the second row is the mixture itself, whatever a model has put into it. */
+const MODES: Record<string, { gate: (rows: Logits, rest: Rest) => Gated; draw: (input: GateStepInput) => GateStep }> = {
+  logits: { gate, draw: gateStep },
+  layers: {
+    gate({ safetyLogits, helpfulLogits }, { proposal, ...rest }) {
+      const alpha = held(proposal, rest);
+      return gateDistribution({ safety: logSoftmax(safetyLogits), layers: logSoftmax(helpfulLogits), alpha, ...rest });
+    },
+    draw({ helpfulLogits, proposal, ...rest }) {
+      return gateLayersStep({ layersLogits: helpfulLogits, alpha: held(proposal, rest), ...rest });
+    },
+  },
+};
 
 describe('weights and rules', () => {
   test('weight 1 is the safety expert exactly, whatever the other masks, under every budget and sampling', () => {
@@ -142,7 +165,32 @@ describe('weights and rules', () => {
   });
 });
 
-describe('the budget', () => {
+test('on a mixture made in the layers the gate is the oracle’s, too', () => {
+  fc.assert(
+    fc.property(
+      arbitrary.rows(),
+      arbitrary.policy,
+      fc.tuple(arbitrary.sampling, arbitrary.bias),
+      arbitrary.share,
+      fc.nat(8),
+      (rows, policy, [shape, bias], proposal, position) => {
+        const sampling = { ...shape, bias };
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, bias) && arbitrary.leavesToken(rows.helpfulLogits, bias));
+        const state = { position, spent: 0 };
+        const ps = oracle.shape(oracle.softmax(rows.safetyLogits), sampling);
+        const closed = oracle.weight(proposal, policy, position) === 1;
+        const p = closed ? ps : oracle.shape(oracle.softmax(rows.helpfulLogits), sampling);
+        const q = MODES.layers!.gate(rows, { policy, sampling, proposal, state }).q.logprobs.map(Math.exp);
+        for (const [i, expected] of oracle.cap(p, ps, policy.budget).entries()) expect(q[i]).toBeCloseTo(expected, 8);
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
+describe.each(Object.keys(MODES))('the budget, in the mode %s', (mode) => {
+  const { gate, draw } = MODES[mode]!;
+
   /** A pair of experts over a few words whose logits depend on the answer so far, and a router that does, too. */
   function tree(seed: number, { size = 4 } = {}) {
     const row = (u: (i: number) => number) => {
@@ -246,7 +294,7 @@ describe('the budget', () => {
         arbitrary.share,
         (row, policy, sampling, proposal) => {
           const rows = { safetyLogits: row, helpfulLogits: row };
-          const { spent } = gateStep({ ...rows, policy, sampling, proposal, state: startGate() });
+          const { spent } = draw({ ...rows, policy, sampling, proposal, state: startGate() });
           expect(spent).toBeCloseTo(0, 12);
         },
       ),
@@ -261,7 +309,7 @@ describe('the budget', () => {
         let state = startGate();
         let regret = 0;
         for (let i = 0; i < 8; i++) {
-          const step = gateStep({
+          const step = draw({
             ...experts(answer),
             policy: { ...policy, budget },
             sampling: { ...plain, temperature: 0 },
@@ -289,7 +337,7 @@ describe('the budget', () => {
     const steps: GateStep[] = [];
     for (let i = 0; i < length; i++) {
       const soFar = [...answer, ...steps.map((step) => step.token)];
-      steps.push(gateStep({ ...experts(soFar), ...rest, state: steps.at(-1)?.state ?? state }));
+      steps.push(draw({ ...experts(soFar), ...rest, state: steps.at(-1)?.state ?? state }));
     }
     return steps;
   }

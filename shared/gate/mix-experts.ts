@@ -1,6 +1,7 @@
 /**
  * Two experts into one distribution, in log space, on log-probabilities [vocabulary]. MidPO (arXiv 2506.02460) adds the
- * experts' adapters inside every layer, which bounds nothing on the output; mixing what they say has bounds.
+ * experts' adapters inside every layer, which bounds nothing on the output; mixing what they say has bounds. (The paper's
+ * way is the mode `layers`, open-mixture.ts.)
  *
  *     geometric    log p = w*lp_s + (1-w)*lp_h - log Z       "mixing logits"; each expert has a veto
  *     arithmetic       p = w*p_s  + (1-w)*p_h                a coin with bias w decides who speaks

@@ -14,11 +14,20 @@ export const DIRECTIVE_TTL_SECONDS = 30;
 const ISSUER = 'plimsoll-edge';
 const AUDIENCE = 'plimsoll-backend';
 
+/**
+ * Where the experts are mixed. `logits`: two rows, one an expert, mixed by the gate. `layers`: one row in which a router mixes them inside
+ * every layer (MidPO, arXiv 2506.02460), and the safety expert's row beside it.
+ */
+export const MODES = ['logits', 'layers'] as const;
+export const Mode = z.enum(MODES);
+export type Mode = z.infer<typeof Mode>;
+
 /** The gate's settings for one answer; the same words as `GatePolicy` in shared/gate. */
 export const Line = z.strictObject({
   /** `refuse` never reaches a backend. */
   action: z.enum(['mix', 'safety_only']),
-  mode: z.enum(['logits']),
+  mode: Mode,
+  /** Of the mode `logits`; where the layers are mixed there is nothing left for it to do. */
   rule: z.enum(['geometric', 'arithmetic']),
   floor: z.number().min(0).max(1),
   ceiling: z.number().min(0).max(1),

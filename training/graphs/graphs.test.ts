@@ -181,11 +181,12 @@ test('the serving graph, fed token by token, gives the log-probabilities of the 
     expected.push((await score.run({ ...feeds, ...parameterFeeds(lora) })).logprobs![0]!);
   }
 
-  const stacked = Array.from({ length: TINY.num_hidden_layers }, (_, layer) => {
+  const layers = Array.from({ length: TINY.num_hidden_layers }, (_, layer) => {
     const [a, b] = [lora.get(`lora.${layer}.a`)!, lora.get(`lora.${layer}.b`)!];
     return { a, b: { shape: b.shape, data: b.data.map((x) => x * loraScale) } };
   });
-  const serving = await GraphSession.create(buildServingGraph(TINY, { base, lora: stacked }), { threads: 1 });
+  const experts = { rank, layers, router: null };
+  const serving = await GraphSession.create(buildServingGraph(TINY, { base, lora: experts }), { threads: 1 });
   const width = TINY.num_key_value_heads * headDim(TINY);
   // Position 0 of the past is a masked place-holder: a past is never empty.
   const past = new Map<string, number[]>();
@@ -197,7 +198,7 @@ test('the serving graph, fed token by token, gives the log-probabilities of the 
       positions: int64([1, 1], [t]),
       past_mask: float32([1, 1, 1, t + 1], mask),
       new_mask: float32([1, 1, 1, 1], new Float32Array(1)),
-      gates: float32([1, 1, rank], new Float32Array(rank).fill(1)),
+      gates_low: float32([1, 1, 1], Float32Array.of(1)),
       last: int64([1], [0]),
     };
     for (let layer = 0; layer < TINY.num_hidden_layers; layer++) {

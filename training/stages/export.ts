@@ -8,6 +8,7 @@ import type { WeightType } from '#gpu-backend/model/write-safetensors.ts';
 import { readChatFiles } from '../tokenizer/chat-files.ts';
 import { type BaseModel, loadBaseModel, toHuggingFace } from './base-model.ts';
 import { loadExpertWeights } from './expert-weights.ts';
+import { loadRouters } from './router-weights.ts';
 
 export type ExportOptions = {
   out: string;
@@ -16,6 +17,8 @@ export type ExportOptions = {
   base: string;
   /** The runs of stage `expert`, or `base` to export the base itself under both roles (for comparison). */
   experts: readonly string[] | 'base';
+  /** The runs of stage `router`, at most one of each kind. */
+  routers?: readonly string[];
   manifest: Omit<Manifest, 'format' | 'experts' | 'router'>;
   dtype?: WeightType;
 };
@@ -34,7 +37,8 @@ export async function exportStage(options: ExportOptions): Promise<string> {
       ...(await readChatFiles(options.tokenizer)),
       weights: toHuggingFace(base.weights),
       experts,
-      manifest: { ...options.manifest, router: null },
+      routers: await loadRouters(options.routers ?? [], base),
+      manifest: options.manifest,
     },
     { dtype: options.dtype ?? 'f16' },
   );

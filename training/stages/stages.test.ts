@@ -157,6 +157,14 @@ test('preference models, dual pairs and routers follow on one another', { timeou
     expect(metrics.findLast(({ regulariser }) => regulariser !== undefined).regulariser).toBeLessThan(1);
     expect(metrics.at(-1)).toHaveProperty('heldOutAccuracy');
   }
+  const bundle = { base: at('sft'), tokenizer: at('tokenizer'), experts: [at('safety'), at('helpfulness')], manifest };
+  await exportStage({ ...bundle, routers: [at('layers'), at('logits')], out: at('routed') });
+  expect((await loadBundle(at('routed'))).manifest.router).toEqual({
+    layers: { variant: 'corrected' },
+    logits: { width: 4 },
+  });
+  const twice = exportStage({ ...bundle, routers: [at('layers'), at('layers')], out: at('twice') });
+  await expect(twice).rejects.toThrow('a second router of the kind layers');
 });
 
 describe('the corpus', () => {

@@ -4,6 +4,8 @@
  */
 import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
+import { modeUnavailable } from '#shared/api/mode-unavailable.ts';
+import { MODES, type Mode } from '#shared/protocol/directive.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { rankByRendezvous } from './rendezvous-hash.ts';
 
@@ -18,6 +20,11 @@ const Health = z.object({
   context_length: z.int(),
   /** Which weights these are, as receipts name them. */
   bundle: z.string().optional(),
+  /** The modes its bundle has the routers for; one of a kind this edge does not know is no use to it. */
+  modes: z
+    .array(z.string())
+    .transform((modes) => MODES.filter((mode) => modes.includes(mode)))
+    .default(['logits']),
 });
 
 export type PoolMember = {
@@ -27,6 +34,7 @@ export type PoolMember = {
   model: string | null;
   contextLength: number;
   bundle: string | null;
+  modes: readonly Mode[];
 };
 
 export type BackendPool = {
@@ -54,14 +62,14 @@ export function createBackendPool({
   }
 
   async function examine(url: string, before: PoolMember | undefined): Promise<PoolMember> {
-    const unheard = { model: null, contextLength: 0, bundle: null };
+    const unheard = { model: null, contextLength: 0, bundle: null, modes: [] };
     const dead = { ...unheard, ...before, url, alive: false };
     try {
       const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
       const health = Health.safeParse(await answer.json());
       if (!answer.ok || !health.success) return dead;
-      const { model, context_length: contextLength, bundle = null } = health.data;
-      return { url, alive: true, model, contextLength, bundle };
+      const { model, context_length: contextLength, bundle = null, modes } = health.data;
+      return { url, alive: true, model, contextLength, bundle, modes };
     } catch {
       // Not answering is what this looks for; the pool's snapshot says so, and a request that finds no backend is logged.
       return dead;
@@ -81,7 +89,7 @@ export function createBackendPool({
 /** The backends to try for a prompt, best first: the living by rendezvous, then the ones last heard dead. */
 export function chooseBackends(
   members: readonly PoolMember[],
-  { model, messages }: { model: string; messages: readonly Message[] },
+  { model, messages, mode }: { model: string; messages: readonly Message[]; mode: Mode },
 ): PoolMember[] {
   if (!members.some(({ alive }) => alive)) {
     throw new PlimsollError('backend_unavailable', 'No backend is available. Please try again.', {
@@ -94,8 +102,10 @@ export function chooseBackends(
       param: 'model',
     });
   }
+  const able = serving.filter(({ modes }) => modes.includes(mode));
+  if (able.length === 0) throw modeUnavailable(mode);
   const key = affinityKey(messages);
-  const ranked = rankByRendezvous(serving, { key, nameOf: ({ url }) => url });
+  const ranked = rankByRendezvous(able, { key, nameOf: ({ url }) => url });
   return [...ranked.filter(({ alive }) => alive), ...ranked.filter(({ alive }) => !alive)];
 }
 

@@ -54,7 +54,12 @@ describe('chat requests that are refused by field', () => {
     ['a floor that is no number', { ...ask('Hi'), plimsoll: { floor: '1' } }, 'plimsoll.floor', /expected a number/],
     ['a misspelt floor', { ...ask('Hi'), plimsoll: { flor: 1 } }, 'plimsoll.flor', /Unknown field 'plimsoll.flor'/],
     ['an unknown trace', { ...ask('Hi'), plimsoll: { trace: 'all' } }, 'plimsoll.trace', /"none" or "summary"/],
-    ['an unknown mode', { ...ask('Hi'), plimsoll: { mode: 'layers' } }, 'plimsoll.mode', /"logits"/],
+    [
+      'an unknown mode',
+      { ...ask('Hi'), plimsoll: { mode: 'edge' } },
+      'plimsoll.mode',
+      /"logits" or "layers", found "edge"/,
+    ],
     ['an extension that is no object', { ...ask('Hi'), plimsoll: true }, 'plimsoll', /expected an object/],
   ])('%s', async (_name, body, param, message) => {
     const answer = await post(under.edge, '/v1/chat/completions', body);

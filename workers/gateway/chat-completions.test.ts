@@ -257,7 +257,7 @@ test('the models are those of the pool', async () => {
       object: 'model',
       created: 0,
       owned_by: 'plimsoll',
-      plimsoll: { context_length: 64, modes: ['logits'] },
+      plimsoll: { context_length: 64, modes: ['logits', 'layers'] },
     },
   ]);
   expect(await client.models.retrieve('scripted')).toEqual(models[0]);

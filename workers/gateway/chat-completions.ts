@@ -37,7 +37,7 @@ export function chatCompletions({
 
     const request = toGenerateRequest(chat, decision.maxTokens);
     const members = await pool.members(config.backends, (promise) => c.executionCtx.waitUntil(promise));
-    const candidates = chooseBackends(members, request);
+    const candidates = chooseBackends(members, { ...request, mode: line.mode });
     const body = JSON.stringify(request);
     const directive: Directive = {
       request: requestId,
@@ -101,6 +101,13 @@ export function chatCompletions({
 
 function lineOf(verdict: Verdict): Line {
   if (verdict.action === 'answer') return verdict.line;
+  if (verdict.action === 'forbid') {
+    throw new PlimsollError(
+      'permission_denied',
+      `'plimsoll.mode' "${verdict.mode}" is not allowed by the tenant's policy. Leave the field out or ask for "logits".`,
+      { param: 'plimsoll.mode' },
+    );
+  }
   const why = verdict.because === null ? '' : ` (category '${verdict.because}')`;
   throw new PlimsollError('policy_refused', `This request was refused by the tenant's policy${why}.`);
 }

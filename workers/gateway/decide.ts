@@ -1,6 +1,6 @@
 /**
  * The decision about a prompt: its categories and what the policy makes of them. Deciding is pure, so the same tenant,
- * policy version, classifier and prompt need it only once an isolate.
+ * policy version, classifier and prompt, under what the same request adds, need it only once an isolate.
  */
 import { LRUCache } from 'lru-cache';
 import { compile, type Verdict } from '#policies/compile.ts';
@@ -34,8 +34,9 @@ export function createDecide(classifier: Classifier): Decide {
   return async (messages, { caller, extension }) => {
     const floor = extension.floor ?? LOOSEST.floor;
     const budget = extension.budget ?? LOOSEST.budget;
+    const mode = extension.mode ?? 'logits';
     const promptDigest = await sha256Hex(JSON.stringify(messages));
-    const key = JSON.stringify([caller.tenant, caller.version, floor, budget, classifier.version, promptDigest]);
+    const key = JSON.stringify([caller.tenant, caller.version, floor, budget, mode, classifier.version, promptDigest]);
     const known = decisions.get(key);
     if (known !== undefined) return { decision: known, cache: 'hit' };
 
@@ -45,7 +46,7 @@ export function createDecide(classifier: Classifier): Decide {
     const policy = tighten(caller.policy, { ...LOOSEST, floor, budget });
     const decision: Decision = {
       categories: listCategories(probabilities),
-      verdict: compile(policy, probabilities),
+      verdict: compile(policy, probabilities, { mode }),
       maxTokens: policy.limits.max_tokens,
     };
     // A failure may pass; remembering it would hold the prompt at the strictest line for as long as the isolate lives.

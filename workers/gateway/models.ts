@@ -1,6 +1,7 @@
 /** `GET /v1/models` and `GET /v1/models/:id`: what the pool serves, dead backends included while they are remembered. */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Model, ModelList } from '#shared/api/models.ts';
+import { MODES } from '#shared/protocol/directive.ts';
 import type { BackendPool } from './backend-pool.ts';
 import type { AppContext } from './context.ts';
 
@@ -24,14 +25,18 @@ export function retrieveModel(pool: BackendPool) {
 async function readModels(pool: BackendPool, c: AppContext): Promise<Model[]> {
   const members = await pool.members(c.var.config.backends, (promise) => c.executionCtx.waitUntil(promise));
   const models = new Map<string, Model>();
-  for (const { model, contextLength } of members) {
+  for (const { model, contextLength, modes } of members) {
     if (model === null) continue;
+    const offered = models.get(model)?.plimsoll.modes ?? [];
     models.set(model, {
       id: model,
       object: 'model',
       created: 0,
       owned_by: 'plimsoll',
-      plimsoll: { context_length: contextLength, modes: ['logits'] },
+      plimsoll: {
+        context_length: contextLength,
+        modes: MODES.filter((mode) => modes.includes(mode) || offered.includes(mode)),
+      },
     });
   }
   return [...models.values()].sort((a, b) => (a.id < b.id ? -1 : 1));

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
+import { MODES, type Mode } from '#shared/protocol/directive.ts';
 import { seedDemoTenants, sha256 } from '../local/seed-demo-tenants.ts';
 import { type Edge, type EdgeOptions, startEdge } from '../local/start-edge.ts';
 import { createReceiptKey, type ReceiptKey, type ScriptedBackend, startScriptedBackend } from './scripted-backend.ts';
@@ -22,10 +23,13 @@ export type EdgeUnderTest = {
 
 export async function startEdgeUnderTest({
   backendCount = 1,
+  modesOf = () => MODES,
   seed = true,
   overrides = {},
 }: {
   backendCount?: number;
+  /** What the backend of an index offers; everything, if it is not said. */
+  modesOf?: (index: number) => readonly Mode[];
   seed?: boolean;
   overrides?: NonNullable<EdgeOptions['overrides']>;
 } = {}): Promise<EdgeUnderTest> {
@@ -34,7 +38,12 @@ export async function startEdgeUnderTest({
   const receiptKey = await createReceiptKey('test-key');
   const backends = await Promise.all(
     Array.from({ length: backendCount }, (_, index) =>
-      startScriptedBackend({ name: `backend-${index}`, directiveSecret: DIRECTIVE_SECRET, receiptKey }),
+      startScriptedBackend({
+        name: `backend-${index}`,
+        directiveSecret: DIRECTIVE_SECRET,
+        receiptKey,
+        modes: modesOf(index),
+      }),
     ),
   );
   const edge = await startEdge({

@@ -11,6 +11,7 @@ import {
   DIRECTIVE_HEADER,
   type Directive,
   directiveKey,
+  type Mode,
   sha256Hex,
   verifyDirective,
 } from '#shared/protocol/directive.ts';
@@ -66,6 +67,7 @@ export async function startScriptedBackend({
   model = 'scripted',
   contextLength = 64,
   port = 0,
+  modes = ['logits', 'layers'],
 }: {
   name: string;
   directiveSecret: string;
@@ -73,6 +75,8 @@ export async function startScriptedBackend({
   model?: string;
   contextLength?: number;
   port?: number;
+  /** What its health says it has the routers for. */
+  modes?: readonly Mode[];
 }): Promise<ScriptedBackend> {
   const key = directiveKey(directiveSecret);
   const forger = await createReceiptKey(receiptKey.kid);
@@ -92,7 +96,8 @@ export async function startScriptedBackend({
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.url === '/healthz') {
-      response.end(JSON.stringify({ status: 'ok', backend: name, model, context_length: contextLength, bundle: 'b1' }));
+      const health = { status: 'ok', backend: name, model, context_length: contextLength, bundle: 'b1', modes };
+      response.end(JSON.stringify(health));
       return;
     }
     const chunks: Buffer[] = [];

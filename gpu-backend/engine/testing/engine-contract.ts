@@ -1,9 +1,10 @@
 /**
- * What every engine must do, run by the scripted one and by onnxruntime alike. `create` makes an engine whose answers to
- * `prompts` go on for at least 30 tokens at temperature 1 for most seeds, in a context of 96 tokens.
+ * What every engine must do, run by the scripted one and by onnxruntime alike. `create` makes an engine that offers both modes, and
+ * whose answers to `PROMPTS` go on for at least 30 tokens at temperature 1 for most seeds, in a context of 96 tokens;
+ * `createWithoutRouters` one that offers only the mode `logits`.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Line, OPEN_LINE } from '#shared/protocol/directive.ts';
+import { type Line, MODES, OPEN_LINE } from '#shared/protocol/directive.ts';
 import type { EndFrame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { Engine, EngineEvent, EngineLimits, EngineRequest } from '../engine.ts';
 
@@ -58,7 +59,10 @@ const PROMPTS = [[7], [7, 70, 71, 72, 73, 74, 75, 76, 77], [7, 80, 81], Array.fr
 
 export function testEngine(
   name: string,
-  { create }: { create: (limits?: Partial<EngineLimits>) => Promise<Engine> },
+  {
+    create,
+    createWithoutRouters,
+  }: { create: (limits?: Partial<EngineLimits>) => Promise<Engine>; createWithoutRouters: () => Promise<Engine> },
 ): void {
   describe(`the contract of an engine: ${name}`, () => {
     // Starting one costs more than most tests here; the two that break or limit theirs bring their own.
@@ -76,22 +80,21 @@ export function testEngine(
       expect(end.usage.completion_tokens).toBeLessThanOrEqual(5);
     });
 
-    test('gives the same answer for the same seed and another for another', async () => {
-      const answer = async (seed: number) => (await collect(engine.generate(request({ sampling: { seed } })))).tokens;
+    test.each(MODES)('gives the same answer for the same seed and another for another, mode %s', async (mode) => {
+      const answer = async (seed: number) =>
+        (await collect(engine.generate(request({ sampling: { seed }, line: { mode } })))).tokens;
       expect(await answer(1)).toEqual(await answer(1));
       expect(await answer(1)).not.toEqual(await answer(2));
     });
 
     test('gives each of several requests at once the tokens it gets alone, whatever joins and leaves', async () => {
       const requests = PROMPTS.flatMap((promptIds, i) =>
-        [3, 9, 30].map((maxTokens, j) =>
-          request({
-            promptIds,
-            maxTokens,
-            sampling: { seed: 10 * i + j },
-            line: j === 1 ? { action: 'safety_only' } : { floor: 0.1 * i },
-          }),
-        ),
+        [3, 9, 30, 12].map((maxTokens, j) => {
+          const floor = 0.1 * i;
+          const opening = { tokens: 4, floor: 0.5 };
+          const lines: Partial<Line>[] = [{ floor }, { action: 'safety_only' }, { mode: 'layers', floor, opening }];
+          return request({ promptIds, maxTokens, sampling: { seed: 10 * i + j }, line: lines[j % 3]! });
+        }),
       );
       const alone: number[][] = [];
       for (const one of requests) alone.push((await collect(engine.generate(one))).ids);
@@ -100,19 +103,22 @@ export function testEngine(
       await until(() => engine.stats().rows === 0);
     });
 
-    test('keeps every weight at or above the floor and the spending within the budget', async () => {
-      const line: Partial<Line> = { floor: 0.6, opening: { tokens: 3, floor: 0.9 }, budget: 1.5 };
-      for (const seed of [1, 2, 3]) {
-        const { tokens, end } = await collect(engine.generate(request({ line, sampling: { seed } })));
-        tokens.forEach((token, i) => {
-          expect(token.floor).toBe(i < 3 ? 0.9 : 0.6);
-          expect(token.weight).toBeGreaterThanOrEqual(token.floor);
-          expect(token.spent).toBeLessThanOrEqual(1.5);
-        });
-        expect(end.spent).toBe(tokens.at(-1)!.spent);
-        expect(end.weights.min).toBe(Math.min(...tokens.map((token) => token.weight)));
-      }
-    });
+    test.each(MODES)(
+      'keeps every weight at or above the floor and the spending within the budget, mode %s',
+      async (mode) => {
+        const line: Partial<Line> = { mode, floor: 0.6, opening: { tokens: 3, floor: 0.9 }, budget: 1.5 };
+        for (const seed of [1, 2, 3]) {
+          const { tokens, end } = await collect(engine.generate(request({ line, sampling: { seed } })));
+          tokens.forEach((token, i) => {
+            expect(token.floor).toBe(i < 3 ? 0.9 : 0.6);
+            expect(token.weight).toBeGreaterThanOrEqual(token.floor);
+            expect(token.spent).toBeLessThanOrEqual(1.5);
+          });
+          expect(end.spent).toBe(tokens.at(-1)!.spent);
+          expect(end.weights.min).toBe(Math.min(...tokens.map((token) => token.weight)));
+        }
+      },
+    );
 
     test('safety_only is one row at weight 1, and draws what a floor of 1 draws', async () => {
       const seen = { rows: 0 };
@@ -131,8 +137,57 @@ export function testEngine(
       expect(alone.ids).toEqual(floored.ids);
     });
 
-    test('is greedy at temperature 0, whatever the seed', async () => {
-      const greedy = (seed: number) => collect(engine.generate(request({ sampling: { seed, temperature: 0 } })));
+    test.each(MODES)(
+      'draws what the safety expert draws, mode %s, at a floor of 1 and with nothing to spend',
+      async (mode) => {
+        const safety = await collect(engine.generate(request({ line: { action: 'safety_only' } })));
+        const floored = await collect(engine.generate(request({ line: { mode, floor: 1 } })));
+        const broke = await collect(engine.generate(request({ line: { mode, budget: 0 } })));
+        expect(floored.ids).toEqual(safety.ids);
+        expect(floored.end.weights).toEqual({ min: 1, mean: 1, max: 1 });
+        expect(broke.ids).toEqual(safety.ids);
+        expect(broke.end.spent).toBe(0);
+      },
+    );
+
+    test('in the mode layers runs the layers row beside the safety expert, and asks the helpfulness expert nothing', async () => {
+      const rows: number[] = [];
+      const tokens: TokenFrame[] = [];
+      for await (const event of engine.generate(request({ line: { mode: 'layers', floor: 0.2, ceiling: 0.7 } }))) {
+        rows.push(engine.stats().rows);
+        if (event.type === 'token') tokens.push(event);
+      }
+      expect(Math.max(...rows)).toBe(2);
+      for (const { weight, lp_s, lp_h } of tokens) {
+        expect(weight).toBeGreaterThanOrEqual(0.2);
+        expect(weight).toBeLessThanOrEqual(0.7);
+        expect(lp_s).toBeLessThan(0);
+        expect(lp_h).toBeNull();
+      }
+    });
+
+    test('the modes give different answers, and the line decides which', async () => {
+      const answer = async (line: Partial<Line>) => (await collect(engine.generate(request({ line })))).ids;
+      expect(await answer({ mode: 'layers' })).not.toEqual(await answer({ mode: 'logits' }));
+    });
+
+    test('without a layers router refuses the mode layers by name, before any work', async () => {
+      expect(engine.info.modes).toEqual(['logits', 'layers']);
+      const without = await createWithoutRouters();
+      expect(without.info.modes).toEqual(['logits']);
+      await expect(collect(without.generate(request({ line: { mode: 'layers' } })))).rejects.toMatchObject({
+        code: 'invalid_request',
+        param: 'plimsoll.mode',
+        message: expect.stringContaining('no layers router'),
+      });
+      expect(without.stats()).toEqual({ running: 0, waiting: 0, rows: 0 });
+      expect((await collect(without.generate(request()))).ids).not.toEqual([]);
+      await without.close();
+    });
+
+    test.each(MODES)('is greedy at temperature 0, whatever the seed, mode %s', async (mode) => {
+      const greedy = (seed: number) =>
+        collect(engine.generate(request({ sampling: { seed, temperature: 0 }, line: { mode } })));
       expect((await greedy(1)).ids).toEqual((await greedy(2)).ids);
     });
 

@@ -1,16 +1,21 @@
 /** An engine over a scripted row model, with bytes for a vocabulary: id 0 ends an answer, ids 1 to 255 are that byte. */
+
+import type { Mode } from '#shared/protocol/directive.ts';
+import type { Proposal } from '../answer.ts';
 import type { Engine, EngineLimits } from '../engine.ts';
 import { startLocalEngine } from '../local-engine.ts';
-import { type Script, ScriptedRows } from '../scripted-rows.ts';
+import { type Script, type ScriptedOptions, ScriptedRows } from '../scripted-rows.ts';
 
 export const SCRIPTED_VOCAB = 256;
 
+const FIRST_TURN = { safety: 1, helpfulness: 2, layers: 3 };
+
 /**
- * Logits that depend on the expert and on the tokens so far, smooth enough that sampling from them gives varied text.
+ * Logits that depend on the row's source and on the tokens so far, smooth enough that sampling from them gives varied text.
  * Letters are likely, the end is not.
  */
-export const babble: Script = (expert, ids) => {
-  const turn = ids.reduce((hash, id) => (hash * 31 + id) % 9973, expert === 'safety' ? 1 : 2);
+export const babble: Script = (kind, ids) => {
+  const turn = ids.reduce((hash, id) => (hash * 31 + id) % 9973, FIRST_TURN[kind]);
   return Array.from({ length: SCRIPTED_VOCAB }, (_, id) => {
     if (id === 0) return -4;
     const letter = id >= 97 && id < 123 ? 4 : -4;
@@ -21,20 +26,21 @@ export const babble: Script = (expert, ids) => {
 export function startScriptedEngine({
   script = babble,
   limits = {},
-  stepMs = 0,
   contextLength = 96,
   proposal = 0.5,
+  modes = ['logits', 'layers'],
+  ...rows
 }: {
   script?: Script;
   limits?: Partial<EngineLimits>;
-  stepMs?: number;
   contextLength?: number;
-  proposal?: number;
-} = {}): Promise<Engine> {
+  proposal?: Proposal;
+  modes?: readonly Mode[];
+} & Omit<ScriptedOptions, 'vocabSize'> = {}): Promise<Engine> {
   return startLocalEngine({
-    rows: new ScriptedRows(script, { vocabSize: SCRIPTED_VOCAB, stepMs }),
+    rows: new ScriptedRows(script, { vocabSize: SCRIPTED_VOCAB, ...rows }),
     vocabulary: { eos: 0, banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
-    info: { model: 'scripted', contextLength, digest: '0'.repeat(64) },
+    info: { model: 'scripted', contextLength, digest: '0'.repeat(64), modes },
     proposal,
     limits,
   });

@@ -1,0 +1,106 @@
+/**
+ * What the learned routers cost in serving: a token of a layers row, alone and with the safety expert's row beside it (as it is served),
+ * against a token of one expert and of two, all of them without a router in the graph; and what a logits router adds to two experts. A
+ * bundle that lacks a router gets one of random numbers: the cost does not depend on them.
+ *
+ * Written down before measuring: a layers row alone 1.03 to 1.15 times one expert (the target is at most 1.15), with the safety row 0.95
+ * to 1.1 times two experts, the logits router 1.0 to 1.1 times two experts.
+ */
+import { OnnxRows } from '#gpu-backend/engine/onnx-rows.ts';
+import type { RowSource } from '#gpu-backend/engine/row-model.ts';
+import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
+import { proposeWeight } from '#gpu-backend/model/propose-weight.ts';
+import { type LayersRouter, type LogitsRouter, NO_ROUTERS } from '#gpu-backend/model/router.ts';
+import { alternate, type Measured, medianRatio, printMeasured } from './measure.ts';
+
+const PROMPT = 'How do I clean bathroom tiles with bleach?';
+/** Hidden units of a logits router made up here. */
+const WIDTH = 64;
+
+const SAFETY: RowSource = { kind: 'safety' };
+const HELPFULNESS: RowSource = { kind: 'helpfulness' };
+const LAYERS: RowSource = { kind: 'layers', bounds: { floor: 0.3, ceiling: 1 } };
+
+export async function benchLearnedRouters({
+  bundleDir,
+  tokens,
+  rounds,
+}: {
+  bundleDir: string;
+  tokens: number;
+  rounds: number;
+}): Promise<Record<string, number>> {
+  const bundle = await loadBundle(bundleDir);
+  const ids = bundle.renderChat([{ role: 'user', content: PROMPT }]);
+  const id = ids[0]!;
+  const logitsRouter = bundle.routers.logits ?? randomLogitsRouter(bundle);
+  const layers = bundle.routers.layers ?? randomLayersRouter(bundle);
+  const plain = await OnnxRows.create({ ...bundle, routers: NO_ROUTERS });
+  const routed = await OnnxRows.create({ ...bundle, routers: { layers, logits: null } });
+
+  /** Milliseconds a step of decoding; each step's outputs pass through `propose`, pair by pair. */
+  const decode = async (rows: OnnxRows, sources: RowSource[], { propose = false } = {}) => {
+    await rows.add(sources.map((source) => ({ source, ids })));
+    const startedAt = performance.now();
+    for (let i = 0; i < tokens; i++) {
+      const outputs = await rows.advance(sources.map((source) => ({ source, id })));
+      for (let row = 0; propose && row < outputs.length; row += 2) {
+        proposeWeight(logitsRouter, outputs[row]!.hidden!, outputs[row + 1]!.hidden!);
+      }
+    }
+    const perToken = (performance.now() - startedAt) / tokens;
+    rows.keep([]);
+    return perToken;
+  };
+
+  const summary: Record<string, number> = {};
+  for (const answers of [1, 4, 8]) {
+    const times = (...sources: RowSource[]) => Array.from({ length: answers }, () => sources).flat();
+    const hidden = times({ kind: 'safety', hidden: true }, { kind: 'helpfulness', hidden: true });
+    const measured = await alternate(
+      [
+        { name: 'one expert', run: () => decode(plain, times(SAFETY)) },
+        { name: 'layers row alone', run: () => decode(routed, times(LAYERS)) },
+        { name: 'two experts', run: () => decode(plain, times(SAFETY, HELPFULNESS)) },
+        { name: 'layers row and safety row', run: () => decode(routed, times(SAFETY, LAYERS)) },
+        { name: 'two experts, logits router', run: () => decode(plain, hidden, { propose: true }) },
+      ],
+      { rounds },
+    );
+    console.log(
+      `\nlearned routers, ${tokens} tokens, ${answers} ${answers === 1 ? 'answer' : 'answers'} at once (ms a step, graph and router)`,
+    );
+    printMeasured(measured, 'ms');
+    const [one, layersAlone, two, layersServed, proposed] = measured as [
+      Measured,
+      Measured,
+      Measured,
+      Measured,
+      Measured,
+    ];
+    summary[`${answers} at once: layers row alone / one expert`] = medianRatio(layersAlone, one);
+    summary[`${answers} at once: layers row and safety row / one expert`] = medianRatio(layersServed, one);
+    summary[`${answers} at once: layers row and safety row / two experts`] = medianRatio(layersServed, two);
+    summary[`${answers} at once: two experts with a logits router / without`] = medianRatio(proposed, two);
+  }
+  await Promise.all([plain.close(), routed.close()]);
+  return summary;
+}
+
+const noise = (length: number) => Float32Array.from({ length }, () => 0.1 * (2 * Math.random() - 1));
+
+function randomLayersRouter({ config }: Bundle): LayersRouter {
+  const gate = () => ({ weight: noise(config.intermediate_size), bias: 0 });
+  const layers = Array.from({ length: config.num_hidden_layers }, () => ({ alpha: gate(), beta: gate() }));
+  return { variant: 'corrected', layers };
+}
+
+function randomLogitsRouter({ config }: Bundle): LogitsRouter {
+  return {
+    width: WIDTH,
+    hiddenWeight: noise(WIDTH * 2 * config.hidden_size),
+    hiddenBias: noise(WIDTH),
+    outWeight: noise(WIDTH),
+    outBias: 0,
+  };
+}

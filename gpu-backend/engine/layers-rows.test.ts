@@ -1,0 +1,149 @@
+/** The serving graph with learned routers, against the slow decoder and against the graph without them. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
+import { type Bundle, loadBundle } from '../model/load-bundle.ts';
+import { type GatesAt, gateOf, slowDecoder } from '../model/testing/slow-decoder.ts';
+import { writeBundle } from '../model/write-bundle.ts';
+import { OnnxRows } from './onnx-rows.ts';
+import type { RowOutput, RowSource, WeightBounds } from './row-model.ts';
+
+let root: string;
+let bundle: Bundle;
+let rows: OnnxRows;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'routers-'));
+  await writeBundle(join(root, 'tiny'), tinyBundle({ routers: true }), { dtype: 'f32' });
+  bundle = await loadBundle(join(root, 'tiny'));
+  rows = await OnnxRows.create(bundle, { threads: 1 });
+});
+afterAll(async () => {
+  await rows.close();
+  await rm(root, { recursive: true });
+});
+
+const prompt = Array.from({ length: 24 }, (_, i) => 10 + ((i * 37) % 200));
+const layers = (floor: number, ceiling = 1): RowSource => ({ kind: 'layers', bounds: { floor, ceiling } });
+const clamp = (x: number, low: number, high: number) => Math.min(Math.max(x, low), high);
+
+/** MidPO's formula with floors, by the definition: alpha in [f, c], beta in [1 - c, 1 - f]. */
+const routedGates =
+  (boundsAt: (position: number) => WeightBounds): GatesAt =>
+  ({ layer, position, h }) => {
+    const { alpha, beta } = bundle.routers.layers!.layers[layer]!;
+    const { floor, ceiling } = boundsAt(position);
+    return {
+      safety: clamp(gateOf(alpha, h), floor, ceiling),
+      helpfulness: clamp(gateOf(beta, h), 1 - ceiling, 1 - floor),
+    };
+  };
+
+/** f32 sums against f64 ones through two layers: numbers of size ~5 agree to about five digits. */
+const TOLERANCE = 2e-4;
+
+function expectClose(found: ArrayLike<number>, wanted: ArrayLike<number>): void {
+  expect(found.length).toBe(wanted.length);
+  const worst = Array.from(found).reduce((most, x, i) => Math.max(most, Math.abs(x - wanted[i]!)), 0);
+  expect(worst).toBeLessThan(TOLERANCE);
+}
+
+const mean = (xs: number[]) => xs.reduce((a, b) => a + b) / xs.length;
+
+async function fresh(sources: readonly RowSource[], ids = prompt): Promise<RowOutput[]> {
+  rows.keep([]);
+  return rows.add(sources.map((source) => ({ source, ids })));
+}
+
+test('a plain expert is the slow decoder with its gate at 1 and the other at 0, logits and hidden state', async () => {
+  const sources: RowSource[] = [
+    { kind: 'safety', hidden: true },
+    { kind: 'helpfulness', hidden: true },
+  ];
+  const outputs = await fresh(sources);
+  for (const [row, role] of (['safety', 'helpfulness'] as const).entries()) {
+    const slow = slowDecoder(bundle, prompt, () => ({ safety: 0, helpfulness: 0, [role]: 1 }));
+    expectClose(outputs[row]!.logits, slow.logits);
+    expectClose(outputs[row]!.hidden!, slow.hidden);
+  }
+});
+
+describe('a layers row is W h + alpha L_s(h) + beta L_h(h) with the gates of its router', () => {
+  test.each([
+    ['as they come', { floor: 0, ceiling: 1 }],
+    ['under a floor', { floor: 0.6, ceiling: 1 }],
+    ['under a floor that leaves nothing', { floor: 1, ceiling: 1 }],
+    ['under a ceiling', { floor: 0, ceiling: 0.3 }],
+    ['between both', { floor: 0.4, ceiling: 0.5 }],
+  ])('%s', async (_, bounds) => {
+    const slow = slowDecoder(
+      bundle,
+      prompt,
+      routedGates(() => bounds),
+    );
+    const [output] = await fresh([{ kind: 'layers', bounds }]);
+    expectClose(output!.logits, slow.logits);
+    expect(output!.alpha).toBeCloseTo(mean(slow.gates.map(({ safety }) => safety)), 5);
+    // Bounds of 0.4 and 0.6 are float32 in the graph.
+    expect(output!.alpha).toBeGreaterThanOrEqual(bounds.floor - 1e-6);
+    expect(output!.alpha).toBeLessThanOrEqual(bounds.ceiling + 1e-6);
+  });
+
+  test('and the fixture binds: its gates are on both sides of a floor of 0.5', async () => {
+    const sides = new Set<boolean>();
+    const open = routedGates(() => ({ floor: 0, ceiling: 1 }));
+    slowDecoder(bundle, prompt, (at) => {
+      const gates = open(at);
+      sides.add(gates.safety > 0.5);
+      return gates;
+    });
+    expect(sides.size).toBe(2);
+  });
+});
+
+test('bounds may change from token to token: what was fed under the old ones stays as it was', async () => {
+  const [opening, later] = [0.9, 0.1];
+  await fresh([layers(opening)]);
+  const answer = [100, 110, 120];
+  let output: RowOutput | undefined;
+  for (const [i, id] of answer.entries()) {
+    [output] = await rows.advance([{ source: layers(i === 0 ? opening : later), id }]);
+  }
+  const slow = slowDecoder(
+    bundle,
+    [...prompt, ...answer],
+    routedGates((position) => ({ floor: position <= prompt.length ? opening : later, ceiling: 1 })),
+  );
+  expectClose(output!.logits, slow.logits);
+  expect(output!.alpha).toBeCloseTo(mean(slow.gates.map(({ safety }) => safety)), 5);
+});
+
+test('with both bounds at 0 or 1 the graph with a router gives the numbers of the graph without one', async () => {
+  const plain = await OnnxRows.create({ ...bundle, routers: { layers: null, logits: null } }, { threads: 1 });
+  const sources: RowSource[] = [{ kind: 'safety' }, { kind: 'helpfulness' }];
+  const before = await plain.add(sources.map((source) => ({ source, ids: prompt })));
+  const after = await fresh(sources);
+  // Equal, not close: clamped to 0 or 1 a gate is exactly that, and every other operation is the same.
+  expect(after.map(({ logits }) => logits)).toEqual(before.map(({ logits }) => logits));
+  const steps = sources.map((source) => ({ source, id: 99 }));
+  const [next, wanted] = [await rows.advance(steps), await plain.advance(steps)];
+  expect(next.map(({ logits }) => logits)).toEqual(wanted.map(({ logits }) => logits));
+  await plain.close();
+});
+
+test('a layers row is what it is alone, whatever stands beside it in the batch', async () => {
+  const [alone] = await fresh([layers(0.4)]);
+  const beside = await fresh([{ kind: 'safety' }, layers(0.4), layers(0.8), { kind: 'helpfulness' }]);
+  expectClose(beside[1]!.logits, alone!.logits);
+  expect(beside[1]!.alpha).toBeCloseTo(alone!.alpha!, 6);
+});
+
+test('the order of the experts in the bundle does not matter', async () => {
+  const turned = await OnnxRows.create({ ...bundle, experts: bundle.experts.toReversed() }, { threads: 1 });
+  const [output] = await fresh([layers(0.3)]);
+  const [other] = await turned.add([{ source: layers(0.3), ids: prompt }]);
+  expectClose(other!.logits, output!.logits);
+  expect(other!.alpha).toBeCloseTo(output!.alpha!, 6);
+  await turned.close();
+});

@@ -1,0 +1,35 @@
+/**
+ * The logits router: how much of the safety expert the next token needs, from what both experts' rows have made of the text so
+ * far. A small network on the last (final-norm) hidden states:
+ *
+ *     g = sigmoid(out . silu(H [h_s; h_h] + b) + c),    H [m, 2d],  out, b [m]
+ *
+ * What it says is a proposal: the policy's floor and ceiling bound it in the gate.
+ */
+import type { LogitsRouter } from './router.ts';
+
+/**
+ * @param safetyHidden h_s [d], of the safety expert's row
+ * @param helpfulHidden h_h [d], of the helpfulness expert's row at the same token
+ * @returns g, 0..1; NaN for hidden states with a NaN in them, which closes the gate
+ */
+export function proposeWeight(
+  { width, hiddenWeight, hiddenBias, outWeight, outBias }: LogitsRouter,
+  safetyHidden: Float32Array,
+  helpfulHidden: Float32Array,
+): number {
+  const d = safetyHidden.length;
+  let logit = outBias;
+  for (let unit = 0; unit < width; unit++) {
+    const row = unit * 2 * d;
+    let x = hiddenBias[unit]!;
+    for (let i = 0; i < d; i++) {
+      x += hiddenWeight[row + i]! * safetyHidden[i]! + hiddenWeight[row + d + i]! * helpfulHidden[i]!;
+    }
+    logit += outWeight[unit]! * (x * sigmoid(x));
+  }
+  return sigmoid(logit);
+}
+
+/** Exact at both ends: exp overflows to infinity, and 1 / infinity is 0. */
+const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));

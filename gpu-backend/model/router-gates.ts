@@ -1,0 +1,25 @@
+/**
+ * MidPO's gates inside the graph (arXiv 2506.02460), for serving and training alike: from the MLP's activation to how much of each
+ * expert, and from one number an expert to one a column of the stacked LoRA. E experts of rank r.
+ */
+import type { Value } from '../graph/graph.ts';
+import { add, matmul, sigmoid } from '../graph/ops.ts';
+
+/** `sigmoid(h W + b)`: `activation [B, T, F]`, `weight [F, E]`, `bias [E]` -> `[B, T, E]`. */
+export function routerGates(activation: Value, { weight, bias }: { weight: Value; bias: Value }): Value {
+  return sigmoid(add(matmul(activation, weight), bias));
+}
+
+/**
+ * `[..., E] -> [..., E*r]`: expert e's gate over its columns e*r..(e+1)*r. A product with a matrix of zeros and ones: one node, exact
+ * (each sum has one term that is not 0), and with a gradient.
+ */
+export function spreadGates(gates: Value, rank: number): Value {
+  const experts = Number(gates.shape.at(-1));
+  const wide = experts * rank;
+  const ones = Array.from({ length: experts * wide }, (_, i) =>
+    Number(Math.floor((i % wide) / rank) === Math.floor(i / wide)),
+  );
+  const selector = gates.graph.constant(gates.dtype === 'double' ? 'double' : 'float', [experts, wide], ones);
+  return matmul(gates, selector);
+}

@@ -1,0 +1,115 @@
+/**
+ * The decoder once more, as slowly and plainly as it can be written: one token after the other, plain arrays of float64, weights as
+ * they lie in the bundle. It shares nothing with decoder.ts, and is what the serving graph is held against.
+ */
+import { headDim } from '../config.ts';
+import type { Bundle } from '../load-bundle.ts';
+import type { ExpertRole } from '../manifest.ts';
+import type { RouterGate } from '../router.ts';
+import type { Tensor } from '../tensor.ts';
+
+/** How much of each expert a layer adds for a token, given the MLP's activation. */
+export type Gates = Record<ExpertRole, number>;
+export type GatesAt = (at: { layer: number; position: number; h: number[] }) => Gates;
+
+export type SlowOutput = { logits: number[]; hidden: number[]; gates: Gates[] };
+
+const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => Array.from(a).reduce((sum, x, i) => sum + x * b[i]!, 0);
+const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+const plus = (a: number[], b: number[]) => a.map((x, i) => x + b[i]!);
+
+/** `W x` for `W [out, in]`. */
+function times({ shape, data }: Tensor, x: number[]): number[] {
+  const [rows, columns] = shape as [number, number];
+  return Array.from({ length: rows }, (_, i) => dot(data.subarray(i * columns, (i + 1) * columns), x));
+}
+
+function rmsNorm(x: number[], weight: Tensor, epsilon: number): number[] {
+  const rms = Math.sqrt(dot(x, x) / x.length + epsilon);
+  return x.map((value, i) => (value / rms) * weight.data[i]!);
+}
+
+function softmax(xs: number[]): number[] {
+  const most = Math.max(...xs);
+  const exps = xs.map((x) => Math.exp(x - most));
+  const sum = exps.reduce((a, b) => a + b);
+  return exps.map((x) => x / sum);
+}
+
+/** Heads of `size`, each turned by the angles of its position: dimension i with i + size / 2. */
+function rotated(
+  x: number[],
+  { size, position, theta }: { size: number; position: number; theta: number },
+): number[][] {
+  const half = size / 2;
+  return Array.from({ length: x.length / size }, (_, head) => {
+    const part = x.slice(head * size, (head + 1) * size);
+    return part.map((value, i) => {
+      const angle = position * theta ** (-(i % half) / half);
+      return value * Math.cos(angle) + (i < half ? -part[i + half]! : part[i - half]!) * Math.sin(angle);
+    });
+  });
+}
+
+const chunks = (x: number[], size: number) =>
+  Array.from({ length: x.length / size }, (_, i) => x.slice(i * size, (i + 1) * size));
+
+/** MidPO's gate: sigmoid(w.h + b). */
+export const gateOf = ({ weight, bias }: RouterGate, h: number[]) => sigmoid(dot(weight, h) + bias);
+
+/** After the last of `ids`: logits [V], the final-norm hidden state [d], and the gates that each layer used there. */
+export function slowDecoder(bundle: Bundle, ids: readonly number[], gatesAt: GatesAt): SlowOutput {
+  const { config, weights, experts } = bundle;
+  const size = headDim(config);
+  const group = config.num_attention_heads / config.num_key_value_heads;
+  const embedding = chunks(Array.from(weights.get('model.embed_tokens.weight')!.data), config.hidden_size);
+  const cache = Array.from({ length: config.num_hidden_layers }, () => ({
+    keys: [] as number[][][],
+    values: [] as number[][][],
+  }));
+  let last: SlowOutput | undefined;
+  for (const [position, id] of ids.entries()) {
+    let x = embedding[id]!;
+    const gates: Gates[] = [];
+    for (const [layer, { keys, values }] of cache.entries()) {
+      const weight = (name: string) => weights.get(`model.layers.${layer}.${name}.weight`)!;
+      const a = rmsNorm(x, weight('input_layernorm'), config.rms_norm_eps);
+      const turn = { size, position, theta: config.rope_theta };
+      const queries = rotated(times(weight('self_attn.q_proj'), a), turn);
+      keys.push(rotated(times(weight('self_attn.k_proj'), a), turn));
+      values.push(chunks(times(weight('self_attn.v_proj'), a), size));
+      const attended = queries.flatMap((query, head) => {
+        const kv = Math.floor(head / group);
+        const shares = softmax(keys.map((key) => dot(query, key[kv]!) / Math.sqrt(size)));
+        return Array.from({ length: size }, (_, i) =>
+          dot(
+            shares,
+            values.map((value) => value[kv]![i]!),
+          ),
+        );
+      });
+      x = plus(x, times(weight('self_attn.o_proj'), attended));
+
+      const b = rmsNorm(x, weight('post_attention_layernorm'), config.rms_norm_eps);
+      const up = times(weight('mlp.up_proj'), b);
+      const h = times(weight('mlp.gate_proj'), b).map((value, i) => value * sigmoid(value) * up[i]!);
+      const used = gatesAt({ layer, position, h });
+      gates.push(used);
+      let y = times(weight('mlp.down_proj'), h);
+      for (const { role, rank, alpha, layers } of experts) {
+        const { a: down, b: back } = layers[layer]!;
+        const change = times(back, times(down, h));
+        y = plus(
+          y,
+          change.map((value) => (alpha / rank) * used[role] * value),
+        );
+      }
+      x = plus(x, y);
+    }
+    const hidden = rmsNorm(x, weights.get('model.norm.weight')!, config.rms_norm_eps);
+    const head = weights.get(config.tie_word_embeddings ? 'model.embed_tokens.weight' : 'lm_head.weight')!;
+    last = { logits: times(head, hidden), hidden, gates };
+  }
+  if (last === undefined) throw new Error('a prompt of no tokens has no prediction');
+  return last;
+}

@@ -1,0 +1,95 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { LOG_ZERO } from './add-spending.ts';
+import { GateError } from './gate-error.ts';
+import { gateLayersStep, type LayersStepInput } from './gate-layers-step.ts';
+import { gateStep, startGate } from './gate-step.ts';
+import type { GatePolicy } from './gate-types.ts';
+import * as arbitrary from './testing/arbitraries.ts';
+
+const policy: GatePolicy = {
+  floor: 0.2,
+  ceiling: 0.8,
+  opening: { tokens: 2, floor: 0.6 },
+  rule: 'geometric',
+  budget: 3,
+};
+const input: LayersStepInput = {
+  safetyLogits: Float32Array.of(1, 0, 2, -1),
+  layersLogits: Float32Array.of(0, 3, -1, 1),
+  alpha: 0.65,
+  policy,
+  sampling: { temperature: 0.9, topP: 0.97, seed: 1 },
+  state: startGate(),
+};
+
+test('a step says what it drew and on what account; the helpfulness expert was not asked', () => {
+  const step = gateLayersStep(input);
+  expect(step).toMatchObject({ weight: 0.65, floor: 0.6, logprobHelpful: LOG_ZERO });
+  expect(step.state).toEqual({ position: 1, spent: step.spent });
+  expect(JSON.parse(JSON.stringify(step))).toEqual(step);
+});
+
+test('without a budget it draws what the layers row alone would draw', () => {
+  fc.assert(
+    fc.property(
+      arbitrary.rows(),
+      arbitrary.sampling,
+      fc.double({ min: 0, max: 0.99, noNaN: true }),
+      fc.boolean(),
+      ({ safetyLogits, helpfulLogits: layersLogits }, shape, alpha, greedy) => {
+        const open = {
+          floor: 0,
+          ceiling: 1,
+          opening: { tokens: 0, floor: 0 },
+          rule: 'geometric' as const,
+          budget: null,
+        };
+        const sampling = greedy ? { ...shape, temperature: 0 } : shape;
+        const rest = { policy: open, sampling, state: startGate() };
+        const step = gateLayersStep({ safetyLogits, layersLogits, alpha, ...rest });
+        // The helpfulness expert at weight 0 is that expert exactly, so this is the row through the same gate.
+        const alone = gateStep({ safetyLogits, helpfulLogits: layersLogits, proposal: 0, ...rest });
+        expect(step).toEqual({ ...alone, weight: alpha, logprobHelpful: LOG_ZERO });
+      },
+    ),
+  );
+});
+
+describe('closed', () => {
+  const cases: [string, Partial<Record<keyof LayersStepInput, unknown>>][] = [
+    ['no layers row', { layersLogits: null }],
+    ['a layers row left out', { layersLogits: undefined }],
+    ['a NaN in the layers row', { layersLogits: Float32Array.of(0, NaN, -1, 1) }],
+    ['a +Infinity in the layers row', { layersLogits: Float32Array.of(0, Infinity, -1, 1) }],
+    ['a layers row with every token masked', { layersLogits: new Float32Array(4).fill(-Infinity) }],
+    ['a shorter layers row', { layersLogits: new Float32Array(3) }],
+    ['a longer layers row', { layersLogits: new Float32Array(5) }],
+    ['NaN gates', { alpha: NaN }],
+    ['gates left out', { alpha: undefined }],
+    ['gates that crossed the floor', { alpha: 0.1 }],
+    ['gates that crossed the ceiling', { alpha: 0.9 }],
+    ['no policy', { policy: undefined }],
+    ['a NaN floor', { policy: { ...policy, floor: NaN } }],
+  ];
+  test.each(cases)('%s leaves the safety expert alone', (_, changes) => {
+    for (let seed = 0; seed < 12; seed++) {
+      const sampling = { ...input.sampling, seed, temperature: [0, 0.9, 1][seed % 3]! };
+      const state = startGate(3, 0.5);
+      // Broken input that the types forbid.
+      const step = gateLayersStep({ ...input, ...changes, sampling, state } as LayersStepInput);
+      const alone = gateLayersStep({ ...input, layersLogits: input.safetyLogits, sampling, state });
+      expect(step).toMatchObject({ weight: 1, token: alone.token, logprobSafety: alone.logprobSafety, spent: 0.5 });
+    }
+  });
+
+  test.each([
+    ['no safety row', null],
+    ['a NaN in the safety row', Float32Array.of(0, NaN, 0, 0)],
+  ])('%s draws nothing, whatever the layers row', (_, safetyLogits) => {
+    // The first of these the types forbid.
+    const broken = { ...input, safetyLogits } as LayersStepInput;
+    expect(() => gateLayersStep(broken)).toThrow(GateError);
+    expect(() => gateLayersStep(broken)).toThrow(expect.objectContaining({ code: 'safety_row_unusable' }));
+  });
+});

@@ -1,0 +1,50 @@
+/**
+ * The mixture that stands open to a token, and the safety expert's weight in it. There are two ways to one:
+ *
+ *   logits   both experts' rows are here and are mixed here, at the weight that policy and proposal make (mix-experts.ts);
+ *   layers   the model has mixed them itself, inside every layer (MidPO, arXiv 2506.02460), with the safety expert's share held
+ *            between floor and ceiling there: the row *is* the mixture, and its weight is reported, not chosen.
+ *
+ * What holds inside the layers bounds nothing on what comes out of them, so of a layers mixture the weight promises little and the budget
+ * everything: that works on the result, whatever made it. null is no mixture: the safety expert alone.
+ */
+import { isShare } from './check-inputs.ts';
+import { effectiveWeight } from './effective-weight.ts';
+import type { GatePolicy } from './gate-types.ts';
+import { mixExperts } from './mix-experts.ts';
+
+/** What stands beside the safety expert. A row is log-probabilities, [vocabulary]; null is one that failed or was not asked for. */
+export type Beside =
+  /** The helpfulness expert, and the router's share for the safety expert. */
+  | { helpful: Float64Array | null; proposal: number }
+  /** The layers row, and the safety expert's gate in it, mean over the layers. */
+  | { layers: Float64Array | null; alpha: number };
+
+export type Mixture = { logprobs: Float64Array; weight: number };
+
+/** @param line the policy, its floor raised to that of the position */
+export function openMixture(
+  safety: Float64Array,
+  beside: Beside,
+  line: Pick<GatePolicy, 'floor' | 'ceiling' | 'rule'>,
+): Mixture | null {
+  const inLayers = 'layers' in beside;
+  const weight = inLayers ? heldWeight(beside.alpha, line) : effectiveWeight(beside.proposal, line);
+  const row = inLayers ? beside.layers : beside.helpful;
+  if (weight === 1 || row?.length !== safety.length) return null;
+  const logprobs = inLayers ? row : mixExperts(safety, row, { weight, rule: line.rule });
+  return logprobs && { logprobs, weight };
+}
+
+/** Gates are float32 and a mean of them is a sum: bounds that were kept can be missed by this much. */
+const ROUNDING = 1e-6;
+
+/**
+ * The weight of a layers row: alpha, freed of rounding. One that lies outside the bounds by more was not held to this line,
+ * and so is no share at all; like a broken proposal it becomes 1.
+ */
+export function heldWeight(alpha: number, { floor, ceiling }: { floor: number; ceiling: number }): number {
+  const most = Math.max(floor, ceiling);
+  const held = isShare(alpha) && alpha >= floor - ROUNDING && alpha <= most + ROUNDING;
+  return held ? Math.max(floor, Math.min(alpha, most)) : 1;
+}

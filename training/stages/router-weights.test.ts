@@ -1,0 +1,113 @@
+/** What was trained is what is served: a router in a bundle's layout, under the slow decoder, has the log-probabilities of the training graph. */
+import { expect, test } from 'vitest';
+import { float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
+import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
+import type { Bundle } from '#gpu-backend/model/load-bundle.ts';
+import { proposeWeight } from '#gpu-backend/model/propose-weight.ts';
+import { type GatesAt, gateOf, slowDecoder } from '#gpu-backend/model/testing/slow-decoder.ts';
+import { mixExperts } from '#shared/gate/mix-experts.ts';
+import { buildRoutedScoreGraph, type RouterKind, routerShapes } from '../graphs/router-graph.ts';
+import { loraShapes } from '../graphs/training-inputs.ts';
+import { parameterFeeds } from '../run/loop.ts';
+import { TINY, tinyWeights } from '../testing/tiny-model.ts';
+import { createRandom } from '../world/random.ts';
+import { emptyTensors, toHuggingFace } from './base-model.ts';
+import { toBundle } from './router-weights.ts';
+import { fillNormal } from './sft.ts';
+
+const [rank, alpha, width] = [2, 4, 3];
+const base = tinyWeights();
+const ids = [1, 5, 9, 4, 7, 3];
+const n = ids.length - 1;
+
+const drawn = (shapes: Map<string, number[]>, name: string) => {
+  const parameters = emptyTensors(shapes);
+  for (const [key, { data }] of parameters) fillNormal(data, 0.4, createRandom(`${name}/${key}`));
+  return parameters;
+};
+const expertOf = (role: 'safety' | 'helpfulness') => {
+  const lora = drawn(loraShapes(TINY, rank), role);
+  const layers = Array.from({ length: TINY.num_hidden_layers }, (_, layer) => ({
+    a: lora.get(`lora.${layer}.a`)!,
+    b: lora.get(`lora.${layer}.b`)!,
+  }));
+  const turned = ({ shape, data }: { shape: readonly number[]; data: Float32Array }) => {
+    const [rows, columns] = shape as [number, number];
+    return { shape: [columns, rows], data: transposeMatrix(data, rows, columns) };
+  };
+  return {
+    layers,
+    onDisk: { name: role, role, rank, alpha, layers: layers.map(({ a, b }) => ({ a: turned(a), b: turned(b) })) },
+  };
+};
+const [safety, helpfulness] = [expertOf('safety'), expertOf('helpfulness')];
+// The slow decoder reads no more of a bundle than this.
+const bundle = {
+  config: TINY,
+  weights: toHuggingFace(base),
+  experts: [safety.onDisk, helpfulness.onDisk],
+} as unknown as Bundle;
+
+async function trained(kind: RouterKind) {
+  const router = drawn(routerShapes(TINY, { kind, width }), 'router');
+  const options = {
+    base,
+    safety: safety.layers,
+    helpfulness: helpfulness.layers,
+    rank,
+    loraScale: alpha / rank,
+    kind,
+    width,
+  };
+  const session = await GraphSession.create(
+    buildRoutedScoreGraph(TINY, { ...options, batch: { rows: 1, length: n } }),
+    { threads: 1 },
+  );
+  const at = async (place: number) => {
+    const only = Float32Array.from({ length: n }, (_, i) => Number(i === place));
+    const feeds = {
+      ids: int64([1, n], ids.slice(0, n)),
+      targets: int64([1, n], ids.slice(1)),
+      loss_weights: float32([1, n], only),
+    };
+    const { logprobs, safety: shares } = await session.run({ ...feeds, ...parameterFeeds(router) });
+    return { logprob: logprobs![0]!, share: shares![place]! };
+  };
+  return { at, router: toBundle(kind, router, 'corrected') };
+}
+const logSoftmax = (logits: readonly number[]) => {
+  const most = Math.max(...logits);
+  const logZ = most + Math.log(logits.reduce((sum, x) => sum + Math.exp(x - most), 0));
+  return Float64Array.from(logits, (x) => x - logZ);
+};
+
+test('layers', async () => {
+  const { at, router } = await trained('layers');
+  const gatesAt: GatesAt = ({ layer, h }) => {
+    const { alpha: a, beta: b } = router.layers!.layers[layer]!;
+    return { safety: gateOf(a, h), helpfulness: gateOf(b, h) };
+  };
+  for (const place of [0, 2, n - 1]) {
+    const { logits, gates } = slowDecoder(bundle, ids.slice(0, place + 1), gatesAt);
+    const { logprob, share } = await at(place);
+    expect(logprob).toBeCloseTo(logSoftmax(logits)[ids[place + 1]!]!, 4);
+    expect(share).toBeCloseTo(gates.reduce((sum, gate) => sum + gate.safety, 0) / gates.length, 5);
+  }
+});
+
+test('logits', async () => {
+  const { at, router } = await trained('logits');
+  const alone = (role: 'safety' | 'helpfulness', place: number) =>
+    slowDecoder(bundle, ids.slice(0, place + 1), () => ({
+      safety: Number(role === 'safety'),
+      helpfulness: Number(role === 'helpfulness'),
+    }));
+  for (const place of [0, 2, n - 1]) {
+    const [s, h] = [alone('safety', place), alone('helpfulness', place)];
+    const weight = proposeWeight(router.logits!, Float32Array.from(s.hidden), Float32Array.from(h.hidden));
+    const mixed = mixExperts(logSoftmax(s.logits), logSoftmax(h.logits), { weight, rule: 'geometric' })!;
+    const { logprob, share } = await at(place);
+    expect(share).toBeCloseTo(weight, 5);
+    expect(logprob).toBeCloseTo(mixed[ids[place + 1]!]!, 4);
+  }
+});

@@ -1,0 +1,54 @@
+/** A trained router as a bundle holds it, from a run of stage `router`. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
+import { NO_ROUTERS, type Routers } from '#gpu-backend/model/router.ts';
+import { type RouterKind, routerShapes, type Variant } from '../graphs/router-graph.ts';
+import type { Parameters } from '../optim/adamw.ts';
+import { loadCheckpoint } from '../run/checkpoint.ts';
+import { type BaseModel, emptyTensors } from './base-model.ts';
+import { RouterJson } from './router.ts';
+
+/** The routers of several runs together; two of one kind are an error. */
+export async function loadRouters(dirs: readonly string[], { config }: BaseModel): Promise<Routers> {
+  const routers = { ...NO_ROUTERS };
+  for (const dir of dirs) {
+    const { kind, variant, width } = RouterJson.parse(
+      JSON.parse(await readFile(path.join(dir, 'router.json'), 'utf8')),
+    );
+    if (routers[kind] !== null)
+      throw new Error(`${dir}: a second router of the kind ${kind}; a bundle holds one of each`);
+    const parameters = emptyTensors(routerShapes(config, { kind, width }));
+    if ((await loadCheckpoint(dir, { parameters })) === null) {
+      throw new Error(`${dir} holds no checkpoint: run the stage router --kind ${kind} first`);
+    }
+    Object.assign(routers, toBundle(kind, parameters, variant));
+  }
+  return routers;
+}
+
+/** From the graphs' layout to the bundle's. */
+export function toBundle(kind: RouterKind, parameters: Parameters, variant: Variant): Partial<Routers> {
+  const data = (name: string) => parameters.get(name)!.data;
+  if (kind === 'logits') {
+    const [inputs, width] = parameters.get('router.hidden.weight')!.shape as [number, number];
+    return {
+      logits: {
+        width,
+        hiddenWeight: transposeMatrix(data('router.hidden.weight'), inputs, width),
+        hiddenBias: data('router.hidden.bias'),
+        outWeight: data('router.out.weight'),
+        outBias: data('router.out.bias')[0]!,
+      },
+    };
+  }
+  const layers = Array.from({ length: parameters.size / 2 }, (_, layer) => {
+    const [weight, bias] = [data(`router.${layer}.weight`), data(`router.${layer}.bias`)]; // [F, 2], [2]
+    const gate = (column: 0 | 1) => ({
+      weight: weight.filter((_, i) => i % 2 === column),
+      bias: bias[column]!,
+    });
+    return { alpha: gate(0), beta: gate(1) };
+  });
+  return { layers: { variant, layers } };
+}
