@@ -15,7 +15,7 @@ import { baseCorpus } from './stages/base-corpus.ts';
 import { loadBaseModel } from './stages/base-model.ts';
 import { expertStage, ROLE_DIMENSION } from './stages/expert.ts';
 import { exportStage } from './stages/export.ts';
-import { preferenceData } from './stages/preference-data.ts';
+import { describeFile, HELD_OUT_SHARE, preferenceData } from './stages/preference-data.ts';
 import { sftStage } from './stages/sft.ts';
 import { tokenizerStage } from './stages/tokenizer.ts';
 import { openTokenizer, readChatFiles } from './tokenizer/chat-files.ts';
@@ -88,6 +88,7 @@ export function trainCommand(): Command {
     .option('--seed <n>', 'decides data, order and weights', integer, DEMO.seed)
     .option('--world-pairs <n>', 'pairs of the small world', integer, DEMO.worldPairs)
     .option('--pairs <layout:file...>', `more pairs; layouts: ${Object.keys(PREFERENCE_LAYOUTS).join(', ')}`)
+    .option('--held-out <x>', 'share of the prompts of --pairs kept from training', share, HELD_OUT_SHARE)
     .option('--rank <n>', 'LoRA rank', integer, DEMO.expert.rank)
     .option('--alpha <x>', 'LoRA alpha; the scale is alpha / rank', number, DEMO.expert.alpha)
     .option('--beta <x>', "DPO's beta", number, DEMO.expert.beta)
@@ -102,12 +103,16 @@ export function trainCommand(): Command {
     .option('--epochs <n>', 'times over the pairs', integer, DEMO.expert.epochs)
     .option('--threads <n>', '0: all cores', integer, 0)
     .action(async (flags) => {
-      const { worldPairs, pairs: files = [], base: baseDir, tokenizer: tokenizerDir, ...settings } = flags;
+      const { worldPairs, pairs: names = [], heldOut: heldOutShare, ...rest } = flags;
+      const { base: baseDir, tokenizer: tokenizerDir, ...settings } = rest;
       const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
       const base = await loadBaseModel(baseDir);
       const dimension = ROLE_DIMENSION[settings.role as ExpertRole];
-      const pairs = await preferenceData({ seed: settings.seed, worldPairs, files, dimension });
-      await expertStage({ ...settings, ...pairs, tokenizer, base, dataSettings: { worldPairs, files } });
+      const dataOptions = { seed: settings.seed, worldPairs, files: names, dimension, heldOutShare };
+      const { train, heldOut, files } = await preferenceData(dataOptions);
+      for (const counts of files) process.stderr.write(`${settings.role}: ${describeFile(counts)}\n`);
+      const dataSettings = { worldPairs, files: names, ...(names.length > 0 && { heldOutShare }) };
+      await expertStage({ ...settings, train, heldOut, tokenizer, base, dataSettings });
     });
 
   train

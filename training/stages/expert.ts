@@ -10,6 +10,7 @@ import { type Bucket, makeBuckets, planBatches, tokenFeeds } from '../data/bucke
 import { encodePairs, type PairRows, pairLength } from '../data/encode-pairs.ts';
 import type { Dimension } from '../data/preferences.ts';
 import type { Preference } from '../data/rows.ts';
+import { describeSkips, type Skips } from '../data/skips.ts';
 import { buildDpoGraph, buildScoreGraph } from '../graphs/dpo-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
@@ -58,8 +59,9 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
   const { role, base, out, rank, alpha, beta, nllWeight, seed, tokenizer, threads } = options;
   const { config } = base;
   const dimension = ROLE_DIMENSION[role];
-  const train = encodePairs(options.train, tokenizer, { dimension });
-  const heldOut = encodePairs(options.heldOut, tokenizer, { dimension });
+  const encoding = { dimension, contextLength: config.max_position_embeddings };
+  const train = encodePairs(options.train, tokenizer, encoding);
+  const heldOut = encodePairs(options.heldOut, tokenizer, encoding);
   const bucketOptions = {
     step: BUCKET_STEP,
     maxLength: config.max_position_embeddings,
@@ -68,11 +70,13 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
   };
   const { buckets, skipped } = makeBuckets(train.pairs.map(pairLength), bucketOptions);
   const evaluation = makeBuckets(heldOut.pairs.map(pairLength), bucketOptions);
+  const [trainLine, heldOutLine] = [
+    pairsLine('to train on', train, skipped),
+    pairsLine('held out', heldOut, evaluation.skipped),
+  ];
+  process.stderr.write(`${role}: ${trainLine}\n${role}: ${heldOutLine}\n`);
   const plan = planBatches(buckets, { seed: `${seed}/${role}`, rowsPerItem: 2 });
-  process.stderr.write(
-    `${role}: ${train.pairs.length} pairs (left out: ${train.skipped.ties} ties, ${train.skipped.equal} with equal answers, ` +
-      `${skipped} longer than the context), ${plan.perEpoch} batches an epoch\n`,
-  );
+  process.stderr.write(`${role}: ${plan.perEpoch} batches an epoch\n`);
   await mkdir(out, { recursive: true });
   await writeFile(path.join(out, 'adapter.json'), `${JSON.stringify({ role, rank, alpha }, null, 2)}\n`);
 
@@ -149,6 +153,14 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
       return { heldOutAccuracy: accuracy, heldOutMargin: margin };
     },
   });
+}
+
+/** Says what is there and what was left out and why; nothing at all is an error. */
+function pairsLine(what: string, { pairs, skipped }: { pairs: PairRows[]; skipped: Skips }, tooLong: number): string {
+  const leftOut = describeSkips({ ...skipped, longAnswer: tooLong });
+  const count = pairs.length - tooLong;
+  if (count === 0) throw new Error(`there is no pair ${what}; left out: ${leftOut}`);
+  return `${count} pairs ${what}; left out: ${leftOut}`;
 }
 
 /** Share of pairs whose chosen answer gained on the rejected one, and the mean implicit reward difference beta * delta. */
