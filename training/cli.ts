@@ -11,11 +11,12 @@ import { DEFAULT_DATA } from './demo/default-data.ts';
 import { realShareCommand } from './demo/real-share-trial.ts';
 import { DEMO } from './demo/recipe.ts';
 import { trainDemo } from './demo/train-demo.ts';
+import { dataCommand } from './download/cli.ts';
 import { baseCorpus } from './stages/base-corpus.ts';
 import { loadBaseModel } from './stages/base-model.ts';
 import { expertStage, ROLE_DIMENSION } from './stages/expert.ts';
 import { exportStage } from './stages/export.ts';
-import { describeFile, HELD_OUT_SHARE, preferenceData } from './stages/preference-data.ts';
+import { HELD_OUT_SHARE, preferenceData } from './stages/preference-data.ts';
 import { sftStage } from './stages/sft.ts';
 import { tokenizerStage } from './stages/tokenizer.ts';
 import { openTokenizer, readChatFiles } from './tokenizer/chat-files.ts';
@@ -109,10 +110,9 @@ export function trainCommand(): Command {
       const base = await loadBaseModel(baseDir);
       const dimension = ROLE_DIMENSION[settings.role as ExpertRole];
       const dataOptions = { seed: settings.seed, worldPairs, files: names, dimension, heldOutShare };
-      const { train, heldOut, files } = await preferenceData(dataOptions);
-      for (const counts of files) process.stderr.write(`${settings.role}: ${describeFile(counts)}\n`);
+      const pairs = await preferenceData(dataOptions);
       const dataSettings = { worldPairs, files: names, ...(names.length > 0 && { heldOutShare }) };
-      await expertStage({ ...settings, train, heldOut, tokenizer, base, dataSettings });
+      await expertStage({ ...settings, ...pairs, tokenizer, base, dataSettings });
     });
 
   train
@@ -141,5 +141,5 @@ export function trainCommand(): Command {
     .option('--threads <n>', '0: all cores', integer, 0)
     .action(trainDemo);
 
-  return train.addCommand(realShareCommand()).addCommand(classifierCommand());
+  return train.addCommand(dataCommand()).addCommand(realShareCommand()).addCommand(classifierCommand());
 }

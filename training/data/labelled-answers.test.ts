@@ -24,7 +24,7 @@ describe('pairAnswers', () => {
     expect(others).toEqual([]);
     expect(pair!.responses.toSorted()).toEqual(['no', 'yes']);
     expect(pair!.responses[pair!.safer!]).toBe('yes');
-    expect(pair!.safe[pair!.safer!]).toBe(true);
+    expect(pair!.safe![pair!.safer!]).toBe(true);
     expect(pair!.better).toBeNull();
   });
 

@@ -52,7 +52,7 @@ const UltraFeedback = z.object({
 
 const asMessages = (prompt: string | Message[]): Message[] =>
   typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
-const UNKNOWN: Preference['safe'] = [null, null];
+const UNKNOWN: NonNullable<Preference['safe']> = [null, null];
 
 export type Dimension = 'better' | 'safer';
 const chosenFirst = (dimension: Dimension): Pick<Preference, 'better' | 'safer'> => ({

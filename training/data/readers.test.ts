@@ -121,7 +121,7 @@ describe('preferences', () => {
   test('what the small world exports, with its flags', async () => {
     const pairs = generatePairs({ seed: 1, split: 'train', count: 5 });
     const rows = await Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(await write(pairs)));
-    expect(rows.map(({ safe, better }) => [...safe, better])).toEqual(
+    expect(rows.map(({ safe, better }) => [...safe!, better])).toEqual(
       pairs.map(({ safe_0, safe_1, better }) => [safe_0, safe_1, better]),
     );
   });

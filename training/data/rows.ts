@@ -6,15 +6,15 @@ export type Dialogue = { messages: Message[]; source: string };
 
 /**
  * Two answers to one prompt. `better` is the more helpful one, `safer` the safer one (0, 1, or null: not known or a tie), by
- * whoever labelled the set; `safe` says of each answer by itself whether it is safe (null: not known). The safer of two
- * answers may be unsafe.
+ * whoever labelled the set; `safe` says of each answer by itself whether it is safe (null, or left out: not known). The safer of
+ * two answers may be unsafe.
  */
 export type Preference = {
   prompt: Message[];
   responses: [string, string];
   better: 0 | 1 | null;
   safer: 0 | 1 | null;
-  safe: [boolean | null, boolean | null];
+  safe?: [boolean | null, boolean | null];
   source: string;
 };
 

@@ -17,14 +17,10 @@ export const HELD_OUT_SHARE = 0.1;
 /** Not the run's seed: what one run holds out, no other run, of whatever stage and seed, may train on. */
 const SPLIT_SEED = 'preferences';
 
-/** What one file gave; `name` as the caller wrote it. */
-export type FileCounts = { name: string; prompts: number; train: number; heldOut: number; skipped: Skips };
-
-export type PreferenceData = { train: Preference[]; heldOut: Preference[]; files: FileCounts[] };
-
 /**
  * `worldPairs` of the world and 600 held-out ones (none where `worldPairs` is 0), and the files' pairs, of which those of
- * a share of the prompts are held out. A file in which no pair has a verdict in `dimension` is an error.
+ * a share of the prompts are held out. Tells on stderr what each file gave. A file in which no pair has a verdict in
+ * `dimension` is an error.
  */
 export async function preferenceData({
   seed,
@@ -39,18 +35,19 @@ export async function preferenceData({
   files: readonly string[];
   dimension: Dimension;
   heldOutShare?: number;
-}): Promise<PreferenceData> {
+}): Promise<{ train: Preference[]; heldOut: Preference[] }> {
   const heldOutWorldPairs = worldPairs === 0 ? 0 : HELD_OUT_PAIRS;
   const train = generatePairs({ seed, split: 'train', count: worldPairs }).map(fromWorld);
   const heldOut = generatePairs({ seed, split: 'heldout', count: heldOutWorldPairs }).map(fromWorld);
-  const counts: FileCounts[] = [];
   for (const name of files) {
     const { pairs, skipped } = await readPairs(name, dimension);
     const sides = splitByPrompt(pairs, { seed: SPLIT_SEED, heldOut: heldOutShare });
     train.push(...sides.train);
     heldOut.push(...sides.heldOut);
     const prompts = new Set(pairs.map(({ prompt }) => promptKey(openingTurn(prompt)))).size;
-    counts.push({ name, prompts, train: sides.train.length, heldOut: sides.heldOut.length, skipped });
+    const given = `${pairs.length} pairs on ${prompts} prompts`;
+    const taken = `${sides.train.length} to train on, ${sides.heldOut.length} held out`;
+    process.stderr.write(`${name}: ${given}: ${taken}; left out: ${describeSkips(skipped)}\n`);
   }
   if (train.length === 0) {
     throw new Error(
@@ -58,13 +55,7 @@ export async function preferenceData({
     );
   }
   assertNoLeak(train, heldOut);
-  return { train, heldOut, files: counts };
-}
-
-/** `FILE: 3590 pairs on 930 prompts: 3212 to train on, 378 held out; left out: none` */
-export function describeFile({ name, prompts, train, heldOut, skipped }: FileCounts): string {
-  const sides = `${train} to train on, ${heldOut} held out`;
-  return `${name}: ${train + heldOut} pairs on ${prompts} prompts: ${sides}; left out: ${describeSkips(skipped)}`;
+  return { train, heldOut };
 }
 
 async function readPairs(name: string, dimension: Dimension): Promise<{ pairs: Preference[]; skipped: Skips }> {

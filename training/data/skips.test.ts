@@ -23,15 +23,6 @@ const pair = (more: Partial<Preference>): Preference => ({
   ...more,
 });
 
-test('the verdict of the dimension decides which answer is chosen', () => {
-  const { pairs, skipped } = encodePairs([pair({})], tokenizer, { dimension: 'better' });
-  expect(skipped).toEqual(noSkips());
-  const head = tokenizer.renderChat(pair({}).prompt);
-  const expected = (text: string) => [...head, ...tokenizer.tokenizer.encode(text), tokenizer.eosId];
-  expect([...pairs[0]!.chosen.ids]).toEqual(expected('with haste'));
-  expect([...pairs[0]!.rejected.ids]).toEqual(expected('with care'));
-});
-
 test('what teaches nothing is left out, and every reason has its own count', () => {
   const rows = [
     pair({}),
