@@ -13,6 +13,7 @@ import { DEFAULT_DATA } from './demo/default-data.ts';
 import { realShareCommand } from './demo/real-share-trial.ts';
 import { DEMO } from './demo/recipe.ts';
 import { trainDemo } from './demo/train-demo.ts';
+import { dataCommand } from './download/cli.ts';
 import type { ScoreKind } from './graphs/score-graph.ts';
 import { baseCorpus } from './stages/base-corpus.ts';
 import { type BaseModel, loadBaseModel } from './stages/base-model.ts';
@@ -100,15 +101,16 @@ const scoreCommand = (kind: ScoreKind) =>
     description: `train a ${kind} model, a score head on the base, from preferences for ${kind === 'reward' ? 'helpfulness' : 'safety'}`,
     settings: ScoreStage,
     flags: withBase,
-    run: async ({ worldPairs, pairs: files, ...settings }, flags) => {
-      const pairs = await preferenceData({ seed: settings.seed, worldPairs, files, dimension: SCORE_DIMENSION[kind] });
+    run: async ({ worldPairs, pairs: files, heldOut: heldOutShare, ...settings }, flags) => {
+      const data = { seed: settings.seed, worldPairs, files, heldOutShare };
+      const pairs = await preferenceData({ ...data, dimension: SCORE_DIMENSION[kind] });
       await scoreStage({
         ...settings,
         ...pairs,
         ...flags,
         ...(await open(flags)),
         kind,
-        dataSettings: { worldPairs, files },
+        dataSettings: dataSettings(data),
       });
     },
   });
@@ -119,7 +121,10 @@ const expert = stageCommand<typeof ExpertStage, OnBase & { marginModel?: string 
   settings: ExpertStage,
   flags: (command) =>
     withBase(command).option('--margin-model <dir>', 'run of the stage cost (safety) or reward (helpfulness)'),
-  run: async ({ worldPairs, pairs: files, margin, marginScale, ...settings }, { marginModel: scorerDir, ...flags }) => {
+  run: async (
+    { worldPairs, pairs: files, heldOut: heldOutShare, margin, marginScale, ...settings },
+    { marginModel: scorerDir, ...flags },
+  ) => {
     if ((margin === 'spe') !== (scorerDir !== undefined)) {
       throw new Error('--margin spe and --margin-model go together: give both, or neither');
     }
@@ -128,19 +133,15 @@ const expert = stageCommand<typeof ExpertStage, OnBase & { marginModel?: string 
     const wanted = MARGIN_KIND[settings.role];
     const scorer =
       scorerDir && (await loadScorer(scorerDir, { base: opened.base, padId, threads: flags.threads, wanted }));
-    const pairs = await preferenceData({
-      seed: settings.seed,
-      worldPairs,
-      files,
-      dimension: ROLE_DIMENSION[settings.role],
-    });
+    const data = { seed: settings.seed, worldPairs, files, heldOutShare };
+    const pairs = await preferenceData({ ...data, dimension: ROLE_DIMENSION[settings.role] });
     await expertStage({
       ...settings,
       ...pairs,
       ...flags,
       ...opened,
       margin: scorer ? marginModel(scorer, { name: scorerDir, scale: marginScale }) : null,
-      dataSettings: { worldPairs, files },
+      dataSettings: dataSettings(data),
     });
   },
 });
@@ -157,12 +158,12 @@ const rank = stageCommand<typeof RankStage, OnBase & { reward: string; cost: str
       .requiredOption('--cost <dir>', 'run of the stage cost')
       .requiredOption('--out <dir>', 'where train.jsonl and held-out.jsonl go')
       .option('--threads <n>', '0: all cores', integer, 0),
-  run: async ({ seed, worldPairs, pairs: files, definition }, flags) => {
+  run: async ({ seed, worldPairs, pairs: files, heldOut: heldOutShare, definition }, flags) => {
     const opened = await open(flags);
     const models = { base: opened.base, padId: opened.tokenizer.padId, threads: flags.threads };
     const reward = await loadScorer(flags.reward, { ...models, wanted: 'reward' });
     const cost = await loadScorer(flags.cost, { ...models, wanted: 'cost' });
-    const { train, heldOut } = await preferenceData({ seed, worldPairs, files, dimension: 'safer' });
+    const { train, heldOut } = await preferenceData({ seed, worldPairs, files, heldOutShare, dimension: 'safer' });
     await mkdir(flags.out, { recursive: true });
     for (const [name, preferences] of Object.entries({ train, 'held-out': heldOut })) {
       const out = path.join(flags.out, `${name}.jsonl`);
@@ -196,6 +197,19 @@ const router = stageCommand<typeof RouterStage, OnBase & { safety: string; helpf
     });
   },
 });
+
+/** The share matters where there are files, and only there. */
+function dataSettings({
+  worldPairs,
+  files,
+  heldOutShare,
+}: {
+  worldPairs: number;
+  files: string[];
+  heldOutShare: number;
+}) {
+  return { worldPairs, files, ...(files.length > 0 && { heldOutShare }) };
+}
 
 async function readDual(file: string): Promise<Preference[]> {
   return Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(file));
@@ -233,5 +247,5 @@ export function trainCommand(): Command {
     .option('--threads <n>', '0: all cores', integer, 0)
     .action(trainDemo);
 
-  return train.addCommand(realShareCommand()).addCommand(classifierCommand());
+  return train.addCommand(dataCommand()).addCommand(realShareCommand()).addCommand(classifierCommand());
 }

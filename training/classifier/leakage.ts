@@ -1,4 +1,5 @@
 /** No held-out prompt may have been seen: the same words on two sides of the split are an error, not a warning. */
+import { assertNoSharedPrompts } from '../data/leakage.ts';
 import type { Example } from './example.ts';
 import { promptKey } from './split.ts';
 
@@ -16,17 +17,7 @@ export function withoutLeaks(examples: readonly Example[]): { examples: Example[
   return { examples: kept, removed: examples.length - kept.length };
 }
 
-/** Throws and names a prompt when two splits share one. */
+/** Throws and names the first prompts that two splits share. */
 export function assertNoLeaks(examples: readonly Example[]): void {
-  const sides = new Map<string, Example>();
-  for (const example of examples) {
-    const key = promptKey(example.text);
-    const other = sides.get(key);
-    if (other && other.split !== example.split) {
-      throw new Error(
-        `leak: "${example.text}" is in ${other.split} (${other.source}) and ${example.split} (${example.source})`,
-      );
-    }
-    sides.set(key, example);
-  }
+  assertNoSharedPrompts(examples.map(({ split, text, source }) => ({ side: split, text, source })));
 }

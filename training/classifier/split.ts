@@ -2,9 +2,10 @@
  * Which side a prompt is on: a hash of its words alone, so that a row added or moved elsewhere moves no other. Held-out
  * rows measure, calibration rows turn scores into probabilities, and neither is trained on.
  */
-import { normalize } from '#shared/classify/normalize.ts';
 import { hashToUnit } from '../world/random.ts';
 import type { Split } from './example.ts';
+
+export { promptKey } from '../data/prompt-key.ts';
 
 const HELDOUT_SHARE = 0.2;
 const CALIBRATION_SHARE = 0.12;
@@ -13,11 +14,4 @@ export function splitOf(group: string): Split {
   const place = hashToUnit(`classifier/${group}`);
   if (place < HELDOUT_SHARE) return 'heldout';
   return place < HELDOUT_SHARE + CALIBRATION_SHARE ? 'calibration' : 'train';
-}
-
-/** Two prompts with one key are the same prompt: normalised, and punctuation dropped. */
-export function promptKey(text: string): string {
-  return normalize(text)
-    .replace(/[^\p{L}\p{N}]+/gu, ' ')
-    .trim();
 }

@@ -1,8 +1,10 @@
 /** What decides the numbers of each stage. The demo's recipe gives the defaults. */
 import * as z from 'zod';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
 import { DEMO } from '../demo/recipe.ts';
 import { DUAL_DEFINITIONS } from '../stages/dual-pairs.ts';
+import { HELD_OUT_SHARE } from '../stages/preference-data.ts';
 
 const [FIRST] = DEMO.phases;
 const { expert } = DEMO;
@@ -21,7 +23,11 @@ const corpus = {
 const pairs = {
   seed,
   worldPairs: z.int().min(0).default(DEMO.worldPairs).describe('pairs of the small world'),
-  pairs: z.array(z.string()).default([]).describe('more pairs, LAYOUT:FILE'),
+  pairs: z
+    .array(z.string())
+    .default([])
+    .describe(`more pairs, LAYOUT:FILE; layouts: ${Object.keys(PREFERENCE_LAYOUTS).join(', ')}`),
+  heldOut: share.default(HELD_OUT_SHARE).describe('share of the prompts of --pairs kept from training'),
 };
 const pairTraining = {
   pairsPerBatch: count.default(expert.pairsPerBatch).describe('pairs in one update'),

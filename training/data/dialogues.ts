@@ -4,7 +4,7 @@
  */
 import * as z from 'zod';
 import { Message } from '#shared/protocol/generate.ts';
-import { readJsonLines } from './read-jsonl.ts';
+import { readRows } from './read-rows.ts';
 import type { Dialogue } from './rows.ts';
 
 const Source = z.string().optional();
@@ -42,7 +42,7 @@ const single = (question: string, more: string | null | undefined, answer: strin
 type Layout<T> = { schema: z.ZodType<T>; rows: (row: T, file: string) => Dialogue[] };
 const layout = <T>(schema: z.ZodType<T>, rows: Layout<T>['rows']) => ({
   read: async function* (file: string): AsyncGenerator<Dialogue> {
-    for await (const row of readJsonLines(file, schema)) yield* rows(row, file);
+    for await (const row of readRows(file, schema)) yield* rows(row, file);
   },
 });
 

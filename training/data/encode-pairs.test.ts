@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { encodePairs } from './encode-pairs.ts';
 import type { Preference } from './rows.ts';
+import { noSkips } from './skips.ts';
 
 /** A token a letter, after a prompt of two. */
 const encoder = {
@@ -28,7 +29,7 @@ test('ties and equal answers are skipped and counted', () => {
     dimension: 'better',
   });
   expect(pairs).toEqual([]);
-  expect(skipped).toEqual({ ties: 1, equal: 1 });
+  expect(skipped).toEqual({ ...noSkips(), noVerdict: 1, equalAnswers: 1 });
 });
 
 test('the first differing token can be left out of both, and nothing else', () => {

@@ -3,6 +3,7 @@ import type { ChatEncoder, TokenRow } from './encode-chat.ts';
 import { encodeChat } from './encode-chat.ts';
 import type { Dimension } from './preferences.ts';
 import type { Preference } from './rows.ts';
+import { noSkips, type SkipReason, type Skips } from './skips.ts';
 
 export type PairRows = {
   chosen: TokenRow;
@@ -13,10 +14,10 @@ export type PairRows = {
   /** Whether the chosen and the rejected answer are safe, where that is labelled. */
   safe: [boolean | null, boolean | null];
 };
-export type SkippedPairs = { ties: number; equal: number };
-
 /**
- * Pairs without a verdict in `dimension`, and pairs whose answers are the same text, teach nothing: skipped and counted.
+ * What teaches nothing is skipped and counted: pairs without a verdict in `dimension`, with the same text twice, with
+ * nothing asked or answered, and with a prompt that leaves no token of `contextLength` for an answer. Whether the answers
+ * fit is for the buckets to say (`longAnswer` stays 0 here).
  *
  * `dropFirstDifference` leaves the first token in which the two answers differ out of both log-probabilities, as MidPO's published code does by
  * slicing shifted log-probabilities at the place of the unshifted tokens. What two answers have in common cancels anyway.
@@ -24,22 +25,35 @@ export type SkippedPairs = { ties: number; equal: number };
 export function encodePairs(
   preferences: Iterable<Preference>,
   encoder: ChatEncoder,
-  { dimension, dropFirstDifference = false }: { dimension: Dimension; dropFirstDifference?: boolean },
-): { pairs: PairRows[]; skipped: SkippedPairs } {
+  options: { dimension: Dimension; contextLength?: number; dropFirstDifference?: boolean },
+): { pairs: PairRows[]; skipped: Skips } {
+  const { dimension, contextLength = Number.POSITIVE_INFINITY, dropFirstDifference = false } = options;
   const pairs: PairRows[] = [];
-  const skipped: SkippedPairs = { ties: 0, equal: 0 };
+  const skipped = noSkips();
   for (const preference of preferences) {
     const { prompt, responses, [dimension]: winner, safe = [null, null] } = preference;
-    if (winner === null) skipped.ties++;
-    else if (responses[0].trim() === responses[1].trim()) skipped.equal++;
-    else {
-      const row = (answer: string) => encodeChat({ prompt, answer }, encoder);
-      const pair = { chosen: row(responses[winner]), rejected: row(responses[1 - winner]!) };
-      if (dropFirstDifference) dropDifference(pair);
-      pairs.push({ ...pair, preference, winner, safe: [safe[winner]!, safe[1 - winner]!] });
+    if (winner === null) {
+      skipped.noVerdict++;
+      continue;
     }
+    const fault = faultOf(preference) ?? (encoder.renderChat(prompt).length >= contextLength ? 'longPrompt' : null);
+    if (fault !== null) {
+      skipped[fault]++;
+      continue;
+    }
+    const row = (answer: string) => encodeChat({ prompt, answer }, encoder);
+    const pair = { chosen: row(responses[winner]), rejected: row(responses[1 - winner]!) };
+    if (dropFirstDifference) dropDifference(pair);
+    pairs.push({ ...pair, preference, winner, safe: [safe[winner]!, safe[1 - winner]!] });
   }
   return { pairs, skipped };
+}
+
+function faultOf({ prompt, responses }: Preference): SkipReason | null {
+  const [first, second] = responses.map((response) => response.trim());
+  if (prompt.every(({ content }) => content.trim() === '')) return 'emptyPrompt';
+  if (first === second) return 'equalAnswers';
+  return first === '' || second === '' ? 'emptyAnswer' : null;
 }
 
 function dropDifference({ chosen, rejected }: { chosen: TokenRow; rejected: TokenRow }): void {

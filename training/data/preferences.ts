@@ -1,39 +1,39 @@
 /** Readers of preference pairs, in the public layouts and in our own. See `dialogues.ts`. */
 import * as z from 'zod';
 import { Message } from '#shared/protocol/generate.ts';
-import { readJsonLines } from './read-jsonl.ts';
+import { ANSWER_LAYOUTS, pairAnswers } from './labelled-answers.ts';
+import { readRows } from './read-rows.ts';
 import type { Preference } from './rows.ts';
+import type { SkipReason } from './skips.ts';
+import { Transcript } from './transcript.ts';
 
 const Choice = z.union([z.literal(0), z.literal(1)]);
 const Source = z.string().optional();
 const Prompt = z.union([z.string().min(1), z.array(Message).min(1)]);
+const Flag = z.boolean().nullish();
 
-/** Our `pref_*` files. */
+/** Our `pref_*` files, and the small world's pairs. */
 const Pair = z.object({
   prompt: Prompt,
   response_0: z.string(),
   response_1: z.string(),
   better: Choice.nullable(),
   safer: Choice.nullable(),
+  safe_0: Flag,
+  safe_1: Flag,
   source: Source,
 });
 /** PKU-SafeRLHF: `better_response_id` is helpfulness, `safer_response_id` harmlessness. */
 const PkuSafeRlhf = z.object({
-  prompt: z.string().min(1),
+  prompt: z.string(),
   response_0: z.string(),
   response_1: z.string(),
   better_response_id: Choice,
   safer_response_id: Choice,
+  is_response_0_safe: Flag,
+  is_response_1_safe: Flag,
 });
-/** HH-RLHF: two whole transcripts, alike up to the last answer. Which dimension was judged is the split's, not the row's. */
-const Transcript = z.string().transform((text, context): Message[] => {
-  const messages = parseTranscript(text);
-  if (messages.length < 2 || messages.at(-1)!.role !== 'assistant') {
-    const message = 'a transcript goes from "\\n\\nHuman:" to a last "\\n\\nAssistant:"';
-    context.addIssue({ code: 'custom', message });
-  }
-  return messages;
-});
+/** HH-RLHF: two whole transcripts, alike up to the last answer. Which dimension was judged is the file's, not the row's. */
 const HhRlhf = z.object({ chosen: Transcript, rejected: Transcript });
 /** HH-RLHF already cut into a prompt and two answers: our `pref_hh_*`. */
 const HhMessages = z.object({
@@ -42,9 +42,17 @@ const HhMessages = z.object({
   rejected: z.string(),
   source: Source,
 });
+/** UltraFeedback, binarized: two conversations, and the score that a model gave each last answer. */
+const UltraFeedback = z.object({
+  chosen: z.array(Message).min(2),
+  rejected: z.array(Message).min(2),
+  score_chosen: z.number(),
+  score_rejected: z.number(),
+});
 
 const asMessages = (prompt: string | Message[]): Message[] =>
   typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
+const UNKNOWN: NonNullable<Preference['safe']> = [null, null];
 
 export type Dimension = 'better' | 'safer';
 const chosenFirst = (dimension: Dimension): Pick<Preference, 'better' | 'safer'> => ({
@@ -52,51 +60,75 @@ const chosenFirst = (dimension: Dimension): Pick<Preference, 'better' | 'safer'>
   safer: dimension === 'safer' ? 0 : null,
 });
 
+/** The prompt and the two last answers. Public sets have a few rows that are no such pair; they are skipped. */
+function pairOfConversations(chosen: Message[], rejected: Message[]): PairOrSkip {
+  const prompt = chosen.slice(0, -1);
+  if (chosen.at(-1)!.role !== 'assistant' || rejected.at(-1)!.role !== 'assistant') return 'noAnswer';
+  if (JSON.stringify(prompt) !== JSON.stringify(rejected.slice(0, -1))) return 'promptsDiffer';
+  return { prompt, responses: [chosen.at(-1)!.content, rejected.at(-1)!.content] };
+}
+type PairOrSkip = Pick<Preference, 'prompt' | 'responses'> | SkipReason;
+
+export type ReadOptions = {
+  /** What was judged, for the layouts that hold one preference and do not say which. */
+  dimension?: Dimension;
+  /** Told of every row that gives no pair. */
+  onSkip?: (reason: SkipReason) => void;
+};
+
 const reader = <T>(
   schema: z.ZodType<T>,
-  toPreference: (row: T, context: { file: string; dimension: Dimension }) => Preference,
+  toPreference: (row: T, context: { file: string; dimension: Dimension }) => Preference | SkipReason,
 ) =>
-  async function* (file: string, { dimension = 'safer' }: { dimension?: Dimension } = {}): AsyncGenerator<Preference> {
-    for await (const row of readJsonLines(file, schema)) yield toPreference(row, { file, dimension });
+  async function* (
+    file: string,
+    { dimension = 'safer', onSkip = () => {} }: ReadOptions = {},
+  ): AsyncGenerator<Preference> {
+    for await (const row of readRows(file, schema)) {
+      const preference = toPreference(row, { file, dimension });
+      if (typeof preference === 'string') onSkip(preference);
+      else yield preference;
+    }
   };
 
-/** `dimension` says what was judged, for the layouts that hold one preference and do not say which. */
 export const PREFERENCE_LAYOUTS = {
-  plimsoll: reader(Pair, ({ prompt, response_0, response_1, better, safer, source }, { file }) => ({
-    prompt: asMessages(prompt),
-    responses: [response_0, response_1],
-    better,
-    safer,
-    source: source ?? file,
+  plimsoll: reader(Pair, (row, { file }) => ({
+    prompt: asMessages(row.prompt),
+    responses: [row.response_0, row.response_1],
+    better: row.better,
+    safer: row.safer,
+    safe: [row.safe_0 ?? null, row.safe_1 ?? null],
+    source: row.source ?? file,
   })),
   'pku-saferlhf': reader(PkuSafeRlhf, (row) => ({
     prompt: asMessages(row.prompt),
     responses: [row.response_0, row.response_1],
     better: row.better_response_id,
     safer: row.safer_response_id,
+    safe: [row.is_response_0_safe ?? null, row.is_response_1_safe ?? null],
     source: 'PKU-SafeRLHF',
   })),
-  'hh-rlhf': reader(HhRlhf, ({ chosen, rejected }, { dimension }) => ({
-    prompt: chosen.slice(0, -1),
-    responses: [chosen.at(-1)!.content, rejected.at(-1)!.content],
-    ...chosenFirst(dimension),
-    source: 'HH-RLHF',
-  })),
+  'hh-rlhf': reader(HhRlhf, ({ chosen, rejected }, { dimension }) => {
+    const pair = pairOfConversations(chosen, rejected);
+    return typeof pair === 'string' ? pair : { ...pair, ...chosenFirst(dimension), safe: UNKNOWN, source: 'HH-RLHF' };
+  }),
   'hh-messages': reader(HhMessages, ({ messages, chosen, rejected, source }, { file, dimension }) => ({
     prompt: messages,
     responses: [chosen, rejected],
     ...chosenFirst(dimension),
+    safe: UNKNOWN,
     source: source ?? file,
   })),
-};
+  /** The whole file is read before the first pair, because an answer's rival may be its last row. */
+  async *beavertails(file: string, { onSkip }: ReadOptions = {}): AsyncGenerator<Preference> {
+    const answers = await Array.fromAsync(ANSWER_LAYOUTS.beavertails(file));
+    yield* pairAnswers(answers, onSkip && { onSkip });
+  },
+  ultrafeedback: reader(UltraFeedback, ({ chosen, rejected, score_chosen, score_rejected }) => {
+    const pair = pairOfConversations(chosen, rejected);
+    if (typeof pair === 'string') return pair;
+    const better = score_chosen === score_rejected ? null : score_chosen > score_rejected ? 0 : 1;
+    return { ...pair, better, safer: null, safe: UNKNOWN, source: 'UltraFeedback' };
+  }),
+} satisfies Record<string, (file: string, options?: ReadOptions) => AsyncGenerator<Preference>>;
 export type PreferenceLayout = keyof typeof PREFERENCE_LAYOUTS;
-
-/** "\n\nHuman: ...\n\nAssistant: ..." as messages. */
-function parseTranscript(text: string): Message[] {
-  const parts = text.split(/\n\n(Human|Assistant): ?/);
-  const messages: Message[] = [];
-  for (let i = 1; i + 1 < parts.length; i += 2) {
-    messages.push({ role: parts[i] === 'Human' ? 'user' : 'assistant', content: parts[i + 1]!.trim() });
-  }
-  return messages;
-}

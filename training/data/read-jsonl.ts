@@ -9,7 +9,7 @@ export async function* readJsonLines<T>(file: string, schema: z.ZodType<T>): Asy
   // Errors of the file itself do not cross pipe().
   raw.on('error', (error) => bytes.destroy(error));
   let line = 0;
-  for await (const text of lines(bytes)) {
+  for await (const text of lines(bytes, file)) {
     line++;
     if (text.trim() === '') continue;
     let json: unknown;
@@ -26,14 +26,26 @@ export async function* readJsonLines<T>(file: string, schema: z.ZodType<T>): Asy
 }
 
 /** Lines by "\n" alone: node:readline also cuts at U+2028, which JSON allows inside a string. */
-async function* lines(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+async function* lines(bytes: AsyncIterable<Uint8Array>, file: string): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let rest = '';
-  for await (const chunk of bytes) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+  let line = 0;
+  const chunks = bytes[Symbol.asyncIterator]();
+  while (true) {
+    let parts: string[];
+    let done: boolean | undefined;
+    try {
+      const next = await chunks.next();
+      done = next.done;
+      parts = (rest + decoder.decode(next.value, { stream: !done })).split('\n');
+    } catch (cause) {
+      // No such file, a broken archive, bytes that are no UTF-8: none of these names the file, or the place in it.
+      throw new Error(`${line === 0 ? file : `${file}:${line + 1}`}: ${(cause as Error).message}`, { cause });
+    }
     rest = parts.pop()!;
+    line += parts.length;
     yield* parts;
+    if (done) break;
   }
-  rest += decoder.decode();
   if (rest !== '') yield rest;
 }

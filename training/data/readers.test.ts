@@ -2,9 +2,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { generatePairs } from '../world/generate.ts';
 import { DIALOGUE_LAYOUTS } from './dialogues.ts';
 import { PREFERENCE_LAYOUTS } from './preferences.ts';
+import type { SkipReason } from './skips.ts';
 
 let dir: string;
 beforeAll(async () => {
@@ -56,19 +58,13 @@ describe('dialogues', () => {
 });
 
 describe('preferences', () => {
-  test('PKU-SafeRLHF keeps both of its labels', async () => {
-    const file = await write([
-      {
-        prompt: 'p',
-        response_0: 'a',
-        response_1: 'b',
-        better_response_id: 0,
-        safer_response_id: 1,
-        is_response_0_safe: false,
-      },
-    ]);
-    const [row] = await Array.fromAsync(PREFERENCE_LAYOUTS['pku-saferlhf'](file));
-    expect(row).toMatchObject({ prompt: [user('p')], responses: ['a', 'b'], better: 0, safer: 1 });
+  test('PKU-SafeRLHF keeps both of its labels, and whether each answer is safe where it says so', async () => {
+    const pair = { prompt: 'p', response_0: 'a', response_1: 'b', better_response_id: 0, safer_response_id: 1 };
+    const file = await write([{ ...pair, is_response_0_safe: false, is_response_1_safe: true }, pair]);
+    const [row, bare] = await Array.fromAsync(PREFERENCE_LAYOUTS['pku-saferlhf'](file));
+    const common = { prompt: [user('p')], responses: ['a', 'b'], better: 0, safer: 1, source: 'PKU-SafeRLHF' };
+    expect(row).toEqual({ ...common, safe: [false, true] });
+    expect(bare).toEqual({ ...common, safe: [null, null] });
   });
 
   test("HH-RLHF: the transcripts are cut before the last answer, the dimension is the caller's to say", async () => {
@@ -83,6 +79,34 @@ describe('preferences', () => {
     });
   });
 
+  test('HH-RLHF: rows on two prompts, or that the human ends, are skipped and told', async () => {
+    const start = '\n\nHuman: hi\n\nAssistant:';
+    const file = await write([
+      { chosen: `${start} yes`, rejected: `${start} no` },
+      { chosen: `${start} yes`, rejected: '\n\nHuman: bye\n\nAssistant: no' },
+      { chosen: `${start} yes\n\nHuman: why?`, rejected: `${start} no` },
+    ]);
+    const onSkip = vi.fn<(reason: SkipReason) => void>();
+    const rows = await Array.fromAsync(PREFERENCE_LAYOUTS['hh-rlhf'](file, { onSkip }));
+    expect(rows).toHaveLength(1);
+    expect(onSkip.mock.calls).toEqual([['promptsDiffer'], ['noAnswer']]);
+  });
+
+  test('UltraFeedback: the conversation is cut before the last answer, and equal scores are a tie', async () => {
+    const conversation = (answer: string) => [user('p'), assistant(answer)];
+    const row = { prompt: 'p', chosen: conversation('good'), rejected: conversation('poor') };
+    const file = await write([
+      { ...row, score_chosen: 8, score_rejected: 5.5 },
+      { ...row, score_chosen: 5, score_rejected: 5 },
+    ]);
+    const rows = await Array.fromAsync(PREFERENCE_LAYOUTS.ultrafeedback(file));
+    const common = { prompt: [user('p')], responses: ['good', 'poor'], safer: null, safe: [null, null] };
+    expect(rows).toMatchObject([
+      { ...common, better: 0 },
+      { ...common, better: null },
+    ]);
+  });
+
   test('our own files, with a prompt that is a text or messages', async () => {
     const pair = { response_0: 'a', response_1: 'b', better: null, safer: 1, source: 's' };
     const file = await write([
@@ -91,6 +115,15 @@ describe('preferences', () => {
     ]);
     const rows = await Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(file));
     expect(rows.map(({ prompt }) => prompt)).toEqual([[user('p')], [user('q')]]);
+    expect(rows[0]!.safe).toEqual([null, null]);
+  });
+
+  test('what the small world exports, with its flags', async () => {
+    const pairs = generatePairs({ seed: 1, split: 'train', count: 5 });
+    const rows = await Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(await write(pairs)));
+    expect(rows.map(({ safe, better }) => [...safe!, better])).toEqual(
+      pairs.map(({ safe_0, safe_1, better }) => [safe_0, safe_1, better]),
+    );
   });
 });
 
@@ -110,6 +143,18 @@ describe('a bad file is named with the line and the fault', () => {
   test('a transcript without an answer', async () => {
     const file = await write([{ chosen: '\n\nHuman: hi', rejected: '\n\nHuman: hi\n\nAssistant: x' }]);
     await expect(Array.fromAsync(PREFERENCE_LAYOUTS['hh-rlhf'](file))).rejects.toThrow(/:1: .*transcript.*chosen/s);
+  });
+
+  test.each([
+    ['a broken archive', 'rows.jsonl.gz', gzipSync(`${JSON.stringify(pku)}\n`).subarray(0, 40), /rows\.jsonl\.gz.*: /],
+    ['no archive at all', 'plain.jsonl.gz', '{}', /plain\.jsonl\.gz: incorrect header check/],
+    ['bytes that are no UTF-8', 'latin.jsonl', Buffer.from('{"a":"\xe9"}', 'latin1'), /latin\.jsonl: .*not valid/],
+    ['a compression we do not read', 'rows.jsonl.xz', '', /rows\.jsonl\.xz: .*unpack it first/],
+    ['no Parquet', 'rows.parquet', 'PAR0 and so on', /rows\.parquet: .*parquet/],
+  ])('%s', async (_, name, bytes, message) => {
+    const file = path.join(dir, name);
+    await writeFile(file, bytes);
+    await expect(Array.fromAsync(PREFERENCE_LAYOUTS['pku-saferlhf'](file))).rejects.toThrow(message);
   });
 
   test('a file that is not there', async () => {

@@ -6,14 +6,23 @@ export type Dialogue = { messages: Message[]; source: string };
 
 /**
  * Two answers to one prompt. `better` is the more helpful one, `safer` the safer one (0, 1, or null: not known or a tie), by
- * whoever labelled the set.
+ * whoever labelled the set; `safe` says of each answer by itself whether it is safe (null, or left out: not known). The safer of
+ * two answers may be unsafe.
  */
 export type Preference = {
   prompt: Message[];
   responses: [string, string];
   better: 0 | 1 | null;
   safer: 0 | 1 | null;
-  /** Whether each response is safe, where the set says so. */
   safe?: [boolean | null, boolean | null];
+  source: string;
+};
+
+/** One answer that was labelled by itself, with the harms it was labelled with, in the data set's own words. */
+export type LabelledAnswer = {
+  prompt: Message[];
+  answer: string;
+  safe: boolean;
+  categories: string[];
   source: string;
 };

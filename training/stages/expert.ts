@@ -70,10 +70,11 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
     pairsPerBatch: options.pairsPerBatch,
     dropFirstDifference,
   };
-  const train = pairSet(options.train, setOptions);
-  const heldOut = pairSet(options.heldOut, setOptions);
+  const train = pairSet(options.train, { ...setOptions, what: 'to train on' });
+  const heldOut = pairSet(options.heldOut, { ...setOptions, what: 'held out' });
   const plan = planPairs(train, { seed: `${seed}/${role}` });
-  process.stderr.write(`${role}: ${train.summary}, ${plan.perEpoch} batches an epoch\n`);
+  for (const { summary } of [train, heldOut]) process.stderr.write(`${role}: ${summary}\n`);
+  process.stderr.write(`${role}: ${plan.perEpoch} batches an epoch\n`);
   await mkdir(out, { recursive: true });
   await writeFile(path.join(out, 'adapter.json'), `${JSON.stringify({ role, rank, alpha }, null, 2)}\n`);
 

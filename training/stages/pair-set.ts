@@ -9,6 +9,7 @@ import type { TokenRow } from '../data/encode-chat.ts';
 import { encodePairs, type PairRows } from '../data/encode-pairs.ts';
 import type { Dimension } from '../data/preferences.ts';
 import type { Preference } from '../data/rows.ts';
+import { describeSkips } from '../data/skips.ts';
 import { createProgress } from '../run/progress.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 
@@ -24,6 +25,8 @@ export type PairSet = {
 };
 
 export type PairSetOptions = {
+  /** For the summary and for errors: `to train on`, `held out`. */
+  what: string;
   tokenizer: TrainingTokenizer;
   dimension: Dimension;
   config: LlamaConfig;
@@ -32,19 +35,22 @@ export type PairSetOptions = {
   dropFirstDifference?: boolean;
 };
 
+/** Nothing left to learn from is an error. */
 export function pairSet(preferences: readonly Preference[], options: PairSetOptions): PairSet {
-  const { tokenizer, dimension, config, pairsPerBatch, dropFirstDifference = false } = options;
-  const { pairs, skipped } = encodePairs(preferences, tokenizer, { dimension, dropFirstDifference });
+  const { what, tokenizer, dimension, config, pairsPerBatch, dropFirstDifference = false } = options;
+  const contextLength = config.max_position_embeddings;
+  const { pairs, skipped } = encodePairs(preferences, tokenizer, { dimension, contextLength, dropFirstDifference });
   const longest = pairs.map(({ chosen, rejected }) => Math.max(chosen.ids.length, rejected.ids.length));
   const { buckets, skipped: tooLong } = makeBuckets(longest, {
     step: BUCKET_STEP,
-    maxLength: config.max_position_embeddings,
+    maxLength: contextLength,
     tokensPerBatch: pairsPerBatch * 2 * TYPICAL_LENGTH,
     rowsPerItem: 2,
   });
-  const summary =
-    `${pairs.length - tooLong} pairs (left out: ${skipped.ties} ties, ${skipped.equal} with equal answers, ` +
-    `${tooLong} longer than the context)`;
+  const leftOut = describeSkips({ ...skipped, longAnswer: tooLong });
+  const count = pairs.length - tooLong;
+  if (count === 0) throw new Error(`there is no pair ${what}; left out: ${leftOut}`);
+  const summary = `${count} pairs ${what}; left out: ${leftOut}`;
   return { pairs, buckets, summary };
 }
 

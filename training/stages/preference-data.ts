@@ -1,58 +1,85 @@
-/** The pairs an expert learns from: the small world's, and files in any layout of `PREFERENCE_LAYOUTS`. */
-import type { Dimension } from '../data/preferences.ts';
-import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
+/**
+ * The pairs an expert learns from: the small world's, and files in any layout of `PREFERENCE_LAYOUTS`. The world has its own
+ * split by wording; files are split by prompt, and a prompt on both sides, whoever put it there, is an error.
+ */
+import { assertNoLeak } from '../data/leakage.ts';
+import { type Dimension, PREFERENCE_LAYOUTS, type PreferenceLayout } from '../data/preferences.ts';
+import { openingTurn, promptKey } from '../data/prompt-key.ts';
 import type { Preference } from '../data/rows.ts';
+import { describeSkips, noSkips, type Skips } from '../data/skips.ts';
+import { splitByPrompt } from '../data/split-by-prompt.ts';
 import { generatePairs } from '../world/generate.ts';
 import type { PairRow } from '../world/rows.ts';
 
 const HELD_OUT_PAIRS = 600;
+/** Of a file's prompts. */
+export const HELD_OUT_SHARE = 0.1;
+/** Not the run's seed: what one run holds out, no other run, of whatever stage and seed, may train on. */
+const SPLIT_SEED = 'preferences';
 
+/**
+ * `worldPairs` of the world and 600 held-out ones (none where `worldPairs` is 0), and the files' pairs, of which those of
+ * a share of the prompts are held out. Tells on stderr what each file gave. A file in which no pair has a verdict in
+ * `dimension` is an error.
+ */
 export async function preferenceData({
   seed,
   worldPairs,
   files,
   dimension,
+  heldOutShare = HELD_OUT_SHARE,
 }: {
   seed: number;
   worldPairs: number;
   /** `layout:path` */
   files: readonly string[];
   dimension: Dimension;
+  heldOutShare?: number;
 }): Promise<{ train: Preference[]; heldOut: Preference[] }> {
-  const fromWorld = ({
-    prompt,
-    response_0,
-    response_1,
-    better,
-    safer,
-    safe_0,
-    safe_1,
-    source,
-  }: PairRow): Preference => ({
-    prompt: [...prompt],
-    responses: [response_0, response_1],
-    better,
-    safer,
-    safe: [safe_0, safe_1],
-    source,
-  });
+  const heldOutWorldPairs = worldPairs === 0 ? 0 : HELD_OUT_PAIRS;
   const train = generatePairs({ seed, split: 'train', count: worldPairs }).map(fromWorld);
-  for (const file of files) {
-    const [layout, path] = splitOnce(file);
-    const read = Object.hasOwn(PREFERENCE_LAYOUTS, layout)
-      ? PREFERENCE_LAYOUTS[layout as keyof typeof PREFERENCE_LAYOUTS]
-      : null;
-    if (read === null) {
-      throw new Error(
-        `"${file}": "${layout}" is no layout; write LAYOUT:FILE with one of ${Object.keys(PREFERENCE_LAYOUTS).join(', ')}`,
-      );
-    }
-    for await (const preference of read(path, { dimension })) train.push(preference);
+  const heldOut = generatePairs({ seed, split: 'heldout', count: heldOutWorldPairs }).map(fromWorld);
+  for (const name of files) {
+    const { pairs, skipped } = await readPairs(name, dimension);
+    const sides = splitByPrompt(pairs, { seed: SPLIT_SEED, heldOut: heldOutShare });
+    train.push(...sides.train);
+    heldOut.push(...sides.heldOut);
+    const prompts = new Set(pairs.map(({ prompt }) => promptKey(openingTurn(prompt)))).size;
+    const given = `${pairs.length} pairs on ${prompts} prompts`;
+    const taken = `${sides.train.length} to train on, ${sides.heldOut.length} held out`;
+    process.stderr.write(`${name}: ${given}: ${taken}; left out: ${describeSkips(skipped)}\n`);
   }
-  return { train, heldOut: generatePairs({ seed, split: 'heldout', count: HELD_OUT_PAIRS }).map(fromWorld) };
+  if (train.length === 0) {
+    throw new Error(
+      `there are no pairs to train on: ${worldPairs} of the world, ${heldOut.length} of files all held out`,
+    );
+  }
+  assertNoLeak(train, heldOut);
+  return { train, heldOut };
 }
 
-function splitOnce(text: string): [string, string] {
-  const at = text.indexOf(':');
-  return [text.slice(0, Math.max(0, at)), text.slice(at + 1)];
+async function readPairs(name: string, dimension: Dimension): Promise<{ pairs: Preference[]; skipped: Skips }> {
+  const at = name.indexOf(':');
+  const [layout, path] = [name.slice(0, Math.max(0, at)), name.slice(at + 1)];
+  if (!isLayout(layout)) {
+    const layouts = Object.keys(PREFERENCE_LAYOUTS).join(', ');
+    throw new Error(`"${name}": "${layout}" is no layout; write LAYOUT:FILE with one of ${layouts}`);
+  }
+  const skipped = noSkips();
+  const onSkip = (reason: keyof Skips) => void skipped[reason]++;
+  const pairs = await Array.fromAsync(PREFERENCE_LAYOUTS[layout](path, { dimension, onSkip }));
+  if (pairs.length === 0) throw new Error(`${path}: there is no pair in it; left out: ${describeSkips(skipped)}`);
+  if (pairs.every((pair) => pair[dimension] === null)) {
+    const question = dimension === 'better' ? 'which answer is the more helpful one' : 'which answer is the safer one';
+    throw new Error(`${path}: none of its ${pairs.length} pairs says ${question}`);
+  }
+  return { pairs, skipped };
+}
+
+function isLayout(name: string): name is PreferenceLayout {
+  return Object.hasOwn(PREFERENCE_LAYOUTS, name);
+}
+
+function fromWorld({ prompt, response_0, response_1, better, safer, safe_0, safe_1, source }: PairRow): Preference {
+  return { prompt: [...prompt], responses: [response_0, response_1], better, safer, safe: [safe_0, safe_1], source };
 }

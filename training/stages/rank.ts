@@ -35,7 +35,13 @@ export async function rankStage({
 }: RankOptions): Promise<RankSummary> {
   // Judged as they stand, response 0 as if it were chosen: the verdict comes after.
   const asRead = preferences.map((preference): Preference => ({ ...preference, better: 0, safer: null }));
-  const set = pairSet(asRead, { tokenizer, config: base.config, dimension: 'better', pairsPerBatch: 16 });
+  const set = pairSet(asRead, {
+    what: 'to judge',
+    tokenizer,
+    config: base.config,
+    dimension: 'better',
+    pairsPerBatch: 16,
+  });
   const labels = new Map(asRead.map((preference, i) => [preference, preferences[i]!.better]));
   const costs = await cost.score(set, 'rank: cost');
   const rewards = await reward.score(set, 'rank: reward');
@@ -47,7 +53,7 @@ export async function rankStage({
   });
   const { dual, leftOut } = dualPairs(judged, definition);
   const missing = preferences.length - judged.length;
-  if (missing > 0) leftOut['equal answers, or longer than the context'] = missing;
+  if (missing > 0) leftOut['unusable: empty or equal answers, or longer than the context'] = missing;
   if (dual.length === 0) {
     throw new Error(
       `rank: none of ${preferences.length} pairs is left under the definition ${definition}: ${JSON.stringify(leftOut)}`,

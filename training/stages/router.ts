@@ -80,10 +80,11 @@ export async function routerStage(options: RouterOptions): Promise<void> {
     pairsPerBatch: options.pairsPerBatch,
     dropFirstDifference: variant === 'faithful',
   };
-  const train = pairSet(options.train, setOptions);
-  const heldOut = pairSet(options.heldOut, setOptions);
+  const train = pairSet(options.train, { ...setOptions, what: 'to train on' });
+  const heldOut = pairSet(options.heldOut, { ...setOptions, what: 'held out' });
   const plan = planPairs(train, { seed: `${seed}/router/${kind}` });
-  process.stderr.write(`router ${kind}: ${train.summary}, ${plan.perEpoch} batches an epoch\n`);
+  for (const { summary } of [train, heldOut]) process.stderr.write(`router ${kind}: ${summary}\n`);
+  process.stderr.write(`router ${kind}: ${plan.perEpoch} batches an epoch\n`);
   await mkdir(out, { recursive: true });
   await writeFile(path.join(out, 'router.json'), `${JSON.stringify({ kind, variant, width }, null, 2)}\n`);
 

@@ -50,10 +50,11 @@ export async function scoreStage(options: ScoreOptions): Promise<void> {
   const { kind, base, out, rank, alpha, seed, tokenizer, threads } = options;
   const { config } = base;
   const setOptions = { tokenizer, config, dimension: SCORE_DIMENSION[kind], pairsPerBatch: options.pairsPerBatch };
-  const train = pairSet(options.train, setOptions);
-  const heldOut = pairSet(options.heldOut, setOptions);
+  const train = pairSet(options.train, { ...setOptions, what: 'to train on' });
+  const heldOut = pairSet(options.heldOut, { ...setOptions, what: 'held out' });
   const plan = planPairs(train, { seed: `${seed}/${kind}` });
-  process.stderr.write(`${kind}: ${train.summary}, ${plan.perEpoch} batches an epoch\n`);
+  for (const { summary } of [train, heldOut]) process.stderr.write(`${kind}: ${summary}\n`);
+  process.stderr.write(`${kind}: ${plan.perEpoch} batches an epoch\n`);
   await mkdir(out, { recursive: true });
   await writeFile(path.join(out, 'score.json'), `${JSON.stringify({ kind, rank, alpha }, null, 2)}\n`);
 

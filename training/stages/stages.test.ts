@@ -75,7 +75,16 @@ test('tokenizer, base, experts and export make a bundle that loads', { timeout: 
     const settings = { rank: 2, alpha: 4, beta: 0.1, nllWeight: 0.1, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };
     const variant = 'corrected' as const;
     const data = { train: pairs.train, heldOut: pairs.heldOut.slice(0, 8), dataSettings: {} };
-    await expertStage({ ...common, ...settings, ...data, variant, margin: null, role, base, out: at(role) });
+    const options = { ...common, ...settings, ...data, variant, margin: null, role, base, out: at(role) };
+    await expertStage(options);
+    const told = vi.mocked(process.stderr.write).mock.calls.join('');
+    expect(told).toMatch(new RegExp(`${role}: \\d+ pairs to train on; left out: `));
+    expect(told).toMatch(new RegExp(`${role}: \\d+ pairs held out; left out: `));
+    const nothing = pairs.train.map((pair) => ({ ...pair, safer: null, better: null }));
+    await expect(expertStage({ ...options, train: nothing })).rejects.toThrow(
+      'there is no pair to train on; left out: 12 ties or without a verdict',
+    );
+    await expect(expertStage({ ...options, heldOut: [] })).rejects.toThrow('there is no pair held out; left out: none');
   }
   const experts = [at('safety'), at('helpfulness')];
   await exportStage({ base: at('sft'), tokenizer: at('tokenizer'), experts, out: at('bundle'), manifest });

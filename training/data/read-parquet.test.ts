@@ -1,0 +1,53 @@
+import { copyFile, mkdtemp, rm, truncate } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { DIALOGUE_LAYOUTS } from './dialogues.ts';
+import { ANSWER_LAYOUTS } from './labelled-answers.ts';
+import { PREFERENCE_LAYOUTS } from './preferences.ts';
+
+const fixture = (name: string) => path.join(import.meta.dirname, 'fixtures', `${name}.parquet`);
+
+test('every row of every row group, in order', async () => {
+  const rows = await Array.fromAsync(PREFERENCE_LAYOUTS.ultrafeedback(fixture('ultrafeedback')));
+  expect(rows).toEqual(
+    Array.from({ length: 5 }, (_, i) => ({
+      prompt: [{ role: 'user', content: `question ${i}` }],
+      responses: [`good answer ${i} \u00e9`, `poor answer ${i}`],
+      better: i === 3 ? null : 0,
+      safer: null,
+      safe: [null, null],
+      source: 'UltraFeedback',
+    })),
+  );
+});
+
+test.each(['zstd', 'gzip', 'brotli', 'none'])('compression %s', async (compression) => {
+  const rows = await Array.fromAsync(ANSWER_LAYOUTS.beavertails(fixture(`beavertails-${compression}`)));
+  expect(rows.map(({ answer, safe, categories }) => [answer, safe, categories])).toEqual([
+    ['a', true, []],
+    ['b', false, ['privacy_violation']],
+  ]);
+});
+
+test('integers of 64 bits are numbers, nulls stay nulls, and a wrong row is named', async () => {
+  const file = fixture('pku-saferlhf-null-answer');
+  const rows = PREFERENCE_LAYOUTS['pku-saferlhf'](file);
+  expect((await rows.next()).value).toMatchObject({ better: 0, safer: 1, safe: [null, true] });
+  await expect(rows.next()).rejects.toThrow(/pku-saferlhf-null-answer\.parquet: row 2: .*response_1/);
+});
+
+test('a file of another layout names its first row', async () => {
+  await expect(Array.fromAsync(DIALOGUE_LAYOUTS.alpaca.read(fixture('ultrafeedback')))).rejects.toThrow(
+    /ultrafeedback\.parquet: row 1: .*instruction/,
+  );
+});
+
+test('a file cut short is named', async () => {
+  const dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-parquet-'));
+  const file = path.join(dir, 'short.parquet');
+  await copyFile(fixture('ultrafeedback'), file);
+  await truncate(file, 3000);
+  await expect(Array.fromAsync(PREFERENCE_LAYOUTS.ultrafeedback(file))).rejects.toThrow(/short\.parquet: /);
+  await rm(dir, { recursive: true });
+});

@@ -1,0 +1,28 @@
+/** Why rows are left out, counted, so that a stage can say what it did not learn from. */
+export const SKIP_REASONS = {
+  noAnswer: 'without an answer at the end',
+  promptsDiffer: 'on two different prompts',
+  contradicted: 'answers called safe as often as unsafe',
+  noRival: 'answers without one of the other label',
+  noVerdict: 'ties or without a verdict',
+  emptyPrompt: 'with an empty prompt',
+  emptyAnswer: 'with an empty answer',
+  equalAnswers: 'with equal answers',
+  longPrompt: 'with a prompt longer than the context',
+  longAnswer: 'with an answer that does not fit the context',
+} as const;
+export type SkipReason = keyof typeof SKIP_REASONS;
+export type Skips = Record<SkipReason, number>;
+
+export function noSkips(): Skips {
+  // Object.keys widens the keys of a closed record to string.
+  const reasons = Object.keys(SKIP_REASONS) as SkipReason[];
+  return Object.fromEntries(reasons.map((reason) => [reason, 0])) as Skips;
+}
+
+/** `3 ties or without a verdict, 1 with equal answers`, or `none`. */
+export function describeSkips(skips: Skips): string {
+  const counts = Object.entries(skips) as [SkipReason, number][];
+  const parts = counts.filter(([, count]) => count > 0).map(([reason, count]) => `${count} ${SKIP_REASONS[reason]}`);
+  return parts.length === 0 ? 'none' : parts.join(', ');
+}

@@ -1,0 +1,27 @@
+/**
+ * The hub's two checksums: SHA-256 of the bytes for files in large-file storage, and Git's blob id, the SHA-1 of
+ * "blob SIZE\0" and the bytes, for files that lie in the repository itself.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import * as z from 'zod';
+
+export const Sha256Sum = z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/) });
+export const GitBlobSum = z.strictObject({ gitSha1: z.string().regex(/^[0-9a-f]{40}$/) });
+export const Checksum = z.union([Sha256Sum, GitBlobSum]);
+export type Checksum = z.infer<typeof Checksum>;
+
+/** Of the file on disk, of the same kind as `like`. */
+export async function checksumOf(file: string, like: Checksum): Promise<Checksum> {
+  const hash = createHash('sha256' in like ? 'sha256' : 'sha1');
+  if ('gitSha1' in like) hash.update(`blob ${(await stat(file)).size}\0`);
+  await pipeline(createReadStream(file), hash);
+  const hex = hash.digest('hex');
+  return 'sha256' in like ? { sha256: hex } : { gitSha1: hex };
+}
+
+export function hexOf(checksum: Checksum): string {
+  return 'sha256' in checksum ? checksum.sha256 : checksum.gitSha1;
+}

@@ -1,0 +1,94 @@
+/** `plimsoll train data <names...>`: public preference sets from the hub, checked and pinned. */
+import path from 'node:path';
+import { Presets, SingleBar } from 'cli-progress';
+import { Command, Option } from 'commander';
+import { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import { ROLE_DIMENSION } from '../stages/expert.ts';
+import { downloadDataset, matching } from './download-dataset.ts';
+import { Hub } from './hub.ts';
+import { type DatasetName, isDatasetName, KNOWN_DATASETS, type KnownDataset } from './known-datasets.ts';
+import type { DatasetLock } from './lock-file.ts';
+import { PATIENT } from './retry.ts';
+
+const PUBLIC_HUB = 'https://huggingface.co';
+
+type Flags = { out: string; list: boolean; update: boolean; endpoint: string };
+
+export function dataCommand(): Command {
+  return new Command('data')
+    .description('download public preference sets; HF_TOKEN is sent to the hub, and to nobody else, if it is set')
+    .argument('[names...]', Object.keys(KNOWN_DATASETS).join(', '))
+    .option('--list', 'show what there is, with licences', false)
+    .option('--out <dir>', 'folder that gets one folder a data set', 'data')
+    .option('--update', 'where the revision is a branch: take what it is now, not what the lock file says', false)
+    .addOption(new Option('--endpoint <url>', 'a hub').env('HF_ENDPOINT').default(PUBLIC_HUB))
+    .action(download);
+}
+
+async function download(names: string[], { out, list, update, endpoint }: Flags): Promise<void> {
+  if (list) {
+    console.log(datasetList());
+    return;
+  }
+  const known = Object.keys(KNOWN_DATASETS).join(', ');
+  if (names.length === 0) throw new Error(`which data sets? Known are ${known}; --list tells more`);
+  const unknown = names.find((name) => !isDatasetName(name));
+  if (unknown !== undefined) throw new Error(`"${unknown}" is no known data set; known are ${known}`);
+
+  const retrying = PATIENT;
+  const token = process.env.HF_TOKEN || null;
+  const hub = new Hub({ ...retrying, endpoint: endpoint || PUBLIC_HUB, token, fetch });
+  for (const name of names.filter(isDatasetName)) {
+    const dataset: KnownDataset = KNOWN_DATASETS[name];
+    const dir = path.join(out, name);
+    const onFile = (file: { path: string; size: number }) => byteProgress(`${name}/${file.path}`, file.size);
+    const lock = await downloadDataset(dataset, { hub, dir, update, retrying, onFile });
+    console.log(summaryOf(name, { dataset, dir, lock }));
+  }
+}
+
+/** What is there now, and how to train on it. */
+function summaryOf(
+  name: DatasetName,
+  { dataset, dir, lock }: { dataset: KnownDataset; dir: string; lock: DatasetLock },
+): string {
+  const { licence, weights, layout, judges, files } = dataset;
+  const bytes = lock.files.reduce((sum, { size }) => sum + size, 0);
+  const train = matching(
+    lock.files.map((file) => file.path),
+    files.train,
+  );
+  const pairs = train.map((file) => `${layout}:${path.join(dir, file)}`).join(' ');
+  const roles = ExpertRole.options.filter((role) => judges.includes(ROLE_DIMENSION[role]));
+  return [
+    `${name}: ${lock.files.length} files, ${megabytes(bytes)} MB in ${dir}, commit ${lock.commit.slice(0, 12)}; ${licence}, weights: ${weights}`,
+    ...roles.map((role) => `  plimsoll train expert --role ${role} --pairs ${pairs} ...`),
+  ].join('\n');
+}
+
+function datasetList(): string {
+  const rows = Object.entries<KnownDataset>(KNOWN_DATASETS).map(([name, dataset]) => {
+    const { repo, revision, licence, weights, judges, what } = dataset;
+    const pin = /^[0-9a-f]{40}$/.test(revision) ? revision.slice(0, 12) : revision;
+    return [name, `${repo} @ ${pin}`, judges.join(' and '), licence, `weights: ${weights}`, what];
+  });
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** A bar on a terminal, a line every few seconds elsewhere. */
+function byteProgress(label: string, size: number): { onBytes: (bytes: number) => void; done: () => void } {
+  const format = `${label} {bar} {megabytes}/${megabytes(size)} MB, {eta_formatted} left`;
+  const bar = new SingleBar({ format, barsize: 24, noTTYOutput: true, notTTYSchedule: 5000 }, Presets.rect);
+  bar.start(size, 0, { megabytes: megabytes(0) });
+  return { onBytes: (bytes) => bar.update(bytes, { megabytes: megabytes(bytes) }), done: () => bar.stop() };
+}
+
+const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);

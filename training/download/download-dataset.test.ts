@@ -1,0 +1,323 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { downloadDataset } from './download-dataset.ts';
+import { Hub } from './hub.ts';
+import type { KnownDataset } from './known-datasets.ts';
+import { readLock } from './lock-file.ts';
+import { checksumOf, type HostedFile, HubServer } from './testing/hub-server.ts';
+
+const COMMIT = '1'.repeat(40);
+const LATER_COMMIT = '2'.repeat(40);
+const DATASET: KnownDataset = {
+  what: 'a test',
+  repo: 'someone/pairs',
+  revision: 'main',
+  files: { train: ['data/*/train.jsonl'], test: ['data/*/test.jsonl.gz'] },
+  layout: 'pku-saferlhf',
+  judges: ['safer'],
+  licence: 'MIT',
+  weights: 'any use',
+};
+/** Not the same from one place to another, so that bytes at a wrong place are noticed. */
+const bytes = (length: number) => Buffer.from(Array.from({ length }, (_, i) => (i * i + (i >> 8)) % 251));
+const TRAIN = 'data/big/train.jsonl';
+const TEST = 'data/big/test.jsonl.gz';
+
+let dir: string;
+let files: Record<string, HostedFile>;
+let server: HubServer;
+let revisions: Record<string, string>;
+let arrived: Map<string, number>;
+const sleep = vi.fn<(ms: number) => Promise<void>>();
+const note = vi.fn<(line: string) => void>();
+
+beforeEach(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-download-'));
+  files = {
+    'README.md': { bytes: Buffer.from('# Pairs'), lfs: false },
+    [TRAIN]: { bytes: bytes(300_000), lfs: true },
+    [TEST]: { bytes: gzipSync('{}\n'), lfs: false },
+  };
+  revisions = { main: COMMIT };
+  server = await HubServer.start({ repo: DATASET.repo, revisions, files });
+  arrived = new Map();
+  server.arrived = (path) => arrived.get(path) ?? 0;
+  sleep.mockReset().mockResolvedValue();
+  note.mockReset();
+});
+afterEach(async () => {
+  await server.stop();
+  await rm(dir, { recursive: true });
+});
+
+function download({ token = null as string | null, update = false, dataset = DATASET } = {}) {
+  const retrying = { sleep, random: () => 1, note };
+  const hub = new Hub({ ...retrying, endpoint: server.endpoint, token, fetch });
+  const onFile = ({ path }: { path: string }) => ({
+    onBytes: (bytes: number) => void arrived.set(path, bytes),
+    done: () => {},
+  });
+  return downloadDataset(dataset, { hub, dir, update, retrying, onFile });
+}
+const onDisk = (file: string) => readFile(path.join(dir, file));
+const bytesRequests = () => server.requestsFor(TRAIN).filter(({ server: of }) => of === 'storage');
+
+describe('a whole download', () => {
+  test('brings the wanted files, and nothing else, and locks what they are', async () => {
+    const lock = await download();
+    expect((await readdir(dir, { recursive: true })).toSorted()).toEqual(
+      ['data', 'data/big', TEST, TRAIN, 'dataset.lock.json'].toSorted(),
+    );
+    for (const file of [TRAIN, TEST]) expect((await onDisk(file)).equals(files[file]!.bytes)).toBe(true);
+    expect(lock).toEqual({
+      repo: 'someone/pairs',
+      revision: 'main',
+      commit: COMMIT,
+      layout: 'pku-saferlhf',
+      licence: 'MIT',
+      files: [
+        { path: TRAIN, size: 300_000, sha256: checksumOf(files[TRAIN]!) },
+        { path: TEST, size: files[TEST]!.bytes.length, gitSha1: checksumOf(files[TEST]!) },
+      ],
+    });
+    expect(await readLock(dir)).toEqual(lock);
+  });
+
+  test('is checked, but not asked for again', async () => {
+    const lock = await download();
+    server.requests.length = 0;
+    expect(await download()).toEqual(lock);
+    expect(server.requests).toEqual([]);
+  });
+
+  test('of which one file was changed brings that file again', async () => {
+    await download();
+    await writeFile(path.join(dir, TRAIN), bytes(300_000).fill(7, 10, 20));
+    server.requests.length = 0;
+    await download();
+    expect((await onDisk(TRAIN)).equals(files[TRAIN]!.bytes)).toBe(true);
+    expect(server.requestsFor(TEST)).toEqual([]);
+  });
+
+  test('gets what the table wants by now, from the commit of its lock', async () => {
+    await download({ dataset: { ...DATASET, files: { train: DATASET.files.train, test: [] } } });
+    const lock = await download();
+    expect(lock.files.map((file) => file.path)).toEqual([TRAIN, TEST]);
+    expect(bytesRequests()).toHaveLength(1);
+  });
+
+  test('stays with the commit of its lock when the branch moves, until it is told to update', async () => {
+    await download();
+    revisions.main = LATER_COMMIT;
+    revisions.old = COMMIT;
+    await rm(path.join(dir, TEST));
+    expect((await download()).commit).toBe(COMMIT);
+    expect((await download({ update: true })).commit).toBe(LATER_COMMIT);
+  });
+});
+
+describe('a cut connection', () => {
+  test('goes on where it stopped, for as long as something comes', async () => {
+    const cuts = Array.from({ length: 8 }, () => ({ cutAfter: 20_000 }));
+    server.faults.set(TRAIN, cuts);
+    await download();
+    expect((await onDisk(TRAIN)).equals(files[TRAIN]!.bytes)).toBe(true);
+    const ranges = bytesRequests().map(({ headers }) => headers.range);
+    expect(ranges).toEqual([undefined, ...Array.from({ length: 8 }, (_, i) => `bytes=${20_000 * (i + 1)}-`)]);
+    expect(
+      new Set(
+        bytesRequests()
+          .slice(1)
+          .map(({ headers }) => headers['if-range']),
+      ),
+    ).toEqual(new Set([expect.stringMatching(/^"[0-9a-f]{32}-1"$/)]));
+    expect(note).toHaveBeenCalledWith(expect.stringMatching(/big\/train\.jsonl.*; trying again in 1\.0 s/));
+  });
+
+  test('gives up after six attempts that bring nothing, and the next run goes on', async () => {
+    server.faults.set(TRAIN, [{ cutAfter: 20_000 }, ...Array.from({ length: 5 }, () => ({ cutAfter: 0 }))]);
+    await expect(download()).rejects.toThrow(/big\/train\.jsonl.*\(6 attempts\)/);
+    expect((await stat(path.join(dir, `${TRAIN}.part`))).size).toBe(20_000);
+    server.requests.length = 0;
+    await download();
+    expect(bytesRequests().map(({ headers }) => headers.range)).toEqual(['bytes=20000-']);
+    expect((await onDisk(TRAIN)).equals(files[TRAIN]!.bytes)).toBe(true);
+    expect(await readdir(path.join(dir, 'data/big'))).toEqual(['test.jsonl.gz', 'train.jsonl']);
+  });
+
+  test('begins anew where the server has other bytes by now', async () => {
+    server.faults.set(TRAIN, [{ cutAfter: 20_000 }, { status: 404 }]);
+    await expect(download()).rejects.toThrow('404');
+    files[TRAIN]!.bytes = bytes(310_000).reverse();
+    revisions.main = LATER_COMMIT;
+    server.requests.length = 0;
+    await download({ update: true });
+    expect(bytesRequests().map(({ headers }) => headers.range)).toEqual([undefined]);
+    expect((await onDisk(TRAIN)).equals(files[TRAIN]!.bytes)).toBe(true);
+  });
+
+  test('a part that the ETag no longer fits is replaced by what the server sends', async () => {
+    server.faults.set(TRAIN, [{ cutAfter: 20_000 }, { status: 404 }]);
+    await expect(download()).rejects.toThrow('404');
+    const record = path.join(dir, `${TRAIN}.part.json`);
+    await writeFile(record, (await readFile(record, 'utf8')).replace(/[0-9a-f]{32}-1/, `${'0'.repeat(32)}-1`));
+    await download();
+    expect((await onDisk(TRAIN)).equals(files[TRAIN]!.bytes)).toBe(true);
+  });
+
+  test('a part of unknown content is thrown away', async () => {
+    server.faults.set(TRAIN, [{ cutAfter: 20_000 }, { status: 404 }]);
+    await expect(download()).rejects.toThrow('404');
+    await writeFile(path.join(dir, `${TRAIN}.part.json`), '{"checksum');
+    server.requests.length = 0;
+    await download();
+    expect(bytesRequests().map(({ headers }) => headers.range)).toEqual([undefined]);
+  });
+});
+
+describe('a wrong checksum', () => {
+  test.each([
+    ['of a file in large-file storage', TRAIN, 'f'.repeat(64)],
+    ['of a file in the repository', TEST, 'f'.repeat(40)],
+  ])('%s deletes what was downloaded and says so', async (_, file, claimed) => {
+    const actual = checksumOf(files[file]!);
+    files[file]!.claimed = claimed;
+    await expect(download()).rejects.toThrow(
+      `${file}: wrong checksum: ${actual} instead of ${claimed}; what was downloaded is deleted`,
+    );
+    const left = await readdir(path.join(dir, 'data/big'));
+    expect(left.filter((name) => name.startsWith(path.basename(file)))).toEqual([]);
+  });
+
+  test.each([
+    [TRAIN, 64],
+    [TEST, 40],
+  ])('that the hub itself announces for %s stops before a byte is downloaded', async (file, length) => {
+    files[file]!.etag = 'e'.repeat(length);
+    await expect(download()).rejects.toThrow(
+      `${file}: the hub's list says ${checksumOf(files[file]!)}, the hub's file ${'e'.repeat(length)}`,
+    );
+    await expect(stat(path.join(dir, `${file}.part`))).rejects.toThrow('ENOENT');
+  });
+
+  test('in a part that was damaged on the disk is found', async () => {
+    server.faults.set(TRAIN, [{ cutAfter: 20_000 }, { status: 404 }]);
+    await expect(download()).rejects.toThrow('404');
+    await writeFile(path.join(dir, `${TRAIN}.part`), bytes(20_000).fill(0, 5, 6));
+    await expect(download()).rejects.toThrow('wrong checksum');
+    await download();
+    expect((await onDisk(TRAIN)).equals(files[TRAIN]!.bytes)).toBe(true);
+  });
+});
+
+describe('what the server answers', () => {
+  test('503, 429 and 500 are tried again, and Retry-After is waited for', async () => {
+    server.faults.set('api', [{ status: 503, headers: { 'retry-after': '7' } }, { status: 500 }]);
+    server.faults.set(TRAIN, [{ status: 429, headers: { 'retry-after': '3' } }]);
+    await download();
+    expect(sleep.mock.calls.flat()).toEqual([7000, 2000, 3000]);
+    expect((await onDisk(TRAIN)).equals(files[TRAIN]!.bytes)).toBe(true);
+  });
+
+  test('a server that is broken for good is given up', async () => {
+    server.faults.set(
+      'api',
+      Array.from({ length: 6 }, () => ({ status: 503 })),
+    );
+    await expect(download()).rejects.toThrow(/revision\/main: 503 \(6 attempts\)/);
+    expect(sleep.mock.calls.flat()).toEqual([1000, 2000, 4000, 8000, 16_000]);
+  });
+
+  test('a wait of more than five minutes is for the user to decide', async () => {
+    server.faults.set('api', [{ status: 429, headers: { 'retry-after': '3600' } }]);
+    await expect(download()).rejects.toThrow('429; it asks to come back in 3600 s');
+  });
+
+  test.each([
+    [
+      'a data set that there is not',
+      { repo: 'someone/else' },
+      /someone\/else.*: 404.*no such data set, revision or file/,
+    ],
+    ['a revision that there is not', { revision: 'gone' }, /revision\/gone: 404/],
+    [
+      'a file that there is not',
+      { files: { train: ['train.csv'], test: [] } },
+      /no file is called train\.csv; there are README\.md, data\/big/,
+    ],
+  ])('%s is told at once', async (_, more, message) => {
+    await expect(download({ dataset: { ...DATASET, ...more } })).rejects.toThrow(message);
+    expect(sleep).not.toHaveBeenCalled();
+  });
+
+  test.each([401, 403])('%i: terms to accept, or a token to set', async (status) => {
+    server.faults.set('api', [{ status }]);
+    await expect(download()).rejects.toThrow(/terms must be accepted on the hub first; set HF_TOKEN/);
+  });
+
+  test('a commit other than the pinned one is refused', async () => {
+    revisions['3'.repeat(40)] = COMMIT;
+    await expect(download({ dataset: { ...DATASET, revision: '3'.repeat(40) } })).rejects.toThrow(
+      `the hub answers with commit ${COMMIT} where ${'3'.repeat(40)} was asked for`,
+    );
+  });
+
+  test('a list that changed under the same commit is refused', async () => {
+    await download();
+    files[TRAIN]!.bytes = bytes(5);
+    await rm(path.join(dir, TRAIN));
+    await expect(download()).rejects.toThrow(`${TRAIN} is not what dataset.lock.json says of the same commit`);
+  });
+
+  test('a path that leaves the folder is refused', async () => {
+    files['data/../../../train.jsonl'] = { bytes: Buffer.from('{}'), lfs: false };
+    const dataset = { ...DATASET, files: { train: ['data/../../../*.jsonl'], test: [] } };
+    await expect(download({ dataset })).rejects.toThrow('"data/../../../train.jsonl" is no path inside a folder');
+  });
+
+  test('something that is no hub is told apart', async () => {
+    const retrying = { sleep, random: () => 1, note };
+    const answers = async () => new Response('<html>Welcome</html>');
+    const hub = new Hub({ ...retrying, endpoint: 'http://127.0.0.1:1/proxy/', token: null, fetch: answers });
+    await expect(hub.commitOf('a/b', 'main')).rejects.toThrow(
+      /127\.0\.0\.1:1\/proxy\/api\/datasets\/a\/b\/revision\/main: not what a hub answers/,
+    );
+  });
+});
+
+describe('the token', () => {
+  test('goes to the hub with every request, and not where it redirects to', async () => {
+    await download({ token: 'hf_secret' });
+    const seen = (of: 'hub' | 'storage') =>
+      new Set(server.requests.filter((each) => each.server === of).map(({ headers }) => headers.authorization));
+    expect(seen('hub')).toEqual(new Set(['Bearer hf_secret']));
+    expect(seen('storage')).toEqual(new Set([undefined]));
+  });
+
+  test('is not sent in the clear over a network', () => {
+    const options = { sleep, random: () => 1, note, fetch, token: 'hf_secret' };
+    expect(() => new Hub({ ...options, endpoint: 'http://hub.example' })).toThrow(
+      'would go to http://hub.example unencrypted',
+    );
+    expect(() => new Hub({ ...options, endpoint: 'https://hub.example' })).not.toThrow();
+    expect(() => new Hub({ ...options, endpoint: 'hub.example' })).toThrow('"hub.example" is no http or https address');
+  });
+
+  test('is in no message, nor is the signature of a storage address', async () => {
+    server.faults.set(
+      TRAIN,
+      Array.from({ length: 6 }, () => ({ status: 500 })),
+    );
+    const failure = await download({ token: 'hf_secret' }).catch((error: Error) => error);
+    expect(`${failure} ${note.mock.calls}`).not.toMatch(/secret/);
+  });
+});
+
+test('a lock that cannot be read is an error, not a new download', async () => {
+  await writeFile(path.join(dir, 'dataset.lock.json'), '{"repo": "someone/pairs"}');
+  await expect(download()).rejects.toThrow(/dataset\.lock\.json: .*; delete it to fetch the data set anew/);
+  expect(server.requests).toEqual([]);
+});

@@ -1,0 +1,97 @@
+/**
+ * A known data set into a folder: resolve the commit, list its files, download those that are wanted, write the lock. With a
+ * lock, the commit is the lock's, and a folder that is whole costs no request.
+ */
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { hexOf } from './checksum.ts';
+import { downloadFile, isWhole } from './download-file.ts';
+import type { Hub, RemoteFile } from './hub.ts';
+import type { KnownDataset } from './known-datasets.ts';
+import { type DatasetLock, readLock, writeLock } from './lock-file.ts';
+import type { Retrying } from './retry.ts';
+
+export type DownloadOptions = {
+  hub: Hub;
+  dir: string;
+  /** Resolve the revision again, though a lock has a commit for it. */
+  update: boolean;
+  retrying: Retrying;
+  /** Called for each file that is not there yet; the function it gives gets the bytes that are. */
+  onFile: (file: RemoteFile) => { onBytes: (bytes: number) => void; done: () => void };
+};
+
+export async function downloadDataset(dataset: KnownDataset, options: DownloadOptions): Promise<DatasetLock> {
+  const { hub, dir, update, retrying, onFile } = options;
+  const { repo, revision, layout, licence } = dataset;
+  const found = await readLock(dir);
+  // A lock of another revision is that of an earlier version of the table.
+  const lock = found?.repo === repo && found.revision === revision && !update ? found : null;
+  if (lock !== null && (await isComplete(dir, lock, dataset))) return lock;
+
+  const commit = lock?.commit ?? (await hub.commitOf(repo, revision));
+  if (/^[0-9a-f]{40}$/.test(revision) && commit !== revision) {
+    throw new Error(`${repo}: the hub answers with commit ${commit} where ${revision} was asked for`);
+  }
+  const all = await hub.filesOf(repo, commit);
+  for (const entry of lock?.files ?? []) checkAgainstLock(entry, all, repo);
+  const files = wantedFiles(dataset, all);
+  const entries = files.map(({ path, size, checksum }) => ({ path, size, ...checksum }));
+  const written: DatasetLock = { repo, revision, commit, layout, licence, files: entries };
+  await mkdir(dir, { recursive: true });
+  // Before the files: a run that breaks off must go on with the same commit.
+  await writeLock(dir, written);
+  for (const file of files) {
+    const target = placeOf(dir, file.path);
+    const { onBytes, done } = onFile(file);
+    try {
+      await downloadFile(file, { hub, repo, commit }, { target, onBytes, retrying });
+    } finally {
+      done();
+    }
+  }
+  return written;
+}
+
+/** Paths of a data set's folder that match one of the patterns, in the lock's order. */
+export function matching(paths: readonly string[], patterns: readonly string[]): string[] {
+  return paths.filter((each) => patterns.some((pattern) => path.posix.matchesGlob(each, pattern)));
+}
+
+function wantedFiles({ repo, files: { train, test } }: KnownDataset, all: readonly RemoteFile[]): RemoteFile[] {
+  const paths = all.map((file) => file.path);
+  for (const pattern of [...train, ...test]) {
+    if (matching(paths, [pattern]).length > 0) continue;
+    const some = paths.slice(0, 20).join(', ');
+    throw new Error(`${repo}: no file is called ${pattern}; there are ${paths.length === 0 ? 'none at all' : some}`);
+  }
+  const wanted = new Set(matching(paths, [...train, ...test]));
+  return all.filter((file) => wanted.has(file.path));
+}
+
+async function isComplete(dir: string, lock: DatasetLock, { files }: KnownDataset): Promise<boolean> {
+  const paths = lock.files.map((entry) => entry.path);
+  // The table may want more than it did when the lock was written.
+  if ([...files.train, ...files.test].some((pattern) => matching(paths, [pattern]).length === 0)) return false;
+  for (const entry of lock.files) {
+    if (!(await isWhole(placeOf(dir, entry.path), { size: entry.size, checksum: entry }))) return false;
+  }
+  return true;
+}
+
+/** A commit never changes, so a list that does is not to be trusted. */
+function checkAgainstLock(entry: DatasetLock['files'][number], files: readonly RemoteFile[], repo: string): void {
+  const now = files.find((file) => file.path === entry.path);
+  if (now && now.size === entry.size && hexOf(now.checksum) === hexOf(entry)) return;
+  throw new Error(
+    `${repo}: ${entry.path} is not what dataset.lock.json says of the same commit; --update takes what the hub has now`,
+  );
+}
+
+/** The hub's paths become places on this disk: one that would leave the folder is refused. */
+function placeOf(dir: string, file: string): string {
+  const parts = file.split('/');
+  const odd = parts.some((part) => part === '' || part === '.' || part === '..' || /[\\:]/.test(part));
+  if (odd || file.includes('\0')) throw new Error(`${JSON.stringify(file)} is no path inside a folder`);
+  return path.join(dir, ...parts);
+}

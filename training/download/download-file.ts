@@ -1,0 +1,153 @@
+/**
+ * One file of the hub onto the disk, whole or not at all: bytes go to `<file>.part`, a broken download goes on where it
+ * stopped (but for what was under way), in this run or the next, and the file gets its name only when size and checksum are those of the hub's list.
+ * `<file>.part.json` remembers which content the part is of, and the ETag that lets the server say whether it still is (RFC
+ * 9110, section 13.1.5).
+ */
+import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as z from 'zod';
+import { Checksum, checksumOf, hexOf } from './checksum.ts';
+import type { Hub, RemoteFile } from './hub.ts';
+import { type Retrying, TransientError, withRetries } from './retry.ts';
+
+const PartRecord = z.strictObject({ checksum: Checksum, etag: z.string().nullable() });
+type PartRecord = z.infer<typeof PartRecord>;
+
+export type Source = { hub: Hub; repo: string; commit: string };
+
+/**
+ * `onBytes` gets the bytes that are there, at the start and as they come. Errors: what the hub refuses, a size or checksum
+ * other than the list's (the part is deleted), a full disk.
+ */
+export async function downloadFile(
+  file: RemoteFile,
+  { hub, repo, commit }: Source,
+  { target, onBytes, retrying }: { target: string; onBytes: (bytes: number) => void; retrying: Retrying },
+): Promise<'downloaded' | 'was there'> {
+  if (await isWhole(target, file)) {
+    onBytes(file.size);
+    return 'was there';
+  }
+  const part = `${target}.part`;
+  const record = `${part}.json`;
+  await mkdir(path.dirname(target), { recursive: true });
+  const discard = async () => {
+    await rm(part, { force: true });
+    await rm(record, { force: true });
+  };
+
+  await withRetries(async () => {
+    let known = await readRecord(record);
+    let have = known && hexOf(known.checksum) === hexOf(file.checksum) ? ((await sizeOf(part)) ?? 0) : 0;
+    if (have === 0 || have > file.size) {
+      await discard();
+      [known, have] = [null, 0];
+    }
+    onBytes(have);
+    if (known !== null && have === file.size) return;
+    const { response, hubEtag } = await hub.open(
+      repo,
+      commit,
+      file.path,
+      have === 0 ? {} : rangeFrom(have, known?.etag),
+    );
+    try {
+      if (response.status === 416) {
+        await discard();
+        throw new TransientError(`${file.path}: the server does not have the rest of what was downloaded`);
+      }
+      checkPromise(file, hubEtag);
+      if (response.status === 206) checkRange(response.headers.get('content-range'), have, file);
+      await writeFile(record, JSON.stringify({ checksum: file.checksum, etag: response.headers.get('etag') }));
+      await append(part, response, { from: response.status === 206 ? have : 0, file, onBytes });
+    } catch (error) {
+      // Where it was not read to its end, the connection is let go.
+      await response.body?.cancel().catch(() => {});
+      throw error;
+    }
+  }, retrying);
+
+  const found = await checksumOf(part, file.checksum);
+  if (hexOf(found) !== hexOf(file.checksum)) {
+    await discard();
+    throw new Error(
+      `${file.path}: wrong checksum: ${hexOf(found)} instead of ${hexOf(file.checksum)}; what was downloaded is deleted`,
+    );
+  }
+  await rename(part, target);
+  await rm(record, { force: true });
+  return 'downloaded';
+}
+
+export async function isWhole(target: string, { size, checksum }: Omit<RemoteFile, 'path'>): Promise<boolean> {
+  if ((await sizeOf(target)) !== size) return false;
+  return hexOf(await checksumOf(target, checksum)) === hexOf(checksum);
+}
+
+/** A weak ETag, or none, cannot vouch for bytes; then the range goes alone, and the checksum is the judge. */
+function rangeFrom(have: number, etag: string | null | undefined): Record<string, string> {
+  const condition = etag && !etag.startsWith('W/') ? { 'if-range': etag } : {};
+  return { range: `bytes=${have}-`, ...condition };
+}
+
+async function append(
+  part: string,
+  response: Response,
+  { from, file, onBytes }: { from: number; file: RemoteFile; onBytes: (bytes: number) => void },
+): Promise<void> {
+  if (response.body === null) throw new TransientError(`${file.path}: the answer has no body`);
+  let have = from;
+  const out = await open(part, from === 0 ? 'w' : 'a');
+  try {
+    for await (const chunk of untilCut(response.body, file.path, () => have > from)) {
+      have += chunk.length;
+      if (have > file.size) throw new Error(`${file.path}: longer than the ${file.size} bytes of the hub's list`);
+      await out.writeFile(chunk);
+      onBytes(have);
+    }
+  } finally {
+    await out.close();
+  }
+  if (have < file.size) {
+    throw new TransientError(`${file.path}: it ended after ${have} of ${file.size} bytes`, { progressed: have > from });
+  }
+}
+
+/** A cut connection is worth another attempt; a disk that is full is not, so only the network's errors are marked. */
+async function* untilCut(body: ReadableStream<Uint8Array>, name: string, progressed: () => boolean) {
+  try {
+    yield* body;
+  } catch (cause) {
+    throw new TransientError(`${name}: the connection broke off`, { progressed: progressed(), cause });
+  }
+}
+
+/** The hub says a file's checksum once in its list and once with the file; two answers mean that one of them is of another file. */
+function checkPromise({ path, checksum }: RemoteFile, etag: string | null): void {
+  const said = /^(?:W\/)?"?([0-9a-f]{40}|[0-9a-f]{64})"?$/.exec(etag ?? '')?.[1];
+  if (said !== undefined && said.length === hexOf(checksum).length && said !== hexOf(checksum)) {
+    throw new Error(`${path}: the hub's list says ${hexOf(checksum)}, the hub's file ${said}`);
+  }
+}
+
+function checkRange(header: string | null, have: number, { path, size }: RemoteFile): void {
+  const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(header ?? '') ?? [];
+  if (Number(start) !== have || (total !== '*' && Number(total) !== size)) {
+    throw new Error(`${path}: asked for the bytes from ${have} of ${size}, the server sends "${header}"`);
+  }
+}
+
+async function readRecord(file: string): Promise<PartRecord | null> {
+  try {
+    return PartRecord.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch {
+    // None, or half written by a run that was killed: the part is then of unknown content.
+    return null;
+  }
+}
+
+async function sizeOf(file: string): Promise<number | null> {
+  const found = await stat(file).catch(() => null);
+  return found?.size ?? null;
+}

@@ -1,0 +1,89 @@
+/**
+ * The public preference sets that the readers of `training/data` know: where the hub has them, at which commit, and what
+ * their licence lets one do with weights. A new set is one more line.
+ */
+import type { Dimension, PreferenceLayout } from '../data/preferences.ts';
+
+export type KnownDataset = {
+  what: string;
+  /** On the hub. */
+  repo: string;
+  /** A commit; a branch only where the hub rewrites it (Parquet made by the hub itself), and then the lock file pins it. */
+  revision: string;
+  /** Patterns of paths in the repository, `*` within a folder; each must match a file. The test files are for measuring. */
+  files: { train: readonly string[]; test: readonly string[] };
+  layout: PreferenceLayout;
+  /** What its pairs judge. */
+  judges: readonly Dimension[];
+  licence: string;
+  /** Whether weights trained on it may be given away for any use; no: research only. */
+  weights: 'any use' | 'non-commercial';
+};
+
+const BEAVERTAILS = {
+  repo: 'PKU-Alignment/BeaverTails',
+  layout: 'beavertails',
+  judges: ['safer'],
+  licence: 'CC-BY-NC-4.0',
+  weights: 'non-commercial',
+} as const;
+const HH_RLHF = {
+  repo: 'Anthropic/hh-rlhf',
+  revision: '09be8c5bbc57cb3887f3a9732ad6aa7ec602a1fa',
+  layout: 'hh-rlhf',
+  licence: 'MIT',
+  weights: 'any use',
+} as const;
+
+export const KNOWN_DATASETS = {
+  'pku-saferlhf': {
+    what: 'pairs with both labels, and a safe flag for each answer',
+    repo: 'PKU-Alignment/PKU-SafeRLHF',
+    revision: '9421ffafec3fa40a1f1a7d567b4d525079477ecb',
+    files: { train: ['data/*/train.jsonl'], test: ['data/*/test.jsonl'] },
+    layout: 'pku-saferlhf',
+    judges: ['better', 'safer'],
+    licence: 'CC-BY-NC-4.0',
+    weights: 'non-commercial',
+  },
+  'hh-rlhf-harmless': {
+    ...HH_RLHF,
+    what: 'dialogues with a harmless and a less harmless end',
+    files: { train: ['harmless-base/train.jsonl.gz'], test: ['harmless-base/test.jsonl.gz'] },
+    judges: ['safer'],
+  },
+  'hh-rlhf-helpful': {
+    ...HH_RLHF,
+    what: 'dialogues with a helpful and a less helpful end',
+    files: { train: ['helpful-base/train.jsonl.gz'], test: ['helpful-base/test.jsonl.gz'] },
+    judges: ['better'],
+  },
+  'beavertails-30k': {
+    ...BEAVERTAILS,
+    what: 'single answers, safe or not, with 14 harms',
+    revision: '8401fe609d288129cc684a9b3be6a93e41cfe678',
+    files: { train: ['round0/30k/train.jsonl.gz'], test: ['round0/30k/test.jsonl.gz'] },
+  },
+  'beavertails-330k': {
+    ...BEAVERTAILS,
+    what: 'the same, eleven times as many',
+    // The repository's own files are xz; the hub keeps the same rows as Parquet on a branch that it makes anew.
+    revision: 'refs/convert/parquet',
+    files: { train: ['default/330k_train/*.parquet'], test: ['default/330k_test/*.parquet'] },
+  },
+  ultrafeedback: {
+    what: 'answers of many models, scored by a model (binarized)',
+    repo: 'HuggingFaceH4/ultrafeedback_binarized',
+    revision: '3949bf5f8c17c394422ccfab0c31ea9c20bdeb85',
+    files: { train: ['data/train_prefs-*.parquet'], test: ['data/test_prefs-*.parquet'] },
+    layout: 'ultrafeedback',
+    judges: ['better'],
+    licence: 'MIT',
+    weights: 'any use',
+  },
+} as const satisfies Record<string, KnownDataset>;
+export type DatasetName = keyof typeof KNOWN_DATASETS;
+
+export function isDatasetName(name: string): name is DatasetName {
+  return Object.hasOwn(KNOWN_DATASETS, name);
+}

@@ -1,0 +1,76 @@
+/**
+ * Trying again what may go better the next time: a cut connection, a server that is busy (429) or broken (5xx). Waits double
+ * from one failure to the next, with jitter so that many clients do not come back together, unless the server says how
+ * long to wait.
+ */
+import { setTimeout as sleepMs } from 'node:timers/promises';
+
+export class TransientError extends Error {
+  readonly retryAfterMs: number | null;
+  /** Something was gained before it failed, so that trying again is no repetition. */
+  readonly progressed: boolean;
+
+  constructor(
+    message: string,
+    {
+      retryAfterMs = null,
+      progressed = false,
+      cause,
+    }: { retryAfterMs?: number | null; progressed?: boolean; cause?: unknown } = {},
+  ) {
+    super(message, { cause });
+    this.retryAfterMs = retryAfterMs;
+    this.progressed = progressed;
+  }
+}
+
+export type Retrying = {
+  sleep: (ms: number) => Promise<void>;
+  random: () => number;
+  /** Told before each wait. */
+  note: (line: string) => void;
+};
+
+const ATTEMPTS = 6;
+const FIRST_WAIT_MS = 1000;
+const LONGEST_WAIT_MS = 30_000;
+/** A server that asks for more than this is not waited for: its user should decide. */
+const LONGEST_ASKED_WAIT_MS = 300_000;
+
+export const PATIENT: Retrying = {
+  sleep: (ms) => sleepMs(ms),
+  random: Math.random,
+  // On a terminal a progress bar may be in the line.
+  note: (line) => void process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}${line}\n`),
+};
+
+/** Up to six attempts in a row that gain nothing; only a `TransientError` is tried again. */
+export async function withRetries<T>(attempt: () => Promise<T>, { sleep, random, note }: Retrying): Promise<T> {
+  for (let failures = 0; ; ) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof TransientError)) throw error;
+      failures = error.progressed ? 1 : failures + 1;
+      if (failures >= ATTEMPTS) throw new Error(`${error.message} (${ATTEMPTS} attempts)`, { cause: error });
+      const { retryAfterMs } = error;
+      if (retryAfterMs !== null && retryAfterMs > LONGEST_ASKED_WAIT_MS) {
+        throw new Error(`${error.message}; it asks to come back in ${Math.ceil(retryAfterMs / 1000)} s`, {
+          cause: error,
+        });
+      }
+      const doubled = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (failures - 1));
+      const wait = retryAfterMs ?? doubled * (0.5 + random() / 2);
+      note(`${error.message}; trying again in ${(wait / 1000).toFixed(1)} s`);
+      await sleep(wait);
+    }
+  }
+}
+
+/** `Retry-After`: seconds or a date (RFC 9110, section 10.2.3); null where there is none to understand. */
+export function retryAfterMs(header: string | null, now: number): number | null {
+  if (header === null) return null;
+  if (/^\d+$/.test(header.trim())) return Number(header) * 1000;
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? null : Math.max(0, date - now);
+}

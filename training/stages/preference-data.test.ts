@@ -1,0 +1,100 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { openingTurn, promptKey } from '../data/prompt-key.ts';
+import { generatePairs } from '../world/generate.ts';
+import { preferenceData } from './preference-data.ts';
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-pairs-'));
+});
+afterAll(() => rm(dir, { recursive: true }));
+beforeEach(() => void vi.spyOn(process.stderr, 'write').mockReturnValue(true));
+afterEach(() => void vi.restoreAllMocks());
+
+let files = 0;
+async function write(rows: readonly object[]): Promise<string> {
+  const file = path.join(dir, `${files++}.jsonl`);
+  await writeFile(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  return file;
+}
+const pku = (prompt: string, i: number) => ({
+  prompt,
+  response_0: `a${i}`,
+  response_1: `b${i}`,
+  better_response_id: 0,
+  safer_response_id: 1,
+});
+/** Four pairs on each of 100 prompts. */
+const manyPairs = Array.from({ length: 400 }, (_, i) => pku(`question ${i % 100}`, i));
+const options = { seed: 1, worldPairs: 0, dimension: 'safer' as const };
+
+describe('files', () => {
+  test("are split by prompt, whatever the run's seed", async () => {
+    const name = `pku-saferlhf:${await write(manyPairs)}`;
+    const { train, heldOut } = await preferenceData({ ...options, files: [name], heldOutShare: 0.2 });
+    const keys = (rows: typeof train) => new Set(rows.map(({ prompt }) => promptKey(openingTurn(prompt))));
+    expect([...keys(train)].filter((key) => keys(heldOut).has(key))).toEqual([]);
+    expect(train.length + heldOut.length).toBe(400);
+    expect(heldOut.length % 4).toBe(0);
+    expect(heldOut.length).toBeGreaterThan(0);
+    const again = await preferenceData({ ...options, seed: 2, files: [name], heldOutShare: 0.2 });
+    expect(again.heldOut).toEqual(heldOut);
+    expect(process.stderr.write).toHaveBeenCalledWith(
+      `${name}: 400 pairs on 100 prompts: ${train.length} to train on, ${heldOut.length} held out; left out: none\n`,
+    );
+  });
+
+  test('a prompt in two files is on one side', async () => {
+    const names = [`pku-saferlhf:${await write(manyPairs)}`, `pku-saferlhf:${await write(manyPairs.slice(0, 100))}`];
+    const { heldOut } = await preferenceData({ ...options, files: names, heldOutShare: 0.2 });
+    expect(heldOut.length % 5).toBe(0);
+  });
+
+  test('join the pairs of the world, which keeps its own split', async () => {
+    const name = `pku-saferlhf:${await write(manyPairs)}`;
+    const { train, heldOut } = await preferenceData({ ...options, worldPairs: 50, files: [name] });
+    const world = (rows: typeof train) => rows.filter(({ source }) => source === 'plimsoll-world').length;
+    expect([world(train), world(heldOut)]).toEqual([50, 600]);
+    expect(train.length + heldOut.length).toBe(1050);
+  });
+
+  test('that hold a prompt which the world holds out are an error that names it', async () => {
+    const [row] = generatePairs({ seed: 1, split: 'heldout', count: 1 });
+    const text = row!.prompt[0].content;
+    const name = `pku-saferlhf:${await write([pku(text, 0)])}`;
+    const all = preferenceData({ ...options, worldPairs: 10, files: [name], heldOutShare: 0 });
+    await expect(all).rejects.toThrow(`leak: "${text}" is in train (PKU-SafeRLHF) and held-out (plimsoll-world)`);
+  });
+});
+
+describe('is an error', () => {
+  test.each([
+    ['a layout that there is not', 'pku:x.jsonl', /"pku" is no layout; write LAYOUT:FILE with one of plimsoll/],
+    ['no layout', 'x.jsonl', /"" is no layout/],
+  ])('%s', async (_, name, message) => {
+    await expect(preferenceData({ ...options, files: [name] })).rejects.toThrow(message);
+  });
+
+  test('no pairs at all', async () => {
+    await expect(preferenceData({ ...options, files: [] })).rejects.toThrow('there are no pairs to train on');
+  });
+
+  test('a file without a pair, with what was left out', async () => {
+    const row = { prompt: 'p', response: 'a', category: {}, is_safe: true };
+    const file = await write([row, { ...row, response: 'b' }]);
+    await expect(preferenceData({ ...options, files: [`beavertails:${file}`] })).rejects.toThrow(
+      `${file}: there is no pair in it; left out: 2 answers without one of the other label`,
+    );
+  });
+
+  test('a file that judged the other dimension', async () => {
+    const row = { prompt: 'p', response_0: 'a', response_1: 'b', better: 1, safer: null };
+    const file = await write([row]);
+    await expect(preferenceData({ ...options, files: [`plimsoll:${file}`] })).rejects.toThrow(
+      `${file}: none of its 1 pairs says which answer is the safer one`,
+    );
+  });
+});
