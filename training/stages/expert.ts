@@ -10,18 +10,24 @@ import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { type Bucket, tokenFeeds } from '../data/buckets.ts';
 import type { TokenRow } from '../data/encode-chat.ts';
 import type { Dimension } from '../data/preferences.ts';
-import type { Preference } from '../data/rows.ts';
 import { buildDpoGraph, buildScoreGraph } from '../graphs/dpo-graph.ts';
 import type { Variant } from '../graphs/router-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { loadCheckpoint } from '../run/checkpoint.ts';
 import { parameterFeeds, runTraining } from '../run/loop.ts';
-import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import { createRandom } from '../world/random.ts';
-import type { BaseModel } from './base-model.ts';
 import type { MarginModel } from './margin-model.ts';
-import { batchRows, cached, type PairSet, pairedScores, pairSet, planPairs, scorePairs } from './pair-set.ts';
+import {
+  batchRows,
+  cached,
+  type PairSet,
+  type PairStageOptions,
+  pairedScores,
+  pairSet,
+  planPairs,
+  scorePairs,
+} from './pair-set.ts';
 import { preferenceFigures } from './preference-figures.ts';
 import { fillNormal } from './sft.ts';
 
@@ -41,21 +47,12 @@ export type ExpertSettings = {
   variant: Variant;
 };
 
-export type ExpertOptions = ExpertSettings & {
-  role: ExpertRole;
-  out: string;
-  resume: boolean;
-  seed: number;
-  base: BaseModel;
-  tokenizer: TrainingTokenizer;
-  train: Preference[];
-  heldOut: Preference[];
-  /** MidPO's single-preference enhancement: what the log-ratio must exceed, pair by pair; null: plain DPO. */
-  margin: MarginModel | null;
-  /** What decided the pairs, for the checkpoint's settings. */
-  dataSettings: Record<string, unknown>;
-  threads: number;
-};
+export type ExpertOptions = PairStageOptions &
+  ExpertSettings & {
+    role: ExpertRole;
+    /** MidPO's single-preference enhancement: what the log-ratio must exceed, pair by pair; null: plain DPO. */
+    margin: MarginModel | null;
+  };
 
 const WARMUP_SHARE = 0.1;
 

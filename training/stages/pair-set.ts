@@ -12,10 +12,26 @@ import type { Preference } from '../data/rows.ts';
 import { describeSkips } from '../data/skips.ts';
 import { createProgress } from '../run/progress.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
+import type { BaseModel } from './base-model.ts';
 
 const BUCKET_STEP = 32;
 /** Long enough for one batch; only caps buckets of short rows. */
 const TYPICAL_LENGTH = 96;
+
+/** What every stage that trains on pairs is given beside its own settings. */
+export type PairStageOptions = {
+  /** Where checkpoints and metrics go. */
+  out: string;
+  resume: boolean;
+  seed: number;
+  base: BaseModel;
+  tokenizer: TrainingTokenizer;
+  train: Preference[];
+  heldOut: Preference[];
+  /** What decided the pairs, for the checkpoint's settings. */
+  dataSettings: Record<string, unknown>;
+  threads: number;
+};
 
 export type PairSet = {
   pairs: PairRows[];

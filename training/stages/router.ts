@@ -8,7 +8,6 @@ import * as z from 'zod';
 import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
 import { type Bucket, tokenFeeds } from '../data/buckets.ts';
 import type { TokenRow } from '../data/encode-chat.ts';
-import type { Preference } from '../data/rows.ts';
 import { buildScoreGraph } from '../graphs/dpo-graph.ts';
 import {
   buildRoutedScoreGraph,
@@ -20,11 +19,19 @@ import {
 import { loraShapes } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { parameterFeeds, runTraining } from '../run/loop.ts';
-import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import { createRandom } from '../world/random.ts';
-import { type BaseModel, emptyTensors } from './base-model.ts';
+import { emptyTensors } from './base-model.ts';
 import type { ExpertWeights } from './expert-weights.ts';
-import { batchRows, cached, type PairSet, pairedScores, pairSet, planPairs, scorePairs } from './pair-set.ts';
+import {
+  batchRows,
+  cached,
+  type PairSet,
+  type PairStageOptions,
+  pairedScores,
+  pairSet,
+  planPairs,
+  scorePairs,
+} from './pair-set.ts';
 import { preferenceFigures } from './preference-figures.ts';
 import { fillNormal } from './sft.ts';
 
@@ -48,20 +55,8 @@ export type RouterSettings = {
   epochs: number;
 };
 
-export type RouterOptions = RouterSettings & {
-  out: string;
-  resume: boolean;
-  seed: number;
-  base: BaseModel;
-  safety: ExpertWeights;
-  helpfulness: ExpertWeights;
-  tokenizer: TrainingTokenizer;
-  /** D_dual: `better` is the winner. */
-  train: Preference[];
-  heldOut: Preference[];
-  dataSettings: Record<string, unknown>;
-  threads: number;
-};
+/** `train` and `heldOut` are D_dual: `better` is the winner. */
+export type RouterOptions = PairStageOptions & RouterSettings & { safety: ExpertWeights; helpfulness: ExpertWeights };
 
 const WARMUP_SHARE = 0.1;
 

@@ -7,14 +7,19 @@ import path from 'node:path';
 import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
 import type { Bucket } from '../data/buckets.ts';
 import type { Dimension } from '../data/preferences.ts';
-import type { Preference } from '../data/rows.ts';
 import { buildScoreTrainingGraph, type ScoreKind, scoreShapes } from '../graphs/score-graph.ts';
 import { runTraining } from '../run/loop.ts';
-import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import { createRandom } from '../world/random.ts';
-import type { BaseModel } from './base-model.ts';
 import { initialLora } from './expert.ts';
-import { batchRows, cached, type PairScores, type PairSet, pairSet, planPairs } from './pair-set.ts';
+import {
+  batchRows,
+  cached,
+  type PairScores,
+  type PairSet,
+  type PairStageOptions,
+  pairSet,
+  planPairs,
+} from './pair-set.ts';
 import { calibrationError } from './preference-figures.ts';
 import { createScorer, scoreFeeds } from './scorer.ts';
 import { fillNormal } from './sft.ts';
@@ -29,18 +34,7 @@ export type ScoreSettings = {
   epochs: number;
 };
 
-export type ScoreOptions = ScoreSettings & {
-  kind: ScoreKind;
-  out: string;
-  resume: boolean;
-  seed: number;
-  base: BaseModel;
-  tokenizer: TrainingTokenizer;
-  train: Preference[];
-  heldOut: Preference[];
-  dataSettings: Record<string, unknown>;
-  threads: number;
-};
+export type ScoreOptions = PairStageOptions & ScoreSettings & { kind: ScoreKind };
 
 const WARMUP_SHARE = 0.1;
 /** Far smaller than a gap that means something, so that an untrained head starts at no opinion. */
