@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { LlamaConfig } from '#gpu-backend/model/config.ts';
 import { classifierCommand } from './classifier/train.ts';
-import { integer, share } from './cli-numbers.ts';
+import { integer, number, share } from './cli-numbers.ts';
 import { ExpertStage, RankStage, RouterStage, ScoreStage, SftStage, TokenizerStage } from './commands/settings.ts';
 import { stageCommand } from './commands/stage-command.ts';
 import { PREFERENCE_LAYOUTS } from './data/preferences.ts';
@@ -30,7 +30,13 @@ import { sftStage } from './stages/sft.ts';
 import { tokenizerStage } from './stages/tokenizer.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from './tokenizer/chat-files.ts';
 
-type Run = { tokenizer: string; out: string; resume: boolean; threads: number };
+type Run = {
+  tokenizer: string;
+  out: string;
+  resume: boolean;
+  threads: number;
+  checkpointEverySeconds: number;
+};
 type OnBase = Run & { base: string };
 
 const withRun = (command: Command) =>
@@ -38,6 +44,7 @@ const withRun = (command: Command) =>
     .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
     .requiredOption('--out <dir>', 'where checkpoints and metrics go')
     .option('--resume', 'go on from the newest checkpoint in --out', false)
+    .option('--checkpoint-every-seconds <n>', 'what a killed run may lose', number, 120)
     .option('--threads <n>', '0: all cores', integer, 0);
 const withBase = (command: Command) => withRun(command.requiredOption('--base <dir>', 'run of the stage sft'));
 const withData = (command: Command) =>
@@ -79,7 +86,7 @@ const sft = stageCommand<typeof SftStage, Run & { data: string; model?: string; 
       throw new Error(`the tokenizer has ${tokenizer.vocabSize} tokens, the model only ${config.vocab_size}`);
     }
     const { world: worldDialogues, realShare, wordDropout, openingTokens, openingWeight, ...schedule } = settings;
-    const { out, resume, threads } = flags;
+    const { out, resume, threads, checkpointEverySeconds } = flags;
     await sftStage({
       ...schedule,
       opening: { tokens: openingTokens, weight: openingWeight },
@@ -91,6 +98,7 @@ const sft = stageCommand<typeof SftStage, Run & { data: string; model?: string; 
       out,
       resume,
       threads,
+      checkpointEverySeconds,
     });
   },
 });

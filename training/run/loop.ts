@@ -36,6 +36,15 @@ export type RunOptions = {
   checkpointEverySeconds?: number;
 };
 
+/** A stage's own wish for `RunOptions.checkpointEverySeconds`, or none. */
+export function every({
+  checkpointEverySeconds,
+}: {
+  checkpointEverySeconds?: number;
+}): Pick<RunOptions, 'checkpointEverySeconds'> {
+  return checkpointEverySeconds === undefined ? {} : { checkpointEverySeconds };
+}
+
 /** Trains in place and returns the last state. A signal saves a checkpoint and stops. */
 export async function runTraining(options: RunOptions): Promise<RunState> {
   const { dir, parameters, schedule, settings, evaluateEvery = 250, checkpointEverySeconds = 120 } = options;

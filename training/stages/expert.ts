@@ -15,7 +15,7 @@ import type { Variant } from '../graphs/router-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { loadCheckpoint } from '../run/checkpoint.ts';
-import { parameterFeeds, runTraining } from '../run/loop.ts';
+import { every, parameterFeeds, runTraining } from '../run/loop.ts';
 import { createRandom } from '../world/random.ts';
 import type { MarginModel } from './margin-model.ts';
 import {
@@ -119,6 +119,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
     label: role,
     dir: out,
     resume: options.resume,
+    ...every(options),
     parameters,
     schedule: { peak: options.learningRate, warmupSteps: Math.ceil(totalSteps * WARMUP_SHARE), totalSteps },
     adamw: { beta2: 0.99 },

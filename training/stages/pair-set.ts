@@ -31,6 +31,7 @@ export type PairStageOptions = {
   /** What decided the pairs, for the checkpoint's settings. */
   dataSettings: Record<string, unknown>;
   threads: number;
+  checkpointEverySeconds?: number;
 };
 
 export type PairSet = {

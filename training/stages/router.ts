@@ -18,7 +18,7 @@ import {
 } from '../graphs/router-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { parameterFeeds, runTraining } from '../run/loop.ts';
+import { every, parameterFeeds, runTraining } from '../run/loop.ts';
 import { createRandom } from '../world/random.ts';
 import { emptyTensors } from './base-model.ts';
 import type { ExpertWeights } from './expert-weights.ts';
@@ -116,6 +116,7 @@ export async function routerStage(options: RouterOptions): Promise<void> {
     label: `router ${kind}`,
     dir: out,
     resume: options.resume,
+    ...every(options),
     parameters,
     schedule: { peak: options.learningRate, warmupSteps: Math.ceil(totalSteps * WARMUP_SHARE), totalSteps },
     adamw: { beta2: 0.99 },

@@ -8,7 +8,7 @@ import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts'
 import type { Bucket } from '../data/buckets.ts';
 import type { Dimension } from '../data/preferences.ts';
 import { buildScoreTrainingGraph, type ScoreKind, scoreShapes } from '../graphs/score-graph.ts';
-import { runTraining } from '../run/loop.ts';
+import { every, runTraining } from '../run/loop.ts';
 import { createRandom } from '../world/random.ts';
 import { initialLora } from './expert.ts';
 import {
@@ -68,6 +68,7 @@ export async function scoreStage(options: ScoreOptions): Promise<void> {
     label: kind,
     dir: out,
     resume: options.resume,
+    ...every(options),
     parameters,
     schedule: { peak: options.learningRate, warmupSteps: Math.ceil(totalSteps * WARMUP_SHARE), totalSteps },
     adamw: { beta2: 0.99, weightDecay: 0.01 },

@@ -9,7 +9,7 @@ import { encodeChat, type LossWeights, type TokenRow } from '../data/encode-chat
 import type { Dialogue } from '../data/rows.ts';
 import { buildSftGraph } from '../graphs/sft-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { runTraining } from '../run/loop.ts';
+import { every, runTraining } from '../run/loop.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import { generateDialogues } from '../world/generate.ts';
 import { createRandom, type Random } from '../world/random.ts';
@@ -41,6 +41,7 @@ export type SftOptions = {
   /** How many of an answer's first tokens count how much: they decide its topic, and are few. */
   opening: { tokens: number; weight: number };
   threads: number;
+  checkpointEverySeconds?: number;
 };
 
 /** Bucket width: at most 15 tokens of a row are padding. */
@@ -95,6 +96,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
     label: 'sft',
     dir: out,
     resume: options.resume,
+    ...every(options),
     parameters,
     schedule: {
       peak: options.learningRate,
