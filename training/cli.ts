@@ -29,6 +29,7 @@ import { loadScorer } from './stages/scorer.ts';
 import { sftStage } from './stages/sft.ts';
 import { tokenizerStage } from './stages/tokenizer.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from './tokenizer/chat-files.ts';
+import type { Edition } from './world/editions.ts';
 
 type Run = {
   tokenizer: string;
@@ -50,10 +51,9 @@ const withBase = (command: Command) => withRun(command.requiredOption('--base <d
 const withData = (command: Command) =>
   command.option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA);
 
-const corpusOf = (
-  { seed, world, realShare, wordDropout }: { seed: number; world: number; realShare: number; wordDropout: number },
-  { data }: { data: string },
-) => baseCorpus({ seed, worldDialogues: world, realShare, wordDropout, dataDir: data });
+type CorpusSettings = { seed: number; edition: Edition; world: number; realShare: number; wordDropout: number };
+const corpusOf = ({ seed, edition, world, realShare, wordDropout }: CorpusSettings, { data }: { data: string }) =>
+  baseCorpus({ seed, edition, worldDialogues: world, realShare, wordDropout, dataDir: data });
 
 async function open({ base, tokenizer }: OnBase): Promise<{ base: BaseModel; tokenizer: TrainingTokenizer }> {
   return { base: await loadBaseModel(base), tokenizer: openTokenizer(await readChatFiles(tokenizer)) };
@@ -85,7 +85,15 @@ const sft = stageCommand<typeof SftStage, Run & { data: string; model?: string; 
     if (tokenizer.vocabSize > config.vocab_size) {
       throw new Error(`the tokenizer has ${tokenizer.vocabSize} tokens, the model only ${config.vocab_size}`);
     }
-    const { world: worldDialogues, realShare, wordDropout, openingTokens, openingWeight, ...schedule } = settings;
+    const {
+      edition,
+      world: worldDialogues,
+      realShare,
+      wordDropout,
+      openingTokens,
+      openingWeight,
+      ...schedule
+    } = settings;
     const { out, resume, threads, checkpointEverySeconds } = flags;
     await sftStage({
       ...schedule,
@@ -94,7 +102,8 @@ const sft = stageCommand<typeof SftStage, Run & { data: string; model?: string; 
       config,
       tokenizer,
       corpus: await corpusOf(settings, flags),
-      corpusSettings: { worldDialogues, realShare, wordDropout },
+      edition,
+      corpusSettings: { edition, worldDialogues, realShare, wordDropout },
       out,
       resume,
       threads,
@@ -109,8 +118,8 @@ const scoreCommand = (kind: ScoreKind) =>
     description: `train a ${kind} model, a score head on the base, from preferences for ${kind === 'reward' ? 'helpfulness' : 'safety'}`,
     settings: ScoreStage,
     flags: withBase,
-    run: async ({ worldPairs, pairs: files, heldOut: heldOutShare, ...settings }, flags) => {
-      const data = { seed: settings.seed, worldPairs, files, heldOutShare };
+    run: async ({ edition, worldPairs, pairs: files, heldOut: heldOutShare, ...settings }, flags) => {
+      const data = { seed: settings.seed, edition, worldPairs, files, heldOutShare };
       const pairs = await preferenceData({ ...data, dimension: SCORE_DIMENSION[kind] });
       await scoreStage({
         ...settings,
@@ -130,7 +139,7 @@ const expert = stageCommand<typeof ExpertStage, OnBase & { marginModel?: string 
   flags: (command) =>
     withBase(command).option('--margin-model <dir>', 'run of the stage cost (safety) or reward (helpfulness)'),
   run: async (
-    { worldPairs, pairs: files, heldOut: heldOutShare, margin, marginScale, ...settings },
+    { edition, worldPairs, pairs: files, heldOut: heldOutShare, margin, marginScale, ...settings },
     { marginModel: scorerDir, ...flags },
   ) => {
     if ((margin === 'spe') !== (scorerDir !== undefined)) {
@@ -141,7 +150,7 @@ const expert = stageCommand<typeof ExpertStage, OnBase & { marginModel?: string 
     const wanted = MARGIN_KIND[settings.role];
     const scorer =
       scorerDir && (await loadScorer(scorerDir, { base: opened.base, padId, threads: flags.threads, wanted }));
-    const data = { seed: settings.seed, worldPairs, files, heldOutShare };
+    const data = { seed: settings.seed, edition, worldPairs, files, heldOutShare };
     const pairs = await preferenceData({ ...data, dimension: ROLE_DIMENSION[settings.role] });
     await expertStage({
       ...settings,
@@ -166,12 +175,12 @@ const rank = stageCommand<typeof RankStage, OnBase & { reward: string; cost: str
       .requiredOption('--cost <dir>', 'run of the stage cost')
       .requiredOption('--out <dir>', 'where train.jsonl and held-out.jsonl go')
       .option('--threads <n>', '0: all cores', integer, 0),
-  run: async ({ seed, worldPairs, pairs: files, heldOut: heldOutShare, definition }, flags) => {
+  run: async ({ pairs: files, heldOut: heldOutShare, definition, ...data }, flags) => {
     const opened = await open(flags);
     const models = { base: opened.base, padId: opened.tokenizer.padId, threads: flags.threads };
     const reward = await loadScorer(flags.reward, { ...models, wanted: 'reward' });
     const cost = await loadScorer(flags.cost, { ...models, wanted: 'cost' });
-    const { train, heldOut } = await preferenceData({ seed, worldPairs, files, heldOutShare, dimension: 'safer' });
+    const { train, heldOut } = await preferenceData({ ...data, files, heldOutShare, dimension: 'safer' });
     await mkdir(flags.out, { recursive: true });
     for (const [name, preferences] of Object.entries({ train, 'held-out': heldOut })) {
       const out = path.join(flags.out, `${name}.jsonl`);
@@ -207,17 +216,10 @@ const router = stageCommand<typeof RouterStage, OnBase & { safety: string; helpf
 });
 
 /** The share matters where there are files, and only there. */
-function dataSettings({
-  worldPairs,
-  files,
-  heldOutShare,
-}: {
-  worldPairs: number;
-  files: string[];
-  heldOutShare: number;
-}) {
-  return { worldPairs, files, ...(files.length > 0 && { heldOutShare }) };
+function dataSettings({ edition, worldPairs, files, heldOutShare }: PairSettings) {
+  return { edition, worldPairs, files, ...(files.length > 0 && { heldOutShare }) };
 }
+type PairSettings = { edition: Edition; worldPairs: number; files: string[]; heldOutShare: number };
 
 async function readDual(file: string): Promise<Preference[]> {
   return Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(file));

@@ -5,6 +5,7 @@ import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
 import { DEMO } from '../demo/recipe.ts';
 import { DUAL_DEFINITIONS } from '../stages/dual-pairs.ts';
 import { HELD_OUT_SHARE } from '../stages/preference-data.ts';
+import { EDITIONS } from '../world/editions.ts';
 
 const [FIRST] = DEMO.phases;
 const { expert } = DEMO;
@@ -14,14 +15,18 @@ const positive = z.number().positive();
 const share = z.number().min(0).max(1);
 const count = z.int().min(1);
 
+const edition = z.enum(EDITIONS).default('first').describe("the small world: the demo bundle's topics, or all");
+
 const corpus = {
   seed,
+  edition,
   world: count.default(FIRST.corpus.worldDialogues).describe('dialogues of the small world'),
   realShare: share.default(FIRST.corpus.realShare).describe('share of real conversations in the corpus'),
   wordDropout: share.default(FIRST.corpus.wordDropout ?? 0).describe('chance of each word of a question to be lost'),
 };
 const pairs = {
   seed,
+  edition,
   worldPairs: z.int().min(0).default(DEMO.worldPairs).describe('pairs of the small world'),
   pairs: z
     .array(z.string())

@@ -1,8 +1,9 @@
 /** `plimsoll eval`: the experts of a bundle on held-out questions of the small world. */
 import { writeFile } from 'node:fs/promises';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { integer, number } from '../cli-numbers.ts';
 import { DEMO } from '../demo/recipe.ts';
+import { EDITIONS } from '../world/editions.ts';
 import { evaluateBundle, evaluationTable } from './evaluate-bundle.ts';
 
 export function evalCommand(): Command {
@@ -11,6 +12,7 @@ export function evalCommand(): Command {
       "answer held-out questions of the small world with a bundle's experts, alone and at the demo tenants' lines",
     )
     .option('--bundle <dir>', 'the bundle', 'models/demo')
+    .addOption(new Option('--edition <name>', 'of the small world').choices(EDITIONS).default('first'))
     .option('--per-ask <n>', 'questions of each kind of ask', integer, 2)
     .option('--temperature <x>', 'sampling temperature', number, DEMO.evaluation.temperature)
     .option('--top-p <x>', 'nucleus', number, DEMO.evaluation.topP)
@@ -19,9 +21,17 @@ export function evalCommand(): Command {
     .option('--samples <n>', 'answers to show, spread evenly', integer, 4)
     .option('--json <file>', 'all figures')
     .option('--threads <n>', '0: all cores', integer, 0)
-    .action(async ({ bundle, perAsk, temperature, topP, seed, maxTokens, samples, json, threads }) => {
+    .action(async ({ bundle, edition, perAsk, temperature, topP, seed, maxTokens, samples, json, threads }) => {
       const sampling = { temperature, topP, seed, maxTokens };
-      const evaluation = await evaluateBundle({ dir: bundle, perAsk, sampling, threads, samples, lines: DEMO.lines });
+      const evaluation = await evaluateBundle({
+        dir: bundle,
+        edition,
+        perAsk,
+        sampling,
+        threads,
+        samples,
+        lines: DEMO.lines,
+      });
       for (const { question, kind, answers } of evaluation.samples) {
         console.log(`${question} (${kind})`);
         for (const [name, text] of Object.entries(answers)) console.log(`  ${name}: ${text}`);

@@ -5,6 +5,7 @@
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
 import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
 import type { Line } from '#shared/protocol/directive.ts';
+import type { Edition } from '../world/editions.ts';
 import { generateQuestions } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import { createOracle } from '../world/oracle.ts';
@@ -27,6 +28,8 @@ export type EvaluateOptions = {
   perAsk: number;
   sampling: Sampling;
   threads: number;
+  /** Of the small world; the demo bundle's own where none is given. */
+  edition?: Edition;
   /** Lines to answer under, by name; `safety` and `helpfulness` alone are always there. */
   lines?: Record<string, Line>;
   /** Questions whose answers are shown, drawn evenly over the set, not picked. */
@@ -61,9 +64,10 @@ export async function judgeLines(options: {
   sampling: Sampling;
   threads: number;
   lines: Record<string, Line>;
+  edition?: Edition;
 }) {
-  const { dir, perAsk, sampling, threads, lines } = options;
-  const topics = loadTopics();
+  const { dir, perAsk, sampling, threads, lines, edition = 'first' } = options;
+  const topics = loadTopics({ edition });
   const oracle = createOracle(topics);
   const questions = generateQuestions({ split: 'heldout', seed: sampling.seed, perAsk, topics });
   const prompts = questions.map((question) => question.messages);

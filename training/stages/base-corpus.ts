@@ -6,7 +6,9 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { DIALOGUE_LAYOUTS, type DialogueLayout } from '../data/dialogues.ts';
 import type { Dialogue } from '../data/rows.ts';
+import type { Edition } from '../world/editions.ts';
 import { generateDialogues } from '../world/generate.ts';
+import { loadTopics } from '../world/load-topics.ts';
 import { createRandom, type Random } from '../world/random.ts';
 
 export type CorpusSource = { file: string; layout: DialogueLayout; name: string; licence: string };
@@ -38,20 +40,24 @@ export type BaseCorpus = { dialogues: Dialogue[]; counts: Record<string, number>
 export async function baseCorpus(options: {
   seed: number;
   worldDialogues: number;
+  edition?: Edition;
   realShare: number;
   /** Chance of each word of a question to be lost: any keyword left must do to tell what it is about. */
   wordDropout?: number;
   dataDir: string | null;
 }): Promise<BaseCorpus> {
-  const { seed, worldDialogues, realShare, wordDropout = 0, dataDir } = options;
+  const { seed, worldDialogues, edition = 'first', realShare, wordDropout = 0, dataDir } = options;
   if (!(realShare >= 0 && realShare < 1))
     throw new Error(`the share of real conversations is ${realShare}; it lies in [0, 1)`);
   const noise = createRandom(`${seed}/word-dropout`);
-  const world = generateDialogues({ seed, split: 'train', count: worldDialogues }).map(({ messages }): Dialogue => {
-    const [question, answer] = messages;
-    const content = dropWords(question.content, wordDropout, noise);
-    return { messages: [{ role: 'user', content }, answer], source: 'plimsoll-world' };
-  });
+  const topics = loadTopics({ edition });
+  const world = generateDialogues({ seed, split: 'train', count: worldDialogues, topics }).map(
+    ({ messages }): Dialogue => {
+      const [question, answer] = messages;
+      const content = dropWords(question.content, wordDropout, noise);
+      return { messages: [{ role: 'user', content }, answer], source: 'plimsoll-world' };
+    },
+  );
   const wanted = Math.round((worldDialogues * realShare) / (1 - realShare));
   const real = wanted === 0 ? [] : await readReal(dataDir, realShare);
   const shuffled = createRandom(`${seed}/real`).shuffle(real);

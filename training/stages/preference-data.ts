@@ -8,7 +8,9 @@ import { openingTurn, promptKey } from '../data/prompt-key.ts';
 import type { Preference } from '../data/rows.ts';
 import { describeSkips, noSkips, type Skips } from '../data/skips.ts';
 import { splitByPrompt } from '../data/split-by-prompt.ts';
+import type { Edition } from '../world/editions.ts';
 import { generatePairs } from '../world/generate.ts';
+import { loadTopics } from '../world/load-topics.ts';
 import type { PairRow } from '../world/rows.ts';
 
 const HELD_OUT_PAIRS = 600;
@@ -27,6 +29,7 @@ export async function preferenceData({
   worldPairs,
   files,
   dimension,
+  edition = 'first',
   heldOutShare = HELD_OUT_SHARE,
 }: {
   seed: number;
@@ -34,11 +37,13 @@ export async function preferenceData({
   /** `layout:path` */
   files: readonly string[];
   dimension: Dimension;
+  edition?: Edition;
   heldOutShare?: number;
 }): Promise<{ train: Preference[]; heldOut: Preference[] }> {
   const heldOutWorldPairs = worldPairs === 0 ? 0 : HELD_OUT_PAIRS;
-  const train = generatePairs({ seed, split: 'train', count: worldPairs }).map(fromWorld);
-  const heldOut = generatePairs({ seed, split: 'heldout', count: heldOutWorldPairs }).map(fromWorld);
+  const topics = loadTopics({ edition });
+  const train = generatePairs({ seed, split: 'train', count: worldPairs, topics }).map(fromWorld);
+  const heldOut = generatePairs({ seed, split: 'heldout', count: heldOutWorldPairs, topics }).map(fromWorld);
   for (const name of files) {
     const { pairs, skipped } = await readPairs(name, dimension);
     const sides = splitByPrompt(pairs, { seed: SPLIT_SEED, heldOut: heldOutShare });

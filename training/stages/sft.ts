@@ -11,7 +11,9 @@ import { buildSftGraph } from '../graphs/sft-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { every, runTraining } from '../run/loop.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
+import type { Edition } from '../world/editions.ts';
 import { generateDialogues } from '../world/generate.ts';
+import { loadTopics } from '../world/load-topics.ts';
 import { createRandom, type Random } from '../world/random.ts';
 import type { BaseCorpus } from './base-corpus.ts';
 import { kernelShapes } from './base-model.ts';
@@ -26,6 +28,8 @@ export type SftOptions = {
   from: { name: string; weights: Parameters } | null;
   tokenizer: TrainingTokenizer;
   corpus: BaseCorpus;
+  /** Of the small world, for the held-out dialogues. */
+  edition?: Edition;
   /** Dialogues to measure the loss on beside the small world's held-out ones, by name. */
   heldOut?: Readonly<Record<string, readonly Dialogue[]>>;
   /** What decided the corpus, for the checkpoint's settings. */
@@ -69,7 +73,8 @@ export async function sftStage(options: SftOptions): Promise<void> {
   );
   const plan = planBatches(buckets, { seed: `${seed}/sft` });
   // Of the answer's tokens alone and all alike, so that runs can be compared.
-  const world = generateDialogues({ seed, split: 'heldout', count: HELD_OUT_DIALOGUES });
+  const topics = loadTopics(options.edition ? { edition: options.edition } : {});
+  const world = generateDialogues({ seed, split: 'heldout', count: HELD_OUT_DIALOGUES, topics });
   const heldOut = Object.entries({ '': world, ...options.heldOut }).map(([name, dialogues]) => {
     const rows = dialogues.map((dialogue) => encode(dialogue, {}));
     return {
