@@ -23,7 +23,10 @@ export function emptyTensors(shapes: ReadonlyMap<string, readonly number[]>): Pa
 }
 
 export async function loadBaseModel(dir: string): Promise<BaseModel> {
-  const config = LlamaConfig.parse(JSON.parse(await readFile(path.join(dir, 'config.json'), 'utf8')));
+  const text = await readFile(path.join(dir, 'config.json'), 'utf8').catch((cause: unknown) => {
+    throw new Error(`${dir} holds no run of the stage sft: its config.json cannot be read`, { cause });
+  });
+  const config = LlamaConfig.parse(JSON.parse(text));
   const weights = emptyTensors(kernelShapes(config));
   const state = await loadCheckpoint(dir, { parameters: weights });
   if (state === null) throw new Error(`${dir} holds no checkpoint: run the stage sft first`);
