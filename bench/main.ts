@@ -9,7 +9,9 @@ import { benchTwoExperts } from './two-experts.ts';
 const DEMO_BUNDLE = path.join(import.meta.dirname, '../models/demo');
 
 const program = new Command('bench')
-  .description('measures the cost of the second expert, of learned routers and of the edge; alternating rounds, medians and raw values')
+  .description(
+    'measures the cost of the second expert, of learned routers and of the edge; alternating rounds, medians and raw values',
+  )
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)
   .option('--tokens <n>', 'tokens decoded in a round', positiveInteger, 48)
   .option('--bundle <dir>', 'the bundle to decode with', DEMO_BUNDLE);

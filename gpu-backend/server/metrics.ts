@@ -32,7 +32,11 @@ export class Metrics {
     this.registry.setDefaultLabels({ model_name: engine.info.model });
     this.#gauge('num_requests_running', 'Requests in the batch.', () => engine.stats().running);
     this.#gauge('num_requests_waiting', 'Requests waiting for a place.', () => engine.stats().waiting);
-    this.#gauge('num_rows', 'Sequences held by the model; an answer has two, or one where the safety expert answers alone.', () => engine.stats().rows);
+    this.#gauge(
+      'num_rows',
+      'Sequences held by the model; an answer has two, or one where the safety expert answers alone.',
+      () => engine.stats().rows,
+    );
   }
 
   /** Follows one request from now on. */
