@@ -20,7 +20,7 @@ let env: Record<string, string>;
 let jwks: JSONWebKeySet;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'backend-'));
-  await writeBundle(join(root, 'tiny'), tinyBundle());
+  await writeBundle(join(root, 'tiny'), tinyBundle({ routers: true }));
   const keys = await receiptKeys();
   jwks = keys.jwks;
   env = {
@@ -65,6 +65,7 @@ test('serves a bundle, and on SIGTERM finishes the running answer and exits with
     status: 'ok',
     model: 'tiny',
     bundle: bundle.digest,
+    modes: ['logits', 'layers'],
   });
 
   const body = generateRequest({ model: 'tiny', max_tokens: 60, seed: 3 });
@@ -73,6 +74,8 @@ test('serves a bundle, and on SIGTERM finishes the running answer and exits with
   const receipt = await verifyReceipt((first.at(-1) as EndFrame).receipt, jwks);
   expect(receipt).toMatchObject({ model: 'tiny', bundle: bundle.digest, line: { floor: 0.5, budget: 2 } });
   expect(receipt.spent).toBeLessThanOrEqual(2);
+  const layers = await allFrames(await call(url, body, { line: { mode: 'layers', floor: 0.5, budget: 2 } }));
+  expect(await verifyReceipt((layers.at(-1) as EndFrame).receipt, jwks)).toMatchObject({ line: { mode: 'layers' } });
 
   const again = await call(url, body, { line: { floor: 0.5, budget: 2 } });
   const frames = [];
