@@ -9,7 +9,8 @@
  * Published routers are three linear layers with nothing in between, so each is one linear layer, which is what is trained here
  * (`fold-router.ts`). `faithful` keeps three things of the published code: the experts' scale is 1 in this stage though it was alpha / r in
  * theirs and is again when served; the regulariser counts every position, the prompt's and the padding's; the first token in which
- * two answers differ is left out of their log-probabilities (`encode-pairs.ts`). `corrected` mends all three.
+ * two answers differ is left out of their log-probabilities (`encode-pairs.ts`). `corrected` mends all three. One fault is kept in neither: the
+ * published regulariser asks the router about the MLP's activation of the decoder layer's own input, one that no token ever has.
  */
 import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
 import {
