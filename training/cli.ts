@@ -38,7 +38,8 @@ type Run = {
   threads: number;
   checkpointEverySeconds: number;
 };
-type OnBase = Run & { base: string };
+type BaseFlags = { base: string; tokenizer: string };
+type OnBase = Run & BaseFlags;
 
 const withRun = (command: Command) =>
   command
@@ -55,7 +56,7 @@ type CorpusSettings = { seed: number; edition: Edition; world: number; realShare
 const corpusOf = ({ seed, edition, world, realShare, wordDropout }: CorpusSettings, { data }: { data: string }) =>
   baseCorpus({ seed, edition, worldDialogues: world, realShare, wordDropout, dataDir: data });
 
-async function open({ base, tokenizer }: OnBase): Promise<{ base: BaseModel; tokenizer: TrainingTokenizer }> {
+async function open({ base, tokenizer }: BaseFlags): Promise<{ base: BaseModel; tokenizer: TrainingTokenizer }> {
   return { base: await loadBaseModel(base), tokenizer: openTokenizer(await readChatFiles(tokenizer)) };
 }
 
@@ -163,7 +164,8 @@ const expert = stageCommand<typeof ExpertStage, OnBase & { marginModel?: string 
   },
 });
 
-const rank = stageCommand<typeof RankStage, OnBase & { reward: string; cost: string }>({
+type RankFlags = BaseFlags & { reward: string; cost: string; out: string; threads: number };
+const rank = stageCommand<typeof RankStage, RankFlags>({
   name: 'rank',
   description: "build the router's pairs: which of two answers is better in both dimensions",
   settings: RankStage,

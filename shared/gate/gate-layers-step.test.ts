@@ -4,24 +4,15 @@ import { LOG_ZERO } from './add-spending.ts';
 import { GateError } from './gate-error.ts';
 import { gateLayersStep, type LayersStepInput } from './gate-layers-step.ts';
 import { gateStep, startGate } from './gate-step.ts';
-import type { GatePolicy } from './gate-types.ts';
 import * as arbitrary from './testing/arbitraries.ts';
+import { EXAMPLE_STEP } from './testing/example-step.ts';
 
-const policy: GatePolicy = {
-  floor: 0.2,
-  ceiling: 0.8,
-  opening: { tokens: 2, floor: 0.6 },
-  rule: 'geometric',
-  budget: 3,
-};
 const input: LayersStepInput = {
-  safetyLogits: Float32Array.of(1, 0, 2, -1),
+  ...EXAMPLE_STEP,
   layersLogits: Float32Array.of(0, 3, -1, 1),
   alpha: 0.65,
-  policy,
-  sampling: { temperature: 0.9, topP: 0.97, seed: 1 },
-  state: startGate(),
 };
+const { policy } = input;
 
 test('a step says what it drew and on what account; the helpfulness expert was not asked', () => {
   const step = gateLayersStep(input);

@@ -3,24 +3,15 @@ import { describe, expect, test } from 'vitest';
 import { LOG_ZERO, SPENT_UNBOUNDED } from './add-spending.ts';
 import { GateError, type GateErrorCode } from './gate-error.ts';
 import { type GateStepInput, gateStep, startGate } from './gate-step.ts';
-import type { GatePolicy } from './gate-types.ts';
 import * as arbitrary from './testing/arbitraries.ts';
+import { EXAMPLE_STEP } from './testing/example-step.ts';
 
-const policy: GatePolicy = {
-  floor: 0.2,
-  ceiling: 0.8,
-  opening: { tokens: 2, floor: 0.6 },
-  rule: 'geometric',
-  budget: 3,
-};
 const input: GateStepInput = {
-  safetyLogits: Float32Array.of(1, 0, 2, -1),
+  ...EXAMPLE_STEP,
   helpfulLogits: Float32Array.of(0, 3, -1, 1),
   proposal: 0.1,
-  policy,
-  sampling: { temperature: 0.9, topP: 0.97, seed: 1 },
-  state: startGate(),
 };
+const { policy } = input;
 /** What plain JavaScript can hand in although the types forbid it. */
 const untyped = (value: unknown) => value as never;
 

@@ -1,7 +1,7 @@
 /** No held-out prompt may have been seen: the same words on two sides of the split are an error, not a warning. */
 import { assertNoSharedPrompts } from '../data/leakage.ts';
+import { promptKey } from '../data/prompt-key.ts';
 import type { Example } from './example.ts';
-import { promptKey } from './split.ts';
 
 /** Removes from training and calibration whatever is also held out; the world's own split has the last word. */
 export function withoutLeaks(examples: readonly Example[]): { examples: Example[]; removed: number } {

@@ -5,7 +5,7 @@
  * earlier prompt that leads a group and shares enough pairs with it. Leaders, not chains: joining friends of friends put
  * a tenth of all prompts into one group.
  */
-import { promptKey } from './split.ts';
+import { promptKey } from '../data/prompt-key.ts';
 
 const BANDS = 10;
 const ROWS_PER_BAND = 2;

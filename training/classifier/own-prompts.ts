@@ -4,12 +4,14 @@
  * that the frame itself says nothing; jailbreak wrappers and harmless role plays are put around safe and unsafe questions
  * alike.
  */
+
 import { CATEGORIES, LABELS, type Label } from '#shared/api/categories.ts';
+import { promptKey } from '../data/prompt-key.ts';
 import { createRandom } from '../world/random.ts';
 import { type Example, type Split, targetsOf } from './example.ts';
 import { OWN_SOURCE } from './licences.ts';
 import { loadBenign, loadCategory, loadFrames, loadJailbreak } from './own-files.ts';
-import { promptKey, splitOf } from './split.ts';
+import { splitOf } from './split.ts';
 
 /** In training a phrase is seen in several frames; elsewhere once, so that it counts once. */
 const FRAMES_EACH = 6;

@@ -2,16 +2,18 @@
  * Reads the public prompt files into examples: those whose licence lets them shape the weights, and those that may only
  * measure them. Wrong rows stop the run with file and line.
  */
+
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
+import { promptKey } from '../data/prompt-key.ts';
 import { readJsonLines } from '../data/read-jsonl.ts';
 import { hashToUnit } from '../world/random.ts';
 import type { Example } from './example.ts';
 import { type Labelling, labelRow } from './label-maps.ts';
 import { LICENCES, LicensedSource } from './licences.ts';
 import { groupNearDuplicates } from './near-duplicates.ts';
-import { promptKey, splitOf } from './split.ts';
+import { splitOf } from './split.ts';
 
 type Unsplit = Omit<Example, 'split'>;
 type Prompt = { text: string; source: string; category: string | null };

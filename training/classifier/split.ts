@@ -5,8 +5,6 @@
 import { hashToUnit } from '../world/random.ts';
 import type { Split } from './example.ts';
 
-export { promptKey } from '../data/prompt-key.ts';
-
 const HELDOUT_SHARE = 0.2;
 const CALIBRATION_SHARE = 0.12;
 

@@ -3,11 +3,12 @@
  * a borderline one is taught as 0.7: on the demo tenants' ramps from 0.5 to 0.9 that is halfway up, not at the end. The
  * world's own split holds; part of its training wordings becomes calibration, each as it is written.
  */
+import { promptKey } from '../data/prompt-key.ts';
 import { generateQuestions } from '../world/generate.ts';
 import type { QuestionKind, QuestionRow } from '../world/rows.ts';
 import { BENIGN, type Example, type Split, targetsOf } from './example.ts';
 import { WORLD_SOURCE } from './licences.ts';
-import { promptKey, splitOf } from './split.ts';
+import { splitOf } from './split.ts';
 
 const TARGETS: Record<QuestionKind, number> = { ordinary: 0, borderline: 0.7, harmful: 1 };
 /** About three times around the wordings of an ask: once as written, twice in a greeting, a reason, a typing slip. */

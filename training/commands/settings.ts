@@ -7,8 +7,7 @@ import { DUAL_DEFINITIONS } from '../stages/dual-pairs.ts';
 import { HELD_OUT_SHARE } from '../stages/preference-data.ts';
 import { EDITIONS } from '../world/editions.ts';
 
-const [FIRST] = DEMO.phases;
-const { expert } = DEMO;
+const { base, expert } = DEMO;
 
 const seed = z.int().default(DEMO.seed).describe('decides data, order and weights');
 const positive = z.number().positive();
@@ -20,9 +19,9 @@ const edition = z.enum(EDITIONS).default('first').describe("the small world: the
 const corpus = {
   seed,
   edition,
-  world: count.default(FIRST.corpus.worldDialogues).describe('dialogues of the small world'),
-  realShare: share.default(FIRST.corpus.realShare).describe('share of real conversations in the corpus'),
-  wordDropout: share.default(FIRST.corpus.wordDropout ?? 0).describe('chance of each word of a question to be lost'),
+  world: count.default(base.corpus.worldDialogues).describe('dialogues of the small world'),
+  realShare: share.default(base.corpus.realShare).describe('share of real conversations in the corpus'),
+  wordDropout: share.default(base.corpus.wordDropout).describe('chance of each word of a question to be lost'),
 };
 const pairs = {
   seed,
@@ -54,18 +53,12 @@ export const TokenizerStage = z.strictObject({
 
 export const SftStage = z.strictObject({
   ...corpus,
-  steps: count.default(FIRST.sft.steps).describe('updates in all'),
-  horizonSteps: count.default(FIRST.sft.horizonSteps).describe('where the cosine of the learning rate would end'),
-  cooldownSteps: z
-    .int()
-    .min(0)
-    .default(FIRST.sft.cooldownSteps)
-    .describe('last updates, with the rate falling to a tenth'),
-  tokensPerBatch: count.default(FIRST.sft.tokensPerBatch).describe('tokens in one update'),
-  learningRate: positive.default(FIRST.sft.learningRate).describe('peak of the schedule'),
-  promptWeight: share.default(FIRST.sft.promptWeight).describe('how much a token of the question counts'),
-  openingTokens: z.int().min(0).default(FIRST.sft.opening.tokens).describe("an answer's first tokens that count more"),
-  openingWeight: positive.default(FIRST.sft.opening.weight).describe('how much they count'),
+  steps: count.default(base.sft.steps).describe('updates in all'),
+  tokensPerBatch: count.default(base.sft.tokensPerBatch).describe('tokens in one update'),
+  learningRate: positive.default(base.sft.learningRate).describe('peak of the schedule'),
+  promptWeight: share.default(base.sft.promptWeight).describe('how much a token of the question counts'),
+  openingTokens: z.int().min(0).default(base.sft.opening.tokens).describe("an answer's first tokens that count more"),
+  openingWeight: positive.default(base.sft.opening.weight).describe('how much they count'),
 });
 
 export const ExpertStage = z.strictObject({

@@ -61,6 +61,7 @@ function parseSettings<S extends z.ZodType>(schema: S, value: unknown, where: st
 }
 
 function bare(type: z.ZodType): z.ZodType {
+  // zod types what a default wraps as its core type; every type we write is a whole one.
   return type instanceof z.ZodDefault ? (type.def.innerType as z.ZodType) : type;
 }
 
@@ -69,6 +70,7 @@ function settingOption(key: string, type: z.ZodType): Option {
   const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   const fallback = type instanceof z.ZodDefault ? ` (default: ${JSON.stringify(type.parse(undefined))})` : '';
   const text = `${type.description ?? inner.description ?? ''}${fallback}`;
+  // Our enums are of strings; zod's may hold numbers too.
   if (inner instanceof z.ZodEnum) return new Option(`${flag} <name>`, text).choices(inner.options as string[]);
   if (inner instanceof z.ZodArray) return new Option(`${flag} <items...>`, text);
   if (inner instanceof z.ZodNumber) {

@@ -1,14 +1,17 @@
 import { expect, test } from 'vitest';
+import type { ChatEncoder } from './encode-chat.ts';
 import { encodePairs } from './encode-pairs.ts';
 import type { Preference } from './rows.ts';
 import { noSkips } from './skips.ts';
 
 /** A token a letter, after a prompt of two. */
-const encoder = {
+const letters = {
   tokenizer: { encode: (text: string) => [...text].map((letter) => letter.charCodeAt(0)) },
   renderChat: () => [1, 2],
   eosId: 0,
-} as unknown as Parameters<typeof encodePairs>[1];
+};
+// Of a bundle's tokenizer the encoder calls `encode` alone.
+const encoder = letters as unknown as ChatEncoder;
 const pair = (responses: [string, string], changes: Partial<Preference> = {}): Preference => ({
   prompt: [{ role: 'user', content: '?' }],
   responses,

@@ -8,7 +8,6 @@ const row = (prompt: string, answer: string, safe: boolean): LabelledAnswer => (
   prompt: [{ role: 'user', content: prompt }],
   answer,
   safe,
-  categories: [],
   source: 'a test',
 });
 const Answers = fc.array(

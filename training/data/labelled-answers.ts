@@ -1,7 +1,4 @@
-/**
- * Readers of single answers that are labelled safe or unsafe by themselves, and pairs made of them. A sign for each answer
- * is what a cost model's second term learns from (Safe RLHF, arXiv 2310.12773, section 3.2).
- */
+/** Single answers that are labelled safe or unsafe by themselves, and pairs made of them. */
 import * as z from 'zod';
 import type { Message } from '#shared/protocol/generate.ts';
 import { hashToUnit } from '../world/random.ts';
@@ -9,46 +6,17 @@ import { readRows } from './read-rows.ts';
 import type { LabelledAnswer, Preference } from './rows.ts';
 import type { SkipReason } from './skips.ts';
 
-/** BeaverTails: one answer a row, a flag for each of its 14 harms, and whether it is safe. */
+/** BeaverTails: one answer a row, and whether it is safe (and which of 14 harms it does, which is not read). */
 const BeaverTails = z.object({
   prompt: z.string(),
   response: z.string(),
-  category: z.record(z.string(), z.boolean()),
   is_safe: z.boolean(),
 });
-/** Our `resp_*` files. */
-const Answer = z.object({
-  prompt: z.string().min(1),
-  response: z.string(),
-  safe: z.boolean(),
-  category: z.string().nullish(),
-  source: z.string().optional(),
-});
-
-const asked = (content: string): Message[] => [{ role: 'user', content }];
-const reader = <T>(schema: z.ZodType<T>, toAnswer: (row: T, file: string) => LabelledAnswer) =>
-  async function* (file: string): AsyncGenerator<LabelledAnswer> {
-    for await (const row of readRows(file, schema)) yield toAnswer(row, file);
-  };
-
-export const ANSWER_LAYOUTS = {
-  beavertails: reader(BeaverTails, ({ prompt, response, category, is_safe }) => ({
-    prompt: asked(prompt),
-    answer: response,
-    safe: is_safe,
-    categories: Object.keys(category).filter((name) => category[name]),
-    source: 'BeaverTails',
-  })),
-  plimsoll: reader(Answer, ({ prompt, response, safe, category, source }, file) => ({
-    prompt: asked(prompt),
-    answer: response,
-    safe,
-    // In our files an answer that is safe keeps the category of what it answers.
-    categories: safe || !category ? [] : [category],
-    source: source ?? file,
-  })),
-};
-export type AnswerLayout = keyof typeof ANSWER_LAYOUTS;
+export async function* readBeaverTails(file: string): AsyncGenerator<LabelledAnswer> {
+  for await (const { prompt, response, is_safe } of readRows(file, BeaverTails)) {
+    yield { prompt: [{ role: 'user', content: prompt }], answer: response, safe: is_safe, source: 'BeaverTails' };
+  }
+}
 
 /**
  * Pairs of a safe and an unsafe answer to the same prompt, word for word. Every answer is in one pair at most: BeaverTails

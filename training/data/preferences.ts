@@ -1,7 +1,7 @@
 /** Readers of preference pairs, in the public layouts and in our own. See `dialogues.ts`. */
 import * as z from 'zod';
 import { Message } from '#shared/protocol/generate.ts';
-import { ANSWER_LAYOUTS, pairAnswers } from './labelled-answers.ts';
+import { pairAnswers, readBeaverTails } from './labelled-answers.ts';
 import { readRows } from './read-rows.ts';
 import type { Preference } from './rows.ts';
 import type { SkipReason } from './skips.ts';
@@ -121,7 +121,7 @@ export const PREFERENCE_LAYOUTS = {
   })),
   /** The whole file is read before the first pair, because an answer's rival may be its last row. */
   async *beavertails(file: string, { onSkip }: ReadOptions = {}): AsyncGenerator<Preference> {
-    const answers = await Array.fromAsync(ANSWER_LAYOUTS.beavertails(file));
+    const answers = await Array.fromAsync(readBeaverTails(file));
     yield* pairAnswers(answers, onSkip && { onSkip });
   },
   ultrafeedback: reader(UltraFeedback, ({ chosen, rejected, score_chosen, score_rejected }) => {

@@ -2,9 +2,10 @@ import { copyFile, mkdtemp, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import * as z from 'zod';
 import { DIALOGUE_LAYOUTS } from './dialogues.ts';
-import { ANSWER_LAYOUTS } from './labelled-answers.ts';
 import { PREFERENCE_LAYOUTS } from './preferences.ts';
+import { readParquet } from './read-parquet.ts';
 
 const fixture = (name: string) => path.join(import.meta.dirname, 'fixtures', `${name}.parquet`);
 
@@ -23,8 +24,10 @@ test('every row of every row group, in order', async () => {
 });
 
 test.each(['zstd', 'gzip', 'brotli', 'none'])('compression %s', async (compression) => {
-  const rows = await Array.fromAsync(ANSWER_LAYOUTS.beavertails(fixture(`beavertails-${compression}`)));
-  expect(rows.map(({ answer, safe, categories }) => [answer, safe, categories])).toEqual([
+  const schema = z.object({ response: z.string(), is_safe: z.boolean(), category: z.record(z.string(), z.boolean()) });
+  const rows = await Array.fromAsync(readParquet(fixture(`beavertails-${compression}`), schema));
+  const harms = (category: Record<string, boolean>) => Object.keys(category).filter((name) => category[name]);
+  expect(rows.map(({ response, is_safe, category }) => [response, is_safe, harms(category)])).toEqual([
     ['a', true, []],
     ['b', false, ['privacy_violation']],
   ]);

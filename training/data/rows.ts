@@ -18,11 +18,10 @@ export type Preference = {
   source: string;
 };
 
-/** One answer that was labelled by itself, with the harms it was labelled with, in the data set's own words. */
+/** One answer that was labelled by itself. */
 export type LabelledAnswer = {
   prompt: Message[];
   answer: string;
   safe: boolean;
-  categories: string[];
   source: string;
 };

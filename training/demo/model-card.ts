@@ -1,4 +1,5 @@
 /** The demo bundle's model card, written from what was measured. */
+import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { type Evaluation, evaluationTable } from '../evaluate/evaluate-bundle.ts';
 import { formatSeconds } from '../run/progress.ts';
 import { REAL_SOURCES } from '../stages/base-corpus.ts';
@@ -12,24 +13,19 @@ export function modelCard({
   digest,
 }: {
   evaluation: Evaluation;
-  metrics: Record<string, LastFigures>;
+  metrics: Record<'sft' | ExpertRole, LastFigures>;
   corpus: Record<string, number>;
   digest: string;
 }): string {
-  const { config, expert, phases } = DEMO;
-  const { safety, helpfulness } = metrics as Record<'safety' | 'helpfulness', LastFigures>;
+  const { config, expert, base } = DEMO;
+  const { sft, safety, helpfulness } = metrics;
   const fixed = (value: number | undefined, digits = 3) => value?.toFixed(digits) ?? 'unknown';
   const percent = (value: number | undefined) => `${(100 * (value ?? Number.NaN)).toFixed(1)} %`;
-  const seconds = (figures: LastFigures | undefined) => formatSeconds(figures?.seconds ?? 0);
+  const seconds = (figures: LastFigures) => formatSeconds(figures.seconds ?? 0);
   const sources = Object.entries(corpus).map(([name, rows]) => {
     const licence =
       REAL_SOURCES.find((source) => source.name === name)?.licence ?? 'Apache-2.0 (written for this project)';
     return `| ${name} | ${rows} | ${licence} |`;
-  });
-  const phaseRows = phases.map(({ name }) => {
-    const figures = metrics[name]!;
-    const { step, tokens, loss, heldOutLoss } = figures;
-    return `| base, \`${name}\` | ${step} | ${tokens} | ${seconds(figures)} | ${fixed(loss)} | loss ${fixed(heldOutLoss)} |`;
   });
   const samples = evaluation.samples.map(({ question, kind, answers }) =>
     [`**${question}** (${kind})`, '', ...Object.entries(answers).map(([name, text]) => `- *${name}*: ${text}`)].join(
@@ -40,7 +36,7 @@ export function modelCard({
 
 A toy: a Llama-family model of ${config.num_hidden_layers} layers, width ${config.hidden_size} and ${config.vocab_size} tokens, trained from scratch on a small invented
 help desk, with a safety expert and a helpfulness expert. It exists so that \`npm start\` shows a real line at work on a
-laptop. It knows the topics of \`training/world\` and nothing else; do not use its advice.
+laptop. It knows the topics of the first edition of \`training/world\` and nothing else; do not use its advice.
 
 Made by \`npm run train:demo\` (seed ${DEMO.seed}); bundle \`${digest}\`. Licence of the weights: Apache-2.0.
 
@@ -58,13 +54,13 @@ out; all figures below are on those.
 
 | stage | steps | tokens | time | loss | held out |
 | --- | --- | --- | --- | --- | --- |
-${phaseRows.join('\n')}
+| base, \`sft\` | ${sft.step} | ${sft.tokens} | ${seconds(sft)} | ${fixed(sft.loss)} | loss ${fixed(sft.heldOutLoss)} |
 | safety expert, DPO + likelihood | ${safety.step} | ${safety.tokens} | ${seconds(safety)} | ${fixed(safety.loss)} | preference accuracy ${percent(safety.heldOutAccuracy)} |
 | helpfulness expert, DPO + likelihood | ${helpfulness.step} | ${helpfulness.tokens} | ${seconds(helpfulness)} | ${fixed(helpfulness.loss)} | preference accuracy ${percent(helpfulness.heldOutAccuracy)} |
 
-AdamW, peak learning rates ${phases.map(({ sft }) => sft.learningRate).join(', ')} (base) and ${expert.learningRate} (experts), cosine; LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`; beta = ${expert.beta}, plus
+AdamW, peak learning rates ${base.sft.learningRate} (base) and ${expert.learningRate} (experts), cosine; LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`; beta = ${expert.beta}, plus
 ${expert.nllWeight} times the mean negative log-probability of the chosen answers' tokens; the losses are those sums. The
-loss is the mean of the last 50 steps and counts the question's tokens by ${phases[0].sft.promptWeight} and the answer's first ${phases[0].sft.opening.tokens} by ${phases[0].sft.opening.weight}; the held-out loss counts
+loss is the mean of the last 50 steps and counts the question's tokens by ${base.sft.promptWeight} and the answer's first ${base.sft.opening.tokens} by ${base.sft.opening.weight}; the held-out loss counts
 the answer's tokens alone, all alike. Time is that of the steps alone, on two shared cores.
 
 ## Evaluation

@@ -3,19 +3,16 @@
  * then: the loss on held-out dialogues of the small world and on held-out real ones, and what answers drawn from the
  * base are like. `npx plimsoll train real-share` writes the table that docs/training.md shows. Resumable.
  */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Command } from 'commander';
 import { integer, positiveInteger, share } from '../cli-numbers.ts';
-import { SAFETY_ALONE } from '../evaluate/answer-questions.ts';
-import { judgeLines } from '../evaluate/evaluate-bundle.ts';
 import { baseCorpus } from '../stages/base-corpus.ts';
-import { exportStage } from '../stages/export.ts';
 import { sftStage } from '../stages/sft.ts';
 import { tokenizerStage } from '../stages/tokenizer.ts';
 import { openTokenizer, readChatFiles } from '../tokenizer/chat-files.ts';
 import { DEFAULT_DATA } from './default-data.ts';
+import { judgeBase } from './judge-base.ts';
 import { DEMO } from './recipe.ts';
 
 type TrialOptions = { shares: number[]; steps: number; dialogues: number; out: string; data: string; threads: number };
@@ -23,7 +20,6 @@ type TrialRow = { share: number; world: number; real: number; onTopic: number; u
 
 export async function realShareTrial({ shares, steps, dialogues, out, data, threads }: TrialOptions): Promise<string> {
   const { seed, config } = DEMO;
-  const [{ sft: settings }] = DEMO.phases;
   const corpusOf = (realShare: number) => baseCorpus({ seed, worldDialogues: dialogues, realShare, dataDir: data });
   // One vocabulary for all, learned where there is most real text: a share must not win by its tokenizer.
   const widest = await corpusOf(Math.max(...shares));
@@ -35,10 +31,8 @@ export async function realShareTrial({ shares, steps, dialogues, out, data, thre
   for (const share of shares) {
     const dir = path.join(out, `share-${share}`);
     await sftStage({
-      ...settings,
+      ...DEMO.base.sft,
       steps,
-      horizonSteps: steps,
-      cooldownSteps: 0,
       resume: true,
       seed,
       config,
@@ -53,7 +47,13 @@ export async function realShareTrial({ shares, steps, dialogues, out, data, thre
     });
     const metrics = (await readFile(path.join(dir, 'metrics.jsonl'), 'utf8')).trim().split('\n');
     const last = JSON.parse(metrics.at(-1)!) as Record<string, number>;
-    const { onTopic, unknownSentences } = await drawAnswers({ base: dir, tokenizer: tokenizerDir, threads });
+    const { onTopic, unknownSentences } = await judgeBase({
+      base: dir,
+      tokenizer: tokenizerDir,
+      perAsk: 1,
+      sampling: DEMO.evaluation,
+      threads,
+    });
     rows.push({ share, world: last.heldOutLoss!, real: last['heldOutLoss.real']!, onTopic, unknownSentences });
     await writeFile(path.join(out, 'trial.json'), `${JSON.stringify({ steps, rows }, null, 2)}\n`);
   }
@@ -67,22 +67,6 @@ export async function realShareTrial({ shares, steps, dialogues, out, data, thre
       )
       .map((cells) => `| ${cells} |`),
   ].join('\n');
-}
-
-/** Answers of the bare base, under neutral experts, to the held-out questions. */
-async function drawAnswers({ base, tokenizer, threads }: { base: string; tokenizer: string; threads: number }) {
-  const scratch = await mkdtemp(path.join(tmpdir(), 'plimsoll-trial-'));
-  try {
-    const out = path.join(scratch, 'base');
-    const provenance = { description: 'a trial', data: [] };
-    const manifest = { id: 'trial', licence: 'Apache-2.0', default_weight: 1, provenance };
-    await exportStage({ base, tokenizer, experts: 'base', out, manifest });
-    const options = { perAsk: 1, sampling: DEMO.evaluation, threads };
-    const { sets } = await judgeLines({ ...options, dir: out, lines: { base: SAFETY_ALONE } });
-    return sets.base!;
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
 }
 
 export function realShareCommand(): Command {

@@ -1,43 +1,9 @@
 /** Everything that decides the demo bundle, in one place. `npm run train:demo` repeats it from the seed. */
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
 import { OPEN_LINE } from '#shared/protocol/directive.ts';
-import type { SftOptions } from '../stages/sft.ts';
 import { SPECIAL_TOKENS } from '../tokenizer/train-bpe.ts';
 
 const token = (content: (typeof SPECIAL_TOKENS)[number]) => SPECIAL_TOKENS.indexOf(content);
-
-/** One run of stage `sft`; each goes on from the weights of the one before. */
-export type Phase = {
-  name: string;
-  seed: number;
-  corpus: { worldDialogues: number; realShare: number; wordDropout?: number };
-  sft: Pick<
-    SftOptions,
-    'steps' | 'horizonSteps' | 'cooldownSteps' | 'tokensPerBatch' | 'learningRate' | 'promptWeight' | 'opening'
-  >;
-};
-
-/**
- * One phase, of the small world alone: at this size every share of real text costs fluency (docs/training.md has the trial).
- * Questions lose words (any keyword left must do), and the tokens that open an answer count double: they decide its
- * topic, and held-out wordings are most easily mistaken for another topic's.
- */
-const PHASES: readonly [Phase, ...Phase[]] = [
-  {
-    name: 'sft',
-    seed: 7,
-    corpus: { worldDialogues: 110_000, realShare: 0, wordDropout: 0.1 },
-    sft: {
-      steps: 5_000,
-      horizonSteps: 5_000,
-      cooldownSteps: 0,
-      tokensPerBatch: 1536,
-      learningRate: 3e-3,
-      promptWeight: 0.2,
-      opening: { tokens: 8, weight: 2 },
-    },
-  },
-];
 
 export const DEMO = {
   seed: 7,
@@ -60,7 +26,21 @@ export const DEMO = {
     eos_token_id: token('<|end|>'),
     pad_token_id: token('<|pad|>'),
   } satisfies LlamaConfig,
-  phases: PHASES,
+  /**
+   * The small world alone: at this size every share of real text costs fluency (docs/training.md has the trial). Questions lose words
+   * (any keyword left must do), and the tokens that open an answer count double: they decide its topic, and held-out wordings
+   * are most easily mistaken for another topic's.
+   */
+  base: {
+    corpus: { worldDialogues: 110_000, realShare: 0, wordDropout: 0.1 },
+    sft: {
+      steps: 5_000,
+      tokensPerBatch: 1536,
+      learningRate: 3e-3,
+      promptWeight: 0.2,
+      opening: { tokens: 8, weight: 2 },
+    },
+  },
   worldPairs: 4_000,
   expert: {
     rank: 16,

@@ -3,24 +3,23 @@
  * checkpoint, so a stopped run is started again by the same command.
  */
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
-import { SAFETY_ALONE } from '../evaluate/answer-questions.ts';
-import { evaluateBundle, evaluationTable, judgeLines } from '../evaluate/evaluate-bundle.ts';
+import { evaluateBundle, evaluationTable } from '../evaluate/evaluate-bundle.ts';
 import { formatSeconds } from '../run/progress.ts';
 import { baseCorpus, REAL_SOURCES } from '../stages/base-corpus.ts';
 import { loadBaseModel } from '../stages/base-model.ts';
 import { expertStage, ROLE_DIMENSION } from '../stages/expert.ts';
 import { exportStage } from '../stages/export.ts';
 import { preferenceData } from '../stages/preference-data.ts';
-import { type SftOptions, sftStage } from '../stages/sft.ts';
+import { sftStage } from '../stages/sft.ts';
 import { tokenizerStage } from '../stages/tokenizer.ts';
 import { openTokenizer, readChatFiles } from '../tokenizer/chat-files.ts';
+import { judgeBase } from './judge-base.ts';
 import { modelCard } from './model-card.ts';
-import { DEMO, type Phase } from './recipe.ts';
+import { DEMO } from './recipe.ts';
 
 const ROLES = ['safety', 'helpfulness'] as const satisfies readonly ExpertRole[];
 
@@ -36,54 +35,35 @@ export async function trainDemo({
   threads: number;
 }) {
   const dirOf = (name: string) => path.join(runs, name);
-  const { seed, config, phases } = DEMO;
+  const { seed, config, worldPairs } = DEMO;
   const tokenizerDir = dirOf('tokenizer');
-  const corpusOf = (phase: Phase) => baseCorpus({ seed: phase.seed, ...phase.corpus, dataDir: data });
-
+  const corpus = await baseCorpus({ seed, ...DEMO.base.corpus, dataDir: data });
   if (!existsSync(path.join(tokenizerDir, BUNDLE_FILES.tokenizer))) {
-    await tokenizerStage({ corpus: await corpusOf(phases[0]), out: tokenizerDir, vocabSize: config.vocab_size });
+    await tokenizerStage({ corpus, out: tokenizerDir, vocabSize: config.vocab_size });
   }
   const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
   const common = { resume: true, seed, tokenizer, threads };
-  const counts: Record<string, number> = {};
-  let from: SftOptions['from'] = null;
-  for (const phase of phases) {
-    const corpus = await corpusOf(phase);
-    for (const [name, rows] of Object.entries(corpus.counts)) counts[name] = (counts[name] ?? 0) + rows;
-    const out = dirOf(phase.name);
-    const settings = { ...phase.sft, seed: phase.seed, corpusSettings: { ...phase.corpus } };
-    await sftStage({ ...common, ...settings, config, corpus, from, out });
-    from = { name: phase.name, weights: (await loadBaseModel(out)).weights };
-  }
-
-  const baseDir = dirOf(phases.at(-1)!.name);
+  const baseDir = dirOf('sft');
+  const corpusSettings = { ...DEMO.base.corpus };
+  await sftStage({ ...common, ...DEMO.base.sft, config, corpus, corpusSettings, from: null, out: baseDir });
   const base = await loadBaseModel(baseDir);
-  const experts = ROLES.map(dirOf);
-  const { worldPairs } = DEMO;
-  for (const [i, role] of ROLES.entries()) {
+  for (const role of ROLES) {
     const pairs = await preferenceData({ seed, worldPairs, files: [], dimension: ROLE_DIMENSION[role] });
     const dataSettings = { worldPairs, files: [] };
-    await expertStage({
-      ...common,
-      ...DEMO.expert,
-      ...pairs,
-      role,
-      base,
-      margin: null,
-      dataSettings,
-      out: experts[i]!,
-    });
+    const settings = { ...common, ...DEMO.expert, margin: null, dataSettings };
+    await expertStage({ ...settings, ...pairs, role, base, out: dirOf(role) });
   }
+  const experts = ROLES.map(dirOf);
 
   const manifest = {
     id: 'plimsoll-demo',
     licence: 'Apache-2.0',
     default_weight: DEMO.defaultWeight,
     provenance: {
-      description: `npm run train:demo, seed ${seed}: ${phases.map(({ sft }) => sft.steps).join(' + ')} steps of sft, then one LoRA expert a role by DPO`,
+      description: `npm run train:demo, seed ${seed}: ${DEMO.base.sft.steps} steps of sft, then one LoRA expert a role by DPO`,
       data: [
         { name: 'the small world (training/world)', licence: 'Apache-2.0' },
-        ...REAL_SOURCES.filter(({ name }) => counts[name]).map(({ name, licence }) => ({ name, licence })),
+        ...REAL_SOURCES.filter(({ name }) => corpus.counts[name]).map(({ name, licence }) => ({ name, licence })),
       ],
     },
   };
@@ -92,28 +72,18 @@ export async function trainDemo({
 
   const options = { perAsk: 1, sampling: DEMO.evaluation, threads };
   const evaluation = await evaluateBundle({ ...options, dir: out, lines: DEMO.lines });
-  const scratch = await mkdtemp(path.join(tmpdir(), 'plimsoll-base-'));
-  try {
-    const bare = path.join(scratch, 'base');
-    await exportStage({ base: baseDir, tokenizer: tokenizerDir, experts: 'base', out: bare, manifest });
-    // Under neutral experts both ends are the base: one of them is enough.
-    const { sets } = await judgeLines({ ...options, dir: bare, lines: { base: SAFETY_ALONE } });
-    evaluation.sets = { ...sets, ...evaluation.sets };
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
-  const metrics = Object.fromEntries(
-    await Promise.all(
-      [...phases.map(({ name }) => dirOf(name)), ...experts].map(
-        async (dir) => [path.basename(dir), await lastFigures(dir)] as const,
-      ),
-    ),
-  );
+  const bare = await judgeBase({ ...options, base: baseDir, tokenizer: tokenizerDir });
+  evaluation.sets = { base: bare, ...evaluation.sets };
+  const metrics = {
+    sft: await lastFigures(baseDir),
+    safety: await lastFigures(dirOf('safety')),
+    helpfulness: await lastFigures(dirOf('helpfulness')),
+  };
   await writeFile(
     path.join(out, 'evaluation.json'),
     `${JSON.stringify({ ...evaluation, training: metrics }, null, 2)}\n`,
   );
-  await writeFile(path.join(out, 'README.md'), modelCard({ evaluation, metrics, corpus: counts, digest }));
+  await writeFile(path.join(out, 'README.md'), modelCard({ evaluation, metrics, corpus: corpus.counts, digest }));
   console.log(evaluationTable(evaluation.sets));
   const seconds = Object.values(metrics).reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
   console.log(`${formatSeconds(seconds)} of training steps; card: ${path.join(out, 'README.md')}`);

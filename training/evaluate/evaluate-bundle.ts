@@ -66,7 +66,7 @@ export async function judgeLines(options: {
   lines: Record<string, Line>;
   edition?: Edition;
 }) {
-  const { dir, perAsk, sampling, threads, lines, edition = 'first' } = options;
+  const { dir, perAsk, sampling, threads, lines, edition } = options;
   const topics = loadTopics({ edition });
   const oracle = createOracle(topics);
   const questions = generateQuestions({ split: 'heldout', seed: sampling.seed, perAsk, topics });

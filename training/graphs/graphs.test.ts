@@ -6,6 +6,7 @@ import { buildServingGraph } from '#gpu-backend/model/decoder.ts';
 import { AdamW, type Parameters } from '../optim/adamw.ts';
 import { parameterFeeds } from '../run/loop.ts';
 import { emptyTensors } from '../stages/base-model.ts';
+import { expectGradients } from '../testing/numeric-gradient.ts';
 import { TINY, tinyWeights } from '../testing/tiny-model.ts';
 import { createRandom } from '../world/random.ts';
 import { buildDpoGraph, buildScoreGraph } from './dpo-graph.ts';
@@ -35,24 +36,7 @@ describe.each([
       threads: 1,
     });
     const feeds = batch();
-    const run = () => session.run({ ...feeds, ...parameterFeeds(parameters) });
-    const analytic = await run();
-    for (const [name, { data }] of parameters) {
-      for (const j of [0, Math.floor(data.length / 2), data.length - 1]) {
-        const before = data[j]!;
-        const at = async (value: number) => {
-          data[j] = value;
-          const loss = (await run()).loss![0]!;
-          data[j] = before;
-          return loss;
-        };
-        // float32 all through: a step of 1e-2 balances truncation against rounding of a loss near 3.
-        const numeric = ((await at(before + 1e-2)) - (await at(before - 1e-2))) / 2e-2;
-        expect(Math.abs(analytic[`grad.${name}`]![j]! - numeric), `${name}[${j}]`).toBeLessThan(
-          2e-3 + 0.03 * Math.abs(numeric),
-        );
-      }
-    }
+    await expectGradients(parameters, () => session.run({ ...feeds, ...parameterFeeds(parameters) }));
   });
 
   test('falls to nearly nothing on a batch it can learn by heart', async () => {

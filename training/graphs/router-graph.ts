@@ -7,7 +7,7 @@
  *             the served form itself. There alpha = g and beta = 1 - g, so the regulariser is 2 * lambda * mean g
  *
  * Published routers are three linear layers with nothing in between, so each is one linear layer, which is what is trained here
- * (`fold-router.ts`). `faithful` keeps three things of the published code: the experts' scale is 1 in this stage though it was alpha / r in
+ * (`fold-router.test.ts` shows it). `faithful` keeps three things of the published code: the experts' scale is 1 in this stage though it was alpha / r in
  * theirs and is again when served; the regulariser counts every position, the prompt's and the padding's; the first token in which
  * two answers differ is left out of their log-probabilities (`encode-pairs.ts`). `corrected` mends all three. One fault is kept in neither: the
  * published regulariser asks the router about the MLP's activation of the decoder layer's own input, one that no token ever has.
@@ -30,6 +30,7 @@ import {
 } from '#gpu-backend/graph/ops.ts';
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
 import { type KernelTensor, lmHead } from '#gpu-backend/model/decoder.ts';
+import { routerGates, spreadGates } from '#gpu-backend/model/router-gates.ts';
 import { gradients } from '../autodiff/gradients.ts';
 import { type FrozenWeights, frozenWeights } from './frozen-weights.ts';
 import { preferenceLoss } from './preference-loss.ts';
@@ -137,67 +138,45 @@ type RouteInput = Omit<RouterGraphOptions, 'batch'> & {
 
 function routeLayers(graph: Graph, input: RouteInput): Routed {
   const { config, base, safety, helpfulness, rank, loraScale, batch, shape, parameters } = input;
-  const selector = graph.constant(
-    'float',
-    [2, 2 * rank],
-    Array.from({ length: 4 * rank }, (_, i) => Number(i >= 2 * rank === i % (2 * rank) >= rank)),
-  );
   const alphas: Value[] = [];
   const distances: Value[] = [];
   const gates = (layer: number, activation: Value) => {
-    const score = add(
-      matmul(activation, parameters.get(`router.${layer}.weight`)!),
-      parameters.get(`router.${layer}.bias`)!,
-    );
-    const shares = sigmoid(score); // [B, T, 2]
+    const [weight, bias] = [parameters.get(`router.${layer}.weight`)!, parameters.get(`router.${layer}.bias`)!];
+    const shares = routerGates(activation, { weight, bias }); // [B, T, 2]
     const [alpha, beta] = [slice(shares, 2, 0, 1), slice(shares, 2, 1, 2)];
     alphas.push(alpha);
     distances.push(add(alpha, sub(scalar(beta, 1), beta)));
-    return matmul(shares, selector); // [B, T, 2r]
+    return spreadGates(shares, rank);
   };
-  const stacked = safety.map((layer, i) => stack(layer, helpfulness[i]!));
+  const [s, h] = [frozenLora(graph, 'safety', safety), frozenLora(graph, 'helpfulness', helpfulness)];
   const lora = {
     gates,
-    a: (layer: number) =>
-      graph.initializer(`expert.${layer}.a`, 'float', stacked[layer]!.a.shape, stacked[layer]!.a.data),
-    b: (layer: number) =>
-      scale(
-        graph.initializer(`expert.${layer}.b`, 'float', stacked[layer]!.b.shape, stacked[layer]!.b.data),
-        loraScale,
-      ),
+    a: (layer: number) => concat([s.a(layer), h.a(layer)], 1), // [F, 2r]
+    b: (layer: number) => scale(concat([s.b(layer), h.b(layer)], 0), loraScale), // [2r, d]
   };
   const perToken = modelLogprobs(graph, { config, weights: frozenWeights(graph, base), lora, batch, shape });
-  const mean = (values: readonly Value[]) => {
-    const sum = reduceSum(concat(values as [Value, ...Value[]], 2), [2]); // [B, T]
-    return scale(sum, 1 / values.length);
+  const mean = ([first, ...rest]: readonly Value[]) => {
+    const sum = reduceSum(concat([first!, ...rest], 2), [2]); // [B, T]
+    return scale(sum, 1 / (1 + rest.length));
   };
   return { perToken, safety: mean(alphas), distance: mean(distances) };
 }
 
-/** `a [F, 2r]`, `b [2r, d]`: the safety expert's columns and rows first. */
-function stack(safety: FrozenExpert[number], helpfulness: FrozenExpert[number]): { a: KernelTensor; b: KernelTensor } {
-  const [features, rank] = safety.a.shape as [number, number];
-  const a = new Float32Array(features * 2 * rank);
-  for (let i = 0; i < features; i++) {
-    a.set(safety.a.data.subarray(i * rank, (i + 1) * rank), i * 2 * rank);
-    a.set(helpfulness.a.data.subarray(i * rank, (i + 1) * rank), i * 2 * rank + rank);
-  }
-  const b = new Float32Array(2 * safety.b.data.length);
-  b.set(safety.b.data);
-  b.set(helpfulness.b.data, safety.b.data.length);
-  return { a: { shape: [features, 2 * rank], data: a }, b: { shape: [2 * rank, safety.b.shape[1]!], data: b } };
+/** An expert's LoRA as constants of the graph, unscaled. */
+function frozenLora(graph: Graph, name: string, expert: FrozenExpert) {
+  const store = (part: 'a' | 'b') => (layer: number) => {
+    const { shape, data } = expert[layer]![part];
+    return graph.initializer(`${name}.${layer}.${part}`, 'float', shape, data);
+  };
+  return { a: store('a'), b: store('b') };
 }
 
 function routeLogits(graph: Graph, input: RouteInput): Routed {
   const { config, base, safety, helpfulness, loraScale, batch, shape, parameters } = input;
   const weights = frozenWeights(graph, base);
   const stateOf = (name: string, expert: FrozenExpert) => {
-    const store = (part: 'a' | 'b') => (layer: number) => {
-      const { shape: dims, data } = expert[layer]![part];
-      return graph.initializer(`${name}.${layer}.${part}`, 'float', dims, data);
-    };
-    const b = store('b');
-    const lora = { gates: null, a: store('a'), b: (layer: number) => scale(b(layer), loraScale) };
+    const { a, b } = frozenLora(graph, name, expert);
+    const lora = { gates: null, a, b: (layer: number) => scale(b(layer), loraScale) };
     return modelHidden(graph, { config, weights, lora, batch, shape });
   };
   const [hs, hh] = [stateOf('safety', safety), stateOf('helpfulness', helpfulness)]; // [B, T, d]
@@ -205,7 +184,8 @@ function routeLogits(graph: Graph, input: RouteInput): Routed {
     add(matmul(concat([hs, hh], 2), parameters.get('router.hidden.weight')!), parameters.get('router.hidden.bias')!),
   );
   const g = sigmoid(add(matmul(inner, parameters.get('router.out.weight')!), parameters.get('router.out.bias')!)); // [B, T, 1]
-  const [lpS, lpH] = [hs, hh].map((state) => logSoftmax(lmHead(state, config, weights))) as [Value, Value];
+  const logprobs = (state: Value) => logSoftmax(lmHead(state, config, weights)); // [B, T, V]
+  const [lpS, lpH] = [logprobs(hs), logprobs(hh)];
   // lp_h + g * (lp_s - lp_h); tokenLogprobs divides by Z.
   const blend = add(lpH, mul(g, sub(lpS, lpH)));
   const share = reduceSum(g, [2]); // [B, T]

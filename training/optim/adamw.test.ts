@@ -70,10 +70,4 @@ describe('the learning rate', () => {
   ])('at step %i of 100 is %f', (step, rate) => {
     expect(learningRateAt(step, schedule)).toBeCloseTo(rate, 6);
   });
-
-  test('a cool-down leaves the steps before it as they were and ends at the floor of the cosine', () => {
-    const cooled = { ...schedule, totalSteps: 60, horizonSteps: 100, cooldownSteps: 20 };
-    for (const step of [1, 10, 25, 40]) expect(learningRateAt(step, cooled)).toBe(learningRateAt(step, schedule));
-    expect(learningRateAt(60, cooled)).toBeCloseTo(0.1 * learningRateAt(60, schedule), 9);
-  });
 });

@@ -73,23 +73,13 @@ export type Schedule = {
   peak: number;
   warmupSteps: number;
   totalSteps: number;
-  /** Where the cosine would end, if later than the run. */
-  horizonSteps?: number;
-  /** The run's last steps, over which the rate falls linearly to `floor` of what the cosine gives. */
-  cooldownSteps?: number;
   /** Of the peak, where the cosine ends. */
   floor?: number;
 };
 
-/**
- * Linear warm-up, then a cosine. A run shorter than its cosine ends with a cool-down instead (Haegele et al., arXiv 2405.18392): how long
- * to train need not be known when training starts. `step` counts from 1.
- */
-export function learningRateAt(step: number, schedule: Schedule): number {
-  const { peak, warmupSteps, totalSteps, horizonSteps = totalSteps, cooldownSteps = 0, floor = 0.1 } = schedule;
+/** Linear warm-up, then a cosine. `step` counts from 1. */
+export function learningRateAt(step: number, { peak, warmupSteps, totalSteps, floor = 0.1 }: Schedule): number {
   if (step <= warmupSteps) return (peak * step) / warmupSteps;
-  const progress = Math.min(1, (step - warmupSteps) / Math.max(1, horizonSteps - warmupSteps));
-  const cosine = peak * (floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * progress)));
-  const cooling = cooldownSteps === 0 ? 0 : Math.max(0, step - (totalSteps - cooldownSteps)) / cooldownSteps;
-  return cosine * (1 - (1 - floor) * cooling);
+  const progress = Math.min(1, (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps));
+  return peak * (floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * progress)));
 }

@@ -33,17 +33,9 @@ export type RunOptions = {
   /** Every `evaluateEvery` steps and at the end. */
   evaluate?: () => Promise<Record<string, number>>;
   evaluateEvery?: number;
-  checkpointEverySeconds?: number;
+  /** What a killed run may lose; 120 where none is asked for. */
+  checkpointEverySeconds?: number | undefined;
 };
-
-/** A stage's own wish for `RunOptions.checkpointEverySeconds`, or none. */
-export function every({
-  checkpointEverySeconds,
-}: {
-  checkpointEverySeconds?: number;
-}): Pick<RunOptions, 'checkpointEverySeconds'> {
-  return checkpointEverySeconds === undefined ? {} : { checkpointEverySeconds };
-}
 
 /** Trains in place and returns the last state. A signal saves a checkpoint and stops. */
 export async function runTraining(options: RunOptions): Promise<RunState> {

@@ -46,7 +46,7 @@ export async function baseCorpus(options: {
   wordDropout?: number;
   dataDir: string | null;
 }): Promise<BaseCorpus> {
-  const { seed, worldDialogues, edition = 'first', realShare, wordDropout = 0, dataDir } = options;
+  const { seed, worldDialogues, edition, realShare, wordDropout = 0, dataDir } = options;
   if (!(realShare >= 0 && realShare < 1))
     throw new Error(`the share of real conversations is ${realShare}; it lies in [0, 1)`);
   const noise = createRandom(`${seed}/word-dropout`);

@@ -1,11 +1,11 @@
 /** The trained base as the other stages read it: its config and its weights in kernel layout, from a run of stage `sft`. */
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
+import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { LlamaConfig, weightShapes } from '#gpu-backend/model/config.ts';
 import { isLinear, transposeLinear } from '#gpu-backend/model/kernel-layout.ts';
 import type { Tensor } from '#gpu-backend/model/tensor.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { loadCheckpoint, type RunState } from '../run/checkpoint.ts';
+import { readStageFile } from './stage-file.ts';
 
 export type BaseModel = { config: LlamaConfig; weights: Parameters; state: RunState };
 
@@ -23,10 +23,7 @@ export function emptyTensors(shapes: ReadonlyMap<string, readonly number[]>): Pa
 }
 
 export async function loadBaseModel(dir: string): Promise<BaseModel> {
-  const text = await readFile(path.join(dir, 'config.json'), 'utf8').catch((cause: unknown) => {
-    throw new Error(`${dir} holds no run of the stage sft: its config.json cannot be read`, { cause });
-  });
-  const config = LlamaConfig.parse(JSON.parse(text));
+  const config = await readStageFile(dir, BUNDLE_FILES.config, { schema: LlamaConfig, stage: 'sft' });
   const weights = emptyTensors(kernelShapes(config));
   const state = await loadCheckpoint(dir, { parameters: weights });
   if (state === null) throw new Error(`${dir} holds no checkpoint: run the stage sft first`);

@@ -1,23 +1,24 @@
 /** A trained expert as another stage's constant: the LoRA of a run of stage `expert`. */
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import * as z from 'zod';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import type { FrozenExpert } from '../graphs/router-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';
 import { loadCheckpoint } from '../run/checkpoint.ts';
 import { type BaseModel, emptyTensors } from './base-model.ts';
+import { readStageFile } from './stage-file.ts';
 
-/** Written by stage `expert` beside its checkpoints. */
-export const AdapterJson = z.strictObject({ role: ExpertRole, rank: z.int(), alpha: z.number() });
+export const ADAPTER_FILE = 'adapter.json';
+const AdapterJson = z.strictObject({ role: ExpertRole, rank: z.int(), alpha: z.number() });
 
-export type ExpertWeights = z.infer<typeof AdapterJson> & {
+export type AdapterJson = z.infer<typeof AdapterJson>;
+
+export type ExpertWeights = AdapterJson & {
   /** By layer, unscaled: `a [F, r]`, `b [r, d]`. */
   layers: FrozenExpert;
 };
 
 export async function loadExpertWeights(dir: string, { config }: BaseModel): Promise<ExpertWeights> {
-  const adapter = AdapterJson.parse(JSON.parse(await readFile(path.join(dir, 'adapter.json'), 'utf8')));
+  const adapter = await readStageFile(dir, ADAPTER_FILE, { schema: AdapterJson, stage: 'expert' });
   const parameters = emptyTensors(loraShapes(config, adapter.rank));
   if ((await loadCheckpoint(dir, { parameters })) === null) {
     throw new Error(`${dir} holds no checkpoint: run the stage expert --role ${adapter.role} first`);

@@ -6,6 +6,7 @@ import type { TokenRow } from '../data/encode-chat.ts';
 import { buildSftGraph } from '../graphs/sft-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { parameterFeeds } from '../run/loop.ts';
+import { sessionsByShape } from '../run/sessions-by-shape.ts';
 
 const BUCKET_STEP = 16;
 const TOKENS_PER_BATCH = 2048;
@@ -29,18 +30,13 @@ export function heldOutLoss(
     rows.map((row) => row.ids.length - 1),
     { step: BUCKET_STEP, maxLength: config.max_position_embeddings, tokensPerBatch: TOKENS_PER_BATCH },
   );
-  let sessions: Promise<GraphSession[]> | undefined;
-  const open = () =>
-    Promise.all(
-      buckets.map((batch) =>
-        GraphSession.create(buildSftGraph(config, { shapes, batch, withGradients: false }), { threads }),
-      ),
-    );
+  const sessionOf = sessionsByShape((batch) =>
+    GraphSession.create(buildSftGraph(config, { shapes, batch, withGradients: false }), { threads }),
+  );
   return async (parameters) => {
-    sessions ??= open();
     let [sum, total] = [0, 0];
-    for (const [at, session] of (await sessions).entries()) {
-      const bucket = buckets[at]!;
+    for (const bucket of buckets) {
+      const session = await sessionOf(bucket);
       for (let i = 0; i < bucket.items.length; i += bucket.rows) {
         const batch = bucket.items.slice(i, i + bucket.rows).map((item) => rows[item]!);
         const weight = batch.reduce((all, { weights }) => all + weights.reduce((a, b) => a + b, 0), 0);

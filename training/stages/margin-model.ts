@@ -7,8 +7,9 @@
  * clipped at 0, so that a pair on which model and label disagree is plain DPO and not turned round.
  */
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import type { PairRows } from '../data/encode-pairs.ts';
 import type { ScoreKind } from '../graphs/score-graph.ts';
-import type { PairScores, PairSet } from './pair-set.ts';
+import type { PairScores } from './pair-set.ts';
 import type { Scorer } from './scorer.ts';
 
 export const MARGIN_KIND: Record<ExpertRole, ScoreKind> = { safety: 'cost', helpfulness: 'reward' };
@@ -17,12 +18,16 @@ export type MarginModel = {
   /** For the settings of a run. */
   name: string;
   scale: number;
-  /** By item of the set, in nats. */
-  of: (set: PairSet, label: string) => Promise<Map<number, number>>;
+  /** By the pairs' places in the list, in nats. A pair too long to be scored has none. */
+  of: (pairs: readonly PairRows[], label: string) => Promise<Map<number, number>>;
 };
 
 export function marginModel(scorer: Scorer, { name, scale }: { name: string; scale: number }): MarginModel {
-  return { name, scale, of: async (set, label) => clippedMargins(scorer.kind, await scorer.score(set, label), scale) };
+  return {
+    name,
+    scale,
+    of: async (pairs, label) => clippedMargins(scorer.kind, await scorer.score(pairs, label), scale),
+  };
 }
 
 export function clippedMargins(kind: ScoreKind, scores: PairScores, scale: number): Map<number, number> {

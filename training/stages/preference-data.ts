@@ -29,7 +29,7 @@ export async function preferenceData({
   worldPairs,
   files,
   dimension,
-  edition = 'first',
+  edition,
   heldOutShare = HELD_OUT_SHARE,
 }: {
   seed: number;

@@ -1,4 +1,5 @@
 /** What is told of a batch of pairs beside its loss. */
+import type { PairScores } from './pair-set.ts';
 
 /** Share of pairs whose chosen answer gained on the rejected one, and the mean implicit reward difference beta * delta, in nats. */
 export function preferenceFigures(delta: ArrayLike<number>, beta: number): { accuracy: number; margin: number } {
@@ -9,6 +10,19 @@ export function preferenceFigures(delta: ArrayLike<number>, beta: number): { acc
     sum += value;
   }
   return { accuracy: right / delta.length, margin: (beta * sum) / delta.length };
+}
+
+/** The same of a held-out set, from its log-probabilities now and under the reference. */
+export function heldOutFigures(
+  now: PairScores,
+  { reference, beta }: { reference: PairScores; beta: number },
+): { heldOutAccuracy: number; heldOutMargin: number } {
+  const deltas = [...now].map(([item, [chosen, rejected]]) => {
+    const [chosenRef, rejectedRef] = reference.get(item)!;
+    return chosen - chosenRef - (rejected - rejectedRef);
+  });
+  const { accuracy, margin } = preferenceFigures(deltas, beta);
+  return { heldOutAccuracy: accuracy, heldOutMargin: margin };
 }
 
 /**

@@ -4,11 +4,11 @@
  */
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { encodePairs } from '../data/encode-pairs.ts';
 import type { Preference } from '../data/rows.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import type { BaseModel } from './base-model.ts';
 import { type DualDefinition, dualPairs, type JudgedPair } from './dual-pairs.ts';
-import { pairSet } from './pair-set.ts';
 import type { Scorer } from './scorer.ts';
 
 export type RankOptions = {
@@ -35,18 +35,15 @@ export async function rankStage({
 }: RankOptions): Promise<RankSummary> {
   // Judged as they stand, response 0 as if it were chosen: the verdict comes after.
   const asRead = preferences.map((preference): Preference => ({ ...preference, better: 0, safer: null }));
-  const set = pairSet(asRead, {
-    what: 'to judge',
-    tokenizer,
-    config: base.config,
+  const { pairs } = encodePairs(asRead, tokenizer, {
     dimension: 'better',
-    pairsPerBatch: 16,
+    contextLength: base.config.max_position_embeddings,
   });
   const labels = new Map(asRead.map((preference, i) => [preference, preferences[i]!.better]));
-  const costs = await cost.score(set, 'rank: cost');
-  const rewards = await reward.score(set, 'rank: reward');
+  const costs = await cost.score(pairs, 'rank: cost');
+  const rewards = await reward.score(pairs, 'rank: reward');
   const judged = [...costs].map(([item, answerCosts]) => {
-    const { preference } = set.pairs[item]!;
+    const { preference } = pairs[item]!;
     const [first, second] = rewards.get(item)!;
     const better = labels.get(preference) ?? (first === second ? null : first > second ? 0 : 1);
     return { preference, judged: { costs: answerCosts, better } satisfies JudgedPair };

@@ -41,12 +41,9 @@ const expertOf = (role: 'safety' | 'helpfulness') => {
   };
 };
 const [safety, helpfulness] = [expertOf('safety'), expertOf('helpfulness')];
+const parts = { config: TINY, weights: toHuggingFace(base), experts: [safety.onDisk, helpfulness.onDisk] };
 // The slow decoder reads no more of a bundle than this.
-const bundle = {
-  config: TINY,
-  weights: toHuggingFace(base),
-  experts: [safety.onDisk, helpfulness.onDisk],
-} as unknown as Bundle;
+const bundle = parts as unknown as Bundle;
 
 async function trained(kind: RouterKind) {
   const router = drawn(routerShapes(TINY, { kind, width }), 'router');

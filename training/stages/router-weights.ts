@@ -1,21 +1,19 @@
 /** A trained router as a bundle holds it, from a run of stage `router`. */
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { NO_ROUTERS, type Routers } from '#gpu-backend/model/router.ts';
 import { type RouterKind, routerShapes, type Variant } from '../graphs/router-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { loadCheckpoint } from '../run/checkpoint.ts';
 import { type BaseModel, emptyTensors } from './base-model.ts';
-import { RouterJson } from './router.ts';
+import { ROUTER_FILE, RouterJson } from './router.ts';
+import { readStageFile } from './stage-file.ts';
 
 /** The routers of several runs together; two of one kind are an error. */
 export async function loadRouters(dirs: readonly string[], { config }: BaseModel): Promise<Routers> {
   const routers = { ...NO_ROUTERS };
   for (const dir of dirs) {
-    const { kind, variant, width } = RouterJson.parse(
-      JSON.parse(await readFile(path.join(dir, 'router.json'), 'utf8')),
-    );
+    const file = { schema: RouterJson, stage: 'router' };
+    const { kind, variant, width } = await readStageFile(dir, ROUTER_FILE, file);
     if (routers[kind] !== null)
       throw new Error(`${dir}: a second router of the kind ${kind}; a bundle holds one of each`);
     const parameters = emptyTensors(routerShapes(config, { kind, width }));

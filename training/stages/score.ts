@@ -2,102 +2,63 @@
  * Stages `reward` and `cost`: a score head on the base, by `graphs/score-graph.ts`. They give the experts' margins and the dual pairs of stage
  * `rank`, and are never what an evaluation judges by.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
-import type { Bucket } from '../data/buckets.ts';
 import type { Dimension } from '../data/preferences.ts';
 import { buildScoreTrainingGraph, type ScoreKind, scoreShapes } from '../graphs/score-graph.ts';
-import { every, runTraining } from '../run/loop.ts';
+import { sessionsByShape } from '../run/sessions-by-shape.ts';
 import { createRandom } from '../world/random.ts';
 import { initialLora } from './expert.ts';
-import {
-  batchRows,
-  cached,
-  type PairScores,
-  type PairSet,
-  type PairStageOptions,
-  pairSet,
-  planPairs,
-} from './pair-set.ts';
+import { batchRows, type PairScores, type PairSet } from './pair-set.ts';
 import { calibrationError } from './preference-figures.ts';
-import { createScorer, scoreFeeds } from './scorer.ts';
+import { createScorer, SCORE_FILE, type ScoreJson, scoreFeeds } from './scorer.ts';
 import { fillNormal } from './sft.ts';
+import { writeStageFile } from './stage-file.ts';
+import { type PairStageOptions, trainPairs } from './train-pairs.ts';
 
 export const SCORE_DIMENSION: Record<ScoreKind, Dimension> = { reward: 'better', cost: 'safer' };
 
-export type ScoreSettings = {
-  rank: number;
-  alpha: number;
-  learningRate: number;
-  pairsPerBatch: number;
-  epochs: number;
-};
+export type ScoreOptions = PairStageOptions & { kind: ScoreKind; rank: number; alpha: number };
 
-export type ScoreOptions = PairStageOptions & ScoreSettings & { kind: ScoreKind };
-
-const WARMUP_SHARE = 0.1;
 /** Far smaller than a gap that means something, so that an untrained head starts at no opinion. */
 const HEAD_DEVIATION = 0.01;
 
 export async function scoreStage(options: ScoreOptions): Promise<void> {
   const { kind, base, out, rank, alpha, seed, tokenizer, threads } = options;
   const { config } = base;
-  const setOptions = { tokenizer, config, dimension: SCORE_DIMENSION[kind], pairsPerBatch: options.pairsPerBatch };
-  const train = pairSet(options.train, { ...setOptions, what: 'to train on' });
-  const heldOut = pairSet(options.heldOut, { ...setOptions, what: 'held out' });
-  const plan = planPairs(train, { seed: `${seed}/${kind}` });
-  for (const { summary } of [train, heldOut]) process.stderr.write(`${kind}: ${summary}\n`);
-  process.stderr.write(`${kind}: ${plan.perEpoch} batches an epoch\n`);
-  await mkdir(out, { recursive: true });
-  await writeFile(path.join(out, 'score.json'), `${JSON.stringify({ kind, rank, alpha }, null, 2)}\n`);
-
+  const { padId } = tokenizer;
+  await writeStageFile(out, SCORE_FILE, { kind, rank, alpha } satisfies ScoreJson);
   const random = createRandom(`${seed}/${kind}`);
   const parameters = initialLora(scoreShapes(config, rank), random);
   fillNormal(parameters.get('head.weight')!.data, HEAD_DEVIATION, random);
-  const session = cached((batch: Bucket) =>
-    GraphSession.create(
-      buildScoreTrainingGraph(config, { kind, base: base.weights, rank, loraScale: alpha / rank, batch }),
-      { threads },
-    ),
-  );
-  const totalSteps = plan.perEpoch * options.epochs;
-  const { padId } = tokenizer;
-  const scorer = createScorer(kind, { base, rank, alpha, parameters, padId, threads });
-  await runTraining({
+  await trainPairs(options, {
     label: kind,
-    dir: out,
-    resume: options.resume,
-    ...every(options),
+    order: kind,
+    encoding: { dimension: SCORE_DIMENSION[kind], feeds: 'whole' },
     parameters,
-    schedule: { peak: options.learningRate, warmupSteps: Math.ceil(totalSteps * WARMUP_SHARE), totalSteps },
-    adamw: { beta2: 0.99, weightDecay: 0.01 },
-    settings: {
-      kind,
-      seed,
-      rank,
-      alpha,
-      learningRate: options.learningRate,
-      pairsPerBatch: options.pairsPerBatch,
-      epochs: options.epochs,
-      base: base.state.step,
-      ...options.dataSettings,
-    },
-    batchAt: async (step) => {
-      const { bucket, items } = plan.at(step);
-      const shape = train.buckets[bucket]!;
-      const rows = batchRows(train, items);
-      const trainer = await session(shape);
+    weightDecay: 0.01,
+    settings: { kind, rank, alpha },
+    prepare: async ({ train, heldOut }) => {
+      const session = sessionsByShape((batch) =>
+        GraphSession.create(
+          buildScoreTrainingGraph(config, { kind, base: base.weights, rank, loraScale: alpha / rank, batch }),
+          { threads },
+        ),
+      );
+      const scorer = createScorer(kind, { base, rank, alpha, parameters, padId, threads });
       return {
-        feeds: { ...scoreFeeds(rows, shape, { padId }), ...(kind === 'cost' && signFeeds(train, items)) },
-        tokens: rows.reduce((sum, { ids }) => sum + ids.length, 0),
-        run: (feeds: Record<string, Feed>) => trainer.run(feeds),
-        label: `pairs ${items.slice(0, 4).join(', ')}...`,
+        batch: async (items, shape) => {
+          const rows = batchRows(train.pairs, items);
+          const trainer = await session(shape);
+          return {
+            feeds: { ...scoreFeeds(rows, shape, { padId }), ...(kind === 'cost' && signFeeds(train, items)) },
+            tokens: rows.reduce((sum, { ids }) => sum + ids.length, 0),
+            run: (feeds: Record<string, Feed>) => trainer.run(feeds),
+          };
+        },
+        figures: ({ scores }) => ({ accuracy: orderAccuracy(scores!, kind) }),
+        evaluate: async () => scoreFigures(kind, heldOut, await scorer.score(heldOut.pairs, null)),
       };
     },
-    figures: ({ scores }) => ({ accuracy: orderAccuracy(scores!, kind) }),
-    evaluateEvery: Math.max(1, Math.ceil(totalSteps / 4)),
-    evaluate: async () => scoreFigures(kind, heldOut, await scorer.score(heldOut, null)),
   });
 }
 

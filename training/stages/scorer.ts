@@ -1,25 +1,30 @@
 /** A trained score head as the later stages use it: numbers for answers, from a run of stage `score`. */
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import * as z from 'zod';
 import { type Feed, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
-import type { Bucket } from '../data/buckets.ts';
 import type { TokenRow } from '../data/encode-chat.ts';
+import type { PairRows } from '../data/encode-pairs.ts';
 import { buildScoringGraph, type ScoreKind, scoreShapes } from '../graphs/score-graph.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { loadCheckpoint } from '../run/checkpoint.ts';
 import { parameterFeeds } from '../run/loop.ts';
+import { sessionsByShape } from '../run/sessions-by-shape.ts';
 import { type BaseModel, emptyTensors } from './base-model.ts';
-import { cached, type PairScores, type PairSet, scorePairs } from './pair-set.ts';
+import { bucketPairs, type PairScores, scorePairs } from './pair-set.ts';
+import { readStageFile } from './stage-file.ts';
 
-/** Written by stage `score` beside its checkpoints. */
-export const ScoreJson = z.strictObject({ kind: z.enum(['reward', 'cost']), rank: z.int(), alpha: z.number() });
+export const SCORE_FILE = 'score.json';
+const ScoreJson = z.strictObject({ kind: z.enum(['reward', 'cost']), rank: z.int(), alpha: z.number() });
+
+export type ScoreJson = z.infer<typeof ScoreJson>;
+
+/** Pairs in one batch of scoring; it decides nothing but the speed. */
+const PAIRS_PER_BATCH = 16;
 
 export type Scorer = {
   kind: ScoreKind;
-  /** One score for every answer of a set. */
-  score: (set: PairSet, label: string | null) => Promise<PairScores>;
+  /** One score for every answer, by the pairs' places in the list. Pairs longer than the context have none. */
+  score: (pairs: readonly PairRows[], label: string | null) => Promise<PairScores>;
 };
 
 /** Whole rows, the end token included: an answer that breaks off is another answer. `last` is each row's last place. */
@@ -47,20 +52,27 @@ export function createScorer(
     threads,
   }: { base: BaseModel; rank: number; alpha: number; parameters: Parameters; padId: number; threads: number },
 ): Scorer {
-  const session = cached((batch: Bucket) =>
-    GraphSession.create(buildScoringGraph(base.config, { base: base.weights, rank, loraScale: alpha / rank, batch }), {
+  const { config, weights } = base;
+  const session = sessionsByShape((batch) =>
+    GraphSession.create(buildScoringGraph(config, { base: weights, rank, loraScale: alpha / rank, batch }), {
       threads,
     }),
   );
   return {
     kind,
-    score: (set, label) =>
-      scorePairs(set, {
-        session,
-        feeds: (rows, bucket) => ({ ...scoreFeeds(rows, bucket, { padId }), ...parameterFeeds(parameters) }),
-        output: 'scores',
-        label,
-      }),
+    score: (pairs, label) => {
+      const contextLength = config.max_position_embeddings;
+      const { buckets } = bucketPairs(pairs, { contextLength, pairsPerBatch: PAIRS_PER_BATCH, feeds: 'whole' });
+      return scorePairs(
+        { pairs, buckets },
+        {
+          session,
+          feeds: (rows, shape) => ({ ...scoreFeeds(rows, shape, { padId }), ...parameterFeeds(parameters) }),
+          output: 'scores',
+          label,
+        },
+      );
+    },
   };
 }
 
@@ -68,9 +80,8 @@ export async function loadScorer(
   dir: string,
   options: { base: BaseModel; padId: number; threads: number; wanted: ScoreKind },
 ): Promise<Scorer> {
-  const file = path.join(dir, 'score.json');
-  const { kind, rank, alpha } = ScoreJson.parse(JSON.parse(await readFile(file, 'utf8')));
-  if (kind !== options.wanted) throw new Error(`${file}: found a ${kind} model, wanted a ${options.wanted} model`);
+  const { kind, rank, alpha } = await readStageFile(dir, SCORE_FILE, { schema: ScoreJson, stage: options.wanted });
+  if (kind !== options.wanted) throw new Error(`${dir}: found a ${kind} model, wanted a ${options.wanted} model`);
   const parameters = emptyTensors(scoreShapes(options.base.config, rank));
   if ((await loadCheckpoint(dir, { parameters })) === null) {
     throw new Error(`${dir} holds no checkpoint: run the stage ${kind} first`);

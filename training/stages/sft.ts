@@ -4,12 +4,13 @@ import path from 'node:path';
 import { type Feed, GraphSession } from '#gpu-backend/graph/session.ts';
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
 import type { Message } from '#shared/protocol/generate.ts';
-import { type Bucket, makeBuckets, planBatches, tokenFeeds } from '../data/buckets.ts';
+import { makeBuckets, planBatches, tokenFeeds } from '../data/buckets.ts';
 import { encodeChat, type LossWeights, type TokenRow } from '../data/encode-chat.ts';
 import type { Dialogue } from '../data/rows.ts';
 import { buildSftGraph } from '../graphs/sft-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { every, runTraining } from '../run/loop.ts';
+import { runTraining } from '../run/loop.ts';
+import { sessionsByShape } from '../run/sessions-by-shape.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import type { Edition } from '../world/editions.ts';
 import { generateDialogues } from '../world/generate.ts';
@@ -35,9 +36,6 @@ export type SftOptions = {
   /** What decided the corpus, for the checkpoint's settings. */
   corpusSettings: Record<string, unknown>;
   steps: number;
-  /** See `Schedule`. */
-  horizonSteps: number;
-  cooldownSteps: number;
   tokensPerBatch: number;
   learningRate: number;
   /** How much a token of the prompt counts beside one of the answer. */
@@ -73,7 +71,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
   );
   const plan = planBatches(buckets, { seed: `${seed}/sft` });
   // Of the answer's tokens alone and all alike, so that runs can be compared.
-  const topics = loadTopics(options.edition ? { edition: options.edition } : {});
+  const topics = loadTopics({ edition: options.edition });
   const world = generateDialogues({ seed, split: 'heldout', count: HELD_OUT_DIALOGUES, topics });
   const heldOut = Object.entries({ '': world, ...options.heldOut }).map(([name, dialogues]) => {
     const rows = dialogues.map((dialogue) => encode(dialogue, {}));
@@ -89,34 +87,26 @@ export async function sftStage(options: SftOptions): Promise<void> {
 
   await mkdir(out, { recursive: true });
   await writeFile(path.join(out, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
-  const sessions = new Map<Bucket, Promise<GraphSession>>();
-  const session = (bucket: Bucket) => {
-    const known = sessions.get(bucket);
-    if (known) return known;
-    const made = GraphSession.create(buildSftGraph(config, { shapes, batch: bucket }), { threads });
-    sessions.set(bucket, made);
-    return made;
-  };
+  const session = sessionsByShape((batch) =>
+    GraphSession.create(buildSftGraph(config, { shapes, batch }), { threads }),
+  );
+
   await runTraining({
     label: 'sft',
     dir: out,
     resume: options.resume,
-    ...every(options),
+    checkpointEverySeconds: options.checkpointEverySeconds,
     parameters,
     schedule: {
       peak: options.learningRate,
       warmupSteps: WARMUP_STEPS,
       totalSteps: options.steps,
-      horizonSteps: options.horizonSteps,
-      cooldownSteps: options.cooldownSteps,
     },
     adamw: { weightDecay: 0.05 },
     settings: {
       seed,
       from: options.from?.name ?? null,
       steps: options.steps,
-      horizonSteps: options.horizonSteps,
-      cooldownSteps: options.cooldownSteps,
       tokensPerBatch: options.tokensPerBatch,
       learningRate: options.learningRate,
       promptWeight: options.promptWeight,

@@ -9,6 +9,7 @@ import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
 import type { Preference } from '../data/rows.ts';
 import { TINY } from '../testing/tiny-model.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '../tokenizer/chat-files.ts';
+import { loadTopics } from '../world/load-topics.ts';
 import { type BaseCorpus, baseCorpus } from './base-corpus.ts';
 import { loadBaseModel } from './base-model.ts';
 import { expertStage } from './expert.ts';
@@ -59,8 +60,6 @@ afterAll(async () => {
 test('tokenizer, base, experts and export make a bundle that loads', { timeout: 60_000 }, async () => {
   const sft = {
     steps: 3,
-    horizonSteps: 3,
-    cooldownSteps: 0,
     tokensPerBatch: 512,
     learningRate: 1e-3,
     promptWeight: 0.2,
@@ -182,6 +181,31 @@ describe('the corpus', () => {
     await expect(baseCorpus({ ...options, dataDir: null })).rejects.toThrow('no --data folder was given');
     await expect(baseCorpus({ ...options, dataDir: at('none') })).rejects.toThrow('does not exist');
     await expect(baseCorpus({ ...options, realShare: 1, dataDir: null })).rejects.toThrow('it lies in [0, 1)');
+  });
+
+  test('is of the edition asked for, and so are the pairs', async () => {
+    const whole = loadTopics({ edition: 'whole' });
+    const beyond = whole.filter(({ id }) => !loadTopics().some((topic) => topic.id === id));
+    const facts = new Set(beyond.flatMap((topic) => topic.facts.flatMap(({ wordings }) => wordings)));
+    const strangers = (texts: string[]) =>
+      texts.filter((text) => [...facts].some((fact) => text.includes(fact))).length;
+    for (const edition of ['first', 'whole'] as const) {
+      const options = { seed: 1, worldDialogues: 200, realShare: 0, edition, dataDir: null };
+      const { dialogues } = await baseCorpus(options);
+      const { train, heldOut } = await preferenceData({
+        seed: 1,
+        worldPairs: 200,
+        files: [],
+        dimension: 'better',
+        edition,
+      });
+      const told = [
+        dialogues.map(({ messages }) => messages.at(-1)!.content),
+        train.flatMap(({ responses }) => responses),
+        heldOut.flatMap(({ responses }) => responses),
+      ];
+      for (const texts of told) expect(strangers(texts) > 0, edition).toBe(edition === 'whole');
+    }
   });
 
   test('loses words of questions, never of answers, and never all', async () => {

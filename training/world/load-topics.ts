@@ -11,7 +11,13 @@ const TOPICS_DIR = path.join(import.meta.dirname, 'topics');
  * The topics of an edition, in the order of domain and id; the demo bundle's where none is asked for. Every file is checked, whatever
  * the edition: throws one error that lists every fault with its file.
  */
-export function loadTopics({ edition = 'first', dir = TOPICS_DIR }: { edition?: Edition; dir?: string } = {}): Topic[] {
+export function loadTopics({
+  edition = 'first',
+  dir = TOPICS_DIR,
+}: {
+  edition?: Edition | undefined;
+  dir?: string;
+} = {}): Topic[] {
   const faults: string[] = [];
   const topics: Topic[] = [];
   const seenIds = new Map<string, string>();

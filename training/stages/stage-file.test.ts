@@ -1,0 +1,34 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import * as z from 'zod';
+import { readStageFile, writeStageFile } from './stage-file.ts';
+
+const schema = z.strictObject({ rank: z.int() });
+const read = (dir: string) => readStageFile(dir, 'adapter.json', { schema, stage: 'expert' });
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-stage-file-'));
+});
+afterAll(() => rm(dir, { recursive: true }));
+
+test('what a stage wrote is read back, in a folder that it makes', async () => {
+  const run = path.join(dir, 'a/b');
+  await writeStageFile(run, 'adapter.json', { rank: 4 });
+  expect(await read(run)).toEqual({ rank: 4 });
+});
+
+test('a folder that is no run of the stage is named, with the stage', async () => {
+  await expect(read(path.join(dir, 'none'))).rejects.toThrow(/none holds no run of the stage expert: adapter\.json/);
+});
+
+test.each([
+  ['no JSON', '{', /adapter\.json: not JSON/],
+  ['an unknown key', '{"rank": 1, "rnak": 2}', /adapter\.json: .*rnak/],
+  ['a wrong type', '{"rank": "four"}', /adapter\.json: .*rank/],
+])('%s is named', async (_, text, message) => {
+  await writeFile(path.join(dir, 'adapter.json'), text);
+  await expect(read(dir)).rejects.toThrow(message);
+});

@@ -1,0 +1,30 @@
+/** The small file beside a stage's checkpoints that says what was trained, for the stages that go on from it. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as z from 'zod';
+
+export async function writeStageFile(dir: string, name: string, content: object): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  await writeFile(path.join(dir, name), `${JSON.stringify(content, null, 2)}\n`);
+}
+
+/** Throws and names the file, and the stage that writes it, where it is missing or not what that stage writes. */
+export async function readStageFile<T>(
+  dir: string,
+  name: string,
+  { schema, stage }: { schema: z.ZodType<T>; stage: string },
+): Promise<T> {
+  const file = path.join(dir, name);
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new Error(`${dir} holds no run of the stage ${stage}: ${name} cannot be read`, { cause });
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new Error(`${file}: not JSON`, { cause });
+  }
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) throw new Error(`${file}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
+  return parsed.data;
+}

@@ -1,0 +1,91 @@
+/** What the stages that train on pairs have in common: the sets and their summary, the order of batches, the schedule, the settings of the run. */
+import { planBatches } from '../data/buckets.ts';
+import type { Preference } from '../data/rows.ts';
+import type { BatchShape } from '../graphs/training-inputs.ts';
+import type { Parameters } from '../optim/adamw.ts';
+import { loadCheckpoint } from '../run/checkpoint.ts';
+import { type RunOptions, runTraining, type StepBatch } from '../run/loop.ts';
+import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
+import type { BaseModel } from './base-model.ts';
+import { type PairSet, type PairSetOptions, pairSet } from './pair-set.ts';
+
+/** What every such stage is given beside its own settings. */
+export type PairStageOptions = {
+  /** Where checkpoints and metrics go. */
+  out: string;
+  resume: boolean;
+  seed: number;
+  base: BaseModel;
+  tokenizer: TrainingTokenizer;
+  train: Preference[];
+  heldOut: Preference[];
+  /** What decided the pairs, for the checkpoint's settings. */
+  dataSettings: Record<string, unknown>;
+  threads: number;
+  checkpointEverySeconds?: number;
+  learningRate: number;
+  pairsPerBatch: number;
+  epochs: number;
+};
+
+const WARMUP_SHARE = 0.1;
+
+export type PairTraining = {
+  /** For the progress bar and the summary. */
+  label: string;
+  /** Goes into the order of the batches beside the seed. */
+  order: string;
+  encoding: Pick<PairSetOptions, 'dimension' | 'feeds' | 'dropFirstDifference'>;
+  parameters: Parameters;
+  weightDecay?: number;
+  /** What decides the numbers beside `PairStageOptions`. */
+  settings: Record<string, unknown>;
+  /** Called once, and only if there is anything left to train: a finished run need not score its reference once more. */
+  prepare: (sets: { train: PairSet; heldOut: PairSet }) => Promise<{
+    batch: (items: readonly number[], shape: BatchShape) => Promise<Omit<StepBatch, 'label'>>;
+    figures: NonNullable<RunOptions['figures']>;
+    evaluate: NonNullable<RunOptions['evaluate']>;
+  }>;
+};
+
+/** Trains `parameters` in place. */
+export async function trainPairs(options: PairStageOptions, training: PairTraining): Promise<void> {
+  const { out, resume, seed, base, tokenizer, learningRate, pairsPerBatch, epochs } = options;
+  const { label, parameters } = training;
+  const setOptions = { ...training.encoding, tokenizer, config: base.config, pairsPerBatch };
+  const train = pairSet(options.train, { ...setOptions, what: 'to train on' });
+  const heldOut = pairSet(options.heldOut, { ...setOptions, what: 'held out' });
+  const plan = planBatches(train.buckets, { seed: `${seed}/${training.order}`, rowsPerItem: 2 });
+  for (const { summary } of [train, heldOut]) process.stderr.write(`${label}: ${summary}\n`);
+  process.stderr.write(`${label}: ${plan.perEpoch} batches an epoch\n`);
+
+  const totalSteps = plan.perEpoch * epochs;
+  const settings = {
+    seed,
+    learningRate,
+    pairsPerBatch,
+    epochs,
+    base: base.state.step,
+    ...training.settings,
+    ...options.dataSettings,
+  };
+  if (resume && (await loadCheckpoint(out, { parameters, settings }))?.step === totalSteps) return;
+  const { batch, figures, evaluate } = await training.prepare({ train, heldOut });
+  await runTraining({
+    label,
+    dir: out,
+    resume,
+    checkpointEverySeconds: options.checkpointEverySeconds,
+    parameters,
+    schedule: { peak: learningRate, warmupSteps: Math.ceil(totalSteps * WARMUP_SHARE), totalSteps },
+    adamw: { beta2: 0.99, weightDecay: training.weightDecay ?? 0 },
+    settings,
+    batchAt: async (step) => {
+      const { bucket, items } = plan.at(step);
+      return { ...(await batch(items, train.buckets[bucket]!)), label: `pairs ${items.slice(0, 4).join(', ')}...` };
+    },
+    figures,
+    evaluateEvery: Math.max(1, Math.ceil(totalSteps / 4)),
+    evaluate,
+  });
+}
