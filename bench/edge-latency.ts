@@ -16,7 +16,7 @@ import { call, generateRequest, receiptKeys, SECRET } from '#gpu-backend/server/
 import { sha256Hex } from '#shared/protocol/directive.ts';
 import { seedDemoTenants } from '#workers/local/seed-demo-tenants.ts';
 import { startEdge } from '#workers/local/start-edge.ts';
-import { alternate, type Measured, medianRatio, printMeasured } from './measure.ts';
+import { alternate, medianRatio, printMeasured } from './measure.ts';
 
 const OPERATOR_KEY = 'bench-operator';
 const TOKENS = 32;
@@ -87,7 +87,7 @@ export async function benchEdgeLatency({ rounds }: { rounds: number }): Promise<
     );
     console.log(`\nlatency of a ${TOKENS}-token answer from a scripted engine (ms a request, one at a time)`);
     printMeasured(measured, 'ms');
-    const [direct, bare, whole, streamed] = measured as [Measured, Measured, Measured, Measured];
+    const [direct, bare, whole, streamed] = measured;
     return {
       'edge, whole answer / bare workerd proxy': medianRatio(whole, bare),
       'edge, streamed / bare workerd proxy': medianRatio(streamed, bare),

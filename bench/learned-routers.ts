@@ -7,13 +7,13 @@
  * to 1.1 times two experts, the logits router 1.0 to 1.1 times two experts.
  */
 import { OnnxRows } from '#gpu-backend/engine/onnx-rows.ts';
-import type { RowSource } from '#gpu-backend/engine/row-model.ts';
+import type { RowOutput, RowSource } from '#gpu-backend/engine/row-model.ts';
 import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { proposeWeight } from '#gpu-backend/model/propose-weight.ts';
 import { type LayersRouter, type LogitsRouter, NO_ROUTERS } from '#gpu-backend/model/router.ts';
-import { alternate, type Measured, medianRatio, printMeasured } from './measure.ts';
+import { alternate, medianRatio, printMeasured } from './measure.ts';
+import { atOnce, type DecodingBench, timeDecoding } from './time-decoding.ts';
 
-const PROMPT = 'How do I clean bathroom tiles with bleach?';
 /** Hidden units of a logits router made up here. */
 const WIDTH = 64;
 
@@ -25,32 +25,17 @@ export async function benchLearnedRouters({
   bundleDir,
   tokens,
   rounds,
-}: {
-  bundleDir: string;
-  tokens: number;
-  rounds: number;
-}): Promise<Record<string, number>> {
+}: DecodingBench): Promise<Record<string, number>> {
   const bundle = await loadBundle(bundleDir);
-  const ids = bundle.renderChat([{ role: 'user', content: PROMPT }]);
-  const id = ids[0]!;
   const logitsRouter = bundle.routers.logits ?? randomLogitsRouter(bundle);
   const layers = bundle.routers.layers ?? randomLayersRouter(bundle);
   const plain = await OnnxRows.create({ ...bundle, routers: NO_ROUTERS });
   const routed = await OnnxRows.create({ ...bundle, routers: { layers, logits: null } });
-
-  /** Milliseconds a step of decoding; each step's outputs pass through `propose`, pair by pair. */
-  const decode = async (rows: OnnxRows, sources: RowSource[], { propose = false } = {}) => {
-    await rows.add(sources.map((source) => ({ source, ids })));
-    const startedAt = performance.now();
-    for (let i = 0; i < tokens; i++) {
-      const outputs = await rows.advance(sources.map((source) => ({ source, id })));
-      for (let row = 0; propose && row < outputs.length; row += 2) {
-        proposeWeight(logitsRouter, outputs[row]!.hidden!, outputs[row + 1]!.hidden!);
-      }
+  const decode = (rows: OnnxRows, sources: RowSource[]) => timeDecoding(rows, { bundle, tokens, sources });
+  const propose = (outputs: readonly RowOutput[]) => {
+    for (let row = 0; row < outputs.length; row += 2) {
+      proposeWeight(logitsRouter, outputs[row]!.hidden!, outputs[row + 1]!.hidden!);
     }
-    const perToken = (performance.now() - startedAt) / tokens;
-    rows.keep([]);
-    return perToken;
   };
 
   const summary: Record<string, number> = {};
@@ -63,21 +48,16 @@ export async function benchLearnedRouters({
         { name: 'layers row alone', run: () => decode(routed, times(LAYERS)) },
         { name: 'two experts', run: () => decode(plain, times(SAFETY, HELPFULNESS)) },
         { name: 'layers row and safety row', run: () => decode(routed, times(SAFETY, LAYERS)) },
-        { name: 'two experts, logits router', run: () => decode(plain, hidden, { propose: true }) },
+        {
+          name: 'two experts, logits router',
+          run: () => timeDecoding(plain, { bundle, tokens, sources: hidden, onStep: propose }),
+        },
       ],
       { rounds },
     );
-    console.log(
-      `\nlearned routers, ${tokens} tokens, ${answers} ${answers === 1 ? 'answer' : 'answers'} at once (ms a step, graph and router)`,
-    );
+    console.log(`\nlearned routers, ${tokens} tokens, ${atOnce(answers)} (ms a step, graph and router)`);
     printMeasured(measured, 'ms');
-    const [one, layersAlone, two, layersServed, proposed] = measured as [
-      Measured,
-      Measured,
-      Measured,
-      Measured,
-      Measured,
-    ];
+    const [one, layersAlone, two, layersServed, proposed] = measured;
     summary[`${answers} at once: layers row alone / one expert`] = medianRatio(layersAlone, one);
     summary[`${answers} at once: layers row and safety row / one expert`] = medianRatio(layersServed, one);
     summary[`${answers} at once: layers row and safety row / two experts`] = medianRatio(layersServed, two);

@@ -4,14 +4,19 @@ export type Variant = { name: string; run: () => Promise<number> };
 export type Measured = { name: string; values: number[]; median: number };
 
 /** `run` returns the figure of one round (milliseconds, tokens a second); one unmeasured round warms everything up. */
-export async function alternate(variants: readonly Variant[], { rounds }: { rounds: number }): Promise<Measured[]> {
+export async function alternate<const T extends readonly Variant[]>(
+  variants: T,
+  { rounds }: { rounds: number },
+): Promise<{ [K in keyof T]: Measured }> {
   const values = new Map(variants.map(({ name }) => [name, [] as number[]]));
   for (const variant of variants) await variant.run();
   for (let round = 0; round < rounds; round++) {
     const order = round % 2 === 0 ? variants : variants.toReversed();
     for (const { name, run } of order) values.get(name)!.push(await run());
   }
-  return variants.map(({ name }) => ({ name, values: values.get(name)!, median: median(values.get(name)!) }));
+  const measured = variants.map(({ name }) => ({ name, values: values.get(name)!, median: median(values.get(name)!) }));
+  // map() forgets how many there are.
+  return measured as { [K in keyof T]: Measured };
 }
 
 export function median(values: readonly number[]): number {

@@ -4,36 +4,19 @@
  */
 import { OnnxRows } from '#gpu-backend/engine/onnx-rows.ts';
 import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
-import { alternate, type Measured, medianRatio, printMeasured } from './measure.ts';
-
-const PROMPT = 'How do I clean bathroom tiles with bleach?';
+import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import { alternate, medianRatio, printMeasured } from './measure.ts';
+import { atOnce, type DecodingBench, timeDecoding } from './time-decoding.ts';
 
 /** Milliseconds a token of decoding, after a prompt, for one, several and many answers in the batch. */
-export async function benchTwoExperts({
-  bundleDir,
-  tokens,
-  rounds,
-}: {
-  bundleDir: string;
-  tokens: number;
-  rounds: number;
-}) {
+export async function benchTwoExperts({ bundleDir, tokens, rounds }: DecodingBench) {
   const bundle = await loadBundle(bundleDir);
   const rows = await OnnxRows.create(bundle);
-  const ids = bundle.renderChat([{ role: 'user', content: PROMPT }]);
-  const fill = ids[0]!;
-  const decode = async (experts: ('safety' | 'helpfulness')[]) => {
-    const sources = experts.map((kind) => ({ kind }));
-    await rows.add(sources.map((source) => ({ source, ids })));
-    const startedAt = performance.now();
-    for (let i = 0; i < tokens; i++) await rows.advance(sources.map((source) => ({ source, id: fill })));
-    const perToken = (performance.now() - startedAt) / tokens;
-    rows.keep([]);
-    return perToken;
-  };
+  const decode = (experts: ExpertRole[]) =>
+    timeDecoding(rows, { bundle, tokens, sources: experts.map((kind) => ({ kind })) });
   const summary: Record<string, number> = {};
   for (const answers of [1, 4, 8]) {
-    const times = <T>(values: T[]) => Array.from({ length: answers }, () => values).flat();
+    const times = (values: ExpertRole[]) => Array.from({ length: answers }, () => values).flat();
     const measured = await alternate(
       [
         { name: 'one expert', run: () => decode(times(['safety'])) },
@@ -45,11 +28,9 @@ export async function benchTwoExperts({
       ],
       { rounds },
     );
-    console.log(
-      `\ndecoding ${tokens} tokens, ${answers} ${answers === 1 ? 'answer' : 'answers'} at once (ms a step, graph alone)`,
-    );
+    console.log(`\ndecoding ${tokens} tokens, ${atOnce(answers)} (ms a step, graph alone)`);
     printMeasured(measured, 'ms');
-    const [one, together, apart] = measured as [Measured, Measured, Measured];
+    const [one, together, apart] = measured;
     summary[`${answers} at once: two experts / one expert`] = medianRatio(together, one);
     summary[`${answers} at once: two experts in one run / in two runs`] = medianRatio(together, apart);
   }

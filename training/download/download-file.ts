@@ -24,10 +24,10 @@ export async function downloadFile(
   file: RemoteFile,
   { hub, repo, commit }: Source,
   { target, onBytes, retrying }: { target: string; onBytes: (bytes: number) => void; retrying: Retrying },
-): Promise<'downloaded' | 'was there'> {
+): Promise<void> {
   if (await isWhole(target, file)) {
     onBytes(file.size);
-    return 'was there';
+    return;
   }
   const part = `${target}.part`;
   const record = `${part}.json`;
@@ -77,7 +77,6 @@ export async function downloadFile(
   }
   await rename(part, target);
   await rm(record, { force: true });
-  return 'downloaded';
 }
 
 export async function isWhole(target: string, { size, checksum }: Omit<RemoteFile, 'path'>): Promise<boolean> {
