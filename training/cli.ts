@@ -20,7 +20,7 @@ import { type BaseModel, loadBaseModel } from './stages/base-model.ts';
 import { expertStage, ROLE_DIMENSION } from './stages/expert.ts';
 import { loadExpertWeights } from './stages/expert-weights.ts';
 import { exportStage } from './stages/export.ts';
-import { MARGIN_KIND, marginModel } from './stages/margin-model.ts';
+import { type MarginRule, marginKind, marginModel } from './stages/margin-model.ts';
 import { preferenceData } from './stages/preference-data.ts';
 import { rankStage } from './stages/rank.ts';
 import { routerStage } from './stages/router.ts';
@@ -133,24 +133,31 @@ const scoreCommand = (kind: ScoreKind) =>
     },
   });
 
-const expert = stageCommand<typeof ExpertStage, OnBase & { marginModel?: string }>({
+const expert = stageCommand<typeof ExpertStage, OnBase & { marginModel?: string; from?: string }>({
   name: 'expert',
   description: 'train one LoRA expert on the frozen base by DPO, with a margin or without',
   settings: ExpertStage,
   flags: (command) =>
-    withBase(command).option('--margin-model <dir>', 'run of the stage cost (safety) or reward (helpfulness)'),
+    withBase(command)
+      .option(
+        '--margin-model <dir>',
+        "run of the stage cost or reward: the role's own for spe, the other one for modpo",
+      )
+      .option('--from <dir>', 'start from another expert, and measure against it (SACPO)'),
   run: async (
     { edition, worldPairs, pairs: files, heldOut: heldOutShare, margin, marginScale, ...settings },
-    { marginModel: scorerDir, ...flags },
+    { marginModel: scorerDir, from, ...flags },
   ) => {
-    if ((margin === 'spe') !== (scorerDir !== undefined)) {
-      throw new Error('--margin spe and --margin-model go together: give both, or neither');
+    if ((margin === 'none') !== (scorerDir === undefined)) {
+      throw new Error('a --margin and --margin-model go together: give both, or neither');
     }
     const opened = await open(flags);
     const { padId } = opened.tokenizer;
-    const wanted = MARGIN_KIND[settings.role];
-    const scorer =
-      scorerDir && (await loadScorer(scorerDir, { base: opened.base, padId, threads: flags.threads, wanted }));
+    const loadMargin = async (rule: MarginRule, name: string) => {
+      const wanted = marginKind(settings.role, rule);
+      const scorer = await loadScorer(name, { base: opened.base, padId, threads: flags.threads, wanted });
+      return marginModel(scorer, { name, rule, scale: marginScale });
+    };
     const data = { seed: settings.seed, edition, worldPairs, files, heldOutShare };
     const pairs = await preferenceData({ ...data, dimension: ROLE_DIMENSION[settings.role] });
     await expertStage({
@@ -158,7 +165,8 @@ const expert = stageCommand<typeof ExpertStage, OnBase & { marginModel?: string 
       ...pairs,
       ...flags,
       ...opened,
-      margin: scorer ? marginModel(scorer, { name: scorerDir, scale: marginScale }) : null,
+      margin: margin !== 'none' && scorerDir ? await loadMargin(margin, scorerDir) : null,
+      from: from ? { name: from, layers: (await loadExpertWeights(from, opened.base)).layers } : null,
       dataSettings: dataSettings(data),
     });
   },

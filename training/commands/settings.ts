@@ -4,10 +4,11 @@ import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
 import { DEMO } from '../demo/recipe.ts';
 import { DUAL_DEFINITIONS } from '../stages/dual-pairs.ts';
+import { MARGIN_RULES } from '../stages/margin-model.ts';
 import { HELD_OUT_SHARE } from '../stages/preference-data.ts';
 import { EDITIONS } from '../world/editions.ts';
 
-const { base, expert } = DEMO;
+const { base, expert, score, router } = DEMO;
 
 const seed = z.int().default(DEMO.seed).describe('decides data, order and weights');
 const positive = z.number().positive();
@@ -33,14 +34,15 @@ const pairs = {
     .describe(`more pairs, LAYOUT:FILE; layouts: ${Object.keys(PREFERENCE_LAYOUTS).join(', ')}`),
   heldOut: share.default(HELD_OUT_SHARE).describe('share of the prompts of --pairs kept from training'),
 };
-const pairTraining = {
-  pairsPerBatch: count.default(expert.pairsPerBatch).describe('pairs in one update'),
-  epochs: count.default(expert.epochs).describe('times over the pairs'),
-};
-const lora = {
-  rank: count.default(expert.rank).describe('LoRA rank'),
-  alpha: positive.default(expert.alpha).describe('LoRA alpha; the scale is alpha / rank'),
-};
+const pairTraining = ({ learningRate, pairsPerBatch, epochs }: typeof expert | typeof score | typeof router) => ({
+  learningRate: positive.default(learningRate).describe('peak of the schedule'),
+  pairsPerBatch: count.default(pairsPerBatch).describe('pairs in one update'),
+  epochs: count.default(epochs).describe('times over the pairs'),
+});
+const lora = ({ rank, alpha }: typeof expert | typeof score) => ({
+  rank: count.default(rank).describe('LoRA rank'),
+  alpha: positive.default(alpha).describe('LoRA alpha; the scale is alpha / rank'),
+});
 const variant = z
   .enum(['faithful', 'corrected'])
   .default('corrected')
@@ -64,39 +66,39 @@ export const SftStage = z.strictObject({
 export const ExpertStage = z.strictObject({
   role: ExpertRole.describe('which expert'),
   ...pairs,
-  ...lora,
+  ...lora(expert),
   beta: positive.default(expert.beta).describe("DPO's beta"),
   nllWeight: z
     .number()
     .min(0)
     .default(expert.nllWeight)
     .describe("weight of the chosen answers' own likelihood; 0: DPO alone"),
-  margin: z.enum(['none', 'spe']).default('none').describe("none: plain DPO; spe: MidPO's margin, by --margin-model"),
-  marginScale: positive.default(1).describe('what a margin is multiplied by'),
-  learningRate: positive.default(expert.learningRate).describe('peak of the schedule'),
-  ...pairTraining,
+  margin: z
+    .enum(['none', ...MARGIN_RULES])
+    .default('none')
+    .describe("none: plain DPO; spe: MidPO's margin, modpo: MODPO's, by --margin-model"),
+  marginScale: positive.default(expert.marginScale).describe('what a margin is multiplied by'),
+  ...pairTraining(expert),
   variant,
 });
 
 export const ScoreStage = z.strictObject({
   ...pairs,
-  ...lora,
-  learningRate: positive.default(1e-3).describe('peak of the schedule'),
-  ...pairTraining,
+  ...lora(score),
+  ...pairTraining(score),
 });
 
 export const RankStage = z.strictObject({
   ...pairs,
-  definition: z.enum(DUAL_DEFINITIONS).default('corrected').describe('which of two answers wins, see docs/training.md'),
+  definition: z.enum(DUAL_DEFINITIONS).default(DEMO.dual).describe('which of two answers wins, see docs/training.md'),
 });
 
 export const RouterStage = z.strictObject({
   kind: z.enum(['layers', 'logits']).describe("layers: MidPO's own; logits: a gate over both experts' predictions"),
   seed,
   variant,
-  width: count.default(32).describe('units of the hidden layer of a logits router'),
-  beta: positive.default(0.1).describe("DPO's beta"),
-  lambda: z.number().min(0).default(1).describe('weight of mean |alpha| + mean |beta - 1|'),
-  learningRate: positive.default(3e-3).describe('peak of the schedule'),
-  ...pairTraining,
+  width: count.default(router.width).describe('units of the hidden layer of a logits router'),
+  beta: positive.default(router.beta).describe("DPO's beta"),
+  lambda: z.number().min(0).default(router.lambda).describe('weight of mean |alpha| + mean |beta - 1|'),
+  ...pairTraining(router),
 });

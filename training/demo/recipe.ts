@@ -42,16 +42,21 @@ export const DEMO = {
     },
   },
   worldPairs: 4_000,
+  /** The reward and the cost model: what the experts' margins and D_dual are judged by. */
+  score: { rank: 16, alpha: 32, learningRate: 1e-3, pairsPerBatch: 16, epochs: 1 },
   expert: {
     rank: 16,
     alpha: 32,
     beta: 0.3,
     nllWeight: 0.5,
+    marginScale: 1,
     learningRate: 1e-3,
     pairsPerBatch: 16,
     epochs: 1,
     variant: 'corrected',
   },
+  dual: 'corrected',
+  router: { width: 32, beta: 0.1, lambda: 1, learningRate: 3e-3, pairsPerBatch: 16, epochs: 1, variant: 'corrected' },
   defaultWeight: 0.2,
   evaluation: { temperature: 0.7, topP: 0.9, seed: 11, maxTokens: 160 },
   /** The demo tenants' lines (policies/demo), measured beside the experts alone. */
@@ -59,5 +64,6 @@ export const DEMO = {
     'strict: floor 0.9, budget 2': { ...OPEN_LINE, floor: 0.9, budget: 2 },
     'balanced: floor 0.3, budget 20': { ...OPEN_LINE, floor: 0.3, budget: 20 },
     'open: floor 0': { ...OPEN_LINE, floor: 0, budget: null },
+    'open, mixed in the layers': { ...OPEN_LINE, floor: 0, budget: null, mode: 'layers' },
   },
 } as const;

@@ -6,14 +6,12 @@ import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
-import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { evaluateBundle, evaluationTable } from '../evaluate/evaluate-bundle.ts';
+import { need } from '../methods/runs.ts';
 import { formatSeconds } from '../run/progress.ts';
 import { baseCorpus, REAL_SOURCES } from '../stages/base-corpus.ts';
 import { loadBaseModel } from '../stages/base-model.ts';
-import { expertStage, ROLE_DIMENSION } from '../stages/expert.ts';
 import { exportStage } from '../stages/export.ts';
-import { preferenceData } from '../stages/preference-data.ts';
 import { sftStage } from '../stages/sft.ts';
 import { tokenizerStage } from '../stages/tokenizer.ts';
 import { openTokenizer, readChatFiles } from '../tokenizer/chat-files.ts';
@@ -21,7 +19,9 @@ import { judgeBase } from './judge-base.ts';
 import { modelCard } from './model-card.ts';
 import { DEMO } from './recipe.ts';
 
-const ROLES = ['safety', 'helpfulness'] as const satisfies readonly ExpertRole[];
+/** The runs whose figures the model card shows, in the order of training. */
+const CARD_STAGES = ['sft', 'reward', 'cost', 'spe-safety', 'spe-helpfulness', 'layers', 'logits'] as const;
+export type CardFigures = Record<(typeof CARD_STAGES)[number], LastFigures>;
 
 export async function trainDemo({
   runs,
@@ -47,38 +47,30 @@ export async function trainDemo({
   const corpusSettings = { ...DEMO.base.corpus };
   await sftStage({ ...common, ...DEMO.base.sft, config, corpus, corpusSettings, from: null, out: baseDir });
   const base = await loadBaseModel(baseDir);
-  for (const role of ROLES) {
-    const pairs = await preferenceData({ seed, worldPairs, files: [], dimension: ROLE_DIMENSION[role] });
-    const dataSettings = { worldPairs, files: [] };
-    const settings = { ...common, ...DEMO.expert, margin: null, dataSettings };
-    await expertStage({ ...settings, ...pairs, role, base, out: dirOf(role) });
-  }
-  const experts = ROLES.map(dirOf);
+  const context = { dir: runs, seed, edition: 'first', worldPairs, base, tokenizer, threads } as const;
+  const experts = [await need('spe-safety', context), await need('spe-helpfulness', context)];
+  const routers = [await need('layers', context), await need('logits', context)];
 
   const manifest = {
     id: 'plimsoll-demo',
     licence: 'Apache-2.0',
     default_weight: DEMO.defaultWeight,
     provenance: {
-      description: `npm run train:demo, seed ${seed}: ${DEMO.base.sft.steps} steps of sft, then one LoRA expert a role by DPO`,
+      description: `npm run train:demo, seed ${seed}: ${DEMO.base.sft.steps} steps of sft, then one LoRA expert a role by DPO with MidPO's margins, and a router of each kind`,
       data: [
         { name: 'the small world (training/world)', licence: 'Apache-2.0' },
         ...REAL_SOURCES.filter(({ name }) => corpus.counts[name]).map(({ name, licence }) => ({ name, licence })),
       ],
     },
   };
-  const digest = await exportStage({ base: baseDir, tokenizer: tokenizerDir, experts, out, manifest });
+  const digest = await exportStage({ base: baseDir, tokenizer: tokenizerDir, experts, routers, out, manifest });
   process.stderr.write(`${out}: bundle ${digest.slice(0, 12)}\n`);
 
   const options = { perAsk: 1, sampling: DEMO.evaluation, threads };
   const evaluation = await evaluateBundle({ ...options, dir: out, lines: DEMO.lines });
   const bare = await judgeBase({ ...options, base: baseDir, tokenizer: tokenizerDir });
   evaluation.sets = { base: bare, ...evaluation.sets };
-  const metrics = {
-    sft: await lastFigures(baseDir),
-    safety: await lastFigures(dirOf('safety')),
-    helpfulness: await lastFigures(dirOf('helpfulness')),
-  };
+  const metrics = await figuresOf(CARD_STAGES, runs);
   await writeFile(
     path.join(out, 'evaluation.json'),
     `${JSON.stringify({ ...evaluation, training: metrics }, null, 2)}\n`,
@@ -87,6 +79,15 @@ export async function trainDemo({
   console.log(evaluationTable(evaluation.sets));
   const seconds = Object.values(metrics).reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
   console.log(`${formatSeconds(seconds)} of training steps; card: ${path.join(out, 'README.md')}`);
+}
+
+async function figuresOf<Name extends string>(
+  names: readonly Name[],
+  runs: string,
+): Promise<Record<Name, LastFigures>> {
+  const figures = {} as Record<Name, LastFigures>;
+  for (const name of names) figures[name] = await lastFigures(path.join(runs, name));
+  return figures;
 }
 
 /** The last value of every figure in a run's metrics. */

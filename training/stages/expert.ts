@@ -8,7 +8,7 @@ import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { tokenFeeds } from '../data/buckets.ts';
 import type { Dimension } from '../data/preferences.ts';
 import { buildDpoGraph, buildScoreGraph } from '../graphs/dpo-graph.ts';
-import type { Variant } from '../graphs/router-graph.ts';
+import type { FrozenExpert, Variant } from '../graphs/router-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
@@ -33,16 +33,20 @@ export type ExpertOptions = PairStageOptions & {
   nllWeight: number;
   /** `faithful` leaves the first differing token out of the log-probabilities, as MidPO's published code does. */
   variant: Variant;
-  /** MidPO's single-preference enhancement: what the log-ratio must exceed, pair by pair; null: plain DPO. */
+  /** What the log-ratio must exceed, pair by pair; null: plain DPO. */
   margin: MarginModel | null;
+  /** A trained expert to start from and be measured against (one preference after the other, as SACPO does, arXiv 2404.11049); null: the base. */
+  from: { name: string; layers: FrozenExpert } | null;
 };
 
 export async function expertStage(options: ExpertOptions): Promise<void> {
-  const { role, base, out, rank, alpha, beta, nllWeight, variant, margin, seed, tokenizer, threads } = options;
+  const { role, base, out, rank, alpha, beta, nllWeight, variant, margin, from, seed, tokenizer, threads } = options;
   const { config } = base;
   const { padId } = tokenizer;
   await writeStageFile(out, ADAPTER_FILE, { role, rank, alpha } satisfies AdapterJson);
-  const parameters = initialLora(loraShapes(config, rank), createRandom(`${seed}/${role}/lora`));
+  const shapes = loraShapes(config, rank);
+  const start = () => (from ? copyLora(from, shapes) : initialLora(shapes, null));
+  const parameters = from ? start() : initialLora(shapes, createRandom(`${seed}/${role}/lora`));
   const graphOptions = { base: base.weights, rank, loraScale: alpha / rank };
   await trainPairs(options, {
     label: role,
@@ -60,7 +64,8 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
       beta,
       nllWeight,
       variant,
-      margin: margin && { model: margin.name, scale: margin.scale },
+      margin: margin && { model: margin.name, rule: margin.rule, scale: margin.scale },
+      ...(from && { from: from.name }),
     },
     prepare: async ({ train, heldOut }) => {
       const trainer = sessionsByShape((batch) =>
@@ -69,7 +74,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
       const session = sessionsByShape((batch) =>
         GraphSession.create(buildScoreGraph(config, { ...graphOptions, batch }), { threads }),
       );
-      const untrained = { session, padId, parameters: initialLora(loraShapes(config, rank), null) };
+      const untrained = { session, padId, parameters: start() };
       const reference = await logprobsOfPairs(train, { ...untrained, label: `${role}: reference` });
       const heldOutReference = await logprobsOfPairs(heldOut, { ...untrained, label: `${role}: held-out reference` });
       const margins = margin && (await margin.of(train.pairs, `${role}: margins`));
@@ -108,6 +113,27 @@ export function initialLora(
       const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
       if (random && name.endsWith('.a')) fillNormal(data, 1 / Math.sqrt(3 * shape[0]!), random);
       return [name, { shape, data }];
+    }),
+  );
+}
+
+function copyLora(
+  { name, layers }: { name: string; layers: FrozenExpert },
+  shapes: ReadonlyMap<string, number[]>,
+): Parameters {
+  const found = new Map(
+    layers.flatMap(({ a, b }, layer) => [
+      [`lora.${layer}.a`, a],
+      [`lora.${layer}.b`, b],
+    ]),
+  );
+  return new Map(
+    [...shapes].map(([tensor, shape]) => {
+      const from = found.get(tensor);
+      if (from?.shape.join() !== shape.join()) {
+        throw new Error(`${name}: ${tensor}: found [${from?.shape.join(', ') ?? ''}], wanted [${shape.join(', ')}]`);
+      }
+      return [tensor, { shape, data: Float32Array.from(from.data) }];
     }),
   );
 }

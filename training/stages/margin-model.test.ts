@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { clippedMargins } from './margin-model.ts';
+import { margins } from './margin-model.ts';
 
 const scores = new Map<number, [number, number]>([
   [3, [2, -1]],
@@ -7,15 +7,22 @@ const scores = new Map<number, [number, number]>([
 ]);
 
 test("a reward margin is the chosen answer's lead, never below 0", () => {
-  expect([...clippedMargins('reward', scores, 1)]).toEqual([
+  expect([...margins(scores, { kind: 'reward', rule: 'spe', scale: 1 })]).toEqual([
     [3, 3],
     [5, 0],
   ]);
 });
 
 test('a cost margin is what the rejected answer costs more, never below 0, and scaled', () => {
-  expect([...clippedMargins('cost', scores, 0.5)]).toEqual([
+  expect([...margins(scores, { kind: 'cost', rule: 'spe', scale: 0.5 })]).toEqual([
     [3, 0],
     [5, 1.5],
+  ]);
+});
+
+test("MODPO's margin keeps its sign: what is preferred although it costs more must be preferred less", () => {
+  expect([...margins(scores, { kind: 'cost', rule: 'modpo', scale: 2 })]).toEqual([
+    [3, -6],
+    [5, 6],
   ]);
 });

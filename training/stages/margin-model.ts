@@ -1,10 +1,13 @@
 /**
- * MidPO's margins (arXiv 2506.02460, section 3.1): how much clearer than not at all a model of the preferred dimension tells a pair apart,
+ * Margins of a preference pair by a model of one dimension: how much better the chosen answer is there,
  *
- *   safety        max(0, c(y_l) - c(y_w))     c the cost model: higher is worse
- *   helpfulness   max(0, r(y_w) - r(y_l))     r the reward model
+ *   of the cost model     c(y_l) - c(y_w)     higher costs are worse
+ *   of the reward model   r(y_w) - r(y_l)
  *
- * clipped at 0, so that a pair on which model and label disagree is plain DPO and not turned round.
+ *   spe      MidPO's (arXiv 2506.02460, section 3.1): by the preferred dimension's own model, clipped at 0, so that a pair on which model
+ *            and label disagree is plain DPO and not turned round
+ *   modpo    MODPO's (arXiv 2310.03708, eq. 9): by the other dimension's model, with its sign, so that an answer preferred for its helpfulness must
+ *            be preferred the more, the less safe it is
  */
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import type { PairRows } from '../data/encode-pairs.ts';
@@ -12,27 +15,46 @@ import type { ScoreKind } from '../graphs/score-graph.ts';
 import type { PairScores } from './pair-set.ts';
 import type { Scorer } from './scorer.ts';
 
-export const MARGIN_KIND: Record<ExpertRole, ScoreKind> = { safety: 'cost', helpfulness: 'reward' };
+export const MARGIN_RULES = ['spe', 'modpo'] as const;
+export type MarginRule = (typeof MARGIN_RULES)[number];
+
+const OWN_KIND: Record<ExpertRole, ScoreKind> = { safety: 'cost', helpfulness: 'reward' };
+const OTHER_KIND: Record<ExpertRole, ScoreKind> = { safety: 'reward', helpfulness: 'cost' };
+
+/** Which model a role's margins come from. */
+export function marginKind(role: ExpertRole, rule: MarginRule): ScoreKind {
+  return (rule === 'modpo' ? OTHER_KIND : OWN_KIND)[role];
+}
 
 export type MarginModel = {
   /** For the settings of a run. */
   name: string;
+  rule: MarginRule;
   scale: number;
   /** By the pairs' places in the list, in nats. A pair too long to be scored has none. */
   of: (pairs: readonly PairRows[], label: string) => Promise<Map<number, number>>;
 };
 
-export function marginModel(scorer: Scorer, { name, scale }: { name: string; scale: number }): MarginModel {
+export function marginModel(
+  scorer: Scorer,
+  { name, rule, scale }: { name: string; rule: MarginRule; scale: number },
+): MarginModel {
   return {
     name,
+    rule,
     scale,
-    of: async (pairs, label) => clippedMargins(scorer.kind, await scorer.score(pairs, label), scale),
+    of: async (pairs, label) => margins(await scorer.score(pairs, label), { kind: scorer.kind, rule, scale }),
   };
 }
 
-export function clippedMargins(kind: ScoreKind, scores: PairScores, scale: number): Map<number, number> {
+/** Of scores `[chosen, rejected]`. */
+export function margins(
+  scores: PairScores,
+  { kind, rule, scale }: { kind: ScoreKind; rule: MarginRule; scale: number },
+): Map<number, number> {
   const direction = kind === 'reward' ? 1 : -1;
+  const lowest = rule === 'spe' ? 0 : Number.NEGATIVE_INFINITY;
   return new Map(
-    [...scores].map(([item, [chosen, rejected]]) => [item, scale * Math.max(0, direction * (chosen - rejected))]),
+    [...scores].map(([item, [chosen, rejected]]) => [item, scale * Math.max(lowest, direction * (chosen - rejected))]),
   );
 }

@@ -74,7 +74,7 @@ test('tokenizer, base, experts and export make a bundle that loads', { timeout: 
     const settings = { rank: 2, alpha: 4, beta: 0.1, nllWeight: 0.1, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };
     const variant = 'corrected' as const;
     const data = { train: pairs.train, heldOut: pairs.heldOut.slice(0, 8), dataSettings: {} };
-    const options = { ...common, ...settings, ...data, variant, margin: null, role, base, out: at(role) };
+    const options = { ...common, ...settings, ...data, variant, margin: null, from: null, role, base, out: at(role) };
     await expertStage(options);
     const told = vi.mocked(process.stderr.write).mock.calls.join('');
     expect(told).toMatch(new RegExp(`${role}: \\d+ pairs to train on; left out: `));
@@ -116,7 +116,7 @@ test('preference models, dual pairs and routers follow on one another', { timeou
 
   const pairs = few(await preferenceData({ seed: 1, worldPairs: 16, files: [], dimension: 'safer' }));
   const expert = { rank: 2, alpha: 4, beta: 0.1, nllWeight: 0, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };
-  const margin = marginModel(cost, { name: 'cost', scale: 1 });
+  const margin = marginModel(cost, { name: 'cost', rule: 'spe', scale: 1 });
   await expertStage({ ...common, ...expert, ...pairs, variant: 'faithful', role: 'safety', margin, out: at('spe') });
 
   // An untrained cost model calls nothing safe or all of it: the figure's definition keeps a pair either way.

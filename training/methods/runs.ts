@@ -1,0 +1,223 @@
+/**
+ * Every training run that the demo bundle and the study are made of, by name: MidPO's stages as published and as corrected, and the methods it is
+ * compared with. Each starts from the same base, on the same pairs of the small world, by the demo's recipe; a run that another one
+ * needs is trained first, and a finished one is not trained again.
+ */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
+import type { Preference } from '../data/rows.ts';
+import { DEMO } from '../demo/recipe.ts';
+import type { RouterKind, Variant } from '../graphs/router-graph.ts';
+import type { ScoreKind } from '../graphs/score-graph.ts';
+import type { BaseModel } from '../stages/base-model.ts';
+import type { DualDefinition } from '../stages/dual-pairs.ts';
+import { expertStage, ROLE_DIMENSION } from '../stages/expert.ts';
+import { loadExpertWeights } from '../stages/expert-weights.ts';
+import { type MarginRule, marginKind, marginModel } from '../stages/margin-model.ts';
+import { preferenceData } from '../stages/preference-data.ts';
+import { rankStage } from '../stages/rank.ts';
+import { routerStage } from '../stages/router.ts';
+import { SCORE_DIMENSION, scoreStage } from '../stages/score.ts';
+import { loadScorer } from '../stages/scorer.ts';
+import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
+import type { Edition } from '../world/editions.ts';
+
+export type RunContext = {
+  /** One folder a run below it. */
+  dir: string;
+  seed: number;
+  edition: Edition;
+  worldPairs: number;
+  base: BaseModel;
+  tokenizer: TrainingTokenizer;
+  threads: number;
+};
+
+type Run = (context: RunContext, out: string) => Promise<void>;
+
+const common = ({ seed, base, tokenizer, threads }: RunContext) => ({ resume: true, seed, base, tokenizer, threads });
+
+function pairsOf({ seed, edition, worldPairs }: RunContext, dimension: 'better' | 'safer') {
+  return preferenceData({ seed, edition, worldPairs, files: [], dimension });
+}
+
+const dataSettings = ({ edition, worldPairs }: RunContext) => ({ edition, worldPairs, files: [] });
+
+function score(kind: ScoreKind): Run {
+  return async (context, out) => {
+    const pairs = await pairsOf(context, SCORE_DIMENSION[kind]);
+    await scoreStage({ ...common(context), ...DEMO.score, ...pairs, kind, out, dataSettings: dataSettings(context) });
+  };
+}
+
+type ExpertRun = {
+  role: ExpertRole;
+  /** null: plain DPO. */
+  margin?: MarginRule;
+  variant?: Variant;
+  /** The run whose expert it starts from and is measured against; the base where none is named. */
+  from?: RunName;
+};
+
+function expert({ role, margin, variant = 'corrected', from }: ExpertRun): Run {
+  return async (context, out) => {
+    const { base, tokenizer, threads } = context;
+    const dimension = ROLE_DIMENSION[role];
+    const pairs = await pairsOf(context, dimension);
+    const start = from ? await loadExpertWeights(await need(from, context), base) : null;
+    const { marginScale, ...settings } = DEMO.expert;
+    // MODPO's two weights are a half each: its eq. 9 is then DPO at twice the beta, less the other model's whole margin.
+    const beta = margin === 'modpo' ? 2 * settings.beta : settings.beta;
+    const kind = marginKind(role, margin);
+    const scorer =
+      margin && (await loadScorer(await need(kind, context), { base, padId: tokenizer.padId, threads, wanted: kind }));
+    await expertStage({
+      ...common(context),
+      ...settings,
+      ...pairs,
+      beta,
+      variant,
+      role,
+      from: from && start ? { name: from, layers: start.layers } : null,
+      margin: margin && scorer ? marginModel(scorer, { name: kind, rule: margin, scale: marginScale }) : null,
+      out,
+      dataSettings: dataSettings(context),
+    });
+  };
+}
+
+/** One policy on both labels: half of the pairs with the one, half with the other, so that it sees as many as an expert does. */
+const both: Run = async (context, out) => {
+  const halves = await Promise.all((['safer', 'better'] as const).map((dimension) => pairsOf(context, dimension)));
+  const half = (side: 'train' | 'heldOut') =>
+    halves.flatMap((pairs, parity) => {
+      const dimension = parity === 0 ? 'safer' : 'better';
+      const mine = pairs[side].filter((_, i) => i % 2 === parity);
+      return mine.map((pair): Preference => ({ ...pair, better: pair[dimension] }));
+    });
+  const { marginScale: _unused, ...settings } = DEMO.expert;
+  await expertStage({
+    ...common(context),
+    ...settings,
+    train: half('train'),
+    heldOut: half('heldOut'),
+    role: 'helpfulness',
+    from: null,
+    margin: null,
+    out,
+    dataSettings: { ...dataSettings(context), labels: 'both, half and half' },
+  });
+};
+
+const DUAL_FILES = { train: 'train.jsonl', heldOut: 'held-out.jsonl' } as const;
+
+function dual(definition: DualDefinition): Run {
+  return async (context, out) => {
+    const { base, tokenizer, threads } = context;
+    const models = { base, padId: tokenizer.padId, threads };
+    const reward = await loadScorer(await need('reward', context), { ...models, wanted: 'reward' });
+    const cost = await loadScorer(await need('cost', context), { ...models, wanted: 'cost' });
+    const pairs = await pairsOf(context, 'safer');
+    for (const side of ['train', 'heldOut'] as const) {
+      const file = path.join(out, DUAL_FILES[side]);
+      if (existsSync(file)) continue;
+      const { read, kept } = await rankStage({
+        preferences: pairs[side],
+        definition,
+        reward,
+        cost,
+        base,
+        tokenizer,
+        out: file,
+      });
+      process.stderr.write(`${file}: ${kept} of ${read} pairs\n`);
+    }
+  };
+}
+
+type RouterRun = {
+  kind: RouterKind;
+  variant: Variant;
+  dual: RunName;
+  safety: RunName;
+  helpfulness: RunName;
+};
+
+function router({ kind, variant, dual, safety, helpfulness }: RouterRun): Run {
+  return async (context, out) => {
+    const dir = await need(dual, context);
+    const expertOf = async (name: RunName) => loadExpertWeights(await need(name, context), context.base);
+    const read = (side: keyof typeof DUAL_FILES) =>
+      Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(path.join(dir, DUAL_FILES[side])));
+    await routerStage({
+      ...common(context),
+      ...DEMO.router,
+      kind,
+      variant,
+      safety: await expertOf(safety),
+      helpfulness: await expertOf(helpfulness),
+      train: await read('train'),
+      heldOut: await read('heldOut'),
+      out,
+      dataSettings: { dual, safety, helpfulness },
+    });
+  };
+}
+
+const corrected = { dual: 'dual', safety: 'spe-safety', helpfulness: 'spe-helpfulness', variant: 'corrected' } as const;
+
+/** The published code's router reads its `only_safe_better.py`, hence that definition of D_dual. */
+const faithful = {
+  dual: 'dual-faithful',
+  safety: 'spe-safety-faithful',
+  helpfulness: 'spe-helpfulness-faithful',
+  variant: 'faithful',
+} as const;
+
+export const RUN_NAMES = [
+  'reward',
+  'cost',
+  'dpo-safety',
+  'dpo-helpfulness',
+  'dpo-both',
+  'sequential',
+  'modpo',
+  'spe-safety',
+  'spe-helpfulness',
+  'spe-safety-faithful',
+  'spe-helpfulness-faithful',
+  'dual',
+  'dual-faithful',
+  'layers',
+  'layers-faithful',
+  'logits',
+] as const;
+export type RunName = (typeof RUN_NAMES)[number];
+
+const RUNS: Record<RunName, Run> = {
+  reward: score('reward'),
+  cost: score('cost'),
+  'dpo-safety': expert({ role: 'safety' }),
+  'dpo-helpfulness': expert({ role: 'helpfulness' }),
+  'dpo-both': both,
+  sequential: expert({ role: 'safety', from: 'dpo-helpfulness' }),
+  modpo: expert({ role: 'helpfulness', margin: 'modpo' }),
+  'spe-safety': expert({ role: 'safety', margin: 'spe' }),
+  'spe-helpfulness': expert({ role: 'helpfulness', margin: 'spe' }),
+  'spe-safety-faithful': expert({ role: 'safety', margin: 'spe', variant: 'faithful' }),
+  'spe-helpfulness-faithful': expert({ role: 'helpfulness', margin: 'spe', variant: 'faithful' }),
+  dual: dual('corrected'),
+  'dual-faithful': dual('safe-better'),
+  layers: router({ kind: 'layers', ...corrected }),
+  'layers-faithful': router({ kind: 'layers', ...faithful }),
+  logits: router({ kind: 'logits', ...corrected }),
+};
+
+/** The folder of a finished run; trains it first, and what it needs, where it is not finished. */
+export async function need(name: RunName, context: RunContext): Promise<string> {
+  const out = path.join(context.dir, name);
+  await RUNS[name](context, out);
+  return out;
+}
