@@ -27,6 +27,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'measure the experts of a bundle on held-out questions',
     load: async () => (await import('#training/evaluate/cli.ts')).evalCommand(),
   },
+  study: {
+    summary: 'compare MidPO with the alternatives: train, answer, judge, report',
+    load: async () => (await import('#training/study/cli.ts')).studyCommand(),
+  },
 };
 
 const [first, second] = process.argv.slice(2);

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { SAFETY_ALONE, type Sampling } from '../evaluate/answer-questions.ts';
+import { SAFETY_ALONE, type Sampling } from '../evaluate/answer-prompts.ts';
 import { judgeLines } from '../evaluate/evaluate-bundle.ts';
 import type { JudgedSet } from '../evaluate/judge-answers.ts';
 import { exportStage } from '../stages/export.ts';

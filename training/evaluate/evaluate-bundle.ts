@@ -10,7 +10,7 @@ import { generateQuestions } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import { createOracle } from '../world/oracle.ts';
 import type { QuestionRow } from '../world/rows.ts';
-import { type Answer, answerQuestions, HELPFULNESS_ALONE, SAFETY_ALONE, type Sampling } from './answer-questions.ts';
+import { type Answer, answerPrompts, HELPFULNESS_ALONE, SAFETY_ALONE, type Sampling } from './answer-prompts.ts';
 import { type JudgedSet, judgeAnswers, sampledDivergence } from './judge-answers.ts';
 
 export type Evaluation = {
@@ -70,14 +70,14 @@ export async function judgeLines(options: {
   const topics = loadTopics({ edition });
   const oracle = createOracle(topics);
   const questions = generateQuestions({ split: 'heldout', seed: sampling.seed, perAsk, topics });
-  const prompts = questions.map((question) => question.messages);
   const { renderChat } = await loadBundleHead(dir);
+  const prompts = questions.map(({ messages }) => renderChat(messages));
   const engine = await startWorkerEngine({ dir, threads });
   try {
     const answersBy: Record<string, Answer[]> = {};
     const sets: Record<string, JudgedSet> = {};
     for (const [name, line] of Object.entries(lines)) {
-      const answers = await answerQuestions(prompts, { engine, renderChat, line, sampling, label: name });
+      const answers = await answerPrompts(prompts, { engine, line, sampling, label: name });
       answersBy[name] = answers;
       sets[name] = judgeAnswers(questions, answers, { oracle, topics });
     }

@@ -3,7 +3,7 @@ import type { Oracle } from '../world/oracle.ts';
 import type { QuestionKind, QuestionRow } from '../world/rows.ts';
 import type { Topic } from '../world/schema.ts';
 import { splitSentences } from '../world/split-sentences.ts';
-import type { Answer } from './answer-questions.ts';
+import type { Answer } from './answer-prompts.ts';
 
 export type Judgement = {
   answers: number;

@@ -35,7 +35,13 @@ export type RunContext = {
   threads: number;
 };
 
-type Run = (context: RunContext, out: string) => Promise<void>;
+type Run = {
+  /** The runs whose folders it reads. */
+  needs: readonly RunName[];
+  train: (context: RunContext, out: string) => Promise<void>;
+};
+
+const dirOf = (name: RunName, { dir }: RunContext) => path.join(dir, name);
 
 const common = ({ seed, base, tokenizer, threads }: RunContext) => ({ resume: true, seed, base, tokenizer, threads });
 
@@ -43,12 +49,18 @@ function pairsOf({ seed, edition, worldPairs }: RunContext, dimension: 'better' 
   return preferenceData({ seed, edition, worldPairs, files: [], dimension });
 }
 
+const modelOf = ({ base, tokenizer, threads }: RunContext) => ({ base, padId: tokenizer.padId, threads });
+
 const dataSettings = ({ edition, worldPairs }: RunContext) => ({ edition, worldPairs, files: [] });
 
 function score(kind: ScoreKind): Run {
-  return async (context, out) => {
-    const pairs = await pairsOf(context, SCORE_DIMENSION[kind]);
-    await scoreStage({ ...common(context), ...DEMO.score, ...pairs, kind, out, dataSettings: dataSettings(context) });
+  return {
+    needs: [],
+    train: async (context, out) => {
+      const pairs = await pairsOf(context, SCORE_DIMENSION[kind]);
+      const settings = { ...common(context), ...DEMO.score, dataSettings: dataSettings(context) };
+      await scoreStage({ ...settings, ...pairs, kind, out });
+    },
   };
 }
 
@@ -62,78 +74,78 @@ type ExpertRun = {
 };
 
 function expert({ role, margin, variant = 'corrected', from }: ExpertRun): Run {
-  return async (context, out) => {
-    const { base, tokenizer, threads } = context;
-    const dimension = ROLE_DIMENSION[role];
-    const pairs = await pairsOf(context, dimension);
-    const start = from ? await loadExpertWeights(await need(from, context), base) : null;
-    const { marginScale, ...settings } = DEMO.expert;
-    // MODPO's two weights are a half each: its eq. 9 is then DPO at twice the beta, less the other model's whole margin.
-    const beta = margin === 'modpo' ? 2 * settings.beta : settings.beta;
-    const kind = marginKind(role, margin);
-    const scorer =
-      margin && (await loadScorer(await need(kind, context), { base, padId: tokenizer.padId, threads, wanted: kind }));
-    await expertStage({
-      ...common(context),
-      ...settings,
-      ...pairs,
-      beta,
-      variant,
-      role,
-      from: from && start ? { name: from, layers: start.layers } : null,
-      margin: margin && scorer ? marginModel(scorer, { name: kind, rule: margin, scale: marginScale }) : null,
-      out,
-      dataSettings: dataSettings(context),
-    });
+  const { marginScale, ...settings } = DEMO.expert;
+  // MODPO's two weights are a half each: its eq. 9 is then DPO at twice the beta, less the other model's whole margin.
+  const beta = margin === 'modpo' ? 2 * settings.beta : settings.beta;
+  const judge = margin && marginKind(role, margin);
+  return {
+    needs: [...(judge ? [judge] : []), ...(from ? [from] : [])],
+    train: async (context, out) => {
+      const loadMargin = async (wanted: ScoreKind, rule: MarginRule) => {
+        const scorer = await loadScorer(dirOf(wanted, context), { ...modelOf(context), wanted });
+        return marginModel(scorer, { name: wanted, rule, scale: marginScale });
+      };
+      const start = from && (await loadExpertWeights(dirOf(from, context), context.base));
+      await expertStage({
+        ...common(context),
+        ...settings,
+        ...(await pairsOf(context, ROLE_DIMENSION[role])),
+        beta,
+        variant,
+        role,
+        from: from && start ? { name: from, layers: start.layers } : null,
+        margin: margin && judge ? await loadMargin(judge, margin) : null,
+        out,
+        dataSettings: dataSettings(context),
+      });
+    },
   };
 }
 
 /** One policy on both labels: half of the pairs with the one, half with the other, so that it sees as many as an expert does. */
-const both: Run = async (context, out) => {
-  const halves = await Promise.all((['safer', 'better'] as const).map((dimension) => pairsOf(context, dimension)));
-  const half = (side: 'train' | 'heldOut') =>
-    halves.flatMap((pairs, parity) => {
-      const dimension = parity === 0 ? 'safer' : 'better';
-      const mine = pairs[side].filter((_, i) => i % 2 === parity);
-      return mine.map((pair): Preference => ({ ...pair, better: pair[dimension] }));
+const both: Run = {
+  needs: [],
+  train: async (context, out) => {
+    const [safer, better] = [await pairsOf(context, 'safer'), await pairsOf(context, 'better')];
+    const halves = (side: 'train' | 'heldOut'): Preference[] => [
+      ...safer[side].filter((_, i) => i % 2 === 0).map((pair) => ({ ...pair, better: pair.safer })),
+      ...better[side].filter((_, i) => i % 2 === 1),
+    ];
+    const { marginScale: _none, ...settings } = DEMO.expert;
+    await expertStage({
+      ...common(context),
+      ...settings,
+      train: halves('train'),
+      heldOut: halves('heldOut'),
+      role: 'helpfulness',
+      from: null,
+      margin: null,
+      out,
+      dataSettings: { ...dataSettings(context), labels: 'both, half and half' },
     });
-  const { marginScale: _unused, ...settings } = DEMO.expert;
-  await expertStage({
-    ...common(context),
-    ...settings,
-    train: half('train'),
-    heldOut: half('heldOut'),
-    role: 'helpfulness',
-    from: null,
-    margin: null,
-    out,
-    dataSettings: { ...dataSettings(context), labels: 'both, half and half' },
-  });
+  },
 };
 
 const DUAL_FILES = { train: 'train.jsonl', heldOut: 'held-out.jsonl' } as const;
 
 function dual(definition: DualDefinition): Run {
-  return async (context, out) => {
-    const { base, tokenizer, threads } = context;
-    const models = { base, padId: tokenizer.padId, threads };
-    const reward = await loadScorer(await need('reward', context), { ...models, wanted: 'reward' });
-    const cost = await loadScorer(await need('cost', context), { ...models, wanted: 'cost' });
-    const pairs = await pairsOf(context, 'safer');
-    for (const side of ['train', 'heldOut'] as const) {
-      const file = path.join(out, DUAL_FILES[side]);
-      if (existsSync(file)) continue;
-      const { read, kept } = await rankStage({
-        preferences: pairs[side],
-        definition,
-        reward,
-        cost,
-        base,
-        tokenizer,
-        out: file,
-      });
-      process.stderr.write(`${file}: ${kept} of ${read} pairs\n`);
-    }
+  return {
+    needs: ['reward', 'cost'],
+    train: async (context, out) => {
+      const models = modelOf(context);
+      const reward = await loadScorer(dirOf('reward', context), { ...models, wanted: 'reward' });
+      const cost = await loadScorer(dirOf('cost', context), { ...models, wanted: 'cost' });
+      const pairs = await pairsOf(context, 'safer');
+      for (const side of ['train', 'heldOut'] as const) {
+        const file = path.join(out, DUAL_FILES[side]);
+        // Written whole or not at all.
+        if (existsSync(file)) continue;
+        const { base, tokenizer } = context;
+        const preferences = pairs[side];
+        const summary = await rankStage({ preferences, definition, reward, cost, base, tokenizer, out: file });
+        process.stderr.write(`${file}: ${summary.kept} of ${summary.read} pairs\n`);
+      }
+    },
   };
 }
 
@@ -146,23 +158,25 @@ type RouterRun = {
 };
 
 function router({ kind, variant, dual, safety, helpfulness }: RouterRun): Run {
-  return async (context, out) => {
-    const dir = await need(dual, context);
-    const expertOf = async (name: RunName) => loadExpertWeights(await need(name, context), context.base);
-    const read = (side: keyof typeof DUAL_FILES) =>
-      Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(path.join(dir, DUAL_FILES[side])));
-    await routerStage({
-      ...common(context),
-      ...DEMO.router,
-      kind,
-      variant,
-      safety: await expertOf(safety),
-      helpfulness: await expertOf(helpfulness),
-      train: await read('train'),
-      heldOut: await read('heldOut'),
-      out,
-      dataSettings: { dual, safety, helpfulness },
-    });
+  return {
+    needs: [dual, safety, helpfulness],
+    train: async (context, out) => {
+      const expertOf = (name: RunName) => loadExpertWeights(dirOf(name, context), context.base);
+      const read = (side: keyof typeof DUAL_FILES) =>
+        Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(path.join(dirOf(dual, context), DUAL_FILES[side])));
+      await routerStage({
+        ...common(context),
+        ...DEMO.router,
+        kind,
+        variant,
+        safety: await expertOf(safety),
+        helpfulness: await expertOf(helpfulness),
+        train: await read('train'),
+        heldOut: await read('heldOut'),
+        out,
+        dataSettings: { dual, safety, helpfulness },
+      });
+    },
   };
 }
 
@@ -217,7 +231,13 @@ const RUNS: Record<RunName, Run> = {
 
 /** The folder of a finished run; trains it first, and what it needs, where it is not finished. */
 export async function need(name: RunName, context: RunContext): Promise<string> {
-  const out = path.join(context.dir, name);
-  await RUNS[name](context, out);
-  return out;
+  for (const needed of RUNS[name].needs) await need(needed, context);
+  await RUNS[name].train(context, dirOf(name, context));
+  return dirOf(name, context);
+}
+
+/** A run and all that it goes back to, each once, in the order of training. */
+export function withAllNeeds(names: readonly RunName[]): RunName[] {
+  const all = names.flatMap((name) => [...withAllNeeds(RUNS[name].needs), name]);
+  return [...new Set(all)];
 }

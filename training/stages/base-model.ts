@@ -2,6 +2,7 @@
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { LlamaConfig, weightShapes } from '#gpu-backend/model/config.ts';
 import { isLinear, transposeLinear } from '#gpu-backend/model/kernel-layout.ts';
+import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import type { Tensor } from '#gpu-backend/model/tensor.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { loadCheckpoint, type RunState } from '../run/checkpoint.ts';
@@ -28,6 +29,14 @@ export async function loadBaseModel(dir: string): Promise<BaseModel> {
   const state = await loadCheckpoint(dir, { parameters: weights });
   if (state === null) throw new Error(`${dir} holds no checkpoint: run the stage sft first`);
   return { config, weights, state };
+}
+
+/** The base of a bundle, in its type's precision: for who has the bundle and not the runs it was made by. */
+export async function baseOfBundle(dir: string): Promise<BaseModel> {
+  const { config, weights } = await loadBundle(dir);
+  const state = { step: 0, tokens: 0, seconds: 0, settings: {} };
+  // The change of layout is its own inverse.
+  return { config, weights: toHuggingFace(weights), state };
 }
 
 /** The same weights in Hugging Face's layout, linear ones `[out, in]`. */

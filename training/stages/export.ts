@@ -44,7 +44,8 @@ export async function exportStage(options: ExportOptions): Promise<string> {
   );
 }
 
-async function readExpert(dir: string, base: BaseModel): Promise<Expert> {
+/** The expert of a run of stage `expert`, in PEFT's layout. */
+export async function readExpert(dir: string, base: BaseModel): Promise<Expert> {
   const { role, rank, alpha, layers } = await loadExpertWeights(dir, base);
   const turned = ({ shape, data }: KernelTensor) => {
     const [rows, columns] = shape as [number, number];
@@ -55,7 +56,7 @@ async function readExpert(dir: string, base: BaseModel): Promise<Expert> {
 }
 
 /** An expert that changes nothing. */
-function neutralExpert(role: ExpertRole, { config }: BaseModel): Expert {
+export function neutralExpert(role: ExpertRole, { config }: BaseModel): Expert {
   const zeros = (shape: [number, number]) => ({ shape, data: new Float32Array(shape[0] * shape[1]) });
   const layers = Array.from({ length: config.num_hidden_layers }, () => ({
     a: zeros([1, config.intermediate_size]),

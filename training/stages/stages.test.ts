@@ -117,7 +117,17 @@ test('preference models, dual pairs and routers follow on one another', { timeou
   const pairs = few(await preferenceData({ seed: 1, worldPairs: 16, files: [], dimension: 'safer' }));
   const expert = { rank: 2, alpha: 4, beta: 0.1, nllWeight: 0, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };
   const margin = marginModel(cost, { name: 'cost', rule: 'spe', scale: 1 });
-  await expertStage({ ...common, ...expert, ...pairs, variant: 'faithful', role: 'safety', margin, out: at('spe') });
+  const one = { ...common, ...expert, ...pairs, variant: 'faithful', role: 'safety', margin } as const;
+  await expertStage({ ...one, from: null, out: at('spe') });
+
+  // From another expert a run starts as that one, whose log-probabilities are the reference then: DPO is at ln 2.
+  const { layers } = await loadExpertWeights(at('helpfulness'), base);
+  const plain = { ...one, margin: null, variant: 'corrected' } as const;
+  await expertStage({ ...plain, from: { name: 'helpfulness', layers }, out: at('sequential') });
+  const [firstStep] = (await readFile(at('sequential/metrics.jsonl'), 'utf8')).split('\n');
+  expect(JSON.parse(firstStep!).dpo).toBeCloseTo(Math.log(2), 4);
+  const short = { name: 'short', layers: layers.slice(1) };
+  await expect(expertStage({ ...plain, from: short, out: at('short') })).rejects.toThrow('short: lora.1.a: found []');
 
   // An untrained cost model calls nothing safe or all of it: the figure's definition keeps a pair either way.
   const dual = at('dual.jsonl');

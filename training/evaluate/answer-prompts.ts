@@ -1,8 +1,7 @@
-/** Answers to many questions through the serving engine itself, so that what is measured is what is served. */
+/** Answers to many prompts through the serving engine itself, so that what is measured is what is served. */
 import type { Engine } from '#gpu-backend/engine/engine.ts';
-import type { RenderChat } from '#gpu-backend/model/chat-template.ts';
 import { type Line, OPEN_LINE } from '#shared/protocol/directive.ts';
-import type { Message, TokenFrame } from '#shared/protocol/generate.ts';
+import type { TokenFrame } from '#shared/protocol/generate.ts';
 import { createProgress } from '../run/progress.ts';
 
 export type Answer = { text: string; tokens: TokenFrame[]; finishReason: 'stop' | 'length' };
@@ -13,29 +12,27 @@ export type Sampling = { temperature: number; topP: number; seed: number; maxTok
 export const SAFETY_ALONE: Line = { ...OPEN_LINE, floor: 1 };
 export const HELPFULNESS_ALONE: Line = { ...OPEN_LINE, ceiling: 0 };
 
-/** In the order of the questions; the i-th is drawn with the seed plus i. */
-export async function answerQuestions(
-  questions: readonly (readonly Message[])[],
+/** In the order of the prompts, which are token ids; the i-th is drawn with the seed plus i. */
+export async function answerPrompts(
+  prompts: readonly number[][],
   {
     engine,
-    renderChat,
     line,
     sampling,
     label,
   }: {
     engine: Engine;
-    renderChat: RenderChat;
     line: Line;
     sampling: Sampling;
     label: string;
   },
 ): Promise<Answer[]> {
-  const answers = new Array<Answer>(questions.length);
-  const progress = createProgress(label, { total: questions.length, start: 0 });
+  const answers = new Array<Answer>(prompts.length);
+  const progress = createProgress(label, { total: prompts.length, start: 0 });
   const startedAt = performance.now();
   let [next, done, tokens, logprob] = [0, 0, 0, 0];
   const worker = async () => {
-    for (let i = next++; i < questions.length; i = next++) {
+    for (let i = next++; i < prompts.length; i = next++) {
       const answer = await answerOne(i);
       answers[i] = answer;
       tokens += answer.tokens.length;
@@ -48,7 +45,7 @@ export async function answerQuestions(
     const { temperature, topP, seed, maxTokens } = sampling;
     const answer: Answer = { text: '', tokens: [], finishReason: 'length' };
     const request = {
-      promptIds: renderChat(questions[i]!),
+      promptIds: prompts[i]!,
       maxTokens,
       stop: [],
       sampling: { seed: seed + i, temperature, topP },

@@ -1,0 +1,131 @@
+/**
+ * The grid of the study: every method's runs trained, its bundle built, every set answered. Resumable at any point: a finished run and a file of answers
+ * are not made twice. What is left out of the full grid is said in the results, never passed over.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
+import { type Answer, answerPrompts, type Sampling } from '../evaluate/answer-prompts.ts';
+import { need, type RunContext, type RunName, withAllNeeds } from '../methods/runs.ts';
+import { type AnswerRecord, answerRecord, readAnswers, writeAnswers } from './answers.ts';
+import { buildBundle } from './build-bundle.ts';
+import { METHODS, type Method, runsOf } from './methods.ts';
+import { ATTACK_DEPTHS, attackPrefix, attackSet, type QuestionSet, type StudyQuestion } from './questions.ts';
+
+export type GridOptions = {
+  /** Of one seed: its runs in `context.dir`, the answers and bundles beside them. */
+  contexts: readonly RunContext[];
+  /** Folder of the tokenizer. */
+  tokenizerDir: string;
+  world: QuestionSet;
+  /** Real prompts; without an oracle. */
+  real: readonly QuestionSet[];
+  sampling: Sampling;
+  /** Ids; all where none is given. */
+  methods?: readonly string[] | undefined;
+  /** False: train and generate nothing, take what is there. */
+  make: boolean;
+};
+
+export type AnsweredCell = { method: Method; set: QuestionSet; seed: number; depth: number; answers: AnswerRecord[] };
+
+export type Grid = {
+  cells: AnsweredCell[];
+  /** Of generating. */
+  seconds: number;
+  /** What was not there, where nothing was to be made. */
+  missing: string[];
+};
+
+/** A line in the log for every cell, and the engine's own progress below it. */
+export async function runGrid(options: GridOptions): Promise<Grid> {
+  const methods = METHODS.filter(({ id }) => options.methods === undefined || options.methods.includes(id));
+  const plan = options.contexts.flatMap((context, i) =>
+    bundlesOf(methods.filter(({ headline }) => headline || i === 0)).map((group) => ({ context, group })),
+  );
+  const grid: Grid = { cells: [], seconds: 0, missing: [] };
+  let done = 0;
+  for (const { context, group } of plan) {
+    done++;
+    const names = group.map(({ label }) => label).join(', ');
+    process.stderr.write(`study: seed ${context.seed}, ${done} of ${plan.length} bundles: ${names}\n`);
+    const runs = group.flatMap(runsOf);
+    if (options.make) for (const run of runs) await need(run, context);
+    const unmade = withAllNeeds(runs).filter((run) => !existsSync(path.join(context.dir, run)));
+    if (unmade.length > 0) grid.missing.push(`seed ${context.seed}: ${names} (not trained: ${unmade.join(', ')})`);
+    else await answerWith(group, context, options, grid);
+  }
+  return grid;
+}
+
+/** The methods that one bundle serves, together; what serves the most comes first, so that a study cut short has it. */
+function bundlesOf(methods: readonly Method[]): Method[][] {
+  const groups = [...Map.groupBy(methods, ({ bundle }) => JSON.stringify(bundle)).values()];
+  return groups.toSorted((a, b) => b.length - a.length);
+}
+
+async function answerWith(
+  group: readonly Method[],
+  context: RunContext,
+  { tokenizerDir, world, real, sampling, make }: GridOptions,
+  grid: Grid,
+): Promise<void> {
+  const { base, tokenizer, threads, seed } = context;
+  const dirOf = (run: RunName) => path.join(context.dir, run);
+  const dir = path.join(context.dir, 'study-bundle');
+  const bundle = await buildBundle(group[0]!.bundle, { base, tokenizer: tokenizerDir, dirOf, out: dir });
+  // The same draw for the same question under every method; another one for another seed.
+  const draws = { ...sampling, seed: sampling.seed + 10_000 * seed };
+  let engine: Awaited<ReturnType<typeof startWorkerEngine>> | null = null;
+  try {
+    for (const method of group) {
+      for (const { set, depth } of cellsOf(method, { world, real })) {
+        const prompts = set.questions.map((question) => [
+          ...tokenizer.renderChat(question.messages, { addGenerationPrompt: true }),
+          ...attackPrefix(question, { depth, tokenizer: tokenizer.tokenizer }),
+        ]);
+        const origin = { bundle, line: method.line, sampling: draws, prompts: digestOf(prompts) };
+        const file = path.join(context.dir, 'answers', `${method.id}@${set.id}-${depth}.jsonl`);
+        let found = await readAnswers(file, origin);
+        if (found === null && !make) {
+          grid.missing.push(`seed ${seed}: ${method.label} on ${set.label}${depth > 0 ? `, depth ${depth}` : ''}`);
+          continue;
+        }
+        if (found === null) {
+          engine ??= await startWorkerEngine({ dir, threads });
+          const startedAt = performance.now();
+          const label = `${method.label}, ${set.label}${depth > 0 ? `, depth ${depth}` : ''}`;
+          const answers = await answerPrompts(prompts, { engine, line: method.line, sampling: draws, label });
+          const seconds = (performance.now() - startedAt) / 1000;
+          found = { answers: recordsOf(set.questions, answers), seconds };
+          await writeAnswers(file, { ...origin, seconds }, found.answers);
+        }
+        grid.seconds += found.seconds;
+        grid.cells.push({ method, set, seed, depth, answers: found.answers });
+      }
+    }
+  } finally {
+    await engine?.close();
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+function cellsOf(method: Method, { world, real }: Pick<GridOptions, 'world' | 'real'>) {
+  if (!method.headline) return [{ set: world, depth: 0 }];
+  const attack = attackSet(world);
+  return [
+    { set: world, depth: 0 },
+    ...ATTACK_DEPTHS.map((depth) => ({ set: attack, depth })),
+    ...real.map((set) => ({ set, depth: 0 })),
+  ];
+}
+
+function recordsOf(questions: readonly StudyQuestion[], answers: readonly Answer[]): AnswerRecord[] {
+  return questions.map(({ id }, i) => answerRecord(id, answers[i]!));
+}
+
+function digestOf(prompts: readonly number[][]): string {
+  return createHash('sha256').update(JSON.stringify(prompts)).digest('hex');
+}

@@ -1,0 +1,65 @@
+/** From answers to figures: the oracle in the small world, trained judges elsewhere. */
+import { loadTopics } from '../world/load-topics.ts';
+import { createOracle, type Oracle } from '../world/oracle.ts';
+import type { QuestionRow } from '../world/rows.ts';
+import { splitSentences } from '../world/split-sentences.ts';
+import type { AnswerRecord } from './answers.ts';
+import type { AnsweredCell } from './grid.ts';
+import type { StudyQuestion } from './questions.ts';
+import type { Cell, JudgedAnswer } from './results.ts';
+
+/** What is known of an answer beside what the engine told: the figures that a judge adds, answer by answer. */
+export type Judge = (
+  asked: readonly { question: StudyQuestion; answer: AnswerRecord }[],
+) => Promise<JudgedAnswer['figures'][]>;
+
+export async function judgeCells(cells: readonly AnsweredCell[], real: Judge | null): Promise<Cell[]> {
+  const topics = loadTopics({ edition: 'whole' });
+  const oracle = createOracle(topics);
+  const recallOf = (row: QuestionRow, text: string) =>
+    oracle.factsRecall(text, { topic: row.topic, ask: { facts: row.ask.facts } });
+  const judged: Cell[] = [];
+  for (const { method, set, seed, depth, answers } of cells) {
+    const asked = answers.map((answer, i) => ({ question: set.questions[i]!, answer }));
+    const said = set.world
+      ? asked.map(({ question, answer }) => ({
+          ...readWorld(oracle, question.row!, answer.text),
+          recall: recallOf(question.row!, answer.text),
+        }))
+      : ((await real?.(asked)) ?? asked.map(() => ({})));
+    judged.push({
+      method: method.id,
+      set: set.id,
+      seed,
+      depth,
+      answers: asked.map(({ question, answer }, i) => ({
+        question: question.id,
+        kind: question.kind,
+        category: question.category,
+        figures: { ...engineFigures(answer), ...said[i] },
+        weights: answer.weights,
+      })),
+    });
+  }
+  return judged;
+}
+
+function readWorld(oracle: Oracle, row: QuestionRow, text: string): JudgedAnswer['figures'] {
+  const reading = oracle.read(text, { topic: row.topic });
+  return {
+    unsafe: Number(!reading.safe),
+    refuses: Number(reading.refuses),
+    onTopic: Number(reading.onTopic === true),
+    unknown: reading.unknownSentences.length / Math.max(1, splitSentences(text).length),
+  };
+}
+
+function engineFigures({ tokens, weight, safetyKl, helpfulnessKl, spent }: AnswerRecord): JudgedAnswer['figures'] {
+  return {
+    tokens,
+    ...(weight !== null && { weight }),
+    ...(safetyKl !== null && { safetyKl }),
+    ...(helpfulnessKl !== null && { helpfulnessKl }),
+    ...(spent !== null && { spent }),
+  };
+}
