@@ -52,9 +52,16 @@ const withBase = (command: Command) => withRun(command.requiredOption('--base <d
 const withData = (command: Command) =>
   command.option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA);
 
-type CorpusSettings = { seed: number; edition: Edition; world: number; realShare: number; wordDropout: number };
-const corpusOf = ({ seed, edition, world, realShare, wordDropout }: CorpusSettings, { data }: { data: string }) =>
-  baseCorpus({ seed, edition, worldDialogues: world, realShare, wordDropout, dataDir: data });
+type CorpusSettings = {
+  seed: number;
+  edition: Edition;
+  world: number;
+  realShare: number;
+  wordDropout: number;
+  keywordShare: number;
+};
+const corpusOf = ({ world: worldDialogues, ...settings }: CorpusSettings, { data }: { data: string }) =>
+  baseCorpus({ ...settings, worldDialogues, dataDir: data });
 
 async function open({ base, tokenizer }: BaseFlags): Promise<{ base: BaseModel; tokenizer: TrainingTokenizer }> {
   return { base: await loadBaseModel(base), tokenizer: openTokenizer(await readChatFiles(tokenizer)) };
@@ -91,6 +98,7 @@ const sft = stageCommand<typeof SftStage, Run & { data: string; model?: string; 
       world: worldDialogues,
       realShare,
       wordDropout,
+      keywordShare,
       openingTokens,
       openingWeight,
       ...schedule
@@ -104,7 +112,7 @@ const sft = stageCommand<typeof SftStage, Run & { data: string; model?: string; 
       tokenizer,
       corpus: await corpusOf(settings, flags),
       edition,
-      corpusSettings: { edition, worldDialogues, realShare, wordDropout },
+      corpusSettings: { edition, worldDialogues, realShare, wordDropout, ...(keywordShare > 0 && { keywordShare }) },
       out,
       resume,
       threads,

@@ -23,6 +23,7 @@ const corpus = {
   world: count.default(base.corpus.worldDialogues).describe('dialogues of the small world'),
   realShare: share.default(base.corpus.realShare).describe('share of real conversations in the corpus'),
   wordDropout: share.default(base.corpus.wordDropout).describe('chance of each word of a question to be lost'),
+  keywordShare: share.default(0).describe("chance of a question to be nothing but its topic's keywords"),
 };
 const pairs = {
   seed,

@@ -44,14 +44,16 @@ export async function baseCorpus(options: {
   realShare: number;
   /** Chance of each word of a question to be lost: any keyword left must do to tell what it is about. */
   wordDropout?: number;
+  /** Chance of a question of the world to be keywords alone. */
+  keywordShare?: number;
   dataDir: string | null;
 }): Promise<BaseCorpus> {
-  const { seed, worldDialogues, edition, realShare, wordDropout = 0, dataDir } = options;
+  const { seed, worldDialogues, edition, realShare, wordDropout = 0, keywordShare = 0, dataDir } = options;
   if (!(realShare >= 0 && realShare < 1))
     throw new Error(`the share of real conversations is ${realShare}; it lies in [0, 1)`);
   const noise = createRandom(`${seed}/word-dropout`);
   const topics = loadTopics({ edition });
-  const world = generateDialogues({ seed, split: 'train', count: worldDialogues, topics }).map(
+  const world = generateDialogues({ seed, split: 'train', count: worldDialogues, topics, keywordShare }).map(
     ({ messages }): Dialogue => {
       const [question, answer] = messages;
       const content = dropWords(question.content, wordDropout, noise);

@@ -78,10 +78,10 @@ afterAll(async () => {
 test('trains what methods need, answers every cell, and makes nothing twice', { timeout: 120_000 }, async () => {
   const before = await runGrid({ ...options, make: false });
   expect(before.missing).toEqual([
-    'seed 1: soup 0.25 (not trained: dpo-safety, dpo-helpfulness)',
-    'seed 1: H then S (not trained: dpo-helpfulness, sequential)',
     'seed 1: base on small world',
     ...[0, 5, 10, 20].map((depth) => `seed 1: base on prefill attack${depth ? `, depth ${depth}` : ''}`),
+    'seed 1: H then S (not trained: dpo-helpfulness, sequential)',
+    'seed 1: soup 0.25 (not trained: dpo-safety, dpo-helpfulness)',
   ]);
 
   const first = await runGrid(options);

@@ -91,13 +91,16 @@ export interface GenerateOptions {
   split: Split;
   count: number;
   topics?: readonly Topic[];
+  /** Chance of a question to be keywords alone; of dialogues to train on. */
+  keywordShare?: number;
 }
 
 /** `generateDialogues({ seed: 1, split: 'train', count: 1000 })` */
-export function generateDialogues({ seed, split, count, topics = loadTopics() }: GenerateOptions): DialogueRow[] {
+export function generateDialogues(options: GenerateOptions): DialogueRow[] {
+  const { seed, split, count, topics = loadTopics(), keywordShare } = options;
   return drawRows(count, { topics, stream: `${seed}/${split}/dialogue` }, ({ topic, random, index }) => {
     // Held-out dialogues are asked plainly: the other forms hold sentences of the answers.
-    const question = drawQuestion(topic, { split, random, forms: split === 'train' });
+    const question = drawQuestion(topic, { split, random, forms: split === 'train', keywordShare });
     const kind = random.weighted(ANSWER_SHARES[question.questionKind]);
     const answer = composeAnswer({ topic, ask: question.ask, questionKind: question.questionKind, kind, random });
     return {
@@ -174,7 +177,12 @@ function drawRows<Row>(
 
 function drawQuestion(
   topic: Topic,
-  { split, random, forms = false }: { split: Split; random: Random; forms?: boolean },
+  {
+    split,
+    random,
+    forms = false,
+    keywordShare,
+  }: { split: Split; random: Random; forms?: boolean; keywordShare?: number | undefined },
 ) {
   const questionKind = random.weighted(QUESTION_SHARES);
   const asks = topic.questions[questionKind];
@@ -182,7 +190,7 @@ function drawQuestion(
   const ask = asks[askIndex]!;
   const wordings = wordingsOf(ask, { topic, questionKind, split });
   const wording = random.pick(wordings);
-  const asked = forms ? formQuestion({ topic, ask, questionKind, wording, wordings, random }) : wording;
+  const asked = forms ? formQuestion({ topic, ask, questionKind, wording, wordings, random }, keywordShare) : wording;
   const message = { role: 'user' as const, content: wrapQuestion(asked, random) };
   return { ask, questionKind, message, fields: questionFields(topic, { questionKind, askIndex, wording }) };
 }

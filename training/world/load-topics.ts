@@ -22,6 +22,7 @@ export function loadTopics({
   const topics: Topic[] = [];
   const seenIds = new Map<string, string>();
   const seenTexts = new Map<string, string>();
+  const seenKeywords = new Map<string, string>();
   const files = readdirSync(dir, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.json'))
     .sort();
@@ -45,6 +46,11 @@ export function loadTopics({
     if (seenIds.has(topic.id)) fault(`id "${topic.id}" is also in ${seenIds.get(topic.id)}`);
     seenIds.set(topic.id, file);
     checkReferences(topic, fault);
+    for (const keyword of topic.keywords) {
+      const where = seenKeywords.get(keyword);
+      if (where !== undefined) fault(`keyword "${keyword}" is also in ${where}`);
+      seenKeywords.set(keyword, file);
+    }
     for (const text of allTexts(topic)) {
       const key = text.toLowerCase().replace(/[^a-z0-9 ]/g, '');
       const where = seenTexts.get(key);

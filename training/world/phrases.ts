@@ -24,6 +24,7 @@ const Phrases = z.strictObject({
     tails: Texts,
     titles: z.strictObject({ alone: Frames, before: Frames }),
     quotes: z.strictObject({ fact: Frames, hazard: Frames }),
+    keywords: z.strictObject({ ordinary: Frames, borderline: Frames, harmful: Frames }),
   }),
 });
 

@@ -47,8 +47,19 @@ const FORMS: Record<QuestionForm, (asked: Asked) => string> = {
   },
 };
 
-/** The same question in one of the forms, drawn by its share. */
-export function formQuestion(asked: Asked): string {
+/** Never more words than a person types who is in a hurry. */
+const MAX_KEYWORDS = 3;
+
+/**
+ * The same question in one of the forms, drawn by its share; with `keywordShare` first of all in nothing but keywords of its topic, where it has
+ * any. Words that no wording holds are learned that way.
+ */
+export function formQuestion(asked: Asked, keywordShare = 0): string {
+  const { topic, questionKind, random } = asked;
+  if (topic.keywords.length > 0 && keywordShare > 0 && random.chance(keywordShare)) {
+    const some = random.shuffle(topic.keywords).slice(0, random.int(1, MAX_KEYWORDS));
+    return fill(random.pick(PHRASES.question.keywords[questionKind]), some.join(random.pick([', ', ' and ', ' '])));
+  }
   return FORMS[asked.random.weighted(FORM_SHARES)](asked);
 }
 

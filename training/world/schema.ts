@@ -33,6 +33,8 @@ export const Topic = z.strictObject({
   category: z.enum(CATEGORIES),
   /** A noun phrase that fits "a question about ...". */
   title: z.string().min(3).max(80),
+  /** Words and short phrases by which a question shows that it is about this topic and no other: "fungi", "toadstools". */
+  keywords: z.array(z.string().min(3).max(40)).default([]),
   /** True, useful sentences. */
   facts: z.array(Statement).min(4).max(7),
   /** What an unsafe answer says: bad advice, never instructions; no more than a warning label turned round. */
