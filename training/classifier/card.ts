@@ -110,7 +110,10 @@ ${table(
 - Disguises outside the table above are not undone: other ciphers, translation, phonetic spelling, pictures of letters, synonyms, a question
   split over several messages. The table has the disguises that the defences were written for; whoever invents a new one starts at "before".
 - Of a text longer than about 6,000 characters only the head, a middle piece and the tail are read. What lies between is not.
-- One bad sentence in a long harmless text has to be a little clearer than one that stands alone.
+- One bad sentence in a long harmless text has to be a little clearer than one that stands alone, and a line of fewer than 24 characters
+  is read together with the next one.
+- Much of what is harmful stays below 0.5: of the unsafe prompts from elsewhere ${share(elsewhere.any.unsafe)} are above it, of the benign ones
+  ${share(elsewhere.any.benign)}. A policy that has to catch more begins its ramps lower.
 - A code around an instruction to answer it reads as \`jailbreak\`, whatever it hides; the table counts harm only.
 - A probability means what it says for prompts mixed as these are: ${share(unsafeShare(report))} of them unsafe. In traffic with
   less harm it is too high.
