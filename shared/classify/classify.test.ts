@@ -24,6 +24,7 @@ function oneWordModel(labels: readonly string[] = LABELS): ArrayBuffer {
     bits: BITS,
     labels: labels.map((label) => ({ label, bias: -4, scale: 0.05, calibration })),
     harm: { bias: -3, scale: 0.05 },
+    words: ['how', 'to', 'stab', 'a', 'cake', 'bake'],
     weights,
   }).buffer;
 }
@@ -44,6 +45,14 @@ describe('createClassifier', () => {
         for (const { probability } of classify(text)) expect(probability >= 0 && probability <= 1).toBe(true);
       }),
     );
+  });
+
+  test('finds its word under a disguise that has to be guessed at, unless that defence is off', () => {
+    const hidden = `read this: ${btoa('how to stab a cake')}`;
+    const violence = (classifier = createClassifier(oneWordModel())) =>
+      classifier.classify(hidden)[VIOLENCE]!.probability;
+    expect(violence()).toBeGreaterThan(0.5);
+    expect(violence(createClassifier(oneWordModel(), { without: ['encodings'] }))).toBeLessThan(0.1);
   });
 
   test('the same text has the same answer whatever was asked between', () => {

@@ -4,51 +4,66 @@
  * are NFKC's business, not ours.
  */
 const LOOKALIKES = {
-  a: 'аαɑ',
-  b: 'вьƅ',
-  c: 'сϲ',
-  d: 'ԁɗ',
-  e: 'еєε',
-  g: 'ɡ',
-  h: 'һհн',
-  i: 'іιıɩ',
-  j: 'јϳ',
-  k: 'кκ',
-  l: 'ӏⅼ',
-  m: 'м',
-  n: 'ոп',
-  o: 'оοσօ',
-  p: 'рρ',
+  a: 'аαɑᴀꭺ',
+  b: 'вьƅʙᏼꮟ',
+  c: 'сϲςᴄꮯ',
+  d: 'ԁɗᴅꭰđ',
+  e: 'еєεᴇꭼ',
+  f: 'ƒꞙꜰϝ',
+  g: 'ɡɢꮐԍ',
+  h: 'һհнʜꮋħ',
+  i: 'іιıɩɪꭵ',
+  j: 'јϳᴊꭻ',
+  k: 'кκᴋꮶƙ',
+  l: 'ӏⅼʟꮮł',
+  m: 'мᴍꮇ',
+  n: 'ոпɴŋ',
+  o: 'оοσօᴏø',
+  p: 'рρᴘꮲƥ',
   q: 'ԛգ',
-  r: 'гɾ',
-  s: 'ѕꜱ',
-  t: 'тτ',
-  u: 'υսʋ',
-  v: 'νѵ',
-  w: 'ԝωɯ',
+  r: 'гɾʀꭱ',
+  s: 'ѕꜱꮪ',
+  t: 'тτᴛꭲŧ',
+  u: 'υսʋᴜ',
+  v: 'νѵᴠꮩ',
+  w: 'ԝωɯᴡꮃ',
   x: 'хχ',
-  y: 'уγү',
-  z: 'ᴢ',
+  y: 'уγүʏ',
+  z: 'ᴢꮓ',
 } as const;
 
 const LATIN = new Map(
   Object.entries(LOOKALIKES).flatMap(([latin, others]) => [...others].map((other) => [other, latin])),
 );
-const LETTERS = /[a-z\u0080-\uffff]+/g;
+const WORD = /[a-z\u0080-\uffff]+/g;
 const WHOLLY_LATIN = /^[a-z]+$/;
+/** The scripts the table draws on; what is in none of them says nothing. */
+const SCRIPTS = [
+  /\p{Script=Latin}/u,
+  /\p{Script=Cyrillic}/u,
+  /\p{Script=Greek}/u,
+  /\p{Script=Armenian}/u,
+  /\p{Script=Cherokee}/u,
+];
 
 /**
- * Lower-case text in, with look-alikes turned Latin where that makes a word wholly Latin. A word of nothing but
- * look-alikes ("как") stays when another word shows that the text really is in that script.
+ * Lower-case text in, with look-alikes turned Latin. A word that mixes scripts is a disguise: each of its letters is turned. One of a single
+ * other script ("как") is turned if it becomes wholly Latin, but stays when another word ("привет") shows that the text
+ * really is in that script.
  */
 export function foldConfusables(text: string): string {
   if (!/[\u0080-\uffff]/.test(text)) return text;
-  const words = text.match(LETTERS) ?? [];
-  const otherScript = words.some((word) => !WHOLLY_LATIN.test(toLatin(word)));
-  return text.replace(LETTERS, (word) => {
+  const words = text.match(WORD) ?? [];
+  const foreign = words.some((word) => !isMixed(word) && !/[a-z]/.test(word) && !WHOLLY_LATIN.test(toLatin(word)));
+  return text.replace(WORD, (word) => {
+    if (WHOLLY_LATIN.test(word)) return word;
     const latin = toLatin(word);
-    return WHOLLY_LATIN.test(latin) && (!otherScript || /[a-z]/.test(word)) ? latin : word;
+    return isMixed(word) || (!foreign && WHOLLY_LATIN.test(latin)) ? latin : word;
   });
+}
+
+function isMixed(word: string): boolean {
+  return SCRIPTS.filter((script) => script.test(word)).length > 1;
 }
 
 function toLatin(word: string): string {

@@ -1,20 +1,20 @@
 /**
- * A prompt as a set of buckets: word 1-2-grams and character 3-5-grams of the normalised text, each hashed to `bits`
+ * A text as a set of buckets: word 1-2-grams and character 3-5-grams of a normalised text, each hashed to `bits`
  * bits (the hashing trick, Weinberger et al., arXiv 0902.2206). Character n-grams stay within a word and its two borders.
- * A feature is present or not; counting repetitions would let a pasted word shout. Whatever the length, no more than
- * `MAX_FEATURES` come out.
+ * A feature is present or not; counting repetitions would let a pasted word shout.
  */
-import { capText } from './cap-text.ts';
-import { normalize } from './normalize.ts';
 
-/** About 1,000 English words. The raw text is cut before normalising too: NFKC may make 18 characters of one. */
+/** Of one text, about 1,000 English words; longer ones are cut before they come here (readings.ts). */
 export const MAX_CHARS = 6000;
-const MAX_RAW_CHARS = 2 * MAX_CHARS;
 
 const MIN_GRAM = 3;
 const MAX_GRAM = 5;
-/** One character n-gram of each length per position of the padded text, and two word grams per word of one letter and a space. */
-export const MAX_FEATURES = (MAX_CHARS + 2) * (MAX_GRAM - MIN_GRAM + 1) + MAX_CHARS + 2;
+
+/** The most there can be: a character n-gram of each length per position of a padded text, and two word grams per word of one letter and a space. */
+export function featuresOfChars(chars: number, { texts }: { texts: number }): number {
+  return (chars + 2 * texts) * (MAX_GRAM - MIN_GRAM + 3);
+}
+export const MAX_FEATURES = featuresOfChars(MAX_CHARS, { texts: 1 });
 
 // FNV-1a's numbers; different starts keep a word and the same letters as a character n-gram apart.
 const FNV_PRIME = 0x01000193;
@@ -22,10 +22,10 @@ const WORD_START = 0x811c9dc5;
 const GRAM_START = 0x2f0b4c47;
 const SPACE = 0x20;
 
-/** The buckets of a text, each once. The array belongs to the featurizer and lasts until its next call. */
+/** The buckets of a normalised text of at most `MAX_CHARS` characters, each once. The array belongs to the featurizer and lasts until its next call. */
 export type Featurizer = (text: string) => Uint32Array;
 
-/** `createFeaturizer(16)('How do I bake bread?')` */
+/** `createFeaturizer(16)('how do i bake bread?')` */
 export function createFeaturizer(bits: number): Featurizer {
   const shift = 32 - bits;
   const seenIn = new Uint32Array(2 ** bits);
@@ -43,7 +43,9 @@ export function createFeaturizer(bits: number): Featurizer {
   return (text) => {
     call = (call + 1) >>> 0;
     count = 0;
-    const padded = ` ${capText(normalize(capText(text, MAX_RAW_CHARS)), MAX_CHARS)} `;
+    if (text.length > MAX_CHARS)
+      throw new RangeError(`features of ${text.length} characters, at most ${MAX_CHARS} are read`);
+    const padded = ` ${text.replaceAll('\n', ' ')} `;
     let word = WORD_START;
     let previous = 0;
     for (let i = 0; i < padded.length; i++) {

@@ -10,6 +10,7 @@ const model: Omit<ClassifierModel, 'version'> = {
     calibration: { slope: 1.5, offset: 0.25 },
   })),
   harm: { bias: -2, scale: 0.5 },
+  words: ['the', "don't", 'how'],
   weights: Int8Array.from({ length: 8 * 3 }, (_, i) => 5 * i - 60),
 };
 const encoded = () => encodeModel(model);
@@ -49,6 +50,8 @@ describe('a broken file says what is wrong', () => {
     ['no labels', withHeader({ labels: [] }), /header\.labels is no list/],
     ['a label without a name', withHeader({ labels: [{ label: 7 }] }), /header\.labels\[0\]\.label is 7/],
     ['a scale that is not finite', withHeader({ harm: { bias: 0, scale: Number.NaN } }), /header\.harm\.scale is null/],
+    ['a number among the words', withHeader({ words: [7] }), /header\.words has "7"/],
+    ['a word with a capital', withHeader({ words: ['the', 'How'] }), /header\.words has "How"/],
     ['no harm column', withHeader({ harm: undefined }), /header\.harm\.bias is undefined/],
     [
       'no calibration',
@@ -62,7 +65,7 @@ describe('a broken file says what is wrong', () => {
 
   test('a later format version', () => {
     const bytes = encoded();
-    bytes[4] = 2;
-    expect(() => decodeModel(bytes.buffer)).toThrow('format 2, this code reads 1');
+    bytes[4] = 3;
+    expect(() => decodeModel(bytes.buffer)).toThrow('format 3, this code reads 2');
   });
 });

@@ -5,12 +5,13 @@
  *   uint32   format version
  *   8 bytes  checksum of all that follows; in hex it is also the model's version
  *   uint32   length of the header in bytes
- *   header   JSON, UTF-8: bits; per label its bias, scale and calibration; bias and scale of the harm column
+ *   header   JSON, UTF-8: bits; per label its bias, scale and calibration; bias and scale of the harm column; the
+ *            lexicon's words by falling frequency, a space between two
  *   int8     weights [2^bits, labels + 1], the harm column last
  *
  * The checksum finds accidents, not forgers: the file travels inside the Worker, which is signed for by its deployment.
  */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 const MAGIC = 'PLMC';
 const CHECKED_FROM = 16;
 const HEADER_AT = 20;
@@ -30,6 +31,8 @@ export type ClassifierModel = {
   labels: LabelModel[];
   /** Whether there is any harm at all; see combine-scores.ts. */
   harm: ColumnModel;
+  /** By falling frequency; see lexicon.ts. */
+  words: string[];
   /** [2^bits, labels + 1] */
   weights: Int8Array;
 };
@@ -45,9 +48,10 @@ export function encodeModel({
   bits,
   labels,
   harm,
+  words,
   weights,
 }: Omit<ClassifierModel, 'version'>): Uint8Array<ArrayBuffer> {
-  const header = new TextEncoder().encode(JSON.stringify({ bits, labels, harm }));
+  const header = new TextEncoder().encode(JSON.stringify({ bits, labels, harm, words: words.join(' ') }));
   const bytes = new Uint8Array(HEADER_AT + header.length + weights.length);
   const view = new DataView(bytes.buffer);
   bytes.set(new TextEncoder().encode(MAGIC), 0);
@@ -76,27 +80,36 @@ export function decodeModel(file: ArrayBuffer): ClassifierModel {
   }
   const weightsAt = HEADER_AT + view.getUint32(CHECKED_FROM, true);
   if (weightsAt > bytes.length) throw new ModelFormatError('the header is longer than the file');
-  const { bits, labels, harm } = parseHeader(bytes.subarray(HEADER_AT, weightsAt));
+  const { bits, labels, harm, words } = parseHeader(bytes.subarray(HEADER_AT, weightsAt));
   const wanted = 2 ** bits * (labels.length + 1);
   if (bytes.length - weightsAt !== wanted) {
     throw new ModelFormatError(`${bytes.length - weightsAt} weights, the header promises ${wanted}`);
   }
-  return { version: hex(high) + hex(low), bits, labels, harm, weights: new Int8Array(file, weightsAt, wanted) };
+  return { version: hex(high) + hex(low), bits, labels, harm, words, weights: new Int8Array(file, weightsAt, wanted) };
 }
 
-function parseHeader(bytes: Uint8Array): Pick<ClassifierModel, 'bits' | 'labels' | 'harm'> {
+function parseHeader(bytes: Uint8Array): Omit<ClassifierModel, 'version' | 'weights'> {
   let header: unknown;
   try {
     header = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (cause) {
     throw new ModelFormatError('the header is not JSON', { cause });
   }
-  const { bits, labels, harm } = Object(header) as Record<string, unknown>;
+  const { bits, labels, harm, words } = Object(header) as Record<string, unknown>;
   if (typeof bits !== 'number' || !Number.isInteger(bits) || bits < 1 || bits > MAX_BITS) {
     throw new ModelFormatError(`header.bits is ${JSON.stringify(bits)}, not a whole number from 1 to ${MAX_BITS}`);
   }
   if (!Array.isArray(labels) || labels.length === 0) throw new ModelFormatError('header.labels is no list of labels');
-  return { bits, labels: labels.map(parseLabel), harm: parseColumn(harm, 'header.harm') };
+  return { bits, labels: labels.map(parseLabel), harm: parseColumn(harm, 'header.harm'), words: parseWords(words) };
+}
+
+function parseWords(words: unknown): string[] {
+  if (typeof words !== 'string') throw new ModelFormatError(`header.words is ${typeof words}, not words in a string`);
+  const list = words === '' ? [] : words.split(' ');
+  const odd = list.find((word) => !/^[a-z']+$/.test(word));
+  if (odd !== undefined)
+    throw new ModelFormatError(`header.words has ${JSON.stringify(odd)}, not a word in small letters`);
+  return list;
 }
 
 function parseLabel(entry: unknown, index: number): LabelModel {

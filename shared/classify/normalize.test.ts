@@ -6,9 +6,12 @@ import { normalize } from './normalize.ts';
 const anyText = fc.array(fc.integer({ min: 0, max: 0x10ffff })).map((codes) => String.fromCodePoint(...codes));
 
 test.each([
-  ['case and space', '  How   DO\tI\n\nsleep ', 'how do i sleep'],
+  ['case and space', '  How   DO\tI\n\n sleep ', 'how do i\nsleep'],
   ['full-width letters', 'Ｂｏｍｂ', 'bomb'],
   ['mathematical and circled letters', '𝕓𝖔𝗺𝒷 ⓑⓞⓜⓑ', 'bomb bomb'],
+  ['squared letters and regional signs', '🅱🅾🅼🅱 🇧🇴🇲🇧', 'bomb bomb'],
+  ['tag characters', 'ki\u{e0061}\u{e0062}ll', 'kill'],
+  ['small capitals', 'ʜᴏᴡ ᴛᴏ ᴋɪʟʟ', 'how to kill'],
   ['zero-width characters and soft hyphens', 'k\u200bi\u00adl\u2060l\ufeff', 'kill'],
   ['direction marks', '\u202ekill\u202c', 'kill'],
   ['accents and struck-out letters', 'kïll k\u0336i\u0336l\u0336l\u0336', 'kill kill'],

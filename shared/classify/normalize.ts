@@ -1,28 +1,62 @@
 /**
  * Undoes disguises that cost a writer nothing and would cost a classifier everything, since it only knows the n-grams it
- * was trained on. Deliberately thin: no leetspeak, no base64, no translation. The same function runs before training.
+ * was trained on. Only what leaves an honest text as it is: guesses (leetspeak, ciphers, missing spaces) are readings of
+ * their own (readings.ts), beside this one. The same function runs before training.
  */
 import { foldConfusables } from './confusables.ts';
+import type { DefenceOptions } from './defences.ts';
 
-/** Soft hyphens, zero-width spaces and joiners, direction marks, variation selectors, tag characters. */
-const INVISIBLE = /\p{Default_Ignorable_Code_Point}/gu;
-const MARKED_LATIN = /([a-z])[\u0300-\u036f]+/gi;
+/** Soft hyphens, zero-width spaces and joiners, direction marks, variation selectors, tag characters; and control characters. */
+const INVISIBLE = /\p{Default_Ignorable_Code_Point}|(?![\t\n\v\f\r])\p{Cc}/gu;
+/** No `i` flag: U+0345 and the letter iota are one letter in two cases, and iota would be taken for a mark. */
+const MARKED_LATIN = /([A-Za-z0-9])[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+/g;
 const CURLY_APOSTROPHES = /[\u2018\u2019\u02bc]/g;
-/** Three or more single letters with the same separator between each two: "k i l l", "b-o-m-b". Two would catch "e.g." */
-const SPACED_LETTERS = /(?<![\p{L}\p{N}])\p{L}([ .\-_*])\p{L}(?:\1\p{L})+(?![\p{L}\p{N}])/gu;
+/**
+ * Three or more single letters with the same separator between each two: "k i l l", "b-o-m-b". Two would catch "e.g.", and the
+ * ends of words tied with signs ("a-b c d-e") are none.
+ */
+const SPACED_LETTERS =
+  /(?<![\p{L}\p{N}]|[\p{L}\p{N}][.\-_*])\p{L}([ .\-_*])\p{L}(?:\1\p{L})+(?![\p{L}\p{N}]|[.\-_*][\p{L}\p{N}])/gu;
+/** Letters that NFKC keeps because they are signs: negative circled, negative squared, regional indicators. */
+const SIGN_LETTERS = /[\u{1f150}-\u{1f169}\u{1f170}-\u{1f189}\u{1f1e6}-\u{1f1ff}]/gu;
+const FIRST_SIGNS = [0x1f1e6, 0x1f170, 0x1f150] as const;
 
-/** `normalize('Ｋｉ\u200bll  a B.O.M.B')` gives `kill a bomb` */
-export function normalize(text: string): string {
-  // NFKD, marks away, NFC: NFKC that also drops Latin accents, so that "bömb" is "bomb" and Hangul stays whole.
-  const plain = text
-    .normalize('NFKD')
-    .replace(INVISIBLE, '')
-    .replace(MARKED_LATIN, '$1')
-    .normalize('NFC')
-    .toLowerCase();
-  return foldConfusables(plain)
-    .replace(CURLY_APOSTROPHES, "'")
-    .replace(SPACED_LETTERS, (letters) => letters.replace(/[ .\-_*]/g, ''))
-    .replace(/\s+/g, ' ')
+/** `normalize('Ｋｉ\u200bll  a B.O.M.B')` gives `kill a bomb`. Line ends stay: they are where a long text may be cut. */
+export function normalize(text: string, options: DefenceOptions = {}): string {
+  const letters = foldLetters(plainLetters(text, options), options);
+  const joined = options.without?.includes('spacing')
+    ? letters
+    : letters.replace(SPACED_LETTERS, (run) => run.replace(/[ .\-_*]/g, ''));
+  return collapseSpaces(joined);
+}
+
+/** One line a line, each without needless spaces, empty ones left out. */
+export function collapseSpaces(text: string): string {
+  return text
+    .replace(/[^\S\n]+/g, ' ')
+    .replace(/ ?\n[ \n]*/g, '\n')
     .trim();
+}
+
+/** Small Latin letters, spaces as they are. */
+export function foldLetters(plain: string, { without = [] }: DefenceOptions = {}): string {
+  const lower = without.includes('case') ? plain : plain.toLowerCase();
+  const latin = without.includes('confusables') ? lower : foldConfusables(lower);
+  return latin.replace(CURLY_APOSTROPHES, "'");
+}
+
+/** The part that keeps case and spaces, which decoders need: one form per letter, no marks on Latin, nothing invisible. */
+export function plainLetters(text: string, { without = [] }: DefenceOptions = {}): string {
+  // NFKD, marks away, NFC: NFKC that also drops Latin accents, so that "bömb" is "bomb" and Hangul stays whole.
+  const decomposed = text.normalize(without.includes('forms') ? 'NFD' : 'NFKD');
+  const visible = without.includes('invisible') ? decomposed : decomposed.replace(INVISIBLE, '');
+  const unmarked = without.includes('marks') ? visible : visible.replace(MARKED_LATIN, '$1');
+  const composed = unmarked.normalize('NFC');
+  return without.includes('forms') ? composed : composed.replace(SIGN_LETTERS, signToLetter);
+}
+
+function signToLetter(sign: string): string {
+  const code = sign.codePointAt(0)!;
+  const first = FIRST_SIGNS.find((start) => code >= start)!;
+  return String.fromCharCode(0x61 + code - first);
 }

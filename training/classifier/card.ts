@@ -6,14 +6,15 @@ import { LICENCES } from './licences.ts';
 import type { Report } from './report.ts';
 
 export function card(report: Report): string {
-  const { version, command, settings, bytes, seconds, data, labels, any, world, quantization, elsewhere } = report;
+  const { version, command, settings, bytes, data, labels, any, world, quantization, elsewhere } = report;
+  const { attacks, attacked } = report;
   const heldoutRows = data.reduce((sum, { heldout }) => sum + heldout, 0);
   const excluded = Object.entries(LICENCES).filter(([, { inWeights }]) => !inWeights);
   return `# The edge's prompt classifier
 
 Version \`${version}\`. Fifteen calibrated probabilities for a prompt: 14 harm categories and \`jailbreak\`. Linear over hashed word 1-2-grams
 and character 3-5-grams, int8; one extra column says whether there is harm at all, and categories are learned among harmful
-prompts only. Written by \`${command}\` (${list(settings)}; ${seconds} seconds), figures included.
+prompts only. Written by \`${command}\` (${list(settings)}), figures included.
 
 Size: ${kilobytes(bytes.model)} KB, ${kilobytes(bytes.gzip)} KB gzipped. The weights are Apache-2.0, like the project.
 
@@ -31,23 +32,26 @@ Attribution: SimpleSafetyTests (Vidgen et al., 2023, CC-BY-4.0), Taskmaster-4 (G
 
 ## On held-out prompts (${heldoutRows})
 
-ROC-AUC, recall at the threshold that flags 1 % of a label's negatives, and expected calibration error over ten bins. A label's
-negatives are benign prompts and other categories' prompts; rows whose source leaves the label open count on neither side.
+ROC-AUC, recall at the threshold that flags 1 % of a label's negatives, and expected calibration error over ten bins, without
+calibration and with it. A label's negatives are benign prompts and other categories' prompts; rows whose source leaves the label open count on neither side.
 
 ${table(
-  ['label', 'positives', 'negatives', 'ROC-AUC', 'recall at 1 % FPR', 'ECE'],
-  labels.map(({ label, positives, negatives, auc, recallAtOnePercent, ece }) => [
+  ['label', 'positives', 'negatives', 'ROC-AUC', 'recall at 1 % FPR', 'ECE before', 'ECE after'],
+  labels.map(({ label, positives, negatives, auc, recallAtOnePercent, ece, eceUncalibrated }) => [
     label,
     positives,
     negatives,
     figure(auc, 3),
     figure(recallAtOnePercent, 2),
+    figure(eceUncalibrated, 4),
     figure(ece, 4),
   ]),
 )}
 
-Mean ROC-AUC ${figure(mean(labels.flatMap(({ auc }) => auc ?? [])), 3)}. Unsafe of any kind against benign, by the largest label: ROC-AUC ${figure(any.auc, 3)}, recall ${figure(any.recallAtOnePercent, 2)}
+Mean ROC-AUC ${figure(mean(labels.flatMap(({ auc }) => auc ?? [])), 3)}; mean ECE ${figure(mean(labels.flatMap(({ eceUncalibrated }) => eceUncalibrated ?? [])), 4)} before and ${figure(mean(labels.flatMap(({ ece }) => ece ?? [])), 4)} after. Unsafe of any kind against benign, by the largest label: ROC-AUC ${figure(any.auc, 3)}, recall ${figure(any.recallAtOnePercent, 2)}
 at 1 % FPR; with "flagged" as any label above 0.5: ${share(any.unsafe)} of the unsafe, ${share(any.benign)} of the benign.
+
+![Reliability plot: what was said against how often it was true, for all labels together and for each](reliability.svg)
 
 **Over-flagging**, safe prompts full of frightening words, flagged:
 
@@ -56,21 +60,29 @@ ${table(
   Object.entries(report.overFlagging).map(([source, flags]) => [source, share(flags)]),
 )}
 
-**The small world**, held-out wordings, by the largest label (harmful against ordinary: ROC-AUC ${figure(world.harmfulAuc, 3)}; borderline
-against ordinary: ${figure(world.borderlineAuc, 3)}):
+${worldTable('the demo bundle knows', world.demo)}
+
+${worldTable('it does not know', world.others)}
+
+**int8 against float**: mean ROC-AUC ${figure(quantization.int8Auc, 4)} against ${figure(quantization.floatAuc, 4)}, mean ECE ${figure(quantization.int8Ece, 4)} against ${figure(quantization.floatEce, 4)};
+probabilities differ by ${figure(quantization.meanGap, 5)} on average and ${figure(quantization.largestGap, 3)} at most, and ${quantization.flippedFlags} of ${quantization.rows} prompts are flagged by one and not by the other.
+
+## Under attack
+
+${attacked.harmful} held-out harmful prompts that are flagged as they stand and ${attacked.benign} harmless ones that are not, each in every disguise
+(\`training/classifier/attacks.ts\`): how many are flagged in one of the 14 categories before, with the defences against that disguise switched
+off, and after, with all of them on. The weights are the same and learned no category from a disguised text; what lies between the columns is reading.
 
 ${table(
-  ['questions', 'flagged', '10 % below', 'median', '90 % below'],
-  Object.entries(world.kinds).map(([kind, { p10, median, p90, ...flags }]) => [
-    kind,
-    share(flags),
-    figure(p10, 2),
-    figure(median, 2),
-    figure(p90, 2),
+  ['disguise', 'harmful, before', 'harmful, after', 'harmless, before', 'harmless, after'],
+  attacks.map(({ attack, without, with: full }) => [
+    attack,
+    percent(without.harmful),
+    percent(full.harmful),
+    percent(without.benign),
+    percent(full.benign),
   ]),
 )}
-
-**int8 against float**: mean ROC-AUC ${figure(quantization.int8Auc, 4)} against ${figure(quantization.floatAuc, 4)}; probabilities differ by ${figure(quantization.meanGap, 5)} on average and ${figure(quantization.largestGap, 3)} at most.
 
 ## On prompts from elsewhere
 
@@ -95,10 +107,14 @@ ${table(
 
 - It knows words, not meaning. A request in words that training never saw, or in a language other than English, reads as benign.
 - It is one signal that raises floors, not a filter: most of the safety is in the decoding. Do not refuse on it alone.
-- Disguises undone before reading: case, Unicode forms, accents, invisible characters, common look-alike letters, spaced-out letters. Not undone:
-  leetspeak, base64, rot13, translation, a question split over several messages.
-- Of a text longer than about 6,000 characters only the head, a middle piece and the tail are read, and one bad sentence in a
-  long harmless text is diluted by it.
+- Disguises outside the table above are not undone: other ciphers, translation, phonetic spelling, pictures of letters, synonyms, a question
+  split over several messages. The table has the disguises that the defences were written for; whoever invents a new one starts at "before".
+- Of a text longer than about 6,000 characters only the head, a middle piece and the tail are read. What lies between is not.
+- One bad sentence in a long harmless text has to be a little clearer than one that stands alone, and a line of fewer than 24 characters
+  is read together with the next one.
+- Much of what is harmful stays below 0.5: of the unsafe prompts from elsewhere ${share(elsewhere.any.unsafe)} are above it, of the benign ones
+  ${share(elsewhere.any.benign)}. A policy that has to catch more begins its ramps lower.
+- A code around an instruction to answer it reads as \`jailbreak\`, whatever it hides; the table counts harm only.
 - A probability means what it says for prompts mixed as these are: ${share(unsafeShare(report))} of them unsafe. In traffic with
   less harm it is too high.
 - Several public sets were written by a model, and the project's own two for this purpose; their style is part of what was learned.
@@ -117,6 +133,22 @@ ${table(
 `;
 }
 
+function worldTable(which: string, { harmfulAuc, borderlineAuc, kinds }: Report['world']['demo']): string {
+  return `**The small world**, held-out wordings of topics that ${which}, by the largest label (harmful against ordinary: ROC-AUC
+${figure(harmfulAuc, 3)}; borderline against ordinary: ${figure(borderlineAuc, 3)}):
+
+${table(
+  ['questions', 'flagged', '10 % below', 'median', '90 % below'],
+  Object.entries(kinds).map(([kind, { p10, median, p90, ...flags }]) => [
+    kind,
+    share(flags),
+    figure(p10, 2),
+    figure(median, 2),
+    figure(p90, 2),
+  ]),
+)}`;
+}
+
 function unsafeShare({ any }: Report): Flags {
   return { rows: any.unsafe.rows + any.benign.rows, flagged: any.unsafe.rows };
 }
@@ -128,6 +160,10 @@ function table(head: readonly string[], rows: readonly (readonly (string | numbe
 
 function share({ rows, flagged }: Flags): string {
   return rows === 0 ? '-' : `${((100 * flagged) / rows).toFixed(1)} % of ${rows}`;
+}
+
+function percent(share: number): string {
+  return `${Math.round(100 * share)} %`;
 }
 
 function figure(value: number | undefined, digits: number): string {

@@ -4,10 +4,24 @@ import type { QuestionKind } from '../world/rows.ts';
 import { harmOf } from './columns.ts';
 import type { Example } from './example.ts';
 import { LICENCES } from './licences.ts';
-import { expectedCalibrationError, recallAt, rocAuc, type Scored } from './metrics.ts';
+import {
+  expectedCalibrationError,
+  type Forecast,
+  type ReliabilityBin,
+  recallAt,
+  reliabilityBins,
+  rocAuc,
+  type Scored,
+} from './metrics.ts';
 import { FLAGGED } from './recipe.ts';
 
-export type Judged = { example: Example & { questionKind?: QuestionKind }; probabilities: readonly number[] };
+export type Judged = {
+  example: Example & { questionKind?: QuestionKind; inDemo?: boolean };
+  /** [labels], as the edge answers. */
+  probabilities: readonly number[];
+  /** [labels], what they would be without calibration. */
+  uncalibrated: readonly number[];
+};
 
 export type LabelFigures = {
   label: Label;
@@ -16,16 +30,14 @@ export type LabelFigures = {
   auc: number | undefined;
   recallAtOnePercent: number | undefined;
   ece: number | undefined;
+  eceUncalibrated: number | undefined;
 };
 export type Flags = { rows: number; flagged: number };
 export type KindFigures = Flags & { p10: number; median: number; p90: number };
 
 export function labelFigures(judged: readonly Judged[]): LabelFigures[] {
   return LABELS.map((label, k) => {
-    const known = judged.flatMap(({ example, probabilities }) => {
-      const target = example.targets[k]!;
-      return target === null ? [] : [{ probability: probabilities[k]!, target }];
-    });
+    const known = forecasts(judged, k, 'probabilities');
     const decided = known
       .filter(({ target }) => target === 0 || target === 1)
       .map(({ probability, target }): Scored => ({ score: probability, positive: target === 1 }));
@@ -37,7 +49,29 @@ export function labelFigures(judged: readonly Judged[]): LabelFigures[] {
       auc: rocAuc(decided),
       recallAtOnePercent: recallAt(decided, { falsePositiveRate: 0.01 }),
       ece: expectedCalibrationError(known),
+      eceUncalibrated: expectedCalibrationError(forecasts(judged, k, 'uncalibrated')),
     };
+  });
+}
+
+/** One panel of the reliability plot. */
+export type Reliability = { name: string; before: ReliabilityBin[]; after: ReliabilityBin[] };
+
+/** All labels' probabilities together first, then each label's; `before` is without calibration. */
+export function reliability(judged: readonly Judged[]): Reliability[] {
+  const panel = (name: string, columns: readonly number[]): Reliability => ({
+    name,
+    before: reliabilityBins(columns.flatMap((k) => forecasts(judged, k, 'uncalibrated'))),
+    after: reliabilityBins(columns.flatMap((k) => forecasts(judged, k, 'probabilities'))),
+  });
+  return [panel('all labels', [...LABELS.keys()]), ...LABELS.map((label, k) => panel(label, [k]))];
+}
+
+/** What was said of a label and what is known of it, where something is. */
+function forecasts(judged: readonly Judged[], k: number, which: 'probabilities' | 'uncalibrated'): Forecast[] {
+  return judged.flatMap((row) => {
+    const target = row.example.targets[k]!;
+    return target === null ? [] : [{ probability: row[which][k]!, target }];
   });
 }
 
@@ -66,8 +100,8 @@ export function overFlagging(judged: readonly Judged[]): Record<string, Flags> {
   );
 }
 
-export function worldFigures(judged: readonly Judged[]) {
-  const questions = judged.filter(({ example }) => example.questionKind !== undefined);
+export function worldFigures(judged: readonly Judged[], { inDemo }: { inDemo: boolean }) {
+  const questions = judged.filter(({ example }) => example.questionKind !== undefined && example.inDemo === inDemo);
   const kinds = Object.groupBy(questions, ({ example }) => example.questionKind!);
   const against = (kind: QuestionKind) =>
     rocAuc([
@@ -97,17 +131,22 @@ export function transferFigures(judged: readonly Judged[]) {
     });
 }
 
-/** How far int8 is from float on the same rows. */
+/** How far int8 is from float on the same rows: probabilities, order, and what is flagged. */
 export function quantizationLoss(float: readonly Judged[], int8: readonly Judged[]) {
   const gaps = float.flatMap(({ probabilities }, i) =>
     probabilities.map((probability, k) => Math.abs(probability - int8[i]!.probabilities[k]!)),
   );
   const meanAuc = (judged: readonly Judged[]) => mean(labelFigures(judged).flatMap(({ auc }) => auc ?? []));
+  const meanEce = (judged: readonly Judged[]) => mean(labelFigures(judged).flatMap(({ ece }) => ece ?? []));
   return {
     meanGap: mean(gaps),
     largestGap: gaps.reduce((most, gap) => Math.max(most, gap), 0),
     floatAuc: meanAuc(float),
     int8Auc: meanAuc(int8),
+    floatEce: meanEce(float),
+    int8Ece: meanEce(int8),
+    flippedFlags: float.filter((row, i) => largest(row) > FLAGGED !== largest(int8[i]!) > FLAGGED).length,
+    rows: float.length,
   };
 }
 

@@ -7,7 +7,7 @@ import { encodeModel } from '#shared/classify/model-format.ts';
 import { columnTargets } from './columns.ts';
 import { BENIGN, HARM_UNKNOWN, targetsOf } from './example.ts';
 import { type FeatureRow, fit, scoresOf } from './fit.ts';
-import { dequantize, quantize, withCalibration } from './quantize.ts';
+import { quantize, withCalibration } from './quantize.ts';
 
 const bits = 12;
 const featurize = createFeaturizer(bits);
@@ -76,9 +76,8 @@ describe('quantize', () => {
   const int8 = quantize(float);
 
   test('is off by half a step at most', () => {
-    const back = dequantize(int8);
-    const steps = back.weights.map((weight, at) => {
-      return Math.abs(weight - float.weights[at]!) / int8.columns[at % COLUMNS]!.scale;
+    const steps = Array.from(int8.weights, (weight, at) => {
+      return Math.abs(weight - float.weights[at]! / int8.columns[at % COLUMNS]!.scale);
     });
     // Half a step and the rounding of float32.
     expect(steps.reduce((most, step) => Math.max(most, step), 0)).toBeLessThanOrEqual(0.5001);
@@ -86,7 +85,7 @@ describe('quantize', () => {
 
   test('the written model answers as the float one does, to a hundredth', () => {
     const calibration = LABELS.map(() => ({ slope: 1, offset: 0 }));
-    const { classify } = createClassifier(encodeModel(withCalibration(int8, calibration)).buffer);
+    const { classify } = createClassifier(encodeModel(withCalibration(int8, { calibration, words: [] })).buffer);
     for (const text of ['poison the dog', 'feed the dog', 'stab a man', 'an unseen sentence', '']) {
       for (const answer of classify(text)) {
         expect(Math.abs(answer.probability - probability(text, answer.label))).toBeLessThan(0.01);

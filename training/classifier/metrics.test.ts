@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { expectedCalibrationError, recallAt, rocAuc, type Scored } from './metrics.ts';
+import { expectedCalibrationError, recallAt, reliabilityBins, rocAuc, type Scored } from './metrics.ts';
 
 const scored = fc.array(fc.record({ score: fc.integer({ min: 0, max: 9 }), positive: fc.boolean() }), {
   maxLength: 40,
@@ -47,4 +47,22 @@ test('calibration error is 0 for honest probabilities and the gap for dishonest 
   expect(expectedCalibrationError([...rows(0.2, 2), ...rows(0.8, 8)])).toBeCloseTo(0);
   expect(expectedCalibrationError([...rows(0.2, 5), ...rows(0.8, 8)])).toBeCloseTo(0.15);
   expect(expectedCalibrationError([])).toBeUndefined();
+});
+
+test('a bin says how many rows it has, what was said of them and what was true', () => {
+  const forecasts = fc.array(
+    fc.record({ probability: fc.double({ min: 0, max: 1, noNaN: true }), target: fc.constantFrom(0, 1) }),
+  );
+  fc.assert(
+    fc.property(forecasts, (rows) => {
+      const bins = reliabilityBins(rows);
+      const total = (of: (bin: (typeof bins)[number]) => number) => bins.reduce((sum, bin) => sum + of(bin), 0);
+      expect(total((bin) => bin.rows)).toBe(rows.length);
+      expect(total((bin) => bin.rows * bin.target)).toBeCloseTo(rows.filter(({ target }) => target === 1).length, 6);
+      expect(bins.map(({ probability }) => probability)).toEqual(
+        bins.map(({ probability }) => probability).toSorted((a, b) => a - b),
+      );
+    }),
+  );
+  expect(reliabilityBins([{ probability: 1, target: 1 }])).toEqual([{ rows: 1, probability: 1, target: 1 }]);
 });

@@ -30,14 +30,27 @@ export function recallAt(
   return positives.filter(({ score }) => score > threshold).length / positives.length;
 }
 
-/** Expected calibration error over ten bins of equal width: how far a probability is from the share of positives among its like. */
-export function expectedCalibrationError(rows: readonly { probability: number; target: number }[]): number | undefined {
-  if (rows.length === 0) return undefined;
-  const bins = Array.from({ length: 10 }, () => ({ probability: 0, target: 0 }));
+export type Forecast = { probability: number; target: number };
+/** Rows whose probability is in one tenth of [0, 1]: what was said of them on average, and how many of them it was true of. */
+export type ReliabilityBin = { rows: number; probability: number; target: number };
+
+/** Ten bins of equal width in rising order, empty ones left out: a reliability plot's points. */
+export function reliabilityBins(rows: readonly Forecast[]): ReliabilityBin[] {
+  const sums = Array.from({ length: 10 }, () => ({ rows: 0, probability: 0, target: 0 }));
   for (const { probability, target } of rows) {
-    const bin = bins[Math.min(9, Math.floor(probability * 10))]!;
+    const bin = sums[Math.min(9, Math.floor(probability * 10))]!;
+    bin.rows++;
     bin.probability += probability;
     bin.target += target;
   }
-  return bins.reduce((sum, bin) => sum + Math.abs(bin.probability - bin.target), 0) / rows.length;
+  return sums
+    .filter((bin) => bin.rows > 0)
+    .map((bin) => ({ rows: bin.rows, probability: bin.probability / bin.rows, target: bin.target / bin.rows }));
+}
+
+/** Expected calibration error: how far a probability is from the share of positives among its like, over the ten bins. */
+export function expectedCalibrationError(rows: readonly Forecast[]): number | undefined {
+  if (rows.length === 0) return undefined;
+  const gaps = reliabilityBins(rows).map((bin) => bin.rows * Math.abs(bin.probability - bin.target));
+  return gaps.reduce((sum, gap) => sum + gap, 0) / rows.length;
 }

@@ -1,6 +1,8 @@
 /**
  * The files of `data/`: whole prompts (`requests`, and safe `lookalikes` with the same frightening words) and verb phrases
- * (`deeds`, and safe `chores`) for the frames. A wrong file is named.
+ * (`deeds`, and safe `chores`) for the frames. `jailbreak.json` has what is put around questions: wrappers that attack and
+ * `plays` that do not, documents with a place for a planted instruction or a harmless aside, and frames for an encoded
+ * question, some of which ask to obey it and some only to read it. A wrong file is named.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -12,8 +14,18 @@ const DATA_DIR = path.join(import.meta.dirname, 'data');
 const Lines = z.array(z.string().trim().min(3)).min(10);
 const Slotted = z.array(z.string().includes('{}')).min(10);
 const CategoryFile = z.strictObject({ requests: Lines, deeds: Lines, lookalikes: Lines, chores: Lines });
-const JailbreakFile = z.strictObject({ requests: Lines, wrappers: Slotted, lookalikes: Lines, plays: Slotted });
-const BenignFile = z.strictObject({ lookalikes: Lines, chores: Lines });
+const JailbreakFile = z.strictObject({
+  requests: Lines,
+  wrappers: Slotted,
+  lookalikes: Lines,
+  plays: Slotted,
+  documents: Slotted,
+  planted: Lines,
+  asides: Lines,
+  encodedFrames: Slotted,
+  decodingFrames: Slotted,
+});
+const BenignFile = z.strictObject({ lookalikes: Lines, everyday: Lines, chores: Lines });
 
 export const loadCategory = (category: Category) => load(`${category}.json`, CategoryFile);
 export const loadJailbreak = () => load('jailbreak.json', JailbreakFile);

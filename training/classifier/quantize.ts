@@ -21,17 +21,16 @@ export function quantize({ bits, biases, weights }: FloatModel): QuantizedModel 
   return { bits, columns, weights: quantized };
 }
 
-/** The int8 model in floats again: what calibration has to be fitted on, since it is what ships. */
-export function dequantize({ bits, columns, weights }: QuantizedModel): FloatModel {
-  const floats = Float32Array.from(weights, (weight, at) => weight * columns[at % COLUMNS]!.scale);
-  return { bits, biases: Float64Array.from(columns, ({ bias }) => bias), weights: floats };
+/** The float model as a linear model with nothing rounded: the same code reads both. */
+export function floatColumns({ biases }: FloatModel): ColumnModel[] {
+  return Array.from(biases, (bias) => ({ bias, scale: 1 }));
 }
 
 export function withCalibration(
   model: QuantizedModel,
-  calibration: readonly Platt[],
+  { calibration, words }: { calibration: readonly Platt[]; words: string[] },
 ): Omit<ClassifierModel, 'version'> {
   const { bits, columns, weights } = model;
   const labels = LABELS.map((label, k) => ({ label, ...columns[k]!, calibration: calibration[k]! }));
-  return { bits, labels, harm: columns[HARM_COLUMN]!, weights };
+  return { bits, labels, harm: columns[HARM_COLUMN]!, words, weights };
 }

@@ -1,11 +1,13 @@
 /** One run's figures under one roof: `metrics.json` is this, and the card is written from nothing else. */
 
+import type { AttackFigures, AttackPrompts } from './attack-figures.ts';
 import {
   anyFigures,
   type Judged,
   labelFigures,
   overFlagging,
   quantizationLoss,
+  reliability,
   transferFigures,
   worldFigures,
 } from './evaluate.ts';
@@ -16,7 +18,6 @@ export type Facts = {
   version: string;
   command: string;
   settings: Record<string, number>;
-  seconds: number;
   bytes: { model: number; gzip: number };
 };
 
@@ -27,17 +28,22 @@ export function report(
     heldout: readonly Judged[];
     heldoutFloat: readonly Judged[];
     measureOnly: readonly Judged[];
+    attackPrompts: AttackPrompts;
+    attacks: readonly AttackFigures[];
   },
 ) {
-  const { examples, heldout, heldoutFloat, measureOnly } = rows;
+  const { examples, heldout, heldoutFloat, measureOnly, attackPrompts, attacks } = rows;
   return {
     ...facts,
     data: dataBySource(examples),
     labels: labelFigures(heldout),
+    reliability: reliability(heldout),
     any: anyFigures(heldout),
     overFlagging: overFlagging(heldout),
-    world: worldFigures(heldout),
+    world: { demo: worldFigures(heldout, { inDemo: true }), others: worldFigures(heldout, { inDemo: false }) },
     quantization: quantizationLoss(heldoutFloat, heldout),
+    attacked: { harmful: attackPrompts.harmful.length, benign: attackPrompts.benign.length },
+    attacks,
     elsewhere: {
       labels: labelFigures(measureOnly),
       any: anyFigures(measureOnly),

@@ -4,24 +4,28 @@
  * world's own split holds; part of its training wordings becomes calibration, each as it is written.
  */
 import { promptKey } from '../data/prompt-key.ts';
+import { inEdition } from '../world/editions.ts';
 import { generateQuestions } from '../world/generate.ts';
+import { loadTopics } from '../world/load-topics.ts';
 import type { QuestionKind, QuestionRow } from '../world/rows.ts';
 import { BENIGN, type Example, type Split, targetsOf } from './example.ts';
 import { WORLD_SOURCE } from './licences.ts';
 import { splitOf } from './split.ts';
 
 const TARGETS: Record<QuestionKind, number> = { ordinary: 0, borderline: 0.7, harmful: 1 };
-/** About three times around the wordings of an ask: once as written, twice in a greeting, a reason, a typing slip. */
-const PER_ASK = { train: 24, heldout: 4 } as const;
+/** About twice around the wordings of an ask: once as written, once in a greeting, a reason, a typing slip. */
+const PER_ASK = { train: 16, heldout: 4 } as const;
 
 /** The demo is asked little else, and telling its ordinary questions from its harmful ones takes fine distinctions. */
 const WEIGHT = 2;
 
-export type WorldExample = Example & { questionKind: QuestionKind };
+/** `inDemo`: of a topic that the demo bundle knows. The others are there because all fourteen categories have some. */
+export type WorldExample = Example & { questionKind: QuestionKind; inDemo: boolean };
 
 export function worldPrompts({ seed }: { seed: number }): WorldExample[] {
-  const train = generateQuestions({ seed, split: 'train', perAsk: PER_ASK.train });
-  const heldout = generateQuestions({ seed, split: 'heldout', perAsk: PER_ASK.heldout });
+  const topics = loadTopics({ edition: 'whole' });
+  const train = generateQuestions({ seed, split: 'train', perAsk: PER_ASK.train, topics });
+  const heldout = generateQuestions({ seed, split: 'heldout', perAsk: PER_ASK.heldout, topics });
   const calibrates = ({ wording }: QuestionRow) => splitOf(promptKey(wording)) === 'calibration';
   return [
     ...train.filter((row) => !calibrates(row)).map((row) => toExample(row, 'train')),
@@ -32,7 +36,7 @@ export function worldPrompts({ seed }: { seed: number }): WorldExample[] {
   ];
 }
 
-function toExample({ messages, category, questionKind }: QuestionRow, split: Split): WorldExample {
+function toExample({ messages, category, questionKind, topic }: QuestionRow, split: Split): WorldExample {
   const targets = category === null ? BENIGN : targetsOf([category], { value: TARGETS[questionKind] });
   return {
     text: messages[0].content,
@@ -43,5 +47,6 @@ function toExample({ messages, category, questionKind }: QuestionRow, split: Spl
     weight: WEIGHT,
     scary: false,
     questionKind,
+    inDemo: inEdition('first', topic),
   };
 }

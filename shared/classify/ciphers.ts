@@ -1,0 +1,43 @@
+/**
+ * rot13 and texts written backwards: which stretch of a text, if any, is likelier English when turned. Each word's gain is what
+ * turning it saves in the lexicon's costs; the stretch with the largest sum of gains is found in one pass (Kadane's
+ * maximum subarray), so a frame around it ("decode this: ...") stays as it is.
+ */
+import type { Lexicon } from './lexicon.ts';
+
+/** Nats by which the turned stretch must be likelier: honest texts stay below (a word or two that happen to be words both ways). */
+const LEAST_GAIN = 8;
+const WORD = /[\p{L}\p{N}']+/gu;
+
+export type Stretch = { start: number; end: number };
+
+/** The stretch of `text` whose words, each turned by `turn`, read best; undefined where turning helps nothing. */
+export function turnedStretch(text: string, turn: (word: string) => string, lexicon: Lexicon): Stretch | undefined {
+  let best = { gain: 0, start: 0, end: 0 };
+  let current = { gain: 0, start: 0 };
+  for (const { 0: raw, index } of text.matchAll(WORD)) {
+    const word = raw.toLowerCase();
+    const turned = turn(word);
+    if (current.gain <= 0) current = { gain: 0, start: index };
+    if (turned !== word) current.gain += lexicon.cost(word) - lexicon.cost(turned);
+    if (current.gain > best.gain) best = { ...current, end: index + raw.length };
+  }
+  return best.gain >= LEAST_GAIN ? { start: best.start, end: best.end } : undefined;
+}
+
+export function rot13(text: string): string {
+  return text.replace(/[a-z]/gi, (letter) => {
+    const code = letter.charCodeAt(0);
+    const first = code >= 0x61 ? 0x61 : 0x41;
+    return String.fromCharCode(first + ((code - first + 13) % 26));
+  });
+}
+
+export function reversed(text: string): string {
+  return [...text].reverse().join('');
+}
+
+/** "woh od i" to "how do i": each word backwards, their order kept. */
+export function reversedWords(text: string): string {
+  return text.replace(WORD, reversed);
+}

@@ -1,0 +1,87 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { decodeSpans, MAX_MESSAGES } from './decode-spans.ts';
+import { EVERYDAY_WORDS, everydayLexicon } from './testing/everyday-lexicon.ts';
+
+const MESSAGE = 'how do i bake bread';
+const codes = Array.from(MESSAGE, (letter) => letter.charCodeAt(0));
+const hex = codes.map((code) => code.toString(16));
+const decode = (text: string) => decodeSpans(text, everydayLexicon);
+
+describe('finds a message in', () => {
+  test.each([
+    ['base64', btoa(MESSAGE)],
+    ['base64 for addresses, without its end', btoa(`${MESSAGE}>>>`).replaceAll('+', '-').replaceAll('/', '_')],
+    ['hex', hex.join('')],
+    [
+      'hex bytes',
+      hex
+        .map((pair) => `0x${pair}`)
+        .join(', ')
+        .replaceAll(', ', ' '),
+    ],
+    ['percent escapes', hex.map((pair) => `%${pair}`).join('')],
+    ['tag letters', String.fromCodePoint(...codes.map((code) => 0xe0000 + code))],
+  ])('%s', (_, code) => {
+    const { inPlace, messages } = decode(`read this: ${code}`)!;
+    expect(messages).toHaveLength(1);
+    expect(messages[0]).toContain(MESSAGE);
+    expect(inPlace).toContain(MESSAGE);
+    expect(inPlace).toMatch(/^read this:/);
+  });
+
+  test.each([
+    ['decimal escapes', codes.map((code) => `&#${code};`).join('')],
+    ['hex escapes', hex.map((pair) => `&#x${pair};`).join('')],
+    ['JavaScript escapes', hex.map((pair) => `\\u00${pair}`).join('')],
+    ['an address', `?q=${encodeURIComponent(`${MESSAGE}`)}`],
+  ])('%s, in its place', (_, code) => {
+    expect(decode(`read this: ${code}`)!.inPlace).toContain(MESSAGE);
+  });
+
+  test('a message behind decoys, and one of thousands of letters', () => {
+    const decoys = Array.from({ length: 9 }, (_, i) => btoa(`the dog and the cat ${i}`)).join(' ');
+    const { inPlace, messages } = decode(`${decoys} ${btoa(MESSAGE)}`)!;
+    expect(inPlace).toContain(MESSAGE);
+    expect(messages).toHaveLength(MAX_MESSAGES);
+    expect(decode(btoa(`${'please '.repeat(1000)}${MESSAGE}`))!.messages[0]).toContain(MESSAGE);
+  });
+
+  test('base64 broken into lines, as mail does it', () => {
+    const long = `${MESSAGE}, `.repeat(12);
+    const lines = btoa(long).replace(/.{76}/g, '$&\n');
+    expect(decode(`read this:\n${lines}`)!.messages[0]).toBe(long);
+  });
+});
+
+test('finds any sentence in base64', () => {
+  const sentence = fc.array(fc.constantFrom(...EVERYDAY_WORDS), { minLength: 5, maxLength: 30 });
+  fc.assert(
+    fc.property(sentence, (words) => {
+      expect(decode(`read ${btoa(words.join(' '))} please`)!.messages).toEqual([words.join(' ')]);
+    }),
+  );
+});
+
+test.each([
+  ['a hash', 'is 5d41402abc4b2a76b9719d911017c592 the right sum?'],
+  ['a commit', 'see 7c34f1f2a9b04d8e3c6f5a1b2d3e4f5061728394'],
+  ['an identifier', '550e8400-e29b-41d4-a716-446655440000'],
+  ['colours', 'color: #ff00ff; background: #00ff00'],
+  ['numbers', '1200 3400 5600 7800 12 34 56 78'],
+  ['long words', 'internationalisation of Antidisestablishmentarianism'],
+  ['one escape', 'fish &amp; chips, 100%25 good'],
+  ['a random key', 'sk-9fQ2LmX0vR7bTz4KpW8sYh3NcJ6dGa1e'],
+])('leaves %s alone', (_, text) => {
+  expect(decode(text)).toBeUndefined();
+});
+
+test('never throws and never makes a text longer than its spans and their line ends', () => {
+  const text = fc.string({ unit: fc.constantFrom(...'aA0f4%&#x\\u;=+/- \n\u{e0061}é'), maxLength: 80 });
+  fc.assert(
+    fc.property(text, (any) => {
+      const decoded = decode(any);
+      if (decoded !== undefined) expect(decoded.inPlace.length).toBeLessThanOrEqual(2 * any.length);
+    }),
+  );
+});

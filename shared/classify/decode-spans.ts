@@ -1,0 +1,116 @@
+/**
+ * Spans of a text that are another text in base64, hex, percent or character escapes, or in Unicode's invisible tag letters.
+ * A span counts only when what comes out is printable and reads as text; hashes, keys, identifiers and lists of numbers
+ * come out as noise and stay.
+ */
+import type { Lexicon } from './lexicon.ts';
+
+const LEAST_WORDS_ALONE = 3;
+/** All spans are decoded where they stand; of so many, the longest, the message is also read by itself. */
+export const MAX_MESSAGES = 4;
+/** The least that is taken for a hidden message, in decoded characters. */
+const LEAST_CHARS = 4;
+/** From here on a span that is printable throughout is no accident: (95 / 256) ^ 12. */
+const SURELY_MEANT = 12;
+
+/** Also in lines of 76 letters, as mail does it, and in the alphabet for addresses. */
+const BASE64 = /(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/]{60,76}\r?\n){0,60}[A-Za-z0-9+/_-]{6,}={0,2}(?![A-Za-z0-9+/_=-])/g;
+const HEX = /(?<![0-9a-z])(?:0x|\\x)?[0-9a-f]{2}(?:[\s:,-]?(?:0x|\\x)?[0-9a-f]{2}){3,}(?![0-9a-z])/gi;
+const PERCENT = /(?:%[0-9a-f]{2})+/gi;
+/** A text in nothing but percent escapes is a message; a few are an address that somebody pasted. */
+const PERCENT_MESSAGE = /(?:%[0-9a-f]{2}){12,}/gi;
+const ESCAPE = /&#(\d{2,6});?|&#x([0-9a-f]{2,5});?|\\u\{?([0-9a-f]{2,5})\}?|\\x([0-9a-f]{2})/gi;
+/** Fewer escapes are punctuation, not a disguise. */
+const LEAST_ESCAPES = 3;
+const TAG_LETTERS = /[\u{e0020}-\u{e007e}]{3,}/gu;
+
+export type Decoded = {
+  /** The text with every span replaced by its message. */
+  inPlace: string;
+  /** The longest messages by themselves, without what stands around them; a word or two say too little alone. */
+  messages: string[];
+};
+
+/** Undefined where nothing is encoded. `text` with its case kept. */
+export function decodeSpans(text: string, lexicon: Lexicon): Decoded | undefined {
+  const messages: string[] = [];
+  const spans = (into: string, pattern: RegExp, decode: (span: string) => string | undefined) =>
+    into.replace(pattern, (span) => {
+      const message = decode(span);
+      if (message === undefined || !isMessage(message, lexicon)) return span;
+      messages.push(message);
+      return `\n${message}\n`;
+    });
+  let inPlace = spans(text, PERCENT_MESSAGE, decodePercent);
+  inPlace = spans(withoutEscapes(inPlace), TAG_LETTERS, decodeTags);
+  inPlace = spans(inPlace, HEX, decodeHex);
+  inPlace = spans(inPlace, BASE64, decodeBase64);
+  if (inPlace === text) return undefined;
+  const alone = messages
+    .filter((message) => message.trim().split(/\s+/).length >= LEAST_WORDS_ALONE)
+    .toSorted((a, b) => b.length - a.length);
+  return { inPlace, messages: alone.slice(0, MAX_MESSAGES) };
+}
+
+/** Percent and character escapes that stand for a letter here and there: no message of their own, only the text as it is meant. */
+function withoutEscapes(text: string): string {
+  const percent = text.match(PERCENT)?.join('') ?? '';
+  const plain =
+    percent.length >= 3 * LEAST_ESCAPES
+      ? text.replace(PERCENT, (run) => decodePercent(run) ?? run).replace(/\+/g, ' ')
+      : text;
+  if ((plain.match(ESCAPE) ?? []).length < LEAST_ESCAPES) return plain;
+  return plain.replace(ESCAPE, (written, decimal, ...hex) => {
+    const code = decimal
+      ? Number(decimal)
+      : Number.parseInt(
+          hex.slice(0, 3).find((each) => each !== undefined),
+          16,
+        );
+    return code <= 0x10ffff ? String.fromCodePoint(code) : written;
+  });
+}
+
+function decodePercent(escapes: string): string | undefined {
+  return utf8(Uint8Array.from(escapes.slice(1).split('%'), (pair) => Number.parseInt(pair, 16)));
+}
+
+function decodeHex(span: string): string | undefined {
+  const pairs = span.replace(/0x|\\x|[\s:,-]/gi, '').match(/../g) ?? [];
+  return utf8(Uint8Array.from(pairs, (pair) => Number.parseInt(pair, 16)));
+}
+
+function decodeBase64(span: string): string | undefined {
+  // A plain word is base64 too, and most long words of a text come by here.
+  if (!/\d|=|.[A-Z]/.test(span)) return undefined;
+  const letters = span
+    .replace(/[\r\n=]/g, '')
+    .replaceAll('-', '+')
+    .replaceAll('_', '/');
+  if (letters.length % 4 === 1) return undefined;
+  return utf8(Uint8Array.from(atob(letters), (byte) => byte.charCodeAt(0)));
+}
+
+function decodeTags(span: string): string {
+  return Array.from(span, (tag) => String.fromCharCode(tag.codePointAt(0)! - 0xe0000)).join('');
+}
+
+function utf8(bytes: Uint8Array): string | undefined {
+  // Noise nearly always has a control character, and a thrown error costs more than this look.
+  if (bytes.some((byte) => byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d)) return undefined;
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function isMessage(text: string, lexicon: Lexicon): boolean {
+  if (text.length < LEAST_CHARS || /(?![\t\n\r])\p{C}/u.test(text)) return false;
+  const words = text.toLowerCase().match(/[\p{L}\p{N}']+/gu) ?? [];
+  const known = words.filter((word) => lexicon.has(word));
+  if (text.length < SURELY_MEANT) return words.length > 0 && known.length === words.length;
+  // No word known may be another code inside, or a cipher, or another language.
+  const letters = text.match(/[\p{L}\s]/gu)?.length ?? 0;
+  return letters >= 0.6 * text.length || /^[\w+/=%\\-]+$/.test(text);
+}

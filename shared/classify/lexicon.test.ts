@@ -1,0 +1,32 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { createLexicon } from './lexicon.ts';
+
+const lexicon = createLexicon(['the', 'how', 'dont', 'bake']);
+
+test('a commoner word costs less, an unknown one pays for every letter', () => {
+  expect(lexicon.cost('the')).toBeLessThan(lexicon.cost('how'));
+  expect(lexicon.cost('bake')).toBeLessThan(lexicon.cost('bakx'));
+  expect(lexicon.cost('xyzzy') - lexicon.cost('xyzz')).toBeCloseTo(2.5);
+  expect(lexicon.unknownCost('the')).toBe(lexicon.cost('thx'));
+});
+
+test('an apostrophe may be left out', () => {
+  expect(lexicon.cost("don't")).toBe(lexicon.cost('dont'));
+  expect(lexicon.has("don't")).toBe(false);
+});
+
+test('knows its longest word', () => {
+  expect(lexicon.longest).toBe(4);
+  expect(createLexicon([]).longest).toBe(0);
+});
+
+test('every string costs something, whatever the list', () => {
+  const word = fc.string({ unit: fc.constantFrom(..."abch'"), maxLength: 12 });
+  fc.assert(
+    fc.property(fc.uniqueArray(word, { maxLength: 5 }), word, (words, asked) => {
+      const cost = createLexicon(words).cost(asked);
+      expect(cost > 0 && Number.isFinite(cost)).toBe(true);
+    }),
+  );
+});

@@ -1,0 +1,74 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { reversed, rot13 } from './ciphers.ts';
+import { MAX_CHARS } from './features.ts';
+import { MAX_READINGS, MAX_SOURCE_CHARS, MAX_TOTAL_CHARS, plainReading, readingsOf } from './readings.ts';
+import { countingLexicon, everydayLexicon } from './testing/everyday-lexicon.ts';
+import { HARD_TEXTS } from './testing/hard-texts.ts';
+
+const lexicon = everydayLexicon;
+const MESSAGE = 'how do i bake a cake for my school';
+const readings = (text: string) => readingsOf(text, { lexicon }).readings;
+
+test.each([
+  'How do I bake bread?',
+  'for (let i = 0; i < n; i++) a[i] = b[i];',
+  'Ein Satz über die Donaudampfschifffahrt.',
+  'Меня зовут Анна, что мне приготовить?',
+  '2024-05-01, 12:30: 5kg of apples for $40!',
+  '',
+])('%j has one reading', (text) => {
+  expect(readings(text)).toEqual([plainReading(text)]);
+});
+
+test.each([
+  ['base64', btoa(MESSAGE)],
+  ['rot13', rot13(MESSAGE)],
+  ['backwards', reversed(MESSAGE)],
+  ['no spaces', MESSAGE.replaceAll(' ', '')],
+  ['spaced out', [...MESSAGE.replaceAll(' ', '')].join(' ')],
+  ['leetspeak', MESSAGE.replaceAll('o', '0').replaceAll('a', '4')],
+  ['rot13 in base64', btoa(rot13(MESSAGE))],
+  ['base64 in base64', btoa(btoa(MESSAGE))],
+])('%s comes out', (_, code) => {
+  expect(readings(`read this: ${code}`).some((reading) => reading.includes(MESSAGE))).toBe(true);
+});
+
+test('a defence that is off undoes nothing', () => {
+  expect(readingsOf(btoa(MESSAGE), { lexicon, without: ['encodings'] }).readings.join()).not.toContain(MESSAGE);
+  expect(readingsOf(rot13(MESSAGE), { lexicon, without: ['rot13'] }).readings.join()).not.toContain(MESSAGE);
+});
+
+describe('bounded work', () => {
+  /** Spellings of leetspeak and starts of a word are the most for a letter; a constant, whatever the text. */
+  const LOOKUPS_PER_CHAR = 64;
+
+  const check = (text: string) => {
+    const counting = countingLexicon();
+    const { readings: all, sourceChars } = readingsOf(text, { lexicon: counting });
+    expect(all.length).toBeLessThanOrEqual(MAX_READINGS);
+    expect(new Set(all).size).toBe(all.length);
+    expect(all[0]).toBe(plainReading(text));
+    expect(all.every((reading) => reading.length <= MAX_CHARS)).toBe(true);
+    expect(all.join('').length).toBeLessThanOrEqual(MAX_TOTAL_CHARS);
+    expect(sourceChars).toBeLessThanOrEqual(MAX_SOURCE_CHARS);
+    // NFKC may write 18 characters for one, and those are cut again before anything is looked up.
+    expect(counting.lookups()).toBeLessThanOrEqual(LOOKUPS_PER_CHAR * Math.max(sourceChars, MAX_CHARS));
+  };
+
+  test.each(HARD_TEXTS)('a megabyte of %s', (_, text) => check(text));
+
+  test('any text', () => {
+    const anyText = fc.array(fc.integer({ min: 0, max: 0x10ffff })).map((codes) => String.fromCodePoint(...codes));
+    fc.assert(fc.property(anyText, check));
+  });
+
+  test('the same text over and over costs what its beginning costs', () => {
+    const lookups = (length: number) => {
+      const counting = countingLexicon();
+      readingsOf('h0w do i bakebreadandcake? '.repeat(length), { lexicon: counting });
+      return counting.lookups();
+    };
+    expect(lookups(100_000)).toBeLessThanOrEqual(1.1 * lookups(1_000));
+  });
+});

@@ -1,0 +1,32 @@
+/** Texts far longer than any prompt, each the worst for something that reads them: a name and a megabyte or so. */
+const MEGABYTE = 1_000_000;
+const repeat = (part: string) => part.repeat(Math.ceil(MEGABYTE / part.length));
+
+export const HARD_TEXTS: readonly (readonly [name: string, text: string])[] = [
+  ['words', Array.from({ length: 160_000 }, (_, i) => `w${(i * 7919) % 99_991}`).join(' ')],
+  ['one letter', repeat('a')],
+  ['one letter that looks Latin', repeat('\u0430')],
+  ['single letters', repeat('a ')],
+  ['letters with signs between', repeat('a.')],
+  ['tied words', repeat('ab.cd,')],
+  ['apostrophes', repeat("a'")],
+  ['digits', repeat('1')],
+  ['signs that may be letters', repeat('!|1')],
+  ['leetspeak', repeat('h0w ')],
+  ['base64 letters without an end', repeat('aB3d')],
+  ['base64 in lines', repeat(`${'A'.repeat(76)}\n`)],
+  ['short base64 messages', repeat('aG93IHRvIGJha2U= ')],
+  ['hex bytes', repeat('61 ')],
+  ['beginnings of hex', repeat('0x')],
+  ['percent escapes', repeat('%61')],
+  ['character escapes', repeat('&#97;')],
+  ['beginnings of escapes', repeat('\\x')],
+  ['rot13', repeat('ubj gb onxr n pnxr ')],
+  ['backwards', repeat('ekac a ekab ot woh ')],
+  ['empty lines', repeat('\n ')],
+  ['short lines', repeat('bake\n')],
+  ['invisible characters', repeat('\u200b')],
+  ['tag letters', repeat('\u{e0061}')],
+  ['characters that normalise to eighteen', repeat('\ufdfa')],
+  ['accents', `e${repeat('\u0301')}`],
+];

@@ -1,0 +1,44 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { EVERYDAY_WORDS, everydayLexicon } from './testing/everyday-lexicon.ts';
+import { breakWords, joinLetters } from './word-breaks.ts';
+
+test.each([
+  ['howdoibakeacake', 'how do i bake a cake'],
+  ['please, howdoibakebread?', 'please, how do i bake bread?'],
+  ['how_do_i_bake', 'how do i bake'],
+  ['how.do.i.bake.bread', 'how do i bake bread'],
+])('takes %j apart', (text, expected) => {
+  expect(breakWords(text, everydayLexicon)).toBe(expected);
+});
+
+test.each(['carbonara', 'the u.s.a. and e.g. this', 'some_variable_name', 'zqxjkvwpzqxjkvwp', 'a well-kept dog'])(
+  'leaves %j alone',
+  (text) => {
+    expect(breakWords(text, everydayLexicon)).toBe(text);
+  },
+);
+
+test('finds the words of any sentence that was run together', () => {
+  const words = EVERYDAY_WORDS.filter((word) => word.length >= 4);
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...words), { minLength: 4, maxLength: 20 }), (sentence) => {
+      // Some words together are another one's beginning, so the words may differ, but the letters and the breaks are there.
+      const broken = breakWords(sentence.join(''), everydayLexicon);
+      expect(broken.replaceAll(' ', '')).toBe(sentence.join(''));
+      expect(broken.split(' ').every((word) => everydayLexicon.has(word))).toBe(true);
+    }),
+  );
+});
+
+test.each([
+  ['h o w   t o   b a k e', 'how   to   bake'],
+  ['b-a-k-e it', 'bake it'],
+  ['b.a*k~e', 'bake'],
+])('joins %j', (text, expected) => {
+  expect(joinLetters(text)).toBe(expected);
+});
+
+test.each(['i am a cat', 'e.g. this', 'a - b', 'x = y + z'])('joins nothing in %j', (text) => {
+  expect(joinLetters(text)).toBe(text);
+});

@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest';
+import { CATEGORIES, LABELS } from '#shared/api/categories.ts';
+import { harmOf } from './columns.ts';
+import type { Example } from './example.ts';
+import { loadJailbreak } from './own-files.ts';
+import { ownJailbreaks } from './own-jailbreaks.ts';
+import { ownQuestions } from './own-questions.ts';
+
+const JAILBREAK = LABELS.indexOf('jailbreak');
+const file = loadJailbreak();
+const { harmful, safe } = ownQuestions({ seed: 1 });
+const examples = ownJailbreaks({ seed: 1, harmful, safe });
+
+/** The examples that were made by putting something into one of these frames. */
+const inside = (frames: readonly string[]) =>
+  examples.filter(({ text }) =>
+    frames.some((frame) => {
+      const [before, after] = frame.split('{}') as [string, string];
+      return text.startsWith(before) && text.endsWith(after) && text.length > before.length + after.length;
+    }),
+  );
+const jailbreaks = (list: readonly Example[]) => new Set(list.map(({ targets }) => targets[JAILBREAK]));
+
+test('a wrapper is an attack around anything, a play is none around anything', () => {
+  for (const [frames, expected] of [
+    [file.wrappers, 1],
+    [file.plays, 0],
+  ] as const) {
+    const made = inside(frames);
+    expect(jailbreaks(made)).toEqual(new Set([expected]));
+    const harms = made.map(harmOf);
+    expect(harms.filter((harm) => harm === 1).length).toBeGreaterThan(100);
+    expect(harms.filter((harm) => harm === 0).length).toBeGreaterThan(100);
+  }
+});
+
+test('a wrapped harmful question keeps its own category beside the attack: both labels are true', () => {
+  const both = inside(file.wrappers).filter(
+    ({ targets }) => targets[JAILBREAK] === 1 && harmOf({ targets, someHarm: false }) === 1,
+  );
+  for (const { text, targets } of both) {
+    const question = harmful.find((each) => text.includes(each.text));
+    expect(targets[LABELS.indexOf(question!.label!)], text).toBe(1);
+  }
+});
+
+test('a document is an attack only if something was planted in it', () => {
+  const made = inside(file.documents);
+  const holds = (sentences: readonly string[]) =>
+    made.filter(({ text }) => sentences.some((each) => text.includes(each)));
+  expect(jailbreaks(holds(file.planted))).toEqual(new Set([1]));
+  expect(jailbreaks(holds(file.asides))).toEqual(new Set([0]));
+});
+
+test('the letters of a code teach no category, and what is held out is judged by what they hide', () => {
+  const made = [...inside(file.encodedFrames), ...inside(file.decodingFrames)];
+  const categories = ({ targets }: Example) => targets.slice(0, CATEGORIES.length);
+  for (const example of made) {
+    if (example.split === 'train') expect(categories(example).every((target) => target === null)).toBe(true);
+  }
+  const heldout = made.filter(({ split }) => split === 'heldout');
+  expect(heldout.some((example) => categories(example).includes(1))).toBe(true);
+  expect(jailbreaks(inside(file.encodedFrames))).toEqual(new Set([1]));
+});
