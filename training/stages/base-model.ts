@@ -4,7 +4,8 @@ import { LlamaConfig, weightShapes } from '#gpu-backend/model/config.ts';
 import { isLinear, transposeLinear } from '#gpu-backend/model/kernel-layout.ts';
 import type { Tensor } from '#gpu-backend/model/tensor.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { loadCheckpoint, type RunState } from '../run/checkpoint.ts';
+import { loadCheckpoint } from '../run/checkpoint.ts';
+import type { RunState } from '../run/checkpoint-files.ts';
 import { readStageFile } from './stage-file.ts';
 
 export type BaseModel = { config: LlamaConfig; weights: Parameters; state: RunState };

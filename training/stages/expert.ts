@@ -18,7 +18,6 @@ import type { MarginModel } from './margin-model.ts';
 import { batchRows, logprobsOfPairs, pairedScores } from './pair-set.ts';
 import { heldOutFigures, preferenceFigures } from './preference-figures.ts';
 import { fillNormal } from './sft.ts';
-import { writeStageFile } from './stage-file.ts';
 import { type PairStageOptions, trainPairs } from './train-pairs.ts';
 
 export const ROLE_DIMENSION: Record<ExpertRole, Dimension> = { safety: 'safer', helpfulness: 'better' };
@@ -38,10 +37,9 @@ export type ExpertOptions = PairStageOptions & {
 };
 
 export async function expertStage(options: ExpertOptions): Promise<void> {
-  const { role, base, out, rank, alpha, beta, nllWeight, variant, margin, seed, tokenizer, threads } = options;
+  const { role, base, rank, alpha, beta, nllWeight, variant, margin, seed, tokenizer, threads } = options;
   const { config } = base;
   const { padId } = tokenizer;
-  await writeStageFile(out, ADAPTER_FILE, { role, rank, alpha } satisfies AdapterJson);
   const parameters = initialLora(loraShapes(config, rank), createRandom(`${seed}/${role}/lora`));
   const graphOptions = { base: base.weights, rank, loraScale: alpha / rank };
   await trainPairs(options, {
@@ -62,6 +60,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
       variant,
       margin: margin && { model: margin.name, scale: margin.scale },
     },
+    files: { [ADAPTER_FILE]: { role, rank, alpha } satisfies AdapterJson },
     prepare: async ({ train, heldOut }) => {
       const trainer = sessionsByShape((batch) =>
         GraphSession.create(buildDpoGraph(config, { ...graphOptions, batch, beta, nllWeight }), { threads }),

@@ -1,7 +1,6 @@
 /** Stage `sft`: the base model, from scratch, by next-token cross-entropy on dialogues. */
-import { mkdir, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { type Feed, GraphSession } from '#gpu-backend/graph/session.ts';
+import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { makeBuckets, planBatches, tokenFeeds } from '../data/buckets.ts';
@@ -114,6 +113,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
       config,
       ...options.corpusSettings,
     },
+    files: { [BUNDLE_FILES.config]: config },
     batchAt: async (step) => {
       const { bucket, items } = plan.at(step);
       const shape = buckets[bucket]!;
