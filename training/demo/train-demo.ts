@@ -46,7 +46,7 @@ export async function trainDemo({
   const baseDir = dirOf('sft');
   const corpusSettings = { ...DEMO.base.corpus };
   await sftStage({ ...common, ...DEMO.base.sft, config, corpus, corpusSettings, from: null, out: baseDir });
-  const base = await loadBaseModel(baseDir);
+  const base = await loadBaseModel(baseDir, tokenizer);
   for (const role of ROLES) {
     const pairs = await preferenceData({ seed, worldPairs, files: [], dimension: ROLE_DIMENSION[role] });
     const dataSettings = { worldPairs, files: [] };

@@ -5,7 +5,7 @@ import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import type { WeightType } from '#gpu-backend/model/write-safetensors.ts';
-import { readChatFiles } from '../tokenizer/chat-files.ts';
+import { openTokenizer, readChatFiles } from '../tokenizer/chat-files.ts';
 import { type BaseModel, loadBaseModel, toHuggingFace } from './base-model.ts';
 import { loadExpertWeights } from './expert-weights.ts';
 import { loadRouters } from './router-weights.ts';
@@ -25,7 +25,8 @@ export type ExportOptions = {
 
 /** Writes the bundle and returns its digest. */
 export async function exportStage(options: ExportOptions): Promise<string> {
-  const base = await loadBaseModel(options.base);
+  const chatFiles = await readChatFiles(options.tokenizer);
+  const base = await loadBaseModel(options.base, openTokenizer(chatFiles));
   const experts =
     options.experts === 'base'
       ? ExpertRole.options.map((role) => neutralExpert(role, base))
@@ -34,7 +35,7 @@ export async function exportStage(options: ExportOptions): Promise<string> {
     options.out,
     {
       config: base.config,
-      ...(await readChatFiles(options.tokenizer)),
+      ...chatFiles,
       weights: toHuggingFace(base.weights),
       experts,
       routers: await loadRouters(options.routers ?? [], base),

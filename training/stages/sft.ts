@@ -111,6 +111,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
       promptWeight: options.promptWeight,
       ...(options.opening.tokens > 0 && { opening: options.opening }),
       config,
+      tokenizer: tokenizer.digest,
       ...options.corpusSettings,
     },
     files: { [BUNDLE_FILES.config]: config },

@@ -68,6 +68,7 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
     pairsPerBatch,
     epochs,
     base: base.state.step,
+    tokenizer: tokenizer.digest,
     ...training.settings,
     ...options.dataSettings,
   };

@@ -1,7 +1,8 @@
 /** The files that turn messages into tokens: `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
+import { BUNDLE_FILES, readJson } from '#gpu-backend/model/bundle-files.ts';
 import { compileChatTemplate } from '#gpu-backend/model/chat-template.ts';
 import { BundleTokenizer, TokenizerJson } from '#gpu-backend/model/tokenizer.ts';
 import type { ChatEncoder } from '../data/encode-chat.ts';
@@ -31,11 +32,19 @@ export async function writeChatFiles(dir: string, tokenizer: TokenizerJson): Pro
 }
 
 export async function readChatFiles(dir: string): Promise<ChatFiles> {
-  const tokenizer = TokenizerJson.parse(JSON.parse(await readFile(path.join(dir, BUNDLE_FILES.tokenizer), 'utf8')));
+  const tokenizer = await readJson(dir, BUNDLE_FILES.tokenizer, TokenizerJson).catch((cause: unknown) => {
+    throw new Error(`${dir} holds no tokenizer: ${(cause as Error).message}`, { cause });
+  });
   return { tokenizer, tokenizerConfig: TOKENIZER_CONFIG, chatTemplate: CHAT_TEMPLATE };
 }
 
-export type TrainingTokenizer = ChatEncoder & { padId: number; bosId: number; vocabSize: number };
+export type TrainingTokenizer = ChatEncoder & {
+  padId: number;
+  bosId: number;
+  vocabSize: number;
+  /** SHA-256 of what `tokenizer.json` says: weights mean something under the tokenizer they were trained with, and under no other. */
+  digest: string;
+};
 
 export function openTokenizer({ tokenizer: json, tokenizerConfig, chatTemplate }: ChatFiles): TrainingTokenizer {
   const tokenizer = new BundleTokenizer(json, tokenizerConfig);
@@ -52,5 +61,19 @@ export function openTokenizer({ tokenizer: json, tokenizerConfig, chatTemplate }
     padId: id(CHAT_TOKENS.pad),
     bosId: id(CHAT_TOKENS.bos),
     eosId: id(CHAT_TOKENS.eos),
+    digest: createHash('sha256')
+      .update(JSON.stringify(inOrder(json)))
+      .digest('hex'),
   };
+}
+
+/** With the keys of every object sorted, so that the same tokenizer written down otherwise is the same. */
+function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, inner]) => [key, inOrder(inner)]),
+  );
 }
