@@ -74,18 +74,17 @@ export async function sftStage(options: SftOptions): Promise<void> {
   const world = generateDialogues({ seed, split: 'heldout', count: HELD_OUT_DIALOGUES, topics });
   const heldOut = Object.entries({ '': world, ...options.heldOut }).map(([name, dialogues]) => {
     const rows = dialogues.map((dialogue) => encode(dialogue, {}));
-    return {
-      name: name === '' ? 'heldOutLoss' : `heldOutLoss.${name}`,
-      measure: heldOutLoss(rows, { ...options, shapes }),
-    };
+    const { measure, skipped } = heldOutLoss(rows, { ...options, shapes });
+    return { name: name === '' ? 'heldOutLoss' : `heldOutLoss.${name}`, measure, rows: rows.length - skipped, skipped };
   });
+  const counted = ({ rows, skipped }: { rows: number; skipped: number }) =>
+    `${rows} dialogues (${skipped} longer than the context left out)`;
   process.stderr.write(
-    `sft: ${rows.length - skipped} dialogues (${skipped} longer than the context left out), ${plan.perEpoch} batches an epoch, ` +
-      `${[...parameters.values()].reduce((sum, { data }) => sum + data.length, 0)} weights\n`,
+    `sft: ${counted({ rows: rows.length - skipped, skipped })}, ${plan.perEpoch} batches an epoch, ` +
+      `${[...parameters.values()].reduce((sum, { data }) => sum + data.length, 0)} weights; ` +
+      `${heldOut.map((set) => `${set.name}: ${counted(set)}`).join(', ')}\n`,
   );
 
-  await mkdir(out, { recursive: true });
-  await writeFile(path.join(out, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   const session = sessionsByShape((batch) =>
     GraphSession.create(buildSftGraph(config, { shapes, batch }), { threads }),
   );
