@@ -1,11 +1,11 @@
 /** The files that turn messages into tokens: `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`. */
 import { createHash } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BUNDLE_FILES, readJson } from '#gpu-backend/model/bundle-files.ts';
 import { compileChatTemplate } from '#gpu-backend/model/chat-template.ts';
 import { BundleTokenizer, TokenizerJson } from '#gpu-backend/model/tokenizer.ts';
 import type { ChatEncoder } from '../data/encode-chat.ts';
+import { makeFolder, replaceFile } from '../run/write-file.ts';
 
 export const CHAT_TOKENS = { pad: '<|pad|>', bos: '<|bos|>', eos: '<|end|>' } as const;
 
@@ -23,12 +23,13 @@ const TOKENIZER_CONFIG = {
 
 export type ChatFiles = { tokenizer: TokenizerJson; tokenizerConfig: typeof TOKENIZER_CONFIG; chatTemplate: string };
 
-export async function writeChatFiles(dir: string, tokenizer: TokenizerJson): Promise<void> {
-  await mkdir(dir, { recursive: true });
+/** `tokenizer.json` last: a folder that has it has them all. */
+export function writeChatFiles(dir: string, tokenizer: TokenizerJson): void {
+  makeFolder(dir);
   const json = (value: object) => `${JSON.stringify(value, null, 1)}\n`;
-  await writeFile(path.join(dir, BUNDLE_FILES.tokenizer), json(tokenizer));
-  await writeFile(path.join(dir, BUNDLE_FILES.tokenizerConfig), json(TOKENIZER_CONFIG));
-  await writeFile(path.join(dir, BUNDLE_FILES.chatTemplate), CHAT_TEMPLATE);
+  replaceFile(path.join(dir, BUNDLE_FILES.tokenizerConfig), json(TOKENIZER_CONFIG));
+  replaceFile(path.join(dir, BUNDLE_FILES.chatTemplate), CHAT_TEMPLATE);
+  replaceFile(path.join(dir, BUNDLE_FILES.tokenizer), json(tokenizer));
 }
 
 export async function readChatFiles(dir: string): Promise<ChatFiles> {
