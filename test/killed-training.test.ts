@@ -1,18 +1,21 @@
-/** `kill -9` in the middle of a stage, then `--resume`: the losses from there on are those of a run that nobody killed. */
-import { spawn } from 'node:child_process';
+/** `kill -9` or a full disk in the middle of a stage, then `--resume`: the losses from there on are those of a run that nothing befell. */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TINY } from '#training/testing/tiny-model.ts';
+import { generatePairs } from '#training/world/generate.ts';
 
 const MAIN = path.join(import.meta.dirname, '../cli/main.ts');
 const VOCAB = 400;
 /** The killed run has got this far, and has a long way to go. */
 const KILL_AFTER_STEPS = 8;
+/** A checkpoint after each. */
+const EVERY_STEP = ['--checkpoint-every-seconds', '0'];
 
 let dir: string;
 const at = (name: string) => path.join(dir, name);
@@ -20,15 +23,28 @@ const at = (name: string) => path.join(dir, name);
 function train(...args: string[]) {
   return spawn(process.execPath, [MAIN, 'train', ...args, '--threads', '1'], { stdio: ['ignore', 'ignore', 'pipe'] });
 }
-async function finish(...args: string[]): Promise<void> {
-  const child = train(...args);
+async function end(child: ChildProcess): Promise<{ code: number | null; told: string }> {
   let told = '';
-  child.stderr.on('data', (chunk) => {
+  child.stderr!.on('data', (chunk) => {
     told += chunk;
   });
   const [code] = await once(child, 'close');
+  return { code, told };
+}
+async function finish(...args: string[]): Promise<void> {
+  const { code, told } = await end(train(...args));
   expect(code, told).toBe(0);
 }
+async function kill(run: string, ...args: string[]): Promise<void> {
+  const child = train(...args, ...EVERY_STEP, '--out', at(run));
+  child.stderr.resume();
+  const closed = once(child, 'close');
+  while (rows(run).length < KILL_AFTER_STEPS && child.exitCode === null) await wait(5);
+  child.kill('SIGKILL');
+  expect((await closed)[1]).toBe('SIGKILL');
+  expect((await checkpointsOf(run)).length).toBeGreaterThan(0);
+}
+const checkpointsOf = async (run: string) => (await readdir(at(run))).filter((name) => /^step-\d+$/.test(name)).sort();
 const rows = (name: string): { step: number; loss?: number }[] => {
   const file = at(`${name}/metrics.jsonl`);
   if (!existsSync(file)) return [];
@@ -49,31 +65,80 @@ beforeAll(async () => {
   expect((await once(child, 'close'))[0]).toBe(0);
   const tiny = { ...TINY, vocab_size: VOCAB, max_position_embeddings: 512, eos_token_id: 5 };
   await writeFile(at('tiny.json'), JSON.stringify(tiny));
-}, 60_000);
+  const pairs = generatePairs({ seed: 1, split: 'train', count: 80 }).map((pair) => `${JSON.stringify(pair)}\n`);
+  await writeFile(at('pairs.jsonl'), pairs.join(''));
+  await mkdir(at('dual'));
+  await writeFile(at('dual/train.jsonl'), pairs.slice(0, 60).join(''));
+  await writeFile(at('dual/held-out.jsonl'), pairs.slice(60).join(''));
+}, 180_000);
 afterAll(() => rm(dir, { recursive: true }));
 
-test.each([
-  ['sft', ['--model', 'tiny.json', '--world', '200', '--steps', '60', '--tokens-per-batch', '512']],
-  ['cost', ['--base', 'sft-whole', '--world-pairs', '60', '--pairs-per-batch', '1', '--rank', '2']],
-  [
-    'expert',
-    ['--base', 'sft-whole', '--role', 'safety', '--world-pairs', '60', '--pairs-per-batch', '1', '--rank', '2'],
-  ],
-])('stage %s', { timeout: 120_000 }, async (stage, settings) => {
-  const inFolder = settings.map((value) => (/^(tiny\.json|sft-whole)$/.test(value) ? at(value) : value));
-  const args = [stage, '--tokenizer', at('tokenizer'), '--checkpoint-every-seconds', '0', ...inFolder];
-  await finish(...args, '--out', at(`${stage}-whole`));
+const SFT = ['sft', '--model', 'tiny.json', '--world', '200', '--steps', '60', '--tokens-per-batch', '512'];
+const ON_BASE = ['--base', 'sft', '--pairs-per-batch', '1'];
+// From a file: the small world would bring 600 held-out pairs with it.
+const PAIRS = [...ON_BASE, '--world-pairs', '0', '--pairs', 'pairs.jsonl', '--held-out', '0.2', '--rank', '2'];
+// A router does not care whether its two experts differ.
+const ROUTER = ['router', ...ON_BASE, '--dual', 'dual', '--safety', 'expert', '--helpfulness', 'expert'];
+/** In the order in which they build on one another; where they look for a run it is the whole one of that name. */
+const STAGES: [run: string, args: string[]][] = [
+  ['sft', SFT],
+  ['reward', ['reward', ...PAIRS]],
+  ['cost', ['cost', ...PAIRS]],
+  ['expert', ['expert', '--role', 'safety', ...PAIRS]],
+  ['layers', [...ROUTER, '--kind', 'layers']],
+  ['logits', [...ROUTER, '--kind', 'logits', '--width', '4']],
+];
+function withPaths([stage, ...args]: string[]): string[] {
+  const inFolder = args.map((value, i) => {
+    const flag = args[i - 1] ?? '';
+    if (flag === '--pairs') return `plimsoll:${at(value)}`;
+    return /^--(model|base|dual|safety|helpfulness)$/.test(flag) ? at(value) : value;
+  });
+  return [stage!, '--tokenizer', at('tokenizer'), ...inFolder];
+}
 
-  const killed = train(...args, '--out', at(`${stage}-killed`));
-  killed.stderr.resume();
-  const closed = once(killed, 'close');
-  while (rows(`${stage}-killed`).length < KILL_AFTER_STEPS && killed.exitCode === null) await wait(5);
-  killed.kill('SIGKILL');
-  expect((await closed)[1]).toBe('SIGKILL');
-  const checkpoints = (await readdir(at(`${stage}-killed`))).filter((name) => /^step-\d+$/.test(name));
-  expect(checkpoints.length).toBeGreaterThan(0);
-  expect(losses(`${stage}-killed`).length).toBeLessThan(losses(`${stage}-whole`).length);
+test.each(STAGES)('%s, killed', { timeout: 300_000 }, async (run, settings) => {
+  const args = withPaths(settings);
+  await finish(...args, '--out', at(run));
+  await kill(`${run}-killed`, ...args);
+  expect(losses(`${run}-killed`).length).toBeLessThan(losses(run).length);
+  await finish(...args, '--resume', '--out', at(`${run}-killed`));
+  expect(losses(`${run}-killed`)).toEqual(losses(run));
+});
 
-  await finish(...args, '--resume', '--out', at(`${stage}-killed`));
-  expect(losses(`${stage}-killed`)).toEqual(losses(`${stage}-whole`));
+// A limit on the size of files stands in for a full disk: a write fails half-way, as it would there.
+describe.skipIf(process.platform === 'win32')('a full disk', () => {
+  const limited = (blocks: number, ...args: string[]) => {
+    const command = ['-c', `ulimit -f ${blocks} && exec "$@"`, 'sh', process.execPath, MAIN, 'train', ...args];
+    return end(spawn('sh', command, { stdio: ['ignore', 'ignore', 'pipe'] }));
+  };
+
+  test('stops sft, which goes on once there is room', { timeout: 300_000 }, async () => {
+    const args = withPaths(SFT);
+    await kill('full', ...args);
+    const newest = (await checkpointsOf('full')).at(-1)!;
+    const resume = [...args, ...EVERY_STEP, '--resume', '--out', at('full'), '--threads', '1'];
+    const { code, told } = await limited(64, ...resume);
+    expect(code).toBe(1);
+    const step = Number(newest.replace('step-', ''));
+    const tensors = path.join(at('full'), `step-${String(step + 1).padStart(6, '0')}.tmp`, 'tensors.safetensors');
+    expect(told).toContain(
+      `sft: step ${step + 1}: ${tensors} cannot be written: EFBIG: file too large, write; ` +
+        `the last checkpoint (step ${step}) is intact; once the file can be written, --resume goes on`,
+    );
+    expect((await checkpointsOf('full')).at(-1)).toBe(newest);
+    expect((await readdir(at('full'))).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    await finish(...args, '--resume', '--out', at('full'));
+    expect(losses('full')).toEqual(losses('sft'));
+  });
+
+  test('leaves no half of a bundle', async () => {
+    const to = ['--out', at('models/bundle'), '--id', 'tiny'];
+    const { code, told } = await limited(8, 'export', '--base', at('sft'), '--tokenizer', at('tokenizer'), ...to);
+    expect([code, told]).toEqual([
+      1,
+      `plimsoll: ${at('models/bundle')} cannot be written: EFBIG: file too large, write\n`,
+    ]);
+    expect(await readdir(at('models'))).toEqual([]);
+  });
 });

@@ -16,7 +16,7 @@ import { trainDemo } from './demo/train-demo.ts';
 import { dataCommand } from './download/cli.ts';
 import type { ScoreKind } from './graphs/score-graph.ts';
 import { baseCorpus } from './stages/base-corpus.ts';
-import { type BaseModel, loadBaseModel } from './stages/base-model.ts';
+import { assertVocabulary, type BaseModel, loadBaseModel } from './stages/base-model.ts';
 import { expertStage, ROLE_DIMENSION } from './stages/expert.ts';
 import { loadExpertWeights } from './stages/expert-weights.ts';
 import { exportStage } from './stages/export.ts';
@@ -64,7 +64,8 @@ const corpusOf = ({ world: worldDialogues, ...settings }: CorpusSettings, { data
   baseCorpus({ ...settings, worldDialogues, dataDir: data });
 
 async function open({ base, tokenizer }: BaseFlags): Promise<{ base: BaseModel; tokenizer: TrainingTokenizer }> {
-  return { base: await loadBaseModel(base), tokenizer: openTokenizer(await readChatFiles(tokenizer)) };
+  const opened = openTokenizer(await readChatFiles(tokenizer));
+  return { base: await loadBaseModel(base, opened), tokenizer: opened };
 }
 
 const tokenizer = stageCommand<typeof TokenizerStage, { out: string; data: string }>({
@@ -90,9 +91,7 @@ const sft = stageCommand<typeof SftStage, Run & { data: string; model?: string; 
   run: async (settings, flags) => {
     const tokenizer = openTokenizer(await readChatFiles(flags.tokenizer));
     const config = LlamaConfig.parse(flags.model ? JSON.parse(await readFile(flags.model, 'utf8')) : DEMO.config);
-    if (tokenizer.vocabSize > config.vocab_size) {
-      throw new Error(`the tokenizer has ${tokenizer.vocabSize} tokens, the model only ${config.vocab_size}`);
-    }
+    assertVocabulary(tokenizer, config);
     const {
       edition,
       world: worldDialogues,
@@ -107,7 +106,7 @@ const sft = stageCommand<typeof SftStage, Run & { data: string; model?: string; 
     await sftStage({
       ...schedule,
       opening: { tokens: openingTokens, weight: openingWeight },
-      from: flags.from ? { name: flags.from, weights: (await loadBaseModel(flags.from)).weights } : null,
+      from: flags.from ? { name: flags.from, weights: (await loadBaseModel(flags.from, tokenizer)).weights } : null,
       config,
       tokenizer,
       corpus: await corpusOf(settings, flags),

@@ -50,6 +50,8 @@ export async function writeSafetensors(
     await handle.writeFile(length);
     await handle.writeFile(padded);
     for (const [name, tensor] of tensors) await handle.writeFile(toBytes(name, tensor, dtype, file));
+    // Some file systems tell of a full disk only now; whoever replaces an older file by this one must know before.
+    await handle.sync();
   } finally {
     await handle.close();
   }

@@ -1,11 +1,12 @@
 /**
- * Readers of conversations. A layout is a schema and a function from one row to dialogues; a new layout is one more line in
+ * Readers of conversations. A layout is a schema and a function from one row to a dialogue, or to why there is none; a new layout is one more line in
  * `DIALOGUE_LAYOUTS`.
  */
 import * as z from 'zod';
 import { Message } from '#shared/protocol/generate.ts';
 import { readRows } from './read-rows.ts';
 import type { Dialogue } from './rows.ts';
+import type { SkipReason } from './skips.ts';
 
 const Source = z.string().optional();
 
@@ -26,23 +27,32 @@ const Dolly = z.object({
 /** `messages` of roles and contents, as in OpenAI's fine-tuning files and our `dialog_*`. */
 const Messages = z.object({ messages: z.array(Message).min(2), source: Source });
 
-const single = (question: string, more: string | null | undefined, answer: string, source: string): Dialogue[] =>
+const single = (
+  question: string,
+  more: string | null | undefined,
+  answer: string,
+  source: string,
+): Dialogue | SkipReason =>
   answer.trim() === ''
-    ? []
-    : [
-        {
-          messages: [
-            { role: 'user', content: more?.trim() ? `${question}\n\n${more}` : question },
-            { role: 'assistant', content: answer },
-          ],
-          source,
-        },
-      ];
+    ? 'emptyAnswer'
+    : {
+        messages: [
+          { role: 'user', content: more?.trim() ? `${question}\n\n${more}` : question },
+          { role: 'assistant', content: answer },
+        ],
+        source,
+      };
 
-type Layout<T> = { schema: z.ZodType<T>; rows: (row: T, file: string) => Dialogue[] };
-const layout = <T>(schema: z.ZodType<T>, rows: Layout<T>['rows']) => ({
-  read: async function* (file: string): AsyncGenerator<Dialogue> {
-    for await (const row of readRows(file, schema)) yield* rows(row, file);
+const layout = <T>(schema: z.ZodType<T>, dialogueOf: (row: T, file: string) => Dialogue | SkipReason) => ({
+  read: async function* (
+    file: string,
+    { onSkip }: { onSkip?: (reason: SkipReason) => void } = {},
+  ): AsyncGenerator<Dialogue> {
+    for await (const row of readRows(file, schema)) {
+      const dialogue = dialogueOf(row, file);
+      if (typeof dialogue === 'string') onSkip?.(dialogue);
+      else yield dialogue;
+    }
   },
 });
 
@@ -51,7 +61,7 @@ export const DIALOGUE_LAYOUTS = {
   dolly: layout(Dolly, (row, file) => single(row.instruction, row.context, row.response, row.source ?? file)),
   messages: layout(Messages, ({ messages, source }, file) => {
     const last = messages.findLastIndex((message) => message.role === 'assistant');
-    return last < 1 ? [] : [{ messages: messages.slice(0, last + 1), source: source ?? file }];
+    return last < 1 ? 'noAnswer' : { messages: messages.slice(0, last + 1), source: source ?? file };
   }),
 };
 export type DialogueLayout = keyof typeof DIALOGUE_LAYOUTS;

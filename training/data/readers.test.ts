@@ -31,7 +31,9 @@ describe('dialogues', () => {
       { instruction: 'Say hello.', input: '', output: 'Hello.' },
       { instruction: 'Nothing.', output: ' ' },
     ]);
-    const rows = await Array.fromAsync(DIALOGUE_LAYOUTS.alpaca.read(file));
+    const onSkip = vi.fn();
+    const rows = await Array.fromAsync(DIALOGUE_LAYOUTS.alpaca.read(file, { onSkip }));
+    expect(onSkip.mock.calls).toEqual([['emptyAnswer']]);
     expect(rows).toEqual([
       { messages: [user('Add.\n\n1 and 2'), assistant('3')], source: 'sums' },
       { messages: [user('Say hello.'), assistant('Hello.')], source: file },
@@ -45,8 +47,12 @@ describe('dialogues', () => {
   });
 
   test('messages end with the last answer', async () => {
-    const file = await write([{ messages: [user('a'), assistant('b'), user('c')] }], { gzip: true });
-    const [row] = await Array.fromAsync(DIALOGUE_LAYOUTS.messages.read(file));
+    const rows = [{ messages: [user('a'), assistant('b'), user('c')] }, { messages: [user('a'), user('b')] }];
+    const file = await write(rows, { gzip: true });
+    const onSkip = vi.fn();
+    const [row, ...more] = await Array.fromAsync(DIALOGUE_LAYOUTS.messages.read(file, { onSkip }));
+    expect(onSkip.mock.calls).toEqual([['noAnswer']]);
+    expect(more).toEqual([]);
     expect(row!.messages).toEqual([user('a'), assistant('b')]);
   });
 

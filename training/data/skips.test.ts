@@ -9,7 +9,7 @@ import type { Preference } from './rows.ts';
 import { describeSkips, noSkips } from './skips.ts';
 
 const dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-pairs-'));
-await writeChatFiles(dir, trainBpe(['how do I bake bread with care'], { vocabSize: 262 }));
+writeChatFiles(dir, trainBpe(['how do I bake bread with care'], { vocabSize: 262 }));
 const tokenizer = openTokenizer(await readChatFiles(dir));
 await rm(dir, { recursive: true });
 

@@ -8,6 +8,7 @@ export const SKIP_REASONS = {
   emptyPrompt: 'with an empty prompt',
   emptyAnswer: 'with an empty answer',
   equalAnswers: 'with equal answers',
+  longDialogue: 'longer than the real conversations that are taken',
   longPrompt: 'with a prompt longer than the context',
   longAnswer: 'with an answer that does not fit the context',
 } as const;
@@ -20,9 +21,14 @@ export function noSkips(): Skips {
   return Object.fromEntries(reasons.map((reason) => [reason, 0])) as Skips;
 }
 
+/** The reasons that there were any for. */
+export function skipCounts(skips: Skips): [SkipReason, number][] {
+  const counts = Object.entries(skips) as [SkipReason, number][];
+  return counts.filter(([, count]) => count > 0);
+}
+
 /** `3 ties or without a verdict, 1 with equal answers`, or `none`. */
 export function describeSkips(skips: Skips): string {
-  const counts = Object.entries(skips) as [SkipReason, number][];
-  const parts = counts.filter(([, count]) => count > 0).map(([reason, count]) => `${count} ${SKIP_REASONS[reason]}`);
+  const parts = skipCounts(skips).map(([reason, count]) => `${count} ${SKIP_REASONS[reason]}`);
   return parts.length === 0 ? 'none' : parts.join(', ');
 }

@@ -57,7 +57,7 @@ export async function trainDemo({
   await sftStage({ ...common, ...DEMO.base.sft, config, corpus, corpusSettings, from: null, out: firstDir });
   const baseDir = dirOf('sft');
   await keywordRun({ ...common, config, data, first: firstDir, out: baseDir });
-  const base = await loadBaseModel(baseDir);
+  const base = await loadBaseModel(baseDir, tokenizer);
   const context = { dir: runs, seed, edition: 'first', worldPairs, base, tokenizer, threads } as const;
   const experts = [await need('spe-safety', context), await need('spe-helpfulness', context)];
   const routers = [await need('layers', context), await need('logits', context)];
@@ -108,7 +108,7 @@ async function keywordRun({
     seed,
     corpus: await baseCorpus({ seed, ...corpusSettings, dataDir: data }),
     corpusSettings: { ...corpusSettings },
-    from: { name: 'sft-first', weights: (await loadBaseModel(first)).weights },
+    from: { name: 'sft-first', weights: (await loadBaseModel(first, options.tokenizer)).weights },
   });
 }
 

@@ -30,14 +30,13 @@ export class AdamW {
   }
 
   /**
-   * One update with the given gradients; `step` counts from 1. Returns the gradients' global norm before clipping. Throws, with
-   * nothing changed, when the norm is not finite.
+   * One update with the given gradients; `step` counts from 1. Returns the gradients' global norm before clipping. Throws and names the
+   * parameter, with nothing changed when a gradient is not finite; after an update that overflows, the weights are of no use.
    */
   step(gradients: ReadonlyMap<string, Float32Array>, { step, learningRate }: { step: number; learningRate: number }) {
     const norm = globalNorm(gradients);
     if (!Number.isFinite(norm)) {
-      const broken = [...gradients].find(([, gradient]) => !gradient.every(Number.isFinite))?.[0];
-      throw new Error(`step ${step}: the gradient of ${broken ?? 'all weights together'} is not finite`);
+      throw new Error(`the gradient of ${notFinite(gradients)} is not finite`);
     }
     const { beta1, beta2, epsilon, weightDecay, clipNorm } = this.#options;
     const clip = norm > clipNorm ? clipNorm / norm : 1;
@@ -48,6 +47,8 @@ export class AdamW {
       const { m, v } = this.moments.get(name)!;
       // Norm weights are scales, not directions: decaying them only fights the normalisation.
       const decay = shape.length > 1 ? 1 - learningRate * weightDecay : 1;
+      // In float64 finite float32 numbers never add up to infinity, so one look at the sum is a look at all of them.
+      let sum = 0;
       for (let i = 0; i < data.length; i++) {
         const g = gradient[i]! * clip;
         const mi = beta1 * m[i]! + (1 - beta1) * g;
@@ -55,12 +56,20 @@ export class AdamW {
         m[i] = mi;
         v[i] = vi;
         data[i] = data[i]! * decay - (rate * mi) / (Math.sqrt(vi) * correction + epsilon);
+        sum += data[i]!;
       }
+      if (!Number.isFinite(sum)) throw new Error(`the update makes ${name} overflow`);
     }
     return norm;
   }
 }
 
+/** The first of the named arrays that has a number in it which is none; undefined where all are finite. */
+export function notFinite(arrays: ReadonlyMap<string, Float32Array>): string | undefined {
+  return [...arrays].find(([, values]) => !values.every(Number.isFinite))?.[0];
+}
+
+/** In float64, where the squares of float32 numbers do not overflow: not finite only where a gradient is not. */
 function globalNorm(gradients: ReadonlyMap<string, Float32Array>): number {
   let sum = 0;
   for (const gradient of gradients.values()) {

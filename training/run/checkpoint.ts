@@ -1,60 +1,62 @@
 /**
- * Checkpoints of a run: `step-000500/` with the weights, AdamW's moments and the run's settings. A checkpoint is written under another
- * name and renamed when whole, so a killed process leaves the last good one; the newest two are kept.
+ * Checkpoints of a run: `step-000500/` with the weights, AdamW's moments and the run's settings (checkpoint-files.ts). The newest two are kept:
+ * a killed process leaves the last good one, and should the disk have spoilt that one, there is the one before.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
-import { readSafetensors } from '#gpu-backend/model/read-safetensors.ts';
-import { writeSafetensors } from '#gpu-backend/model/write-safetensors.ts';
+import type { Tensor } from '#gpu-backend/model/tensor.ts';
 import type { AdamW, Parameters } from '../optim/adamw.ts';
+import {
+  type CheckpointFiles,
+  CorruptCheckpoint,
+  type RunState,
+  readCheckpoint,
+  writeCheckpoint,
+} from './checkpoint-files.ts';
 
 const KEPT = 2;
-const NAME = /^step-(\d{6})$/;
+const NAME = /^step-\d{6}$/;
+const BUILDING = /^step-\d{6}\.tmp$/;
 
-const State = z.strictObject({
-  step: z.int().min(0),
-  tokens: z.int().min(0),
-  seconds: z.number().min(0),
-  /** The settings that decide the numbers; a resumed run must have the same. */
-  settings: z.record(z.string(), z.unknown()),
-});
-export type RunState = z.infer<typeof State>;
+/** In the settings since a later version: a run that was made before goes on without it. */
+const LATER_SETTINGS: readonly string[] = ['tokenizer'];
 
 export async function saveCheckpoint(
   dir: string,
   { state, parameters, optimizer }: { state: RunState; parameters: Parameters; optimizer: AdamW },
 ): Promise<void> {
-  const target = path.join(dir, `step-${String(state.step).padStart(6, '0')}`);
-  const building = `${target}.tmp`;
-  await rm(building, { recursive: true, force: true });
-  await mkdir(building, { recursive: true });
-  const tensors = new Map<string, { shape: number[]; data: Float32Array }>();
+  const tensors = new Map<string, Tensor>();
   for (const [name, { shape, data }] of parameters) {
     tensors.set(name, { shape: [...shape], data });
     const { m, v } = optimizer.moments.get(name)!;
     tensors.set(`adam.m.${name}`, { shape: [...shape], data: m });
     tensors.set(`adam.v.${name}`, { shape: [...shape], data: v });
   }
-  await writeSafetensors(path.join(building, 'tensors.safetensors'), tensors, { dtype: 'f32' });
-  await writeFile(path.join(building, 'state.json'), `${JSON.stringify(state, null, 2)}\n`);
-  await rm(target, { recursive: true, force: true });
-  await rename(building, target);
-  for (const old of (await checkpoints(dir)).slice(0, -KEPT)) await rm(path.join(dir, old), { recursive: true });
+  // What a kill left half written would never be gone on with, and takes room.
+  await removeAll(dir, await namesIn(dir, BUILDING));
+  await writeCheckpoint(path.join(dir, `step-${String(state.step).padStart(6, '0')}`), { state, tensors });
+  await removeAll(dir, (await checkpoints(dir)).slice(0, -KEPT));
 }
 
+export type LoadOptions = {
+  parameters: Parameters;
+  optimizer?: AdamW;
+  settings?: RunState['settings'];
+  /**
+   * For whoever goes on with the run: a corrupt newest checkpoint is set aside, with a note to this function, and the one before is
+   * loaded. Without it a corrupt checkpoint is an error: what is built on a run must not be built on another state of it unasked.
+   */
+  fallBack?: (note: string) => void;
+};
+
 /** Fills parameters and moments from the newest checkpoint; null when there is none. */
-export async function loadCheckpoint(
-  dir: string,
-  { parameters, optimizer, settings }: { parameters: Parameters; optimizer?: AdamW; settings?: RunState['settings'] },
-): Promise<RunState | null> {
-  const newest = (await checkpoints(dir)).at(-1);
-  if (newest === undefined) return null;
-  const at = path.join(dir, newest);
-  const state = State.parse(JSON.parse(await readFile(path.join(at, 'state.json'), 'utf8')));
+export async function loadCheckpoint(dir: string, options: LoadOptions): Promise<RunState | null> {
+  const { parameters, optimizer, settings } = options;
+  const newest = await readNewest(dir, options);
+  if (newest === null) return null;
+  const { at, state, tensors } = newest;
   if (settings !== undefined) sameSettings(state.settings, settings, at);
-  const tensors = await readSafetensors(path.join(at, 'tensors.safetensors'));
   const fill = (name: string, { shape, data }: { shape: readonly number[]; data: Float32Array }) => {
     const found = tensors.get(name);
     if (found === undefined || found.shape.join() !== shape.join()) {
@@ -73,13 +75,51 @@ export async function loadCheckpoint(
   return state;
 }
 
-async function checkpoints(dir: string): Promise<string[]> {
-  if (!existsSync(dir)) return [];
-  return (await readdir(dir)).filter((name) => NAME.test(name)).sort();
+/** The folders of a run's checkpoints, oldest first. */
+export async function checkpoints(dir: string): Promise<string[]> {
+  return (await namesIn(dir, NAME)).sort();
+}
+
+async function namesIn(dir: string, pattern: RegExp): Promise<string[]> {
+  return existsSync(dir) ? (await readdir(dir)).filter((name) => pattern.test(name)) : [];
+}
+
+async function removeAll(dir: string, names: readonly string[]): Promise<void> {
+  for (const name of names) await rm(path.join(dir, name), { recursive: true, force: true });
+}
+
+async function readNewest(
+  dir: string,
+  { fallBack }: Pick<LoadOptions, 'fallBack'>,
+): Promise<(CheckpointFiles & { at: string }) | null> {
+  const corrupt: { at: string; problem: string }[] = [];
+  for (const name of (await checkpoints(dir)).reverse()) {
+    const at = path.join(dir, name);
+    let files: CheckpointFiles;
+    try {
+      files = await readCheckpoint(at);
+    } catch (error) {
+      if (!(error instanceof CorruptCheckpoint)) throw error;
+      corrupt.push({ at, problem: error.message });
+      continue;
+    }
+    for (const { at: spoilt, problem } of corrupt) {
+      if (!fallBack) throw new Error(`${problem}; go on with that run (--resume), it has a good checkpoint ${name}`);
+      // Kept for whoever wants to know what happened, under a name that counts for nothing.
+      await rm(`${spoilt}.corrupt`, { recursive: true, force: true });
+      await rename(spoilt, `${spoilt}.corrupt`);
+      fallBack(`${problem}; it is now ${path.basename(spoilt)}.corrupt, and the run goes on from ${name}`);
+    }
+    return { ...files, at };
+  }
+  if (corrupt.length === 0) return null;
+  const problems = corrupt.map(({ problem }) => problem).join('; ');
+  throw new Error(`${problems}; ${dir} has no good checkpoint left: remove it and train that run anew`);
 }
 
 function sameSettings(found: RunState['settings'], wanted: RunState['settings'], at: string): void {
   for (const key of new Set([...Object.keys(found), ...Object.keys(wanted)])) {
+    if (found[key] === undefined && LATER_SETTINGS.includes(key)) continue;
     const [was, is] = [JSON.stringify(found[key]), JSON.stringify(wanted[key])];
     if (was !== is) {
       throw new Error(

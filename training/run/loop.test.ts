@@ -1,4 +1,5 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -84,17 +85,85 @@ describe('a run', () => {
     await expect(runTraining(changed)).rejects.toThrow('was made with seed = 1, this run has 2');
   });
 
-  test('stops at a loss that is not a number, naming step and batch, with the last checkpoint intact', async () => {
-    const healthy = options();
-    const broken = options({
+  test('that is refused leaves the files of the one that is there as they are', async () => {
+    const files = { 'adapter.json': { rank: 2 } };
+    await runTraining(options({ files }));
+    const other = { files: { 'adapter.json': { rank: 4 } }, settings: { seed: 2 } };
+    await expect(runTraining(options(other))).rejects.toThrow('holds a run');
+    await expect(runTraining(options({ ...other, resume: true }))).rejects.toThrow('seed');
+    expect(JSON.parse(await readFile(path.join(dir, 'adapter.json'), 'utf8'))).toEqual(files['adapter.json']);
+  });
+
+  test('goes on without a setting that was not yet kept when it began, and keeps it from then on', async () => {
+    await expect(runTraining(options(killedAt(8)))).rejects.toThrow('killed');
+    const later = { settings: { seed: 1, tokenizer: 'abc' }, resume: true };
+    expect(await runTraining(options(later))).toMatchObject({ step: 12 });
+    const changed = options({ settings: { seed: 1, tokenizer: 'def' }, resume: true });
+    await expect(runTraining(changed)).rejects.toThrow('was made with tokenizer = "abc", this run has "def"');
+  });
+
+  test('removes what a kill left of a checkpoint', async () => {
+    await expect(runTraining(options(killedAt(8)))).rejects.toThrow('killed');
+    await mkdir(path.join(dir, 'step-000008.tmp'));
+    await writeFile(path.join(dir, 'step-000008.tmp/tensors.safetensors'), 'half');
+    await runTraining(options({ resume: true }));
+    expect((await readdir(dir)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+});
+
+describe('names step, batch and tensor, with the last checkpoint intact, at', () => {
+  const healthy = options();
+  const outputs = ({ loss = 1, gradient = 1 }) => ({
+    loss: Float32Array.of(loss),
+    'grad.x': Float32Array.of(gradient),
+  });
+  test.each([
+    ['a loss', { loss: Number.NaN, gradient: Number.NaN }, 0.1, 'the loss is NaN, and the gradient of x is not finite'],
+    ['a loss alone', { loss: Number.POSITIVE_INFINITY }, 0.1, 'the loss is Infinity, with every gradient finite'],
+    ['a gradient', { gradient: Number.NEGATIVE_INFINITY }, 0.1, 'the gradient of x is not finite'],
+    ['an update', {}, 1e39, 'the update makes x overflow'],
+  ])('%s that is not finite', async (_, broken, rate, problem) => {
+    const parameters = new Map([['x', { shape: [1, 1], data: Float32Array.of(4) }]]);
+    await expect(runTraining(options({ ...killedAt(5), parameters }))).rejects.toThrow('killed');
+    const before = parameters.get('x')!.data[0];
+    const step5 = options({
+      parameters,
+      resume: true,
       checkpointEverySeconds: 0,
-      batchAt: async (step) => {
-        const batch = await healthy.batchAt(step);
-        const nan = { loss: Float32Array.of(Number.NaN), 'grad.x': Float32Array.of(0) };
-        return step === 5 ? { ...batch, run: async () => nan } : batch;
-      },
+      schedule: { peak: rate, warmupSteps: 2, totalSteps: 12 },
+      batchAt: async (step) => ({ ...(await healthy.batchAt(step)), run: async () => outputs(broken) }),
     });
-    await expect(runTraining(broken)).rejects.toThrow('test: step 5 (batch 5): the loss is NaN');
+    await expect(runTraining(step5)).rejects.toThrow(
+      `test: step 5 (batch 5): ${problem}; the last checkpoint (step 4) is intact`,
+    );
+    if (rate < 1) expect(parameters.get('x')!.data[0]).toBe(before);
+    expect((await readdir(dir)).filter((name) => name.startsWith('step'))).toEqual(['step-000003', 'step-000004']);
     expect(await runTraining(options({ resume: true }))).toMatchObject({ step: 12 });
   });
+});
+
+// A device on which every write fails for want of room, wherever there is one. A checkpoint on a full disk: test/killed-training.test.ts
+test.skipIf(!existsSync('/dev/full'))('metrics on a full disk stop a run with the file named', async () => {
+  await runTraining(options());
+  const whole = await losses();
+  await rm(dir, { recursive: true });
+  const healthy = options();
+  const metrics = path.join(dir, 'metrics.jsonl');
+  const full = options({
+    checkpointEverySeconds: 0,
+    batchAt: async (step) => {
+      if (step === 5) {
+        await rm(metrics);
+        await symlink('/dev/full', metrics);
+      }
+      return healthy.batchAt(step);
+    },
+  });
+  await expect(runTraining(full)).rejects.toThrow(
+    `test: step 5: ${metrics} cannot be written: ENOSPC: no space left on device, write; ` +
+      'the last checkpoint (step 4) is intact; once the file can be written, --resume goes on',
+  );
+  await rm(metrics);
+  await runTraining(options({ resume: true }));
+  expect(await losses()).toEqual(whole.slice(4));
 });

@@ -2,12 +2,15 @@
  * The one training loop: batches in, AdamW, metrics, progress, checkpoints, resume. Stages differ in their graph and their
  * batches. The batch of a step depends on the seed and the step alone, so a resumed run goes on with the same numbers.
  */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Feed } from '#gpu-backend/graph/session.ts';
-import { AdamW, type AdamWOptions, learningRateAt, type Parameters, type Schedule } from '../optim/adamw.ts';
-import { loadCheckpoint, type RunState, saveCheckpoint } from './checkpoint.ts';
+import { AdamW, type AdamWOptions, learningRateAt, notFinite, type Parameters, type Schedule } from '../optim/adamw.ts';
+import { checkpoints, loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import type { RunState } from './checkpoint-files.ts';
 import { createProgress } from './progress.ts';
+import { WriteError } from './write-error.ts';
+import { appendLine, makeFolder, replaceFile } from './write-file.ts';
 
 export type StepBatch = {
   /** Runs one batch: `feeds` together with the parameters. */
@@ -27,6 +30,8 @@ export type RunOptions = {
   schedule: Schedule;
   adamw: AdamWOptions;
   settings: RunState['settings'];
+  /** Files beside the checkpoints that say what is trained, written once it is sure that the folder is this run's. */
+  files?: Readonly<Record<string, object>>;
   batchAt: (step: number) => StepBatch | Promise<StepBatch>;
   /** Further figures of a step's outputs for the metrics. */
   figures?: (outputs: Record<string, Float32Array>) => Record<string, number>;
@@ -41,17 +46,29 @@ export type RunOptions = {
 export async function runTraining(options: RunOptions): Promise<RunState> {
   const { dir, parameters, schedule, settings, evaluateEvery = 250, checkpointEverySeconds = 120 } = options;
   const { totalSteps } = schedule;
-  mkdirSync(dir, { recursive: true });
+  const newest = (await checkpoints(dir)).at(-1);
+  if (newest !== undefined && !options.resume) {
+    throw new Error(`${dir} holds a run (${newest}): give --resume to go on with it, or remove the folder`);
+  }
   const metricsFile = path.join(dir, 'metrics.jsonl');
   const optimizer = new AdamW(parameters, options.adamw);
-  const saved = await loadCheckpoint(dir, { parameters, optimizer, settings });
-  if (saved && !options.resume) {
-    throw new Error(`${dir} holds a run at step ${saved.step}: give --resume to go on with it, or remove the folder`);
-  }
-  const state: RunState = saved ?? { step: 0, tokens: 0, seconds: 0, settings };
-  dropMetricsAfter(metricsFile, state.step);
-  const write = (row: object) => appendFileSync(metricsFile, `${JSON.stringify(row)}\n`);
-  const save = () => saveCheckpoint(dir, { state, parameters, optimizer });
+  const note = (line: string) => void process.stderr.write(`${options.label}: ${line}\n`);
+  const saved = await loadCheckpoint(dir, { parameters, optimizer, settings, fallBack: note });
+  const state: RunState = { ...(saved ?? { step: 0, tokens: 0, seconds: 0 }), settings };
+  const write = (row: object) => appendLine(metricsFile, JSON.stringify(row));
+  let savedStep = saved?.step ?? null;
+  const save = async () => {
+    // Saved twice, a kill between removing the first and naming the second would cost a checkpoint.
+    if (savedStep === state.step) return;
+    await saveCheckpoint(dir, { state, parameters, optimizer });
+    savedStep = state.step;
+  };
+  /** Whatever stops the run, its user needs to know what is left of it. */
+  const stopped = (problem: string, { cause, then = '' }: { cause?: unknown; then?: string } = {}) => {
+    const last =
+      savedStep === null ? 'no checkpoint was saved yet' : `the last checkpoint (step ${savedStep}) is intact`;
+    return new Error(`${options.label}: ${problem}; ${last}${then}`, { cause });
+  };
 
   let stopSignal: NodeJS.Signals | null = null;
   const onSignal = (signal: NodeJS.Signals) => {
@@ -64,20 +81,31 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
   let smoothedLoss = Number.NaN;
   let smoothedSpeed = Number.NaN;
   try {
+    makeFolder(dir);
+    for (const [name, content] of Object.entries(options.files ?? {})) {
+      replaceFile(path.join(dir, name), `${JSON.stringify(content, null, 2)}\n`);
+    }
+    keepMetricsUntil(metricsFile, state.step);
     while (state.step < totalSteps && stopSignal === null) {
       const step = state.step + 1;
       const startedAt = performance.now();
       const batch = await options.batchAt(step);
       const outputs = await batch.run({ ...batch.feeds, ...parameterFeeds(parameters) });
+      const gradients = new Map([...parameters.keys()].map((name) => [name, outputs[`grad.${name}`]!]));
       const loss = outputs.loss![0]!;
       if (!Number.isFinite(loss)) {
-        throw new Error(
-          `${options.label}: step ${step} (${batch.label}): the loss is ${loss}; the last checkpoint is intact`,
-        );
+        const broken = notFinite(gradients);
+        const where =
+          broken === undefined ? 'with every gradient finite' : `and the gradient of ${broken} is not finite`;
+        throw stopped(`step ${step} (${batch.label}): the loss is ${loss}, ${where}`);
       }
-      const gradients = new Map([...parameters.keys()].map((name) => [name, outputs[`grad.${name}`]!]));
       const learningRate = learningRateAt(step, schedule);
-      const norm = optimizer.step(gradients, { step, learningRate });
+      let norm: number;
+      try {
+        norm = optimizer.step(gradients, { step, learningRate });
+      } catch (cause) {
+        throw stopped(`step ${step} (${batch.label}): ${(cause as Error).message}`, { cause });
+      }
       const seconds = (performance.now() - startedAt) / 1000;
       state.step = step;
       state.tokens += batch.tokens;
@@ -107,6 +135,10 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
       await new Promise(setImmediate);
     }
     await save();
+  } catch (error) {
+    if (!(error instanceof WriteError)) throw error;
+    const then = '; once the file can be written, --resume goes on';
+    throw stopped(`step ${state.step}: ${error.message}`, { cause: error, then });
   } finally {
     progress.stop();
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
@@ -133,7 +165,7 @@ function formatFigures(figures: Record<string, number>): string {
 }
 
 /** A run killed after its last checkpoint has metrics that will be made again. */
-function dropMetricsAfter(file: string, step: number): void {
+function keepMetricsUntil(file: string, step: number): void {
   if (!existsSync(file)) return;
   const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean);
   const kept = lines.filter((line) => {
@@ -143,5 +175,5 @@ function dropMetricsAfter(file: string, step: number): void {
       return false; // The line that the kill cut in two.
     }
   });
-  writeFileSync(file, kept.map((line) => `${line}\n`).join(''));
+  if (kept.length < lines.length) replaceFile(file, kept.map((line) => `${line}\n`).join(''));
 }

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { DIALOGUE_LAYOUTS, type DialogueLayout } from '../data/dialogues.ts';
 import type { Dialogue } from '../data/rows.ts';
+import { describeSkips, noSkips, type SkipReason, type Skips } from '../data/skips.ts';
 import type { Edition } from '../world/editions.ts';
 import { generateDialogues } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
@@ -61,10 +62,17 @@ export async function baseCorpus(options: {
     },
   );
   const wanted = Math.round((worldDialogues * realShare) / (1 - realShare));
-  const real = wanted === 0 ? [] : await readReal(dataDir, realShare);
+  const { dialogues: real, skipped } =
+    wanted === 0 ? { dialogues: [], skipped: noSkips() } : await readReal(dataDir, realShare);
   const shuffled = createRandom(`${seed}/real`).shuffle(real);
   const heldOutReal = shuffled.slice(0, HELD_OUT_REAL);
   const picked = shuffled.slice(HELD_OUT_REAL, HELD_OUT_REAL + wanted);
+  if (wanted > 0) {
+    const found = `${real.length} real conversations in ${dataDir}; left out: ${describeSkips(skipped)}`;
+    const taken = `${picked.length} of the ${wanted} wanted to train on, ${heldOutReal.length} held out`;
+    process.stderr.write(`corpus: ${found}; ${taken}\n`);
+    if (picked.length === 0) throw new Error(`--real-share ${realShare}: ${found}: none is left to train on`);
+  }
   const dialogues = [...world, ...picked];
   const counts: Record<string, number> = {};
   for (const { source } of dialogues) counts[source] = (counts[source] ?? 0) + 1;
@@ -78,17 +86,20 @@ function dropWords(text: string, chance: number, random: Random): string {
   return kept.length === 0 ? text : kept.join(' ');
 }
 
-async function readReal(dataDir: string | null, share: number): Promise<Dialogue[]> {
+async function readReal(dataDir: string | null, share: number): Promise<{ dialogues: Dialogue[]; skipped: Skips }> {
   if (dataDir === null || !existsSync(dataDir)) {
     const where = dataDir === null ? 'no --data folder was given' : `${dataDir} does not exist`;
     throw new Error(`--real-share ${share} wants real conversations, but ${where}; give one, or --real-share 0`);
   }
   const dialogues: Dialogue[] = [];
+  const skipped = noSkips();
+  const onSkip = (reason: SkipReason) => void skipped[reason]++;
   for (const { file, layout, name } of REAL_SOURCES) {
-    for await (const dialogue of DIALOGUE_LAYOUTS[layout].read(path.join(dataDir, file))) {
+    for await (const dialogue of DIALOGUE_LAYOUTS[layout].read(path.join(dataDir, file), { onSkip })) {
       const length = dialogue.messages.reduce((sum, { content }) => sum + content.length, 0);
       if (length <= MAX_REAL_CHARACTERS) dialogues.push({ ...dialogue, source: name });
+      else onSkip('longDialogue');
     }
   }
-  return dialogues;
+  return { dialogues, skipped };
 }

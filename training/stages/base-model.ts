@@ -5,10 +5,16 @@ import { isLinear, transposeLinear } from '#gpu-backend/model/kernel-layout.ts';
 import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import type { Tensor } from '#gpu-backend/model/tensor.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { loadCheckpoint, type RunState } from '../run/checkpoint.ts';
+import { loadCheckpoint } from '../run/checkpoint.ts';
+import type { RunState } from '../run/checkpoint-files.ts';
+import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
+import { assertTokenizer } from './assert-tokenizer.ts';
 import { readStageFile } from './stage-file.ts';
 
-export type BaseModel = { config: LlamaConfig; weights: Parameters; state: RunState };
+export type BaseModel = { config: LlamaConfig; weights: Parameters; state: RunState; tokenizer: TokenizerId };
+
+/** Of a tokenizer, what tells it from others. */
+export type TokenizerId = Pick<TrainingTokenizer, 'digest' | 'vocabSize'>;
 
 /** Shapes as the graphs read them: linear weights `[in, out]`. */
 export function kernelShapes(config: LlamaConfig): Map<string, number[]> {
@@ -23,20 +29,30 @@ export function emptyTensors(shapes: ReadonlyMap<string, readonly number[]>): Pa
   );
 }
 
-export async function loadBaseModel(dir: string): Promise<BaseModel> {
+/** `tokenizer` is the one that it will be used with; another one than it was trained with is an error. */
+export async function loadBaseModel(dir: string, tokenizer: TokenizerId): Promise<BaseModel> {
   const config = await readStageFile(dir, BUNDLE_FILES.config, { schema: LlamaConfig, stage: 'sft' });
   const weights = emptyTensors(kernelShapes(config));
   const state = await loadCheckpoint(dir, { parameters: weights });
   if (state === null) throw new Error(`${dir} holds no checkpoint: run the stage sft first`);
-  return { config, weights, state };
+  assertTokenizer(dir, state, tokenizer);
+  assertVocabulary(tokenizer, config);
+  return { config, weights, state, tokenizer };
+}
+
+/** The config may have room for more tokens than there are. */
+export function assertVocabulary({ vocabSize }: TokenizerId, config: LlamaConfig): void {
+  if (vocabSize > config.vocab_size) {
+    throw new Error(`the tokenizer has ${vocabSize} tokens, the model only ${config.vocab_size}`);
+  }
 }
 
 /** The base of a bundle, in its type's precision: for who has the bundle and not the runs it was made by. */
-export async function baseOfBundle(dir: string): Promise<BaseModel> {
+export async function baseOfBundle(dir: string, tokenizer: TokenizerId): Promise<BaseModel> {
   const { config, weights } = await loadBundle(dir);
   const state = { step: 0, tokens: 0, seconds: 0, settings: {} };
   // The change of layout is its own inverse.
-  return { config, weights: toHuggingFace(weights), state };
+  return { config, weights: toHuggingFace(weights), state, tokenizer };
 }
 
 /** The same weights in Hugging Face's layout, linear ones `[out, in]`. */

@@ -4,6 +4,7 @@ import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import type { FrozenExpert } from '../graphs/router-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';
 import { loadCheckpoint } from '../run/checkpoint.ts';
+import { assertTokenizer } from './assert-tokenizer.ts';
 import { type BaseModel, emptyTensors } from './base-model.ts';
 import { readStageFile } from './stage-file.ts';
 
@@ -17,12 +18,12 @@ export type ExpertWeights = AdapterJson & {
   layers: FrozenExpert;
 };
 
-export async function loadExpertWeights(dir: string, { config }: BaseModel): Promise<ExpertWeights> {
+export async function loadExpertWeights(dir: string, { config, tokenizer }: BaseModel): Promise<ExpertWeights> {
   const adapter = await readStageFile(dir, ADAPTER_FILE, { schema: AdapterJson, stage: 'expert' });
   const parameters = emptyTensors(loraShapes(config, adapter.rank));
-  if ((await loadCheckpoint(dir, { parameters })) === null) {
-    throw new Error(`${dir} holds no checkpoint: run the stage expert --role ${adapter.role} first`);
-  }
+  const state = await loadCheckpoint(dir, { parameters });
+  if (state === null) throw new Error(`${dir} holds no checkpoint: run the stage expert --role ${adapter.role} first`);
+  assertTokenizer(dir, state, tokenizer);
   const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => ({
     a: parameters.get(`lora.${layer}.a`)!,
     b: parameters.get(`lora.${layer}.b`)!,

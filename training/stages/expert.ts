@@ -18,7 +18,6 @@ import type { MarginModel } from './margin-model.ts';
 import { batchRows, logprobsOfPairs, pairedScores } from './pair-set.ts';
 import { heldOutFigures, preferenceFigures } from './preference-figures.ts';
 import { fillNormal } from './sft.ts';
-import { writeStageFile } from './stage-file.ts';
 import { type PairStageOptions, trainPairs } from './train-pairs.ts';
 
 export const ROLE_DIMENSION: Record<ExpertRole, Dimension> = { safety: 'safer', helpfulness: 'better' };
@@ -40,10 +39,9 @@ export type ExpertOptions = PairStageOptions & {
 };
 
 export async function expertStage(options: ExpertOptions): Promise<void> {
-  const { role, base, out, rank, alpha, beta, nllWeight, variant, margin, from, seed, tokenizer, threads } = options;
+  const { role, base, rank, alpha, beta, nllWeight, variant, margin, from, seed, tokenizer, threads } = options;
   const { config } = base;
   const { padId } = tokenizer;
-  await writeStageFile(out, ADAPTER_FILE, { role, rank, alpha } satisfies AdapterJson);
   const shapes = loraShapes(config, rank);
   const start = () => (from ? copyLora(from, shapes) : initialLora(shapes, null));
   const parameters = from ? start() : initialLora(shapes, createRandom(`${seed}/${role}/lora`));
@@ -67,6 +65,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
       margin: margin && { model: margin.name, rule: margin.rule, scale: margin.scale },
       ...(from && { from: from.name }),
     },
+    files: { [ADAPTER_FILE]: { role, rank, alpha } satisfies AdapterJson },
     prepare: async ({ train, heldOut }) => {
       const trainer = sessionsByShape((batch) =>
         GraphSession.create(buildDpoGraph(config, { ...graphOptions, batch, beta, nllWeight }), { threads }),

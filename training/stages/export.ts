@@ -5,7 +5,8 @@ import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import type { WeightType } from '#gpu-backend/model/write-safetensors.ts';
-import { readChatFiles } from '../tokenizer/chat-files.ts';
+import { WriteError } from '../run/write-error.ts';
+import { openTokenizer, readChatFiles } from '../tokenizer/chat-files.ts';
 import { type BaseModel, loadBaseModel, toHuggingFace } from './base-model.ts';
 import { loadExpertWeights } from './expert-weights.ts';
 import { loadRouters } from './router-weights.ts';
@@ -25,23 +26,24 @@ export type ExportOptions = {
 
 /** Writes the bundle and returns its digest. */
 export async function exportStage(options: ExportOptions): Promise<string> {
-  const base = await loadBaseModel(options.base);
+  const chatFiles = await readChatFiles(options.tokenizer);
+  const base = await loadBaseModel(options.base, openTokenizer(chatFiles));
   const experts =
     options.experts === 'base'
       ? ExpertRole.options.map((role) => neutralExpert(role, base))
       : await Promise.all(options.experts.map((dir) => readExpert(dir, base)));
-  return writeBundle(
-    options.out,
-    {
-      config: base.config,
-      ...(await readChatFiles(options.tokenizer)),
-      weights: toHuggingFace(base.weights),
-      experts,
-      routers: await loadRouters(options.routers ?? [], base),
-      manifest: options.manifest,
-    },
-    { dtype: options.dtype ?? 'f16' },
-  );
+  const parts = {
+    config: base.config,
+    ...chatFiles,
+    weights: toHuggingFace(base.weights),
+    experts,
+    routers: await loadRouters(options.routers ?? [], base),
+    manifest: options.manifest,
+  };
+  return writeBundle(options.out, parts, { dtype: options.dtype ?? 'f16' }).catch((cause: unknown) => {
+    // The system's own errors name no file, or one of the draft that is gone by now.
+    throw (cause as NodeJS.ErrnoException).syscall === undefined ? cause : new WriteError(options.out, cause);
+  });
 }
 
 /** The expert of a run of stage `expert`, in PEFT's layout. */

@@ -11,7 +11,7 @@ import { sessionsByShape } from '../run/sessions-by-shape.ts';
 const BUCKET_STEP = 16;
 const TOKENS_PER_BATCH = 2048;
 
-/** Sessions are made at the first measurement and kept. A row longer than the context is left out. */
+/** Sessions are made at the first measurement and kept. A row longer than the context is left out, and counted; none left is an error. */
 export function heldOutLoss(
   rows: readonly TokenRow[],
   {
@@ -25,15 +25,20 @@ export function heldOutLoss(
     tokenizer: { padId: number };
     threads: number;
   },
-): (parameters: Parameters) => Promise<number> {
-  const { buckets } = makeBuckets(
+): { measure: (parameters: Parameters) => Promise<number>; skipped: number } {
+  const { buckets, skipped } = makeBuckets(
     rows.map((row) => row.ids.length - 1),
     { step: BUCKET_STEP, maxLength: config.max_position_embeddings, tokensPerBatch: TOKENS_PER_BATCH },
   );
+  if (buckets.length === 0) {
+    throw new Error(
+      `no dialogue is held out; left out: ${skipped} longer than the context (${config.max_position_embeddings})`,
+    );
+  }
   const sessionOf = sessionsByShape((batch) =>
     GraphSession.create(buildSftGraph(config, { shapes, batch, withGradients: false }), { threads }),
   );
-  return async (parameters) => {
+  const measure = async (parameters: Parameters) => {
     let [sum, total] = [0, 0];
     for (const bucket of buckets) {
       const session = await sessionOf(bucket);
@@ -48,4 +53,5 @@ export function heldOutLoss(
     }
     return sum / total;
   };
+  return { measure, skipped };
 }

@@ -1,8 +1,10 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { TokenRow } from '../data/encode-chat.ts';
 import type { PairRows } from '../data/encode-pairs.ts';
 import type { Preference } from '../data/rows.ts';
-import { bucketPairs } from './pair-set.ts';
+import { TINY } from '../testing/tiny-model.ts';
+import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
+import { bucketPairs, pairSet } from './pair-set.ts';
 import { scoreFeeds } from './scorer.ts';
 
 const preference: Preference = { prompt: [], responses: ['', ''], better: 0, safer: null, source: 'test' };
@@ -42,4 +44,46 @@ test('a whole row has a place for every token, its end token included', () => {
   const { ids, last } = scoreFeeds([row(33)], { rows: 2, length: 64 }, { padId: 0 });
   expect(Array.from(ids!.data, Number)).toEqual([...new Array(33).fill(7), ...new Array(95).fill(0)]);
   expect(Array.from(last!.data, Number)).toEqual([32]);
+});
+
+describe('the summary of a stage', () => {
+  // A token a letter, and none of the template's own; of a tokenizer no more is used.
+  const encode = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
+  const tokenizer = {
+    tokenizer: { encode },
+    renderChat: (messages: { content: string }[]) => messages.flatMap(({ content }) => encode(content)),
+    eosId: 0,
+  } as unknown as TrainingTokenizer;
+  const config = { ...TINY, max_position_embeddings: 64 };
+  const set = (preferences: Preference[]) =>
+    pairSet(preferences, {
+      what: 'to train on',
+      tokenizer,
+      config,
+      dimension: 'better',
+      pairsPerBatch: 1,
+      feeds: 'whole',
+    });
+  const asked = (content: string, responses: [string, string]): Preference => ({
+    ...preference,
+    prompt: [{ role: 'user', content }],
+    responses,
+  });
+  const faulty = [
+    asked('how?', ['the same', 'the same ']),
+    asked('how?', ['the same', 'the same ']),
+    asked('how? '.repeat(20), ['a', 'b']),
+    asked('how?', ['a', 'b'.repeat(80)]),
+  ];
+  const leftOut =
+    '2 with equal answers, 1 with a prompt longer than the context, 1 with an answer that does not fit the context';
+
+  test('counts the pairs that it left out, by reason', () => {
+    expect(set([asked('how?', ['a', 'b']), ...faulty]).summary).toBe(`1 pairs to train on; left out: ${leftOut}`);
+  });
+
+  test('is an error where nothing is left, and where there was nothing', () => {
+    expect(() => set(faulty)).toThrow(`there is no pair to train on; left out: ${leftOut}`);
+    expect(() => set([])).toThrow('there is no pair to train on; left out: none');
+  });
 });

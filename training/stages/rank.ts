@@ -2,10 +2,11 @@
  * Stage `rank`: D_dual for the router, from preference pairs judged by the cost and the reward model. Which answer is the more helpful is the
  * label where there is one and the reward model's opinion where there is none, as in data that was judged for safety alone.
  */
-import { mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { encodePairs } from '../data/encode-pairs.ts';
 import type { Preference } from '../data/rows.ts';
+import { SKIP_REASONS, type Skips, skipCounts } from '../data/skips.ts';
+import { makeFolder, replaceFile } from '../run/write-file.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import type { BaseModel } from './base-model.ts';
 import { type DualDefinition, dualPairs, type JudgedPair } from './dual-pairs.ts';
@@ -35,7 +36,7 @@ export async function rankStage({
 }: RankOptions): Promise<RankSummary> {
   // Judged as they stand, response 0 as if it were chosen: the verdict comes after.
   const asRead = preferences.map((preference): Preference => ({ ...preference, better: 0, safer: null }));
-  const { pairs } = encodePairs(asRead, tokenizer, {
+  const { pairs, skipped } = encodePairs(asRead, tokenizer, {
     dimension: 'better',
     contextLength: base.config.max_position_embeddings,
   });
@@ -49,19 +50,18 @@ export async function rankStage({
     return { preference, judged: { costs: answerCosts, better } satisfies JudgedPair };
   });
   const { dual, leftOut } = dualPairs(judged, definition);
-  const missing = preferences.length - judged.length;
-  if (missing > 0) leftOut['unusable: empty or equal answers, or longer than the context'] = missing;
+  // A pair that no scorer could take in has no cost.
+  const unusable: Skips = { ...skipped, longAnswer: pairs.length - judged.length };
+  for (const [reason, count] of skipCounts(unusable)) leftOut[SKIP_REASONS[reason]] = count;
   if (dual.length === 0) {
     throw new Error(
       `rank: none of ${preferences.length} pairs is left under the definition ${definition}: ${JSON.stringify(leftOut)}`,
     );
   }
-  await mkdir(path.dirname(out), { recursive: true });
+  makeFolder(path.dirname(out));
   const lines = dual.map(({ prompt, responses, better, source }) =>
     JSON.stringify({ prompt, response_0: responses[0], response_1: responses[1], better, safer: null, source }),
   );
-  // Under another name first: a killed run leaves no half of a file.
-  await writeFile(`${out}.part`, `${lines.join('\n')}\n`);
-  await rename(`${out}.part`, out);
+  replaceFile(out, `${lines.join('\n')}\n`);
   return { read: preferences.length, kept: dual.length, leftOut };
 }

@@ -4,12 +4,13 @@ import { NO_ROUTERS, type Routers } from '#gpu-backend/model/router.ts';
 import { type RouterKind, routerShapes, type Variant } from '../graphs/router-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { loadCheckpoint } from '../run/checkpoint.ts';
+import { assertTokenizer } from './assert-tokenizer.ts';
 import { type BaseModel, emptyTensors } from './base-model.ts';
 import { ROUTER_FILE, RouterJson } from './router.ts';
 import { readStageFile } from './stage-file.ts';
 
 /** The routers of several runs together; two of one kind are an error. */
-export async function loadRouters(dirs: readonly string[], { config }: BaseModel): Promise<Routers> {
+export async function loadRouters(dirs: readonly string[], { config, tokenizer }: BaseModel): Promise<Routers> {
   const routers = { ...NO_ROUTERS };
   for (const dir of dirs) {
     const file = { schema: RouterJson, stage: 'router' };
@@ -17,9 +18,9 @@ export async function loadRouters(dirs: readonly string[], { config }: BaseModel
     if (routers[kind] !== null)
       throw new Error(`${dir}: a second router of the kind ${kind}; a bundle holds one of each`);
     const parameters = emptyTensors(routerShapes(config, { kind, width }));
-    if ((await loadCheckpoint(dir, { parameters })) === null) {
-      throw new Error(`${dir} holds no checkpoint: run the stage router --kind ${kind} first`);
-    }
+    const state = await loadCheckpoint(dir, { parameters });
+    if (state === null) throw new Error(`${dir} holds no checkpoint: run the stage router --kind ${kind} first`);
+    assertTokenizer(dir, state, tokenizer);
     Object.assign(routers, toBundle(kind, parameters, variant));
   }
   return routers;

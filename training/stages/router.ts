@@ -23,7 +23,6 @@ import type { ExpertWeights } from './expert-weights.ts';
 import { batchRows, logprobsOfPairs, pairedScores } from './pair-set.ts';
 import { heldOutFigures, preferenceFigures } from './preference-figures.ts';
 import { fillNormal } from './sft.ts';
-import { writeStageFile } from './stage-file.ts';
 import { type PairStageOptions, trainPairs } from './train-pairs.ts';
 
 export const ROUTER_FILE = 'router.json';
@@ -48,7 +47,7 @@ export type RouterOptions = PairStageOptions & {
 };
 
 export async function routerStage(options: RouterOptions): Promise<void> {
-  const { kind, variant, width, beta, lambda, base, safety, helpfulness, out, seed, tokenizer, threads } = options;
+  const { kind, variant, width, beta, lambda, base, safety, helpfulness, seed, tokenizer, threads } = options;
   const { config } = base;
   const { padId } = tokenizer;
   if (safety.rank !== helpfulness.rank || safety.alpha !== helpfulness.alpha) {
@@ -56,7 +55,6 @@ export async function routerStage(options: RouterOptions): Promise<void> {
       `a router needs experts of one rank and alpha: found r ${safety.rank}, alpha ${safety.alpha} and r ${helpfulness.rank}, alpha ${helpfulness.alpha}`,
     );
   }
-  await writeStageFile(out, ROUTER_FILE, { kind, variant, width } satisfies RouterJson);
   const parameters = initialRouter(routerShapes(config, { kind, width }), `${seed}/router/${kind}`);
   await trainPairs(options, {
     label: `router ${kind}`,
@@ -64,6 +62,7 @@ export async function routerStage(options: RouterOptions): Promise<void> {
     encoding: { dimension: 'better', feeds: 'predictions', dropFirstDifference: variant === 'faithful' },
     parameters,
     settings: { kind, variant, width, beta, lambda },
+    files: { [ROUTER_FILE]: { kind, variant, width } satisfies RouterJson },
     prepare: async ({ train, heldOut }) => {
       const { rank } = safety;
       const trueScale = safety.alpha / rank;

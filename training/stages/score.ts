@@ -12,7 +12,6 @@ import { batchRows, type PairScores, type PairSet } from './pair-set.ts';
 import { calibrationError } from './preference-figures.ts';
 import { createScorer, SCORE_FILE, type ScoreJson, scoreFeeds } from './scorer.ts';
 import { fillNormal } from './sft.ts';
-import { writeStageFile } from './stage-file.ts';
 import { type PairStageOptions, trainPairs } from './train-pairs.ts';
 
 export const SCORE_DIMENSION: Record<ScoreKind, Dimension> = { reward: 'better', cost: 'safer' };
@@ -23,10 +22,9 @@ export type ScoreOptions = PairStageOptions & { kind: ScoreKind; rank: number; a
 const HEAD_DEVIATION = 0.01;
 
 export async function scoreStage(options: ScoreOptions): Promise<void> {
-  const { kind, base, out, rank, alpha, seed, tokenizer, threads } = options;
+  const { kind, base, rank, alpha, seed, tokenizer, threads } = options;
   const { config } = base;
   const { padId } = tokenizer;
-  await writeStageFile(out, SCORE_FILE, { kind, rank, alpha } satisfies ScoreJson);
   const random = createRandom(`${seed}/${kind}`);
   const parameters = initialLora(scoreShapes(config, rank), random);
   fillNormal(parameters.get('head.weight')!.data, HEAD_DEVIATION, random);
@@ -37,6 +35,7 @@ export async function scoreStage(options: ScoreOptions): Promise<void> {
     parameters,
     weightDecay: 0.01,
     settings: { kind, rank, alpha },
+    files: { [SCORE_FILE]: { kind, rank, alpha } satisfies ScoreJson },
     prepare: async ({ train, heldOut }) => {
       const session = sessionsByShape((batch) =>
         GraphSession.create(

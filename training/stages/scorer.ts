@@ -9,6 +9,7 @@ import type { Parameters } from '../optim/adamw.ts';
 import { loadCheckpoint } from '../run/checkpoint.ts';
 import { parameterFeeds } from '../run/loop.ts';
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
+import { assertTokenizer } from './assert-tokenizer.ts';
 import { type BaseModel, emptyTensors } from './base-model.ts';
 import { bucketPairs, type PairScores, scorePairs } from './pair-set.ts';
 import { readStageFile } from './stage-file.ts';
@@ -83,8 +84,8 @@ export async function loadScorer(
   const { kind, rank, alpha } = await readStageFile(dir, SCORE_FILE, { schema: ScoreJson, stage: options.wanted });
   if (kind !== options.wanted) throw new Error(`${dir}: found a ${kind} model, wanted a ${options.wanted} model`);
   const parameters = emptyTensors(scoreShapes(options.base.config, rank));
-  if ((await loadCheckpoint(dir, { parameters })) === null) {
-    throw new Error(`${dir} holds no checkpoint: run the stage ${kind} first`);
-  }
+  const state = await loadCheckpoint(dir, { parameters });
+  if (state === null) throw new Error(`${dir} holds no checkpoint: run the stage ${kind} first`);
+  assertTokenizer(dir, state, options.base.tokenizer);
   return createScorer(kind, { ...options, rank, alpha, parameters });
 }

@@ -1,7 +1,6 @@
 /** Stage `sft`: the base model, from scratch, by next-token cross-entropy on dialogues. */
-import { mkdir, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { type Feed, GraphSession } from '#gpu-backend/graph/session.ts';
+import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { makeBuckets, planBatches, tokenFeeds } from '../data/buckets.ts';
@@ -75,18 +74,17 @@ export async function sftStage(options: SftOptions): Promise<void> {
   const world = generateDialogues({ seed, split: 'heldout', count: HELD_OUT_DIALOGUES, topics });
   const heldOut = Object.entries({ '': world, ...options.heldOut }).map(([name, dialogues]) => {
     const rows = dialogues.map((dialogue) => encode(dialogue, {}));
-    return {
-      name: name === '' ? 'heldOutLoss' : `heldOutLoss.${name}`,
-      measure: heldOutLoss(rows, { ...options, shapes }),
-    };
+    const { measure, skipped } = heldOutLoss(rows, { ...options, shapes });
+    return { name: name === '' ? 'heldOutLoss' : `heldOutLoss.${name}`, measure, rows: rows.length - skipped, skipped };
   });
+  const counted = ({ rows, skipped }: { rows: number; skipped: number }) =>
+    `${rows} dialogues (${skipped} longer than the context left out)`;
   process.stderr.write(
-    `sft: ${rows.length - skipped} dialogues (${skipped} longer than the context left out), ${plan.perEpoch} batches an epoch, ` +
-      `${[...parameters.values()].reduce((sum, { data }) => sum + data.length, 0)} weights\n`,
+    `sft: ${counted({ rows: rows.length - skipped, skipped })}, ${plan.perEpoch} batches an epoch, ` +
+      `${[...parameters.values()].reduce((sum, { data }) => sum + data.length, 0)} weights; ` +
+      `${heldOut.map((set) => `${set.name}: ${counted(set)}`).join(', ')}\n`,
   );
 
-  await mkdir(out, { recursive: true });
-  await writeFile(path.join(out, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   const session = sessionsByShape((batch) =>
     GraphSession.create(buildSftGraph(config, { shapes, batch }), { threads }),
   );
@@ -112,8 +110,10 @@ export async function sftStage(options: SftOptions): Promise<void> {
       promptWeight: options.promptWeight,
       ...(options.opening.tokens > 0 && { opening: options.opening }),
       config,
+      tokenizer: tokenizer.digest,
       ...options.corpusSettings,
     },
+    files: { [BUNDLE_FILES.config]: config },
     batchAt: async (step) => {
       const { bucket, items } = plan.at(step);
       const shape = buckets[bucket]!;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as z from 'zod';
-import { readStageFile, writeStageFile } from './stage-file.ts';
+import { readStageFile } from './stage-file.ts';
 
 const schema = z.strictObject({ rank: z.int() });
 const read = (dir: string) => readStageFile(dir, 'adapter.json', { schema, stage: 'expert' });
@@ -14,10 +14,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true }));
 
-test('what a stage wrote is read back, in a folder that it makes', async () => {
-  const run = path.join(dir, 'a/b');
-  await writeStageFile(run, 'adapter.json', { rank: 4 });
-  expect(await read(run)).toEqual({ rank: 4 });
+test('what a stage wrote is read back', async () => {
+  await writeFile(path.join(dir, 'adapter.json'), '{"rank": 4}');
+  expect(await read(dir)).toEqual({ rank: 4 });
 });
 
 test('a folder that is no run of the stage is named, with the stage', async () => {

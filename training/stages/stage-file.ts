@@ -1,12 +1,7 @@
 /** The small file beside a stage's checkpoints that says what was trained, for the stages that go on from it. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
-
-export async function writeStageFile(dir: string, name: string, content: object): Promise<void> {
-  await mkdir(dir, { recursive: true });
-  await writeFile(path.join(dir, name), `${JSON.stringify(content, null, 2)}\n`);
-}
 
 /** Throws and names the file, and the stage that writes it, where it is missing or not what that stage writes. */
 export async function readStageFile<T>(

@@ -67,7 +67,7 @@ test('tokenizer, base, experts and export make a bundle that loads', { timeout: 
   const opening = { tokens: 4, weight: 2 };
   const common = { resume: false, seed: 1, tokenizer, threads: 1 };
   await sftStage({ ...common, ...sft, opening, config, from: null, corpus, corpusSettings: {}, out: at('sft') });
-  const base = await loadBaseModel(at('sft'));
+  const base = await loadBaseModel(at('sft'), tokenizer);
   expect(base.state.step).toBe(3);
   for (const role of ['safety', 'helpfulness'] as const) {
     const pairs = await preferenceData({ seed: 1, worldPairs: 12, files: [], dimension: 'safer' });
@@ -96,7 +96,7 @@ test('tokenizer, base, experts and export make a bundle that loads', { timeout: 
 });
 
 test('preference models, dual pairs and routers follow on one another', { timeout: 120_000 }, async () => {
-  const base = await loadBaseModel(at('sft'));
+  const base = await loadBaseModel(at('sft'), tokenizer);
   const common = { resume: false, seed: 1, tokenizer, threads: 1, base, dataSettings: {} };
   const score = { rank: 2, alpha: 4, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };
   const few = ({ train, heldOut }: { train: Preference[]; heldOut: Preference[] }) => ({

@@ -14,6 +14,6 @@ export async function tokenizerStage({
   vocabSize: number;
 }) {
   const texts = corpus.dialogues.flatMap(({ messages }) => messages.map((message) => message.content));
-  await writeChatFiles(out, trainBpe(texts, { vocabSize }));
+  writeChatFiles(out, trainBpe(texts, { vocabSize }));
   return { texts: texts.length };
 }

@@ -40,6 +40,8 @@ export type PairTraining = {
   weightDecay?: number;
   /** What decides the numbers beside `PairStageOptions`. */
   settings: Record<string, unknown>;
+  /** See `RunOptions`: what the stages that go on from this run must know of it. */
+  files: NonNullable<RunOptions['files']>;
   /** Called once, and only if there is anything left to train: a finished run need not score its reference once more. */
   prepare: (sets: { train: PairSet; heldOut: PairSet }) => Promise<{
     batch: (items: readonly number[], shape: BatchShape) => Promise<Omit<StepBatch, 'label'>>;
@@ -66,10 +68,12 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
     pairsPerBatch,
     epochs,
     base: base.state.step,
+    tokenizer: tokenizer.digest,
     ...training.settings,
     ...options.dataSettings,
   };
-  if (resume && (await loadCheckpoint(out, { parameters, settings }))?.step === totalSteps) return;
+  const fallBack = (note: string) => void process.stderr.write(`${label}: ${note}\n`);
+  if (resume && (await loadCheckpoint(out, { parameters, settings, fallBack }))?.step === totalSteps) return;
   const { batch, figures, evaluate } = await training.prepare({ train, heldOut });
   await runTraining({
     label,
@@ -80,6 +84,7 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
     schedule: { peak: learningRate, warmupSteps: Math.ceil(totalSteps * WARMUP_SHARE), totalSteps },
     adamw: { beta2: 0.99, weightDecay: training.weightDecay ?? 0 },
     settings,
+    files: training.files,
     batchAt: async (step) => {
       const { bucket, items } = plan.at(step);
       return { ...(await batch(items, train.buckets[bucket]!)), label: `pairs ${items.slice(0, 4).join(', ')}...` };

@@ -63,8 +63,8 @@ async function compare({ from, out, report, seeds, methods, pairs, threads }: St
   if (unknown.length > 0) throw new Error(`no such method: ${unknown.join(', ')}; plimsoll study --help lists them`);
   const isBundle = existsSync(path.join(from, BUNDLE_FILES.manifest));
   const tokenizerDir = isBundle ? from : path.join(from, 'tokenizer');
-  const base = isBundle ? await baseOfBundle(from) : await loadBaseModel(path.join(from, 'sft'));
   const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
+  const base = isBundle ? await baseOfBundle(from, tokenizer) : await loadBaseModel(path.join(from, 'sft'), tokenizer);
   const contexts = seeds.map((text): RunContext => {
     const seed = integer(text);
     const dir = !isBundle && seed === DEMO.seed ? from : path.join(out, `seed-${seed}`);

@@ -49,7 +49,7 @@ beforeAll(async () => {
     corpusSettings: {},
     out: at('sft'),
   });
-  const base = await loadBaseModel(at('sft'));
+  const base = await loadBaseModel(at('sft'), tokenizer);
   const context: RunContext = {
     dir: at('seed-1'),
     seed: 1,

@@ -1,10 +1,11 @@
 /** The files that turn messages into tokens: `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
 import path from 'node:path';
-import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
+import { BUNDLE_FILES, readJson } from '#gpu-backend/model/bundle-files.ts';
 import { compileChatTemplate } from '#gpu-backend/model/chat-template.ts';
 import { BundleTokenizer, TokenizerJson } from '#gpu-backend/model/tokenizer.ts';
 import type { ChatEncoder } from '../data/encode-chat.ts';
+import { makeFolder, replaceFile } from '../run/write-file.ts';
 
 export const CHAT_TOKENS = { pad: '<|pad|>', bos: '<|bos|>', eos: '<|end|>' } as const;
 
@@ -22,20 +23,29 @@ const TOKENIZER_CONFIG = {
 
 export type ChatFiles = { tokenizer: TokenizerJson; tokenizerConfig: typeof TOKENIZER_CONFIG; chatTemplate: string };
 
-export async function writeChatFiles(dir: string, tokenizer: TokenizerJson): Promise<void> {
-  await mkdir(dir, { recursive: true });
+/** `tokenizer.json` last: a folder that has it has them all. */
+export function writeChatFiles(dir: string, tokenizer: TokenizerJson): void {
+  makeFolder(dir);
   const json = (value: object) => `${JSON.stringify(value, null, 1)}\n`;
-  await writeFile(path.join(dir, BUNDLE_FILES.tokenizer), json(tokenizer));
-  await writeFile(path.join(dir, BUNDLE_FILES.tokenizerConfig), json(TOKENIZER_CONFIG));
-  await writeFile(path.join(dir, BUNDLE_FILES.chatTemplate), CHAT_TEMPLATE);
+  replaceFile(path.join(dir, BUNDLE_FILES.tokenizerConfig), json(TOKENIZER_CONFIG));
+  replaceFile(path.join(dir, BUNDLE_FILES.chatTemplate), CHAT_TEMPLATE);
+  replaceFile(path.join(dir, BUNDLE_FILES.tokenizer), json(tokenizer));
 }
 
 export async function readChatFiles(dir: string): Promise<ChatFiles> {
-  const tokenizer = TokenizerJson.parse(JSON.parse(await readFile(path.join(dir, BUNDLE_FILES.tokenizer), 'utf8')));
+  const tokenizer = await readJson(dir, BUNDLE_FILES.tokenizer, TokenizerJson).catch((cause: unknown) => {
+    throw new Error(`${dir} holds no tokenizer: ${(cause as Error).message}`, { cause });
+  });
   return { tokenizer, tokenizerConfig: TOKENIZER_CONFIG, chatTemplate: CHAT_TEMPLATE };
 }
 
-export type TrainingTokenizer = ChatEncoder & { padId: number; bosId: number; vocabSize: number };
+export type TrainingTokenizer = ChatEncoder & {
+  padId: number;
+  bosId: number;
+  vocabSize: number;
+  /** SHA-256 of what `tokenizer.json` says: weights mean something under the tokenizer they were trained with, and under no other. */
+  digest: string;
+};
 
 export function openTokenizer({ tokenizer: json, tokenizerConfig, chatTemplate }: ChatFiles): TrainingTokenizer {
   const tokenizer = new BundleTokenizer(json, tokenizerConfig);
@@ -52,5 +62,19 @@ export function openTokenizer({ tokenizer: json, tokenizerConfig, chatTemplate }
     padId: id(CHAT_TOKENS.pad),
     bosId: id(CHAT_TOKENS.bos),
     eosId: id(CHAT_TOKENS.eos),
+    digest: createHash('sha256')
+      .update(JSON.stringify(inOrder(json)))
+      .digest('hex'),
   };
+}
+
+/** With the keys of every object sorted, so that the same tokenizer written down otherwise is the same. */
+function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, inner]) => [key, inOrder(inner)]),
+  );
 }

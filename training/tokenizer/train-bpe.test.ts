@@ -32,7 +32,7 @@ describe('trainBpe', () => {
   test('a library reads the file, and any text comes back from its tokens, in fewer of them', async () => {
     const dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-bpe-'));
     try {
-      await writeChatFiles(dir, trainBpe(TEXTS, { vocabSize: FIRST + 30 }));
+      writeChatFiles(dir, trainBpe(TEXTS, { vocabSize: FIRST + 30 }));
       const { tokenizer, renderChat, bosId, eosId } = openTokenizer(await readChatFiles(dir));
       for (const text of [...TEXTS.slice(0, 2), 'emoji 🙂 and\nnew lines', '']) {
         expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);

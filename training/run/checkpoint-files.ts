@@ -1,0 +1,107 @@
+/**
+ * One checkpoint on disk: `tensors.safetensors`, and `state.json` with where the run stood, its settings, and the SHA-256 of the tensors. What
+ * is read back is what was saved, or a `CorruptCheckpoint` that names the file.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { BundleError } from '#gpu-backend/model/bundle-error.ts';
+import { readSafetensors } from '#gpu-backend/model/read-safetensors.ts';
+import type { Tensor } from '#gpu-backend/model/tensor.ts';
+import { writeSafetensors } from '#gpu-backend/model/write-safetensors.ts';
+import { WriteError } from './write-error.ts';
+
+const STATE = 'state.json';
+const TENSORS = 'tensors.safetensors';
+
+const RunState = z.strictObject({
+  step: z.int().min(0),
+  tokens: z.int().min(0),
+  seconds: z.number().min(0),
+  /** The settings that decide the numbers; a resumed run must have the same. */
+  settings: z.record(z.string(), z.unknown()),
+});
+export type RunState = z.infer<typeof RunState>;
+
+const StateJson = RunState.extend({
+  /** Of the tensors' names, shapes and values. Checkpoints of before it was kept have none. */
+  sha256: z.string().optional(),
+});
+
+export type CheckpointFiles = { state: RunState; tensors: ReadonlyMap<string, Tensor> };
+
+export class CorruptCheckpoint extends Error {
+  override readonly name = 'CorruptCheckpoint';
+}
+
+/** Under another name first, and renamed when whole and on the disk: whatever happens on the way, `at` is whole or not there. */
+export async function writeCheckpoint(at: string, { state, tensors }: CheckpointFiles): Promise<void> {
+  const building = `${at}.tmp`;
+  let file = building;
+  try {
+    await mkdir(building, { recursive: true });
+    file = path.join(building, TENSORS);
+    await writeSafetensors(file, new Map(tensors), { dtype: 'f32' });
+    file = path.join(building, STATE);
+    const json = { ...state, sha256: digestOf(tensors) } satisfies z.infer<typeof StateJson>;
+    await writeFile(file, `${JSON.stringify(json, null, 2)}\n`, { flush: true });
+    file = at;
+    await rm(at, { recursive: true, force: true });
+    await rename(building, at);
+  } catch (cause) {
+    // Half of a checkpoint would keep the room that the disk lacks. Where even this fails it is harmless: nothing reads it.
+    await rm(building, { recursive: true, force: true }).catch(() => {});
+    throw new WriteError(file, cause);
+  }
+}
+
+export async function readCheckpoint(at: string): Promise<CheckpointFiles> {
+  const { sha256, ...state } = await readState(path.join(at, STATE));
+  const name = path.basename(at);
+  if (Number(name.replace(/^\D*/, '')) !== state.step) {
+    throw new CorruptCheckpoint(`${path.join(at, STATE)}: found step ${state.step} in the folder ${name}`);
+  }
+  const file = path.join(at, TENSORS);
+  const tensors = await readSafetensors(file).catch((cause: unknown) => {
+    if (!(cause instanceof BundleError) || isDenied(cause.cause)) throw cause;
+    throw new CorruptCheckpoint(cause.message, { cause });
+  });
+  const found = digestOf(tensors);
+  if (sha256 !== undefined && found !== sha256) {
+    throw new CorruptCheckpoint(`${file}: found tensors of SHA-256 ${found}, saved were ${sha256}`);
+  }
+  return { state, tensors };
+}
+
+async function readState(file: string): Promise<z.infer<typeof StateJson>> {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    if (isDenied(cause)) throw cause;
+    throw new CorruptCheckpoint(`${file}: the file is missing or cannot be read`, { cause });
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new CorruptCheckpoint(`${file}: not JSON`, { cause });
+  }
+  const parsed = StateJson.safeParse(json);
+  if (!parsed.success) {
+    throw new CorruptCheckpoint(`${file}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
+  }
+  return parsed.data;
+}
+
+/** Of the tensors as they are in memory, not of the file: so what went wrong on the way to the disk is seen as well. */
+function digestOf(tensors: ReadonlyMap<string, Tensor>): string {
+  const hash = createHash('sha256');
+  for (const [name, { shape, data }] of tensors) {
+    hash.update(`${name}\0${shape.join()}\0`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex');
+}
+
+/** The file may well be whole: this process may not read it, or has no handle left to read it by. */
+function isDenied(error: unknown): boolean {
+  return ['EACCES', 'EPERM', 'EMFILE', 'ENFILE'].includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');
+}

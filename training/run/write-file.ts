@@ -1,0 +1,30 @@
+/** Small files of a run; an error names the file, and a file that is replaced is the old one or the new one, never half of either. */
+import { appendFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { WriteError } from './write-error.ts';
+
+export function makeFolder(dir: string): void {
+  try {
+    mkdirSync(dir, { recursive: true });
+  } catch (cause) {
+    throw new WriteError(dir, cause);
+  }
+}
+
+export function replaceFile(file: string, text: string): void {
+  const building = `${file}.tmp`;
+  try {
+    writeFileSync(building, text, { flush: true });
+    renameSync(building, file);
+  } catch (cause) {
+    rmSync(building, { force: true });
+    throw new WriteError(file, cause);
+  }
+}
+
+export function appendLine(file: string, line: string): void {
+  try {
+    appendFileSync(file, `${line}\n`);
+  } catch (cause) {
+    throw new WriteError(file, cause);
+  }
+}

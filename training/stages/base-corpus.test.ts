@@ -1,0 +1,50 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { baseCorpus, REAL_SOURCES } from './base-corpus.ts';
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-corpus-'));
+});
+afterAll(() => rm(dir, { recursive: true }));
+beforeEach(() => void vi.spyOn(process.stderr, 'write').mockReturnValue(true));
+afterEach(() => void vi.restoreAllMocks());
+
+/** `short` conversations that are taken, and in every file a long one and one without an answer, that are not. */
+async function writeSources(short: number): Promise<void> {
+  for (const [i, { file, layout }] of REAL_SOURCES.entries()) {
+    const answers = [...new Array(i === 0 ? short : 0).fill('yes'), 'long '.repeat(100), ''];
+    const rows = answers.map((output, row) =>
+      layout === 'messages'
+        ? {
+            messages: [
+              { role: 'user', content: 'a' },
+              { role: output === '' ? 'user' : 'assistant', content: output },
+            ],
+          }
+        : { instruction: `question ${row}`, output },
+    );
+    await writeFile(path.join(dir, file), gzipSync(rows.map((row) => JSON.stringify(row)).join('\n')));
+  }
+}
+const corpus = () => baseCorpus({ seed: 1, worldDialogues: 10, realShare: 0.5, dataDir: dir });
+const leftOut =
+  'left out: 1 without an answer at the end, 3 with an empty answer, 4 longer than the real conversations that are taken';
+
+test('real conversations that are left out are counted, and so are those that are missing', async () => {
+  await writeSources(260);
+  expect((await corpus()).counts).toMatchObject({ 'plimsoll-world': 10, [REAL_SOURCES[0]!.name]: 4 });
+  expect(process.stderr.write).toHaveBeenCalledWith(
+    `corpus: 260 real conversations in ${dir}; ${leftOut}; 4 of the 10 wanted to train on, 256 held out\n`,
+  );
+});
+
+test('a share of real conversations with none to take is an error', async () => {
+  await writeSources(20);
+  await expect(corpus()).rejects.toThrow(
+    `--real-share 0.5: 20 real conversations in ${dir}; ${leftOut}: none is left to train on`,
+  );
+});
