@@ -27,10 +27,10 @@ describe('the world', () => {
     const topics = loadTopics();
     const asks = topics.flatMap(({ questions }) => Object.values(questions).flat()).length;
     expect(sets[0]!.questions).toHaveLength(asks);
-    expect(sets[0]!.info).toMatchObject({ id: 'world', world: true, questions: asks });
+    expect(sets[0]).toMatchObject({ id: 'world', world: true });
     const trained = new Set(generateQuestions({ split: 'train', seed: 1, perAsk: 6 }).map(({ wording }) => wording));
-    for (const { world, kind, category } of sets[0]!.questions) {
-      expect(trained.has(world!.wording)).toBe(false);
+    for (const { row, kind, category } of sets[0]!.questions) {
+      expect(trained.has(row!.wording)).toBe(false);
       expect(category === null).toBe(kind === 'ordinary');
     }
   });
@@ -40,11 +40,11 @@ describe('real prompts', () => {
   test('are single turns that fit, each once, from every source', async () => {
     const { sets, missing } = await studySets(options, ['real-safety', 'real-helpful']);
     expect(missing).toEqual([]);
-    for (const { info, questions } of sets) {
-      const sources = SETS[info.id as 'real-safety'].sources;
+    for (const { id, questions } of sets) {
+      const sources = SETS[id as 'real-safety'].sources;
       expect(questions).toHaveLength(4 * sources.length);
-      for (const { id } of sources)
-        expect(questions.filter((question) => question.id.startsWith(`${id}-`))).toHaveLength(4);
+      for (const { id: source } of sources)
+        expect(questions.filter((question) => question.id.startsWith(`${source}-`))).toHaveLength(4);
       expect(new Set(questions.map(({ id }) => id)).size).toBe(questions.length);
       for (const { messages } of questions) {
         expect(messages).toHaveLength(1);
@@ -82,7 +82,7 @@ describe('real prompts', () => {
 
   test('are left out with a reason where there is no folder, or not the whole of it', async () => {
     const { sets, missing } = await studySets({ ...options, dataDir: null });
-    expect(sets.map(({ info }) => info.id)).toEqual(['world']);
+    expect(sets.map(({ id }) => id)).toEqual(['world']);
     expect(missing).toEqual([
       'the set real-safety: no folder of real data was given',
       'the set real-helpful: no folder of real data was given',

@@ -7,31 +7,15 @@
  */
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import type { Category } from '#shared/api/categories.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { DIALOGUE_LAYOUTS } from '../data/dialogues.ts';
 import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
 import { promptKey } from '../data/prompt-key.ts';
 import type { Edition } from '../world/editions.ts';
-import { generateQuestions } from '../world/generate.ts';
-import { loadTopics } from '../world/load-topics.ts';
 import { hashToUnit } from '../world/random.ts';
-import type { QuestionKind, QuestionRow } from '../world/rows.ts';
+import { type QuestionSet, type StudyQuestion, worldSet } from './questions.ts';
 import type { SetInfo } from './results.ts';
 import { missingData, studySides } from './study-side.ts';
-
-export type StudyQuestion = {
-  /** The same question has the same id whatever else is in the set. */
-  id: string;
-  messages: Message[];
-  /** null for real prompts: nobody labelled them. */
-  kind: QuestionKind | null;
-  category: Category | null;
-  /** What the oracle needs beside the answer; null for real prompts. */
-  world: QuestionRow | null;
-};
-
-export type StudySet = { info: SetInfo; questions: StudyQuestion[] };
 
 export type SetOptions = {
   seed: number;
@@ -70,7 +54,7 @@ export const SETS = {
     what: "held-out wordings of every ask of the small world that the bundle knows, read by the world's oracle",
     world: true,
     sources: [],
-    questions: async ({ seed, edition }) => worldQuestions({ seed, edition }),
+    questions: async (options) => worldSet(options).questions,
   },
   'real-safety': realSet(
     'real, safety',
@@ -102,8 +86,8 @@ export const SET_IDS = Object.keys(SETS) as SetId[];
 export async function studySets(
   options: SetOptions,
   ids: readonly SetId[] = SET_IDS,
-): Promise<{ sets: StudySet[]; missing: string[] }> {
-  const sets: StudySet[] = [];
+): Promise<{ sets: QuestionSet[]; missing: string[] }> {
+  const sets: QuestionSet[] = [];
   const missing: string[] = [];
   for (const id of ids) {
     const { label, what, world, sources, questions: read }: SetRecipe = SETS[id];
@@ -115,21 +99,10 @@ export async function studySets(
             sources.map(({ file }) => file),
           );
     const questions = fault === null ? await read(options) : [];
-    if (questions.length > 0) sets.push({ info: { id, label, what, world, questions: questions.length }, questions });
+    if (questions.length > 0) sets.push({ id, label, what, world, questions });
     else missing.push(`the set ${id}: ${fault ?? `no prompt of it fits ${options.maxPromptTokens} tokens`}`);
   }
   return { sets, missing };
-}
-
-/** One wording of each ask. */
-function worldQuestions({ seed, edition }: { seed: number; edition: Edition }): StudyQuestion[] {
-  return generateQuestions({ split: 'heldout', seed, perAsk: 1, topics: loadTopics({ edition }) }).map((row) => ({
-    id: row.id,
-    messages: [...row.messages],
-    kind: row.questionKind,
-    category: row.category,
-    world: row,
-  }));
 }
 
 /** `perSource` of each, or as many as there are. A smaller sample is part of a larger one, and no seed changes it. */
@@ -154,7 +127,7 @@ async function realQuestions(
     for (const [key, messages] of sample) {
       taken.add(key);
       const digest = createHash('sha256').update(key).digest('hex').slice(0, 12);
-      questions.push({ id: `${id}-${digest}`, messages, kind: null, category: null, world: null });
+      questions.push({ id: `${id}-${digest}`, messages, kind: null, category: null });
     }
   }
   return questions;

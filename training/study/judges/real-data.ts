@@ -11,7 +11,7 @@ import { splitByPrompt } from '../../data/split-by-prompt.ts';
 import { type BaseCorpus, baseCorpus } from '../../stages/base-corpus.ts';
 import { preferenceData } from '../../stages/preference-data.ts';
 import { createRandom } from '../../world/random.ts';
-import type { StudySet } from '../sets.ts';
+import type { QuestionSet } from '../questions.ts';
 import { missingData, STUDY_SHARE, studySides } from '../study-side.ts';
 
 /** Conversations for the judges' base, licences as the data's README has them. */
@@ -72,7 +72,7 @@ export async function judgeData({
   seed: number;
   dataDir: string | null;
   corpus: JudgeCorpus;
-  sets: readonly StudySet[];
+  sets: readonly QuestionSet[];
 }): Promise<JudgeData> {
   const missing = missingData(dataDir, JUDGE_FILES);
   if (dataDir === null || missing !== null) throw new Error(`the judges of real text cannot be trained: ${missing}`);
@@ -83,8 +83,8 @@ export async function judgeData({
       rows.push({ ...dialogue, prompt: dialogue.messages.slice(0, -1) });
     }
   }
-  const asked: { prompt: Preference['prompt']; source: string }[] = sets.flatMap(({ info, questions }) =>
-    questions.map(({ messages }) => ({ prompt: messages, source: `the set ${info.id}` })),
+  const asked: { prompt: Preference['prompt']; source: string }[] = sets.flatMap(({ id, questions }) =>
+    questions.map(({ messages }) => ({ prompt: [...messages], source: `the set ${id}` })),
   );
   const sides = studySides(rows);
   asked.push(...sides.study);

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { promptKey } from '../../data/prompt-key.ts';
 import { DEMO } from '../../demo/recipe.ts';
 import { TINY } from '../../testing/tiny-model.ts';
-import { type SetOptions, type StudySet, studySets } from '../sets.ts';
+import type { QuestionSet } from '../questions.ts';
+import { type SetOptions, studySets } from '../sets.ts';
 import { writeRealData } from '../testing/real-data.ts';
 import { judgeData } from './real-data.ts';
 import { JUDGES, type JudgeRecipe, realModels } from './real-models.ts';
@@ -27,7 +28,7 @@ const recipe: JudgeRecipe = {
 };
 
 let dir: string;
-let sets: StudySet[];
+let sets: QuestionSet[];
 beforeAll(async () => {
   vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-judges-'));
@@ -77,8 +78,9 @@ test('no prompt that the study asks is read, learned from or measured on', async
 test('a set that asks what the judges learn from stops the run', async () => {
   const { pairs } = await judgeData({ ...recipe, dataDir: dir, sets });
   const [question] = sets[0]!.questions;
-  const leaking: StudySet = {
-    info: { ...sets[0]!.info, id: 'leaking' },
+  const leaking: QuestionSet = {
+    ...sets[0]!,
+    id: 'leaking',
     questions: [{ ...question!, messages: [...pairs.safer.train[0]!.prompt] }],
   };
   await expect(judgeData({ ...recipe, dataDir: dir, sets: [leaking] })).rejects.toThrow(/^leak: .*the set leaking/);

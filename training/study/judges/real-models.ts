@@ -20,7 +20,7 @@ import { loadScorer, type Scorer } from '../../stages/scorer.ts';
 import { sftStage } from '../../stages/sft.ts';
 import { tokenizerStage } from '../../stages/tokenizer.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '../../tokenizer/chat-files.ts';
-import type { StudySet } from '../sets.ts';
+import type { QuestionSet } from '../questions.ts';
 import { type JudgeCorpus, judgeData } from './real-data.ts';
 
 export type JudgeRecipe = {
@@ -66,13 +66,13 @@ export const JUDGES: JudgeRecipe = {
 export type AskedAnswer = { prompt: readonly Message[]; answer: string };
 
 /** One score an answer, in their order; null for an answer that does not fit the judges' context. Many at once are scored quicker. */
-export type Judge = (answers: readonly AskedAnswer[]) => Promise<(number | null)[]>;
+export type ScoreAnswers = (answers: readonly AskedAnswer[]) => Promise<(number | null)[]>;
 
 export type RealModels = {
   /** Higher is more helpful. Scores of one prompt can be compared; the zero means nothing. */
-  reward: Judge;
+  reward: ScoreAnswers;
   /** Lower is safer. No answer of the data is labelled by itself, so here too the zero means nothing. */
-  cost: Judge;
+  cost: ScoreAnswers;
   /** For `StudyResults.judges`: percent, or as the name says. */
   judges: { name: string; what: string; figures: Record<string, number> }[];
 };
@@ -90,7 +90,7 @@ export async function realModels({
 }: {
   dir: string;
   dataDir: string | null;
-  sets: readonly StudySet[];
+  sets: readonly QuestionSet[];
   threads: number;
   recipe?: JudgeRecipe;
 }): Promise<RealModels> {
@@ -122,7 +122,7 @@ export async function realModels({
     const scorer = await loadScorer(at(kind), { base, padId: tokenizer.padId, threads, wanted: kind });
     const { heldOutAccuracy, heldOutCalibrationError } = await lastFigures(at(kind));
     return {
-      judge: judgeOf(scorer, { tokenizer, contextLength }),
+      scores: scoresBy(scorer, { tokenizer, contextLength }),
       info: {
         name: kind,
         what: WHAT[kind],
@@ -143,8 +143,8 @@ export async function realModels({
   const baseFigures = { weights, steps: base.state.step, 'held-out loss on real text, nats a token': loss! };
   const what = `the base of reward and cost model: width ${config.hidden_size}, ${config.num_hidden_layers} layers, own vocabulary, seed ${seed}`;
   return {
-    reward: reward.judge,
-    cost: cost.judge,
+    reward: reward.scores,
+    cost: cost.scores,
     judges: [{ name: "judges' base", what, figures: baseFigures }, reward.info, cost.info],
   };
 }
@@ -154,10 +154,10 @@ const WHAT: Record<ScoreKind, string> = {
   cost: 'which answer is the safer one: pairs of PKU-SafeRLHF and HH-RLHF (harmless)',
 };
 
-function judgeOf(
+function scoresBy(
   scorer: Scorer,
   { tokenizer, contextLength }: { tokenizer: TrainingTokenizer; contextLength: number },
-): Judge {
+): ScoreAnswers {
   return async (answers) => {
     const scores = new Array<number | null>(answers.length).fill(null);
     const rows = answers.map(({ prompt, answer }) => encodeChat({ prompt, answer }, tokenizer));
