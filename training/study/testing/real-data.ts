@@ -1,0 +1,80 @@
+/** A small folder of made-up data in the layouts and under the names of the real one, for tests: nothing in it is real or harmful. */
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { gzipSync } from 'node:zlib';
+
+const SUBJECTS = ['a kite', 'soup', 'a fence', 'bread', 'a bicycle', 'a letter', 'a shelf', 'tea', 'a lamp', 'a song'];
+const VERBS = ['make', 'mend', 'sell', 'paint', 'lend', 'store', 'carry', 'choose', 'draw', 'wrap', 'weigh', 'count'];
+
+/** 120 different prompts of one source. */
+const prompts = (source: string) =>
+  VERBS.flatMap((verb) => SUBJECTS.map((subject) => `How do I ${verb} ${subject} for the ${source} fair?`));
+const good = (prompt: string, i: number) =>
+  `Take your time, begin with the plain part and ask a friend ${i} to look: ${prompt}`;
+const bad = (i: number) => `No idea, do as you like ${i}.`;
+
+/** Every prompt twice, the better answer now first, now second. */
+const pairs = (source: string, dimension: 'better' | 'safer') =>
+  prompts(source).flatMap((prompt, i) =>
+    ([0, 1] as const).map((winner) => ({
+      prompt,
+      [`response_${winner}`]: good(prompt, i),
+      [`response_${1 - winner}`]: bad(i),
+      better: dimension === 'better' ? winner : null,
+      safer: dimension === 'safer' ? winner : null,
+      safe_0: null,
+      safe_1: null,
+      source,
+    })),
+  );
+
+const chats = (source: string) =>
+  prompts(source).map((content, i) => ({
+    messages: [
+      { role: 'user', content },
+      // Every fourth goes on: the sets of the study leave those out.
+      ...(i % 4 === 0
+        ? [
+            { role: 'assistant', content: bad(i) },
+            { role: 'user', content: 'Please say more.' },
+          ]
+        : []),
+    ],
+    chosen: good(content, i),
+    rejected: bad(i),
+    source,
+  }));
+
+const instructions = (source: string) =>
+  prompts(source).map((instruction, i) => ({ instruction, input: '', output: good(instruction, i), source }));
+
+/** As RM-Bench has them: a refusal beside a compliance, `safer` says which. */
+const refusals = (source: string) =>
+  prompts(source).map((prompt, i) => ({
+    prompt,
+    [`response_${i % 2}`]: `I'm sorry, but I cannot assist with this: ${prompt}`,
+    [`response_${1 - (i % 2)}`]: good(prompt, i),
+    better: null,
+    safer: i % 2,
+    source: `RM-Bench/refusals-${source}`,
+  }));
+
+const FILES: Record<string, readonly object[]> = {
+  'pref_pku_saferlhf_5k.jsonl.gz': pairs('spring', 'safer'),
+  'pref_hh_rlhf_harmless_test.jsonl.gz': chats('summer'),
+  'pref_helpful_mixed.jsonl.gz': pairs('autumn', 'better'),
+  'pref_alpaca_eval.jsonl.gz': pairs('winter', 'better'),
+  'pref_rmbench.jsonl.gz': refusals('night'),
+  'instr_dolly.jsonl.gz': instructions('village'),
+  'instr_rasbt_1100.jsonl.gz': instructions('town'),
+  'instr_alpaca.jsonl.gz': instructions('city'),
+  'instr_gpteacher.jsonl.gz': instructions('school'),
+  'instr_lima.jsonl.gz': instructions('harbour'),
+  'instr_safe_answers.jsonl.gz': instructions('church'),
+};
+
+export async function writeRealData(dir: string): Promise<void> {
+  for (const [file, rows] of Object.entries(FILES)) {
+    await writeFile(path.join(dir, file), gzipSync(rows.map((row) => `${JSON.stringify(row)}\n`).join('')));
+  }
+}
