@@ -113,7 +113,7 @@ export async function realModels({
     corpusSettings: { ...recipe.corpus },
     out: at('sft'),
   });
-  const base = await loadBaseModel(at('sft'));
+  const base = await loadBaseModel(at('sft'), tokenizer);
   const contextLength = config.max_position_embeddings;
   const train = async (kind: ScoreKind) => {
     const own = pairs[SCORE_DIMENSION[kind]];

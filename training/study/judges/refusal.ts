@@ -13,7 +13,8 @@ import { createFeaturizer } from '#shared/classify/features.ts';
 import { fitPlatt } from '../../classifier/calibrate.ts';
 import { fit } from '../../classifier/fit.ts';
 import { rocAuc } from '../../classifier/metrics.ts';
-import { readStageFile, writeStageFile } from '../../stages/stage-file.ts';
+import { makeFolder, replaceFile } from '../../run/write-file.ts';
+import { readStageFile } from '../../stages/stage-file.ts';
 import { type RefusalCounts, type RefusalExample, type RefusalSource, refusalExamples } from './refusal-data.ts';
 
 export type RefusalJudge = {
@@ -87,7 +88,8 @@ export async function refusalJudge({
     : null;
   if (saved?.fingerprint !== fingerprint) {
     saved = { fingerprint, ...train(examples, recipe) };
-    await writeStageFile(dir, FILE, saved);
+    makeFolder(dir);
+    replaceFile(path.join(dir, FILE), `${JSON.stringify(saved)}\n`);
   }
   const trainedOn = missing === null ? 'the small world, RM-Bench and Dolly' : `the small world alone (${missing})`;
   return {
