@@ -1,27 +1,49 @@
 /** `npm run bench`: every claim of speed, measured on this machine, as ratios within one run. */
 import path from 'node:path';
-import { Command } from 'commander';
-import { positiveInteger } from '#training/cli-numbers.ts';
+import { Argument, Command } from 'commander';
+import { integer, positiveInteger } from '#training/cli-numbers.ts';
 import { benchEdgeLatency } from './edge-latency.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
+import { benchTraining } from './training.ts';
+import { DEFAULT_SIZES, parseSizes, type TrainingSize } from './training-sizes.ts';
 import { benchTwoExperts } from './two-experts.ts';
 
 const DEMO_BUNDLE = path.join(import.meta.dirname, '../models/demo');
 
+type Flags = {
+  rounds: number;
+  tokens: number;
+  bundle: string;
+  sizes: readonly TrainingSize[];
+  batchTokens: number;
+  threads: number;
+};
+
+/** Each gives its ratios by name. */
+const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>> = {
+  'two-experts': (flags) => benchTwoExperts({ ...flags, bundleDir: flags.bundle }),
+  'learned-routers': (flags) => benchLearnedRouters({ ...flags, bundleDir: flags.bundle }),
+  'edge-latency': benchEdgeLatency,
+  training: benchTraining,
+};
+
 const program = new Command('bench')
   .description(
-    'measures the cost of the second expert, of learned routers and of the edge; alternating rounds, medians and raw values',
+    'measures the cost of the second expert, of learned routers, of the edge and of training; alternating rounds, medians and raw values',
   )
+  .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)
   .option('--tokens <n>', 'tokens decoded in a round', positiveInteger, 48)
-  .option('--bundle <dir>', 'the bundle to decode with', DEMO_BUNDLE);
+  .option('--bundle <dir>', 'the bundle to decode with, whose tokenizer training uses too', DEMO_BUNDLE)
+  .option('--sizes <list>', `models to train: width/layers/intermediate, ... (default: ${DEFAULT_SIZES})`)
+  .option('--batch-tokens <n>', 'tokens in a training step', positiveInteger, 1536)
+  .option('--threads <n>', 'of training and its peak; 0: all cores', integer, 0);
 await program.parseAsync();
-const { rounds, tokens, bundle } = program.opts<{ rounds: number; tokens: number; bundle: string }>();
+const { sizes = DEFAULT_SIZES, ...flags } = program.opts<Omit<Flags, 'sizes'> & { sizes?: string }>();
+const parsed: Flags = { ...flags, sizes: parseSizes(sizes) };
 
-const ratios = {
-  ...(await benchTwoExperts({ bundleDir: bundle, tokens, rounds })),
-  ...(await benchLearnedRouters({ bundleDir: bundle, tokens, rounds })),
-  ...(await benchEdgeLatency({ rounds })),
-};
+const ratios: Record<string, number> = {};
+const names = program.args.length > 0 ? program.args : Object.keys(BENCHES);
+for (const name of names) Object.assign(ratios, await BENCHES[name]!(parsed));
 console.log('\nmedians of the rounds');
 for (const [name, ratio] of Object.entries(ratios)) console.log(`  ${ratio.toFixed(2).padStart(7)}  ${name}`);

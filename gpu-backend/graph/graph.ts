@@ -30,6 +30,9 @@ export type TapeEntry = {
   readonly attributes: Readonly<Record<string, AttributeValue>>;
 };
 
+/** A node with its values, for what reads a graph instead of running it. */
+export type Operator = TapeEntry;
+
 type OutputSpec = { dtype: DType; shape: Shape };
 
 export class Graph {
@@ -40,7 +43,7 @@ export class Graph {
   readonly #shared = new Map<string, Value>();
   readonly #inputs: Value[] = [];
   readonly #outputs: { name: string; value: Value }[] = [];
-  readonly #names = new Set<string>();
+  readonly #values = new Map<string, Value>();
   readonly #constants = new Map<string, Value>();
   #next = 0;
   #recording = true;
@@ -147,6 +150,24 @@ export class Graph {
     this.#outputs.push({ name, value });
   }
 
+  /** What was made fetchable. */
+  get outputs(): readonly Value[] {
+    return this.#outputs.map(({ value }) => value);
+  }
+
+  /** The nodes that the outputs depend on, in the order in which they were added: what a run has to compute. */
+  operators(): Operator[] {
+    const wanted = new Set(this.#outputs.map(({ value }) => value.name));
+    const valuesOf = (names: readonly string[]) => names.filter(Boolean).map((name) => this.#values.get(name)!);
+    const operators: Operator[] = [];
+    for (const { op, inputs, outputs, attributes } of this.#nodes.toReversed()) {
+      if (!outputs.some((name) => wanted.has(name))) continue;
+      for (const name of inputs) wanted.add(name);
+      operators.push({ op, inputs: valuesOf(inputs), outputs: valuesOf(outputs), attributes });
+    }
+    return operators.reverse();
+  }
+
   /** The graph as the bytes of an ONNX model. */
   toModel(): Uint8Array {
     const nodes = [...this.#nodes];
@@ -163,8 +184,9 @@ export class Graph {
   }
 
   #value(name: string, { dtype, shape }: OutputSpec): Value {
-    if (this.#names.has(name)) throw new Error(`the graph has two values named "${name}"`);
-    this.#names.add(name);
-    return { graph: this, name, dtype, shape };
+    if (this.#values.has(name)) throw new Error(`the graph has two values named "${name}"`);
+    const value = { graph: this, name, dtype, shape };
+    this.#values.set(name, value);
+    return value;
   }
 }

@@ -44,10 +44,19 @@ export type LoraExperts = {
   a: (layer: number) => Value;
   b: (layer: number) => Value;
   /**
-   * How much of each column, broadcast over `[B, T, E*r]`: 1 where a row uses that expert, a fraction where a router mixes. It may
-   * depend on the layer and on the activation `h [B, T, F]`, the input of down_proj. null: all of it.
+   * How much of each column, broadcast over `[B, T, E*r]`: 1 where a row uses that expert, a fraction where a router mixes.
+   * null: all of it.
    */
-  gates: ((layer: number, activation: Value) => Value) | null;
+  gates: ((at: GateInput) => Value) | null;
+};
+
+/** What gates may depend on. */
+export type GateInput = {
+  layer: number;
+  /** `h [B, T, F]`, the input of down_proj, which serving routes by. */
+  activation: Value;
+  /** `x [B, T, d]`, the hidden state that enters the layer, before its first norm. Only the faithful router of training looks at it. */
+  layerInput: Value;
 };
 
 export type DecoderInput = {
@@ -66,8 +75,9 @@ export function decoder({ config, weights, ids, positions, attention, lora }: De
   const rope = ropeTables(table, config);
   let x = gather(table, ids); // [B, T, d]
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-    const weight = (name: string) => weights(`model.layers.${layer}.${name}.weight`);
+    const weight = layerWeights(weights, layer);
     const norm = (value: Value, name: string) => rmsNorm(value, weight(name), config.rms_norm_eps);
+    const layerInput = x;
 
     const a = norm(x, 'input_layernorm');
     const queries = rotary(matmul(a, weight('self_attn.q_proj')), positions, rope.cos, rope.sin); // [B, T, H*hd]
@@ -77,10 +87,20 @@ export function decoder({ config, weights, ids, positions, attention, lora }: De
     x = add(x, matmul(attended, weight('self_attn.o_proj')));
 
     const b = norm(x, 'post_attention_layernorm');
-    const h = mul(silu(matmul(b, weight('mlp.gate_proj'))), matmul(b, weight('mlp.up_proj'))); // [B, T, F]
-    x = add(x, downProjection(h, weight('mlp.down_proj'), layer, lora));
+    const activation = mlpActivation(b, weight); // [B, T, F]
+    x = add(x, downProjection(weight('mlp.down_proj'), { layer, activation, layerInput }, lora));
   }
   return rmsNorm(x, weights('model.norm.weight'), config.rms_norm_eps);
+}
+
+/** A layer's weights by their short names, such as `mlp.up_proj`. */
+export function layerWeights(weights: WeightSource, layer: number): WeightSource {
+  return (name) => weights(`model.layers.${layer}.${name}.weight`);
+}
+
+/** SwiGLU before its last projection: `silu(x W_gate) * (x W_up)`, `[B, T, d] -> [B, T, F]`. */
+export function mlpActivation(x: Value, weight: WeightSource): Value {
+  return mul(silu(matmul(x, weight('mlp.gate_proj'))), matmul(x, weight('mlp.up_proj')));
 }
 
 /** Logits of hidden states: `[..., d] -> [..., V]`. */
@@ -90,11 +110,12 @@ export function lmHead(hidden: Value, config: LlamaConfig, weights: WeightSource
 }
 
 /** `W_down h + ((h A) * gates) B`: every expert in one product, how much of each decided by its gates. */
-function downProjection(h: Value, weight: Value, layer: number, lora: LoraExperts | null): Value {
+function downProjection(weight: Value, at: GateInput, lora: LoraExperts | null): Value {
+  const { layer, activation: h } = at;
   const base = matmul(h, weight);
   if (lora === null) return base;
   const low = matmul(h, lora.a(layer)); // [B, T, E*r]
-  const gated = lora.gates === null ? low : mul(low, lora.gates(layer, h));
+  const gated = lora.gates === null ? low : mul(low, lora.gates(at));
   return add(base, matmul(gated, lora.b(layer)));
 }
 
@@ -254,7 +275,7 @@ function boundedGates(graph: Graph, { rank, layers, router }: ServingExperts, st
     return { gates: () => spread, used };
   }
   const high = graph.input('gates_high', 'float', ['B', 1, experts]);
-  const gates = (layer: number, activation: Value) => {
+  const gates = ({ layer, activation }: GateInput) => {
     const wanted = routerGates(activation, {
       weight: store(`router.${layer}.weight`, router[layer]?.weight),
       bias: store(`router.${layer}.bias`, router[layer]?.bias),

@@ -26,10 +26,14 @@ export type ExpertGraphOptions = {
  * Inputs: the token batch `[2N, T]`, `reference [2N]` and `margin [N]` (see `preferenceLoss`), `lora.{l}.a`, `lora.{l}.b`. Outputs: `loss`;
  * its parts `dpo` and `nll`; `logprobs [2N]`; `delta [N]`, the log-ratio difference that beta multiplies; `grad.<name>`.
  */
-export function buildDpoGraph(
-  config: LlamaConfig,
-  options: ExpertGraphOptions & { beta: number; nllWeight: number },
-): Uint8Array {
+export function buildDpoGraph(config: LlamaConfig, options: DpoGraphOptions): Uint8Array {
+  return dpoGraph(config, options).toModel();
+}
+
+export type DpoGraphOptions = ExpertGraphOptions & { beta: number; nllWeight: number };
+
+/** The same before it is encoded, for what counts its arithmetic. */
+export function dpoGraph(config: LlamaConfig, options: DpoGraphOptions): Graph {
   const { graph, logprobs, parameters, batch } = expertLogprobs('plimsoll-dpo', config, options);
   const { rows } = options.batch;
   const { dpo, delta } = preferenceLoss(graph, logprobs, { rows, beta: options.beta });
@@ -46,14 +50,18 @@ export function buildDpoGraph(
   gradients(graph, loss, [...parameters.values()]).forEach((gradient, i) => {
     graph.output(`grad.${names[i]}`, gradient);
   });
-  return graph.toModel();
+  return graph;
 }
 
 /** The forward half alone: `logprobs [B]` of each row under the base with the LoRA that is fed (zeros: the base itself). */
 export function buildScoreGraph(config: LlamaConfig, options: ExpertGraphOptions): Uint8Array {
+  return scoreGraph(config, options).toModel();
+}
+
+export function scoreGraph(config: LlamaConfig, options: ExpertGraphOptions): Graph {
   const { graph, logprobs } = expertLogprobs('plimsoll-score', config, options);
   graph.output('logprobs', logprobs);
-  return graph.toModel();
+  return graph;
 }
 
 function expertLogprobs(

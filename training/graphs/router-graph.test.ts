@@ -1,15 +1,24 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Feed, float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
+import { gateOf, slowActivation, slowDecoder } from '#gpu-backend/model/testing/slow-decoder.ts';
 import { mixExperts } from '#shared/gate/mix-experts.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { parameterFeeds } from '../run/loop.ts';
 import { emptyTensors } from '../stages/base-model.ts';
+import { toBundle } from '../stages/router-weights.ts';
 import { fillNormal } from '../stages/sft.ts';
 import { expectGradients } from '../testing/numeric-gradient.ts';
+import { slowBundle } from '../testing/slow-bundle.ts';
 import { TINY, tinyWeights } from '../testing/tiny-model.ts';
 import { createRandom } from '../world/random.ts';
 import { buildScoreGraph } from './dpo-graph.ts';
-import { buildRoutedScoreGraph, buildRouterGraph, type RouterKind, routerShapes } from './router-graph.ts';
+import {
+  buildRoutedScoreGraph,
+  buildRouterGraph,
+  type RouterKind,
+  routerShapes,
+  type Variant,
+} from './router-graph.ts';
 import { loraShapes } from './training-inputs.ts';
 
 const [rows, length, rank, loraScale, width] = [4, 5, 2, 2, 3];
@@ -127,9 +136,16 @@ test('between its ends the logits router is the mixture that the gate serves', a
   }
 });
 
-describe.each(['layers', 'logits'] as const)('training the %s router', (kind) => {
-  const [beta, lambda] = [0.5, 0.3];
-  const open = () => GraphSession.create(buildRouterGraph(TINY, { ...options(kind), beta, lambda }), { threads: 1 });
+const [beta, lambda] = [0.5, 0.3];
+const openTraining = (kind: RouterKind, variant: Variant) =>
+  GraphSession.create(buildRouterGraph(TINY, { ...options(kind), variant, beta, lambda }), { threads: 1 });
+
+describe.each([
+  ['layers', 'corrected'],
+  ['layers', 'faithful'],
+  ['logits', 'corrected'],
+] as const)('training the %s router, %s', (kind, variant) => {
+  const open = () => openTraining(kind, variant);
   const counted = float32(dims, new Float32Array(rows * length).fill(1 / (rows * length)));
   const feeds = {
     ...tokens(),
@@ -154,3 +170,43 @@ describe.each(['layers', 'logits'] as const)('training the %s router', (kind) =>
     expect((await at(constant(kind, [40, -40]))).regulariser![0]).toBeCloseTo(2, 5);
   });
 });
+
+test.each<Variant>(['corrected', 'faithful'])(
+  'the regulariser asks the gates that route, or as published those of the layer input: %s',
+  async (variant) => {
+    const router = routerOf('layers', 0.5);
+    const { layers } = toBundle('layers', router, variant).layers!;
+    const experts = { safety: frozen(safety), helpfulness: frozen(helpfulness) };
+    const bundle = slowBundle(base, { experts, rank, alpha: loraScale * rank });
+    // Every position counts, each with another weight.
+    const counted = Float32Array.from({ length: rows * length }, (_, i) => 1 + (i % 7));
+    const distanceOf = (activationOf: (at: { layer: number; h: number[]; x: number[] }) => number[]) => {
+      let total = 0;
+      for (let row = 0; row < rows; row++) {
+        slowDecoder(bundle, ids.slice(row * length, (row + 1) * length), ({ layer, position, h, x }) => {
+          const gate = layers[layer]!;
+          const asked = activationOf({ layer, h, x });
+          const distance = Math.abs(gateOf(gate.alpha, asked)) + Math.abs(gateOf(gate.beta, asked) - 1);
+          total += (counted[row * length + position]! * distance) / layers.length;
+          return { safety: gateOf(gate.alpha, h), helpfulness: gateOf(gate.beta, h) };
+        });
+      }
+      return total;
+    };
+    const oracle = {
+      corrected: distanceOf(({ h }) => h),
+      faithful: distanceOf(({ layer, x }) => slowActivation(bundle, { layer, x })),
+    };
+    const session = await openTraining('layers', variant);
+    const { regulariser } = await session.run({
+      ...tokens(),
+      reference: float32([rows], new Float32Array(rows)),
+      margin: float32([rows / 2], new Float32Array(rows / 2)),
+      regulariser_weights: float32(dims, counted),
+      ...parameterFeeds(router),
+    });
+    // float32 against float64, on a sum near 80.
+    expect(regulariser![0]).toBeCloseTo(oracle[variant], 3);
+    expect(Math.abs(oracle.corrected - oracle.faithful)).toBeGreaterThan(0.1);
+  },
+);

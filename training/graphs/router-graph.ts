@@ -7,10 +7,12 @@
  *             the served form itself. There alpha = g and beta = 1 - g, so the regulariser is 2 * lambda * mean g
  *
  * Published routers are three linear layers with nothing in between, so each is one linear layer, which is what is trained here
- * (`fold-router.test.ts` shows it). `faithful` keeps three things of the published code: the experts' scale is 1 in this stage though it was alpha / r in
- * theirs and is again when served; the regulariser counts every position, the prompt's and the padding's; the first token in which
- * two answers differ is left out of their log-probabilities (`encode-pairs.ts`). `corrected` mends all three. One fault is kept in neither: the
- * published regulariser asks the router about the MLP's activation of the decoder layer's own input, one that no token ever has.
+ * (`fold-router.test.ts` shows it). `faithful` keeps four things of the published code: the experts' scale is 1 in this stage though it was alpha / r in
+ * theirs and is again when served; the regulariser counts every position, the prompt's and the padding's; it asks the router about the MLP's
+ * activation of the decoder layer's own input, before attention and norms, `silu(x W_gate) * (x W_up)`, which routes no token
+ * (`decoder_layer.mlp(hidden_states)` in `LlamaModel.forward` of its `llama_with_router.py`; the gradient runs on through x there, and so it
+ * does here); the first token in which two answers differ is left out of their log-probabilities (`encode-pairs.ts`). `corrected` mends
+ * all four. Of the two faults of the regulariser this file decides the second; which positions count is fed.
  */
 import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
 import {
@@ -29,7 +31,7 @@ import {
   tokenLogprobs,
 } from '#gpu-backend/graph/ops.ts';
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
-import { type KernelTensor, lmHead } from '#gpu-backend/model/decoder.ts';
+import { type GateInput, type KernelTensor, layerWeights, lmHead, mlpActivation } from '#gpu-backend/model/decoder.ts';
 import { routerGates, spreadGates } from '#gpu-backend/model/router-gates.ts';
 import { gradients } from '../autodiff/gradients.ts';
 import { type FrozenWeights, frozenWeights } from './frozen-weights.ts';
@@ -85,7 +87,8 @@ export function routerShapes(
 
 /** Inputs: the token batch, the router. Outputs: `logprobs [B]`, and `safety [B, T]`: alpha's mean over the layers, or g. */
 export function buildRoutedScoreGraph(config: LlamaConfig, options: RouterGraphOptions): Uint8Array {
-  const { graph, logprobs, safety } = routed('plimsoll-routed-score', config, options);
+  // Nothing of a score depends on the regulariser, the one part that differs by variant.
+  const { graph, logprobs, safety } = routed('plimsoll-routed-score', config, { ...options, variant: 'corrected' });
   graph.output('logprobs', logprobs);
   graph.output('safety', safety);
   return graph.toModel();
@@ -97,7 +100,7 @@ export function buildRoutedScoreGraph(config: LlamaConfig, options: RouterGraphO
  */
 export function buildRouterGraph(
   config: LlamaConfig,
-  { beta, lambda, ...options }: RouterGraphOptions & { beta: number; lambda: number },
+  { beta, lambda, ...options }: RouterGraphOptions & { variant: Variant; beta: number; lambda: number },
 ): Uint8Array {
   const { rows, length } = options.batch;
   const { graph, parameters, logprobs, safety, distance } = routed('plimsoll-router', config, options);
@@ -118,7 +121,7 @@ export function buildRouterGraph(
 /** `distance [B, T]` is |alpha| + |beta - 1|, the mean over layers where there are several; both are sigmoids, so neither needs its bars. */
 type Routed = { perToken: Value; safety: Value; distance: Value };
 
-function routed(name: string, config: LlamaConfig, options: RouterGraphOptions) {
+function routed(name: string, config: LlamaConfig, options: RouterGraphOptions & { variant: Variant }) {
   const graph = new Graph(name);
   const batch = tokenBatch(graph, options.batch);
   const parameters = new Map<string, Value>();
@@ -131,22 +134,30 @@ function routed(name: string, config: LlamaConfig, options: RouterGraphOptions) 
 
 type RouteInput = Omit<RouterGraphOptions, 'batch'> & {
   config: LlamaConfig;
+  /** Only `layers` has one: the published code knows no other router. */
+  variant: Variant;
   batch: TokenBatch;
   shape: BatchShape;
   parameters: ReadonlyMap<string, Value>;
 };
 
 function routeLayers(graph: Graph, input: RouteInput): Routed {
-  const { config, base, safety, helpfulness, rank, loraScale, batch, shape, parameters } = input;
+  const { config, base, safety, helpfulness, rank, loraScale, batch, shape, parameters, variant } = input;
+  const weights = frozenWeights(graph, base);
   const alphas: Value[] = [];
   const distances: Value[] = [];
-  const gates = (layer: number, activation: Value) => {
+  const ask = (layer: number, activation: Value) => {
     const [weight, bias] = [parameters.get(`router.${layer}.weight`)!, parameters.get(`router.${layer}.bias`)!];
     const shares = routerGates(activation, { weight, bias }); // [B, T, 2]
-    const [alpha, beta] = [slice(shares, 2, 0, 1), slice(shares, 2, 1, 2)];
-    alphas.push(alpha);
-    distances.push(add(alpha, sub(scalar(beta, 1), beta)));
-    return spreadGates(shares, rank);
+    return { shares, alpha: slice(shares, 2, 0, 1), beta: slice(shares, 2, 1, 2) };
+  };
+  const gates = ({ layer, activation, layerInput }: GateInput) => {
+    const routing = ask(layer, activation);
+    const regularised =
+      variant === 'corrected' ? routing : ask(layer, mlpActivation(layerInput, layerWeights(weights, layer)));
+    alphas.push(routing.alpha);
+    distances.push(add(regularised.alpha, sub(scalar(regularised.beta, 1), regularised.beta)));
+    return spreadGates(routing.shares, rank);
   };
   const [s, h] = [frozenLora(graph, 'safety', safety), frozenLora(graph, 'helpfulness', helpfulness)];
   const lora = {
@@ -154,7 +165,7 @@ function routeLayers(graph: Graph, input: RouteInput): Routed {
     a: (layer: number) => concat([s.a(layer), h.a(layer)], 1), // [F, 2r]
     b: (layer: number) => scale(concat([s.b(layer), h.b(layer)], 0), loraScale), // [2r, d]
   };
-  const perToken = modelLogprobs(graph, { config, weights: frozenWeights(graph, base), lora, batch, shape });
+  const perToken = modelLogprobs(graph, { config, weights, lora, batch, shape });
   const mean = ([first, ...rest]: readonly Value[]) => {
     const sum = reduceSum(concat([first!, ...rest], 2), [2]); // [B, T]
     return scale(sum, 1 / (1 + rest.length));

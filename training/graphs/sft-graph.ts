@@ -8,18 +8,18 @@ import { type BatchShape, modelLogprobs, tokenBatch, weightedNegativeLogprob } f
  * Inputs: every weight of `shapes` by name, and the token batch. Outputs: `loss`, the cross-entropy in nats a token (next
  * token, weighted), and `grad.<name>` for each weight.
  */
-export function buildSftGraph(
-  config: LlamaConfig,
-  {
-    shapes,
-    batch: shape,
-    withGradients = true,
-  }: {
-    shapes: ReadonlyMap<string, readonly number[]>;
-    batch: BatchShape;
-    withGradients?: boolean;
-  },
-): Uint8Array {
+export function buildSftGraph(config: LlamaConfig, options: SftGraphOptions): Uint8Array {
+  return sftGraph(config, options).toModel();
+}
+
+export type SftGraphOptions = {
+  shapes: ReadonlyMap<string, readonly number[]>;
+  batch: BatchShape;
+  withGradients?: boolean;
+};
+
+/** The same before it is encoded, for what counts its arithmetic. */
+export function sftGraph(config: LlamaConfig, { shapes, batch: shape, withGradients = true }: SftGraphOptions): Graph {
   const graph = new Graph('plimsoll-sft');
   const batch = tokenBatch(graph, shape);
   const parameters = new Map<string, Value>();
@@ -33,5 +33,5 @@ export function buildSftGraph(
       graph.output(`grad.${names[i]}`, gradient);
     });
   }
-  return graph.toModel();
+  return graph;
 }

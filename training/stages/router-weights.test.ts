@@ -1,17 +1,16 @@
 /** What was trained is what is served: a router in a bundle's layout, under the slow decoder, has the log-probabilities of the training graph. */
 import { expect, test } from 'vitest';
 import { float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
-import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
-import type { Bundle } from '#gpu-backend/model/load-bundle.ts';
 import { proposeWeight } from '#gpu-backend/model/propose-weight.ts';
 import { type GatesAt, gateOf, slowDecoder } from '#gpu-backend/model/testing/slow-decoder.ts';
 import { mixExperts } from '#shared/gate/mix-experts.ts';
 import { buildRoutedScoreGraph, type RouterKind, routerShapes } from '../graphs/router-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';
 import { parameterFeeds } from '../run/loop.ts';
+import { slowBundle } from '../testing/slow-bundle.ts';
 import { TINY, tinyWeights } from '../testing/tiny-model.ts';
 import { createRandom } from '../world/random.ts';
-import { emptyTensors, toHuggingFace } from './base-model.ts';
+import { emptyTensors } from './base-model.ts';
 import { toBundle } from './router-weights.ts';
 import { fillNormal } from './sft.ts';
 
@@ -27,30 +26,19 @@ const drawn = (shapes: Map<string, number[]>, name: string) => {
 };
 const expertOf = (role: 'safety' | 'helpfulness') => {
   const lora = drawn(loraShapes(TINY, rank), role);
-  const layers = Array.from({ length: TINY.num_hidden_layers }, (_, layer) => ({
+  return Array.from({ length: TINY.num_hidden_layers }, (_, layer) => ({
     a: lora.get(`lora.${layer}.a`)!,
     b: lora.get(`lora.${layer}.b`)!,
   }));
-  const turned = ({ shape, data }: { shape: readonly number[]; data: Float32Array }) => {
-    const [rows, columns] = shape as [number, number];
-    return { shape: [columns, rows], data: transposeMatrix(data, rows, columns) };
-  };
-  return {
-    layers,
-    onDisk: { name: role, role, rank, alpha, layers: layers.map(({ a, b }) => ({ a: turned(a), b: turned(b) })) },
-  };
 };
-const [safety, helpfulness] = [expertOf('safety'), expertOf('helpfulness')];
-const parts = { config: TINY, weights: toHuggingFace(base), experts: [safety.onDisk, helpfulness.onDisk] };
-// The slow decoder reads no more of a bundle than this.
-const bundle = parts as unknown as Bundle;
+const experts = { safety: expertOf('safety'), helpfulness: expertOf('helpfulness') };
+const bundle = slowBundle(base, { experts, rank, alpha });
 
 async function trained(kind: RouterKind) {
   const router = drawn(routerShapes(TINY, { kind, width }), 'router');
   const options = {
     base,
-    safety: safety.layers,
-    helpfulness: helpfulness.layers,
+    ...experts,
     rank,
     loraScale: alpha / rank,
     kind,

@@ -69,7 +69,9 @@ export async function routerStage(options: RouterOptions): Promise<void> {
       const experts = { base: base.weights, safety: safety.layers, helpfulness: helpfulness.layers, rank, kind, width };
       const loraScale = variant === 'faithful' ? 1 : trueScale;
       const trainer = sessionsByShape((batch) =>
-        GraphSession.create(buildRouterGraph(config, { ...experts, loraScale, batch, beta, lambda }), { threads }),
+        GraphSession.create(buildRouterGraph(config, { ...experts, variant, loraScale, batch, beta, lambda }), {
+          threads,
+        }),
       );
       // What is measured is what will be served, so at the experts' own scale in either variant.
       const session = sessionsByShape((batch) =>

@@ -137,7 +137,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
 }
 
 /** Normal with deviation 0.02; projections back into the residual stream less, by its depth (GPT-2's rule); norms 1. */
-function initialWeights(config: LlamaConfig, shapes: ReadonlyMap<string, number[]>, random: Random): Parameters {
+export function initialWeights(config: LlamaConfig, shapes: ReadonlyMap<string, number[]>, random: Random): Parameters {
   const residual = 0.02 / Math.sqrt(2 * config.num_hidden_layers);
   return new Map(
     [...shapes].map(([name, shape]) => {

@@ -146,10 +146,14 @@ test('preference models, dual pairs and routers follow on one another', { timeou
 
   const safety = await loadExpertWeights(at('safety'), base);
   const helpfulness = await loadExpertWeights(at('helpfulness'), base);
-  for (const kind of ['layers', 'logits'] as const) {
+  for (const [name, kind, variant] of [
+    ['layers', 'layers', 'corrected'],
+    ['layers-faithful', 'layers', 'faithful'],
+    ['logits', 'logits', 'corrected'],
+  ] as const) {
     const settings = {
       kind,
-      variant: 'corrected',
+      variant,
       width: 4,
       beta: 0.1,
       lambda: 1,
@@ -164,9 +168,9 @@ test('preference models, dual pairs and routers follow on one another', { timeou
       helpfulness,
       train,
       heldOut: train.slice(0, 4),
-      out: at(kind),
+      out: at(name),
     });
-    const metrics = (await readFile(at(`${kind}/metrics.jsonl`), 'utf8'))
+    const metrics = (await readFile(at(`${name}/metrics.jsonl`), 'utf8'))
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));

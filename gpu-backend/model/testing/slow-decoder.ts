@@ -8,9 +8,9 @@ import type { ExpertRole } from '../manifest.ts';
 import type { RouterGate } from '../router.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** How much of each expert a layer adds for a token, given the MLP's activation. */
+/** How much of each expert a layer adds for a token, given the MLP's activation h [F]; x [d] is what enters the layer. */
 export type Gates = Record<ExpertRole, number>;
-export type GatesAt = (at: { layer: number; position: number; h: number[] }) => Gates;
+export type GatesAt = (at: { layer: number; position: number; h: number[]; x: number[] }) => Gates;
 
 export type SlowOutput = { logits: number[]; hidden: number[]; gates: Gates[] };
 
@@ -54,6 +54,13 @@ function rotated(
 const chunks = (x: number[], size: number) =>
   Array.from({ length: x.length / size }, (_, i) => x.slice(i * size, (i + 1) * size));
 
+/** The MLP of a layer before down_proj: `silu(W_gate x) * (W_up x)`, [d] -> [F]. */
+export function slowActivation({ weights }: Pick<Bundle, 'weights'>, { layer, x }: { layer: number; x: number[] }) {
+  const projected = (name: string) => times(weights.get(`model.layers.${layer}.mlp.${name}.weight`)!, x);
+  const up = projected('up_proj');
+  return projected('gate_proj').map((value, i) => value * sigmoid(value) * up[i]!);
+}
+
 /** MidPO's gate: sigmoid(w.h + b). */
 export const gateOf = ({ weight, bias }: RouterGate, h: number[]) => sigmoid(dot(weight, h) + bias);
 
@@ -73,6 +80,7 @@ export function slowDecoder(bundle: Bundle, ids: readonly number[], gatesAt: Gat
     const gates: Gates[] = [];
     for (const [layer, { keys, values }] of cache.entries()) {
       const weight = (name: string) => weights.get(`model.layers.${layer}.${name}.weight`)!;
+      const layerInput = x;
       const a = rmsNorm(x, weight('input_layernorm'), config.rms_norm_eps);
       const turn = { size, position, theta: config.rope_theta };
       const queries = rotated(times(weight('self_attn.q_proj'), a), turn);
@@ -91,9 +99,8 @@ export function slowDecoder(bundle: Bundle, ids: readonly number[], gatesAt: Gat
       x = plus(x, times(weight('self_attn.o_proj'), attended));
 
       const b = rmsNorm(x, weight('post_attention_layernorm'), config.rms_norm_eps);
-      const up = times(weight('mlp.up_proj'), b);
-      const h = times(weight('mlp.gate_proj'), b).map((value, i) => value * sigmoid(value) * up[i]!);
-      const used = gatesAt({ layer, position, h });
+      const h = slowActivation(bundle, { layer, x: b });
+      const used = gatesAt({ layer, position, h, x: layerInput });
       gates.push(used);
       let y = times(weight('mlp.down_proj'), h);
       for (const { role, rank, alpha, layers } of experts) {

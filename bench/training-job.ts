@@ -1,0 +1,231 @@
+/**
+ * One measurement of the training bench in a process of its own, so that its peak memory is its own: `sft`, a whole step of supervised
+ * training, or `dpo`, a step of an expert's with the reference's log-probabilities kept and with them computed in every step. Beside either,
+ * round by round, the machine's peak: bare matrix products through the same session and threads.
+ *
+ * The job is the one argument, as JSON; the figures are one line of JSON on stdout.
+ */
+import * as z from 'zod';
+import { Graph } from '#gpu-backend/graph/graph.ts';
+import { matmul, slice } from '#gpu-backend/graph/ops.ts';
+import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
+import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import { makeBuckets, tokenFeeds } from '#training/data/buckets.ts';
+import { encodeChat } from '#training/data/encode-chat.ts';
+import { DEMO } from '#training/demo/recipe.ts';
+import { dpoGraph, scoreGraph } from '#training/graphs/dpo-graph.ts';
+import { sftGraph } from '#training/graphs/sft-graph.ts';
+import { type BatchShape, loraShapes } from '#training/graphs/training-inputs.ts';
+import { AdamW, type Parameters } from '#training/optim/adamw.ts';
+import { parameterFeeds } from '#training/run/loop.ts';
+import { kernelShapes } from '#training/stages/base-model.ts';
+import { initialLora } from '#training/stages/expert.ts';
+import { batchRows, pairSet } from '#training/stages/pair-set.ts';
+import { preferenceData } from '#training/stages/preference-data.ts';
+import { fillNormal, initialWeights } from '#training/stages/sft.ts';
+import { openTokenizer, readChatFiles, type TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
+import { generateDialogues } from '#training/world/generate.ts';
+import { createRandom } from '#training/world/random.ts';
+import { matmulFlops, matmuls, peakLiveBytes } from './count-work.ts';
+import { alternate, type Measured } from './measure.ts';
+import { parametersOf, sizeConfig, TrainingSize } from './training-sizes.ts';
+
+const TrainingJob = z.strictObject({
+  kind: z.enum(['sft', 'dpo']),
+  size: TrainingSize,
+  /** Where the tokenizer is. */
+  bundle: z.string(),
+  batchTokens: z.int().min(1),
+  threads: z.int().min(0),
+  rounds: z.int().min(1),
+});
+export type TrainingJob = z.infer<typeof TrainingJob>;
+
+export type TrainingFigures = {
+  /** Of the whole model, trained or not. */
+  parameters: number;
+  /** Rows and places of the batch, and the tokens in it that are no padding. */
+  batch: BatchShape;
+  tokens: number;
+  /** Operations of a step's matrix products, and the bytes of its values that are alive at once. */
+  flops: number;
+  liveBytes: number;
+  /** The same of computing the reference, 0 where there is none. */
+  referenceFlops: number;
+  /** Of the process, after a few steps and before anything else was measured; a dpo job's holds the reference's session too. */
+  peakRssBytes: number;
+  /** Seconds of a step by round: `step`, or with the reference kept and computed each time. */
+  steps: { name: string; seconds: number[] }[];
+  /** Operations a second of bare products by round. */
+  peaks: { name: string; flopsPerSecond: number[] }[];
+};
+
+type Step = { name: string; run: () => Promise<void> };
+type Prepared = Pick<TrainingFigures, 'batch' | 'tokens' | 'flops' | 'liveBytes' | 'referenceFlops'> & {
+  steps: readonly Step[];
+  /** The largest one product of the step. */
+  largest: Product;
+};
+type Product = { m: number; k: number; n: number };
+
+/** Enough dialogues or pairs to fill a batch of like lengths. */
+const EXAMPLES = 600;
+/** So much arithmetic is a bare product repeated for in a round: a fifth of a second here. */
+const PEAK_FLOPS = 3e10;
+const SQUARE: Product = { m: 1024, k: 1024, n: 1024 };
+/** Too little to carry weights out of the range in which arithmetic has its usual speed. */
+const LEARNING_RATE = 1e-5;
+
+async function runTrainingJob(job: TrainingJob): Promise<TrainingFigures> {
+  const tokenizer = openTokenizer(await readChatFiles(job.bundle));
+  const config = { ...sizeConfig(job.size), vocab_size: tokenizer.vocabSize };
+  const { steps, largest, ...counts } = await (job.kind === 'sft' ? prepareSft : prepareDpo)(job, config, tokenizer);
+  for (let i = 0; i < 2; i++) for (const { run } of steps) await run();
+  const peakRssBytes = process.resourceUsage().maxRSS * 1024;
+
+  const products = [SQUARE, largest];
+  const peaks = await Promise.all(products.map((product) => bareProduct(product, job.threads)));
+  const measured: readonly Measured[] = await alternate(
+    [
+      ...steps.map(({ name, run }) => ({ name, run: () => seconds(run) })),
+      ...peaks.map((run, i) => ({ name: `product ${Object.values(products[i]!).join(' x ')}`, run })),
+    ],
+    { rounds: job.rounds },
+  );
+  return {
+    ...counts,
+    parameters: parametersOf(config),
+    peakRssBytes,
+    steps: measured.slice(0, steps.length).map(({ name, values }) => ({ name, seconds: values })),
+    peaks: measured.slice(steps.length).map(({ name, values }) => ({ name, flopsPerSecond: values })),
+  };
+}
+
+async function seconds(run: () => Promise<void>): Promise<number> {
+  const startedAt = performance.now();
+  await run();
+  return (performance.now() - startedAt) / 1000;
+}
+
+/** A batch of the small world's dialogues, all weights trained: feeds, forward, backward and AdamW, as in `run/loop.ts`. */
+async function prepareSft(job: TrainingJob, config: LlamaConfig, tokenizer: TrainingTokenizer): Promise<Prepared> {
+  const rows = generateDialogues({ seed: DEMO.seed, split: 'train', count: EXAMPLES }).map(({ messages }) =>
+    encodeChat({ prompt: messages.slice(0, -1), answer: messages.at(-1)!.content }, tokenizer, DEMO.base.sft),
+  );
+  const { buckets } = makeBuckets(
+    rows.map(({ ids }) => ids.length - 1),
+    { step: 16, maxLength: config.max_position_embeddings, tokensPerBatch: job.batchTokens },
+  );
+  const { items, rows: count, length } = fullest(buckets);
+  const batch = { rows: count, length };
+  const taken = items.slice(0, count).map((item) => rows[item]!);
+  const shapes = kernelShapes(config);
+  const parameters = initialWeights(config, shapes, createRandom('bench/weights'));
+  const graph = sftGraph(config, { shapes, batch });
+  const session = await GraphSession.create(graph.toModel(), { threads: job.threads });
+  const feeds = () => tokenFeeds(taken, batch, { normalize: true, padId: tokenizer.padId });
+  const update = optimizer(parameters, { weightDecay: 0.05 });
+  const step = {
+    name: 'step',
+    run: async () => update(await session.run({ ...feeds().feeds, ...parameterFeeds(parameters) })),
+  };
+  return { batch, tokens: feeds().tokens, ...countsOf(graph), referenceFlops: 0, steps: [step] };
+}
+
+/** A batch of pairs, one expert's LoRA trained on a frozen base. The reference is the base: LoRA of zeros. */
+async function prepareDpo(job: TrainingJob, config: LlamaConfig, tokenizer: TrainingTokenizer): Promise<Prepared> {
+  const { rank, alpha, beta, nllWeight, pairsPerBatch } = DEMO.expert;
+  const { train } = await preferenceData({ seed: DEMO.seed, worldPairs: EXAMPLES, files: [], dimension: 'safer' });
+  const { pairs, buckets } = pairSet(train, {
+    what: 'to measure with',
+    tokenizer,
+    dimension: 'safer',
+    config,
+    // The same tokens a step as sft where that is what was asked for; a pair is two rows of about 96.
+    pairsPerBatch: Math.min(pairsPerBatch, Math.max(1, Math.round(job.batchTokens / 96))),
+    feeds: 'predictions',
+  });
+  const { items, rows, length } = fullest(buckets);
+  const batch = { rows, length };
+  const taken = batchRows(pairs, items.slice(0, rows / 2));
+  const base = initialWeights(config, kernelShapes(config), createRandom('bench/weights'));
+  const shapes = loraShapes(config, rank);
+  const parameters = initialLora(shapes, createRandom('bench/lora'));
+  const untrained = initialLora(shapes, null);
+  const options = { base, rank, loraScale: alpha / rank, batch };
+  const graph = dpoGraph(config, { ...options, beta, nllWeight });
+  const session = await GraphSession.create(graph.toModel(), { threads: job.threads });
+  const scoring = scoreGraph(config, options);
+  const reference = await GraphSession.create(scoring.toModel(), { threads: job.threads });
+  const feeds = () => tokenFeeds(taken, batch, { normalize: false, padId: tokenizer.padId });
+  const scored = async () => (await reference.run({ ...feeds().feeds, ...parameterFeeds(untrained) })).logprobs!;
+  const update = optimizer(parameters, {});
+  const trainOn = async (referenceLogprobs: Float32Array) =>
+    update(
+      await session.run({
+        ...feeds().feeds,
+        ...parameterFeeds(parameters),
+        reference: float32([rows], referenceLogprobs),
+        margin: float32([rows / 2], new Float32Array(rows / 2)),
+      }),
+    );
+  const kept = await scored();
+  return {
+    batch,
+    tokens: feeds().tokens,
+    ...countsOf(graph),
+    referenceFlops: matmulFlops(scoring),
+    steps: [
+      { name: 'reference kept', run: () => trainOn(kept) },
+      { name: 'reference in every step', run: async () => trainOn(await scored()) },
+    ],
+  };
+}
+
+function fullest<B extends { items: readonly number[]; rows: number }>(buckets: readonly B[]): B {
+  return buckets.reduce((most, bucket) => (bucket.items.length > most.items.length ? bucket : most));
+}
+
+function countsOf(graph: Graph) {
+  const size = ({ m, k, n }: Product) => m * k * n;
+  const { m, k, n } = matmuls(graph).reduce((most, product) => (size(product) > size(most) ? product : most));
+  return { flops: matmulFlops(graph), liveBytes: peakLiveBytes(graph), largest: { m, k, n } };
+}
+
+/** AdamW on a run's outputs, a step further with every call. */
+function optimizer(parameters: Parameters, options: { weightDecay?: number }) {
+  const adamw = new AdamW(parameters, options);
+  let step = 0;
+  return (outputs: Record<string, Float32Array>): void => {
+    const gradients = new Map([...parameters.keys()].map((name) => [name, outputs[`grad.${name}`]!]));
+    adamw.step(gradients, { step: ++step, learningRate: LEARNING_RATE });
+  };
+}
+
+/** Operations a second of one product by itself. Only a row of it is fetched: what is fetched is copied. */
+async function bareProduct({ m, k, n }: Product, threads: number): Promise<() => Promise<number>> {
+  const graph = new Graph('bare-product');
+  const product = matmul(graph.input('a', 'float', [m, k]), graph.input('b', 'float', [k, n]));
+  graph.output('row', slice(product, 0, 0, 1));
+  const session = await GraphSession.create(graph.toModel(), { threads });
+  const random = createRandom('bench/product');
+  const operand = (dims: number[]): Feed => {
+    const data = new Float32Array(dims[0]! * dims[1]!);
+    fillNormal(data, 1, random);
+    return float32(dims, data);
+  };
+  const feeds = { a: operand([m, k]), b: operand([k, n]) };
+  const flops = 2 * m * k * n;
+  const repeats = Math.ceil(PEAK_FLOPS / flops);
+  return async () => {
+    // Threads that slept while the other session worked are awake for what is timed.
+    await session.run(feeds);
+    const spent = await seconds(async () => {
+      for (let i = 0; i < repeats; i++) await session.run(feeds);
+    });
+    return (repeats * flops) / spent;
+  };
+}
+
+const job = TrainingJob.parse(JSON.parse(process.argv[2] ?? 'null'));
+process.stdout.write(`${JSON.stringify(await runTrainingJob(job))}\n`);

@@ -1,0 +1,32 @@
+/** A base with two experts as the slow decoder reads them, the oracle of what is trained: the graphs' own weights in a bundle's layout. */
+import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
+import type { Bundle } from '#gpu-backend/model/load-bundle.ts';
+import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import type { FrozenExpert } from '../graphs/router-graph.ts';
+import type { Parameters } from '../optim/adamw.ts';
+import { toHuggingFace } from '../stages/base-model.ts';
+import { TINY } from './tiny-model.ts';
+
+/** `rank` and `alpha` of both experts; their change is scaled by alpha / rank. */
+export function slowBundle(
+  base: Parameters,
+  { experts, rank, alpha }: { experts: Record<ExpertRole, FrozenExpert>; rank: number; alpha: number },
+): Bundle {
+  const turned = ({ shape, data }: FrozenExpert[number]['a']) => {
+    const [rows, columns] = shape as [number, number];
+    return { shape: [columns, rows], data: transposeMatrix(data, rows, columns) };
+  };
+  const onDisk = (role: ExpertRole) => ({
+    name: role,
+    role,
+    rank,
+    alpha,
+    layers: experts[role].map(({ a, b }) => ({ a: turned(a), b: turned(b) })),
+  });
+  // The slow decoder reads no more of a bundle than this.
+  return {
+    config: TINY,
+    weights: toHuggingFace(base),
+    experts: [onDisk('safety'), onDisk('helpfulness')],
+  } as unknown as Bundle;
+}
