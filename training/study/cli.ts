@@ -1,9 +1,10 @@
 /** `plimsoll study`: the comparison of methods, from a trained base to the report. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { integer } from '../cli-numbers.ts';
+import { DEFAULT_DATA } from '../demo/default-data.ts';
 import { DEMO } from '../demo/recipe.ts';
 import type { RunContext } from '../methods/runs.ts';
 import { formatSeconds } from '../run/progress.ts';
@@ -11,8 +12,15 @@ import { baseOfBundle, loadBaseModel } from '../stages/base-model.ts';
 import { openTokenizer, readChatFiles } from '../tokenizer/chat-files.ts';
 import { collectResults } from './collect-results.ts';
 import { runGrid } from './grid.ts';
+import type { Judge } from './judge-cells.ts';
+import { judgeReal } from './judges/judge-real.ts';
+import { realModels } from './judges/real-models.ts';
+import { refusalJudge } from './judges/refusal.ts';
 import { METHODS } from './methods.ts';
-import { worldSet } from './questions.ts';
+import type { QuestionSet } from './questions.ts';
+import { writeReport } from './report/write-report.ts';
+import type { StudyResults } from './results.ts';
+import { SET_IDS, studySets } from './sets.ts';
 
 /** The first seed is the demo's, so that its runs are used again where they are there. */
 const SEEDS = [DEMO.seed, DEMO.seed + 1, DEMO.seed + 2];
@@ -23,6 +31,8 @@ type StudyFlags = {
   report: string;
   seeds: string[];
   methods?: string[];
+  sets: (typeof SET_IDS)[number][];
+  data: string;
   pairs: number;
   threads: number;
 };
@@ -51,6 +61,8 @@ export function studyCommand(): Command {
         SEEDS.map(String),
       )
       .option('--methods <ids...>', 'only these')
+      .addOption(new Option('--sets <ids...>', 'the world, always, and these').choices(SET_IDS).default([...SET_IDS]))
+      .option('--data <dir>', 'folder with the real prompts and pairs', DEFAULT_DATA)
       .option('--pairs <n>', 'pairs of the small world in every run', integer, DEMO.worldPairs)
       .option('--threads <n>', '0: all cores', integer, 0)
       .action((flags: StudyFlags) => compare(flags, make));
@@ -58,7 +70,13 @@ export function studyCommand(): Command {
   return study;
 }
 
-async function compare({ from, out, report, seeds, methods, pairs, threads }: StudyFlags, make: boolean) {
+/** Real prompts of each source; with the world's questions the grid fits in about five hours of two cores. */
+const PROMPTS_PER_SOURCE = 32;
+/** Longer ones leave the demo's context no room for an answer. */
+const MAX_PROMPT_TOKENS = 200;
+
+async function compare(flags: StudyFlags, make: boolean) {
+  const { from, out, seeds, methods, pairs, threads } = flags;
   const unknown = (methods ?? []).filter((id) => !METHODS.some((method) => method.id === id));
   if (unknown.length > 0) throw new Error(`no such method: ${unknown.join(', ')}; plimsoll study --help lists them`);
   const isBundle = existsSync(path.join(from, BUNDLE_FILES.manifest));
@@ -70,17 +88,57 @@ async function compare({ from, out, report, seeds, methods, pairs, threads }: St
     const dir = !isBundle && seed === DEMO.seed ? from : path.join(out, `seed-${seed}`);
     return { dir, seed, edition: 'first', worldPairs: pairs, base, tokenizer, threads };
   });
+  const dataDir = existsSync(flags.data) ? flags.data : null;
+  const { sets, missing } = await studySets(
+    {
+      seed: DEMO.evaluation.seed,
+      edition: 'first',
+      dataDir,
+      perSource: PROMPTS_PER_SOURCE,
+      promptTokens: (messages) => tokenizer.renderChat(messages).length,
+      maxPromptTokens: MAX_PROMPT_TOKENS,
+    },
+    SET_IDS.filter((id) => id === 'world' || flags.sets.includes(id)),
+  );
   const options = {
     contexts,
     tokenizerDir,
-    world: worldSet({ edition: 'first', seed: DEMO.evaluation.seed }),
-    real: [],
+    world: sets.find(({ world }) => world)!,
+    real: sets.filter(({ world }) => !world),
     sampling: DEMO.evaluation,
     methods,
     make,
   };
   const grid = await runGrid(options);
-  const results = await collectResults(options, grid, { judge: null, judges: [], missing: [] });
+  const judging = await realJudges({ dir: path.join(out, 'judges'), dataDir, sets: options.real, threads, make });
+  const results = await collectResults(options, grid, { ...judging, missing: [...missing, ...judging.missing] });
+  await writeReport(results, { out: flags.report });
   const { training, generating } = results.seconds;
   console.log(`${formatSeconds(training)} of training steps, ${formatSeconds(generating)} of answering`);
+}
+
+/** The judges of real answers, trained where `make` allows; without data, or none trained, the label-free figures stand alone. */
+async function realJudges({
+  dir,
+  dataDir,
+  sets,
+  threads,
+  make,
+}: {
+  dir: string;
+  dataDir: string | null;
+  sets: readonly QuestionSet[];
+  threads: number;
+  make: boolean;
+}): Promise<{ judge: Judge | null; judges: StudyResults['judges']; missing: string[] }> {
+  if (sets.length === 0) return { judge: null, judges: [], missing: [] };
+  const refusal = await refusalJudge({ dir, dataDir });
+  const trained = existsSync(path.join(dir, 'cost', 'metrics.jsonl'));
+  const models = dataDir !== null && (make || trained) ? await realModels({ dir, dataDir, sets, threads }) : null;
+  const { name, what, figures } = refusal;
+  return {
+    judge: judgeReal(refusal, models),
+    judges: [{ name, what, figures }, ...(models?.judges ?? [])],
+    missing: models ? [] : ['reward and cost of real answers: their judges have not been trained'],
+  };
 }
