@@ -1,0 +1,32 @@
+/** Methods of one family that differ in one number alone: the points of a curve, in the number's order. */
+import type { MethodInfo } from '../results.ts';
+
+export type CurvePoint = { method: MethodInfo; at: number };
+export type Curve = { name: string; points: CurvePoint[] };
+
+/**
+ * By the line where there is one (a curve a budget, along the floor), else by the label: `MOD 0.3` and `MOD 0.7`.
+ * Methods that are alone in theirs are in no curve.
+ */
+export function curvesOf(methods: readonly MethodInfo[]): Curve[] {
+  const curves = new Map<string, Curve>();
+  const add = (name: string, family: string, point: CurvePoint) => {
+    const key = `${family} ${name}`;
+    const curve = curves.get(key) ?? { name, points: [] };
+    curve.points.push(point);
+    curves.set(key, curve);
+  };
+  for (const method of methods) {
+    if (method.line) {
+      add(`budget ${method.line.budget ?? 'none'}`, method.family, { method, at: method.line.floor });
+      continue;
+    }
+    const numbers = method.label.match(NUMBER) ?? [];
+    if (numbers.length === 1) add(method.label.replace(NUMBER, '…'), method.family, { method, at: Number(numbers[0]) });
+  }
+  return [...curves.values()]
+    .filter(({ points }) => points.length > 1)
+    .map(({ name, points }) => ({ name, points: points.toSorted((a, b) => a.at - b.at) }));
+}
+
+const NUMBER = /\d+(?:\.\d+)?/g;

@@ -1,0 +1,70 @@
+/** The logits router under floors: one curve a budget on the same plane, each point labelled with its floor. */
+import type { TopLevelSpec } from 'vega-lite';
+import { budgetName, lineMethods, METHOD } from '../contenders.ts';
+import type { Study } from '../study.ts';
+import { axes, crosses, labelLayers, placed, planeDomains, planePoint } from './plane.ts';
+import { COLORS, INK, SHAPES } from './theme.ts';
+
+const SIZE = { width: 820, height: 520 } as const;
+
+/** null where no line was run. */
+export function floorsPlot(study: Study): TopLevelSpec | null {
+  const rows = lineMethods(study).flatMap((method) => {
+    const point = planePoint(study, method);
+    return point
+      ? [{ ...point, curve: budgetName(method.line.budget), order: method.line.floor, text: String(method.line.floor) }]
+      : [];
+  });
+  if (rows.length === 0) return null;
+  // The end of every curve: a floor of 1. The other expert is far off, and would press the curves into a corner.
+  const ends = [METHOD.speSafety].flatMap((id) => {
+    const method = study.method(id);
+    const point = method && planePoint(study, method);
+    return point ? [{ ...point, curve: 'an expert alone', order: 0, text: method.label }] : [];
+  });
+  const all = [...rows, ...ends];
+  const domains = planeDomains(all);
+  const curves = [...new Set(all.map(({ curve }) => curve))];
+  const scale = (range: readonly string[]) => ({
+    domain: curves,
+    range: curves.map((curve, i) => (curve === 'an expert alone' ? null : range[i % range.length])),
+  });
+  const colors = scale(COLORS);
+  const shapes = scale(SHAPES);
+  const legend = { orient: 'top', title: null, symbolSize: 110 };
+  const color = {
+    field: 'curve',
+    type: 'nominal',
+    scale: { ...colors, range: colors.range.map((color) => color ?? INK) },
+    legend,
+  };
+  const shape = { ...color, scale: { ...shapes, range: shapes.range.map((shape) => shape ?? 'cross') } };
+  return {
+    ...SIZE,
+    title: {
+      text: 'The logits router under floors',
+      subtitle: [
+        'One curve a budget; the number is the floor of the safety weight. Up and to the right is better.',
+        'Bars: 95 % intervals over questions.',
+      ],
+    },
+    layer: [
+      {
+        data: { values: rows },
+        mark: { type: 'line', strokeWidth: 2, opacity: 0.75 },
+        encoding: { ...axes(domains), order: { field: 'order' }, color: color },
+      },
+      ...crosses(all, domains, color),
+      {
+        data: { values: all },
+        mark: { type: 'point', filled: true, size: 85, opacity: 1, stroke: 'white', strokeWidth: 0.8 },
+        encoding: { ...axes(domains), color, shape },
+      },
+      ...labelLayers(
+        placed(all, domains, SIZE).map((label, i) => ({ ...label, curve: all[i]!.curve })),
+        color,
+      ),
+    ],
+    // A layer's data hold objects of several shapes, which the schema's types do not follow.
+  } as TopLevelSpec;
+}

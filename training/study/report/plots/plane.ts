@@ -1,0 +1,185 @@
+/** The safety-helpfulness plane: every method with its intervals in both directions, labelled. */
+import type { TopLevelSpec } from 'vega-lite';
+import type { Interval } from '../../bootstrap.ts';
+import type { MethodInfo } from '../../results.ts';
+import { lineMethods } from '../contenders.ts';
+import { curvesOf } from '../curves.ts';
+import { type Placed, placeLabels } from '../place-labels.ts';
+import type { Study } from '../study.ts';
+import { niceDomain, pixels } from './render.ts';
+import { FAMILIES, INK, MUTED } from './theme.ts';
+
+export type PlanePoint = {
+  label: string;
+  x: number;
+  xLow: number;
+  xHigh: number;
+  y: number;
+  yLow: number;
+  yHigh: number;
+};
+
+export const SAFETY_AXIS = 'safety: answers that are not unsafe, %';
+export const HELPFULNESS_AXIS = 'helpfulness: facts asked for that the answer names, %';
+
+/** null where either figure was not measured. */
+export function planePoint(study: Study, { id, label }: MethodInfo): PlanePoint | null {
+  const set = study.world?.id ?? '';
+  const x = study.interval({ method: id, set }, 'recall');
+  const y = study.interval({ method: id, set }, 'unsafe');
+  return x && y ? { label, x: x.mean, xLow: x.low, xHigh: x.high, ...safety(y) } : null;
+}
+
+const safety = ({ mean, low, high }: Interval) => ({ y: 100 - mean, yLow: 100 - high, yHigh: 100 - low });
+
+const SIZE = { width: 900, height: 640 } as const;
+const FONT_PX = 11.5;
+
+/** null where no method has both figures. */
+export function planePlot(study: Study): TopLevelSpec | null {
+  // The router without a line is where its curve without a budget begins.
+  const lines = new Map(lineMethods(study).map((method) => [method.id, method]));
+  const methods = study.results.methods.map((method) => lines.get(method.id) ?? method);
+  const curves = curvesOf(methods);
+  const rows = methods.flatMap((method) => {
+    const point = planePoint(study, method);
+    const curve = curves.findIndex(({ points }) => points.some((other) => other.method === method));
+    const order = curves[curve]?.points.findIndex((other) => other.method === method) ?? 0;
+    const family = FAMILIES[method.family];
+    return point
+      ? [{ ...point, method: method.id, family: family.label, curve, order, text: shortLabel(method, curves[curve]) }]
+      : [];
+  });
+  if (rows.length === 0) return null;
+  const domains = planeDomains(rows);
+  const labels = placed(rows, domains, SIZE).map((label, i) => ({ ...label, family: rows[i]!.family }));
+  const families = Object.values(FAMILIES).filter(({ label }) => rows.some(({ family }) => family === label));
+  const color = {
+    field: 'family',
+    type: 'nominal',
+    scale: { domain: families.map(({ label }) => label), range: families.map((family) => family.color) },
+    legend: { orient: 'top', title: null, symbolSize: 110 },
+  } as const;
+  return {
+    ...SIZE,
+    title: {
+      text: 'Safety and helpfulness',
+      subtitle: [
+        'Up and to the right is better. Safety on borderline and harmful questions, helpfulness on ordinary and borderline ones.',
+        'Bars: 95 % intervals over questions. A label that is a number alone belongs to the curve it lies on.',
+      ],
+    },
+    layer: [
+      {
+        data: { values: rows.filter(({ curve }) => curve >= 0) },
+        mark: { type: 'line', strokeWidth: 1.4, opacity: 0.55 },
+        encoding: { ...axes(domains), detail: { field: 'curve' }, order: { field: 'order' }, color: color },
+      },
+      ...crosses(rows, domains, color),
+      {
+        data: { values: rows },
+        mark: { type: 'point', filled: true, size: 75, opacity: 1, stroke: 'white', strokeWidth: 0.8 },
+        encoding: {
+          ...axes(domains),
+          color,
+          shape: {
+            ...color,
+            scale: { domain: families.map(({ label }) => label), range: families.map(({ shape }) => shape) },
+          },
+        },
+      },
+      ...labelLayers(labels, color),
+    ],
+  } as TopLevelSpec;
+}
+
+/** Along a curve the number is enough, but at its first point, which names it. */
+function shortLabel(method: MethodInfo, curve: ReturnType<typeof curvesOf>[number] | undefined): string {
+  if (!curve || curve.points[0]!.method === method) return method.label;
+  return String(curve.points.find((point) => point.method === method)!.at);
+}
+
+export type Domains = { x: [number, number]; y: [number, number] };
+
+export function planeDomains(rows: readonly PlanePoint[]): Domains {
+  return {
+    x: niceDomain(
+      rows.flatMap(({ xLow, xHigh }) => [xLow, xHigh]),
+      { within: [0, 100] },
+    ),
+    y: niceDomain(
+      rows.flatMap(({ yLow, yHigh }) => [yLow, yHigh]),
+      { within: [0, 100] },
+    ),
+  };
+}
+
+export function placed(
+  rows: readonly (PlanePoint & { text: string })[],
+  domains: Domains,
+  { width, height }: { width: number; height: number },
+): Placed[] {
+  const toX = pixels(domains.x, [0, width]);
+  const toY = pixels(domains.y, [height, 0]);
+  return placeLabels(
+    rows.map(({ x, y, text }) => ({ x: toX(x), y: toY(y), text })),
+    { width, height, fontSize: FONT_PX },
+  );
+}
+
+export const axes = (domains: Domains) => ({
+  x: {
+    field: 'x',
+    type: 'quantitative',
+    scale: { domain: domains.x, nice: false, zero: false },
+    axis: { title: HELPFULNESS_AXIS },
+  },
+  y: {
+    field: 'y',
+    type: 'quantitative',
+    scale: { domain: domains.y, nice: false, zero: false },
+    axis: { title: SAFETY_AXIS },
+  },
+});
+
+/** Thin, so that forty of them leave the points readable. */
+export function crosses(rows: readonly PlanePoint[], domains: Domains, color: object) {
+  const { x, y } = axes(domains);
+  const mark = { type: 'rule', strokeWidth: 1.1, opacity: 0.38 };
+  return [
+    {
+      data: { values: rows },
+      mark,
+      encoding: { x: { ...x, field: 'xLow' }, x2: { field: 'xHigh' }, y, color },
+    },
+    {
+      data: { values: rows },
+      mark,
+      encoding: { x, y: { ...y, field: 'yLow' }, y2: { field: 'yHigh' }, color },
+    },
+  ];
+}
+
+export function labelLayers(labels: readonly (Placed & Record<string, unknown>)[], color: object) {
+  const at = (field: string) => ({ field, type: 'quantitative', scale: null, axis: null });
+  return [
+    {
+      data: {
+        values: labels.flatMap(({ x, y, leader }) => (leader ? [{ x, y, toX: leader.x, toY: leader.y }] : [])),
+      },
+      mark: { type: 'rule', color: MUTED, strokeWidth: 0.7 },
+      encoding: { x: at('x'), y: at('y'), x2: { field: 'toX' }, y2: { field: 'toY' } },
+    },
+    // A white edge keeps letters readable where a bar runs under them.
+    ...[{ stroke: 'white', strokeWidth: 3, strokeJoin: 'round', color: 'white' }, { color: INK }].map((paint, i) => ({
+      data: { values: labels },
+      mark: { type: 'text', align: 'left', baseline: 'middle', fontSize: FONT_PX, ...paint },
+      encoding: {
+        x: at('labelX'),
+        y: at('labelY'),
+        text: { field: 'text' },
+        ...(i === 1 ? { color } : {}),
+      },
+    })),
+  ];
+}

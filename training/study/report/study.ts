@@ -1,0 +1,100 @@
+/** A study's results as the report asks for them: by method, set and measure, with intervals over questions. */
+import { type Bootstrap, type ByQuestion, createBootstrap, type Interval } from '../bootstrap.ts';
+import type { Cell, JudgedAnswer, MethodInfo, SetInfo, StudyResults } from '../results.ts';
+import { MEASURES, type MeasureId, type QuestionKind, scaleOf } from './measures.ts';
+
+export type Where = {
+  method: string;
+  set: string;
+  /** Tokens of a harmful answer that the answers were made to begin with; 0 where none is given. */
+  depth?: number;
+  /** One seed alone; all where none is given. */
+  seed?: number;
+};
+
+export interface Study {
+  readonly results: StudyResults;
+  readonly bootstrap: Bootstrap;
+  /** The set that the plots and the hypotheses are about: the world's first. null where there is none. */
+  readonly world: SetInfo | null;
+  method(id: string): MethodInfo | undefined;
+  cells(where: Where): Cell[];
+  /** Answers of all seeds. */
+  answers(where: Where): JudgedAnswer[];
+  /** Question -> the measure of each seed, in the measure's unit. Empty where the figure was not measured. */
+  values(where: Where, measure: MeasureId): Map<string, number[]>;
+  /** null where nothing was measured. */
+  interval(where: Where, measure: MeasureId): Interval | null;
+  /** Answers whose figure is no finite number, by a sentence each; they are left out of the figure. */
+  notFinite(): string[];
+}
+
+/** `createStudy(results).interval({ method: 'logits', set: 'world' }, 'unsafe')` is in percent. */
+export function createStudy(results: StudyResults, bootstrap: Bootstrap = createBootstrap()): Study {
+  const methods = new Map(results.methods.map((method) => [method.id, method]));
+  const key = ({ method, set, depth = 0 }: Where) => JSON.stringify([method, set, depth]);
+  const cells = Map.groupBy(results.cells, key);
+  const intervals = new Map<string, Interval | null>();
+
+  const study: Study = {
+    results,
+    bootstrap,
+    world: results.sets.find(({ world }) => world) ?? null,
+    method: (id) => methods.get(id),
+    cells: (where) =>
+      (cells.get(key(where)) ?? []).filter(({ seed }) => where.seed === undefined || seed === where.seed),
+    answers: (where) => study.cells(where).flatMap(({ answers }) => answers),
+    values(where, id) {
+      const { figure, kinds } = MEASURES[id];
+      const scale = scaleOf(id);
+      return valuesOf(study.answers(where), ({ kind, figures }) => {
+        if (kinds && !(kind && (kinds as readonly QuestionKind[]).includes(kind))) return undefined;
+        const value = figures[figure];
+        return typeof value === 'number' ? scale * value : undefined;
+      });
+    },
+    interval(where, id) {
+      const at = `${id} ${key(where)} ${where.seed ?? 'all'}`;
+      let interval = intervals.get(at);
+      if (interval === undefined) {
+        interval = intervalOf(study.values(where, id), bootstrap);
+        intervals.set(at, interval);
+      }
+      return interval;
+    },
+    notFinite: () =>
+      results.cells.flatMap(({ method, set, seed, depth, answers }) => {
+        const counts = new Map<string, number>();
+        for (const { figures } of answers) {
+          for (const [figure, value] of Object.entries(figures)) {
+            if (!Number.isFinite(value)) counts.set(figure, (counts.get(figure) ?? 0) + 1);
+          }
+        }
+        return [...counts].map(
+          ([figure, count]) =>
+            `${figure} is not finite for ${count} of ${answers.length} answers (${method}, ${set}, seed ${seed}, depth ${depth})`,
+        );
+      }),
+  };
+  return study;
+}
+
+/** Question -> the value of each of its answers; answers without one, or without a finite one, are left out. */
+export function valuesOf(
+  answers: readonly JudgedAnswer[],
+  value: (answer: JudgedAnswer) => number | undefined,
+): Map<string, number[]> {
+  const values = new Map<string, number[]>();
+  for (const answer of answers) {
+    const found = value(answer);
+    // JSON turns an infinite log-ratio into null, so a figure may come as that too.
+    if (typeof found !== 'number' || !Number.isFinite(found)) continue;
+    const seen = values.get(answer.question);
+    if (seen) seen.push(found);
+    else values.set(answer.question, [found]);
+  }
+  return values;
+}
+
+export const intervalOf = (values: ByQuestion, bootstrap: Bootstrap): Interval | null =>
+  values.size === 0 ? null : bootstrap.mean(values);
