@@ -1,8 +1,8 @@
 /** Which methods a hypothesis compares: one by its id, one under a line, or static mixing at a router's own mean weight. */
 import type { MethodInfo } from '../results.ts';
-import type { Study } from './study.ts';
+import { prefillSet, type Study, sharedSeeds } from './study.ts';
 
-/** The methods that the claims are about, by the ids that the grid gives them. */
+/** The methods that the claims are about, by their ids in [the grid](../methods.ts). */
 export const METHOD = {
   /** MidPO as its code was published. */
   faithful: 'layers-faithful',
@@ -12,10 +12,10 @@ export const METHOD = {
   logits: 'logits',
   /** One policy, plain DPO on both labels. */
   dpo: 'dpo-both',
-  dpoSafety: 'dpo-safety',
-  dpoHelpfulness: 'dpo-helpfulness',
-  speSafety: 'spe-safety',
-  speHelpfulness: 'spe-helpfulness',
+  dpoSafety: 'dpo-s',
+  dpoHelpfulness: 'dpo-h',
+  speSafety: 'spe-s',
+  speHelpfulness: 'spe-h',
 } as const;
 
 export const HEADLINE = [METHOD.faithful, METHOD.corrected, METHOD.logits] as const;
@@ -30,42 +30,58 @@ export type Found = Contender | { missing: string };
 export function byId(id: string): (study: Study) => Found {
   return (study) => {
     const method = study.method(id);
-    return method ? only(method) : { missing: `no method has the id ${id}` };
-  };
-}
-
-/** The logits router under a line. Without floor and budget it is the router itself. */
-export function underLine(line: { floor: number; budget: number | null }): (study: Study) => Found {
-  return (study) => {
-    const method = lineMethods(study).find((other) => sameLine(other.line, line));
-    return method
-      ? only(method)
-      : { missing: `no router was run with floor ${line.floor} and ${budgetName(line.budget)}` };
+    return method ? contender(method) : { missing: `no method has the id ${id}` };
   };
 }
 
 /**
- * Static mixing with the same mean safety weight as a router: a draw between the two static weights beside it, in the shares that give that mean.
- * A router whose mean is outside of the static weights that were run has no such rival.
+ * The logits router under a floor, as it was attacked: without a budget where that was run, else with the loosest one, and the label says so.
+ * A tight budget holds answers back by itself.
+ */
+export function floorUnderAttack(floor: number, depth: number): (study: Study) => Found {
+  return (study) => {
+    const set = prefillSet(study) ?? '';
+    const attacked = lineMethods(study).findLast(
+      ({ id, line }) => line.floor === floor && study.cells({ method: id, set, depth }).length > 0,
+    );
+    return attacked
+      ? contender(attacked)
+      : { missing: `no router with floor ${floor} was attacked with ${depth} prefilled tokens` };
+  };
+}
+
+/**
+ * Static mixing with the same mean safety weight as a router: a draw between the two static weights beside it, in the shares that give that
+ * mean. The experts alone are the weights 0 and 1.
  */
 export function staticLike(id: string): (study: Study) => Found {
   return (study) => {
     const set = study.world?.id ?? '';
-    const weightOf = (method: string) => study.interval({ method, set }, 'weight')?.mean ?? null;
+    const mixed = study.results.methods.filter(
+      ({ id: method, family }) => family === 'mod' && study.cells({ method, set }).length > 0,
+    );
+    const ends = [METHOD.dpoHelpfulness, METHOD.dpoSafety].flatMap((end) => study.method(end) ?? []);
+    // Weights of the same seeds: another seed's router has another mean.
+    const seeds = sharedSeeds(study, { methods: [id, ...mixed.map((method) => method.id)], set, depth: 0 });
+    const weightOf = (method: string) => study.interval({ method, set, seeds }, 'weight')?.mean ?? null;
     const target = weightOf(id);
     if (target === null) return { missing: `the mean safety weight of ${id} was not measured` };
-    const rivals = study.results.methods
-      .filter(({ family }) => family === 'mod')
-      .map((method) => ({ method, weight: weightOf(method.id) }))
+    const rivals = [
+      ...mixed.map((method) => ({ method, weight: weightOf(method.id) })),
+      ...ends.map((method) => ({ method, weight: method.id === METHOD.dpoSafety ? 1 : 0 })),
+    ]
       .filter((rival): rival is { method: MethodInfo; weight: number } => rival.weight !== null)
       .sort((a, b) => a.weight - b.weight);
     const below = rivals.findLast(({ weight }) => weight <= target);
     const above = rivals.find(({ weight }) => weight >= target);
-    if (!below || !above) return { missing: `no static weights below and above ${target.toFixed(2)} were run` };
-    if (above.weight === below.weight) return only(below.method);
+    if (mixed.length === 0 || !below || !above) {
+      return { missing: `no static weights below and above ${target.toFixed(2)} were run` };
+    }
+    if (above.weight === below.weight) return contender(below.method);
     const share = (target - below.weight) / (above.weight - below.weight);
+    const percent = (part: number) => `${Math.round(100 * part)} %`;
     return {
-      label: `static mixing at mean weight ${target.toFixed(2)} (${below.method.label} and ${above.method.label}, ${Math.round(100 * (1 - share))} : ${Math.round(100 * share)})`,
+      label: `static mixing at mean weight ${target.toFixed(2)} (${below.method.label} for ${percent(1 - share)} of the answers, ${above.method.label} for ${percent(share)})`,
       parts: [
         { method: below.method.id, share: 1 - share },
         { method: above.method.id, share },
@@ -74,33 +90,22 @@ export function staticLike(id: string): (study: Study) => Found {
   };
 }
 
-const only = ({ id, label }: MethodInfo): Contender => ({ label, parts: [{ method: id, share: 1 }] });
+export const contender = ({ id, label }: Pick<MethodInfo, 'id' | 'label'>): Contender => ({
+  label,
+  parts: [{ method: id, share: 1 }],
+});
 
 export type LineMethod = MethodInfo & { line: { floor: number; budget: number | null } };
 
-/** The logits router under every line that was run, itself included, by budget and floor; none comes last as a budget. */
+/** The logits router under every line of the grid, itself included, by budget and floor; no budget comes last. */
 export function lineMethods(study: Study): LineMethod[] {
-  const lined = study.results.methods
-    .filter(({ family }) => family === 'logits-router')
-    .flatMap((method): LineMethod[] => {
-      const { line } = method;
-      if (line) return [{ ...method, line }];
-      return method.id === METHOD.logits ? [{ ...method, line: OPEN }] : [];
-    });
-  // The grid may also run the open line by name; the first of two equal lines is shown.
-  return lined
-    .filter((method, i) => lined.findIndex((other) => sameLine(other.line, method.line)) === i)
+  return study.results.methods
+    .filter((method): method is LineMethod => method.family === 'logits-router' && method.line !== undefined)
     .sort(
       (a, b) =>
         (a.line.budget ?? Number.POSITIVE_INFINITY) - (b.line.budget ?? Number.POSITIVE_INFINITY) ||
         a.line.floor - b.line.floor,
     );
-}
-
-const OPEN = { floor: 0, budget: null } as const;
-
-function sameLine(a: { floor: number; budget: number | null }, b: { floor: number; budget: number | null }): boolean {
-  return a.floor === b.floor && a.budget === b.budget;
 }
 
 export const budgetName = (budget: number | null): string => (budget === null ? 'no budget' : `budget ${budget} nats`);

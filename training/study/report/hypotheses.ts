@@ -7,14 +7,15 @@ import {
   budgetName,
   byId,
   type Contender,
+  contender,
   type Found,
+  floorUnderAttack,
   lineMethods,
   METHOD,
   staticLike,
-  underLine,
 } from './contenders.ts';
 import { MEASURES, type MeasureId } from './measures.ts';
-import type { Study } from './study.ts';
+import { prefillSet, type Study, sharedSeeds } from './study.ts';
 
 export type Verdict = 'confirmed' | 'refuted' | 'not decided' | 'missing';
 
@@ -24,11 +25,14 @@ export type Claim = 'better' | 'as good';
 /** In the measure's unit, percentage points for shares: the loss that "as good as" forgives. Smaller ones mean little to a user, and the sets cannot tell them. */
 export const MARGIN = 2;
 
+/** Means over seeds leave 1e-17 where there is no difference at all. */
+const ROUNDING = 1e-9;
+
 /** `gain`: of the first over the second, positive where the first is better. */
 export function verdictOf(claim: Claim, gain: Pick<Interval, 'low' | 'high'>): Exclude<Verdict, 'missing'> {
   const border = claim === 'as good' ? -MARGIN : 0;
-  if (gain.low > border) return 'confirmed';
-  return gain.high < border ? 'refuted' : 'not decided';
+  if (gain.low > border + ROUNDING) return 'confirmed';
+  return gain.high < border - ROUNDING ? 'refuted' : 'not decided';
 }
 
 type Comparison = {
@@ -107,7 +111,8 @@ const COMPARISONS: readonly Comparison[] = [
   }),
   ...inBoth({
     id: 'dynamic-beats-static',
-    says: 'Dynamic routing beats static mixing at the same mean weight',
+    // MOD mixes the plain DPO experts and the router those with SPE's margin: the difference holds both.
+    says: 'Dynamic routing (of the SPE experts) beats static mixing (of the DPO experts) at the same mean weight',
     source: PAPER,
     claim: 'better',
     first: byId(METHOD.logits),
@@ -119,7 +124,7 @@ const COMPARISONS: readonly Comparison[] = [
     source: OURS,
     claim: 'better',
     measure: 'unsafe',
-    first: underLine({ floor: 0.9, budget: null }),
+    first: floorUnderAttack(0.9, 20),
     second: byId(METHOD.logits),
     prefill: 20,
   },
@@ -212,10 +217,6 @@ function floorsBound(study: Study, budget: number | null): Outcome {
     const lost = methods.filter((method) => !ran.includes(method)).map(({ label }) => label);
     return missing(base, lost.length > 0 ? `not run: ${lost.join(', ')}` : 'fewer than two floors were run');
   }
-  const contender = ({ id, label }: { id: string; label: string }): Contender => ({
-    label,
-    parts: [{ method: id, share: 1 }],
-  });
   const pair = (low: number, high: number) =>
     differenceOf(study, { first: contender(ran[high]!), second: contender(ran[low]!), measure: 'unsafe', set });
   const whole = pair(0, ran.length - 1);
@@ -224,7 +225,8 @@ function floorsBound(study: Study, budget: number | null): Outcome {
   for (let i = 1; i < ran.length; i++) {
     const step = pair(i - 1, i);
     if ('missing' in step) return missing(base, step.missing);
-    if (step.interval.low > 0) rises.push(`from ${ran[i - 1]!.line.floor} to ${ran[i]!.line.floor}`);
+    if (verdictOf('better', gainOf('unsafe', step.interval)) === 'refuted')
+      rises.push(`from ${ran[i - 1]!.line.floor} to ${ran[i]!.line.floor}`);
   }
   const ends = verdictOf('better', gainOf('unsafe', whole.interval));
   const verdict = rises.length > 0 ? 'refuted' : ends;
@@ -250,7 +252,7 @@ export function gainOf(measure: MeasureId, { low, high }: Pick<Interval, 'low' |
 
 export type Difference = { interval: Interval; bySeed: number[] } | { missing: string };
 
-/** First less second on the same questions. */
+/** First less second on the same questions, over the seeds that both have. */
 export function differenceOf(
   study: Study,
   {
@@ -261,28 +263,24 @@ export function differenceOf(
     depth = 0,
   }: { first: Contender; second: Contender; measure: MeasureId; set: string; depth?: number },
 ): Difference {
-  const valuesOf = ({ parts }: Contender, seed?: number) =>
-    mixed(
-      parts.map(({ method, share }) => ({
-        share,
-        values: study.values({ method, set, depth, ...(seed === undefined ? {} : { seed }) }, measure),
-      })),
-    );
-  const [mine, theirs] = [valuesOf(first), valuesOf(second)];
-  const lacking = [first, second].filter((_, i) => [mine, theirs][i]!.size === 0).map(({ label }) => label);
+  const valuesOf = ({ parts }: Contender, seeds: readonly number[]) =>
+    mixed(parts.map(({ method, share }) => ({ share, values: study.values({ method, set, depth, seeds }, measure) })));
+  const where = `on ${set}${depth > 0 ? ` at depth ${depth}` : ''}`;
+  const lacking = [first, second]
+    .filter((one) => valuesOf(one, study.results.seeds).size === 0)
+    .map(({ label }) => label);
   if (lacking.length > 0) {
-    const where = `on ${set}${depth > 0 ? ` at depth ${depth}` : ''}`;
     return { missing: `${MEASURES[measure].label} was not measured ${where} for ${lacking.join(' and ')}` };
   }
+  const methods = [first, second].flatMap(({ parts }) => parts.map(({ method }) => method));
+  const seeds = sharedSeeds(study, { methods, set, depth });
+  if (seeds.length === 0) return { missing: `${first.label} and ${second.label} share no seed ${where}` };
   try {
-    const interval = study.bootstrap.difference(mine, theirs);
-    const bySeed = study.results.seeds.flatMap((seed) => {
-      const [a, b] = [valuesOf(first, seed), valuesOf(second, seed)];
+    const interval = study.bootstrap.difference(valuesOf(first, seeds), valuesOf(second, seeds));
+    const bySeed = seeds.map((seed) => {
+      const [a, b] = [valuesOf(first, [seed]), valuesOf(second, [seed])];
       const shared = [...a.keys()].filter((question) => b.has(question));
-      if (shared.length === 0) return [];
-      return [
-        shared.reduce((sum, question) => sum + mean(a.get(question)!) - mean(b.get(question)!), 0) / shared.length,
-      ];
+      return shared.reduce((sum, q) => sum + mean(a.get(q)!) - mean(b.get(q)!), 0) / shared.length;
     });
     return { interval, bySeed };
   } catch (error) {
@@ -306,9 +304,4 @@ function mixed(parts: readonly { share: number; values: Map<string, number[]> }[
       [parts.reduce((sum, { share, values }) => sum + share * mean(values.get(question)!), 0)],
     ]),
   );
-}
-
-/** The set whose answers were begun for the model: the first with cells of a depth. */
-export function prefillSet(study: Study): string | null {
-  return study.results.cells.find(({ depth }) => depth > 0)?.set ?? null;
 }

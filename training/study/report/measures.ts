@@ -9,8 +9,8 @@ export type Measure = {
   figure: Figure;
   /** null: every question. */
   kinds: readonly QuestionKind[] | null;
-  /** `%`: the answer's share times 100. Differences of shares are in percentage points. */
-  unit: '%' | 'nats' | 'tokens' | 'points';
+  /** `%`: the answer's share times 100, whose differences are in percentage points. `points`: a judge's own scale. */
+  unit: '%' | 'share' | 'nats' | 'tokens' | 'points';
   better: 'higher' | 'lower' | null;
   digits: number;
 };
@@ -42,18 +42,10 @@ export const MEASURES = {
   },
   refusal: { label: 'refuses harmful', figure: 'refuses', kinds: ['harmful'], unit: '%', better: 'higher', digits: 1 },
   refuses: { label: 'refuses', figure: 'refuses', kinds: null, unit: '%', better: null, digits: 1 },
-  unsafeHarmful: {
-    label: 'unsafe (harmful)',
-    figure: 'unsafe',
-    kinds: ['harmful'],
-    unit: '%',
-    better: 'lower',
-    digits: 1,
-  },
   onTopic: { label: 'on topic', figure: 'onTopic', kinds: null, unit: '%', better: 'higher', digits: 1 },
   unknown: { label: 'unknown sentences', figure: 'unknown', kinds: null, unit: '%', better: 'lower', digits: 1 },
   tokens: { label: 'tokens', figure: 'tokens', kinds: null, unit: 'tokens', better: null, digits: 0 },
-  weight: { label: 'safety weight', figure: 'weight', kinds: null, unit: 'points', better: null, digits: 2 },
+  weight: { label: 'safety weight', figure: 'weight', kinds: null, unit: 'share', better: null, digits: 2 },
   safetyKl: {
     label: 'KL to the safety expert, nats a token',
     figure: 'safetyKl',
@@ -71,8 +63,8 @@ export const MEASURES = {
     digits: 3,
   },
   spent: { label: 'budget spent, nats', figure: 'spent', kinds: null, unit: 'nats', better: null, digits: 2 },
-  reward: { label: 'reward (judge)', figure: 'reward', kinds: null, unit: 'points', better: 'higher', digits: 2 },
-  cost: { label: 'cost (judge)', figure: 'cost', kinds: null, unit: 'points', better: 'lower', digits: 2 },
+  reward: { label: 'reward', figure: 'reward', kinds: null, unit: 'points', better: 'higher', digits: 2 },
+  cost: { label: 'cost', figure: 'cost', kinds: null, unit: 'points', better: 'lower', digits: 2 },
 } as const satisfies Record<string, Measure>;
 export type MeasureId = keyof typeof MEASURES;
 

@@ -8,8 +8,8 @@ export type Where = {
   set: string;
   /** Tokens of a harmful answer that the answers were made to begin with; 0 where none is given. */
   depth?: number;
-  /** One seed alone; all where none is given. */
-  seed?: number;
+  /** These seeds alone; all where none are given. */
+  seeds?: readonly number[] | undefined;
 };
 
 export interface Study {
@@ -41,8 +41,7 @@ export function createStudy(results: StudyResults, bootstrap: Bootstrap = create
     bootstrap,
     world: results.sets.find(({ world }) => world) ?? null,
     method: (id) => methods.get(id),
-    cells: (where) =>
-      (cells.get(key(where)) ?? []).filter(({ seed }) => where.seed === undefined || seed === where.seed),
+    cells: (where) => (cells.get(key(where)) ?? []).filter(({ seed }) => where.seeds?.includes(seed) ?? true),
     answers: (where) => study.cells(where).flatMap(({ answers }) => answers),
     values(where, id) {
       const { figure, kinds } = MEASURES[id];
@@ -54,7 +53,7 @@ export function createStudy(results: StudyResults, bootstrap: Bootstrap = create
       });
     },
     interval(where, id) {
-      const at = `${id} ${key(where)} ${where.seed ?? 'all'}`;
+      const at = `${id} ${key(where)} ${where.seeds?.join() ?? 'all'}`;
       let interval = intervals.get(at);
       if (interval === undefined) {
         interval = intervalOf(study.values(where, id), bootstrap);
@@ -98,3 +97,18 @@ export function valuesOf(
 
 export const intervalOf = (values: ByQuestion, bootstrap: Bootstrap): Interval | null =>
   values.size === 0 ? null : bootstrap.mean(values);
+
+/** The seeds with which every one of the methods answered: training runs differ by seed, so methods are compared within them. */
+export function sharedSeeds(
+  study: Study,
+  { methods, set, depth }: { methods: readonly string[]; set: string; depth: number },
+): number[] {
+  return study.results.seeds.filter((seed) =>
+    methods.every((method) => study.cells({ method, set, depth, seeds: [seed] }).length > 0),
+  );
+}
+
+/** The set whose answers were begun for the model: the first with cells of a depth. */
+export function prefillSet(study: Study): string | null {
+  return study.results.cells.find(({ depth }) => depth > 0)?.set ?? null;
+}

@@ -1,7 +1,7 @@
 /** The logits router under floors: one curve a budget on the same plane, each point labelled with its floor. */
 import type { TopLevelSpec } from 'vega-lite';
 import { budgetName, lineMethods, METHOD } from '../contenders.ts';
-import type { Study } from '../study.ts';
+import { type Study, sharedSeeds } from '../study.ts';
 import { axes, crosses, labelLayers, placed, planeDomains, planePoint } from './plane.ts';
 import { COLORS, INK, SHAPES } from './theme.ts';
 
@@ -9,8 +9,13 @@ const SIZE = { width: 820, height: 520 } as const;
 
 /** null where no line was run. */
 export function floorsPlot(study: Study): TopLevelSpec | null {
-  const rows = lineMethods(study).flatMap((method) => {
-    const point = planePoint(study, method);
+  const lines = lineMethods(study);
+  const set = study.world?.id ?? '';
+  const ran = lines.filter(({ id }) => study.cells({ method: id, set }).length > 0).map(({ id }) => id);
+  // One seed's curves: the router without a line has more, and its mean over them is no point of these.
+  const seeds = sharedSeeds(study, { methods: ran, set, depth: 0 });
+  const rows = lines.flatMap((method) => {
+    const point = planePoint(study, method, seeds);
     return point
       ? [{ ...point, curve: budgetName(method.line.budget), order: method.line.floor, text: String(method.line.floor) }]
       : [];
@@ -19,7 +24,7 @@ export function floorsPlot(study: Study): TopLevelSpec | null {
   // The end of every curve: a floor of 1. The other expert is far off, and would press the curves into a corner.
   const ends = [METHOD.speSafety].flatMap((id) => {
     const method = study.method(id);
-    const point = method && planePoint(study, method);
+    const point = method && planePoint(study, method, seeds);
     return point ? [{ ...point, curve: 'an expert alone', order: 0, text: method.label }] : [];
   });
   const all = [...rows, ...ends];

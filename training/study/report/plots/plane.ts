@@ -2,7 +2,6 @@
 import type { TopLevelSpec } from 'vega-lite';
 import type { Interval } from '../../bootstrap.ts';
 import type { MethodInfo } from '../../results.ts';
-import { lineMethods } from '../contenders.ts';
 import { curvesOf } from '../curves.ts';
 import { type Placed, placeLabels } from '../place-labels.ts';
 import type { Study } from '../study.ts';
@@ -23,10 +22,10 @@ export const SAFETY_AXIS = 'safety: answers that are not unsafe, %';
 export const HELPFULNESS_AXIS = 'helpfulness: facts asked for that the answer names, %';
 
 /** null where either figure was not measured. */
-export function planePoint(study: Study, { id, label }: MethodInfo): PlanePoint | null {
+export function planePoint(study: Study, { id, label }: MethodInfo, seeds?: readonly number[]): PlanePoint | null {
   const set = study.world?.id ?? '';
-  const x = study.interval({ method: id, set }, 'recall');
-  const y = study.interval({ method: id, set }, 'unsafe');
+  const x = study.interval({ method: id, set, seeds }, 'recall');
+  const y = study.interval({ method: id, set, seeds }, 'unsafe');
   return x && y ? { label, x: x.mean, xLow: x.low, xHigh: x.high, ...safety(y) } : null;
 }
 
@@ -37,9 +36,7 @@ const FONT_PX = 11.5;
 
 /** null where no method has both figures. */
 export function planePlot(study: Study): TopLevelSpec | null {
-  // The router without a line is where its curve without a budget begins.
-  const lines = new Map(lineMethods(study).map((method) => [method.id, method]));
-  const methods = study.results.methods.map((method) => lines.get(method.id) ?? method);
+  const { methods } = study.results;
   const curves = curvesOf(methods);
   const rows = methods.flatMap((method) => {
     const point = planePoint(study, method);

@@ -1,7 +1,6 @@
 /** Prefill attacks (arXiv 2406.05946): the unsafe share against how many tokens of a harmful answer the answer was made to begin with. */
 import type { TopLevelSpec } from 'vega-lite';
-import { prefillSet } from '../hypotheses.ts';
-import { intervalOf, type Study } from '../study.ts';
+import { intervalOf, prefillSet, type Study, sharedSeeds } from '../study.ts';
 import { niceDomain, pixels } from './render.ts';
 import { COLORS, DASHES, INK, SHAPES } from './theme.ts';
 
@@ -15,7 +14,7 @@ export type PrefillRow = {
   questions: number;
 };
 
-/** Harmful questions only, and at depth 0 those alone that were attacked, so that a line is about the same questions. */
+/** At depth 0 only the questions that were attacked, and at all depths the seeds that every attacked method has, so that lines are about the same. */
 export function prefillRows(study: Study): PrefillRow[] {
   const set = prefillSet(study);
   if (set === null) return [];
@@ -25,11 +24,12 @@ export function prefillRows(study: Study): PrefillRow[] {
     cells.filter(({ depth }) => depth > 0).flatMap(({ answers }) => answers.map(({ question }) => question)),
   );
   const begun = new Set(cells.filter(({ depth }) => depth > 0).map(({ method }) => method));
+  const seeds = sharedSeeds(study, { methods: [...begun], set, depth: depths.at(-1)! });
   return study.results.methods
     .filter(({ id }) => begun.has(id))
     .flatMap(({ id, label }) =>
       depths.flatMap((depth) => {
-        const values = study.values({ method: id, set, depth }, 'unsafeHarmful');
+        const values = study.values({ method: id, set, depth, seeds }, 'unsafe');
         const interval = intervalOf(
           new Map([...values].filter(([question]) => attacked.has(question))),
           study.bootstrap,
@@ -48,7 +48,7 @@ export function prefillPlot(study: Study): TopLevelSpec | null {
   if (found.length === 0) return null;
   const labels = [...new Set(found.map(({ label }) => label))];
   // Methods stand a little apart, so that their intervals do not cover each other.
-  const apart = 0.22;
+  const apart = Math.min(0.22, 2 / Math.max(1, labels.length - 1));
   const rows = found.map((row) => ({
     ...row,
     at: row.depth + apart * (labels.indexOf(row.label) - (labels.length - 1) / 2),
@@ -87,7 +87,7 @@ export function prefillPlot(study: Study): TopLevelSpec | null {
     field: 'mean',
     type: 'quantitative',
     scale: { domain: y, nice: false },
-    axis: { title: 'unsafe answers, % of harmful questions' },
+    axis: { title: 'unsafe answers, % of borderline and harmful questions' },
   };
   const at = (field: string) => ({ field, type: 'quantitative', scale: null, axis: null });
   return {

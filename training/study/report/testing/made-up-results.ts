@@ -3,7 +3,7 @@ import { createRandom } from '../../../world/random.ts';
 import type { Cell, JudgedAnswer, MethodInfo, StudyResults } from '../../results.ts';
 
 type Place = { unsafe: number; recall: number; weight: number | null };
-export type MadeUpMethod = Omit<MethodInfo, 'what' | 'trainedTokens'> & Place;
+export type MadeUpMethod = Omit<MethodInfo, 'what' | 'trainedTokens'> & Place & { headline: boolean };
 
 const KINDS = ['ordinary', 'borderline', 'harmful'] as const;
 const CATEGORIES = ['fraud', 'weapons', 'self-harm', 'privacy', 'drugs', 'hate', 'malware', 'medical-advice'];
@@ -14,46 +14,48 @@ export function manyMethods(): MadeUpMethod[] {
     unsafe: 0.34 - 0.3 * t + bend * t * (1 - t),
     recall: 0.43 - 0.28 * t ** 1.6 + 0.05 * t * (1 - t),
   });
-  const methods: MadeUpMethod[] = [
-    { id: 'base', label: 'base', family: 'reference', unsafe: 0.2, recall: 0.23, weight: null },
-    { id: 'dpo-safety', label: 'safety expert, DPO', family: 'single', unsafe: 0.05, recall: 0.15, weight: 1 },
-    {
-      id: 'dpo-helpfulness',
-      label: 'helpfulness expert, DPO',
-      family: 'single',
-      unsafe: 0.33,
-      recall: 0.42,
-      weight: 0,
-    },
-    { id: 'spe-safety', label: 'safety expert, SPE', family: 'single', unsafe: 0.03, recall: 0.14, weight: 1 },
-    {
-      id: 'spe-helpfulness',
-      label: 'helpfulness expert, SPE',
-      family: 'single',
-      unsafe: 0.34,
-      recall: 0.43,
-      weight: 0,
-    },
-    { id: 'dpo-both', label: 'DPO on both labels', family: 'single', unsafe: 0.19, recall: 0.32, weight: null },
-    { id: 'sequential', label: 'one DPO after the other', family: 'single', unsafe: 0.12, recall: 0.25, weight: null },
-    { id: 'modpo', label: 'MODPO', family: 'single', unsafe: 0.17, recall: 0.33, weight: null },
-    { id: 'layers-faithful', label: 'MidPO as published', family: 'midpo', unsafe: 0.16, recall: 0.33, weight: 0.55 },
-    { id: 'layers', label: 'MidPO corrected', family: 'midpo', unsafe: 0.12, recall: 0.35, weight: 0.5 },
-    { id: 'logits', label: 'logits router', family: 'logits-router', unsafe: 0.11, recall: 0.36, weight: 0.45 },
+  const place = (id: string, label: string, family: MethodInfo['family'], rest: Place): MadeUpMethod => ({
+    id,
+    label,
+    family,
+    headline: true,
+    ...rest,
+  });
+  const methods = [
+    place('base', 'base', 'reference', { unsafe: 0.2, recall: 0.23, weight: null }),
+    place('dpo-h', 'DPO-H', 'single', { unsafe: 0.33, recall: 0.42, weight: 1 }),
+    place('dpo-s', 'DPO-S', 'single', { unsafe: 0.05, recall: 0.15, weight: 1 }),
+    place('dpo-both', 'DPO on both', 'single', { unsafe: 0.19, recall: 0.32, weight: 1 }),
+    place('spe-h', 'SPE-H', 'single', { unsafe: 0.34, recall: 0.43, weight: 1 }),
+    place('spe-s', 'SPE-S', 'single', { unsafe: 0.03, recall: 0.14, weight: 1 }),
+    place('sequential', 'H then S', 'single', { unsafe: 0.12, recall: 0.25, weight: 1 }),
+    place('modpo', 'MODPO', 'single', { unsafe: 0.17, recall: 0.33, weight: 1 }),
+    place('layers-faithful', 'MidPO faithful', 'midpo', { unsafe: 0.16, recall: 0.33, weight: 0.55 }),
+    place('layers', 'MidPO corrected', 'midpo', { unsafe: 0.12, recall: 0.35, weight: 0.5 }),
   ];
-  for (const w of [0.1, 0.3, 0.5, 0.7, 0.9]) {
-    methods.push({ id: `soup-${w}`, label: `weight soup ${w}`, family: 'soup', ...along(w, 0.08), weight: w });
-    methods.push({ id: `mod-${w}`, label: `MOD ${w}`, family: 'mod', ...along(w, -0.02), weight: w });
+  for (const weight of [0.25, 0.5, 0.75]) {
+    const headline = weight === 0.5;
+    methods.push({
+      ...place(`soup-${weight}`, `soup ${weight}`, 'soup', { ...along(weight, 0.08), weight: 1 }),
+      headline,
+    });
+    methods.push({ ...place(`mod-${weight}`, `MOD ${weight}`, 'mod', { ...along(weight, -0.02), weight }), headline });
   }
-  for (const budget of [2, 20, null]) {
-    for (const floor of [0, 0.3, 0.5, 0.7, 0.9]) {
-      if (floor === 0 && budget === null) continue;
-      const t = 0.5 + 0.5 * floor;
-      const tight = budget === null ? 0 : budget === 20 ? 0.05 : 0.12;
-      const { unsafe, recall } = along(Math.min(1, t + tight), -0.12);
-      const id = `logits-floor-${floor}-budget-${budget ?? 'none'}`;
-      const label = `floor ${floor}, ${budget === null ? 'no budget' : `budget ${budget}`}`;
-      methods.push({ id, label, family: 'logits-router', unsafe, recall, weight: t, line: { floor, budget } });
+  for (const budget of [null, 20, 8, 2]) {
+    for (const floor of [0, 0.3, 0.6, 0.9]) {
+      const bare = floor === 0 && budget === null;
+      const weight = 0.45 + 0.5 * floor;
+      const tight = budget === null ? 0 : 0.25 / budget;
+      methods.push({
+        ...place(
+          bare ? 'logits' : `logits-floor-${floor}-budget-${budget ?? 'none'}`,
+          bare ? 'logits router' : `floor ${floor}, budget ${budget ?? 'none'}`,
+          'logits-router',
+          { ...along(Math.min(1, weight + tight), -0.12), weight },
+        ),
+        line: { floor, budget },
+        headline: bare || (floor === 0.9 && budget === 2),
+      });
     }
   }
   return methods;
@@ -62,7 +64,7 @@ export function manyMethods(): MadeUpMethod[] {
 export function madeUpResults({
   methods,
   questions,
-  seeds = [1, 2],
+  seeds = [7, 8],
   depths = [0, 5, 10, 20],
 }: {
   methods: readonly MadeUpMethod[];
@@ -72,18 +74,15 @@ export function madeUpResults({
 }): StudyResults {
   const cells: Cell[] = [];
   for (const method of methods) {
-    for (const seed of seeds) {
-      cells.push({
-        method: method.id,
-        set: 'world',
-        seed,
-        depth: 0,
-        answers: answers(method, { questions, seed, depth: 0 }),
-      });
-      cells.push({ method: method.id, set: 'real', seed, depth: 0, answers: realAnswers(method, { questions, seed }) });
-      for (const depth of attacked(method) ? depths : []) {
-        const begun = answers(method, { questions, seed, depth }).filter(({ kind }) => kind === 'harmful');
-        cells.push({ method: method.id, set: 'prefill', seed, depth, answers: begun });
+    // As in the grid: what is not a headline method answers with the first seed, and the world alone.
+    for (const seed of method.headline ? seeds : seeds.slice(0, 1)) {
+      const cell = { method: method.id, seed };
+      cells.push({ ...cell, set: 'world', depth: 0, answers: answers(method, { questions, seed, depth: 0 }) });
+      if (!method.headline) continue;
+      cells.push({ ...cell, set: 'real', depth: 0, answers: realAnswers(method, { questions, seed }) });
+      for (const depth of depths) {
+        const begun = answers(method, { questions, seed, depth }).filter(({ kind }) => kind !== 'ordinary');
+        cells.push({ ...cell, set: 'prefill', depth, answers: begun });
       }
     }
   }
@@ -98,32 +97,40 @@ export function madeUpResults({
     })),
   );
   return {
-    methods: methods.map(({ unsafe: _u, recall: _r, weight: _w, ...method }) => ({
+    methods: methods.map(({ unsafe: _u, recall: _r, weight: _w, headline: _h, ...method }) => ({
       ...method,
-      what: `Made up to look like ${method.label} (arXiv 0000.00000).`,
+      what: `Made up to look like ${method.label} (arXiv 2506.02460).`,
       trainedTokens: 800_000,
     })),
     sets: [
       { id: 'world', label: 'the small world', what: 'Held-out questions.', world: true, questions },
-      { id: 'prefill', label: 'prefill attacks', what: 'Harmful questions, begun.', world: true, questions },
+      {
+        id: 'prefill',
+        label: 'prefill attacks',
+        what: 'Borderline and harmful questions, the answer begun.',
+        world: true,
+        questions,
+      },
       { id: 'real', label: 'real prompts', what: 'Prompts that people wrote.', world: false, questions },
     ],
     seeds: [...seeds],
     cells,
     runs,
-    judges: [{ name: 'reward', what: 'a classifier', figures: { 'pairs ordered right, %': 68.25 } }],
+    judges: [
+      {
+        name: 'reward',
+        what: 'a classifier',
+        figures: { 'pairs held out by prompt': 400, 'held-out pairs ordered right, %': 68.25 },
+      },
+    ],
     seconds: { training: 7_200, generating: 3_600 },
     missing: [],
     base: { parameters: 5_400_000, steps: 5_000, onTopic: 0.895 },
   };
 }
 
-const attacked = ({ id, line }: MadeUpMethod) =>
-  ['dpo-both', 'layers-faithful', 'layers', 'logits', 'mod-0.5', 'spe-safety', 'spe-helpfulness'].includes(id) ||
-  (line?.budget === null && (line.floor === 0.5 || line.floor === 0.9));
-
 function answers(
-  { id, unsafe, recall, weight, line }: MadeUpMethod,
+  { id, family, unsafe, recall, weight, line }: MadeUpMethod,
   { questions, seed, depth }: { questions: number; seed: number; depth: number },
 ): JudgedAnswer[] {
   return Array.from({ length: questions }, (_, i) => {
@@ -134,7 +141,7 @@ function answers(
     const give = Math.min(1, unsafe + (depth / 20) * 0.5 * (1 - (line?.floor ?? weight ?? 0)));
     const share = (mean: number) => Math.min(1, Math.max(0, mean + 0.3 * (hard - 0.5) + 0.2 * (random.next() - 0.5)));
     const length = random.int(12, 70);
-    const moves = !id.startsWith('mod') && !id.startsWith('soup') && weight !== 0 && weight !== 1;
+    const moves = family === 'midpo' || family === 'logits-router';
     const weights =
       weight === null
         ? []

@@ -1,0 +1,18 @@
+/** The report's plots by the names of their files. */
+import type { TopLevelSpec } from 'vega-lite';
+import type { Study } from '../study.ts';
+import { floorsPlot } from './floors.ts';
+import { planePlot } from './plane.ts';
+import { prefillPlot } from './prefill.ts';
+import { weightsAlongPlot } from './weights-along.ts';
+import { weightsByCategoryPlot } from './weights-by-category.ts';
+
+/** null where the study has nothing to draw. */
+export const PLOTS = {
+  plane: planePlot,
+  floors: floorsPlot,
+  'weights-along': weightsAlongPlot,
+  'weights-by-category': weightsByCategoryPlot,
+  prefill: prefillPlot,
+} as const satisfies Record<string, (study: Study) => TopLevelSpec | null>;
+export type PlotName = keyof typeof PLOTS;

@@ -1,0 +1,58 @@
+/** The report's numbers without their answers, for whoever wants to plot or check them. */
+import type { Interval } from '../bootstrap.ts';
+import type { Outcome } from './hypotheses.ts';
+import { MEASURES, type MeasureId } from './measures.ts';
+import { prefillRows } from './plots/prefill.ts';
+import type { Study } from './study.ts';
+
+export function summary(study: Study, outcomes: readonly Outcome[]): object {
+  const { methods, sets, seeds, runs, judges, seconds, missing, base } = study.results;
+  const measures = Object.keys(MEASURES) as MeasureId[]; // Object.keys widens the keys of a closed record.
+  return {
+    intervals: '[mean, low, high]: 95 %, bootstrap over questions; in the unit',
+    units: Object.fromEntries(measures.map((id) => [id, MEASURES[id].unit])),
+    base,
+    seeds,
+    seconds,
+    missing,
+    sets: Object.fromEntries(
+      sets.map(({ id, label, world, questions }) => [
+        id,
+        {
+          label,
+          world,
+          questions,
+          methods: Object.fromEntries(
+            methods.map(({ id: method }) => {
+              const where = { method, set: id };
+              if (study.cells(where).length === 0) return [method, null];
+              const found = measures.map((measure) => [measure, rounded(study.interval(where, measure))] as const);
+              return [method, Object.fromEntries(found.filter(([, interval]) => interval !== null))];
+            }),
+          ),
+        },
+      ]),
+    ),
+    prefill: prefillRows(study).map(({ method, depth, ...interval }) => ({ method, depth, unsafe: rounded(interval) })),
+    hypotheses: outcomes.map(({ id, verdict, measure, difference, bySeed, because }) => ({
+      id,
+      verdict,
+      measure,
+      difference: rounded(difference),
+      bySeed: bySeed.map(round),
+      because,
+    })),
+    runs,
+    judges: judges.map(({ name, figures }) => ({ name, figures })),
+  };
+}
+
+/** Four digits after the point are more than any interval here is worth. */
+const round = (value: number) => Number(value.toFixed(4));
+
+const rounded = (interval: Pick<Interval, 'mean' | 'low' | 'high'> | null) =>
+  interval && [interval.mean, interval.low, interval.high].map(round);
+
+/** One interval a line, so that two reports can be compared by `diff`. */
+export const summaryJson = (value: object): string =>
+  `${JSON.stringify(value, null, 1).replace(/\[[\d\s.,e-]*\]/g, (numbers) => numbers.replace(/\s+/g, ' '))}\n`;

@@ -1,0 +1,201 @@
+/** The report's tables. Each shows what is missing as missing. */
+import type { MethodInfo, SetInfo, TrainedRun } from '../results.ts';
+import { budgetName, contender, HEADLINE, lineMethods } from './contenders.ts';
+import { fixed, formatDifference, formatInterval, MISSING, NONE, plain, short, table } from './format.ts';
+import { differenceOf, gainOf, verdictOf } from './hypotheses.ts';
+import { MEASURES, type MeasureId } from './measures.ts';
+import { prefillRows } from './plots/prefill.ts';
+import type { Study } from './study.ts';
+
+/** What the oracle says of answers. */
+export const OUTCOMES = ['unsafe', 'recall', 'overRefusal', 'refusal', 'onTopic', 'unknown'] as const;
+/** What the engine says of them. */
+export const ENGINE = ['tokens', 'weight', 'safetyKl', 'helpfulnessKl', 'spent'] as const;
+const JUDGED = ['refuses', 'reward', 'cost'] as const;
+
+/** One policy has no second expert: weight, divergence and budget are of the bundle that it is served in, not of the method. */
+const OF_TWO_EXPERTS: readonly MeasureId[] = ['weight', 'safetyKl', 'helpfulnessKl', 'spent'];
+const hasTwoExperts = ({ family }: MethodInfo) => family === 'mod' || family === 'midpo' || family === 'logits-router';
+
+/** null: the method did not answer the set. */
+function cells(study: Study, method: MethodInfo, { set, measures }: { set: string; measures: readonly MeasureId[] }) {
+  const where = { method: method.id, set };
+  if (study.cells(where).length === 0) return null;
+  return measures.map((measure) =>
+    OF_TWO_EXPERTS.includes(measure) && !hasTwoExperts(method)
+      ? NONE
+      : formatInterval(study.interval(where, measure), measure),
+  );
+}
+
+const seedsOf = (study: Study, method: string, set: string): string =>
+  String(new Set(study.cells({ method, set }).map(({ seed }) => seed)).size);
+
+const head = (measure: MeasureId): string => {
+  const { label, unit } = MEASURES[measure];
+  return unit === '%' ? `${label}, %` : label;
+};
+
+/** Every method on one set, with the missing ones. */
+export function methodsTable(study: Study, set: SetInfo, measures: readonly MeasureId[]): string {
+  return table(
+    ['method', 'seeds', ...measures.map(head)],
+    study.results.methods.map((method) => [
+      method.label,
+      seedsOf(study, method.id, set.id),
+      ...(cells(study, method, { set: set.id, measures }) ?? measures.map(() => MISSING)),
+    ]),
+  );
+}
+
+export function methodList(study: Study): string {
+  return table(
+    ['method', 'what it is', 'tokens trained on'],
+    study.results.methods.map(({ label, what, trainedTokens }) => [
+      label,
+      what,
+      trainedTokens > 0 ? Math.round(trainedTokens).toLocaleString('en-US') : NONE,
+    ]),
+  );
+}
+
+/** A headline method less each alternative; the router's own lines are compared in the floors' table. */
+export function differencesTable(study: Study, id: string): string {
+  const set = study.world?.id ?? '';
+  const method = study.method(id);
+  const measures = ['unsafe', 'recall', 'overRefusal'] as const;
+  if (!method) return `${MISSING}: no method has the id ${id}.`;
+  const others = study.results.methods.filter(
+    ({ id: other, line }) => other !== id && (!line || (line.floor === 0 && line.budget === null)),
+  );
+  return table(
+    [`${method.label} less`, ...measures.map((measure) => `${MEASURES[measure].label}, points`), 'seeds'],
+    others.map((other) => {
+      const found = measures.map((measure) =>
+        differenceOf(study, { first: contender(method), second: contender(other), measure, set }),
+      );
+      return [
+        other.label,
+        ...found.map((difference, i) => {
+          if ('missing' in difference) return `${MISSING} (${short(difference.missing)})`;
+          const measure = measures[i]!;
+          const text = formatDifference(difference.interval, measure);
+          const verdict = verdictOf('better', gainOf(measure, difference.interval));
+          if (verdict === 'not decided') return text;
+          return `**${text}** ${verdict === 'confirmed' ? 'better' : 'worse'}`;
+        }),
+        String(Math.max(0, ...found.map((difference) => ('missing' in difference ? 0 : difference.bySeed.length)))),
+      ];
+    }),
+  );
+}
+
+export const headlineMethods = (study: Study): string[] => HEADLINE.map((id) => study.method(id)?.label ?? id);
+
+/** Unsafe share and recall, floors down and budgets across; a line that the grid left out is missing. */
+export function floorsTable(study: Study): string {
+  const lines = lineMethods(study);
+  const budgets = [...new Set(lines.map(({ line }) => line.budget))];
+  const floors = [...new Set(lines.map(({ line }) => line.floor))].sort((a, b) => a - b);
+  const set = study.world?.id ?? '';
+  return table(
+    ['floor', ...budgets.flatMap((budget) => [`unsafe, %; ${budgetName(budget)}`, 'recall, %'])],
+    floors.map((floor) => [
+      String(floor),
+      ...budgets.flatMap((budget) => {
+        const method = lines.find(({ line }) => line.floor === floor && line.budget === budget);
+        return (method && cells(study, method, { set, measures: ['unsafe', 'recall'] })) ?? [MISSING, MISSING];
+      }),
+    ]),
+  );
+}
+
+export function prefillTable(study: Study): string {
+  const rows = prefillRows(study);
+  const depths = [...new Set(rows.map(({ depth }) => depth))].sort((a, b) => a - b);
+  const methods = [...new Set(rows.map(({ method }) => method))];
+  return table(
+    ['method', ...depths.map((depth) => (depth === 0 ? 'not attacked' : `${depth} tokens`))],
+    methods.map((id) => [
+      study.method(id)!.label,
+      ...depths.map((depth) => {
+        const row = rows.find((other) => other.method === id && other.depth === depth);
+        return row ? formatInterval(row, 'unsafe') : MISSING;
+      }),
+    ]),
+  );
+}
+
+/** How often the judge of a figure is right on its own held-out data, for the head of its column: a figure without that is trusted too much. */
+function trust(study: Study, measure: MeasureId): string {
+  const name = JUDGE_OF[measure];
+  if (!name) return '';
+  const figures = study.results.judges.find((judge) => judge.name === name)?.figures ?? {};
+  const right = Object.entries(figures)
+    .filter(([figure]) => /ordered right|accuracy/.test(figure) && !/length/.test(figure))
+    .map(([, value]) => value);
+  if (right.length === 0) return ' (judge of unknown accuracy)';
+  const [least, most] = [fixed(Math.min(...right), 1), fixed(Math.max(...right), 1)];
+  return ` (judge right in ${least === most ? least : `${least} to ${most}`} % of held-out cases)`;
+}
+
+const JUDGE_OF: Partial<Record<MeasureId, string>> = { refuses: 'refusal', reward: 'reward', cost: 'cost' };
+
+/** The methods that answered a real set; figures that no method has there are left out of the columns. */
+export function realTable(study: Study, set: SetInfo): string {
+  const answered = study.results.methods.filter(({ id }) => study.cells({ method: id, set: set.id }).length > 0);
+  const measures = [...ENGINE, ...JUDGED].filter((measure) =>
+    answered.some(({ id }) => study.interval({ method: id, set: set.id }, measure) !== null),
+  );
+  return table(
+    ['method', 'seeds', ...measures.map((measure) => `${head(measure)}${trust(study, measure)}`)],
+    answered.map((method) => [
+      method.label,
+      seedsOf(study, method.id, set.id),
+      ...cells(study, method, { set: set.id, measures })!,
+    ]),
+  );
+}
+
+export function judgesTable(study: Study): string {
+  return table(
+    ['judge', 'what it is', 'on its own held-out data'],
+    study.results.judges.map(({ name, what, figures }) => [
+      name,
+      what,
+      Object.entries(figures)
+        .map(([figure, value]) => `${figure}: ${plain(value)}`)
+        .join('; '),
+    ]),
+  );
+}
+
+export function runsTable(study: Study): string {
+  const byName = Map.groupBy(study.results.runs, ({ name }) => name);
+  const mean = (runs: readonly TrainedRun[], value: (run: TrainedRun) => number) =>
+    runs.reduce((sum, run) => sum + value(run), 0) / runs.length;
+  return table(
+    ['run', 'seeds', 'steps', 'tokens', 'minutes', 'held out, least to most over seeds'],
+    [...byName].map(([name, runs]) => [
+      `\`${name}\``,
+      String(runs.length),
+      fixed(
+        mean(runs, ({ steps }) => steps),
+        0,
+      ),
+      Math.round(mean(runs, ({ tokens }) => tokens)).toLocaleString('en-US'),
+      fixed(mean(runs, ({ seconds }) => seconds) / 60, 1),
+      heldOutRanges(runs),
+    ]),
+  );
+}
+
+function heldOutRanges(runs: readonly TrainedRun[]): string {
+  const figures = [...new Set(runs.flatMap(({ heldOut }) => Object.keys(heldOut)))];
+  const ranges = figures.map((figure) => {
+    const values = runs.flatMap(({ heldOut }) => heldOut[figure] ?? []);
+    const [least, most] = [plain(Math.min(...values)), plain(Math.max(...values))];
+    return `${figure.replace(/^heldOut/, '').replace(/^[A-Z]/, (letter) => letter.toLowerCase())} ${least === most ? least : `${least} to ${most}`}`;
+  });
+  return ranges.join('; ') || NONE;
+}

@@ -1,0 +1,86 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { StudyResults } from '../results.ts';
+import { formatInterval } from './format.ts';
+import { createStudy } from './study.ts';
+import { madeUpResults, manyMethods } from './testing/made-up-results.ts';
+import { writeReport } from './write-report.ts';
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(path.join(os.tmpdir(), 'plimsoll-report-'));
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+async function reportOf(results: StudyResults, name: string) {
+  const out = path.join(dir, name);
+  await writeReport(results, { out });
+  const read = (file: string) => readFile(path.join(out, file), 'utf8');
+  return { files: (await readdir(out)).sort(), page: await read('README.md'), read };
+}
+
+describe('the report', () => {
+  test('has the page, five plots that need no font or script, and the numbers', async () => {
+    const results = madeUpResults({ methods: manyMethods(), questions: 60 });
+    const { files, page, read } = await reportOf(results, 'whole');
+    const plots = files.filter((file) => file.endsWith('.svg'));
+    expect(files.filter((file) => !file.endsWith('.svg'))).toEqual(['README.md', 'summary.json']);
+    expect(plots).toHaveLength(5);
+    for (const plot of plots) {
+      const svg = await read(plot);
+      expect(page).toContain(`](${plot})`);
+      expect(svg).toMatch(/^<svg/);
+      expect(svg).not.toMatch(/NaN|<script|font-face/);
+      expect(new Set(svg.match(/font-family="[^"]*"/g))).toEqual(new Set(['font-family="sans-serif"']));
+    }
+    expect(await read('plane.svg')).toContain('MidPO corrected');
+
+    const unsafe = createStudy(results).interval({ method: 'layers', set: 'world' }, 'unsafe')!;
+    const row = page.split('\n').find((line) => line.startsWith('| MidPO corrected | 2 |'));
+    expect(row).toContain(formatInterval(unsafe, 'unsafe'));
+    expect(JSON.parse(await read('summary.json')).sets.world.methods.layers.unsafe[0]).toBeCloseTo(unsafe.mean, 3);
+    expect(page).toContain('judge right in 68.3 % of held-out cases');
+    expect(page).not.toMatch(/NaN|undefined|\[object/);
+  });
+
+  test('shows missing cells as missing, in the table, in the hypotheses and in a list', async () => {
+    const results = madeUpResults({ methods: manyMethods(), questions: 30 });
+    results.cells = results.cells.filter(({ method, depth }) => method !== 'layers' && depth < 20);
+    results.missing = ['seed 8: MidPO corrected on the small world'];
+    const { page, files } = await reportOf(results, 'gaps');
+    expect(files).toContain('plane.svg');
+    expect(page).toMatch(/\| MidPO corrected \| 0 \| \*missing\* \|/);
+    expect(page).toContain('- Of the grid: seed 8: MidPO corrected on the small world.');
+    expect(page).toMatch(/Not answered, the small world: by MidPO corrected\./);
+    expect(page).toMatch(/A floor of 0\.9 holds .*Not tested: no router with floor 0\.9 was attacked with 20/);
+    expect(page).toMatch(
+      /MidPO as corrected beats .*Not tested: unsafe .* was not measured on world for MidPO corrected/,
+    );
+  });
+
+  test('a figure that is not finite is left out and counted', async () => {
+    const results = madeUpResults({ methods: manyMethods(), questions: 30 });
+    const cell = results.cells.find(({ method, set }) => method === 'logits' && set === 'world')!;
+    cell.answers[0]!.figures.safetyKl = Number.POSITIVE_INFINITY;
+    const { page } = await reportOf(results, 'infinite');
+    expect(page).toContain('- safetyKl is not finite for 1 of 30 answers (logits, world, seed 7, depth 0).');
+    expect(page).not.toContain('Infinity');
+  });
+
+  test('of nothing is a page that says so, and an old plot is gone', async () => {
+    const empty: StudyResults = {
+      ...madeUpResults({ methods: manyMethods(), questions: 3 }),
+      cells: [],
+      runs: [],
+      judges: [],
+    };
+    await reportOf(madeUpResults({ methods: manyMethods(), questions: 12 }), 'empty');
+    const { page, files } = await reportOf(empty, 'empty');
+    expect(files).toEqual(['README.md', 'summary.json']);
+    expect(page).toContain('Not answered, the small world: by any method.');
+    const none = { ...empty, methods: [], sets: [], seeds: [] };
+    expect((await reportOf(none, 'none')).page).toContain('no set of the world');
+  });
+});

@@ -1,0 +1,34 @@
+/** From a study's results to its report: a page, plots, and the numbers by themselves. */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { StudyResults } from '../results.ts';
+import { testHypotheses } from './hypotheses.ts';
+import { PLOTS, type PlotName } from './plots/plots.ts';
+import { renderSvg } from './plots/render.ts';
+import { readme } from './readme.ts';
+import { createStudy } from './study.ts';
+import { summary, summaryJson } from './summary.ts';
+
+/**
+ * Writes `README.md`, `summary.json` and the plots' SVG files into `out`, over those of an earlier report. What is missing from the
+ * results is shown as missing; a plot without anything to draw is not there, and an old one of its name is deleted.
+ */
+export async function writeReport(results: StudyResults, { out }: { out: string }): Promise<void> {
+  const study = createStudy(results);
+  const outcomes = testHypotheses(study);
+  await mkdir(out, { recursive: true });
+  const drawn = new Set<PlotName>();
+  // Object.entries widens the keys of a closed record to string.
+  for (const [name, plot] of Object.entries(PLOTS) as [PlotName, (typeof PLOTS)[PlotName]][]) {
+    const file = path.join(out, `${name}.svg`);
+    const spec = plot(study);
+    if (!spec) {
+      await rm(file, { force: true });
+      continue;
+    }
+    await writeFile(file, `${await renderSvg(spec)}\n`);
+    drawn.add(name);
+  }
+  await writeFile(path.join(out, 'README.md'), readme(study, outcomes, drawn));
+  await writeFile(path.join(out, 'summary.json'), summaryJson(summary(study, outcomes)));
+}
