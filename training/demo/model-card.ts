@@ -28,8 +28,7 @@ export function modelCard({
   const scored = ({ heldOutAccuracy, heldOutCalibrationError }: LastFigures) =>
     `pairs ordered right ${percent(heldOutAccuracy)}, calibration error ${fixed(heldOutCalibrationError)}`;
   const stages = [
-    row('base, `sft`', metrics['sft-first'], `loss ${fixed(metrics['sft-first'].heldOutLoss)}`),
-    row('base, `sft` on keywords', sft, `loss ${fixed(sft.heldOutLoss)}`),
+    row('base, `sft`', sft, `loss ${fixed(sft.heldOutLoss)}`),
     row('`reward`', metrics.reward, scored(metrics.reward)),
     row(
       '`cost`',
@@ -75,7 +74,7 @@ out; all figures below are on those.
 | --- | --- | --- | --- | --- | --- |
 ${stages.join('\n')}
 
-AdamW, cosine, peak learning rates ${base.sft.learningRate} and ${base.keywords.learningRate} (base), ${score.learningRate} (reward, cost), ${expert.learningRate} (experts) and ${router.learningRate} (routers); LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`. Experts:
+AdamW, cosine, peak learning rates ${base.sft.learningRate} (base), ${score.learningRate} (reward, cost), ${expert.learningRate} (experts) and ${router.learningRate} (routers); LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`. Experts:
 beta = ${expert.beta}, MidPO's margin times ${expert.marginScale} (by the cost model for safety, by the reward model for helpfulness), plus ${expert.nllWeight} times the mean negative
 log-probability of the chosen answers' tokens; the losses are those sums. Routers: beta = ${router.beta}, lambda = ${router.lambda}, on the pairs of D_dual (definition *${DEMO.dual}*), their held-out pairs too as
 the cost and reward models judge them. The loss is the mean of the last 50 steps and counts the question's tokens by ${base.sft.promptWeight} and the answer's first ${base.sft.opening.tokens} by ${base.sft.opening.weight}; the held-out loss counts

@@ -40,12 +40,6 @@ export const DEMO = {
       promptWeight: 0.2,
       opening: { tokens: 8, weight: 2 },
     },
-    /** A second, shorter run on top: words that the wordings lack, most of a topic's questions being asked in a few of its words. */
-    keywords: {
-      corpus: { worldDialogues: 30_000, realShare: 0, wordDropout: 0.1, keywordShare: 0.4 },
-      steps: 1_200,
-      learningRate: 1.5e-3,
-    },
   },
   worldPairs: 4_000,
   /** The reward and the cost model: what the experts' margins and D_dual are judged by. */

@@ -12,7 +12,7 @@ import { formatSeconds } from '../run/progress.ts';
 import { baseCorpus, REAL_SOURCES } from '../stages/base-corpus.ts';
 import { loadBaseModel } from '../stages/base-model.ts';
 import { exportStage } from '../stages/export.ts';
-import { type SftOptions, sftStage } from '../stages/sft.ts';
+import { sftStage } from '../stages/sft.ts';
 import { tokenizerStage } from '../stages/tokenizer.ts';
 import { openTokenizer, readChatFiles } from '../tokenizer/chat-files.ts';
 import { judgeBase } from './judge-base.ts';
@@ -20,16 +20,7 @@ import { modelCard } from './model-card.ts';
 import { DEMO } from './recipe.ts';
 
 /** The runs whose figures the model card shows, in the order of training. */
-const CARD_STAGES = [
-  'sft-first',
-  'sft',
-  'reward',
-  'cost',
-  'spe-safety',
-  'spe-helpfulness',
-  'layers',
-  'logits',
-] as const;
+const CARD_STAGES = ['sft', 'reward', 'cost', 'spe-safety', 'spe-helpfulness', 'layers', 'logits'] as const;
 export type CardFigures = Record<(typeof CARD_STAGES)[number], LastFigures>;
 
 export async function trainDemo({
@@ -52,11 +43,9 @@ export async function trainDemo({
   }
   const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
   const common = { resume: true, seed, tokenizer, threads };
-  const firstDir = dirOf('sft-first');
-  const corpusSettings = { ...DEMO.base.corpus };
-  await sftStage({ ...common, ...DEMO.base.sft, config, corpus, corpusSettings, from: null, out: firstDir });
   const baseDir = dirOf('sft');
-  await keywordRun({ ...common, config, data, first: firstDir, out: baseDir });
+  const corpusSettings = { ...DEMO.base.corpus };
+  await sftStage({ ...common, ...DEMO.base.sft, config, corpus, corpusSettings, from: null, out: baseDir });
   const base = await loadBaseModel(baseDir, tokenizer);
   const context = { dir: runs, seed, edition: 'first', worldPairs, base, tokenizer, threads } as const;
   const experts = [await need('spe-safety', context), await need('spe-helpfulness', context)];
@@ -67,7 +56,7 @@ export async function trainDemo({
     licence: 'Apache-2.0',
     default_weight: DEMO.defaultWeight,
     provenance: {
-      description: `npm run train:demo, seed ${seed}: ${DEMO.base.sft.steps} and ${DEMO.base.keywords.steps} steps of sft, then one LoRA expert a role by DPO with MidPO's margins, and a router of each kind`,
+      description: `npm run train:demo, seed ${seed}: ${DEMO.base.sft.steps} steps of sft, then one LoRA expert a role by DPO with MidPO's margins, and a router of each kind`,
       data: [
         { name: 'the small world (training/world)', licence: 'Apache-2.0' },
         ...REAL_SOURCES.filter(({ name }) => corpus.counts[name]).map(({ name, licence }) => ({ name, licence })),
@@ -90,26 +79,6 @@ export async function trainDemo({
   console.log(evaluationTable(evaluation.sets));
   const seconds = Object.values(metrics).reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
   console.log(`${formatSeconds(seconds)} of training steps; card: ${path.join(out, 'README.md')}`);
-}
-
-/** The base's second run: the same objective, on questions that are mostly keywords. */
-async function keywordRun({
-  first,
-  data,
-  ...options
-}: Pick<SftOptions, 'resume' | 'seed' | 'tokenizer' | 'threads' | 'config' | 'out'> & { first: string; data: string }) {
-  const { corpus: corpusSettings, ...schedule } = DEMO.base.keywords;
-  // Dialogues that the first run has not seen.
-  const seed = options.seed + 1;
-  await sftStage({
-    ...options,
-    ...DEMO.base.sft,
-    ...schedule,
-    seed,
-    corpus: await baseCorpus({ seed, ...corpusSettings, dataDir: data }),
-    corpusSettings: { ...corpusSettings },
-    from: { name: 'sft-first', weights: (await loadBaseModel(first, options.tokenizer)).weights },
-  });
 }
 
 async function figuresOf<Name extends string>(
