@@ -53,7 +53,7 @@ function routerUnderLine(floor: number, budget: number | null): Method {
       : `the logits router under floor ${floor} and ${budget === null ? 'no budget' : `a budget of ${budget} nats`}`,
     bundle: MIDPO,
     line: { ...OPEN_LINE, floor, budget },
-    headline: bare || (floor === 0.9 && budget === 2),
+    headline: bare || (floor === 0.9 && (budget === 2 || budget === null)),
   };
 }
 
