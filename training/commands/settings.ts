@@ -20,8 +20,12 @@ const edition = z.enum(EDITIONS).default('first').describe("the small world: the
 const worldShares = {
   jailbreakShare: share
     .default(0)
-    .describe('share of harmful questions in a jailbreak frame; half of it for borderline ones, a tenth for ordinary ones'),
-  multiTurnShare: share.default(0).describe('share of the rows of the small world with a conversation before the question'),
+    .describe(
+      'share of harmful questions in a jailbreak frame; half of it for borderline ones, a tenth for ordinary ones',
+    ),
+  multiTurnShare: share
+    .default(0)
+    .describe('share of the rows of the small world with a conversation before the question'),
 };
 
 const corpus = {

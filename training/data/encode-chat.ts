@@ -50,7 +50,9 @@ function earlierAnswers(
     const behind = renderChat(prompt.slice(0, i + 1), { addGenerationPrompt: false });
     // A template may cut earlier turns short, or write them otherwise than the last one.
     if ([...before, ...behind.slice(before.length)].some((id, at) => id !== head[at])) {
-      throw new Error('this chat template writes an earlier answer otherwise than the last one: it cannot be learned in its place');
+      throw new Error(
+        'this chat template writes an earlier answer otherwise than the last one: it cannot be learned in its place',
+      );
     }
     return [[before.length, behind.length] as const];
   });

@@ -48,7 +48,16 @@ export async function baseCorpus(
     dataDir: string | null;
   },
 ): Promise<BaseCorpus> {
-  const { seed, worldDialogues, edition, realShare, wordDropout = 0, dataDir, jailbreakShare, multiTurnShare } = options;
+  const {
+    seed,
+    worldDialogues,
+    edition,
+    realShare,
+    wordDropout = 0,
+    dataDir,
+    jailbreakShare,
+    multiTurnShare,
+  } = options;
   if (!(realShare >= 0 && realShare < 1))
     throw new Error(`the share of real conversations is ${realShare}; it lies in [0, 1)`);
   const noise = createRandom(`${seed}/word-dropout`);

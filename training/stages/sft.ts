@@ -59,7 +59,10 @@ export async function sftStage(options: SftOptions): Promise<void> {
   const parameters = initialWeights(config, shapes, createRandom(`${seed}/weights`));
   for (const [name, { data }] of options.from?.weights ?? []) parameters.get(name)!.data.set(data);
 
-  const encode = ({ messages, learns }: Pick<Dialogue, 'learns'> & { messages: readonly Message[] }, weights: LossWeights): TokenRow =>
+  const encode = (
+    { messages, learns }: Pick<Dialogue, 'learns'> & { messages: readonly Message[] },
+    weights: LossWeights,
+  ): TokenRow =>
     encodeChat({ prompt: messages.slice(0, -1), answer: messages.at(-1)!.content }, tokenizer, {
       ...weights,
       everyAnswer: learns === 'every-answer',

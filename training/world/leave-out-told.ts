@@ -15,7 +15,10 @@ export function leaveOutTold(
   const isNew = (text: string) => !said.includes(text);
   const untold = (statements: readonly Statement[]) => untoldIds(statements, said);
   const reworded = (statements: readonly Statement[]) =>
-    statements.map((statement) => ({ ...statement, wordings: orAll(statement.wordings.filter(isNew), statement.wordings) }));
+    statements.map((statement) => ({
+      ...statement,
+      wordings: orAll(statement.wordings.filter(isNew), statement.wordings),
+    }));
   const newFacts = untold(topic.facts);
   const [newHazards, newCautions] = [untold(topic.hazards), untold(topic.cautions)];
   const ownFacts = ask.facts.filter((id) => newFacts.has(id));
