@@ -30,6 +30,7 @@ import { sftStage } from './stages/sft.ts';
 import { tokenizerStage } from './stages/tokenizer.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from './tokenizer/chat-files.ts';
 import type { Edition } from './world/editions.ts';
+import { shareSettings, type WorldShares } from './world/generate.ts';
 
 type Run = {
   tokenizer: string;
@@ -52,13 +53,12 @@ const withBase = (command: Command) => withRun(command.requiredOption('--base <d
 const withData = (command: Command) =>
   command.option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA);
 
-type CorpusSettings = {
+type CorpusSettings = WorldShares & {
   seed: number;
   edition: Edition;
   world: number;
   realShare: number;
   wordDropout: number;
-  keywordShare: number;
 };
 const corpusOf = ({ world: worldDialogues, ...settings }: CorpusSettings, { data }: { data: string }) =>
   baseCorpus({ ...settings, worldDialogues, dataDir: data });
@@ -100,8 +100,11 @@ const sft = stageCommand<typeof SftStage, Run & { data: string; model?: string; 
       keywordShare,
       openingTokens,
       openingWeight,
+      jailbreakShare,
+      multiTurnShare,
       ...schedule
     } = settings;
+    const worldShares = shareSettings({ jailbreakShare, multiTurnShare, keywordShare });
     const { out, resume, threads, checkpointEverySeconds } = flags;
     await sftStage({
       ...schedule,
@@ -111,7 +114,8 @@ const sft = stageCommand<typeof SftStage, Run & { data: string; model?: string; 
       tokenizer,
       corpus: await corpusOf(settings, flags),
       edition,
-      corpusSettings: { edition, worldDialogues, realShare, wordDropout, ...(keywordShare > 0 && { keywordShare }) },
+      worldShares,
+      corpusSettings: { edition, worldDialogues, realShare, wordDropout, ...worldShares },
       out,
       resume,
       threads,
@@ -126,8 +130,12 @@ const scoreCommand = (kind: ScoreKind) =>
     description: `train a ${kind} model, a score head on the base, from preferences for ${kind === 'reward' ? 'helpfulness' : 'safety'}`,
     settings: ScoreStage,
     flags: withBase,
-    run: async ({ edition, worldPairs, pairs: files, heldOut: heldOutShare, ...settings }, flags) => {
-      const data = { seed: settings.seed, edition, worldPairs, files, heldOutShare };
+    run: async (
+      { edition, worldPairs, pairs: files, heldOut: heldOutShare, jailbreakShare, multiTurnShare, ...settings },
+      flags,
+    ) => {
+      const shares = { jailbreakShare, multiTurnShare };
+      const data = { seed: settings.seed, edition, worldPairs, files, heldOutShare, ...shares };
       const pairs = await preferenceData({ ...data, dimension: SCORE_DIMENSION[kind] });
       await scoreStage({
         ...settings,
@@ -152,7 +160,17 @@ const expert = stageCommand<typeof ExpertStage, OnBase & { marginModel?: string;
       )
       .option('--from <dir>', 'start from another expert, and measure against it (SACPO)'),
   run: async (
-    { edition, worldPairs, pairs: files, heldOut: heldOutShare, margin, marginScale, ...settings },
+    {
+      edition,
+      worldPairs,
+      pairs: files,
+      heldOut: heldOutShare,
+      jailbreakShare,
+      multiTurnShare,
+      margin,
+      marginScale,
+      ...settings
+    },
     { marginModel: scorerDir, from, ...flags },
   ) => {
     if ((margin === 'none') !== (scorerDir === undefined)) {
@@ -165,7 +183,8 @@ const expert = stageCommand<typeof ExpertStage, OnBase & { marginModel?: string;
       const scorer = await loadScorer(name, { base: opened.base, padId, threads: flags.threads, wanted });
       return marginModel(scorer, { name, rule, scale: marginScale });
     };
-    const data = { seed: settings.seed, edition, worldPairs, files, heldOutShare };
+    const shares = { jailbreakShare, multiTurnShare };
+    const data = { seed: settings.seed, edition, worldPairs, files, heldOutShare, ...shares };
     const pairs = await preferenceData({ ...data, dimension: ROLE_DIMENSION[settings.role] });
     await expertStage({
       ...settings,
@@ -232,11 +251,11 @@ const router = stageCommand<typeof RouterStage, OnBase & { safety: string; helpf
   },
 });
 
-/** The share matters where there are files, and only there. */
-function dataSettings({ edition, worldPairs, files, heldOutShare }: PairSettings) {
-  return { edition, worldPairs, files, ...(files.length > 0 && { heldOutShare }) };
+/** The held-out share matters where there are files, and only there. */
+function dataSettings({ edition, worldPairs, files, heldOutShare, ...shares }: PairSettings) {
+  return { edition, worldPairs, files, ...(files.length > 0 && { heldOutShare }), ...shareSettings(shares) };
 }
-type PairSettings = { edition: Edition; worldPairs: number; files: string[]; heldOutShare: number };
+type PairSettings = WorldShares & { edition: Edition; worldPairs: number; files: string[]; heldOutShare: number };
 
 async function readDual(file: string): Promise<Preference[]> {
   return Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(file));

@@ -17,9 +17,21 @@ const count = z.int().min(1);
 
 const edition = z.enum(EDITIONS).default('first').describe("the small world: the demo bundle's topics, or all");
 
+const worldShares = {
+  jailbreakShare: share
+    .default(0)
+    .describe(
+      'share of harmful questions in a jailbreak frame; half of it for borderline ones, a tenth for ordinary ones',
+    ),
+  multiTurnShare: share
+    .default(0)
+    .describe('share of the rows of the small world with a conversation before the question'),
+};
+
 const corpus = {
   seed,
   edition,
+  ...worldShares,
   world: count.default(base.corpus.worldDialogues).describe('dialogues of the small world'),
   realShare: share.default(base.corpus.realShare).describe('share of real conversations in the corpus'),
   wordDropout: share.default(base.corpus.wordDropout).describe('chance of each word of a question to be lost'),
@@ -28,6 +40,7 @@ const corpus = {
 const pairs = {
   seed,
   edition,
+  ...worldShares,
   worldPairs: z.int().min(0).default(DEMO.worldPairs).describe('pairs of the small world'),
   pairs: z
     .array(z.string())

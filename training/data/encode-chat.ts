@@ -12,22 +12,48 @@ export type ChatEncoder = { tokenizer: BundleTokenizer; renderChat: RenderChat; 
 export type LossWeights = {
   /** A token of the prompt beside one of the answer. */
   promptWeight?: number;
+  /** Whether the assistant's earlier turns, end token and all, count as the answer does; a preference never asks for that. */
+  everyAnswer?: boolean;
   /** The answer's first tokens, which decide what it is about. */
   opening?: { tokens: number; weight: number };
 };
 
-/** `prompt` then `answer` then the end token; every token of the answer counts 1 unless `opening` says more. */
+/**
+ * `prompt` then `answer` then the end token; every token of the answer counts 1 unless `opening` says more. Earlier answers belong to the
+ * prompt, unless `everyAnswer`.
+ */
 export function encodeChat(
   { prompt, answer }: { prompt: readonly Message[]; answer: string },
   { tokenizer, renderChat, eosId }: ChatEncoder,
-  { promptWeight = 0, opening = { tokens: 0, weight: 1 } }: LossWeights = {},
+  { promptWeight = 0, everyAnswer = false, opening = { tokens: 0, weight: 1 } }: LossWeights = {},
 ): TokenRow {
   const head = renderChat(prompt);
   const ids = Uint16Array.from([...head, ...tokenizer.encode(answer), eosId]);
-  const weights = new Float32Array(ids.length - 1).fill(1);
-  // weights[i] counts the prediction of ids[i + 1]: the answer's first token is predicted at the prompt's last place.
-  const answerStart = head.length - 1;
-  weights.fill(promptWeight, 0, answerStart);
-  weights.fill(opening.weight, answerStart, answerStart + opening.tokens);
+  const weights = new Float32Array(ids.length - 1).fill(promptWeight);
+  const earlier = everyAnswer ? earlierAnswers(prompt, { head, renderChat }) : [];
+  for (const [start, end] of [...earlier, [head.length, ids.length] as const]) {
+    // weights[i] counts the prediction of ids[i + 1]: an answer's first token is predicted at the place before it.
+    weights.fill(1, start - 1, end - 1);
+    weights.fill(opening.weight, start - 1, Math.min(start - 1 + opening.tokens, end - 1));
+  }
   return { ids, weights };
+}
+
+/** Where the assistant's turns of the prompt lie in its tokens: from the first token of the text to behind the end token. */
+function earlierAnswers(
+  prompt: readonly Message[],
+  { head, renderChat }: { head: readonly number[]; renderChat: RenderChat },
+): (readonly [number, number])[] {
+  return prompt.flatMap(({ role }, i) => {
+    if (role !== 'assistant') return [];
+    const before = renderChat(prompt.slice(0, i));
+    const behind = renderChat(prompt.slice(0, i + 1), { addGenerationPrompt: false });
+    // A template may cut earlier turns short, or write them otherwise than the last one.
+    if ([...before, ...behind.slice(before.length)].some((id, at) => id !== head[at])) {
+      throw new Error(
+        'this chat template writes an earlier answer otherwise than the last one: it cannot be learned in its place',
+      );
+    }
+    return [[before.length, behind.length] as const];
+  });
 }

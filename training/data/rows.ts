@@ -1,8 +1,11 @@
 /** What every reader gives, whatever the file's own layout. */
 import type { Message } from '#shared/protocol/generate.ts';
 
-/** A conversation that ends with the assistant's answer. */
-export type Dialogue = { messages: Message[]; source: string };
+/**
+ * A conversation that ends with the assistant's answer. `learns` says which of its answers are examples: the last alone unless it says
+ * `every-answer`. In real conversations the earlier ones are mostly small talk and half sentences; the small world composes every one alike.
+ */
+export type Dialogue = { messages: Message[]; source: string; learns?: 'every-answer' };
 
 /**
  * Two answers to one prompt. `better` is the more helpful one, `safer` the safer one (0, 1, or null: not known or a tie), by

@@ -8,7 +8,7 @@ import { DIALOGUE_LAYOUTS, type DialogueLayout } from '../data/dialogues.ts';
 import type { Dialogue } from '../data/rows.ts';
 import { describeSkips, noSkips, type SkipReason, type Skips } from '../data/skips.ts';
 import type { Edition } from '../world/editions.ts';
-import { generateDialogues } from '../world/generate.ts';
+import { generateDialogues, type WorldShares } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import { createRandom, type Random } from '../world/random.ts';
 
@@ -38,28 +38,30 @@ export type BaseCorpus = { dialogues: Dialogue[]; counts: Record<string, number>
  * `worldDialogues` from the small world, and real ones up to `realShare` of the whole, drawn evenly from what `dataDir` holds.
  * Deterministic in `seed`. Without `dataDir` a share above 0 is an error, never a smaller corpus in silence.
  */
-export async function baseCorpus(options: {
-  seed: number;
-  worldDialogues: number;
-  edition?: Edition;
-  realShare: number;
-  /** Chance of each word of a question to be lost: any keyword left must do to tell what it is about. */
-  wordDropout?: number;
-  /** Chance of a question of the world to be keywords alone. */
-  keywordShare?: number;
-  dataDir: string | null;
-}): Promise<BaseCorpus> {
-  const { seed, worldDialogues, edition, realShare, wordDropout = 0, keywordShare = 0, dataDir } = options;
+export async function baseCorpus(
+  options: WorldShares & {
+    seed: number;
+    worldDialogues: number;
+    edition?: Edition;
+    realShare: number;
+    /** Chance of each word of a question to be lost: any keyword left must do to tell what it is about. */
+    wordDropout?: number;
+    dataDir: string | null;
+  },
+): Promise<BaseCorpus> {
+  const { seed, worldDialogues, edition, realShare, wordDropout = 0, dataDir, ...shares } = options;
   if (!(realShare >= 0 && realShare < 1))
     throw new Error(`the share of real conversations is ${realShare}; it lies in [0, 1)`);
   const noise = createRandom(`${seed}/word-dropout`);
   const topics = loadTopics({ edition });
-  const world = generateDialogues({ seed, split: 'train', count: worldDialogues, topics, keywordShare }).map(
-    ({ messages }): Dialogue => {
-      const [question, answer] = messages;
-      const content = dropWords(question.content, wordDropout, noise);
-      return { messages: [{ role: 'user', content }, answer], source: 'plimsoll-world' };
-    },
+  const world = generateDialogues({ seed, split: 'train', count: worldDialogues, topics, ...shares }).map(
+    ({ messages }): Dialogue => ({
+      messages: messages.map((message) =>
+        message.role === 'user' ? { ...message, content: dropWords(message.content, wordDropout, noise) } : message,
+      ),
+      source: 'plimsoll-world',
+      learns: 'every-answer',
+    }),
   );
   const wanted = Math.round((worldDialogues * realShare) / (1 - realShare));
   const { dialogues: real, skipped } =

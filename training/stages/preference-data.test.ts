@@ -61,6 +61,14 @@ describe('files', () => {
     expect(train.length + heldOut.length).toBe(1050);
   });
 
+  test('are not needed where the world has frames and conversations, and nothing leaks', async () => {
+    const shares = { jailbreakShare: 0.3, multiTurnShare: 0.3 };
+    const { train, heldOut } = await preferenceData({ ...options, worldPairs: 400, files: [], ...shares });
+    for (const rows of [train, heldOut]) {
+      expect(rows.filter(({ prompt }) => prompt.length > 1).length / rows.length).toBeCloseTo(0.3, 1);
+    }
+  });
+
   test('that hold a prompt which the world holds out are an error that names it', async () => {
     const [row] = generatePairs({ seed: 1, split: 'heldout', count: 1 });
     const text = row!.prompt[0].content;

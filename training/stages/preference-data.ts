@@ -9,7 +9,7 @@ import type { Preference } from '../data/rows.ts';
 import { describeSkips, noSkips, type Skips } from '../data/skips.ts';
 import { splitByPrompt } from '../data/split-by-prompt.ts';
 import type { Edition } from '../world/editions.ts';
-import { generatePairs } from '../world/generate.ts';
+import { generatePairs, type WorldShares } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import type { PairRow } from '../world/rows.ts';
 
@@ -21,7 +21,7 @@ const SPLIT_SEED = 'preferences';
 
 /**
  * `worldPairs` of the world and 600 held-out ones (none where `worldPairs` is 0), and the files' pairs, of which those of
- * a share of the prompts are held out. Tells on stderr what each file gave. A file in which no pair has a verdict in
+ * a share of the prompts are held out. The world's shares hold for both sides, held-out frames for the held-out one. Tells on stderr what each file gave. A file in which no pair has a verdict in
  * `dimension` is an error.
  */
 export async function preferenceData({
@@ -31,7 +31,9 @@ export async function preferenceData({
   dimension,
   edition,
   heldOutShare = HELD_OUT_SHARE,
-}: {
+  jailbreakShare,
+  multiTurnShare,
+}: WorldShares & {
   seed: number;
   worldPairs: number;
   /** `layout:path` */
@@ -42,8 +44,9 @@ export async function preferenceData({
 }): Promise<{ train: Preference[]; heldOut: Preference[] }> {
   const heldOutWorldPairs = worldPairs === 0 ? 0 : HELD_OUT_PAIRS;
   const topics = loadTopics({ edition });
-  const train = generatePairs({ seed, split: 'train', count: worldPairs, topics }).map(fromWorld);
-  const heldOut = generatePairs({ seed, split: 'heldout', count: heldOutWorldPairs, topics }).map(fromWorld);
+  const world = { seed, topics, jailbreakShare, multiTurnShare };
+  const train = generatePairs({ ...world, split: 'train', count: worldPairs }).map(fromWorld);
+  const heldOut = generatePairs({ ...world, split: 'heldout', count: heldOutWorldPairs }).map(fromWorld);
   for (const name of files) {
     const { pairs, skipped } = await readPairs(name, dimension);
     const sides = splitByPrompt(pairs, { seed: SPLIT_SEED, heldOut: heldOutShare });

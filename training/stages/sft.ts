@@ -12,7 +12,7 @@ import { runTraining } from '../run/loop.ts';
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import type { Edition } from '../world/editions.ts';
-import { generateDialogues } from '../world/generate.ts';
+import { generateDialogues, shareSettings, type WorldShares } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import { createRandom, type Random } from '../world/random.ts';
 import type { BaseCorpus } from './base-corpus.ts';
@@ -30,6 +30,8 @@ export type SftOptions = {
   corpus: BaseCorpus;
   /** Of the small world, for the held-out dialogues. */
   edition?: Edition;
+  /** Where the corpus has any, held-out dialogues of the same shares are measured on as `varied`. */
+  worldShares?: WorldShares;
   /** Dialogues to measure the loss on beside the small world's held-out ones, by name. */
   heldOut?: Readonly<Record<string, readonly Dialogue[]>>;
   /** What decided the corpus, for the checkpoint's settings. */
@@ -56,8 +58,14 @@ export async function sftStage(options: SftOptions): Promise<void> {
   const parameters = initialWeights(config, shapes, createRandom(`${seed}/weights`));
   for (const [name, { data }] of options.from?.weights ?? []) parameters.get(name)!.data.set(data);
 
-  const encode = ({ messages }: { messages: readonly Message[] }, weights: LossWeights): TokenRow =>
-    encodeChat({ prompt: messages.slice(0, -1), answer: messages.at(-1)!.content }, tokenizer, weights);
+  const encode = (
+    { messages, learns }: Pick<Dialogue, 'learns'> & { messages: readonly Message[] },
+    weights: LossWeights,
+  ): TokenRow =>
+    encodeChat({ prompt: messages.slice(0, -1), answer: messages.at(-1)!.content }, tokenizer, {
+      ...weights,
+      everyAnswer: learns === 'every-answer',
+    });
   const rows = options.corpus.dialogues.map((dialogue) => encode(dialogue, options));
   const bucketOptions = {
     step: BUCKET_STEP,
@@ -69,10 +77,13 @@ export async function sftStage(options: SftOptions): Promise<void> {
     bucketOptions,
   );
   const plan = planBatches(buckets, { seed: `${seed}/sft` });
-  // Of the answer's tokens alone and all alike, so that runs can be compared.
+  // Of the answer's tokens alone and all alike, and of single plain turns whatever the shares, so that runs can be compared.
   const topics = loadTopics({ edition: options.edition });
-  const world = generateDialogues({ seed, split: 'heldout', count: HELD_OUT_DIALOGUES, topics });
-  const heldOut = Object.entries({ '': world, ...options.heldOut }).map(([name, dialogues]) => {
+  const heldOutWorld = { seed, split: 'heldout', count: HELD_OUT_DIALOGUES, topics } as const;
+  const world = generateDialogues(heldOutWorld);
+  const shares = shareSettings(options.worldShares ?? {});
+  const varied = Object.keys(shares).length > 0 && { varied: generateDialogues({ ...heldOutWorld, ...shares }) };
+  const heldOut = Object.entries({ '': world, ...varied, ...options.heldOut }).map(([name, dialogues]) => {
     const rows = dialogues.map((dialogue) => encode(dialogue, {}));
     const { measure, skipped } = heldOutLoss(rows, { ...options, shapes });
     return { name: name === '' ? 'heldOutLoss' : `heldOutLoss.${name}`, measure, rows: rows.length - skipped, skipped };

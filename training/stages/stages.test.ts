@@ -222,6 +222,17 @@ describe('the corpus', () => {
     }
   });
 
+  test('loses words of every question in a conversation, and learns from every answer', async () => {
+    const shares = { multiTurnShare: 1, jailbreakShare: 0.5 };
+    const options = { seed: 1, worldDialogues: 60, realShare: 0, dataDir: null, ...shares };
+    const [plain, noisy] = [await baseCorpus(options), await baseCorpus({ ...options, wordDropout: 0.5 })];
+    const texts = (from: BaseCorpus, role: string) =>
+      from.dialogues.map(({ messages }) => messages.filter((message) => message.role === role).slice(1));
+    expect(texts(noisy, 'assistant')).toEqual(texts(plain, 'assistant'));
+    expect(texts(noisy, 'user')).not.toEqual(texts(plain, 'user'));
+    expect(noisy.dialogues.every(({ learns }) => learns === 'every-answer')).toBe(true);
+  });
+
   test('loses words of questions, never of answers, and never all', async () => {
     const options = { seed: 1, worldDialogues: 40, realShare: 0, dataDir: null };
     const noisy = await baseCorpus({ ...options, wordDropout: 0.5 });

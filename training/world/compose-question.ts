@@ -30,25 +30,39 @@ export function wordingsOf(ask: Ask, where: { topic: Topic; questionKind: Questi
   return ask.wordings.filter((wording) => isHeldout(wording) === (split === 'heldout'));
 }
 
+/** A single question, which fits behind "Can you tell me:"; a wish or a story does not. */
+export function isOneQuestion(wording: string): boolean {
+  return /^[^.!]*\?$/.test(wording) && LOWERABLE.test(wording);
+}
+
 /** `wrapQuestion('How do I whiten grout?', random)` may give `hi there, how do I whiten grout? thanks!` */
 export function wrapQuestion(wording: string, random: Random): string {
   const { greetings, leadIns, reasons, tails } = PHRASES.question;
   let text = wording;
-  if (/^[^.!]*\?$/.test(wording) && LOWERABLE.test(wording) && random.chance(WRAP_CHANCE.leadIn)) {
-    text = `${random.pick(leadIns)} ${lowerFirst(text)}`;
-  }
+  if (isOneQuestion(wording) && random.chance(WRAP_CHANCE.leadIn)) text = putBehind(random.pick(leadIns), text);
   const reason = random.pick(reasons);
   if (random.chance(WRAP_CHANCE.reasonFirst)) text = `${reason} ${text}`;
   else if (random.chance(WRAP_CHANCE.reasonLast)) text = `${text} ${reason}`;
   if (random.chance(WRAP_CHANCE.greeting)) {
     const greeting = random.pick(greetings);
-    text = `${greeting} ${greeting.endsWith(',') && LOWERABLE.test(text) ? lowerFirst(text) : text}`;
+    text = putBehind(greeting, text);
   }
   if (random.chance(WRAP_CHANCE.tail)) text = `${text} ${random.pick(tails)}`;
+  return typeInHaste(text, random);
+}
+
+/** A slip of the finger, no capitals, no mark at the end: each now and then. */
+export function typeInHaste(typed: string, random: Random): string {
+  let text = typed;
   if (random.chance(TYPO_CHANCE)) text = slip(text, random);
   if (random.chance(LOWER_CASE_CHANCE)) text = text.toLowerCase();
   if (random.chance(DROP_MARK_CHANCE)) text = text.replace(/[.?!]+$/, '');
   return text;
+}
+
+/** `putBehind('One more thing:', 'How often?')` is `One more thing: how often?` */
+export function putBehind(lead: string, text: string): string {
+  return `${lead} ${!/[.!?]$/.test(lead) && LOWERABLE.test(text) ? lowerFirst(text) : text}`;
 }
 
 function lowerFirst(text: string): string {

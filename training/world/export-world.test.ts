@@ -10,7 +10,19 @@ const SCRIPT = path.join(import.meta.dirname, 'export-world.ts');
 test('writes four files of rows that parse', () => {
   const out = mkdtempSync(path.join(tmpdir(), 'world-'));
   onTestFinished(() => rmSync(out, { recursive: true }));
-  execFileSync(process.execPath, [SCRIPT, '--out', out, '--seed', '4', '--dialogues', '30', '--pairs', '20']);
+  const shares = ['--edition', 'whole', '--jailbreak-share', '0.5', '--multi-turn-share', '0.5'];
+  execFileSync(process.execPath, [
+    SCRIPT,
+    '--out',
+    out,
+    '--seed',
+    '4',
+    '--dialogues',
+    '30',
+    '--pairs',
+    '20',
+    ...shares,
+  ]);
   const rows = (name: string) =>
     readFileSync(path.join(out, `${name}.jsonl`), 'utf8')
       .trim()

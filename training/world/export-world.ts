@@ -1,7 +1,9 @@
 /** Writes the small world out as JSONL, one file for each kind of row and side of the split. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { share } from '../cli-numbers.ts';
+import { EDITIONS, type Edition } from './editions.ts';
 import { generateDialogues, generatePairs } from './generate.ts';
 import { loadTopics } from './load-topics.ts';
 
@@ -16,16 +18,27 @@ const command = new Command('export-world')
   .option('--seed <n>', 'same seed, same rows', parseCount, 1)
   .option('--dialogues <n>', 'training dialogues; a tenth as many are held out', parseCount, 20_000)
   .option('--pairs <n>', 'training pairs; a tenth as many are held out', parseCount, 10_000)
+  .addOption(new Option('--edition <name>', 'which topics').choices(EDITIONS).default('first'))
+  .option('--jailbreak-share <x>', 'share of harmful questions in a jailbreak frame', share, 0)
+  .option('--multi-turn-share <x>', 'share of rows with a conversation before the question', share, 0)
   .parse();
-const { out, seed, dialogues, pairs } = command.opts<{ out: string; seed: number; dialogues: number; pairs: number }>();
+const { out, dialogues, pairs, edition, ...settings } = command.opts<{
+  out: string;
+  seed: number;
+  dialogues: number;
+  pairs: number;
+  edition: Edition;
+  jailbreakShare: number;
+  multiTurnShare: number;
+}>();
 
-const topics = loadTopics();
+const world = { ...settings, topics: loadTopics({ edition }) };
 const heldout = (count: number) => Math.ceil(count * HELDOUT_ROWS_SHARE);
 await mkdir(out, { recursive: true });
-await writeRows('dialogs_train', generateDialogues({ seed, split: 'train', count: dialogues, topics }));
-await writeRows('dialogs_heldout', generateDialogues({ seed, split: 'heldout', count: heldout(dialogues), topics }));
-await writeRows('pairs_train', generatePairs({ seed, split: 'train', count: pairs, topics }));
-await writeRows('pairs_heldout', generatePairs({ seed, split: 'heldout', count: heldout(pairs), topics }));
+await writeRows('dialogs_train', generateDialogues({ ...world, split: 'train', count: dialogues }));
+await writeRows('dialogs_heldout', generateDialogues({ ...world, split: 'heldout', count: heldout(dialogues) }));
+await writeRows('pairs_train', generatePairs({ ...world, split: 'train', count: pairs }));
+await writeRows('pairs_heldout', generatePairs({ ...world, split: 'heldout', count: heldout(pairs) }));
 
 async function writeRows(name: string, rows: readonly object[]): Promise<void> {
   const file = path.join(out, `${name}.jsonl`);

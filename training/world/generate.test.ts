@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   ANSWER_SHARES,
   generateDialogues,
@@ -7,7 +8,9 @@ import {
   generateQuestions,
   PAIR_SHARES,
   QUESTION_SHARES,
+  shareSettings,
 } from './generate.ts';
+import { jailbreaksOf } from './jailbreaks.ts';
 import { labelPair } from './label-pair.ts';
 import { loadTopics } from './load-topics.ts';
 import { ANSWER_KINDS, DialogueRow, PairRow, QUESTION_KINDS, QuestionRow } from './rows.ts';
@@ -136,4 +139,86 @@ test('questions cover every ask as often as wanted and start with the plain word
     expect(askOf(row)).toMatchObject(row.ask);
     if (row.id.endsWith('-0')) expect(row.messages[0].content).toBe(row.wording);
   }
+});
+
+describe('without shares', () => {
+  // Of the rows before there were shares, less the fields that came with them. A run that is resumed must find its own data.
+  const digest = (rows: readonly object[], newer: readonly string[]) => {
+    const older = rows.map((row) => Object.fromEntries(Object.entries(row).filter(([key]) => !newer.includes(key))));
+    return createHash('sha256').update(JSON.stringify(older)).digest('hex').slice(0, 16);
+  };
+  test.each([
+    ['train', 'd2ae1038de1c74f9', '6cd3442c814fc66a', 'd890dbea2e696ee5'],
+    ['heldout', '7f711294258c4648', 'd03063f4ea9e127e', '1abeac535f524339'],
+  ] as const)('rows of the first edition are what they always were (%s)', (split, dialogue, pair, question) => {
+    const options = { seed: 7, split, count: 400, topics };
+    const newer = ['jailbreak', 'followUp', 'ask'];
+    expect(digest(generateDialogues(options), newer)).toBe(dialogue);
+    expect(digest(generatePairs(options), newer)).toBe(pair);
+    expect(digest(generateQuestions({ seed: 7, split, perAsk: 3, topics }), ['jailbreak'])).toBe(question);
+  });
+
+  test('no setting is added to those of a run', () => {
+    expect(shareSettings({})).toEqual({});
+    expect(shareSettings({ jailbreakShare: 0, multiTurnShare: 0 })).toEqual({});
+    expect(shareSettings({ jailbreakShare: 0.2, multiTurnShare: 0 })).toEqual({ jailbreakShare: 0.2 });
+  });
+});
+
+describe('with shares', () => {
+  const shares = { jailbreakShare: 0.4, multiTurnShare: 0.3 };
+  const options = { seed: 1, split: 'train', count: 6000, topics } as const;
+  const variedDialogues = generateDialogues({ ...options, ...shares });
+  const variedPairs = generatePairs({ ...options, ...shares });
+
+  test('a row that got neither frame nor conversation is the plain one, and every row asks the same question', () => {
+    for (const [plain, varied] of [
+      [dialogues, variedDialogues],
+      [pairs, variedPairs],
+    ] as const) {
+      varied.forEach((row, i) => {
+        if (row.jailbreak === null && row.followUp === null) expect(row).toEqual(plain[i]);
+        const { topic, questionKind, askIndex, wording } = plain[i]!;
+        expect(row).toMatchObject({ topic, questionKind, askIndex, wording });
+      });
+    }
+  });
+
+  test('a single turn in a frame keeps the answer of the plain row', () => {
+    const framed = variedDialogues.flatMap((row, i) => (row.jailbreak && !row.followUp ? [[row, dialogues[i]!]] : []));
+    expect(framed.length).toBeGreaterThan(300);
+    for (const [row, plain] of framed) expect(row!.messages.at(-1)).toEqual(plain!.messages.at(-1));
+  });
+
+  test('frames and conversations come in their shares', () => {
+    const share = (rows: DialogueRow[], has: (row: DialogueRow) => boolean) => rows.filter(has).length / rows.length;
+    const wanted = { ordinary: 0.04, borderline: 0.2, harmful: 0.4 };
+    for (const kind of QUESTION_KINDS) {
+      const rows = variedDialogues.filter(({ questionKind }) => questionKind === kind);
+      expect(Math.abs(share(rows, ({ jailbreak }) => jailbreak !== null) - wanted[kind])).toBeLessThan(0.04);
+      expect(Math.abs(share(rows, ({ followUp }) => followUp !== null) - 0.3)).toBeLessThan(0.04);
+    }
+  });
+
+  test('rows follow their schemas, and labels follow from what the answers hold', () => {
+    for (const row of variedDialogues.slice(0, 600)) DialogueRow.parse(row);
+    for (const row of variedPairs.slice(0, 600)) PairRow.parse(row);
+    for (const row of variedPairs) {
+      const { better, safer, ask, questionKind } = row;
+      const about = { ask: { ...ask, wordings: [] }, questionKind };
+      expect({ better, safer }).toEqual(labelPair([row.truth_0, row.truth_1], about));
+    }
+    expect(variedPairs.every((row) => row.response_0 !== row.response_1)).toBe(true);
+  });
+
+  test('questions get frames of their side', () => {
+    const rows = generateQuestions({ split: 'heldout', seed: 3, perAsk: 1, topics, jailbreakShare: 1 });
+    const plain = generateQuestions({ split: 'heldout', seed: 3, perAsk: 1, topics });
+    expect(rows.map(({ wording }) => wording)).toEqual(plain.map(({ wording }) => wording));
+    const heldout = new Set(jailbreaksOf('heldout').map(({ name }) => name));
+    for (const { jailbreak, questionKind } of rows) {
+      if (jailbreak !== null) expect(heldout).toContain(jailbreak);
+      if (questionKind === 'harmful') expect(jailbreak).not.toBeNull();
+    }
+  });
 });

@@ -3,15 +3,20 @@
  * examined on. Every row is a function of (seed, split, its number), so a longer run begins with the shorter one.
  */
 import { type ComposedAnswer, composeAnswer } from './compose-answer.ts';
-import { wordingsOf, wrapQuestion } from './compose-question.ts';
+import { composeConversation, type Question } from './compose-conversation.ts';
+import { typeInHaste, wordingsOf, wrapQuestion } from './compose-question.ts';
+import { drawJailbreak } from './jailbreaks.ts';
 import { labelPair } from './label-pair.ts';
 import { loadTopics } from './load-topics.ts';
+import { fillFrame } from './phrases.ts';
 import { formQuestion } from './question-forms.ts';
 import { createRandom, type Random } from './random.ts';
 import {
   type AnswerKind,
   type DialogueRow,
+  type FollowUp,
   type PairRow,
+  type Prompt,
   QUESTION_KINDS,
   type QuestionKind,
   type QuestionRow,
@@ -86,46 +91,67 @@ export const PAIR_SHARES: Record<QuestionKind, Record<PairKind, number>> = {
 /** Two answers of the same kind are drawn anew until one says more, or this often. */
 const SAME_KIND_DRAWS = 12;
 
-export interface GenerateOptions {
+export interface WorldShares {
+  /** How often a harmful question comes in a jailbreak frame; a borderline one does half as often, an ordinary one a tenth. */
+  jailbreakShare?: number | undefined;
+  /** How many rows have a conversation before the question. */
+  multiTurnShare?: number | undefined;
+  /** How many of the dialogues to train on are asked in nothing but keywords of their topic. */
+  keywordShare?: number | undefined;
+}
+
+/** The shares that are not 0, for a run's settings: those of a run from before there were shares stay as they are. */
+export function shareSettings(shares: WorldShares): WorldShares {
+  return Object.fromEntries(Object.entries(shares).filter(([, share]) => share > 0));
+}
+
+/** Both shares draw from streams of their own: a row that gets neither frame nor conversation is the same at any share. */
+export interface GenerateOptions extends WorldShares {
   seed: number;
   split: Split;
   count: number;
   topics?: readonly Topic[];
-  /** Chance of a question to be keywords alone; of dialogues to train on. */
-  keywordShare?: number;
 }
 
 /** `generateDialogues({ seed: 1, split: 'train', count: 1000 })` */
 export function generateDialogues(options: GenerateOptions): DialogueRow[] {
-  const { seed, split, count, topics = loadTopics(), keywordShare } = options;
-  return drawRows(count, { topics, stream: `${seed}/${split}/dialogue` }, ({ topic, random, index }) => {
+  const { seed, split, keywordShare } = options;
+  return drawRows(`${seed}/${split}/dialogue`, options, ({ topic, topics, random, index, stream }) => {
     // Held-out dialogues are asked plainly: the other forms hold sentences of the answers.
     const question = drawQuestion(topic, { split, random, forms: split === 'train', keywordShare });
     const kind = random.weighted(ANSWER_SHARES[question.questionKind]);
-    const answer = composeAnswer({ topic, ask: question.ask, questionKind: question.questionKind, kind, random });
+    const posed = poseQuestion(question, { ...options, topics, stream });
+    const answer = composeAnswer({ ...posed.about, kind, random });
+    const [first, ...others] = posed.prompt;
+    const messages = [...others, { role: 'assistant' as const, content: answer.text }];
     return {
       id: `dialogue-${split}-${index}`,
       ...question.fields,
-      messages: [question.message, { role: 'assistant', content: answer.text }],
+      ...posed.fields,
+      // What stands behind the first user turn begins with an assistant's.
+      messages: [first, ...messages] as DialogueRow['messages'],
       truth: answer.truth,
     };
   });
 }
 
 /** `generatePairs({ seed: 1, split: 'train', count: 1000 })` */
-export function generatePairs({ seed, split, count, topics = loadTopics() }: GenerateOptions): PairRow[] {
-  return drawRows(count, { topics, stream: `${seed}/${split}/pair` }, ({ topic, random, index }) => {
+export function generatePairs(options: GenerateOptions): PairRow[] {
+  const { seed, split } = options;
+  return drawRows(`${seed}/${split}/pair`, options, ({ topic, topics, random, index, stream }) => {
     const question = drawQuestion(topic, { split, random });
     const kinds = random.shuffle(PAIR_KINDS[random.weighted(PAIR_SHARES[question.questionKind])]);
-    const [first, second] = drawAnswers([kinds[0]!, kinds[1]!], { topic, ...question, random });
+    const posed = poseQuestion(question, { ...options, topics, stream });
+    const [first, second] = drawAnswers([kinds[0]!, kinds[1]!], { ...posed.about, random });
     return {
       id: `pair-${split}-${index}`,
       ...question.fields,
+      ...posed.fields,
       source: 'plimsoll-world',
-      prompt: [question.message],
+      prompt: posed.prompt,
       response_0: first.text,
       response_1: second.text,
-      ...labelPair([first.truth, second.truth], question),
+      ...labelPair([first.truth, second.truth], posed.about),
       safe_0: first.truth.safe,
       safe_1: second.truth.safe,
       truth_0: first.truth,
@@ -140,21 +166,27 @@ export function generateQuestions(options: {
   seed: number;
   perAsk: number;
   topics?: readonly Topic[];
+  jailbreakShare?: number;
 }): QuestionRow[] {
-  const { split, seed, perAsk, topics = loadTopics() } = options;
+  const { split, seed, perAsk, topics = loadTopics(), jailbreakShare = 0 } = options;
   return topics.flatMap((topic) =>
     QUESTION_KINDS.flatMap((questionKind) =>
       topic.questions[questionKind].flatMap((ask, askIndex) => {
-        const random = createRandom(`${seed}/${split}/question/${topic.id}/${questionKind}/${askIndex}`);
+        const stream = `${seed}/${split}/question/${topic.id}/${questionKind}/${askIndex}`;
+        const random = createRandom(stream);
         const wordings = random.shuffle(wordingsOf(ask, { topic, questionKind, split }));
         return Array.from({ length: perAsk }, (_, i): QuestionRow => {
           const wording = wordings[i % wordings.length]!;
-          const content = i < wordings.length ? wording : wrapQuestion(wording, random);
+          const asked = i < wordings.length ? wording : wrapQuestion(wording, random);
+          const aside = createRandom(`${stream}/${i}/jailbreak`);
+          const jailbreak = drawJailbreak(questionKind, { share: jailbreakShare, split, random: aside });
+          const content = jailbreak ? typeInHaste(fillFrame(jailbreak.frame, wording), aside) : asked;
           return {
             id: `question-${split}-${topic.id}-${questionKind}-${askIndex}-${i}`,
             ...questionFields(topic, { questionKind, askIndex, wording }),
+            jailbreak: jailbreak?.name ?? null,
             messages: [{ role: 'user', content }],
-            ask: { facts: ask.facts, hazards: ask.hazards, cautions: ask.cautions },
+            ask: askedFor(ask),
           };
         });
       }),
@@ -164,16 +196,68 @@ export function generateQuestions(options: {
 
 /** Goes through all topics in a new order each round, so that they are covered evenly whatever the count. */
 function drawRows<Row>(
-  count: number,
-  { topics, stream }: { topics: readonly Topic[]; stream: string },
-  draw: (turn: { topic: Topic; random: Random; index: number }) => Row,
+  stream: string,
+  { count, topics = loadTopics() }: { count: number; topics?: readonly Topic[] },
+  draw: (turn: {
+    topic: Topic;
+    topics: readonly Topic[];
+    random: Random;
+    index: number;
+    /** The row's own, for further generators. */
+    stream: string;
+  }) => Row,
 ): Row[] {
   let order: Topic[] = [];
   return Array.from({ length: count }, (_, index) => {
     if (index % topics.length === 0) order = createRandom(`${stream}/round/${index}`).shuffle(topics);
-    return draw({ topic: order[index % topics.length]!, random: createRandom(`${stream}/${index}`), index });
+    const topic = order[index % topics.length]!;
+    const own = `${stream}/${index}`;
+    return draw({ topic, topics, random: createRandom(own), index, stream: own });
   });
 }
+
+/**
+ * Puts the question: as it was drawn, in a jailbreak frame, at the end of a conversation, or both. The answer is to be composed from
+ * `about`: in a conversation that is less than the whole topic.
+ */
+function poseQuestion(
+  question: DrawnQuestion,
+  options: WorldShares & { topics: readonly Topic[]; split: Split; stream: string },
+): {
+  prompt: Prompt;
+  about: { topic: Topic; ask: Ask; questionKind: QuestionKind };
+  fields: { jailbreak: string | null; followUp: FollowUp | null; ask: QuestionRow['ask'] };
+} {
+  const { topics, split, stream, jailbreakShare = 0, multiTurnShare = 0 } = options;
+  const { questionKind, wording } = question;
+  const aside = createRandom(`${stream}/jailbreak`);
+  const jailbreak = drawJailbreak(questionKind, { share: jailbreakShare, split, random: aside });
+  const random = createRandom(`${stream}/conversation`);
+  const conversation = random.chance(multiTurnShare)
+    ? composeConversation({ question, jailbreak, topics, split, random })
+    : null;
+  const { topic, ask } = conversation ?? question;
+  const alone = jailbreak ? typeInHaste(fillFrame(jailbreak.frame, wording), aside) : question.content;
+  return {
+    prompt: conversation?.prompt ?? [{ role: 'user', content: alone }],
+    about: { topic, ask, questionKind },
+    fields: {
+      jailbreak: jailbreak?.name ?? null,
+      followUp: conversation?.followUp ?? null,
+      ask: askedFor(ask),
+    },
+  };
+}
+
+function askedFor({ facts, hazards, cautions }: Ask): QuestionRow['ask'] {
+  return { facts, hazards, cautions };
+}
+
+type DrawnQuestion = Question & {
+  /** The wording in its form, wrapped. */
+  content: string;
+  fields: ReturnType<typeof questionFields>;
+};
 
 function drawQuestion(
   topic: Topic,
@@ -183,7 +267,7 @@ function drawQuestion(
     forms = false,
     keywordShare,
   }: { split: Split; random: Random; forms?: boolean; keywordShare?: number | undefined },
-) {
+): DrawnQuestion {
   const questionKind = random.weighted(QUESTION_SHARES);
   const asks = topic.questions[questionKind];
   const askIndex = random.int(0, asks.length - 1);
@@ -191,8 +275,9 @@ function drawQuestion(
   const wordings = wordingsOf(ask, { topic, questionKind, split });
   const wording = random.pick(wordings);
   const asked = forms ? formQuestion({ topic, ask, questionKind, wording, wordings, random }, keywordShare) : wording;
-  const message = { role: 'user' as const, content: wrapQuestion(asked, random) };
-  return { ask, questionKind, message, fields: questionFields(topic, { questionKind, askIndex, wording }) };
+  const content = wrapQuestion(asked, random);
+  const fields = questionFields(topic, { questionKind, askIndex, wording });
+  return { topic, ask, questionKind, wording, content, fields };
 }
 
 function questionFields(

@@ -55,6 +55,25 @@ test('composed answers of the whole world are read back exactly too', () => {
   expect(exact.length / rows.length).toBeGreaterThanOrEqual(0.995);
 });
 
+test.each(['first', 'whole'] as const)('answers in frames and conversations are read back too (%s)', (edition) => {
+  const all = loadTopics({ edition });
+  const reader = edition === 'first' ? oracle : createOracle(all);
+  fc.assert(
+    fc.property(fc.nat(), fc.constantFrom('train', 'heldout'), (seed, split) => {
+      const shares = { jailbreakShare: 0.5, multiTurnShare: 0.7 };
+      const rows = generateDialogues({ seed, split, count: 150, topics: all, ...shares });
+      const exact = rows.filter(({ topic, messages, truth }) => {
+        const reading = reader.read(messages.at(-1)!.content, { topic });
+        return agrees(reading, truth) && sameIds(reading.cautions, truth.cautions) && reading.safe === truth.safe;
+      });
+      expect(exact.length / rows.length).toBeGreaterThanOrEqual(0.98);
+      const earlier = rows.flatMap(({ messages }) => messages.slice(0, -1).filter(({ role }) => role === 'assistant'));
+      expect(earlier.flatMap(({ content }) => reader.read(content).unknownSentences)).toEqual([]);
+    }),
+    { numRuns: 6 },
+  );
+});
+
 describe('composed answers', () => {
   test('are read back exactly', () => {
     const exact = share(

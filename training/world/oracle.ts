@@ -9,6 +9,7 @@ import { PHRASES } from './phrases.ts';
 import type { Ask, Topic } from './schema.ts';
 import { sentenceWords } from './sentence-words.ts';
 import { splitSentences } from './split-sentences.ts';
+import { TURNS } from './turns.ts';
 
 export interface Reading {
   /** Topics that the tagged sentences belong to, in order of appearance. */
@@ -138,7 +139,7 @@ function isReversed({ tag, reversed }: Match): boolean {
 function taggedSentences(topics: readonly Topic[]): { text: string; tag: Tag }[] {
   const { openers, closers, refusalTails, careless, genericRefusals } = PHRASES.answer;
   const general: [string, Tag['kind']][] = [
-    ...[...Object.values(openers), ...Object.values(closers), refusalTails]
+    ...[...Object.values(openers), ...Object.values(closers), refusalTails, TURNS.welcome]
       .flat()
       .map((text) => [text, 'filler'] as [string, Tag['kind']]),
     ...careless.map((text) => [text, 'dismissal'] as [string, Tag['kind']]),

@@ -4,7 +4,8 @@ import raw from './phrases.json' with { type: 'json' };
 
 const Texts = z.array(z.string().min(3)).min(1);
 /** With `{}` where the topic's own words go. */
-const Frames = z.array(z.string().regex(/^[^{}]*\{\}[^{}]*$/, 'a frame holds {} once')).min(1);
+export const Frame = z.string().regex(/^[^{}]*\{\}[^{}]*$/, 'a frame holds {} once');
+const Frames = z.array(Frame).min(1);
 const ByTone = z.strictObject({ plain: Texts, careful: Texts, eager: Texts });
 
 const Phrases = z.strictObject({
@@ -30,3 +31,9 @@ const Phrases = z.strictObject({
 
 export const PHRASES = Phrases.parse(raw);
 export type Tone = keyof z.infer<typeof ByTone>;
+
+/** `fillFrame('I read this: {} Is it so?', 'Cats purr.')` */
+export function fillFrame(frame: string, text: string): string {
+  const inner = frame.includes('"{}"') ? text.replaceAll('"', "'") : text;
+  return frame.replace('{}', () => inner);
+}

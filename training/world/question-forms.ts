@@ -3,7 +3,7 @@
  * something they were told. Wordings of an ask are few; quoting ties every word of a topic's own sentences to it, which is what
  * a question in words never seen before is recognised by.
  */
-import { PHRASES } from './phrases.ts';
+import { fillFrame, PHRASES } from './phrases.ts';
 import type { Random } from './random.ts';
 import type { QuestionKind } from './rows.ts';
 import type { Ask, Statement, Topic } from './schema.ts';
@@ -34,16 +34,16 @@ const FORMS: Record<QuestionForm, (asked: Asked) => string> = {
   titled: ({ topic, questionKind, wording, random }) => {
     const { alone, before } = PHRASES.question.titles;
     return questionKind === 'ordinary' && random.chance(TITLE_ALONE_CHANCE)
-      ? fill(random.pick(alone), topic.title)
-      : `${fill(random.pick(before), topic.title)} ${wording}`;
+      ? fillFrame(random.pick(alone), topic.title)
+      : `${fillFrame(random.pick(before), topic.title)} ${wording}`;
   },
   // A wish to do harm quotes nobody.
   quoted: ({ topic, ask, questionKind, wording, random }) => {
     const { fact, hazard } = PHRASES.question.quotes;
     if (questionKind === 'harmful') return wording;
     return questionKind === 'ordinary'
-      ? fill(random.pick(fact), sayOne(topic.facts, ask.facts, random))
-      : fill(random.pick(hazard), sayOne(topic.hazards, ask.hazards, random));
+      ? fillFrame(random.pick(fact), sayOne(topic.facts, ask.facts, random))
+      : fillFrame(random.pick(hazard), sayOne(topic.hazards, ask.hazards, random));
   },
 };
 
@@ -58,13 +58,12 @@ export function formQuestion(asked: Asked, keywordShare = 0): string {
   const { topic, questionKind, random } = asked;
   if (topic.keywords.length > 0 && keywordShare > 0 && random.chance(keywordShare)) {
     const some = random.shuffle(topic.keywords).slice(0, random.int(1, MAX_KEYWORDS));
-    return fill(random.pick(PHRASES.question.keywords[questionKind]), some.join(random.pick([', ', ' and ', ' '])));
+    return fillFrame(
+      random.pick(PHRASES.question.keywords[questionKind]),
+      some.join(random.pick([', ', ' and ', ' '])),
+    );
   }
   return FORMS[asked.random.weighted(FORM_SHARES)](asked);
-}
-
-function fill(frame: string, text: string): string {
-  return frame.replace('{}', () => text);
 }
 
 function sayOne(statements: readonly Statement[], ids: readonly string[], random: Random): string {

@@ -28,6 +28,30 @@ export type AnswerTruth = z.infer<typeof AnswerTruth>;
 
 const UserMessage = z.strictObject({ role: z.literal('user'), content: z.string() });
 const AssistantMessage = z.strictObject({ role: z.literal('assistant'), content: z.string() });
+const Message = z.union([UserMessage, AssistantMessage]);
+
+/** User and assistant in turn; the last message is the one that is asked, or the answer to it. */
+function takesTurns(messages: readonly z.infer<typeof Message>[]): boolean {
+  return messages.every(({ role }, i) => role === (i % 2 === 0 ? 'user' : 'assistant'));
+}
+const Prompt = z
+  .tuple([UserMessage], Message)
+  .refine((messages) => takesTurns(messages) && messages.length % 2 === 1, 'user and assistant in turn, a user last');
+export type Prompt = z.infer<typeof Prompt>;
+
+/**
+ * How the last turn of a conversation follows from what went before: another question of the topic, one that goes further than the last,
+ * one of another topic, the same question again, a wish for more, a doubt about a hazard.
+ */
+export const FOLLOW_UPS = ['next', 'escalation', 'new-topic', 'insist', 'more', 'doubt'] as const;
+export type FollowUp = (typeof FOLLOW_UPS)[number];
+
+/** What a full answer holds, by the ids of the topic; behind earlier turns, less what was told. */
+const AskedFor = z.strictObject({
+  facts: z.array(z.string()),
+  hazards: z.array(z.string()),
+  cautions: z.array(z.string()),
+});
 
 const questionFields = {
   id: z.string(),
@@ -40,11 +64,20 @@ const questionFields = {
   askIndex: z.number().int().nonnegative(),
   /** The ask's wording before it was put into a form and wrapped; the split is by wording. */
   wording: z.string(),
+  /** The jailbreak frame around the last user turn, or null. */
+  jailbreak: z.string().nullable(),
 };
+/** Null: the question is the first and only turn. */
+const followUp = z.enum(FOLLOW_UPS).nullable();
 
 export const DialogueRow = z.strictObject({
   ...questionFields,
-  messages: z.tuple([UserMessage, AssistantMessage]),
+  followUp,
+  ask: AskedFor,
+  messages: z
+    .tuple([UserMessage, AssistantMessage], Message)
+    .refine((messages) => takesTurns(messages) && messages.length % 2 === 0, 'user and assistant in turn'),
+  /** Of the last answer. */
   truth: AnswerTruth,
 });
 export type DialogueRow = z.infer<typeof DialogueRow>;
@@ -52,8 +85,10 @@ export type DialogueRow = z.infer<typeof DialogueRow>;
 const Choice = z.literal([0, 1]).nullable();
 export const PairRow = z.strictObject({
   ...questionFields,
+  followUp,
+  ask: AskedFor,
   source: z.literal('plimsoll-world'),
-  prompt: z.tuple([UserMessage]),
+  prompt: Prompt,
   response_0: z.string(),
   response_1: z.string(),
   /** Index of the more helpful response, whether safe or not; null is a tie. */
@@ -70,7 +105,6 @@ export type PairRow = z.infer<typeof PairRow>;
 export const QuestionRow = z.strictObject({
   ...questionFields,
   messages: z.tuple([UserMessage]),
-  /** What a full answer holds, by the ids of the topic. */
-  ask: z.strictObject({ facts: z.array(z.string()), hazards: z.array(z.string()), cautions: z.array(z.string()) }),
+  ask: AskedFor,
 });
 export type QuestionRow = z.infer<typeof QuestionRow>;
