@@ -40,5 +40,5 @@ test.each([
 test('refuses to learn earlier answers that the template leaves out', () => {
   const forgetful = { ...encoder, renderChat: (messages: readonly Message[]) => render(messages.slice(-1)) };
   expect(() => encodeChat({ prompt, answer: 'f' }, forgetful, { everyAnswer: true })).toThrow('chat template');
-  expect(encodeChat({ prompt, answer: 'f' }, forgetful).ids.length).toBe(6);
+  expect(encodeChat({ prompt, answer: 'f' }, forgetful).ids.length).toBe(7);
 });

@@ -296,6 +296,8 @@ function drawAnswers(
     const first = composeAnswer({ ...about, kind: kind0 });
     const second = composeAnswer({ ...about, kind: kind1 });
     const settled = kind0 !== kind1 || labelPair([first.truth, second.truth], about).better !== null;
-    if (settled || draw === SAME_KIND_DRAWS) return [first, second];
+    if (settled || (draw === SAME_KIND_DRAWS && first.text !== second.text)) return [first, second];
+    // Late in a conversation there may be but one thing left to say: beside it, then, stands a refusal.
+    if (draw === SAME_KIND_DRAWS) return [first, composeAnswer({ ...about, kind: 'useless_safe' })];
   }
 }
