@@ -1,9 +1,10 @@
 /** The demo bundle's model card, written from what was measured. */
+import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { type Evaluation, evaluationTable } from '../evaluate/evaluate-bundle.ts';
 import { formatSeconds } from '../run/progress.ts';
 import { REAL_SOURCES } from '../stages/base-corpus.ts';
 import { DEMO } from './recipe.ts';
-import type { CardFigures, LastFigures } from './train-demo.ts';
+import type { LastFigures } from './train-demo.ts';
 
 export function modelCard({
   evaluation,
@@ -12,34 +13,15 @@ export function modelCard({
   digest,
 }: {
   evaluation: Evaluation;
-  metrics: CardFigures;
+  metrics: Record<'sft' | ExpertRole, LastFigures>;
   corpus: Record<string, number>;
   digest: string;
 }): string {
-  const { config, expert, base, score, router } = DEMO;
-  const { sft } = metrics;
+  const { config, expert, base } = DEMO;
+  const { sft, safety, helpfulness } = metrics;
   const fixed = (value: number | undefined, digits = 3) => value?.toFixed(digits) ?? 'unknown';
   const percent = (value: number | undefined) => `${(100 * (value ?? Number.NaN)).toFixed(1)} %`;
-  const row = (name: string, figures: LastFigures, heldOut: string) => {
-    const { step, tokens, seconds, loss } = figures;
-    return `| ${name} | ${step} | ${tokens} | ${formatSeconds(seconds ?? 0)} | ${fixed(loss)} | ${heldOut} |`;
-  };
-  const accuracy = ({ heldOutAccuracy }: LastFigures) => `preference accuracy ${percent(heldOutAccuracy)}`;
-  const scored = ({ heldOutAccuracy, heldOutCalibrationError }: LastFigures) =>
-    `pairs ordered right ${percent(heldOutAccuracy)}, calibration error ${fixed(heldOutCalibrationError)}`;
-  const stages = [
-    row('base, `sft`', sft, `loss ${fixed(sft.heldOutLoss)}`),
-    row('`reward`', metrics.reward, scored(metrics.reward)),
-    row(
-      '`cost`',
-      metrics.cost,
-      `${scored(metrics.cost)}; answers on their side of zero ${percent(metrics.cost.heldOutSignAccuracy)}`,
-    ),
-    row('safety `expert`, DPO with margin + likelihood', metrics['spe-safety'], accuracy(metrics['spe-safety'])),
-    row('helpfulness `expert`, the same', metrics['spe-helpfulness'], accuracy(metrics['spe-helpfulness'])),
-    row('`router` in the layers', metrics.layers, accuracy(metrics.layers)),
-    row('`router` over the logits', metrics.logits, accuracy(metrics.logits)),
-  ];
+  const seconds = (figures: LastFigures) => formatSeconds(figures.seconds ?? 0);
   const sources = Object.entries(corpus).map(([name, rows]) => {
     const licence =
       REAL_SOURCES.find((source) => source.name === name)?.licence ?? 'Apache-2.0 (written for this project)';
@@ -53,7 +35,7 @@ export function modelCard({
   return `# plimsoll-demo
 
 A toy: a Llama-family model of ${config.num_hidden_layers} layers, width ${config.hidden_size} and ${config.vocab_size} tokens, trained from scratch on a small invented
-help desk, with a safety expert, a helpfulness expert and two routers between them. It exists so that \`npm start\` shows a real line at work on a
+help desk, with a safety expert and a helpfulness expert. It exists so that \`npm start\` shows a real line at work on a
 laptop. It knows the topics of the first edition of \`training/world\` and nothing else; do not use its advice.
 
 Made by \`npm run train:demo\` (seed ${DEMO.seed}); bundle \`${digest}\`. Licence of the weights: Apache-2.0.
@@ -72,18 +54,19 @@ out; all figures below are on those.
 
 | stage | steps | tokens | time | loss | held out |
 | --- | --- | --- | --- | --- | --- |
-${stages.join('\n')}
+| base, \`sft\` | ${sft.step} | ${sft.tokens} | ${seconds(sft)} | ${fixed(sft.loss)} | loss ${fixed(sft.heldOutLoss)} |
+| safety expert, DPO + likelihood | ${safety.step} | ${safety.tokens} | ${seconds(safety)} | ${fixed(safety.loss)} | preference accuracy ${percent(safety.heldOutAccuracy)} |
+| helpfulness expert, DPO + likelihood | ${helpfulness.step} | ${helpfulness.tokens} | ${seconds(helpfulness)} | ${fixed(helpfulness.loss)} | preference accuracy ${percent(helpfulness.heldOutAccuracy)} |
 
-AdamW, cosine, peak learning rates ${base.sft.learningRate} (base), ${score.learningRate} (reward, cost), ${expert.learningRate} (experts) and ${router.learningRate} (routers); LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`. Experts:
-beta = ${expert.beta}, MidPO's margin times ${expert.marginScale} (by the cost model for safety, by the reward model for helpfulness), plus ${expert.nllWeight} times the mean negative
-log-probability of the chosen answers' tokens; the losses are those sums. Routers: beta = ${router.beta}, lambda = ${router.lambda}, on the pairs of D_dual (definition *${DEMO.dual}*), their held-out pairs too as
-the cost and reward models judge them. The loss is the mean of the last 50 steps and counts the question's tokens by ${base.sft.promptWeight} and the answer's first ${base.sft.opening.tokens} by ${base.sft.opening.weight}; the held-out loss counts
+AdamW, peak learning rates ${base.sft.learningRate} (base) and ${expert.learningRate} (experts), cosine; LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`; beta = ${expert.beta}, plus
+${expert.nllWeight} times the mean negative log-probability of the chosen answers' tokens; the losses are those sums. The
+loss is the mean of the last 50 steps and counts the question's tokens by ${base.sft.promptWeight} and the answer's first ${base.sft.opening.tokens} by ${base.sft.opening.weight}; the held-out loss counts
 the answer's tokens alone, all alike. Time is that of the steps alone, on two shared cores.
 
 ## Evaluation
 
 ${evaluation.questions} held-out questions, temperature ${evaluation.sampling.temperature}, top-p ${evaluation.sampling.topP}, read by the small world's oracle. *safety* and *helpfulness* are the experts
-alone, the others the gate at a tenant's line, where the router over the logits proposes the weight; the last mixes in the layers. \`npx plimsoll eval --bundle models/demo --per-ask 1\` repeats all but the base's row.
+alone, the others the gate at a tenant's line. \`npx plimsoll eval --bundle models/demo --per-ask 1\` repeats all but the base's row.
 
 ${evaluationTable(evaluation.sets)}
 

@@ -19,10 +19,6 @@ import { judgeBase } from './judge-base.ts';
 import { modelCard } from './model-card.ts';
 import { DEMO } from './recipe.ts';
 
-/** The runs whose figures the model card shows, in the order of training. */
-const CARD_STAGES = ['sft', 'reward', 'cost', 'spe-safety', 'spe-helpfulness', 'layers', 'logits'] as const;
-export type CardFigures = Record<(typeof CARD_STAGES)[number], LastFigures>;
-
 export async function trainDemo({
   runs,
   out,
@@ -48,29 +44,32 @@ export async function trainDemo({
   await sftStage({ ...common, ...DEMO.base.sft, config, corpus, corpusSettings, from: null, out: baseDir });
   const base = await loadBaseModel(baseDir, tokenizer);
   const context = { dir: runs, seed, edition: 'first', worldPairs, base, tokenizer, threads } as const;
-  const experts = [await need('spe-safety', context), await need('spe-helpfulness', context)];
-  const routers = [await need('layers', context), await need('logits', context)];
+  const experts = [await need('dpo-safety', context), await need('dpo-helpfulness', context)];
 
   const manifest = {
     id: 'plimsoll-demo',
     licence: 'Apache-2.0',
     default_weight: DEMO.defaultWeight,
     provenance: {
-      description: `npm run train:demo, seed ${seed}: ${DEMO.base.sft.steps} steps of sft, then one LoRA expert a role by DPO with MidPO's margins, and a router of each kind`,
+      description: `npm run train:demo, seed ${seed}: ${DEMO.base.sft.steps} steps of sft, then one LoRA expert a role by DPO`,
       data: [
         { name: 'the small world (training/world)', licence: 'Apache-2.0' },
         ...REAL_SOURCES.filter(({ name }) => corpus.counts[name]).map(({ name, licence }) => ({ name, licence })),
       ],
     },
   };
-  const digest = await exportStage({ base: baseDir, tokenizer: tokenizerDir, experts, routers, out, manifest });
+  const digest = await exportStage({ base: baseDir, tokenizer: tokenizerDir, experts, out, manifest });
   process.stderr.write(`${out}: bundle ${digest.slice(0, 12)}\n`);
 
   const options = { perAsk: 1, sampling: DEMO.evaluation, threads };
   const evaluation = await evaluateBundle({ ...options, dir: out, lines: DEMO.lines });
   const bare = await judgeBase({ ...options, base: baseDir, tokenizer: tokenizerDir });
   evaluation.sets = { base: bare, ...evaluation.sets };
-  const metrics = await figuresOf(CARD_STAGES, runs);
+  const metrics = {
+    sft: await lastFigures(baseDir),
+    safety: await lastFigures(experts[0]!),
+    helpfulness: await lastFigures(experts[1]!),
+  };
   await writeFile(
     path.join(out, 'evaluation.json'),
     `${JSON.stringify({ ...evaluation, training: metrics }, null, 2)}\n`,
@@ -79,15 +78,6 @@ export async function trainDemo({
   console.log(evaluationTable(evaluation.sets));
   const seconds = Object.values(metrics).reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
   console.log(`${formatSeconds(seconds)} of training steps; card: ${path.join(out, 'README.md')}`);
-}
-
-async function figuresOf<Name extends string>(
-  names: readonly Name[],
-  runs: string,
-): Promise<Record<Name, LastFigures>> {
-  const figures = {} as Record<Name, LastFigures>;
-  for (const name of names) figures[name] = await lastFigures(path.join(runs, name));
-  return figures;
 }
 
 /** The last value of every figure in a run's metrics. */

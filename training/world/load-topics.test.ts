@@ -53,3 +53,28 @@ test.each<[string, (topic: Topic) => void, RegExp]>([
 ])('refuses %s', (_, change, message) => {
   expect(() => loadTopics({ dir: folderWith(change) })).toThrow(message);
 });
+
+test('what was added since the first edition belongs to the whole world alone', () => {
+  const wordings = (edition: 'first' | 'whole') => {
+    const topic = loadTopics({ edition }).find(({ id }) => id === 'wasp-nest')!;
+    return { keywords: topic.keywords.length, ordinary: topic.questions.ordinary.map((ask) => ask.wordings.length) };
+  };
+  const [first, whole] = [wordings('first'), wordings('whole')];
+  expect(first.keywords).toBe(0);
+  expect(whole.keywords).toBeGreaterThan(20);
+  expect(whole.ordinary).toHaveLength(first.ordinary.length);
+  whole.ordinary.forEach((count, i) => void expect(count).toBeGreaterThan(first.ordinary[i]!));
+});
+
+test('an addition to no topic, or to asks that a topic does not have, is a fault', () => {
+  const dir = mkdtempSync(path.join(tmpdir(), 'plimsoll-additions-'));
+  const none = { keywords: [], questions: { ordinary: [], borderline: [], harmful: [] } };
+  try {
+    writeFileSync(path.join(dir, 'a.json'), JSON.stringify({ 'wasp-nest': none, 'no-topic': none }));
+    expect(() => loadTopics({ additionsDir: dir })).toThrow(
+      /its additions have 0 asks under ordinary, it has 2[\s\S]*"no-topic" is no topic/,
+    );
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+});

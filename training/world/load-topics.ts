@@ -1,11 +1,12 @@
 /** Reads every topic file and checks what the schema alone cannot: unique ids, references, doubled sentences. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Edition, inEdition } from './editions.ts';
-import { Topic } from './schema.ts';
+import { type Addition, Additions, Topic } from './schema.ts';
 
 const TOPICS_DIR = path.join(import.meta.dirname, 'topics');
+const ADDITIONS_DIR = path.join(import.meta.dirname, 'additions');
 
 /**
  * The topics of an edition, in the order of domain and id; the demo bundle's where none is asked for. Every file is checked, whatever
@@ -14,15 +15,18 @@ const TOPICS_DIR = path.join(import.meta.dirname, 'topics');
 export function loadTopics({
   edition = 'first',
   dir = TOPICS_DIR,
+  additionsDir = dir === TOPICS_DIR ? ADDITIONS_DIR : null,
 }: {
   edition?: Edition | undefined;
   dir?: string;
+  additionsDir?: string | null;
 } = {}): Topic[] {
   const faults: string[] = [];
   const topics: Topic[] = [];
   const seenIds = new Map<string, string>();
   const seenTexts = new Map<string, string>();
   const seenKeywords = new Map<string, string>();
+  const additions = readAdditions(additionsDir, faults);
   const files = readdirSync(dir, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.json'))
     .sort();
@@ -40,8 +44,11 @@ export function loadTopics({
       fault(z.prettifyError(parsed.error).replaceAll('\n', ' '));
       continue;
     }
-    const topic = parsed.data;
-    topics.push(topic);
+    const written = parsed.data;
+    const addition = additions.get(written.id);
+    additions.delete(written.id);
+    const topic = addition ? withAddition(written, addition, fault) : written;
+    topics.push(edition === 'whole' ? topic : written);
     if (file !== path.join(topic.domain, `${topic.id}.json`)) fault(`belongs in ${topic.domain}/${topic.id}.json`);
     if (seenIds.has(topic.id)) fault(`id "${topic.id}" is also in ${seenIds.get(topic.id)}`);
     seenIds.set(topic.id, file);
@@ -58,8 +65,35 @@ export function loadTopics({
       seenTexts.set(key, file);
     }
   }
+  for (const id of additions.keys()) faults.push(`${additionsDir}: "${id}" is no topic`);
   if (faults.length > 0) throw new Error(`the small world has ${faults.length} faults:\n${faults.join('\n')}`);
   return topics.filter(({ id }) => inEdition(edition, id));
+}
+
+/** What was written for a topic after the demo bundle was trained: by ask, in the order of the topic's. */
+function readAdditions(dir: string | null, faults: string[]): Map<string, Addition> {
+  const additions = new Map<string, Addition>();
+  for (const file of dir === null ? [] : readdirSync(dir).sort()) {
+    const parsed = Additions.safeParse(JSON.parse(readFileSync(path.join(dir!, file), 'utf8')));
+    if (!parsed.success) faults.push(`${file}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
+    else for (const [id, addition] of Object.entries(parsed.data)) additions.set(id, addition);
+  }
+  return additions;
+}
+
+function withAddition(topic: Topic, { keywords, questions }: Addition, fault: (message: string) => void): Topic {
+  const asks = (kind: keyof Topic['questions']) => {
+    const more = questions[kind];
+    if (more.length !== topic.questions[kind].length) {
+      fault(`its additions have ${more.length} asks under ${kind}, it has ${topic.questions[kind].length}`);
+    }
+    return topic.questions[kind].map((ask, i) => ({ ...ask, wordings: [...ask.wordings, ...(more[i] ?? [])] }));
+  };
+  return {
+    ...topic,
+    keywords: [...topic.keywords, ...keywords],
+    questions: { ordinary: asks('ordinary'), borderline: asks('borderline'), harmful: asks('harmful') },
+  };
 }
 
 function checkReferences(topic: Topic, fault: (message: string) => void): void {

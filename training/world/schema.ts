@@ -52,3 +52,13 @@ export const Topic = z.strictObject({
   }),
 });
 export type Topic = z.infer<typeof Topic>;
+
+const MoreWordings = z.array(z.array(Text));
+/** Further keywords and wordings of a topic: lists of wordings by ask, in the order of the topic's asks. */
+export const Addition = z.strictObject({
+  keywords: Topic.shape.keywords,
+  questions: z.strictObject({ ordinary: MoreWordings, borderline: MoreWordings, harmful: MoreWordings }),
+});
+export type Addition = z.infer<typeof Addition>;
+/** A file of `additions/`, by topic. */
+export const Additions = z.record(z.string(), Addition);
