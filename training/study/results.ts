@@ -92,5 +92,10 @@ export type StudyResults = {
   /** What of the full grid is missing, in words; empty when it is whole. */
   missing: string[];
   /** The bundle's base. */
-  base: { parameters: number; steps: number; onTopic: number | null };
+  base: {
+    parameters: number;
+    /** null: taken from a bundle, which does not say. */
+    steps: number | null;
+    onTopic: number | null;
+  };
 };

@@ -154,7 +154,8 @@ ${missing.length > 0 ? missing.map((text) => `- ${text}`).join('\n') : 'Nothing:
 function baseSentence(study: Study): string {
   const { parameters, steps, onTopic } = study.results.base;
   const topic = onTopic === null ? '' : `, on topic in ${(100 * onTopic).toFixed(1)} % of its answers`;
-  return `One base for all, of ${(parameters / 1e6).toFixed(1)} million parameters after ${steps.toLocaleString('en-US')} steps${topic}.`;
+  const trained = steps === null ? "a bundle's" : `after ${steps.toLocaleString('en-US')} steps`;
+  return `One base for all, of ${(parameters / 1e6).toFixed(1)} million parameters, ${trained}${topic}.`;
 }
 
 const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`;
