@@ -91,7 +91,7 @@ export const ExpertStage = z.strictObject({
     .enum(['none', ...MARGIN_RULES])
     .default('none')
     .describe("none: plain DPO; spe: MidPO's margin, modpo: MODPO's, by --margin-model"),
-  marginScale: positive.default(expert.marginScale).describe('what a margin is multiplied by'),
+  marginScale: positive.default(1).describe('what a margin is multiplied by'),
   ...pairTraining(expert),
   variant,
 });

@@ -1,10 +1,10 @@
 /** The demo bundle's model card, written from what was measured. */
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { type Evaluation, evaluationTable } from '../evaluate/evaluate-bundle.ts';
+import type { LastFigures } from '../run/last-figures.ts';
 import { formatSeconds } from '../run/progress.ts';
 import { REAL_SOURCES } from '../stages/base-corpus.ts';
 import { DEMO } from './recipe.ts';
-import type { LastFigures } from './train-demo.ts';
 
 export function modelCard({
   evaluation,

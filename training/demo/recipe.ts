@@ -49,8 +49,6 @@ export const DEMO = {
     alpha: 32,
     beta: 0.3,
     nllWeight: 0.5,
-    /** Of MidPO's margin, where a run takes one; the demo's experts take none (docs/training.md). */
-    marginScale: 0.1,
     learningRate: 1e-3,
     pairsPerBatch: 16,
     epochs: 1,

@@ -3,11 +3,12 @@
  * checkpoint, so a stopped run is started again by the same command.
  */
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { evaluateBundle, evaluationTable } from '../evaluate/evaluate-bundle.ts';
 import { need } from '../methods/runs.ts';
+import { lastFigures } from '../run/last-figures.ts';
 import { formatSeconds } from '../run/progress.ts';
 import { baseCorpus, REAL_SOURCES } from '../stages/base-corpus.ts';
 import { loadBaseModel } from '../stages/base-model.ts';
@@ -78,16 +79,4 @@ export async function trainDemo({
   console.log(evaluationTable(evaluation.sets));
   const seconds = Object.values(metrics).reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
   console.log(`${formatSeconds(seconds)} of training steps; card: ${path.join(out, 'README.md')}`);
-}
-
-/** The last value of every figure in a run's metrics. */
-export type LastFigures = Record<string, number | undefined>;
-
-async function lastFigures(dir: string): Promise<LastFigures> {
-  const lines = (await readFile(path.join(dir, 'metrics.jsonl'), 'utf8')).trim().split('\n');
-  const rows = lines.map((line) => JSON.parse(line) as Record<string, number>);
-  const last: LastFigures = Object.assign({}, ...rows);
-  // One step's loss is noise: the mean of the last fifty says where training stood.
-  const losses = rows.flatMap(({ loss }) => (loss === undefined ? [] : [loss])).slice(-50);
-  return { ...last, loss: losses.reduce((a, b) => a + b, 0) / losses.length };
 }

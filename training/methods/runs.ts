@@ -64,6 +64,9 @@ function score(kind: ScoreKind): Run {
   };
 }
 
+/** As published; and what a base of this size bears of it (docs/training.md, "How much margin"). */
+const SPE_SCALE: Record<Variant, number> = { faithful: 1, corrected: 0.1 };
+
 type ExpertRun = {
   role: ExpertRole;
   /** null: plain DPO. */
@@ -74,21 +77,20 @@ type ExpertRun = {
 };
 
 function expert({ role, margin, variant = 'corrected', from }: ExpertRun): Run {
-  const { marginScale, ...settings } = DEMO.expert;
   // MODPO's two weights are a half each: its eq. 9 is then DPO at twice the beta, less the other model's whole margin.
-  const beta = margin === 'modpo' ? 2 * settings.beta : settings.beta;
+  const beta = margin === 'modpo' ? 2 * DEMO.expert.beta : DEMO.expert.beta;
   const judge = margin && marginKind(role, margin);
   return {
     needs: [...(judge ? [judge] : []), ...(from ? [from] : [])],
     train: async (context, out) => {
       const loadMargin = async (wanted: ScoreKind, rule: MarginRule) => {
         const scorer = await loadScorer(dirOf(wanted, context), { ...modelOf(context), wanted });
-        return marginModel(scorer, { name: wanted, rule, scale: marginScale });
+        return marginModel(scorer, { name: wanted, rule, scale: rule === 'spe' ? SPE_SCALE[variant] : 1 });
       };
       const start = from && (await loadExpertWeights(dirOf(from, context), context.base));
       await expertStage({
         ...common(context),
-        ...settings,
+        ...DEMO.expert,
         ...(await pairsOf(context, ROLE_DIMENSION[role])),
         beta,
         variant,
@@ -111,10 +113,9 @@ const both: Run = {
       ...safer[side].filter((_, i) => i % 2 === 0).map((pair) => ({ ...pair, better: pair.safer })),
       ...better[side].filter((_, i) => i % 2 === 1),
     ];
-    const { marginScale: _none, ...settings } = DEMO.expert;
     await expertStage({
       ...common(context),
-      ...settings,
+      ...DEMO.expert,
       train: halves('train'),
       heldOut: halves('heldOut'),
       role: 'helpfulness',

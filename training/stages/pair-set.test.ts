@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { TokenRow } from '../data/encode-chat.ts';
 import type { PairRows } from '../data/encode-pairs.ts';
 import type { Preference } from '../data/rows.ts';
+import { LETTERS } from '../testing/letter-tokenizer.ts';
 import { TINY } from '../testing/tiny-model.ts';
-import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import { bucketPairs, pairSet } from './pair-set.ts';
 import { scoreFeeds } from './scorer.ts';
 
@@ -47,18 +47,11 @@ test('a whole row has a place for every token, its end token included', () => {
 });
 
 describe('the summary of a stage', () => {
-  // A token a letter, and none of the template's own; of a tokenizer no more is used.
-  const encode = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
-  const tokenizer = {
-    tokenizer: { encode },
-    renderChat: (messages: { content: string }[]) => messages.flatMap(({ content }) => encode(content)),
-    eosId: 0,
-  } as unknown as TrainingTokenizer;
   const config = { ...TINY, max_position_embeddings: 64 };
   const set = (preferences: Preference[]) =>
     pairSet(preferences, {
       what: 'to train on',
-      tokenizer,
+      tokenizer: LETTERS,
       config,
       dimension: 'better',
       pairsPerBatch: 1,

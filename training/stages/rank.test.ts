@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Preference } from '../data/rows.ts';
+import { LETTERS } from '../testing/letter-tokenizer.ts';
 import { TINY } from '../testing/tiny-model.ts';
-import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import type { BaseModel } from './base-model.ts';
 import { rankStage } from './rank.ts';
 import type { Scorer } from './scorer.ts';
@@ -15,13 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true }));
 
-// A token a letter, and none of the template's own; of tokenizer and base no more is used.
-const encode = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
-const tokenizer = {
-  tokenizer: { encode },
-  renderChat: (messages: { content: string }[]) => messages.flatMap(({ content }) => encode(content)),
-  eosId: 0,
-} as unknown as TrainingTokenizer;
+// Of the base no more is used.
 const base = { config: { ...TINY, max_position_embeddings: 64 } } as BaseModel;
 
 /** Calls every answer safe, and the first one the better; has no opinion of what does not fit. */
@@ -49,7 +43,7 @@ const faulty = [
 ];
 const rank = (preferences: Preference[]) => {
   const out = path.join(dir, 'dual.jsonl');
-  const models = { reward: scorer('reward'), cost: scorer('cost'), base, tokenizer };
+  const models = { reward: scorer('reward'), cost: scorer('cost'), base, tokenizer: LETTERS };
   return rankStage({ ...models, preferences, definition: 'figure', out });
 };
 const leftOut = {

@@ -7,7 +7,7 @@ import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { encodeChat } from '../data/encode-chat.ts';
 import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
 import type { Preference } from '../data/rows.ts';
-import { TINY } from '../testing/tiny-model.ts';
+import { TINY_WORLD } from '../testing/tiny-model.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import { type BaseCorpus, baseCorpus } from './base-corpus.ts';
@@ -24,15 +24,7 @@ import { loadScorer } from './scorer.ts';
 import { sftStage } from './sft.ts';
 import { tokenizerStage } from './tokenizer.ts';
 
-const VOCAB = 400;
-const config = {
-  ...TINY,
-  vocab_size: VOCAB,
-  hidden_size: 32,
-  intermediate_size: 48,
-  max_position_embeddings: 512,
-  eos_token_id: 5,
-};
+const config = TINY_WORLD;
 const manifest = {
   id: 'tiny',
   licence: 'Apache-2.0',
@@ -49,7 +41,7 @@ beforeAll(async () => {
   vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-stages-'));
   corpus = await baseCorpus({ seed: 1, worldDialogues: 40, realShare: 0, dataDir: null });
-  await tokenizerStage({ corpus, out: at('tokenizer'), vocabSize: VOCAB });
+  await tokenizerStage({ corpus, out: at('tokenizer'), vocabSize: config.vocab_size });
   tokenizer = openTokenizer(await readChatFiles(at('tokenizer')));
 }, 30_000);
 afterAll(async () => {

@@ -2,11 +2,12 @@
  * Answers of one cell of the grid, kept as JSON Lines: generating is what costs, judging is done anew each time. A file's first line says what it was
  * made from, and a file made from something else is made again.
  */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { TokenFrame } from '#shared/protocol/generate.ts';
 import type { Answer } from '../evaluate/answer-prompts.ts';
+import { makeFolder, replaceFile } from '../run/write-file.ts';
 
 /** As many of an answer's weights as the report draws. */
 const KEPT_WEIGHTS = 64;
@@ -70,10 +71,9 @@ export async function readAnswers(
 }
 
 /** Whole or not at all. */
-export async function writeAnswers(file: string, origin: Origin, answers: readonly AnswerRecord[]): Promise<void> {
-  await mkdir(path.dirname(file), { recursive: true });
+export function writeAnswers(file: string, origin: Origin, answers: readonly AnswerRecord[]): void {
+  makeFolder(path.dirname(file));
   const { seconds, ...rest } = origin;
   const lines = [{ ...rest, seconds }, ...answers].map((row) => JSON.stringify(row));
-  await writeFile(`${file}.part`, `${lines.join('\n')}\n`);
-  await rename(`${file}.part`, file);
+  replaceFile(file, `${lines.join('\n')}\n`);
 }

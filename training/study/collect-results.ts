@@ -1,8 +1,9 @@
 /** The study's results from what the grid left on disk. */
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { RunContext, RunName } from '../methods/runs.ts';
 import { withAllNeeds } from '../methods/runs.ts';
+import { lastFigures } from '../run/last-figures.ts';
 import type { Grid, GridOptions } from './grid.ts';
 import { type Judge, judgeCells } from './judge-cells.ts';
 import { METHODS, runsOf } from './methods.ts';
@@ -50,20 +51,17 @@ export async function collectResults(
     base: {
       parameters: [...base.weights.values()].reduce((sum, { data }) => sum + data.length, 0),
       steps: base.state.step === 0 ? null : base.state.step,
-      onTopic: null,
     },
   };
 }
 
 async function trainedRun(name: RunName, { dir, seed }: RunContext): Promise<TrainedRun | null> {
-  const text = await readFile(path.join(dir, name, 'metrics.jsonl'), 'utf8').catch(() => null);
   // D_dual is made, not trained: it has no metrics.
-  if (text === null) return null;
-  const rows = text
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Record<string, number>);
-  const last = Object.assign({}, ...rows) as Record<string, number>;
-  const heldOut = Object.fromEntries(Object.entries(last).filter(([figure]) => figure.startsWith('heldOut')));
+  if (!existsSync(path.join(dir, name, 'metrics.jsonl'))) return null;
+  const last = await lastFigures(path.join(dir, name));
+  const heldOut: TrainedRun['heldOut'] = {};
+  for (const [figure, value] of Object.entries(last)) {
+    if (figure.startsWith('heldOut') && value !== undefined) heldOut[figure] = value;
+  }
   return { name, seed, steps: last.step ?? 0, tokens: last.tokens ?? 0, seconds: last.seconds ?? 0, heldOut };
 }

@@ -7,21 +7,13 @@ import { baseCorpus } from '../stages/base-corpus.ts';
 import { loadBaseModel } from '../stages/base-model.ts';
 import { sftStage } from '../stages/sft.ts';
 import { tokenizerStage } from '../stages/tokenizer.ts';
-import { TINY } from '../testing/tiny-model.ts';
+import { TINY_WORLD } from '../testing/tiny-model.ts';
 import { openTokenizer, readChatFiles } from '../tokenizer/chat-files.ts';
 import { collectResults } from './collect-results.ts';
 import { type GridOptions, runGrid } from './grid.ts';
 import { attackPrefix, attackSet, worldSet } from './questions.ts';
 
-const VOCAB = 400;
-const config = {
-  ...TINY,
-  vocab_size: VOCAB,
-  hidden_size: 32,
-  intermediate_size: 48,
-  max_position_embeddings: 512,
-  eos_token_id: 5,
-};
+const config = TINY_WORLD;
 
 let dir: string;
 let options: GridOptions;
@@ -31,7 +23,7 @@ beforeAll(async () => {
   dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-study-'));
   const at = (name: string) => path.join(dir, name);
   const corpus = await baseCorpus({ seed: 1, worldDialogues: 40, realShare: 0, dataDir: null });
-  await tokenizerStage({ corpus, out: at('tokenizer'), vocabSize: VOCAB });
+  await tokenizerStage({ corpus, out: at('tokenizer'), vocabSize: config.vocab_size });
   const tokenizer = openTokenizer(await readChatFiles(at('tokenizer')));
   await sftStage({
     resume: false,

@@ -100,7 +100,7 @@ async function answerWith(
           const answers = await answerPrompts(prompts, { engine, line: method.line, sampling: draws, label });
           const seconds = (performance.now() - startedAt) / 1000;
           found = { answers: recordsOf(set.questions, answers), seconds };
-          await writeAnswers(file, { ...origin, seconds }, found.answers);
+          writeAnswers(file, { ...origin, seconds }, found.answers);
         }
         grid.seconds += found.seconds;
         grid.cells.push({ method, set, seed, depth, answers: found.answers });

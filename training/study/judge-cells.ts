@@ -23,8 +23,8 @@ export async function judgeCells(cells: readonly AnsweredCell[], real: Judge | n
     const asked = answers.map((answer, i) => ({ question: set.questions[i]!, answer }));
     const said = set.world
       ? asked.map(({ question, answer }) => ({
-          ...readWorld(oracle, question.row!, answer.text),
-          recall: recallOf(question.row!, answer.text),
+          ...readWorld(oracle, question.world!.row, answer.text),
+          recall: recallOf(question.world!.row, answer.text),
         }))
       : ((await real?.(asked)) ?? asked.map(() => ({})));
     judged.push({

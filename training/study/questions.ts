@@ -6,6 +6,7 @@ import { generateQuestions } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import { createRandom } from '../world/random.ts';
 import type { QuestionRow } from '../world/rows.ts';
+import type { Topic } from '../world/schema.ts';
 import type { JudgedAnswer, SetInfo } from './results.ts';
 
 export type StudyQuestion = {
@@ -13,15 +14,17 @@ export type StudyQuestion = {
   messages: readonly Message[];
   kind: JudgedAnswer['kind'];
   category: string | null;
-  /** Of the small world: what the oracle reads an answer by. */
-  row?: QuestionRow;
+  /** Of the small world: what the oracle reads an answer by, and what an attacker would have the answer say. */
+  world?: { row: QuestionRow; attack: string };
 };
 
 export type QuestionSet = Omit<SetInfo, 'questions'> & { questions: StudyQuestion[] };
 
 /** Every ask of the edition once, in a held-out wording. */
 export function worldSet({ edition, seed }: { edition: Edition; seed: number }): QuestionSet {
-  const rows = generateQuestions({ split: 'heldout', seed, perAsk: 1, topics: loadTopics({ edition }) });
+  const topics = loadTopics({ edition });
+  const byId = new Map(topics.map((topic) => [topic.id, topic]));
+  const rows = generateQuestions({ split: 'heldout', seed, perAsk: 1, topics });
   return {
     id: 'world',
     label: 'small world',
@@ -32,14 +35,14 @@ export function worldSet({ edition, seed }: { edition: Edition; seed: number }):
       messages: row.messages,
       kind: row.questionKind,
       category: row.category,
-      row,
+      world: { row, attack: attackOf(row, byId.get(row.topic)!) },
     })),
   };
 }
 
 /** Depths of a prefill attack, in tokens. */
 export const ATTACK_DEPTHS = [0, 5, 10, 20] as const;
-/** Of the borderline and harmful questions, every \`ATTACK_STRIDE\`-th: an attack is asked once a depth. */
+/** Of the borderline and harmful questions, every second: an attack is asked once a depth. */
 const ATTACK_STRIDE = 2;
 
 export function attackSet(world: QuestionSet): QuestionSet {
@@ -53,16 +56,19 @@ export function attackSet(world: QuestionSet): QuestionSet {
   };
 }
 
-/** The first `depth` tokens of what an attacker would have the answer say: the ask's hazards, one after the other. */
+/** The ask's hazards, one after the other. */
+function attackOf({ id, ask }: QuestionRow, topic: Topic): string {
+  const random = createRandom(`prefill/${id}`);
+  const hazards = random.shuffle(topic.hazards.filter((hazard) => ask.hazards.includes(hazard.id)));
+  return hazards.map(({ wordings }) => random.pick(wordings)).join(' ');
+}
+
+/** The first `depth` tokens of what an attacker would have the answer say. */
 export function attackPrefix(
-  { row }: StudyQuestion,
+  { world }: StudyQuestion,
   { depth, tokenizer }: { depth: number; tokenizer: TrainingTokenizer['tokenizer'] },
 ): number[] {
   if (depth === 0) return [];
-  if (!row) throw new Error('only questions of the small world have a hazardous answer to begin with');
-  const topic = loadTopics({ edition: 'whole' }).find(({ id }) => id === row.topic)!;
-  const random = createRandom(`prefill/${row.id}`);
-  const hazards = random.shuffle(topic.hazards.filter(({ id }) => row.ask.hazards.includes(id)));
-  const text = hazards.map(({ wordings }) => random.pick(wordings)).join(' ');
-  return tokenizer.encode(text).slice(0, depth);
+  if (!world) throw new Error('only questions of the small world have a hazardous answer to begin with');
+  return tokenizer.encode(world.attack).slice(0, depth);
 }

@@ -96,6 +96,5 @@ export type StudyResults = {
     parameters: number;
     /** null: taken from a bundle, which does not say. */
     steps: number | null;
-    onTopic: number | null;
   };
 };

@@ -29,8 +29,8 @@ describe('the world', () => {
     expect(sets[0]!.questions).toHaveLength(asks);
     expect(sets[0]).toMatchObject({ id: 'world', world: true });
     const trained = new Set(generateQuestions({ split: 'train', seed: 1, perAsk: 6 }).map(({ wording }) => wording));
-    for (const { row, kind, category } of sets[0]!.questions) {
-      expect(trained.has(row!.wording)).toBe(false);
+    for (const { world, kind, category } of sets[0]!.questions) {
+      expect(trained.has(world!.row.wording)).toBe(false);
       expect(category === null).toBe(kind === 'ordinary');
     }
   });

@@ -25,6 +25,16 @@ export const TINY: LlamaConfig = {
   pad_token_id: 0,
 };
 
+/** One with room for a vocabulary learned on the small world, and for its conversations. */
+export const TINY_WORLD: LlamaConfig = {
+  ...TINY,
+  vocab_size: 400,
+  hidden_size: 32,
+  intermediate_size: 48,
+  max_position_embeddings: 512,
+  eos_token_id: 5,
+};
+
 export function tinyWeights(config: LlamaConfig = TINY, seed = 'tiny'): Parameters {
   const weights = emptyTensors(kernelShapes(config));
   for (const [name, { shape, data }] of weights) {

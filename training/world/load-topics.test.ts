@@ -70,6 +70,8 @@ test('an addition to no topic, or to asks that a topic does not have, is a fault
   const dir = mkdtempSync(path.join(tmpdir(), 'plimsoll-additions-'));
   const none = { keywords: [], questions: { ordinary: [], borderline: [], harmful: [] } };
   try {
+    writeFileSync(path.join(dir, 'b.json'), '{');
+    expect(() => loadTopics({ additionsDir: dir })).toThrow('b.json: not JSON');
     writeFileSync(path.join(dir, 'a.json'), JSON.stringify({ 'wasp-nest': none, 'no-topic': none }));
     expect(() => loadTopics({ additionsDir: dir })).toThrow(
       /its additions have 0 asks under ordinary, it has 2[\s\S]*"no-topic" is no topic/,

@@ -74,7 +74,14 @@ export function loadTopics({
 function readAdditions(dir: string | null, faults: string[]): Map<string, Addition> {
   const additions = new Map<string, Addition>();
   for (const file of dir === null ? [] : readdirSync(dir).sort()) {
-    const parsed = Additions.safeParse(JSON.parse(readFileSync(path.join(dir!, file), 'utf8')));
+    let json: unknown;
+    try {
+      json = JSON.parse(readFileSync(path.join(dir!, file), 'utf8'));
+    } catch (error) {
+      faults.push(`${file}: not JSON: ${(error as Error).message}`);
+      continue;
+    }
+    const parsed = Additions.safeParse(json);
     if (!parsed.success) faults.push(`${file}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
     else for (const [id, addition] of Object.entries(parsed.data)) additions.set(id, addition);
   }

@@ -4,7 +4,6 @@
  * study does not ask. They are small, and their held-out accuracy belongs beside every figure they give.
  */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
@@ -14,6 +13,7 @@ import type { PairRows } from '../../data/encode-pairs.ts';
 import type { Preference } from '../../data/rows.ts';
 import { DEMO } from '../../demo/recipe.ts';
 import type { ScoreKind } from '../../graphs/score-graph.ts';
+import { lastFigures } from '../../run/last-figures.ts';
 import { loadBaseModel } from '../../stages/base-model.ts';
 import { SCORE_DIMENSION, scoreStage } from '../../stages/score.ts';
 import { loadScorer, type Scorer } from '../../stages/scorer.ts';
@@ -198,10 +198,4 @@ function lengthAccuracy(pairs: readonly Preference[], kind: ScoreKind): number {
   );
   const longer = labelled.filter(Boolean).length / labelled.length;
   return Math.max(longer, 1 - longer);
-}
-
-/** The last value of every figure in a run's metrics. */
-async function lastFigures(dir: string): Promise<Record<string, number | undefined>> {
-  const lines = (await readFile(path.join(dir, 'metrics.jsonl'), 'utf8')).trim().split('\n');
-  return Object.assign({}, ...lines.map((line) => JSON.parse(line) as Record<string, number>));
 }

@@ -152,10 +152,9 @@ ${missing.length > 0 ? missing.map((text) => `- ${text}`).join('\n') : 'Nothing:
 }
 
 function baseSentence(study: Study): string {
-  const { parameters, steps, onTopic } = study.results.base;
-  const topic = onTopic === null ? '' : `, on topic in ${(100 * onTopic).toFixed(1)} % of its answers`;
+  const { parameters, steps } = study.results.base;
   const trained = steps === null ? "a bundle's" : `after ${steps.toLocaleString('en-US')} steps`;
-  return `One base for all, of ${(parameters / 1e6).toFixed(1)} million parameters, ${trained}${topic}.`;
+  return `One base for all, of ${(parameters / 1e6).toFixed(1)} million parameters, ${trained}.`;
 }
 
 const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`;

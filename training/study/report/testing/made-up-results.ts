@@ -125,7 +125,7 @@ export function madeUpResults({
     ],
     seconds: { training: 7_200, generating: 3_600 },
     missing: [],
-    base: { parameters: 5_400_000, steps: 5_000, onTopic: 0.895 },
+    base: { parameters: 5_400_000, steps: 5_000 },
   };
 }
 

@@ -1,0 +1,17 @@
+/** What a run's `metrics.jsonl` says in the end. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+
+/** By name; a figure that the run never wrote is absent. */
+export type LastFigures = Record<string, number | undefined>;
+
+/** One step's loss is noise: the mean over these says where training stood. */
+const LOSS_STEPS = 50;
+
+/** The last value of every figure, and of `loss` the mean of its last fifty. Throws where there are no metrics. */
+export async function lastFigures(dir: string): Promise<LastFigures> {
+  const lines = (await readFile(path.join(dir, 'metrics.jsonl'), 'utf8')).trim().split('\n');
+  const rows = lines.map((line) => JSON.parse(line) as Record<string, number>);
+  const losses = rows.flatMap(({ loss }) => (loss === undefined ? [] : [loss])).slice(-LOSS_STEPS);
+  return { ...Object.assign({}, ...rows), loss: losses.reduce((a, b) => a + b, 0) / losses.length };
+}
