@@ -62,8 +62,13 @@ export const METHODS: readonly Method[] = [
   single('dpo-h', 'DPO-H', 'dpo-helpfulness', 'DPO (arXiv 2305.18290) on helpfulness'),
   single('dpo-s', 'DPO-S', 'dpo-safety', 'DPO on safety'),
   single('dpo-both', 'DPO on both', 'dpo-both', 'one DPO policy, half of the pairs with either label'),
-  single('spe-h', 'SPE-H', 'spe-helpfulness', "MidPO's helpfulness expert alone: DPO with the reward model's margin"),
-  single('spe-s', 'SPE-S', 'spe-safety', "MidPO's safety expert alone: DPO with the cost model's margin"),
+  single(
+    'spe-h',
+    'SPE-H',
+    'spe-helpfulness',
+    "MidPO's helpfulness expert alone: DPO with a tenth of the reward model's margin",
+  ),
+  single('spe-s', 'SPE-S', 'spe-safety', "MidPO's safety expert alone: DPO with a tenth of the cost model's margin"),
   single(
     'sequential',
     'H then S',
@@ -102,7 +107,7 @@ export const METHODS: readonly Method[] = [
     id: 'layers-faithful',
     label: 'MidPO faithful',
     family: 'midpo',
-    what: "MidPO (arXiv 2506.02460) with its published code's faults",
+    what: "MidPO (arXiv 2506.02460) with its published code's faults, and the whole margin",
     bundle: {
       kind: 'pair',
       safety: 'spe-safety-faithful',
@@ -116,7 +121,7 @@ export const METHODS: readonly Method[] = [
     id: 'layers',
     label: 'MidPO corrected',
     family: 'midpo',
-    what: 'MidPO without those faults: the experts are routed in every layer',
+    what: 'MidPO without those faults, and with a tenth of the margin: the experts are routed in every layer',
     bundle: MIDPO,
     line: { ...OPEN_LINE, mode: 'layers' },
     headline: true,
