@@ -148,15 +148,18 @@ describe('without shares', () => {
     return createHash('sha256').update(JSON.stringify(older)).digest('hex').slice(0, 16);
   };
   test.each([
-    ['train', 'dd48c3c207d53635', '7849565ac4f5d6de', '1c852dcd596652aa'],
-    ['heldout', 'e6ac3f9ed851eb8e', '9e551ca062779556', '085670e7b1befb1f'],
-  ] as const)('rows of the first edition are what they always were (%s)', (split, dialogue, pair, question) => {
-    const options = { seed: 7, split, count: 400, topics };
-    const newer = ['jailbreak', 'followUp', 'ask'];
-    expect(digest(generateDialogues(options), newer)).toBe(dialogue);
-    expect(digest(generatePairs(options), newer)).toBe(pair);
-    expect(digest(generateQuestions({ seed: 7, split, perAsk: 3, topics }), ['jailbreak'])).toBe(question);
-  });
+    ['train', 'd2ae1038de1c74f9', '6cd3442c814fc66a', 'd890dbea2e696ee5'],
+    ['heldout', '7f711294258c4648', 'd03063f4ea9e127e', '1abeac535f524339'],
+  ] as const)(
+    'rows of the first edition are what the demo was trained and is examined on (%s)',
+    (split, dialogue, pair, question) => {
+      const options = { seed: 7, split, count: 400, topics };
+      const newer = ['jailbreak', 'followUp', 'ask'];
+      expect(digest(generateDialogues(options), newer)).toBe(dialogue);
+      expect(digest(generatePairs(options), newer)).toBe(pair);
+      expect(digest(generateQuestions({ seed: 7, split, perAsk: 3, topics }), ['jailbreak'])).toBe(question);
+    },
+  );
 
   test('no setting is added to those of a run', () => {
     expect(shareSettings({})).toEqual({});

@@ -54,16 +54,21 @@ test.each<[string, (topic: Topic) => void, RegExp]>([
   expect(() => loadTopics({ dir: folderWith(change) })).toThrow(message);
 });
 
-test('what was added since the first edition belongs to the whole world alone', () => {
-  const wordings = (edition: 'first' | 'whole') => {
-    const topic = loadTopics({ edition }).find(({ id }) => id === 'wasp-nest')!;
-    return { keywords: topic.keywords.length, ordinary: topic.questions.ordinary.map((ask) => ask.wordings.length) };
+test('additions bring further wordings and keywords, unless they are left out', () => {
+  const wordings = (options: Parameters<typeof loadTopics>[0]) => {
+    const topic = loadTopics(options).find(({ id }) => id === 'wasp-nest')!;
+    return { keywords: topic.keywords.length, ordinary: topic.questions.ordinary.map((ask) => ask.wordings) };
   };
-  const [first, whole] = [wordings('first'), wordings('whole')];
-  expect(first.keywords).toBe(0);
-  expect(whole.keywords).toBeGreaterThan(20);
-  expect(whole.ordinary).toHaveLength(first.ordinary.length);
-  whole.ordinary.forEach((count, i) => void expect(count).toBeGreaterThan(first.ordinary[i]!));
+  const [bare, full] = [wordings({ additionsDir: null }), wordings({})];
+  expect(bare.keywords).toBe(0);
+  expect(full.keywords).toBeGreaterThan(20);
+  expect(full.ordinary).toHaveLength(bare.ordinary.length);
+  full.ordinary.forEach((more, i) => {
+    const before = bare.ordinary[i]!;
+    expect(more.length).toBeGreaterThan(before.length);
+    expect(more.slice(0, before.length)).toEqual(before);
+  });
+  expect(wordings({ edition: 'whole' })).toEqual(full);
 });
 
 test('an addition to no topic, or to asks that a topic does not have, is a fault', () => {

@@ -48,7 +48,7 @@ export function loadTopics({
     const addition = additions.get(written.id);
     additions.delete(written.id);
     const topic = addition ? withAddition(written, addition, fault) : written;
-    topics.push(edition === 'whole' ? topic : written);
+    topics.push(topic);
     if (file !== path.join(topic.domain, `${topic.id}.json`)) fault(`belongs in ${topic.domain}/${topic.id}.json`);
     if (seenIds.has(topic.id)) fault(`id "${topic.id}" is also in ${seenIds.get(topic.id)}`);
     seenIds.set(topic.id, file);
@@ -70,7 +70,7 @@ export function loadTopics({
   return topics.filter(({ id }) => inEdition(edition, id));
 }
 
-/** What was written for a topic after the demo bundle was trained: by ask, in the order of the topic's. */
+/** Further wordings and keywords of a topic: by ask, in the order of the topic's. Apart, because the classifier was trained without them. */
 function readAdditions(dir: string | null, faults: string[]): Map<string, Addition> {
   const additions = new Map<string, Addition>();
   for (const file of dir === null ? [] : readdirSync(dir).sort()) {
