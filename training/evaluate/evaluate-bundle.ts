@@ -57,7 +57,7 @@ export async function evaluateBundle(options: EvaluateOptions): Promise<Evaluati
   };
 }
 
-/** Held-out questions answered under each line, and what the oracle says of the answers. */
+/** Held-out questions answered under each line whose mode the bundle offers, and what the oracle says of the answers. */
 export async function judgeLines(options: {
   dir: string;
   perAsk: number;
@@ -77,6 +77,7 @@ export async function judgeLines(options: {
     const answersBy: Record<string, Answer[]> = {};
     const sets: Record<string, JudgedSet> = {};
     for (const [name, line] of Object.entries(lines)) {
+      if (!engine.info.modes.includes(line.mode)) continue;
       const answers = await answerPrompts(prompts, { engine, line, sampling, label: name });
       answersBy[name] = answers;
       sets[name] = judgeAnswers(questions, answers, { oracle, topics });

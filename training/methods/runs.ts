@@ -64,8 +64,14 @@ function score(kind: ScoreKind): Run {
   };
 }
 
-/** As published; and what a base of this size bears of it (docs/training.md, "How much margin"). */
-const SPE_SCALE: Record<Variant, number> = { faithful: 1, corrected: 0.1 };
+/** As published; and what a base of this size bears of it (docs/training.md, "How much margin, and how free a router"). */
+export const SPE_SCALE: Record<Variant, number> = { faithful: 1, corrected: 0.1 };
+
+/** As published; and what leaves a router of this size a say (docs/training.md, "How much margin, and how free a router"). */
+export const ROUTER_LAMBDA: Record<Variant, Record<RouterKind, number>> = {
+  faithful: { layers: 1, logits: 1 },
+  corrected: { layers: 0.1, logits: 0.3 },
+};
 
 type ExpertRun = {
   role: ExpertRole;
@@ -170,6 +176,7 @@ function router({ kind, variant, dual, safety, helpfulness }: RouterRun): Run {
         ...DEMO.router,
         kind,
         variant,
+        lambda: ROUTER_LAMBDA[variant][kind],
         safety: await expertOf(safety),
         helpfulness: await expertOf(helpfulness),
         train: await read('train'),
@@ -230,11 +237,17 @@ const RUNS: Record<RunName, Run> = {
   logits: router({ kind: 'logits', ...corrected }),
 };
 
-/** The folder of a finished run; trains it first, and what it needs, where it is not finished. */
-export async function need(name: RunName, context: RunContext): Promise<string> {
-  for (const needed of RUNS[name].needs) await need(needed, context);
-  await RUNS[name].train(context, dirOf(name, context));
-  return dirOf(name, context);
+/**
+ * Trains the runs, and first what they need, where they are not finished. To see that one is, its data has to be read: what is in `finished` is not looked at
+ * again, and what is now finished is added to it.
+ */
+export async function trainRuns(names: readonly RunName[], context: RunContext, finished = new Set<string>()) {
+  for (const name of withAllNeeds(names)) {
+    const dir = dirOf(name, context);
+    if (finished.has(dir)) continue;
+    await RUNS[name].train(context, dir);
+    finished.add(dir);
+  }
 }
 
 /** A run and all that it goes back to, each once, in the order of training. */

@@ -8,7 +8,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
 import { type Answer, answerPrompts, type Sampling } from '../evaluate/answer-prompts.ts';
-import { need, type RunContext, type RunName, withAllNeeds } from '../methods/runs.ts';
+import { type RunContext, type RunName, trainRuns, withAllNeeds } from '../methods/runs.ts';
 import { type AnswerRecord, answerRecord, readAnswers, writeAnswers } from './answers.ts';
 import { buildBundle } from './build-bundle.ts';
 import { METHODS, type Method, runsOf } from './methods.ts';
@@ -46,13 +46,14 @@ export async function runGrid(options: GridOptions): Promise<Grid> {
     bundlesOf(methods.filter(({ headline }) => headline || i === 0)).map((group) => ({ context, group })),
   );
   const grid: Grid = { cells: [], seconds: 0, missing: [] };
+  const finished = new Set<string>();
   let done = 0;
   for (const { context, group } of plan) {
     done++;
     const names = group.map(({ label }) => label).join(', ');
     process.stderr.write(`study: seed ${context.seed}, ${done} of ${plan.length} bundles: ${names}\n`);
     const runs = group.flatMap(runsOf);
-    if (options.make) for (const run of runs) await need(run, context);
+    if (options.make) await trainRuns(runs, context, finished);
     const unmade = withAllNeeds(runs).filter((run) => !existsSync(path.join(context.dir, run)));
     if (unmade.length > 0) grid.missing.push(`seed ${context.seed}: ${names} (not trained: ${unmade.join(', ')})`);
     else await answerWith(group, context, options, grid);

@@ -121,7 +121,7 @@ export const METHODS: readonly Method[] = [
     id: 'layers',
     label: 'MidPO corrected',
     family: 'midpo',
-    what: 'MidPO without those faults, and with a tenth of the margin: the experts are routed in every layer',
+    what: 'MidPO without those faults, with a tenth of the margin and of lambda: the experts are routed in every layer',
     bundle: MIDPO,
     line: { ...OPEN_LINE, mode: 'layers' },
     headline: true,

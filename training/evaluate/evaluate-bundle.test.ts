@@ -1,0 +1,34 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
+import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
+import { OPEN_LINE } from '#shared/protocol/directive.ts';
+import { judgeLines } from './evaluate-bundle.ts';
+
+test.each([
+  [false, ['logits']],
+  [true, ['logits', 'layers']],
+])('a bundle is asked in the modes that it offers (routers: %s)', async (routers, modes) => {
+  const dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-evaluate-'));
+  try {
+    const bundle = tinyBundle({ routers });
+    // A token a byte: the world's questions are longer than the bundle's own context.
+    await writeBundle(path.join(dir, 'bundle'), {
+      ...bundle,
+      config: { ...bundle.config, max_position_embeddings: 512 },
+    });
+    const { sets, questions } = await judgeLines({
+      dir: path.join(dir, 'bundle'),
+      perAsk: 1,
+      sampling: { temperature: 1, topP: 1, seed: 1, maxTokens: 1 },
+      threads: 1,
+      lines: { logits: OPEN_LINE, layers: { ...OPEN_LINE, mode: 'layers' } },
+    });
+    expect(Object.keys(sets)).toEqual(modes);
+    for (const set of Object.values(sets)) expect(set.answers).toBe(questions.length);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+});
