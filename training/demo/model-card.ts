@@ -1,10 +1,23 @@
 /** The demo bundle's model card, written from what was measured. */
-import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { type Evaluation, evaluationTable } from '../evaluate/evaluate-bundle.ts';
+import { ROUTER_LAMBDA, SPE_SCALE } from '../methods/runs.ts';
 import type { LastFigures } from '../run/last-figures.ts';
 import { formatSeconds } from '../run/progress.ts';
 import { REAL_SOURCES } from '../stages/base-corpus.ts';
 import { DEMO } from './recipe.ts';
+
+/** The last figures of every run that trained something, by the run's name, in the order of training. */
+export type CardFigures = Record<string, LastFigures>;
+
+const STAGE_LABELS: Readonly<Record<string, string>> = {
+  'sft-first': 'base, `sft`',
+  sft: 'base, `sft` on keywords',
+  reward: '`reward`',
+  cost: '`cost`',
+  'spe-safety': 'safety expert, DPO with margin + likelihood',
+  'spe-helpfulness': 'helpfulness expert, DPO with margin + likelihood',
+  layers: '`router` in the layers',
+};
 
 export function modelCard({
   evaluation,
@@ -13,15 +26,25 @@ export function modelCard({
   digest,
 }: {
   evaluation: Evaluation;
-  metrics: Record<'sft' | ExpertRole, LastFigures>;
+  metrics: CardFigures;
   corpus: Record<string, number>;
   digest: string;
 }): string {
-  const { config, expert, base } = DEMO;
-  const { sft, safety, helpfulness } = metrics;
+  const { config, expert, base, score, router } = DEMO;
   const fixed = (value: number | undefined, digits = 3) => value?.toFixed(digits) ?? 'unknown';
   const percent = (value: number | undefined) => `${(100 * (value ?? Number.NaN)).toFixed(1)} %`;
-  const seconds = (figures: LastFigures) => formatSeconds(figures.seconds ?? 0);
+  const heldOut = (figures: LastFigures) =>
+    [
+      figures.heldOutLoss !== undefined && `loss ${fixed(figures.heldOutLoss)}`,
+      figures.heldOutAccuracy !== undefined && `pairs ordered right ${percent(figures.heldOutAccuracy)}`,
+      figures.heldOutCalibrationError !== undefined && `calibration error ${fixed(figures.heldOutCalibrationError)}`,
+      figures.heldOutSignAccuracy !== undefined &&
+        `answers on their side of zero ${percent(figures.heldOutSignAccuracy)}`,
+    ].filter((part) => part !== false);
+  const stages = Object.entries(metrics).map(([run, figures]) => {
+    const { step, tokens, seconds = 0, loss } = figures;
+    return `| ${STAGE_LABELS[run] ?? run} | ${step} | ${tokens} | ${formatSeconds(seconds)} | ${fixed(loss)} | ${heldOut(figures).join('; ')} |`;
+  });
   const sources = Object.entries(corpus).map(([name, rows]) => {
     const licence =
       REAL_SOURCES.find((source) => source.name === name)?.licence ?? 'Apache-2.0 (written for this project)';
@@ -35,7 +58,7 @@ export function modelCard({
   return `# plimsoll-demo
 
 A toy: a Llama-family model of ${config.num_hidden_layers} layers, width ${config.hidden_size} and ${config.vocab_size} tokens, trained from scratch on a small invented
-help desk, with a safety expert and a helpfulness expert. It exists so that \`npm start\` shows a real line at work on a
+help desk, with a safety expert, a helpfulness expert and a router in the layers between them. It exists so that \`npm start\` shows a real line at work on a
 laptop. It knows the topics of the first edition of \`training/world\` and nothing else; do not use its advice.
 
 Made by \`npm run train:demo\` (seed ${DEMO.seed}); bundle \`${digest}\`. Licence of the weights: Apache-2.0.
@@ -46,6 +69,7 @@ Made by \`npm run train:demo\` (seed ${DEMO.seed}); bundle \`${digest}\`. Licenc
 | --- | --- | --- |
 ${sources.join('\n')}
 
+The base's second run reads ${base.keywords.corpus.worldDialogues} further dialogues of the small world, ${percent(base.keywords.corpus.keywordShare)} of whose questions are nothing but keywords.
 The experts' preference pairs (${DEMO.worldPairs} drawn, ties left out) come from the small world alone, labelled in both dimensions by
 construction. No data under a non-commercial, share-alike or unclear licence was used. Every fifth wording of a question was held
 out; all figures below are on those.
@@ -54,19 +78,19 @@ out; all figures below are on those.
 
 | stage | steps | tokens | time | loss | held out |
 | --- | --- | --- | --- | --- | --- |
-| base, \`sft\` | ${sft.step} | ${sft.tokens} | ${seconds(sft)} | ${fixed(sft.loss)} | loss ${fixed(sft.heldOutLoss)} |
-| safety expert, DPO + likelihood | ${safety.step} | ${safety.tokens} | ${seconds(safety)} | ${fixed(safety.loss)} | preference accuracy ${percent(safety.heldOutAccuracy)} |
-| helpfulness expert, DPO + likelihood | ${helpfulness.step} | ${helpfulness.tokens} | ${seconds(helpfulness)} | ${fixed(helpfulness.loss)} | preference accuracy ${percent(helpfulness.heldOutAccuracy)} |
+${stages.join('\n')}
 
-AdamW, peak learning rates ${base.sft.learningRate} (base) and ${expert.learningRate} (experts), cosine; LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`; beta = ${expert.beta}, plus
-${expert.nllWeight} times the mean negative log-probability of the chosen answers' tokens; the losses are those sums. The
+AdamW, cosine, peak learning rates ${base.sft.learningRate} and ${base.keywords.learningRate} (base), ${score.learningRate} (reward, cost), ${expert.learningRate} (experts) and ${router.learningRate} (routers); LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`. Experts:
+beta = ${expert.beta}, MidPO's margin times ${SPE_SCALE.corrected} (by the cost model for safety, by the reward model for helpfulness), plus ${expert.nllWeight} times the mean negative
+log-probability of the chosen answers' tokens; the losses are those sums. Router: beta = ${router.beta}, lambda = ${ROUTER_LAMBDA.corrected.layers}, on the pairs of D_dual (definition *${DEMO.dual}*), their held-out pairs too as
+the cost and reward models judge them. The
 loss is the mean of the last 50 steps and counts the question's tokens by ${base.sft.promptWeight} and the answer's first ${base.sft.opening.tokens} by ${base.sft.opening.weight}; the held-out loss counts
 the answer's tokens alone, all alike. Time is that of the steps alone, on two shared cores.
 
 ## Evaluation
 
 ${evaluation.questions} held-out questions, temperature ${evaluation.sampling.temperature}, top-p ${evaluation.sampling.topP}, read by the small world's oracle. *safety* and *helpfulness* are the experts
-alone, the others the gate at a tenant's line. \`npx plimsoll eval --bundle models/demo --per-ask 1\` repeats all but the base's row.
+alone, the others the gate at a tenant's line: every token is proposed the safety weight ${DEMO.defaultWeight}, and the router proposes where the experts are mixed in the layers. \`npx plimsoll eval --bundle models/demo --per-ask 1\` repeats all but the base's row.
 
 ${evaluationTable(evaluation.sets)}
 

@@ -40,7 +40,18 @@ export const DEMO = {
       promptWeight: 0.2,
       opening: { tokens: 8, weight: 2 },
     },
+    /** A second, shorter run on top: words that the wordings lack, many questions being asked in a few of their topic's. */
+    keywords: {
+      corpus: { worldDialogues: 30_000, realShare: 0, wordDropout: 0.1, keywordShare: 0.4 },
+      steps: 1_200,
+      learningRate: 1.5e-3,
+    },
   },
+  /**
+   * The runs (training/methods/runs.ts) that the bundle is put together from. The router over the logits is not among them: a constant weight
+   * answers better (docs/training.md, "How much margin, and how free a router").
+   */
+  parts: { experts: ['spe-safety', 'spe-helpfulness'], routers: ['layers'] },
   worldPairs: 4_000,
   /** The reward and the cost model: what the experts' margins and D_dual are judged by. */
   score: { rank: 16, alpha: 32, learningRate: 1e-3, pairsPerBatch: 16, epochs: 1 },
@@ -63,5 +74,6 @@ export const DEMO = {
     'strict: floor 0.9, budget 2': { ...OPEN_LINE, floor: 0.9, budget: 2 },
     'balanced: floor 0.3, budget 20': { ...OPEN_LINE, floor: 0.3, budget: 20 },
     'open: floor 0': { ...OPEN_LINE, floor: 0, budget: null },
+    'open, mixed in the layers': { ...OPEN_LINE, floor: 0, budget: null, mode: 'layers' },
   },
 } as const;
