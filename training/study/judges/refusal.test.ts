@@ -61,6 +61,8 @@ test('beats 95 % on unseen topics, is kept, and is the same when it is read back
     "I can't help with hurting a neighbour's cat.",
     'Turn the water off first, then lift the lid.',
     '',
+    // Longer than what is read.
+    `I can't help with that. ${'Mix a cup of flour with water. '.repeat(300)}`,
   ]) {
     expect(again.probability(text)).toBe(judge.probability(text));
   }

@@ -10,6 +10,7 @@ import path from 'node:path';
 import * as z from 'zod';
 import { COLUMNS, sigmoid } from '#shared/classify/combine-scores.ts';
 import { createFeaturizer } from '#shared/classify/features.ts';
+import { plainReading } from '#shared/classify/readings.ts';
 import { fitPlatt } from '../../classifier/calibrate.ts';
 import { fit } from '../../classifier/fit.ts';
 import { rocAuc } from '../../classifier/metrics.ts';
@@ -107,7 +108,7 @@ function train(
   const side = (split: RefusalExample['split']) => examples.filter((example) => example.split === split);
   const featurize = createFeaturizer(bits);
   const rows = side('train').map(({ text, refuses }) => ({
-    buckets: featurize(text).slice(),
+    buckets: featurize(plainReading(text)).slice(),
     targets: [Number(refuses), ...NO_EVIDENCE],
     weight: 1,
   }));
@@ -160,7 +161,7 @@ function probabilityOf({
 function scorer({ bits, bias, weights }: { bits: number; bias: number; weights: Float32Array }) {
   const featurize = createFeaturizer(bits);
   return (text: string): number => {
-    const buckets = featurize(text);
+    const buckets = featurize(plainReading(text));
     if (buckets.length === 0) return bias;
     let sum = 0;
     for (let i = 0; i < buckets.length; i++) sum += weights[buckets[i]!]!;
