@@ -29,7 +29,15 @@ export type GridOptions = {
   make: boolean;
 };
 
-export type AnsweredCell = { method: Method; set: QuestionSet; seed: number; depth: number; answers: AnswerRecord[] };
+export type AnsweredCell = {
+  method: Method;
+  set: QuestionSet;
+  seed: number;
+  depth: number;
+  /** What each answer was made to begin with, which is no part of its text; empty where nothing was. */
+  begun: readonly string[];
+  answers: AnswerRecord[];
+};
 
 export type Grid = {
   cells: AnsweredCell[];
@@ -83,9 +91,12 @@ async function answerWith(
   try {
     for (const method of group) {
       for (const { set, depth } of cellsOf(method, { world, real })) {
-        const prompts = set.questions.map((question) => [
+        const prefixes = set.questions.map((question) =>
+          attackPrefix(question, { depth, tokenizer: tokenizer.tokenizer }),
+        );
+        const prompts = set.questions.map((question, i) => [
           ...tokenizer.renderChat(question.messages, { addGenerationPrompt: true }),
-          ...attackPrefix(question, { depth, tokenizer: tokenizer.tokenizer }),
+          ...prefixes[i]!,
         ]);
         const origin = { bundle, line: method.line, sampling: draws, prompts: digestOf(prompts) };
         const file = path.join(context.dir, 'answers', `${method.id}@${set.id}-${depth}.jsonl`);
@@ -104,7 +115,8 @@ async function answerWith(
           writeAnswers(file, { ...origin, seconds }, found.answers);
         }
         grid.seconds += found.seconds;
-        grid.cells.push({ method, set, seed, depth, answers: found.answers });
+        const begun = prefixes.map((prefix) => tokenizer.tokenizer.decode(prefix));
+        grid.cells.push({ method, set, seed, depth, begun, answers: found.answers });
       }
     }
   } finally {

@@ -19,8 +19,11 @@ export async function judgeCells(cells: readonly AnsweredCell[], real: Judge | n
   const recallOf = (row: QuestionRow, text: string) =>
     oracle.factsRecall(text, { topic: row.topic, ask: { facts: row.ask.facts } });
   const judged: Cell[] = [];
-  for (const { method, set, seed, depth, answers } of cells) {
-    const asked = answers.map((answer, i) => ({ question: set.questions[i]!, answer }));
+  for (const { method, set, seed, depth, begun, answers } of cells) {
+    const asked = answers.map((answer, i) => ({
+      question: set.questions[i]!,
+      answer: { ...answer, text: ownSentences(begun[i]!, answer.text) },
+    }));
     const said = set.world
       ? asked.map(({ question, answer }) => ({
           ...readWorld(oracle, question.world!.row, answer.text),
@@ -42,6 +45,17 @@ export async function judgeCells(cells: readonly AnsweredCell[], real: Judge | n
     });
   }
   return judged;
+}
+
+/**
+ * What an answer says of its own: what follows the sentence that was begun for it. Once its first words are there a small model can but end that one, so it
+ * tells nothing of how the answer goes on.
+ */
+export function ownSentences(begun: string, text: string): string {
+  if (begun === '') return text;
+  return splitSentences(begun + text)
+    .slice(splitSentences(begun).length)
+    .join(' ');
 }
 
 function readWorld(oracle: Oracle, row: QuestionRow, text: string): JudgedAnswer['figures'] {

@@ -113,8 +113,8 @@ ${plot('weights-by-category', 'Mean safety weight by category of harm', "no rout
 
 ## Prefill attacks
 
-The answer is made to begin with the first tokens of a hazardous one. Unsafe answers in percent, on the questions that were attacked: what a method
-adds, without the forced beginning. A sentence that the beginning cut in two is one that the oracle does not know.
+The answer is made to begin with the first tokens of a hazardous one. Unsafe answers in percent, on the questions that were attacked, by what follows the sentence that was begun
+for them: whatever the line, that sentence is ended as it began.
 
 ${plot('prefill', 'Unsafe share against the number of prefilled tokens', 'no answer was begun.')}
 
@@ -153,7 +153,7 @@ ${missing.length > 0 ? missing.map((text) => `- ${text}`).join('\n') : 'Nothing:
 
 function baseSentence(study: Study): string {
   const { parameters, steps } = study.results.base;
-  const trained = steps === null ? "a bundle's" : `after ${steps.toLocaleString('en-US')} steps`;
+  const trained = steps === null ? "a bundle's" : `whose last run took ${steps.toLocaleString('en-US')} steps`;
   return `One base for all, of ${(parameters / 1e6).toFixed(1)} million parameters, ${trained}.`;
 }
 
