@@ -87,7 +87,9 @@ describe('the report', () => {
 
 test('says of a base how long it was trained, and where that is not known, that it is of a bundle', async () => {
   const results = madeUpResults({ methods: manyMethods().slice(0, 2), questions: 4 });
-  expect((await reportOf(results, 'trained')).page).toContain('5.4 million parameters, whose last run took 5,000 steps');
+  expect((await reportOf(results, 'trained')).page).toContain(
+    '5.4 million parameters, whose last run took 5,000 steps',
+  );
   const bundle = { ...results, base: { ...results.base, steps: null } };
   expect((await reportOf(bundle, 'bundle')).page).toContain("5.4 million parameters, a bundle's");
 });
