@@ -48,8 +48,8 @@ export const DEMO = {
     },
   },
   /**
-   * The runs (training/methods/runs.ts) that the bundle is put together from. The router over the logits is not among them: a constant weight
-   * answers better (docs/training.md, "How much margin, and how free a router").
+   * The runs (training/methods/runs.ts) that the bundle is put together from. The router over the logits is not among them: it did not
+   * beat a constant weight, and refused more ordinary questions (docs/evaluation, docs/training.md).
    */
   parts: { experts: ['spe-safety', 'spe-helpfulness'], routers: ['layers'] },
   worldPairs: 4_000,
