@@ -82,7 +82,7 @@ ${stages.join('\n')}
 
 AdamW, cosine, peak learning rates ${base.sft.learningRate} and ${base.keywords.learningRate} (base), ${score.learningRate} (reward, cost), ${expert.learningRate} (experts) and ${router.learningRate} (routers); LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`. Experts:
 beta = ${expert.beta}, MidPO's margin times ${SPE_SCALE.corrected} (by the cost model for safety, by the reward model for helpfulness), plus ${expert.nllWeight} times the mean negative
-log-probability of the chosen answers' tokens; the losses are those sums. Router: beta = ${router.beta}, lambda = ${ROUTER_LAMBDA.corrected.layers}, on the pairs of D_dual (definition *${DEMO.dual}*), their held-out pairs too as
+log-probability of the chosen answers' tokens; the losses are those sums. Router: beta = ${router.beta}, lambda = ${ROUTER_LAMBDA.layers}, on the pairs of D_dual (definition *${DEMO.dual}*), their held-out pairs too as
 the cost and reward models judge them. The
 loss is the mean of the last 50 steps and counts the question's tokens by ${base.sft.promptWeight} and the answer's first ${base.sft.opening.tokens} by ${base.sft.opening.weight}; the held-out loss counts
 the answer's tokens alone, all alike. Time is that of the steps alone, on two shared cores.

@@ -1,5 +1,5 @@
 /**
- * The demo bundle from its seed: tokenizer, base, two experts, routers, bundle, evaluation, model card. Every stage goes on from its last
+ * The demo bundle from its seed: tokenizer, base, two experts, router, bundle, evaluation, model card. Every stage goes on from its last
  * checkpoint, so a stopped run is started again by the same command.
  */
 import { existsSync } from 'node:fs';

@@ -68,10 +68,7 @@ function score(kind: ScoreKind): Run {
 export const SPE_SCALE: Record<Variant, number> = { faithful: 1, corrected: 0.1 };
 
 /** As published; and what leaves a router of this size a say (docs/training.md, "How much margin, and how free a router"). */
-export const ROUTER_LAMBDA: Record<Variant, Record<RouterKind, number>> = {
-  faithful: { layers: 1, logits: 1 },
-  corrected: { layers: 0.1, logits: 0.3 },
-};
+export const ROUTER_LAMBDA = { 'layers-faithful': 1, layers: 0.1, logits: 0.3 } as const;
 
 type ExpertRun = {
   role: ExpertRole;
@@ -159,12 +156,13 @@ function dual(definition: DualDefinition): Run {
 type RouterRun = {
   kind: RouterKind;
   variant: Variant;
+  lambda: number;
   dual: RunName;
   safety: RunName;
   helpfulness: RunName;
 };
 
-function router({ kind, variant, dual, safety, helpfulness }: RouterRun): Run {
+function router({ kind, variant, lambda, dual, safety, helpfulness }: RouterRun): Run {
   return {
     needs: [dual, safety, helpfulness],
     train: async (context, out) => {
@@ -176,7 +174,7 @@ function router({ kind, variant, dual, safety, helpfulness }: RouterRun): Run {
         ...DEMO.router,
         kind,
         variant,
-        lambda: ROUTER_LAMBDA[variant][kind],
+        lambda,
         safety: await expertOf(safety),
         helpfulness: await expertOf(helpfulness),
         train: await read('train'),
@@ -232,9 +230,9 @@ const RUNS: Record<RunName, Run> = {
   'spe-helpfulness-faithful': expert({ role: 'helpfulness', margin: 'spe', variant: 'faithful' }),
   dual: dual('corrected'),
   'dual-faithful': dual('safe-better'),
-  layers: router({ kind: 'layers', ...corrected }),
-  'layers-faithful': router({ kind: 'layers', ...faithful }),
-  logits: router({ kind: 'logits', ...corrected }),
+  layers: router({ kind: 'layers', lambda: ROUTER_LAMBDA.layers, ...corrected }),
+  'layers-faithful': router({ kind: 'layers', lambda: ROUTER_LAMBDA['layers-faithful'], ...faithful }),
+  logits: router({ kind: 'logits', lambda: ROUTER_LAMBDA.logits, ...corrected }),
 };
 
 /**
