@@ -32,9 +32,11 @@ async function answer(): Promise<{ text: string; receipt: string }> {
   return { text: choices[0]!.message.content, receipt: plimsoll.receipt };
 }
 
-async function gauge(name: string): Promise<number> {
+/** The sum of these metrics, over all of their labels, at one moment. */
+async function metrics(...names: string[]): Promise<number> {
   const text = await (await fetch(`${stack.backends()[0]!.url}/metrics`)).text();
-  return Number(text.match(new RegExp(`^plimsoll:${name}(?:{[^}]*})? (\\S+)$`, 'm'))?.[1]);
+  const values = names.flatMap((name) => [...text.matchAll(new RegExp(`^plimsoll:${name}{[^}]*} (\\S+)$`, 'gm'))]);
+  return values.reduce((sum, [, value]) => sum + Number(value), 0);
 }
 
 describe('a running stack', () => {
@@ -60,10 +62,14 @@ describe('a running stack', () => {
       });
       for await (const _chunk of stream) controller.abort();
     };
+    const over = () => metrics('request_cancelled_total', 'request_success_total');
+    const before = await over();
     await Promise.all([1, 2, 3, 4, 5, 6].map(leave));
-    await expect.poll(() => gauge('num_rows'), { timeout: 10_000 }).toBe(0);
-    expect(await gauge('num_requests_running')).toBe(0);
-    expect(await gauge('request_cancelled_total')).toBeGreaterThan(0);
+    // First that all six are over: a client has its first chunk, and may leave, before its request has rows.
+    await expect.poll(over, { timeout: 10_000 }).toBe(before + 6);
+    const held = () => metrics('num_requests_waiting', 'num_requests_running', 'num_rows');
+    await expect.poll(held, { timeout: 10_000 }).toBe(0);
+    expect(await metrics('request_cancelled_total')).toBeGreaterThan(0);
     await answer();
   });
 
