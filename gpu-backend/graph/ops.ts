@@ -38,9 +38,13 @@ export function scale(x: Value, factor: number): Value {
   return mul(x, scalar(x, factor));
 }
 
-/** x * sigmoid(x). */
+/** x * sigmoid(x). One entry on the tape: the gradient of the whole takes two passes fewer than that of its parts. */
 export function silu(x: Value): Value {
-  return mul(x, sigmoid(x));
+  const [output] = x.graph.composite('Silu', [x], () => {
+    const gate = sigmoid(x);
+    return [mul(x, gate), gate];
+  });
+  return output!;
 }
 
 /**

@@ -58,6 +58,7 @@ const cases: Case[] = [
     build: ([x], graph) => ops.gatherPositions(x!, ids(graph, [2], [2, 0])),
   },
   { op: 'Sigmoid', shapes: [[5]], build: ([a]) => ops.sigmoid(a!) },
+  { op: 'Silu', shapes: [[5]], build: ([a]) => ops.silu(a!) },
   { op: 'Softplus', shapes: [[5]], build: ([a]) => ops.softplus(a!), float32: true },
   {
     op: 'MatMul',

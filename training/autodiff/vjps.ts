@@ -4,6 +4,7 @@
  */
 import type { TapeEntry, Value } from '#gpu-backend/graph/graph.ts';
 import {
+  add,
   concat,
   div,
   exp,
@@ -43,6 +44,8 @@ export const VJPS: Record<string, Vjp> = {
   Exp: ({ outputs: [y] }, dy) => [mul(dy, y!)],
   Log: ({ inputs: [x] }, dy) => [div(dy, x!)],
   Sigmoid: ({ outputs: [y] }, dy) => [mul(dy, sub(y!, mul(y!, y!)))],
+  /** y = x s, s = sigmoid(x): dy/dx = s + y - s y. */
+  Silu: ({ outputs: [y, s] }, dy) => [mul(dy, add(s!, sub(y!, mul(s!, y!))))],
   Softplus: ({ inputs: [x] }, dy) => [mul(dy, sigmoid(x!))],
   MatMul: (entry, dy, needs) => matmulVjp(entry, dy, needs, { transA: false, transB: false }),
   FusedMatMul: (entry, dy, needs) => {

@@ -43,6 +43,23 @@ describe('AdamW', () => {
     expect(run(10).moments[0]).toBeCloseTo(run(1000).moments[0]!, 6);
   });
 
+  test.each([1, 3, 4, 7, 12])('the norm is of all %i numbers of each gradient', (count) => {
+    const gradient = Float32Array.from({ length: count }, (_, i) => Math.sin(i + 1));
+    const parameters = () => ({ shape: [count], data: new Float32Array(count) });
+    const optimizer = new AdamW(
+      new Map([
+        ['x', parameters()],
+        ['y', parameters()],
+      ]),
+    );
+    const gradients = new Map([
+      ['x', gradient],
+      ['y', gradient],
+    ]);
+    const norm = optimizer.step(gradients, { step: 1, learningRate: 0.1 });
+    expect(norm).toBeCloseTo(Math.hypot(...gradient, ...gradient), 12);
+  });
+
   test('a gradient that is not finite is named and changes nothing', () => {
     const parameters = new Map([
       ['good', { shape: [1, 1], data: Float32Array.of(1) }],
