@@ -35,6 +35,7 @@ async function answer(): Promise<{ text: string; receipt: string }> {
 /** The sum of these metrics, over all of their labels, at one moment. */
 async function metrics(...names: string[]): Promise<number> {
   const text = await (await fetch(`${stack.backends()[0]!.url}/metrics`)).text();
+  for (const name of names) expect(text).toContain(`# TYPE plimsoll:${name} `);
   const values = names.flatMap((name) => [...text.matchAll(new RegExp(`^plimsoll:${name}{[^}]*} (\\S+)$`, 'gm'))]);
   return values.reduce((sum, [, value]) => sum + Number(value), 0);
 }
