@@ -1,18 +1,23 @@
-/** Alternating measurements: every round runs each variant once, the order turned round by round; medians and raw values are shown. */
+/** Alternating measurements: every round runs each variant once, in an order drawn anew; medians and raw values are shown. */
+import { createRandom } from '#training/world/random.ts';
 
 export type Variant = { name: string; run: () => Promise<number> };
 export type Measured = { name: string; values: number[]; median: number };
 
-/** `run` returns the figure of one round (milliseconds, tokens a second); one unmeasured round warms everything up. */
+/**
+ * `run` returns the figure of one round (milliseconds, tokens a second); one unmeasured round warms everything up. The order is drawn because
+ * it matters who ran before: with the list turned round by round, its first and its last follow themselves every other round and find their own
+ * weights in the cache.
+ */
 export async function alternate<const T extends readonly Variant[]>(
   variants: T,
   { rounds }: { rounds: number },
 ): Promise<{ [K in keyof T]: Measured }> {
   const values = new Map(variants.map(({ name }) => [name, [] as number[]]));
   for (const variant of variants) await variant.run();
+  const random = createRandom('bench/order');
   for (let round = 0; round < rounds; round++) {
-    const order = round % 2 === 0 ? variants : variants.toReversed();
-    for (const { name, run } of order) values.get(name)!.push(await run());
+    for (const { name, run } of random.shuffle(variants)) values.get(name)!.push(await run());
   }
   const measured = variants.map(({ name }) => ({ name, values: values.get(name)!, median: median(values.get(name)!) }));
   // map() forgets how many there are.
