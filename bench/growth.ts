@@ -12,8 +12,8 @@ export function powerLaw(points: readonly Point[]): { exponent: number; factor: 
   return { exponent, factor: Math.exp(y - exponent * x) };
 }
 
-/** Weights and AdamW's two moments, in float32; gradients are values of the graph and are counted there. */
-export const STATE_BYTES_A_PARAMETER = 12;
+/** Weights, AdamW's two moments and its copy of the gradients, in float32; the gradients themselves are values of the graph and are counted there. */
+export const STATE_BYTES_A_PARAMETER = 16;
 
 /** Tokens a parameter at which a given amount of arithmetic makes the best model (Hoffmann et al., arXiv 2203.15556). */
 const TOKENS_A_PARAMETER = 20;

@@ -124,7 +124,7 @@ async function prepareSft(job: TrainingJob, config: LlamaConfig, tokenizer: Trai
   const graph = sftGraph(config, { shapes, batch });
   const session = await GraphSession.create(graph.toModel(), { threads: job.threads });
   const feeds = () => tokenFeeds(taken, batch, { normalize: true, padId: tokenizer.padId });
-  const update = optimizer(parameters, { weightDecay: 0.05 });
+  const update = await optimizer(parameters, { weightDecay: 0.05 });
   const step = {
     name: 'step',
     run: async () => update(await session.run({ ...feeds().feeds, ...parameterFeeds(parameters) })),
@@ -159,7 +159,7 @@ async function prepareDpo(job: TrainingJob, config: LlamaConfig, tokenizer: Trai
   const reference = await GraphSession.create(scoring.toModel(), { threads: job.threads });
   const feeds = () => tokenFeeds(taken, batch, { normalize: false, padId: tokenizer.padId });
   const scored = async () => (await reference.run({ ...feeds().feeds, ...parameterFeeds(untrained) })).logprobs!;
-  const update = optimizer(parameters, {});
+  const update = await optimizer(parameters, {});
   const trainOn = async (referenceLogprobs: Float32Array) =>
     update(
       await session.run({
@@ -193,8 +193,8 @@ function countsOf(graph: Graph) {
 }
 
 /** AdamW on a run's outputs, a step further with every call. */
-function optimizer(parameters: Parameters, options: { weightDecay?: number }) {
-  const adamw = new AdamW(parameters, options);
+async function optimizer(parameters: Parameters, options: { weightDecay?: number }) {
+  const adamw = await AdamW.create(parameters, options);
   let step = 0;
   return (outputs: Record<string, Float32Array>): void => {
     const gradients = new Map([...parameters.keys()].map((name) => [name, outputs[`grad.${name}`]!]));

@@ -3,7 +3,7 @@
  * saves a preference step; how all that grows with the parameters, in three sizes; and what a 1B and a 7B base would need.
  *
  * Operations are counted from the graph's products (count-work.ts), so a step's share of the peak also pays for everything that is no product:
- * norms, softmax, rotations, AdamW in JavaScript, the copies out of onnxruntime. Tokens are those of the batch that are no padding; products are
+ * norms, softmax, rotations, AdamW, the copies out of onnxruntime. Tokens are those of the batch that are no padding; products are
  * done for the padding too. The expectation below was written before anything was measured.
  */
 import { spawn } from 'node:child_process';

@@ -45,7 +45,7 @@ describe.each([
       threads: 1,
     });
     const feeds = batch();
-    const optimizer = new AdamW(parameters);
+    const optimizer = await AdamW.create(parameters);
     const losses: number[] = [];
     for (let step = 1; step <= 150; step++) {
       const outputs = await session.run({ ...feeds, ...parameterFeeds(parameters) });
@@ -117,7 +117,7 @@ describe('the preference graph', () => {
   test('equals the published formula on its own log-probabilities, and learns the preference', async () => {
     const session = await GraphSession.create(buildDpoGraph(TINY, { ...options, beta, nllWeight: 0 }), { threads: 1 });
     const parameters = lora();
-    const optimizer = new AdamW(parameters);
+    const optimizer = await AdamW.create(parameters);
     const reference = Float32Array.from([-9, -11, -10, -12]);
     const margin = Float32Array.from([0.4, 0]);
     let last = Number.POSITIVE_INFINITY;

@@ -53,7 +53,7 @@ describe.each(['reward', 'cost'] as const)('the %s graph', (kind) => {
   test('learns to order two pairs', async () => {
     const session = await open();
     const parameters = draw();
-    const optimizer = new AdamW(parameters);
+    const optimizer = await AdamW.create(parameters);
     let outputs: Record<string, Float32Array> = {};
     for (let step = 1; step <= 60; step++) {
       outputs = await session.run({ ...feeds(kind), ...parameterFeeds(parameters) });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { AdamW, learningRateAt } from './adamw.ts';
+import { AdamWKernel } from './adamw-kernel.ts';
 
 /** The published algorithm on one number, in float64. */
 function slowAdamW(start: number, gradients: readonly number[], { rate, decay }: { rate: number; decay: number }) {
@@ -14,39 +15,81 @@ function slowAdamW(start: number, gradients: readonly number[], { rate, decay }:
 }
 
 describe('AdamW', () => {
-  test('equals the published algorithm, decaying matrices and not norms', () => {
-    const gradients = [0.3, -0.2, 0.25, 0.1, -0.4];
+  test.each([1, 2, 3, 4, 5, 9])(
+    'equals the published algorithm on arrays of %i, decaying matrices and not norms',
+    async (count) => {
+      const numbers = (start: number) => Float32Array.from({ length: count }, (_, i) => Math.sin(start + i));
+      const start = { matrix: numbers(1), norm: numbers(100) };
+      const parameters = new Map([
+        ['matrix', { shape: [1, count], data: start.matrix.slice() }],
+        ['norm', { shape: [count], data: start.norm.slice() }],
+      ]);
+      const optimizer = await AdamW.create(parameters, { weightDecay: 0.1, clipNorm: 100 });
+      const gradients = Array.from({ length: 20 }, (_, step) => ({
+        matrix: numbers(3 * step + 7),
+        norm: numbers(5 * step),
+      }));
+      gradients.forEach((each, i) => {
+        optimizer.step(new Map(Object.entries(each)), { step: i + 1, learningRate: 0.01 });
+      });
+      for (const [name, decay] of [
+        ['matrix', 0.1],
+        ['norm', 0],
+      ] as const) {
+        const expected = [...start[name]].map((x, i) =>
+          slowAdamW(
+            x,
+            gradients.map((each) => each[name][i]!),
+            { rate: 0.01, decay },
+          ),
+        );
+        const found = [...parameters.get(name)!.data];
+        expect(found).toHaveLength(count);
+        found.forEach((x, i) => {
+          expect(x).toBeCloseTo(expected[i]!, 5);
+        });
+      }
+    },
+  );
+
+  test('an update that overflows is named', async () => {
     const parameters = new Map([
-      ['matrix', { shape: [1, 1], data: Float32Array.of(0.7) }],
-      ['norm', { shape: [1], data: Float32Array.of(0.7) }],
+      ['good', { shape: [1, 1], data: Float32Array.of(1) }],
+      ['bad', { shape: [5, 1], data: Float32Array.of(1, 1, 1, 1, -3.4e38) }],
     ]);
-    const optimizer = new AdamW(parameters, { weightDecay: 0.1, clipNorm: 100 });
-    gradients.forEach((g, i) => {
-      const each = new Map([...parameters.keys()].map((name) => [name, Float32Array.of(g)]));
-      optimizer.step(each, { step: i + 1, learningRate: 0.01 });
-    });
-    expect(parameters.get('matrix')!.data[0]).toBeCloseTo(slowAdamW(0.7, gradients, { rate: 0.01, decay: 0.1 }), 6);
-    expect(parameters.get('norm')!.data[0]).toBeCloseTo(slowAdamW(0.7, gradients, { rate: 0.01, decay: 0 }), 6);
+    const optimizer = await AdamW.create(parameters);
+    const gradients = new Map([
+      ['good', Float32Array.of(1)],
+      ['bad', new Float32Array(5).fill(1)],
+    ]);
+    expect(() => optimizer.step(gradients, { step: 1, learningRate: 1e37 })).toThrow('the update makes bad overflow');
   });
 
-  test('clips by the norm of all gradients together', () => {
-    const run = (scale: number) => {
+  test('more weights than its memory holds are refused before any is taken', async () => {
+    await expect(AdamWKernel.create([2 ** 28, 1])).rejects.toThrow(
+      "268435460 weights to train at once, and AdamW's memory holds 268435456",
+    );
+  });
+
+  test('clips by the norm of all gradients together', async () => {
+    const run = async (scale: number) => {
       const parameters = new Map([['x', { shape: [2, 1], data: Float32Array.of(1, 1) }]]);
-      const optimizer = new AdamW(parameters, { clipNorm: 1 });
+      const optimizer = await AdamW.create(parameters, { clipNorm: 1 });
       const norm = optimizer.step(new Map([['x', Float32Array.of(3 * scale, 4 * scale)]]), {
         step: 1,
         learningRate: 0.1,
       });
       return { norm, moments: [...optimizer.moments.get('x')!.m] };
     };
-    expect(run(10).norm).toBeCloseTo(50);
-    expect(run(10).moments[0]).toBeCloseTo(run(1000).moments[0]!, 6);
+    const [ten, thousand] = [await run(10), await run(1000)];
+    expect(ten.norm).toBeCloseTo(50);
+    expect(ten.moments[0]).toBeCloseTo(thousand.moments[0]!, 6);
   });
 
-  test.each([1, 3, 4, 7, 12])('the norm is of all %i numbers of each gradient', (count) => {
+  test.each([1, 3, 4, 7, 12])('the norm is of all %i numbers of each gradient', async (count) => {
     const gradient = Float32Array.from({ length: count }, (_, i) => Math.sin(i + 1));
     const parameters = () => ({ shape: [count], data: new Float32Array(count) });
-    const optimizer = new AdamW(
+    const optimizer = await AdamW.create(
       new Map([
         ['x', parameters()],
         ['y', parameters()],
@@ -60,12 +103,12 @@ describe('AdamW', () => {
     expect(norm).toBeCloseTo(Math.hypot(...gradient, ...gradient), 12);
   });
 
-  test('a gradient that is not finite is named and changes nothing', () => {
+  test('a gradient that is not finite is named and changes nothing', async () => {
     const parameters = new Map([
       ['good', { shape: [1, 1], data: Float32Array.of(1) }],
       ['bad', { shape: [1, 1], data: Float32Array.of(1) }],
     ]);
-    const optimizer = new AdamW(parameters);
+    const optimizer = await AdamW.create(parameters);
     const gradients = new Map([
       ['good', Float32Array.of(1)],
       ['bad', Float32Array.of(Number.NaN)],

@@ -1,4 +1,8 @@
-/** AdamW (Loshchilov and Hutter, arXiv 1711.05101) with clipping by the global norm, on named arrays, in place. */
+/**
+ * AdamW (Loshchilov and Hutter, arXiv 1711.05101) with clipping by the global norm, on named arrays, in place. What is done to every weight is
+ * `adamw-kernel.ts`, in float32.
+ */
+import { AdamWKernel } from './adamw-kernel.ts';
 
 export type AdamWOptions = {
   beta1?: number;
@@ -11,22 +15,30 @@ export type Parameters = ReadonlyMap<string, { shape: readonly number[]; data: F
 
 export class AdamW {
   /** First and second moments by parameter name; what a checkpoint keeps. */
-  readonly moments: Map<string, { m: Float32Array; v: Float32Array }>;
+  readonly moments: ReadonlyMap<string, { m: Float32Array; v: Float32Array }>;
   readonly #parameters: Parameters;
   readonly #options: Required<AdamWOptions>;
+  readonly #kernel: AdamWKernel;
 
-  constructor(
+  private constructor(kernel: AdamWKernel, parameters: Parameters, options: Required<AdamWOptions>) {
+    this.#parameters = parameters;
+    this.#options = options;
+    this.#kernel = kernel;
+    this.moments = new Map([...parameters.keys()].map((name, i) => [name, kernel.arrays[i]!]));
+    [...parameters.values()].forEach((parameter, i) => {
+      const { weight } = kernel.arrays[i]!;
+      weight.set(parameter.data);
+      parameter.data = weight;
+    });
+  }
+
+  /** Takes the parameters over: their `data` becomes a copy in the optimizer's own memory, which `step` updates. */
+  static async create(
     parameters: Parameters,
     { beta1 = 0.9, beta2 = 0.98, epsilon = 1e-8, weightDecay = 0, clipNorm = 1 }: AdamWOptions = {},
-  ) {
-    this.#parameters = parameters;
-    this.#options = { beta1, beta2, epsilon, weightDecay, clipNorm };
-    this.moments = new Map(
-      [...parameters].map(([name, { data }]) => [
-        name,
-        { m: new Float32Array(data.length), v: new Float32Array(data.length) },
-      ]),
-    );
+  ): Promise<AdamW> {
+    const kernel = await AdamWKernel.create([...parameters.values()].map(({ data }) => data.length));
+    return new AdamW(kernel, parameters, { beta1, beta2, epsilon, weightDecay, clipNorm });
   }
 
   /**
@@ -34,32 +46,29 @@ export class AdamW {
    * parameter, with nothing changed when a gradient is not finite; after an update that overflows, the weights are of no use.
    */
   step(gradients: ReadonlyMap<string, Float32Array>, { step, learningRate }: { step: number; learningRate: number }) {
-    const norm = globalNorm(gradients);
+    const parameters = [...this.#parameters].map(([name, { shape }], i) => ({
+      name,
+      shape,
+      arrays: this.#kernel.arrays[i]!,
+    }));
+    for (const { name, arrays } of parameters) arrays.gradient.set(gradients.get(name)!);
+    const norm = this.#kernel.gradientNorm();
     if (!Number.isFinite(norm)) {
       throw new Error(`the gradient of ${notFinite(gradients)} is not finite`);
     }
     const { beta1, beta2, epsilon, weightDecay, clipNorm } = this.#options;
-    const clip = norm > clipNorm ? clipNorm / norm : 1;
-    const rate = learningRate / (1 - beta1 ** step);
-    const correction = 1 / Math.sqrt(1 - beta2 ** step);
-    for (const [name, { shape, data }] of this.#parameters) {
-      const gradient = gradients.get(name)!;
-      const { m, v } = this.moments.get(name)!;
+    const factors = {
+      clip: norm > clipNorm ? clipNorm / norm : 1,
+      beta1,
+      beta2,
+      rate: learningRate / (1 - beta1 ** step),
+      correction: 1 / Math.sqrt(1 - beta2 ** step),
+      epsilon,
+    };
+    for (const { name, shape, arrays } of parameters) {
       // Norm weights are scales, not directions: decaying them only fights the normalisation.
       const decay = shape.length > 1 ? 1 - learningRate * weightDecay : 1;
-      // In float64 finite float32 numbers never add up to infinity, so one look at the sum is a look at all of them.
-      let sum = 0;
-      for (let i = 0; i < data.length; i++) {
-        const g = gradient[i]! * clip;
-        const mi = beta1 * m[i]! + (1 - beta1) * g;
-        const vi = beta2 * v[i]! + (1 - beta2) * g * g;
-        m[i] = mi;
-        v[i] = vi;
-        const next = Math.fround(data[i]! * decay - (rate * mi) / (Math.sqrt(vi) * correction + epsilon));
-        data[i] = next;
-        sum += next;
-      }
-      if (!Number.isFinite(sum)) throw new Error(`the update makes ${name} overflow`);
+      if (!this.#kernel.update(arrays, { ...factors, decay })) throw new Error(`the update makes ${name} overflow`);
     }
     return norm;
   }
@@ -68,27 +77,6 @@ export class AdamW {
 /** The first of the named arrays that has a number in it which is none; undefined where all are finite. */
 export function notFinite(arrays: ReadonlyMap<string, Float32Array>): string | undefined {
   return [...arrays].find(([, values]) => !values.every(Number.isFinite))?.[0];
-}
-
-/** In float64, where the squares of float32 numbers do not overflow: not finite only where a gradient is not. */
-function globalNorm(gradients: ReadonlyMap<string, Float32Array>): number {
-  let sum = 0;
-  for (const gradient of gradients.values()) sum += sumOfSquares(gradient);
-  return Math.sqrt(sum);
-}
-
-/** In four sums: one alone waits for each addition before the next. */
-function sumOfSquares(values: Float32Array): number {
-  const whole = values.length - (values.length % 4);
-  let [a, b, c, d] = [0, 0, 0, 0];
-  for (let i = 0; i < whole; i += 4) {
-    a += values[i]! * values[i]!;
-    b += values[i + 1]! * values[i + 1]!;
-    c += values[i + 2]! * values[i + 2]!;
-    d += values[i + 3]! * values[i + 3]!;
-  }
-  for (let i = whole; i < values.length; i++) a += values[i]! * values[i]!;
-  return a + b + c + d;
 }
 
 export type Schedule = {

@@ -26,7 +26,7 @@ const parametersOf = (value: number): Parameters =>
 async function save(dir: string, step: number): Promise<void> {
   const parameters = parametersOf(step);
   const state = { step, tokens: step, seconds: 1, settings };
-  await saveCheckpoint(dir, { state, parameters, optimizer: new AdamW(parameters) });
+  await saveCheckpoint(dir, { state, parameters, optimizer: await AdamW.create(parameters) });
 }
 const newest = (file: string) => path.join(dir, 'step-000020', file);
 async function rewrite(file: string, change: (text: string) => string): Promise<void> {

@@ -51,7 +51,7 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
     throw new Error(`${dir} holds a run (${newest}): give --resume to go on with it, or remove the folder`);
   }
   const metricsFile = path.join(dir, 'metrics.jsonl');
-  const optimizer = new AdamW(parameters, options.adamw);
+  const optimizer = await AdamW.create(parameters, options.adamw);
   const note = (line: string) => void process.stderr.write(`${options.label}: ${line}\n`);
   const saved = await loadCheckpoint(dir, { parameters, optimizer, settings, fallBack: note });
   const state: RunState = { ...(saved ?? { step: 0, tokens: 0, seconds: 0 }), settings };
