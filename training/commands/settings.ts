@@ -15,7 +15,7 @@ const positive = z.number().positive();
 const share = z.number().min(0).max(1);
 const count = z.int().min(1);
 
-const edition = z.enum(EDITIONS).default('first').describe("the small world: the demo bundle's topics, or all");
+const edition = z.enum(EDITIONS).default(DEMO.edition).describe('of the small world: all topics, or the first 64');
 
 const worldShares = {
   jailbreakShare: share
@@ -32,7 +32,7 @@ const corpus = {
   seed,
   edition,
   ...worldShares,
-  world: count.default(base.corpus.worldDialogues).describe('dialogues of the small world'),
+  world: count.default(base.runs[0].worldDialogues).describe('dialogues of the small world'),
   realShare: share.default(base.corpus.realShare).describe('share of real conversations in the corpus'),
   wordDropout: share.default(base.corpus.wordDropout).describe('chance of each word of a question to be lost'),
   keywordShare: share.default(0).describe("chance of a question to be nothing but its topic's keywords"),
@@ -41,7 +41,7 @@ const pairs = {
   seed,
   edition,
   ...worldShares,
-  worldPairs: z.int().min(0).default(DEMO.worldPairs).describe('pairs of the small world'),
+  worldPairs: z.int().min(0).default(DEMO.pairs.count).describe('pairs of the small world'),
   pairs: z
     .array(z.string())
     .default([])
@@ -69,9 +69,9 @@ export const TokenizerStage = z.strictObject({
 
 export const SftStage = z.strictObject({
   ...corpus,
-  steps: count.default(base.sft.steps).describe('updates in all'),
+  steps: count.default(base.runs[0].steps).describe('updates in all'),
   tokensPerBatch: count.default(base.sft.tokensPerBatch).describe('tokens in one update'),
-  learningRate: positive.default(base.sft.learningRate).describe('peak of the schedule'),
+  learningRate: positive.default(base.runs[0].learningRate).describe('peak of the schedule'),
   promptWeight: share.default(base.sft.promptWeight).describe('how much a token of the question counts'),
   openingTokens: z.int().min(0).default(base.sft.opening.tokens).describe("an answer's first tokens that count more"),
   openingWeight: positive.default(base.sft.opening.weight).describe('how much they count'),

@@ -6,6 +6,7 @@ import { SAFETY_ALONE, type Sampling } from '../evaluate/answer-prompts.ts';
 import { judgeLines } from '../evaluate/evaluate-bundle.ts';
 import type { JudgedSet } from '../evaluate/judge-answers.ts';
 import { exportStage } from '../stages/export.ts';
+import type { Edition } from '../world/editions.ts';
 
 /** `base` is a run of stage `sft`, `tokenizer` a folder of stage `tokenizer`. */
 export async function judgeBase({
@@ -16,6 +17,7 @@ export async function judgeBase({
   base: string;
   tokenizer: string;
   perAsk: number;
+  edition: Edition;
   sampling: Sampling;
   threads: number;
 }): Promise<JudgedSet> {

@@ -4,30 +4,51 @@ import { ROUTER_LAMBDA, SPE_SCALE } from '../methods/runs.ts';
 import type { LastFigures } from '../run/last-figures.ts';
 import { formatSeconds } from '../run/progress.ts';
 import { REAL_SOURCES } from '../stages/base-corpus.ts';
+import type { WorldShares } from '../world/generate.ts';
+import { loadTopics } from '../world/load-topics.ts';
 import { DEMO } from './recipe.ts';
 
 /** The last figures of every run that trained something, by the run's name, in the order of training. */
 export type CardFigures = Record<string, LastFigures>;
 
 const STAGE_LABELS: Readonly<Record<string, string>> = {
-  'sft-first': 'base, `sft`',
-  sft: 'base, `sft` on keywords',
+  'sft-first': 'base, `sft`, first run',
+  sft: 'base, `sft`, second run',
   reward: '`reward`',
   cost: '`cost`',
   'spe-safety': 'safety expert, DPO with margin + likelihood',
   'spe-helpfulness': 'helpfulness expert, DPO with margin + likelihood',
   layers: '`router` in the layers',
+  logits: '`router` over the logits',
 };
+
+const SHARE_LABELS: Record<keyof WorldShares, string> = {
+  keywordShare: 'are asked in keywords',
+  jailbreakShare: 'of the harmful ones are in a jailbreak frame',
+  multiTurnShare: 'end a conversation',
+};
+
+/** `describe({ multiTurnShare: 0.1 })` is `10 % end a conversation`. */
+function describe(shares: WorldShares): string {
+  return Object.entries(shares)
+    .map(([name, share]) => `${Math.round(100 * share)} % ${SHARE_LABELS[name as keyof WorldShares]}`)
+    .join(', ');
+}
+
+function describeShares(run: string): string {
+  return describe(DEMO.base.runs.find(({ name }) => name === run)?.shares ?? {});
+}
 
 export function modelCard({
   evaluation,
   metrics,
-  corpus,
+  corpora,
   digest,
 }: {
   evaluation: Evaluation;
   metrics: CardFigures;
-  corpus: Record<string, number>;
+  /** Dialogues by source, of each run of the base. */
+  corpora: Record<string, Record<string, number>>;
   digest: string;
 }): string {
   const { config, expert, base, score, router } = DEMO;
@@ -45,11 +66,13 @@ export function modelCard({
     const { step, tokens, seconds = 0, loss } = figures;
     return `| ${STAGE_LABELS[run] ?? run} | ${step} | ${tokens} | ${formatSeconds(seconds)} | ${fixed(loss)} | ${heldOut(figures).join('; ')} |`;
   });
-  const sources = Object.entries(corpus).map(([name, rows]) => {
-    const licence =
-      REAL_SOURCES.find((source) => source.name === name)?.licence ?? 'Apache-2.0 (written for this project)';
-    return `| ${name} | ${rows} | ${licence} |`;
-  });
+  const sources = Object.entries(corpora).flatMap(([run, counts]) =>
+    Object.entries(counts).map(([name, rows]) => {
+      const licence =
+        REAL_SOURCES.find((source) => source.name === name)?.licence ?? 'Apache-2.0 (written for this project)';
+      return `| ${STAGE_LABELS[run] ?? run} | ${name} | ${rows} | ${licence} | ${describeShares(run)} |`;
+    }),
+  );
   const samples = evaluation.samples.map(({ question, kind, answers }) =>
     [`**${question}** (${kind})`, '', ...Object.entries(answers).map(([name, text]) => `- *${name}*: ${text}`)].join(
       '\n',
@@ -58,19 +81,18 @@ export function modelCard({
   return `# plimsoll-demo
 
 A toy: a Llama-family model of ${config.num_hidden_layers} layers, width ${config.hidden_size} and ${config.vocab_size} tokens, trained from scratch on a small invented
-help desk, with a safety expert, a helpfulness expert and a router in the layers between them. It exists so that \`npm start\` shows a real line at work on a
-laptop. It knows the topics of the first edition of \`training/world\` and nothing else; do not use its advice.
+help desk, with a safety expert, a helpfulness expert and two routers between them, one in the layers and one over the logits. It exists so that \`npm start\` shows a real line at work on a
+laptop. It knows ${loadTopics({ edition: DEMO.edition }).length} of the ${loadTopics({ edition: 'whole' }).length} topics of \`training/world\` and nothing else; do not use its advice.
 
 Made by \`npm run train:demo\` (seed ${DEMO.seed}); bundle \`${digest}\`. Licence of the weights: Apache-2.0.
 
 ## Data
 
-| source | dialogues | licence |
-| --- | --- | --- |
+| run | source | dialogues | licence | of its questions |
+| --- | --- | --- | --- | --- |
 ${sources.join('\n')}
 
-The base's second run reads ${base.keywords.corpus.worldDialogues} further dialogues of the small world, ${percent(base.keywords.corpus.keywordShare)} of whose questions are nothing but keywords.
-The experts' preference pairs (${DEMO.worldPairs} drawn, ties left out) come from the small world alone, labelled in both dimensions by
+The experts' preference pairs (${DEMO.pairs.count} drawn, ties left out; of their questions ${describe(DEMO.pairs.shares)}) come from the small world alone, labelled in both dimensions by
 construction. No data under a non-commercial, share-alike or unclear licence was used. Every fifth wording of a question was held
 out; all figures below are on those.
 
@@ -80,17 +102,17 @@ out; all figures below are on those.
 | --- | --- | --- | --- | --- | --- |
 ${stages.join('\n')}
 
-AdamW, cosine, peak learning rates ${base.sft.learningRate} and ${base.keywords.learningRate} (base), ${score.learningRate} (reward, cost), ${expert.learningRate} (experts) and ${router.learningRate} (routers); LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`. Experts:
+AdamW, cosine, peak learning rates ${base.runs.map(({ learningRate }) => learningRate).join(' and ')} (base), ${score.learningRate} (reward, cost), ${expert.learningRate} (experts) and ${router.learningRate} (routers); LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`. Experts:
 beta = ${expert.beta}, MidPO's margin times ${SPE_SCALE.corrected} (by the cost model for safety, by the reward model for helpfulness), plus ${expert.nllWeight} times the mean negative
-log-probability of the chosen answers' tokens; the losses are those sums. Router: beta = ${router.beta}, lambda = ${ROUTER_LAMBDA.layers}, on the pairs of D_dual (definition *${DEMO.dual}*), their held-out pairs too as
+log-probability of the chosen answers' tokens; the losses are those sums. Router: beta = ${router.beta}, lambda = ${ROUTER_LAMBDA.layers} (layers) and ${ROUTER_LAMBDA.logits} (logits), on the pairs of D_dual (definition *${DEMO.dual}*), their held-out pairs too as
 the cost and reward models judge them. The
 loss is the mean of the last 50 steps and counts the question's tokens by ${base.sft.promptWeight} and the answer's first ${base.sft.opening.tokens} by ${base.sft.opening.weight}; the held-out loss counts
-the answer's tokens alone, all alike. Time is that of the steps alone, on two shared cores.
+the answer's tokens alone, all alike. Time is that of the steps alone, on two cores.
 
 ## Evaluation
 
 ${evaluation.questions} held-out questions, temperature ${evaluation.sampling.temperature}, top-p ${evaluation.sampling.topP}, read by the small world's oracle. *safety* and *helpfulness* are the experts
-alone, the others the gate at a tenant's line: every token is proposed the safety weight ${DEMO.defaultWeight}, and the router proposes where the experts are mixed in the layers. \`npx plimsoll eval --bundle models/demo --per-ask 1\` repeats all but the base's row.
+alone, the others the gate at a tenant's line: the router over the logits proposes the safety weight of every token, and the one in the layers where the experts are mixed there. \`npx plimsoll eval --bundle models/demo\` repeats all but the base's row.
 
 ${evaluationTable(evaluation.sets)}
 

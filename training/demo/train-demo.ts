@@ -10,7 +10,7 @@ import { evaluateBundle, evaluationTable } from '../evaluate/evaluate-bundle.ts'
 import { trainRuns, withAllNeeds } from '../methods/runs.ts';
 import { lastFigures } from '../run/last-figures.ts';
 import { formatSeconds } from '../run/progress.ts';
-import { baseCorpus, REAL_SOURCES } from '../stages/base-corpus.ts';
+import { type BaseCorpus, baseCorpus, REAL_SOURCES } from '../stages/base-corpus.ts';
 import { loadBaseModel } from '../stages/base-model.ts';
 import { exportStage } from '../stages/export.ts';
 import { type SftOptions, sftStage } from '../stages/sft.ts';
@@ -34,21 +34,29 @@ export async function trainDemo({
   threads: number;
 }) {
   const dirOf = (name: string) => path.join(runs, name);
-  const { seed, config, worldPairs } = DEMO;
+  const { seed, config, edition, pairs } = DEMO;
   const tokenizerDir = dirOf('tokenizer');
-  const corpus = await baseCorpus({ seed, ...DEMO.base.corpus, dataDir: data });
   if (!existsSync(path.join(tokenizerDir, BUNDLE_FILES.tokenizer))) {
+    const { corpus } = await corpusOf(0, data);
     await tokenizerStage({ corpus, out: tokenizerDir, vocabSize: config.vocab_size });
   }
   const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
   const common = { resume: true, seed, tokenizer, threads };
-  const firstDir = dirOf('sft-first');
-  const corpusSettings = { ...DEMO.base.corpus };
-  await sftStage({ ...common, ...DEMO.base.sft, config, corpus, corpusSettings, from: null, out: firstDir });
-  const baseDir = dirOf('sft');
-  await keywordRun({ ...common, config, data, first: firstDir, out: baseDir });
+  const corpora: Record<string, BaseCorpus['counts']> = {};
+  let from: SftOptions['from'] = null;
+  for (const [i, { name, shares, steps, learningRate }] of DEMO.base.runs.entries()) {
+    const { corpus, settings } = await corpusOf(i, data);
+    corpora[name] = corpus.counts;
+    const out = dirOf(name);
+    const schedule = { ...DEMO.base.sft, steps, learningRate };
+    const world = { edition, worldShares: shares, corpus, corpusSettings: settings };
+    await sftStage({ ...common, ...schedule, ...world, seed: settings.seed, config, from, out });
+    from = { name, weights: (await loadBaseModel(out, tokenizer)).weights };
+  }
+  const baseDir = dirOf(DEMO.base.runs.at(-1)!.name);
   const base = await loadBaseModel(baseDir, tokenizer);
-  const context = { dir: runs, seed, edition: 'first', worldPairs, base, tokenizer, threads } as const;
+  const { count: worldPairs, ...compared } = pairs;
+  const context = { dir: runs, seed, edition, worldPairs, ...compared, base, tokenizer, threads };
   await trainRuns(PARTS, context);
 
   const manifest = {
@@ -56,10 +64,12 @@ export async function trainDemo({
     licence: 'Apache-2.0',
     default_weight: DEMO.defaultWeight,
     provenance: {
-      description: `npm run train:demo, seed ${seed}: ${DEMO.base.sft.steps} and ${DEMO.base.keywords.steps} steps of sft, then one LoRA expert a role by DPO with a tenth of MidPO's margins, and a router in the layers`,
+      description: `npm run train:demo, seed ${seed}: ${DEMO.base.runs.map(({ steps }) => steps).join(' and ')} steps of sft, then one LoRA expert a role by DPO with a tenth of MidPO's margins, a router in the layers and one over the logits`,
       data: [
         { name: 'the small world (training/world)', licence: 'Apache-2.0' },
-        ...REAL_SOURCES.filter(({ name }) => corpus.counts[name]).map(({ name, licence }) => ({ name, licence })),
+        ...REAL_SOURCES.filter(({ name }) => Object.values(corpora).some((counts) => counts[name])).map(
+          ({ name, licence }) => ({ name, licence }),
+        ),
       ],
     },
   };
@@ -68,12 +78,12 @@ export async function trainDemo({
   const digest = await exportStage({ base: baseDir, tokenizer: tokenizerDir, experts, routers, out, manifest });
   process.stderr.write(`${out}: bundle ${digest.slice(0, 12)}\n`);
 
-  const options = { perAsk: 1, sampling: DEMO.evaluation, threads };
+  const options = { perAsk: DEMO.perAsk, sampling: DEMO.evaluation, edition, threads };
   const evaluation = await evaluateBundle({ ...options, dir: out, lines: DEMO.lines });
   const bare = await judgeBase({ ...options, base: baseDir, tokenizer: tokenizerDir });
   evaluation.sets = { base: bare, ...evaluation.sets };
   const metrics: CardFigures = {};
-  for (const run of ['sft-first', 'sft', ...withAllNeeds(PARTS)]) {
+  for (const run of [...DEMO.base.runs.map(({ name }) => name), ...withAllNeeds(PARTS)]) {
     // D_dual is data: its run has no steps.
     if (run !== 'dual') metrics[run] = await lastFigures(dirOf(run));
   }
@@ -81,28 +91,16 @@ export async function trainDemo({
     path.join(out, 'evaluation.json'),
     `${JSON.stringify({ ...evaluation, training: metrics }, null, 2)}\n`,
   );
-  await writeFile(path.join(out, 'README.md'), modelCard({ evaluation, metrics, corpus: corpus.counts, digest }));
+  await writeFile(path.join(out, 'README.md'), modelCard({ evaluation, metrics, corpora, digest }));
   console.log(evaluationTable(evaluation.sets));
   const seconds = Object.values(metrics).reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
   console.log(`${formatSeconds(seconds)} of training steps; card: ${path.join(out, 'README.md')}`);
 }
 
-/** The base's second run: the same objective, many questions being nothing but keywords. */
-async function keywordRun({
-  first,
-  data,
-  ...options
-}: Pick<SftOptions, 'resume' | 'seed' | 'tokenizer' | 'threads' | 'config' | 'out'> & { first: string; data: string }) {
-  const { corpus: corpusSettings, ...schedule } = DEMO.base.keywords;
-  // Dialogues that the first run has not seen.
-  const seed = options.seed + 1;
-  await sftStage({
-    ...options,
-    ...DEMO.base.sft,
-    ...schedule,
-    seed,
-    corpus: await baseCorpus({ seed, ...corpusSettings, dataDir: data }),
-    corpusSettings: { ...corpusSettings },
-    from: { name: 'sft-first', weights: (await loadBaseModel(first, options.tokenizer)).weights },
-  });
+/** What the i-th run of the base reads: a seed of its own, so that no dialogue is read in two runs. */
+async function corpusOf(i: number, dataDir: string) {
+  const { worldDialogues, shares } = DEMO.base.runs[i]!;
+  const { answerShares, ...corpus } = DEMO.base.corpus;
+  const settings = { seed: DEMO.seed + i, edition: DEMO.edition, worldDialogues, ...corpus, ...shares };
+  return { corpus: await baseCorpus({ ...settings, answerShares, dataDir }), settings: { ...settings, answerShares } };
 }

@@ -12,8 +12,8 @@ export function evalCommand(): Command {
       "answer held-out questions of the small world with a bundle's experts, alone and at the demo tenants' lines",
     )
     .option('--bundle <dir>', 'the bundle', 'models/demo')
-    .addOption(new Option('--edition <name>', 'of the small world').choices(EDITIONS).default('first'))
-    .option('--per-ask <n>', 'questions of each kind of ask', integer, 2)
+    .addOption(new Option('--edition <name>', 'of the small world').choices(EDITIONS).default(DEMO.edition))
+    .option('--per-ask <n>', 'questions of each kind of ask', integer, DEMO.perAsk)
     .option('--temperature <x>', 'sampling temperature', number, DEMO.evaluation.temperature)
     .option('--top-p <x>', 'nucleus', number, DEMO.evaluation.topP)
     .option('--seed <n>', 'of questions and draws', integer, DEMO.evaluation.seed)

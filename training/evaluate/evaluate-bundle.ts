@@ -88,9 +88,12 @@ export async function judgeLines(options: {
   }
 }
 
+/** Questions come in an order that repeats by topic and kind; steps of the golden ratio never fall into step with it. */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
+
 function drawSamples(questions: readonly QuestionRow[], answersBy: Record<string, Answer[]>, count: number) {
   return Array.from({ length: Math.min(count, questions.length) }, (_, i) => {
-    const at = Math.floor(((i + 0.5) * questions.length) / count);
+    const at = Math.floor(((0.5 + i * GOLDEN) % 1) * questions.length);
     const question = questions[at]!;
     const answers = Object.fromEntries(Object.entries(answersBy).map(([name, answers]) => [name, answers[at]!.text]));
     return { question: question.messages[0].content, kind: question.questionKind, topic: question.topic, answers };

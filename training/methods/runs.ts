@@ -23,6 +23,7 @@ import { SCORE_DIMENSION, scoreStage } from '../stages/score.ts';
 import { loadScorer } from '../stages/scorer.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import type { Edition } from '../world/editions.ts';
+import { type PairShares, shareSettings, type WorldShares } from '../world/generate.ts';
 
 export type RunContext = {
   /** One folder a run below it. */
@@ -30,6 +31,9 @@ export type RunContext = {
   seed: number;
   edition: Edition;
   worldPairs: number;
+  /** Of the pairs; the world's own where none are given. */
+  shares?: WorldShares;
+  pairShares?: PairShares;
   base: BaseModel;
   tokenizer: TrainingTokenizer;
   threads: number;
@@ -45,13 +49,19 @@ const dirOf = (name: RunName, { dir }: RunContext) => path.join(dir, name);
 
 const common = ({ seed, base, tokenizer, threads }: RunContext) => ({ resume: true, seed, base, tokenizer, threads });
 
-function pairsOf({ seed, edition, worldPairs }: RunContext, dimension: 'better' | 'safer') {
-  return preferenceData({ seed, edition, worldPairs, files: [], dimension });
+function pairsOf({ seed, edition, worldPairs, shares, pairShares }: RunContext, dimension: 'better' | 'safer') {
+  return preferenceData({ seed, edition, worldPairs, files: [], dimension, ...shares, pairShares });
 }
 
 const modelOf = ({ base, tokenizer, threads }: RunContext) => ({ base, padId: tokenizer.padId, threads });
 
-const dataSettings = ({ edition, worldPairs }: RunContext) => ({ edition, worldPairs, files: [] });
+const dataSettings = ({ edition, worldPairs, shares = {}, pairShares }: RunContext) => ({
+  edition,
+  worldPairs,
+  files: [],
+  ...shareSettings(shares),
+  ...(pairShares && { pairShares }),
+});
 
 function score(kind: ScoreKind): Run {
   return {

@@ -8,7 +8,7 @@ import { DIALOGUE_LAYOUTS, type DialogueLayout } from '../data/dialogues.ts';
 import type { Dialogue } from '../data/rows.ts';
 import { describeSkips, noSkips, type SkipReason, type Skips } from '../data/skips.ts';
 import type { Edition } from '../world/editions.ts';
-import { generateDialogues, type WorldShares } from '../world/generate.ts';
+import { type AnswerShares, generateDialogues, type WorldShares } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import { createRandom, type Random } from '../world/random.ts';
 
@@ -47,6 +47,7 @@ export async function baseCorpus(
     /** Chance of each word of a question to be lost: any keyword left must do to tell what it is about. */
     wordDropout?: number;
     dataDir: string | null;
+    answerShares?: AnswerShares | undefined;
   },
 ): Promise<BaseCorpus> {
   const { seed, worldDialogues, edition, realShare, wordDropout = 0, dataDir, ...shares } = options;

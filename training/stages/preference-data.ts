@@ -9,7 +9,7 @@ import type { Preference } from '../data/rows.ts';
 import { describeSkips, noSkips, type Skips } from '../data/skips.ts';
 import { splitByPrompt } from '../data/split-by-prompt.ts';
 import type { Edition } from '../world/editions.ts';
-import { generatePairs, type WorldShares } from '../world/generate.ts';
+import { generatePairs, type PairShares, type WorldShares } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import type { PairRow } from '../world/rows.ts';
 
@@ -33,6 +33,7 @@ export async function preferenceData({
   heldOutShare = HELD_OUT_SHARE,
   jailbreakShare,
   multiTurnShare,
+  pairShares,
 }: WorldShares & {
   seed: number;
   worldPairs: number;
@@ -41,10 +42,11 @@ export async function preferenceData({
   dimension: Dimension;
   edition?: Edition;
   heldOutShare?: number;
+  pairShares?: PairShares | undefined;
 }): Promise<{ train: Preference[]; heldOut: Preference[] }> {
   const heldOutWorldPairs = worldPairs === 0 ? 0 : HELD_OUT_PAIRS;
   const topics = loadTopics({ edition });
-  const world = { seed, topics, jailbreakShare, multiTurnShare };
+  const world = { seed, topics, jailbreakShare, multiTurnShare, pairShares };
   const train = generatePairs({ ...world, split: 'train', count: worldPairs }).map(fromWorld);
   const heldOut = generatePairs({ ...world, split: 'heldout', count: heldOutWorldPairs }).map(fromWorld);
   for (const name of files) {

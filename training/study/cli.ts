@@ -22,7 +22,6 @@ import { writeReport } from './report/write-report.ts';
 import type { StudyResults } from './results.ts';
 import { SET_IDS, studySets } from './sets.ts';
 
-/** The first seed is the demo's, so that its runs are used again where they are there. */
 const SEEDS = [DEMO.seed, DEMO.seed + 1, DEMO.seed + 2];
 
 type StudyFlags = {
@@ -50,7 +49,7 @@ export function studyCommand(): Command {
       .description(description)
       .option(
         '--from <dir>',
-        'runs of `train demo`, whose base and, for its seed, other runs are used; or a bundle, of which only the base is',
+        'runs of `train demo`, or a bundle: the base to start from',
         existsSync('runs/demo/sft') ? 'runs/demo' : 'models/demo',
       )
       .option('--out <dir>', 'runs and answers', 'runs/study')
@@ -63,12 +62,15 @@ export function studyCommand(): Command {
       .option('--methods <ids...>', 'only these')
       .addOption(new Option('--sets <ids...>', 'the world, always, and these').choices(SET_IDS).default([...SET_IDS]))
       .option('--data <dir>', 'folder with the real prompts and pairs', DEFAULT_DATA)
-      .option('--pairs <n>', 'pairs of the small world in every run', integer, DEMO.worldPairs)
+      .option('--pairs <n>', 'pairs of the small world in every run', integer, WORLD_PAIRS)
       .option('--threads <n>', '0: all cores', integer, 0)
       .action((flags: StudyFlags) => compare(flags, make));
   }
   return study;
 }
+
+/** Of the first edition, in every run: the demo's recipe may take more, and from more topics. */
+const WORLD_PAIRS = 4_000;
 
 /** Real prompts of each source; with the world's questions the grid fits in about five hours of two cores. */
 const PROMPTS_PER_SOURCE = 32;
@@ -85,8 +87,7 @@ async function compare(flags: StudyFlags, make: boolean) {
   const base = isBundle ? await baseOfBundle(from, tokenizer) : await loadBaseModel(path.join(from, 'sft'), tokenizer);
   const contexts = seeds.map((text): RunContext => {
     const seed = integer(text);
-    const dir = !isBundle && seed === DEMO.seed ? from : path.join(out, `seed-${seed}`);
-    return { dir, seed, edition: 'first', worldPairs: pairs, base, tokenizer, threads };
+    return { dir: path.join(out, `seed-${seed}`), seed, edition: 'first', worldPairs: pairs, base, tokenizer, threads };
   });
   const dataDir = existsSync(flags.data) ? flags.data : null;
   const { sets, missing } = await studySets(

@@ -225,3 +225,32 @@ describe('with shares', () => {
     }
   });
 });
+
+test('kinds of answers and of pairs come in the shares that are asked for', () => {
+  const alone = { helpful_safe: 0, helpful_hazardous: 0, useless_safe: 0, useless_hazardous: 0 };
+  const answerShares = {
+    ordinary: { ...alone, helpful_safe: 1 },
+    borderline: { ...alone, helpful_hazardous: 1 },
+    harmful: { ...alone, useless_safe: 1 },
+  };
+  const wanted = { ordinary: 'helpful_safe', borderline: 'helpful_hazardous', harmful: 'useless_safe' };
+  for (const { questionKind, truth } of generateDialogues({
+    seed: 2,
+    split: 'train',
+    count: 300,
+    topics,
+    answerShares,
+  }))
+    expect(truth.kind).toBe(wanted[questionKind]);
+
+  // As the demo's pairs are drawn: of an ordinary question no refusal beside what is not safe.
+  const pairShares = {
+    ...PAIR_SHARES,
+    ordinary: { ...PAIR_SHARES.ordinary, 'hazardous-help-vs-refusal': 0, 'refusal-vs-dismissal': 0 },
+  };
+  const rows = generatePairs({ seed: 2, split: 'train', count: 1500, topics, pairShares });
+  const refusals = rows.filter(({ truth_0, truth_1 }) => truth_0.refuses || truth_1.refuses);
+  for (const { questionKind, safer } of refusals) if (questionKind === 'ordinary') expect(safer).toBeNull();
+  expect(refusals.some(({ questionKind }) => questionKind === 'ordinary')).toBe(true);
+  expect(refusals.some(({ safer }) => safer !== null)).toBe(true);
+});

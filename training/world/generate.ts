@@ -49,13 +49,15 @@ const PAIR_KINDS = {
   'more-vs-less-hazardous-help': ['helpful_hazardous', 'helpful_hazardous'],
 } as const satisfies Record<string, readonly [AnswerKind, AnswerKind]>;
 type PairKind = keyof typeof PAIR_KINDS;
+export type AnswerShares = Record<QuestionKind, Record<AnswerKind, number>>;
 
 /**
  * What people compare depends on what was asked: refusals mostly where harm was, wrong turns in otherwise good help
  * elsewhere. An expert that saw refusals preferred to everything would refuse everything. Refusal beside refusal is left
  * out: it teaches neither dimension.
  */
-export const PAIR_SHARES: Record<QuestionKind, Record<PairKind, number>> = {
+export type PairShares = Record<QuestionKind, Record<PairKind, number>>;
+export const PAIR_SHARES: PairShares = {
   ordinary: {
     'safe-vs-hazardous-help': 0.34,
     'hazardous-help-vs-refusal': 0.04,
@@ -111,15 +113,19 @@ export interface GenerateOptions extends WorldShares {
   split: Split;
   count: number;
   topics?: readonly Topic[];
+  /** Of dialogues: what kinds of answers a question gets; ANSWER_SHARES where none are given. */
+  answerShares?: AnswerShares | undefined;
+  /** Of pairs: which two kinds of answers are compared; PAIR_SHARES where none are given. */
+  pairShares?: PairShares | undefined;
 }
 
 /** `generateDialogues({ seed: 1, split: 'train', count: 1000 })` */
 export function generateDialogues(options: GenerateOptions): DialogueRow[] {
-  const { seed, split, keywordShare } = options;
+  const { seed, split, keywordShare, answerShares = ANSWER_SHARES } = options;
   return drawRows(`${seed}/${split}/dialogue`, options, ({ topic, topics, random, index, stream }) => {
     // Held-out dialogues are asked plainly: the other forms hold sentences of the answers.
     const question = drawQuestion(topic, { split, random, forms: split === 'train', keywordShare });
-    const kind = random.weighted(ANSWER_SHARES[question.questionKind]);
+    const kind = random.weighted(answerShares[question.questionKind]);
     const posed = poseQuestion(question, { ...options, topics, stream });
     const answer = composeAnswer({ ...posed.about, kind, random });
     const [first, ...others] = posed.prompt;
@@ -137,10 +143,10 @@ export function generateDialogues(options: GenerateOptions): DialogueRow[] {
 
 /** `generatePairs({ seed: 1, split: 'train', count: 1000 })` */
 export function generatePairs(options: GenerateOptions): PairRow[] {
-  const { seed, split } = options;
+  const { seed, split, pairShares = PAIR_SHARES } = options;
   return drawRows(`${seed}/${split}/pair`, options, ({ topic, topics, random, index, stream }) => {
     const question = drawQuestion(topic, { split, random });
-    const kinds = random.shuffle(PAIR_KINDS[random.weighted(PAIR_SHARES[question.questionKind])]);
+    const kinds = random.shuffle(PAIR_KINDS[random.weighted(pairShares[question.questionKind])]);
     const posed = poseQuestion(question, { ...options, topics, stream });
     const [first, second] = drawAnswers([kinds[0]!, kinds[1]!], { ...posed.about, random });
     return {
