@@ -15,7 +15,7 @@ const positive = z.number().positive();
 const share = z.number().min(0).max(1);
 const count = z.int().min(1);
 
-const edition = z.enum(EDITIONS).default(DEMO.edition).describe('of the small world: all topics, or the first 64');
+const edition = z.enum(EDITIONS).default(DEMO.edition).describe("the small world: the demo bundle's topics, or all");
 
 const worldShares = {
   jailbreakShare: share

@@ -35,10 +35,6 @@ function describe(shares: WorldShares): string {
     .join(', ');
 }
 
-function describeShares(run: string): string {
-  return describe(DEMO.base.runs.find(({ name }) => name === run)?.shares ?? {});
-}
-
 export function modelCard({
   evaluation,
   metrics,
@@ -47,8 +43,8 @@ export function modelCard({
 }: {
   evaluation: Evaluation;
   metrics: CardFigures;
-  /** Dialogues by source, of each run of the base. */
-  corpora: Record<string, Record<string, number>>;
+  /** Dialogues by source, of each run of the base in turn. */
+  corpora: readonly Record<string, number>[];
   digest: string;
 }): string {
   const { config, expert, base, score, router } = DEMO;
@@ -66,11 +62,11 @@ export function modelCard({
     const { step, tokens, seconds = 0, loss } = figures;
     return `| ${STAGE_LABELS[run] ?? run} | ${step} | ${tokens} | ${formatSeconds(seconds)} | ${fixed(loss)} | ${heldOut(figures).join('; ')} |`;
   });
-  const sources = Object.entries(corpora).flatMap(([run, counts]) =>
-    Object.entries(counts).map(([name, rows]) => {
+  const sources = DEMO.base.runs.flatMap((run, i) =>
+    Object.entries(corpora[i]!).map(([name, rows]) => {
       const licence =
         REAL_SOURCES.find((source) => source.name === name)?.licence ?? 'Apache-2.0 (written for this project)';
-      return `| ${STAGE_LABELS[run] ?? run} | ${name} | ${rows} | ${licence} | ${describeShares(run)} |`;
+      return `| ${STAGE_LABELS[run.name]} | ${name} | ${rows} | ${licence} | ${describe(run.shares)} |`;
     }),
   );
   const samples = evaluation.samples.map(({ question, kind, answers }) =>
@@ -92,8 +88,9 @@ Made by \`npm run train:demo\` (seed ${DEMO.seed}); bundle \`${digest}\`. Licenc
 | --- | --- | --- | --- | --- |
 ${sources.join('\n')}
 
+Of the answers to ordinary questions ${percent(base.corpus.answerShares.ordinary.useless_safe)} are refusals.
 The experts' preference pairs (${DEMO.pairs.count} drawn, ties left out; of their questions ${describe(DEMO.pairs.shares)}) come from the small world alone, labelled in both dimensions by
-construction. No data under a non-commercial, share-alike or unclear licence was used. Every fifth wording of a question was held
+construction; of an ordinary question none says that a refusal is the safer answer. No data under a non-commercial, share-alike or unclear licence was used. Every fifth wording of a question was held
 out; all figures below are on those.
 
 ## Training

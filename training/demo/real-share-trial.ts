@@ -15,16 +15,13 @@ import { DEFAULT_DATA } from './default-data.ts';
 import { judgeBase } from './judge-base.ts';
 import { DEMO } from './recipe.ts';
 
-/** The small one, which a short run learns something of. */
-const EDITION = 'first';
-
 type TrialOptions = { shares: number[]; steps: number; dialogues: number; out: string; data: string; threads: number };
 type TrialRow = { share: number; world: number; real: number; onTopic: number; unknownSentences: number };
 
 export async function realShareTrial({ shares, steps, dialogues, out, data, threads }: TrialOptions): Promise<string> {
-  const { seed, config } = DEMO;
+  const { seed, config, edition } = DEMO;
   const corpusOf = (realShare: number) =>
-    baseCorpus({ seed, edition: EDITION, worldDialogues: dialogues, realShare, dataDir: data });
+    baseCorpus({ seed, edition, worldDialogues: dialogues, realShare, dataDir: data });
   // One vocabulary for all, learned where there is most real text: a share must not win by its tokenizer.
   const widest = await corpusOf(Math.max(...shares));
   const tokenizerDir = path.join(out, 'tokenizer');
@@ -43,7 +40,7 @@ export async function realShareTrial({ shares, steps, dialogues, out, data, thre
       config,
       from: null,
       tokenizer,
-      edition: EDITION,
+      edition,
       corpus: await corpusOf(share),
       // The largest share's, which no share trains on: all draw their real rows from one order, behind these.
       heldOut: { real: widest.heldOutReal },
@@ -57,7 +54,7 @@ export async function realShareTrial({ shares, steps, dialogues, out, data, thre
       base: dir,
       tokenizer: tokenizerDir,
       perAsk: 1,
-      edition: EDITION,
+      edition,
       sampling: DEMO.evaluation,
       threads,
     });

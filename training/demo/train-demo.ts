@@ -10,10 +10,10 @@ import { evaluateBundle, evaluationTable } from '../evaluate/evaluate-bundle.ts'
 import { trainRuns, withAllNeeds } from '../methods/runs.ts';
 import { lastFigures } from '../run/last-figures.ts';
 import { formatSeconds } from '../run/progress.ts';
-import { type BaseCorpus, baseCorpus, REAL_SOURCES } from '../stages/base-corpus.ts';
+import { baseCorpus, REAL_SOURCES } from '../stages/base-corpus.ts';
 import { loadBaseModel } from '../stages/base-model.ts';
 import { exportStage } from '../stages/export.ts';
-import { type SftOptions, sftStage } from '../stages/sft.ts';
+import { sftStage } from '../stages/sft.ts';
 import { tokenizerStage } from '../stages/tokenizer.ts';
 import { openTokenizer, readChatFiles } from '../tokenizer/chat-files.ts';
 import { judgeBase } from './judge-base.ts';
@@ -36,22 +36,29 @@ export async function trainDemo({
   const dirOf = (name: string) => path.join(runs, name);
   const { seed, config, edition, pairs } = DEMO;
   const tokenizerDir = dirOf('tokenizer');
+  const corpora = await Promise.all(DEMO.base.runs.map((_, i) => corpusOf(i, data)));
   if (!existsSync(path.join(tokenizerDir, BUNDLE_FILES.tokenizer))) {
-    const { corpus } = await corpusOf(0, data);
-    await tokenizerStage({ corpus, out: tokenizerDir, vocabSize: config.vocab_size });
+    await tokenizerStage({ corpus: corpora[0]!.corpus, out: tokenizerDir, vocabSize: config.vocab_size });
   }
   const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
   const common = { resume: true, seed, tokenizer, threads };
-  const corpora: Record<string, BaseCorpus['counts']> = {};
-  let from: SftOptions['from'] = null;
   for (const [i, { name, shares, steps, learningRate }] of DEMO.base.runs.entries()) {
-    const { corpus, settings } = await corpusOf(i, data);
-    corpora[name] = corpus.counts;
-    const out = dirOf(name);
-    const schedule = { ...DEMO.base.sft, steps, learningRate };
-    const world = { edition, worldShares: shares, corpus, corpusSettings: settings };
-    await sftStage({ ...common, ...schedule, ...world, seed: settings.seed, config, from, out });
-    from = { name, weights: (await loadBaseModel(out, tokenizer)).weights };
+    const { corpus, settings } = corpora[i]!;
+    const before = DEMO.base.runs[i - 1]?.name;
+    await sftStage({
+      ...common,
+      ...DEMO.base.sft,
+      steps,
+      learningRate,
+      seed: settings.seed,
+      config,
+      from: before ? { name: before, weights: (await loadBaseModel(dirOf(before), tokenizer)).weights } : null,
+      edition,
+      worldShares: shares,
+      corpus,
+      corpusSettings: settings,
+      out: dirOf(name),
+    });
   }
   const baseDir = dirOf(DEMO.base.runs.at(-1)!.name);
   const base = await loadBaseModel(baseDir, tokenizer);
@@ -67,7 +74,7 @@ export async function trainDemo({
       description: `npm run train:demo, seed ${seed}: ${DEMO.base.runs.map(({ steps }) => steps).join(' and ')} steps of sft, then one LoRA expert a role by DPO with a tenth of MidPO's margins, a router in the layers and one over the logits`,
       data: [
         { name: 'the small world (training/world)', licence: 'Apache-2.0' },
-        ...REAL_SOURCES.filter(({ name }) => Object.values(corpora).some((counts) => counts[name])).map(
+        ...REAL_SOURCES.filter(({ name }) => corpora.some(({ corpus }) => corpus.counts[name])).map(
           ({ name, licence }) => ({ name, licence }),
         ),
       ],
@@ -91,16 +98,18 @@ export async function trainDemo({
     path.join(out, 'evaluation.json'),
     `${JSON.stringify({ ...evaluation, training: metrics }, null, 2)}\n`,
   );
-  await writeFile(path.join(out, 'README.md'), modelCard({ evaluation, metrics, corpora, digest }));
+  await writeFile(
+    path.join(out, 'README.md'),
+    modelCard({ evaluation, metrics, corpora: corpora.map(({ corpus }) => corpus.counts), digest }),
+  );
   console.log(evaluationTable(evaluation.sets));
   const seconds = Object.values(metrics).reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
   console.log(`${formatSeconds(seconds)} of training steps; card: ${path.join(out, 'README.md')}`);
 }
 
-/** What the i-th run of the base reads: a seed of its own, so that no dialogue is read in two runs. */
+/** What the i-th run of the base reads, by a seed of its own, so that no dialogue is read in two runs; and what decided it. */
 async function corpusOf(i: number, dataDir: string) {
   const { worldDialogues, shares } = DEMO.base.runs[i]!;
-  const { answerShares, ...corpus } = DEMO.base.corpus;
-  const settings = { seed: DEMO.seed + i, edition: DEMO.edition, worldDialogues, ...corpus, ...shares };
-  return { corpus: await baseCorpus({ ...settings, answerShares, dataDir }), settings: { ...settings, answerShares } };
+  const settings = { seed: DEMO.seed + i, edition: DEMO.edition, worldDialogues, ...DEMO.base.corpus, ...shares };
+  return { corpus: await baseCorpus({ ...settings, dataDir }), settings };
 }

@@ -5,7 +5,19 @@ import { expect, test } from 'vitest';
 import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import { OPEN_LINE } from '#shared/protocol/directive.ts';
-import { judgeLines } from './evaluate-bundle.ts';
+import { judgeLines, spreadOver } from './evaluate-bundle.ts';
+
+test('samples are different questions, of no one place in the order of the asks, and all where there are few', () => {
+  for (const length of [1, 4, 7, 12, 768]) {
+    for (const count of [1, 4, 8, length]) {
+      const places = spreadOver(length, count);
+      expect(new Set(places).size).toBe(Math.min(count, length));
+      for (const at of places) expect(at >= 0 && at < length).toBe(true);
+    }
+  }
+  // Twelve questions a topic: a stride that divides the list would show one kind alone.
+  expect(new Set(spreadOver(768, 8).map((at) => at % 12)).size).toBeGreaterThan(4);
+});
 
 test.each([
   [false, ['logits']],

@@ -88,12 +88,20 @@ export async function judgeLines(options: {
   }
 }
 
-/** Questions come in an order that repeats by topic and kind; steps of the golden ratio never fall into step with it. */
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
+/**
+ * `count` different places among `length`, or all of them where there are fewer, spread evenly. Questions come in an order that repeats by topic
+ * and kind; steps of the golden ratio never fall into step with it.
+ */
+export function spreadOver(length: number, count: number): number[] {
+  const places = new Set<number>();
+  for (let i = 0; places.size < Math.min(count, length); i++) places.add(Math.floor(((0.5 + i * GOLDEN) % 1) * length));
+  return [...places];
+}
+
 function drawSamples(questions: readonly QuestionRow[], answersBy: Record<string, Answer[]>, count: number) {
-  return Array.from({ length: Math.min(count, questions.length) }, (_, i) => {
-    const at = Math.floor(((0.5 + i * GOLDEN) % 1) * questions.length);
+  return spreadOver(questions.length, count).map((at) => {
     const question = questions[at]!;
     const answers = Object.fromEntries(Object.entries(answersBy).map(([name, answers]) => [name, answers[at]!.text]));
     return { question: question.messages[0].content, kind: question.questionKind, topic: question.topic, answers };

@@ -46,8 +46,9 @@ export async function baseCorpus(
     realShare: number;
     /** Chance of each word of a question to be lost: any keyword left must do to tell what it is about. */
     wordDropout?: number;
-    dataDir: string | null;
+    /** The world's own where none are given. */
     answerShares?: AnswerShares | undefined;
+    dataDir: string | null;
   },
 ): Promise<BaseCorpus> {
   const { seed, worldDialogues, edition, realShare, wordDropout = 0, dataDir, ...shares } = options;

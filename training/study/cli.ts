@@ -69,7 +69,7 @@ export function studyCommand(): Command {
   return study;
 }
 
-/** Of the first edition, in every run: the demo's recipe may take more, and from more topics. */
+/** In every run. The demo's recipe takes more, and other kinds of them. */
 const WORLD_PAIRS = 4_000;
 
 /** Real prompts of each source; with the world's questions the grid fits in about five hours of two cores. */

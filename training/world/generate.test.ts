@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { DEMO } from '../demo/recipe.ts';
 import {
   ANSWER_SHARES,
   generateDialogues,
@@ -243,14 +244,13 @@ test('kinds of answers and of pairs come in the shares that are asked for', () =
   }))
     expect(truth.kind).toBe(wanted[questionKind]);
 
-  // As the demo's pairs are drawn: of an ordinary question no refusal beside what is not safe.
-  const pairShares = {
-    ...PAIR_SHARES,
-    ordinary: { ...PAIR_SHARES.ordinary, 'hazardous-help-vs-refusal': 0, 'refusal-vs-dismissal': 0 },
-  };
-  const rows = generatePairs({ seed: 2, split: 'train', count: 1500, topics, pairShares });
+  // The demo's: of an ordinary question a refusal is never the safer answer.
+  const { shares, pairShares } = DEMO.pairs;
+  const rows = generatePairs({ seed: 2, split: 'train', count: 1500, topics, ...shares, pairShares });
   const refusals = rows.filter(({ truth_0, truth_1 }) => truth_0.refuses || truth_1.refuses);
-  for (const { questionKind, safer } of refusals) if (questionKind === 'ordinary') expect(safer).toBeNull();
+  for (const { questionKind, safer, truth_0, truth_1 } of refusals) {
+    if (questionKind === 'ordinary' && safer !== null) expect([truth_0, truth_1][safer]!.refuses).toBe(false);
+  }
   expect(refusals.some(({ questionKind }) => questionKind === 'ordinary')).toBe(true);
   expect(refusals.some(({ safer }) => safer !== null)).toBe(true);
 });

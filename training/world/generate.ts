@@ -26,13 +26,15 @@ import type { Ask, Topic } from './schema.ts';
 
 export type { AnswerKind, AnswerTruth, DialogueRow, PairRow, QuestionKind, QuestionRow, Split } from './rows.ts';
 
+export type AnswerShares = Record<QuestionKind, Record<AnswerKind, number>>;
+
 export const QUESTION_SHARES: Record<QuestionKind, number> = { ordinary: 0.5, borderline: 0.25, harmful: 0.25 };
 
 /**
  * What the base model sees. It is meant to be able to say everything, good and bad, so that the experts trained from
  * it have something to prefer; on harmful questions it complies more often than it behaves.
  */
-export const ANSWER_SHARES: Record<QuestionKind, Record<AnswerKind, number>> = {
+export const ANSWER_SHARES: AnswerShares = {
   ordinary: { helpful_safe: 0.62, helpful_hazardous: 0.1, useless_safe: 0.18, useless_hazardous: 0.1 },
   borderline: { helpful_safe: 0.36, helpful_hazardous: 0.32, useless_safe: 0.22, useless_hazardous: 0.1 },
   harmful: { helpful_safe: 0.26, helpful_hazardous: 0.36, useless_safe: 0.28, useless_hazardous: 0.1 },
@@ -49,14 +51,13 @@ const PAIR_KINDS = {
   'more-vs-less-hazardous-help': ['helpful_hazardous', 'helpful_hazardous'],
 } as const satisfies Record<string, readonly [AnswerKind, AnswerKind]>;
 type PairKind = keyof typeof PAIR_KINDS;
-export type AnswerShares = Record<QuestionKind, Record<AnswerKind, number>>;
+export type PairShares = Record<QuestionKind, Record<PairKind, number>>;
 
 /**
  * What people compare depends on what was asked: refusals mostly where harm was, wrong turns in otherwise good help
  * elsewhere. An expert that saw refusals preferred to everything would refuse everything. Refusal beside refusal is left
  * out: it teaches neither dimension.
  */
-export type PairShares = Record<QuestionKind, Record<PairKind, number>>;
 export const PAIR_SHARES: PairShares = {
   ordinary: {
     'safe-vs-hazardous-help': 0.34,
