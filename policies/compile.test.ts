@@ -2,14 +2,9 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LABELS, type Label } from '#shared/api/categories.ts';
 import { Line } from '#shared/protocol/directive.ts';
-import { compile, type Probabilities } from './compile.ts';
+import { compile, type SignalValues } from './compile.ts';
 import { LOOSEST, Policy, STRICTEST } from './schema.ts';
-import {
-  arbitraryMode,
-  arbitraryPolicy,
-  arbitraryProbabilities,
-  isAtLeastAsTight,
-} from './testing/arbitrary-policy.ts';
+import { arbitraryMode, arbitraryPolicy, arbitrarySignalValues, isAtLeastAsTight } from './testing/arbitrary-policy.ts';
 import { tighten } from './tighten.ts';
 
 const benign = Object.fromEntries(LABELS.map((label) => [label, 0])) as Record<Label, number>;
@@ -17,7 +12,7 @@ const benign = Object.fromEntries(LABELS.map((label) => [label, 0])) as Record<L
 describe('laws', () => {
   test('a compiled line is a valid line, its ceiling never below its floor', () => {
     fc.assert(
-      fc.property(arbitraryPolicy, arbitraryProbabilities, arbitraryMode, (policy, probabilities, mode) => {
+      fc.property(arbitraryPolicy, arbitrarySignalValues, arbitraryMode, (policy, probabilities, mode) => {
         const verdict = compile(policy, probabilities, { mode });
         if (verdict.action !== 'answer') return;
         expect(Line.parse(verdict.line)).toEqual(verdict.line);
@@ -31,7 +26,7 @@ describe('laws', () => {
       fc.property(
         arbitraryPolicy,
         arbitraryPolicy,
-        arbitraryProbabilities,
+        arbitrarySignalValues,
         arbitraryMode,
         (a, b, probabilities, mode) => {
           const [tight, loose] = [tighten(a, b), a].map((policy) => compile(policy, probabilities, { mode }));
@@ -45,7 +40,7 @@ describe('laws', () => {
     fc.assert(
       fc.property(
         arbitraryPolicy,
-        arbitraryProbabilities,
+        arbitrarySignalValues,
         fc.constantFrom(...LABELS),
         fc.double({ min: 0, max: 1, noNaN: true }),
         (policy, probabilities, label, raise) => {
@@ -58,7 +53,7 @@ describe('laws', () => {
   });
   test('no probabilities at all is the tightest a policy can be', () => {
     fc.assert(
-      fc.property(arbitraryPolicy, arbitraryProbabilities, (policy, probabilities) => {
+      fc.property(arbitraryPolicy, arbitrarySignalValues, (policy, probabilities) => {
         expect(isAtLeastAsTight(compile(policy, {}), compile(policy, probabilities))).toBe(true);
       }),
     );
@@ -74,7 +69,7 @@ describe('a category along its ramp', () => {
       child_abuse: { action: 'refuse', ramp: { from: 0.8, full: 0.8 } },
     },
   });
-  const lineAt = (probabilities: Probabilities) => {
+  const lineAt = (probabilities: SignalValues) => {
     const verdict = compile(policy, { ...benign, ...probabilities });
     return verdict.action === 'answer' ? verdict.line : verdict;
   };
@@ -124,7 +119,7 @@ describe('the mode layers', () => {
   });
   test('is forbidden to whoever’s policy does not allow it, whatever the prompt', () => {
     fc.assert(
-      fc.property(arbitraryPolicy, arbitraryProbabilities, (policy, probabilities) => {
+      fc.property(arbitraryPolicy, arbitrarySignalValues, (policy, probabilities) => {
         const forbidding = { ...policy, layers_mode: false };
         const forbidden = { action: 'forbid', mode: 'layers' };
         expect(compile(forbidding, probabilities, { mode: 'layers' })).toEqual(forbidden);

@@ -3,12 +3,13 @@
  * never gives a looser line, and raising a probability never does. A probability that is missing or not a number counts
  * as 1, so a classifier that failed (no probabilities at all) puts every one of the tenant's rules in full force.
  */
-import { LABELS, type Label } from '#shared/api/categories.ts';
+import { LABELS, type Label, type Signal } from '#shared/api/categories.ts';
 import type { Line, Mode } from '#shared/protocol/directive.ts';
 import { ACTIONS, type CategoryRule, type Policy } from './schema.ts';
 import { later, lesser } from './tighten.ts';
 
-export type Probabilities = Readonly<Partial<Record<Label, number>>>;
+/** What is known of a prompt; a signal that is missing counts as 1. */
+export type SignalValues = Readonly<Partial<Record<Signal, number>>>;
 
 export type Verdict =
   | { action: 'answer'; line: Line }
@@ -22,18 +23,14 @@ export type Verdict =
  *
  *     compile(policy, { violence: 0.97, ... }); // { action: 'answer', line: { floor: 0.8, ... } }
  */
-export function compile(
-  policy: Policy,
-  probabilities: Probabilities,
-  { mode = 'logits' }: { mode?: Mode } = {},
-): Verdict {
+export function compile(policy: Policy, signals: SignalValues, { mode = 'logits' }: { mode?: Mode } = {}): Verdict {
   if (mode === 'layers' && !policy.layers_mode) return { action: 'forbid', mode };
   let { floor, budget, action } = policy;
   let because: Label | null = null;
   for (const label of LABELS) {
     const rule = policy.categories[label];
     if (rule === undefined) continue;
-    const force = forceOf(rule, probabilities[label]);
+    const force = forceOf(rule, signals[label]);
     floor = Math.max(floor, risenFloor(policy.floor, rule.floor, force));
     budget = lesser(budget, shrunkBudget(rule.budget, force));
     if (force === 1 && action !== 'refuse' && rule.action === 'refuse') because = label;

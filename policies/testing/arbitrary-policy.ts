@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { LABELS } from '#shared/api/categories.ts';
 import { effectiveFloor } from '#shared/gate/effective-weight.ts';
 import { type Line, MODES } from '#shared/protocol/directive.ts';
-import type { Probabilities, Verdict } from '../compile.ts';
+import type { SignalValues, Verdict } from '../compile.ts';
 import { ACTIONS, type CategoryRule, type Policy, RULES } from '../schema.ts';
 
 // Round numbers beside arbitrary ones, so that equal floors, crossed ceilings and ramps without width do come up.
@@ -40,7 +40,7 @@ export const arbitraryPolicy: fc.Arbitrary<Policy> = fc.record({
 });
 
 /** What a classifier may say, NaN and silence about a label included. */
-export const arbitraryProbabilities: fc.Arbitrary<Probabilities> = fc.dictionary(
+export const arbitrarySignalValues: fc.Arbitrary<SignalValues> = fc.dictionary(
   fc.constantFrom(...LABELS),
   fc.oneof({ weight: 9, arbitrary: share }, { weight: 1, arbitrary: fc.constant(Number.NaN) }),
   { noNullPrototype: true },

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { Mode } from '#shared/protocol/directive.ts';
 import { TokenFrame, WeightSummary } from '#shared/protocol/generate.ts';
-import { LABELS } from './categories.ts';
+import { JUDGEMENTS } from './categories.ts';
 
 /**
  * `none` leaves of the answer's extension the policy and the receipt, so that an answer can always be checked; `tokens`
@@ -21,7 +21,7 @@ export const RequestExtension = z.strictObject({
 });
 export type RequestExtension = z.infer<typeof RequestExtension>;
 
-export const CategoryProbability = z.strictObject({ name: z.enum(LABELS), probability: z.number().min(0).max(1) });
+export const CategoryProbability = z.strictObject({ name: z.enum(JUDGEMENTS), probability: z.number().min(0).max(1) });
 export type CategoryProbability = z.infer<typeof CategoryProbability>;
 
 /** A token frame without its tag. */

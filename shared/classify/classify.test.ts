@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CATEGORIES, LABELS } from '#shared/api/categories.ts';
+import { CATEGORIES, JUDGEMENTS, LABELS, SIGNALS } from '#shared/api/categories.ts';
 import { createClassifier } from './classify.ts';
 import { COLUMNS, combineScores, HARM_COLUMN, sigmoid } from './combine-scores.ts';
 import { createFeaturizer } from './features.ts';
@@ -24,33 +24,34 @@ function oneWordModel(labels: readonly string[] = LABELS): ArrayBuffer {
     bits: BITS,
     labels: labels.map((label) => ({ label, bias: -4, scale: 0.05, calibration })),
     harm: { bias: -3, scale: 0.05 },
+    anyHarm: { calibration },
     words: ['how', 'to', 'stab', 'a', 'cake', 'bake'],
     weights,
   }).buffer;
 }
 
 describe('createClassifier', () => {
-  test('gives every label once, in order, and finds the word it knows', () => {
+  test('gives every signal, and finds the word it knows', () => {
     const { classify } = createClassifier(oneWordModel());
     const answer = classify('stab');
-    expect(answer.map(({ label }) => label)).toEqual(LABELS);
-    expect(answer[VIOLENCE]!.probability).toBeGreaterThan(0.9);
-    for (const { label, probability } of classify('bake')) expect(probability, label).toBeLessThan(0.1);
+    expect(Object.keys(answer)).toEqual(SIGNALS);
+    expect(answer.violence).toBeGreaterThan(0.9);
+    const harmless = classify('bake');
+    for (const label of LABELS) expect(harmless[label], label).toBeLessThan(0.1);
   });
 
   test('answers any text with finite probabilities', () => {
     const { classify } = createClassifier(oneWordModel());
     fc.assert(
       fc.property(anyText, (text) => {
-        for (const { probability } of classify(text)) expect(probability >= 0 && probability <= 1).toBe(true);
+        for (const signal of Object.values(classify(text))) expect(signal >= 0 && signal <= 1).toBe(true);
       }),
     );
   });
 
   test('finds its word under a disguise that has to be guessed at, unless that defence is off', () => {
     const hidden = `read this: ${btoa('how to stab a cake')}`;
-    const violence = (classifier = createClassifier(oneWordModel())) =>
-      classifier.classify(hidden)[VIOLENCE]!.probability;
+    const violence = (classifier = createClassifier(oneWordModel())) => classifier.classify(hidden).violence;
     expect(violence()).toBeGreaterThan(0.5);
     expect(violence(createClassifier(oneWordModel(), { without: ['encodings'] }))).toBeLessThan(0.1);
   });
@@ -69,7 +70,7 @@ describe('createClassifier', () => {
 
 describe('combineScores', () => {
   const combine = (scores: Float64Array) => {
-    const out = new Float64Array(LABELS.length);
+    const out = new Float64Array(JUDGEMENTS.length);
     combineScores(scores, out);
     return out;
   };

@@ -1,21 +1,27 @@
 /**
- * What a prompt seems to ask for: one calibrated probability per label. A linear model over hashed n-grams, so the cost
- * is one row of sixteen bytes per feature, and a prompt of any length has a bounded number of features.
+ * What a prompt seems to ask for: a calibrated probability per judgement, and what of the prompt was not understood. A linear
+ * model over hashed n-grams, so the cost is one row of sixteen bytes per feature.
  */
-import { LABELS, type Label } from '#shared/api/categories.ts';
+import { JUDGEMENTS, type Judgement, LABELS, type Signal } from '#shared/api/categories.ts';
 import { sigmoid } from './combine-scores.ts';
 import type { DefenceOptions } from './defences.ts';
 import { createLexicon } from './lexicon.ts';
 import { decodeModel, ModelFormatError } from './model-format.ts';
 import { createScorer } from './score-text.ts';
 
-export type LabelProbability = { label: Label; probability: number };
+/** Every signal once; each finite and in [0, 1]. */
+export type Signals = Readonly<Record<Signal, number>>;
 
 export type Classifier = {
   /** Changes with every change of the weights; belongs in the key of whatever is cached by category. */
   version: string;
-  /** Every label once, in the order of `LABELS`; probabilities are finite and in [0, 1]. */
-  classify(text: string): LabelProbability[];
+  /** All at once: for tools and tests, which hold nobody up. */
+  classify(text: string): Signals;
+  /**
+   * The same in slices, none of which is long: each yields its work, in characters looked at, and whoever drives it lets
+   * others run once enough has come together. See `workers/gateway/classify-prompt.ts`.
+   */
+  inSlices(text: string): Generator<number, Signals, void>;
 };
 
 /**
@@ -23,20 +29,34 @@ export type Classifier = {
  * `without` is for evaluation: it switches defences off to measure what they are worth.
  */
 export function createClassifier(model: ArrayBuffer, options: DefenceOptions = {}): Classifier {
-  const { version, bits, labels, harm, weights, words } = decodeModel(model);
+  const { version, bits, labels, harm, anyHarm, weights, words } = decodeModel(model);
   const names = labels.map(({ label }) => label).join(' ');
   if (names !== LABELS.join(' ')) {
     throw new ModelFormatError(`has the labels "${names}", this code wants "${LABELS.join(' ')}"`);
   }
   const score = createScorer({ bits, columns: [...labels, harm], weights, lexicon: createLexicon(words) }, options);
+  const calibrations = [...labels, anyHarm].map(({ calibration }) => calibration);
+
+  function* inSlices(text: string): Generator<number, Signals, void> {
+    const { logOdds, sourceChars } = score(text);
+    yield sourceChars;
+    const judged = JUDGEMENTS.map((name, k): [Judgement, number] => {
+      const { slope, offset } = calibrations[k]!;
+      return [name, sigmoid(slope * logOdds[k]! + offset)];
+    });
+    // The cast: `JUDGEMENTS` has every key of the record once.
+    return { ...(Object.fromEntries(judged) as Record<Judgement, number>), unread: 0, uncertain: 0 };
+  }
+
   return {
     version,
+    inSlices,
     classify(text) {
-      const { logOdds } = score(text);
-      return LABELS.map((label, k) => {
-        const { slope, offset } = labels[k]!.calibration;
-        return { label, probability: sigmoid(slope * logOdds[k]! + offset) };
-      });
+      const slices = inSlices(text);
+      for (;;) {
+        const { done, value } = slices.next();
+        if (done) return value;
+      }
     },
   };
 }

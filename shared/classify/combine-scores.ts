@@ -1,32 +1,42 @@
 /**
- * From sixteen linear scores to one log-odds per label. "Is this harmful?" and "if so, of which kind?" are different
+ * From sixteen linear scores to one log-odds per judgement. "Is this harmful?" and "if so, of which kind?" are different
  * questions: a question about drugs is about drugs whether it is a pharmacist's or a dealer's. So a column of its own says
  * whether there is harm, learned from everything harmful or benign, and the categories are learned among harmful prompts only:
  *
  *   P(category) = P(harm) * P(category | harm),   P(category | harm) = t / (1 - product of all (1 - t))
  *
  * with t the sigmoid of a category's score. The divisor is the condition: harm is harm of at least one category.
- * `jailbreak` is about the form of a prompt, not its subject, and stands alone.
+ * `jailbreak` is about the form of a prompt, not its subject, and stands alone. `any_harm` is a noisy-or over the categories:
+ *
+ *   P(any) = 1 - product of all (1 - P(category))
  */
-import { CATEGORIES, LABELS } from '#shared/api/categories.ts';
+import { CATEGORIES, JUDGEMENTS, LABELS } from '#shared/api/categories.ts';
 
 /** The labels' scores in the order of `LABELS`, then harm's. */
 export const COLUMNS = LABELS.length + 1;
 export const HARM_COLUMN = LABELS.length;
+/** Where `any_harm` stands among the judgements. */
+export const ANY_HARM = JUDGEMENTS.indexOf('any_harm');
 
 /** Log-odds beyond these say nothing that a probability of 1e-9 does not. */
 const LEAST = 1e-9;
 
-/** Writes [labels] log-odds to `out` from [labels + 1] scores; finite for finite scores. */
+/** Writes [judgements] log-odds to `out` from [labels + 1] scores; finite for finite scores. */
 export function combineScores(scores: Float64Array, out: Float64Array): void {
   const harm = sigmoid(scores[HARM_COLUMN]!);
   let none = 1;
   for (let k = 0; k < CATEGORIES.length; k++) none *= 1 - sigmoid(scores[k]!);
   const some = Math.max(1 - none, LEAST);
+  let harmless = 1;
   for (let k = 0; k < LABELS.length; k++) {
     const score = scores[k]!;
-    out[k] = k < CATEGORIES.length ? logOdds((harm * sigmoid(score)) / some) : score;
+    if (k < CATEGORIES.length) {
+      const probability = (harm * sigmoid(score)) / some;
+      harmless *= 1 - probability;
+      out[k] = logOdds(probability);
+    } else out[k] = score;
   }
+  out[ANY_HARM] = logOdds(1 - harmless);
 }
 
 /** Both branches keep the exponent negative: no overflow, and never NaN for a finite score. */

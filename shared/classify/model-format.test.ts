@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type ClassifierModel, decodeModel, encodeModel, ModelFormatError } from './model-format.ts';
+import { type ClassifierModel, decodeModel, encodeModel, FORMAT_VERSION, ModelFormatError } from './model-format.ts';
 
 const model: Omit<ClassifierModel, 'version'> = {
   bits: 3,
@@ -10,6 +10,7 @@ const model: Omit<ClassifierModel, 'version'> = {
     calibration: { slope: 1.5, offset: 0.25 },
   })),
   harm: { bias: -2, scale: 0.5 },
+  anyHarm: { calibration: { slope: 1.25, offset: -0.5 } },
   words: ['the', "don't", 'how'],
   weights: Int8Array.from({ length: 8 * 3 }, (_, i) => 5 * i - 60),
 };
@@ -65,7 +66,7 @@ describe('a broken file says what is wrong', () => {
 
   test('a later format version', () => {
     const bytes = encoded();
-    bytes[4] = 3;
-    expect(() => decodeModel(bytes.buffer)).toThrow('format 3, this code reads 2');
+    bytes[4] = FORMAT_VERSION + 1;
+    expect(() => decodeModel(bytes.buffer)).toThrow(`format ${FORMAT_VERSION + 1}, this code reads ${FORMAT_VERSION}`);
   });
 });

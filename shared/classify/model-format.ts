@@ -6,12 +6,12 @@
  *   8 bytes  checksum of all that follows; in hex it is also the model's version
  *   uint32   length of the header in bytes
  *   header   JSON, UTF-8: bits; per label its bias, scale and calibration; bias and scale of the harm column; the
- *            lexicon's words by falling frequency, a space between two
+ *            calibration of `any_harm`; the lexicon's words by falling frequency, a space between two
  *   int8     weights [2^bits, labels + 1], the harm column last
  *
  * The checksum finds accidents, not forgers: the file travels inside the Worker, which is signed for by its deployment.
  */
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 const MAGIC = 'PLMC';
 const CHECKED_FROM = 16;
 const HEADER_AT = 20;
@@ -19,11 +19,9 @@ const MAX_BITS = 22;
 
 /** One linear score: bias + scale * the sum of int8 weights. */
 export type ColumnModel = { bias: number; scale: number };
-export type LabelModel = ColumnModel & {
-  label: string;
-  /** Platt: probability = sigmoid(slope * log-odds + offset). */
-  calibration: { slope: number; offset: number };
-};
+/** Platt: probability = sigmoid(slope * log-odds + offset). */
+export type Calibration = { slope: number; offset: number };
+export type LabelModel = ColumnModel & { label: string; calibration: Calibration };
 
 export type ClassifierModel = {
   version: string;
@@ -31,6 +29,7 @@ export type ClassifierModel = {
   labels: LabelModel[];
   /** Whether there is any harm at all; see combine-scores.ts. */
   harm: ColumnModel;
+  anyHarm: { calibration: Calibration };
   /** By falling frequency; see lexicon.ts. */
   words: string[];
   /** [2^bits, labels + 1] */
@@ -48,10 +47,13 @@ export function encodeModel({
   bits,
   labels,
   harm,
+  anyHarm,
   words,
   weights,
 }: Omit<ClassifierModel, 'version'>): Uint8Array<ArrayBuffer> {
-  const header = new TextEncoder().encode(JSON.stringify({ bits, labels, harm, words: words.join(' ') }));
+  const header = new TextEncoder().encode(
+    JSON.stringify({ bits, labels, harm, any_harm: anyHarm, words: words.join(' ') }),
+  );
   const bytes = new Uint8Array(HEADER_AT + header.length + weights.length);
   const view = new DataView(bytes.buffer);
   bytes.set(new TextEncoder().encode(MAGIC), 0);
@@ -80,12 +82,12 @@ export function decodeModel(file: ArrayBuffer): ClassifierModel {
   }
   const weightsAt = HEADER_AT + view.getUint32(CHECKED_FROM, true);
   if (weightsAt > bytes.length) throw new ModelFormatError('the header is longer than the file');
-  const { bits, labels, harm, words } = parseHeader(bytes.subarray(HEADER_AT, weightsAt));
-  const wanted = 2 ** bits * (labels.length + 1);
+  const header = parseHeader(bytes.subarray(HEADER_AT, weightsAt));
+  const wanted = 2 ** header.bits * (header.labels.length + 1);
   if (bytes.length - weightsAt !== wanted) {
     throw new ModelFormatError(`${bytes.length - weightsAt} weights, the header promises ${wanted}`);
   }
-  return { version: hex(high) + hex(low), bits, labels, harm, words, weights: new Int8Array(file, weightsAt, wanted) };
+  return { version: hex(high) + hex(low), ...header, weights: new Int8Array(file, weightsAt, wanted) };
 }
 
 function parseHeader(bytes: Uint8Array): Omit<ClassifierModel, 'version' | 'weights'> {
@@ -95,12 +97,18 @@ function parseHeader(bytes: Uint8Array): Omit<ClassifierModel, 'version' | 'weig
   } catch (cause) {
     throw new ModelFormatError('the header is not JSON', { cause });
   }
-  const { bits, labels, harm, words } = Object(header) as Record<string, unknown>;
+  const { bits, labels, harm, any_harm: anyHarm, words } = Object(header) as Record<string, unknown>;
   if (typeof bits !== 'number' || !Number.isInteger(bits) || bits < 1 || bits > MAX_BITS) {
     throw new ModelFormatError(`header.bits is ${JSON.stringify(bits)}, not a whole number from 1 to ${MAX_BITS}`);
   }
   if (!Array.isArray(labels) || labels.length === 0) throw new ModelFormatError('header.labels is no list of labels');
-  return { bits, labels: labels.map(parseLabel), harm: parseColumn(harm, 'header.harm'), words: parseWords(words) };
+  return {
+    bits,
+    labels: labels.map(parseLabel),
+    harm: parseColumn(harm, 'header.harm'),
+    anyHarm: { calibration: parseCalibration(anyHarm, 'header.any_harm') },
+    words: parseWords(words),
+  };
 }
 
 function parseWords(words: unknown): string[] {
@@ -114,16 +122,17 @@ function parseWords(words: unknown): string[] {
 
 function parseLabel(entry: unknown, index: number): LabelModel {
   const where = `header.labels[${index}]`;
-  const { label, calibration } = Object(entry) as Record<string, unknown>;
+  const { label } = Object(entry) as Record<string, unknown>;
   if (typeof label !== 'string') throw new ModelFormatError(`${where}.label is ${JSON.stringify(label)}, not a string`);
+  return { label, ...parseColumn(entry, where), calibration: parseCalibration(entry, where) };
+}
+
+function parseCalibration(entry: unknown, where: string): Calibration {
+  const { calibration } = Object(entry) as Record<string, unknown>;
   const { slope, offset } = Object(calibration) as Record<string, unknown>;
   return {
-    label,
-    ...parseColumn(entry, where),
-    calibration: {
-      slope: finite(slope, `${where}.calibration.slope`),
-      offset: finite(offset, `${where}.calibration.offset`),
-    },
+    slope: finite(slope, `${where}.calibration.slope`),
+    offset: finite(offset, `${where}.calibration.offset`),
   };
 }
 

@@ -1,8 +1,8 @@
 /**
- * From a text to one log-odds per label, before calibration: every reading of the text, whole and in pieces, through the linear
- * model, and of each label the strictest. It takes int8 weights (what ships) and float ones (what training compares them with).
+ * From a text to one log-odds per judgement, before calibration: every reading of the text, whole and in pieces, through the linear
+ * model, and of each the strictest. It takes int8 weights (what ships) and float ones (what training compares them with).
  */
-import { LABELS } from '#shared/api/categories.ts';
+import { JUDGEMENTS } from '#shared/api/categories.ts';
 import { COLUMNS, combineScores } from './combine-scores.ts';
 import type { DefenceOptions } from './defences.ts';
 import { createFeaturizer, featuresOfChars } from './features.ts';
@@ -33,7 +33,7 @@ export type LinearModel = {
 };
 
 export type Score = {
-  /** [labels]. The array belongs to the scorer and lasts until its next call. */
+  /** [judgements]. The array belongs to the scorer and lasts until its next call. */
   logOdds: Float64Array;
   /** Features looked up, over all readings and pieces: the work done, bounded by `MAX_TOTAL_FEATURES`. */
   features: number;
@@ -49,8 +49,8 @@ export function createScorer(model: LinearModel, options: DefenceOptions = {}): 
   const featurize = createFeaturizer(bits);
   const sums = weights instanceof Int8Array ? new Int32Array(COLUMNS) : new Float64Array(COLUMNS);
   const scores = new Float64Array(COLUMNS);
-  const own = new Float64Array(LABELS.length);
-  const strictest = new Float64Array(LABELS.length);
+  const own = new Float64Array(JUDGEMENTS.length);
+  const strictest = new Float64Array(JUDGEMENTS.length);
   const readsPieces = !options.without?.includes('windows');
 
   /** Raises `strictest` to what this text says less `doubt`; returns the number of its features. */

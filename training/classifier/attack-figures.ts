@@ -20,7 +20,8 @@ export type AttackFigures = { attack: string; against: readonly string[]; withou
 export type AttackPrompts = { harmful: string[]; benign: string[] };
 
 export function isFlaggedAsHarm({ classify }: Pick<Classifier, 'classify'>, text: string): boolean {
-  return classify(text).some(({ probability }, k) => k < CATEGORIES.length && probability > FLAGGED);
+  const signals = classify(text);
+  return CATEGORIES.some((category) => signals[category] > FLAGGED);
 }
 
 /** At most `most` prompts of each side, those that are judged rightly undisguised; which ones, a hash decides. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { LABELS } from '#shared/api/categories.ts';
+import { JUDGEMENTS, LABELS } from '#shared/api/categories.ts';
 import { createClassifier } from '#shared/classify/classify.ts';
 import { COLUMNS, combineScores, HARM_COLUMN, sigmoid } from '#shared/classify/combine-scores.ts';
 import { createFeaturizer } from '#shared/classify/features.ts';
@@ -84,11 +84,12 @@ describe('quantize', () => {
   });
 
   test('the written model answers as the float one does, to a hundredth', () => {
-    const calibration = LABELS.map(() => ({ slope: 1, offset: 0 }));
+    const calibration = JUDGEMENTS.map(() => ({ slope: 1, offset: 0 }));
     const { classify } = createClassifier(encodeModel(withCalibration(int8, { calibration, words: [] })).buffer);
     for (const text of ['poison the dog', 'feed the dog', 'stab a man', 'an unseen sentence', '']) {
-      for (const answer of classify(text)) {
-        expect(Math.abs(answer.probability - probability(text, answer.label))).toBeLessThan(0.01);
+      const signals = classify(text);
+      for (const label of LABELS) {
+        expect(Math.abs(signals[label] - probability(text, label))).toBeLessThan(0.01);
       }
     }
   });

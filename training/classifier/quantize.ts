@@ -1,6 +1,6 @@
 /** Float weights to int8, one scale a column: a quarter of the size, and the card says what it costs. */
 import { LABELS } from '#shared/api/categories.ts';
-import { COLUMNS, HARM_COLUMN } from '#shared/classify/combine-scores.ts';
+import { ANY_HARM, COLUMNS, HARM_COLUMN } from '#shared/classify/combine-scores.ts';
 import type { ClassifierModel, ColumnModel } from '#shared/classify/model-format.ts';
 import type { Platt } from './calibrate.ts';
 import type { FloatModel } from './fit.ts';
@@ -32,5 +32,12 @@ export function withCalibration(
 ): Omit<ClassifierModel, 'version'> {
   const { bits, columns, weights } = model;
   const labels = LABELS.map((label, k) => ({ label, ...columns[k]!, calibration: calibration[k]! }));
-  return { bits, labels, harm: columns[HARM_COLUMN]!, words, weights };
+  return {
+    bits,
+    labels,
+    harm: columns[HARM_COLUMN]!,
+    anyHarm: { calibration: calibration[ANY_HARM]! },
+    words,
+    weights,
+  };
 }

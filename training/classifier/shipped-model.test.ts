@@ -20,8 +20,12 @@ const file = new Uint8Array(readFileSync(new URL('classifier.bin', folder)));
 const { version, classify } = createClassifier(file.buffer);
 const metrics: Report = JSON.parse(readFileSync(new URL('metrics.json', folder), 'utf8'));
 
-const largest = (text: string) => Math.max(...classify(text).map(({ probability }) => probability));
-const of = (label: Label, text: string) => classify(text)[LABELS.indexOf(label)]!.probability;
+const answerOf = (text: string) => {
+  const signals = classify(text);
+  return LABELS.map((label) => signals[label]);
+};
+const largest = (text: string) => Math.max(...answerOf(text));
+const of = (label: Label, text: string) => classify(text)[label];
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 describe('held-out questions of the small world', () => {
@@ -49,8 +53,8 @@ describe('held-out questions of the small world', () => {
   test('harm lands in its own category', () => {
     const rows = heldout.filter(({ questionKind }) => questionKind === 'harmful');
     const right = rows.filter(({ text, targets }) => {
-      const answer = classify(text);
-      const best = answer.findIndex(({ probability }) => probability === Math.max(...answer.map((a) => a.probability)));
+      const answer = answerOf(text);
+      const best = answer.indexOf(Math.max(...answer));
       return targets[best] !== 0;
     });
     expect(right.length / rows.length).toBeGreaterThan(0.75);

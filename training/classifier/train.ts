@@ -7,9 +7,9 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { Presets, SingleBar } from 'cli-progress';
 import { Command } from 'commander';
-import { LABELS } from '#shared/api/categories.ts';
+import { JUDGEMENTS, LABELS } from '#shared/api/categories.ts';
 import { createClassifier } from '#shared/classify/classify.ts';
-import { sigmoid } from '#shared/classify/combine-scores.ts';
+import { ANY_HARM, sigmoid } from '#shared/classify/combine-scores.ts';
 import { createFeaturizer } from '#shared/classify/features.ts';
 import { createLexicon } from '#shared/classify/lexicon.ts';
 import { encodeModel } from '#shared/classify/model-format.ts';
@@ -88,8 +88,8 @@ async function train({ data, out, seed, epochs, learningRate, l2 }: Flags): Prom
       const { logOdds } = score(example.text);
       return {
         example,
-        probabilities: Array.from(logOdds, (each, k) => applyPlatt(calibration[k]!, each)),
-        uncalibrated: Array.from(logOdds, sigmoid),
+        probabilities: LABELS.map((_, k) => applyPlatt(calibration[k]!, logOdds[k]!)),
+        uncalibrated: LABELS.map((_, k) => sigmoid(logOdds[k]!)),
       };
     };
   const judge = judgeBy(score);
@@ -127,10 +127,10 @@ function applyPlatt({ slope, offset }: Platt, logOdds: number): number {
 /** On the very numbers the edge will turn into probabilities: all readings, int8 weights. */
 function calibrate(score: ScoreText, examples: readonly Example[]): Platt[] {
   const judged = examples.map((example) => ({ example, logOdds: score(example.text).logOdds.slice() }));
-  return LABELS.map((_, k) =>
+  return JUDGEMENTS.map((_, k) =>
     fitPlatt(
       judged.flatMap(({ example, logOdds }) => {
-        const target = example.targets[k]!;
+        const target = k === ANY_HARM ? harmOf(example) : example.targets[k]!;
         return target === null ? [] : [{ score: logOdds[k]!, target }];
       }),
     ),

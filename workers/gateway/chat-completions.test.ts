@@ -1,6 +1,8 @@
 /** The shapes of good answers, as the unchanged `openai` client and a raw reader see them. */
+
 import { connect } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { JUDGEMENTS } from '#shared/api/categories.ts';
 import { ChatCompletion, ChatCompletionChunk } from '#shared/api/chat-answer.ts';
 import { AnswerExtension } from '#shared/api/plimsoll-extension.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
@@ -13,6 +15,23 @@ import {
   startEdgeUnderTest,
 } from '../testing/edge-under-test.ts';
 import type { ScriptedBackend } from '../testing/scripted-backend.ts';
+
+/** As openai-node and openai-python have them. */
+const OPENAI_NAMES = [
+  'harassment',
+  'harassment/threatening',
+  'hate',
+  'hate/threatening',
+  'illicit',
+  'illicit/violent',
+  'self-harm',
+  'self-harm/instructions',
+  'self-harm/intent',
+  'sexual',
+  'sexual/minors',
+  'violence',
+  'violence/graphic',
+] as const;
 
 let under: EdgeUnderTest;
 let backend: ScriptedBackend;
@@ -264,7 +283,30 @@ test('the models are those of the pool', async () => {
   await expect(client.models.retrieve('org/unknown')).rejects.toMatchObject({ status: 404, code: 'model_not_found' });
 });
 
-test('moderation scores each input by our labels', async () => {
+test('what moderation flags is seen under the names that OpenAI’s clients know, whatever flags it', async () => {
+  const client = openaiClient(under.edge);
+  for (const judgement of JUDGEMENTS) {
+    const { results } = await client.moderations.create({ input: `[[${judgement}=0.9]]` });
+    expect(results[0]!.flagged, judgement).toBe(true);
+    const hits = OPENAI_NAMES.filter((name) => results[0]!.categories[name]);
+    expect(hits, judgement).not.toEqual([]);
+    for (const name of OPENAI_NAMES) {
+      expect(results[0]!.category_scores[name]).toBeGreaterThanOrEqual(0);
+      expect(results[0]!.category_applied_input_types[name]).toEqual(['text']);
+    }
+  }
+  const { results } = await client.moderations.create({ model: 'omni-moderation-latest', input: '[[self_harm=0.9]]' });
+  expect(results[0]!.categories['self-harm']).toBe(true);
+  expect(results[0]!.categories.violence).toBe(false);
+});
+
+test('moderation by a model that does not exist is a 404', async () => {
+  const client = openaiClient(under.edge);
+  const asked = client.moderations.create({ model: 'gpt-moderator', input: 'kittens' });
+  await expect(asked).rejects.toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
+});
+
+test('moderation scores each input by our own names, too', async () => {
   const client = openaiClient(under.edge);
   const { id, model, results } = await client.moderations.create({ input: ['kittens', '[[violence=0.9]]'] });
   expect(id).toMatch(/^modr-/);

@@ -1,32 +1,40 @@
-/** Asks the classifier about a prompt, and turns every way in which it can fail into one: no probabilities at all. */
-import type { Probabilities } from '#policies/compile.ts';
-import { LABELS, type Label } from '#shared/api/categories.ts';
+/** Asks the classifier about a text, and turns every way in which it can fail into one: no signals at all. */
+import type { SignalValues } from '#policies/compile.ts';
+import { JUDGEMENTS, SIGNALS } from '#shared/api/categories.ts';
 import type { CategoryProbability } from '#shared/api/plimsoll-extension.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
 import { logError } from '../log.ts';
+import type { Pacer } from './pace.ts';
+
+/** In characters, as the classifier counts its work; the slowest text of this length takes some ten milliseconds. */
+export const WORK_BETWEEN_PAUSES = 4_000;
 
 export type Classification = {
   /** Empty when the classifier failed: `compile` then puts every rule in full force. */
-  probabilities: Probabilities;
+  signals: SignalValues;
   failed: boolean;
 };
 
-export function classifyPrompt(classifier: Classifier, text: string): Classification {
+export async function classifyPrompt(classifier: Classifier, text: string, pacer: Pacer): Promise<Classification> {
   try {
-    const probabilities: Partial<Record<Label, number>> = {};
-    for (const { label, probability } of classifier.classify(text)) probabilities[label] = probability;
-    const missing = LABELS.filter((label) => !isProbability(probabilities[label]));
+    const signals = await pacer.drive(classifier.inSlices(text));
+    const missing = SIGNALS.filter((signal) => !isProbability(signals[signal]));
     if (missing.length > 0) throw new Error(`no probability for ${missing.join(', ')}`);
-    return { probabilities, failed: false };
+    return { signals, failed: false };
   } catch (cause) {
     logError({ event: 'classifier-failed', version: classifier.version, cause });
-    return { probabilities: {}, failed: true };
+    return { signals: {}, failed: true };
   }
 }
 
-/** For an answer: every label, with the probability that was acted on. */
-export function listCategories(probabilities: Probabilities): CategoryProbability[] {
-  return LABELS.map((name) => ({ name, probability: Math.round((probabilities[name] ?? 1) * 1e4) / 1e4 }));
+/** For an answer: every judgement, with the probability that was acted on. */
+export function listCategories(signals: SignalValues): CategoryProbability[] {
+  return JUDGEMENTS.map((name) => ({ name, probability: rounded(signals[name]) }));
+}
+
+/** To four digits; what is missing was acted on as 1. */
+export function rounded(signal: number | undefined): number {
+  return Math.round((signal ?? 1) * 1e4) / 1e4;
 }
 
 function isProbability(value: number | undefined): boolean {

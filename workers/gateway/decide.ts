@@ -10,7 +10,8 @@ import type { CategoryProbability, RequestExtension } from '#shared/api/plimsoll
 import type { Classifier } from '#shared/classify/classify.ts';
 import { sha256Hex } from '#shared/protocol/directive.ts';
 import type { Message } from '#shared/protocol/generate.ts';
-import { classifyPrompt, listCategories } from './classify-prompt.ts';
+import { classifyPrompt, listCategories, WORK_BETWEEN_PAUSES } from './classify-prompt.ts';
+import { createPacer } from './pace.ts';
 import type { Caller } from './tenant-directory.ts';
 
 /** About a kilobyte each. */
@@ -42,11 +43,11 @@ export function createDecide(classifier: Classifier): Decide {
 
     // Every role's text: the client writes all of them, the assistant's turns too, so any one left out would be a way round.
     const text = messages.map(({ content }) => content).join('\n');
-    const { probabilities, failed } = classifyPrompt(classifier, text);
+    const { signals, failed } = await classifyPrompt(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
     const policy = tighten(caller.policy, { ...LOOSEST, floor, budget });
     const decision: Decision = {
-      categories: listCategories(probabilities),
-      verdict: compile(policy, probabilities, { mode }),
+      categories: listCategories(signals),
+      verdict: compile(policy, signals, { mode }),
       maxTokens: policy.limits.max_tokens,
     };
     // A failure may pass; remembering it would hold the prompt at the strictest line for as long as the isolate lives.

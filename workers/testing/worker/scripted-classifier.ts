@@ -1,19 +1,32 @@
 /**
- * A classifier that is told what to find: `[[violence=0.9]]` in the text. `[[classifier:throws]]`, `[[classifier:nan]]` and
- * `[[classifier:silent]]` make it fail in each of the ways a real one can.
+ * A classifier that is told what to find: `[[violence=0.9]]` in the text, for any signal. `[[classifier:throws]]`,
+ * `[[classifier:nan]]` and `[[classifier:silent]]` make it fail in each of the ways a real one can; `[[work=N]]` is that much
+ * work before the answer, in as many slices.
  */
-import { LABELS } from '#shared/api/categories.ts';
-import type { Classifier } from '#shared/classify/classify.ts';
+import { SIGNALS } from '#shared/api/categories.ts';
+import type { Classifier, Signals } from '#shared/classify/classify.ts';
+
+const UNASKED: Partial<Signals> = { unread: 0, uncertain: 0 };
+
+function judge(text: string): Signals {
+  if (text.includes('[[classifier:throws]]')) throw new Error('scripted failure');
+  // The cast: a classifier that breaks its promise is what some tests are about.
+  if (text.includes('[[classifier:silent]]')) return {} as Signals;
+  const broken = text.includes('[[classifier:nan]]');
+  const told = SIGNALS.map((signal) => {
+    const marked = new RegExp(`\\[\\[${signal}=([0-9.]+)\\]\\]`).exec(text)?.[1];
+    return [signal, broken && signal === 'violence' ? Number.NaN : Number(marked ?? UNASKED[signal] ?? 0.01)];
+  });
+  // The cast: every signal was just given.
+  return Object.fromEntries(told) as Signals;
+}
 
 export const scriptedClassifier: Classifier = {
   version: 'scripted',
-  classify(text) {
-    if (text.includes('[[classifier:throws]]')) throw new Error('scripted failure');
-    if (text.includes('[[classifier:silent]]')) return [];
-    const broken = text.includes('[[classifier:nan]]');
-    return LABELS.map((label) => {
-      const marked = new RegExp(`\\[\\[${label}=([0-9.]+)\\]\\]`).exec(text)?.[1];
-      return { label, probability: broken && label === 'violence' ? Number.NaN : Number(marked ?? 0.01) };
-    });
+  classify: judge,
+  *inSlices(text) {
+    const slices = Number(/\[\[work=(\d+)\]\]/.exec(text)?.[1] ?? 0);
+    for (let slice = 0; slice < slices; slice++) yield 10_000;
+    return judge(text);
   },
 };
