@@ -2,7 +2,7 @@
 export type GateErrorCode =
   /** No row, no token left in it, or a NaN or +Infinity among its logits: there is nothing safe to fall back on. */
   | 'safety_row_unusable'
-  /** A temperature, top-p, seed or bias that means nothing. */
+  /** A temperature, top-p, key, seed or bias that means nothing. */
   | 'sampling_invalid'
   /** A position or a spending that no gate can have handed out. */
   | 'state_invalid'

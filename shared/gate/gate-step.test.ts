@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LOG_ZERO, SPENT_UNBOUNDED } from './add-spending.ts';
+import { seedKey } from './draw-key.ts';
 import { GateError, type GateErrorCode } from './gate-error.ts';
 import { type GateStepInput, gateStep, startGate } from './gate-step.ts';
 import * as arbitrary from './testing/arbitraries.ts';
@@ -34,7 +35,7 @@ test('a step says what it drew and on what account', () => {
 });
 
 test('greedy reports the mixture’s log-probability, as it has no q of its own', () => {
-  const step = gateStep({ ...input, sampling: { temperature: 0, topP: 0.1, seed: 1 } });
+  const step = gateStep({ ...input, sampling: { temperature: 0, topP: 0.1, key: seedKey(1) } });
   expect(step.token).toBe(1);
   const z = [0.6 * 1, 0.4 * 3, 0.6 * 2 - 0.4, -0.6 + 0.4].reduce((total, x) => total + Math.exp(x), 0);
   expect(step.logprob).toBeCloseTo(0.4 * 3 - Math.log(z), 6);
@@ -123,7 +124,7 @@ describe('closed', () => {
 
   test.each(cases)('%s leaves the safety expert alone', (_, broken) => {
     for (let seed = 0; seed < 12; seed++) {
-      const sampling = { ...input.sampling, seed, temperature: [0, 0.9, 1][seed % 3]! };
+      const sampling = { ...input.sampling, key: seedKey(seed), temperature: [0, 0.9, 1][seed % 3]! };
       const alone = gateStep({ ...input, helpfulLogits: input.safetyLogits, sampling, state: startGate(3, 0.5) });
       const step = gateStep({ ...broken, sampling, state: startGate(3, 0.5) });
       expect(step.weight).toBe(1);
@@ -167,7 +168,25 @@ describe('closed', () => {
     ]),
     ['a NaN top-p', 'sampling_invalid', { sampling: { ...input.sampling, topP: NaN } }],
     ['a top-p above 1', 'sampling_invalid', { sampling: { ...input.sampling, topP: 1.5 } }],
-    ['a fractional seed', 'sampling_invalid', { sampling: { ...input.sampling, seed: 0.5 } }],
+    ...[
+      undefined,
+      null,
+      7,
+      'key',
+      [1, 2, 3],
+      [1, 2, 3, 4, 5],
+      [1, 2, 3, NaN],
+      [1, 2, 3, 0.5],
+      [1, 2, 3, -1],
+      [2 ** 32, 2, 3, 4],
+      ['1', 2, 3, 4],
+      [1, 2, null, 4],
+    ].map((key): [string, GateErrorCode, Record<string, unknown>] => [
+      `the key ${JSON.stringify(key)}`,
+      'sampling_invalid',
+      { sampling: { ...input.sampling, key } },
+    ]),
+    ['a seed in place of a key', 'sampling_invalid', { sampling: { temperature: 1, topP: 1, seed: 1 } }],
     ['a NaN bias', 'sampling_invalid', { sampling: { ...input.sampling, bias: new Map([[0, NaN]]) } }],
     ['an infinite bias', 'sampling_invalid', { sampling: { ...input.sampling, bias: new Map([[0, Infinity]]) } }],
     ['a NaN position', 'state_invalid', { state: { position: NaN, spent: 0 } }],

@@ -3,6 +3,8 @@
  * backend can be finished on another, and so that a receipt can say what was done.
  */
 
+import type { DrawKey } from './draw-key.ts';
+
 /** How two experts become one distribution; the formulas are in mix-experts.ts. */
 export type Rule = 'geometric' | 'arithmetic';
 
@@ -23,8 +25,8 @@ export type SamplingParams = {
   temperature: number;
   /** 0..1; 1 keeps every token, 0 the likeliest alone. */
   topP: number;
-  /** Any safe integer. */
-  seed: number;
+  /** What the draws hang on; made of a secret wherever clients are served. See draw-key.ts. */
+  key: DrawKey;
   /** Nats added to a token's log-probability before the temperature; -Infinity bans the token. See penalty-bias.ts. */
   bias?: ReadonlyMap<number, number>;
 };

@@ -2,6 +2,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { addSpending } from './add-spending.ts';
+import { seedKey } from './draw-key.ts';
 import { effectiveFloor } from './effective-weight.ts';
 import { type Gated, type GateInput, gateDistribution } from './gate-distribution.ts';
 import { gateLayersStep } from './gate-layers-step.ts';
@@ -14,7 +15,7 @@ import * as oracle from './testing/oracle.ts';
 import { uniformAt } from './uniform-at.ts';
 
 const bare: GatePolicy = { floor: 0, ceiling: 1, opening: { tokens: 0, floor: 0 }, rule: 'geometric', budget: null };
-const plain = { temperature: 1, topP: 1, seed: 0 };
+const plain = { temperature: 1, topP: 1, key: seedKey(0) };
 const sum = (row: ArrayLike<number>) => Array.from(row).reduce((a, b) => a + b, 0);
 
 type Logits = { safetyLogits: Float32Array; helpfulLogits: Float32Array };
@@ -198,11 +199,12 @@ describe.each(Object.keys(MODES))('the budget, in the mode %s', (mode) => {
       return logits.some(Number.isFinite) ? logits : new Float32Array(size);
     };
     return (answer: number[]) => {
-      const node = Math.floor(uniformAt(`${seed}/${answer.join()}`, 0) * 2 ** 53);
+      const node = Math.floor(uniformAt(seedKey(`${seed}/${answer.join()}`), 0) * 2 ** 53);
+      const key = seedKey(node);
       return {
-        safetyLogits: row((i) => uniformAt(node, i)),
-        helpfulLogits: row((i) => uniformAt(node, size + i)),
-        proposal: uniformAt(node, 2 * size),
+        safetyLogits: row((i) => uniformAt(key, i)),
+        helpfulLogits: row((i) => uniformAt(key, size + i)),
+        proposal: uniformAt(key, 2 * size),
       };
     };
   }
@@ -364,7 +366,7 @@ describe.each(Object.keys(MODES))('the budget, in the mode %s', (mode) => {
     );
   });
 
-  test('the same seed, prompt and policy give the same answer', () => {
+  test('the same key, prompt and policy give the same answer', () => {
     fc.assert(
       fc.property(fc.nat(), arbitrary.policy, arbitrary.sampling, (seed, policy, sampling) => {
         const once = decode(tree(seed), { policy, sampling }, { length: 12 });

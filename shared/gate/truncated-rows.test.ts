@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { seedKey } from './draw-key.ts';
 import { gateDistribution } from './gate-distribution.ts';
 import { gateStep, startGate } from './gate-step.ts';
 import type { GatePolicy } from './gate-types.ts';
@@ -10,7 +11,7 @@ import { gateTruncatedStep, type TruncatedRows, truncationBound } from './trunca
 
 const VOCABULARY = 40;
 const open: GatePolicy = { floor: 0, ceiling: 1, opening: { tokens: 0, floor: 0 }, rule: 'geometric', budget: null };
-const sampling = { temperature: 1, topP: 1, seed: 5 };
+const sampling = { temperature: 1, topP: 1, key: seedKey(5) };
 
 /** The union of each row's k likeliest tokens. */
 function truncate(safetyLogits: Float32Array, helpfulLogits: Float32Array, k: number): TruncatedRows {
@@ -128,7 +129,7 @@ test('token ids, biases and reported log-probabilities are those of the whole vo
     [500, 3],
   ]);
   for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
-    const asked = { ...sampling, seed, bias };
+    const asked = { ...sampling, key: seedKey(seed), bias };
     const step = gateTruncatedStep({ rows, proposal: 0.5, policy: open, sampling: asked, state: startGate() });
     expect(step.token).toBe(900);
     expect(step.logprobSafety).toBeCloseTo(Math.log(0.2), 12);

@@ -1,5 +1,6 @@
 /** Random inputs of the gate for fast-check: ordinary ones, and the masks, ties and ends where mistakes live. */
 import * as fc from 'fast-check';
+import { type DrawKey, seedKey } from '../draw-key.ts';
 import type { GatePolicy, Rule, SamplingParams } from '../gate-types.ts';
 
 /** Sixty-fourths, so that Float32 holds them and sums of them exactly; ties are frequent. */
@@ -47,11 +48,16 @@ export const policy: fc.Arbitrary<GatePolicy> = fc.record({
   budget: fc.oneof({ weight: 3, arbitrary: finiteBudget }, { weight: 1, arbitrary: fc.constant(null) }),
 });
 
+const word = fc.integer({ min: 0, max: 2 ** 32 - 1 });
+
+/** Keys of either kind: of a secret, and of a seed. */
+export const key: fc.Arbitrary<DrawKey> = fc.oneof(fc.tuple(word, word, word, word), fc.maxSafeInteger().map(seedKey));
+
 /** Top-p off the round numbers on which sums of tied probabilities fall, where rounding would decide. */
 export const sampling: fc.Arbitrary<SamplingParams & { topP: number }> = fc.record({
   temperature: fc.constantFrom(0.3, 0.7, 1, 1, 1.7),
   topP: fc.constantFrom(1, 1, 0.911, 0.637, 0.1234),
-  seed: fc.maxSafeInteger(),
+  key,
 });
 
 /**

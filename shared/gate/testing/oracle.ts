@@ -27,7 +27,7 @@ export function nucleus(p: number[], topP: number): number[] {
   return normalize(p.map((x, i) => (kept.has(i) ? x : 0)));
 }
 
-export function shape(p: number[], { temperature, topP, bias }: Omit<SamplingParams, 'seed'>): number[] {
+export function shape(p: number[], { temperature, topP, bias }: Omit<SamplingParams, 'key'>): number[] {
   const heated = normalize(p.map((x, i) => (x * Math.exp(bias?.get(i) ?? 0)) ** (1 / temperature)));
   return topP === 1 ? heated : nucleus(heated, topP);
 }
