@@ -166,6 +166,33 @@ describe('weights and rules', () => {
   });
 });
 
+test('whatever the magnitudes, q is a distribution under the cap, and one token is drawn', () => {
+  const weights = fc.oneof(arbitrary.share, fc.constantFrom(Number.MIN_VALUE, 2 ** -53, 1 - 2 ** -53));
+  const topP = fc.constantFrom(1, 1, 0.9, 1e-300, Number.EPSILON, 1 - Number.EPSILON / 2);
+  const key = arbitrary.key;
+  fc.assert(
+    fc.property(
+      arbitrary.extremeRows,
+      fc.record({ temperature: fc.oneof(arbitrary.extremeTemperature, fc.constant(0)), topP, key }),
+      arbitrary.extremeNats,
+      fc.tuple(arbitrary.rule, weights),
+      (rows, sampling, budget, [rule, proposal]) => {
+        const rest = { policy: { ...bare, rule, budget }, sampling, proposal, state: startGate() };
+        const { q } = gate(rows, rest);
+        expect(sum(q.logprobs.map(Math.exp))).toBeCloseTo(1, 12);
+        for (const [i, lp] of q.logprobs.entries()) {
+          const most = budget + q.reference[i]!;
+          if (lp > most + 1e-15 * Math.abs(most)) expect.fail(`token ${i} has ${lp} under a cap of ${most}`);
+        }
+        const step = gateStep({ ...rows, ...rest });
+        expect(rows.safetyLogits[step.token]).toBeGreaterThan(-Infinity);
+        expect(step.spent).toBeLessThanOrEqual(budget);
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});
+
 test('on a mixture made in the layers the gate is the oracle’s, too', () => {
   fc.assert(
     fc.property(

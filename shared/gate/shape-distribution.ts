@@ -12,6 +12,12 @@ import type { SamplingParams } from './gate-types.ts';
 import { keepNucleus } from './keep-nucleus.ts';
 import { largest } from './log-softmax.ts';
 
+/**
+ * The coldest temperature there is: a colder one counts as this. Any two float32 logits that differ are further apart
+ * here than a double can show, and yet no quotient of theirs is infinite: an underflow must not look like a mask.
+ */
+const COLDEST = 1e-250;
+
 export type Shape = Pick<SamplingParams, 'temperature' | 'topP' | 'bias'>;
 
 /**
@@ -29,10 +35,11 @@ export function shapeDistribution(logprobs: Float64Array, { temperature, topP, b
 
   // The maximum goes first, so that the likeliest token is at 0 for any temperature, however close to freezing.
   const max = largest(row);
+  const heat = Math.max(temperature, COLDEST);
   const masses = new Float64Array(row.length);
   let total = 0;
   for (let i = 0; i < row.length; i++) {
-    const heated = ((row[i] ?? NaN) - max) / temperature;
+    const heated = ((row[i] ?? NaN) - max) / heat;
     row[i] = heated;
     const mass = Math.exp(heated);
     masses[i] = mass;

@@ -73,3 +73,30 @@ export const bias = fc
 /** Whether a bias leaves the safety expert a token; the gate throws where it does not. */
 export const leavesToken = (safetyLogits: Float32Array, bias: ReadonlyMap<number, number>) =>
   safetyLogits.some((x, i) => x + (bias.get(i) ?? 0) > -Infinity);
+
+/** Logits that strain the arithmetic: up to 1e6 apart or next to each other, tied, masked; log-probabilities of any size. */
+export const extremeLogits = (size: number) => {
+  const scaled = fc
+    .tuple(fc.double({ min: -1, max: 1, noNaN: true }), fc.constantFrom(1e-9, 1, 30, 800, 1e4, 1e6))
+    .map(([x, scale]) => x * scale);
+  const round = fc.integer({ min: -4, max: 4 }).map((n) => 500 * n);
+  return fc
+    .array(fc.oneof({ weight: 5, arbitrary: scaled }, { weight: 2, arbitrary: round }, fc.constant(-Infinity)), {
+      minLength: size,
+      maxLength: size,
+    })
+    .filter((row) => row.some(Number.isFinite))
+    .map((row) => Float32Array.from(row));
+};
+
+export const extremeRows = fc
+  .integer({ min: 1, max: 12 })
+  .chain((size) => fc.record({ safetyLogits: extremeLogits(size), helpfulLogits: extremeLogits(size) }));
+
+export const extremeTemperature = fc.constantFrom(1e-250, 1e-4, 0.02, 0.3, 1, 2);
+
+/** Nats left, from less than a rounding to more than any exponential holds. */
+export const extremeNats = fc.oneof(
+  fc.constantFrom(1e-300, 1e-15, 1e-9, 1e-3, Math.log(1.2), 2, 20, 700, 1e4, 1e300),
+  fc.double({ min: 0, max: 6, noNaN: true }),
+);

@@ -53,6 +53,31 @@ export function cap(p: number[], ps: number[], nats: number | null): number[] {
   return at(high);
 }
 
+const logSum = (xs: number[]) => {
+  const max = Math.max(...xs);
+  return max === -Infinity ? max : max + Math.log(sum(xs.map((x) => Math.exp(x - max))));
+};
+
+/** `cap` for masses that no exponential holds: log p~, log p_s~ in, log q out, log lambda by halving an interval. */
+export function capInLogs(logP: number[], logPs: number[], nats: number): number[] {
+  const most = logPs.map((lp) => Math.min(0, lp + nats));
+  const full = most.map((m, i) => (logP[i]! > -Infinity ? m : -Infinity));
+  const filled = logSum(full);
+  if (filled < 0) {
+    const others = logPs.map((lp, i) => (logP[i]! > -Infinity ? -Infinity : lp));
+    const rest = Math.min(0, Math.log(-Math.expm1(filled)) - logSum(others));
+    return full.map((x, i) => (logP[i]! > -Infinity || others[i] === -Infinity ? x : others[i]! + rest));
+  }
+  const at = (logLambda: number) => logP.map((lp, i) => Math.min(logLambda + lp, most[i]!));
+  let [low, high] = [0, Math.max(...full.map((m, i) => (m > -Infinity ? m - logP[i]! : 0)))];
+  for (let i = 0; i < 1100; i++) {
+    const middle = low + (high - low) / 2;
+    if (logSum(at(middle)) < 0) low = middle;
+    else high = middle;
+  }
+  return at(high);
+}
+
 export function weight(g: number, policy: GatePolicy, position: number): number {
   const floor = position < policy.opening.tokens ? Math.max(policy.floor, policy.opening.floor) : policy.floor;
   return Math.max(floor, Math.min(g, policy.ceiling));
