@@ -17,7 +17,8 @@
  * still one that grows once whatever is likelier has reached its cap; so lambda is solved for as a logarithm, too.
  *
  * Where the support of p~ cannot hold 1 under the cap, every token of it is filled to the cap and the rest is shared
- * out over the other tokens in proportion to p_s~. That fits under the cap, because c >= 1. With no nats left, c is 1
+ * out over the other tokens in proportion to p_s~, those that a client's bias banned from p among them: a ban is a wish
+ * about the mixture, and does not stretch the cap of what is left. That fits under the cap, because c >= 1. With no nats left, c is 1
  * and the only distribution under p_s~ is p_s~ itself, returned as it is: K = 0 is the safety expert exactly.
  */
 import { type GatedDistribution, markAsGated } from './gated-distribution.ts';

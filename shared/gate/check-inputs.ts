@@ -32,11 +32,14 @@ export function usablePolicy(policy: GatePolicy | null | undefined): GatePolicy 
 }
 
 /** Throws unless every parameter has a meaning. */
-export function checkSampling({ temperature, topP, key, bias }: SamplingParams): void {
+export function checkSampling({ temperature, topP, key, mask, bias }: SamplingParams): void {
   if (!(Number.isFinite(temperature) && temperature >= 0)) refuseSampling(`temperature ${temperature}`);
   if (!isShare(topP)) refuseSampling(`topP ${topP}`);
   // The key itself stays out of the message: errors are logged, and it is as good as the secret for this answer.
   if (!isDrawKey(key)) refuseSampling('a key that is not four unsigned 32-bit words');
+  // A set and nothing else: it is read once for each row, and an iterator would be empty the second time.
+  if (mask !== undefined && !(mask instanceof Set)) refuseSampling('a mask that is no set');
+  for (const token of mask ?? []) if (!isCount(token)) refuseSampling(`a mask of token ${token}`);
   // -Infinity is a ban; +Infinity would make every other token impossible and divide infinity by infinity.
   for (const [token, nats] of bias ?? []) {
     if (!Number.isFinite(nats) && nats !== -Infinity) refuseSampling(`bias ${nats} of token ${token}`);

@@ -19,7 +19,10 @@ export type GatePolicy = {
   budget: number | null;
 };
 
-/** What the caller asked for. It shapes the mixture and the safety expert alike. */
+/**
+ * What the caller asked for. All of it but `bias` shapes the mixture and the safety expert alike. The bias shapes the
+ * mixture alone: a client that bans the words of refusal must not thereby change what counts as safe.
+ */
 export type SamplingParams = {
   /** 0 is greedy. */
   temperature: number;
@@ -27,7 +30,16 @@ export type SamplingParams = {
   topP: number;
   /** What the draws hang on; made of a secret wherever clients are served. See draw-key.ts. */
   key: DrawKey;
-  /** Nats added to a token's log-probability before the temperature; -Infinity bans the token. See penalty-bias.ts. */
+  /**
+   * Token ids that neither the mixture nor the safety expert may draw: a model's special tokens, what a grammar does not
+   * allow, an end that may not come yet. An id beyond the vocabulary names nothing.
+   */
+  mask?: ReadonlySet<number>;
+  /**
+   * Nats added to a token's log-probability in the mixture, before the temperature; see penalty-bias.ts. -Infinity bans
+   * the token as far as the budget allows: what the mixture cannot hold under the cap, the safety expert draws, and the
+   * ban is nothing to it. A token that must never come belongs into the mask.
+   */
   bias?: ReadonlyMap<number, number>;
 };
 

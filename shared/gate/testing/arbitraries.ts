@@ -70,9 +70,17 @@ export const bias = fc
   })
   .map((entries) => new Map(entries));
 
-/** Whether a bias leaves the safety expert a token; the gate throws where it does not. */
-export const leavesToken = (safetyLogits: Float32Array, bias: ReadonlyMap<number, number>) =>
-  safetyLogits.some((x, i) => x + (bias.get(i) ?? 0) > -Infinity);
+/** A mask of a few tokens, ids beyond the vocabulary included; like the bias never of token 0. */
+export const mask = fc
+  .array(fc.integer({ min: 1, max: 14 }), { maxLength: 4 })
+  .map((tokens) => new Set(tokens) as ReadonlySet<number>);
+
+/** Sampling with a mask and a bias. */
+export const wishes = fc.tuple(sampling, mask, bias).map(([shape, mask, bias]) => ({ ...shape, mask, bias }));
+
+/** Whether a mask leaves the safety expert a token; the gate throws where it does not. */
+export const leavesToken = (safetyLogits: Float32Array, mask: ReadonlySet<number>) =>
+  safetyLogits.some((x, i) => x > -Infinity && !mask.has(i));
 
 /** Logits that strain the arithmetic: up to 1e6 apart or next to each other, tied, masked; log-probabilities of any size. */
 export const extremeLogits = (size: number) => {

@@ -27,8 +27,17 @@ export function nucleus(p: number[], topP: number): number[] {
   return normalize(p.map((x, i) => (kept.has(i) ? x : 0)));
 }
 
-export function shape(p: number[], { temperature, topP, bias }: Omit<SamplingParams, 'key'>): number[] {
-  const heated = normalize(p.map((x, i) => (x * Math.exp(bias?.get(i) ?? 0)) ** (1 / temperature)));
+/** The k largest, of equals the first ones. */
+export function top(p: number[], k: number): number[] {
+  const order = p.map((_, i) => i).sort((a, b) => p[b]! - p[a]! || a - b);
+  return normalize(p.map((x, i) => (order.indexOf(i) < k ? x : 0)));
+}
+
+type Shape = { temperature: number; topP: number; mask?: ReadonlySet<number>; bias?: ReadonlyMap<number, number> };
+
+export function shape(p: number[], { temperature, topP, mask, bias }: Shape): number[] {
+  const allowed = p.map((x, i) => (mask?.has(i) ? 0 : x));
+  const heated = normalize(allowed.map((x, i) => (x * Math.exp(bias?.get(i) ?? 0)) ** (1 / temperature)));
   return topP === 1 ? heated : nucleus(heated, topP);
 }
 
@@ -92,14 +101,20 @@ type Input = {
   state: GateState;
 };
 
+/** p_s~: the caller's bias is no part of it. */
+export function reference(safetyLogits: ArrayLike<number>, { temperature, topP, mask = new Set() }: Shape): number[] {
+  return shape(softmax(safetyLogits), { temperature, topP, mask });
+}
+
 /** q at a temperature above 0. */
 export function gate({ safetyLogits, helpfulLogits, proposal, policy, sampling, state }: Input): number[] {
   const [ps, ph] = [softmax(safetyLogits), softmax(helpfulLogits)];
-  const p = mix(ps, ph, weight(proposal, policy, state.position), policy.rule);
+  const w = weight(proposal, policy, state.position);
+  const shaped = shape(mix(ps, ph, w, policy.rule), sampling);
   const left = policy.budget === null ? null : policy.budget - state.spent;
-  // Experts that have no token in common mix geometrically into 0/0: closed.
-  const shaped = shape(p, sampling).some(Number.isNaN) ? shape(ps, sampling) : shape(p, sampling);
-  return cap(shaped, shape(ps, sampling), left);
+  // Experts that have no token in common mix geometrically into 0/0, as bans of every token do: closed.
+  const closed = w === 1 || shaped.some(Number.isNaN);
+  return cap(closed ? reference(safetyLogits, sampling) : shaped, reference(safetyLogits, sampling), left);
 }
 
 /** The likeliest token of p that costs at most `nats`, or the safety expert's favourite where p has none. */
