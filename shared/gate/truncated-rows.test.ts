@@ -228,6 +228,12 @@ test('rows that were not truncated are not in error, and give the whole rows’ 
   );
 });
 
+test('whole rows without a token in common close, and are in no error', () => {
+  const rows = truncate(Float32Array.of(-Infinity, 0), Float32Array.of(0, -Infinity), 2);
+  const whole = { weight: 0.5, rule: 'geometric' as const, temperature: 1, vocabulary: 2 };
+  expect(truncationBound(rows, whole)).toEqual({ totalVariation: 0, nats: 0 });
+});
+
 test('token ids, biases and reported log-probabilities are those of the whole vocabulary', () => {
   const rows: TruncatedRows = {
     ids: Int32Array.of(100, 900),

@@ -104,11 +104,15 @@ export function truncationBound(
   const top = logSumHeated(inTop, temperature);
   const lost = Math.exp(logTail(tauS) - top) + Math.exp(logSumHeated(beside, temperature) - top);
   const nats = Math.log1p(lost);
-  if (weight === 1 || !helpful) return { totalVariation: -Math.expm1(-nats), nats };
+  const open =
+    helpful && weight < 1 ? logSumHeated(blendLogprobs(safety, helpful, { weight, rule }), temperature) : null;
+  // Closed: by the weight, by a failed expert, or by whole rows that have no token in common.
+  if (!helpful || open === null || (outside === 0 && open === -Infinity))
+    return { totalVariation: -Math.expm1(-nats), nats };
 
   const tauH = massLeft(helpful);
   const tauP = rule === 'geometric' ? tauS ** weight * tauH ** (1 - weight) : weight * tauS + (1 - weight) * tauH;
-  const p = Math.exp(logTail(tauP) - logSumHeated(blendLogprobs(safety, helpful, { weight, rule }), temperature));
+  const p = Math.exp(logTail(tauP) - open);
   const x = p === Infinity ? 1 : p / (1 + p);
   const r = rule === 'arithmetic' && weight > 0 ? Math.abs(Math.log1p(-tauS) - Math.log1p(-tauH)) : 0;
   return { totalVariation: x + (1 - x) * -Math.expm1(-r / temperature), nats };
