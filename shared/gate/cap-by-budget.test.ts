@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { addSpending, natsLeft, SPENT_UNBOUNDED } from './add-spending.ts';
 import { capByBudget } from './cap-by-budget.ts';
 import { logSoftmax } from './log-softmax.ts';
+import { shapeDistribution } from './shape-distribution.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 import * as oracle from './testing/oracle.ts';
 
@@ -20,6 +21,109 @@ test('the capped distribution is the one of the oracle', () => {
     }),
     { numRuns: 500 },
   );
+});
+
+type Case = { safety: number[]; helpful: number[]; temperature?: number; nats: number; q: number[] };
+const CASES: Case[] = [
+  // lambda is beyond every double
+  { safety: [0.05, 0], helpful: [0, 14.5], temperature: 0.02, nats: 2, q: [0.4395, 0.5605] },
+  // p~ of the second token is below every double, and still support
+  { safety: [0, 0], helpful: [0, -720], nats: Math.log(1.2), q: [0.6, 0.4] },
+  { safety: [0, 0], helpful: [0, -760], nats: Math.log(1.2), q: [0.6, 0.4] },
+  { safety: [0, 0], helpful: [0, -1e4], temperature: 0.02, nats: Math.log(1.2), q: [0.6, 0.4] },
+  { safety: [0, 0, 0], helpful: [-1000, -2000, 0], nats: Math.log(1.2), q: [0.4, 0.2, 0.4] },
+  { safety: [0, 0, 0], helpful: [-1e30, -2e30, 0], nats: Math.log(1.2), q: [0.4, 0.2, 0.4] },
+  // two tokens far down keep their proportions, here 1 : 2, in what the first leaves
+  { safety: [0, 0, 0], helpful: [0, -5000, -5000 + Math.LN2], nats: Math.log(1.2), q: [0.4, 0.2, 0.4] },
+  // and here 1 : e, by logits that only the temperature tells apart
+  {
+    safety: [0, 0, 0],
+    helpful: [0, -1e4, -1e4 + 2 ** -10],
+    temperature: 2 ** -10,
+    nats: Math.log(1.8),
+    q: [0.6, 0.4 / (1 + Math.E), (0.4 * Math.E) / (1 + Math.E)],
+  },
+  // a cap below every double, on the token that the mixture is all about
+  { safety: [0, -1e4], helpful: [-1e4, 0], nats: 5, q: [1, 0] },
+  // masked tokens are no support: the rest comes from the safety expert, in its own proportions
+  { safety: [0, 0, 0], helpful: [0, -Infinity, -Infinity], nats: Math.log(1.2), q: [0.4, 0.3, 0.3] },
+  { safety: [0, 0, 0], helpful: [0, -2000, -Infinity], nats: Math.log(1.2), q: [0.4, 0.4, 0.2] },
+];
+
+const shaped = (logits: number[] | Float32Array, temperature: number) =>
+  shapeDistribution(logSoftmax(Float64Array.from(logits))!, { temperature, topP: 1 })!;
+
+test.each(CASES)(
+  'safety $safety, helpful $helpful, $nats nats: $q',
+  ({ safety, helpful, temperature = 1, nats, q }) => {
+    const reference = shaped(safety, temperature);
+    const { logprobs } = capByBudget(shaped(helpful, temperature), { reference, natsLeft: nats });
+    for (const [i, p] of q.entries()) expect(Math.exp(logprobs[i]!)).toBeCloseTo(p, 4);
+  },
+);
+
+test('a token that the mixture all but excludes can still be one that earns nats back', () => {
+  const { logprobs, reference } = capByBudget(shaped([0, -720], 1), {
+    reference: shaped([0, 0], 1),
+    natsLeft: Math.log(1.2),
+  });
+  expect(logprobs[1]! - reference[1]!).toBeCloseTo(Math.log(0.4 / 0.5), 12);
+});
+
+test('whatever the magnitudes, it is the oracle’s in logarithms', () => {
+  fc.assert(
+    fc.property(arbitrary.extremeRows, arbitrary.extremeTemperature, arbitrary.extremeNats, (rows, t, left) => {
+      // Beyond this the oracle's log lambda has too few digits; the next test goes on where it cannot.
+      const temperature = Math.max(t, 0.02);
+      const [mixture, reference] = [shaped(rows.helpfulLogits, temperature), shaped(rows.safetyLogits, temperature)];
+      const { logprobs } = capByBudget(mixture, { reference, natsLeft: left });
+      const expected = oracle.capInLogs([...mixture], [...reference], left);
+      for (const [i, lp] of expected.entries()) expect(Math.exp(logprobs[i]!)).toBeCloseTo(Math.exp(lp), 7);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('whatever the magnitudes, it sums to 1 under the cap, and what is below the cap keeps its proportions', () => {
+  fc.assert(
+    fc.property(
+      arbitrary.extremeRows,
+      arbitrary.extremeTemperature,
+      arbitrary.extremeNats,
+      (rows, temperature, left) => {
+        const [mixture, reference] = [shaped(rows.helpfulLogits, temperature), shaped(rows.safetyLogits, temperature)];
+        const { logprobs } = capByBudget(mixture, { reference, natsLeft: left });
+        expect(sum(logprobs.map(Math.exp))).toBeCloseTo(1, 12);
+        const cap = reference.map((lp) => Math.min(0, lp + left));
+        const free = Array.from(logprobs).flatMap((lp, i) => {
+          if (mixture[i]! === -Infinity || lp === -Infinity) return [];
+          expect(lp).toBeLessThanOrEqual(cap[i]! + (mixture === logprobs ? 1e-15 : 0));
+          // Of what is visible: the logs of others have no digits left to compare.
+          return lp < cap[i]! && lp > -30 ? [i] : [];
+        });
+        const first = free[0] ?? 0;
+        for (const i of free) expect(logprobs[i]! - logprobs[first]!).toBeCloseTo(mixture[i]! - mixture[first]!, 9);
+        // lambda is at least 1: whatever has room takes what the mixture gives it, or its cap.
+        for (const i of free) expect(logprobs[i]!).toBeGreaterThanOrEqual(mixture[i]! - 1e-9);
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});
+
+test('fifty thousand tokens, each a further exponential away, take no longer than a row', () => {
+  const size = 50_000;
+  // Every token reaches its cap long before the next has any mass to speak of; one pass a token would take minutes.
+  const mixture = shaped(
+    Float32Array.from({ length: size }, (_, i) => -800 * i),
+    1,
+  );
+  const reference = shaped(new Float32Array(size), 1);
+  const start = performance.now();
+  const { logprobs } = capByBudget(mixture, { reference, natsLeft: 1 });
+  expect(performance.now() - start).toBeLessThan(2000);
+  expect(sum(logprobs.map(Math.exp))).toBeCloseTo(1, 9);
+  expect(logprobs.filter((lp) => Math.exp(lp) > 0)).toHaveLength(Math.ceil(size / Math.E));
 });
 
 test('it sums to 1 and stays under the cap, for rows hundreds of nats apart', () => {

@@ -13,11 +13,16 @@
  * Among all distributions under the cap, this q is the one nearest to p~ in KL(q||p~): tokens under the cap keep
  * their proportions.
  *
+ * Support is told by the logarithm: a token is outside only at -Infinity. A mass of e^-1000, which no double holds, is
+ * still one that grows once whatever is likelier has reached its cap; so lambda is solved for as a logarithm, too.
+ *
  * Where the support of p~ cannot hold 1 under the cap, every token of it is filled to the cap and the rest is shared
- * out over the other tokens in proportion to p_s~. That fits under the cap, because c >= 1. With no nats left, c is 1
+ * out over the other tokens in proportion to p_s~, those that a client's bias banned from p among them: a ban is a wish
+ * about the mixture, and does not stretch the cap of what is left. That fits under the cap, because c >= 1. With no nats left, c is 1
  * and the only distribution under p_s~ is p_s~ itself, returned as it is: K = 0 is the safety expert exactly.
  */
 import { type GatedDistribution, markAsGated } from './gated-distribution.ts';
+import { solveLambda } from './solve-lambda.ts';
 
 type Cap = {
   /** log p_s~, [vocabulary] */
@@ -30,71 +35,42 @@ type Cap = {
 export function capByBudget(mixture: Float64Array, { reference, natsLeft }: Cap): GatedDistribution {
   if (natsLeft === null) return markAsGated(mixture, reference);
   if (natsLeft <= 0) return markAsGated(reference, reference);
+  if (fits(mixture, { reference, natsLeft })) return markAsGated(mixture, reference);
 
   const logCap = new Float64Array(reference.length);
-  let fits = true;
-  for (let i = 0; i < logCap.length; i++) {
-    // A probability is at most 1 whatever the cap, and the minimum keeps exp() of a generous budget finite.
-    const most = Math.min(0, natsLeft + (reference[i] ?? NaN));
-    logCap[i] = most;
-    fits &&= (mixture[i] ?? NaN) <= most;
-  }
-  if (fits) return markAsGated(mixture, reference);
+  // A probability is at most 1 whatever the cap, and the minimum keeps exp() of a generous budget finite.
+  for (let i = 0; i < logCap.length; i++) logCap[i] = Math.min(0, natsLeft + (reference[i] ?? NaN));
 
-  const lambda = solveLambda(exponentials(mixture), exponentials(logCap));
-  if (lambda === null) return markAsGated(fillBeyondSupport(mixture, logCap, reference), reference);
-  const logLambda = Math.log(lambda);
+  const lambda = solveLambda(mixture, logCap);
+  if (!lambda) return markAsGated(fillBeyondSupport(mixture, logCap, reference), reference);
+  const { anchor, level } = lambda;
   const logprobs = new Float64Array(mixture.length);
-  for (let i = 0; i < logprobs.length; i++) logprobs[i] = Math.min(logLambda + (mixture[i] ?? NaN), logCap[i] ?? NaN);
+  for (let i = 0; i < logprobs.length; i++) {
+    logprobs[i] = Math.min((mixture[i] ?? NaN) - anchor + level, logCap[i] ?? NaN);
+  }
   return markAsGated(logprobs, reference);
 }
 
-/**
- * The lambda with sum min(lambda * p, cap) = 1, or null where no lambda reaches it.
- *
- * The sum is concave, increasing and piecewise linear in lambda, so Newton's method from lambda = 1 (where the sum is
- * at most 1) climbs and never overshoots. Each pass is one linear equation, over the tokens not yet at their cap, and
- * either puts more tokens there or has solved it: the last pass is exact, not a tolerance. A few passes are usual, and
- * no sort.
- */
-function solveLambda(p: Float64Array, cap: Float64Array): number | null {
-  let lambda = 1;
-  for (let before = 0; ; ) {
-    let atCap = 0;
-    let capped = 0;
-    let free = 0;
-    for (let i = 0; i < p.length; i++) {
-      const [mass, most] = [p[i] ?? NaN, cap[i] ?? NaN];
-      if (lambda * mass > most) {
-        atCap++;
-        capped += most;
-      } else free += mass;
-    }
-    // Nothing newly capped: this lambda was solved for exactly these tokens.
-    if (atCap === before) return lambda;
-    if (free === 0) return null;
-    lambda = Math.max(lambda, (1 - capped) / free);
-    before = atCap;
+/** Whether all of p~ is under the cap, as it mostly is: then lambda is 1. A NaN is under nothing. */
+function fits(mixture: Float64Array, { reference, natsLeft }: { reference: Float64Array; natsLeft: number }): boolean {
+  for (let i = 0; i < reference.length; i++) {
+    if (!((mixture[i] ?? NaN) <= natsLeft + (reference[i] ?? NaN))) return false;
   }
+  return true;
 }
 
 /** log q where all of p~'s support is at its cap and the rest of 1 goes to the other tokens, as p_s~ weighs them. */
 function fillBeyondSupport(mixture: Float64Array, logCap: Float64Array, reference: Float64Array): Float64Array {
-  const inside = (i: number) => Math.exp(mixture[i] ?? NaN) > 0;
+  const inside = (i: number) => (mixture[i] ?? NaN) > -Infinity;
   let filled = 0;
   let outside = 0;
   for (let i = 0; i < reference.length; i++) {
     if (inside(i)) filled += Math.exp(logCap[i] ?? NaN);
     else outside += Math.exp(reference[i] ?? NaN);
   }
-  // Both bounds are for rounding alone: in exact arithmetic (1 - filled) / outside is between 0 and 1.
+  // Both bounds are for rounding alone: in exact arithmetic (1 - filled) / outside is between 0 and 1. No underflow is
+  // hidden here: outside is at least 1 - filled.
   const rest = outside > 0 ? Math.min(1, Math.max(0, 1 - filled) / outside) : 0;
   const logRest = Math.log(rest);
   return reference.map((lp, i) => (inside(i) ? (logCap[i] ?? NaN) : logRest + lp));
-}
-
-function exponentials(row: Float64Array): Float64Array {
-  const masses = new Float64Array(row.length);
-  for (let i = 0; i < row.length; i++) masses[i] = Math.exp(row[i] ?? NaN);
-  return masses;
 }

@@ -4,6 +4,7 @@
  * leaves the safety expert alone, because that is always a lawful answer; sampling parameters or a state that make no
  * sense leave nothing to do, and throw.
  */
+import { isDrawKey } from './draw-key.ts';
 import { GateError } from './gate-error.ts';
 import type { GatePolicy, GateState, SamplingParams } from './gate-types.ts';
 
@@ -31,10 +32,14 @@ export function usablePolicy(policy: GatePolicy | null | undefined): GatePolicy 
 }
 
 /** Throws unless every parameter has a meaning. */
-export function checkSampling({ temperature, topP, seed, bias }: SamplingParams): void {
+export function checkSampling({ temperature, topP, key, mask, bias }: SamplingParams): void {
   if (!(Number.isFinite(temperature) && temperature >= 0)) refuseSampling(`temperature ${temperature}`);
   if (!isShare(topP)) refuseSampling(`topP ${topP}`);
-  if (!Number.isSafeInteger(seed)) refuseSampling(`seed ${seed}`);
+  // The key itself stays out of the message: errors are logged, and it is as good as the secret for this answer.
+  if (!isDrawKey(key)) refuseSampling('a key that is not four unsigned 32-bit words');
+  // A set and nothing else: it is read once for each row, and an iterator would be empty the second time.
+  if (mask !== undefined && !(mask instanceof Set)) refuseSampling('a mask that is no set');
+  for (const token of mask ?? []) if (!isCount(token)) refuseSampling(`a mask of token ${token}`);
   // -Infinity is a ban; +Infinity would make every other token impossible and divide infinity by infinity.
   for (const [token, nats] of bias ?? []) {
     if (!Number.isFinite(nats) && nats !== -Infinity) refuseSampling(`bias ${nats} of token ${token}`);

@@ -4,8 +4,9 @@
  *
  * It closes, which is to say weight 1 and the safety expert sampled as asked, wherever anything but the safety expert
  * cannot be trusted: no policy or one with a number out of range, no row beside the safety expert's, a NaN in it, a
- * proposal that is no share, a layers row that was not held to the line, experts without a token in common, a bias that
- * leaves the mixture nothing. It throws where the safety expert itself cannot be used. There is no third way out.
+ * proposal that is no share, a layers row that was not held to the line, experts without a token in common, a mask or
+ * bias that leaves the mixture nothing. It throws where the safety expert itself cannot be used, a mask of all of its
+ * tokens included. There is no third way out.
  */
 import { natsLeft } from './add-spending.ts';
 import { capByBudget } from './cap-by-budget.ts';
@@ -15,6 +16,7 @@ import { GateError } from './gate-error.ts';
 import type { GatePolicy, GateState, SamplingParams } from './gate-types.ts';
 import type { GatedDistribution } from './gated-distribution.ts';
 import { greedyChoice } from './greedy-choice.ts';
+import { keepTop } from './keep-top.ts';
 import { type Beside, openMixture } from './open-mixture.ts';
 import { shapeDistribution } from './shape-distribution.ts';
 
@@ -24,11 +26,13 @@ export type GateInput = {
   policy: GatePolicy;
   sampling: SamplingParams;
   state: GateState;
+  /** Where the rows are truncated: the reference is the safety expert's k likeliest tokens of its row; see truncated-rows.ts. */
+  safetyTopK?: number;
 } & Beside;
 
 export type Gated = {
   q: GatedDistribution;
-  /** log p~, [vocabulary]: what q would be without a budget. At temperature 0, log p with the caller's bias. */
+  /** log p~, [vocabulary]: what q would be without a budget. At temperature 0, log p with mask and bias. */
   mixture: Float64Array;
   weight: number;
   floor: number;
@@ -37,13 +41,16 @@ export type Gated = {
 };
 
 export function gateDistribution(input: GateInput): Gated {
-  const { safety, policy, sampling, state } = input;
+  const { safety, policy, sampling, state, safetyTopK = Infinity } = input;
   checkSampling(sampling);
   checkState(state);
   // Greedy compares log-probabilities, which neither a temperature nor a nucleus would put in another order.
   const greedy = sampling.temperature === 0;
   const shape = greedy ? { ...sampling, temperature: 1, topP: 1 } : sampling;
-  const reference = safety && shapeDistribution(safety, shape);
+  // All that shapes the mixture but the bias, with which a client would choose what it is measured against.
+  const { bias: _, ...unbiased } = shape;
+  const top = safety && keepTop(safety, safetyTopK);
+  const reference = top && shapeDistribution(top, unbiased);
   if (!safety || !reference) throw new GateError('safety_row_unusable', 'the safety expert leaves no token to draw');
 
   const line = usablePolicy(policy);

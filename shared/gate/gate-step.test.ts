@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LOG_ZERO, SPENT_UNBOUNDED } from './add-spending.ts';
+import { seedKey } from './draw-key.ts';
 import { GateError, type GateErrorCode } from './gate-error.ts';
 import { type GateStepInput, gateStep, startGate } from './gate-step.ts';
 import * as arbitrary from './testing/arbitraries.ts';
@@ -34,20 +35,20 @@ test('a step says what it drew and on what account', () => {
 });
 
 test('greedy reports the mixture’s log-probability, as it has no q of its own', () => {
-  const step = gateStep({ ...input, sampling: { temperature: 0, topP: 0.1, seed: 1 } });
+  const step = gateStep({ ...input, sampling: { temperature: 0, topP: 0.1, key: seedKey(1) } });
   expect(step.token).toBe(1);
   const z = [0.6 * 1, 0.4 * 3, 0.6 * 2 - 0.4, -0.6 + 0.4].reduce((total, x) => total + Math.exp(x), 0);
   expect(step.logprob).toBeCloseTo(0.4 * 3 - Math.log(z), 6);
 });
 
 test('every number of a step is finite and survives JSON, whatever is masked', () => {
-  const anySampling = fc.tuple(arbitrary.sampling, fc.boolean(), arbitrary.bias);
+  const anySampling = fc.tuple(arbitrary.sampling, fc.boolean(), arbitrary.bias, arbitrary.mask);
   fc.assert(
     fc.property(arbitrary.rows(), arbitrary.policy, anySampling, arbitrary.share, (rows, policy, drawn, proposal) => {
-      const [sampling, greedy, bias] = drawn;
-      const asked = { ...sampling, temperature: greedy ? 0 : sampling.temperature, bias };
-      // Only a bias can ban every token of the safety expert, and that throws; see below.
-      fc.pre(arbitrary.leavesToken(rows.safetyLogits, bias));
+      const [sampling, greedy, bias, mask] = drawn;
+      const asked = { ...sampling, temperature: greedy ? 0 : sampling.temperature, bias, mask };
+      // Only a mask can ban every token of the safety expert, and that throws; see below.
+      fc.pre(arbitrary.leavesToken(rows.safetyLogits, mask));
       const step = gateStep({ ...rows, policy, sampling: asked, proposal, state: startGate() });
       const { state, ...numbers } = step;
       expect(Object.values(numbers).every(Number.isFinite)).toBe(true);
@@ -123,7 +124,7 @@ describe('closed', () => {
 
   test.each(cases)('%s leaves the safety expert alone', (_, broken) => {
     for (let seed = 0; seed < 12; seed++) {
-      const sampling = { ...input.sampling, seed, temperature: [0, 0.9, 1][seed % 3]! };
+      const sampling = { ...input.sampling, key: seedKey(seed), temperature: [0, 0.9, 1][seed % 3]! };
       const alone = gateStep({ ...input, helpfulLogits: input.safetyLogits, sampling, state: startGate(3, 0.5) });
       const step = gateStep({ ...broken, sampling, state: startGate(3, 0.5) });
       expect(step.weight).toBe(1);
@@ -145,6 +146,23 @@ describe('closed', () => {
     expect(step.token).toBeGreaterThan(1);
   });
 
+  test('a bias or a mask that leaves the mixture nothing leaves the safety expert alone, without the bias', () => {
+    const every = new Map([0, 1, 2, 3].map((id) => [id, -Infinity]));
+    const helpfulLogits = Float32Array.of(0, 3, -Infinity, -Infinity);
+    for (const temperature of [0, 1]) {
+      const { bias: _, ...sampling } = { ...input.sampling, temperature, bias: every };
+      const alone = gateStep({ ...input, helpfulLogits: null, sampling });
+      expect(gateStep({ ...input, sampling: { ...sampling, bias: every } })).toEqual({
+        ...alone,
+        logprobHelpful: expect.any(Number),
+      });
+      const mask = new Set([0, 1]);
+      const masked = gateStep({ ...input, helpfulLogits, sampling: { ...sampling, mask } });
+      expect(masked).toEqual(gateStep({ ...input, helpfulLogits: null, sampling: { ...sampling, mask } }));
+      expect(masked.token).toBeGreaterThan(1);
+    }
+  });
+
   const throws: [string, GateErrorCode, Record<string, unknown>][] = [
     ['no safety row', 'safety_row_unusable', { safetyLogits: null }],
     ['a NaN in the safety row', 'safety_row_unusable', { safetyLogits: Float32Array.of(0, NaN, 0, 0) }],
@@ -155,10 +173,19 @@ describe('closed', () => {
       { safetyLogits: new Float32Array(4).fill(-Infinity) },
     ],
     ['an empty safety row', 'safety_row_unusable', { safetyLogits: new Float32Array(0) }],
+    ['a mask of every token', 'safety_row_unusable', { sampling: { ...input.sampling, mask: new Set([0, 1, 2, 3]) } }],
     [
-      'a bias that bans every token',
+      'a mask of every token that the safety expert has',
       'safety_row_unusable',
-      { sampling: { ...input.sampling, bias: new Map([0, 1, 2, 3].map((id) => [id, -Infinity])) } },
+      {
+        safetyLogits: Float32Array.of(1, -Infinity, 2, -Infinity),
+        sampling: { ...input.sampling, mask: new Set([0, 2]) },
+      },
+    ],
+    [
+      'a mask of every token, greedily',
+      'safety_row_unusable',
+      { sampling: { ...input.sampling, temperature: 0, mask: new Set([0, 1, 2, 3]) } },
     ],
     ...[NaN, -1, Infinity].map((temperature): [string, GateErrorCode, Record<string, unknown>] => [
       `temperature ${temperature}`,
@@ -167,7 +194,33 @@ describe('closed', () => {
     ]),
     ['a NaN top-p', 'sampling_invalid', { sampling: { ...input.sampling, topP: NaN } }],
     ['a top-p above 1', 'sampling_invalid', { sampling: { ...input.sampling, topP: 1.5 } }],
-    ['a fractional seed', 'sampling_invalid', { sampling: { ...input.sampling, seed: 0.5 } }],
+    ...[
+      undefined,
+      null,
+      7,
+      'key',
+      [1, 2, 3],
+      [1, 2, 3, 4, 5],
+      [1, 2, 3, NaN],
+      [1, 2, 3, 0.5],
+      [1, 2, 3, -1],
+      [2 ** 32, 2, 3, 4],
+      ['1', 2, 3, 4],
+      [1, 2, null, 4],
+    ].map((key): [string, GateErrorCode, Record<string, unknown>] => [
+      `the key ${JSON.stringify(key)}`,
+      'sampling_invalid',
+      { sampling: { ...input.sampling, key } },
+    ]),
+    ['a seed in place of a key', 'sampling_invalid', { sampling: { temperature: 1, topP: 1, seed: 1 } }],
+    ['a mask of NaN', 'sampling_invalid', { sampling: { ...input.sampling, mask: new Set([NaN]) } }],
+    ['a mask that is a list', 'sampling_invalid', { sampling: { ...input.sampling, mask: [1] } }],
+    [
+      'a mask that can be read once',
+      'sampling_invalid',
+      { sampling: { ...input.sampling, mask: new Set([1]).values() } },
+    ],
+    ['a mask lost in JSON', 'sampling_invalid', { sampling: { ...input.sampling, mask: {} } }],
     ['a NaN bias', 'sampling_invalid', { sampling: { ...input.sampling, bias: new Map([[0, NaN]]) } }],
     ['an infinite bias', 'sampling_invalid', { sampling: { ...input.sampling, bias: new Map([[0, Infinity]]) } }],
     ['a NaN position', 'state_invalid', { state: { position: NaN, spent: 0 } }],

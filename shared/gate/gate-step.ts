@@ -47,7 +47,7 @@ export function gateStep({ safetyLogits, helpfulLogits, proposal, policy, sampli
 export function stepOnLogprobs(input: GateInput): GateStep {
   const { safety, sampling, state } = input;
   const { q, mixture, weight, floor, budget } = gateDistribution(input);
-  const token = drawToken(q, uniformAt(sampling.seed, state.position));
+  const token = drawToken(q, uniformAt(sampling.key, state.position));
   const spends = (q.logprobs[token] ?? NaN) - (q.reference[token] ?? NaN);
   const spent = addSpending(state.spent, { spends, budget });
   return {

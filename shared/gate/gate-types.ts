@@ -3,6 +3,8 @@
  * backend can be finished on another, and so that a receipt can say what was done.
  */
 
+import type { DrawKey } from './draw-key.ts';
+
 /** How two experts become one distribution; the formulas are in mix-experts.ts. */
 export type Rule = 'geometric' | 'arithmetic';
 
@@ -17,15 +19,27 @@ export type GatePolicy = {
   budget: number | null;
 };
 
-/** What the caller asked for. It shapes the mixture and the safety expert alike. */
+/**
+ * What the caller asked for. All of it but `bias` shapes the mixture and the safety expert alike. The bias shapes the
+ * mixture alone: a client that bans the words of refusal must not thereby change what counts as safe.
+ */
 export type SamplingParams = {
   /** 0 is greedy. */
   temperature: number;
   /** 0..1; 1 keeps every token, 0 the likeliest alone. */
   topP: number;
-  /** Any safe integer. */
-  seed: number;
-  /** Nats added to a token's log-probability before the temperature; -Infinity bans the token. See penalty-bias.ts. */
+  /** What the draws hang on; made of a secret wherever clients are served. See draw-key.ts. */
+  key: DrawKey;
+  /**
+   * Token ids that neither the mixture nor the safety expert may draw: a model's special tokens, what a grammar does not
+   * allow, an end that may not come yet. An id beyond the vocabulary names nothing.
+   */
+  mask?: ReadonlySet<number>;
+  /**
+   * Nats added to a token's log-probability in the mixture, before the temperature; see penalty-bias.ts. -Infinity bans
+   * the token as far as the budget allows: what the mixture cannot hold under the cap, the safety expert draws, and the
+   * ban is nothing to it. A token that must never come belongs into the mask.
+   */
   bias?: ReadonlyMap<number, number>;
 };
 

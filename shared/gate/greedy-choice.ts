@@ -15,13 +15,13 @@ import { type GatedDistribution, markAsGated } from './gated-distribution.ts';
 import { largest } from './log-softmax.ts';
 
 type Line = {
-  /** log p_s with the caller's bias, at temperature 1, [vocabulary] */
+  /** log p_s under the caller's mask, at temperature 1, [vocabulary] */
   safety: Float64Array;
   /** K - spent, in nats; null is no budget. Below 0 (resumed under a tighter line) counts as 0. */
   natsLeft: number | null;
 };
 
-/** @param mixture log p with the caller's bias, at temperature 1, [vocabulary]. Of equals, the lowest id is chosen. */
+/** @param mixture log p under mask and bias, at temperature 1, [vocabulary]. Of equals, the lowest id is chosen. */
 export function greedyChoice(mixture: Float64Array, { safety, natsLeft }: Line): GatedDistribution {
   const favourite = largest(safety);
   const most = natsLeft === null ? Infinity : Math.max(0, natsLeft);

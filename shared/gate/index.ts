@@ -1,5 +1,6 @@
 /** The gate: everything between two experts' logits and one sampled token. See README.md for the formulas. */
 export { LOG_ZERO, SPENT_UNBOUNDED } from './add-spending.ts';
+export { type DrawKey, seedKey } from './draw-key.ts';
 export { effectiveFloor, effectiveWeight } from './effective-weight.ts';
 export { type Gated, type GateInput, gateDistribution } from './gate-distribution.ts';
 export { GateError, type GateErrorCode } from './gate-error.ts';

@@ -1,7 +1,7 @@
 /** The laws of the gate (README.md), one test each. fast-check prints the seed of whatever breaks one. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { addSpending } from './add-spending.ts';
+import { seedKey } from './draw-key.ts';
 import { effectiveFloor } from './effective-weight.ts';
 import { type Gated, type GateInput, gateDistribution } from './gate-distribution.ts';
 import { gateLayersStep } from './gate-layers-step.ts';
@@ -11,10 +11,10 @@ import { logSoftmax } from './log-softmax.ts';
 import { shapeDistribution } from './shape-distribution.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 import * as oracle from './testing/oracle.ts';
-import { uniformAt } from './uniform-at.ts';
+import { type Path, paths, tree } from './testing/tree.ts';
 
 const bare: GatePolicy = { floor: 0, ceiling: 1, opening: { tokens: 0, floor: 0 }, rule: 'geometric', budget: null };
-const plain = { temperature: 1, topP: 1, seed: 0 };
+const plain = { temperature: 1, topP: 1, key: seedKey(0) };
 const sum = (row: ArrayLike<number>) => Array.from(row).reduce((a, b) => a + b, 0);
 
 type Logits = { safetyLogits: Float32Array; helpfulLogits: Float32Array };
@@ -45,11 +45,12 @@ const MODES: Record<string, { gate: (rows: Logits, rest: Rest) => Gated; draw: (
 describe('weights and rules', () => {
   test('weight 1 is the safety expert exactly, whatever the other masks, under every budget and sampling', () => {
     fc.assert(
-      fc.property(arbitrary.rows(), arbitrary.policy, arbitrary.sampling, (rows, policy, sampling) => {
+      fc.property(arbitrary.rows(), arbitrary.policy, arbitrary.wishes, (rows, policy, sampling) => {
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling.mask));
         const line = { ...policy, floor: 1 };
         const { q, weight } = gate(rows, { policy: line, sampling, proposal: 0, state: startGate() });
         expect(weight).toBe(1);
-        expect(q.logprobs).toEqual(shapeDistribution(logSoftmax(rows.safetyLogits)!, sampling));
+        expect(q.logprobs).toEqual(shapeDistribution(logSoftmax(rows.safetyLogits)!, { ...sampling, bias: new Map() }));
       }),
     );
   });
@@ -146,15 +147,14 @@ describe('weights and rules', () => {
       fc.property(
         arbitrary.rows(),
         arbitrary.policy,
-        fc.tuple(arbitrary.sampling, arbitrary.bias),
+        arbitrary.wishes,
         arbitrary.share,
         fc.tuple(fc.nat(8), fc.double({ min: -3, max: 1, noNaN: true })),
-        (rows, policy, [shape, bias], proposal, [position, spentShare]) => {
-          const sampling = { ...shape, bias };
+        (rows, policy, sampling, proposal, [position, spentShare]) => {
           // Only spendings that the budget allows.
           const state = { position, spent: spentShare * Math.min(policy.budget ?? 1, 4) };
           const rest = { policy, sampling, proposal, state };
-          fc.pre(arbitrary.leavesToken(rows.safetyLogits, bias));
+          fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling.mask));
           const expected = oracle.gate({ ...rows, ...rest });
           const q = gate(rows, rest).q.logprobs.map(Math.exp);
           for (const [i, p] of expected.entries()) expect(q[i]).toBeCloseTo(p, 8);
@@ -165,21 +165,48 @@ describe('weights and rules', () => {
   });
 });
 
+test('whatever the magnitudes, q is a distribution under the cap, and one token is drawn', () => {
+  const weights = fc.oneof(arbitrary.share, fc.constantFrom(Number.MIN_VALUE, 2 ** -53, 1 - 2 ** -53));
+  const topP = fc.constantFrom(1, 1, 0.9, 1e-300, Number.EPSILON, 1 - Number.EPSILON / 2);
+  const key = arbitrary.key;
+  fc.assert(
+    fc.property(
+      arbitrary.extremeRows,
+      fc.record({ temperature: fc.oneof(arbitrary.extremeTemperature, fc.constant(0)), topP, key }),
+      arbitrary.extremeNats,
+      fc.tuple(arbitrary.rule, weights),
+      (rows, sampling, budget, [rule, proposal]) => {
+        const rest = { policy: { ...bare, rule, budget }, sampling, proposal, state: startGate() };
+        const { q } = gate(rows, rest);
+        expect(sum(q.logprobs.map(Math.exp))).toBeCloseTo(1, 12);
+        for (const [i, lp] of q.logprobs.entries()) {
+          const most = budget + q.reference[i]!;
+          if (lp > most + 1e-15 * Math.abs(most)) expect.fail(`token ${i} has ${lp} under a cap of ${most}`);
+        }
+        const step = gateStep({ ...rows, ...rest });
+        expect(rows.safetyLogits[step.token]).toBeGreaterThan(-Infinity);
+        expect(step.spent).toBeLessThanOrEqual(budget);
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});
+
 test('on a mixture made in the layers the gate is the oracle’s, too', () => {
   fc.assert(
     fc.property(
       arbitrary.rows(),
       arbitrary.policy,
-      fc.tuple(arbitrary.sampling, arbitrary.bias),
+      arbitrary.wishes,
       arbitrary.share,
       fc.nat(8),
-      (rows, policy, [shape, bias], proposal, position) => {
-        const sampling = { ...shape, bias };
-        fc.pre(arbitrary.leavesToken(rows.safetyLogits, bias) && arbitrary.leavesToken(rows.helpfulLogits, bias));
+      (rows, policy, sampling, proposal, position) => {
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling.mask));
         const state = { position, spent: 0 };
-        const ps = oracle.shape(oracle.softmax(rows.safetyLogits), sampling);
-        const closed = oracle.weight(proposal, policy, position) === 1;
-        const p = closed ? ps : oracle.shape(oracle.softmax(rows.helpfulLogits), sampling);
+        const ps = oracle.reference(rows.safetyLogits, sampling);
+        const shaped = oracle.shape(oracle.softmax(rows.helpfulLogits), sampling);
+        const closed = oracle.weight(proposal, policy, position) === 1 || shaped.some(Number.isNaN);
+        const p = closed ? ps : shaped;
         const q = MODES.layers!.gate(rows, { policy, sampling, proposal, state }).q.logprobs.map(Math.exp);
         for (const [i, expected] of oracle.cap(p, ps, policy.budget).entries()) expect(q[i]).toBeCloseTo(expected, 8);
       },
@@ -191,46 +218,16 @@ test('on a mixture made in the layers the gate is the oracle’s, too', () => {
 describe.each(Object.keys(MODES))('the budget, in the mode %s', (mode) => {
   const { gate, draw } = MODES[mode]!;
 
-  /** A pair of experts over a few words whose logits depend on the answer so far, and a router that does, too. */
-  function tree(seed: number, { size = 4 } = {}) {
-    const row = (u: (i: number) => number) => {
-      const logits = Float32Array.from({ length: size }, (_, i) => (u(i) < 0.1 ? -Infinity : 10 * (u(i) - 0.5)));
-      return logits.some(Number.isFinite) ? logits : new Float32Array(size);
-    };
-    return (answer: number[]) => {
-      const node = Math.floor(uniformAt(`${seed}/${answer.join()}`, 0) * 2 ** 53);
-      return {
-        safetyLogits: row((i) => uniformAt(node, i)),
-        helpfulLogits: row((i) => uniformAt(node, size + i)),
-        proposal: uniformAt(node, 2 * size),
-      };
-    };
-  }
-
-  type Leaf = { q: number; ps: number; spent: number };
-
   /** Every answer of `length` words, with its probability under the gate and under the safety expert sampled alike. */
   function answers(
     experts: ReturnType<typeof tree>,
     rest: Pick<GateInput, 'policy' | 'sampling'>,
-    { length = 4, answer = [] as number[], leaf = { q: 1, ps: 1, spent: 0 } } = {},
-  ): Leaf[] {
-    if (answer.length === length) return [leaf];
-    const { proposal, ...rows } = experts(answer);
-    const state: GateState = { position: answer.length, spent: leaf.spent };
-    const { q, budget } = gate(rows, { ...rest, proposal, state });
-    // One assertion per answer would be most of the time; these throw by themselves.
-    if (Math.abs(sum(q.logprobs.map(Math.exp)) - 1) > 1e-11) expect.fail(`step ${answer} sums to other than 1`);
-    return Array.from(q.logprobs).flatMap((logprob, token) => {
-      if (logprob === -Infinity) return [];
-      const spends = logprob - q.reference[token]!;
-      const next = {
-        q: leaf.q * Math.exp(logprob),
-        ps: leaf.ps * Math.exp(q.reference[token]!),
-        spent: addSpending(leaf.spent, { spends, budget }),
-      };
-      return answers(experts, rest, { length, answer: [...answer, token], leaf: next });
-    });
+    options?: { length: number },
+  ): Path[] {
+    return paths((answer, state) => {
+      const { proposal, ...rows } = experts(answer);
+      return gate(rows, { ...rest, proposal, state });
+    }, options);
   }
 
   const budgets = fc.double({ min: 0, max: 3, noNaN: true });
@@ -275,11 +272,14 @@ describe.each(Object.keys(MODES))('the budget, in the mode %s', (mode) => {
       fc.property(
         arbitrary.rows(),
         arbitrary.policy,
-        arbitrary.sampling,
+        arbitrary.wishes,
         arbitrary.share,
         (rows, policy, sampling, proposal) => {
+          fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling.mask));
           const { q } = gate(rows, { policy: { ...policy, budget: 0 }, sampling, proposal, state: startGate() });
-          expect(q.logprobs).toEqual(shapeDistribution(logSoftmax(rows.safetyLogits)!, sampling));
+          expect(q.logprobs).toEqual(
+            shapeDistribution(logSoftmax(rows.safetyLogits)!, { ...sampling, bias: new Map() }),
+          );
         },
       ),
     );
@@ -364,7 +364,7 @@ describe.each(Object.keys(MODES))('the budget, in the mode %s', (mode) => {
     );
   });
 
-  test('the same seed, prompt and policy give the same answer', () => {
+  test('the same key, prompt and policy give the same answer', () => {
     fc.assert(
       fc.property(fc.nat(), arbitrary.policy, arbitrary.sampling, (seed, policy, sampling) => {
         const once = decode(tree(seed), { policy, sampling }, { length: 12 });

@@ -33,6 +33,34 @@ test('a temperature next to 0 is the likeliest token and no NaN', () => {
   expect(probabilities(shapeDistribution(row, { temperature: 1e300, topP: 1 }))).toEqual([0.5, 0.5, 0]);
 });
 
+test('a token stays possible however far down and cold, and only a mask or a nucleus takes it away', () => {
+  const temperature = fc.constantFrom(Number.MIN_VALUE, 1e-300, 1e-9, 0.02, 1, 1e300);
+  fc.assert(
+    fc.property(arbitrary.extremeLogits(9), temperature, (logits, temperature) => {
+      const row = shapeDistribution(logSoftmax(logits)!, { temperature, topP: 1 })!;
+      expect(row.map((lp) => (lp > -Infinity ? 1 : 0))).toEqual(
+        Float64Array.from(logits, (x) => (x > -Infinity ? 1 : 0)),
+      );
+      expect(probabilities(row).reduce((a, b) => a + b)).toBeCloseTo(1, 12);
+    }),
+  );
+});
+
+test('top-p next to its ends, cold or hot: a nucleus that sums to 1, holds the likeliest and reaches top-p', () => {
+  const topP = fc.constantFrom(0, Number.MIN_VALUE, Number.EPSILON, 0.5, 1 - Number.EPSILON, 1 - Number.EPSILON / 2);
+  fc.assert(
+    fc.property(arbitrary.extremeLogits(12), arbitrary.extremeTemperature, topP, (logits, temperature, topP) => {
+      const before = probabilities(shapeDistribution(logSoftmax(logits)!, { temperature, topP: 1 }));
+      const kept = probabilities(shapeDistribution(logSoftmax(logits)!, { temperature, topP }));
+      expect(kept.reduce((a, b) => a + b)).toBeCloseTo(1, 12);
+      expect(kept[before.indexOf(Math.max(...before))]).toBeGreaterThan(0);
+      const reached = before.filter((_, i) => kept[i]! > 0).reduce((a, b) => a + b);
+      expect(reached).toBeGreaterThanOrEqual(topP - 1e-15);
+    }),
+    { numRuns: 500 },
+  );
+});
+
 test('a ban takes a token away, a ban of every token leaves null, and ids outside the vocabulary name nothing', () => {
   const row = logSoftmax(Float32Array.of(0, 0))!;
   expect(probabilities(shapeDistribution(row, { ...plain, bias: new Map([[1, -Infinity]]) }))).toEqual([1, 0]);

@@ -2,15 +2,27 @@
  * The gate on truncated rows: the union U of each expert's k likeliest tokens, with both experts' log-probabilities of
  * every token in U. It is for experts that live in different places, where a whole row per token is too much to send.
  *
- * The gate then works on U alone, each expert conditional on U, and all its laws hold there as they stand. The safety
- * expert of the budget's promise is the truncated one: truncation, like top-p, is part of how both are sampled. What
- * else differs from whole rows is bounded by `truncationBound`, from the mass tau_s, tau_h that each expert has outside
- * U, which need not be sent: it is what the log-probabilities leave of 1.
+ * The mixture is made on U, each expert conditional on U. The reference is the safety expert under its own top-k, which
+ * U holds by its making: with the same temperature, top-p and mask (in this order: top-k, mask, temperature, top-p), it
+ * is what the whole safety expert sampled with top-k = k is, whatever the other expert put into U beside it. So
+ *
+ *     q(y) <= e^K * p_s~(y)     for every answer y, p_s~ the whole safety expert under top-k = k
+ *
+ * without exception, also where U differs at every step. The tokens of U outside the safety expert's k have probability
+ * 0 there: they are drawn only without a budget. (Were the reference conditional on U, the other expert's choice of
+ * tokens would move it, and the promise would be against nothing in particular.) A mask is best known to whoever
+ * truncates, too: one that leaves nothing of the k tokens leaves nothing to draw.
+ *
+ * How far this is from whole rows is bounded by `truncationBound`, from the mass tau_s, tau_h that each expert has
+ * outside U, which need not be sent: it is what the log-probabilities leave of 1.
  */
 import { reportable } from './add-spending.ts';
+import { checkSampling } from './check-inputs.ts';
+import type { GateInput } from './gate-distribution.ts';
 import { GateError } from './gate-error.ts';
 import { type GateStepInput, stepOnLogprobs } from './gate-step.ts';
 import type { GateStep } from './gate-types.ts';
+import { keepTop } from './keep-top.ts';
 import { largest, logSoftmax } from './log-softmax.ts';
 import { blendLogprobs, type Mixing } from './mix-experts.ts';
 
@@ -21,63 +33,92 @@ export type TruncatedRows = {
   safetyLogprobs: Float64Array;
   /** log p_h likewise; null is a failed expert. */
   helpfulLogprobs: Float64Array | null;
+  /** k: U holds at least each expert's k likeliest tokens (of equals, the lowest ids), or all that there are. */
+  topK: number;
 };
 
 type TruncatedStepInput = Omit<GateStepInput, 'safetyLogits' | 'helpfulLogits'> & { rows: TruncatedRows };
 
-/** `gateStep` on truncated rows. Token ids, in the bias as in the answer, are those of the whole vocabulary. */
-export function gateTruncatedStep({ rows, sampling, ...rest }: TruncatedStepInput): GateStep {
-  const { ids, safetyLogprobs, helpfulLogprobs } = rows;
-  checkRows(rows);
-  const bias = new Map([...(sampling.bias ?? [])].map(([id, nats]) => [ids.indexOf(id), nats]));
-  const [safety, helpful] = [logSoftmax(safetyLogprobs), helpfulLogprobs && logSoftmax(helpfulLogprobs)];
-  const step = stepOnLogprobs({ ...rest, safety, helpful, sampling: { ...sampling, bias } });
+/** `gateStep` on truncated rows. Token ids, in mask and bias as in the answer, are those of the whole vocabulary. */
+export function gateTruncatedStep(input: TruncatedStepInput): GateStep {
+  const { ids, safetyLogprobs, helpfulLogprobs } = input.rows;
+  const onUnion = inputOnUnion(input);
+  const step = stepOnLogprobs(onUnion);
   return {
     ...step,
     token: ids[step.token] ?? NaN,
     logprobSafety: reportable(safetyLogprobs[step.token]),
-    logprobHelpful: reportable(helpful ? helpfulLogprobs?.[step.token] : undefined),
+    logprobHelpful: reportable(onUnion.helpful ? helpfulLogprobs?.[step.token] : undefined),
   };
 }
 
+/** What the gate gets: rows over U, where token i is the i-th of the ids. */
+export function inputOnUnion({ rows, sampling, ...rest }: TruncatedStepInput) {
+  const { ids, safetyLogprobs, helpfulLogprobs, topK } = rows;
+  checkRows(rows);
+  // Before ids are left out: a mistake about a token outside U is one all the same.
+  checkSampling(sampling);
+  const places = Array.from(ids.keys());
+  const mask = new Set(places.filter((i) => sampling.mask?.has(ids[i] ?? NaN)));
+  const biasAt = (i: number) => sampling.bias?.get(ids[i] ?? NaN) ?? 0;
+  const bias = new Map(places.filter((i) => biasAt(i) !== 0).map((i) => [i, biasAt(i)]));
+  return {
+    ...rest,
+    safety: logSoftmax(safetyLogprobs),
+    helpful: helpfulLogprobs && logSoftmax(helpfulLogprobs),
+    safetyTopK: topK,
+    sampling: { ...sampling, mask, bias },
+  } satisfies GateInput;
+}
+
 /**
- * How far the truncated p~ and p_s~ can be from those of whole rows, at temperature T > 0, without bias, before top-p
- * (at whose edge a token may fall on either side, so that nothing of this kind is true after it) and before the budget.
+ * How far the truncated p~ and p_s~ can be from those of whole rows without any top-k, at temperature T > 0, without
+ * mask and bias, before top-p (at whose edge a token may fall on either side, so that nothing of this kind is true after
+ * it) and before the budget.
  *
  *     tail(tau) = tau^(1/T) * max(1, V - |U|)^max(0, 1 - 1/T)            the most that p^(1/T) can sum to outside U
  *     tau_p     = tau_s^w * tau_h^(1-w)  |  w*tau_s + (1-w)*tau_h         p's mass outside U: Hölder | exactly
  *     x         = tail(tau_p) / (tail(tau_p) + sum_U p^(1/T))             p~'s mass outside U, at most
  *     r         = 0  |  |log(1 - tau_s) - log(1 - tau_h)|                 how unevenly conditioning on U scales p
  *
- *     totalVariation = x + (1 - x) * (1 - exp(-r/T))
- *     nats           = log(1 + tail(tau_s) / sum_U p_s^(1/T))             the most by which log p_s~ grows on U
+ *     totalVariation = x + (1 - x) * (1 - exp(-r/T))                      of p~
+ *     nats           = log(1 + (tail(tau_s) + sum_U\S p_s^(1/T)) / sum_S p_s^(1/T))
  *
- * (geometric | arithmetic.) A budget kept against the truncated safety expert is therefore kept against the whole one
- * up to `nats` a token. At T = 1, x is just p's mass outside U and nats is -log(1 - tau_s).
+ * (geometric | arithmetic.) S is the safety expert's k tokens, and nats the most by which log p_s~ grows on them. The
+ * promise against the safety expert under top-k needs no such number; against the one without any top-k, it holds up to
+ * `nats` a token. Where the gate is closed, p~ is p_s~ and its totalVariation 1 - exp(-nats).
  */
 export function truncationBound(
-  { ids, safetyLogprobs: safety, helpfulLogprobs }: TruncatedRows,
+  { ids, safetyLogprobs: safety, helpfulLogprobs: helpful, topK }: TruncatedRows,
   { weight, rule, temperature, vocabulary }: Mixing & { temperature: number; vocabulary: number },
 ): { totalVariation: number; nats: number } {
   const outside = vocabulary - ids.length;
-  if (outside === 0) return { totalVariation: 0, nats: 0 };
-  const helpful = helpfulLogprobs ?? safety;
-  const [tauS, tauH] = [massOutside(safety), massOutside(helpful)];
+  const massLeft = (row: Float64Array) => (outside === 0 ? 0 : massOutside(row));
+  // In logs, here and below: at low temperatures a tail and what is inside underflow both.
+  const logTail = (tau: number) =>
+    Math.log(tau) / temperature + Math.max(0, 1 - 1 / temperature) * Math.log(Math.max(1, outside));
+
+  const tauS = massLeft(safety);
+  const kept = keepTop(safety, topK);
+  const [inTop, beside] = [safety.filter((_, i) => isKept(kept, i)), safety.filter((_, i) => !isKept(kept, i))];
+  const top = logSumHeated(inTop, temperature);
+  const lost = Math.exp(logTail(tauS) - top) + Math.exp(logSumHeated(beside, temperature) - top);
+  const nats = Math.log1p(lost);
+  const open =
+    helpful && weight < 1 ? logSumHeated(blendLogprobs(safety, helpful, { weight, rule }), temperature) : null;
+  // Closed: by the weight, by a failed expert, or by whole rows that have no token in common.
+  if (!helpful || open === null || (outside === 0 && open === -Infinity))
+    return { totalVariation: -Math.expm1(-nats), nats };
+
+  const tauH = massLeft(helpful);
   const tauP = rule === 'geometric' ? tauS ** weight * tauH ** (1 - weight) : weight * tauS + (1 - weight) * tauH;
-  // The tail over what is inside, in logs: at low temperatures both underflow.
-  const ratio = (tau: number, inside: Float64Array) => {
-    const logTail = Math.log(tau) / temperature + Math.max(0, 1 - 1 / temperature) * Math.log(outside);
-    return Math.exp(logTail - logSumHeated(inside, temperature));
-  };
-  const p = ratio(tauP, blendLogprobs(safety, helpful, { weight, rule }));
+  const p = Math.exp(logTail(tauP) - open);
   const x = p === Infinity ? 1 : p / (1 + p);
-  const mixed = weight > 0 && weight < 1;
-  const r = rule === 'arithmetic' && mixed ? Math.abs(Math.log1p(-tauS) - Math.log1p(-tauH)) : 0;
-  return {
-    totalVariation: x + (1 - x) * -Math.expm1(-r / temperature),
-    nats: Math.log1p(ratio(tauS, safety)),
-  };
+  const r = rule === 'arithmetic' && weight > 0 ? Math.abs(Math.log1p(-tauS) - Math.log1p(-tauH)) : 0;
+  return { totalVariation: x + (1 - x) * -Math.expm1(-r / temperature), nats };
 }
+
+const isKept = (kept: Float64Array | null, i: number): boolean => (kept?.[i] ?? -Infinity) > -Infinity;
 
 /** tau of one expert, at most: a difference of two near-equal sums, so their rounding is added to it. */
 function massOutside(logprobs: Float64Array): number {
@@ -92,9 +133,18 @@ function logSumHeated(logprobs: Float64Array, temperature: number): number {
   return max / temperature + Math.log(logprobs.reduce((sum, lp) => sum + Math.exp((lp - max) / temperature), 0));
 }
 
-function checkRows({ ids, safetyLogprobs, helpfulLogprobs }: TruncatedRows): void {
+/** By how much a whole row may miss 1, its log-probabilities having been float32 once. */
+const WHOLE = 1e-5;
+
+function checkRows({ ids, safetyLogprobs, helpfulLogprobs, topK }: TruncatedRows): void {
   const ascending = ids.every((id, i) => i === 0 || id > (ids[i - 1] ?? NaN));
   const asMany = [safetyLogprobs, helpfulLogprobs ?? safetyLogprobs].every((row) => row.length === ids.length);
-  if (ascending && asMany) return;
-  throw new GateError('truncated_rows_invalid', 'truncated rows need ascending ids and a log-probability for each');
+  if (!ascending || !asMany) {
+    throw new GateError('truncated_rows_invalid', 'truncated rows need ascending ids and a log-probability for each');
+  }
+  // Fewer than k tokens are k of a vocabulary only where they are all that the safety expert has.
+  const holdTop =
+    Number.isSafeInteger(topK) && topK >= 1 && (ids.length >= topK || massOutside(safetyLogprobs) < WHOLE);
+  if (holdTop) return;
+  throw new GateError('truncated_rows_invalid', `${ids.length} tokens cannot hold the ${topK} likeliest`);
 }

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { seedKey } from './draw-key.ts';
 import { philox, type Words2, type Words4 } from './philox.ts';
 import { uniformAt } from './uniform-at.ts';
 
@@ -28,14 +29,14 @@ test('philox gives the known answers of its reference implementation', () => {
 
 test('the numbers of a seed never change between versions', () => {
   // An answer cut off under one version may be resumed under the next.
-  expect([0, 1, 2 ** 40].map((position) => uniformAt(42, position))).toMatchInlineSnapshot(`
+  expect([0, 1, 2 ** 40].map((position) => uniformAt(seedKey(42), position))).toMatchInlineSnapshot(`
     [
       0.6129598801477738,
       0.9877186516453577,
       0.8670647521409838,
     ]
   `);
-  expect([uniformAt(-1, 0), uniformAt('answer', 0)]).toMatchInlineSnapshot(`
+  expect([uniformAt(seedKey(-1), 0), uniformAt(seedKey('answer'), 0)]).toMatchInlineSnapshot(`
     [
       0.447822034978262,
       0.5058548196837005,
@@ -43,10 +44,28 @@ test('the numbers of a seed never change between versions', () => {
   `);
 });
 
+test('half of the key is Philox’s key, the other half stands in the counter beside the position', () => {
+  const [high, low] = philox([7, 2, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]);
+  const u = uniformAt([0xa4093822, 0x299f31d0, 0x13198a2e, 0x03707344], 2 * 2 ** 32 + 7);
+  expect(u).toBe(((high >>> 5) * 2 ** 26 + (low >>> 6)) / 2 ** 53);
+});
+
+test('every word of a key counts', () => {
+  const keys = [0, 1, 2, 3].map((i) => [0, 0, 0, 0].map((word, k) => (k === i ? 1 : word)));
+  const numbers = [[0, 0, 0, 0], ...keys].map(([a, b, c, d]) => uniformAt([a!, b!, c!, d!], 0));
+  expect(new Set(numbers).size).toBe(5);
+});
+
+test('no key comes of a seed that is no integer', () => {
+  for (const seed of [NaN, 0.5, Infinity, 2 ** 53]) {
+    expect(() => seedKey(seed)).toThrow(expect.objectContaining({ code: 'sampling_invalid' }));
+  }
+});
+
 test('every number is a multiple of 2^-53 in [0, 1)', () => {
   fc.assert(
     fc.property(fc.oneof(fc.maxSafeInteger(), fc.string()), fc.maxSafeNat(), (seed, position) => {
-      const u = uniformAt(seed, position);
+      const u = uniformAt(seedKey(seed), position);
       expect(u >= 0 && u < 1 && Number.isInteger(u * 2 ** 53)).toBe(true);
     }),
   );
@@ -54,9 +73,11 @@ test('every number is a multiple of 2^-53 in [0, 1)', () => {
 
 test('positions and seeds are spread evenly over [0, 1)', () => {
   for (const numbers of [
-    Array.from({ length: 8000 }, (_, i) => uniformAt(7, i)),
-    Array.from({ length: 8000 }, (_, i) => uniformAt(i - 4000, 3)),
-    Array.from({ length: 8000 }, (_, i) => uniformAt(`request-${i}`, 0)),
+    Array.from({ length: 8000 }, (_, i) => uniformAt(seedKey(7), i)),
+    Array.from({ length: 8000 }, (_, i) => uniformAt(seedKey(i - 4000), 3)),
+    Array.from({ length: 8000 }, (_, i) => uniformAt([1, 2, i, 4], 0)),
+    Array.from({ length: 8000 }, (_, i) => uniformAt([1, 2, 3, i], 0)),
+    Array.from({ length: 8000 }, (_, i) => uniformAt(seedKey(`request-${i}`), 0)),
   ]) {
     const counts = new Array<number>(16).fill(0);
     for (const u of numbers) counts[Math.floor(u * 16)]! += 1;
@@ -80,6 +101,6 @@ test('seeds that differ only beyond 32 bits, in sign or in kind are different se
     'aa',
     'é',
   ];
-  expect(new Set(seeds.map((seed) => uniformAt(seed, 0))).size).toBe(seeds.length);
-  expect(uniformAt(1, 1)).not.toBe(uniformAt(1, 1 + 2 ** 32));
+  expect(new Set(seeds.map((seed) => uniformAt(seedKey(seed), 0))).size).toBe(seeds.length);
+  expect(uniformAt(seedKey(1), 1)).not.toBe(uniformAt(seedKey(1), 1 + 2 ** 32));
 });

@@ -1,34 +1,21 @@
 /**
- * The random number of one position of one answer: u = hash(seed, position), uniform over the multiples of 2^-53 in
- * [0, 1). There is no generator to carry along and none to fall out of step: token n + 1 drawn on another backend, or
- * after a retry, gets the number that it would have got here.
+ * The random number of one position of one answer, uniform over the multiples of 2^-53 in [0, 1):
  *
- *     uniformAt(42, 0); // 0.6129598801477738, on every machine
+ *     u = philox(counter [position low, position high, key[2], key[3]], key [key[0], key[1]])
  *
- * @param seed any safe integer or string
+ * There is no generator to carry along and none to fall out of step: token n + 1 drawn on another backend, or after a
+ * retry, gets the number that it would have got here. Half of the key stands in the counter, because Philox takes 64
+ * bits of key and 128 of counter, of which a position needs 64: keys that differ anywhere never meet on both.
+ *
  * @param position the token's place in the answer, from 0
  */
-import { philox, type Words2 } from './philox.ts';
+import type { DrawKey } from './draw-key.ts';
+import { philox } from './philox.ts';
 
 const TWO_32 = 2 ** 32;
-// The third counter word says what the call is for, so that no two uses can meet on one counter and key.
-const DRAW = 0;
-const ABSORB = 1;
 
-export function uniformAt(seed: number | string, position: number): number {
-  const [high, low] = philox([position >>> 0, Math.floor(position / TWO_32), DRAW, 0], keyOf(seed));
+export function uniformAt([k0, k1, k2, k3]: DrawKey, position: number): number {
+  const [high, low] = philox([position >>> 0, Math.floor(position / TWO_32), k2, k3], [k0, k1]);
   // 27 + 26 bits: as many as a double holds below 1.
   return ((high >>> 5) * 2 ** 26 + (low >>> 6)) / 2 ** 53;
-}
-
-/** 64 bits of key: an integer's two's complement, or a string absorbed character by character. */
-function keyOf(seed: number | string): Words2 {
-  if (typeof seed === 'number') return [seed >>> 0, Math.floor(seed / TWO_32) >>> 0];
-  // Starts from its length, so that no string is the beginning of another.
-  let key: Words2 = [seed.length, 0x73747200];
-  for (let i = 0; i < seed.length; i++) {
-    const [first, second] = philox([seed.charCodeAt(i), i, ABSORB, 0], key);
-    key = [first, second];
-  }
-  return key;
 }

@@ -1,5 +1,6 @@
 /** Random inputs of the gate for fast-check: ordinary ones, and the masks, ties and ends where mistakes live. */
 import * as fc from 'fast-check';
+import { type DrawKey, seedKey } from '../draw-key.ts';
 import type { GatePolicy, Rule, SamplingParams } from '../gate-types.ts';
 
 /** Sixty-fourths, so that Float32 holds them and sums of them exactly; ties are frequent. */
@@ -47,11 +48,16 @@ export const policy: fc.Arbitrary<GatePolicy> = fc.record({
   budget: fc.oneof({ weight: 3, arbitrary: finiteBudget }, { weight: 1, arbitrary: fc.constant(null) }),
 });
 
+const word = fc.integer({ min: 0, max: 2 ** 32 - 1 });
+
+/** Keys of either kind: of a secret, and of a seed. */
+export const key: fc.Arbitrary<DrawKey> = fc.oneof(fc.tuple(word, word, word, word), fc.maxSafeInteger().map(seedKey));
+
 /** Top-p off the round numbers on which sums of tied probabilities fall, where rounding would decide. */
 export const sampling: fc.Arbitrary<SamplingParams & { topP: number }> = fc.record({
   temperature: fc.constantFrom(0.3, 0.7, 1, 1, 1.7),
   topP: fc.constantFrom(1, 1, 0.911, 0.637, 0.1234),
-  seed: fc.maxSafeInteger(),
+  key,
 });
 
 /**
@@ -64,6 +70,41 @@ export const bias = fc
   })
   .map((entries) => new Map(entries));
 
-/** Whether a bias leaves the safety expert a token; the gate throws where it does not. */
-export const leavesToken = (safetyLogits: Float32Array, bias: ReadonlyMap<number, number>) =>
-  safetyLogits.some((x, i) => x + (bias.get(i) ?? 0) > -Infinity);
+/** A mask of a few tokens, ids beyond the vocabulary included; like the bias never of token 0. */
+export const mask = fc
+  .array(fc.integer({ min: 1, max: 14 }), { maxLength: 4 })
+  .map((tokens) => new Set(tokens) as ReadonlySet<number>);
+
+/** Sampling with a mask and a bias. */
+export const wishes = fc.tuple(sampling, mask, bias).map(([shape, mask, bias]) => ({ ...shape, mask, bias }));
+
+/** Whether a mask leaves the safety expert a token; the gate throws where it does not. */
+export const leavesToken = (safetyLogits: Float32Array, mask: ReadonlySet<number>) =>
+  safetyLogits.some((x, i) => x > -Infinity && !mask.has(i));
+
+/** Logits that strain the arithmetic: up to 1e6 apart or next to each other, tied, masked; log-probabilities of any size. */
+export const extremeLogits = (size: number) => {
+  const scaled = fc
+    .tuple(fc.double({ min: -1, max: 1, noNaN: true }), fc.constantFrom(1e-9, 1, 30, 800, 1e4, 1e6))
+    .map(([x, scale]) => x * scale);
+  const round = fc.integer({ min: -4, max: 4 }).map((n) => 500 * n);
+  return fc
+    .array(fc.oneof({ weight: 5, arbitrary: scaled }, { weight: 2, arbitrary: round }, fc.constant(-Infinity)), {
+      minLength: size,
+      maxLength: size,
+    })
+    .filter((row) => row.some(Number.isFinite))
+    .map((row) => Float32Array.from(row));
+};
+
+export const extremeRows = fc
+  .integer({ min: 1, max: 12 })
+  .chain((size) => fc.record({ safetyLogits: extremeLogits(size), helpfulLogits: extremeLogits(size) }));
+
+export const extremeTemperature = fc.constantFrom(1e-250, 1e-4, 0.02, 0.3, 1, 2);
+
+/** Nats left, from less than a rounding to more than any exponential holds. */
+export const extremeNats = fc.oneof(
+  fc.constantFrom(1e-300, 1e-15, 1e-9, 1e-3, Math.log(1.2), 2, 20, 700, 1e4, 1e300),
+  fc.double({ min: 0, max: 6, noNaN: true }),
+);

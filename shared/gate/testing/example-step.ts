@@ -1,4 +1,5 @@
 /** One plain step, for tests that change one thing about it. */
+import { seedKey } from '../draw-key.ts';
 import { startGate } from '../gate-step.ts';
 import type { GatePolicy } from '../gate-types.ts';
 
@@ -13,6 +14,6 @@ const policy: GatePolicy = {
 export const EXAMPLE_STEP = {
   safetyLogits: Float32Array.of(1, 0, 2, -1),
   policy,
-  sampling: { temperature: 0.9, topP: 0.97, seed: 1 },
+  sampling: { temperature: 0.9, topP: 0.97, key: seedKey(1) },
   state: startGate(),
 };

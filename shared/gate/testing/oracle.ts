@@ -27,8 +27,17 @@ export function nucleus(p: number[], topP: number): number[] {
   return normalize(p.map((x, i) => (kept.has(i) ? x : 0)));
 }
 
-export function shape(p: number[], { temperature, topP, bias }: Omit<SamplingParams, 'seed'>): number[] {
-  const heated = normalize(p.map((x, i) => (x * Math.exp(bias?.get(i) ?? 0)) ** (1 / temperature)));
+/** The k largest, of equals the first ones. */
+export function top(p: number[], k: number): number[] {
+  const order = p.map((_, i) => i).sort((a, b) => p[b]! - p[a]! || a - b);
+  return normalize(p.map((x, i) => (order.indexOf(i) < k ? x : 0)));
+}
+
+type Shape = { temperature: number; topP: number; mask?: ReadonlySet<number>; bias?: ReadonlyMap<number, number> };
+
+export function shape(p: number[], { temperature, topP, mask, bias }: Shape): number[] {
+  const allowed = p.map((x, i) => (mask?.has(i) ? 0 : x));
+  const heated = normalize(allowed.map((x, i) => (x * Math.exp(bias?.get(i) ?? 0)) ** (1 / temperature)));
   return topP === 1 ? heated : nucleus(heated, topP);
 }
 
@@ -53,6 +62,31 @@ export function cap(p: number[], ps: number[], nats: number | null): number[] {
   return at(high);
 }
 
+const logSum = (xs: number[]) => {
+  const max = Math.max(...xs);
+  return max === -Infinity ? max : max + Math.log(sum(xs.map((x) => Math.exp(x - max))));
+};
+
+/** `cap` for masses that no exponential holds: log p~, log p_s~ in, log q out, log lambda by halving an interval. */
+export function capInLogs(logP: number[], logPs: number[], nats: number): number[] {
+  const most = logPs.map((lp) => Math.min(0, lp + nats));
+  const full = most.map((m, i) => (logP[i]! > -Infinity ? m : -Infinity));
+  const filled = logSum(full);
+  if (filled < 0) {
+    const others = logPs.map((lp, i) => (logP[i]! > -Infinity ? -Infinity : lp));
+    const rest = Math.min(0, Math.log(-Math.expm1(filled)) - logSum(others));
+    return full.map((x, i) => (logP[i]! > -Infinity || others[i] === -Infinity ? x : others[i]! + rest));
+  }
+  const at = (logLambda: number) => logP.map((lp, i) => Math.min(logLambda + lp, most[i]!));
+  let [low, high] = [0, Math.max(...full.map((m, i) => (m > -Infinity ? m - logP[i]! : 0)))];
+  for (let i = 0; i < 1100; i++) {
+    const middle = low + (high - low) / 2;
+    if (logSum(at(middle)) < 0) low = middle;
+    else high = middle;
+  }
+  return at(high);
+}
+
 export function weight(g: number, policy: GatePolicy, position: number): number {
   const floor = position < policy.opening.tokens ? Math.max(policy.floor, policy.opening.floor) : policy.floor;
   return Math.max(floor, Math.min(g, policy.ceiling));
@@ -67,14 +101,20 @@ type Input = {
   state: GateState;
 };
 
+/** p_s~: the caller's bias is no part of it. */
+export function reference(safetyLogits: ArrayLike<number>, { temperature, topP, mask = new Set() }: Shape): number[] {
+  return shape(softmax(safetyLogits), { temperature, topP, mask });
+}
+
 /** q at a temperature above 0. */
 export function gate({ safetyLogits, helpfulLogits, proposal, policy, sampling, state }: Input): number[] {
   const [ps, ph] = [softmax(safetyLogits), softmax(helpfulLogits)];
-  const p = mix(ps, ph, weight(proposal, policy, state.position), policy.rule);
+  const w = weight(proposal, policy, state.position);
+  const shaped = shape(mix(ps, ph, w, policy.rule), sampling);
   const left = policy.budget === null ? null : policy.budget - state.spent;
-  // Experts that have no token in common mix geometrically into 0/0: closed.
-  const shaped = shape(p, sampling).some(Number.isNaN) ? shape(ps, sampling) : shape(p, sampling);
-  return cap(shaped, shape(ps, sampling), left);
+  // Experts that have no token in common mix geometrically into 0/0, as bans of every token do: closed.
+  const closed = w === 1 || shaped.some(Number.isNaN);
+  return cap(closed ? reference(safetyLogits, sampling) : shaped, reference(safetyLogits, sampling), left);
 }
 
 /** The likeliest token of p that costs at most `nats`, or the safety expert's favourite where p has none. */

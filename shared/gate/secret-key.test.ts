@@ -1,0 +1,81 @@
+/**
+ * Who can compute the key of an answer can search for one that draws what he wants; who cannot, cannot. The line here is
+ * the tightest there is (the safety expert alone, no nats), and the answer one that it gives once in a million.
+ */
+import { createHmac } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { type DrawKey, seedKey } from './draw-key.ts';
+import { gateStep, startGate } from './gate-step.ts';
+import type { GatePolicy, GateStep } from './gate-types.ts';
+import { uniformAt } from './uniform-at.ts';
+
+const RARE = 0;
+const P = 0.01;
+const STEPS = 3;
+const policy: GatePolicy = { floor: 1, ceiling: 1, opening: { tokens: 0, floor: 1 }, rule: 'geometric', budget: 0 };
+const safetyLogits = Float32Array.of(Math.log(P), Math.log(1 - P));
+
+function answer(key: DrawKey): GateStep[] {
+  const steps: GateStep[] = [];
+  for (let i = 0; i < STEPS; i++) {
+    const state = steps.at(-1)?.state ?? startGate();
+    const sampling = { temperature: 1, topP: 1, key };
+    steps.push(gateStep({ safetyLogits, helpfulLogits: null, proposal: 0, policy, sampling, state }));
+  }
+  return steps;
+}
+
+/** The draw takes the lowest id first, so that the rare token is drawn exactly by a u below its probability. */
+const isRare = (key: DrawKey, position: number) => uniformAt(key, position) < P;
+const allRare = (key: DrawKey) => isRare(key, 0) && isRare(key, 1) && isRare(key, 2);
+
+/** As a server makes it: nobody without the secret can say which. */
+function secretKey(seed: number): DrawKey {
+  const digest = createHmac('sha256', 'a secret of the deployment').update(`${seed}`).digest();
+  return [digest.readUInt32LE(0), digest.readUInt32LE(4), digest.readUInt32LE(8), digest.readUInt32LE(12)];
+}
+
+const chiSquared = (counts: number[], expected: number[]) =>
+  counts.reduce((sum, n, i) => sum + (n - expected[i]!) ** 2 / expected[i]!, 0);
+
+test('with keys of seeds, a search without any backend finds the rare answer, and the account says nothing', () => {
+  let found = 0;
+  while (!allRare(seedKey(found)) && found < 2 ** 22) found++;
+  const steps = answer(seedKey(found));
+  expect(steps.map((step) => step.token)).toEqual([RARE, RARE, RARE]);
+  expect(steps.at(-1)?.spent).toBe(0);
+  // The same seed under the server's key is an ordinary answer.
+  expect(answer(secretKey(found)).map((step) => step.token)).not.toContain(RARE);
+});
+
+test('with keys of a secret, the first rare draw comes when chance has it', () => {
+  const seeds = 20_000;
+  const counts = [0, 0, 0, 0];
+  for (let seed = 0; seed < seeds; seed++) {
+    const key = secretKey(seed);
+    const first = [0, 1, 2].findIndex((position) => isRare(key, position));
+    counts[first === -1 ? STEPS : first]! += 1;
+  }
+  const expected = [P, P * (1 - P), P * (1 - P) ** 2, (1 - P) ** 3].map((p) => p * seeds);
+  // Chi-squared with 3 degrees of freedom passes 20 once in 6,000; the keys are fixed, so it does or does not.
+  expect(chiSquared(counts, expected)).toBeLessThan(20);
+});
+
+test('with keys of a secret, seeds that a search has picked are like all others', () => {
+  const [picked, others]: [number[], number[]] = [[], []];
+  for (let seed = 0; picked.length < 4000; seed++) {
+    const list = isRare(seedKey(seed), 0) ? picked : others;
+    if (list.length < 20_000) list.push(seed);
+  }
+  const rare = (seeds: number[]) => seeds.filter((seed) => isRare(secretKey(seed), 0)).length;
+  for (const seeds of [picked, others]) {
+    const n = seeds.length;
+    // With 1 degree of freedom, 12 is passed once in 1,900.
+    expect(chiSquared([rare(seeds), n - rare(seeds)], [P * n, (1 - P) * n])).toBeLessThan(12);
+  }
+  // Independence: what both together would make one expect of each.
+  const share = (rare(picked) + rare(others)) / (picked.length + others.length);
+  const table = [picked, others].flatMap((seeds) => [rare(seeds), seeds.length - rare(seeds)]);
+  const expected = [picked, others].flatMap(({ length }) => [share * length, (1 - share) * length]);
+  expect(chiSquared(table, expected)).toBeLessThan(12);
+});

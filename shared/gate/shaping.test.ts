@@ -1,0 +1,169 @@
+/** What shapes whom: the laws about a client's bias and about masks. The oracle gets the two apart. */
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { type GateInput, gateDistribution } from './gate-distribution.ts';
+import { gateStep, startGate } from './gate-step.ts';
+import { logSoftmax } from './log-softmax.ts';
+import * as arbitrary from './testing/arbitraries.ts';
+import * as oracle from './testing/oracle.ts';
+import { numbersAt, paths, tree } from './testing/tree.ts';
+
+type Logits = { safetyLogits: Float32Array; helpfulLogits: Float32Array };
+type Rest = Pick<GateInput, 'policy' | 'sampling' | 'state'> & { proposal: number };
+const gate = ({ safetyLogits, helpfulLogits }: Logits, rest: Rest) =>
+  gateDistribution({ safety: logSoftmax(safetyLogits), helpful: logSoftmax(helpfulLogits), ...rest });
+
+const budgets = fc.double({ min: 0, max: 3, noNaN: true });
+const SIZE = 4;
+
+/**
+ * A client that does its worst: after every answer so far, other words are banned or pushed, by other nats. The safety
+ * expert's favourite is banned every second time. The mask changes, too, as a grammar's does, and leaves a word.
+ */
+function wishesAt(seed: number, answer: number[], { safetyLogits }: Logits) {
+  const u = numbersAt(seed, [...answer, -1]);
+  const bias = new Map<number, number>();
+  for (let i = 0; i < SIZE; i++) {
+    if (u(i) < 0.3) bias.set(i, -Infinity);
+    else if (u(i) < 0.8) bias.set(i, 20 * (u(SIZE + i) - 0.5));
+  }
+  if (u(2 * SIZE) < 0.5) bias.set(safetyLogits.indexOf(Math.max(...safetyLogits)), -Infinity);
+  const mask = new Set([0, 1, 2, 3].filter((i) => u(3 * SIZE + i) < 0.2));
+  return { bias, mask: arbitrary.leavesToken(safetyLogits, mask) ? mask : new Set<number>() };
+}
+
+test('whatever biases a client thinks of as the answer goes on, q(H) <= e^K * p_s~(H), p_s~ without any of them', () => {
+  let tightest = 0;
+  fc.assert(
+    fc.property(fc.nat(), arbitrary.policy, budgets, arbitrary.sampling, (seed, policy, budget, shape) => {
+      const experts = tree(seed, { size: SIZE });
+      const answers = paths((answer, state) => {
+        const { proposal, ...rows } = experts(answer);
+        const { bias, mask } = wishesAt(seed, answer, rows);
+        const sampling = { ...shape, bias, mask };
+        const ps = oracle.reference(rows.safetyLogits, { ...shape, mask });
+        return { ...gate(rows, { policy: { ...policy, budget }, sampling, proposal, state }), ps };
+      });
+      const most = Math.exp(budget);
+      for (const { q, ps } of answers) {
+        expect(q).toBeLessThanOrEqual(most * ps * (1 + 1e-9));
+        tightest = Math.max(tightest, budget > 0.5 ? q / ps / most : 0);
+      }
+      // Of all sets H the worst is the one of every answer that passes its share.
+      const worst = answers.reduce((sum, { q, ps }) => sum + Math.max(0, q - most * ps), 0);
+      expect(worst).toBeLessThanOrEqual(1e-12);
+      expect(answers.reduce((sum, { q }) => sum + q, 0)).toBeCloseTo(1, 10);
+    }),
+    { numRuns: 200 },
+  );
+  expect(tightest).toBeGreaterThan(1 - 1e-9);
+});
+
+test('the reference does not depend on the bias, not by one bit', () => {
+  fc.assert(
+    fc.property(
+      arbitrary.rows(),
+      arbitrary.policy,
+      arbitrary.wishes,
+      fc.tuple(arbitrary.share, fc.boolean()),
+      (rows, policy, { bias, ...shape }, [proposal, greedy]) => {
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape.mask));
+        const sampling = greedy ? { ...shape, temperature: 0 } : shape;
+        const referenceOf = (sampling: GateInput['sampling']) =>
+          gate(rows, { policy, sampling, proposal, state: startGate() }).q.reference;
+        expect(referenceOf({ ...sampling, bias })).toEqual(referenceOf(sampling));
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+test('where the weight is 1 or nothing is left, a bias has no effect', () => {
+  fc.assert(
+    fc.property(
+      arbitrary.rows(),
+      arbitrary.policy,
+      arbitrary.wishes,
+      fc.tuple(fc.boolean(), fc.boolean()),
+      (rows, policy, { bias, ...shape }, [greedy, byWeight]) => {
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape.mask));
+        const sampling = greedy ? { ...shape, temperature: 0 } : shape;
+        const line = byWeight ? { ...policy, floor: 1 } : { ...policy, budget: 0 };
+        const draw = (sampling: GateInput['sampling']) =>
+          gateStep({ ...rows, policy: line, sampling, proposal: 0, state: startGate() });
+        const [biased, plain] = [draw({ ...sampling, bias }), draw(sampling)];
+        // Under a budget of 0 and greedy, equal favourites are the mixture's to choose between.
+        fc.pre(!greedy || byWeight || new Set(rows.safetyLogits).size === rows.safetyLogits.length);
+        expect(biased.token).toBe(plain.token);
+        expect(biased.spent).toBe(0);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+test('masked tokens have probability 0 in mixture, reference and q, and are never drawn', () => {
+  fc.assert(
+    fc.property(
+      arbitrary.rows(),
+      arbitrary.policy,
+      arbitrary.wishes,
+      fc.tuple(arbitrary.share, fc.boolean()),
+      (rows, policy, shape, [proposal, greedy]) => {
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape.mask));
+        const rest = { policy, sampling: greedy ? { ...shape, temperature: 0 } : shape, proposal, state: startGate() };
+        const { q, mixture } = gate(rows, rest);
+        for (const token of shape.mask) {
+          if (token >= mixture.length) continue;
+          for (const row of [q.logprobs, q.reference, mixture]) expect(row[token]).toBe(-Infinity);
+        }
+        expect(shape.mask.has(gateStep({ ...rows, ...rest }).token)).toBe(false);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+test('a mask and a ban make the same mixture; the mask takes the token from the reference as well, the ban does not', () => {
+  fc.assert(
+    fc.property(
+      arbitrary.rows(),
+      arbitrary.policy,
+      fc.tuple(arbitrary.sampling, arbitrary.mask),
+      arbitrary.share,
+      (rows, policy, [shape, mask], proposal) => {
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, mask));
+        const bias = new Map([...mask].map((id) => [id, -Infinity]));
+        const rest = { policy, proposal, state: startGate() };
+        const masked = gate(rows, { ...rest, sampling: { ...shape, mask } });
+        const banned = gate(rows, { ...rest, sampling: { ...shape, bias } });
+        if (masked.weight < 1) expect(masked.mixture).toEqual(banned.mixture);
+        const [out, all] = [
+          oracle.reference(rows.safetyLogits, { ...shape, mask }),
+          oracle.reference(rows.safetyLogits, shape),
+        ];
+        for (const [i, p] of out.entries()) expect(Math.exp(masked.q.reference[i]!)).toBeCloseTo(p, 9);
+        for (const [i, p] of all.entries()) expect(Math.exp(banned.q.reference[i]!)).toBeCloseTo(p, 9);
+      },
+    ),
+  );
+});
+
+test('a ban goes as far as the budget: what the mixture cannot hold, the safety expert says', () => {
+  // p_s~ = (0.8, 0.2), a refusal and something else. The client bans the refusal; e^K is 2.
+  const rows = { safetyLogits: Float32Array.of(Math.log(4), 0), helpfulLogits: Float32Array.of(0, 0) };
+  const policy = {
+    floor: 0,
+    ceiling: 1,
+    opening: { tokens: 0, floor: 0 },
+    rule: 'geometric' as const,
+    budget: Math.LN2,
+  };
+  const sampling = { temperature: 1, topP: 1, key: [1, 2, 3, 4] as const };
+  const rest = { policy, proposal: 0.5, state: startGate() };
+  const { q, weight } = gate(rows, { ...rest, sampling: { ...sampling, bias: new Map([[0, -Infinity]]) } });
+  expect(weight).toBe(0.5);
+  expect([...q.logprobs].map((lp) => Math.exp(lp).toFixed(6))).toEqual(['0.600000', '0.400000']);
+  const masked = gate(rows, { ...rest, sampling: { ...sampling, mask: new Set([0]) } });
+  expect([...masked.q.logprobs].map(Math.exp)).toEqual([0, 1]);
+});
