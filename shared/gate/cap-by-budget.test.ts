@@ -189,7 +189,7 @@ test('spending never passes the budget, whatever rounds', () => {
   fc.assert(
     fc.property(arbitrary.finiteBudget, fc.array(fc.double({ noNaN: true }), { maxLength: 20 }), (budget, costs) => {
       let spent = 0;
-      for (const spends of costs) spent = addSpending(spent, { spends, budget });
+      for (const spends of costs) spent = addSpending(spent, { spends, bound: budget });
       expect(spent).toBeLessThanOrEqual(budget);
       expect(spent).toBeGreaterThanOrEqual(-SPENT_UNBOUNDED);
     }),
@@ -197,13 +197,13 @@ test('spending never passes the budget, whatever rounds', () => {
 });
 
 test('infinite spending is a number that JSON keeps, nothing pays back and every budget finds overdrawn', () => {
-  const spent = addSpending(1, { spends: Infinity, budget: null });
+  const spent = addSpending(1, { spends: Infinity, bound: null });
   expect(JSON.parse(JSON.stringify(spent))).toBe(spent);
-  expect(addSpending(spent, { spends: -50, budget: null })).toBe(spent);
-  expect(addSpending(spent, { spends: Infinity, budget: null })).toBe(spent);
+  expect(addSpending(spent, { spends: -50, bound: null })).toBe(spent);
+  expect(addSpending(spent, { spends: Infinity, bound: null })).toBe(spent);
   expect(natsLeft(1e12, { spent })).toBeLessThan(0);
 });
 
 test('an account overdrawn under a looser line is not forgiven', () => {
-  expect(addSpending(7, { spends: 0, budget: 2 })).toBe(7);
+  expect(addSpending(7, { spends: 0, bound: 2 })).toBe(7);
 });

@@ -8,7 +8,7 @@
  * q(H) <= e^K * p_s~(H). That is K-near access-freeness in the max-divergence (Vyas, Kakade and Barak, arXiv
  * 2302.10870), with the safety expert as the safe model. Their CP-Delta balances several models over whole outputs; the
  * running cap keeps its promise while tokens are drawn one by one, and those on which q stays below p_s~ earn back what
- * others cost. The promise is relative: what the safety expert does itself, q may do e^K times as often.
+ * others cost. K may grow with the answer (add-spending.ts): then all of this holds for every beginning of one. The promise is relative: what the safety expert does itself, q may do e^K times as often.
  *
  * Among all distributions under the cap, this q is the one nearest to p~ in KL(q||p~): tokens under the cap keep
  * their proportions.
@@ -27,7 +27,7 @@ import { solveLambda } from './solve-lambda.ts';
 type Cap = {
   /** log p_s~, [vocabulary] */
   reference: Float64Array;
-  /** K - spent, in nats; null is no budget. Below 0 (resumed under a tighter line) counts as 0. */
+  /** K - spent, in nats (K that of the position); null is no budget. Below 0 (resumed under a tighter line) counts as 0. */
   natsLeft: number | null;
 };
 

@@ -14,12 +14,14 @@ import type { GatePolicy, GateState, SamplingParams } from './gate-types.ts';
  */
 export const isShare = (x: number): boolean => typeof x === 'number' && x >= 0 && x <= 1;
 
+const isNats = (x: number): boolean => Number.isFinite(x) && x >= 0;
+
 const isCount = (x: number): boolean => Number.isSafeInteger(x) && x >= 0;
 
 /** The policy, or null where it is missing or any number in it is NaN or out of range. */
 export function usablePolicy(policy: GatePolicy | null | undefined): GatePolicy | null {
   if (policy == null || policy.opening == null) return null;
-  const { floor, ceiling, opening, rule, budget } = policy;
+  const { floor, ceiling, opening, rule, budget, earned } = policy;
   const sound =
     isShare(floor) &&
     isShare(ceiling) &&
@@ -27,7 +29,8 @@ export function usablePolicy(policy: GatePolicy | null | undefined): GatePolicy 
     isCount(opening.tokens) &&
     (rule === 'geometric' || rule === 'arithmetic') &&
     // Only null means no budget: an Infinity or an undefined is a mistake somewhere above.
-    (budget === null || (Number.isFinite(budget) && budget >= 0));
+    (budget === null || isNats(budget)) &&
+    (earned === null || (typeof earned === 'object' && isNats(earned.start) && isNats(earned.rate)));
   return sound ? policy : null;
 }
 

@@ -25,6 +25,7 @@ test('the opening raises the floor for its tokens and for no other, and never lo
     opening: { tokens: 2, floor: 0.7 },
     rule: 'geometric',
     budget: null,
+    earned: null,
   } as const;
   expect([0, 1, 2, 3].map((position) => effectiveFloor(policy, { position }))).toEqual([0.7, 0.7, 0.3, 0.3]);
   expect(effectiveFloor({ ...policy, opening: { tokens: 2, floor: 0.1 } }, { position: 0 })).toBe(0.3);

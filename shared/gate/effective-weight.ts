@@ -11,7 +11,10 @@ import { isShare } from './check-inputs.ts';
 import type { GatePolicy } from './gate-types.ts';
 
 /** The least share of the safety expert that the policy allows for the token at `position` (0 is the first). */
-export function effectiveFloor({ floor, opening }: GatePolicy, { position }: { position: number }): number {
+export function effectiveFloor(
+  { floor, opening }: Pick<GatePolicy, 'floor' | 'opening'>,
+  { position }: { position: number },
+): number {
   return position < opening.tokens ? Math.max(floor, opening.floor) : floor;
 }
 

@@ -8,7 +8,7 @@
  * bias that leaves the mixture nothing. It throws where the safety expert itself cannot be used, a mask of all of its
  * tokens included. There is no third way out.
  */
-import { natsLeft } from './add-spending.ts';
+import { natsLeft, spendingBound } from './add-spending.ts';
 import { capByBudget } from './cap-by-budget.ts';
 import { checkSampling, checkState, usablePolicy } from './check-inputs.ts';
 import { effectiveFloor } from './effective-weight.ts';
@@ -36,8 +36,8 @@ export type Gated = {
   mixture: Float64Array;
   weight: number;
   floor: number;
-  /** K of a policy that can be used, else 0. */
-  budget: number | null;
+  /** The most nats that may be spent up to and including this token; 0 without a policy that can be used. */
+  bound: number | null;
 };
 
 export function gateDistribution(input: GateInput): Gated {
@@ -54,7 +54,7 @@ export function gateDistribution(input: GateInput): Gated {
   if (!safety || !reference) throw new GateError('safety_row_unusable', 'the safety expert leaves no token to draw');
 
   const line = usablePolicy(policy);
-  const budget = line ? line.budget : 0;
+  const bound = line ? spendingBound(line, state) : 0;
   const floor = line ? effectiveFloor(line, state) : 1;
   // Whatever is missing here leaves the safety expert alone.
   const open = line && openMixture(safety, input, { ...line, floor });
@@ -62,9 +62,9 @@ export function gateDistribution(input: GateInput): Gated {
   const weight = open && shaped ? open.weight : 1;
   const mixture = shaped ?? reference;
 
-  const left = natsLeft(budget, state);
+  const left = natsLeft(bound, state);
   const q = greedy
     ? greedyChoice(mixture, { safety: reference, natsLeft: left })
     : capByBudget(mixture, { reference, natsLeft: left });
-  return { q, mixture, weight, floor, budget };
+  return { q, mixture, weight, floor, bound };
 }

@@ -36,6 +36,7 @@ test('without a budget it draws what the layers row alone would draw', () => {
           opening: { tokens: 0, floor: 0 },
           rule: 'geometric' as const,
           budget: null,
+          earned: null,
         };
         const sampling = greedy ? { ...shape, temperature: 0 } : shape;
         const rest = { policy: open, sampling, state: startGate() };

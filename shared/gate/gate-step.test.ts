@@ -114,6 +114,23 @@ describe('closed', () => {
       ],
       rule: [undefined, 'harmonic'],
       budget: [NaN, -1, Infinity, undefined],
+      earned: [
+        undefined,
+        1,
+        'no',
+        [],
+        {},
+        { start: 1 },
+        { rate: 1 },
+        { start: NaN, rate: 1 },
+        { start: 1, rate: NaN },
+        { start: -1, rate: 1 },
+        { start: 1, rate: -0.1 },
+        { start: Infinity, rate: 1 },
+        { start: 1, rate: Infinity },
+        { start: null, rate: 1 },
+        { start: 1, rate: '1' },
+      ],
     }).flatMap(([key, values]) =>
       values.map((value): [string, GateStepInput] => [
         `${key} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,

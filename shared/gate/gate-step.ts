@@ -46,10 +46,10 @@ export function gateStep({ safetyLogits, helpfulLogits, proposal, policy, sampli
 /** The same on rows that are log-probabilities already: what `gateStep` and its siblings have in common. */
 export function stepOnLogprobs(input: GateInput): GateStep {
   const { safety, sampling, state } = input;
-  const { q, mixture, weight, floor, budget } = gateDistribution(input);
+  const { q, mixture, weight, floor, bound } = gateDistribution(input);
   const token = drawToken(q, uniformAt(sampling.key, state.position));
   const spends = (q.logprobs[token] ?? NaN) - (q.reference[token] ?? NaN);
-  const spent = addSpending(state.spent, { spends, budget });
+  const spent = addSpending(state.spent, { spends, bound });
   return {
     token,
     weight,

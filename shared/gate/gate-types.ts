@@ -17,6 +17,12 @@ export type GatePolicy = {
   rule: Rule;
   /** Nats by which a whole answer may be likelier than the safety expert finds it; null is no budget. */
   budget: number | null;
+  /**
+   * A budget that an answer earns as it grows: after t tokens at most `start + rate * t` nats are spent (and at most
+   * `budget`), so that what an answer may deviate does not all fall on its first words. Nats, and nats a token; null is
+   * no such bound.
+   */
+  earned: { start: number; rate: number } | null;
 };
 
 /**

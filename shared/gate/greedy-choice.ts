@@ -17,7 +17,7 @@ import { largest } from './log-softmax.ts';
 type Line = {
   /** log p_s under the caller's mask, at temperature 1, [vocabulary] */
   safety: Float64Array;
-  /** K - spent, in nats; null is no budget. Below 0 (resumed under a tighter line) counts as 0. */
+  /** K - spent, in nats (K that of the position); null is no budget. Below 0 (resumed under a tighter line) counts as 0. */
   natsLeft: number | null;
 };
 

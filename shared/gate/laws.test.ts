@@ -13,7 +13,14 @@ import * as arbitrary from './testing/arbitraries.ts';
 import * as oracle from './testing/oracle.ts';
 import { type Path, paths, tree } from './testing/tree.ts';
 
-const bare: GatePolicy = { floor: 0, ceiling: 1, opening: { tokens: 0, floor: 0 }, rule: 'geometric', budget: null };
+const bare: GatePolicy = {
+  floor: 0,
+  ceiling: 1,
+  opening: { tokens: 0, floor: 0 },
+  rule: 'geometric',
+  budget: null,
+  earned: null,
+};
 const plain = { temperature: 1, topP: 1, key: seedKey(0) };
 const sum = (row: ArrayLike<number>) => Array.from(row).reduce((a, b) => a + b, 0);
 
@@ -208,7 +215,8 @@ test('on a mixture made in the layers the gate is the oracle’s, too', () => {
         const closed = oracle.weight(proposal, policy, position) === 1 || shaped.some(Number.isNaN);
         const p = closed ? ps : shaped;
         const q = MODES.layers!.gate(rows, { policy, sampling, proposal, state }).q.logprobs.map(Math.exp);
-        for (const [i, expected] of oracle.cap(p, ps, policy.budget).entries()) expect(q[i]).toBeCloseTo(expected, 8);
+        for (const [i, expected] of oracle.cap(p, ps, oracle.bound(policy, position)).entries())
+          expect(q[i]).toBeCloseTo(expected, 8);
       },
     ),
     { numRuns: 500 },

@@ -12,7 +12,14 @@ import { uniformAt } from './uniform-at.ts';
 const RARE = 0;
 const P = 0.01;
 const STEPS = 3;
-const policy: GatePolicy = { floor: 1, ceiling: 1, opening: { tokens: 0, floor: 1 }, rule: 'geometric', budget: 0 };
+const policy: GatePolicy = {
+  floor: 1,
+  ceiling: 1,
+  opening: { tokens: 0, floor: 1 },
+  rule: 'geometric',
+  budget: 0,
+  earned: null,
+};
 const safetyLogits = Float32Array.of(Math.log(P), Math.log(1 - P));
 
 function answer(key: DrawKey): GateStep[] {

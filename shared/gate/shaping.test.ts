@@ -158,6 +158,7 @@ test('a ban goes as far as the budget: what the mixture cannot hold, the safety 
     opening: { tokens: 0, floor: 0 },
     rule: 'geometric' as const,
     budget: Math.LN2,
+    earned: null,
   };
   const sampling = { temperature: 1, topP: 1, key: [1, 2, 3, 4] as const };
   const rest = { policy, proposal: 0.5, state: startGate() };

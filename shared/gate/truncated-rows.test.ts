@@ -12,7 +12,14 @@ import { numbersAt, paths, tree } from './testing/tree.ts';
 import { gateTruncatedStep, inputOnUnion, type TruncatedRows, truncationBound } from './truncated-rows.ts';
 
 const VOCABULARY = 40;
-const open: GatePolicy = { floor: 0, ceiling: 1, opening: { tokens: 0, floor: 0 }, rule: 'geometric', budget: null };
+const open: GatePolicy = {
+  floor: 0,
+  ceiling: 1,
+  opening: { tokens: 0, floor: 0 },
+  rule: 'geometric',
+  budget: null,
+  earned: null,
+};
 const sampling = { temperature: 1, topP: 1, key: seedKey(5) };
 
 /** The union of each row's k likeliest tokens. */

@@ -40,12 +40,20 @@ export const finiteBudget = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(0, 1e-12, 50, 1e6) },
 );
 
+const earning = fc.oneof(
+  { weight: 4, arbitrary: fc.double({ min: 0, max: 1, noNaN: true }) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 1e-12, 1e300) },
+);
+
+export const earned = fc.record({ start: earning, rate: earning });
+
 export const policy: fc.Arbitrary<GatePolicy> = fc.record({
   floor: share,
   ceiling: share,
   opening: fc.record({ tokens: fc.integer({ min: 0, max: 6 }), floor: share }),
   rule,
   budget: fc.oneof({ weight: 3, arbitrary: finiteBudget }, { weight: 1, arbitrary: fc.constant(null) }),
+  earned: fc.oneof({ weight: 1, arbitrary: earned }, { weight: 2, arbitrary: fc.constant(null) }),
 });
 
 const word = fc.integer({ min: 0, max: 2 ** 32 - 1 });

@@ -9,6 +9,7 @@ const policy: GatePolicy = {
   opening: { tokens: 2, floor: 0.6 },
   rule: 'geometric',
   budget: 3,
+  earned: null,
 };
 
 export const EXAMPLE_STEP = {

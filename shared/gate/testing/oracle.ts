@@ -92,6 +92,12 @@ export function weight(g: number, policy: GatePolicy, position: number): number 
   return Math.max(floor, Math.min(g, policy.ceiling));
 }
 
+/** The most that may be spent once the token at this position is drawn. */
+export function bound({ budget, earned }: GatePolicy, position: number): number | null {
+  if (budget === null && earned === null) return null;
+  return Math.min(budget ?? Infinity, earned ? earned.start + earned.rate * (position + 1) : Infinity);
+}
+
 type Input = {
   safetyLogits: ArrayLike<number>;
   helpfulLogits: ArrayLike<number>;
@@ -111,7 +117,8 @@ export function gate({ safetyLogits, helpfulLogits, proposal, policy, sampling, 
   const [ps, ph] = [softmax(safetyLogits), softmax(helpfulLogits)];
   const w = weight(proposal, policy, state.position);
   const shaped = shape(mix(ps, ph, w, policy.rule), sampling);
-  const left = policy.budget === null ? null : policy.budget - state.spent;
+  const most = bound(policy, state.position);
+  const left = most === null ? null : Math.max(0, most - state.spent);
   // Experts that have no token in common mix geometrically into 0/0, as bans of every token do: closed.
   const closed = w === 1 || shaped.some(Number.isNaN);
   return cap(closed ? reference(safetyLogits, sampling) : shaped, reference(safetyLogits, sampling), left);

@@ -48,7 +48,7 @@ export function paths(
       answer: [...answer, token],
       q: from.q * Math.exp(logprob),
       ps: from.ps * (gated.ps?.[token] ?? Math.exp(base)),
-      spent: addSpending(from.spent, { spends: logprob - base, budget: gated.budget }),
+      spent: addSpending(from.spent, { spends: logprob - base, bound: gated.bound }),
     };
     return paths(step, { length, prefixes, from: next });
   });
