@@ -1,4 +1,6 @@
-/** What shapes whom: the laws about a client's bias and about masks. The oracle gets the two apart. */
+/**
+ * What shapes whom: the laws about a client's bias and about masks. The oracle gets the two apart.
+ */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type GateInput, gateDistribution } from './gate-distribution.ts';
@@ -17,8 +19,9 @@ const budgets = fc.double({ min: 0, max: 3, noNaN: true });
 const SIZE = 4;
 
 /**
- * A client that does its worst: after every answer so far, other words are banned or pushed, by other nats. The safety
- * expert's favourite is banned every second time. The mask changes, too, as a grammar's does, and leaves a word.
+ * A client that does its worst: after every answer so far, other words are banned or pushed, by
+ * other nats. The safety expert's favourite is banned every second time. The mask changes, too, as
+ * a grammar's does, and leaves a word.
  */
 function wishesAt(seed: number, answer: number[], { safetyLogits }: Logits) {
   const u = numbersAt(seed, [...answer, -1]);

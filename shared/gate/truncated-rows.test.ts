@@ -110,7 +110,8 @@ test('however rows are truncated from step to step, q(H) <= e^K * p_s~(H), p_s~ 
         const answers = paths(
           (answer, state) => {
             const { safetyLogits, helpfulLogits, proposal } = experts(answer);
-            // The other expert sends what it likes beside the k that have to be there, at other steps something else.
+            // The other expert sends what it likes beside the k that have to be there, at other
+            // steps something else.
             const u = numbersAt(seed, [...answer, -1]);
             const wanted = helpfulLogits.map((x, i) => (u(i) < 0.3 ? 1e3 : x));
             const { ids, ...rows } = truncate(safetyLogits, wanted, k);
