@@ -73,7 +73,8 @@ test('a token that the mixture all but excludes can still be one that earns nats
 test('whatever the magnitudes, it is the oracle’s in logarithms', () => {
   fc.assert(
     fc.property(arbitrary.extremeRows, arbitrary.extremeTemperature, arbitrary.extremeNats, (rows, t, left) => {
-      // Beyond this the oracle's log lambda has too few digits; the next test goes on where it cannot.
+      // Beyond this the oracle's log lambda has too few digits; the next test goes on where it
+      // cannot.
       const temperature = Math.max(t, 0.02);
       const [mixture, reference] = [shaped(rows.helpfulLogits, temperature), shaped(rows.safetyLogits, temperature)];
       const { logprobs } = capByBudget(mixture, { reference, natsLeft: left });
@@ -113,7 +114,8 @@ test('whatever the magnitudes, it sums to 1 under the cap, and what is below the
 
 test('fifty thousand tokens, each a further exponential away, take no longer than a row', () => {
   const size = 50_000;
-  // Every token reaches its cap long before the next has any mass to speak of; one pass a token would take minutes.
+  // Every token reaches its cap long before the next has any mass to speak of; one pass a token
+  // would take minutes.
   const mixture = shaped(
     Float32Array.from({ length: size }, (_, i) => -800 * i),
     1,

@@ -38,9 +38,11 @@ export function usablePolicy(policy: GatePolicy | null | undefined): GatePolicy 
 export function checkSampling({ temperature, topP, key, mask, bias }: SamplingParams): void {
   if (!(Number.isFinite(temperature) && temperature >= 0)) refuseSampling(`temperature ${temperature}`);
   if (!isShare(topP)) refuseSampling(`topP ${topP}`);
-  // The key itself stays out of the message: errors are logged, and it is as good as the secret for this answer.
+  // The key itself stays out of the message: errors are logged, and it is as good as the secret for
+  // this answer.
   if (!isDrawKey(key)) refuseSampling('a key that is not four unsigned 32-bit words');
-  // A set and nothing else: it is read once for each row, and an iterator would be empty the second time.
+  // A set and nothing else: it is read once for each row, and an iterator would be empty the second
+  // time.
   if (mask !== undefined && !(mask instanceof Set)) refuseSampling('a mask that is no set');
   for (const token of mask ?? []) if (!isCount(token)) refuseSampling(`a mask of token ${token}`);
   // -Infinity is a ban; +Infinity would make every other token impossible and divide infinity by infinity.

@@ -1,9 +1,10 @@
 /**
- * What the random numbers of one answer hang on: 128 bits, as four unsigned 32-bit words. Plain data that survives JSON,
- * so that another backend can go on with the same numbers.
+ * What the random numbers of one answer hang on: 128 bits, as four unsigned 32-bit words. Plain
+ * data that survives JSON, so that another backend can go on with the same numbers.
  *
- * Whoever serves makes the key of a secret and of all that shapes the answer. The budget's promise is about draws that
- * nobody can choose: a client that can compute the numbers beforehand can try inputs until they draw what it wants.
+ * Whoever serves makes the key of a secret and of all that shapes the answer. The budget's promise
+ * is about draws that nobody can choose: a client that can compute the numbers beforehand can try
+ * inputs until they draw what it wants.
  */
 import { GateError } from './gate-error.ts';
 import { philox, type Words2 } from './philox.ts';
@@ -13,20 +14,22 @@ export type DrawKey = readonly [number, number, number, number];
 const TWO_32 = 2 ** 32;
 
 /**
- * The third counter word under which a string is absorbed. A draw has the key's third word there, and the key of a seed
- * has a 0: so no absorption shares counter and key with a draw of any seed. A secret key may hold a 1 there. That
- * matters to nobody: strings are absorbed for seeds only, and what comes of one becomes a public key, never a draw.
+ * The third counter word under which a string is absorbed. A draw has the key's third word there,
+ * and the key of a seed has a 0: so no absorption shares counter and key with a draw of any seed. A
+ * secret key may hold a 1 there. That matters to nobody: strings are absorbed for seeds only, and
+ * what comes of one becomes a public key, never a draw.
  */
 const ABSORB = 1;
 
 /**
- * A key that anybody can compute from a seed: for studies, benches and tests, and NEVER for serving. Under it a client
- * can search, offline, for a seed that draws a rare answer for certain; the search takes seconds, and the account of
- * what was spent says nothing of it.
+ * A key that anybody can compute from a seed: for studies, benches and tests, and NEVER for
+ * serving. Under it a client can search, offline, for a seed that draws a rare answer for certain;
+ * the search takes seconds, and the account of what was spent says nothing of it.
  *
  *     uniformAt(seedKey(42), 0); // 0.6129598801477738, on every machine
  *
- * @param seed any safe integer (its two's complement is the key) or string (absorbed character by character)
+ * @param seed any safe integer (its two's complement is the key) or string (absorbed character by
+ *   character)
  */
 export function seedKey(seed: number | string): DrawKey {
   if (typeof seed === 'string') return [...absorb(seed), 0, 0];
@@ -34,7 +37,10 @@ export function seedKey(seed: number | string): DrawKey {
   return [seed >>> 0, Math.floor(seed / TWO_32) >>> 0, 0, 0];
 }
 
-/** Whether something is a key. It is asked of whatever comes in, because a NaN in place of a word would count as 0. */
+/**
+ * Whether something is a key. It is asked of whatever comes in, because a NaN in place of a word
+ * would count as 0.
+ */
 export function isDrawKey(key: unknown): key is DrawKey {
   return Array.isArray(key) && key.length === 4 && key.every(isWord);
 }

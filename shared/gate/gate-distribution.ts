@@ -2,11 +2,12 @@
  * From two experts' log-probabilities to the one distribution that a token may be drawn from: the weight, the mixture,
  * the caller's shaping, the budget, in this order. Pure: it knows no position's random number and draws nothing.
  *
- * It closes, which is to say weight 1 and the safety expert sampled as asked, wherever anything but the safety expert
- * cannot be trusted: no policy or one with a number out of range, no row beside the safety expert's, a NaN in it, a
- * proposal that is no share, a layers row that was not held to the line, experts without a token in common, a mask or
- * bias that leaves the mixture nothing. It throws where the safety expert itself cannot be used, a mask of all of its
- * tokens included. There is no third way out.
+ * It closes, which is to say weight 1 and the safety expert sampled as asked, wherever anything but
+ * the safety expert cannot be trusted: no policy or one with a number out of range, no row beside
+ * the safety expert's, a NaN in it, a proposal that is no share, a layers row that was not held to
+ * the line, experts without a token in common, a mask or bias that leaves the mixture nothing. It
+ * throws where the safety expert itself cannot be used, a mask of all of its tokens included. There
+ * is no third way out.
  */
 import { natsLeft, spendingBound } from './add-spending.ts';
 import { capByBudget } from './cap-by-budget.ts';
@@ -26,17 +27,26 @@ export type GateInput = {
   policy: GatePolicy;
   sampling: SamplingParams;
   state: GateState;
-  /** Where the rows are truncated: the reference is the safety expert's k likeliest tokens of its row; see truncated-rows.ts. */
+  /**
+   * Where the rows are truncated: the reference is the safety expert's k likeliest tokens of its
+   * row; see truncated-rows.ts.
+   */
   safetyTopK?: number;
 } & Beside;
 
 export type Gated = {
   q: GatedDistribution;
-  /** log p~, [vocabulary]: what q would be without a budget. At temperature 0, log p with mask and bias. */
+  /**
+   * log p~, [vocabulary]: what q would be without a budget. At temperature 0, log p with mask and
+   * bias.
+   */
   mixture: Float64Array;
   weight: number;
   floor: number;
-  /** The most nats that may be spent up to and including this token; 0 without a policy that can be used. */
+  /**
+   * The most nats that may be spent up to and including this token; 0 without a policy that can be
+   * used.
+   */
   bound: number | null;
 };
 
@@ -47,7 +57,8 @@ export function gateDistribution(input: GateInput): Gated {
   // Greedy compares log-probabilities, which neither a temperature nor a nucleus would put in another order.
   const greedy = sampling.temperature === 0;
   const shape = greedy ? { ...sampling, temperature: 1, topP: 1 } : sampling;
-  // All that shapes the mixture but the bias, with which a client would choose what it is measured against.
+  // All that shapes the mixture but the bias, with which a client would choose what it is measured
+  // against.
   const { bias: _, ...unbiased } = shape;
   const top = safety && keepTop(safety, safetyTopK);
   const reference = top && shapeDistribution(top, unbiased);

@@ -18,16 +18,17 @@ export type GatePolicy = {
   /** Nats by which a whole answer may be likelier than the safety expert finds it; null is no budget. */
   budget: number | null;
   /**
-   * A budget that an answer earns as it grows: after t tokens at most `start + rate * t` nats are spent (and at most
-   * `budget`), so that what an answer may deviate does not all fall on its first words. Nats, and nats a token; null is
-   * no such bound.
+   * A budget that an answer earns as it grows: after t tokens at most `start + rate * t` nats are
+   * spent (and at most `budget`), so that what an answer may deviate does not all fall on its first
+   * words. Nats, and nats a token; null is no such bound.
    */
   earned: { start: number; rate: number } | null;
 };
 
 /**
- * What the caller asked for. All of it but `bias` shapes the mixture and the safety expert alike. The bias shapes the
- * mixture alone: a client that bans the words of refusal must not thereby change what counts as safe.
+ * What the caller asked for. All of it but `bias` shapes the mixture and the safety expert alike.
+ * The bias shapes the mixture alone: a client that bans the words of refusal must not thereby
+ * change what counts as safe.
  */
 export type SamplingParams = {
   /** 0 is greedy. */
@@ -37,14 +38,16 @@ export type SamplingParams = {
   /** What the draws hang on; made of a secret wherever clients are served. See draw-key.ts. */
   key: DrawKey;
   /**
-   * Token ids that neither the mixture nor the safety expert may draw: a model's special tokens, what a grammar does not
-   * allow, an end that may not come yet. An id beyond the vocabulary names nothing.
+   * Token ids that neither the mixture nor the safety expert may draw: a model's special tokens,
+   * what a grammar does not allow, an end that may not come yet. An id beyond the vocabulary names
+   * nothing.
    */
   mask?: ReadonlySet<number>;
   /**
-   * Nats added to a token's log-probability in the mixture, before the temperature; see penalty-bias.ts. -Infinity bans
-   * the token as far as the budget allows: what the mixture cannot hold under the cap, the safety expert draws, and the
-   * ban is nothing to it. A token that must never come belongs into the mask.
+   * Nats added to a token's log-probability in the mixture, before the temperature; see
+   * penalty-bias.ts. -Infinity bans the token as far as the budget allows: what the mixture cannot
+   * hold under the cap, the safety expert draws, and the ban is nothing to it. A token that must
+   * never come belongs in the mask.
    */
   bias?: ReadonlyMap<number, number>;
 };

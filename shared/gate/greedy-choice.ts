@@ -17,11 +17,17 @@ import { largest } from './log-softmax.ts';
 type Line = {
   /** log p_s under the caller's mask, at temperature 1, [vocabulary] */
   safety: Float64Array;
-  /** K - spent, in nats (K that of the position); null is no budget. Below 0 (resumed under a tighter line) counts as 0. */
+  /**
+   * K - spent, in nats (K that of the position); null is no budget. Below 0 (resumed under a
+   * tighter line) counts as 0.
+   */
   natsLeft: number | null;
 };
 
-/** @param mixture log p under mask and bias, at temperature 1, [vocabulary]. Of equals, the lowest id is chosen. */
+/**
+ * @param mixture log p under mask and bias, at temperature 1, [vocabulary]. Of equals, the lowest
+ * id is chosen.
+ */
 export function greedyChoice(mixture: Float64Array, { safety, natsLeft }: Line): GatedDistribution {
   const favourite = largest(safety);
   const most = natsLeft === null ? Infinity : Math.max(0, natsLeft);

@@ -1,6 +1,6 @@
 /**
- * Top-k: the k likeliest tokens of a distribution and nothing else, dividing again by what they sum to. Of equals, the
- * lowest ids.
+ * Top-k: the k likeliest tokens of a distribution and nothing else, dividing again by what they sum
+ * to. Of equals, the lowest ids.
  *
  * @param logprobs log-probabilities, [vocabulary]
  * @param k from 1 on; where it takes in every token, the row comes back as it is

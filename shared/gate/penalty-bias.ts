@@ -1,6 +1,6 @@
 /**
- * The frequency and presence penalties and the logit bias of an OpenAI request, as nats to add per token of the mixture
- * (the safety expert is left as it is; see shape-distribution.ts):
+ * The frequency and presence penalties and the logit bias of an OpenAI request, as nats to add per
+ * token of the mixture (the safety expert is left as it is; see shape-distribution.ts):
  *
  *     bias[i] = logitBias[i] - frequencyPenalty * count[i] - presencePenalty * (count[i] > 0)
  *

@@ -1,6 +1,7 @@
 /**
- * Who can compute the key of an answer can search for one that draws what he wants; who cannot, cannot. The line here is
- * the tightest there is (the safety expert alone, no nats), and the answer one that it gives once in a million.
+ * Who can compute the key of an answer can search for one that draws what he wants; who cannot,
+ * cannot. The line here is the tightest there is (the safety expert alone, no nats), and the answer
+ * one that it gives once in a million.
  */
 import { createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
@@ -32,7 +33,10 @@ function answer(key: DrawKey): GateStep[] {
   return steps;
 }
 
-/** The draw takes the lowest id first, so that the rare token is drawn exactly by a u below its probability. */
+/**
+ * The draw takes the lowest id first, so that the rare token is drawn exactly by a u below its
+ * probability.
+ */
 const isRare = (key: DrawKey, position: number) => uniformAt(key, position) < P;
 const allRare = (key: DrawKey) => isRare(key, 0) && isRare(key, 1) && isRare(key, 2);
 
@@ -64,7 +68,8 @@ test('with keys of a secret, the first rare draw comes when chance has it', () =
     counts[first === -1 ? STEPS : first]! += 1;
   }
   const expected = [P, P * (1 - P), P * (1 - P) ** 2, (1 - P) ** 3].map((p) => p * seeds);
-  // Chi-squared with 3 degrees of freedom passes 20 once in 6,000; the keys are fixed, so it does or does not.
+  // Chi-squared with 3 degrees of freedom passes 20 once in 6,000; the keys are fixed, so it does
+  // or does not.
   expect(chiSquared(counts, expected)).toBeLessThan(20);
 });
 

@@ -4,21 +4,24 @@
  *     p~[i]   = nucleus_topP( [i not masked] * exp((lp[i] + bias[i]) / temperature) / Z )
  *     p_s~[i] = nucleus_topP( [i not masked] * exp(lp_s[i] / temperature) / Z )
  *
- * Both go through this one function, because the budget compares them. Against a safety expert left at temperature 1,
- * a draw at 0.3 would spend the whole budget on two experts that agree in every word; sharpened alike, agreement costs
- * nothing. A mask says what can be said at all, so it is the same for both; nothing else would fit a grammar.
+ * Both go through this one function, because the budget compares them. Against a safety expert left
+ * at temperature 1, a draw at 0.3 would spend the whole budget on two experts that agree in every
+ * word; sharpened alike, agreement costs nothing. A mask says what can be said at all, so it is the
+ * same for both; nothing else would fit a grammar.
  *
- * The bias stops at p. It is a client's wish about words, and may follow the answer so far: a reference that followed it
- * would be whatever the wish makes of the safety expert, one without its refusals for instance, and a budget against
- * that bounds nothing. So the caller of this function leaves it out for p_s.
+ * The bias stops at p. It is a client's wish about words, and may follow the answer so far: a
+ * reference that followed it would be whatever the wish makes of the safety expert, one without its
+ * refusals for instance, and a budget against that bounds nothing. So the caller of this function
+ * leaves it out for p_s.
  */
 import type { SamplingParams } from './gate-types.ts';
 import { keepNucleus } from './keep-nucleus.ts';
 import { largest } from './log-softmax.ts';
 
 /**
- * The coldest temperature there is: a colder one counts as this. Any two float32 logits that differ are further apart
- * here than a double can show, and yet no quotient of theirs is infinite: an underflow must not look like a mask.
+ * The coldest temperature there is: a colder one counts as this. Any two float32 logits that differ
+ * are further apart here than a double can show, and yet no quotient of theirs is infinite: an
+ * underflow must not look like a mask.
  */
 const COLDEST = 1e-250;
 
@@ -26,9 +29,10 @@ export type Shape = Pick<SamplingParams, 'temperature' | 'topP' | 'mask' | 'bias
 
 /**
  * @param logprobs log-probabilities, [vocabulary]
- * @param shape a temperature above 0 (greedy's rule is in greedy-choice.ts), top-p, tokens to leave out, and nats to add
- * @returns log p~, or null where mask and bias leave no token. Parameters that ask for nothing return the row they got,
- *   so that "no shaping" is exact.
+ * @param shape a temperature above 0 (greedy's rule is in greedy-choice.ts), top-p, tokens to leave
+ *   out, and nats to add
+ * @returns log p~, or null where mask and bias leave no token. Parameters that ask for nothing
+ *   return the row they got, so that "no shaping" is exact.
  */
 export function shapeDistribution(
   logprobs: Float64Array,

@@ -102,15 +102,16 @@ test('however rows are truncated from step to step, q(H) <= e^K * p_s~(H), p_s~ 
   fc.assert(
     fc.property(
       fc.nat(),
-      fc.tuple(arbitrary.policy, fc.double({ min: 0, max: 3, noNaN: true })),
+      fc.tuple(arbitrary.rule, fc.double({ min: 0, max: 3, noNaN: true })),
       arbitrary.sampling,
       fc.integer({ min: 1, max: 3 }),
-      (seed, [policy, budget], shape, k) => {
+      (seed, [rule, budget], shape, k) => {
         const experts = tree(seed, { size });
         const answers = paths(
           (answer, state) => {
             const { safetyLogits, helpfulLogits, proposal } = experts(answer);
-            // The other expert sends what it likes beside the k that have to be there, at other steps something else.
+            // The other expert sends what it likes beside the k that have to be there, at other
+            // steps something else.
             const u = numbersAt(seed, [...answer, -1]);
             const wanted = helpfulLogits.map((x, i) => (u(i) < 0.3 ? 1e3 : x));
             const { ids, ...rows } = truncate(safetyLogits, wanted, k);
@@ -119,7 +120,7 @@ test('however rows are truncated from step to step, q(H) <= e^K * p_s~(H), p_s~ 
             const gated = gateDistribution(
               inputOnUnion({
                 rows: { ...rows, ids, helpfulLogprobs },
-                policy: { ...policy, budget },
+                policy: { ...open, rule, budget },
                 proposal,
                 sampling: { ...shape, bias: new Map([[Math.floor(size * u(size + 1)), -Infinity]]) },
                 state,

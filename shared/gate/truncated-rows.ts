@@ -2,19 +2,21 @@
  * The gate on truncated rows: the union U of each expert's k likeliest tokens, with both experts' log-probabilities of
  * every token in U. It is for experts that live in different places, where a whole row per token is too much to send.
  *
- * The mixture is made on U, each expert conditional on U. The reference is the safety expert under its own top-k, which
- * U holds by its making: with the same temperature, top-p and mask (in this order: top-k, mask, temperature, top-p), it
- * is what the whole safety expert sampled with top-k = k is, whatever the other expert put into U beside it. So
+ * The mixture is made on U, each expert conditional on U. The reference is the safety expert under
+ * its own top-k, which U holds by its making: with the same temperature, top-p and mask (in this
+ * order: top-k, mask, temperature, top-p), it is what the whole safety expert sampled with top-k =
+ * k is, whatever the other expert put into U beside it. So
  *
  *     q(y) <= e^K * p_s~(y)     for every answer y, p_s~ the whole safety expert under top-k = k
  *
- * without exception, also where U differs at every step. The tokens of U outside the safety expert's k have probability
- * 0 there: they are drawn only without a budget. (Were the reference conditional on U, the other expert's choice of
- * tokens would move it, and the promise would be against nothing in particular.) A mask is best known to whoever
- * truncates, too: one that leaves nothing of the k tokens leaves nothing to draw.
+ * without exception, also where U differs at every step. The tokens of U outside the safety
+ * expert's k have probability 0 there: they are drawn only without a budget. (Were the reference
+ * conditional on U, the other expert's choice of tokens would move it, and the promise would be
+ * against nothing in particular.) A mask is best known to whoever truncates, too: one that leaves
+ * nothing of the k tokens leaves nothing to draw.
  *
- * How far this is from whole rows is bounded by `truncationBound`, from the mass tau_s, tau_h that each expert has
- * outside U, which need not be sent: it is what the log-probabilities leave of 1.
+ * How far this is from whole rows is bounded by `truncationBound`, from the mass tau_s, tau_h that
+ * each expert has outside U, which need not be sent: it is what the log-probabilities leave of 1.
  */
 import { reportable } from './add-spending.ts';
 import { checkSampling } from './check-inputs.ts';
@@ -33,13 +35,19 @@ export type TruncatedRows = {
   safetyLogprobs: Float64Array;
   /** log p_h likewise; null is a failed expert. */
   helpfulLogprobs: Float64Array | null;
-  /** k: U holds at least each expert's k likeliest tokens (of equals, the lowest ids), or all that there are. */
+  /**
+   * k: U holds at least each expert's k likeliest tokens (of equals, the lowest ids), or all that
+   * there are.
+   */
   topK: number;
 };
 
 type TruncatedStepInput = Omit<GateStepInput, 'safetyLogits' | 'helpfulLogits'> & { rows: TruncatedRows };
 
-/** `gateStep` on truncated rows. Token ids, in mask and bias as in the answer, are those of the whole vocabulary. */
+/**
+ * `gateStep` on truncated rows. Token ids, in mask and bias as in the answer, are those of the
+ * whole vocabulary.
+ */
 export function gateTruncatedStep(input: TruncatedStepInput): GateStep {
   const { ids, safetyLogprobs, helpfulLogprobs } = input.rows;
   const onUnion = inputOnUnion(input);
@@ -72,9 +80,9 @@ export function inputOnUnion({ rows, sampling, ...rest }: TruncatedStepInput) {
 }
 
 /**
- * How far the truncated p~ and p_s~ can be from those of whole rows without any top-k, at temperature T > 0, without
- * mask and bias, before top-p (at whose edge a token may fall on either side, so that nothing of this kind is true after
- * it) and before the budget.
+ * How far the truncated p~ and p_s~ can be from those of whole rows without any top-k, at
+ * temperature T > 0, without mask and bias, before top-p (at whose edge a token may fall on either
+ * side, so that nothing of this kind is true after it) and before the budget.
  *
  *     tail(tau) = tau^(1/T) * max(1, V - |U|)^max(0, 1 - 1/T)            the most that p^(1/T) can sum to outside U
  *     tau_p     = tau_s^w * tau_h^(1-w)  |  w*tau_s + (1-w)*tau_h         p's mass outside U: Hölder | exactly
@@ -84,9 +92,10 @@ export function inputOnUnion({ rows, sampling, ...rest }: TruncatedStepInput) {
  *     totalVariation = x + (1 - x) * (1 - exp(-r/T))                      of p~
  *     nats           = log(1 + (tail(tau_s) + sum_U\S p_s^(1/T)) / sum_S p_s^(1/T))
  *
- * (geometric | arithmetic.) S is the safety expert's k tokens, and nats the most by which log p_s~ grows on them. The
- * promise against the safety expert under top-k needs no such number; against the one without any top-k, it holds up to
- * `nats` a token. Where the gate is closed, p~ is p_s~ and its totalVariation 1 - exp(-nats).
+ * (geometric | arithmetic.) S is the safety expert's k tokens, and nats the most by which log p_s~
+ * grows on them. The promise against the safety expert under top-k needs no such number; against
+ * the one without any top-k, it holds up to `nats` a token. Where the gate is closed, p~ is p_s~
+ * and its totalVariation 1 - exp(-nats).
  */
 export function truncationBound(
   { ids, safetyLogprobs: safety, helpfulLogprobs: helpful, topK }: TruncatedRows,

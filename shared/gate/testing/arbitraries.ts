@@ -90,7 +90,10 @@ export const wishes = fc.tuple(sampling, mask, bias).map(([shape, mask, bias]) =
 export const leavesToken = (safetyLogits: Float32Array, mask: ReadonlySet<number>) =>
   safetyLogits.some((x, i) => x > -Infinity && !mask.has(i));
 
-/** Logits that strain the arithmetic: up to 1e6 apart or next to each other, tied, masked; log-probabilities of any size. */
+/**
+ * Logits that strain the arithmetic: up to 1e6 apart or next to each other, tied, masked;
+ * log-probabilities of any size.
+ */
 export const extremeLogits = (size: number) => {
   const scaled = fc
     .tuple(fc.double({ min: -1, max: 1, noNaN: true }), fc.constantFrom(1e-9, 1, 30, 800, 1e4, 1e6))

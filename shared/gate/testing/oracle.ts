@@ -67,7 +67,10 @@ const logSum = (xs: number[]) => {
   return max === -Infinity ? max : max + Math.log(sum(xs.map((x) => Math.exp(x - max))));
 };
 
-/** `cap` for masses that no exponential holds: log p~, log p_s~ in, log q out, log lambda by halving an interval. */
+/**
+ * `cap` for masses that no exponential holds: log p~, log p_s~ in, log q out, log lambda by halving
+ * an interval.
+ */
 export function capInLogs(logP: number[], logPs: number[], nats: number): number[] {
   const most = logPs.map((lp) => Math.min(0, lp + nats));
   const full = most.map((m, i) => (logP[i]! > -Infinity ? m : -Infinity));
@@ -119,7 +122,8 @@ export function gate({ safetyLogits, helpfulLogits, proposal, policy, sampling, 
   const shaped = shape(mix(ps, ph, w, policy.rule), sampling);
   const most = bound(policy, state.position);
   const left = most === null ? null : Math.max(0, most - state.spent);
-  // Experts that have no token in common mix geometrically into 0/0, as bans of every token do: closed.
+  // Experts that have no token in common mix geometrically into 0/0, as bans of every token do:
+  // closed.
   const closed = w === 1 || shaped.some(Number.isNaN);
   return cap(closed ? reference(safetyLogits, sampling) : shaped, reference(safetyLogits, sampling), left);
 }

@@ -11,7 +11,10 @@ export function numbersAt(seed: number, answer: number[]): (i: number) => number
   return (i) => uniformAt(key, i);
 }
 
-/** A pair of experts over a few words whose logits depend on the answer so far, and a router that does, too. */
+/**
+ * A pair of experts over a few words whose logits depend on the answer so far, and a router that
+ * does, too.
+ */
 export function tree(seed: number, { size = 4 } = {}) {
   const row = (u: (i: number) => number) => {
     const logits = Float32Array.from({ length: size }, (_, i) => (u(i) < 0.1 ? -Infinity : 10 * (u(i) - 0.5)));
@@ -23,13 +26,22 @@ export function tree(seed: number, { size = 4 } = {}) {
   };
 }
 
-/** An answer, or the beginning of one: its probability under the gate and under the reference, and its account. */
+/**
+ * An answer, or the beginning of one: its probability under the gate and under the reference, and
+ * its account.
+ */
 export type Path = { answer: number[]; q: number; ps: number; spent: number };
 
-/** One step after `answer`; `ps` is the reference to hold q against, where the test knows it from elsewhere. */
+/**
+ * One step after `answer`; `ps` is the reference to hold q against, where the test knows it from
+ * elsewhere.
+ */
 type Step = (answer: number[], state: GateState) => Gated & { ps?: number[] };
 
-/** Every answer of `length` words that the gate can give, and with `prefixes` every beginning of one, too. */
+/**
+ * Every answer of `length` words that the gate can give, and with `prefixes` every beginning of
+ * one, too.
+ */
 export function paths(
   step: Step,
   { length = 4, prefixes = false, from = { answer: [], q: 1, ps: 1, spent: 0 } as Path } = {},
