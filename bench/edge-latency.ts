@@ -12,8 +12,8 @@ import { Miniflare } from 'miniflare';
 import { startScriptedEngine } from '#gpu-backend/engine/testing/scripted-engine.ts';
 import { BackendConfig } from '#gpu-backend/server/config.ts';
 import { serveEngine } from '#gpu-backend/server/start-backend.ts';
-import { call, generateRequest, receiptKeys, SECRET } from '#gpu-backend/server/testing/backend-client.ts';
-import { sha256Hex } from '#shared/protocol/directive.ts';
+import { call, DRAW_SECRET, generateRequest, receiptKeys, SECRET } from '#gpu-backend/server/testing/backend-client.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { seedDemoTenants } from '#workers/local/seed-demo-tenants.ts';
 import { startEdge } from '#workers/local/start-edge.ts';
 import { alternate, medianRatio, printMeasured } from './measure.ts';
@@ -33,6 +33,7 @@ export async function benchEdgeLatency({ rounds }: { rounds: number }): Promise<
     bundle: 'none',
     port: 0,
     directiveSecret: SECRET,
+    drawSecret: DRAW_SECRET,
     receiptPrivateJwk,
   });
   const encode = (text: string) => Array.from(new TextEncoder().encode(text));

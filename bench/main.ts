@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Argument, Command } from 'commander';
 import { integer, positiveInteger } from '#training/cli-numbers.ts';
 import { benchEdgeLatency } from './edge-latency.ts';
+import { benchEqualAnswers } from './equal-answers.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
 import { benchTraining } from './training.ts';
 import { DEFAULT_SIZES, parseSizes, type TrainingSize } from './training-sizes.ts';
@@ -24,12 +25,13 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   'two-experts': (flags) => benchTwoExperts({ ...flags, bundleDir: flags.bundle }),
   'learned-routers': (flags) => benchLearnedRouters({ ...flags, bundleDir: flags.bundle }),
   'edge-latency': benchEdgeLatency,
+  'equal-answers': benchEqualAnswers,
   training: benchTraining,
 };
 
 const program = new Command('bench')
   .description(
-    'measures the cost of the second expert, of learned routers, of the edge and of training; alternating rounds, medians and raw values',
+    'measures the cost of the second expert, of learned routers, of the edge and of training, and how equal equal answers are; alternating rounds, medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)

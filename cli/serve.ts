@@ -140,6 +140,7 @@ class Stack {
             PLIMSOLL_BACKEND_ID: name,
             PLIMSOLL_THREADS: config.threads,
             PLIMSOLL_DIRECTIVE_SECRET: secrets.directiveSecret,
+            PLIMSOLL_DRAW_SECRET: secrets.drawSecret,
             PLIMSOLL_RECEIPT_PRIVATE_JWK: JSON.stringify(secrets.receiptPrivateJwk),
           },
           stdout: 'pipe',

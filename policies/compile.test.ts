@@ -1,13 +1,14 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { LABELS, type Label } from '#shared/api/categories.ts';
-import { Line } from '#shared/protocol/directive.ts';
-import { compile, type SignalValues } from './compile.ts';
+import { SIGNALS, type Signal } from '#shared/api/categories.ts';
+import { Line } from '#shared/line/line.ts';
+import type { SignalValues } from '#shared/line/rules.ts';
+import { compile } from './compile.ts';
 import { LOOSEST, Policy, STRICTEST } from './schema.ts';
 import { arbitraryMode, arbitraryPolicy, arbitrarySignalValues, isAtLeastAsTight } from './testing/arbitrary-policy.ts';
 import { tighten } from './tighten.ts';
 
-const benign = Object.fromEntries(LABELS.map((label) => [label, 0])) as Record<Label, number>;
+const benign = Object.fromEntries(SIGNALS.map((signal) => [signal, 0])) as Record<Signal, number>;
 
 describe('laws', () => {
   test('a compiled line is a valid line, its ceiling never below its floor', () => {
@@ -36,15 +37,15 @@ describe('laws', () => {
       { numRuns: 2000 },
     );
   });
-  test('raising a probability never gives a looser line', () => {
+  test('raising a signal never gives a looser line', () => {
     fc.assert(
       fc.property(
         arbitraryPolicy,
         arbitrarySignalValues,
-        fc.constantFrom(...LABELS),
+        fc.constantFrom(...SIGNALS),
         fc.double({ min: 0, max: 1, noNaN: true }),
-        (policy, probabilities, label, raise) => {
-          const raised = { ...probabilities, [label]: Math.min(1, (probabilities[label] ?? 1) + raise) };
+        (policy, probabilities, signal, raise) => {
+          const raised = { ...probabilities, [signal]: Math.min(1, (probabilities[signal] ?? 1) + raise) };
           expect(isAtLeastAsTight(compile(policy, raised), compile(policy, probabilities))).toBe(true);
         },
       ),
@@ -135,5 +136,61 @@ describe('the mode layers', () => {
   test('is no matter where the safety expert answers alone', () => {
     const line = { action: 'safety_only', mode: 'logits', floor: 1 };
     expect(compile({ ...allowing, action: 'safety_only' }, benign, { mode: 'layers' })).toMatchObject({ line });
+  });
+});
+
+describe('text that nobody understood', () => {
+  const document = {
+    floor: 0.2,
+    budget: null,
+    categories: { violence: { floor: 0.6, budget: 4, ramp: { from: 0.5, full: 0.9 } } },
+  };
+  const floorAt = (policy: Policy, signals: SignalValues) => {
+    const verdict = compile(policy, { ...benign, ...signals });
+    return verdict.action === 'answer' ? verdict.line.floor : verdict.action;
+  };
+
+  test('costs the strictest of the categories’ floors where it is unread, and half the way there where it is uncertain', () => {
+    const policy = Policy.parse(document);
+    expect(floorAt(policy, {})).toBe(0.2);
+    expect(floorAt(policy, { unread: 1 })).toBe(0.6);
+    expect(floorAt(policy, { uncertain: 1 })).toBeCloseTo(0.4, 12);
+    expect(floorAt(policy, { uncertain: 0.5 })).toBeCloseTo(0.3, 12);
+  });
+  test('may hold what the policy refuses or leaves to the safety expert alone', () => {
+    for (const action of ['safety_only', 'refuse']) {
+      const categories = { hate: { action, ramp: { from: 0.5, full: 0.9 } } };
+      const policy = Policy.parse({ floor: 0.2, budget: null, categories });
+      expect(floorAt(policy, { unread: 1 })).toBe(1);
+      expect(floorAt(policy, { uncertain: 1 })).toBeCloseTo(0.6, 12);
+    }
+  });
+  test('costs what the policy says of it, if it says something', () => {
+    const ramp = { from: 0, full: 1 };
+    const categories = { ...document.categories, unread: { action: 'refuse', ramp }, uncertain: { floor: 0.3, ramp } };
+    const policy = Policy.parse({ ...document, categories });
+    expect(floorAt(policy, { unread: 1 })).toBe('refuse');
+    expect(floorAt(policy, { uncertain: 1 })).toBe(0.3);
+  });
+  test('costs nothing where no category does', () => {
+    expect(Policy.parse({ floor: 0.4, budget: 3 }).categories).toEqual({});
+  });
+  test('costs at least as much under a joined policy as under either, whichever of them spoke of it', () => {
+    const strict = Policy.parse(document);
+    const silentlyLoose = Policy.parse({
+      floor: 0,
+      budget: null,
+      categories: { unread: { floor: 0.1, ramp: { from: 0, full: 1 } } },
+    });
+    expect(floorAt(tighten(silentlyLoose, strict), { unread: 1 })).toBe(0.6);
+    expect(floorAt(tighten(strict, silentlyLoose), { unread: 1 })).toBe(0.6);
+  });
+  test('is filled in once: parsing a policy again changes nothing', () => {
+    fc.assert(
+      fc.property(arbitraryPolicy, (policy) => {
+        const parsed = Policy.parse(policy);
+        expect(Policy.parse(parsed)).toEqual(parsed);
+      }),
+    );
   });
 });

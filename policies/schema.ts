@@ -3,61 +3,45 @@
  * `floor` and `budget`, have no default, so that an empty document is a mistake and not an open door.
  */
 import * as z from 'zod';
-import { LABELS } from '#shared/api/categories.ts';
+import { JUDGEMENTS } from '#shared/api/categories.ts';
+import { Action, Budget, Opening, Rule, Share } from '#shared/line/line.ts';
+import { type SignalRule, SignalRules } from '#shared/line/rules.ts';
 
-const share = z.number().min(0).max(1);
-const budget = z.number().min(0).nullable();
-
-/** From the mildest to the strictest; `tighten` takes the later one. */
-export const ACTIONS = ['mix', 'safety_only', 'refuse'] as const;
-export const Action = z.enum(ACTIONS);
-export type Action = z.infer<typeof Action>;
-
-/**
- * Geometric counts as the stricter rule: under it a token that the safety expert rules out stays ruled out at every
- * weight above 0, while arithmetic lets through the helpfulness expert's share of it. That is a convention, not a
- * pointwise bound (neither mixture is below the other everywhere), but a join needs one order and this one keeps the veto.
- */
-export const RULES = ['arithmetic', 'geometric'] as const;
-export const Rule = z.enum(RULES);
-export type Rule = z.infer<typeof Rule>;
-
-/** A rule for one category grows from nothing at probability `from` to its whole at `full`. */
-export const Ramp = z.strictObject({ from: share, full: share }).refine(({ from, full }) => from <= full, {
-  path: ['full'],
-  error: "must not lie below 'from'",
-});
-export type Ramp = z.infer<typeof Ramp>;
-
-export const CategoryRule = z.strictObject({
-  floor: share.default(0),
-  /** Nats for the whole answer; null: no budget. */
-  budget: budget.default(null),
-  action: Action.default('mix'),
-  ramp: Ramp,
-});
-export type CategoryRule = z.infer<typeof CategoryRule>;
-
-export const Policy = z.strictObject({
+const Fields = z.strictObject({
   /** The least and the most weight of the safety expert; where they cross, the floor wins. */
-  floor: share,
-  ceiling: share.default(1),
-  /** A higher floor for an answer's first tokens, which decide most of its safety (arXiv 2406.05946). */
-  opening: z.strictObject({ tokens: z.int().min(0), floor: share }).default({ tokens: 0, floor: 0 }),
+  floor: Share,
+  ceiling: Share.default(1),
+  opening: Opening.default({ tokens: 0, floor: 0 }),
   rule: Rule.default('geometric'),
-  /** Nats for the whole answer; null: no budget. */
-  budget,
+  budget: Budget,
   action: Action.default('mix'),
   /**
-   * Whether a request may ask for the mode `layers`, in which the experts are mixed inside the model. A floor there bounds the mixing
-   * and nothing on the output, and the rule does not apply; only the budget bounds the answer. So it has to be allowed.
+   * Whether a request may ask for the mode `layers`, in which the experts are mixed inside the model. A floor there bounds the
+   * mixing and nothing on the output, and the rule does not apply; only the budget bounds the answer. So it has to be allowed.
    */
   layers_mode: z.boolean().default(false),
   /** null: no limit. */
   limits: z.strictObject({ max_tokens: z.int().min(1).nullable().default(null) }).default({ max_tokens: null }),
-  categories: z.partialRecord(z.enum(LABELS), CategoryRule).default({}),
+  /** By harm category, `jailbreak`, `any_harm`, and what the classifier could not read: `unread`, `uncertain`. */
+  categories: SignalRules.default({}),
+});
+
+/**
+ * Text that nobody understood may hold whatever the policy is strict about. So a policy that says nothing of it gets two rules:
+ * `unread` takes the strictest of the categories' floors, and `uncertain` (a language the classifier does not know) goes half of
+ * the way there. They are filled in here and not where they are used, so that joining policies cannot lose them.
+ */
+export const Policy = Fields.transform((policy) => {
+  const { floor, categories } = policy;
+  const rules = JUDGEMENTS.map((judgement) => categories[judgement]).filter((rule) => rule !== undefined);
+  const strictest = Math.max(floor, ...rules.map((rule) => (rule.action === 'mix' ? rule.floor : 1)));
+  if (strictest === floor) return policy;
+  const { unread = rising(strictest), uncertain = rising(floor + (strictest - floor) / 2) } = categories;
+  return { ...policy, categories: { ...categories, unread, uncertain } };
 });
 export type Policy = z.infer<typeof Policy>;
+
+const rising = (floor: number): SignalRule => ({ floor, budget: null, action: 'mix', ramp: { from: 0, full: 1 } });
 
 /** The neutral element of `tighten`: it asks for nothing. */
 export const LOOSEST: Policy = {

@@ -7,8 +7,11 @@
  * that set is intersected; where nothing is left of it the floor wins, in `compile`, because settling it here would make
  * the result depend on the order. What has to be allowed is allowed only where both do. A category's ramp moves to the earlier start and the earlier end, each for itself.
  */
-import type { Label } from '#shared/api/categories.ts';
-import { ACTIONS, type CategoryRule, LOOSEST, type Policy, RULES } from './schema.ts';
+import type { Signal } from '#shared/api/categories.ts';
+import { ACTIONS, RULES } from '#shared/line/line.ts';
+import { later, lesser } from '#shared/line/order.ts';
+import type { SignalRule } from '#shared/line/rules.ts';
+import { LOOSEST, type Policy } from './schema.ts';
 
 /**
  *     tighten({ ...LOOSEST, floor: 0.3 }, { ...LOOSEST, budget: 2 }); // floor 0.3, budget 2
@@ -36,29 +39,18 @@ export function tightenAll(policies: readonly Policy[]): Policy {
 
 function tightenCategories(a: Policy['categories'], b: Policy['categories']): Policy['categories'] {
   const joined = { ...a };
-  for (const [label, rule] of Object.entries(b) as [Label, CategoryRule][]) {
+  for (const [label, rule] of Object.entries(b) as [Signal, SignalRule][]) {
     const other = joined[label];
     joined[label] = other === undefined ? rule : tightenRule(other, rule);
   }
   return joined;
 }
 
-function tightenRule(a: CategoryRule, b: CategoryRule): CategoryRule {
+function tightenRule(a: SignalRule, b: SignalRule): SignalRule {
   return {
     floor: Math.max(a.floor, b.floor),
     budget: lesser(a.budget, b.budget),
     action: later(ACTIONS, a.action, b.action),
     ramp: { from: Math.min(a.ramp.from, b.ramp.from), full: Math.min(a.ramp.full, b.ramp.full) },
   };
-}
-
-/** The lesser of two bounds, null standing for infinity. */
-export function lesser(a: number | null, b: number | null): number | null {
-  if (a === null) return b;
-  return b === null ? a : Math.min(a, b);
-}
-
-/** The one that stands later in `order`. */
-export function later<T>(order: readonly T[], a: T, b: T): T {
-  return order.indexOf(a) >= order.indexOf(b) ? a : b;
 }

@@ -7,7 +7,8 @@ import { canonicalPolicy, policyVersion, readStoredPolicy, STRICTEST_VERSION } f
 
 test('a policy survives being stored, and equal content has one version', async () => {
   await fc.assert(
-    fc.asyncProperty(arbitraryPolicy, async (policy) => {
+    fc.asyncProperty(arbitraryPolicy, async (document) => {
+      const policy = Policy.parse(document);
       const text = canonicalPolicy(policy);
       const version = await policyVersion(text);
       const stored = await readStoredPolicy(text, version);
@@ -35,6 +36,15 @@ test.each([
 
 test.each([
   ['an unknown field', { floor: 0, budget: null, flor: 1 }],
+  [
+    'a category called __proto__',
+    JSON.parse('{"floor":0,"budget":null,"categories":{"__proto__":{"floor":1,"ramp":{"from":0,"full":1}}}}'),
+  ],
+  ['a field called __proto__', JSON.parse('{"floor":0,"budget":null,"__proto__":{"floor":1}}')],
+  [
+    'a category called constructor',
+    { floor: 0, budget: null, categories: { constructor: { ramp: { from: 0, full: 1 } } } },
+  ],
   ['an unknown category', { floor: 0, budget: null, categories: { nonsense: { ramp: { from: 0, full: 1 } } } }],
   ['no floor', { budget: null }],
   ['no budget', { floor: 0 }],

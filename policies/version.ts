@@ -3,7 +3,8 @@
  * is what gets stored, so a stored policy still answers to its version when the schema has since gained a default.
  */
 import * as z from 'zod';
-import { sha256Hex } from '#shared/protocol/directive.ts';
+import { canonicalJson } from '#shared/protocol/canonical-json.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { Policy, STRICTEST } from './schema.ts';
 
 /** 64 bits of the digest: short enough to read aloud, and a collision within one tenant's history is out of reach. */
@@ -13,11 +14,7 @@ const VERSION_LENGTH = 16;
 export const STRICTEST_VERSION = 'strictest';
 
 export function canonicalPolicy(policy: Policy): string {
-  return JSON.stringify(policy, (_key, value: unknown) =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value,
-  );
+  return canonicalJson(policy);
 }
 
 export async function policyVersion(canonical: string): Promise<string> {

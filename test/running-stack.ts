@@ -1,7 +1,7 @@
 /** The stack as its user starts it: one command, a port of its own, an empty data folder. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -39,8 +39,21 @@ export function spawnStack(dataDir: string, env: Readonly<Record<string, string>
   });
 }
 
+/**
+ * A stack makes its draw secret at its first start, and all its answers hang on that. Tests of what it says bring one, so that they
+ * say the same each time.
+ */
+const DRAW_SECRET = 'the draw secret of tests, which is not secret';
+
+async function withDrawSecret(dataDir: string): Promise<string> {
+  const file = path.join(dataDir, 'secrets/draw-secret');
+  await mkdir(path.dirname(file), { recursive: true });
+  await writeFile(file, JSON.stringify(DRAW_SECRET));
+  return dataDir;
+}
+
 export async function startStack({ dataDir, env }: StackOptions = {}): Promise<RunningStack> {
-  const folder = dataDir ?? (await newDataDir());
+  const folder = dataDir ?? (await withDrawSecret(await newDataDir()));
   const child = spawnStack(folder, env);
   const ended = once(child, 'close') as Promise<[number | null]>;
   let log = '';

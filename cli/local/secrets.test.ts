@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type CryptoKey, importJWK } from 'jose';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
 import { signReceipt, verifyReceipt } from '#shared/protocol/receipt.ts';
 import { loadSecrets } from './secrets.ts';
@@ -15,11 +16,15 @@ afterEach(() => rm(path.dirname(dir), { recursive: true, force: true }));
 
 const RECEIPT: Parameters<typeof signReceipt>[0] = {
   request: 'req_1',
+  directive: '11111111-1111-4111-8111-111111111111',
   tenant: 'demo-strict',
+  key: 'demo',
   policy: '0',
+  classifier: '0',
   model: 'tiny',
   bundle: '0',
   backend: 'backend-1',
+  draws: '0',
   line: {
     action: 'mix',
     mode: 'logits',
@@ -28,7 +33,9 @@ const RECEIPT: Parameters<typeof signReceipt>[0] = {
     ceiling: 1,
     opening: { tokens: 0, floor: 0 },
     budget: 2,
+    earned: null,
   },
+  top_k: null,
   weights: { min: 0.9, mean: 0.9, max: 0.9 },
   spent: 0,
   usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
@@ -42,14 +49,16 @@ test('are made once, then kept, and only their owner can read them', async () =>
   const made = await loadSecrets(dir);
   expect(await loadSecrets(dir)).toEqual(made);
   const files = await readdir(dir);
-  expect(files.sort()).toEqual(['directive-secret', 'receipt-key.json']);
+  expect(files.sort()).toEqual(['directive-secret', 'draw-secret', 'receipt-key.json']);
   for (const file of files) expect((await stat(path.join(dir, file))).mode & 0o777).toBe(0o600);
   expect((await stat(dir)).mode & 0o777).toBe(0o700);
 });
 
 test('are what the edge and the backends take, and of the key pair only the public half is published', async () => {
-  const { directiveSecret, receiptPrivateJwk, receiptJwks } = await loadSecrets(dir);
+  const { directiveSecret, drawSecret, receiptPrivateJwk, receiptJwks } = await loadSecrets(dir);
   expect(directiveKey(directiveSecret).byteLength).toBeGreaterThanOrEqual(32);
+  expect((await importDrawSecret(drawSecret)).id).toMatch(/^[0-9a-f]{8}$/);
+  expect(drawSecret).not.toBe(directiveSecret);
   expect(JSON.stringify(receiptJwks)).not.toContain(receiptPrivateJwk.d);
   const privateKey = (await importJWK(receiptPrivateJwk, 'EdDSA')) as CryptoKey;
   const receipt = await signReceipt(RECEIPT, { privateKey, kid: receiptPrivateJwk.kid });
@@ -64,10 +73,13 @@ test('are closed again to others where a copy has opened them', async () => {
   expect((await stat(file)).mode & 0o777).toBe(0o600);
 });
 
-test.each(['directive-secret', 'receipt-key.json'])('a damaged %s is named and left as it is', async (name) => {
-  await loadSecrets(dir);
-  const file = path.join(dir, name);
-  await writeFile(file, '"short"');
-  await expect(loadSecrets(dir)).rejects.toThrow(`${file} is damaged; delete it to have a new one made`);
-  expect(await readFile(file, 'utf8')).toBe('"short"');
-});
+test.each(['directive-secret', 'draw-secret', 'receipt-key.json'])(
+  'a damaged %s is named and left as it is',
+  async (name) => {
+    await loadSecrets(dir);
+    const file = path.join(dir, name);
+    await writeFile(file, '"short"');
+    await expect(loadSecrets(dir)).rejects.toThrow(`${file} is damaged; delete it to have a new one made`);
+    expect(await readFile(file, 'utf8')).toBe('"short"');
+  },
+);

@@ -1,6 +1,7 @@
 /**
- * What a local stack must keep to itself, made once and then kept: the secret under which the edge signs directives, and
- * the key pair under which the backends sign receipts, so that receipts of yesterday still verify today.
+ * What a local stack must keep to itself, made once and then kept: the secret under which the edge signs directives, the secret
+ * that the backends' draws hang on, so that a request of yesterday still has yesterday's answer, and the key pair under which they
+ * sign receipts, so that receipts of yesterday still verify.
  */
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
@@ -20,17 +21,24 @@ const PrivateJwk = z.strictObject({
 });
 export type PrivateJwk = z.infer<typeof PrivateJwk>;
 
-export type Secrets = { directiveSecret: string; receiptPrivateJwk: PrivateJwk; receiptJwks: JSONWebKeySet };
+export type Secrets = {
+  directiveSecret: string;
+  drawSecret: string;
+  receiptPrivateJwk: PrivateJwk;
+  receiptJwks: JSONWebKeySet;
+};
 
 export async function loadSecrets(dir: string): Promise<Secrets> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  const directiveSecret = await keep(path.join(dir, 'directive-secret'), z.string().min(SECRET_BYTES), async () =>
-    randomBytes(SECRET_BYTES).toString('base64url'),
-  );
+  const keepSecret = (name: string) => keep(path.join(dir, name), z.string().min(SECRET_BYTES), makeSecret);
+  const directiveSecret = await keepSecret('directive-secret');
+  const drawSecret = await keepSecret('draw-secret');
   const receiptPrivateJwk = await keep(path.join(dir, 'receipt-key.json'), PrivateJwk, makeReceiptKey);
   const { d: _private, ...publicJwk } = receiptPrivateJwk;
-  return { directiveSecret, receiptPrivateJwk, receiptJwks: { keys: [publicJwk] } };
+  return { directiveSecret, drawSecret, receiptPrivateJwk, receiptJwks: { keys: [publicJwk] } };
 }
+
+const makeSecret = async () => randomBytes(SECRET_BYTES).toString('base64url');
 
 async function makeReceiptKey(): Promise<PrivateJwk> {
   const { privateKey } = await generateKeyPair('Ed25519', { extractable: true });

@@ -19,7 +19,7 @@ import {
   startGate,
   type WeightSummary,
 } from '#shared/gate/index.ts';
-import type { Mode } from '#shared/protocol/directive.ts';
+import type { Mode } from '#shared/line/line.ts';
 import { TextStream } from '../model/text-stream.ts';
 import type { EngineEvent, EngineRequest } from './engine.ts';
 import type { RowOutput, RowSource, Vocabulary } from './row-model.ts';
@@ -51,6 +51,8 @@ export class Answer {
   readonly #proposal: Proposal;
   readonly #policy: GatePolicy;
   readonly #sampling: SamplingParams;
+  /** Of the first token. */
+  readonly #opening: SamplingParams;
   readonly #maxTokens: number;
   readonly #text: TextStream;
   readonly #stops: StopMatcher;
@@ -59,16 +61,17 @@ export class Answer {
 
   constructor(request: EngineRequest, { vocabulary, proposal, contextLength }: AnswerOptions) {
     const { promptIds, maxTokens, stop, sampling, line } = request;
-    const { mode, rule, floor, ceiling, opening, budget } = line;
+    const { mode, rule, floor, ceiling, opening, budget, earned } = line;
     const room = contextLength - promptIds.length;
     this.promptIds = promptIds;
     this.rowCount = line.action === 'safety_only' ? 1 : 2;
     this.#eos = vocabulary.eos;
     this.#mode = mode;
     this.#proposal = proposal;
-    this.#policy = { rule, floor, ceiling, opening, budget };
-    const bias = new Map(vocabulary.banned.map((id) => [id, Number.NEGATIVE_INFINITY]));
-    this.#sampling = { ...sampling, bias };
+    this.#policy = { rule, floor, ceiling, opening, budget, earned };
+    this.#sampling = { ...sampling, mask: new Set(vocabulary.banned) };
+    // An answer that ends before it begins says nothing; so neither expert can.
+    this.#opening = { ...sampling, mask: new Set([...vocabulary.banned, vocabulary.eos]) };
     this.#maxTokens = Math.min(maxTokens ?? room, room);
     this.#text = new TextStream(vocabulary.bytesOf);
     this.#stops = new StopMatcher(stop);
@@ -118,7 +121,8 @@ export class Answer {
   #step([safety, beside]: readonly RowOutput[]): GateStep {
     const safetyLogits = safety!.logits;
     const logits = beside?.logits ?? null;
-    const rest = { policy: this.#policy, sampling: this.#sampling, state: this.#state };
+    const sampling = this.#state.position === 0 ? this.#opening : this.#sampling;
+    const rest = { policy: this.#policy, sampling, state: this.#state };
     // NaN is no share of anything, and closes the gate.
     return this.#mode === 'layers'
       ? gateLayersStep({ safetyLogits, layersLogits: logits, alpha: beside?.alpha ?? Number.NaN, ...rest })

@@ -2,7 +2,8 @@
  * The engine as its callers see it: prompts in as token ids, gated tokens out as events. Where it runs (a worker thread,
  * this thread) and what computes the logits (onnxruntime, a table) does not show.
  */
-import type { Line, Mode } from '#shared/protocol/directive.ts';
+import type { DrawKey } from '#shared/gate/index.ts';
+import type { Line, Mode } from '#shared/line/line.ts';
 import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
 
 export type EngineRequest = {
@@ -10,7 +11,8 @@ export type EngineRequest = {
   /** Tokens to draw at most; null: as many as the context still holds. It never reaches past the context either way. */
   maxTokens: number | null;
   stop: string[];
-  sampling: { seed: number; temperature: number; topP: number };
+  /** `key`: derived from a secret where clients are served (shared/protocol/derive-draw-key.ts), from a seed in studies. */
+  sampling: { key: DrawKey; temperature: number; topP: number };
   /** The gate's settings, from the signed directive. */
   line: Line;
 };
@@ -27,6 +29,8 @@ export type EngineInfo = {
   model: string;
   /** Tokens of prompt and answer together. */
   contextLength: number;
+  /** UTF-8 bytes of the longest token: a text of n bytes has at least n / maxTokenBytes tokens. */
+  maxTokenBytes: number;
   /** SHA-256 of the bundle. */
   digest: string;
   /** What a line may ask for: `layers` only of a bundle with a layers router. */

@@ -7,12 +7,13 @@
  * First come, first served; a request that does not fit holds those behind it, so that a large one is not starved.
  * It is synchronous but for the runs themselves, and tells the outside only through `emit`.
  */
+
+import { contextLengthExceeded } from '#shared/api/context-length.ts';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { modeUnavailable } from '#shared/api/mode-unavailable.ts';
 import { GateError } from '#shared/gate/index.ts';
-import type { Mode } from '#shared/protocol/directive.ts';
+import type { Mode } from '#shared/line/line.ts';
 import { Answer, type AnswerOptions } from './answer.ts';
-import { contextLengthExceeded } from './context-length.ts';
 import type { EngineEvent, EngineLimits, EngineRequest, EngineStats } from './engine.ts';
 import type { RowModel, RowOutput } from './row-model.ts';
 

@@ -14,7 +14,7 @@ const port = parentPort!;
 
 try {
   const bundle = await loadBundle(dir);
-  const { id, config, manifest, routers, digest } = bundle;
+  const { id, config, manifest, routers, digest, tokenizer } = bundle;
   const { layers, logits } = routers;
   hostEngine(
     port,
@@ -24,6 +24,7 @@ try {
       info: {
         model: id,
         contextLength: config.max_position_embeddings,
+        maxTokenBytes: tokenizer.maxTokenBytes,
         digest,
         modes: layers === null ? ['logits'] : ['logits', 'layers'],
       },

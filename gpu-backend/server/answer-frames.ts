@@ -15,6 +15,8 @@ export type AnswerContext = {
   request: GenerateRequest;
   info: EngineInfo;
   backendId: string;
+  /** The id of the secret that the draws hang on. */
+  draws: string;
   sign: SignReceipt;
   metrics: RequestMetrics;
   /** Aborted once the client is gone: then there is nobody to tell. */
@@ -26,14 +28,14 @@ export async function* answerFrames(
   events: AsyncIterable<EngineEvent>,
   context: AnswerContext,
 ): AsyncGenerator<Frame, void, void> {
-  const { directive, info, backendId, metrics, signal, log } = context;
+  const { directive, info, backendId, draws, metrics, signal, log } = context;
   const answer = createHash('sha256');
   let finished = false;
   try {
     for await (const event of events) {
       if (event.type === 'start') {
         metrics.accepted(event.prompt_tokens);
-        yield { ...event, id: directive.request, model: info.model, backend: backendId };
+        yield { ...event, id: directive.request, model: info.model, backend: backendId, draws };
         continue;
       }
       if (event.type === 'end') {
@@ -62,16 +64,22 @@ export async function* answerFrames(
 function receiptOf(
   end: Extract<EngineEvent, { type: 'end' }>,
   answerDigest: string,
-  { directive, request, info, backendId }: AnswerContext,
+  { directive, request, info, backendId, draws }: AnswerContext,
 ): Parameters<SignReceipt>[0] {
   return {
     request: directive.request,
+    directive: directive.id,
     tenant: directive.tenant,
+    key: directive.key,
     policy: directive.policy,
+    classifier: directive.classifier,
     model: info.model,
     bundle: info.digest,
     backend: backendId,
+    draws,
     line: directive.line,
+    // Whole rows: nothing here cuts them yet.
+    top_k: null,
     weights: end.weights,
     spent: end.spent,
     usage: end.usage,

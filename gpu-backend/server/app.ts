@@ -5,7 +5,8 @@
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { ERROR_CODES, PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
-import { DIRECTIVE_HEADER, verifyDirective } from '#shared/protocol/directive.ts';
+import { type DrawSecret, deriveDrawKey } from '#shared/protocol/derive-draw-key.ts';
+import { DIRECTIVE_HEADER, type Directive, verifyDirective } from '#shared/protocol/directive.ts';
 import type { Engine } from '../engine/engine.ts';
 import { answerFrames } from './answer-frames.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
@@ -13,11 +14,13 @@ import { frameStream } from './frame-stream.ts';
 import { Metrics } from './metrics.ts';
 import { parseRequest } from './parse-request.ts';
 import type { SignReceipt } from './receipt-signer.ts';
+import { createUsedDirectives } from './used-directives.ts';
 
 export type AppOptions = {
   engine: Engine;
   encodePrompt: EncodePrompt;
   directiveKey: Uint8Array;
+  drawSecret: DrawSecret;
   sign: SignReceipt;
   backendId: string;
   bodyLimitBytes: number;
@@ -28,7 +31,8 @@ export type AppOptions = {
 };
 
 export function createApp(options: AppOptions): Hono {
-  const { engine, encodePrompt, directiveKey, sign, backendId, bodyLimitBytes, draining, log } = options;
+  const { engine, encodePrompt, directiveKey, drawSecret, sign, backendId, bodyLimitBytes, draining, log } = options;
+  const used = createUsedDirectives();
   const metrics = new Metrics(engine);
   const app = new Hono();
 
@@ -43,25 +47,32 @@ export function createApp(options: AppOptions): Hono {
       if (draining()) throw new PlimsollError('backend_unavailable', 'The backend is shutting down.');
       const body = new Uint8Array(await c.req.arrayBuffer());
       const directive = await verifyDirective(c.req.header(DIRECTIVE_HEADER), body, directiveKey);
+      used.take(directive.id);
+      refuseUnsupported(directive);
       const request = parseRequest(body);
       if (request.model !== engine.info.model) {
         throw new PlimsollError('model_not_found', `This backend serves ${engine.info.model}, not ${request.model}.`, {
           param: 'model',
         });
       }
+      const promptIds = encodePrompt(request.messages);
+      const bundle = engine.info.digest;
+      const key = await deriveDrawKey(drawSecret, { directive, bundle, promptIds, request, choice: 0 });
       const events = engine.generate(
         {
-          promptIds: encodePrompt(request.messages),
+          promptIds,
           maxTokens: request.max_tokens,
           stop: request.stop,
-          sampling: { seed: request.seed, temperature: request.temperature, topP: request.top_p },
+          sampling: { key, temperature: request.temperature, topP: request.top_p },
           line: directive.line,
         },
         { signal },
       );
       // The first event decides between an HTTP error and an answer that has begun.
       const first = await events.next();
-      const context = { directive, request, info: engine.info, backendId, sign, metrics: measured, signal, log };
+      const { info } = engine;
+      const draws = drawSecret.id;
+      const context = { directive, request, info, backendId, draws, sign, metrics: measured, signal, log };
       return frameStream(answerFrames(resume(first, events), context), () => left.abort(new Error('the client left')));
     } catch (thrown) {
       if (signal.aborted) {
@@ -78,11 +89,22 @@ export function createApp(options: AppOptions): Hono {
   });
 
   app.get('/healthz', (c) => {
-    const { model, contextLength, digest, modes } = engine.info;
+    const { model, contextLength, maxTokenBytes, digest, modes } = engine.info;
     const { running, waiting } = engine.stats();
     const status = !engine.alive ? 'failed' : draining() ? 'draining' : 'ok';
     return c.json(
-      { status, backend: backendId, model, context_length: contextLength, bundle: digest, modes, running, waiting },
+      {
+        status,
+        backend: backendId,
+        model,
+        context_length: contextLength,
+        max_token_bytes: maxTokenBytes,
+        bundle: digest,
+        draws: drawSecret.id,
+        modes,
+        running,
+        waiting,
+      },
       status === 'ok' ? 200 : 503,
     );
   });
@@ -95,6 +117,13 @@ export function createApp(options: AppOptions): Hono {
   });
   app.onError((thrown, c) => errorResponse(thrown, c, log));
   return app;
+}
+
+/** What a directive may say and this backend cannot do must not be left out in silence: it would be a looser line. */
+function refuseUnsupported({ second_look, resume }: Directive): void {
+  if (second_look === null && resume === null) return;
+  const what = second_look === null ? 'take up an answer that another began' : 'look at the prompt a second time';
+  throw new PlimsollError('directive_invalid', `The directive asks for what this backend cannot do: ${what}.`);
 }
 
 /** The events again, the first of which was already taken. */

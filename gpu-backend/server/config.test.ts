@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { type BackendConfig, readConfig } from './config.ts';
 import { receiptSigner } from './receipt-signer.ts';
-import { receiptKeys, SECRET } from './testing/backend-client.ts';
+import { DRAW_SECRET, receiptKeys, SECRET } from './testing/backend-client.ts';
 
 let env: Record<string, string>;
 let receiptPrivateJwk: BackendConfig['receiptPrivateJwk'];
@@ -10,16 +10,18 @@ beforeAll(async () => {
   env = {
     PLIMSOLL_BUNDLE: 'models/demo',
     PLIMSOLL_DIRECTIVE_SECRET: SECRET,
+    PLIMSOLL_DRAW_SECRET: DRAW_SECRET,
     PLIMSOLL_RECEIPT_PRIVATE_JWK: JSON.stringify(receiptPrivateJwk),
   };
 });
 
-test('needs three settings and has defaults for the rest', () => {
+test('needs four settings and has defaults for the rest', () => {
   expect(readConfig(env)).toEqual({
     bundle: 'models/demo',
     host: '127.0.0.1',
     port: 8788,
     directiveSecret: SECRET,
+    drawSecret: DRAW_SECRET,
     receiptPrivateJwk,
     backendId: 'local',
     threads: 0,
@@ -48,11 +50,13 @@ test('names every variable that is missing or wrong at once', () => {
   const message = problems({
     PLIMSOLL_BUNDLE: undefined,
     PLIMSOLL_DIRECTIVE_SECRET: 'hunter2',
+    PLIMSOLL_DRAW_SECRET: undefined,
     PLIMSOLL_BACKEND_PORT: 'http',
     PLIMSOLL_MAX_ROWS: '1',
     PLIMSOLL_RECEIPT_PRIVATE_JWK: '{"kty"',
   });
   expect(message).toMatch(/PLIMSOLL_BUNDLE: is not set/);
+  expect(message).toMatch(/PLIMSOLL_DRAW_SECRET: is not set/);
   expect(message).toMatch(/PLIMSOLL_DIRECTIVE_SECRET: needs at least 32 bytes/);
   expect(message).toMatch(/PLIMSOLL_BACKEND_PORT: .*number/);
   expect(message).toMatch(/PLIMSOLL_MAX_ROWS: .*2/);

@@ -20,6 +20,8 @@ export const BackendConfig = z.strictObject({
   port: z.int().min(0).max(65_535).default(8788),
   /** Shared with the edge, which signs directives with it. */
   directiveSecret: z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes'),
+  /** What draws hang on; every backend of a deployment has the same, and nobody else has it. */
+  drawSecret: z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes'),
   receiptPrivateJwk: ReceiptPrivateJwk,
   /** What answers and receipts call this backend. */
   backendId: z.string().min(1).default('local'),
@@ -56,6 +58,7 @@ const VARIABLES = {
   host: ['PLIMSOLL_BACKEND_HOST'],
   port: ['PLIMSOLL_BACKEND_PORT', 'PORT'],
   directiveSecret: ['PLIMSOLL_DIRECTIVE_SECRET'],
+  drawSecret: ['PLIMSOLL_DRAW_SECRET'],
   receiptPrivateJwk: ['PLIMSOLL_RECEIPT_PRIVATE_JWK'],
   backendId: ['PLIMSOLL_BACKEND_ID'],
   threads: ['PLIMSOLL_THREADS'],

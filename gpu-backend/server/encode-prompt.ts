@@ -1,5 +1,5 @@
+import { contextLengthExceeded, fewestTokens } from '#shared/api/context-length.ts';
 import type { Message } from '#shared/protocol/generate.ts';
-import { contextLengthExceeded } from '../engine/context-length.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 
 /** Messages to token ids. Throws a PlimsollError for messages the model cannot take. */
@@ -12,8 +12,8 @@ export type EncodePrompt = (messages: readonly Message[]) => number[];
 export function promptEncoder({ config, tokenizer, renderChat }: BundleHead): EncodePrompt {
   const limit = config.max_position_embeddings;
   return (messages) => {
-    const bytes = messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
-    const fewest = Math.ceil(bytes / tokenizer.maxTokenBytes);
+    const contents = messages.map(({ content }) => content);
+    const fewest = fewestTokens(contents, tokenizer.maxTokenBytes);
     if (fewest >= limit) throw contextLengthExceeded(fewest, limit, { atLeast: true });
     return renderChat(messages);
   };

@@ -13,7 +13,15 @@ import { verifyReceipt } from '#shared/protocol/receipt.ts';
 import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
 import { loadBundle } from '../model/load-bundle.ts';
 import { writeBundle } from '../model/write-bundle.ts';
-import { allFrames, call, framesOf, generateRequest, receiptKeys, SECRET } from './testing/backend-client.ts';
+import {
+  allFrames,
+  call,
+  DRAW_SECRET,
+  framesOf,
+  generateRequest,
+  receiptKeys,
+  SECRET,
+} from './testing/backend-client.ts';
 
 let root: string;
 let env: Record<string, string>;
@@ -27,6 +35,7 @@ beforeAll(async () => {
     PLIMSOLL_BUNDLE: join(root, 'tiny'),
     PLIMSOLL_BACKEND_PORT: '0',
     PLIMSOLL_DIRECTIVE_SECRET: SECRET,
+    PLIMSOLL_DRAW_SECRET: DRAW_SECRET,
     PLIMSOLL_RECEIPT_PRIVATE_JWK: JSON.stringify(keys.receiptPrivateJwk),
     PLIMSOLL_THREADS: '1',
   };

@@ -1,16 +1,27 @@
 import { request as httpRequest } from 'node:http';
 import type { JSONWebKeySet } from 'jose';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { OPEN_LINE, sha256Hex } from '#shared/protocol/directive.ts';
+import { OPEN_LINE } from '#shared/line/line.ts';
+import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
+import type { Directive } from '#shared/protocol/directive.ts';
 import type { EndFrame, Frame } from '#shared/protocol/generate.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { Engine } from '../engine/engine.ts';
 import { until } from '../engine/testing/engine-contract.ts';
 import { babble, startScriptedEngine } from '../engine/testing/scripted-engine.ts';
 import type { ReceiptPrivateJwk } from './config.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 import { type Backend, serveEngine } from './start-backend.ts';
-import { allFrames, call, framesOf, generateRequest, receiptKeys, SECRET } from './testing/backend-client.ts';
+import {
+  allFrames,
+  call,
+  DRAW_SECRET,
+  framesOf,
+  generateRequest,
+  receiptKeys,
+  SECRET,
+} from './testing/backend-client.ts';
 
 let receiptPrivateJwk: ReceiptPrivateJwk;
 let jwks: JSONWebKeySet;
@@ -27,14 +38,16 @@ const bytesOf: EncodePrompt = (messages) => [...Buffer.from(messages.map(({ cont
 
 async function serve({
   graceMs = 0,
+  drawSecret = DRAW_SECRET,
   ...script
-}: Parameters<typeof startScriptedEngine>[0] & { graceMs?: number } = {}) {
+}: Parameters<typeof startScriptedEngine>[0] & { graceMs?: number; drawSecret?: string } = {}) {
   const engine = await startScriptedEngine(script);
   const logged: string[] = [];
   const config = {
     host: '127.0.0.1',
     port: 0,
     directiveSecret: SECRET,
+    drawSecret,
     receiptPrivateJwk,
     backendId: 'b1',
     graceMs,
@@ -62,7 +75,15 @@ describe('an answer', () => {
     expect(response.status).toBe(200);
     expect(response.headers.get('content-type')).toBe('application/x-ndjson');
     const frames = await allFrames(response);
-    expect(frames[0]).toEqual({ type: 'start', id: 'req_1', model: 'scripted', backend: 'b1', prompt_tokens: 5 });
+    const draws = (await importDrawSecret(DRAW_SECRET)).id;
+    expect(frames[0]).toEqual({
+      type: 'start',
+      id: 'req_1',
+      model: 'scripted',
+      backend: 'b1',
+      draws,
+      prompt_tokens: 5,
+    });
     const tokens = frames.filter((frame) => frame.type === 'token');
     expect(tokens).toHaveLength(12);
     for (const token of tokens) {
@@ -73,12 +94,17 @@ describe('an answer', () => {
     expect(await verifyReceipt(receipt, jwks)).toEqual({
       ...end,
       request: 'req_1',
+      directive: expect.stringMatching(/^[0-9a-f-]{36}$/),
       tenant: 'acme',
+      key: 'main',
       policy: 'sha256:abc',
+      classifier: 'c1',
       model: 'scripted',
       bundle: '0'.repeat(64),
       backend: 'b1',
+      draws,
       line: { ...OPEN_LINE, ...line },
+      top_k: null,
       seed: 1,
       prompt_digest: await sha256Hex(JSON.stringify(body)),
       answer_digest: await sha256Hex(textOf(frames)),
@@ -101,6 +127,33 @@ describe('an answer', () => {
     expect(await ask({ seed: 2 })).not.toBe(answer);
     expect(await ask({ temperature: 0, seed: 2 })).toBe(await ask({ temperature: 0 }));
     expect(await ask({ stop: [answer.slice(4, 6)] })).toBe(answer.slice(0, answer.indexOf(answer.slice(4, 6))));
+  });
+
+  test('is the same on every backend of one draw secret, and another under another secret, key or tenant', async () => {
+    const [first, second, elsewhere] = [await serve(), await serve(), await serve({ drawSecret: `${DRAW_SECRET}!` })];
+    const ask = async (url: string, edit = (directive: Directive) => directive) =>
+      textOf(await allFrames(await call(url, generateRequest(), { edit })));
+    const answer = await ask(first.url);
+    expect(await ask(second.url)).toBe(answer);
+    const others = [
+      await ask(elsewhere.url),
+      await ask(first.url, (d) => ({ ...d, key: 'other' })),
+      await ask(first.url, (d) => ({ ...d, tenant: 'other' })),
+    ];
+    expect(new Set([answer, ...others]).size).toBe(4);
+  });
+
+  test('never ends before its first token, however likely both experts find the end', async () => {
+    const script: typeof babble = () => Array.from({ length: 256 }, (_, id) => (id === 0 ? 9 : id === 97 ? 0 : -9));
+    const { url } = await serve({ script });
+    for (const line of [{}, { mode: 'layers' }, { action: 'safety_only' }, { budget: 0 }, { floor: 1 }] as const) {
+      for (const temperature of [0, 1]) {
+        const frames = await allFrames(await call(url, generateRequest({ temperature }), { line }));
+        const [first, second] = frames.filter((frame) => frame.type === 'token');
+        expect(first).toMatchObject({ text: 'a', spent: expect.closeTo(0, 3) });
+        if (temperature === 0) expect(second).toMatchObject({ id: 0 });
+      }
+    }
   });
 
   test('in the mode layers says so in its receipt, and keeps the line', async () => {
@@ -199,6 +252,38 @@ describe('a request without a right to an answer', () => {
     expect(engine.stats()).toEqual({ running: 0, waiting: 0, rows: 0 });
   });
 
+  test.each<[string, Partial<Directive>, RegExp]>([
+    ['a second look', { second_look: { base: 0, rules: {} } }, /look at the prompt a second time/],
+    [
+      'an answer taken up',
+      { resume: { position: 3, spent: 0, ids_digest: '0'.repeat(64), mac: 'm' } },
+      /take up an answer/,
+    ],
+  ])('a directive that asks for %s, which this backend cannot do', async (_what, asks, message) => {
+    const { url, engine } = await serve();
+    const response = await call(url, generateRequest(), { edit: (d) => ({ ...d, ...asks }) });
+    expect(await errorOf(response)).toMatchObject({
+      status: 401,
+      code: 'directive_invalid',
+      message: expect.stringMatching(message),
+    });
+    expect(engine.stats()).toEqual({ running: 0, waiting: 0, rows: 0 });
+  });
+
+  test('a directive that was used before, whatever came of it, and at the same time too', async () => {
+    const { url } = await serve();
+    const id = crypto.randomUUID();
+    const twice = () => call(url, generateRequest(), { edit: (d) => ({ ...d, id }) });
+    const outcomes = await Promise.all([twice(), twice(), twice()]);
+    expect(outcomes.map(({ status }) => status).sort()).toEqual([200, 401, 401]);
+    expect(await errorOf(await twice())).toMatchObject({ code: 'directive_invalid' });
+
+    const other = crypto.randomUUID();
+    const refused = (model: string) => call(url, generateRequest({ model }), { edit: (d) => ({ ...d, id: other }) });
+    expect((await refused('unknown')).status).toBe(404);
+    expect((await refused('scripted')).status).toBe(401);
+  });
+
   test('an unsigned request learns nothing about its body', async () => {
     const { url } = await serve();
     expect(await errorOf(await call(url, '{', { token: null }))).toMatchObject({ code: 'directive_invalid' });
@@ -262,6 +347,7 @@ describe('a request that makes no sense', () => {
       host: '127.0.0.1',
       port: 0,
       directiveSecret: SECRET,
+      drawSecret: DRAW_SECRET,
       receiptPrivateJwk,
       backendId: 'b1',
       graceMs: 0,
@@ -316,7 +402,9 @@ test('healthz says what is served and how busy it is', async () => {
     backend: 'b1',
     model: 'scripted',
     context_length: 96,
+    max_token_bytes: 1,
     bundle: '0'.repeat(64),
+    draws: (await importDrawSecret(DRAW_SECRET)).id,
     modes: ['logits', 'layers'],
   };
   expect(await healthz()).toEqual({ ...about, running: 0, waiting: 0 });
@@ -388,6 +476,7 @@ test('a port that is taken is an error, not a crash', async () => {
     host: '127.0.0.1',
     port: Number(new URL(url).port),
     directiveSecret: SECRET,
+    drawSecret: DRAW_SECRET,
     receiptPrivateJwk,
     backendId: 'b2',
     graceMs: 0,

@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdaptorServer } from '@hono/node-server';
+import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
 import type { Engine } from '../engine/engine.ts';
 import { startWorkerEngine } from '../engine/worker-engine.ts';
@@ -56,6 +57,7 @@ export async function serveEngine(
     engine,
     encodePrompt,
     directiveKey: directiveKey(config.directiveSecret),
+    drawSecret: await importDrawSecret(config.drawSecret),
     sign: await receiptSigner(config.receiptPrivateJwk),
     backendId: config.backendId,
     bodyLimitBytes: config.bodyLimitBytes,

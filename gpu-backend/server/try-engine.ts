@@ -1,4 +1,5 @@
-import { type Mode, OPEN_LINE } from '#shared/protocol/directive.ts';
+import { seedKey } from '#shared/gate/index.ts';
+import { type Mode, OPEN_LINE } from '#shared/line/line.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 
@@ -13,7 +14,7 @@ export async function tryEngine(engine: Engine, encodePrompt: EncodePrompt): Pro
       promptIds,
       maxTokens: 1,
       stop: [],
-      sampling: { seed: 0, temperature: 1, topP: 1 },
+      sampling: { key: seedKey(0), temperature: 1, topP: 1 },
       line: { ...OPEN_LINE, mode, ceiling: CEILING },
     });
     for await (const event of events) {

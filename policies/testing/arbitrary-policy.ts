@@ -1,10 +1,11 @@
 /** Generators for the property tests: any policy, any classified prompt, and the order in which a line is tighter. */
 import * as fc from 'fast-check';
-import { LABELS } from '#shared/api/categories.ts';
+import { SIGNALS } from '#shared/api/categories.ts';
 import { effectiveFloor } from '#shared/gate/effective-weight.ts';
-import { type Line, MODES } from '#shared/protocol/directive.ts';
-import type { SignalValues, Verdict } from '../compile.ts';
-import { ACTIONS, type CategoryRule, type Policy, RULES } from '../schema.ts';
+import { ACTIONS, type Line, MODES, RULES } from '#shared/line/line.ts';
+import type { SignalRule, SignalValues } from '#shared/line/rules.ts';
+import type { Verdict } from '../compile.ts';
+import type { Policy } from '../schema.ts';
 
 // Round numbers beside arbitrary ones, so that equal floors, crossed ceilings and ramps without width do come up.
 const share = fc.oneof(
@@ -20,7 +21,7 @@ const budget = fc.option(
 
 const ramp = fc.tuple(share, share).map(([a, b]) => ({ from: Math.min(a, b), full: Math.max(a, b) }));
 
-const rule: fc.Arbitrary<CategoryRule> = fc.record({
+const rule: fc.Arbitrary<SignalRule> = fc.record({
   floor: share,
   budget,
   action: fc.constantFrom(...ACTIONS),
@@ -36,12 +37,12 @@ export const arbitraryPolicy: fc.Arbitrary<Policy> = fc.record({
   action: fc.constantFrom(...ACTIONS),
   layers_mode: fc.boolean(),
   limits: fc.record({ max_tokens: fc.option(fc.integer({ min: 1, max: 4096 })) }),
-  categories: fc.dictionary(fc.constantFrom(...LABELS), rule, { maxKeys: 4, noNullPrototype: true }),
+  categories: fc.dictionary(fc.constantFrom(...SIGNALS), rule, { maxKeys: 4, noNullPrototype: true }),
 });
 
-/** What a classifier may say, NaN and silence about a label included. */
+/** What a classifier may say, NaN and silence about a signal included. */
 export const arbitrarySignalValues: fc.Arbitrary<SignalValues> = fc.dictionary(
-  fc.constantFrom(...LABELS),
+  fc.constantFrom(...SIGNALS),
   fc.oneof({ weight: 9, arbitrary: share }, { weight: 1, arbitrary: fc.constant(Number.NaN) }),
   { noNullPrototype: true },
 );

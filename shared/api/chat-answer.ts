@@ -10,7 +10,9 @@ const head = {
   /** Unix seconds. */
   created: z.int(),
   model: z.string(),
-  /** Equal fingerprints and equal seeds give equal answers. */
+  /**
+   * Equal requests under equal fingerprints give equal answers, up to the rounding of batches: docs/threat-model.md has the rate.
+   */
   system_fingerprint: z.string(),
 };
 

@@ -1,4 +1,4 @@
-import type { Mode } from '#shared/protocol/directive.ts';
+import type { Mode } from '#shared/line/line.ts';
 import { PlimsollError } from './errors.ts';
 
 /** For a mode that a bundle has no router for: the same words from the edge, which knows what its pool offers, and from a backend. */

@@ -1,6 +1,6 @@
 /** OpenAI's list of models. */
 import * as z from 'zod';
-import { Mode } from '#shared/protocol/directive.ts';
+import { Mode } from '#shared/line/line.ts';
 
 export const Model = z.strictObject({
   id: z.string(),

@@ -1,6 +1,6 @@
 /** What Plimsoll adds to OpenAI's shapes, all of it under the one key `plimsoll`. */
 import * as z from 'zod';
-import { Mode } from '#shared/protocol/directive.ts';
+import { Mode, Rule } from '#shared/line/line.ts';
 import { TokenFrame, WeightSummary } from '#shared/protocol/generate.ts';
 import { JUDGEMENTS } from './categories.ts';
 
@@ -30,11 +30,18 @@ export type TokenTrace = z.infer<typeof TokenTrace>;
 
 /** The whole extension of an answer; of a stream, of its last chunk. */
 export const AnswerExtension = z.strictObject({
+  /** The version of the effective policy: the operator's, the tenant's and whatever stands between, joined. */
   policy: z.strictObject({ tenant: z.string(), version: z.string() }),
+  /** The version of the classifier that read the prompt. */
+  classifier: z.string(),
   categories: z.array(CategoryProbability),
+  /** 1 where a part of the prompt lies beyond what is read, else 0. */
+  unread: z.number().min(0).max(1),
+  /** How sure the classifier is that a part of the prompt is in a language it does not know. */
+  uncertain: z.number().min(0).max(1),
   floor: z.number(),
   budget: z.number().nullable(),
-  rule: z.enum(['geometric', 'arithmetic']),
+  rule: Rule,
   mode: Mode,
   weights: WeightSummary,
   /** Nats; null where the policy sets no budget and the safety expert gave the answer no probability. */

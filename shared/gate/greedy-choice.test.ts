@@ -38,3 +38,9 @@ test('a mixture that masks whatever is affordable leaves the safety expert’s f
   expect(greedyChoice(mixture, { safety, natsLeft: 1 }).logprobs.indexOf(0)).toBe(0);
   expect(greedyChoice(mixture, { safety, natsLeft: 10 }).logprobs.indexOf(0)).toBe(1);
 });
+
+test('with nothing left a bias cannot choose among the safety expert’s equal favourites', () => {
+  const safety = Float64Array.of(-1, -0.5, -0.5);
+  const { logprobs } = greedyChoice(Float64Array.of(-9, -9, -0.1), { safety, natsLeft: 0 });
+  expect([...logprobs]).toEqual([-Infinity, 0, -Infinity]);
+});

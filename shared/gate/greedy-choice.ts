@@ -39,7 +39,8 @@ export function greedyChoice(mixture: Float64Array, { safety, natsLeft }: Line):
     const regret = favourite - (safety[i] ?? NaN);
     reference[i] = -regret;
     const lp = mixture[i] ?? NaN;
-    if (regret <= most && lp > best) [chosen, best] = [i, lp];
+    // With nothing left the favourite stands, and a bias cannot choose among those that tie with it.
+    if (most > 0 && regret <= most && lp > best) [chosen, best] = [i, lp];
   }
   const logprobs = new Float64Array(reference.length).fill(-Infinity);
   logprobs[chosen] = 0;

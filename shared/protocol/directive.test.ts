@@ -1,13 +1,7 @@
 import { SignJWT } from 'jose';
 import { describe, expect, test } from 'vitest';
-import {
-  DIRECTIVE_TTL_SECONDS,
-  type Directive,
-  directiveKey,
-  sha256Hex,
-  signDirective,
-  verifyDirective,
-} from './directive.ts';
+import { DIRECTIVE_TTL_SECONDS, type Directive, directiveKey, signDirective, verifyDirective } from './directive.ts';
+import { sha256Hex } from './sha256.ts';
 
 const key = directiveKey('a secret of at least thirty-two bytes');
 const body = new TextEncoder().encode('{"model":"m"}');
@@ -15,9 +9,12 @@ const now = new Date('2026-01-01T00:00:00Z');
 const later = (seconds: number) => new Date(now.getTime() + seconds * 1000);
 
 const directive: Directive = {
+  id: '11111111-1111-4111-8111-111111111111',
   request: 'req_1',
   tenant: 'acme',
+  key: 'main',
   policy: '0123456789abcdef',
+  classifier: 'c6b0e18f590f1942',
   digest: await sha256Hex(body),
   line: {
     action: 'mix',
@@ -27,7 +24,10 @@ const directive: Directive = {
     ceiling: 1,
     opening: { tokens: 8, floor: 0.95 },
     budget: 2,
+    earned: null,
   },
+  second_look: null,
+  resume: null,
 };
 const token = await signDirective(directive, key, now);
 
@@ -85,6 +85,12 @@ describe('refused', () => {
     ['another type of token', () => signOther(directive, { typ: 'JWT' })],
     ['a field left out', () => signOther({ ...directive, line: undefined })],
     ['a field too many', () => signOther({ ...directive, floor: 0 })],
+    ['no id of its own', () => signOther({ ...directive, id: undefined })],
+    [
+      'a category called __proto__',
+      () => signOther({ ...directive, second_look: JSON.parse('{"base":0,"rules":{"__proto__":{}}}') }),
+    ],
+    ['an earned budget that is none', () => signOther({ ...directive, line: { ...directive.line, earned: {} } })],
     ['a floor out of range', () => signOther({ ...directive, line: { ...directive.line, floor: -1 } })],
     ['the action refuse', () => signOther({ ...directive, line: { ...directive.line, action: 'refuse' } })],
   ])('%s', async (_name, make) => {

@@ -6,64 +6,58 @@
 import { errors as joseErrors, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
+import { Line, Share } from '#shared/line/line.ts';
+import { SignalRules } from '#shared/line/rules.ts';
+import { sha256Hex } from './sha256.ts';
 
 export const DIRECTIVE_HEADER = 'x-plimsoll-directive';
 /** Long enough for a slow queue between edge and backend, short enough that a leaked directive is soon worth nothing. */
 export const DIRECTIVE_TTL_SECONDS = 30;
 
+/** Lower-case hex. */
+const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
 const ISSUER = 'plimsoll-edge';
 const AUDIENCE = 'plimsoll-backend';
 
 /**
- * Where the experts are mixed. `logits`: two rows, one an expert, mixed by the gate. `layers`: one row in which a router mixes them inside
- * every layer (MidPO, arXiv 2506.02460), and the safety expert's row beside it.
+ * The policy's rules for a second look, which a backend whose bundle has a probe takes at the prompt before the first token. It
+ * may tighten the line by them and never loosen it. `base` is the policy's own floor, from which ramps rise.
  */
-export const MODES = ['logits', 'layers'] as const;
-export const Mode = z.enum(MODES);
-export type Mode = z.infer<typeof Mode>;
+export const SecondLook = z.strictObject({ base: Share, rules: SignalRules });
+export type SecondLook = z.infer<typeof SecondLook>;
 
-/** The gate's settings for one answer; the same words as `GatePolicy` in shared/gate. */
-export const Line = z.strictObject({
-  /** `refuse` never reaches a backend. */
-  action: z.enum(['mix', 'safety_only']),
-  mode: Mode,
-  /** Of the mode `logits`; where the layers are mixed there is nothing left for it to do. */
-  rule: z.enum(['geometric', 'arithmetic']),
-  floor: z.number().min(0).max(1),
-  ceiling: z.number().min(0).max(1),
-  opening: z.strictObject({ tokens: z.int().min(0), floor: z.number().min(0).max(1) }),
-  /** Nats for the whole answer; null: no budget. */
-  budget: z.number().min(0).nullable(),
+/** Where an answer stands that another backend began: the last frame that it vouched for, by its MAC. */
+export const ResumeState = z.strictObject({
+  /** Tokens drawn so far, and nats spent by them. */
+  position: z.int().min(1),
+  spent: z.number(),
+  /** SHA-256 over their ids, lower-case hex. */
+  ids_digest: Sha256,
+  mac: z.string().min(1),
 });
-export type Line = z.infer<typeof Line>;
-
-/** The line that asks for nothing: what evaluation and tests start from. Never what stands in for a line that is missing. */
-export const OPEN_LINE: Line = {
-  action: 'mix',
-  mode: 'logits',
-  rule: 'geometric',
-  floor: 0,
-  ceiling: 1,
-  opening: { tokens: 0, floor: 0 },
-  budget: null,
-};
+export type ResumeState = z.infer<typeof ResumeState>;
 
 export const Directive = z.strictObject({
+  /** Of this directive and no other: a backend takes it once. A retry is signed anew with a new one. */
+  id: z.uuid(),
   request: z.string().min(1),
   tenant: z.string().min(1),
+  /** The id of the API key; part of what an answer's draws are keyed by. */
+  key: z.string().min(1),
+  /** The version of the effective policy: all levels joined. */
   policy: z.string().min(1),
-  /** SHA-256 of the request's body, lower-case hex. */
-  digest: z.string().regex(/^[0-9a-f]{64}$/),
+  /** The version of the classifier that read the prompt. */
+  classifier: z.string().min(1),
+  /** SHA-256 of the request's body. */
+  digest: Sha256,
   line: Line,
+  /** null: the edge's look is the only one. */
+  second_look: SecondLook.nullable(),
+  /** null: the answer begins here. */
+  resume: ResumeState.nullable(),
 });
 export type Directive = z.infer<typeof Directive>;
-
-export async function sha256Hex(bytes: Uint8Array | string): Promise<string> {
-  const input = typeof bytes === 'string' ? new TextEncoder().encode(bytes) : bytes;
-  // The cast drops SharedArrayBuffer from the type; digest() only reads.
-  const hash = await crypto.subtle.digest('SHA-256', input as Uint8Array<ArrayBuffer>);
-  return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
-}
 
 /** The shared secret as a key. Throws on one too short to be a secret (under 32 bytes). */
 export function directiveKey(secret: string): Uint8Array {

@@ -17,7 +17,7 @@ export const GenerateRequest = z.strictObject({
   /** Tokens to draw at most; null: as many as the context still holds. */
   max_tokens: z.int().min(1).nullable(),
   stop: z.array(z.string().min(1)).max(4),
-  /** The counter-based generator's key: the same seed, prompt and policy give the same answer. */
+  /** One of what the draws are keyed by (derive-draw-key.ts): the same request with the same seed gives the same answer. */
   seed: z.int(),
   temperature: z.number().min(0).max(2),
   top_p: z.number().gt(0).max(1),
@@ -61,6 +61,8 @@ export const Frame = z.discriminatedUnion('type', [
     id: z.string(),
     model: z.string(),
     backend: z.string(),
+    /** Which secret the draws hang on, by its id: with another one, the same request gives another answer. */
+    draws: z.string(),
     prompt_tokens: z.int(),
   }),
   TokenFrame,

@@ -4,11 +4,15 @@ import { type Receipt, signReceipt, verifyReceipt } from './receipt.ts';
 
 const receipt: Receipt = {
   request: 'req_1',
+  directive: '11111111-1111-4111-8111-111111111111',
   tenant: 'acme',
+  key: 'main',
   policy: '0123456789abcdef',
+  classifier: 'c1',
   model: 'm',
   bundle: 'b',
   backend: 'backend-0',
+  draws: '01234567',
   line: {
     action: 'mix',
     mode: 'logits',
@@ -17,7 +21,9 @@ const receipt: Receipt = {
     ceiling: 1,
     opening: { tokens: 0, floor: 0 },
     budget: null,
+    earned: null,
   },
+  top_k: null,
   weights: { min: 0.9, mean: 0.95, max: 1 },
   spent: null,
   usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 },

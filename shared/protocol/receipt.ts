@@ -4,18 +4,28 @@
  */
 import { type CryptoKey, createLocalJWKSet, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
-import { Line } from './directive.ts';
+import { Line } from '#shared/line/line.ts';
 import { Usage, WeightSummary } from './generate.ts';
 
 export const Receipt = z.strictObject({
   request: z.string(),
+  /** The one directive that was followed; a request that was retried has had several. */
+  directive: z.string(),
   tenant: z.string(),
+  /** The id of the API key. */
+  key: z.string(),
+  /** The version of the effective policy, and of the classifier that read the prompt for it. */
   policy: z.string(),
+  classifier: z.string(),
   model: z.string(),
   /** Which weights answered: SHA-256 over the bundle's files. */
   bundle: z.string(),
   backend: z.string(),
+  /** Which secret the draws hang on, by its id (derive-draw-key.ts). */
+  draws: z.string(),
   line: Line,
+  /** The safety expert is held against its own k likeliest tokens where rows are truncated; null: whole rows. */
+  top_k: z.int().min(1).nullable(),
   weights: WeightSummary,
   /** Nats; null where the policy sets no budget and the safety expert gave the answer no probability. */
   spent: z.number().nullable(),

@@ -1,6 +1,6 @@
 /** Everything that decides the demo bundle, in one place. `npm run train:demo` repeats it from the seed. */
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
-import { OPEN_LINE } from '#shared/protocol/directive.ts';
+import { OPEN_LINE } from '#shared/line/line.ts';
 import { SPECIAL_TOKENS } from '../tokenizer/train-bpe.ts';
 import { PAIR_SHARES } from '../world/generate.ts';
 

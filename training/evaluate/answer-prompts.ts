@@ -1,6 +1,7 @@
 /** Answers to many prompts through the serving engine itself, so that what is measured is what is served. */
 import type { Engine } from '#gpu-backend/engine/engine.ts';
-import { type Line, OPEN_LINE } from '#shared/protocol/directive.ts';
+import { seedKey } from '#shared/gate/index.ts';
+import { type Line, OPEN_LINE } from '#shared/line/line.ts';
 import type { TokenFrame } from '#shared/protocol/generate.ts';
 import { createProgress } from '../run/progress.ts';
 
@@ -48,7 +49,7 @@ export async function answerPrompts(
       promptIds: prompts[i]!,
       maxTokens,
       stop: [],
-      sampling: { seed: seed + i, temperature, topP },
+      sampling: { key: seedKey(seed + i), temperature, topP },
       line,
     };
     for await (const event of engine.generate(request)) {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
-import { OPEN_LINE } from '#shared/protocol/directive.ts';
+import { OPEN_LINE } from '#shared/line/line.ts';
 import { judgeLines, spreadOver } from './evaluate-bundle.ts';
 
 test('samples are different questions, of no one place in the order of the asks, and all where there are few', () => {

@@ -4,7 +4,7 @@
  */
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
 import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
-import type { Line } from '#shared/protocol/directive.ts';
+import type { Line } from '#shared/line/line.ts';
 import type { Edition } from '../world/editions.ts';
 import { generateQuestions } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';

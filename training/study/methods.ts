@@ -2,7 +2,7 @@
  * The methods that are compared, each as what serves it: a bundle made of trained runs, and a line. All of them answer through the same engine and
  * gate; a single policy is a bundle whose safety expert answers alone.
  */
-import { type Line, OPEN_LINE } from '#shared/protocol/directive.ts';
+import { type Line, OPEN_LINE } from '#shared/line/line.ts';
 import type { RunName } from '../methods/runs.ts';
 import type { MethodInfo } from './results.ts';
 

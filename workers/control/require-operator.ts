@@ -1,6 +1,6 @@
 /** Lets the operator's key through and no other. Digests are compared, in constant time. */
 import { PlimsollError } from '#shared/api/errors.ts';
-import { sha256Hex } from '#shared/protocol/directive.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { bearerToken } from '../gateway/authenticate.ts';
 import type { Middleware } from '../gateway/context.ts';
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ErrorBody } from '#shared/api/errors.ts';
+import { verifyReceipt } from '#shared/protocol/receipt.ts';
 import { seedDemoTenants, sha256 } from '../local/seed-demo-tenants.ts';
 import { startEdge } from '../local/start-edge.ts';
 import {
@@ -31,14 +32,21 @@ async function admin<T>(
   const answer = await fetch(`${under.edge.url}/admin/v1${route}`, {
     method,
     headers: { authorization: `Bearer ${key}` },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
+    ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
   });
   expect(answer.headers.get('x-request-id')).toMatch(/^req_/);
   return { status: answer.status, body: (await answer.json()) as T };
 }
 
 type List<T> = { data: T[] };
-type Tenant = { id: string; policy_version: string; policy: { floor: number }; problem: string | null; keys: object[] };
+type Tenant = {
+  id: string;
+  policy_version: string;
+  effective_version: string;
+  policy: { floor: number };
+  problem: string | null;
+  keys: object[];
+};
 
 const keyOf = (key: string, id = 'main') => ({ id, sha256: sha256(key) });
 const document = (floor: number, ...keys: string[]) => ({
@@ -105,11 +113,60 @@ test('every change leaves one audit row, and no change none', async () => {
   expect(Date.parse(rows[0]?.at ?? '')).toBeGreaterThan(0);
 });
 
+test('a policy that is put back, and a key that stays, keep the time at which they first came', async () => {
+  const storage = await under.edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantStore', {
+    name: 'tenants',
+  });
+  const created = async (table: 'policies' | 'keys') => {
+    const rows = await storage.exec(`SELECT created_at FROM ${table} WHERE tenant = 'put-back' ORDER BY created_at`);
+    return rows.map(({ created_at }) => created_at);
+  };
+  const put = (floor: number, ...keys: string[]) =>
+    admin('PUT', '/tenants/put-back', { body: document(floor, ...keys) });
+  await put(0.1, 'pk-stays');
+  const [policy] = await created('policies');
+  const [key] = await created('keys');
+  await put(0.2, 'pk-stays', 'pk-comes');
+  await put(0.1, 'pk-stays');
+  expect(await created('policies')).toEqual([policy, expect.not.stringMatching(String(policy))]);
+  expect(await created('keys')).toEqual([key]);
+});
+
+test('what answers name is the policy in force, the operator’s and the tenant’s joined', async () => {
+  await admin('PUT', '/tenants/joined', { body: document(0.25, 'pk-joined') });
+  const { body } = await admin<List<Tenant>>('GET', '/tenants');
+  const { policy_version, effective_version } = body.data.find(({ id }) => id === 'joined')!;
+  const answer = await post(under.edge, '/v1/chat/completions', ask('Hi'), 'pk-joined');
+  const { plimsoll } = (await answer.json()) as { plimsoll: { policy: { version: string }; receipt: string } };
+  expect(plimsoll.policy.version).toBe(effective_version);
+  expect(effective_version).not.toBe(policy_version);
+  const receipt = await verifyReceipt(plimsoll.receipt, under.receiptKey.jwks);
+  expect(receipt).toMatchObject({ policy: effective_version, classifier: 'scripted', key: 'key-0', tenant: 'joined' });
+});
+
 test.each<[string, string, unknown, string]>([
   ['an id with a capital', 'Tenant', document(0, 'pk-x'), 'id'],
   ['an unknown field', 'tenant', { ...document(0, 'pk-x'), plan: 'gold' }, 'plan'],
   ['no policy', 'tenant', { name: 'x', keys: [] }, 'policy'],
   ['a policy without a budget', 'tenant', { name: 'x', policy: { floor: 0 }, keys: [] }, 'policy.budget'],
+  [
+    'a policy field called __proto__',
+    'tenant',
+    '{"name":"x","policy":{"floor":0,"budget":0,"__proto__":{}},"keys":[]}',
+    'policy.__proto__',
+  ],
+  [
+    'a category called __proto__',
+    'tenant',
+    '{"name":"x","policy":{"floor":0,"budget":0,"categories":{"__proto__":{}}},"keys":[]}',
+    'policy.categories.__proto__',
+  ],
+  [
+    'a document field called __proto__',
+    'tenant',
+    '{"name":"x","__proto__":{},"policy":{"floor":0,"budget":0},"keys":[]}',
+    '__proto__',
+  ],
   [
     'a misspelt policy field',
     'tenant',

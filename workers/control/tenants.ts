@@ -1,4 +1,6 @@
 /** `/admin/v1/tenants` and `/admin/v1/audit`. */
+import { effectivePolicy } from '#policies/effective.ts';
+import type { Policy } from '#policies/schema.ts';
 import { readStoredPolicy } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { parseRequest } from '#shared/api/invalid-request.ts';
@@ -27,14 +29,18 @@ export function putTenant(directory: TenantDirectory) {
   };
 }
 
-/** A tenant whose stored policy is broken is listed with the policy in force, the strictest, and the problem. */
-export function listTenants() {
+/**
+ * A tenant whose stored policy is broken is listed with the policy in force, the strictest, and the problem.
+ * `effective_version` is what its answers and receipts name: its policy joined with the operator's.
+ */
+export function listTenants(operatorPolicy: Policy) {
   return async (c: AppContext): Promise<Response> => {
     const tenants = await tenantStore(c.env).listTenants();
     const data = await Promise.all(
       tenants.map(async ({ policy: text, ...tenant }) => {
-        const { policy, problem } = await readStoredPolicy(text, tenant.policy_version);
-        return { ...tenant, policy, problem };
+        const stored = await readStoredPolicy(text, tenant.policy_version);
+        const { version } = await effectivePolicy(operatorPolicy, stored);
+        return { ...tenant, effective_version: version, policy: stored.policy, problem: stored.problem };
       }),
     );
     return c.json({ object: 'list', data });

@@ -1,12 +1,15 @@
 /** The `plimsoll` part of an answer, in the three sizes a request may ask for. */
 import type { AnswerExtension, RequestExtension, SentExtension, TokenTrace } from '#shared/api/plimsoll-extension.ts';
-import type { Line } from '#shared/protocol/directive.ts';
+import type { Line } from '#shared/line/line.ts';
 import type { AnswerEvent } from './read-answer.ts';
 
 export type Trace = NonNullable<RequestExtension['trace']>;
 
 /** What is known of an answer before it begins. */
-export type AnswerHead = Pick<AnswerExtension, 'policy' | 'categories' | 'cache'> & { line: Line };
+export type AnswerHead = Pick<
+  AnswerExtension,
+  'policy' | 'classifier' | 'categories' | 'unread' | 'uncertain' | 'cache'
+> & { line: Line };
 
 export function finalExtension(
   { line, ...known }: AnswerHead,
@@ -15,8 +18,7 @@ export function finalExtension(
   const { receipt, receiptToken } = end;
   if (trace === 'none') return { policy: known.policy, receipt: receiptToken };
   const summary: AnswerExtension = {
-    policy: known.policy,
-    categories: known.categories,
+    ...known,
     floor: line.floor,
     budget: line.budget,
     rule: line.rule,
@@ -25,7 +27,6 @@ export function finalExtension(
     spent: receipt.spent,
     receipt: receiptToken,
     backend: receipt.backend,
-    cache: known.cache,
   };
   return trace === 'tokens' ? { ...summary, tokens } : summary;
 }

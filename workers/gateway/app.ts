@@ -65,7 +65,7 @@ export function createApp({
     '/v1/moderations': { POST: [key, moderations(classifier)] },
     '/.well-known/jwks.json': { GET: [open, (c) => c.json(c.var.config.receiptJwks)] },
     '/healthz': { GET: [open, health(pool)] },
-    '/admin/v1/tenants': { GET: [operator, listTenants()] },
+    '/admin/v1/tenants': { GET: [operator, listTenants(operatorPolicy)] },
     '/admin/v1/tenants/:id': { PUT: [operator, putTenant(directory)] },
     '/admin/v1/audit': { GET: [operator, listAudit()] },
   };

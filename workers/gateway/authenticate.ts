@@ -1,6 +1,6 @@
 /** From `Authorization: Bearer <key>` to the caller: which tenant, under which policy. */
 import { PlimsollError } from '#shared/api/errors.ts';
-import { sha256Hex } from '#shared/protocol/directive.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { AppContext, Middleware } from './context.ts';
 import type { TenantDirectory } from './tenant-directory.ts';
 

@@ -68,6 +68,7 @@ describe('before the first frame another backend is asked', () => {
     // Each attempt carries its own directive for the very same line.
     const directives = under.backends.flatMap(({ seen }) => seen.slice(-1).map(({ directive }) => directive));
     expect(directives[0]?.line).toEqual(directives[1]?.line);
+    if (directives.length === 2) expect(directives[0]?.id).not.toBe(directives[1]?.id);
     expect(under.log.join('\n')).toContain('backend-attempt-failed');
   });
 
@@ -107,6 +108,7 @@ describe('an answer that breaks', () => {
     ['say-other-words', 'receipt_invalid'],
     ['cross-the-floor', 'receipt_invalid'],
     ['overspend', 'receipt_invalid'],
+    ['sign-as-another', 'receipt_invalid'],
   ])('%s: the stream ends with an error and no [DONE], the whole answer is an error', async (behaviour, code) => {
     // The receipt that gets replayed.
     for (const prompt of ['A', 'B', 'C', 'D']) await homeOf(prompt);

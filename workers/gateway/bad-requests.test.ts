@@ -102,6 +102,21 @@ test.each([
   await expectError(await post(under.edge, '/v1/moderations', body), { code: 'invalid_request', param });
 });
 
+test.each<[string, unknown, RegExp]>([
+  ['one text', 'x'.repeat(64_001), /at most 64000 characters/],
+  ['one text of a list', ['short', 'x'.repeat(64_001)], /at most 64000 characters/],
+  ['all texts together', Array.from({ length: 100 }, () => 'x'.repeat(1_300)), /at most 128000 characters in all/],
+  [
+    'all parts together',
+    Array.from({ length: 3 }, () => ({ type: 'text', text: 'x'.repeat(30_000) })),
+    /at most 64000 characters together/,
+  ],
+  ['the number of texts', Array.from({ length: 129 }, () => 'a'), /at most 128 elements/],
+])('a moderation request that is too much in %s names the limit', async (_name, input, message) => {
+  const answer = await post(under.edge, '/v1/moderations', { input });
+  expect((await expectError(answer, { code: 'invalid_request' })).message).toMatch(message);
+});
+
 describe('keys', () => {
   test.each<[string, Record<string, string>]>([
     ['a wrong key', { authorization: 'Bearer pk-wrong' }],
@@ -131,6 +146,16 @@ describe('keys', () => {
 test('an unknown model is a 404 that names it', async () => {
   const call = openaiClient(under.edge).chat.completions.create({ ...ask('Hi'), model: 'gpt-4o' });
   await expect(call).rejects.toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
+});
+
+test('a prompt that cannot fit whatever its tokens is refused before anybody reads it', async () => {
+  const logged = under.log.length;
+  for (const content of ['[[classifier:throws]]'.padEnd(2_000, 'x'), `[[classifier:throws]]${'€'.repeat(400)}`]) {
+    const answer = await post(under.edge, '/v1/chat/completions', ask(content));
+    const error = await expectError(answer, { code: 'context_length_exceeded', param: 'messages' });
+    expect(error.message).toMatch(/64 tokens.*at least \d+ tokens/);
+  }
+  expect(under.log.slice(logged).join()).not.toContain('classifier-failed');
 });
 
 test('a prompt that is too long is the backend to tell', async () => {

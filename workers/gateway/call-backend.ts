@@ -4,7 +4,7 @@
  */
 import * as z from 'zod';
 import { ERROR_CODES, type ErrorCode, PlimsollError } from '#shared/api/errors.ts';
-import { DIRECTIVE_HEADER } from '#shared/protocol/directive.ts';
+import { DIRECTIVE_HEADER, type Directive, signDirective } from '#shared/protocol/directive.ts';
 import type { Frame } from '#shared/protocol/generate.ts';
 import { logError } from '../log.ts';
 import type { PoolMember } from './backend-pool.ts';
@@ -25,6 +25,8 @@ const MAX_ATTEMPTS = 3;
 export type StartFrame = Extract<Frame, { type: 'start' }>;
 export type BackendAnswer = {
   member: PoolMember;
+  /** The one that the backend took, of those that were signed for the attempts. */
+  directive: Directive;
   start: StartFrame;
   /** The frames after `start`. */
   frames: AsyncIterable<Frame[]>;
@@ -34,8 +36,12 @@ export type CallOptions = {
   requestId: string;
   body: string;
   candidates: readonly PoolMember[];
-  /** Signed anew for each attempt: a directive may have grown old while the attempt before it waited. */
-  signDirective: () => Promise<string>;
+  /**
+   * Signed anew for each attempt, under an id of its own: a backend takes a directive once, and it may have grown old while the
+   * attempt before it waited.
+   */
+  directive: Omit<Directive, 'id'>;
+  directiveKey: Uint8Array;
   /** The client's: aborts whatever is under way. */
   signal: AbortSignal;
   timeouts: Timeouts;
@@ -59,7 +65,8 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
 }
 
 async function attempt(member: PoolMember, options: CallOptions): Promise<BackendAnswer> {
-  const { body, signDirective, signal, timeouts, fetch } = options;
+  const { body, directiveKey, signal, timeouts, fetch } = options;
+  const directive: Directive = { ...options.directive, id: crypto.randomUUID() };
   const abort = new AbortController();
   const abortWithClient = () => abort.abort(signal.reason);
   signal.addEventListener('abort', abortWithClient, { once: true });
@@ -81,7 +88,7 @@ async function attempt(member: PoolMember, options: CallOptions): Promise<Backen
     if (start?.type === 'error') throw new PlimsollError(start.code, start.message);
     if (start?.type !== 'start') throw brokenOff('the first frame is not a start');
     watchdog.heard(timeouts.frameMs);
-    return { member, start, frames: afterStart(rest) };
+    return { member, directive, start, frames: afterStart(rest) };
   } catch (thrown) {
     letGo();
     throw thrown;
@@ -90,7 +97,7 @@ async function attempt(member: PoolMember, options: CallOptions): Promise<Backen
   async function* open(): AsyncGenerator<Frame[], void, void> {
     const answer = await fetch(`${member.url}/v1/generate`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', [DIRECTIVE_HEADER]: await signDirective() },
+      headers: { 'content-type': 'application/json', [DIRECTIVE_HEADER]: await signDirective(directive, directiveKey) },
       body,
       signal: abort.signal,
     }).catch((cause: unknown) => {

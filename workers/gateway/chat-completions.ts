@@ -1,12 +1,14 @@
 /** `POST /v1/chat/completions`: the main path, top to bottom. */
 
 import type { Verdict } from '#policies/compile.ts';
-import { lesser } from '#policies/tighten.ts';
 import { type ChatRequest, parseChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
-import { type Directive, type Line, sha256Hex, signDirective } from '#shared/protocol/directive.ts';
+import type { Line } from '#shared/line/line.ts';
+import { lesser } from '#shared/line/order.ts';
+import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
-import { type BackendPool, chooseBackends } from './backend-pool.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { type BackendPool, chooseBackends, refuseTooLong } from './backend-pool.ts';
 import { callBackend, type Timeouts } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
 import type { AppContext } from './context.ts';
@@ -32,19 +34,24 @@ export function chatCompletions({
     const { caller, config, requestId } = c.var;
     const chat = parseChatRequest(parseJsonBody(c));
     const extension = chat.plimsoll ?? {};
+    const members = await pool.members(config.backends, (promise) => c.executionCtx.waitUntil(promise));
+    refuseTooLong(members, chat);
     const { decision, cache } = await decide(chat.messages, { caller, extension });
     const line = lineOf(decision.verdict);
 
     const request = toGenerateRequest(chat, decision.maxTokens);
-    const members = await pool.members(config.backends, (promise) => c.executionCtx.waitUntil(promise));
     const candidates = chooseBackends(members, { ...request, mode: line.mode });
     const body = JSON.stringify(request);
-    const directive: Directive = {
+    const directive: Omit<Directive, 'id'> = {
       request: requestId,
       tenant: caller.tenant,
+      key: caller.key,
       policy: caller.version,
+      classifier: classifierVersion,
       digest: await sha256Hex(body),
       line,
+      second_look: null,
+      resume: null,
     };
 
     // Fires when the client's connection breaks. workerd on its own notices a connection that was merely closed only as
@@ -55,14 +62,21 @@ export function chatCompletions({
       requestId,
       body,
       candidates,
-      signDirective: () => signDirective(directive, config.directiveKey),
+      directive,
+      directiveKey: config.directiveKey,
       signal: client.signal,
       timeouts,
       fetch: (input, init) => fetch(input, init),
     });
     const events = readAnswer(upstream.frames, {
       checkReceipt: (token, answer) =>
-        checkReceipt(token, { jwks: config.receiptJwks, directive, seed: request.seed, answer }),
+        checkReceipt(token, {
+          jwks: config.receiptJwks,
+          directive: upstream.directive,
+          backend: upstream.start.backend,
+          seed: request.seed,
+          answer,
+        }),
     });
 
     const options = {
@@ -70,16 +84,21 @@ export function chatCompletions({
         id: requestId.replace(/^req_/, 'chatcmpl-'),
         created: Math.floor(Date.now() / 1000),
         model: upstream.start.model,
-        system_fingerprint: await fingerprint([
-          upstream.member.bundle,
-          caller.tenant,
-          caller.version,
-          classifierVersion,
-        ]),
+        system_fingerprint: await fingerprint({
+          bundle: upstream.member.bundle,
+          draws: upstream.start.draws,
+          tenant: caller.tenant,
+          key: caller.key,
+          policy: caller.version,
+          classifier: classifierVersion,
+        }),
       },
       extension: {
         policy: { tenant: caller.tenant, version: caller.version },
+        classifier: classifierVersion,
         categories: decision.categories,
+        unread: decision.unread,
+        uncertain: decision.uncertain,
         cache: { route: cache, answer: 'miss' as const },
         line,
       },
@@ -108,7 +127,7 @@ function lineOf(verdict: Verdict): Line {
       { param: 'plimsoll.mode' },
     );
   }
-  const why = verdict.because === null ? '' : ` (category '${verdict.because}')`;
+  const why = verdict.because === null ? '' : ` (${verdict.because})`;
   throw new PlimsollError('policy_refused', `This request was refused by the tenant's policy${why}.`);
 }
 
@@ -127,6 +146,7 @@ function toGenerateRequest(chat: ChatRequest, maxTokensOfPolicy: number | null):
   };
 }
 
-async function fingerprint(parts: readonly (string | null)[]): Promise<string> {
+/** Of everything but the request itself that an answer's draws and distributions come from. */
+async function fingerprint(parts: Record<string, string | null>): Promise<string> {
   return `fp_${(await sha256Hex(JSON.stringify(parts))).slice(0, 10)}`;
 }

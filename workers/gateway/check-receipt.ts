@@ -4,23 +4,34 @@
  */
 import type { JSONWebKeySet } from 'jose';
 import { PlimsollError } from '#shared/api/errors.ts';
-import { type Directive, sha256Hex } from '#shared/protocol/directive.ts';
+import type { Directive } from '#shared/protocol/directive.ts';
 import { type Receipt, verifyReceipt } from '#shared/protocol/receipt.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
 
 /** Weights and nats travel as sums of many small floats; a line that is missed by less was held. */
 const TOLERANCE = 1e-6;
 
 export async function checkReceipt(
   token: string,
-  { jwks, directive, seed, answer }: { jwks: JSONWebKeySet; directive: Directive; seed: number; answer: string },
+  {
+    jwks,
+    directive,
+    backend,
+    seed,
+    answer,
+  }: { jwks: JSONWebKeySet; directive: Directive; backend: string; seed: number; answer: string },
 ): Promise<Receipt> {
   const receipt = await verifyReceipt(token, jwks).catch((cause: unknown) => {
     throw invalid('its signature or form', cause);
   });
   const expected = {
     request: directive.request,
+    directive: directive.id,
     tenant: directive.tenant,
+    key: directive.key,
     policy: directive.policy,
+    classifier: directive.classifier,
+    backend,
     prompt_digest: directive.digest,
     answer_digest: await sha256Hex(answer),
     seed,

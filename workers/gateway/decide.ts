@@ -8,9 +8,9 @@ import { LOOSEST } from '#policies/schema.ts';
 import { tighten } from '#policies/tighten.ts';
 import type { CategoryProbability, RequestExtension } from '#shared/api/plimsoll-extension.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
-import { sha256Hex } from '#shared/protocol/directive.ts';
 import type { Message } from '#shared/protocol/generate.ts';
-import { classifyPrompt, listCategories, WORK_BETWEEN_PAUSES } from './classify-prompt.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { classifyPrompt, listCategories, rounded, WORK_BETWEEN_PAUSES } from './classify-prompt.ts';
 import { createPacer } from './pace.ts';
 import type { Caller } from './tenant-directory.ts';
 
@@ -19,6 +19,8 @@ const MAX_DECISIONS = 2_000;
 
 export type Decision = {
   categories: CategoryProbability[];
+  unread: number;
+  uncertain: number;
   verdict: Verdict;
   /** The policy's limit on an answer's tokens; null: none. */
   maxTokens: number | null;
@@ -47,6 +49,8 @@ export function createDecide(classifier: Classifier): Decide {
     const policy = tighten(caller.policy, { ...LOOSEST, floor, budget });
     const decision: Decision = {
       categories: listCategories(signals),
+      unread: rounded(signals.unread),
+      uncertain: rounded(signals.uncertain),
       verdict: compile(policy, signals, { mode }),
       maxTokens: policy.limits.max_tokens,
     };

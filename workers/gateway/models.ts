@@ -1,7 +1,7 @@
 /** `GET /v1/models` and `GET /v1/models/:id`: what the pool serves, dead backends included while they are remembered. */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Model, ModelList } from '#shared/api/models.ts';
-import { MODES } from '#shared/protocol/directive.ts';
+import { MODES } from '#shared/line/line.ts';
 import type { BackendPool } from './backend-pool.ts';
 import type { AppContext } from './context.ts';
 

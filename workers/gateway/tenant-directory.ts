@@ -11,8 +11,8 @@
  */
 import { LRUCache } from 'lru-cache';
 import * as z from 'zod';
+import { effectivePolicy } from '#policies/effective.ts';
 import type { Policy } from '#policies/schema.ts';
-import { tighten } from '#policies/tighten.ts';
 import { readStoredPolicy } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Env } from '../env.ts';
@@ -30,7 +30,10 @@ const KV_EXPIRATION_SECONDS = 60;
 const MAX_CALLERS = 2_000;
 const MAX_UNKNOWN_KEYS = 10_000;
 
-/** Who asks, and under which policy (the operator's and the tenant's, joined). */
+/**
+ * Who asks, and under which policy: the operator's and the tenant's, joined. `version` is that joined policy's, because it is what
+ * decides: the operator's document can change and the tenant's stay. 'strictest' where the tenant's is missing or broken.
+ */
 export type Caller = { tenant: string; key: string; policy: Policy; version: string };
 
 type Reach = { env: Env; waitUntil: (promise: Promise<unknown>) => void };
@@ -90,7 +93,7 @@ export function createTenantDirectory({
   async function toCaller({ tenant, key, policy: text, version }: TenantSnapshot): Promise<Caller> {
     const stored = await readStoredPolicy(text, version);
     if (stored.problem !== null) logError({ event: 'policy-broken', tenant, version, problem: stored.problem });
-    return { tenant, key, policy: tighten(operatorPolicy, stored.policy), version: stored.version };
+    return { tenant, key, ...(await effectivePolicy(operatorPolicy, stored)) };
   }
 
   async function refresh({ current, removed }: { current: readonly string[]; removed: readonly string[] }, env: Env) {

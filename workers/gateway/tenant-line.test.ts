@@ -1,9 +1,13 @@
 /** The line that reaches the backend: whose policy, how tight, and what happens when a policy or the classifier is broken. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { LOOSEST } from '#policies/schema.ts';
-import { canonicalPolicy, policyVersion } from '#policies/version.ts';
+import { effectivePolicy } from '#policies/effective.ts';
+import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
+import { LOOSEST, Policy } from '#policies/schema.ts';
+import { canonicalPolicy, policyVersion, readStoredPolicy } from '#policies/version.ts';
 import type { ErrorBody } from '#shared/api/errors.ts';
-import type { Directive, Line } from '#shared/protocol/directive.ts';
+import type { AnswerExtension } from '#shared/api/plimsoll-extension.ts';
+import type { Line } from '#shared/line/line.ts';
+import type { Directive } from '#shared/protocol/directive.ts';
 import { sha256 } from '../local/seed-demo-tenants.ts';
 import { ask, type EdgeUnderTest, OPERATOR_KEY, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
 import type { ScriptedBackend } from '../testing/scripted-backend.ts';
@@ -121,6 +125,22 @@ describe('what the classifier finds raises the line', () => {
       expect(backend.seen.at(-1)?.directive.line).toMatchObject(full);
     }
   });
+  test.each(['any_harm', 'unread', 'uncertain'])('of %s, in every demo tenant that has a line', async (signal) => {
+    for (const key of ['pk-demo-strict', 'pk-demo-balanced']) {
+      const [calm, raised] = [
+        await lineFor({ prompt: 'Calm' }, key),
+        await lineFor({ prompt: `[[${signal}=1]]` }, key),
+      ];
+      expect(raised.floor, key).toBeGreaterThan(calm.floor);
+    }
+  });
+  test('and an answer says what was not understood', async () => {
+    const prompt = '[[unread=1]] [[uncertain=0.25]] [[any_harm=0.75]]';
+    const answer = await post(under.edge, '/v1/chat/completions', ask(prompt));
+    const { plimsoll } = (await answer.json()) as { plimsoll: AnswerExtension };
+    expect(plimsoll).toMatchObject({ unread: 1, uncertain: 0.25 });
+    expect(plimsoll.categories).toContainEqual({ name: 'any_harm', probability: 0.75 });
+  });
   test('to the safety expert alone', async () => {
     expect(await lineFor({ prompt: '[[jailbreak=0.95]]' }, 'pk-demo-strict')).toMatchObject({
       action: 'safety_only',
@@ -232,14 +252,23 @@ test('a policy changed elsewhere is seen here once the isolate has forgotten the
   );
   // The test's Worker keeps a snapshot for 300 ms.
   await new Promise((resolve) => setTimeout(resolve, 350));
-  expect(await directiveFor({}, 'pk-changed-elsewhere')).toMatchObject({ policy: version, line: { floor: 0.7 } });
+  const effective = await effectivePolicy(Policy.parse(operatorPolicy), await readStoredPolicy(document, version));
+  expect(await directiveFor({}, 'pk-changed-elsewhere')).toMatchObject({
+    policy: effective.version,
+    line: { floor: 0.7 },
+  });
 });
 
-test('the directive binds request, tenant, policy version and body', async () => {
+test('the directive binds request, tenant, key, policy and classifier version and body, under an id of its own', async () => {
   const answer = await post(under.edge, '/v1/chat/completions', ask('Bind'), 'pk-demo-open');
   const { directive, request } = backend.seen.at(-1) as ScriptedBackend['seen'][number];
   expect(directive.request).toBe(answer.headers.get('x-request-id'));
   expect(directive.digest).toBe(sha256(JSON.stringify(request)));
-  const { plimsoll } = (await answer.json()) as { plimsoll: { policy: { tenant: string; version: string } } };
+  expect(directive).toMatchObject({ key: 'demo', second_look: null, resume: null });
+  const { plimsoll } = (await answer.json()) as { plimsoll: AnswerExtension };
   expect(plimsoll.policy).toEqual({ tenant: directive.tenant, version: directive.policy });
+  expect(plimsoll.classifier).toBe(directive.classifier);
+
+  await post(under.edge, '/v1/chat/completions', ask('Bind'), 'pk-demo-open');
+  expect(backend.seen.at(-1)?.directive.id).not.toBe(directive.id);
 });

@@ -64,18 +64,25 @@ export class TenantStore extends DurableObject<Env> {
     }
     this.ctx.storage.transactionSync(() => {
       this.#sql.exec(
-        'INSERT OR REPLACE INTO policies (tenant, version, document, created_at) VALUES (?, ?, ?, ?)',
+        // A version is written once: what is put back keeps the time at which it was first seen.
+        'INSERT OR IGNORE INTO policies (tenant, version, document, created_at) VALUES (?, ?, ?, ?)',
         ...[id, version, document, now],
       );
       this.#sql.exec(
         'INSERT OR REPLACE INTO tenants (id, name, policy_version, updated_at) VALUES (?, ?, ?, ?)',
         ...[id, name, version, now],
       );
+      const createdAt = new Map(
+        this.#sql
+          .exec<{ sha256: string; created_at: string }>('SELECT sha256, created_at FROM keys WHERE tenant = ?', id)
+          .toArray()
+          .map((key) => [key.sha256, key.created_at]),
+      );
       this.#sql.exec('DELETE FROM keys WHERE tenant = ?', id);
       for (const key of keys) {
         this.#sql.exec(
           'INSERT INTO keys (sha256, tenant, id, created_at) VALUES (?, ?, ?, ?)',
-          ...[key.sha256, id, key.id, now],
+          ...[key.sha256, id, key.id, createdAt.get(key.sha256) ?? now],
         );
       }
       const detail = {

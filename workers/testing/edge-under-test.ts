@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
-import { MODES, type Mode } from '#shared/protocol/directive.ts';
+import { MODES, type Mode } from '#shared/line/line.ts';
 import { seedDemoTenants, sha256 } from '../local/seed-demo-tenants.ts';
 import { type Edge, type EdgeOptions, startEdge } from '../local/start-edge.ts';
 import { createReceiptKey, type ReceiptKey, type ScriptedBackend, startScriptedBackend } from './scripted-backend.ts';

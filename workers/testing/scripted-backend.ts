@@ -7,16 +7,11 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
-import {
-  DIRECTIVE_HEADER,
-  type Directive,
-  directiveKey,
-  type Mode,
-  sha256Hex,
-  verifyDirective,
-} from '#shared/protocol/directive.ts';
+import type { Mode } from '#shared/line/line.ts';
+import { DIRECTIVE_HEADER, type Directive, directiveKey, verifyDirective } from '#shared/protocol/directive.ts';
 import { type Frame, GenerateRequest, type TokenFrame } from '#shared/protocol/generate.ts';
 import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
 
 export type Behaviour =
   | 'answer'
@@ -37,6 +32,7 @@ export type Behaviour =
   | 'go-on-after-end'
   | 'forge-receipt'
   | 'replay-receipt'
+  | 'sign-as-another'
   | 'say-other-words'
   | 'cross-the-floor'
   | 'overspend';
@@ -96,7 +92,15 @@ export async function startScriptedBackend({
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.url === '/healthz') {
-      const health = { status: 'ok', backend: name, model, context_length: contextLength, bundle: 'b1', modes };
+      const health = {
+        status: 'ok',
+        backend: name,
+        model,
+        context_length: contextLength,
+        bundle: 'b1',
+        max_token_bytes: 16,
+        modes,
+      };
       response.end(JSON.stringify(health));
       return;
     }
@@ -153,7 +157,14 @@ export async function startScriptedBackend({
       send({ type: 'error', code: 'expert_failed', message: 'An expert failed.' });
       return void response.end();
     }
-    send({ type: 'start', id: directive.request, model, backend: name, prompt_tokens: promptTokens });
+    send({
+      type: 'start',
+      id: directive.request,
+      model,
+      backend: name,
+      draws: 'scripted',
+      prompt_tokens: promptTokens,
+    });
 
     const script = writeScript(directive, asked, { endless: behaviour === 'answer-forever' });
     const written: TokenFrame[] = [];
@@ -183,11 +194,15 @@ export async function startScriptedBackend({
     };
     const receipt: Receipt = {
       request: directive.request,
+      directive: directive.id,
       tenant: directive.tenant,
+      key: directive.key,
       policy: directive.policy,
+      classifier: directive.classifier,
       model,
       bundle: 'b1',
-      backend: name,
+      backend: behaviour === 'sign-as-another' ? 'somebody-else' : name,
+      draws: 'scripted',
       line: directive.line,
       weights: {
         min: behaviour === 'cross-the-floor' ? directive.line.floor - 0.01 : Math.min(...shares),
@@ -197,6 +212,7 @@ export async function startScriptedBackend({
       spent: behaviour === 'overspend' ? (directive.line.budget ?? 0) + 0.01 : (written.at(-1)?.spent ?? 0),
       usage,
       finish_reason: script.finishReason,
+      top_k: null,
       seed: asked.seed,
       prompt_digest: directive.digest,
       answer_digest: await sha256Hex(behaviour === 'say-other-words' ? `${text}!` : text),

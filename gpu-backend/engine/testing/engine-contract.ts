@@ -4,7 +4,8 @@
  * `createWithoutRouters` one that offers only the mode `logits`.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Line, MODES, OPEN_LINE } from '#shared/protocol/directive.ts';
+import { seedKey } from '#shared/gate/index.ts';
+import { type Line, MODES, OPEN_LINE } from '#shared/line/line.ts';
 import type { EndFrame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { Engine, EngineEvent, EngineLimits, EngineRequest } from '../engine.ts';
 
@@ -15,13 +16,17 @@ export function request({
   ...rest
 }: Partial<Omit<EngineRequest, 'line' | 'sampling'>> & {
   line?: Partial<Line>;
-  sampling?: Partial<EngineRequest['sampling']>;
+  sampling?: { seed?: number; temperature?: number; topP?: number };
 } = {}): EngineRequest {
   return {
     promptIds: [7, 70, 71, 72],
     maxTokens: 30,
     stop: [],
-    sampling: { seed: 1, temperature: 1, topP: 1, ...sampling },
+    sampling: {
+      key: seedKey(sampling?.seed ?? 1),
+      temperature: sampling?.temperature ?? 1,
+      topP: sampling?.topP ?? 1,
+    },
     line: { ...OPEN_LINE, ...line },
     ...rest,
   };

@@ -1,6 +1,6 @@
 /** An engine over a scripted row model, with bytes for a vocabulary: id 0 ends an answer, ids 1 to 255 are that byte. */
 
-import type { Mode } from '#shared/protocol/directive.ts';
+import type { Mode } from '#shared/line/line.ts';
 import type { Proposal } from '../answer.ts';
 import type { Engine, EngineLimits } from '../engine.ts';
 import { startLocalEngine } from '../local-engine.ts';
@@ -40,7 +40,7 @@ export function startScriptedEngine({
   return startLocalEngine({
     rows: new ScriptedRows(script, { vocabSize: SCRIPTED_VOCAB, ...rows }),
     vocabulary: { eos: 0, banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
-    info: { model: 'scripted', contextLength, digest: '0'.repeat(64), modes },
+    info: { model: 'scripted', contextLength, maxTokenBytes: 1, digest: '0'.repeat(64), modes },
     proposal,
     limits,
   });

@@ -1,18 +1,13 @@
 /** A caller with the edge's secret, and the keys both ends need: what a server test speaks to a backend with. */
 import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
-import {
-  DIRECTIVE_HEADER,
-  type Directive,
-  directiveKey,
-  type Line,
-  OPEN_LINE,
-  sha256Hex,
-  signDirective,
-} from '#shared/protocol/directive.ts';
+import { type Line, OPEN_LINE } from '#shared/line/line.ts';
+import { DIRECTIVE_HEADER, type Directive, directiveKey, signDirective } from '#shared/protocol/directive.ts';
 import { Frame, type GenerateRequest } from '#shared/protocol/generate.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { ReceiptPrivateJwk } from '../config.ts';
 
 export const SECRET = 'a secret of at least 32 bytes, for tests';
+export const DRAW_SECRET = 'another secret of 32 bytes, for draws';
 
 export async function receiptKeys(): Promise<{ receiptPrivateJwk: ReceiptPrivateJwk; jwks: JSONWebKeySet }> {
   const { privateKey, publicKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
@@ -52,11 +47,16 @@ export async function call(url: string, body: GenerateRequest | string, options:
   const { line, edit = (directive) => directive, secret = SECRET, now = new Date(), signal = null } = options;
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   const directive = edit({
+    id: crypto.randomUUID(),
     request: 'req_1',
     tenant: 'acme',
+    key: 'main',
     policy: 'sha256:abc',
+    classifier: 'c1',
     digest: await sha256Hex(text),
     line: { ...OPEN_LINE, ...line },
+    second_look: null,
+    resume: null,
   });
   const token = options.token === undefined ? await signDirective(directive, directiveKey(secret), now) : options.token;
   const headers: Record<string, string> = { 'content-type': 'application/json' };

@@ -1,4 +1,4 @@
-import { PlimsollError } from '#shared/api/errors.ts';
+import { PlimsollError } from './errors.ts';
 
 /** The same words wherever a prompt is measured: by a bound before it is tokenized, or by its tokens. */
 export function contextLengthExceeded(found: number, limit: number, { atLeast = false } = {}): PlimsollError {
@@ -8,4 +8,15 @@ export function contextLengthExceeded(found: number, limit: number, { atLeast = 
     `This model's maximum context length is ${limit} tokens. Your messages have ${count} tokens, which leaves no room for an answer.`,
     { param: 'messages' },
   );
+}
+
+/**
+ * The fewest tokens that texts can have, from nothing but their bytes; so that what cannot fit is refused unread.
+ *
+ * @param maxTokenBytes UTF-8 bytes of the model's longest token
+ */
+export function fewestTokens(texts: Iterable<string>, maxTokenBytes: number): number {
+  let bytes = 0;
+  for (const text of texts) bytes += new TextEncoder().encode(text).byteLength;
+  return Math.ceil(bytes / maxTokenBytes);
 }

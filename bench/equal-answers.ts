@@ -1,0 +1,62 @@
+/**
+ * How often an equal request gets an equal answer: each of many, once alone in the batch and once in a crowd of sixteen. The draws
+ * are the same; the logits differ in their last bits with who else is in the batch, and a draw that falls between two tokens there
+ * takes another turn. Written down before measuring: one answer of a hundred, at temperature 1 and some 50 tokens.
+ */
+
+import type { Engine, EngineRequest } from '#gpu-backend/engine/engine.ts';
+import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
+import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
+import { seedKey } from '#shared/gate/index.ts';
+import { OPEN_LINE } from '#shared/line/line.ts';
+import { generateQuestions } from '#training/world/generate.ts';
+import { loadTopics } from '#training/world/load-topics.ts';
+
+const ANSWERS = 480;
+const CROWD = 16;
+const MAX_TOKENS = 60;
+
+export async function benchEqualAnswers({ bundle }: { bundle: string }): Promise<Record<string, number>> {
+  const { renderChat } = await loadBundleHead(bundle);
+  const questions = generateQuestions({ split: 'heldout', seed: 11, perAsk: 1, topics: loadTopics() });
+  const requests = Array.from({ length: ANSWERS }, (_, seed): EngineRequest => {
+    const { messages } = questions[seed % questions.length]!;
+    return {
+      promptIds: renderChat(messages),
+      maxTokens: MAX_TOKENS,
+      stop: [],
+      sampling: { key: seedKey(seed), temperature: 1, topP: 1 },
+      line: OPEN_LINE,
+    };
+  });
+  const engine = await startWorkerEngine({ dir: bundle, threads: 0, limits: { maxRows: 2 * CROWD } });
+  const [alone, again, crowd] = [
+    await answersOf(engine, requests, 1),
+    await answersOf(engine, requests, 1),
+    await answersOf(engine, requests, CROWD),
+  ];
+  await engine.close();
+
+  const differing = (a: readonly string[], b: readonly string[]) => a.filter((ids, i) => ids !== b[i]).length;
+  console.log(`\nequal requests, equal answers? ${ANSWERS} of at most ${MAX_TOKENS} tokens, temperature 1, no line`);
+  console.log(`  alone and alone again: ${differing(alone, again)} differ`);
+  console.log(`  alone and in a crowd of ${CROWD}: ${differing(alone, crowd)} differ`);
+  return {
+    'equal answers: % that differ, alone twice': (100 * differing(alone, again)) / ANSWERS,
+    [`equal answers: % that differ, alone and among ${CROWD}`]: (100 * differing(alone, crowd)) / ANSWERS,
+  };
+}
+
+/** The token ids of each answer, `atOnce` of them in the batch. */
+async function answersOf(engine: Engine, requests: readonly EngineRequest[], atOnce: number): Promise<string[]> {
+  const answers: string[] = [];
+  for (let from = 0; from < requests.length; from += atOnce) {
+    const batch = requests.slice(from, from + atOnce).map(async (request) => {
+      const ids: number[] = [];
+      for await (const event of engine.generate(request)) if (event.type === 'token') ids.push(event.id);
+      return ids.join();
+    });
+    answers.push(...(await Promise.all(batch)));
+  }
+  return answers;
+}

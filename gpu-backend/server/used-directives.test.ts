@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest';
+import { DIRECTIVE_TTL_SECONDS } from '#shared/protocol/directive.ts';
+import { createUsedDirectives } from './used-directives.ts';
+
+test('an id is taken once while its directive can live, and forgotten after', () => {
+  let nowMs = 1_000_500;
+  const used = createUsedDirectives({ now: () => nowMs });
+  used.take('a');
+  used.take('b');
+  expect(() => used.take('a')).toThrow(expect.objectContaining({ code: 'directive_invalid' }));
+  nowMs += DIRECTIVE_TTL_SECONDS * 1000;
+  expect(() => used.take('a')).toThrow(expect.objectContaining({ code: 'directive_invalid' }));
+  nowMs += 1_000;
+  used.take('c');
+  expect(used.size).toBe(1);
+});

@@ -1,0 +1,37 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { effectivePolicy } from './effective.ts';
+import { LOOSEST, Policy } from './schema.ts';
+import { arbitraryPolicy } from './testing/arbitrary-policy.ts';
+import { tighten } from './tighten.ts';
+import { canonicalPolicy, policyVersion, readStoredPolicy, STRICTEST_VERSION } from './version.ts';
+
+const stored = (policy: Policy) => ({ policy, version: 'of the tenant alone', problem: null });
+
+test('the version follows whatever decides: another join, another version; the same join, the same', async () => {
+  await fc.assert(
+    fc.asyncProperty(arbitraryPolicy, arbitraryPolicy, arbitraryPolicy, async (operator, changed, tenant) => {
+      const before = await effectivePolicy(operator, stored(tenant));
+      const after = await effectivePolicy(changed, stored(tenant));
+      expect(before.policy).toEqual(tighten(operator, tenant));
+      const sameJoin = canonicalPolicy(before.policy) === canonicalPolicy(after.policy);
+      expect(before.version === after.version).toBe(sameJoin);
+      expect(before.version).toBe(await policyVersion(canonicalPolicy(before.policy)));
+    }),
+  );
+});
+
+test('an operator who tightens one bound changes the version of a tenant who changed nothing', async () => {
+  const tenant = Policy.parse({ floor: 0.2, budget: 5 });
+  const versions = await Promise.all(
+    [LOOSEST, { ...LOOSEST, floor: 0.4 }, { ...LOOSEST, budget: 3 }].map(async (operator) => {
+      return (await effectivePolicy(operator, stored(tenant))).version;
+    }),
+  );
+  expect(new Set(versions).size).toBe(3);
+});
+
+test('a broken policy is named as one', async () => {
+  const { version } = await effectivePolicy(LOOSEST, await readStoredPolicy(null, null));
+  expect(version).toBe(STRICTEST_VERSION);
+});

@@ -1,0 +1,126 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { uniformAt } from '#shared/gate/index.ts';
+import { OPEN_LINE } from '#shared/line/line.ts';
+import { type DrawParts, deriveDrawKey, importDrawSecret } from './derive-draw-key.ts';
+
+const secret = await importDrawSecret('a draw secret of thirty-two bytes');
+
+const PARTS: DrawParts = {
+  directive: { tenant: 'acme', key: 'main', line: { ...OPEN_LINE, floor: 0.3, budget: 2 }, second_look: null },
+  bundle: '0'.repeat(64),
+  promptIds: [7, 70, 71],
+  request: {
+    model: 'm',
+    messages: [{ role: 'user', content: 'hi' }],
+    max_tokens: 8,
+    stop: [],
+    seed: 1,
+    temperature: 1,
+    top_p: 1,
+  },
+  choice: 0,
+};
+const { directive, request } = PARTS;
+const withLine = (line: Partial<typeof directive.line>) => ({
+  directive: { ...directive, line: { ...directive.line, ...line } },
+});
+const withRequest = (changes: object) => ({ request: { ...request, ...changes } });
+
+/** Each bound part, changed a little in the `n`-th of many ways. */
+const CHANGES: Record<string, (n: number) => Partial<DrawParts>> = {
+  tenant: (n) => ({ directive: { ...directive, tenant: `acme-${n}` } }),
+  'API key': (n) => ({ directive: { ...directive, key: `key-${n}` } }),
+  bundle: (n) => ({ bundle: n.toString(16).padStart(64, '0') }),
+  prompt: (n) => ({ promptIds: [7, 70, 71, n] }),
+  seed: (n) => withRequest({ seed: n + 2 }),
+  choice: (n) => ({ choice: n + 1 }),
+  temperature: (n) => withRequest({ temperature: 1 + (n + 1) * 1e-6 }),
+  top_p: (n) => withRequest({ top_p: 1 - (n + 1) * 1e-6 }),
+  floor: (n) => withLine({ floor: 0.3 + (n + 1) * 1e-6 }),
+  ceiling: (n) => withLine({ ceiling: 1 - (n + 1) * 1e-6 }),
+  budget: (n) => withLine({ budget: 2 + (n + 1) * 1e-6 }),
+  opening: (n) => withLine({ opening: { tokens: n + 1, floor: 0.5 } }),
+  earned: (n) => withLine({ earned: { start: n, rate: 1 } }),
+  'second look': (n) => ({ directive: { ...directive, second_look: { base: n * 1e-4, rules: {} } } }),
+  'a parameter that is yet to come': (n) => withRequest({ top_k: n + 1 }),
+};
+const ONE_OF_FEW: Record<string, Partial<DrawParts>> = {
+  mode: withLine({ mode: 'layers' }),
+  rule: withLine({ rule: 'arithmetic' }),
+  action: withLine({ action: 'safety_only' }),
+  'no budget': withLine({ budget: null }),
+};
+
+const keyOf = (changes: Partial<DrawParts> = {}) => deriveDrawKey(secret, { ...PARTS, ...changes });
+
+test('equal requests have equal draws, in whatever order their fields came', async () => {
+  const { seed, ...rest } = request;
+  expect(await keyOf({ request: { seed, ...rest } })).toEqual(await keyOf());
+});
+
+test('what shapes no token leaves the draws alone', async () => {
+  for (const changes of [{ max_tokens: 9 }, { stop: ['x'] }, { model: 'an alias' }]) {
+    expect(await keyOf(withRequest(changes))).toEqual(await keyOf());
+  }
+});
+
+describe('a change in any bound part gives other draws, which say nothing of the first', () => {
+  test.each(Object.entries(ONE_OF_FEW))('%s', async (_name, changes) => {
+    const [a, b] = [await keyOf(), await keyOf(changes)];
+    for (let position = 0; position < 50; position++) expect(uniformAt(a, position)).not.toBe(uniformAt(b, position));
+  });
+
+  test.each(Object.entries(CHANGES))('%s', async (_name, change) => {
+    const base = await keyOf();
+    const cells = new Array<number>(64).fill(0);
+    const sampled = 3200;
+    for (let n = 0; n < sampled; n++) {
+      const changed = await keyOf(change(n));
+      // The numbers before and after, in eighths: all 64 pairs must be equally likely.
+      const [before, after] = [uniformAt(base, n), uniformAt(changed, n)].map((u) => Math.floor(8 * u));
+      cells[8 * before! + after!]! += 1;
+    }
+    const expected = sampled / 64;
+    // Chi-squared with 63 degrees of freedom passes 130 once in a million; the numbers are fixed, so it does or does not.
+    expect(cells.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0)).toBeLessThan(130);
+  });
+});
+
+test('no two requests meet on one text: names and numbers cannot flow into each other', async () => {
+  const seen = new Map<string, string>();
+  await fc.assert(
+    fc.asyncProperty(
+      fc.string(),
+      fc.string(),
+      fc.array(fc.nat(9), { maxLength: 3 }),
+      async (tenant, key, promptIds) => {
+        const drawn = String(await keyOf({ directive: { ...directive, tenant, key }, promptIds }));
+        const parts = JSON.stringify([tenant, key, promptIds]);
+        expect(seen.get(drawn) ?? parts).toBe(parts);
+        seen.set(drawn, parts);
+      },
+    ),
+  );
+});
+
+test('another secret gives other draws and is told apart by its id, which is the same everywhere', async () => {
+  const other = await importDrawSecret('another draw secret of 32 bytes!!');
+  expect(await deriveDrawKey(other, PARTS)).not.toEqual(await keyOf());
+  expect(other.id).not.toBe(secret.id);
+  expect((await importDrawSecret('a draw secret of thirty-two bytes')).id).toBe(secret.id);
+  expect(secret.id).toMatch(/^[0-9a-f]{8}$/);
+  await expect(importDrawSecret('short')).rejects.toThrow(/at least 32/);
+});
+
+test('the numbers of a request never change between versions', async () => {
+  // An answer cut off under one version may be resumed under the next.
+  expect(await keyOf()).toMatchInlineSnapshot(`
+    [
+      1894498336,
+      4143650333,
+      805940011,
+      1090026946,
+    ]
+  `);
+});
