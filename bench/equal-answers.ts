@@ -50,13 +50,15 @@ export async function benchEqualAnswers({ bundle }: { bundle: string }): Promise
 /** The token ids of each answer, `atOnce` of them in the batch. */
 async function answersOf(engine: Engine, requests: readonly EngineRequest[], atOnce: number): Promise<string[]> {
   const answers: string[] = [];
-  for (let from = 0; from < requests.length; from += atOnce) {
-    const batch = requests.slice(from, from + atOnce).map(async (request) => {
+  const waiting = requests.entries();
+  // As clients come: each that ends makes room for the next, so that batches have all sizes and prompts join midway.
+  const client = async () => {
+    for (const [i, request] of waiting) {
       const ids: number[] = [];
       for await (const event of engine.generate(request)) if (event.type === 'token') ids.push(event.id);
-      return ids.join();
-    });
-    answers.push(...(await Promise.all(batch)));
-  }
+      answers[i] = ids.join();
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, client));
   return answers;
 }
