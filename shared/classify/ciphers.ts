@@ -18,9 +18,13 @@ export function turnedStretch(text: string, turn: (word: string) => string, lexi
   for (const { 0: raw, index } of text.matchAll(WORD)) {
     const word = raw.toLowerCase();
     const turned = turn(word);
-    if (current.gain <= 0) current = { gain: 0, start: index };
-    if (turned !== word) current.gain += lexicon.cost(word) - lexicon.cost(turned);
-    if (current.gain > best.gain) best = { ...current, end: index + raw.length };
+    const gain = turned === word ? 0 : lexicon.cost(word) - lexicon.cost(turned);
+    // A word that nobody knows either way belongs to what stands beside it.
+    const isUnknown = gain === 0 && !lexicon.has(word);
+    if (current.gain < 0 || (current.gain === 0 && !isUnknown)) current = { gain: 0, start: index };
+    current.gain += gain;
+    const goesOn = isUnknown && current.gain === best.gain && current.start === best.start;
+    if (current.gain > best.gain || goesOn) best = { ...current, end: index + raw.length };
   }
   return best.gain >= LEAST_GAIN ? { start: best.start, end: best.end } : undefined;
 }
