@@ -110,6 +110,7 @@ export function createSlicedScorer(model: LinearModel, options: DefenceOptions =
       const done = new Set<string>();
       let work = 0;
       let told = 0;
+      uncertain = Math.max(uncertain, uncertaintyOf(block, languages, lexicon));
       yield sourceChars;
       for (const reading of typing === undefined ? readings : [...readings, typing]) {
         for (const piece of readsPieces ? [reading, ...windowsOf(reading)] : [reading]) {
@@ -122,7 +123,7 @@ export function createSlicedScorer(model: LinearModel, options: DefenceOptions =
         told = work;
       }
       features += work;
-      uncertain = Math.max(uncertain, work > most ? 1 : uncertaintyOf(block, languages, lexicon));
+      if (work > most) uncertain = 1;
     }
     return { logOdds: strictest, unread: text.length > MAX_READ_CHARS, uncertain, features };
   };

@@ -54,6 +54,11 @@ const ENDINGS = [
 ];
 const BEGINNINGS = ['un', 're', 'non', 'over', 'sub', 'pre'];
 
+/** Evidence of tokens in small letters, which does not depend on what stands around them; most words of a text are old friends. */
+const REMEMBERED = 8_192;
+const LONGEST_REMEMBERED = 20;
+const memories = new WeakMap<Lexicon, Map<string, number>>();
+
 /**
  * In [0, 1]. `written`: a block as somebody wrote it, accents and capitals kept. `readings`: what else it may say, each whole; one
  * that is mostly English counts instead, so that a disguise that was taken off makes nothing uncertain.
@@ -71,13 +76,22 @@ export function uncertaintyOf(written: string, readings: Iterable<string>, lexic
 
 /** The largest sum of evidence of any stretch of words (Kadane's maximum subarray), and how many words are English. */
 function judge(text: string, lexicon: Lexicon): { worst: number; english: number; words: number } {
+  const memory = memories.get(lexicon) ?? new Map<string, number>();
+  memories.set(lexicon, memory);
   let sum = 0;
   let worst = 0;
   let english = 0;
   let words = 0;
   for (const { 0: token, index } of text.matchAll(TOKEN)) {
-    if (!LETTER.test(token)) continue;
-    const evidence = evidenceOf(token, { lexicon, opens: opensSentence(text, index) });
+    let evidence = memory.get(token);
+    if (evidence === undefined) {
+      if (!LETTER.test(token)) continue;
+      evidence = evidenceOf(token, { lexicon, opens: opensSentence(text, index) });
+      if (token.length <= LONGEST_REMEMBERED && token === token.toLowerCase()) {
+        if (memory.size >= REMEMBERED) memory.clear();
+        memory.set(token, evidence);
+      }
+    }
     words++;
     if (evidence <= EVIDENCE.english / 2) english++;
     sum = Math.max(0, sum + evidence);

@@ -86,11 +86,11 @@ function isWordStart(text: string, at: number): boolean {
 
 /** Overlapping stretches of a long sentence; the last one ends where it ends. */
 function stretchesOf(sentence: string): string[] {
+  if (sentence.length <= 2 * MOST_STRETCH_CHARS && countWords(sentence) <= MOST_WORDS) return [];
   const words = Array.from(sentence.matchAll(WORD), ({ 0: word, index }) => ({
     start: index,
     end: index + word.length,
   }));
-  if (words.length <= MOST_WORDS && sentence.length <= 2 * MOST_STRETCH_CHARS) return [];
   const stretches: string[] = [];
   const { length } = words;
   if (length > RUN_ON_WORDS)
