@@ -5,9 +5,10 @@
 import { JUDGEMENTS, type Judgement, LABELS, type Signal } from '#shared/api/categories.ts';
 import { sigmoid } from './combine-scores.ts';
 import type { DefenceOptions } from './defences.ts';
+import { finish } from './finish.ts';
 import { createLexicon } from './lexicon.ts';
 import { decodeModel, ModelFormatError } from './model-format.ts';
-import { createSlicedScorer, finish } from './score-text.ts';
+import { createSlicedScorer } from './score-text.ts';
 
 /** Every signal once; each finite and in [0, 1]. */
 export type Signals = Readonly<Record<Signal, number>>;

@@ -45,22 +45,26 @@ const MOST_LETTERS = 24;
 
 /** `undoLeetspeak('h0w', lexicon)` gives `how`; a text without leetspeak comes back as it is. Lower case in and out. */
 export function undoLeetspeak(text: string, lexicon: Lexicon): string {
-  const isLeetspeak = text.match(TOKEN)?.some((token) => isWordInSigns(token, lexicon)) ?? false;
-  if (!isLeetspeak) return text;
-  return text.replace(TOKEN, (token) => {
-    if (!SIGN.test(token)) return token;
-    const { core, end } = withoutEnd(token);
-    if (core.length > MOST_LETTERS) return (sentenceIn(core, lexicon) ?? core) + end;
-    for (const [signs, rest] of [
-      [token, ''],
-      [core, end],
-    ] as const) {
-      const word = cheapest(signs, lexicon);
-      if (lexicon.has(word)) return word + rest;
-    }
-    // An unknown word, then; but a price, a year or a number with its unit is itself even in this company.
-    return !/[a-z]/.test(core) || NUMBER_AND_UNIT.test(core) ? token : cheapest(core, lexicon) + end;
-  });
+  const tokens = new Set(text.match(TOKEN)?.filter((token) => SIGN.test(token)));
+  const spelled = new Map<string, string>();
+  if (![...tokens].some((token) => isWordInSigns(token, lexicon))) return text;
+  for (const token of tokens) spelled.set(token, spell(token, lexicon));
+  return text.replace(TOKEN, (token) => spelled.get(token) ?? token);
+}
+
+/** What a token with signs in it says, where others are surely leetspeak. */
+function spell(token: string, lexicon: Lexicon): string {
+  const { core, end } = withoutEnd(token);
+  if (core.length > MOST_LETTERS) return (sentenceIn(core, lexicon) ?? core) + end;
+  for (const [signs, rest] of [
+    [token, ''],
+    [core, end],
+  ] as const) {
+    const word = cheapest(signs, lexicon);
+    if (lexicon.has(word)) return word + rest;
+  }
+  // An unknown word, then; but a price, a year or a number with its unit is itself even in this company.
+  return !/[a-z]/.test(core) || NUMBER_AND_UNIT.test(core) ? token : cheapest(core, lexicon) + end;
 }
 
 /** Letters and signs mixed, which make a known word when the signs are read as letters. */

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { blocksOf, MOST_BLOCK_CHARS } from './blocks.ts';
 import { reversed, rot13 } from './ciphers.ts';
 import { normalize } from './normalize.ts';
-import { MAX_GROWTH, MAX_READINGS, MAX_SOURCES, plainReading, readingsOf } from './readings.ts';
+import { MAX_GROWTH, MAX_READINGS, MAX_SOURCES, plainReading, readInSlices, readingsOf } from './readings.ts';
 import { countingLexicon, everydayLexicon } from './testing/everyday-lexicon.ts';
 import { HARD_TEXTS } from './testing/hard-texts.ts';
 
@@ -44,9 +44,26 @@ describe('bounded work', () => {
   /** Spellings of leetspeak are the most for a letter; a constant, whatever the text. */
   const LOOKUPS_PER_CHAR = 64;
 
+  test('a text with more codes in it than are looked into is given up, and an honest one never is', () => {
+    const codes = [
+      btoa(btoa(MESSAGE)),
+      rot13(MESSAGE),
+      reversed(MESSAGE),
+      btoa(rot13(MESSAGE)),
+      btoa(reversed(MESSAGE)),
+    ];
+    expect(readingsOf(codes.join(' and '), { lexicon }).gaveUp).toBe(true);
+    expect(readingsOf(`read this: ${btoa(btoa(MESSAGE))}`, { lexicon }).gaveUp).toBe(false);
+    expect(readingsOf(MESSAGE, { lexicon }).gaveUp).toBe(false);
+  });
+
   const check = (block: string) => {
     const counting = countingLexicon();
-    const { readings: all, sourceChars } = readingsOf(block, { lexicon: counting });
+    const slices = readInSlices(block, { lexicon: counting });
+    let sourceChars = 0;
+    let step = slices.next();
+    for (; !step.done; step = slices.next()) sourceChars += step.value;
+    const { readings: all } = step.value;
     expect(all.length).toBeLessThanOrEqual(MAX_READINGS);
     expect(new Set(all).size).toBe(all.length);
     expect(all[0]).toBe(normalize(block));

@@ -9,6 +9,7 @@ import { reversed, reversedWords, rot13, turnedStretch } from './ciphers.ts';
 import { decodeSpans } from './decode-spans.ts';
 import type { DefenceOptions } from './defences.ts';
 import { MAX_CHARS } from './features.ts';
+import { finish } from './finish.ts';
 import { undoLeetspeak } from './leetspeak.ts';
 import type { Lexicon } from './lexicon.ts';
 import { collapseSpaces, foldLetters, normalize, plainLetters } from './normalize.ts';
@@ -17,7 +18,7 @@ import { undoTyping } from './typing-noise.ts';
 import { breakWords } from './word-breaks.ts';
 
 /** Texts looked into: the block itself and what was hidden in it, by two codes inside one another. */
-export const MAX_SOURCES = 8;
+export const MAX_SOURCES = 6;
 export const MAX_READINGS = 8;
 /** A disguise inside a disguise inside the text. */
 const MAX_DEPTH = 2;
@@ -33,8 +34,8 @@ export type Readings = {
   typing: string | undefined;
   /** Those in which a word is what it was: guesses at slips make English of anything. */
   languages: ReadonlySet<string>;
-  /** The work done besides classifying: characters of all the texts that were looked into. */
-  sourceChars: number;
+  /** Whether there was more to look into than the bounds allow: what it says is not known, then. */
+  gaveUp: boolean;
 };
 
 /** The first reading of every text, and the only one in training: its first `MAX_CHARS` characters. */
@@ -42,22 +43,35 @@ export function plainReading(text: string, options: DefenceOptions = {}): string
   return normalize(text.slice(0, MAX_CHARS), options).slice(0, MAX_CHARS);
 }
 
+type ReadingOptions = DefenceOptions & {
+  lexicon: Lexicon;
+  /** How many texts are looked into; 1 is the block itself and nothing hidden in it. */
+  most?: number;
+};
+
 /** `readingsOf('h0w to bake', { lexicon }).readings` gives `h0w to bake` and `how to bake`. `block` as blocks.ts cuts it. */
-export function readingsOf(block: string, { lexicon, ...options }: { lexicon: Lexicon } & DefenceOptions): Readings {
+export function readingsOf(block: string, options: ReadingOptions): Readings {
+  return finish(readInSlices(block, options));
+}
+
+/** The same, a text looked into at a time; yields the characters of each. */
+export function* readInSlices(
+  block: string,
+  { lexicon, most = MAX_SOURCES, ...options }: ReadingOptions,
+): Generator<number, Readings, void> {
   const { without = [] } = options;
   const readings = new Set<string>();
   const languages = new Set<string>();
   let typing: string | undefined;
+  let gaveUp = false;
   const add = (reading: string) => {
-    if (readings.has(reading) || readings.size >= MAX_READINGS) return;
-    readings.add(reading);
+    if (readings.size < MAX_READINGS) readings.add(reading);
+    else if (!readings.has(reading)) gaveUp = true;
   };
 
   // Breadth first: what lies less deep is likelier meant, so it is what the bounds leave.
   const sources = new Map<string, number>([[block, 0]]);
-  let sourceChars = 0;
   for (const [raw, depth] of sources) {
-    sourceChars += raw.length;
     const letters = plainLetters(raw, options);
     const plain = normalize(raw, options);
     add(plain);
@@ -66,6 +80,7 @@ export function readingsOf(block: string, { lexicon, ...options }: { lexicon: Le
     languages.add(plain).add(spelled);
     // Of what is hidden deeper somebody chose every letter.
     if (depth === 0 && !without.includes('typing noise')) typing = undoTyping(spelled, lexicon);
+    yield raw.length;
     if (depth === MAX_DEPTH) continue;
     const decoded = without.includes('encodings') ? undefined : decodeSpans(raw, lexicon);
     const inside = [
@@ -74,11 +89,12 @@ export function readingsOf(block: string, { lexicon, ...options }: { lexicon: Le
       ...(without.includes('reversal') ? [] : turned(letters, { turn: reversed, lexicon, others: [reversedWords] })),
     ];
     for (const source of inside) {
-      if (sources.size < MAX_SOURCES && source.length <= MOST_SOURCE_CHARS && !sources.has(source))
-        sources.set(source, depth + 1);
+      if (sources.has(source)) continue;
+      if (sources.size < most && source.length <= MOST_SOURCE_CHARS) sources.set(source, depth + 1);
+      else gaveUp = true;
     }
   }
-  return { readings: [...readings], typing, languages, sourceChars };
+  return { readings: [...readings], typing, languages, gaveUp };
 }
 
 /** Spaced-out letters, leetspeak and missing spaces undone together, since they come together. */

@@ -9,10 +9,11 @@ import { blocksOf } from './blocks.ts';
 import { COLUMNS, combineScores } from './combine-scores.ts';
 import type { DefenceOptions } from './defences.ts';
 import { createFeaturizer, MAX_CHARS } from './features.ts';
+import { finish } from './finish.ts';
 import type { Lexicon } from './lexicon.ts';
 import type { ColumnModel } from './model-format.ts';
 import { withoutUnseen } from './normalize.ts';
-import { readingsOf } from './readings.ts';
+import { MAX_SOURCES, readInSlices } from './readings.ts';
 import { createSumRows } from './sum-rows.ts';
 import { uncertaintyOf } from './unknown-language.ts';
 import { windowsOf } from './windows.ts';
@@ -32,11 +33,17 @@ const PIECE_CHARS = 100;
  * Features of a block for each of its characters. Prose has 15, a text without full stops 25, one in two codes 40; a text
  * that has more for all the ways in which it may be read says nothing plainly. The rest of it is not read, and that is said: it is uncertain.
  */
-export const MOST_FEATURES_A_CHAR = 48;
+const MOST_FEATURES_A_CHAR = 48;
 /** A short text may have as many ways to be read as a long one. */
 const SHORT_BLOCK = 200;
-/** What takes as long as a character that is looked into. */
-const FEATURES_A_CHAR = 10;
+/** A unit of work is a character that is looked into; so many features take as long. */
+const FEATURES_A_UNIT = 10;
+/**
+ * Of a text's units for each of its characters: English has 3, one in two codes 6. From there on its blocks are no longer looked
+ * into for what may be hidden in them, and where something may be, that is said: the text is uncertain.
+ */
+const BUDGET_A_CHAR = 4;
+const LEAST_BUDGET = 20_000;
 
 export type LinearModel = {
   bits: number;
@@ -54,8 +61,8 @@ export type Score = {
   unread: boolean;
   /** How sure it is that a part is in no language that the lexicon knows; see unknown-language.ts. */
   uncertain: number;
-  /** Features looked up, over all readings and pieces. */
-  features: number;
+  /** In units: what the slices said, together. */
+  work: number;
 };
 
 export type ScoreText = (text: string) => Score;
@@ -66,14 +73,6 @@ export type ScoreInSlices = (text: string) => Generator<number, Score, void>;
 export function createScorer(model: LinearModel, options: DefenceOptions = {}): ScoreText {
   const inSlices = createSlicedScorer(model, options);
   return (text) => finish(inSlices(text));
-}
-
-/** What a generator comes to. */
-export function finish<T>(slices: Generator<number, T, void>): T {
-  for (;;) {
-    const { done, value } = slices.next();
-    if (done) return value;
-  }
 }
 
 export function createSlicedScorer(model: LinearModel, options: DefenceOptions = {}): ScoreInSlices {
@@ -96,35 +95,65 @@ export function createSlicedScorer(model: LinearModel, options: DefenceOptions =
     return buckets.length;
   };
 
+  /** One block, as far as `most` features go; false where they went no further. */
+  function* readBlock(
+    readings: Iterable<string>,
+    { strictest, doubts, most }: BlockBounds,
+  ): Generator<number, boolean, void> {
+    const done = new Set<string>();
+    let features = 0;
+    for (const reading of readings) {
+      const before = features;
+      for (const piece of readsPieces ? [reading, ...windowsOf(reading)] : [reading]) {
+        if (features > most) return false;
+        if (done.has(piece)) continue;
+        done.add(piece);
+        features += read(piece, { strictest, doubt: piece === reading ? doubts.whole : doubts.piece });
+      }
+      yield Math.ceil((features - before) / FEATURES_A_UNIT);
+    }
+    return true;
+  }
+
   return function* (text) {
     const strictest = new Float64Array(JUDGEMENTS.length).fill(Number.NEGATIVE_INFINITY);
     const seen = withoutUnseen(text.slice(0, MAX_READ_CHARS), options);
-    const pieceDoubt = Math.min(MOST_DOUBT, DOUBT * Math.log(Math.max(1, seen.length / PIECE_CHARS)));
-    let features = 0;
+    const piece = Math.min(MOST_DOUBT, DOUBT * Math.log(Math.max(1, seen.length / PIECE_CHARS)));
+    const budget = LEAST_BUDGET + BUDGET_A_CHAR * seen.length;
+    let spent = 0;
     let uncertain = 0;
     if (seen === '') read('', { strictest, doubt: 0 });
     for (const block of blocksOf(seen)) {
-      const { readings, typing, languages, sourceChars } = readingsOf(block, { lexicon, ...options });
-      const most = MOST_FEATURES_A_CHAR * (block.length + SHORT_BLOCK);
-      const wholeDoubt = seen.length === block.length ? 0 : pieceDoubt;
-      const done = new Set<string>();
-      let work = 0;
-      let told = 0;
-      uncertain = Math.max(uncertain, uncertaintyOf(block, languages, lexicon));
-      yield sourceChars;
-      for (const reading of typing === undefined ? readings : [...readings, typing]) {
-        for (const piece of readsPieces ? [reading, ...windowsOf(reading)] : [reading]) {
-          if (work > most) break;
-          if (done.has(piece)) continue;
-          done.add(piece);
-          work += read(piece, { strictest, doubt: piece === reading ? wholeDoubt : pieceDoubt });
-        }
-        yield Math.ceil((work - told) / FEATURES_A_CHAR);
-        told = work;
-      }
-      features += work;
-      if (work > most) uncertain = 1;
+      const most = spent < budget ? MAX_SOURCES : 1;
+      const counted = counting(readInSlices(block, { lexicon, most, ...options }), (work) => (spent += work));
+      const { readings, typing, languages, gaveUp } = yield* counted;
+      uncertain = Math.max(uncertain, gaveUp ? 1 : uncertaintyOf(block, languages, lexicon));
+      const bounds = {
+        strictest,
+        doubts: { whole: seen.length === block.length ? 0 : piece, piece },
+        most: MOST_FEATURES_A_CHAR * (block.length + SHORT_BLOCK),
+      };
+      const all = typing === undefined ? readings : [...readings, typing];
+      const isWhole = yield* counting(readBlock(all, bounds), (work) => (spent += work));
+      if (!isWhole) uncertain = 1;
     }
-    return { logOdds: strictest, unread: text.length > MAX_READ_CHARS, uncertain, features };
+    return { logOdds: strictest, unread: text.length > MAX_READ_CHARS, uncertain, work: spent };
   };
+}
+
+type BlockBounds = {
+  strictest: Float64Array;
+  /** What a whole reading has to say more, and a piece of it. */
+  doubts: { whole: number; piece: number };
+  most: number;
+};
+
+/** Passes work on and tells of it. */
+function* counting<T>(slices: Generator<number, T, void>, tell: (work: number) => void): Generator<number, T, void> {
+  for (;;) {
+    const { done, value } = slices.next();
+    if (done) return value;
+    tell(value);
+    yield value;
+  }
 }
