@@ -30,10 +30,10 @@ const MOST_DOUBT = 0.8;
 const PIECE_CHARS = 100;
 
 /**
- * Features of a block for each of its characters. Prose has 15, a text without full stops 25, one in two codes 40; a text
+ * Features of a block for each of its characters. Prose has 15, a text without full stops 35, one in two codes 40; a text
  * that has more for all the ways in which it may be read says nothing plainly. The rest of it is not read, and that is said: it is uncertain.
  */
-const MOST_FEATURES_A_CHAR = 48;
+const MOST_FEATURES_A_CHAR = 64;
 /** A short text may have as many ways to be read as a long one. */
 const SHORT_BLOCK = 200;
 /** A unit of work is a character that is looked into; so many features take as long. */
@@ -42,7 +42,7 @@ const FEATURES_A_UNIT = 10;
  * Of a text's units for each of its characters: English has 3, one in two codes 6. From there on its blocks are no longer looked
  * into for what may be hidden in them, and where something may be, that is said: the text is uncertain.
  */
-const BUDGET_A_CHAR = 4;
+const BUDGET_A_CHAR = 5;
 const LEAST_BUDGET = 20_000;
 
 export type LinearModel = {

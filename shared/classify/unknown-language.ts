@@ -12,7 +12,7 @@ import type { Lexicon } from './lexicon.ts';
 /** What each kind of word adds; from the least to the most telling. */
 const EVIDENCE = { foreignWord: 1.3, foreignLetters: 2.5, accented: 1.1, unknown: 0.8, english: -0.9, shared: -0.1 };
 /** Evidence at which it is as likely as not, and how fast it grows from there. */
-const EVEN = 2.6;
+const EVEN = 2.9;
 const SLOPE = 1.5;
 /** Shorter words that nobody knows are units, variables and initials. */
 const LEAST_UNKNOWN = 4;
@@ -106,7 +106,7 @@ function evidenceOf(token: string, { lexicon, opens }: { lexicon: Lexicon; opens
   if (others > 1) return EVIDENCE.foreignLetters * Math.max(1, others / LETTERS_A_WORD);
   // A key, an address or a code that nobody undid.
   if (token.length >= LEAST_CODE) return EVIDENCE.foreignWord * (token.length / LETTERS_OF_CODE);
-  const word = token.replace(/[-.]$/, '');
+  const word = token.replace(/^['’]+|['’.-]+$/g, '');
   if (!LATIN_ONLY.test(word)) return 0;
   const lower = word.toLowerCase().replaceAll('’', "'");
   const isName = !opens && word !== lower;

@@ -26,6 +26,9 @@ const STRIDE_WORDS = 5;
 /** Nobody writes so long a sentence: words without a full stop, in which a request's end is marked at most. */
 const RUN_ON_WORDS = 60;
 const TAIL_WORDS = [6, 8, 10, 12];
+/** A short request among other words: the stretches above would dilute it. */
+const SHORT_STRETCH_WORDS = 8;
+const SHORT_STRIDE_WORDS = 3;
 /** ... and of so many characters at most, where words are long or there are none. */
 const MOST_STRETCH_CHARS = 160;
 
@@ -104,14 +107,13 @@ function stretchesOf(sentence: string): string[] {
       if (to === end) break;
     }
   };
-  for (let first = 0; ; first += STRIDE_WORDS) {
-    const last = Math.min(first + STRETCH_WORDS, words.length) - 1;
-    if (last === words.length - 1) {
-      add(words[Math.max(0, words.length - STRETCH_WORDS)]!.start, words[last]!.end);
-      return stretches;
-    }
-    add(words[first]!.start, words[last]!.end);
-  }
+  const addAll = (size: number, stride: number) => {
+    for (let first = 0; first + size < length; first += stride) add(words[first]!.start, words[first + size - 1]!.end);
+    add(words[Math.max(0, length - size)]!.start, words[length - 1]!.end);
+  };
+  addAll(STRETCH_WORDS, STRIDE_WORDS);
+  if (length > RUN_ON_WORDS) addAll(SHORT_STRETCH_WORDS, SHORT_STRIDE_WORDS);
+  return stretches;
 }
 
 /** In order and together all of the text. */
