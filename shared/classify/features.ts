@@ -1,7 +1,8 @@
 /**
- * A text as a set of buckets: word 1-2-grams and character 3-5-grams of a normalised text, each hashed to `bits`
- * bits (the hashing trick, Weinberger et al., arXiv 0902.2206). Character n-grams stay within a word and its two borders.
- * A feature is present or not; counting repetitions would let a pasted word shout.
+ * A text as a set of buckets: words, pairs of words (neighbours, and with one word between them), the first word and the first pair
+ * once more by themselves, and character 3-5-grams of a normalised text, each hashed to `bits` bits (the hashing trick,
+ * Weinberger et al., arXiv 0902.2206). Character n-grams stay within a word and its two borders. Pairs tell "kill the
+ * lights" from "kill the man", and first words a question from an order. A feature is present or not; counting repetitions would let a pasted word shout.
  */
 
 /** Of one text, about 1,000 English words; longer ones are cut before they come here (readings.ts). */
@@ -10,7 +11,7 @@ export const MAX_CHARS = 6000;
 const MIN_GRAM = 3;
 const MAX_GRAM = 5;
 
-/** The most there can be: a character n-gram of each length per position of a padded text, and two word grams per word of one letter and a space. */
+/** The most there can be: a character n-gram of each length per position of a padded text, and of words of one letter and a space three grams each and two for the first. */
 export function featuresOfChars(chars: number, { texts }: { texts: number }): number {
   return (chars + 2 * texts) * (MAX_GRAM - MIN_GRAM + 3);
 }
@@ -21,6 +22,9 @@ const FNV_PRIME = 0x01000193;
 const WORD_START = 0x811c9dc5;
 const GRAM_START = 0x2f0b4c47;
 const SPACE = 0x20;
+const FIRST = 0x5bd1e995;
+const NEIGHBOURS = 31;
+const ONE_BETWEEN = 8191;
 
 /** The buckets of a normalised text of at most `MAX_CHARS` characters, each once. The array belongs to the featurizer and lasts until its next call. */
 export type Featurizer = (text: string) => Uint32Array;
@@ -48,13 +52,21 @@ export function createFeaturizer(bits: number): Featurizer {
     const padded = ` ${text.replaceAll('\n', ' ')} `;
     let word = WORD_START;
     let previous = 0;
+    let beforeIt = 0;
     for (let i = 0; i < padded.length; i++) {
       const code = padded.charCodeAt(i);
       if (isWordCode(code)) {
         word = Math.imul(word ^ code, FNV_PRIME);
       } else if (word !== WORD_START) {
         add(word);
-        if (previous !== 0) add(Math.imul(previous, 31) ^ word);
+        if (previous === 0) add(word ^ FIRST);
+        else {
+          const pair = Math.imul(previous, NEIGHBOURS) ^ word;
+          add(pair);
+          if (beforeIt === 0) add(pair ^ FIRST);
+          else add(Math.imul(beforeIt, ONE_BETWEEN) ^ word);
+        }
+        beforeIt = previous;
         previous = word;
         word = WORD_START;
       }

@@ -2,7 +2,7 @@
  * The classifier's file. Little-endian, in this order:
  *
  *   4 bytes  "PLMC"
- *   uint32   format version
+ *   uint32   format version, which also rises when features.ts hashes otherwise: the weights are rows of its buckets
  *   8 bytes  checksum of all that follows; in hex it is also the model's version
  *   uint32   length of the header in bytes
  *   header   JSON, UTF-8: bits; per label its bias, scale and calibration; bias and scale of the harm column; the
@@ -11,7 +11,7 @@
  *
  * The checksum finds accidents, not forgers: the file travels inside the Worker, which is signed for by its deployment.
  */
-export const FORMAT_VERSION = 3;
+export const FORMAT_VERSION = 4;
 const MAGIC = 'PLMC';
 const CHECKED_FROM = 16;
 const HEADER_AT = 20;

@@ -17,10 +17,12 @@ const PERMISSIVE = 'permissive';
 
 export const WORLD_SOURCE = 'Plimsoll small world';
 export const OWN_SOURCE = 'Plimsoll own prompts';
+export const CONTRAST_SOURCE = 'Plimsoll contrast pairs';
 
 export const LICENCES: Readonly<Record<string, SourceLicence>> = {
   [WORLD_SOURCE]: yes('Apache-2.0', 'written for this project'),
   [OWN_SOURCE]: yes('Apache-2.0', 'written for this project'),
+  [CONTRAST_SOURCE]: yes('Apache-2.0', 'written for this project'),
 
   'AdvBench (Princeton-SysML/Jailbreak_LLM)': yes('MIT', 'the licence of AdvBench itself; the re-host adds nothing'),
   'BIPIA text attacks (microsoft/BIPIA)': no(

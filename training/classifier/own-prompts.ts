@@ -6,7 +6,8 @@
 import { type Example, targetsOf } from './example.ts';
 import { OWN_SOURCE } from './licences.ts';
 import { ownJailbreaks } from './own-jailbreaks.ts';
-import { ownQuestions, type Question } from './own-questions.ts';
+import { ownQuestions } from './own-questions.ts';
+import type { Question } from './question.ts';
 
 /** Deterministic in `seed`; the split is by phrase, by request and by whatever is put around them. */
 export function ownPrompts({ seed }: { seed: number }): Example[] {

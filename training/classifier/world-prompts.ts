@@ -16,8 +16,8 @@ const TARGETS: Record<QuestionKind, number> = { ordinary: 0, borderline: 0.7, ha
 /** About twice around the wordings of an ask: once as written, once in a greeting, a reason, a typing slip. */
 const PER_ASK = { train: 16, heldout: 4 } as const;
 
-/** The demo is asked little else, and telling its ordinary questions from its harmful ones takes fine distinctions. */
-const WEIGHT = 2;
+/** So many, and so alike, that at full weight they would be most of what is learned, to the cost of everyone else's prompts. */
+const WEIGHT = 0.4;
 
 /** `inDemo`: of a topic that the demo bundle knows. The others are there because all fourteen categories have some. */
 export type WorldExample = Example & { questionKind: QuestionKind; inDemo: boolean };
