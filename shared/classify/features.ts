@@ -22,6 +22,7 @@ const FNV_PRIME = 0x01000193;
 const WORD_START = 0x811c9dc5;
 const GRAM_START = 0x2f0b4c47;
 const SPACE = 0x20;
+const LINE_END = 0x0a;
 const FIRST = 0x5bd1e995;
 const NEIGHBOURS = 31;
 const ONE_BETWEEN = 8191;
@@ -34,6 +35,7 @@ export function createFeaturizer(bits: number): Featurizer {
   const shift = 32 - bits;
   const seenIn = new Uint32Array(2 ** bits);
   const buckets = new Uint32Array(MAX_FEATURES);
+  const codes = new Uint16Array(MAX_CHARS + 2);
   let call = 0;
   let count = 0;
 
@@ -49,12 +51,12 @@ export function createFeaturizer(bits: number): Featurizer {
     count = 0;
     if (text.length > MAX_CHARS)
       throw new RangeError(`features of ${text.length} characters, at most ${MAX_CHARS} are read`);
-    const padded = ` ${text.replaceAll('\n', ' ')} `;
+    const length = padInto(codes, text);
     let word = WORD_START;
     let previous = 0;
     let beforeIt = 0;
-    for (let i = 0; i < padded.length; i++) {
-      const code = padded.charCodeAt(i);
+    for (let i = 0; i < length; i++) {
+      const code = codes[i]!;
       if (isWordCode(code)) {
         word = Math.imul(word ^ code, FNV_PRIME);
       } else if (word !== WORD_START) {
@@ -70,16 +72,28 @@ export function createFeaturizer(bits: number): Featurizer {
         previous = word;
         word = WORD_START;
       }
-      let gram = GRAM_START;
-      for (let n = 1; n <= MAX_GRAM && i + n <= padded.length; n++) {
-        const next = padded.charCodeAt(i + n - 1);
+      let gram = Math.imul(GRAM_START ^ code, FNV_PRIME);
+      const end = Math.min(length, i + MAX_GRAM);
+      for (let at = i + 1; at < end; at++) {
+        const next = codes[at]!;
         gram = Math.imul(gram ^ next, FNV_PRIME);
-        if (n >= MIN_GRAM) add(gram + n);
-        if (n > 1 && next === SPACE) break;
+        if (at - i >= MIN_GRAM - 1) add(gram + at - i + 1);
+        if (next === SPACE) break;
       }
     }
     return buckets.subarray(0, count);
   };
+}
+
+/** The text's codes between two spaces, line ends as spaces; returns how many. Each code is looked at several times. */
+function padInto(codes: Uint16Array, text: string): number {
+  codes[0] = SPACE;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    codes[i + 1] = code === LINE_END ? SPACE : code;
+  }
+  codes[text.length + 1] = SPACE;
+  return text.length + 2;
 }
 
 /** ASCII letters and digits, the apostrophe, and all beyond Latin-1's and the general punctuation: other scripts' letters. */
