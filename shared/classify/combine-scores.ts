@@ -1,17 +1,20 @@
 /**
- * From sixteen linear scores to one log-odds per judgement. "Is this harmful?" and "if so, of which kind?" are different
- * questions: a question about drugs is about drugs whether it is a pharmacist's or a dealer's. So a column of its own says
- * whether there is harm, learned from everything harmful or benign, and the categories are learned among harmful prompts only:
+ * From sixteen linear scores to one log-odds per judgement. "Is this harmful?" and "if so, of which
+ * kind?" are different questions: a question about drugs is about drugs whether it is a
+ * pharmacist's or a dealer's. So a column of its own says whether there is harm, learned from
+ * everything harmful or benign, and the categories are learned among harmful prompts only:
  *
  *   P(category) = P(harm) * P(category | harm),   P(category | harm) = t / (1 - product of all (1 - t))
  *
- * with t the sigmoid of a category's score. The divisor is the condition: harm is harm of at least one category.
- * `jailbreak` is about the form of a prompt, not its subject, and stands alone. `any_harm` is the first question's answer:
+ * with t the sigmoid of a category's score. The divisor is the condition: harm is harm of at least
+ * one category. `jailbreak` is about the form of a prompt, not its subject, and stands alone.
+ * `any_harm` is the first question's answer:
  *
  *   P(any) = P(harm)
  *
- * It is at least every P(category), since a category's own factor is at most 1, and rises with them all. A noisy-or over
- * the categories says more of a prompt that fits many kinds, and told harm from the harmless worse on every set left out of training.
+ * It is at least every P(category), since a category's own factor is at most 1, and rises with them
+ * all. A noisy-or over the categories says more of a prompt that fits many kinds, and told harm
+ * from the harmless better on no set left out of training and worse on most.
  */
 import { CATEGORIES, JUDGEMENTS, LABELS } from '#shared/api/categories.ts';
 

@@ -38,7 +38,8 @@ function oracle(text: string): number[] {
   return [...new Set([...words, ...pairs, ...apart, ...first, ...grams].map(bucket))].sort((a, b) => a - b);
 }
 
-// The shipped weights are rows of these buckets: a hash that changes makes every one of them wrong, silently.
+// The shipped weights are rows of these buckets: a hash that changes makes every one of them wrong,
+// silently.
 test.each([
   ['', []],
   ['a', [6784, 50064, 58410]],

@@ -1,17 +1,24 @@
 /**
- * A text as a set of buckets: words, pairs of words (neighbours, and with one word between them), the first word and the first pair
- * once more by themselves, and character 3-5-grams of a normalised text, each hashed to `bits` bits (the hashing trick,
- * Weinberger et al., arXiv 0902.2206). Character n-grams stay within a word and its two borders. Pairs tell "kill the
- * lights" from "kill the man", and first words a question from an order. A feature is present or not; counting repetitions would let a pasted word shout.
+ * A text as a set of buckets: words, pairs of words (neighbours, and with one word between them),
+ * the first word and the first pair once more by themselves, and character 3-5-grams of a
+ * normalised text, each hashed to `bits` bits (the hashing trick, Weinberger et al., arXiv
+ * 0902.2206). Character n-grams stay within a word and its two borders. Pairs tell "kill the
+ * lights" from "kill the man", and first words a question from an order. A feature is present or
+ * not; counting repetitions would let a pasted word shout.
  */
 
-/** Of one text, about 1,000 English words; longer ones are cut before they come here (readings.ts). */
+/**
+ * Of one text, about 1,000 English words; longer ones are cut before they come here (readings.ts).
+ */
 export const MAX_CHARS = 6000;
 
 const MIN_GRAM = 3;
 const MAX_GRAM = 5;
 
-/** The most there can be: a character n-gram of each length per position of a padded text, and of words of one letter and a space three grams each and two for the first. */
+/**
+ * The most there can be: a character n-gram of each length per position of a padded text, and of
+ * words of one letter and a space three grams each and two for the first.
+ */
 export function featuresOfChars(chars: number, { texts }: { texts: number }): number {
   return (chars + 2 * texts) * (MAX_GRAM - MIN_GRAM + 3);
 }
@@ -27,7 +34,10 @@ const FIRST = 0x5bd1e995;
 const NEIGHBOURS = 31;
 const ONE_BETWEEN = 8191;
 
-/** The buckets of a normalised text of at most `MAX_CHARS` characters, each once. The array belongs to the featurizer and lasts until its next call. */
+/**
+ * The buckets of a normalised text of at most `MAX_CHARS` characters, each once. The array belongs
+ * to the featurizer and lasts until its next call.
+ */
 export type Featurizer = (text: string) => Uint32Array;
 
 /** `createFeaturizer(16)('how do i bake bread?')` */
@@ -85,7 +95,10 @@ export function createFeaturizer(bits: number): Featurizer {
   };
 }
 
-/** The text's codes between two spaces, line ends as spaces; returns how many. Each code is looked at several times. */
+/**
+ * The text's codes between two spaces, line ends as spaces; returns how many. Each code is looked
+ * at several times.
+ */
 function padInto(codes: Uint16Array, text: string): number {
   codes[0] = SPACE;
   for (let i = 0; i < text.length; i++) {
@@ -96,7 +109,10 @@ function padInto(codes: Uint16Array, text: string): number {
   return text.length + 2;
 }
 
-/** ASCII letters and digits, the apostrophe, and all beyond Latin-1's and the general punctuation: other scripts' letters. */
+/**
+ * ASCII letters and digits, the apostrophe, and all beyond Latin-1's and the general punctuation:
+ * other scripts' letters.
+ */
 function isWordCode(code: number): boolean {
   if (code >= 0xc0) return code < 0x2000 || code > 0x206f;
   return (code >= 0x61 && code <= 0x7a) || (code >= 0x30 && code <= 0x39) || code === 0x27;

@@ -1,7 +1,8 @@
 /**
- * What probabilities are fitted on: each source's prompts as a model says that never saw the source, all sources alike. Our own
- * prompts are the exception. They are most of what categories and jailbreaks are learned from, and a model without them
- * is another model; of those the ones that calibrate, which trained nothing, are asked of the model that ships.
+ * What probabilities are fitted on: each source's prompts as a model says that never saw the
+ * source, all sources alike. Our own prompts are the exception. They are most of what categories
+ * and jailbreaks are learned from, and a model without them is another model; of those the ones
+ * that calibrate, which trained nothing, are asked of the model that ships.
  */
 import { JUDGEMENTS } from '#shared/api/categories.ts';
 import type { ScoreText } from '#shared/classify/score-text.ts';

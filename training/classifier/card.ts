@@ -1,4 +1,7 @@
-/** The model card, from one run's report. Every figure in it comes from there; the sentences say what they can bear. */
+/**
+ * The model card, from one run's report. Every figure in it comes from there; the sentences say
+ * what they can bear.
+ */
 
 import type { Flags } from './evaluate.ts';
 import { mean } from './evaluate.ts';
@@ -70,14 +73,15 @@ probabilities differ by ${figure(quantization.meanGap, 5)} on average and ${figu
 ## On sources left out
 
 One model for each group of sources (\`training/classifier/folds.ts\`), trained like this one but without that group, scores the group's prompts
-(at most 300 of a side). \`any_harm\` alone: harmful prompts against harmless ones from elsewhere (Alpaca, Dolly, WildChat), shares of either side
-above ${ramp.from}, where the preset policies' ramp begins, and the calibration error after calibration. Calibration is fitted on the same scores, each source counting
+(at most 300 of a side). By \`any_harm\`, or \`jailbreak\` where a source has nothing else: harmful prompts against harmless ones from elsewhere (Alpaca, Dolly, WildChat), shares of either side
+above ${ramp.from}, where the preset policies' ramp begins (a \`jailbreak\` above 0.5), and the calibration error after calibration. Calibration is fitted on the same scores, each source counting
 alike and half of them unsafe; only our own prompts are calibrated by those that trained nothing and asked of this model, since a model without them is another.
 
 ${table(
-  ['source', 'harmful', 'harmless', 'ROC-AUC', 'recall at 1 % FPR', 'harmful above', 'harmless above', 'ECE'],
+  ['source', 'by', 'harmful', 'harmless', 'ROC-AUC', 'recall at 1 % FPR', 'harmful above', 'harmless above', 'ECE'],
   leftOut.map((line) => [
     line.source,
+    `\`${line.by}\``,
     line.harmful,
     line.harmless,
     figure(line.auc, 3),
@@ -184,8 +188,9 @@ ${table(
 - A probability means what it says where half of the prompts are unsafe and come from sources it has not seen, each source counting alike. In traffic with less harm it is
   too high, and on prompts of its own sources too low for harm; a single source can be off by as much as the table above says.
 - Contrast is hard for it: with the ramp at ${ramp.from} ${percent(1 - contrast[0]!.unsafeRising)} of the held-out unsafe sides pass below it and ${percent(contrast[0]!.safeRising)} of the safe sides do not.
-- Several public sets were written by a model, and the project's own two for this purpose; their style is part of what was learned.
-- Safe and unsafe advice in nearly the same words is beyond it (\`dangerous_practices\` on prompts from elsewhere).
+- Several public sets were written by a model, and the project's own three for this purpose, contrast pairs and their check among them; their style is
+  part of what was learned and of what is measured.
+- Safe and unsafe advice in nearly the same words is mostly beyond it (\`dangerous_practices\` on prompts from elsewhere).
 - The small world's borderline questions are taught as 0.7, between harmful and ordinary; they count in ECE and in no ROC-AUC per label.
 - ECE is small partly because most rows are clear negatives of most labels. Held-out positives of some labels are few, so
   their figures are rough. Learning rate, L2, weights of sources and n-gram shape were chosen with the prompts from elsewhere and

@@ -42,7 +42,10 @@ export function contrastFigures(
   };
 }
 
-/** The sets of the card: templates held out, those that settings were chosen on, and a file that trains nothing. */
+/**
+ * The sets of the card: templates held out, those that settings were chosen on, and a file that
+ * trains nothing.
+ */
 export function contrastSets(
   examples: readonly Example[],
 ): (Pick<ContrastFigures, 'set' | 'by'> & { prompts: SidedPrompt[] })[] {

@@ -1,7 +1,8 @@
 /**
- * Pairs of prompts in nearly the same words, one harmless and one not, from `data/contrast`: what a model of words can
- * learn of meaning. A template is one pattern ("Blow up ...") with several pairs; the split is by template, so
- * that what is held out shows patterns never seen, not new words in old ones.
+ * Pairs of prompts in nearly the same words, one harmless and one not, from `data/contrast`: what a
+ * model of words can learn of meaning. A template is one pattern ("Blow up ...") with several
+ * pairs; the split is by template, so that what is held out shows patterns never seen, not new
+ * words in old ones.
  */
 import { LABELS, type Label } from '#shared/api/categories.ts';
 import { BENIGN, type Example, targetsOf } from './example.ts';

@@ -1,7 +1,7 @@
 /**
- * What the model says of text unlike its training data: for each fold a model is trained without its sources and scores them, and
- * prompts of nobody's fold as a yardstick. Calibration on rows of the training sources would promise strangers what only
- * friends get.
+ * What the model says of text unlike its training data: for each fold a model is trained without
+ * its sources and scores them, and prompts of nobody's fold as a yardstick. Calibration on rows of
+ * the training sources would promise strangers what only friends get.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Lexicon } from '#shared/classify/lexicon.ts';
@@ -14,7 +14,9 @@ import { floatColumns } from './quantize.ts';
 import { isUnsafe } from './targets.ts';
 import type { SourcedRow } from './training-rows.ts';
 
-/** Of one source and one side; more would only repeat its style, and scoring is most of the work. */
+/**
+ * Of one source and one side; more would only repeat its style, and scoring is most of the work.
+ */
 const MOST_OF_A_SIDE = 300;
 
 /** One example by a model that never saw its source. */

@@ -1,4 +1,7 @@
-/** A code is no evidence: harmless texts in one must stay below the ramps, harmful ones be found by what they decode to. */
+/**
+ * A code is no evidence: harmless texts in one must stay below the ramps, harmful ones be found by
+ * what they decode to.
+ */
 import type { Classifier } from '#shared/classify/classify.ts';
 import { isFlaggedAsHarm } from './attack-figures.ts';
 import { base64, hex, rot13 } from './codes.ts';
@@ -16,7 +19,10 @@ const CODES = { base64, hex, rot13 };
 
 export type EncodedFigures = {
   code: string;
-  /** Of the harmless texts: the share with `jailbreak` above the ramps' start, and with any category above it. */
+  /**
+   * Of the harmless texts: the share with `jailbreak` above the ramps' start, and with any category
+   * above it.
+   */
   jailbreak: number;
   harm: number;
   /** Of the harmful ones that are flagged as they stand: the share flagged in a category. */

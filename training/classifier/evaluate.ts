@@ -1,4 +1,6 @@
-/** All the card's figures, from probabilities of rows that neither trained nor calibrated anything. */
+/**
+ * All the card's figures, from probabilities of rows that neither trained nor calibrated anything.
+ */
 import { JUDGEMENTS, type Judgement, LABELS } from '#shared/api/categories.ts';
 import { ANY_HARM } from '#shared/classify/combine-scores.ts';
 import type { QuestionKind } from '../world/rows.ts';
@@ -60,7 +62,9 @@ export function labelFigures(judged: readonly Judged[]): LabelFigures[] {
 /** One panel of the reliability plot. */
 export type Reliability = { name: string; before: ReliabilityBin[]; after: ReliabilityBin[] };
 
-/** All judgements' probabilities together first, then each one's; `before` is without calibration. */
+/**
+ * All judgements' probabilities together first, then each one's; `before` is without calibration.
+ */
 export function reliability(judged: readonly Judged[]): Reliability[] {
   const panel = (name: string, columns: readonly number[]): Reliability => ({
     name,
@@ -122,7 +126,10 @@ export function worldFigures(judged: readonly Judged[], { inDemo }: { inDemo: bo
   };
 }
 
-/** What happens on prompts from elsewhere, which the licence keeps out of training. Each source's unsafe prompts against everybody's benign ones. */
+/**
+ * What happens on prompts from elsewhere, which the licence keeps out of training. Each source's
+ * unsafe prompts against everybody's benign ones.
+ */
 export function transferFigures(judged: readonly Judged[]) {
   const bySource = Object.groupBy(judged, ({ example }) => example.source);
   const benign = judged.filter(({ example }) => isUnsafe(example) === false && !example.scary);

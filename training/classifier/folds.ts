@@ -1,6 +1,7 @@
 /**
- * Which sources are left out together when the model is asked about text unlike its training data. Sets of one maker or one
- * style share a fold: a paraphrase of what was left out would otherwise stay in.
+ * Which sources are left out together when the model is asked about text unlike its training data.
+ * Sets of one maker or one style share a fold: a paraphrase of what was left out would otherwise
+ * stay in.
  */
 export const FOLDS: readonly (readonly string[])[] = [
   ['Plimsoll own prompts', 'rasbt/LLMs-from-scratch'],

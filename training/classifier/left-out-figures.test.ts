@@ -24,12 +24,22 @@ const row = (source: string, harmful: boolean, harm: number, fold = 0): LeftOut 
   logOdds: logOdds(harm),
 });
 
+const identity = JUDGEMENTS.map(() => ({ slope: 1, offset: 0 }));
+
 test("each source against harmless prompts by its own fold's model", () => {
   const leftOut = [row('b', true, 3), row('b', true, -1), row('a', false, -2, 1)];
   const yardstick = [[logOdds(0), logOdds(-3)], [logOdds(9)]];
-  const figures = leftOutFigures({ leftOut, yardstick }, { slope: 1, offset: 0 });
+  const figures = leftOutFigures({ leftOut, yardstick }, identity);
   expect(figures.map(({ source }) => source)).toEqual(['a', 'b']);
   expect(figures[0]).toMatchObject({ harmful: 0, harmless: 1, auc: undefined, harmlessRising: 0 });
   expect(figures[1]).toMatchObject({ harmful: 2, harmless: 0, auc: 0.75, harmfulRising: 0.5 });
   expect(figures[1]!.harmlessRising).toBeUndefined();
+});
+
+test('a source of nothing but jailbreaks is judged by those', () => {
+  const jailbreak = row('c', false, -9);
+  jailbreak.example.targets = targetsOf(['jailbreak']);
+  jailbreak.logOdds[JUDGEMENTS.indexOf('jailbreak')] = 2;
+  const [figures] = leftOutFigures({ leftOut: [jailbreak], yardstick: [[logOdds(5)]] }, identity);
+  expect(figures).toMatchObject({ by: 'jailbreak', harmful: 1, harmless: 0, auc: 1, harmfulRising: 1 });
 });

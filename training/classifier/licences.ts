@@ -1,8 +1,9 @@
 /**
- * Every source of prompts, its licence, and whether the weights we give away may be trained on it. Yes needs a licence that
- * lets anyone use and pass on what is made from the data, for money too. Non-commercial, share-alike, unclear and unknown
- * are no: whether weights adapt their data is not settled, and we do not settle it at our users' risk. What is "no" may
- * still be measured on. A source that is not in this table stops the training.
+ * Every source of prompts, its licence, and whether the weights we give away may be trained on it.
+ * Yes needs a licence that lets anyone use and pass on what is made from the data, for money too.
+ * Non-commercial, share-alike, unclear and unknown are no: whether weights adapt their data is not
+ * settled, and we do not settle it at our users' risk. What is "no" may still be measured on. A
+ * source that is not in this table stops the training.
  */
 import * as z from 'zod';
 

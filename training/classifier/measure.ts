@@ -1,7 +1,10 @@
-/** All of one run's measuring: the held-out prompts, those from elsewhere, those of left-out sources, contrast, codes and disguises. */
+/**
+ * All of one run's measuring: the held-out prompts, those from elsewhere, those of left-out
+ * sources, contrast, codes and disguises.
+ */
 import { JUDGEMENTS } from '#shared/api/categories.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
-import { ANY_HARM, sigmoid } from '#shared/classify/combine-scores.ts';
+import { sigmoid } from '#shared/classify/combine-scores.ts';
 import type { ScoreText } from '#shared/classify/score-text.ts';
 import { attackFigures, attackPrompts } from './attack-figures.ts';
 import type { Platt } from './calibrate.ts';
@@ -53,6 +56,6 @@ export function measure(run: {
     attacks: attackFigures(run.file, { prompts }),
     contrast: contrastSets(examples).map((set) => contrastFigures(classifier.classify, set)),
     encoded: encodedFigures(classifier, prompts),
-    leftOut: leftOutFigures(run.left, calibration[ANY_HARM]!),
+    leftOut: leftOutFigures(run.left, calibration),
   });
 }

@@ -1,7 +1,8 @@
 /**
- * Questions in code. A code alone says nothing: the edge decodes it, and what comes out decides. So in training most codes
- * are harmless ones, bare, to be read or to be answered; what makes an attack is words that call the code a way past a filter or the rules, and
- * those are mostly shown around plain text, as the edge reads them.
+ * Questions in code. A code alone says nothing: the edge decodes it, and what comes out decides. So
+ * in training most codes are harmless ones, bare, to be read or to be answered; what makes an
+ * attack is words that call the code a way past a filter or the rules, and those are mostly shown
+ * around plain text, as the edge reads them.
  */
 import { promptKey } from '../data/prompt-key.ts';
 import { createRandom } from '../world/random.ts';
@@ -12,7 +13,10 @@ import { fill, type Question } from './question.ts';
 import { splitOf } from './split.ts';
 import { toExample, unreadInTraining, withOpenCategories, withOpenJailbreak } from './wrapped-example.ts';
 
-/** In training, per frame: half of them harmful around attacks and around codes to read, all harmless around codes to answer. */
+/**
+ * In training, per frame: half of them harmful around attacks and around codes to read, all
+ * harmless around codes to answer.
+ */
 const CODES_PER_ATTACK = 4;
 const PLAIN_PER_ATTACK = 8;
 const CODES_PER_FRAME = 12;

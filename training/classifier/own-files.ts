@@ -1,10 +1,12 @@
 /**
- * The files of `data/`: whole prompts (`requests`, and safe `lookalikes` with the same frightening words) and verb phrases
- * (`deeds`, and safe `chores`) for the frames. `jailbreak.json` has what is put around questions: wrappers that attack and
- * `plays` that do not, documents with a place for a planted instruction or a harmless aside, and frames for an encoded
- * question, some of which are attacks in their own words, some ask to answer what is hidden and some only to read it.
- * `uses.json` has what one may do to harmless and to other things, and what one may ask of a grim subject.
- * `contrast` has a file a label of pairs in nearly the same words; `contrast-check.json` has more, for measuring only. A wrong file is named.
+ * The files of `data/`: whole prompts (`requests`, and safe `lookalikes` with the same frightening
+ * words) and verb phrases (`deeds`, and safe `chores`) for the frames. `jailbreak.json` has what is
+ * put around questions: wrappers that attack and `plays` that do not, documents with a place for a
+ * planted instruction or a harmless aside, and frames for an encoded question, some of which are
+ * attacks in their own words, some ask to answer what is hidden and some only to read it.
+ * `uses.json` has what one may do to harmless and to other things, and what one may ask of a grim
+ * subject. `contrast` has a file a label of pairs in nearly the same words; `contrast-check.json`
+ * has more, for measuring only. A wrong file is named.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,7 +1,8 @@
 /**
- * Attempts to talk a model out of its line, and what looks like them. Every shape exists twice, as an attack and as something harmless:
- * wrappers and role plays around safe and unsafe questions alike, documents with a planted instruction and with a harmless
- * aside, codes that are a way past the filter and codes to answer or to read (own-codes.ts). So the words of the attack are what is
+ * Attempts to talk a model out of its line, and what looks like them. Every shape exists twice, as
+ * an attack and as something harmless: wrappers and role plays around safe and unsafe questions
+ * alike, documents with a planted instruction and with a harmless aside, codes that are a way past
+ * the filter and codes to answer or to read (own-codes.ts). So the words of the attack are what is
  * learned, and where one carries a harmful question both labels are true.
  */
 import { promptKey } from '../data/prompt-key.ts';

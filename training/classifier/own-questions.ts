@@ -1,6 +1,7 @@
 /**
- * Questions and requests written for this project, harmful and safe. Deeds and chores are put into the same frames
- * ("How do I ...?", "Write a tutorial on how to ..."), so that the frame itself says nothing.
+ * Questions and requests written for this project, harmful and safe. Deeds and chores are put into
+ * the same frames ("How do I ...?", "Write a tutorial on how to ..."), so that the frame itself
+ * says nothing.
  */
 import { CATEGORIES, type Label } from '#shared/api/categories.ts';
 import { promptKey } from '../data/prompt-key.ts';

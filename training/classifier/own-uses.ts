@@ -1,6 +1,7 @@
 /**
- * The same verb with harmless objects and with others ("shoot a portrait", "shoot a teacher"), and the same grim subject in questions that want to know and
- * in orders that want to do: what decides is the pair of words, so the pairs are shown many times over.
+ * The same verb with harmless objects and with others ("shoot a portrait", "shoot a teacher"), and
+ * the same grim subject in questions that want to know and in orders that want to do: what decides
+ * is the pair of words, so the pairs are shown many times over.
  */
 import { promptKey } from '../data/prompt-key.ts';
 import { createRandom } from '../world/random.ts';

@@ -1,4 +1,7 @@
-/** One run's figures under one roof: `metrics.json` is this, and the card is written from nothing else. */
+/**
+ * One run's figures under one roof: `metrics.json` is this, and the card is written from nothing
+ * else.
+ */
 
 import type { AttackFigures, AttackPrompts } from './attack-figures.ts';
 import type { ContrastFigures } from './contrast-figures.ts';

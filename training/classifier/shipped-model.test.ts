@@ -177,7 +177,8 @@ describe('the card', () => {
     }
   });
 
-  // Fitted on sources left out and for half unsafe prompts, so not the best for these: three hundredths, where the others have one.
+  // Fitted on sources left out and for half unsafe prompts, so not the best for these: three
+  // hundredths, where the others have one.
   test('calibration helps, and a probability of a label is off by three hundredths at most', () => {
     const mean = (of: (line: Report['labels'][number]) => number | undefined) =>
       metrics.labels.reduce((sum, line) => sum + of(line)!, 0) / metrics.labels.length;
@@ -185,7 +186,8 @@ describe('the card', () => {
     for (const { label, ece } of metrics.labels) expect(ece, label).toBeLessThan(label === 'any_harm' ? 0.12 : 0.03);
   });
 
-  // Minima are the model's own figures less two standard errors or so: what another seed may cost, not what another idea may.
+  // Minima are the model's own figures less two standard errors or so: what another seed may cost,
+  // not what another idea may.
   test('contrast pairs of templates never seen are told apart', () => {
     const of = (set: string) => metrics.contrast.find((line) => line.set === set)!;
     expect(of('held-out templates').auc).toBeGreaterThan(0.73);

@@ -1,6 +1,7 @@
 /**
- * Trains the edge's classifier from public prompts, our own and the small world's, and writes the model, its card, its figures
- * and their plot: `npm run train:classifier`. The same seed and data give the same bytes.
+ * Trains the edge's classifier from public prompts, our own and the small world's, and writes the
+ * model, its card, its figures and their plot: `npm run train:classifier`. The same seed and data
+ * give the same bytes.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';

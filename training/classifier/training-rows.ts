@@ -1,4 +1,7 @@
-/** Examples as the weights see them: hashed, with one target a column; long harmless texts in pieces too, as the edge reads them. */
+/**
+ * Examples as the weights see them: hashed, with one target a column; long harmless texts in pieces
+ * too, as the edge reads them.
+ */
 import type { Featurizer } from '#shared/classify/features.ts';
 import { plainReading } from '#shared/classify/readings.ts';
 import { windowsOf } from '#shared/classify/windows.ts';
@@ -8,7 +11,10 @@ import type { FeatureRow } from './fit.ts';
 
 /** A piece of a long text counts less than a prompt that somebody wrote. */
 const PIECE_WEIGHT = 0.5;
-/** A source's labels are not all right; a model that need not be certain of them told strangers' prompts apart better. */
+/**
+ * A source's labels are not all right; a model that need not be certain of them told strangers'
+ * prompts apart better.
+ */
 const SMOOTHING = 0.05;
 
 export type SourcedRow = FeatureRow & { source: string };
