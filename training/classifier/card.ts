@@ -95,7 +95,8 @@ ${table(
 ## Contrast: nearly the same words
 
 Pairs of a harmless and a harmful prompt. Templates are split whole, so no pattern of a held-out pair was trained on; \`contrast-check.json\` trains
-nothing at all; settings and ramp were chosen on the templates for choosing and, with less weight, on that file.
+nothing at all. Settings and ramp were chosen on the templates for choosing and on that file, and own prompts were added after reading which of its pairs
+were missed (subjects and verbs, not its sentences): its figures flatter. The held-out templates chose nothing, but were printed between runs.
 
 ${table(
   ['pairs', 'number', 'by', 'ROC-AUC', `unsafe above ${ramp.from}`, `safe above ${ramp.from}`],
@@ -193,8 +194,8 @@ ${table(
 - Safe and unsafe advice in nearly the same words is mostly beyond it (\`dangerous_practices\` on prompts from elsewhere).
 - The small world's borderline questions are taught as 0.7, between harmful and ordinary; they count in ECE and in no ROC-AUC per label.
 - ECE is small partly because most rows are clear negatives of most labels. Held-out positives of some labels are few, so
-  their figures are rough. Learning rate, L2, weights of sources and n-gram shape were chosen with the prompts from elsewhere and
-  the contrast templates for choosing in view, not the held-out ones.
+  their figures are rough. Learning rate, L2, weights of sources and n-gram shape were chosen with the prompts from elsewhere,
+  HarmBench's left-out rows and the contrast pairs for choosing in view: no source here is wholly unseen by whoever chose.
 
 ## Left out of the weights
 
