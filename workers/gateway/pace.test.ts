@@ -12,7 +12,7 @@ test('pauses once enough work has come together, over all the texts of a request
   const pacer = createPacer({ most: 10, pause: async () => void pauses++ });
   expect(await pacer.drive(slices([4, 4], 'a'))).toBe('a');
   expect(pauses).toBe(0);
-  expect(await pacer.drive(slices([4, 9, 1], 'b'))).toBe('b');
+  expect(await pacer.drive(slices([4, 9], 'b'))).toBe('b');
   expect(pauses).toBe(1);
 });
 
@@ -29,7 +29,10 @@ test('never more work between two pauses than is allowed and one slice', async (
           yield work;
         }
       };
-      await createPacer({ most, pause: async () => void (since = 0) }).drive(counted());
+      const pause = async () => {
+        since = 0;
+      };
+      await createPacer({ most, pause }).drive(counted());
       expect(longest).toBeLessThan(most + 31);
     }),
   );
