@@ -14,6 +14,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { Command } from 'commander';
 import { Policy } from '#policies/schema.ts';
+import { LOCAL_NAMES } from '#workers/local/local-names.ts';
 import { type DemoTenant, seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
 import type { EdgeReply, EdgeSettings } from './local/edge-process.ts';
 import { type FolderLock, lockFolder } from './local/lock-folder.ts';
@@ -49,6 +50,7 @@ Settings come from the environment:
   PLIMSOLL_BACKENDS  how many backends to run (default 1)
   PLIMSOLL_DATA      the folder of all local state (default .plimsoll in the checkout)
   PLIMSOLL_BUNDLE    the bundle to serve (default models/demo)
+  PLIMSOLL_NAMES     host names to answer to, by commas, beside 127.0.0.1, localhost and [::1]
 docs/operations.md says more.`,
     )
     .action(() => serve(readServeConfig(process.env)));
@@ -98,6 +100,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     port: config.port,
     dataDir: path.join(config.dataDir, 'edge'),
     backends: urls,
+    moreNames: config.moreNames,
     directiveSecret: secrets.directiveSecret,
     receiptJwks: secrets.receiptJwks,
     operatorKeySha256: sha256(DEMO_OPERATOR_KEY),
@@ -138,6 +141,7 @@ class Stack {
             PLIMSOLL_BACKEND_HOST: '127.0.0.1',
             PLIMSOLL_BACKEND_PORT: String(port),
             PLIMSOLL_BACKEND_ID: name,
+            PLIMSOLL_BACKEND_NAMES: LOCAL_NAMES.join(','),
             PLIMSOLL_THREADS: config.threads,
             PLIMSOLL_DIRECTIVE_SECRET: secrets.directiveSecret,
             PLIMSOLL_DRAW_SECRET: secrets.drawSecret,

@@ -61,6 +61,7 @@ export async function serveEngine(
     sign: await receiptSigner(config.receiptPrivateJwk),
     backendId: config.backendId,
     bodyLimitBytes: config.bodyLimitBytes,
+    hostNames: config.hostNames,
     draining: () => draining,
     log,
   });
