@@ -8,11 +8,12 @@
  * of it is left running. stdout gets the one line with `ready`; everything else goes to stderr.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { Command } from 'commander';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { Policy } from '#policies/schema.ts';
 import { LOCAL_NAMES } from '#workers/local/local-names.ts';
 import { type DemoTenant, seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
@@ -82,7 +83,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
   if (!(await isPortFree(config.port))) {
     throw new Error(`port ${config.port} is in use; choose another one with PORT, as in: PORT=8790 npm start`);
   }
-  await mkdir(config.dataDir, { recursive: true });
+  makeFolder(config.dataDir);
   if (!stack.hold(config.dataDir)) {
     throw new Error(`another plimsoll runs on ${config.dataDir}; PLIMSOLL_DATA gives this one a folder of its own`);
   }
