@@ -43,6 +43,7 @@ const log = (message: string) => console.error(`plimsoll: ${message}`);
 export function serveCommand(): Command {
   return new Command('serve')
     .description('Run all of Plimsoll on this machine: backends, the edge, and the demo tenants.')
+    .option('--port <n>', 'where the edge listens, in place of PORT; 0 takes any free port')
     .addHelpText(
       'after',
       `
@@ -54,7 +55,7 @@ Settings come from the environment:
   PLIMSOLL_NAMES     host names to answer to, by commas, beside 127.0.0.1, localhost and [::1]
 docs/operations.md says more.`,
     )
-    .action(() => serve(readServeConfig(process.env)));
+    .action(({ port }: { port?: string }) => serve(readServeConfig(process.env, { port })));
 }
 
 async function serve(config: ServeConfig): Promise<void> {
@@ -72,6 +73,7 @@ async function serve(config: ServeConfig): Promise<void> {
   } finally {
     await stack.stop();
   }
+  log('stopped');
   process.exit(0);
 }
 
@@ -81,7 +83,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     throw new Error(`there is no bundle in ${config.bundle}; PLIMSOLL_BUNDLE names the folder of one`);
   }
   if (!(await isPortFree(config.port))) {
-    throw new Error(`port ${config.port} is in use; choose another one with PORT, as in: PORT=8790 npm start`);
+    throw new Error(`port ${config.port} is in use; choose another one, as in: npm start -- --port 8790`);
   }
   makeFolder(config.dataDir);
   if (!stack.hold(config.dataDir)) {

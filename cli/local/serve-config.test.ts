@@ -22,6 +22,11 @@ test('several backends share the cores, unless told otherwise', () => {
   expect(readServeConfig({ PLIMSOLL_BACKENDS: '2', PLIMSOLL_THREADS: '3' }).threads).toBe('3');
 });
 
+test('an option goes before the environment, and is the one that is named', () => {
+  expect(readServeConfig({ PORT: '1' }, { port: '8803' }).port).toBe(8803);
+  expect(() => readServeConfig({ PORT: '1' }, { port: 'http' })).toThrow(/^--port: a port is a number/);
+});
+
 test('host names are taken by commas, in small letters', () => {
   expect(readServeConfig({ PLIMSOLL_NAMES: 'Plimsoll.test, my-laptop' }).moreNames).toEqual([
     'plimsoll.test',

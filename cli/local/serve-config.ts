@@ -49,12 +49,19 @@ export type ServeConfig = {
   threads: string;
 };
 
-export function readServeConfig(env: Readonly<Record<string, string | undefined>>): ServeConfig {
+/** What is given as an option goes before the environment. */
+export function readServeConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  { port }: { port?: string | undefined } = {},
+): ServeConfig {
   // A variable set to nothing counts as one not set.
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const given = Object.fromEntries(
+    Object.entries({ ...env, ...(port !== undefined && { PORT: port }) }).filter(([, value]) => value !== ''),
+  );
   const parsed = Environment.safeParse(given);
   if (!parsed.success) {
-    throw new Error(parsed.error.issues.map(({ path, message }) => `${path[0]?.toString()}: ${message}`).join('\n'));
+    const nameOf = (name: unknown) => (name === 'PORT' && port !== undefined ? '--port' : String(name));
+    throw new Error(parsed.error.issues.map(({ path, message }) => `${nameOf(path[0])}: ${message}`).join('\n'));
   }
   const { PORT, PLIMSOLL_BACKENDS, PLIMSOLL_DATA, PLIMSOLL_BUNDLE, PLIMSOLL_THREADS, PLIMSOLL_NAMES } = parsed.data;
   // Several backends that each take every core only get in each other's way.
