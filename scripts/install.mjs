@@ -30,8 +30,8 @@ export class LaunchError extends Error {}
 
 /**
  * @param {string} folder with a package.json and its lockfile
- * @param {{ lock: string, what: string, dev?: boolean }} options dev: whether what is to run needs the packages of development; without
- *   them, an install by `npm ci --omit=dev` is whole
+ * @param {{ lock: string, what: string, dev?: boolean }} options dev: whether what is to run needs
+ *   the packages of development; without them, an install by `npm ci --omit=dev` is whole
  */
 export async function ensureInstalled(folder, { lock, what, dev = true }) {
   if (isInstalled(folder) || (!dev && missingPackages(folder, { dev }).length === 0)) return;

@@ -1,4 +1,7 @@
-/** Whoever can make a browser on this machine send requests can reach its ports. None of ours may let such a page do a thing. */
+/**
+ * Whoever can make a browser on this machine send requests can reach its ports. None of ours may
+ * let such a page do a thing.
+ */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';

@@ -1,4 +1,7 @@
-/** onnxruntime's makers hear nothing of us: seen from outside, in a process whose environment has not been prepared. */
+/**
+ * onnxruntime's makers hear nothing of us: seen from outside, in a process whose environment has
+ * not been prepared.
+ */
 import { spawnSync } from 'node:child_process';
 import { globSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

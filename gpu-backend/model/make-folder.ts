@@ -1,11 +1,14 @@
 /**
- * Makes a folder and those above it that are missing, one by one. Node's own `recursive` never comes back where a file
- * system takes no new folders, as below /proc: it tries again and again, and keeps a core busy with it.
+ * Makes a folder and those above it that are missing, one by one. Node's own `recursive` never
+ * comes back where a file system takes no new folders, as below /proc: it tries again and again,
+ * and keeps a core busy with it.
  */
 import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 
-/** Throws an error that names the folder, and why it cannot be. One that is there already is fine. */
+/**
+ * Throws an error that names the folder, and why it cannot be. One that is there already is fine.
+ */
 export function makeFolder(dir: string, { mode }: { mode?: number } = {}): void {
   const missing: string[] = [];
   let at = path.resolve(dir);

@@ -1,7 +1,8 @@
 /**
- * Under `serve`, a backend listens on its user's machine, where a page in the browser can reach it under a name of the
- * page's own that resolves to this machine (DNS rebinding), and read its metrics. So it can be told which names to answer
- * to. Ports do not matter: a page cannot choose the name.
+ * Under `serve`, a backend listens on its user's machine, where a page in the browser can reach it
+ * under a name of the page's own that resolves to this machine (DNS rebinding), and read its
+ * metrics. So it can be told which names to answer to. Ports do not matter: a page cannot choose
+ * the name.
  */
 import type { MiddlewareHandler } from 'hono';
 import { PlimsollError } from '#shared/api/errors.ts';

@@ -1,4 +1,7 @@
-/** Every command that writes a folder, and what it finds where it is to write: nobody's files are lost, and a bad place is told at once. */
+/**
+ * Every command that writes a folder, and what it finds where it is to write: nobody's files are
+ * lost, and a bad place is told at once.
+ */
 import { spawnSync } from 'node:child_process';
 import {
   cpSync,
@@ -22,7 +25,8 @@ import { evalCommand } from '../evaluate/cli.ts';
 import { studyCommand } from '../study/cli.ts';
 import { TOKENIZER_CONFIG } from '../tokenizer/chat-files.ts';
 
-// The only input that is made and not read: without this, some of the commands would begin their hours of work.
+// The only input that is made and not read: without this, some of the commands would begin their
+// hours of work.
 vi.mock('../stages/base-corpus.ts', async (original) => ({
   ...(await original<typeof import('../stages/base-corpus.ts')>()),
   baseCorpus: () => Promise.reject(new Error('the work was begun')),
@@ -51,7 +55,10 @@ const run = (stage: Record<string, string>) => () =>
   write({ 'out/metrics.jsonl': '{"step":1,"loss":2}\n', 'out/step-000001/state.json': '{}', ...stage });
 const bundle = () => writeBundle(at('out'), tinyBundle()).then(() => undefined);
 
-/** Command -> how it is called, and how to make a folder of its own kind in `out`; `resumes`: it goes on with one unasked, `folder`: its name. */
+/**
+ * Command -> how it is called, and how to make a folder of its own kind in `out`; `resumes`: it
+ * goes on with one unasked, `folder`: its name.
+ */
 type Case = {
   args: string;
   folder?: string;

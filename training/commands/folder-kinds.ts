@@ -1,4 +1,7 @@
-/** The folders that training writes, and how each is known again: by what is in its files, since a name can be anybody's. */
+/**
+ * The folders that training writes, and how each is known again: by what is in its files, since a
+ * name can be anybody's.
+ */
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
@@ -34,7 +37,10 @@ export const TOKENIZER: FolderKind = {
   holds: null,
 };
 
-/** The file that says what was trained, by stage, and which of its fields tell two runs of one stage apart. */
+/**
+ * The file that says what was trained, by stage, and which of its fields tell two runs of one stage
+ * apart.
+ */
 const STAGE_FILES = { sft: BUNDLE_FILES.config, expert: ADAPTER_FILE, score: SCORE_FILE, router: ROUTER_FILE } as const;
 type TrainingStage = keyof typeof STAGE_FILES;
 
@@ -106,8 +112,8 @@ export const WORLD_ROWS: FolderKind = {
 const ANY_RUN: FolderKind = { what: 'a run', isOurs: isRun, holds: null };
 
 /**
- * A folder of folders, which a command goes on with each time that it is called. What has another name than these is
- * nobody's business; but one of these must not be somebody else's.
+ * A folder of folders, which a command goes on with each time that it is called. What has another
+ * name than these is nobody's business; but one of these must not be somebody else's.
  */
 function folderOf(what: string, children: Readonly<Record<string, readonly FolderKind[]>>): FolderKind {
   return {

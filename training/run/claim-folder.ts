@@ -1,7 +1,7 @@
 /**
- * What every command does with its `--out` before any work: the folder is made, it can be written, and it holds nothing
- * that somebody would miss. A folder that is not empty and not ours is never touched; one of ours, made by the same
- * command, only by `--force` or `--resume`.
+ * What every command does with its `--out` before any work: the folder is made, it can be written,
+ * and it holds nothing that somebody would miss. A folder that is not empty and not ours is never
+ * touched; one of ours, made by the same command, only by `--force` or `--resume`.
  */
 import { closeSync, existsSync, lstatSync, openSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -13,8 +13,8 @@ export type FolderKind = {
   /** Whether what makes such folders has made this one. It is there, and not empty. */
   isOurs: (dir: string) => boolean;
   /**
-   * Where the folder is replaced as a whole, all that may be in it, as paths from it: what else there is would be lost. Null
-   * where files are written one by one, beside which others may lie.
+   * Where the folder is replaced as a whole, all that may be in it, as paths from it: what else
+   * there is would be lost. Null where files are written one by one, beside which others may lie.
    */
   holds: readonly RegExp[] | null;
 };

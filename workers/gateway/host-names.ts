@@ -1,8 +1,9 @@
 /**
- * Where the setting HOST_NAMES lists names, only requests to these are served. A local stack has keys that everybody knows,
- * and a page in its user's browser could reach it under a name of the page's own that resolves to this machine (DNS
- * rebinding): to the browser it is then one site. A deployment leaves the setting out, because there the platform routes by
- * name. Ports do not matter: a page cannot choose the name, and an ssh tunnel may well end at another port.
+ * Where the setting HOST_NAMES lists names, only requests to these are served. A local stack has
+ * keys that everybody knows, and a page in its user's browser could reach it under a name of the
+ * page's own that resolves to this machine (DNS rebinding): to the browser it is then one site. A
+ * deployment leaves the setting out, because there the platform routes by name. Ports do not
+ * matter: a page cannot choose the name, and an ssh tunnel may well end at another port.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Middleware } from './context.ts';

@@ -1,7 +1,8 @@
 /**
- * miniflare opens a port of its own beside workerd's, for its tools (temporary files, logs, browsers), and answers there
- * whoever asks, pages in a browser included: a request can make it write any file that its user may write. Nothing that the
- * edge uses needs that port, so every connection to it is cut before a byte of it is read.
+ * miniflare opens a port of its own beside workerd's, for its tools (temporary files, logs,
+ * browsers), and answers there whoever asks, pages in a browser included: a request can make it
+ * write any file that its user may write. Nothing that the edge uses needs that port, so every
+ * connection to it is cut before a byte of it is read.
  */
 import http from 'node:http';
 
@@ -29,7 +30,10 @@ export function cutLoopback(): void {
   }) as typeof http.createServer;
 }
 
-/** To be called once it runs: a miniflare that has another name for it must not open the port again unseen. */
+/**
+ * To be called once it runs: a miniflare that has another name for it must not open the port again
+ * unseen.
+ */
 export function assertLoopbackCut(): void {
   started += 1;
   if (closed >= started) return;
