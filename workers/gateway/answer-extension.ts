@@ -1,4 +1,5 @@
-/** The `plimsoll` part of an answer, in the three sizes a request may ask for. */
+/** What is known of an answer as it begins, and its `plimsoll` part in the three sizes a request may ask for. */
+import type { ChatCompletion } from '#shared/api/chat-answer.ts';
 import type { AnswerExtension, RequestExtension, SentExtension, TokenTrace } from '#shared/api/plimsoll-extension.ts';
 import type { Line } from '#shared/line/line.ts';
 import type { AnswerEvent } from './read-answer.ts';
@@ -10,6 +11,15 @@ export type AnswerHead = Pick<
   AnswerExtension,
   'policy' | 'classifier' | 'categories' | 'unread' | 'uncertain' | 'cache'
 > & { line: Line };
+
+/** The fields that a whole answer and every chunk of a stream share. */
+export type CompletionHead = Pick<ChatCompletion, 'id' | 'created' | 'model' | 'system_fingerprint'>;
+
+export type BegunAnswer = {
+  events: AsyncGenerator<AnswerEvent, void, void>;
+  head: CompletionHead;
+  extension: AnswerHead;
+};
 
 export function finalExtension(
   { line, ...known }: AnswerHead,

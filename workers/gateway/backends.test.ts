@@ -112,8 +112,8 @@ describe('before the first frame another backend is asked', () => {
 
 describe('a backend that says nothing', () => {
   const receiptOf = async (answer: Response) => {
-    const { plimsoll } = (await answer.json()) as { plimsoll: { backend: string; receipt: string } };
-    return { backend: plimsoll.backend, ...(await verifyReceipt(plimsoll.receipt, under.receiptKey.jwks)) };
+    const { plimsoll } = (await answer.json()) as { plimsoll: { receipt: string } };
+    return verifyReceipt(plimsoll.receipt, under.receiptKey.jwks);
   };
 
   test.each<Behaviour>(['never-start', 'hang'])(
@@ -211,7 +211,8 @@ describe('an answer that breaks', () => {
     expect(events.join()).not.toMatch(/\[DONE\]|"finish_reason":"|"receipt"/);
 
     const whole = await post(under.edge, '/v1/chat/completions', ask('Break'));
-    expect(whole.status).toBeGreaterThanOrEqual(500);
+    // After a long silence white space has gone out already, and with it the status.
+    expect(whole.status).toBeGreaterThanOrEqual(behaviour === 'stall-midway' ? 200 : 500);
     expect(await errorOf(whole)).toMatchObject({ code });
   });
 

@@ -1,6 +1,6 @@
 /** The shapes of good answers, as the unchanged `openai` client and a raw reader see them. */
 
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { JUDGEMENTS } from '#shared/api/categories.ts';
 import { ChatCompletion, ChatCompletionChunk } from '#shared/api/chat-answer.ts';
@@ -14,7 +14,7 @@ import {
   post,
   startEdgeUnderTest,
 } from '../testing/edge-under-test.ts';
-import type { ScriptedBackend } from '../testing/scripted-backend.ts';
+import type { Behaviour, ScriptedBackend } from '../testing/scripted-backend.ts';
 
 /** As openai-node and openai-python have them. */
 const OPENAI_NAMES = [
@@ -179,29 +179,73 @@ describe('a streamed answer', () => {
   });
 });
 
-test('a client whose connection breaks before a whole answer is there gives the backend up too', async () => {
-  backend.behaviour = 'answer-forever';
-  const before = backend.aborted;
-  const socket = connect(Number(new URL(under.edge.url).port), '127.0.0.1');
-  const body = JSON.stringify(ask('On and on'));
-  socket.write(
-    [
-      'POST /v1/chat/completions HTTP/1.1',
-      'Host: localhost',
-      'Authorization: Bearer pk-demo-open',
-      `Content-Length: ${body.length}`,
-      `\r\n${body}`,
-    ].join('\r\n'),
-  );
-  await eventually(
-    () => backend.seen.length,
-    (seen) => seen === 1,
-  );
-  socket.resetAndDestroy();
-  await eventually(
-    () => backend.aborted,
-    (aborted) => aborted === before + 1,
-  );
+describe('a client that leaves gives the backend up', () => {
+  /** By hand, because clients of HTTP hide how a connection ends. */
+  function send(more: object): Socket {
+    const socket = connect(Number(new URL(under.edge.url).port), '127.0.0.1');
+    const body = JSON.stringify({ ...ask('On and on'), ...more });
+    const head = ['POST /v1/chat/completions HTTP/1.1', 'Host: localhost', 'Authorization: Bearer pk-demo-open'];
+    socket.write(`${[...head, `Content-Length: ${body.length}`].join('\r\n')}\r\n\r\n${body}`);
+    return socket;
+  }
+
+  test.each<[string, Behaviour, object, (socket: Socket) => void]>([
+    ['a whole answer, by a reset', 'answer-forever', {}, (socket) => socket.resetAndDestroy()],
+    ['a whole answer, by closing', 'answer-forever', {}, (socket) => socket.destroy()],
+    ['a whole answer that waits, by closing', 'wait-forever', {}, (socket) => socket.destroy()],
+    ['a stream, by closing', 'answer-forever', { stream: true }, (socket) => socket.destroy()],
+    ['a stream that waits, by closing', 'wait-forever', { stream: true }, (socket) => socket.destroy()],
+    ['a stream that has begun and stalls, by closing', 'stall-midway', { stream: true }, (socket) => socket.destroy()],
+  ])('%s', async (_name, behaviour, more, leave) => {
+    backend.behaviour = behaviour;
+    const before = backend.aborted;
+    const socket = send(more);
+    await eventually(
+      () => backend.seen.length,
+      (seen) => seen === 1,
+    );
+    leave(socket);
+    await eventually(
+      () => backend.aborted,
+      (aborted) => aborted === before + 1,
+    );
+    expect(under.log.join('\n')).not.toMatch(/request-failed|backend-attempt-failed/);
+  });
+});
+
+describe('an answer that takes long', () => {
+  const slow = async (more: object = {}) => {
+    const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Slowly'), seed: 7, ...more });
+    return { status: answer.status, text: await answer.text() };
+  };
+
+  test('in one piece is white space and then the JSON', async () => {
+    backend.behaviour = 'wait-first';
+    const { status, text } = await slow();
+    expect(status).toBe(200);
+    expect(text).toMatch(/^ +\{/);
+    expect(ChatCompletion.parse(JSON.parse(text)).choices[0].message.content).toBe(SENTENCE);
+  });
+
+  test('in a stream is comments and then the chunks', async () => {
+    backend.behaviour = 'wait-first';
+    const { text } = await slow({ stream: true });
+    expect(text).toMatch(/^(: waiting\n\n)+data: \{/);
+    backend.behaviour = 'wait-first';
+    const stream = await openaiClient(under.edge).chat.completions.create({ ...ask('Hi'), seed: 7, stream: true });
+    let content = '';
+    for await (const chunk of stream) content += chunk.choices[0]?.delta.content ?? '';
+    expect(content).toBe(SENTENCE);
+  });
+
+  test('and breaks is an error in the shape of all errors', async () => {
+    backend.behaviour = 'stall-midway';
+    const { status, text } = await slow();
+    expect(status).toBe(200);
+    expect(JSON.parse(text)).toMatchObject({ error: { code: 'backend_unavailable', type: 'server_error' } });
+    const streamed = await slow({ stream: true });
+    expect(streamed.text).toMatch(/: waiting\n\ndata: \{"error":.*"backend_unavailable"\}\}\n\n$/);
+  });
 });
 
 describe('what reaches the backend', () => {

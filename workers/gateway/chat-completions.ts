@@ -8,8 +8,10 @@ import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { BegunAnswer } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
 import { type BackendPool, chooseBackends, refuseTooLong } from './backend-pool.ts';
+import { BEAT_EVERY_MS, beatingBody } from './beating-body.ts';
 import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
 import type { AppContext } from './context.ts';
@@ -18,7 +20,7 @@ import { readAnswer } from './read-answer.ts';
 import { parseJsonBody } from './read-body.ts';
 import { report } from './render-error.ts';
 import { streamAnswer } from './stream-answer.ts';
-import { wholeAnswer } from './whole-answer.ts';
+import { wholeAnswer, wholeAnswerText } from './whole-answer.ts';
 
 export function chatCompletions({
   decide,
@@ -55,11 +57,10 @@ export function chatCompletions({
       resume: null,
     };
 
-    // Fires when the client's connection breaks. workerd on its own notices a connection that was merely closed only as
-    // it writes, so there a whole answer is given up on a reset alone; a stream is given up either way.
     const client = new AbortController();
     c.req.raw.signal.addEventListener('abort', () => client.abort(), { once: true });
-    const upstream = await callBackend({
+    const waits = Promise.withResolvers<void>();
+    const upstream = callBackend({
       requestId,
       body,
       candidates,
@@ -69,55 +70,75 @@ export function chatCompletions({
       signal: client.signal,
       timeouts,
       fetch: (input, init) => fetch(input, init),
+      onWaiting: waits.resolve,
     });
-    const events = readAnswer(upstream.frames, {
-      checkReceipt: (token, answer) =>
-        checkReceipt(token, {
-          jwks: config.receiptJwks,
-          directive: upstream.directive,
-          backend: upstream.start.backend,
-          seed: request.seed,
-          answer,
+    const begun = upstream.then(async ({ start, member, directive, frames }): Promise<BegunAnswer> => {
+      const { backend } = start;
+      return {
+        events: readAnswer(frames, {
+          checkReceipt: (token, answer) =>
+            checkReceipt(token, { jwks: config.receiptJwks, directive, backend, seed: request.seed, answer }),
         }),
-    });
-
-    const options = {
-      head: {
-        id: requestId.replace(/^req_/, 'chatcmpl-'),
-        created: Math.floor(Date.now() / 1000),
-        model: upstream.start.model,
-        system_fingerprint: await fingerprint({
-          bundle: upstream.member.bundle,
-          draws: upstream.start.draws,
-          tenant: caller.tenant,
-          key: caller.key,
-          policy: caller.version,
+        head: {
+          id: requestId.replace(/^req_/, 'chatcmpl-'),
+          created: Math.floor(Date.now() / 1000),
+          model: start.model,
+          system_fingerprint: await fingerprint({
+            bundle: member.bundle,
+            draws: start.draws,
+            tenant: caller.tenant,
+            key: caller.key,
+            policy: caller.version,
+            classifier: classifierVersion,
+          }),
+        },
+        extension: {
+          policy: { tenant: caller.tenant, version: caller.version },
           classifier: classifierVersion,
-        }),
-      },
-      extension: {
-        policy: { tenant: caller.tenant, version: caller.version },
-        classifier: classifierVersion,
-        categories: decision.categories,
-        unread: decision.unread,
-        uncertain: decision.uncertain,
-        cache: { route: cache, answer: 'miss' as const },
-        line,
-      },
-      trace: extension.trace ?? 'summary',
-    };
-    if (chat.stream !== true) return Response.json(await wholeAnswer(events, options));
-
-    const stream = streamAnswer(events, {
-      ...options,
-      includeUsage: chat.stream_options?.include_usage === true,
-      onCancel: () => client.abort(),
-      onError: (error) => report(error, { request: requestId }),
+          categories: decision.categories,
+          unread: decision.unread,
+          uncertain: decision.uncertain,
+          cache: { route: cache, answer: 'miss' as const },
+          line,
+        },
+      };
     });
-    return new Response(stream, {
-      headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },
+    // Until a backend has taken the request, an error has a status of its own.
+    await Promise.race([begun, waits.promise]);
+
+    const trace = extension.trace ?? 'summary';
+    const onCancel = () => client.abort();
+    const onError = (error: PlimsollError) => {
+      // What the client's own leaving broke is no error.
+      if (!client.signal.aborted) report(error, { request: requestId });
+    };
+    if (chat.stream === true) {
+      const includeUsage = chat.stream_options?.include_usage === true;
+      const events = streamAnswer(begun, { trace, includeUsage, onError });
+      const beat = { text: ': waiting\n\n', everyMs: BEAT_EVERY_MS };
+      return new Response(beatingBody(events, { beat, onCancel }), {
+        headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },
+      });
+    }
+    const answer = wholeAnswer(begun, { trace });
+    // A short answer is whole, and an early error has its status. A longer one is white space before its JSON.
+    if (await settlesWithin(BEAT_EVERY_MS, answer)) return Response.json(await answer);
+    const beat = { text: ' ', everyMs: BEAT_EVERY_MS };
+    return new Response(beatingBody(wholeAnswerText(answer, { onError }), { beat, onCancel }), {
+      headers: { 'content-type': 'application/json' },
     });
   };
+}
+
+/** Whether it has come to an end, good or bad, by then. */
+async function settlesWithin(ms: number, promise: Promise<unknown>): Promise<boolean> {
+  const late = Promise.withResolvers<false>();
+  const timer = setTimeout(() => late.resolve(false), ms);
+  const settled = promise.then(
+    () => true,
+    () => true,
+  );
+  return Promise.race([settled, late.promise]).finally(() => clearTimeout(timer));
 }
 
 function lineOf(verdict: Verdict): Line {

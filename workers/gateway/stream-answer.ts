@@ -6,29 +6,36 @@
 import type { ChatCompletionChunk } from '#shared/api/chat-answer.ts';
 import { type PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { SentExtension } from '#shared/api/plimsoll-extension.ts';
-import { type AnswerHead, finalExtension, type Trace } from './answer-extension.ts';
+import { type BegunAnswer, finalExtension, type Trace } from './answer-extension.ts';
 import type { AnswerEvent } from './read-answer.ts';
-import type { CompletionHead } from './whole-answer.ts';
 
 export type StreamOptions = {
-  head: CompletionHead;
-  extension: AnswerHead;
   trace: Trace;
   includeUsage: boolean;
-  /** The client left; nothing more will be read. */
-  onCancel: () => void;
   onError: (error: PlimsollError) => void;
 };
 
 type Delta = ChatCompletionChunk['choices'][number]['delta'];
 
-export function streamAnswer(
-  events: AsyncGenerator<AnswerEvent, void, void>,
-  { head, extension, trace, includeUsage, onCancel, onError }: StreamOptions,
-): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
+/** The text of each event. It throws nothing: what breaks becomes the last event. */
+export async function* streamAnswer(
+  begun: Promise<BegunAnswer>,
+  options: StreamOptions,
+): AsyncGenerator<string, void, void> {
+  try {
+    yield* chunksOf(await begun, options);
+  } catch (thrown) {
+    const error = toPlimsollError(thrown);
+    options.onError(error);
+    yield toEvent(error.toBody());
+  }
+}
+
+async function* chunksOf(
+  { events, head, extension }: BegunAnswer,
+  { trace, includeUsage }: StreamOptions,
+): AsyncGenerator<string, void, void> {
   const { id, ...shared } = head;
-  let isCancelled = false;
 
   const chunk = (rest: Pick<ChatCompletionChunk, 'choices' | 'usage'>, plimsoll?: SentExtension): string =>
     toEvent({
@@ -55,38 +62,12 @@ export function streamAnswer(
       : chunk({ choices }, summary) + DONE;
   };
 
-  return new ReadableStream<Uint8Array>({
-    start(controller) {
-      controller.enqueue(encoder.encode(deltaChunk({ role: 'assistant', content: '', refusal: null }, traced([]))));
-    },
-    async pull(controller) {
-      try {
-        // Some events are not worth a chunk (a token whose text is still held back); go on to one that is.
-        for (;;) {
-          const { value: event, done } = await events.next();
-          if (done) return controller.close();
-          const text =
-            event.type === 'answer-end'
-              ? endChunks(event)
-              : event.text !== '' || trace === 'tokens'
-                ? deltaChunk({ content: event.text }, traced(event.tokens))
-                : '';
-          if (text !== '') return controller.enqueue(encoder.encode(text));
-        }
-      } catch (thrown) {
-        // What the client's own leaving broke is no error, and there is nobody to tell.
-        if (isCancelled) return;
-        const error = toPlimsollError(thrown);
-        onError(error);
-        controller.enqueue(encoder.encode(toEvent(error.toBody())));
-        controller.close();
-      }
-    },
-    cancel() {
-      isCancelled = true;
-      onCancel();
-    },
-  });
+  yield deltaChunk({ role: 'assistant', content: '', refusal: null }, traced([]));
+  for await (const event of events) {
+    if (event.type === 'answer-end') yield endChunks(event);
+    // Some events are not worth a chunk: a token whose text is still held back.
+    else if (event.text !== '' || trace === 'tokens') yield deltaChunk({ content: event.text }, traced(event.tokens));
+  }
 }
 
 const DONE = 'data: [DONE]\n\n';

@@ -1,17 +1,12 @@
 /** An answer in one piece. */
 import type { ChatCompletion } from '#shared/api/chat-answer.ts';
+import { type PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
-import { type AnswerHead, finalExtension, type Trace } from './answer-extension.ts';
-import type { AnswerEvent } from './read-answer.ts';
+import { type BegunAnswer, finalExtension, type Trace } from './answer-extension.ts';
 import { brokenOff } from './read-frames.ts';
 
-/** The fields that a whole answer and every chunk of a stream share. */
-export type CompletionHead = Pick<ChatCompletion, 'id' | 'created' | 'model' | 'system_fingerprint'>;
-
-export async function wholeAnswer(
-  events: AsyncIterable<AnswerEvent>,
-  { head, extension, trace }: { head: CompletionHead; extension: AnswerHead; trace: Trace },
-): Promise<ChatCompletion> {
+export async function wholeAnswer(begun: Promise<BegunAnswer>, { trace }: { trace: Trace }): Promise<ChatCompletion> {
+  const { events, head, extension } = await begun;
   const { id, ...shared } = head;
   let content = '';
   const tokens: TokenTrace[] = [];
@@ -33,4 +28,20 @@ export async function wholeAnswer(
     };
   }
   throw brokenOff('no answer-end');
+}
+
+/** The same as text, for an answer whose status has gone out already: what breaks it is told in its place. */
+export async function* wholeAnswerText(
+  answer: Promise<ChatCompletion>,
+  { onError }: { onError: (error: PlimsollError) => void },
+): AsyncGenerator<string, void, void> {
+  try {
+    // At once, so that the client's leaving is noticed as soon as can be.
+    yield ' ';
+    yield JSON.stringify(await answer);
+  } catch (thrown) {
+    const error = toPlimsollError(thrown);
+    onError(error);
+    yield JSON.stringify(error.toBody());
+  }
 }
