@@ -7,6 +7,11 @@ export function logError(entry: Entry): void {
   write('error', entry);
 }
 
+/** What is nobody's mistake here, and worth counting. */
+export function logInfo(entry: Entry): void {
+  write('info', entry);
+}
+
 /**
  * What came of a request that could not be answered. A full queue and a backend that is away are said in a short line, because
  * they come by the hundred; a stack is worth its room only where the code is at fault.
@@ -20,7 +25,7 @@ export function logFailure(
   write(code === 'overloaded' ? 'warn' : 'error', { event, ...about, code, message, detail, ...why });
 }
 
-function write(level: 'error' | 'warn', entry: Entry): void {
+function write(level: 'error' | 'warn' | 'info', entry: Entry): void {
   console.error(JSON.stringify({ level, ...entry }, describeErrors));
 }
 

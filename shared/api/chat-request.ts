@@ -7,8 +7,9 @@ import * as z from 'zod';
 import { PlimsollError } from './errors.ts';
 import { describeFound, parseRequest } from './invalid-request.ts';
 import { RequestExtension } from './plimsoll-extension.ts';
+import { wellFormed } from './well-formed.ts';
 
-// A lone surrogate is no text: it would not survive UTF-8, and prompt digests are over UTF-8.
+// Clients cut texts in the middle of an emoji; what is left of it means nothing, so it is replaced and not refused.
 const text = z.string().transform((string) => string.toWellFormed());
 
 const Content = z.union([
@@ -29,10 +30,10 @@ const RequestMessage = z.object({
 /** More turns than any conversation has, few enough that a small body cannot become a large amount of work. */
 const MAX_MESSAGES = 2048;
 
-const stopString = z.string().min(1);
+const stopString = wellFormed.min(1);
 
 export const ChatRequest = z.object({
-  model: z.string().min(1),
+  model: wellFormed.min(1),
   messages: z.array(RequestMessage).min(1).max(MAX_MESSAGES),
   max_tokens: z.int().min(1).nullish(),
   max_completion_tokens: z.int().min(1).nullish(),

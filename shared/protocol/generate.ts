@@ -4,19 +4,20 @@
  */
 import * as z from 'zod';
 import { ERROR_CODES, type ErrorCode } from '#shared/api/errors.ts';
+import { wellFormed } from '#shared/api/well-formed.ts';
 
 export const Message = z.object({
   role: z.enum(['system', 'user', 'assistant']),
-  content: z.string(),
+  content: wellFormed,
 });
 export type Message = z.infer<typeof Message>;
 
 export const GenerateRequest = z.strictObject({
-  model: z.string().min(1),
+  model: wellFormed.min(1),
   messages: z.array(Message).min(1),
   /** Tokens to draw at most; null: as many as the context still holds. */
   max_tokens: z.int().min(1).nullable(),
-  stop: z.array(z.string().min(1)).max(4),
+  stop: z.array(wellFormed.min(1)).max(4),
   /** One of what the draws are keyed by (derive-draw-key.ts): the same request with the same seed gives the same answer. */
   seed: z.int(),
   temperature: z.number().min(0).max(2),

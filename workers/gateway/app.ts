@@ -18,7 +18,7 @@ import { health } from './health.ts';
 import { onlyOwnHostNames } from './host-names.ts';
 import { listModels, retrieveModel } from './models.ts';
 import { moderations } from './moderations.ts';
-import { readBody } from './read-body.ts';
+import { type BodyPatience, DEFAULT_BODY_PATIENCE, discardUnread, readBody } from './read-body.ts';
 import { methodNotAllowed, renderError, unknownRoute } from './render-error.ts';
 import { requestId } from './request-id.ts';
 import { createTenantDirectory, DEFAULT_FRESHNESS, type Freshness } from './tenant-directory.ts';
@@ -29,6 +29,7 @@ export type AppOptions = {
   operatorPolicy: Policy;
   timeouts?: Timeouts;
   freshness?: Freshness;
+  bodyPatience?: BodyPatience;
   /** How long a backend that failed is left alone, at first. */
   restMs?: number;
 };
@@ -41,6 +42,7 @@ export function createApp({
   operatorPolicy,
   timeouts = DEFAULT_TIMEOUTS,
   freshness = DEFAULT_FRESHNESS,
+  bodyPatience = DEFAULT_BODY_PATIENCE,
   restMs,
 }: AppOptions): Hono<AppEnv> {
   const readConfig = createConfigReader();
@@ -53,8 +55,8 @@ export function createApp({
   app.onError(renderError);
   app.notFound(unknownRoute);
   app.use(requestId());
+  app.use(discardUnread(bodyPatience));
   app.use(onlyOwnHostNames());
-  app.use(readBody());
   app.use(async function configuration(c, next) {
     c.set('config', readConfig(c.env));
     await next();
@@ -75,7 +77,11 @@ export function createApp({
     '/admin/v1/audit': { GET: [operator, listAudit()] },
   };
   for (const [path, methods] of Object.entries(routes)) {
-    for (const [method, handlers] of Object.entries(methods)) app.on(method, path, ...handlers);
+    for (const [method, [access, route]] of Object.entries(methods)) {
+      // Only now, when it is known who asks, is anything read.
+      if (method === 'GET') app.on(method, path, access, route);
+      else app.on(method, path, access, readBody(bodyPatience), route);
+    }
     app.all(path, methodNotAllowed(Object.keys(methods)));
   }
   return app;

@@ -1,9 +1,17 @@
 /** The caller's mistakes: each in OpenAI's error shape, with the field's name, and with a request id. */
 import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ERROR_CODES, type ErrorBody } from '#shared/api/errors.ts';
-import { ask, type EdgeUnderTest, openaiClient, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
+import {
+  ask,
+  type EdgeUnderTest,
+  eventually,
+  openaiClient,
+  post,
+  startEdgeUnderTest,
+} from '../testing/edge-under-test.ts';
 
 let under: EdgeUnderTest;
 beforeAll(async () => {
@@ -47,6 +55,8 @@ describe('chat requests that are refused by field', () => {
       /expected "text", found "image_url"/,
     ],
     ['too many stops', { ...ask('Hi'), stop: ['1', '2', '3', '4', '5'] }, 'stop', /at most 4 elements/],
+    ['half an emoji as a stop', { ...ask('Hi'), stop: ['ok', '\ude00x'] }, 'stop[1]', /lone surrogates/],
+    ['half an emoji as a model', { ...ask('Hi'), model: 'a\ud83d' }, 'model', /lone surrogates/],
     ['an empty stop', { ...ask('Hi'), stop: [''] }, 'stop[0]', /at least 1 character/],
     ['stream as a string', { ...ask('Hi'), stream: 'yes' }, 'stream', /expected a boolean, found "yes"/],
     ['stream options without a stream', { ...ask('Hi'), stream_options: {} }, 'stream_options', /stream/],
@@ -90,6 +100,56 @@ describe('chat requests that are refused by field', () => {
   test('a caller does not get a long value echoed', async () => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), temperature: 'x'.repeat(5000) });
     expect((await expectError(answer, { param: 'temperature' })).message).toMatch(/a string of 5000 characters\.$/);
+  });
+});
+
+test('bytes that are no UTF-8 are no JSON', async () => {
+  const [before, after] = JSON.stringify(ask('A?B')).split('?') as [string, string];
+  for (const bytes of [[0xff], [0xed, 0xa0, 0x80], [0xc3]]) {
+    const body = Buffer.concat([Buffer.from(before), Buffer.from(bytes), Buffer.from(after)]);
+    const answer = await fetch(`${under.edge.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer pk-demo-open' },
+      body,
+    });
+    expect((await expectError(answer, { code: 'invalid_json' })).message).toMatch(/UTF-8/);
+  }
+});
+
+describe('a body that is not all there', () => {
+  /** What comes back for a head that announces a thousand bytes and a body of a few. */
+  function half(key: string, { cut = false } = {}): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(Number(new URL(under.edge.url).port), '127.0.0.1');
+      let heard = '';
+      socket.on('data', (chunk) => {
+        heard += chunk;
+      });
+      socket.on('error', reject);
+      socket.on('close', () => resolve(heard));
+      const head = ['POST /v1/chat/completions HTTP/1.1', 'Host: localhost', `Authorization: Bearer ${key}`];
+      socket.write(`${[...head, 'Content-Length: 1000'].join('\r\n')}\r\n\r\n{"model":`);
+      if (cut) setTimeout(() => socket.destroy(), 100);
+    });
+  }
+
+  test('is waited for, not for ever, and then the connection is closed', async () => {
+    expect(await half('pk-demo-open')).toMatch(/^HTTP\/1.1 408 .*"code":"request_timeout"/s);
+  });
+  test('is not waited for without a key', async () => {
+    const [answer] = await Promise.all([half('pk-wrong'), ...Array.from({ length: 50 }, () => half('pk-wrong'))]);
+    expect(answer).toMatch(/^HTTP\/1.1 401 .*"code":"invalid_api_key"/s);
+  });
+  test('because it was cut is no error of ours', async () => {
+    const before = under.log.length;
+    await half('pk-demo-open', { cut: true });
+    await eventually(
+      () => under.log.slice(before),
+      (lines) => lines.some((line) => line.includes('"request-cut"')),
+    );
+    const lines = under.log.slice(before);
+    expect(lines).toHaveLength(1);
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 'info', bytes: 9 });
   });
 });
 

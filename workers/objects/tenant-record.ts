@@ -1,6 +1,7 @@
 /** What is known of a tenant: as the operator puts it, and as a request needs it. */
 import * as z from 'zod';
 import { Policy } from '#policies/schema.ts';
+import { wellFormed } from '#shared/api/well-formed.ts';
 
 /** Ids appear in cache keys, receipts and URLs. */
 export const Id = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'up to 64 of a-z, 0-9, - and _');
@@ -15,7 +16,7 @@ const Key = z.strictObject({
 });
 
 export const TenantDocument = z.strictObject({
-  name: z.string().min(1).max(200),
+  name: wellFormed.min(1).max(200),
   policy: Policy,
   keys: z
     .array(Key)

@@ -9,6 +9,7 @@ const app = createApp({
   classifier: scriptedClassifier,
   operatorPolicy: Policy.parse(operatorPolicy),
   timeouts: { startMs: 2_000, frameMs: 1_000, hedgeMs: 250 },
+  bodyPatience: { silenceMs: 500, wholeMs: 1_500, unwantedMs: 500 },
   restMs: 100,
   freshness: { isolateTtlMs: 300, kvMaxAgeMs: 60_000 },
 });
