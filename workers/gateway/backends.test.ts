@@ -102,6 +102,27 @@ describe('before the first frame another backend is asked', () => {
     }
   });
 
+  test.each<[Behaviour, 'warn' | 'error']>([
+    ['refuse-overloaded', 'warn'],
+    ['die-before-start', 'error'],
+    ['error-first', 'error'],
+  ])(
+    'and if all of them %s, the log has a short line for each backend that broke and one for the request',
+    async (behaviour, level) => {
+      allBehave(behaviour);
+      const before = under.log.length;
+      const answer = await post(under.edge, '/v1/chat/completions', ask('To the log'));
+      await answer.body?.cancel();
+      const lines = under.log.slice(before).map((line) => JSON.parse(line) as Record<string, unknown>);
+      expect(lines.map(({ event }) => event)).toEqual(
+        behaviour === 'refuse-overloaded' ? ['request-failed'] : ['backend-attempt-failed', 'request-failed'],
+      );
+      expect(new Set(lines.map(({ level }) => level))).toEqual(new Set([level]));
+      expect(JSON.stringify(lines)).not.toMatch(/stack|worker\.js/);
+      expect(JSON.stringify(lines).length).toBeLessThan(600 * lines.length);
+    },
+  );
+
   test("a backend's doubt about the directive is not told as the client's fault, and not tried elsewhere", async () => {
     allBehave('refuse-directive');
     const answer = await post(under.edge, '/v1/chat/completions', ask('Doubt'));
