@@ -17,6 +17,7 @@ import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { Policy } from '#policies/schema.ts';
 import { LOCAL_NAMES } from '#workers/local/local-names.ts';
 import { type DemoTenant, seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
+import { checkStores } from './local/check-stores.ts';
 import type { EdgeReply, EdgeSettings } from './local/edge-process.ts';
 import { type FolderLock, lockFolder } from './local/lock-folder.ts';
 import { freePorts, isPortFree } from './local/ports.ts';
@@ -90,6 +91,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     throw new Error(`another plimsoll runs on ${config.dataDir}; PLIMSOLL_DATA gives this one a folder of its own`);
   }
   const secrets = await loadSecrets(path.join(config.dataDir, 'secrets'));
+  checkStores(path.join(config.dataDir, 'edge'));
 
   log(`loading ${shown(config.bundle)}${config.backends > 1 ? ` into ${config.backends} backends` : ''} ...`);
   const ports = await freePorts(config.backends);
@@ -185,6 +187,7 @@ class Stack {
           signal,
           graceMs: EDGE_GRACE_MS,
         }),
+      check: () => isHealthy(`http://127.0.0.1:${port}`),
       signal,
       log,
     });

@@ -105,6 +105,17 @@ describe('a running stack', () => {
     await expect.poll(text, { timeout: 30_000, interval: 250 }).toBe(before.text);
   });
 
+  test('an edge that hangs is found and started again', async () => {
+    const before = await answer();
+    const edge = descendantsOf(stack.process.pid!).find(({ command }) => command.includes('workerd serve'));
+    process.kill(edge!.pid, 'SIGSTOP');
+    // Three checks of ten seconds, five apart.
+    await expect.poll(() => stillRunning([edge!]), { timeout: 90_000, interval: 250 }).toEqual([]);
+    const text = async () => (await answer().catch(() => null))?.text;
+    await expect.poll(text, { timeout: 30_000, interval: 250 }).toBe(before.text);
+    expect(stack.log()).toContain('the edge ended (signal SIGKILL, as it no longer answered)');
+  }, 150_000);
+
   test.each([
     [
       'the same port',

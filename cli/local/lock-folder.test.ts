@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -14,4 +14,15 @@ test('a folder has one holder at a time', async () => {
   const second = lockFolder(folder);
   expect(second).not.toBeNull();
   second?.release();
+});
+
+test('a damaged lock is named, with what to do', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'plimsoll-lock-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const file = path.join(folder, 'lock.db');
+  await writeFile(file, 'x'.repeat(5_000));
+  expect(() => lockFolder(folder)).toThrow(`${file} cannot be locked (file is not a database); it holds nothing but`);
+  await rm(file);
+  await mkdir(file);
+  expect(() => lockFolder(folder)).toThrow(/lock\.db cannot be locked \(.+\); .* delete it and start again/);
 });

@@ -9,15 +9,21 @@ export type FolderLock = { release(): void };
  * another process has it. Keep the result: a lock that nothing refers to is collected, and gone.
  */
 export function lockFolder(folder: string): FolderLock | null {
-  const database = new DatabaseSync(path.join(folder, 'lock.db'));
+  const file = path.join(folder, 'lock.db');
+  let database: DatabaseSync | undefined;
   try {
-    database.exec('BEGIN EXCLUSIVE');
-  } catch (error) {
-    database.close();
-    if ((error as { errcode?: number }).errcode === SQLITE_BUSY) return null;
-    throw error;
+    const opened = new DatabaseSync(file);
+    database = opened;
+    opened.exec('BEGIN EXCLUSIVE');
+    return { release: () => opened.close() };
+  } catch (cause) {
+    database?.close();
+    if ((cause as { errcode?: number }).errcode === SQLITE_BUSY) return null;
+    const why = (cause as Error).message;
+    throw new Error(`${file} cannot be locked (${why}); it holds nothing but the lock: delete it and start again`, {
+      cause,
+    });
   }
-  return { release: () => database.close() };
 }
 
 const SQLITE_BUSY = 5;

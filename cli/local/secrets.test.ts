@@ -79,7 +79,20 @@ test.each(['directive-secret', 'draw-secret', 'receipt-key.json'])(
     await loadSecrets(dir);
     const file = path.join(dir, name);
     await writeFile(file, '"short"');
-    await expect(loadSecrets(dir)).rejects.toThrow(`${file} is damaged; delete it to have a new one made`);
+    await expect(loadSecrets(dir)).rejects.toThrow(
+      `${file} is damaged (it is not what was written); delete it to have a new one made`,
+    );
     expect(await readFile(file, 'utf8')).toBe('"short"');
   },
 );
+
+test.each(['x', 'd'] as const)('a receipt key of which one bit has changed in %s is named', async (half) => {
+  const { receiptPrivateJwk } = await loadSecrets(dir);
+  const file = path.join(dir, 'receipt-key.json');
+  const bytes = Buffer.from(receiptPrivateJwk[half], 'base64url');
+  bytes[7]! ^= 4;
+  await writeFile(file, JSON.stringify({ ...receiptPrivateJwk, [half]: bytes.toString('base64url') }));
+  await expect(loadSecrets(dir)).rejects.toThrow(`${file} is damaged (its two halves are no pair); delete it`);
+  await writeFile(file, JSON.stringify({ ...receiptPrivateJwk, [half]: receiptPrivateJwk[half].slice(1) }));
+  await expect(loadSecrets(dir)).rejects.toThrow(`${file} is damaged`);
+});

@@ -6,7 +6,15 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
+import {
+  CompactSign,
+  calculateJwkThumbprint,
+  compactVerify,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JSONWebKeySet,
+} from 'jose';
 import * as z from 'zod';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 
@@ -34,7 +42,11 @@ export async function loadSecrets(dir: string): Promise<Secrets> {
   const keepSecret = (name: string) => keep(path.join(dir, name), z.string().min(SECRET_BYTES), makeSecret);
   const directiveSecret = await keepSecret('directive-secret');
   const drawSecret = await keepSecret('draw-secret');
-  const receiptPrivateJwk = await keep(path.join(dir, 'receipt-key.json'), PrivateJwk, makeReceiptKey);
+  const receiptKeyFile = path.join(dir, 'receipt-key.json');
+  const receiptPrivateJwk = await keep(receiptKeyFile, PrivateJwk, makeReceiptKey);
+  await tryKey(receiptPrivateJwk).catch((cause: unknown) => {
+    throw damaged(receiptKeyFile, 'its two halves are no pair', cause);
+  });
   const { d: _private, ...publicJwk } = receiptPrivateJwk;
   return { directiveSecret, drawSecret, receiptPrivateJwk, receiptJwks: { keys: [publicJwk] } };
 }
@@ -46,6 +58,17 @@ async function makeReceiptKey(): Promise<PrivateJwk> {
   const jwk = await exportJWK(privateKey);
   const { kty, crv, x, d } = jwk;
   return PrivateJwk.parse({ kty, crv, x, d, kid: await calculateJwkThumbprint(jwk) });
+}
+
+/** Rejects where what the private half signs is not what the public half verifies. */
+async function tryKey({ d, ...publicJwk }: PrivateJwk): Promise<void> {
+  const privateKey = await importJWK({ ...publicJwk, d }, 'EdDSA');
+  const signed = await new CompactSign(new Uint8Array(1)).setProtectedHeader({ alg: 'EdDSA' }).sign(privateKey);
+  await compactVerify(signed, await importJWK(publicJwk, 'EdDSA'));
+}
+
+function damaged(file: string, why: string, cause: unknown): Error {
+  return new Error(`${file} is damaged (${why}); delete it to have a new one made`, { cause });
 }
 
 /** The file's value, which is made and written first if there is no file. A broken file is an error and is left as it is. */
@@ -65,6 +88,6 @@ async function keep<T>(file: string, schema: z.ZodType<T>, make: () => Promise<T
   try {
     return schema.parse(JSON.parse(text));
   } catch (cause) {
-    throw new Error(`${file} is damaged; delete it to have a new one made`, { cause });
+    throw damaged(file, 'it is not what was written', cause);
   }
 }

@@ -1,0 +1,33 @@
+import { existsSync, globSync } from 'node:fs';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+
+/**
+ * Throws if one of the edge's database files is damaged. workerd would find it too, at the first request that needs it, but could
+ * not say which file it is or what to do. Only while no edge runs on the folder.
+ */
+export function checkStores(edgeDir: string): void {
+  if (!existsSync(edgeDir)) return;
+  for (const name of globSync('**/*.sqlite', { cwd: edgeDir }).sort()) {
+    const file = path.join(edgeDir, name);
+    const problem = problemOf(file);
+    if (problem === null) continue;
+    throw new Error(
+      `${file} is damaged (${problem}); put a copy of ${edgeDir} in its place, or delete that folder: the demo tenants are made again, others are lost`,
+    );
+  }
+}
+
+function problemOf(file: string): string | null {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(file);
+    // The cast: the pragma has this one column.
+    const [row] = database.prepare('PRAGMA quick_check(1)').all() as { quick_check: string }[];
+    return row === undefined || row.quick_check === 'ok' ? null : row.quick_check.replaceAll('\n', ' ');
+  } catch (error) {
+    return (error as Error).message;
+  } finally {
+    database?.close();
+  }
+}
