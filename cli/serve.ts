@@ -16,7 +16,7 @@ import { Command } from 'commander';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { Policy } from '#policies/schema.ts';
 import { LOCAL_NAMES } from '#workers/local/local-names.ts';
-import { type DemoTenant, seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
+import { type DemoTenant, readDemoTenants, seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
 import { checkStores } from './local/check-stores.ts';
 import type { EdgeReply, EdgeSettings } from './local/edge-process.ts';
 import { type FolderLock, lockFolder } from './local/lock-folder.ts';
@@ -106,6 +106,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     dataDir: path.join(config.dataDir, 'edge'),
     backends: urls,
     moreNames: config.moreNames,
+    demoKeys: (await readDemoTenants()).map(({ key }) => key),
     directiveSecret: secrets.directiveSecret,
     receiptJwks: secrets.receiptJwks,
     operatorKeySha256: sha256(DEMO_OPERATOR_KEY),

@@ -10,4 +10,6 @@ export type Env = {
   OPERATOR_KEY_SHA256?: string;
   /** By commas, in small letters: the only host names that are served. Any, where it is not set. */
   HOST_NAMES?: string;
+  /** By commas: keys that everybody may know, for the front page. Only a local stack has any. */
+  DEMO_KEYS?: string;
 };

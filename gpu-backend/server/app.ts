@@ -24,6 +24,8 @@ export type AppOptions = {
   drawSecret: DrawSecret;
   sign: SignReceipt;
   backendId: string;
+  /** When the bundle was written here, in Unix seconds; what the list of models says. */
+  created?: number | undefined;
   bodyLimitBytes: number;
   /** The only host names to answer to; null: any. */
   hostNames: readonly string[] | null;
@@ -34,8 +36,8 @@ export type AppOptions = {
 };
 
 export function createApp(options: AppOptions): Hono {
-  const { engine, encodePrompt, directiveKey, drawSecret, sign, backendId, bodyLimitBytes, hostNames, draining, log } =
-    options;
+  const { engine, encodePrompt, directiveKey, drawSecret, sign, backendId, created, bodyLimitBytes } = options;
+  const { hostNames, draining, log } = options;
   const used = createUsedDirectives();
   const metrics = new Metrics(engine);
   const app = new Hono();
@@ -105,6 +107,7 @@ export function createApp(options: AppOptions): Hono {
         context_length: contextLength,
         max_token_bytes: maxTokenBytes,
         bundle: digest,
+        created,
         draws: drawSecret.id,
         modes,
         running,

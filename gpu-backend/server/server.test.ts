@@ -372,7 +372,7 @@ test('a mode that the bundle has no router for is a 400 that names the field, be
   const response = await call(url, generateRequest(), { line: { mode: 'layers' } });
   expect(await errorOf(response)).toEqual({
     status: 400,
-    code: 'invalid_request',
+    code: 'unsupported_value',
     type: 'invalid_request_error',
     param: 'plimsoll.mode',
     message: expect.stringContaining('"layers": its bundle has no layers router'),

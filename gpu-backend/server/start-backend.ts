@@ -1,7 +1,9 @@
 /** A backend from its settings: bundle, engine, HTTP server. It is ready when `startBackend` resolves. */
 import '../graph/no-telemetry.ts';
+import { stat } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdaptorServer } from '@hono/node-server';
 import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
@@ -38,7 +40,8 @@ export async function startBackend(
   try {
     const encodePrompt = promptEncoder(head);
     await tryEngine(engine, encodePrompt);
-    return await serveEngine(engine, encodePrompt, config, { log });
+    const { mtimeMs } = await stat(path.join(config.bundle, 'plimsoll.json'));
+    return await serveEngine(engine, encodePrompt, config, { log, created: Math.floor(mtimeMs / 1000) });
   } catch (error) {
     await engine.close();
     throw error;
@@ -50,7 +53,7 @@ export async function serveEngine(
   engine: Engine,
   encodePrompt: EncodePrompt,
   config: Omit<BackendConfig, 'bundle' | 'threads' | 'maxRows' | 'maxWaiting'>,
-  { log = logToStderr }: { log?: Log } = {},
+  { log = logToStderr, created }: { log?: Log; created?: number } = {},
 ): Promise<Backend> {
   let draining = false;
   const app = createApp({
@@ -60,6 +63,7 @@ export async function serveEngine(
     drawSecret: await importDrawSecret(config.drawSecret),
     sign: await receiptSigner(config.receiptPrivateJwk),
     backendId: config.backendId,
+    created,
     bodyLimitBytes: config.bodyLimitBytes,
     hostNames: config.hostNames,
     draining: () => draining,

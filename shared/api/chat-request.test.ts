@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ChatRequest, parseChatRequest } from './chat-request.ts';
-import { PlimsollError } from './errors.ts';
+import { ERROR_CODES, PlimsollError } from './errors.ts';
 
 /** Requests that are nearly right: known fields, each with a value that may be anything JSON can carry. */
 const message = fc.record(
@@ -31,11 +31,21 @@ test('whatever JSON comes is a request or an error of the caller that has a mess
       } catch (error) {
         expect(error).toBeInstanceOf(PlimsollError);
         const { code, message, param } = error as PlimsollError;
-        expect(code).toBe('invalid_request');
+        expect(ERROR_CODES[code].status).toBe(400);
         expect(message).toMatch(/^.{10,300}$/s);
         expect(param === null || message.includes(param)).toBe(true);
       }
     }),
     { numRuns: 1000 },
   );
+});
+
+test('a seed of 64 bits is taken as it is, and none beyond', () => {
+  const seedOf = (seed: unknown) =>
+    parseChatRequest({ model: 'm', messages: [{ role: 'user', content: '?' }], seed }).seed;
+  expect(seedOf(-7)).toBe(-7);
+  expect(seedOf(2n ** 63n - 1n)).toBe('9223372036854775807');
+  expect(seedOf(-(2n ** 63n))).toBe('-9223372036854775808');
+  expect(() => seedOf(2n ** 63n)).toThrow(/'seed': expected .*at most 9223372036854775807, found 9223372036854775808/);
+  expect(() => seedOf('9223372036854775807')).toThrow(/'seed'/);
 });

@@ -30,6 +30,17 @@ const RequestMessage = z.object({
 /** More turns than any conversation has, few enough that a small body cannot become a large amount of work. */
 const MAX_MESSAGES = 2048;
 
+const INT64 = 2n ** 63n;
+/** Any of 64 bits: whoever parses the JSON gives one that a number cannot hold as a bigint. It goes on as its digits. */
+const seed = z.union([
+  z.int(),
+  z
+    .bigint()
+    .min(-INT64)
+    .max(INT64 - 1n)
+    .transform(String),
+]);
+
 const stopString = wellFormed.min(1);
 
 export const ChatRequest = z.object({
@@ -38,7 +49,7 @@ export const ChatRequest = z.object({
   max_tokens: z.int().min(1).nullish(),
   max_completion_tokens: z.int().min(1).nullish(),
   stop: z.union([stopString.transform((stop) => [stop]), z.array(stopString).max(4)]).nullish(),
-  seed: z.int().nullish(),
+  seed: seed.nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   stream: z.boolean().nullish(),
@@ -79,7 +90,7 @@ export function parseChatRequest(body: unknown): ChatRequest {
   if (typeof body === 'object' && body !== null) refuseUnsupported(body);
   const chat = parseRequest(ChatRequest, body);
   if (chat.stream_options != null && chat.stream !== true) {
-    throw new PlimsollError('invalid_request', "'stream_options' is only allowed when 'stream' is true.", {
+    throw new PlimsollError('invalid_value', "'stream_options' is only allowed when 'stream' is true.", {
       param: 'stream_options',
     });
   }
@@ -91,7 +102,7 @@ function refuseUnsupported(body: object): void {
     const value: unknown = (body as Record<string, unknown>)[field];
     if (value === undefined || value === null || asksForNothing(value)) continue;
     throw new PlimsollError(
-      'invalid_request',
+      asksForNothing === isNever ? 'unsupported_parameter' : 'unsupported_value',
       `'${field}' is not supported by this server: expected ${expected}, found ${describeFound(value)}.`,
       { param: field },
     );

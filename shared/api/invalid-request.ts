@@ -2,18 +2,45 @@
  * From a zod error to the sentence a caller can act on: which field, what would be right, what was found. Only the first
  * issue is told, as OpenAI does; `param` names the field in OpenAI's notation (`messages[0].content`).
  */
-import type * as z from 'zod';
-import { PlimsollError } from './errors.ts';
+import * as z from 'zod';
+import { type ErrorCode, PlimsollError } from './errors.ts';
 
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
 
-/** The value as `schema` reads it, or `invalid_request`. */
+/** The value as `schema` reads it, or an error with OpenAI's code for what is wrong with it. */
 export function parseRequest<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   const parsed = schema.safeParse(value, { reportInput: true });
   if (parsed.success) return parsed.data;
-  const { path, message } = explain(parsed.error.issues[0] as Issue, []);
-  throw new PlimsollError('invalid_request', message, { param: formatPath(path) || null });
+  const { path, message, issue } = explain(parsed.error.issues[0] as Issue, []);
+  throw new PlimsollError(codeOf(issue, isInteger(schema, path)), message, { param: formatPath(path) || null });
+}
+
+function codeOf(issue: Issue, integer: boolean): ErrorCode {
+  if (issue.code === 'unrecognized_keys') return 'unknown_parameter';
+  if (issue.input === undefined && issue.code !== 'custom') return 'missing_required_parameter';
+  if (issue.code === 'invalid_type' || issue.code === 'invalid_union') return 'invalid_type';
+  if (issue.code !== 'too_small' && issue.code !== 'too_big') return 'invalid_value';
+  const isLow = issue.code === 'too_small';
+  if (issue.origin === 'string') return isLow ? 'string_below_min_length' : 'string_above_max_length';
+  if (issue.origin === 'array') return isLow ? 'empty_array' : 'array_above_max_length';
+  if (integer || issue.origin !== 'number') return isLow ? 'integer_below_min_value' : 'integer_above_max_value';
+  return isLow ? 'decimal_below_min_value' : 'decimal_above_max_value';
+}
+
+/** Whether `schema` wants a whole number there; an issue does not say. */
+function isInteger(schema: z.ZodType, path: Path): boolean {
+  let at: unknown = schema;
+  for (const key of path) {
+    at = inner(at);
+    at = at instanceof z.ZodObject ? (at.shape as Record<PropertyKey, unknown>)[key] : undefined;
+  }
+  const leaf = inner(at);
+  return leaf instanceof z.ZodNumber && leaf.format === 'safeint';
+}
+
+function inner(schema: unknown): unknown {
+  return schema instanceof z.ZodOptional || schema instanceof z.ZodNullable ? inner(schema.unwrap()) : schema;
 }
 
 /** `messages[0].content` */
@@ -30,11 +57,13 @@ export function describeFound(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === 'object') return 'an object';
+  if (typeof value === 'bigint') return String(value);
   const text = JSON.stringify(value);
   return text.length <= 40 ? text : `a ${typeof value} of ${String(value).length} characters`;
 }
 
-function explain(issue: Issue, prefix: Path): { path: Path; message: string } {
+/** Of a union, `issue` is the one that is told. */
+function explain(issue: Issue, prefix: Path): { path: Path; message: string; issue: Issue } {
   const path = [...prefix, ...issue.path];
   if (issue.code === 'invalid_union') {
     const branch = deepestBranch(issue);
@@ -42,15 +71,16 @@ function explain(issue: Issue, prefix: Path): { path: Path; message: string } {
   }
   if (issue.code === 'unrecognized_keys') {
     const unknown = [...path, issue.keys[0] as string];
-    return { path: unknown, message: `Unknown field '${formatPath(unknown)}'.` };
+    return { path: unknown, message: `Unknown field '${formatPath(unknown)}'.`, issue };
   }
   const field = path.length === 0 ? 'the request body' : `'${formatPath(path)}'`;
   if (issue.input === undefined && issue.code !== 'custom') {
-    return { path, message: `Missing required field ${field}: expected ${expectation(issue)}.` };
+    return { path, message: `Missing required field ${field}: expected ${expectation(issue)}.`, issue };
   }
   return {
     path,
     message: `Invalid value for ${field}: expected ${expectation(issue)}, found ${describeFound(issue.input)}.`,
+    issue,
   };
 }
 

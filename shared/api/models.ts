@@ -5,7 +5,7 @@ import { Mode } from '#shared/line/line.ts';
 export const Model = z.strictObject({
   id: z.string(),
   object: z.literal('model'),
-  /** Unix seconds; 0, since a bundle carries no date that means anything to a client. */
+  /** Unix seconds: when its bundle was written where it is served; 0 where no backend says. */
   created: z.int(),
   owned_by: z.string(),
   plimsoll: z.strictObject({ context_length: z.int(), modes: z.array(Mode) }),

@@ -12,6 +12,10 @@ export const Message = z.object({
 });
 export type Message = z.infer<typeof Message>;
 
+/** As the client gave it, exactly: one beyond what a JavaScript number holds is its decimal digits. */
+export const Seed = z.union([z.int(), z.string().regex(/^-?[1-9]\d{15,18}$/)]);
+export type Seed = z.infer<typeof Seed>;
+
 export const GenerateRequest = z.strictObject({
   model: wellFormed.min(1),
   messages: z.array(Message).min(1),
@@ -19,7 +23,7 @@ export const GenerateRequest = z.strictObject({
   max_tokens: z.int().min(1).nullable(),
   stop: z.array(wellFormed.min(1)).max(4),
   /** One of what the draws are keyed by (derive-draw-key.ts): the same request with the same seed gives the same answer. */
-  seed: z.int(),
+  seed: Seed,
   temperature: z.number().min(0).max(2),
   top_p: z.number().gt(0).max(1),
 });

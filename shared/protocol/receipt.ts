@@ -5,7 +5,7 @@
 import { type CryptoKey, createLocalJWKSet, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
 import { Line } from '#shared/line/line.ts';
-import { Usage, WeightSummary } from './generate.ts';
+import { Seed, Usage, WeightSummary } from './generate.ts';
 
 export const Receipt = z.strictObject({
   request: z.string(),
@@ -31,7 +31,7 @@ export const Receipt = z.strictObject({
   spent: z.number().nullable(),
   usage: Usage,
   finish_reason: z.enum(['stop', 'length']),
-  seed: z.int(),
+  seed: Seed,
   /** SHA-256 of the request's body and of the answer's text, lower-case hex. */
   prompt_digest: z.string(),
   answer_digest: z.string(),

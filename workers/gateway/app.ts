@@ -14,14 +14,16 @@ import { chatCompletions } from './chat-completions.ts';
 import { createConfigReader } from './config.ts';
 import type { AppContext, AppEnv, Middleware } from './context.ts';
 import { createDecide } from './decide.ts';
+import { frontPage } from './front-page.ts';
 import { health } from './health.ts';
 import { onlyOwnHostNames } from './host-names.ts';
 import { listModels, retrieveModel } from './models.ts';
 import { moderations } from './moderations.ts';
 import { type BodyPatience, DEFAULT_BODY_PATIENCE, discardUnread, readBody } from './read-body.ts';
-import { methodNotAllowed, renderError, unknownRoute } from './render-error.ts';
+import { methodNotAllowed, renderError } from './render-error.ts';
 import { requestId } from './request-id.ts';
 import { createTenantDirectory, DEFAULT_FRESHNESS, type Freshness } from './tenant-directory.ts';
+import { unknownRoute } from './unknown-route.ts';
 
 export type AppOptions = {
   classifier: Classifier;
@@ -53,7 +55,6 @@ export function createApp({
 
   const app = new Hono<AppEnv>();
   app.onError(renderError);
-  app.notFound(unknownRoute);
   app.use(requestId());
   app.use(discardUnread(bodyPatience));
   app.use(onlyOwnHostNames());
@@ -66,6 +67,7 @@ export function createApp({
   const operator = requireOperator();
   const open: Middleware = (_c, next) => next();
   const routes: Record<string, Partial<Record<Method, [Middleware, Route]>>> = {
+    '/': { GET: [open, frontPage(pool)] },
     '/v1/chat/completions': { POST: [key, chatCompletions({ decide, pool, classifierVersion, timeouts })] },
     '/v1/models': { GET: [key, listModels(pool)] },
     '/v1/models/:id{.+}': { GET: [key, retrieveModel(pool)] },
@@ -84,5 +86,6 @@ export function createApp({
     }
     app.all(path, methodNotAllowed(Object.keys(methods)));
   }
+  app.notFound(unknownRoute(Object.keys(routes).filter((path) => !path.includes(':'))));
   return app;
 }

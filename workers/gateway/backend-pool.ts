@@ -30,6 +30,8 @@ const Health = z.object({
   context_length: z.int(),
   /** UTF-8 bytes of its longest token. */
   max_token_bytes: z.int().min(1).optional(),
+  /** When its bundle was made, in Unix seconds. */
+  created: z.int().optional(),
   /** Which weights these are, as receipts name them. */
   bundle: z.string().optional(),
   /** The modes its bundle has the routers for; one of a kind this edge does not know is no use to it. */
@@ -48,6 +50,8 @@ export type PoolMember = {
   /** null: unknown, so nothing follows from a text's length. */
   maxTokenBytes: number | null;
   bundle: string | null;
+  /** Unix seconds; null: unknown. */
+  created: number | null;
   modes: readonly Mode[];
 };
 
@@ -97,9 +101,9 @@ export function createBackendPool({
       });
       const health = Health.safeParse(await answer.json());
       if (!answer.ok || !health.success) return dead;
-      const { model, context_length: contextLength, bundle = null, modes } = health.data;
+      const { model, context_length: contextLength, bundle = null, created = null, modes } = health.data;
       const maxTokenBytes = health.data.max_token_bytes ?? null;
-      return { url: before.url, alive: true, model, contextLength, maxTokenBytes, bundle, modes };
+      return { url: before.url, alive: true, model, contextLength, maxTokenBytes, bundle, created, modes };
     } catch {
       // Not answering is what this looks for; the pool's snapshot says so, and a request that finds no backend is logged.
       return dead;
@@ -134,7 +138,15 @@ export function createBackendPool({
   };
 }
 
-const UNHEARD = { alive: false, model: null, contextLength: 0, maxTokenBytes: null, bundle: null, modes: [] };
+const UNHEARD = {
+  alive: false,
+  model: null,
+  contextLength: 0,
+  maxTokenBytes: null,
+  bundle: null,
+  created: null,
+  modes: [],
+};
 
 /** The backends to try for a prompt, best first: the living by rendezvous, then the ones last heard dead. */
 export function chooseBackends(

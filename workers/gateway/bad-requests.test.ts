@@ -3,7 +3,7 @@ import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ERROR_CODES, type ErrorBody } from '#shared/api/errors.ts';
+import { ERROR_CODES, type ErrorBody, type ErrorCode } from '#shared/api/errors.ts';
 import {
   ask,
   type EdgeUnderTest,
@@ -94,7 +94,30 @@ describe('chat requests that are refused by field', () => {
     ['web_search_options', {}],
   ])('%s, which cannot be honoured, is not ignored', async (param, value) => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), [param]: value });
-    expect((await expectError(answer, { code: 'invalid_request', param })).message).toMatch(/not supported/);
+    const { code, message } = await expectError(answer, { param });
+    expect(message).toMatch(/not supported/);
+    expect(code).toBe(
+      /^(audio|prediction|web_search_options)$/.test(param) ? 'unsupported_parameter' : 'unsupported_value',
+    );
+  });
+
+  test.each<[string, unknown]>([
+    ['missing_required_parameter', { messages: [user] }],
+    ['unknown_parameter', { ...ask('Hi'), plimsoll: { flor: 1 } }],
+    ['invalid_type', { ...ask('Hi'), temperature: 'hot' }],
+    ['invalid_type', { ...ask('Hi'), max_tokens: 1.5 }],
+    ['invalid_type', { model: 'scripted', messages: 'Hi' }],
+    ['invalid_value', { model: 'scripted', messages: [{ ...user, role: 'tool' }] }],
+    ['invalid_value', { ...ask('Hi'), stream_options: {} }],
+    ['decimal_above_max_value', { ...ask('Hi'), temperature: 3 }],
+    ['decimal_below_min_value', { ...ask('Hi'), plimsoll: { floor: -1 } }],
+    ['integer_below_min_value', { ...ask('Hi'), max_tokens: 0 }],
+    ['integer_above_max_value', { ...ask('Hi'), seed: 1e300 }],
+    ['empty_array', { model: 'scripted', messages: [] }],
+    ['array_above_max_length', { ...ask('Hi'), stop: ['1', '2', '3', '4', '5'] }],
+    ['string_below_min_length', { ...ask('Hi'), stop: [''] }],
+  ])("carry OpenAI's code: %s, %o", async (code, body) => {
+    await expectError(await post(under.edge, '/v1/chat/completions', body), { code: code as ErrorCode });
   });
 
   test('a caller does not get a long value echoed', async () => {
@@ -159,7 +182,7 @@ test.each([
   ['an image', { input: [{ type: 'image_url' }] }, 'input[0].type'],
   ['too many', { input: Array.from({ length: 129 }, () => 'a') }, 'input'],
 ])('a moderation request with %s names the field', async (_name, body, param) => {
-  await expectError(await post(under.edge, '/v1/moderations', body), { code: 'invalid_request', param });
+  await expectError(await post(under.edge, '/v1/moderations', body), { param });
 });
 
 test.each<[string, unknown, RegExp]>([
@@ -174,7 +197,7 @@ test.each<[string, unknown, RegExp]>([
   ['the number of texts', Array.from({ length: 129 }, () => 'a'), /at most 128 elements/],
 ])('a moderation request that is too much in %s names the limit', async (_name, input, message) => {
   const answer = await post(under.edge, '/v1/moderations', { input });
-  expect((await expectError(answer, { code: 'invalid_request' })).message).toMatch(message);
+  expect((await expectError(answer, {})).message).toMatch(message);
 });
 
 describe('keys', () => {
@@ -224,8 +247,28 @@ test('a prompt that is too long is the backend to tell', async () => {
 });
 
 describe('routes', () => {
-  test.each(['/', '/v1', '/v1/nothing', '/v2/chat/completions', '/admin/v1/nothing'])('%s is a 404', async (route) => {
-    await expectError(await fetch(under.edge.url + route), { code: 'not_found' });
+  test.each([
+    ['/v1', /the API is under \/v1/],
+    ['/v1/nothing', /the API is under \/v1/],
+    ['/admin/v1/nothing', /the API is under \/v1/],
+    ['/chat/completions', /did you mean \/v1\/chat\/completions\?/],
+    ['/v1/chat/completions/', /did you mean \/v1\/chat\/completions\?/],
+    ['/v1//chat/completions', /did you mean \/v1\/chat\/completions\?/],
+    ['//v1/models', /did you mean \/v1\/models\?/],
+    ['/v1/v1/chat/completions', /did you mean \/v1\/chat\/completions\?/],
+    ['/api/v1/chat/completions', /did you mean \/v1\/chat\/completions\?/],
+    ['/v1/Moderations', /did you mean \/v1\/moderations\?/],
+    ['/v1/responses', /no \/v1\/responses; use \/v1\/chat\/completions/],
+    ['/completions', /no \/v1\/completions; use \/v1\/chat\/completions/],
+  ])('%s is a 404 that says where to go', async (route, message) => {
+    for (const method of ['GET', 'POST']) {
+      const answer = await fetch(under.edge.url + route, { method });
+      expect((await expectError(answer, { code: 'unknown_url' })).message).toMatch(message);
+    }
+  });
+  test('a long path is not told back whole', async () => {
+    const answer = await fetch(`${under.edge.url}/${'x'.repeat(5_000)}`);
+    expect((await expectError(answer, { code: 'unknown_url' })).message).toMatch(/^.{100,300}$/);
   });
   test.each([
     ['GET', '/v1/chat/completions', 'POST'],

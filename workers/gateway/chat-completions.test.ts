@@ -14,7 +14,7 @@ import {
   post,
   startEdgeUnderTest,
 } from '../testing/edge-under-test.ts';
-import type { Behaviour, ScriptedBackend } from '../testing/scripted-backend.ts';
+import { type Behaviour, MODEL_CREATED, type ScriptedBackend } from '../testing/scripted-backend.ts';
 
 /** As openai-node and openai-python have them. */
 const OPENAI_NAMES = [
@@ -297,6 +297,21 @@ describe('what reaches the backend', () => {
     });
   });
 
+  test('a seed of 64 bits, to its last digit, and back in the receipt', async () => {
+    for (const seed of ['9223372036854775807', '-9223372036854775808', '9007199254740993']) {
+      const body = JSON.stringify({ ...ask('A long seed "seed": 1'), seed: 0 }).replace('"seed":0', `"seed": ${seed}`);
+      const answer = await post(under.edge, '/v1/chat/completions', body);
+      const { plimsoll } = ChatCompletion.parse(await answer.json());
+      expect(backend.seen.at(-1)?.request.seed).toBe(seed);
+      expect(await verifyReceipt(plimsoll.receipt ?? '', under.receiptKey.jwks)).toMatchObject({ seed });
+    }
+    for (const seed of ['9223372036854775808', '1e300', '9007199254740993.5']) {
+      const body = JSON.stringify({ ...ask('Too long'), seed: 0 }).replace('"seed":0', `"seed": ${seed}`);
+      const { status } = await post(under.edge, '/v1/chat/completions', body);
+      expect(status, seed).toBe(400);
+    }
+  });
+
   test('more tokens than the policy allows become what it allows', async () => {
     expect(await seenAfter({ ...ask('Long'), max_tokens: 100_000 })).toMatchObject({ max_tokens: 1024 });
   });
@@ -318,7 +333,7 @@ test('the models are those of the pool', async () => {
     {
       id: 'scripted',
       object: 'model',
-      created: 0,
+      created: MODEL_CREATED,
       owned_by: 'plimsoll',
       plimsoll: { context_length: 64, modes: ['logits', 'layers'] },
     },

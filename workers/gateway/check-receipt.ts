@@ -5,6 +5,7 @@
 import type { JSONWebKeySet } from 'jose';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
+import type { Seed } from '#shared/protocol/generate.ts';
 import { type Receipt, verifyReceipt } from '#shared/protocol/receipt.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 
@@ -19,7 +20,7 @@ export async function checkReceipt(
     backend,
     seed,
     answer,
-  }: { jwks: JSONWebKeySet; directive: Directive; backend: string; seed: number; answer: string },
+  }: { jwks: JSONWebKeySet; directive: Directive; backend: string; seed: Seed; answer: string },
 ): Promise<Receipt> {
   const receipt = await verifyReceipt(token, jwks).catch((cause: unknown) => {
     throw invalid('its signature or form', cause);

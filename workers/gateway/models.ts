@@ -25,13 +25,15 @@ export function retrieveModel(pool: BackendPool) {
 async function readModels(pool: BackendPool, c: AppContext): Promise<Model[]> {
   const members = await pool.members(c.var.config.backends, (promise) => c.executionCtx.waitUntil(promise));
   const models = new Map<string, Model>();
-  for (const { model, contextLength, modes } of members) {
+  for (const { model, contextLength, created, modes } of members) {
     if (model === null) continue;
-    const offered = models.get(model)?.plimsoll.modes ?? [];
+    const before = models.get(model);
+    const offered = before?.plimsoll.modes ?? [];
     models.set(model, {
       id: model,
       object: 'model',
-      created: 0,
+      // Copies of one bundle may differ in it; the oldest is nearest to the truth.
+      created: oldest(before?.created ?? 0, created ?? 0),
       owned_by: 'plimsoll',
       plimsoll: {
         context_length: contextLength,
@@ -41,3 +43,6 @@ async function readModels(pool: BackendPool, c: AppContext): Promise<Model[]> {
   }
   return [...models.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
+
+/** 0 is no date. */
+const oldest = (a: number, b: number) => (a === 0 || b === 0 ? Math.max(a, b) : Math.min(a, b));

@@ -108,7 +108,7 @@ describe('with no backend that has a layers router', () => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hello'), plimsoll: layers });
     expect(await errorOf(answer)).toEqual({
       status: 400,
-      code: 'invalid_request',
+      code: 'unsupported_value',
       type: 'invalid_request_error',
       param: 'plimsoll.mode',
       message: expect.stringContaining('"layers": its bundle has no layers router'),

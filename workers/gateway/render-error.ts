@@ -19,10 +19,6 @@ export function report(error: PlimsollError, { request }: { request: string }): 
   logFailure('request-failed', error, { request });
 }
 
-export function unknownRoute(c: AppContext): never {
-  throw new PlimsollError('not_found', `Invalid URL (${c.req.method} ${c.req.path})`);
-}
-
 export function methodNotAllowed(allowed: readonly string[]) {
   return (c: AppContext): Response => {
     const error = new PlimsollError(

@@ -10,9 +10,13 @@ const DemoTenants = z.array(
 );
 export type DemoTenant = z.infer<typeof DemoTenants>[number];
 
+export async function readDemoTenants(): Promise<DemoTenant[]> {
+  return DemoTenants.parse(await readJson('tenants.json'));
+}
+
 /** The tenants now in the store. Seeding again changes nothing. */
 export async function seedDemoTenants(url: string, operatorKey: string): Promise<DemoTenant[]> {
-  const tenants = DemoTenants.parse(await readJson('tenants.json'));
+  const tenants = await readDemoTenants();
   for (const { id, name, policy, key } of tenants) {
     const answer = await fetch(`${url}/admin/v1/tenants/${id}`, {
       method: 'PUT',

@@ -35,6 +35,8 @@ export type EdgeOptions = {
   dataDir: string;
   /** Host names to answer to beside those of this machine. */
   moreNames?: readonly string[];
+  /** Keys that everybody may know, for the front page. */
+  demoKeys?: readonly string[];
   /** The backends' URLs. */
   backends: readonly string[];
   directiveSecret: string;
@@ -72,6 +74,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     RECEIPT_JWKS: JSON.stringify(options.receiptJwks),
     OPERATOR_KEY_SHA256: options.operatorKeySha256,
     HOST_NAMES: [...LOCAL_NAMES, ...(options.moreNames ?? [])].join(','),
+    DEMO_KEYS: (options.demoKeys ?? []).join(','),
     ...options.overrides,
   };
   const { classifierPath, log = (line) => process.stderr.write(`${line}\n`) } = options;

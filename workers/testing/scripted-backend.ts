@@ -9,7 +9,7 @@ import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet } from '
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { Mode } from '#shared/line/line.ts';
 import { DIRECTIVE_HEADER, type Directive, directiveKey, verifyDirective } from '#shared/protocol/directive.ts';
-import { type Frame, GenerateRequest, type TokenFrame } from '#shared/protocol/generate.ts';
+import { type Frame, GenerateRequest, type Seed, type TokenFrame } from '#shared/protocol/generate.ts';
 import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 
@@ -41,6 +41,9 @@ export type Behaviour =
   | 'say-other-words'
   | 'cross-the-floor'
   | 'overspend';
+
+/** Unix seconds. */
+export const MODEL_CREATED = 1_764_000_000;
 
 export type ReceiptKey = { privateKey: CryptoKey; kid: string; jwks: JSONWebKeySet };
 
@@ -108,6 +111,7 @@ export async function startScriptedBackend({
         bundle: 'b1',
         max_token_bytes: 16,
         modes,
+        created: MODEL_CREATED,
       };
       response.end(JSON.stringify(health));
       return;
@@ -271,7 +275,7 @@ export async function startScriptedBackend({
 }
 
 /** The sentence of a seed. The anchor's bytes come in two tokens, the first of which completes no text. */
-function sentence(seed: number): string[] {
+function sentence(seed: Seed): string[] {
   return ['The', ' answer', ' to', ' seed', ` ${seed}`, ' is', ' ', '', '⚓', ' and', ' no', ' more', '.'];
 }
 

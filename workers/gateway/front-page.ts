@@ -1,0 +1,76 @@
+/**
+ * `GET /`: for a person with a browser a page that says what this is and what to type next; for anything else the same as JSON.
+ * The keys of the demo are on it only where the setting DEMO_KEYS names them, and only a local stack does.
+ */
+import type { BackendPool } from './backend-pool.ts';
+import type { AppContext } from './context.ts';
+
+const ROUTES = {
+  chat: '/v1/chat/completions',
+  models: '/v1/models',
+  moderations: '/v1/moderations',
+  health: '/healthz',
+  receipt_keys: '/.well-known/jwks.json',
+};
+const ABOUT =
+  'An OpenAI-compatible API in which every tenant has a line that the decoding of the model may not cross: a bound on every token it draws.';
+
+export function frontPage(pool: BackendPool) {
+  return async (c: AppContext): Promise<Response> => {
+    const keys = (c.env.DEMO_KEYS ?? '').split(',').filter((key) => key !== '');
+    const wantsPage = (c.req.header('accept') ?? '').includes('text/html');
+    const vary = { vary: 'accept' };
+    if (!wantsPage) return c.json({ name: 'plimsoll', about: ABOUT, routes: ROUTES, demo_keys: keys }, 200, vary);
+    const members = await pool.members(c.var.config.backends, (promise) => c.executionCtx.waitUntil(promise));
+    const model = members.find((member) => member.model !== null)?.model ?? 'MODEL';
+    // The header, because a proxy in front may speak another protocol than we do.
+    const { protocol, host } = new URL(c.req.url);
+    const page = render({ origin: `${protocol}//${c.req.header('host') ?? host}`, model, keys });
+    return new Response(page, { headers: { 'content-type': 'text/html; charset=utf-8', ...POLICY, ...vary } });
+  };
+}
+
+/** The page loads nothing and runs nothing. */
+const POLICY = {
+  'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+  'x-content-type-options': 'nosniff',
+};
+
+function render({ origin, model, keys }: { origin: string; model: string; keys: readonly string[] }): string {
+  const curl = [
+    `curl ${origin}${ROUTES.chat} \\`,
+    `  -H 'authorization: Bearer ${keys[0] ?? 'YOUR_KEY'}' -H 'content-type: application/json' \\`,
+    `  -d '{"model":"${model}","messages":[{"role":"user","content":"How do I get rid of mould on a wall?"}]}'`,
+  ].join('\n');
+  const list = keys.map((key) => `<li><code>${escaped(key)}</code></li>`).join('');
+  const demo =
+    keys.length === 0 ? '' : `<h2>Keys of the demo</h2><p>Public, for this machine only.</p><ul>${list}</ul>`;
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Plimsoll</title>
+<style>
+  body { font: 16px/1.5 system-ui, sans-serif; max-width: 46em; margin: 3em auto; padding: 0 1em; color-scheme: light dark }
+  pre { overflow-x: auto; padding: 1em; border: 1px solid }
+</style>
+<h1>Plimsoll</h1>
+<p>${ABOUT}</p>
+<h2>Ask it something</h2>
+<pre>${escaped(curl)}</pre>
+<p>Or give any client of OpenAI the base URL <code>${escaped(origin)}/v1</code>.</p>
+${demo}
+<h2>More</h2>
+<ul>
+  <li><a href="${ROUTES.health}">${ROUTES.health}</a>: whether a request would find a backend</li>
+  <li><a href="${ROUTES.receipt_keys}">${ROUTES.receipt_keys}</a>: the keys that receipts are checked with</li>
+  <li><code>${ROUTES.models}</code>, <code>${ROUTES.moderations}</code>: with a key, as OpenAI has them</li>
+  <li><code>README.md</code> and <code>docs/</code> beside the code: policies, operations, the admin API</li>
+</ul>
+</html>
+`;
+}
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}

@@ -1,0 +1,36 @@
+/** A path that nothing is served at: says where the API is, and which address was most likely meant. */
+import { PlimsollError } from '#shared/api/errors.ts';
+import type { AppContext } from './context.ts';
+
+/** What clients of OpenAI's other interfaces ask for, and what answers the same questions here. */
+const INSTEAD: Record<string, string> = {
+  '/v1/responses': '/v1/chat/completions',
+  '/v1/completions': '/v1/chat/completions',
+};
+const MAX_SHOWN = 100;
+
+/** @param paths the routes there are, without those that have parameters */
+export function unknownRoute(paths: readonly string[]) {
+  return (c: AppContext): never => {
+    const { method, path } = c.req;
+    const shown = path.length > MAX_SHOWN ? `${path.slice(0, MAX_SHOWN)}...` : path;
+    throw new PlimsollError('unknown_url', `Unknown URL (${method} ${shown}): ${hint(path, paths)}`);
+  };
+}
+
+function hint(path: string, paths: readonly string[]): string {
+  const asked = normal(path);
+  const candidates = [asked, `/v1${asked}`, asked.replace(/^.*\/v1(?=\/)/, '/v1')];
+  const meant = candidates.find((each) => paths.includes(each));
+  if (meant !== undefined) return `did you mean ${meant}?`;
+  const missing = candidates.find((each) => Object.hasOwn(INSTEAD, each));
+  if (missing !== undefined) return `this server has no ${missing}; use ${INSTEAD[missing]}.`;
+  return 'the API is under /v1, as in POST /v1/chat/completions and GET /v1/models.';
+}
+
+/** Without what is easily typed by mistake: doubled slashes, one at the end, capitals. */
+const normal = (path: string) =>
+  path
+    .toLowerCase()
+    .replace(/\/{2,}/g, '/')
+    .replace(/\/$/, '');
