@@ -39,6 +39,12 @@ test.each<[string, (bytes: Buffer) => Buffer]>([
     message = (error as Error).message;
   }
   expect(message).toContain(`${file} is damaged (`);
-  expect(message).toContain(`delete that folder`);
+  expect(message).toContain(`put back a copy of ${dir}/do from before, or delete that folder`);
   expect(message).not.toContain('\n');
+});
+
+test('of a store that holds copies only, nothing is lost', async () => {
+  await mkdir(path.join(dir, 'kv'));
+  await writeFile(path.join(dir, 'kv/1b.sqlite'), 'x'.repeat(5_000));
+  expect(() => checkStores(dir)).toThrow(`kv/1b.sqlite is damaged (file is not a database); delete ${dir}/kv, which`);
 });

@@ -12,9 +12,11 @@ export function checkStores(edgeDir: string): void {
     const file = path.join(edgeDir, name);
     const problem = problemOf(file);
     if (problem === null) continue;
-    throw new Error(
-      `${file} is damaged (${problem}); put a copy of ${edgeDir} in its place, or delete that folder: the demo tenants are made again, others are lost`,
-    );
+    const part = path.join(edgeDir, name.split(path.sep)[0] ?? '');
+    const advice = name.startsWith('do')
+      ? `put back a copy of ${part} from before, or delete that folder: the demo tenants are made again, all others are lost`
+      : `delete ${part}, which holds copies only`;
+    throw new Error(`${file} is damaged (${problem}); ${advice}`);
   }
 }
 

@@ -29,9 +29,9 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
   let isAccepted = false;
   let lastError: unknown = new PlimsollError('backend_unavailable', 'No backend is available. Please try again.');
 
-  /** The best that is not out. Where nobody has been asked, one that is out is better than nothing. */
+  /** The best that is well and not out. Where nobody has been asked, any is better than nothing. */
   const askNext = (): void => {
-    const admitted = unasked.findIndex(({ url }) => breaker.admit(url));
+    const admitted = unasked.findIndex(({ url, alive }) => alive && breaker.admit(url));
     if (admitted < 0 && asked > 0) return;
     const [member] = unasked.splice(Math.max(admitted, 0), 1);
     if (member === undefined) return;

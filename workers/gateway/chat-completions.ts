@@ -103,6 +103,8 @@ export function chatCompletions({
         },
       };
     });
+    // Whoever reads the answer is told; if nobody does any more, nobody is.
+    begun.catch(() => undefined);
     // Until a backend has taken the request, an error has a status of its own.
     await Promise.race([begun, waits.promise]);
 
