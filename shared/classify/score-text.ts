@@ -43,7 +43,7 @@ const FEATURES_A_UNIT = 10;
  * into for what may be hidden in them, and where something may be, that is said: the text is uncertain.
  */
 const BUDGET_A_CHAR = 5;
-const LEAST_BUDGET = 20_000;
+const LEAST_BUDGET = 5_000;
 
 export type LinearModel = {
   bits: number;

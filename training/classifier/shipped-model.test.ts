@@ -155,11 +155,11 @@ describe('a code is no evidence', () => {
 describe('any_harm', () => {
   const heldout = ownPrompts({ seed: 1 }).filter(({ split }) => split === 'heldout');
 
-  test('is hardly ever below a category that is flagged', () => {
-    const flagged = heldout.map(({ text }) => classify(text)).filter((signals) => harmOfKind(signals) > FLAGGED);
-    expect(flagged.length).toBeGreaterThan(100);
-    const below = flagged.filter((signals) => signals.any_harm < harmOfKind(signals) - 0.1);
-    expect(below.length / flagged.length).toBeLessThan(0.02);
+  test('is never below a category', () => {
+    for (const { text } of heldout) {
+      const signals = classify(text);
+      expect(signals.any_harm).toBeGreaterThanOrEqual(harmOfKind(signals));
+    }
   });
 
   test('its ramp begins where harm alone says more than a flag of a category', () => {
