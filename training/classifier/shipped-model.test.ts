@@ -162,6 +162,12 @@ describe('any_harm', () => {
     }
   });
 
+  test.each(['demo/balanced', 'demo/strict', 'presets/operator'])('its ramp is the one that %s has', (policy) => {
+    const file = new URL(`../../policies/${policy}.json`, import.meta.url);
+    const { categories } = JSON.parse(readFileSync(file, 'utf8')) as { categories: { any_harm: { ramp: object } } };
+    expect(categories.any_harm.ramp).toEqual(ANY_HARM_RAMP);
+  });
+
   test('its ramp begins where harm alone says more than a flag of a category', () => {
     expect(ANY_HARM_RAMP.from).toBeGreaterThan(FLAGGED);
     expect(ANY_HARM_RAMP.full).toBeGreaterThan(ANY_HARM_RAMP.from);

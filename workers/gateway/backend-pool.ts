@@ -3,7 +3,7 @@
  * Requests do not wait for it while any backend is known to be alive; a snapshot that is wrong costs a retry, no more.
  */
 import * as z from 'zod';
-import { contextLengthExceeded, fewestTokens } from '#shared/api/context-length.ts';
+import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { modeUnavailable } from '#shared/api/mode-unavailable.ts';
 import { MODES, type Mode } from '#shared/line/line.ts';
@@ -20,7 +20,7 @@ const Health = z.object({
   model: z.string(),
   context_length: z.int(),
   /** UTF-8 bytes of its longest token. */
-  max_token_bytes: z.int().min(1).optional(),
+  max_token_bytes: z.int().min(1),
   /** Which weights these are, as receipts name them. */
   bundle: z.string().optional(),
   /** The modes its bundle has the routers for; one of a kind this edge does not know is no use to it. */
@@ -36,8 +36,7 @@ export type PoolMember = {
   /** As last heard; null if it never answered. */
   model: string | null;
   contextLength: number;
-  /** null: unknown, so nothing follows from a text's length. */
-  maxTokenBytes: number | null;
+  maxTokenBytes: number;
   bundle: string | null;
   modes: readonly Mode[];
 };
@@ -67,14 +66,19 @@ export function createBackendPool({
   }
 
   async function examine(url: string, before: PoolMember | undefined): Promise<PoolMember> {
-    const unheard = { model: null, contextLength: 0, maxTokenBytes: null, bundle: null, modes: [] };
+    const unheard = { model: null, contextLength: 0, maxTokenBytes: 1, bundle: null, modes: [] };
     const dead = { ...unheard, ...before, url, alive: false };
     try {
       const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
       const health = Health.safeParse(await answer.json());
       if (!answer.ok || !health.success) return dead;
-      const { model, context_length: contextLength, bundle = null, modes } = health.data;
-      const maxTokenBytes = health.data.max_token_bytes ?? null;
+      const {
+        model,
+        context_length: contextLength,
+        max_token_bytes: maxTokenBytes,
+        bundle = null,
+        modes,
+      } = health.data;
       return { url, alive: true, model, contextLength, maxTokenBytes, bundle, modes };
     } catch {
       // Not answering is what this looks for; the pool's snapshot says so, and a request that finds no backend is logged.
@@ -123,13 +127,10 @@ export function refuseTooLong(
   members: readonly PoolMember[],
   { model, messages }: { model: string; messages: readonly Message[] },
 ): void {
-  const contents = messages.map(({ content }) => content);
+  const bytes = utf8Bytes(messages.map(({ content }) => content));
   const fewest = members
     .filter((member) => member.model === model)
-    .map(({ contextLength, maxTokenBytes }) => ({
-      contextLength,
-      tokens: maxTokenBytes === null ? 0 : fewestTokens(contents, maxTokenBytes),
-    }));
+    .map(({ contextLength, maxTokenBytes }) => ({ contextLength, tokens: fewestTokens(bytes, maxTokenBytes) }));
   const longest = fewest.toSorted((a, b) => b.contextLength - a.contextLength)[0];
   if (longest === undefined || fewest.some(({ contextLength, tokens }) => tokens < contextLength)) return;
   throw contextLengthExceeded(longest.tokens, longest.contextLength, { atLeast: true });

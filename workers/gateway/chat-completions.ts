@@ -1,6 +1,7 @@
 /** `POST /v1/chat/completions`: the main path, top to bottom. */
 
 import type { Verdict } from '#policies/compile.ts';
+import type { Signal } from '#shared/api/categories.ts';
 import { type ChatRequest, parseChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Line } from '#shared/line/line.ts';
@@ -69,13 +70,12 @@ export function chatCompletions({
       fetch: (input, init) => fetch(input, init),
     });
     const events = readAnswer(upstream.frames, {
-      checkReceipt: (token, answer) =>
-        checkReceipt(token, {
+      checkReceipt: (seen) =>
+        checkReceipt(seen, {
           jwks: config.receiptJwks,
           directive: upstream.directive,
-          backend: upstream.start.backend,
+          start: upstream.start,
           seed: request.seed,
-          answer,
         }),
     });
 
@@ -85,7 +85,7 @@ export function chatCompletions({
         created: Math.floor(Date.now() / 1000),
         model: upstream.start.model,
         system_fingerprint: await fingerprint({
-          bundle: upstream.member.bundle,
+          bundle: upstream.start.bundle,
           draws: upstream.start.draws,
           tenant: caller.tenant,
           key: caller.key,
@@ -118,6 +118,13 @@ export function chatCompletions({
   };
 }
 
+/** Signals that are no categories, in words. */
+const REASONS: Partial<Record<Signal, string>> = {
+  any_harm: 'it seems to ask for harm',
+  unread: 'a part of it is beyond what is read',
+  uncertain: 'a part of it is in a language that is not understood',
+};
+
 function lineOf(verdict: Verdict): Line {
   if (verdict.action === 'answer') return verdict.line;
   if (verdict.action === 'forbid') {
@@ -127,7 +134,7 @@ function lineOf(verdict: Verdict): Line {
       { param: 'plimsoll.mode' },
     );
   }
-  const why = verdict.because === null ? '' : ` (${verdict.because})`;
+  const why = verdict.because === null ? '' : ` (${REASONS[verdict.because] ?? `category '${verdict.because}'`})`;
   throw new PlimsollError('policy_refused', `This request was refused by the tenant's policy${why}.`);
 }
 
