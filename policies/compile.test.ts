@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SIGNALS, type Signal } from '#shared/api/categories.ts';
@@ -145,6 +146,10 @@ describe('text that nobody understood', () => {
     budget: null,
     categories: { violence: { floor: 0.6, budget: 4, ramp: { from: 0.5, full: 0.9 } } },
   };
+  const budgetAt = (policy: Policy, signals: SignalValues) => {
+    const verdict = compile(policy, { ...benign, ...signals });
+    return verdict.action === 'answer' ? verdict.line.budget : verdict.action;
+  };
   const floorAt = (policy: Policy, signals: SignalValues) => {
     const verdict = compile(policy, { ...benign, ...signals });
     return verdict.action === 'answer' ? verdict.line.floor : verdict.action;
@@ -155,7 +160,10 @@ describe('text that nobody understood', () => {
     expect(floorAt(policy, {})).toBe(0.2);
     expect(floorAt(policy, { unread: 1 })).toBe(0.6);
     expect(floorAt(policy, { uncertain: 1 })).toBeCloseTo(0.4, 12);
-    expect(floorAt(policy, { uncertain: 0.5 })).toBeCloseTo(0.3, 12);
+    expect(floorAt(policy, { uncertain: 0.575 })).toBeCloseTo(0.3, 12);
+    expect(floorAt(policy, { uncertain: 0.2 })).toBe(0.2);
+    expect(budgetAt(policy, { unread: 1 })).toBe(4);
+    expect(budgetAt(policy, { uncertain: 1 })).toBe(8);
   });
   test('may hold what the policy refuses or leaves to the safety expert alone', () => {
     for (const action of ['safety_only', 'refuse']) {
@@ -164,6 +172,22 @@ describe('text that nobody understood', () => {
       expect(floorAt(policy, { unread: 1 })).toBe(1);
       expect(floorAt(policy, { uncertain: 1 })).toBeCloseTo(0.6, 12);
     }
+  });
+  test('costs the strictest budget also where no floor rises, and nothing to spend is not halved', () => {
+    const hate = { budget: 0, ramp: { from: 0.5, full: 0.9 } };
+    const policy = Policy.parse({ floor: 0, budget: null, categories: { hate } });
+    expect(budgetAt(policy, { unread: 1 })).toBe(0);
+    expect(budgetAt(policy, { uncertain: 1 })).toBeNull();
+  });
+  test.each([
+    ['demo/balanced.json', 0.95, 2, 0.625, 4],
+    ['demo/strict.json', 1, 0, 0.95, 2],
+    ['presets/operator.json', 1, 0, 0.5, null],
+  ])('in %s', (file, unreadFloor, unreadBudget, uncertainFloor, uncertainBudget) => {
+    const policy = Policy.parse(JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8')));
+    expect(policy.categories.unread).toMatchObject({ floor: unreadFloor, budget: unreadBudget });
+    expect(policy.categories.uncertain!.floor).toBeCloseTo(uncertainFloor, 12);
+    expect(policy.categories.uncertain!.budget).toBe(uncertainBudget);
   });
   test('costs what the policy says of it, if it says something', () => {
     const ramp = { from: 0, full: 1 };

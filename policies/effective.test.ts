@@ -31,7 +31,10 @@ test('an operator who tightens one bound changes the version of a tenant who cha
   expect(new Set(versions).size).toBe(3);
 });
 
-test('a broken policy is named as one', async () => {
-  const { version } = await effectivePolicy(LOOSEST, await readStoredPolicy(null, null));
-  expect(version).toBe(STRICTEST_VERSION);
+test('a broken policy is named as one, and by what stands in for it', async () => {
+  const broken = await readStoredPolicy(null, null);
+  const { version } = await effectivePolicy(LOOSEST, broken);
+  expect(version).toMatch(new RegExp(`^${STRICTEST_VERSION}-[0-9a-f]{16}$`));
+  const { version: other } = await effectivePolicy({ ...LOOSEST, opening: { tokens: 8, floor: 1 } }, broken);
+  expect(other).not.toBe(version);
 });

@@ -5,13 +5,13 @@ import { canonicalPolicy, policyVersion, type StoredPolicy } from './version.ts'
 
 /**
  * The operator's policy joined with a stored one. Its version is of the join, because the operator's document can change while
- * the stored one stays. A stored policy that is missing or broken has no content to be named after: its version says so.
+ * the stored one stays. Where the stored policy is missing or broken, the version says that the strictest stands in for it.
  */
 export async function effectivePolicy(
   operator: Policy,
   stored: StoredPolicy,
 ): Promise<{ policy: Policy; version: string }> {
   const policy = tightenAll([operator, stored.policy]);
-  const version = stored.problem === null ? await policyVersion(canonicalPolicy(policy)) : stored.version;
-  return { policy, version };
+  const content = await policyVersion(canonicalPolicy(policy));
+  return { policy, version: stored.problem === null ? content : `${stored.version}-${content}` };
 }

@@ -5,7 +5,8 @@
 import * as z from 'zod';
 import { JUDGEMENTS } from '#shared/api/categories.ts';
 import { Action, Budget, Opening, Rule, Share } from '#shared/line/line.ts';
-import { type SignalRule, SignalRules } from '#shared/line/rules.ts';
+import { lesser } from '#shared/line/order.ts';
+import { type Ramp, SignalRules } from '#shared/line/rules.ts';
 
 const Fields = z.strictObject({
   /** The least and the most weight of the safety expert; where they cross, the floor wins. */
@@ -22,26 +23,42 @@ const Fields = z.strictObject({
   layers_mode: z.boolean().default(false),
   /** null: no limit. */
   limits: z.strictObject({ max_tokens: z.int().min(1).nullable().default(null) }).default({ max_tokens: null }),
-  /** By harm category, `jailbreak`, `any_harm`, and what the classifier could not read: `unread`, `uncertain`. */
+  /** By signal: harm categories, `jailbreak`, `any_harm`, and what was not understood, `unread` and `uncertain`. */
   categories: SignalRules.default({}),
 });
 
 /**
- * Text that nobody understood may hold whatever the policy is strict about. So a policy that says nothing of it gets two rules:
- * `unread` takes the strictest of the categories' floors, and `uncertain` (a language the classifier does not know) goes half of
- * the way there. They are filled in here and not where they are used, so that joining policies cannot lose them.
+ * Text that nobody understood may hold whatever the policy is strict about. So a policy that has rules and says nothing of it
+ * gets two more: `unread` takes the strictest of the categories' floors and budgets, and `uncertain` (a language the
+ * classifier does not know) goes half of the way there. They are filled in here and not where they are used, so that joining
+ * policies cannot lose them.
  */
 export const Policy = Fields.transform((policy) => {
   const { floor, categories } = policy;
   const rules = JUDGEMENTS.map((judgement) => categories[judgement]).filter((rule) => rule !== undefined);
   const strictest = Math.max(floor, ...rules.map((rule) => (rule.action === 'mix' ? rule.floor : 1)));
-  if (strictest === floor) return policy;
-  const { unread = rising(strictest), uncertain = rising(floor + (strictest - floor) / 2) } = categories;
-  return { ...policy, categories: { ...categories, unread, uncertain } };
+  const budgets = rules.map((rule) => rule.budget);
+  const least = budgets.reduce(lesser, null);
+  if (strictest === floor && least === null) return policy;
+  // Half of nothing to spend would be nothing to spend, for every word in another language; a floor halves better.
+  const halved = budgets.filter((budget) => budget !== 0).reduce(lesser, null);
+  const filledIn: Required<Pick<SignalRules, 'unread' | 'uncertain'>> = {
+    unread: { floor: strictest, budget: least, action: 'mix', ramp: WHOLE },
+    uncertain: {
+      floor: floor + (strictest - floor) / 2,
+      budget: halved === null ? null : 2 * halved,
+      action: 'mix',
+      ramp: RISING,
+    },
+  };
+  return { ...policy, categories: { ...filledIn, ...categories } };
 });
 export type Policy = z.infer<typeof Policy>;
 
-const rising = (floor: number): SignalRule => ({ floor, budget: null, action: 'mix', ramp: { from: 0, full: 1 } });
+/** `unread` is 0 or 1. */
+const WHOLE: Ramp = { from: 0, full: 1 };
+/** Plain English has some doubt about it, too: a hundredth or so. */
+const RISING: Ramp = { from: 0.25, full: 0.9 };
 
 /** The neutral element of `tighten`: it asks for nothing. */
 export const LOOSEST: Policy = {

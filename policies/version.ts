@@ -7,10 +7,10 @@ import { canonicalJson } from '#shared/protocol/canonical-json.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { Policy, STRICTEST } from './schema.ts';
 
-/** 64 bits of the digest: short enough to read aloud, and a collision within one tenant's history is out of reach. */
+/** 64 bits of the digest: short enough to read aloud, and no two policies of one tenant's history meet by accident. */
 const VERSION_LENGTH = 16;
 
-/** What an answer reports in place of a version when the tenant's policy was missing or broken. */
+/** How the version of a policy begins that stands in for one that was missing or broken. */
 export const STRICTEST_VERSION = 'strictest';
 
 export function canonicalPolicy(policy: Policy): string {

@@ -23,7 +23,10 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-async function answers(key: Key): Promise<string[]> {
+/** At temperature 1 forty answers are a small sample; three of each make the difference plain. */
+const SEEDS = [1, 2, 3];
+
+async function answers(key: Key, seed: number): Promise<string[]> {
   const { completions } = client(stack.url, key).chat;
   return Promise.all(
     questions.map(async ({ messages }) => {
@@ -31,7 +34,7 @@ async function answers(key: Key): Promise<string[]> {
       const answer = await completions.create({
         model: stack.model,
         messages: [{ role: 'user', content }],
-        seed: 1,
+        seed,
         max_tokens: 100,
       });
       return answer.choices[0]!.message.content!;
@@ -46,8 +49,13 @@ test('the strict and the open tenant get different answers to the same risky que
   skip,
 }) => {
   if (stack.model !== 'plimsoll-demo') skip('another bundle than the demo says nothing about its small world');
-  const strict = await answers('pk-demo-strict');
-  const open = await answers('pk-demo-open');
-  expect(strict.filter((text, i) => text !== open[i]).length).toBeGreaterThan(questions.length / 2);
-  expect(hazardous(strict)).toBeLessThan(hazardous(open));
+  let [strictHazards, openHazards] = [0, 0];
+  for (const seed of SEEDS) {
+    const strict = await answers('pk-demo-strict', seed);
+    const open = await answers('pk-demo-open', seed);
+    expect(strict.filter((text, i) => text !== open[i]).length).toBeGreaterThan(questions.length / 2);
+    strictHazards += hazardous(strict);
+    openHazards += hazardous(open);
+  }
+  expect(strictHazards).toBeLessThan(openHazards);
 });

@@ -35,7 +35,7 @@ export async function* answerFrames(
     for await (const event of events) {
       if (event.type === 'start') {
         metrics.accepted(event.prompt_tokens);
-        yield { ...event, id: directive.request, model: info.model, backend: backendId, draws };
+        yield { ...event, id: directive.request, model: info.model, bundle: info.digest, backend: backendId, draws };
         continue;
       }
       if (event.type === 'end') {

@@ -1,4 +1,4 @@
-import { contextLengthExceeded, fewestTokens } from '#shared/api/context-length.ts';
+import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 
@@ -12,8 +12,8 @@ export type EncodePrompt = (messages: readonly Message[]) => number[];
 export function promptEncoder({ config, tokenizer, renderChat }: BundleHead): EncodePrompt {
   const limit = config.max_position_embeddings;
   return (messages) => {
-    const contents = messages.map(({ content }) => content);
-    const fewest = fewestTokens(contents, tokenizer.maxTokenBytes);
+    const bytes = utf8Bytes(messages.map(({ content }) => content));
+    const fewest = fewestTokens(bytes, tokenizer.maxTokenBytes);
     if (fewest >= limit) throw contextLengthExceeded(fewest, limit, { atLeast: true });
     return renderChat(messages);
   };

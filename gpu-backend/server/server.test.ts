@@ -81,6 +81,7 @@ describe('an answer', () => {
       type: 'start',
       id: 'req_1',
       model: 'scripted',
+      bundle: '0'.repeat(64),
       backend: 'b1',
       draws,
       prompt_tokens: 5,

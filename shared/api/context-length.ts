@@ -10,13 +10,18 @@ export function contextLengthExceeded(found: number, limit: number, { atLeast = 
   );
 }
 
+/** UTF-8 bytes of texts together. */
+export function utf8Bytes(texts: Iterable<string>): number {
+  let bytes = 0;
+  for (const text of texts) bytes += new TextEncoder().encode(text).byteLength;
+  return bytes;
+}
+
 /**
- * The fewest tokens that texts can have, from nothing but their bytes; so that what cannot fit is refused unread.
+ * The fewest tokens that a text can have, from nothing but its bytes; so that what cannot fit is refused unread.
  *
  * @param maxTokenBytes UTF-8 bytes of the model's longest token
  */
-export function fewestTokens(texts: Iterable<string>, maxTokenBytes: number): number {
-  let bytes = 0;
-  for (const text of texts) bytes += new TextEncoder().encode(text).byteLength;
+export function fewestTokens(bytes: number, maxTokenBytes: number): number {
   return Math.ceil(bytes / maxTokenBytes);
 }

@@ -43,7 +43,7 @@ const largest =
 
 /**
  * OpenAI's names, by what of ours each reads. Where theirs are finer (intent or instructions, graphic or not), both take the
- * score of what contains them; a threat is the lesser of its two halves. `illicit` takes what no other name of theirs would.
+ * score of what contains them; a threat is the lesser of its two halves.
  */
 const OPENAI_CATEGORIES = {
   harassment: largest('hate', 'discrimination'),
@@ -59,7 +59,6 @@ const OPENAI_CATEGORIES = {
     'misinformation',
     'privacy',
     'jailbreak',
-    'any_harm',
   ),
   'illicit/violent': largest('drugs_weapons', 'extremism'),
   'self-harm': largest('self_harm'),
@@ -76,12 +75,32 @@ type OpenAICategory = keyof typeof OPENAI_CATEGORIES;
 const NAMES = [...new Set([...(Object.keys(OPENAI_CATEGORIES) as OpenAICategory[]), ...JUDGEMENTS])];
 export type ModerationCategory = (typeof NAMES)[number];
 
-/** A score for each of OpenAI's names and of ours; the three names that both use mean the same. */
-export function scoresByName(score: Score): Record<ModerationCategory, number> {
-  const theirs = Object.entries(OPENAI_CATEGORIES).map(([name, read]) => [name, read(score)]);
-  const ours = JUDGEMENTS.map((name) => [name, score(name)]);
+/** The categories are calibrated: from here on a text is likelier of one than not. */
+const FLAG_FROM = 0.5;
+/**
+ * Harm of whatever kind has to be surer, as where the preset policies begin to act on it: harmless questions in frightening
+ * words are in doubt more often than in any one category.
+ */
+const FLAG_ANY_HARM_FROM = 0.8;
+
+export type NamedVerdict = { score: number; flagged: boolean };
+
+/**
+ * For each of OpenAI's names and of ours; the three names that both use mean the same. Harm that is flagged and of no kind in
+ * particular is flagged as `illicit`, so that no hit is hidden from a client that knows only their names.
+ */
+export function verdictsByName(score: Score): Record<ModerationCategory, NamedVerdict> {
+  const verdict = (value: number, from = FLAG_FROM) => ({ score: value, flagged: value >= from });
+  const theirs = Object.entries(OPENAI_CATEGORIES).map(([name, read]) => [name, verdict(read(score))] as const);
+  const ours = JUDGEMENTS.map((name) => [name, verdict(score(name))] as const);
+  const anyHarm = verdict(score('any_harm'), FLAG_ANY_HARM_FROM);
+  const ofNoKind = anyHarm.flagged && !theirs.some(([, { flagged }]) => flagged);
   // The cast: these are the names of both lists.
-  return Object.fromEntries([...theirs, ...ours]) as Record<ModerationCategory, number>;
+  return {
+    ...Object.fromEntries([...theirs, ...ours]),
+    ...(ofNoKind && { illicit: anyHarm }),
+    any_harm: anyHarm,
+  } as Record<ModerationCategory, NamedVerdict>;
 }
 
 const byName = <T extends z.ZodType>(value: T) => z.record(z.enum(NAMES), value);

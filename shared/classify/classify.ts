@@ -3,11 +3,11 @@
  * model over hashed n-grams, so the cost is one row of sixteen bytes per feature.
  */
 import { JUDGEMENTS, type Judgement, LABELS, type Signal } from '#shared/api/categories.ts';
-import { sigmoid } from './combine-scores.ts';
 import type { DefenceOptions } from './defences.ts';
 import { finish } from './finish.ts';
 import { createLexicon } from './lexicon.ts';
 import { decodeModel, ModelFormatError } from './model-format.ts';
+import { probabilitiesOf } from './probabilities.ts';
 import { createSlicedScorer } from './score-text.ts';
 
 /** Every signal once; each finite and in [0, 1]. */
@@ -43,10 +43,8 @@ export function createClassifier(model: ArrayBuffer, options: DefenceOptions = {
 
   function* inSlices(text: string): Generator<number, Signals, void> {
     const { logOdds, unread, uncertain } = yield* score(text);
-    const judged = JUDGEMENTS.map((name, k): [Judgement, number] => {
-      const { slope, offset } = calibrations[k]!;
-      return [name, sigmoid(slope * logOdds[k]! + offset)];
-    });
+    const probabilities = probabilitiesOf(logOdds, calibrations);
+    const judged = JUDGEMENTS.map((name, k): [Judgement, number] => [name, probabilities[k]!]);
     // The cast: `JUDGEMENTS` has every key of the record once.
     return { ...(Object.fromEntries(judged) as Record<Judgement, number>), unread: unread ? 1 : 0, uncertain };
   }

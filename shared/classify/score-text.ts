@@ -13,6 +13,7 @@ import { finish } from './finish.ts';
 import type { Lexicon } from './lexicon.ts';
 import type { ColumnModel } from './model-format.ts';
 import { withoutUnseen } from './normalize.ts';
+import { partsOf } from './parts.ts';
 import { MAX_SOURCES, readInSlices } from './readings.ts';
 import { createSumRows } from './sum-rows.ts';
 import { uncertaintyOf } from './unknown-language.ts';
@@ -26,6 +27,11 @@ import { windowsOf } from './windows.ts';
 const DOUBT = 0.2;
 /** A sentence that is surely harm (0.97 alone) stays so in a text of any length. */
 const MOST_DOUBT = 0.8;
+/**
+ * Part of a sentence says more than was meant. Without this, requests beside a harmless clause were found in 88 to 99 % and harmless
+ * paragraphs flagged in 5.7 %; at 0.2 in 79 to 90 % and 4.0 %; at 0.6 in 76 to 87 % and 2.3 %.
+ */
+const PART_DOUBT = 0.3;
 /** Characters of a sentence: a text has about so many pieces that are not alike. */
 const PIECE_CHARS = 100;
 
@@ -43,7 +49,7 @@ const FEATURES_A_UNIT = 10;
  * into for what may be hidden in them, and where something may be, that is said: the text is uncertain.
  */
 const BUDGET_A_CHAR = 5;
-const LEAST_BUDGET = 20_000;
+const LEAST_BUDGET = 5_000;
 
 export type LinearModel = {
   bits: number;
@@ -104,11 +110,17 @@ export function createSlicedScorer(model: LinearModel, options: DefenceOptions =
     let features = 0;
     for (const reading of readings) {
       const before = features;
-      for (const piece of readsPieces ? [reading, ...windowsOf(reading)] : [reading]) {
-        if (features > most) return false;
-        if (done.has(piece)) continue;
-        done.add(piece);
-        features += read(piece, { strictest, doubt: piece === reading ? doubts.whole : doubts.piece });
+      for (const [pieces, doubt] of [
+        [[reading], doubts.whole],
+        [readsPieces ? windowsOf(reading) : [], doubts.piece],
+        [readsPieces ? partsOf(reading) : [], doubts.part],
+      ] as const) {
+        for (const piece of pieces) {
+          if (features > most) return false;
+          if (done.has(piece)) continue;
+          done.add(piece);
+          features += read(piece, { strictest, doubt });
+        }
       }
       yield Math.ceil((features - before) / FEATURES_A_UNIT);
     }
@@ -130,7 +142,11 @@ export function createSlicedScorer(model: LinearModel, options: DefenceOptions =
       uncertain = Math.max(uncertain, gaveUp ? 1 : uncertaintyOf(block, languages, lexicon));
       const bounds = {
         strictest,
-        doubts: { whole: seen.length === block.length ? 0 : piece, piece },
+        doubts: {
+          whole: seen.length === block.length ? 0 : piece,
+          piece,
+          part: Math.min(MOST_DOUBT, piece + PART_DOUBT),
+        },
         most: MOST_FEATURES_A_CHAR * (block.length + SHORT_BLOCK),
       };
       const all = typing === undefined ? readings : [...readings, typing];
@@ -143,8 +159,8 @@ export function createSlicedScorer(model: LinearModel, options: DefenceOptions =
 
 type BlockBounds = {
   strictest: Float64Array;
-  /** What a whole reading has to say more, and a piece of it. */
-  doubts: { whole: number; piece: number };
+  /** What a whole reading has to say more, a piece of it, and part of a sentence. */
+  doubts: { whole: number; piece: number; part: number };
   most: number;
 };
 

@@ -22,25 +22,12 @@ test.each([
   ['a quote', `he said "${REQUEST}" and left the room before anybody could answer him`],
   ['a comment', `const a = 1; // ${REQUEST}\nreturn a;`],
   ['emphasis', `please **${REQUEST}** and nothing else at all, as soon as you can`],
-  ['the end of words without end', `${'caterpillars '.repeat(290)}${REQUEST}. ${'caterpillars '.repeat(290)}`],
 ])('%s is a piece of its own', (_, text) => {
   const words = REQUEST.split(' ');
   const best = windowsOf(text)
     .filter((piece) => piece.includes(REQUEST))
     .map((piece) => piece.match(/[a-z]+/g)!.length - words.length);
   expect(Math.min(...best)).toBeLessThanOrEqual(1);
-});
-
-test('words without a full stop are read in stretches: whatever twelve of them say stands in one', () => {
-  const words = Array.from({ length: 400 }, (_, i) => `w${i}`);
-  const pieces = windowsOf(words.join(' '));
-  for (let i = 0; i + 9 <= words.length; i++) {
-    const some = words.slice(i, i + 9).join(' ');
-    expect(
-      pieces.some((piece) => piece.includes(some) && piece.split(' ').length <= 14),
-      some,
-    ).toBe(true);
-  }
 });
 
 test('short sentences go together, so that nobody is judged by a word', () => {
@@ -59,12 +46,12 @@ test('pieces are few, short, and together all of the text', () => {
         word,
       ).toBe(true);
     expect(new Set(pieces).size).toBe(pieces.length);
-    // Large pieces, sentences, stretches that overlap twofold, fields.
-    expect(pieces.join('').length).toBeLessThanOrEqual(10 * normal.length + 10 * MOST);
+    // Large pieces, sentences, fields.
+    expect(pieces.join('').length).toBeLessThanOrEqual(3 * normal.length + 3 * MOST);
   };
   fc.assert(fc.property(text, (parts) => check(normalize(parts.join('\n')))));
   for (const [, hard] of HARD_TEXTS) {
     const normal = normalize(hard.slice(0, 3_000));
-    expect(windowsOf(normal).join('').length).toBeLessThanOrEqual(10 * normal.length + 10 * MOST);
+    expect(windowsOf(normal).join('').length).toBeLessThanOrEqual(3 * normal.length + 3 * MOST);
   }
 });

@@ -68,6 +68,8 @@ export const Frame = z.discriminatedUnion('type', [
     id: z.string(),
     model: z.string(),
     backend: z.string(),
+    /** Which weights answer: SHA-256 over the bundle's files. */
+    bundle: z.string(),
     /** Which secret the draws hang on, by its id: with another one, the same request gives another answer. */
     draws: z.string(),
     prompt_tokens: z.int(),

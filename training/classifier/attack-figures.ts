@@ -9,7 +9,7 @@ import { hashToUnit } from '../world/random.ts';
 import { ATTACKS, type Attack, disguise } from './attacks.ts';
 import { harmOf } from './columns.ts';
 import type { Example } from './example.ts';
-import { FLAGGED } from './recipe.ts';
+import { ANY_HARM_RAMP, FLAGGED } from './recipe.ts';
 
 /** The longest prompt that is disguised: codes make it several times as long, and it still has to be read to its end. */
 const MOST_CHARS = 300;
@@ -19,9 +19,10 @@ export type Shares = { harmful: number; benign: number };
 export type AttackFigures = { attack: string; against: readonly string[]; without: Shares; with: Shares };
 export type AttackPrompts = { harmful: string[]; benign: string[] };
 
+/** Whether a preset policy's ramp on harm has begun: a category's, or that of `any_harm`. */
 export function isFlaggedAsHarm({ classify }: Pick<Classifier, 'classify'>, text: string): boolean {
   const signals = classify(text);
-  return CATEGORIES.some((category) => signals[category] > FLAGGED);
+  return CATEGORIES.some((category) => signals[category] > FLAGGED) || signals.any_harm > ANY_HARM_RAMP.from;
 }
 
 /** At most `most` prompts of each side, those that are judged rightly undisguised; which ones, a hash decides. */

@@ -4,6 +4,7 @@
  * reports is how the normaliser does, not what the weights remember.
  */
 import type { Defence } from '#shared/classify/defences.ts';
+import { NOISES } from '#shared/classify/testing/noises.ts';
 import { createRandom, type Random } from '../world/random.ts';
 import { backwards, base64, hex, rot13 } from './codes.ts';
 
@@ -194,4 +195,18 @@ export const ATTACKS: readonly Attack[] = [
     against: ['windows'],
     apply: (prompt) => `${essay(0, 4)}\n\n${prompt}\n\n${essay(4, 7)}`,
   },
+  {
+    name: 'buried in a paragraph',
+    against: ['windows'],
+    // A sentence among sentences, so it ends as one.
+    apply: (prompt) =>
+      `${essay(0, 4)} ${/[.!?]$/.test(prompt) ? prompt : `${prompt}.`} ${essay(4, 7)}`.replaceAll('\n', ' '),
+  },
+  ...NOISES.map(
+    ({ name, apply }): Attack => ({
+      name,
+      against: [name.includes('JSON') ? 'windows' : 'typing noise'],
+      apply: (prompt, random) => apply(prompt, () => random.int(0, 999) / 1000),
+    }),
+  ),
 ];

@@ -26,7 +26,7 @@ test('sources as they were left out, our own prompts as the shipped model says o
   const examples = (['train', 'calibration', 'heldout'] as const).map((split) =>
     example({ source: OWN_SOURCE, split, text: split }),
   );
-  const score = () => ({ logOdds: logOdds(2), features: 0, sourceChars: 0, readings: [] });
+  const score = () => ({ logOdds: logOdds(2), unread: false, uncertain: 0, work: 0 });
   const rows = calibrationRows(leftOut, { examples, score });
   expect(rows.map(({ example, logOdds }) => [example.source, example.split, logOdds[0]])).toEqual([
     [CONTRAST_SOURCE, 'train', 1],

@@ -175,17 +175,18 @@ ${table(
 
 ## Limits
 
-- It knows words, not meaning. A request in words that training never saw, or in a language other than English, reads as benign.
+- It knows words, not meaning. A request in words that training never saw reads as benign. One in a language other than English is no more
+  likely to be found; it is called \`uncertain\`, which a policy prices.
 - It is one signal that raises floors, not a filter: most of the safety is in the decoding. Do not refuse on it alone.
 - Disguises outside the table above are not undone: other ciphers, translation, phonetic spelling, pictures of letters, synonyms, a question
   split over several messages. The table has the disguises that the defences were written for; whoever invents a new one starts at "before".
-- Of a text longer than about 6,000 characters only the head, a middle piece and the tail are read. What lies between is not.
-- One bad sentence in a long harmless text has to be a little clearer than one that stands alone, and a line of fewer than 24 characters
-  is read together with the next one.
+- The first 64,000 characters are read, all of them; a text that goes on is \`unread\`, which a policy prices.
+- One bad sentence in a long harmless text has to be a little clearer than one that stands alone, and a bad clause in a harmless sentence
+  clearer still. A harm that is spread over sentences that are each harmless is not seen.
 - Much of what is harmful stays below 0.5: of the unsafe prompts from elsewhere ${share(elsewhere.any.unsafe)} are above it, of the benign ones
   ${share(elsewhere.any.benign)}. A policy that has to catch more begins its ramps lower.
-- A code says nothing by itself: what it decodes to is judged. A code that the edge cannot read passes as harmless, unless the words around it
-  say that a filter or the rules are to be got round.
+- A code says nothing by itself: what it decodes to is judged. Codes that the edge cannot read are \`uncertain\` where they are most of a text;
+  shared/classify/README.md says which it reads.
 - A probability means what it says where half of the prompts are unsafe and come from sources it has not seen, each source counting alike. In traffic with less harm it is
   too high, and on prompts of its own sources too low for harm; a single source can be off by as much as the table above says.
 - Contrast is hard for it: with the ramp at ${ramp.from} ${percent(1 - contrast[0]!.unsafeRising)} of the held-out unsafe sides pass below it and ${percent(contrast[0]!.safeRising)} of the safe sides do not.

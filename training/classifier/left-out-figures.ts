@@ -3,7 +3,8 @@
  * prompts from elsewhere, by the fold's own model.
  */
 import { LABELS } from '#shared/api/categories.ts';
-import { ANY_HARM, sigmoid } from '#shared/classify/combine-scores.ts';
+import { ANY_HARM } from '#shared/classify/combine-scores.ts';
+import { probabilitiesOf } from '#shared/classify/probabilities.ts';
 import type { Platt } from './calibrate.ts';
 import type { CrossFit, LeftOut } from './cross-fit.ts';
 import { expectedCalibrationError, type Forecast, recallAt, rocAuc, type Scored } from './metrics.ts';
@@ -42,10 +43,7 @@ export function leftOutFigures(
       const known = (k: number, target: number) => rows.filter(({ example }) => targetOf(example, k) === target);
       const k = known(ANY_HARM, 1).length === 0 && known(JAILBREAK, 1).length > 0 ? JAILBREAK : ANY_HARM;
       const from = k === JAILBREAK ? FLAGGED : ANY_HARM_RAMP.from;
-      const probability = ({ logOdds }: Pick<LeftOut, 'logOdds'>) => {
-        const { slope, offset } = calibration[k]!;
-        return sigmoid(slope * logOdds[k]! + offset);
-      };
+      const probability = ({ logOdds }: Pick<LeftOut, 'logOdds'>) => probabilitiesOf(logOdds, calibration)[k]!;
       const [harmful, harmless] = [1, 0].map((target) => known(k, target).map(probability)) as [number[], number[]];
       const elsewhere = yardstick[rows[0]!.fold]!.map((logOdds) => probability({ logOdds }));
       const scored = [...toScored(harmful, true), ...toScored(elsewhere, false)];

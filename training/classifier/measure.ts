@@ -5,6 +5,7 @@
 import { JUDGEMENTS } from '#shared/api/categories.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
 import { sigmoid } from '#shared/classify/combine-scores.ts';
+import { probabilitiesOf } from '#shared/classify/probabilities.ts';
 import type { ScoreText } from '#shared/classify/score-text.ts';
 import { attackFigures, attackPrompts } from './attack-figures.ts';
 import type { Platt } from './calibrate.ts';
@@ -38,10 +39,7 @@ export function measure(run: {
       const { logOdds } = score(example.text);
       return {
         example,
-        probabilities: JUDGEMENTS.map((_, k) => {
-          const { slope, offset } = calibration[k]!;
-          return sigmoid(slope * logOdds[k]! + offset);
-        }),
+        probabilities: probabilitiesOf(logOdds, calibration),
         uncalibrated: JUDGEMENTS.map((_, k) => sigmoid(logOdds[k]!)),
       };
     };

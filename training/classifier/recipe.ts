@@ -25,12 +25,12 @@ export const FLAGGED = 0.5;
  * Where the preset policies' ramp on `any_harm` begins and where it is full: chosen on the contrast
  * templates for choosing.
  */
-export const ANY_HARM_RAMP = { from: 0.85, full: 0.97 };
+export const ANY_HARM_RAMP = { from: 0.8, full: 0.97 };
 
 /**
  * A pair of prompts counts as this many ordinary ones each: more tells pairs apart better, and
  * plain harm from the harmless worse.
  */
-export const CONTRAST_WEIGHT = 3;
+export const CONTRAST_WEIGHT = 2;
 /** Attacks have many sources of their own. */
 export const JAILBREAK_CONTRAST_WEIGHT = 2;

@@ -155,11 +155,17 @@ describe('a code is no evidence', () => {
 describe('any_harm', () => {
   const heldout = ownPrompts({ seed: 1 }).filter(({ split }) => split === 'heldout');
 
-  test('is hardly ever below a category that is flagged', () => {
-    const flagged = heldout.map(({ text }) => classify(text)).filter((signals) => harmOfKind(signals) > FLAGGED);
-    expect(flagged.length).toBeGreaterThan(100);
-    const below = flagged.filter((signals) => signals.any_harm < harmOfKind(signals) - 0.1);
-    expect(below.length / flagged.length).toBeLessThan(0.02);
+  test('is never below a category', () => {
+    for (const { text } of heldout) {
+      const signals = classify(text);
+      expect(signals.any_harm).toBeGreaterThanOrEqual(harmOfKind(signals));
+    }
+  });
+
+  test.each(['demo/balanced', 'demo/strict', 'presets/operator'])('its ramp is the one that %s has', (policy) => {
+    const file = new URL(`../../policies/${policy}.json`, import.meta.url);
+    const { categories } = JSON.parse(readFileSync(file, 'utf8')) as { categories: { any_harm: { ramp: object } } };
+    expect(categories.any_harm.ramp).toEqual(ANY_HARM_RAMP);
   });
 
   test('its ramp begins where harm alone says more than a flag of a category', () => {

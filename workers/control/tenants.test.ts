@@ -132,6 +132,22 @@ test('a policy that is put back, and a key that stays, keep the time at which th
   expect(await created('keys')).toEqual([key]);
 });
 
+test('a stored policy that was damaged is mended by putting it again', async () => {
+  await admin('PUT', '/tenants/damaged', { body: document(0.4, 'pk-damaged') });
+  const storage = await under.edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantStore', {
+    name: 'tenants',
+  });
+  await storage.exec(`UPDATE policies SET document = '{"floor":' WHERE tenant = 'damaged'`);
+  const tenant = async () => {
+    const { body } = await admin<List<Tenant>>('GET', '/tenants');
+    return body.data.find(({ id }) => id === 'damaged')!;
+  };
+  expect((await tenant()).problem).toMatch(/does not match its version/);
+  expect((await tenant()).effective_version).toMatch(/^strictest-/);
+  await admin('PUT', '/tenants/damaged', { body: document(0.4, 'pk-damaged') });
+  expect(await tenant()).toMatchObject({ problem: null, policy: { floor: 0.4 } });
+});
+
 test('what answers name is the policy in force, the operator’s and the tenant’s joined', async () => {
   await admin('PUT', '/tenants/joined', { body: document(0.25, 'pk-joined') });
   const { body } = await admin<List<Tenant>>('GET', '/tenants');

@@ -4,7 +4,7 @@
  * once (breaker.ts), so a snapshot that is wrong costs one request a retry, no more.
  */
 import * as z from 'zod';
-import { contextLengthExceeded, fewestTokens } from '#shared/api/context-length.ts';
+import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { modeUnavailable } from '#shared/api/mode-unavailable.ts';
 import { MODES, type Mode } from '#shared/line/line.ts';
@@ -29,7 +29,7 @@ const Health = z.object({
   model: z.string(),
   context_length: z.int(),
   /** UTF-8 bytes of its longest token. */
-  max_token_bytes: z.int().min(1).optional(),
+  max_token_bytes: z.int().min(1),
   /** When its bundle was made, in Unix seconds. */
   created: z.int().optional(),
   /** Which weights these are, as receipts name them. */
@@ -47,8 +47,7 @@ export type PoolMember = {
   /** As last heard; null if it never answered. */
   model: string | null;
   contextLength: number;
-  /** null: unknown, so nothing follows from a text's length. */
-  maxTokenBytes: number | null;
+  maxTokenBytes: number;
   bundle: string | null;
   /** Unix seconds; null: unknown. */
   created: number | null;
@@ -101,8 +100,14 @@ export function createBackendPool({
       });
       const health = Health.safeParse(await answer.json());
       if (!answer.ok || !health.success) return dead;
-      const { model, context_length: contextLength, bundle = null, created = null, modes } = health.data;
-      const maxTokenBytes = health.data.max_token_bytes ?? null;
+      const {
+        model,
+        context_length: contextLength,
+        max_token_bytes: maxTokenBytes,
+        bundle = null,
+        created = null,
+        modes,
+      } = health.data;
       return { url: before.url, alive: true, model, contextLength, maxTokenBytes, bundle, created, modes };
     } catch {
       // Not answering is what this looks for; the pool's snapshot says so, and a request that finds no backend is logged.
@@ -142,7 +147,7 @@ const UNHEARD = {
   alive: false,
   model: null,
   contextLength: 0,
-  maxTokenBytes: null,
+  maxTokenBytes: 1,
   bundle: null,
   created: null,
   modes: [],
@@ -179,13 +184,10 @@ export function refuseTooLong(
   members: readonly PoolMember[],
   { model, messages }: { model: string; messages: readonly Message[] },
 ): void {
-  const contents = messages.map(({ content }) => content);
+  const bytes = utf8Bytes(messages.map(({ content }) => content));
   const fewest = members
     .filter((member) => member.model === model)
-    .map(({ contextLength, maxTokenBytes }) => ({
-      contextLength,
-      tokens: maxTokenBytes === null ? 0 : fewestTokens(contents, maxTokenBytes),
-    }));
+    .map(({ contextLength, maxTokenBytes }) => ({ contextLength, tokens: fewestTokens(bytes, maxTokenBytes) }));
   const longest = fewest.toSorted((a, b) => b.contextLength - a.contextLength)[0];
   if (longest === undefined || fewest.some(({ contextLength, tokens }) => tokens < contextLength)) return;
   throw contextLengthExceeded(longest.tokens, longest.contextLength, { atLeast: true });

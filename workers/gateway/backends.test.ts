@@ -131,6 +131,19 @@ describe('before the first frame another backend is asked', () => {
   });
 });
 
+test('the fingerprint names the weights that answered, not those that were there a moment ago', async () => {
+  const fingerprint = async () => {
+    const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Which weights?'), seed: 1 });
+    return ((await answer.json()) as { system_fingerprint: string }).system_fingerprint;
+  };
+  const before = await fingerprint();
+  for (const backend of under.backends) backend.bundle = 'b2';
+  const after = await fingerprint();
+  for (const backend of under.backends) backend.bundle = 'b1';
+  expect(after).not.toBe(before);
+  expect(await fingerprint()).toBe(before);
+});
+
 describe('a backend that says nothing', () => {
   const receiptOf = async (answer: Response) => {
     const { plimsoll } = (await answer.json()) as { plimsoll: { receipt: string } };
@@ -218,6 +231,14 @@ describe('an answer that breaks', () => {
     ['cross-the-floor', 'receipt_invalid'],
     ['overspend', 'receipt_invalid'],
     ['sign-as-another', 'receipt_invalid'],
+    ['sign-another-bundle', 'receipt_invalid'],
+    ['sign-another-model', 'receipt_invalid'],
+    ['sign-other-draws', 'receipt_invalid'],
+    ['sign-another-end', 'receipt_invalid'],
+    ['sign-other-usage', 'receipt_invalid'],
+    ['sign-no-tokens', 'receipt_invalid'],
+    ['sign-odd-weights', 'receipt_invalid'],
+    ['sign-less-spent', 'receipt_invalid'],
   ])('%s: the stream ends with an error and no [DONE], the whole answer is an error', async (behaviour, code) => {
     // The receipt that gets replayed.
     for (const prompt of ['A', 'B', 'C', 'D']) await homeOf(prompt);

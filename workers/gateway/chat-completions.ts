@@ -1,6 +1,7 @@
 /** `POST /v1/chat/completions`: the main path, top to bottom. */
 
 import type { Verdict } from '#policies/compile.ts';
+import type { Signal } from '#shared/api/categories.ts';
 import { type ChatRequest, parseChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Line } from '#shared/line/line.ts';
@@ -72,19 +73,18 @@ export function chatCompletions({
       fetch: (input, init) => fetch(input, init),
       onWaiting: waits.resolve,
     });
-    const begun = upstream.then(async ({ start, member, directive, frames }): Promise<BegunAnswer> => {
-      const { backend } = start;
+    const begun = upstream.then(async ({ start, directive, frames }): Promise<BegunAnswer> => {
       return {
         events: readAnswer(frames, {
-          checkReceipt: (token, answer) =>
-            checkReceipt(token, { jwks: config.receiptJwks, directive, backend, seed: request.seed, answer }),
+          checkReceipt: (seen) =>
+            checkReceipt(seen, { jwks: config.receiptJwks, directive, start, seed: request.seed }),
         }),
         head: {
           id: requestId.replace(/^req_/, 'chatcmpl-'),
           created: Math.floor(Date.now() / 1000),
           model: start.model,
           system_fingerprint: await fingerprint({
-            bundle: member.bundle,
+            bundle: start.bundle,
             draws: start.draws,
             tenant: caller.tenant,
             key: caller.key,
@@ -143,6 +143,13 @@ async function settlesWithin(ms: number, promise: Promise<unknown>): Promise<boo
   return Promise.race([settled, late.promise]).finally(() => clearTimeout(timer));
 }
 
+/** Signals that are no categories, in words. */
+const REASONS: Partial<Record<Signal, string>> = {
+  any_harm: 'it seems to ask for harm',
+  unread: 'a part of it is beyond what is read',
+  uncertain: 'a part of it is in a language that is not understood',
+};
+
 function lineOf(verdict: Verdict): Line {
   if (verdict.action === 'answer') return verdict.line;
   if (verdict.action === 'forbid') {
@@ -152,7 +159,7 @@ function lineOf(verdict: Verdict): Line {
       { param: 'plimsoll.mode' },
     );
   }
-  const why = verdict.because === null ? '' : ` (${verdict.because})`;
+  const why = verdict.because === null ? '' : ` (${REASONS[verdict.because] ?? `category '${verdict.because}'`})`;
   throw new PlimsollError('policy_refused', `This request was refused by the tenant's policy${why}.`);
 }
 

@@ -4,27 +4,32 @@
  */
 import type { JSONWebKeySet } from 'jose';
 import { PlimsollError } from '#shared/api/errors.ts';
+import type { Line } from '#shared/line/line.ts';
+import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
-import type { Seed } from '#shared/protocol/generate.ts';
+import type { EndFrame, Frame, Seed } from '#shared/protocol/generate.ts';
 import { type Receipt, verifyReceipt } from '#shared/protocol/receipt.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 
 /** Weights and nats travel as sums of many small floats; a line that is missed by less was held. */
 const TOLERANCE = 1e-6;
 
+/** What the frames said, which the receipt has to say again. */
+export type SeenAnswer = { text: string; tokens: number; end: EndFrame };
+
 export async function checkReceipt(
-  token: string,
+  { text, tokens, end }: SeenAnswer,
   {
     jwks,
     directive,
-    backend,
+    start,
     seed,
-    answer,
-  }: { jwks: JSONWebKeySet; directive: Directive; backend: string; seed: Seed; answer: string },
+  }: { jwks: JSONWebKeySet; directive: Directive; start: Extract<Frame, { type: 'start' }>; seed: Seed },
 ): Promise<Receipt> {
-  const receipt = await verifyReceipt(token, jwks).catch((cause: unknown) => {
+  const receipt = await verifyReceipt(end.receipt, jwks).catch((cause: unknown) => {
     throw invalid('its signature or form', cause);
   });
+  const prompt = start.prompt_tokens;
   const expected = {
     request: directive.request,
     directive: directive.id,
@@ -32,20 +37,34 @@ export async function checkReceipt(
     key: directive.key,
     policy: directive.policy,
     classifier: directive.classifier,
-    backend,
+    line: directive.line,
+    model: start.model,
+    bundle: start.bundle,
+    backend: start.backend,
+    draws: start.draws,
     prompt_digest: directive.digest,
-    answer_digest: await sha256Hex(answer),
+    answer_digest: await sha256Hex(text),
     seed,
+    finish_reason: end.finish_reason,
+    spent: end.spent,
+    weights: end.weights,
+    usage: { prompt_tokens: prompt, completion_tokens: tokens, total_tokens: prompt + tokens },
   };
   for (const [field, value] of Object.entries(expected)) {
-    if (receipt[field as keyof typeof expected] !== value) throw invalid(field);
+    // All of it went through the one schema, which also settles the order of keys.
+    if (JSON.stringify(receipt[field as keyof typeof expected]) !== JSON.stringify(value)) throw invalid(field);
   }
-  // Both went through the one schema, which also settles the order of their keys.
-  if (JSON.stringify(receipt.line) !== JSON.stringify(directive.line)) throw invalid('line');
-  const { floor, budget } = directive.line;
-  if (receipt.usage.completion_tokens > 0 && receipt.weights.min < floor - TOLERANCE) throw invalid('weights');
-  if (budget !== null && (receipt.spent === null || receipt.spent > budget + TOLERANCE)) throw invalid('spent');
+  const { min, mean, max } = receipt.weights;
+  const ordered = min >= 0 && min <= mean + TOLERANCE && mean <= max + TOLERANCE && max <= 1;
+  if (!ordered || (tokens > 0 && min < directive.line.floor - TOLERANCE)) throw invalid('weights');
+  const most = boundOf(directive.line, tokens);
+  if (most !== null && (receipt.spent === null || receipt.spent > most + TOLERANCE)) throw invalid('spent');
   return receipt;
+}
+
+/** Nats that so many tokens may have spent at most; null: no bound. */
+function boundOf({ budget, earned }: Line, tokens: number): number | null {
+  return lesser(budget, earned && earned.start + earned.rate * tokens);
 }
 
 function invalid(what: string, cause?: unknown): PlimsollError {

@@ -1,17 +1,27 @@
 /** `POST /v1/moderations`: the classifier alone, in OpenAI's shape. */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { parseRequest } from '#shared/api/invalid-request.ts';
-import { type Moderation, ModerationRequest, scoresByName } from '#shared/api/moderation.ts';
+import {
+  type Moderation,
+  type ModerationCategory,
+  ModerationRequest,
+  type NamedVerdict,
+  verdictsByName,
+} from '#shared/api/moderation.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
 import { classifyPrompt, rounded, WORK_BETWEEN_PAUSES } from './classify-prompt.ts';
 import type { AppContext } from './context.ts';
 import { createPacer, type Pacer } from './pace.ts';
 import { parseJsonBody } from './read-body.ts';
 
-/** The classifier is calibrated: from here on a text is likelier of a category than not. */
-const FLAG_FROM = 0.5;
 /** Names by which clients ask for the one model there is; the first is ours, the others are what OpenAI's clients send. */
-const MODELS = ['plimsoll-moderation', 'omni-moderation-latest', 'text-moderation-latest', 'text-moderation-stable'];
+const MODELS = [
+  'plimsoll-moderation',
+  'omni-moderation-latest',
+  'omni-moderation-2024-09-26',
+  'text-moderation-latest',
+  'text-moderation-stable',
+];
 
 export function moderations(classifier: Classifier) {
   const model = `${MODELS[0]}-${classifier.version}`;
@@ -33,17 +43,17 @@ async function moderate(classifier: Classifier, text: string, pacer: Pacer): Pro
   const { signals, failed } = await classifyPrompt(classifier, text, pacer);
   // Here there is no line to close: a verdict that nobody reached is an error.
   if (failed) throw new PlimsollError('internal_error', 'The classifier failed.');
-  const scores = scoresByName((judgement) => rounded(signals[judgement]));
-  const byName = <T>(value: (score: number) => T) =>
-    // The cast: the same keys as `scores`.
-    Object.fromEntries(Object.entries(scores).map(([name, score]) => [name, value(score)])) as Record<
-      keyof typeof scores,
+  const verdicts = verdictsByName((judgement) => rounded(signals[judgement]));
+  const byName = <T>(value: (verdict: NamedVerdict) => T) =>
+    // The cast: the same keys as `verdicts`.
+    Object.fromEntries(Object.entries(verdicts).map(([name, verdict]) => [name, value(verdict)])) as Record<
+      ModerationCategory,
       T
     >;
   return {
-    flagged: Object.values(scores).some((score) => score >= FLAG_FROM),
-    categories: byName((score) => score >= FLAG_FROM),
-    category_scores: scores,
+    flagged: Object.values(verdicts).some(({ flagged }) => flagged),
+    categories: byName(({ flagged }) => flagged),
+    category_scores: byName(({ score }) => score),
     category_applied_input_types: byName(() => ['text' as const]),
     plimsoll: { uncertain: rounded(signals.uncertain) },
   };

@@ -6,6 +6,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
 import type { Frame } from '#shared/protocol/generate.ts';
 import type { Receipt } from '#shared/protocol/receipt.ts';
+import type { SeenAnswer } from './check-receipt.ts';
 import { brokenOff } from './read-frames.ts';
 
 export type AnswerEvent =
@@ -15,9 +16,10 @@ export type AnswerEvent =
 /** Throws where the answer breaks; a generator that returns has yielded its `answer-end`. */
 export async function* readAnswer(
   frames: AsyncIterable<Frame[]>,
-  { checkReceipt }: { checkReceipt: (token: string, answer: string) => Promise<Receipt> },
+  { checkReceipt }: { checkReceipt: (seen: SeenAnswer) => Promise<Receipt> },
 ): AsyncGenerator<AnswerEvent, void, void> {
   let answer = '';
+  let drawn = 0;
   let end: AnswerEvent | undefined;
   for await (const batch of frames) {
     let text = '';
@@ -37,10 +39,12 @@ export async function* readAnswer(
       }
     }
     answer += text;
+    drawn += tokens.length;
     if (text !== '' || tokens.length > 0) yield { type: 'text-delta', text, tokens };
     if (last?.type === 'error') throw new PlimsollError(last.code, last.message);
     if (last?.type === 'end') {
-      end = { type: 'answer-end', receiptToken: last.receipt, receipt: await checkReceipt(last.receipt, answer) };
+      const receipt = await checkReceipt({ text: answer, tokens: drawn, end: last });
+      end = { type: 'answer-end', receiptToken: last.receipt, receipt };
     }
   }
   if (end === undefined) throw brokenOff('the stream ended before the answer did');

@@ -4,7 +4,7 @@ import type { Frame } from '#shared/protocol/generate.ts';
 import { readFrames } from './read-frames.ts';
 
 const frames: Frame[] = [
-  { type: 'start', id: 'r', model: 'm', backend: 'b', draws: 'd', prompt_tokens: 1 },
+  { type: 'start', id: 'r', model: 'm', bundle: 'w', backend: 'b', draws: 'd', prompt_tokens: 1 },
   { type: 'text', text: 'a\nb ⚓ c' },
   { type: 'text', text: '' },
   { type: 'error', code: 'expert_failed', message: 'é' },

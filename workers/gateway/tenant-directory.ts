@@ -32,7 +32,7 @@ const MAX_UNKNOWN_KEYS = 10_000;
 
 /**
  * Who asks, and under which policy: the operator's and the tenant's, joined. `version` is that joined policy's, because it is what
- * decides: the operator's document can change and the tenant's stay. 'strictest' where the tenant's is missing or broken.
+ * decides: the operator's document can change and the tenant's stay. It begins with 'strictest' where the tenant's is broken.
  */
 export type Caller = { tenant: string; key: string; policy: Policy; version: string };
 

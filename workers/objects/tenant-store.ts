@@ -64,8 +64,11 @@ export class TenantStore extends DurableObject<Env> {
     }
     this.ctx.storage.transactionSync(() => {
       this.#sql.exec(
-        // A version is written once: what is put back keeps the time at which it was first seen.
-        'INSERT OR IGNORE INTO policies (tenant, version, document, created_at) VALUES (?, ?, ?, ?)',
+        // A version is written once: what is put back keeps the time at which it was first seen. A stored text that is another
+        // than its version says has been damaged, and is mended.
+        `INSERT INTO policies (tenant, version, document, created_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT (tenant, version) DO UPDATE SET document = excluded.document
+         WHERE document <> excluded.document`,
         ...[id, version, document, now],
       );
       this.#sql.exec(

@@ -37,13 +37,28 @@ export type Behaviour =
   | 'go-on-after-end'
   | 'forge-receipt'
   | 'replay-receipt'
-  | 'sign-as-another'
+  | keyof typeof LIES
   | 'say-other-words'
   | 'cross-the-floor'
   | 'overspend';
 
 /** Unix seconds. */
 export const MODEL_CREATED = 1_764_000_000;
+/** Receipts that are rightly signed and say what the frames did not. */
+const LIES = {
+  'sign-as-another': { backend: 'somebody-else' },
+  'sign-another-bundle': { bundle: 'b0' },
+  'sign-another-model': { model: 'another' },
+  'sign-other-draws': { draws: 'other' },
+  'sign-another-end': { finish_reason: 'length' },
+  'sign-other-usage': { usage: { prompt_tokens: 1, completion_tokens: 999_999, total_tokens: 1_000_000 } },
+  'sign-no-tokens': {
+    usage: { prompt_tokens: 1, completion_tokens: 0, total_tokens: 1 },
+    weights: { min: 0, mean: 0, max: 0 },
+  },
+  'sign-odd-weights': { weights: { min: 0.9, mean: 0.1, max: 0.95 } },
+  'sign-less-spent': { spent: -1e9 },
+} as const satisfies Record<string, Partial<Receipt>>;
 
 export type ReceiptKey = { privateKey: CryptoKey; kid: string; jwks: JSONWebKeySet };
 
@@ -59,6 +74,8 @@ export type ScriptedBackend = {
   behaviour: Behaviour;
   /** So many of the next requests find their connection closed, as one that was kept for too long is. */
   drops: number;
+  /** Which weights it serves; a deployment may change them under the same address. */
+  bundle: string;
   /** What it was asked, with what the edge laid down for it. */
   readonly seen: { directive: Directive; request: GenerateRequest }[];
   /** Answers that were given up because the edge closed the connection. */
@@ -108,7 +125,7 @@ export async function startScriptedBackend({
         backend: name,
         model,
         context_length: contextLength,
-        bundle: 'b1',
+        bundle: backend.bundle,
         max_token_bytes: 16,
         modes,
         created: MODEL_CREATED,
@@ -184,6 +201,7 @@ export async function startScriptedBackend({
       type: 'start',
       id: directive.request,
       model,
+      bundle: backend.bundle,
       backend: name,
       draws: 'scripted',
       prompt_tokens: promptTokens,
@@ -223,8 +241,8 @@ export async function startScriptedBackend({
       policy: directive.policy,
       classifier: directive.classifier,
       model,
-      bundle: 'b1',
-      backend: behaviour === 'sign-as-another' ? 'somebody-else' : name,
+      bundle: backend.bundle,
+      backend: name,
       draws: 'scripted',
       line: directive.line,
       weights: {
@@ -241,7 +259,8 @@ export async function startScriptedBackend({
       answer_digest: await sha256Hex(behaviour === 'say-other-words' ? `${text}!` : text),
     };
     const { privateKey } = behaviour === 'forge-receipt' ? forger : receiptKey;
-    const signed = await signReceipt(receipt, { privateKey, kid: receiptKey.kid });
+    const lie = Object.hasOwn(LIES, behaviour) ? LIES[behaviour as keyof typeof LIES] : {};
+    const signed = await signReceipt({ ...receipt, ...lie }, { privateKey, kid: receiptKey.kid });
     firstReceipt ??= signed;
     send({
       type: 'end',
@@ -258,6 +277,7 @@ export async function startScriptedBackend({
   const backend = {
     url: '',
     name,
+    bundle: 'b1',
     behaviour: 'answer' as Behaviour,
     drops: 0,
     seen: [] as ScriptedBackend['seen'],

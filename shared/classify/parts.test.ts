@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest';
+import { normalize } from './normalize.ts';
+import { partsOf } from './parts.ts';
+import { HARD_TEXTS } from './testing/hard-texts.ts';
+
+const REQUEST = 'explain how to bake a very large cake for my school';
+const LEAD = 'the train to vienna was late again';
+
+/** Words that the smallest part with the whole request has beside it. */
+function beside(text: string): number {
+  const parts = partsOf(text).filter((part) => part.includes(REQUEST));
+  return Math.min(...parts.map((part) => part.match(/[a-z]+/g)!.length - REQUEST.split(' ').length));
+}
+
+test.each([': ', ', ', ' - ', ' — ', ' (', ' • ', ' / ', '\t', '?', '‽ ', '\u2028'])(
+  'a clause before a request, and one after it, joined by %j, are read apart from it',
+  (mark) => {
+    expect(beside(`${LEAD}${mark}${REQUEST}`)).toBe(0);
+    expect(beside(`${LEAD}${mark}${REQUEST}${mark}${LEAD}`)).toBe(0);
+  },
+);
+
+test('where no mark stands between them, a stretch has little of the one beside the other', () => {
+  expect(beside(`${LEAD} and ${REQUEST} and ${LEAD}`)).toBeLessThanOrEqual(2);
+  expect(beside(`${'caterpillars '.repeat(290)}${REQUEST}. ${'caterpillars '.repeat(290)}`)).toBeLessThanOrEqual(1);
+});
+
+test('whatever nine words say, at whatever place among others, stands in a short part', () => {
+  const words = Array.from({ length: 400 }, (_, i) => `w${i}`);
+  const parts = partsOf(words.join(' '));
+  for (let i = 0; i + 9 <= words.length; i++) {
+    const some = words.slice(i, i + 9).join(' ');
+    expect(
+      parts.some((part) => part.includes(some) && part.split(' ').length <= 12),
+      some,
+    ).toBe(true);
+  }
+});
+
+test('no part is a whole sentence, is there twice, or has fewer words than say something', () => {
+  const text = `${LEAD}: yes, no, ${REQUEST}. ${LEAD}. so be it, my dear friend. ${LEAD}: yes.`;
+  const parts = partsOf(text);
+  expect(parts).not.toContain(LEAD.concat('.'));
+  expect(new Set(parts).size).toBe(parts.length);
+  for (const part of parts) expect(part.split(' ').length).toBeGreaterThanOrEqual(4);
+  expect(partsOf('how do i bake bread?')).toEqual([]);
+});
+
+test.each(HARD_TEXTS)('parts are bounded by the text: %s', (_, hard) => {
+  const normal = normalize(hard.slice(0, 3_000));
+  // Clauses once, stretches of two sizes threefold, words without end twice that.
+  expect(partsOf(normal).join('').length).toBeLessThanOrEqual(14 * normal.length + 2_000);
+});

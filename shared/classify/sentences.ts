@@ -1,0 +1,55 @@
+/** A text's sentences, and what else stands by itself in it: lines, string values, cells. */
+
+/** Words that say something alone; shorter parts go together with their neighbours. */
+const LEAST_WORDS = 5;
+/** Fewer, even together, are read only with what stands around them: "lies" or "hide" alone says nothing. */
+const LEAST_WORDS_TOGETHER = 3;
+/** Short parts go together up to here, about a request's length. */
+const MOST_WORDS_TOGETHER = 14;
+
+const SENTENCE = /[.!?;]["')\]]*\s+|[。！？]|\n/g;
+/** What stands around strings, cells, tags and emphasis, and what begins a comment. */
+const FIELD = /["{}[\]|<>*_`#=\n]+|\/\/|\/\*/g;
+const HAS_FIELDS = /["{}[\]|<>*_`#=]|\/\//;
+
+export function sentencesOf(text: string): string[] {
+  return joined(text.split(SENTENCE));
+}
+
+/** String values, cells and the like; none where a text has no such marks. A prompt may be one field of many. */
+export function fieldsOf(text: string): string[] {
+  return HAS_FIELDS.test(text) ? joined(text.split(FIELD)) : [];
+}
+
+/** Each by itself that has words enough, the shorter ones between them together. */
+function joined(parts: readonly string[]): string[] {
+  const all: string[] = [];
+  let short = '';
+  const flush = () => {
+    if (countWords(short) >= LEAST_WORDS_TOGETHER) all.push(short);
+    short = '';
+  };
+  for (const part of parts) {
+    const trimmed = part.trim();
+    if (trimmed === '') continue;
+    if (countWords(trimmed) >= LEAST_WORDS) {
+      flush();
+      all.push(trimmed);
+    } else {
+      short = short === '' ? trimmed : `${short} ${trimmed}`;
+      if (countWords(short) > MOST_WORDS_TOGETHER) flush();
+    }
+  }
+  flush();
+  return all;
+}
+
+export function countWords(text: string): number {
+  let words = 0;
+  for (let i = 0; i < text.length; i++) if (isWordStart(text, i)) words++;
+  return words;
+}
+
+function isWordStart(text: string, at: number): boolean {
+  return text.charCodeAt(at) > 0x20 && (at === 0 || text.charCodeAt(at - 1) <= 0x20);
+}
