@@ -6,7 +6,7 @@
  *     stream.push(firstByteOfEuroSign); // ''
  */
 export class TextStream {
-  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  readonly #decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true });
   readonly #bytesOf: (id: number) => Uint8Array | undefined;
 
   constructor(bytesOf: (id: number) => Uint8Array | undefined) {
