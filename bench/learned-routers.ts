@@ -6,8 +6,9 @@
  * Written down before measuring: a layers row alone 1.03 to 1.15 times one expert (the target is at most 1.15), with the safety row 0.95
  * to 1.1 times two experts, the logits router 1.0 to 1.1 times two experts.
  */
-import { OnnxRows } from '#gpu-backend/engine/onnx-rows.ts';
-import type { RowOutput, RowSource } from '#gpu-backend/engine/row-model.ts';
+
+import type { RowOutput, RowSource } from '#gpu-backend/engine/experts.ts';
+import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { proposeWeight } from '#gpu-backend/model/propose-weight.ts';
 import { type LayersRouter, type LogitsRouter, NO_ROUTERS } from '#gpu-backend/model/router.ts';
@@ -29,9 +30,9 @@ export async function benchLearnedRouters({
   const bundle = await loadBundle(bundleDir);
   const logitsRouter = bundle.routers.logits ?? randomLogitsRouter(bundle);
   const layers = bundle.routers.layers ?? randomLayersRouter(bundle);
-  const plain = await OnnxRows.create({ ...bundle, routers: NO_ROUTERS });
-  const routed = await OnnxRows.create({ ...bundle, routers: { layers, logits: null } });
-  const decode = (rows: OnnxRows, sources: RowSource[]) => timeDecoding(rows, { bundle, tokens, sources });
+  const plain = await OnnxExperts.create({ ...bundle, routers: NO_ROUTERS });
+  const routed = await OnnxExperts.create({ ...bundle, routers: { layers, logits: null } });
+  const decode = (rows: OnnxExperts, sources: RowSource[]) => timeDecoding(rows, { bundle, tokens, sources });
   const propose = (outputs: readonly RowOutput[]) => {
     for (let row = 0; row < outputs.length; row += 2) {
       proposeWeight(logitsRouter, outputs[row]!.hidden!, outputs[row + 1]!.hidden!);

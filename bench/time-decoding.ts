@@ -1,6 +1,7 @@
 /** Steps of decoding on the row model, timed, after one prompt: what the benchmarks of experts and of routers both measure. */
-import type { OnnxRows } from '#gpu-backend/engine/onnx-rows.ts';
-import type { RowOutput, RowSource } from '#gpu-backend/engine/row-model.ts';
+
+import type { RowOutput, RowSource } from '#gpu-backend/engine/experts.ts';
+import type { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import type { BundleHead } from '#gpu-backend/model/load-bundle.ts';
 
 export type DecodingBench = { bundleDir: string; tokens: number; rounds: number };
@@ -9,7 +10,7 @@ const PROMPT = 'How do I clean bathroom tiles with bleach?';
 
 /** Milliseconds a step: one run for all rows, and then `onStep` with what they said. The rows leave the batch at the end. */
 export async function timeDecoding(
-  rows: OnnxRows,
+  rows: OnnxExperts,
   {
     bundle,
     sources,

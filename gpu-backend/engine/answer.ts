@@ -23,7 +23,7 @@ import type { Mode } from '#shared/line/line.ts';
 import { StopMatcher } from '#shared/text/stop-matcher.ts';
 import { TextStream } from '#shared/text/text-stream.ts';
 import type { EngineEvent, EngineRequest } from './engine.ts';
-import type { RowOutput, RowSource, Vocabulary } from './row-model.ts';
+import type { RowOutput, RowSource, Vocabulary } from './experts.ts';
 
 /**
  * The safety weight proposed for a token in the mode `logits`, to be bounded by the policy's floor and ceiling: one for all of

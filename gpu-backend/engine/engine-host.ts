@@ -5,12 +5,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Proposal } from './answer.ts';
 import type { EngineInfo, EngineLimits } from './engine.ts';
+import type { Experts, Vocabulary } from './experts.ts';
 import { type FromEngine, type Outcome, type Port, type ToEngine, toPlainError } from './messages.ts';
-import type { RowModel, Vocabulary } from './row-model.ts';
 import { Scheduler } from './scheduler.ts';
 
 export type HostOptions = {
-  rows: RowModel;
+  rows: Experts;
   vocabulary: Vocabulary;
   info: EngineInfo;
   proposal: Proposal;

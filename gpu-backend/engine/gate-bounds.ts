@@ -3,7 +3,7 @@
  * layers row. With safety's share in [f, c], helpfulness' is in [1 - c, 1 - f].
  */
 import type { ExpertRole } from '../model/manifest.ts';
-import type { RowSource } from './row-model.ts';
+import type { RowSource } from './experts.ts';
 
 /** @returns `low` and `high`, [rows, E] */
 export function gateBounds(

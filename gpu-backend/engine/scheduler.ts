@@ -15,7 +15,7 @@ import { GateError } from '#shared/gate/index.ts';
 import type { Mode } from '#shared/line/line.ts';
 import { Answer, type AnswerOptions } from './answer.ts';
 import type { EngineEvent, EngineLimits, EngineRequest, EngineStats } from './engine.ts';
-import type { RowModel, RowOutput } from './row-model.ts';
+import type { Experts, RowOutput } from './experts.ts';
 
 /** What became of a request: its next events, or the error that ends it. */
 export type Emit = (id: number, outcome: { events: EngineEvent[] } | { error: PlimsollError }) => void;
@@ -30,7 +30,7 @@ export type SchedulerOptions = AnswerOptions & {
 type Job = { id: number; answer: Answer };
 
 export class Scheduler {
-  readonly #rows: RowModel;
+  readonly #rows: Experts;
   readonly #options: AnswerOptions;
   readonly #limits: EngineLimits;
   readonly #emit: Emit;
@@ -40,7 +40,7 @@ export class Scheduler {
   /** In the order of their rows in the batch. */
   #running: Job[] = [];
 
-  constructor(rows: RowModel, { limits, emit, modes, ...options }: SchedulerOptions) {
+  constructor(rows: Experts, { limits, emit, modes, ...options }: SchedulerOptions) {
     this.#rows = rows;
     this.#options = options;
     this.#limits = limits;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { RowSource, WeightBounds } from './row-model.ts';
-import type { Script } from './scripted-rows.ts';
+import type { RowSource, WeightBounds } from './experts.ts';
+import type { Script } from './scripted-experts.ts';
 import { collect, request, testEngine } from './testing/engine-contract.ts';
 import { babble, SCRIPTED_VOCAB, startScriptedEngine } from './testing/scripted-engine.ts';
 

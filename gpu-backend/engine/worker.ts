@@ -5,7 +5,7 @@ import { proposeWeight } from '../model/propose-weight.ts';
 import { bundleVocabulary } from './bundle-vocabulary.ts';
 import { hostEngine } from './engine-host.ts';
 import type { FromEngine } from './messages.ts';
-import { OnnxRows } from './onnx-rows.ts';
+import { OnnxExperts } from './onnx-experts.ts';
 import type { WorkerOptions } from './worker-engine.ts';
 
 // Only worker-engine.ts starts this file, with these options.
@@ -19,7 +19,7 @@ try {
   hostEngine(
     port,
     {
-      rows: await OnnxRows.create(bundle, { threads }),
+      rows: await OnnxExperts.create(bundle, { threads }),
       vocabulary: bundleVocabulary(bundle),
       info: {
         model: id,

@@ -4,7 +4,7 @@ import type { Mode } from '#shared/line/line.ts';
 import type { Proposal } from '../answer.ts';
 import type { Engine, EngineLimits } from '../engine.ts';
 import { startLocalEngine } from '../local-engine.ts';
-import { type Script, type ScriptedOptions, ScriptedRows } from '../scripted-rows.ts';
+import { type Script, ScriptedExperts, type ScriptedOptions } from '../scripted-experts.ts';
 
 export const SCRIPTED_VOCAB = 256;
 
@@ -38,7 +38,7 @@ export function startScriptedEngine({
   modes?: readonly Mode[];
 } & Omit<ScriptedOptions, 'vocabSize'> = {}): Promise<Engine> {
   return startLocalEngine({
-    rows: new ScriptedRows(script, { vocabSize: SCRIPTED_VOCAB, ...rows }),
+    rows: new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB, ...rows }),
     vocabulary: { eos: 0, banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
     info: { model: 'scripted', contextLength, maxTokenBytes: 1, digest: '0'.repeat(64), modes },
     proposal,

@@ -2,7 +2,7 @@
  * A row model without a model: logits come from a function of the row's source and the tokens so far. With it every part of
  * serving but the arithmetic runs in milliseconds, and a test can make an expert fail at a chosen token.
  */
-import type { NewRow, RowModel, RowOutput, RowSource, RowStep } from './row-model.ts';
+import type { Experts, NewRow, RowOutput, RowSource, RowStep } from './experts.ts';
 
 /** [V] logits. `bounds` are those of a layers row. */
 export type Script = (
@@ -21,7 +21,7 @@ export type ScriptedOptions = {
   hidden?: (kind: RowSource['kind'], ids: readonly number[]) => ArrayLike<number>;
 };
 
-export class ScriptedRows implements RowModel {
+export class ScriptedExperts implements Experts {
   readonly vocabSize: number;
   readonly #script: Script;
   readonly #options: Required<ScriptedOptions>;

@@ -8,12 +8,12 @@ import { headDim, type LlamaConfig } from '../model/config.ts';
 import { buildServingGraph } from '../model/decoder.ts';
 import type { Bundle } from '../model/load-bundle.ts';
 import type { ExpertRole } from '../model/manifest.ts';
+import type { Experts, NewRow, RowOutput, RowSource, RowStep } from './experts.ts';
 import { gateBounds } from './gate-bounds.ts';
 import { type CacheShape, KvCache, MASKED } from './kv-cache.ts';
-import type { NewRow, RowModel, RowOutput, RowSource, RowStep } from './row-model.ts';
 import { servingWeights } from './serving-weights.ts';
 
-export class OnnxRows implements RowModel {
+export class OnnxExperts implements Experts {
   readonly vocabSize: number;
   readonly #config: LlamaConfig;
   readonly #session: GraphSession;
@@ -32,9 +32,9 @@ export class OnnxRows implements RowModel {
     this.#cache = new KvCache(this.#cacheShape, 0);
   }
 
-  static async create(bundle: Bundle, { threads = 0 }: { threads?: number } = {}): Promise<OnnxRows> {
+  static async create(bundle: Bundle, { threads = 0 }: { threads?: number } = {}): Promise<OnnxExperts> {
     const model = buildServingGraph(bundle.config, servingWeights(bundle));
-    return new OnnxRows(await GraphSession.create(model, { threads }), bundle);
+    return new OnnxExperts(await GraphSession.create(model, { threads }), bundle);
   }
 
   get rowCount(): number {

@@ -7,17 +7,17 @@ import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
 import { type Bundle, loadBundle } from '../model/load-bundle.ts';
 import { type GatesAt, gateOf, slowDecoder } from '../model/testing/slow-decoder.ts';
 import { writeBundle } from '../model/write-bundle.ts';
-import { OnnxRows } from './onnx-rows.ts';
-import type { RowOutput, RowSource, WeightBounds } from './row-model.ts';
+import type { RowOutput, RowSource, WeightBounds } from './experts.ts';
+import { OnnxExperts } from './onnx-experts.ts';
 
 let root: string;
 let bundle: Bundle;
-let rows: OnnxRows;
+let rows: OnnxExperts;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'routers-'));
   await writeBundle(join(root, 'tiny'), tinyBundle({ routers: true }), { dtype: 'f32' });
   bundle = await loadBundle(join(root, 'tiny'));
-  rows = await OnnxRows.create(bundle, { threads: 1 });
+  rows = await OnnxExperts.create(bundle, { threads: 1 });
 });
 afterAll(async () => {
   await rows.close();
@@ -120,7 +120,7 @@ test('bounds may change from token to token: what was fed under the old ones sta
 });
 
 test('with both bounds at 0 or 1 the graph with a router gives the numbers of the graph without one', async () => {
-  const plain = await OnnxRows.create({ ...bundle, routers: { layers: null, logits: null } }, { threads: 1 });
+  const plain = await OnnxExperts.create({ ...bundle, routers: { layers: null, logits: null } }, { threads: 1 });
   const sources: RowSource[] = [{ kind: 'safety' }, { kind: 'helpfulness' }];
   const before = await plain.add(sources.map((source) => ({ source, ids: prompt })));
   const after = await fresh(sources);
@@ -140,7 +140,7 @@ test('a layers row is what it is alone, whatever stands beside it in the batch',
 });
 
 test('the order of the experts in the bundle does not matter', async () => {
-  const turned = await OnnxRows.create({ ...bundle, experts: bundle.experts.toReversed() }, { threads: 1 });
+  const turned = await OnnxExperts.create({ ...bundle, experts: bundle.experts.toReversed() }, { threads: 1 });
   const [output] = await fresh([layers(0.3)]);
   const [other] = await turned.add([{ source: layers(0.3), ids: prompt }]);
   expectClose(other!.logits, output!.logits);

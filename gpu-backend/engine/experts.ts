@@ -32,7 +32,7 @@ export type RowOutput = {
   alpha: number | null;
 };
 
-export interface RowModel {
+export interface Experts {
   readonly vocabSize: number;
   /** Rows in the batch now. */
   readonly rowCount: number;

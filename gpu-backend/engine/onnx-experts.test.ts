@@ -9,8 +9,8 @@ import { proposeWeight } from '../model/propose-weight.ts';
 import { slowDecoder } from '../model/testing/slow-decoder.ts';
 import { writeBundle } from '../model/write-bundle.ts';
 import { bundleVocabulary } from './bundle-vocabulary.ts';
-import { OnnxRows } from './onnx-rows.ts';
-import type { NewRow, RowOutput, RowSource } from './row-model.ts';
+import type { NewRow, RowOutput, RowSource } from './experts.ts';
+import { OnnxExperts } from './onnx-experts.ts';
 import { collect, request, testEngine } from './testing/engine-contract.ts';
 import { startWorkerEngine } from './worker-engine.ts';
 
@@ -70,7 +70,7 @@ describe('rows on onnxruntime', () => {
   const long = Array.from({ length: 70 }, (_, i) => 10 + ((i * 37) % 200));
 
   test('a prompt fed token by token gives the logits of the whole prompt at once, past the growth of the cache', async () => {
-    const rows = await OnnxRows.create(bundle, { threads: 1 });
+    const rows = await OnnxExperts.create(bundle, { threads: 1 });
     let stepwise = await rows.add([{ source: safety, ids: long.slice(0, 1) }]);
     for (const id of long.slice(1)) stepwise = await rows.advance([{ source: safety, id }]);
     rows.keep([]);
@@ -80,8 +80,8 @@ describe('rows on onnxruntime', () => {
   });
 
   test('each row of a batch gets the logits it gets alone, while others join, advance and leave', async () => {
-    const batch = await OnnxRows.create(bundle, { threads: 1 });
-    const single = await OnnxRows.create(bundle, { threads: 1 });
+    const batch = await OnnxExperts.create(bundle, { threads: 1 });
+    const single = await OnnxExperts.create(bundle, { threads: 1 });
     const alone = async (row: NewRow) => {
       single.keep([]);
       return logitsOf(await single.add([row])).slice();
@@ -117,10 +117,10 @@ describe('rows on onnxruntime', () => {
   });
 
   test('an expert beside the weights is the expert merged into them: W + (alpha / r) B A', async () => {
-    const rows = await OnnxRows.create(bundle, { threads: 1 });
+    const rows = await OnnxExperts.create(bundle, { threads: 1 });
     const beside = await rows.add(bundle.experts.map(({ role }) => ({ source: { kind: role }, ids: long })));
     for (const [row, expert] of bundle.experts.entries()) {
-      const merged = await OnnxRows.create({
+      const merged = await OnnxExperts.create({
         ...bundle,
         weights: mergeExpert(bundle, expert),
         experts: [muted(expert)],
@@ -134,8 +134,8 @@ describe('rows on onnxruntime', () => {
 
   test('the experts differ, and one whose B is zero is the base model', async () => {
     const [first, second] = bundle.experts as [Expert, Expert];
-    const half = await OnnxRows.create({ ...bundle, experts: [first, muted(second)] }, { threads: 1 });
-    const base = await OnnxRows.create({ ...bundle, experts: [muted(first), muted(second)] }, { threads: 1 });
+    const half = await OnnxExperts.create({ ...bundle, experts: [first, muted(second)] }, { threads: 1 });
+    const base = await OnnxExperts.create({ ...bundle, experts: [muted(first), muted(second)] }, { threads: 1 });
     const both = await half.add([
       { source: safety, ids: long },
       { source: helpfulness, ids: long },
@@ -147,7 +147,7 @@ describe('rows on onnxruntime', () => {
   });
 
   test('hidden states and gates come only where they are asked for', async () => {
-    const rows = await OnnxRows.create(routed, { threads: 1 });
+    const rows = await OnnxExperts.create(routed, { threads: 1 });
     const ids = long.slice(0, 5);
     const bounds = { floor: 0, ceiling: 1 };
     const outputs = await rows.add([
@@ -161,7 +161,7 @@ describe('rows on onnxruntime', () => {
   });
 
   test('a layers row of a bundle without a layers router is a mistake that says so', async () => {
-    const rows = await OnnxRows.create(bundle, { threads: 1 });
+    const rows = await OnnxExperts.create(bundle, { threads: 1 });
     const source: RowSource = { kind: 'layers', bounds: { floor: 0, ceiling: 1 } };
     await expect(rows.add([{ source, ids: [1] }])).rejects.toThrow('a layers row needs a bundle with a layers router');
     await rows.close();
