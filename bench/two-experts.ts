@@ -11,9 +11,9 @@ import { atOnce, type DecodingBench, timeDecoding } from './time-decoding.ts';
 /** Milliseconds a token of decoding, after a prompt, for one, several and many answers in the batch. */
 export async function benchTwoExperts({ bundleDir, tokens, rounds }: DecodingBench) {
   const bundle = await loadBundle(bundleDir);
-  const rows = await OnnxExperts.create(bundle);
-  const decode = (experts: ExpertRole[]) =>
-    timeDecoding(rows, { bundle, tokens, sources: experts.map((kind) => ({ kind })) });
+  const experts = await OnnxExperts.create(bundle);
+  const decode = (sources: ExpertRole[]) =>
+    timeDecoding(experts, { bundle, tokens, sequences: sources.map((source) => ({ source })) });
   const summary: Record<string, number> = {};
   for (const answers of [1, 4, 8]) {
     const times = (values: ExpertRole[]) => Array.from({ length: answers }, () => values).flat();
@@ -34,6 +34,6 @@ export async function benchTwoExperts({ bundleDir, tokens, rounds }: DecodingBen
     summary[`${answers} at once: two experts / one expert`] = medianRatio(together, one);
     summary[`${answers} at once: two experts in one run / in two runs`] = medianRatio(together, apart);
   }
-  await rows.close();
+  await experts.dispose();
   return summary;
 }

@@ -14,7 +14,14 @@ async function connected() {
   return { client, far, post };
 }
 
-const info: EngineInfo = { model: 'm', contextLength: 96, maxTokenBytes: 1, digest: '0'.repeat(64), modes: ['logits'] };
+const info: EngineInfo = {
+  model: 'm',
+  contextLength: 96,
+  maxTokenBytes: 1,
+  digest: '0'.repeat(64),
+  modes: ['logits'],
+  topK: null,
+};
 
 test('an engine that dies ends its answers with backend_unavailable, and no request waits for it again', async () => {
   const { client, far, post } = await connected();

@@ -3,35 +3,36 @@
  * whatever the number of requests. Between two rounds the event loop turns once, so that what arrived meanwhile counts.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Proposal } from './answer.ts';
+import type { Proposal } from './ask-gate.ts';
 import type { EngineInfo, EngineLimits } from './engine.ts';
-import type { Experts, Vocabulary } from './experts.ts';
+import type { Experts } from './experts.ts';
 import { type FromEngine, type Outcome, type Port, type ToEngine, toPlainError } from './messages.ts';
 import { Scheduler } from './scheduler.ts';
+import type { Vocabulary } from './vocabulary.ts';
 
 export type HostOptions = {
-  rows: Experts;
+  experts: Experts;
   vocabulary: Vocabulary;
-  info: EngineInfo;
+  /** What the experts do not say themselves. */
+  info: Omit<EngineInfo, 'modes' | 'topK'>;
   proposal: Proposal;
   limits: EngineLimits;
 };
 
-/** Serves `port` until it is told to close, then gives the model back and calls `onClosed`. */
+/** Serves `port` until it is told to close, then gives the experts back and calls `onClosed`. */
 export function hostEngine(
   port: Port,
-  { rows, vocabulary, info, proposal, limits }: HostOptions,
+  { experts, vocabulary, info, proposal, limits }: HostOptions,
   onClosed: () => void,
 ) {
   let news: Outcome[] = [];
   let working = false;
   let closing = false;
 
-  const scheduler = new Scheduler(rows, {
+  const scheduler = new Scheduler(experts, {
     vocabulary,
     proposal,
     contextLength: info.contextLength,
-    modes: info.modes,
     limits,
     emit: (id, outcome) =>
       news.push('error' in outcome ? { id, error: toPlainError(outcome.error) } : { id, events: outcome.events }),
@@ -50,7 +51,7 @@ export function hostEngine(
       await nextTurn();
     }
     if (closing) {
-      await rows.close();
+      await experts.dispose();
       onClosed();
     } else {
       working = false;
@@ -75,5 +76,6 @@ export function hostEngine(
     }
     void work();
   });
-  post({ type: 'ready', info });
+  const { layers, topK } = experts.abilities;
+  post({ type: 'ready', info: { ...info, modes: layers ? ['logits', 'layers'] : ['logits'], topK } });
 }

@@ -5,6 +5,7 @@
 import type { DrawKey } from '#shared/gate/index.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
 import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
+import type { AnswerState } from './answer-state.ts';
 
 export type EngineRequest = {
   promptIds: number[];
@@ -15,6 +16,8 @@ export type EngineRequest = {
   sampling: { key: DrawKey; temperature: number; topP: number };
   /** The gate's settings, from the signed directive. */
   line: Line;
+  /** An answer begun elsewhere, to go on with: the same request, and where it stands. `maxTokens` and `usage` count all of it. */
+  resume?: AnswerState;
 };
 
 /** First `start`, when the request has a place in the queue; last `end`. An answer that breaks off throws instead. */
@@ -27,7 +30,7 @@ export type EngineEvent =
 export type EngineInfo = {
   /** The model id that clients name. */
   model: string;
-  /** Tokens of prompt and answer together. */
+  /** Tokens of prompt and answer together, and of what an expert has of its own before them. */
   contextLength: number;
   /** UTF-8 bytes of the longest token: a text of n bytes has at least n / maxTokenBytes tokens. */
   maxTokenBytes: number;
@@ -35,13 +38,15 @@ export type EngineInfo = {
   digest: string;
   /** What a line may ask for: `layers` only of a bundle with a layers router. */
   modes: readonly Mode[];
+  /** k where the experts' rows are truncated to the k likeliest tokens, null where they are whole. Receipts say it. */
+  topK: number | null;
 };
 
 export type EngineStats = {
   /** Requests in the batch, and requests waiting to join it. */
   running: number;
   waiting: number;
-  /** Sequences held by the model: two for each running request, one where the safety expert answers alone. */
+  /** Sequences open: two for each running request, one where the safety expert answers alone. */
   rows: number;
 };
 
@@ -54,7 +59,7 @@ export interface Engine {
   stats(): EngineStats;
   /**
    * The events of one answer. Throws a PlimsollError: `context_length_exceeded`, `overloaded` and, for a mode that is not
-   * offered, `invalid_request` before `start`; `expert_failed` or `backend_unavailable` at any time. Leaving the loop, or aborting, frees the rows at the next step.
+   * offered or an answer that has no token left, `invalid_request` before `start`; `expert_failed` or `backend_unavailable` at any time. Leaving the loop, or aborting, frees the rows at the next step.
    */
   generate(request: EngineRequest, options?: { signal?: AbortSignal }): AsyncGenerator<EngineEvent, void, void>;
   /** Ends what is running with `backend_unavailable` and gives everything back. */

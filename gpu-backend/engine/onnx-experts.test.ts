@@ -5,43 +5,47 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Expert } from '../model/adapter.ts';
 import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
 import { type Bundle, loadBundle } from '../model/load-bundle.ts';
-import { proposeWeight } from '../model/propose-weight.ts';
-import { slowDecoder } from '../model/testing/slow-decoder.ts';
 import { writeBundle } from '../model/write-bundle.ts';
-import { bundleVocabulary } from './bundle-vocabulary.ts';
-import type { NewRow, RowOutput, RowSource } from './experts.ts';
+import type { Output, SequenceId, Source } from './experts.ts';
 import { OnnxExperts } from './onnx-experts.ts';
-import { collect, request, testEngine } from './testing/engine-contract.ts';
-import { startWorkerEngine } from './worker-engine.ts';
+import { feed, someIds, testExperts } from './testing/experts-contract.ts';
 
 let root: string;
-let dir: string;
-let routedDir: string;
 /** The same model without routers and with both. */
 let bundle: Bundle;
 let routed: Bundle;
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'engine-'));
-  dir = join(root, 'tiny');
-  routedDir = join(root, 'routed');
-  await writeBundle(dir, tinyBundle());
-  await writeBundle(routedDir, tinyBundle({ routers: true }));
-  [bundle, routed] = [await loadBundle(dir), await loadBundle(routedDir)];
+  root = await mkdtemp(join(tmpdir(), 'experts-'));
+  await writeBundle(join(root, 'tiny'), tinyBundle());
+  await writeBundle(join(root, 'routed'), tinyBundle({ routers: true }));
+  [bundle, routed] = [await loadBundle(join(root, 'tiny')), await loadBundle(join(root, 'routed'))];
 });
 afterAll(() => rm(root, { recursive: true }));
 
 /** f32 sums in another order: logits of size ~5 agree to about six digits. */
 const TOLERANCE = 1e-4;
 
+const abilities = { hidden: true, layers: true, fork: true, score: false, topK: null };
+
+testExperts('onnxruntime', {
+  create: (options) => OnnxExperts.create(routed, { threads: 1, ...options }),
+  abilities,
+  tolerance: TOLERANCE,
+});
+
+testExperts('onnxruntime, a bundle without routers', {
+  create: (options) => OnnxExperts.create(bundle, { threads: 1, ...options }),
+  abilities: { ...abilities, layers: false },
+  tolerance: TOLERANCE,
+});
+
+const logitsOf = ({ row }: Output) => ('logits' in row ? row.logits : new Float32Array());
+
 function expectClose(found: Float32Array, wanted: Float32Array): void {
   expect(found.length).toBe(wanted.length);
   const worst = found.reduce((most, x, i) => Math.max(most, Math.abs(x - wanted[i]!)), 0);
   expect(worst).toBeLessThan(TOLERANCE);
 }
-
-const safety: RowSource = { kind: 'safety' };
-const helpfulness: RowSource = { kind: 'helpfulness' };
-const logitsOf = (outputs: readonly RowOutput[], row = 0) => outputs[row]!.logits;
 
 /** The expert with no effect: B is zero. */
 const muted = (expert: Expert): Expert => ({
@@ -66,146 +70,76 @@ function mergeExpert({ weights, config }: Bundle, { layers, alpha, rank }: Exper
   return merged;
 }
 
-describe('rows on onnxruntime', () => {
-  const long = Array.from({ length: 70 }, (_, i) => 10 + ((i * 37) % 200));
-
-  test('a prompt fed token by token gives the logits of the whole prompt at once, past the growth of the cache', async () => {
-    const rows = await OnnxExperts.create(bundle, { threads: 1 });
-    let stepwise = await rows.add([{ source: safety, ids: long.slice(0, 1) }]);
-    for (const id of long.slice(1)) stepwise = await rows.advance([{ source: safety, id }]);
-    rows.keep([]);
-    const whole = await rows.add([{ source: safety, ids: long }]);
-    expectClose(logitsOf(stepwise), logitsOf(whole));
-    await rows.close();
-  });
-
-  test('each row of a batch gets the logits it gets alone, while others join, advance and leave', async () => {
-    const batch = await OnnxExperts.create(bundle, { threads: 1 });
-    const single = await OnnxExperts.create(bundle, { threads: 1 });
-    const alone = async (row: NewRow) => {
-      single.keep([]);
-      return logitsOf(await single.add([row])).slice();
-    };
-    const a: NewRow = { source: safety, ids: long.slice(0, 9) };
-    const b: NewRow = { source: helpfulness, ids: long.slice(0, 3) };
-    const c: NewRow = { source: helpfulness, ids: long.slice(20, 62) };
-
-    let outputs = await batch.add([a, b]);
-    expectClose(logitsOf(outputs, 0), await alone(a));
-    expectClose(logitsOf(outputs, 1), await alone(b));
-    expectClose(logitsOf(await batch.add([c])), await alone(c));
-
-    const step = (row: NewRow, ...ids: number[]): NewRow => ({ ...row, ids: [...row.ids, ...ids] });
-    outputs = await batch.advance([
-      { source: safety, id: 100 },
-      { source: helpfulness, id: 101 },
-      { source: helpfulness, id: 102 },
-    ]);
-    expectClose(logitsOf(outputs, 0), await alone(step(a, 100)));
-    expectClose(logitsOf(outputs, 1), await alone(step(b, 101)));
-    expectClose(logitsOf(outputs, 2), await alone(step(c, 102)));
-
-    batch.keep([2, 0]);
-    outputs = await batch.advance([
-      { source: helpfulness, id: 110 },
-      { source: safety, id: 111 },
-    ]);
-    expectClose(logitsOf(outputs, 0), await alone(step(c, 102, 110)));
-    expectClose(logitsOf(outputs, 1), await alone(step(a, 100, 111)));
-    expect(batch.rowCount).toBe(2);
-    await Promise.all([batch.close(), single.close()]);
-  });
+describe('LoRA experts on onnxruntime', () => {
+  const ids = someIds(70);
+  const say = async (experts: OnnxExperts, ...sources: Source[]) => {
+    const sequences = sources.map((source) => experts.open(source));
+    const outputs = await Promise.all(experts.append(sequences.map((sequence) => ({ sequence, ids }))));
+    return outputs.map(logitsOf);
+  };
 
   test('an expert beside the weights is the expert merged into them: W + (alpha / r) B A', async () => {
-    const rows = await OnnxExperts.create(bundle, { threads: 1 });
-    const beside = await rows.add(bundle.experts.map(({ role }) => ({ source: { kind: role }, ids: long })));
+    const experts = await OnnxExperts.create(bundle, { threads: 1 });
+    const beside = await say(experts, ...bundle.experts.map(({ role }) => role));
     for (const [row, expert] of bundle.experts.entries()) {
       const merged = await OnnxExperts.create({
         ...bundle,
         weights: mergeExpert(bundle, expert),
         experts: [muted(expert)],
       });
-      const outputs = await merged.add([{ source: { kind: expert.role }, ids: long }]);
-      expectClose(logitsOf(beside, row), logitsOf(outputs));
-      await merged.close();
+      expectClose(beside[row]!, (await say(merged, expert.role))[0]!);
+      await merged.dispose();
     }
-    await rows.close();
+    await experts.dispose();
   });
 
   test('the experts differ, and one whose B is zero is the base model', async () => {
     const [first, second] = bundle.experts as [Expert, Expert];
     const half = await OnnxExperts.create({ ...bundle, experts: [first, muted(second)] }, { threads: 1 });
     const base = await OnnxExperts.create({ ...bundle, experts: [muted(first), muted(second)] }, { threads: 1 });
-    const both = await half.add([
-      { source: safety, ids: long },
-      { source: helpfulness, ids: long },
-    ]);
-    const plain = logitsOf(await base.add([{ source: safety, ids: long }]));
-    expectClose(logitsOf(both, 1), plain);
-    expect(logitsOf(both, 0).some((x, i) => Math.abs(x - plain[i]!) > 0.1)).toBe(true);
-    await Promise.all([half.close(), base.close()]);
-  });
-
-  test('hidden states and gates come only where they are asked for', async () => {
-    const rows = await OnnxExperts.create(routed, { threads: 1 });
-    const ids = long.slice(0, 5);
-    const bounds = { floor: 0, ceiling: 1 };
-    const outputs = await rows.add([
-      { source: safety, ids },
-      { source: { kind: 'helpfulness', hidden: true }, ids },
-      { source: { kind: 'layers', bounds }, ids },
-    ]);
-    expect(outputs.map(({ hidden }) => hidden?.length ?? null)).toEqual([null, bundle.config.hidden_size, null]);
-    expect(outputs.map(({ alpha }) => alpha !== null)).toEqual([false, false, true]);
-    await rows.close();
-  });
-
-  test('a layers row of a bundle without a layers router is a mistake that says so', async () => {
-    const rows = await OnnxExperts.create(bundle, { threads: 1 });
-    const source: RowSource = { kind: 'layers', bounds: { floor: 0, ceiling: 1 } };
-    await expect(rows.add([{ source, ids: [1] }])).rejects.toThrow('a layers row needs a bundle with a layers router');
-    await rows.close();
+    const [whole, silent] = await say(half, 'safety', 'helpfulness');
+    const [plain] = await say(base, 'safety');
+    expectClose(silent!, plain!);
+    expect(whole!.some((x, i) => Math.abs(x - plain![i]!) > 0.1)).toBe(true);
+    await Promise.all([half.dispose(), base.dispose()]);
   });
 });
 
-testEngine('onnxruntime in its own thread', {
-  create: (limits = {}) => startWorkerEngine({ dir: routedDir, threads: 1, limits }),
-  createWithoutRouters: () => startWorkerEngine({ dir, threads: 1 }),
-});
-
-describe('an engine in its own thread', () => {
-  test('draws no control token but the end, however hot the sampling', async () => {
-    const { banned, eos } = bundleVocabulary(bundle);
-    expect(banned).toEqual([0, 1, 2, 3, 4, 267, 268, 269, 270, 271]);
-    const engine = await startWorkerEngine({ dir, threads: 1 });
-    for (let seed = 0; seed < 4; seed++) {
-      const { ids } = await collect(engine.generate(request({ maxTokens: null, sampling: { seed, temperature: 2 } })));
-      expect(ids.slice(0, -1).filter((id) => banned.includes(id) || id === eos)).toEqual([]);
-    }
-    await engine.close();
-  });
-
-  test('proposes the weights of the bundle’s logits router, and without one its default weight', async () => {
-    const { promptIds } = request();
-    const hidden = (role: Expert['role']) =>
-      Float32Array.from(slowDecoder(routed, promptIds, () => ({ safety: 0, helpfulness: 0, [role]: 1 })).hidden);
-    const expected = proposeWeight(routed.routers.logits!, hidden('safety'), hidden('helpfulness'));
-    const weights = async (from: string) => {
-      const engine = await startWorkerEngine({ dir: from, threads: 1 });
-      const { tokens } = await collect(engine.generate(request({ maxTokens: 6 })));
-      await engine.close();
-      return tokens.map(({ weight }) => weight);
-    };
-    const [first, ...rest] = await weights(routedDir);
-    // Hidden states of two float32 layers, into one sigmoid.
-    expect(first).toBeCloseTo(expected, 4);
-    expect(new Set(rest).size).toBeGreaterThan(1);
-    expect(await weights(dir)).toEqual(Array(6).fill(bundle.manifest.default_weight));
-  });
-
-  test('says what is wrong with a bundle instead of starting', async () => {
-    await expect(startWorkerEngine({ dir: join(dir, 'nowhere') })).rejects.toThrow(
-      /^config\.json: the file is missing/,
+describe('keys and values on onnxruntime', () => {
+  test('a sequence longer than the context is its own mistake', async () => {
+    const experts = await OnnxExperts.create(bundle, { threads: 1, prefixes: { safety: [9, 9] } });
+    const [long, other] = [experts.open('safety'), experts.open('helpfulness')];
+    const [tooLong, fits] = await Promise.allSettled(
+      experts.append([long, other].map((sequence) => ({ sequence, ids: someIds(95) }))),
     );
+    expect(tooLong).toMatchObject({ reason: { message: '97 tokens do not fit into a context of 96' } });
+    expect(fits!.status).toBe('fulfilled');
+    await feed(experts, long, someIds(94));
+    await expect(feed(experts, long, [1])).rejects.toThrow('97 tokens');
+    await experts.dispose();
+  });
+
+  test('while as many come as go, none of the others is copied; a crowd that leaves is tidied up a few times', async () => {
+    const experts = await OnnxExperts.create(bundle, { threads: 1 });
+    const join = async (count: number) => {
+      const joined = Array.from({ length: count }, () => experts.open('safety'));
+      await Promise.all(experts.append(joined.map((sequence) => ({ sequence, ids: someIds(5) }))));
+      return joined;
+    };
+    const step = (sequences: readonly SequenceId[]) =>
+      Promise.all(experts.append(sequences.map((sequence) => ({ sequence, ids: [30] }))));
+    let open = await join(8);
+    for (let round = 0; round < 30; round++) {
+      // Two leave, in any place; two come.
+      for (const sequence of [open[round % 8]!, open[(round + 3) % 8]!]) experts.close(sequence);
+      open = open.filter((_, i) => i !== round % 8 && i !== (round + 3) % 8);
+      open.push(...(await join(2)));
+      await step(open);
+    }
+    expect(experts.cacheMoves).toBe(0);
+    for (const sequence of open.splice(1)) experts.close(sequence);
+    for (let round = 0; round < 30; round++) await step(open);
+    expect(experts.cacheMoves).toBe(1);
+    await experts.dispose();
   });
 });

@@ -1,137 +1,218 @@
 /**
- * The row model on onnxruntime. One run serves every row: each reads the same base weights, and its gates pick its expert
- * out of the stacked LoRA (or mix them), so that two experts cost little more than one. Prompts are padded on the right to the
- * longest of those that join together; each row then sits at its own length.
+ * Experts on onnxruntime. One run serves every row: each reads the same base weights, and its gates pick its expert out of the stacked
+ * LoRA (or mix them), so that two experts cost little more than one. Prompts are padded on the right to the longest of those that come
+ * together; each row then sits at its own length. Keys and values are this driver's own business: kv-cache.ts.
+ *
+ * It scores no more than one position a step, because the graph takes the head's product at one place of each row.
  */
-import { type Feed, float32, GraphSession, int64 } from '../graph/session.ts';
+import { type Feed, float32, GraphSession } from '../graph/session.ts';
 import { headDim, type LlamaConfig } from '../model/config.ts';
 import { buildServingGraph } from '../model/decoder.ts';
 import type { Bundle } from '../model/load-bundle.ts';
 import type { ExpertRole } from '../model/manifest.ts';
-import type { Experts, NewRow, RowOutput, RowSource, RowStep } from './experts.ts';
-import { gateBounds } from './gate-bounds.ts';
-import { type CacheShape, KvCache, MASKED } from './kv-cache.ts';
+import type { Abilities, Experts, Output, SequenceId, Source, Step } from './experts.ts';
+import { type GatedRow, gateBounds } from './gate-bounds.ts';
+import { KvCache, MASKED, type Past, type Slot } from './kv-cache.ts';
+import { type Prefixes, type ReadyStep, SequenceError, Sequences } from './sequences.ts';
 import { servingWeights } from './serving-weights.ts';
+import { asError, Turns } from './turns.ts';
+
+/** What a sequence has here: a slot, from its first run on. */
+type Own = { slot: Slot | null };
+/** A step on its way into a run. */
+type Feeding = ReadyStep<Own> & { slot: Slot };
+
+export type OnnxOptions = {
+  /** onnxruntime's threads inside one operator; 0: one for each core. */
+  threads?: number;
+  prefixes?: Prefixes;
+};
 
 export class OnnxExperts implements Experts {
   readonly vocabSize: number;
+  readonly abilities: Abilities;
   readonly #config: LlamaConfig;
   readonly #session: GraphSession;
   readonly #roles: readonly ExpertRole[];
-  readonly #hasLayersRouter: boolean;
-  readonly #cacheShape: CacheShape;
-  #cache: KvCache;
+  readonly #cache: KvCache;
+  readonly #sequences: Sequences<Own>;
+  readonly #turns = new Turns();
+  #disposed = false;
 
-  private constructor(session: GraphSession, { config, experts, routers }: Bundle) {
+  private constructor(session: GraphSession, { config, experts, routers }: Bundle, prefixes: Prefixes) {
     this.#session = session;
     this.#config = config;
     this.vocabSize = config.vocab_size;
+    this.abilities = { hidden: true, layers: routers.layers !== null, fork: true, score: false, topK: null };
     this.#roles = experts.map((expert) => expert.role);
-    this.#hasLayersRouter = routers.layers !== null;
-    this.#cacheShape = { layers: config.num_hidden_layers, width: config.num_key_value_heads * headDim(config) };
-    this.#cache = new KvCache(this.#cacheShape, 0);
+    this.#cache = new KvCache({
+      layers: config.num_hidden_layers,
+      width: config.num_key_value_heads * headDim(config),
+    });
+    this.#sequences = new Sequences({ prefixes, vocabSize: this.vocabSize, abilities: this.abilities });
   }
 
-  static async create(bundle: Bundle, { threads = 0 }: { threads?: number } = {}): Promise<OnnxExperts> {
+  static async create(bundle: Bundle, { threads = 0, prefixes = {} }: OnnxOptions = {}): Promise<OnnxExperts> {
     const model = buildServingGraph(bundle.config, servingWeights(bundle));
-    return new OnnxExperts(await GraphSession.create(model, { threads }), bundle);
+    return new OnnxExperts(await GraphSession.create(model, { threads }), bundle, prefixes);
   }
 
-  get rowCount(): number {
-    return this.#cache.rowCount;
+  get openCount(): number {
+    return this.#sequences.size;
   }
 
-  async add(rows: readonly NewRow[]): Promise<RowOutput[]> {
-    const joining = new KvCache(this.#cacheShape, rows.length);
-    const outputs = await this.#run(joining, rows);
-    const both = [this.#cache, joining].flatMap((cache) => cache.lengths.map((_, row) => ({ cache, row })));
-    this.#cache = KvCache.pack(this.#cacheShape, both);
-    return outputs;
+  /** How often keys and values moved to a new slab; see kv-cache.ts. */
+  get cacheMoves(): number {
+    return this.#cache.moves;
   }
 
-  async advance(steps: readonly RowStep[]): Promise<RowOutput[]> {
-    return this.#run(
-      this.#cache,
-      steps.map(({ source, id }) => ({ source, ids: [id] })),
-    );
+  prefixLength(source: Source): number {
+    return this.#sequences.prefixLength(source);
   }
 
-  keep(rows: readonly number[]): void {
-    this.#cache = KvCache.pack(
-      this.#cacheShape,
-      rows.map((row) => ({ cache: this.#cache, row })),
-    );
+  open(source: Source): SequenceId {
+    return this.#sequences.open(source, { slot: null });
   }
 
-  async close(): Promise<void> {
+  fork(sequence: SequenceId): SequenceId {
+    return this.#sequences.fork(sequence, ({ slot }) => ({ slot: slot && this.#cache.fork(slot) }));
+  }
+
+  close(sequence: SequenceId): void {
+    const slot = this.#sequences.close(sequence)?.slot;
+    if (slot) this.#cache.release(slot);
+  }
+
+  append(steps: readonly Step[]): Promise<Output>[] {
+    const leave = this.#sequences.enter(steps);
+    return this.#turns.settle(steps.length, () => this.#append(steps).finally(leave));
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#sequences.dispose();
+    await this.#turns.rest();
     await this.#session.release();
   }
 
-  /** Feeds each row of `cache` its tokens, appends their keys and values, and returns what each says after its last one. */
-  async #run(cache: KvCache, rows: readonly NewRow[]): Promise<RowOutput[]> {
-    const { layers, width } = this.#cacheShape;
-    const B = rows.length;
-    const sources = rows.map(({ source }) => source);
-    const counts = rows.map(({ ids }) => ids.length);
-    const T = Math.max(...counts);
-    const P = cache.pastLength;
-    const padded = rows.map(({ ids }) => Array.from({ length: T }, (_, t) => ids[t] ?? 0));
-    // Padding must stay a valid position of the rotary table; what it computes is never read.
-    const lastPosition = this.#config.max_position_embeddings - 1;
-    const positions = cache.lengths.flatMap((length) =>
-      Array.from({ length: T }, (_, t) => Math.min(length + t, lastPosition)),
-    );
-    const feeds: Record<string, Feed> = {
-      ids: int64([B, T], padded.flat()),
-      positions: int64([B, T], positions),
-      past_mask: float32([B, 1, 1, P], cache.pastMask()),
-      new_mask: float32([B, 1, T, T], causalMask(B, T)),
-      ...this.#gateFeeds(sources),
-      last: int64(
-        [B],
-        counts.map((count) => count - 1),
-      ),
-    };
-    const fetches = ['logits', ...this.#extraFetches(sources)];
-    for (let layer = 0; layer < layers; layer++) {
-      const { keys, values } = cache.past(layer);
-      feeds[`past_k.${layer}`] = float32([P, B, width], keys);
-      feeds[`past_v.${layer}`] = float32([P, B, width], values);
-      fetches.push(`new_k.${layer}`, `new_v.${layer}`);
+  /** One run for the single tokens of running sequences, and one for everything longer, which would pad them. */
+  async #append(steps: readonly Step[]): Promise<(Output | Error)[]> {
+    const results: (Output | Error | ReadyStep<Own>)[] = this.#sequences.ready(steps).map((ready) => this.#fits(ready));
+    const ready = [...results.entries()].filter((entry): entry is [number, ReadyStep<Own>] => 'ids' in entry[1]);
+    const isToken = ({ ids, sequence }: ReadyStep<Own>) => ids.length === 1 && !sequence.empty;
+    for (const group of [ready.filter(([, one]) => !isToken(one)), ready.filter(([, one]) => isToken(one))]) {
+      if (group.length === 0) continue;
+      const outputs = await this.#run(group.map(([, one]) => one)).catch(asError);
+      group.forEach(([i], row) => {
+        results[i] = outputs instanceof Error ? outputs : outputs[row]!;
+      });
     }
-    const outputs = await this.#session.run(feeds, fetches);
-    const perLayer = (name: string) => Array.from({ length: layers }, (_, layer) => outputs[`${name}.${layer}`]!);
-    cache.append(perLayer('new_k'), perLayer('new_v'), counts);
-    return this.#rowOutputs(sources, outputs);
+    // Every ready step has been replaced by what came of it.
+    return results as (Output | Error)[];
   }
 
-  #gateFeeds(sources: readonly RowSource[]): Record<string, Feed> {
-    const dims = [sources.length, 1, this.#roles.length];
-    const { low, high } = gateBounds(sources, this.#roles);
-    if (this.#hasLayersRouter) return { gates_low: float32(dims, low), gates_high: float32(dims, high) };
-    if (sources.some(({ kind }) => kind === 'layers'))
-      throw new Error('a layers row needs a bundle with a layers router');
-    return { gates_low: float32(dims, low) };
+  #fits(ready: ReadyStep<Own> | SequenceError): ReadyStep<Own> | SequenceError {
+    if (ready instanceof SequenceError) return ready;
+    const length = (ready.sequence.own.slot?.length ?? 0) + ready.ids.length;
+    const most = this.#config.max_position_embeddings;
+    return length <= most ? ready : new SequenceError(`${length} tokens do not fit into a context of ${most}`);
+  }
+
+  /** Feeds each sequence its tokens, keeps their keys and values, and returns what each says after its last one. */
+  async #run(ready: readonly ReadyStep<Own>[]): Promise<Output[]> {
+    const feeding = this.#withSlots(ready);
+    const past = this.#cache.past(feeding.map(({ slot }) => slot));
+    const counts = feeding.map(({ ids }) => ids.length);
+    const T = Math.max(...counts);
+    const outputs = await this.#session.run(this.#feeds(feeding, past, T), this.#fetches(feeding));
+    const perLayer = (name: string) => past.keys.map((_, layer) => outputs[`${name}.${layer}`]!);
+    // One that was closed meanwhile has given its slot back, perhaps to another.
+    const kept = feeding.flatMap(({ step, sequence, slot, ids }, i) =>
+      this.#sequences.holds(step.sequence, sequence)
+        ? [{ sequence, slot, row: past.rowOf[i]!, count: ids.length }]
+        : [],
+    );
+    this.#cache.append(kept, { keys: perLayer('new_k'), values: perLayer('new_v'), steps: T });
+    for (const { sequence } of kept) sequence.empty = false;
+    return feeding.map((one, i) => this.#output(one, { outputs, row: past.rowOf[i]!, rows: past.rows }));
+  }
+
+  #withSlots(ready: readonly ReadyStep<Own>[]): Feeding[] {
+    const fresh = this.#cache.take(ready.filter(({ sequence }) => sequence.own.slot === null).length);
+    return ready.map((one) => {
+      const { own } = one.sequence;
+      own.slot ??= fresh.shift()!;
+      return { ...one, slot: own.slot };
+    });
+  }
+
+  #feeds(feeding: readonly Feeding[], past: Past, T: number): Record<string, Feed> {
+    const { rows: B, length: P } = past;
+    const { width } = this.#cache.shape;
+    const ids = new BigInt64Array(B * T);
+    const positions = new BigInt64Array(B * T);
+    const last = new BigInt64Array(B);
+    const gated = new Array<GatedRow | null>(B).fill(null);
+    // Padding must stay a valid position of the rotary table; what it computes is never read.
+    const lastPosition = this.#config.max_position_embeddings - 1;
+    feeding.forEach(({ slot, ids: own, step, sequence }, i) => {
+      const row = past.rowOf[i]!;
+      for (let t = 0; t < T; t++) {
+        ids[row * T + t] = BigInt(own[t] ?? 0);
+        positions[row * T + t] = BigInt(Math.min(slot.length + t, lastPosition));
+      }
+      last[row] = BigInt(own.length - 1);
+      gated[row] = { source: sequence.source, bounds: step.bounds };
+    });
+    const feeds: Record<string, Feed> = {
+      ids: { dims: [B, T], data: ids },
+      positions: { dims: [B, T], data: positions },
+      last: { dims: [B], data: last },
+      past_mask: float32([B, 1, 1, P], past.mask),
+      new_mask: float32([B, 1, T, T], causalMask(B, T)),
+      ...this.#gateFeeds(gated),
+    };
+    past.keys.forEach((keys, layer) => {
+      feeds[`past_k.${layer}`] = float32([P, B, width], keys);
+      feeds[`past_v.${layer}`] = float32([P, B, width], past.values[layer]!);
+    });
+    return feeds;
+  }
+
+  #gateFeeds(rows: readonly (GatedRow | null)[]): Record<string, Feed> {
+    const dims = [rows.length, 1, this.#roles.length];
+    const { low, high } = gateBounds(rows, this.#roles);
+    if (!this.abilities.layers) return { gates_low: float32(dims, low) };
+    return { gates_low: float32(dims, low), gates_high: float32(dims, high) };
   }
 
   /** Every output fetched is copied, so only those that some row has a use for. */
-  #extraFetches(sources: readonly RowSource[]): string[] {
+  #fetches(feeding: readonly Feeding[]): string[] {
+    const layers = Array.from({ length: this.#cache.shape.layers }, (_, layer) => [`new_k.${layer}`, `new_v.${layer}`]);
     return [
-      ...(sources.some((source) => source.kind !== 'layers' && source.hidden) ? ['hidden'] : []),
-      ...(sources.some(({ kind }) => kind === 'layers') ? ['gates'] : []),
+      'logits',
+      ...(feeding.some(({ step }) => step.want?.hidden) ? ['hidden'] : []),
+      ...(feeding.some(({ sequence }) => sequence.source === 'layers') ? ['gates'] : []),
+      ...layers.flat(),
     ];
   }
 
-  #rowOutputs(sources: readonly RowSource[], { logits, hidden, gates }: Record<string, Float32Array>): RowOutput[] {
-    const part = (all: Float32Array, row: number) => {
-      const size = all.length / sources.length;
+  #output(
+    { step, sequence }: Feeding,
+    { outputs, row, rows }: { outputs: Record<string, Float32Array>; row: number; rows: number },
+  ): Output {
+    const part = (name: string) => {
+      const all = outputs[name]!;
+      const size = all.length / rows;
       return all.subarray(row * size, (row + 1) * size);
     };
-    return sources.map((source, row) => ({
-      logits: part(logits!, row),
-      hidden: source.kind !== 'layers' && source.hidden ? part(hidden!, row) : null,
-      alpha: source.kind === 'layers' ? this.#meanAlpha(part(gates!, row)) : null,
-    }));
+    return {
+      row: { logits: part('logits') },
+      earlier: [],
+      hidden: step.want?.hidden ? part('hidden') : null,
+      alpha: sequence.source === 'layers' ? this.#meanAlpha(part('gates')) : null,
+    };
   }
 
   /** `gates [L, E]` of one row. */

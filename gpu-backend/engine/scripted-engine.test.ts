@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { RowSource, WeightBounds } from './experts.ts';
+import type { Source, WeightBounds } from './experts.ts';
 import type { Script } from './scripted-experts.ts';
 import { collect, request, testEngine } from './testing/engine-contract.ts';
 import { babble, SCRIPTED_VOCAB, startScriptedEngine } from './testing/scripted-engine.ts';
@@ -11,9 +11,9 @@ testEngine('scripted', {
 
 /** Breaks rows of the given kind from the fourth token of an answer on, for prompts that begin with 66. */
 const failing =
-  (broken: RowSource['kind'], value: number): Script =>
-  (kind, ids) =>
-    kind === broken && ids[0] === 66 && ids.length >= 7 ? Array(SCRIPTED_VOCAB).fill(value) : babble(kind, ids);
+  (broken: Source, value: number): Script =>
+  (source, ids) =>
+    source === broken && ids[0] === 66 && ids.length >= 7 ? Array(SCRIPTED_VOCAB).fill(value) : babble(source, ids);
 
 const bad = { promptIds: [66, 70, 71, 72] };
 
@@ -52,9 +52,9 @@ test.each([Number.NaN, -0.5, 1.5])(
 
 test('the bounds of a layers row are those of the token it is asked for: the opening raises them, then they fall', async () => {
   const seen: WeightBounds[] = [];
-  const script: Script = (kind, ids, bounds) => {
-    if (kind === 'layers') seen.push(bounds!);
-    return babble(kind, ids);
+  const script: Script = (source, ids, bounds) => {
+    if (source === 'layers') seen.push(bounds!);
+    return babble(source, ids);
   };
   const engine = await startScriptedEngine({ script, alpha: () => 0 });
   const line = { mode: 'layers', floor: 0.1, ceiling: 0.5, opening: { tokens: 2, floor: 0.8 } } as const;
@@ -73,7 +73,7 @@ test('the bounds of a layers row are those of the token it is asked for: the ope
 });
 
 describe('a logits router', () => {
-  const hidden = (kind: RowSource['kind'], ids: readonly number[]) => [kind === 'safety' ? ids.length : 100, ids[0]!];
+  const hidden = (source: Source, ids: readonly number[]) => [source === 'safety' ? ids.length : 100, ids[0]!];
 
   test('proposes each token its weight from both rows’ hidden states, and the line bounds it', async () => {
     const proposal = ([length]: Float32Array, [hundred, first]: Float32Array) => {

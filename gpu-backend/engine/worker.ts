@@ -15,18 +15,17 @@ const port = parentPort!;
 try {
   const bundle = await loadBundle(dir);
   const { id, config, manifest, routers, digest, tokenizer } = bundle;
-  const { layers, logits } = routers;
+  const { logits } = routers;
   hostEngine(
     port,
     {
-      rows: await OnnxExperts.create(bundle, { threads }),
+      experts: await OnnxExperts.create(bundle, { threads }),
       vocabulary: bundleVocabulary(bundle),
       info: {
         model: id,
         contextLength: config.max_position_embeddings,
         maxTokenBytes: tokenizer.maxTokenBytes,
         digest,
-        modes: layers === null ? ['logits'] : ['logits', 'layers'],
       },
       proposal: logits === null ? manifest.default_weight : (s, h) => proposeWeight(logits, s, h),
       limits,

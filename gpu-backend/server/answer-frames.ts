@@ -78,8 +78,7 @@ function receiptOf(
     backend: backendId,
     draws,
     line: directive.line,
-    // Whole rows: nothing here cuts them yet.
-    top_k: null,
+    top_k: info.topK,
     weights: end.weights,
     spent: end.spent,
     usage: end.usage,
