@@ -6,15 +6,18 @@
  * keys are copied for that. A run computes holes along with the rest, which costs little while they are few; so
  *
  * - a run over a quarter of the slots or fewer (a prompt's first run above all) gets a small slab of its own sequences' keys;
- * - the number of slots grows when more sequences are held than there are slots, and shrinks when half of them or more have been holes
- *   for a while. Only then do all keys move: never while about as many come as go, a few times when a crowd comes or goes.
+ * - the number of slots grows when more sequences are held than there are slots, and shrinks when a quarter of them or more have been
+ *   holes for a while. Only then do all keys move: never while about as many come as go, a few times when a crowd comes or goes.
  *
  * Positions grow by half, which moves the slab as one block. `moves` counts all of these.
  */
 
 /** The fewest positions of a slab, and what their number is a multiple of. */
 const GROWTH = 64;
-/** Runs with half of the slots empty before they are cut: about what the copy costs, in steps that compute too much. */
+/**
+ * Runs with a quarter of the slots empty before they are cut. A copy costs about one run, so it is a small part of these; and as long as
+ * others wait to come, holes do not last.
+ */
 const PATIENCE = 16;
 /** Added to an attention score to hide a position: its softmax is exactly 0 in f32. */
 export const MASKED = -1e9;
@@ -48,7 +51,7 @@ export class KvCache {
   /** By index; a hole is null. */
   #slots: (Slot | null)[] = [];
   #capacity = GROWTH;
-  /** Runs in a row that found half of the slots empty. */
+  /** Runs in a row that found a quarter of the slots empty, or more. */
   #sparseRuns = 0;
   #slabs: Slabs;
 
@@ -158,7 +161,7 @@ export class KvCache {
 
   #cutHoles(): void {
     const held = this.#held.length;
-    this.#sparseRuns = held * 2 <= this.slotCount ? this.#sparseRuns + 1 : 0;
+    this.#sparseRuns = held * 4 <= this.slotCount * 3 ? this.#sparseRuns + 1 : 0;
     if (this.#sparseRuns > PATIENCE) this.#resize(roomFor(held));
   }
 
