@@ -1,4 +1,7 @@
-/** Steps of decoding, timed, after one prompt: what the benchmarks of experts and of routers both measure. */
+/**
+ * Steps of decoding, timed, after one prompt: what the benchmarks of experts and of routers both
+ * measure.
+ */
 
 import type { Experts, Output, Source, Step } from '#gpu-backend/engine/experts.ts';
 import type { BundleHead } from '#gpu-backend/model/load-bundle.ts';
@@ -10,7 +13,10 @@ const PROMPT = 'How do I clean bathroom tiles with bleach?';
 /** Whose sequence, and what its steps ask for. */
 export type Timed = { source: Source } & Pick<Step, 'bounds' | 'want'>;
 
-/** Milliseconds a step: one run for all sequences, and then `onStep` with what they said. They are closed at the end. */
+/**
+ * Milliseconds a step: one run for all sequences, and then `onStep` with what they said. They are
+ * closed at the end.
+ */
 export async function timeDecoding(
   experts: Experts,
   {

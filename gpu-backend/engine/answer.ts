@@ -1,9 +1,10 @@
 /**
- * One answer in the making: what two experts say in, the events of one token out. Here the gate is asked, the token becomes text, and it
- * is decided whether the answer ends. It knows nothing of batches, and of sequences only what they are to be fed.
+ * One answer in the making: what two experts say in, the events of one token out. Here the gate is
+ * asked, the token becomes text, and it is decided whether the answer ends. It knows nothing of
+ * batches, and of sequences only what they are to be fed.
  *
- * Beside the safety expert stands, by the line's mode, the helpfulness expert or the layers mixture; `safety_only` has the safety
- * expert alone.
+ * Beside the safety expert stands, by the line's mode, the helpfulness expert or the layers
+ * mixture; `safety_only` has the safety expert alone.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import {
@@ -30,7 +31,10 @@ import type { Vocabulary } from './vocabulary.ts';
 export type AnswerOptions = {
   vocabulary: Vocabulary;
   proposal: Proposal;
-  /** Tokens of the longest row, prompt and answer together: what the client sends and draws, without an expert's own prefix. */
+  /**
+   * Tokens of the longest row, prompt and answer together: what the client sends and draws, without
+   * an expert's own prefix.
+   */
   contextLength: number;
 };
 
@@ -66,8 +70,8 @@ export class Answer {
   #weights: WeightSummary;
 
   /**
-   * Begins an answer, or with `request.resume` goes on with one. Throws a PlimsollError where the answer to be resumed has no token
-   * left to draw, a GateError where its account makes no sense.
+   * Begins an answer, or with `request.resume` goes on with one. Throws a PlimsollError where the
+   * answer to be resumed has no token left to draw, a GateError where its account makes no sense.
    */
   constructor(request: EngineRequest, { vocabulary, proposal, contextLength }: AnswerOptions) {
     const { promptIds, maxTokens, stop, sampling, line, resume } = request;
@@ -112,12 +116,13 @@ export class Answer {
   }
 
   /**
-   * All that new sequences are to be fed before the next token: the prompt and what was drawn so far. In two parts where a layers
-   * sequence has read the opening under bounds of its own.
+   * All that new sequences are to be fed before the next token: the prompt and what was drawn so
+   * far. In two parts where a layers sequence has read the opening under bounds of its own.
    */
   history(): Feed[] {
     const position = this.#ids.length;
-    // A token is fed under the bounds of the one drawn after it, so the opening's last one is not read under the opening's.
+    // A token is fed under the bounds of the one drawn after it, so the opening's last one is not
+    // read under the opening's.
     const opening = Math.min(position, Math.max(0, this.#policy.opening.tokens - 1));
     const cut = this.sources.includes('layers') ? opening : position;
     const begin = { ids: [...this.promptIds, ...this.#ids.slice(0, cut)], bounds: this.#boundsAt(cut) };
@@ -192,6 +197,8 @@ export class Answer {
   }
 }
 
-/** The wire has no infinities: a probability of zero and a spending without bound are null there. */
+/**
+ * The wire has no infinities: a probability of zero and a spending without bound are null there.
+ */
 const logprob = (value: number) => (value <= LOG_ZERO ? null : value);
 const nats = (value: number) => (value >= SPENT_UNBOUNDED ? null : value);

@@ -1,6 +1,7 @@
 /**
- * From what two experts say to one gated token, whichever kind of rows they give. The safety expert's output is always there: the budget
- * is counted against it, the receipt reports it, and it is what a closed gate falls back on.
+ * From what two experts say to one gated token, whichever kind of rows they give. The safety
+ * expert's output is always there: the budget is counted against it, the receipt reports it, and it
+ * is what a closed gate falls back on.
  */
 import {
   type GatePolicy,
@@ -16,15 +17,19 @@ import type { Mode } from '#shared/line/line.ts';
 import type { Output, Row, TruncatedRow } from './experts.ts';
 
 /**
- * The safety weight proposed for a token in the mode `logits`, to be bounded by the policy's floor and ceiling: one for all of
- * them, or what a logits router makes of both rows' last hidden states [d].
+ * The safety weight proposed for a token in the mode `logits`, to be bounded by the policy's floor
+ * and ceiling: one for all of them, or what a logits router makes of both rows' last hidden states
+ * [d].
  */
 export type Proposal = number | ((safetyHidden: Float32Array, helpfulHidden: Float32Array) => number);
 
 export type Question = {
   mode: Mode;
   safety: Output;
-  /** The helpfulness expert's, or in the mode `layers` the mixture's; null where it failed or was not asked. */
+  /**
+   * The helpfulness expert's, or in the mode `layers` the mixture's; null where it failed or was
+   * not asked.
+   */
   beside: Output | null;
   proposal: Proposal;
   policy: GatePolicy;
@@ -32,7 +37,10 @@ export type Question = {
   state: GateState;
 };
 
-/** Throws a GateError if there is nothing safe to draw from. What cannot be trusted of `beside` closes the gate. */
+/**
+ * Throws a GateError if there is nothing safe to draw from. What cannot be trusted of `beside`
+ * closes the gate.
+ */
 export function askGate({ mode, safety, beside, proposal, ...rest }: Question): GateStep {
   // NaN is no share of anything, and closes the gate.
   const alpha = beside?.alpha ?? Number.NaN;

@@ -1,6 +1,7 @@
 /**
- * The engine's own side of a port: takes requests, runs rounds while there is work, and sends one message of news a round,
- * whatever the number of requests. Between two rounds the event loop turns once, so that what arrived meanwhile counts.
+ * The engine's own side of a port: takes requests, runs rounds while there is work, and sends one
+ * message of news a round, whatever the number of requests. Between two rounds the event loop turns
+ * once, so that what arrived meanwhile counts.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Proposal } from './ask-gate.ts';

@@ -1,6 +1,7 @@
 /**
- * The engine as its callers see it: prompts in as token ids, gated tokens out as events. Where it runs (a worker thread,
- * this thread) and what computes the logits (onnxruntime, a table) does not show.
+ * The engine as its callers see it: prompts in as token ids, gated tokens out as events. Where it
+ * runs (a worker thread, this thread) and what computes the logits (onnxruntime, a table) does not
+ * show.
  */
 import type { DrawKey } from '#shared/gate/index.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
@@ -9,18 +10,30 @@ import type { AnswerState } from './answer-state.ts';
 
 export type EngineRequest = {
   promptIds: number[];
-  /** Tokens to draw at most; null: as many as the context still holds. It never reaches past the context either way. */
+  /**
+   * Tokens to draw at most; null: as many as the context still holds. It never reaches past the
+   * context either way.
+   */
   maxTokens: number | null;
   stop: string[];
-  /** `key`: derived from a secret where clients are served (shared/protocol/derive-draw-key.ts), from a seed in studies. */
+  /**
+   * `key`: derived from a secret where clients are served (shared/protocol/derive-draw-key.ts),
+   * from a seed in studies.
+   */
   sampling: { key: DrawKey; temperature: number; topP: number };
   /** The gate's settings, from the signed directive. */
   line: Line;
-  /** An answer begun elsewhere, to go on with: the same request, and where it stands. `maxTokens` and `usage` count all of it. */
+  /**
+   * An answer begun elsewhere, to go on with: the same request, and where it stands. `maxTokens`
+   * and `usage` count all of it.
+   */
   resume?: AnswerState;
 };
 
-/** First `start`, when the request has a place in the queue; last `end`. An answer that breaks off throws instead. */
+/**
+ * First `start`, when the request has a place in the queue; last `end`. An answer that breaks off
+ * throws instead.
+ */
 export type EngineEvent =
   | { type: 'start'; prompt_tokens: number }
   | TokenFrame
@@ -38,7 +51,10 @@ export type EngineInfo = {
   digest: string;
   /** What a line may ask for: `layers` only of a bundle with a layers router. */
   modes: readonly Mode[];
-  /** k where the experts' rows are truncated to the k likeliest tokens, null where they are whole. Receipts say it. */
+  /**
+   * k where the experts' rows are truncated to the k likeliest tokens, null where they are whole.
+   * Receipts say it.
+   */
   topK: number | null;
 };
 
@@ -58,8 +74,10 @@ export interface Engine {
   readonly closed: Promise<void>;
   stats(): EngineStats;
   /**
-   * The events of one answer. Throws a PlimsollError: `context_length_exceeded`, `overloaded` and, for a mode that is not
-   * offered or an answer that has no token left, `invalid_request` before `start`; `expert_failed` or `backend_unavailable` at any time. Leaving the loop, or aborting, frees the rows at the next step.
+   * The events of one answer. Throws a PlimsollError: `context_length_exceeded`, `overloaded` and,
+   * for a mode that is not offered or an answer that has no token left, `invalid_request` before
+   * `start`; `expert_failed` or `backend_unavailable` at any time. Leaving the loop, or aborting,
+   * frees the rows at the next step.
    */
   generate(request: EngineRequest, options?: { signal?: AbortSignal }): AsyncGenerator<EngineEvent, void, void>;
   /** Ends what is running with `backend_unavailable` and gives everything back. */
@@ -71,7 +89,10 @@ export type EngineLimits = {
   maxRows: number;
   /** Requests that may wait for a place before new ones are turned away. */
   maxWaiting: number;
-  /** Prompt tokens, padding included, that one prefill run may hold: it bounds how long running answers wait for it. */
+  /**
+   * Prompt tokens, padding included, that one prefill run may hold: it bounds how long running
+   * answers wait for it.
+   */
   maxPrefillTokens: number;
 };
 

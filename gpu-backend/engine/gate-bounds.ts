@@ -1,6 +1,7 @@
 /**
- * A row's source as the bounds of its gates in the serving graph, `[E]` each: 0 or 1 twice for a plain expert, an interval for a
- * layers row. With safety's share in [f, c], helpfulness' is in [1 - c, 1 - f]. A hole in the batch is the base alone.
+ * A row's source as the bounds of its gates in the serving graph, `[E]` each: 0 or 1 twice for a
+ * plain expert, an interval for a layers row. With safety's share in [f, c], helpfulness' is in [1
+ * - c, 1 - f]. A hole in the batch is the base alone.
  */
 import type { ExpertRole } from '../model/manifest.ts';
 import type { Source, WeightBounds } from './experts.ts';

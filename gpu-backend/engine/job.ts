@@ -1,6 +1,7 @@
 /**
- * An answer and the sequences it is made from: opened when it joins, fed in step, given back when it ends. Here an expert that fails is
- * told from one that may not: without the one beside the safety expert an answer goes on, closed; without the safety expert it ends.
+ * An answer and the sequences it is made from: opened when it joins, fed in step, given back when
+ * it ends. Here an expert that fails is told from one that may not: without the one beside the
+ * safety expert an answer goes on, closed; without the safety expert it ends.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Answer, Feed } from './answer.ts';
@@ -51,7 +52,10 @@ export class Job {
     });
   }
 
-  /** Takes in how its steps settled: what each expert says, null for the one beside the safety expert where it failed, now or before. */
+  /**
+   * Takes in how its steps settled: what each expert says, null for the one beside the safety
+   * expert where it failed, now or before.
+   */
   take(results: readonly PromiseSettledResult<Output>[]): { safety: Output; beside: Output | null } {
     const [safety, beside] = results;
     if (safety?.status !== 'fulfilled') {

@@ -13,7 +13,10 @@ const keyOf = (token: number, layer: number, i: number) => token * 100 + layer *
 
 let nextToken = 1;
 
-/** Appends `count` new tokens to each, as a run does: its window first, then its output with padding on the right. */
+/**
+ * Appends `count` new tokens to each, as a run does: its window first, then its output with padding
+ * on the right.
+ */
 function run(cache: KvCache, stepping: readonly { model: Model; count: number }[]): void {
   const past = cache.past(stepping.map(({ model }) => model.slot));
   for (const [i, { model }] of stepping.entries()) expectHolds(past, past.rowOf[i]!, model);
@@ -31,7 +34,7 @@ function run(cache: KvCache, stepping: readonly { model: Model; count: number }[
     });
   cache.append(
     stepping.map(({ model: { slot }, count }, i) => ({ slot, row: past.rowOf[i]!, count })),
-    { keys: output(1), values: output(-1), steps },
+    { fresh: { keys: output(1), values: output(-1) }, steps },
   );
   stepping.forEach(({ model }, i) => {
     model.tokens.push(...fresh[i]!);

@@ -1,4 +1,7 @@
-/** The serving graph with learned routers, against the slow decoder and against the graph without them. */
+/**
+ * The serving graph with learned routers, against the slow decoder and against the graph without
+ * them.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -139,7 +142,8 @@ test('with both bounds at 0 or 1 the graph with a router gives the numbers of th
   const plain = await OnnxExperts.create({ ...bundle, routers: { layers: null, logits: null } }, { threads: 1 });
   const asked: Asked[] = [{ source: 'safety' }, { source: 'helpfulness' }];
   const [before, after] = [await fresh(asked, plain), await fresh(asked)];
-  // Equal, not close: clamped to 0 or 1 a gate is exactly that, and every other operation is the same.
+  // Equal, not close: clamped to 0 or 1 a gate is exactly that, and every other operation is the
+  // same.
   expect(after.map(({ logits }) => logits)).toEqual(before.map(({ logits }) => logits));
   const steps = (said: Said[]) => said.map(({ sequence }) => ({ sequence, ids: [99] }));
   const [next, wanted] = [await step(steps(after)), await step(steps(before), plain)];

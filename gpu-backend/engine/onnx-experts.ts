@@ -1,18 +1,20 @@
 /**
- * Experts on onnxruntime. One run serves every row: each reads the same base weights, and its gates pick its expert out of the stacked
- * LoRA (or mix them), so that two experts cost little more than one. Prompts are padded on the right to the longest of those that come
- * together; each row then sits at its own length. Keys and values are this driver's own business: kv-cache.ts.
+ * Experts on onnxruntime. One run serves every row: each reads the same base weights, and its gates
+ * pick its expert out of the stacked LoRA (or mix them), so that two experts cost little more than
+ * one. Prompts are padded on the right to the longest of those that come together; each row then
+ * sits at its own length. Keys and values are this driver's own business: kv-cache.ts.
  *
- * It scores no more than one position a step, because the graph takes the head's product at one place of each row.
+ * It scores no more than one position a step, because the graph takes the head's product at one
+ * place of each row.
  */
-import { type Feed, float32, GraphSession } from '../graph/session.ts';
+import { GraphSession } from '../graph/session.ts';
 import { headDim, type LlamaConfig } from '../model/config.ts';
 import { buildServingGraph } from '../model/decoder.ts';
 import type { Bundle } from '../model/load-bundle.ts';
 import type { ExpertRole } from '../model/manifest.ts';
+import { batchFeeds } from './batch-feeds.ts';
 import type { Abilities, Experts, Output, SequenceId, Source, Step } from './experts.ts';
-import { type GatedRow, gateBounds } from './gate-bounds.ts';
-import { KvCache, MASKED, type Past, type Slot } from './kv-cache.ts';
+import { KvCache, type Slot } from './kv-cache.ts';
 import { type Prefixes, type ReadyStep, SequenceError, Sequences } from './sequences.ts';
 import { servingWeights } from './serving-weights.ts';
 import { asError, Turns } from './turns.ts';
@@ -96,7 +98,10 @@ export class OnnxExperts implements Experts {
     await this.#session.release();
   }
 
-  /** One run for the single tokens of running sequences, and one for everything longer, which would pad them. */
+  /**
+   * One run for the single tokens of running sequences, and one for everything longer, which would
+   * pad them.
+   */
   async #append(steps: readonly Step[]): Promise<(Output | Error)[]> {
     const results: (Output | Error | ReadyStep<Own>)[] = this.#sequences.ready(steps).map((ready) => this.#fits(ready));
     const ready = [...results.entries()].filter((entry): entry is [number, ReadyStep<Own>] => 'ids' in entry[1]);
@@ -119,13 +124,27 @@ export class OnnxExperts implements Experts {
     return length <= most ? ready : new SequenceError(`${length} tokens do not fit into a context of ${most}`);
   }
 
-  /** Feeds each sequence its tokens, keeps their keys and values, and returns what each says after its last one. */
+  /**
+   * Feeds each sequence its tokens, keeps their keys and values, and returns what each says after
+   * its last one.
+   */
   async #run(ready: readonly ReadyStep<Own>[]): Promise<Output[]> {
     const feeding = this.#withSlots(ready);
     const past = this.#cache.past(feeding.map(({ slot }) => slot));
-    const counts = feeding.map(({ ids }) => ids.length);
-    const T = Math.max(...counts);
-    const outputs = await this.#session.run(this.#feeds(feeding, past, T), this.#fetches(feeding));
+    const batch = feeding.map(({ ids, slot, sequence: { source }, step: { bounds } }) => ({
+      ids,
+      slot,
+      source,
+      bounds,
+    }));
+    const { feeds, steps } = batchFeeds(batch, {
+      past,
+      width: this.#cache.shape.width,
+      roles: this.#roles,
+      hasLayersRouter: this.abilities.layers,
+      lastPosition: this.#config.max_position_embeddings - 1,
+    });
+    const outputs = await this.#session.run(feeds, this.#fetches(feeding));
     const perLayer = (name: string) => past.keys.map((_, layer) => outputs[`${name}.${layer}`]!);
     // One that was closed meanwhile has given its slot back, perhaps to another.
     const kept = feeding.flatMap(({ step, sequence, slot, ids }, i) =>
@@ -133,7 +152,7 @@ export class OnnxExperts implements Experts {
         ? [{ sequence, slot, row: past.rowOf[i]!, count: ids.length }]
         : [],
     );
-    this.#cache.append(kept, { keys: perLayer('new_k'), values: perLayer('new_v'), steps: T });
+    this.#cache.append(kept, { fresh: { keys: perLayer('new_k'), values: perLayer('new_v') }, steps });
     for (const { sequence } of kept) sequence.empty = false;
     return feeding.map((one, i) => this.#output(one, { outputs, row: past.rowOf[i]!, rows: past.rows }));
   }
@@ -145,46 +164,6 @@ export class OnnxExperts implements Experts {
       own.slot ??= fresh.shift()!;
       return { ...one, slot: own.slot };
     });
-  }
-
-  #feeds(feeding: readonly Feeding[], past: Past, T: number): Record<string, Feed> {
-    const { rows: B, length: P } = past;
-    const { width } = this.#cache.shape;
-    const ids = new BigInt64Array(B * T);
-    const positions = new BigInt64Array(B * T);
-    const last = new BigInt64Array(B);
-    const gated = new Array<GatedRow | null>(B).fill(null);
-    // Padding must stay a valid position of the rotary table; what it computes is never read.
-    const lastPosition = this.#config.max_position_embeddings - 1;
-    feeding.forEach(({ slot, ids: own, step, sequence }, i) => {
-      const row = past.rowOf[i]!;
-      for (let t = 0; t < T; t++) {
-        ids[row * T + t] = BigInt(own[t] ?? 0);
-        positions[row * T + t] = BigInt(Math.min(slot.length + t, lastPosition));
-      }
-      last[row] = BigInt(own.length - 1);
-      gated[row] = { source: sequence.source, bounds: step.bounds };
-    });
-    const feeds: Record<string, Feed> = {
-      ids: { dims: [B, T], data: ids },
-      positions: { dims: [B, T], data: positions },
-      last: { dims: [B], data: last },
-      past_mask: float32([B, 1, 1, P], past.mask),
-      new_mask: float32([B, 1, T, T], causalMask(B, T)),
-      ...this.#gateFeeds(gated),
-    };
-    past.keys.forEach((keys, layer) => {
-      feeds[`past_k.${layer}`] = float32([P, B, width], keys);
-      feeds[`past_v.${layer}`] = float32([P, B, width], past.values[layer]!);
-    });
-    return feeds;
-  }
-
-  #gateFeeds(rows: readonly (GatedRow | null)[]): Record<string, Feed> {
-    const dims = [rows.length, 1, this.#roles.length];
-    const { low, high } = gateBounds(rows, this.#roles);
-    if (!this.abilities.layers) return { gates_low: float32(dims, low) };
-    return { gates_low: float32(dims, low), gates_high: float32(dims, high) };
   }
 
   /** Every output fetched is copied, so only those that some row has a use for. */
@@ -223,13 +202,4 @@ export class OnnxExperts implements Experts {
     for (let layer = 0; layer < L; layer++) sum += gates[layer * E + this.#roles.indexOf('safety')]!;
     return sum / L;
   }
-}
-
-/** `[B, 1, T, T]` additive. Padding is on the right, so causality alone hides it from every real token. */
-function causalMask(B: number, T: number): Float32Array {
-  const mask = new Float32Array(B * T * T);
-  for (let row = 0; row < B; row++) {
-    for (let t = 0; t < T; t++) mask.fill(MASKED, (row * T + t) * T + t + 1, (row * T + t + 1) * T);
-  }
-  return mask;
 }

@@ -1,11 +1,13 @@
 /**
- * Continuous batching: requests join and leave between runs, so none waits for another's end. A round is
+ * Continuous batching: requests join and leave between runs, so none waits for another's end. A
+ * round is
  *
  *   1. let waiting requests join, by one prefill run that also gives each its first token;
  *   2. one decode run for everyone, one token each.
  *
- * First come, first served; a request that does not fit holds those behind it, so that a large one is not starved.
- * It knows the experts by their contract alone, is synchronous but for their steps, and tells the outside only through `emit`.
+ * First come, first served; a request that does not fit holds those behind it, so that a large one
+ * is not starved. It knows the experts by their contract alone, is synchronous but for their steps,
+ * and tells the outside only through `emit`.
  */
 
 import { contextLengthExceeded } from '#shared/api/context-length.ts';
@@ -57,7 +59,9 @@ export class Scheduler {
     }
   }
 
-  /** The request leaves at once, whatever is under way for it. Nothing is emitted for it any more. */
+  /**
+   * The request leaves at once, whatever is under way for it. Nothing is emitted for it any more.
+   */
   cancel(id: number): void {
     this.#waiting = this.#waiting.filter((job) => job.id !== id);
     const job = this.#running.get(id);
@@ -86,7 +90,10 @@ export class Scheduler {
     return new Answer(request, { ...this.#options, contextLength });
   }
 
-  /** Lets in the waiting requests that fit: the batch's rows, and one prefill's tokens (padded to the longest; the first always fits). */
+  /**
+   * Lets in the waiting requests that fit: the batch's rows, and one prefill's tokens (padded to
+   * the longest; the first always fits).
+   */
   #join(): Job[] {
     let rows = this.#experts.openCount;
     let prefillRows = 0;
@@ -129,7 +136,10 @@ export class Scheduler {
     await this.#feed(fed, (job, results) => this.#draw(job, results));
   }
 
-  /** Feeds all of them together and lets each go on as soon as its own steps have settled; one that cannot, fails alone. */
+  /**
+   * Feeds all of them together and lets each go on as soon as its own steps have settled; one that
+   * cannot, fails alone.
+   */
   async #feed(
     fed: readonly { job: Job; feed: Feed }[],
     goOn: (job: Job, results: PromiseSettledResult<Output>[]) => void,

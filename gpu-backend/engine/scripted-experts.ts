@@ -1,21 +1,28 @@
 /**
- * Experts without a model: logits come from a function of the sequence's source and its tokens so far. With it every part of serving but
- * the arithmetic runs in milliseconds, and a test can make an expert fail at a chosen token. It has every ability, and with `topK` its
- * rows are truncated, as those of an engine far away are.
+ * Experts without a model: logits come from a function of the sequence's source and its tokens so
+ * far. With it every part of serving but the arithmetic runs in milliseconds, and a test can make
+ * an expert fail at a chosen token. It has every ability, and with `topK` its rows are truncated,
+ * as those of an engine far away are.
  */
 import type { Abilities, Experts, Output, Row, SequenceId, Source, Step, WeightBounds } from './experts.ts';
 import { type Prefixes, type ReadyStep, Sequences } from './sequences.ts';
 import { truncateRow } from './truncate-rows.ts';
 import { asError, Turns } from './turns.ts';
 
-/** [V] logits; fewer leave the rest at 0. `bounds` are those of a layers sequence. To throw is to fail, for this sequence alone. */
+/**
+ * [V] logits; fewer leave the rest at 0. `bounds` are those of a layers sequence. To throw is to
+ * fail, for this sequence alone.
+ */
 export type Script = (source: Source, ids: readonly number[], bounds?: WeightBounds) => ArrayLike<number>;
 
 export type ScriptedOptions = {
   vocabSize: number;
   /** How long a run takes: time for a test to step in between two tokens. */
   stepMs?: number;
-  /** What the layers router wants of the safety expert, mean over its layers; held between the bounds as the graph does. */
+  /**
+   * What the layers router wants of the safety expert, mean over its layers; held between the
+   * bounds as the graph does.
+   */
   alpha?: (ids: readonly number[]) => number;
   /** The last hidden state of an expert's sequence. */
   hidden?: (source: Source, ids: readonly number[]) => ArrayLike<number>;

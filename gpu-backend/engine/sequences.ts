@@ -1,6 +1,7 @@
 /**
- * The table of handles, the same in every driver: which sequences are open, what each has of its own (`T`: a cache's slot, a list of
- * tokens), which prefix it begins with, and which steps are mistakes.
+ * The table of handles, the same in every driver: which sequences are open, what each has of its
+ * own (`T`: a cache's slot, a list of tokens), which prefix it begins with, and which steps are
+ * mistakes.
  */
 import type { Abilities, SequenceId, Source, Step } from './experts.ts';
 
@@ -55,7 +56,10 @@ export class Sequences<T> {
     return this.#add({ source, empty: true, underWay: 0, own });
   }
 
-  /** `copy` makes the new one's own of the old one's. Throws like `get`, where the ability is missing, and while a step is under way. */
+  /**
+   * `copy` makes the new one's own of the old one's. Throws like `get`, where the ability is
+   * missing, and while a step is under way.
+   */
   fork(id: SequenceId, copy: (own: T) => T): SequenceId {
     const { source, empty, underWay, own } = this.get(id);
     if (!this.#abilities.fork) throw new SequenceError('these experts cannot fork a sequence');

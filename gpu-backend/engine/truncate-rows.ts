@@ -1,11 +1,15 @@
-/** From whole rows to truncated ones: the k likeliest tokens of one row, or of two that will meet in the gate. */
+/**
+ * From whole rows to truncated ones: the k likeliest tokens of one row, or of two that will meet in
+ * the gate.
+ */
 import { logSoftmax } from '#shared/gate/index.ts';
 import type { TruncatedRow } from './experts.ts';
 
 /**
  * @param logits [V] of the row itself
  * @param beside [V] of the row it will meet; null: none
- * @returns the row at the k likeliest ids of both. Throws where either is no distribution: there is nothing to send.
+ * @returns the row at the k likeliest ids of both. Throws where either is no distribution: there is
+ *   nothing to send.
  */
 export function truncateRow(
   logits: Float32Array,

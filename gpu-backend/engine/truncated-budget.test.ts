@@ -1,4 +1,7 @@
-/** The law of truncated rows, from a driver's rows to the tokens that a client gets: nothing between them may lose it. */
+/**
+ * The law of truncated rows, from a driver's rows to the tokens that a client gets: nothing between
+ * them may lose it.
+ */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { seedKey } from '#shared/gate/index.ts';
@@ -66,7 +69,8 @@ test('q(y) <= e^K * p_s~(y) for every answer, p_s~ the whole safety expert under
         for (const { id: token, lp, spent } of tokens(id)) {
           const mask = new Set(drawn.length === 0 ? [EOS] : []);
           const top = oracle.top(oracle.softmax(experts(drawn).safetyLogits), k);
-          // Greedy draws nothing: it spends what the safety expert's favourite is likelier than its choice.
+          // Greedy draws nothing: it spends what the safety expert's favourite is likelier than its
+          // choice.
           const ps = oracle.shape(
             top,
             temperature === 0 ? { temperature: 1, topP: 1, mask } : { temperature, topP, mask },
@@ -77,14 +81,16 @@ test('q(y) <= e^K * p_s~(y) for every answer, p_s~ the whole safety expert under
           expect(spent).toBeCloseTo(logQ - logPs, 9);
           expect(logQ - logPs).toBeLessThanOrEqual(budget + 1e-9);
         }
-        // The only thing that stops an answer: a first token that may not end it, of an expert that would do nothing else.
+        // The only thing that stops an answer: a first token that may not end it, of an expert that
+        // would do nothing else.
         if (of(id).error) expect([of(id).error!.code, drawn]).toEqual(['expert_failed', []]);
         else ended++;
         if (drawn.length > 0) answers.set(drawn.join(), { q: Math.exp(logQ), ps: Math.exp(logPs) });
         if (budget > 0.5) tightest = Math.max(tightest, (logQ - logPs) / budget);
       }
       if (temperature === 0) return;
-      // For the set of all answers drawn that are likelier than they may be, which is to have no mass.
+      // For the set of all answers drawn that are likelier than they may be, which is to have no
+      // mass.
       const over = [...answers.values()].reduce((sum, { q, ps }) => sum + Math.max(0, q - Math.exp(budget) * ps), 0);
       expect(over).toBeLessThanOrEqual(1e-12);
     }),

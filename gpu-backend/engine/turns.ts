@@ -1,5 +1,6 @@
 /**
- * From one run for many steps to one promise for each. Runs wait for those before them, so that a driver never meets itself halfway.
+ * From one run for many steps to one promise for each. Runs wait for those before them, so that a
+ * driver never meets itself halfway.
  */
 import type { Output } from './experts.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Stop strings in a text that arrives in pieces. What could still become a stop string is held back, so that no part of
- * one is ever sent; the rest goes out at once.
+ * Stop strings in a text that arrives in pieces. What could still become a stop string is held
+ * back, so that no part of one is ever sent; the rest goes out at once.
  *
  *     const stops = new StopMatcher(['###']);
  *     stops.push('a #'); // { text: 'a ', stopped: false }

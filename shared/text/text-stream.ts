@@ -1,6 +1,7 @@
 /**
- * The text of a growing answer. A byte-level token may end inside a UTF-8 character; those bytes wait for the next
- * token, so that no client ever sees half a character. An answer that ends there loses the half.
+ * The text of a growing answer. A byte-level token may end inside a UTF-8 character; those bytes
+ * wait for the next token, so that no client ever sees half a character. An answer that ends there
+ * loses the half.
  *
  *     const stream = new TextStream((id) => tokenizer.bytesOf(id));
  *     stream.push(firstByteOfEuroSign); // ''
@@ -33,8 +34,9 @@ export class TextStream {
 
   /** What a new stream needs to go on from here. */
   state(): TextState {
-    // The decoder does not say what it holds. It holds the ending that, alone, makes no text yet: a first byte never continues
-    // another character, so what came before it does not matter, and every other ending makes text (or U+FFFD) at once.
+    // The decoder does not say what it holds. It holds the ending that, alone, makes no text yet: a
+    // first byte never continues another character, so what came before it does not matter, and
+    // every other ending makes text (or U+FFFD) at once.
     const endings = [1, 2, 3].filter((count) => count <= this.#tail.length).map((count) => this.#tail.slice(-count));
     const held = endings.find((bytes) => newDecoder().decode(Uint8Array.from(bytes), { stream: true }) === '');
     return { bytes: held ?? [] };

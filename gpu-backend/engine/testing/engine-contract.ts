@@ -1,7 +1,8 @@
 /**
- * What every engine must do, run by the scripted one and by onnxruntime alike. `create` makes an engine that offers both modes, and
- * whose answers to `PROMPTS` go on for at least 30 tokens at temperature 1 for most seeds, in a context of 96 tokens;
- * `createWithoutRouters` one that offers only the mode `logits`.
+ * What every engine must do, run by the scripted one and by onnxruntime alike. `create` makes an
+ * engine that offers both modes, and whose answers to `PROMPTS` go on for at least 30 tokens at
+ * temperature 1 for most seeds, in a context of 96 tokens; `createWithoutRouters` one that offers
+ * only the mode `logits`.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seedKey } from '#shared/gate/index.ts';
@@ -70,7 +71,8 @@ export function testEngine(
   }: { create: (limits?: Partial<EngineLimits>) => Promise<Engine>; createWithoutRouters: () => Promise<Engine> },
 ): void {
   describe(`the contract of an engine: ${name}`, () => {
-    // Starting one costs more than most tests here; the two that break or limit theirs bring their own.
+    // Starting one costs more than most tests here; the two that break or limit theirs bring their
+    // own.
     let engine: Engine;
     beforeAll(async () => {
       engine = await create();

@@ -1,6 +1,7 @@
 /**
- * What every driver of experts must do; experts.ts in the form of tests. A driver's own test file is its setup, one call of this, and its
- * oddities. What a driver cannot do is skipped, and the name of the test says what for.
+ * What every driver of experts must do; experts.ts in the form of tests. A driver's own test file
+ * is its setup, one call of this, and its oddities. What a driver cannot do is skipped, and the
+ * name of the test says what for.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { logSoftmax } from '#shared/gate/index.ts';
@@ -8,11 +9,17 @@ import type { Abilities, Experts, Output, Row, SequenceId, Source, Step } from '
 import type { Prefixes } from '../sequences.ts';
 
 export type DriverSetup = {
-  /** Experts over a vocabulary of at least 200 tokens, in a context of at least 90; they differ, and what they say hangs on every token. */
+  /**
+   * Experts over a vocabulary of at least 200 tokens, in a context of at least 90; they differ, and
+   * what they say hangs on every token.
+   */
   create: (options?: { prefixes?: Prefixes }) => Promise<Experts>;
   /** What the driver is expected to be able to do. */
   abilities: Abilities;
-  /** The most that a log-probability may be off by when it is computed in other company; 0 where it must be the same. */
+  /**
+   * The most that a log-probability may be off by when it is computed in other company; 0 where it
+   * must be the same.
+   */
   tolerance: number;
 };
 

@@ -1,4 +1,7 @@
-/** A scheduler without an engine around it: rounds are run by the test, and what is emitted is kept by request. */
+/**
+ * A scheduler without an engine around it: rounds are run by the test, and what is emitted is kept
+ * by request.
+ */
 import type { PlimsollError } from '#shared/api/errors.ts';
 import type { TokenFrame } from '#shared/protocol/generate.ts';
 import type { AnswerOptions } from '../answer.ts';
