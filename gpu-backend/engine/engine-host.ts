@@ -7,6 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Proposal } from './ask-gate.ts';
 import type { EngineInfo, EngineLimits } from './engine.ts';
 import type { Experts } from './experts.ts';
+import type { Warn } from './job.ts';
 import { type FromEngine, type Outcome, type Port, type ToEngine, toPlainError } from './messages.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Vocabulary } from './vocabulary.ts';
@@ -18,12 +19,14 @@ export type HostOptions = {
   info: Omit<EngineInfo, 'modes' | 'topK'>;
   proposal: Proposal;
   limits: EngineLimits;
+  /** For the log of whoever runs it. */
+  warn?: Warn;
 };
 
 /** Serves `port` until it is told to close, then gives the experts back and calls `onClosed`. */
 export function hostEngine(
   port: Port,
-  { experts, vocabulary, info, proposal, limits }: HostOptions,
+  { experts, vocabulary, info, proposal, limits, warn = () => {} }: HostOptions,
   onClosed: () => void,
 ) {
   let news: Outcome[] = [];
@@ -35,6 +38,7 @@ export function hostEngine(
     proposal,
     contextLength: info.contextLength,
     limits,
+    warn,
     emit: (id, outcome) =>
       news.push('error' in outcome ? { id, error: toPlainError(outcome.error) } : { id, events: outcome.events }),
   });

@@ -8,17 +8,21 @@ import type { Answer, Feed } from './answer.ts';
 import type { EngineEvent } from './engine.ts';
 import type { Experts, Output, SequenceId, Step } from './experts.ts';
 
+export type Warn = (message: string, cause: unknown) => void;
+
 export class Job {
   readonly id: number;
   readonly answer: Answer;
   readonly #experts: Experts;
+  readonly #warn: Warn;
   /** The safety expert's first; the other one goes when it fails. */
   #sequences: SequenceId[] = [];
 
-  constructor(id: number, answer: Answer, experts: Experts) {
+  constructor(id: number, answer: Answer, { experts, warn }: { experts: Experts; warn: Warn }) {
     this.id = id;
     this.answer = answer;
     this.#experts = experts;
+    this.#warn = warn;
   }
 
   /** Opens its sequences, or throws and has opened none. */
@@ -62,7 +66,10 @@ export class Job {
       throw new PlimsollError('expert_failed', 'The model failed to run.', { cause: safety?.reason });
     }
     if (beside?.status === 'fulfilled') return { safety: safety.value, beside: beside.value };
-    for (const sequence of this.#sequences.splice(1)) this.#experts.close(sequence);
+    for (const sequence of this.#sequences.splice(1)) {
+      this.#warn(`answer ${this.id} goes on without its expert ${this.answer.sources[1]}`, beside?.reason);
+      this.#experts.close(sequence);
+    }
     return { safety: safety.value, beside: null };
   }
 

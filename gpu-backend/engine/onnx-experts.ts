@@ -106,7 +106,10 @@ export class OnnxExperts implements Experts {
     const results: (Output | Error | ReadyStep<Own>)[] = this.#sequences.ready(steps).map((ready) => this.#fits(ready));
     const ready = [...results.entries()].filter((entry): entry is [number, ReadyStep<Own>] => 'ids' in entry[1]);
     const isToken = ({ ids, sequence }: ReadyStep<Own>) => ids.length === 1 && !sequence.empty;
-    for (const group of [ready.filter(([, one]) => !isToken(one)), ready.filter(([, one]) => isToken(one))]) {
+    for (const planned of [ready.filter(([, one]) => !isToken(one)), ready.filter(([, one]) => isToken(one))]) {
+      // The run before may have taken long enough for some to be closed.
+      const group = planned.filter(([, { step, sequence }]) => this.#sequences.holds(step.sequence, sequence));
+      for (const [i, { step }] of planned) results[i] = new SequenceError(`sequence ${step.sequence} was closed`);
       if (group.length === 0) continue;
       const outputs = await this.#run(group.map(([, one]) => one)).catch(asError);
       group.forEach(([i], row) => {

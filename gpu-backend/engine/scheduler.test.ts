@@ -43,7 +43,7 @@ describe('an expert that fails', () => {
     async (mode, topK) => {
       const beside = mode === 'layers' ? 'layers' : 'helpfulness';
       const experts = scripted(failing(beside, 7), { topK });
-      const { scheduler, tokens, of, run } = schedule(experts, options);
+      const { scheduler, tokens, of, run, warnings } = schedule(experts, options);
       scheduler.submit(1, request({ ...bad, line: { mode } }));
       scheduler.submit(2, request({ ...good, line: { mode } }));
       const open: number[] = [];
@@ -61,6 +61,7 @@ describe('an expert that fails', () => {
       });
       // The first round draws two tokens, every other one; the fourth is the one that fails.
       expect(open.slice(0, 3)).toEqual([4, 4, 3]);
+      expect(warnings).toEqual([`answer 1 goes on without its expert ${beside}: Error: connection lost`]);
       expect(experts.openCount).toBe(0);
       expect(tokens(2).map(({ id }) => id)).toEqual(
         await idsAlone({ ...good, line: { mode } }, scripted(babble, { topK })),

@@ -17,24 +17,30 @@ import { GateError } from '#shared/gate/index.ts';
 import { Answer, type AnswerOptions, type Feed, sourcesOf } from './answer.ts';
 import type { EngineEvent, EngineLimits, EngineRequest, EngineStats } from './engine.ts';
 import type { Experts, Output, Source } from './experts.ts';
-import { Job } from './job.ts';
+import { Job, type Warn } from './job.ts';
 
 /** What became of a request: its next events, or the error that ends it. */
 export type Emit = (id: number, outcome: { events: EngineEvent[] } | { error: PlimsollError }) => void;
 
-export type SchedulerOptions = AnswerOptions & { limits: EngineLimits; emit: Emit };
+export type SchedulerOptions = AnswerOptions & {
+  limits: EngineLimits;
+  emit: Emit;
+  /** Hears of what clients do not: an expert that an answer has to go on without. */
+  warn?: Warn;
+};
 
 export class Scheduler {
   readonly #experts: Experts;
   readonly #options: AnswerOptions;
   readonly #limits: EngineLimits;
   readonly #emit: Emit;
+  readonly #warn: Warn;
   #waiting: Job[] = [];
   /** By id, in the order they came. */
   readonly #running = new Map<number, Job>();
 
   /** Throws where the weights are proposed from hidden states and the experts have none. */
-  constructor(experts: Experts, { limits, emit, ...options }: SchedulerOptions) {
+  constructor(experts: Experts, { limits, emit, warn = () => {}, ...options }: SchedulerOptions) {
     if (typeof options.proposal === 'function' && !experts.abilities.hidden) {
       throw new Error('a logits router needs experts that give hidden states');
     }
@@ -42,6 +48,7 @@ export class Scheduler {
     this.#options = options;
     this.#limits = limits;
     this.#emit = emit;
+    this.#warn = warn;
   }
 
   get stats(): EngineStats {
@@ -52,7 +59,7 @@ export class Scheduler {
   submit(id: number, request: EngineRequest): void {
     try {
       const answer = this.#admit(request);
-      this.#waiting.push(new Job(id, answer, this.#experts));
+      this.#waiting.push(new Job(id, answer, { experts: this.#experts, warn: this.#warn }));
       this.#emit(id, { events: [{ type: 'start', prompt_tokens: request.promptIds.length }] });
     } catch (thrown) {
       this.#emit(id, { error: toPlimsollError(thrown) });
@@ -121,6 +128,7 @@ export class Scheduler {
       return false;
     }
   }
+
   /** Everything so far for each, and a token from it. */
   async #prefill(joined: readonly Job[]): Promise<void> {
     const fed = joined.map((job) => ({ job, feeds: job.answer.history() }));

@@ -154,3 +154,34 @@ test('an answer never shows half a character and never leaves one behind', async
   expect(cut.text).toBe('a');
   await engine.close();
 });
+
+describe('an engine whose experts give truncated rows', () => {
+  test('says so, offers the mode that can do with them, and draws only what the safety expert’s k tokens hold', async () => {
+    const engine = await startScriptedEngine({ topK: 3 });
+    expect(engine.info).toMatchObject({ topK: 3, modes: ['logits'] });
+    const { tokens, end } = await collect(engine.generate(request({ line: { budget: 5 } })));
+    let ids = request().promptIds;
+    for (const { id, spent } of tokens) {
+      const likeliest = Array.from(babble('safety', ids))
+        .map((logit, token) => ({ logit, token }))
+        .sort((a, b) => b.logit - a.logit);
+      expect(likeliest.slice(0, 3).map(({ token }) => token)).toContain(id);
+      expect(spent).toBeLessThanOrEqual(5);
+      ids = [...ids, id];
+    }
+    expect(end.usage.completion_tokens).toBe(tokens.length);
+    await engine.close();
+  });
+
+  test('draws with k = V what whole rows draw', async () => {
+    const [whole, truncated] = [await startScriptedEngine(), await startScriptedEngine({ topK: SCRIPTED_VOCAB })];
+    expect(whole.info.topK).toBeNull();
+    for (const seed of [1, 2, 3]) {
+      const asked = { sampling: { seed }, line: { floor: 0.3, budget: 4 } };
+      const [a, b] = [await collect(whole.generate(request(asked))), await collect(truncated.generate(request(asked)))];
+      expect(b.ids).toEqual(a.ids);
+      expect(b.end.spent).toBeCloseTo(a.end.spent!, 9);
+    }
+    await Promise.all([whole.close(), truncated.close()]);
+  });
+});

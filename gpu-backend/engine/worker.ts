@@ -29,6 +29,7 @@ try {
       },
       proposal: logits === null ? manifest.default_weight : (s, h) => proposeWeight(logits, s, h),
       limits,
+      warn: (message, cause) => console.error(message, cause),
     },
     () => port.close(),
   );

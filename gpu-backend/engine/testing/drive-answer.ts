@@ -13,7 +13,7 @@ export async function driveAnswer(
   { request, options, atMost = Infinity }: { request: EngineRequest; options: AnswerOptions; atMost?: number },
 ): Promise<Driven> {
   const answer = new Answer(request, options);
-  const job = new Job(0, answer, experts);
+  const job = new Job(0, answer, { experts, warn: () => {} });
   job.open();
   const events: EngineEvent[] = [];
   let feeds = answer.history();

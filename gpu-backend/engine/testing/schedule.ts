@@ -18,9 +18,11 @@ export function schedule(experts: Experts, { limits, ...options }: AnswerOptions
     outcomes.set(id, outcome);
     return outcome;
   };
+  const warnings: string[] = [];
   const scheduler = new Scheduler(experts, {
     ...options,
     limits: { ...DEFAULT_LIMITS, ...limits },
+    warn: (message, cause) => warnings.push(`${message}: ${cause}`),
     emit: (id, outcome) => {
       if ('error' in outcome) of(id).error = outcome.error;
       else of(id).events.push(...outcome.events);
@@ -28,6 +30,7 @@ export function schedule(experts: Experts, { limits, ...options }: AnswerOptions
   });
   return {
     scheduler,
+    warnings,
     of,
     tokens: (id: number): TokenFrame[] => of(id).events.filter((event) => event.type === 'token'),
     /** Rounds until there is nothing to do. */
