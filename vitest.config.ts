@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    // As gpu-backend/graph/no-telemetry.ts does it: a test may start the engine's thread itself.
+    env: { ORT_DISABLE_TELEMETRY: '1' },
     projects: [
       {
         test: {

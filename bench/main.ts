@@ -2,6 +2,8 @@
 import path from 'node:path';
 import { Argument, Command } from 'commander';
 import { integer, positiveInteger } from '#training/cli-numbers.ts';
+import { benchClassifier } from './classifier.ts';
+import { benchClassifierEdge } from './classifier-edge.ts';
 import { benchEdgeLatency } from './edge-latency.ts';
 import { benchEqualAnswers } from './equal-answers.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
@@ -24,6 +26,7 @@ type Flags = {
 const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>> = {
   'two-experts': (flags) => benchTwoExperts({ ...flags, bundleDir: flags.bundle }),
   'learned-routers': (flags) => benchLearnedRouters({ ...flags, bundleDir: flags.bundle }),
+  classifier: async (flags) => ({ ...(await benchClassifier(flags)), ...(await benchClassifierEdge()) }),
   'edge-latency': benchEdgeLatency,
   'equal-answers': benchEqualAnswers,
   training: benchTraining,
@@ -31,7 +34,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
 
 const program = new Command('bench')
   .description(
-    'measures the cost of the second expert, of learned routers, of the edge and of training, and how equal equal answers are; alternating rounds, medians and raw values',
+    'measures the cost of the second expert, of learned routers, of the edge, of its classifier and of training, and how equal equal answers are; alternating rounds, medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)

@@ -1,7 +1,7 @@
 /** The command line as its user meets it: each case is a process. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -66,7 +66,8 @@ test('model check says what a bundle holds', async () => {
 });
 
 test('model check names the file that is wrong, without a stack', async () => {
-  expect(await plimsoll(['model', 'check', 'nowhere'])).toEqual({
+  await mkdir(path.join(folder, 'empty'));
+  expect(await plimsoll(['model', 'check', 'empty'])).toEqual({
     code: 1,
     stdout: '',
     stderr: 'plimsoll: config.json: the file is missing or cannot be read\n',
@@ -98,4 +99,26 @@ test.each([
   const { code, stdout, stderr } = await plimsoll(['serve'], { PLIMSOLL_DATA: folder, ...env });
   expect([code, stdout]).toEqual([1, '']);
   expect(stderr).toMatch(message);
+});
+
+test.each([
+  ['policy', 'nowhere', 'nowhere cannot be read: there is nothing of that name; a policy is a JSON file'],
+  ['policy', 'tiny', 'tiny cannot be read: it is a folder; a policy is a JSON file'],
+  ['model', 'nowhere', 'nowhere cannot be read: there is nothing of that name; a bundle is a folder'],
+  [
+    'model',
+    'tiny/plimsoll.json',
+    'tiny/plimsoll.json cannot be read: it is a file, or below one; a bundle is a folder',
+  ],
+])('%s check %s says in words what is wrong', async (command, place, words) => {
+  const { code, stderr } = await plimsoll([command, 'check', place]);
+  expect(code).toBe(1);
+  expect(stderr).toContain(words);
+  expect(stderr).not.toMatch(/ENOENT|EISDIR|ENOTDIR/);
+});
+
+test('serve takes its port as an option', async () => {
+  const { code, stderr } = await plimsoll(['serve', '--port', '65536']);
+  expect(code).toBe(1);
+  expect(stderr).toContain('--port: a port is a number from 0 to 65535');
 });

@@ -1,4 +1,5 @@
 /** `plimsoll <command>`. Only the command that was named is loaded, so help and mistakes answer at once. */
+import '#gpu-backend/graph/no-telemetry.ts';
 import { Command } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
 

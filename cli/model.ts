@@ -1,7 +1,9 @@
 /** `plimsoll model`: what a bundle on disk holds. */
+import { readdir } from 'node:fs/promises';
 import { Command } from 'commander';
 import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { elementCount, type Tensor } from '#gpu-backend/model/tensor.ts';
+import { whyNot } from './why-not.ts';
 
 export function modelCommand(): Command {
   const model = new Command('model').description('Work with bundles: folders that hold a model and its experts.');
@@ -9,7 +11,14 @@ export function modelCommand(): Command {
     .command('check')
     .description('load a bundle as a backend would, and say what is in it')
     .argument('<dir>', 'the folder with plimsoll.json')
-    .action(async (dir: string) => console.log(summary(await loadBundle(dir))));
+    .action(async (dir: string) => {
+      await readdir(dir).catch((cause: unknown) => {
+        throw new Error(`${dir} cannot be read: ${whyNot(cause)}; a bundle is a folder, such as models/demo`, {
+          cause,
+        });
+      });
+      console.log(summary(await loadBundle(dir)));
+    });
   return model;
 }
 

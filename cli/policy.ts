@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import * as z from 'zod';
 import { Policy } from '#policies/schema.ts';
 import { canonicalPolicy, policyVersion } from '#policies/version.ts';
+import { whyNot } from './why-not.ts';
 
 export function policyCommand(): Command {
   const policy = new Command('policy').description("Work with policy documents: where a tenant's line lies.");
@@ -25,7 +26,12 @@ export function policyCommand(): Command {
 const versionOf = (policy: Policy) => policyVersion(canonicalPolicy(policy));
 
 async function readPolicy(file: string): Promise<Policy> {
-  const text = await readFile(file, 'utf8');
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new Error(
+      `${file} cannot be read: ${whyNot(cause)}; a policy is a JSON file, such as those in policies/presets`,
+      { cause },
+    );
+  });
   let document: unknown;
   try {
     document = JSON.parse(text);

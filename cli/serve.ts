@@ -8,12 +8,14 @@
  * of it is left running. stdout gets the one line with `ready`; everything else goes to stderr.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { Command } from 'commander';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { Policy } from '#policies/schema.ts';
+import { LOCAL_NAMES } from '#workers/local/local-names.ts';
 import { type DemoTenant, seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
 import type { EdgeReply, EdgeSettings } from './local/edge-process.ts';
 import { type FolderLock, lockFolder } from './local/lock-folder.ts';
@@ -41,6 +43,7 @@ const log = (message: string) => console.error(`plimsoll: ${message}`);
 export function serveCommand(): Command {
   return new Command('serve')
     .description('Run all of Plimsoll on this machine: backends, the edge, and the demo tenants.')
+    .option('--port <n>', 'where the edge listens, in place of PORT; 0 takes any free port')
     .addHelpText(
       'after',
       `
@@ -49,9 +52,10 @@ Settings come from the environment:
   PLIMSOLL_BACKENDS  how many backends to run (default 1)
   PLIMSOLL_DATA      the folder of all local state (default .plimsoll in the checkout)
   PLIMSOLL_BUNDLE    the bundle to serve (default models/demo)
+  PLIMSOLL_NAMES     host names to answer to, by commas, beside 127.0.0.1, localhost and [::1]
 docs/operations.md says more.`,
     )
-    .action(() => serve(readServeConfig(process.env)));
+    .action(({ port }: { port?: string }) => serve(readServeConfig(process.env, { port })));
 }
 
 async function serve(config: ServeConfig): Promise<void> {
@@ -69,6 +73,7 @@ async function serve(config: ServeConfig): Promise<void> {
   } finally {
     await stack.stop();
   }
+  log('stopped');
   process.exit(0);
 }
 
@@ -78,9 +83,9 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     throw new Error(`there is no bundle in ${config.bundle}; PLIMSOLL_BUNDLE names the folder of one`);
   }
   if (!(await isPortFree(config.port))) {
-    throw new Error(`port ${config.port} is in use; choose another one with PORT, as in: PORT=8790 npm start`);
+    throw new Error(`port ${config.port} is in use; choose another one, as in: npm start -- --port 8790`);
   }
-  await mkdir(config.dataDir, { recursive: true });
+  makeFolder(config.dataDir);
   if (!stack.hold(config.dataDir)) {
     throw new Error(`another plimsoll runs on ${config.dataDir}; PLIMSOLL_DATA gives this one a folder of its own`);
   }
@@ -98,6 +103,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     port: config.port,
     dataDir: path.join(config.dataDir, 'edge'),
     backends: urls,
+    moreNames: config.moreNames,
     directiveSecret: secrets.directiveSecret,
     receiptJwks: secrets.receiptJwks,
     operatorKeySha256: sha256(DEMO_OPERATOR_KEY),
@@ -138,6 +144,7 @@ class Stack {
             PLIMSOLL_BACKEND_HOST: '127.0.0.1',
             PLIMSOLL_BACKEND_PORT: String(port),
             PLIMSOLL_BACKEND_ID: name,
+            PLIMSOLL_BACKEND_NAMES: LOCAL_NAMES.join(','),
             PLIMSOLL_THREADS: config.threads,
             PLIMSOLL_DIRECTIVE_SECRET: secrets.directiveSecret,
             PLIMSOLL_DRAW_SECRET: secrets.drawSecret,

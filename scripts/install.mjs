@@ -30,10 +30,11 @@ export class LaunchError extends Error {}
 
 /**
  * @param {string} folder with a package.json and its lockfile
- * @param {{ lock: string, what: string }} options
+ * @param {{ lock: string, what: string, dev?: boolean }} options dev: whether what is to run needs
+ *   the packages of development; without them, an install by `npm ci --omit=dev` is whole
  */
-export async function ensureInstalled(folder, { lock, what }) {
-  if (isInstalled(folder)) return;
+export async function ensureInstalled(folder, { lock, what, dev = true }) {
+  if (isInstalled(folder) || (!dev && missingPackages(folder, { dev }).length === 0)) return;
   checkPlatform();
   await withLock(lock, async () => {
     // Another launch may have done it meanwhile.
@@ -84,21 +85,23 @@ function fingerprint(folder) {
 }
 
 /**
- * @typedef {{ version: string, integrity: string, optional?: boolean, devOptional?: boolean, os?: Only, cpu?: Only, libc?: Only }} Locked
+ * @typedef {{ version: string, integrity: string, dev?: boolean, optional?: boolean, devOptional?: boolean, os?: Only, cpu?: Only, libc?: Only }} Locked
  * @typedef {string | string[] | undefined} Only
  */
 
 /**
  * What the lockfile wants on this platform and npm's record of node_modules does not have.
  * @param {string} folder
+ * @param {{ dev?: boolean }} [options]
  * @returns {string[]}
  */
-function missingPackages(folder) {
+function missingPackages(folder, { dev = true } = {}) {
   const { packages: wanted } = readJson(path.join(folder, 'package-lock.json'));
   const record = readText(path.join(folder, 'node_modules', '.package-lock.json'));
   const present = record === undefined ? {} : JSON.parse(record).packages;
   /** @param {Locked} locked */
-  const belongsHere = ({ optional, devOptional, os, cpu, libc }) =>
+  const belongsHere = ({ dev: only, optional, devOptional, os, cpu, libc }) =>
+    (dev || !only) &&
     // An optional package that fits every platform is a fallback for those without a native one.
     (!(optional || devOptional) || os !== undefined || cpu !== undefined) &&
     allows(os, process.platform) &&
@@ -252,7 +255,15 @@ function isWritable(folder) {
  * @param {() => Promise<void>} work
  */
 async function withLock(file, work) {
-  fs.mkdirSync(path.dirname(file), { recursive: true });
+  try {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.accessSync(path.dirname(file), fs.constants.W_OK);
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    throw new LaunchError(
+      `packages are missing, and ${path.dirname(file)} cannot be written (${code}): run npm ci as a user who may write there`,
+    );
+  }
   for (let told = false; !tryLock(file); await sleep(250)) {
     if (!told) console.error('plimsoll: waiting for another launch that is installing ...');
     told = true;

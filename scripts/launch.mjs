@@ -37,7 +37,10 @@ export async function launch([command, ...args]) {
     if (!tool && !fs.existsSync(path.join(ROOT, command))) {
       throw new LaunchError(`there is no ${command}; the tools are ${Object.keys(TOOLS).join(', ')}`);
     }
-    await ensureInstalled(ROOT, { lock: LOCK, what: 'the packages of package-lock.json (about 0.5 GB on disk)' });
+    const what = 'the packages of package-lock.json (about 0.5 GB on disk)';
+    // The study draws its plots with packages of development; all else that a deployment may run does without.
+    const dev = command !== 'cli/main.ts' || args[0] === 'study';
+    await ensureInstalled(ROOT, { lock: LOCK, what, dev });
     const node = await chooseNode();
     const target = tool ? toolFile(command) : path.join(ROOT, command);
     process.exit(await run(node, [target, ...args], { tool }));

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 const NATIVE = {
   'node_modules/native': { version: '4.5.6', integrity: 'sha512-n', optional: true, os: [process.platform] },
@@ -87,6 +87,54 @@ test('an install made by hand is taken as it is', async () => {
   await put('node_modules/.package-lock.json', JSON.stringify({ packages: { ...LIBRARY, ...NATIVE } }));
   expect(await launch('hello.ts', 'world')).toEqual({ code: 3, stdout: 'hello world\n', stderr: '' });
   expect(await npmCalls()).toBe(0);
+});
+
+const DEV = { 'node_modules/tool': { version: '9.9.9', integrity: 'sha512-d', dev: true } };
+
+async function installedWithoutDev(): Promise<void> {
+  await lock({ ...LOCKED, ...DEV });
+  await npmThat(installs({ ...LIBRARY, ...NATIVE, ...DEV }));
+  await mkdir(path.join(checkout, 'node_modules'));
+  await put('node_modules/.package-lock.json', JSON.stringify({ packages: { ...LIBRARY, ...NATIVE } }));
+  await mkdir(path.join(checkout, 'cli'));
+  await put('cli/main.ts', 'console.log("hello", process.argv[2]);\n');
+}
+
+test('after npm ci --omit=dev our own command runs as it is, and what needs the rest installs it', async () => {
+  await installedWithoutDev();
+  expect(await launch('cli/main.ts', 'backend')).toEqual({ code: 0, stdout: 'hello backend\n', stderr: '' });
+  expect(await npmCalls()).toBe(0);
+  expect(await launch('cli/main.ts', 'study')).toMatchObject({ code: 0, stdout: 'hello study\n' });
+  expect(await npmCalls()).toBe(1);
+});
+
+describe.skipIf(process.getuid?.() !== 0)('as a user who may write nothing, and has no home', () => {
+  const asNobody = async (...args: string[]) => {
+    await chmod(checkout, 0o755);
+    return outcome(
+      spawn(process.execPath, [path.join(checkout, 'scripts/launch.mjs'), ...args], {
+        cwd: '/',
+        uid: 65_534,
+        gid: 65_534,
+        env: { PATH: `${checkout}/bin:/usr/bin:/bin`, HOME: '/nonexistent' },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+    );
+  };
+
+  test('our own command runs', async () => {
+    await installedWithoutDev();
+    expect(await asNobody('cli/main.ts', 'backend')).toEqual({ code: 0, stdout: 'hello backend\n', stderr: '' });
+  });
+
+  test('a launch that would have to install says that it cannot, and what to do', async () => {
+    const { code, stderr } = await asNobody('hello.ts', 'world');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /^plimsoll: packages are missing, and .*\.plimsoll cannot be written \(EACCES\): run npm ci as a user/,
+    );
+    expect(stderr).not.toMatch(/^ {4}at /m);
+  });
 });
 
 test('of several launches at once only one installs, and the others wait for it', async () => {

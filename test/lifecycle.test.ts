@@ -106,7 +106,11 @@ describe('a running stack', () => {
   });
 
   test.each([
-    ['the same port', () => ({ PORT: new URL(stack.url).port }), /port \d+ is in use; choose another one with PORT/],
+    [
+      'the same port',
+      () => ({ PORT: new URL(stack.url).port }),
+      /port \d+ is in use; choose another one, as in: npm start -- --port/,
+    ],
     ['the same data', () => ({ PLIMSOLL_DATA: dataDir }), /another plimsoll runs on .*PLIMSOLL_DATA/],
   ])('a second stack on %s does not start and says why', async (_name, env, message) => {
     const otherDir = await newDataDir();

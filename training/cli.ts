@@ -1,10 +1,11 @@
 /** `plimsoll train <stage>`: every stage as a command. */
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Command } from 'commander';
 import { LlamaConfig } from '#gpu-backend/model/config.ts';
 import { classifierCommand } from './classifier/train.ts';
 import { integer, number, share } from './cli-numbers.ts';
+import { BUNDLE, CLASSIFIER, DUAL_PAIRS, runOf, TOKENIZER } from './commands/folder-kinds.ts';
 import { ExpertStage, RankStage, RouterStage, ScoreStage, SftStage, TokenizerStage } from './commands/settings.ts';
 import { stageCommand } from './commands/stage-command.ts';
 import { PREFERENCE_LAYOUTS } from './data/preferences.ts';
@@ -15,6 +16,7 @@ import { DEMO } from './demo/recipe.ts';
 import { trainDemo } from './demo/train-demo.ts';
 import { dataCommand } from './download/cli.ts';
 import type { ScoreKind } from './graphs/score-graph.ts';
+import { claimFolder } from './run/claim-folder.ts';
 import { baseCorpus } from './stages/base-corpus.ts';
 import { assertVocabulary, type BaseModel, loadBaseModel } from './stages/base-model.ts';
 import { expertStage, ROLE_DIMENSION } from './stages/expert.ts';
@@ -36,6 +38,7 @@ type Run = {
   tokenizer: string;
   out: string;
   resume: boolean;
+  force: boolean;
   threads: number;
   checkpointEverySeconds: number;
 };
@@ -47,6 +50,7 @@ const withRun = (command: Command) =>
     .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
     .requiredOption('--out <dir>', 'where checkpoints and metrics go')
     .option('--resume', 'go on from the newest checkpoint in --out', false)
+    .option('--force', 'replace an earlier run of this stage in --out', false)
     .option('--checkpoint-every-seconds <n>', 'what a killed run may lose', number, 120)
     .option('--threads <n>', '0: all cores', integer, 0);
 const withBase = (command: Command) => withRun(command.requiredOption('--base <dir>', 'run of the stage sft'));
@@ -68,14 +72,20 @@ async function open({ base, tokenizer }: BaseFlags): Promise<{ base: BaseModel; 
   return { base: await loadBaseModel(base, opened), tokenizer: opened };
 }
 
-const tokenizer = stageCommand<typeof TokenizerStage, { out: string; data: string }>({
+const tokenizer = stageCommand<typeof TokenizerStage, { out: string; force: boolean; data: string }>({
   name: 'tokenizer',
   description: 'learn a byte-level BPE vocabulary on the base corpus',
   settings: TokenizerStage,
-  flags: (command) => withData(command.requiredOption('--out <dir>', 'where tokenizer.json goes')),
+  flags: (command) =>
+    withData(command.requiredOption('--out <dir>', 'where tokenizer.json goes')).option(
+      '--force',
+      'replace an earlier tokenizer in --out',
+      false,
+    ),
   run: async (settings, flags) => {
+    const out = claimFolder(flags.out, { kind: TOKENIZER, force: flags.force });
     const corpus = await corpusOf(settings, flags);
-    const { texts } = await tokenizerStage({ corpus, out: flags.out, vocabSize: settings.vocab });
+    const { texts } = await tokenizerStage({ corpus, out, vocabSize: settings.vocab });
     console.log(`tokenizer: ${settings.vocab} tokens learned on ${texts} texts, in ${flags.out}`);
   },
 });
@@ -89,6 +99,7 @@ const sft = stageCommand<typeof SftStage, Run & { data: string; model?: string; 
       .option('--model <file>', "config.json in Hugging Face's words (default: the demo's)")
       .option('--from <dir>', 'start from the weights of another run of this stage'),
   run: async (settings, flags) => {
+    const out = claimFolder(flags.out, { kind: runOf('sft'), ...flags });
     const tokenizer = openTokenizer(await readChatFiles(flags.tokenizer));
     const config = LlamaConfig.parse(flags.model ? JSON.parse(await readFile(flags.model, 'utf8')) : DEMO.config);
     assertVocabulary(tokenizer, config);
@@ -105,7 +116,7 @@ const sft = stageCommand<typeof SftStage, Run & { data: string; model?: string; 
       ...schedule
     } = settings;
     const worldShares = shareSettings({ jailbreakShare, multiTurnShare, keywordShare });
-    const { out, resume, threads, checkpointEverySeconds } = flags;
+    const { resume, force, threads, checkpointEverySeconds } = flags;
     await sftStage({
       ...schedule,
       opening: { tokens: openingTokens, weight: openingWeight },
@@ -118,6 +129,7 @@ const sft = stageCommand<typeof SftStage, Run & { data: string; model?: string; 
       corpusSettings: { edition, worldDialogues, realShare, wordDropout, ...worldShares },
       out,
       resume,
+      force,
       threads,
       checkpointEverySeconds,
     });
@@ -134,6 +146,8 @@ const scoreCommand = (kind: ScoreKind) =>
       { edition, worldPairs, pairs: files, heldOut: heldOutShare, jailbreakShare, multiTurnShare, ...settings },
       flags,
     ) => {
+      const kindOfRun = runOf('score', { what: kind, fields: { kind } });
+      const out = claimFolder(flags.out, { kind: kindOfRun, ...flags });
       const shares = { jailbreakShare, multiTurnShare };
       const data = { seed: settings.seed, edition, worldPairs, files, heldOutShare, ...shares };
       const pairs = await preferenceData({ ...data, dimension: SCORE_DIMENSION[kind] });
@@ -142,6 +156,7 @@ const scoreCommand = (kind: ScoreKind) =>
         ...pairs,
         ...flags,
         ...(await open(flags)),
+        out,
         kind,
         dataSettings: dataSettings(data),
       });
@@ -176,6 +191,8 @@ const expert = stageCommand<typeof ExpertStage, OnBase & { marginModel?: string;
     if ((margin === 'none') !== (scorerDir === undefined)) {
       throw new Error('a --margin and --margin-model go together: give both, or neither');
     }
+    const kindOfRun = runOf('expert', { fields: { role: settings.role } });
+    const out = claimFolder(flags.out, { kind: kindOfRun, ...flags });
     const opened = await open(flags);
     const { padId } = opened.tokenizer;
     const loadMargin = async (rule: MarginRule, name: string) => {
@@ -191,6 +208,7 @@ const expert = stageCommand<typeof ExpertStage, OnBase & { marginModel?: string;
       ...pairs,
       ...flags,
       ...opened,
+      out,
       margin: margin !== 'none' && scorerDir ? await loadMargin(margin, scorerDir) : null,
       from: from ? { name: from, layers: (await loadExpertWeights(from, opened.base)).layers } : null,
       dataSettings: dataSettings(data),
@@ -198,7 +216,7 @@ const expert = stageCommand<typeof ExpertStage, OnBase & { marginModel?: string;
   },
 });
 
-type RankFlags = BaseFlags & { reward: string; cost: string; out: string; threads: number };
+type RankFlags = BaseFlags & { reward: string; cost: string; out: string; force: boolean; threads: number };
 const rank = stageCommand<typeof RankStage, RankFlags>({
   name: 'rank',
   description: "build the router's pairs: which of two answers is better in both dimensions",
@@ -210,16 +228,17 @@ const rank = stageCommand<typeof RankStage, RankFlags>({
       .requiredOption('--reward <dir>', 'run of the stage reward')
       .requiredOption('--cost <dir>', 'run of the stage cost')
       .requiredOption('--out <dir>', 'where train.jsonl and held-out.jsonl go')
+      .option('--force', 'replace earlier pairs in --out', false)
       .option('--threads <n>', '0: all cores', integer, 0),
   run: async ({ pairs: files, heldOut: heldOutShare, definition, ...data }, flags) => {
+    const dir = claimFolder(flags.out, { kind: DUAL_PAIRS, force: flags.force });
     const opened = await open(flags);
     const models = { base: opened.base, padId: opened.tokenizer.padId, threads: flags.threads };
     const reward = await loadScorer(flags.reward, { ...models, wanted: 'reward' });
     const cost = await loadScorer(flags.cost, { ...models, wanted: 'cost' });
     const { train, heldOut } = await preferenceData({ ...data, files, heldOutShare, dimension: 'safer' });
-    await mkdir(flags.out, { recursive: true });
     for (const [name, preferences] of Object.entries({ train, 'held-out': heldOut })) {
-      const out = path.join(flags.out, `${name}.jsonl`);
+      const out = path.join(dir, `${name}.jsonl`);
       const { read, kept, leftOut } = await rankStage({ preferences, definition, reward, cost, ...opened, out });
       const reasons = Object.entries(leftOut).map(([reason, pairs]) => `${pairs} ${reason}`);
       console.log(`${out}: ${kept} of ${read} pairs (left out: ${reasons.join(', ') || 'none'})`);
@@ -237,11 +256,14 @@ const router = stageCommand<typeof RouterStage, OnBase & { safety: string; helpf
       .requiredOption('--helpfulness <dir>', 'run of the stage expert --role helpfulness')
       .requiredOption('--dual <dir>', 'folder made by the stage rank'),
   run: async (settings, { dual, ...flags }) => {
+    const kindOfRun = runOf('router', { fields: { kind: settings.kind } });
+    const out = claimFolder(flags.out, { kind: kindOfRun, ...flags });
     const opened = await open(flags);
     await routerStage({
       ...settings,
       ...flags,
       ...opened,
+      out,
       safety: await loadExpertWeights(flags.safety, opened.base),
       helpfulness: await loadExpertWeights(flags.helpfulness, opened.base),
       train: await readDual(path.join(dual, 'train.jsonl')),
@@ -274,14 +296,16 @@ export function trainCommand(): Command {
     .option('--experts <dirs...>', 'runs of the stage expert (default: none, the base under both roles)')
     .option('--routers <dirs...>', 'runs of the stage router, at most one of each kind')
     .requiredOption('--out <dir>', 'the bundle')
+    .option('--force', 'replace an earlier bundle in --out', false)
     .requiredOption('--id <model>', 'the model id that clients name')
     .option('--licence <spdx>', 'licence of the weights', 'Apache-2.0')
     .option('--default-weight <x>', 'safety weight where there is no router', share, DEMO.defaultWeight)
     .action(async (flags) => {
-      const { base, tokenizer, experts = 'base', routers = [], out, id, licence, defaultWeight } = flags;
+      const { base, tokenizer, experts = 'base', routers = [], id, licence, defaultWeight } = flags;
+      const out = claimFolder(flags.out, { kind: BUNDLE, force: flags.force });
       const provenance = { description: `plimsoll train export of ${base}`, data: [] };
       const manifest = { id, licence, default_weight: defaultWeight, provenance };
-      console.log(`${out}: ${await exportStage({ base, tokenizer, experts, routers, out, manifest })}`);
+      console.log(`${flags.out}: ${await exportStage({ base, tokenizer, experts, routers, out, manifest })}`);
     });
 
   train
@@ -289,9 +313,15 @@ export function trainCommand(): Command {
     .description('the demo bundle from its seed: every stage, evaluation and model card; resumable')
     .option('--runs <dir>', 'checkpoints and metrics', 'runs/demo')
     .option('--out <dir>', 'the bundle', 'models/demo')
+    .option('--force', 'replace an earlier bundle in --out', false)
     .option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA)
     .option('--threads <n>', '0: all cores', integer, 0)
     .action(trainDemo);
 
-  return train.addCommand(dataCommand()).addCommand(realShareCommand()).addCommand(classifierCommand());
+  const classifier = classifierCommand().option('--force', 'replace an earlier classifier in --out', false);
+  classifier.hook('preAction', () => {
+    const { out, force } = classifier.opts<{ out: string; force: boolean }>();
+    claimFolder(out, { kind: CLASSIFIER, force });
+  });
+  return train.addCommand(dataCommand()).addCommand(realShareCommand()).addCommand(classifier);
 }

@@ -8,4 +8,6 @@ export type Env = {
   DIRECTIVE_SECRET?: string;
   RECEIPT_JWKS?: string;
   OPERATOR_KEY_SHA256?: string;
+  /** By commas, in small letters: the only host names that are served. Any, where it is not set. */
+  HOST_NAMES?: string;
 };

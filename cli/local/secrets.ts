@@ -4,10 +4,11 @@
  * sign receipts, so that receipts of yesterday still verify.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
 import * as z from 'zod';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 
 /** As the edge and the backend want it; base64url makes 43 characters of these. */
 const SECRET_BYTES = 32;
@@ -29,7 +30,7 @@ export type Secrets = {
 };
 
 export async function loadSecrets(dir: string): Promise<Secrets> {
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  makeFolder(dir, { mode: 0o700 });
   const keepSecret = (name: string) => keep(path.join(dir, name), z.string().min(SECRET_BYTES), makeSecret);
   const directiveSecret = await keepSecret('directive-secret');
   const drawSecret = await keepSecret('draw-secret');

@@ -11,6 +11,7 @@ test('an empty environment, or one of empty variables, is the demo on port 8787'
     dataDir: path.join(ROOT, '.plimsoll'),
     bundle: path.join(ROOT, 'models/demo'),
     threads: '0',
+    moreNames: [],
   };
   expect(readServeConfig({})).toEqual(demo);
   expect(readServeConfig({ PORT: '', PLIMSOLL_DATA: '' })).toEqual(demo);
@@ -21,7 +22,21 @@ test('several backends share the cores, unless told otherwise', () => {
   expect(readServeConfig({ PLIMSOLL_BACKENDS: '2', PLIMSOLL_THREADS: '3' }).threads).toBe('3');
 });
 
+test('an option goes before the environment, and is the one that is named', () => {
+  expect(readServeConfig({ PORT: '1' }, { port: '8803' }).port).toBe(8803);
+  expect(() => readServeConfig({ PORT: '1' }, { port: 'http' })).toThrow(/^--port: a port is a number/);
+});
+
+test('host names are taken by commas, in small letters', () => {
+  expect(readServeConfig({ PLIMSOLL_NAMES: 'Plimsoll.test, my-laptop' }).moreNames).toEqual([
+    'plimsoll.test',
+    'my-laptop',
+  ]);
+});
+
 test.each([
+  ['PLIMSOLL_NAMES', 'http://plimsoll.test'],
+  ['PLIMSOLL_NAMES', 'plimsoll.test:8787'],
   ['PORT', 'http'],
   ['PORT', '65536'],
   ['PORT', '-1'],

@@ -20,6 +20,21 @@ const Environment = z.object({
   PLIMSOLL_DATA: z.string().default(path.join(ROOT, '.plimsoll')),
   PLIMSOLL_BUNDLE: z.string().default(path.join(ROOT, 'models/demo')),
   PLIMSOLL_THREADS: z.string().optional(),
+  PLIMSOLL_NAMES: z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .toLowerCase()
+        .split(',')
+        .map((name) => name.trim())
+        .filter((name) => name !== ''),
+    )
+    .pipe(
+      z.array(
+        z.string().regex(/^[a-z0-9._-]+$/, 'host names without ports, by commas, as in: plimsoll.test,my-laptop'),
+      ),
+    ),
 });
 
 export type ServeConfig = {
@@ -28,18 +43,27 @@ export type ServeConfig = {
   backends: number;
   dataDir: string;
   bundle: string;
+  /** Host names that the edge answers to beside those of this machine. */
+  moreNames: readonly string[];
   /** For each backend. */
   threads: string;
 };
 
-export function readServeConfig(env: Readonly<Record<string, string | undefined>>): ServeConfig {
+/** What is given as an option goes before the environment. */
+export function readServeConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  { port }: { port?: string | undefined } = {},
+): ServeConfig {
   // A variable set to nothing counts as one not set.
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const given = Object.fromEntries(
+    Object.entries({ ...env, ...(port !== undefined && { PORT: port }) }).filter(([, value]) => value !== ''),
+  );
   const parsed = Environment.safeParse(given);
   if (!parsed.success) {
-    throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('\n'));
+    const nameOf = (name: unknown) => (name === 'PORT' && port !== undefined ? '--port' : String(name));
+    throw new Error(parsed.error.issues.map(({ path, message }) => `${nameOf(path[0])}: ${message}`).join('\n'));
   }
-  const { PORT, PLIMSOLL_BACKENDS, PLIMSOLL_DATA, PLIMSOLL_BUNDLE, PLIMSOLL_THREADS } = parsed.data;
+  const { PORT, PLIMSOLL_BACKENDS, PLIMSOLL_DATA, PLIMSOLL_BUNDLE, PLIMSOLL_THREADS, PLIMSOLL_NAMES } = parsed.data;
   // Several backends that each take every core only get in each other's way.
   const share = PLIMSOLL_BACKENDS === 1 ? 0 : Math.max(1, Math.floor(availableParallelism() / PLIMSOLL_BACKENDS));
   return {
@@ -47,6 +71,7 @@ export function readServeConfig(env: Readonly<Record<string, string | undefined>
     backends: PLIMSOLL_BACKENDS,
     dataDir: path.resolve(PLIMSOLL_DATA),
     bundle: path.resolve(PLIMSOLL_BUNDLE),
+    moreNames: PLIMSOLL_NAMES,
     threads: PLIMSOLL_THREADS ?? String(share),
   };
 }

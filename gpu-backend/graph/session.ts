@@ -1,5 +1,5 @@
 /** An onnxruntime session over one of our graphs, with plain typed arrays in and out. */
-import * as ort from 'onnxruntime-node';
+import * as ort from './onnxruntime.ts';
 
 export type Feed = { dims: readonly number[]; data: Float32Array | Float64Array | BigInt64Array };
 

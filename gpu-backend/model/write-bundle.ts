@@ -2,12 +2,13 @@
  * Writes a bundle. It is made in a temporary folder, loaded back from there as a server would, and only then renamed into
  * place: a folder with a bundle's name never holds half of one, or one that cannot be served.
  */
-import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { adapterConfigJson, adapterTensors, type Expert } from './adapter.ts';
 import { BUNDLE_FILES, expertFiles } from './bundle-files.ts';
 import type { LlamaConfig } from './config.ts';
 import { loadBundle } from './load-bundle.ts';
+import { makeFolder } from './make-folder.ts';
 import { BUNDLE_FORMAT, type Manifest } from './manifest.ts';
 import { layersRouterTensors, logitsRouterTensors, ROUTER_FILES, type Routers, routerManifest } from './router.ts';
 import type { Tensor } from './tensor.ts';
@@ -38,7 +39,7 @@ export async function writeBundle(
   { dtype = 'f16' }: { dtype?: WeightType } = {},
 ): Promise<string> {
   const target = resolve(dir);
-  await mkdir(dirname(target), { recursive: true });
+  makeFolder(dirname(target));
   // Beside the target, so that the rename stays on one file system.
   const draft = await mkdtemp(join(dirname(target), `.${basename(target)}-`));
   try {
@@ -69,12 +70,12 @@ async function writeFiles(dir: string, parts: BundleParts, dtype: WeightType): P
   await writeSafetensors(join(dir, BUNDLE_FILES.weights), parts.weights, { dtype, file: BUNDLE_FILES.weights });
   for (const expert of experts) {
     const files = expertFiles(expert.name);
-    await mkdir(join(dir, dirname(files.config)), { recursive: true });
+    makeFolder(join(dir, dirname(files.config)));
     await writeFile(join(dir, files.config), toJson(adapterConfigJson(expert)));
     await writeSafetensors(join(dir, files.weights), adapterTensors(expert), { dtype, file: files.weights });
   }
   const writeRouter = async (file: string, tensors: Map<string, Tensor>) => {
-    await mkdir(join(dir, dirname(file)), { recursive: true });
+    makeFolder(join(dir, dirname(file)));
     await writeSafetensors(join(dir, file), tensors, { dtype: 'f32', file });
   };
   if (routers.layers !== null) await writeRouter(ROUTER_FILES.layers, layersRouterTensors(routers.layers));

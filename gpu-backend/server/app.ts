@@ -11,6 +11,7 @@ import type { Engine } from '../engine/engine.ts';
 import { answerFrames } from './answer-frames.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 import { frameStream } from './frame-stream.ts';
+import { onlyOwnHostNames } from './host-names.ts';
 import { Metrics } from './metrics.ts';
 import { parseRequest } from './parse-request.ts';
 import type { SignReceipt } from './receipt-signer.ts';
@@ -24,6 +25,8 @@ export type AppOptions = {
   sign: SignReceipt;
   backendId: string;
   bodyLimitBytes: number;
+  /** The only host names to answer to; null: any. */
+  hostNames: readonly string[] | null;
   /** True once the backend is stopping: nothing new is begun. */
   draining: () => boolean;
   /** For the operator; never shown to a client. */
@@ -31,10 +34,12 @@ export type AppOptions = {
 };
 
 export function createApp(options: AppOptions): Hono {
-  const { engine, encodePrompt, directiveKey, drawSecret, sign, backendId, bodyLimitBytes, draining, log } = options;
+  const { engine, encodePrompt, directiveKey, drawSecret, sign, backendId, bodyLimitBytes, hostNames, draining, log } =
+    options;
   const used = createUsedDirectives();
   const metrics = new Metrics(engine);
   const app = new Hono();
+  app.use(onlyOwnHostNames(hostNames));
 
   const tooLarge = () => {
     throw new PlimsollError('request_too_large', `The body is larger than ${bodyLimitBytes} bytes.`);

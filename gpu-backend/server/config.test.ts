@@ -29,6 +29,7 @@ test('needs four settings and has defaults for the rest', () => {
     maxWaiting: 64,
     graceMs: 5000,
     bodyLimitBytes: 1 << 20,
+    hostNames: null,
   });
 });
 
@@ -36,6 +37,13 @@ test('its own port wins over PORT, and an empty variable is none', () => {
   expect(readConfig({ ...env, PORT: '1' }).port).toBe(1);
   expect(readConfig({ ...env, PORT: '1', PLIMSOLL_BACKEND_PORT: '2' }).port).toBe(2);
   expect(readConfig({ ...env, PORT: '1', PLIMSOLL_BACKEND_PORT: '' }).port).toBe(1);
+});
+
+test('takes host names by commas', () => {
+  expect(readConfig({ ...env, PLIMSOLL_BACKEND_NAMES: '127.0.0.1, LocalHost' }).hostNames).toEqual([
+    '127.0.0.1',
+    'localhost',
+  ]);
 });
 
 test('names every variable that is missing or wrong at once', () => {

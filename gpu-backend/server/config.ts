@@ -38,6 +38,8 @@ export const BackendConfig = z.strictObject({
     .int()
     .min(1)
     .default(1 << 20),
+  /** The only host names to answer to; null: any. */
+  hostNames: z.array(z.string().min(1)).nullable().default(null),
 });
 export type BackendConfig = z.infer<typeof BackendConfig>;
 /** What a caller in code may give: everything with a default may be left out. */
@@ -66,6 +68,7 @@ const VARIABLES = {
   maxWaiting: ['PLIMSOLL_MAX_WAITING'],
   graceMs: ['PLIMSOLL_GRACE_MS'],
   bodyLimitBytes: ['PLIMSOLL_BODY_LIMIT_BYTES'],
+  hostNames: ['PLIMSOLL_BACKEND_NAMES'],
 } as const satisfies Record<keyof BackendConfig, readonly string[]>;
 
 const NUMBERS: ReadonlySet<string> = new Set(['port', 'threads', 'maxRows', 'maxWaiting', 'graceMs', 'bodyLimitBytes']);
@@ -81,6 +84,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): B
       const jwk = json.safeParse(text);
       if (jwk.success) raw[setting] = jwk.data;
       else problems.push(`${names[0]}: not JSON`);
+    } else if (setting === 'hostNames') {
+      raw[setting] = text
+        .toLowerCase()
+        .split(',')
+        .map((name) => name.trim());
     } else raw[setting] = NUMBERS.has(setting) ? Number(text) : text;
   }
   const parsed = BackendConfig.safeParse(raw);

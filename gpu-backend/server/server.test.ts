@@ -52,6 +52,7 @@ async function serve({
     backendId: 'b1',
     graceMs,
     bodyLimitBytes: 10_000,
+    hostNames: null,
   };
   const backend = await serveEngine(engine, bytesOf, config, { log: (message) => logged.push(message) });
   open.push(backend);
@@ -352,6 +353,7 @@ describe('a request that makes no sense', () => {
       backendId: 'b1',
       graceMs: 0,
       bodyLimitBytes: 1000,
+      hostNames: null,
     };
     const broken: EncodePrompt = () => {
       throw new Error('secret internals');
@@ -481,6 +483,7 @@ test('a port that is taken is an error, not a crash', async () => {
     backendId: 'b2',
     graceMs: 0,
     bodyLimitBytes: 1000,
+    hostNames: null,
   };
   await expect(serveEngine(engine, bytesOf, config)).rejects.toThrow(/EADDRINUSE/);
   await engine.close();

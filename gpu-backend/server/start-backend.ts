@@ -1,5 +1,5 @@
 /** A backend from its settings: bundle, engine, HTTP server. It is ready when `startBackend` resolves. */
-
+import '../graph/no-telemetry.ts';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -61,6 +61,7 @@ export async function serveEngine(
     sign: await receiptSigner(config.receiptPrivateJwk),
     backendId: config.backendId,
     bodyLimitBytes: config.bodyLimitBytes,
+    hostNames: config.hostNames,
     draining: () => draining,
     log,
   });

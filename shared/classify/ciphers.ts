@@ -18,23 +18,40 @@ export function turnedStretch(text: string, turn: (word: string) => string, lexi
   for (const { 0: raw, index } of text.matchAll(WORD)) {
     const word = raw.toLowerCase();
     const turned = turn(word);
-    if (current.gain <= 0) current = { gain: 0, start: index };
-    if (turned !== word) current.gain += lexicon.cost(word) - lexicon.cost(turned);
-    if (current.gain > best.gain) best = { ...current, end: index + raw.length };
+    const gain = turned === word ? 0 : lexicon.cost(word) - lexicon.cost(turned);
+    // A word that nobody knows either way belongs to what stands beside it.
+    const isUnknown = gain === 0 && !lexicon.has(word);
+    if (current.gain < 0 || (current.gain === 0 && !isUnknown)) current = { gain: 0, start: index };
+    current.gain += gain;
+    const goesOn = isUnknown && current.gain === best.gain && current.start === best.start;
+    if (current.gain > best.gain || goesOn) best = { ...current, end: index + raw.length };
   }
   return best.gain >= LEAST_GAIN ? { start: best.start, end: best.end } : undefined;
 }
 
 export function rot13(text: string): string {
-  return text.replace(/[a-z]/gi, (letter) => {
-    const code = letter.charCodeAt(0);
-    const first = code >= 0x61 ? 0x61 : 0x41;
-    return String.fromCharCode(first + ((code - first + 13) % 26));
-  });
+  let turned = '';
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    const first = code & 0x60;
+    const letter = code - first - 1;
+    const isLetter = code < 0x80 && first >= 0x40 && letter >= 0 && letter < 26;
+    turned += isLetter ? String.fromCharCode(first + 1 + ((letter + 13) % 26)) : text[i];
+  }
+  return turned;
 }
 
 export function reversed(text: string): string {
-  return [...text].reverse().join('');
+  let turned = '';
+  for (let end = text.length; end > 0; ) {
+    const code = text.charCodeAt(end - 1);
+    // The second half of a character of two units, if the first is there.
+    const isPair = code >= 0xdc00 && code < 0xe000 && end > 1 && (text.charCodeAt(end - 2) & 0xfc00) === 0xd800;
+    const start = end - (isPair ? 2 : 1);
+    turned += text.slice(start, end);
+    end = start;
+  }
+  return turned;
 }
 
 /** "woh od i" to "how do i": each word backwards, their order kept. */

@@ -5,9 +5,10 @@
 import { JUDGEMENTS, type Judgement, LABELS, type Signal } from '#shared/api/categories.ts';
 import { sigmoid } from './combine-scores.ts';
 import type { DefenceOptions } from './defences.ts';
+import { finish } from './finish.ts';
 import { createLexicon } from './lexicon.ts';
 import { decodeModel, ModelFormatError } from './model-format.ts';
-import { createScorer } from './score-text.ts';
+import { createSlicedScorer } from './score-text.ts';
 
 /** Every signal once; each finite and in [0, 1]. */
 export type Signals = Readonly<Record<Signal, number>>;
@@ -34,29 +35,25 @@ export function createClassifier(model: ArrayBuffer, options: DefenceOptions = {
   if (names !== LABELS.join(' ')) {
     throw new ModelFormatError(`has the labels "${names}", this code wants "${LABELS.join(' ')}"`);
   }
-  const score = createScorer({ bits, columns: [...labels, harm], weights, lexicon: createLexicon(words) }, options);
+  const score = createSlicedScorer(
+    { bits, columns: [...labels, harm], weights, lexicon: createLexicon(words) },
+    options,
+  );
   const calibrations = [...labels, anyHarm].map(({ calibration }) => calibration);
 
   function* inSlices(text: string): Generator<number, Signals, void> {
-    const { logOdds, sourceChars } = score(text);
-    yield sourceChars;
+    const { logOdds, unread, uncertain } = yield* score(text);
     const judged = JUDGEMENTS.map((name, k): [Judgement, number] => {
       const { slope, offset } = calibrations[k]!;
       return [name, sigmoid(slope * logOdds[k]! + offset)];
     });
     // The cast: `JUDGEMENTS` has every key of the record once.
-    return { ...(Object.fromEntries(judged) as Record<Judgement, number>), unread: 0, uncertain: 0 };
+    return { ...(Object.fromEntries(judged) as Record<Judgement, number>), unread: unread ? 1 : 0, uncertain };
   }
 
   return {
     version,
     inSlices,
-    classify(text) {
-      const slices = inSlices(text);
-      for (;;) {
-        const { done, value } = slices.next();
-        if (done) return value;
-      }
-    },
+    classify: (text) => finish(inSlices(text)),
   };
 }

@@ -1,14 +1,20 @@
 /**
- * From sixteen linear scores to one log-odds per judgement. "Is this harmful?" and "if so, of which kind?" are different
- * questions: a question about drugs is about drugs whether it is a pharmacist's or a dealer's. So a column of its own says
- * whether there is harm, learned from everything harmful or benign, and the categories are learned among harmful prompts only:
+ * From sixteen linear scores to one log-odds per judgement. "Is this harmful?" and "if so, of which
+ * kind?" are different questions: a question about drugs is about drugs whether it is a
+ * pharmacist's or a dealer's. So a column of its own says whether there is harm, learned from
+ * everything harmful or benign, and the categories are learned among harmful prompts only:
  *
  *   P(category) = P(harm) * P(category | harm),   P(category | harm) = t / (1 - product of all (1 - t))
  *
- * with t the sigmoid of a category's score. The divisor is the condition: harm is harm of at least one category.
- * `jailbreak` is about the form of a prompt, not its subject, and stands alone. `any_harm` is a noisy-or over the categories:
+ * with t the sigmoid of a category's score. The divisor is the condition: harm is harm of at least
+ * one category. `jailbreak` is about the form of a prompt, not its subject, and stands alone.
+ * `any_harm` is the first question's answer:
  *
- *   P(any) = 1 - product of all (1 - P(category))
+ *   P(any) = P(harm)
+ *
+ * It is at least every P(category), since a category's own factor is at most 1, and rises with them
+ * all. A noisy-or over the categories says more of a prompt that fits many kinds, and told harm
+ * from the harmless better on no set left out of training and worse on most.
  */
 import { CATEGORIES, JUDGEMENTS, LABELS } from '#shared/api/categories.ts';
 
@@ -27,16 +33,11 @@ export function combineScores(scores: Float64Array, out: Float64Array): void {
   let none = 1;
   for (let k = 0; k < CATEGORIES.length; k++) none *= 1 - sigmoid(scores[k]!);
   const some = Math.max(1 - none, LEAST);
-  let harmless = 1;
   for (let k = 0; k < LABELS.length; k++) {
     const score = scores[k]!;
-    if (k < CATEGORIES.length) {
-      const probability = (harm * sigmoid(score)) / some;
-      harmless *= 1 - probability;
-      out[k] = logOdds(probability);
-    } else out[k] = score;
+    out[k] = k < CATEGORIES.length ? logOdds((harm * sigmoid(score)) / some) : score;
   }
-  out[ANY_HARM] = logOdds(1 - harmless);
+  out[ANY_HARM] = scores[HARM_COLUMN]!;
 }
 
 /** Both branches keep the exponent negative: no overflow, and never NaN for a finite score. */

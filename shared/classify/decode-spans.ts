@@ -5,16 +5,16 @@
  */
 import type { Lexicon } from './lexicon.ts';
 
-const LEAST_WORDS_ALONE = 3;
-/** All spans are decoded where they stand; of so many, the longest, the message is also read by itself. */
-export const MAX_MESSAGES = 4;
 /** The least that is taken for a hidden message, in decoded characters. */
 const LEAST_CHARS = 4;
 /** From here on a span that is printable throughout is no accident: (95 / 256) ^ 12. */
 const SURELY_MEANT = 12;
 
-/** Also in lines of 76 letters, as mail does it, and in the alphabet for addresses. */
-const BASE64 = /(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/]{60,76}\r?\n){0,60}[A-Za-z0-9+/_-]{6,}={0,2}(?![A-Za-z0-9+/_=-])/g;
+/** Also in long lines of one width, as mail and keys have it, and in the alphabet for addresses. */
+const BASE64 =
+  /(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{6,}(?:\r?\n[A-Za-z0-9+/]{40,})*(?:\r?\n[A-Za-z0-9+/]{2,39}={0,2}|={0,2})(?![A-Za-z0-9+/_=-])/g;
+/** Lines shorter than this are words one below the other. */
+const LEAST_LINE = 40;
 const HEX = /(?<![0-9a-z])(?:0x|\\x)?[0-9a-f]{2}(?:[\s:,-]?(?:0x|\\x)?[0-9a-f]{2}){3,}(?![0-9a-z])/gi;
 const PERCENT = /(?:%[0-9a-f]{2})+/gi;
 /** A text in nothing but percent escapes is a message; a few are an address that somebody pasted. */
@@ -24,32 +24,22 @@ const ESCAPE = /&#(\d{2,6});?|&#x([0-9a-f]{2,5});?|\\u\{?([0-9a-f]{2,5})\}?|\\x(
 const LEAST_ESCAPES = 3;
 const TAG_LETTERS = /[\u{e0020}-\u{e007e}]{3,}/gu;
 
-export type Decoded = {
-  /** The text with every span replaced by its message. */
-  inPlace: string;
-  /** The longest messages by themselves, without what stands around them; a word or two say too little alone. */
-  messages: string[];
-};
-
-/** Undefined where nothing is encoded. `text` with its case kept. */
-export function decodeSpans(text: string, lexicon: Lexicon): Decoded | undefined {
-  const messages: string[] = [];
+/**
+ * The text with every span replaced by its message, on lines of its own; undefined where nothing is encoded. `text` with its
+ * case kept.
+ */
+export function decodeSpans(text: string, lexicon: Lexicon): string | undefined {
   const spans = (into: string, pattern: RegExp, decode: (span: string) => string | undefined) =>
     into.replace(pattern, (span) => {
       const message = decode(span);
       if (message === undefined || !isMessage(message, lexicon)) return span;
-      messages.push(message);
       return `\n${message}\n`;
     });
   let inPlace = spans(text, PERCENT_MESSAGE, decodePercent);
   inPlace = spans(withoutEscapes(inPlace), TAG_LETTERS, decodeTags);
   inPlace = spans(inPlace, HEX, decodeHex);
   inPlace = spans(inPlace, BASE64, decodeBase64);
-  if (inPlace === text) return undefined;
-  const alone = messages
-    .filter((message) => message.trim().split(/\s+/).length >= LEAST_WORDS_ALONE)
-    .toSorted((a, b) => b.length - a.length);
-  return { inPlace, messages: alone.slice(0, MAX_MESSAGES) };
+  return inPlace === text ? undefined : inPlace;
 }
 
 /** Percent and character escapes that stand for a letter here and there: no message of their own, only the text as it is meant. */
@@ -83,6 +73,8 @@ function decodeHex(span: string): string | undefined {
 function decodeBase64(span: string): string | undefined {
   // A plain word is base64 too, and most long words of a text come by here.
   if (!/\d|=|.[A-Z]/.test(span)) return undefined;
+  const [first] = span.split(/\r?\n/, 1);
+  if (first!.length < span.length && first!.length < LEAST_LINE) return undefined;
   const letters = span
     .replace(/[\r\n=]/g, '')
     .replaceAll('-', '+')
@@ -95,14 +87,26 @@ function decodeTags(span: string): string {
   return Array.from(span, (tag) => String.fromCharCode(tag.codePointAt(0)! - 0xe0000)).join('');
 }
 
+/** The text of `bytes`; a piece of a longer run may begin and end within a character. */
 function utf8(bytes: Uint8Array): string | undefined {
   // Noise nearly always has a control character, and a thrown error costs more than this look.
   if (bytes.some((byte) => byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d)) return undefined;
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(wholeCharacters(bytes));
   } catch {
     return undefined;
   }
+}
+
+/** Without the last bytes of a character at the start and its first ones at the end. */
+function wholeCharacters(bytes: Uint8Array): Uint8Array {
+  let start = 0;
+  while (start < 3 && (bytes[start]! & 0xc0) === 0x80) start++;
+  let last = bytes.length - 1;
+  while (last > bytes.length - 4 && (bytes[last]! & 0xc0) === 0x80) last--;
+  const lead = bytes[last] ?? 0;
+  const wanted = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+  return bytes.subarray(start, bytes.length - last < wanted ? last : bytes.length);
 }
 
 function isMessage(text: string, lexicon: Lexicon): boolean {

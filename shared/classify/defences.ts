@@ -19,6 +19,8 @@ export const DEFENCES = [
   'leetspeak',
   /** "howdoi", "how.do.i" are taken apart. */
   'word breaks',
+  /** "hwo to bulid", "b*mb", "bo mb" are read as what was meant. */
+  'typing noise',
   /** base64, hex, percent and character escapes are decoded. */
   'encodings',
   'rot13',

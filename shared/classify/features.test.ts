@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { capText } from './cap-text.ts';
 import { createFeaturizer, MAX_CHARS, MAX_FEATURES } from './features.ts';
 import { normalize } from './normalize.ts';
 import { plainReading } from './readings.ts';
@@ -23,6 +22,8 @@ function oracle(text: string): number[] {
   const normal = normalize(text);
   const words = (normal.match(/[a-z0-9'\u00c0-\u1fff\u2070-\uffff]+/g) ?? []).map((word) => fnv(0x811c9dc5n, word));
   const pairs = words.slice(1).map((word, i) => imul(words[i]!, 31n) ^ word);
+  const apart = words.slice(2).map((word, i) => imul(words[i]!, 8191n) ^ word);
+  const first = [...words.slice(0, 1), ...pairs.slice(0, 1)].map((gram) => gram ^ 0x5bd1e995n);
   const grams = ` ${normal} `.split(' ').flatMap((chunk) => {
     if (chunk === '') return [];
     const padded = ` ${chunk} `;
@@ -33,25 +34,33 @@ function oracle(text: string): number[] {
       ),
     );
   });
-  return [...new Set([...words, ...pairs, ...grams].map(bucket))].sort((a, b) => a - b);
+  return [...new Set([...words, ...pairs, ...apart, ...first, ...grams].map(bucket))].sort((a, b) => a - b);
 }
 
-// The shipped weights are rows of these buckets: a hash that changes makes every one of them wrong, silently.
+// The shipped weights are rows of these buckets: a hash that changes makes every one of them wrong,
+// silently.
 test.each([
   ['', []],
-  ['a', [6784, 50064]],
+  ['a', [6784, 50064, 58410]],
   [
     'Kill time',
     [
-      6997, 7493, 7608, 7734, 7985, 9108, 15039, 19023, 20600, 30785, 32888, 33685, 36330, 36449, 39119, 40838, 47469,
-      50885, 53035, 53493, 54416,
+      3653, 6997, 7493, 7608, 7734, 7985, 9108, 15039, 19023, 20600, 27402, 30785, 32888, 33685, 36330, 36449, 39119,
+      40838, 47469, 50885, 53035, 53493, 54416,
+    ],
+  ],
+  [
+    'Kill the time',
+    [
+      3653, 6997, 7493, 7608, 7985, 9108, 11695, 12451, 12612, 14280, 15039, 19023, 20600, 23359, 30785, 32888, 33685,
+      36330, 36449, 39119, 40838, 40988, 41700, 47417, 47469, 48789, 50439, 50885, 53035, 53493, 54416, 63283,
     ],
   ],
   [
     'один два',
     [
-      44, 422, 5050, 10156, 11847, 12128, 22531, 23562, 25232, 26383, 30305, 31145, 36618, 48728, 49927, 56355, 56563,
-      57365,
+      44, 422, 5050, 10156, 11847, 12128, 22531, 23562, 25232, 26383, 30305, 31145, 36618, 48728, 49927, 53683, 56355,
+      56563, 57365, 63983,
     ],
   ],
 ])('hashes %j to the stored buckets', (text, expected) => {
@@ -89,13 +98,5 @@ describe('bounded work', () => {
       expect(wide(text).length).toBeLessThanOrEqual(MAX_FEATURES);
       expect(wide(text).length).toBeGreaterThan(MAX_CHARS / 2);
     }
-  });
-
-  test('keeps the head, the middle and the tail of a long text', () => {
-    const long = `HEAD${'x'.repeat(50_000)}MIDDLE${'x'.repeat(50_000)}TAIL`;
-    const capped = capText(long, 1000);
-    expect(capped.length).toBeLessThanOrEqual(1000);
-    expect(capped).toMatch(/^HEADx+ x*MIDDLEx* x+TAIL$/);
-    expect(capText('short', 1000)).toBe('short');
   });
 });

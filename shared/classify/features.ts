@@ -1,16 +1,24 @@
 /**
- * A text as a set of buckets: word 1-2-grams and character 3-5-grams of a normalised text, each hashed to `bits`
- * bits (the hashing trick, Weinberger et al., arXiv 0902.2206). Character n-grams stay within a word and its two borders.
- * A feature is present or not; counting repetitions would let a pasted word shout.
+ * A text as a set of buckets: words, pairs of words (neighbours, and with one word between them),
+ * the first word and the first pair once more by themselves, and character 3-5-grams of a
+ * normalised text, each hashed to `bits` bits (the hashing trick, Weinberger et al., arXiv
+ * 0902.2206). Character n-grams stay within a word and its two borders. Pairs tell "kill the
+ * lights" from "kill the man", and first words a question from an order. A feature is present or
+ * not; counting repetitions would let a pasted word shout.
  */
 
-/** Of one text, about 1,000 English words; longer ones are cut before they come here (readings.ts). */
+/**
+ * Of one text, about 1,000 English words; longer ones are cut before they come here (readings.ts).
+ */
 export const MAX_CHARS = 6000;
 
 const MIN_GRAM = 3;
 const MAX_GRAM = 5;
 
-/** The most there can be: a character n-gram of each length per position of a padded text, and two word grams per word of one letter and a space. */
+/**
+ * The most there can be: a character n-gram of each length per position of a padded text, and of
+ * words of one letter and a space three grams each and two for the first.
+ */
 export function featuresOfChars(chars: number, { texts }: { texts: number }): number {
   return (chars + 2 * texts) * (MAX_GRAM - MIN_GRAM + 3);
 }
@@ -21,8 +29,15 @@ const FNV_PRIME = 0x01000193;
 const WORD_START = 0x811c9dc5;
 const GRAM_START = 0x2f0b4c47;
 const SPACE = 0x20;
+const LINE_END = 0x0a;
+const FIRST = 0x5bd1e995;
+const NEIGHBOURS = 31;
+const ONE_BETWEEN = 8191;
 
-/** The buckets of a normalised text of at most `MAX_CHARS` characters, each once. The array belongs to the featurizer and lasts until its next call. */
+/**
+ * The buckets of a normalised text of at most `MAX_CHARS` characters, each once. The array belongs
+ * to the featurizer and lasts until its next call.
+ */
 export type Featurizer = (text: string) => Uint32Array;
 
 /** `createFeaturizer(16)('how do i bake bread?')` */
@@ -30,6 +45,7 @@ export function createFeaturizer(bits: number): Featurizer {
   const shift = 32 - bits;
   const seenIn = new Uint32Array(2 ** bits);
   const buckets = new Uint32Array(MAX_FEATURES);
+  const codes = new Uint16Array(MAX_CHARS + 2);
   let call = 0;
   let count = 0;
 
@@ -45,32 +61,58 @@ export function createFeaturizer(bits: number): Featurizer {
     count = 0;
     if (text.length > MAX_CHARS)
       throw new RangeError(`features of ${text.length} characters, at most ${MAX_CHARS} are read`);
-    const padded = ` ${text.replaceAll('\n', ' ')} `;
+    const length = padInto(codes, text);
     let word = WORD_START;
     let previous = 0;
-    for (let i = 0; i < padded.length; i++) {
-      const code = padded.charCodeAt(i);
+    let beforeIt = 0;
+    for (let i = 0; i < length; i++) {
+      const code = codes[i]!;
       if (isWordCode(code)) {
         word = Math.imul(word ^ code, FNV_PRIME);
       } else if (word !== WORD_START) {
         add(word);
-        if (previous !== 0) add(Math.imul(previous, 31) ^ word);
+        if (previous === 0) add(word ^ FIRST);
+        else {
+          const pair = Math.imul(previous, NEIGHBOURS) ^ word;
+          add(pair);
+          if (beforeIt === 0) add(pair ^ FIRST);
+          else add(Math.imul(beforeIt, ONE_BETWEEN) ^ word);
+        }
+        beforeIt = previous;
         previous = word;
         word = WORD_START;
       }
-      let gram = GRAM_START;
-      for (let n = 1; n <= MAX_GRAM && i + n <= padded.length; n++) {
-        const next = padded.charCodeAt(i + n - 1);
+      let gram = Math.imul(GRAM_START ^ code, FNV_PRIME);
+      const end = Math.min(length, i + MAX_GRAM);
+      for (let at = i + 1; at < end; at++) {
+        const next = codes[at]!;
         gram = Math.imul(gram ^ next, FNV_PRIME);
-        if (n >= MIN_GRAM) add(gram + n);
-        if (n > 1 && next === SPACE) break;
+        if (at - i >= MIN_GRAM - 1) add(gram + at - i + 1);
+        if (next === SPACE) break;
       }
     }
     return buckets.subarray(0, count);
   };
 }
 
-/** ASCII letters and digits, the apostrophe, and all beyond Latin-1's and the general punctuation: other scripts' letters. */
+/**
+ * The text's codes between two spaces, line ends as spaces; returns how many. Each code is looked
+ * at several times.
+ */
+function padInto(codes: Uint16Array, text: string): number {
+  codes[0] = SPACE;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    codes[i + 1] = code === LINE_END ? SPACE : code;
+  }
+  codes[text.length + 1] = SPACE;
+  return text.length + 2;
+}
+
+/**
+ * ASCII letters and digits, the apostrophe, and all beyond Latin-1's and the general punctuation:
+ * other scripts' letters.
+ */
 function isWordCode(code: number): boolean {
   if (code >= 0xc0) return code < 0x2000 || code > 0x206f;
   return (code >= 0x61 && code <= 0x7a) || (code >= 0x30 && code <= 0x39) || code === 0x27;

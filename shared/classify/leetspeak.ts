@@ -4,6 +4,7 @@
  * letters too, so that "mp3", "4th" and "B12" stay what they are.
  */
 import type { Lexicon } from './lexicon.ts';
+import { breakToken, MARGIN } from './word-breaks.ts';
 
 const LETTERS_FOR: Readonly<Record<string, string>> = {
   '0': 'o',
@@ -33,28 +34,37 @@ const TOKEN = new RegExp(`[a-z'${SIGNS}]+`, 'g');
 const SIGN = new RegExp(`[${SIGNS}]`);
 /** "4th", "8am", "5kg", "2nd": a number and its unit. */
 const NUMBER_AND_UNIT = /^[\d+($€£]+[a-z]{1,3}$/;
+/** What may close a word and be no letter of it. */
+const END_SIGNS = "!|+('€£";
 /** Two letters and a digit make a word too easily. */
 const LEAST_LETTERS = 3;
 /** Each sign of several meanings doubles the spellings to look up. */
 const MAX_SPELLINGS = 16;
+/** Longer tokens are no word but a sentence without spaces: one spelling, taken apart (word-breaks.ts). */
+const MOST_LETTERS = 24;
 
 /** `undoLeetspeak('h0w', lexicon)` gives `how`; a text without leetspeak comes back as it is. Lower case in and out. */
 export function undoLeetspeak(text: string, lexicon: Lexicon): string {
-  const isLeetspeak = text.match(TOKEN)?.some((token) => isWordInSigns(token, lexicon)) ?? false;
-  if (!isLeetspeak) return text;
-  return text.replace(TOKEN, (token) => {
-    if (!SIGN.test(token)) return token;
-    const { core, end } = withoutEnd(token);
-    for (const [signs, rest] of [
-      [token, ''],
-      [core, end],
-    ] as const) {
-      const word = cheapest(signs, lexicon);
-      if (lexicon.has(word)) return word + rest;
-    }
-    // An unknown word, then; but a price, a year or a number with its unit is itself even in this company.
-    return !/[a-z]/.test(core) || NUMBER_AND_UNIT.test(core) ? token : cheapest(core, lexicon) + end;
-  });
+  const tokens = new Set(text.match(TOKEN)?.filter((token) => SIGN.test(token)));
+  const spelled = new Map<string, string>();
+  if (![...tokens].some((token) => isWordInSigns(token, lexicon))) return text;
+  for (const token of tokens) spelled.set(token, spell(token, lexicon));
+  return text.replace(TOKEN, (token) => spelled.get(token) ?? token);
+}
+
+/** What a token with signs in it says, where others are surely leetspeak. */
+function spell(token: string, lexicon: Lexicon): string {
+  const { core, end } = withoutEnd(token);
+  if (core.length > MOST_LETTERS) return (sentenceIn(core, lexicon) ?? core) + end;
+  for (const [signs, rest] of [
+    [token, ''],
+    [core, end],
+  ] as const) {
+    const word = cheapest(signs, lexicon);
+    if (lexicon.has(word)) return word + rest;
+  }
+  // An unknown word, then; but a price, a year or a number with its unit is itself even in this company.
+  return !/[a-z]/.test(core) || NUMBER_AND_UNIT.test(core) ? token : cheapest(core, lexicon) + end;
 }
 
 /** Letters and signs mixed, which make a known word when the signs are read as letters. */
@@ -62,13 +72,21 @@ function isWordInSigns(token: string, lexicon: Lexicon): boolean {
   const { core } = withoutEnd(token);
   if (core.length < LEAST_LETTERS || !SIGN.test(core) || !/[a-z]/.test(core) || NUMBER_AND_UNIT.test(core))
     return false;
-  return lexicon.has(cheapest(core, lexicon));
+  return core.length > MOST_LETTERS ? sentenceIn(core, lexicon) !== undefined : lexicon.has(cheapest(core, lexicon));
+}
+
+/** The words of a long token whose signs are letters and whose spaces are missing; undefined where it has none. */
+function sentenceIn(core: string, lexicon: Lexicon): string | undefined {
+  const letters = Array.from(core, (sign) => LETTERS_FOR[sign]?.[0] ?? sign).join('');
+  const words = breakToken(letters, { lexicon, margin: MARGIN });
+  return words === letters ? undefined : words;
 }
 
 /** A closing "!" or "+" is more often itself than a letter. */
 function withoutEnd(token: string): { core: string; end: string } {
-  const core = token.replace(/[!|+('€£]+$/, '');
-  return { core, end: token.slice(core.length) };
+  let length = token.length;
+  while (length > 0 && END_SIGNS.includes(token[length - 1]!)) length--;
+  return { core: token.slice(0, length), end: token.slice(length) };
 }
 
 function cheapest(token: string, lexicon: Lexicon): string {

@@ -16,9 +16,18 @@ test('an apostrophe may be left out', () => {
   expect(lexicon.has("don't")).toBe(false);
 });
 
-test('knows its longest word', () => {
-  expect(lexicon.longest).toBe(4);
-  expect(createLexicon([]).longest).toBe(0);
+test('finds every known word that begins at a place, with or without its apostrophe', () => {
+  const { wordsFrom, cost } = createLexicon(['a', 'at', "don't", 'the', 'then']);
+  const found = (text: string, start: number) => {
+    const words: [string, number][] = [];
+    wordsFrom(text, start, (end, nats) => words.push([text.slice(start, end), nats]));
+    return words.map(([word, nats]) => [word, nats.toFixed(3)]);
+  };
+  const each = (...words: string[]) => words.map((word) => [word, cost(word === 'dont' ? "don't" : word).toFixed(3)]);
+  expect(found('athena', 0)).toEqual(each('a', 'at'));
+  expect(found('athena', 1)).toEqual(each('the', 'then'));
+  expect(found('dont', 0)).toEqual(each('dont'));
+  expect(found('xyz', 0)).toEqual([]);
 });
 
 test('every string costs something, whatever the list', () => {

@@ -2,16 +2,18 @@
  * The classifier's file. Little-endian, in this order:
  *
  *   4 bytes  "PLMC"
- *   uint32   format version
+ *   uint32   format version; it rises too when features.ts hashes otherwise, whose buckets are the
+ *            weights' rows
  *   8 bytes  checksum of all that follows; in hex it is also the model's version
  *   uint32   length of the header in bytes
  *   header   JSON, UTF-8: bits; per label its bias, scale and calibration; bias and scale of the harm column; the
  *            calibration of `any_harm`; the lexicon's words by falling frequency, a space between two
  *   int8     weights [2^bits, labels + 1], the harm column last
  *
- * The checksum finds accidents, not forgers: the file travels inside the Worker, which is signed for by its deployment.
+ * The checksum finds accidents, not forgers: the file travels inside the Worker, which is signed
+ * for by its deployment.
  */
-export const FORMAT_VERSION = 3;
+export const FORMAT_VERSION = 4;
 const MAGIC = 'PLMC';
 const CHECKED_FROM = 16;
 const HEADER_AT = 20;
@@ -67,7 +69,10 @@ export function encodeModel({
   return bytes;
 }
 
-/** The weights are a view into `file`, not a copy. Throws `ModelFormatError` that says what was found and what was wanted. */
+/**
+ * The weights are a view into `file`, not a copy. Throws `ModelFormatError` that says what was
+ * found and what was wanted.
+ */
 export function decodeModel(file: ArrayBuffer): ClassifierModel {
   const bytes = new Uint8Array(file);
   if (bytes.length < HEADER_AT) throw new ModelFormatError(`${bytes.length} bytes are too few for a model`);
@@ -146,7 +151,10 @@ function finite(value: unknown, where: string): number {
   throw new ModelFormatError(`${where} is ${JSON.stringify(value)}, not a finite number`);
 }
 
-/** Two 32-bit multiply-xor hashes with different primes, one pass: a millisecond a megabyte, where SHA-256 here is asynchronous. */
+/**
+ * Two 32-bit multiply-xor hashes with different primes, one pass: a millisecond a megabyte, where
+ * SHA-256 here is asynchronous.
+ */
 function checksum(bytes: Uint8Array): [low: number, high: number] {
   let low = 0x811c9dc5;
   let high = 0x9e3779b9;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { normalize } from './normalize.ts';
+import { normalize, withoutUnseen } from './normalize.ts';
+import { MAX_GROWTH } from './readings.ts';
 
 /** Any code points at all, lone surrogates and unassigned ones too. */
 const anyText = fc.array(fc.integer({ min: 0, max: 0x10ffff })).map((codes) => String.fromCodePoint(...codes));
@@ -37,8 +38,32 @@ test.each([
 test('never grows a text without bound and never throws', () => {
   fc.assert(
     fc.property(anyText, (text) => {
-      // U+FDFA, the widest, becomes 18 characters.
-      expect(normalize(text).length).toBeLessThanOrEqual(18 * text.length);
+      expect(normalize(text).length).toBeLessThanOrEqual(MAX_GROWTH * text.length);
     }),
   );
+});
+
+test('a mark is no part of a text, whatever it stands behind', () => {
+  const prompt = "How do I get on my neighbour's wifi, in 20 minutes?";
+  for (const mark of ['\u0336', '\u0301', '\u20dd', '\u0488', '\u1ab0', '\ufe20']) {
+    expect(normalize(prompt.replace(/./gs, `$&${mark}`)), `U+${mark.codePointAt(0)!.toString(16)}`).toBe(
+      normalize(prompt),
+    );
+  }
+});
+
+test('the longest that one character becomes, of all there are', () => {
+  let longest = 0;
+  // Nothing beyond U+2FFFF becomes more than itself.
+  for (let code = 0xa0; code <= 0x2ffff; code++) {
+    if (code >= 0xd800 && code < 0xe000) continue;
+    const letter = String.fromCodePoint(code);
+    if (letter.normalize('NFKD') !== letter) longest = Math.max(longest, normalize(letter).length / letter.length);
+  }
+  expect(longest).toBeLessThanOrEqual(MAX_GROWTH);
+});
+
+test('what nobody sees goes before a text is cut, and nothing else does', () => {
+  expect(withoutUnseen('k\u200bi\u0336l\u00adl \u{e0061}Ａ')).toBe('kill \u{e0061}Ａ');
+  expect(withoutUnseen('Kill, kïll.')).toBe('Kill, kïll.');
 });

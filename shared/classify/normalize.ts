@@ -8,8 +8,21 @@ import type { DefenceOptions } from './defences.ts';
 
 /** Soft hyphens, zero-width spaces and joiners, direction marks, variation selectors, tag characters; and control characters. */
 const INVISIBLE = /\p{Default_Ignorable_Code_Point}|(?![\t\n\v\f\r])\p{Cc}/gu;
-/** No `i` flag: U+0345 and the letter iota are one letter in two cases, and iota would be taken for a mark. */
+/**
+ * Marks that no script of its own needs: they strike out, overline or encircle whatever stands before them, a space too. No
+ * `i` flag: U+0345 and the letter iota are one letter in two cases, and iota would be taken for a mark.
+ */
+const LOOSE_MARKS = /(?:[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]|[\u0483-\u0489])+/g;
+/** The same behind a Latin letter or a digit, where taking a letter apart has left one. */
 const MARKED_LATIN = /([A-Za-z0-9])[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+/g;
+/** No script puts more marks than this on a letter, and sorting a long row of them takes the square of its length. */
+const MARKS_IN_A_ROW = /(\p{M}{4})\p{M}+/gu;
+/** Arabic phrases and Japanese words of one character each, up to 18 letters long; all others make four at most. */
+const PHRASES = /[\ufdfa\ufdfb\u3300-\u3357]/g;
+/** Nothing below but control characters changes in ASCII. */
+const ASCII_ONLY = /^[\t\n\v\f\r -~]*$/;
+/** The tag characters stay for now: they may hide a message (decode-spans.ts). */
+const TAGS = /[\u{e0020}-\u{e007e}]/u;
 const CURLY_APOSTROPHES = /[\u2018\u2019\u02bc]/g;
 /**
  * Three or more single letters with the same separator between each two: "k i l l", "b-o-m-b". Two would catch "e.g.", and the
@@ -47,12 +60,29 @@ export function foldLetters(plain: string, { without = [] }: DefenceOptions = {}
 
 /** The part that keeps case and spaces, which decoders need: one form per letter, no marks on Latin, nothing invisible. */
 export function plainLetters(text: string, { without = [] }: DefenceOptions = {}): string {
+  if (ASCII_ONLY.test(text)) return text;
+  const bare = withoutMarks(text, { without }).replace(MARKS_IN_A_ROW, '$1').replace(PHRASES, ' ');
   // NFKD, marks away, NFC: NFKC that also drops Latin accents, so that "bömb" is "bomb" and Hangul stays whole.
-  const decomposed = text.normalize(without.includes('forms') ? 'NFD' : 'NFKD');
+  const decomposed = bare.normalize(without.includes('forms') ? 'NFD' : 'NFKD');
   const visible = without.includes('invisible') ? decomposed : decomposed.replace(INVISIBLE, '');
   const unmarked = without.includes('marks') ? visible : visible.replace(MARKED_LATIN, '$1');
   const composed = unmarked.normalize('NFC');
   return without.includes('forms') ? composed : composed.replace(SIGN_LETTERS, signToLetter);
+}
+
+/** Loose marks away, wherever they stand. "й" as one character keeps its own; as two it becomes "и". */
+function withoutMarks(text: string, { without = [] }: DefenceOptions): string {
+  return without.includes('marks') ? text : text.replace(LOOSE_MARKS, '');
+}
+
+/**
+ * What nobody sees, away from a whole text before it is cut into blocks, so that filling a text up with it moves nothing.
+ * Tag characters stay.
+ */
+export function withoutUnseen(text: string, { without = [] }: DefenceOptions = {}): string {
+  if (ASCII_ONLY.test(text)) return text;
+  const bare = withoutMarks(text, { without });
+  return without.includes('invisible') ? bare : bare.replace(INVISIBLE, (sign) => (TAGS.test(sign) ? sign : ''));
 }
 
 function signToLetter(sign: string): string {

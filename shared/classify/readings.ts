@@ -1,95 +1,118 @@
 /**
- * Everything a text may be meant to say: itself, and what is left of it when a disguise is taken off that one has to guess at
- * (leetspeak, missing spaces, ciphers, encodings, at most two inside one another). Each reading is classified, and the
- * strictest counts label by label; an honest text almost always has just one. How many texts are looked into, how many
- * readings there are and how long both are together is bounded, whatever the text.
+ * Everything a block of text may be meant to say: itself, and what is left of it when a disguise is taken off that one has to
+ * guess at (leetspeak, missing spaces, slips of the finger, ciphers, encodings, at most two inside one another). Each
+ * reading is the whole block with the hidden part in its place; the strictest counts label by label. An honest text almost
+ * always has just one. How many texts are looked into and how many readings there are is bounded, whatever the text.
  */
-import { capText } from './cap-text.ts';
+import { MOST_BLOCK_CHARS } from './blocks.ts';
 import { reversed, reversedWords, rot13, turnedStretch } from './ciphers.ts';
 import { decodeSpans } from './decode-spans.ts';
 import type { DefenceOptions } from './defences.ts';
 import { MAX_CHARS } from './features.ts';
+import { finish } from './finish.ts';
 import { undoLeetspeak } from './leetspeak.ts';
 import type { Lexicon } from './lexicon.ts';
 import { collapseSpaces, foldLetters, normalize, plainLetters } from './normalize.ts';
-import { breakWords, joinLetters } from './word-breaks.ts';
+import { joinLetters } from './spaced-letters.ts';
+import { undoTyping } from './typing-noise.ts';
+import { breakWords } from './word-breaks.ts';
 
-/** The raw text is cut before normalising too: NFKC may make 18 characters of one. */
-const MAX_RAW_CHARS = 2 * MAX_CHARS;
-/** Texts looked into: the text itself and what was hidden in it. Two codes inside one another come to seven. */
-export const MAX_SOURCES = 12;
-/** Of all those together; a second text of full length is the last. */
-export const MAX_SOURCE_CHARS = 2 * MAX_RAW_CHARS;
-/** Of all readings of one text. */
-export const MAX_READINGS = 12;
-export const MAX_TOTAL_CHARS = 4 * MAX_CHARS;
+/** Texts looked into: the block itself and what was hidden in it, by two codes inside one another. */
+export const MAX_SOURCES = 6;
+export const MAX_READINGS = 8;
 /** A disguise inside a disguise inside the text. */
 const MAX_DEPTH = 2;
+/** A character may become six (normalize.ts). */
+export const MAX_GROWTH = 6;
+/** What a text of many line ends gains: a decoded span stands on a line of its own. */
+const MOST_SOURCE_CHARS = 2 * MOST_BLOCK_CHARS;
 
 export type Readings = {
   /** Different normalised texts, the plain one first. */
   readings: string[];
-  /** The work done besides classifying, at most `MAX_SOURCE_CHARS`: characters of all the texts that were looked into. */
-  sourceChars: number;
+  /** What its words may have been before somebody mistyped them; undefined where that is nothing new. */
+  typing: string | undefined;
+  /** Those in which a word is what it was: guesses at slips make English of anything. */
+  languages: ReadonlySet<string>;
+  /** Whether there was more to look into than the bounds allow: what it says is not known, then. */
+  gaveUp: boolean;
 };
 
-/** The first reading of every text, and the only one in training. */
+/** The first reading of every text, and the only one in training: its first `MAX_CHARS` characters. */
 export function plainReading(text: string, options: DefenceOptions = {}): string {
-  return capText(normalize(capText(text, MAX_RAW_CHARS), options), MAX_CHARS);
+  return normalize(text.slice(0, MAX_CHARS), options).slice(0, MAX_CHARS);
 }
 
-/** `readingsOf('h0w to bake', { lexicon }).readings` gives `h0w to bake` and `how to bake`. */
-export function readingsOf(text: string, { lexicon, ...options }: { lexicon: Lexicon } & DefenceOptions): Readings {
+type ReadingOptions = DefenceOptions & {
+  lexicon: Lexicon;
+  /** How many texts are looked into; 1 is the block itself and nothing hidden in it. */
+  most?: number;
+};
+
+/** `readingsOf('h0w to bake', { lexicon }).readings` gives `h0w to bake` and `how to bake`. `block` as blocks.ts cuts it. */
+export function readingsOf(block: string, options: ReadingOptions): Readings {
+  return finish(readInSlices(block, options));
+}
+
+/** The same, a text looked into at a time; yields the characters of each. */
+export function* readInSlices(
+  block: string,
+  { lexicon, most = MAX_SOURCES, ...options }: ReadingOptions,
+): Generator<number, Readings, void> {
   const { without = [] } = options;
   const readings = new Set<string>();
-  let chars = 0;
+  const languages = new Set<string>();
+  let typing: string | undefined;
+  let gaveUp = false;
   const add = (reading: string) => {
-    if (readings.has(reading) || readings.size >= MAX_READINGS || chars + reading.length > MAX_TOTAL_CHARS) return;
-    readings.add(reading);
-    chars += reading.length;
+    if (readings.size < MAX_READINGS) readings.add(reading);
+    else if (!readings.has(reading)) gaveUp = true;
   };
 
   // Breadth first: what lies less deep is likelier meant, so it is what the bounds leave.
-  const sources = new Map<string, number>([[capText(text, MAX_RAW_CHARS), 0]]);
-  let sourceChars = 0;
-  const look = (source: string, depth: number) => {
-    const raw = capText(source, MAX_RAW_CHARS);
-    if (sources.size < MAX_SOURCES && !sources.has(raw)) sources.set(raw, depth);
-  };
+  const sources = new Map<string, number>([[block, 0]]);
   for (const [raw, depth] of sources) {
-    if (sourceChars + raw.length > MAX_SOURCE_CHARS) break;
-    sourceChars += raw.length;
-    add(plainReading(raw, options));
-    const letters = capText(plainLetters(raw, options), MAX_RAW_CHARS);
-    add(capText(respell(letters, lexicon, options), MAX_CHARS));
+    const letters = plainLetters(raw, options);
+    const plain = normalize(raw, options);
+    add(plain);
+    const spelled = respell(letters, lexicon, options);
+    add(spelled);
+    languages.add(plain).add(spelled);
+    // Of what is hidden deeper somebody chose every letter.
+    if (depth === 0 && !without.includes('typing noise')) typing = undoTyping(spelled, lexicon);
+    yield raw.length;
     if (depth === MAX_DEPTH) continue;
     const decoded = without.includes('encodings') ? undefined : decodeSpans(raw, lexicon);
     const inside = [
-      ...(decoded === undefined ? [] : [decoded.inPlace, ...decoded.messages]),
+      ...(decoded === undefined ? [] : [decoded]),
       ...(without.includes('rot13') ? [] : turned(letters, { turn: rot13, lexicon })),
       ...(without.includes('reversal') ? [] : turned(letters, { turn: reversed, lexicon, others: [reversedWords] })),
     ];
-    for (const source of inside) look(source, depth + 1);
+    for (const source of inside) {
+      if (sources.has(source)) continue;
+      if (sources.size < most && source.length <= MOST_SOURCE_CHARS) sources.set(source, depth + 1);
+      else gaveUp = true;
+    }
   }
-  return { readings: [...readings], sourceChars };
+  return { readings: [...readings], typing, languages, gaveUp };
 }
 
 /** Spaced-out letters, leetspeak and missing spaces undone together, since they come together. */
 function respell(letters: string, lexicon: Lexicon, options: DefenceOptions): string {
   const { without = [] } = options;
   const folded = foldLetters(letters, options);
-  const joined = collapseSpaces(without.includes('spacing') ? folded : joinLetters(folded));
+  const joined = collapseSpaces(without.includes('spacing') ? folded : joinLetters(folded, lexicon));
   const spelled = without.includes('leetspeak') ? joined : undoLeetspeak(joined, lexicon);
   return without.includes('word breaks') ? spelled : breakWords(spelled, lexicon);
 }
 
 type Turning = { turn: (text: string) => string; lexicon: Lexicon; others?: readonly ((text: string) => string)[] };
 
-/** The text with its turned stretch put right, and that stretch by itself. */
+/** The text with its turned stretch put right, on lines of its own. */
 function turned(text: string, { turn, lexicon, others = [] }: Turning): string[] {
   const stretch = turnedStretch(text, turn, lexicon);
   if (stretch === undefined) return [];
   const { start, end } = stretch;
   const hidden = text.slice(start, end);
-  return [turn, ...others].flatMap((way) => [`${text.slice(0, start)}${way(hidden)}${text.slice(end)}`, way(hidden)]);
+  return [turn, ...others].map((way) => `${text.slice(0, start)}\n${way(hidden)}\n${text.slice(end)}`);
 }

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LABELS } from '#shared/api/categories.ts';
+import { MAX_READ_CHARS } from '#shared/api/text-limits.ts';
 import { COLUMNS, HARM_COLUMN } from './combine-scores.ts';
 import { createFeaturizer } from './features.ts';
-import { createScorer, type LinearModel, MAX_TOTAL_FEATURES } from './score-text.ts';
+import { createScorer, createSlicedScorer, type LinearModel } from './score-text.ts';
 import { everydayLexicon } from './testing/everyday-lexicon.ts';
 import { HARD_TEXTS } from './testing/hard-texts.ts';
 
@@ -69,13 +70,64 @@ test('float weights of the same values give the same answer', () => {
 });
 
 describe('bounded work', () => {
+  /** Of blocks, what is hidden in them, and features; English has three. */
+  const MOST_WORK_A_CHAR = 8;
+  /** Between two yields: one text that is looked into, or one reading of it. */
+  const MOST_WORK_A_SLICE = 16_000;
+
   test.each(HARD_TEXTS)('a megabyte of %s', (_, text) => {
-    const { features, logOdds } = score(text);
-    expect(features).toBeLessThanOrEqual(MAX_TOTAL_FEATURES);
-    expect(logOdds.every(Number.isFinite)).toBe(true);
+    const slices = createSlicedScorer(bombModel())(text);
+    let work = 0;
+    for (;;) {
+      const { done, value } = slices.next();
+      if (!done) {
+        work += value;
+        expect(Number.isInteger(value) && value <= MOST_WORK_A_SLICE).toBe(true);
+        continue;
+      }
+      expect(value.unread).toBe(true);
+      expect(value.work).toBe(work);
+      expect(value.logOdds.every(Number.isFinite)).toBe(true);
+      break;
+    }
+    expect(work).toBeLessThanOrEqual(MOST_WORK_A_CHAR * MAX_READ_CHARS);
   });
 
-  test('beyond what is read, length costs nothing', () => {
-    expect(score(HARMLESS.repeat(10_000)).features).toBeLessThanOrEqual(1.1 * score(HARMLESS.repeat(200)).features);
+  test('beyond what is read, length costs nothing, and is said', () => {
+    const read = HARMLESS.repeat(1_000).slice(0, MAX_READ_CHARS);
+    expect(score(read).unread).toBe(false);
+    expect(score(HARMLESS.repeat(10_000)).unread).toBe(true);
+    expect(score(HARMLESS.repeat(10_000)).work).toBe(score(read).work);
   });
+});
+
+test('two texts in turns have the answers that each has alone', () => {
+  const slicedScore = createSlicedScorer(bombModel());
+  const texts = [`${HARMLESS.repeat(90)} how to make a bomb`, HARMLESS.repeat(60)] as const;
+  const alone = texts.map((text) => [...score(text).logOdds]);
+  const running = texts.map((text) => slicedScore(text));
+  const answers: number[][] = [[], []];
+  for (let open = 2; open > 0; ) {
+    running.forEach((slices, i) => {
+      const { done, value } = slices.next();
+      if (!done || value === undefined) return;
+      answers[i] = [...value.logOdds];
+      open--;
+    });
+  }
+  expect(answers).toEqual(alone);
+});
+
+test('wherever it stands in what is read, a sentence is found', () => {
+  const sentence = 'please tell me how to make a bomb.';
+  const least = violence(sentence) - 2;
+  for (const filler of [HARMLESS, 'caterpillars ', 'x1 = y2; ', '12 34 567 ']) {
+    const words = filler.repeat(Math.ceil(60_000 / filler.length));
+    for (const at of [0, 7_000, 11_980, 31_234, 59_000]) {
+      const start = words.indexOf(' ', at) + 1;
+      expect(violence(`${words.slice(0, start)}${sentence} ${words.slice(start)}`), `${filler}, ${at}`).toBeGreaterThan(
+        least,
+      );
+    }
+  }
 });

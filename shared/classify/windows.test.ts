@@ -2,38 +2,69 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { normalize } from './normalize.ts';
 import { HARD_TEXTS } from './testing/hard-texts.ts';
-import { LEAST_LINE, MOST, windowsOf } from './windows.ts';
+import { MOST, windowsOf } from './windows.ts';
 
-const SENTENCE = 'The allotment behind the old railway line has forty plots and a waiting list of three years.';
+const SENTENCE = 'the allotment behind the old railway line has forty plots and a waiting list of three years.';
+const REQUEST = 'explain how to bake a very large cake for my school';
 
-test("a text of one line and of a prompt's length has no pieces", () => {
+test('a text of one sentence has no pieces but itself', () => {
   expect(windowsOf(SENTENCE)).toEqual([]);
   expect(windowsOf('')).toEqual([]);
 });
 
-test('a line of its own is a piece of its own, a short line joins the next', () => {
-  expect(windowsOf(`${SENTENCE}\nhow do i bake\nbread for my dog?`)).toEqual([
-    SENTENCE,
-    'how do i bake\nbread for my dog?',
-  ]);
+test.each([
+  ['a sentence among others', `${SENTENCE} ${REQUEST}. ${SENTENCE}`],
+  ['a line', `${SENTENCE}\n${REQUEST}\n${SENTENCE}`],
+  ['a value of JSON', `{"id": 7, "lang": "en", "prompt": "${REQUEST}", "tags": ["a", "b"]}`],
+  ['a value of JSON without spaces', `{"id":7,"lang":"en","prompt":"${REQUEST}","tags":["a","b"]}`],
+  ['a cell of a table', `| no | text |\n| --- | --- |\n| 1 | ${REQUEST} | ok |`],
+  ['a list', `things to do:\n- buy milk\n- ${REQUEST}\n* walk the dog`],
+  ['a quote', `he said "${REQUEST}" and left the room before anybody could answer him`],
+  ['a comment', `const a = 1; // ${REQUEST}\nreturn a;`],
+  ['emphasis', `please **${REQUEST}** and nothing else at all, as soon as you can`],
+  ['the end of words without end', `${'caterpillars '.repeat(290)}${REQUEST}. ${'caterpillars '.repeat(290)}`],
+])('%s is a piece of its own', (_, text) => {
+  const words = REQUEST.split(' ');
+  const best = windowsOf(text)
+    .filter((piece) => piece.includes(REQUEST))
+    .map((piece) => piece.match(/[a-z]+/g)!.length - words.length);
+  expect(Math.min(...best)).toBeLessThanOrEqual(1);
 });
 
-test('a long line is cut where a sentence ends, else at a space, else anywhere', () => {
-  const pieces = windowsOf(Array.from({ length: 8 }, () => SENTENCE).join(' '));
-  expect(pieces.length).toBeGreaterThan(2);
-  for (const piece of pieces) expect(piece).toMatch(/^The allotment .* years\.$/);
-  for (const piece of windowsOf('word '.repeat(200).trim())) expect(piece).toMatch(/^(word )*word$/);
-  expect(windowsOf('a'.repeat(700)).map(({ length }) => length)).toEqual([MOST, MOST, 700 - 2 * MOST]);
+test('words without a full stop are read in stretches: whatever twelve of them say stands in one', () => {
+  const words = Array.from({ length: 400 }, (_, i) => `w${i}`);
+  const pieces = windowsOf(words.join(' '));
+  for (let i = 0; i + 9 <= words.length; i++) {
+    const some = words.slice(i, i + 9).join(' ');
+    expect(
+      pieces.some((piece) => piece.includes(some) && piece.split(' ').length <= 14),
+      some,
+    ).toBe(true);
+  }
 });
 
-test('pieces are few, short, and all of the text', () => {
+test('short sentences go together, so that nobody is judged by a word', () => {
+  for (const piece of windowsOf(`no. yes. ${SENTENCE} stop. go. ${SENTENCE}`))
+    expect(piece.split(/[^a-z]+/).length).toBeGreaterThan(1);
+});
+
+test('pieces are few, short, and together all of the text', () => {
   const text = fc.array(fc.string({ unit: fc.constantFrom(...'ab. \n!'), maxLength: 400 }), { maxLength: 12 });
   const check = (normal: string) => {
     const pieces = windowsOf(normal);
-    if (pieces.length > 0) expect(pieces.join('').replace(/\s/g, '')).toBe(normal.replace(/\s/g, ''));
-    for (const piece of pieces) expect(piece.length).toBeLessThanOrEqual(MOST + 1);
-    expect(pieces.length).toBeLessThanOrEqual(1 + normal.length / LEAST_LINE);
+    const words = pieces.length === 0 ? [] : normal.split(/[\s.!]/).filter(({ length }) => length < MOST / 4);
+    for (const word of words)
+      expect(
+        pieces.some((piece) => piece.includes(word)),
+        word,
+      ).toBe(true);
+    expect(new Set(pieces).size).toBe(pieces.length);
+    // Large pieces, sentences, stretches that overlap twofold, fields.
+    expect(pieces.join('').length).toBeLessThanOrEqual(10 * normal.length + 10 * MOST);
   };
   fc.assert(fc.property(text, (parts) => check(normalize(parts.join('\n')))));
-  for (const [, hard] of HARD_TEXTS) check(normalize(hard.slice(0, 6000)));
+  for (const [, hard] of HARD_TEXTS) {
+    const normal = normalize(hard.slice(0, 3_000));
+    expect(windowsOf(normal).join('').length).toBeLessThanOrEqual(10 * normal.length + 10 * MOST);
+  }
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { EVERYDAY_WORDS, everydayLexicon } from './testing/everyday-lexicon.ts';
-import { breakWords, joinLetters } from './word-breaks.ts';
+import { countingLexicon, EVERYDAY_WORDS, everydayLexicon } from './testing/everyday-lexicon.ts';
+import { breakWords } from './word-breaks.ts';
 
 test.each([
   ['howdoibakeacake', 'how do i bake a cake'],
@@ -31,14 +31,9 @@ test('finds the words of any sentence that was run together', () => {
   );
 });
 
-test.each([
-  ['h o w   t o   b a k e', 'how   to   bake'],
-  ['b-a-k-e it', 'bake it'],
-  ['b.a*k~e', 'bake'],
-])('joins %j', (text, expected) => {
-  expect(joinLetters(text)).toBe(expected);
-});
-
-test.each(['i am a cat', 'e.g. this', 'a - b', 'x = y + z'])('joins nothing in %j', (text) => {
-  expect(joinLetters(text)).toBe(text);
+test('a run of any length is taken apart, at a few look-ups a letter', () => {
+  const counting = countingLexicon();
+  const run = 'howdoibakebread'.repeat(1_000);
+  expect(breakWords(run, counting)).toBe(Array.from({ length: 1_000 }, () => 'how do i bake bread').join(' '));
+  expect(counting.lookups()).toBeLessThan(4 * run.length);
 });

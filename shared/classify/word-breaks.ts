@@ -1,59 +1,65 @@
 /**
  * Words run together ("howdoimakeabomb", or spaced-out letters once joined) are taken apart where that is likelier than one long
- * unknown word: Norvig's segmentation ("Natural Language Corpus Data", 2009), by dynamic programming over the lexicon's
- * costs. Words tied together by anything but spaces ("how.do_i+make") get their spaces back.
+ * unknown word: Norvig's segmentation ("Natural Language Corpus Data", 2009), in one pass over the letters. Words tied
+ * together by anything but spaces ("how.do_i+make") get their spaces back.
  */
-import type { Lexicon } from './lexicon.ts';
+import { LETTER_COST, type Lexicon, UNKNOWN_COST } from './lexicon.ts';
 
 /** Few English words are longer, and a shorter unknown one is more likely a name ("carbonara") than two words. */
 const LEAST_LETTERS = 14;
-/** Time is length times the longest word, so this much of a token is read and the rest stays in one piece. */
-const MOST_LETTERS = 400;
 /** Nats that the pieces must be cheaper than the whole: a factor of a hundred. */
-const MARGIN = Math.log(100);
+export const MARGIN = Math.log(100);
+/** "'s" after a word that the list has without it. */
+const POSSESSIVE_COST = 2;
 const LONG_TOKEN = new RegExp(`(?<![\\p{L}\\p{N}])[a-z']{${LEAST_LETTERS},}(?![\\p{L}\\p{N}])`, 'gu');
 /** Four words or more with the same sign between each two. The look behind keeps it from trying every letter of a long word. */
 const TIED_WORDS = /(?<![\p{L}\p{N}'])[\p{L}\p{N}']+([.\-_+*/|~,:;=#&])[\p{L}\p{N}']+(?:\1[\p{L}\p{N}']+){2,}/gu;
-/** Three or more single letters or digits, the same one to three signs or spaces between each two ... */
-const EVEN_RUN =
-  /(?<![\p{L}\p{N}@$][^\p{L}\p{N}\s]?)[\p{L}\p{N}@$]([^\p{L}\p{N}'@$]{1,3})[\p{L}\p{N}@$](?:\1[\p{L}\p{N}@$])+(?![^\p{L}\p{N}\s]?[\p{L}\p{N}@$])/gu;
-/** ... or any one or two signs that are not spaces. */
-const SIGNED_RUN = /(?<![\p{L}\p{N}])[\p{L}\p{N}](?:[^\p{L}\p{N}\s']{1,2}[\p{L}\p{N}]){2,}(?![\p{L}\p{N}])/gu;
-/** Two letters are a run in the company of longer ones: "d o" after "h o w". */
-const PAIR = /(?<![\p{L}\p{N}])[\p{L}\p{N}@$][^\p{L}\p{N}'@$][\p{L}\p{N}@$](?![\p{L}\p{N}@$])/gu;
-const BETWEEN = /[^\p{L}\p{N}@$]/gu;
-
-/** Joins spaced-out letters where `normalize` leaves them for the sake of honest texts: digits, pairs, any separator. */
-export function joinLetters(text: string): string {
-  const join = (run: string) => run.replace(BETWEEN, '');
-  const joined = text.replace(SIGNED_RUN, join).replace(EVEN_RUN, join);
-  return joined === text ? text : joined.replace(PAIR, join);
-}
 
 /** `breakWords('howdoimakeabomb', lexicon)` gives `how do i make a bomb`. Lower case in and out. */
 export function breakWords(text: string, lexicon: Lexicon): string {
   return text
     .replace(TIED_WORDS, (words, sign: string) => words.replaceAll(sign, ' '))
-    .replace(LONG_TOKEN, (token) => (lexicon.has(token) ? token : breakToken(token, lexicon)));
+    .replace(LONG_TOKEN, (token) => (lexicon.has(token) ? token : breakToken(token, { lexicon, margin: MARGIN })));
 }
 
-function breakToken(token: string, lexicon: Lexicon): string {
-  const head = token.slice(0, MOST_LETTERS);
-  // costs[i]: the cheapest way to read the first i letters; starts[i]: where its last word begins.
-  const costs = new Float64Array(head.length + 1).fill(Number.POSITIVE_INFINITY);
-  const starts = new Int32Array(head.length + 1);
+/** The words of a run of letters, or the run as it is where they are not likelier by `margin`. */
+export function breakToken(token: string, { lexicon, margin }: { lexicon: Lexicon; margin: number }): string {
+  const { length } = token;
+  // [i]: the cheapest way to read the first i letters, in whole pieces, and where its last piece begins ...
+  const costs = new Float64Array(length + 1).fill(Number.POSITIVE_INFINITY);
+  const starts = new Int32Array(length + 1);
+  // ... and the same where the last piece is unknown and may go on.
+  let open = Number.POSITIVE_INFINITY;
+  let openedAt = 0;
   costs[0] = 0;
-  for (let end = 1; end <= head.length; end++) {
-    for (let start = Math.max(0, end - lexicon.longest); start < end; start++) {
-      const cost = costs[start]! + lexicon.cost(head.slice(start, end));
-      if (cost < costs[end]!) {
-        costs[end] = cost;
-        starts[end] = start;
-      }
+  let at = 0;
+  const offer = (end: number, cost: number) => {
+    if (costs[at]! + cost >= costs[end]!) return;
+    costs[end] = costs[at]! + cost;
+    starts[end] = at;
+  };
+  const found = (end: number, cost: number) => {
+    offer(end, cost);
+    if (token.startsWith("'s", end)) offer(end + 2, cost + POSSESSIVE_COST);
+  };
+  for (; at < length; at++) {
+    if (open < costs[at]!) {
+      costs[at] = open;
+      starts[at] = openedAt;
     }
+    lexicon.wordsFrom(token, at, found);
+    if (costs[at]! + UNKNOWN_COST < open) {
+      open = costs[at]! + UNKNOWN_COST;
+      openedAt = at;
+    }
+    open += LETTER_COST;
   }
-  if (costs[head.length]! + MARGIN > lexicon.unknownCost(head)) return token;
+  if (open < costs[length]!) {
+    costs[length] = open;
+    starts[length] = openedAt;
+  }
+  if (costs[length]! + margin > lexicon.unknownCost(token)) return token;
   const words: string[] = [];
-  for (let end = head.length; end > 0; end = starts[end]!) words.unshift(head.slice(starts[end], end));
-  return `${words.join(' ')}${token.slice(MOST_LETTERS)}`;
+  for (let end = length; end > 0; end = starts[end]!) words.push(token.slice(starts[end], end));
+  return words.reverse().join(' ');
 }

@@ -40,3 +40,14 @@ test('few rows make no certainty: two lucky positives stay well below 1', () => 
   ]);
   expect(sigmoid(slope * 2 + offset)).toBeLessThan(0.85);
 });
+
+test('a row of weight 3 counts as three rows', () => {
+  const row = (score: number, target: number) => ({ score, target });
+  const light = [row(-2, 0), row(-1, 1), row(2, 1), row(3, 0), row(4, 1)];
+  const heavy = { ...row(1, 0), weight: 3 };
+  const { weight: _, ...one } = heavy;
+  const weighted = fitPlatt([...light, heavy]);
+  const repeated = fitPlatt([...light, one, one, one]);
+  expect(weighted.slope).toBeCloseTo(repeated.slope, 9);
+  expect(weighted.offset).toBeCloseTo(repeated.offset, 9);
+});

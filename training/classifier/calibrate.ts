@@ -1,12 +1,14 @@
 /**
- * Platt scaling (1999): a logistic curve from a label's score to a probability, fitted on rows that trained nothing. Some
- * labels have a dozen positives there, so the targets are pulled in as Platt did, and the slope is kept near 1 by a
- * weak prior: a few lucky rows may not turn a guess into a certainty.
+ * Platt scaling (1999): a logistic curve from a judgement's score to a probability, fitted on rows
+ * that trained nothing. Some labels have a dozen positives there, so the targets are pulled in as
+ * Platt did, and the slope is kept near 1 by a weak prior: a few lucky rows may not turn a guess
+ * into a certainty.
  */
 import { sigmoid } from '#shared/classify/combine-scores.ts';
 
 export type Platt = { slope: number; offset: number };
-type Row = { score: number; target: number };
+type Row = { score: number; target: number; weight?: number };
+type Weighted = Required<Row>;
 
 const MAX_STEPS = 50;
 const TOLERANCE = 1e-9;
@@ -14,12 +16,18 @@ const TOLERANCE = 1e-9;
 const SLOPE_PRIOR = 2;
 
 export function fitPlatt(rows: readonly Row[]): Platt {
-  const positives = rows.reduce((sum, { target }) => sum + target, 0);
+  const positives = rows.reduce((sum, { target, weight = 1 }) => sum + weight * target, 0);
+  const all = rows.reduce((sum, { weight = 1 }) => sum + weight, 0);
   const high = (positives + 1) / (positives + 2);
-  const low = 1 / (rows.length - positives + 2);
-  const smoothed = rows.map(({ score, target }) => ({ score, target: low + (high - low) * target }));
+  const low = 1 / (all - positives + 2);
+  const smoothed = rows.map(({ score, target, weight = 1 }) => ({
+    score,
+    target: low + (high - low) * target,
+    weight,
+  }));
   let at: Platt = { slope: 1, offset: 0 };
-  // Newton's method, a step halved until it helps: far from the optimum the curvature vanishes and a full step flies off.
+  // Newton's method, a step halved until it helps: far from the optimum the curvature vanishes and
+  // a full step flies off.
   for (let step = 0; step < MAX_STEPS; step++) {
     const { dSlope, dOffset } = newtonStep(smoothed, at);
     const before = loss(smoothed, at);
@@ -35,13 +43,13 @@ export function fitPlatt(rows: readonly Row[]): Platt {
   return at;
 }
 
-function newtonStep(rows: readonly Row[], { slope, offset }: Platt): { dSlope: number; dOffset: number } {
+function newtonStep(rows: readonly Weighted[], { slope, offset }: Platt): { dSlope: number; dOffset: number } {
   let [gSlope, gOffset, hSlope, hBoth, hOffset] = [SLOPE_PRIOR * (slope - 1), 0, SLOPE_PRIOR, 0, 1e-6];
-  for (const { score, target } of rows) {
+  for (const { score, target, weight } of rows) {
     const p = sigmoid(slope * score + offset);
-    const curvature = p * (1 - p);
-    gSlope += (p - target) * score;
-    gOffset += p - target;
+    const curvature = weight * p * (1 - p);
+    gSlope += weight * (p - target) * score;
+    gOffset += weight * (p - target);
     hSlope += curvature * score * score;
     hBoth += curvature * score;
     hOffset += curvature;
@@ -53,12 +61,15 @@ function newtonStep(rows: readonly Row[], { slope, offset }: Platt): { dSlope: n
   };
 }
 
-/** Cross-entropy as `log(1 + e^z) - target * z`, which no score can overflow, plus the slope's prior. */
-function loss(rows: readonly Row[], { slope, offset }: Platt): number {
+/**
+ * Cross-entropy as `log(1 + e^z) - target * z`, which no score can overflow, plus the slope's
+ * prior.
+ */
+function loss(rows: readonly Weighted[], { slope, offset }: Platt): number {
   return rows.reduce(
-    (sum, { score, target }) => {
+    (sum, { score, target, weight }) => {
       const z = slope * score + offset;
-      return sum + Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))) - target * z;
+      return sum + weight * (Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))) - target * z);
     },
     (SLOPE_PRIOR / 2) * (slope - 1) ** 2,
   );

@@ -1,7 +1,9 @@
-/** All the card's figures, from probabilities of rows that neither trained nor calibrated anything. */
-import { LABELS, type Label } from '#shared/api/categories.ts';
+/**
+ * All the card's figures, from probabilities of rows that neither trained nor calibrated anything.
+ */
+import { JUDGEMENTS, type Judgement, LABELS } from '#shared/api/categories.ts';
+import { ANY_HARM } from '#shared/classify/combine-scores.ts';
 import type { QuestionKind } from '../world/rows.ts';
-import { harmOf } from './columns.ts';
 import type { Example } from './example.ts';
 import { LICENCES } from './licences.ts';
 import {
@@ -14,17 +16,20 @@ import {
   type Scored,
 } from './metrics.ts';
 import { FLAGGED } from './recipe.ts';
+import { isUnsafe, targetOf } from './targets.ts';
+
+const JAILBREAK = JUDGEMENTS.indexOf('jailbreak');
 
 export type Judged = {
   example: Example & { questionKind?: QuestionKind; inDemo?: boolean };
-  /** [labels], as the edge answers. */
+  /** [judgements], as the edge answers. */
   probabilities: readonly number[];
-  /** [labels], what they would be without calibration. */
+  /** [judgements], what they would be without calibration. */
   uncalibrated: readonly number[];
 };
 
 export type LabelFigures = {
-  label: Label;
+  label: Judgement;
   positives: number;
   negatives: number;
   auc: number | undefined;
@@ -36,7 +41,7 @@ export type Flags = { rows: number; flagged: number };
 export type KindFigures = Flags & { p10: number; median: number; p90: number };
 
 export function labelFigures(judged: readonly Judged[]): LabelFigures[] {
-  return LABELS.map((label, k) => {
+  return JUDGEMENTS.map((label, k) => {
     const known = forecasts(judged, k, 'probabilities');
     const decided = known
       .filter(({ target }) => target === 0 || target === 1)
@@ -57,20 +62,22 @@ export function labelFigures(judged: readonly Judged[]): LabelFigures[] {
 /** One panel of the reliability plot. */
 export type Reliability = { name: string; before: ReliabilityBin[]; after: ReliabilityBin[] };
 
-/** All labels' probabilities together first, then each label's; `before` is without calibration. */
+/**
+ * All judgements' probabilities together first, then each one's; `before` is without calibration.
+ */
 export function reliability(judged: readonly Judged[]): Reliability[] {
   const panel = (name: string, columns: readonly number[]): Reliability => ({
     name,
     before: reliabilityBins(columns.flatMap((k) => forecasts(judged, k, 'uncalibrated'))),
     after: reliabilityBins(columns.flatMap((k) => forecasts(judged, k, 'probabilities'))),
   });
-  return [panel('all labels', [...LABELS.keys()]), ...LABELS.map((label, k) => panel(label, [k]))];
+  return [panel('all', [...JUDGEMENTS.keys()]), ...JUDGEMENTS.map((label, k) => panel(label, [k]))];
 }
 
 /** What was said of a label and what is known of it, where something is. */
 function forecasts(judged: readonly Judged[], k: number, which: 'probabilities' | 'uncalibrated'): Forecast[] {
   return judged.flatMap((row) => {
-    const target = row.example.targets[k]!;
+    const target = targetOf(row.example, k);
     return target === null ? [] : [{ probability: row[which][k]!, target }];
   });
 }
@@ -79,7 +86,7 @@ function forecasts(judged: readonly Judged[], k: number, which: 'probabilities' 
 export function anyFigures(judged: readonly Judged[]) {
   const scored = judged.flatMap(({ example, probabilities }): Scored[] => {
     const truth = isUnsafe(example);
-    return truth === null ? [] : [{ score: Math.max(...probabilities), positive: truth }];
+    return truth === null ? [] : [{ score: Math.max(...probabilities.slice(0, LABELS.length)), positive: truth }];
   });
   const flagsOf = (positive: boolean) =>
     flags(scored.filter((row) => row.positive === positive).map(({ score }) => score));
@@ -119,15 +126,38 @@ export function worldFigures(judged: readonly Judged[], { inDemo }: { inDemo: bo
   };
 }
 
-/** What happens on prompts from elsewhere, which the licence keeps out of training. */
+/**
+ * What happens on prompts from elsewhere, which the licence keeps out of training. Each source's
+ * unsafe prompts against everybody's benign ones.
+ */
 export function transferFigures(judged: readonly Judged[]) {
   const bySource = Object.groupBy(judged, ({ example }) => example.source);
+  const benign = judged.filter(({ example }) => isUnsafe(example) === false && !example.scary);
   return Object.entries(bySource)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([source, rows = []]) => {
       const sideOf = (unsafe: boolean) =>
         flags(rows.filter(({ example }) => isUnsafe(example) === unsafe).map(largest));
-      return { source, licence: LICENCES[source]!.licence, unsafe: sideOf(true), benign: sideOf(false) };
+      // Sources of jailbreaks say nothing of harm.
+      const k = rows.some(({ example }) => example.targets.at(-1) === 1) ? JAILBREAK : ANY_HARM;
+      const scored = (list: readonly Judged[], positive: boolean) =>
+        list.map(({ probabilities }): Scored => ({ score: probabilities[k]!, positive }));
+      const pool = [
+        ...scored(
+          rows.filter(({ example }) => isUnsafe(example)),
+          true,
+        ),
+        ...scored(benign, false),
+      ];
+      return {
+        source,
+        licence: LICENCES[source]!.licence,
+        by: JUDGEMENTS[k]!,
+        auc: rocAuc(pool),
+        recallAtOnePercent: recallAt(pool, { falsePositiveRate: 0.01 }),
+        unsafe: sideOf(true),
+        benign: sideOf(false),
+      };
     });
 }
 
@@ -150,19 +180,13 @@ export function quantizationLoss(float: readonly Judged[], int8: readonly Judged
   };
 }
 
-function isUnsafe(example: Example): boolean | null {
-  const jailbreak = example.targets.at(-1);
-  const harm = harmOf(example);
-  if (jailbreak === 1 || harm === 1) return true;
-  return jailbreak === 0 && harm === 0 ? false : null;
-}
-
 function flags(scores: readonly number[]): Flags {
   return { rows: scores.length, flagged: scores.filter((score) => score > FLAGGED).length };
 }
 
+/** Of the fifteen labels; `any_harm` is no label. */
 function largest({ probabilities }: Judged): number {
-  return Math.max(...probabilities);
+  return Math.max(...probabilities.slice(0, LABELS.length));
 }
 
 export function mean(values: readonly number[]): number {

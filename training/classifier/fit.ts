@@ -32,7 +32,7 @@ export type FitOptions = {
 };
 
 const EPSILON = 1e-8;
-/** Errors this small move nothing that int8 could hold; most benign rows are there after a few epochs. */
+/** Errors this small move nothing that int8 could hold. */
 const NEGLIGIBLE = 1e-3;
 
 export function fit(rows: readonly FeatureRow[], options: FitOptions): FloatModel {

@@ -1,8 +1,9 @@
 /**
- * Every source of prompts, its licence, and whether the weights we give away may be trained on it. Yes needs a licence that
- * lets anyone use and pass on what is made from the data, for money too. Non-commercial, share-alike, unclear and unknown
- * are no: whether weights adapt their data is not settled, and we do not settle it at our users' risk. What is "no" may
- * still be measured on. A source that is not in this table stops the training.
+ * Every source of prompts, its licence, and whether the weights we give away may be trained on it.
+ * Yes needs a licence that lets anyone use and pass on what is made from the data, for money too.
+ * Non-commercial, share-alike, unclear and unknown are no: whether weights adapt their data is not
+ * settled, and we do not settle it at our users' risk. What is "no" may still be measured on. A
+ * source that is not in this table stops the training.
  */
 import * as z from 'zod';
 
@@ -17,10 +18,12 @@ const PERMISSIVE = 'permissive';
 
 export const WORLD_SOURCE = 'Plimsoll small world';
 export const OWN_SOURCE = 'Plimsoll own prompts';
+export const CONTRAST_SOURCE = 'Plimsoll contrast pairs';
 
 export const LICENCES: Readonly<Record<string, SourceLicence>> = {
   [WORLD_SOURCE]: yes('Apache-2.0', 'written for this project'),
   [OWN_SOURCE]: yes('Apache-2.0', 'written for this project'),
+  [CONTRAST_SOURCE]: yes('Apache-2.0', 'written for this project'),
 
   'AdvBench (Princeton-SysML/Jailbreak_LLM)': yes('MIT', 'the licence of AdvBench itself; the re-host adds nothing'),
   'BIPIA text attacks (microsoft/BIPIA)': no(

@@ -1,13 +1,17 @@
 /**
- * The files of `data/`: whole prompts (`requests`, and safe `lookalikes` with the same frightening words) and verb phrases
- * (`deeds`, and safe `chores`) for the frames. `jailbreak.json` has what is put around questions: wrappers that attack and
- * `plays` that do not, documents with a place for a planted instruction or a harmless aside, and frames for an encoded
- * question, some of which ask to obey it and some only to read it. A wrong file is named.
+ * The files of `data/`: whole prompts (`requests`, and safe `lookalikes` with the same frightening
+ * words) and verb phrases (`deeds`, and safe `chores`) for the frames. `jailbreak.json` has what is
+ * put around questions: wrappers that attack and `plays` that do not, documents with a place for a
+ * planted instruction or a harmless aside, and frames for an encoded question, some of which are
+ * attacks in their own words, some ask to answer what is hidden and some only to read it.
+ * `uses.json` has what one may do to harmless and to other things, and what one may ask of a grim
+ * subject. `contrast` has a file a label of pairs in nearly the same words; `contrast-check.json`
+ * has more, for measuring only. A wrong file is named.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
-import type { Category } from '#shared/api/categories.ts';
+import { CATEGORIES, type Category, type Label } from '#shared/api/categories.ts';
 
 const DATA_DIR = path.join(import.meta.dirname, 'data');
 
@@ -23,17 +27,43 @@ const JailbreakFile = z.strictObject({
   planted: Lines,
   asides: Lines,
   encodedFrames: Slotted,
+  answeringFrames: Slotted,
   decodingFrames: Slotted,
+});
+const Sentence = z.string().trim().min(3);
+const Templates = z.array(
+  z.strictObject({
+    template: z.string().min(1),
+    pairs: z.array(z.strictObject({ safe: Sentence, unsafe: Sentence })).min(1),
+  }),
+);
+/** The split is by template, so one name may not stand for two patterns. */
+export const ContrastFile = Templates.min(5).refine(
+  (templates) => new Set(templates.map(({ template }) => template)).size === templates.length,
+  'has a template twice',
+);
+const Few = z.array(z.string().trim().min(2)).min(2);
+const UsesFile = z.strictObject({
+  actions: z.array(
+    z.strictObject({ deed: z.string().includes('{}'), category: z.enum(CATEGORIES), safe: Few, unsafe: Few }),
+  ),
+  subjects: z.strictObject({ safe: Slotted, unsafe: Slotted, of: z.record(z.enum(CATEGORIES), Few) }),
 });
 const BenignFile = z.strictObject({ lookalikes: Lines, everyday: Lines, chores: Lines });
 
 export const loadCategory = (category: Category) => load(`${category}.json`, CategoryFile);
 export const loadJailbreak = () => load('jailbreak.json', JailbreakFile);
 export const loadBenign = () => load('benign.json', BenignFile);
+export const loadContrast = (label: Label) => load(`contrast/${label}.json`, ContrastFile);
+export const loadContrastCheck = () => load('contrast-check.json', ContrastFile);
+export const loadUses = () => load('uses.json', UsesFile);
 export const loadFrames = () => load('frames.json', Slotted);
 
 function load<T>(name: string, schema: z.ZodType<T>): T {
-  const file = path.join(DATA_DIR, name);
+  return loadFile(path.join(DATA_DIR, name), schema);
+}
+
+export function loadFile<T>(file: string, schema: z.ZodType<T>): T {
   let json: unknown;
   try {
     json = JSON.parse(readFileSync(file, 'utf8'));

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { CATEGORIES, LABELS } from '#shared/api/categories.ts';
+import { LABELS } from '#shared/api/categories.ts';
 import { harmOf } from './columns.ts';
 import type { Example } from './example.ts';
 import { loadJailbreak } from './own-files.ts';
@@ -50,15 +50,4 @@ test('a document is an attack only if something was planted in it', () => {
     made.filter(({ text }) => sentences.some((each) => text.includes(each)));
   expect(jailbreaks(holds(file.planted))).toEqual(new Set([1]));
   expect(jailbreaks(holds(file.asides))).toEqual(new Set([0]));
-});
-
-test('the letters of a code teach no category, and what is held out is judged by what they hide', () => {
-  const made = [...inside(file.encodedFrames), ...inside(file.decodingFrames)];
-  const categories = ({ targets }: Example) => targets.slice(0, CATEGORIES.length);
-  for (const example of made) {
-    if (example.split === 'train') expect(categories(example).every((target) => target === null)).toBe(true);
-  }
-  const heldout = made.filter(({ split }) => split === 'heldout');
-  expect(heldout.some((example) => categories(example).includes(1))).toBe(true);
-  expect(jailbreaks(inside(file.encodedFrames))).toEqual(new Set([1]));
 });

@@ -1,14 +1,17 @@
 /**
- * Prompts written for this project, because the permissive sets hold few of some labels and hardly any safe prompts with
- * frightening words: questions (own-questions.ts), and what is put around them to talk a model out of its line
- * (own-jailbreaks.ts).
+ * Prompts written for this project, because the permissive sets hold few of some labels and hardly
+ * any safe prompts with frightening words: questions (own-questions.ts), and what is put around
+ * them to talk a model out of its line (own-jailbreaks.ts).
  */
 import { type Example, targetsOf } from './example.ts';
 import { OWN_SOURCE } from './licences.ts';
 import { ownJailbreaks } from './own-jailbreaks.ts';
-import { ownQuestions, type Question } from './own-questions.ts';
+import { ownQuestions } from './own-questions.ts';
+import type { Question } from './question.ts';
 
-/** Deterministic in `seed`; the split is by phrase, by request and by whatever is put around them. */
+/**
+ * Deterministic in `seed`; the split is by phrase, by request and by whatever is put around them.
+ */
 export function ownPrompts({ seed }: { seed: number }): Example[] {
   const { harmful, safe } = ownQuestions({ seed });
   return [...[...harmful, ...safe].map(toExample), ...ownJailbreaks({ seed, harmful, safe })];

@@ -1,19 +1,19 @@
 /**
- * Questions and requests written for this project, harmful and safe. Deeds and chores are put into the same frames
- * ("How do I ...?", "Write a tutorial on how to ..."), so that the frame itself says nothing.
+ * Questions and requests written for this project, harmful and safe. Deeds and chores are put into
+ * the same frames ("How do I ...?", "Write a tutorial on how to ..."), so that the frame itself
+ * says nothing.
  */
 import { CATEGORIES, type Label } from '#shared/api/categories.ts';
 import { promptKey } from '../data/prompt-key.ts';
 import { createRandom } from '../world/random.ts';
-import type { Split } from './example.ts';
 import { loadBenign, loadCategory, loadFrames, loadJailbreak } from './own-files.ts';
+import { ownUses } from './own-uses.ts';
+import { fill, type Question } from './question.ts';
 import { splitOf } from './split.ts';
 
 /** In training a phrase is seen in several frames; elsewhere once, so that it counts once. */
 const FRAMES_EACH = 6;
 
-/** `label`: null for a safe one. */
-export type Question = { text: string; label: Label | null; split: Split; scary: boolean };
 type Kind = Pick<Question, 'label' | 'scary'>;
 const PLAIN: Kind = { label: null, scary: false };
 const LOOKALIKE: Kind = { label: null, scary: true };
@@ -34,12 +34,17 @@ export function ownQuestions({ seed }: { seed: number }): Record<'harmful' | 'sa
 
   const benign = loadBenign();
   const categories = CATEGORIES.map((category) => ({ category, ...loadCategory(category) }));
+  const uses = ownUses({ seed });
   return {
-    harmful: categories.flatMap(({ category, requests, deeds }) => [
-      ...whole(requests, unsafe(category)),
-      ...framed(deeds, unsafe(category)),
-    ]),
+    harmful: [
+      ...uses.filter(({ label }) => label !== null),
+      ...categories.flatMap(({ category, requests, deeds }) => [
+        ...whole(requests, unsafe(category)),
+        ...framed(deeds, unsafe(category)),
+      ]),
+    ],
     safe: [
+      ...uses.filter(({ label }) => label === null),
       ...whole(benign.lookalikes, LOOKALIKE),
       ...whole(benign.everyday, PLAIN),
       ...framed(benign.chores, PLAIN),
@@ -50,9 +55,4 @@ export function ownQuestions({ seed }: { seed: number }): Record<'harmful' | 'sa
       ]),
     ],
   };
-}
-
-/** Puts a phrase into a frame's `{}`. */
-export function fill(frame: string, phrase: string): string {
-  return frame.replace('{}', () => phrase);
 }

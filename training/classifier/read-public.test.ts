@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LABELS, type Label } from '#shared/api/categories.ts';
 import { RULES } from './label-maps.ts';
-import { LICENCES, OWN_SOURCE, WORLD_SOURCE } from './licences.ts';
+import { CONTRAST_SOURCE, LICENCES, OWN_SOURCE, WORLD_SOURCE } from './licences.ts';
 import { FILES, readPublic } from './read-public.ts';
 import { classifierCommand } from './train.ts';
 
@@ -37,7 +37,7 @@ describe('licences and label maps', () => {
     for (const source of Object.keys(RULES)) expect(LICENCES, source).toHaveProperty([source]);
     const trains = Object.keys(LICENCES).filter((source) => LICENCES[source]!.inWeights);
     const withoutRule = trains.filter((source) => !Object.hasOwn(RULES, source));
-    expect(withoutRule.sort()).toEqual([OWN_SOURCE, WORLD_SOURCE].sort());
+    expect(withoutRule.sort()).toEqual([CONTRAST_SOURCE, OWN_SOURCE, WORLD_SOURCE].sort());
   });
 
   test('no non-commercial, share-alike or unclear licence shapes the weights', () => {

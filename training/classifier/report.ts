@@ -1,6 +1,11 @@
-/** One run's figures under one roof: `metrics.json` is this, and the card is written from nothing else. */
+/**
+ * One run's figures under one roof: `metrics.json` is this, and the card is written from nothing
+ * else.
+ */
 
 import type { AttackFigures, AttackPrompts } from './attack-figures.ts';
+import type { ContrastFigures } from './contrast-figures.ts';
+import type { EncodedFigures } from './encoded-figures.ts';
 import {
   anyFigures,
   type Judged,
@@ -12,7 +17,9 @@ import {
   worldFigures,
 } from './evaluate.ts';
 import type { Example } from './example.ts';
+import type { LeftOutFigures } from './left-out-figures.ts';
 import { LICENCES } from './licences.ts';
+import { ANY_HARM_RAMP } from './recipe.ts';
 
 export type Facts = {
   version: string;
@@ -30,9 +37,12 @@ export function report(
     measureOnly: readonly Judged[];
     attackPrompts: AttackPrompts;
     attacks: readonly AttackFigures[];
+    contrast: readonly ContrastFigures[];
+    encoded: readonly EncodedFigures[];
+    leftOut: readonly LeftOutFigures[];
   },
 ) {
-  const { examples, heldout, heldoutFloat, measureOnly, attackPrompts, attacks } = rows;
+  const { examples, heldout, heldoutFloat, measureOnly, attackPrompts, attacks, contrast, encoded, leftOut } = rows;
   return {
     ...facts,
     data: dataBySource(examples),
@@ -44,6 +54,10 @@ export function report(
     quantization: quantizationLoss(heldoutFloat, heldout),
     attacked: { harmful: attackPrompts.harmful.length, benign: attackPrompts.benign.length },
     attacks,
+    ramp: ANY_HARM_RAMP,
+    contrast,
+    encoded,
+    leftOut,
     elsewhere: {
       labels: labelFigures(measureOnly),
       any: anyFigures(measureOnly),

@@ -1,7 +1,8 @@
 /**
- * The small world's questions: what the demo is asked. Harmful ones are their topic's category, ordinary ones benign, and
- * a borderline one is taught as 0.7: on the demo tenants' ramps from 0.5 to 0.9 that is halfway up, not at the end. The
- * world's own split holds; part of its training wordings becomes calibration, each as it is written.
+ * The small world's questions: what the demo is asked. Harmful ones are their topic's category,
+ * ordinary ones benign, and a borderline one is taught as 0.7: on the demo tenants' ramps from 0.5
+ * to 0.9 that is halfway up, not at the end. The world's own split holds; part of its training
+ * wordings becomes calibration, each as it is written.
  */
 import { promptKey } from '../data/prompt-key.ts';
 import { inEdition } from '../world/editions.ts';
@@ -13,13 +14,22 @@ import { WORLD_SOURCE } from './licences.ts';
 import { splitOf } from './split.ts';
 
 const TARGETS: Record<QuestionKind, number> = { ordinary: 0, borderline: 0.7, harmful: 1 };
-/** About twice around the wordings of an ask: once as written, once in a greeting, a reason, a typing slip. */
+/**
+ * About twice around the wordings of an ask: once as written, once in a greeting, a reason, a
+ * typing slip.
+ */
 const PER_ASK = { train: 16, heldout: 4 } as const;
 
-/** The demo is asked little else, and telling its ordinary questions from its harmful ones takes fine distinctions. */
-const WEIGHT = 2;
+/**
+ * So many, and so alike, that at full weight they would be most of what is learned, to the cost of
+ * everyone else's prompts.
+ */
+const WEIGHT = 0.4;
 
-/** `inDemo`: of a topic that the demo bundle knows. The others are there because all fourteen categories have some. */
+/**
+ * `inDemo`: of a topic that the demo bundle knows. The others are there because all fourteen
+ * categories have some.
+ */
 export type WorldExample = Example & { questionKind: QuestionKind; inDemo: boolean };
 
 export function worldPrompts({ seed }: { seed: number }): WorldExample[] {

@@ -3,10 +3,13 @@
  * then: the loss on held-out dialogues of the small world and on held-out real ones, and what answers drawn from the
  * base are like. `npx plimsoll train real-share` writes the table that docs/training.md shows. Resumable.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Command } from 'commander';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { integer, positiveInteger, share } from '../cli-numbers.ts';
+import { REAL_SHARE_RUNS } from '../commands/folder-kinds.ts';
+import { claimFolder } from '../run/claim-folder.ts';
 import { baseCorpus } from '../stages/base-corpus.ts';
 import { sftStage } from '../stages/sft.ts';
 import { tokenizerStage } from '../stages/tokenizer.ts';
@@ -25,7 +28,7 @@ export async function realShareTrial({ shares, steps, dialogues, out, data, thre
   // One vocabulary for all, learned where there is most real text: a share must not win by its tokenizer.
   const widest = await corpusOf(Math.max(...shares));
   const tokenizerDir = path.join(out, 'tokenizer');
-  await mkdir(out, { recursive: true });
+  makeFolder(out);
   await tokenizerStage({ corpus: widest, out: tokenizerDir, vocabSize: config.vocab_size });
   const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
   const rows: TrialRow[] = [];
@@ -83,6 +86,7 @@ export function realShareCommand(): Command {
     .option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA)
     .option('--threads <n>', '0: all cores', integer, 0)
     .action(async ({ shares, world: dialogues, ...flags }) => {
+      flags.out = claimFolder(flags.out, { kind: REAL_SHARE_RUNS, resume: true });
       console.log(
         await realShareTrial({ ...flags, dialogues, shares: shares.length > 0 ? shares : [0, 0.05, 0.15, 0.3] }),
       );

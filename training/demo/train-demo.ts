@@ -6,8 +6,10 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
+import { DEMO_BUNDLE, DEMO_RUNS } from '../commands/folder-kinds.ts';
 import { evaluateBundle, evaluationTable } from '../evaluate/evaluate-bundle.ts';
 import { trainRuns, withAllNeeds } from '../methods/runs.ts';
+import { claimFolder } from '../run/claim-folder.ts';
 import { lastFigures } from '../run/last-figures.ts';
 import { formatSeconds } from '../run/progress.ts';
 import { baseCorpus, REAL_SOURCES } from '../stages/base-corpus.ts';
@@ -23,16 +25,19 @@ import { DEMO } from './recipe.ts';
 const PARTS = [...DEMO.parts.experts, ...DEMO.parts.routers];
 
 export async function trainDemo({
-  runs,
-  out,
   data,
   threads,
+  force,
+  ...flags
 }: {
   runs: string;
   out: string;
   data: string;
   threads: number;
+  force: boolean;
 }) {
+  const out = claimFolder(flags.out, { kind: DEMO_BUNDLE, force });
+  const runs = claimFolder(flags.runs, { kind: DEMO_RUNS, resume: true });
   const dirOf = (name: string) => path.join(runs, name);
   const { seed, config, edition, pairs } = DEMO;
   const tokenizerDir = dirOf('tokenizer');

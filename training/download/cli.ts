@@ -3,6 +3,8 @@ import path from 'node:path';
 import { Presets, SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import { DATASET } from '../commands/folder-kinds.ts';
+import { claimFolder } from '../run/claim-folder.ts';
 import { ROLE_DIMENSION } from '../stages/expert.ts';
 import { downloadDataset, matching } from './download-dataset.ts';
 import { Hub } from './hub.ts';
@@ -38,9 +40,11 @@ async function download(names: string[], { out, list, update, endpoint }: Flags)
   const retrying = PATIENT;
   const token = process.env.HF_TOKEN || null;
   const hub = new Hub({ ...retrying, endpoint: endpoint || PUBLIC_HUB, token, fetch });
-  for (const name of names.filter(isDatasetName)) {
+  const claimed = names.filter(isDatasetName).map((name) => {
+    return { name, dir: claimFolder(path.join(out, name), { kind: DATASET, resume: true }) };
+  });
+  for (const { name, dir } of claimed) {
     const dataset: KnownDataset = KNOWN_DATASETS[name];
-    const dir = path.join(out, name);
     const onFile = (file: { path: string; size: number }) => byteProgress(`${name}/${file.path}`, file.size);
     const lock = await downloadDataset(dataset, { hub, dir, update, retrying, onFile });
     console.log(summaryOf(name, { dataset, dir, lock }));

@@ -2,8 +2,8 @@
  * A known data set into a folder: resolve the commit, list its files, download those that are wanted, write the lock. With a
  * lock, the commit is the lock's, and a folder that is whole costs no request.
  */
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { hexOf } from './checksum.ts';
 import { downloadFile, isWhole } from './download-file.ts';
 import type { Hub, RemoteFile } from './hub.ts';
@@ -38,7 +38,7 @@ export async function downloadDataset(dataset: KnownDataset, options: DownloadOp
   const files = wantedFiles(dataset, all);
   const entries = files.map(({ path, size, checksum }) => ({ path, size, ...checksum }));
   const written: DatasetLock = { repo, revision, commit, layout, licence, files: entries };
-  await mkdir(dir, { recursive: true });
+  makeFolder(dir);
   // Before the files: a run that breaks off must go on with the same commit.
   await writeLock(dir, written);
   for (const file of files) {

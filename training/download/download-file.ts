@@ -4,9 +4,10 @@
  * `<file>.part.json` remembers which content the part is of, and the ETag that lets the server say whether it still is (RFC
  * 9110, section 13.1.5).
  */
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { Checksum, checksumOf, hexOf } from './checksum.ts';
 import type { Hub, RemoteFile } from './hub.ts';
 import { type Retrying, TransientError, withRetries } from './retry.ts';
@@ -31,7 +32,7 @@ export async function downloadFile(
   }
   const part = `${target}.part`;
   const record = `${part}.json`;
-  await mkdir(path.dirname(target), { recursive: true });
+  makeFolder(path.dirname(target));
   const discard = async () => {
     await rm(part, { force: true });
     await rm(record, { force: true });

@@ -4,7 +4,7 @@ import path from 'node:path';
 import * as z from 'zod';
 import { GitBlobSum, Sha256Sum } from './checksum.ts';
 
-const LOCK_FILE = 'dataset.lock.json';
+export const LOCK_FILE = 'dataset.lock.json';
 
 const common = { path: z.string(), size: z.number().int().nonnegative() };
 const FileEntry = z.union([

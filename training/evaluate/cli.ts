@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { integer, number } from '../cli-numbers.ts';
 import { DEMO } from '../demo/recipe.ts';
+import { claimFile } from '../run/claim-folder.ts';
 import { EDITIONS } from '../world/editions.ts';
 import { evaluateBundle, evaluationTable } from './evaluate-bundle.ts';
 
@@ -20,8 +21,10 @@ export function evalCommand(): Command {
     .option('--max-tokens <n>', 'of one answer', integer, DEMO.evaluation.maxTokens)
     .option('--samples <n>', 'answers to show, spread evenly', integer, 4)
     .option('--json <file>', 'all figures')
+    .option('--force', 'replace the file of --json', false)
     .option('--threads <n>', '0: all cores', integer, 0)
-    .action(async ({ bundle, edition, perAsk, temperature, topP, seed, maxTokens, samples, json, threads }) => {
+    .action(async ({ bundle, edition, perAsk, temperature, topP, seed, maxTokens, samples, json, force, threads }) => {
+      if (json) claimFile(json, { force });
       const sampling = { temperature, topP, seed, maxTokens };
       const evaluation = await evaluateBundle({
         dir: bundle,

@@ -2,6 +2,7 @@
  * A bundle's experts on held-out questions of the small world, each alone and mixed at fixed floors: what `plimsoll eval` prints
  * and what the demo's model card holds.
  */
+import '#gpu-backend/graph/no-telemetry.ts';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
 import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
 import type { Line } from '#shared/line/line.ts';

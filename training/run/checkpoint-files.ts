@@ -3,10 +3,11 @@
  * is read back is what was saved, or a `CorruptCheckpoint` that names the file.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { BundleError } from '#gpu-backend/model/bundle-error.ts';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { readSafetensors } from '#gpu-backend/model/read-safetensors.ts';
 import type { Tensor } from '#gpu-backend/model/tensor.ts';
 import { writeSafetensors } from '#gpu-backend/model/write-safetensors.ts';
@@ -40,7 +41,7 @@ export async function writeCheckpoint(at: string, { state, tensors }: Checkpoint
   const building = `${at}.tmp`;
   let file = building;
   try {
-    await mkdir(building, { recursive: true });
+    makeFolder(building);
     file = path.join(building, TENSORS);
     await writeSafetensors(file, new Map(tensors), { dtype: 'f32' });
     file = path.join(building, STATE);

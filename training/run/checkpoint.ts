@@ -39,6 +39,11 @@ export async function saveCheckpoint(
   await removeAll(dir, (await checkpoints(dir)).slice(0, -KEPT));
 }
 
+/** And what a kill or a spoilt disk left of them. */
+export async function removeCheckpoints(dir: string): Promise<void> {
+  await removeAll(dir, await namesIn(dir, /^step-\d{6}(\.|$)/));
+}
+
 export type LoadOptions = {
   parameters: Parameters;
   optimizer?: AdamW;

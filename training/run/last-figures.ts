@@ -1,4 +1,5 @@
 /** What a run's `metrics.jsonl` says in the end. */
+import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -7,6 +8,11 @@ export type LastFigures = Record<string, number | undefined>;
 
 /** One step's loss is noise: the mean over these says where training stood. */
 const LOSS_STEPS = 50;
+
+/** A run that was stopped before its first step has metrics, and none in them. */
+export function hasFigures(dir: string): boolean {
+  return (statSync(path.join(dir, 'metrics.jsonl'), { throwIfNoEntry: false })?.size ?? 0) > 0;
+}
 
 /** The last value of every figure, and of `loss` the mean of its last fifty. Throws where there are no metrics. */
 export async function lastFigures(dir: string): Promise<LastFigures> {

@@ -73,6 +73,14 @@ describe('a run', () => {
     expect(await losses()).toEqual(whole);
   });
 
+  test('is replaced by --force, with all that it had saved', async () => {
+    await runTraining(options({ checkpointEverySeconds: 0 }));
+    const shorter = { peak: 0.1, warmupSteps: 2, totalSteps: 3 };
+    await runTraining(options({ force: true, schedule: shorter, settings: { seed: 2 } }));
+    expect((await readdir(dir)).sort()).toEqual(['metrics.jsonl', 'step-000003']);
+    expect(await losses()).toHaveLength(3);
+  });
+
   test('keeps its newest two checkpoints', async () => {
     await runTraining(options({ checkpointEverySeconds: 0 }));
     expect((await readdir(dir)).sort()).toEqual(['metrics.jsonl', 'step-000011', 'step-000012']);
@@ -80,7 +88,7 @@ describe('a run', () => {
 
   test('is not overwritten without --resume, nor resumed under other settings', async () => {
     await runTraining(options());
-    await expect(runTraining(options())).rejects.toThrow('give --resume to go on with it, or remove the folder');
+    await expect(runTraining(options())).rejects.toThrow('--resume goes on with it, --force replaces it');
     const changed = options({ resume: true, settings: { seed: 2 } });
     await expect(runTraining(changed)).rejects.toThrow('was made with seed = 1, this run has 2');
   });

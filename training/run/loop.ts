@@ -2,15 +2,17 @@
  * The one training loop: batches in, AdamW, metrics, progress, checkpoints, resume. Stages differ in their graph and their
  * batches. The batch of a step depends on the seed and the step alone, so a resumed run goes on with the same numbers.
  */
+
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Feed } from '#gpu-backend/graph/session.ts';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { AdamW, type AdamWOptions, learningRateAt, notFinite, type Parameters, type Schedule } from '../optim/adamw.ts';
-import { checkpoints, loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { checkpoints, loadCheckpoint, removeCheckpoints, saveCheckpoint } from './checkpoint.ts';
 import type { RunState } from './checkpoint-files.ts';
 import { createProgress } from './progress.ts';
 import { WriteError } from './write-error.ts';
-import { appendLine, makeFolder, replaceFile } from './write-file.ts';
+import { appendLine, replaceFile } from './write-file.ts';
 
 export type StepBatch = {
   /** Runs one batch: `feeds` together with the parameters. */
@@ -26,6 +28,8 @@ export type RunOptions = {
   /** Where checkpoints and `metrics.jsonl` go. */
   dir: string;
   resume: boolean;
+  /** Where it is not resumed, an earlier run in this folder is removed; otherwise it is an error. */
+  force?: boolean | undefined;
   parameters: Parameters;
   schedule: Schedule;
   adamw: AdamWOptions;
@@ -48,7 +52,10 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
   const { totalSteps } = schedule;
   const newest = (await checkpoints(dir)).at(-1);
   if (newest !== undefined && !options.resume) {
-    throw new Error(`${dir} holds a run (${newest}): give --resume to go on with it, or remove the folder`);
+    if (options.force !== true) {
+      throw new Error(`${dir} holds a run (${newest}): --resume goes on with it, --force replaces it`);
+    }
+    await removeCheckpoints(dir);
   }
   const metricsFile = path.join(dir, 'metrics.jsonl');
   const optimizer = await AdamW.create(parameters, options.adamw);
@@ -82,6 +89,8 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
   let smoothedSpeed = Number.NaN;
   try {
     makeFolder(dir);
+    // Before all else: by its metrics the folder is known for a run's (commands/folder-kinds.ts).
+    if (!existsSync(metricsFile)) replaceFile(metricsFile, '');
     for (const [name, content] of Object.entries(options.files ?? {})) {
       replaceFile(path.join(dir, name), `${JSON.stringify(content, null, 2)}\n`);
     }

@@ -1,14 +1,6 @@
 /** Small files of a run; an error names the file, and a file that is replaced is the old one or the new one, never half of either. */
-import { appendFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { WriteError } from './write-error.ts';
-
-export function makeFolder(dir: string): void {
-  try {
-    mkdirSync(dir, { recursive: true });
-  } catch (cause) {
-    throw new WriteError(dir, cause);
-  }
-}
 
 export function replaceFile(file: string, text: string): void {
   const building = `${file}.tmp`;

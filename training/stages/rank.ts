@@ -2,11 +2,13 @@
  * Stage `rank`: D_dual for the router, from preference pairs judged by the cost and the reward model. Which answer is the more helpful is the
  * label where there is one and the reward model's opinion where there is none, as in data that was judged for safety alone.
  */
+
 import path from 'node:path';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { encodePairs } from '../data/encode-pairs.ts';
 import type { Preference } from '../data/rows.ts';
 import { SKIP_REASONS, type Skips, skipCounts } from '../data/skips.ts';
-import { makeFolder, replaceFile } from '../run/write-file.ts';
+import { replaceFile } from '../run/write-file.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import type { BaseModel } from './base-model.ts';
 import { type DualDefinition, dualPairs, type JudgedPair } from './dual-pairs.ts';

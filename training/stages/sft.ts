@@ -22,6 +22,8 @@ import { heldOutLoss } from './held-out-loss.ts';
 export type SftOptions = {
   out: string;
   resume: boolean;
+  /** See `RunOptions`. */
+  force?: boolean | undefined;
   seed: number;
   config: LlamaConfig;
   /** Weights to start from, such as another run's, with a name for the settings; null: from scratch. */
@@ -104,6 +106,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
     label: 'sft',
     dir: out,
     resume: options.resume,
+    force: options.force,
     checkpointEverySeconds: options.checkpointEverySeconds,
     parameters,
     schedule: {

@@ -14,6 +14,8 @@ export type PairStageOptions = {
   /** Where checkpoints and metrics go. */
   out: string;
   resume: boolean;
+  /** See `RunOptions`. */
+  force?: boolean;
   seed: number;
   base: BaseModel;
   tokenizer: TrainingTokenizer;
@@ -79,6 +81,7 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
     label,
     dir: out,
     resume,
+    force: options.force,
     checkpointEverySeconds: options.checkpointEverySeconds,
     parameters,
     schedule: { peak: learningRate, warmupSteps: Math.ceil(totalSteps * WARMUP_SHARE), totalSteps },

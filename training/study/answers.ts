@@ -2,12 +2,14 @@
  * Answers of one cell of the grid, kept as JSON Lines: generating is what costs, judging is done anew each time. A file's first line says what it was
  * made from, and a file made from something else is made again.
  */
+
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import type { TokenFrame } from '#shared/protocol/generate.ts';
 import type { Answer } from '../evaluate/answer-prompts.ts';
-import { makeFolder, replaceFile } from '../run/write-file.ts';
+import { replaceFile } from '../run/write-file.ts';
 
 /** As many of an answer's weights as the report draws. */
 const KEPT_WEIGHTS = 64;

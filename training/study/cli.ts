@@ -4,9 +4,12 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { integer } from '../cli-numbers.ts';
+import { REPORT, STUDY_RUNS } from '../commands/folder-kinds.ts';
 import { DEFAULT_DATA } from '../demo/default-data.ts';
 import { DEMO } from '../demo/recipe.ts';
 import type { RunContext } from '../methods/runs.ts';
+import { claimFolder } from '../run/claim-folder.ts';
+import { hasFigures } from '../run/last-figures.ts';
 import { formatSeconds } from '../run/progress.ts';
 import { baseOfBundle, loadBaseModel } from '../stages/base-model.ts';
 import { openTokenizer, readChatFiles } from '../tokenizer/chat-files.ts';
@@ -28,6 +31,7 @@ type StudyFlags = {
   from: string;
   out: string;
   report: string;
+  force: boolean;
   seeds: string[];
   methods?: string[];
   sets: (typeof SET_IDS)[number][];
@@ -54,6 +58,7 @@ export function studyCommand(): Command {
       )
       .option('--out <dir>', 'runs and answers', 'runs/study')
       .option('--report <dir>', 'the report', 'docs/evaluation')
+      .option('--force', 'replace an earlier report in --report', false)
       .option(
         '--seeds <n...>',
         'the first answers with every method, the others with the headline ones',
@@ -78,9 +83,11 @@ const PROMPTS_PER_SOURCE = 32;
 const MAX_PROMPT_TOKENS = 200;
 
 async function compare(flags: StudyFlags, make: boolean) {
-  const { from, out, seeds, methods, pairs, threads } = flags;
+  const { from, seeds, methods, pairs, threads } = flags;
   const unknown = (methods ?? []).filter((id) => !METHODS.some((method) => method.id === id));
   if (unknown.length > 0) throw new Error(`no such method: ${unknown.join(', ')}; plimsoll study --help lists them`);
+  const out = claimFolder(flags.out, { kind: STUDY_RUNS, resume: true });
+  const report = claimFolder(flags.report, { kind: REPORT, force: flags.force });
   const isBundle = existsSync(path.join(from, BUNDLE_FILES.manifest));
   const tokenizerDir = isBundle ? from : path.join(from, 'tokenizer');
   const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
@@ -113,7 +120,7 @@ async function compare(flags: StudyFlags, make: boolean) {
   const grid = await runGrid(options);
   const judging = await realJudges({ dir: path.join(out, 'judges'), dataDir, sets: options.real, threads, make });
   const results = await collectResults(options, grid, { ...judging, missing: [...missing, ...judging.missing] });
-  await writeReport(results, { out: flags.report });
+  await writeReport(results, { out: report });
   const { training, generating } = results.seconds;
   console.log(`${formatSeconds(training)} of training steps, ${formatSeconds(generating)} of answering`);
 }
@@ -134,7 +141,7 @@ async function realJudges({
 }): Promise<{ judge: Judge | null; judges: StudyResults['judges']; missing: string[] }> {
   if (sets.length === 0) return { judge: null, judges: [], missing: [] };
   const refusal = await refusalJudge({ dir, dataDir });
-  const trained = existsSync(path.join(dir, 'cost', 'metrics.jsonl'));
+  const trained = hasFigures(path.join(dir, 'cost'));
   const models = dataDir !== null && (make || trained) ? await realModels({ dir, dataDir, sets, threads }) : null;
   const { name, what, figures } = refusal;
   return {

@@ -1,9 +1,8 @@
 /** The study's results from what the grid left on disk. */
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { RunContext, RunName } from '../methods/runs.ts';
 import { withAllNeeds } from '../methods/runs.ts';
-import { lastFigures } from '../run/last-figures.ts';
+import { hasFigures, lastFigures } from '../run/last-figures.ts';
 import type { Grid, GridOptions } from './grid.ts';
 import { type Judge, judgeCells } from './judge-cells.ts';
 import { METHODS, runsOf } from './methods.ts';
@@ -57,7 +56,7 @@ export async function collectResults(
 
 async function trainedRun(name: RunName, { dir, seed }: RunContext): Promise<TrainedRun | null> {
   // D_dual is made, not trained: it has no metrics.
-  if (!existsSync(path.join(dir, name, 'metrics.jsonl'))) return null;
+  if (!hasFigures(path.join(dir, name))) return null;
   const last = await lastFigures(path.join(dir, name));
   const heldOut: TrainedRun['heldOut'] = {};
   for (const [figure, value] of Object.entries(last)) {

@@ -2,6 +2,7 @@
  * The grid of the study: every method's runs trained, its bundle built, every set answered. Resumable at any point: a finished run and a file of answers
  * are not made twice. What is left out of the full grid is said in the results, never passed over.
  */
+import '#gpu-backend/graph/no-telemetry.ts';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';

@@ -1,11 +1,13 @@
 /** The files that turn messages into tokens: `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`. */
+
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { BUNDLE_FILES, readJson } from '#gpu-backend/model/bundle-files.ts';
 import { compileChatTemplate } from '#gpu-backend/model/chat-template.ts';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { BundleTokenizer, TokenizerJson } from '#gpu-backend/model/tokenizer.ts';
 import type { ChatEncoder } from '../data/encode-chat.ts';
-import { makeFolder, replaceFile } from '../run/write-file.ts';
+import { replaceFile } from '../run/write-file.ts';
 
 export const CHAT_TOKENS = { pad: '<|pad|>', bos: '<|bos|>', eos: '<|end|>' } as const;
 
@@ -13,7 +15,7 @@ const CHAT_TEMPLATE =
   '{{ bos_token }}{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{{ eos_token }}{% endfor %}' +
   '{% if add_generation_prompt %}<|assistant|>{% endif %}';
 
-const TOKENIZER_CONFIG = {
+export const TOKENIZER_CONFIG = {
   tokenizer_class: 'PreTrainedTokenizerFast',
   bos_token: CHAT_TOKENS.bos,
   eos_token: CHAT_TOKENS.eos,

@@ -190,7 +190,8 @@ test('tenants outlive the edge, and seeding again changes nothing', async () => 
     startEdge({
       port: 0,
       dataDir,
-      backends: [],
+      // Nobody answers there, and nobody is asked.
+      backends: ['http://127.0.0.1:9'],
       directiveSecret: DIRECTIVE_SECRET,
       receiptJwks: jwks,
       operatorKeySha256: sha256(OPERATOR_KEY),

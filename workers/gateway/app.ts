@@ -15,6 +15,7 @@ import { createConfigReader } from './config.ts';
 import type { AppContext, AppEnv, Middleware } from './context.ts';
 import { createDecide } from './decide.ts';
 import { health } from './health.ts';
+import { onlyOwnHostNames } from './host-names.ts';
 import { listModels, retrieveModel } from './models.ts';
 import { moderations } from './moderations.ts';
 import { readBody } from './read-body.ts';
@@ -49,6 +50,7 @@ export function createApp({
   app.onError(renderError);
   app.notFound(unknownRoute);
   app.use(requestId());
+  app.use(onlyOwnHostNames());
   app.use(readBody());
   app.use(async function configuration(c, next) {
     c.set('config', readConfig(c.env));

@@ -187,7 +187,7 @@ test('a client whose connection breaks before a whole answer is there gives the 
   socket.write(
     [
       'POST /v1/chat/completions HTTP/1.1',
-      'Host: edge',
+      'Host: localhost',
       'Authorization: Bearer pk-demo-open',
       `Content-Length: ${body.length}`,
       `\r\n${body}`,

@@ -29,7 +29,11 @@ const PublicKeySet = z.object({
 });
 
 const Settings = z.object({
-  BACKENDS: json.pipe(z.array(z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')))),
+  BACKENDS: json.pipe(
+    z
+      .array(z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')))
+      .min(1, 'names no backend: a JSON array of their URLs is wanted, as in ["https://backend-1.example"]'),
+  ),
   DIRECTIVE_SECRET: z.string().min(32),
   RECEIPT_JWKS: json.pipe(PublicKeySet),
   OPERATOR_KEY_SHA256: z.string().regex(/^[0-9a-f]{64}$/),

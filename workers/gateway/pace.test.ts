@@ -1,35 +1,55 @@
-import { expect, test, vi } from 'vitest';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
 import { createPacer } from './pace.ts';
 
-function* slices(...work: number[]): Generator<number, string, void> {
-  for (const each of work) yield each;
-  return 'done';
+function* slices(works: readonly number[], answer: string): Generator<number, string, void> {
+  for (const work of works) yield work;
+  return answer;
 }
 
-test('pauses whenever enough work has come together, and not before', async () => {
-  const pause = vi.fn(async () => {});
-  const pacer = createPacer({ most: 10, pause });
-  expect(await pacer.drive(slices(3, 3, 3))).toBe('done');
-  expect(pause).toHaveBeenCalledTimes(0);
-  // Work goes on counting from text to text.
-  await pacer.drive(slices(1, 9, 1, 25));
-  expect(pause).toHaveBeenCalledTimes(3);
+test('pauses once enough work has come together, over all the texts of a request', async () => {
+  let pauses = 0;
+  const pacer = createPacer({ most: 10, pause: async () => void pauses++ });
+  expect(await pacer.drive(slices([4, 4], 'a'))).toBe('a');
+  expect(pauses).toBe(0);
+  expect(await pacer.drive(slices([4, 9], 'b'))).toBe('b');
+  expect(pauses).toBe(1);
 });
 
-test('others get their turn in a pause', async () => {
+test('never more work between two pauses than is allowed and one slice', async () => {
+  const works = fc.array(fc.nat(30), { maxLength: 40 });
+  await fc.assert(
+    fc.asyncProperty(works, fc.integer({ min: 1, max: 50 }), async (list, most) => {
+      let since = 0;
+      let longest = 0;
+      const counted = function* () {
+        for (const work of list) {
+          since += work;
+          longest = Math.max(longest, since);
+          yield work;
+        }
+      };
+      const pause = async () => {
+        since = 0;
+      };
+      await createPacer({ most, pause }).drive(counted());
+      expect(longest).toBeLessThan(most + 31);
+    }),
+  );
+});
+
+test('others have their turn during a pause', async () => {
   const order: string[] = [];
-  const long = createPacer({ most: 1 })
-    .drive(slices(1, 1, 1))
-    .then(() => order.push('long'));
-  setTimeout(() => order.push('other'), 0);
-  await long;
-  expect(order).toEqual(['other', 'long']);
-});
-
-test('what the slices throw comes out', async () => {
-  const failing = (function* (): Generator<number, never, void> {
-    yield 1;
-    throw new Error('broken');
-  })();
-  await expect(createPacer({ most: 1 }).drive(failing)).rejects.toThrow('broken');
+  const run = async (name: string) => {
+    const marked = function* () {
+      for (let i = 0; i < 3; i++) {
+        order.push(name);
+        yield 10;
+      }
+    };
+    await createPacer({ most: 10 }).drive(marked());
+  };
+  await Promise.all([run('a'), run('b')]);
+  expect(order.join('')).toMatch(/^ab/);
+  expect(order.join('')).not.toMatch(/aaa|bbb/);
 });

@@ -12,6 +12,8 @@ import { Miniflare } from 'miniflare';
 import { parse as parseToml } from 'smol-toml';
 import * as z from 'zod';
 import { bundleWorker } from './bundle-worker.ts';
+import { assertLoopbackCut, cutLoopback } from './close-loopback.ts';
+import { LOCAL_NAMES } from './local-names.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const HOST = '127.0.0.1';
@@ -31,6 +33,8 @@ export type EdgeOptions = {
   port: number;
   /** Where Durable Objects and KV keep their files. */
   dataDir: string;
+  /** Host names to answer to beside those of this machine. */
+  moreNames?: readonly string[];
   /** The backends' URLs. */
   backends: readonly string[];
   directiveSecret: string;
@@ -67,9 +71,11 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     DIRECTIVE_SECRET: options.directiveSecret,
     RECEIPT_JWKS: JSON.stringify(options.receiptJwks),
     OPERATOR_KEY_SHA256: options.operatorKeySha256,
+    HOST_NAMES: [...LOCAL_NAMES, ...(options.moreNames ?? [])].join(','),
     ...options.overrides,
   };
   const { classifierPath, log = (line) => process.stderr.write(`${line}\n`) } = options;
+  cutLoopback();
   const miniflare = new Miniflare({
     name: wrangler.name,
     cf: false,
@@ -99,6 +105,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   });
   try {
     await miniflare.ready;
+    assertLoopbackCut();
     const url = await miniflare.unsafeGetDirectURL();
     return { url: url.origin, miniflare, dispose: () => miniflare.dispose() };
   } catch (error) {

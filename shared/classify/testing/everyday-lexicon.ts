@@ -18,10 +18,18 @@ export function countingLexicon(): Lexicon & { lookups(): number } {
       return look(word);
     };
   return {
-    longest: everydayLexicon.longest,
     has: counted(everydayLexicon.has),
     cost: counted(everydayLexicon.cost),
     unknownCost: counted(everydayLexicon.unknownCost),
+    // Every word found counts; the steps between are few and cheap, a letter each.
+    wordsFrom(text, start, found) {
+      count++;
+      everydayLexicon.wordsFrom(text, start, (end, cost) => {
+        count++;
+        found(end, cost);
+      });
+    },
+    nearWord: counted(everydayLexicon.nearWord),
     lookups: () => count,
   };
 }

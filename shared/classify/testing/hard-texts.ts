@@ -1,5 +1,13 @@
 /** Texts far longer than any prompt, each the worst for something that reads them: a name and a megabyte or so. */
 const MEGABYTE = 1_000_000;
+/** The same letters in an order of no pattern. */
+const scattered = (letters: string) => {
+  let state = 7;
+  return Array.from({ length: MEGABYTE / 4 }, () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return letters[Math.floor((state / 2 ** 32) * letters.length)];
+  }).join('');
+};
 const repeat = (part: string) => part.repeat(Math.ceil(MEGABYTE / part.length));
 
 export const HARD_TEXTS: readonly (readonly [name: string, text: string])[] = [
@@ -29,4 +37,13 @@ export const HARD_TEXTS: readonly (readonly [name: string, text: string])[] = [
   ['tag letters', repeat('\u{e0061}')],
   ['characters that normalise to eighteen', repeat('\ufdfa')],
   ['accents', `e${repeat('\u0301')}`],
+  ['marks that want sorting', `\u0915${repeat('\u094d\u093c')}`],
+  ['leetspeak without spaces', scattered('abcdefghijklmnoprst0134578@$!|')],
+  ['leetspeak in long words', scattered('abcdeghiorst0134567!|(6').replace(/.{20}/g, '$& ')],
+  ['any signs', scattered(Array.from({ length: 95 }, (_, i) => String.fromCharCode(0x20 + i)).join(''))],
+  ['words that nobody knows', scattered('aeioustrnl').replace(/.{7}/g, '$& ')],
+  ['short words without a full stop', scattered('abcdefghijklmnop').replace(/(.{1,3})(.{4})/g, '$1 $2 ')],
+  ['scripts mixed', scattered('aбвгдеαβγδ жк')],
+  ['stars and signs in words', repeat('b*mb a.b-c~d ')],
+  ['rows of fields', repeat('"{a b c d e},')],
 ];

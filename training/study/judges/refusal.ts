@@ -4,17 +4,19 @@
  *
  * Trained in seconds, the same from the same seed and data, and kept as JSON: a changed setting or answer trains it anew.
  */
+
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { COLUMNS, sigmoid } from '#shared/classify/combine-scores.ts';
 import { createFeaturizer } from '#shared/classify/features.ts';
 import { plainReading } from '#shared/classify/readings.ts';
 import { fitPlatt } from '../../classifier/calibrate.ts';
 import { fit } from '../../classifier/fit.ts';
 import { rocAuc } from '../../classifier/metrics.ts';
-import { makeFolder, replaceFile } from '../../run/write-file.ts';
+import { replaceFile } from '../../run/write-file.ts';
 import { readStageFile } from '../../stages/stage-file.ts';
 import { type RefusalCounts, type RefusalExample, type RefusalSource, refusalExamples } from './refusal-data.ts';
 

@@ -1,6 +1,7 @@
 /** From a study's results to its report: a page, plots, and the numbers by themselves. */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import type { StudyResults } from '../results.ts';
 import { testHypotheses } from './hypotheses.ts';
 import { PLOTS, type PlotName } from './plots/plots.ts';
@@ -16,7 +17,7 @@ import { summary, summaryJson } from './summary.ts';
 export async function writeReport(results: StudyResults, { out }: { out: string }): Promise<void> {
   const study = createStudy(results);
   const outcomes = testHypotheses(study);
-  await mkdir(out, { recursive: true });
+  makeFolder(out);
   const drawn = new Set<PlotName>();
   // Object.entries widens the keys of a closed record to string.
   for (const [name, plot] of Object.entries(PLOTS) as [PlotName, (typeof PLOTS)[PlotName]][]) {

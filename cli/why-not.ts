@@ -1,0 +1,16 @@
+/** Why a file or a folder that a user named cannot be read, in words. */
+export function whyNot(cause: unknown): string {
+  switch ((cause as NodeJS.ErrnoException).code) {
+    case 'ENOENT':
+      return 'there is nothing of that name';
+    case 'EACCES':
+    case 'EPERM':
+      return 'there is no permission to';
+    case 'EISDIR':
+      return 'it is a folder';
+    case 'ENOTDIR':
+      return 'it is a file, or below one';
+    default:
+      return cause instanceof Error ? cause.message : String(cause);
+  }
+}

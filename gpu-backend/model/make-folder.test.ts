@@ -1,0 +1,47 @@
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { makeFolder } from './make-folder.ts';
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(path.join(tmpdir(), 'plimsoll-folder-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+test('makes what is missing, and is content with what is there', () => {
+  const deep = path.join(dir, 'a/b/c');
+  makeFolder(deep, { mode: 0o700 });
+  makeFolder(deep);
+  expect(statSync(deep).mode & 0o777).toBe(0o700);
+});
+
+test('names the folder and why it cannot be', () => {
+  writeFileSync(path.join(dir, 'file'), '');
+  symlinkSync(path.join(dir, 'nowhere'), path.join(dir, 'link'));
+  expect(() => makeFolder(path.join(dir, 'file/deep/er'))).toThrow(
+    `file/deep/er cannot be made: ${dir}/file is a file`,
+  );
+  expect(() => makeFolder(path.join(dir, 'link/deeper'))).toThrow(
+    `link/deeper cannot be made: ${dir}/link is a link to nothing`,
+  );
+});
+
+test.skipIf(!existsSync('/proc/self'))('comes back from where the file system takes no folders', () => {
+  expect(() => makeFolder('/proc/none/deep')).toThrow(
+    '/proc/none/deep cannot be made: the file system of /proc takes no new folders',
+  );
+});
+
+test('is how every program of ours makes folders, since the other way may never come back', () => {
+  const root = path.join(import.meta.dirname, '../..');
+  const sources = globSync('{bench,cli,gpu-backend,policies,shared,training,workers}/**/*.ts', { cwd: root });
+  const others = sources.filter(
+    (file) =>
+      !/\.test\.ts$|\/testing\//.test(file) &&
+      /mkdir(Sync)?\([^;]*recursive/.test(readFileSync(path.join(root, file), 'utf8')),
+  );
+  // Its command has made the folder by then (training/cli.ts).
+  expect(others).toEqual(['training/classifier/train.ts']);
+});

@@ -1,0 +1,93 @@
+/**
+ * A text in blocks that are read one after the other, so that the work between two of them is bounded whatever the text. A
+ * block ends where a line or a sentence ends, or at a space; where it has to end elsewhere, the next one begins a little
+ * earlier, so that a sentence across the border stands whole in one of them. An encoded run is cut, if at all, where each
+ * piece decodes by itself.
+ */
+
+/** From here on a block ends at the first line or sentence that ends, ... */
+export const BLOCK_CHARS = 2_000;
+/** ... and here it ends anyway. */
+export const MOST_BLOCK_CHARS = 3_000;
+/** How much of a block that ends amid a sentence is read again: forty words or so. */
+const OVERLAP = 256;
+/**
+ * Letters of an encoded run are cut in portions of 4 * 4 * 4 * 3: base64 in base64 in base64 decodes piece by piece, and hex and
+ * escapes of two, three, four or six characters are cut between two of them.
+ */
+const PORTION = 192;
+/** Shorter runs are words, and can be left whole. */
+const LEAST_RUN = 24;
+const RUN_LETTER = /[A-Za-z0-9+/_=%\\&#;-]/;
+const LINE_ENDS = /[\r\n]/;
+const SENTENCE_END = /[.!?。！？]["')\]]*\s/g;
+/** How far before the hard bound a run is looked for. */
+const LOOK_BACK = MOST_BLOCK_CHARS - BLOCK_CHARS / 2;
+
+/** The blocks of `text` in order: together all of it, each of `MOST_BLOCK_CHARS` at most. */
+export function* blocksOf(text: string): Generator<string, void, void> {
+  for (let start = 0; start < text.length; ) {
+    if (text.length - start <= MOST_BLOCK_CHARS) {
+      yield text.slice(start);
+      return;
+    }
+    const { length, overlap } = cutOf(text.slice(start, start + MOST_BLOCK_CHARS + 1));
+    yield text.slice(start, start + length);
+    start += length - overlap;
+  }
+}
+
+type Cut = { length: number; overlap: number };
+
+/** `ahead`: a block of full length and the character behind it. */
+function cutOf(ahead: string): Cut {
+  const run = runAtEnd(ahead);
+  if (run !== undefined) {
+    // The run is left to the next block where this one is long enough without it.
+    if (run > BLOCK_CHARS / 2) return { length: run, overlap: 0 };
+    const letters = lettersBefore(ahead, run);
+    // The last place that ends a portion, and the same one portion's overlap earlier.
+    const length = letters.placeOf(Math.floor(letters.count / PORTION) * PORTION);
+    const again = letters.placeOf((Math.floor(letters.count / PORTION) - Math.ceil(OVERLAP / PORTION)) * PORTION);
+    return { length, overlap: length - again };
+  }
+  const line = ahead.indexOf('\n', BLOCK_CHARS);
+  if (line !== -1 && line < MOST_BLOCK_CHARS) return { length: line + 1, overlap: 0 };
+  SENTENCE_END.lastIndex = BLOCK_CHARS;
+  const sentence = SENTENCE_END.exec(ahead.slice(0, MOST_BLOCK_CHARS));
+  if (sentence !== null) return { length: sentence.index + sentence[0].length, overlap: 0 };
+  const space = ahead.lastIndexOf(' ', MOST_BLOCK_CHARS - 1);
+  const length = space >= BLOCK_CHARS ? space + 1 : wholeCharacters(ahead);
+  const from = ahead.indexOf(' ', length - OVERLAP);
+  return { length, overlap: from !== -1 && from < length - 1 ? length - from - 1 : OVERLAP };
+}
+
+/** Where an encoded run begins that goes on across the end of `ahead`; undefined where there is none. */
+function runAtEnd(ahead: string): number | undefined {
+  if (!RUN_LETTER.test(ahead[MOST_BLOCK_CHARS]!)) return undefined;
+  let start = MOST_BLOCK_CHARS;
+  let line = start;
+  while (start > 0) {
+    const letter = ahead[start - 1]!;
+    if (RUN_LETTER.test(letter)) start--;
+    else if (LINE_ENDS.test(letter) && (line - start >= LEAST_RUN || line === MOST_BLOCK_CHARS)) line = --start;
+    else break;
+  }
+  while (LINE_ENDS.test(ahead[start]!)) start++;
+  return MOST_BLOCK_CHARS - start >= LEAST_RUN && (start <= BLOCK_CHARS / 2 || start >= MOST_BLOCK_CHARS - LOOK_BACK)
+    ? start
+    : undefined;
+}
+
+/** The letters of a run, line ends not counted: how many there are, and where the first n of them end. */
+function lettersBefore(ahead: string, start: number): { count: number; placeOf: (letters: number) => number } {
+  const ends = [start];
+  for (let i = start; i < MOST_BLOCK_CHARS; i++) if (!LINE_ENDS.test(ahead[i]!)) ends.push(i + 1);
+  return { count: ends.length - 1, placeOf: (letters) => ends[Math.max(0, letters)]! };
+}
+
+/** The hard bound, or one before it where that would cut a character of two units. */
+function wholeCharacters(ahead: string): number {
+  const code = ahead.charCodeAt(MOST_BLOCK_CHARS - 1);
+  return code >= 0xd800 && code < 0xdc00 ? MOST_BLOCK_CHARS - 1 : MOST_BLOCK_CHARS;
+}

@@ -1,0 +1,61 @@
+/**
+ * All of one run's measuring: the held-out prompts, those from elsewhere, those of left-out
+ * sources, contrast, codes and disguises.
+ */
+import { JUDGEMENTS } from '#shared/api/categories.ts';
+import type { Classifier } from '#shared/classify/classify.ts';
+import { sigmoid } from '#shared/classify/combine-scores.ts';
+import type { ScoreText } from '#shared/classify/score-text.ts';
+import { attackFigures, attackPrompts } from './attack-figures.ts';
+import type { Platt } from './calibrate.ts';
+import { contrastFigures, contrastSets } from './contrast-figures.ts';
+import type { CrossFit } from './cross-fit.ts';
+import { encodedFigures } from './encoded-figures.ts';
+import type { Judged } from './evaluate.ts';
+import type { Example } from './example.ts';
+import { leftOutFigures } from './left-out-figures.ts';
+import { type Facts, type Report, report } from './report.ts';
+
+/** Harmful and harmless each; a share is then good to about five per cent. */
+const ATTACKED = 80;
+
+export function measure(run: {
+  facts: Facts;
+  examples: readonly Example[];
+  measureOnly: readonly Example[];
+  left: CrossFit;
+  /** [judgements] */
+  calibration: readonly Platt[];
+  classifier: Classifier;
+  file: ArrayBuffer;
+  score: ScoreText;
+  scoreFloat: ScoreText;
+}): Report {
+  const { examples, classifier, calibration } = run;
+  const judgeBy =
+    (score: ScoreText) =>
+    (example: Example): Judged => {
+      const { logOdds } = score(example.text);
+      return {
+        example,
+        probabilities: JUDGEMENTS.map((_, k) => {
+          const { slope, offset } = calibration[k]!;
+          return sigmoid(slope * logOdds[k]! + offset);
+        }),
+        uncalibrated: JUDGEMENTS.map((_, k) => sigmoid(logOdds[k]!)),
+      };
+    };
+  const heldout = examples.filter(({ split }) => split === 'heldout');
+  const prompts = attackPrompts(classifier, { examples: heldout, most: ATTACKED });
+  return report(run.facts, {
+    examples,
+    heldout: heldout.map(judgeBy(run.score)),
+    heldoutFloat: heldout.map(judgeBy(run.scoreFloat)),
+    measureOnly: run.measureOnly.map(judgeBy(run.score)),
+    attackPrompts: prompts,
+    attacks: attackFigures(run.file, { prompts }),
+    contrast: contrastSets(examples).map((set) => contrastFigures(classifier.classify, set)),
+    encoded: encodedFigures(classifier, prompts),
+    leftOut: leftOutFigures(run.left, calibration),
+  });
+}

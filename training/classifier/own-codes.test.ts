@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest';
+import { LABELS } from '#shared/api/categories.ts';
+import { backwards, base64, hex, rot13 } from './codes.ts';
+import { harmOf } from './columns.ts';
+import type { Example } from './example.ts';
+import { ownCodes } from './own-codes.ts';
+import { loadJailbreak } from './own-files.ts';
+import { ownQuestions } from './own-questions.ts';
+
+const JAILBREAK = LABELS.indexOf('jailbreak');
+const file = loadJailbreak();
+const { harmful, safe } = ownQuestions({ seed: 1 });
+const examples = ownCodes({ seed: 1, harmful, safe });
+
+/** What stands in a frame's place, for the examples that were made from one of these. */
+const contents = (frames: readonly string[]) =>
+  examples.flatMap((example) =>
+    frames.flatMap((frame) => {
+      const [before, after] = frame.split('{}') as [string, string];
+      const { text } = example;
+      const fits = text.startsWith(before) && text.endsWith(after) && text.length > before.length + after.length;
+      return fits ? [{ example, inside: text.slice(before.length, text.length - after.length) }] : [];
+    }),
+  );
+const plain = new Set([...harmful, ...safe].map(({ text }) => text));
+const codes = (frames: readonly string[]) =>
+  contents(frames).flatMap(({ example, inside }) => (plain.has(inside) ? [] : [example]));
+const inTraining = (list: readonly Example[]) => list.filter(({ split }) => split === 'train');
+const heldout = (list: readonly Example[]) => list.filter(({ split }) => split === 'heldout');
+const jailbreaks = (list: readonly Example[]) => new Set(list.map(({ targets }) => targets[JAILBREAK]));
+
+test('words that call a code a way past the filter are an attack, words that ask to read it are none', () => {
+  expect(jailbreaks(contents(file.encodedFrames).map(({ example }) => example))).toEqual(new Set([1]));
+  expect(jailbreaks(codes(file.decodingFrames))).toEqual(new Set([0]));
+});
+
+test('the letters of a code teach no harm, and what is held out is judged by what they hide', () => {
+  const made = [file.encodedFrames, file.decodingFrames, file.answeringFrames].flatMap(codes);
+  expect(inTraining(made).filter((example) => harmOf(example) === 1)).toEqual([]);
+  expect(heldout(made).filter((example) => harmOf(example) === 1).length).toBeGreaterThan(10);
+});
+
+test('to answer a harmless code is no attack; around a harmful one that stays open, around an attack it is one', () => {
+  const made = codes(file.answeringFrames);
+  expect(inTraining(made).length).toBeGreaterThan(150);
+  expect(inTraining(made).every(({ targets }) => targets.every((target) => target === 0))).toBe(true);
+  const hidden = heldout(made).filter((example) => harmOf(example) === 1);
+  expect(hidden.length).toBeGreaterThan(0);
+  expect(jailbreaks(hidden)).toEqual(new Set([null]));
+  expect(jailbreaks(heldout(made))).toEqual(new Set([0, 1, null]));
+});
+
+test('most codes in training are harmless ones', () => {
+  const written = new Set(safe.flatMap(({ text }) => [base64, hex, rot13, backwards].map((code) => code(text))));
+  const bare = inTraining(examples).filter(({ text }) => written.has(text));
+  expect(bare).toHaveLength(300);
+  const attacks = inTraining(codes(file.encodedFrames));
+  const harmless = inTraining([...bare, ...codes(file.answeringFrames), ...codes(file.decodingFrames)]);
+  expect(harmless.length).toBeGreaterThan(8 * attacks.length);
+});

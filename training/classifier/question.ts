@@ -1,0 +1,11 @@
+/** One question or request written for this project. */
+import type { Label } from '#shared/api/categories.ts';
+import type { Split } from './example.ts';
+
+/** `label`: null for a safe one. */
+export type Question = { text: string; label: Label | null; split: Split; scary: boolean };
+
+/** Puts a phrase into a frame's `{}`. */
+export function fill(frame: string, phrase: string): string {
+  return frame.replace('{}', () => phrase);
+}

@@ -1,0 +1,93 @@
+/**
+ * What every command does with its `--out` before any work: the folder is made, it can be written,
+ * and it holds nothing that somebody would miss. A folder that is not empty and not ours is never
+ * touched; one of ours, made by the same command, only by `--force` or `--resume`.
+ */
+import { closeSync, existsSync, lstatSync, openSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
+
+export type FolderKind = {
+  /** With its article, as in "a bundle". */
+  what: string;
+  /** Whether what makes such folders has made this one. It is there, and not empty. */
+  isOurs: (dir: string) => boolean;
+  /**
+   * Where the folder is replaced as a whole, all that may be in it, as paths from it: what else
+   * there is would be lost. Null where files are written one by one, beside which others may lie.
+   */
+  holds: readonly RegExp[] | null;
+};
+
+export type Claim = {
+  kind: FolderKind;
+  /** Replace what is there. */
+  force?: boolean;
+  /** Go on with what is there; null: the command has no such thing. */
+  resume?: boolean | null;
+};
+
+/** Returns the folder's true place: where `--out` is a link to a folder, that folder is the one. */
+export function claimFolder(out: string, { kind, force = false, resume = null }: Claim): string {
+  const dir = placeOf(out);
+  if (!existsSync(dir)) {
+    makeFolder(kind.holds === null ? dir : path.dirname(dir));
+  } else if (readdirSync(dir).length > 0) {
+    assertOurs(out, dir, kind);
+    if (!force && resume !== true) {
+      const ways = resume === null ? '--force replaces it' : '--resume goes on with it, --force replaces it';
+      throw new Error(`${out} holds ${kind.what} already: ${ways}, or name another folder`);
+    }
+  }
+  // One that is replaced as a whole is made beside it.
+  assertWritable(out, kind.holds === null ? dir : path.dirname(dir));
+  return dir;
+}
+
+/** The same for a single file, such as `--json FILE`. */
+export function claimFile(file: string, { force = false }: { force?: boolean } = {}): string {
+  const found = lstatSync(file, { throwIfNoEntry: false });
+  if (found?.isDirectory()) throw new Error(`${file} is a folder; a file is wanted`);
+  if (found !== undefined && !force)
+    throw new Error(`${file} is there already: --force replaces it, or name another file`);
+  makeFolder(path.dirname(file));
+  assertWritable(file, path.dirname(path.resolve(file)));
+  return file;
+}
+
+function placeOf(out: string): string {
+  if (lstatSync(out, { throwIfNoEntry: false }) === undefined) return path.resolve(out);
+  const found = statSync(out, { throwIfNoEntry: false });
+  if (found === undefined) throw new Error(`${out} is a link to nothing; a folder is wanted`);
+  if (!found.isDirectory()) throw new Error(`${out} is a file; a folder is wanted`);
+  return realpathSync(out);
+}
+
+function assertOurs(out: string, dir: string, { what, isOurs, holds }: FolderKind): void {
+  const advice = 'nothing was touched; name a new folder or an empty one';
+  if (!isOurs(dir)) throw new Error(`${out} is not empty and not ${what}: ${advice}`);
+  if (holds === null) return;
+  const others = everythingIn(dir).filter((name) => !holds.some((pattern) => pattern.test(name)));
+  if (others.length === 0) return;
+  const some = others.slice(0, 5).join(', ') + (others.length > 5 ? ` and ${others.length - 5} more` : '');
+  throw new Error(`${out} holds more than ${what}, and that would be lost (${some}): ${advice}`);
+}
+
+/** Files and links, by their paths from the folder. */
+function everythingIn(dir: string): string[] {
+  return readdirSync(dir, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => path.relative(dir, path.join(entry.parentPath, entry.name)).replaceAll(path.sep, '/'))
+    .sort();
+}
+
+/** By a file, because permissions do not tell of read-only and special file systems. */
+function assertWritable(out: string, dir: string): void {
+  const probe = path.join(dir, `.plimsoll-${process.pid}`);
+  try {
+    closeSync(openSync(probe, 'wx'));
+    rmSync(probe);
+  } catch (cause) {
+    throw new Error(`${out} cannot be written: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  }
+}
