@@ -217,12 +217,16 @@ describe('a client that leaves', () => {
     const { url, engine } = await serve({ stepMs: 5, contextLength: 5000, limits: { maxRows: 2 } });
     const first = new AbortController();
     const second = new AbortController();
-    await call(url, generateRequest({ max_tokens: null }), { signal: first.signal });
-    await call(url, generateRequest({ max_tokens: null }), { signal: second.signal });
+    // Held on to: an answer that nobody refers to any more is collected, and its connection closed.
+    const held = [
+      await call(url, generateRequest({ max_tokens: null }), { signal: first.signal }),
+      await call(url, generateRequest({ max_tokens: null }), { signal: second.signal }),
+    ];
     await until(() => engine.stats().waiting === 1);
     second.abort();
     await until(() => engine.stats().waiting === 0);
     expect(engine.stats().running).toBe(1);
+    expect(held).toHaveLength(2);
     first.abort();
     await idle(engine);
   });
