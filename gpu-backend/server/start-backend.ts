@@ -67,6 +67,7 @@ export async function serveEngine(
   });
   // HTTP/1.1, because nothing else is asked for.
   const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(config.port, config.host, resolve);
@@ -94,5 +95,7 @@ export async function serveEngine(
   };
 }
 
+/** Longer than clients and proxies keep an idle connection, so that they end it: else a request may meet the end half-way. */
+const KEEP_ALIVE_MS = 75_000;
 const SWEEP_MS = 50;
 const FLUSH_MS = 500;

@@ -55,7 +55,9 @@ export const WeightSummary = z.object({ min: z.number(), mean: z.number(), max: 
 export type WeightSummary = z.infer<typeof WeightSummary>;
 
 export const Frame = z.discriminatedUnion('type', [
-  /** First, before any token: the request was accepted and its prompt measured. */
+  /** Before `start`, and again while it lasts: the request was accepted and waits, behind so many others. */
+  z.object({ type: z.literal('waiting'), ahead: z.int().min(0) }),
+  /** Before any token: the request was accepted and its prompt measured. */
   z.object({
     type: z.literal('start'),
     id: z.string(),

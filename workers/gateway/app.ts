@@ -7,9 +7,9 @@ import type { Policy } from '#policies/schema.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
 import { requireOperator } from '../control/require-operator.ts';
 import { listAudit, listTenants, putTenant } from '../control/tenants.ts';
+import { DEFAULT_TIMEOUTS, type Timeouts } from './attempt.ts';
 import { authenticate } from './authenticate.ts';
 import { createBackendPool } from './backend-pool.ts';
-import { DEFAULT_TIMEOUTS, type Timeouts } from './call-backend.ts';
 import { chatCompletions } from './chat-completions.ts';
 import { createConfigReader } from './config.ts';
 import type { AppContext, AppEnv, Middleware } from './context.ts';
@@ -29,6 +29,8 @@ export type AppOptions = {
   operatorPolicy: Policy;
   timeouts?: Timeouts;
   freshness?: Freshness;
+  /** How long a backend that failed is left alone, at first. */
+  restMs?: number;
 };
 
 type Route = (c: AppContext) => Response | Promise<Response>;
@@ -39,10 +41,11 @@ export function createApp({
   operatorPolicy,
   timeouts = DEFAULT_TIMEOUTS,
   freshness = DEFAULT_FRESHNESS,
+  restMs,
 }: AppOptions): Hono<AppEnv> {
   const readConfig = createConfigReader();
   const directory = createTenantDirectory({ operatorPolicy, freshness });
-  const pool = createBackendPool();
+  const pool = createBackendPool({ ...(restMs !== undefined && { restMs }) });
   const decide = createDecide(classifier);
   const classifierVersion = classifier.version;
 

@@ -1,6 +1,7 @@
 /**
  * Which backends there are, whether they answer and what they serve: a snapshot of their `GET /healthz`, held for seconds.
- * Requests do not wait for it while any backend is known to be alive; a snapshot that is wrong costs a retry, no more.
+ * Requests do not wait for it while any backend is known to be alive. What a request finds broken is out for all of them at
+ * once (breaker.ts), so a snapshot that is wrong costs one request a retry, no more.
  */
 import * as z from 'zod';
 import { contextLengthExceeded, fewestTokens } from '#shared/api/context-length.ts';
@@ -8,9 +9,17 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { modeUnavailable } from '#shared/api/mode-unavailable.ts';
 import { MODES, type Mode } from '#shared/line/line.ts';
 import type { Message } from '#shared/protocol/generate.ts';
+import { type Breaker, createBreaker } from './breaker.ts';
 import { rankByRendezvous } from './rendezvous-hash.ts';
 
 const FRESH_MS = 5_000;
+/** While one of them is out. */
+const FRESH_IN_TROUBLE_MS = 1_000;
+/** For the others, once one of them has said that it is well. */
+const SETTLE_MS = 250;
+const POLL_MS = 25;
+/** How long a backend that failed is left alone, at first. */
+const REST_MS = 1_000;
 const HEALTH_TIMEOUT_MS = 2_000;
 
 /** The part of a backend's health that the edge acts on; a backend that drains or warms up says another status. */
@@ -42,55 +51,90 @@ export type PoolMember = {
   modes: readonly Mode[];
 };
 
-export type BackendPool = {
+export type BackendPool = Breaker & {
   members(urls: readonly string[], waitUntil: (promise: Promise<unknown>) => void): Promise<PoolMember[]>;
 };
 
 export function createBackendPool({
   fetch = globalThis.fetch.bind(globalThis),
   now = Date.now,
+  restMs = REST_MS,
 }: {
   fetch?: typeof globalThis.fetch;
   now?: () => number;
+  restMs?: number;
 } = {}): BackendPool {
+  const breaker = createBreaker({ restMs, now });
   let snapshot: PoolMember[] = [];
   let takenAtMs = Number.NEGATIVE_INFINITY;
   // A time and not a flag: a refresh dies with the request that started it, and would leave a flag standing.
   let refreshingSinceMs = Number.NEGATIVE_INFINITY;
+  const isRefreshing = () => now() - refreshingSinceMs < HEALTH_TIMEOUT_MS;
 
   async function refresh(urls: readonly string[]): Promise<void> {
     refreshingSinceMs = now();
     const before = new Map(snapshot.map((member) => [member.url, member]));
-    snapshot = await Promise.all(urls.map((url) => examine(url, before.get(url))));
+    snapshot = urls.map((url) => before.get(url) ?? { ...UNHEARD, url });
+    // Each is in the snapshot as soon as it has answered: none waits for one that hangs.
+    const examined = snapshot.map(async (member, index) => {
+      const health = await examine(member);
+      snapshot = snapshot.with(index, health);
+    });
+    await Promise.all(examined);
     takenAtMs = now();
     refreshingSinceMs = Number.NEGATIVE_INFINITY;
   }
 
-  async function examine(url: string, before: PoolMember | undefined): Promise<PoolMember> {
-    const unheard = { model: null, contextLength: 0, maxTokenBytes: null, bundle: null, modes: [] };
-    const dead = { ...unheard, ...before, url, alive: false };
+  async function examine(before: PoolMember): Promise<PoolMember> {
+    const dead = { ...before, alive: false };
     try {
-      const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
+      const signal = AbortSignal.timeout(HEALTH_TIMEOUT_MS);
+      const ask = () => fetch(`${before.url}/healthz`, { signal });
+      // A second time, because a connection that was kept may have been closed at the other end.
+      const answer = await ask().catch((cause: unknown) => {
+        if (signal.aborted) throw cause;
+        return ask();
+      });
       const health = Health.safeParse(await answer.json());
       if (!answer.ok || !health.success) return dead;
       const { model, context_length: contextLength, bundle = null, modes } = health.data;
       const maxTokenBytes = health.data.max_token_bytes ?? null;
-      return { url, alive: true, model, contextLength, maxTokenBytes, bundle, modes };
+      return { url: before.url, alive: true, model, contextLength, maxTokenBytes, bundle, modes };
     } catch {
       // Not answering is what this looks for; the pool's snapshot says so, and a request that finds no backend is logged.
       return dead;
     }
   }
 
+  /** Until all have been examined, or one is well and the others have had a moment. */
+  async function untilUsable(): Promise<void> {
+    let settled = Number.POSITIVE_INFINITY;
+    // By looking again and again: a promise of another request cannot be waited for in workerd.
+    while (isRefreshing() && now() < settled) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      if (settled === Number.POSITIVE_INFINITY && isUsable()) settled = now() + SETTLE_MS;
+    }
+  }
+
+  const isUsable = () => snapshot.some(({ alive }) => alive);
+
   return {
+    ...breaker,
+    failed(url) {
+      breaker.failed(url);
+      snapshot = snapshot.map((member) => (member.url === url ? { ...member, alive: false } : member));
+    },
     async members(urls, waitUntil) {
-      const usable = snapshot.some(({ alive }) => alive);
-      if (!usable) await refresh(urls);
-      else if (now() - takenAtMs > FRESH_MS && now() - refreshingSinceMs > HEALTH_TIMEOUT_MS) waitUntil(refresh(urls));
+      const freshMs = snapshot.every(({ alive }) => alive) ? FRESH_MS : FRESH_IN_TROUBLE_MS;
+      const isStale = now() - takenAtMs > freshMs;
+      if ((isStale || !isUsable()) && !isRefreshing()) waitUntil(refresh(urls));
+      if (!isUsable()) await untilUsable();
       return snapshot;
     },
   };
 }
+
+const UNHEARD = { alive: false, model: null, contextLength: 0, maxTokenBytes: null, bundle: null, modes: [] };
 
 /** The backends to try for a prompt, best first: the living by rendezvous, then the ones last heard dead. */
 export function chooseBackends(

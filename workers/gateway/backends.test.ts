@@ -1,7 +1,15 @@
 /** Backends that are dead, slow, wrong or dishonest: what the client gets, whole and streamed. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ErrorBody } from '#shared/api/errors.ts';
-import { ask, type EdgeUnderTest, openaiClient, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
+import { verifyReceipt } from '#shared/protocol/receipt.ts';
+import {
+  ask,
+  type EdgeUnderTest,
+  eventually,
+  openaiClient,
+  post,
+  startEdgeUnderTest,
+} from '../testing/edge-under-test.ts';
 import type { Behaviour, ScriptedBackend } from '../testing/scripted-backend.ts';
 
 let under: EdgeUnderTest;
@@ -10,12 +18,19 @@ beforeAll(async () => {
   under = await startEdgeUnderTest({ backendCount: 2 });
 });
 afterAll(() => under.dispose());
-beforeEach(() => {
+beforeEach(async () => {
   for (const backend of under.backends) {
     backend.behaviour = 'answer';
+    backend.drops = 0;
     backend.seen.length = 0;
   }
+  // Until what the test before broke has been tried again, and is trusted.
+  for (let prompt = 0; new Set(await homesOf(prompt, prompt + 8)).size < 2; prompt += 8);
+  for (const backend of under.backends) backend.seen.length = 0;
 });
+
+const homesOf = (from: number, to: number) =>
+  Promise.all(Array.from({ length: to - from }, async (_, index) => (await homeOf(`Prompt ${from + index}`)).name));
 
 /** The backend a prompt belongs to. */
 async function homeOf(prompt: string): Promise<ScriptedBackend> {
@@ -92,6 +107,79 @@ describe('before the first frame another backend is asked', () => {
     const answer = await post(under.edge, '/v1/chat/completions', ask('Doubt'));
     expect((await errorOf(answer)).message).not.toMatch(/directive/i);
     expect(under.backends.map(({ seen }) => seen.length).sort()).toEqual([0, 1]);
+  });
+});
+
+describe('a backend that says nothing', () => {
+  const receiptOf = async (answer: Response) => {
+    const { plimsoll } = (await answer.json()) as { plimsoll: { backend: string; receipt: string } };
+    return { backend: plimsoll.backend, ...(await verifyReceipt(plimsoll.receipt, under.receiptKey.jwks)) };
+  };
+
+  test.each<Behaviour>(['never-start', 'hang'])(
+    '%s: a second one is asked beside it, and the next requests are spared',
+    async (behaviour) => {
+      const prompt = `Beside one that will ${behaviour}`;
+      const home = await homeOf(prompt);
+      const other = under.backends.find((backend) => backend !== home) as ScriptedBackend;
+      home.behaviour = behaviour;
+      home.seen.length = 0;
+      other.seen.length = 0;
+      const aborted = home.aborted;
+      const receipt = await receiptOf(await post(under.edge, '/v1/chat/completions', ask(prompt)));
+      expect(receipt.backend).toBe(other.name);
+      expect(receipt.directive).toBe(other.seen[0]?.directive.id);
+      expect(receipt.directive).not.toBe(home.seen[0]?.directive.id);
+      if (behaviour === 'never-start') {
+        await eventually(
+          () => home.aborted,
+          (now) => now === aborted + 1,
+        );
+      }
+      home.seen.length = 0;
+      await Promise.all(Array.from({ length: 6 }, () => post(under.edge, '/v1/chat/completions', ask(prompt))));
+      // One may be the one that tries whether it is back.
+      expect(home.seen.length).toBeLessThanOrEqual(1);
+    },
+  );
+
+  test('is asked again once it is well, by one request at a time', async () => {
+    const prompt = 'There and back';
+    const home = await homeOf(prompt);
+    home.behaviour = 'never-start';
+    await post(under.edge, '/v1/chat/completions', ask(prompt));
+    home.behaviour = 'answer';
+    let back = '';
+    while (back !== home.name) back = (await homeOf(prompt)).name;
+  });
+
+  test('but that the request waits is let be, and the wait is not told to the client', async () => {
+    const prompt = 'In a queue';
+    const home = await homeOf(prompt);
+    const other = under.backends.find((backend) => backend !== home) as ScriptedBackend;
+    home.behaviour = 'wait-first';
+    other.seen.length = 0;
+    const answer = await post(under.edge, '/v1/chat/completions', ask(prompt));
+    expect(await answer.json()).toMatchObject({ object: 'chat.completion', plimsoll: { backend: home.name } });
+    expect(other.seen).toHaveLength(0);
+  });
+});
+
+describe('a connection that was kept and is closed', () => {
+  test('costs a second try at the same backend, no more', async () => {
+    const prompt = 'Over an old connection';
+    const home = await homeOf(prompt);
+    home.drops = 1;
+    expect(await homeOf(prompt)).toBe(home);
+    expect(home.drops).toBe(0);
+  });
+
+  test('and is no reason for a 503 where there is one backend', async () => {
+    const prompt = 'Over two old connections';
+    for (const backend of under.backends) backend.drops = 1;
+    const answer = await post(under.edge, '/v1/chat/completions', ask(prompt));
+    expect(answer.status).toBe(200);
+    expect(under.backends.map(({ drops }) => drops).sort()).toEqual([0, 1]);
   });
 });
 

@@ -8,8 +8,9 @@ import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { Timeouts } from './attempt.ts';
 import { type BackendPool, chooseBackends, refuseTooLong } from './backend-pool.ts';
-import { callBackend, type Timeouts } from './call-backend.ts';
+import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
 import type { AppContext } from './context.ts';
 import type { Decide } from './decide.ts';
@@ -62,6 +63,7 @@ export function chatCompletions({
       requestId,
       body,
       candidates,
+      breaker: pool,
       directive,
       directiveKey: config.directiveKey,
       signal: client.signal,

@@ -24,7 +24,7 @@ export async function* readAnswer(
     const tokens: TokenTrace[] = [];
     let last: Extract<Frame, { type: 'end' | 'error' }> | undefined;
     for (const frame of batch) {
-      if (frame.type === 'start') throw brokenOff('a second start frame');
+      if (frame.type === 'start' || frame.type === 'waiting') throw brokenOff(`a ${frame.type} frame after the start`);
       if (end !== undefined || last !== undefined) throw brokenOff('a frame after the last one');
       if (frame.type === 'end' || frame.type === 'error') {
         last = frame;

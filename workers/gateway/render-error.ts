@@ -1,6 +1,6 @@
 /** The one place where something thrown becomes an answer, in OpenAI's shape. Routes do not catch. */
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
-import { logError } from '../log.ts';
+import { logFailure } from '../log.ts';
 import type { AppContext } from './context.ts';
 
 export function renderError(thrown: unknown, c: AppContext): Response {
@@ -16,8 +16,7 @@ export function renderError(thrown: unknown, c: AppContext): Response {
 /** The caller's mistakes are the caller's; ours go to the log with all that is known. */
 export function report(error: PlimsollError, { request }: { request: string }): void {
   if (error.status < 500) return;
-  const { code, message, detail, cause, stack } = error;
-  logError({ event: 'request-failed', request, code, message, detail, cause, stack });
+  logFailure('request-failed', error, { request });
 }
 
 export function unknownRoute(c: AppContext): never {

@@ -23,6 +23,11 @@ export type Behaviour =
   | 'refuse-directive'
   | 'die-before-start'
   | 'never-start'
+  /** As a process that was stopped: nothing is answered, health neither. */
+  | 'hang'
+  /** Says that the request waits, for longer than a backend may be silent, and then answers. */
+  | 'wait-first'
+  | 'wait-forever'
   | 'error-first'
   | 'die-midway'
   | 'stall-midway'
@@ -49,6 +54,8 @@ export type ScriptedBackend = {
   url: string;
   name: string;
   behaviour: Behaviour;
+  /** So many of the next requests find their connection closed, as one that was kept for too long is. */
+  drops: number;
   /** What it was asked, with what the edge laid down for it. */
   readonly seen: { directive: Directive; request: GenerateRequest }[];
   /** Answers that were given up because the edge closed the connection. */
@@ -91,6 +98,7 @@ export async function startScriptedBackend({
   });
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (backend.behaviour === 'hang') return;
     if (request.url === '/healthz') {
       const health = {
         status: 'ok',
@@ -103,6 +111,10 @@ export async function startScriptedBackend({
       };
       response.end(JSON.stringify(health));
       return;
+    }
+    if (backend.drops > 0) {
+      backend.drops--;
+      return void request.socket.destroy();
     }
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
@@ -153,6 +165,13 @@ export async function startScriptedBackend({
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     response.flushHeaders();
     if (behaviour === 'never-start') return untilClosed();
+    if (behaviour === 'wait-first' || behaviour === 'wait-forever') {
+      for (let ahead = 6; isOpen && (ahead > 0 || behaviour === 'wait-forever'); ahead--) {
+        send({ type: 'waiting', ahead: Math.max(ahead, 1) });
+        await sleep(100);
+      }
+      if (!isOpen) return;
+    }
     if (behaviour === 'error-first') {
       send({ type: 'error', code: 'expert_failed', message: 'An expert failed.' });
       return void response.end();
@@ -236,6 +255,7 @@ export async function startScriptedBackend({
     url: '',
     name,
     behaviour: 'answer' as Behaviour,
+    drops: 0,
     seen: [] as ScriptedBackend['seen'],
     get aborted() {
       return aborted;

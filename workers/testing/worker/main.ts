@@ -8,7 +8,8 @@ import { scriptedClassifier } from './scripted-classifier.ts';
 const app = createApp({
   classifier: scriptedClassifier,
   operatorPolicy: Policy.parse(operatorPolicy),
-  timeouts: { startMs: 1_000, frameMs: 1_000 },
+  timeouts: { startMs: 2_000, frameMs: 1_000, hedgeMs: 250 },
+  restMs: 100,
   freshness: { isolateTtlMs: 300, kvMaxAgeMs: 60_000 },
 });
 

@@ -1,0 +1,166 @@
+/** One request to one backend: under a directive of its own, watched for silence, given up with the client. */
+import { PlimsollError } from '#shared/api/errors.ts';
+import { DIRECTIVE_HEADER, type Directive, signDirective } from '#shared/protocol/directive.ts';
+import type { Frame } from '#shared/protocol/generate.ts';
+import type { PoolMember } from './backend-pool.ts';
+import { backendRefusal } from './backend-refusal.ts';
+import { brokenOff, readFrames } from './read-frames.ts';
+import { startWatchdog } from './watchdog.ts';
+
+export type Timeouts = {
+  /** Until a backend says anything: as long as a directive lives. */
+  startMs: number;
+  /** Between two frames: a long prompt's prefill is the longest silence there is. */
+  frameMs: number;
+  /** Of silence before a second backend is asked beside the first. */
+  hedgeMs: number;
+};
+/** A backend that is well says within milliseconds that it has taken a request; a busy machine may take longer. */
+export const DEFAULT_TIMEOUTS: Timeouts = { startMs: 30_000, frameMs: 60_000, hedgeMs: 750 };
+
+export type StartFrame = Extract<Frame, { type: 'start' }>;
+export type BackendAnswer = {
+  member: PoolMember;
+  /** The one that the backend took, of those that were signed for the attempts. */
+  directive: Directive;
+  start: StartFrame;
+  /** The frames after `start`. */
+  frames: AsyncIterable<Frame[]>;
+};
+
+export type AttemptOptions = {
+  requestId: string;
+  body: string;
+  /**
+   * Signed anew for each attempt, under an id of its own: a backend takes a directive once, and it may have grown old while the
+   * attempt before it waited.
+   */
+  directive: Omit<Directive, 'id'>;
+  directiveKey: Uint8Array;
+  /** The client's: aborts whatever is under way. */
+  signal: AbortSignal;
+  timeouts: Timeouts;
+  fetch: typeof globalThis.fetch;
+  onWaiting: () => void;
+  /** The backend timed out or broke: before its answer began, or in the middle of it. */
+  onBroken: () => void;
+};
+
+export type Attempt = {
+  member: PoolMember;
+  /** Settles with `start`, or with what came instead. */
+  answer: Promise<BackendAnswer>;
+  /** Whether it has been asked for so long and has said nothing at all. */
+  isSilentFor(ms: number): boolean;
+  giveUp(): void;
+};
+
+/** For workerd to notice that the connections it has kept were closed at their other ends. */
+const BEFORE_SECOND_TRY_MS = 20;
+
+export function startAttempt(member: PoolMember, options: AttemptOptions): Attempt {
+  const { body, directiveKey, signal, timeouts, fetch } = options;
+  const askedAtMs = Date.now();
+  let hasSpoken = false;
+  let isLeft = false;
+  const abort = new AbortController();
+  const giveUp = () => {
+    isLeft = true;
+    abort.abort(signal.reason);
+  };
+  signal.addEventListener('abort', giveUp, { once: true });
+  if (signal.aborted) giveUp();
+
+  const watchdog = startWatchdog(timeouts.startMs, {
+    onSilence: (ms) => abort.abort(brokenOff(`nothing for ${ms} ms`)),
+  });
+  const letGo = () => {
+    watchdog.stop();
+    signal.removeEventListener('abort', giveUp);
+    abort.abort();
+  };
+  const noteBreakage = (thrown: unknown) => {
+    if (!isLeft && thrown instanceof PlimsollError && thrown.code === 'backend_unavailable') options.onBroken();
+  };
+
+  async function take(): Promise<BackendAnswer> {
+    try {
+      const { response, directive } = await ask();
+      if (!response.ok || response.body === null) throw await backendRefusal(response);
+      const frames = readFrames(response.body);
+      for (;;) {
+        const { value: batch = [] } = await frames.next();
+        hasSpoken = true;
+        const begins = batch.findIndex(({ type }) => type !== 'waiting');
+        if (begins !== 0 && batch.length > 0) {
+          watchdog.heard(timeouts.startMs);
+          options.onWaiting();
+        }
+        if (begins === -1 && batch.length > 0) continue;
+        const start = batch[begins];
+        if (start?.type === 'error') throw new PlimsollError(start.code, start.message);
+        if (start?.type !== 'start') throw brokenOff('the first frame is not a start');
+        watchdog.heard(timeouts.frameMs);
+        return { member, directive, start, frames: afterStart(frames, batch.slice(begins + 1)) };
+      }
+    } catch (thrown) {
+      noteBreakage(thrown);
+      letGo();
+      throw thrown;
+    }
+  }
+
+  /** Twice, because a connection that was kept may have been closed at the other end just now. */
+  async function ask(): Promise<{ response: Response; directive: Directive }> {
+    try {
+      return await askOnce();
+    } catch (cause) {
+      if (abort.signal.aborted) throw unavailable(abort.signal.reason);
+      await new Promise((resolve) => setTimeout(resolve, BEFORE_SECOND_TRY_MS));
+      return await askOnce().catch((again: unknown) => {
+        throw unavailable(abort.signal.aborted ? abort.signal.reason : (again ?? cause));
+      });
+    }
+  }
+
+  async function askOnce(): Promise<{ response: Response; directive: Directive }> {
+    const directive: Directive = { ...options.directive, id: crypto.randomUUID() };
+    const response = await fetch(`${member.url}/v1/generate`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', [DIRECTIVE_HEADER]: await signDirective(directive, directiveKey) },
+      body,
+      signal: abort.signal,
+    });
+    return { response, directive };
+  }
+
+  async function* afterStart(frames: AsyncIterable<Frame[]>, rest: Frame[]): AsyncGenerator<Frame[], void, void> {
+    try {
+      if (rest.length > 0) yield rest;
+      for await (const batch of frames) {
+        watchdog.heard(timeouts.frameMs);
+        yield batch;
+      }
+    } catch (thrown) {
+      noteBreakage(thrown);
+      throw thrown;
+    } finally {
+      // However this ends: the answer's end, an error, a consumer that stopped.
+      letGo();
+    }
+  }
+
+  return {
+    member,
+    answer: take(),
+    isSilentFor: (ms) => !hasSpoken && Date.now() - askedAtMs >= ms,
+    giveUp: () => {
+      giveUp();
+      letGo();
+    },
+  };
+}
+
+function unavailable(cause: unknown): PlimsollError {
+  return new PlimsollError('backend_unavailable', 'No backend is available. Please try again.', { cause });
+}

@@ -1,0 +1,29 @@
+import * as z from 'zod';
+import { ERROR_CODES, type ErrorCode, PlimsollError } from '#shared/api/errors.ts';
+
+const RefusalBody = z.object({
+  error: z.object({ message: z.string(), param: z.string().nullish(), code: z.string() }),
+});
+
+/** What a backend's error means to the client. Its doubts about our directive are our own fault, not the client's. */
+export async function backendRefusal(answer: Response): Promise<PlimsollError> {
+  const parsed = RefusalBody.safeParse(await answer.json().catch(() => null));
+  if (!parsed.success || !Object.hasOwn(ERROR_CODES, parsed.data.error.code)) {
+    return new PlimsollError('backend_unavailable', 'The backend failed. Please try again.', {
+      detail: { status: answer.status },
+    });
+  }
+  const { message, param } = parsed.data.error;
+  // The cast: it was just found among them.
+  const code = parsed.data.error.code as ErrorCode;
+  if (code === 'directive_invalid' || code === 'directive_expired') {
+    return new PlimsollError('internal_error', 'The server had an error while processing your request.', {
+      detail: { code, message },
+    });
+  }
+  const retryAfter = Number(answer.headers.get('retry-after'));
+  return new PlimsollError(code, message, {
+    param: param ?? null,
+    ...(retryAfter > 0 && { retryAfterSeconds: retryAfter }),
+  });
+}

@@ -1,0 +1,42 @@
+/**
+ * Which backends requests have lately found broken. One that failed is left out by all requests at
+ * once, longer each time it fails again; then one request at a time tries it, and the first answer
+ * brings it back. Health alone does not: a backend may say that it is well and answer nobody.
+ */
+const LONGEST_REST_MS = 15_000;
+/** A trial dies with the request that made it, and would leave a flag standing. */
+const TRIAL_MS = 30_000;
+
+type Trouble = { failures: number; outUntilMs: number; trialSinceMs: number };
+
+export type Breaker = {
+  /** Whether a request may be sent there now. Where that is a trial, it has begun. */
+  admit(url: string): boolean;
+  answered(url: string): void;
+  failed(url: string): void;
+};
+
+/** @param restMs how long a backend is left out after its first failure */
+export function createBreaker({ restMs, now = Date.now }: { restMs: number; now?: () => number }): Breaker {
+  const troubles = new Map<string, Trouble>();
+
+  return {
+    admit(url) {
+      const trouble = troubles.get(url);
+      if (trouble === undefined) return true;
+      if (now() < trouble.outUntilMs || now() - trouble.trialSinceMs < TRIAL_MS) return false;
+      trouble.trialSinceMs = now();
+      return true;
+    },
+    answered(url) {
+      troubles.delete(url);
+    },
+    failed(url) {
+      const before = troubles.get(url);
+      // Many requests that break together are one failure.
+      const failures = before === undefined ? 1 : before.failures + (now() < before.outUntilMs ? 0 : 1);
+      const outUntilMs = now() + Math.min(restMs * 2 ** (failures - 1), LONGEST_REST_MS);
+      troubles.set(url, { failures, outUntilMs, trialSinceMs: Number.NEGATIVE_INFINITY });
+    },
+  };
+}
