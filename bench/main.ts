@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { Argument, Command } from 'commander';
 import { integer, positiveInteger } from '#training/cli-numbers.ts';
+import { benchQueue } from './chaos-queue.ts';
 import { benchClassifier } from './classifier.ts';
 import { benchClassifierEdge } from './classifier-edge.ts';
 import { benchEdgeLatency } from './edge-latency.ts';
@@ -29,6 +30,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   classifier: async (flags) => ({ ...(await benchClassifier(flags)), ...(await benchClassifierEdge()) }),
   'edge-latency': benchEdgeLatency,
   'equal-answers': benchEqualAnswers,
+  queue: benchQueue,
   training: benchTraining,
 };
 

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { Line } from '#shared/line/line.ts';
 import { Answer, type AnswerOptions } from './answer.ts';
 import type { AnswerState } from './answer-state.ts';
+import { checkRequest, termsOf } from './check-request.ts';
 import { type Script, ScriptedExperts } from './scripted-experts.ts';
 import { driveAnswer } from './testing/drive-answer.ts';
 import { request } from './testing/engine-contract.ts';
@@ -80,8 +81,11 @@ test('what has no token left to draw, or an account that makes no sense, is not 
   const { state } = await driveAnswer(experts(null), { request: asked, options, atMost: 3 });
   const resumed = (change: Partial<AnswerState>, maxTokens: number | null = 5) =>
     new Answer({ ...asked, maxTokens, resume: { ...state, ...change } }, options);
-  expect(() => resumed({}, 3)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
-  expect(() => resumed({ ids: Array(92).fill(70) }, null)).toThrow(/has 92 tokens already and may have 92/);
+  const checked = (ids: readonly number[], maxTokens: number | null) =>
+    checkRequest({ ...asked, maxTokens, resume: { ...state, ids } }, termsOf(experts(null), options.contextLength));
+  expect(() => checked(state.ids, 3)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
+  expect(() => checked(Array(92).fill(70), null)).toThrow(/has 92 tokens already and may have \d+/);
+  expect(() => checked(state.ids, 4)).not.toThrow();
   expect(() => resumed({ spent: Number.NaN })).toThrow(expect.objectContaining({ code: 'state_invalid' }));
   expect(resumed({}).ended).toBe(false);
 });

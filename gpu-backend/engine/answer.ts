@@ -6,7 +6,6 @@
  * Beside the safety expert stands, by the line's mode, the helpfulness expert or the layers
  * mixture; `safety_only` has the safety expert alone.
  */
-import { PlimsollError } from '#shared/api/errors.ts';
 import {
   addWeight,
   effectiveFloor,
@@ -70,8 +69,8 @@ export class Answer {
   #weights: WeightSummary;
 
   /**
-   * Begins an answer, or with `request.resume` goes on with one. Throws a PlimsollError where the
-   * answer to be resumed has no token left to draw, a GateError where its account makes no sense.
+   * Begins an answer to a request that was checked (check-request.ts), or with `request.resume` goes
+   * on with one. Throws a GateError where that one's account makes no sense.
    */
   constructor(request: EngineRequest, { vocabulary, proposal, contextLength }: AnswerOptions) {
     const { promptIds, maxTokens, stop, sampling, line, resume } = request;
@@ -93,15 +92,16 @@ export class Answer {
     this.#ids = [...(resume?.ids ?? [])];
     this.#state = startGate(this.#ids.length, resume?.spent);
     this.#weights = resume?.weights ?? NO_WEIGHTS;
-    if (resume && this.#ids.length >= this.#maxTokens) {
-      const message = `The answer to be resumed has ${this.#ids.length} tokens already and may have ${this.#maxTokens}.`;
-      throw new PlimsollError('invalid_request', message);
-    }
   }
 
   /** Tokens so far, the prompt's and its own. */
   get length(): number {
     return this.promptIds.length + this.#ids.length;
+  }
+
+  /** Tokens at most, the prompt's and its own: what the request may cost. */
+  get most(): number {
+    return this.promptIds.length + this.#maxTokens;
   }
 
   /** What another `Answer` to the same request needs to go on from here. */

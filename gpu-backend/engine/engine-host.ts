@@ -1,10 +1,11 @@
 /**
- * The engine's own side of a port: takes requests, runs rounds while there is work, and sends one
- * message of news a round, whatever the number of requests. Between two rounds the event loop turns
+ * The engine's own side of a port: takes requests, runs rounds while there is work, and sends a
+ * message of news or two a round, whatever the number of requests. Between two rounds the event loop turns
  * once, so that what arrived meanwhile counts.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Proposal } from './ask-gate.ts';
+import { termsOf } from './check-request.ts';
 import type { EngineInfo, EngineLimits } from './engine.ts';
 import type { Experts } from './experts.ts';
 import type { Warn } from './job.ts';
@@ -16,7 +17,7 @@ export type HostOptions = {
   experts: Experts;
   vocabulary: Vocabulary;
   /** What the experts do not say themselves. */
-  info: Omit<EngineInfo, 'modes' | 'topK'>;
+  info: Omit<EngineInfo, 'modes' | 'prefixes' | 'topK'>;
   proposal: Proposal;
   limits: EngineLimits;
   /** For the log of whoever runs it. */
@@ -39,12 +40,14 @@ export function hostEngine(
     contextLength: info.contextLength,
     limits,
     warn,
+    onJoined: () => report(),
     emit: (id, outcome) =>
       news.push('error' in outcome ? { id, error: toPlainError(outcome.error) } : { id, events: outcome.events }),
   });
   const post = (message: FromEngine) => port.postMessage(message);
   const report = () => {
-    post({ type: 'news', outcomes: news, stats: scheduler.stats });
+    const { running, rows } = scheduler.stats;
+    post({ type: 'news', outcomes: news, queue: scheduler.queue, stats: { running, rows } });
     news = [];
   };
 
@@ -81,6 +84,5 @@ export function hostEngine(
     }
     void work();
   });
-  const { layers, topK } = experts.abilities;
-  post({ type: 'ready', info: { ...info, modes: layers ? ['logits', 'layers'] : ['logits'], topK } });
+  post({ type: 'ready', info: { ...info, ...termsOf(experts, info.contextLength), topK: experts.abilities.topK } });
 }

@@ -12,8 +12,11 @@ export type FromEngine =
   | { type: 'ready'; info: EngineInfo }
   /** The bundle could not be loaded; nothing follows. */
   | { type: 'failed'; message: string }
-  /** Everything that happened since the last one, for all requests. */
-  | { type: 'news'; outcomes: Outcome[]; stats: EngineStats };
+  /**
+   * Everything that happened since the last one, for all requests, and the ids of those that wait, in
+   * the order in which they will join.
+   */
+  | { type: 'news'; outcomes: Outcome[]; queue: number[]; stats: Omit<EngineStats, 'waiting'> };
 
 export type Outcome = { id: number; events: EngineEvent[] } | { id: number; error: PlainError };
 

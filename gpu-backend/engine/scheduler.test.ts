@@ -143,6 +143,63 @@ test('a cancelled answer that still waits never joins', async () => {
   expect(tokens(2)).toEqual([]);
 });
 
+test('a request has started once it is in the batch, and its first token is the next thing that happens', async () => {
+  const { scheduler, of, tokens } = schedule(scripted(), { ...options, limits: { maxRows: 8 } });
+  const ids = Array.from({ length: 20 }, (_, id) => id);
+  for (const id of ids)
+    scheduler.submit(id, request({ ...good, promptIds: Array(50).fill(70), maxTokens: 5 + (id % 7) }));
+  const rounds = new Map<number, { started: number; drew: number }>();
+  for (let round = 0; await scheduler.round(); round++) {
+    for (const id of ids) {
+      const seen = rounds.get(id) ?? { started: Infinity, drew: Infinity };
+      if (of(id).events.some(({ type }) => type === 'start')) seen.started = Math.min(seen.started, round);
+      if (tokens(id).length > 0) seen.drew = Math.min(seen.drew, round);
+      rounds.set(id, seen);
+    }
+  }
+  for (const id of ids) expect(rounds.get(id)!.drew - rounds.get(id)!.started).toBe(0);
+  expect(Math.max(...ids.map((id) => rounds.get(id)!.started))).toBeGreaterThan(5);
+});
+
+test('two tenants that both always ask share the tokens, whoever has more clients and asks for more', async () => {
+  const { scheduler, of, tokens } = schedule(scripted(), { ...options, limits: { maxRows: 8 } });
+  const clients = [...Array(36).fill('crowd'), ...Array(8).fill('other')] as ('crowd' | 'other')[];
+  const drawn = { crowd: 0, other: 0 };
+  const asked: number[] = [];
+  let id = 0;
+  const ask = (client: number) => {
+    asked[client] = ++id;
+    const maxTokens = clients[client] === 'crowd' ? 20 : 5;
+    scheduler.submit(id, request({ ...good, tenant: clients[client]!, maxTokens }));
+  };
+  for (const client of clients.keys()) ask(client);
+  for (let round = 0; round < 600; round++) {
+    await scheduler.round();
+    clients.forEach((tenant, client) => {
+      const { events } = of(asked[client]!);
+      if (events.at(-1)?.type !== 'end') return;
+      drawn[tenant] += good.promptIds.length + tokens(asked[client]!).length;
+      ask(client);
+    });
+  }
+  const share = drawn.other / (drawn.other + drawn.crowd);
+  expect(share).toBeGreaterThan(0.4);
+  expect(share).toBeLessThan(0.6);
+});
+
+test('a large request joins before long, though smaller ones keep coming', async () => {
+  const { scheduler, of } = schedule(scripted(), { ...options, limits: { maxRows: 4 } });
+  const started = (id: number) => of(id).events.some(({ type }) => type === 'start');
+  for (let id = 1; id <= 10; id++) scheduler.submit(id, request({ ...good, tenant: `small ${id % 3}` }));
+  scheduler.submit(1000, request({ promptIds: Array(90).fill(70), maxTokens: null, tenant: 'large' }));
+  let rounds = 0;
+  for (let id = 11; !started(1000); id++) {
+    scheduler.submit(id, request({ ...good, tenant: `small ${id % 3}` }));
+    await scheduler.round();
+    expect(++rounds).toBeLessThan(200);
+  }
+});
+
 describe('experts with tokens of their own', () => {
   const prefixes = { safety: [90, 91, 92, 93, 94, 95], helpfulness: [97] };
 

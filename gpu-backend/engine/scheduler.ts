@@ -5,26 +5,31 @@
  *   1. let waiting requests join, by one prefill run that also gives each its first token;
  *   2. one decode run for everyone, one token each.
  *
- * First come, first served; a request that does not fit holds those behind it, so that a large one
- * is not starved. It knows the experts by their contract alone, is synchronous but for their steps,
+ * Who joins next is decided fairly between tenants (fair-queue.ts); a request that does not fit holds
+ * those behind it, so that a large one is not starved. It knows the experts by their contract alone, is synchronous but for their steps,
  * and tells the outside only through `emit`.
  */
 
-import { contextLengthExceeded } from '#shared/api/context-length.ts';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
-import { modeUnavailable } from '#shared/api/mode-unavailable.ts';
 import { GateError } from '#shared/gate/index.ts';
-import { Answer, type AnswerOptions, type Feed, sourcesOf } from './answer.ts';
+import { Answer, type AnswerOptions, type Feed } from './answer.ts';
+import { checkRequest, longestPrefix, type Terms, termsOf } from './check-request.ts';
 import type { EngineEvent, EngineLimits, EngineRequest, EngineStats } from './engine.ts';
-import type { Experts, Output, Source } from './experts.ts';
+import type { Experts, Output } from './experts.ts';
+import { FairQueue } from './fair-queue.ts';
 import { Job, type Warn } from './job.ts';
 
 /** What became of a request: its next events, or the error that ends it. */
 export type Emit = (id: number, outcome: { events: EngineEvent[] } | { error: PlimsollError }) => void;
 
 export type SchedulerOptions = AnswerOptions & {
-  limits: EngineLimits;
+  limits: Omit<EngineLimits, 'maxWaiting'>;
   emit: Emit;
+  /**
+   * Some have joined, and the run that reads their prompts is next: their clients should hear now
+   * that they have started, because it may take long.
+   */
+  onJoined?: () => void;
   /** Hears of what clients do not: an expert that an answer has to go on without. */
   warn?: Warn;
 };
@@ -32,15 +37,17 @@ export type SchedulerOptions = AnswerOptions & {
 export class Scheduler {
   readonly #experts: Experts;
   readonly #options: AnswerOptions;
-  readonly #limits: EngineLimits;
+  readonly #limits: Omit<EngineLimits, 'maxWaiting'>;
   readonly #emit: Emit;
+  readonly #onJoined: () => void;
   readonly #warn: Warn;
-  #waiting: Job[] = [];
+  readonly #terms: Terms;
+  readonly #waiting = new FairQueue<Job>(QUANTUM_TOKENS);
   /** By id, in the order they came. */
   readonly #running = new Map<number, Job>();
 
   /** Throws where the weights are proposed from hidden states and the experts have none. */
-  constructor(experts: Experts, { limits, emit, warn = () => {}, ...options }: SchedulerOptions) {
+  constructor(experts: Experts, { limits, emit, onJoined = () => {}, warn = () => {}, ...options }: SchedulerOptions) {
     if (typeof options.proposal === 'function' && !experts.abilities.hidden) {
       throw new Error('a logits router needs experts that give hidden states');
     }
@@ -48,19 +55,27 @@ export class Scheduler {
     this.#options = options;
     this.#limits = limits;
     this.#emit = emit;
+    this.#onJoined = onJoined;
     this.#warn = warn;
+    this.#terms = termsOf(experts, options.contextLength);
   }
 
   get stats(): EngineStats {
-    return { running: this.#running.size, waiting: this.#waiting.length, rows: this.#experts.openCount };
+    return { running: this.#running.size, waiting: this.#waiting.size, rows: this.#experts.openCount };
+  }
+
+  /** The ids of those that wait, in the order in which they will join. */
+  get queue(): number[] {
+    return this.#waiting.order().map(({ id }) => id);
   }
 
   /** Queues a request; a refusal is emitted like any other outcome, and costs no run. */
   submit(id: number, request: EngineRequest): void {
     try {
-      const answer = this.#admit(request);
-      this.#waiting.push(new Job(id, answer, { experts: this.#experts, warn: this.#warn }));
-      this.#emit(id, { events: [{ type: 'start', prompt_tokens: request.promptIds.length }] });
+      const contextLength = checkRequest(request, this.#terms);
+      const answer = new Answer(request, { ...this.#options, contextLength });
+      const job = new Job(id, answer, { experts: this.#experts, warn: this.#warn });
+      this.#waiting.push(job, { tenant: request.tenant ?? '', cost: answer.most });
     } catch (thrown) {
       this.#emit(id, { error: toPlimsollError(thrown) });
     }
@@ -70,7 +85,7 @@ export class Scheduler {
    * The request leaves at once, whatever is under way for it. Nothing is emitted for it any more.
    */
   cancel(id: number): void {
-    this.#waiting = this.#waiting.filter((job) => job.id !== id);
+    this.#waiting.remove((job) => job.id === id);
     const job = this.#running.get(id);
     if (job) this.#leave(job);
   }
@@ -78,23 +93,13 @@ export class Scheduler {
   /** Does one round. False if there was nothing to do. */
   async round(): Promise<boolean> {
     const joined = this.#join();
-    if (joined.length > 0) await this.#prefill(joined);
+    if (joined.length > 0) {
+      this.#onJoined();
+      await this.#prefill(joined);
+    }
     if (this.#running.size === 0) return joined.length > 0;
     await this.#decode();
     return true;
-  }
-
-  #admit(request: EngineRequest): Answer {
-    const { promptIds, line } = request;
-    if (line.mode === 'layers' && !this.#experts.abilities.layers) throw modeUnavailable(line.mode);
-    // The longest row has to fit, and with it the tokens that its expert has of its own.
-    const contextLength = this.#options.contextLength - this.#longestPrefix(sourcesOf(line));
-    if (promptIds.length >= contextLength) throw contextLengthExceeded(promptIds.length, contextLength);
-    if (this.#waiting.length >= this.#limits.maxWaiting) {
-      const message = `The backend is busy: ${this.#waiting.length} requests are waiting. Try again later.`;
-      throw new PlimsollError('overloaded', message);
-    }
-    return new Answer(request, { ...this.#options, contextLength });
   }
 
   /**
@@ -105,23 +110,26 @@ export class Scheduler {
     let rows = this.#experts.openCount;
     let prefillRows = 0;
     let longest = 0;
-    let count = 0;
-    for (const { answer } of this.#waiting) {
-      const more = answer.sources.length;
-      longest = Math.max(longest, answer.length + this.#longestPrefix(answer.sources));
+    const taken: Job[] = [];
+    for (let job = this.#waiting.peek(); job !== undefined; job = this.#waiting.peek()) {
+      const { sources, length } = job.answer;
+      const more = sources.length;
+      longest = Math.max(longest, length + longestPrefix(sources, this.#terms));
       rows += more;
       prefillRows += more;
-      const tooManyTokens = count > 0 && prefillRows * longest > this.#limits.maxPrefillTokens;
+      const tooManyTokens = taken.length > 0 && prefillRows * longest > this.#limits.maxPrefillTokens;
       if (rows > this.#limits.maxRows || tooManyTokens) break;
-      count++;
+      this.#waiting.take();
+      taken.push(job);
     }
-    return this.#waiting.splice(0, count).filter((job) => this.#open(job));
+    return taken.filter((job) => this.#open(job));
   }
 
   #open(job: Job): boolean {
     try {
       job.open();
       this.#running.set(job.id, job);
+      this.#emit(job.id, { events: [{ type: 'start', prompt_tokens: job.answer.promptIds.length }] });
       return true;
     } catch (thrown) {
       this.#emit(job.id, { error: new PlimsollError('expert_failed', 'The model failed to run.', { cause: thrown }) });
@@ -183,11 +191,10 @@ export class Scheduler {
     job.close();
     this.#running.delete(job.id);
   }
-
-  #longestPrefix(sources: readonly Source[]): number {
-    return Math.max(...sources.map((source) => this.#experts.prefixLength(source)));
-  }
 }
+
+/** Less than any request, so that tenants take turns as often as can be. */
+const QUANTUM_TOKENS = 16;
 
 function fromDrawError(thrown: unknown): PlimsollError {
   if (!(thrown instanceof GateError && thrown.code === 'safety_row_unusable')) return toPlimsollError(thrown);

@@ -63,7 +63,7 @@ test('q(y) <= e^K * p_s~(y) for every answer, p_s~ the whole safety expert under
         vocabulary,
         proposal: 0.2,
         contextLength: 96,
-        limits: { maxRows: 30, maxWaiting: ANSWERS },
+        limits: { maxRows: 30 },
       });
       for (let id = 0; id < ANSWERS; id++) {
         scheduler.submit(id, {

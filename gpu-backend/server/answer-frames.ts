@@ -33,6 +33,10 @@ export async function* answerFrames(
   let finished = false;
   try {
     for await (const event of events) {
+      if (event.type === 'waiting') {
+        yield event;
+        continue;
+      }
       if (event.type === 'start') {
         metrics.accepted(event.prompt_tokens);
         yield { ...event, id: directive.request, model: info.model, backend: backendId, draws };

@@ -65,6 +65,7 @@ export function createApp(options: AppOptions): Hono {
       const key = await deriveDrawKey(drawSecret, { directive, bundle, promptIds, request, choice: 0 });
       const events = engine.generate(
         {
+          tenant: directive.tenant,
           promptIds,
           maxTokens: request.max_tokens,
           stop: request.stop,
