@@ -21,6 +21,8 @@ export class FairQueue<T> {
    * quantum for it.
    */
   #ring: Share<T>[] = [];
+  /** Until something comes or goes. */
+  #order: readonly T[] | null = null;
 
   constructor(quantum: number) {
     this.#quantum = quantum;
@@ -31,6 +33,7 @@ export class FairQueue<T> {
   }
 
   push(item: T, { tenant, cost }: Claim): void {
+    this.#order = null;
     const share = this.#ring.find((other) => other.tenant === tenant);
     if (share) share.waiting.push({ item, cost });
     else {
@@ -47,6 +50,7 @@ export class FairQueue<T> {
   take(): T | undefined {
     const share = this.#next();
     if (!share) return undefined;
+    this.#order = null;
     const { item, cost } = share.waiting.shift()!;
     share.credit -= cost;
     if (share.waiting.length === 0) this.#leave(share);
@@ -54,6 +58,7 @@ export class FairQueue<T> {
   }
 
   remove(isOne: (item: T) => boolean): void {
+    this.#order = null;
     for (const share of [...this.#ring]) {
       share.waiting = share.waiting.filter(({ item }) => !isOne(item));
       if (share.waiting.length === 0) this.#leave(share);
@@ -61,10 +66,13 @@ export class FairQueue<T> {
   }
 
   /** All of it, as `take` would give it if nothing came. */
-  order(): T[] {
-    const copy = new FairQueue<T>(this.#quantum);
-    copy.#ring = this.#ring.map((share) => ({ ...share, waiting: [...share.waiting] }));
-    return Array.from({ length: this.size }, () => copy.take()!);
+  order(): readonly T[] {
+    if (this.#order === null) {
+      const copy = new FairQueue<T>(this.#quantum);
+      copy.#ring = this.#ring.map((share) => ({ ...share, waiting: [...share.waiting] }));
+      this.#order = Array.from({ length: this.size }, () => copy.take()!);
+    }
+    return this.#order;
   }
 
   /** Passes the turn on to the first that can pay for its next item. */
