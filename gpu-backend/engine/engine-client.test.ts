@@ -125,6 +125,13 @@ describe('while the engine’s thread is held by a run', () => {
     far.close();
   });
 
+  test('that nobody else waits for, a request that comes alone soon hears that it waits', async () => {
+    const { client, far, post } = await connected();
+    post({ type: 'ready', info });
+    expect((await (await client).generate(request()).next()).value).toEqual({ type: 'waiting', ahead: 0 });
+    far.close();
+  });
+
   test('what can be refused is refused at once', async () => {
     const { engine, far } = await held({ maxWaiting: 1 });
     const refusal = (asked: Parameters<typeof request>[0]) => engine.generate(request(asked)).next();

@@ -30,6 +30,8 @@ const NOBODY = '';
 const IDLE = { running: 0, rows: 0 };
 /** Well under any limit of silence on the way to the client. */
 const WAITING_EVERY_MS = 3000;
+/** Sooner than anybody on the way would ask another backend. */
+const SOON_MS = 200;
 
 export class EngineClient implements Engine {
   readonly info: EngineInfo;
@@ -107,11 +109,13 @@ export class EngineClient implements Engine {
     this.#asked.set(id, asked);
     signal?.addEventListener('abort', abort);
     this.#send({ type: 'submit', id, request });
-    // What comes alone joins at once.
-    if (!isAlone) asked.events.push({ type: 'waiting', ahead: this.#countAhead(id) });
-    asked.heartbeat = setInterval(() => {
+    const tellToWait = () => {
       asked.events.push({ type: 'waiting', ahead: this.#countAhead(id) });
-    }, this.#waitingEveryMs);
+      asked.heartbeat = setTimeout(tellToWait, this.#waitingEveryMs);
+    };
+    // What comes alone joins at once, unless the thread is still held by a run for somebody who left.
+    if (isAlone) asked.heartbeat = setTimeout(tellToWait, Math.min(SOON_MS, this.#waitingEveryMs));
+    else tellToWait();
     try {
       yield* asked.events;
     } finally {
@@ -160,7 +164,7 @@ export class EngineClient implements Engine {
   }
 
   #leaveRoom(asked: Asked, how: { placed: boolean }): void {
-    clearInterval(asked.heartbeat);
+    clearTimeout(asked.heartbeat);
     if (asked.isWaiting) this.#room.leave(asked.tenant, how);
     asked.isWaiting = false;
   }

@@ -428,6 +428,10 @@ test('a tenant that has filled the queue is refused, and another is not: the dir
   await until(() => engine.stats().running === 1);
   const asked = [await ask('crowd'), await ask('crowd'), await ask('crowd'), await ask('other'), await ask('other')];
   expect(asked.map(({ status }) => status)).toEqual([200, 200, 503, 200, 503]);
+  // Totals: a series for each tenant would have no bound.
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  expect(metrics).toMatch(/num_requests_waiting\{[^}]*\} 3\n/);
+  expect(metrics).not.toMatch(/crowd|other/);
   const accepted = [running, ...asked.filter(({ ok }) => ok)];
   for (const response of accepted) expect(endOf(await allFrames(response)).type).toBe('end');
 });
