@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** Limits are for what hangs. No test measures time, and a machine whose cores others use too may take long over one. */
+/**
+ * Limits are for what hangs. No test measures time, and a machine whose cores others use too may
+ * take long over one.
+ */
 const HANG_MS = 600_000;
 
 export default defineConfig({

@@ -1,4 +1,7 @@
-/** What is done to a running stack: backends are killed and stopped, and once the edge, at times drawn from a seed. */
+/**
+ * What is done to a running stack: backends are killed and stopped, and once the edge, at times
+ * drawn from a seed.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { descendantsOf } from '../test/process-tree.ts';
 import type { RunningStack } from '../test/running-stack.ts';
@@ -12,7 +15,7 @@ export type Damage = {
 
 const KILL_SHARE = 0.4;
 const PAUSE_S = { least: 1, most: 12 };
-const BETWEEN_S = { least: 3, most: 8 };
+const BETWEEN_S = { least: 2, most: 6 };
 const EDGE_BACK_MS = 60_000;
 
 /** Goes on until `over` fires, and leaves nothing stopped. */

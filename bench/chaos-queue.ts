@@ -1,9 +1,10 @@
 /**
- * A backend with more to do than it can: what becomes of accepted requests, and whose they are. The real server on the real
- * engine, asked as the edge asks it and under its watchdog.
+ * A backend with more to do than it can: what becomes of accepted requests, and whose they are. The
+ * real server on the real engine, asked as the edge asks it and under its watchdog.
  *
- * Written down before measuring: none of the accepted ones is lost, however long the queue, and of two tenants that both
- * always have something waiting each gets about half of the tokens, whoever has more clients.
+ * Written down before measuring: none of the accepted ones is lost, however long the queue, and of
+ * two tenants that both always have something waiting each gets about half of the tokens, whoever
+ * has more clients.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';

@@ -1,4 +1,7 @@
-/** One streamed answer through the edge, read as a client without a library reads it, and what became of it. */
+/**
+ * One streamed answer through the edge, read as a client without a library reads it, and what
+ * became of it.
+ */
 import { createHash } from 'node:crypto';
 import type { JSONWebKeySet } from 'jose';
 import * as z from 'zod';
@@ -32,7 +35,7 @@ const Chunk = z.object({
 
 export async function askForStream(
   url: string,
-  { key, body, jwks }: { key: string; body: object; jwks: JSONWebKeySet },
+  { key, body, jwks, deadline }: { key: string; body: object; jwks: JSONWebKeySet; deadline?: AbortSignal },
 ): Promise<StreamOutcome> {
   const beganAt = Date.now();
   const silence = new AbortController();
@@ -44,7 +47,7 @@ export async function askForStream(
       method: 'POST',
       headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
       body: JSON.stringify({ ...body, stream: true }),
-      signal: silence.signal,
+      signal: deadline === undefined ? silence.signal : AbortSignal.any([silence.signal, deadline]),
     });
     isOpen = true;
     if (!response.ok) {
@@ -66,6 +69,7 @@ export async function askForStream(
     }
     return ended('lost', `the stream ended${finish === undefined ? '' : ` after "${finish}"`} without [DONE]`);
   } catch (thrown) {
+    if (deadline?.aborted) return ended('lost', 'not over at the deadline');
     if (silence.signal.aborted) return ended('lost', `nothing for ${SILENCE_MS / 1000} s`);
     const { message, cause } = thrown as Error;
     const detail = cause instanceof Error ? `${message}: ${cause.message}` : message;

@@ -69,8 +69,8 @@ export class Answer {
   #weights: WeightSummary;
 
   /**
-   * Begins an answer to a request that was checked (check-request.ts), or with `request.resume` goes
-   * on with one. Throws a GateError where that one's account makes no sense.
+   * Begins an answer to a request that was checked (check-request.ts), or with `request.resume`
+   * goes on with one. Throws a GateError where that one's account makes no sense.
    */
   constructor(request: EngineRequest, { vocabulary, proposal, contextLength }: AnswerOptions) {
     const { promptIds, maxTokens, stop, sampling, line, resume } = request;

@@ -14,8 +14,8 @@ export type Terms = Pick<EngineInfo, 'contextLength' | 'modes' | 'prefixes'>;
 /**
  * Throws a PlimsollError where the request cannot be met.
  *
- * @returns the tokens of its longest row, prompt and answer together: without what that row's expert
- * has of its own, which has to fit as well
+ * @returns the tokens of its longest row, prompt and answer together: without what that row's
+ * expert has of its own, which has to fit as well
  */
 export function checkRequest({ promptIds, maxTokens, line, resume }: EngineRequest, terms: Terms): number {
   if (!terms.modes.includes(line.mode)) throw modeUnavailable(line.mode);

@@ -1,7 +1,7 @@
 /**
  * The caller's side of a port: an `Engine` whose work is done elsewhere. It answers at once even
- * while the engine's thread is held by a run: what can be refused is refused here, and whoever waits
- * hears of it from here.
+ * while the engine's thread is held by a run: what can be refused is refused here, and whoever
+ * waits hears of it from here.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { checkRequest } from './check-request.ts';
@@ -57,7 +57,8 @@ export class EngineClient implements Engine {
   }
 
   /**
-   * Waits for the other side to be ready. `closed` settles when it is gone, whether it was told to go or died.
+   * Waits for the other side to be ready. `closed` settles when it is gone, whether it was told to
+   * go or died.
    */
   static connect(port: Port, closed: Promise<void>, options: ClientOptions = {}): Promise<EngineClient> {
     return new Promise((resolve, reject) => {
@@ -113,7 +114,8 @@ export class EngineClient implements Engine {
       asked.events.push({ type: 'waiting', ahead: this.#countAhead(id) });
       asked.heartbeat = setTimeout(tellToWait, this.#waitingEveryMs);
     };
-    // What comes alone joins at once, unless the thread is still held by a run for somebody who left.
+    // What comes alone joins at once, unless the thread is still held by a run for somebody who
+    // left.
     if (isAlone) asked.heartbeat = setTimeout(tellToWait, Math.min(SOON_MS, this.#waitingEveryMs));
     else tellToWait();
     try {

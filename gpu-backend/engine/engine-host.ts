@@ -1,7 +1,7 @@
 /**
  * The engine's own side of a port: takes requests, runs rounds while there is work, and sends a
- * message of news or two a round, whatever the number of requests. Between two rounds the event loop turns
- * once, so that what arrived meanwhile counts.
+ * message of news or two a round, whatever the number of requests. Between two rounds the event
+ * loop turns once, so that what arrived meanwhile counts.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Proposal } from './ask-gate.ts';

@@ -85,8 +85,8 @@ export interface Engine {
   stats(): EngineStats;
   /**
    * The events of one answer. Throws a PlimsollError: `context_length_exceeded`, `overloaded` and,
-   * for a mode that is not offered or an answer that has no token left, `invalid_request` instead of
-   * the first event; `expert_failed` or `backend_unavailable` at any time. Leaving the loop, or
+   * for a mode that is not offered or an answer that has no token left, `invalid_request` instead
+   * of the first event; `expert_failed` or `backend_unavailable` at any time. Leaving the loop, or
    * aborting, frees the rows at the next step.
    */
   generate(request: EngineRequest, options?: { signal?: AbortSignal }): AsyncGenerator<EngineEvent, void, void>;

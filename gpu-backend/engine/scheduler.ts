@@ -5,9 +5,9 @@
  *   1. let waiting requests join, by one prefill run that also gives each its first token;
  *   2. one decode run for everyone, one token each.
  *
- * Who joins next is decided fairly between tenants (fair-queue.ts); a request that does not fit holds
- * those behind it, so that a large one is not starved. It knows the experts by their contract alone, is synchronous but for their steps,
- * and tells the outside only through `emit`.
+ * Who joins next is decided fairly between tenants (fair-queue.ts); a request that does not fit
+ * holds those behind it, so that a large one is not starved. It knows the experts by their contract
+ * alone, is synchronous but for their steps, and tells the outside only through `emit`.
  */
 
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';

@@ -30,8 +30,8 @@ export const BackendConfig = z.strictObject({
   /** Rows in one batch; an answer takes two. */
   maxRows: z.int().min(2).default(32),
   /**
-   * Requests that may wait before new ones are told to come again; a tenant under its share of them may still come, until
-   * they are twice as many.
+   * Requests that may wait before new ones are told to come again; a tenant under its share of them
+   * may still come, until they are twice as many.
    */
   maxWaiting: z.int().min(1).default(64),
   /** How long running answers may go on once the backend is told to stop. */

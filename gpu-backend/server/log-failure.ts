@@ -1,6 +1,6 @@
 /**
- * What the log says of a request that was not answered: one short line, because under load they come by the hundred, and
- * the cause only where the fault is ours.
+ * What the log says of a request that was not answered: one short line, because under load they
+ * come by the hundred, and the cause only where the fault is ours.
  */
 import type { ErrorCode, PlimsollError } from '#shared/api/errors.ts';
 
