@@ -189,7 +189,7 @@ export function testEngine(
       const without = await createWithoutRouters();
       expect(without.info.modes).toEqual(['logits']);
       await expect(collect(without.generate(request({ line: { mode: 'layers' } })))).rejects.toMatchObject({
-        code: 'invalid_request',
+        status: 400,
         param: 'plimsoll.mode',
         message: expect.stringContaining('no layers router'),
       });
