@@ -22,6 +22,7 @@ export async function benchEqualAnswers({ bundle }: { bundle: string }): Promise
   const requests = Array.from({ length: ANSWERS }, (_, seed): EngineRequest => {
     const { messages } = questions[seed % questions.length]!;
     return {
+      tenant: 'bench',
       promptIds: renderChat(messages),
       maxTokens: MAX_TOKENS,
       stop: [],

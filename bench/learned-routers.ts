@@ -6,20 +6,21 @@
  * Written down before measuring: a layers row alone 1.03 to 1.15 times one expert (the target is at most 1.15), with the safety row 0.95
  * to 1.1 times two experts, the logits router 1.0 to 1.1 times two experts.
  */
-import { OnnxRows } from '#gpu-backend/engine/onnx-rows.ts';
-import type { RowOutput, RowSource } from '#gpu-backend/engine/row-model.ts';
+
+import type { Output } from '#gpu-backend/engine/experts.ts';
+import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { proposeWeight } from '#gpu-backend/model/propose-weight.ts';
 import { type LayersRouter, type LogitsRouter, NO_ROUTERS } from '#gpu-backend/model/router.ts';
 import { alternate, medianRatio, printMeasured } from './measure.ts';
-import { atOnce, type DecodingBench, timeDecoding } from './time-decoding.ts';
+import { atOnce, type DecodingBench, type Timed, timeDecoding } from './time-decoding.ts';
 
 /** Hidden units of a logits router made up here. */
 const WIDTH = 64;
 
-const SAFETY: RowSource = { kind: 'safety' };
-const HELPFULNESS: RowSource = { kind: 'helpfulness' };
-const LAYERS: RowSource = { kind: 'layers', bounds: { floor: 0.3, ceiling: 1 } };
+const SAFETY: Timed = { source: 'safety' };
+const HELPFULNESS: Timed = { source: 'helpfulness' };
+const LAYERS: Timed = { source: 'layers', bounds: { floor: 0.3, ceiling: 1 } };
 
 export async function benchLearnedRouters({
   bundleDir,
@@ -29,10 +30,10 @@ export async function benchLearnedRouters({
   const bundle = await loadBundle(bundleDir);
   const logitsRouter = bundle.routers.logits ?? randomLogitsRouter(bundle);
   const layers = bundle.routers.layers ?? randomLayersRouter(bundle);
-  const plain = await OnnxRows.create({ ...bundle, routers: NO_ROUTERS });
-  const routed = await OnnxRows.create({ ...bundle, routers: { layers, logits: null } });
-  const decode = (rows: OnnxRows, sources: RowSource[]) => timeDecoding(rows, { bundle, tokens, sources });
-  const propose = (outputs: readonly RowOutput[]) => {
+  const plain = await OnnxExperts.create({ ...bundle, routers: NO_ROUTERS });
+  const routed = await OnnxExperts.create({ ...bundle, routers: { layers, logits: null } });
+  const decode = (experts: OnnxExperts, sequences: Timed[]) => timeDecoding(experts, { bundle, tokens, sequences });
+  const propose = (outputs: readonly Output[]) => {
     for (let row = 0; row < outputs.length; row += 2) {
       proposeWeight(logitsRouter, outputs[row]!.hidden!, outputs[row + 1]!.hidden!);
     }
@@ -40,8 +41,8 @@ export async function benchLearnedRouters({
 
   const summary: Record<string, number> = {};
   for (const answers of [1, 4, 8]) {
-    const times = (...sources: RowSource[]) => Array.from({ length: answers }, () => sources).flat();
-    const hidden = times({ kind: 'safety', hidden: true }, { kind: 'helpfulness', hidden: true });
+    const times = (...sequences: Timed[]) => Array.from({ length: answers }, () => sequences).flat();
+    const hidden = times({ ...SAFETY, want: { hidden: true } }, { ...HELPFULNESS, want: { hidden: true } });
     const measured = await alternate(
       [
         { name: 'one expert', run: () => decode(plain, times(SAFETY)) },
@@ -50,7 +51,7 @@ export async function benchLearnedRouters({
         { name: 'layers row and safety row', run: () => decode(routed, times(SAFETY, LAYERS)) },
         {
           name: 'two experts, logits router',
-          run: () => timeDecoding(plain, { bundle, tokens, sources: hidden, onStep: propose }),
+          run: () => timeDecoding(plain, { bundle, tokens, sequences: hidden, onStep: propose }),
         },
       ],
       { rounds },
@@ -63,7 +64,7 @@ export async function benchLearnedRouters({
     summary[`${answers} at once: layers row and safety row / two experts`] = medianRatio(layersServed, two);
     summary[`${answers} at once: two experts with a logits router / without`] = medianRatio(proposed, two);
   }
-  await Promise.all([plain.close(), routed.close()]);
+  await Promise.all([plain.dispose(), routed.dispose()]);
   return summary;
 }
 

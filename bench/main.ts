@@ -2,6 +2,8 @@
 import path from 'node:path';
 import { Argument, Command } from 'commander';
 import { integer, positiveInteger } from '#training/cli-numbers.ts';
+import { benchChaos } from './chaos.ts';
+import { benchQueue } from './chaos-queue.ts';
 import { benchClassifier } from './classifier.ts';
 import { benchClassifierEdge } from './classifier-edge.ts';
 import { benchEdgeLatency } from './edge-latency.ts';
@@ -20,6 +22,7 @@ type Flags = {
   sizes: readonly TrainingSize[];
   batchTokens: number;
   threads: number;
+  seed: number;
 };
 
 /** Each gives its ratios by name. */
@@ -29,12 +32,14 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   classifier: async (flags) => ({ ...(await benchClassifier(flags)), ...(await benchClassifierEdge()) }),
   'edge-latency': benchEdgeLatency,
   'equal-answers': benchEqualAnswers,
+  queue: benchQueue,
+  chaos: benchChaos,
   training: benchTraining,
 };
 
 const program = new Command('bench')
   .description(
-    'measures the cost of the second expert, of learned routers, of the edge, of its classifier and of training, and how equal equal answers are; alternating rounds, medians and raw values',
+    'measures the cost of the second expert, of learned routers, of the edge, of its classifier and of training, how equal equal answers are, what a full queue does to whom, and what becomes of answers while processes die; alternating rounds, medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)
@@ -42,7 +47,8 @@ const program = new Command('bench')
   .option('--bundle <dir>', 'the bundle to decode with, whose tokenizer training uses too', DEMO_BUNDLE)
   .option('--sizes <list>', `models to train: width/layers/intermediate, ... (default: ${DEFAULT_SIZES})`)
   .option('--batch-tokens <n>', 'tokens in a training step', positiveInteger, 1536)
-  .option('--threads <n>', 'of training and its peak; 0: all cores', integer, 0);
+  .option('--threads <n>', 'of training and its peak; 0: all cores', integer, 0)
+  .option('--seed <n>', 'of what chaos does and when; 0: another each time', integer, 0);
 await program.parseAsync();
 const { sizes = DEFAULT_SIZES, ...flags } = program.opts<Omit<Flags, 'sizes'> & { sizes?: string }>();
 const parsed: Flags = { ...flags, sizes: parseSizes(sizes) };

@@ -1,33 +1,44 @@
-/** Steps of decoding on the row model, timed, after one prompt: what the benchmarks of experts and of routers both measure. */
-import type { OnnxRows } from '#gpu-backend/engine/onnx-rows.ts';
-import type { RowOutput, RowSource } from '#gpu-backend/engine/row-model.ts';
+/**
+ * Steps of decoding, timed, after one prompt: what the benchmarks of experts and of routers both
+ * measure.
+ */
+
+import type { Experts, Output, Source, Step } from '#gpu-backend/engine/experts.ts';
 import type { BundleHead } from '#gpu-backend/model/load-bundle.ts';
 
 export type DecodingBench = { bundleDir: string; tokens: number; rounds: number };
 
 const PROMPT = 'How do I clean bathroom tiles with bleach?';
 
-/** Milliseconds a step: one run for all rows, and then `onStep` with what they said. The rows leave the batch at the end. */
+/** Whose sequence, and what its steps ask for. */
+export type Timed = { source: Source } & Pick<Step, 'bounds' | 'want'>;
+
+/**
+ * Milliseconds a step: one run for all sequences, and then `onStep` with what they said. They are
+ * closed at the end.
+ */
 export async function timeDecoding(
-  rows: OnnxRows,
+  experts: Experts,
   {
     bundle,
-    sources,
+    sequences,
     tokens,
     onStep = () => {},
   }: {
     bundle: BundleHead;
-    sources: readonly RowSource[];
+    sequences: readonly Timed[];
     tokens: number;
-    onStep?: (outputs: readonly RowOutput[]) => void;
+    onStep?: (outputs: readonly Output[]) => void;
   },
 ): Promise<number> {
-  const ids = bundle.renderChat([{ role: 'user', content: PROMPT }]);
-  await rows.add(sources.map((source) => ({ source, ids })));
+  const prompt = bundle.renderChat([{ role: 'user', content: PROMPT }]);
+  const open = sequences.map(({ source, ...asked }) => ({ sequence: experts.open(source), ...asked }));
+  const feed = (ids: readonly number[]) => Promise.all(experts.append(open.map((one) => ({ ...one, ids }))));
+  await feed(prompt);
   const startedAt = performance.now();
-  for (let i = 0; i < tokens; i++) onStep(await rows.advance(sources.map((source) => ({ source, id: ids[0]! }))));
+  for (let i = 0; i < tokens; i++) onStep(await feed(prompt.slice(0, 1)));
   const perStep = (performance.now() - startedAt) / tokens;
-  rows.keep([]);
+  for (const { sequence } of open) experts.close(sequence);
   return perStep;
 }
 

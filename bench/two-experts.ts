@@ -2,7 +2,7 @@
  * What the second expert costs: a token of a two-expert answer (two rows, one run) against a token of one expert, and against
  * two separate runs of one row each. Written down before measuring: 1.05 to 1.3 against one expert, 0.5 to 0.7 against two runs.
  */
-import { OnnxRows } from '#gpu-backend/engine/onnx-rows.ts';
+import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { alternate, medianRatio, printMeasured } from './measure.ts';
@@ -11,9 +11,9 @@ import { atOnce, type DecodingBench, timeDecoding } from './time-decoding.ts';
 /** Milliseconds a token of decoding, after a prompt, for one, several and many answers in the batch. */
 export async function benchTwoExperts({ bundleDir, tokens, rounds }: DecodingBench) {
   const bundle = await loadBundle(bundleDir);
-  const rows = await OnnxRows.create(bundle);
-  const decode = (experts: ExpertRole[]) =>
-    timeDecoding(rows, { bundle, tokens, sources: experts.map((kind) => ({ kind })) });
+  const experts = await OnnxExperts.create(bundle);
+  const decode = (sources: ExpertRole[]) =>
+    timeDecoding(experts, { bundle, tokens, sequences: sources.map((source) => ({ source })) });
   const summary: Record<string, number> = {};
   for (const answers of [1, 4, 8]) {
     const times = (values: ExpertRole[]) => Array.from({ length: answers }, () => values).flat();
@@ -34,6 +34,6 @@ export async function benchTwoExperts({ bundleDir, tokens, rounds }: DecodingBen
     summary[`${answers} at once: two experts / one expert`] = medianRatio(together, one);
     summary[`${answers} at once: two experts in one run / in two runs`] = medianRatio(together, apart);
   }
-  await rows.close();
+  await experts.dispose();
   return summary;
 }

@@ -1,17 +1,16 @@
 /**
- * One answer in the making: two rows of logits in, the events of one token out. Here the gate is asked, the token becomes
- * text, and it is decided whether the answer ends. It knows nothing of batches.
+ * One answer in the making: what two experts say in, the events of one token out. Here the gate is
+ * asked, the token becomes text, and it is decided whether the answer ends. It knows nothing of
+ * batches, and of sequences only what they are to be fed.
  *
- * The safety expert's row is always there: the budget is counted against it, the receipt reports it, and it is what a closed gate
- * falls back on. Beside it stands, by the line's mode, the helpfulness expert's row or the layers router's.
+ * Beside the safety expert stands, by the line's mode, the helpfulness expert or the layers
+ * mixture; `safety_only` has the safety expert alone.
  */
 import {
   addWeight,
   effectiveFloor,
   type GatePolicy,
-  type GateStep,
-  gateLayersStep,
-  gateStep,
+  type GateState,
   LOG_ZERO,
   NO_WEIGHTS,
   type SamplingParams,
@@ -19,31 +18,40 @@ import {
   startGate,
   type WeightSummary,
 } from '#shared/gate/index.ts';
-import type { Mode } from '#shared/line/line.ts';
-import { TextStream } from '../model/text-stream.ts';
+import type { Line, Mode } from '#shared/line/line.ts';
+import { StopMatcher } from '#shared/text/stop-matcher.ts';
+import { TextStream } from '#shared/text/text-stream.ts';
+import type { AnswerState } from './answer-state.ts';
+import { askGate, type Proposal } from './ask-gate.ts';
 import type { EngineEvent, EngineRequest } from './engine.ts';
-import type { RowOutput, RowSource, Vocabulary } from './row-model.ts';
-import { StopMatcher } from './stop-matcher.ts';
-
-/**
- * The safety weight proposed for a token in the mode `logits`, to be bounded by the policy's floor and ceiling: one for all of
- * them, or what a logits router makes of both rows' last hidden states [d].
- */
-export type Proposal = number | ((safetyHidden: Float32Array, helpfulHidden: Float32Array) => number);
+import type { Output, Source, WeightBounds } from './experts.ts';
+import type { Vocabulary } from './vocabulary.ts';
 
 export type AnswerOptions = {
   vocabulary: Vocabulary;
   proposal: Proposal;
-  /** Tokens of prompt and answer together. */
+  /**
+   * Tokens of the longest row, prompt and answer together: what the client sends and draws, without
+   * an expert's own prefix.
+   */
   contextLength: number;
 };
 
+/** Whose predictions an answer under this line is made of, the safety expert's first. */
+export function sourcesOf({ action, mode }: Pick<Line, 'action' | 'mode'>): Source[] {
+  if (action === 'safety_only') return ['safety'];
+  return ['safety', mode === 'layers' ? 'layers' : 'helpfulness'];
+}
+
+/** Tokens to feed, under the bounds that a layers sequence reads them. */
+export type Feed = { ids: readonly number[]; bounds: WeightBounds };
+
 export class Answer {
   readonly promptIds: readonly number[];
-  /** Rows it takes in the batch: `safety_only` runs the safety expert alone. */
-  readonly rowCount: number;
-  /** The token to feed next. */
-  lastToken = -1;
+  /** Of `sourcesOf` its line. */
+  readonly sources: readonly Source[];
+  /** Are hidden states wanted? */
+  readonly hidden: boolean;
   ended = false;
 
   readonly #eos: number;
@@ -56,15 +64,21 @@ export class Answer {
   readonly #maxTokens: number;
   readonly #text: TextStream;
   readonly #stops: StopMatcher;
-  #state = startGate();
-  #weights: WeightSummary = NO_WEIGHTS;
+  readonly #ids: number[];
+  #state: GateState;
+  #weights: WeightSummary;
 
+  /**
+   * Begins an answer to a request that was checked (check-request.ts), or with `request.resume`
+   * goes on with one. Throws a GateError where that one's account makes no sense.
+   */
   constructor(request: EngineRequest, { vocabulary, proposal, contextLength }: AnswerOptions) {
-    const { promptIds, maxTokens, stop, sampling, line } = request;
+    const { promptIds, maxTokens, stop, sampling, line, resume } = request;
     const { mode, rule, floor, ceiling, opening, budget, earned } = line;
     const room = contextLength - promptIds.length;
     this.promptIds = promptIds;
-    this.rowCount = line.action === 'safety_only' ? 1 : 2;
+    this.sources = sourcesOf(line);
+    this.hidden = typeof proposal === 'function' && this.sources.includes('helpfulness');
     this.#eos = vocabulary.eos;
     this.#mode = mode;
     this.#proposal = proposal;
@@ -73,31 +87,72 @@ export class Answer {
     // An answer that ends before it begins says nothing; so neither expert can.
     this.#opening = { ...sampling, mask: new Set([...vocabulary.banned, vocabulary.eos]) };
     this.#maxTokens = Math.min(maxTokens ?? room, room);
-    this.#text = new TextStream(vocabulary.bytesOf);
-    this.#stops = new StopMatcher(stop);
+    this.#text = new TextStream(vocabulary.bytesOf, resume?.text);
+    this.#stops = new StopMatcher(stop, resume?.stops);
+    this.#ids = [...(resume?.ids ?? [])];
+    this.#state = startGate(this.#ids.length, resume?.spent);
+    this.#weights = resume?.weights ?? NO_WEIGHTS;
   }
 
-  /** What its rows are to say before the next token, in the order `draw` takes it. Bounds move when the opening ends. */
-  sources(): RowSource[] {
-    if (this.rowCount === 1) return [{ kind: 'safety' }];
-    if (this.#mode === 'layers') {
-      const floor = effectiveFloor(this.#policy, this.#state);
-      const ceiling = Math.max(floor, this.#policy.ceiling);
-      return [{ kind: 'safety' }, { kind: 'layers', bounds: { floor, ceiling } }];
-    }
-    const hidden = typeof this.#proposal === 'function';
-    return [
-      { kind: 'safety', hidden },
-      { kind: 'helpfulness', hidden },
-    ];
+  /** Tokens so far, the prompt's and its own. */
+  get length(): number {
+    return this.promptIds.length + this.#ids.length;
   }
 
-  /** Draws one token from what its rows say. Throws a GateError if there is nothing safe to draw from. */
-  draw(outputs: readonly RowOutput[]): EngineEvent[] {
-    const step = this.#step(outputs);
+  /** Tokens at most, the prompt's and its own: what the request may cost. */
+  get most(): number {
+    return this.promptIds.length + this.#maxTokens;
+  }
+
+  /** What another `Answer` to the same request needs to go on from here. */
+  state(): AnswerState {
+    return {
+      ids: [...this.#ids],
+      spent: this.#state.spent,
+      weights: this.#weights,
+      text: this.#text.state(),
+      stops: this.#stops.state(),
+    };
+  }
+
+  /**
+   * All that new sequences are to be fed before the next token: the prompt and what was drawn so
+   * far. In two parts where a layers sequence has read the opening under bounds of its own.
+   */
+  history(): Feed[] {
+    const position = this.#ids.length;
+    // A token is fed under the bounds of the one drawn after it, so the opening's last one is not
+    // read under the opening's.
+    const opening = Math.min(position, Math.max(0, this.#policy.opening.tokens - 1));
+    const cut = this.sources.includes('layers') ? opening : position;
+    const begin = { ids: [...this.promptIds, ...this.#ids.slice(0, cut)], bounds: this.#boundsAt(cut) };
+    return cut === position ? [begin] : [begin, { ids: this.#ids.slice(cut), bounds: this.#boundsAt(position) }];
+  }
+
+  /** The last token, for sequences that have read all before it. */
+  next(): Feed {
+    return { ids: this.#ids.slice(-1), bounds: this.#boundsAt(this.#ids.length) };
+  }
+
+  /**
+   * Draws one token from what the experts say.
+   *
+   * @param beside null: that expert failed or is not asked, and the gate closes
+   * Throws a GateError if there is nothing safe to draw from.
+   */
+  draw(safety: Output, beside: Output | null): EngineEvent[] {
+    const step = askGate({
+      mode: this.#mode,
+      safety,
+      beside,
+      proposal: this.#proposal,
+      policy: this.#policy,
+      sampling: this.#state.position === 0 ? this.#opening : this.#sampling,
+      state: this.#state,
+    });
     this.#state = step.state;
     this.#weights = addWeight(this.#weights, step.weight);
-    this.lastToken = step.token;
+    this.#ids.push(step.token);
 
     const { text, stopped } = this.#stops.push(this.#text.push(step.token));
     const events: EngineEvent[] = [
@@ -118,20 +173,9 @@ export class Answer {
     return events;
   }
 
-  #step([safety, beside]: readonly RowOutput[]): GateStep {
-    const safetyLogits = safety!.logits;
-    const logits = beside?.logits ?? null;
-    const sampling = this.#state.position === 0 ? this.#opening : this.#sampling;
-    const rest = { policy: this.#policy, sampling, state: this.#state };
-    // NaN is no share of anything, and closes the gate.
-    return this.#mode === 'layers'
-      ? gateLayersStep({ safetyLogits, layersLogits: logits, alpha: beside?.alpha ?? Number.NaN, ...rest })
-      : gateStep({ safetyLogits, helpfulLogits: logits, proposal: this.#propose(safety!, beside), ...rest });
-  }
-
-  #propose(safety: RowOutput, helpful: RowOutput | undefined): number {
-    if (typeof this.#proposal === 'number') return this.#proposal;
-    return safety.hidden && helpful?.hidden ? this.#proposal(safety.hidden, helpful.hidden) : Number.NaN;
+  #boundsAt(position: number): WeightBounds {
+    const floor = effectiveFloor(this.#policy, { position });
+    return { floor, ceiling: Math.max(floor, this.#policy.ceiling) };
   }
 
   #end(finishReason: 'stop' | 'length'): EngineEvent[] {
@@ -153,6 +197,8 @@ export class Answer {
   }
 }
 
-/** The wire has no infinities: a probability of zero and a spending without bound are null there. */
+/**
+ * The wire has no infinities: a probability of zero and a spending without bound are null there.
+ */
 const logprob = (value: number) => (value <= LOG_ZERO ? null : value);
 const nats = (value: number) => (value >= SPENT_UNBOUNDED ? null : value);

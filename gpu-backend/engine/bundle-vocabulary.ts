@@ -1,5 +1,5 @@
 import type { BundleHead } from '../model/load-bundle.ts';
-import type { Vocabulary } from './row-model.ts';
+import type { Vocabulary } from './vocabulary.ts';
 
 /** Answers are made of plain tokens and end with eos; padding rows of the embedding and other special tokens are banned. */
 export function bundleVocabulary({ config, tokenizer }: BundleHead): Vocabulary {

@@ -1,20 +1,29 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { EngineInfo } from './engine.ts';
-import { EngineClient } from './engine-client.ts';
+import { type ClientOptions, EngineClient } from './engine-client.ts';
 import type { FromEngine, ToEngine } from './messages.ts';
-import { collect, request } from './testing/engine-contract.ts';
+import { collect, request, until } from './testing/engine-contract.ts';
 
 /** A client, and the bare port of an engine that does only what the test tells it. */
-async function connected() {
+async function connected(options: ClientOptions = {}) {
   const { port1: far, port2: near } = new MessageChannel();
   const closed = new Promise<void>((resolve) => near.once('close', resolve));
-  const client = EngineClient.connect(near, closed);
+  const client = EngineClient.connect(near, closed, options);
   const post = (message: FromEngine) => far.postMessage(message);
   return { client, far, post };
 }
 
-const info: EngineInfo = { model: 'm', contextLength: 96, maxTokenBytes: 1, digest: '0'.repeat(64), modes: ['logits'] };
+const info: EngineInfo = {
+  model: 'm',
+  contextLength: 96,
+  prefixes: { safety: 0, helpfulness: 0, layers: 0 },
+  maxTokenBytes: 1,
+  digest: '0'.repeat(64),
+  modes: ['logits'],
+  topK: null,
+};
 
 test('an engine that dies ends its answers with backend_unavailable, and no request waits for it again', async () => {
   const { client, far, post } = await connected();
@@ -22,8 +31,13 @@ test('an engine that dies ends its answers with backend_unavailable, and no requ
   const engine = await client;
   far.on('message', (message: ToEngine) => {
     if (message.type !== 'submit') return;
-    const stats = { running: 1, waiting: 0, rows: 2 };
-    post({ type: 'news', outcomes: [{ id: message.id, events: [{ type: 'start', prompt_tokens: 4 }] }], stats });
+    const stats = { running: 1, rows: 2 };
+    post({
+      type: 'news',
+      outcomes: [{ id: message.id, events: [{ type: 'start', prompt_tokens: 4 }] }],
+      queue: [],
+      stats,
+    });
     setTimeout(() => far.close(), 5);
   });
   await expect(collect(engine.generate(request()))).rejects.toMatchObject({ code: 'backend_unavailable' });
@@ -52,9 +66,14 @@ test('an answer that was aborted is cancelled at once, even if its reader looks 
   const cancelled = new Promise<void>((resolve) => {
     far.on('message', (message: ToEngine) => {
       received.push(message.type);
-      const stats = { running: 1, waiting: 0, rows: 2 };
+      const stats = { running: 1, rows: 2 };
       if (message.type === 'submit') {
-        post({ type: 'news', outcomes: [{ id: message.id, events: [{ type: 'start', prompt_tokens: 4 }] }], stats });
+        post({
+          type: 'news',
+          outcomes: [{ id: message.id, events: [{ type: 'start', prompt_tokens: 4 }] }],
+          queue: [],
+          stats,
+        });
       } else resolve();
     });
   });
@@ -64,4 +83,71 @@ test('an answer that was aborted is cancelled at once, even if its reader looks 
   await cancelled;
   expect(received).toEqual(['submit', 'cancel']);
   far.close();
+});
+
+describe('while the engine’s thread is held by a run', () => {
+  /** One request has started, and nothing more comes. */
+  async function held(options: ClientOptions = {}) {
+    const { client, far, post } = await connected(options);
+    post({ type: 'ready', info });
+    const engine = await client;
+    const first = engine.generate(request());
+    const started = first.next();
+    post({
+      type: 'news',
+      outcomes: [{ id: 1, events: [{ type: 'start', prompt_tokens: 4 }] }],
+      queue: [],
+      stats: { running: 1, rows: 2 },
+    });
+    await started;
+    return { engine, far, post };
+  }
+
+  test('a request hears at once that it waits, and again and again, in the order that the engine knows', async () => {
+    const { engine, far, post } = await held({ waitingEveryMs: 5 });
+    const [one, other] = [engine.generate(request()), engine.generate(request({ tenant: 'other' }))];
+    const next = async (events: typeof one) => (await events.next()).value;
+    expect(await next(one)).toEqual({ type: 'waiting', ahead: 0 });
+    expect(await next(other)).toEqual({ type: 'waiting', ahead: 1 });
+    for (let i = 0; i < 3; i++) expect(await next(other)).toEqual({ type: 'waiting', ahead: 1 });
+    post({ type: 'news', outcomes: [], queue: [3, 2], stats: { running: 1, rows: 2 } });
+    const countAhead = async (events: typeof one) => {
+      const event = await next(events);
+      return event?.type === 'waiting' ? event.ahead : Number.NaN;
+    };
+    await until(async () => (await countAhead(other)) === 0);
+    await until(async () => (await countAhead(one)) === 1);
+    const stats = { running: 2, rows: 4 };
+    post({ type: 'news', outcomes: [{ id: 3, events: [{ type: 'start', prompt_tokens: 4 }] }], queue: [2], stats });
+    await until(async () => (await other.next()).value?.type === 'start');
+    expect(await Promise.race([other.next(), sleep(40, 'nothing more')])).toBe('nothing more');
+    expect(engine.stats()).toEqual({ running: 2, waiting: 1, rows: 4 });
+    far.close();
+  });
+
+  test('that nobody else waits for, a request that comes alone soon hears that it waits', async () => {
+    const { client, far, post } = await connected();
+    post({ type: 'ready', info });
+    expect((await (await client).generate(request()).next()).value).toEqual({ type: 'waiting', ahead: 0 });
+    far.close();
+  });
+
+  test('what can be refused is refused at once', async () => {
+    const { engine, far } = await held({ maxWaiting: 1 });
+    const refusal = (asked: Parameters<typeof request>[0]) => engine.generate(request(asked)).next();
+    await expect(refusal({ promptIds: Array(96).fill(7) })).rejects.toMatchObject({ code: 'context_length_exceeded' });
+    await expect(refusal({ line: { mode: 'layers' } })).rejects.toMatchObject({ param: 'plimsoll.mode' });
+    await engine.generate(request()).next();
+    await expect(refusal({})).rejects.toMatchObject({ code: 'overloaded' });
+    far.close();
+  });
+
+  test('one that waits and leaves makes room', async () => {
+    const { engine, far } = await held({ maxWaiting: 1 });
+    const waiting = engine.generate(request());
+    await waiting.next();
+    await waiting.return();
+    expect((await engine.generate(request()).next()).value).toEqual({ type: 'waiting', ahead: 0 });
+    far.close();
+  });
 });

@@ -1,36 +1,71 @@
-/** The caller's side of a port: an `Engine` whose work is done elsewhere. */
+/**
+ * The caller's side of a port: an `Engine` whose work is done elsewhere. It answers at once even
+ * while the engine's thread is held by a run: what can be refused is refused here, and whoever
+ * waits hears of it from here.
+ */
 import { PlimsollError } from '#shared/api/errors.ts';
-import type { Engine, EngineEvent, EngineInfo, EngineRequest, EngineStats } from './engine.ts';
+import { checkRequest } from './check-request.ts';
+import {
+  DEFAULT_LIMITS,
+  type Engine,
+  type EngineEvent,
+  type EngineInfo,
+  type EngineRequest,
+  type EngineStats,
+} from './engine.ts';
 import { EventQueue } from './event-queue.ts';
-import { type FromEngine, fromPlainError, type Port, type ToEngine } from './messages.ts';
+import { type FromEngine, fromPlainError, type Outcome, type Port, type ToEngine } from './messages.ts';
+import { WaitingRoom } from './waiting-room.ts';
 
-const IDLE: EngineStats = { running: 0, waiting: 0, rows: 0 };
+export type ClientOptions = {
+  maxWaiting?: number;
+  /** Between two `waiting` events of one request. */
+  waitingEveryMs?: number;
+};
+
+type Asked = { tenant: string; events: EventQueue<EngineEvent>; isWaiting: boolean; heartbeat?: NodeJS.Timeout };
+
+/** No tenant has an empty name. */
+const NOBODY = '';
+const IDLE = { running: 0, rows: 0 };
+/** Well under any limit of silence on the way to the client. */
+const WAITING_EVERY_MS = 3000;
+/** Sooner than anybody on the way would ask another backend. */
+const SOON_MS = 200;
 
 export class EngineClient implements Engine {
   readonly info: EngineInfo;
   readonly closed: Promise<void>;
   readonly #port: Port;
-  readonly #answers = new Map<number, EventQueue<EngineEvent>>();
-  #stats = IDLE;
+  readonly #room: WaitingRoom;
+  readonly #waitingEveryMs: number;
+  /** By id, in the order they came. */
+  readonly #asked = new Map<number, Asked>();
+  /** Of those that wait, as far as the engine has heard of them. */
+  #queue: readonly number[] = [];
+  #stats: Omit<EngineStats, 'waiting'> = IDLE;
   #nextId = 1;
   #alive = true;
 
-  private constructor(port: Port, info: EngineInfo, closed: Promise<void>) {
+  private constructor(port: Port, info: EngineInfo, closed: Promise<void>, options: ClientOptions) {
     this.#port = port;
     this.info = info;
     this.closed = closed;
+    this.#room = new WaitingRoom(options.maxWaiting ?? DEFAULT_LIMITS.maxWaiting);
+    this.#waitingEveryMs = options.waitingEveryMs ?? WAITING_EVERY_MS;
     void closed.then(() => this.#stop('The backend stopped.'));
   }
 
   /**
-   * Waits for the other side to be ready. `closed` settles when it is gone, whether it was told to go or died.
+   * Waits for the other side to be ready. `closed` settles when it is gone, whether it was told to
+   * go or died.
    */
-  static connect(port: Port, closed: Promise<void>): Promise<EngineClient> {
+  static connect(port: Port, closed: Promise<void>, options: ClientOptions = {}): Promise<EngineClient> {
     return new Promise((resolve, reject) => {
       let client: EngineClient | undefined;
       port.on('message', (message: FromEngine) => {
         if (message.type === 'ready') {
-          client = new EngineClient(port, message.info, closed);
+          client = new EngineClient(port, message.info, closed, options);
           resolve(client);
         } else if (message.type === 'failed') {
           reject(new Error(message.message));
@@ -48,7 +83,7 @@ export class EngineClient implements Engine {
   }
 
   stats(): EngineStats {
-    return this.#stats;
+    return { ...this.#stats, waiting: this.#room.size };
   }
 
   async *generate(
@@ -57,22 +92,34 @@ export class EngineClient implements Engine {
   ): AsyncGenerator<EngineEvent, void, void> {
     signal?.throwIfAborted();
     if (!this.#alive) throw new PlimsollError('backend_unavailable', 'The backend is not running.');
+    checkRequest(request, this.info);
+    const { tenant = NOBODY } = request;
+    this.#room.enter(tenant);
     const id = this.#nextId++;
-    const queue = new EventQueue<EngineEvent>();
+    const asked: Asked = { tenant, events: new EventQueue(), isWaiting: true };
     const leave = () => {
       // No longer listed: the answer ended before its reader left.
-      if (this.#answers.delete(id)) this.#send({ type: 'cancel', id });
+      if (this.#forget(id)) this.#send({ type: 'cancel', id });
     };
     // At once, and not when the reader next looks: it may be waiting for a client that is gone.
     const abort = () => {
-      queue.fail(signal?.reason);
+      asked.events.fail(signal?.reason);
       leave();
     };
-    this.#answers.set(id, queue);
+    const isAlone = this.#asked.size === 0;
+    this.#asked.set(id, asked);
     signal?.addEventListener('abort', abort);
     this.#send({ type: 'submit', id, request });
+    const tellToWait = () => {
+      asked.events.push({ type: 'waiting', ahead: this.#countAhead(id) });
+      asked.heartbeat = setTimeout(tellToWait, this.#waitingEveryMs);
+    };
+    // What comes alone joins at once, unless the thread is still held by a run for somebody who
+    // left.
+    if (isAlone) asked.heartbeat = setTimeout(tellToWait, Math.min(SOON_MS, this.#waitingEveryMs));
+    else tellToWait();
     try {
-      yield* queue;
+      yield* asked.events;
     } finally {
       signal?.removeEventListener('abort', abort);
       leave();
@@ -91,25 +138,53 @@ export class EngineClient implements Engine {
     this.#port.postMessage(message);
   }
 
-  #receive({ outcomes, stats }: Extract<FromEngine, { type: 'news' }>): void {
+  #receive({ outcomes, queue, stats }: Extract<FromEngine, { type: 'news' }>): void {
     this.#stats = stats;
-    for (const outcome of outcomes) {
-      const queue = this.#answers.get(outcome.id);
-      if (!queue) continue;
-      if ('error' in outcome) queue.fail(fromPlainError(outcome.error));
-      else queue.push(...outcome.events);
-      if ('error' in outcome || outcome.events.at(-1)?.type === 'end') {
-        queue.end();
-        this.#answers.delete(outcome.id);
-      }
+    this.#queue = queue;
+    for (const outcome of outcomes) this.#hear(outcome);
+  }
+
+  #hear(outcome: Outcome): void {
+    const asked = this.#asked.get(outcome.id);
+    if (!asked) return;
+    if ('error' in outcome) asked.events.fail(fromPlainError(outcome.error));
+    else {
+      if (outcome.events[0]?.type === 'start') this.#leaveRoom(asked, { placed: true });
+      asked.events.push(...outcome.events);
     }
+    if ('error' in outcome || outcome.events.at(-1)?.type === 'end') {
+      asked.events.end();
+      this.#forget(outcome.id);
+    }
+  }
+
+  /** The engine knows the order; those that it has not heard of come after it. */
+  #countAhead(id: number): number {
+    const place = this.#queue.indexOf(id);
+    if (place >= 0) return place;
+    return [...this.#asked].filter(([other, { isWaiting }]) => isWaiting && other < id).length;
+  }
+
+  #leaveRoom(asked: Asked, how: { placed: boolean }): void {
+    clearTimeout(asked.heartbeat);
+    if (asked.isWaiting) this.#room.leave(asked.tenant, how);
+    asked.isWaiting = false;
+  }
+
+  /** False if it was not listed any more. */
+  #forget(id: number): boolean {
+    const asked = this.#asked.get(id);
+    if (asked) this.#leaveRoom(asked, { placed: false });
+    return this.#asked.delete(id);
   }
 
   /** Nobody waits for an engine that is gone. */
   #stop(message: string): void {
     this.#alive = false;
     this.#stats = IDLE;
-    for (const queue of this.#answers.values()) queue.fail(new PlimsollError('backend_unavailable', message));
-    this.#answers.clear();
+    for (const [id, { events }] of [...this.#asked]) {
+      events.fail(new PlimsollError('backend_unavailable', message));
+      this.#forget(id);
+    }
   }
 }

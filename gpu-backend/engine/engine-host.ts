@@ -1,44 +1,53 @@
 /**
- * The engine's own side of a port: takes requests, runs rounds while there is work, and sends one message of news a round,
- * whatever the number of requests. Between two rounds the event loop turns once, so that what arrived meanwhile counts.
+ * The engine's own side of a port: takes requests, runs rounds while there is work, and sends a
+ * message of news or two a round, whatever the number of requests. Between two rounds the event
+ * loop turns once, so that what arrived meanwhile counts.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Proposal } from './answer.ts';
+import type { Proposal } from './ask-gate.ts';
+import { termsOf } from './check-request.ts';
 import type { EngineInfo, EngineLimits } from './engine.ts';
+import type { Experts } from './experts.ts';
+import type { Warn } from './job.ts';
 import { type FromEngine, type Outcome, type Port, type ToEngine, toPlainError } from './messages.ts';
-import type { RowModel, Vocabulary } from './row-model.ts';
 import { Scheduler } from './scheduler.ts';
+import type { Vocabulary } from './vocabulary.ts';
 
 export type HostOptions = {
-  rows: RowModel;
+  experts: Experts;
   vocabulary: Vocabulary;
-  info: EngineInfo;
+  /** What the experts do not say themselves. */
+  info: Omit<EngineInfo, 'modes' | 'prefixes' | 'topK'>;
   proposal: Proposal;
   limits: EngineLimits;
+  /** For the log of whoever runs it. */
+  warn?: Warn;
 };
 
-/** Serves `port` until it is told to close, then gives the model back and calls `onClosed`. */
+/** Serves `port` until it is told to close, then gives the experts back and calls `onClosed`. */
 export function hostEngine(
   port: Port,
-  { rows, vocabulary, info, proposal, limits }: HostOptions,
+  { experts, vocabulary, info, proposal, limits, warn = () => {} }: HostOptions,
   onClosed: () => void,
 ) {
   let news: Outcome[] = [];
   let working = false;
   let closing = false;
 
-  const scheduler = new Scheduler(rows, {
+  const scheduler = new Scheduler(experts, {
     vocabulary,
     proposal,
     contextLength: info.contextLength,
-    modes: info.modes,
     limits,
+    warn,
+    onJoined: () => report(),
     emit: (id, outcome) =>
       news.push('error' in outcome ? { id, error: toPlainError(outcome.error) } : { id, events: outcome.events }),
   });
   const post = (message: FromEngine) => port.postMessage(message);
   const report = () => {
-    post({ type: 'news', outcomes: news, stats: scheduler.stats });
+    const { running, rows } = scheduler.stats;
+    post({ type: 'news', outcomes: news, queue: scheduler.queue, stats: { running, rows } });
     news = [];
   };
 
@@ -50,7 +59,7 @@ export function hostEngine(
       await nextTurn();
     }
     if (closing) {
-      await rows.close();
+      await experts.dispose();
       onClosed();
     } else {
       working = false;
@@ -75,5 +84,5 @@ export function hostEngine(
     }
     void work();
   });
-  post({ type: 'ready', info });
+  post({ type: 'ready', info: { ...info, ...termsOf(experts, info.contextLength), topK: experts.abilities.topK } });
 }

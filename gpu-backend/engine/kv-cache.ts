@@ -1,124 +1,188 @@
 /**
- * Keys and values of a batch, one slab per layer: `[capacity, rows, width]`, position first. A prefix of positions is then
- * one contiguous view, which onnxruntime reads without a copy, and one more token is one small write per row.
+ * Keys and values of all sequences: who lies where in the slab, and what of it a run reads.
  *
- * Row b holds its tokens at positions 0..length(b)-1; shorter rows leave a gap above, which the mask hides. When rows join
- * or leave, the slabs are packed anew: a copy of what is kept, far rarer than a step.
+ * A sequence has a slot: the lowest that is free when it comes. One that leaves leaves a hole,
+ * which the next one fills. Nobody else's keys are copied for that. A run computes holes along with
+ * the rest, which costs little while they are few; so
+ *
+ * - a run over a quarter of the slots or fewer (a prompt's first run above all) gets a small slab
+ *   of its own sequences' keys;
+ * - the number of slots grows when more sequences are held than there are slots, and shrinks when a
+ *   quarter of them or more have been holes for a while. Only then do all keys move: never while
+ *   about as many come as go, a few times when a crowd comes or goes.
+ *
+ * Positions grow by half, which moves the slab as one block. `moves` counts all of these.
  */
+import { type CacheShape, type KeysAndValues, Slab } from './slab.ts';
 
-/** Positions a slab grows by, so that it is not copied at each token. */
+/** The fewest positions of a slab, and what their number is a multiple of. */
 const GROWTH = 64;
+/**
+ * Runs with a quarter of the slots empty before they are cut. A copy costs about one run, so it is
+ * a small part of these; and as long as others wait to come, holes do not last.
+ */
+const PATIENCE = 16;
 /** Added to an attention score to hide a position: its softmax is exactly 0 in f32. */
 export const MASKED = -1e9;
 
-export type CacheShape = { layers: number; width: number };
-export type CacheRow = { cache: KvCache; row: number };
-type Slabs = { keys: Float32Array[]; values: Float32Array[] };
+/**
+ * Where one sequence lies: tokens 0..length-1 at positions 0..length-1 of its slot. The cache
+ * changes it, its holder only keeps it.
+ */
+export type Slot = { index: number; length: number };
+
+/** What a run over some sequences reads: keys and values `[P, B, width]` per layer. */
+export type Past = KeysAndValues & {
+  /** B; rows that belong to none of the sequences are holes. */
+  rows: number;
+  /** The row of each sequence, in the order asked for. */
+  rowOf: readonly number[];
+  /** P: the longest, and at least 1, because the graph does not take an empty past. */
+  length: number;
+  /** Additive, `[B, 1, 1, P]`. */
+  mask: Float32Array;
+};
 
 export class KvCache {
   readonly shape: CacheShape;
-  /** Tokens held by each row. */
-  readonly lengths: number[];
-  #capacity = GROWTH;
-  #slabs: Slabs;
+  /** How often keys that were held moved to a new slab. */
+  moves = 0;
+  /** By index; a hole is null. */
+  #slots: (Slot | null)[] = [];
+  #slab: Slab;
+  /** Runs in a row that found a quarter of the slots empty, or more. */
+  #sparseRuns = 0;
 
-  constructor(shape: CacheShape, rowCount: number) {
+  constructor(shape: CacheShape) {
     this.shape = shape;
-    this.lengths = new Array<number>(rowCount).fill(0);
-    this.#slabs = this.#allocate();
+    this.#slab = this.#emptySlab();
   }
 
-  /** A cache made of rows of others, in the order given. */
-  static pack(shape: CacheShape, rows: readonly CacheRow[]): KvCache {
-    const packed = new KvCache(shape, rows.length);
-    packed.#reserve(Math.max(0, ...rows.map(({ cache, row }) => cache.lengths[row]!)));
-    rows.forEach(({ cache, row }, to) => {
-      const length = cache.lengths[row]!;
-      packed.lengths[to] = length;
-      for (let layer = 0; layer < shape.layers; layer++) {
-        for (const part of ['keys', 'values'] as const) {
-          const [source, target] = [cache.#slabs[part][layer]!, packed.#slabs[part][layer]!];
-          for (let position = 0; position < length; position++) {
-            copy(source, cache.#offset(position, row), target, packed.#offset(position, to), shape.width);
-          }
-        }
-      }
+  /** Slots in the slab, holes included. */
+  get slotCount(): number {
+    return this.#slots.length;
+  }
+
+  /** The lowest free slots, all at once: a crowd that comes together makes the slab grow once. */
+  take(count: number): Slot[] {
+    const wanted = this.#held.length + count;
+    if (wanted > this.slotCount) this.#resize(roomFor(wanted));
+    return Array.from({ length: count }, () => {
+      const slot: Slot = { index: this.#slots.indexOf(null), length: 0 };
+      this.#slots[slot.index] = slot;
+      return slot;
     });
-    return packed;
   }
 
-  get rowCount(): number {
-    return this.lengths.length;
+  /** Leaves a hole. Giving a slot back twice does nothing. */
+  release(slot: Slot): void {
+    if (this.#slots[slot.index] !== slot) return;
+    this.#slots[slot.index] = null;
+    if (this.#held.length > 0) return;
+    this.#slots = [];
+    this.#slab = this.#emptySlab();
   }
 
-  /** P of the next run: the longest row, and at least 1, because the graph does not take an empty past. */
-  get pastLength(): number {
-    return Math.max(1, ...this.lengths);
-  }
-
-  /** The past of one layer, views of `[P, rows, width]`. */
-  past(layer: number): { keys: Float32Array; values: Float32Array } {
-    const end = this.pastLength * this.rowCount * this.shape.width;
-    return { keys: this.#slabs.keys[layer]!.subarray(0, end), values: this.#slabs.values[layer]!.subarray(0, end) };
-  }
-
-  /** Additive, `[rows, 1, 1, P]`. */
-  pastMask(): Float32Array {
-    const past = this.pastLength;
-    const mask = new Float32Array(this.rowCount * past).fill(MASKED);
-    this.lengths.forEach((length, row) => {
-      mask.fill(0, row * past, row * past + length);
-    });
-    return mask;
+  /** A new slot with the same keys and values; no other slot is read. */
+  fork(slot: Slot): Slot {
+    const [copied] = this.take(1) as [Slot];
+    this.#slab.copySlot(this.#slab, { from: slot.index, to: copied.index, length: slot.length });
+    copied.length = slot.length;
+    return copied;
   }
 
   /**
-   * Appends a run's keys and values, per layer `[rows, T, width]`, of which row b's first `counts[b]` tokens are real and the
-   * rest padding.
+   * The past of these sequences: the slab as it lies where they fill more than a quarter of it,
+   * else a small one of theirs alone.
    */
-  append(newKeys: readonly Float32Array[], newValues: readonly Float32Array[], counts: readonly number[]): void {
-    const { layers, width } = this.shape;
-    const steps = newKeys[0]!.length / (this.rowCount * width);
-    this.#reserve(Math.max(...this.lengths.map((length, row) => length + counts[row]!)));
-    for (let layer = 0; layer < layers; layer++) {
-      counts.forEach((count, row) => {
-        for (let t = 0; t < count; t++) {
-          const from = (row * steps + t) * width;
-          const to = this.#offset(this.lengths[row]! + t, row);
-          copy(newKeys[layer]!, from, this.#slabs.keys[layer]!, to, width);
-          copy(newValues[layer]!, from, this.#slabs.values[layer]!, to, width);
-        }
-      });
-    }
-    counts.forEach((count, row) => {
-      this.lengths[row]! += count;
+  past(slots: readonly Slot[]): Past {
+    this.#cutHoles();
+    const length = Math.max(1, ...slots.map((slot) => slot.length));
+    const inPlace = slots.length * 4 > this.slotCount && slots.some((slot) => slot.length > 0);
+    const slab = inPlace ? this.#slab : this.#gather(slots, length);
+    const rows = slab.slotCount;
+    const rowOf = slots.map(({ index }, i) => (inPlace ? index : i));
+    const mask = new Float32Array(rows * length).fill(MASKED);
+    slots.forEach((slot, i) => {
+      mask.fill(0, rowOf[i]! * length, rowOf[i]! * length + slot.length);
     });
+    return { ...slab.prefix(length), rows, rowOf, length, mask };
   }
 
-  #offset(position: number, row: number): number {
-    return (position * this.rowCount + row) * this.shape.width;
+  /**
+   * Appends to each slot the first `count` of a run's new tokens.
+   *
+   * @param fresh per layer, `[B, T, width]`; `row` is the slot's place in B
+   * @param steps T
+   */
+  append(
+    appended: readonly { slot: Slot; row: number; count: number }[],
+    { fresh, steps }: { fresh: KeysAndValues; steps: number },
+  ): void {
+    this.#reserve(Math.max(0, ...appended.map(({ slot, count }) => slot.length + count)));
+    for (const { slot, row, count } of appended) {
+      this.#slab.write(fresh, { slot: slot.index, position: slot.length, from: row * steps, count });
+      slot.length += count;
+    }
   }
 
-  #allocate(): Slabs {
-    const { layers, width } = this.shape;
-    const slab = () => new Float32Array(this.#capacity * this.rowCount * width);
-    return { keys: Array.from({ length: layers }, slab), values: Array.from({ length: layers }, slab) };
+  get #held(): Slot[] {
+    return this.#slots.filter((slot) => slot !== null);
+  }
+
+  #emptySlab(): Slab {
+    return new Slab(this.shape, { slotCount: 0, capacity: GROWTH });
+  }
+
+  #gather(slots: readonly Slot[], capacity: number): Slab {
+    const gathered = new Slab(this.shape, { slotCount: slots.length, capacity });
+    slots.forEach(({ index, length }, to) => {
+      gathered.copySlot(this.#slab, { from: index, to, length });
+    });
+    return gathered;
+  }
+
+  #cutHoles(): void {
+    const held = this.#held.length;
+    this.#sparseRuns = held * 4 <= this.slotCount * 3 ? this.#sparseRuns + 1 : 0;
+    if (this.#sparseRuns > PATIENCE) this.#resize(roomFor(held));
+  }
+
+  /** Another number of slots, and the held ones in the first of them. */
+  #resize(slotCount: number): void {
+    const held = this.#held;
+    const longest = Math.max(1, ...held.map(({ length }) => length));
+    const resized = new Slab(this.shape, { slotCount, capacity: roundUp(longest) });
+    held.forEach((slot, to) => {
+      resized.copySlot(this.#slab, { from: slot.index, to, length: slot.length });
+      slot.index = to;
+    });
+    this.#slots = Array.from({ length: slotCount }, (_, index) => held[index] ?? null);
+    this.#moveTo(resized);
+    this.#sparseRuns = 0;
   }
 
   #reserve(positions: number): void {
-    if (positions <= this.#capacity) return;
-    this.#capacity = Math.ceil(positions / GROWTH) * GROWTH;
-    const old = this.#slabs;
-    this.#slabs = this.#allocate();
-    for (const part of ['keys', 'values'] as const) {
-      old[part].forEach((slab, layer) => {
-        this.#slabs[part][layer]!.set(slab);
-      });
-    }
+    const { slotCount, capacity } = this.#slab;
+    if (positions <= capacity) return;
+    const grown = new Slab(this.shape, { slotCount, capacity: roundUp(Math.max(positions, 1.5 * capacity)) });
+    grown.copyAll(this.#slab);
+    this.#moveTo(grown);
+  }
+
+  #moveTo(slab: Slab): void {
+    if (this.#held.some(({ length }) => length > 0)) this.moves++;
+    this.#slab = slab;
   }
 }
 
-/** Element by element: at the width of one position it is several times faster than `set` on two new views. */
-function copy(source: Float32Array, from: number, target: Float32Array, to: number, length: number): void {
-  for (let i = 0; i < length; i++) target[to + i] = source[from + i]!;
+/**
+ * Slots for so many sequences: as many up to eight, then in steps of an eighth to a quarter: 10,
+ * 12, 14, 16, 20, 24, 28, 32, ...
+ */
+function roomFor(sequences: number): number {
+  const step = 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, sequences - 1))) - 2);
+  return Math.ceil(sequences / step) * step;
 }
+
+const roundUp = (positions: number) => Math.ceil(positions / GROWTH) * GROWTH;

@@ -10,6 +10,7 @@ export async function startLocalEngine({
 }: Omit<HostOptions, 'limits'> & { limits?: Partial<EngineLimits> }): Promise<Engine> {
   const { port1, port2 } = new MessageChannel();
   const closed = new Promise<void>((resolve) => port2.once('close', resolve));
-  hostEngine(port1, { ...options, limits: { ...DEFAULT_LIMITS, ...limits } }, () => port1.close());
-  return EngineClient.connect(port2, closed);
+  const all = { ...DEFAULT_LIMITS, ...limits };
+  hostEngine(port1, { ...options, limits: all }, () => port1.close());
+  return EngineClient.connect(port2, closed, all);
 }

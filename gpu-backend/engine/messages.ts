@@ -1,4 +1,7 @@
-/** What passes between an engine's caller and the thread it runs in. Plain data: it is cloned on the way. */
+/**
+ * What passes between an engine's caller and the thread it runs in. Plain data: it is cloned on the
+ * way.
+ */
 import type { MessagePort, Worker } from 'node:worker_threads';
 import { type ErrorCode, PlimsollError } from '#shared/api/errors.ts';
 import type { EngineEvent, EngineInfo, EngineRequest, EngineStats } from './engine.ts';
@@ -12,8 +15,11 @@ export type FromEngine =
   | { type: 'ready'; info: EngineInfo }
   /** The bundle could not be loaded; nothing follows. */
   | { type: 'failed'; message: string }
-  /** Everything that happened since the last one, for all requests. */
-  | { type: 'news'; outcomes: Outcome[]; stats: EngineStats };
+  /**
+   * Everything that happened since the last one, for all requests, and the ids of those that wait,
+   * in the order in which they will join.
+   */
+  | { type: 'news'; outcomes: Outcome[]; queue: number[]; stats: Omit<EngineStats, 'waiting'> };
 
 export type Outcome = { id: number; events: EngineEvent[] } | { id: number; error: PlainError };
 

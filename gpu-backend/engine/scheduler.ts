@@ -1,179 +1,200 @@
 /**
- * Continuous batching: requests join and leave between runs, so none waits for another's end. A round is
+ * Continuous batching: requests join and leave between runs, so none waits for another's end. A
+ * round is
  *
  *   1. let waiting requests join, by one prefill run that also gives each its first token;
  *   2. one decode run for everyone, one token each.
  *
- * First come, first served; a request that does not fit holds those behind it, so that a large one is not starved.
- * It is synchronous but for the runs themselves, and tells the outside only through `emit`.
+ * Who joins next is decided fairly between tenants (fair-queue.ts); a request that does not fit
+ * holds those behind it, so that a large one is not starved. It knows the experts by their contract
+ * alone, is synchronous but for their steps, and tells the outside only through `emit`.
  */
 
-import { contextLengthExceeded } from '#shared/api/context-length.ts';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
-import { modeUnavailable } from '#shared/api/mode-unavailable.ts';
 import { GateError } from '#shared/gate/index.ts';
-import type { Mode } from '#shared/line/line.ts';
-import { Answer, type AnswerOptions } from './answer.ts';
+import { Answer, type AnswerOptions, type Feed } from './answer.ts';
+import { checkRequest, longestPrefix, type Terms, termsOf } from './check-request.ts';
 import type { EngineEvent, EngineLimits, EngineRequest, EngineStats } from './engine.ts';
-import type { RowModel, RowOutput } from './row-model.ts';
+import type { Experts, Output } from './experts.ts';
+import { FairQueue } from './fair-queue.ts';
+import { Job, type Warn } from './job.ts';
 
 /** What became of a request: its next events, or the error that ends it. */
 export type Emit = (id: number, outcome: { events: EngineEvent[] } | { error: PlimsollError }) => void;
 
 export type SchedulerOptions = AnswerOptions & {
-  limits: EngineLimits;
+  limits: Omit<EngineLimits, 'maxWaiting'>;
   emit: Emit;
-  /** The modes that the row model can answer in. */
-  modes: readonly Mode[];
+  /**
+   * Some have joined, and the run that reads their prompts is next: their clients should hear now
+   * that they have started, because it may take long.
+   */
+  onJoined?: () => void;
+  /** Hears of what clients do not: an expert that an answer has to go on without. */
+  warn?: Warn;
 };
 
-type Job = { id: number; answer: Answer };
-
 export class Scheduler {
-  readonly #rows: RowModel;
+  readonly #experts: Experts;
   readonly #options: AnswerOptions;
-  readonly #limits: EngineLimits;
+  readonly #limits: Omit<EngineLimits, 'maxWaiting'>;
   readonly #emit: Emit;
-  readonly #modes: readonly Mode[];
-  readonly #cancelled = new Set<number>();
-  #waiting: Job[] = [];
-  /** In the order of their rows in the batch. */
-  #running: Job[] = [];
+  readonly #onJoined: () => void;
+  readonly #warn: Warn;
+  readonly #terms: Terms;
+  readonly #waiting = new FairQueue<Job>(QUANTUM_TOKENS);
+  /** By id, in the order they came. */
+  readonly #running = new Map<number, Job>();
 
-  constructor(rows: RowModel, { limits, emit, modes, ...options }: SchedulerOptions) {
-    this.#rows = rows;
+  /** Throws where the weights are proposed from hidden states and the experts have none. */
+  constructor(experts: Experts, { limits, emit, onJoined = () => {}, warn = () => {}, ...options }: SchedulerOptions) {
+    if (typeof options.proposal === 'function' && !experts.abilities.hidden) {
+      throw new Error('a logits router needs experts that give hidden states');
+    }
+    this.#experts = experts;
     this.#options = options;
     this.#limits = limits;
     this.#emit = emit;
-    this.#modes = modes;
+    this.#onJoined = onJoined;
+    this.#warn = warn;
+    this.#terms = termsOf(experts, options.contextLength);
   }
 
   get stats(): EngineStats {
-    return { running: this.#running.length, waiting: this.#waiting.length, rows: this.#rows.rowCount };
+    return { running: this.#running.size, waiting: this.#waiting.size, rows: this.#experts.openCount };
+  }
+
+  /** The ids of those that wait, in the order in which they will join. */
+  get queue(): number[] {
+    return this.#waiting.order().map(({ id }) => id);
   }
 
   /** Queues a request; a refusal is emitted like any other outcome, and costs no run. */
   submit(id: number, request: EngineRequest): void {
-    const found = request.promptIds.length;
-    if (found >= this.#options.contextLength) {
-      this.#emit(id, { error: contextLengthExceeded(found, this.#options.contextLength) });
-    } else if (!this.#modes.includes(request.line.mode)) {
-      this.#emit(id, { error: modeUnavailable(request.line.mode) });
-    } else if (this.#waiting.length >= this.#limits.maxWaiting) {
-      const message = `The backend is busy: ${this.#waiting.length} requests are waiting. Try again later.`;
-      this.#emit(id, { error: new PlimsollError('overloaded', message) });
-    } else {
-      this.#waiting.push({ id, answer: new Answer(request, this.#options) });
-      this.#emit(id, { events: [{ type: 'start', prompt_tokens: found }] });
+    try {
+      const contextLength = checkRequest(request, this.#terms);
+      const answer = new Answer(request, { ...this.#options, contextLength });
+      const job = new Job(id, answer, { experts: this.#experts, warn: this.#warn });
+      this.#waiting.push(job, { tenant: request.tenant ?? '', cost: answer.most });
+    } catch (thrown) {
+      this.#emit(id, { error: toPlimsollError(thrown) });
     }
   }
 
-  /** The request leaves before the next run. Nothing is emitted for it any more. */
+  /**
+   * The request leaves at once, whatever is under way for it. Nothing is emitted for it any more.
+   */
   cancel(id: number): void {
-    const waiting = this.#waiting.filter((job) => job.id !== id);
-    // Not waiting: it runs, or it is in the prefill under way and will.
-    if (waiting.length === this.#waiting.length) this.#cancelled.add(id);
-    this.#waiting = waiting;
+    this.#waiting.remove((job) => job.id === id);
+    const job = this.#running.get(id);
+    if (job) this.#leave(job);
   }
 
   /** Does one round. False if there was nothing to do. */
   async round(): Promise<boolean> {
-    this.#removeFinished();
-    const joining = this.#takeJoining();
-    if (joining.length > 0) await this.#prefill(joining);
-    if (this.#running.length === 0) return joining.length > 0;
+    const joined = this.#join();
+    if (joined.length > 0) {
+      this.#onJoined();
+      await this.#prefill(joined);
+    }
+    if (this.#running.size === 0) return joined.length > 0;
     await this.#decode();
     return true;
   }
 
-  /** Waiting requests that fit: the batch's rows, and one prefill's tokens (padded to the longest; the first always fits). */
-  #takeJoining(): Job[] {
-    let rows = this.#rows.rowCount;
+  /**
+   * Lets in the waiting requests that fit: the batch's rows, and one prefill's tokens (padded to
+   * the longest; the first always fits).
+   */
+  #join(): Job[] {
+    let rows = this.#experts.openCount;
     let prefillRows = 0;
     let longest = 0;
-    let count = 0;
-    for (const { answer } of this.#waiting) {
-      const more = answer.rowCount;
-      longest = Math.max(longest, answer.promptIds.length);
+    const taken: Job[] = [];
+    for (let job = this.#waiting.peek(); job !== undefined; job = this.#waiting.peek()) {
+      const { sources, length } = job.answer;
+      const more = sources.length;
+      longest = Math.max(longest, length + longestPrefix(sources, this.#terms));
       rows += more;
       prefillRows += more;
-      const tooManyTokens = count > 0 && prefillRows * longest > this.#limits.maxPrefillTokens;
+      const tooManyTokens = taken.length > 0 && prefillRows * longest > this.#limits.maxPrefillTokens;
       if (rows > this.#limits.maxRows || tooManyTokens) break;
-      count++;
+      this.#waiting.take();
+      taken.push(job);
     }
-    return this.#waiting.splice(0, count);
+    return taken.filter((job) => this.#open(job));
   }
 
-  async #prefill(joining: Job[]): Promise<void> {
-    const newRows = joining.flatMap(({ answer }) =>
-      answer.sources().map((source) => ({ source, ids: answer.promptIds })),
-    );
+  #open(job: Job): boolean {
     try {
-      const outputs = await this.#rows.add(newRows);
-      this.#running.push(...joining);
-      this.#draw(joining, outputs);
+      job.open();
+      this.#running.set(job.id, job);
+      this.#emit(job.id, { events: [{ type: 'start', prompt_tokens: job.answer.promptIds.length }] });
+      return true;
     } catch (thrown) {
-      this.#fail(joining, thrown);
+      this.#emit(job.id, { error: new PlimsollError('expert_failed', 'The model failed to run.', { cause: thrown }) });
+      return false;
     }
-    this.#removeFinished();
   }
 
+  /** Everything so far for each, and a token from it. */
+  async #prefill(joined: readonly Job[]): Promise<void> {
+    const fed = joined.map((job) => ({ job, feeds: job.answer.history() }));
+    const begun = fed.flatMap(({ job, feeds }) => feeds.slice(0, -1).map((feed) => ({ job, feed })));
+    if (begun.length > 0) await this.#feed(begun, (job, results) => void job.take(results));
+    const rest = fed.filter(({ job }) => this.#runs(job)).map(({ job, feeds }) => ({ job, feed: feeds.at(-1)! }));
+    await this.#feed(rest, (job, results) => this.#draw(job, results));
+  }
+
+  /** The last token for each, and one more from it. */
   async #decode(): Promise<void> {
-    const steps = this.#running.flatMap(({ answer }) =>
-      answer.sources().map((source) => ({ source, id: answer.lastToken })),
-    );
-    try {
-      const outputs = await this.#rows.advance(steps);
-      this.#draw(this.#running, outputs);
-    } catch (thrown) {
-      const failed = this.#running;
-      this.#running = [];
-      this.#rows.keep([]);
-      this.#fail(failed, thrown);
-    }
-    this.#removeFinished();
+    const fed = [...this.#running.values()].map((job) => ({ job, feed: job.answer.next() }));
+    await this.#feed(fed, (job, results) => this.#draw(job, results));
   }
 
-  /** One token for each job, from what the jobs' rows say, in their order. */
-  #draw(jobs: readonly Job[], outputs: readonly RowOutput[]): void {
-    let row = 0;
-    for (const { id, answer } of jobs) {
-      const own = outputs.slice(row, row + answer.rowCount);
-      row += answer.rowCount;
-      // Cancelled while the run was under way: its rows go before the next one.
-      if (this.#cancelled.has(id)) continue;
+  /**
+   * Feeds all of them together and lets each go on as soon as its own steps have settled; one that
+   * cannot, fails alone.
+   */
+  async #feed(
+    fed: readonly { job: Job; feed: Feed }[],
+    goOn: (job: Job, results: PromiseSettledResult<Output>[]) => void,
+  ): Promise<void> {
+    const steps = fed.map(({ job, feed }) => job.steps(feed));
+    const outputs = this.#experts.append(steps.flat());
+    const own = steps.map(({ length }) => outputs.splice(0, length));
+    const settle = async ({ job }: { job: Job }, i: number) => {
+      const results = await Promise.allSettled(own[i]!);
+      // Cancelled meanwhile: there is nobody to tell.
+      if (!this.#runs(job)) return;
       try {
-        this.#emit(id, { events: answer.draw(own) });
+        goOn(job, results);
       } catch (thrown) {
-        answer.ended = true;
-        this.#emit(id, { error: fromDrawError(thrown) });
+        this.#leave(job);
+        this.#emit(job.id, { error: fromDrawError(thrown) });
       }
-    }
+    };
+    await Promise.all(fed.map(settle));
   }
 
-  #fail(jobs: readonly Job[], thrown: unknown): void {
-    const error = new PlimsollError('expert_failed', 'The model failed to run.', { cause: thrown });
-    for (const { id } of jobs) this.#emit(id, { error });
+  #draw(job: Job, results: PromiseSettledResult<Output>[]): void {
+    const events = job.draw(results);
+    if (job.answer.ended) this.#leave(job);
+    this.#emit(job.id, { events });
   }
 
-  /** Gives back the rows of answers that ended or were cancelled. */
-  #removeFinished(): void {
-    const kept: Job[] = [];
-    const keptRows: number[] = [];
-    let row = 0;
-    for (const job of this.#running) {
-      const rows = Array.from({ length: job.answer.rowCount }, (_, i) => row + i);
-      row += rows.length;
-      if (job.answer.ended || this.#cancelled.has(job.id)) continue;
-      kept.push(job);
-      keptRows.push(...rows);
-    }
-    this.#cancelled.clear();
-    if (kept.length === this.#running.length) return;
-    this.#running = kept;
-    this.#rows.keep(keptRows);
+  #runs(job: Job): boolean {
+    return this.#running.get(job.id) === job;
+  }
+
+  #leave(job: Job): void {
+    job.close();
+    this.#running.delete(job.id);
   }
 }
+
+/** Less than any request, so that tenants take turns as often as can be. */
+const QUANTUM_TOKENS = 16;
 
 function fromDrawError(thrown: unknown): PlimsollError {
   if (!(thrown instanceof GateError && thrown.code === 'safety_row_unusable')) return toPlimsollError(thrown);

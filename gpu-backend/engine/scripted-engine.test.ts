@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { RowSource, WeightBounds } from './row-model.ts';
-import type { Script } from './scripted-rows.ts';
+import type { Source, WeightBounds } from './experts.ts';
+import type { Script } from './scripted-experts.ts';
 import { collect, request, testEngine } from './testing/engine-contract.ts';
 import { babble, SCRIPTED_VOCAB, startScriptedEngine } from './testing/scripted-engine.ts';
 
@@ -11,9 +11,9 @@ testEngine('scripted', {
 
 /** Breaks rows of the given kind from the fourth token of an answer on, for prompts that begin with 66. */
 const failing =
-  (broken: RowSource['kind'], value: number): Script =>
-  (kind, ids) =>
-    kind === broken && ids[0] === 66 && ids.length >= 7 ? Array(SCRIPTED_VOCAB).fill(value) : babble(kind, ids);
+  (broken: Source, value: number): Script =>
+  (source, ids) =>
+    source === broken && ids[0] === 66 && ids.length >= 7 ? Array(SCRIPTED_VOCAB).fill(value) : babble(source, ids);
 
 const bad = { promptIds: [66, 70, 71, 72] };
 
@@ -52,9 +52,9 @@ test.each([Number.NaN, -0.5, 1.5])(
 
 test('the bounds of a layers row are those of the token it is asked for: the opening raises them, then they fall', async () => {
   const seen: WeightBounds[] = [];
-  const script: Script = (kind, ids, bounds) => {
-    if (kind === 'layers') seen.push(bounds!);
-    return babble(kind, ids);
+  const script: Script = (source, ids, bounds) => {
+    if (source === 'layers') seen.push(bounds!);
+    return babble(source, ids);
   };
   const engine = await startScriptedEngine({ script, alpha: () => 0 });
   const line = { mode: 'layers', floor: 0.1, ceiling: 0.5, opening: { tokens: 2, floor: 0.8 } } as const;
@@ -73,7 +73,7 @@ test('the bounds of a layers row are those of the token it is asked for: the ope
 });
 
 describe('a logits router', () => {
-  const hidden = (kind: RowSource['kind'], ids: readonly number[]) => [kind === 'safety' ? ids.length : 100, ids[0]!];
+  const hidden = (source: Source, ids: readonly number[]) => [source === 'safety' ? ids.length : 100, ids[0]!];
 
   test('proposes each token its weight from both rows’ hidden states, and the line bounds it', async () => {
     const proposal = ([length]: Float32Array, [hundred, first]: Float32Array) => {
@@ -153,4 +153,35 @@ test('an answer never shows half a character and never leaves one behind', async
   const cut = await collect(engine.generate(request({ promptIds: [7], maxTokens: 3 })));
   expect(cut.text).toBe('a');
   await engine.close();
+});
+
+describe('an engine whose experts give truncated rows', () => {
+  test('says so, offers the mode that can do with them, and draws only what the safety expert’s k tokens hold', async () => {
+    const engine = await startScriptedEngine({ topK: 3 });
+    expect(engine.info).toMatchObject({ topK: 3, modes: ['logits'] });
+    const { tokens, end } = await collect(engine.generate(request({ line: { budget: 5 } })));
+    let ids = request().promptIds;
+    for (const { id, spent } of tokens) {
+      const likeliest = Array.from(babble('safety', ids))
+        .map((logit, token) => ({ logit, token }))
+        .sort((a, b) => b.logit - a.logit);
+      expect(likeliest.slice(0, 3).map(({ token }) => token)).toContain(id);
+      expect(spent).toBeLessThanOrEqual(5);
+      ids = [...ids, id];
+    }
+    expect(end.usage.completion_tokens).toBe(tokens.length);
+    await engine.close();
+  });
+
+  test('draws with k = V what whole rows draw', async () => {
+    const [whole, truncated] = [await startScriptedEngine(), await startScriptedEngine({ topK: SCRIPTED_VOCAB })];
+    expect(whole.info.topK).toBeNull();
+    for (const seed of [1, 2, 3]) {
+      const asked = { sampling: { seed }, line: { floor: 0.3, budget: 4 } };
+      const [a, b] = [await collect(whole.generate(request(asked))), await collect(truncated.generate(request(asked)))];
+      expect(b.ids).toEqual(a.ids);
+      expect(b.end.spent).toBeCloseTo(a.end.spent!, 9);
+    }
+    await Promise.all([whole.close(), truncated.close()]);
+  });
 });

@@ -26,5 +26,5 @@ export async function startWorkerEngine({
     // 'exit' follows; without a listener the error would end this process instead of this engine.
     worker.once('error', (error) => console.error('the engine thread failed:', error));
   });
-  return EngineClient.connect(worker, closed);
+  return EngineClient.connect(worker, closed, workerData.limits);
 }

@@ -5,7 +5,7 @@ import { proposeWeight } from '../model/propose-weight.ts';
 import { bundleVocabulary } from './bundle-vocabulary.ts';
 import { hostEngine } from './engine-host.ts';
 import type { FromEngine } from './messages.ts';
-import { OnnxRows } from './onnx-rows.ts';
+import { OnnxExperts } from './onnx-experts.ts';
 import type { WorkerOptions } from './worker-engine.ts';
 
 // Only worker-engine.ts starts this file, with these options.
@@ -15,21 +15,21 @@ const port = parentPort!;
 try {
   const bundle = await loadBundle(dir);
   const { id, config, manifest, routers, digest, tokenizer } = bundle;
-  const { layers, logits } = routers;
+  const { logits } = routers;
   hostEngine(
     port,
     {
-      rows: await OnnxRows.create(bundle, { threads }),
+      experts: await OnnxExperts.create(bundle, { threads }),
       vocabulary: bundleVocabulary(bundle),
       info: {
         model: id,
         contextLength: config.max_position_embeddings,
         maxTokenBytes: tokenizer.maxTokenBytes,
         digest,
-        modes: layers === null ? ['logits'] : ['logits', 'layers'],
       },
       proposal: logits === null ? manifest.default_weight : (s, h) => proposeWeight(logits, s, h),
       limits,
+      warn: (message, cause) => console.error(message, cause),
     },
     () => port.close(),
   );

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Message } from '#shared/protocol/generate.ts';
+import { TextStream } from '#shared/text/text-stream.ts';
 import { compileChatTemplate } from './chat-template.ts';
 import { CHAT_TEMPLATE, SPECIAL_TOKENS, tinyTokenizerJson } from './fixtures/tiny-bundle.ts';
-import { TextStream } from './text-stream.ts';
 import { BundleTokenizer, TokenizerJson } from './tokenizer.ts';
 
 const tokenizer = new BundleTokenizer(TokenizerJson.parse(tinyTokenizerJson()), {});

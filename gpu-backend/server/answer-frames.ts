@@ -7,6 +7,7 @@ import { toPlimsollError } from '#shared/api/errors.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { Frame, GenerateRequest } from '#shared/protocol/generate.ts';
 import type { EngineEvent, EngineInfo } from '../engine/engine.ts';
+import { type Log, logFailure } from './log-failure.ts';
 import type { RequestMetrics } from './metrics.ts';
 import type { SignReceipt } from './receipt-signer.ts';
 
@@ -21,7 +22,7 @@ export type AnswerContext = {
   metrics: RequestMetrics;
   /** Aborted once the client is gone: then there is nobody to tell. */
   signal: AbortSignal;
-  log: (message: string, cause?: unknown) => void;
+  log: Log;
 };
 
 export async function* answerFrames(
@@ -33,6 +34,10 @@ export async function* answerFrames(
   let finished = false;
   try {
     for await (const event of events) {
+      if (event.type === 'waiting') {
+        yield event;
+        continue;
+      }
       if (event.type === 'start') {
         metrics.accepted(event.prompt_tokens);
         yield { ...event, id: directive.request, model: info.model, bundle: info.digest, backend: backendId, draws };
@@ -54,7 +59,7 @@ export async function* answerFrames(
     finished = true;
     const error = toPlimsollError(thrown);
     metrics.failed(error.code);
-    log(`request ${directive.request}: ${error.code}: ${error.message}`, error.cause);
+    logFailure(log, `request ${directive.request}`, error);
     yield { type: 'error', code: error.code, message: error.message };
   } finally {
     if (!finished) metrics.cancelled();
@@ -78,8 +83,7 @@ function receiptOf(
     backend: backendId,
     draws,
     line: directive.line,
-    // Whole rows: nothing here cuts them yet.
-    top_k: null,
+    top_k: info.topK,
     weights: end.weights,
     spent: end.spent,
     usage: end.usage,

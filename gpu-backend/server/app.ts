@@ -4,7 +4,7 @@
  */
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { ERROR_CODES, PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
+import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { type DrawSecret, deriveDrawKey } from '#shared/protocol/derive-draw-key.ts';
 import { DIRECTIVE_HEADER, type Directive, verifyDirective } from '#shared/protocol/directive.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -12,6 +12,7 @@ import { answerFrames } from './answer-frames.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 import { frameStream } from './frame-stream.ts';
 import { onlyOwnHostNames } from './host-names.ts';
+import { type Log, logFailure } from './log-failure.ts';
 import { Metrics } from './metrics.ts';
 import { parseRequest } from './parse-request.ts';
 import type { SignReceipt } from './receipt-signer.ts';
@@ -32,7 +33,7 @@ export type AppOptions = {
   /** True once the backend is stopping: nothing new is begun. */
   draining: () => boolean;
   /** For the operator; never shown to a client. */
-  log: (message: string, cause?: unknown) => void;
+  log: Log;
 };
 
 export function createApp(options: AppOptions): Hono {
@@ -67,6 +68,7 @@ export function createApp(options: AppOptions): Hono {
       const key = await deriveDrawKey(drawSecret, { directive, bundle, promptIds, request, choice: 0 });
       const events = engine.generate(
         {
+          tenant: directive.tenant,
           promptIds,
           maxTokens: request.max_tokens,
           stop: request.stop,
@@ -142,7 +144,7 @@ async function* resume<T>(first: IteratorResult<T, void>, rest: AsyncGenerator<T
 
 function errorResponse(thrown: unknown, c: Context, log: AppOptions['log']): Response {
   const error = toPlimsollError(thrown);
-  if (ERROR_CODES[error.code].status >= 500) log(`${c.req.method} ${c.req.path}: ${error.message}`, error.cause);
+  logFailure(log, `${c.req.method} ${c.req.path}`, error);
   const headers = new Headers({ 'content-type': 'application/json' });
   if (error.retryAfterSeconds !== undefined) headers.set('retry-after', String(error.retryAfterSeconds));
   return new Response(JSON.stringify(error.toBody()), { status: error.status, headers });

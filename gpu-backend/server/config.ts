@@ -29,7 +29,10 @@ export const BackendConfig = z.strictObject({
   threads: z.int().min(0).default(0),
   /** Rows in one batch; an answer takes two. */
   maxRows: z.int().min(2).default(32),
-  /** Requests that may wait before new ones are told to come again. */
+  /**
+   * Requests that may wait before new ones are told to come again; a tenant under its share of them
+   * may still come, until they are twice as many.
+   */
   maxWaiting: z.int().min(1).default(64),
   /** How long running answers may go on once the backend is told to stop. */
   graceMs: z.number().min(0).default(5000),

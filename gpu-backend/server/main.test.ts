@@ -95,7 +95,7 @@ test('serves a bundle, and on SIGTERM finishes the running answer and exits with
   const withoutReceipt = (all: unknown[]) => all.map((frame) => ({ ...(frame as object), receipt: null }));
   expect(withoutReceipt(frames)).toEqual(withoutReceipt(first));
   expect(await exit).toEqual([0, null]);
-}, 20_000);
+});
 
 test('a bad setting stops the start with a message and no stack', async () => {
   const { code, stderr } = await failure(start({ PLIMSOLL_DIRECTIVE_SECRET: 'short' }));

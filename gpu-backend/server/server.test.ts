@@ -43,6 +43,7 @@ async function serve({
 }: Parameters<typeof startScriptedEngine>[0] & { graceMs?: number; drawSecret?: string } = {}) {
   const engine = await startScriptedEngine(script);
   const logged: string[] = [];
+  const causes: unknown[] = [];
   const config = {
     host: '127.0.0.1',
     port: 0,
@@ -54,9 +55,14 @@ async function serve({
     bodyLimitBytes: 10_000,
     hostNames: null,
   };
-  const backend = await serveEngine(engine, bytesOf, config, { log: (message) => logged.push(message) });
+  const backend = await serveEngine(engine, bytesOf, config, {
+    log: (message, cause) => {
+      logged.push(message);
+      causes.push(cause);
+    },
+  });
   open.push(backend);
-  return { engine, backend, url: backend.url, logged };
+  return { engine, backend, url: backend.url, logged, causes };
 }
 
 const idle = (engine: Engine) => until(() => engine.stats().rows === 0 && engine.stats().running === 0);
@@ -218,12 +224,16 @@ describe('a client that leaves', () => {
     const { url, engine } = await serve({ stepMs: 5, contextLength: 5000, limits: { maxRows: 2 } });
     const first = new AbortController();
     const second = new AbortController();
-    await call(url, generateRequest({ max_tokens: null }), { signal: first.signal });
-    await call(url, generateRequest({ max_tokens: null }), { signal: second.signal });
+    // Held on to: an answer that nobody refers to any more is collected, and its connection closed.
+    const held = [
+      await call(url, generateRequest({ max_tokens: null }), { signal: first.signal }),
+      await call(url, generateRequest({ max_tokens: null }), { signal: second.signal }),
+    ];
     await until(() => engine.stats().waiting === 1);
     second.abort();
     await until(() => engine.stats().waiting === 0);
     expect(engine.stats().running).toBe(1);
+    expect(held).toHaveLength(2);
     first.abort();
     await idle(engine);
   });
@@ -387,10 +397,72 @@ test('a full queue is 503 with Retry-After, before any frame', async () => {
   await until(() => engine.stats().running === 1);
   const waiting = await call(url, generateRequest({ max_tokens: 1 }));
   const refused = await call(url, generateRequest());
-  expect(refused.headers.get('retry-after')).toBe('1');
+  expect(refused.headers.get('retry-after')).toMatch(/^([1-9]|[1-5]\d|60)$/);
   expect(await errorOf(refused)).toMatchObject({ status: 503, code: 'overloaded' });
   expect(endOf(await allFrames(running)).type).toBe('end');
   expect(endOf(await allFrames(waiting)).type).toBe('end');
+});
+
+test('an answer that has to wait says so until it has a place, and only then that it has started', async () => {
+  const { url, engine } = await serve({ stepMs: 10, limits: { maxRows: 2 } });
+  const running = await call(url, generateRequest({ max_tokens: 50 }));
+  await until(() => engine.stats().running === 1);
+  const waiting = await Promise.all([1, 2].map((seed) => call(url, generateRequest({ max_tokens: 2, seed }))));
+  expect(engine.stats()).toMatchObject({ running: 1, waiting: 2 });
+  await allFrames(running);
+  const frames = await Promise.all(waiting.map(allFrames));
+  expect(frames.map(([first]) => first)).toEqual([
+    { type: 'waiting', ahead: 0 },
+    { type: 'waiting', ahead: 1 },
+  ]);
+  for (const each of frames) {
+    const types = each.map(({ type }) => type);
+    expect(types.slice(types.lastIndexOf('waiting') + 1)).toEqual(['start', 'token', 'token', 'end']);
+  }
+});
+
+test('a tenant that has filled the queue is refused, and another is not: the directive says whose a request is', async () => {
+  const { url, engine } = await serve({ stepMs: 10, limits: { maxRows: 2, maxWaiting: 2 } });
+  const ask = (tenant: string) =>
+    call(url, generateRequest({ max_tokens: 20 }), { edit: (directive) => ({ ...directive, tenant }) });
+  const running = await ask('crowd');
+  await until(() => engine.stats().running === 1);
+  const asked = [await ask('crowd'), await ask('crowd'), await ask('crowd'), await ask('other'), await ask('other')];
+  expect(asked.map(({ status }) => status)).toEqual([200, 200, 503, 200, 503]);
+  // Totals: a series for each tenant would have no bound.
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  expect(metrics).toMatch(/num_requests_waiting\{[^}]*\} 3\n/);
+  expect(metrics).not.toMatch(/crowd|other/);
+  const accepted = [running, ...asked.filter(({ ok }) => ok)];
+  for (const response of accepted) expect(endOf(await allFrames(response)).type).toBe('end');
+});
+
+test('a refusal is one line in the log, without a cause, whatever a client has put into it', async () => {
+  const { url, engine, logged, causes } = await serve({ stepMs: 10, limits: { maxRows: 2, maxWaiting: 1 } });
+  const running = await call(url, generateRequest({ max_tokens: 50 }));
+  await until(() => engine.stats().running === 1);
+  const waiting = await call(url, generateRequest());
+  await call(url, generateRequest());
+  await call(url, generateRequest({ model: `other\nreq_2: internal_error: \u2028${'x'.repeat(1000)}` }));
+  await call(url, '{"model":');
+  await call(url, generateRequest(), { now: new Date(Date.now() - 60_000) });
+  await engine.close();
+  for (const response of [running, waiting]) await response.text();
+  await call(url, generateRequest());
+  expect(logged.map((line) => line.match(/: (\w+): /)?.[1]).sort()).toEqual([
+    'backend_unavailable',
+    'backend_unavailable',
+    'backend_unavailable',
+    'directive_expired',
+    'invalid_json',
+    'model_not_found',
+    'overloaded',
+  ]);
+  for (const line of logged) {
+    expect(line).not.toMatch(/[\n\u2028]/);
+    expect(line.length).toBeLessThan(400);
+  }
+  expect(causes).toEqual(logged.map(() => undefined));
 });
 
 test('healthz says what is served and how busy it is', async () => {
@@ -466,9 +538,8 @@ describe('shutting down', () => {
     const { backend, url, engine } = await serve({ stepMs: 1, graceMs: 10, contextLength: 5000 });
     await call(url, generateRequest({ max_tokens: null }));
     await until(() => engine.stats().running === 1);
-    const began = performance.now();
     await backend.close();
-    expect(performance.now() - began).toBeLessThan(3000);
+    expect(engine.alive).toBe(false);
   });
 });
 

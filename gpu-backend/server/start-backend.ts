@@ -14,6 +14,7 @@ import { loadBundleHead } from '../model/load-bundle.ts';
 import { createApp } from './app.ts';
 import { BackendConfig, type BackendOptions } from './config.ts';
 import { type EncodePrompt, promptEncoder } from './encode-prompt.ts';
+import type { Log } from './log-failure.ts';
 import { receiptSigner } from './receipt-signer.ts';
 import { tryEngine } from './try-engine.ts';
 
@@ -26,7 +27,6 @@ export type Backend = {
   engineStopped: Promise<void>;
 };
 
-type Log = (message: string, cause?: unknown) => void;
 const logToStderr: Log = (message, cause) => console.error(...(cause === undefined ? [message] : [message, cause]));
 
 export async function startBackend(

@@ -11,6 +11,7 @@ export async function tryEngine(engine: Engine, encodePrompt: EncodePrompt): Pro
   const promptIds = encodePrompt([{ role: 'user', content: 'a' }]);
   for (const mode of engine.info.modes) {
     const events = engine.generate({
+      tenant: 'the backend itself',
       promptIds,
       maxTokens: 1,
       stop: [],

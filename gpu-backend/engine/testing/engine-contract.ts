@@ -1,7 +1,8 @@
 /**
- * What every engine must do, run by the scripted one and by onnxruntime alike. `create` makes an engine that offers both modes, and
- * whose answers to `PROMPTS` go on for at least 30 tokens at temperature 1 for most seeds, in a context of 96 tokens;
- * `createWithoutRouters` one that offers only the mode `logits`.
+ * What every engine must do, run by the scripted one and by onnxruntime alike. `create` makes an
+ * engine that offers both modes, and whose answers to `PROMPTS` go on for at least 30 tokens at
+ * temperature 1 for most seeds, in a context of 96 tokens; `createWithoutRouters` one that offers
+ * only the mode `logits`.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seedKey } from '#shared/gate/index.ts';
@@ -19,6 +20,7 @@ export function request({
   sampling?: { seed?: number; temperature?: number; topP?: number };
 } = {}): EngineRequest {
   return {
+    tenant: 'acme',
     promptIds: [7, 70, 71, 72],
     maxTokens: 30,
     stop: [],
@@ -33,6 +35,8 @@ export function request({
 }
 
 export type Collected = {
+  /** How many were ahead, each time it was told to wait. */
+  ahead: number[];
   promptTokens: number;
   tokens: TokenFrame[];
   ids: number[];
@@ -44,17 +48,20 @@ export type Collected = {
 export async function collect(events: AsyncIterable<EngineEvent>): Promise<Collected> {
   const all: EngineEvent[] = [];
   for await (const event of events) all.push(event);
-  const [start] = all;
+  const begins = all.findIndex(({ type }) => type !== 'waiting');
+  const ahead = all.slice(0, begins).map((event) => (event.type === 'waiting' ? event.ahead : Number.NaN));
+  const start = all[begins];
   const end = all.at(-1);
   if (start?.type !== 'start' || end?.type !== 'end') throw new Error('an answer begins with start and ends with end');
   const tokens = all.filter((event) => event.type === 'token');
   const text = all.map((event) => ('text' in event ? event.text : '')).join('');
-  return { promptTokens: start.prompt_tokens, tokens, ids: tokens.map((token) => token.id), text, end };
+  return { ahead, promptTokens: start.prompt_tokens, tokens, ids: tokens.map((token) => token.id), text, end };
 }
 
-export async function until(condition: () => boolean, timeoutMs = 5000): Promise<void> {
+/** The limit is for a hang: a busy machine may take long. */
+export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 60_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
-  while (!condition()) {
+  while (!(await condition())) {
     if (Date.now() > deadline) throw new Error('waited in vain');
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
@@ -70,7 +77,8 @@ export function testEngine(
   }: { create: (limits?: Partial<EngineLimits>) => Promise<Engine>; createWithoutRouters: () => Promise<Engine> },
 ): void {
   describe(`the contract of an engine: ${name}`, () => {
-    // Starting one costs more than most tests here; the two that break or limit theirs bring their own.
+    // Starting one costs more than most tests here; the two that break or limit theirs bring their
+    // own.
     let engine: Engine;
     beforeAll(async () => {
       engine = await create();
@@ -181,7 +189,7 @@ export function testEngine(
       const without = await createWithoutRouters();
       expect(without.info.modes).toEqual(['logits']);
       await expect(collect(without.generate(request({ line: { mode: 'layers' } })))).rejects.toMatchObject({
-        code: 'invalid_request',
+        status: 400,
         param: 'plimsoll.mode',
         message: expect.stringContaining('no layers router'),
       });
@@ -273,8 +281,27 @@ export function testEngine(
       const refused = more.filter((result) => result.status === 'rejected');
       expect(refused.length).toBeGreaterThanOrEqual(1);
       expect(more.filter((result) => result.status === 'fulfilled').length).toBeGreaterThanOrEqual(3);
-      for (const { reason } of refused)
-        expect(reason).toMatchObject({ code: 'overloaded', status: 503, retryAfterSeconds: 1 });
+      for (const { reason } of refused) {
+        expect(reason).toMatchObject({ code: 'overloaded', status: 503 });
+        expect(reason.retryAfterSeconds).toBeGreaterThanOrEqual(1);
+        expect(reason.retryAfterSeconds).toBeLessThanOrEqual(60);
+      }
+      await engine.close();
+    });
+
+    test('tells a request that waits how many are ahead, and that it has started when it has joined', async () => {
+      const engine = await create({ maxRows: 2 });
+      const first = engine.generate(request({ maxTokens: null }));
+      expect((await first.next()).value).toMatchObject({ type: 'start' });
+      const waiting = [1, 2].map(() => engine.generate(request({ maxTokens: 2 })));
+      // The first is held here, so that it has not ended when they are told.
+      const firstEvents = await Promise.all(waiting.map((events) => events.next()));
+      expect(firstEvents.map(({ value }) => value)).toEqual([
+        { type: 'waiting', ahead: 0 },
+        { type: 'waiting', ahead: 1 },
+      ]);
+      await first.return();
+      for (const events of waiting) expect((await collect(events)).tokens.length).toBeGreaterThan(0);
       await engine.close();
     });
 

@@ -1,21 +1,24 @@
-/** An engine over a scripted row model, with bytes for a vocabulary: id 0 ends an answer, ids 1 to 255 are that byte. */
+/**
+ * An engine over scripted experts, with bytes for a vocabulary: id 0 ends an answer, ids 1 to 255
+ * are that byte.
+ */
 
 import type { Mode } from '#shared/line/line.ts';
-import type { Proposal } from '../answer.ts';
+import type { Proposal } from '../ask-gate.ts';
 import type { Engine, EngineLimits } from '../engine.ts';
 import { startLocalEngine } from '../local-engine.ts';
-import { type Script, type ScriptedOptions, ScriptedRows } from '../scripted-rows.ts';
+import { type Script, ScriptedExperts, type ScriptedOptions } from '../scripted-experts.ts';
 
 export const SCRIPTED_VOCAB = 256;
 
 const FIRST_TURN = { safety: 1, helpfulness: 2, layers: 3 };
 
 /**
- * Logits that depend on the row's source and on the tokens so far, smooth enough that sampling from them gives varied text.
- * Letters are likely, the end is not.
+ * Logits that depend on the source and on the tokens so far, smooth enough that sampling from them
+ * gives varied text. Letters are likely, the end is not.
  */
-export const babble: Script = (kind, ids) => {
-  const turn = ids.reduce((hash, id) => (hash * 31 + id) % 9973, FIRST_TURN[kind]);
+export const babble: Script = (source, ids) => {
+  const turn = ids.reduce((hash, id) => (hash * 31 + id) % 9973, FIRST_TURN[source]);
   return Array.from({ length: SCRIPTED_VOCAB }, (_, id) => {
     if (id === 0) return -4;
     const letter = id >= 97 && id < 123 ? 4 : -4;
@@ -29,18 +32,18 @@ export function startScriptedEngine({
   contextLength = 96,
   proposal = 0.5,
   modes = ['logits', 'layers'],
-  ...rows
+  ...options
 }: {
   script?: Script;
   limits?: Partial<EngineLimits>;
   contextLength?: number;
   proposal?: Proposal;
   modes?: readonly Mode[];
-} & Omit<ScriptedOptions, 'vocabSize'> = {}): Promise<Engine> {
+} & Omit<ScriptedOptions, 'vocabSize' | 'layers'> = {}): Promise<Engine> {
   return startLocalEngine({
-    rows: new ScriptedRows(script, { vocabSize: SCRIPTED_VOCAB, ...rows }),
+    experts: new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB, layers: modes.includes('layers'), ...options }),
     vocabulary: { eos: 0, banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
-    info: { model: 'scripted', contextLength, maxTokenBytes: 1, digest: '0'.repeat(64), modes },
+    info: { model: 'scripted', contextLength, maxTokenBytes: 1, digest: '0'.repeat(64) },
     proposal,
     limits,
   });

@@ -1,17 +1,23 @@
 /**
- * Stop strings in a text that arrives in pieces. What could still become a stop string is held back, so that no part of
- * one is ever sent; the rest goes out at once.
+ * Stop strings in a text that arrives in pieces. What could still become a stop string is held
+ * back, so that no part of one is ever sent; the rest goes out at once.
  *
  *     const stops = new StopMatcher(['###']);
  *     stops.push('a #'); // { text: 'a ', stopped: false }
  *     stops.push('b');   // { text: '#b', stopped: false }
+ *     const later = new StopMatcher(['###'], stops.state()); // goes on where this one stands
  */
+
+/** Text that is held back. Plain data that survives JSON. */
+export type StopState = { held: string };
+
 export class StopMatcher {
   readonly #stops: readonly string[];
-  #held = '';
+  #held: string;
 
-  constructor(stops: readonly string[]) {
+  constructor(stops: readonly string[], { held }: StopState = { held: '' }) {
     this.#stops = stops;
+    this.#held = held;
   }
 
   /** The text that is now certain to belong to the answer; after `stopped` there is no more. */
@@ -25,6 +31,11 @@ export class StopMatcher {
     const cut = pending.length - Math.max(0, ...this.#stops.map((stop) => overlap(pending, stop)));
     this.#held = pending.slice(cut);
     return { text: pending.slice(0, cut), stopped: false };
+  }
+
+  /** What a new matcher of the same stop strings needs to go on from here. */
+  state(): StopState {
+    return { held: this.#held };
   }
 
   /** What was held back when the answer ended without its stop string. */

@@ -53,3 +53,25 @@ test('however the text is cut into pieces, it ends before the stop string that a
     }),
   );
 });
+
+test('cut anywhere, sent as JSON and taken up again, it gives the same texts', () => {
+  const text = (maxLength: number, minLength = 0) =>
+    fc.string({ unit: fc.constantFrom('a', 'b', '😀', '\u2028'), minLength, maxLength });
+  const given = fc.record({
+    pieces: fc.array(text(4), { maxLength: 8 }),
+    stops: fc.array(text(4, 1), { maxLength: 3 }),
+    cuts: fc.array(fc.nat(8), { maxLength: 4 }),
+  });
+  fc.assert(
+    fc.property(given, ({ pieces, stops, cuts }) => {
+      const whole = new StopMatcher(stops);
+      let cut = new StopMatcher(stops);
+      for (const [i, piece] of pieces.entries()) {
+        if (cuts.includes(i)) cut = new StopMatcher(stops, JSON.parse(JSON.stringify(cut.state())));
+        expect(cut.push(piece)).toEqual(whole.push(piece));
+      }
+      expect(cut.flush()).toBe(whole.flush());
+    }),
+    { numRuns: 500 },
+  );
+});

@@ -1,4 +1,7 @@
-/** The serving graph with learned routers, against the slow decoder and against the graph without them. */
+/**
+ * The serving graph with learned routers, against the slow decoder and against the graph without
+ * them.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,25 +10,28 @@ import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
 import { type Bundle, loadBundle } from '../model/load-bundle.ts';
 import { type GatesAt, gateOf, slowDecoder } from '../model/testing/slow-decoder.ts';
 import { writeBundle } from '../model/write-bundle.ts';
-import { OnnxRows } from './onnx-rows.ts';
-import type { RowOutput, RowSource, WeightBounds } from './row-model.ts';
+import type { Output, SequenceId, Source, Step, WeightBounds } from './experts.ts';
+import { OnnxExperts } from './onnx-experts.ts';
 
 let root: string;
 let bundle: Bundle;
-let rows: OnnxRows;
+let experts: OnnxExperts;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'routers-'));
   await writeBundle(join(root, 'tiny'), tinyBundle({ routers: true }), { dtype: 'f32' });
   bundle = await loadBundle(join(root, 'tiny'));
-  rows = await OnnxRows.create(bundle, { threads: 1 });
+  experts = await OnnxExperts.create(bundle, { threads: 1 });
 });
 afterAll(async () => {
-  await rows.close();
+  await experts.dispose();
   await rm(root, { recursive: true });
 });
 
 const prompt = Array.from({ length: 24 }, (_, i) => 10 + ((i * 37) % 200));
-const layers = (floor: number, ceiling = 1): RowSource => ({ kind: 'layers', bounds: { floor, ceiling } });
+
+/** Whose sequence, and what is asked of it. */
+type Asked = { source: Source } & Pick<Step, 'bounds' | 'want'>;
+const layers = (floor: number, ceiling = 1): Asked => ({ source: 'layers', bounds: { floor, ceiling } });
 const clamp = (x: number, low: number, high: number) => Math.min(Math.max(x, low), high);
 
 /** MidPO's formula with floors, by the definition: alpha in [f, c], beta in [1 - c, 1 - f]. */
@@ -51,17 +57,30 @@ function expectClose(found: ArrayLike<number>, wanted: ArrayLike<number>): void 
 
 const mean = (xs: number[]) => xs.reduce((a, b) => a + b) / xs.length;
 
-async function fresh(sources: readonly RowSource[], ids = prompt): Promise<RowOutput[]> {
-  rows.keep([]);
-  return rows.add(sources.map((source) => ({ source, ids })));
+type Said = { sequence: SequenceId; logits: Float32Array } & Omit<Output, 'row'>;
+
+/** New sequences, each fed the prompt. */
+async function fresh(asked: readonly Asked[], from = experts): Promise<Said[]> {
+  return step(
+    asked.map(({ source, ...rest }) => ({ sequence: from.open(source), ids: prompt, ...rest })),
+    from,
+  );
+}
+
+async function step(steps: readonly Step[], from = experts): Promise<Said[]> {
+  const outputs = await Promise.all(from.append(steps));
+  return outputs.map(({ row, ...output }, i) => {
+    if (!('logits' in row)) throw new Error('onnxruntime gives whole rows');
+    return { ...output, logits: row.logits, sequence: steps[i]!.sequence };
+  });
 }
 
 test('a plain expert is the slow decoder with its gate at 1 and the other at 0, logits and hidden state', async () => {
-  const sources: RowSource[] = [
-    { kind: 'safety', hidden: true },
-    { kind: 'helpfulness', hidden: true },
-  ];
-  const outputs = await fresh(sources);
+  const want = { hidden: true };
+  const outputs = await fresh([
+    { source: 'safety', want },
+    { source: 'helpfulness', want },
+  ]);
   for (const [row, role] of (['safety', 'helpfulness'] as const).entries()) {
     const slow = slowDecoder(bundle, prompt, () => ({ safety: 0, helpfulness: 0, [role]: 1 }));
     expectClose(outputs[row]!.logits, slow.logits);
@@ -82,7 +101,7 @@ describe('a layers row is W h + alpha L_s(h) + beta L_h(h) with the gates of its
       prompt,
       routedGates(() => bounds),
     );
-    const [output] = await fresh([{ kind: 'layers', bounds }]);
+    const [output] = await fresh([{ source: 'layers', bounds }]);
     expectClose(output!.logits, slow.logits);
     expect(output!.alpha).toBeCloseTo(mean(slow.gates.map(({ safety }) => safety)), 5);
     // Bounds of 0.4 and 0.6 are float32 in the graph.
@@ -104,11 +123,11 @@ describe('a layers row is W h + alpha L_s(h) + beta L_h(h) with the gates of its
 
 test('bounds may change from token to token: what was fed under the old ones stays as it was', async () => {
   const [opening, later] = [0.9, 0.1];
-  await fresh([layers(opening)]);
+  let [output] = await fresh([layers(opening)]);
+  const { sequence } = output!;
   const answer = [100, 110, 120];
-  let output: RowOutput | undefined;
   for (const [i, id] of answer.entries()) {
-    [output] = await rows.advance([{ source: layers(i === 0 ? opening : later), id }]);
+    [output] = await step([{ sequence, ids: [id], bounds: { floor: i === 0 ? opening : later, ceiling: 1 } }]);
   }
   const slow = slowDecoder(
     bundle,
@@ -120,30 +139,23 @@ test('bounds may change from token to token: what was fed under the old ones sta
 });
 
 test('with both bounds at 0 or 1 the graph with a router gives the numbers of the graph without one', async () => {
-  const plain = await OnnxRows.create({ ...bundle, routers: { layers: null, logits: null } }, { threads: 1 });
-  const sources: RowSource[] = [{ kind: 'safety' }, { kind: 'helpfulness' }];
-  const before = await plain.add(sources.map((source) => ({ source, ids: prompt })));
-  const after = await fresh(sources);
-  // Equal, not close: clamped to 0 or 1 a gate is exactly that, and every other operation is the same.
+  const plain = await OnnxExperts.create({ ...bundle, routers: { layers: null, logits: null } }, { threads: 1 });
+  const asked: Asked[] = [{ source: 'safety' }, { source: 'helpfulness' }];
+  const [before, after] = [await fresh(asked, plain), await fresh(asked)];
+  // Equal, not close: clamped to 0 or 1 a gate is exactly that, and every other operation is the
+  // same.
   expect(after.map(({ logits }) => logits)).toEqual(before.map(({ logits }) => logits));
-  const steps = sources.map((source) => ({ source, id: 99 }));
-  const [next, wanted] = [await rows.advance(steps), await plain.advance(steps)];
+  const steps = (said: Said[]) => said.map(({ sequence }) => ({ sequence, ids: [99] }));
+  const [next, wanted] = [await step(steps(after)), await step(steps(before), plain)];
   expect(next.map(({ logits }) => logits)).toEqual(wanted.map(({ logits }) => logits));
-  await plain.close();
-});
-
-test('a layers row is what it is alone, whatever stands beside it in the batch', async () => {
-  const [alone] = await fresh([layers(0.4)]);
-  const beside = await fresh([{ kind: 'safety' }, layers(0.4), layers(0.8), { kind: 'helpfulness' }]);
-  expectClose(beside[1]!.logits, alone!.logits);
-  expect(beside[1]!.alpha).toBeCloseTo(alone!.alpha!, 6);
+  await plain.dispose();
 });
 
 test('the order of the experts in the bundle does not matter', async () => {
-  const turned = await OnnxRows.create({ ...bundle, experts: bundle.experts.toReversed() }, { threads: 1 });
+  const turned = await OnnxExperts.create({ ...bundle, experts: bundle.experts.toReversed() }, { threads: 1 });
   const [output] = await fresh([layers(0.3)]);
-  const [other] = await turned.add([{ source: layers(0.3), ids: prompt }]);
+  const [other] = await fresh([layers(0.3)], turned);
   expectClose(other!.logits, output!.logits);
   expect(other!.alpha).toBeCloseTo(output!.alpha!, 6);
-  await turned.close();
+  await turned.dispose();
 });

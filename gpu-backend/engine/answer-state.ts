@@ -1,0 +1,17 @@
+import type { WeightSummary } from '#shared/gate/index.ts';
+import type { StopState } from '#shared/text/stop-matcher.ts';
+import type { TextState } from '#shared/text/text-stream.ts';
+
+/**
+ * Where an answer stands: with the request's prompt, key and line, all that another engine needs to
+ * go on at the next token as if nothing had happened. Plain data that survives JSON.
+ */
+export type AnswerState = {
+  /** Drawn so far; their number is the position of the next one. */
+  ids: readonly number[];
+  /** Nats. */
+  spent: number;
+  weights: WeightSummary;
+  text: TextState;
+  stops: StopState;
+};

@@ -1,0 +1,72 @@
+/**
+ * From what two experts say to one gated token, whichever kind of rows they give. The safety
+ * expert's output is always there: the budget is counted against it, the receipt reports it, and it
+ * is what a closed gate falls back on.
+ */
+import {
+  type GatePolicy,
+  type GateState,
+  type GateStep,
+  gateLayersStep,
+  gateStep,
+  gateTruncatedStep,
+  type SamplingParams,
+  type TruncatedRows,
+} from '#shared/gate/index.ts';
+import type { Mode } from '#shared/line/line.ts';
+import type { Output, Row, TruncatedRow } from './experts.ts';
+
+/**
+ * The safety weight proposed for a token in the mode `logits`, to be bounded by the policy's floor
+ * and ceiling: one for all of them, or what a logits router makes of both rows' last hidden states
+ * [d].
+ */
+export type Proposal = number | ((safetyHidden: Float32Array, helpfulHidden: Float32Array) => number);
+
+export type Question = {
+  mode: Mode;
+  safety: Output;
+  /**
+   * The helpfulness expert's, or in the mode `layers` the mixture's; null where it failed or was
+   * not asked.
+   */
+  beside: Output | null;
+  proposal: Proposal;
+  policy: GatePolicy;
+  sampling: SamplingParams;
+  state: GateState;
+};
+
+/**
+ * Throws a GateError if there is nothing safe to draw from. What cannot be trusted of `beside`
+ * closes the gate.
+ */
+export function askGate({ mode, safety, beside, proposal, ...rest }: Question): GateStep {
+  // NaN is no share of anything, and closes the gate.
+  const alpha = beside?.alpha ?? Number.NaN;
+  if (!('logits' in safety.row)) {
+    const helpful = mode === 'layers' ? null : beside;
+    return gateTruncatedStep({
+      rows: truncatedRows(safety.row, helpful?.row ?? null),
+      proposal: propose(proposal, safety, helpful),
+      ...rest,
+    });
+  }
+  const safetyLogits = safety.row.logits;
+  const logits = beside && 'logits' in beside.row ? beside.row.logits : null;
+  return mode === 'layers'
+    ? gateLayersStep({ safetyLogits, layersLogits: logits, alpha, ...rest })
+    : gateStep({ safetyLogits, helpfulLogits: logits, proposal: propose(proposal, safety, beside), ...rest });
+}
+
+/** Two truncated rows as one pair. Rows of other ids have not met, and count as a failed expert. */
+function truncatedRows({ ids, logprobs, topK }: TruncatedRow, beside: Row | null): TruncatedRows {
+  const met =
+    beside && 'ids' in beside && beside.ids.length === ids.length && beside.ids.every((id, i) => id === ids[i]);
+  return { ids, safetyLogprobs: logprobs, helpfulLogprobs: met ? beside.logprobs : null, topK };
+}
+
+function propose(proposal: Proposal, safety: Output, helpful: Output | null): number {
+  if (typeof proposal === 'number') return proposal;
+  return safety.hidden && helpful?.hidden ? proposal(safety.hidden, helpful.hidden) : Number.NaN;
+}

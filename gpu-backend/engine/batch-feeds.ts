@@ -1,0 +1,69 @@
+/**
+ * A run's inputs to the serving graph (model/decoder.ts says what each is), for sequences that each
+ * sit at their own length. Those with fewer tokens than the longest are padded on the right.
+ */
+import { type Feed, float32 } from '../graph/session.ts';
+import type { ExpertRole } from '../model/manifest.ts';
+import { type GatedRow, gateBounds } from './gate-bounds.ts';
+import { MASKED, type Past, type Slot } from './kv-cache.ts';
+
+export type BatchedStep = GatedRow & { ids: readonly number[]; slot: Slot };
+
+export type BatchOptions = {
+  past: Past;
+  /** Of one position's keys. */
+  width: number;
+  /** The experts in the order of the graph. */
+  roles: readonly ExpertRole[];
+  hasLayersRouter: boolean;
+  /** Of the rotary table. */
+  lastPosition: number;
+};
+
+/** @returns the graph's inputs for the rows of `past`, and T, the tokens of a row */
+export function batchFeeds(
+  batch: readonly BatchedStep[],
+  { past, width, roles, hasLayersRouter, lastPosition }: BatchOptions,
+): { feeds: Record<string, Feed>; steps: number } {
+  const { rows: B, length: P } = past;
+  const T = Math.max(...batch.map(({ ids }) => ids.length));
+  const ids = new BigInt64Array(B * T);
+  const positions = new BigInt64Array(B * T);
+  const last = new BigInt64Array(B);
+  const gated = new Array<GatedRow | null>(B).fill(null);
+  for (const [i, step] of batch.entries()) {
+    const row = past.rowOf[i]!;
+    for (let t = 0; t < T; t++) {
+      ids[row * T + t] = BigInt(step.ids[t] ?? 0);
+      // Padding must stay a valid position of the rotary table; what it computes is never read.
+      positions[row * T + t] = BigInt(Math.min(step.slot.length + t, lastPosition));
+    }
+    last[row] = BigInt(step.ids.length - 1);
+    gated[row] = step;
+  }
+  const { low, high } = gateBounds(gated, roles);
+  const gates = [B, 1, roles.length];
+  const feeds: Record<string, Feed> = {
+    ids: { dims: [B, T], data: ids },
+    positions: { dims: [B, T], data: positions },
+    last: { dims: [B], data: last },
+    past_mask: float32([B, 1, 1, P], past.mask),
+    new_mask: float32([B, 1, T, T], causalMask(B, T)),
+    gates_low: float32(gates, low),
+    ...(hasLayersRouter && { gates_high: float32(gates, high) }),
+  };
+  past.keys.forEach((keys, layer) => {
+    feeds[`past_k.${layer}`] = float32([P, B, width], keys);
+    feeds[`past_v.${layer}`] = float32([P, B, width], past.values[layer]!);
+  });
+  return { feeds, steps: T };
+}
+
+/** `[B, 1, T, T]` additive. Padding is on the right: causality alone hides it from real tokens. */
+function causalMask(B: number, T: number): Float32Array {
+  const mask = new Float32Array(B * T * T);
+  for (let row = 0; row < B; row++) {
+    for (let t = 0; t < T; t++) mask.fill(MASKED, (row * T + t) * T + t + 1, (row * T + t + 1) * T);
+  }
+  return mask;
+}

@@ -1,0 +1,96 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { FairQueue } from './fair-queue.ts';
+
+const QUANTUM = 50;
+type Item = { name: string; tenant: string; cost: number };
+
+const tenants = fc.constantFrom('a', 'b', 'c', 'd');
+const costs = fc.integer({ min: 1, max: 300 });
+
+describe('a fair queue', () => {
+  test('gives out everything once, each tenant’s in the order it came, and nothing only where nothing waits', () => {
+    const moves = fc.array(
+      fc.oneof(
+        fc.record({ move: fc.constant('push' as const), tenant: tenants, cost: costs }),
+        fc.constant({ move: 'take' as const }),
+        fc.record({ move: fc.constant('remove' as const), at: fc.nat() }),
+      ),
+      { maxLength: 120 },
+    );
+    fc.assert(
+      fc.property(moves, (all) => {
+        const queue = new FairQueue<Item>(QUANTUM);
+        let model: Item[] = [];
+        all.forEach((move, i) => {
+          if (move.move === 'push') {
+            const item = { name: `${i}`, tenant: move.tenant, cost: move.cost };
+            queue.push(item, item);
+            model.push(item);
+          } else if (move.move === 'remove' && model.length > 0) {
+            const gone = model[move.at % model.length]!;
+            queue.remove((item) => item === gone);
+            model = model.filter((item) => item !== gone);
+          } else if (move.move === 'take') {
+            const order = queue.order();
+            const next = queue.peek();
+            expect(queue.peek()).toBe(next);
+            expect(order[0]).toBe(next);
+            expect(queue.take()).toBe(next);
+            expect(next === undefined).toBe(model.length === 0);
+            if (next === undefined) return;
+            expect(next).toBe(model.find(({ tenant }) => tenant === next.tenant));
+            model = model.filter((item) => item !== next);
+            expect(queue.order()).toEqual(order.slice(1));
+          }
+          expect(queue.size).toBe(model.length);
+        });
+        const rest = queue.order();
+        expect(new Set(rest)).toEqual(new Set(model));
+        expect(rest.map(() => queue.take())).toEqual(rest);
+        expect(queue.take()).toBeUndefined();
+      }),
+    );
+  });
+
+  test('gives two tenants that both wait the same to within a quantum and the largest request, at every moment', () => {
+    const backlog = fc.array(costs, { minLength: 1, maxLength: 40 });
+    fc.assert(
+      fc.property(fc.array(backlog, { minLength: 2, maxLength: 5 }), (backlogs) => {
+        const queue = new FairQueue<Item>(QUANTUM);
+        backlogs.forEach((own, i) => {
+          for (const cost of own) queue.push({ name: '', tenant: `${i}`, cost }, { tenant: `${i}`, cost });
+        });
+        const left = backlogs.map(({ length }) => length);
+        const given = backlogs.map(() => 0);
+        const largest = Math.max(...backlogs.flat());
+        while (left.every((count) => count > 0)) {
+          const { tenant, cost } = queue.take()!;
+          given[Number(tenant)]! += cost;
+          left[Number(tenant)]!--;
+          expect(Math.max(...given) - Math.min(...given)).toBeLessThanOrEqual(QUANTUM + largest);
+        }
+      }),
+    );
+  });
+
+  test('gives a tenant that comes and goes no credit for the time it was away', () => {
+    const queue = new FairQueue<Item>(QUANTUM);
+    const push = (tenant: string, cost: number) => {
+      const item = { name: '', tenant, cost };
+      queue.push(item, item);
+    };
+    for (let i = 0; i < 50; i++) push('always', 50);
+    push('now and then', 50);
+    for (let i = 0; i < 20; i++) queue.take();
+    for (let i = 0; i < 20; i++) push('now and then', 50);
+    const taken = Array.from({ length: 20 }, () => queue.take()!.tenant);
+    expect(taken.filter((tenant) => tenant === 'always')).toHaveLength(10);
+  });
+
+  test('finds the next at once, however large the requests are beside the quantum', () => {
+    const queue = new FairQueue<Item>(1);
+    for (const tenant of ['a', 'b']) queue.push({ name: '', tenant, cost: 1e12 }, { tenant, cost: 1e12 });
+    expect(queue.order().map(({ tenant }) => tenant)).toEqual(['a', 'b']);
+  });
+});

@@ -1,0 +1,101 @@
+/**
+ * A queue that is fair to tenants: deficit round robin. Each tenant with something waiting has its
+ * turn, one after the other, and a quantum to spend in it; what it cannot spend on its next item it
+ * keeps for its next turn. So over time all that wait get the same, whoever has more items or
+ * larger ones, to within a quantum and the largest item; and the largest has its turn as well.
+ *
+ * Within a tenant: first come, first served.
+ */
+export type Claim = {
+  tenant: string;
+  /** In the quantum's unit. */
+  cost: number;
+};
+
+type Share<T> = { tenant: string; credit: number; waiting: { item: T; cost: number }[] };
+
+export class FairQueue<T> {
+  readonly #quantum: number;
+  /**
+   * Those with something waiting, in the order of their turns. The first has its turn, and its
+   * quantum for it.
+   */
+  #ring: Share<T>[] = [];
+  /** Until something comes or goes. */
+  #order: readonly T[] | null = null;
+
+  constructor(quantum: number) {
+    this.#quantum = quantum;
+  }
+
+  get size(): number {
+    return this.#ring.reduce((sum, { waiting }) => sum + waiting.length, 0);
+  }
+
+  push(item: T, { tenant, cost }: Claim): void {
+    this.#order = null;
+    const share = this.#ring.find((other) => other.tenant === tenant);
+    if (share) share.waiting.push({ item, cost });
+    else {
+      const credit = this.#ring.length === 0 ? this.#quantum : 0;
+      this.#ring.push({ tenant, credit, waiting: [{ item, cost }] });
+    }
+  }
+
+  /** What `take` would give. */
+  peek(): T | undefined {
+    return this.#next()?.waiting[0]?.item;
+  }
+
+  take(): T | undefined {
+    const share = this.#next();
+    if (!share) return undefined;
+    this.#order = null;
+    const { item, cost } = share.waiting.shift()!;
+    share.credit -= cost;
+    if (share.waiting.length === 0) this.#leave(share);
+    return item;
+  }
+
+  remove(isOne: (item: T) => boolean): void {
+    this.#order = null;
+    for (const share of [...this.#ring]) {
+      share.waiting = share.waiting.filter(({ item }) => !isOne(item));
+      if (share.waiting.length === 0) this.#leave(share);
+    }
+  }
+
+  /** All of it, as `take` would give it if nothing came. */
+  order(): readonly T[] {
+    if (this.#order === null) {
+      const copy = new FairQueue<T>(this.#quantum);
+      copy.#ring = this.#ring.map((share) => ({ ...share, waiting: [...share.waiting] }));
+      this.#order = Array.from({ length: this.size }, () => copy.take()!);
+    }
+    return this.#order;
+  }
+
+  /** Passes the turn on to the first that can pay for its next item. */
+  #next(): Share<T> | undefined {
+    const ring = this.#ring;
+    if (ring.length === 0) return undefined;
+    for (;;) {
+      const first = ring[0]!;
+      if (first.credit >= priceOf(first)) return first;
+      // The turns in which nobody could pay are given all at once: they may be many.
+      const turns = Math.min(...ring.map((share) => Math.ceil((priceOf(share) - share.credit) / this.#quantum)));
+      if (turns > 1) for (const share of ring) share.credit += (turns - 1) * this.#quantum;
+      ring.push(ring.shift()!);
+      ring[0]!.credit += this.#quantum;
+    }
+  }
+
+  /** With what it has not spent: there is no credit for the time in which nothing waits. */
+  #leave(share: Share<T>): void {
+    const hadItsTurn = this.#ring[0] === share;
+    this.#ring = this.#ring.filter((other) => other !== share);
+    if (hadItsTurn && this.#ring.length > 0) this.#ring[0]!.credit += this.#quantum;
+  }
+}
+
+const priceOf = <T>({ waiting }: Share<T>) => waiting[0]!.cost;

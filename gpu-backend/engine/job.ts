@@ -1,0 +1,81 @@
+/**
+ * An answer and the sequences it is made from: opened when it joins, fed in step, given back when
+ * it ends. Here an expert that fails is told from one that may not: without the one beside the
+ * safety expert an answer goes on, closed; without the safety expert it ends.
+ */
+import { PlimsollError } from '#shared/api/errors.ts';
+import type { Answer, Feed } from './answer.ts';
+import type { EngineEvent } from './engine.ts';
+import type { Experts, Output, SequenceId, Step } from './experts.ts';
+
+export type Warn = (message: string, cause: unknown) => void;
+
+export class Job {
+  readonly id: number;
+  readonly answer: Answer;
+  readonly #experts: Experts;
+  readonly #warn: Warn;
+  /** The safety expert's first; the other one goes when it fails. */
+  #sequences: SequenceId[] = [];
+
+  constructor(id: number, answer: Answer, { experts, warn }: { experts: Experts; warn: Warn }) {
+    this.id = id;
+    this.answer = answer;
+    this.#experts = experts;
+    this.#warn = warn;
+  }
+
+  /** Opens its sequences, or throws and has opened none. */
+  open(): void {
+    try {
+      for (const source of this.answer.sources) this.#sequences.push(this.#experts.open(source));
+    } catch (thrown) {
+      this.close();
+      throw thrown;
+    }
+  }
+
+  /** Gives its sequences back; there is nothing to draw from any more. */
+  close(): void {
+    for (const sequence of this.#sequences) this.#experts.close(sequence);
+    this.#sequences = [];
+  }
+
+  /** One step for each sequence. */
+  steps({ ids, bounds }: Feed): Step[] {
+    const [safety, beside] = this.#sequences;
+    return this.#sequences.map((sequence, i): Step => {
+      const other = i === 0 ? beside : safety;
+      return {
+        sequence,
+        ids,
+        ...(this.answer.sources[i] === 'layers' && { bounds }),
+        ...(other !== undefined && { beside: other }),
+        want: { hidden: this.answer.hidden && beside !== undefined },
+      };
+    });
+  }
+
+  /**
+   * Takes in how its steps settled: what each expert says, null for the one beside the safety
+   * expert where it failed, now or before.
+   */
+  take(results: readonly PromiseSettledResult<Output>[]): { safety: Output; beside: Output | null } {
+    const [safety, beside] = results;
+    if (safety?.status !== 'fulfilled') {
+      throw new PlimsollError('expert_failed', 'The model failed to run.', { cause: safety?.reason });
+    }
+    if (beside?.status === 'fulfilled') return { safety: safety.value, beside: beside.value };
+    for (const sequence of this.#sequences.splice(1)) {
+      this.#warn(`answer ${this.id} goes on without its expert ${this.answer.sources[1]}`, beside?.reason);
+      this.#experts.close(sequence);
+    }
+    return { safety: safety.value, beside: null };
+  }
+
+  /** The events of its next token, from how its steps settled. Throws where it cannot go on. */
+  draw(results: readonly PromiseSettledResult<Output>[]): EngineEvent[] {
+    const { safety, beside } = this.take(results);
+    return this.answer.draw(safety, beside);
+  }
+}

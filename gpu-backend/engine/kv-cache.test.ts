@@ -1,0 +1,165 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { KvCache, MASKED, type Slot } from './kv-cache.ts';
+
+const SHAPE = { layers: 2, width: 3 };
+const { layers, width } = SHAPE;
+
+/** A sequence as it should be: the number that each of its tokens' keys are made of. */
+type Model = { slot: Slot; tokens: number[] };
+
+/** Keys of a token: told apart by layer and place, and values are their negatives. */
+const keyOf = (token: number, layer: number, i: number) => token * 100 + layer * 10 + i;
+
+let nextToken = 1;
+
+/**
+ * Appends `count` new tokens to each, as a run does: its window first, then its output with padding
+ * on the right.
+ */
+function run(cache: KvCache, stepping: readonly { model: Model; count: number }[]): void {
+  const past = cache.past(stepping.map(({ model }) => model.slot));
+  for (const [i, { model }] of stepping.entries()) expectHolds(past, past.rowOf[i]!, model);
+  const steps = Math.max(...stepping.map(({ count }) => count));
+  const fresh = stepping.map(({ count }) => Array.from({ length: count }, () => nextToken++));
+  const output = (sign: number) =>
+    Array.from({ length: layers }, (_, layer) => {
+      const out = new Float32Array(past.rows * steps * width).fill(-1e6);
+      fresh.forEach((tokens, i) => {
+        tokens.forEach((token, t) => {
+          for (let j = 0; j < width; j++) out[(past.rowOf[i]! * steps + t) * width + j] = sign * keyOf(token, layer, j);
+        });
+      });
+      return out;
+    });
+  cache.append(
+    stepping.map(({ model: { slot }, count }, i) => ({ slot, row: past.rowOf[i]!, count })),
+    { fresh: { keys: output(1), values: output(-1) }, steps },
+  );
+  stepping.forEach(({ model }, i) => {
+    model.tokens.push(...fresh[i]!);
+  });
+}
+
+function expectHolds(past: ReturnType<KvCache['past']>, row: number, { tokens }: Model): void {
+  const seen = Array.from(past.mask.subarray(row * past.length, (row + 1) * past.length));
+  expect(seen).toEqual(Array.from({ length: past.length }, (_, p) => (p < tokens.length ? 0 : MASKED)));
+  for (let layer = 0; layer < layers; layer++) {
+    const found = tokens.map((_, p) => past.keys[layer]![(p * past.rows + row) * width + 1]);
+    expect(found).toEqual(tokens.map((token) => keyOf(token, layer, 1)));
+    const values = tokens.map((_, p) => past.values[layer]![(p * past.rows + row) * width + 2]);
+    expect(values).toEqual(tokens.map((token) => -keyOf(token, layer, 2)));
+  }
+}
+
+const take = (cache: KvCache, count: number): Model[] => cache.take(count).map((slot) => ({ slot, tokens: [] }));
+
+test('holds for each sequence its own tokens, whatever joins, forks, steps and leaves, in any order', () => {
+  const action = fc.record({
+    kind: fc.constantFrom('join', 'leave', 'fork', 'step', 'step', 'some'),
+    which: fc.nat(30),
+    count: fc.integer({ min: 1, max: 40 }),
+  });
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
+      const cache = new KvCache(SHAPE);
+      let held: Model[] = [];
+      for (const { kind, which, count } of actions) {
+        const chosen = held[which % Math.max(1, held.length)];
+        if (kind === 'join') {
+          const joined = take(cache, 1 + (which % 4));
+          run(
+            cache,
+            joined.map((model, i) => ({ model, count: Math.max(1, count - i) })),
+          );
+          held.push(...joined);
+        } else if (!chosen) continue;
+        else if (kind === 'leave') {
+          cache.release(chosen.slot);
+          cache.release(chosen.slot);
+          held = held.filter((model) => model !== chosen);
+        } else if (kind === 'fork') {
+          held.push({ slot: cache.fork(chosen.slot), tokens: [...chosen.tokens] });
+        } else {
+          const stepping = kind === 'step' ? held : held.filter((_, i) => i % 5 === which % 5 || held.length === 1);
+          if (stepping.length > 0)
+            run(
+              cache,
+              stepping.map((model) => ({ model, count: kind === 'step' ? 1 : count })),
+            );
+        }
+      }
+      if (held.length > 0)
+        run(
+          cache,
+          held.map((model) => ({ model, count: 1 })),
+        );
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test('a new sequence takes the lowest free slot, and moves nobody', () => {
+  const cache = new KvCache(SHAPE);
+  const models = take(cache, 6);
+  run(
+    cache,
+    models.map((model) => ({ model, count: 3 })),
+  );
+  for (const i of [4, 1]) cache.release(models[i]!.slot);
+  const [first, second] = take(cache, 2) as [Model, Model];
+  expect([first.slot.index, second.slot.index]).toEqual([1, 4]);
+  run(cache, [
+    { model: first, count: 9 },
+    { model: second, count: 2 },
+  ]);
+  expect(cache.moves).toBe(0);
+});
+
+test('a crowd that comes one by one makes the slab move ever more rarely', () => {
+  const cache = new KvCache(SHAPE);
+  const sizes = new Set<number>();
+  for (let i = 0; i < 64; i++) {
+    const [model] = take(cache, 1) as [Model];
+    run(cache, [{ model, count: 1 }]);
+    sizes.add(cache.slotCount);
+  }
+  expect([...sizes]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64]);
+  // The first finds nothing to move.
+  expect(cache.moves).toBe(sizes.size - 1);
+});
+
+test('cuts holes only when a quarter of the slots have been empty for some runs, and everything when nobody is left', () => {
+  const cache = new KvCache(SHAPE);
+  const models = take(cache, 8);
+  const step = (left: readonly Model[]) =>
+    run(
+      cache,
+      left.map((model) => ({ model, count: 1 })),
+    );
+  step(models);
+  cache.release(models[2]!.slot);
+  const [, second, , ...rest] = models as [Model, Model, Model, ...Model[]];
+  for (let i = 0; i < 40; i++) step([models[0]!, second, ...rest]);
+  expect([cache.slotCount, cache.moves]).toEqual([8, 0]);
+  cache.release(models[0]!.slot);
+  for (let i = 0; i < 16; i++) step([second, ...rest]);
+  expect(cache.slotCount).toBe(8);
+  step([second, ...rest]);
+  expect([cache.slotCount, cache.moves]).toEqual([6, 1]);
+  for (const { slot } of [second, ...rest]) cache.release(slot);
+  expect(cache.slotCount).toBe(0);
+});
+
+test('a run over few of many slots reads theirs alone', () => {
+  const cache = new KvCache(SHAPE);
+  const models = take(cache, 8);
+  run(
+    cache,
+    models.map((model, i) => ({ model, count: i + 1 })),
+  );
+  const past = cache.past([models[5]!.slot, models[0]!.slot]);
+  expect([past.rows, past.length, past.rowOf]).toEqual([2, 6, [0, 1]]);
+  expectHolds(past, 0, models[5]!);
+  expectHolds(past, 1, models[0]!);
+});

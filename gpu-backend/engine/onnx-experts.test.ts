@@ -1,0 +1,145 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Expert } from '../model/adapter.ts';
+import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
+import { type Bundle, loadBundle } from '../model/load-bundle.ts';
+import { writeBundle } from '../model/write-bundle.ts';
+import type { Output, SequenceId, Source } from './experts.ts';
+import { OnnxExperts } from './onnx-experts.ts';
+import { feed, someIds, testExperts } from './testing/experts-contract.ts';
+
+let root: string;
+/** The same model without routers and with both. */
+let bundle: Bundle;
+let routed: Bundle;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'experts-'));
+  await writeBundle(join(root, 'tiny'), tinyBundle());
+  await writeBundle(join(root, 'routed'), tinyBundle({ routers: true }));
+  [bundle, routed] = [await loadBundle(join(root, 'tiny')), await loadBundle(join(root, 'routed'))];
+});
+afterAll(() => rm(root, { recursive: true }));
+
+/** f32 sums in another order: logits of size ~5 agree to about six digits. */
+const TOLERANCE = 1e-4;
+
+const abilities = { hidden: true, layers: true, fork: true, score: false, topK: null };
+
+testExperts('onnxruntime', {
+  create: (options) => OnnxExperts.create(routed, { threads: 1, ...options }),
+  abilities,
+  tolerance: TOLERANCE,
+});
+
+testExperts('onnxruntime, a bundle without routers', {
+  create: (options) => OnnxExperts.create(bundle, { threads: 1, ...options }),
+  abilities: { ...abilities, layers: false },
+  tolerance: TOLERANCE,
+});
+
+const logitsOf = ({ row }: Output) => ('logits' in row ? row.logits : new Float32Array());
+
+function expectClose(found: Float32Array, wanted: Float32Array): void {
+  expect(found.length).toBe(wanted.length);
+  const worst = found.reduce((most, x, i) => Math.max(most, Math.abs(x - wanted[i]!)), 0);
+  expect(worst).toBeLessThan(TOLERANCE);
+}
+
+/** The expert with no effect: B is zero. */
+const muted = (expert: Expert): Expert => ({
+  ...expert,
+  layers: expert.layers.map(({ a, b }) => ({ a, b: { ...b, data: new Float32Array(b.data.length) } })),
+});
+
+/** The base weights with one expert added into every down_proj, by the definition. */
+function mergeExpert({ weights, config }: Bundle, { layers, alpha, rank }: Expert): Bundle['weights'] {
+  const { hidden_size: d, intermediate_size: F } = config;
+  const merged = new Map(weights);
+  layers.forEach(({ a, b }, layer) => {
+    const name = `model.layers.${layer}.mlp.down_proj.weight`;
+    const data = weights.get(name)!.data.slice(); // [d, F]
+    for (let i = 0; i < d; i++) {
+      for (let j = 0; j < F; j++) {
+        for (let r = 0; r < rank; r++) data[i * F + j]! += (alpha / rank) * b.data[i * rank + r]! * a.data[r * F + j]!;
+      }
+    }
+    merged.set(name, { shape: [d, F], data });
+  });
+  return merged;
+}
+
+describe('LoRA experts on onnxruntime', () => {
+  const ids = someIds(70);
+  const say = async (experts: OnnxExperts, ...sources: Source[]) => {
+    const sequences = sources.map((source) => experts.open(source));
+    const outputs = await Promise.all(experts.append(sequences.map((sequence) => ({ sequence, ids }))));
+    return outputs.map(logitsOf);
+  };
+
+  test('an expert beside the weights is the expert merged into them: W + (alpha / r) B A', async () => {
+    const experts = await OnnxExperts.create(bundle, { threads: 1 });
+    const beside = await say(experts, ...bundle.experts.map(({ role }) => role));
+    for (const [row, expert] of bundle.experts.entries()) {
+      const merged = await OnnxExperts.create({
+        ...bundle,
+        weights: mergeExpert(bundle, expert),
+        experts: [muted(expert)],
+      });
+      expectClose(beside[row]!, (await say(merged, expert.role))[0]!);
+      await merged.dispose();
+    }
+    await experts.dispose();
+  });
+
+  test('the experts differ, and one whose B is zero is the base model', async () => {
+    const [first, second] = bundle.experts as [Expert, Expert];
+    const half = await OnnxExperts.create({ ...bundle, experts: [first, muted(second)] }, { threads: 1 });
+    const base = await OnnxExperts.create({ ...bundle, experts: [muted(first), muted(second)] }, { threads: 1 });
+    const [whole, silent] = await say(half, 'safety', 'helpfulness');
+    const [plain] = await say(base, 'safety');
+    expectClose(silent!, plain!);
+    expect(whole!.some((x, i) => Math.abs(x - plain![i]!) > 0.1)).toBe(true);
+    await Promise.all([half.dispose(), base.dispose()]);
+  });
+});
+
+describe('keys and values on onnxruntime', () => {
+  test('a sequence longer than the context is its own mistake', async () => {
+    const experts = await OnnxExperts.create(bundle, { threads: 1, prefixes: { safety: [9, 9] } });
+    const [long, other] = [experts.open('safety'), experts.open('helpfulness')];
+    const [tooLong, fits] = await Promise.allSettled(
+      experts.append([long, other].map((sequence) => ({ sequence, ids: someIds(95) }))),
+    );
+    expect(tooLong).toMatchObject({ reason: { message: '97 tokens do not fit into a context of 96' } });
+    expect(fits!.status).toBe('fulfilled');
+    await feed(experts, long, someIds(94));
+    await expect(feed(experts, long, [1])).rejects.toThrow('97 tokens');
+    await experts.dispose();
+  });
+
+  test('while as many come as go, none of the others is copied; a crowd that leaves is tidied up a few times', async () => {
+    const experts = await OnnxExperts.create(bundle, { threads: 1 });
+    const join = async (count: number) => {
+      const joined = Array.from({ length: count }, () => experts.open('safety'));
+      await Promise.all(experts.append(joined.map((sequence) => ({ sequence, ids: someIds(5) }))));
+      return joined;
+    };
+    const step = (sequences: readonly SequenceId[]) =>
+      Promise.all(experts.append(sequences.map((sequence) => ({ sequence, ids: [30] }))));
+    let open = await join(8);
+    for (let round = 0; round < 30; round++) {
+      // Two leave, in any place; two come.
+      for (const sequence of [open[round % 8]!, open[(round + 3) % 8]!]) experts.close(sequence);
+      open = open.filter((_, i) => i !== round % 8 && i !== (round + 3) % 8);
+      open.push(...(await join(2)));
+      await step(open);
+    }
+    expect(experts.cacheMoves).toBe(0);
+    for (const sequence of open.splice(1)) experts.close(sequence);
+    for (let round = 0; round < 30; round++) await step(open);
+    expect(experts.cacheMoves).toBe(1);
+    await experts.dispose();
+  });
+});

@@ -1,0 +1,208 @@
+/**
+ * Experts on onnxruntime. One run serves every row: each reads the same base weights, and its gates
+ * pick its expert out of the stacked LoRA (or mix them), so that two experts cost little more than
+ * one. Prompts are padded on the right to the longest of those that come together; each row then
+ * sits at its own length. Keys and values are this driver's own business: kv-cache.ts.
+ *
+ * It scores no more than one position a step, because the graph takes the head's product at one
+ * place of each row.
+ */
+import { GraphSession } from '../graph/session.ts';
+import { headDim, type LlamaConfig } from '../model/config.ts';
+import { buildServingGraph } from '../model/decoder.ts';
+import type { Bundle } from '../model/load-bundle.ts';
+import type { ExpertRole } from '../model/manifest.ts';
+import { batchFeeds } from './batch-feeds.ts';
+import type { Abilities, Experts, Output, SequenceId, Source, Step } from './experts.ts';
+import { KvCache, type Slot } from './kv-cache.ts';
+import { type Prefixes, type ReadyStep, SequenceError, Sequences } from './sequences.ts';
+import { servingWeights } from './serving-weights.ts';
+import { asError, Turns } from './turns.ts';
+
+/** What a sequence has here: a slot, from its first run on. */
+type Own = { slot: Slot | null };
+/** A step on its way into a run. */
+type Feeding = ReadyStep<Own> & { slot: Slot };
+
+export type OnnxOptions = {
+  /** onnxruntime's threads inside one operator; 0: one for each core. */
+  threads?: number;
+  prefixes?: Prefixes;
+};
+
+export class OnnxExperts implements Experts {
+  readonly vocabSize: number;
+  readonly abilities: Abilities;
+  readonly #config: LlamaConfig;
+  readonly #session: GraphSession;
+  readonly #roles: readonly ExpertRole[];
+  readonly #cache: KvCache;
+  readonly #sequences: Sequences<Own>;
+  readonly #turns = new Turns();
+  #disposed = false;
+
+  private constructor(session: GraphSession, { config, experts, routers }: Bundle, prefixes: Prefixes) {
+    this.#session = session;
+    this.#config = config;
+    this.vocabSize = config.vocab_size;
+    this.abilities = { hidden: true, layers: routers.layers !== null, fork: true, score: false, topK: null };
+    this.#roles = experts.map((expert) => expert.role);
+    this.#cache = new KvCache({
+      layers: config.num_hidden_layers,
+      width: config.num_key_value_heads * headDim(config),
+    });
+    this.#sequences = new Sequences({ prefixes, vocabSize: this.vocabSize, abilities: this.abilities });
+  }
+
+  static async create(bundle: Bundle, { threads = 0, prefixes = {} }: OnnxOptions = {}): Promise<OnnxExperts> {
+    const model = buildServingGraph(bundle.config, servingWeights(bundle));
+    return new OnnxExperts(await GraphSession.create(model, { threads }), bundle, prefixes);
+  }
+
+  get openCount(): number {
+    return this.#sequences.size;
+  }
+
+  /** How often keys and values moved to a new slab; see kv-cache.ts. */
+  get cacheMoves(): number {
+    return this.#cache.moves;
+  }
+
+  prefixLength(source: Source): number {
+    return this.#sequences.prefixLength(source);
+  }
+
+  open(source: Source): SequenceId {
+    return this.#sequences.open(source, { slot: null });
+  }
+
+  fork(sequence: SequenceId): SequenceId {
+    return this.#sequences.fork(sequence, ({ slot }) => ({ slot: slot && this.#cache.fork(slot) }));
+  }
+
+  close(sequence: SequenceId): void {
+    const slot = this.#sequences.close(sequence)?.slot;
+    if (slot) this.#cache.release(slot);
+  }
+
+  append(steps: readonly Step[]): Promise<Output>[] {
+    const leave = this.#sequences.enter(steps);
+    return this.#turns.settle(steps.length, () => this.#append(steps).finally(leave));
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#sequences.dispose();
+    await this.#turns.rest();
+    await this.#session.release();
+  }
+
+  /**
+   * One run for the single tokens of running sequences, and one for everything longer, which would
+   * pad them.
+   */
+  async #append(steps: readonly Step[]): Promise<(Output | Error)[]> {
+    const results: (Output | Error | ReadyStep<Own>)[] = this.#sequences.ready(steps).map((ready) => this.#fits(ready));
+    const ready = [...results.entries()].filter((entry): entry is [number, ReadyStep<Own>] => 'ids' in entry[1]);
+    const isToken = ({ ids, sequence }: ReadyStep<Own>) => ids.length === 1 && !sequence.empty;
+    for (const planned of [ready.filter(([, one]) => !isToken(one)), ready.filter(([, one]) => isToken(one))]) {
+      // The run before may have taken long enough for some to be closed.
+      const group = planned.filter(([, { step, sequence }]) => this.#sequences.holds(step.sequence, sequence));
+      for (const [i, { step }] of planned) results[i] = new SequenceError(`sequence ${step.sequence} was closed`);
+      if (group.length === 0) continue;
+      const outputs = await this.#run(group.map(([, one]) => one)).catch(asError);
+      group.forEach(([i], row) => {
+        results[i] = outputs instanceof Error ? outputs : outputs[row]!;
+      });
+    }
+    // Every ready step has been replaced by what came of it.
+    return results as (Output | Error)[];
+  }
+
+  #fits(ready: ReadyStep<Own> | SequenceError): ReadyStep<Own> | SequenceError {
+    if (ready instanceof SequenceError) return ready;
+    const length = (ready.sequence.own.slot?.length ?? 0) + ready.ids.length;
+    const most = this.#config.max_position_embeddings;
+    return length <= most ? ready : new SequenceError(`${length} tokens do not fit into a context of ${most}`);
+  }
+
+  /**
+   * Feeds each sequence its tokens, keeps their keys and values, and returns what each says after
+   * its last one.
+   */
+  async #run(ready: readonly ReadyStep<Own>[]): Promise<Output[]> {
+    const feeding = this.#withSlots(ready);
+    const past = this.#cache.past(feeding.map(({ slot }) => slot));
+    const batch = feeding.map(({ ids, slot, sequence: { source }, step: { bounds } }) => ({
+      ids,
+      slot,
+      source,
+      bounds,
+    }));
+    const { feeds, steps } = batchFeeds(batch, {
+      past,
+      width: this.#cache.shape.width,
+      roles: this.#roles,
+      hasLayersRouter: this.abilities.layers,
+      lastPosition: this.#config.max_position_embeddings - 1,
+    });
+    const outputs = await this.#session.run(feeds, this.#fetches(feeding));
+    const perLayer = (name: string) => past.keys.map((_, layer) => outputs[`${name}.${layer}`]!);
+    // One that was closed meanwhile has given its slot back, perhaps to another.
+    const kept = feeding.flatMap(({ step, sequence, slot, ids }, i) =>
+      this.#sequences.holds(step.sequence, sequence)
+        ? [{ sequence, slot, row: past.rowOf[i]!, count: ids.length }]
+        : [],
+    );
+    this.#cache.append(kept, { fresh: { keys: perLayer('new_k'), values: perLayer('new_v') }, steps });
+    for (const { sequence } of kept) sequence.empty = false;
+    return feeding.map((one, i) => this.#output(one, { outputs, row: past.rowOf[i]!, rows: past.rows }));
+  }
+
+  #withSlots(ready: readonly ReadyStep<Own>[]): Feeding[] {
+    const fresh = this.#cache.take(ready.filter(({ sequence }) => sequence.own.slot === null).length);
+    return ready.map((one) => {
+      const { own } = one.sequence;
+      own.slot ??= fresh.shift()!;
+      return { ...one, slot: own.slot };
+    });
+  }
+
+  /** Every output fetched is copied, so only those that some row has a use for. */
+  #fetches(feeding: readonly Feeding[]): string[] {
+    const layers = Array.from({ length: this.#cache.shape.layers }, (_, layer) => [`new_k.${layer}`, `new_v.${layer}`]);
+    return [
+      'logits',
+      ...(feeding.some(({ step }) => step.want?.hidden) ? ['hidden'] : []),
+      ...(feeding.some(({ sequence }) => sequence.source === 'layers') ? ['gates'] : []),
+      ...layers.flat(),
+    ];
+  }
+
+  #output(
+    { step, sequence }: Feeding,
+    { outputs, row, rows }: { outputs: Record<string, Float32Array>; row: number; rows: number },
+  ): Output {
+    const part = (name: string) => {
+      const all = outputs[name]!;
+      const size = all.length / rows;
+      return all.subarray(row * size, (row + 1) * size);
+    };
+    return {
+      row: { logits: part('logits') },
+      earlier: [],
+      hidden: step.want?.hidden ? part('hidden') : null,
+      alpha: sequence.source === 'layers' ? this.#meanAlpha(part('gates')) : null,
+    };
+  }
+
+  /** `gates [L, E]` of one row. */
+  #meanAlpha(gates: Float32Array): number {
+    const E = this.#roles.length;
+    const L = gates.length / E;
+    let sum = 0;
+    for (let layer = 0; layer < L; layer++) sum += gates[layer * E + this.#roles.indexOf('safety')]!;
+    return sum / L;
+  }
+}

@@ -1,0 +1,266 @@
+import { describe, expect, test } from 'vitest';
+import type { Mode } from '#shared/line/line.ts';
+import type { Source } from './experts.ts';
+import { type Script, ScriptedExperts, type ScriptedOptions } from './scripted-experts.ts';
+import { request } from './testing/engine-contract.ts';
+import { schedule } from './testing/schedule.ts';
+import { babble, SCRIPTED_VOCAB } from './testing/scripted-engine.ts';
+
+const options = {
+  vocabulary: { eos: 0, banned: [], bytesOf: (id: number) => (id === 0 ? undefined : Uint8Array.of(id)) },
+  proposal: 0.5,
+  contextLength: 96,
+};
+const scripted = (script: Script = babble, rest: Partial<ScriptedOptions> = {}) =>
+  new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB, ...rest });
+
+/** Fails sequences of the given source from `length` tokens on, where the prompt begins with 66. */
+const failing =
+  (broken: Source, length: number, fail: () => ArrayLike<number> = () => raise()): Script =>
+  (source, ids, bounds) =>
+    source === broken && ids[0] === 66 && ids.length >= length ? fail() : babble(source, ids, bounds);
+const raise = (): never => {
+  throw new Error('connection lost');
+};
+
+const bad = { promptIds: [66, 70, 71, 72], maxTokens: 10 };
+const good = { promptIds: [7, 80, 81], maxTokens: 12 };
+
+async function idsAlone(asked: Parameters<typeof request>[0], experts = scripted()): Promise<number[]> {
+  const { scheduler, tokens, run } = schedule(experts, options);
+  scheduler.submit(1, request(asked));
+  await run();
+  return tokens(1).map(({ id }) => id);
+}
+
+describe('an expert that fails', () => {
+  test.each<[Mode, number | null]>([
+    ['logits', null],
+    ['logits', 20],
+    ['layers', null],
+  ])(
+    'beside the safety expert leaves it alone from there, and gives its sequence back: %s, topK %s',
+    async (mode, topK) => {
+      const beside = mode === 'layers' ? 'layers' : 'helpfulness';
+      const experts = scripted(failing(beside, 7), { topK });
+      const { scheduler, tokens, of, run, warnings } = schedule(experts, options);
+      scheduler.submit(1, request({ ...bad, line: { mode } }));
+      scheduler.submit(2, request({ ...good, line: { mode } }));
+      const open: number[] = [];
+      while (await scheduler.round()) open.push(experts.openCount);
+      await run();
+      expect(tokens(1).map(({ weight }) => weight)).toEqual([0.5, 0.5, 0.5, 1, 1, 1, 1, 1, 1, 1]);
+      expect(
+        tokens(1)
+          .slice(3)
+          .map(({ lp_h }) => lp_h),
+      ).toEqual(Array(7).fill(null));
+      expect(of(1)).toMatchObject({
+        error: null,
+        events: expect.arrayContaining([expect.objectContaining({ type: 'end' })]),
+      });
+      // The first round draws two tokens, every other one; the fourth is the one that fails.
+      expect(open.slice(0, 3)).toEqual([4, 4, 3]);
+      expect(warnings).toEqual([`answer 1 goes on without its expert ${beside}: Error: connection lost`]);
+      expect(experts.openCount).toBe(0);
+      expect(tokens(2).map(({ id }) => id)).toEqual(
+        await idsAlone({ ...good, line: { mode } }, scripted(babble, { topK })),
+      );
+      expect(tokens(2).every(({ weight }) => weight === 0.5)).toBe(true);
+      // As a row that is no distribution closes the gate, so does none.
+      if (topK === null) {
+        const nan = scripted(failing(beside, 7, () => Array(SCRIPTED_VOCAB).fill(Number.NaN)));
+        expect(tokens(1).map(({ id }) => id)).toEqual(await idsAlone({ ...bad, line: { mode } }, nan));
+      }
+    },
+  );
+
+  test('from the prompt on leaves what the safety expert alone draws', async () => {
+    const ids = await idsAlone(bad, scripted(failing('helpfulness', 0)));
+    expect(ids).toEqual(await idsAlone({ ...bad, line: { action: 'safety_only' } }));
+  });
+
+  test.each([0, 7])(
+    'as the safety expert ends its answer with expert_failed and no other (after %d tokens)',
+    async (length) => {
+      const experts = scripted(failing('safety', length));
+      const { scheduler, tokens, of, run } = schedule(experts, options);
+      scheduler.submit(1, request(bad));
+      scheduler.submit(2, request(good));
+      await run();
+      expect(of(1).error).toMatchObject({ code: 'expert_failed', message: 'The model failed to run.' });
+      expect(of(1).error?.cause).toMatchObject({ message: 'connection lost' });
+      expect(tokens(1)).toHaveLength(length === 0 ? 0 : 3);
+      expect(of(2).error).toBeNull();
+      expect(tokens(2).map(({ id }) => id)).toEqual(await idsAlone(good));
+      expect(experts.openCount).toBe(0);
+    },
+  );
+
+  test('by giving no sequence any more ends what wanted one', async () => {
+    const experts = scripted();
+    const { scheduler, of, run } = schedule(experts, options);
+    await experts.dispose();
+    scheduler.submit(1, request(good));
+    await run();
+    expect(of(1).error).toMatchObject({ code: 'expert_failed' });
+    expect(scheduler.stats).toEqual({ running: 0, waiting: 0, rows: 0 });
+  });
+});
+
+test.each([1, 2])(
+  'a cancelled answer gives its sequences back at once, in round %d too, and the others notice nothing',
+  async (round) => {
+    const experts = scripted(babble, { stepMs: 2 });
+    const { scheduler, tokens, of, run } = schedule(experts, options);
+    scheduler.submit(1, request(bad));
+    scheduler.submit(2, request(good));
+    if (round === 2) await scheduler.round();
+    const before = tokens(1).length;
+    const under = scheduler.round();
+    expect(experts.openCount).toBe(4);
+    scheduler.cancel(1);
+    expect(experts.openCount).toBe(2);
+    expect(scheduler.stats).toMatchObject({ running: 1, rows: 2 });
+    await under;
+    await run();
+    expect(tokens(1)).toHaveLength(before);
+    expect(of(1).error).toBeNull();
+    expect(tokens(2).map(({ id }) => id)).toEqual(await idsAlone(good));
+    scheduler.cancel(99);
+  },
+);
+
+test('a cancelled answer that still waits never joins', async () => {
+  const experts = scripted();
+  const { scheduler, tokens, run } = schedule(experts, { ...options, limits: { maxRows: 2 } });
+  scheduler.submit(1, request(good));
+  scheduler.submit(2, request(bad));
+  await scheduler.round();
+  expect(scheduler.stats).toEqual({ running: 1, waiting: 1, rows: 2 });
+  scheduler.cancel(2);
+  await run();
+  expect(tokens(2)).toEqual([]);
+});
+
+test('a request has started once it is in the batch, and its first token is the next thing that happens', async () => {
+  const { scheduler, of, tokens } = schedule(scripted(), { ...options, limits: { maxRows: 8 } });
+  const ids = Array.from({ length: 20 }, (_, id) => id);
+  for (const id of ids)
+    scheduler.submit(id, request({ ...good, promptIds: Array(50).fill(70), maxTokens: 5 + (id % 7) }));
+  const rounds = new Map<number, { started: number; drew: number }>();
+  for (let round = 0; await scheduler.round(); round++) {
+    for (const id of ids) {
+      const seen = rounds.get(id) ?? { started: Infinity, drew: Infinity };
+      if (of(id).events.some(({ type }) => type === 'start')) seen.started = Math.min(seen.started, round);
+      if (tokens(id).length > 0) seen.drew = Math.min(seen.drew, round);
+      rounds.set(id, seen);
+    }
+  }
+  for (const id of ids) expect(rounds.get(id)!.drew - rounds.get(id)!.started).toBe(0);
+  expect(Math.max(...ids.map((id) => rounds.get(id)!.started))).toBeGreaterThan(5);
+});
+
+test('two tenants that both always ask share the tokens, whoever has more clients and asks for more', async () => {
+  const { scheduler, of, tokens } = schedule(scripted(), { ...options, limits: { maxRows: 8 } });
+  const clients = [...Array(36).fill('crowd'), ...Array(8).fill('other')] as ('crowd' | 'other')[];
+  const drawn = { crowd: 0, other: 0 };
+  const asked: number[] = [];
+  let id = 0;
+  const ask = (client: number) => {
+    asked[client] = ++id;
+    const maxTokens = clients[client] === 'crowd' ? 20 : 5;
+    scheduler.submit(id, request({ ...good, tenant: clients[client]!, maxTokens }));
+  };
+  for (const client of clients.keys()) ask(client);
+  for (let round = 0; round < 600; round++) {
+    await scheduler.round();
+    clients.forEach((tenant, client) => {
+      const { events } = of(asked[client]!);
+      if (events.at(-1)?.type !== 'end') return;
+      drawn[tenant] += good.promptIds.length + tokens(asked[client]!).length;
+      ask(client);
+    });
+  }
+  const share = drawn.other / (drawn.other + drawn.crowd);
+  expect(share).toBeGreaterThan(0.4);
+  expect(share).toBeLessThan(0.6);
+});
+
+test('a large request joins before long, though smaller ones keep coming', async () => {
+  const { scheduler, of } = schedule(scripted(), { ...options, limits: { maxRows: 4 } });
+  const started = (id: number) => of(id).events.some(({ type }) => type === 'start');
+  for (let id = 1; id <= 10; id++) scheduler.submit(id, request({ ...good, tenant: `small ${id % 3}` }));
+  scheduler.submit(1000, request({ promptIds: Array(90).fill(70), maxTokens: null, tenant: 'large' }));
+  let rounds = 0;
+  for (let id = 11; !started(1000); id++) {
+    scheduler.submit(id, request({ ...good, tenant: `small ${id % 3}` }));
+    await scheduler.round();
+    expect(++rounds).toBeLessThan(200);
+  }
+});
+
+describe('experts with tokens of their own', () => {
+  const prefixes = { safety: [90, 91, 92, 93, 94, 95], helpfulness: [97] };
+
+  test('are fed them before the prompt; draws, usage and max_tokens count the client’s tokens', async () => {
+    const { scheduler, tokens, of, run } = schedule(scripted(babble, { prefixes }), options);
+    scheduler.submit(1, request({ ...good, maxTokens: 9 }));
+    await run();
+    const script: Script = (source, ids) => babble(source, [...(prefixes[source as 'safety'] ?? []), ...ids]);
+    expect(tokens(1).map(({ id }) => id)).toEqual(await idsAlone({ ...good, maxTokens: 9 }, scripted(script)));
+    expect(of(1).events[0]).toEqual({ type: 'start', prompt_tokens: 3 });
+    expect(of(1).events.at(-1)).toMatchObject({ usage: { prompt_tokens: 3, completion_tokens: 9, total_tokens: 12 } });
+  });
+
+  test('leave less room: the context holds the longest row', async () => {
+    const ends = async (asked: Parameters<typeof request>[0]) => {
+      const { scheduler, tokens, of, run } = schedule(scripted(babble, { prefixes }), {
+        ...options,
+        contextLength: 20,
+      });
+      scheduler.submit(1, request({ maxTokens: null, ...asked }));
+      await run();
+      return of(1).error ?? tokens(1).length;
+    };
+    // 20 - 6 - 4
+    expect(await ends({})).toBe(10);
+    expect(await ends({ promptIds: Array(14).fill(70) })).toMatchObject({
+      code: 'context_length_exceeded',
+      message: expect.stringMatching(/length is 14 tokens.*have 14 tokens/),
+    });
+    expect(await ends({ promptIds: Array(13).fill(70) })).toBe(1);
+  });
+});
+
+test('a logits router over experts without hidden states is a mistake that stops the start', () => {
+  class Blind extends ScriptedExperts {
+    override readonly abilities = { hidden: false, layers: true, fork: true, score: true, topK: null };
+  }
+  const experts = new Blind(babble, { vocabSize: SCRIPTED_VOCAB });
+  expect(() => schedule(experts, { ...options, proposal: () => 0.5 })).toThrow(/needs experts that give hidden states/);
+});
+
+test('a request to resume goes on in the batch, and one that cannot go on is refused before any work', async () => {
+  const asked = request(good);
+  const whole = schedule(scripted(), options);
+  whole.scheduler.submit(1, asked);
+  await whole.run();
+  const all = whole.tokens(1);
+  const resume = {
+    ids: all.slice(0, 5).map(({ id }) => id),
+    spent: all[4]!.spent!,
+    weights: { count: 5, min: 0.5, mean: 0.5, max: 0.5 },
+    text: { bytes: [] },
+    stops: { held: '' },
+  };
+  const { scheduler, tokens, of, run } = schedule(scripted(), options);
+  scheduler.submit(1, { ...asked, resume });
+  scheduler.submit(2, request(bad));
+  scheduler.submit(3, { ...asked, maxTokens: 5, resume });
+  await run();
+  expect(tokens(1)).toEqual(all.slice(5));
+  expect(of(1).events.at(-1)).toEqual(whole.of(1).events.at(-1));
+  expect(tokens(2)).toHaveLength(10);
+  expect(of(3)).toMatchObject({ events: [], error: { code: 'invalid_request' } });
+});

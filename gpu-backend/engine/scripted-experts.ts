@@ -1,0 +1,152 @@
+/**
+ * Experts without a model: logits come from a function of the sequence's source and its tokens so
+ * far. With it every part of serving but the arithmetic runs in milliseconds, and a test can make
+ * an expert fail at a chosen token. It has every ability, and with `topK` its rows are truncated,
+ * as those of an engine far away are.
+ */
+import type { Abilities, Experts, Output, Row, SequenceId, Source, Step, WeightBounds } from './experts.ts';
+import { type Prefixes, type ReadyStep, Sequences } from './sequences.ts';
+import { truncateRow } from './truncate-rows.ts';
+import { asError, Turns } from './turns.ts';
+
+/**
+ * [V] logits; fewer leave the rest at 0. `bounds` are those of a layers sequence. To throw is to
+ * fail, for this sequence alone.
+ */
+export type Script = (source: Source, ids: readonly number[], bounds?: WeightBounds) => ArrayLike<number>;
+
+export type ScriptedOptions = {
+  vocabSize: number;
+  /** How long a run takes: time for a test to step in between two tokens. */
+  stepMs?: number;
+  /**
+   * What the layers router wants of the safety expert, mean over its layers; held between the
+   * bounds as the graph does.
+   */
+  alpha?: (ids: readonly number[]) => number;
+  /** The last hidden state of an expert's sequence. */
+  hidden?: (source: Source, ids: readonly number[]) => ArrayLike<number>;
+  /** Truncated rows of the k likeliest tokens; null: whole ones. */
+  topK?: number | null;
+  /** Whether there is a layers router; there is none with truncated rows. */
+  layers?: boolean;
+  prefixes?: Prefixes;
+};
+
+type Own = { ids: readonly number[] };
+/** A step done, all but its rows' truncation: for that it has to meet the one beside it. */
+type Done = Omit<Output, 'row' | 'earlier'> & { /** [V] each, the last one last */ logits: Float32Array[] };
+
+export class ScriptedExperts implements Experts {
+  readonly vocabSize: number;
+  readonly abilities: Abilities;
+  readonly #script: Script;
+  readonly #options: Required<Pick<ScriptedOptions, 'stepMs' | 'alpha' | 'hidden'>>;
+  readonly #sequences: Sequences<Own>;
+  readonly #turns = new Turns();
+
+  constructor(
+    script: Script,
+    {
+      vocabSize,
+      stepMs = 0,
+      alpha = () => 0.5,
+      hidden = () => [],
+      topK = null,
+      layers = topK === null,
+      prefixes = {},
+    }: ScriptedOptions,
+  ) {
+    this.#script = script;
+    this.vocabSize = vocabSize;
+    this.abilities = { hidden: true, layers: layers && topK === null, fork: true, score: true, topK };
+    this.#options = { stepMs, alpha, hidden };
+    this.#sequences = new Sequences({ prefixes, vocabSize, abilities: this.abilities });
+  }
+
+  get openCount(): number {
+    return this.#sequences.size;
+  }
+
+  prefixLength(source: Source): number {
+    return this.#sequences.prefixLength(source);
+  }
+
+  open(source: Source): SequenceId {
+    return this.#sequences.open(source, { ids: [] });
+  }
+
+  fork(sequence: SequenceId): SequenceId {
+    return this.#sequences.fork(sequence, ({ ids }) => ({ ids }));
+  }
+
+  close(sequence: SequenceId): void {
+    this.#sequences.close(sequence);
+  }
+
+  append(steps: readonly Step[]): Promise<Output>[] {
+    const leave = this.#sequences.enter(steps);
+    return this.#turns.settle(steps.length, () => this.#append(steps).finally(leave));
+  }
+
+  async dispose(): Promise<void> {
+    this.#sequences.dispose();
+    await this.#turns.rest();
+  }
+
+  async #append(steps: readonly Step[]): Promise<(Output | Error)[]> {
+    const ready = this.#sequences.ready(steps);
+    const { stepMs } = this.#options;
+    if (stepMs > 0) await new Promise((resolve) => setTimeout(resolve, stepMs));
+    const done = ready.map((one) => (one instanceof Error ? one : attempt(() => this.#advance(one))));
+    return done.map((one, i) => {
+      if (one instanceof Error) return one;
+      const beside = done[steps.findIndex(({ sequence }) => sequence === steps[i]!.beside)];
+      const rows = attempt(() => this.#rows(one.logits, beside && 'logits' in beside ? beside.logits : []));
+      if (rows instanceof Error) return rows;
+      const { sequence, ids } = ready[i] as ReadyStep<Own>;
+      sequence.own = { ids: [...sequence.own.ids, ...ids] };
+      sequence.empty = false;
+      const { hidden, alpha } = one;
+      return { row: rows.at(-1)!, earlier: rows.slice(0, -1), hidden, alpha };
+    });
+  }
+
+  #advance({ step: { bounds, want }, sequence: { source, own }, ids }: ReadyStep<Own>): Done {
+    const all = [...own.ids, ...ids];
+    const positions = want?.positions ?? 1;
+    const logits = Array.from({ length: positions }, (_, i) =>
+      this.#logits(this.#script(source, all.slice(0, all.length - positions + 1 + i), bounds)),
+    );
+    return {
+      logits,
+      hidden: want?.hidden ? Float32Array.from(this.#options.hidden(source, all)) : null,
+      alpha: bounds && source === 'layers' ? hold(this.#options.alpha(all), bounds) : null,
+    };
+  }
+
+  /** Two rows meet where they say what comes at the same place: counted from the end. */
+  #rows(logits: readonly Float32Array[], beside: readonly Float32Array[]): Row[] {
+    const { topK } = this.abilities;
+    return logits.map((row, i) => {
+      if (topK === null) return { logits: row };
+      return truncateRow(row, { beside: beside[beside.length - logits.length + i] ?? null, k: topK });
+    });
+  }
+
+  #logits(scripted: ArrayLike<number>): Float32Array {
+    const logits = new Float32Array(this.vocabSize);
+    logits.set(scripted);
+    return logits;
+  }
+}
+
+const hold = (wanted: number, { floor, ceiling }: WeightBounds) => Math.min(Math.max(wanted, floor), ceiling);
+
+function attempt<T>(run: () => T): T | Error {
+  try {
+    return run();
+  } catch (thrown) {
+    return asError(thrown);
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * The table of handles, the same in every driver: which sequences are open, what each has of its
+ * own (`T`: a cache's slot, a list of tokens), which prefix it begins with, and which steps are
+ * mistakes.
+ */
+import type { Abilities, SequenceId, Source, Step } from './experts.ts';
+
+/** A mistake of the caller in one step: its own sequence is unharmed, and no other notices. */
+export class SequenceError extends Error {
+  override readonly name = 'SequenceError';
+}
+
+/** Tokens of their own, by source; a source that is not named has none. */
+export type Prefixes = Partial<Readonly<Record<Source, readonly number[]>>>;
+
+export type Sequence<T> = {
+  source: Source;
+  /** Nothing fed yet, so the prefix is still to come. */
+  empty: boolean;
+  /** Steps asked for and not settled. */
+  underWay: number;
+  own: T;
+};
+
+/** A step that can be run: its sequence, and all there is to feed, the prefix included. */
+export type ReadyStep<T> = { step: Step; sequence: Sequence<T>; ids: readonly number[] };
+
+export class Sequences<T> {
+  readonly #open = new Map<SequenceId, Sequence<T>>();
+  readonly #prefixes: Prefixes;
+  readonly #vocabSize: number;
+  readonly #abilities: Abilities;
+  #nextId = 1;
+  #disposed = false;
+
+  constructor({ prefixes, vocabSize, abilities }: { prefixes: Prefixes; vocabSize: number; abilities: Abilities }) {
+    this.#prefixes = prefixes;
+    this.#vocabSize = vocabSize;
+    this.#abilities = abilities;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  prefixLength(source: Source): number {
+    return this.#prefixes[source]?.length ?? 0;
+  }
+
+  /** Throws where no more sequences are given out, or none of this source. */
+  open(source: Source, own: T): SequenceId {
+    if (this.#disposed) throw new SequenceError('these experts were disposed');
+    if (source === 'layers' && !this.#abilities.layers) {
+      throw new SequenceError('a layers sequence needs experts with a layers router');
+    }
+    return this.#add({ source, empty: true, underWay: 0, own });
+  }
+
+  /**
+   * `copy` makes the new one's own of the old one's. Throws like `get`, where the ability is
+   * missing, and while a step is under way.
+   */
+  fork(id: SequenceId, copy: (own: T) => T): SequenceId {
+    const { source, empty, underWay, own } = this.get(id);
+    if (!this.#abilities.fork) throw new SequenceError('these experts cannot fork a sequence');
+    if (underWay > 0) throw new SequenceError(`a step of sequence ${id} is under way`);
+    return this.#add({ source, empty, underWay: 0, own: copy(own) });
+  }
+
+  /** Notes that steps are asked for; the function returned notes that they have settled. */
+  enter(steps: readonly Step[]): () => void {
+    const entered = steps.flatMap(({ sequence }) => this.#open.get(sequence) ?? []);
+    for (const sequence of entered) sequence.underWay++;
+    return () => {
+      for (const sequence of entered) sequence.underWay--;
+    };
+  }
+
+  /** Throws for a handle that is unknown or closed. */
+  get(id: SequenceId): Sequence<T> {
+    const sequence = this.#open.get(id);
+    if (!sequence) throw new SequenceError(`there is no open sequence ${id}`);
+    return sequence;
+  }
+
+  /** Still open? A sequence may be closed while its step runs. */
+  holds(id: SequenceId, sequence: Sequence<T>): boolean {
+    return this.#open.get(id) === sequence;
+  }
+
+  /** The closed one's own, to be given back; undefined where there was none. */
+  close(id: SequenceId): T | undefined {
+    const own = this.#open.get(id)?.own;
+    this.#open.delete(id);
+    return own;
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.#open.clear();
+  }
+
+  /** Each step made ready, or the mistake in it. */
+  ready(steps: readonly Step[]): (ReadyStep<T> | SequenceError)[] {
+    const seen = new Set<SequenceId>();
+    return steps.map((step) => {
+      try {
+        if (seen.has(step.sequence)) throw new SequenceError(`sequence ${step.sequence} has two steps in one append`);
+        seen.add(step.sequence);
+        return this.#ready(step);
+      } catch (thrown) {
+        if (thrown instanceof SequenceError) return thrown;
+        throw thrown;
+      }
+    });
+  }
+
+  #ready(step: Step): ReadyStep<T> {
+    const { sequence: id, ids, bounds, want } = step;
+    const sequence = this.get(id);
+    const { length } = ids;
+    const positions = want?.positions ?? 1;
+    const isToken = (token: number) => Number.isSafeInteger(token) && token >= 0 && token < this.#vocabSize;
+    if (length === 0) throw new SequenceError('a step needs at least one token');
+    if (!ids.every(isToken)) throw new SequenceError(`a step holds a token outside 0..${this.#vocabSize - 1}`);
+    if (sequence.source === 'layers' && !bounds) throw new SequenceError('a step of a layers sequence needs bounds');
+    if (want?.hidden && !this.#abilities.hidden) throw new SequenceError('these experts give no hidden states');
+    if (positions > 1 && !this.#abilities.score) throw new SequenceError('these experts give one row a step');
+    if (!(Number.isSafeInteger(positions) && positions >= 1 && positions <= length)) {
+      throw new SequenceError(`${length} tokens have no ${positions} positions`);
+    }
+    const prefix = sequence.empty ? (this.#prefixes[sequence.source] ?? []) : [];
+    return { step, sequence, ids: [...prefix, ...ids] };
+  }
+
+  #add(sequence: Sequence<T>): SequenceId {
+    const id = this.#nextId++;
+    this.#open.set(id, sequence);
+    return id;
+  }
+}

@@ -1,0 +1,406 @@
+/**
+ * What every driver of experts must do; experts.ts in the form of tests. A driver's own test file
+ * is its setup, one call of this, and its oddities. What a driver cannot do is skipped, and the
+ * name of the test says what for.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { logSoftmax } from '#shared/gate/index.ts';
+import type { Abilities, Experts, Output, Row, SequenceId, Source, Step } from '../experts.ts';
+import type { Prefixes } from '../sequences.ts';
+
+export type DriverSetup = {
+  /**
+   * Experts over a vocabulary of at least 200 tokens, in a context of at least 90; they differ, and
+   * what they say hangs on every token.
+   */
+  create: (options?: { prefixes?: Prefixes }) => Promise<Experts>;
+  /** What the driver is expected to be able to do. */
+  abilities: Abilities;
+  /**
+   * The most that a log-probability may be off by when it is computed in other company; 0 where it
+   * must be the same.
+   */
+  tolerance: number;
+};
+
+/** Handed to a step by a test; the sequence comes from `open`. */
+type Fed = Omit<Step, 'sequence'>;
+
+/** Some tokens, other ones for another seed. */
+export const someIds = (count: number, seed = 0) =>
+  Array.from({ length: count }, (_, i) => 10 + ((i * 37 + seed * 53) % 180));
+
+/** Feeds one sequence and waits. */
+export async function feed(experts: Experts, sequence: SequenceId, fed: readonly number[] | Fed): Promise<Output> {
+  const [output] = experts.append([{ sequence, ...('ids' in fed ? fed : { ids: fed }) }]) as [Promise<Output>];
+  return output;
+}
+
+/** Log-probabilities by id: of all of them, or of those that the row holds. */
+export function byId(row: Row): Map<number, number> {
+  if ('logits' in row) return new Map(logSoftmax(row.logits)!.entries());
+  return new Map(Array.from(row.ids, (id, i) => [id, row.logprobs[i]!]));
+}
+
+export function testExperts(name: string, { create, abilities, tolerance }: DriverSetup): void {
+  /** Row by row the same ids, and the same log-probabilities up to the tolerance. */
+  function expectSame(found: Row, wanted: Row): void {
+    const [a, b] = [byId(found), byId(wanted)];
+    // Which id is the k-th likeliest may hang on the last bits.
+    if (tolerance === 0 || abilities.topK === null) expect([...a.keys()]).toEqual([...b.keys()]);
+    const worst = Math.max(...[...a].map(([id, lp]) => Math.abs(lp - (b.get(id) ?? lp))));
+    expect(worst).toBeLessThanOrEqual(tolerance);
+  }
+
+  function expectDifferent(found: Row, wanted: Row): void {
+    const [a, b] = [byId(found), byId(wanted)];
+    expect([...a].some(([id, lp]) => Math.abs(lp - (b.get(id) ?? -50)) > 0.01)).toBe(true);
+  }
+
+  describe(`the contract of experts: ${name}`, () => {
+    let experts: Experts;
+    beforeAll(async () => {
+      experts = await create();
+    });
+    afterAll(() => experts.dispose());
+
+    /** What a new sequence says after all of this, alone in its run. */
+    async function alone(source: Source, fed: readonly number[] | Fed): Promise<Output> {
+      const sequence = experts.open(source);
+      const output = await feed(experts, sequence, fed);
+      experts.close(sequence);
+      return output;
+    }
+
+    test('says what it can do, and how its rows are', async () => {
+      expect(experts.abilities).toEqual(abilities);
+      const { row, earlier, hidden, alpha } = await alone('safety', someIds(3));
+      expect([earlier, hidden, alpha]).toEqual([[], null, null]);
+      if ('logits' in row) {
+        expect(abilities.topK).toBeNull();
+        expect(row.logits).toHaveLength(experts.vocabSize);
+      } else {
+        expect(row.topK).toBe(abilities.topK);
+        expect(row.ids).toHaveLength(row.topK);
+      }
+      const mass = [...byId(row).values()].reduce((sum, lp) => sum + Math.exp(lp), 0);
+      expect(mass).toBeLessThanOrEqual(1 + 1e-6);
+      expect(mass).toBeGreaterThan(0);
+    });
+
+    test('gives no handle twice, and counts what is open', async () => {
+      const before = experts.openCount;
+      const first = [experts.open('safety'), experts.open('helpfulness')];
+      expect(experts.openCount).toBe(before + 2);
+      for (const sequence of first) experts.close(sequence);
+      const second = [experts.open('safety'), experts.open('safety')];
+      expect(new Set([...first, ...second]).size).toBe(4);
+      for (const sequence of [...second, ...second, ...first, 12345]) experts.close(sequence);
+      expect(experts.openCount).toBe(before);
+    });
+
+    test('the experts differ, and what they say hangs on what they were fed', async () => {
+      expectDifferent((await alone('safety', someIds(5))).row, (await alone('helpfulness', someIds(5))).row);
+      expectDifferent((await alone('safety', someIds(5))).row, (await alone('safety', someIds(5, 1))).row);
+    });
+
+    test('tokens fed one by one, in parts or all at once say the same', async () => {
+      const ids = someIds(70);
+      const whole = await alone('helpfulness', ids);
+      const [single, parts] = [experts.open('helpfulness'), experts.open('helpfulness')];
+      let last: Output | undefined;
+      for (const id of ids) last = await feed(experts, single, [id]);
+      expectSame(last!.row, whole.row);
+      for (const part of [ids.slice(0, 40), ids.slice(40, 41), ids.slice(41)]) last = await feed(experts, parts, part);
+      expectSame(last!.row, whole.row);
+      for (const sequence of [single, parts]) experts.close(sequence);
+    });
+
+    test('a sequence says what it says alone, whatever joins, advances, waits and leaves beside it', async () => {
+      const open = new Map<SequenceId, { source: Source; ids: number[] }>();
+      /** Feeds several at once, each some tokens, and compares. */
+      const advance = async (...counts: [SequenceId, number][]) => {
+        const steps = counts.map(([sequence, count]) => {
+          const own = open.get(sequence)!;
+          const ids = someIds(count, own.ids.length + sequence);
+          own.ids.push(...ids);
+          return { sequence, ids };
+        });
+        const outputs = await Promise.all(experts.append(steps));
+        for (const [i, { sequence }] of steps.entries()) {
+          const { source, ids } = open.get(sequence)!;
+          expectSame(outputs[i]!.row, (await alone(source, ids)).row);
+        }
+      };
+      const join = (source: Source) => {
+        const sequence = experts.open(source);
+        open.set(sequence, { source, ids: [] });
+        return sequence;
+      };
+      const leave = (sequence: SequenceId) => {
+        experts.close(sequence);
+        open.delete(sequence);
+      };
+      const [a, b] = [join('safety'), join('helpfulness')];
+      await advance([a, 9], [b, 3]);
+      const c = join('helpfulness');
+      await advance([c, 42]);
+      await advance([a, 1], [b, 1], [c, 1]);
+      await advance([c, 1], [a, 1]);
+      leave(b);
+      await advance([a, 1], [c, 1]);
+      const [d, e] = [join('safety'), join('safety')];
+      await advance([d, 5], [c, 1], [a, 7], [e, 1]);
+      leave(a);
+      await advance([e, 1], [c, 1]);
+      await advance([d, 1]);
+      const many = Array.from({ length: 9 }, (_, i) => join(i % 2 ? 'safety' : 'helpfulness'));
+      await advance(...many.map((sequence, i): [SequenceId, number] => [sequence, i + 1]));
+      await advance(...[...open.keys()].map((sequence): [SequenceId, number] => [sequence, 1]));
+      for (const sequence of many.slice(2)) leave(sequence);
+      // Long enough for a driver that tidies up to do so.
+      for (let i = 0; i < 20; i++)
+        await advance(...[...open.keys()].map((sequence): [SequenceId, number] => [sequence, 1]));
+      for (const sequence of [...open.keys()]) leave(sequence);
+    });
+
+    test.runIf(abilities.fork)(
+      'a fork says from there on what the first would, and neither hears of the other',
+      async () => {
+        const first = experts.open('safety');
+        const ids = someIds(20);
+        await feed(experts, first, ids);
+        const second = experts.fork(first);
+        expect(second).not.toBe(first);
+        const [one, other] = await Promise.all(
+          experts.append([
+            { sequence: second, ids: [50, 51] },
+            { sequence: first, ids: [60] },
+          ]),
+        );
+        expectSame(one!.row, (await alone('safety', [...ids, 50, 51])).row);
+        expectSame(other!.row, (await alone('safety', [...ids, 60])).row);
+        experts.close(first);
+        expectSame((await feed(experts, second, [70])).row, (await alone('safety', [...ids, 50, 51, 70])).row);
+        expect(() => experts.fork(first)).toThrow(/no open sequence/);
+        const under = feed(experts, second, [71]);
+        expect(() => experts.fork(second)).toThrow(/under way/);
+        await under;
+        experts.close(second);
+      },
+    );
+
+    test.runIf(abilities.fork)('a fork of an empty sequence is an empty sequence', async () => {
+      const first = experts.open('helpfulness');
+      const second = experts.fork(first);
+      expectSame((await feed(experts, second, someIds(4))).row, (await alone('helpfulness', someIds(4))).row);
+      for (const sequence of [first, second]) experts.close(sequence);
+    });
+
+    test.skipIf(abilities.fork)('cannot fork, and says so', () => {
+      const sequence = experts.open('safety');
+      expect(() => experts.fork(sequence)).toThrow(/cannot fork/);
+      experts.close(sequence);
+    });
+
+    test('a step that is a mistake fails alone, and leaves its sequence as it was', async () => {
+      const [good, bad, closed] = [experts.open('safety'), experts.open('helpfulness'), experts.open('safety')];
+      await Promise.all(experts.append([good, bad, closed].map((sequence) => ({ sequence, ids: someIds(6) }))));
+      experts.close(closed);
+      const mistakes: Step[] = [
+        { sequence: bad, ids: [] },
+        { sequence: bad, ids: [1, experts.vocabSize] },
+        { sequence: bad, ids: [-1] },
+        { sequence: bad, ids: [1.5] },
+        { sequence: bad, ids: [1], want: { positions: 2 } },
+        { sequence: bad, ids: [1], want: { positions: 0 } },
+        { sequence: closed, ids: [1] },
+        { sequence: 98765, ids: [1] },
+      ];
+      const ids = someIds(6);
+      for (const mistake of mistakes) {
+        ids.push(20);
+        const [other, own] = await Promise.allSettled(experts.append([{ sequence: good, ids: [20] }, mistake]));
+        expect(own).toMatchObject({ status: 'rejected', reason: { name: 'SequenceError' } });
+        if (other!.status !== 'fulfilled') throw other!.reason;
+        expectSame(other!.value.row, (await alone('safety', ids)).row);
+      }
+      const [once, twice] = await Promise.allSettled(
+        experts.append([
+          { sequence: bad, ids: [30] },
+          { sequence: bad, ids: [31] },
+        ]),
+      );
+      expect([once!.status, twice!.status]).toEqual(['fulfilled', 'rejected']);
+      expectSame((await feed(experts, bad, [32])).row, (await alone('helpfulness', [...someIds(6), 30, 32])).row);
+      for (const sequence of [good, bad]) experts.close(sequence);
+    });
+
+    test('appends wait for those before them', async () => {
+      const [a, b] = [experts.open('safety'), experts.open('helpfulness')];
+      const outputs = [someIds(5), [30], [31, 32]].flatMap((ids) =>
+        experts.append([a, b].map((sequence) => ({ sequence, ids }))),
+      );
+      const last = (await Promise.all(outputs)).slice(-2);
+      for (const [i, source] of (['safety', 'helpfulness'] as const).entries()) {
+        expectSame(last[i]!.row, (await alone(source, [...someIds(5), 30, 31, 32])).row);
+      }
+      for (const sequence of [a, b]) experts.close(sequence);
+    });
+
+    test('one closed while its step is under way is gone at once, and no other notices', async () => {
+      const [stays, goes] = [experts.open('safety'), experts.open('safety')];
+      await Promise.all(experts.append([stays, goes].map((sequence) => ({ sequence, ids: someIds(6) }))));
+      const before = experts.openCount;
+      const steps = Promise.allSettled(experts.append([goes, stays].map((sequence) => ({ sequence, ids: [40] }))));
+      await Promise.resolve();
+      experts.close(goes);
+      expect(experts.openCount).toBe(before - 1);
+      const comes = experts.open('helpfulness');
+      await steps;
+      expectSame((await feed(experts, comes, someIds(9))).row, (await alone('helpfulness', someIds(9))).row);
+      expectSame((await feed(experts, stays, [41])).row, (await alone('safety', [...someIds(6), 40, 41])).row);
+      await expect(feed(experts, goes, [41])).rejects.toThrow(/no open sequence/);
+      for (const sequence of [stays, comes]) experts.close(sequence);
+    });
+
+    test('a prefix comes before the first ids of each sequence of its source, once', async () => {
+      const prefixes = { safety: someIds(7, 3), helpfulness: [20] };
+      const prefixed = await create({ prefixes });
+      const lengths = (['safety', 'helpfulness', 'layers'] as const).map((source) => prefixed.prefixLength(source));
+      expect(lengths).toEqual([7, 1, 0]);
+      expect(experts.prefixLength('safety')).toBe(0);
+      for (const source of ['safety', 'helpfulness'] as const) {
+        const sequence = prefixed.open(source);
+        const own = prefixes[source];
+        // A step that fails has not used it up.
+        await expect(feed(prefixed, sequence, [])).rejects.toThrow(/at least one/);
+        const first = await feed(prefixed, sequence, [60]);
+        expectSame(first.row, (await alone(source, [...own, 60])).row);
+        const forked = abilities.fork ? prefixed.fork(sequence) : sequence;
+        expectSame((await feed(prefixed, forked, [61])).row, (await alone(source, [...own, 60, 61])).row);
+      }
+      await prefixed.dispose();
+    });
+
+    test.runIf(abilities.hidden)('gives hidden states where they are asked for', async () => {
+      const sequences = [experts.open('safety'), experts.open('helpfulness')];
+      const [plain, asked] = await Promise.all(
+        experts.append(sequences.map((sequence, i) => ({ sequence, ids: someIds(5), want: { hidden: i === 1 } }))),
+      );
+      expect(plain!.hidden).toBeNull();
+      expect(asked!.hidden).toBeInstanceOf(Float32Array);
+      expect(asked!.hidden!.length).toBeGreaterThan(0);
+      for (const sequence of sequences) experts.close(sequence);
+    });
+
+    test.skipIf(abilities.hidden)('gives no hidden states, and says so', async () => {
+      await expect(alone('safety', { ids: [1], want: { hidden: true } })).rejects.toThrow(/no hidden states/);
+    });
+
+    test.runIf(abilities.layers)(
+      'a layers sequence needs bounds and keeps its gate between them, from step to step others',
+      async () => {
+        const sequence = experts.open('layers');
+        await expect(feed(experts, sequence, someIds(4))).rejects.toThrow(/needs bounds/);
+        for (const [floor, ceiling] of [
+          [0, 1],
+          [0.7, 0.9],
+          [0.1, 0.2],
+          [1, 1],
+        ] as const) {
+          const { alpha } = await feed(experts, sequence, { ids: someIds(3), bounds: { floor, ceiling } });
+          // Bounds are float32 in a graph.
+          expect(alpha).toBeGreaterThanOrEqual(floor - 1e-6);
+          expect(alpha).toBeLessThanOrEqual(ceiling + 1e-6);
+        }
+        experts.close(sequence);
+      },
+    );
+
+    test.runIf(abilities.layers)('a layers sequence is what it is alone, whatever stands beside it', async () => {
+      const bounds = { floor: 0.4, ceiling: 1 };
+      const wanted = await alone('layers', { ids: someIds(8), bounds });
+      const sequences = (['safety', 'layers', 'layers', 'helpfulness'] as const).map((source) => experts.open(source));
+      const outputs = await Promise.all(
+        experts.append(
+          sequences.map((sequence, i) => ({
+            sequence,
+            ids: someIds(8),
+            bounds: i === 2 ? { floor: 0.8, ceiling: 1 } : bounds,
+          })),
+        ),
+      );
+      expectSame(outputs[1]!.row, wanted.row);
+      expect(outputs[1]!.alpha).toBeCloseTo(wanted.alpha!, 6);
+      expect(outputs.map(({ alpha }) => alpha !== null)).toEqual([false, true, true, false]);
+      for (const sequence of sequences) experts.close(sequence);
+    });
+
+    test.skipIf(abilities.layers)('has no layers router, and says so', () => {
+      expect(() => experts.open('layers')).toThrow(/a layers sequence needs experts with a layers router/);
+    });
+
+    test.runIf(abilities.score)('scores several positions at once as it would one after another', async () => {
+      const ids = someIds(8);
+      const { row, earlier } = await alone('safety', { ids, want: { positions: 5 } });
+      expect(earlier).toHaveLength(4);
+      for (const [i, found] of [...earlier, row].entries()) {
+        expectSame(found, (await alone('safety', ids.slice(0, 4 + i))).row);
+      }
+    });
+
+    test.skipIf(abilities.score)(
+      'gives one row a step (its graph takes one place of each row), and says so',
+      async () => {
+        await expect(alone('safety', { ids: [1, 2], want: { positions: 2 } })).rejects.toThrow(/one row a step/);
+      },
+    );
+
+    test.runIf(abilities.topK !== null)(
+      'truncated rows that meet hold the ids of both, each with its own log-probabilities',
+      async () => {
+        const ids = someIds(6);
+        const own = { safety: (await alone('safety', ids)).row, helpfulness: (await alone('helpfulness', ids)).row };
+        const [safety, helpfulness] = [experts.open('safety'), experts.open('helpfulness')];
+        const rows = (
+          await Promise.all(
+            experts.append([
+              { sequence: safety, ids, beside: helpfulness },
+              { sequence: helpfulness, ids, beside: safety },
+            ]),
+          )
+        ).map(({ row }) => byId(row));
+        const union = new Set([...byId(own.safety).keys(), ...byId(own.helpfulness).keys()]);
+        expect(union.size).toBeGreaterThan(abilities.topK!);
+        for (const row of rows) expect([...row.keys()]).toEqual([...union].sort((a, b) => a - b));
+        for (const [id, lp] of byId(own.safety))
+          expect(Math.abs(rows[0]!.get(id)! - lp)).toBeLessThanOrEqual(tolerance);
+        for (const [id, lp] of byId(own.helpfulness))
+          expect(Math.abs(rows[1]!.get(id)! - lp)).toBeLessThanOrEqual(tolerance);
+        // One that fails leaves the other its own ids.
+        const [alive, failed] = await Promise.allSettled(
+          experts.append([
+            { sequence: safety, ids: [30], beside: helpfulness },
+            { sequence: helpfulness, ids: [], beside: safety },
+          ]),
+        );
+        expect(failed!.status).toBe('rejected');
+        if (alive!.status !== 'fulfilled') throw alive!.reason;
+        expectSame(alive!.value.row, (await alone('safety', [...ids, 30])).row);
+        for (const sequence of [safety, helpfulness]) experts.close(sequence);
+      },
+    );
+
+    test('after dispose nothing is open, steps reject, and disposing again is no error', async () => {
+      const gone = await create();
+      const sequence = gone.open('safety');
+      const under = gone.append([{ sequence, ids: someIds(3) }]);
+      await Promise.all([gone.dispose(), Promise.allSettled(under)]);
+      expect(gone.openCount).toBe(0);
+      await expect(feed(gone, sequence, [1])).rejects.toThrow();
+      expect(() => gone.open('safety')).toThrow(/disposed/);
+      await gone.dispose();
+    });
+  });
+}

@@ -1,0 +1,71 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Expert } from '../model/adapter.ts';
+import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
+import { type Bundle, loadBundle } from '../model/load-bundle.ts';
+import { proposeWeight } from '../model/propose-weight.ts';
+import { slowDecoder } from '../model/testing/slow-decoder.ts';
+import { writeBundle } from '../model/write-bundle.ts';
+import { bundleVocabulary } from './bundle-vocabulary.ts';
+import { collect, request, testEngine } from './testing/engine-contract.ts';
+import { startWorkerEngine } from './worker-engine.ts';
+
+let root: string;
+let dir: string;
+let routedDir: string;
+/** The same model without routers and with both. */
+let bundle: Bundle;
+let routed: Bundle;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'engine-'));
+  dir = join(root, 'tiny');
+  routedDir = join(root, 'routed');
+  await writeBundle(dir, tinyBundle());
+  await writeBundle(routedDir, tinyBundle({ routers: true }));
+  [bundle, routed] = [await loadBundle(dir), await loadBundle(routedDir)];
+});
+afterAll(() => rm(root, { recursive: true }));
+
+testEngine('onnxruntime in its own thread', {
+  create: (limits = {}) => startWorkerEngine({ dir: routedDir, threads: 1, limits }),
+  createWithoutRouters: () => startWorkerEngine({ dir, threads: 1 }),
+});
+
+describe('an engine in its own thread', () => {
+  test('draws no control token but the end, however hot the sampling', async () => {
+    const { banned, eos } = bundleVocabulary(bundle);
+    expect(banned).toEqual([0, 1, 2, 3, 4, 267, 268, 269, 270, 271]);
+    const engine = await startWorkerEngine({ dir, threads: 1 });
+    for (let seed = 0; seed < 4; seed++) {
+      const { ids } = await collect(engine.generate(request({ maxTokens: null, sampling: { seed, temperature: 2 } })));
+      expect(ids.slice(0, -1).filter((id) => banned.includes(id) || id === eos)).toEqual([]);
+    }
+    await engine.close();
+  });
+
+  test('proposes the weights of the bundle’s logits router, and without one its default weight', async () => {
+    const { promptIds } = request();
+    const hidden = (role: Expert['role']) =>
+      Float32Array.from(slowDecoder(routed, promptIds, () => ({ safety: 0, helpfulness: 0, [role]: 1 })).hidden);
+    const expected = proposeWeight(routed.routers.logits!, hidden('safety'), hidden('helpfulness'));
+    const weights = async (from: string) => {
+      const engine = await startWorkerEngine({ dir: from, threads: 1 });
+      const { tokens } = await collect(engine.generate(request({ maxTokens: 6 })));
+      await engine.close();
+      return tokens.map(({ weight }) => weight);
+    };
+    const [first, ...rest] = await weights(routedDir);
+    // Hidden states of two float32 layers, into one sigmoid.
+    expect(first).toBeCloseTo(expected, 4);
+    expect(new Set(rest).size).toBeGreaterThan(1);
+    expect(await weights(dir)).toEqual(Array(6).fill(bundle.manifest.default_weight));
+  });
+
+  test('says what is wrong with a bundle instead of starting', async () => {
+    await expect(startWorkerEngine({ dir: join(dir, 'nowhere') })).rejects.toThrow(
+      /^config\.json: the file is missing/,
+    );
+  });
+});

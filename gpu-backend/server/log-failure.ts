@@ -1,0 +1,22 @@
+/**
+ * What the log says of a request that was not answered: one short line, because under load they
+ * come by the hundred, and the cause only where the fault is ours.
+ */
+import type { ErrorCode, PlimsollError } from '#shared/api/errors.ts';
+
+export type Log = (message: string, cause?: unknown) => void;
+
+const OURS: ReadonlySet<ErrorCode> = new Set(['internal_error', 'expert_failed']);
+const LONGEST = 300;
+
+export function logFailure(log: Log, where: string, { code, message, cause }: PlimsollError): void {
+  const line = oneLine(`${where}: ${code}: ${message}`);
+  if (OURS.has(code) && cause !== undefined) log(line, cause);
+  else log(line);
+}
+
+/** A message may repeat what a client sent: it must not look like lines of ours. */
+function oneLine(text: string): string {
+  const plain = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
+  return plain.length > LONGEST ? `${plain.slice(0, LONGEST)} ...` : plain;
+}
