@@ -59,12 +59,13 @@ export class Answer {
   readonly #proposal: Proposal;
   readonly #policy: GatePolicy;
   readonly #sampling: SamplingParams;
-  /** Of the first token. */
-  readonly #opening: SamplingParams;
+  /** As long as the answer says nothing. */
+  readonly #wordless: SamplingParams;
   readonly #maxTokens: number;
   readonly #text: TextStream;
   readonly #stops: StopMatcher;
   readonly #ids: number[];
+  #saysSomething: boolean;
   #state: GateState;
   #weights: WeightSummary;
 
@@ -84,12 +85,14 @@ export class Answer {
     this.#proposal = proposal;
     this.#policy = { rule, floor, ceiling, opening, budget, earned };
     this.#sampling = { ...sampling, mask: new Set(vocabulary.banned) };
-    // An answer that ends before it begins says nothing; so neither expert can.
-    this.#opening = { ...sampling, mask: new Set([...vocabulary.banned, vocabulary.eos]) };
+    // An answer that ends before it says something is none; so neither expert can end it there.
+    this.#wordless = { ...sampling, mask: new Set([...vocabulary.banned, vocabulary.eos]) };
     this.#maxTokens = Math.min(maxTokens ?? room, room);
     this.#text = new TextStream(vocabulary.bytesOf, resume?.text);
     this.#stops = new StopMatcher(stop, resume?.stops);
     this.#ids = [...(resume?.ids ?? [])];
+    const before = new TextStream(vocabulary.bytesOf);
+    this.#saysSomething = this.#ids.some((id) => isWord(before.push(id)));
     this.#state = startGate(this.#ids.length, resume?.spent);
     this.#weights = resume?.weights ?? NO_WEIGHTS;
   }
@@ -147,14 +150,16 @@ export class Answer {
       beside,
       proposal: this.#proposal,
       policy: this.#policy,
-      sampling: this.#state.position === 0 ? this.#opening : this.#sampling,
+      sampling: this.#saysSomething ? this.#sampling : this.#wordless,
       state: this.#state,
     });
     this.#state = step.state;
     this.#weights = addWeight(this.#weights, step.weight);
     this.#ids.push(step.token);
 
-    const { text, stopped } = this.#stops.push(this.#text.push(step.token));
+    const completed = this.#text.push(step.token);
+    this.#saysSomething ||= isWord(completed);
+    const { text, stopped } = this.#stops.push(completed);
     const events: EngineEvent[] = [
       {
         type: 'token',
@@ -196,6 +201,9 @@ export class Answer {
     ];
   }
 }
+
+/** White space and half a character say nothing. */
+const isWord = (text: string) => text.trim() !== '';
 
 /**
  * The wire has no infinities: a probability of zero and a spending without bound are null there.

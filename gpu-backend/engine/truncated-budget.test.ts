@@ -17,7 +17,9 @@ const ANSWERS = 40;
 const EOS = 0;
 const PROMPT = [1, 2];
 
-const vocabulary = { eos: EOS, banned: [], bytesOf: () => undefined };
+/** Every token but the end is a letter, so an answer says something from its first on. */
+const bytesOf = (id: number) => (id === EOS ? undefined : Uint8Array.of(96 + id));
+const vocabulary = { eos: EOS, banned: [], bytesOf };
 
 type Case = {
   seed: number;

@@ -164,6 +164,19 @@ describe('an answer', () => {
     }
   });
 
+  test('does not end on half a character or on a space either', async () => {
+    // A space, then the first byte of the euro sign, then the end, whatever the temperature.
+    const wish = (ids: readonly number[]) => [0x20, 0xe2, 0][ids.length - 5] ?? 0;
+    const script: typeof babble = (_kind, ids) =>
+      Array.from({ length: 256 }, (_, id) => (id === wish(ids) ? 30 : id === 97 ? 0 : -30));
+    const { url } = await serve({ script });
+    for (const temperature of [0, 1]) {
+      const frames = await allFrames(await call(url, generateRequest({ temperature })));
+      expect(textOf(frames)).toMatch(/a$/);
+      expect(endOf(frames)).toMatchObject({ finish_reason: 'stop', usage: { completion_tokens: 4 } });
+    }
+  });
+
   test('in the mode layers says so in its receipt, and keeps the line', async () => {
     const { url } = await serve();
     const line = { mode: 'layers', floor: 0.7, budget: 3 } as const;
