@@ -90,9 +90,13 @@ describe.skipIf(!existsSync('/proc/net/tcp'))('the ports of a running stack', ()
         await send(port, '/core/store-temp-file?prefix=../../new', { method: 'POST', headers, body: 'x' }),
         await send(port, '/core/log', { method: 'POST', headers: { ...headers, 'mf-log-level': '3' }, body: 'x' }),
         await send(port, '/core/dev-registry', { headers }),
-        await send(port, '/', { headers: { ...headers, 'mf-original-url': 'http://x/core/public-url' } }),
+        await send(port, '/x', { headers: { ...headers, 'mf-original-url': 'http://x/core/public-url' } }),
       ];
       for (const answer of answers) expect(answer?.status ?? 400, `port ${port}`).toBeGreaterThanOrEqual(400);
+      // At / the edge has a page of its own, and nothing but that page may be there.
+      const root = await send(port, '/', { headers: { ...headers, 'mf-original-url': 'http://x/core/public-url' } });
+      if (root?.status === 200) expect(JSON.parse(root.body)).toMatchObject({ name: 'plimsoll' });
+      else expect(root?.status ?? 400, `port ${port}`).toBeGreaterThanOrEqual(400);
     }
     expect(readFileSync(path.join(tmp, 'victim.bashrc'), 'utf8')).toBe('mine');
     expect(await readdir(tmp)).toEqual(before);
@@ -106,6 +110,7 @@ describe.skipIf(!existsSync('/proc/net/tcp'))('the ports of a running stack', ()
   ])('serve nothing to %s', async (_name, headers) => {
     for (const port of ports) {
       for (const url of [
+        '/',
         '/healthz',
         '/metrics',
         '/.well-known/jwks.json',
