@@ -48,7 +48,7 @@ test('--help lists the commands, and every one of them has a help of its own', a
     expect(help).toMatchObject({ code: 0, stderr: '' });
     expect(help.stdout).toMatch(new RegExp(`^Usage: plimsoll ${command} `));
   }
-}, 30_000);
+});
 
 test('an unknown command is answered with the one that was probably meant', async () => {
   const { code, stderr } = await plimsoll(['modle']);

@@ -37,7 +37,7 @@ export async function launch([command, ...args]) {
     if (!tool && !fs.existsSync(path.join(ROOT, command))) {
       throw new LaunchError(`there is no ${command}; the tools are ${Object.keys(TOOLS).join(', ')}`);
     }
-    const what = 'the packages of package-lock.json (about 0.5 GB on disk)';
+    const what = 'the packages of package-lock.json (about 0.75 GB on disk)';
     // The study draws its plots with packages of development; all else that a deployment may run does without.
     const dev = command !== 'cli/main.ts' || args[0] === 'study';
     await ensureInstalled(ROOT, { lock: LOCK, what, dev });
@@ -58,7 +58,7 @@ async function chooseNode() {
   if (major >= 24 || (major === 22 && minor >= 18)) return process.execPath;
   await ensureInstalled(PINNED_NODE, {
     lock: LOCK,
-    what: `a newer Node for this project alone (57 MB): this is ${process.version}, and it takes 22.18, 24 or later to run`,
+    what: `a newer Node for this project alone (57 MB to fetch, 0.2 GB on disk): this is ${process.version}, and it takes 22.18, 24 or later to run`,
   });
   // npm 10 does not always link .bin/node, so the file is taken where the package has it.
   const node = path.join(PINNED_NODE, 'node_modules', PLATFORMS[PLATFORM] ?? '');

@@ -70,7 +70,7 @@ beforeAll(async () => {
   await mkdir(at('dual'));
   await writeFile(at('dual/train.jsonl'), pairs.slice(0, 60).join(''));
   await writeFile(at('dual/held-out.jsonl'), pairs.slice(60).join(''));
-}, 180_000);
+});
 afterAll(() => rm(dir, { recursive: true }));
 
 const SFT = ['sft', '--model', 'tiny.json', '--world', '200', '--steps', '60', '--tokens-per-batch', '512'];
@@ -97,7 +97,7 @@ function withPaths([stage, ...args]: string[]): string[] {
   return [stage!, '--tokenizer', at('tokenizer'), ...inFolder];
 }
 
-test.each(STAGES)('%s, killed', { timeout: 300_000 }, async (run, settings) => {
+test.each(STAGES)('%s, killed', async (run, settings) => {
   const args = withPaths(settings);
   await finish(...args, '--out', at(run));
   await kill(`${run}-killed`, ...args);
@@ -113,7 +113,7 @@ describe.skipIf(process.platform === 'win32')('a full disk', () => {
     return end(spawn('sh', command, { stdio: ['ignore', 'ignore', 'pipe'] }));
   };
 
-  test('stops sft, which goes on once there is room', { timeout: 300_000 }, async () => {
+  test('stops sft, which goes on once there is room', async () => {
     const args = withPaths(SFT);
     await kill('full', ...args);
     const newest = (await checkpointsOf('full')).at(-1)!;

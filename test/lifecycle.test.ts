@@ -69,9 +69,9 @@ describe('a running stack', () => {
     const before = await over();
     await Promise.all(clients.map(leave));
     // First that all are over: a client has its first chunk, and may leave, before its request has rows.
-    await expect.poll(over, { timeout: 10_000 }).toBe(before + clients.length);
+    await expect.poll(over, { timeout: 300_000 }).toBe(before + clients.length);
     const held = () => metrics('num_requests_waiting', 'num_requests_running', 'num_rows');
-    await expect.poll(held, { timeout: 10_000 }).toBe(0);
+    await expect.poll(held, { timeout: 300_000 }).toBe(0);
     expect(await metrics('request_cancelled_total')).toBeGreaterThan(0);
     await answer();
   });
@@ -91,7 +91,7 @@ describe('a running stack', () => {
       await response.body?.cancel();
       return response.status;
     };
-    await expect.poll(status, { timeout: 30_000, interval: 250 }).toBe(200);
+    await expect.poll(status, { timeout: 300_000, interval: 250 }).toBe(200);
     expect(stack.backends()[0]!.pid).not.toBe(backend!.pid);
     expect((await answer()).text).toBe(before.text);
   });
@@ -102,7 +102,7 @@ describe('a running stack', () => {
     process.kill(edge!.parent, 'SIGKILL');
     await expect.poll(() => stillRunning([edge!])).toEqual([]);
     const text = async () => (await answer().catch(() => null))?.text;
-    await expect.poll(text, { timeout: 30_000, interval: 250 }).toBe(before.text);
+    await expect.poll(text, { timeout: 300_000, interval: 250 }).toBe(before.text);
   });
 
   test('an edge that hangs is found and started again', async () => {
@@ -110,11 +110,11 @@ describe('a running stack', () => {
     const edge = descendantsOf(stack.process.pid!).find(({ command }) => command.includes('workerd serve'));
     process.kill(edge!.pid, 'SIGSTOP');
     // Three checks of ten seconds, five apart.
-    await expect.poll(() => stillRunning([edge!]), { timeout: 90_000, interval: 250 }).toEqual([]);
+    await expect.poll(() => stillRunning([edge!]), { timeout: 300_000, interval: 250 }).toEqual([]);
     const text = async () => (await answer().catch(() => null))?.text;
-    await expect.poll(text, { timeout: 30_000, interval: 250 }).toBe(before.text);
+    await expect.poll(text, { timeout: 300_000, interval: 250 }).toBe(before.text);
     expect(stack.log()).toContain('the edge ended (signal SIGKILL, as it no longer answered)');
-  }, 150_000);
+  });
 
   test.each([
     [
@@ -185,7 +185,7 @@ describe('at the end of a stack', () => {
     const jwks = (await (await fetch(`${stack.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet;
     const processes = descendantsOf(stack.process.pid!);
     await stack.stop('SIGKILL');
-    await expect.poll(() => stillRunning(processes), { timeout: 15_000, interval: 100 }).toEqual([]);
+    await expect.poll(() => stillRunning(processes), { timeout: 300_000, interval: 100 }).toEqual([]);
 
     // What was signed before still verifies with the keys that the next stack publishes.
     stack = await startStack({ dataDir });
@@ -201,6 +201,6 @@ describe('at the end of a stack', () => {
     process.kill(supervisor!.pid, 'SIGKILL');
     const [code] = (await once(stack.process, 'exit')) as [number];
     expect(code).toBe(128 + 9);
-    await expect.poll(() => stillRunning(processes), { timeout: 15_000, interval: 100 }).toEqual([]);
+    await expect.poll(() => stillRunning(processes), { timeout: 300_000, interval: 100 }).toEqual([]);
   });
 });

@@ -43,13 +43,13 @@ beforeAll(async () => {
   corpus = await baseCorpus({ seed: 1, worldDialogues: 40, realShare: 0, dataDir: null });
   await tokenizerStage({ corpus, out: at('tokenizer'), vocabSize: config.vocab_size });
   tokenizer = openTokenizer(await readChatFiles(at('tokenizer')));
-}, 30_000);
+});
 afterAll(async () => {
   vi.restoreAllMocks();
   await rm(dir, { recursive: true });
 });
 
-test('tokenizer, base, experts and export make a bundle that loads', { timeout: 60_000 }, async () => {
+test('tokenizer, base, experts and export make a bundle that loads', async () => {
   const sft = {
     steps: 3,
     tokensPerBatch: 512,
@@ -87,7 +87,7 @@ test('tokenizer, base, experts and export make a bundle that loads', { timeout: 
   expect(bundle.experts[0]!.layers[0]!.b.data.some((value) => value !== 0)).toBe(true);
 });
 
-test('preference models, dual pairs and routers follow on one another', { timeout: 120_000 }, async () => {
+test('preference models, dual pairs and routers follow on one another', async () => {
   const base = await loadBaseModel(at('sft'), tokenizer);
   const common = { resume: false, seed: 1, tokenizer, threads: 1, base, dataSettings: {} };
   const score = { rank: 2, alpha: 4, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };

@@ -61,13 +61,13 @@ beforeAll(async () => {
     methods: ['base', 'soup-0.25', 'sequential'],
     make: true,
   };
-}, 60_000);
+});
 afterAll(async () => {
   vi.restoreAllMocks();
   await rm(dir, { recursive: true });
 });
 
-test('trains what methods need, answers every cell, and makes nothing twice', { timeout: 120_000 }, async () => {
+test('trains what methods need, answers every cell, and makes nothing twice', async () => {
   const before = await runGrid({ ...options, make: false });
   expect(before.missing).toEqual([
     'seed 1: base on small world',

@@ -229,4 +229,4 @@ test('tenants outlive the edge, and seeding again changes nothing', async () => 
   expect(await auditRows(second.url)).toBe(3);
   await second.dispose();
   await rm(dataDir, { recursive: true, force: true });
-}, 20_000);
+});

@@ -94,7 +94,7 @@ test('without the data they say what is missing', async () => {
   await expect(realModels({ ...options, dataDir: gone })).rejects.toThrow(`${cannot}there is no folder ${gone}`);
 });
 
-test('they are trained once, and score every answer that fits, alone as in company', { timeout: 240_000 }, async () => {
+test('they are trained once, and score every answer that fits, alone as in company', async () => {
   const options = { dir: path.join(dir, 'judges'), dataDir: dir, sets, threads: 1, recipe };
   const { reward, judges } = await realModels(options);
   expect(judges.map(({ name }) => name)).toEqual(["judges' base", 'reward', 'cost']);

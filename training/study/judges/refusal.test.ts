@@ -44,7 +44,7 @@ test("no topic and no real answer is on two sides, and none of the demo's topics
   }
 });
 
-test('beats 95 % on unseen topics, is kept, and is the same when it is read back', { timeout: 240_000 }, async () => {
+test('beats 95 % on unseen topics, is kept, and is the same when it is read back', async () => {
   const options = { dir: path.join(dir, 'judge'), dataDir: null, recipe };
   const judge = await refusalJudge(options);
   expect(judge.figures['unseen topics: accuracy, %']).toBeGreaterThan(95);
