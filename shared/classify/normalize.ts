@@ -7,13 +7,17 @@ import { foldConfusables } from './confusables.ts';
 import type { DefenceOptions } from './defences.ts';
 
 /** Soft hyphens, zero-width spaces and joiners, direction marks, variation selectors, tag characters; and control characters. */
-const INVISIBLE = /\p{Default_Ignorable_Code_Point}|(?![\t\n\v\f\r])\p{Cc}/gu;
+const INVISIBLE = /\p{Default_Ignorable_Code_Point}|(?![\t\n\v\f\r])\p{Cc}|(?<=\p{L})\p{Co}+(?=\p{L})/gu;
+/** A braille cell without dots looks like a space. */
+const BLANK = /\u2800/g;
 /**
  * Marks that no script of its own needs: they strike out, overline or encircle whatever stands before them, a space too. No
  * `i` flag: U+0345 and the letter iota are one letter in two cases, and iota would be taken for a mark.
  */
 const LOOSE_MARKS = /(?:[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]|[\u0483-\u0489])+/g;
-/** The same behind a Latin letter or a digit, where taking a letter apart has left one. */
+/** Marks of any script on a Latin letter, a sign or a space: none belongs there. */
+const STRANGE_MARKS = /(?<=[\p{Script=Latin}\p{Script=Common}])\p{M}+/gu;
+/** Loose marks behind a Latin letter or a digit, where taking a letter apart has left one. */
 const MARKED_LATIN = /([A-Za-z0-9])[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+/g;
 /** No script puts more marks than this on a letter, and sorting a long row of them takes the square of its length. */
 const MARKS_IN_A_ROW = /(\p{M}{4})\p{M}+/gu;
@@ -64,7 +68,7 @@ export function plainLetters(text: string, { without = [] }: DefenceOptions = {}
   const bare = withoutMarks(text, { without }).replace(MARKS_IN_A_ROW, '$1').replace(PHRASES, ' ');
   // NFKD, marks away, NFC: NFKC that also drops Latin accents, so that "bömb" is "bomb" and Hangul stays whole.
   const decomposed = bare.normalize(without.includes('forms') ? 'NFD' : 'NFKD');
-  const visible = without.includes('invisible') ? decomposed : decomposed.replace(INVISIBLE, '');
+  const visible = without.includes('invisible') ? decomposed : decomposed.replace(INVISIBLE, '').replace(BLANK, ' ');
   const unmarked = without.includes('marks') ? visible : visible.replace(MARKED_LATIN, '$1');
   const composed = unmarked.normalize('NFC');
   return without.includes('forms') ? composed : composed.replace(SIGN_LETTERS, signToLetter);
@@ -72,7 +76,7 @@ export function plainLetters(text: string, { without = [] }: DefenceOptions = {}
 
 /** Loose marks away, wherever they stand. "й" as one character keeps its own; as two it becomes "и". */
 function withoutMarks(text: string, { without = [] }: DefenceOptions): string {
-  return without.includes('marks') ? text : text.replace(LOOSE_MARKS, '');
+  return without.includes('marks') ? text : text.replace(LOOSE_MARKS, '').replace(STRANGE_MARKS, '');
 }
 
 /**
@@ -82,7 +86,9 @@ function withoutMarks(text: string, { without = [] }: DefenceOptions): string {
 export function withoutUnseen(text: string, { without = [] }: DefenceOptions = {}): string {
   if (ASCII_ONLY.test(text)) return text;
   const bare = withoutMarks(text, { without });
-  return without.includes('invisible') ? bare : bare.replace(INVISIBLE, (sign) => (TAGS.test(sign) ? sign : ''));
+  return without.includes('invisible')
+    ? bare
+    : bare.replace(INVISIBLE, (sign) => (TAGS.test(sign) ? sign : '')).replace(BLANK, ' ');
 }
 
 function signToLetter(sign: string): string {
