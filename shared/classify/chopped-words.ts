@@ -1,6 +1,7 @@
 /**
- * "ho wd oi ma ke ab om b": a sentence cut into pieces of two or three letters becomes words again. Pieces count as chopped where
- * the words they make together are far likelier than they are, so that "is it my cat or not" stays. A guess, so a reading.
+ * "ho wd oi ma ke ab om b": a sentence cut into pieces of two or three letters becomes words again.
+ * Pieces count as chopped where the words they make together are far likelier than they are, so
+ * that "is it my cat or not" stays. A guess, so a reading.
  */
 import type { Lexicon } from './lexicon.ts';
 import { breakToken } from './word-breaks.ts';

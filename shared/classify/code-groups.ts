@@ -1,6 +1,7 @@
 /**
- * A code broken into groups of one width: by spaces, on lines of their own, or as strings that are put together ("abcd" + "efgh").
- * Words of equal length stand side by side in any text, so only what decodes counts.
+ * A code broken into groups of one width: by spaces, on lines of their own, or as strings that are
+ * put together ("abcd" + "efgh"). Words of equal length stand side by side in any text, so only
+ * what decodes counts.
  */
 const GROUP = /[A-Za-z0-9+/_-]+={0,2}/g;
 const GAP = /^[\s"'+,\\]{1,8}$/;
@@ -16,7 +17,10 @@ const NO_WORD = /\d|[a-z][A-Z]/;
 
 type Group = { text: string; start: number; end: number };
 
-/** `text` with every code in groups that `decode` knows replaced by its message, on lines of its own. */
+/**
+ * `text` with every code in groups that `decode` knows replaced by its message, on lines of its
+ * own.
+ */
 export function decodeGroups(text: string, decode: (code: string) => string | undefined): string {
   let written = '';
   let from = 0;

@@ -1,8 +1,8 @@
 /**
- * Spans of a text that are another text in base64 (whole, in groups or backwards), base32, hex, numbers of characters (decimal,
- * octal, binary), percent or character escapes, or in Unicode's invisible tag letters.
- * A span counts only when what comes out is printable and reads as text; hashes, keys, identifiers and lists of numbers
- * come out as noise and stay.
+ * Spans of a text that are another text in base64 (whole, in groups or backwards), base32, hex,
+ * numbers of characters (decimal, octal, binary), percent or character escapes, or in Unicode's
+ * invisible tag letters. A span counts only when what comes out is printable and reads as text;
+ * hashes, keys, identifiers and lists of numbers come out as noise and stay.
  */
 import { decodeGroups } from './code-groups.ts';
 import type { Lexicon } from './lexicon.ts';
@@ -25,12 +25,17 @@ const HEX = /(?<![0-9a-z])(?:0x|\\x)?[0-9a-f]{2}(?:["'\s:,;-]{0,4}(?:0x|\\x)?[0-
 const BINARY = /(?<![0-9a-z])[01]{7,8}(?:[\s,;]{0,2}[01]{7,8}){3,}(?![0-9a-z])/gi;
 /** Numbers of characters, in decimal or octal. */
 const NUMBERS = /(?<![\w.,])\d{2,3}(?:[\s,;]{1,3}\d{2,3}){5,}(?![\w]|[.,]\d)/g;
-/** A table may make letters; that it makes words too, or has a space in every tenth place, is no accident. */
+/**
+ * A table may make letters; that it makes words too, or has a space in every tenth place, is no
+ * accident.
+ */
 const LEAST_KNOWN = 0.5;
 const LEAST_SPACES = 0.08;
 const SPACED_TEXT = /^[\p{L}\p{M}\s.,;:!?'"-]+$/u;
 const PERCENT = /(?:%[0-9a-f]{2})+/gi;
-/** A text in nothing but percent escapes is a message; a few are an address that somebody pasted. */
+/**
+ * A text in nothing but percent escapes is a message; a few are an address that somebody pasted.
+ */
 const PERCENT_MESSAGE = /(?:%[0-9a-f]{2}){12,}/gi;
 const ESCAPE =
   /&#(\d{2,6});?|&#x([0-9a-f]{2,5});?|\\u\{?([0-9a-f]{2,5})\}?|\\x([0-9a-f]{2})|\\([0-3][0-7]{2}|[4-7][0-7])(?![0-9])/gi;
@@ -39,8 +44,8 @@ const LEAST_ESCAPES = 3;
 const TAG_LETTERS = /[\u{e0020}-\u{e007e}]{3,}/gu;
 
 /**
- * The text with every span replaced by its message, on lines of its own; undefined where nothing is encoded. `text` with its
- * case kept.
+ * The text with every span replaced by its message, on lines of its own; undefined where nothing is
+ * encoded. `text` with its case kept.
  */
 export function decodeSpans(text: string, lexicon: Lexicon): string | undefined {
   const spans = (into: string, pattern: RegExp, decode: (span: string) => string | undefined) =>
@@ -67,7 +72,10 @@ export function decodeSpans(text: string, lexicon: Lexicon): string | undefined 
   return inPlace === text ? undefined : inPlace;
 }
 
-/** Percent and character escapes that stand for a letter here and there: no message of their own, only the text as it is meant. */
+/**
+ * Percent and character escapes that stand for a letter here and there: no message of their own,
+ * only the text as it is meant.
+ */
 function withoutEscapes(text: string): string {
   const percent = text.match(PERCENT)?.join('') ?? '';
   const plain =

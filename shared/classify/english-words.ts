@@ -1,6 +1,7 @@
 /**
- * Whether a word is English that the list may not have: one of its words with a usual beginning or ending, one typed without its
- * apostrophe or as people chat, or one that science made of Greek and Latin. `unknown-language.ts` and `typing-noise.ts` ask.
+ * Whether a word is English that the list may not have: one of its words with a usual beginning or
+ * ending, one typed without its apostrophe or as people chat, or one that science made of Greek and
+ * Latin. `unknown-language.ts` and `typing-noise.ts` ask.
  */
 import type { Lexicon } from './lexicon.ts';
 

@@ -1,8 +1,9 @@
 /**
- * Everything a block of text may be meant to say: itself, and what is left of it when a disguise is taken off that one has to
- * guess at (leetspeak, missing spaces, slips of the finger, ciphers, encodings, at most two inside one another). Each
- * reading is the whole block with the hidden part in its place; the strictest counts label by label. An honest text almost
- * always has just one. How many texts are looked into and how many readings there are is bounded, whatever the text.
+ * Everything a block of text may be meant to say: itself, and what is left of it when a disguise is
+ * taken off that one has to guess at (leetspeak, missing spaces, slips of the finger, ciphers,
+ * encodings, at most two inside one another). Each reading is the whole block with the hidden part
+ * in its place; the strictest counts label by label. An honest text almost always has just one. How
+ * many texts are looked into and how many readings there are is bounded, whatever the text.
  */
 import { MOST_BLOCK_CHARS } from './blocks.ts';
 import { joinChopped } from './chopped-words.ts';
@@ -19,7 +20,9 @@ import { undoTyping } from './typing-noise.ts';
 import type { Meaning } from './unknown-language.ts';
 import { breakWords } from './word-breaks.ts';
 
-/** Texts looked into: the block itself and what was hidden in it, by two codes inside one another. */
+/**
+ * Texts looked into: the block itself and what was hidden in it, by two codes inside one another.
+ */
 export const MAX_SOURCES = 6;
 export const MAX_READINGS = 8;
 /** A disguise inside a disguise inside the text. */
@@ -32,15 +35,23 @@ const MOST_SOURCE_CHARS = 2 * MOST_BLOCK_CHARS;
 export type Readings = {
   /** Different normalised texts, the plain one first. */
   readings: string[];
-  /** What its words may have been before somebody mistyped them; undefined where that is nothing new. */
+  /**
+   * What its words may have been before somebody mistyped them; undefined where that is nothing
+   * new.
+   */
   typing: string | undefined;
-  /** For the question of its language: readings in which a word is what it was, as guesses at slips make English of anything. */
+  /**
+   * For the question of its language: readings in which a word is what it was, as guesses at slips
+   * make English of anything.
+   */
   languages: Meaning;
   /** Whether there was more to look into than the bounds allow: what it says is not known, then. */
   gaveUp: boolean;
 };
 
-/** The first reading of every text, and the only one in training: its first `MAX_CHARS` characters. */
+/**
+ * The first reading of every text, and the only one in training: its first `MAX_CHARS` characters.
+ */
 export function plainReading(text: string, options: DefenceOptions = {}): string {
   return normalize(text.slice(0, MAX_CHARS), options).slice(0, MAX_CHARS);
 }
@@ -51,7 +62,10 @@ type ReadingOptions = DefenceOptions & {
   most?: number;
 };
 
-/** `readingsOf('h0w to bake', { lexicon }).readings` gives `h0w to bake` and `how to bake`. `block` as blocks.ts cuts it. */
+/**
+ * `readingsOf('h0w to bake', { lexicon }).readings` gives `h0w to bake` and `how to bake`. `block`
+ * as blocks.ts cuts it.
+ */
 export function readingsOf(block: string, options: ReadingOptions): Readings {
   return finish(readInSlices(block, options));
 }
@@ -114,7 +128,10 @@ type Found = {
   languages: ReadonlyMap<string, readonly string[]>;
 };
 
-/** What the block says with every code undone, and what that may be read as. Other sources still have codes in them. */
+/**
+ * What the block says with every code undone, and what that may be read as. Other sources still
+ * have codes in them.
+ */
 function meaningOf(block: string, { decodings, turnings, languages }: Found): Meaning {
   const innermost = (source: string) => {
     let inner = source;

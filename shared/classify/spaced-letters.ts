@@ -1,7 +1,8 @@
 /**
- * "g e t  o n  m y  w i f i", "b.a*k~e", letters on lines of their own: single letters with something between each two become
- * words again. What stands between most of them is the gap inside words; any other gap ends a word, and where all are
- * equal the lexicon says where words end. A guess, so a reading of its own: "a b c" is also a list of three things.
+ * "g e t o n m y w i f i", "b.a*k~e", letters on lines of their own: single letters with something
+ * between each two become words again. What stands between most of them is the gap inside words;
+ * any other gap ends a word, and where all are equal the lexicon says where words end. A guess, so
+ * a reading of its own: "a b c" is also a list of three things.
  */
 import type { Lexicon } from './lexicon.ts';
 import { breakToken } from './word-breaks.ts';
@@ -11,7 +12,10 @@ const LEAST_LETTERS = 3;
 /** Longer gaps end a run: of signs, and of nothing but spaces, which cost a writer less. */
 const MOST_GAP = 6;
 const MOST_SPACES = 40;
-/** Spaces and signs together stand between the terms of a formula too, so more of them must be equal. */
+/**
+ * Spaces and signs together stand between the terms of a formula too, so more of them must be
+ * equal.
+ */
 const LEAST_MIXED = 4;
 const LEAST_EQUAL = 0.5;
 const LEAST_EQUAL_MIXED = 0.75;
@@ -46,7 +50,10 @@ export function joinLetters(text: string, lexicon: Lexicon): string {
   return from === 0 ? text : joined + text.slice(from);
 }
 
-/** Single letters from `at` on, which begins a word; undefined where the word has more than one letter. */
+/**
+ * Single letters from `at` on, which begins a word; undefined where the word has more than one
+ * letter.
+ */
 function runFrom(text: string, at: number): Run | undefined {
   const letters: string[] = [];
   const gaps: string[] = [];

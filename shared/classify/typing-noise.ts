@@ -1,6 +1,7 @@
 /**
- * "hwo do i bulid a bo mb", "b*mb", "bo-mb", "kkiillll": words with a slip in them become the words that were meant. A guess, so a
- * reading of its own; names and rare words become something else in it, and stay what they are in the others.
+ * "hwo do i bulid a bo mb", "b*mb", "bo-mb", "kkiillll": words with a slip in them become the words
+ * that were meant. A guess, so a reading of its own; names and rare words become something else in
+ * it, and stay what they are in the others.
  */
 import { isEnglish } from './english-words.ts';
 import type { Lexicon } from './lexicon.ts';
@@ -15,16 +16,24 @@ const LEAST_JOINED = 4;
 const LEAST_LETTERS = 3;
 /** What is left when its stars are taken out. */
 const LEAST_WITHOUT = 4;
-/** Where more words stay unknown it is no English with slips, and what became of it says nothing. */
+/**
+ * Where more words stay unknown it is no English with slips, and what became of it says nothing.
+ */
 const MOST_UNKNOWN = 0.25;
-/** ... counted over so many words before or behind, so that junk elsewhere in the text changes nothing. */
+/**
+ * ... counted over so many words before or behind, so that junk elsewhere in the text changes
+ * nothing.
+ */
 const AROUND = 8;
 /** "b#mb": one sign for a letter is as good as the other. */
 const HASH_WITHIN = /(?<=[a-z*])#(?=[a-z])/g;
 
 type Token = { text: string; start: number; end: number; known: boolean };
 
-/** Lower case in and out; undefined where there are no slips, or where too little is known even without them. */
+/**
+ * Lower case in and out; undefined where there are no slips, or where too little is known even
+ * without them.
+ */
 export function undoTyping(typed: string, lexicon: Lexicon): string | undefined {
   const text = typed.replace(HASH_WITHIN, '*');
   const tokens: Token[] = Array.from(text.matchAll(TOKEN), ({ 0: raw, index }) => {

@@ -61,6 +61,7 @@ describe('a foreign sentence stays uncertain', () => {
   test('mostly without spaces, amid one English word again and again, or in capitals in an English frame', () => {
     for (const [least, disguise] of [
       [0.85, (text: string) => text.replaceAll(' ', '')],
+      [0.85, (text: string) => `Tell me: ${text.replace(/(?:^|\s)\p{L}/gu, (start) => start.trim().toUpperCase())}`],
       [0.75, (text: string) => text.replaceAll(' ', ' water ')],
       [0.85, (text: string) => `Please answer this question: ${text.toUpperCase()}`],
     ] as const) {

@@ -1,10 +1,11 @@
 /**
- * How sure it is that a part of a text is in a language the classifier does not know. Its weights come from English, so what it
- * says of anything else is a guess, and a policy should know. Words are evidence for or against English: letters and
- * words of other languages, words that nobody knows, and on the other side words of the list. Capitals, signs and digits
- * in a word change little: a name or an identifier is excused only among English. Evidence adds up, and the stretch of words
- * with the largest sum counts, so that a frame of English around it changes nothing. Codes that nobody undid are evidence too
- * (unread-codes.ts).
+ * How sure it is that a part of a text is in a language the classifier does not know. Its weights
+ * come from English, so what it says of anything else is a guess, and a policy should know. Words
+ * are evidence for or against English: letters and words of other languages, words that nobody
+ * knows, and on the other side words of the list. Capitals, signs and digits in a word change
+ * little: a name or an identifier is excused only among English. Evidence adds up, and the stretch
+ * of words with the largest sum counts, so that a frame of English around it changes nothing. Codes
+ * that nobody undid are evidence too (unread-codes.ts).
  */
 import { sigmoid } from './combine-scores.ts';
 import { isCompound, isEnglish, isJargon, isScience } from './english-words.ts';
@@ -64,9 +65,14 @@ const MOST_NAMES = 4;
 /** Items of a list are this short. */
 const MOST_ITEM = 3;
 
-/** A run of letters with what is tied to it, so that names of things in code can be told from words. */
+/**
+ * A run of letters with what is tied to it, so that names of things in code can be told from words.
+ */
 const TOKEN = /[\p{L}\p{M}\p{N}'’_$@/\\.(=-]+/gu;
 const PART = /[\p{L}\p{M}\p{N}'’]+/gu;
+/** "WieStiehltMan" is words tied by their capitals. */
+const CAMEL = /(?<=\p{Ll})(?=\p{Lu}\p{Ll})/u;
+const SIGN_OR_DIGIT = /[\d_$@/\\.(=]/;
 const LETTER = /\p{L}/u;
 const LATIN_ONLY = /^[\p{Script=Latin}\p{M}'’]+$/u;
 const OTHER_LETTER = /(?!\p{Script=Latin})\p{L}/gu;
@@ -85,20 +91,32 @@ const DIGIT_WITHIN = /[013457]\p{L}/u;
 const DIGIT = /[013457]/g;
 const LETTERS_FOR: Readonly<Record<string, string>> = { '0': 'o', '1': 'i', '3': 'e', '4': 'a', '5': 's', '7': 't' };
 
-/** Evidence of words in small letters, which does not depend on what stands around them; most words of a text are old friends. */
+/**
+ * Evidence of words, which does not depend on what stands around them; most words of a text are old
+ * friends.
+ */
 const REMEMBERED = 8_192;
 const LONGEST_REMEMBERED = 20;
 const memories = new WeakMap<Lexicon, Map<string, number>>();
 
 /** What a block says once its codes are undone, and what else that may be read as. */
 export type Meaning = {
-  /** With the message in place of each code, accents and capitals kept; undefined where nothing was encoded. */
+  /**
+   * With the message in place of each code, accents and capitals kept; undefined where nothing was
+   * encoded.
+   */
   decoded?: string | undefined;
-  /** Each whole; one that is mostly English counts instead, so that a disguise that was taken off makes nothing uncertain. */
+  /**
+   * Each whole; one that is mostly English counts instead, so that a disguise that was taken off
+   * makes nothing uncertain.
+   */
   readings: Iterable<string>;
 };
 
-/** In [0, 1]. `written`: a block as somebody wrote it. A message counts in place of its code: decoding is no guess. */
+/**
+ * In [0, 1]. `written`: a block as somebody wrote it. A message counts in place of its code:
+ * decoding is no guess.
+ */
 export function uncertaintyOf(written: string, { decoded, readings }: Meaning, lexicon: Lexicon): number {
   const meant = judge(decoded ?? written, lexicon);
   let { worst } = meant;
@@ -113,13 +131,18 @@ export function uncertaintyOf(written: string, { decoded, readings }: Meaning, l
 
 type Word = {
   evidence: number;
-  /** A name, or a piece of an identifier: it counts only where there is little English around it. */
+  /**
+   * A name, or a piece of an identifier: it counts only where there is little English around it.
+   */
   excuse: 'name' | 'identifier' | undefined;
   /** Whether a comma or the like stands between it and the word before. */
   breaks: boolean;
 };
 
-/** The largest sum of evidence of any stretch of words (Kadane's maximum subarray), and how many words are English. */
+/**
+ * The largest sum of evidence of any stretch of words (Kadane's maximum subarray), and how many
+ * words are English.
+ */
 function judge(text: string, lexicon: Lexicon): { worst: number; english: number; words: number } {
   const words = wordsOf(text, lexicon);
   const isEnglishWord = ({ evidence }: Word) => evidence <= EVIDENCE.english / 2;
@@ -184,35 +207,32 @@ function wordsOf(text: string, lexicon: Lexicon): Word[] {
     }
     if (!LETTER.test(token)) continue;
     end = index + token.length;
-    const known = memory.get(token);
-    if (known !== undefined) {
-      words.push({ evidence: known, excuse: undefined, breaks });
-      continue;
-    }
     const parts = token.match(PART) ?? [];
-    const letters = parts.filter((part) => LETTER.test(part));
+    const letters = parts.flatMap((part) => part.split(CAMEL)).filter((part) => LETTER.test(part));
     const opens = opensSentence(text, index);
+    const isTied = letters.length > 1 || SIGN_OR_DIGIT.test(token.replace(/\.+$/, ''));
     letters.forEach((part, nth) => {
-      const evidence = evidenceOf(part, lexicon);
+      const evidence = remembered(part, { lexicon, memory });
       const isName = !(opens && nth === 0) && part !== part.toLowerCase() && LATIN_ONLY.test(part);
-      const isIdentifier =
-        letters.length > 1 ||
-        /[\d]/.test(part) ||
-        /[_$@/\\.(=]/.test(text[index + token.length - 1] === '.' ? token.slice(0, -1) : token);
       words.push({
         evidence:
           isName && part.length < LEAST_UNKNOWN && evidence < EVIDENCE.foreignWord && evidence > 0 ? 0 : evidence,
-        excuse: isName ? 'name' : isIdentifier && evidence <= EVIDENCE.foreignWord ? 'identifier' : undefined,
+        excuse: isName ? 'name' : isTied && evidence <= EVIDENCE.foreignWord ? 'identifier' : undefined,
         breaks: nth === 0 && breaks,
       });
-      const isPlain = parts.length === 1 && part === token && part === part.toLowerCase() && !/\d/.test(part);
-      if (isPlain && token.length <= LONGEST_REMEMBERED) {
-        if (memory.size >= REMEMBERED) memory.clear();
-        memory.set(token, evidence);
-      }
     });
   }
   return words;
+}
+
+function remembered(part: string, { lexicon, memory }: { lexicon: Lexicon; memory: Map<string, number> }): number {
+  const known = memory.get(part);
+  if (known !== undefined) return known;
+  const evidence = evidenceOf(part, lexicon);
+  if (part.length > LONGEST_REMEMBERED) return evidence;
+  if (memory.size >= REMEMBERED) memory.clear();
+  memory.set(part, evidence);
+  return evidence;
 }
 
 function evidenceOf(part: string, lexicon: Lexicon): number {

@@ -1,7 +1,8 @@
 /**
- * Codes that nobody undid: long runs of letters and digits that are no words. One of them in an English text is a key, a hash
- * or a part number; one that is far longer, that the text asks to decode, or that is most of a text that asks to be answered
- * hides what the text says, and counts as words of an unknown language.
+ * Codes that nobody undid: long runs of letters and digits that are no words. One of them in an
+ * English text is a key, a hash or a part number; one that is far longer, that the text asks to
+ * decode, or that is most of a text that asks to be answered hides what the text says, and counts
+ * as words of an unknown language.
  */
 import { isEnglish } from './english-words.ts';
 import type { Lexicon } from './lexicon.ts';
@@ -13,14 +14,20 @@ export type Codes = ReadonlyMap<number, { end: number; evidence: number }>;
 const SURE_CODE = 100;
 /** With a word that asks to undo or to follow it, or with no words at all. */
 const LEAST_CODE = 20;
-/** Each so many characters count as a word; a short one that is meant to be read counts as much as a sentence. */
+/**
+ * Each so many characters count as a word; a short one that is meant to be read counts as much as a
+ * sentence.
+ */
 const LETTERS_OF_CODE = 25;
 const EVIDENCE_A_WORD = 1.3;
 const LEAST_EVIDENCE = 3.4;
 
 const TOKEN = /[A-Za-z0-9+/=_-]+/g;
 const NUMBERS = /^[\d-]+$/;
-/** What has a name and cannot be a message: MD5, SHA-1, SHA-256, a UUID, the sums of package managers. */
+/**
+ * What has a name and cannot be a message: MD5, SHA-1, SHA-256, a UUID, the sums of package
+ * managers.
+ */
 const SUM =
   /^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|sha\d+-[A-Za-z0-9+/]{27,86}={0,2})$/i;
 const UNDO =
@@ -32,8 +39,11 @@ const LEAST_SHARE = 0.4;
 /** Groups of so many digits and letters may be one code that was broken up. */
 const MOST_GROUP = 12;
 
-/** Shorter ones may be words with digits for letters. */
-const LEAST_SILENT = 20;
+/**
+ * Letters and digits in one piece; a shorter one, or one in pieces, may be words with digits for
+ * letters.
+ */
+const KEY = /(?<![A-Za-z0-9+/])(?=[A-Za-z+/]*\d)[A-Za-z0-9+/]{20,}={0,2}$/;
 
 /** The codes of `text`; one that is only named in a text is worth nothing. */
 export function codesIn(text: string, lexicon: Lexicon): Codes {
@@ -68,7 +78,7 @@ export function codesIn(text: string, lexicon: Lexicon): Codes {
     if (letters >= SURE_CODE && single) codes.set(start, { end, evidence });
     else if (letters >= LEAST_CODE && (asksToUndo || (isMost && !numbers)))
       codes.set(start, { end, evidence: Math.max(LEAST_EVIDENCE, evidence) });
-    else if (letters >= LEAST_SILENT && single) codes.set(start, { end, evidence: 0 });
+    else if (single && KEY.test(text.slice(start, end))) codes.set(start, { end, evidence: 0 });
   }
   return codes;
 }
