@@ -20,6 +20,25 @@ describe('finds a message in', () => {
         .join(', ')
         .replaceAll(', ', ' '),
     ],
+    ['base64 in groups of four', btoa(MESSAGE).replace(/.{4}(?=.)/g, '$& ')],
+    ['base64 in groups of five', btoa(MESSAGE).replace(/.{5}(?=.)/g, '$& ')],
+    ['base64 on short lines', btoa(MESSAGE).replace(/.{8}(?=.)/g, '$&\n')],
+    ['base64 in strings', `"${btoa(MESSAGE).replace(/.{12}(?=.)/g, '$&" + "')}"`],
+    ['base64 of UTF-16', btoa(MESSAGE.replace(/./g, '$&\0'))],
+    [
+      'base64 backwards',
+      Array.from(btoa(`${MESSAGE}!!`))
+        .reverse()
+        .join(''),
+    ],
+    ['base32', 'NBXXOIDEN4QGSIDCMFVWKIDCOJSWCZA='],
+    ['a hex array', hex.map((pair) => `0x${pair}`).join(', ')],
+    ['hex bytes with commas', hex.join(', ')],
+    ['decimal numbers', codes.join(' ')],
+    ['decimal numbers with commas', codes.join(', ')],
+    ['octal numbers', codes.map((code) => code.toString(8)).join(' ')],
+    ['bits', codes.map((code) => code.toString(2).padStart(8, '0')).join(' ')],
+    ['bits without spaces', codes.map((code) => code.toString(2).padStart(8, '0')).join('')],
     ['percent escapes', hex.map((pair) => `%${pair}`).join('')],
     ['tag letters', String.fromCodePoint(...codes.map((code) => 0xe0000 + code))],
   ])('%s', (_, code) => {
@@ -31,6 +50,7 @@ describe('finds a message in', () => {
   test.each([
     ['decimal escapes', codes.map((code) => `&#${code};`).join('')],
     ['hex escapes', hex.map((pair) => `&#x${pair};`).join('')],
+    ['octal escapes', codes.map((code) => `\\${code.toString(8).padStart(3, '0')}`).join('')],
     ['JavaScript escapes', hex.map((pair) => `\\u00${pair}`).join('')],
     ['an address', `?q=${encodeURIComponent(`${MESSAGE}`)}`],
   ])('%s, in its place', (_, code) => {
@@ -65,6 +85,9 @@ test.each([
   ['an identifier', '550e8400-e29b-41d4-a716-446655440000'],
   ['colours', 'color: #ff00ff; background: #00ff00'],
   ['numbers', '1200 3400 5600 7800 12 34 56 78'],
+  ['ages', 'they are 98 99 101 102 104 98 97 and 101 years old'],
+  ['words of one length', 'they have this Town with four more RED2 cats'],
+  ['a licence key', 'AB12C-34DEF-5GH67-89IJK-LM01N'],
   ['long words', 'internationalisation of Antidisestablishmentarianism'],
   ['one escape', 'fish &amp; chips, 100%25 good'],
   ['a random key', 'sk-9fQ2LmX0vR7bTz4KpW8sYh3NcJ6dGa1e'],

@@ -1,8 +1,10 @@
 /**
- * Spans of a text that are another text in base64, hex, percent or character escapes, or in Unicode's invisible tag letters.
- * A span counts only when what comes out is printable and reads as text; hashes, keys, identifiers and lists of numbers
- * come out as noise and stay.
+ * Spans of a text that are another text in base64 (whole, in groups or backwards), base32, hex,
+ * numbers of characters (decimal, octal, binary), percent or character escapes, or in Unicode's
+ * invisible tag letters. A span counts only when what comes out is printable and reads as text;
+ * hashes, keys, identifiers and lists of numbers come out as noise and stay.
  */
+import { decodeGroups } from './code-groups.ts';
 import type { Lexicon } from './lexicon.ts';
 
 /** The least that is taken for a hidden message, in decoded characters. */
@@ -12,21 +14,38 @@ const SURELY_MEANT = 12;
 
 /** Also in long lines of one width, as mail and keys have it, and in the alphabet for addresses. */
 const BASE64 =
-  /(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{6,}(?:\r?\n[A-Za-z0-9+/]{40,})*(?:\r?\n[A-Za-z0-9+/]{2,39}={0,2}|={0,2})(?![A-Za-z0-9+/_=-])/g;
+  /(?<![A-Za-z0-9+/_-])={0,2}[A-Za-z0-9+/_-]{6,}(?:\r?\n[A-Za-z0-9+/]{40,})*(?:\r?\n[A-Za-z0-9+/]{2,39}={0,2}|={0,2})(?![A-Za-z0-9+/_=-])/g;
 /** Lines shorter than this are words one below the other. */
 const LEAST_LINE = 40;
-const HEX = /(?<![0-9a-z])(?:0x|\\x)?[0-9a-f]{2}(?:[\s:,-]?(?:0x|\\x)?[0-9a-f]{2}){3,}(?![0-9a-z])/gi;
+/** Backwards, shorter ones would make a word too easily. */
+const LEAST_BACKWARDS = 16;
+const BASE32 = /(?<![A-Za-z0-9])[A-Z2-7]{16,}={0,6}(?![A-Za-z0-9=])/g;
+const BASE32_LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+const HEX = /(?<![0-9a-z])(?:0x|\\x)?[0-9a-f]{2}(?:["'\s:,;-]{0,4}(?:0x|\\x)?[0-9a-f]{2}){3,}(?![0-9a-z])/gi;
+const BINARY = /(?<![0-9a-z])[01]{7,8}(?:[\s,;]{0,2}[01]{7,8}){3,}(?![0-9a-z])/gi;
+/** Numbers of characters, in decimal or octal. */
+const NUMBERS = /(?<![\w.,])\d{2,3}(?:[\s,;]{1,3}\d{2,3}){5,}(?![\w]|[.,]\d)/g;
+/**
+ * A table may make letters; that it makes words too, or has a space in every tenth place, is no
+ * accident.
+ */
+const LEAST_KNOWN = 0.5;
+const LEAST_SPACES = 0.08;
+const SPACED_TEXT = /^[\p{L}\p{M}\s.,;:!?'"-]+$/u;
 const PERCENT = /(?:%[0-9a-f]{2})+/gi;
-/** A text in nothing but percent escapes is a message; a few are an address that somebody pasted. */
+/**
+ * A text in nothing but percent escapes is a message; a few are an address that somebody pasted.
+ */
 const PERCENT_MESSAGE = /(?:%[0-9a-f]{2}){12,}/gi;
-const ESCAPE = /&#(\d{2,6});?|&#x([0-9a-f]{2,5});?|\\u\{?([0-9a-f]{2,5})\}?|\\x([0-9a-f]{2})/gi;
+const ESCAPE =
+  /&#(\d{2,6});?|&#x([0-9a-f]{2,5});?|\\u\{?([0-9a-f]{2,5})\}?|\\x([0-9a-f]{2})|\\([0-3][0-7]{2}|[4-7][0-7])(?![0-9])/gi;
 /** Fewer escapes are punctuation, not a disguise. */
 const LEAST_ESCAPES = 3;
 const TAG_LETTERS = /[\u{e0020}-\u{e007e}]{3,}/gu;
 
 /**
- * The text with every span replaced by its message, on lines of its own; undefined where nothing is encoded. `text` with its
- * case kept.
+ * The text with every span replaced by its message, on lines of its own; undefined where nothing is
+ * encoded. `text` with its case kept.
  */
 export function decodeSpans(text: string, lexicon: Lexicon): string | undefined {
   const spans = (into: string, pattern: RegExp, decode: (span: string) => string | undefined) =>
@@ -37,12 +56,26 @@ export function decodeSpans(text: string, lexicon: Lexicon): string | undefined 
     });
   let inPlace = spans(text, PERCENT_MESSAGE, decodePercent);
   inPlace = spans(withoutEscapes(inPlace), TAG_LETTERS, decodeTags);
+  inPlace = spans(inPlace, BINARY, decodeBinary);
+  inPlace = spans(inPlace, NUMBERS, (span) => decodeNumbers(span, lexicon));
   inPlace = spans(inPlace, HEX, decodeHex);
-  inPlace = spans(inPlace, BASE64, decodeBase64);
+  inPlace = spans(inPlace, BASE32, decodeBase32);
+  inPlace = decodeGroups(inPlace, (code) => {
+    const message = decodeBase64(code);
+    return message !== undefined && isMessage(message, lexicon) ? message : undefined;
+  });
+  inPlace = spans(inPlace, BASE64, (span) => {
+    const message = decodeBase64(span);
+    if ((message !== undefined && isMessage(message, lexicon)) || span.length < LEAST_BACKWARDS) return message;
+    return decodeBase64(Array.from(span).reverse().join(''));
+  });
   return inPlace === text ? undefined : inPlace;
 }
 
-/** Percent and character escapes that stand for a letter here and there: no message of their own, only the text as it is meant. */
+/**
+ * Percent and character escapes that stand for a letter here and there: no message of their own,
+ * only the text as it is meant.
+ */
 function withoutEscapes(text: string): string {
   const percent = text.match(PERCENT)?.join('') ?? '';
   const plain =
@@ -50,13 +83,10 @@ function withoutEscapes(text: string): string {
       ? text.replace(PERCENT, (run) => decodePercent(run) ?? run).replace(/\+/g, ' ')
       : text;
   if ((plain.match(ESCAPE) ?? []).length < LEAST_ESCAPES) return plain;
-  return plain.replace(ESCAPE, (written, decimal, ...hex) => {
+  return plain.replace(ESCAPE, (written, decimal, entity, unicode, byte, octal) => {
     const code = decimal
       ? Number(decimal)
-      : Number.parseInt(
-          hex.slice(0, 3).find((each) => each !== undefined),
-          16,
-        );
+      : Number.parseInt(entity ?? unicode ?? byte ?? octal, octal === undefined ? 16 : 8);
     return code <= 0x10ffff ? String.fromCodePoint(code) : written;
   });
 }
@@ -66,8 +96,48 @@ function decodePercent(escapes: string): string | undefined {
 }
 
 function decodeHex(span: string): string | undefined {
-  const pairs = span.replace(/0x|\\x|[\s:,-]/gi, '').match(/../g) ?? [];
+  const pairs = span.replace(/0x|\\x|["'\s:,;-]/gi, '').match(/../g) ?? [];
   return utf8(Uint8Array.from(pairs, (pair) => Number.parseInt(pair, 16)));
+}
+
+function decodeBinary(span: string): string | undefined {
+  const groups = span.split(/[\s,;]+/);
+  const bytes = groups.length > 1 ? groups : (span.match(/.{8}/g) ?? []);
+  return utf8(Uint8Array.from(bytes, (bits) => Number.parseInt(bits, 2)));
+}
+
+function decodeNumbers(span: string, lexicon: Lexicon): string | undefined {
+  const numbers = span.split(/[\s,;]+/);
+  for (const base of [10, 8]) {
+    const codes = numbers.map((number) => (base === 8 && /[89]/.test(number) ? 256 : Number.parseInt(number, base)));
+    const message = codes.every((code) => code < 256) ? utf8(Uint8Array.from(codes)) : undefined;
+    if (message === undefined) continue;
+    const words = message.toLowerCase().match(/[\p{L}']+/gu) ?? [];
+    const letters = words.reduce((sum, word) => sum + word.length, 0);
+    const known = words.filter((word) => lexicon.has(word)).reduce((sum, word) => sum + word.length, 0);
+    const spaces = message.split(' ').length - 1;
+    const isSpaced = spaces >= LEAST_SPACES * message.length && SPACED_TEXT.test(message);
+    if (isSpaced || (letters >= 2 * words.length && known >= LEAST_KNOWN * letters)) return message;
+  }
+  return undefined;
+}
+
+function decodeBase32(span: string): string | undefined {
+  const letters = span.replace(/=+$/, '');
+  // A word in capitals is no code.
+  if (!/[2-7]/.test(letters)) return undefined;
+  const bytes = new Uint8Array(Math.floor((letters.length * 5) / 8));
+  let bits = 0;
+  let held = 0;
+  let at = 0;
+  for (const letter of letters) {
+    bits = ((bits << 5) | BASE32_LETTERS.indexOf(letter)) & 0xfff;
+    held += 5;
+    if (held < 8) continue;
+    held -= 8;
+    bytes[at++] = (bits >> held) & 0xff;
+  }
+  return utf8(bytes);
 }
 
 function decodeBase64(span: string): string | undefined {
@@ -76,10 +146,10 @@ function decodeBase64(span: string): string | undefined {
   const [first] = span.split(/\r?\n/, 1);
   if (first!.length < span.length && first!.length < LEAST_LINE) return undefined;
   const letters = span
-    .replace(/[\r\n=]/g, '')
+    .replace(/[\r\n]|=+$/g, '')
     .replaceAll('-', '+')
     .replaceAll('_', '/');
-  if (letters.length % 4 === 1) return undefined;
+  if (letters.length % 4 === 1 || letters.includes('=')) return undefined;
   return utf8(Uint8Array.from(atob(letters), (byte) => byte.charCodeAt(0)));
 }
 
@@ -88,7 +158,10 @@ function decodeTags(span: string): string {
 }
 
 /** The text of `bytes`; a piece of a longer run may begin and end within a character. */
-function utf8(bytes: Uint8Array): string | undefined {
+function utf8(given: Uint8Array): string | undefined {
+  // Every second byte a zero is UTF-16 of Latin letters.
+  const isWide = given.length >= 8 && given.every((byte, i) => i % 2 === 0 || byte === 0);
+  const bytes = isWide ? given.filter((_, i) => i % 2 === 0) : given;
   // Noise nearly always has a control character, and a thrown error costs more than this look.
   if (bytes.some((byte) => byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d)) return undefined;
   try {

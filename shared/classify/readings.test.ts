@@ -57,6 +57,10 @@ describe('bounded work', () => {
     expect(readingsOf(MESSAGE, { lexicon }).gaveUp).toBe(false);
   });
 
+  test('a code in a code in a code is given up', () => {
+    expect(readingsOf(btoa(btoa(btoa(MESSAGE))), { lexicon }).gaveUp).toBe(true);
+  });
+
   const check = (block: string) => {
     const counting = countingLexicon();
     const slices = readInSlices(block, { lexicon: counting });

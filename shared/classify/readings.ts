@@ -1,10 +1,12 @@
 /**
- * Everything a block of text may be meant to say: itself, and what is left of it when a disguise is taken off that one has to
- * guess at (leetspeak, missing spaces, slips of the finger, ciphers, encodings, at most two inside one another). Each
- * reading is the whole block with the hidden part in its place; the strictest counts label by label. An honest text almost
- * always has just one. How many texts are looked into and how many readings there are is bounded, whatever the text.
+ * Everything a block of text may be meant to say: itself, and what is left of it when a disguise is
+ * taken off that one has to guess at (leetspeak, missing spaces, slips of the finger, ciphers,
+ * encodings, at most two inside one another). Each reading is the whole block with the hidden part
+ * in its place; the strictest counts label by label. An honest text almost always has just one. How
+ * many texts are looked into and how many readings there are is bounded, whatever the text.
  */
 import { MOST_BLOCK_CHARS } from './blocks.ts';
+import { joinChopped } from './chopped-words.ts';
 import { reversed, reversedWords, rot13, turnedStretch } from './ciphers.ts';
 import { decodeSpans } from './decode-spans.ts';
 import type { DefenceOptions } from './defences.ts';
@@ -15,9 +17,12 @@ import type { Lexicon } from './lexicon.ts';
 import { collapseSpaces, foldLetters, normalize, plainLetters } from './normalize.ts';
 import { joinLetters } from './spaced-letters.ts';
 import { undoTyping } from './typing-noise.ts';
+import type { Meaning } from './unknown-language.ts';
 import { breakWords } from './word-breaks.ts';
 
-/** Texts looked into: the block itself and what was hidden in it, by two codes inside one another. */
+/**
+ * Texts looked into: the block itself and what was hidden in it, by two codes inside one another.
+ */
 export const MAX_SOURCES = 6;
 export const MAX_READINGS = 8;
 /** A disguise inside a disguise inside the text. */
@@ -30,15 +35,23 @@ const MOST_SOURCE_CHARS = 2 * MOST_BLOCK_CHARS;
 export type Readings = {
   /** Different normalised texts, the plain one first. */
   readings: string[];
-  /** What its words may have been before somebody mistyped them; undefined where that is nothing new. */
+  /**
+   * What its words may have been before somebody mistyped them; undefined where that is nothing
+   * new.
+   */
   typing: string | undefined;
-  /** Those in which a word is what it was: guesses at slips make English of anything. */
-  languages: ReadonlySet<string>;
+  /**
+   * For the question of its language: readings in which a word is what it was, as guesses at slips
+   * make English of anything.
+   */
+  languages: Meaning;
   /** Whether there was more to look into than the bounds allow: what it says is not known, then. */
   gaveUp: boolean;
 };
 
-/** The first reading of every text, and the only one in training: its first `MAX_CHARS` characters. */
+/**
+ * The first reading of every text, and the only one in training: its first `MAX_CHARS` characters.
+ */
 export function plainReading(text: string, options: DefenceOptions = {}): string {
   return normalize(text.slice(0, MAX_CHARS), options).slice(0, MAX_CHARS);
 }
@@ -49,7 +62,10 @@ type ReadingOptions = DefenceOptions & {
   most?: number;
 };
 
-/** `readingsOf('h0w to bake', { lexicon }).readings` gives `h0w to bake` and `how to bake`. `block` as blocks.ts cuts it. */
+/**
+ * `readingsOf('h0w to bake', { lexicon }).readings` gives `h0w to bake` and `how to bake`. `block`
+ * as blocks.ts cuts it.
+ */
 export function readingsOf(block: string, options: ReadingOptions): Readings {
   return finish(readInSlices(block, options));
 }
@@ -61,7 +77,7 @@ export function* readInSlices(
 ): Generator<number, Readings, void> {
   const { without = [] } = options;
   const readings = new Set<string>();
-  const languages = new Set<string>();
+  const languages = new Map<string, string[]>();
   let typing: string | undefined;
   let gaveUp = false;
   const add = (reading: string) => {
@@ -71,37 +87,74 @@ export function* readInSlices(
 
   // Breadth first: what lies less deep is likelier meant, so it is what the bounds leave.
   const sources = new Map<string, number>([[block, 0]]);
+  // Where a source was decoded, what came out; and of what each was turned.
+  const decodings = new Map<string, string>();
+  const turnings: [from: string, to: string][] = [];
   for (const [raw, depth] of sources) {
     const letters = plainLetters(raw, options);
     const plain = normalize(raw, options);
     add(plain);
     const spelled = respell(letters, lexicon, options);
     add(spelled);
-    languages.add(plain).add(spelled);
+    languages.set(raw, [plain, spelled]);
     // Of what is hidden deeper somebody chose every letter.
     if (depth === 0 && !without.includes('typing noise')) typing = undoTyping(spelled, lexicon);
     yield raw.length;
-    if (depth === MAX_DEPTH) continue;
     const decoded = without.includes('encodings') ? undefined : decodeSpans(raw, lexicon);
-    const inside = [
-      ...(decoded === undefined ? [] : [decoded]),
+    if (depth === MAX_DEPTH) {
+      // A code in a code in a code: nobody looks into it.
+      if (decoded !== undefined && !sources.has(decoded)) gaveUp = true;
+      continue;
+    }
+    if (decoded !== undefined) decodings.set(raw, decoded);
+    const turns = [
       ...(without.includes('rot13') ? [] : turned(letters, { turn: rot13, lexicon })),
       ...(without.includes('reversal') ? [] : turned(letters, { turn: reversed, lexicon, others: [reversedWords] })),
     ];
-    for (const source of inside) {
+    for (const turn of turns) turnings.push([raw, turn]);
+    for (const source of decoded === undefined ? turns : [decoded, ...turns]) {
       if (sources.has(source)) continue;
       if (sources.size < most && source.length <= MOST_SOURCE_CHARS) sources.set(source, depth + 1);
       else gaveUp = true;
     }
   }
-  return { readings: [...readings], typing, languages, gaveUp };
+  return { readings: [...readings], typing, languages: meaningOf(block, { decodings, turnings, languages }), gaveUp };
+}
+
+type Found = {
+  decodings: ReadonlyMap<string, string>;
+  turnings: readonly (readonly [from: string, to: string])[];
+  /** Source -> its readings. */
+  languages: ReadonlyMap<string, readonly string[]>;
+};
+
+/**
+ * What the block says with every code undone, and what that may be read as. Other sources still
+ * have codes in them.
+ */
+function meaningOf(block: string, { decodings, turnings, languages }: Found): Meaning {
+  const innermost = (source: string) => {
+    let inner = source;
+    for (let depth = 0; depth < MAX_DEPTH; depth++) inner = decodings.get(inner) ?? inner;
+    return inner;
+  };
+  const meant = innermost(block);
+  const ways = new Set([meant]);
+  // Turned before a source was decoded where its codes are in the turned stretch themselves.
+  for (const [from, to] of turnings) if (ways.has(from)) ways.add(to).add(innermost(to));
+  return {
+    decoded: meant === block ? undefined : meant,
+    readings: [...ways].flatMap((source) => languages.get(source) ?? []),
+  };
 }
 
 /** Spaced-out letters, leetspeak and missing spaces undone together, since they come together. */
 function respell(letters: string, lexicon: Lexicon, options: DefenceOptions): string {
   const { without = [] } = options;
   const folded = foldLetters(letters, options);
-  const joined = collapseSpaces(without.includes('spacing') ? folded : joinLetters(folded, lexicon));
+  const joined = collapseSpaces(
+    without.includes('spacing') ? folded : joinChopped(joinLetters(folded, lexicon), lexicon),
+  );
   const spelled = without.includes('leetspeak') ? joined : undoLeetspeak(joined, lexicon);
   return without.includes('word breaks') ? spelled : breakWords(spelled, lexicon);
 }

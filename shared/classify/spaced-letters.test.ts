@@ -17,6 +17,9 @@ test.each([
   ['h o w d o i b a k e b r e a d ?', 'how do i bake bread ?'],
   ['h - o - w - d - o - i - b - a - k - e', 'how do i bake'],
   ['h\no\nw\n\nt\no\n\nb\na\nk\ne', 'how to bake'],
+  ['how to bake'.split('').join('        '), 'how to bake'],
+  ['h | o | w | t | o | b | a | k | e', 'how to bake'],
+  ['h->o->w->t->o->b->a->k->e', 'how to bake'],
   ['please: h o w  d o  i  b a k e, thanks', 'please: how do i bake, thanks'],
 ])('%j says %j', (text, expected) => {
   expect(join(text)).toBe(expected);

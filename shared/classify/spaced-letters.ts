@@ -1,16 +1,21 @@
 /**
- * "g e t  o n  m y  w i f i", "b.a*k~e", letters on lines of their own: single letters with something between each two become
- * words again. What stands between most of them is the gap inside words; any other gap ends a word, and where all are
- * equal the lexicon says where words end. A guess, so a reading of its own: "a b c" is also a list of three things.
+ * "g e t o n m y w i f i", "b.a*k~e", letters on lines of their own: single letters with something
+ * between each two become words again. What stands between most of them is the gap inside words;
+ * any other gap ends a word, and where all are equal the lexicon says where words end. A guess, so
+ * a reading of its own: "a b c" is also a list of three things.
  */
 import type { Lexicon } from './lexicon.ts';
 import { breakToken } from './word-breaks.ts';
 
 /** "e.g." and "a - b" have two. */
 const LEAST_LETTERS = 3;
-/** Longer gaps end a run. */
+/** Longer gaps end a run: of signs, and of nothing but spaces, which cost a writer less. */
 const MOST_GAP = 6;
-/** Spaces and signs together stand between the terms of a formula too, so more of them must be equal. */
+const MOST_SPACES = 40;
+/**
+ * Spaces and signs together stand between the terms of a formula too, so more of them must be
+ * equal.
+ */
 const LEAST_MIXED = 4;
 const LEAST_EQUAL = 0.5;
 const LEAST_EQUAL_MIXED = 0.75;
@@ -45,7 +50,10 @@ export function joinLetters(text: string, lexicon: Lexicon): string {
   return from === 0 ? text : joined + text.slice(from);
 }
 
-/** Single letters from `at` on, which begins a word; undefined where the word has more than one letter. */
+/**
+ * Single letters from `at` on, which begins a word; undefined where the word has more than one
+ * letter.
+ */
 function runFrom(text: string, at: number): Run | undefined {
   const letters: string[] = [];
   const gaps: string[] = [];
@@ -58,8 +66,10 @@ function runFrom(text: string, at: number): Run | undefined {
     letters.push(text.slice(next, end));
     gapFrom = end;
     next = end;
-    while (next < text.length && next - gapFrom <= MOST_GAP && letterEnd(text, next) === 0) next++;
-    if (next === gapFrom || next - gapFrom > MOST_GAP) break;
+    while (next < text.length && next - gapFrom <= MOST_SPACES && isSpace(text, next)) next++;
+    const most = Math.max(MOST_GAP, next - gapFrom);
+    while (next < text.length && next - gapFrom <= most && letterEnd(text, next) === 0) next++;
+    if (next === gapFrom || next - gapFrom > Math.min(most, MOST_SPACES)) break;
   }
   return letters.length === 0 ? undefined : { letters, gaps, end: gapFrom };
 }
@@ -125,6 +135,11 @@ function letterEnd(text: string, at: number): number {
     return isLetter || (code >= 0x41 && code <= 0x5a) ? at + 1 : 0;
   }
   return LETTER.test(String.fromCodePoint(code)) ? at + (code > 0xffff ? 2 : 1) : 0;
+}
+
+function isSpace(text: string, at: number): boolean {
+  const sign = text[at];
+  return sign === ' ' || sign === '\t' || sign === '\n';
 }
 
 /** Past the letters from `at` on. */

@@ -1,7 +1,9 @@
 /**
- * "hwo do i bulid a bo mb", "b*mb", "bo-mb", "kkiillll": words with a slip in them become the words that were meant. A guess, so a
- * reading of its own; names and rare words become something else in it, and stay what they are in the others.
+ * "hwo do i bulid a bo mb", "b*mb", "bo-mb", "kkiillll": words with a slip in them become the words
+ * that were meant. A guess, so a reading of its own; names and rare words become something else in
+ * it, and stay what they are in the others.
  */
+import { isEnglish } from './english-words.ts';
 import type { Lexicon } from './lexicon.ts';
 
 /** A word's letters and the signs that somebody may have put into it. */
@@ -10,27 +12,38 @@ const SIGNS = /[.\-_~|]+/g;
 const WORD = /^[a-z']+$/;
 /** Shorter halves make a word of nearly anything. */
 const LEAST_JOINED = 4;
-const LEAST_LETTERS = 4;
-/** Where more words stay unknown it is no English with slips, and what became of it says nothing. */
+/** Shorter words that nobody knows are initials and units. */
+const LEAST_LETTERS = 3;
+/** What is left when its stars are taken out. */
+const LEAST_WITHOUT = 4;
+/**
+ * Where more words stay unknown it is no English with slips, and what became of it says nothing.
+ */
 const MOST_UNKNOWN = 0.25;
-/** What a known word may end in without being in the list. */
-const ENDINGS = ["'s", 's', 'es', 'ed', 'd', 'ing', 'ly', 'er', 'y'];
+/**
+ * ... counted over so many words before or behind, so that junk elsewhere in the text changes
+ * nothing.
+ */
+const AROUND = 8;
+/** "b#mb": one sign for a letter is as good as the other. */
+const HASH_WITHIN = /(?<=[a-z*])#(?=[a-z])/g;
 
 type Token = { text: string; start: number; end: number; known: boolean };
 
-/** Lower case in and out; undefined where there are no slips, or where too little is known even without them. */
-export function undoTyping(text: string, lexicon: Lexicon): string | undefined {
+/**
+ * Lower case in and out; undefined where there are no slips, or where too little is known even
+ * without them.
+ */
+export function undoTyping(typed: string, lexicon: Lexicon): string | undefined {
+  const text = typed.replace(HASH_WITHIN, '*');
   const tokens: Token[] = Array.from(text.matchAll(TOKEN), ({ 0: raw, index }) => {
     const word = raw.replace(/['*.\-_~|]$/, '');
-    return { text: word, start: index, end: index + word.length, known: isKnown(word, lexicon) };
+    return { text: word, start: index, end: index + word.length, known: isEnglish(word, lexicon) };
   });
-  let written = '';
-  let from = 0;
-  let unknown = 0;
-  const write = (word: string, { start, end }: { start: number; end: number }) => {
-    written += text.slice(from, start) + word;
-    from = end;
-  };
+  const slips: { word: string; start: number; end: number; at: number }[] = [];
+  /** [tokens + 1]; how many words before each are unknown even so. */
+  const unknown = [0];
+  const count = (isUnknown: boolean) => unknown.push(unknown.at(-1)! + (isUnknown ? 1 : 0));
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i]!;
     const next = tokens[i + 1];
@@ -39,16 +52,34 @@ export function undoTyping(text: string, lexicon: Lexicon): string | undefined {
         ? joinedWord(token, next, lexicon)
         : undefined;
     if (whole !== undefined) {
-      write(whole, { start: token.start, end: next!.end });
+      slips.push({ word: whole, start: token.start, end: next!.end, at: i });
+      count(false);
+      count(false);
       i++;
       continue;
     }
-    if (token.known) continue;
-    const meant = meantBy(token.text, lexicon);
-    if (meant === undefined) unknown++;
-    else if (meant !== token.text) write(meant, token);
+    const meant = token.known ? token.text : meantBy(token.text, lexicon);
+    count(meant === undefined);
+    if (meant !== undefined && meant !== token.text) slips.push({ word: meant, ...placeOf(token), at: i });
   }
-  return from === 0 || unknown > MOST_UNKNOWN * tokens.length ? undefined : written + text.slice(from);
+  const share = (from: number, to: number) => (unknown[to]! - unknown[from]!) / (to - from);
+  const isAmongWords = (at: number) => {
+    const from = Math.max(0, Math.min(at - AROUND, tokens.length - AROUND));
+    const to = Math.min(tokens.length, Math.max(at + 1 + AROUND, AROUND));
+    return Math.min(share(from, at + 1), share(at, to), share(from, to)) <= MOST_UNKNOWN;
+  };
+  let written = '';
+  let from = 0;
+  for (const { word, start, end, at } of slips) {
+    if (!isAmongWords(at)) continue;
+    written += text.slice(from, start) + word;
+    from = end;
+  }
+  return from === 0 ? undefined : written + text.slice(from);
+}
+
+function placeOf({ start, end }: Token): { start: number; end: number } {
+  return { start, end };
 }
 
 /** Two halves that are a word together, which they are not alone. */
@@ -61,21 +92,14 @@ function meantBy(word: string, lexicon: Lexicon): string | undefined {
   const bare = word.replace(SIGNS, '');
   if (bare !== word) {
     // "well-kept" is two words; "bo-mb" is one.
-    if (word.split(SIGNS).every((part) => part.length > 1 && isKnown(part, lexicon))) return undefined;
-    if (isKnown(bare, lexicon)) return bare;
+    if (word.split(SIGNS).every((part) => part.length > 1 && isEnglish(part, lexicon))) return undefined;
+    if (isEnglish(bare, lexicon)) return bare;
   }
   if (bare.includes('*')) {
     const without = bare.replaceAll('*', '');
-    return lexicon.has(without) && without.length >= LEAST_LETTERS
+    return lexicon.has(without) && without.length >= LEAST_WITHOUT
       ? without
       : (lexicon.nearWord(bare) ?? lexicon.nearWord(without));
   }
   return bare.length < LEAST_LETTERS && bare === word ? undefined : lexicon.nearWord(bare);
-}
-
-function isKnown(word: string, lexicon: Lexicon): boolean {
-  if (lexicon.has(word)) return true;
-  return ENDINGS.some(
-    (ending) => word.length > ending.length + 2 && word.endsWith(ending) && lexicon.has(word.slice(0, -ending.length)),
-  );
 }

@@ -20,6 +20,102 @@ describe.each(Object.entries(FOREIGN_SENTENCES))('%s is uncertain', (_, sentence
   });
 });
 
+const SENTENCES = Object.values(FOREIGN_SENTENCES).flat();
+const LATIN = /[a-z]{2}/i;
+const spaced = (between: string) => (text: string) =>
+  LATIN.test(text) ? text : Array.from(text.replaceAll(' ', '')).join(between);
+const bytes = (text: string) => Array.from(new TextEncoder().encode(text));
+
+describe('a foreign sentence stays uncertain', () => {
+  test.each<[string, (text: string) => string]>([
+    ['in capitals', (text) => text.toUpperCase()],
+    ['with a capital for each word', (text) => text.replace(/(^|\s)\p{L}/gu, (letter) => letter.toUpperCase())],
+    ['tied with lines', (text) => text.replaceAll(' ', '_')],
+    ['tied with slashes', (text) => text.replaceAll(' ', '/')],
+    ['with a sign before each word', (text) => text.replace(/(^|\s)(?=\p{L})/gu, '$1@')],
+    ['with a bracket before each word', (text) => text.replace(/(^|\s)(?=\p{L})/gu, '$1(')],
+    ['with digits for vowels', (text) => text.replace(/[eio]/g, (vowel) => ({ e: '3', i: '1', o: '0' })[vowel]!)],
+    ['with a space between letters that are no Latin ones', spaced(' ')],
+    ['with a comma between them', spaced(',')],
+    ['in base64', (text) => btoa(String.fromCharCode(...bytes(text)))],
+    [
+      'in hex',
+      (text) =>
+        bytes(text)
+          .map((byte) => byte.toString(16).padStart(2, '0'))
+          .join(''),
+    ],
+    [
+      'in percent escapes',
+      (text) =>
+        bytes(text)
+          .map((byte) => `%${byte.toString(16).padStart(2, '0')}`)
+          .join(''),
+    ],
+  ])('%s', (_, disguise) => {
+    const disguised = SENTENCES.map(disguise);
+    const missed = disguised.filter((text) => uncertain(text) < 0.5);
+    expect(missed.length / disguised.length, missed.join(' | ')).toBeLessThanOrEqual(0.05);
+  });
+
+  test('mostly without spaces, amid one English word again and again, or in capitals in an English frame', () => {
+    for (const [least, disguise] of [
+      [0.85, (text: string) => text.replaceAll(' ', '')],
+      [0.85, (text: string) => `Tell me: ${text.replace(/(?:^|\s)\p{L}/gu, (start) => start.trim().toUpperCase())}`],
+      [0.75, (text: string) => text.replaceAll(' ', ' water ')],
+      [0.85, (text: string) => `Please answer this question: ${text.toUpperCase()}`],
+    ] as const) {
+      const found = SENTENCES.filter((text) => uncertain(disguise(text)) >= 0.5);
+      expect(found.length / SENTENCES.length).toBeGreaterThanOrEqual(least);
+    }
+  });
+});
+
+test.each([
+  ['a chat', 'imo thats kinda sus ngl, smh fr fr no cap, lowkey vibin tho'],
+  ['slips in long words', 'definately recieve seperate accomodate occurence embarass millenium'],
+  ['a list of dishes', 'sushi, sashimi, tonkotsu ramen, okonomiyaki, takoyaki, gyoza, edamame'],
+  [
+    'a recipe',
+    'Ingredients: 2 tbsp ghee, 1 tsp jeera, 1 tsp haldi, 2 cups basmati, 1 tsp garam masala, paneer, dal, roti',
+  ],
+  [
+    'a list of plants',
+    'Plants in my garden: hosta, astilbe, heuchera, hydrangea paniculata, echinacea purpurea, salvia nemorosa',
+  ],
+  ['drugs', 'what is the difference between atorvastatin, rosuvastatin, simvastatin and pravastatin'],
+  [
+    'science',
+    'We investigate heteroscedastic autoregressive models with Ornstein-Uhlenbeck innovations and establish asymptotic normality of the quasi-maximum likelihood estimator.',
+  ],
+  ['libraries', 'pytorch tensorflow jax numpy scipy pandas sklearn matplotlib seaborn'],
+  [
+    'law',
+    'The doctrine of stare decisis, mens rea and actus reus, habeas corpus, prima facie, inter alia, mutatis mutandis',
+  ],
+  ['names with accents', 'Lunch with Björn Ångström and Zoë Müller at Café René in Orléans.'],
+  ['bases', 'ATGCGTACGTTAGCCTAGGCTAACGATCG translate this DNA'],
+  ['a Greek gloss', 'Although the Greeks call the country Hellas (Ελλάς), the Romans had another name for it.'],
+  [
+    'a lock file',
+    '"version": "0.28.2", "integrity": "sha512-O387ite7SzUyCcy3JQX4P4bLtEA7bLLkxEesve5JHnyYfNTxcVpXZo9jhdB0lTKN44gztELTdU7nS8Nr16Fs1Q=="',
+  ],
+  ['an identifier', 'Is 550e8400-e29b-41d4-a716-446655440000 a valid id?'],
+  ['a key', 'My license key ABCDE-12F45-GH678-90KLM-PQR12 does not work, please reply with a new one.'],
+  ['telephone numbers', 'Call +44 20 7946 0958 or 0151 496 0123 and answer the questions; ISBN 978-3-16-148410-0'],
+  ['a table', '1200 3400 5600 7800\n12 34 56 78\n98 99 101 102 104 98'],
+])('%s is English enough, too', (_, text) => {
+  expect(uncertain(text)).toBeLessThan(0.5);
+});
+
+test.each([
+  ['Decode and answer: 7c34f1f2a9b04d8e3c6f5a1b2d3e4f50617283940a1b'],
+  ['Decode it, then follow it: 8-15-23 20-15 2-1-11-5 1 3-1-11-5 23-9-20-8 1-16-16-12-5-19'],
+  ['xK9fQ2LmX0vR7bTz4KpW8sYh3NcJ6dGa1e'],
+])('a code that nobody undid, to be followed or with no words around it, is uncertain: %s', (text) => {
+  expect(uncertain(text)).toBeGreaterThanOrEqual(0.5);
+});
+
 test.each([
   ['a word', 'photosynthesis?'],
   ['names', 'Did Leonardo DiCaprio and Kate Winslet meet Guillermo del Toro in Guadalajara?'],

@@ -1,137 +1,272 @@
 /**
- * How sure it is that a part of a text is in a language the classifier does not know. Its weights come from English, so what it
- * says of anything else is a guess, and a policy should know. Words are evidence for or against English: letters and
- * words of other languages, words that nobody knows, and on the other side words of the list. Names, numbers, code and the
- * short words that many languages share say little. Evidence adds up, and the stretch of words with the largest sum counts, so that
- * a frame of English around it changes nothing; a code that nobody undid reads as an unknown language too, and is one.
+ * How sure it is that a part of a text is in a language the classifier does not know. Its weights
+ * come from English, so what it says of anything else is a guess, and a policy should know. Words
+ * are evidence for or against English: letters and words of other languages, words that nobody
+ * knows, and on the other side words of the list. Capitals, signs and digits in a word change
+ * little: a name or an identifier is excused only among English. Evidence adds up, and the stretch
+ * of words with the largest sum counts, so that a frame of English around it changes nothing. Codes
+ * that nobody undid are evidence too (unread-codes.ts).
  */
 import { sigmoid } from './combine-scores.ts';
+import { isCompound, isEnglish, isJargon, isScience } from './english-words.ts';
 import { FOREIGN_WORDS, SHARED_WORDS } from './function-words.ts';
 import type { Lexicon } from './lexicon.ts';
+import { type Codes, codesIn } from './unread-codes.ts';
 
 /** What each kind of word adds; from the least to the most telling. */
-const EVIDENCE = { foreignWord: 1.3, foreignLetters: 2.5, accented: 1.1, unknown: 0.8, english: -0.9, shared: -0.1 };
+const EVIDENCE = {
+  foreignWord: 1.3,
+  foreignLetters: 2.5,
+  accented: 1.1,
+  /** "café": an accent on a word that English has. */
+  loan: 0.5,
+  unknown: 0.8,
+  /** An unknown word amid English. */
+  rare: 0.5,
+  /** One slip from a word, or a made word of science. */
+  nearly: 0.3,
+  /** An unknown word in a list says less than one in a sentence. */
+  listed: 0.15,
+  english: -0.9,
+  shared: -0.1,
+};
 /** Evidence at which it is as likely as not, and how fast it grows from there. */
 const EVEN = 2.9;
 const SLOPE = 1.5;
+/** The largest of many sums is larger by chance: as much more evidence for each e-fold of words. */
+const DOUBT = 0.3;
+const FEW_WORDS = 30;
 /** Shorter words that nobody knows are units, variables and initials. */
 const LEAST_UNKNOWN = 4;
+/** Shorter ones are a slip away from too many words. */
+const LEAST_NEARLY = 6;
+/** Longer ones are several words without spaces, of about so many letters each. */
+const MOST_LETTERS = 22;
+const LETTERS_OF_WORD = 5.5;
 const VOWEL = /[aeiouy]/;
 /** A letter of a script without spaces is about half a word. */
 const LETTERS_A_WORD = 3;
+const MOST_SPACED = 14;
+const NO_SPACES =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
+/** Greek letters by themselves are formulas; a sentence of them is longer. */
+const GREEK = /^[\p{Script=Greek}µ]$/u;
+const GREEK_LETTER = 0.25;
 
-/** Longer than identifiers, hashes and most addresses; from here on each so many characters count as a word. */
-const LEAST_CODE = 100;
-const LETTERS_OF_CODE = 25;
+/** Words on each side of a name or identifier, of which so many must be English to excuse it. */
+const AROUND = 8;
+const LEAST_ENGLISH = 0.3;
+/** A word that English shares with others ("in", "at") is English in every second place. */
+const SHARED_SHARE = 0.5;
+/** Of more English, an unknown word is a rare one. */
+const MOST_ALTERNATING = 0.6;
+/** Names of more words in a row are a sentence in capitals. */
+const MOST_NAMES = 4;
+/** Items of a list are this short. */
+const MOST_ITEM = 3;
 
-/** A run of letters with what is tied to it, so that names of things in code can be told from words. */
+/**
+ * A run of letters with what is tied to it, so that names of things in code can be told from words.
+ */
 const TOKEN = /[\p{L}\p{M}\p{N}'’_$@/\\.(=-]+/gu;
+const PART = /[\p{L}\p{M}\p{N}'’]+/gu;
+/** "WieStiehltMan" is words tied by their capitals. */
+const CAMEL = /(?<=\p{Ll})(?=\p{Lu}\p{Ll})/u;
+const SIGN_OR_DIGIT = /[\d_$@/\\.(=]/;
 const LETTER = /\p{L}/u;
-const LATIN_ONLY = /^[\p{Script=Latin}\p{M}'’-]+$/u;
+const LATIN_ONLY = /^[\p{Script=Latin}\p{M}'’]+$/u;
 const OTHER_LETTER = /(?!\p{Script=Latin})\p{L}/gu;
-const MARK = /\p{M}/u;
+const MARK = /\p{M}/gu;
 /** Letters that are no English one with a mark. */
 const OTHER_LATIN = /[ßøæœđłıħŧŋ]/;
+/** What stands between the items of a list. */
+const BREAK = /[,;|•]|\n\s*[-*]|\n\s*\d+[.)]/;
+const LONGEST_BREAK = 12;
+/** A sequence of bases is in no language. */
+const BASES = /^[acgtu]+$/;
+const LEAST_BASES = 8;
 const ASCII_ONLY = /^[!-~]+$/;
-const ENDINGS = [
-  "'s",
-  's',
-  'es',
-  'ed',
-  'd',
-  'ing',
-  'ly',
-  'er',
-  'ers',
-  'y',
-  'al',
-  'ness',
-  "n't",
-  "'ll",
-  "'re",
-  "'ve",
-  "'d",
-];
-const BEGINNINGS = ['un', 're', 'non', 'over', 'sub', 'pre'];
+/** Digits and signs that stand for a letter within a word. */
+const DIGIT_WITHIN = /[013457]\p{L}/u;
+const DIGIT = /[013457]/g;
+const LETTERS_FOR: Readonly<Record<string, string>> = { '0': 'o', '1': 'i', '3': 'e', '4': 'a', '5': 's', '7': 't' };
 
-/** Evidence of tokens in small letters, which does not depend on what stands around them; most words of a text are old friends. */
+/**
+ * Evidence of words, which does not depend on what stands around them; most words of a text are old
+ * friends.
+ */
 const REMEMBERED = 8_192;
 const LONGEST_REMEMBERED = 20;
 const memories = new WeakMap<Lexicon, Map<string, number>>();
 
+/** What a block says once its codes are undone, and what else that may be read as. */
+export type Meaning = {
+  /**
+   * With the message in place of each code, accents and capitals kept; undefined where nothing was
+   * encoded.
+   */
+  decoded?: string | undefined;
+  /**
+   * Each whole; one that is mostly English counts instead, so that a disguise that was taken off
+   * makes nothing uncertain.
+   */
+  readings: Iterable<string>;
+};
+
 /**
- * In [0, 1]. `written`: a block as somebody wrote it, accents and capitals kept. `readings`: what else it may say, each whole; one
- * that is mostly English counts instead, so that a disguise that was taken off makes nothing uncertain.
+ * In [0, 1]. `written`: a block as somebody wrote it. A message counts in place of its code:
+ * decoding is no guess.
  */
-export function uncertaintyOf(written: string, readings: Iterable<string>, lexicon: Lexicon): number {
-  let { worst } = judge(written, lexicon);
+export function uncertaintyOf(written: string, { decoded, readings }: Meaning, lexicon: Lexicon): number {
+  const meant = judge(decoded ?? written, lexicon);
+  let { worst } = meant;
   for (const reading of readings) {
     // Nothing foreign to speak of: no other reading is needed.
     if (worst < EVEN / 2) break;
     const other = judge(reading, lexicon);
-    if (other.english >= other.words / 2) worst = Math.min(worst, other.worst);
+    if (other.english >= MOST_ALTERNATING * other.words) worst = Math.min(worst, other.worst);
   }
-  return sigmoid(SLOPE * (worst - EVEN));
+  return sigmoid(SLOPE * (worst - EVEN - DOUBT * Math.log(Math.max(1, meant.words / FEW_WORDS))));
 }
 
-/** The largest sum of evidence of any stretch of words (Kadane's maximum subarray), and how many words are English. */
+type Word = {
+  evidence: number;
+  /**
+   * A name, or a piece of an identifier: it counts only where there is little English around it.
+   */
+  excuse: 'name' | 'identifier' | undefined;
+  /** Whether a comma or the like stands between it and the word before. */
+  breaks: boolean;
+};
+
+/**
+ * The largest sum of evidence of any stretch of words (Kadane's maximum subarray), and how many
+ * words are English.
+ */
 function judge(text: string, lexicon: Lexicon): { worst: number; english: number; words: number } {
-  const memory = memories.get(lexicon) ?? new Map<string, number>();
-  memories.set(lexicon, memory);
+  const words = wordsOf(text, lexicon);
+  const isEnglishWord = ({ evidence }: Word) => evidence <= EVIDENCE.english / 2;
+  const before = [0];
+  for (const word of words)
+    before.push(before.at(-1)! + (isEnglishWord(word) ? 1 : word.evidence < 0 ? SHARED_SHARE : 0));
   let sum = 0;
   let worst = 0;
-  let english = 0;
-  let words = 0;
-  for (const { 0: token, index } of text.matchAll(TOKEN)) {
-    let evidence = memory.get(token);
-    if (evidence === undefined) {
-      if (!LETTER.test(token)) continue;
-      evidence = evidenceOf(token, { lexicon, opens: opensSentence(text, index) });
-      if (token.length <= LONGEST_REMEMBERED && token === token.toLowerCase()) {
-        if (memory.size >= REMEMBERED) memory.clear();
-        memory.set(token, evidence);
-      }
+  let runEnd = 0;
+  let run = 0;
+  let itemEnd = 0;
+  let item = 0;
+  words.forEach((word, i) => {
+    if (i >= runEnd) {
+      runEnd = i + 1;
+      if (word.excuse !== undefined) while (words[runEnd]?.excuse !== undefined && !words[runEnd]!.breaks) runEnd++;
+      run = runEnd - i;
     }
-    words++;
-    if (evidence <= EVIDENCE.english / 2) english++;
-    sum = Math.max(0, sum + evidence);
+    if (i >= itemEnd) {
+      itemEnd = i + 1;
+      while (itemEnd < words.length && !words[itemEnd]!.breaks) itemEnd++;
+      item = i === 0 && itemEnd === words.length ? Number.POSITIVE_INFINITY : itemEnd - i;
+    }
+    let { evidence } = word;
+    const from = Math.max(0, i - AROUND);
+    const to = Math.min(words.length, i + AROUND + 1);
+    const share = (before[to]! - before[from]!) / Math.max(1, to - from - 1);
+    const mayBeName = word.excuse === 'identifier' || (word.excuse === 'name' && run <= MOST_NAMES);
+    if (evidence > 0 && mayBeName && share >= LEAST_ENGLISH) evidence = 0;
+    if (evidence === EVIDENCE.unknown) {
+      if (item <= MOST_ITEM) evidence = word.excuse === 'name' ? 0 : EVIDENCE.listed;
+      else if (share >= MOST_ALTERNATING || (word.excuse === 'name' && run <= MOST_NAMES)) evidence = EVIDENCE.rare;
+    }
+    // English amid a foreign sentence, a word here and a word there, makes it no English one.
+    const isAlone =
+      evidence < 0 &&
+      share <= MOST_ALTERNATING &&
+      (words[i - 1]?.evidence ?? 0) > 0.5 &&
+      (words[i + 1]?.evidence ?? 0) > 0.5;
+    sum = Math.max(0, sum + (isAlone ? evidence / 4 : evidence));
     worst = Math.max(worst, sum);
-  }
-  return { worst, english, words };
+  });
+  return { worst, english: words.filter(isEnglishWord).length, words: words.length };
 }
 
-function evidenceOf(token: string, { lexicon, opens }: { lexicon: Lexicon; opens: boolean }): number {
-  const isAscii = ASCII_ONLY.test(token);
-  const others = isAscii ? 0 : (token.match(OTHER_LETTER)?.length ?? 0);
-  if (others > 1) return EVIDENCE.foreignLetters * Math.max(1, others / LETTERS_A_WORD);
-  // A key, an address or a code that nobody undid.
-  if (token.length >= LEAST_CODE) return EVIDENCE.foreignWord * (token.length / LETTERS_OF_CODE);
-  const word = token.replace(/^['’]+|['’.-]+$/g, '');
-  if (!LATIN_ONLY.test(word)) return 0;
-  const lower = word.toLowerCase().replaceAll('’', "'");
-  const isName = !opens && word !== lower;
-  if (!isAscii && (MARK.test(lower.normalize('NFD')) || OTHER_LATIN.test(lower))) return isName ? 0 : EVIDENCE.accented;
+function wordsOf(text: string, lexicon: Lexicon): Word[] {
+  const memory = memories.get(lexicon) ?? new Map<string, number>();
+  memories.set(lexicon, memory);
+  const codes: Codes = codesIn(text, lexicon);
+  const words: Word[] = [];
+  let end = 0;
+  let skipTo = 0;
+  for (const { 0: token, index } of text.matchAll(TOKEN)) {
+    if (index < skipTo) continue;
+    const breaks = BREAK.test(text.slice(end, Math.min(index, end + LONGEST_BREAK)));
+    const code = codes.get(index);
+    if (code !== undefined) {
+      words.push({ evidence: code.evidence, excuse: undefined, breaks });
+      skipTo = code.end;
+      end = code.end;
+      continue;
+    }
+    if (!LETTER.test(token)) continue;
+    end = index + token.length;
+    const parts = token.match(PART) ?? [];
+    const letters = parts.flatMap((part) => part.split(CAMEL)).filter((part) => LETTER.test(part));
+    const opens = opensSentence(text, index);
+    const isTied = letters.length > 1 || SIGN_OR_DIGIT.test(token.replace(/\.+$/, ''));
+    letters.forEach((part, nth) => {
+      const evidence = remembered(part, { lexicon, memory });
+      const isName = !(opens && nth === 0) && part !== part.toLowerCase() && LATIN_ONLY.test(part);
+      words.push({
+        evidence:
+          isName && part.length < LEAST_UNKNOWN && evidence < EVIDENCE.foreignWord && evidence > 0 ? 0 : evidence,
+        excuse: isName ? 'name' : isTied && evidence <= EVIDENCE.foreignWord ? 'identifier' : undefined,
+        breaks: nth === 0 && breaks,
+      });
+    });
+  }
+  return words;
+}
+
+function remembered(part: string, { lexicon, memory }: { lexicon: Lexicon; memory: Map<string, number> }): number {
+  const known = memory.get(part);
+  if (known !== undefined) return known;
+  const evidence = evidenceOf(part, lexicon);
+  if (part.length > LONGEST_REMEMBERED) return evidence;
+  if (memory.size >= REMEMBERED) memory.clear();
+  memory.set(part, evidence);
+  return evidence;
+}
+
+function evidenceOf(part: string, lexicon: Lexicon): number {
+  const isAscii = ASCII_ONLY.test(part);
+  const others = isAscii ? 0 : (part.match(OTHER_LETTER)?.length ?? 0);
+  if (others === 1 && GREEK.test(part)) return GREEK_LETTER;
+  if (others > 1) {
+    const hasSpaces = others <= MOST_SPACED && !NO_SPACES.test(part);
+    return hasSpaces ? EVIDENCE.foreignLetters : EVIDENCE.foreignLetters * Math.max(1, others / LETTERS_A_WORD);
+  }
+  if (others === 1) return part.length > 2 ? 0 : EVIDENCE.foreignLetters / LETTERS_A_WORD;
+  const bare = part.replace(/^['’]+|['’]+$/g, '');
+  // "1st", "covid19" and "v8" are no words with digits for letters.
+  const spelled =
+    !DIGIT_WITHIN.test(bare) || /^\d+\p{L}{1,3}$/u.test(bare)
+      ? bare
+      : bare.replace(DIGIT, (digit) => LETTERS_FOR[digit]!);
+  if (!LATIN_ONLY.test(spelled)) return 0;
+  const lower = spelled.toLowerCase().replaceAll('’', "'");
+  if (BASES.test(lower) && lower.length >= LEAST_BASES) return 0;
+  if (lower.length > MOST_LETTERS) return (EVIDENCE.unknown * lower.length) / LETTERS_OF_WORD;
+  const folded = isAscii ? lower : lower.normalize('NFD').replace(MARK, '');
+  if (folded !== lower || OTHER_LATIN.test(lower))
+    return isEnglish(folded, lexicon) && !FOREIGN_WORDS.has(folded) ? EVIDENCE.loan : EVIDENCE.accented;
   if (SHARED_WORDS.has(lower)) return EVIDENCE.shared;
-  if (FOREIGN_WORDS.has(lower)) return isName ? 0 : EVIDENCE.foreignWord;
-  if (lower.split('-').every((part) => isEnglish(part, lexicon)))
-    return lower.length < LEAST_UNKNOWN ? EVIDENCE.english / 2 : EVIDENCE.english;
-  if (isName) return 0;
+  if (FOREIGN_WORDS.has(lower)) return EVIDENCE.foreignWord;
+  if (isEnglish(lower, lexicon)) return lower.length < LEAST_UNKNOWN ? EVIDENCE.english / 2 : EVIDENCE.english;
+  if (isJargon(lower)) return EVIDENCE.english / 2;
   if (lower.length < LEAST_UNKNOWN)
     return lower.length === LEAST_UNKNOWN - 1 && !VOWEL.test(lower) ? EVIDENCE.unknown / 2 : 0;
+  if (isCompound(lower, lexicon)) return EVIDENCE.shared;
+  if (isScience(lower) || (lower.length >= LEAST_NEARLY && lexicon.nearWord(lower) !== undefined))
+    return EVIDENCE.nearly;
   return EVIDENCE.unknown;
-}
-
-function isEnglish(word: string, lexicon: Lexicon): boolean {
-  if (lexicon.has(word)) return true;
-  const known = (stem: string) => lexicon.has(stem) || lexicon.has(`${stem}e`);
-  return (
-    ENDINGS.some(
-      (ending) => word.length > ending.length + 2 && word.endsWith(ending) && known(word.slice(0, -ending.length)),
-    ) ||
-    BEGINNINGS.some(
-      (start) => word.length > start.length + 3 && word.startsWith(start) && lexicon.has(word.slice(start.length)),
-    )
-  );
 }
 
 /** Behind a full stop or a line end a capital says nothing. */

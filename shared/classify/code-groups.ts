@@ -1,0 +1,71 @@
+/**
+ * A code broken into groups of one width: by spaces, on lines of their own, or as strings that are
+ * put together ("abcd" + "efgh"). Words of equal length stand side by side in any text, so only
+ * what decodes counts.
+ */
+const GROUP = /[A-Za-z0-9+/_-]+={0,2}/g;
+const GAP = /^[\s"'+,\\]{1,8}$/;
+const LEAST_WIDTH = 3;
+/** Fewer groups are two words. */
+const LEAST_GROUPS = 3;
+const LEAST_LONG_GROUPS = 2;
+const LONG_WIDTH = 16;
+/** Words of the text around it that happen to be as wide as a group, or the last one no wider. */
+const MOST_BEFORE = 2;
+/** Digits or capitals within: words have none. */
+const NO_WORD = /\d|[a-z][A-Z]/;
+
+type Group = { text: string; start: number; end: number };
+
+/**
+ * `text` with every code in groups that `decode` knows replaced by its message, on lines of its
+ * own.
+ */
+export function decodeGroups(text: string, decode: (code: string) => string | undefined): string {
+  let written = '';
+  let from = 0;
+  let run: Group[] = [];
+  const endRun = () => {
+    const found =
+      run.length < LEAST_LONG_GROUPS ? undefined : messageOf({ run, onLines: text[run[0]!.end] !== ' ' }, decode);
+    if (found !== undefined) {
+      written += `${text.slice(from, found.start)}\n${found.message}\n`;
+      from = found.end;
+    }
+    run = [];
+  };
+  for (const { 0: group, index } of text.matchAll(GROUP)) {
+    // What ties two strings together.
+    if (group === '+') continue;
+    const last = run.at(-1);
+    if (last !== undefined) {
+      const isNear = index - last.end <= 8 && GAP.test(text.slice(last.end, index));
+      if (!isNear || last.text.length !== run[0]!.text.length || group.length > last.text.length) endRun();
+    }
+    run.push({ text: group, start: index, end: index + group.length });
+  }
+  endRun();
+  return from === 0 ? text : written + text.slice(from);
+}
+
+function messageOf(
+  { run, onLines }: { run: readonly Group[]; onLines: boolean },
+  decode: (code: string) => string | undefined,
+): { message: string; start: number; end: number } | undefined {
+  const width = run[0]!.text.length;
+  const least = width >= LONG_WIDTH ? LEAST_LONG_GROUPS : LEAST_GROUPS;
+  if (width < LEAST_WIDTH) return undefined;
+  // Long ones side by side on a line that each say something are messages of their own.
+  if (width >= LONG_WIDTH && !onLines && run.every((group) => decode(group.text) !== undefined)) return undefined;
+  for (let first = 0; first <= MOST_BEFORE; first++) {
+    for (const behind of [0, 1]) {
+      const groups = run.slice(first, run.length - behind);
+      if (groups.length < least) continue;
+      const code = groups.map((group) => group.text).join('');
+      if (!NO_WORD.test(code)) return undefined;
+      const message = decode(code);
+      if (message !== undefined) return { message, start: groups[0]!.start, end: groups.at(-1)!.end };
+    }
+  }
+  return undefined;
+}
