@@ -57,6 +57,15 @@ describe('finds a message in', () => {
     expect(decode(`read this: ${code}`)).toContain(MESSAGE);
   });
 
+  test.each([
+    ['&#', ';', 10],
+    ['&#x', ';', 16],
+    ['\\u00', '', 16],
+  ] as const)('a message in %s escapes stands on a line of its own', (start, end, base) => {
+    const code = codes.map((each) => `${start}${each.toString(base)}${end}`).join('');
+    expect(decode(`read this: ${code} please`)).toContain(`\n${MESSAGE}\n`);
+  });
+
   test('a message behind decoys, and one of thousands of letters', () => {
     const decoys = Array.from({ length: 9 }, (_, i) => btoa(`the dog and the cat ${i}`)).join(' ');
     expect(decode(`${decoys} ${btoa(MESSAGE)}`)).toContain(`\n${MESSAGE}\n`);

@@ -39,6 +39,8 @@ const PERCENT = /(?:%[0-9a-f]{2})+/gi;
 const PERCENT_MESSAGE = /(?:%[0-9a-f]{2}){12,}/gi;
 const ESCAPE =
   /&#(\d{2,6});?|&#x([0-9a-f]{2,5});?|\\u\{?([0-9a-f]{2,5})\}?|\\x([0-9a-f]{2})|\\([0-3][0-7]{2}|[4-7][0-7])(?![0-9])/gi;
+/** So many in a row are a message of its own, with spaces between them or escaped too. */
+const ESCAPED_MESSAGE = new RegExp(`(?:(?:${ESCAPE.source}) ?){11,}(?:${ESCAPE.source})`, 'gi');
 /** Fewer escapes are punctuation, not a disguise. */
 const LEAST_ESCAPES = 3;
 const TAG_LETTERS = /[\u{e0020}-\u{e007e}]{3,}/gu;
@@ -83,7 +85,11 @@ function withoutEscapes(text: string): string {
       ? text.replace(PERCENT, (run) => decodePercent(run) ?? run).replace(/\+/g, ' ')
       : text;
   if ((plain.match(ESCAPE) ?? []).length < LEAST_ESCAPES) return plain;
-  return plain.replace(ESCAPE, (written, decimal, entity, unicode, byte, octal) => {
+  return withoutCharacterEscapes(plain.replace(ESCAPED_MESSAGE, (run) => `\n${withoutCharacterEscapes(run)}\n`));
+}
+
+function withoutCharacterEscapes(text: string): string {
+  return text.replace(ESCAPE, (written, decimal, entity, unicode, byte, octal) => {
     const code = decimal
       ? Number(decimal)
       : Number.parseInt(entity ?? unicode ?? byte ?? octal, octal === undefined ? 16 : 8);
