@@ -7,7 +7,8 @@ const LEAST_WORDS_TOGETHER = 3;
 /** Short parts go together up to here, about a request's length. */
 const MOST_WORDS_TOGETHER = 14;
 
-const SENTENCE = /[.!?;]["')\]]*\s+|[。！？]|\n/g;
+/** A sentence keeps its end mark: a question alone has one, too. */
+const SENTENCE = /(?<=[.!?;]["')\]]{0,3})\s+|(?<=[。！？])|\n/g;
 /** What stands around strings, cells, tags and emphasis, and what begins a comment. */
 const FIELD = /["{}[\]|<>*_`#=\n]+|\/\/|\/\*/g;
 const HAS_FIELDS = /["{}[\]|<>*_`#=]|\/\//;
