@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { JSONWebKeySet } from 'jose';
 import { generateQuestions } from '#training/world/generate.ts';
 import { loadTopics } from '#training/world/load-topics.ts';
+import { createRandom } from '#training/world/random.ts';
 import { KEYS, newDataDir, startStack } from '../test/running-stack.ts';
 import { damageStack } from './chaos-damage.ts';
 import { askForStream, type StreamEnd, type StreamOutcome } from './chaos-stream.ts';
@@ -29,7 +30,7 @@ const ENDS: readonly StreamEnd[] = ['complete', 'http error', 'error event', 'no
 export async function benchChaos({ seed: given }: { seed: number }): Promise<Record<string, number>> {
   const seed = given === 0 ? 1 + Math.floor(Math.random() * 1e6) : given;
   console.log(`\nchaos: ${STREAMS} streams, seed ${seed} (--seed repeats the damage)`);
-  const random = drawsOf(seed);
+  const random = createRandom(`bench/chaos/${seed}`).next;
   const dataDir = await newDataDir();
   const stack = await startStack({ dataDir, env: { PLIMSOLL_BACKENDS: '2' } });
   const over = new AbortController();
@@ -117,15 +118,4 @@ function tally(outcomes: readonly StreamOutcome[]): [string, number][] {
     if (detail !== '') times.set(`${end}: ${detail}`, (times.get(`${end}: ${detail}`) ?? 0) + 1);
   }
   return [...times].sort(([, a], [, b]) => b - a);
-}
-
-/** Numbers in [0, 1) that a seed repeats (mulberry32). */
-function drawsOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

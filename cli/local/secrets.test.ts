@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type CryptoKey, importJWK } from 'jose';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { OPEN_LINE } from '#shared/line/line.ts';
 import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
 import { signReceipt, verifyReceipt } from '#shared/protocol/receipt.ts';
@@ -25,16 +26,7 @@ const RECEIPT: Parameters<typeof signReceipt>[0] = {
   bundle: '0',
   backend: 'backend-1',
   draws: '0',
-  line: {
-    action: 'mix',
-    mode: 'logits',
-    rule: 'geometric',
-    floor: 0.9,
-    ceiling: 1,
-    opening: { tokens: 0, floor: 0 },
-    budget: 2,
-    earned: null,
-  },
+  line: { ...OPEN_LINE, floor: 0.9, budget: 2 },
   top_k: null,
   weights: { min: 0.9, mean: 0.9, max: 0.9 },
   spent: 0,

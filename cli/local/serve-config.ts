@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
+import { parseHostNames } from '#shared/api/host-names.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
@@ -23,13 +24,7 @@ const Environment = z.object({
   PLIMSOLL_NAMES: z
     .string()
     .default('')
-    .transform((text) =>
-      text
-        .toLowerCase()
-        .split(',')
-        .map((name) => name.trim())
-        .filter((name) => name !== ''),
-    )
+    .transform(parseHostNames)
     .pipe(
       z.array(
         z.string().regex(/^[a-z0-9._-]+$/, 'host names without ports, by commas, as in: plimsoll.test,my-laptop'),

@@ -1,5 +1,6 @@
 /** The backend's settings: from the environment once, at start, into one checked value. Nothing below reads `process.env`. */
 import * as z from 'zod';
+import { parseHostNames } from '#shared/api/host-names.ts';
 
 /** Ed25519, RFC 8037: `x` is the public half, `d` the private one. */
 export const ReceiptPrivateJwk = z.object({
@@ -42,7 +43,7 @@ export const BackendConfig = z.strictObject({
     .min(1)
     .default(1 << 20),
   /** The only host names to answer to; null: any. */
-  hostNames: z.array(z.string().min(1)).nullable().default(null),
+  hostNames: z.array(z.string()).min(1).nullable().default(null),
 });
 export type BackendConfig = z.infer<typeof BackendConfig>;
 /** What a caller in code may give: everything with a default may be left out. */
@@ -88,10 +89,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): B
       if (jwk.success) raw[setting] = jwk.data;
       else problems.push(`${names[0]}: not JSON`);
     } else if (setting === 'hostNames') {
-      raw[setting] = text
-        .toLowerCase()
-        .split(',')
-        .map((name) => name.trim());
+      raw[setting] = parseHostNames(text);
     } else raw[setting] = NUMBERS.has(setting) ? Number(text) : text;
   }
   const parsed = BackendConfig.safeParse(raw);

@@ -7,10 +7,9 @@ import * as z from 'zod';
 import { PlimsollError } from './errors.ts';
 import { describeFound, parseRequest } from './invalid-request.ts';
 import { RequestExtension } from './plimsoll-extension.ts';
-import { wellFormed } from './well-formed.ts';
+import { repaired, wellFormed } from './well-formed.ts';
 
-// Clients cut texts in the middle of an emoji; what is left of it means nothing, so it is replaced and not refused.
-const text = z.string().transform((string) => string.toWellFormed());
+const text = repaired;
 
 const Content = z.union([
   text,

@@ -1,7 +1,11 @@
 import { expect, test } from 'vitest';
-import { refuseForeignHost } from './host-names.ts';
+import { parseHostNames, refuseForeignHost } from './host-names.ts';
 
 const NAMES = ['localhost', '127.0.0.1', '[::1]'];
+
+test('a list may have spaces, capitals and a comma at its end', () => {
+  expect(parseHostNames('A.test, b.test,')).toEqual(['a.test', 'b.test']);
+});
 
 test('a name of ours is served, at any port and in any case', () => {
   for (const host of ['localhost', 'LocalHost:8787', '127.0.0.1:1', '[::1]', '[::1]:8787'])

@@ -6,6 +6,15 @@
  */
 import { PlimsollError } from './errors.ts';
 
+/** `parseHostNames('A.test, b.test,')` is `['a.test', 'b.test']`. */
+export function parseHostNames(list: string): string[] {
+  return list
+    .toLowerCase()
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+}
+
 /** `host`: a request's `Host` header. Throws 403 `permission_denied` unless its name is one of `names`. */
 export function refuseForeignHost(host: string, names: readonly string[]): void {
   // `[::1]:80` is `[::1]`.

@@ -5,13 +5,10 @@
 import * as z from 'zod';
 import { JUDGEMENTS, type Judgement } from './categories.ts';
 import { MAX_MODERATION_CHARS, MAX_MODERATION_TEXTS, MAX_READ_CHARS } from './text-limits.ts';
-import { wellFormed } from './well-formed.ts';
+import { repaired, wellFormed } from './well-formed.ts';
 
 // Longer ones would be read in part, and a verdict on a part is none.
-const text = z
-  .string()
-  .max(MAX_READ_CHARS)
-  .transform((string) => string.toWellFormed());
+const text = repaired.pipe(z.string().max(MAX_READ_CHARS));
 const part = z.object({ type: z.literal('text'), text });
 
 /** A string is one input, a list of strings as many, and a list of parts one again. */

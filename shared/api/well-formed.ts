@@ -6,4 +6,7 @@ import * as z from 'zod';
 
 const EXPECTED = 'text without lone surrogates';
 
+/** Clients cut texts in the middle of an emoji; what is left of it means nothing, so it is replaced and not refused. */
+export const repaired = z.string().transform((text) => text.toWellFormed());
+
 export const wellFormed = z.string().refine((text) => text.isWellFormed(), { error: EXPECTED });

@@ -21,8 +21,6 @@ const LEAST_RUN = 24;
 const RUN_LETTER = /[A-Za-z0-9+/_=%\\&#;-]/;
 const LINE_ENDS = /[\r\n]/;
 const SENTENCE_END = /[.!?。！？]["')\]]*\s/g;
-/** How far before the hard bound a run is looked for. */
-const LOOK_BACK = MOST_BLOCK_CHARS - BLOCK_CHARS / 2;
 
 /** The blocks of `text` in order: together all of it, each of `MOST_BLOCK_CHARS` at most. */
 export function* blocksOf(text: string): Generator<string, void, void> {
@@ -74,9 +72,7 @@ function runAtEnd(ahead: string): number | undefined {
     else break;
   }
   while (LINE_ENDS.test(ahead[start]!)) start++;
-  return MOST_BLOCK_CHARS - start >= LEAST_RUN && (start <= BLOCK_CHARS / 2 || start >= MOST_BLOCK_CHARS - LOOK_BACK)
-    ? start
-    : undefined;
+  return MOST_BLOCK_CHARS - start >= LEAST_RUN ? start : undefined;
 }
 
 /** The letters of a run, line ends not counted: how many there are, and where the first n of them end. */

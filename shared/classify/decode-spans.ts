@@ -4,6 +4,7 @@
  * invisible tag letters. A span counts only when what comes out is printable and reads as text;
  * hashes, keys, identifiers and lists of numbers come out as noise and stay.
  */
+import { reversed } from './ciphers.ts';
 import { decodeGroups } from './code-groups.ts';
 import type { Lexicon } from './lexicon.ts';
 
@@ -69,7 +70,7 @@ export function decodeSpans(text: string, lexicon: Lexicon): string | undefined 
   inPlace = spans(inPlace, BASE64, (span) => {
     const message = decodeBase64(span);
     if ((message !== undefined && isMessage(message, lexicon)) || span.length < LEAST_BACKWARDS) return message;
-    return decodeBase64(Array.from(span).reverse().join(''));
+    return decodeBase64(reversed(span));
   });
   return inPlace === text ? undefined : inPlace;
 }

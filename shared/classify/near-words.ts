@@ -78,7 +78,7 @@ export function createNearWords(words: readonly string[]): NearWord {
 }
 
 /** "kiillll" to "kil". */
-export function withoutDoubles(word: string): string {
+function withoutDoubles(word: string): string {
   return word.replace(/(.)\1+/g, '$1');
 }
 

@@ -29,7 +29,10 @@ export const MAX_READINGS = 8;
 const MAX_DEPTH = 2;
 /** A character may become six (normalize.ts). */
 export const MAX_GROWTH = 6;
-/** What a text of many line ends gains: a decoded span stands on a line of its own. */
+/**
+ * Longer texts are not looked into, and that is said (`gaveUp`). Twice a block, since every decoded
+ * span stands on a line of its own and so gains two line ends.
+ */
 const MOST_SOURCE_CHARS = 2 * MOST_BLOCK_CHARS;
 
 export type Readings = {

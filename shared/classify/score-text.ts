@@ -21,15 +21,15 @@ import { windowsOf } from './windows.ts';
 
 /**
  * The largest of n scores is above a mark more often than any one of them, so each piece of n has to say more: by ln n for
- * independent pieces (the union bound), by less for pieces of one text, which are alike. In log-odds before calibration, per ln n. At
- * the mark that 2 % of harmless prompts pass, 0.2 (0.8 at most) found 78 % of harmful sentences in a paragraph and 1.7 % of
+ * independent pieces (the union bound), by less for pieces of one text, which are alike. In log-odds before calibration, per ln n. With
+ * weights not quite the shipped ones, at the mark that 2 % of harmless prompts pass, 0.2 (0.8 at most) found 78 % of harmful sentences in a paragraph and 1.7 % of
  * harmless paragraphs, 0.15 (0.5 at most) 85 % and 2.7 %, 0.1 (0.4 at most) 87 % and 3.3 %.
  */
 const DOUBT = 0.15;
 /** A sentence that is surely harm (0.97 alone) stays so in a text of any length. */
 const MOST_DOUBT = 0.6;
 /**
- * Part of a sentence says more than was meant. Without this, requests beside a harmless clause were found in 88 to 99 % and harmless
+ * Part of a sentence says more than was meant. With earlier weights and without this, requests beside a harmless clause were found in 88 to 99 % and harmless
  * paragraphs flagged in 5.7 %; at 0.2 in 79 to 90 % and 4.0 %; at 0.6 in 76 to 87 % and 2.3 %.
  */
 const PART_DOUBT = 0.25;
@@ -73,7 +73,7 @@ export type Score = {
 };
 
 export type ScoreText = (text: string) => Score;
-/** The same a block at a time; each yields its work. */
+/** The same in slices, after each text looked into and each reading; each yields its work. */
 export type ScoreInSlices = (text: string) => Generator<number, Score, void>;
 
 /** All at once. */

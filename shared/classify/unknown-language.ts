@@ -72,6 +72,7 @@ const TOKEN = /[\p{L}\p{M}\p{N}'’_$@/\\.(=-]+/gu;
 const PART = /[\p{L}\p{M}\p{N}'’]+/gu;
 /** "WieStiehltMan" is words tied by their capitals. */
 const CAMEL = /(?<=\p{Ll})(?=\p{Lu}\p{Ll})/u;
+/** A word in small letters, perhaps at a sentence's end. */
 const PLAIN = /^[a-z]+\.*$/;
 const SIGN_OR_DIGIT = /[\d_$@/\\.(=]/;
 const LETTER = /\p{L}/u;
@@ -208,7 +209,7 @@ function wordsOf(text: string, lexicon: Lexicon): Word[] {
     }
     if (!LETTER.test(token)) continue;
     end = index + token.length;
-    // Most tokens are one word in small letters, perhaps at a sentence's end: no name, and tied to nothing.
+    // Most tokens are no name, and tied to nothing.
     if (PLAIN.test(token)) {
       const word = token.endsWith('.') ? token.slice(0, token.indexOf('.')) : token;
       words.push({ evidence: remembered(word, { lexicon, memory }), excuse: undefined, breaks });

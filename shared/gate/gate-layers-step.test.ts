@@ -7,6 +7,7 @@ import { gateLayersStep, type LayersStepInput } from './gate-layers-step.ts';
 import { gateStep, startGate } from './gate-step.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 import { EXAMPLE_STEP } from './testing/example-step.ts';
+import { OPEN_POLICY } from './testing/open-policy.ts';
 
 const input: LayersStepInput = {
   ...EXAMPLE_STEP,
@@ -30,16 +31,8 @@ test('without a budget it draws what the layers row alone would draw', () => {
       fc.double({ min: 0, max: 0.99, noNaN: true }),
       fc.boolean(),
       ({ safetyLogits, helpfulLogits: layersLogits }, shape, alpha, greedy) => {
-        const open = {
-          floor: 0,
-          ceiling: 1,
-          opening: { tokens: 0, floor: 0 },
-          rule: 'geometric' as const,
-          budget: null,
-          earned: null,
-        };
         const sampling = greedy ? { ...shape, temperature: 0 } : shape;
-        const rest = { policy: open, sampling, state: startGate() };
+        const rest = { policy: OPEN_POLICY, sampling, state: startGate() };
         const step = gateLayersStep({ safetyLogits, layersLogits, alpha, ...rest });
         // The helpfulness expert at weight 0 is that expert exactly, so this is the row through the same gate.
         const alone = gateStep({ safetyLogits, helpfulLogits: layersLogits, proposal: 0, ...rest });

@@ -10,24 +10,13 @@ import type { GatePolicy, GateState, GateStep } from './gate-types.ts';
 import { logSoftmax } from './log-softmax.ts';
 import { shapeDistribution } from './shape-distribution.ts';
 import * as arbitrary from './testing/arbitraries.ts';
+import { gateRows, type Logits, type Rest } from './testing/gate-rows.ts';
+import { OPEN_POLICY } from './testing/open-policy.ts';
 import * as oracle from './testing/oracle.ts';
 import { type Path, paths, tree } from './testing/tree.ts';
 
-const bare: GatePolicy = {
-  floor: 0,
-  ceiling: 1,
-  opening: { tokens: 0, floor: 0 },
-  rule: 'geometric',
-  budget: null,
-  earned: null,
-};
 const plain = { temperature: 1, topP: 1, key: seedKey(0) };
 const sum = (row: ArrayLike<number>) => Array.from(row).reduce((a, b) => a + b, 0);
-
-type Logits = { safetyLogits: Float32Array; helpfulLogits: Float32Array };
-type Rest = Pick<GateInput, 'policy' | 'sampling' | 'state'> & { proposal: number };
-const gate = ({ safetyLogits, helpfulLogits }: Logits, rest: Rest) =>
-  gateDistribution({ safety: logSoftmax(safetyLogits), helpful: logSoftmax(helpfulLogits), ...rest });
 
 /** A router's wish as a model would have held it between the bounds of the layers row. */
 function held(wish: number, { policy, state }: Pick<GateInput, 'policy' | 'state'>): number {
@@ -37,7 +26,7 @@ function held(wish: number, { policy, state }: Pick<GateInput, 'policy' | 'state
 
 /** The two ways to a mixture. In the mode `layers` the second row is the mixture itself, whatever a model has put into it. */
 const MODES: Record<string, { gate: (rows: Logits, rest: Rest) => Gated; draw: (input: GateStepInput) => GateStep }> = {
-  logits: { gate, draw: gateStep },
+  logits: { gate: gateRows, draw: gateStep },
   layers: {
     gate({ safetyLogits, helpfulLogits }, { proposal, ...rest }) {
       const alpha = held(proposal, rest);
@@ -55,7 +44,7 @@ describe('weights and rules', () => {
       fc.property(arbitrary.rows(), arbitrary.policy, arbitrary.wishes, (rows, policy, sampling) => {
         fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling.mask));
         const line = { ...policy, floor: 1 };
-        const { q, weight } = gate(rows, { policy: line, sampling, proposal: 0, state: startGate() });
+        const { q, weight } = gateRows(rows, { policy: line, sampling, proposal: 0, state: startGate() });
         expect(weight).toBe(1);
         expect(q.logprobs).toEqual(shapeDistribution(logSoftmax(rows.safetyLogits)!, { ...sampling, bias: new Map() }));
       }),
@@ -65,7 +54,7 @@ describe('weights and rules', () => {
   test('weight 0 is the helpfulness expert exactly', () => {
     fc.assert(
       fc.property(arbitrary.rows(), arbitrary.rule, arbitrary.sampling, (rows, rule, sampling) => {
-        const { q } = gate(rows, { policy: { ...bare, rule }, sampling, proposal: 0, state: startGate() });
+        const { q } = gateRows(rows, { policy: { ...OPEN_POLICY, rule }, sampling, proposal: 0, state: startGate() });
         expect(q.logprobs).toEqual(shapeDistribution(logSoftmax(rows.helpfulLogits)!, sampling));
       }),
     );
@@ -110,7 +99,7 @@ describe('weights and rules', () => {
           };
           const rows = { safetyLogits: Float32Array.of(0, 1), helpfulLogits: Float32Array.of(1, 0) };
           const weightUnder = (line: GatePolicy) =>
-            gate(rows, { policy: line, proposal, sampling: plain, state: startGate(position) }).weight;
+            gateRows(rows, { policy: line, proposal, sampling: plain, state: startGate(position) }).weight;
           expect(weightUnder(raised)).toBeGreaterThanOrEqual(weightUnder(policy));
         },
       ),
@@ -118,9 +107,10 @@ describe('weights and rules', () => {
   });
 
   const mixed = (rows: Logits, rule: GatePolicy['rule'], w: number) => ({
-    p: [...gate(rows, { policy: { ...bare, rule }, sampling: plain, proposal: w, state: startGate() }).q.logprobs].map(
-      Math.exp,
-    ),
+    p: [
+      ...gateRows(rows, { policy: { ...OPEN_POLICY, rule }, sampling: plain, proposal: w, state: startGate() }).q
+        .logprobs,
+    ].map(Math.exp),
     ps: oracle.softmax(rows.safetyLogits),
     ph: oracle.softmax(rows.helpfulLogits),
   });
@@ -163,7 +153,7 @@ describe('weights and rules', () => {
           const rest = { policy, sampling, proposal, state };
           fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling.mask));
           const expected = oracle.gate({ ...rows, ...rest });
-          const q = gate(rows, rest).q.logprobs.map(Math.exp);
+          const q = gateRows(rows, rest).q.logprobs.map(Math.exp);
           for (const [i, p] of expected.entries()) expect(q[i]).toBeCloseTo(p, 8);
         },
       ),
@@ -183,8 +173,8 @@ test('whatever the magnitudes, q is a distribution under the cap, and one token 
       arbitrary.extremeNats,
       fc.tuple(arbitrary.rule, weights),
       (rows, sampling, budget, [rule, proposal]) => {
-        const rest = { policy: { ...bare, rule, budget }, sampling, proposal, state: startGate() };
-        const { q } = gate(rows, rest);
+        const rest = { policy: { ...OPEN_POLICY, rule, budget }, sampling, proposal, state: startGate() };
+        const { q } = gateRows(rows, rest);
         expect(sum(q.logprobs.map(Math.exp))).toBeCloseTo(1, 12);
         for (const [i, lp] of q.logprobs.entries()) {
           const most = budget + q.reference[i]!;

@@ -3,31 +3,16 @@
  */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type GateInput, gateDistribution } from './gate-distribution.ts';
+import type { GateInput } from './gate-distribution.ts';
 import { gateStep, startGate } from './gate-step.ts';
-import type { GatePolicy } from './gate-types.ts';
-import { logSoftmax } from './log-softmax.ts';
 import * as arbitrary from './testing/arbitraries.ts';
+import { gateRows, type Logits } from './testing/gate-rows.ts';
+import { OPEN_POLICY } from './testing/open-policy.ts';
 import * as oracle from './testing/oracle.ts';
 import { numbersAt, paths, tree } from './testing/tree.ts';
 
-type Logits = { safetyLogits: Float32Array; helpfulLogits: Float32Array };
-type Rest = Pick<GateInput, 'policy' | 'sampling' | 'state'> & { proposal: number };
-const gate = ({ safetyLogits, helpfulLogits }: Logits, rest: Rest) =>
-  gateDistribution({ safety: logSoftmax(safetyLogits), helpful: logSoftmax(helpfulLogits), ...rest });
-
 const budgets = fc.double({ min: 0, max: 3, noNaN: true });
 const SIZE = 4;
-
-/** A line that leaves all to the budget, which is then spent to the end more often. */
-const open: GatePolicy = {
-  floor: 0,
-  ceiling: 1,
-  opening: { tokens: 0, floor: 0 },
-  rule: 'geometric',
-  budget: null,
-  earned: null,
-};
 
 /**
  * A client that does its worst: after every answer so far, other words are banned or pushed, by
@@ -56,7 +41,7 @@ test('whatever biases a client thinks of as the answer goes on, q(H) <= e^K * p_
         const { bias, mask } = wishesAt(seed, answer, rows);
         const sampling = { ...shape, bias, mask };
         const ps = oracle.reference(rows.safetyLogits, { ...shape, mask });
-        return { ...gate(rows, { policy: { ...open, rule, budget }, sampling, proposal, state }), ps };
+        return { ...gateRows(rows, { policy: { ...OPEN_POLICY, rule, budget }, sampling, proposal, state }), ps };
       });
       const most = Math.exp(budget);
       for (const { q, ps } of answers) {
@@ -84,7 +69,7 @@ test('the reference does not depend on the bias, not by one bit', () => {
         fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape.mask));
         const sampling = greedy ? { ...shape, temperature: 0 } : shape;
         const referenceOf = (sampling: GateInput['sampling']) =>
-          gate(rows, { policy, sampling, proposal, state: startGate() }).q.reference;
+          gateRows(rows, { policy, sampling, proposal, state: startGate() }).q.reference;
         expect(referenceOf({ ...sampling, bias })).toEqual(referenceOf(sampling));
       },
     ),
@@ -126,7 +111,7 @@ test('masked tokens have probability 0 in mixture, reference and q, and are neve
       (rows, policy, shape, [proposal, greedy]) => {
         fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape.mask));
         const rest = { policy, sampling: greedy ? { ...shape, temperature: 0 } : shape, proposal, state: startGate() };
-        const { q, mixture } = gate(rows, rest);
+        const { q, mixture } = gateRows(rows, rest);
         for (const token of shape.mask) {
           if (token >= mixture.length) continue;
           for (const row of [q.logprobs, q.reference, mixture]) expect(row[token]).toBe(-Infinity);
@@ -149,8 +134,8 @@ test('a mask and a ban make the same mixture; the mask takes the token from the 
         fc.pre(arbitrary.leavesToken(rows.safetyLogits, mask));
         const bias = new Map([...mask].map((id) => [id, -Infinity]));
         const rest = { policy, proposal, state: startGate() };
-        const masked = gate(rows, { ...rest, sampling: { ...shape, mask } });
-        const banned = gate(rows, { ...rest, sampling: { ...shape, bias } });
+        const masked = gateRows(rows, { ...rest, sampling: { ...shape, mask } });
+        const banned = gateRows(rows, { ...rest, sampling: { ...shape, bias } });
         if (masked.weight < 1) expect(masked.mixture).toEqual(banned.mixture);
         const [out, all] = [
           oracle.reference(rows.safetyLogits, { ...shape, mask }),
@@ -166,19 +151,12 @@ test('a mask and a ban make the same mixture; the mask takes the token from the 
 test('a ban goes as far as the budget: what the mixture cannot hold, the safety expert says', () => {
   // p_s~ = (0.8, 0.2), a refusal and something else. The client bans the refusal; e^K is 2.
   const rows = { safetyLogits: Float32Array.of(Math.log(4), 0), helpfulLogits: Float32Array.of(0, 0) };
-  const policy = {
-    floor: 0,
-    ceiling: 1,
-    opening: { tokens: 0, floor: 0 },
-    rule: 'geometric' as const,
-    budget: Math.LN2,
-    earned: null,
-  };
+  const policy = { ...OPEN_POLICY, budget: Math.LN2 };
   const sampling = { temperature: 1, topP: 1, key: [1, 2, 3, 4] as const };
   const rest = { policy, proposal: 0.5, state: startGate() };
-  const { q, weight } = gate(rows, { ...rest, sampling: { ...sampling, bias: new Map([[0, -Infinity]]) } });
+  const { q, weight } = gateRows(rows, { ...rest, sampling: { ...sampling, bias: new Map([[0, -Infinity]]) } });
   expect(weight).toBe(0.5);
   expect([...q.logprobs].map((lp) => Math.exp(lp).toFixed(6))).toEqual(['0.600000', '0.400000']);
-  const masked = gate(rows, { ...rest, sampling: { ...sampling, mask: new Set([0]) } });
+  const masked = gateRows(rows, { ...rest, sampling: { ...sampling, mask: new Set([0]) } });
   expect([...masked.q.logprobs].map(Math.exp)).toEqual([0, 1]);
 });

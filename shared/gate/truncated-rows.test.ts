@@ -7,19 +7,12 @@ import type { GatePolicy } from './gate-types.ts';
 import { keepTop } from './keep-top.ts';
 import { logSoftmax } from './log-softmax.ts';
 import * as arbitrary from './testing/arbitraries.ts';
+import { OPEN_POLICY } from './testing/open-policy.ts';
 import * as oracle from './testing/oracle.ts';
 import { numbersAt, paths, tree } from './testing/tree.ts';
 import { gateTruncatedStep, inputOnUnion, type TruncatedRows, truncationBound } from './truncated-rows.ts';
 
 const VOCABULARY = 40;
-const open: GatePolicy = {
-  floor: 0,
-  ceiling: 1,
-  opening: { tokens: 0, floor: 0 },
-  rule: 'geometric',
-  budget: null,
-  earned: null,
-};
 const sampling = { temperature: 1, topP: 1, key: seedKey(5) };
 
 /** The union of each row's k likeliest tokens. */
@@ -43,7 +36,7 @@ function shapedOnUnion(
     inputOnUnion({
       rows,
       proposal: weight,
-      policy: { ...open, rule },
+      policy: { ...OPEN_POLICY, rule },
       sampling: { ...sampling, temperature },
       state: startGate(),
     }),
@@ -120,7 +113,7 @@ test('however rows are truncated from step to step, q(H) <= e^K * p_s~(H), p_s~ 
             const gated = gateDistribution(
               inputOnUnion({
                 rows: { ...rows, ids, helpfulLogprobs },
-                policy: { ...open, rule, budget },
+                policy: { ...OPEN_POLICY, rule, budget },
                 proposal,
                 sampling: { ...shape, bias: new Map([[Math.floor(size * u(size + 1)), -Infinity]]) },
                 state,
@@ -152,7 +145,7 @@ test('what the other expert alone has put into the union is drawn only without a
   const tokens = (budget: number | null) =>
     new Set(
       Array.from({ length: 40 }, (_, seed) => {
-        const policy = { ...open, budget };
+        const policy = { ...OPEN_POLICY, budget };
         const asked = { ...sampling, key: seedKey(seed), temperature: seed % 2 };
         return gateTruncatedStep({ rows, proposal: 0, policy, sampling: asked, state: startGate() }).token;
       }),
@@ -178,7 +171,7 @@ test('a mask names tokens of the whole vocabulary, and one of all k likeliest le
     gateTruncatedStep({
       rows,
       proposal: 0.5,
-      policy: { ...open, budget: 3 },
+      policy: { ...OPEN_POLICY, budget: 3 },
       sampling: { ...sampling, key: seedKey(seed), mask },
       state: startGate(),
     }).token;
@@ -191,7 +184,7 @@ test.each([0, -1, 1.5, NaN, Infinity, 3, '1', null])(
   (topK) => {
     const row = Float64Array.of(0.5, 0.3).map(Math.log);
     const rows = { ids: Int32Array.of(1, 2), safetyLogprobs: row, helpfulLogprobs: row, topK } as TruncatedRows;
-    const step = () => gateTruncatedStep({ rows, proposal: 0, policy: open, sampling, state: startGate() });
+    const step = () => gateTruncatedStep({ rows, proposal: 0, policy: OPEN_POLICY, sampling, state: startGate() });
     expect(step).toThrow(expect.objectContaining({ code: 'truncated_rows_invalid' }));
   },
 );
@@ -199,7 +192,7 @@ test.each([0, -1, 1.5, NaN, Infinity, 3, '1', null])(
 test('fewer tokens than k are enough where they are all that there are', () => {
   const row = Float64Array.of(0.75, 0.25).map(Math.log);
   const rows = { ids: Int32Array.of(1, 2), safetyLogprobs: row, helpfulLogprobs: row, topK: 40 };
-  const { token } = gateTruncatedStep({ rows, proposal: 0, policy: open, sampling, state: startGate() });
+  const { token } = gateTruncatedStep({ rows, proposal: 0, policy: OPEN_POLICY, sampling, state: startGate() });
   expect([1, 2]).toContain(token);
 });
 
@@ -255,7 +248,7 @@ test('token ids, biases and reported log-probabilities are those of the whole vo
   ]);
   for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
     const asked = { ...sampling, key: seedKey(seed), bias };
-    const step = gateTruncatedStep({ rows, proposal: 0.5, policy: open, sampling: asked, state: startGate() });
+    const step = gateTruncatedStep({ rows, proposal: 0.5, policy: OPEN_POLICY, sampling: asked, state: startGate() });
     expect(step.token).toBe(900);
     expect(step.logprobSafety).toBeCloseTo(Math.log(0.2), 12);
     expect(step.logprobHelpful).toBeCloseTo(Math.log(0.3), 12);
@@ -269,7 +262,7 @@ test('a failed helpfulness expert closes; rows that do not fit together throw', 
     helpfulLogprobs: null,
     topK: 1,
   };
-  const common = { proposal: 0, policy: open, sampling, state: startGate() };
+  const common = { proposal: 0, policy: OPEN_POLICY, sampling, state: startGate() };
   expect(gateTruncatedStep({ rows, ...common }).weight).toBe(1);
   for (const broken of [
     { ...rows, ids: Int32Array.of(4, 1) },
@@ -291,6 +284,6 @@ test('a union on which the geometric mixture is masked leaves the safety expert,
   };
   const bound = truncationBound(rows, { weight: 0.5, rule: 'geometric', temperature: 1, vocabulary: 3 });
   expect(bound.totalVariation).toBe(1);
-  const step = gateTruncatedStep({ rows, proposal: 0.5, policy: open, sampling, state: startGate() });
+  const step = gateTruncatedStep({ rows, proposal: 0.5, policy: OPEN_POLICY, sampling, state: startGate() });
   expect(step).toMatchObject({ token: 0, weight: 1 });
 });

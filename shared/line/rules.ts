@@ -44,7 +44,7 @@ export type Tightened = { floor: number; budget: number | null; action: Action; 
  * The bounds, tightened by every rule whose signal speaks. `base` is the floor from which ramps rise: the policy's own, also where
  * `from` has been tightened by an earlier look.
  *
- *     tighten({ floor: 0.3, budget: 20, action: 'mix' }, { base: 0.3, rules, signals: { violence: 0.97, ... } });
+ *     tightenBy({ floor: 0.3, budget: 20, action: 'mix' }, { base: 0.3, rules, signals: { violence: 0.97, ... } });
  */
 export function tightenBy(
   from: { floor: number; budget: number | null; action: Action },

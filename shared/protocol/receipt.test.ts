@@ -1,5 +1,6 @@
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { describe, expect, test } from 'vitest';
+import { OPEN_LINE } from '#shared/line/line.ts';
 import { type Receipt, signReceipt, verifyReceipt } from './receipt.ts';
 
 const receipt: Receipt = {
@@ -13,16 +14,7 @@ const receipt: Receipt = {
   bundle: 'b',
   backend: 'backend-0',
   draws: '01234567',
-  line: {
-    action: 'mix',
-    mode: 'logits',
-    rule: 'geometric',
-    floor: 0.9,
-    ceiling: 1,
-    opening: { tokens: 0, floor: 0 },
-    budget: null,
-    earned: null,
-  },
+  line: { ...OPEN_LINE, floor: 0.9 },
   top_k: null,
   weights: { min: 0.9, mean: 0.95, max: 1 },
   spent: null,

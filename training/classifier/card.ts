@@ -54,7 +54,7 @@ ${table(
 Mean ROC-AUC ${figure(mean(labels.flatMap(({ auc }) => auc ?? [])), 3)}; mean ECE ${figure(mean(labels.flatMap(({ eceUncalibrated }) => eceUncalibrated ?? [])), 4)} before and ${figure(mean(labels.flatMap(({ ece }) => ece ?? [])), 4)} after. Unsafe of any kind against benign, by the largest label: ROC-AUC ${figure(any.auc, 3)}, recall ${figure(any.recallAtOnePercent, 2)}
 at 1 % FPR; with "flagged" as any label above 0.5: ${share(any.unsafe)} of the unsafe, ${share(any.benign)} of the benign.
 
-![Reliability plot: what was said against how often it was true, for all labels together and for each](reliability.svg)
+![Reliability plot: what was said against how often it was true, for all judgements together and for each](reliability.svg)
 
 **Over-flagging**, safe prompts full of frightening words, flagged:
 

@@ -84,9 +84,9 @@ function forecasts(judged: readonly Judged[], k: number, which: 'probabilities' 
 
 /** Harmful or a jailbreak against benign, by the largest of the fifteen probabilities. */
 export function anyFigures(judged: readonly Judged[]) {
-  const scored = judged.flatMap(({ example, probabilities }): Scored[] => {
-    const truth = isUnsafe(example);
-    return truth === null ? [] : [{ score: Math.max(...probabilities.slice(0, LABELS.length)), positive: truth }];
+  const scored = judged.flatMap((row): Scored[] => {
+    const truth = isUnsafe(row.example);
+    return truth === null ? [] : [{ score: largest(row), positive: truth }];
   });
   const flagsOf = (positive: boolean) =>
     flags(scored.filter((row) => row.positive === positive).map(({ score }) => score));

@@ -50,6 +50,8 @@ export type Attempt = {
   member: PoolMember;
   /** Settles with `start`, or with what came instead. */
   answer: Promise<BackendAnswer>;
+  /** Whether the backend has said anything. While `answer` is open that is: it waits there. */
+  hasSpoken(): boolean;
   /** Whether it has been asked for so long and has said nothing at all. */
   isSilentFor(ms: number): boolean;
   giveUp(): void;
@@ -153,6 +155,7 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
   return {
     member,
     answer: take(),
+    hasSpoken: () => hasSpoken,
     isSilentFor: (ms) => !hasSpoken && Date.now() - askedAtMs >= ms,
     giveUp: () => {
       giveUp();

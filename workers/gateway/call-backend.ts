@@ -8,16 +8,13 @@ import { logFailure } from '../log.ts';
 import { type Attempt, type AttemptOptions, type BackendAnswer, startAttempt } from './attempt.ts';
 import type { PoolMember } from './backend-pool.ts';
 import type { Breaker } from './breaker.ts';
+import { within } from './within.ts';
 
 /** Past this many the trouble is not one backend's, and the client waits for nothing. */
 const MAX_ATTEMPTS = 3;
 
-export type CallOptions = Omit<AttemptOptions, 'onBroken' | 'onWaiting'> & {
-  candidates: readonly PoolMember[];
-  breaker: Breaker;
-  /** Called each time a backend says that the request waits there. */
-  onWaiting?: () => void;
-};
+/** `onWaiting` is called each time a backend says that the request waits there. */
+export type CallOptions = Omit<AttemptOptions, 'onBroken'> & { candidates: readonly PoolMember[]; breaker: Breaker };
 
 type Outcome = { attempt: Attempt; answer: BackendAnswer } | { attempt: Attempt; error: unknown } | 'silence';
 
@@ -26,7 +23,6 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
   const unasked = options.candidates.slice();
   const running = new Map<Attempt, Promise<Outcome>>();
   let asked = 0;
-  let isAccepted = false;
   let lastError: unknown = new PlimsollError('backend_unavailable', 'No backend is available. Please try again.');
 
   /** The best that is well and not out. Where nobody has been asked, any is better than nothing. */
@@ -38,10 +34,6 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
     asked++;
     const attempt = startAttempt(member, {
       ...options,
-      onWaiting: () => {
-        isAccepted = true;
-        options.onWaiting?.();
-      },
       onBroken: () => breaker.failed(member.url),
     });
     const outcome = attempt.answer.then(
@@ -50,15 +42,16 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
     );
     running.set(attempt, outcome);
   };
-  const mayAskAnother = () => asked < MAX_ATTEMPTS && unasked.length > 0;
+  /** Nobody is asked beside a backend that has said that it is at it. */
+  const mayAskAnother = () =>
+    asked < MAX_ATTEMPTS && unasked.length > 0 && ![...running.keys()].some((attempt) => attempt.hasSpoken());
 
   try {
     askNext();
     while (running.size > 0) {
-      // Nobody is asked beside a backend that has said that it is at it.
-      const outcome = await firstOf([...running.values()], mayAskAnother() && !isAccepted ? timeouts.hedgeMs : null);
+      const outcome = await firstOf([...running.values()], mayAskAnother() ? timeouts.hedgeMs : null);
       if (outcome === 'silence') {
-        if (!isAccepted) askNext();
+        if (mayAskAnother()) askNext();
         continue;
       }
       const { attempt } = outcome;
@@ -73,9 +66,10 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
       }
       const { error } = outcome;
       if (signal.aborted || !(error instanceof PlimsollError)) throw error;
+      // To refuse is to be there: a trial of the breaker's has come out well.
+      if (error.code === 'overloaded' || ERROR_CODES[error.code].status < 500) breaker.answered(attempt.member.url);
       if (!ERROR_CODES[error.code].retry) throw error;
       lastError = error;
-      isAccepted = false;
       if (mayAskAnother()) askNext();
       // A full queue is no failure, and where nobody else is asked the request's own line says it.
       if (running.size > 0 && error.code !== 'overloaded') {
@@ -90,12 +84,6 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
 
 /** The first outcome, or `silence` if none comes for so long. */
 async function firstOf(outcomes: readonly Promise<Outcome>[], silenceMs: number | null): Promise<Outcome> {
-  if (silenceMs === null) return Promise.race(outcomes);
-  const silence = Promise.withResolvers<Outcome>();
-  const timer = setTimeout(() => silence.resolve('silence'), silenceMs);
-  try {
-    return await Promise.race([...outcomes, silence.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const first = Promise.race(outcomes);
+  return silenceMs === null ? first : within(silenceMs, first, () => 'silence');
 }

@@ -22,6 +22,7 @@ import { parseJsonBody } from './read-body.ts';
 import { report } from './render-error.ts';
 import { streamAnswer } from './stream-answer.ts';
 import { wholeAnswer, wholeAnswerText } from './whole-answer.ts';
+import { within } from './within.ts';
 
 export function chatCompletions({
   decide,
@@ -105,7 +106,7 @@ export function chatCompletions({
     });
     // Whoever reads the answer is told; if nobody does any more, nobody is.
     begun.catch(() => undefined);
-    // Until a backend has taken the request, an error has a status of its own.
+    // Until a backend has taken the request, or said that it waits there, an error has a status of its own.
     await Promise.race([begun, waits.promise]);
 
     const trace = extension.trace ?? 'summary';
@@ -134,13 +135,11 @@ export function chatCompletions({
 
 /** Whether it has come to an end, good or bad, by then. */
 async function settlesWithin(ms: number, promise: Promise<unknown>): Promise<boolean> {
-  const late = Promise.withResolvers<false>();
-  const timer = setTimeout(() => late.resolve(false), ms);
   const settled = promise.then(
     () => true,
     () => true,
   );
-  return Promise.race([settled, late.promise]).finally(() => clearTimeout(timer));
+  return within(ms, settled, () => false);
 }
 
 /** Signals that are no categories, in words. */

@@ -1,4 +1,4 @@
-import { refuseForeignHost } from '#shared/api/host-names.ts';
+import { parseHostNames, refuseForeignHost } from '#shared/api/host-names.ts';
 import type { Middleware } from './context.ts';
 
 /**
@@ -11,7 +11,7 @@ export function onlyOwnHostNames(): Middleware {
     const { HOST_NAMES } = c.env;
     // The header, not the URL: a proxy in front may have made up a URL of its own.
     if (HOST_NAMES !== undefined)
-      refuseForeignHost(c.req.header('host') ?? new URL(c.req.url).host, HOST_NAMES.split(','));
+      refuseForeignHost(c.req.header('host') ?? new URL(c.req.url).host, parseHostNames(HOST_NAMES));
     await next();
   };
 }

@@ -6,6 +6,7 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import { logInfo } from '../log.ts';
 import type { AppContext, Middleware } from './context.ts';
+import { within } from './within.ts';
 
 /** Some 250,000 tokens of English: beyond every context length served, and cheap to hold while it is parsed. */
 export const MAX_BODY_BYTES = 1024 * 1024;
@@ -105,9 +106,9 @@ async function* piecesUntil(
   let isOpen = true;
   try {
     for (;;) {
-      const late = Promise.withResolvers<never>();
-      const timer = setTimeout(() => late.reject(tooSlow()), Math.max(0, until() - Date.now()));
-      const { done, value } = await Promise.race([reader.read(), late.promise]).finally(() => clearTimeout(timer));
+      const { done, value } = await within(until() - Date.now(), reader.read(), () => {
+        throw tooSlow();
+      });
       if (done) {
         isOpen = false;
         return;

@@ -1,0 +1,96 @@
+import { expect, test } from 'vitest';
+import { OPEN_LINE } from '#shared/line/line.ts';
+import { directiveKey } from '#shared/protocol/directive.ts';
+import { createBreaker } from './breaker.ts';
+import { callBackend } from './call-backend.ts';
+
+const HEDGE_MS = 50;
+const encoder = new TextEncoder();
+
+/** Asks backends that `answers` stands for, best first; `asked` is filled as they are. */
+function call(
+  answers: Record<string, () => Response | Promise<Response>>,
+  { breaker = createBreaker({ restMs: 1 }), onWaiting = (): void => undefined } = {},
+) {
+  const asked: string[] = [];
+  const answer = callBackend({
+    candidates: Object.keys(answers).map((name) => ({
+      url: `http://${name}`,
+      alive: true,
+      model: 'm',
+      contextLength: 64,
+      maxTokenBytes: 16,
+      bundle: 'b',
+      created: null,
+      modes: ['logits'],
+    })),
+    breaker,
+    requestId: 'req_1',
+    body: '{}',
+    directive: {
+      request: 'req_1',
+      tenant: 'acme',
+      key: 'main',
+      policy: 'p',
+      classifier: 'c',
+      digest: '0'.repeat(64),
+      line: OPEN_LINE,
+      second_look: null,
+      resume: null,
+    },
+    directiveKey: directiveKey('s'.repeat(32)),
+    signal: new AbortController().signal,
+    timeouts: { startMs: 5_000, frameMs: 5_000, hedgeMs: HEDGE_MS },
+    fetch: async (url) => {
+      const { hostname } = new URL(String(url));
+      asked.push(hostname);
+      return answers[hostname]!();
+    },
+    onWaiting,
+  });
+  return { answer, asked };
+}
+
+const refusal = (status: number, code: string) => () => Response.json({ error: { message: 'No.', code } }, { status });
+
+test.each([
+  [400, 'context_length_exceeded'],
+  [503, 'overloaded'],
+])('a backend that was out and refuses with %i %s is there again', async (status, code) => {
+  let nowMs = 0;
+  const breaker = createBreaker({ restMs: 1_000, now: () => nowMs });
+  breaker.failed('http://one');
+  nowMs = 1_000;
+  await expect(call({ one: refusal(status, code) }, { breaker }).answer).rejects.toMatchObject({ code });
+  expect([breaker.admit('http://one'), breaker.admit('http://one')]).toEqual([true, true]);
+});
+
+test('where one backend lets the request wait, the failure of another is no reason to ask a third', async () => {
+  const [secondAsked, waits, end] = [1, 2, 3].map(() => Promise.withResolvers<void>()) as [Gate, Gate, Gate];
+  const waiting = () =>
+    new Response(
+      new ReadableStream<Uint8Array>({
+        async start(controller) {
+          await secondAsked.promise;
+          controller.enqueue(encoder.encode('{"type":"waiting","ahead":1}\n'));
+          await end.promise;
+          controller.error(new Error('broke'));
+        },
+      }),
+    );
+  const fails = async () => {
+    secondAsked.resolve();
+    await waits.promise;
+    return refusal(500, 'expert_failed')();
+  };
+  const answers = { one: waiting, two: fails, three: refusal(503, 'overloaded') };
+  const { answer, asked } = call(answers, { onWaiting: waits.resolve });
+  const failed = answer.catch(() => undefined);
+  await waits.promise;
+  await new Promise((resolve) => setTimeout(resolve, 4 * HEDGE_MS));
+  expect(asked).toEqual(['one', 'two']);
+  end.resolve();
+  await failed;
+});
+
+type Gate = PromiseWithResolvers<void>;
