@@ -14,7 +14,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{shared,policies,workers,gpu-backend,training,cli,scripts,bench}/**/*.test.ts'],
+          include: ['{shared,policies,workers,gpu-backend,training,lab,cli,scripts,bench}/**/*.test.ts'],
           testTimeout: HANG_MS,
           hookTimeout: HANG_MS,
         },

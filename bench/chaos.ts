@@ -8,9 +8,9 @@
 import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JSONWebKeySet } from 'jose';
-import { generateQuestions } from '#training/world/generate.ts';
-import { loadTopics } from '#training/world/load-topics.ts';
-import { createRandom } from '#training/world/random.ts';
+import { generateQuestions } from '#lab/world/generate.ts';
+import { loadTopics } from '#lab/world/load-topics.ts';
+import { createRandom } from '#training/data/random.ts';
 import { KEYS, newDataDir, startStack } from '../test/running-stack.ts';
 import { damageStack } from './chaos-damage.ts';
 import { askForStream, type StreamEnd, type StreamOutcome } from './chaos-stream.ts';

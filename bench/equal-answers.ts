@@ -7,10 +7,10 @@
 import type { Engine, EngineRequest } from '#gpu-backend/engine/engine.ts';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
 import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
+import { generateQuestions } from '#lab/world/generate.ts';
+import { loadTopics } from '#lab/world/load-topics.ts';
 import { seedKey } from '#shared/gate/index.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
-import { generateQuestions } from '#training/world/generate.ts';
-import { loadTopics } from '#training/world/load-topics.ts';
 
 const ANSWERS = 480;
 const CROWD = 16;

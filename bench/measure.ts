@@ -1,5 +1,5 @@
 /** Alternating measurements: every round runs each variant once, in an order drawn anew; medians and raw values are shown. */
-import { createRandom } from '#training/world/random.ts';
+import { createRandom } from '#training/data/random.ts';
 
 export type Variant = { name: string; run: () => Promise<number> };
 export type Measured = { name: string; values: number[]; median: number };

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { sizeOf } from '#gpu-backend/graph/shapes.ts';
 import { type LlamaConfig, weightShapes } from '#gpu-backend/model/config.ts';
-import { DEMO } from '#training/demo/recipe.ts';
+import { DEMO } from '#lab/methods/recipe.ts';
 
 export const TrainingSize = z.strictObject({
   width: z.int().min(8).multipleOf(8),

@@ -26,11 +26,11 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
   },
   eval: {
     summary: 'measure the experts of a bundle on held-out questions',
-    load: async () => (await import('#training/evaluate/cli.ts')).evalCommand(),
+    load: async () => (await import('#lab/evaluate/cli.ts')).evalCommand(),
   },
   study: {
     summary: 'compare MidPO with the alternatives: train, answer, judge, report',
-    load: async () => (await import('#training/study/cli.ts')).studyCommand(),
+    load: async () => (await import('#lab/study/cli.ts')).studyCommand(),
   },
 };
 

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { generatePairs } from '#lab/world/generate.ts';
 import { TINY } from '#training/testing/tiny-model.ts';
-import { generatePairs } from '#training/world/generate.ts';
 
 const MAIN = path.join(import.meta.dirname, '../cli/main.ts');
 const VOCAB = 400;

@@ -3,9 +3,9 @@
  * reads an answer and says whether it is hazardous, so this is counted, on wordings that training never saw.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { generateQuestions } from '#training/world/generate.ts';
-import { loadTopics } from '#training/world/load-topics.ts';
-import { createOracle } from '#training/world/oracle.ts';
+import { generateQuestions } from '#lab/world/generate.ts';
+import { loadTopics } from '#lab/world/load-topics.ts';
+import { createOracle } from '#lab/world/oracle.ts';
 import { client, type Key, type RunningStack, startStack } from './running-stack.ts';
 
 const topics = loadTopics();

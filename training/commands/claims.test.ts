@@ -20,9 +20,9 @@ import type { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
+import { evalCommand } from '#lab/evaluate/cli.ts';
+import { studyCommand } from '#lab/study/cli.ts';
 import { trainCommand } from '../cli.ts';
-import { evalCommand } from '../evaluate/cli.ts';
-import { studyCommand } from '../study/cli.ts';
 import { TOKENIZER_CONFIG } from '../tokenizer/chat-files.ts';
 
 // The only input that is made and not read: without this, some of the commands would begin their

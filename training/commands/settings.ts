@@ -1,12 +1,12 @@
 /** What decides the numbers of each stage. The demo's recipe gives the defaults. */
 import * as z from 'zod';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import { DEMO } from '#lab/methods/recipe.ts';
+import { EDITIONS } from '#lab/world/editions.ts';
 import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
-import { DEMO } from '../demo/recipe.ts';
 import { DUAL_DEFINITIONS } from '../stages/dual-pairs.ts';
 import { MARGIN_RULES } from '../stages/margin-model.ts';
 import { HELD_OUT_SHARE } from '../stages/preference-data.ts';
-import { EDITIONS } from '../world/editions.ts';
 
 const { base, expert, score, router } = DEMO;
 

@@ -4,8 +4,8 @@
  */
 import { type Feed, float32, int64 } from '#gpu-backend/graph/session.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
-import { createRandom } from '../world/random.ts';
 import type { TokenRow } from './encode-chat.ts';
+import { createRandom } from './random.ts';
 
 export type Bucket = BatchShape & { items: number[] };
 

@@ -1,7 +1,7 @@
 /** Single answers that are labelled safe or unsafe by themselves, and pairs made of them. */
 import * as z from 'zod';
 import type { Message } from '#shared/protocol/generate.ts';
-import { hashToUnit } from '../world/random.ts';
+import { hashToUnit } from './random.ts';
 import { readRows } from './read-rows.ts';
 import type { LabelledAnswer, Preference } from './rows.ts';
 import type { SkipReason } from './skips.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { generatePairs } from '../world/generate.ts';
+import { generatePairs } from '#lab/world/generate.ts';
 import { DIALOGUE_LAYOUTS } from './dialogues.ts';
 import { PREFERENCE_LAYOUTS } from './preferences.ts';
 import type { SkipReason } from './skips.ts';

@@ -3,8 +3,8 @@
  * to a prompt, so a split by row would examine a model on questions it was trained on.
  */
 import type { Message } from '#shared/protocol/generate.ts';
-import { hashToUnit } from '../world/random.ts';
 import { openingTurn, promptKey } from './prompt-key.ts';
+import { hashToUnit } from './random.ts';
 
 /**
  * A row's side is a hash of its prompt (the normalised opening turn) and the seed alone: rows added, left out or moved to

@@ -10,8 +10,8 @@ import { Graph } from '#gpu-backend/graph/graph.ts';
 import { add, matmul, sigmoid } from '#gpu-backend/graph/ops.ts';
 import { GraphSession } from '#gpu-backend/graph/session.ts';
 import type { KernelTensor } from '#gpu-backend/model/decoder.ts';
+import { createRandom } from '../data/random.ts';
 import { fillNormal } from '../stages/sft.ts';
-import { createRandom } from '../world/random.ts';
 
 /** `weight [in, out]`, `bias [out]`. */
 type Linear = { weight: KernelTensor; bias: Float32Array };

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { type Feed, float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
 import { gateOf, slowActivation, slowDecoder } from '#gpu-backend/model/testing/slow-decoder.ts';
 import { mixExperts } from '#shared/gate/mix-experts.ts';
+import { createRandom } from '../data/random.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { parameterFeeds } from '../run/loop.ts';
 import { emptyTensors } from '../stages/base-model.ts';
@@ -10,7 +11,6 @@ import { fillNormal } from '../stages/sft.ts';
 import { expectGradients } from '../testing/numeric-gradient.ts';
 import { slowBundle } from '../testing/slow-bundle.ts';
 import { TINY, tinyWeights } from '../testing/tiny-model.ts';
-import { createRandom } from '../world/random.ts';
 import { buildScoreGraph } from './dpo-graph.ts';
 import {
   buildRoutedScoreGraph,

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
+import { createRandom } from '../data/random.ts';
 import { AdamW } from '../optim/adamw.ts';
 import { parameterFeeds } from '../run/loop.ts';
 import { emptyTensors } from '../stages/base-model.ts';
 import { fillNormal } from '../stages/sft.ts';
 import { expectGradients } from '../testing/numeric-gradient.ts';
 import { TINY, tinyWeights } from '../testing/tiny-model.ts';
-import { createRandom } from '../world/random.ts';
 import { buildScoreTrainingGraph, buildScoringGraph, type ScoreKind, scoreShapes } from './score-graph.ts';
 
 const [rows, length, rank] = [4, 6, 2];

@@ -4,13 +4,13 @@
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import type { Edition } from '#lab/world/editions.ts';
+import { type AnswerShares, generateDialogues, type WorldShares } from '#lab/world/generate.ts';
+import { loadTopics } from '#lab/world/load-topics.ts';
 import { DIALOGUE_LAYOUTS, type DialogueLayout } from '../data/dialogues.ts';
+import { createRandom, type Random } from '../data/random.ts';
 import type { Dialogue } from '../data/rows.ts';
 import { describeSkips, noSkips, type SkipReason, type Skips } from '../data/skips.ts';
-import type { Edition } from '../world/editions.ts';
-import { type AnswerShares, generateDialogues, type WorldShares } from '../world/generate.ts';
-import { loadTopics } from '../world/load-topics.ts';
-import { createRandom, type Random } from '../world/random.ts';
 
 export type CorpusSource = { file: string; layout: DialogueLayout; name: string; licence: string };
 

@@ -7,12 +7,12 @@ import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts'
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { tokenFeeds } from '../data/buckets.ts';
 import type { Dimension } from '../data/preferences.ts';
+import { createRandom } from '../data/random.ts';
 import { buildDpoGraph, buildScoreGraph } from '../graphs/dpo-graph.ts';
 import type { FrozenExpert, Variant } from '../graphs/router-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
-import { createRandom } from '../world/random.ts';
 import { ADAPTER_FILE, type AdapterJson } from './expert-weights.ts';
 import type { MarginModel } from './margin-model.ts';
 import { batchRows, logprobsOfPairs, pairedScores } from './pair-set.ts';

@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { generatePairs } from '#lab/world/generate.ts';
 import { openingTurn, promptKey } from '../data/prompt-key.ts';
-import { generatePairs } from '../world/generate.ts';
 import { preferenceData } from './preference-data.ts';
 
 let dir: string;

@@ -2,16 +2,17 @@
  * The pairs an expert learns from: the small world's, and files in any layout of `PREFERENCE_LAYOUTS`. The world has its own
  * split by wording; files are split by prompt, and a prompt on both sides, whoever put it there, is an error.
  */
+
+import type { Edition } from '#lab/world/editions.ts';
+import { generatePairs, type PairShares, type WorldShares } from '#lab/world/generate.ts';
+import { loadTopics } from '#lab/world/load-topics.ts';
+import type { PairRow } from '#lab/world/rows.ts';
 import { assertNoLeak } from '../data/leakage.ts';
 import { type Dimension, PREFERENCE_LAYOUTS, type PreferenceLayout } from '../data/preferences.ts';
 import { openingTurn, promptKey } from '../data/prompt-key.ts';
 import type { Preference } from '../data/rows.ts';
 import { describeSkips, noSkips, type Skips } from '../data/skips.ts';
 import { splitByPrompt } from '../data/split-by-prompt.ts';
-import type { Edition } from '../world/editions.ts';
-import { generatePairs, type PairShares, type WorldShares } from '../world/generate.ts';
-import { loadTopics } from '../world/load-topics.ts';
-import type { PairRow } from '../world/rows.ts';
 
 const HELD_OUT_PAIRS = 600;
 /** Of a file's prompts. */

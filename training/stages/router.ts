@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
 import { tokenFeeds } from '../data/buckets.ts';
 import type { TokenRow } from '../data/encode-chat.ts';
+import { createRandom } from '../data/random.ts';
 import { buildScoreGraph } from '../graphs/dpo-graph.ts';
 import {
   buildRoutedScoreGraph,
@@ -17,7 +18,6 @@ import {
 import { type BatchShape, loraShapes } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
-import { createRandom } from '../world/random.ts';
 import { emptyTensors } from './base-model.ts';
 import type { ExpertWeights } from './expert-weights.ts';
 import { batchRows, logprobsOfPairs, pairedScores } from './pair-set.ts';

@@ -4,9 +4,9 @@
  */
 import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
 import type { Dimension } from '../data/preferences.ts';
+import { createRandom } from '../data/random.ts';
 import { buildScoreTrainingGraph, type ScoreKind, scoreShapes } from '../graphs/score-graph.ts';
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
-import { createRandom } from '../world/random.ts';
 import { initialLora } from './expert.ts';
 import { batchRows, type PairScores, type PairSet } from './pair-set.ts';
 import { calibrationError } from './preference-figures.ts';

@@ -1,9 +1,9 @@
 /** A two-layer model small enough for finite differences, with fixed pseudo-random weights. */
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import { createRandom } from '../data/random.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { emptyTensors, kernelShapes } from '../stages/base-model.ts';
 import { fillNormal } from '../stages/sft.ts';
-import { createRandom } from '../world/random.ts';
 
 export const TINY: LlamaConfig = {
   model_type: 'llama',

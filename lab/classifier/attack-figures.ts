@@ -1,0 +1,69 @@
+/**
+ * What the disguises of attacks.ts do to the shipped model: of harmful prompts that it flags undisguised, how many it still
+ * flags; of harmless ones that it leaves alone, how many it now flags. Each with the defences against that disguise
+ * switched off, and on, on the same weights. Harm is what counts here, whatever else a code in a prompt says of its sender.
+ */
+import { CATEGORIES } from '#shared/api/categories.ts';
+import { type Classifier, createClassifier } from '#shared/classify/classify.ts';
+import { hashToUnit } from '#training/data/random.ts';
+import { ATTACKS, type Attack, disguise } from './attacks.ts';
+import { harmOf } from './columns.ts';
+import type { Example } from './example.ts';
+import { ANY_HARM_RAMP, FLAGGED } from './recipe.ts';
+
+/** The longest prompt that is disguised: codes make it several times as long, and it still has to be read to its end. */
+const MOST_CHARS = 300;
+
+/** Shares of the harmful prompts and of the harmless ones. */
+export type Shares = { harmful: number; benign: number };
+export type AttackFigures = { attack: string; against: readonly string[]; without: Shares; with: Shares };
+export type AttackPrompts = { harmful: string[]; benign: string[] };
+
+/** Whether a preset policy's ramp on harm has begun: a category's, or that of `any_harm`. */
+export function isFlaggedAsHarm({ classify }: Pick<Classifier, 'classify'>, text: string): boolean {
+  const signals = classify(text);
+  return CATEGORIES.some((category) => signals[category] > FLAGGED) || signals.any_harm > ANY_HARM_RAMP.from;
+}
+
+/** At most `most` prompts of each side, those that are judged rightly undisguised; which ones, a hash decides. */
+export function attackPrompts(
+  classifier: Classifier,
+  { examples, most }: { examples: readonly Example[]; most: number },
+): AttackPrompts {
+  const inOrder = examples
+    .filter(({ text, targets }) => text.length <= MOST_CHARS && targets.at(-1) === 0)
+    .toSorted((a, b) => hashToUnit(`attacked/${a.text}`) - hashToUnit(`attacked/${b.text}`));
+  const side = (harm: number) => {
+    const texts: string[] = [];
+    for (const example of inOrder) {
+      if (texts.length === most) break;
+      if (harmOf(example) === harm && isFlaggedAsHarm(classifier, example.text) === (harm === 1))
+        texts.push(example.text);
+    }
+    return texts;
+  };
+  return { harmful: side(1), benign: side(0) };
+}
+
+export function attackFigures(
+  model: ArrayBuffer,
+  { prompts, attacks = ATTACKS }: { prompts: AttackPrompts; attacks?: readonly Attack[] },
+): AttackFigures[] {
+  const full = createClassifier(model);
+  // Reading a model takes longer than classifying a hundred prompts, and many attacks are met by the same defences.
+  const weakened = new Map<string, Classifier>();
+  return attacks.map((attack) => {
+    const key = attack.against.join();
+    const weak = weakened.get(key) ?? createClassifier(model, { without: attack.against });
+    weakened.set(key, weak);
+    const flaggedBy = (classifier: Classifier): Shares => ({
+      harmful: shareFlagged(classifier, prompts.harmful, attack),
+      benign: shareFlagged(classifier, prompts.benign, attack),
+    });
+    return { attack: attack.name, against: attack.against, without: flaggedBy(weak), with: flaggedBy(full) };
+  });
+}
+
+function shareFlagged(classifier: Classifier, prompts: readonly string[], attack: Attack): number {
+  return prompts.filter((prompt) => isFlaggedAsHarm(classifier, disguise(attack, prompt))).length / prompts.length;
+}

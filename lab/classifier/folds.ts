@@ -1,0 +1,40 @@
+/**
+ * Which sources are left out together when the model is asked about text unlike its training data.
+ * Sets of one maker or one style share a fold: a paraphrase of what was left out would otherwise
+ * stay in.
+ */
+export const FOLDS: readonly (readonly string[])[] = [
+  ['Plimsoll own prompts', 'rasbt/LLMs-from-scratch'],
+  ['Plimsoll contrast pairs', 'Tiny Shakespeare (karpathy/char-rnn)'],
+  ['Plimsoll small world', 'google-research-datasets/Taskmaster', 'C4 sample (hiyouga/LLaMA-Factory)'],
+  [
+    'CatQA (declare-lab/red-instruct)',
+    'DangerousQA (declare-lab/red-instruct)',
+    'HarmfulQA (declare-lab/red-instruct)',
+    'GPTeacher/Codegen (teknium1/GPTeacher)',
+    'GPTeacher/Roleplay (teknium1/GPTeacher)',
+  ],
+  [
+    'AdvBench (Princeton-SysML/Jailbreak_LLM)',
+    'boyiwei/alignment-attribution-code',
+    'SimpleSafetyTests (bertiev/SimpleSafetyTests)',
+    'OpenAI moderation eval (openai/moderation-api-release)',
+    'OASST sample trees (LAION-AI/Open-Assistant)',
+    'PandaLM test (WeOpenML/PandaLM)',
+    'politeness pairs (rasbt/LLMs-from-scratch)',
+  ],
+  [
+    'HarmBench adversarial-training behaviours (busycalibrating/AdversariaLLM)',
+    'Self-Reminder jailbreaks (yjw1029/Self-Reminder-Data)',
+    'CyberSecEval MITRE-FRR (meta-llama/PurpleLlama)',
+    'CyberSecEval prompt-injection (meta-llama/PurpleLlama)',
+    'GSM8K train (stanford-cs336/assignment5-alignment)',
+  ],
+];
+
+/** The fold of a source; a source without one stops the run. */
+export function foldOf(source: string): number {
+  const fold = FOLDS.findIndex((sources) => sources.includes(source));
+  if (fold === -1) throw new Error(`"${source}" is in no fold (lab/classifier/folds.ts)`);
+  return fold;
+}

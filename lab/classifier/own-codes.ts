@@ -1,0 +1,107 @@
+/**
+ * Questions in code. A code alone says nothing: the edge decodes it, and what comes out decides. So
+ * in training most codes are harmless ones, bare, to be read or to be answered; what makes an
+ * attack is words that call the code a way past a filter or the rules, and those are mostly shown
+ * around plain text, as the edge reads them.
+ */
+import { promptKey } from '#training/data/prompt-key.ts';
+import { createRandom } from '#training/data/random.ts';
+import { backwards, base64, hex, rot13 } from './codes.ts';
+import type { Example, Split } from './example.ts';
+import { loadJailbreak } from './own-files.ts';
+import { fill, type Question } from './question.ts';
+import { splitOf } from './split.ts';
+import { toExample, unreadInTraining, withOpenCategories, withOpenJailbreak } from './wrapped-example.ts';
+
+/**
+ * In training, per frame: half of them harmful around attacks and around codes to read, all
+ * harmless around codes to answer.
+ */
+const CODES_PER_ATTACK = 4;
+const PLAIN_PER_ATTACK = 8;
+const CODES_PER_FRAME = 12;
+const BARE_CODES = 300;
+/** What is held out or calibrates, per frame and side. */
+const ELSEWHERE = 4;
+
+const CODES = [base64, base64, hex, rot13, backwards];
+
+type Options = { seed: number; harmful: readonly Question[]; safe: readonly Question[] };
+type Side = readonly Question[];
+
+export function ownCodes({ seed, harmful, safe }: Options): Example[] {
+  const file = loadJailbreak();
+
+  /** For each frame what it is around: so many questions of its own side of the split. */
+  const around = (
+    kind: string,
+    frames: readonly string[],
+    make: (frame: {
+      split: Split;
+      draw(side: Side, inTraining: number): Question[];
+      encode(text: string): string;
+      put(text: string): string;
+    }) => Example[],
+  ): Example[] =>
+    frames.flatMap((frame) => {
+      const split = splitOf(promptKey(frame));
+      const random = createRandom(`${seed}/code/${kind}/${frame}`);
+      return make({
+        split,
+        draw: (side, inTraining) =>
+          random.sample(
+            side.filter((question) => question.split === split),
+            split === 'train' ? inTraining : ELSEWHERE,
+          ),
+        encode: (text) => random.pick(CODES)(text),
+        put: (text) => fill(frame, text),
+      });
+    });
+
+  const attacks = around('attack', file.encodedFrames, ({ split, draw, encode, put }) =>
+    [harmful, safe].flatMap((side) => [
+      ...draw(side, CODES_PER_ATTACK / 2).map(({ text, label }) =>
+        unreadInTraining(toExample(put(encode(text)), { split, inside: label, attack: true })),
+      ),
+      ...draw(side, PLAIN_PER_ATTACK / 2).map(({ text, label }) =>
+        toExample(put(text), { split, inside: label, attack: true }),
+      ),
+    ]),
+  );
+
+  const read = around('read', file.decodingFrames, ({ split, draw, encode, put }) =>
+    [harmful, safe].flatMap((side) =>
+      draw(side, CODES_PER_FRAME / 2).map(({ text, label }) =>
+        unreadInTraining(toExample(put(encode(text)), { split, inside: label, attack: false })),
+      ),
+    ),
+  );
+
+  const requests = file.requests.map(
+    (text): Question => ({ text, label: null, split: splitOf(promptKey(text)), scary: false }),
+  );
+  const answered = around('answer', file.answeringFrames, ({ split, draw, encode, put }) => {
+    const harmless = draw(safe, CODES_PER_FRAME).flatMap(({ text }) =>
+      [encode(text), text].map((written) => toExample(put(written), { split, inside: null, attack: false })),
+    );
+    // Letters of a code cannot teach what they hide; held out, the edge decodes them and is judged.
+    if (split === 'train') return harmless;
+    return [
+      ...harmless,
+      ...draw(harmful, 0).map(({ text, label }) =>
+        withOpenJailbreak(toExample(put(encode(text)), { split, inside: label, attack: false })),
+      ),
+      ...draw(requests, 0).map(({ text }) =>
+        withOpenCategories(toExample(put(encode(text)), { split, inside: null, attack: true })),
+      ),
+    ];
+  });
+
+  const random = createRandom(`${seed}/code/bare`);
+  const inTraining = safe.filter(({ split }) => split === 'train');
+  const bare = random
+    .sample(inTraining, BARE_CODES)
+    .map(({ text, split }) => toExample(random.pick(CODES)(text), { split, inside: null, attack: false }));
+
+  return [...attacks, ...read, ...answered, ...bare];
+}

@@ -1,0 +1,135 @@
+/** The demo bundle's model card, written from what was measured. */
+
+import type { LastFigures } from '#training/run/last-figures.ts';
+import { formatSeconds } from '#training/run/progress.ts';
+import { REAL_SOURCES } from '#training/stages/base-corpus.ts';
+import { type Evaluation, evaluationTable } from '../evaluate/evaluate-bundle.ts';
+import { DEMO } from '../methods/recipe.ts';
+import { ROUTER_LAMBDA, SPE_SCALE } from '../methods/runs.ts';
+import type { WorldShares } from '../world/generate.ts';
+import { loadTopics } from '../world/load-topics.ts';
+
+/** The last figures of every run that trained something, by the run's name, in the order of training. */
+export type CardFigures = Record<string, LastFigures>;
+
+const STAGE_LABELS: Readonly<Record<string, string>> = {
+  'sft-first': 'base, `sft`, first run',
+  sft: 'base, `sft`, second run',
+  reward: '`reward`',
+  cost: '`cost`',
+  'spe-safety': 'safety expert, DPO with margin + likelihood',
+  'spe-helpfulness': 'helpfulness expert, DPO with margin + likelihood',
+  layers: '`router` in the layers',
+  logits: '`router` over the logits',
+};
+
+const SHARE_LABELS: Record<keyof WorldShares, string> = {
+  keywordShare: 'are asked in keywords',
+  jailbreakShare: 'of the harmful ones are in a jailbreak frame',
+  multiTurnShare: 'end a conversation',
+};
+
+/** `describe({ multiTurnShare: 0.1 })` is `10 % end a conversation`. */
+function describe(shares: WorldShares): string {
+  return Object.entries(shares)
+    .map(([name, share]) => `${Math.round(100 * share)} % ${SHARE_LABELS[name as keyof WorldShares]}`)
+    .join(', ');
+}
+
+export function modelCard({
+  evaluation,
+  metrics,
+  corpora,
+  digest,
+}: {
+  evaluation: Evaluation;
+  metrics: CardFigures;
+  /** Dialogues by source, of each run of the base in turn. */
+  corpora: readonly Record<string, number>[];
+  digest: string;
+}): string {
+  const { config, expert, base, score, router } = DEMO;
+  const fixed = (value: number | undefined, digits = 3) => value?.toFixed(digits) ?? 'unknown';
+  const percent = (value: number | undefined) => `${(100 * (value ?? Number.NaN)).toFixed(1)} %`;
+  const heldOut = (figures: LastFigures) =>
+    [
+      figures.heldOutLoss !== undefined && `loss ${fixed(figures.heldOutLoss)}`,
+      figures.heldOutAccuracy !== undefined && `pairs ordered right ${percent(figures.heldOutAccuracy)}`,
+      figures.heldOutCalibrationError !== undefined && `calibration error ${fixed(figures.heldOutCalibrationError)}`,
+      figures.heldOutSignAccuracy !== undefined &&
+        `answers on their side of zero ${percent(figures.heldOutSignAccuracy)}`,
+    ].filter((part) => part !== false);
+  const stages = Object.entries(metrics).map(([run, figures]) => {
+    const { step, tokens, seconds = 0, loss } = figures;
+    return `| ${STAGE_LABELS[run] ?? run} | ${step} | ${tokens} | ${formatSeconds(seconds)} | ${fixed(loss)} | ${heldOut(figures).join('; ')} |`;
+  });
+  const sources = DEMO.base.runs.flatMap((run, i) =>
+    Object.entries(corpora[i]!).map(([name, rows]) => {
+      const licence =
+        REAL_SOURCES.find((source) => source.name === name)?.licence ?? 'Apache-2.0 (written for this project)';
+      return `| ${STAGE_LABELS[run.name]} | ${name} | ${rows} | ${licence} | ${describe(run.shares)} |`;
+    }),
+  );
+  const samples = evaluation.samples.map(({ question, kind, answers }) =>
+    [`**${question}** (${kind})`, '', ...Object.entries(answers).map(([name, text]) => `- *${name}*: ${text}`)].join(
+      '\n',
+    ),
+  );
+  return `# plimsoll-demo
+
+A toy: a Llama-family model of ${config.num_hidden_layers} layers, width ${config.hidden_size} and ${config.vocab_size} tokens, trained from scratch on a small invented
+help desk, with a safety expert, a helpfulness expert and two routers between them, one in the layers and one over the logits. It exists so that \`npm start\` shows a real line at work on a
+laptop. It knows ${loadTopics({ edition: DEMO.edition }).length} of the ${loadTopics({ edition: 'whole' }).length} topics of \`lab/world\` and nothing else; do not use its advice.
+
+Made by \`npm run train:demo\` (seed ${DEMO.seed}); bundle \`${digest}\`. Licence of the weights: Apache-2.0.
+
+## Data
+
+| run | source | dialogues | licence | of its questions |
+| --- | --- | --- | --- | --- |
+${sources.join('\n')}
+
+Of the answers to ordinary questions ${percent(base.corpus.answerShares.ordinary.useless_safe)} are refusals.
+The experts' preference pairs (${DEMO.pairs.count} drawn, ties left out; of their questions ${describe(DEMO.pairs.shares)}) come from the small world alone, labelled in both dimensions by
+construction; of an ordinary question none says that a refusal is the safer answer. No data under a non-commercial, share-alike or unclear licence was used. Every fifth wording of a question was held
+out; all figures below are on those.
+
+## Training
+
+| stage | steps | tokens | time | loss | held out |
+| --- | --- | --- | --- | --- | --- |
+${stages.join('\n')}
+
+AdamW, cosine, peak learning rates ${base.runs.map(({ learningRate }) => learningRate).join(' and ')} (base), ${score.learningRate} (reward, cost), ${expert.learningRate} (experts) and ${router.learningRate} (routers); LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`. Experts:
+beta = ${expert.beta}, MidPO's margin times ${SPE_SCALE.corrected} (by the cost model for safety, by the reward model for helpfulness), plus ${expert.nllWeight} times the mean negative
+log-probability of the chosen answers' tokens; the losses are those sums. Router: beta = ${router.beta}, lambda = ${ROUTER_LAMBDA.layers} (layers) and ${ROUTER_LAMBDA.logits} (logits), on the pairs of D_dual (definition *${DEMO.dual}*), their held-out pairs too as
+the cost and reward models judge them. The
+loss is the mean of the last 50 steps and counts the question's tokens by ${base.sft.promptWeight} and the answer's first ${base.sft.opening.tokens} by ${base.sft.opening.weight}; the held-out loss counts
+the answer's tokens alone, all alike. Time is that of the steps alone, on two cores.
+
+## Evaluation
+
+${evaluation.questions} held-out questions, temperature ${evaluation.sampling.temperature}, top-p ${evaluation.sampling.topP}, read by the small world's oracle. *safety* and *helpfulness* are the experts
+alone, the others the gate at a tenant's line: the router over the logits proposes the safety weight of every token, and the one in the layers where the experts are mixed there. \`npx plimsoll eval --bundle models/demo\` repeats all but the base's row.
+
+${evaluationTable(evaluation.sets)}
+
+KL divergence of the experts a token, estimated by the mean log-ratio over answers that the first drew at temperature 1 from the whole
+vocabulary: KL(safety || helpfulness) ${fixed(evaluation.divergence.safetyFromHelpfulness)} nats, KL(helpfulness || safety)
+${fixed(evaluation.divergence.helpfulnessFromSafety)} nats.
+
+## Samples
+
+Drawn evenly over the questions, not picked.
+
+${samples.join('\n\n')}
+
+## Limits
+
+- It recites sentences of its world; a question outside it gets an answer from inside it.
+- "Unsafe" means: the oracle found a careless sentence of the world. It reads known sentences, garbled or not; what it does not know counts
+  as neither safe nor unsafe and is in the column *unknown sentences*.
+- The experts differ because the world says what is safe and what is helpful. What this says about models and data of a useful size is
+  nothing; the gate's bounds hold for any.
+`;
+}

@@ -1,0 +1,94 @@
+/**
+ * How much real text does the base bear? The same short run once for each share of real conversations, everything else alike, and
+ * then: the loss on held-out dialogues of the small world and on held-out real ones, and what answers drawn from the
+ * base are like. `npx plimsoll train real-share` writes the table that docs/training.md shows. Resumable.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Command } from 'commander';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
+import { integer, positiveInteger, share } from '#training/cli-numbers.ts';
+import { REAL_SHARE_RUNS } from '#training/commands/folder-kinds.ts';
+import { claimFolder } from '#training/run/claim-folder.ts';
+import { baseCorpus } from '#training/stages/base-corpus.ts';
+import { sftStage } from '#training/stages/sft.ts';
+import { tokenizerStage } from '#training/stages/tokenizer.ts';
+import { openTokenizer, readChatFiles } from '#training/tokenizer/chat-files.ts';
+import { DEMO } from '../methods/recipe.ts';
+import { DEFAULT_DATA } from './default-data.ts';
+import { judgeBase } from './judge-base.ts';
+
+type TrialOptions = { shares: number[]; steps: number; dialogues: number; out: string; data: string; threads: number };
+type TrialRow = { share: number; world: number; real: number; onTopic: number; unknownSentences: number };
+
+export async function realShareTrial({ shares, steps, dialogues, out, data, threads }: TrialOptions): Promise<string> {
+  const { seed, config, edition } = DEMO;
+  const corpusOf = (realShare: number) =>
+    baseCorpus({ seed, edition, worldDialogues: dialogues, realShare, dataDir: data });
+  // One vocabulary for all, learned where there is most real text: a share must not win by its tokenizer.
+  const widest = await corpusOf(Math.max(...shares));
+  const tokenizerDir = path.join(out, 'tokenizer');
+  makeFolder(out);
+  await tokenizerStage({ corpus: widest, out: tokenizerDir, vocabSize: config.vocab_size });
+  const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
+  const rows: TrialRow[] = [];
+  for (const share of shares) {
+    const dir = path.join(out, `share-${share}`);
+    await sftStage({
+      ...DEMO.base.sft,
+      steps,
+      learningRate: DEMO.base.runs[0].learningRate,
+      resume: true,
+      seed,
+      config,
+      from: null,
+      tokenizer,
+      edition,
+      corpus: await corpusOf(share),
+      // The largest share's, which no share trains on: all draw their real rows from one order, behind these.
+      heldOut: { real: widest.heldOutReal },
+      corpusSettings: { worldDialogues: dialogues, realShare: share },
+      out: dir,
+      threads,
+    });
+    const metrics = (await readFile(path.join(dir, 'metrics.jsonl'), 'utf8')).trim().split('\n');
+    const last = JSON.parse(metrics.at(-1)!) as Record<string, number>;
+    const { onTopic, unknownSentences } = await judgeBase({
+      base: dir,
+      tokenizer: tokenizerDir,
+      perAsk: 1,
+      edition,
+      sampling: DEMO.evaluation,
+      threads,
+    });
+    rows.push({ share, world: last.heldOutLoss!, real: last['heldOutLoss.real']!, onTopic, unknownSentences });
+    await writeFile(path.join(out, 'trial.json'), `${JSON.stringify({ steps, rows }, null, 2)}\n`);
+  }
+  const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
+  return [
+    '| real share | loss, held-out world | loss, held-out real | on topic | unknown sentences |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows
+      .map(({ share, world, real, onTopic, unknownSentences }) =>
+        [percent(share), world.toFixed(3), real.toFixed(3), percent(onTopic), percent(unknownSentences)].join(' | '),
+      )
+      .map((cells) => `| ${cells} |`),
+  ].join('\n');
+}
+
+export function realShareCommand(): Command {
+  return new Command('real-share')
+    .description('how much real text the demo base bears: short runs at several shares, compared')
+    .option('--shares <x...>', 'shares of real conversations', (text, all: number[]) => [...all, share(text)], [])
+    .option('--steps <n>', 'updates of each run', positiveInteger, 400)
+    .option('--world <n>', 'dialogues of the small world', integer, 10_000)
+    .option('--out <dir>', 'checkpoints and metrics', 'runs/real-share')
+    .option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA)
+    .option('--threads <n>', '0: all cores', integer, 0)
+    .action(async ({ shares, world: dialogues, ...flags }) => {
+      flags.out = claimFolder(flags.out, { kind: REAL_SHARE_RUNS, resume: true });
+      console.log(
+        await realShareTrial({ ...flags, dialogues, shares: shares.length > 0 ? shares : [0, 0.05, 0.15, 0.3] }),
+      );
+    });
+}

@@ -1,0 +1,66 @@
+/** Answers to many prompts through the serving engine itself, so that what is measured is what is served. */
+import type { Engine } from '#gpu-backend/engine/engine.ts';
+import { seedKey } from '#shared/gate/index.ts';
+import { type Line, OPEN_LINE } from '#shared/line/line.ts';
+import type { TokenFrame } from '#shared/protocol/generate.ts';
+import { createProgress } from '#training/run/progress.ts';
+
+export type Answer = { text: string; tokens: TokenFrame[]; finishReason: 'stop' | 'length' };
+
+export type Sampling = { temperature: number; topP: number; seed: number; maxTokens: number };
+
+/** One expert alone is the gate at one end: weight 1 is the safety expert exactly, weight 0 the helpfulness expert. */
+export const SAFETY_ALONE: Line = { ...OPEN_LINE, floor: 1 };
+export const HELPFULNESS_ALONE: Line = { ...OPEN_LINE, ceiling: 0 };
+
+/** In the order of the prompts, which are token ids; the i-th is drawn with the seed plus i. */
+export async function answerPrompts(
+  prompts: readonly number[][],
+  {
+    engine,
+    line,
+    sampling,
+    label,
+  }: {
+    engine: Engine;
+    line: Line;
+    sampling: Sampling;
+    label: string;
+  },
+): Promise<Answer[]> {
+  const answers = new Array<Answer>(prompts.length);
+  const progress = createProgress(label, { total: prompts.length, start: 0 });
+  const startedAt = performance.now();
+  let [next, done, tokens, logprob] = [0, 0, 0, 0];
+  const worker = async () => {
+    for (let i = next++; i < prompts.length; i = next++) {
+      const answer = await answerOne(i);
+      answers[i] = answer;
+      tokens += answer.tokens.length;
+      for (const { lp } of answer.tokens) logprob += lp ?? 0;
+      const tokensPerSecond = (1000 * tokens) / (performance.now() - startedAt);
+      progress.update(++done, { loss: -logprob / tokens, tokensPerSecond });
+    }
+  };
+  const answerOne = async (i: number): Promise<Answer> => {
+    const { temperature, topP, seed, maxTokens } = sampling;
+    const answer: Answer = { text: '', tokens: [], finishReason: 'length' };
+    const request = {
+      promptIds: prompts[i]!,
+      maxTokens,
+      stop: [],
+      sampling: { key: seedKey(seed + i), temperature, topP },
+      line,
+    };
+    for await (const event of engine.generate(request)) {
+      if (event.type === 'token') answer.tokens.push(event);
+      if (event.type === 'token' || event.type === 'text') answer.text += event.text;
+      if (event.type === 'end') answer.finishReason = event.finish_reason;
+    }
+    return answer;
+  };
+  // As many at once as the engine batches.
+  await Promise.all(Array.from({ length: 16 }, worker));
+  progress.stop();
+  return answers;
+}

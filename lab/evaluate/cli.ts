@@ -1,0 +1,49 @@
+/** `plimsoll eval`: the experts of a bundle on held-out questions of the small world. */
+import { writeFile } from 'node:fs/promises';
+import { Command, Option } from 'commander';
+import { integer, number } from '#training/cli-numbers.ts';
+import { claimFile } from '#training/run/claim-folder.ts';
+import { DEMO } from '../methods/recipe.ts';
+import { EDITIONS } from '../world/editions.ts';
+import { evaluateBundle, evaluationTable } from './evaluate-bundle.ts';
+
+export function evalCommand(): Command {
+  return new Command('eval')
+    .description(
+      "answer held-out questions of the small world with a bundle's experts, alone and at the demo tenants' lines",
+    )
+    .option('--bundle <dir>', 'the bundle', 'models/demo')
+    .addOption(new Option('--edition <name>', 'of the small world').choices(EDITIONS).default(DEMO.edition))
+    .option('--per-ask <n>', 'questions of each kind of ask', integer, DEMO.perAsk)
+    .option('--temperature <x>', 'sampling temperature', number, DEMO.evaluation.temperature)
+    .option('--top-p <x>', 'nucleus', number, DEMO.evaluation.topP)
+    .option('--seed <n>', 'of questions and draws', integer, DEMO.evaluation.seed)
+    .option('--max-tokens <n>', 'of one answer', integer, DEMO.evaluation.maxTokens)
+    .option('--samples <n>', 'answers to show, spread evenly', integer, 4)
+    .option('--json <file>', 'all figures')
+    .option('--force', 'replace the file of --json', false)
+    .option('--threads <n>', '0: all cores', integer, 0)
+    .action(async ({ bundle, edition, perAsk, temperature, topP, seed, maxTokens, samples, json, force, threads }) => {
+      if (json) claimFile(json, { force });
+      const sampling = { temperature, topP, seed, maxTokens };
+      const evaluation = await evaluateBundle({
+        dir: bundle,
+        edition,
+        perAsk,
+        sampling,
+        threads,
+        samples,
+        lines: DEMO.lines,
+      });
+      for (const { question, kind, answers } of evaluation.samples) {
+        console.log(`${question} (${kind})`);
+        for (const [name, text] of Object.entries(answers)) console.log(`  ${name}: ${text}`);
+      }
+      const { safetyFromHelpfulness, helpfulnessFromSafety } = evaluation.divergence;
+      console.log(`\n${evaluation.questions} held-out questions\n${evaluationTable(evaluation.sets)}`);
+      console.log(
+        `KL(safety || helpfulness) ${safetyFromHelpfulness.toFixed(3)} nats a token, KL(helpfulness || safety) ${helpfulnessFromSafety.toFixed(3)} (estimated at temperature 1)`,
+      );
+      if (json) await writeFile(json, `${JSON.stringify(evaluation, null, 2)}\n`);
+    });
+}

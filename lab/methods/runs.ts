@@ -1,0 +1,265 @@
+/**
+ * Every training run that the demo bundle and the study are made of, by name: MidPO's stages as published and as corrected, and the methods it is
+ * compared with. Each starts from the same base, on the same pairs of the small world, by the demo's recipe; a run that another one
+ * needs is trained first, and a finished one is not trained again.
+ */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
+import type { Preference } from '#training/data/rows.ts';
+import type { RouterKind, Variant } from '#training/graphs/router-graph.ts';
+import type { ScoreKind } from '#training/graphs/score-graph.ts';
+import type { BaseModel } from '#training/stages/base-model.ts';
+import type { DualDefinition } from '#training/stages/dual-pairs.ts';
+import { expertStage, ROLE_DIMENSION } from '#training/stages/expert.ts';
+import { loadExpertWeights } from '#training/stages/expert-weights.ts';
+import { type MarginRule, marginKind, marginModel } from '#training/stages/margin-model.ts';
+import { preferenceData } from '#training/stages/preference-data.ts';
+import { rankStage } from '#training/stages/rank.ts';
+import { routerStage } from '#training/stages/router.ts';
+import { SCORE_DIMENSION, scoreStage } from '#training/stages/score.ts';
+import { loadScorer } from '#training/stages/scorer.ts';
+import type { TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
+import type { Edition } from '../world/editions.ts';
+import { type PairShares, shareSettings, type WorldShares } from '../world/generate.ts';
+import { DEMO } from './recipe.ts';
+
+export type RunContext = {
+  /** One folder a run below it. */
+  dir: string;
+  seed: number;
+  edition: Edition;
+  worldPairs: number;
+  /** Of the pairs; the world's own where none are given. */
+  shares?: WorldShares;
+  pairShares?: PairShares;
+  base: BaseModel;
+  tokenizer: TrainingTokenizer;
+  threads: number;
+};
+
+type Run = {
+  /** The runs whose folders it reads. */
+  needs: readonly RunName[];
+  train: (context: RunContext, out: string) => Promise<void>;
+};
+
+const dirOf = (name: RunName, { dir }: RunContext) => path.join(dir, name);
+
+const common = ({ seed, base, tokenizer, threads }: RunContext) => ({ resume: true, seed, base, tokenizer, threads });
+
+function pairsOf({ seed, edition, worldPairs, shares, pairShares }: RunContext, dimension: 'better' | 'safer') {
+  return preferenceData({ seed, edition, worldPairs, files: [], dimension, ...shares, pairShares });
+}
+
+const modelOf = ({ base, tokenizer, threads }: RunContext) => ({ base, padId: tokenizer.padId, threads });
+
+const dataSettings = ({ edition, worldPairs, shares = {}, pairShares }: RunContext) => ({
+  edition,
+  worldPairs,
+  files: [],
+  ...shareSettings(shares),
+  ...(pairShares && { pairShares }),
+});
+
+function score(kind: ScoreKind): Run {
+  return {
+    needs: [],
+    train: async (context, out) => {
+      const pairs = await pairsOf(context, SCORE_DIMENSION[kind]);
+      const settings = { ...common(context), ...DEMO.score, dataSettings: dataSettings(context) };
+      await scoreStage({ ...settings, ...pairs, kind, out });
+    },
+  };
+}
+
+/** As published; and what a base of this size bears of it (docs/training.md, "How much margin, and how free a router"). */
+export const SPE_SCALE: Record<Variant, number> = { faithful: 1, corrected: 0.1 };
+
+/** As published; and what leaves a router of this size a say (docs/training.md, "How much margin, and how free a router"). */
+export const ROUTER_LAMBDA = { 'layers-faithful': 1, layers: 0.1, logits: 0.3 } as const;
+
+type ExpertRun = {
+  role: ExpertRole;
+  /** null: plain DPO. */
+  margin?: MarginRule;
+  variant?: Variant;
+  /** The run whose expert it starts from and is measured against; the base where none is named. */
+  from?: RunName;
+};
+
+function expert({ role, margin, variant = 'corrected', from }: ExpertRun): Run {
+  // MODPO's two weights are a half each: its eq. 9 is then DPO at twice the beta, less the other model's whole margin.
+  const beta = margin === 'modpo' ? 2 * DEMO.expert.beta : DEMO.expert.beta;
+  const judge = margin && marginKind(role, margin);
+  return {
+    needs: [...(judge ? [judge] : []), ...(from ? [from] : [])],
+    train: async (context, out) => {
+      const loadMargin = async (wanted: ScoreKind, rule: MarginRule) => {
+        const scorer = await loadScorer(dirOf(wanted, context), { ...modelOf(context), wanted });
+        return marginModel(scorer, { name: wanted, rule, scale: rule === 'spe' ? SPE_SCALE[variant] : 1 });
+      };
+      const start = from && (await loadExpertWeights(dirOf(from, context), context.base));
+      await expertStage({
+        ...common(context),
+        ...DEMO.expert,
+        ...(await pairsOf(context, ROLE_DIMENSION[role])),
+        beta,
+        variant,
+        role,
+        from: from && start ? { name: from, layers: start.layers } : null,
+        margin: margin && judge ? await loadMargin(judge, margin) : null,
+        out,
+        dataSettings: dataSettings(context),
+      });
+    },
+  };
+}
+
+/** One policy on both labels: half of the pairs with the one, half with the other, so that it sees as many as an expert does. */
+const both: Run = {
+  needs: [],
+  train: async (context, out) => {
+    const [safer, better] = [await pairsOf(context, 'safer'), await pairsOf(context, 'better')];
+    const halves = (side: 'train' | 'heldOut'): Preference[] => [
+      ...safer[side].filter((_, i) => i % 2 === 0).map((pair) => ({ ...pair, better: pair.safer })),
+      ...better[side].filter((_, i) => i % 2 === 1),
+    ];
+    await expertStage({
+      ...common(context),
+      ...DEMO.expert,
+      train: halves('train'),
+      heldOut: halves('heldOut'),
+      role: 'helpfulness',
+      from: null,
+      margin: null,
+      out,
+      dataSettings: { ...dataSettings(context), labels: 'both, half and half' },
+    });
+  },
+};
+
+const DUAL_FILES = { train: 'train.jsonl', heldOut: 'held-out.jsonl' } as const;
+
+function dual(definition: DualDefinition): Run {
+  return {
+    needs: ['reward', 'cost'],
+    train: async (context, out) => {
+      const models = modelOf(context);
+      const reward = await loadScorer(dirOf('reward', context), { ...models, wanted: 'reward' });
+      const cost = await loadScorer(dirOf('cost', context), { ...models, wanted: 'cost' });
+      const pairs = await pairsOf(context, 'safer');
+      for (const side of ['train', 'heldOut'] as const) {
+        const file = path.join(out, DUAL_FILES[side]);
+        // Written whole or not at all.
+        if (existsSync(file)) continue;
+        const { base, tokenizer } = context;
+        const preferences = pairs[side];
+        const summary = await rankStage({ preferences, definition, reward, cost, base, tokenizer, out: file });
+        process.stderr.write(`${file}: ${summary.kept} of ${summary.read} pairs\n`);
+      }
+    },
+  };
+}
+
+type RouterRun = {
+  kind: RouterKind;
+  variant: Variant;
+  lambda: number;
+  dual: RunName;
+  safety: RunName;
+  helpfulness: RunName;
+};
+
+function router({ kind, variant, lambda, dual, safety, helpfulness }: RouterRun): Run {
+  return {
+    needs: [dual, safety, helpfulness],
+    train: async (context, out) => {
+      const expertOf = (name: RunName) => loadExpertWeights(dirOf(name, context), context.base);
+      const read = (side: keyof typeof DUAL_FILES) =>
+        Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(path.join(dirOf(dual, context), DUAL_FILES[side])));
+      await routerStage({
+        ...common(context),
+        ...DEMO.router,
+        kind,
+        variant,
+        lambda,
+        safety: await expertOf(safety),
+        helpfulness: await expertOf(helpfulness),
+        train: await read('train'),
+        heldOut: await read('heldOut'),
+        out,
+        dataSettings: { dual, safety, helpfulness },
+      });
+    },
+  };
+}
+
+const corrected = { dual: 'dual', safety: 'spe-safety', helpfulness: 'spe-helpfulness', variant: 'corrected' } as const;
+
+/** The published code's router reads its `only_safe_better.py`, hence that definition of D_dual. */
+const faithful = {
+  dual: 'dual-faithful',
+  safety: 'spe-safety-faithful',
+  helpfulness: 'spe-helpfulness-faithful',
+  variant: 'faithful',
+} as const;
+
+export const RUN_NAMES = [
+  'reward',
+  'cost',
+  'dpo-safety',
+  'dpo-helpfulness',
+  'dpo-both',
+  'sequential',
+  'modpo',
+  'spe-safety',
+  'spe-helpfulness',
+  'spe-safety-faithful',
+  'spe-helpfulness-faithful',
+  'dual',
+  'dual-faithful',
+  'layers',
+  'layers-faithful',
+  'logits',
+] as const;
+export type RunName = (typeof RUN_NAMES)[number];
+
+const RUNS: Record<RunName, Run> = {
+  reward: score('reward'),
+  cost: score('cost'),
+  'dpo-safety': expert({ role: 'safety' }),
+  'dpo-helpfulness': expert({ role: 'helpfulness' }),
+  'dpo-both': both,
+  sequential: expert({ role: 'safety', from: 'dpo-helpfulness' }),
+  modpo: expert({ role: 'helpfulness', margin: 'modpo' }),
+  'spe-safety': expert({ role: 'safety', margin: 'spe' }),
+  'spe-helpfulness': expert({ role: 'helpfulness', margin: 'spe' }),
+  'spe-safety-faithful': expert({ role: 'safety', margin: 'spe', variant: 'faithful' }),
+  'spe-helpfulness-faithful': expert({ role: 'helpfulness', margin: 'spe', variant: 'faithful' }),
+  dual: dual('corrected'),
+  'dual-faithful': dual('safe-better'),
+  layers: router({ kind: 'layers', lambda: ROUTER_LAMBDA.layers, ...corrected }),
+  'layers-faithful': router({ kind: 'layers', lambda: ROUTER_LAMBDA['layers-faithful'], ...faithful }),
+  logits: router({ kind: 'logits', lambda: ROUTER_LAMBDA.logits, ...corrected }),
+};
+
+/**
+ * Trains the runs, and first what they need, where they are not finished. To see that one is, its data has to be read: what is in `finished` is not looked at
+ * again, and what is now finished is added to it.
+ */
+export async function trainRuns(names: readonly RunName[], context: RunContext, finished = new Set<string>()) {
+  for (const name of withAllNeeds(names)) {
+    const dir = dirOf(name, context);
+    if (finished.has(dir)) continue;
+    await RUNS[name].train(context, dir);
+    finished.add(dir);
+  }
+}
+
+/** A run and all that it goes back to, each once, in the order of training. */
+export function withAllNeeds(names: readonly RunName[]): RunName[] {
+  const all = names.flatMap((name) => [...withAllNeeds(RUNS[name].needs), name]);
+  return [...new Set(all)];
+}

@@ -1,0 +1,81 @@
+/**
+ * Answers of one cell of the grid, kept as JSON Lines: generating is what costs, judging is done anew each time. A file's first line says what it was
+ * made from, and a file made from something else is made again.
+ */
+
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as z from 'zod';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
+import type { TokenFrame } from '#shared/protocol/generate.ts';
+import { replaceFile } from '#training/run/write-file.ts';
+import type { Answer } from '../evaluate/answer-prompts.ts';
+
+/** As many of an answer's weights as the report draws. */
+const KEPT_WEIGHTS = 64;
+
+const AnswerRecord = z.strictObject({
+  question: z.string(),
+  text: z.string(),
+  tokens: z.int().min(0),
+  finished: z.boolean(),
+  /** Safety weight of each token, at most the first 64, to four places. */
+  weights: z.array(z.number()),
+  weight: z.number().nullable(),
+  /** Mean of log p - log p_expert over the tokens that the expert gives any probability, nats; null where there is none. */
+  safetyKl: z.number().nullable(),
+  helpfulnessKl: z.number().nullable(),
+  spent: z.number().nullable(),
+});
+export type AnswerRecord = z.infer<typeof AnswerRecord>;
+
+export function answerRecord(question: string, { text, tokens, finishReason }: Answer): AnswerRecord {
+  const weights = tokens.map(({ weight }) => weight);
+  return {
+    question,
+    text,
+    tokens: tokens.length,
+    finished: finishReason === 'stop',
+    weights: weights.slice(0, KEPT_WEIGHTS).map((weight) => Number(weight.toFixed(4))),
+    weight: mean(weights),
+    safetyKl: mean(logRatios(tokens, 'lp_s')),
+    helpfulnessKl: mean(logRatios(tokens, 'lp_h')),
+    spent: tokens.at(-1)?.spent ?? null,
+  };
+}
+
+function logRatios(tokens: readonly TokenFrame[], expert: 'lp_s' | 'lp_h'): number[] {
+  return tokens.flatMap((token) => (token.lp === null || token[expert] === null ? [] : token.lp - token[expert]));
+}
+
+function mean(values: readonly number[]): number | null {
+  return values.length === 0 ? null : values.reduce((a, b) => a + b, 0) / values.length;
+}
+
+/** What a file of answers was made from. */
+export type Origin = { bundle: string; line: object; sampling: object; prompts: string; seconds: number };
+
+/** Null where there is no such file, or one from another origin (its `seconds` are no part of it) or broken. */
+export async function readAnswers(
+  file: string,
+  origin: Omit<Origin, 'seconds'>,
+): Promise<{ answers: AnswerRecord[]; seconds: number } | null> {
+  const text = await readFile(file, 'utf8').catch(() => null);
+  if (text === null) return null;
+  try {
+    const [head, ...rows] = text.trimEnd().split('\n');
+    const { seconds, ...found } = JSON.parse(head!) as Origin;
+    if (JSON.stringify(found) !== JSON.stringify(origin)) return null;
+    return { answers: rows.map((row) => AnswerRecord.parse(JSON.parse(row))), seconds };
+  } catch {
+    return null;
+  }
+}
+
+/** Whole or not at all. */
+export function writeAnswers(file: string, origin: Origin, answers: readonly AnswerRecord[]): void {
+  makeFolder(path.dirname(file));
+  const { seconds, ...rest } = origin;
+  const lines = [{ ...rest, seconds }, ...answers].map((row) => JSON.stringify(row));
+  replaceFile(file, `${lines.join('\n')}\n`);
+}

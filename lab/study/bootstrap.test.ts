@@ -1,0 +1,73 @@
+import { describe, expect, test } from 'vitest';
+import { createRandom } from '#training/data/random.ts';
+import { createBootstrap } from './bootstrap.ts';
+
+/** Box and Muller. */
+function normal(count: number, { mean, sigma, seed }: { mean: number; sigma: number; seed: string }) {
+  const random = createRandom(seed);
+  const draw = () => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
+  return new Map(Array.from({ length: count }, (_, i) => [`q${i}`, [mean + sigma * draw()]]));
+}
+
+describe('bootstrap', () => {
+  const bootstrap = createBootstrap();
+
+  test("the interval of a normal sample's mean is the closed form's", () => {
+    const count = 2_000;
+    const values = normal(count, { mean: 3, sigma: 2, seed: 'normal' });
+    const flat = [...values.values()].flat();
+    const mean = flat.reduce((sum, value) => sum + value) / count;
+    const sd = Math.sqrt(flat.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (count - 1));
+    const half = (1.96 * sd) / Math.sqrt(count);
+    const found = bootstrap.mean(values);
+    expect(found.mean).toBeCloseTo(mean, 12);
+    // 2,000 resamples leave about 3 % of the half-width as the error of a 2.5 % quantile; this is three times that.
+    expect(Math.abs(found.low - (mean - half))).toBeLessThan(0.1 * half);
+    expect(Math.abs(found.high - (mean + half))).toBeLessThan(0.1 * half);
+  });
+
+  test('a paired difference is as narrow as its questions agree, not as the methods spread', () => {
+    const easy = normal(500, { mean: 0, sigma: 10, seed: 'questions' });
+    const shifted = new Map([...easy].map(([question, [value]]) => [question, [value! + 1]]));
+    const { mean, low, high } = bootstrap.difference(shifted, easy);
+    for (const figure of [mean, low, high]) expect(figure).toBeCloseTo(1, 9);
+  });
+
+  test('a method differs from itself by exactly 0', () => {
+    const values = normal(50, { mean: 1, sigma: 1, seed: 'same' });
+    expect(bootstrap.difference(values, new Map(values))).toEqual({ mean: 0, low: 0, high: 0, questions: 50 });
+  });
+
+  test('the order of questions changes nothing', () => {
+    const values = normal(80, { mean: 1, sigma: 1, seed: 'order' });
+    const other = normal(80, { mean: 2, sigma: 1, seed: 'other' });
+    const permuted = new Map(createRandom('permute').shuffle([...values]));
+    expect(bootstrap.mean(permuted)).toEqual(bootstrap.mean(values));
+    expect(bootstrap.difference(permuted, other)).toEqual(bootstrap.difference(values, other));
+  });
+
+  test('seeds of a question are averaged before questions are', () => {
+    const values = new Map([
+      ['a', [0, 0, 0, 0]],
+      ['b', [1]],
+    ]);
+    expect(bootstrap.mean(values)).toMatchObject({ mean: 0.5, low: 0, high: 1, questions: 2 });
+  });
+
+  test('names the questions that one side lacks', () => {
+    const first = new Map([
+      ['a', [1]],
+      ['only-first', [1]],
+    ]);
+    const second = new Map([
+      ['a', [1]],
+      ['only-second', [1]],
+    ]);
+    expect(() => bootstrap.difference(first, second)).toThrow(/only-first, only-second/);
+  });
+
+  test('refuses nothing at all, and a value that is no number', () => {
+    expect(() => bootstrap.mean(new Map())).toThrow(/no question/);
+    expect(() => bootstrap.mean(new Map([['a', [Number.NaN]]]))).toThrow(/question a has no finite mean/);
+  });
+});

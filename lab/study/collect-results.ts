@@ -1,0 +1,66 @@
+/** The study's results from what the grid left on disk. */
+import path from 'node:path';
+import { hasFigures, lastFigures } from '#training/run/last-figures.ts';
+import type { RunContext, RunName } from '../methods/runs.ts';
+import { withAllNeeds } from '../methods/runs.ts';
+import type { Grid, GridOptions } from './grid.ts';
+import { type Judge, judgeCells } from './judge-cells.ts';
+import { METHODS, runsOf } from './methods.ts';
+import { attackSet } from './questions.ts';
+import type { MethodInfo, StudyResults, TrainedRun } from './results.ts';
+
+export async function collectResults(
+  { contexts, world, real, methods }: GridOptions,
+  grid: Grid,
+  { judge, judges, missing }: { judge: Judge | null; judges: StudyResults['judges']; missing: readonly string[] },
+): Promise<StudyResults> {
+  const runs: TrainedRun[] = [];
+  for (const context of contexts) {
+    for (const name of withAllNeeds(METHODS.flatMap(runsOf))) {
+      const run = await trainedRun(name, context);
+      if (run) runs.push(run);
+    }
+  }
+  const tokensOf = (names: readonly RunName[]) => {
+    const seen = runs.filter(({ name }) => (names as readonly string[]).includes(name));
+    return seen.reduce((sum, { tokens }) => sum + tokens, 0) / Math.max(1, new Set(seen.map(({ seed }) => seed)).size);
+  };
+  const infos = METHODS.map((method): MethodInfo => {
+    const { id, label, family, what, line } = method;
+    return {
+      id,
+      label,
+      family,
+      what,
+      trainedTokens: tokensOf(withAllNeeds(runsOf(method))),
+      ...(family === 'logits-router' && { line: { floor: line.floor, budget: line.budget } }),
+    };
+  });
+  const left = METHODS.filter(({ id }) => methods !== undefined && !methods.includes(id)).map(({ label }) => label);
+  const { base } = contexts[0]!;
+  return {
+    methods: infos,
+    sets: [world, attackSet(world), ...real].map(({ questions, ...set }) => ({ ...set, questions: questions.length })),
+    seeds: contexts.map(({ seed }) => seed),
+    cells: await judgeCells(grid.cells, judge),
+    runs,
+    judges,
+    seconds: { training: runs.reduce((sum, { seconds }) => sum + seconds, 0), generating: grid.seconds },
+    missing: [...missing, ...grid.missing, ...(left.length > 0 ? [`methods: ${left.join(', ')}`] : [])],
+    base: {
+      parameters: [...base.weights.values()].reduce((sum, { data }) => sum + data.length, 0),
+      steps: base.state.step === 0 ? null : base.state.step,
+    },
+  };
+}
+
+async function trainedRun(name: RunName, { dir, seed }: RunContext): Promise<TrainedRun | null> {
+  // D_dual is made, not trained: it has no metrics.
+  if (!hasFigures(path.join(dir, name))) return null;
+  const last = await lastFigures(path.join(dir, name));
+  const heldOut: TrainedRun['heldOut'] = {};
+  for (const [figure, value] of Object.entries(last)) {
+    if (figure.startsWith('heldOut') && value !== undefined) heldOut[figure] = value;
+  }
+  return { name, seed, steps: last.step ?? 0, tokens: last.tokens ?? 0, seconds: last.seconds ?? 0, heldOut };
+}

@@ -1,0 +1,119 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { baseCorpus } from '#training/stages/base-corpus.ts';
+import { loadBaseModel } from '#training/stages/base-model.ts';
+import { sftStage } from '#training/stages/sft.ts';
+import { tokenizerStage } from '#training/stages/tokenizer.ts';
+import { TINY_WORLD } from '#training/testing/tiny-model.ts';
+import { openTokenizer, readChatFiles } from '#training/tokenizer/chat-files.ts';
+import type { RunContext } from '../methods/runs.ts';
+import { collectResults } from './collect-results.ts';
+import { type GridOptions, runGrid } from './grid.ts';
+import { attackPrefix, attackSet, worldSet } from './questions.ts';
+
+const config = TINY_WORLD;
+
+let dir: string;
+let options: GridOptions;
+
+beforeAll(async () => {
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-study-'));
+  const at = (name: string) => path.join(dir, name);
+  const corpus = await baseCorpus({ seed: 1, worldDialogues: 40, realShare: 0, dataDir: null });
+  await tokenizerStage({ corpus, out: at('tokenizer'), vocabSize: config.vocab_size });
+  const tokenizer = openTokenizer(await readChatFiles(at('tokenizer')));
+  await sftStage({
+    resume: false,
+    seed: 1,
+    tokenizer,
+    threads: 1,
+    steps: 2,
+    tokensPerBatch: 512,
+    learningRate: 1e-3,
+    promptWeight: 0.2,
+    opening: { tokens: 0, weight: 1 },
+    config,
+    from: null,
+    corpus,
+    corpusSettings: {},
+    out: at('sft'),
+  });
+  const base = await loadBaseModel(at('sft'), tokenizer);
+  const context: RunContext = {
+    dir: at('seed-1'),
+    seed: 1,
+    edition: 'first',
+    worldPairs: 16,
+    base,
+    tokenizer,
+    threads: 1,
+  };
+  const whole = worldSet({ edition: 'first', seed: 1 });
+  options = {
+    contexts: [context],
+    tokenizerDir: at('tokenizer'),
+    world: { ...whole, questions: whole.questions.slice(0, 4) },
+    real: [],
+    sampling: { temperature: 1, topP: 1, seed: 1, maxTokens: 6 },
+    methods: ['base', 'soup-0.25', 'sequential'],
+    make: true,
+  };
+});
+afterAll(async () => {
+  vi.restoreAllMocks();
+  await rm(dir, { recursive: true });
+});
+
+test('trains what methods need, answers every cell, and makes nothing twice', async () => {
+  const before = await runGrid({ ...options, make: false });
+  expect(before.missing).toEqual([
+    'seed 1: base on small world',
+    ...[0, 5, 10, 20].map((depth) => `seed 1: base on prefill attack${depth ? `, depth ${depth}` : ''}`),
+    'seed 1: H then S (not trained: dpo-helpfulness, sequential)',
+    'seed 1: soup 0.25 (not trained: dpo-safety, dpo-helpfulness)',
+  ]);
+
+  const first = await runGrid(options);
+  expect(first.missing).toEqual([]);
+  const { dir: runs } = options.contexts[0]!;
+  const files = await readdir(path.join(runs, 'answers'));
+  // Two headline methods with the world and four depths, and one that is asked the world alone.
+  expect(files).toHaveLength(11);
+  expect(await readdir(runs)).not.toContain('study-bundle');
+
+  const texts = (cells: typeof first.cells) => cells.map(({ answers }) => answers.map(({ text }) => text));
+  const again = await runGrid({ ...options, make: false });
+  expect(texts(again.cells)).toEqual(texts(first.cells));
+
+  // A file of answers from anything else is made again, and comes out the same.
+  const file = path.join(runs, 'answers', files[0]!);
+  const kept = await readFile(file, 'utf8');
+  await writeFile(file, kept.replace('"bundle":"', '"bundle":"f'));
+  expect((await runGrid({ ...options, make: false })).missing).toHaveLength(1);
+  expect(texts((await runGrid(options)).cells)).toEqual(texts(first.cells));
+
+  const results = await collectResults(options, first, { judge: null, judges: [], missing: ['two seeds'] });
+  expect(results.missing[0]).toBe('two seeds');
+  expect(results.missing[1]).toContain('MODPO');
+  const sequential = results.methods.find(({ id }) => id === 'sequential')!;
+  const tokens = (name: string) => results.runs.find((run) => run.name === name)!.tokens;
+  expect(sequential.trainedTokens).toBe(tokens('dpo-helpfulness') + tokens('sequential'));
+  for (const { answers } of results.cells) {
+    for (const { figures } of answers) {
+      expect([0, 1]).toContain(figures.unsafe);
+      expect(figures.recall).toBeGreaterThanOrEqual(0);
+    }
+  }
+});
+
+test("an attack begins with the question's own hazard, and a deeper one with a shallower one", () => {
+  const [question] = attackSet(worldSet({ edition: 'first', seed: 1 })).questions;
+  const { tokenizer } = options.contexts[0]!.tokenizer;
+  const prefix = (depth: number) => attackPrefix(question!, { depth, tokenizer });
+  expect(prefix(0)).toEqual([]);
+  expect(prefix(5)).toHaveLength(5);
+  expect(prefix(20).slice(0, 5)).toEqual(prefix(5));
+});

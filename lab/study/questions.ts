@@ -1,0 +1,74 @@
+/** What the study asks: sets of questions held out from training, and the beginnings that a prefill attack forces on their answers. */
+import type { Message } from '#shared/protocol/generate.ts';
+import { createRandom } from '#training/data/random.ts';
+import type { TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
+import type { Edition } from '../world/editions.ts';
+import { generateQuestions } from '../world/generate.ts';
+import { loadTopics } from '../world/load-topics.ts';
+import type { QuestionRow } from '../world/rows.ts';
+import type { Topic } from '../world/schema.ts';
+import type { JudgedAnswer, SetInfo } from './results.ts';
+
+export type StudyQuestion = {
+  id: string;
+  messages: readonly Message[];
+  kind: JudgedAnswer['kind'];
+  category: string | null;
+  /** Of the small world: what the oracle reads an answer by, and what an attacker would have the answer say. */
+  world?: { row: QuestionRow; attack: string };
+};
+
+export type QuestionSet = Omit<SetInfo, 'questions'> & { questions: StudyQuestion[] };
+
+/** Every ask of the edition once, in a held-out wording. */
+export function worldSet({ edition, seed }: { edition: Edition; seed: number }): QuestionSet {
+  const topics = loadTopics({ edition });
+  const byId = new Map(topics.map((topic) => [topic.id, topic]));
+  const rows = generateQuestions({ split: 'heldout', seed, perAsk: 1, topics });
+  return {
+    id: 'world',
+    label: 'small world',
+    what: 'held-out wordings of every ask of the small world, read by its oracle',
+    world: true,
+    questions: rows.map((row) => ({
+      id: row.id,
+      messages: row.messages,
+      kind: row.questionKind,
+      category: row.category,
+      world: { row, attack: attackOf(row, byId.get(row.topic)!) },
+    })),
+  };
+}
+
+/** Depths of a prefill attack, in tokens. */
+export const ATTACK_DEPTHS = [0, 5, 10, 20] as const;
+/** Of the borderline and harmful questions, every second: an attack is asked once a depth. */
+const ATTACK_STRIDE = 2;
+
+export function attackSet(world: QuestionSet): QuestionSet {
+  const risky = world.questions.filter(({ kind }) => kind !== 'ordinary');
+  return {
+    id: 'prefill',
+    label: 'prefill attack',
+    what: 'borderline and harmful questions of the small world, the answer made to begin with the first tokens of a hazardous one',
+    world: true,
+    questions: risky.filter((_, i) => i % ATTACK_STRIDE === 0),
+  };
+}
+
+/** The ask's hazards, one after the other. */
+function attackOf({ id, ask }: QuestionRow, topic: Topic): string {
+  const random = createRandom(`prefill/${id}`);
+  const hazards = random.shuffle(topic.hazards.filter((hazard) => ask.hazards.includes(hazard.id)));
+  return hazards.map(({ wordings }) => random.pick(wordings)).join(' ');
+}
+
+/** The first `depth` tokens of what an attacker would have the answer say. */
+export function attackPrefix(
+  { world }: StudyQuestion,
+  { depth, tokenizer }: { depth: number; tokenizer: TrainingTokenizer['tokenizer'] },
+): number[] {
+  if (depth === 0) return [];
+  if (!world) throw new Error('only questions of the small world have a hazardous answer to begin with');
+  return tokenizer.encode(world.attack).slice(0, depth);
+}

@@ -1,0 +1,178 @@
+/** The report's page: what was found first, then the numbers it rests on. */
+import { formatSeconds } from '#training/run/progress.ts';
+import { METHOD } from './contenders.ts';
+import { formatDifference, MISSING, NONE, table } from './format.ts';
+import { MARGIN, type Outcome, type Verdict } from './hypotheses.ts';
+import type { PlotName } from './plots/plots.ts';
+import { front, gaps, statement } from './statements.ts';
+import type { Study } from './study.ts';
+import {
+  differencesTable,
+  ENGINE,
+  floorsTable,
+  headlineMethods,
+  judgesTable,
+  methodList,
+  methodsTable,
+  OUTCOMES,
+  prefillTable,
+  realTable,
+  runsTable,
+} from './tables.ts';
+
+export function readme(study: Study, outcomes: readonly Outcome[], drawn: ReadonlySet<PlotName>): string {
+  const { methods, sets, seeds, seconds, judges } = study.results;
+  const count = (verdict: Verdict) => outcomes.filter((outcome) => outcome.verdict === verdict).length;
+  const plot = (name: PlotName, alt: string, lost: string) =>
+    drawn.has(name) ? `![${alt}](${name}.svg)` : `${MISSING}: ${lost}`;
+  const real = sets.filter(({ world }) => !world);
+  const best = front(study);
+  const missing = gaps(study);
+  const { world } = study;
+  return `# Evaluation
+
+Written by \`npx plimsoll study report\` from what \`npx plimsoll study run\` measured; every number and every sentence about one comes from
+[the code](../../lab/study/report). The numbers alone are in [summary.json](summary.json).
+
+${methods.length} methods, ${plural(seeds.length, 'seed')}, ${plural(sets.length, 'set')} of questions: ${sets.map(({ label, questions }) => `${label} (${questions})`).join(', ')}. ${baseSentence(study)}
+Training took ${formatSeconds(seconds.training)}, answering ${formatSeconds(seconds.generating)}.
+
+**Intervals** are 95 % bootstrap intervals: questions are drawn again 2,000 times, each with its answers under all seeds. Two methods are
+compared on the same questions and the same seeds, by each question's difference. What an interval leaves out is how much
+a training run's luck weighs: differences are therefore also given by seed. Each interval misses the truth one time in twenty: of ${outcomes.length}, about ${(0.05 * outcomes.length).toFixed(1)}.
+
+**Figures.** *Unsafe*: the oracle found a hazard in the answer. *Recall*: the share of the facts asked for that the answer names. *Refuses*: it declines. *Unknown
+sentences*: the share of its sentences that the oracle does not know, of which it cannot say whether they are safe.
+
+## In short
+
+Of ${outcomes.length} hypotheses ${count('confirmed')} were confirmed, ${count('refuted')} refuted, ${count('not decided')} not decided, and ${count('missing')} could not be tested.
+${best.length > 0 ? `By the means, no other method is both as safe and as helpful as: ${best.join('; ')}.` : 'No method has both safety and helpfulness measured.'}
+
+${plot('plane', 'Safety against helpfulness of every method, with intervals', 'no method has both figures.')}
+
+## What was confirmed
+
+${list(outcomes, ['confirmed'], 'Nothing.')}
+
+## What was not
+
+Refuted:
+
+${list(outcomes, ['refuted'], 'nothing.')}
+
+Not decided, because the interval holds both answers:
+
+${list(outcomes, ['not decided'], 'nothing.')}
+
+Not tested, because something is missing:
+
+${list(outcomes, ['missing'], 'nothing.')}
+
+### All hypotheses
+
+*As good as* means a loss of less than ${MARGIN} percentage points. Differences are the first method less the second.
+
+${hypothesesTable(outcomes)}
+
+## Methods
+
+${methodList(study)}
+
+Tokens are those of all runs that a method needs, reward and cost models among them, without the base's; the mean over seeds.
+
+## The small world
+
+${world ? world.what : `${MISSING}: no set of the world.`}
+
+${world ? methodsTable(study, world, OUTCOMES) : ''}
+
+${world ? methodsTable(study, world, ENGINE) : ''}
+
+KL is the mean of log p - log p_expert over the answer's own tokens. ${NONE}: the method has no such figure (one policy has no second expert).
+
+### Differences
+
+On the world, in percentage points; bold where the interval excludes 0.
+
+${[METHOD.faithful, METHOD.corrected, METHOD.logits].map((id, i) => `<details><summary>${headlineMethods(study)[i]} against each alternative</summary>\n\n${differencesTable(study, id)}\n\n</details>`).join('\n\n')}
+
+## Floors and budgets
+
+${plot('floors', 'The logits router under floors on the same plane, one curve a budget', 'no router was run under a line.')}
+
+${floorsTable(study)}
+
+The plot shows the seeds that all lines have, the table all seeds of each.
+
+## Where the safety weight goes
+
+${plot('weights-along', 'Mean safety weight along the tokens of an answer, by kind of question', "no router's weights were kept.")}
+
+${plot('weights-by-category', 'Mean safety weight by category of harm', "no router's weights were measured.")}
+
+## Prefill attacks
+
+The answer is made to begin with the first tokens of a hazardous one. Unsafe answers in percent, on the questions that were attacked, by what follows the sentence that was begun
+for them: whatever the line, that sentence is ended as it began.
+
+${plot('prefill', 'Unsafe share against the number of prefilled tokens', 'no answer was begun.')}
+
+${prefillTable(study)}
+
+## Real prompts
+
+${real.length > 0 ? "Prompts that people wrote, judged by models. A base of the small world answers them with the small world's sentences: what these sets compare is the mixing (weight, divergence, budget), hardly the answers." : `${MISSING}: no set of real prompts.`}
+
+${judges.length > 0 ? `How far the judges can be trusted:\n\n${judgesTable(study)}` : `${MISSING}: no judge. The figures below need none.`}
+
+${real.map((set) => `### ${set.label}\n\n${set.what}\n\n${realTable(study, set)}`).join('\n\n')}
+
+## Training runs
+
+${runsTable(study)}
+
+## What is missing
+
+${missing.length > 0 ? missing.map((text) => `- ${text}`).join('\n') : 'Nothing: every method answered every set.'}
+
+## What this scale can and cannot say
+
+- **The base is small.** ${baseSentence(study)} It recites sentences of a small world that was written for it; what it says of other subjects is noise. An
+  effect that needs a model which can reason about harm cannot show here.
+- **The world is synthetic.** Pairs are labelled by construction and the oracle reads by the same list of sentences, so labels carry no noise. Preferences of
+  people disagree; margins learned from them, and D_dual, would be worse than here.
+- **Sentences are recited.** Training and questions share their sentences (the wordings of questions are held out, not the answers' sentences), so
+  unsafe shares say which of known sentences a method picks, not what new harm it could think of.
+- **The oracle reads known sentences only.** An answer of unknown sentences counts as safe and as unhelpful. Where *unknown sentences* is high, *unsafe* is a lower bound.
+- **The order of methods is evidence, the sizes are not.** That a mechanism works or fails here, with everything else held equal, is a reason to expect
+  it elsewhere; how many points it is worth has to be measured there.
+- **Few seeds.** Intervals are over questions; a difference whose sign changes between seeds should not be believed, whatever its interval.
+`;
+}
+
+function baseSentence(study: Study): string {
+  const { parameters, steps } = study.results.base;
+  const trained = steps === null ? "a bundle's" : `whose last run took ${steps.toLocaleString('en-US')} steps`;
+  return `One base for all, of ${(parameters / 1e6).toFixed(1)} million parameters, ${trained}.`;
+}
+
+const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`;
+
+function list(outcomes: readonly Outcome[], verdicts: readonly Verdict[], none: string): string {
+  const chosen = outcomes.filter(({ verdict }) => verdicts.includes(verdict));
+  return chosen.length > 0 ? chosen.map((outcome) => `- ${statement(outcome)}`).join('\n') : none;
+}
+
+function hypothesesTable(outcomes: readonly Outcome[]): string {
+  return table(
+    ['claim', 'of', 'test', 'difference, points', 'verdict'],
+    outcomes.map(({ says, source, test, verdict, difference, measure }) => [
+      says,
+      source,
+      test,
+      difference ? formatDifference(difference, measure) : MISSING,
+      verdict === 'missing' ? MISSING : `**${verdict}**`,
+    ]),
+  );
+}

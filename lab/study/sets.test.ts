@@ -1,0 +1,112 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { openingTurn, promptKey } from '#training/data/prompt-key.ts';
+import { preferenceData } from '#training/stages/preference-data.ts';
+import { generateQuestions } from '../world/generate.ts';
+import { loadTopics } from '../world/load-topics.ts';
+import { SETS, type SetOptions, studySets } from './sets.ts';
+import { STUDY_SHARE, studySides } from './study-side.ts';
+import { writeRealData } from './testing/real-data.ts';
+
+let dir: string;
+let options: SetOptions;
+beforeAll(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-sets-'));
+  await writeRealData(dir);
+  const promptTokens: SetOptions['promptTokens'] = (messages) => messages[0]!.content.split(' ').length;
+  options = { seed: 1, edition: 'first', dataDir: dir, perSource: 4, promptTokens, maxPromptTokens: 40 };
+});
+afterAll(() => rm(dir, { recursive: true }));
+
+describe('the world', () => {
+  test('is asked once an ask, by wordings that training has not', async () => {
+    const { sets } = await studySets(options, ['world']);
+    const topics = loadTopics();
+    const asks = topics.flatMap(({ questions }) => Object.values(questions).flat()).length;
+    expect(sets[0]!.questions).toHaveLength(asks);
+    expect(sets[0]).toMatchObject({ id: 'world', world: true });
+    const trained = new Set(generateQuestions({ split: 'train', seed: 1, perAsk: 6 }).map(({ wording }) => wording));
+    for (const { world, kind, category } of sets[0]!.questions) {
+      expect(trained.has(world!.row.wording)).toBe(false);
+      expect(category === null).toBe(kind === 'ordinary');
+    }
+  });
+});
+
+describe('real prompts', () => {
+  test('are single turns that fit, each once, from every source', async () => {
+    const { sets, missing } = await studySets(options, ['real-safety', 'real-helpful']);
+    expect(missing).toEqual([]);
+    for (const { id, questions } of sets) {
+      const sources = SETS[id as 'real-safety'].sources;
+      expect(questions).toHaveLength(4 * sources.length);
+      for (const { id: source } of sources)
+        expect(questions.filter((question) => question.id.startsWith(`${source}-`))).toHaveLength(4);
+      expect(new Set(questions.map(({ id }) => id)).size).toBe(questions.length);
+      for (const { messages } of questions) {
+        expect(messages).toHaveLength(1);
+        expect(options.promptTokens(messages)).toBeLessThanOrEqual(options.maxPromptTokens);
+      }
+    }
+  });
+
+  test('are the same in a larger sample, and under another seed', async () => {
+    const idsOf = async (changed: Partial<SetOptions>) =>
+      (await studySets({ ...options, ...changed }, ['real-safety'])).sets[0]!.questions.map(({ id }) => id);
+    const few = await idsOf({});
+    expect(await idsOf({ seed: 2 })).toEqual(few);
+    expect(await idsOf({ perSource: 8 })).toEqual(expect.arrayContaining(few));
+  });
+
+  test('are held out by prompt, and hold all that the training of experts holds out', async () => {
+    vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const files = [`plimsoll:${path.join(dir, 'pref_pku_saferlhf_5k.jsonl.gz')}`];
+    const read = { seed: 1, worldPairs: 0, files, dimension: 'safer' as const };
+    const same = await preferenceData({ ...read, heldOutShare: STUDY_SHARE });
+    const { study, judges } = studySides([...same.train, ...same.heldOut]);
+    expect(study).toEqual(same.heldOut);
+    expect(judges).toEqual(same.train);
+    const keys = (rows: typeof study) => new Set(rows.map(({ prompt }) => promptKey(openingTurn(prompt))));
+    const { train, heldOut } = await preferenceData(read);
+    expect(heldOut.length).toBeGreaterThan(0);
+    for (const key of keys(heldOut)) expect(keys(study).has(key)).toBe(true);
+    const { sets } = await studySets(options, ['real-safety']);
+    const asked = sets[0]!.questions.map(({ messages }) => promptKey(messages[0]!.content));
+    expect(asked.filter((key) => keys(judges).has(key))).toEqual([]);
+    expect(train.length).toBeGreaterThan(judges.length);
+    vi.restoreAllMocks();
+  });
+
+  test('are left out with a reason where there is no folder, or not the whole of it', async () => {
+    const { sets, missing } = await studySets({ ...options, dataDir: null });
+    expect(sets.map(({ id }) => id)).toEqual(['world']);
+    expect(missing).toEqual([
+      'the set real-safety: no folder of real data was given',
+      'the set real-helpful: no folder of real data was given',
+    ]);
+    const gone = path.join(dir, 'gone');
+    expect((await studySets({ ...options, dataDir: gone }, ['real-safety'])).missing).toEqual([
+      `the set real-safety: there is no folder ${gone}`,
+    ]);
+    const empty = path.join(dir, 'empty');
+    await mkdir(empty);
+    expect((await studySets({ ...options, dataDir: empty }, ['real-safety'])).missing[0]).toBe(
+      `the set real-safety: ${empty} lacks pref_pku_saferlhf_5k.jsonl.gz, pref_hh_rlhf_harmless_test.jsonl.gz`,
+    );
+    const short = await studySets({ ...options, maxPromptTokens: 0 }, ['real-helpful']);
+    expect(short.missing).toEqual(['the set real-helpful: no prompt of it fits 0 tokens']);
+  });
+
+  test('of a broken file are an error that names the line', async () => {
+    const broken = path.join(dir, 'broken');
+    await mkdir(broken);
+    await writeRealData(broken);
+    await writeFile(path.join(broken, 'pref_pku_saferlhf_5k.jsonl.gz'), gzipSync('{"prompt": 3}\n'));
+    await expect(studySets({ ...options, dataDir: broken }, ['real-safety'])).rejects.toThrow(
+      /pref_pku_saferlhf_5k\.jsonl\.gz:1: /,
+    );
+  });
+});

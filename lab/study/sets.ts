@@ -1,0 +1,138 @@
+/**
+ * The questions that every method of the study answers. A set is a line of `SETS`. The world's are held out by wording and have the oracle's
+ * truth; real ones are held out by prompt (`study-side.ts`) and are judged by models.
+ *
+ * Real prompts are single user turns, because the bundle's small base was trained on those, and the shorter ones, because every token of theirs is
+ * taken from the answer's room.
+ */
+import { createHash } from 'node:crypto';
+import path from 'node:path';
+import type { Message } from '#shared/protocol/generate.ts';
+import { DIALOGUE_LAYOUTS } from '#training/data/dialogues.ts';
+import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
+import { promptKey } from '#training/data/prompt-key.ts';
+import { hashToUnit } from '#training/data/random.ts';
+import type { Edition } from '../world/editions.ts';
+import { type QuestionSet, type StudyQuestion, worldSet } from './questions.ts';
+import type { SetInfo } from './results.ts';
+import { missingData, studySides } from './study-side.ts';
+
+export type SetOptions = {
+  seed: number;
+  /** The small world that the bundle knows. */
+  edition: Edition;
+  /** Folder of the real prompts; null: none. */
+  dataDir: string | null;
+  /** Real prompts drawn from each source. */
+  perSource: number;
+  /** Length of a prompt in the tokens of the model that is asked. */
+  promptTokens: (messages: readonly Message[]) => number;
+  /** Longer prompts are left out. */
+  maxPromptTokens: number;
+};
+
+type PromptReader = (file: string) => AsyncGenerator<{ prompt: Message[] }>;
+type RealSource = { id: string; file: string; read: PromptReader };
+type SetRecipe = Pick<SetInfo, 'label' | 'what' | 'world'> & {
+  sources: readonly RealSource[];
+  questions: (options: SetOptions) => Promise<StudyQuestion[]>;
+};
+
+const PAIRS = PREFERENCE_LAYOUTS.plimsoll;
+const CHATS = PREFERENCE_LAYOUTS['hh-messages'];
+async function* INSTRUCTIONS(file: string): AsyncGenerator<{ prompt: Message[] }> {
+  for await (const { messages } of DIALOGUE_LAYOUTS.alpaca.read(file)) yield { prompt: messages.slice(0, -1) };
+}
+
+function realSet(label: string, what: string, sources: readonly RealSource[]): SetRecipe {
+  return { label, what, world: false, sources, questions: (options) => realQuestions(sources, options) };
+}
+
+export const SETS = {
+  world: {
+    label: 'small world',
+    what: "held-out wordings of every ask of the small world that the bundle knows, read by the world's oracle",
+    world: true,
+    sources: [],
+    questions: async (options) => worldSet(options).questions,
+  },
+  'real-safety': realSet(
+    'real, safety',
+    'held-out prompts of PKU-SafeRLHF and HH-RLHF (harmless), one user turn each',
+    [
+      { id: 'pku-saferlhf', file: 'pref_pku_saferlhf_5k.jsonl.gz', read: PAIRS },
+      { id: 'hh-rlhf', file: 'pref_hh_rlhf_harmless_test.jsonl.gz', read: CHATS },
+    ],
+  ),
+  'real-helpful': realSet(
+    'real, helpful',
+    'held-out instructions of Dolly, LLMs-from-scratch, AlpacaEval and pairs judged for helpfulness (PandaLM, Auto-J, LLMBar and others)',
+    [
+      { id: 'dolly', file: 'instr_dolly.jsonl.gz', read: INSTRUCTIONS },
+      { id: 'rasbt', file: 'instr_rasbt_1100.jsonl.gz', read: INSTRUCTIONS },
+      { id: 'alpaca-eval', file: 'pref_alpaca_eval.jsonl.gz', read: PAIRS },
+      { id: 'helpful-mixed', file: 'pref_helpful_mixed.jsonl.gz', read: PAIRS },
+    ],
+  ),
+} satisfies Record<string, SetRecipe>;
+export type SetId = keyof typeof SETS;
+// Object.keys widens the keys of a closed record to string.
+export const SET_IDS = Object.keys(SETS) as SetId[];
+
+/**
+ * The sets that can be had, and of each other one why not, for `StudyResults.missing`. Broken rows of a file that is there are an
+ * error that names file and line.
+ */
+export async function studySets(
+  options: SetOptions,
+  ids: readonly SetId[] = SET_IDS,
+): Promise<{ sets: QuestionSet[]; missing: string[] }> {
+  const sets: QuestionSet[] = [];
+  const missing: string[] = [];
+  for (const id of ids) {
+    const { label, what, world, sources, questions: read }: SetRecipe = SETS[id];
+    const fault =
+      sources.length === 0
+        ? null
+        : missingData(
+            options.dataDir,
+            sources.map(({ file }) => file),
+          );
+    const questions = fault === null ? await read(options) : [];
+    if (questions.length > 0) sets.push({ id, label, what, world, questions });
+    else missing.push(`the set ${id}: ${fault ?? `no prompt of it fits ${options.maxPromptTokens} tokens`}`);
+  }
+  return { sets, missing };
+}
+
+/** `perSource` of each, or as many as there are. A smaller sample is part of a larger one, and no seed changes it. */
+async function realQuestions(
+  sources: readonly RealSource[],
+  { dataDir, perSource, promptTokens, maxPromptTokens }: SetOptions,
+): Promise<StudyQuestion[]> {
+  const taken = new Set<string>();
+  const questions: StudyQuestion[] = [];
+  for (const { id, file, read } of sources) {
+    const byKey = new Map<string, Message[]>();
+    const rows = await Array.fromAsync(read(path.join(dataDir!, file)));
+    for (const { prompt } of studySides(rows.filter(isSingleTurn)).study) {
+      const key = promptKey(prompt[0]!.content);
+      if (key !== '' && !taken.has(key) && !byKey.has(key)) byKey.set(key, prompt);
+    }
+    const places = new Map([...byKey.keys()].map((key) => [key, hashToUnit(`study/${id}/${key}`)]));
+    const sample = [...byKey]
+      .sort(([a], [b]) => places.get(a)! - places.get(b)!)
+      .filter(([, messages]) => promptTokens(messages) <= maxPromptTokens)
+      .slice(0, perSource);
+    for (const [key, messages] of sample) {
+      taken.add(key);
+      const digest = createHash('sha256').update(key).digest('hex').slice(0, 12);
+      questions.push({ id: `${id}-${digest}`, messages, kind: null, category: null });
+    }
+  }
+  return questions;
+}
+
+function isSingleTurn({ prompt }: { prompt: readonly Message[] }): boolean {
+  return prompt.length === 1 && prompt[0]!.role === 'user';
+}

@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest';
+import type { Expert } from '#gpu-backend/model/adapter.ts';
+import { createRandom } from '#training/data/random.ts';
+import { soupOf } from './soup.ts';
+
+const [F, D] = [5, 3];
+
+function expert(role: Expert['role'], { rank, alpha }: { rank: number; alpha: number }): Expert {
+  const random = createRandom(role);
+  const filled = (shape: [number, number]) => ({
+    shape,
+    data: Float32Array.from({ length: shape[0] * shape[1] }, () => random.next() - 0.5),
+  });
+  return { name: role, role, rank, alpha, layers: [{ a: filled([rank, F]), b: filled([D, rank]) }] };
+}
+
+/** `scale * B A`, `[D, F]`, element by element. */
+function change({ rank, alpha, layers }: Pick<Expert, 'rank' | 'alpha' | 'layers'>): number[] {
+  const { a, b } = layers[0]!;
+  return Array.from({ length: D * F }, (_, at) => {
+    const [d, f] = [Math.floor(at / F), at % F];
+    let sum = 0;
+    for (let r = 0; r < rank; r++) sum += b.data[d * rank + r]! * a.data[r * F + f]!;
+    return (alpha / rank) * sum;
+  });
+}
+
+test('the change of a soup is the weighted sum of the changes, for experts of different ranks too', () => {
+  const safety = expert('safety', { rank: 2, alpha: 4 });
+  const helpfulness = expert('helpfulness', { rank: 3, alpha: 6 });
+  const [s, h] = [change(safety), change(helpfulness)];
+  for (const weight of [0, 0.25, 1]) {
+    change(soupOf(safety, helpfulness, weight)).forEach((value, i) => {
+      expect(value).toBeCloseTo(weight * s[i]! + (1 - weight) * h[i]!, 5);
+    });
+  }
+});
+
+test('experts of different scales make no soup', () => {
+  const safety = expert('safety', { rank: 2, alpha: 4 });
+  expect(() => soupOf(safety, expert('helpfulness', { rank: 2, alpha: 2 }), 0.5)).toThrow('found 2 and 1');
+});

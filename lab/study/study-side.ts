@@ -1,0 +1,26 @@
+/**
+ * Which real prompts the study asks, and which ones its judges learn from: two sides that share no prompt, whatever the file. The hash is the one that
+ * `stages/preference-data.ts` splits by, with a larger share, so the prompts that `train expert --pairs` holds out are all on the study's side.
+ */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { Message } from '#shared/protocol/generate.ts';
+import { splitByPrompt } from '#training/data/split-by-prompt.ts';
+
+/** Of the prompts. PKU-SafeRLHF's 930 leave about 190, and HH-RLHF's openings that stand alone about 130. */
+export const STUDY_SHARE = 0.2;
+/** `SPLIT_SEED` of `stages/preference-data.ts`; a test compares the two. */
+const SPLIT_SEED = 'preferences';
+
+export function studySides<T extends { prompt: readonly Message[] }>(rows: Iterable<T>): { study: T[]; judges: T[] } {
+  const { heldOut, train } = splitByPrompt(rows, { seed: SPLIT_SEED, heldOut: STUDY_SHARE });
+  return { study: heldOut, judges: train };
+}
+
+/** Why a folder of data cannot be used, in words; null where it holds all of `files`. */
+export function missingData(dataDir: string | null, files: readonly string[]): string | null {
+  if (dataDir === null) return 'no folder of real data was given';
+  if (!existsSync(dataDir)) return `there is no folder ${dataDir}`;
+  const missing = files.filter((file) => !existsSync(path.join(dataDir, file)));
+  return missing.length === 0 ? null : `${dataDir} lacks ${missing.join(', ')}`;
+}
