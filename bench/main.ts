@@ -1,7 +1,7 @@
 /** `npm run bench`: every claim of speed, measured on this machine, as ratios within one run. */
 import path from 'node:path';
 import { Argument, Command } from 'commander';
-import { integer, positiveInteger } from '#training/cli-numbers.ts';
+import { integer, positiveInteger } from '../cli/options/numbers.ts';
 import { benchChaos } from './chaos.ts';
 import { benchQueue } from './chaos-queue.ts';
 import { benchClassifier } from './classifier.ts';

@@ -12,6 +12,7 @@ import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts'
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
 import { DEMO } from '#lab/methods/recipe.ts';
 import { generateDialogues } from '#lab/world/generate.ts';
+import { worldPairs } from '#lab/world/training-data.ts';
 import { makeBuckets, tokenFeeds } from '#training/data/buckets.ts';
 import { encodeChat } from '#training/data/encode-chat.ts';
 import { createRandom } from '#training/data/random.ts';
@@ -135,7 +136,11 @@ async function prepareSft(job: TrainingJob, config: LlamaConfig, tokenizer: Trai
 /** A batch of pairs, one expert's LoRA trained on a frozen base. The reference is the base: LoRA of zeros. */
 async function prepareDpo(job: TrainingJob, config: LlamaConfig, tokenizer: TrainingTokenizer): Promise<Prepared> {
   const { rank, alpha, beta, nllWeight, pairsPerBatch } = DEMO.expert;
-  const { train } = await preferenceData({ seed: DEMO.seed, worldPairs: EXAMPLES, files: [], dimension: 'safer' });
+  const { train } = await preferenceData({
+    generated: worldPairs({ seed: DEMO.seed, count: EXAMPLES }),
+    files: [],
+    dimension: 'safer',
+  });
   const { pairs, buckets } = pairSet(train, {
     what: 'to measure with',
     tokenizer,

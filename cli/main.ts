@@ -22,15 +22,15 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
   },
   train: {
     summary: 'train tokenizer, base model, experts and classifier',
-    load: async () => (await import('#training/cli.ts')).trainCommand(),
+    load: async () => (await import('./train.ts')).trainCommand(),
   },
   eval: {
     summary: 'measure the experts of a bundle on held-out questions',
-    load: async () => (await import('#lab/evaluate/cli.ts')).evalCommand(),
+    load: async () => (await import('./eval.ts')).evalCommand(),
   },
   study: {
     summary: 'compare MidPO with the alternatives: train, answer, judge, report',
-    load: async () => (await import('#lab/study/cli.ts')).studyCommand(),
+    load: async () => (await import('./study.ts')).studyCommand(),
   },
 };
 
@@ -49,7 +49,12 @@ try {
   await program.parseAsync();
 } catch (thrown) {
   console.error(`plimsoll: ${describe(thrown)}`);
-  process.exitCode = 1;
+  process.exitCode = exitCodeOf(thrown);
+}
+
+/** 1, unless the error says otherwise. One that does is a training run that a signal stopped: it lost nothing. */
+function exitCodeOf(thrown: unknown): number {
+  return thrown instanceof Error && 'exitCode' in thrown && typeof thrown.exitCode === 'number' ? thrown.exitCode : 1;
 }
 
 /** A message where the caller can do something about it; where the code is at fault, the stack. */

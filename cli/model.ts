@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { Command } from 'commander';
 import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { elementCount, type Tensor } from '#gpu-backend/model/tensor.ts';
-import { whyNot } from './why-not.ts';
+import { whyNot } from './options/why-not.ts';
 
 export function modelCommand(): Command {
   const model = new Command('model').description('Work with bundles: folders that hold a model and its experts.');

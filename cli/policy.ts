@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import * as z from 'zod';
 import { Policy } from '#policies/schema.ts';
 import { canonicalPolicy, policyVersion } from '#policies/version.ts';
-import { whyNot } from './why-not.ts';
+import { whyNot } from './options/why-not.ts';
 
 export function policyCommand(): Command {
   const policy = new Command('policy').description("Work with policy documents: where a tenant's line lies.");

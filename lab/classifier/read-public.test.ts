@@ -7,7 +7,6 @@ import { LABELS, type Label } from '#shared/api/categories.ts';
 import { RULES } from './label-maps.ts';
 import { CONTRAST_SOURCE, LICENCES, OWN_SOURCE, WORLD_SOURCE } from './licences.ts';
 import { FILES, readPublic } from './read-public.ts';
-import { classifierCommand } from './train.ts';
 
 const ALPACA = 'Alpaca instructions (andyrdt/refusal_direction)';
 const CATQA = 'CatQA (declare-lab/red-instruct)';
@@ -97,10 +96,4 @@ describe('readPublic', () => {
   test('a missing folder is named', async () => {
     await expect(readPublic('/nowhere/at/all')).rejects.toThrow('/nowhere/at/all: no such folder');
   });
-});
-
-test('the command explains itself', () => {
-  const help = classifierCommand().helpInformation();
-  for (const option of ['--data', '--out', '--seed', '--epochs', '--learning-rate', '--l2'])
-    expect(help).toContain(option);
 });

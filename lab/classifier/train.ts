@@ -6,13 +6,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { Command } from 'commander';
 import { createClassifier } from '#shared/classify/classify.ts';
 import { createFeaturizer } from '#shared/classify/features.ts';
 import { createLexicon } from '#shared/classify/lexicon.ts';
 import { encodeModel } from '#shared/classify/model-format.ts';
 import { createScorer } from '#shared/classify/score-text.ts';
-import { number, positiveInteger } from '#training/cli-numbers.ts';
 import { calibrate, calibrationRows } from './calibration-rows.ts';
 import { card } from './card.ts';
 import { contrastPrompts } from './contrast-prompts.ts';
@@ -32,9 +30,9 @@ import { trainingRows } from './training-rows.ts';
 import { wordList } from './word-list.ts';
 import { worldPrompts } from './world-prompts.ts';
 
-type Flags = { data: string; out: string; seed: number; epochs: number; learningRate: number; l2: number };
+type ClassifierOptions = { data: string; out: string; seed: number; epochs: number; learningRate: number; l2: number };
 
-async function train({ data, out, seed, epochs, learningRate, l2 }: Flags): Promise<void> {
+export async function trainClassifier({ data, out, seed, epochs, learningRate, l2 }: ClassifierOptions): Promise<void> {
   const { bits } = RECIPE;
 
   console.error(`reading prompts from ${data}`);
@@ -86,18 +84,4 @@ async function train({ data, out, seed, epochs, learningRate, l2 }: Flags): Prom
   console.log(
     `classifier ${classifier.version}: ${bytes.length} bytes (${gzip} gzipped) in ${out}, figures in CARD.md`,
   );
-}
-
-const root = path.join(import.meta.dirname, '../..');
-
-export function classifierCommand(): Command {
-  return new Command('classifier')
-    .description("train the edge's prompt classifier")
-    .option('--data <dir>', 'folder with the public prompt files', path.join(root, '../shared/data'))
-    .option('--out <dir>', 'where model, card and figures go', path.join(root, 'models/classifier'))
-    .option('--seed <n>', 'decides frames, wordings and order', positiveInteger, RECIPE.seed)
-    .option('--epochs <n>', 'passes over the training prompts', positiveInteger, RECIPE.epochs)
-    .option('--learning-rate <x>', "AdaGrad's step", number, RECIPE.learningRate)
-    .option('--l2 <x>', 'pull of the weights towards 0', number, RECIPE.l2)
-    .action(train);
 }

@@ -5,17 +5,13 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Command } from 'commander';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
-import { integer, positiveInteger, share } from '#training/cli-numbers.ts';
-import { REAL_SHARE_RUNS } from '#training/commands/folder-kinds.ts';
-import { claimFolder } from '#training/run/claim-folder.ts';
 import { baseCorpus } from '#training/stages/base-corpus.ts';
 import { sftStage } from '#training/stages/sft.ts';
 import { tokenizerStage } from '#training/stages/tokenizer.ts';
 import { openTokenizer, readChatFiles } from '#training/tokenizer/chat-files.ts';
 import { DEMO } from '../methods/recipe.ts';
-import { DEFAULT_DATA } from './default-data.ts';
+import { heldOutDialogues, worldDialogues } from '../world/training-data.ts';
 import { judgeBase } from './judge-base.ts';
 
 type TrialOptions = { shares: number[]; steps: number; dialogues: number; out: string; data: string; threads: number };
@@ -24,7 +20,7 @@ type TrialRow = { share: number; world: number; real: number; onTopic: number; u
 export async function realShareTrial({ shares, steps, dialogues, out, data, threads }: TrialOptions): Promise<string> {
   const { seed, config, edition } = DEMO;
   const corpusOf = (realShare: number) =>
-    baseCorpus({ seed, edition, worldDialogues: dialogues, realShare, dataDir: data });
+    baseCorpus({ seed, generated: worldDialogues({ seed, edition, count: dialogues }), realShare, dataDir: data });
   // One vocabulary for all, learned where there is most real text: a share must not win by its tokenizer.
   const widest = await corpusOf(Math.max(...shares));
   const tokenizerDir = path.join(out, 'tokenizer');
@@ -43,10 +39,9 @@ export async function realShareTrial({ shares, steps, dialogues, out, data, thre
       config,
       from: null,
       tokenizer,
-      edition,
       corpus: await corpusOf(share),
       // The largest share's, which no share trains on: all draw their real rows from one order, behind these.
-      heldOut: { real: widest.heldOutReal },
+      heldOut: { ...heldOutDialogues({ seed, edition }), real: widest.heldOutReal },
       corpusSettings: { worldDialogues: dialogues, realShare: share },
       out: dir,
       threads,
@@ -74,21 +69,4 @@ export async function realShareTrial({ shares, steps, dialogues, out, data, thre
       )
       .map((cells) => `| ${cells} |`),
   ].join('\n');
-}
-
-export function realShareCommand(): Command {
-  return new Command('real-share')
-    .description('how much real text the demo base bears: short runs at several shares, compared')
-    .option('--shares <x...>', 'shares of real conversations', (text, all: number[]) => [...all, share(text)], [])
-    .option('--steps <n>', 'updates of each run', positiveInteger, 400)
-    .option('--world <n>', 'dialogues of the small world', integer, 10_000)
-    .option('--out <dir>', 'checkpoints and metrics', 'runs/real-share')
-    .option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA)
-    .option('--threads <n>', '0: all cores', integer, 0)
-    .action(async ({ shares, world: dialogues, ...flags }) => {
-      flags.out = claimFolder(flags.out, { kind: REAL_SHARE_RUNS, resume: true });
-      console.log(
-        await realShareTrial({ ...flags, dialogues, shares: shares.length > 0 ? shares : [0, 0.05, 0.15, 0.3] }),
-      );
-    });
 }

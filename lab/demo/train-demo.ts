@@ -6,7 +6,6 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
-import { DEMO_BUNDLE, DEMO_RUNS } from '#training/commands/folder-kinds.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { lastFigures } from '#training/run/last-figures.ts';
 import { formatSeconds } from '#training/run/progress.ts';
@@ -19,6 +18,8 @@ import { openTokenizer, readChatFiles } from '#training/tokenizer/chat-files.ts'
 import { evaluateBundle, evaluationTable } from '../evaluate/evaluate-bundle.ts';
 import { DEMO } from '../methods/recipe.ts';
 import { trainRuns, withAllNeeds } from '../methods/runs.ts';
+import { heldOutDialogues, worldDialogues } from '../world/training-data.ts';
+import { DEMO_BUNDLE, DEMO_RUNS } from './folder-kinds.ts';
 import { judgeBase } from './judge-base.ts';
 import { type CardFigures, modelCard } from './model-card.ts';
 
@@ -58,8 +59,7 @@ export async function trainDemo({
       seed: settings.seed,
       config,
       from: before ? { name: before, weights: (await loadBaseModel(dirOf(before), tokenizer)).weights } : null,
-      edition,
-      worldShares: shares,
+      heldOut: heldOutDialogues({ seed: settings.seed, edition, ...shares }),
       corpus,
       corpusSettings: settings,
       out: dirOf(name),
@@ -114,7 +114,16 @@ export async function trainDemo({
 
 /** What the i-th run of the base reads, by a seed of its own, so that no dialogue is read in two runs; and what decided it. */
 async function corpusOf(i: number, dataDir: string) {
-  const { worldDialogues, shares } = DEMO.base.runs[i]!;
-  const settings = { seed: DEMO.seed + i, edition: DEMO.edition, worldDialogues, ...DEMO.base.corpus, ...shares };
-  return { corpus: await baseCorpus({ ...settings, dataDir }), settings };
+  const { worldDialogues: count, shares } = DEMO.base.runs[i]!;
+  const settings = {
+    seed: DEMO.seed + i,
+    edition: DEMO.edition,
+    worldDialogues: count,
+    ...DEMO.base.corpus,
+    ...shares,
+  };
+  const { realShare, wordDropout, answerShares } = DEMO.base.corpus;
+  const world = { seed: settings.seed, edition: DEMO.edition, count, answerShares, ...shares };
+  const generated = worldDialogues(world);
+  return { corpus: await baseCorpus({ seed: settings.seed, generated, realShare, wordDropout, dataDir }), settings };
 }

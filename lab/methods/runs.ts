@@ -14,6 +14,7 @@ import type { BaseModel } from '#training/stages/base-model.ts';
 import type { DualDefinition } from '#training/stages/dual-pairs.ts';
 import { expertStage, ROLE_DIMENSION } from '#training/stages/expert.ts';
 import { loadExpertWeights } from '#training/stages/expert-weights.ts';
+import { ANY_RUN, DUAL_PAIRS } from '#training/stages/folder-kinds.ts';
 import { type MarginRule, marginKind, marginModel } from '#training/stages/margin-model.ts';
 import { preferenceData } from '#training/stages/preference-data.ts';
 import { rankStage } from '#training/stages/rank.ts';
@@ -23,6 +24,7 @@ import { loadScorer } from '#training/stages/scorer.ts';
 import type { TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
 import type { Edition } from '../world/editions.ts';
 import { type PairShares, shareSettings, type WorldShares } from '../world/generate.ts';
+import { worldPairs } from '../world/training-data.ts';
 import { DEMO } from './recipe.ts';
 
 export type RunContext = {
@@ -49,8 +51,9 @@ const dirOf = (name: RunName, { dir }: RunContext) => path.join(dir, name);
 
 const common = ({ seed, base, tokenizer, threads }: RunContext) => ({ resume: true, seed, base, tokenizer, threads });
 
-function pairsOf({ seed, edition, worldPairs, shares, pairShares }: RunContext, dimension: 'better' | 'safer') {
-  return preferenceData({ seed, edition, worldPairs, files: [], dimension, ...shares, pairShares });
+function pairsOf({ seed, edition, worldPairs: count, shares, pairShares }: RunContext, dimension: 'better' | 'safer') {
+  const generated = worldPairs({ seed, edition, count, ...shares, pairShares });
+  return preferenceData({ generated, files: [], dimension });
 }
 
 const modelOf = ({ base, tokenizer, threads }: RunContext) => ({ base, padId: tokenizer.padId, threads });
@@ -225,6 +228,9 @@ export const RUN_NAMES = [
   'logits',
 ] as const;
 export type RunName = (typeof RUN_NAMES)[number];
+
+/** The folders of the runs, to tell a folder that holds them from anybody else's. */
+export const METHOD_RUNS = { [RUN_NAMES.join('|')]: [ANY_RUN, DUAL_PAIRS] };
 
 const RUNS: Record<RunName, Run> = {
   reward: score('reward'),

@@ -9,6 +9,7 @@ import { tokenizerStage } from '#training/stages/tokenizer.ts';
 import { TINY_WORLD } from '#training/testing/tiny-model.ts';
 import { openTokenizer, readChatFiles } from '#training/tokenizer/chat-files.ts';
 import type { RunContext } from '../methods/runs.ts';
+import { heldOutDialogues, worldDialogues } from '../world/training-data.ts';
 import { collectResults } from './collect-results.ts';
 import { type GridOptions, runGrid } from './grid.ts';
 import { attackPrefix, attackSet, worldSet } from './questions.ts';
@@ -22,7 +23,12 @@ beforeAll(async () => {
   vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-study-'));
   const at = (name: string) => path.join(dir, name);
-  const corpus = await baseCorpus({ seed: 1, worldDialogues: 40, realShare: 0, dataDir: null });
+  const corpus = await baseCorpus({
+    seed: 1,
+    generated: worldDialogues({ seed: 1, count: 40 }),
+    realShare: 0,
+    dataDir: null,
+  });
   await tokenizerStage({ corpus, out: at('tokenizer'), vocabSize: config.vocab_size });
   const tokenizer = openTokenizer(await readChatFiles(at('tokenizer')));
   await sftStage({
@@ -38,6 +44,7 @@ beforeAll(async () => {
     config,
     from: null,
     corpus,
+    heldOut: heldOutDialogues({ seed: 1 }),
     corpusSettings: {},
     out: at('sft'),
   });

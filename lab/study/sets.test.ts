@@ -64,7 +64,7 @@ describe('real prompts', () => {
   test('are held out by prompt, and hold all that the training of experts holds out', async () => {
     vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     const files = [`plimsoll:${path.join(dir, 'pref_pku_saferlhf_5k.jsonl.gz')}`];
-    const read = { seed: 1, worldPairs: 0, files, dimension: 'safer' as const };
+    const read = { files, dimension: 'safer' as const };
     const same = await preferenceData({ ...read, heldOutShare: STUDY_SHARE });
     const { study, judges } = studySides([...same.train, ...same.heldOut]);
     expect(study).toEqual(same.heldOut);

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { generatePairs } from '#lab/world/generate.ts';
 import { DIALOGUE_LAYOUTS } from './dialogues.ts';
 import { PREFERENCE_LAYOUTS } from './preferences.ts';
 import type { SkipReason } from './skips.ts';
@@ -122,14 +121,6 @@ describe('preferences', () => {
     const rows = await Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(file));
     expect(rows.map(({ prompt }) => prompt)).toEqual([[user('p')], [user('q')]]);
     expect(rows[0]!.safe).toEqual([null, null]);
-  });
-
-  test('what the small world exports, with its flags', async () => {
-    const pairs = generatePairs({ seed: 1, split: 'train', count: 5 });
-    const rows = await Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(await write(pairs)));
-    expect(rows.map(({ safe, better }) => [...safe!, better])).toEqual(
-      pairs.map(({ safe_0, safe_1, better }) => [safe_0, safe_1, better]),
-    );
   });
 });
 

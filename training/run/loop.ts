@@ -11,6 +11,7 @@ import { AdamW, type AdamWOptions, learningRateAt, notFinite, type Parameters, t
 import { checkpoints, loadCheckpoint, removeCheckpoints, saveCheckpoint } from './checkpoint.ts';
 import type { RunState } from './checkpoint-files.ts';
 import { createProgress } from './progress.ts';
+import { StoppedBySignal } from './stopped-by-signal.ts';
 import { WriteError } from './write-error.ts';
 import { appendLine, replaceFile } from './write-file.ts';
 
@@ -46,7 +47,10 @@ export type RunOptions = {
   checkpointEverySeconds?: number | undefined;
 };
 
-/** Trains in place and returns the last state. A signal saves a checkpoint and stops. */
+/**
+ * Trains in place and returns the last state. A signal saves a checkpoint and throws
+ * `StoppedBySignal`.
+ */
 export async function runTraining(options: RunOptions): Promise<RunState> {
   const { dir, parameters, schedule, settings, evaluateEvery = 250, checkpointEverySeconds = 120 } = options;
   const { totalSteps } = schedule;
@@ -89,7 +93,7 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
   let smoothedSpeed = Number.NaN;
   try {
     makeFolder(dir);
-    // Before all else: by its metrics the folder is known for a run's (commands/folder-kinds.ts).
+    // Before all else: by its metrics the folder is known for a run's (stages/folder-kinds.ts).
     if (!existsSync(metricsFile)) replaceFile(metricsFile, '');
     for (const [name, content] of Object.entries(options.files ?? {})) {
       replaceFile(path.join(dir, name), `${JSON.stringify(content, null, 2)}\n`);
@@ -153,8 +157,8 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
   if (stopSignal !== null) {
-    progress.note(`${options.label}: ${stopSignal}: saved at step ${state.step}; --resume goes on from here`);
-    process.exit(130);
+    const message = `${options.label}: ${stopSignal}: saved at step ${state.step}; --resume goes on from here`;
+    throw new StoppedBySignal(message);
   }
   return state;
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { dialogues } from '../testing/small-talk.ts';
 import { baseCorpus, REAL_SOURCES } from './base-corpus.ts';
 
 let dir: string;
@@ -30,13 +31,13 @@ async function writeSources(short: number): Promise<void> {
     await writeFile(path.join(dir, file), gzipSync(rows.map((row) => JSON.stringify(row)).join('\n')));
   }
 }
-const corpus = () => baseCorpus({ seed: 1, worldDialogues: 10, realShare: 0.5, dataDir: dir });
+const corpus = () => baseCorpus({ seed: 1, generated: dialogues(10), realShare: 0.5, dataDir: dir });
 const leftOut =
   'left out: 1 without an answer at the end, 3 with an empty answer, 4 longer than the real conversations that are taken';
 
 test('real conversations that are left out are counted, and so are those that are missing', async () => {
   await writeSources(260);
-  expect((await corpus()).counts).toMatchObject({ 'plimsoll-world': 10, [REAL_SOURCES[0]!.name]: 4 });
+  expect((await corpus()).counts).toMatchObject({ 'small talk': 10, [REAL_SOURCES[0]!.name]: 4 });
   expect(process.stderr.write).toHaveBeenCalledWith(
     `corpus: 260 real conversations in ${dir}; ${leftOut}; 4 of the 10 wanted to train on, 256 held out\n`,
   );

@@ -1,12 +1,10 @@
 /**
- * What the base model reads: dialogues of the small world, and real conversations whose licence lets weights trained on them be
- * given away. Files under a non-commercial, share-alike or unclear licence are not in this table; see the data's README.
+ * What the base model reads: dialogues that were generated for it, and real conversations whose
+ * licence allows us to give away weights trained on them. Files under a non-commercial, share-alike
+ * or unclear licence are not in this table; see the data's README.
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import type { Edition } from '#lab/world/editions.ts';
-import { type AnswerShares, generateDialogues, type WorldShares } from '#lab/world/generate.ts';
-import { loadTopics } from '#lab/world/load-topics.ts';
 import { DIALOGUE_LAYOUTS, type DialogueLayout } from '../data/dialogues.ts';
 import { createRandom, type Random } from '../data/random.ts';
 import type { Dialogue } from '../data/rows.ts';
@@ -35,37 +33,36 @@ const HELD_OUT_REAL = 256;
 export type BaseCorpus = { dialogues: Dialogue[]; counts: Record<string, number>; heldOutReal: Dialogue[] };
 
 /**
- * `worldDialogues` from the small world, and real ones up to `realShare` of the whole, drawn evenly from what `dataDir` holds.
- * Deterministic in `seed`. Without `dataDir` a share above 0 is an error, never a smaller corpus in silence.
+ * The `generated` dialogues, and real ones up to `realShare` of the whole, drawn evenly from what
+ * `dataDir` holds. Deterministic in `seed`. A share above 0 without `dataDir` is an error; the
+ * corpus is never made smaller in silence.
  */
-export async function baseCorpus(
-  options: WorldShares & {
-    seed: number;
-    worldDialogues: number;
-    edition?: Edition;
-    realShare: number;
-    /** Chance of each word of a question to be lost: any keyword left must do to tell what it is about. */
-    wordDropout?: number;
-    /** The world's own where none are given. */
-    answerShares?: AnswerShares | undefined;
-    dataDir: string | null;
-  },
-): Promise<BaseCorpus> {
-  const { seed, worldDialogues, edition, realShare, wordDropout = 0, dataDir, ...shares } = options;
+export async function baseCorpus({
+  seed,
+  generated,
+  realShare,
+  wordDropout = 0,
+  dataDir,
+}: {
+  seed: number;
+  generated: readonly Dialogue[];
+  realShare: number;
+  /** The chance that a word of a generated question is lost. The words left must still tell what it is about. */
+  wordDropout?: number;
+  dataDir: string | null;
+}): Promise<BaseCorpus> {
   if (!(realShare >= 0 && realShare < 1))
     throw new Error(`the share of real conversations is ${realShare}; it lies in [0, 1)`);
   const noise = createRandom(`${seed}/word-dropout`);
-  const topics = loadTopics({ edition });
-  const world = generateDialogues({ seed, split: 'train', count: worldDialogues, topics, ...shares }).map(
-    ({ messages }): Dialogue => ({
-      messages: messages.map((message) =>
+  const thinned = generated.map(
+    (dialogue): Dialogue => ({
+      ...dialogue,
+      messages: dialogue.messages.map((message) =>
         message.role === 'user' ? { ...message, content: dropWords(message.content, wordDropout, noise) } : message,
       ),
-      source: 'plimsoll-world',
-      learns: 'every-answer',
     }),
   );
-  const wanted = Math.round((worldDialogues * realShare) / (1 - realShare));
+  const wanted = Math.round((generated.length * realShare) / (1 - realShare));
   const { dialogues: real, skipped } =
     wanted === 0 ? { dialogues: [], skipped: noSkips() } : await readReal(dataDir, realShare);
   const shuffled = createRandom(`${seed}/real`).shuffle(real);
@@ -77,7 +74,7 @@ export async function baseCorpus(
     process.stderr.write(`corpus: ${found}; ${taken}\n`);
     if (picked.length === 0) throw new Error(`--real-share ${realShare}: ${found}: none is left to train on`);
   }
-  const dialogues = [...world, ...picked];
+  const dialogues = [...thinned, ...picked];
   const counts: Record<string, number> = {};
   for (const { source } of dialogues) counts[source] = (counts[source] ?? 0) + 1;
   return { dialogues, counts, heldOutReal };

@@ -2,8 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { generatePairs } from '#lab/world/generate.ts';
 import { openingTurn, promptKey } from '../data/prompt-key.ts';
+import type { Preference } from '../data/rows.ts';
+import { pairs } from '../testing/small-talk.ts';
 import { preferenceData } from './preference-data.ts';
 
 let dir: string;
@@ -29,10 +30,10 @@ const pku = (prompt: string, i: number) => ({
 });
 /** Four pairs on each of 100 prompts. */
 const manyPairs = Array.from({ length: 400 }, (_, i) => pku(`question ${i % 100}`, i));
-const options = { seed: 1, worldPairs: 0, dimension: 'safer' as const };
+const options = { dimension: 'safer' as const };
 
 describe('files', () => {
-  test("are split by prompt, whatever the run's seed", async () => {
+  test('are split by prompt, the same way in every run', async () => {
     const name = `pku-saferlhf:${await write(manyPairs)}`;
     const { train, heldOut } = await preferenceData({ ...options, files: [name], heldOutShare: 0.2 });
     const keys = (rows: typeof train) => new Set(rows.map(({ prompt }) => promptKey(openingTurn(prompt))));
@@ -40,7 +41,12 @@ describe('files', () => {
     expect(train.length + heldOut.length).toBe(400);
     expect(heldOut.length % 4).toBe(0);
     expect(heldOut.length).toBeGreaterThan(0);
-    const again = await preferenceData({ ...options, seed: 2, files: [name], heldOutShare: 0.2 });
+    const again = await preferenceData({
+      ...options,
+      generated: { train: pairs(3), heldOut: [] },
+      files: [name],
+      heldOutShare: 0.2,
+    });
     expect(again.heldOut).toEqual(heldOut);
     expect(process.stderr.write).toHaveBeenCalledWith(
       `${name}: 400 pairs on 100 prompts: ${train.length} to train on, ${heldOut.length} held out; left out: none\n`,
@@ -53,30 +59,33 @@ describe('files', () => {
     expect(heldOut.length % 5).toBe(0);
   });
 
-  test('join the pairs of the world, which keeps its own split', async () => {
+  test('join the generated pairs, which keep their own split', async () => {
     const name = `pku-saferlhf:${await write(manyPairs)}`;
-    const { train, heldOut } = await preferenceData({ ...options, worldPairs: 50, files: [name] });
-    const world = (rows: typeof train) => rows.filter(({ source }) => source === 'plimsoll-world').length;
-    expect([world(train), world(heldOut)]).toEqual([50, 600]);
-    expect(train.length + heldOut.length).toBe(1050);
+    const generated = { train: pairs(50), heldOut: pairs(20, 'held out').filter(unseenIn(pairs(50))) };
+    const { train, heldOut } = await preferenceData({ ...options, generated, files: [name] });
+    const made = (rows: typeof train) => rows.filter(({ source }) => source === 'small talk').length;
+    expect([made(train), made(heldOut)]).toEqual([50, generated.heldOut.length]);
+    expect(train.length + heldOut.length).toBe(400 + 50 + generated.heldOut.length);
   });
 
-  test('are not needed where the world has frames and conversations, and nothing leaks', async () => {
-    const shares = { jailbreakShare: 0.3, multiTurnShare: 0.3 };
-    const { train, heldOut } = await preferenceData({ ...options, worldPairs: 400, files: [], ...shares });
-    for (const rows of [train, heldOut]) {
-      expect(rows.filter(({ prompt }) => prompt.length > 1).length / rows.length).toBeCloseTo(0.3, 1);
-    }
-  });
-
-  test('that hold a prompt which the world holds out are an error that names it', async () => {
-    const [row] = generatePairs({ seed: 1, split: 'heldout', count: 1 });
-    const text = row!.prompt[0].content;
+  test('that hold a prompt which is held out elsewhere are an error that names it', async () => {
+    const [row] = pairs(1, 'held out');
+    const text = row!.prompt[0]!.content;
     const name = `pku-saferlhf:${await write([pku(text, 0)])}`;
-    const all = preferenceData({ ...options, worldPairs: 10, files: [name], heldOutShare: 0 });
-    await expect(all).rejects.toThrow(`leak: "${text}" is in train (PKU-SafeRLHF) and held-out (plimsoll-world)`);
+    const all = preferenceData({
+      ...options,
+      generated: { train: [], heldOut: [row!] },
+      files: [name],
+      heldOutShare: 0,
+    });
+    await expect(all).rejects.toThrow(`leak: "${text}" is in train (PKU-SafeRLHF) and held-out (small talk)`);
   });
 });
+
+const unseenIn = (seen: readonly Preference[]) => {
+  const prompts = new Set(seen.map(({ prompt }) => prompt[0]!.content));
+  return ({ prompt }: Preference) => !prompts.has(prompt[0]!.content);
+};
 
 describe('is an error', () => {
   test.each([

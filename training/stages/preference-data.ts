@@ -1,12 +1,9 @@
 /**
- * The pairs an expert learns from: the small world's, and files in any layout of `PREFERENCE_LAYOUTS`. The world has its own
- * split by wording; files are split by prompt, and a prompt on both sides, whoever put it there, is an error.
+ * The pairs an expert learns from: generated ones, which come with a split of their own, and files
+ * in any layout of `PREFERENCE_LAYOUTS`, which we split by prompt. A prompt on both sides is an
+ * error, wherever it came from.
  */
 
-import type { Edition } from '#lab/world/editions.ts';
-import { generatePairs, type PairShares, type WorldShares } from '#lab/world/generate.ts';
-import { loadTopics } from '#lab/world/load-topics.ts';
-import type { PairRow } from '#lab/world/rows.ts';
 import { assertNoLeak } from '../data/leakage.ts';
 import { type Dimension, PREFERENCE_LAYOUTS, type PreferenceLayout } from '../data/preferences.ts';
 import { openingTurn, promptKey } from '../data/prompt-key.ts';
@@ -14,42 +11,32 @@ import type { Preference } from '../data/rows.ts';
 import { describeSkips, noSkips, type Skips } from '../data/skips.ts';
 import { splitByPrompt } from '../data/split-by-prompt.ts';
 
-const HELD_OUT_PAIRS = 600;
 /** Of a file's prompts. */
 export const HELD_OUT_SHARE = 0.1;
 /** Not the run's seed: what one run holds out, no other run, of whatever stage and seed, may train on. */
 const SPLIT_SEED = 'preferences';
 
+export type SplitPairs = { train: Preference[]; heldOut: Preference[] };
+
 /**
- * `worldPairs` of the world and 600 held-out ones (none where `worldPairs` is 0), and the files' pairs, of which those of
- * a share of the prompts are held out. The world's shares hold for both sides, held-out frames for the held-out one. Tells on stderr what each file gave. A file in which no pair has a verdict in
- * `dimension` is an error.
+ * The `generated` pairs and those of the files, both with their held-out sides. Of each file the
+ * pairs on `heldOutShare` of its prompts are held out. Says on stderr what each file gave. A file in
+ * which no pair has a verdict in `dimension` is an error.
  */
 export async function preferenceData({
-  seed,
-  worldPairs,
+  generated = { train: [], heldOut: [] },
   files,
   dimension,
-  edition,
   heldOutShare = HELD_OUT_SHARE,
-  jailbreakShare,
-  multiTurnShare,
-  pairShares,
-}: WorldShares & {
-  seed: number;
-  worldPairs: number;
+}: {
+  generated?: Readonly<SplitPairs>;
   /** `layout:path` */
   files: readonly string[];
   dimension: Dimension;
-  edition?: Edition;
   heldOutShare?: number;
-  pairShares?: PairShares | undefined;
-}): Promise<{ train: Preference[]; heldOut: Preference[] }> {
-  const heldOutWorldPairs = worldPairs === 0 ? 0 : HELD_OUT_PAIRS;
-  const topics = loadTopics({ edition });
-  const world = { seed, topics, jailbreakShare, multiTurnShare, pairShares };
-  const train = generatePairs({ ...world, split: 'train', count: worldPairs }).map(fromWorld);
-  const heldOut = generatePairs({ ...world, split: 'heldout', count: heldOutWorldPairs }).map(fromWorld);
+}): Promise<SplitPairs> {
+  const train = [...generated.train];
+  const heldOut = [...generated.heldOut];
   for (const name of files) {
     const { pairs, skipped } = await readPairs(name, dimension);
     const sides = splitByPrompt(pairs, { seed: SPLIT_SEED, heldOut: heldOutShare });
@@ -62,7 +49,7 @@ export async function preferenceData({
   }
   if (train.length === 0) {
     throw new Error(
-      `there are no pairs to train on: ${worldPairs} of the world, ${heldOut.length} of files all held out`,
+      `there are no pairs to train on: ${generated.train.length} generated, ${heldOut.length} of files all held out`,
     );
   }
   assertNoLeak(train, heldOut);
@@ -89,8 +76,4 @@ async function readPairs(name: string, dimension: Dimension): Promise<{ pairs: P
 
 function isLayout(name: string): name is PreferenceLayout {
   return Object.hasOwn(PREFERENCE_LAYOUTS, name);
-}
-
-function fromWorld({ prompt, response_0, response_1, better, safer, safe_0, safe_1, source }: PairRow): Preference {
-  return { prompt: [...prompt], responses: [response_0, response_1], better, safer, safe: [safe_0, safe_1], source };
 }

@@ -2,9 +2,6 @@
 import { type Feed, GraphSession } from '#gpu-backend/graph/session.ts';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
-import type { Edition } from '#lab/world/editions.ts';
-import { generateDialogues, shareSettings, type WorldShares } from '#lab/world/generate.ts';
-import { loadTopics } from '#lab/world/load-topics.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { makeBuckets, planBatches, tokenFeeds } from '../data/buckets.ts';
 import { encodeChat, type LossWeights, type TokenRow } from '../data/encode-chat.ts';
@@ -30,12 +27,8 @@ export type SftOptions = {
   from: { name: string; weights: Parameters } | null;
   tokenizer: TrainingTokenizer;
   corpus: BaseCorpus;
-  /** Of the small world, for the held-out dialogues. */
-  edition?: Edition;
-  /** Where the corpus has any, held-out dialogues of the same shares are measured on as `varied`. */
-  worldShares?: WorldShares;
-  /** Dialogues to measure the loss on beside the small world's held-out ones, by name. */
-  heldOut?: Readonly<Record<string, readonly Dialogue[]>>;
+  /** Dialogues to measure the loss on, by name: the figure is `heldOutLoss.<name>`, or `heldOutLoss` for the name ''. */
+  heldOut: Readonly<Record<string, readonly Dialogue[]>>;
   /** What decided the corpus, for the checkpoint's settings. */
   corpusSettings: Record<string, unknown>;
   steps: number;
@@ -51,7 +44,6 @@ export type SftOptions = {
 
 /** Bucket width: at most 15 tokens of a row are padding. */
 const BUCKET_STEP = 16;
-const HELD_OUT_DIALOGUES = 256;
 const WARMUP_STEPS = 100;
 
 export async function sftStage(options: SftOptions): Promise<void> {
@@ -79,13 +71,8 @@ export async function sftStage(options: SftOptions): Promise<void> {
     bucketOptions,
   );
   const plan = planBatches(buckets, { seed: `${seed}/sft` });
-  // Of the answer's tokens alone and all alike, and of single plain turns whatever the shares, so that runs can be compared.
-  const topics = loadTopics({ edition: options.edition });
-  const heldOutWorld = { seed, split: 'heldout', count: HELD_OUT_DIALOGUES, topics } as const;
-  const world = generateDialogues(heldOutWorld);
-  const shares = shareSettings(options.worldShares ?? {});
-  const varied = Object.keys(shares).length > 0 && { varied: generateDialogues({ ...heldOutWorld, ...shares }) };
-  const heldOut = Object.entries({ '': world, ...varied, ...options.heldOut }).map(([name, dialogues]) => {
+  // Only the answer's tokens count here, and all of them alike, so that runs can be compared.
+  const heldOut = Object.entries(options.heldOut).map(([name, dialogues]) => {
     const rows = dialogues.map((dialogue) => encode(dialogue, {}));
     const { measure, skipped } = heldOutLoss(rows, { ...options, shapes });
     return { name: name === '' ? 'heldOutLoss' : `heldOutLoss.${name}`, measure, rows: rows.length - skipped, skipped };

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
-import { loadTopics } from '#lab/world/load-topics.ts';
 import { encodeChat } from '../data/encode-chat.ts';
 import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
-import type { Preference } from '../data/rows.ts';
+import type { Dialogue } from '../data/rows.ts';
+import { dialogues, pairs } from '../testing/small-talk.ts';
 import { TINY_WORLD } from '../testing/tiny-model.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import { type BaseCorpus, baseCorpus } from './base-corpus.ts';
@@ -16,10 +16,9 @@ import { expertStage } from './expert.ts';
 import { loadExpertWeights } from './expert-weights.ts';
 import { exportStage } from './export.ts';
 import { marginModel } from './margin-model.ts';
-import { preferenceData } from './preference-data.ts';
 import { rankStage } from './rank.ts';
 import { routerStage } from './router.ts';
-import { SCORE_DIMENSION, scoreStage } from './score.ts';
+import { scoreStage } from './score.ts';
 import { loadScorer } from './scorer.ts';
 import { sftStage } from './sft.ts';
 import { tokenizerStage } from './tokenizer.ts';
@@ -40,7 +39,7 @@ const at = (name: string) => path.join(dir, name);
 beforeAll(async () => {
   vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-stages-'));
-  corpus = await baseCorpus({ seed: 1, worldDialogues: 40, realShare: 0, dataDir: null });
+  corpus = await baseCorpus({ seed: 1, generated: dialogues(40), realShare: 0, dataDir: null });
   await tokenizerStage({ corpus, out: at('tokenizer'), vocabSize: config.vocab_size });
   tokenizer = openTokenizer(await readChatFiles(at('tokenizer')));
 });
@@ -58,20 +57,30 @@ test('tokenizer, base, experts and export make a bundle that loads', async () =>
   };
   const opening = { tokens: 4, weight: 2 };
   const common = { resume: false, seed: 1, tokenizer, threads: 1 };
-  await sftStage({ ...common, ...sft, opening, config, from: null, corpus, corpusSettings: {}, out: at('sft') });
+  const heldOut = { '': dialogues(8, 'held out') };
+  await sftStage({
+    ...common,
+    ...sft,
+    opening,
+    config,
+    from: null,
+    corpus,
+    heldOut,
+    corpusSettings: {},
+    out: at('sft'),
+  });
   const base = await loadBaseModel(at('sft'), tokenizer);
   expect(base.state.step).toBe(3);
   for (const role of ['safety', 'helpfulness'] as const) {
-    const pairs = await preferenceData({ seed: 1, worldPairs: 12, files: [], dimension: 'safer' });
     const settings = { rank: 2, alpha: 4, beta: 0.1, nllWeight: 0.1, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };
     const variant = 'corrected' as const;
-    const data = { train: pairs.train, heldOut: pairs.heldOut.slice(0, 8), dataSettings: {} };
+    const data = { train: pairs(12), heldOut: pairs(8, 'held out'), dataSettings: {} };
     const options = { ...common, ...settings, ...data, variant, margin: null, from: null, role, base, out: at(role) };
     await expertStage(options);
     const told = vi.mocked(process.stderr.write).mock.calls.join('');
     expect(told).toMatch(new RegExp(`${role}: \\d+ pairs to train on; left out: `));
     expect(told).toMatch(new RegExp(`${role}: \\d+ pairs held out; left out: `));
-    const nothing = pairs.train.map((pair) => ({ ...pair, safer: null, better: null }));
+    const nothing = pairs(12).map((pair) => ({ ...pair, safer: null, better: null }));
     await expect(expertStage({ ...options, train: nothing })).rejects.toThrow(
       'there is no pair to train on; left out: 12 ties or without a verdict',
     );
@@ -91,13 +100,9 @@ test('preference models, dual pairs and routers follow on one another', async ()
   const base = await loadBaseModel(at('sft'), tokenizer);
   const common = { resume: false, seed: 1, tokenizer, threads: 1, base, dataSettings: {} };
   const score = { rank: 2, alpha: 4, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };
-  const few = ({ train, heldOut }: { train: Preference[]; heldOut: Preference[] }) => ({
-    train,
-    heldOut: heldOut.slice(0, 12),
-  });
+  const compared = { train: pairs(16), heldOut: pairs(12, 'held out') };
   for (const kind of ['reward', 'cost'] as const) {
-    const pairs = await preferenceData({ seed: 1, worldPairs: 16, files: [], dimension: SCORE_DIMENSION[kind] });
-    await scoreStage({ ...common, ...score, ...few(pairs), kind, out: at(kind) });
+    await scoreStage({ ...common, ...score, ...compared, kind, out: at(kind) });
   }
   const models = { base, padId: tokenizer.padId, threads: 1 };
   const reward = await loadScorer(at('reward'), { ...models, wanted: 'reward' });
@@ -106,10 +111,9 @@ test('preference models, dual pairs and routers follow on one another', async ()
     'found a cost model, wanted a reward model',
   );
 
-  const pairs = few(await preferenceData({ seed: 1, worldPairs: 16, files: [], dimension: 'safer' }));
   const expert = { rank: 2, alpha: 4, beta: 0.1, nllWeight: 0, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };
   const margin = marginModel(cost, { name: 'cost', rule: 'spe', scale: 1 });
-  const one = { ...common, ...expert, ...pairs, variant: 'faithful', role: 'safety', margin } as const;
+  const one = { ...common, ...expert, ...compared, variant: 'faithful', role: 'safety', margin } as const;
   await expertStage({ ...one, from: null, out: at('spe') });
 
   // From another expert a run starts as that one, whose log-probabilities are the reference then: DPO is at ln 2.
@@ -124,7 +128,7 @@ test('preference models, dual pairs and routers follow on one another', async ()
   // An untrained cost model calls nothing safe or all of it: the figure's definition keeps a pair either way.
   const dual = at('dual.jsonl');
   const { kept, read } = await rankStage({
-    preferences: pairs.train,
+    preferences: compared.train,
     definition: 'figure',
     reward,
     cost,
@@ -182,58 +186,40 @@ test('preference models, dual pairs and routers follow on one another', async ()
 });
 
 describe('the corpus', () => {
+  const options = { seed: 1, generated: dialogues(40), realShare: 0, dataDir: null };
+  const noisy = () => baseCorpus({ ...options, wordDropout: 0.5 });
+
   test('wants real data only where a share is asked for, and then insists', async () => {
-    const options = { seed: 1, worldDialogues: 10, realShare: 0.5 };
-    await expect(baseCorpus({ ...options, dataDir: null })).rejects.toThrow('no --data folder was given');
-    await expect(baseCorpus({ ...options, dataDir: at('none') })).rejects.toThrow('does not exist');
-    await expect(baseCorpus({ ...options, realShare: 1, dataDir: null })).rejects.toThrow('it lies in [0, 1)');
+    const half = { ...options, realShare: 0.5 };
+    await expect(baseCorpus(half)).rejects.toThrow('no --data folder was given');
+    await expect(baseCorpus({ ...half, dataDir: at('none') })).rejects.toThrow('does not exist');
+    await expect(baseCorpus({ ...half, realShare: 1 })).rejects.toThrow('it lies in [0, 1)');
   });
 
-  test('is of the edition asked for, and so are the pairs', async () => {
-    const whole = loadTopics({ edition: 'whole' });
-    const beyond = whole.filter(({ id }) => !loadTopics().some((topic) => topic.id === id));
-    const facts = new Set(beyond.flatMap((topic) => topic.facts.flatMap(({ wordings }) => wordings)));
-    const strangers = (texts: string[]) =>
-      texts.filter((text) => [...facts].some((fact) => text.includes(fact))).length;
-    for (const edition of ['first', 'whole'] as const) {
-      const options = { seed: 1, worldDialogues: 200, realShare: 0, edition, dataDir: null };
-      const { dialogues } = await baseCorpus(options);
-      const { train, heldOut } = await preferenceData({
-        seed: 1,
-        worldPairs: 200,
-        files: [],
-        dimension: 'better',
-        edition,
-      });
-      const told = [
-        dialogues.map(({ messages }) => messages.at(-1)!.content),
-        train.flatMap(({ responses }) => responses),
-        heldOut.flatMap(({ responses }) => responses),
-      ];
-      for (const texts of told) expect(strangers(texts) > 0, edition).toBe(edition === 'whole');
-    }
-  });
-
-  test('loses words of every question in a conversation, and learns from every answer', async () => {
-    const shares = { multiTurnShare: 1, jailbreakShare: 0.5 };
-    const options = { seed: 1, worldDialogues: 60, realShare: 0, dataDir: null, ...shares };
-    const [plain, noisy] = [await baseCorpus(options), await baseCorpus({ ...options, wordDropout: 0.5 })];
-    const texts = (from: BaseCorpus, role: string) =>
-      from.dialogues.map(({ messages }) => messages.filter((message) => message.role === role).slice(1));
-    expect(texts(noisy, 'assistant')).toEqual(texts(plain, 'assistant'));
-    expect(texts(noisy, 'user')).not.toEqual(texts(plain, 'user'));
-    expect(noisy.dialogues.every(({ learns }) => learns === 'every-answer')).toBe(true);
-  });
-
-  test('loses words of questions, never of answers, and never all', async () => {
-    const options = { seed: 1, worldDialogues: 40, realShare: 0, dataDir: null };
-    const noisy = await baseCorpus({ ...options, wordDropout: 0.5 });
+  test('drops words of questions, never of answers, and never all of them', async () => {
+    const [plain, thinned] = [await baseCorpus(options), await noisy()];
     const words = (from: BaseCorpus, turn: number) =>
       from.dialogues.map(({ messages }) => messages[turn]!.content.split(' ').length);
     const total = (counts: number[]) => counts.reduce((a, b) => a + b, 0);
-    expect(words(noisy, 1)).toEqual(words(corpus, 1));
-    expect(total(words(noisy, 0)) / total(words(corpus, 0))).toBeCloseTo(0.5, 0.5);
-    expect(noisy.dialogues.every(({ messages }) => messages[0]!.content !== '')).toBe(true);
+    expect(words(thinned, 1)).toEqual(words(plain, 1));
+    expect(total(words(thinned, 0)) / total(words(plain, 0))).toBeCloseTo(0.5, 0.5);
+    expect(thinned.dialogues.every(({ messages }) => messages[0]!.content !== '')).toBe(true);
+  });
+
+  test('drops words of every question in a conversation, and leaves what is learned from alone', async () => {
+    const two = dialogues(30).map(
+      (dialogue): Dialogue => ({
+        messages: [...dialogue.messages, ...dialogue.messages],
+        source: 'small talk',
+        learns: 'every-answer',
+      }),
+    );
+    const { dialogues: thinned } = await baseCorpus({ ...options, generated: two, wordDropout: 0.5 });
+    const later = (rows: readonly Dialogue[], role: string) =>
+      rows.map(({ messages }) => messages.filter((message) => message.role === role).slice(1));
+    expect(later(thinned, 'assistant')).toEqual(later(two, 'assistant'));
+    expect(later(thinned, 'user')).not.toEqual(later(two, 'user'));
+    expect(thinned.every(({ learns }) => learns === 'every-answer')).toBe(true);
   });
 });
 

@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { dialogues, pairs } from '../testing/small-talk.ts';
 import { TINY } from '../testing/tiny-model.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import { baseCorpus } from './base-corpus.ts';
@@ -10,7 +11,6 @@ import { loadBaseModel } from './base-model.ts';
 import { expertStage } from './expert.ts';
 import { loadExpertWeights } from './expert-weights.ts';
 import { exportStage } from './export.ts';
-import { preferenceData } from './preference-data.ts';
 import { sftStage } from './sft.ts';
 import { tokenizerStage } from './tokenizer.ts';
 
@@ -30,7 +30,7 @@ let other: TrainingTokenizer;
 const at = (name: string) => path.join(dir, name);
 
 async function tokenizerOf(name: string, seed: number): Promise<TrainingTokenizer> {
-  const corpus = await baseCorpus({ seed, worldDialogues: 10, realShare: 0, dataDir: null });
+  const corpus = await baseCorpus({ seed, generated: dialogues(10, seed), realShare: 0, dataDir: null });
   await tokenizerStage({ corpus, out: at(name), vocabSize: VOCAB });
   return openTokenizer(await readChatFiles(at(name)));
 }
@@ -42,7 +42,8 @@ const sft = async (out: string, options: { tokenizer: TrainingTokenizer; resume:
     seed: 1,
     config,
     from: null,
-    corpus: await baseCorpus({ seed: 1, worldDialogues: 8, realShare: 0, dataDir: null }),
+    corpus: await baseCorpus({ seed: 1, generated: dialogues(8), realShare: 0, dataDir: null }),
+    heldOut: { '': dialogues(4, 'held out') },
     corpusSettings: {},
     steps: 1,
     tokensPerBatch: 512,
@@ -108,10 +109,9 @@ test('a base of before the digest was kept is loaded and resumed, unless its voc
 });
 
 test('an expert says what tokenizer it learned with, even where its base does not', async () => {
-  const pairs = await preferenceData({ seed: 1, worldPairs: 8, files: [], dimension: 'safer' });
   await expertStage({
-    train: pairs.train,
-    heldOut: pairs.heldOut.slice(0, 4),
+    train: pairs(8),
+    heldOut: pairs(4, 'held out'),
     base: await loadBaseModel(at('old'), own),
     tokenizer: own,
     role: 'safety',

@@ -9,8 +9,9 @@ import type { Dimension } from '#training/data/preferences.ts';
 import { createRandom } from '#training/data/random.ts';
 import type { Dialogue, Preference } from '#training/data/rows.ts';
 import { splitByPrompt } from '#training/data/split-by-prompt.ts';
-import { type BaseCorpus, baseCorpus } from '#training/stages/base-corpus.ts';
+import type { BaseCorpus } from '#training/stages/base-corpus.ts';
 import { preferenceData } from '#training/stages/preference-data.ts';
+import { worldDialogues } from '../../world/training-data.ts';
 import type { QuestionSet } from '../questions.ts';
 import { missingData, STUDY_SHARE, studySides } from '../study-side.ts';
 
@@ -66,7 +67,7 @@ export const JUDGE_FILES: readonly string[] = [...DIALOGUE_FILES, ...PAIR_FILES.
 export async function judgeData({
   seed,
   dataDir,
-  corpus: { worldDialogues, realDialogues, maxCharacters },
+  corpus: { worldDialogues: count, realDialogues, maxCharacters },
   sets,
 }: {
   seed: number;
@@ -91,7 +92,7 @@ export async function judgeData({
   const pairs = {} as JudgeData['pairs'];
   for (const dimension of ['better', 'safer'] as const) {
     const files = PAIR_FILES[dimension].map(({ file, layout }) => `${layout}:${path.join(dataDir, file)}`);
-    const all = await preferenceData({ seed, worldPairs: 0, files, dimension, heldOutShare: STUDY_SHARE });
+    const all = await preferenceData({ files, dimension, heldOutShare: STUDY_SHARE });
     asked.push(...all.heldOut);
     pairs[dimension] = ownSides(all.train.filter(({ source }) => !TONE_PAIRS.test(source)));
   }
@@ -108,10 +109,10 @@ export async function judgeData({
   const short = ({ messages }: Dialogue) =>
     messages.reduce((sum, { content }) => sum + content.length, 0) <= maxCharacters;
   const real = createRandom(`${seed}/judges/real`).sample([...own.train, ...spoken].filter(short), realDialogues);
-  const world = await baseCorpus({ seed, worldDialogues, edition: 'whole', realShare: 0, dataDir: null });
+  const world = worldDialogues({ seed, count, edition: 'whole' });
   const corpus = {
-    dialogues: [...world.dialogues, ...real.map(({ messages, source }) => ({ messages, source }))],
-    counts: { ...world.counts, real: real.length },
+    dialogues: [...world, ...real.map(({ messages, source }) => ({ messages, source }))],
+    counts: { 'plimsoll-world': world.length, real: real.length },
     heldOutReal: createRandom(`${seed}/judges/held-out`).sample(own.heldOut.filter(short), HELD_OUT_DIALOGUES),
   };
   return { corpus, pairs };

@@ -3,6 +3,7 @@
  * vocabulary and another seed than the bundle's, and reads other text; their pairs are people's (and in part models') verdicts on prompts that the
  * study does not ask. They are small, and their held-out accuracy belongs beside every figure they give.
  */
+
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
@@ -20,6 +21,7 @@ import { sftStage } from '#training/stages/sft.ts';
 import { tokenizerStage } from '#training/stages/tokenizer.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
 import { DEMO } from '../../methods/recipe.ts';
+import { heldOutDialogues } from '../../world/training-data.ts';
 import type { QuestionSet } from '../questions.ts';
 import { type JudgeCorpus, judgeData } from './real-data.ts';
 
@@ -108,8 +110,7 @@ export async function realModels({
     config,
     from: null,
     corpus,
-    edition: 'whole',
-    heldOut: { real: corpus.heldOutReal },
+    heldOut: { ...heldOutDialogues({ seed, edition: 'whole' }), real: corpus.heldOutReal },
     corpusSettings: { ...recipe.corpus },
     out: at('sft'),
   });

@@ -29,7 +29,7 @@ async function given(args: string[]): Promise<unknown> {
     run: async (settings, flags) => {
       seen = { settings, flags };
     },
-  });
+  })();
   command.exitOverride().configureOutput({ writeErr: () => {} });
   await command.parseAsync(args, { from: 'user' });
   return seen;

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
-import { dataCommand } from './cli.ts';
-import { KNOWN_DATASETS, type KnownDataset } from './known-datasets.ts';
-import { HubServer } from './testing/hub-server.ts';
+import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
+import { KNOWN_DATASETS, type KnownDataset } from '#training/download/known-datasets.ts';
+import { HubServer } from '#training/download/testing/hub-server.ts';
+import { data } from './data.ts';
 
 const { repo, revision } = KNOWN_DATASETS['hh-rlhf-harmless'];
 const start = '\n\nHuman: hi\n\nAssistant:';
@@ -35,7 +35,7 @@ afterEach(async () => {
   await server.stop();
   await rm(dir, { recursive: true });
 });
-const run = (...args: string[]) => dataCommand().exitOverride().parseAsync(args, { from: 'user' });
+const run = (...args: string[]) => data().exitOverride().parseAsync(args, { from: 'user' });
 
 test('a known set is fetched from HF_ENDPOINT, and what is printed can be trained on', async () => {
   await run('hh-rlhf-harmless', '--out', dir);

@@ -2,7 +2,6 @@
  * Every command that writes a folder, and what it finds where it is to write: nobody's files are
  * lost, and a bad place is told at once.
  */
-import { spawnSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -17,19 +16,21 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Command } from 'commander';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
-import { evalCommand } from '#lab/evaluate/cli.ts';
-import { studyCommand } from '#lab/study/cli.ts';
-import { trainCommand } from '../cli.ts';
-import { TOKENIZER_CONFIG } from '../tokenizer/chat-files.ts';
+import { TOKENIZER_CONFIG } from '#training/tokenizer/chat-files.ts';
+import { evalCommand } from '../eval.ts';
+import { studyCommand } from '../study.ts';
+import { trainCommand } from '../train.ts';
 
 // The only input that is made and not read: without this, some of the commands would begin their
 // hours of work.
-vi.mock('../stages/base-corpus.ts', async (original) => ({
-  ...(await original<typeof import('../stages/base-corpus.ts')>()),
-  baseCorpus: () => Promise.reject(new Error('the work was begun')),
+vi.mock('#lab/world/training-data.ts', async (original) => ({
+  ...(await original<typeof import('#lab/world/training-data.ts')>()),
+  worldDialogues: () => {
+    throw new Error('the work was begun');
+  },
 }));
 
 let dir: string;
@@ -279,16 +280,15 @@ test('eval --json replaces no file unasked, and wants a place that it can write'
   expect(readFileSync(at('figures.json'), 'utf8')).toBe('mine');
 });
 
-test('export-world keeps to the same rule', () => {
-  const world = path.join(import.meta.dirname, '../world/export-world.ts');
-  const exportWorld = (...args: string[]) =>
-    spawnSync(process.execPath, [world, '--dialogues', '1', '--pairs', '1', '--out', at('out'), ...args], {
-      encoding: 'utf8',
-    });
-  expect(exportWorld()).toMatchObject({ status: 0 });
-  expect(exportWorld().stderr).toContain('holds an export of the small world already: --force replaces it');
-  expect(exportWorld('--force')).toMatchObject({ status: 0 });
+test('world keeps to the same rule', async () => {
+  vi.spyOn(console, 'log').mockReturnValue();
+  onTestFinished(() => void vi.restoreAllMocks());
+  const one = ['world', '--dialogues', '1', '--pairs', '1', '--out', at('out')];
+  const again = (...more: string[]) => trainCommand().parseAsync([...one, ...more], { from: 'user' });
+  await again();
+  await expect(again()).rejects.toThrow('holds an export of the small world already: --force replaces it');
+  await again('--force');
   rmSync(at('out'), { recursive: true });
   write({ 'out/dialogs_train.jsonl': 'mine' });
-  expect(exportWorld('--force').stderr).toContain('is not empty and not an export of the small world');
+  await expect(again('--force')).rejects.toThrow('is not empty and not an export of the small world');
 });

@@ -3,21 +3,26 @@ import path from 'node:path';
 import { Presets, SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
-import { DATASET } from '../commands/folder-kinds.ts';
-import { claimFolder } from '../run/claim-folder.ts';
-import { ROLE_DIMENSION } from '../stages/expert.ts';
-import { downloadDataset, matching } from './download-dataset.ts';
-import { Hub } from './hub.ts';
-import { type DatasetName, isDatasetName, KNOWN_DATASETS, type KnownDataset } from './known-datasets.ts';
-import type { DatasetLock } from './lock-file.ts';
-import { PATIENT } from './retry.ts';
+import { DATASET } from '#training/download/dataset-folder.ts';
+import { downloadDataset, matching } from '#training/download/download-dataset.ts';
+import { Hub } from '#training/download/hub.ts';
+import {
+  type DatasetName,
+  isDatasetName,
+  KNOWN_DATASETS,
+  type KnownDataset,
+} from '#training/download/known-datasets.ts';
+import type { DatasetLock } from '#training/download/lock-file.ts';
+import { PATIENT } from '#training/download/retry.ts';
+import { claimFolder } from '#training/run/claim-folder.ts';
+import { ROLE_DIMENSION } from '#training/stages/expert.ts';
 
 const PUBLIC_HUB = 'https://huggingface.co';
 
 type Flags = { out: string; list: boolean; update: boolean; endpoint: string };
 
-export function dataCommand(): Command {
-  return new Command('data')
+export const data = () =>
+  new Command('data')
     .description('download public preference sets; HF_TOKEN is sent to the hub, and to nobody else, if it is set')
     .argument('[names...]', Object.keys(KNOWN_DATASETS).join(', '))
     .option('--list', 'show what there is, with licences', false)
@@ -25,7 +30,6 @@ export function dataCommand(): Command {
     .option('--update', 'where the revision is a branch: take what it is now, not what the lock file says', false)
     .addOption(new Option('--endpoint <url>', 'a hub').env('HF_ENDPOINT').default(PUBLIC_HUB))
     .action(download);
-}
 
 async function download(names: string[], { out, list, update, endpoint }: Flags): Promise<void> {
   if (list) {

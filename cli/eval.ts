@@ -1,11 +1,11 @@
 /** `plimsoll eval`: the experts of a bundle on held-out questions of the small world. */
 import { writeFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
-import { integer, number } from '#training/cli-numbers.ts';
+import { evaluateBundle, evaluationTable } from '#lab/evaluate/evaluate-bundle.ts';
+import { DEMO } from '#lab/methods/recipe.ts';
+import { EDITIONS } from '#lab/world/editions.ts';
 import { claimFile } from '#training/run/claim-folder.ts';
-import { DEMO } from '../methods/recipe.ts';
-import { EDITIONS } from '../world/editions.ts';
-import { evaluateBundle, evaluationTable } from './evaluate-bundle.ts';
+import { integer, number } from './options/numbers.ts';
 
 export function evalCommand(): Command {
   return new Command('eval')

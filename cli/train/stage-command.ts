@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import * as z from 'zod';
-import { integer, number } from '../cli-numbers.ts';
+import { integer, number } from '../options/numbers.ts';
 
 export type StageSchema = z.ZodObject<Record<string, z.ZodType>>;
 
@@ -20,23 +20,26 @@ export type StageCommand<S extends StageSchema, F> = {
   run: (settings: z.infer<S>, flags: F) => Promise<void>;
 };
 
-export function stageCommand<S extends StageSchema, F extends object>(stage: StageCommand<S, F>): Command {
-  const { name, description, settings: schema, flags, run } = stage;
-  const command = flags(new Command(name).description(description));
-  const keys = Object.keys(schema.shape);
-  for (const key of keys) command.addOption(settingOption(key, schema.shape[key]!));
-  command.option('--config <file>', 'settings as JSON; a flag goes before it');
-  return command.action(async (all: Record<string, unknown>) => {
-    const { config: file, ...rest } = all;
-    const given = Object.fromEntries(
-      Object.entries(rest).filter(([key, value]) => keys.includes(key) && value !== undefined),
-    );
-    const others = Object.fromEntries(Object.entries(rest).filter(([key]) => !keys.includes(key)));
-    const fromFile = typeof file === 'string' ? await readSettings(file, schema) : {};
-    // The flags were declared by this very stage: commander has parsed them.
-    await run(parseSettings(schema, { ...fromFile, ...given }, `plimsoll train ${name}`), others as F);
-  });
-}
+/** Makes the command anew each time it is called: a commander command keeps the options of its last parse. */
+export const stageCommand =
+  <S extends StageSchema, F extends object>(stage: StageCommand<S, F>) =>
+  (): Command => {
+    const { name, description, settings: schema, flags, run } = stage;
+    const command = flags(new Command(name).description(description));
+    const keys = Object.keys(schema.shape);
+    for (const key of keys) command.addOption(settingOption(key, schema.shape[key]!));
+    command.option('--config <file>', 'settings as JSON; a flag goes before it');
+    return command.action(async (all: Record<string, unknown>) => {
+      const { config: file, ...rest } = all;
+      const given = Object.fromEntries(
+        Object.entries(rest).filter(([key, value]) => keys.includes(key) && value !== undefined),
+      );
+      const others = Object.fromEntries(Object.entries(rest).filter(([key]) => !keys.includes(key)));
+      const fromFile = typeof file === 'string' ? await readSettings(file, schema) : {};
+      // The flags were declared by this very stage: commander has parsed them.
+      await run(parseSettings(schema, { ...fromFile, ...given }, `plimsoll train ${name}`), others as F);
+    });
+  };
 
 /** A file of settings, each key known; what it leaves out is left to flags and defaults. */
 export async function readSettings(file: string, schema: StageSchema): Promise<Record<string, unknown>> {

@@ -3,10 +3,10 @@ import * as z from 'zod';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { DEMO } from '#lab/methods/recipe.ts';
 import { EDITIONS } from '#lab/world/editions.ts';
-import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
-import { DUAL_DEFINITIONS } from '../stages/dual-pairs.ts';
-import { MARGIN_RULES } from '../stages/margin-model.ts';
-import { HELD_OUT_SHARE } from '../stages/preference-data.ts';
+import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
+import { DUAL_DEFINITIONS } from '#training/stages/dual-pairs.ts';
+import { MARGIN_RULES } from '#training/stages/margin-model.ts';
+import { HELD_OUT_SHARE } from '#training/stages/preference-data.ts';
 
 const { base, expert, score, router } = DEMO;
 

@@ -1,0 +1,73 @@
+/** `plimsoll study`: the comparison of methods, from a trained base to the report. */
+import { existsSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import { DEMO } from '#lab/methods/recipe.ts';
+import { REPORT, STUDY_RUNS } from '#lab/study/folder-kinds.ts';
+import { METHODS } from '#lab/study/methods.ts';
+import { runStudy } from '#lab/study/run-study.ts';
+import { SET_IDS } from '#lab/study/sets.ts';
+import { claimFolder } from '#training/run/claim-folder.ts';
+import { formatSeconds } from '#training/run/progress.ts';
+import { DEFAULT_DATA } from './options/default-data.ts';
+import { integer } from './options/numbers.ts';
+
+const SEEDS = [DEMO.seed, DEMO.seed + 1, DEMO.seed + 2];
+
+type StudyFlags = {
+  from: string;
+  out: string;
+  report: string;
+  force: boolean;
+  seeds: string[];
+  methods?: string[];
+  sets: (typeof SET_IDS)[number][];
+  data: string;
+  pairs: number;
+  threads: number;
+};
+
+export function studyCommand(): Command {
+  const study = new Command('study').description(
+    `compare MidPO with the alternatives on held-out questions\n\nmethods: ${METHODS.map(({ id }) => id).join(' ')}`,
+  );
+  for (const [name, description, make] of [
+    ['run', 'train, answer, judge and report what is not there yet (hours; stop and start it as you like)', true],
+    ['report', 'judge and report what is there', false],
+  ] as const) {
+    study
+      .command(name, { isDefault: make })
+      .description(description)
+      .option(
+        '--from <dir>',
+        'runs of `train demo`, or a bundle: the base to start from',
+        existsSync('runs/demo/sft') ? 'runs/demo' : 'models/demo',
+      )
+      .option('--out <dir>', 'runs and answers', 'runs/study')
+      .option('--report <dir>', 'the report', 'docs/evaluation')
+      .option('--force', 'replace an earlier report in --report', false)
+      .option(
+        '--seeds <n...>',
+        'the first answers with every method, the others with the headline ones',
+        SEEDS.map(String),
+      )
+      .option('--methods <ids...>', 'only these')
+      .addOption(new Option('--sets <ids...>', 'the world, always, and these').choices(SET_IDS).default([...SET_IDS]))
+      .option('--data <dir>', 'folder with the real prompts and pairs', DEFAULT_DATA)
+      .option('--pairs <n>', 'pairs of the small world in every run', integer, WORLD_PAIRS)
+      .option('--threads <n>', '0: all cores', integer, 0)
+      .action((flags: StudyFlags) => compare(flags, make));
+  }
+  return study;
+}
+
+/** In every run. The demo's recipe takes more, and other kinds of them. */
+const WORLD_PAIRS = 4_000;
+
+async function compare({ force, seeds, methods, ...flags }: StudyFlags, make: boolean) {
+  const unknown = (methods ?? []).filter((id) => !METHODS.some((method) => method.id === id));
+  if (unknown.length > 0) throw new Error(`no such method: ${unknown.join(', ')}; plimsoll study --help lists them`);
+  const out = claimFolder(flags.out, { kind: STUDY_RUNS, resume: true });
+  const report = claimFolder(flags.report, { kind: REPORT, force });
+  const { training, generating } = await runStudy({ ...flags, out, report, seeds: seeds.map(integer), methods, make });
+  console.log(`${formatSeconds(training)} of training steps, ${formatSeconds(generating)} of answering`);
+}

@@ -1,0 +1,21 @@
+/** `plimsoll train <stage>`: one command a stage, and commands that run several. */
+import { Command } from 'commander';
+import { classifier } from './train/classifier.ts';
+import { data } from './train/data.ts';
+import { demo } from './train/demo.ts';
+import { expert } from './train/expert.ts';
+import { exportBundle } from './train/export.ts';
+import { rank } from './train/rank.ts';
+import { realShare } from './train/real-share.ts';
+import { router } from './train/router.ts';
+import { cost, reward } from './train/score.ts';
+import { sft } from './train/sft.ts';
+import { tokenizer } from './train/tokenizer.ts';
+import { world } from './train/world.ts';
+
+export function trainCommand(): Command {
+  const train = new Command('train').description('train tokenizer, base model, preference models, experts and router');
+  const stages = [tokenizer, sft, reward, cost, expert, rank, router, exportBundle];
+  for (const command of [...stages, demo, data, world, realShare, classifier]) train.addCommand(command());
+  return train;
+}

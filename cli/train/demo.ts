@@ -1,0 +1,14 @@
+import { Command } from 'commander';
+import { trainDemo } from '#lab/demo/train-demo.ts';
+import { DEFAULT_DATA } from '../options/default-data.ts';
+import { integer } from '../options/numbers.ts';
+
+export const demo = () =>
+  new Command('demo')
+    .description('the demo bundle from its seed: every stage, evaluation and model card; resumable')
+    .option('--runs <dir>', 'checkpoints and metrics', 'runs/demo')
+    .option('--out <dir>', 'the bundle', 'models/demo')
+    .option('--force', 'replace an earlier bundle in --out', false)
+    .option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA)
+    .option('--threads <n>', '0: all cores', integer, 0)
+    .action(trainDemo);

@@ -1,0 +1,49 @@
+import { claimFolder } from '#training/run/claim-folder.ts';
+import { expertStage, ROLE_DIMENSION } from '#training/stages/expert.ts';
+import { loadExpertWeights } from '#training/stages/expert-weights.ts';
+import { runOf } from '#training/stages/folder-kinds.ts';
+import { type MarginRule, marginKind, marginModel } from '#training/stages/margin-model.ts';
+import { loadScorer } from '#training/stages/scorer.ts';
+import { type OnBaseFlags, openBase, withBase } from './flags.ts';
+import { pairsOf } from './pairs.ts';
+import { ExpertStage } from './settings.ts';
+import { stageCommand } from './stage-command.ts';
+
+export const expert = stageCommand<typeof ExpertStage, OnBaseFlags & { marginModel?: string; from?: string }>({
+  name: 'expert',
+  description: 'train one LoRA expert on the frozen base by DPO, with a margin or without',
+  settings: ExpertStage,
+  flags: (command) =>
+    withBase(command)
+      .option(
+        '--margin-model <dir>',
+        "run of the stage cost or reward: the role's own for spe, the other one for modpo",
+      )
+      .option('--from <dir>', 'start from another expert, and measure against it (SACPO)'),
+  run: async (settings, { marginModel: scorerDir, from, ...flags }) => {
+    const { margin, marginScale, role } = settings;
+    if ((margin === 'none') !== (scorerDir === undefined)) {
+      throw new Error('a --margin and --margin-model go together: give both, or neither');
+    }
+    const out = claimFolder(flags.out, { kind: runOf('expert', { fields: { role } }), ...flags });
+    const opened = await openBase(flags);
+    const { padId } = opened.tokenizer;
+    const loadMargin = async (rule: MarginRule, name: string) => {
+      const wanted = marginKind(role, rule);
+      const scorer = await loadScorer(name, { base: opened.base, padId, threads: flags.threads, wanted });
+      return marginModel(scorer, { name, rule, scale: marginScale });
+    };
+    const { pairs, dataSettings } = await pairsOf(settings, ROLE_DIMENSION[role]);
+    const { seed, rank, alpha, beta, nllWeight, learningRate, pairsPerBatch, epochs, variant } = settings;
+    await expertStage({
+      ...{ role, seed, rank, alpha, beta, nllWeight, learningRate, pairsPerBatch, epochs, variant },
+      ...pairs,
+      ...flags,
+      ...opened,
+      out,
+      margin: margin !== 'none' && scorerDir ? await loadMargin(margin, scorerDir) : null,
+      from: from ? { name: from, layers: (await loadExpertWeights(from, opened.base)).layers } : null,
+      dataSettings,
+    });
+  },
+});

@@ -1,0 +1,26 @@
+import { Command } from 'commander';
+import { DEMO } from '#lab/methods/recipe.ts';
+import { claimFolder } from '#training/run/claim-folder.ts';
+import { exportStage } from '#training/stages/export.ts';
+import { BUNDLE } from '#training/stages/folder-kinds.ts';
+import { share } from '../options/numbers.ts';
+
+export const exportBundle = () =>
+  new Command('export')
+    .description('write base, tokenizer, experts and routers as one bundle')
+    .requiredOption('--base <dir>', 'run of the stage sft')
+    .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
+    .option('--experts <dirs...>', 'runs of the stage expert (default: none, the base under both roles)')
+    .option('--routers <dirs...>', 'runs of the stage router, at most one of each kind')
+    .requiredOption('--out <dir>', 'the bundle')
+    .option('--force', 'replace an earlier bundle in --out', false)
+    .requiredOption('--id <model>', 'the model id that clients name')
+    .option('--licence <spdx>', 'licence of the weights', 'Apache-2.0')
+    .option('--default-weight <x>', 'safety weight where there is no router', share, DEMO.defaultWeight)
+    .action(async (flags) => {
+      const { base, tokenizer, experts = 'base', routers = [], id, licence, defaultWeight } = flags;
+      const out = claimFolder(flags.out, { kind: BUNDLE, force: flags.force });
+      const provenance = { description: `plimsoll train export of ${base}`, data: [] };
+      const manifest = { id, licence, default_weight: defaultWeight, provenance };
+      console.log(`${flags.out}: ${await exportStage({ base, tokenizer, experts, routers, out, manifest })}`);
+    });

@@ -1,0 +1,39 @@
+/** The flags that several stages share: where things lie and how a run is stopped and resumed. */
+import type { Command } from 'commander';
+import { type BaseModel, loadBaseModel } from '#training/stages/base-model.ts';
+import { openTokenizer, readChatFiles, type TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
+import { DEFAULT_DATA } from '../options/default-data.ts';
+import { integer, number } from '../options/numbers.ts';
+
+export type RunFlags = {
+  tokenizer: string;
+  out: string;
+  resume: boolean;
+  force: boolean;
+  threads: number;
+  checkpointEverySeconds: number;
+};
+export type BaseFlags = { base: string; tokenizer: string };
+export type OnBaseFlags = RunFlags & BaseFlags;
+
+export const withRun = (command: Command) =>
+  command
+    .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
+    .requiredOption('--out <dir>', 'where checkpoints and metrics go')
+    .option('--resume', 'go on from the newest checkpoint in --out', false)
+    .option('--force', 'replace an earlier run of this stage in --out', false)
+    .option('--checkpoint-every-seconds <n>', 'what a killed run may lose', number, 120)
+    .option('--threads <n>', '0: all cores', integer, 0);
+
+export const withBase = (command: Command) => withRun(command.requiredOption('--base <dir>', 'run of the stage sft'));
+
+export const withData = (command: Command) =>
+  command.option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA);
+
+export async function openBase({
+  base,
+  tokenizer,
+}: BaseFlags): Promise<{ base: BaseModel; tokenizer: TrainingTokenizer }> {
+  const opened = openTokenizer(await readChatFiles(tokenizer));
+  return { base: await loadBaseModel(base, opened), tokenizer: opened };
+}

@@ -1,0 +1,35 @@
+/** The pairs that a command's settings ask for: the small world's, and those of `--pairs`. */
+import type { Edition } from '#lab/world/editions.ts';
+import { shareSettings, type WorldShares } from '#lab/world/generate.ts';
+import { worldPairs } from '#lab/world/training-data.ts';
+import type { Dimension } from '#training/data/preferences.ts';
+import { preferenceData, type SplitPairs } from '#training/stages/preference-data.ts';
+
+type PairSettings = WorldShares & {
+  seed: number;
+  edition: Edition;
+  worldPairs: number;
+  /** `layout:path` each. */
+  pairs: string[];
+  heldOut: number;
+};
+
+/** With what decided them, for the settings that a checkpoint keeps. */
+export async function pairsOf(
+  { seed, edition, worldPairs: count, pairs: files, heldOut: heldOutShare, ...settings }: PairSettings,
+  dimension: Dimension,
+): Promise<{ pairs: SplitPairs; dataSettings: Record<string, unknown> }> {
+  const { jailbreakShare, multiTurnShare } = settings;
+  const generated = worldPairs({ seed, edition, count, jailbreakShare, multiTurnShare });
+  return {
+    pairs: await preferenceData({ generated, files, dimension, heldOutShare }),
+    dataSettings: {
+      edition,
+      worldPairs: count,
+      files,
+      // It decides nothing where there are no files.
+      ...(files.length > 0 && { heldOutShare }),
+      ...shareSettings({ jailbreakShare, multiTurnShare }),
+    },
+  };
+}

@@ -1,0 +1,41 @@
+import path from 'node:path';
+import { claimFolder } from '#training/run/claim-folder.ts';
+import { DUAL_PAIRS } from '#training/stages/folder-kinds.ts';
+import { rankStage } from '#training/stages/rank.ts';
+import { loadScorer } from '#training/stages/scorer.ts';
+import { integer } from '../options/numbers.ts';
+import { type BaseFlags, openBase } from './flags.ts';
+import { pairsOf } from './pairs.ts';
+import { RankStage } from './settings.ts';
+import { stageCommand } from './stage-command.ts';
+
+type RankFlags = BaseFlags & { reward: string; cost: string; out: string; force: boolean; threads: number };
+
+export const rank = stageCommand<typeof RankStage, RankFlags>({
+  name: 'rank',
+  description: "build the router's pairs: which of two answers is better in both dimensions",
+  settings: RankStage,
+  flags: (command) =>
+    command
+      .requiredOption('--base <dir>', 'run of the stage sft')
+      .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
+      .requiredOption('--reward <dir>', 'run of the stage reward')
+      .requiredOption('--cost <dir>', 'run of the stage cost')
+      .requiredOption('--out <dir>', 'where train.jsonl and held-out.jsonl go')
+      .option('--force', 'replace earlier pairs in --out', false)
+      .option('--threads <n>', '0: all cores', integer, 0),
+  run: async ({ definition, ...settings }, flags) => {
+    const dir = claimFolder(flags.out, { kind: DUAL_PAIRS, force: flags.force });
+    const opened = await openBase(flags);
+    const models = { base: opened.base, padId: opened.tokenizer.padId, threads: flags.threads };
+    const reward = await loadScorer(flags.reward, { ...models, wanted: 'reward' });
+    const cost = await loadScorer(flags.cost, { ...models, wanted: 'cost' });
+    const { pairs } = await pairsOf(settings, 'safer');
+    for (const [name, preferences] of Object.entries({ train: pairs.train, 'held-out': pairs.heldOut })) {
+      const out = path.join(dir, `${name}.jsonl`);
+      const { read, kept, leftOut } = await rankStage({ preferences, definition, reward, cost, ...opened, out });
+      const reasons = Object.entries(leftOut).map(([reason, count]) => `${count} ${reason}`);
+      console.log(`${out}: ${kept} of ${read} pairs (left out: ${reasons.join(', ') || 'none'})`);
+    }
+  },
+});

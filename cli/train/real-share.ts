@@ -1,0 +1,22 @@
+import { Command } from 'commander';
+import { REAL_SHARE_RUNS } from '#lab/demo/folder-kinds.ts';
+import { realShareTrial } from '#lab/demo/real-share-trial.ts';
+import { claimFolder } from '#training/run/claim-folder.ts';
+import { DEFAULT_DATA } from '../options/default-data.ts';
+import { integer, positiveInteger, share } from '../options/numbers.ts';
+
+export const realShare = () =>
+  new Command('real-share')
+    .description('how much real text the demo base bears: short runs at several shares, compared')
+    .option('--shares <x...>', 'shares of real conversations', (text, all: number[]) => [...all, share(text)], [])
+    .option('--steps <n>', 'updates of each run', positiveInteger, 400)
+    .option('--world <n>', 'dialogues of the small world', integer, 10_000)
+    .option('--out <dir>', 'checkpoints and metrics', 'runs/real-share')
+    .option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA)
+    .option('--threads <n>', '0: all cores', integer, 0)
+    .action(async ({ shares, world: dialogues, ...flags }) => {
+      flags.out = claimFolder(flags.out, { kind: REAL_SHARE_RUNS, resume: true });
+      console.log(
+        await realShareTrial({ ...flags, dialogues, shares: shares.length > 0 ? shares : [0, 0.05, 0.15, 0.3] }),
+      );
+    });

@@ -1,0 +1,26 @@
+import type { ScoreKind } from '#training/graphs/score-graph.ts';
+import { claimFolder } from '#training/run/claim-folder.ts';
+import { runOf } from '#training/stages/folder-kinds.ts';
+import { SCORE_DIMENSION, scoreStage } from '#training/stages/score.ts';
+import { type OnBaseFlags, openBase, withBase } from './flags.ts';
+import { pairsOf } from './pairs.ts';
+import { ScoreStage } from './settings.ts';
+import { stageCommand } from './stage-command.ts';
+
+const scoreCommand = (kind: ScoreKind) =>
+  stageCommand<typeof ScoreStage, OnBaseFlags>({
+    name: kind,
+    description: `train a ${kind} model, a score head on the base, from preferences for ${kind === 'reward' ? 'helpfulness' : 'safety'}`,
+    settings: ScoreStage,
+    flags: withBase,
+    run: async (settings, flags) => {
+      const out = claimFolder(flags.out, { kind: runOf('score', { what: kind, fields: { kind } }), ...flags });
+      const { pairs, dataSettings } = await pairsOf(settings, SCORE_DIMENSION[kind]);
+      const { seed, rank, alpha, learningRate, pairsPerBatch, epochs } = settings;
+      const training = { seed, rank, alpha, learningRate, pairsPerBatch, epochs };
+      await scoreStage({ ...training, ...pairs, ...flags, ...(await openBase(flags)), out, kind, dataSettings });
+    },
+  });
+
+export const reward = scoreCommand('reward');
+export const cost = scoreCommand('cost');

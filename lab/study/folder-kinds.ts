@@ -1,0 +1,29 @@
+/** The folders that the study writes. */
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import type { FolderKind } from '#training/run/claim-folder.ts';
+import { folderOf, jsonOf } from '#training/run/folder-contents.ts';
+import { ANY_RUN, BUNDLE, TOKENIZER } from '#training/stages/folder-kinds.ts';
+import { METHOD_RUNS } from '../methods/runs.ts';
+
+export const REPORT: FolderKind = {
+  what: 'a report of the study',
+  isOurs: (dir) => jsonOf(path.join(dir, 'summary.json')) !== null && existsSync(path.join(dir, 'README.md')),
+  holds: null,
+};
+
+const ANSWERS: FolderKind = {
+  what: 'answers of the study',
+  isOurs: (dir) => readdirSync(dir).every((name) => /^[\w-]+@[\w-]+\.jsonl(\.tmp)?$/.test(name)),
+  holds: null,
+};
+const JUDGE_RUNS = folderOf('judges of the study', { tokenizer: [TOKENIZER], 'sft|reward|cost': [ANY_RUN] });
+const JUDGES: FolderKind = {
+  ...JUDGE_RUNS,
+  isOurs: (dir) => existsSync(path.join(dir, 'refusal-judge.json')) || JUDGE_RUNS.isOurs(dir),
+};
+
+export const STUDY_RUNS = folderOf('runs of the study', {
+  'seed-[0-9]+': [folderOf('a seed of the study', { ...METHOD_RUNS, answers: [ANSWERS], 'study-bundle': [BUNDLE] })],
+  judges: [JUDGES],
+});

@@ -1,0 +1,109 @@
+/** The study from a trained base to the report: trains, answers and judges what is not there yet, then writes the report. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
+import { hasFigures } from '#training/run/last-figures.ts';
+import { baseOfBundle, loadBaseModel } from '#training/stages/base-model.ts';
+import { openTokenizer, readChatFiles } from '#training/tokenizer/chat-files.ts';
+import { DEMO } from '../methods/recipe.ts';
+import type { RunContext } from '../methods/runs.ts';
+import { collectResults } from './collect-results.ts';
+import { runGrid } from './grid.ts';
+import type { Judge } from './judge-cells.ts';
+import { judgeReal } from './judges/judge-real.ts';
+import { realModels } from './judges/real-models.ts';
+import { refusalJudge } from './judges/refusal.ts';
+import type { QuestionSet } from './questions.ts';
+import { writeReport } from './report/write-report.ts';
+import type { StudyResults } from './results.ts';
+import { SET_IDS, studySets } from './sets.ts';
+
+/** Real prompts of each source; with the world's questions the grid fits in about five hours of two cores. */
+const PROMPTS_PER_SOURCE = 32;
+/** Longer ones leave the demo's context no room for an answer. */
+const MAX_PROMPT_TOKENS = 200;
+
+export type StudyOptions = {
+  /** Runs of `train demo`, or a bundle: the base to start from. */
+  from: string;
+  /** Runs and answers. The folder is there. */
+  out: string;
+  /** The report. The folder is there. */
+  report: string;
+  seeds: readonly number[];
+  /** Only these; all of them where none are named. */
+  methods?: readonly string[] | undefined;
+  /** Beside the world's, which is always asked. */
+  sets: readonly (typeof SET_IDS)[number][];
+  /** The folder with the real prompts and pairs; it may be missing. */
+  data: string;
+  /** Pairs of the small world in every run. */
+  pairs: number;
+  threads: number;
+  /** Whether to train and answer what is missing, or only to judge what is there. */
+  make: boolean;
+};
+
+/** How many seconds of training steps and of answering the report stands on. */
+export async function runStudy(options: StudyOptions): Promise<{ training: number; generating: number }> {
+  const { from, out, seeds, methods, pairs, threads, make } = options;
+  const isBundle = existsSync(path.join(from, BUNDLE_FILES.manifest));
+  const tokenizerDir = isBundle ? from : path.join(from, 'tokenizer');
+  const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
+  const base = isBundle ? await baseOfBundle(from, tokenizer) : await loadBaseModel(path.join(from, 'sft'), tokenizer);
+  const contexts = seeds.map((seed): RunContext => {
+    return { dir: path.join(out, `seed-${seed}`), seed, edition: 'first', worldPairs: pairs, base, tokenizer, threads };
+  });
+  const dataDir = existsSync(options.data) ? options.data : null;
+  const { sets, missing } = await studySets(
+    {
+      seed: DEMO.evaluation.seed,
+      edition: 'first',
+      dataDir,
+      perSource: PROMPTS_PER_SOURCE,
+      promptTokens: (messages) => tokenizer.renderChat(messages).length,
+      maxPromptTokens: MAX_PROMPT_TOKENS,
+    },
+    SET_IDS.filter((id) => id === 'world' || options.sets.includes(id)),
+  );
+  const study = {
+    contexts,
+    tokenizerDir,
+    world: sets.find(({ world }) => world)!,
+    real: sets.filter(({ world }) => !world),
+    sampling: DEMO.evaluation,
+    methods,
+    make,
+  };
+  const grid = await runGrid(study);
+  const judging = await realJudges({ dir: path.join(out, 'judges'), dataDir, sets: study.real, threads, make });
+  const results = await collectResults(study, grid, { ...judging, missing: [...missing, ...judging.missing] });
+  await writeReport(results, { out: options.report });
+  return results.seconds;
+}
+
+/** The judges of real answers, trained where `make` allows; without data, or none trained, the label-free figures stand alone. */
+async function realJudges({
+  dir,
+  dataDir,
+  sets,
+  threads,
+  make,
+}: {
+  dir: string;
+  dataDir: string | null;
+  sets: readonly QuestionSet[];
+  threads: number;
+  make: boolean;
+}): Promise<{ judge: Judge | null; judges: StudyResults['judges']; missing: string[] }> {
+  if (sets.length === 0) return { judge: null, judges: [], missing: [] };
+  const refusal = await refusalJudge({ dir, dataDir });
+  const trained = hasFigures(path.join(dir, 'cost'));
+  const models = dataDir !== null && (make || trained) ? await realModels({ dir, dataDir, sets, threads }) : null;
+  const { name, what, figures } = refusal;
+  return {
+    judge: judgeReal(refusal, models),
+    judges: [{ name, what, figures }, ...(models?.judges ?? [])],
+    missing: models ? [] : ['reward and cost of real answers: their judges have not been trained'],
+  };
+}

@@ -1,0 +1,48 @@
+/** Looks into a folder to tell what it is, without reading more than it needs. */
+import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import path from 'node:path';
+import type { FolderKind } from './claim-folder.ts';
+
+/**
+ * A folder of folders, which a command goes on with each time that it is called. What has another
+ * name than these is nobody's business; but one of these must not be somebody else's.
+ */
+export function folderOf(what: string, children: Readonly<Record<string, readonly FolderKind[]>>): FolderKind {
+  return {
+    what,
+    isOurs(dir) {
+      const found = readdirSync(dir).flatMap((name) => {
+        const [, kinds] = Object.entries(children).find(([names]) => new RegExp(`^(?:${names})$`).test(name)) ?? [];
+        return kinds === undefined ? [] : [{ at: path.join(dir, name), kinds }];
+      });
+      return found.length > 0 && found.every(({ at, kinds }) => isEmptyOr(at, kinds));
+    },
+    holds: null,
+  };
+}
+
+function isEmptyOr(dir: string, kinds: readonly FolderKind[]): boolean {
+  if (!statSync(dir).isDirectory()) return false;
+  return readdirSync(dir).length === 0 || kinds.some((kind) => kind.isOurs(dir));
+}
+
+/** Null where there is no such file, or not an object in it. */
+export function jsonOf(file: string): Record<string, unknown> | null {
+  try {
+    const json: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    return typeof json === 'object' && json !== null ? (json as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Enough to tell what a file is; it may be large. */
+export function startOf(file: string): string {
+  const bytes = Buffer.alloc(64 << 10);
+  const opened = openSync(file, 'r');
+  try {
+    return bytes.toString('utf8', 0, readSync(opened, bytes));
+  } finally {
+    closeSync(opened);
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * The folders that the stages write, and how we recognise each one: by what is in its files, since
+ * anybody can use the name.
+ */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
+import { BUNDLE_FORMAT } from '#gpu-backend/model/manifest.ts';
+import { ROUTER_FILES } from '#gpu-backend/model/router.ts';
+import type { FolderKind } from '../run/claim-folder.ts';
+import { jsonOf, startOf } from '../run/folder-contents.ts';
+import { TOKENIZER_CONFIG } from '../tokenizer/chat-files.ts';
+import { ADAPTER_FILE } from './expert-weights.ts';
+import { ROUTER_FILE } from './router.ts';
+import { SCORE_FILE } from './scorer.ts';
+
+export const BUNDLE: FolderKind = {
+  what: 'a bundle',
+  isOurs: (dir) => jsonOf(path.join(dir, BUNDLE_FILES.manifest))?.format === BUNDLE_FORMAT,
+  holds: [
+    ...[...Object.values(BUNDLE_FILES), ...Object.values(ROUTER_FILES)].map(
+      (file) => new RegExp(`^${file.replaceAll('.', '\\.')}$`),
+    ),
+    /^experts\/[^/]+\/adapter_(config\.json|model\.safetensors)$/,
+  ],
+};
+
+export const TOKENIZER: FolderKind = {
+  what: 'a tokenizer of the stage tokenizer',
+  isOurs: (dir) =>
+    JSON.stringify(jsonOf(path.join(dir, BUNDLE_FILES.tokenizerConfig))) === JSON.stringify(TOKENIZER_CONFIG),
+  holds: null,
+};
+
+/**
+ * The file that says what was trained, by stage, and which of its fields tell two runs of one stage
+ * apart.
+ */
+const STAGE_FILES = { sft: BUNDLE_FILES.config, expert: ADAPTER_FILE, score: SCORE_FILE, router: ROUTER_FILE } as const;
+type TrainingStage = keyof typeof STAGE_FILES;
+
+/** `fields`: what the stage's file must say, where it is there. */
+export function runOf(
+  stage: TrainingStage,
+  { what = stage as string, fields = {} as Readonly<Record<string, unknown>> } = {},
+): FolderKind {
+  return {
+    what: `a run of the stage ${what}`,
+    isOurs(dir) {
+      const others = Object.entries(STAGE_FILES).some(
+        ([name, file]) => name !== stage && existsSync(path.join(dir, file)),
+      );
+      const said = jsonOf(path.join(dir, STAGE_FILES[stage]));
+      return (
+        isRun(dir) && !others && Object.entries(fields).every(([key, value]) => said === null || said[key] === value)
+      );
+    },
+    holds: null,
+  };
+}
+
+/** Its metrics are made before anything else is, and are empty until the first step. */
+function isRun(dir: string): boolean {
+  const metrics = path.join(dir, 'metrics.jsonl');
+  if (!existsSync(metrics)) return false;
+  const [first = ''] = startOf(metrics).split('\n');
+  return first === '' || /^\{"step":\d+,/.test(first);
+}
+
+export const DUAL_PAIRS: FolderKind = {
+  what: 'the pairs of the stage rank',
+  isOurs: (dir) =>
+    ['train.jsonl', 'held-out.jsonl'].some((name) => {
+      const file = path.join(dir, name);
+      // Its first row may be longer than what is looked at.
+      return (
+        existsSync(file) &&
+        /^\{"prompt":\[\{"role":/.test(startOf(file)) &&
+        /"safer":null,"source":/.test(startOf(file))
+      );
+    }),
+  holds: null,
+};
+
+export const ANY_RUN: FolderKind = { what: 'a run', isOurs: isRun, holds: null };
