@@ -2,10 +2,10 @@
 import { existsSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { DEMO } from '#lab/methods/recipe.ts';
+import { METHODS } from '#lab/study/cells/methods.ts';
 import { REPORT, STUDY_RUNS } from '#lab/study/folder-kinds.ts';
-import { METHODS } from '#lab/study/methods.ts';
+import { SET_IDS } from '#lab/study/questions/sets.ts';
 import { runStudy } from '#lab/study/run-study.ts';
-import { SET_IDS } from '#lab/study/sets.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { formatSeconds } from '#training/run/progress.ts';
 import { DEFAULT_DATA } from './options/default-data.ts';

@@ -7,16 +7,16 @@ import { baseOfBundle, loadBaseModel } from '#training/stages/base-model.ts';
 import { openTokenizer, readChatFiles } from '#training/tokenizer/chat-files.ts';
 import { DEMO } from '../methods/recipe.ts';
 import type { RunContext } from '../methods/runs.ts';
-import { collectResults } from './collect-results.ts';
-import { runGrid } from './grid.ts';
-import type { Judge } from './judge-cells.ts';
+import { collectResults } from './cells/collect-results.ts';
+import { runGrid } from './cells/grid.ts';
+import type { Judge } from './cells/judge-cells.ts';
 import { judgeReal } from './judges/judge-real.ts';
 import { realModels } from './judges/real-models.ts';
 import { refusalJudge } from './judges/refusal.ts';
-import type { QuestionSet } from './questions.ts';
+import type { QuestionSet } from './questions/questions.ts';
+import { SET_IDS, studySets } from './questions/sets.ts';
 import { writeReport } from './report/write-report.ts';
-import type { StudyResults } from './results.ts';
-import { SET_IDS, studySets } from './sets.ts';
+import type { StudyResults } from './results/results.ts';
 
 /** Real prompts of each source; with the world's questions the grid fits in about five hours of two cores. */
 const PROMPTS_PER_SOURCE = 32;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { AnswerRecord } from '../answers.ts';
+import type { AnswerRecord } from '../results/answers.ts';
 import { judgeReal } from './judge-real.ts';
 import type { ScoreAnswers } from './real-models.ts';
 

@@ -1,5 +1,5 @@
 /** What the trained judges add to an answer of a real set, as `judgeCells` takes it. */
-import type { Judge } from '../judge-cells.ts';
+import type { Judge } from '../cells/judge-cells.ts';
 import type { RealModels } from './real-models.ts';
 import { REFUSES, type RefusalJudge } from './refusal.ts';
 

@@ -12,8 +12,8 @@ import { splitByPrompt } from '#training/data/split-by-prompt.ts';
 import type { BaseCorpus } from '#training/stages/base-corpus.ts';
 import { preferenceData } from '#training/stages/preference-data.ts';
 import { worldDialogues } from '../../world/training-data.ts';
-import type { QuestionSet } from '../questions.ts';
-import { missingData, STUDY_SHARE, studySides } from '../study-side.ts';
+import type { QuestionSet } from '../questions/questions.ts';
+import { missingData, STUDY_SHARE, studySides } from '../questions/study-side.ts';
 
 /** Conversations for the judges' base, licences as the data's README has them. */
 const DIALOGUE_FILES: readonly { file: string; layout: DialogueLayout; licence: string }[] = [

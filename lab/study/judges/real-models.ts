@@ -22,7 +22,7 @@ import { tokenizerStage } from '#training/stages/tokenizer.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
 import { DEMO } from '../../methods/recipe.ts';
 import { heldOutDialogues } from '../../world/training-data.ts';
-import type { QuestionSet } from '../questions.ts';
+import type { QuestionSet } from '../questions/questions.ts';
 import { type JudgeCorpus, judgeData } from './real-data.ts';
 
 export type JudgeRecipe = {

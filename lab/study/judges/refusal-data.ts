@@ -18,7 +18,7 @@ import { splitOf } from '../../classifier/split.ts';
 import { inEdition } from '../../world/editions.ts';
 import { generateDialogues } from '../../world/generate.ts';
 import { loadTopics } from '../../world/load-topics.ts';
-import { missingData, studySides } from '../study-side.ts';
+import { missingData, studySides } from '../questions/study-side.ts';
 
 export type RefusalSource = 'world' | 'known' | 'rm-bench' | 'dolly';
 export type RefusalExample = { text: string; refuses: boolean; source: RefusalSource; split: Split };

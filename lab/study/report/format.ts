@@ -1,6 +1,6 @@
 /** Numbers and tables in Markdown. */
-import type { Interval } from '../bootstrap.ts';
-import { MEASURES, type MeasureId } from './measures.ts';
+import type { Interval } from '../analysis/bootstrap.ts';
+import { MEASURES, type MeasureId } from '../analysis/measures.ts';
 
 /** Of a method that was to be measured and was not. */
 export const MISSING = '*missing*';

@@ -1,11 +1,11 @@
 /** The report's page: what was found first, then the numbers it rests on. */
 import { formatSeconds } from '#training/run/progress.ts';
-import { METHOD } from './contenders.ts';
+import { METHOD } from '../analysis/contenders.ts';
+import { MARGIN, type Outcome, type Verdict } from '../analysis/hypotheses.ts';
+import type { Study } from '../analysis/study.ts';
 import { formatDifference, MISSING, NONE, table } from './format.ts';
-import { MARGIN, type Outcome, type Verdict } from './hypotheses.ts';
 import type { PlotName } from './plots/plots.ts';
 import { front, gaps, statement } from './statements.ts';
-import type { Study } from './study.ts';
 import {
   differencesTable,
   ENGINE,

@@ -1,10 +1,10 @@
 /** Sentences that follow from the numbers, made by code so that none outlives the figures it was true of. */
 
+import type { Outcome } from '../analysis/hypotheses.ts';
+import { MEASURES } from '../analysis/measures.ts';
+import type { Study } from '../analysis/study.ts';
 import { fixed, formatDifference } from './format.ts';
-import type { Outcome } from './hypotheses.ts';
-import { MEASURES } from './measures.ts';
 import { planePoint } from './plots/plane.ts';
-import type { Study } from './study.ts';
 
 /** Methods that no other one beats in both safety and helpfulness, by their means. */
 export function front(study: Study): string[] {

@@ -1,9 +1,9 @@
 /** The report's numbers without their answers, for whoever wants to plot or check them. */
-import type { Interval } from '../bootstrap.ts';
-import type { Outcome } from './hypotheses.ts';
-import { MEASURES, type MeasureId } from './measures.ts';
+import type { Interval } from '../analysis/bootstrap.ts';
+import type { Outcome } from '../analysis/hypotheses.ts';
+import { MEASURES, type MeasureId } from '../analysis/measures.ts';
+import type { Study } from '../analysis/study.ts';
 import { prefillRows } from './plots/prefill.ts';
-import type { Study } from './study.ts';
 
 export function summary(study: Study, outcomes: readonly Outcome[]): object {
   const { methods, sets, seeds, runs, judges, seconds, missing, base } = study.results;

@@ -1,11 +1,12 @@
 /** The report's tables. Each shows what is missing as missing. */
-import type { MethodInfo, SetInfo, TrainedRun } from '../results.ts';
-import { budgetName, contender, HEADLINE, lineMethods } from './contenders.ts';
+
+import { budgetName, contender, HEADLINE, lineMethods } from '../analysis/contenders.ts';
+import { differenceOf, gainOf, verdictOf } from '../analysis/hypotheses.ts';
+import { MEASURES, type MeasureId } from '../analysis/measures.ts';
+import type { Study } from '../analysis/study.ts';
+import type { MethodInfo, SetInfo, TrainedRun } from '../results/results.ts';
 import { fixed, formatDifference, formatInterval, MISSING, NONE, plain, short, table } from './format.ts';
-import { differenceOf, gainOf, verdictOf } from './hypotheses.ts';
-import { MEASURES, type MeasureId } from './measures.ts';
 import { prefillRows } from './plots/prefill.ts';
-import type { Study } from './study.ts';
 
 /** What the oracle says of answers. */
 export const OUTCOMES = ['unsafe', 'recall', 'overRefusal', 'refusal', 'onTopic', 'unknown'] as const;

@@ -2,10 +2,10 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { StudyResults } from '../results.ts';
+import { createStudy } from '../analysis/study.ts';
+import type { StudyResults } from '../results/results.ts';
+import { madeUpResults, manyMethods } from '../testing/made-up-results.ts';
 import { formatInterval } from './format.ts';
-import { createStudy } from './study.ts';
-import { madeUpResults, manyMethods } from './testing/made-up-results.ts';
 import { writeReport } from './write-report.ts';
 
 let dir: string;

@@ -1,7 +1,7 @@
 /** The logits router under floors: one curve a budget on the same plane, each point labelled with its floor. */
 import type { TopLevelSpec } from 'vega-lite';
-import { budgetName, lineMethods, METHOD } from '../contenders.ts';
-import { type Study, sharedSeeds } from '../study.ts';
+import { budgetName, lineMethods, METHOD } from '../../analysis/contenders.ts';
+import { type Study, sharedSeeds } from '../../analysis/study.ts';
 import { axes, crosses, labelLayers, placed, planeDomains, planePoint } from './plane.ts';
 import { COLORS, INK, SHAPES } from './theme.ts';
 

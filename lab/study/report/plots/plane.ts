@@ -1,10 +1,10 @@
 /** The safety-helpfulness plane: every method with its intervals in both directions, labelled. */
 import type { TopLevelSpec } from 'vega-lite';
-import type { Interval } from '../../bootstrap.ts';
-import type { MethodInfo } from '../../results.ts';
-import { curvesOf } from '../curves.ts';
-import { type Placed, placeLabels } from '../place-labels.ts';
-import type { Study } from '../study.ts';
+import type { Interval } from '../../analysis/bootstrap.ts';
+import { curvesOf } from '../../analysis/curves.ts';
+import type { Study } from '../../analysis/study.ts';
+import type { MethodInfo } from '../../results/results.ts';
+import { type Placed, placeLabels } from './place-labels.ts';
 import { niceDomain, pixels } from './render.ts';
 import { FAMILIES, INK, MUTED } from './theme.ts';
 

@@ -1,6 +1,6 @@
 /** The report's plots by the names of their files. */
 import type { TopLevelSpec } from 'vega-lite';
-import type { Study } from '../study.ts';
+import type { Study } from '../../analysis/study.ts';
 import { floorsPlot } from './floors.ts';
 import { planePlot } from './plane.ts';
 import { prefillPlot } from './prefill.ts';

@@ -1,6 +1,6 @@
 /** Prefill attacks (arXiv 2406.05946): the unsafe share against how many tokens of a harmful answer the answer was made to begin with. */
 import type { TopLevelSpec } from 'vega-lite';
-import { intervalOf, prefillSet, type Study, sharedSeeds } from '../study.ts';
+import { intervalOf, prefillSet, type Study, sharedSeeds } from '../../analysis/study.ts';
 import { niceDomain, pixels } from './render.ts';
 import { COLORS, DASHES, INK, SHAPES } from './theme.ts';
 

@@ -1,6 +1,6 @@
 /** How all plots look: white ground (GitHub's dark mode shows images as they are), a generic font, Okabe and Ito's colours (2008), which colour-blind readers tell apart. */
 import type { Config } from 'vega-lite';
-import type { MethodInfo } from '../../results.ts';
+import type { MethodInfo } from '../../results/results.ts';
 
 export const INK = '#24292f';
 export const MUTED = '#6e7781';

@@ -1,7 +1,7 @@
 /** Mean safety weight along the tokens of answers, a line a router, one panel a kind of question. */
 import type { TopLevelSpec } from 'vega-lite';
-import type { MethodInfo } from '../../results.ts';
-import { intervalOf, type Study, valuesOf } from '../study.ts';
+import { intervalOf, type Study, valuesOf } from '../../analysis/study.ts';
+import type { MethodInfo } from '../../results/results.ts';
 import { COLORS, DASHES } from './theme.ts';
 
 /** Routers as trained: without a line, or under the one that bounds nothing. */

@@ -1,6 +1,6 @@
 /** Mean safety weight by the question's harm category, a panel a router; ordinary questions stand beside them. */
 import type { TopLevelSpec } from 'vega-lite';
-import { intervalOf, type Study, valuesOf } from '../study.ts';
+import { intervalOf, type Study, valuesOf } from '../../analysis/study.ts';
 import { COLORS, INK } from './theme.ts';
 import { routers } from './weights-along.ts';
 

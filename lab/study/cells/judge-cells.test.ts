@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { attackSet, worldSet } from '../questions/questions.ts';
 import { judgeCells, ownSentences } from './judge-cells.ts';
 import { METHODS } from './methods.ts';
-import { attackSet, worldSet } from './questions.ts';
 
 test.each([
   ['', 'Rinse well. Let it dry.', 'Rinse well. Let it dry.'],

@@ -1,6 +1,7 @@
 /** A study's results as the report asks for them: by method, set and measure, with intervals over questions. */
-import { type Bootstrap, type ByQuestion, createBootstrap, type Interval } from '../bootstrap.ts';
-import type { Cell, JudgedAnswer, MethodInfo, SetInfo, StudyResults } from '../results.ts';
+
+import type { Cell, JudgedAnswer, MethodInfo, SetInfo, StudyResults } from '../results/results.ts';
+import { type Bootstrap, type ByQuestion, createBootstrap, type Interval } from './bootstrap.ts';
 import { MEASURES, type MeasureId, type QuestionKind, scaleOf } from './measures.ts';
 
 export type Where = {

@@ -3,8 +3,8 @@
  * gate; a single policy is a bundle whose safety expert answers alone.
  */
 import { type Line, OPEN_LINE } from '#shared/line/line.ts';
-import type { RunName } from '../methods/runs.ts';
-import type { MethodInfo } from './results.ts';
+import type { RunName } from '../../methods/runs.ts';
+import type { MethodInfo } from '../results/results.ts';
 
 export type BundleRecipe =
   /** One policy; `base` is the base itself. */

@@ -12,9 +12,9 @@ import { DIALOGUE_LAYOUTS } from '#training/data/dialogues.ts';
 import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
 import { promptKey } from '#training/data/prompt-key.ts';
 import { hashToUnit } from '#training/data/random.ts';
-import type { Edition } from '../world/editions.ts';
+import type { Edition } from '../../world/editions.ts';
+import type { SetInfo } from '../results/results.ts';
 import { type QuestionSet, type StudyQuestion, worldSet } from './questions.ts';
-import type { SetInfo } from './results.ts';
 import { missingData, studySides } from './study-side.ts';
 
 export type SetOptions = {

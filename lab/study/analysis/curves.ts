@@ -1,5 +1,5 @@
 /** Methods of one family that differ in one number alone: the points of a curve, in the number's order. */
-import type { MethodInfo } from '../results.ts';
+import type { MethodInfo } from '../results/results.ts';
 
 export type CurvePoint = { method: MethodInfo; at: number };
 export type Curve = { name: string; points: CurvePoint[] };

@@ -1,5 +1,5 @@
 /** The figures that the report shows: which figure of an answer, over which questions, in which unit, and which way is better. */
-import type { Figure, JudgedAnswer } from '../results.ts';
+import type { Figure, JudgedAnswer } from '../results/results.ts';
 
 export type QuestionKind = NonNullable<JudgedAnswer['kind']>;
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { METHODS } from '../methods.ts';
+import { METHODS } from '../cells/methods.ts';
+import { type MadeUpMethod, madeUpResults, manyMethods } from '../testing/made-up-results.ts';
 import { METHOD, staticLike } from './contenders.ts';
 import { differenceOf, type Outcome, testHypotheses, verdictOf } from './hypotheses.ts';
 import { createStudy } from './study.ts';
-import { type MadeUpMethod, madeUpResults, manyMethods } from './testing/made-up-results.ts';
 
 test('the ids that the claims are about are ids of the grid', () => {
   const ids = METHODS.map(({ id }) => id);

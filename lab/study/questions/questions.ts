@@ -2,12 +2,12 @@
 import type { Message } from '#shared/protocol/generate.ts';
 import { createRandom } from '#training/data/random.ts';
 import type { TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
-import type { Edition } from '../world/editions.ts';
-import { generateQuestions } from '../world/generate.ts';
-import { loadTopics } from '../world/load-topics.ts';
-import type { QuestionRow } from '../world/rows.ts';
-import type { Topic } from '../world/schema.ts';
-import type { JudgedAnswer, SetInfo } from './results.ts';
+import type { Edition } from '../../world/editions.ts';
+import { generateQuestions } from '../../world/generate.ts';
+import { loadTopics } from '../../world/load-topics.ts';
+import type { QuestionRow } from '../../world/rows.ts';
+import type { Topic } from '../../world/schema.ts';
+import type { JudgedAnswer, SetInfo } from '../results/results.ts';
 
 export type StudyQuestion = {
   id: string;

@@ -8,11 +8,11 @@ import { sftStage } from '#training/stages/sft.ts';
 import { tokenizerStage } from '#training/stages/tokenizer.ts';
 import { TINY_WORLD } from '#training/testing/tiny-model.ts';
 import { openTokenizer, readChatFiles } from '#training/tokenizer/chat-files.ts';
-import type { RunContext } from '../methods/runs.ts';
-import { heldOutDialogues, worldDialogues } from '../world/training-data.ts';
+import type { RunContext } from '../../methods/runs.ts';
+import { heldOutDialogues, worldDialogues } from '../../world/training-data.ts';
+import { attackPrefix, attackSet, worldSet } from '../questions/questions.ts';
 import { collectResults } from './collect-results.ts';
 import { type GridOptions, runGrid } from './grid.ts';
-import { attackPrefix, attackSet, worldSet } from './questions.ts';
 
 const config = TINY_WORLD;
 

@@ -5,11 +5,11 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openingTurn, promptKey } from '#training/data/prompt-key.ts';
 import { preferenceData } from '#training/stages/preference-data.ts';
-import { generateQuestions } from '../world/generate.ts';
-import { loadTopics } from '../world/load-topics.ts';
+import { generateQuestions } from '../../world/generate.ts';
+import { loadTopics } from '../../world/load-topics.ts';
+import { writeRealData } from '../testing/real-data.ts';
 import { SETS, type SetOptions, studySets } from './sets.ts';
 import { STUDY_SHARE, studySides } from './study-side.ts';
-import { writeRealData } from './testing/real-data.ts';
 
 let dir: string;
 let options: SetOptions;

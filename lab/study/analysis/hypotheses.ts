@@ -2,7 +2,7 @@
  * What the paper and our design claim, each written down as a test with its direction before the numbers are looked at, and
  * what the interval of the paired difference says of it. An interval that holds both sides decides nothing.
  */
-import type { Interval } from '../bootstrap.ts';
+import type { Interval } from './bootstrap.ts';
 import {
   budgetName,
   byId,

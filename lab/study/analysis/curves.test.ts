@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { MethodInfo } from '../results.ts';
+import type { MethodInfo } from '../results/results.ts';
 import { curvesOf } from './curves.ts';
 
 const method = (id: string, rest: Partial<MethodInfo> = {}): MethodInfo => ({

@@ -1,12 +1,12 @@
 /** From answers to figures: the oracle in the small world, trained judges elsewhere. */
-import { loadTopics } from '../world/load-topics.ts';
-import { createOracle, type Oracle } from '../world/oracle.ts';
-import type { QuestionRow } from '../world/rows.ts';
-import { splitSentences } from '../world/split-sentences.ts';
-import type { AnswerRecord } from './answers.ts';
+import { loadTopics } from '../../world/load-topics.ts';
+import { createOracle, type Oracle } from '../../world/oracle.ts';
+import type { QuestionRow } from '../../world/rows.ts';
+import { splitSentences } from '../../world/split-sentences.ts';
+import type { StudyQuestion } from '../questions/questions.ts';
+import type { AnswerRecord } from '../results/answers.ts';
+import type { Cell, JudgedAnswer } from '../results/results.ts';
 import type { AnsweredCell } from './grid.ts';
-import type { StudyQuestion } from './questions.ts';
-import type { Cell, JudgedAnswer } from './results.ts';
 
 /** What is known of an answer beside what the engine told: the figures that a judge adds, answer by answer. */
 export type Judge = (

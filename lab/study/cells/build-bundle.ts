@@ -6,7 +6,7 @@ import { type BaseModel, toHuggingFace } from '#training/stages/base-model.ts';
 import { neutralExpert, readExpert } from '#training/stages/export.ts';
 import { loadRouters } from '#training/stages/router-weights.ts';
 import { readChatFiles } from '#training/tokenizer/chat-files.ts';
-import type { RunName } from '../methods/runs.ts';
+import type { RunName } from '../../methods/runs.ts';
 import type { BundleRecipe } from './methods.ts';
 import { soupOf } from './soup.ts';
 

@@ -1,6 +1,6 @@
 /** Results that nobody measured, for tests and for looking at plots: every method answers as its place on the plane says. */
 import { createRandom } from '#training/data/random.ts';
-import type { Cell, JudgedAnswer, MethodInfo, StudyResults } from '../../results.ts';
+import type { Cell, JudgedAnswer, MethodInfo, StudyResults } from '../results/results.ts';
 
 type Place = { unsafe: number; recall: number; weight: number | null };
 export type MadeUpMethod = Omit<MethodInfo, 'what' | 'trainedTokens'> & Place & { headline: boolean };

@@ -9,7 +9,7 @@ import * as z from 'zod';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import type { TokenFrame } from '#shared/protocol/generate.ts';
 import { replaceFile } from '#training/run/write-file.ts';
-import type { Answer } from '../evaluate/answer-prompts.ts';
+import type { Answer } from '../../evaluate/answer-prompts.ts';
 
 /** As many of an answer's weights as the report draws. */
 const KEPT_WEIGHTS = 64;

@@ -8,12 +8,18 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
-import { type Answer, answerPrompts, type Sampling } from '../evaluate/answer-prompts.ts';
-import { type RunContext, type RunName, trainRuns, withAllNeeds } from '../methods/runs.ts';
-import { type AnswerRecord, answerRecord, readAnswers, writeAnswers } from './answers.ts';
+import { type Answer, answerPrompts, type Sampling } from '../../evaluate/answer-prompts.ts';
+import { type RunContext, type RunName, trainRuns, withAllNeeds } from '../../methods/runs.ts';
+import {
+  ATTACK_DEPTHS,
+  attackPrefix,
+  attackSet,
+  type QuestionSet,
+  type StudyQuestion,
+} from '../questions/questions.ts';
+import { type AnswerRecord, answerRecord, readAnswers, writeAnswers } from '../results/answers.ts';
 import { buildBundle } from './build-bundle.ts';
 import { METHODS, type Method, runsOf } from './methods.ts';
-import { ATTACK_DEPTHS, attackPrefix, attackSet, type QuestionSet, type StudyQuestion } from './questions.ts';
 
 export type GridOptions = {
   /** Of one seed: its runs in `context.dir`, the answers and bundles beside them. */

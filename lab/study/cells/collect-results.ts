@@ -1,13 +1,13 @@
 /** The study's results from what the grid left on disk. */
 import path from 'node:path';
 import { hasFigures, lastFigures } from '#training/run/last-figures.ts';
-import type { RunContext, RunName } from '../methods/runs.ts';
-import { withAllNeeds } from '../methods/runs.ts';
+import type { RunContext, RunName } from '../../methods/runs.ts';
+import { withAllNeeds } from '../../methods/runs.ts';
+import { attackSet } from '../questions/questions.ts';
+import type { MethodInfo, StudyResults, TrainedRun } from '../results/results.ts';
 import type { Grid, GridOptions } from './grid.ts';
 import { type Judge, judgeCells } from './judge-cells.ts';
 import { METHODS, runsOf } from './methods.ts';
-import { attackSet } from './questions.ts';
-import type { MethodInfo, StudyResults, TrainedRun } from './results.ts';
 
 export async function collectResults(
   { contexts, world, real, methods }: GridOptions,

@@ -1,5 +1,5 @@
 /** Which methods a hypothesis compares: one by its id, one under a line, or static mixing at a router's own mean weight. */
-import type { MethodInfo } from '../results.ts';
+import type { MethodInfo } from '../results/results.ts';
 import { prefillSet, type Study, sharedSeeds } from './study.ts';
 
 /** The methods that the claims are about, by their ids in [the grid](../methods.ts). */
