@@ -1,35 +1,36 @@
 import { defineConfig } from 'vitest/config';
 
-/**
- * Limits are for what hangs. No test measures time, and a machine whose cores others use too may
- * take long over one.
- */
+/** Limits are for hangs. No test measures time, and others may use the same cores. */
 const HANG_MS = 600_000;
+
+const FOLDERS = '{shared,policies,workers,gpu-backend,training,lab,cli,scripts,bench}';
+
+/**
+ * Four tiers, each run once the one before has left the cores free. CONTRIBUTING.md says which tier
+ * a test belongs to.
+ */
+const TIERS: Record<string, { include: string[]; exclude?: string[]; alone?: boolean }> = {
+  unit: { include: [`${FOLDERS}/**/*.test.ts`], exclude: ['**/*.integration.test.ts'] },
+  integration: { include: [`${FOLDERS}/**/*.integration.test.ts`] },
+  // Each of these starts the whole stack or a training run of its own: one at a time.
+  e2e: { include: ['test/*.test.ts'], alone: true },
+  heavy: { include: ['test/heavy/*.test.ts'], alone: true },
+};
 
 export default defineConfig({
   test: {
     // As gpu-backend/graph/no-telemetry.ts does it: a test may start the engine's thread itself.
     env: { ORT_DISABLE_TELEMETRY: '1' },
-    projects: [
-      {
-        test: {
-          name: 'unit',
-          include: ['{shared,policies,workers,gpu-backend,training,lab,cli,scripts,bench}/**/*.test.ts'],
-          testTimeout: HANG_MS,
-          hookTimeout: HANG_MS,
-        },
+    projects: Object.entries(TIERS).map(([name, { include, exclude = [], alone = false }], order) => ({
+      test: {
+        name,
+        include,
+        exclude: ['**/node_modules/**', ...exclude],
+        fileParallelism: !alone,
+        sequence: { groupOrder: order },
+        testTimeout: HANG_MS,
+        hookTimeout: HANG_MS,
       },
-      {
-        test: {
-          name: 'e2e',
-          include: ['test/**/*.test.ts'],
-          // One running system at a time, and only once the unit tests have left the cores free.
-          fileParallelism: false,
-          sequence: { groupOrder: 1 },
-          testTimeout: HANG_MS,
-          hookTimeout: HANG_MS,
-        },
-      },
-    ],
+    })),
   },
 });
