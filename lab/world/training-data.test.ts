@@ -21,7 +21,8 @@ async function write(rows: readonly object[]): Promise<string> {
 }
 
 test('dialogues and pairs are of the edition that was asked for', () => {
-  const beyond = loadTopics({ edition: 'whole' }).filter(({ id }) => !loadTopics().some((topic) => topic.id === id));
+  const first = new Set(loadTopics({ edition: 'first' }).map(({ id }) => id));
+  const beyond = loadTopics({ edition: 'whole' }).filter(({ id }) => !first.has(id));
   const facts = new Set(beyond.flatMap((topic) => topic.facts.flatMap(({ wordings }) => wordings)));
   const strangers = (texts: string[]) =>
     texts.flatMap((text) => text.split(/(?<=[.!?]) /)).filter((sentence) => facts.has(sentence)).length;
