@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'vitest';
+import { drawPage, drawText } from './draw.ts';
+import { circles, folderGraph, storeys } from './folders.ts';
+import { readSource, readSources } from './imports.ts';
+import { breaches, LAYERS } from './layers.ts';
+
+/** File -> its text. */
+const house = (files: Record<string, string>) => Object.entries(files).map(([file, text]) => readSource(file, text));
+const graphOf = (files: Record<string, string>) => folderGraph(house(files));
+
+describe('an import is seen', () => {
+  test.each([
+    ['static', "import { x } from '#b/x.ts';"],
+    ['for its effect', "import '../b/x.ts';"],
+    ['of a type', "import type { X } from '#b/x.ts';"],
+    ['dynamic', "const later = () => import('#b/x.ts');"],
+    ['in a type', "let x: import('#b/x.ts').X;"],
+    ['as a re-export', "export { x } from '../b/x.ts';"],
+    ['as a re-export of everything', "export * from '../b/x.ts';"],
+  ])('%s', (_, text) => {
+    const { imports } = readSource('a/y.ts', `\n${text}\n`);
+    expect(imports).toEqual([{ from: 'a/y.ts', line: 2, to: { file: 'b/x.ts' } }]);
+  });
+
+  test('and one in a comment or a string is none', () => {
+    expect(readSource('a/y.ts', "// import { x } from '#b/x.ts';\nconst s = \"import '#b/x.ts'\";").imports).toEqual(
+      [],
+    );
+  });
+});
+
+describe('a folder circle', () => {
+  test('of two is found, with the imports that close it', () => {
+    const graph = graphOf({
+      'a/x.ts': "import '../b/y.ts';",
+      'b/y.ts': "import type { X } from '../a/z.ts';",
+      'a/z.ts': '',
+    });
+    expect(circles(graph)).toEqual([['a', 'b']]);
+    expect(graph.get('b')!.get('a')).toEqual(['b/y.ts:1 -> a/z.ts']);
+  });
+
+  test('of a folder and one inside it is found', () => {
+    expect(
+      circles(graphOf({ 'a/x.ts': "import './in/y.ts';", 'a/in/y.ts': "import '../z.ts';", 'a/z.ts': '' })),
+    ).toEqual([['a', 'a/in']]);
+  });
+
+  test('of three is found once, and what merely stands on it is not called one', () => {
+    const files = { 'a/x.ts': "import '../b/x.ts';", 'b/x.ts': "import '../c/x.ts';", 'c/x.ts': "import '../a/y.ts';" };
+    const graph = graphOf({ ...files, 'a/y.ts': '', 'd/x.ts': "import '../a/x.ts';" });
+    expect(circles(graph)).toHaveLength(1);
+    expect(storeys(graph).knotted).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  test('is no circle where only a test closes it', () => {
+    expect(
+      circles(graphOf({ 'a/x.ts': "import '../b/y.ts';", 'b/y.ts': '', 'b/y.test.ts': "import '../a/x.ts';" })),
+    ).toEqual([]);
+  });
+});
+
+describe('a forbidden direction', () => {
+  /** File -> its text, and whether it is a breach. */
+  const CASES: Record<string, [text: string, breach: boolean]> = {
+    'shared/alias.ts': ["import { x } from '#policies/x.ts';", true],
+    'shared/relative.ts': ["import { x } from '../policies/x.ts';", true],
+    'shared/type-only.ts': ["import type { X } from '#gpu-backend/x.ts';", true],
+    'shared/in-a-type.ts': ["export type X = import('#workers/x.ts').X;", true],
+    'shared/dynamic.ts': ["export const later = () => import('#training/x.ts');", true],
+    'shared/some.test.ts': ["import { x } from '#policies/x.ts';", true],
+    'policies/down.ts': ["export { x } from '#shared/x.ts';", false],
+    'policies/up.ts': ["export { x } from '#workers/x.ts';", true],
+    'workers/engine.ts': ["import type { X } from '#gpu-backend/x.ts';", true],
+    'workers/onnx.ts': ["import type { Tensor } from 'onnxruntime-node';", true],
+    'workers/down.ts': ["import '#policies/x.ts'; import '#shared/x.ts'; import 'hono';", false],
+    'gpu-backend/edge.ts': ["import '#policies/x.ts';", true],
+    'gpu-backend/engine.ts': ["import 'onnxruntime-node'; import '#shared/x.ts';", false],
+    'training/lab.ts': ["import '#lab/x.ts';", true],
+    'lab/down.ts': ["import '#training/x.ts'; import '#gpu-backend/x.ts';", false],
+    'lab/edge.ts': ["import '#workers/x.ts';", true],
+    'lab/command.ts': ["import '../cli/x.ts';", true],
+    'cli/all.ts': ["import '#lab/x.ts'; import '#workers/x.ts'; import '../package.json';", false],
+    'training/exit.ts': ['process.exit(1);', true],
+    'cli/exit.ts': ['process.exit(1);', false],
+  };
+  test.each(Object.entries(CASES))('%s', (file, [text, breach]) => {
+    expect(breaches(house({ [file]: text }))).toHaveLength(breach ? 1 : 0);
+  });
+
+  test('is told with its place and the rule', () => {
+    expect(breaches(house({ 'lab/edge.ts': "\nimport '#workers/x.ts';" }))).toEqual([
+      'lab/edge.ts:2 imports workers/x.ts: lab imports only training, gpu-backend, shared',
+    ]);
+  });
+
+  test('is not among the rules themselves: each layer names only lower ones', () => {
+    const names = Object.keys(LAYERS);
+    for (const [top, below] of Object.entries(LAYERS)) {
+      for (const name of below) expect(names.indexOf(name), `${top} -> ${name}`).toBeLessThan(names.indexOf(top));
+    }
+  });
+});
+
+test('a comment beyond column 100 is found, code is not', () => {
+  const long = 'x'.repeat(100);
+  const { longComments } = readSource('a/x.ts', `// ${long}\nconst s = '${long}';\n/*\n * ${long}\n */\n`);
+  expect(longComments).toEqual([1, 4]);
+});
+
+test('the picture names every folder, lowest first, and leaves out arrows that a longer way implies', () => {
+  const files = { 'shared/a/x.ts': '', 'shared/b/x.ts': "import '../a/x.ts';" };
+  const graph = graphOf({ ...files, 'shared/c/x.ts': "import '../a/x.ts'; import '../b/x.ts';" });
+  expect(drawText(graph)).toBe('  0  shared/a\n  1  shared/b  <- shared/a\n  2  shared/c  <- shared/a shared/b');
+  const page = drawPage(graph);
+  expect(page).toContain('shared_c --> shared_b');
+  expect(page).not.toContain('shared_c --> shared_a');
+});
+
+test('our own house is read as it stands: every layer has files, and the gate is where it should be', () => {
+  const sources = readSources(new URL('../..', import.meta.url).pathname);
+  const tops = new Set(sources.map(({ file }) => file.split('/')[0]));
+  for (const top of ['shared', 'policies', 'workers', 'gpu-backend', 'training', 'lab', 'cli'])
+    expect(tops).toContain(top);
+  expect(sources.find(({ file }) => file === 'cli/train.ts')!.imports).not.toEqual([]);
+});

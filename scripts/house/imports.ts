@@ -1,0 +1,72 @@
+/** Reads who imports whom, from the syntax tree of every file of ours that git tracks or would track. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseSync, Visitor } from 'oxc-parser';
+
+type Import = {
+  /** The importing file, from the root, with `/` between the folders. */
+  from: string;
+  line: number;
+  /** A file from the root, or the name of a package. */
+  to: { file: string } | { package: string };
+};
+
+export type SourceFile = {
+  file: string;
+  imports: Import[];
+  /** Lines that call `process.exit`. */
+  exits: number[];
+  /** Lines of comments that end beyond column 100. */
+  longComments: number[];
+};
+
+const MAX_COMMENT_COLUMNS = 100;
+
+export function readSources(root: string): SourceFile[] {
+  const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  const files = listed.split('\n').filter((file) => /\.(ts|mjs)$/.test(file));
+  return files.map((file) => readSource(file, readFileSync(path.join(root, file), 'utf8')));
+}
+
+/** Static, dynamic and type imports, re-exports, and `import('...')` in a type. */
+export function readSource(file: string, text: string): SourceFile {
+  const { program, comments, errors } = parseSync(file, text);
+  if (errors.length > 0) throw new Error(`${file}: ${errors[0]!.message}`);
+  const lineAt = (offset: number) => text.slice(0, offset).split('\n').length;
+  const imports: Import[] = [];
+  const exits: number[] = [];
+  const add = (node: { value: unknown; start: number } | null | undefined) => {
+    if (typeof node?.value !== 'string') return;
+    imports.push({ from: file, line: lineAt(node.start), to: resolve(file, node.value) });
+  };
+  new Visitor({
+    ImportDeclaration: ({ source }) => add(source),
+    ExportNamedDeclaration: ({ source }) => add(source),
+    ExportAllDeclaration: ({ source }) => add(source),
+    ImportExpression: ({ source }) => source.type === 'Literal' && add(source),
+    TSImportType: ({ source }) => add(source),
+    MemberExpression: ({ object, property, start }) => {
+      const isExit = property.type === 'Identifier' && property.name === 'exit';
+      if (isExit && object.type === 'Identifier' && object.name === 'process') exits.push(lineAt(start));
+    },
+  }).visit(program);
+
+  const lines = text.split('\n');
+  const longComments = comments.flatMap(({ start, end }) => {
+    const [first, last] = [lineAt(start), lineAt(end)];
+    const all = Array.from({ length: last - first + 1 }, (_, i) => first + i);
+    return all.filter((line) => lines[line - 1]!.length > MAX_COMMENT_COLUMNS);
+  });
+  return { file, imports, exits, longComments };
+}
+
+/** `#shared/x.ts` and `./x.ts` are files of ours; anything else is a package. */
+function resolve(file: string, specifier: string): Import['to'] {
+  if (specifier.startsWith('#')) return { file: specifier.slice(1) };
+  if (specifier.startsWith('.')) return { file: path.posix.join(path.posix.dirname(file), specifier) };
+  return { package: specifier };
+}

@@ -1,0 +1,54 @@
+/** Which top folder may import which. docs/house.md draws it, `npm run check` fails on anything else. */
+import type { SourceFile } from './imports.ts';
+
+/** Lowest first. What a folder does not name it must not import, in tests either. */
+export const LAYERS: Readonly<Record<string, readonly string[]>> = {
+  shared: [],
+  policies: ['shared'],
+  workers: ['policies', 'shared'],
+  'gpu-backend': ['shared'],
+  training: ['gpu-backend', 'shared'],
+  lab: ['training', 'gpu-backend', 'shared'],
+  scripts: [],
+  cli: ['scripts', 'lab', 'training', 'gpu-backend', 'workers', 'policies', 'shared'],
+  test: ['cli', 'scripts', 'lab', 'training', 'gpu-backend', 'workers', 'policies', 'shared'],
+  bench: ['test', 'cli', 'lab', 'training', 'gpu-backend', 'workers', 'policies', 'shared'],
+  examples: [],
+};
+
+/** The edge has no GPU, and what it shares with the browser has no native code. */
+const WITHOUT_ONNXRUNTIME = ['shared', 'policies', 'workers'];
+
+/** Only a program may end the process. A library throws, and its caller decides. */
+const PROGRAMS = /^(cli|scripts|bench|test|examples)\/|\.test\.ts$|\/testing\//;
+
+/** Every breach as one line: where, what, and the rule. */
+export function breaches(sources: readonly SourceFile[]): string[] {
+  return sources.flatMap(({ file, imports, exits }) => {
+    const top = topOf(file);
+    const allowed = LAYERS[top];
+    const found: string[] = [];
+    for (const { line, to } of imports) {
+      if ('package' in to) {
+        if (/^onnxruntime/.test(to.package) && WITHOUT_ONNXRUNTIME.includes(top)) {
+          found.push(`${file}:${line} imports ${to.package}: the edge never imports onnxruntime`);
+        }
+        continue;
+      }
+      const target = topOf(to.file);
+      // A file at the root, such as package.json, belongs to nobody.
+      if (allowed === undefined || target === top || !(target in LAYERS) || allowed.includes(target)) continue;
+      found.push(`${file}:${line} imports ${to.file}: ${top} imports ${listed(allowed)}`);
+    }
+    if (!PROGRAMS.test(file)) {
+      for (const line of exits) found.push(`${file}:${line} calls process.exit: a library throws instead`);
+    }
+    return found;
+  });
+}
+
+const topOf = (file: string) => file.split('/')[0]!;
+
+function listed(names: readonly string[]): string {
+  return names.length === 0 ? 'nothing of ours' : `only ${names.join(', ')}`;
+}
