@@ -3,7 +3,7 @@
  * beside the classifier's own; whatever is flagged under a name of ours is flagged under one of theirs.
  */
 import * as z from 'zod';
-import { JUDGEMENTS, type Judgement } from './categories.ts';
+import { JUDGEMENTS, type Judgement } from '#shared/line/categories.ts';
 import { MAX_MODERATION_CHARS, MAX_MODERATION_TEXTS, MAX_READ_CHARS } from './text-limits.ts';
 import { repaired, wellFormed } from './well-formed.ts';
 

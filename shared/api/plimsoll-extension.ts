@@ -1,8 +1,8 @@
 /** What Plimsoll adds to OpenAI's shapes, all of it under the one key `plimsoll`. */
 import * as z from 'zod';
+import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { Mode, Rule } from '#shared/line/line.ts';
 import { TokenFrame, WeightSummary } from '#shared/protocol/generate.ts';
-import { JUDGEMENTS } from './categories.ts';
 
 /**
  * `none` leaves of the answer's extension the policy and the receipt, so that an answer can always be checked; `tokens`

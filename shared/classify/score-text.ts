@@ -3,8 +3,9 @@
  * pieces, through the linear model, and of each the strictest. It takes int8 weights (what ships) and float ones (what
  * training compares them with).
  */
-import { JUDGEMENTS } from '#shared/api/categories.ts';
+
 import { MAX_READ_CHARS } from '#shared/api/text-limits.ts';
+import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { blocksOf } from './blocks.ts';
 import { COLUMNS, combineScores } from './combine-scores.ts';
 import type { DefenceOptions } from './defences.ts';

@@ -5,7 +5,7 @@
  * full force.
  */
 import * as z from 'zod';
-import { SIGNALS, type Signal } from '#shared/api/categories.ts';
+import { SIGNALS, type Signal } from './categories.ts';
 import { ACTIONS, Action, Budget, Share } from './line.ts';
 import { later, lesser } from './order.ts';
 
