@@ -6,6 +6,7 @@
  * Beside the safety expert stands, by the line's mode, the helpfulness expert or the layers
  * mixture; `safety_only` has the safety expert alone.
  */
+import type { FinishReason } from '#shared/api/chat-answer.ts';
 import {
   addWeight,
   effectiveFloor,
@@ -183,7 +184,7 @@ export class Answer {
     return { floor, ceiling: Math.max(floor, this.#policy.ceiling) };
   }
 
-  #end(finishReason: 'stop' | 'length'): EngineEvent[] {
+  #end(finishReason: FinishReason): EngineEvent[] {
     this.ended = true;
     const held = this.#stops.flush();
     const prompt = this.promptIds.length;

@@ -1,9 +1,17 @@
 /** OpenAI's chat answers, whole and streamed, with Plimsoll's extension. */
 import * as z from 'zod';
-import { Usage } from '#shared/protocol/generate.ts';
 import { SentExtension } from './plimsoll-extension.ts';
 
-const FinishReason = z.enum(['stop', 'length']);
+/** Why an answer ended: by itself or at a stop string, or at its limit of tokens. */
+export const FinishReason = z.enum(['stop', 'length']);
+export type FinishReason = z.infer<typeof FinishReason>;
+
+export const Usage = z.object({
+  prompt_tokens: z.int(),
+  completion_tokens: z.int(),
+  total_tokens: z.int(),
+});
+export type Usage = z.infer<typeof Usage>;
 
 const head = {
   id: z.string().startsWith('chatcmpl-'),

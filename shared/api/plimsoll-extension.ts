@@ -2,13 +2,12 @@
 import * as z from 'zod';
 import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { Mode, Rule } from '#shared/line/line.ts';
-import { TokenFrame, WeightSummary } from '#shared/protocol/generate.ts';
 
 /**
  * `none` leaves of the answer's extension the policy and the receipt, so that an answer can always be checked; `tokens`
  * adds the gate's numbers for every token.
  */
-export const TRACES = ['none', 'summary', 'tokens'] as const;
+const TRACES = ['none', 'summary', 'tokens'] as const;
 
 /** Ours, so unknown fields are refused: a misspelt floor must not be a floor left out. */
 export const RequestExtension = z.strictObject({
@@ -24,9 +23,25 @@ export type RequestExtension = z.infer<typeof RequestExtension>;
 export const CategoryProbability = z.strictObject({ name: z.enum(JUDGEMENTS), probability: z.number().min(0).max(1) });
 export type CategoryProbability = z.infer<typeof CategoryProbability>;
 
-/** A token frame without its tag. */
-export const TokenTrace = z.strictObject(TokenFrame.omit({ type: true }).shape);
+/**
+ * One drawn token. Log-probabilities are in nats. JSON has no infinities, so a log-probability of zero probability is
+ * null, and so is a spent budget that has no bound (only possible where the policy sets none).
+ */
+export const TokenTrace = z.strictObject({
+  id: z.int(),
+  /** The text this token completes: empty while a UTF-8 character or a possible stop string is still open. */
+  text: z.string(),
+  weight: z.number(),
+  floor: z.number(),
+  lp_s: z.number().nullable(),
+  lp_h: z.number().nullable(),
+  lp: z.number().nullable(),
+  spent: z.number().nullable(),
+});
 export type TokenTrace = z.infer<typeof TokenTrace>;
+
+export const WeightSummary = z.object({ min: z.number(), mean: z.number(), max: z.number() });
+export type WeightSummary = z.infer<typeof WeightSummary>;
 
 /** The whole extension of an answer; of a stream, of its last chunk. */
 export const AnswerExtension = z.strictObject({

@@ -3,10 +3,8 @@
  * backend can be finished on another, and so that a receipt can say what was done.
  */
 
+import type { Rule } from '#shared/line/line.ts';
 import type { DrawKey } from './draw-key.ts';
-
-/** How two experts become one distribution; the formulas are in mix-experts.ts. */
-export type Rule = 'geometric' | 'arithmetic';
 
 /** A tenant's line, compiled for one request. Weights are shares of the safety expert, 0..1. */
 export type GatePolicy = {

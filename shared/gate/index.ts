@@ -6,7 +6,7 @@ export { type Gated, type GateInput, gateDistribution } from './gate-distributio
 export { GateError, type GateErrorCode } from './gate-error.ts';
 export { gateLayersStep, type LayersStepInput } from './gate-layers-step.ts';
 export { type GateStepInput, gateStep, startGate } from './gate-step.ts';
-export type { GatePolicy, GateState, GateStep, Rule, SamplingParams } from './gate-types.ts';
+export type { GatePolicy, GateState, GateStep, SamplingParams } from './gate-types.ts';
 export type { GatedDistribution } from './gated-distribution.ts';
 export { logSoftmax } from './log-softmax.ts';
 export { penaltyBias } from './penalty-bias.ts';

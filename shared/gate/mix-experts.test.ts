@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { RULES } from '#shared/line/line.ts';
 import { logSoftmax } from './log-softmax.ts';
 import { mixExperts } from './mix-experts.ts';
 import * as arbitrary from './testing/arbitraries.ts';
@@ -42,7 +43,7 @@ test('experts without a token in common leave the geometric rule nothing', () =>
 test('weights too small for the log of their complement still mix', () => {
   const safety = logSoftmax(Float32Array.of(0, 1))!;
   const helpful = logSoftmax(Float32Array.of(1, 0))!;
-  for (const rule of ['geometric', 'arithmetic'] as const) {
+  for (const rule of RULES) {
     for (const weight of [Number.MIN_VALUE, 2 ** -53, 1 - 2 ** -53]) {
       const near = weight < 0.5 ? helpful : safety;
       const mixed = mixExperts(safety, helpful, { weight, rule })!;

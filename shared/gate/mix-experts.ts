@@ -19,7 +19,7 @@
  * masks included, and whatever the other row masks does not matter. In between, the geometric rule masks what either
  * expert masks, and the arithmetic rule what both do.
  */
-import type { Rule } from './gate-types.ts';
+import type { Rule } from '#shared/line/line.ts';
 import { logSoftmax } from './log-softmax.ts';
 
 export type Mixing = { weight: number; rule: Rule };

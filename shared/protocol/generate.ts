@@ -3,7 +3,9 @@
  * one JSON object a line (NDJSON). The floors and budget are not in the body: they come only from the signed directive.
  */
 import * as z from 'zod';
+import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
 import { ERROR_CODES, type ErrorCode } from '#shared/api/errors.ts';
+import { TokenTrace, WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
 
 export const Message = z.object({
@@ -31,33 +33,9 @@ export type GenerateRequest = z.infer<typeof GenerateRequest>;
 
 const errorCodes = Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]];
 
-/**
- * One drawn token. Log-probabilities are in nats. JSON has no infinities, so a log-probability of zero probability is
- * null, and so is a spent budget that has no bound (only possible where the policy sets none).
- */
-export const TokenFrame = z.object({
-  type: z.literal('token'),
-  id: z.int(),
-  /** The text this token completes: empty while a UTF-8 character or a possible stop string is still open. */
-  text: z.string(),
-  weight: z.number(),
-  floor: z.number(),
-  lp_s: z.number().nullable(),
-  lp_h: z.number().nullable(),
-  lp: z.number().nullable(),
-  spent: z.number().nullable(),
-});
+/** One drawn token. */
+export const TokenFrame = z.object({ type: z.literal('token'), ...TokenTrace.shape });
 export type TokenFrame = z.infer<typeof TokenFrame>;
-
-export const Usage = z.object({
-  prompt_tokens: z.int(),
-  completion_tokens: z.int(),
-  total_tokens: z.int(),
-});
-export type Usage = z.infer<typeof Usage>;
-
-export const WeightSummary = z.object({ min: z.number(), mean: z.number(), max: z.number() });
-export type WeightSummary = z.infer<typeof WeightSummary>;
 
 export const Frame = z.discriminatedUnion('type', [
   /** Before `start`, and again while it lasts: the request was accepted and waits, behind so many others. */
@@ -79,7 +57,7 @@ export const Frame = z.discriminatedUnion('type', [
   z.object({ type: z.literal('text'), text: z.string() }),
   z.object({
     type: z.literal('end'),
-    finish_reason: z.enum(['stop', 'length']),
+    finish_reason: FinishReason,
     usage: Usage,
     weights: WeightSummary,
     spent: z.number().nullable(),

@@ -4,8 +4,10 @@
  */
 import { type CryptoKey, createLocalJWKSet, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
+import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
+import { WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { Line } from '#shared/line/line.ts';
-import { Seed, Usage, WeightSummary } from './generate.ts';
+import { Seed } from './generate.ts';
 
 export const Receipt = z.strictObject({
   request: z.string(),
@@ -30,7 +32,7 @@ export const Receipt = z.strictObject({
   /** Nats; null where the policy sets no budget and the safety expert gave the answer no probability. */
   spent: z.number().nullable(),
   usage: Usage,
-  finish_reason: z.enum(['stop', 'length']),
+  finish_reason: FinishReason,
   seed: Seed,
   /** SHA-256 of the request's body and of the answer's text, lower-case hex. */
   prompt_digest: z.string(),

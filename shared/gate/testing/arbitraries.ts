@@ -1,7 +1,8 @@
 /** Random inputs of the gate for fast-check: ordinary ones, and the masks, ties and ends where mistakes live. */
 import * as fc from 'fast-check';
+import { RULES } from '#shared/line/line.ts';
 import { type DrawKey, seedKey } from '../draw-key.ts';
-import type { GatePolicy, Rule, SamplingParams } from '../gate-types.ts';
+import type { GatePolicy, SamplingParams } from '../gate-types.ts';
 
 /** Sixty-fourths, so that Float32 holds them and sums of them exactly; ties are frequent. */
 const logit = fc.integer({ min: -512, max: 512 }).map((n) => n / 64);
@@ -33,7 +34,7 @@ export const share = fc.oneof(
 
 export const insideShare = fc.double({ min: 1e-6, max: 1 - 1e-6, noNaN: true });
 
-export const rule = fc.constantFrom<Rule>('geometric', 'arithmetic');
+export const rule = fc.constantFrom(...RULES);
 
 export const finiteBudget = fc.oneof(
   { weight: 5, arbitrary: fc.double({ min: 0, max: 4, noNaN: true }) },

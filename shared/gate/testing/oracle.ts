@@ -3,7 +3,8 @@
  * the formulas of README.md one after another, lambda by halving an interval. It shares nothing with the gate
  * but its types, overflows where the gate must not, and is right wherever it does not.
  */
-import type { GatePolicy, GateState, Rule, SamplingParams } from '../gate-types.ts';
+import type { Rule } from '#shared/line/line.ts';
+import type { GatePolicy, GateState, SamplingParams } from '../gate-types.ts';
 
 const sum = (xs: number[]) => xs.reduce((a, b) => a + b, 0);
 const normalize = (xs: number[]) => xs.map((x) => x / sum(xs));
