@@ -14,10 +14,10 @@ import {
   type GateState,
   LOG_ZERO,
   NO_WEIGHTS,
+  type RunningWeights,
   type SamplingParams,
   SPENT_UNBOUNDED,
   startGate,
-  type WeightSummary,
 } from '#shared/gate/index.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
 import { StopMatcher } from '#shared/text/stop-matcher.ts';
@@ -68,7 +68,7 @@ export class Answer {
   readonly #ids: number[];
   #saysSomething: boolean;
   #state: GateState;
-  #weights: WeightSummary;
+  #weights: RunningWeights;
 
   /**
    * Begins an answer to a request that was checked (check-request.ts), or with `request.resume`

@@ -26,7 +26,7 @@
  * is left. That fits under the cap, because c >= 1. With no nats left, c is 1 and the only
  * distribution under p_s~ is p_s~ itself, returned as it is: K = 0 is the safety expert exactly.
  */
-import { type GatedDistribution, markAsGated } from './gated-distribution.ts';
+import { type DrawableDistribution, markAsDrawable } from './drawable-distribution.ts';
 import { solveLambda } from './solve-lambda.ts';
 
 type Cap = {
@@ -40,10 +40,10 @@ type Cap = {
 };
 
 /** @param mixture log p~, [vocabulary] */
-export function capByBudget(mixture: Float64Array, { reference, natsLeft }: Cap): GatedDistribution {
-  if (natsLeft === null) return markAsGated(mixture, reference);
-  if (natsLeft <= 0) return markAsGated(reference, reference);
-  if (fits(mixture, { reference, natsLeft })) return markAsGated(mixture, reference);
+export function capByBudget(mixture: Float64Array, { reference, natsLeft }: Cap): DrawableDistribution {
+  if (natsLeft === null) return markAsDrawable(mixture, reference);
+  if (natsLeft <= 0) return markAsDrawable(reference, reference);
+  if (fits(mixture, { reference, natsLeft })) return markAsDrawable(mixture, reference);
 
   const logCap = new Float64Array(reference.length);
   // A probability is at most 1 whatever the cap, and the minimum keeps exp() of a generous budget
@@ -51,13 +51,13 @@ export function capByBudget(mixture: Float64Array, { reference, natsLeft }: Cap)
   for (let i = 0; i < logCap.length; i++) logCap[i] = Math.min(0, natsLeft + (reference[i] ?? NaN));
 
   const lambda = solveLambda(mixture, logCap);
-  if (!lambda) return markAsGated(fillBeyondSupport(mixture, logCap, reference), reference);
+  if (!lambda) return markAsDrawable(fillBeyondSupport(mixture, logCap, reference), reference);
   const { anchor, level } = lambda;
   const logprobs = new Float64Array(mixture.length);
   for (let i = 0; i < logprobs.length; i++) {
     logprobs[i] = Math.min((mixture[i] ?? NaN) - anchor + level, logCap[i] ?? NaN);
   }
-  return markAsGated(logprobs, reference);
+  return markAsDrawable(logprobs, reference);
 }
 
 /**

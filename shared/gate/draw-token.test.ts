@@ -54,7 +54,7 @@ test('only a gated distribution can be drawn from', () => {
 test('only the cap and greedy’s rule mark a distribution as gated', () => {
   const sources = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'));
   const makers = sources.filter((name) =>
-    readFileSync(`${import.meta.dirname}/${name}`, 'utf8').includes('markAsGated'),
+    readFileSync(`${import.meta.dirname}/${name}`, 'utf8').includes('markAsDrawable'),
   );
-  expect(makers).toEqual(['cap-by-budget.ts', 'gated-distribution.ts', 'greedy-choice.ts']);
+  expect(makers).toEqual(['cap-by-budget.ts', 'drawable-distribution.ts', 'greedy-choice.ts']);
 });

@@ -3,15 +3,15 @@
  * The order is part of the contract: with it, the same q and the same u are the same token everywhere. (An engine
  * whose exponentials differ in the last bit can disagree only for a u within that bit of a boundary.)
  *
- * Only a GatedDistribution is taken, and only the gate makes one: a mixture that has not passed the budget is a type
+ * Only a DrawableDistribution is taken, and only the gate makes one: a mixture that has not passed the budget is a type
  * error here.
  *
  * @param u uniform in [0, 1)
  */
+import type { DrawableDistribution } from './drawable-distribution.ts';
 import { GateError } from './gate-error.ts';
-import type { GatedDistribution } from './gated-distribution.ts';
 
-export function drawToken({ logprobs }: GatedDistribution, u: number): number {
+export function drawToken({ logprobs }: DrawableDistribution, u: number): number {
   let passed = 0;
   let last = -1;
   for (let token = 0; token < logprobs.length; token++) {

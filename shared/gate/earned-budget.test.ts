@@ -2,10 +2,10 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { addSpending, natsLeft, spendingBound } from './add-spending.ts';
-import { gateDistribution } from './gate-distribution.ts';
 import { gateStep, startGate } from './gate-step.ts';
 import type { GatePolicy } from './gate-types.ts';
 import { logSoftmax } from './log-softmax.ts';
+import { stepDistribution } from './step-distribution.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 import { EXAMPLE_STEP } from './testing/example-step.ts';
 import * as oracle from './testing/oracle.ts';
@@ -41,7 +41,7 @@ test.each(['logits', 'layers'])(
             const [safety, other] = [logSoftmax(safetyLogits), logSoftmax(helpfulLogits)];
             const beside = mode === 'logits' ? { helpful: other, proposal } : { layers: other, alpha: proposal };
             const ps = oracle.reference(safetyLogits, sampling);
-            return { ...gateDistribution({ safety, policy: line, sampling, state, ...beside }), ps };
+            return { ...stepDistribution({ safety, policy: line, sampling, state, ...beside }), ps };
           };
           const begun = paths(step, { prefixes: true });
           for (let t = 1; t <= 4; t++) {
@@ -115,7 +115,7 @@ test('nothing earned and nothing to start with is the safety expert alone; so is
   const helpfulLogits = Float32Array.of(0, 3, -1, 1);
   const alone = (earned: GatePolicy['earned'], spent: number) => {
     const policy = { ...EXAMPLE_STEP.policy, earned };
-    const { q } = gateDistribution({
+    const { q } = stepDistribution({
       safety: logSoftmax(EXAMPLE_STEP.safetyLogits),
       helpful: logSoftmax(helpfulLogits),
       proposal: 0,

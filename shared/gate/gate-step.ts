@@ -13,9 +13,9 @@
 import { addSpending, reportable } from './add-spending.ts';
 import { checkState } from './check-inputs.ts';
 import { drawToken } from './draw-token.ts';
-import { type GateInput, gateDistribution } from './gate-distribution.ts';
 import type { GatePolicy, GateState, GateStep, SamplingParams } from './gate-types.ts';
 import { logSoftmax } from './log-softmax.ts';
+import { type LogprobsInput, stepDistribution } from './step-distribution.ts';
 import { uniformAt } from './uniform-at.ts';
 
 export type GateStepInput = {
@@ -44,9 +44,9 @@ export function gateStep({ safetyLogits, helpfulLogits, proposal, policy, sampli
 }
 
 /** The same on rows that are log-probabilities already: what `gateStep` and its siblings have in common. */
-export function stepOnLogprobs(input: GateInput): GateStep {
+export function stepOnLogprobs(input: LogprobsInput): GateStep {
   const { safety, sampling, state } = input;
-  const { q, mixture, weight, floor, bound } = gateDistribution(input);
+  const { q, mixture, weight, floor, bound } = stepDistribution(input);
   const token = drawToken(q, uniformAt(sampling.key, state.position));
   const spends = (q.logprobs[token] ?? NaN) - (q.reference[token] ?? NaN);
   const spent = addSpending(state.spent, { spends, bound });

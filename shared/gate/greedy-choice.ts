@@ -11,7 +11,7 @@
  * The result is a distribution all the same, with all of its mass on y, so that there is one sampler and one spending
  * rule: against the reference lp_s - max lp_s, log q(y) = 0 spends exactly the difference above.
  */
-import { type GatedDistribution, markAsGated } from './gated-distribution.ts';
+import { type DrawableDistribution, markAsDrawable } from './drawable-distribution.ts';
 import { largest } from './log-softmax.ts';
 
 type Line = {
@@ -28,7 +28,7 @@ type Line = {
  * @param mixture log p under mask and bias, at temperature 1, [vocabulary]. Of equals, the lowest
  * id is chosen.
  */
-export function greedyChoice(mixture: Float64Array, { safety, natsLeft }: Line): GatedDistribution {
+export function greedyChoice(mixture: Float64Array, { safety, natsLeft }: Line): DrawableDistribution {
   const favourite = largest(safety);
   const most = natsLeft === null ? Infinity : Math.max(0, natsLeft);
   const reference = new Float64Array(safety.length);
@@ -44,5 +44,5 @@ export function greedyChoice(mixture: Float64Array, { safety, natsLeft }: Line):
   }
   const logprobs = new Float64Array(reference.length).fill(-Infinity);
   logprobs[chosen] = 0;
-  return markAsGated(logprobs, reference);
+  return markAsDrawable(logprobs, reference);
 }

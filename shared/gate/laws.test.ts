@@ -3,12 +3,12 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { seedKey } from './draw-key.ts';
 import { effectiveFloor } from './effective-weight.ts';
-import { type Gated, type GateInput, gateDistribution } from './gate-distribution.ts';
 import { gateLayersStep } from './gate-layers-step.ts';
 import { type GateStepInput, gateStep, startGate } from './gate-step.ts';
 import type { GatePolicy, GateState, GateStep } from './gate-types.ts';
 import { logSoftmax } from './log-softmax.ts';
 import { shapeDistribution } from './shape-distribution.ts';
+import { type LogprobsInput, type StepDistribution, stepDistribution } from './step-distribution.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 import { gateRows, type Logits, type Rest } from './testing/gate-rows.ts';
 import { OPEN_POLICY } from './testing/open-policy.ts';
@@ -19,18 +19,21 @@ const plain = { temperature: 1, topP: 1, key: seedKey(0) };
 const sum = (row: ArrayLike<number>) => Array.from(row).reduce((a, b) => a + b, 0);
 
 /** A router's wish as a model would have held it between the bounds of the layers row. */
-function held(wish: number, { policy, state }: Pick<GateInput, 'policy' | 'state'>): number {
+function held(wish: number, { policy, state }: Pick<LogprobsInput, 'policy' | 'state'>): number {
   const floor = effectiveFloor(policy, state);
   return Math.min(Math.max(wish, floor), Math.max(policy.ceiling, floor));
 }
 
 /** The two ways to a mixture. In the mode `layers` the second row is the mixture itself, whatever a model has put into it. */
-const MODES: Record<string, { gate: (rows: Logits, rest: Rest) => Gated; draw: (input: GateStepInput) => GateStep }> = {
+const MODES: Record<
+  string,
+  { gate: (rows: Logits, rest: Rest) => StepDistribution; draw: (input: GateStepInput) => GateStep }
+> = {
   logits: { gate: gateRows, draw: gateStep },
   layers: {
     gate({ safetyLogits, helpfulLogits }, { proposal, ...rest }) {
       const alpha = held(proposal, rest);
-      return gateDistribution({ safety: logSoftmax(safetyLogits), layers: logSoftmax(helpfulLogits), alpha, ...rest });
+      return stepDistribution({ safety: logSoftmax(safetyLogits), layers: logSoftmax(helpfulLogits), alpha, ...rest });
     },
     draw({ helpfulLogits, proposal, ...rest }) {
       return gateLayersStep({ layersLogits: helpfulLogits, alpha: held(proposal, rest), ...rest });
@@ -219,7 +222,7 @@ describe.each(Object.keys(MODES))('the budget, in the mode %s', (mode) => {
   /** Every answer of `length` words, with its probability under the gate and under the safety expert sampled alike. */
   function answers(
     experts: ReturnType<typeof tree>,
-    rest: Pick<GateInput, 'policy' | 'sampling'>,
+    rest: Pick<LogprobsInput, 'policy' | 'sampling'>,
     options?: { length: number },
   ): Path[] {
     return paths((answer, state) => {
@@ -329,7 +332,7 @@ describe.each(Object.keys(MODES))('the budget, in the mode %s', (mode) => {
   /** An answer of `length` tokens from `from` on, as a decode loop draws it. */
   function decode(
     experts: ReturnType<typeof tree>,
-    rest: Pick<GateInput, 'policy' | 'sampling'>,
+    rest: Pick<LogprobsInput, 'policy' | 'sampling'>,
     { length, answer = [], state = startGate() }: { length: number; answer?: number[]; state?: GateState },
   ): GateStep[] {
     const steps: GateStep[] = [];

@@ -3,8 +3,8 @@
  */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { GateInput } from './gate-distribution.ts';
 import { gateStep, startGate } from './gate-step.ts';
+import type { LogprobsInput } from './step-distribution.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 import { gateRows, type Logits } from './testing/gate-rows.ts';
 import { OPEN_POLICY } from './testing/open-policy.ts';
@@ -68,7 +68,7 @@ test('the reference does not depend on the bias, not by one bit', () => {
       (rows, policy, { bias, ...shape }, [proposal, greedy]) => {
         fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape.mask));
         const sampling = greedy ? { ...shape, temperature: 0 } : shape;
-        const referenceOf = (sampling: GateInput['sampling']) =>
+        const referenceOf = (sampling: LogprobsInput['sampling']) =>
           gateRows(rows, { policy, sampling, proposal, state: startGate() }).q.reference;
         expect(referenceOf({ ...sampling, bias })).toEqual(referenceOf(sampling));
       },
@@ -88,7 +88,7 @@ test('where the weight is 1 or nothing is left, a bias has no effect', () => {
         fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape.mask));
         const sampling = greedy ? { ...shape, temperature: 0 } : shape;
         const line = byWeight ? { ...policy, floor: 1 } : { ...policy, budget: 0 };
-        const draw = (sampling: GateInput['sampling']) =>
+        const draw = (sampling: LogprobsInput['sampling']) =>
           gateStep({ ...rows, policy: line, sampling, proposal: 0, state: startGate() });
         const [biased, plain] = [draw({ ...sampling, bias }), draw(sampling)];
         // Under a budget of 0 and greedy, equal favourites are the mixture's to choose between.

@@ -1,11 +1,11 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { seedKey } from './draw-key.ts';
-import { gateDistribution } from './gate-distribution.ts';
 import { gateStep, startGate } from './gate-step.ts';
 import type { GatePolicy } from './gate-types.ts';
 import { keepTop } from './keep-top.ts';
 import { logSoftmax } from './log-softmax.ts';
+import { stepDistribution } from './step-distribution.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 import { OPEN_POLICY } from './testing/open-policy.ts';
 import * as oracle from './testing/oracle.ts';
@@ -32,7 +32,7 @@ function shapedOnUnion(
   rows: TruncatedRows,
   { weight, rule, temperature }: { weight: number; rule: GatePolicy['rule']; temperature: number },
 ) {
-  const { mixture, q } = gateDistribution(
+  const { mixture, q } = stepDistribution(
     inputOnUnion({
       rows,
       proposal: weight,
@@ -110,7 +110,7 @@ test('however rows are truncated from step to step, q(H) <= e^K * p_s~(H), p_s~ 
             const { ids, ...rows } = truncate(safetyLogits, wanted, k);
             const helpful = logSoftmax(helpfulLogits)!;
             const helpfulLogprobs = u(size) < 0.1 ? null : Float64Array.from(ids, (id) => helpful[id]!);
-            const gated = gateDistribution(
+            const gated = stepDistribution(
               inputOnUnion({
                 rows: { ...rows, ids, helpfulLogprobs },
                 policy: { ...OPEN_POLICY, rule, budget },

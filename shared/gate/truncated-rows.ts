@@ -20,13 +20,13 @@
  */
 import { reportable } from './add-spending.ts';
 import { checkSampling } from './check-inputs.ts';
-import type { GateInput } from './gate-distribution.ts';
 import { GateError } from './gate-error.ts';
 import { type GateStepInput, stepOnLogprobs } from './gate-step.ts';
 import type { GateStep } from './gate-types.ts';
 import { keepTop } from './keep-top.ts';
 import { largest, logSoftmax } from './log-softmax.ts';
 import { blendLogprobs, type Mixing } from './mix-experts.ts';
+import type { LogprobsInput } from './step-distribution.ts';
 
 export type TruncatedRows = {
   /** Token ids, ascending (the draw goes in their order), [U]. */
@@ -76,7 +76,7 @@ export function inputOnUnion({ rows, sampling, ...rest }: TruncatedStepInput) {
     helpful: helpfulLogprobs && logSoftmax(helpfulLogprobs),
     safetyTopK: topK,
     sampling: { ...sampling, mask, bias },
-  } satisfies GateInput;
+  } satisfies LogprobsInput;
 }
 
 /**

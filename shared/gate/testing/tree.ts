@@ -1,8 +1,8 @@
 /** Answers so short, over vocabularies so small, that all of them can be counted. */
 import { addSpending } from '../add-spending.ts';
 import { seedKey } from '../draw-key.ts';
-import type { Gated } from '../gate-distribution.ts';
 import type { GateState } from '../gate-types.ts';
+import type { StepDistribution } from '../step-distribution.ts';
 import { uniformAt } from '../uniform-at.ts';
 
 /** Numbers that hang on the answer so far and on nothing else. */
@@ -36,7 +36,7 @@ export type Path = { answer: number[]; q: number; ps: number; spent: number };
  * One step after `answer`; `ps` is the reference to hold q against, where the test knows it from
  * elsewhere.
  */
-type Step = (answer: number[], state: GateState) => Gated & { ps?: number[] };
+type Step = (answer: number[], state: GateState) => StepDistribution & { ps?: number[] };
 
 /**
  * Every answer of `length` words that the gate can give, and with `prefixes` every beginning of

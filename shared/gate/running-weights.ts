@@ -4,12 +4,12 @@
  *
  *     steps.reduce((summary, step) => addWeight(summary, step.weight), NO_WEIGHTS);
  */
-export type WeightSummary = { count: number; min: number; mean: number; max: number };
+export type RunningWeights = { count: number; min: number; mean: number; max: number };
 
 /** Over no token at all every lower bound holds. The count beside it says how much that is worth. */
-export const NO_WEIGHTS: WeightSummary = { count: 0, min: 1, mean: 1, max: 1 };
+export const NO_WEIGHTS: RunningWeights = { count: 0, min: 1, mean: 1, max: 1 };
 
-export function addWeight({ count, min, mean, max }: WeightSummary, weight: number): WeightSummary {
+export function addWeight({ count, min, mean, max }: RunningWeights, weight: number): RunningWeights {
   if (count === 0) return { count: 1, min: weight, mean: weight, max: weight };
   return {
     count: count + 1,
@@ -20,7 +20,7 @@ export function addWeight({ count, min, mean, max }: WeightSummary, weight: numb
   };
 }
 
-export function summarizeWeights(weights: Iterable<number>): WeightSummary {
+export function summarizeWeights(weights: Iterable<number>): RunningWeights {
   let summary = NO_WEIGHTS;
   for (const weight of weights) summary = addWeight(summary, weight);
   return summary;

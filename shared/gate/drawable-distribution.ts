@@ -1,11 +1,11 @@
 /**
  * The only thing that a token may be drawn from. The brand is a symbol that leaves this file for nobody, so a mixture
- * that has not passed the budget is not one of these, and drawing from it does not compile. `markAsGated` is used by
+ * that has not passed the budget is not one of these, and drawing from it does not compile. `markAsDrawable` is used by
  * cap-by-budget.ts and greedy-choice.ts and by nobody else; a test reads the imports and says so.
  */
-declare const gated: unique symbol;
+declare const drawable: unique symbol;
 
-export type GatedDistribution = {
+export type DrawableDistribution = {
   /** log q, [vocabulary]. Masked tokens are -Infinity. */
   readonly logprobs: Float64Array;
   /**
@@ -13,10 +13,10 @@ export type GatedDistribution = {
    * `logprobs[i] - reference[i]` nats. It is the safety expert, sampled the same way.
    */
   readonly reference: Float64Array;
-  readonly [gated]: true;
+  readonly [drawable]: true;
 };
 
-export function markAsGated(logprobs: Float64Array, reference: Float64Array): GatedDistribution {
+export function markAsDrawable(logprobs: Float64Array, reference: Float64Array): DrawableDistribution {
   // The one cast that makes the brand: the property exists for the compiler only.
-  return { logprobs, reference } as GatedDistribution;
+  return { logprobs, reference } as DrawableDistribution;
 }

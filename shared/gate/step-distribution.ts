@@ -12,16 +12,16 @@
 import { natsLeft, spendingBound } from './add-spending.ts';
 import { capByBudget } from './cap-by-budget.ts';
 import { checkSampling, checkState, usablePolicy } from './check-inputs.ts';
+import type { DrawableDistribution } from './drawable-distribution.ts';
 import { effectiveFloor } from './effective-weight.ts';
 import { GateError } from './gate-error.ts';
 import type { GatePolicy, GateState, SamplingParams } from './gate-types.ts';
-import type { GatedDistribution } from './gated-distribution.ts';
 import { greedyChoice } from './greedy-choice.ts';
 import { keepTop } from './keep-top.ts';
 import { type Beside, openMixture } from './open-mixture.ts';
 import { shapeDistribution } from './shape-distribution.ts';
 
-export type GateInput = {
+export type LogprobsInput = {
   /** log p_s, [vocabulary]; null is a row that was no distribution. */
   safety: Float64Array | null;
   policy: GatePolicy;
@@ -34,8 +34,8 @@ export type GateInput = {
   safetyTopK?: number;
 } & Beside;
 
-export type Gated = {
-  q: GatedDistribution;
+export type StepDistribution = {
+  q: DrawableDistribution;
   /**
    * log p~, [vocabulary]: what q would be without a budget. At temperature 0, log p with mask and
    * bias.
@@ -50,7 +50,7 @@ export type Gated = {
   bound: number | null;
 };
 
-export function gateDistribution(input: GateInput): Gated {
+export function stepDistribution(input: LogprobsInput): StepDistribution {
   const { safety, policy, sampling, state, safetyTopK = Infinity } = input;
   checkSampling(sampling);
   checkState(state);

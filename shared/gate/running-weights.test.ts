@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { addWeight, NO_WEIGHTS, summarizeWeights } from './summarize-weights.ts';
+import { addWeight, NO_WEIGHTS, summarizeWeights } from './running-weights.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 
 test('least, mean and greatest weight', () => {
