@@ -62,7 +62,7 @@ export type LinearModel = {
   lexicon: Lexicon;
 };
 
-export type Score = {
+type Score = {
   /** [judgements] */
   logOdds: Float64Array;
   /** Whether a part of the text was not read. */
@@ -75,7 +75,7 @@ export type Score = {
 
 export type ScoreText = (text: string) => Score;
 /** The same in slices, after each text looked into and each reading; each yields its work. */
-export type ScoreInSlices = (text: string) => Generator<number, Score, void>;
+type ScoreInSlices = (text: string) => Generator<number, Score, void>;
 
 /** All at once. */
 export function createScorer(model: LinearModel, options: DefenceOptions = {}): ScoreText {

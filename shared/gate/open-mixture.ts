@@ -20,7 +20,7 @@ export type Beside =
   /** The layers row, and the safety expert's gate in it, mean over the layers. */
   | { layers: Float64Array | null; alpha: number };
 
-export type Mixture = { logprobs: Float64Array; weight: number };
+type Mixture = { logprobs: Float64Array; weight: number };
 
 /** @param line the policy, its floor raised to that of the position */
 export function openMixture(

@@ -19,9 +19,3 @@ export function addWeight({ count, min, mean, max }: RunningWeights, weight: num
     max: Math.max(max, weight),
   };
 }
-
-export function summarizeWeights(weights: Iterable<number>): RunningWeights {
-  let summary = NO_WEIGHTS;
-  for (const weight of weights) summary = addWeight(summary, weight);
-  return summary;
-}

@@ -9,7 +9,7 @@
  * the free ones to the rest of 1. No sort, linear on average, and no pass a token, however the
  * masses are spread.
  */
-export type Lambda = {
+type Lambda = {
   /**
    * log(lambda * p) is (log p - anchor) + level, in this order. The tokens that matter are close to
    * the anchor, where the difference is exact; a log lambda of 1e9 by itself would have its last

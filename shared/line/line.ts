@@ -33,7 +33,7 @@ export const Budget = z.number().min(0).nullable();
 export const Opening = z.strictObject({ tokens: z.int().min(0), floor: Share });
 
 /** A budget that grows with the answer: after t tokens at most `start + rate * t` nats are spent, and never more than the budget. */
-export const Earned = z.strictObject({ start: z.number().min(0), rate: z.number().min(0) });
+const Earned = z.strictObject({ start: z.number().min(0), rate: z.number().min(0) });
 
 export const Line = z.strictObject({
   /** `refuse` never reaches a backend. */

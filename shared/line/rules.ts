@@ -38,7 +38,7 @@ export type SignalRules = z.infer<typeof SignalRules>;
 export type SignalValues = Readonly<Partial<Record<Signal, number>>>;
 
 /** The part of a line that rules can move. `because`: the signal whose rule refuses, or null. */
-export type Tightened = { floor: number; budget: number | null; action: Action; because: Signal | null };
+type Tightened = { floor: number; budget: number | null; action: Action; because: Signal | null };
 
 /**
  * The bounds, tightened by every rule whose signal speaks. `base` is the floor from which ramps rise: the policy's own, also where

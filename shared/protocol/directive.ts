@@ -24,11 +24,10 @@ const AUDIENCE = 'plimsoll-backend';
  * The policy's rules for a second look, which a backend whose bundle has a probe takes at the prompt before the first token. It
  * may tighten the line by them and never loosen it. `base` is the policy's own floor, from which ramps rise.
  */
-export const SecondLook = z.strictObject({ base: Share, rules: SignalRules });
-export type SecondLook = z.infer<typeof SecondLook>;
+const SecondLook = z.strictObject({ base: Share, rules: SignalRules });
 
 /** Where an answer stands that another backend began: the last frame that it vouched for, by its MAC. */
-export const ResumeState = z.strictObject({
+const ResumeState = z.strictObject({
   /** Tokens drawn so far, and nats spent by them. */
   position: z.int().min(1),
   spent: z.number(),
@@ -36,7 +35,6 @@ export const ResumeState = z.strictObject({
   ids_digest: Sha256,
   mac: z.string().min(1),
 });
-export type ResumeState = z.infer<typeof ResumeState>;
 
 export const Directive = z.strictObject({
   /** Of this directive and no other: a backend takes it once. A retry is signed anew with a new one. */

@@ -46,7 +46,7 @@ const earning = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(0, 1e-12, 1e300) },
 );
 
-export const earned = fc.record({ start: earning, rate: earning });
+const earned = fc.record({ start: earning, rate: earning });
 
 export const policy: fc.Arbitrary<GatePolicy> = fc.record({
   floor: share,

@@ -18,7 +18,7 @@ export function mix(ps: number[], ph: number[], w: number, rule: Rule): number[]
   return normalize(ps.map((s, i) => s ** w * ph[i]! ** (1 - w)));
 }
 
-export function nucleus(p: number[], topP: number): number[] {
+function nucleus(p: number[], topP: number): number[] {
   const order = p.map((_, i) => i).sort((a, b) => p[b]! - p[a]! || a - b);
   const kept = new Set<number>();
   for (const i of order) {
