@@ -1,6 +1,7 @@
 /** Earned budgets: spent <= min(K, start + rate * t) after every token t. */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { MODES } from '#shared/line/line.ts';
 import { addSpending, natsLeft, spendingBound } from './add-spending.ts';
 import { gateStep, startGate } from './gate-step.ts';
 import type { GatePolicy } from './gate-types.ts';
@@ -17,52 +18,48 @@ const earned = fc.record({
 });
 const budgets = fc.oneof(fc.constant(null), fc.double({ min: 0, max: 3, noNaN: true }));
 
-test.each(['logits', 'layers'])(
-  'at every beginning of an answer q <= e^min(K, start + rate * t) * p_s~, in the mode %s',
-  (mode) => {
-    let tightest = 0;
-    fc.assert(
-      fc.property(
-        fc.nat(),
-        fc.tuple(arbitrary.policy, budgets, earned),
-        arbitrary.sampling,
-        (seed, [policy, budget, earned], sampling) => {
-          const experts = tree(seed);
-          const line: GatePolicy = {
-            ...policy,
-            budget,
-            earned,
-            floor: 0,
-            ceiling: 1,
-            opening: { tokens: 0, floor: 0 },
-          };
-          const step = (answer: number[], state: { position: number; spent: number }) => {
-            const { safetyLogits, helpfulLogits, proposal } = experts(answer);
-            const [safety, other] = [logSoftmax(safetyLogits), logSoftmax(helpfulLogits)];
-            const beside = mode === 'logits' ? { helpful: other, proposal } : { layers: other, alpha: proposal };
-            const ps = oracle.reference(safetyLogits, sampling);
-            return { ...stepDistribution({ safety, policy: line, sampling, state, ...beside }), ps };
-          };
-          const begun = paths(step, { prefixes: true });
-          for (let t = 1; t <= 4; t++) {
-            const most = Math.min(budget ?? Infinity, earned.start + earned.rate * t);
-            const all = begun.filter(({ answer }) => answer.length === t);
-            expect(all.reduce((sum, { q }) => sum + q, 0)).toBeCloseTo(1, 10);
-            for (const { q, ps, spent } of all) {
-              if (q > Math.exp(most) * ps * (1 + 1e-9))
-                expect.fail(`q = ${q} and p_s~ = ${ps} after ${t} under ${most}`);
-              if (spent > most) expect.fail(`${spent} spent after ${t} under ${most}`);
-              if (most > 0.5) tightest = Math.max(tightest, q / ps / Math.exp(most));
-            }
+test.each(MODES)('at every beginning of an answer q <= e^min(K, start + rate * t) * p_s~, in the mode %s', (mode) => {
+  let tightest = 0;
+  fc.assert(
+    fc.property(
+      fc.nat(),
+      fc.tuple(arbitrary.policy, budgets, earned),
+      arbitrary.sampling,
+      (seed, [policy, budget, earned], sampling) => {
+        const experts = tree(seed);
+        const line: GatePolicy = {
+          ...policy,
+          budget,
+          earned,
+          floor: 0,
+          ceiling: 1,
+          opening: { tokens: 0, floor: 0 },
+        };
+        const step = (answer: number[], state: { position: number; spent: number }) => {
+          const { safetyLogits, helpfulLogits, proposal } = experts(answer);
+          const [safety, other] = [logSoftmax(safetyLogits), logSoftmax(helpfulLogits)];
+          const beside = mode === 'logits' ? { helpful: other, proposal } : { layers: other, alpha: proposal };
+          const ps = oracle.reference(safetyLogits, sampling);
+          return { ...stepDistribution({ safety, policy: line, sampling, state, ...beside }), ps };
+        };
+        const begun = paths(step, { prefixes: true });
+        for (let t = 1; t <= 4; t++) {
+          const most = Math.min(budget ?? Infinity, earned.start + earned.rate * t);
+          const all = begun.filter(({ answer }) => answer.length === t);
+          expect(all.reduce((sum, { q }) => sum + q, 0)).toBeCloseTo(1, 10);
+          for (const { q, ps, spent } of all) {
+            if (q > Math.exp(most) * ps * (1 + 1e-9)) expect.fail(`q = ${q} and p_s~ = ${ps} after ${t} under ${most}`);
+            if (spent > most) expect.fail(`${spent} spent after ${t} under ${most}`);
+            if (most > 0.5) tightest = Math.max(tightest, q / ps / Math.exp(most));
           }
-        },
-      ),
-      { numRuns: 120 },
-    );
-    // Somewhere a beginning took all that it had earned.
-    expect(tightest).toBeGreaterThan(1 - 1e-9);
-  },
-);
+        }
+      },
+    ),
+    { numRuns: 120 },
+  );
+  // Somewhere a beginning took all that it had earned.
+  expect(tightest).toBeGreaterThan(1 - 1e-9);
+});
 
 test('greedy keeps to it as well, at every token', () => {
   let tightest = 0;
