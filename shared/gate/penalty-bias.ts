@@ -6,7 +6,10 @@
  *
  *     penaltyBias(new Map([[7, 2]]), { frequencyPenalty: 0.5, presencePenalty: 1 }); // Map { 7 => -2 }
  *
+ * Only tests use it so far: the API still refuses penalties and a logit bias. It is here for the day it takes them.
+ *
  * @param counts how often each token stands in the answer so far
+ * @public
  */
 export function penaltyBias(
   counts: ReadonlyMap<number, number>,

@@ -1,6 +1,8 @@
 /**
  * The gate on truncated rows: the union U of each expert's k likeliest tokens, with both experts' log-probabilities of
  * every token in U. It is for experts that live in different places, where a whole row per token is too much to send.
+ * No engine that serves today returns truncated rows: the scripted experts of the tests do. `truncationBound` has no
+ * other user yet.
  *
  * The mixture is made on U, each expert conditional on U. The reference is the safety expert under
  * its own top-k, which U holds by its making: with the same temperature, top-p and mask (in this
@@ -96,6 +98,8 @@ export function inputOnUnion({ rows, sampling, ...rest }: TruncatedStepInput) {
  * grows on them. The promise against the safety expert under top-k needs no such number; against
  * the one without any top-k, it holds up to `nats` a token. Where the gate is closed, p~ is p_s~
  * and its totalVariation 1 - exp(-nats).
+ *
+ * @public
  */
 export function truncationBound(
   { ids, safetyLogprobs: safety, helpfulLogprobs: helpful, topK }: TruncatedRows,
