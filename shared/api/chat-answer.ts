@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { SentExtension } from './plimsoll-extension.ts';
 
-/** Why an answer ended: by itself or at a stop string, or at its limit of tokens. */
+/** Why an answer ended. `stop`: by itself or at a stop string. `length`: at its limit of tokens. */
 export const FinishReason = z.enum(['stop', 'length']);
 export type FinishReason = z.infer<typeof FinishReason>;
 
@@ -19,7 +19,8 @@ const head = {
   created: z.int(),
   model: z.string(),
   /**
-   * Equal requests under equal fingerprints give equal answers, up to the rounding of batches: docs/threat-model.md has the rate.
+   * Equal requests under equal fingerprints give equal answers, up to the rounding of batches.
+   * docs/threat-model.md has the rate.
    */
   system_fingerprint: z.string(),
 };
@@ -58,7 +59,7 @@ export const ChatCompletionChunk = z.strictObject({
       }),
     )
     .max(1),
-  /** Only with `stream_options.include_usage`, and then null on every chunk but the last. */
+  /** Only with `stream_options.include_usage`. Then it is null on every chunk but the last. */
   usage: Usage.nullable().optional(),
   plimsoll: SentExtension.optional(),
 });

@@ -1,23 +1,25 @@
 /**
- * How much the log says of an error. A stack is worth its room only where our code is at fault.
+ * How much is logged of an error. Most get one short line, because under load they come by the
+ * hundred.
  *
  * - `line`: a short line.
- * - `warning`: the same as a warning. Under load it comes by the hundred.
- * - `cause`: the line and its cause, in the log of the backend where it happened. The edge has only heard of it, and
- *   logs the messages alone.
- * - `stack`: the line, its cause and its stack, on either side.
+ * - `warning`: the same, as a warning.
+ * - `cause`: the backend, where it happened, logs the cause too. The edge only heard of it, and
+ *   logs no more than the messages.
+ * - `stack`: our code is at fault, so both log all they know.
  */
 type LogDetail = 'line' | 'warning' | 'cause' | 'stack';
 
 /**
- * The closed list of error codes, from the backend to the client. Whatever a code decides is a column of this table: the
- * HTTP status, OpenAI's `type`, whether the same request may be sent again, and how much of it is logged.
+ * The closed list of error codes, from the backend to the client. Everything that a code decides is
+ * a column of this table: the HTTP status, OpenAI's `type`, whether the same request may be sent
+ * again, and how much is logged.
  */
 export const ERROR_CODES = {
-  // The caller's mistake.
+  // The caller's mistakes.
   invalid_json: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
   invalid_request: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
-  // OpenAI's names for what is wrong with one field; `invalid_request` is for what has none.
+  // OpenAI's names for what is wrong with one field. `invalid_request` is for the rest.
   missing_required_parameter: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
   unknown_parameter: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
   unsupported_parameter: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
@@ -46,7 +48,7 @@ export const ERROR_CODES = {
   // Between the edge and a backend.
   directive_invalid: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
   directive_expired: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
-  // Ours.
+  // Our faults.
   internal_error: { status: 500, type: 'server_error', retry: false, log: 'stack' },
   expert_failed: { status: 500, type: 'server_error', retry: true, log: 'cause' },
   receipt_invalid: { status: 502, type: 'server_error', retry: false, log: 'line' },
@@ -60,7 +62,8 @@ export type ErrorCode = keyof typeof ERROR_CODES;
 export type ErrorBody = { error: { message: string; type: string; param: string | null; code: ErrorCode } };
 
 /**
- * The one error class. `message` is for the caller; `detail` and `cause` are for the log and never leave the process.
+ * The one error class. `message` is for the caller. `detail` and `cause` are for the log and never
+ * leave the process.
  */
 export class PlimsollError extends Error {
   override readonly name = 'PlimsollError';
@@ -92,7 +95,10 @@ export class PlimsollError extends Error {
   }
 }
 
-/** Turns whatever was thrown into the one error class; what is not ours tells the caller nothing internal. */
+/**
+ * Turns whatever was thrown into a PlimsollError. The caller learns nothing internal from an
+ * unknown error.
+ */
 export function toPlimsollError(thrown: unknown): PlimsollError {
   if (thrown instanceof PlimsollError) return thrown;
   return new PlimsollError('internal_error', 'The server had an error while processing your request.', {

@@ -14,7 +14,7 @@
 import { type DrawableDistribution, markAsDrawable } from './drawable-distribution.ts';
 import { largest } from './log-softmax.ts';
 
-type Line = {
+type Limit = {
   /** log p_s under the caller's mask, at temperature 1, [vocabulary] */
   safety: Float64Array;
   /**
@@ -28,7 +28,7 @@ type Line = {
  * @param mixture log p under mask and bias, at temperature 1, [vocabulary]. Of equals, the lowest
  * id is chosen.
  */
-export function greedyChoice(mixture: Float64Array, { safety, natsLeft }: Line): DrawableDistribution {
+export function greedyChoice(mixture: Float64Array, { safety, natsLeft }: Limit): DrawableDistribution {
   const favourite = largest(safety);
   const most = natsLeft === null ? Infinity : Math.max(0, natsLeft);
   const reference = new Float64Array(safety.length);
