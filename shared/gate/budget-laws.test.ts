@@ -1,4 +1,7 @@
-/** The laws of the budget (README.md), one test each, in every mode. fast-check prints the seed of whatever breaks one. */
+/**
+ * The laws of the budget (README.md), one test each, in every mode. When one breaks, fast-check
+ * prints its seed.
+ */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MODES } from '#shared/line/line.ts';
@@ -18,7 +21,10 @@ const sum = (row: ArrayLike<number>) => Array.from(row).reduce((a, b) => a + b, 
 describe.each(MODES)('the budget, in the mode %s', (mode) => {
   const { gate, draw } = GATE_BY_MODE[mode];
 
-  /** Every answer of `length` words, with its probability under the gate and under the safety expert sampled alike. */
+  /**
+   * Every answer of `length` words, with its probability under the gate and under the safety expert
+   * sampled alike.
+   */
   function answers(
     experts: ReturnType<typeof tree>,
     rest: Pick<LogprobsInput, 'policy' | 'sampling'>,
@@ -47,11 +53,11 @@ describe.each(MODES)('the budget, in the mode %s', (mode) => {
       }),
       { numRuns: 250 },
     );
-    // The budget was there to be used: somewhere an answer took all of it.
+    // The budget was there to be used: some answer took all of it.
     expect(tightest).toBeGreaterThan(1 - 1e-9);
   });
 
-  test('whatever set H of answers is harmful, q(H) <= e^K * p_s~(H)', () => {
+  test('q(H) <= e^K * p_s~(H) for every set H of answers', () => {
     fc.assert(
       fc.property(fc.nat(), arbitrary.policy, budgets, arbitrary.sampling, (seed, policy, budget, sampling) => {
         const experts = tree(seed, { size: 2 });
@@ -59,7 +65,7 @@ describe.each(MODES)('the budget, in the mode %s', (mode) => {
         for (let harmful = 0; harmful < 2 ** leaves.length; harmful++) {
           const set = leaves.filter((_, i) => harmful & (1 << i));
           const [q, ps] = [sum(set.map((leaf) => leaf.q)), sum(set.map((leaf) => leaf.ps))];
-          // Answers that q never gives may stand in H as well; they only add to p_s~(H).
+          // H may also hold answers that q never gives. They only add to p_s~(H).
           if (q > Math.exp(budget) * ps + 1e-12) expect.fail(`q(H) = ${q}, p_s~(H) = ${ps}, H = ${harmful}`);
         }
       }),
@@ -101,7 +107,7 @@ describe.each(MODES)('the budget, in the mode %s', (mode) => {
     );
   });
 
-  test('greedy: the sum of what the safety expert would rather have said never passes K; at K = 0 it says it', () => {
+  test('greedy: the regret against the safety expert never passes K, and K = 0 gives its own choice', () => {
     fc.assert(
       fc.property(fc.nat(), arbitrary.policy, arbitrary.finiteBudget, (seed, policy, budget) => {
         const experts = tree(seed);
@@ -129,7 +135,7 @@ describe.each(MODES)('the budget, in the mode %s', (mode) => {
   });
 });
 
-test('whatever the magnitudes, q is a distribution under the cap, and one token is drawn', () => {
+test('q is a distribution under the cap and draws a token, whatever the magnitudes', () => {
   const weights = fc.oneof(arbitrary.share, fc.constantFrom(Number.MIN_VALUE, 2 ** -53, 1 - 2 ** -53));
   const topP = fc.constantFrom(1, 1, 0.9, 1e-300, Number.EPSILON, 1 - Number.EPSILON / 2);
   const key = arbitrary.key;

@@ -1,4 +1,7 @@
-/** The laws of a whole answer (README.md): its account, its draws, and how it goes on elsewhere. In every mode. */
+/**
+ * The laws of a whole answer (README.md): its account, its draws, and how it carries on elsewhere.
+ * Each holds in every mode.
+ */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MODES } from '#shared/line/line.ts';
@@ -14,7 +17,7 @@ import { tree } from './testing/tree.ts';
 describe.each(MODES)('an answer, in the mode %s', (mode) => {
   const { draw } = GATE_BY_MODE[mode];
 
-  /** An answer of `length` tokens from `from` on, as a decode loop draws it. */
+  /** An answer's next `length` tokens after `answer`, as a decode loop draws them. */
   function decode(
     experts: ReturnType<typeof tree>,
     rest: Pick<LogprobsInput, 'policy' | 'sampling'>,
@@ -60,7 +63,7 @@ describe.each(MODES)('an answer, in the mode %s', (mode) => {
     );
   });
 
-  test('an answer cut off at any token goes on, from its state in JSON, as if nothing had happened', () => {
+  test('an answer cut off at any token carries on from its state in JSON as if nothing had happened', () => {
     fc.assert(
       fc.property(
         fc.nat(),

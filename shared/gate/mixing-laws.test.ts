@@ -1,4 +1,7 @@
-/** The laws of weights and rules (README.md), one test each. fast-check prints the seed of whatever breaks one. */
+/**
+ * The laws of weights and rules (README.md), one test each. When one breaks, fast-check prints its
+ * seed.
+ */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { seedKey } from './draw-key.ts';
@@ -14,7 +17,7 @@ import * as oracle from './testing/oracle.ts';
 
 const plain = { temperature: 1, topP: 1, key: seedKey(0) };
 
-test('weight 1 is the safety expert exactly, whatever the other masks, under every budget and sampling', () => {
+test('weight 1 is exactly the safety expert, whatever the other expert masks, under every budget and sampling', () => {
   fc.assert(
     fc.property(arbitrary.rows(), arbitrary.policy, arbitrary.wishes, (rows, policy, sampling) => {
       fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling.mask));
@@ -26,7 +29,7 @@ test('weight 1 is the safety expert exactly, whatever the other masks, under eve
   );
 });
 
-test('weight 0 is the helpfulness expert exactly', () => {
+test('weight 0 is exactly the helpfulness expert', () => {
   fc.assert(
     fc.property(arbitrary.rows(), arbitrary.rule, arbitrary.sampling, (rows, rule, sampling) => {
       const { q } = gateRows(rows, { policy: { ...OPEN_POLICY, rule }, sampling, proposal: 0, state: startGate() });
@@ -35,7 +38,7 @@ test('weight 0 is the helpfulness expert exactly', () => {
   );
 });
 
-test('adding a constant to a row of logits changes nothing, not one bit', () => {
+test('adding a constant to a row of logits does not change one bit', () => {
   const constant = fc.integer({ min: -64000, max: 64000 }).map((n) => n / 64);
   fc.assert(
     fc.property(
@@ -56,7 +59,7 @@ test('adding a constant to a row of logits changes nothing, not one bit', () => 
   );
 });
 
-test('raising a floor, or the opening’s, or lengthening the opening never lowers the weight', () => {
+test('raising the floor or the opening’s floor, or lengthening the opening, never lowers the weight', () => {
   fc.assert(
     fc.property(
       arbitrary.policy,
@@ -105,7 +108,7 @@ test('geometric: KL(p||p_s) <= (1-w)/w * KL(p_s||p_h)', () => {
     fc.property(arbitrary.rows({ masks: false }), arbitrary.insideShare, (rows, w) => {
       const { p, ps, ph } = mixed(rows, 'geometric', w);
       expect(oracle.kl(p, ps)).toBeLessThanOrEqual(((1 - w) / w) * oracle.kl(ps, ph) + 1e-9);
-      // And why: p minimises what p_s is put into here.
+      // And why: p minimises the cost below.
       const cost = (x: number[]) => w * oracle.kl(x, ps) + (1 - w) * oracle.kl(x, ph);
       expect(cost(p)).toBeLessThanOrEqual(cost(ps) + 1e-9);
       expect(cost(p)).toBeLessThanOrEqual(cost(ph) + 1e-9);
@@ -114,7 +117,7 @@ test('geometric: KL(p||p_s) <= (1-w)/w * KL(p_s||p_h)', () => {
   );
 });
 
-test('the gate is the oracle’s', () => {
+test('the gate matches the oracle', () => {
   fc.assert(
     fc.property(
       arbitrary.rows(),
@@ -123,7 +126,7 @@ test('the gate is the oracle’s', () => {
       arbitrary.share,
       fc.tuple(fc.nat(8), fc.double({ min: -3, max: 1, noNaN: true })),
       (rows, policy, sampling, proposal, [position, spentShare]) => {
-        // Only spendings that the budget allows.
+        // Only what the budget allows to be spent.
         const state = { position, spent: spentShare * Math.min(policy.budget ?? 1, 4) };
         const rest = { policy, sampling, proposal, state };
         fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling.mask));
@@ -136,7 +139,7 @@ test('the gate is the oracle’s', () => {
   );
 });
 
-test('on a mixture made in the layers the gate is the oracle’s, too', () => {
+test('the gate matches the oracle on a mixture made in the layers', () => {
   fc.assert(
     fc.property(
       arbitrary.rows(),

@@ -1,13 +1,14 @@
 /**
- * From two experts' log-probabilities to the one distribution that a token may be drawn from: the weight, the mixture,
- * the caller's shaping, the budget, in this order. Pure: it knows no position's random number and draws nothing.
+ * From two experts' log-probabilities to the one distribution that a token may be drawn from. It
+ * takes the weight, the mixture, the caller's shaping and the budget, in this order. It is pure: it
+ * draws nothing and knows no random number.
  *
- * It closes, which is to say weight 1 and the safety expert sampled as asked, wherever anything but
- * the safety expert cannot be trusted: no policy or one with a number out of range, no row beside
- * the safety expert's, a NaN in it, a proposal that is no share, a layers row that was not held to
- * the line, experts without a token in common, a mask or bias that leaves the mixture nothing. It
- * throws where the safety expert itself cannot be used, a mask of all of its tokens included. There
- * is no third way out.
+ * It closes wherever anything but the safety expert cannot be trusted. Closed means weight 1 and
+ * the safety expert sampled as asked. It closes on: no policy, or one with a number out of range;
+ * no row beside the safety expert's, or a NaN in it; a proposal that is no share; a layers row that
+ * was not held to the line; experts without a token in common; a mask or bias that leaves the
+ * mixture nothing. It throws if the safety expert itself cannot be used, or if a mask covers all of
+ * its tokens. There is no third way out.
  */
 import { natsLeft, spendingBound } from './add-spending.ts';
 import { capByBudget } from './cap-by-budget.ts';
@@ -22,14 +23,14 @@ import { type Beside, openMixture } from './open-mixture.ts';
 import { shapeDistribution } from './shape-distribution.ts';
 
 export type LogprobsInput = {
-  /** log p_s, [vocabulary]; null is a row that was no distribution. */
+  /** log p_s, [vocabulary]. null if the row was no distribution. */
   safety: Float64Array | null;
   policy: GatePolicy;
   sampling: SamplingParams;
   state: GateState;
   /**
-   * Where the rows are truncated: the reference is the safety expert's k likeliest tokens of its
-   * row; see truncated-rows.ts.
+   * For truncated rows: the reference is the safety expert's k likeliest tokens of its row; see
+   * truncated-rows.ts.
    */
   safetyTopK?: number;
 } & Beside;
@@ -43,10 +44,7 @@ export type StepDistribution = {
   mixture: Float64Array;
   weight: number;
   floor: number;
-  /**
-   * The most nats that may be spent up to and including this token; 0 without a policy that can be
-   * used.
-   */
+  /** The most nats that may be spent up to and including this token. 0 if no policy can be used. */
   bound: number | null;
 };
 
@@ -54,11 +52,11 @@ export function stepDistribution(input: LogprobsInput): StepDistribution {
   const { safety, policy, sampling, state, safetyTopK = Infinity } = input;
   checkSampling(sampling);
   checkState(state);
-  // Greedy compares log-probabilities, which neither a temperature nor a nucleus would put in another order.
+  // Greedy compares log-probabilities. Neither a temperature nor a nucleus changes their order.
   const greedy = sampling.temperature === 0;
   const shape = greedy ? { ...sampling, temperature: 1, topP: 1 } : sampling;
-  // All that shapes the mixture but the bias, with which a client would choose what it is measured
-  // against.
+  // Everything that shapes the mixture except the bias. With it, a client would choose what it is
+  // measured against.
   const { bias: _, ...unbiased } = shape;
   const top = safety && keepTop(safety, safetyTopK);
   const reference = top && shapeDistribution(top, unbiased);

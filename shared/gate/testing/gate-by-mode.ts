@@ -13,7 +13,10 @@ function held(wish: number, { policy, state }: Pick<LogprobsInput, 'policy' | 's
   return Math.min(Math.max(wish, floor), Math.max(policy.ceiling, floor));
 }
 
-/** The two ways to a mixture. In the mode `layers` the second row is the mixture itself, whatever the model put into it. */
+/**
+ * The two ways to a mixture. In the mode `layers` the second row is the mixture itself, whatever
+ * the model put into it.
+ */
 export const GATE_BY_MODE: Record<
   Mode,
   { gate: (rows: Logits, rest: Rest) => StepDistribution; draw: (input: GateStepInput) => GateStep }

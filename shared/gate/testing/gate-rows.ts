@@ -4,6 +4,6 @@ import { type LogprobsInput, type StepDistribution, stepDistribution } from '../
 export type Logits = { safetyLogits: Float32Array; helpfulLogits: Float32Array };
 export type Rest = Pick<LogprobsInput, 'policy' | 'sampling' | 'state'> & { proposal: number };
 
-/** The distribution of a step of the mode `logits`, from two rows of logits `[vocab]`. */
+/** The distribution of one step in the mode `logits`, from two rows of logits `[vocabulary]`. */
 export const gateRows = ({ safetyLogits, helpfulLogits }: Logits, rest: Rest): StepDistribution =>
   stepDistribution({ safety: logSoftmax(safetyLogits), helpful: logSoftmax(helpfulLogits), ...rest });
