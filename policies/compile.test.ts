@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { SIGNALS, type Signal } from '#shared/api/categories.ts';
+import { SIGNALS, type Signal } from '#shared/line/categories.ts';
 import { Line } from '#shared/line/line.ts';
 import type { SignalValues } from '#shared/line/rules.ts';
 import { compile } from './compile.ts';

@@ -2,7 +2,7 @@
  * A policy and a classified prompt become the line of one answer. Two laws hold and are tested: tightening the policy
  * never gives a looser line, and raising a signal never does (rules.ts in shared/line does that part).
  */
-import type { Signal } from '#shared/api/categories.ts';
+import type { Signal } from '#shared/line/categories.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
 import { type SignalValues, tightenBy } from '#shared/line/rules.ts';
 import type { Policy } from './schema.ts';

@@ -3,7 +3,7 @@
  * `floor` and `budget`, have no default, so that an empty document is a mistake and not an open door.
  */
 import * as z from 'zod';
-import { JUDGEMENTS } from '#shared/api/categories.ts';
+import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { Action, Budget, Opening, Rule, Share } from '#shared/line/line.ts';
 import { lesser } from '#shared/line/order.ts';
 import { type Ramp, SignalRules } from '#shared/line/rules.ts';

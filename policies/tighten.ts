@@ -7,7 +7,7 @@
  * that set is intersected; where nothing is left of it the floor wins, in `compile`, because settling it here would make
  * the result depend on the order. What has to be allowed is allowed only where both do. A category's ramp moves to the earlier start and the earlier end, each for itself.
  */
-import type { Signal } from '#shared/api/categories.ts';
+import type { Signal } from '#shared/line/categories.ts';
 import { ACTIONS, RULES } from '#shared/line/line.ts';
 import { later, lesser } from '#shared/line/order.ts';
 import type { SignalRule } from '#shared/line/rules.ts';

@@ -1,5 +1,5 @@
 /** The log: one JSON object a line. It gets what the caller must not see; prompts, answers and keys it never gets. */
-import type { PlimsollError } from '#shared/api/errors.ts';
+import { ERROR_CODES, type PlimsollError } from '#shared/api/errors.ts';
 
 type Entry = { event: string; request?: string; [field: string]: unknown };
 
@@ -21,8 +21,9 @@ export function logFailure(
   { code, message, detail, cause, stack }: PlimsollError,
   about: { request: string; url?: string },
 ): void {
-  const why = code === 'internal_error' ? { cause, stack } : { because: reasons(cause) };
-  write(code === 'overloaded' ? 'warn' : 'error', { event, ...about, code, message, detail, ...why });
+  const { log } = ERROR_CODES[code];
+  const why = log === 'stack' ? { cause, stack } : { because: reasons(cause) };
+  write(log === 'warning' ? 'warn' : 'error', { event, ...about, code, message, detail, ...why });
 }
 
 function write(level: 'error' | 'warn' | 'info', entry: Entry): void {

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { DEMO } from '#lab/methods/recipe.ts';
 import { EDITIONS } from '#lab/world/editions.ts';
+import { Mode } from '#shared/line/line.ts';
 import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
 import { DUAL_DEFINITIONS } from '#training/stages/dual-pairs.ts';
 import { MARGIN_RULES } from '#training/stages/margin-model.ts';
@@ -108,7 +109,7 @@ export const RankStage = z.strictObject({
 });
 
 export const RouterStage = z.strictObject({
-  kind: z.enum(['layers', 'logits']).describe("layers: MidPO's own; logits: a gate over both experts' predictions"),
+  kind: Mode.describe("layers: MidPO's own; logits: a gate over both experts' predictions"),
   seed,
   variant,
   width: count.default(router.width).describe('units of the hidden layer of a logits router'),

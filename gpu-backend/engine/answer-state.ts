@@ -1,4 +1,4 @@
-import type { WeightSummary } from '#shared/gate/index.ts';
+import type { RunningWeights } from '#shared/gate/index.ts';
 import type { StopState } from '#shared/text/stop-matcher.ts';
 import type { TextState } from '#shared/text/text-stream.ts';
 
@@ -11,7 +11,7 @@ export type AnswerState = {
   ids: readonly number[];
   /** Nats. */
   spent: number;
-  weights: WeightSummary;
+  weights: RunningWeights;
   text: TextState;
   stops: StopState;
 };

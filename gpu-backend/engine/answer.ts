@@ -6,6 +6,7 @@
  * Beside the safety expert stands, by the line's mode, the helpfulness expert or the layers
  * mixture; `safety_only` has the safety expert alone.
  */
+import type { FinishReason } from '#shared/api/chat-answer.ts';
 import {
   addWeight,
   effectiveFloor,
@@ -13,10 +14,10 @@ import {
   type GateState,
   LOG_ZERO,
   NO_WEIGHTS,
+  type RunningWeights,
   type SamplingParams,
   SPENT_UNBOUNDED,
   startGate,
-  type WeightSummary,
 } from '#shared/gate/index.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
 import { StopMatcher } from '#shared/text/stop-matcher.ts';
@@ -67,7 +68,7 @@ export class Answer {
   readonly #ids: number[];
   #saysSomething: boolean;
   #state: GateState;
-  #weights: WeightSummary;
+  #weights: RunningWeights;
 
   /**
    * Begins an answer to a request that was checked (check-request.ts), or with `request.resume`
@@ -183,7 +184,7 @@ export class Answer {
     return { floor, ceiling: Math.max(floor, this.#policy.ceiling) };
   }
 
-  #end(finishReason: 'stop' | 'length'): EngineEvent[] {
+  #end(finishReason: FinishReason): EngineEvent[] {
     this.ended = true;
     const held = this.#stops.flush();
     const prompt = this.promptIds.length;

@@ -4,10 +4,10 @@
  */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Rule, seedKey } from '#shared/gate/index.ts';
+import { seedKey } from '#shared/gate/index.ts';
 import * as oracle from '#shared/gate/testing/oracle.ts';
 import { tree } from '#shared/gate/testing/tree.ts';
-import { OPEN_LINE } from '#shared/line/line.ts';
+import { OPEN_LINE, RULES, type Rule } from '#shared/line/line.ts';
 import { type Script, ScriptedExperts } from './scripted-experts.ts';
 import { schedule } from './testing/schedule.ts';
 
@@ -34,7 +34,7 @@ type Case = {
 const given: fc.Arbitrary<Case> = fc.record({
   seed: fc.nat(),
   k: fc.integer({ min: 1, max: SIZE }),
-  rule: fc.constantFrom<Rule>('geometric', 'arithmetic'),
+  rule: fc.constantFrom(...RULES),
   budget: fc.double({ min: 0, max: 3, noNaN: true }),
   floor: fc.double({ min: 0, max: 1, noNaN: true }),
   temperature: fc.constantFrom(0, 0.5, 1, 1.5),

@@ -2,16 +2,16 @@
  * What the log says of a request that was not answered: one short line, because under load they
  * come by the hundred, and the cause only where the fault is ours.
  */
-import type { ErrorCode, PlimsollError } from '#shared/api/errors.ts';
+import { ERROR_CODES, type PlimsollError } from '#shared/api/errors.ts';
 
 export type Log = (message: string, cause?: unknown) => void;
 
-const OURS: ReadonlySet<ErrorCode> = new Set(['internal_error', 'expert_failed']);
 const LONGEST = 300;
 
 export function logFailure(log: Log, where: string, { code, message, cause }: PlimsollError): void {
   const line = oneLine(`${where}: ${code}: ${message}`);
-  if (OURS.has(code) && cause !== undefined) log(line, cause);
+  const detail = ERROR_CODES[code].log;
+  if ((detail === 'cause' || detail === 'stack') && cause !== undefined) log(line, cause);
   else log(line);
 }
 

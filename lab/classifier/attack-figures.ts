@@ -3,8 +3,9 @@
  * flags; of harmless ones that it leaves alone, how many it now flags. Each with the defences against that disguise
  * switched off, and on, on the same weights. Harm is what counts here, whatever else a code in a prompt says of its sender.
  */
-import { CATEGORIES } from '#shared/api/categories.ts';
+
 import { type Classifier, createClassifier } from '#shared/classify/classify.ts';
+import { CATEGORIES } from '#shared/line/categories.ts';
 import { hashToUnit } from '#training/data/random.ts';
 import { ATTACKS, type Attack, disguise } from './attacks.ts';
 import { harmOf } from './columns.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { JUDGEMENTS } from '#shared/api/categories.ts';
 import { ANY_HARM, sigmoid } from '#shared/classify/combine-scores.ts';
+import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { calibrate, calibrationRows } from './calibration-rows.ts';
 import { BENIGN, type Example, targetsOf } from './example.ts';
 import { CONTRAST_SOURCE, OWN_SOURCE } from './licences.ts';

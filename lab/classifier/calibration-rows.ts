@@ -4,8 +4,9 @@
  * and jailbreaks are learned from, and a model without them is another model; of those the ones
  * that calibrate, which trained nothing, are asked of the model that ships.
  */
-import { JUDGEMENTS } from '#shared/api/categories.ts';
+
 import type { ScoreText } from '#shared/classify/score-text.ts';
+import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { balancedWeights } from './balance.ts';
 import { fitPlatt, type Platt } from './calibrate.ts';
 import type { LeftOut } from './cross-fit.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { CATEGORIES, LABELS, type Label } from '#shared/api/categories.ts';
 import { HARM_COLUMN } from '#shared/classify/combine-scores.ts';
+import { CATEGORIES, LABELS, type Label } from '#shared/line/categories.ts';
 import { columnTargets, harmOf } from './columns.ts';
 import { BENIGN, HARM_UNKNOWN, targetsOf } from './example.ts';
 

@@ -1,5 +1,5 @@
 /** What an example teaches the model's columns: whether there is harm, of which kind if there is, and jailbreak by itself. */
-import { CATEGORIES } from '#shared/api/categories.ts';
+import { CATEGORIES } from '#shared/line/categories.ts';
 import type { Example } from './example.ts';
 
 /** Whether an example is harmful in any category, 0 to 1; null where nobody said. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { type Judgement, SIGNALS } from '#shared/api/categories.ts';
 import type { Signals } from '#shared/classify/classify.ts';
+import { type Judgement, SIGNALS } from '#shared/line/categories.ts';
 import { contrastFigures, contrastSets } from './contrast-figures.ts';
 import { contrastPrompts } from './contrast-prompts.ts';
 import { ANY_HARM_RAMP } from './recipe.ts';

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { LABELS } from '#shared/api/categories.ts';
+import { LABELS } from '#shared/line/categories.ts';
 import { promptKey } from '#training/data/prompt-key.ts';
 import { harmOf } from './columns.ts';
 import { contrastPrompts } from './contrast-prompts.ts';

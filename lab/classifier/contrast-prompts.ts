@@ -4,7 +4,7 @@
  * pairs; the split is by template, so that what is held out shows patterns never seen, not new
  * words in old ones.
  */
-import { LABELS, type Label } from '#shared/api/categories.ts';
+import { LABELS, type Label } from '#shared/line/categories.ts';
 import { BENIGN, type Example, targetsOf } from './example.ts';
 import { CONTRAST_SOURCE } from './licences.ts';
 import { loadContrast } from './own-files.ts';

@@ -1,8 +1,9 @@
 /**
  * All the card's figures, from probabilities of rows that neither trained nor calibrated anything.
  */
-import { JUDGEMENTS, type Judgement, LABELS } from '#shared/api/categories.ts';
+
 import { ANY_HARM } from '#shared/classify/combine-scores.ts';
+import { JUDGEMENTS, type Judgement, LABELS } from '#shared/line/categories.ts';
 import type { QuestionKind } from '../world/rows.ts';
 import type { Example } from './example.ts';
 import { LICENCES } from './licences.ts';

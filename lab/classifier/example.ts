@@ -2,7 +2,7 @@
  * One prompt with what is known about it. A label's target is a probability to learn, or null: nobody said, so neither
  * the loss nor a figure of the card may use it. A data set that names one category does not thereby deny its neighbours.
  */
-import { CATEGORIES, LABELS, type Label } from '#shared/api/categories.ts';
+import { CATEGORIES, LABELS, type Label } from '#shared/line/categories.ts';
 
 export type Split = 'train' | 'calibration' | 'heldout';
 

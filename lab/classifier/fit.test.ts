@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { JUDGEMENTS, LABELS } from '#shared/api/categories.ts';
 import { createClassifier } from '#shared/classify/classify.ts';
 import { COLUMNS, combineScores, HARM_COLUMN, sigmoid } from '#shared/classify/combine-scores.ts';
 import { createFeaturizer } from '#shared/classify/features.ts';
 import { encodeModel } from '#shared/classify/model-format.ts';
+import { JUDGEMENTS, LABELS } from '#shared/line/categories.ts';
 import { columnTargets } from './columns.ts';
 import { BENIGN, HARM_UNKNOWN, targetsOf } from './example.ts';
 import { type FeatureRow, fit, scoresOf } from './fit.ts';

@@ -3,7 +3,7 @@
  * list of harmful instructions" without categories becomes "at least one harm", a multi-label taxonomy keeps all its
  * labels, and a category that fits none of ours is left out rather than bent.
  */
-import { CATEGORIES, LABELS, type Label } from '#shared/api/categories.ts';
+import { CATEGORIES, LABELS, type Label } from '#shared/line/categories.ts';
 import { BENIGN, type Example, HARM_UNKNOWN, targetsOf } from './example.ts';
 
 export type Labelling = Pick<Example, 'targets' | 'someHarm' | 'scary'>;

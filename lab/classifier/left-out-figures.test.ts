@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { JUDGEMENTS } from '#shared/api/categories.ts';
 import { ANY_HARM } from '#shared/classify/combine-scores.ts';
+import { JUDGEMENTS } from '#shared/line/categories.ts';
 import type { LeftOut } from './cross-fit.ts';
 import { BENIGN, targetsOf } from './example.ts';
 import { leftOutFigures } from './left-out-figures.ts';

@@ -2,9 +2,10 @@
  * What sources meet that the model never saw, from `crossFit`: each against the same harmless
  * prompts from elsewhere, by the fold's own model.
  */
-import { LABELS } from '#shared/api/categories.ts';
+
 import { ANY_HARM } from '#shared/classify/combine-scores.ts';
 import { probabilitiesOf } from '#shared/classify/probabilities.ts';
+import { LABELS } from '#shared/line/categories.ts';
 import type { Platt } from './calibrate.ts';
 import type { CrossFit, LeftOut } from './cross-fit.ts';
 import { expectedCalibrationError, type Forecast, recallAt, rocAuc, type Scored } from './metrics.ts';

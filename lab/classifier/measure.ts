@@ -2,11 +2,12 @@
  * All of one run's measuring: the held-out prompts, those from elsewhere, those of left-out
  * sources, contrast, codes and disguises.
  */
-import { JUDGEMENTS } from '#shared/api/categories.ts';
+
 import type { Classifier } from '#shared/classify/classify.ts';
 import { sigmoid } from '#shared/classify/combine-scores.ts';
 import { probabilitiesOf } from '#shared/classify/probabilities.ts';
 import type { ScoreText } from '#shared/classify/score-text.ts';
+import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { attackFigures, attackPrompts } from './attack-figures.ts';
 import type { Platt } from './calibrate.ts';
 import { contrastFigures, contrastSets } from './contrast-figures.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { LABELS } from '#shared/api/categories.ts';
+import { LABELS } from '#shared/line/categories.ts';
 import { backwards, base64, hex, rot13 } from './codes.ts';
 import { harmOf } from './columns.ts';
 import type { Example } from './example.ts';

@@ -11,7 +11,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
-import { CATEGORIES, type Category, type Label } from '#shared/api/categories.ts';
+import { CATEGORIES, type Category, type Label } from '#shared/line/categories.ts';
 
 const DATA_DIR = path.join(import.meta.dirname, 'data');
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { LABELS } from '#shared/api/categories.ts';
+import { LABELS } from '#shared/line/categories.ts';
 import { harmOf } from './columns.ts';
 import type { Example } from './example.ts';
 import { assertNoLeaks, withoutLeaks } from './leakage.ts';

@@ -3,7 +3,7 @@
  * the same frames ("How do I ...?", "Write a tutorial on how to ..."), so that the frame itself
  * says nothing.
  */
-import { CATEGORIES, type Label } from '#shared/api/categories.ts';
+import { CATEGORIES, type Label } from '#shared/line/categories.ts';
 import { promptKey } from '#training/data/prompt-key.ts';
 import { createRandom } from '#training/data/random.ts';
 import { loadBenign, loadCategory, loadFrames, loadJailbreak } from './own-files.ts';

@@ -1,7 +1,8 @@
 /** Float weights to int8, one scale a column: a quarter of the size, and the card says what it costs. */
-import { LABELS } from '#shared/api/categories.ts';
+
 import { ANY_HARM, COLUMNS, HARM_COLUMN } from '#shared/classify/combine-scores.ts';
 import type { ClassifierModel, ColumnModel } from '#shared/classify/model-format.ts';
+import { LABELS } from '#shared/line/categories.ts';
 import type { Platt } from './calibrate.ts';
 import type { FloatModel } from './fit.ts';
 

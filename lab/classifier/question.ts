@@ -1,5 +1,5 @@
 /** One question or request written for this project. */
-import type { Label } from '#shared/api/categories.ts';
+import type { Label } from '#shared/line/categories.ts';
 import type { Split } from './example.ts';
 
 /** `label`: null for a safe one. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { LABELS, type Label } from '#shared/api/categories.ts';
+import { LABELS, type Label } from '#shared/line/categories.ts';
 import { RULES } from './label-maps.ts';
 import { CONTRAST_SOURCE, LICENCES, OWN_SOURCE, WORLD_SOURCE } from './licences.ts';
 import { FILES, readPublic } from './read-public.ts';

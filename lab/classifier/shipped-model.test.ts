@@ -1,11 +1,11 @@
 /** The model in `models/classifier`, through the front door of the edge. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { CATEGORIES, LABELS, type Label } from '#shared/api/categories.ts';
 import { createClassifier, type Signals } from '#shared/classify/classify.ts';
 import { createLexicon } from '#shared/classify/lexicon.ts';
 import { decodeModel } from '#shared/classify/model-format.ts';
 import { readingsOf } from '#shared/classify/readings.ts';
+import { CATEGORIES, LABELS, type Label } from '#shared/line/categories.ts';
 import { card } from './card.ts';
 import { base64 } from './codes.ts';
 import { ENCODED_FRAMES } from './encoded-figures.ts';

@@ -1,5 +1,5 @@
 /** Examples made by putting something into something else, and what stays open about them. */
-import { CATEGORIES, LABELS, type Label } from '#shared/api/categories.ts';
+import { CATEGORIES, LABELS, type Label } from '#shared/line/categories.ts';
 import { type Example, type Split, targetsOf } from './example.ts';
 import { OWN_SOURCE } from './licences.ts';
 

@@ -1,11 +1,12 @@
 /** Answers to many prompts through the serving engine itself, so that what is measured is what is served. */
 import type { Engine } from '#gpu-backend/engine/engine.ts';
+import type { FinishReason } from '#shared/api/chat-answer.ts';
 import { seedKey } from '#shared/gate/index.ts';
 import { type Line, OPEN_LINE } from '#shared/line/line.ts';
 import type { TokenFrame } from '#shared/protocol/generate.ts';
 import { createProgress } from '#training/run/progress.ts';
 
-export type Answer = { text: string; tokens: TokenFrame[]; finishReason: 'stop' | 'length' };
+export type Answer = { text: string; tokens: TokenFrame[]; finishReason: FinishReason };
 
 export type Sampling = { temperature: number; topP: number; seed: number; maxTokens: number };
 

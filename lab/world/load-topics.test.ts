@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { CATEGORIES } from '#shared/api/categories.ts';
+import { CATEGORIES } from '#shared/line/categories.ts';
 import { loadTopics } from './load-topics.ts';
 import { DOMAINS, type Topic } from './schema.ts';
 

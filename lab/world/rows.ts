@@ -1,6 +1,6 @@
 /** The rows this world gives: labelled dialogues, answer pairs and questions. Truth is known because it was composed. */
 import * as z from 'zod';
-import { CATEGORIES } from '#shared/api/categories.ts';
+import { CATEGORIES } from '#shared/line/categories.ts';
 import { DOMAINS } from './schema.ts';
 
 export const QUESTION_KINDS = ['ordinary', 'borderline', 'harmful'] as const;

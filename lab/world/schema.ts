@@ -5,7 +5,7 @@
  * down here and tagged (fact, hazard, caution, refusal, dismissal), so that the oracle can read an answer back.
  */
 import * as z from 'zod';
-import { CATEGORIES } from '#shared/api/categories.ts';
+import { CATEGORIES } from '#shared/line/categories.ts';
 
 export const DOMAINS = ['household', 'workshop', 'garden', 'kitchen', 'money', 'health', 'school', 'computer'] as const;
 export type Domain = (typeof DOMAINS)[number];

@@ -1,7 +1,7 @@
 /** Generators for the property tests: any policy, any classified prompt, and the order in which a line is tighter. */
 import * as fc from 'fast-check';
-import { SIGNALS } from '#shared/api/categories.ts';
-import { effectiveFloor } from '#shared/gate/effective-weight.ts';
+import { effectiveFloor } from '#shared/gate/index.ts';
+import { SIGNALS } from '#shared/line/categories.ts';
 import { ACTIONS, type Line, MODES, RULES } from '#shared/line/line.ts';
 import type { SignalRule, SignalValues } from '#shared/line/rules.ts';
 import type { Verdict } from '../compile.ts';

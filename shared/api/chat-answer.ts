@@ -1,9 +1,17 @@
 /** OpenAI's chat answers, whole and streamed, with Plimsoll's extension. */
 import * as z from 'zod';
-import { Usage } from '#shared/protocol/generate.ts';
 import { SentExtension } from './plimsoll-extension.ts';
 
-const FinishReason = z.enum(['stop', 'length']);
+/** Why an answer ended. `stop`: by itself or at a stop string. `length`: at its limit of tokens. */
+export const FinishReason = z.enum(['stop', 'length']);
+export type FinishReason = z.infer<typeof FinishReason>;
+
+export const Usage = z.object({
+  prompt_tokens: z.int(),
+  completion_tokens: z.int(),
+  total_tokens: z.int(),
+});
+export type Usage = z.infer<typeof Usage>;
 
 const head = {
   id: z.string().startsWith('chatcmpl-'),
@@ -11,7 +19,8 @@ const head = {
   created: z.int(),
   model: z.string(),
   /**
-   * Equal requests under equal fingerprints give equal answers, up to the rounding of batches: docs/threat-model.md has the rate.
+   * Equal requests under equal fingerprints give equal answers, up to the rounding of batches.
+   * docs/threat-model.md has the rate.
    */
   system_fingerprint: z.string(),
 };
@@ -50,7 +59,7 @@ export const ChatCompletionChunk = z.strictObject({
       }),
     )
     .max(1),
-  /** Only with `stream_options.include_usage`, and then null on every chunk but the last. */
+  /** Only with `stream_options.include_usage`. Then it is null on every chunk but the last. */
   usage: Usage.nullable().optional(),
   plimsoll: SentExtension.optional(),
 });

@@ -3,7 +3,10 @@ import { expect, test } from 'vitest';
 import { ChatRequest, parseChatRequest } from './chat-request.ts';
 import { ERROR_CODES, PlimsollError } from './errors.ts';
 
-/** Requests that are nearly right: known fields, each with a value that may be anything JSON can carry. */
+/**
+ * Requests that are nearly right: each known field holds a value that may be anything JSON can
+ * carry.
+ */
 const message = fc.record(
   {
     role: fc.oneof(fc.constantFrom('system', 'developer', 'user', 'assistant', 'tool'), fc.jsonValue()),
@@ -22,7 +25,7 @@ const nearlyRight = fc
   .tuple(fc.array(message), fc.dictionary(field, fc.oneof(fc.jsonValue(), fc.integer(), fc.boolean())))
   .map(([messages, fields]) => JSON.parse(JSON.stringify({ model: 'm', messages, ...fields })) as unknown);
 
-test('whatever JSON comes is a request or an error of the caller that has a message', () => {
+test('reads any JSON as a request, or blames the caller with a message', () => {
   fc.assert(
     fc.property(fc.oneof(nearlyRight, fc.jsonValue()), (body) => {
       try {
@@ -40,7 +43,7 @@ test('whatever JSON comes is a request or an error of the caller that has a mess
   );
 });
 
-test('a seed of 64 bits is taken as it is, and none beyond', () => {
+test('takes a seed of 64 bits as it is, and refuses a larger one', () => {
   const seedOf = (seed: unknown) =>
     parseChatRequest({ model: 'm', messages: [{ role: 'user', content: '?' }], seed }).seed;
   expect(seedOf(-7)).toBe(-7);

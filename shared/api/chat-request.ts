@@ -1,7 +1,7 @@
 /**
- * OpenAI's chat request, read for the fields this server acts on. Fields it does not know are ignored, since OpenAI's
- * clients send many; fields it knows and cannot honour are refused by name, since an answer without the tools or the
- * log-probabilities that were asked for is a wrong answer.
+ * OpenAI's chat request, read for the fields this server acts on. Unknown fields are ignored, since
+ * OpenAI's clients send many. Known fields that we cannot honour are refused by name: an answer
+ * without the requested tools or log-probabilities would be a wrong answer.
  */
 import * as z from 'zod';
 import { PlimsollError } from './errors.ts';
@@ -26,11 +26,14 @@ const RequestMessage = z.object({
   content: Content,
 });
 
-/** More turns than any conversation has, few enough that a small body cannot become a large amount of work. */
+/** More turns than any conversation has, but too few to turn a small body into a lot of work. */
 const MAX_MESSAGES = 2048;
 
 const INT64 = 2n ** 63n;
-/** Any of 64 bits: whoever parses the JSON gives one that a number cannot hold as a bigint. It goes on as its digits. */
+/**
+ * Any 64-bit integer. The JSON parser gives a bigint where a number cannot hold it. We pass it on
+ * as its digits.
+ */
 const seed = z.union([
   z.int(),
   z
@@ -60,7 +63,7 @@ export type ChatRequest = z.infer<typeof ChatRequest>;
 const isEmpty = (value: unknown) => typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 const isNever = () => false;
 
-/** What cannot be honoured, each with the values that ask for nothing and are let through, as null is. */
+/** Fields we cannot honour. Null and the values that ask for nothing are let through. */
 const UNSUPPORTED: Record<string, { asksForNothing: (value: unknown) => boolean; expected: string }> = {
   n: { asksForNothing: (value) => value === 1, expected: '1' },
   tools: { asksForNothing: isEmpty, expected: 'no tools' },

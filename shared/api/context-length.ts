@@ -1,6 +1,9 @@
 import { PlimsollError } from './errors.ts';
 
-/** The same words wherever a prompt is measured: by a bound before it is tokenized, or by its tokens. */
+/**
+ * The same words wherever a prompt is measured, whether by a bound before it is tokenized or by its
+ * tokens.
+ */
 export function contextLengthExceeded(found: number, limit: number, { atLeast = false } = {}): PlimsollError {
   const count = `${atLeast ? 'at least ' : ''}${found}`;
   return new PlimsollError(
@@ -10,7 +13,7 @@ export function contextLengthExceeded(found: number, limit: number, { atLeast = 
   );
 }
 
-/** UTF-8 bytes of texts together. */
+/** The UTF-8 bytes of all texts together. */
 export function utf8Bytes(texts: Iterable<string>): number {
   let bytes = 0;
   for (const text of texts) bytes += new TextEncoder().encode(text).byteLength;
@@ -18,7 +21,8 @@ export function utf8Bytes(texts: Iterable<string>): number {
 }
 
 /**
- * The fewest tokens that a text can have, from nothing but its bytes; so that what cannot fit is refused unread.
+ * The fewest tokens that a text of so many bytes can have. So a prompt that cannot fit is refused
+ * without being read.
  *
  * @param maxTokenBytes UTF-8 bytes of the model's longest token
  */

@@ -1,48 +1,60 @@
 /**
- * One closed list of error codes from the backend to the client. Everything that can be decided by a code is a column of
- * this table: the HTTP status, OpenAI's `type`, and whether the same request may be sent again.
+ * How much is logged of an error. Most get one short line, because under load they come by the
+ * hundred.
+ *
+ * - `line`: a short line.
+ * - `warning`: the same, as a warning.
+ * - `cause`: the backend, where it happened, logs the cause too. The edge only heard of it, and
+ *   logs no more than the messages.
+ * - `stack`: our code is at fault, so both log all they know.
+ */
+type LogDetail = 'line' | 'warning' | 'cause' | 'stack';
+
+/**
+ * The closed list of error codes, from the backend to the client. Everything that a code decides is
+ * a column of this table: the HTTP status, OpenAI's `type`, whether the same request may be sent
+ * again, and how much is logged.
  */
 export const ERROR_CODES = {
-  // The caller's mistake.
-  invalid_json: { status: 400, type: 'invalid_request_error', retry: false },
-  invalid_request: { status: 400, type: 'invalid_request_error', retry: false },
-  // OpenAI's names for what is wrong with one field; `invalid_request` is for what has none.
-  missing_required_parameter: { status: 400, type: 'invalid_request_error', retry: false },
-  unknown_parameter: { status: 400, type: 'invalid_request_error', retry: false },
-  unsupported_parameter: { status: 400, type: 'invalid_request_error', retry: false },
-  unsupported_value: { status: 400, type: 'invalid_request_error', retry: false },
-  invalid_type: { status: 400, type: 'invalid_request_error', retry: false },
-  invalid_value: { status: 400, type: 'invalid_request_error', retry: false },
-  integer_below_min_value: { status: 400, type: 'invalid_request_error', retry: false },
-  integer_above_max_value: { status: 400, type: 'invalid_request_error', retry: false },
-  decimal_below_min_value: { status: 400, type: 'invalid_request_error', retry: false },
-  decimal_above_max_value: { status: 400, type: 'invalid_request_error', retry: false },
-  string_below_min_length: { status: 400, type: 'invalid_request_error', retry: false },
-  string_above_max_length: { status: 400, type: 'invalid_request_error', retry: false },
-  empty_array: { status: 400, type: 'invalid_request_error', retry: false },
-  array_above_max_length: { status: 400, type: 'invalid_request_error', retry: false },
-  context_length_exceeded: { status: 400, type: 'invalid_request_error', retry: false },
-  invalid_api_key: { status: 401, type: 'authentication_error', retry: false },
-  permission_denied: { status: 403, type: 'permission_error', retry: false },
-  policy_refused: { status: 403, type: 'permission_error', retry: false },
-  not_found: { status: 404, type: 'invalid_request_error', retry: false },
-  unknown_url: { status: 404, type: 'invalid_request_error', retry: false },
-  model_not_found: { status: 404, type: 'invalid_request_error', retry: false },
-  method_not_allowed: { status: 405, type: 'invalid_request_error', retry: false },
-  request_timeout: { status: 408, type: 'invalid_request_error', retry: false },
-  request_cut: { status: 400, type: 'invalid_request_error', retry: false },
-  request_too_large: { status: 413, type: 'invalid_request_error', retry: false },
-  rate_limit_exceeded: { status: 429, type: 'rate_limit_error', retry: true },
+  // The caller's mistakes.
+  invalid_json: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  invalid_request: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  // OpenAI's names for what is wrong with one field. `invalid_request` is for the rest.
+  missing_required_parameter: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  unknown_parameter: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  unsupported_parameter: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  unsupported_value: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  invalid_type: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  invalid_value: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  integer_below_min_value: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  integer_above_max_value: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  decimal_below_min_value: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  decimal_above_max_value: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  string_below_min_length: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  string_above_max_length: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  empty_array: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  array_above_max_length: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  context_length_exceeded: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  invalid_api_key: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
+  permission_denied: { status: 403, type: 'permission_error', retry: false, log: 'line' },
+  policy_refused: { status: 403, type: 'permission_error', retry: false, log: 'line' },
+  not_found: { status: 404, type: 'invalid_request_error', retry: false, log: 'line' },
+  unknown_url: { status: 404, type: 'invalid_request_error', retry: false, log: 'line' },
+  model_not_found: { status: 404, type: 'invalid_request_error', retry: false, log: 'line' },
+  method_not_allowed: { status: 405, type: 'invalid_request_error', retry: false, log: 'line' },
+  request_timeout: { status: 408, type: 'invalid_request_error', retry: false, log: 'line' },
+  request_cut: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  request_too_large: { status: 413, type: 'invalid_request_error', retry: false, log: 'line' },
   // Between the edge and a backend.
-  directive_invalid: { status: 401, type: 'authentication_error', retry: false },
-  directive_expired: { status: 401, type: 'authentication_error', retry: false },
-  // Ours.
-  internal_error: { status: 500, type: 'server_error', retry: false },
-  expert_failed: { status: 500, type: 'server_error', retry: true },
-  receipt_invalid: { status: 502, type: 'server_error', retry: false },
-  backend_unavailable: { status: 503, type: 'server_error', retry: true },
-  overloaded: { status: 503, type: 'server_error', retry: true },
-} as const satisfies Record<string, { status: number; type: string; retry: boolean }>;
+  directive_invalid: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
+  directive_expired: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
+  // Our faults.
+  internal_error: { status: 500, type: 'server_error', retry: false, log: 'stack' },
+  expert_failed: { status: 500, type: 'server_error', retry: true, log: 'cause' },
+  receipt_invalid: { status: 502, type: 'server_error', retry: false, log: 'line' },
+  backend_unavailable: { status: 503, type: 'server_error', retry: true, log: 'line' },
+  overloaded: { status: 503, type: 'server_error', retry: true, log: 'warning' },
+} as const satisfies Record<string, { status: number; type: string; retry: boolean; log: LogDetail }>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
@@ -50,7 +62,8 @@ export type ErrorCode = keyof typeof ERROR_CODES;
 export type ErrorBody = { error: { message: string; type: string; param: string | null; code: ErrorCode } };
 
 /**
- * The one error class. `message` is for the caller; `detail` and `cause` are for the log and never leave the process.
+ * The one error class. `message` is for the caller. `detail` and `cause` are for the log and never
+ * leave the process.
  */
 export class PlimsollError extends Error {
   override readonly name = 'PlimsollError';
@@ -82,7 +95,10 @@ export class PlimsollError extends Error {
   }
 }
 
-/** Turns whatever was thrown into the one error class; what is not ours tells the caller nothing internal. */
+/**
+ * Turns whatever was thrown into a PlimsollError. The caller learns nothing internal from an
+ * unknown error.
+ */
 export function toPlimsollError(thrown: unknown): PlimsollError {
   if (thrown instanceof PlimsollError) return thrown;
   return new PlimsollError('internal_error', 'The server had an error while processing your request.', {

@@ -1,6 +1,7 @@
 /**
- * From a zod error to the sentence a caller can act on: which field, what would be right, what was found. Only the first
- * issue is told, as OpenAI does; `param` names the field in OpenAI's notation (`messages[0].content`).
+ * Turns a zod error into a sentence the caller can act on: which field, what was expected, what was
+ * found. Like OpenAI, we tell only the first issue. `param` names the field in OpenAI's notation
+ * (`messages[0].content`).
  */
 import * as z from 'zod';
 import { type ErrorCode, PlimsollError } from './errors.ts';
@@ -8,7 +9,9 @@ import { type ErrorCode, PlimsollError } from './errors.ts';
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
 
-/** The value as `schema` reads it, or an error with OpenAI's code for what is wrong with it. */
+/**
+ * The value as `schema` reads it. Otherwise throws an error with OpenAI's code for what is wrong.
+ */
 export function parseRequest<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   const parsed = schema.safeParse(value, { reportInput: true });
   if (parsed.success) return parsed.data;
@@ -28,7 +31,7 @@ function codeOf(issue: Issue, integer: boolean): ErrorCode {
   return isLow ? 'decimal_below_min_value' : 'decimal_above_max_value';
 }
 
-/** Whether `schema` wants a whole number there; an issue does not say. */
+/** Whether `schema` wants a whole number at `path`. The issue itself does not say. */
 function isInteger(schema: z.ZodType, path: Path): boolean {
   let at: unknown = schema;
   for (const key of path) {
@@ -51,7 +54,10 @@ function formatPath(path: Path): string {
   }, '');
 }
 
-/** How a value is named in an error: its kind, and itself where it is short; never a caller's whole text. */
+/**
+ * How an error names a value: its kind, and the value itself if it is short. Never a caller's whole
+ * text.
+ */
 export function describeFound(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
@@ -62,7 +68,7 @@ export function describeFound(value: unknown): string {
   return text.length <= 40 ? text : `a ${typeof value} of ${String(value).length} characters`;
 }
 
-/** Of a union, `issue` is the one that is told. */
+/** For a union, the returned `issue` is the one we tell. */
 function explain(issue: Issue, prefix: Path): { path: Path; message: string; issue: Issue } {
   const path = [...prefix, ...issue.path];
   if (issue.code === 'invalid_union') {
@@ -84,7 +90,9 @@ function explain(issue: Issue, prefix: Path): { path: Path; message: string; iss
   };
 }
 
-/** Of a union, the branch that got furthest before it failed; none if all failed at the value itself. */
+/**
+ * The branch of a union that got furthest before it failed. None if all failed at the value itself.
+ */
 function deepestBranch(issue: Extract<Issue, { code: 'invalid_union' }>): Issue | undefined {
   const reached = issue.errors.flatMap((issues) =>
     issues

@@ -1,7 +1,10 @@
 import type { Mode } from '#shared/line/line.ts';
 import { PlimsollError } from './errors.ts';
 
-/** For a mode that a bundle has no router for: the same words from the edge, which knows what its pool offers, and from a backend. */
+/**
+ * The error for a mode that the bundle has no router for. The edge knows what its pool offers, so
+ * edge and backend both throw it, in the same words.
+ */
 export function modeUnavailable(mode: Mode): PlimsollError {
   return new PlimsollError(
     'unsupported_value',

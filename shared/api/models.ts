@@ -5,7 +5,9 @@ import { Mode } from '#shared/line/line.ts';
 export const Model = z.strictObject({
   id: z.string(),
   object: z.literal('model'),
-  /** Unix seconds: when its bundle was written where it is served; 0 where no backend says. */
+  /**
+   * Unix seconds: when the bundle was written on the machine that serves it. 0 if no backend says.
+   */
   created: z.int(),
   owned_by: z.string(),
   plimsoll: z.strictObject({ context_length: z.int(), modes: z.array(Mode) }),

@@ -1,17 +1,18 @@
 /**
- * OpenAI's moderation endpoint. Its clients know thirteen categories and read a hit under those names alone, so they stand
- * beside the classifier's own; whatever is flagged under a name of ours is flagged under one of theirs.
+ * OpenAI's moderation endpoint. Its clients know thirteen categories and look for hits under those
+ * names alone. So we report OpenAI's names beside our own, and whatever is flagged under one of
+ * ours is flagged under one of theirs.
  */
 import * as z from 'zod';
-import { JUDGEMENTS, type Judgement } from './categories.ts';
+import { JUDGEMENTS, type Judgement } from '#shared/line/categories.ts';
 import { MAX_MODERATION_CHARS, MAX_MODERATION_TEXTS, MAX_READ_CHARS } from './text-limits.ts';
 import { repaired, wellFormed } from './well-formed.ts';
 
-// Longer ones would be read in part, and a verdict on a part is none.
+// A longer text would be read only in part, and a verdict on a part is none.
 const text = repaired.pipe(z.string().max(MAX_READ_CHARS));
 const part = z.object({ type: z.literal('text'), text });
 
-/** A string is one input, a list of strings as many, and a list of parts one again. */
+/** A string is one input, a list of strings is several, and a list of parts is one. */
 export const ModerationRequest = z.object({
   model: wellFormed.nullish(),
   input: z
@@ -39,8 +40,9 @@ const largest =
     Math.max(...judgements.map(score));
 
 /**
- * OpenAI's names, by what of ours each reads. Where theirs are finer (intent or instructions, graphic or not), both take the
- * score of what contains them; a threat is the lesser of its two halves.
+ * What each of OpenAI's categories reads of ours. Where theirs are finer (intent or instructions,
+ * graphic or not), both take the score of the category that contains them. A threat takes the
+ * lesser score of its two halves.
  */
 const OPENAI_CATEGORIES = {
   harassment: largest('hate', 'discrimination'),
@@ -68,23 +70,24 @@ const OPENAI_CATEGORIES = {
 } as const satisfies Record<string, (score: Score) => number>;
 type OpenAICategory = keyof typeof OPENAI_CATEGORIES;
 
-// The cast: the keys of a constant.
+// The cast: these are the keys of a constant.
 const NAMES = [...new Set([...(Object.keys(OPENAI_CATEGORIES) as OpenAICategory[]), ...JUDGEMENTS])];
 export type ModerationCategory = (typeof NAMES)[number];
 
-/** The categories are calibrated: from here on a text is likelier of one than not. */
+/** The categories are calibrated: from here on, a text is more likely in one than not. */
 const FLAG_FROM = 0.5;
 /**
- * Harm of whatever kind has to be surer, as where the preset policies begin to act on it: harmless questions in frightening
- * words are in doubt more often than in any one category.
+ * `any_harm` has to be surer. Harmless questions in frightening words raise it more often than any
+ * one category. The preset policies begin to act on it here too.
  */
 const FLAG_ANY_HARM_FROM = 0.8;
 
 export type NamedVerdict = { score: number; flagged: boolean };
 
 /**
- * For each of OpenAI's names and of ours; the three names that both use mean the same. Harm that is flagged and of no kind in
- * particular is flagged as `illicit`, so that no hit is hidden from a client that knows only their names.
+ * A verdict for each of OpenAI's names and ours. The three names that both use mean the same. Harm
+ * of no particular kind is flagged as `illicit`, so that a client that knows only OpenAI's names
+ * misses no hit.
  */
 export function verdictsByName(score: Score): Record<ModerationCategory, NamedVerdict> {
   const verdict = (value: number, from = FLAG_FROM) => ({ score: value, flagged: value >= from });
@@ -111,7 +114,10 @@ export const Moderation = z.strictObject({
       categories: byName(z.boolean()),
       category_scores: byName(z.number().min(0).max(1)),
       category_applied_input_types: byName(z.array(z.literal('text'))),
-      /** How sure it is that a part is in a language the classifier does not know: scores then say little. */
+      /**
+       * How likely it is that a part is in a language the classifier does not know. If it is, the
+       * scores say little.
+       */
       plimsoll: z.strictObject({ uncertain: z.number().min(0).max(1) }),
     }),
   ),

@@ -1,22 +1,25 @@
-/** What Plimsoll adds to OpenAI's shapes, all of it under the one key `plimsoll`. */
+/** What Plimsoll adds to OpenAI's shapes, all under the one key `plimsoll`. */
 import * as z from 'zod';
+import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { Mode, Rule } from '#shared/line/line.ts';
-import { TokenFrame, WeightSummary } from '#shared/protocol/generate.ts';
-import { JUDGEMENTS } from './categories.ts';
 
 /**
- * `none` leaves of the answer's extension the policy and the receipt, so that an answer can always be checked; `tokens`
+ * `none` keeps only the policy and the receipt, so that any answer can still be checked. `tokens`
  * adds the gate's numbers for every token.
  */
-export const TRACES = ['none', 'summary', 'tokens'] as const;
+const TRACES = ['none', 'summary', 'tokens'] as const;
 
-/** Ours, so unknown fields are refused: a misspelt floor must not be a floor left out. */
+/**
+ * These fields are ours, so unknown ones are refused: a misspelt floor must not count as no floor.
+ */
 export const RequestExtension = z.strictObject({
   /** A request can raise its tenant's floor and lower its budget, never the reverse. */
   floor: z.number().min(0).max(1).nullish(),
   budget: z.number().min(0).nullish(),
   trace: z.enum(TRACES).nullish(),
-  /** `layers` only where the tenant's policy and the model allow it; the default is `logits`. */
+  /**
+   * The default is `logits`. `layers` works only where the tenant's policy and the model allow it.
+   */
   mode: Mode.nullish(),
 });
 export type RequestExtension = z.infer<typeof RequestExtension>;
@@ -24,35 +27,59 @@ export type RequestExtension = z.infer<typeof RequestExtension>;
 export const CategoryProbability = z.strictObject({ name: z.enum(JUDGEMENTS), probability: z.number().min(0).max(1) });
 export type CategoryProbability = z.infer<typeof CategoryProbability>;
 
-/** A token frame without its tag. */
-export const TokenTrace = z.strictObject(TokenFrame.omit({ type: true }).shape);
+/**
+ * One drawn token. Log-probabilities are in nats. JSON has no infinities, so the log-probability of
+ * something impossible is null. So is an unbounded `spent`, which can happen only without a budget.
+ */
+export const TokenTrace = z.strictObject({
+  id: z.int(),
+  /**
+   * The text this token completes. Empty while a UTF-8 character or a possible stop string is still
+   * open.
+   */
+  text: z.string(),
+  weight: z.number(),
+  floor: z.number(),
+  lp_s: z.number().nullable(),
+  lp_h: z.number().nullable(),
+  lp: z.number().nullable(),
+  spent: z.number().nullable(),
+});
 export type TokenTrace = z.infer<typeof TokenTrace>;
 
-/** The whole extension of an answer; of a stream, of its last chunk. */
+export const WeightSummary = z.object({ min: z.number(), mean: z.number(), max: z.number() });
+export type WeightSummary = z.infer<typeof WeightSummary>;
+
+/** The whole extension of an answer. A stream has it on its last chunk. */
 export const AnswerExtension = z.strictObject({
-  /** The version of the effective policy: the operator's, the tenant's and whatever stands between, joined. */
+  /**
+   * The version of the effective policy: the operator's, the tenant's and everything between them,
+   * joined.
+   */
   policy: z.strictObject({ tenant: z.string(), version: z.string() }),
   /** The version of the classifier that read the prompt. */
   classifier: z.string(),
   categories: z.array(CategoryProbability),
-  /** 1 where a part of the prompt lies beyond what is read, else 0. */
+  /** 1 if part of the prompt lies beyond what is read, else 0. */
   unread: z.number().min(0).max(1),
-  /** How sure the classifier is that a part of the prompt is in a language it does not know. */
+  /** How likely it is that part of the prompt is in a language the classifier does not know. */
   uncertain: z.number().min(0).max(1),
   floor: z.number(),
   budget: z.number().nullable(),
   rule: Rule,
   mode: Mode,
   weights: WeightSummary,
-  /** Nats; null where the policy sets no budget and the safety expert gave the answer no probability. */
+  /**
+   * Nats. Null if the policy sets no budget and the safety expert gave the answer no probability.
+   */
   spent: z.number().nullable(),
-  /** Ed25519 JWS; check it with `GET /.well-known/jwks.json`. */
+  /** Ed25519 JWS. Check it with `GET /.well-known/jwks.json`. */
   receipt: z.string(),
   backend: z.string(),
   cache: z.strictObject({ route: z.enum(['hit', 'miss']), answer: z.enum(['hit', 'miss']) }),
 });
 export type AnswerExtension = z.infer<typeof AnswerExtension>;
 
-/** As sent: reduced by trace `none`, with the tokens under trace `tokens`. */
+/** As sent: trace `none` cuts it down, trace `tokens` adds the tokens. */
 export const SentExtension = AnswerExtension.partial().extend({ tokens: z.array(TokenTrace).optional() });
 export type SentExtension = z.infer<typeof SentExtension>;

@@ -9,7 +9,7 @@ import type { Lexicon } from './lexicon.ts';
 const LEAST_GAIN = 8;
 const WORD = /[\p{L}\p{N}']+/gu;
 
-export type Stretch = { start: number; end: number };
+type Stretch = { start: number; end: number };
 
 /** The stretch of `text` whose words, each turned by `turn`, read best; undefined where turning helps nothing. */
 export function turnedStretch(text: string, turn: (word: string) => string, lexicon: Lexicon): Stretch | undefined {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CATEGORIES, JUDGEMENTS, LABELS, SIGNALS } from '#shared/api/categories.ts';
+import { CATEGORIES, JUDGEMENTS, LABELS, SIGNALS } from '#shared/line/categories.ts';
 import { createClassifier } from './classify.ts';
 import { COLUMNS, combineScores, HARM_COLUMN, sigmoid } from './combine-scores.ts';
 import { createFeaturizer } from './features.ts';

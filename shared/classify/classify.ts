@@ -2,7 +2,7 @@
  * What a prompt seems to ask for: a calibrated probability per judgement, and what of the prompt was not understood. A linear
  * model over hashed n-grams, so the cost is one row of sixteen bytes per feature.
  */
-import { JUDGEMENTS, type Judgement, LABELS, type Signal } from '#shared/api/categories.ts';
+import { JUDGEMENTS, type Judgement, LABELS, type Signal } from '#shared/line/categories.ts';
 import type { DefenceOptions } from './defences.ts';
 import { finish } from './finish.ts';
 import { createLexicon } from './lexicon.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { CATEGORIES, JUDGEMENTS } from '#shared/api/categories.ts';
+import { CATEGORIES, JUDGEMENTS } from '#shared/line/categories.ts';
 import { ANY_HARM, COLUMNS, combineScores, HARM_COLUMN } from './combine-scores.ts';
 
 const combined = (scores: ArrayLike<number>) => {

@@ -17,7 +17,7 @@
  * compared, with earlier weights (ROC-AUC on held-out contrast templates 0.788 here, 0.786 there;
  * BeaverTails 0.917, 0.927), but in a long text it adds up doubts of different sentences.
  */
-import { CATEGORIES, JUDGEMENTS, LABELS } from '#shared/api/categories.ts';
+import { CATEGORIES, JUDGEMENTS, LABELS } from '#shared/line/categories.ts';
 
 /** The labels' scores in the order of `LABELS`, then harm's. */
 export const COLUMNS = LABELS.length + 1;

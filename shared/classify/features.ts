@@ -19,7 +19,7 @@ const MAX_GRAM = 5;
  * The most there can be: a character n-gram of each length per position of a padded text, and of
  * words of one letter and a space three grams each and two for the first.
  */
-export function featuresOfChars(chars: number, { texts }: { texts: number }): number {
+function featuresOfChars(chars: number, { texts }: { texts: number }): number {
   return (chars + 2 * texts) * (MAX_GRAM - MIN_GRAM + 3);
 }
 export const MAX_FEATURES = featuresOfChars(MAX_CHARS, { texts: 1 });

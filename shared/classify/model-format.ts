@@ -23,7 +23,7 @@ const MAX_BITS = 22;
 export type ColumnModel = { bias: number; scale: number };
 /** Platt: probability = sigmoid(slope * log-odds + offset). */
 export type Calibration = { slope: number; offset: number };
-export type LabelModel = ColumnModel & { label: string; calibration: Calibration };
+type LabelModel = ColumnModel & { label: string; calibration: Calibration };
 
 export type ClassifierModel = {
   version: string;

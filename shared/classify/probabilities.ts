@@ -1,5 +1,5 @@
 /** From the model's log-odds to the probabilities that are acted on: Platt's curves, and what holds between judgements. */
-import { CATEGORIES } from '#shared/api/categories.ts';
+import { CATEGORIES } from '#shared/line/categories.ts';
 import { ANY_HARM, sigmoid } from './combine-scores.ts';
 import type { Calibration } from './model-format.ts';
 

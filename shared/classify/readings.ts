@@ -27,15 +27,13 @@ export const MAX_SOURCES = 6;
 export const MAX_READINGS = 8;
 /** A disguise inside a disguise inside the text. */
 const MAX_DEPTH = 2;
-/** A character may become six (normalize.ts). */
-export const MAX_GROWTH = 6;
 /**
  * Longer texts are not looked into, and that is said (`gaveUp`). Twice a block, since every decoded
  * span stands on a line of its own and so gains two line ends.
  */
 const MOST_SOURCE_CHARS = 2 * MOST_BLOCK_CHARS;
 
-export type Readings = {
+type Readings = {
   /** Different normalised texts, the plain one first. */
   readings: string[];
   /**

@@ -4,8 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { CATEGORIES } from '#shared/api/categories.ts';
 import { MAX_READ_CHARS } from '#shared/api/text-limits.ts';
+import { CATEGORIES } from '#shared/line/categories.ts';
 import { createClassifier } from './classify.ts';
 import { createLexicon } from './lexicon.ts';
 import { decodeModel } from './model-format.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { LABELS } from '#shared/api/categories.ts';
 import { MAX_READ_CHARS } from '#shared/api/text-limits.ts';
+import { LABELS } from '#shared/line/categories.ts';
 import { COLUMNS, HARM_COLUMN } from './combine-scores.ts';
 import { createFeaturizer } from './features.ts';
 import { createScorer, createSlicedScorer, type LinearModel } from './score-text.ts';

@@ -3,8 +3,9 @@
  * pieces, through the linear model, and of each the strictest. It takes int8 weights (what ships) and float ones (what
  * training compares them with).
  */
-import { JUDGEMENTS } from '#shared/api/categories.ts';
+
 import { MAX_READ_CHARS } from '#shared/api/text-limits.ts';
+import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { blocksOf } from './blocks.ts';
 import { COLUMNS, combineScores } from './combine-scores.ts';
 import type { DefenceOptions } from './defences.ts';
@@ -61,7 +62,7 @@ export type LinearModel = {
   lexicon: Lexicon;
 };
 
-export type Score = {
+type Score = {
   /** [judgements] */
   logOdds: Float64Array;
   /** Whether a part of the text was not read. */
@@ -74,7 +75,7 @@ export type Score = {
 
 export type ScoreText = (text: string) => Score;
 /** The same in slices, after each text looked into and each reading; each yields its work. */
-export type ScoreInSlices = (text: string) => Generator<number, Score, void>;
+type ScoreInSlices = (text: string) => Generator<number, Score, void>;
 
 /** All at once. */
 export function createScorer(model: LinearModel, options: DefenceOptions = {}): ScoreText {

@@ -6,7 +6,7 @@
 import { COLUMNS } from './combine-scores.ts';
 
 /** Writes the sums over the rows to `sums`. */
-export type SumRows = (rows: Uint32Array, sums: Float64Array) => void;
+type SumRows = (rows: Uint32Array, sums: Float64Array) => void;
 
 /** What is added to each weight, to make it positive. */
 const SHIFT = 128;

@@ -4,41 +4,43 @@
 import type { GatePolicy } from './gate-types.ts';
 
 /**
- * Without a budget, q may draw a token to which the safety expert gives no probability at all, and the sum is infinite.
- * JSON has no Infinity (it writes null), and the account has to survive a hand-over, so infinity is written as the
- * largest finite number. That number behaves like it: adding any ordinary amount to it gives it back, and under
- * every budget it is overdrawn.
+ * Without a budget, q may draw a token that the safety expert gives no probability at all, and the
+ * sum is infinite. JSON has no Infinity (it writes null), and the account has to survive a
+ * hand-over. So infinity is written as the largest finite number, which behaves like it: adding any
+ * ordinary amount gives it back, and it overdraws every budget.
  */
 export const SPENT_UNBOUNDED = Number.MAX_VALUE;
 
-/** The log of probability 0 in whatever leaves the gate, for the same reason; its exponential is 0, too. */
+/**
+ * The log of probability 0 in whatever leaves the gate, for the same reason. Its exponential is 0
+ * too.
+ */
 export const LOG_ZERO = -Number.MAX_VALUE;
 
-/** A log-probability to report, of a row that may have been masked there, or missing altogether. */
+/** A log-probability to report. Its row may have masked it, or may be missing. */
 export function reportable(logprob: number | undefined): number {
   return logprob !== undefined && logprob > LOG_ZERO ? logprob : LOG_ZERO;
 }
 
 /**
- * The most that may have been spent once the token at `position` is drawn, in nats; null where
- * nothing bounds it:
+ * The most nats that may have been spent once the token at `position` is drawn. null if nothing
+ * bounds it:
  *
  *     min(K, start + rate * t),    t = position + 1
  *
- * It never falls from one position to the next, so what was kept stays kept.
+ * It never falls from one position to the next, so a promise once kept stays kept.
  *
- * As the cap works with this bound minus what is spent, the promise of the budget holds for every
- * beginning of an answer: q(y_1..y_t) <= e^min(K, start + rate * t) * p_s~(y_1..y_t). A token for
- * which nothing is left (the bound was spent in full, and this token earns nothing) is the safety
- * expert's alone.
+ * The cap works with this bound minus what is spent. So the budget's promise holds for every
+ * beginning of an answer: q(y_1..y_t) <= e^min(K, start + rate * t) * p_s~(y_1..y_t). If the bound
+ * is spent in full and a token earns nothing, that token is the safety expert's alone.
  */
 export function spendingBound(
   { budget, earned }: Pick<GatePolicy, 'budget' | 'earned'>,
   { position }: { position: number },
 ): number | null {
   if (!earned) return budget;
-  // Finite, however much a rate makes of a long answer: an infinite bound minus an infinite cost
-  // would be NaN.
+  // Stays finite even where a rate makes much of a long answer. An infinite bound minus an infinite
+  // cost would be NaN.
   const soFar = Math.min(SPENT_UNBOUNDED, earned.start + earned.rate * (position + 1));
   return budget === null ? soFar : Math.min(budget, soFar);
 }
@@ -46,9 +48,9 @@ export function spendingBound(
 /**
  * @param spent nats spent before this token
  * @param spends log q - log p_s~ of this token
- * @param bound that of the token's position, or null. The sum never passes it: the cap keeps to it
- *   up to the last rounding, and this removes that one. An account that was overdrawn before
- *   (resumed under a tighter line) is left as overdrawn as it was.
+ * @param bound the bound at the token's position, or null. The sum never passes it. The cap keeps
+ *   to it up to the last rounding step, which is removed here. An account that was already
+ *   overdrawn (resumed under a tighter line) stays as overdrawn as it was.
  */
 export function addSpending(spent: number, { spends, bound }: { spends: number; bound: number | null }): number {
   const most = bound === null ? SPENT_UNBOUNDED : Math.max(bound, spent);
@@ -56,8 +58,8 @@ export function addSpending(spent: number, { spends, bound }: { spends: number; 
 }
 
 /**
- * What is left of a bound, in nats: below 0 only for an account that was overdrawn; null where
- * there is no bound.
+ * What is left of a bound, in nats. Below 0 only for an overdrawn account. null if there is no
+ * bound.
  */
 export function natsLeft(bound: number | null, { spent }: { spent: number }): number | null {
   return bound === null ? null : Math.min(SPENT_UNBOUNDED, bound - spent);

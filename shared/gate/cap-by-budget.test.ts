@@ -10,7 +10,7 @@ import * as oracle from './testing/oracle.ts';
 const sum = (row: ArrayLike<number>) => Array.from(row).reduce((a, b) => a + b, 0);
 const nats = fc.double({ min: 0, max: 6, noNaN: true });
 
-test('the capped distribution is the one of the oracle', () => {
+test('caps as the oracle does', () => {
   fc.assert(
     fc.property(arbitrary.rows(), nats, ({ safetyLogits, helpfulLogits }, left) => {
       const reference = logSoftmax(safetyLogits)!;
@@ -27,15 +27,15 @@ type Case = { safety: number[]; helpful: number[]; temperature?: number; nats: n
 const CASES: Case[] = [
   // lambda is beyond every double
   { safety: [0.05, 0], helpful: [0, 14.5], temperature: 0.02, nats: 2, q: [0.4395, 0.5605] },
-  // p~ of the second token is below every double, and still support
+  // p~ of the second token is below every double, but still support
   { safety: [0, 0], helpful: [0, -720], nats: Math.log(1.2), q: [0.6, 0.4] },
   { safety: [0, 0], helpful: [0, -760], nats: Math.log(1.2), q: [0.6, 0.4] },
   { safety: [0, 0], helpful: [0, -1e4], temperature: 0.02, nats: Math.log(1.2), q: [0.6, 0.4] },
   { safety: [0, 0, 0], helpful: [-1000, -2000, 0], nats: Math.log(1.2), q: [0.4, 0.2, 0.4] },
   { safety: [0, 0, 0], helpful: [-1e30, -2e30, 0], nats: Math.log(1.2), q: [0.4, 0.2, 0.4] },
-  // two tokens far down keep their proportions, here 1 : 2, in what the first leaves
+  // two tokens far down share what the first leaves in their own proportions, here 1 : 2
   { safety: [0, 0, 0], helpful: [0, -5000, -5000 + Math.LN2], nats: Math.log(1.2), q: [0.4, 0.2, 0.4] },
-  // and here 1 : e, by logits that only the temperature tells apart
+  // and here 1 : e, from logits that only the temperature tells apart
   {
     safety: [0, 0, 0],
     helpful: [0, -1e4, -1e4 + 2 ** -10],
@@ -43,9 +43,9 @@ const CASES: Case[] = [
     nats: Math.log(1.8),
     q: [0.6, 0.4 / (1 + Math.E), (0.4 * Math.E) / (1 + Math.E)],
   },
-  // a cap below every double, on the token that the mixture is all about
+  // a cap below every double, on the token that has all of the mixture
   { safety: [0, -1e4], helpful: [-1e4, 0], nats: 5, q: [1, 0] },
-  // masked tokens are no support: the rest comes from the safety expert, in its own proportions
+  // masked tokens are not support: the rest comes from the safety expert, in its own proportions
   { safety: [0, 0, 0], helpful: [0, -Infinity, -Infinity], nats: Math.log(1.2), q: [0.4, 0.3, 0.3] },
   { safety: [0, 0, 0], helpful: [0, -2000, -Infinity], nats: Math.log(1.2), q: [0.4, 0.4, 0.2] },
 ];
@@ -62,7 +62,7 @@ test.each(CASES)(
   },
 );
 
-test('a token that the mixture all but excludes can still be one that earns nats back', () => {
+test('a token that the mixture all but excludes can still earn nats back', () => {
   const { logprobs, reference } = capByBudget(shaped([0, -720], 1), {
     reference: shaped([0, 0], 1),
     natsLeft: Math.log(1.2),
@@ -70,10 +70,10 @@ test('a token that the mixture all but excludes can still be one that earns nats
   expect(logprobs[1]! - reference[1]!).toBeCloseTo(Math.log(0.4 / 0.5), 12);
 });
 
-test('whatever the magnitudes, it is the oracle’s in logarithms', () => {
+test('caps as the oracle does in logarithms, whatever the magnitudes', () => {
   fc.assert(
     fc.property(arbitrary.extremeRows, arbitrary.extremeTemperature, arbitrary.extremeNats, (rows, t, left) => {
-      // Beyond this the oracle's log lambda has too few digits; the next test goes on where it
+      // Beyond this, the oracle's log lambda has too few digits. The next test covers what it
       // cannot.
       const temperature = Math.max(t, 0.02);
       const [mixture, reference] = [shaped(rows.helpfulLogits, temperature), shaped(rows.safetyLogits, temperature)];
@@ -85,7 +85,7 @@ test('whatever the magnitudes, it is the oracle’s in logarithms', () => {
   );
 });
 
-test('whatever the magnitudes, it sums to 1 under the cap, and what is below the cap keeps its proportions', () => {
+test('sums to 1 under the cap and keeps proportions below it, whatever the magnitudes', () => {
   fc.assert(
     fc.property(
       arbitrary.extremeRows,
@@ -99,12 +99,12 @@ test('whatever the magnitudes, it sums to 1 under the cap, and what is below the
         const free = Array.from(logprobs).flatMap((lp, i) => {
           if (mixture[i]! === -Infinity || lp === -Infinity) return [];
           expect(lp).toBeLessThanOrEqual(cap[i]! + (mixture === logprobs ? 1e-15 : 0));
-          // Of what is visible: the logs of others have no digits left to compare.
+          // Only what is visible: the logs of the others have no digits left to compare.
           return lp < cap[i]! && lp > -30 ? [i] : [];
         });
         const first = free[0] ?? 0;
         for (const i of free) expect(logprobs[i]! - logprobs[first]!).toBeCloseTo(mixture[i]! - mixture[first]!, 9);
-        // lambda is at least 1: whatever has room takes what the mixture gives it, or its cap.
+        // lambda is at least 1: a token with room takes what the mixture gives it, or its cap.
         for (const i of free) expect(logprobs[i]!).toBeGreaterThanOrEqual(mixture[i]! - 1e-9);
       },
     ),
@@ -112,9 +112,9 @@ test('whatever the magnitudes, it sums to 1 under the cap, and what is below the
   );
 });
 
-test('fifty thousand tokens, each a further exponential away, are solved for as a row is', () => {
+test('solves fifty thousand tokens, each one exponential further away, in few passes', () => {
   const size = 50_000;
-  // Every token reaches its cap long before the next has any mass to speak of; one pass a token
+  // Every token reaches its cap long before the next has any mass to speak of. One pass per token
   // would be two and a half billion steps.
   const mixture = shaped(
     Float32Array.from({ length: size }, (_, i) => -800 * i),
@@ -126,7 +126,7 @@ test('fifty thousand tokens, each a further exponential away, are solved for as 
   expect(logprobs.filter((lp) => Math.exp(lp) > 0)).toHaveLength(Math.ceil(size / Math.E));
 });
 
-test('it sums to 1 and stays under the cap, for rows hundreds of nats apart', () => {
+test('sums to 1 and stays under the cap, for rows hundreds of nats apart', () => {
   const wide = fc.array(fc.double({ min: -600, max: 600, noNaN: true }), { minLength: 40, maxLength: 40 });
   fc.assert(
     fc.property(wide, wide, fc.oneof(nats, fc.constantFrom(1e-15, 300, 1e300)), (safety, helpful, left) => {
@@ -140,8 +140,8 @@ test('it sums to 1 and stays under the cap, for rows hundreds of nats apart', ()
   );
 });
 
-test('thousands of tokens that reach the cap one after another are solved exactly', () => {
-  // Masses fall and caps rise along the row, so that each pass frees room for the next few tokens only.
+test('solves thousands of tokens exactly that reach the cap one after another', () => {
+  // Masses fall and caps rise along the row, so each pass frees room for only the next few tokens.
   const size = 4096;
   const mixture = logSoftmax(Float64Array.from({ length: size }, (_, i) => -i / 100))!;
   const reference = logSoftmax(Float64Array.from({ length: size }, (_, i) => -i / 110))!;
@@ -164,20 +164,21 @@ test('no distribution under the cap is nearer to the mixture', () => {
   );
 });
 
-test('a mixture that fits under the cap, or has no cap, comes back as it is', () => {
+test('returns a mixture as it is if it fits under the cap or has none', () => {
   const [mixture, reference] = [logSoftmax(Float32Array.of(1, 0))!, logSoftmax(Float32Array.of(0, 1))!];
   expect(capByBudget(mixture, { reference, natsLeft: 2 }).logprobs).toBe(mixture);
   expect(capByBudget(mixture, { reference, natsLeft: null }).logprobs).toBe(mixture);
 });
 
-test('nothing left, or less than nothing, is the safety expert as it is', () => {
+test('returns the safety expert as it is when nothing is left, or less than nothing', () => {
   const [mixture, reference] = [logSoftmax(Float32Array.of(1, 0))!, logSoftmax(Float32Array.of(0, 1))!];
   expect(capByBudget(mixture, { reference, natsLeft: 0 }).logprobs).toBe(reference);
   expect(capByBudget(mixture, { reference, natsLeft: -3 }).logprobs).toBe(reference);
 });
 
-test('where the mixture cannot be filled to 1, the rest comes from the safety expert', () => {
-  // p_s~ = (1, 2, 3, 4) / 10, p~ all on the first token, the cap twice p_s~: 0.2 there, 0.8 shared out as 2 : 3 : 4.
+test('takes the rest from the safety expert when the mixture cannot be filled to 1', () => {
+  // p_s~ = (1, 2, 3, 4) / 10, p~ is all on the first token, and the cap is twice p_s~: 0.2 there,
+  // with 0.8 shared out as 2 : 3 : 4.
   const reference = Float64Array.of(0.1, 0.2, 0.3, 0.4).map(Math.log);
   const mixture = Float64Array.of(0, -Infinity, -Infinity, -Infinity);
   const q = capByBudget(mixture, { reference, natsLeft: Math.LN2 }).logprobs.map(Math.exp);
@@ -185,7 +186,7 @@ test('where the mixture cannot be filled to 1, the rest comes from the safety ex
   for (const [i, p] of expected.entries()) expect(q[i]).toBeCloseTo(p, 12);
 });
 
-test('spending never passes the budget, whatever rounds', () => {
+test('spending never passes the budget, however it rounds', () => {
   fc.assert(
     fc.property(arbitrary.finiteBudget, fc.array(fc.double({ noNaN: true }), { maxLength: 20 }), (budget, costs) => {
       let spent = 0;
@@ -196,7 +197,7 @@ test('spending never passes the budget, whatever rounds', () => {
   );
 });
 
-test('infinite spending is a number that JSON keeps, nothing pays back and every budget finds overdrawn', () => {
+test('infinite spending is a number that survives JSON, is never paid back and overdraws every budget', () => {
   const spent = addSpending(1, { spends: Infinity, bound: null });
   expect(JSON.parse(JSON.stringify(spent))).toBe(spent);
   expect(addSpending(spent, { spends: -50, bound: null })).toBe(spent);
@@ -204,6 +205,6 @@ test('infinite spending is a number that JSON keeps, nothing pays back and every
   expect(natsLeft(1e12, { spent })).toBeLessThan(0);
 });
 
-test('an account overdrawn under a looser line is not forgiven', () => {
+test('an account that a looser line overdrew stays overdrawn', () => {
   expect(addSpending(7, { spends: 0, bound: 2 })).toBe(7);
 });

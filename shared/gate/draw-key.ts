@@ -1,10 +1,10 @@
 /**
- * What the random numbers of one answer hang on: 128 bits, as four unsigned 32-bit words. Plain
- * data that survives JSON, so that another backend can go on with the same numbers.
+ * The key of one answer's random numbers: 128 bits, as four unsigned 32-bit words. Plain data that
+ * survives JSON, so another backend can carry on with the same numbers.
  *
- * Whoever serves makes the key of a secret and of all that shapes the answer. The budget's promise
- * is about draws that nobody can choose: a client that can compute the numbers beforehand can try
- * inputs until they draw what it wants.
+ * A server makes the key from a secret and from everything that shapes the answer. The budget's
+ * promise is about draws that nobody can choose. A client that can compute the numbers beforehand
+ * can try inputs until they draw what it wants.
  */
 import { GateError } from './gate-error.ts';
 import { philox, type Words2 } from './philox.ts';
@@ -14,17 +14,17 @@ export type DrawKey = readonly [number, number, number, number];
 const TWO_32 = 2 ** 32;
 
 /**
- * The third counter word under which a string is absorbed. A draw has the key's third word there,
- * and the key of a seed has a 0: so no absorption shares counter and key with a draw of any seed. A
- * secret key may hold a 1 there. That matters to nobody: strings are absorbed for seeds only, and
- * what comes of one becomes a public key, never a draw.
+ * The third counter word while a string is absorbed. A draw has the key's third word there, and a
+ * seed's key has 0. So no absorption shares counter and key with a draw of any seed. A secret key
+ * may hold a 1 there, which does not matter: only seeds are absorbed as strings, and the result
+ * becomes a public key, never a draw.
  */
 const ABSORB = 1;
 
 /**
- * A key that anybody can compute from a seed: for studies, benches and tests, and NEVER for
- * serving. Under it a client can search, offline, for a seed that draws a rare answer for certain;
- * the search takes seconds, and the account of what was spent says nothing of it.
+ * A key that anybody can compute from a seed. It is for studies, benches and tests, and NEVER for
+ * serving. With it, a client can search offline for a seed that is certain to draw a rare answer.
+ * The search takes seconds, and the account of what was spent shows nothing.
  *
  *     uniformAt(seedKey(42), 0); // 0.6129598801477738, on every machine
  *
@@ -38,7 +38,7 @@ export function seedKey(seed: number | string): DrawKey {
 }
 
 /**
- * Whether something is a key. It is asked of whatever comes in, because a NaN in place of a word
+ * Whether a value is a key. We check everything that comes in, because a NaN in place of a word
  * would count as 0.
  */
 export function isDrawKey(key: unknown): key is DrawKey {
@@ -48,7 +48,7 @@ export function isDrawKey(key: unknown): key is DrawKey {
 const isWord = (x: unknown): boolean => typeof x === 'number' && x >>> 0 === x;
 
 function absorb(text: string): Words2 {
-  // Starts from its length, so that no string is the beginning of another.
+  // Starts from the length, so that no string is the beginning of another.
   let key: Words2 = [text.length, 0x73747200];
   for (let i = 0; i < text.length; i++) {
     const [first, second] = philox([text.charCodeAt(i), i, ABSORB, 0], key);

@@ -16,7 +16,7 @@ test('u walks through the token ids in order, and a boundary belongs to the toke
   expect(drawn).toEqual([0, 0, 1, 1, 3, 3]);
 });
 
-test('a token of probability 0 is never drawn', () => {
+test('never draws a token of probability 0', () => {
   const extremes = fc.constantFrom(0, 2 ** -53, 0.5, 1 - 2 ** -53);
   fc.assert(
     fc.property(
@@ -29,7 +29,7 @@ test('a token of probability 0 is never drawn', () => {
   );
 });
 
-test('tokens come as often as their probabilities say', () => {
+test('draws tokens as often as their probabilities say', () => {
   const p = [0.01, 0.6, 0.09, 0.3];
   const counts = [0, 0, 0, 0];
   const q = gated(Float64Array.from(p, Math.log));
@@ -38,23 +38,23 @@ test('tokens come as often as their probabilities say', () => {
   expect(p.reduce((sum, x, i) => sum + (counts[i]! - x * 20000) ** 2 / (x * 20000), 0)).toBeLessThan(25);
 });
 
-test('a NaN, in the row or in u, draws nothing', () => {
+test('throws on a row or a u that cannot be used', () => {
   for (const q of [gated(Float64Array.of(NaN, 0)), gated(Float64Array.of()), gated(Float64Array.of(-Infinity))]) {
     expect(() => drawToken(q, 0.5)).toThrow(expect.objectContaining({ code: 'distribution_unusable' }));
   }
   for (const u of [NaN, 1]) expect(() => drawToken(quarters, u)).toThrow('u is');
 });
 
-test('only a gated distribution can be drawn from', () => {
+test('draws only from what the gate made', () => {
   const row = Float64Array.of(0);
   // @ts-expect-error log-probabilities that never met the gate
   expect(drawToken({ logprobs: row, reference: row }, 0)).toBe(0);
 });
 
-test('only the cap and greedy’s rule mark a distribution as gated', () => {
+test('only the cap and the greedy choice mark a distribution as drawable', () => {
   const sources = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'));
   const makers = sources.filter((name) =>
-    readFileSync(`${import.meta.dirname}/${name}`, 'utf8').includes('markAsGated'),
+    readFileSync(`${import.meta.dirname}/${name}`, 'utf8').includes('markAsDrawable'),
   );
-  expect(makers).toEqual(['cap-by-budget.ts', 'gated-distribution.ts', 'greedy-choice.ts']);
+  expect(makers).toEqual(['cap-by-budget.ts', 'drawable-distribution.ts', 'greedy-choice.ts']);
 });

@@ -1,11 +1,12 @@
 /** Earned budgets: spent <= min(K, start + rate * t) after every token t. */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { MODES } from '#shared/line/line.ts';
 import { addSpending, natsLeft, spendingBound } from './add-spending.ts';
-import { gateDistribution } from './gate-distribution.ts';
 import { gateStep, startGate } from './gate-step.ts';
 import type { GatePolicy } from './gate-types.ts';
 import { logSoftmax } from './log-softmax.ts';
+import { stepDistribution } from './step-distribution.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 import { EXAMPLE_STEP } from './testing/example-step.ts';
 import * as oracle from './testing/oracle.ts';
@@ -17,54 +18,50 @@ const earned = fc.record({
 });
 const budgets = fc.oneof(fc.constant(null), fc.double({ min: 0, max: 3, noNaN: true }));
 
-test.each(['logits', 'layers'])(
-  'at every beginning of an answer q <= e^min(K, start + rate * t) * p_s~, in the mode %s',
-  (mode) => {
-    let tightest = 0;
-    fc.assert(
-      fc.property(
-        fc.nat(),
-        fc.tuple(arbitrary.policy, budgets, earned),
-        arbitrary.sampling,
-        (seed, [policy, budget, earned], sampling) => {
-          const experts = tree(seed);
-          const line: GatePolicy = {
-            ...policy,
-            budget,
-            earned,
-            floor: 0,
-            ceiling: 1,
-            opening: { tokens: 0, floor: 0 },
-          };
-          const step = (answer: number[], state: { position: number; spent: number }) => {
-            const { safetyLogits, helpfulLogits, proposal } = experts(answer);
-            const [safety, other] = [logSoftmax(safetyLogits), logSoftmax(helpfulLogits)];
-            const beside = mode === 'logits' ? { helpful: other, proposal } : { layers: other, alpha: proposal };
-            const ps = oracle.reference(safetyLogits, sampling);
-            return { ...gateDistribution({ safety, policy: line, sampling, state, ...beside }), ps };
-          };
-          const begun = paths(step, { prefixes: true });
-          for (let t = 1; t <= 4; t++) {
-            const most = Math.min(budget ?? Infinity, earned.start + earned.rate * t);
-            const all = begun.filter(({ answer }) => answer.length === t);
-            expect(all.reduce((sum, { q }) => sum + q, 0)).toBeCloseTo(1, 10);
-            for (const { q, ps, spent } of all) {
-              if (q > Math.exp(most) * ps * (1 + 1e-9))
-                expect.fail(`q = ${q} and p_s~ = ${ps} after ${t} under ${most}`);
-              if (spent > most) expect.fail(`${spent} spent after ${t} under ${most}`);
-              if (most > 0.5) tightest = Math.max(tightest, q / ps / Math.exp(most));
-            }
+test.each(MODES)('at every beginning of an answer q <= e^min(K, start + rate * t) * p_s~, in the mode %s', (mode) => {
+  let tightest = 0;
+  fc.assert(
+    fc.property(
+      fc.nat(),
+      fc.tuple(arbitrary.policy, budgets, earned),
+      arbitrary.sampling,
+      (seed, [policy, budget, earned], sampling) => {
+        const experts = tree(seed);
+        const line: GatePolicy = {
+          ...policy,
+          budget,
+          earned,
+          floor: 0,
+          ceiling: 1,
+          opening: { tokens: 0, floor: 0 },
+        };
+        const step = (answer: number[], state: { position: number; spent: number }) => {
+          const { safetyLogits, helpfulLogits, proposal } = experts(answer);
+          const [safety, other] = [logSoftmax(safetyLogits), logSoftmax(helpfulLogits)];
+          const beside = mode === 'logits' ? { helpful: other, proposal } : { layers: other, alpha: proposal };
+          const ps = oracle.reference(safetyLogits, sampling);
+          return { ...stepDistribution({ safety, policy: line, sampling, state, ...beside }), ps };
+        };
+        const begun = paths(step, { prefixes: true });
+        for (let t = 1; t <= 4; t++) {
+          const most = Math.min(budget ?? Infinity, earned.start + earned.rate * t);
+          const all = begun.filter(({ answer }) => answer.length === t);
+          expect(all.reduce((sum, { q }) => sum + q, 0)).toBeCloseTo(1, 10);
+          for (const { q, ps, spent } of all) {
+            if (q > Math.exp(most) * ps * (1 + 1e-9)) expect.fail(`q = ${q} and p_s~ = ${ps} after ${t} under ${most}`);
+            if (spent > most) expect.fail(`${spent} spent after ${t} under ${most}`);
+            if (most > 0.5) tightest = Math.max(tightest, q / ps / Math.exp(most));
           }
-        },
-      ),
-      { numRuns: 120 },
-    );
-    // Somewhere a beginning took all that it had earned.
-    expect(tightest).toBeGreaterThan(1 - 1e-9);
-  },
-);
+        }
+      },
+    ),
+    { numRuns: 120 },
+  );
+  // Some beginning took all that it had earned.
+  expect(tightest).toBeGreaterThan(1 - 1e-9);
+});
 
-test('greedy keeps to it as well, at every token', () => {
+test('greedy decoding keeps to it too, at every token', () => {
   let tightest = 0;
   fc.assert(
     fc.property(fc.nat(), arbitrary.policy, budgets, earned, (seed, policy, budget, earned) => {
@@ -86,7 +83,7 @@ test('greedy keeps to it as well, at every token', () => {
   expect(tightest).toBeGreaterThan(0.5);
 });
 
-test('the bound is the smaller of both, and that of the token to come', () => {
+test('the bound is the smaller of budget and earnings, for the token to come', () => {
   const bounds = (policy: Pick<GatePolicy, 'budget' | 'earned'>) =>
     [0, 1, 2, 3].map((position) => spendingBound(policy, { position }));
   expect(bounds({ budget: 3, earned: { start: 1, rate: 0.75 } })).toEqual([1.75, 2.5, 3, 3]);
@@ -95,12 +92,12 @@ test('the bound is the smaller of both, and that of the token to come', () => {
   expect(bounds({ budget: null, earned: null })).toEqual([null, null, null, null]);
 });
 
-test('a bound without end stays a number', () => {
+test('an infinite bound stays a number', () => {
   const policy = { budget: null, earned: { start: Number.MAX_VALUE, rate: Number.MAX_VALUE } };
   const bound = spendingBound(policy, { position: 1e6 });
   expect(bound).toBe(Number.MAX_VALUE);
   expect(natsLeft(bound, { spent: -Number.MAX_VALUE })).toBe(Number.MAX_VALUE);
-  // A cost without end is one for it, too: no token that the safety expert masks is drawn.
+  // An infinite cost is infinite for it too: no token that the safety expert masks is drawn.
   const step = gateStep({
     ...EXAMPLE_STEP,
     safetyLogits: Float32Array.of(0, -Infinity),
@@ -111,11 +108,11 @@ test('a bound without end stays a number', () => {
   expect(step.token).toBe(0);
 });
 
-test('nothing earned and nothing to start with is the safety expert alone; so is a bound spent in full at rate 0', () => {
+test('the safety expert is alone with nothing earned, and with the bound spent in full at rate 0', () => {
   const helpfulLogits = Float32Array.of(0, 3, -1, 1);
   const alone = (earned: GatePolicy['earned'], spent: number) => {
     const policy = { ...EXAMPLE_STEP.policy, earned };
-    const { q } = gateDistribution({
+    const { q } = stepDistribution({
       safety: logSoftmax(EXAMPLE_STEP.safetyLogits),
       helpful: logSoftmax(helpfulLogits),
       proposal: 0,
@@ -131,11 +128,11 @@ test('nothing earned and nothing to start with is the safety expert alone; so is
   expect(alone({ start: 1, rate: 0 }, 2)).toBe(true);
 });
 
-test('the account is held to the bound of its position, and an overdrawn one is not forgiven', () => {
+test('the account keeps to the bound of its position, and an overdrawn one stays overdrawn', () => {
   expect(addSpending(1, { spends: 0.5 + 1e-15, bound: 1.5 })).toBe(1.5);
   expect(addSpending(2, { spends: 0, bound: 1.5 })).toBe(2);
   const policy = { ...EXAMPLE_STEP.policy, earned: { start: 0.25, rate: 0.25 } };
-  // Resumed under a line that has earned 1 nat by now, with 2.5 spent.
+  // Resumed with 2.5 nats spent, under a line that has earned 1 by now.
   const input = { ...EXAMPLE_STEP, helpfulLogits: Float32Array.of(0, 3, -1, 1), proposal: 0.1, policy };
   const step = gateStep({ ...input, state: startGate(2, 2.5) });
   expect(step.spent).toBe(2.5);

@@ -14,11 +14,14 @@ test('a floor above the ceiling wins', () => {
   expect(effectiveWeight(0.1, { floor: 0.8, ceiling: 0.2 })).toBe(0.8);
 });
 
-test.each([NaN, Infinity, -Infinity, -0.01, 1.01])('a proposal of %d closes, ceiling or not', (proposal) => {
-  expect(effectiveWeight(proposal, { floor: 0, ceiling: 0.2 })).toBe(1);
-});
+test.each([NaN, Infinity, -Infinity, -0.01, 1.01])(
+  'a proposal of %d closes the gate, whatever the ceiling',
+  (proposal) => {
+    expect(effectiveWeight(proposal, { floor: 0, ceiling: 0.2 })).toBe(1);
+  },
+);
 
-test('the opening raises the floor for its tokens and for no other, and never lowers it', () => {
+test('the opening raises the floor for its own tokens only, and never lowers it', () => {
   const policy = {
     floor: 0.3,
     ceiling: 1,
@@ -31,7 +34,7 @@ test('the opening raises the floor for its tokens and for no other, and never lo
   expect(effectiveFloor({ ...policy, opening: { tokens: 2, floor: 0.1 } }, { position: 0 })).toBe(0.3);
 });
 
-test('the weight is the one of the oracle', () => {
+test('the weight is the oracle’s', () => {
   fc.assert(
     fc.property(arbitrary.policy, arbitrary.share, fc.nat(8), (policy, proposal, position) => {
       const floor = effectiveFloor(policy, { position });

@@ -1,20 +1,23 @@
-/** Why the gate can draw no token at all. Anything less ends in the safety expert alone, not in an error. */
+/**
+ * Why the gate can draw no token at all. Lesser problems leave the safety expert alone and are no
+ * error.
+ */
 export type GateErrorCode =
   /**
-   * No row, no token left in it (by its logits or by the mask), or a NaN or +Infinity among its
-   * logits: there is nothing safe to fall back on.
+   * No row, no token left in it (by its logits or by the mask), or a NaN or +Infinity in its
+   * logits. There is nothing safe to fall back on.
    */
   | 'safety_row_unusable'
-  /** A temperature, top-p, key, seed, mask or bias that means nothing. */
+  /** A temperature, top-p, key, seed, mask or bias that makes no sense. */
   | 'sampling_invalid'
   /** A position or a spending that no gate can have handed out. */
   | 'state_invalid'
   /**
-   * Truncated rows whose ids are not ascending, or not as many as the log-probabilities, or that
+   * Truncated rows whose ids do not ascend or do not match the log-probabilities in number, or that
    * cannot hold their top k.
    */
   | 'truncated_rows_invalid'
-  /** A NaN where every way in was checked: a fault of the gate itself. No token comes of it. */
+  /** A NaN although every input was checked: a fault of the gate itself. No token comes of it. */
   | 'distribution_unusable';
 
 export class GateError extends Error {

@@ -16,14 +16,14 @@ const input: LayersStepInput = {
 };
 const { policy } = input;
 
-test('a step says what it drew and on what account; the helpfulness expert was not asked', () => {
+test('a step says what it drew and spent, and that the helpfulness expert was not asked', () => {
   const step = gateLayersStep(input);
   expect(step).toMatchObject({ weight: 0.65, floor: 0.6, logprobHelpful: LOG_ZERO });
   expect(step.state).toEqual({ position: 1, spent: step.spent });
   expect(JSON.parse(JSON.stringify(step))).toEqual(step);
 });
 
-test('without a budget it draws what the layers row alone would draw', () => {
+test('draws what the layers row alone would draw when there is no budget', () => {
   fc.assert(
     fc.property(
       arbitrary.rows(),
@@ -34,7 +34,8 @@ test('without a budget it draws what the layers row alone would draw', () => {
         const sampling = greedy ? { ...shape, temperature: 0 } : shape;
         const rest = { policy: OPEN_POLICY, sampling, state: startGate() };
         const step = gateLayersStep({ safetyLogits, layersLogits, alpha, ...rest });
-        // The helpfulness expert at weight 0 is that expert exactly, so this is the row through the same gate.
+        // At weight 0 the helpfulness expert is taken exactly, so this is the row through the same
+        // gate.
         const alone = gateStep({ safetyLogits, helpfulLogits: layersLogits, proposal: 0, ...rest });
         expect(step).toEqual({ ...alone, weight: alpha, logprobHelpful: LOG_ZERO });
       },
@@ -42,7 +43,7 @@ test('without a budget it draws what the layers row alone would draw', () => {
   );
 });
 
-describe('closed', () => {
+describe('a closed gate', () => {
   const cases: [string, Partial<Record<keyof LayersStepInput, unknown>>][] = [
     ['no layers row', { layersLogits: null }],
     ['a layers row left out', { layersLogits: undefined }],
@@ -72,8 +73,8 @@ describe('closed', () => {
   test.each([
     ['no safety row', null],
     ['a NaN in the safety row', Float32Array.of(0, NaN, 0, 0)],
-  ])('%s draws nothing, whatever the layers row', (_, safetyLogits) => {
-    // The first of these the types forbid.
+  ])('%s draws nothing, whatever the layers row is', (_, safetyLogits) => {
+    // The types forbid the first of these.
     const broken = { ...input, safetyLogits } as LayersStepInput;
     expect(() => gateLayersStep(broken)).toThrow(GateError);
     expect(() => gateLayersStep(broken)).toThrow(expect.objectContaining({ code: 'safety_row_unusable' }));

@@ -1,6 +1,7 @@
 /**
- * `gateStep` for the mode `layers`: instead of the helpfulness expert's row comes the row that the model mixed itself. Everything
- * after the mixture is the same gate: shaping, budget, greedy choice, draw, account.
+ * `gateStep` for the mode `layers`. It takes the row that the model mixed itself, instead of the
+ * helpfulness expert's. Everything after the mixture is the same gate: shaping, budget, greedy
+ * choice, draw, account.
  *
  *     const step = gateLayersStep({ safetyLogits, layersLogits, alpha, policy, sampling, state });
  */
@@ -8,13 +9,15 @@ import { type GateStepInput, readRow, stepOnLogprobs } from './gate-step.ts';
 import type { GateStep } from './gate-types.ts';
 
 export type LayersStepInput = Omit<GateStepInput, 'helpfulLogits' | 'proposal'> & {
-  /** [vocabulary]; null is a row that failed, or one that the policy's `safety_only` did not ask for. */
+  /** [vocabulary]. null if the row failed, or if the policy's `safety_only` did not ask for it. */
   layersLogits: Float32Array | null;
-  /** The safety expert's gate in that row, which was held between floor and ceiling; mean over the layers. */
+  /**
+   * The safety expert's gate in that row, held between floor and ceiling. The mean over the layers.
+   */
   alpha: number;
 };
 
-/** @throws GateError where not even the safety expert can be drawn from; see gate-error.ts. */
+/** @throws GateError if not even the safety expert can be drawn from; see gate-error.ts */
 export function gateLayersStep({ safetyLogits, layersLogits, ...rest }: LayersStepInput): GateStep {
   return stepOnLogprobs({ safety: readRow(safetyLogits), layers: readRow(layersLogits), ...rest });
 }

@@ -16,7 +16,7 @@ const { policy } = input;
 /** What plain JavaScript can hand in although the types forbid it. */
 const untyped = (value: unknown) => value as never;
 
-test('a step says what it drew and on what account', () => {
+test('a step says what it drew and what it spent', () => {
   expect(gateStep(input)).toMatchInlineSnapshot(`
     {
       "floor": 0.6,
@@ -34,7 +34,7 @@ test('a step says what it drew and on what account', () => {
   `);
 });
 
-test('greedy reports the mixture’s log-probability, as it has no q of its own', () => {
+test('greedy reports the mixture’s log-probability, since it has no q', () => {
   const step = gateStep({ ...input, sampling: { temperature: 0, topP: 0.1, key: seedKey(1) } });
   expect(step.token).toBe(1);
   const z = [0.6 * 1, 0.4 * 3, 0.6 * 2 - 0.4, -0.6 + 0.4].reduce((total, x) => total + Math.exp(x), 0);
@@ -59,7 +59,7 @@ test('every number of a step is finite and survives JSON, whatever is masked', (
   );
 });
 
-test('without a budget, a token that the safety expert masks spends without bound, in numbers that JSON keeps', () => {
+test('without a budget, a token that the safety expert masks spends without bound, in numbers that survive JSON', () => {
   const step = gateStep({
     ...input,
     safetyLogits: Float32Array.of(0, -Infinity),
@@ -70,13 +70,13 @@ test('without a budget, a token that the safety expert masks spends without boun
   expect(step).toMatchObject({ token: 1, spent: SPENT_UNBOUNDED, logprobSafety: LOG_ZERO, logprobHelpful: 0 });
 });
 
-test('an answer resumed under a tighter line than it has spent goes on with the safety expert alone', () => {
+test('an answer resumed under a line tighter than its spending carries on with the safety expert alone', () => {
   const step = gateStep({ ...input, policy: { ...policy, budget: 1 }, state: startGate(5, 2.5) });
   const alone = gateStep({ ...input, helpfulLogits: null, state: startGate(5, 2.5) });
   expect(step).toMatchObject({ token: alone.token, logprob: alone.logprob, spent: 2.5 });
 });
 
-describe('closed', () => {
+describe('a closed gate', () => {
   const with_ = (changes: Record<string, unknown>) => ({ ...input, ...changes }) as GateStepInput;
   const cases: [string, GateStepInput][] = [
     ['no helpfulness row', with_({ helpfulLogits: null })],
@@ -155,7 +155,7 @@ describe('closed', () => {
     expect(gateStep({ ...input, safetyLogits, helpfulLogits })).toMatchObject({ token: 0, weight: 1, spent: 0 });
   });
 
-  test('a bias that bans all of the mixture, and not of the safety expert, leaves the safety expert alone', () => {
+  test('a bias that bans all of the mixture but not of the safety expert leaves the safety expert alone', () => {
     const helpfulLogits = Float32Array.of(0, 0, -Infinity, -Infinity);
     const bias = new Map([0, 1].map((id) => [id, -Infinity]));
     const step = gateStep({ ...input, helpfulLogits, sampling: { ...input.sampling, bias } });
@@ -163,7 +163,7 @@ describe('closed', () => {
     expect(step.token).toBeGreaterThan(1);
   });
 
-  test('a bias or a mask that leaves the mixture nothing leaves the safety expert alone, without the bias', () => {
+  test('a bias or a mask that leaves the mixture nothing leaves the safety expert alone, unbiased', () => {
     const every = new Map([0, 1, 2, 3].map((id) => [id, -Infinity]));
     const helpfulLogits = Float32Array.of(0, 3, -Infinity, -Infinity);
     for (const temperature of [0, 1]) {
@@ -257,7 +257,7 @@ describe('closed', () => {
     expect(error).toMatchObject({ code });
   });
 
-  test('a gate cannot start from a spending that is no number', () => {
+  test('a gate cannot start from a spending that is not a number', () => {
     expect(() => startGate(0, NaN)).toThrow(GateError);
     expect(() => startGate(untyped('3'))).toThrow(GateError);
   });

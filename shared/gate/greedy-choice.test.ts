@@ -7,7 +7,7 @@ import * as oracle from './testing/oracle.ts';
 
 const left = fc.oneof(fc.constant(null), fc.double({ min: 0, max: 12, noNaN: true }));
 
-test('greedy is the likeliest token of the mixture among those that the safety expert finds near enough', () => {
+test('takes the likeliest token of the mixture among those that the safety expert finds near enough', () => {
   fc.assert(
     fc.property(arbitrary.rows(), left, ({ safetyLogits, helpfulLogits }, natsLeft) => {
       const safety = logSoftmax(safetyLogits)!;
@@ -23,23 +23,23 @@ test('greedy is the likeliest token of the mixture among those that the safety e
   );
 });
 
-test('of equally likely tokens, the lowest id', () => {
+test('takes the lowest id of equally likely tokens', () => {
   const row = logSoftmax(Float32Array.of(0, 1, 1))!;
   expect(greedyChoice(row, { safety: row, natsLeft: null }).logprobs.indexOf(0)).toBe(1);
 });
 
-test('with nothing left, or less, it is the safety expert’s favourite', () => {
+test('takes the safety expert’s favourite with nothing left, or less', () => {
   const [safety, mixture] = [logSoftmax(Float32Array.of(1, 2, 0))!, logSoftmax(Float32Array.of(2, 1, 0))!];
   for (const natsLeft of [0, -1]) expect(greedyChoice(mixture, { safety, natsLeft }).logprobs.indexOf(0)).toBe(1);
 });
 
-test('a mixture that masks whatever is affordable leaves the safety expert’s favourite', () => {
+test('takes the safety expert’s favourite if the mixture masks whatever is affordable', () => {
   const [safety, mixture] = [logSoftmax(Float32Array.of(9, 0))!, Float64Array.of(-Infinity, 0)];
   expect(greedyChoice(mixture, { safety, natsLeft: 1 }).logprobs.indexOf(0)).toBe(0);
   expect(greedyChoice(mixture, { safety, natsLeft: 10 }).logprobs.indexOf(0)).toBe(1);
 });
 
-test('with nothing left a bias cannot choose among the safety expert’s equal favourites', () => {
+test('lets no bias choose among the safety expert’s equal favourites with nothing left', () => {
   const safety = Float64Array.of(-1, -0.5, -0.5);
   const { logprobs } = greedyChoice(Float64Array.of(-9, -9, -0.1), { safety, natsLeft: 0 });
   expect([...logprobs]).toEqual([-Infinity, 0, -Infinity]);

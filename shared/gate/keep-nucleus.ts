@@ -1,14 +1,15 @@
 /**
- * Top-p: of unnormalised probabilities, the fewest largest whose sum reaches `topP` of the whole; the others become 0
- * (nucleus sampling, Holtzman et al., arXiv 1904.09751). Of equals, those with the lowest ids are kept; one token is
- * always kept.
+ * Top-p (nucleus sampling, Holtzman et al., arXiv 1904.09751): of unnormalised probabilities, keeps
+ * the fewest largest whose sum reaches `topP` of the whole. The others become 0. Among equals, the
+ * lowest ids are kept. At least one token is always kept.
  *
  * @param masses probabilities up to a common factor, [vocabulary]
  * @param total their sum
  */
 export function keepNucleus(masses: Float64Array, { topP, total }: { topP: number; total: number }): Float64Array {
-  // Masses below (1 - topP) * total / V add up to less than 1 - topP of the whole, so the nucleus needs none of them.
-  // That leaves few of many. (Half of it, so that rounding cannot leave a uniform row without any.)
+  // Masses below (1 - topP) * total / V add up to less than 1 - topP of the whole, so the nucleus
+  // needs none of them. That leaves few of many. (We halve it, so that rounding cannot leave a
+  // uniform row empty.)
   const least = ((1 - topP) * total) / (2 * masses.length);
   const candidates: number[] = [];
   for (let i = 0; i < masses.length; i++) {
@@ -27,8 +28,9 @@ export function keepNucleus(masses: Float64Array, { topP, total }: { topP: numbe
 }
 
 /**
- * The smallest mass that is kept, and how many of that size are. Quickselect on sums instead of counts: split around
- * some mass, and go on in the part in which the sum of everything larger passes `wanted`. No sort, linear on average.
+ * The smallest mass that is kept, and how many of that size are kept. Quickselect on sums instead
+ * of counts: split around some mass, and go on in the part where the sum of everything larger
+ * passes `wanted`. It needs no sort and is linear on average.
  */
 function findCut(masses: number[], wanted: number): { cut: number; atCut: number } {
   let pool = masses;

@@ -4,7 +4,7 @@ import { logSoftmax } from './log-softmax.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 import * as oracle from './testing/oracle.ts';
 
-test('exponentials of log-softmax are the softmax', () => {
+test('its exponentials are the softmax', () => {
   fc.assert(
     fc.property(arbitrary.logitsOf(9), (logits) => {
       const expected = oracle.softmax(logits);
@@ -24,7 +24,7 @@ test('logits at the ends of Float32 neither overflow nor lose the digits between
   expect(Math.exp(a!) + Math.exp(b!)).toBeCloseTo(1, 14);
 });
 
-test('a masked token has probability 0 and disturbs no other', () => {
+test('a masked token has probability 0 and affects no other', () => {
   expect(logSoftmax(Float32Array.of(1, -Infinity, 1))).toEqual(Float64Array.of(-Math.LN2, -Infinity, -Math.LN2));
 });
 
@@ -36,6 +36,6 @@ test.each([
   ['+Infinity', [Infinity, 0]],
   ['all masked', [-Infinity, -Infinity]],
   ['both infinities', [Infinity, -Infinity]],
-])('a row is no distribution: %s', (_, row) => {
+])('finds no distribution in an unusable row: %s', (_, row) => {
   expect(logSoftmax(Float32Array.from(row))).toBeNull();
 });

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { RULES } from '#shared/line/line.ts';
 import { logSoftmax } from './log-softmax.ts';
 import { mixExperts } from './mix-experts.ts';
 import * as arbitrary from './testing/arbitraries.ts';
@@ -7,7 +8,7 @@ import * as oracle from './testing/oracle.ts';
 
 const half = { weight: 0.5, rule: 'geometric' } as const;
 
-test('both rules are those of the oracle', () => {
+test('both rules match the oracle', () => {
   fc.assert(
     fc.property(arbitrary.rows(), arbitrary.share, arbitrary.rule, ({ safetyLogits, helpfulLogits }, weight, rule) => {
       const mixed = mixExperts(logSoftmax(safetyLogits)!, logSoftmax(helpfulLogits)!, { weight, rule });
@@ -18,7 +19,7 @@ test('both rules are those of the oracle', () => {
   );
 });
 
-test('between the ends, the geometric rule masks what either expert masks, the arithmetic one what both do', () => {
+test('between the ends, the geometric rule masks what either expert masks, the arithmetic rule what both mask', () => {
   const safety = logSoftmax(Float32Array.of(0, 0, -Infinity, -Infinity))!;
   const helpful = logSoftmax(Float32Array.of(0, -Infinity, 0, -Infinity))!;
   expect(mixExperts(safety, helpful, half)).toEqual(Float64Array.of(0, -Infinity, -Infinity, -Infinity));
@@ -31,7 +32,7 @@ test('between the ends, the geometric rule masks what either expert masks, the a
   ]);
 });
 
-test('experts without a token in common leave the geometric rule nothing', () => {
+test('the geometric rule finds nothing if the experts have no token in common', () => {
   const one = Float64Array.of(0, -Infinity);
   const other = Float64Array.of(-Infinity, 0);
   expect(mixExperts(one, other, half)).toBeNull();
@@ -39,10 +40,10 @@ test('experts without a token in common leave the geometric rule nothing', () =>
   expect(mixExperts(one, other, { ...half, weight: 0 })).toBe(other);
 });
 
-test('weights too small for the log of their complement still mix', () => {
+test('mixes at weights too small for the log of their complement', () => {
   const safety = logSoftmax(Float32Array.of(0, 1))!;
   const helpful = logSoftmax(Float32Array.of(1, 0))!;
-  for (const rule of ['geometric', 'arithmetic'] as const) {
+  for (const rule of RULES) {
     for (const weight of [Number.MIN_VALUE, 2 ** -53, 1 - 2 ** -53]) {
       const near = weight < 0.5 ? helpful : safety;
       const mixed = mixExperts(safety, helpful, { weight, rule })!;

@@ -8,24 +8,24 @@ const safety = Float64Array.of(-0.1, -2.5, -5);
 const other = Float64Array.of(-3, -0.2, -2);
 const line = { floor: 0.2, ceiling: 0.8, rule: 'geometric' as const };
 
-test('two experts are mixed at the weight, and a layers row is the mixture as it stands', () => {
+test('mixes two experts at the weight, and takes a layers row as it is', () => {
   const helpful = openMixture(safety, { helpful: other, proposal: 0.4 }, line);
   expect(helpful).toEqual({ weight: 0.4, logprobs: mixExperts(safety, other, { weight: 0.4, rule: 'geometric' }) });
   const layers = openMixture(safety, { layers: other, alpha: 0.4 }, line);
   expect(layers).toEqual({ weight: 0.4, logprobs: other });
 });
 
-test('the rule is no matter of a layers row', () => {
+test('the rule does not affect a layers row', () => {
   const arithmetic = { ...line, rule: 'arithmetic' as const };
   const beside = { layers: other, alpha: 0.4 };
   expect(openMixture(safety, beside, arithmetic)).toEqual(openMixture(safety, beside, line));
 });
 
-describe('the safety expert alone is left', () => {
+describe('only the safety expert is left', () => {
   const untyped = (value: unknown) => value as never;
   test.each([
-    ['where the line asks for nothing else', { layers: other, alpha: 1 }, { ...line, floor: 1 }],
-    ['where every gate is at 1', { layers: other, alpha: 1 }, { ...line, ceiling: 1 }],
+    ['if the line asks for nothing else', { layers: other, alpha: 1 }, { ...line, floor: 1 }],
+    ['if every gate is at 1', { layers: other, alpha: 1 }, { ...line, ceiling: 1 }],
     ['by a missing layers row', { layers: null, alpha: 0.4 }, line],
     ['by a layers row left out', { layers: untyped(undefined), alpha: 0.4 }, line],
     ['by a shorter layers row', { layers: new Float64Array(2), alpha: 0.4 }, line],
@@ -40,11 +40,12 @@ describe('the safety expert alone is left', () => {
   });
 });
 
-test('gates that were held between the bounds in float32 give a weight between them', () => {
+test('gates held between the bounds in float32 give a weight between them', () => {
   const gates = fc.array(fc.float({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: 48 });
   fc.assert(
     fc.property(gates, arbitrary.share, arbitrary.share, (wished, floor, ceiling) => {
-      // As the model does it: the bounds are rounded to float32, each layer is clamped, and the gates are averaged.
+      // As the model does it: bounds are rounded to float32, each layer is clamped, and the gates
+      // are averaged.
       const [low, high] = [Math.fround(floor), Math.fround(Math.max(floor, ceiling))];
       const alpha = wished.reduce((sum, gate) => sum + Math.min(Math.max(gate, low), high), 0) / wished.length;
       const weight = heldWeight(alpha, { floor, ceiling });
@@ -55,6 +56,6 @@ test('gates that were held between the bounds in float32 give a weight between t
   );
 });
 
-test('where floor and ceiling cross, the floor wins', () => {
+test('the floor wins where floor and ceiling cross', () => {
   expect(heldWeight(0.7, { floor: 0.7, ceiling: 0.3 })).toBe(0.7);
 });

@@ -1,28 +1,34 @@
 /**
- * The mixture that stands open to a token, and the safety expert's weight in it. There are two ways to one:
+ * The mixture that a token may be drawn from, and the safety expert's weight in it. There are two:
  *
- *   logits   both experts' rows are here and are mixed here, at the weight that policy and proposal make (mix-experts.ts);
- *   layers   the model has mixed them itself, inside every layer (MidPO, arXiv 2506.02460), with the safety expert's share held
- *            between floor and ceiling there: the row *is* the mixture, and its weight is reported, not chosen.
+ * - logits: both experts' rows are mixed here, at the weight that policy and proposal give
+ *   (mix-experts.ts).
+ * - layers: the model has mixed them itself, inside every layer (MidPO, arXiv 2506.02460), with the
+ *   safety expert's share held between floor and ceiling there. The row *is* the mixture. Its
+ *   weight is reported, not chosen.
  *
- * What holds inside the layers bounds nothing on what comes out of them, so of a layers mixture the weight promises little and the budget
- * everything: that works on the result, whatever made it. null is no mixture: the safety expert alone.
+ * What holds inside the layers bounds nothing on their output. So for a layers mixture the weight
+ * promises little and the budget everything: it works on the result, however that was made. null is
+ * no mixture: the safety expert alone.
  */
 import { isShare } from './check-inputs.ts';
 import { effectiveWeight } from './effective-weight.ts';
 import type { GatePolicy } from './gate-types.ts';
 import { mixExperts } from './mix-experts.ts';
 
-/** What stands beside the safety expert. A row is log-probabilities, [vocabulary]; null is one that failed or was not asked for. */
+/**
+ * What comes beside the safety expert. Rows are log-probabilities, [vocabulary]. null is a row that
+ * failed or was not asked for.
+ */
 export type Beside =
-  /** The helpfulness expert, and the router's share for the safety expert. */
+  /** The helpfulness expert, and the share that the router proposes for the safety expert. */
   | { helpful: Float64Array | null; proposal: number }
-  /** The layers row, and the safety expert's gate in it, mean over the layers. */
+  /** The layers row, and the safety expert's gate in it: the mean over the layers. */
   | { layers: Float64Array | null; alpha: number };
 
-export type Mixture = { logprobs: Float64Array; weight: number };
+type Mixture = { logprobs: Float64Array; weight: number };
 
-/** @param line the policy, its floor raised to that of the position */
+/** @param line the policy, with its floor raised to that of the position */
 export function openMixture(
   safety: Float64Array,
   beside: Beside,
@@ -36,12 +42,16 @@ export function openMixture(
   return logprobs && { logprobs, weight };
 }
 
-/** Gates are float32 and a mean of them is a sum: bounds that were kept can be missed by this much. */
+/**
+ * Gates are float32 and their mean is a sum, so a mean may miss bounds that every gate kept by this
+ * much.
+ */
 const ROUNDING = 1e-6;
 
 /**
- * The weight of a layers row: alpha, freed of rounding. One that lies outside the bounds by more was not held to this line,
- * and so is no share at all; like a broken proposal it becomes 1.
+ * The weight of a layers row: alpha without its rounding. If it misses the bounds by more than
+ * rounding, the row was not held to this line, so it is no share at all. Like a broken proposal, it
+ * becomes 1.
  */
 export function heldWeight(alpha: number, { floor, ceiling }: { floor: number; ceiling: number }): number {
   const most = Math.max(floor, ceiling);

@@ -1,12 +1,17 @@
 /**
- * The frequency and presence penalties and the logit bias of an OpenAI request, as nats to add per
- * token of the mixture (the safety expert is left as it is; see shape-distribution.ts):
+ * Turns the frequency and presence penalties and the logit bias of an OpenAI request into nats to
+ * add per token of the mixture. The safety expert stays as it is; see shape-distribution.ts.
  *
  *     bias[i] = logitBias[i] - frequencyPenalty * count[i] - presencePenalty * (count[i] > 0)
  *
- *     penaltyBias(new Map([[7, 2]]), { frequencyPenalty: 0.5, presencePenalty: 1 }); // Map { 7 => -2 }
+ *     // Map { 7 => -2 }
+ *     penaltyBias(new Map([[7, 2]]), { frequencyPenalty: 0.5, presencePenalty: 1 });
+ *
+ * So far only tests use this. The API still refuses penalties and a logit bias; this gets its use
+ * when the API takes them.
  *
  * @param counts how often each token stands in the answer so far
+ * @public
  */
 export function penaltyBias(
   counts: ReadonlyMap<number, number>,

@@ -1,8 +1,9 @@
 /**
- * Philox4x32-10: 128 random bits as a pure function of a 128-bit counter and a 64-bit key (Salmon, Moraes, Dror and
- * Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011). Ten rounds of two 32 x 32 -> 64 bit multiplications.
- * PyTorch and TensorFlow use it on GPUs, so a gate inside a graph can draw the same numbers; the known answers of the
- * reference implementation are in the test.
+ * Philox4x32-10: 128 random bits as a pure function of a 128-bit counter and a 64-bit key (Salmon,
+ * Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011). It runs ten
+ * rounds of two 32 x 32 -> 64 bit multiplications. PyTorch and TensorFlow use it on GPUs, so a gate
+ * inside a graph can draw the same numbers. The test holds the known answers of the reference
+ * implementation.
  */
 export type Words2 = readonly [number, number];
 export type Words4 = readonly [number, number, number, number];
@@ -12,7 +13,7 @@ const MULTIPLIERS: Words2 = [0xd2511f53, 0xcd9e8d57];
 const KEY_STEPS: Words2 = [0x9e3779b9, 0xbb67ae85];
 const ROUNDS = 10;
 
-/** Four unsigned 32-bit words from four and two of them. */
+/** Four unsigned 32-bit words from a counter of four and a key of two. */
 export function philox(counter: Words4, key: Words2): Words4 {
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = key;
@@ -28,7 +29,10 @@ export function philox(counter: Words4, key: Words2): Words4 {
   return [c0, c1, c2, c3];
 }
 
-/** The upper half of a 64-bit product, from 16-bit halves, none of whose products or sums leaves 32 bits. */
+/**
+ * The upper half of a 64-bit product, from 16-bit halves. No product or sum of those leaves 32
+ * bits.
+ */
 function multiplyHigh(a: number, b: number): number {
   const [aHigh, aLow, bHigh, bLow] = [a >>> 16, a & 0xffff, b >>> 16, b & 0xffff];
   const middle = aHigh * bLow + ((aLow * bLow) >>> 16);

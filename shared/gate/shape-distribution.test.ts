@@ -10,7 +10,7 @@ import * as oracle from './testing/oracle.ts';
 const plain = { temperature: 1, topP: 1 };
 const probabilities = (row: Float64Array | null) => [...(row ?? [])].map(Math.exp);
 
-test('temperature, top-p and bias together are those of the oracle', () => {
+test('temperature, top-p and bias together match the oracle', () => {
   fc.assert(
     fc.property(arbitrary.logitsOf(12), arbitrary.sampling, arbitrary.bias, (logits, sampling, bias) => {
       const shaped = shapeDistribution(logSoftmax(logits)!, { ...sampling, bias });
@@ -21,19 +21,19 @@ test('temperature, top-p and bias together are those of the oracle', () => {
   );
 });
 
-test('parameters that ask for nothing return the very row', () => {
+test('returns the row itself if the parameters ask for nothing', () => {
   const row = logSoftmax(Float32Array.of(1, 2, 3))!;
   expect(shapeDistribution(row, plain)).toBe(row);
   expect(shapeDistribution(row, { ...plain, bias: new Map() })).toBe(row);
 });
 
-test('a temperature next to 0 is the likeliest token and no NaN', () => {
+test('a temperature next to 0 gives the likeliest token and no NaN', () => {
   const row = logSoftmax(Float32Array.of(1, 2, -Infinity))!;
   expect(probabilities(shapeDistribution(row, { temperature: Number.MIN_VALUE, topP: 1 }))).toEqual([0, 1, 0]);
   expect(probabilities(shapeDistribution(row, { temperature: 1e300, topP: 1 }))).toEqual([0.5, 0.5, 0]);
 });
 
-test('a token stays possible however far down and cold, and only a mask or a nucleus takes it away', () => {
+test('a token stays possible however far down and cold, until a mask or a nucleus removes it', () => {
   const temperature = fc.constantFrom(Number.MIN_VALUE, 1e-300, 1e-9, 0.02, 1, 1e300);
   fc.assert(
     fc.property(arbitrary.extremeLogits(9), temperature, (logits, temperature) => {
@@ -46,7 +46,7 @@ test('a token stays possible however far down and cold, and only a mask or a nuc
   );
 });
 
-test('top-p next to its ends, cold or hot: a nucleus that sums to 1, holds the likeliest and reaches top-p', () => {
+test('at the ends of top-p, cold or hot, the nucleus sums to 1, holds the likeliest and reaches top-p', () => {
   const topP = fc.constantFrom(0, Number.MIN_VALUE, Number.EPSILON, 0.5, 1 - Number.EPSILON, 1 - Number.EPSILON / 2);
   fc.assert(
     fc.property(arbitrary.extremeLogits(12), arbitrary.extremeTemperature, topP, (logits, temperature, topP) => {
@@ -61,7 +61,7 @@ test('top-p next to its ends, cold or hot: a nucleus that sums to 1, holds the l
   );
 });
 
-test('a ban takes a token away, a ban of every token leaves null, and ids outside the vocabulary name nothing', () => {
+test('a ban removes a token, a ban of every token leaves null, and ids outside the vocabulary name nothing', () => {
   const row = logSoftmax(Float32Array.of(0, 0))!;
   expect(probabilities(shapeDistribution(row, { ...plain, bias: new Map([[1, -Infinity]]) }))).toEqual([1, 0]);
   expect(shapeDistribution(row, { ...plain, bias: new Map([0, 1].map((id) => [id, -Infinity])) })).toBeNull();
@@ -82,10 +82,11 @@ test('top-p keeps the fewest likeliest tokens whose probabilities reach it', () 
         const reached = inside.reduce((a, b) => a + b, 0);
         const outside = counts.filter((_, i) => kept[i] === 0);
         expect(reached).toBeGreaterThanOrEqual(topP * total);
-        // One fewer would not do, whichever is left out; and nothing outside is larger than anything inside.
+        // One fewer would not do, whichever is left out. And nothing outside is larger than
+        // anything inside.
         if (inside.length > 1) expect(reached - Math.min(...inside)).toBeLessThan(topP * total);
         expect(Math.max(0, ...outside)).toBeLessThanOrEqual(Math.min(...inside));
-        // Of equals, the lowest ids.
+        // Among equals, the lowest ids.
         const cut = Math.min(...inside);
         const atCut = counts.flatMap((count, i) => (count === cut ? [kept[i]! > 0] : []));
         expect(atCut).toEqual(atCut.toSorted().reverse());
@@ -94,7 +95,7 @@ test('top-p keeps the fewest likeliest tokens whose probabilities reach it', () 
   );
 });
 
-test('top-p 0 is the likeliest token alone, also of a uniform row', () => {
+test('top-p 0 keeps only the likeliest token, even of a uniform row', () => {
   const uniform = logSoftmax(new Float32Array(1000))!;
   expect(probabilities(shapeDistribution(uniform, { temperature: 1, topP: 0 })).indexOf(1)).toBe(0);
 });

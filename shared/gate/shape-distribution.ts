@@ -1,26 +1,26 @@
 /**
- * What the caller's sampling parameters make of a distribution: p into p~, and p_s into p_s~.
+ * What the caller's sampling parameters make of a distribution: p becomes p~, and p_s becomes p_s~.
  *
  *     p~[i]   = nucleus_topP( [i not masked] * exp((lp[i] + bias[i]) / temperature) / Z )
  *     p_s~[i] = nucleus_topP( [i not masked] * exp(lp_s[i] / temperature) / Z )
  *
  * Both go through this one function, because the budget compares them. Against a safety expert left
  * at temperature 1, a draw at 0.3 would spend the whole budget on two experts that agree in every
- * word; sharpened alike, agreement costs nothing. A mask says what can be said at all, so it is the
- * same for both; nothing else would fit a grammar.
+ * word. Sharpened alike, agreement costs nothing. A mask says what can be said at all, so it is the
+ * same for both: nothing else would fit a grammar.
  *
- * The bias stops at p. It is a client's wish about words, and may follow the answer so far: a
- * reference that followed it would be whatever the wish makes of the safety expert, one without its
- * refusals for instance, and a budget against that bounds nothing. So the caller of this function
- * leaves it out for p_s.
+ * The bias stops at p. It is a client's wish about words and may follow the answer so far. A
+ * reference that followed it would be whatever the wish makes of the safety expert, for instance
+ * one without its refusals. A budget against that bounds nothing. So callers leave the bias out for
+ * p_s.
  */
 import type { SamplingParams } from './gate-types.ts';
 import { keepNucleus } from './keep-nucleus.ts';
 import { largest } from './log-softmax.ts';
 
 /**
- * The coldest temperature there is: a colder one counts as this. Any two float32 logits that differ
- * are further apart here than a double can show, and yet no quotient of theirs is infinite: an
+ * The coldest temperature there is. A colder one counts as this. Two float32 logits that differ are
+ * further apart here than a double can show, and still none of their quotients is infinite. An
  * underflow must not look like a mask.
  */
 const COLDEST = 1e-250;
@@ -31,8 +31,8 @@ export type Shape = Pick<SamplingParams, 'temperature' | 'topP' | 'mask' | 'bias
  * @param logprobs log-probabilities, [vocabulary]
  * @param shape a temperature above 0 (greedy's rule is in greedy-choice.ts), top-p, tokens to leave
  *   out, and nats to add
- * @returns log p~, or null where mask and bias leave no token. Parameters that ask for nothing
- *   return the row they got, so that "no shaping" is exact.
+ * @returns log p~, or null if mask and bias leave no token. Parameters that ask for nothing return
+ *   the row they got, so that "no shaping" is exact.
  */
 export function shapeDistribution(
   logprobs: Float64Array,
@@ -40,12 +40,13 @@ export function shapeDistribution(
 ): Float64Array | null {
   if (temperature === 1 && topP === 1 && !mask?.size && !bias?.size) return logprobs;
 
-  // An id outside the row names no token here; writing it into a typed array is without effect.
+  // An id outside the row names no token, and writing it into a typed array has no effect.
   const row = logprobs.slice();
   for (const [token, nats] of bias ?? []) row[token] = (row[token] ?? NaN) + nats;
   for (const token of mask ?? []) row[token] = -Infinity;
 
-  // The maximum goes first, so that the likeliest token is at 0 for any temperature, however close to freezing.
+  // The maximum goes first. So the likeliest token is at 0 at any temperature, however close to
+  // freezing.
   const max = largest(row);
   const heat = Math.max(temperature, COLDEST);
   const masses = new Float64Array(row.length);

@@ -1,10 +1,10 @@
 /**
- * What shapes whom: the laws about a client's bias and about masks. The oracle gets the two apart.
+ * What shapes whom: the laws about a client's bias and about masks. The oracle keeps the two apart.
  */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { GateInput } from './gate-distribution.ts';
 import { gateStep, startGate } from './gate-step.ts';
+import type { LogprobsInput } from './step-distribution.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 import { gateRows, type Logits } from './testing/gate-rows.ts';
 import { OPEN_POLICY } from './testing/open-policy.ts';
@@ -15,9 +15,9 @@ const budgets = fc.double({ min: 0, max: 3, noNaN: true });
 const SIZE = 4;
 
 /**
- * A client that does its worst: after every answer so far, other words are banned or pushed, by
- * other nats. The safety expert's favourite is banned every second time. The mask changes, too, as
- * a grammar's does, and leaves a word.
+ * A client that does its worst. After every answer so far it bans or pushes other words, by other
+ * nats. Every second time it bans the safety expert's favourite. The mask changes too, as a
+ * grammar's does, and always leaves a word.
  */
 function wishesAt(seed: number, answer: number[], { safetyLogits }: Logits) {
   const u = numbersAt(seed, [...answer, -1]);
@@ -31,7 +31,7 @@ function wishesAt(seed: number, answer: number[], { safetyLogits }: Logits) {
   return { bias, mask: arbitrary.leavesToken(safetyLogits, mask) ? mask : new Set<number>() };
 }
 
-test('whatever biases a client thinks of as the answer goes on, q(H) <= e^K * p_s~(H), p_s~ without any of them', () => {
+test('q(H) <= e^K * p_s~(H), with p_s~ unbiased, whatever biases a client chooses as the answer grows', () => {
   let tightest = 0;
   fc.assert(
     fc.property(fc.nat(), arbitrary.rule, budgets, arbitrary.sampling, (seed, rule, budget, shape) => {
@@ -48,7 +48,7 @@ test('whatever biases a client thinks of as the answer goes on, q(H) <= e^K * p_
         expect(q).toBeLessThanOrEqual(most * ps * (1 + 1e-9));
         tightest = Math.max(tightest, budget > 0.5 ? q / ps / most : 0);
       }
-      // Of all sets H the worst is the one of every answer that passes its share.
+      // The worst set H is the one of all answers that pass their share.
       const worst = answers.reduce((sum, { q, ps }) => sum + Math.max(0, q - most * ps), 0);
       expect(worst).toBeLessThanOrEqual(1e-12);
       expect(answers.reduce((sum, { q }) => sum + q, 0)).toBeCloseTo(1, 10);
@@ -58,7 +58,7 @@ test('whatever biases a client thinks of as the answer goes on, q(H) <= e^K * p_
   expect(tightest).toBeGreaterThan(1 - 1e-9);
 });
 
-test('the reference does not depend on the bias, not by one bit', () => {
+test('the bias does not change one bit of the reference', () => {
   fc.assert(
     fc.property(
       arbitrary.rows(),
@@ -68,7 +68,7 @@ test('the reference does not depend on the bias, not by one bit', () => {
       (rows, policy, { bias, ...shape }, [proposal, greedy]) => {
         fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape.mask));
         const sampling = greedy ? { ...shape, temperature: 0 } : shape;
-        const referenceOf = (sampling: GateInput['sampling']) =>
+        const referenceOf = (sampling: LogprobsInput['sampling']) =>
           gateRows(rows, { policy, sampling, proposal, state: startGate() }).q.reference;
         expect(referenceOf({ ...sampling, bias })).toEqual(referenceOf(sampling));
       },
@@ -77,7 +77,7 @@ test('the reference does not depend on the bias, not by one bit', () => {
   );
 });
 
-test('where the weight is 1 or nothing is left, a bias has no effect', () => {
+test('a bias has no effect if the weight is 1 or nothing is left', () => {
   fc.assert(
     fc.property(
       arbitrary.rows(),
@@ -88,10 +88,10 @@ test('where the weight is 1 or nothing is left, a bias has no effect', () => {
         fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape.mask));
         const sampling = greedy ? { ...shape, temperature: 0 } : shape;
         const line = byWeight ? { ...policy, floor: 1 } : { ...policy, budget: 0 };
-        const draw = (sampling: GateInput['sampling']) =>
+        const draw = (sampling: LogprobsInput['sampling']) =>
           gateStep({ ...rows, policy: line, sampling, proposal: 0, state: startGate() });
         const [biased, plain] = [draw({ ...sampling, bias }), draw(sampling)];
-        // Under a budget of 0 and greedy, equal favourites are the mixture's to choose between.
+        // With a budget of 0 and greedy decoding, the mixture may choose between equal favourites.
         fc.pre(!greedy || byWeight || new Set(rows.safetyLogits).size === rows.safetyLogits.length);
         expect(biased.token).toBe(plain.token);
         expect(biased.spent).toBe(0);
@@ -123,7 +123,7 @@ test('masked tokens have probability 0 in mixture, reference and q, and are neve
   );
 });
 
-test('a mask and a ban make the same mixture; the mask takes the token from the reference as well, the ban does not', () => {
+test('a mask and a ban make the same mixture, but only the mask takes the token from the reference', () => {
   fc.assert(
     fc.property(
       arbitrary.rows(),
@@ -148,8 +148,8 @@ test('a mask and a ban make the same mixture; the mask takes the token from the 
   );
 });
 
-test('a ban goes as far as the budget: what the mixture cannot hold, the safety expert says', () => {
-  // p_s~ = (0.8, 0.2), a refusal and something else. The client bans the refusal; e^K is 2.
+test('a ban goes as far as the budget: the safety expert says what the mixture cannot hold', () => {
+  // p_s~ = (0.8, 0.2): a refusal and something else. The client bans the refusal, and e^K is 2.
   const rows = { safetyLogits: Float32Array.of(Math.log(4), 0), helpfulLogits: Float32Array.of(0, 0) };
   const policy = { ...OPEN_POLICY, budget: Math.LN2 };
   const sampling = { temperature: 1, topP: 1, key: [1, 2, 3, 4] as const };

@@ -1,41 +1,43 @@
 /**
- * The lambda of the budget: sum min(lambda * p, cap) = 1. In logarithms from end to end, because
- * lambda can be beyond every double and p below every one.
+ * Solves the budget for lambda: sum min(lambda * p, cap) = 1. It works in logarithms from end to
+ * end, because lambda can be above every double and p below every one.
  *
- * Token i reaches its cap at log lambda = logCap[i] - logP[i], its level; below that it is free and
- * holds lambda * p[i]. Quickselect over the levels: at one of them the sum says on which side of it
- * the solution lies, and the tokens on the other side are decided. Those at their cap for good add
- * up as masses, those free for good as a log-sum-exp. When all are decided, lambda is what scales
- * the free ones to the rest of 1. No sort, linear on average, and no pass a token, however the
- * masses are spread.
+ * Token i reaches its cap at log lambda = logCap[i] - logP[i], its level. Below that it is free and
+ * holds lambda * p[i]. We run quickselect over the levels. At each level, the sum tells on which
+ * side the solution lies, and that decides the tokens on the other side. Those at their cap for
+ * good add up as masses, those free for good as a log-sum-exp. Once all are decided, lambda scales
+ * the free ones to the rest of 1. This needs no sort, is linear on average, and never takes a pass
+ * per token, however the masses are spread.
  */
-export type Lambda = {
+type Lambda = {
   /**
    * log(lambda * p) is (log p - anchor) + level, in this order. The tokens that matter are close to
-   * the anchor, where the difference is exact; a log lambda of 1e9 by itself would have its last
-   * digit at 1e-7.
+   * the anchor, where the difference is exact. A bare log lambda of 1e9 would have its last digit
+   * at 1e-7.
    */
   anchor: number;
   level: number;
 };
 
-/** A sum of exponentials as exp(max) * sum: no size of theirs overflows it or vanishes from it. */
+/**
+ * A sum of exponentials, as exp(max) * sum. Whatever their size, they neither overflow it nor
+ * vanish from it.
+ */
 type LogSum = { max: number; sum: number };
 
-/** From here on, a level has lost digits that a sum of probabilities shows. */
+/** Beyond this, a level has lost digits that show in a sum of probabilities. */
 const FAR = 64;
 
 /**
  * @param logP log p, [vocabulary]
  * @param logCap log of the most that each token may have, at most 0, [vocabulary]
- * @returns null where no lambda reaches 1: all of p's support is at its cap, and there is still
- *   room
+ * @returns null if no lambda reaches 1: all of p's support is at its cap, and there is still room
  */
 export function solveLambda(logP: Float64Array, logCap: Float64Array): Lambda | null {
   const first = solve(logP, logCap, { anchor: 0, level: 0 });
   if (!first || Math.abs(first.top) <= FAR) return first && { anchor: 0, level: first.rest - first.top };
-  // Once more, from next to the likeliest free token, where no digit is lost. It is rare, as such
-  // masses are.
+  // Once more, from beside the likeliest free token, where no digit is lost. Such masses are rare,
+  // and so is this.
   const anchor = first.top;
   const second = solve(logP, logCap, { anchor, level: first.rest });
   return second && { anchor, level: second.rest - second.top };
@@ -43,8 +45,9 @@ export function solveLambda(logP: Float64Array, logCap: Float64Array): Lambda | 
 
 /**
  * @param guess a level to begin with
- * @returns of the free tokens: the largest log p - anchor, and the level that takes *it* to its
- *   share of 1. Apart, because their difference is the level of all and may be far from 0.
+ * @returns for the free tokens: the largest log p - anchor, and the level that takes *it* to its
+ *   share of 1. They are separate because their difference, the level of all tokens, may be far
+ *   from 0.
  */
 function solve(logP: Float64Array, logCap: Float64Array, guess: Lambda): { top: number; rest: number } | null {
   const { anchor } = guess;
@@ -52,7 +55,7 @@ function solve(logP: Float64Array, logCap: Float64Array, guess: Lambda): { top: 
   let spare = new Int32Array(logP.length);
   let size = 0;
   for (let i = 0; i < logP.length; i++) {
-    // Of probability 0 or cap 0, a token holds nothing at any lambda.
+    // With probability 0 or cap 0, a token holds nothing at any lambda.
     if ((logP[i] ?? NaN) > -Infinity && (logCap[i] ?? NaN) > -Infinity) pool[size++] = i;
   }
 
@@ -60,8 +63,8 @@ function solve(logP: Float64Array, logCap: Float64Array, guess: Lambda): { top: 
   let capped = 0;
   let lowest = -Infinity;
   for (let level = guess.level; size > 0; level = levelOf(pool[size >> 1] ?? NaN)) {
-    // Lower levels are written from the front, higher ones from the back; those in between are this
-    // very level.
+    // Lower levels are written from the front, higher ones from the back. Those in between are at
+    // this very level.
     let [lower, higher] = [0, size];
     let atCap = 0;
     const above: LogSum = { max: free.max, sum: free.sum };
@@ -94,7 +97,7 @@ function solve(logP: Float64Array, logCap: Float64Array, guess: Lambda): { top: 
     }
   }
   if (free.sum === 0) return null;
-  // Where rounding leaves no rest of 1, or too little: the level at which the sum was seen to be
+  // If rounding leaves too little of 1 or nothing, take the level at which the sum was seen to be
   // below 1.
   const rest = Math.log(Math.max(0, 1 - capped)) - Math.log(free.sum);
   return { top: free.max, rest: Math.max(rest, lowest + free.max) };

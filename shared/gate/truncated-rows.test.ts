@@ -1,11 +1,11 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { seedKey } from './draw-key.ts';
-import { gateDistribution } from './gate-distribution.ts';
 import { gateStep, startGate } from './gate-step.ts';
 import type { GatePolicy } from './gate-types.ts';
 import { keepTop } from './keep-top.ts';
 import { logSoftmax } from './log-softmax.ts';
+import { stepDistribution } from './step-distribution.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 import { OPEN_POLICY } from './testing/open-policy.ts';
 import * as oracle from './testing/oracle.ts';
@@ -27,12 +27,12 @@ function truncate(safetyLogits: Float32Array, helpfulLogits: Float32Array, k: nu
   return { ids, safetyLogprobs: at(safety), helpfulLogprobs: at(helpful), topK: k };
 }
 
-/** p~ and p_s~ of truncated rows, on the whole vocabulary. */
+/** p~ and p_s~ of truncated rows, spread over the whole vocabulary. */
 function shapedOnUnion(
   rows: TruncatedRows,
   { weight, rule, temperature }: { weight: number; rule: GatePolicy['rule']; temperature: number },
 ) {
-  const { mixture, q } = gateDistribution(
+  const { mixture, q } = stepDistribution(
     inputOnUnion({
       rows,
       proposal: weight,
@@ -60,7 +60,7 @@ const bounded = fc.record({
   k: fc.integer({ min: 1, max: VOCABULARY }),
 });
 
-test('the mixture is no further from the whole rows’ in total variation than the bound says', () => {
+test('the mixture stays as near to the whole rows’ in total variation as the bound says', () => {
   fc.assert(
     fc.property(bounded, ({ safetyLogits, helpfulLogits, k, ...mixing }) => {
       const rows = truncate(safetyLogits, helpfulLogits, k);
@@ -89,7 +89,7 @@ test('the safety expert grows by no more nats on the union than the bound says',
   );
 });
 
-test('however rows are truncated from step to step, q(H) <= e^K * p_s~(H), p_s~ the whole safety expert under top-k', () => {
+test('q(H) <= e^K * p_s~(H), with p_s~ the whole safety expert under top-k, however rows are truncated', () => {
   const size = 6;
   let tightest = 0;
   fc.assert(
@@ -103,14 +103,14 @@ test('however rows are truncated from step to step, q(H) <= e^K * p_s~(H), p_s~ 
         const answers = paths(
           (answer, state) => {
             const { safetyLogits, helpfulLogits, proposal } = experts(answer);
-            // The other expert sends what it likes beside the k that have to be there, at other
-            // steps something else.
+            // Beside the k tokens it has to send, the other expert sends what it likes, and
+            // something else at every step.
             const u = numbersAt(seed, [...answer, -1]);
             const wanted = helpfulLogits.map((x, i) => (u(i) < 0.3 ? 1e3 : x));
             const { ids, ...rows } = truncate(safetyLogits, wanted, k);
             const helpful = logSoftmax(helpfulLogits)!;
             const helpfulLogprobs = u(size) < 0.1 ? null : Float64Array.from(ids, (id) => helpful[id]!);
-            const gated = gateDistribution(
+            const gated = stepDistribution(
               inputOnUnion({
                 rows: { ...rows, ids, helpfulLogprobs },
                 policy: { ...OPEN_POLICY, rule, budget },
@@ -135,7 +135,7 @@ test('however rows are truncated from step to step, q(H) <= e^K * p_s~(H), p_s~ 
   expect(tightest).toBeGreaterThan(1 - 1e-9);
 });
 
-test('what the other expert alone has put into the union is drawn only without a budget', () => {
+test('what only the other expert put into the union is drawn only without a budget', () => {
   const rows: TruncatedRows = {
     ids: Int32Array.of(3, 5),
     safetyLogprobs: Float64Array.of(0.5, 0.01).map(Math.log),
@@ -154,13 +154,13 @@ test('what the other expert alone has put into the union is drawn only without a
   expect(tokens(null)).toContain(5);
 });
 
-test('of equals, the lowest ids are the k likeliest', () => {
+test('the lowest ids count as the k likeliest among equals', () => {
   expect(keepTop(Float64Array.of(-2, -1, -1, -1, -3), 2)).toEqual(
     Float64Array.of(-Infinity, -Math.LN2, -Math.LN2, -Infinity, -Infinity),
   );
 });
 
-test('a mask names tokens of the whole vocabulary, and one of all k likeliest leaves nothing to draw', () => {
+test('a mask names tokens of the whole vocabulary, and masking all k likeliest leaves nothing to draw', () => {
   const rows: TruncatedRows = {
     ids: Int32Array.of(3, 5, 9),
     safetyLogprobs: Float64Array.of(0.5, 0.3, 0.1).map(Math.log),
@@ -189,7 +189,7 @@ test.each([0, -1, 1.5, NaN, Infinity, 3, '1', null])(
   },
 );
 
-test('fewer tokens than k are enough where they are all that there are', () => {
+test('fewer tokens than k are enough if there are no more', () => {
   const row = Float64Array.of(0.75, 0.25).map(Math.log);
   const rows = { ids: Int32Array.of(1, 2), safetyLogprobs: row, helpfulLogprobs: row, topK: 40 };
   const { token } = gateTruncatedStep({ rows, proposal: 0, policy: OPEN_POLICY, sampling, state: startGate() });
@@ -208,7 +208,7 @@ test('at temperature 1 the bound is the mass that was cut off, and is met', () =
   expect(bound.nats).toBeCloseTo(-Math.log(0.8), 12);
 });
 
-test('rows that were not truncated are not in error, and give the whole rows’ answer', () => {
+test('rows that were not truncated have no error and give the whole rows’ answer', () => {
   fc.assert(
     fc.property(
       arbitrary.rows(),
@@ -229,7 +229,7 @@ test('rows that were not truncated are not in error, and give the whole rows’ 
   );
 });
 
-test('whole rows without a token in common close, and are in no error', () => {
+test('whole rows without a token in common close the gate and have no error', () => {
   const rows = truncate(Float32Array.of(-Infinity, 0), Float32Array.of(0, -Infinity), 2);
   const whole = { weight: 0.5, rule: 'geometric' as const, temperature: 1, vocabulary: 2 };
   expect(truncationBound(rows, whole)).toEqual({ totalVariation: 0, nats: 0 });
@@ -255,7 +255,7 @@ test('token ids, biases and reported log-probabilities are those of the whole vo
   }
 });
 
-test('a failed helpfulness expert closes; rows that do not fit together throw', () => {
+test('a failed helpfulness expert closes the gate; rows that do not match throw', () => {
   const rows: TruncatedRows = {
     ids: Int32Array.of(1, 4),
     safetyLogprobs: Float64Array.of(-1, -1),
@@ -275,7 +275,7 @@ test('a failed helpfulness expert closes; rows that do not fit together throw', 
   }
 });
 
-test('a union on which the geometric mixture is masked leaves the safety expert, and the bound says nothing', () => {
+test('a union where the geometric mixture is masked leaves the safety expert, and the bound says nothing', () => {
   const rows: TruncatedRows = {
     ids: Int32Array.of(0, 1),
     safetyLogprobs: Float64Array.of(Math.log(0.9), -Infinity),

@@ -1,42 +1,47 @@
 /**
- * The gate on truncated rows: the union U of each expert's k likeliest tokens, with both experts' log-probabilities of
- * every token in U. It is for experts that live in different places, where a whole row per token is too much to send.
+ * The gate on truncated rows: the union U of each expert's k likeliest tokens, with both experts'
+ * log-probabilities of every token in U. This is for experts that live in different places, where
+ * sending a whole row per token is too much. No engine in service returns truncated rows yet. Today
+ * the only ones that do are the scripted experts of the tests, and only tests call
+ * `truncationBound`. It gets its use together with those engines.
  *
  * The mixture is made on U, each expert conditional on U. The reference is the safety expert under
- * its own top-k, which U holds by its making: with the same temperature, top-p and mask (in this
- * order: top-k, mask, temperature, top-p), it is what the whole safety expert sampled with top-k =
- * k is, whatever the other expert put into U beside it. So
+ * its own top-k, which U holds by construction. With the same temperature, top-p and mask (in this
+ * order: top-k, mask, temperature, top-p), it equals the whole safety expert sampled with top-k =
+ * k, whatever the other expert put into U. So for every answer y, with p_s~ the whole safety expert
+ * under top-k = k,
  *
- *     q(y) <= e^K * p_s~(y)     for every answer y, p_s~ the whole safety expert under top-k = k
+ *     q(y) <= e^K * p_s~(y)
  *
- * without exception, also where U differs at every step. The tokens of U outside the safety
- * expert's k have probability 0 there: they are drawn only without a budget. (Were the reference
+ * without exception, even if U differs at every step. Tokens of U outside the safety expert's k
+ * have probability 0 in the reference: they are drawn only without a budget. (If the reference were
  * conditional on U, the other expert's choice of tokens would move it, and the promise would be
- * against nothing in particular.) A mask is best known to whoever truncates, too: one that leaves
- * nothing of the k tokens leaves nothing to draw.
+ * against nothing in particular.) Whoever truncates should know the mask: one that leaves none of
+ * the k tokens leaves nothing to draw.
  *
- * How far this is from whole rows is bounded by `truncationBound`, from the mass tau_s, tau_h that
- * each expert has outside U, which need not be sent: it is what the log-probabilities leave of 1.
+ * `truncationBound` says how far this can be from whole rows. It needs the mass tau_s, tau_h that
+ * each expert has outside U. That mass need not be sent: it is what the log-probabilities leave of
+ * 1.
  */
 import { reportable } from './add-spending.ts';
 import { checkSampling } from './check-inputs.ts';
-import type { GateInput } from './gate-distribution.ts';
 import { GateError } from './gate-error.ts';
 import { type GateStepInput, stepOnLogprobs } from './gate-step.ts';
 import type { GateStep } from './gate-types.ts';
 import { keepTop } from './keep-top.ts';
 import { largest, logSoftmax } from './log-softmax.ts';
 import { blendLogprobs, type Mixing } from './mix-experts.ts';
+import type { LogprobsInput } from './step-distribution.ts';
 
 export type TruncatedRows = {
-  /** Token ids, ascending (the draw goes in their order), [U]. */
+  /** Token ids, ascending, [U]. The draw goes in their order. */
   ids: Int32Array;
-  /** log p_s of whole rows at these ids, not renormalised, [U]. */
+  /** log p_s of the whole row at these ids, not renormalised, [U]. */
   safetyLogprobs: Float64Array;
-  /** log p_h likewise; null is a failed expert. */
+  /** log p_h likewise. null is a failed expert. */
   helpfulLogprobs: Float64Array | null;
   /**
-   * k: U holds at least each expert's k likeliest tokens (of equals, the lowest ids), or all that
+   * k: U holds at least each expert's k likeliest tokens (among equals, the lowest ids), or all
    * there are.
    */
   topK: number;
@@ -45,8 +50,8 @@ export type TruncatedRows = {
 type TruncatedStepInput = Omit<GateStepInput, 'safetyLogits' | 'helpfulLogits'> & { rows: TruncatedRows };
 
 /**
- * `gateStep` on truncated rows. Token ids, in mask and bias as in the answer, are those of the
- * whole vocabulary.
+ * `gateStep` on truncated rows. Token ids in mask, bias and answer are those of the whole
+ * vocabulary.
  */
 export function gateTruncatedStep(input: TruncatedStepInput): GateStep {
   const { ids, safetyLogprobs, helpfulLogprobs } = input.rows;
@@ -64,7 +69,7 @@ export function gateTruncatedStep(input: TruncatedStepInput): GateStep {
 export function inputOnUnion({ rows, sampling, ...rest }: TruncatedStepInput) {
   const { ids, safetyLogprobs, helpfulLogprobs, topK } = rows;
   checkRows(rows);
-  // Before ids are left out: a mistake about a token outside U is one all the same.
+  // Before ids are left out: a mistake about a token outside U is still a mistake.
   checkSampling(sampling);
   const places = Array.from(ids.keys());
   const mask = new Set(places.filter((i) => sampling.mask?.has(ids[i] ?? NaN)));
@@ -76,26 +81,32 @@ export function inputOnUnion({ rows, sampling, ...rest }: TruncatedStepInput) {
     helpful: helpfulLogprobs && logSoftmax(helpfulLogprobs),
     safetyTopK: topK,
     sampling: { ...sampling, mask, bias },
-  } satisfies GateInput;
+  } satisfies LogprobsInput;
 }
 
 /**
- * How far the truncated p~ and p_s~ can be from those of whole rows without any top-k, at
- * temperature T > 0, without mask and bias, before top-p (at whose edge a token may fall on either
- * side, so that nothing of this kind is true after it) and before the budget.
+ * How far the truncated p~ and p_s~ can be from those of whole rows without any top-k. It holds at
+ * temperature T > 0, without mask and bias, and before the budget. It also holds only before top-p:
+ * at the edge of a nucleus a token may fall on either side, so nothing like this is true after it.
  *
- *     tail(tau) = tau^(1/T) * max(1, V - |U|)^max(0, 1 - 1/T)            the most that p^(1/T) can sum to outside U
- *     tau_p     = tau_s^w * tau_h^(1-w)  |  w*tau_s + (1-w)*tau_h         p's mass outside U: Hölder | exactly
- *     x         = tail(tau_p) / (tail(tau_p) + sum_U p^(1/T))             p~'s mass outside U, at most
- *     r         = 0  |  |log(1 - tau_s) - log(1 - tau_h)|                 how unevenly conditioning on U scales p
+ *     tail(tau) = tau^(1/T) * max(1, V - |U|)^max(0, 1 - 1/T)
+ *                 the most that p^(1/T) can sum to outside U
+ *     tau_p     = tau_s^w * tau_h^(1-w)  |  w*tau_s + (1-w)*tau_h
+ *                 p's mass outside U: Hölder | exactly
+ *     x         = tail(tau_p) / (tail(tau_p) + sum_U p^(1/T))
+ *                 p~'s mass outside U, at most
+ *     r         = 0  |  |log(1 - tau_s) - log(1 - tau_h)|
+ *                 how unevenly conditioning on U scales p
  *
- *     totalVariation = x + (1 - x) * (1 - exp(-r/T))                      of p~
+ *     totalVariation = x + (1 - x) * (1 - exp(-r/T))    of p~
  *     nats           = log(1 + (tail(tau_s) + sum_U\S p_s^(1/T)) / sum_S p_s^(1/T))
  *
- * (geometric | arithmetic.) S is the safety expert's k tokens, and nats the most by which log p_s~
- * grows on them. The promise against the safety expert under top-k needs no such number; against
- * the one without any top-k, it holds up to `nats` a token. Where the gate is closed, p~ is p_s~
- * and its totalVariation 1 - exp(-nats).
+ * (geometric | arithmetic.) S is the safety expert's k tokens. `nats` is the most by which log p_s~
+ * grows on them. The promise against the safety expert under top-k needs no such number. Against
+ * the one without any top-k, it holds up to `nats` per token. Where the gate is closed, p~ is p_s~
+ * and its totalVariation is 1 - exp(-nats).
+ *
+ * @public
  */
 export function truncationBound(
   { ids, safetyLogprobs: safety, helpfulLogprobs: helpful, topK }: TruncatedRows,
@@ -103,7 +114,7 @@ export function truncationBound(
 ): { totalVariation: number; nats: number } {
   const outside = vocabulary - ids.length;
   const massLeft = (row: Float64Array) => (outside === 0 ? 0 : massOutside(row));
-  // In logs, here and below: at low temperatures a tail and what is inside underflow both.
+  // In logs, here and below: at low temperatures, a tail and what is inside both underflow.
   const logTail = (tau: number) =>
     Math.log(tau) / temperature + Math.max(0, 1 - 1 / temperature) * Math.log(Math.max(1, outside));
 
@@ -115,7 +126,7 @@ export function truncationBound(
   const nats = Math.log1p(lost);
   const open =
     helpful && weight < 1 ? logSumHeated(blendLogprobs(safety, helpful, { weight, rule }), temperature) : null;
-  // Closed: by the weight, by a failed expert, or by whole rows that have no token in common.
+  // Closed: by the weight, by a failed expert, or because whole rows have no token in common.
   if (!helpful || open === null || (outside === 0 && open === -Infinity))
     return { totalVariation: -Math.expm1(-nats), nats };
 
@@ -129,20 +140,23 @@ export function truncationBound(
 
 const isKept = (kept: Float64Array | null, i: number): boolean => (kept?.[i] ?? -Infinity) > -Infinity;
 
-/** tau of one expert, at most: a difference of two near-equal sums, so their rounding is added to it. */
+/**
+ * An upper bound on one expert's tau. It is a difference of two nearly equal sums, so their
+ * rounding is added.
+ */
 function massOutside(logprobs: Float64Array): number {
   const inside = logprobs.reduce((sum, lp) => sum + Math.exp(lp), 0);
   return Math.min(1, Math.max(0, 1 - inside) + logprobs.length * Number.EPSILON);
 }
 
-/** log sum exp(lp / T); -Infinity where every token is masked, as the geometric rule can leave it. */
+/** log sum exp(lp / T). -Infinity if every token is masked, as the geometric rule can leave it. */
 function logSumHeated(logprobs: Float64Array, temperature: number): number {
   const max = largest(logprobs);
   if (max === -Infinity) return -Infinity;
   return max / temperature + Math.log(logprobs.reduce((sum, lp) => sum + Math.exp((lp - max) / temperature), 0));
 }
 
-/** By how much a whole row may miss 1, its log-probabilities having been float32 once. */
+/** How far a whole row may miss 1, since its log-probabilities were once float32. */
 const WHOLE = 1e-5;
 
 function checkRows({ ids, safetyLogprobs, helpfulLogprobs, topK }: TruncatedRows): void {
@@ -151,7 +165,7 @@ function checkRows({ ids, safetyLogprobs, helpfulLogprobs, topK }: TruncatedRows
   if (!ascending || !asMany) {
     throw new GateError('truncated_rows_invalid', 'truncated rows need ascending ids and a log-probability for each');
   }
-  // Fewer than k tokens are k of a vocabulary only where they are all that the safety expert has.
+  // Fewer than k tokens count as the top k only if they are all that the safety expert has.
   const holdTop =
     Number.isSafeInteger(topK) && topK >= 1 && (ids.length >= topK || massOutside(safetyLogprobs) < WHOLE);
   if (holdTop) return;

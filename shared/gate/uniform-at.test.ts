@@ -28,7 +28,7 @@ test('philox gives the known answers of its reference implementation', () => {
 });
 
 test('the numbers of a seed never change between versions', () => {
-  // An answer cut off under one version may be resumed under the next.
+  // An answer cut off under one version may carry on under the next.
   expect([0, 1, 2 ** 40].map((position) => uniformAt(seedKey(42), position))).toMatchInlineSnapshot(`
     [
       0.6129598801477738,
@@ -44,7 +44,7 @@ test('the numbers of a seed never change between versions', () => {
   `);
 });
 
-test('half of the key is Philox’s key, the other half stands in the counter beside the position', () => {
+test('half of the key is Philox’s key, the other half goes into the counter beside the position', () => {
   const [high, low] = philox([7, 2, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]);
   const u = uniformAt([0xa4093822, 0x299f31d0, 0x13198a2e, 0x03707344], 2 * 2 ** 32 + 7);
   expect(u).toBe(((high >>> 5) * 2 ** 26 + (low >>> 6)) / 2 ** 53);
@@ -56,7 +56,7 @@ test('every word of a key counts', () => {
   expect(new Set(numbers).size).toBe(5);
 });
 
-test('no key comes of a seed that is no integer', () => {
+test('makes no key from a seed that is not an integer', () => {
   for (const seed of [NaN, 0.5, Infinity, 2 ** 53]) {
     expect(() => seedKey(seed)).toThrow(expect.objectContaining({ code: 'sampling_invalid' }));
   }
@@ -71,7 +71,7 @@ test('every number is a multiple of 2^-53 in [0, 1)', () => {
   );
 });
 
-test('positions and seeds are spread evenly over [0, 1)', () => {
+test('spreads positions and seeds evenly over [0, 1)', () => {
   for (const numbers of [
     Array.from({ length: 8000 }, (_, i) => uniformAt(seedKey(7), i)),
     Array.from({ length: 8000 }, (_, i) => uniformAt(seedKey(i - 4000), 3)),
@@ -81,13 +81,14 @@ test('positions and seeds are spread evenly over [0, 1)', () => {
   ]) {
     const counts = new Array<number>(16).fill(0);
     for (const u of numbers) counts[Math.floor(u * 16)]! += 1;
-    // Chi-squared with 15 degrees of freedom passes 50 once in 90,000; the numbers are fixed, so it does or does not.
+    // With 15 degrees of freedom, chi-squared passes 50 once in 90,000. The numbers are fixed, so
+    // this passes always or never.
     expect(counts.reduce((sum, n) => sum + (n - 500) ** 2 / 500, 0)).toBeLessThan(50);
     expect(new Set(numbers).size).toBe(numbers.length);
   }
 });
 
-test('seeds that differ only beyond 32 bits, in sign or in kind are different seeds', () => {
+test('tells apart seeds that differ only beyond 32 bits, in sign or in kind', () => {
   const seeds = [
     1,
     -1,

@@ -1,12 +1,12 @@
 /**
- * The random number of one position of one answer, uniform over the multiples of 2^-53 in [0, 1):
+ * The random number for one position of one answer, uniform over the multiples of 2^-53 in [0, 1):
  *
  *     u = philox(counter [position low, position high, key[2], key[3]], key [key[0], key[1]])
  *
- * There is no generator to carry along and none to fall out of step: token n + 1 drawn on another
- * backend, or after a retry, gets the number that it would have got here. Half of the key stands in
- * the counter, because Philox takes 64 bits of key and 128 of counter, of which a position needs
- * 64: keys that differ anywhere never meet on both.
+ * There is no generator to carry along or to fall out of step. Token n + 1 drawn on another
+ * backend, or after a retry, gets the number it would have got here. Half of the key goes into the
+ * counter, because Philox takes 64 bits of key and 128 of counter, and a position needs only 64. So
+ * keys that differ anywhere never share both.
  *
  * @param position the token's place in the answer, from 0
  */

@@ -1,57 +1,68 @@
-/** The line of one answer: what the gate is held to, whoever set it. A directive carries it, a receipt repeats it. */
+/**
+ * The line of one answer: what the gate is held to, whoever set it. A directive carries it and a
+ * receipt repeats it.
+ */
 import * as z from 'zod';
 
 /**
- * Where the experts are mixed. `logits`: two rows, one an expert, mixed by the gate. `layers`: one row in which a router mixes
- * them inside every layer (MidPO, arXiv 2506.02460), and the safety expert's row beside it.
+ * Where the experts are mixed. `logits`: the gate mixes two rows, one per expert. `layers`: in one
+ * row, a router mixes the experts inside every layer (MidPO, arXiv 2506.02460). The safety expert's
+ * row runs beside it.
  */
 export const MODES = ['logits', 'layers'] as const;
 export const Mode = z.enum(MODES);
 export type Mode = z.infer<typeof Mode>;
 
 /**
- * From the looser to the stricter; what each means is in shared/gate/mix-experts.ts. Geometric counts as the stricter one: under
- * it a token that the safety expert rules out stays ruled out at every weight above 0, while arithmetic lets through the
- * helpfulness expert's share of it. That is a convention, not a pointwise bound (neither mixture is below the other everywhere),
- * but a join needs one order and this one keeps the veto.
+ * From loose to strict. shared/gate/mix-experts.ts says what each means. Geometric counts as
+ * stricter: under it, a token that the safety expert rules out stays ruled out at every weight
+ * above 0. Arithmetic lets through the helpfulness expert's share of that token. This is a
+ * convention, not a pointwise bound: neither mixture is below the other everywhere. But a join
+ * needs one order, and this one keeps the veto.
  */
 export const RULES = ['arithmetic', 'geometric'] as const;
 export const Rule = z.enum(RULES);
 export type Rule = z.infer<typeof Rule>;
 
-/** From the mildest to the strictest. */
+/** From mildest to strictest. */
 export const ACTIONS = ['mix', 'safety_only', 'refuse'] as const;
 export const Action = z.enum(ACTIONS);
 export type Action = z.infer<typeof Action>;
 
 /** A share of the safety expert, or a probability. */
 export const Share = z.number().min(0).max(1);
-/** Nats for the whole answer; null: no budget. */
+/** Nats for the whole answer. null: no budget. */
 export const Budget = z.number().min(0).nullable();
 
-/** A higher floor for an answer's first tokens, which decide most of its safety (arXiv 2406.05946). */
+/**
+ * A higher floor for an answer's first tokens, which decide most of its safety (arXiv 2406.05946).
+ */
 export const Opening = z.strictObject({ tokens: z.int().min(0), floor: Share });
 
-/** A budget that grows with the answer: after t tokens at most `start + rate * t` nats are spent, and never more than the budget. */
-export const Earned = z.strictObject({ start: z.number().min(0), rate: z.number().min(0) });
+/**
+ * A budget that grows with the answer. After t tokens, at most `start + rate * t` nats are spent,
+ * and never more than the budget.
+ */
+const Earned = z.strictObject({ start: z.number().min(0), rate: z.number().min(0) });
 
 export const Line = z.strictObject({
   /** `refuse` never reaches a backend. */
   action: Action.exclude(['refuse']),
   mode: Mode,
-  /** Of the mode `logits`; where the layers are mixed there is nothing left for it to do. */
+  /** For the mode `logits` only. `layers` leaves it nothing to do. */
   rule: Rule,
   floor: Share,
   ceiling: Share,
   opening: Opening,
   budget: Budget,
-  /** null: the whole budget is there from the first token on. */
+  /** null: the whole budget is there from the first token. */
   earned: Earned.nullable(),
 });
 export type Line = z.infer<typeof Line>;
 
 /**
- * The line that asks for nothing: what evaluation and tests start from. Never what stands in for a line that is missing.
+ * The line that asks for nothing. Evaluation and tests start from it. It must never stand in for a
+ * missing line.
  */
 export const OPEN_LINE: Line = {
   action: 'mix',

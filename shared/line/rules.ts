@@ -1,15 +1,16 @@
 /**
- * Rules that tighten a line by what is known of a text. A rule belongs to one signal (a harm category, `any_harm`, `unread`, ...)
- * and grows along a ramp of its probability. Two laws hold and are tested: raising a probability never loosens the line, and
- * neither does adding a rule. A signal that is missing or not a number counts as 1, so a classifier that failed puts every rule in
- * full force.
+ * Rules that tighten a line by what is known of a text. A rule belongs to one signal (a harm
+ * category, `any_harm`, `unread`, ...) and grows along a ramp of its probability. Two laws hold and
+ * are tested: raising a probability never loosens the line, and neither does adding a rule. A
+ * signal that is missing or not a number counts as 1. So a classifier that failed puts every rule
+ * in full force.
  */
 import * as z from 'zod';
-import { SIGNALS, type Signal } from '#shared/api/categories.ts';
+import { SIGNALS, type Signal } from './categories.ts';
 import { ACTIONS, Action, Budget, Share } from './line.ts';
 import { later, lesser } from './order.ts';
 
-/** A rule grows from nothing at probability `from` to its whole at `full`. */
+/** A rule grows from nothing at probability `from` to full force at `full`. */
 export const Ramp = z.strictObject({ from: Share, full: Share }).refine(({ from, full }) => from <= full, {
   path: ['full'],
   error: "must not lie below 'from'",
@@ -24,9 +25,9 @@ export const SignalRule = z.strictObject({
 });
 export type SignalRule = z.infer<typeof SignalRule>;
 
-/** At most one rule a signal. An object and not a record, because a record drops the key `__proto__` without a word. */
+/** At most one rule per signal. An object, because a record silently drops the key `__proto__`. */
 export const SignalRules = z.strictObject(
-  // The cast: `fromEntries` forgets which keys it was given.
+  // The cast: `fromEntries` forgets its keys.
   Object.fromEntries(SIGNALS.map((signal) => [signal, SignalRule.exactOptional()])) as Record<
     Signal,
     z.ZodExactOptional<typeof SignalRule>
@@ -34,15 +35,15 @@ export const SignalRules = z.strictObject(
 );
 export type SignalRules = z.infer<typeof SignalRules>;
 
-/** What is known of a text; a signal that is missing counts as 1. */
+/** What is known of a text. A missing signal counts as 1. */
 export type SignalValues = Readonly<Partial<Record<Signal, number>>>;
 
 /** The part of a line that rules can move. `because`: the signal whose rule refuses, or null. */
-export type Tightened = { floor: number; budget: number | null; action: Action; because: Signal | null };
+type Tightened = { floor: number; budget: number | null; action: Action; because: Signal | null };
 
 /**
- * The bounds, tightened by every rule whose signal speaks. `base` is the floor from which ramps rise: the policy's own, also where
- * `from` has been tightened by an earlier look.
+ * Tightens the bounds by every rule whose signal speaks. `base` is the floor from which ramps rise.
+ * It is the policy's own floor, even if an earlier look has already tightened `from`.
  *
  *     tightenBy({ floor: 0.3, budget: 20, action: 'mix' }, { base: 0.3, rules, signals: { violence: 0.97, ... } });
  */
@@ -64,7 +65,7 @@ export function tightenBy(
   return { floor, budget, action, because };
 }
 
-/** How far along its ramp a rule stands, 0..1. */
+/** How far along its ramp a rule is, 0..1. */
 function forceOf({ ramp }: SignalRule, probability: number | undefined): number {
   if (probability === undefined || Number.isNaN(probability) || probability >= ramp.full) return 1;
   if (probability <= ramp.from) return 0;
@@ -72,12 +73,16 @@ function forceOf({ ramp }: SignalRule, probability: number | undefined): number 
 }
 
 function risenFloor(base: number, target: number, force: number): number {
-  // The ends are exact: base + 1 * (target - base) can miss the target by a rounding step.
+  // The ends are exact. Computed, base + 1 * (target - base) can miss the target by a rounding
+  // step.
   if (force === 1 || target <= base) return Math.max(base, target);
   return base + force * (target - base);
 }
 
-/** A budget comes down from infinity along the ramp: at half force it is twice the rule's (and 0 is 0 throughout). */
+/**
+ * A budget comes down from infinity along the ramp. At half force it is twice the rule's. A budget
+ * of 0 is 0 throughout.
+ */
 function shrunkBudget(budget: number | null, force: number): number | null {
   if (budget === null || force === 0) return null;
   const shrunk = budget / force;

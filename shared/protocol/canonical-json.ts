@@ -1,4 +1,7 @@
-/** One text for one value: JSON with keys sorted and no spaces. What is hashed or signed as content goes through here. */
+/**
+ * One text for each value: JSON with sorted keys and no spaces. Everything that is hashed or signed
+ * as content goes through here.
+ */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, each: unknown) =>
     typeof each === 'object' && each !== null && !Array.isArray(each)

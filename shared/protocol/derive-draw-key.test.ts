@@ -27,7 +27,7 @@ const withLine = (line: Partial<typeof directive.line>) => ({
 });
 const withRequest = (changes: object) => ({ request: { ...request, ...changes } });
 
-/** Each bound part, changed a little in the `n`-th of many ways. */
+/** Changes each bound part a little, in the `n`-th of many ways. */
 const CHANGES: Record<string, (n: number) => Partial<DrawParts>> = {
   tenant: (n) => ({ directive: { ...directive, tenant: `acme-${n}` } }),
   'API key': (n) => ({ directive: { ...directive, key: `key-${n}` } }),
@@ -54,18 +54,18 @@ const ONE_OF_FEW: Record<string, Partial<DrawParts>> = {
 
 const keyOf = (changes: Partial<DrawParts> = {}) => deriveDrawKey(secret, { ...PARTS, ...changes });
 
-test('equal requests have equal draws, in whatever order their fields came', async () => {
+test('equal requests have equal draws, in whatever order their fields come', async () => {
   const { seed, ...rest } = request;
   expect(await keyOf({ request: { seed, ...rest } })).toEqual(await keyOf());
 });
 
-test('what shapes no token leaves the draws alone', async () => {
+test('keeps the draws when only what shapes no token changes', async () => {
   for (const changes of [{ max_tokens: 9 }, { stop: ['x'] }, { model: 'an alias' }]) {
     expect(await keyOf(withRequest(changes))).toEqual(await keyOf());
   }
 });
 
-describe('a change in any bound part gives other draws, which say nothing of the first', () => {
+describe('a change in any bound part gives other draws, which say nothing about the first', () => {
   test.each(Object.entries(ONE_OF_FEW))('%s', async (_name, changes) => {
     const [a, b] = [await keyOf(), await keyOf(changes)];
     for (let position = 0; position < 50; position++) expect(uniformAt(a, position)).not.toBe(uniformAt(b, position));
@@ -77,17 +77,18 @@ describe('a change in any bound part gives other draws, which say nothing of the
     const sampled = 3200;
     for (let n = 0; n < sampled; n++) {
       const changed = await keyOf(change(n));
-      // The numbers before and after, in eighths: all 64 pairs must be equally likely.
+      // The numbers before and after, in eighths. All 64 pairs must be equally likely.
       const [before, after] = [uniformAt(base, n), uniformAt(changed, n)].map((u) => Math.floor(8 * u));
       cells[8 * before! + after!]! += 1;
     }
     const expected = sampled / 64;
-    // Chi-squared with 63 degrees of freedom passes 130 once in a million; the numbers are fixed, so it does or does not.
+    // With 63 degrees of freedom, chi-squared passes 130 once in a million. The numbers are fixed,
+    // so this passes always or never.
     expect(cells.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0)).toBeLessThan(130);
   });
 });
 
-test('no two requests meet on one text: names and numbers cannot flow into each other', async () => {
+test('no two requests give the same text: names and numbers cannot run together', async () => {
   const seen = new Map<string, string>();
   await fc.assert(
     fc.asyncProperty(
@@ -104,7 +105,7 @@ test('no two requests meet on one text: names and numbers cannot flow into each 
   );
 });
 
-test('another secret gives other draws and is told apart by its id, which is the same everywhere', async () => {
+test('another secret gives other draws and another id; the id is the same everywhere', async () => {
   const other = await importDrawSecret('another draw secret of 32 bytes!!');
   expect(await deriveDrawKey(other, PARTS)).not.toEqual(await keyOf());
   expect(other.id).not.toBe(secret.id);
@@ -114,7 +115,7 @@ test('another secret gives other draws and is told apart by its id, which is the
 });
 
 test('the numbers of a request never change between versions', async () => {
-  // An answer cut off under one version may be resumed under the next.
+  // An answer cut off under one version may go on under the next.
   expect(await keyOf()).toMatchInlineSnapshot(`
     [
       1894498336,

@@ -1,16 +1,17 @@
 /**
- * The key of an answer's random numbers, which nobody outside can choose or foresee:
+ * The key of an answer's random numbers. Nobody outside can choose or foresee it:
  *
  *     key = HMAC-SHA-256(draw secret, everything that shapes the answer)
  *
- * The budget's promise is about what is drawn by chance: q(H) <= e^K * p_s~(H). With numbers from the client's seed alone, a
- * client that knows the distributions searches at home for a seed that draws a rare answer. So the numbers hang on a secret; and
- * they hang on every input that shapes q, because a client that could change one of them under the same numbers would learn from
- * a draw where a number lies, and search that input instead. What is left is to try online, once a request: docs/threat-model.md
- * has the bound.
+ * The budget promises something about chance: q(H) <= e^K * p_s~(H). If the numbers came from the
+ * client's seed alone, a client that knows the distributions could search at home for a seed that
+ * draws a rare answer. So the numbers depend on a secret. They also depend on every input that
+ * shapes q. Otherwise a client could change one input under the same numbers, learn from a draw
+ * where a number lies, and search that input instead. All that is left is to try online, one
+ * request at a time. docs/threat-model.md has the bound.
  *
- * The same request still draws the same answer, on any backend that has the same secret. A retry, and an answer that is taken up
- * by another backend, go on with the same numbers.
+ * The same request still draws the same answer on any backend that has the same secret. Retries use
+ * the same numbers, and so does another backend that continues an answer.
  */
 import type { CryptoKey } from 'jose';
 import type { DrawKey } from '#shared/gate/index.ts';
@@ -18,18 +19,21 @@ import { canonicalJson } from './canonical-json.ts';
 import type { Directive } from './directive.ts';
 import type { GenerateRequest } from './generate.ts';
 
-/** Changes when a key comes to mean other numbers, so that old and new never mix. */
+/** Change this when a key comes to mean other numbers, so that old and new never mix. */
 const LABEL = 'plimsoll-draw/1';
 const LEAST_SECRET_BYTES = 32;
 
-/** A deployment has one, and every backend of it the same. */
+/** A deployment has one, shared by all its backends. */
 export type DrawSecret = {
   readonly key: CryptoKey;
-  /** Eight hex digits by which two backends can be seen to have the same secret. It says nothing of the secret. */
+  /**
+   * Eight hex digits that show whether two backends have the same secret. They say nothing about
+   * the secret.
+   */
   readonly id: string;
 };
 
-/** Throws on a secret that is too short to be one. */
+/** Throws if the secret is too short. */
 export async function importDrawSecret(secret: string): Promise<DrawSecret> {
   const bytes = new TextEncoder().encode(secret);
   if (bytes.byteLength < LEAST_SECRET_BYTES) {
@@ -46,13 +50,14 @@ export type DrawParts = {
   bundle: string;
   promptIds: readonly number[];
   request: GenerateRequest;
-  /** Which of a request's answers, from 0. */
+  /** Which of a request's answers this is, from 0. */
   choice: number;
 };
 
 /**
- * Of the request everything is bound but what shapes no token: the model's name (its bundle is), the messages (their token ids
- * are), and where the answer ends. So a sampling parameter that is added later is bound without anybody's remembering it.
+ * Binds everything in the request except what shapes no token: the model's name (the bundle is
+ * bound), the messages (their token ids are), and where the answer ends. So nobody has to remember
+ * to bind a sampling parameter that is added later.
  */
 export async function deriveDrawKey(secret: DrawSecret, parts: DrawParts): Promise<DrawKey> {
   const { model: _model, messages: _messages, max_tokens: _most, stop: _stop, ...shaping } = parts.request;

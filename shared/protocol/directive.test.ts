@@ -31,24 +31,24 @@ const directive: Directive = {
 };
 const token = await signDirective(directive, key, now);
 
-test('what was signed is what is read, for as long as it lives', async () => {
+test('reads what was signed, as long as it is valid', async () => {
   expect(await verifyDirective(token, body, key, now)).toEqual(directive);
   expect(await verifyDirective(token, body, key, later(DIRECTIVE_TTL_SECONDS - 1))).toEqual(directive);
   const unbounded = { ...directive, line: { ...directive.line, budget: null } };
   expect(await verifyDirective(await signDirective(unbounded, key, now), body, key, now)).toEqual(unbounded);
 });
 
-test('an old one has expired', async () => {
+test('refuses an old one as expired', async () => {
   const verified = verifyDirective(token, body, key, later(DIRECTIVE_TTL_SECONDS + 1));
   await expect(verified).rejects.toMatchObject({ code: 'directive_expired' });
 });
 
-test('it is worth nothing for another body, not even one that differs by a space', async () => {
+test('refuses another body, even one that differs by a space', async () => {
   const other = new TextEncoder().encode('{"model": "m"}');
   await expect(verifyDirective(token, other, key, now)).rejects.toMatchObject({ code: 'directive_invalid' });
 });
 
-/** A token with the same head and signature around other content. */
+/** A token with the same header and signature around other content. */
 function tamper(change: (claims: Record<string, unknown>) => void): string {
   const [head, payload, signature] = token.split('.');
   const claims = JSON.parse(Buffer.from(payload ?? '', 'base64url').toString()) as Record<string, unknown>;
@@ -56,7 +56,7 @@ function tamper(change: (claims: Record<string, unknown>) => void): string {
   return [head, Buffer.from(JSON.stringify(claims)).toString('base64url'), signature].join('.');
 }
 
-/** A token that is signed with the right key, but is not what `signDirective` makes. */
+/** A token signed with the right key that `signDirective` would not make. */
 function signOther(claims: object, header: object = {}): Promise<string> {
   return new SignJWT({ ...claims })
     .setProtectedHeader({ alg: 'HS256', typ: 'plimsoll-directive+jwt', ...header })
@@ -96,7 +96,7 @@ describe('refused', () => {
   ])('%s', async (_name, make) => {
     await expect(verifyDirective(await make(), body, key, now)).rejects.toMatchObject({ code: 'directive_invalid' });
   });
-  test('a life longer than the edge grants, though signed', async () => {
+  test('a signed one that lives longer than the edge grants', async () => {
     const greedy = await new SignJWT({ ...directive })
       .setProtectedHeader({ alg: 'HS256', typ: 'plimsoll-directive+jwt' })
       .setIssuer('plimsoll-edge')
@@ -109,6 +109,6 @@ describe('refused', () => {
   });
 });
 
-test('a secret too short to be one is not taken', () => {
+test('takes no secret that is too short', () => {
   expect(() => directiveKey('short')).toThrow(/at least 32/);
 });

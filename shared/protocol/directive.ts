@@ -1,7 +1,7 @@
 /**
- * The directive: what the edge tells a backend for one request. It is a compact JWS (HS256) in the header
- * `x-plimsoll-directive`, lives for seconds, and is bound to the bytes of the request by their SHA-256, so that a floor
- * can neither be replayed for another prompt nor be left out.
+ * The directive: what the edge tells a backend for one request. It is a compact JWS (HS256) in the
+ * header `x-plimsoll-directive`, and it lives for seconds. It is bound to the request's bytes by
+ * their SHA-256, so a floor can be neither replayed for another prompt nor left out.
  */
 import { errors as joseErrors, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
@@ -11,7 +11,10 @@ import { SignalRules } from '#shared/line/rules.ts';
 import { sha256Hex } from './sha256.ts';
 
 export const DIRECTIVE_HEADER = 'x-plimsoll-directive';
-/** Long enough for a slow queue between edge and backend, short enough that a leaked directive is soon worth nothing. */
+/**
+ * Long enough for a slow queue between edge and backend. Short enough that a leaked directive is
+ * soon worthless.
+ */
 export const DIRECTIVE_TTL_SECONDS = 30;
 
 /** Lower-case hex. */
@@ -21,45 +24,46 @@ const ISSUER = 'plimsoll-edge';
 const AUDIENCE = 'plimsoll-backend';
 
 /**
- * The policy's rules for a second look, which a backend whose bundle has a probe takes at the prompt before the first token. It
- * may tighten the line by them and never loosen it. `base` is the policy's own floor, from which ramps rise.
+ * The policy's rules for a second look. A backend whose bundle has a probe takes it at the prompt,
+ * before the first token. It may tighten the line and never loosen it. `base` is the policy's own
+ * floor, from which ramps rise.
  */
-export const SecondLook = z.strictObject({ base: Share, rules: SignalRules });
-export type SecondLook = z.infer<typeof SecondLook>;
+const SecondLook = z.strictObject({ base: Share, rules: SignalRules });
 
-/** Where an answer stands that another backend began: the last frame that it vouched for, by its MAC. */
-export const ResumeState = z.strictObject({
-  /** Tokens drawn so far, and nats spent by them. */
+/** Where another backend's answer stands: the last frame that backend vouched for, by its MAC. */
+const ResumeState = z.strictObject({
+  /** Tokens drawn so far, and the nats they spent. */
   position: z.int().min(1),
   spent: z.number(),
-  /** SHA-256 over their ids, lower-case hex. */
+  /** SHA-256 of their ids, lower-case hex. */
   ids_digest: Sha256,
   mac: z.string().min(1),
 });
-export type ResumeState = z.infer<typeof ResumeState>;
 
 export const Directive = z.strictObject({
-  /** Of this directive and no other: a backend takes it once. A retry is signed anew with a new one. */
+  /**
+   * The id of this one directive. A backend takes each only once. A retry is signed with a new id.
+   */
   id: z.uuid(),
   request: z.string().min(1),
   tenant: z.string().min(1),
-  /** The id of the API key; part of what an answer's draws are keyed by. */
+  /** The id of the API key. An answer's draw key depends on it. */
   key: z.string().min(1),
-  /** The version of the effective policy: all levels joined. */
+  /** The version of the effective policy, with all levels joined. */
   policy: z.string().min(1),
   /** The version of the classifier that read the prompt. */
   classifier: z.string().min(1),
   /** SHA-256 of the request's body. */
   digest: Sha256,
   line: Line,
-  /** null: the edge's look is the only one. */
+  /** null: there is no look but the edge's. */
   second_look: SecondLook.nullable(),
-  /** null: the answer begins here. */
+  /** null: the answer starts here. */
   resume: ResumeState.nullable(),
 });
 export type Directive = z.infer<typeof Directive>;
 
-/** The shared secret as a key. Throws on one too short to be a secret (under 32 bytes). */
+/** The shared secret as a key. Throws if it is too short (under 32 bytes). */
 export function directiveKey(secret: string): Uint8Array {
   const key = new TextEncoder().encode(secret);
   if (key.byteLength < 32) throw new Error(`the directive secret has ${key.byteLength} bytes; it needs at least 32`);
@@ -78,8 +82,9 @@ export async function signDirective(directive: Directive, key: Uint8Array, now: 
 }
 
 /**
- * The directive of one request, or a PlimsollError: `directive_invalid` for a missing, forged, malformed or
- * foreign one, `directive_expired` for an old one. There is no third way and no default.
+ * The directive of one request, or a PlimsollError. `directive_invalid`: missing, forged,
+ * malformed, or not meant for this request. `directive_expired`: too old. There is no third outcome
+ * and no default.
  */
 export async function verifyDirective(
   token: string | undefined,

@@ -1,9 +1,12 @@
 /**
- * What the edge sends a backend and what comes back: the body of `POST /v1/generate`, and the frames of its answer,
- * one JSON object a line (NDJSON). The floors and budget are not in the body: they come only from the signed directive.
+ * What the edge sends a backend, and what comes back: the body of `POST /v1/generate`, and the
+ * frames of its answer, one JSON object per line (NDJSON). Floors and budget are not in the body.
+ * They come only from the signed directive.
  */
 import * as z from 'zod';
+import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
 import { ERROR_CODES, type ErrorCode } from '#shared/api/errors.ts';
+import { TokenTrace, WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
 
 export const Message = z.object({
@@ -12,17 +15,22 @@ export const Message = z.object({
 });
 export type Message = z.infer<typeof Message>;
 
-/** As the client gave it, exactly: one beyond what a JavaScript number holds is its decimal digits. */
+/**
+ * Exactly as the client gave it. A seed too large for a JavaScript number is its decimal digits.
+ */
 export const Seed = z.union([z.int(), z.string().regex(/^-?[1-9]\d{15,18}$/)]);
 export type Seed = z.infer<typeof Seed>;
 
 export const GenerateRequest = z.strictObject({
   model: wellFormed.min(1),
   messages: z.array(Message).min(1),
-  /** Tokens to draw at most; null: as many as the context still holds. */
+  /** The most tokens to draw. null: as many as the context still holds. */
   max_tokens: z.int().min(1).nullable(),
   stop: z.array(wellFormed.min(1)).max(4),
-  /** One of what the draws are keyed by (derive-draw-key.ts): the same request with the same seed gives the same answer. */
+  /**
+   * One of the inputs of the draw key (derive-draw-key.ts). The same request with the same seed
+   * gives the same answer.
+   */
   seed: Seed,
   temperature: z.number().min(0).max(2),
   top_p: z.number().gt(0).max(1),
@@ -31,38 +39,17 @@ export type GenerateRequest = z.infer<typeof GenerateRequest>;
 
 const errorCodes = Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]];
 
-/**
- * One drawn token. Log-probabilities are in nats. JSON has no infinities, so a log-probability of zero probability is
- * null, and so is a spent budget that has no bound (only possible where the policy sets none).
- */
-export const TokenFrame = z.object({
-  type: z.literal('token'),
-  id: z.int(),
-  /** The text this token completes: empty while a UTF-8 character or a possible stop string is still open. */
-  text: z.string(),
-  weight: z.number(),
-  floor: z.number(),
-  lp_s: z.number().nullable(),
-  lp_h: z.number().nullable(),
-  lp: z.number().nullable(),
-  spent: z.number().nullable(),
-});
+/** One drawn token. */
+export const TokenFrame = z.object({ type: z.literal('token'), ...TokenTrace.shape });
 export type TokenFrame = z.infer<typeof TokenFrame>;
 
-export const Usage = z.object({
-  prompt_tokens: z.int(),
-  completion_tokens: z.int(),
-  total_tokens: z.int(),
-});
-export type Usage = z.infer<typeof Usage>;
-
-export const WeightSummary = z.object({ min: z.number(), mean: z.number(), max: z.number() });
-export type WeightSummary = z.infer<typeof WeightSummary>;
-
 export const Frame = z.discriminatedUnion('type', [
-  /** Before `start`, and again while it lasts: the request was accepted and waits, behind so many others. */
+  /**
+   * Comes before `start`, and again as long as the wait lasts: the request was accepted and waits
+   * behind so many others.
+   */
   z.object({ type: z.literal('waiting'), ahead: z.int().min(0) }),
-  /** Before any token: the request was accepted and its prompt measured. */
+  /** Comes before any token: the request was accepted and its prompt measured. */
   z.object({
     type: z.literal('start'),
     id: z.string(),
@@ -70,23 +57,28 @@ export const Frame = z.discriminatedUnion('type', [
     backend: z.string(),
     /** Which weights answer: SHA-256 over the bundle's files. */
     bundle: z.string(),
-    /** Which secret the draws hang on, by its id: with another one, the same request gives another answer. */
+    /**
+     * The id of the secret behind the draws. With another secret, the same request gives another
+     * answer.
+     */
     draws: z.string(),
     prompt_tokens: z.int(),
   }),
   TokenFrame,
-  /** Text that was held back and turned out not to be a stop string; belongs to no further token. */
+  /**
+   * Text that was held back and turned out not to be a stop string. It belongs to no further token.
+   */
   z.object({ type: z.literal('text'), text: z.string() }),
   z.object({
     type: z.literal('end'),
-    finish_reason: z.enum(['stop', 'length']),
+    finish_reason: FinishReason,
     usage: Usage,
     weights: WeightSummary,
     spent: z.number().nullable(),
     /** Ed25519 JWS, see receipt.ts. */
     receipt: z.string(),
   }),
-  /** A broken answer says so; nothing follows it. */
+  /** A broken answer says so. Nothing follows. */
   z.object({ type: z.literal('error'), code: z.enum(errorCodes), message: z.string() }),
 ]);
 export type Frame = z.infer<typeof Frame>;

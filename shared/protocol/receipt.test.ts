@@ -33,7 +33,7 @@ const first = await createKey('first');
 const second = await createKey('second');
 const jwks = { keys: [first.jwk, second.jwk].map((jwk) => ({ ...jwk, kty: 'OKP' })) };
 
-test('any of the published keys may have signed it', async () => {
+test('accepts a receipt signed by any of the published keys', async () => {
   expect(await verifyReceipt(await signReceipt(receipt, first), jwks)).toEqual(receipt);
   expect(await verifyReceipt(await signReceipt(receipt, second), jwks)).toEqual(receipt);
 });
@@ -62,7 +62,7 @@ describe('refused', () => {
           .setIssuedAt()
           .sign(first.privateKey),
     ],
-    // What the type forbids and a faulty backend may sign.
+    // The type forbids these, but a faulty backend may sign them.
     ['a field left out', () => signReceipt({ ...receipt, line: undefined } as unknown as Receipt, first)],
     ['a field too many', () => signReceipt({ ...receipt, extra: 1 } as Receipt, first)],
     ['noise', async () => 'a.b.c'],

@@ -1,36 +1,44 @@
 /**
- * The receipt: what came of a directive. An Ed25519 JWS made by the backend when an answer ends; anyone can check one
- * with the keys of `GET /.well-known/jwks.json`. It names prompt and answer by digest only.
+ * The receipt: what came of a directive. The backend signs it as an Ed25519 JWS when an answer
+ * ends, and anyone can check it with the keys of `GET /.well-known/jwks.json`. It names prompt and
+ * answer by their digests only.
  */
 import { type CryptoKey, createLocalJWKSet, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
+import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
+import { WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { Line } from '#shared/line/line.ts';
-import { Seed, Usage, WeightSummary } from './generate.ts';
+import { Seed } from './generate.ts';
 
 export const Receipt = z.strictObject({
   request: z.string(),
-  /** The one directive that was followed; a request that was retried has had several. */
+  /** The one directive that was followed. A retried request has had several. */
   directive: z.string(),
   tenant: z.string(),
   /** The id of the API key. */
   key: z.string(),
-  /** The version of the effective policy, and of the classifier that read the prompt for it. */
+  /** The versions of the effective policy, and of the classifier that read the prompt for it. */
   policy: z.string(),
   classifier: z.string(),
   model: z.string(),
   /** Which weights answered: SHA-256 over the bundle's files. */
   bundle: z.string(),
   backend: z.string(),
-  /** Which secret the draws hang on, by its id (derive-draw-key.ts). */
+  /** The id of the secret behind the draws (derive-draw-key.ts). */
   draws: z.string(),
   line: Line,
-  /** The safety expert is held against its own k likeliest tokens where rows are truncated; null: whole rows. */
+  /**
+   * With truncated rows, the safety expert is held against its own k likeliest tokens. null: whole
+   * rows.
+   */
   top_k: z.int().min(1).nullable(),
   weights: WeightSummary,
-  /** Nats; null where the policy sets no budget and the safety expert gave the answer no probability. */
+  /**
+   * Nats. Null if the policy sets no budget and the safety expert gave the answer no probability.
+   */
   spent: z.number().nullable(),
   usage: Usage,
-  finish_reason: z.enum(['stop', 'length']),
+  finish_reason: FinishReason,
   seed: Seed,
   /** SHA-256 of the request's body and of the answer's text, lower-case hex. */
   prompt_digest: z.string(),
@@ -52,7 +60,9 @@ export async function signReceipt(
     .sign(privateKey);
 }
 
-/** The receipt's content if one of `jwks` signed it; throws jose's error or a ZodError otherwise. */
+/**
+ * The receipt's content if one of `jwks` signed it. Otherwise throws jose's error or a ZodError.
+ */
 export async function verifyReceipt(token: string, jwks: JSONWebKeySet): Promise<Receipt> {
   const { payload } = await jwtVerify(token, createLocalJWKSet(jwks), {
     algorithms: ['EdDSA', 'Ed25519'],

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { StopMatcher } from './stop-matcher.ts';
 
-/** The answer's text when the pieces arrive one by one, and what was sent by then. */
+/** The answer's text when the pieces arrive one by one, with what was sent after each. */
 function run(pieces: string[], stops: string[]) {
   const matcher = new StopMatcher(stops);
   let sent = '';
@@ -26,19 +26,19 @@ test.each([
   expect(run(pieces, stops)).toEqual({ text, stopped });
 });
 
-test('holds back nothing but what could become a stop string', () => {
+test('holds back only what could become a stop string', () => {
   const matcher = new StopMatcher(['STOP']);
   expect(matcher.push('a ST').text).toBe('a ');
   expect(matcher.push('x').text).toBe('STx');
 });
 
-test('however the text is cut into pieces, it ends before the stop string that appears first', () => {
+test('ends the text before the first stop string, however it is cut into pieces', () => {
   const letters = fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 8 });
   const stops = fc.array(fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 1, maxLength: 3 }), { maxLength: 3 });
   fc.assert(
     fc.property(fc.array(letters, { maxLength: 6 }), stops, (pieces, stopStrings) => {
       const whole = pieces.join('');
-      // The slow way: the first prefix that ends with a stop string is where generation stops.
+      // The slow way: generation stops at the first prefix that ends with a stop string.
       let expected = { text: whole, stopped: false };
       for (let end = 0; end <= whole.length && !expected.stopped; end++) {
         const ending = stopStrings.filter((stop) => whole.slice(0, end).endsWith(stop));
@@ -54,7 +54,7 @@ test('however the text is cut into pieces, it ends before the stop string that a
   );
 });
 
-test('cut anywhere, sent as JSON and taken up again, it gives the same texts', () => {
+test('gives the same texts when its state travels as JSON at any point', () => {
   const text = (maxLength: number, minLength = 0) =>
     fc.string({ unit: fc.constantFrom('a', 'b', '😀', '\u2028'), minLength, maxLength });
   const given = fc.record({

@@ -1,14 +1,14 @@
 /**
- * Stop strings in a text that arrives in pieces. What could still become a stop string is held
- * back, so that no part of one is ever sent; the rest goes out at once.
+ * Finds stop strings in a text that arrives in pieces. It holds back whatever could still become a
+ * stop string, so that no part of one is ever sent. The rest goes out at once.
  *
  *     const stops = new StopMatcher(['###']);
  *     stops.push('a #'); // { text: 'a ', stopped: false }
  *     stops.push('b');   // { text: '#b', stopped: false }
- *     const later = new StopMatcher(['###'], stops.state()); // goes on where this one stands
+ *     const later = new StopMatcher(['###'], stops.state()); // carries on from here
  */
 
-/** Text that is held back. Plain data that survives JSON. */
+/** The text that is held back. Plain data that survives JSON. */
 export type StopState = { held: string };
 
 export class StopMatcher {
@@ -20,7 +20,7 @@ export class StopMatcher {
     this.#held = held;
   }
 
-  /** The text that is now certain to belong to the answer; after `stopped` there is no more. */
+  /** The text that now certainly belongs to the answer. After `stopped`, nothing more comes. */
   push(text: string): { text: string; stopped: boolean } {
     const pending = this.#held + text;
     const found = this.#stops.map((stop) => pending.indexOf(stop)).filter((index) => index !== -1);
@@ -33,12 +33,12 @@ export class StopMatcher {
     return { text: pending.slice(0, cut), stopped: false };
   }
 
-  /** What a new matcher of the same stop strings needs to go on from here. */
+  /** What a new matcher of the same stop strings needs to carry on from here. */
   state(): StopState {
     return { held: this.#held };
   }
 
-  /** What was held back when the answer ended without its stop string. */
+  /** What is still held back when the answer ends without a stop string. */
   flush(): string {
     const text = this.#held;
     this.#held = '';

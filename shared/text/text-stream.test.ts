@@ -2,29 +2,29 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { TextStream } from './text-stream.ts';
 
-/** Tokens are single bytes; 256 is a special token without text. */
+/** Each token is a single byte. 256 is a special token without text. */
 const bytesOf = (id: number) => (id === 256 ? undefined : Uint8Array.of(id));
 const textOf = (stream: TextStream, ids: readonly number[]) => ids.map((id) => stream.push(id));
 
-test('waits for the end of a character, and loses the half of one', () => {
+test('waits for the end of a character, and drops half a character at the end', () => {
   const ids = [...new TextEncoder().encode('a€b😀')];
   const texts = textOf(new TextStream(bytesOf), [...ids.slice(0, 3), 256, ...ids.slice(3), 0xe2]);
   expect(texts).toEqual(['a', '', '', '', '€', 'b', '', '', '', '😀', '']);
 });
 
-test('a byte order mark inside an answer is text', () => {
+test('keeps a byte order mark inside an answer as text', () => {
   const stream = new TextStream(bytesOf);
   expect(textOf(stream, [0xef, 0xbb]).join('')).toBe('');
   expect(new TextStream(bytesOf, stream.state()).push(0xbf)).toBe('\uFEFF');
 });
 
-test('keeps nothing that is text already', () => {
+test('holds nothing that is already text', () => {
   const stream = new TextStream(bytesOf);
   textOf(stream, [...new TextEncoder().encode('é'), 0xc0, 0x80]);
   expect(stream.state()).toEqual({ bytes: [] });
 });
 
-/** Bytes as they come from text, and bytes that no text has. */
+/** Bytes that come from text, and bytes that no text has. */
 const tokens = fc
   .array(
     fc.oneof(
@@ -35,7 +35,7 @@ const tokens = fc
   )
   .map((parts) => parts.flat());
 
-test('cut anywhere, sent as JSON and taken up again, it gives the same texts', () => {
+test('gives the same texts when its state travels as JSON at any point', () => {
   fc.assert(
     fc.property(tokens, fc.array(fc.nat(24), { maxLength: 4 }), (ids, cuts) => {
       let stream = new TextStream(bytesOf);

@@ -1,23 +1,23 @@
 /**
- * The text of a growing answer. A byte-level token may end inside a UTF-8 character; those bytes
- * wait for the next token, so that no client ever sees half a character. An answer that ends there
- * loses the half.
+ * The text of a growing answer. A byte-level token may end inside a UTF-8 character. Those bytes
+ * wait for the next token, so that no client ever sees half a character. If the answer ends there,
+ * the half is lost.
  *
  *     const stream = new TextStream((id) => tokenizer.bytesOf(id));
  *     stream.push(firstByteOfEuroSign); // ''
- *     const later = new TextStream(bytesOf, stream.state()); // goes on where this one stands
+ *     const later = new TextStream(bytesOf, stream.state()); // carries on from here
  */
 
-/** The bytes of a character that is not whole yet, at most three. Plain data that survives JSON. */
+/** The bytes of an unfinished character, at most three. Plain data that survives JSON. */
 export type TextState = { bytes: readonly number[] };
 
 export class TextStream {
   readonly #decoder = newDecoder();
   readonly #bytesOf: (id: number) => Uint8Array | undefined;
-  /** The last three bytes: no character that waits for its end is longer. */
+  /** The last three bytes. No unfinished character is longer. */
   #tail: number[];
 
-  /** @param bytesOf the bytes of a token; undefined where it has no text, as a special token */
+  /** @param bytesOf the bytes of a token; undefined if it has no text, like a special token */
   constructor(bytesOf: (id: number) => Uint8Array | undefined, { bytes }: TextState = { bytes: [] }) {
     this.#bytesOf = bytesOf;
     this.#tail = [...bytes];
@@ -32,11 +32,11 @@ export class TextStream {
     return this.#decoder.decode(bytes, { stream: true });
   }
 
-  /** What a new stream needs to go on from here. */
+  /** What a new stream needs to carry on from here. */
   state(): TextState {
-    // The decoder does not say what it holds. It holds the ending that, alone, makes no text yet: a
-    // first byte never continues another character, so what came before it does not matter, and
-    // every other ending makes text (or U+FFFD) at once.
+    // The decoder does not say what it holds. It holds the ending that makes no text by itself: a
+    // first byte never continues another character, so earlier bytes do not matter, and every other
+    // ending makes text (or U+FFFD) at once.
     const endings = [1, 2, 3].filter((count) => count <= this.#tail.length).map((count) => this.#tail.slice(-count));
     const held = endings.find((bytes) => newDecoder().decode(Uint8Array.from(bytes), { stream: true }) === '');
     return { bytes: held ?? [] };

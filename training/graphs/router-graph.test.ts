@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Feed, float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
 import { gateOf, slowActivation, slowDecoder } from '#gpu-backend/model/testing/slow-decoder.ts';
-import { mixExperts } from '#shared/gate/mix-experts.ts';
+import { mixExperts } from '#shared/gate/index.ts';
 import { createRandom } from '../data/random.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { parameterFeeds } from '../run/loop.ts';

@@ -33,6 +33,7 @@ import {
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
 import { type GateInput, type KernelTensor, layerWeights, lmHead, mlpActivation } from '#gpu-backend/model/decoder.ts';
 import { routerGates, spreadGates } from '#gpu-backend/model/router-gates.ts';
+import type { Mode } from '#shared/line/line.ts';
 import { gradients } from '../autodiff/gradients.ts';
 import { type FrozenWeights, frozenWeights } from './frozen-weights.ts';
 import { preferenceLoss } from './preference-loss.ts';
@@ -45,7 +46,8 @@ import {
   tokenBatch,
 } from './training-inputs.ts';
 
-export type RouterKind = 'layers' | 'logits';
+/** A router serves one mode. */
+export type RouterKind = Mode;
 export type Variant = 'faithful' | 'corrected';
 
 /** An expert's LoRA by layer, unscaled: `a [F, r]`, `b [r, d]`. */

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
 import { proposeWeight } from '#gpu-backend/model/propose-weight.ts';
 import { type GatesAt, gateOf, slowDecoder } from '#gpu-backend/model/testing/slow-decoder.ts';
-import { mixExperts } from '#shared/gate/mix-experts.ts';
+import { mixExperts } from '#shared/gate/index.ts';
 import { createRandom } from '../data/random.ts';
 import { buildRoutedScoreGraph, type RouterKind, routerShapes } from '../graphs/router-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';

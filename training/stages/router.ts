@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
+import { Mode } from '#shared/line/line.ts';
 import { tokenFeeds } from '../data/buckets.ts';
 import type { TokenRow } from '../data/encode-chat.ts';
 import { createRandom } from '../data/random.ts';
@@ -27,7 +28,7 @@ import { type PairStageOptions, trainPairs } from './train-pairs.ts';
 
 export const ROUTER_FILE = 'router.json';
 export const RouterJson = z.strictObject({
-  kind: z.enum(['layers', 'logits']),
+  kind: Mode,
   variant: z.enum(['faithful', 'corrected']),
   /** Units of the hidden layer; only `logits` has one. */
   width: z.int().min(1),

@@ -2,9 +2,9 @@
 
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { JUDGEMENTS } from '#shared/api/categories.ts';
 import { ChatCompletion, ChatCompletionChunk } from '#shared/api/chat-answer.ts';
 import { AnswerExtension } from '#shared/api/plimsoll-extension.ts';
+import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
 import {
   ask,

@@ -1,9 +1,9 @@
 /** `POST /v1/chat/completions`: the main path, top to bottom. */
 
 import type { Verdict } from '#policies/compile.ts';
-import type { Signal } from '#shared/api/categories.ts';
 import { type ChatRequest, parseChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
+import type { Signal } from '#shared/line/categories.ts';
 import type { Line } from '#shared/line/line.ts';
 import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';

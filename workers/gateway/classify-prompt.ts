@@ -1,7 +1,8 @@
 /** Asks the classifier about a text, and turns every way in which it can fail into one: no signals at all. */
-import { JUDGEMENTS, SIGNALS } from '#shared/api/categories.ts';
+
 import type { CategoryProbability } from '#shared/api/plimsoll-extension.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
+import { JUDGEMENTS, SIGNALS } from '#shared/line/categories.ts';
 import type { SignalValues } from '#shared/line/rules.ts';
 import { logError } from '../log.ts';
 import type { Pacer } from './pace.ts';

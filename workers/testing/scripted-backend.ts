@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
+import type { FinishReason } from '#shared/api/chat-answer.ts';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { Mode } from '#shared/line/line.ts';
 import { DIRECTIVE_HEADER, type Directive, directiveKey, verifyDirective } from '#shared/protocol/directive.ts';
@@ -301,7 +302,7 @@ function sentence(seed: Seed): string[] {
 
 type Script = {
   frames: Iterable<TokenFrame | Extract<Frame, { type: 'text' }>>;
-  finishReason: 'stop' | 'length';
+  finishReason: FinishReason;
 };
 
 function writeScript(directive: Directive, asked: GenerateRequest, { endless }: { endless: boolean }): Script {

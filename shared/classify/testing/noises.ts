@@ -3,8 +3,8 @@
  * read for an n-gram model and easy for anybody else. Each is as strong as its kind gets: every longer word is hit.
  */
 
-/** Draws a number in [0, 1). */
-export type Draw = () => number;
+/** Returns a number in [0, 1). */
+type Draw = () => number;
 
 export type Noise = { name: string; apply(prompt: string, draw: Draw): string };
 

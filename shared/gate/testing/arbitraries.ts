@@ -1,12 +1,16 @@
-/** Random inputs of the gate for fast-check: ordinary ones, and the masks, ties and ends where mistakes live. */
+/**
+ * Random inputs for the gate, for fast-check: ordinary ones, and the masks, ties and ends where
+ * mistakes live.
+ */
 import * as fc from 'fast-check';
+import { RULES } from '#shared/line/line.ts';
 import { type DrawKey, seedKey } from '../draw-key.ts';
-import type { GatePolicy, Rule, SamplingParams } from '../gate-types.ts';
+import type { GatePolicy, SamplingParams } from '../gate-types.ts';
 
-/** Sixty-fourths, so that Float32 holds them and sums of them exactly; ties are frequent. */
+/** Sixty-fourths, so that Float32 holds them and their sums exactly. Ties are frequent. */
 const logit = fc.integer({ min: -512, max: 512 }).map((n) => n / 64);
 
-/** A row of logits with some tokens masked, never all. */
+/** A row of logits with some tokens masked, but never all. */
 export const logitsOf = (size: number, { masks = true } = {}) =>
   fc
     .array(
@@ -25,7 +29,10 @@ export const rows = (options?: { masks?: boolean }) =>
     .integer({ min: 1, max: 12 })
     .chain((size) => fc.record({ safetyLogits: logitsOf(size, options), helpfulLogits: logitsOf(size, options) }));
 
-/** A share, with both ends frequent. Shares next to 0 have tests of their own: the oracle's powers underflow there. */
+/**
+ * A share. Both ends come often. Shares next to 0 have their own tests, because the oracle's powers
+ * underflow there.
+ */
 export const share = fc.oneof(
   { weight: 6, arbitrary: fc.double({ min: 1e-9, max: 1, noNaN: true }) },
   { weight: 1, arbitrary: fc.constantFrom(0, 1) },
@@ -33,7 +40,7 @@ export const share = fc.oneof(
 
 export const insideShare = fc.double({ min: 1e-6, max: 1 - 1e-6, noNaN: true });
 
-export const rule = fc.constantFrom<Rule>('geometric', 'arithmetic');
+export const rule = fc.constantFrom(...RULES);
 
 export const finiteBudget = fc.oneof(
   { weight: 5, arbitrary: fc.double({ min: 0, max: 4, noNaN: true }) },
@@ -45,7 +52,7 @@ const earning = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(0, 1e-12, 1e300) },
 );
 
-export const earned = fc.record({ start: earning, rate: earning });
+const earned = fc.record({ start: earning, rate: earning });
 
 export const policy: fc.Arbitrary<GatePolicy> = fc.record({
   floor: share,
@@ -58,10 +65,12 @@ export const policy: fc.Arbitrary<GatePolicy> = fc.record({
 
 const word = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 
-/** Keys of either kind: of a secret, and of a seed. */
+/** Keys of both kinds: from a secret, and from a seed. */
 export const key: fc.Arbitrary<DrawKey> = fc.oneof(fc.tuple(word, word, word, word), fc.maxSafeInteger().map(seedKey));
 
-/** Top-p off the round numbers on which sums of tied probabilities fall, where rounding would decide. */
+/**
+ * Top-p avoids the round numbers that sums of tied probabilities hit. There, rounding would decide.
+ */
 export const sampling: fc.Arbitrary<SamplingParams & { topP: number }> = fc.record({
   temperature: fc.constantFrom(0.3, 0.7, 1, 1, 1.7),
   topP: fc.constantFrom(1, 1, 0.911, 0.637, 0.1234),
@@ -69,8 +78,9 @@ export const sampling: fc.Arbitrary<SamplingParams & { topP: number }> = fc.reco
 });
 
 /**
- * A bias for a few tokens, bans included; never for token 0, so that a row of one is not banned. Off the sixty-fourths,
- * or it would tie tokens up to a rounding that the oracle does otherwise.
+ * A bias for a few tokens, bans included. Never for token 0, so that a row of one token is not
+ * banned. The values avoid the sixty-fourths, or they would tie tokens up to a rounding that the
+ * oracle does differently.
  */
 export const bias = fc
   .array(fc.tuple(fc.integer({ min: 1, max: 12 }), fc.constantFrom(-Infinity, -2.503, -0.302, 0.41, 3.01)), {
@@ -78,7 +88,7 @@ export const bias = fc
   })
   .map((entries) => new Map(entries));
 
-/** A mask of a few tokens, ids beyond the vocabulary included; like the bias never of token 0. */
+/** A mask of a few tokens, with ids beyond the vocabulary. Like the bias, never of token 0. */
 export const mask = fc
   .array(fc.integer({ min: 1, max: 14 }), { maxLength: 4 })
   .map((tokens) => new Set(tokens) as ReadonlySet<number>);
@@ -86,13 +96,13 @@ export const mask = fc
 /** Sampling with a mask and a bias. */
 export const wishes = fc.tuple(sampling, mask, bias).map(([shape, mask, bias]) => ({ ...shape, mask, bias }));
 
-/** Whether a mask leaves the safety expert a token; the gate throws where it does not. */
+/** Whether a mask leaves the safety expert a token. If not, the gate throws. */
 export const leavesToken = (safetyLogits: Float32Array, mask: ReadonlySet<number>) =>
   safetyLogits.some((x, i) => x > -Infinity && !mask.has(i));
 
 /**
- * Logits that strain the arithmetic: up to 1e6 apart or next to each other, tied, masked;
- * log-probabilities of any size.
+ * Logits that strain the arithmetic: up to 1e6 apart or right next to each other, tied, masked,
+ * with log-probabilities of any size.
  */
 export const extremeLogits = (size: number) => {
   const scaled = fc
@@ -114,7 +124,7 @@ export const extremeRows = fc
 
 export const extremeTemperature = fc.constantFrom(1e-250, 1e-4, 0.02, 0.3, 1, 2);
 
-/** Nats left, from less than a rounding to more than any exponential holds. */
+/** Nats left, from less than a rounding step to more than any exponential holds. */
 export const extremeNats = fc.oneof(
   fc.constantFrom(1e-300, 1e-15, 1e-9, 1e-3, Math.log(1.2), 2, 20, 700, 1e4, 1e300),
   fc.double({ min: 0, max: 6, noNaN: true }),

@@ -1,4 +1,4 @@
-/** One plain step, for tests that change one thing about it. */
+/** One plain step, for tests that change one thing in it. */
 import { seedKey } from '../draw-key.ts';
 import { startGate } from '../gate-step.ts';
 import type { GatePolicy } from '../gate-types.ts';

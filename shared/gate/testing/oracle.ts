@@ -1,9 +1,10 @@
 /**
- * The gate once more, as slowly and plainly as it can be written: probabilities instead of logarithms, plain arrays,
- * the formulas of README.md one after another, lambda by halving an interval. It shares nothing with the gate
- * but its types, overflows where the gate must not, and is right wherever it does not.
+ * The gate once more, as slow and plain as it can be: probabilities instead of logarithms, plain
+ * arrays, the formulas of README.md one after another, lambda by halving an interval. It shares
+ * only types with the gate. It overflows where the gate must not, and is right everywhere else.
  */
-import type { GatePolicy, GateState, Rule, SamplingParams } from '../gate-types.ts';
+import type { Rule } from '#shared/line/line.ts';
+import type { GatePolicy, GateState, SamplingParams } from '../gate-types.ts';
 
 const sum = (xs: number[]) => xs.reduce((a, b) => a + b, 0);
 const normalize = (xs: number[]) => xs.map((x) => x / sum(xs));
@@ -17,7 +18,7 @@ export function mix(ps: number[], ph: number[], w: number, rule: Rule): number[]
   return normalize(ps.map((s, i) => s ** w * ph[i]! ** (1 - w)));
 }
 
-export function nucleus(p: number[], topP: number): number[] {
+function nucleus(p: number[], topP: number): number[] {
   const order = p.map((_, i) => i).sort((a, b) => p[b]! - p[a]! || a - b);
   const kept = new Set<number>();
   for (const i of order) {
@@ -27,7 +28,7 @@ export function nucleus(p: number[], topP: number): number[] {
   return normalize(p.map((x, i) => (kept.has(i) ? x : 0)));
 }
 
-/** The k largest, of equals the first ones. */
+/** The k largest. Among equals, the first ones. */
 export function top(p: number[], k: number): number[] {
   const order = p.map((_, i) => i).sort((a, b) => p[b]! - p[a]! || a - b);
   return normalize(p.map((x, i) => (order.indexOf(i) < k ? x : 0)));
@@ -43,13 +44,13 @@ export function shape(p: number[], { temperature, topP, mask, bias }: Shape): nu
 
 export function cap(p: number[], ps: number[], nats: number | null): number[] {
   if (nats === null) return p;
-  // Beyond this no cap in double precision binds, and infinity times a masked 0 would be NaN.
+  // Beyond this, no cap in double precision binds, and infinity times a masked 0 would be NaN.
   const c = Math.exp(Math.min(nats, 700));
   const at = (lambda: number) => p.map((x, i) => Math.min(lambda * x, c * ps[i]!));
   const full = p.map((x, i) => (x > 0 ? c * ps[i]! : 0));
   if (sum(full) < 1) {
     const others = ps.map((s, i) => (p[i]! > 0 ? 0 : s));
-    // Where p~ covers all of p_s~, only rounding is left to share out.
+    // If p~ covers all of p_s~, only rounding is left to share out.
     return sum(others) === 0 ? full : full.map((x, i) => x + ((1 - sum(full)) * others[i]!) / sum(others));
   }
   let [low, high] = [0, 1];
@@ -68,8 +69,8 @@ const logSum = (xs: number[]) => {
 };
 
 /**
- * `cap` for masses that no exponential holds: log p~, log p_s~ in, log q out, log lambda by halving
- * an interval.
+ * `cap` for masses that no exponential holds. Takes log p~ and log p_s~, returns log q, finds log
+ * lambda by halving an interval.
  */
 export function capInLogs(logP: number[], logPs: number[], nats: number): number[] {
   const most = logPs.map((lp) => Math.min(0, lp + nats));
@@ -110,7 +111,7 @@ type Input = {
   state: GateState;
 };
 
-/** p_s~: the caller's bias is no part of it. */
+/** p_s~, without the caller's bias. */
 export function reference(safetyLogits: ArrayLike<number>, { temperature, topP, mask = new Set() }: Shape): number[] {
   return shape(softmax(safetyLogits), { temperature, topP, mask });
 }
@@ -122,13 +123,15 @@ export function gate({ safetyLogits, helpfulLogits, proposal, policy, sampling, 
   const shaped = shape(mix(ps, ph, w, policy.rule), sampling);
   const most = bound(policy, state.position);
   const left = most === null ? null : Math.max(0, most - state.spent);
-  // Experts that have no token in common mix geometrically into 0/0, as bans of every token do:
+  // Experts without a token in common mix geometrically into 0/0, and so do bans of every token:
   // closed.
   const closed = w === 1 || shaped.some(Number.isNaN);
   return cap(closed ? reference(safetyLogits, sampling) : shaped, reference(safetyLogits, sampling), left);
 }
 
-/** The likeliest token of p that costs at most `nats`, or the safety expert's favourite where p has none. */
+/**
+ * The likeliest token of p that costs at most `nats`. The safety expert's favourite if p has none.
+ */
 export function greedy(p: number[], ps: number[], nats: number | null): number {
   const favourite = Math.max(...ps);
   const cost = (i: number) => Math.log(favourite) - Math.log(ps[i]!);

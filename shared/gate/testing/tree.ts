@@ -1,20 +1,17 @@
-/** Answers so short, over vocabularies so small, that all of them can be counted. */
+/** Answers so short, over vocabularies so small, that a test can count them all. */
 import { addSpending } from '../add-spending.ts';
 import { seedKey } from '../draw-key.ts';
-import type { Gated } from '../gate-distribution.ts';
 import type { GateState } from '../gate-types.ts';
+import type { StepDistribution } from '../step-distribution.ts';
 import { uniformAt } from '../uniform-at.ts';
 
-/** Numbers that hang on the answer so far and on nothing else. */
+/** Numbers that depend only on the answer so far. */
 export function numbersAt(seed: number, answer: number[]): (i: number) => number {
   const key = seedKey(`${seed}/${answer.join()}`);
   return (i) => uniformAt(key, i);
 }
 
-/**
- * A pair of experts over a few words whose logits depend on the answer so far, and a router that
- * does, too.
- */
+/** Two experts over a few words, and a router. All of them depend on the answer so far. */
 export function tree(seed: number, { size = 4 } = {}) {
   const row = (u: (i: number) => number) => {
     const logits = Float32Array.from({ length: size }, (_, i) => (u(i) < 0.1 ? -Infinity : 10 * (u(i) - 0.5)));
@@ -27,20 +24,20 @@ export function tree(seed: number, { size = 4 } = {}) {
 }
 
 /**
- * An answer, or the beginning of one: its probability under the gate and under the reference, and
+ * An answer or the beginning of one: its probability under the gate and under the reference, and
  * its account.
  */
 export type Path = { answer: number[]; q: number; ps: number; spent: number };
 
 /**
- * One step after `answer`; `ps` is the reference to hold q against, where the test knows it from
+ * One step after `answer`. `ps` is the reference to hold q against, if the test knows it from
  * elsewhere.
  */
-type Step = (answer: number[], state: GateState) => Gated & { ps?: number[] };
+type Step = (answer: number[], state: GateState) => StepDistribution & { ps?: number[] };
 
 /**
- * Every answer of `length` words that the gate can give, and with `prefixes` every beginning of
- * one, too.
+ * Every answer of `length` words that the gate can give. With `prefixes`, every beginning of one
+ * too.
  */
 export function paths(
   step: Step,
@@ -51,7 +48,7 @@ export function paths(
   const gated = step(answer, { position: answer.length, spent: from.spent });
   const { logprobs, reference } = gated.q;
   const total = logprobs.reduce((sum, lp) => sum + Math.exp(lp), 0);
-  // One assertion per answer would be most of the time of a test.
+  // One assertion per answer would take most of a test's time.
   if (Math.abs(total - 1) > 1e-11) throw new Error(`the step after ${answer} sums to ${total}`);
   const longer = Array.from(logprobs.keys()).flatMap((token) => {
     const [logprob, base] = [logprobs[token]!, reference[token]!];

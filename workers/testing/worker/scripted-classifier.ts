@@ -3,8 +3,9 @@
  * `[[classifier:nan]]` and `[[classifier:silent]]` make it fail in each of the ways a real one can; `[[work=N]]` is that much
  * work before the answer, in as many slices.
  */
-import { CATEGORIES, SIGNALS } from '#shared/api/categories.ts';
+
 import type { Classifier, Signals } from '#shared/classify/classify.ts';
+import { CATEGORIES, SIGNALS } from '#shared/line/categories.ts';
 
 const UNASKED: Partial<Signals> = { unread: 0, uncertain: 0 };
 

@@ -1,41 +1,42 @@
 /**
- * From two experts' log-probabilities to the one distribution that a token may be drawn from: the weight, the mixture,
- * the caller's shaping, the budget, in this order. Pure: it knows no position's random number and draws nothing.
+ * From two experts' log-probabilities to the one distribution that a token may be drawn from. It
+ * takes the weight, the mixture, the caller's shaping and the budget, in this order. It is pure: it
+ * draws nothing and knows no random number.
  *
- * It closes, which is to say weight 1 and the safety expert sampled as asked, wherever anything but
- * the safety expert cannot be trusted: no policy or one with a number out of range, no row beside
- * the safety expert's, a NaN in it, a proposal that is no share, a layers row that was not held to
- * the line, experts without a token in common, a mask or bias that leaves the mixture nothing. It
- * throws where the safety expert itself cannot be used, a mask of all of its tokens included. There
- * is no third way out.
+ * It closes wherever anything but the safety expert cannot be trusted. Closed means weight 1 and
+ * the safety expert sampled as asked. It closes on: no policy, or one with a number out of range;
+ * no row beside the safety expert's, or a NaN in it; a proposal that is no share; a layers row that
+ * was not held to the line; experts without a token in common; a mask or bias that leaves the
+ * mixture nothing. It throws if the safety expert itself cannot be used, or if a mask covers all of
+ * its tokens. There is no third way out.
  */
 import { natsLeft, spendingBound } from './add-spending.ts';
 import { capByBudget } from './cap-by-budget.ts';
 import { checkSampling, checkState, usablePolicy } from './check-inputs.ts';
+import type { DrawableDistribution } from './drawable-distribution.ts';
 import { effectiveFloor } from './effective-weight.ts';
 import { GateError } from './gate-error.ts';
 import type { GatePolicy, GateState, SamplingParams } from './gate-types.ts';
-import type { GatedDistribution } from './gated-distribution.ts';
 import { greedyChoice } from './greedy-choice.ts';
 import { keepTop } from './keep-top.ts';
 import { type Beside, openMixture } from './open-mixture.ts';
 import { shapeDistribution } from './shape-distribution.ts';
 
-export type GateInput = {
-  /** log p_s, [vocabulary]; null is a row that was no distribution. */
+export type LogprobsInput = {
+  /** log p_s, [vocabulary]. null if the row was no distribution. */
   safety: Float64Array | null;
   policy: GatePolicy;
   sampling: SamplingParams;
   state: GateState;
   /**
-   * Where the rows are truncated: the reference is the safety expert's k likeliest tokens of its
-   * row; see truncated-rows.ts.
+   * For truncated rows: the reference is the safety expert's k likeliest tokens of its row; see
+   * truncated-rows.ts.
    */
   safetyTopK?: number;
 } & Beside;
 
-export type Gated = {
-  q: GatedDistribution;
+export type StepDistribution = {
+  q: DrawableDistribution;
   /**
    * log p~, [vocabulary]: what q would be without a budget. At temperature 0, log p with mask and
    * bias.
@@ -43,22 +44,19 @@ export type Gated = {
   mixture: Float64Array;
   weight: number;
   floor: number;
-  /**
-   * The most nats that may be spent up to and including this token; 0 without a policy that can be
-   * used.
-   */
+  /** The most nats that may be spent up to and including this token. 0 if no policy can be used. */
   bound: number | null;
 };
 
-export function gateDistribution(input: GateInput): Gated {
+export function stepDistribution(input: LogprobsInput): StepDistribution {
   const { safety, policy, sampling, state, safetyTopK = Infinity } = input;
   checkSampling(sampling);
   checkState(state);
-  // Greedy compares log-probabilities, which neither a temperature nor a nucleus would put in another order.
+  // Greedy compares log-probabilities. Neither a temperature nor a nucleus changes their order.
   const greedy = sampling.temperature === 0;
   const shape = greedy ? { ...sampling, temperature: 1, topP: 1 } : sampling;
-  // All that shapes the mixture but the bias, with which a client would choose what it is measured
-  // against.
+  // Everything that shapes the mixture except the bias. With it, a client would choose what it is
+  // measured against.
   const { bias: _, ...unbiased } = shape;
   const top = safety && keepTop(safety, safetyTopK);
   const reference = top && shapeDistribution(top, unbiased);
