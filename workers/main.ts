@@ -3,8 +3,8 @@ import operatorPolicy from '#policies/presets/operator.json' with { type: 'json'
 import { Policy } from '#policies/schema.ts';
 import { createClassifier } from '#shared/classify/classify.ts';
 import classifierModel from '../models/classifier/classifier.bin';
-import type { Env } from './env.ts';
-import { createApp } from './gateway/app.ts';
+import { createApp } from './app.ts';
+import type { Env } from './request/env.ts';
 
 const app = createApp({
   classifier: createClassifier(classifierModel),

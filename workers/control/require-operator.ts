@@ -1,8 +1,8 @@
 /** Lets the operator's key through and no other. Digests are compared, in constant time. */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-import { bearerToken } from '../gateway/authenticate.ts';
-import type { Middleware } from '../gateway/context.ts';
+import { bearerToken } from '../request/authenticate.ts';
+import type { Middleware } from '../request/context.ts';
 
 export function requireOperator(): Middleware {
   return async function requireOperator(c, next) {

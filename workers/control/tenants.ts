@@ -4,11 +4,11 @@ import type { Policy } from '#policies/schema.ts';
 import { readStoredPolicy } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { parseRequest } from '#shared/api/invalid-request.ts';
-import type { AppContext } from '../gateway/context.ts';
-import { parseJsonBody } from '../gateway/read-body.ts';
-import type { TenantDirectory } from '../gateway/tenant-directory.ts';
 import { Id, TenantDocument } from '../objects/tenant-record.ts';
 import { tenantStore } from '../objects/tenant-store.ts';
+import type { AppContext } from '../request/context.ts';
+import { parseJsonBody } from '../request/read-body.ts';
+import type { TenantDirectory } from '../request/tenant-directory.ts';
 
 const AUDIT_ROWS = 100;
 

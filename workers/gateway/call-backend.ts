@@ -4,11 +4,11 @@
  * second one beside the first. The first `start` wins, the other attempts are given up, and the answer is that backend's.
  */
 import { ERROR_CODES, PlimsollError } from '#shared/api/errors.ts';
-import { logFailure } from '../log.ts';
+import { logFailure } from '../request/log.ts';
+import { within } from '../request/within.ts';
 import { type Attempt, type AttemptOptions, type BackendAnswer, startAttempt } from './attempt.ts';
 import type { PoolMember } from './backend-pool.ts';
 import type { Breaker } from './breaker.ts';
-import { within } from './within.ts';
 
 /** Past this many the trouble is not one backend's, and the client waits for nothing. */
 const MAX_ATTEMPTS = 3;

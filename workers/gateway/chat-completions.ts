@@ -9,20 +9,20 @@ import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { AppContext } from '../request/context.ts';
+import { parseJsonBody } from '../request/read-body.ts';
+import { report } from '../request/render-error.ts';
+import { within } from '../request/within.ts';
 import type { BegunAnswer } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
 import { type BackendPool, chooseBackends, refuseTooLong } from './backend-pool.ts';
 import { BEAT_EVERY_MS, beatingBody } from './beating-body.ts';
 import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
-import type { AppContext } from './context.ts';
 import type { Decide } from './decide.ts';
 import { readAnswer } from './read-answer.ts';
-import { parseJsonBody } from './read-body.ts';
-import { report } from './render-error.ts';
 import { streamAnswer } from './stream-answer.ts';
 import { wholeAnswer, wholeAnswerText } from './whole-answer.ts';
-import { within } from './within.ts';
 
 export function chatCompletions({
   decide,

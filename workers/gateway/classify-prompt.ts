@@ -3,7 +3,7 @@ import { JUDGEMENTS, SIGNALS } from '#shared/api/categories.ts';
 import type { CategoryProbability } from '#shared/api/plimsoll-extension.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
 import type { SignalValues } from '#shared/line/rules.ts';
-import { logError } from '../log.ts';
+import { logError } from '../request/log.ts';
 import type { Pacer } from './pace.ts';
 
 /** In characters, as the classifier counts its work; the slowest text of this length takes some ten milliseconds. */

@@ -10,9 +10,9 @@ import type { CategoryProbability, RequestExtension } from '#shared/api/plimsoll
 import type { Classifier } from '#shared/classify/classify.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { Caller } from '../request/tenant-directory.ts';
 import { classifyPrompt, listCategories, rounded, WORK_BETWEEN_PAUSES } from './classify-prompt.ts';
 import { createPacer } from './pace.ts';
-import type { Caller } from './tenant-directory.ts';
 
 /** About a kilobyte each. */
 const MAX_DECISIONS = 2_000;

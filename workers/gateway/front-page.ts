@@ -2,8 +2,9 @@
  * `GET /`: for a person with a browser a page that says what this is and what to type next; for anything else the same as JSON.
  * The keys of the demo are on it only where the setting DEMO_KEYS names them, and only a local stack does.
  */
+
+import type { AppContext } from '../request/context.ts';
 import type { BackendPool } from './backend-pool.ts';
-import type { AppContext } from './context.ts';
 
 const ROUTES = {
   chat: '/v1/chat/completions',

@@ -2,8 +2,8 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Model, ModelList } from '#shared/api/models.ts';
 import { MODES } from '#shared/line/line.ts';
+import type { AppContext } from '../request/context.ts';
 import type { BackendPool } from './backend-pool.ts';
-import type { AppContext } from './context.ts';
 
 export function listModels(pool: BackendPool) {
   return async (c: AppContext): Promise<Response> => {

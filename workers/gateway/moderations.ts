@@ -9,10 +9,10 @@ import {
   verdictsByName,
 } from '#shared/api/moderation.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
+import type { AppContext } from '../request/context.ts';
+import { parseJsonBody } from '../request/read-body.ts';
 import { classifyPrompt, rounded, WORK_BETWEEN_PAUSES } from './classify-prompt.ts';
-import type { AppContext } from './context.ts';
 import { createPacer, type Pacer } from './pace.ts';
-import { parseJsonBody } from './read-body.ts';
 
 /** Names by which clients ask for the one model there is; the first is ours, the others are what OpenAI's clients send. */
 const MODELS = [

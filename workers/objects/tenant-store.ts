@@ -4,7 +4,7 @@
  */
 import { DurableObject } from 'cloudflare:workers';
 import { canonicalPolicy, policyVersion } from '#policies/version.ts';
-import type { Env } from '../env.ts';
+import type { Env } from '../request/env.ts';
 import { migrate } from './migrations.ts';
 import type { TenantDocument, TenantSnapshot } from './tenant-record.ts';
 

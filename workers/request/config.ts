@@ -6,7 +6,7 @@ import type { JSONWebKeySet } from 'jose';
 import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
-import type { Env } from '../env.ts';
+import type { Env } from './env.ts';
 
 const json = z.string().transform((text, context): unknown => {
   try {

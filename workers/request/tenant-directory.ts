@@ -15,10 +15,10 @@ import { effectivePolicy } from '#policies/effective.ts';
 import type { Policy } from '#policies/schema.ts';
 import { readStoredPolicy } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
-import type { Env } from '../env.ts';
-import { logError } from '../log.ts';
 import { TenantSnapshot } from '../objects/tenant-record.ts';
 import { tenantStore } from '../objects/tenant-store.ts';
+import type { Env } from './env.ts';
+import { logError } from './log.ts';
 
 export type Freshness = { isolateTtlMs: number; kvMaxAgeMs: number };
 export const DEFAULT_FRESHNESS: Freshness = { isolateTtlMs: 10_000, kvMaxAgeMs: 60_000 };

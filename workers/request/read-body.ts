@@ -4,8 +4,8 @@
  * wanted of a body is read for a while too, and thrown away as it comes.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
-import { logInfo } from '../log.ts';
 import type { AppContext, Middleware } from './context.ts';
+import { logInfo } from './log.ts';
 import { within } from './within.ts';
 
 /** Some 250,000 tokens of English: beyond every context length served, and cheap to hold while it is parsed. */

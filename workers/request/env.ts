@@ -1,5 +1,5 @@
 /** What wrangler.toml binds, and the settings a deployment adds; the settings are optional here because one may be forgotten. */
-import type { TenantStore } from './objects/tenant-store.ts';
+import type { TenantStore } from '../objects/tenant-store.ts';
 
 export type Env = {
   TENANT_STORE: DurableObjectNamespace<TenantStore>;

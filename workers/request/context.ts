@@ -1,7 +1,7 @@
 /** What the middleware leaves for the routes. */
 import type { Context, MiddlewareHandler } from 'hono';
-import type { Env } from '../env.ts';
 import type { Config } from './config.ts';
+import type { Env } from './env.ts';
 import type { Caller } from './tenant-directory.ts';
 
 export type AppEnv = {

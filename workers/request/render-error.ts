@@ -1,7 +1,7 @@
 /** The one place where something thrown becomes an answer, in OpenAI's shape. Routes do not catch. */
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
-import { logFailure } from '../log.ts';
 import type { AppContext } from './context.ts';
+import { logFailure } from './log.ts';
 
 export function renderError(thrown: unknown, c: AppContext): Response {
   const error = toPlimsollError(thrown);
