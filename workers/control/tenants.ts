@@ -5,7 +5,7 @@ import { readStoredPolicy } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { parseRequest } from '#shared/api/invalid-request.ts';
 import { Id, TenantDocument } from '../objects/tenant-record.ts';
-import { tenantStore } from '../objects/tenant-store.ts';
+import { tenantStore } from '../objects/tenant-store-contract.ts';
 import type { AppContext } from '../request/context.ts';
 import { parseJsonBody } from '../request/read-body.ts';
 import type { TenantDirectory } from '../request/tenant-directory.ts';

@@ -1,9 +1,13 @@
 /** What wrangler.toml binds, and the settings a deployment adds; the settings are optional here because one may be forgotten. */
-import type { TenantStore } from '../objects/tenant-store.ts';
+import type { TenantStoreBinding } from '../objects/tenant-store-contract.ts';
 
-export type Env = {
-  TENANT_STORE: DurableObjectNamespace<TenantStore>;
-  TENANT_SNAPSHOTS: KVNamespace;
+export type Env = TenantStoreBinding & {
+  /** Of a KV namespace, what is used. */
+  TENANT_SNAPSHOTS: {
+    get(name: string, type: 'json'): Promise<unknown>;
+    put(name: string, value: string, options: { expirationTtl: number }): Promise<void>;
+    delete(name: string): Promise<void>;
+  };
   BACKENDS?: string;
   DIRECTIVE_SECRET?: string;
   RECEIPT_JWKS?: string;

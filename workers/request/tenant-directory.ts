@@ -16,7 +16,7 @@ import type { Policy } from '#policies/schema.ts';
 import { readStoredPolicy } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { TenantSnapshot } from '../objects/tenant-record.ts';
-import { tenantStore } from '../objects/tenant-store.ts';
+import { tenantStore } from '../objects/tenant-store-contract.ts';
 import type { Env } from './env.ts';
 import { logError } from './log.ts';
 
