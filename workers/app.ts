@@ -5,8 +5,7 @@
 import { Hono } from 'hono';
 import type { Policy } from '#policies/schema.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
-import { requireOperator } from './control/require-operator.ts';
-import { listAudit, listTenants, putTenant } from './control/tenants.ts';
+import { createAdminApi } from './control/admin-api.ts';
 import { DEFAULT_TIMEOUTS, type Timeouts } from './gateway/attempt.ts';
 import { createBackendPool } from './gateway/backend-pool.ts';
 import { chatCompletions } from './gateway/chat-completions.ts';
@@ -17,7 +16,7 @@ import { listModels, retrieveModel } from './gateway/models.ts';
 import { moderations } from './gateway/moderations.ts';
 import { authenticate } from './request/authenticate.ts';
 import { createConfigReader } from './request/config.ts';
-import type { AppContext, AppEnv, Middleware } from './request/context.ts';
+import type { AppEnv } from './request/context.ts';
 import { onlyOwnHostNames } from './request/host-names.ts';
 import { type BodyPatience, DEFAULT_BODY_PATIENCE, discardUnread, readBody } from './request/read-body.ts';
 import { methodNotAllowed, renderError } from './request/render-error.ts';
@@ -35,9 +34,6 @@ export type AppOptions = {
   /** How long a backend that failed is left alone, at first. */
   restMs?: number;
 };
-
-type Route = (c: AppContext) => Response | Promise<Response>;
-type Method = 'GET' | 'POST' | 'PUT';
 
 export function createApp({
   classifier,
@@ -64,28 +60,32 @@ export function createApp({
   });
 
   const key = authenticate(directory);
-  const operator = requireOperator();
-  const open: Middleware = (_c, next) => next();
-  const routes: Record<string, Partial<Record<Method, [Middleware, Route]>>> = {
-    '/': { GET: [open, frontPage(pool)] },
-    '/v1/chat/completions': { POST: [key, chatCompletions({ decide, pool, classifierVersion, timeouts })] },
-    '/v1/models': { GET: [key, listModels(pool)] },
-    '/v1/models/:id{.+}': { GET: [key, retrieveModel(pool)] },
-    '/v1/moderations': { POST: [key, moderations(classifier)] },
-    '/.well-known/jwks.json': { GET: [open, (c) => c.json(c.var.config.receiptJwks)] },
-    '/healthz': { GET: [open, health(pool)] },
-    '/admin/v1/tenants': { GET: [operator, listTenants(operatorPolicy)] },
-    '/admin/v1/tenants/:id': { PUT: [operator, putTenant(directory)] },
-    '/admin/v1/audit': { GET: [operator, listAudit()] },
-  };
-  for (const [path, methods] of Object.entries(routes)) {
-    for (const [method, [access, route]] of Object.entries(methods)) {
-      // Only now, when it is known who asks, is anything read.
-      if (method === 'GET') app.on(method, path, access, route);
-      else app.on(method, path, access, readBody(bodyPatience), route);
-    }
-    app.all(path, methodNotAllowed(Object.keys(methods)));
-  }
-  app.notFound(unknownRoute(Object.keys(routes).filter((path) => !path.includes(':'))));
+  // Behind the key, because nothing is read before it is known who asks.
+  const body = readBody(bodyPatience);
+  const complete = chatCompletions({ decide, pool, classifierVersion, timeouts });
+  const list = listModels(pool);
+  const retrieve = retrieveModel(pool);
+  const moderate = moderations(classifier);
+  app
+    .get('/', frontPage(pool))
+    // A function in the row, so that a route which needs `key` or `body` does not compile without.
+    .post('/v1/chat/completions', key, body, (c) => complete(c))
+    .get('/v1/models', key, (c) => list(c))
+    .get('/v1/models/:id{.+}', key, (c) => retrieve(c))
+    .post('/v1/moderations', key, body, (c) => moderate(c))
+    .get('/.well-known/jwks.json', (c) => c.json(c.var.config.receiptJwks))
+    .get('/healthz', health(pool))
+    .route('/', createAdminApi({ directory, operatorPolicy, readBody: body }));
+  refuseTheRest(app);
   return app;
+}
+
+function refuseTheRest(app: Hono<AppEnv>): void {
+  const methods = new Map<string, Set<string>>();
+  // `ALL` is middleware.
+  for (const { path, method } of app.routes.filter(({ method }) => method !== 'ALL')) {
+    methods.set(path, (methods.get(path) ?? new Set()).add(method));
+  }
+  for (const [path, allowed] of methods) app.all(path, methodNotAllowed([...allowed]));
+  app.notFound(unknownRoute([...methods.keys()].filter((path) => !path.includes(':'))));
 }

@@ -9,8 +9,8 @@ import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-import type { AppContext } from '../request/context.ts';
-import { parseJsonBody } from '../request/read-body.ts';
+import type { AppContext, BodyEnv, CallerEnv } from '../request/context.ts';
+import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { within } from '../request/within.ts';
 import type { BegunAnswer } from './answer-extension.ts';
@@ -35,9 +35,9 @@ export function chatCompletions({
   classifierVersion: string;
   timeouts: Timeouts;
 }) {
-  return async (c: AppContext): Promise<Response> => {
+  return async (c: AppContext<CallerEnv & BodyEnv>): Promise<Response> => {
     const { caller, config, requestId } = c.var;
-    const chat = parseChatRequest(parseJsonBody(c));
+    const chat = parseChatRequest(parseJson(c.var.body));
     const extension = chat.plimsoll ?? {};
     const members = await pool.members(config.backends, (promise) => c.executionCtx.waitUntil(promise));
     refuseTooLong(members, chat);

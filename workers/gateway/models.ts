@@ -2,17 +2,17 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Model, ModelList } from '#shared/api/models.ts';
 import { MODES } from '#shared/line/line.ts';
-import type { AppContext } from '../request/context.ts';
+import type { AppContext, CallerEnv } from '../request/context.ts';
 import type { BackendPool } from './backend-pool.ts';
 
 export function listModels(pool: BackendPool) {
-  return async (c: AppContext): Promise<Response> => {
+  return async (c: AppContext<CallerEnv>): Promise<Response> => {
     return c.json({ object: 'list', data: await readModels(pool, c) } satisfies ModelList);
   };
 }
 
 export function retrieveModel(pool: BackendPool) {
-  return async (c: AppContext): Promise<Response> => {
+  return async (c: AppContext<CallerEnv>): Promise<Response> => {
     const id = c.req.param('id') ?? '';
     const model = (await readModels(pool, c)).find((each) => each.id === id);
     if (model === undefined) {
@@ -22,7 +22,7 @@ export function retrieveModel(pool: BackendPool) {
   };
 }
 
-async function readModels(pool: BackendPool, c: AppContext): Promise<Model[]> {
+async function readModels(pool: BackendPool, c: AppContext<CallerEnv>): Promise<Model[]> {
   const members = await pool.members(c.var.config.backends, (promise) => c.executionCtx.waitUntil(promise));
   const models = new Map<string, Model>();
   for (const { model, contextLength, created, modes } of members) {

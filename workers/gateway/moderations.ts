@@ -9,8 +9,8 @@ import {
   verdictsByName,
 } from '#shared/api/moderation.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
-import type { AppContext } from '../request/context.ts';
-import { parseJsonBody } from '../request/read-body.ts';
+import type { AppContext, BodyEnv, CallerEnv } from '../request/context.ts';
+import { parseJson } from '../request/read-body.ts';
 import { classifyPrompt, rounded, WORK_BETWEEN_PAUSES } from './classify-prompt.ts';
 import { createPacer, type Pacer } from './pace.ts';
 
@@ -25,8 +25,8 @@ const MODELS = [
 
 export function moderations(classifier: Classifier) {
   const model = `${MODELS[0]}-${classifier.version}`;
-  return async (c: AppContext): Promise<Response> => {
-    const { input, model: asked } = parseRequest(ModerationRequest, parseJsonBody(c));
+  return async (c: AppContext<CallerEnv & BodyEnv>): Promise<Response> => {
+    const { input, model: asked } = parseRequest(ModerationRequest, parseJson(c.var.body));
     if (asked != null && asked !== model && !MODELS.includes(asked)) {
       throw new PlimsollError('model_not_found', `The model '${asked}' does not exist; '${MODELS[0]}' does.`, {
         param: 'model',

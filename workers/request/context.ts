@@ -1,18 +1,18 @@
-/** What the middleware leaves for the routes. */
+/**
+ * What the middleware leaves for a route, by the middleware it comes from: a route that needs more than `AppEnv` says so in its
+ * context, and then compiles only behind the middleware that sets it.
+ */
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Config } from './config.ts';
 import type { Env } from './env.ts';
 import type { Caller } from './tenant-directory.ts';
 
-export type AppEnv = {
-  Bindings: Env;
-  Variables: {
-    requestId: string;
-    body: string;
-    config: Config;
-    /** Set by `authenticate`, so only on routes that name it. */
-    caller: Caller;
-  };
-};
-export type AppContext = Context<AppEnv>;
-export type Middleware = MiddlewareHandler<AppEnv>;
+/** Of every route. */
+export type AppEnv = { Bindings: Env; Variables: { requestId: string; config: Config } };
+/** Behind `authenticate`. */
+export type CallerEnv = AppEnv & { Variables: { caller: Caller } };
+/** Behind `readBody`. */
+export type BodyEnv = AppEnv & { Variables: { body: string } };
+
+export type AppContext<E extends AppEnv = AppEnv> = Context<E>;
+export type Middleware<E extends AppEnv = AppEnv> = MiddlewareHandler<E>;

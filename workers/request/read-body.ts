@@ -4,12 +4,12 @@
  * wanted of a body is read for a while too, and thrown away as it comes.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
-import type { AppContext, Middleware } from './context.ts';
+import type { BodyEnv, Middleware } from './context.ts';
 import { logInfo } from './log.ts';
 import { within } from './within.ts';
 
 /** Some 250,000 tokens of English: beyond every context length served, and cheap to hold while it is parsed. */
-export const MAX_BODY_BYTES = 1024 * 1024;
+const MAX_BODY_BYTES = 1024 * 1024;
 /** Past this a client is not mistaken about the limit, and may well see its connection break. */
 const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
 
@@ -23,9 +23,9 @@ export type BodyPatience = {
 };
 export const DEFAULT_BODY_PATIENCE: BodyPatience = { silenceMs: 10_000, wholeMs: 60_000, unwantedMs: 2_000 };
 
-export function readBody(patience: BodyPatience): Middleware {
+export function readBody(patience: BodyPatience): Middleware<BodyEnv> {
   return async function readBody(c, next) {
-    c.set('body', await readLimited(c, patience));
+    c.set('body', await readLimited(c.req.raw.body, { patience, requestId: c.var.requestId }));
     await next();
   };
 }
@@ -49,9 +49,9 @@ export function discardUnread({ unwantedMs }: BodyPatience): Middleware {
   };
 }
 
-export function parseJsonBody(c: AppContext): unknown {
+export function parseJson(body: string): unknown {
   try {
-    return parseExactly(c.var.body);
+    return parseExactly(body);
   } catch (cause) {
     const where = cause instanceof Error ? `: ${cause.message}` : '.';
     throw new PlimsollError('invalid_json', `We could not parse the JSON body of your request${where}`);
@@ -72,8 +72,10 @@ type ParseWithSource = (
 ) => unknown;
 
 /** Counts what comes; what a content-length announces would have to be counted all the same. */
-async function readLimited(c: AppContext, { silenceMs, wholeMs }: BodyPatience): Promise<string> {
-  const { body } = c.req.raw;
+async function readLimited(
+  body: ReadableStream<Uint8Array> | null,
+  { patience: { silenceMs, wholeMs }, requestId }: { patience: BodyPatience; requestId: string },
+): Promise<string> {
   if (body === null) return '';
   const wholeUntilMs = Date.now() + wholeMs;
   const pieces: Uint8Array[] = [];
@@ -88,7 +90,7 @@ async function readLimited(c: AppContext, { silenceMs, wholeMs }: BodyPatience):
   } catch (thrown) {
     if (thrown instanceof PlimsollError) throw thrown;
     // The client's doing, and most likely it is gone: worth counting, no error of ours.
-    logInfo({ event: 'request-cut', request: c.var.requestId, bytes });
+    logInfo({ event: 'request-cut', request: requestId, bytes });
     throw new PlimsollError('request_cut', 'The connection broke before all of the request was here.');
   }
   if (bytes > MAX_BODY_BYTES) {

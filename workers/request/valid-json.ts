@@ -1,0 +1,19 @@
+/**
+ * The body, read by a schema: the route finds it under `c.req.valid('json')`, and Hono's client (`hc`) takes the schema's input
+ * as what a request has to send. Not `@hono/zod-validator`: that reads the body itself, without our limits, wants a content type
+ * that our clients need not send, and keeps from an error what it needs to name the value that was found.
+ */
+import type { MiddlewareHandler } from 'hono';
+import type * as z from 'zod';
+import { parseRequest } from '#shared/api/invalid-request.ts';
+import type { BodyEnv } from './context.ts';
+import { parseJson } from './read-body.ts';
+
+export function validJson<Schema extends z.ZodType<object>>(
+  schema: Schema,
+): MiddlewareHandler<BodyEnv, string, { in: { json: z.input<Schema> }; out: { json: z.output<Schema> } }> {
+  return async function validJson(c, next) {
+    c.req.addValidatedData('json', parseRequest(schema, parseJson(c.var.body)));
+    await next();
+  };
+}
