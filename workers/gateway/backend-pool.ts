@@ -22,10 +22,12 @@ const POLL_MS = 25;
 const REST_MS = 1_000;
 const HEALTH_TIMEOUT_MS = 2_000;
 
-/** The part of a backend's health that the edge acts on; a backend that drains or warms up says another status. */
+/**
+ * The part of a backend's health that the edge acts on; a backend that drains or warms up says another status. Health also says
+ * how many requests run and wait there. The edge does not read that: prompts are spread by hash alone.
+ */
 const Health = z.object({
   status: z.literal('ok'),
-  backend: z.string(),
   model: z.string(),
   context_length: z.int(),
   /** UTF-8 bytes of its longest token. */
@@ -193,7 +195,10 @@ export function refuseTooLong(
   throw contextLengthExceeded(longest.tokens, longest.contextLength, { atLeast: true });
 }
 
-/** What stays the same as a conversation goes on: everything up to the user's first turn. */
+/**
+ * What stays the same as a conversation goes on: everything up to the user's first turn. So a conversation keeps to one backend.
+ * Nothing depends on that yet: it is for a prefix cache, which backends of this version do not have.
+ */
 function affinityKey(messages: readonly Message[]): string {
   const firstTurn = messages.findIndex(({ role }) => role === 'user');
   return JSON.stringify(messages.slice(0, firstTurn + 1 || 1));

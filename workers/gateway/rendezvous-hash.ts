@@ -1,6 +1,6 @@
 /**
- * Rendezvous hashing (Thaler and Ravishankar, 1998): every node gets a score for a key, the highest wins. A node that
- * leaves moves only its own keys, which is what keeps a conversation on the backend that has its prefix in memory.
+ * Rendezvous hashing (Thaler and Ravishankar, 1998): every node gets a score for a key, and the highest score wins. When a node
+ * leaves, only its own keys move; all other conversations stay on their backend.
  */
 
 /** The nodes, best first. */
