@@ -7,9 +7,10 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import type { Line } from '#shared/line/line.ts';
 import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
-import type { EndFrame, Frame, Seed } from '#shared/protocol/generate.ts';
+import type { EndFrame, Seed } from '#shared/protocol/generate.ts';
 import { type Receipt, verifyReceipt } from '#shared/protocol/receipt.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { StartFrame } from './attempt.ts';
 
 /** Weights and nats travel as sums of many small floats; a line that is missed by less was held. */
 const TOLERANCE = 1e-6;
@@ -19,12 +20,7 @@ export type SeenAnswer = { text: string; tokens: number; end: EndFrame };
 
 export async function checkReceipt(
   { text, tokens, end }: SeenAnswer,
-  {
-    jwks,
-    directive,
-    start,
-    seed,
-  }: { jwks: JSONWebKeySet; directive: Directive; start: Extract<Frame, { type: 'start' }>; seed: Seed },
+  { jwks, directive, start, seed }: { jwks: JSONWebKeySet; directive: Directive; start: StartFrame; seed: Seed },
 ): Promise<Receipt> {
   const receipt = await verifyReceipt(end.receipt, jwks).catch((cause: unknown) => {
     throw invalid('its signature or form', cause);

@@ -9,18 +9,18 @@ import type { Receipt } from '#shared/protocol/receipt.ts';
 import type { SeenAnswer } from './check-receipt.ts';
 import { brokenOff } from './read-frames.ts';
 
-export type AnswerEvent =
-  | { type: 'text-delta'; text: string; tokens: TokenTrace[] }
-  | { type: 'answer-end'; receiptToken: string; receipt: Receipt };
+type TextDelta = { text: string; tokens: TokenTrace[] };
+export type AnswerEnd = { receiptToken: string; receipt: Receipt };
+/** Returns the end of an answer that is complete; throws where the answer breaks. */
+export type AnswerEvents = AsyncGenerator<TextDelta, AnswerEnd, void>;
 
-/** Throws where the answer breaks; a generator that returns has yielded its `answer-end`. */
 export async function* readAnswer(
   frames: AsyncIterable<Frame[]>,
   { checkReceipt }: { checkReceipt: (seen: SeenAnswer) => Promise<Receipt> },
-): AsyncGenerator<AnswerEvent, void, void> {
+): AnswerEvents {
   let answer = '';
   let drawn = 0;
-  let end: AnswerEvent | undefined;
+  let end: AnswerEnd | undefined;
   for await (const batch of frames) {
     let text = '';
     const tokens: TokenTrace[] = [];
@@ -40,13 +40,13 @@ export async function* readAnswer(
     }
     answer += text;
     drawn += tokens.length;
-    if (text !== '' || tokens.length > 0) yield { type: 'text-delta', text, tokens };
+    if (text !== '' || tokens.length > 0) yield { text, tokens };
     if (last?.type === 'error') throw new PlimsollError(last.code, last.message);
     if (last?.type === 'end') {
       const receipt = await checkReceipt({ text: answer, tokens: drawn, end: last });
-      end = { type: 'answer-end', receiptToken: last.receipt, receipt };
+      end = { receiptToken: last.receipt, receipt };
     }
   }
   if (end === undefined) throw brokenOff('the stream ended before the answer did');
-  yield end;
+  return end;
 }

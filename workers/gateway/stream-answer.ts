@@ -7,9 +7,9 @@ import type { ChatCompletionChunk } from '#shared/api/chat-answer.ts';
 import { type PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { SentExtension } from '#shared/api/plimsoll-extension.ts';
 import { type BegunAnswer, finalExtension, type Trace } from './answer-extension.ts';
-import type { AnswerEvent } from './read-answer.ts';
+import type { AnswerEnd } from './read-answer.ts';
 
-export type StreamOptions = {
+type StreamOptions = {
   trace: Trace;
   includeUsage: boolean;
   onError: (error: PlimsollError) => void;
@@ -53,7 +53,7 @@ async function* chunksOf(
   const traced = (tokens: SentExtension['tokens']): SentExtension | undefined =>
     trace === 'tokens' ? { tokens } : undefined;
 
-  const endChunks = (end: Extract<AnswerEvent, { type: 'answer-end' }>): string => {
+  const endChunks = (end: AnswerEnd): string => {
     const { finish_reason, usage } = end.receipt;
     const summary = finalExtension(extension, { end, trace, tokens: [] });
     const choices = [{ index: 0 as const, delta: {}, logprobs: null, finish_reason }];
@@ -63,11 +63,13 @@ async function* chunksOf(
   };
 
   yield deltaChunk({ role: 'assistant', content: '', refusal: null }, traced([]));
-  for await (const event of events) {
-    if (event.type === 'answer-end') yield endChunks(event);
+  let next = await events.next();
+  for (; !next.done; next = await events.next()) {
+    const { text, tokens } = next.value;
     // Some events are not worth a chunk: a token whose text is still held back.
-    else if (event.text !== '' || trace === 'tokens') yield deltaChunk({ content: event.text }, traced(event.tokens));
+    if (text !== '' || trace === 'tokens') yield deltaChunk({ content: text }, traced(tokens));
   }
+  yield endChunks(next.value);
 }
 
 const DONE = 'data: [DONE]\n\n';
