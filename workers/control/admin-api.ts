@@ -8,7 +8,7 @@ import { validJson } from '../request/valid-json.ts';
 import { requireOperator } from './require-operator.ts';
 import { listAudit, listTenants, putTenant, validTenantId } from './tenants.ts';
 
-export type AdminApiOptions = { directory: TenantDirectory; operatorPolicy: Policy; readBody: Middleware<BodyEnv> };
+type AdminApiOptions = { directory: TenantDirectory; operatorPolicy: Policy; readBody: Middleware<BodyEnv> };
 
 export function createAdminApi({ directory, operatorPolicy, readBody }: AdminApiOptions) {
   const operator = requireOperator();

@@ -2,7 +2,7 @@
  * A body that never falls silent: between its texts goes a beat that means nothing to its reader. workerd notices that a client
  * has closed its connection only as it writes to it, so without the beat an answer that nobody reads would be paid for to its end.
  */
-export type Beat = { text: string; everyMs: number };
+type Beat = { text: string; everyMs: number };
 
 /** Long enough to cost nothing; two of them, which it takes to notice, are well under a second. */
 export const BEAT_EVERY_MS = 400;

@@ -9,7 +9,7 @@ import type { Pacer } from './pace.ts';
 /** In characters, as the classifier counts its work; the slowest text of this length takes some ten milliseconds. */
 export const WORK_BETWEEN_PAUSES = 4_000;
 
-export type Classification = {
+type Classification = {
   /** Empty when the classifier failed: `compile` then puts every rule in full force. */
   signals: SignalValues;
   failed: boolean;

@@ -17,7 +17,7 @@ import { createPacer } from './pace.ts';
 /** About a kilobyte each. */
 const MAX_DECISIONS = 2_000;
 
-export type Decision = {
+type Decision = {
   categories: CategoryProbability[];
   unread: number;
   uncertain: number;

@@ -4,7 +4,7 @@
  */
 
 /** Lets whatever else waits run: other requests' events, streams, timers. */
-export type Pause = () => Promise<void>;
+type Pause = () => Promise<void>;
 const nextTurn: Pause = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 export type Pacer = {

@@ -2,7 +2,7 @@
  * Notices silence. One timer serves a whole answer and is set again only when it fires: setting one for each piece read
  * would cost as much as reading it.
  */
-export type Watchdog = {
+type Watchdog = {
   /** Something came; from now on `limitMs` of silence are allowed. */
   heard(limitMs: number): void;
   stop(): void;

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build, type Plugin } from 'esbuild';
 
-export type WorkerModule = { type: 'ESModule' | 'Data'; path: string; contents: string | Uint8Array<ArrayBuffer> };
+type WorkerModule = { type: 'ESModule' | 'Data'; path: string; contents: string | Uint8Array<ArrayBuffer> };
 
 /** The modules, the script first. `binaries` gives other files for `.bin` imports, by their base name. */
 export async function bundleWorker(

@@ -46,7 +46,7 @@ export type Config = {
   operatorKeySha256: string;
 };
 
-export function readConfig(env: Env): Config {
+function readConfig(env: Env): Config {
   const settings = Settings.safeParse(env);
   if (!settings.success) {
     throw new PlimsollError('internal_error', 'The server is not configured.', {
