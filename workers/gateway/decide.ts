@@ -11,7 +11,7 @@ import type { Classifier } from '#shared/classify/classify.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { Caller } from '../request/tenant-directory.ts';
-import { classifyPrompt, listCategories, rounded, WORK_BETWEEN_PAUSES } from './classify-prompt.ts';
+import { classifyText, listCategories, rounded, WORK_BETWEEN_PAUSES } from './classify-text.ts';
 import { createPacer } from './pace.ts';
 
 /** About a kilobyte each. */
@@ -45,7 +45,7 @@ export function createDecide(classifier: Classifier): Decide {
 
     // Every role's text: the client writes all of them, the assistant's turns too, so any one left out would be a way round.
     const text = messages.map(({ content }) => content).join('\n');
-    const { signals, failed } = await classifyPrompt(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
+    const { signals, failed } = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
     const policy = tighten(caller.policy, { ...LOOSEST, floor, budget });
     const decision: Decision = {
       categories: listCategories(signals),

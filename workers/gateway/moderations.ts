@@ -11,7 +11,7 @@ import {
 import type { Classifier } from '#shared/classify/classify.ts';
 import type { AppContext, BodyEnv, CallerEnv } from '../request/context.ts';
 import { parseJson } from '../request/read-body.ts';
-import { classifyPrompt, rounded, WORK_BETWEEN_PAUSES } from './classify-prompt.ts';
+import { classifyText, rounded, WORK_BETWEEN_PAUSES } from './classify-text.ts';
 import { createPacer, type Pacer } from './pace.ts';
 
 /** Names by which clients ask for the one model there is; the first is ours, the others are what OpenAI's clients send. */
@@ -40,7 +40,7 @@ export function moderations(classifier: Classifier) {
 }
 
 async function moderate(classifier: Classifier, text: string, pacer: Pacer): Promise<Moderation['results'][number]> {
-  const { signals, failed } = await classifyPrompt(classifier, text, pacer);
+  const { signals, failed } = await classifyText(classifier, text, pacer);
   // Here there is no line to close: a verdict that nobody reached is an error.
   if (failed) throw new PlimsollError('internal_error', 'The classifier failed.');
   const verdicts = verdictsByName((judgement) => rounded(signals[judgement]));

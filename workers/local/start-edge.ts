@@ -12,7 +12,7 @@ import { Miniflare } from 'miniflare';
 import { parse as parseToml } from 'smol-toml';
 import * as z from 'zod';
 import { bundleWorker } from './bundle-worker.ts';
-import { assertLoopbackCut, cutLoopback } from './close-loopback.ts';
+import { assertLoopbackCut, cutLoopback } from './cut-loopback.ts';
 import { LOCAL_NAMES } from './local-names.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

@@ -15,7 +15,7 @@ type Classification = {
   failed: boolean;
 };
 
-export async function classifyPrompt(classifier: Classifier, text: string, pacer: Pacer): Promise<Classification> {
+export async function classifyText(classifier: Classifier, text: string, pacer: Pacer): Promise<Classification> {
   try {
     const signals = await pacer.drive(classifier.inSlices(text));
     const missing = SIGNALS.filter((signal) => !isProbability(signals[signal]));
