@@ -1,37 +1,10 @@
 /** The shapes of good answers, as the unchanged `openai` client and a raw reader see them. */
-
-import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { JUDGEMENTS } from '#shared/api/categories.ts';
 import { ChatCompletion, ChatCompletionChunk } from '#shared/api/chat-answer.ts';
 import { AnswerExtension } from '#shared/api/plimsoll-extension.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
-import {
-  ask,
-  type EdgeUnderTest,
-  eventually,
-  openaiClient,
-  post,
-  startEdgeUnderTest,
-} from '../testing/edge-under-test.ts';
-import { type Behaviour, MODEL_CREATED, type ScriptedBackend } from '../testing/scripted-backend.ts';
-
-/** As openai-node and openai-python have them. */
-const OPENAI_NAMES = [
-  'harassment',
-  'harassment/threatening',
-  'hate',
-  'hate/threatening',
-  'illicit',
-  'illicit/violent',
-  'self-harm',
-  'self-harm/instructions',
-  'self-harm/intent',
-  'sexual',
-  'sexual/minors',
-  'violence',
-  'violence/graphic',
-] as const;
+import { ask, type EdgeUnderTest, openaiClient, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
+import type { ScriptedBackend } from '../testing/scripted-backend.ts';
 
 let under: EdgeUnderTest;
 let backend: ScriptedBackend;
@@ -165,87 +138,6 @@ describe('a streamed answer', () => {
       chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join(''),
     );
   });
-
-  test('gives the backend up when the client leaves', async () => {
-    backend.behaviour = 'answer-forever';
-    const before = backend.aborted;
-    const stream = await openaiClient(under.edge).chat.completions.create({ ...ask('On and on'), stream: true });
-    let chunks = 0;
-    for await (const _chunk of stream) if (++chunks === 5) break;
-    await eventually(
-      () => backend.aborted,
-      (aborted) => aborted === before + 1,
-    );
-  });
-});
-
-describe('a client that leaves gives the backend up', () => {
-  /** By hand, because clients of HTTP hide how a connection ends. */
-  function send(more: object): Socket {
-    const socket = connect(Number(new URL(under.edge.url).port), '127.0.0.1');
-    const body = JSON.stringify({ ...ask('On and on'), ...more });
-    const head = ['POST /v1/chat/completions HTTP/1.1', 'Host: localhost', 'Authorization: Bearer pk-demo-open'];
-    socket.write(`${[...head, `Content-Length: ${body.length}`].join('\r\n')}\r\n\r\n${body}`);
-    return socket;
-  }
-
-  test.each<[string, Behaviour, object, (socket: Socket) => void]>([
-    ['a whole answer, by a reset', 'answer-forever', {}, (socket) => socket.resetAndDestroy()],
-    ['a whole answer, by closing', 'answer-forever', {}, (socket) => socket.destroy()],
-    ['a whole answer that waits, by closing', 'wait-forever', {}, (socket) => socket.destroy()],
-    ['a stream, by closing', 'answer-forever', { stream: true }, (socket) => socket.destroy()],
-    ['a stream that waits, by closing', 'wait-forever', { stream: true }, (socket) => socket.destroy()],
-    ['a stream that has begun and stalls, by closing', 'stall-midway', { stream: true }, (socket) => socket.destroy()],
-  ])('%s', async (_name, behaviour, more, leave) => {
-    backend.behaviour = behaviour;
-    const before = backend.aborted;
-    const socket = send(more);
-    await eventually(
-      () => backend.seen.length,
-      (seen) => seen === 1,
-    );
-    leave(socket);
-    await eventually(
-      () => backend.aborted,
-      (aborted) => aborted === before + 1,
-    );
-    expect(under.log.join('\n')).not.toMatch(/request-failed|backend-attempt-failed/);
-  });
-});
-
-describe('an answer that takes long', () => {
-  const slow = async (more: object = {}) => {
-    const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Slowly'), seed: 7, ...more });
-    return { status: answer.status, text: await answer.text() };
-  };
-
-  test('in one piece is white space and then the JSON', async () => {
-    backend.behaviour = 'wait-first';
-    const { status, text } = await slow();
-    expect(status).toBe(200);
-    expect(text).toMatch(/^ +\{/);
-    expect(ChatCompletion.parse(JSON.parse(text)).choices[0].message.content).toBe(SENTENCE);
-  });
-
-  test('in a stream is comments and then the chunks', async () => {
-    backend.behaviour = 'wait-first';
-    const { text } = await slow({ stream: true });
-    expect(text).toMatch(/^(: waiting\n\n)+data: \{/);
-    backend.behaviour = 'wait-first';
-    const stream = await openaiClient(under.edge).chat.completions.create({ ...ask('Hi'), seed: 7, stream: true });
-    let content = '';
-    for await (const chunk of stream) content += chunk.choices[0]?.delta.content ?? '';
-    expect(content).toBe(SENTENCE);
-  });
-
-  test('and breaks is an error in the shape of all errors', async () => {
-    backend.behaviour = 'stall-midway';
-    const { status, text } = await slow();
-    expect(status).toBe(200);
-    expect(JSON.parse(text)).toMatchObject({ error: { code: 'backend_unavailable', type: 'server_error' } });
-    const streamed = await slow({ stream: true });
-    expect(streamed.text).toMatch(/: waiting\n\ndata: \{"error":.*"backend_unavailable"\}\}\n\n$/);
-  });
 });
 
 describe('what reaches the backend', () => {
@@ -324,87 +216,4 @@ test('a stop string ends the answer before it, a token limit with the reason len
   const cut = await client.chat.completions.create({ ...ask('Cut'), seed: 7, max_completion_tokens: 3 });
   expect(cut.choices[0]).toMatchObject({ finish_reason: 'length', message: { content: 'The answer to' } });
   expect(cut.usage?.completion_tokens).toBe(3);
-});
-
-test('the models are those of the pool', async () => {
-  const client = openaiClient(under.edge);
-  const models = (await client.models.list()).data;
-  expect(models).toEqual([
-    {
-      id: 'scripted',
-      object: 'model',
-      created: MODEL_CREATED,
-      owned_by: 'plimsoll',
-      plimsoll: { context_length: 64, modes: ['logits', 'layers'] },
-    },
-  ]);
-  expect(await client.models.retrieve('scripted')).toEqual(models[0]);
-  await expect(client.models.retrieve('org/unknown')).rejects.toMatchObject({ status: 404, code: 'model_not_found' });
-});
-
-test('what moderation flags is seen under the names that OpenAI’s clients know, whatever flags it', async () => {
-  const client = openaiClient(under.edge);
-  for (const judgement of JUDGEMENTS) {
-    const { results } = await client.moderations.create({ input: `[[${judgement}=0.9]]` });
-    expect(results[0]!.flagged, judgement).toBe(true);
-    const hits = OPENAI_NAMES.filter((name) => results[0]!.categories[name]);
-    expect(hits, judgement).not.toEqual([]);
-    for (const name of OPENAI_NAMES) {
-      expect(results[0]!.category_scores[name]).toBeGreaterThanOrEqual(0);
-      expect(results[0]!.category_applied_input_types[name]).toEqual(['text']);
-    }
-  }
-  const { results } = await client.moderations.create({ model: 'omni-moderation-latest', input: '[[self_harm=0.9]]' });
-  expect(results[0]!.categories['self-harm']).toBe(true);
-  // Harm of any kind is sure, too, and is no reason to call it illicit when its kind is known.
-  expect(results[0]!.categories).toMatchObject({ any_harm: true, violence: false, illicit: false });
-  const unknownKind = await client.moderations.create({
-    model: 'omni-moderation-2024-09-26',
-    input: '[[any_harm=0.85]]',
-  });
-  expect(unknownKind.results[0]).toMatchObject({ flagged: true, categories: { illicit: true, violence: false } });
-  const inDoubt = await client.moderations.create({ input: '[[any_harm=0.7]]' });
-  expect(inDoubt.results[0]).toMatchObject({ flagged: false, category_scores: { any_harm: 0.7 } });
-});
-
-test('moderation by a model that does not exist is a 404', async () => {
-  const client = openaiClient(under.edge);
-  const asked = client.moderations.create({ model: 'gpt-moderator', input: 'kittens' });
-  await expect(asked).rejects.toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
-});
-
-test('moderation scores each input by our own names, too', async () => {
-  const client = openaiClient(under.edge);
-  const { id, model, results } = await client.moderations.create({ input: ['kittens', '[[violence=0.9]]'] });
-  expect(id).toMatch(/^modr-/);
-  expect(model).toBe('plimsoll-moderation-scripted');
-  expect(results.map(({ flagged }) => flagged)).toEqual([false, true]);
-  expect(results[1]?.category_scores).toMatchObject({ violence: 0.9, hate: 0.01 });
-  expect(results[1]?.categories).toMatchObject({ violence: true, hate: false });
-
-  const parts = await client.moderations.create({ input: [{ type: 'text', text: '[[hate=1]]' }] });
-  expect(parts.results.map(({ flagged }) => flagged)).toEqual([true]);
-  await expect(client.moderations.create({ input: '[[classifier:nan]]' })).rejects.toMatchObject({ status: 500 });
-  expect(under.log.join()).toContain('classifier-failed');
-});
-
-test('health says whether a request would find a backend, and needs no key', async () => {
-  const answer = await fetch(`${under.edge.url}/healthz`);
-  expect(await answer.json()).toEqual({ status: 'ok', backends: { alive: 1, total: 1 } });
-});
-
-test('long classification lets others go first', async () => {
-  const order: string[] = [];
-  const long = post(under.edge, '/v1/moderations', { input: '[[work=2000]]' }).then(async (answer) => {
-    expect(answer.status).toBe(200);
-    await answer.text();
-    order.push('long');
-  });
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  for (let i = 0; i < 3; i++) {
-    await (await fetch(`${under.edge.url}/healthz`)).text();
-    order.push('health');
-  }
-  await long;
-  expect(order).toEqual(['health', 'health', 'health', 'long']);
 });
