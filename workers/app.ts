@@ -1,6 +1,6 @@
 /**
- * The edge on one page: what every request passes, in order, and the table of routes. A path that is not in the table is a
- * 404, a method that is not in its row a 405.
+ * The edge on one page: what every request passes, in order, and the table of routes. A path that
+ * is not in the table is a 404. A method that is not in the table for its path is a 405.
  */
 import { Hono } from 'hono';
 import type { Policy } from '#policies/schema.ts';
@@ -26,12 +26,12 @@ import { unknownRoute } from './request/unknown-route.ts';
 
 export type AppOptions = {
   classifier: Classifier;
-  /** Joined above every tenant's own. */
+  /** Joined above every tenant's own policy. */
   operatorPolicy: Policy;
   timeouts?: Timeouts;
   freshness?: Freshness;
   bodyPatience?: BodyPatience;
-  /** How long a backend that failed is left alone, at first. */
+  /** How long a backend rests after its first failure. */
   restMs?: number;
 };
 
@@ -60,7 +60,7 @@ export function createApp({
   });
 
   const key = authenticate(directory);
-  // Behind the key, because nothing is read before it is known who asks.
+  // It comes after the key, because nothing is read before we know who asks.
   const body = readBody(bodyPatience);
   const complete = chatCompletions({ decide, pool, classifierVersion, timeouts });
   const list = listModels(pool);
@@ -68,7 +68,8 @@ export function createApp({
   const moderate = moderations(classifier);
   app
     .get('/', frontPage(pool))
-    // A function in the row, so that a route which needs `key` or `body` does not compile without.
+    // The routes behind `key` and `body` are called through a function, so that leaving either out
+    // does not compile.
     .post('/v1/chat/completions', key, body, (c) => complete(c))
     .get('/v1/models', key, (c) => list(c))
     .get('/v1/models/:id{.+}', key, (c) => retrieve(c))
@@ -82,7 +83,7 @@ export function createApp({
 
 function refuseTheRest(app: Hono<AppEnv>): void {
   const methods = new Map<string, Set<string>>();
-  // `ALL` is middleware.
+  // Routes of the method `ALL` are middleware.
   for (const { path, method } of app.routes.filter(({ method }) => method !== 'ALL')) {
     methods.set(path, (methods.get(path) ?? new Set()).add(method));
   }

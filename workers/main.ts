@@ -1,4 +1,7 @@
-/** The Worker. Everything that can fail at start fails here, so that a broken build serves nothing. */
+/**
+ * The Worker. Everything that can fail at startup fails here, so that a broken build serves
+ * nothing.
+ */
 import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
 import { Policy } from '#policies/schema.ts';
 import { createClassifier } from '#shared/classify/classify.ts';

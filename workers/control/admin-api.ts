@@ -1,4 +1,7 @@
-/** The admin API as one table. Its type is what the typed client (admin-client.ts) is made from, so the routes are chained. */
+/**
+ * The admin API as one table. The routes are chained so that their type is kept: the typed client
+ * (admin-client.ts) is made from it.
+ */
 import { Hono } from 'hono';
 import type { Policy } from '#policies/schema.ts';
 import { TenantDocument } from '../objects/tenant-record.ts';

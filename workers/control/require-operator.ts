@@ -1,10 +1,10 @@
-/** Lets the operator's key through and no other. Digests are compared, in constant time. */
+/** Lets only the operator's key through. Digests are compared in constant time. */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { bearerToken } from '../request/authenticate.ts';
 import type { Middleware } from '../request/context.ts';
 
-/** The cast: workerd has this beside the standard's methods, and no other runtime's types know it. */
+/** The cast: only workerd has this method, so other runtimes' types do not know it. */
 const subtle = crypto.subtle as typeof crypto.subtle & { timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean };
 
 export function requireOperator(): Middleware {

@@ -1,4 +1,4 @@
-/** The admin API, from the operator's chair. */
+/** The admin API, as the operator sees it. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => under.dispose());
 
-/** A request below the client, for what its types forbid and for errors. */
+/** A request below the typed client: for errors, and for what its types forbid. */
 async function refused(
   method: string,
   route: string,
@@ -40,7 +40,7 @@ async function refused(
   return { status: answer.status, ...((await answer.json()) as ErrorBody) };
 }
 
-/** The answers of the typed client, which are never errors here. */
+/** An answer of the typed client. It is never an error here. */
 type Answer<T> = { ok: boolean; headers: Headers; json(): Promise<T> };
 async function accepted<T>(pending: Promise<Answer<T>>): Promise<T> {
   const answer = await pending;
@@ -67,7 +67,7 @@ const floorFor = async (key: string) => {
   return ((await answer.json()) as { plimsoll: { floor: number } }).plimsoll.floor;
 };
 
-test('the demo tenants are there, with their digests and never a key', async () => {
+test('lists the demo tenants with the digests of their keys, never with a key', async () => {
   const tenants = await listTenants();
   expect(tenants.map(({ id }) => id)).toEqual(['demo-balanced', 'demo-open', 'demo-strict']);
   expect(tenants[2]).toMatchObject({
@@ -78,7 +78,7 @@ test('the demo tenants are there, with their digests and never a key', async () 
   expect(JSON.stringify(tenants)).not.toContain('pk-demo');
 });
 
-test('no key but the operator’s opens it', async () => {
+test('accepts only the operator’s key', async () => {
   for (const key of ['pk-demo-open', 'wrong', sha256(OPERATOR_KEY)]) {
     for (const [method, route] of [
       ['GET', '/tenants'],
@@ -91,7 +91,7 @@ test('no key but the operator’s opens it', async () => {
   }
 });
 
-test('a changed policy, a new key and a removed key hold at once where the change was made', async () => {
+test('a changed policy, a new key and a removed key take effect at once in the isolate that made the change', async () => {
   await put('changing', document(0.2, 'pk-one'));
   expect(await floorFor('pk-one')).toBe(0.2);
   expect(await status('pk-two')).toBe(401);
@@ -103,7 +103,7 @@ test('a changed policy, a new key and a removed key hold at once where the chang
   expect(await status('pk-one')).toBe(401);
 });
 
-test('every change leaves one audit row, and no change none', async () => {
+test('every change leaves one audit row, and putting the same document leaves none', async () => {
   const first = await put('audited', document(0.1, 'pk-a'));
   const same = await put('audited', document(0.1, 'pk-a'));
   const second = await put('audited', document(0.2, 'pk-a'));
@@ -117,7 +117,7 @@ test('every change leaves one audit row, and no change none', async () => {
   expect(Date.parse(rows[0]?.at ?? '')).toBeGreaterThan(0);
 });
 
-test('a policy that is put back, and a key that stays, keep the time at which they first came', async () => {
+test('a policy that is put back and a key that stays keep their creation times', async () => {
   const storage = await under.edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantStore', {
     name: 'tenants',
   });
@@ -134,7 +134,7 @@ test('a policy that is put back, and a key that stays, keep the time at which th
   expect(await created('keys')).toEqual([key]);
 });
 
-test('a stored policy that was damaged is mended by putting it again', async () => {
+test('putting a damaged stored policy again repairs it', async () => {
   await put('damaged', document(0.4, 'pk-damaged'));
   const storage = await under.edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantStore', {
     name: 'tenants',
@@ -146,7 +146,7 @@ test('a stored policy that was damaged is mended by putting it again', async () 
   expect(await tenantOf('damaged')).toMatchObject({ problem: null, policy: { floor: 0.4 } });
 });
 
-test('what answers name is the policy in force, the operator’s and the tenant’s joined', async () => {
+test('answers name the policy in force: the operator’s and the tenant’s, joined', async () => {
   await put('joined', document(0.25, 'pk-joined'));
   const { policy_version, effective_version } = await tenantOf('joined');
   const answer = await post(under.edge, '/v1/chat/completions', ask('Hi'), 'pk-joined');
@@ -189,14 +189,14 @@ test.each<[string, string, unknown, string]>([
   ['a key in the clear', 'tenant', { ...document(0), keys: [{ id: 'k', sha256: 'pk-x' }] }, 'keys[0].sha256'],
   ['a key twice', 'tenant', document(0, 'pk-x', 'pk-x'), 'keys'],
   ['a key of another tenant', 'tenant', document(0, 'pk-y', 'pk-demo-open'), 'keys[1].sha256'],
-])('%s is refused by its field and changes nothing', async (_name, id, body, param) => {
+])('%s is refused with the name of its field and changes nothing', async (_name, id, body, param) => {
   const answer = await refused('PUT', `/tenants/${id}`, { body });
   expect([answer.status, answer.error.param]).toEqual([400, param]);
   expect(await status('pk-x')).toBe(401);
   expect(await status('pk-demo-open')).toBe(200);
 });
 
-test('tenants outlive the edge, and seeding again changes nothing', async () => {
+test('tenants survive a restart of the edge, and seeding again changes nothing', async () => {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-edge-'));
   const { jwks } = await createReceiptKey('test-key');
   const start = () =>

@@ -12,7 +12,7 @@ import type { TenantDirectory } from '../request/tenant-directory.ts';
 
 const AUDIT_ROWS = 100;
 
-/** Creates or replaces a tenant, whole. The same document twice is one change. */
+/** Creates a tenant or replaces it as a whole. Putting the same document twice makes one change. */
 export async function putTenant(
   { id, document }: { id: string; document: TenantDocument },
   { env, directory }: { env: Env; directory: TenantDirectory },
@@ -29,8 +29,9 @@ export async function putTenant(
 }
 
 /**
- * A tenant whose stored policy is broken is listed with the policy in force, the strictest, and the problem.
- * `effective_version` is what its answers and receipts name: its policy joined with the operator's.
+ * If a tenant's stored policy is broken, the list shows the problem and the policy in force, which
+ * is the strictest. `effective_version` is what the tenant's answers and receipts name: the version
+ * of its policy joined with the operator's.
  */
 export async function listTenants(env: Env, operatorPolicy: Policy) {
   const tenants = await tenantStore(env).listTenants();

@@ -1,4 +1,7 @@
-/** What is known of an answer as it begins, and its `plimsoll` part in the three sizes a request may ask for. */
+/**
+ * What we know about an answer as it begins, and its `plimsoll` part in the three sizes that a
+ * request may ask for.
+ */
 import type { ChatCompletion } from '#shared/api/chat-answer.ts';
 import type { AnswerExtension, RequestExtension, SentExtension, TokenTrace } from '#shared/api/plimsoll-extension.ts';
 import type { Line } from '#shared/line/line.ts';
@@ -6,7 +9,7 @@ import type { AnswerEnd, AnswerEvents } from './read-answer.ts';
 
 export type Trace = NonNullable<RequestExtension['trace']>;
 
-/** What is known of an answer before it begins. */
+/** The part of the extension that is known before the answer begins. */
 type EarlyExtension = Pick<
   AnswerExtension,
   'policy' | 'classifier' | 'categories' | 'unread' | 'uncertain' | 'cache'

@@ -1,4 +1,7 @@
-/** Answers that take long: a client that leaves is noticed, and one that stays gets its answer between beats. */
+/**
+ * Answers that take long: we notice a client that leaves, and a client that stays gets its answer
+ * between beats.
+ */
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ChatCompletion } from '#shared/api/chat-answer.ts';
@@ -27,8 +30,8 @@ beforeEach(() => {
 
 const SENTENCE = 'The answer to seed 7 is ⚓ and no more.';
 
-describe('a client that leaves gives the backend up', () => {
-  /** By hand, because clients of HTTP hide how a connection ends. */
+describe('a client that leaves frees the backend', () => {
+  /** By hand, because HTTP clients hide how a connection ends. */
   function send(more: object): Socket {
     const socket = connect(Number(new URL(under.edge.url).port), '127.0.0.1');
     const body = JSON.stringify({ ...ask('On and on'), ...more });
@@ -73,13 +76,13 @@ describe('a client that leaves gives the backend up', () => {
   });
 });
 
-describe('an answer that takes long', () => {
+describe('a slow answer', () => {
   const slow = async (more: object = {}) => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Slowly'), seed: 7, ...more });
     return { status: answer.status, text: await answer.text() };
   };
 
-  test('in one piece is white space and then the JSON', async () => {
+  test('in one piece is white space and then its JSON', async () => {
     backend.behaviour = 'wait-first';
     const { status, text } = await slow();
     expect(status).toBe(200);
@@ -87,7 +90,7 @@ describe('an answer that takes long', () => {
     expect(ChatCompletion.parse(JSON.parse(text)).choices[0].message.content).toBe(SENTENCE);
   });
 
-  test('in a stream is comments and then the chunks', async () => {
+  test('in a stream is comments and then its chunks', async () => {
     backend.behaviour = 'wait-first';
     const { text } = await slow({ stream: true });
     expect(text).toMatch(/^(: waiting\n\n)+data: \{/);
@@ -98,7 +101,7 @@ describe('an answer that takes long', () => {
     expect(content).toBe(SENTENCE);
   });
 
-  test('and breaks is an error in the shape of all errors', async () => {
+  test('that breaks is an error in the shape of all errors', async () => {
     backend.behaviour = 'stall-midway';
     const { status, text } = await slow();
     expect(status).toBe(200);

@@ -1,4 +1,7 @@
-/** The shapes of good answers, as the unchanged `openai` client and a raw reader see them. */
+/**
+ * The shapes of good answers, as the unchanged `openai` client and a raw reader see them, and what
+ * reaches the backend.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ChatCompletion, ChatCompletionChunk } from '#shared/api/chat-answer.ts';
 import { AnswerExtension } from '#shared/api/plimsoll-extension.ts';
@@ -21,7 +24,7 @@ beforeEach(() => {
 
 const SENTENCE = 'The answer to seed 7 is ⚓ and no more.';
 
-/** Every event of a stream, parsed, and whether `[DONE]` closed it. */
+/** Every event of a stream, parsed, and whether `[DONE]` ended it. */
 async function readEvents(answer: Response): Promise<{ chunks: ChatCompletionChunk[]; isDone: boolean }> {
   const events = (await answer.text()).split('\n\n').filter((event) => event !== '');
   const isDone = events.at(-1) === 'data: [DONE]';
@@ -64,7 +67,7 @@ describe('a whole answer', () => {
     expect(completion.id.replace('chatcmpl-', 'req_')).toBe(receipt.request);
   });
 
-  test('says of a decision made before that it was a hit, for the same tenant only', async () => {
+  test('says that a remembered decision was a hit, for the same tenant only', async () => {
     const route = async (key: string) => {
       const completion = await openaiClient(under.edge, key).chat.completions.create(ask('Twice the same'));
       return ChatCompletion.parse(completion).plimsoll.cache?.route;
@@ -78,7 +81,7 @@ describe('a whole answer', () => {
     ['none', ['policy', 'receipt']],
     ['summary', Object.keys(AnswerExtension.shape)],
     ['tokens', [...Object.keys(AnswerExtension.shape), 'tokens']],
-  ])('with trace %s has of the extension just that', async (trace, keys) => {
+  ])('has just the fields of the extension that trace %s asks for', async (trace, keys) => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Trace'), plimsoll: { trace } });
     const { plimsoll } = ChatCompletion.parse(await answer.json());
     expect(Object.keys(plimsoll).sort()).toEqual([...keys].sort());
@@ -87,7 +90,7 @@ describe('a whole answer', () => {
 });
 
 describe('a streamed answer', () => {
-  test('is read by the openai client, role first, text after, one reason to finish', async () => {
+  test('reaches the openai client as a role, then text, then one reason to finish', async () => {
     backend.behaviour = 'answer-slowly';
     const stream = await openaiClient(under.edge).chat.completions.create({ ...ask('Hi'), seed: 7, stream: true });
     const choices = [];
@@ -99,7 +102,7 @@ describe('a streamed answer', () => {
     expect(choices.length).toBeGreaterThan(5);
   });
 
-  test('has the summary on its last chunk, no usage unasked, and ends with [DONE]', async () => {
+  test('has the summary on its last chunk and no usage unasked, and ends with [DONE]', async () => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), stream: true });
     expect(answer.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
     expect(answer.headers.get('x-request-id')).toMatch(/^req_/);
@@ -113,7 +116,7 @@ describe('a streamed answer', () => {
     ).toBe(1);
   });
 
-  test('with include_usage has one chunk of usage and null on all others', async () => {
+  test('has one chunk of usage and null on all others with include_usage', async () => {
     const options = { stream: true, stream_options: { include_usage: true } };
     const { chunks, isDone } = await readEvents(
       await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), ...options }),
@@ -125,7 +128,7 @@ describe('a streamed answer', () => {
     expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe('stop');
   });
 
-  test('with trace tokens has tokens on every chunk, all of them in order', async () => {
+  test('has tokens on every chunk, all of them in order, with trace tokens', async () => {
     backend.behaviour = 'answer-slowly';
     const { chunks } = await readEvents(
       await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), stream: true, plimsoll: { trace: 'tokens' } }),
@@ -147,7 +150,7 @@ describe('what reaches the backend', () => {
     return backend.seen.at(-1)?.request;
   };
 
-  test('OpenAI defaults, the policy limit, and a seed where none was given', async () => {
+  test('OpenAI defaults, the policy limit, and a seed if none was given', async () => {
     const request = await seenAfter(ask('Plain'));
     expect(request).toMatchObject({ max_tokens: 1024, stop: [], temperature: 1, top_p: 1 });
     const again = await seenAfter(ask('Plain'));
@@ -189,7 +192,7 @@ describe('what reaches the backend', () => {
     });
   });
 
-  test('a seed of 64 bits, to its last digit, and back in the receipt', async () => {
+  test('a seed of 64 bits, exact to its last digit, and again in the receipt', async () => {
     for (const seed of ['9223372036854775807', '-9223372036854775808', '9007199254740993']) {
       const body = JSON.stringify({ ...ask('A long seed "seed": 1'), seed: 0 }).replace('"seed":0', `"seed": ${seed}`);
       const answer = await post(under.edge, '/v1/chat/completions', body);
@@ -204,12 +207,12 @@ describe('what reaches the backend', () => {
     }
   });
 
-  test('more tokens than the policy allows become what it allows', async () => {
+  test('at most the tokens that the policy allows', async () => {
     expect(await seenAfter({ ...ask('Long'), max_tokens: 100_000 })).toMatchObject({ max_tokens: 1024 });
   });
 });
 
-test('a stop string ends the answer before it, a token limit with the reason length', async () => {
+test('a stop string ends the answer before itself, and a token limit ends it with the reason length', async () => {
   const client = openaiClient(under.edge);
   const stopped = await client.chat.completions.create({ ...ask('Stop'), seed: 7, stop: ['nothing', 'seed 7'] });
   expect(stopped.choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: 'The answer to ' } });

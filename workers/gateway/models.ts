@@ -1,4 +1,7 @@
-/** `GET /v1/models` and `GET /v1/models/:id`: what the pool serves, dead backends included while they are remembered. */
+/**
+ * `GET /v1/models` and `GET /v1/models/:id`: what the pool serves. Dead backends count for as long
+ * as they are remembered.
+ */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Model, ModelList } from '#shared/api/models.ts';
 import { MODES } from '#shared/line/line.ts';
@@ -32,7 +35,7 @@ async function readModels(pool: BackendPool, c: AppContext<CallerEnv>): Promise<
     models.set(model, {
       id: model,
       object: 'model',
-      // Copies of one bundle may differ in it; the oldest is nearest to the truth.
+      // Copies of one bundle may have different dates. The oldest is nearest to the truth.
       created: oldest(before?.created ?? 0, created ?? 0),
       owned_by: 'plimsoll',
       plimsoll: {
@@ -44,5 +47,5 @@ async function readModels(pool: BackendPool, c: AppContext<CallerEnv>): Promise<
   return [...models.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-/** 0 is no date. */
+/** 0 means that there is no date. */
 const oldest = (a: number, b: number) => (a === 0 || b === 0 ? Math.max(a, b) : Math.min(a, b));

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { JUDGEMENTS } from '#shared/api/categories.ts';
 import { type EdgeUnderTest, openaiClient, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
 
-/** As openai-node and openai-python have them. */
+/** The names that openai-node and openai-python know. */
 const OPENAI_NAMES = [
   'harassment',
   'harassment/threatening',
@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => under.dispose());
 
-test('what moderation flags is seen under the names that OpenAI’s clients know, whatever flags it', async () => {
+test('shows every flag under the names that OpenAI’s clients know', async () => {
   const client = openaiClient(under.edge);
   for (const judgement of JUDGEMENTS) {
     const { results } = await client.moderations.create({ input: `[[${judgement}=0.9]]` });
@@ -40,7 +40,8 @@ test('what moderation flags is seen under the names that OpenAI’s clients know
   }
   const { results } = await client.moderations.create({ model: 'omni-moderation-latest', input: '[[self_harm=0.9]]' });
   expect(results[0]!.categories['self-harm']).toBe(true);
-  // Harm of any kind is sure, too, and is no reason to call it illicit when its kind is known.
+  // Harm of any kind is certain too, but that is no reason to call it illicit when its kind is
+  // known.
   expect(results[0]!.categories).toMatchObject({ any_harm: true, violence: false, illicit: false });
   const unknownKind = await client.moderations.create({
     model: 'omni-moderation-2024-09-26',
@@ -51,13 +52,13 @@ test('what moderation flags is seen under the names that OpenAI’s clients know
   expect(inDoubt.results[0]).toMatchObject({ flagged: false, category_scores: { any_harm: 0.7 } });
 });
 
-test('moderation by a model that does not exist is a 404', async () => {
+test('answers 404 to a model that does not exist', async () => {
   const client = openaiClient(under.edge);
   const asked = client.moderations.create({ model: 'gpt-moderator', input: 'kittens' });
   await expect(asked).rejects.toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
 });
 
-test('moderation scores each input by our own names, too', async () => {
+test('scores each input under our own names too', async () => {
   const client = openaiClient(under.edge);
   const { id, model, results } = await client.moderations.create({ input: ['kittens', '[[violence=0.9]]'] });
   expect(id).toMatch(/^modr-/);
@@ -72,7 +73,7 @@ test('moderation scores each input by our own names, too', async () => {
   expect(under.log.join()).toContain('classifier-failed');
 });
 
-test('long classification lets others go first', async () => {
+test('lets other requests go ahead of a long classification', async () => {
   const order: string[] = [];
   const long = post(under.edge, '/v1/moderations', { input: '[[work=2000]]' }).then(async (answer) => {
     expect(answer.status).toBe(200);

@@ -14,7 +14,10 @@ import { parseJson } from '../request/read-body.ts';
 import { classifyText, rounded, WORK_BETWEEN_PAUSES } from './classify-text.ts';
 import { createPacer, type Pacer } from './pace.ts';
 
-/** Names by which clients ask for the one model there is; the first is ours, the others are what OpenAI's clients send. */
+/**
+ * The names by which clients ask for the one model there is. The first is ours; the others are what
+ * OpenAI's clients send.
+ */
 const MODELS = [
   'plimsoll-moderation',
   'omni-moderation-latest',
@@ -41,7 +44,7 @@ export function moderations(classifier: Classifier) {
 
 async function moderate(classifier: Classifier, text: string, pacer: Pacer): Promise<Moderation['results'][number]> {
   const { signals, failed } = await classifyText(classifier, text, pacer);
-  // Here there is no line to close: a verdict that nobody reached is an error.
+  // There is no line to close here, so a verdict that nobody reached is an error.
   if (failed) throw new PlimsollError('internal_error', 'The classifier failed.');
   const verdicts = verdictsByName((judgement) => rounded(signals[judgement]));
   const byName = <T>(value: (verdict: NamedVerdict) => T) =>

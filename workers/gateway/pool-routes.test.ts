@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => under.dispose());
 
-test('the models are those of the pool', async () => {
+test('lists the models of the pool', async () => {
   const client = openaiClient(under.edge);
   const models = (await client.models.list()).data;
   expect(models).toEqual([

@@ -1,6 +1,7 @@
 /**
- * A backend's frames as the events of an answer: text as it comes, and one end, which exists only with a valid receipt and
- * once the stream itself has ended, so that nothing can follow it and the connection to the backend is free again.
+ * Turns a backend's frames into an answer: text as it comes, and one end. The end exists only with
+ * a valid receipt, and only after the stream itself has ended. So nothing can follow it, and the
+ * connection to the backend is free again.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
@@ -11,7 +12,7 @@ import { brokenOff } from './read-frames.ts';
 
 type TextDelta = { text: string; tokens: TokenTrace[] };
 export type AnswerEnd = { receiptToken: string; receipt: Receipt };
-/** Returns the end of an answer that is complete; throws where the answer breaks. */
+/** Returns the end once the answer is complete, and throws if the answer breaks. */
 export type AnswerEvents = AsyncGenerator<TextDelta, AnswerEnd, void>;
 
 export async function* readAnswer(

@@ -1,7 +1,8 @@
 /**
- * An answer as server-sent events, in OpenAI's order: a chunk with the role, chunks with text, one with the
- * `finish_reason`, on request one with the usage, `[DONE]`. The `plimsoll` summary is on the last chunk before `[DONE]`.
- * A stream that breaks ends with an `error` event instead and never with `[DONE]`.
+ * An answer as server-sent events, in OpenAI's order: a chunk with the role, chunks with text, one
+ * with the `finish_reason`, one with the usage if it was asked for, and `[DONE]`. The `plimsoll`
+ * summary is on the last chunk before `[DONE]`. A stream that breaks ends with an `error` event
+ * instead, and never with `[DONE]`.
  */
 import type { ChatCompletionChunk } from '#shared/api/chat-answer.ts';
 import { type PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
@@ -17,7 +18,7 @@ type StreamOptions = {
 
 type Delta = ChatCompletionChunk['choices'][number]['delta'];
 
-/** The text of each event. It throws nothing: what breaks becomes the last event. */
+/** The text of each event. It never throws: an error becomes the last event. */
 export async function* streamAnswer(
   begun: Promise<BegunAnswer>,
   options: StreamOptions,
@@ -66,7 +67,7 @@ async function* chunksOf(
   let next = await events.next();
   for (; !next.done; next = await events.next()) {
     const { text, tokens } = next.value;
-    // Some events are not worth a chunk: a token whose text is still held back.
+    // Some events are not worth a chunk, such as a token whose text is still held back.
     if (text !== '' || trace === 'tokens') yield deltaChunk({ content: text }, traced(tokens));
   }
   yield endChunks(next.value);

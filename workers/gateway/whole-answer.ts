@@ -27,13 +27,16 @@ export async function wholeAnswer(begun: Promise<BegunAnswer>, { trace }: { trac
   };
 }
 
-/** The same as text, for an answer whose status has gone out already: what breaks it is told in its place. */
+/**
+ * The same as text, for an answer whose status has already been sent. An error is written in its
+ * place.
+ */
 export async function* wholeAnswerText(
   answer: Promise<ChatCompletion>,
   { onError }: { onError: (error: PlimsollError) => void },
 ): AsyncGenerator<string, void, void> {
   try {
-    // At once, so that the client's leaving is noticed as soon as can be.
+    // We write at once, so that we notice as soon as possible if the client leaves.
     yield ' ';
     yield JSON.stringify(await answer);
   } catch (thrown) {

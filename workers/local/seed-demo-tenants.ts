@@ -1,4 +1,6 @@
-/** Puts the demo tenants of policies/demo into a local edge, over the admin API like anyone else's. */
+/**
+ * Puts the demo tenants of policies/demo into a local edge, over the admin API like anyone else's.
+ */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
@@ -16,7 +18,7 @@ export async function readDemoTenants(): Promise<DemoTenant[]> {
   return DemoTenants.parse(await readJson('tenants.json'));
 }
 
-/** The tenants now in the store. Seeding again changes nothing. */
+/** Returns the tenants that are now in the store. Seeding again changes nothing. */
 export async function seedDemoTenants(url: string, operatorKey: string): Promise<DemoTenant[]> {
   const tenants = await readDemoTenants();
   const admin = adminClient(url, operatorKey);

@@ -1,6 +1,6 @@
 /**
- * The tenant store as the rest of the Worker sees it. It names no type of the platform's, so that code which only calls the
- * store type-checks under Node too.
+ * The tenant store as the rest of the Worker sees it. This file uses no platform type, so code that
+ * only calls the store also type-checks under Node.
  */
 import type { TenantDocument, TenantSnapshot } from './tenant-record.ts';
 
@@ -14,14 +14,20 @@ export type TenantSummary = {
 
 export type AuditRow = { at: string; actor: string; action: string; tenant: string; detail: string };
 
-/** Errors do not keep their class across a call to an object, so what can go wrong is part of the answer. */
+/**
+ * Errors lose their class on the way out of a Durable Object, so what can go wrong is part of the
+ * result.
+ */
 export type PutResult =
   | { conflict: true; keyIndex: number }
   | { conflict: false; changed: boolean; version: string; removedKeys: string[] };
 
 export interface TenantStoreContract {
   resolveKey(sha256: string): Promise<TenantSnapshot | null>;
-  /** Replaces a tenant whole; what equals the stored one changes nothing and leaves no audit row. */
+  /**
+   * Replaces a tenant as a whole. If it equals the stored one, nothing changes and no audit row is
+   * written.
+   */
   putTenant(id: string, document: TenantDocument, actor: string): Promise<PutResult>;
   listTenants(): Promise<TenantSummary[]>;
   /** The latest changes, newest first. */

@@ -1,6 +1,7 @@
 /**
- * The truth about tenants. One object for all of them: it is asked only when a copy nearer to the request has grown old,
- * and a key must belong to one tenant whatever the tenants' number.
+ * The truth about tenants, all in one object. One is enough, because it is asked only when a copy
+ * nearer to the request has grown old. And it has to be one, because a key must belong to one
+ * tenant, however many tenants there are.
  */
 import { DurableObject } from 'cloudflare:workers';
 import { canonicalPolicy, policyVersion } from '#policies/version.ts';
@@ -48,8 +49,9 @@ export class TenantStore extends DurableObject implements TenantStoreContract {
     }
     this.ctx.storage.transactionSync(() => {
       this.#sql.exec(
-        // A version is written once: what is put back keeps the time at which it was first seen. A stored text that is another
-        // than its version says has been damaged, and is mended.
+        // A version is written once, so a policy that is put back keeps its first creation time. If
+        // the stored text differs from what its version says, it has been damaged, and this repairs
+        // it.
         `INSERT INTO policies (tenant, version, document, created_at) VALUES (?, ?, ?, ?)
          ON CONFLICT (tenant, version) DO UPDATE SET document = excluded.document
          WHERE document <> excluded.document`,

@@ -1,4 +1,4 @@
-/** From `Authorization: Bearer <key>` to the caller: which tenant, under which policy. */
+/** Turns `Authorization: Bearer <key>` into the caller: which tenant, under which policy. */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { CallerEnv, Middleware } from './context.ts';

@@ -1,4 +1,6 @@
-/** A deployment that lacks a setting is closed, on every route, and says in its log which one. */
+/**
+ * A deployment that lacks a setting is closed on every route, and its log says which setting it is.
+ */
 import { expect, test, vi } from 'vitest';
 import { LOOSEST } from '#policies/schema.ts';
 import type { ErrorBody } from '#shared/api/errors.ts';
@@ -33,11 +35,11 @@ test.each<[keyof Env, string | undefined]>([
   ['RECEIPT_JWKS', '{"keys":[]}'],
   ['OPERATOR_KEY_SHA256', 'pk-demo-operator'],
   ['BACKENDS', 'http://127.0.0.1:1'],
-  // What wrangler.toml has until somebody fills it in.
+  // This is what wrangler.toml has until somebody fills it in.
   ['BACKENDS', '[]'],
 ])('%s = %s', async (name, value) => {
   const { [name]: _setting, ...rest } = WHOLE;
-  // The cast: what the types forbid is what this is about.
+  // The cast: these tests are about what the types forbid.
   const env = { ...rest, ...(value !== undefined && { [name]: value }) } as Env;
   const write = vi.spyOn(console, 'error').mockReturnValue();
   const answers = await Promise.all(ROUTES.map(([path, init]) => app().request(path, init, env)));

@@ -1,17 +1,17 @@
 /**
- * What the middleware leaves for a route, by the middleware it comes from: a route that needs more than `AppEnv` says so in its
- * context, and then compiles only behind the middleware that sets it.
+ * What the middleware leaves for a route. A route that needs more than `AppEnv` says so in the type
+ * of its context, and then compiles only behind the middleware that sets it.
  */
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Config } from './config.ts';
 import type { Env } from './env.ts';
 import type { Caller } from './tenant-directory.ts';
 
-/** Of every route. */
+/** On every route. */
 export type AppEnv = { Bindings: Env; Variables: { requestId: string; config: Config } };
-/** Behind `authenticate`. */
+/** On routes behind `authenticate`. */
 export type CallerEnv = AppEnv & { Variables: { caller: Caller } };
-/** Behind `readBody`. */
+/** On routes behind `readBody`. */
 export type BodyEnv = AppEnv & { Variables: { body: string } };
 
 export type AppContext<E extends AppEnv = AppEnv> = Context<E>;

@@ -1,8 +1,11 @@
-/** What wrangler.toml binds, and the settings a deployment adds; the settings are optional here because one may be forgotten. */
+/**
+ * What wrangler.toml binds, and the settings that a deployment adds. The settings are optional in
+ * this type because somebody may forget one.
+ */
 import type { TenantStoreBinding } from '../objects/tenant-store-contract.ts';
 
 export type Env = TenantStoreBinding & {
-  /** Of a KV namespace, what is used. */
+  /** The part of a KV namespace that we use. */
   TENANT_SNAPSHOTS: {
     get(name: string, type: 'json'): Promise<unknown>;
     put(name: string, value: string, options: { expirationTtl: number }): Promise<void>;
@@ -12,8 +15,14 @@ export type Env = TenantStoreBinding & {
   DIRECTIVE_SECRET?: string;
   RECEIPT_JWKS?: string;
   OPERATOR_KEY_SHA256?: string;
-  /** By commas, in small letters: the only host names that are served. Any, where it is not set. */
+  /**
+   * The only host names that are served, separated by commas and in lower case. If it is not set,
+   * every name is served.
+   */
   HOST_NAMES?: string;
-  /** By commas: keys that everybody may know, for the front page. Only a local stack has any. */
+  /**
+   * Keys that everybody may know, separated by commas, for the front page. Only a local stack has
+   * any.
+   */
   DEMO_KEYS?: string;
 };

@@ -1,7 +1,10 @@
 /**
- * The body, read by a schema: the route finds it under `c.req.valid('json')`, and Hono's client (`hc`) takes the schema's input
- * as what a request has to send. Not `@hono/zod-validator`: that reads the body itself, without our limits, wants a content type
- * that our clients need not send, and keeps from an error what it needs to name the value that was found.
+ * Validates the body by a schema. The route finds it under `c.req.valid('json')`, and Hono's client
+ * (`hc`) takes the schema's input as what a request has to send.
+ *
+ * `@hono/zod-validator` does not fit: it reads the body itself, without our limits, it wants a
+ * content type that our clients need not send, and its errors lack the value that was found, which
+ * ours name.
  */
 import type { MiddlewareHandler } from 'hono';
 import type * as z from 'zod';
