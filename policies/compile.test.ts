@@ -12,7 +12,7 @@ import { tighten } from './tighten.ts';
 const benign = Object.fromEntries(SIGNALS.map((signal) => [signal, 0])) as Record<Signal, number>;
 
 describe('laws', () => {
-  test('a compiled line is a valid line, its ceiling never below its floor', () => {
+  test('a compiled line is valid, and its ceiling is never below its floor', () => {
     fc.assert(
       fc.property(arbitraryPolicy, arbitrarySignalValues, arbitraryMode, (policy, probabilities, mode) => {
         const verdict = compile(policy, probabilities, { mode });
@@ -53,7 +53,7 @@ describe('laws', () => {
       { numRuns: 2000 },
     );
   });
-  test('no probabilities at all is the tightest a policy can be', () => {
+  test('a policy is tightest when no probability is known', () => {
     fc.assert(
       fc.property(arbitraryPolicy, arbitrarySignalValues, (policy, probabilities) => {
         expect(isAtLeastAsTight(compile(policy, {}), compile(policy, probabilities))).toBe(true);
@@ -89,37 +89,37 @@ describe('a category along its ramp', () => {
     if (budget === null) expect(line).toMatchObject({ budget: null });
     else expect('budget' in line && line.budget).toBeCloseTo(budget, 12);
   });
-  test('a ramp without width is a step', () => {
+  test('a ramp of zero width is a step', () => {
     expect(lineAt({ child_abuse: 0.79 })).toMatchObject({ action: 'mix' });
     expect(lineAt({ child_abuse: 0.8 })).toEqual({ action: 'refuse', because: 'child_abuse' });
   });
 });
 
-test('where floor and ceiling cross, the floor wins', () => {
+test('the floor wins if it crosses the ceiling', () => {
   expect(compile({ ...LOOSEST, floor: 0.8, ceiling: 0.4 }, benign)).toMatchObject({
     line: { floor: 0.8, ceiling: 0.8 },
   });
 });
 
-test('the strictest policy is the safety expert alone with nothing to spend', () => {
+test('the strictest policy leaves the safety expert alone, with nothing to spend', () => {
   expect(compile(STRICTEST, benign)).toMatchObject({
     action: 'answer',
     line: { action: 'safety_only', floor: 1, ceiling: 1, budget: 0 },
   });
 });
 
-test('a policy that refuses everything refuses whatever the prompt', () => {
+test('a policy that refuses everything refuses every prompt', () => {
   expect(compile({ ...LOOSEST, action: 'refuse' }, benign)).toEqual({ action: 'refuse', because: null });
 });
 
 describe('the mode layers', () => {
   const allowing: Policy = { ...LOOSEST, layers_mode: true };
 
-  test('is the line’s where it is asked for and allowed, and never unasked', () => {
+  test('is used if it is asked for and allowed, and never unasked', () => {
     expect(compile(allowing, benign, { mode: 'layers' })).toMatchObject({ action: 'answer', line: { mode: 'layers' } });
     expect(compile(allowing, benign)).toMatchObject({ action: 'answer', line: { mode: 'logits' } });
   });
-  test('is forbidden to whoever’s policy does not allow it, whatever the prompt', () => {
+  test('is forbidden for every prompt if the policy does not allow it', () => {
     fc.assert(
       fc.property(arbitraryPolicy, arbitrarySignalValues, (policy, probabilities) => {
         const forbidding = { ...policy, layers_mode: false };
@@ -129,12 +129,12 @@ describe('the mode layers', () => {
       }),
     );
   });
-  test('is forbidden by the strictest policy, and by one that does not mention it', () => {
+  test('is forbidden by the strictest policy, and by a policy that does not mention it', () => {
     for (const policy of [STRICTEST, Policy.parse({ floor: 0, budget: null })]) {
       expect(compile(policy, benign, { mode: 'layers' })).toEqual({ action: 'forbid', mode: 'layers' });
     }
   });
-  test('is no matter where the safety expert answers alone', () => {
+  test('makes no difference if the safety expert answers alone', () => {
     const line = { action: 'safety_only', mode: 'logits', floor: 1 };
     expect(compile({ ...allowing, action: 'safety_only' }, benign, { mode: 'layers' })).toMatchObject({ line });
   });
@@ -155,7 +155,7 @@ describe('text that nobody understood', () => {
     return verdict.action === 'answer' ? verdict.line.floor : verdict.action;
   };
 
-  test('costs the strictest of the categories’ floors where it is unread, and half the way there where it is uncertain', () => {
+  test('costs the strictest category floor if it is unread, and goes halfway there if it is uncertain', () => {
     const policy = Policy.parse(document);
     expect(floorAt(policy, {})).toBe(0.2);
     expect(floorAt(policy, { unread: 1 })).toBe(0.6);
@@ -165,7 +165,7 @@ describe('text that nobody understood', () => {
     expect(budgetAt(policy, { unread: 1 })).toBe(4);
     expect(budgetAt(policy, { uncertain: 1 })).toBe(8);
   });
-  test('may hold what the policy refuses or leaves to the safety expert alone', () => {
+  test('counts a category that refuses, or leaves the safety expert alone, as a floor of 1', () => {
     for (const action of ['safety_only', 'refuse']) {
       const categories = { hate: { action, ramp: { from: 0.5, full: 0.9 } } };
       const policy = Policy.parse({ floor: 0.2, budget: null, categories });
@@ -173,7 +173,7 @@ describe('text that nobody understood', () => {
       expect(floorAt(policy, { uncertain: 1 })).toBeCloseTo(0.6, 12);
     }
   });
-  test('costs the strictest budget also where no floor rises, and nothing to spend is not halved', () => {
+  test('costs the strictest budget even if no floor rises, and does not halve a budget of 0', () => {
     const hate = { budget: 0, ramp: { from: 0.5, full: 0.9 } };
     const policy = Policy.parse({ floor: 0, budget: null, categories: { hate } });
     expect(budgetAt(policy, { unread: 1 })).toBe(0);
@@ -189,17 +189,17 @@ describe('text that nobody understood', () => {
     expect(policy.categories.uncertain!.floor).toBeCloseTo(uncertainFloor, 12);
     expect(policy.categories.uncertain!.budget).toBe(uncertainBudget);
   });
-  test('costs what the policy says of it, if it says something', () => {
+  test('costs what the policy says, if it says anything', () => {
     const ramp = { from: 0, full: 1 };
     const categories = { ...document.categories, unread: { action: 'refuse', ramp }, uncertain: { floor: 0.3, ramp } };
     const policy = Policy.parse({ ...document, categories });
     expect(floorAt(policy, { unread: 1 })).toBe('refuse');
     expect(floorAt(policy, { uncertain: 1 })).toBe(0.3);
   });
-  test('costs nothing where no category does', () => {
+  test('costs nothing if the policy has no categories', () => {
     expect(Policy.parse({ floor: 0.4, budget: 3 }).categories).toEqual({});
   });
-  test('costs at least as much under a joined policy as under either, whichever of them spoke of it', () => {
+  test('costs at least as much under a joined policy as under either of the two', () => {
     const strict = Policy.parse(document);
     const silentlyLoose = Policy.parse({
       floor: 0,
@@ -209,7 +209,7 @@ describe('text that nobody understood', () => {
     expect(floorAt(tighten(silentlyLoose, strict), { unread: 1 })).toBe(0.6);
     expect(floorAt(tighten(strict, silentlyLoose), { unread: 1 })).toBe(0.6);
   });
-  test('is filled in once: parsing a policy again changes nothing', () => {
+  test('gets its rules once: parsing a policy again changes nothing', () => {
     fc.assert(
       fc.property(arbitraryPolicy, (policy) => {
         const parsed = Policy.parse(policy);

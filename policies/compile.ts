@@ -1,6 +1,7 @@
 /**
- * A policy and a classified prompt become the line of one answer. Two laws hold and are tested: tightening the policy
- * never gives a looser line, and raising a signal never does (rules.ts in shared/line does that part).
+ * Turns a policy and a classified prompt into the line of one answer. Two laws hold and are tested:
+ * tightening the policy never gives a looser line, and neither does raising a signal
+ * (shared/line/rules.ts does that part).
  */
 import type { Signal } from '#shared/line/categories.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
@@ -9,13 +10,14 @@ import type { Policy } from './schema.ts';
 
 export type Verdict =
   | { action: 'answer'; line: Line }
-  /** `because`: the signal whose rule refuses, or null where the policy refuses everything. */
+  /** `because` is the signal whose rule refuses, or null if the policy refuses everything. */
   | { action: 'refuse'; because: Signal | null }
-  /** The request asks for a mode that the policy does not allow, whatever the prompt. */
+  /** The request asks for a mode that the policy forbids, whatever the prompt. */
   | { action: 'forbid'; mode: Mode };
 
 /**
- * `mode` is what the request asks for. The safety expert alone is the same in any, and needs no router: its line says `logits`.
+ * `mode` is what the request asks for. The safety expert alone is the same in every mode and needs
+ * no router, so its line says `logits`.
  *
  *     compile(policy, { violence: 0.97, ... }); // { action: 'answer', line: { floor: 0.8, ... } }
  */
@@ -35,7 +37,7 @@ export function compile(policy: Policy, signals: SignalValues, { mode = 'logits'
       ceiling: Math.max(policy.ceiling, floor),
       opening: policy.opening,
       budget,
-      // No policy can ask for one yet.
+      // No policy can ask for an earned budget yet.
       earned: null,
     },
   };

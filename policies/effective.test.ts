@@ -8,7 +8,7 @@ import { canonicalPolicy, policyVersion, readStoredPolicy, STRICTEST_VERSION } f
 
 const stored = (policy: Policy) => ({ policy, version: 'of the tenant alone', problem: null });
 
-test('the version follows whatever decides: another join, another version; the same join, the same', async () => {
+test('the version is that of the join: it changes exactly when the join does', async () => {
   await fc.assert(
     fc.asyncProperty(arbitraryPolicy, arbitraryPolicy, arbitraryPolicy, async (operator, changed, tenant) => {
       const before = await effectivePolicy(operator, stored(tenant));
@@ -21,7 +21,7 @@ test('the version follows whatever decides: another join, another version; the s
   );
 });
 
-test('an operator who tightens one bound changes the version of a tenant who changed nothing', async () => {
+test('tightening one bound of the operator changes the version of a tenant who changed nothing', async () => {
   const tenant = Policy.parse({ floor: 0.2, budget: 5 });
   const versions = await Promise.all(
     [LOOSEST, { ...LOOSEST, floor: 0.4 }, { ...LOOSEST, budget: 3 }].map(async (operator) => {
@@ -31,7 +31,7 @@ test('an operator who tightens one bound changes the version of a tenant who cha
   expect(new Set(versions).size).toBe(3);
 });
 
-test('a broken policy is named as one, and by what stands in for it', async () => {
+test('the version of a broken policy says that it is broken, and what stands in for it', async () => {
   const broken = await readStoredPolicy(null, null);
   const { version } = await effectivePolicy(LOOSEST, broken);
   expect(version).toMatch(new RegExp(`^${STRICTEST_VERSION}-[0-9a-f]{16}$`));

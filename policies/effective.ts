@@ -1,11 +1,12 @@
-/** The policy that decides: all levels joined. Its version is what answers and receipts name. */
+/** The policy that decides: all levels joined. Answers and receipts name its version. */
 import type { Policy } from './schema.ts';
 import { tightenAll } from './tighten.ts';
 import { canonicalPolicy, policyVersion, type StoredPolicy } from './version.ts';
 
 /**
- * The operator's policy joined with a stored one. Its version is of the join, because the operator's document can change while
- * the stored one stays. Where the stored policy is missing or broken, the version says that the strictest stands in for it.
+ * Joins the operator's policy with a stored one. The version is that of the join, because the
+ * operator's document can change while the stored one stays. If the stored policy is missing or
+ * broken, the version says that the strictest policy stands in for it.
  */
 export async function effectivePolicy(
   operator: Policy,

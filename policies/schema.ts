@@ -1,6 +1,7 @@
 /**
- * The policy language. A policy is JSON; unknown fields are refused, and the two fields that decide most of the line,
- * `floor` and `budget`, have no default, so that an empty document is a mistake and not an open door.
+ * The policy language. A policy is JSON, and unknown fields are refused. `floor` and `budget`
+ * decide most of the line, so they have no default: an empty document is a mistake, not an open
+ * door.
  */
 import * as z from 'zod';
 import { JUDGEMENTS } from '#shared/line/categories.ts';
@@ -9,7 +10,7 @@ import { lesser } from '#shared/line/order.ts';
 import { type Ramp, SignalRules } from '#shared/line/rules.ts';
 
 const Fields = z.strictObject({
-  /** The least and the most weight of the safety expert; where they cross, the floor wins. */
+  /** The least and the most weight of the safety expert. If they cross, the floor wins. */
   floor: Share,
   ceiling: Share.default(1),
   opening: Opening.default({ tokens: 0, floor: 0 }),
@@ -17,21 +18,26 @@ const Fields = z.strictObject({
   budget: Budget,
   action: Action.default('mix'),
   /**
-   * Whether a request may ask for the mode `layers`, in which the experts are mixed inside the model. A floor there bounds the
-   * mixing and nothing on the output, and the rule does not apply; only the budget bounds the answer. So it has to be allowed.
+   * Whether a request may ask for the mode `layers`, which mixes the experts inside the model.
+   * There a floor bounds the mixing but nothing about the output, and the rule does not apply: only
+   * the budget bounds the answer. That is why a policy has to allow it.
    */
   layers_mode: z.boolean().default(false),
   /** null: no limit. */
   limits: z.strictObject({ max_tokens: z.int().min(1).nullable().default(null) }).default({ max_tokens: null }),
-  /** By signal: harm categories, `jailbreak`, `any_harm`, and what was not understood, `unread` and `uncertain`. */
+  /**
+   * By signal: the harm categories, `jailbreak`, `any_harm`, and what was not understood (`unread`
+   * and `uncertain`).
+   */
   categories: SignalRules.default({}),
 });
 
 /**
- * Text that nobody understood may hold whatever the policy is strict about. So a policy that has rules and says nothing of it
- * gets two more: `unread` takes the strictest of the categories' floors and budgets, and `uncertain` (a language the
- * classifier does not know) goes half of the way there. They are filled in here and not where they are used, so that joining
- * policies cannot lose them.
+ * Text that nobody understood may hold anything that the policy is strict about. So a policy that
+ * has rules, but none for such text, gets two more. `unread` takes the strictest of the categories'
+ * floors and budgets. `uncertain` (a language the classifier does not know) goes halfway there.
+ * They are filled in here rather than where they are used, so that joining policies cannot lose
+ * them.
  */
 export const Policy = Fields.transform((policy) => {
   const { floor, categories } = policy;
@@ -40,7 +46,8 @@ export const Policy = Fields.transform((policy) => {
   const budgets = rules.map((rule) => rule.budget);
   const least = budgets.reduce(lesser, null);
   if (strictest === floor && least === null) return policy;
-  // Half of nothing to spend would be nothing to spend, for every word in another language; a floor halves better.
+  // A budget of 0 is left out: half of it would still be 0, for every word in another language. A
+  // floor halves better.
   const halved = budgets.filter((budget) => budget !== 0).reduce(lesser, null);
   const filledIn: Required<Pick<SignalRules, 'unread' | 'uncertain'>> = {
     unread: { floor: strictest, budget: least, action: 'mix', ramp: WHOLE },
@@ -57,7 +64,7 @@ export type Policy = z.infer<typeof Policy>;
 
 /** `unread` is 0 or 1. */
 const WHOLE: Ramp = { from: 0, full: 1 };
-/** Plain English has some doubt about it, too: a hundredth or so. */
+/** Even plain English gets some doubt: a hundredth or so. */
 const RISING: Ramp = { from: 0.25, full: 0.9 };
 
 /** The neutral element of `tighten`: it asks for nothing. */
@@ -73,7 +80,7 @@ export const LOOSEST: Policy = {
   categories: {},
 };
 
-/** What stands in for a policy that is missing or broken: the safety expert alone. */
+/** Stands in for a policy that is missing or broken: the safety expert alone. */
 export const STRICTEST: Policy = {
   floor: 1,
   ceiling: 1,

@@ -5,7 +5,7 @@ import { arbitraryPolicy } from './testing/arbitrary-policy.ts';
 import { tighten, tightenAll } from './tighten.ts';
 import { canonicalPolicy } from './version.ts';
 
-/** Policies are equal when their content is, whatever the order of their keys. */
+/** Policies are equal if their content is, whatever the order of their keys. */
 function expectSame(a: Policy, b: Policy): void {
   expect(canonicalPolicy(a)).toBe(canonicalPolicy(b));
 }
@@ -39,7 +39,7 @@ describe('tighten is a join', () => {
       }),
     );
   });
-  test('the loosest policy is neutral, and a level given twice or in another order changes nothing', () => {
+  test('the loosest policy is neutral, and repeating or reordering levels changes nothing', () => {
     fc.assert(
       fc.property(fc.array(arbitraryPolicy, { maxLength: 4 }), (levels) => {
         expectSame(tightenAll([...levels].reverse().concat(levels, LOOSEST)), tightenAll(levels));
@@ -56,7 +56,7 @@ describe('tighten is a join', () => {
   });
 });
 
-test('floors rise, ceilings and budgets fall, null is infinity, the stricter action and rule win, a no wins', () => {
+test('floors rise, ceilings and budgets fall, null is infinity, and the stricter action, rule and permission win', () => {
   const ramp = { from: 0.5, full: 0.9 };
   const a: Policy = {
     ...LOOSEST,
@@ -94,7 +94,7 @@ test('floors rise, ceilings and budgets fall, null is infinity, the stricter act
   });
 });
 
-test('the mode layers is allowed where every level allows it', () => {
+test('the mode layers is allowed only if every level allows it', () => {
   fc.assert(
     fc.property(fc.array(arbitraryPolicy, { maxLength: 4 }), (levels) => {
       expect(tightenAll(levels).layers_mode).toBe(levels.every((level) => level.layers_mode));

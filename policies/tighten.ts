@@ -1,11 +1,13 @@
 /**
- * How two policies become one. `tighten` is the join of a product of total orders, one per field: commutative,
- * associative, idempotent and monotone, so that operator, tenant and request may be combined in any order and none can
- * loosen another.
+ * Joins two policies into one. `tighten` is the join of a product of total orders, one per field.
+ * So it is commutative, associative, idempotent and monotone: operator, tenant and request can be
+ * combined in any order, and none can loosen another.
  *
- * Floors go up. Ceilings, budgets and limits go down: floor and ceiling bound the set of weights a policy allows, and
- * that set is intersected; where nothing is left of it the floor wins, in `compile`, because settling it here would make
- * the result depend on the order. What has to be allowed is allowed only where both do. A category's ramp moves to the earlier start and the earlier end, each for itself.
+ * Floors go up. Ceilings, budgets and limits go down. Floor and ceiling bound the set of weights
+ * that a policy allows, and the join intersects those sets. If nothing is left, the floor wins, but
+ * only in `compile`: settling it here would make the result depend on the order. What needs
+ * permission is allowed only if both policies allow it. A category's ramp takes the earlier start
+ * and the earlier end, each on its own.
  */
 import type { Signal } from '#shared/line/categories.ts';
 import { ACTIONS, RULES } from '#shared/line/line.ts';

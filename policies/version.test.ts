@@ -5,7 +5,7 @@ import { LOOSEST, Policy, STRICTEST } from './schema.ts';
 import { arbitraryPolicy } from './testing/arbitrary-policy.ts';
 import { canonicalPolicy, policyVersion, readStoredPolicy, STRICTEST_VERSION } from './version.ts';
 
-test('a policy survives being stored, and equal content has one version', async () => {
+test('a policy survives being stored, and equal content has the same version', async () => {
   await fc.assert(
     fc.asyncProperty(arbitraryPolicy, async (document) => {
       const policy = Policy.parse(document);

@@ -1,16 +1,20 @@
 /**
- * A policy's version is its content: SHA-256 over its canonical JSON (keys sorted, no spaces). The canonical text itself
- * is what gets stored, so a stored policy still answers to its version when the schema has since gained a default.
+ * A policy's version is its content address: SHA-256 over its canonical JSON (sorted keys, no
+ * spaces). The canonical text itself is stored, so a stored policy keeps its version even if the
+ * schema gains a default later.
  */
 import * as z from 'zod';
 import { canonicalJson } from '#shared/protocol/canonical-json.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { Policy, STRICTEST } from './schema.ts';
 
-/** 64 bits of the digest: short enough to read aloud, and no two policies of one tenant's history meet by accident. */
+/**
+ * 64 bits of the digest: short enough to read aloud, and long enough that no two policies in one
+ * tenant's history collide by accident.
+ */
 const VERSION_LENGTH = 16;
 
-/** How the version of a policy begins that stands in for one that was missing or broken. */
+/** The version of a policy that stands in for a missing or broken one begins with this. */
 export const STRICTEST_VERSION = 'strictest';
 
 export function canonicalPolicy(policy: Policy): string {
@@ -24,8 +28,8 @@ export async function policyVersion(canonical: string): Promise<string> {
 export type StoredPolicy = { policy: Policy; version: string; problem: string | null };
 
 /**
- * The policy behind a stored text, or the strictest one with the problem named: there was no text, it does not hash to
- * the version it was stored under, it is not JSON, or it is not a policy.
+ * Reads a stored policy. Returns the strictest policy and names the problem if there is no text,
+ * the text does not hash to the version it was stored under, or it is not JSON or not a policy.
  */
 export async function readStoredPolicy(canonical: string | null, version: string | null): Promise<StoredPolicy> {
   const strictest = (problem: string) => ({ policy: STRICTEST, version: STRICTEST_VERSION, problem });

@@ -28,6 +28,6 @@ test.each([
   'secrets/directive-secret',
 ])('%s is ignored', (file) => expect(ignored(file)).toBe(true));
 
-test.each(['wrangler.toml', 'workers/env.ts', 'cli/local/secrets.ts'])('%s is not', (file) => {
+test.each(['wrangler.toml', 'workers/request/env.ts', 'cli/local/secrets.ts'])('%s is not', (file) => {
   expect(ignored(file)).toBe(false);
 });

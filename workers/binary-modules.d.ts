@@ -1,4 +1,4 @@
-/** Binary files are Data modules: bundled as they are, imported as bytes. */
+/** Binary files are Data modules: bundled unchanged and imported as bytes. */
 declare module '*.bin' {
   const bytes: ArrayBuffer;
   export default bytes;

@@ -1,10 +1,13 @@
-/** The Worker. Everything that can fail at start fails here, so that a broken build serves nothing. */
+/**
+ * The Worker. Everything that can fail at startup fails here, so that a broken build serves
+ * nothing.
+ */
 import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
 import { Policy } from '#policies/schema.ts';
 import { createClassifier } from '#shared/classify/classify.ts';
 import classifierModel from '../models/classifier/classifier.bin';
-import type { Env } from './env.ts';
-import { createApp } from './gateway/app.ts';
+import { createApp } from './app.ts';
+import type { Env } from './request/env.ts';
 
 const app = createApp({
   classifier: createClassifier(classifierModel),

@@ -1,4 +1,7 @@
-/** Generators for the property tests: any policy, any classified prompt, and the order in which a line is tighter. */
+/**
+ * Generators for the property tests (any policy, any classified prompt), and what it means for one
+ * line to be tighter than another.
+ */
 import * as fc from 'fast-check';
 import { effectiveFloor } from '#shared/gate/index.ts';
 import { SIGNALS } from '#shared/line/categories.ts';
@@ -7,7 +10,8 @@ import type { SignalRule, SignalValues } from '#shared/line/rules.ts';
 import type { Verdict } from '../compile.ts';
 import type { Policy } from '../schema.ts';
 
-// Round numbers beside arbitrary ones, so that equal floors, crossed ceilings and ramps without width do come up.
+// Round numbers beside arbitrary ones, so that equal floors, crossed ceilings and ramps of zero
+// width do come up.
 const share = fc.oneof(
   fc.constantFrom(0, 0.3, 0.5, 0.9, 1),
   fc.double({ min: 0, max: 1, noNaN: true }).map((x) => x + 0),
@@ -40,7 +44,7 @@ export const arbitraryPolicy: fc.Arbitrary<Policy> = fc.record({
   categories: fc.dictionary(fc.constantFrom(...SIGNALS), rule, { maxKeys: 4, noNullPrototype: true }),
 });
 
-/** What a classifier may say, NaN and silence about a signal included. */
+/** Anything a classifier may say, including NaN and nothing at all about a signal. */
 export const arbitrarySignalValues: fc.Arbitrary<SignalValues> = fc.dictionary(
   fc.constantFrom(...SIGNALS),
   fc.oneof({ weight: 9, arbitrary: share }, { weight: 1, arbitrary: fc.constant(Number.NaN) }),
@@ -49,7 +53,10 @@ export const arbitrarySignalValues: fc.Arbitrary<SignalValues> = fc.dictionary(
 
 export const arbitraryMode = fc.constantFrom(...MODES);
 
-/** One rounding step of a floor on its ramp; a line that is looser by less than this is not looser in any use of it. */
+/**
+ * One rounding step of a floor on its ramp. A line that is looser by less than this is not looser
+ * in practice.
+ */
 const ROUNDING = 1e-12;
 
 export function isAtLeastAsTight(a: Verdict, b: Verdict): boolean {

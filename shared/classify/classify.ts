@@ -20,7 +20,7 @@ export type Classifier = {
   classify(text: string): Signals;
   /**
    * The same in slices, none of which is long: each yields its work, in characters looked at, and whoever drives it lets
-   * others run once enough has come together. See `workers/gateway/classify-prompt.ts`.
+   * others run once enough has come together. See `workers/gateway/classify-text.ts`.
    */
   inSlices(text: string): Generator<number, Signals, void>;
 };

@@ -1,4 +1,4 @@
-/** The commands of docs/admin-api.md, pasted into a shell as they stand. */
+/** The commands of docs/admin-api.md, pasted into a shell unchanged. */
 import { execFile, spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -22,9 +22,9 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test.skipIf(missing.length > 0)('do what the page says', async () => {
+test.skipIf(missing.length > 0)('the commands do what the page says', async () => {
   const blocks = [...(await readFile(PAGE, 'utf8')).matchAll(/^```sh\n(.*?)^```$/gms)].map(([, text]) => text ?? '');
-  // The address and the model of this test; the rest is the page's.
+  // Only the address and the model are replaced by those of this test.
   const script = blocks
     .join('\necho\n')
     .replace('http://127.0.0.1:8787', under.edge.url)

@@ -1,29 +1,32 @@
-/** What is known of an answer as it begins, and its `plimsoll` part in the three sizes a request may ask for. */
+/**
+ * What we know about an answer as it begins, and its `plimsoll` part in the three sizes that a
+ * request may ask for.
+ */
 import type { ChatCompletion } from '#shared/api/chat-answer.ts';
 import type { AnswerExtension, RequestExtension, SentExtension, TokenTrace } from '#shared/api/plimsoll-extension.ts';
 import type { Line } from '#shared/line/line.ts';
-import type { AnswerEvent } from './read-answer.ts';
+import type { AnswerEnd, AnswerEvents } from './read-answer.ts';
 
 export type Trace = NonNullable<RequestExtension['trace']>;
 
-/** What is known of an answer before it begins. */
-export type AnswerHead = Pick<
+/** The part of the extension that is known before the answer begins. */
+type EarlyExtension = Pick<
   AnswerExtension,
   'policy' | 'classifier' | 'categories' | 'unread' | 'uncertain' | 'cache'
 > & { line: Line };
 
 /** The fields that a whole answer and every chunk of a stream share. */
-export type CompletionHead = Pick<ChatCompletion, 'id' | 'created' | 'model' | 'system_fingerprint'>;
+type CompletionHead = Pick<ChatCompletion, 'id' | 'created' | 'model' | 'system_fingerprint'>;
 
 export type BegunAnswer = {
-  events: AsyncGenerator<AnswerEvent, void, void>;
+  events: AnswerEvents;
   head: CompletionHead;
-  extension: AnswerHead;
+  extension: EarlyExtension;
 };
 
 export function finalExtension(
-  { line, ...known }: AnswerHead,
-  { end, trace, tokens }: { end: Extract<AnswerEvent, { type: 'answer-end' }>; trace: Trace; tokens: TokenTrace[] },
+  { line, ...known }: EarlyExtension,
+  { end, trace, tokens }: { end: AnswerEnd; trace: Trace; tokens: TokenTrace[] },
 ): SentExtension {
   const { receipt, receiptToken } = end;
   if (trace === 'none') return { policy: known.policy, receipt: receiptToken };

@@ -1,4 +1,7 @@
-/** One request to one backend: under a directive of its own, watched for silence, given up with the client. */
+/**
+ * One request to one backend: with a directive of its own, watched for silence, and given up when
+ * the client leaves.
+ */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { DIRECTIVE_HEADER, type Directive, signDirective } from '#shared/protocol/directive.ts';
 import type { Frame } from '#shared/protocol/generate.ts';
@@ -8,20 +11,26 @@ import { brokenOff, readFrames } from './read-frames.ts';
 import { startWatchdog } from './watchdog.ts';
 
 export type Timeouts = {
-  /** Until a backend says anything: as long as a directive lives. */
+  /** How long a backend may say nothing at all: as long as a directive lives. */
   startMs: number;
-  /** Between two frames: a long prompt's prefill is the longest silence there is. */
+  /**
+   * The longest wait between two frames. The prefill of a long prompt is the longest silence there
+   * is.
+   */
   frameMs: number;
-  /** Of silence before a second backend is asked beside the first. */
+  /** How long a backend may be silent before we ask a second one beside it. */
   hedgeMs: number;
 };
-/** A backend that is well says within milliseconds that it has taken a request; a busy machine may take longer. */
+/**
+ * A healthy backend says within milliseconds that it has taken a request. A busy machine may take
+ * longer.
+ */
 export const DEFAULT_TIMEOUTS: Timeouts = { startMs: 30_000, frameMs: 60_000, hedgeMs: 750 };
 
 export type StartFrame = Extract<Frame, { type: 'start' }>;
 export type BackendAnswer = {
   member: PoolMember;
-  /** The one that the backend took, of those that were signed for the attempts. */
+  /** The directive that the backend took, of those that were signed for the attempts. */
   directive: Directive;
   start: StartFrame;
   /** The frames after `start`. */
@@ -32,32 +41,35 @@ export type AttemptOptions = {
   requestId: string;
   body: string;
   /**
-   * Signed anew for each attempt, under an id of its own: a backend takes a directive once, and it may have grown old while the
-   * attempt before it waited.
+   * Signed again for each attempt, with an id of its own: a backend takes a directive only once,
+   * and it may have grown old while the previous attempt waited.
    */
   directive: Omit<Directive, 'id'>;
   directiveKey: Uint8Array;
-  /** The client's: aborts whatever is under way. */
+  /** The client's signal. It aborts whatever is under way. */
   signal: AbortSignal;
   timeouts: Timeouts;
   fetch: typeof globalThis.fetch;
   onWaiting: () => void;
-  /** The backend timed out or broke: before its answer began, or in the middle of it. */
+  /** The backend timed out or broke, before its answer began or in the middle of it. */
   onBroken: () => void;
 };
 
 export type Attempt = {
   member: PoolMember;
-  /** Settles with `start`, or with what came instead. */
+  /** Resolves with `start`, or rejects with what came instead. */
   answer: Promise<BackendAnswer>;
-  /** Whether the backend has said anything. While `answer` is open that is: it waits there. */
+  /**
+   * Whether the backend has said anything. If it has and `answer` is still open, the request waits
+   * there.
+   */
   hasSpoken(): boolean;
-  /** Whether it has been asked for so long and has said nothing at all. */
+  /** Whether it was asked at least `ms` ago and has said nothing at all. */
   isSilentFor(ms: number): boolean;
   giveUp(): void;
 };
 
-/** For workerd to notice that the connections it has kept were closed at their other ends. */
+/** Gives workerd time to notice that the other end closed the connections it had kept. */
 const BEFORE_SECOND_TRY_MS = 20;
 
 export function startAttempt(member: PoolMember, options: AttemptOptions): Attempt {
@@ -112,7 +124,7 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
     }
   }
 
-  /** Twice, because a connection that was kept may have been closed at the other end just now. */
+  /** Asks twice, because the other end may have just closed a connection that was kept. */
   async function ask(): Promise<{ response: Response; directive: Directive }> {
     try {
       return await askOnce();
@@ -147,7 +159,8 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
       noteBreakage(thrown);
       throw thrown;
     } finally {
-      // However this ends: the answer's end, an error, a consumer that stopped.
+      // This runs however the answer ends: at its end, with an error, or with a consumer that
+      // stopped.
       letGo();
     }
   }

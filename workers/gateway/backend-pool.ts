@@ -1,7 +1,8 @@
 /**
- * Which backends there are, whether they answer and what they serve: a snapshot of their `GET /healthz`, held for seconds.
- * Requests do not wait for it while any backend is known to be alive. What a request finds broken is out for all of them at
- * once (breaker.ts), so a snapshot that is wrong costs one request a retry, no more.
+ * Which backends there are, whether they answer and what they serve: a snapshot of their `GET
+ * /healthz`, kept for seconds. Requests do not wait for it while any backend is known to be alive.
+ * A backend that a request finds broken is out for all requests at once (breaker.ts), so a wrong
+ * snapshot costs one request a retry and no more.
  */
 import * as z from 'zod';
 import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';
@@ -13,28 +14,31 @@ import { type Breaker, createBreaker } from './breaker.ts';
 import { rankByRendezvous } from './rendezvous-hash.ts';
 
 const FRESH_MS = 5_000;
-/** While one of them is out. */
+/** The same, while one of them is out. */
 const FRESH_IN_TROUBLE_MS = 1_000;
-/** For the others, once one of them has said that it is well. */
+/** How long we wait for the others once one of them has said that it is well. */
 const SETTLE_MS = 250;
 const POLL_MS = 25;
-/** How long a backend that failed is left alone, at first. */
+/** How long a backend rests after its first failure. */
 const REST_MS = 1_000;
 const HEALTH_TIMEOUT_MS = 2_000;
 
-/** The part of a backend's health that the edge acts on; a backend that drains or warms up says another status. */
+/**
+ * The part of a backend's health that the edge acts on. A backend that drains or warms up gives
+ * another status. Health also says how many requests run and wait there, but the edge does not read
+ * that: it spreads prompts by hash alone.
+ */
 const Health = z.object({
   status: z.literal('ok'),
-  backend: z.string(),
   model: z.string(),
   context_length: z.int(),
   /** UTF-8 bytes of its longest token. */
   max_token_bytes: z.int().min(1),
   /** When its bundle was made, in Unix seconds. */
   created: z.int().optional(),
-  /** Which weights these are, as receipts name them. */
+  /** Which weights these are, by the name that receipts use. */
   bundle: z.string().optional(),
-  /** The modes its bundle has the routers for; one of a kind this edge does not know is no use to it. */
+  /** The modes that its bundle has routers for. We leave out modes that this edge does not know. */
   modes: z
     .array(z.string())
     .transform((modes) => MODES.filter((mode) => modes.includes(mode)))
@@ -44,12 +48,12 @@ const Health = z.object({
 export type PoolMember = {
   url: string;
   alive: boolean;
-  /** As last heard; null if it never answered. */
+  /** As last heard; null if the backend never answered. */
   model: string | null;
   contextLength: number;
   maxTokenBytes: number;
   bundle: string | null;
-  /** Unix seconds; null: unknown. */
+  /** Unix seconds; null if unknown. */
   created: number | null;
   modes: readonly Mode[];
 };
@@ -70,7 +74,8 @@ export function createBackendPool({
   const breaker = createBreaker({ restMs, now });
   let snapshot: PoolMember[] = [];
   let takenAtMs = Number.NEGATIVE_INFINITY;
-  // A time and not a flag: a refresh dies with the request that started it, and would leave a flag standing.
+  // A time rather than a flag: a refresh dies with the request that started it, and would leave a
+  // flag set.
   let refreshingSinceMs = Number.NEGATIVE_INFINITY;
   const isRefreshing = () => now() - refreshingSinceMs < HEALTH_TIMEOUT_MS;
 
@@ -78,7 +83,7 @@ export function createBackendPool({
     refreshingSinceMs = now();
     const before = new Map(snapshot.map((member) => [member.url, member]));
     snapshot = urls.map((url) => before.get(url) ?? { ...UNHEARD, url });
-    // Each is in the snapshot as soon as it has answered: none waits for one that hangs.
+    // Each one is in the snapshot as soon as it has answered, so none waits for one that hangs.
     const examined = snapshot.map(async (member, index) => {
       const health = await examine(member);
       snapshot = snapshot.with(index, health);
@@ -93,7 +98,7 @@ export function createBackendPool({
     try {
       const signal = AbortSignal.timeout(HEALTH_TIMEOUT_MS);
       const ask = () => fetch(`${before.url}/healthz`, { signal });
-      // A second time, because a connection that was kept may have been closed at the other end.
+      // We ask a second time, because the other end may have closed a connection that was kept.
       const answer = await ask().catch((cause: unknown) => {
         if (signal.aborted) throw cause;
         return ask();
@@ -110,15 +115,16 @@ export function createBackendPool({
       } = health.data;
       return { url: before.url, alive: true, model, contextLength, maxTokenBytes, bundle, created, modes };
     } catch {
-      // Not answering is what this looks for; the pool's snapshot says so, and a request that finds no backend is logged.
+      // Finding out who does not answer is the point. The snapshot says so, and a request that
+      // finds no backend is logged.
       return dead;
     }
   }
 
-  /** Until all have been examined, or one is well and the others have had a moment. */
+  /** Waits until all have been examined, or until one is well and the others have had a moment. */
   async function untilUsable(): Promise<void> {
     let settled = Number.POSITIVE_INFINITY;
-    // By looking again and again: a promise of another request cannot be waited for in workerd.
+    // We look again and again, because workerd cannot wait for a promise of another request.
     while (isRefreshing() && now() < settled) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       if (settled === Number.POSITIVE_INFINITY && isUsable()) settled = now() + SETTLE_MS;
@@ -153,7 +159,10 @@ const UNHEARD = {
   modes: [],
 };
 
-/** The backends to try for a prompt, best first: the living by rendezvous, then the ones last heard dead. */
+/**
+ * The backends to try for a prompt, best first: the living ones in the order of their rendezvous
+ * hash, then those that were last heard dead.
+ */
 export function chooseBackends(
   members: readonly PoolMember[],
   { model, messages, mode }: { model: string; messages: readonly Message[]; mode: Mode },
@@ -177,8 +186,8 @@ export function chooseBackends(
 }
 
 /**
- * Refuses a prompt that fits no backend's context, whatever its tokens turn out to be. It costs a look at the length, so it comes
- * before anything is read.
+ * Refuses a prompt that fits no backend's context, whatever its tokens turn out to be. The check
+ * only looks at the length, so it comes before anything is read.
  */
 export function refuseTooLong(
   members: readonly PoolMember[],
@@ -193,7 +202,11 @@ export function refuseTooLong(
   throw contextLengthExceeded(longest.tokens, longest.contextLength, { atLeast: true });
 }
 
-/** What stays the same as a conversation goes on: everything up to the user's first turn. */
+/**
+ * The part of a conversation that stays the same as it goes on: everything up to the user's first
+ * turn. So a conversation stays on one backend. Nothing uses that yet: it is for the prefix cache
+ * of a later version.
+ */
 function affinityKey(messages: readonly Message[]): string {
   const firstTurn = messages.findIndex(({ role }) => role === 'user');
   return JSON.stringify(messages.slice(0, firstTurn + 1 || 1));

@@ -5,7 +5,10 @@ const RefusalBody = z.object({
   error: z.object({ message: z.string(), param: z.string().nullish(), code: z.string() }),
 });
 
-/** What a backend's error means to the client. Its doubts about our directive are our own fault, not the client's. */
+/**
+ * What a backend's error means to the client. If the backend doubts our directive, that is our
+ * fault and not the client's.
+ */
 export async function backendRefusal(answer: Response): Promise<PlimsollError> {
   const parsed = RefusalBody.safeParse(await answer.json().catch(() => null));
   if (!parsed.success || !Object.hasOwn(ERROR_CODES, parsed.data.error.code)) {
@@ -14,7 +17,7 @@ export async function backendRefusal(answer: Response): Promise<PlimsollError> {
     });
   }
   const { message, param } = parsed.data.error;
-  // The cast: it was just found among them.
+  // The cast: we just found it among them.
   const code = parsed.data.error.code as ErrorCode;
   if (code === 'directive_invalid' || code === 'directive_expired') {
     return new PlimsollError('internal_error', 'The server had an error while processing your request.', {

@@ -1,4 +1,6 @@
-/** Backends that are dead, slow, wrong or dishonest: what the client gets, whole and streamed. */
+/**
+ * Backends that are dead, slow, wrong or dishonest, and what the client gets, whole and streamed.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ErrorBody } from '#shared/api/errors.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
@@ -24,7 +26,7 @@ beforeEach(async () => {
     backend.drops = 0;
     backend.seen.length = 0;
   }
-  // Until what the test before broke has been tried again, and is trusted.
+  // Until what the previous test broke has been tried again and is trusted.
   for (let prompt = 0; new Set(await homesOf(prompt, prompt + 8)).size < 2; prompt += 8);
   for (const backend of under.backends) backend.seen.length = 0;
 });
@@ -32,7 +34,7 @@ beforeEach(async () => {
 const homesOf = (from: number, to: number) =>
   Promise.all(Array.from({ length: to - from }, async (_, index) => (await homeOf(`Prompt ${from + index}`)).name));
 
-/** The backend a prompt belongs to. */
+/** The backend that a prompt belongs to. */
 async function homeOf(prompt: string): Promise<ScriptedBackend> {
   const answer = await post(under.edge, '/v1/chat/completions', ask(prompt));
   const { plimsoll } = (await answer.json()) as { plimsoll: { backend: string } };
@@ -45,8 +47,8 @@ function allBehave(behaviour: Behaviour): void {
 
 const errorOf = async (answer: Response) => ((await answer.json()) as ErrorBody).error;
 
-describe('which backend', () => {
-  test('a prompt keeps to its backend, also as the conversation goes on, and prompts spread', async () => {
+describe('the choice of a backend', () => {
+  test('keeps a conversation on one backend and spreads prompts', async () => {
     const homes = new Set<string>();
     for (let prompt = 0; prompt < 8; prompt++) homes.add((await homeOf(`Prompt ${prompt}`)).name);
     expect(homes.size).toBe(2);
@@ -65,7 +67,7 @@ describe('which backend', () => {
   });
 });
 
-describe('before the first frame another backend is asked', () => {
+describe('asks another backend before the first frame', () => {
   test.each<Behaviour>([
     'die-before-start',
     'never-start',
@@ -80,7 +82,7 @@ describe('before the first frame another backend is asked', () => {
     expect(answer.status).toBe(200);
     const { plimsoll } = (await answer.json()) as { plimsoll: { backend: string } };
     expect(plimsoll.backend).not.toBe(home.name);
-    // Each attempt carries its own directive for the very same line.
+    // Each attempt carries its own directive for the same line.
     const directives = under.backends.flatMap(({ seen }) => seen.slice(-1).map(({ directive }) => directive));
     expect(directives[0]?.line).toEqual(directives[1]?.line);
     if (directives.length === 2) expect(directives[0]?.id).not.toBe(directives[1]?.id);
@@ -92,7 +94,7 @@ describe('before the first frame another backend is asked', () => {
     ['refuse-overloaded', 503, 'overloaded', '7'],
     ['error-first', 500, 'expert_failed', null],
     ['refuse-directive', 500, 'internal_error', null],
-  ])('and if all of them %s, the client gets %i', async (behaviour, status, code, retryAfter) => {
+  ])('if all of them %s, the client gets %i', async (behaviour, status, code, retryAfter) => {
     allBehave(behaviour);
     for (const stream of [false, true]) {
       const answer = await post(under.edge, '/v1/chat/completions', { ...ask('To all'), stream });
@@ -107,7 +109,7 @@ describe('before the first frame another backend is asked', () => {
     ['die-before-start', 'error'],
     ['error-first', 'error'],
   ])(
-    'and if all of them %s, the log has a short line for each backend that broke and one for the request',
+    'if all of them %s, the log has a short line for each backend that broke and one for the request',
     async (behaviour, level) => {
       allBehave(behaviour);
       const before = under.log.length;
@@ -123,7 +125,7 @@ describe('before the first frame another backend is asked', () => {
     },
   );
 
-  test("a backend's doubt about the directive is not told as the client's fault, and not tried elsewhere", async () => {
+  test('does not blame the client if a backend doubts the directive, and does not try elsewhere', async () => {
     allBehave('refuse-directive');
     const answer = await post(under.edge, '/v1/chat/completions', ask('Doubt'));
     expect((await errorOf(answer)).message).not.toMatch(/directive/i);
@@ -131,7 +133,7 @@ describe('before the first frame another backend is asked', () => {
   });
 });
 
-test('the fingerprint names the weights that answered, not those that were there a moment ago', async () => {
+test('the fingerprint names the weights that answered, not those of a moment ago', async () => {
   const fingerprint = async () => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Which weights?'), seed: 1 });
     return ((await answer.json()) as { system_fingerprint: string }).system_fingerprint;
@@ -151,7 +153,7 @@ describe('a backend that says nothing', () => {
   };
 
   test.each<Behaviour>(['never-start', 'hang'])(
-    '%s: a second one is asked beside it, and the next requests are spared',
+    '%s: a second one is asked beside it, and the next requests skip it',
     async (behaviour) => {
       const prompt = `Beside one that will ${behaviour}`;
       const home = await homeOf(prompt);
@@ -172,12 +174,12 @@ describe('a backend that says nothing', () => {
       }
       home.seen.length = 0;
       await Promise.all(Array.from({ length: 6 }, () => post(under.edge, '/v1/chat/completions', ask(prompt))));
-      // One may be the one that tries whether it is back.
+      // One of them may be the trial of whether it is back.
       expect(home.seen.length).toBeLessThanOrEqual(1);
     },
   );
 
-  test('is asked again once it is well, by one request at a time', async () => {
+  test('gets requests again once it is well', async () => {
     const prompt = 'There and back';
     const home = await homeOf(prompt);
     home.behaviour = 'never-start';
@@ -187,7 +189,7 @@ describe('a backend that says nothing', () => {
     while (back !== home.name) back = (await homeOf(prompt)).name;
   });
 
-  test('but that the request waits is let be, and the wait is not told to the client', async () => {
+  test('is left alone if it says that the request waits, and the client is not told of the wait', async () => {
     const prompt = 'In a queue';
     const home = await homeOf(prompt);
     const other = under.backends.find((backend) => backend !== home) as ScriptedBackend;
@@ -199,8 +201,8 @@ describe('a backend that says nothing', () => {
   });
 });
 
-describe('a connection that was kept and is closed', () => {
-  test('costs a second try at the same backend, no more', async () => {
+describe('a connection that was kept and then closed by the backend', () => {
+  test('costs only a second try at the same backend', async () => {
     const prompt = 'Over an old connection';
     const home = await homeOf(prompt);
     home.drops = 1;
@@ -208,7 +210,7 @@ describe('a connection that was kept and is closed', () => {
     expect(home.drops).toBe(0);
   });
 
-  test('and is no reason for a 503 where there is one backend', async () => {
+  test('is no reason for a 503, even if both backends close theirs', async () => {
     const prompt = 'Over two old connections';
     for (const backend of under.backends) backend.drops = 1;
     const answer = await post(under.edge, '/v1/chat/completions', ask(prompt));
@@ -239,8 +241,8 @@ describe('an answer that breaks', () => {
     ['sign-no-tokens', 'receipt_invalid'],
     ['sign-odd-weights', 'receipt_invalid'],
     ['sign-less-spent', 'receipt_invalid'],
-  ])('%s: the stream ends with an error and no [DONE], the whole answer is an error', async (behaviour, code) => {
-    // The receipt that gets replayed.
+  ])('%s: the stream ends with an error and no [DONE], and the whole answer is an error', async (behaviour, code) => {
+    // These leave the receipt that is replayed.
     for (const prompt of ['A', 'B', 'C', 'D']) await homeOf(prompt);
     allBehave(behaviour);
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Break'), stream: true });
@@ -253,7 +255,7 @@ describe('an answer that breaks', () => {
     expect(events.join()).not.toMatch(/\[DONE\]|"finish_reason":"|"receipt"/);
 
     const whole = await post(under.edge, '/v1/chat/completions', ask('Break'));
-    // After a long silence white space has gone out already, and with it the status.
+    // After a long silence, white space has already been sent, and the status with it.
     expect(whole.status).toBeGreaterThanOrEqual(behaviour === 'stall-midway' ? 200 : 500);
     expect(await errorOf(whole)).toMatchObject({ code });
   });
@@ -268,14 +270,16 @@ describe('an answer that breaks', () => {
   });
 });
 
-// Last, because it takes the backends away.
-test('with every backend dead the answer is 503 with Retry-After, and health says so', async () => {
+// This is last, because it takes the backends away.
+test('answers 503 with Retry-After if every backend is dead, and health says so', async () => {
   await Promise.all(under.backends.map((backend) => backend.close()));
   for (let attempt = 0; attempt < 2; attempt++) {
     const answer = await post(under.edge, '/v1/chat/completions', ask('Anyone?'));
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '1']);
     expect(await errorOf(answer)).toMatchObject({ code: 'backend_unavailable', type: 'server_error', param: null });
   }
+  const health = await fetch(`${under.edge.url}/healthz`);
+  expect(await health.json()).toEqual({ status: 'no_backend', backends: { alive: 0, total: 2 } });
   const call = openaiClient(under.edge).chat.completions.create({ ...ask('Anyone?'), stream: true });
   await expect(call).rejects.toMatchObject({ status: 503, code: 'backend_unavailable' });
 });

@@ -1,4 +1,6 @@
-/** The caller's mistakes: each in OpenAI's error shape, with the field's name, and with a request id. */
+/**
+ * The caller's mistakes. Each gets OpenAI's error shape, the name of the field and a request id.
+ */
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import OpenAI from 'openai';
@@ -31,7 +33,7 @@ async function expectError(answer: Response, expected: Partial<ErrorBody['error'
   return error;
 }
 
-describe('chat requests that are refused by field', () => {
+describe('a wrong chat request is refused by its field', () => {
   const user = { role: 'user', content: 'Hi' };
   test.each<[string, unknown, string | null, RegExp]>([
     ['no body', '', null, /JSON/],
@@ -92,7 +94,7 @@ describe('chat requests that are refused by field', () => {
     ['audio', { voice: 'alloy' }],
     ['prediction', { type: 'content' }],
     ['web_search_options', {}],
-  ])('%s, which cannot be honoured, is not ignored', async (param, value) => {
+  ])('%s cannot be honoured, and is not ignored', async (param, value) => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), [param]: value });
     const { code, message } = await expectError(answer, { param });
     expect(message).toMatch(/not supported/);
@@ -116,17 +118,17 @@ describe('chat requests that are refused by field', () => {
     ['empty_array', { model: 'scripted', messages: [] }],
     ['array_above_max_length', { ...ask('Hi'), stop: ['1', '2', '3', '4', '5'] }],
     ['string_below_min_length', { ...ask('Hi'), stop: [''] }],
-  ])("carry OpenAI's code: %s, %o", async (code, body) => {
+  ])("with OpenAI's code: %s, %o", async (code, body) => {
     await expectError(await post(under.edge, '/v1/chat/completions', body), { code: code as ErrorCode });
   });
 
-  test('a caller does not get a long value echoed', async () => {
+  test('without echoing a long value', async () => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), temperature: 'x'.repeat(5000) });
     expect((await expectError(answer, { param: 'temperature' })).message).toMatch(/a string of 5000 characters\.$/);
   });
 });
 
-test('bytes that are no UTF-8 are no JSON', async () => {
+test('a body that is not UTF-8 is refused as invalid JSON', async () => {
   const [before, after] = JSON.stringify(ask('A?B')).split('?') as [string, string];
   for (const bytes of [[0xff], [0xed, 0xa0, 0x80], [0xc3]]) {
     const body = Buffer.concat([Buffer.from(before), Buffer.from(bytes), Buffer.from(after)]);
@@ -139,8 +141,8 @@ test('bytes that are no UTF-8 are no JSON', async () => {
   }
 });
 
-describe('a body that is not all there', () => {
-  /** What comes back for a head that announces a thousand bytes and a body of a few. */
+describe('an incomplete body', () => {
+  /** What comes back for a head that announces a thousand bytes, followed by a body of a few. */
   function half(key: string, { cut = false } = {}): Promise<string> {
     return new Promise((resolve, reject) => {
       const socket = connect(Number(new URL(under.edge.url).port), '127.0.0.1');
@@ -156,14 +158,14 @@ describe('a body that is not all there', () => {
     });
   }
 
-  test('is waited for, not for ever, and then the connection is closed', async () => {
+  test('times out with a 408 that closes the connection', async () => {
     expect(await half('pk-demo-open')).toMatch(/^HTTP\/1.1 408 .*"code":"request_timeout"/s);
   });
-  test('is not waited for without a key', async () => {
+  test('is not waited for if the key is wrong', async () => {
     const [answer] = await Promise.all([half('pk-wrong'), ...Array.from({ length: 50 }, () => half('pk-wrong'))]);
     expect(answer).toMatch(/^HTTP\/1.1 401 .*"code":"invalid_api_key"/s);
   });
-  test('because it was cut is no error of ours', async () => {
+  test('is logged as a cut request, not as an error of ours', async () => {
     const before = under.log.length;
     await half('pk-demo-open', { cut: true });
     await eventually(
@@ -195,7 +197,7 @@ test.each<[string, unknown, RegExp]>([
     /at most 64000 characters together/,
   ],
   ['the number of texts', Array.from({ length: 129 }, () => 'a'), /at most 128 elements/],
-])('a moderation request that is too much in %s names the limit', async (_name, input, message) => {
+])('a moderation request that exceeds the limit of %s names the limit', async (_name, input, message) => {
   const answer = await post(under.edge, '/v1/moderations', { input });
   expect((await expectError(answer, {})).message).toMatch(message);
 });
@@ -219,7 +221,7 @@ describe('keys', () => {
       expect(answer.headers.get('www-authenticate')).toBe('Bearer');
     }
   });
-  test('the client says so in its own words', async () => {
+  test('a wrong key is an AuthenticationError in the openai client', async () => {
     const call = openaiClient(under.edge, 'pk-wrong').chat.completions.create(ask('Hi'));
     await expect(call).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
     await expect(call).rejects.toMatchObject({ status: 401, requestID: expect.stringMatching(/^req_/) });
@@ -231,7 +233,7 @@ test('an unknown model is a 404 that names it', async () => {
   await expect(call).rejects.toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
 });
 
-test('a prompt that cannot fit whatever its tokens is refused before anybody reads it', async () => {
+test('a prompt that is too long for any tokenizer is refused before anybody reads it', async () => {
   const logged = under.log.length;
   for (const content of ['[[classifier:throws]]'.padEnd(2_000, 'x'), `[[classifier:throws]]${'€'.repeat(400)}`]) {
     const answer = await post(under.edge, '/v1/chat/completions', ask(content));
@@ -241,7 +243,7 @@ test('a prompt that cannot fit whatever its tokens is refused before anybody rea
   expect(under.log.slice(logged).join()).not.toContain('classifier-failed');
 });
 
-test('a prompt that is too long is the backend to tell', async () => {
+test('the backend refuses a prompt that only tokenizing shows to be too long', async () => {
   const call = openaiClient(under.edge).chat.completions.create(ask('word '.repeat(100)));
   await expect(call).rejects.toMatchObject({ status: 400, code: 'context_length_exceeded', param: 'messages' });
 });
@@ -266,7 +268,7 @@ describe('routes', () => {
       expect((await expectError(answer, { code: 'unknown_url' })).message).toMatch(message);
     }
   });
-  test('a long path is not told back whole', async () => {
+  test('a long path is not echoed whole', async () => {
     const answer = await fetch(`${under.edge.url}/${'x'.repeat(5_000)}`);
     expect((await expectError(answer, { code: 'unknown_url' })).message).toMatch(/^.{100,300}$/);
   });
@@ -289,11 +291,11 @@ describe('a body that is too large is a 413', () => {
   const route = () => `${under.edge.url}/v1/chat/completions`;
   const headers = { authorization: 'Bearer pk-demo-open' };
 
-  test('with its length announced', async () => {
+  test('if it announces its length', async () => {
     const answer = await fetch(route(), { method: 'POST', headers, body: JSON.stringify(ask('x'.repeat(10_000_000))) });
     await expectError(answer, { code: 'request_too_large' });
   });
-  test('in chunks, without a length', async () => {
+  test('if it comes in chunks, without a length', async () => {
     const status = await new Promise<number | undefined>((resolve, reject) => {
       const request = httpRequest(route(), { method: 'POST', headers }, (answer) => {
         resolve(answer.statusCode);
@@ -305,12 +307,12 @@ describe('a body that is too large is a 413', () => {
     });
     expect(status).toBe(413);
   });
-  test('but with a wrong key, and within the limit, the key is what is wrong', async () => {
+  test('but a wrong key comes first if the body is within the limit', async () => {
     await expectError(await post(under.edge, '/v1/chat/completions', ask('x'.repeat(1_000_000)), 'pk-wrong'), {
       code: 'invalid_api_key',
     });
   });
-  test('through the client, and the next request is served', async () => {
+  test('in the openai client, and the next request is served', async () => {
     const client = openaiClient(under.edge);
     await expect(client.chat.completions.create(ask('x'.repeat(10_000_000)))).rejects.toMatchObject({ status: 413 });
     expect((await client.chat.completions.create(ask('Still there?'))).choices).toHaveLength(1);

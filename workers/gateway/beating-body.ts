@@ -1,10 +1,14 @@
 /**
- * A body that never falls silent: between its texts goes a beat that means nothing to its reader. workerd notices that a client
- * has closed its connection only as it writes to it, so without the beat an answer that nobody reads would be paid for to its end.
+ * A body that never falls silent: between its texts it sends a beat that means nothing to its
+ * reader. workerd notices that a client has closed its connection only when it writes to it.
+ * Without the beat, an answer that nobody reads would be paid for to its end.
  */
-export type Beat = { text: string; everyMs: number };
+type Beat = { text: string; everyMs: number };
 
-/** Long enough to cost nothing; two of them, which it takes to notice, are well under a second. */
+/**
+ * Long enough to cost nothing. It takes two beats to notice a closed connection, and they take well
+ * under a second.
+ */
 export const BEAT_EVERY_MS = 400;
 
 export function beatingBody(

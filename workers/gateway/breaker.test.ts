@@ -8,7 +8,7 @@ beforeEach(() => {
   breaker = createBreaker({ restMs: 1_000, now: () => nowMs });
 });
 
-test('one that failed is out for all, then one request at a time tries it', () => {
+test('a backend that failed is out for all requests, then one request at a time tries it', () => {
   expect(breaker.admit('a')).toBe(true);
   breaker.failed('a');
   expect([breaker.admit('a'), breaker.admit('a'), breaker.admit('b')]).toEqual([false, false, true]);
@@ -18,7 +18,7 @@ test('one that failed is out for all, then one request at a time tries it', () =
   expect([breaker.admit('a'), breaker.admit('a')]).toEqual([true, true]);
 });
 
-test('it rests longer each time, up to a limit; failures at once count as one', () => {
+test('a backend rests longer each time, up to a limit, and failures at the same time count as one', () => {
   const rests: number[] = [];
   for (let round = 0; round < 7; round++) {
     for (let request = 0; request < 5; request++) breaker.failed('a');
@@ -29,7 +29,7 @@ test('it rests longer each time, up to a limit; failures at once count as one', 
   expect(rests).toEqual([1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000]);
 });
 
-test('a trial of which nothing more is heard does not keep a backend out', () => {
+test('a trial that never reports back does not keep a backend out', () => {
   breaker.failed('a');
   nowMs = 1_000;
   expect(breaker.admit('a')).toBe(true);

@@ -1,16 +1,19 @@
 /**
- * Which backends requests have lately found broken. One that failed is left out by all requests at
- * once, longer each time it fails again; then one request at a time tries it, and the first answer
- * brings it back. Health alone does not: a backend may say that it is well and answer nobody.
+ * Which backends requests have recently found broken. All requests leave out a backend that failed,
+ * longer each time it fails again. Then one request at a time tries it, and the first answer brings
+ * it back. Health alone does not: a backend may say that it is well and still answer nobody.
  */
 const LONGEST_REST_MS = 15_000;
-/** A trial dies with the request that made it, and would leave a flag standing. */
+/**
+ * A trial dies with the request that made it, and would leave a flag set. So it counts only for
+ * this long.
+ */
 const TRIAL_MS = 30_000;
 
 type Trouble = { failures: number; outUntilMs: number; trialSinceMs: number };
 
 export type Breaker = {
-  /** Whether a request may be sent there now. Where that is a trial, it has begun. */
+  /** Whether a request may be sent there now. If that is a trial, this call starts it. */
   admit(url: string): boolean;
   answered(url: string): void;
   failed(url: string): void;

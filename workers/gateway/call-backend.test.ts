@@ -7,7 +7,7 @@ import { callBackend } from './call-backend.ts';
 const HEDGE_MS = 50;
 const encoder = new TextEncoder();
 
-/** Asks backends that `answers` stands for, best first; `asked` is filled as they are. */
+/** Asks the backends that `answers` plays, best first. `asked` lists them as they are asked. */
 function call(
   answers: Record<string, () => Response | Promise<Response>>,
   { breaker = createBreaker({ restMs: 1 }), onWaiting = (): void => undefined } = {},
@@ -56,7 +56,7 @@ const refusal = (status: number, code: string) => () => Response.json({ error: {
 test.each([
   [400, 'context_length_exceeded'],
   [503, 'overloaded'],
-])('a backend that was out and refuses with %i %s is there again', async (status, code) => {
+])('a backend that was out and refuses with %i %s is back', async (status, code) => {
   let nowMs = 0;
   const breaker = createBreaker({ restMs: 1_000, now: () => nowMs });
   breaker.failed('http://one');
@@ -65,7 +65,7 @@ test.each([
   expect([breaker.admit('http://one'), breaker.admit('http://one')]).toEqual([true, true]);
 });
 
-test('where one backend lets the request wait, the failure of another is no reason to ask a third', async () => {
+test('asks no third backend when one lets the request wait and another fails', async () => {
   const [secondAsked, waits, end] = [1, 2, 3].map(() => Promise.withResolvers<void>()) as [Gate, Gate, Gate];
   const waiting = () =>
     new Response(

@@ -1,16 +1,17 @@
 /**
- * Finds a backend that takes the request. A backend has taken it once its `start` frame is here; until then nothing has
- * been drawn and nothing told to the client, so others may be asked: after a failure the next one, after a short silence a
- * second one beside the first. The first `start` wins, the other attempts are given up, and the answer is that backend's.
+ * Finds a backend that takes the request. Once its `start` frame arrives, the request belongs to
+ * that backend. Before that, no token has been drawn and the client has seen nothing, so we can ask
+ * others: the next one after a failure, and a second one beside the first after a short silence.
+ * The first `start` wins, and the other attempts are given up.
  */
 import { ERROR_CODES, PlimsollError } from '#shared/api/errors.ts';
-import { logFailure } from '../log.ts';
+import { logFailure } from '../request/log.ts';
+import { within } from '../request/within.ts';
 import { type Attempt, type AttemptOptions, type BackendAnswer, startAttempt } from './attempt.ts';
 import type { PoolMember } from './backend-pool.ts';
 import type { Breaker } from './breaker.ts';
-import { within } from './within.ts';
 
-/** Past this many the trouble is not one backend's, and the client waits for nothing. */
+/** If this many fail, the trouble is not one backend's, and the client would wait for nothing. */
 const MAX_ATTEMPTS = 3;
 
 /** `onWaiting` is called each time a backend says that the request waits there. */
@@ -25,7 +26,10 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
   let asked = 0;
   let lastError: unknown = new PlimsollError('backend_unavailable', 'No backend is available. Please try again.');
 
-  /** The best that is well and not out. Where nobody has been asked, any is better than nothing. */
+  /**
+   * Asks the best backend that is well and not out. If nobody has been asked yet, any backend is
+   * better than none.
+   */
   const askNext = (): void => {
     const admitted = unasked.findIndex(({ url, alive }) => alive && breaker.admit(url));
     if (admitted < 0 && asked > 0) return;
@@ -42,7 +46,7 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
     );
     running.set(attempt, outcome);
   };
-  /** Nobody is asked beside a backend that has said that it is at it. */
+  /** We ask nobody beside a backend that has said that it is at work on the request. */
   const mayAskAnother = () =>
     asked < MAX_ATTEMPTS && unasked.length > 0 && ![...running.keys()].some((attempt) => attempt.hasSpoken());
 
@@ -58,7 +62,8 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
       running.delete(attempt);
       if ('answer' in outcome) {
         breaker.answered(attempt.member.url);
-        // Those that were asked before and have said nothing yet are not to cost the next request as much.
+        // Those that were asked earlier and are still silent must not cost the next request as
+        // much.
         for (const { member, isSilentFor } of running.keys()) {
           if (isSilentFor(timeouts.hedgeMs)) breaker.failed(member.url);
         }
@@ -66,12 +71,13 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
       }
       const { error } = outcome;
       if (signal.aborted || !(error instanceof PlimsollError)) throw error;
-      // To refuse is to be there: a trial of the breaker's has come out well.
+      // A backend that refuses is there, so a trial by the breaker has succeeded.
       if (error.code === 'overloaded' || ERROR_CODES[error.code].status < 500) breaker.answered(attempt.member.url);
       if (!ERROR_CODES[error.code].retry) throw error;
       lastError = error;
       if (mayAskAnother()) askNext();
-      // A full queue is no failure, and where nobody else is asked the request's own line says it.
+      // A full queue is no failure. If nobody else is being asked, the log line of the request
+      // itself says it.
       if (running.size > 0 && error.code !== 'overloaded') {
         logFailure('backend-attempt-failed', error, { request: requestId, url: attempt.member.url });
       }
@@ -82,7 +88,7 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
   }
 }
 
-/** The first outcome, or `silence` if none comes for so long. */
+/** The first outcome, or `silence` if there is none within `silenceMs`. */
 async function firstOf(outcomes: readonly Promise<Outcome>[], silenceMs: number | null): Promise<Outcome> {
   const first = Promise.race(outcomes);
   return silenceMs === null ? first : within(silenceMs, first, () => 'silence');

@@ -1,37 +1,13 @@
-/** The shapes of good answers, as the unchanged `openai` client and a raw reader see them. */
-
-import { connect, type Socket } from 'node:net';
+/**
+ * The shapes of good answers, as the unchanged `openai` client and a raw reader see them, and what
+ * reaches the backend.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ChatCompletion, ChatCompletionChunk } from '#shared/api/chat-answer.ts';
 import { AnswerExtension } from '#shared/api/plimsoll-extension.ts';
-import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
-import {
-  ask,
-  type EdgeUnderTest,
-  eventually,
-  openaiClient,
-  post,
-  startEdgeUnderTest,
-} from '../testing/edge-under-test.ts';
-import { type Behaviour, MODEL_CREATED, type ScriptedBackend } from '../testing/scripted-backend.ts';
-
-/** As openai-node and openai-python have them. */
-const OPENAI_NAMES = [
-  'harassment',
-  'harassment/threatening',
-  'hate',
-  'hate/threatening',
-  'illicit',
-  'illicit/violent',
-  'self-harm',
-  'self-harm/instructions',
-  'self-harm/intent',
-  'sexual',
-  'sexual/minors',
-  'violence',
-  'violence/graphic',
-] as const;
+import { ask, type EdgeUnderTest, openaiClient, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
+import type { ScriptedBackend } from '../testing/scripted-backend.ts';
 
 let under: EdgeUnderTest;
 let backend: ScriptedBackend;
@@ -48,7 +24,7 @@ beforeEach(() => {
 
 const SENTENCE = 'The answer to seed 7 is ⚓ and no more.';
 
-/** Every event of a stream, parsed, and whether `[DONE]` closed it. */
+/** Every event of a stream, parsed, and whether `[DONE]` ended it. */
 async function readEvents(answer: Response): Promise<{ chunks: ChatCompletionChunk[]; isDone: boolean }> {
   const events = (await answer.text()).split('\n\n').filter((event) => event !== '');
   const isDone = events.at(-1) === 'data: [DONE]';
@@ -91,7 +67,7 @@ describe('a whole answer', () => {
     expect(completion.id.replace('chatcmpl-', 'req_')).toBe(receipt.request);
   });
 
-  test('says of a decision made before that it was a hit, for the same tenant only', async () => {
+  test('says that a remembered decision was a hit, for the same tenant only', async () => {
     const route = async (key: string) => {
       const completion = await openaiClient(under.edge, key).chat.completions.create(ask('Twice the same'));
       return ChatCompletion.parse(completion).plimsoll.cache?.route;
@@ -105,7 +81,7 @@ describe('a whole answer', () => {
     ['none', ['policy', 'receipt']],
     ['summary', Object.keys(AnswerExtension.shape)],
     ['tokens', [...Object.keys(AnswerExtension.shape), 'tokens']],
-  ])('with trace %s has of the extension just that', async (trace, keys) => {
+  ])('has just the fields of the extension that trace %s asks for', async (trace, keys) => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Trace'), plimsoll: { trace } });
     const { plimsoll } = ChatCompletion.parse(await answer.json());
     expect(Object.keys(plimsoll).sort()).toEqual([...keys].sort());
@@ -114,7 +90,7 @@ describe('a whole answer', () => {
 });
 
 describe('a streamed answer', () => {
-  test('is read by the openai client, role first, text after, one reason to finish', async () => {
+  test('reaches the openai client as a role, then text, then one reason to finish', async () => {
     backend.behaviour = 'answer-slowly';
     const stream = await openaiClient(under.edge).chat.completions.create({ ...ask('Hi'), seed: 7, stream: true });
     const choices = [];
@@ -126,7 +102,7 @@ describe('a streamed answer', () => {
     expect(choices.length).toBeGreaterThan(5);
   });
 
-  test('has the summary on its last chunk, no usage unasked, and ends with [DONE]', async () => {
+  test('has the summary on its last chunk and no usage unasked, and ends with [DONE]', async () => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), stream: true });
     expect(answer.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
     expect(answer.headers.get('x-request-id')).toMatch(/^req_/);
@@ -140,7 +116,7 @@ describe('a streamed answer', () => {
     ).toBe(1);
   });
 
-  test('with include_usage has one chunk of usage and null on all others', async () => {
+  test('has one chunk of usage and null on all others with include_usage', async () => {
     const options = { stream: true, stream_options: { include_usage: true } };
     const { chunks, isDone } = await readEvents(
       await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), ...options }),
@@ -152,7 +128,7 @@ describe('a streamed answer', () => {
     expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe('stop');
   });
 
-  test('with trace tokens has tokens on every chunk, all of them in order', async () => {
+  test('has tokens on every chunk, all of them in order, with trace tokens', async () => {
     backend.behaviour = 'answer-slowly';
     const { chunks } = await readEvents(
       await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), stream: true, plimsoll: { trace: 'tokens' } }),
@@ -165,87 +141,6 @@ describe('a streamed answer', () => {
       chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join(''),
     );
   });
-
-  test('gives the backend up when the client leaves', async () => {
-    backend.behaviour = 'answer-forever';
-    const before = backend.aborted;
-    const stream = await openaiClient(under.edge).chat.completions.create({ ...ask('On and on'), stream: true });
-    let chunks = 0;
-    for await (const _chunk of stream) if (++chunks === 5) break;
-    await eventually(
-      () => backend.aborted,
-      (aborted) => aborted === before + 1,
-    );
-  });
-});
-
-describe('a client that leaves gives the backend up', () => {
-  /** By hand, because clients of HTTP hide how a connection ends. */
-  function send(more: object): Socket {
-    const socket = connect(Number(new URL(under.edge.url).port), '127.0.0.1');
-    const body = JSON.stringify({ ...ask('On and on'), ...more });
-    const head = ['POST /v1/chat/completions HTTP/1.1', 'Host: localhost', 'Authorization: Bearer pk-demo-open'];
-    socket.write(`${[...head, `Content-Length: ${body.length}`].join('\r\n')}\r\n\r\n${body}`);
-    return socket;
-  }
-
-  test.each<[string, Behaviour, object, (socket: Socket) => void]>([
-    ['a whole answer, by a reset', 'answer-forever', {}, (socket) => socket.resetAndDestroy()],
-    ['a whole answer, by closing', 'answer-forever', {}, (socket) => socket.destroy()],
-    ['a whole answer that waits, by closing', 'wait-forever', {}, (socket) => socket.destroy()],
-    ['a stream, by closing', 'answer-forever', { stream: true }, (socket) => socket.destroy()],
-    ['a stream that waits, by closing', 'wait-forever', { stream: true }, (socket) => socket.destroy()],
-    ['a stream that has begun and stalls, by closing', 'stall-midway', { stream: true }, (socket) => socket.destroy()],
-  ])('%s', async (_name, behaviour, more, leave) => {
-    backend.behaviour = behaviour;
-    const before = backend.aborted;
-    const socket = send(more);
-    await eventually(
-      () => backend.seen.length,
-      (seen) => seen === 1,
-    );
-    leave(socket);
-    await eventually(
-      () => backend.aborted,
-      (aborted) => aborted === before + 1,
-    );
-    expect(under.log.join('\n')).not.toMatch(/request-failed|backend-attempt-failed/);
-  });
-});
-
-describe('an answer that takes long', () => {
-  const slow = async (more: object = {}) => {
-    const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Slowly'), seed: 7, ...more });
-    return { status: answer.status, text: await answer.text() };
-  };
-
-  test('in one piece is white space and then the JSON', async () => {
-    backend.behaviour = 'wait-first';
-    const { status, text } = await slow();
-    expect(status).toBe(200);
-    expect(text).toMatch(/^ +\{/);
-    expect(ChatCompletion.parse(JSON.parse(text)).choices[0].message.content).toBe(SENTENCE);
-  });
-
-  test('in a stream is comments and then the chunks', async () => {
-    backend.behaviour = 'wait-first';
-    const { text } = await slow({ stream: true });
-    expect(text).toMatch(/^(: waiting\n\n)+data: \{/);
-    backend.behaviour = 'wait-first';
-    const stream = await openaiClient(under.edge).chat.completions.create({ ...ask('Hi'), seed: 7, stream: true });
-    let content = '';
-    for await (const chunk of stream) content += chunk.choices[0]?.delta.content ?? '';
-    expect(content).toBe(SENTENCE);
-  });
-
-  test('and breaks is an error in the shape of all errors', async () => {
-    backend.behaviour = 'stall-midway';
-    const { status, text } = await slow();
-    expect(status).toBe(200);
-    expect(JSON.parse(text)).toMatchObject({ error: { code: 'backend_unavailable', type: 'server_error' } });
-    const streamed = await slow({ stream: true });
-    expect(streamed.text).toMatch(/: waiting\n\ndata: \{"error":.*"backend_unavailable"\}\}\n\n$/);
-  });
 });
 
 describe('what reaches the backend', () => {
@@ -255,7 +150,7 @@ describe('what reaches the backend', () => {
     return backend.seen.at(-1)?.request;
   };
 
-  test('OpenAI defaults, the policy limit, and a seed where none was given', async () => {
+  test('OpenAI defaults, the policy limit, and a seed if none was given', async () => {
     const request = await seenAfter(ask('Plain'));
     expect(request).toMatchObject({ max_tokens: 1024, stop: [], temperature: 1, top_p: 1 });
     const again = await seenAfter(ask('Plain'));
@@ -297,7 +192,7 @@ describe('what reaches the backend', () => {
     });
   });
 
-  test('a seed of 64 bits, to its last digit, and back in the receipt', async () => {
+  test('a seed of 64 bits, exact to its last digit, and again in the receipt', async () => {
     for (const seed of ['9223372036854775807', '-9223372036854775808', '9007199254740993']) {
       const body = JSON.stringify({ ...ask('A long seed "seed": 1'), seed: 0 }).replace('"seed":0', `"seed": ${seed}`);
       const answer = await post(under.edge, '/v1/chat/completions', body);
@@ -312,99 +207,16 @@ describe('what reaches the backend', () => {
     }
   });
 
-  test('more tokens than the policy allows become what it allows', async () => {
+  test('at most the tokens that the policy allows', async () => {
     expect(await seenAfter({ ...ask('Long'), max_tokens: 100_000 })).toMatchObject({ max_tokens: 1024 });
   });
 });
 
-test('a stop string ends the answer before it, a token limit with the reason length', async () => {
+test('a stop string ends the answer before itself, and a token limit ends it with the reason length', async () => {
   const client = openaiClient(under.edge);
   const stopped = await client.chat.completions.create({ ...ask('Stop'), seed: 7, stop: ['nothing', 'seed 7'] });
   expect(stopped.choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: 'The answer to ' } });
   const cut = await client.chat.completions.create({ ...ask('Cut'), seed: 7, max_completion_tokens: 3 });
   expect(cut.choices[0]).toMatchObject({ finish_reason: 'length', message: { content: 'The answer to' } });
   expect(cut.usage?.completion_tokens).toBe(3);
-});
-
-test('the models are those of the pool', async () => {
-  const client = openaiClient(under.edge);
-  const models = (await client.models.list()).data;
-  expect(models).toEqual([
-    {
-      id: 'scripted',
-      object: 'model',
-      created: MODEL_CREATED,
-      owned_by: 'plimsoll',
-      plimsoll: { context_length: 64, modes: ['logits', 'layers'] },
-    },
-  ]);
-  expect(await client.models.retrieve('scripted')).toEqual(models[0]);
-  await expect(client.models.retrieve('org/unknown')).rejects.toMatchObject({ status: 404, code: 'model_not_found' });
-});
-
-test('what moderation flags is seen under the names that OpenAI’s clients know, whatever flags it', async () => {
-  const client = openaiClient(under.edge);
-  for (const judgement of JUDGEMENTS) {
-    const { results } = await client.moderations.create({ input: `[[${judgement}=0.9]]` });
-    expect(results[0]!.flagged, judgement).toBe(true);
-    const hits = OPENAI_NAMES.filter((name) => results[0]!.categories[name]);
-    expect(hits, judgement).not.toEqual([]);
-    for (const name of OPENAI_NAMES) {
-      expect(results[0]!.category_scores[name]).toBeGreaterThanOrEqual(0);
-      expect(results[0]!.category_applied_input_types[name]).toEqual(['text']);
-    }
-  }
-  const { results } = await client.moderations.create({ model: 'omni-moderation-latest', input: '[[self_harm=0.9]]' });
-  expect(results[0]!.categories['self-harm']).toBe(true);
-  // Harm of any kind is sure, too, and is no reason to call it illicit when its kind is known.
-  expect(results[0]!.categories).toMatchObject({ any_harm: true, violence: false, illicit: false });
-  const unknownKind = await client.moderations.create({
-    model: 'omni-moderation-2024-09-26',
-    input: '[[any_harm=0.85]]',
-  });
-  expect(unknownKind.results[0]).toMatchObject({ flagged: true, categories: { illicit: true, violence: false } });
-  const inDoubt = await client.moderations.create({ input: '[[any_harm=0.7]]' });
-  expect(inDoubt.results[0]).toMatchObject({ flagged: false, category_scores: { any_harm: 0.7 } });
-});
-
-test('moderation by a model that does not exist is a 404', async () => {
-  const client = openaiClient(under.edge);
-  const asked = client.moderations.create({ model: 'gpt-moderator', input: 'kittens' });
-  await expect(asked).rejects.toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
-});
-
-test('moderation scores each input by our own names, too', async () => {
-  const client = openaiClient(under.edge);
-  const { id, model, results } = await client.moderations.create({ input: ['kittens', '[[violence=0.9]]'] });
-  expect(id).toMatch(/^modr-/);
-  expect(model).toBe('plimsoll-moderation-scripted');
-  expect(results.map(({ flagged }) => flagged)).toEqual([false, true]);
-  expect(results[1]?.category_scores).toMatchObject({ violence: 0.9, hate: 0.01 });
-  expect(results[1]?.categories).toMatchObject({ violence: true, hate: false });
-
-  const parts = await client.moderations.create({ input: [{ type: 'text', text: '[[hate=1]]' }] });
-  expect(parts.results.map(({ flagged }) => flagged)).toEqual([true]);
-  await expect(client.moderations.create({ input: '[[classifier:nan]]' })).rejects.toMatchObject({ status: 500 });
-  expect(under.log.join()).toContain('classifier-failed');
-});
-
-test('health says whether a request would find a backend, and needs no key', async () => {
-  const answer = await fetch(`${under.edge.url}/healthz`);
-  expect(await answer.json()).toEqual({ status: 'ok', backends: { alive: 1, total: 1 } });
-});
-
-test('long classification lets others go first', async () => {
-  const order: string[] = [];
-  const long = post(under.edge, '/v1/moderations', { input: '[[work=2000]]' }).then(async (answer) => {
-    expect(answer.status).toBe(200);
-    await answer.text();
-    order.push('long');
-  });
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  for (let i = 0; i < 3; i++) {
-    await (await fetch(`${under.edge.url}/healthz`)).text();
-    order.push('health');
-  }
-  await long;
-  expect(order).toEqual(['health', 'health', 'health', 'long']);
 });

@@ -9,20 +9,20 @@ import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { AppContext, BodyEnv, CallerEnv } from '../request/context.ts';
+import { parseJson } from '../request/read-body.ts';
+import { report } from '../request/render-error.ts';
+import { within } from '../request/within.ts';
 import type { BegunAnswer } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
 import { type BackendPool, chooseBackends, refuseTooLong } from './backend-pool.ts';
 import { BEAT_EVERY_MS, beatingBody } from './beating-body.ts';
 import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
-import type { AppContext } from './context.ts';
 import type { Decide } from './decide.ts';
 import { readAnswer } from './read-answer.ts';
-import { parseJsonBody } from './read-body.ts';
-import { report } from './render-error.ts';
 import { streamAnswer } from './stream-answer.ts';
 import { wholeAnswer, wholeAnswerText } from './whole-answer.ts';
-import { within } from './within.ts';
 
 export function chatCompletions({
   decide,
@@ -35,9 +35,9 @@ export function chatCompletions({
   classifierVersion: string;
   timeouts: Timeouts;
 }) {
-  return async (c: AppContext): Promise<Response> => {
+  return async (c: AppContext<CallerEnv & BodyEnv>): Promise<Response> => {
     const { caller, config, requestId } = c.var;
-    const chat = parseChatRequest(parseJsonBody(c));
+    const chat = parseChatRequest(parseJson(c.var.body));
     const extension = chat.plimsoll ?? {};
     const members = await pool.members(config.backends, (promise) => c.executionCtx.waitUntil(promise));
     refuseTooLong(members, chat);
@@ -104,15 +104,16 @@ export function chatCompletions({
         },
       };
     });
-    // Whoever reads the answer is told; if nobody does any more, nobody is.
+    // Whoever reads the answer sees the error. If nobody reads it any more, nobody needs to.
     begun.catch(() => undefined);
-    // Until a backend has taken the request, or said that it waits there, an error has a status of its own.
+    // Until a backend has taken the request, or said that it waits there, an error can still set
+    // the status.
     await Promise.race([begun, waits.promise]);
 
     const trace = extension.trace ?? 'summary';
     const onCancel = () => client.abort();
     const onError = (error: PlimsollError) => {
-      // What the client's own leaving broke is no error.
+      // What broke because the client left is no error.
       if (!client.signal.aborted) report(error, { request: requestId });
     };
     if (chat.stream === true) {
@@ -124,7 +125,8 @@ export function chatCompletions({
       });
     }
     const answer = wholeAnswer(begun, { trace });
-    // A short answer is whole, and an early error has its status. A longer one is white space before its JSON.
+    // A quick answer is sent whole, and an early error sets the status. A slower answer is white
+    // space first and then its JSON.
     if (await settlesWithin(BEAT_EVERY_MS, answer)) return Response.json(await answer);
     const beat = { text: ' ', everyMs: BEAT_EVERY_MS };
     return new Response(beatingBody(wholeAnswerText(answer, { onError }), { beat, onCancel }), {
@@ -133,7 +135,7 @@ export function chatCompletions({
   };
 }
 
-/** Whether it has come to an end, good or bad, by then. */
+/** Whether the promise settles, either way, within `ms`. */
 async function settlesWithin(ms: number, promise: Promise<unknown>): Promise<boolean> {
   const settled = promise.then(
     () => true,
@@ -142,7 +144,7 @@ async function settlesWithin(ms: number, promise: Promise<unknown>): Promise<boo
   return within(ms, settled, () => false);
 }
 
-/** Signals that are no categories, in words. */
+/** Words for the signals that are not categories. */
 const REASONS: Partial<Record<Signal, string>> = {
   any_harm: 'it seems to ask for harm',
   unread: 'a part of it is beyond what is read',
@@ -169,15 +171,18 @@ function toGenerateRequest(chat: ChatRequest, maxTokensOfPolicy: number | null):
     messages: chat.messages,
     max_tokens: lesser(asked, maxTokensOfPolicy),
     stop: chat.stop ?? [],
-    // The receipt tells which one was drawn, so that this answer, too, can be had again.
+    // The receipt says which seed was drawn, so this answer can be reproduced too.
     seed: chat.seed ?? (crypto.getRandomValues(new Uint32Array(1))[0] as number),
     temperature: chat.temperature ?? 1,
-    // OpenAI allows 0 and means by it the likeliest token alone, which any share this small comes to.
+    // OpenAI allows 0 and means by it the likeliest token alone. Any share this small comes to
+    // that.
     top_p: Math.max(chat.top_p ?? 1, Number.EPSILON),
   };
 }
 
-/** Of everything but the request itself that an answer's draws and distributions come from. */
+/**
+ * Of everything apart from the request itself that determines an answer's draws and distributions.
+ */
 async function fingerprint(parts: Record<string, string | null>): Promise<string> {
   return `fp_${(await sha256Hex(JSON.stringify(parts))).slice(0, 10)}`;
 }

@@ -1,30 +1,30 @@
 /**
- * An answer is complete when its receipt is checked: signed by a known backend, for this request and this answer, and
- * with a line that was held. What the client is told of weights, budget and usage comes from the checked receipt.
+ * An answer is complete once its receipt is checked: a known backend signed it, it is for this
+ * request and this answer, and the line was held. The weights, budget and usage that the client is
+ * told come from the checked receipt.
  */
 import type { JSONWebKeySet } from 'jose';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Line } from '#shared/line/line.ts';
 import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
-import type { EndFrame, Frame, Seed } from '#shared/protocol/generate.ts';
+import type { EndFrame, Seed } from '#shared/protocol/generate.ts';
 import { type Receipt, verifyReceipt } from '#shared/protocol/receipt.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { StartFrame } from './attempt.ts';
 
-/** Weights and nats travel as sums of many small floats; a line that is missed by less was held. */
+/**
+ * Weights and nats are sums of many small floats, so a line that is missed by less than this was
+ * held.
+ */
 const TOLERANCE = 1e-6;
 
-/** What the frames said, which the receipt has to say again. */
+/** What the frames said, which the receipt has to repeat. */
 export type SeenAnswer = { text: string; tokens: number; end: EndFrame };
 
 export async function checkReceipt(
   { text, tokens, end }: SeenAnswer,
-  {
-    jwks,
-    directive,
-    start,
-    seed,
-  }: { jwks: JSONWebKeySet; directive: Directive; start: Extract<Frame, { type: 'start' }>; seed: Seed },
+  { jwks, directive, start, seed }: { jwks: JSONWebKeySet; directive: Directive; start: StartFrame; seed: Seed },
 ): Promise<Receipt> {
   const receipt = await verifyReceipt(end.receipt, jwks).catch((cause: unknown) => {
     throw invalid('its signature or form', cause);
@@ -51,7 +51,7 @@ export async function checkReceipt(
     usage: { prompt_tokens: prompt, completion_tokens: tokens, total_tokens: prompt + tokens },
   };
   for (const [field, value] of Object.entries(expected)) {
-    // All of it went through the one schema, which also settles the order of keys.
+    // Both sides went through the same schema, which also fixes the order of keys.
     if (JSON.stringify(receipt[field as keyof typeof expected]) !== JSON.stringify(value)) throw invalid(field);
   }
   const { min, mean, max } = receipt.weights;
@@ -62,7 +62,7 @@ export async function checkReceipt(
   return receipt;
 }
 
-/** Nats that so many tokens may have spent at most; null: no bound. */
+/** The most nats that so many tokens may have spent; null if there is no bound. */
 function boundOf({ budget, earned }: Line, tokens: number): number | null {
   return lesser(budget, earned && earned.start + earned.rate * tokens);
 }

@@ -1,6 +1,7 @@
 /**
- * The decision about a prompt: its categories and what the policy makes of them. Deciding is pure, so the same tenant,
- * policy version, classifier and prompt, under what the same request adds, need it only once an isolate.
+ * The decision about a prompt: its categories, and what the policy makes of them. Deciding is pure.
+ * So an isolate decides only once for the same tenant, policy version, classifier, prompt and
+ * tightening by the request.
  */
 import { LRUCache } from 'lru-cache';
 import { compile, type Verdict } from '#policies/compile.ts';
@@ -10,19 +11,19 @@ import type { CategoryProbability, RequestExtension } from '#shared/api/plimsoll
 import type { Classifier } from '#shared/classify/classify.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-import { classifyPrompt, listCategories, rounded, WORK_BETWEEN_PAUSES } from './classify-prompt.ts';
+import type { Caller } from '../request/tenant-directory.ts';
+import { classifyText, listCategories, rounded, WORK_BETWEEN_PAUSES } from './classify-text.ts';
 import { createPacer } from './pace.ts';
-import type { Caller } from './tenant-directory.ts';
 
 /** About a kilobyte each. */
 const MAX_DECISIONS = 2_000;
 
-export type Decision = {
+type Decision = {
   categories: CategoryProbability[];
   unread: number;
   uncertain: number;
   verdict: Verdict;
-  /** The policy's limit on an answer's tokens; null: none. */
+  /** The policy's limit on an answer's tokens; null if there is none. */
   maxTokens: number | null;
 };
 
@@ -43,9 +44,10 @@ export function createDecide(classifier: Classifier): Decide {
     const known = decisions.get(key);
     if (known !== undefined) return { decision: known, cache: 'hit' };
 
-    // Every role's text: the client writes all of them, the assistant's turns too, so any one left out would be a way round.
+    // We read the text of every role: the client writes all of them, the assistant's turns too, so
+    // leaving one out would be a way round.
     const text = messages.map(({ content }) => content).join('\n');
-    const { signals, failed } = await classifyPrompt(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
+    const { signals, failed } = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
     const policy = tighten(caller.policy, { ...LOOSEST, floor, budget });
     const decision: Decision = {
       categories: listCategories(signals),
@@ -54,7 +56,8 @@ export function createDecide(classifier: Classifier): Decide {
       verdict: compile(policy, signals, { mode }),
       maxTokens: policy.limits.max_tokens,
     };
-    // A failure may pass; remembering it would hold the prompt at the strictest line for as long as the isolate lives.
+    // A failure may be temporary. Remembering it would keep the prompt at the strictest line for as
+    // long as the isolate lives.
     if (!failed) decisions.set(key, decision);
     return { decision, cache: 'miss' };
   };

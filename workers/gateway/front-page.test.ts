@@ -1,4 +1,4 @@
-/** What somebody sees who opens the address of the edge. */
+/** What somebody sees who opens the edge's address. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EdgeUnderTest, startEdgeUnderTest } from '../testing/edge-under-test.ts';
 
@@ -26,7 +26,7 @@ test('anything else gets the same as JSON', async () => {
   expect(answer.headers.get('vary')).toBe('accept');
 });
 
-test('where there are no demo keys, none are shown', async () => {
+test('shows no demo keys if there are none', async () => {
   const other = await startEdgeUnderTest({ seed: false, overrides: { DEMO_KEYS: null } });
   const page = await (await fetch(other.edge.url, { headers: { accept: 'text/html' } })).text();
   await other.dispose();

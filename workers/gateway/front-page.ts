@@ -1,9 +1,11 @@
 /**
- * `GET /`: for a person with a browser a page that says what this is and what to type next; for anything else the same as JSON.
- * The keys of the demo are on it only where the setting DEMO_KEYS names them, and only a local stack does.
+ * `GET /`: a person with a browser gets a page that says what this is and what to type next.
+ * Anything else gets the same as JSON. The page shows the demo keys only if the setting DEMO_KEYS
+ * names them, and only a local stack does that.
  */
+
+import type { AppContext } from '../request/context.ts';
 import type { BackendPool } from './backend-pool.ts';
-import type { AppContext } from './context.ts';
 
 const ROUTES = {
   chat: '/v1/chat/completions',
@@ -23,7 +25,7 @@ export function frontPage(pool: BackendPool) {
     if (!wantsPage) return c.json({ name: 'plimsoll', about: ABOUT, routes: ROUTES, demo_keys: keys }, 200, vary);
     const members = await pool.members(c.var.config.backends, (promise) => c.executionCtx.waitUntil(promise));
     const model = members.find((member) => member.model !== null)?.model ?? 'MODEL';
-    // The header, because a proxy in front may speak another protocol than we do.
+    // From the header, because a proxy in front may speak another protocol than we do.
     const { protocol, host } = new URL(c.req.url);
     const page = render({ origin: `${protocol}//${c.req.header('host') ?? host}`, model, keys });
     return new Response(page, { headers: { 'content-type': 'text/html; charset=utf-8', ...POLICY, ...vary } });

@@ -1,6 +1,10 @@
-/** `GET /healthz`: whether a request would find a backend. Counts only: who the backends are is nobody's business here. */
+/**
+ * `GET /healthz`: whether a request would find a backend. It gives counts only: who the backends
+ * are is nobody's business here.
+ */
+
+import type { AppContext } from '../request/context.ts';
 import type { BackendPool } from './backend-pool.ts';
-import type { AppContext } from './context.ts';
 
 export function health(pool: BackendPool) {
   return async (c: AppContext): Promise<Response> => {

@@ -1,18 +1,21 @@
-/** `GET /v1/models` and `GET /v1/models/:id`: what the pool serves, dead backends included while they are remembered. */
+/**
+ * `GET /v1/models` and `GET /v1/models/:id`: what the pool serves. Dead backends count for as long
+ * as they are remembered.
+ */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Model, ModelList } from '#shared/api/models.ts';
 import { MODES } from '#shared/line/line.ts';
+import type { AppContext, CallerEnv } from '../request/context.ts';
 import type { BackendPool } from './backend-pool.ts';
-import type { AppContext } from './context.ts';
 
 export function listModels(pool: BackendPool) {
-  return async (c: AppContext): Promise<Response> => {
+  return async (c: AppContext<CallerEnv>): Promise<Response> => {
     return c.json({ object: 'list', data: await readModels(pool, c) } satisfies ModelList);
   };
 }
 
 export function retrieveModel(pool: BackendPool) {
-  return async (c: AppContext): Promise<Response> => {
+  return async (c: AppContext<CallerEnv>): Promise<Response> => {
     const id = c.req.param('id') ?? '';
     const model = (await readModels(pool, c)).find((each) => each.id === id);
     if (model === undefined) {
@@ -22,7 +25,7 @@ export function retrieveModel(pool: BackendPool) {
   };
 }
 
-async function readModels(pool: BackendPool, c: AppContext): Promise<Model[]> {
+async function readModels(pool: BackendPool, c: AppContext<CallerEnv>): Promise<Model[]> {
   const members = await pool.members(c.var.config.backends, (promise) => c.executionCtx.waitUntil(promise));
   const models = new Map<string, Model>();
   for (const { model, contextLength, created, modes } of members) {
@@ -32,7 +35,7 @@ async function readModels(pool: BackendPool, c: AppContext): Promise<Model[]> {
     models.set(model, {
       id: model,
       object: 'model',
-      // Copies of one bundle may differ in it; the oldest is nearest to the truth.
+      // Copies of one bundle may have different dates. The oldest is nearest to the truth.
       created: oldest(before?.created ?? 0, created ?? 0),
       owned_by: 'plimsoll',
       plimsoll: {
@@ -44,5 +47,5 @@ async function readModels(pool: BackendPool, c: AppContext): Promise<Model[]> {
   return [...models.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-/** 0 is no date. */
+/** 0 means that there is no date. */
 const oldest = (a: number, b: number) => (a === 0 || b === 0 ? Math.max(a, b) : Math.min(a, b));

@@ -9,12 +9,15 @@ import {
   verdictsByName,
 } from '#shared/api/moderation.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
-import { classifyPrompt, rounded, WORK_BETWEEN_PAUSES } from './classify-prompt.ts';
-import type { AppContext } from './context.ts';
+import type { AppContext, BodyEnv, CallerEnv } from '../request/context.ts';
+import { parseJson } from '../request/read-body.ts';
+import { classifyText, rounded, WORK_BETWEEN_PAUSES } from './classify-text.ts';
 import { createPacer, type Pacer } from './pace.ts';
-import { parseJsonBody } from './read-body.ts';
 
-/** Names by which clients ask for the one model there is; the first is ours, the others are what OpenAI's clients send. */
+/**
+ * The names by which clients ask for the one model there is. The first is ours; the others are what
+ * OpenAI's clients send.
+ */
 const MODELS = [
   'plimsoll-moderation',
   'omni-moderation-latest',
@@ -25,8 +28,8 @@ const MODELS = [
 
 export function moderations(classifier: Classifier) {
   const model = `${MODELS[0]}-${classifier.version}`;
-  return async (c: AppContext): Promise<Response> => {
-    const { input, model: asked } = parseRequest(ModerationRequest, parseJsonBody(c));
+  return async (c: AppContext<CallerEnv & BodyEnv>): Promise<Response> => {
+    const { input, model: asked } = parseRequest(ModerationRequest, parseJson(c.var.body));
     if (asked != null && asked !== model && !MODELS.includes(asked)) {
       throw new PlimsollError('model_not_found', `The model '${asked}' does not exist; '${MODELS[0]}' does.`, {
         param: 'model',
@@ -40,8 +43,8 @@ export function moderations(classifier: Classifier) {
 }
 
 async function moderate(classifier: Classifier, text: string, pacer: Pacer): Promise<Moderation['results'][number]> {
-  const { signals, failed } = await classifyPrompt(classifier, text, pacer);
-  // Here there is no line to close: a verdict that nobody reached is an error.
+  const { signals, failed } = await classifyText(classifier, text, pacer);
+  // There is no line to close here, so a verdict that nobody reached is an error.
   if (failed) throw new PlimsollError('internal_error', 'The classifier failed.');
   const verdicts = verdictsByName((judgement) => rounded(signals[judgement]));
   const byName = <T>(value: (verdict: NamedVerdict) => T) =>

@@ -1,4 +1,7 @@
-/** The mode of an answer: who may ask for `layers`, which backend can, and what the client is told. */
+/**
+ * The mode of an answer: who may ask for `layers`, which backend can do it, and what the client is
+ * told.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ErrorBody } from '#shared/api/errors.ts';
 import type { AnswerExtension } from '#shared/api/plimsoll-extension.ts';
@@ -7,7 +10,7 @@ import { ask, type EdgeUnderTest, openaiClient, post, startEdgeUnderTest } from 
 
 const layers = { mode: 'layers' };
 
-/** The extension of an answer to `prompt`. */
+/** The extension of the answer to `prompt`. */
 async function answerTo(
   { edge }: EdgeUnderTest,
   { prompt = 'Hello', plimsoll = layers as object, key = 'pk-demo-balanced' },
@@ -36,20 +39,20 @@ describe('with a backend that has a layers router and one that has none', () => 
     for (const { seen } of under.backends) seen.length = 0;
   });
 
-  test('layers is asked for, laid down, receipted and told', async () => {
+  test('layers goes from the request into the directive, the receipt and the answer', async () => {
     const told = await answerTo(under, {});
     expect(told).toMatchObject({ mode: 'layers', floor: 0.3, budget: 20, backend: 'backend-0' });
     expect(under.backends[0]?.seen.at(-1)?.directive.line).toMatchObject({ mode: 'layers', floor: 0.3, budget: 20 });
     expect((await verifyReceipt(told.receipt, under.receiptKey.jwks)).line.mode).toBe('layers');
   });
 
-  test('logits is what a request gets that does not ask', async () => {
+  test('a request that does not ask gets logits', async () => {
     for (const plimsoll of [{}, { mode: null }, { mode: 'logits' }]) {
       expect(await answerTo(under, { plimsoll })).toMatchObject({ mode: 'logits' });
     }
   });
 
-  test('only the backend with the router is asked for layers, and both for logits', async () => {
+  test('only the backend with the router gets requests for layers, and both get those for logits', async () => {
     const backends = async (plimsoll: object) => {
       const names = new Set<string>();
       for (let i = 0; i < 8; i++) names.add((await answerTo(under, { prompt: `Prompt ${i}`, plimsoll })).backend);
@@ -71,12 +74,12 @@ describe('with a backend that has a layers router and one that has none', () => 
     expect(await seen('layers')).toEqual(['layers', 'hit']);
   });
 
-  test('where the line leaves the safety expert alone, layers is not what was used', async () => {
+  test('layers is not used if the line leaves the safety expert alone', async () => {
     const told = await answerTo(under, { prompt: '[[child_abuse=0.99]]', key: 'pk-demo-open' });
     expect(told).toMatchObject({ mode: 'logits', floor: 1, weights: { min: 1, mean: 1, max: 1 } });
   });
 
-  test('a policy that does not allow layers is a 403 that names the field, and nothing reaches a backend', async () => {
+  test('a policy that does not allow layers gives a 403 that names the field, and nothing reaches a backend', async () => {
     for (const stream of [false, true]) {
       const body = { ...ask('Hello'), stream, plimsoll: layers };
       expect(await errorOf(await post(under.edge, '/v1/chat/completions', body, 'pk-demo-strict'))).toEqual({

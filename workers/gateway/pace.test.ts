@@ -7,7 +7,7 @@ function* slices(works: readonly number[], answer: string): Generator<number, st
   return answer;
 }
 
-test('pauses once enough work has come together, over all the texts of a request', async () => {
+test('pauses once enough work has added up, across all texts of a request', async () => {
   let pauses = 0;
   const pacer = createPacer({ most: 10, pause: async () => void pauses++ });
   expect(await pacer.drive(slices([4, 4], 'a'))).toBe('a');
@@ -16,7 +16,7 @@ test('pauses once enough work has come together, over all the texts of a request
   expect(pauses).toBe(1);
 });
 
-test('never more work between two pauses than is allowed and one slice', async () => {
+test('does at most the allowed work plus one slice between two pauses', async () => {
   const works = fc.array(fc.nat(30), { maxLength: 40 });
   await fc.assert(
     fc.asyncProperty(works, fc.integer({ min: 1, max: 50 }), async (list, most) => {
@@ -38,7 +38,7 @@ test('never more work between two pauses than is allowed and one slice', async (
   );
 });
 
-test('others have their turn during a pause', async () => {
+test('lets others have their turn during a pause', async () => {
   const order: string[] = [];
   const run = async (name: string) => {
     const marked = function* () {

@@ -1,6 +1,7 @@
 /**
- * A backend's frames as the events of an answer: text as it comes, and one end, which exists only with a valid receipt and
- * once the stream itself has ended, so that nothing can follow it and the connection to the backend is free again.
+ * Turns a backend's frames into an answer: text as it comes, and one end. The end exists only with
+ * a valid receipt, and only after the stream itself has ended. So nothing can follow it, and the
+ * connection to the backend is free again.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
@@ -9,18 +10,18 @@ import type { Receipt } from '#shared/protocol/receipt.ts';
 import type { SeenAnswer } from './check-receipt.ts';
 import { brokenOff } from './read-frames.ts';
 
-export type AnswerEvent =
-  | { type: 'text-delta'; text: string; tokens: TokenTrace[] }
-  | { type: 'answer-end'; receiptToken: string; receipt: Receipt };
+type TextDelta = { text: string; tokens: TokenTrace[] };
+export type AnswerEnd = { receiptToken: string; receipt: Receipt };
+/** Returns the end once the answer is complete, and throws if the answer breaks. */
+export type AnswerEvents = AsyncGenerator<TextDelta, AnswerEnd, void>;
 
-/** Throws where the answer breaks; a generator that returns has yielded its `answer-end`. */
 export async function* readAnswer(
   frames: AsyncIterable<Frame[]>,
   { checkReceipt }: { checkReceipt: (seen: SeenAnswer) => Promise<Receipt> },
-): AsyncGenerator<AnswerEvent, void, void> {
+): AnswerEvents {
   let answer = '';
   let drawn = 0;
-  let end: AnswerEvent | undefined;
+  let end: AnswerEnd | undefined;
   for await (const batch of frames) {
     let text = '';
     const tokens: TokenTrace[] = [];
@@ -40,13 +41,13 @@ export async function* readAnswer(
     }
     answer += text;
     drawn += tokens.length;
-    if (text !== '' || tokens.length > 0) yield { type: 'text-delta', text, tokens };
+    if (text !== '' || tokens.length > 0) yield { text, tokens };
     if (last?.type === 'error') throw new PlimsollError(last.code, last.message);
     if (last?.type === 'end') {
       const receipt = await checkReceipt({ text: answer, tokens: drawn, end: last });
-      end = { type: 'answer-end', receiptToken: last.receipt, receipt };
+      end = { receiptToken: last.receipt, receipt };
     }
   }
   if (end === undefined) throw brokenOff('the stream ended before the answer did');
-  yield end;
+  return end;
 }

@@ -26,7 +26,7 @@ async function collect(pieces: readonly Uint8Array[]): Promise<Frame[][]> {
   return batches;
 }
 
-test('wherever the network cuts, the frames are the same', async () => {
+test('reads the same frames wherever the network cuts', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat({ max: ndjson.length })), async (cuts) => {
       const edges = [0, ...cuts.sort((a, b) => a - b), ndjson.length];
@@ -36,7 +36,7 @@ test('wherever the network cuts, the frames are the same', async () => {
   );
 });
 
-test('what comes together is one batch', async () => {
+test('makes one batch of what arrives together', async () => {
   expect(await collect([ndjson])).toEqual([frames]);
 });
 

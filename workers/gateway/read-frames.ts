@@ -1,14 +1,18 @@
 /**
- * A backend's NDJSON as batches of frames: one batch for each piece the network delivers, with every line that is complete
- * in it. Handing on a piece costs far more than reading a line of it, so a stream that lags catches up in one step.
+ * Reads a backend's NDJSON as batches of frames: one batch per piece that the network delivers,
+ * with every line that is complete in it. Passing a piece on costs far more than reading a line of
+ * it, so a stream that lags catches up in one step.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { Frame } from '#shared/protocol/generate.ts';
 
-/** A frame is well under a kilobyte; a line that does not end is not one. */
+/** A frame is well under a kilobyte, so a line that does not end is no frame. */
 const MAX_LINE_CHARACTERS = 64 * 1024;
 
-/** Ends when the stream ends; throws `backend_unavailable` if it breaks or carries what is not a frame. */
+/**
+ * Ends when the stream ends. Throws `backend_unavailable` if the stream breaks or carries something
+ * that is no frame.
+ */
 export async function* readFrames(body: ReadableStream<Uint8Array>): AsyncGenerator<Frame[], void, void> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
@@ -27,7 +31,8 @@ export async function* readFrames(body: ReadableStream<Uint8Array>): AsyncGenera
     }
     if (rest !== '') throw brokenOff('the last line is incomplete');
   } finally {
-    // Also runs when the consumer stops early; what is left unread must not hold the connection.
+    // This also runs when the consumer stops early: what is left unread must not hold the
+    // connection.
     await reader.cancel().catch(() => undefined);
   }
 }

@@ -13,7 +13,7 @@ test('the order depends on the key and the nodes, not on how they are listed', (
   );
 });
 
-test('a node that leaves moves no key but its own', () => {
+test('a node that leaves moves only its own keys', () => {
   fc.assert(
     fc.property(nodes, fc.string(), fc.nat(), (urls, key, index) => {
       const leaving = urls[index % urls.length];
@@ -23,13 +23,13 @@ test('a node that leaves moves no key but its own', () => {
   );
 });
 
-test('keys spread evenly over nodes whose names differ in their last character only', () => {
+test('keys spread evenly over nodes whose names differ only in the last character', () => {
   const urls = ['http://10.0.0.1:8790', 'http://10.0.0.1:8791', 'http://10.0.0.1:8792'];
   const counts = new Map(urls.map((url) => [url, 0]));
   for (let key = 0; key < 3000; key++) {
     const first = rank(urls, `prompt ${key}`)[0] as string;
     counts.set(first, (counts.get(first) ?? 0) + 1);
   }
-  // A thousand each, give or take six standard deviations of that binomial.
+  // A thousand each, within six standard deviations of that binomial.
   for (const count of counts.values()) expect(Math.abs(count - 1000)).toBeLessThan(155);
 });

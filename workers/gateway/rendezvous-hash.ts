@@ -1,6 +1,6 @@
 /**
- * Rendezvous hashing (Thaler and Ravishankar, 1998): every node gets a score for a key, the highest wins. A node that
- * leaves moves only its own keys, which is what keeps a conversation on the backend that has its prefix in memory.
+ * Rendezvous hashing (Thaler and Ravishankar, 1998): every node gets a score for a key, and the
+ * highest score wins. If a node leaves, only its own keys move.
  */
 
 /** The nodes, best first. */
@@ -14,7 +14,10 @@ export function rankByRendezvous<Node>(
     .map(({ node }) => node);
 }
 
-/** FNV-1a, then murmur3's finaliser, since FNV alone spreads a difference in the last characters poorly. */
+/**
+ * FNV-1a, then the finaliser of murmur3, because FNV alone spreads a difference in the last
+ * characters poorly.
+ */
 function hash32(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);

@@ -1,15 +1,16 @@
 /**
- * An answer as server-sent events, in OpenAI's order: a chunk with the role, chunks with text, one with the
- * `finish_reason`, on request one with the usage, `[DONE]`. The `plimsoll` summary is on the last chunk before `[DONE]`.
- * A stream that breaks ends with an `error` event instead and never with `[DONE]`.
+ * An answer as server-sent events, in OpenAI's order: a chunk with the role, chunks with text, one
+ * with the `finish_reason`, one with the usage if it was asked for, and `[DONE]`. The `plimsoll`
+ * summary is on the last chunk before `[DONE]`. A stream that breaks ends with an `error` event
+ * instead, and never with `[DONE]`.
  */
 import type { ChatCompletionChunk } from '#shared/api/chat-answer.ts';
 import { type PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { SentExtension } from '#shared/api/plimsoll-extension.ts';
 import { type BegunAnswer, finalExtension, type Trace } from './answer-extension.ts';
-import type { AnswerEvent } from './read-answer.ts';
+import type { AnswerEnd } from './read-answer.ts';
 
-export type StreamOptions = {
+type StreamOptions = {
   trace: Trace;
   includeUsage: boolean;
   onError: (error: PlimsollError) => void;
@@ -17,7 +18,7 @@ export type StreamOptions = {
 
 type Delta = ChatCompletionChunk['choices'][number]['delta'];
 
-/** The text of each event. It throws nothing: what breaks becomes the last event. */
+/** The text of each event. It never throws: an error becomes the last event. */
 export async function* streamAnswer(
   begun: Promise<BegunAnswer>,
   options: StreamOptions,
@@ -53,7 +54,7 @@ async function* chunksOf(
   const traced = (tokens: SentExtension['tokens']): SentExtension | undefined =>
     trace === 'tokens' ? { tokens } : undefined;
 
-  const endChunks = (end: Extract<AnswerEvent, { type: 'answer-end' }>): string => {
+  const endChunks = (end: AnswerEnd): string => {
     const { finish_reason, usage } = end.receipt;
     const summary = finalExtension(extension, { end, trace, tokens: [] });
     const choices = [{ index: 0 as const, delta: {}, logprobs: null, finish_reason }];
@@ -63,11 +64,13 @@ async function* chunksOf(
   };
 
   yield deltaChunk({ role: 'assistant', content: '', refusal: null }, traced([]));
-  for await (const event of events) {
-    if (event.type === 'answer-end') yield endChunks(event);
-    // Some events are not worth a chunk: a token whose text is still held back.
-    else if (event.text !== '' || trace === 'tokens') yield deltaChunk({ content: event.text }, traced(event.tokens));
+  let next = await events.next();
+  for (; !next.done; next = await events.next()) {
+    const { text, tokens } = next.value;
+    // Some events are not worth a chunk, such as a token whose text is still held back.
+    if (text !== '' || trace === 'tokens') yield deltaChunk({ content: text }, traced(tokens));
   }
+  yield endChunks(next.value);
 }
 
 const DONE = 'data: [DONE]\n\n';

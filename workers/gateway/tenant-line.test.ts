@@ -1,4 +1,7 @@
-/** The line that reaches the backend: whose policy, how tight, and what happens when a policy or the classifier is broken. */
+/**
+ * The line that reaches the backend: whose policy it is, how tight it is, and what happens if a
+ * policy or the classifier is broken.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { effectivePolicy } from '#policies/effective.ts';
 import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
@@ -24,7 +27,7 @@ beforeEach(() => {
   backend.seen.length = 0;
 });
 
-/** The directive a request led to. */
+/** The directive that a request led to. */
 async function directiveFor(
   { prompt = 'Hello', plimsoll }: { prompt?: string; plimsoll?: object },
   key: string,
@@ -45,7 +48,7 @@ async function putTenant(id: string, policy: object, key: string): Promise<void>
   expect(answer.status, await answer.text()).toBe(200);
 }
 
-/** The truth, changed behind the store's back; KV's copy of it dropped. */
+/** Changes the truth behind the store's back and drops KV's copy of it. */
 async function corrupt(id: string, key: string, statement: string, ...values: string[]): Promise<void> {
   const storage = await under.edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantStore', {
     name: 'tenants',
@@ -58,11 +61,11 @@ test.each([
   ['pk-demo-strict', { floor: 0.9, budget: 2, opening: { tokens: 8, floor: 0.95 } }],
   ['pk-demo-balanced', { floor: 0.3, budget: 20 }],
   ['pk-demo-open', { floor: 0, budget: null }],
-])('%s: the tenant of the key decides', async (key, line) => {
+])('%s: the tenant of the key sets the line', async (key, line) => {
   expect(await lineFor({}, key)).toMatchObject({ ...line, action: 'mix', mode: 'logits', rule: 'geometric' });
 });
 
-test('tenants asking the same at once do not get in each other’s way', async () => {
+test('tenants that ask the same thing at the same time do not get in each other’s way', async () => {
   const keys = ['pk-demo-strict', 'pk-demo-balanced', 'pk-demo-open'];
   const floors: Record<string, number> = { 'demo-strict': 0.9, 'demo-balanced': 0.3, 'demo-open': 0 };
   await Promise.all(
@@ -134,7 +137,7 @@ describe('what the classifier finds raises the line', () => {
       expect(raised.floor, key).toBeGreaterThan(calm.floor);
     }
   });
-  test('and an answer says what was not understood', async () => {
+  test('and the answer says what was not understood', async () => {
     const prompt = '[[unread=1]] [[uncertain=0.25]] [[any_harm=0.75]]';
     const answer = await post(under.edge, '/v1/chat/completions', ask(prompt));
     const { plimsoll } = (await answer.json()) as { plimsoll: AnswerExtension };
@@ -159,7 +162,7 @@ describe('what the classifier finds raises the line', () => {
     }
     expect(backend.seen).toEqual([]);
   });
-  test("the operator's own rules hold for a tenant that has none", async () => {
+  test("by the operator's own rules for a tenant that has none", async () => {
     expect(await lineFor({ prompt: '[[child_abuse=0.99]]' }, 'pk-demo-open')).toMatchObject({
       action: 'safety_only',
       floor: 1,
@@ -168,10 +171,11 @@ describe('what the classifier finds raises the line', () => {
   });
 });
 
-describe('a classifier that fails puts every rule in full force', () => {
+describe('a classifier that fails applies every rule in full', () => {
   test.each(['throws', 'nan', 'silent'])('%s', async (failure) => {
     const prompt = `[[classifier:${failure}]]`;
-    // Of the balanced tenant the floor and budget of self_harm, its hardest, under the operator's child_abuse.
+    // For the balanced tenant these are the floor and budget of self_harm, its hardest category,
+    // under the operator's child_abuse.
     expect(await lineFor({ prompt }, 'pk-demo-balanced')).toMatchObject({ action: 'safety_only', floor: 1, budget: 0 });
     expect((await post(under.edge, '/v1/chat/completions', ask(prompt), 'pk-demo-strict')).status).toBe(403);
   });
@@ -221,7 +225,7 @@ describe('a policy that is missing or broken becomes the strictest line', () => 
     expect(await lineFor({}, 'pk-broken-copy')).toMatchObject(STRICTEST);
   });
 
-  test('but a copy in KV that is no copy, or is old, only sends the edge to the truth', async () => {
+  test('but a copy in KV that is broken or old only sends the edge to the truth', async () => {
     const kv = await under.edge.miniflare.getKVNamespace('TENANT_SNAPSHOTS');
     await putTenant('odd-copy', { floor: 0.4, budget: 1 }, 'pk-odd-copy');
     await kv.put(`key:${sha256('pk-odd-copy')}`, 'no JSON');
@@ -237,7 +241,7 @@ describe('a policy that is missing or broken becomes the strictest line', () => 
   });
 });
 
-test('a policy changed elsewhere is seen here once the isolate has forgotten the old one', async () => {
+test('a policy changed elsewhere takes effect here once the isolate has forgotten the old one', async () => {
   await putTenant('changed-elsewhere', { floor: 0.2, budget: 1 }, 'pk-changed-elsewhere');
   expect(await lineFor({}, 'pk-changed-elsewhere')).toMatchObject({ floor: 0.2 });
   const document = canonicalPolicy({ ...LOOSEST, floor: 0.7 });
@@ -259,7 +263,7 @@ test('a policy changed elsewhere is seen here once the isolate has forgotten the
   });
 });
 
-test('the directive binds request, tenant, key, policy and classifier version and body, under an id of its own', async () => {
+test('the directive binds request, tenant, key, policy and classifier versions and body, and has an id of its own', async () => {
   const answer = await post(under.edge, '/v1/chat/completions', ask('Bind'), 'pk-demo-open');
   const { directive, request } = backend.seen.at(-1) as ScriptedBackend['seen'][number];
   expect(directive.request).toBe(answer.headers.get('x-request-id'));

@@ -1,9 +1,9 @@
 /**
- * Notices silence. One timer serves a whole answer and is set again only when it fires: setting one for each piece read
- * would cost as much as reading it.
+ * Notices silence. One timer serves a whole answer and is set again only when it fires: setting a
+ * timer for each piece read would cost as much as reading it.
  */
-export type Watchdog = {
-  /** Something came; from now on `limitMs` of silence are allowed. */
+type Watchdog = {
+  /** Something arrived. From now on, `limitMs` of silence are allowed. */
   heard(limitMs: number): void;
   stop(): void;
 };

@@ -3,40 +3,40 @@ import type { ChatCompletion } from '#shared/api/chat-answer.ts';
 import { type PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
 import { type BegunAnswer, finalExtension, type Trace } from './answer-extension.ts';
-import { brokenOff } from './read-frames.ts';
 
 export async function wholeAnswer(begun: Promise<BegunAnswer>, { trace }: { trace: Trace }): Promise<ChatCompletion> {
   const { events, head, extension } = await begun;
   const { id, ...shared } = head;
   let content = '';
   const tokens: TokenTrace[] = [];
-  for await (const event of events) {
-    if (event.type === 'text-delta') {
-      content += event.text;
-      tokens.push(...event.tokens);
-      continue;
-    }
-    const { finish_reason, usage } = event.receipt;
-    const message = { role: 'assistant' as const, content, refusal: null };
-    return {
-      id,
-      object: 'chat.completion',
-      ...shared,
-      choices: [{ index: 0, message, logprobs: null, finish_reason }],
-      usage,
-      plimsoll: finalExtension(extension, { end: event, trace, tokens }),
-    };
+  let next = await events.next();
+  for (; !next.done; next = await events.next()) {
+    content += next.value.text;
+    tokens.push(...next.value.tokens);
   }
-  throw brokenOff('no answer-end');
+  const end = next.value;
+  const { finish_reason, usage } = end.receipt;
+  const message = { role: 'assistant' as const, content, refusal: null };
+  return {
+    id,
+    object: 'chat.completion',
+    ...shared,
+    choices: [{ index: 0, message, logprobs: null, finish_reason }],
+    usage,
+    plimsoll: finalExtension(extension, { end, trace, tokens }),
+  };
 }
 
-/** The same as text, for an answer whose status has gone out already: what breaks it is told in its place. */
+/**
+ * The same as text, for an answer whose status has already been sent. An error is written in its
+ * place.
+ */
 export async function* wholeAnswerText(
   answer: Promise<ChatCompletion>,
   { onError }: { onError: (error: PlimsollError) => void },
 ): AsyncGenerator<string, void, void> {
   try {
-    // At once, so that the client's leaving is noticed as soon as can be.
+    // We write at once, so that we notice as soon as possible if the client leaves.
     yield ' ';
     yield JSON.stringify(await answer);
   } catch (thrown) {

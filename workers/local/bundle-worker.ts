@@ -1,14 +1,17 @@
 /**
- * The Worker as one script, made as wrangler makes it: bundled for workerd, `#` imports resolved through package.json,
- * `.bin` files left out as Data modules of their own.
+ * Builds the Worker as one script, the way wrangler does: bundled for workerd, with `#` imports
+ * resolved through package.json, and with `.bin` files left out as Data modules of their own.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build, type Plugin } from 'esbuild';
 
-export type WorkerModule = { type: 'ESModule' | 'Data'; path: string; contents: string | Uint8Array<ArrayBuffer> };
+type WorkerModule = { type: 'ESModule' | 'Data'; path: string; contents: string | Uint8Array<ArrayBuffer> };
 
-/** The modules, the script first. `binaries` gives other files for `.bin` imports, by their base name. */
+/**
+ * Returns the modules, the script first. `binaries` gives other files for `.bin` imports, by their
+ * base name.
+ */
 export async function bundleWorker(
   entry: string,
   { binaries = {} }: { binaries?: Readonly<Record<string, string>> } = {},

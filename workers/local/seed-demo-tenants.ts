@@ -1,7 +1,11 @@
-/** Puts the demo tenants of policies/demo into a local edge, over the admin API like anyone else's. */
+/**
+ * Puts the demo tenants of policies/demo into a local edge, over the admin API like anyone else's.
+ */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
+import { Policy } from '#policies/schema.ts';
+import { adminClient } from '../control/admin-client.ts';
 
 const DEMO = new URL('../../policies/demo/', import.meta.url);
 
@@ -14,14 +18,15 @@ export async function readDemoTenants(): Promise<DemoTenant[]> {
   return DemoTenants.parse(await readJson('tenants.json'));
 }
 
-/** The tenants now in the store. Seeding again changes nothing. */
+/** Returns the tenants that are now in the store. Seeding again changes nothing. */
 export async function seedDemoTenants(url: string, operatorKey: string): Promise<DemoTenant[]> {
   const tenants = await readDemoTenants();
+  const admin = adminClient(url, operatorKey);
   for (const { id, name, policy, key } of tenants) {
-    const answer = await fetch(`${url}/admin/v1/tenants/${id}`, {
-      method: 'PUT',
-      headers: { authorization: `Bearer ${operatorKey}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ name, policy: await readJson(policy), keys: [{ id: 'demo', sha256: sha256(key) }] }),
+    const keys = [{ id: 'demo', sha256: sha256(key) }];
+    const answer = await admin.tenants[':id'].$put({
+      param: { id },
+      json: { name, policy: Policy.parse(await readJson(policy)), keys },
     });
     if (!answer.ok) throw new Error(`the demo tenant ${id} was not accepted: ${await answer.text()}`);
     await answer.body?.cancel();

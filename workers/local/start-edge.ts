@@ -1,6 +1,7 @@
 /**
- * Runs the Worker on this machine: the same code, under the same runtime, with real bindings, all read from wrangler.toml.
- * miniflare's telemetry and its fetch of request metadata are off, so nothing leaves the machine.
+ * Runs the Worker on this machine: the same code under the same runtime, with real bindings, all
+ * read from wrangler.toml. miniflare's telemetry and its fetch of request metadata are off, so
+ * nothing leaves the machine.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,13 +13,13 @@ import { Miniflare } from 'miniflare';
 import { parse as parseToml } from 'smol-toml';
 import * as z from 'zod';
 import { bundleWorker } from './bundle-worker.ts';
-import { assertLoopbackCut, cutLoopback } from './close-loopback.ts';
+import { assertLoopbackCut, cutLoopback } from './cut-loopback.ts';
 import { LOCAL_NAMES } from './local-names.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const HOST = '127.0.0.1';
 
-/** What is used of wrangler.toml. */
+/** The part of wrangler.toml that we use. */
 const Wrangler = z.object({
   name: z.string(),
   main: z.string(),
@@ -33,7 +34,7 @@ export type EdgeOptions = {
   port: number;
   /** Where Durable Objects and KV keep their files. */
   dataDir: string;
-  /** Host names to answer to beside those of this machine. */
+  /** Host names to answer to, beside those of this machine. */
   moreNames?: readonly string[];
   /** Keys that everybody may know, for the front page. */
   demoKeys?: readonly string[];
@@ -43,15 +44,15 @@ export type EdgeOptions = {
   /** The backends' public receipt keys. */
   receiptJwks: JSONWebKeySet;
   operatorKeySha256: string;
-  /** In place of models/classifier/classifier.bin. */
+  /** Replaces models/classifier/classifier.bin. */
   classifierPath?: string;
-  /** In place of wrangler.toml's `main`. */
+  /** Replaces the `main` of wrangler.toml. */
   entry?: string;
-  /** Gets each line the Worker or its runtime writes; by default they go to stderr. */
+  /** Gets each line that the Worker or its runtime writes. By default they go to stderr. */
   log?: (line: string) => void;
-  /** Lets `Edge.miniflare` look into the Durable Objects' storage. */
+  /** Lets `Edge.miniflare` look into the storage of the Durable Objects. */
   inspectStorage?: boolean;
-  /** Settings to change or, with null, to leave out. */
+  /** Settings to change or, if null, to leave out. */
   overrides?: Readonly<Record<string, string | null>>;
 };
 
@@ -85,7 +86,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     telemetry: { enabled: false },
     unsafeInspectDurableObjects: options.inspectStorage ?? false,
     defaultPersistRoot: options.dataDir,
-    // The Worker listens itself: miniflare's own entry in front of it would cost each request a hop.
+    // The Worker itself listens: miniflare's own entry in front of it would cost each request a
+    // hop.
     unsafeDirectSockets: [{ host: HOST, port: options.port }],
     host: HOST,
     port: 0,

@@ -1,4 +1,7 @@
-/** The store's schema, as the steps that lead to it. Append; never edit a step that has been deployed. */
+/**
+ * The store's schema, as the steps that lead to it. Append steps; never edit one that has been
+ * deployed.
+ */
 const STEPS: readonly string[] = [
   `CREATE TABLE tenants (
      id TEXT PRIMARY KEY,

@@ -1,4 +1,4 @@
-/** What is known of a tenant: as the operator puts it, and as a request needs it. */
+/** What we know about a tenant: as the operator puts it, and as a request needs it. */
 import * as z from 'zod';
 import { Policy } from '#policies/schema.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
@@ -6,12 +6,12 @@ import { wellFormed } from '#shared/api/well-formed.ts';
 /** Ids appear in cache keys, receipts and URLs. */
 export const Id = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'up to 64 of a-z, 0-9, - and _');
 
-/** Bounds the copies that one change has to rewrite. */
+/** This bounds how many copies one change has to rewrite. */
 const MAX_KEYS = 64;
 
 const Key = z.strictObject({
   id: Id,
-  /** Of the key itself, lower-case hex: the key is known to its holder alone. */
+  /** Of the key itself, in lower-case hex. Only the holder knows the key. */
   sha256: z.string().regex(/^[0-9a-f]{64}$/, '64 lower-case hex digits'),
 });
 
@@ -27,7 +27,10 @@ export const TenantDocument = z.strictObject({
 });
 export type TenantDocument = z.infer<typeof TenantDocument>;
 
-/** What one key opens. The policy travels as its stored text, so that whoever reads it can check it against its version. */
+/**
+ * What one key gives access to. The policy travels as its stored text, so that whoever reads it can
+ * check it against its version.
+ */
 export const TenantSnapshot = z.strictObject({
   tenant: z.string(),
   key: z.string(),

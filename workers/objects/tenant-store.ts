@@ -1,38 +1,24 @@
 /**
- * The truth about tenants. One object for all of them: it is asked only when a copy nearer to the request has grown old,
- * and a key must belong to one tenant whatever the tenants' number.
+ * The truth about tenants, all in one object. One is enough, because it is asked only when a copy
+ * nearer to the request has grown old. And it has to be one, because a key must belong to one
+ * tenant, however many tenants there are.
  */
 import { DurableObject } from 'cloudflare:workers';
 import { canonicalPolicy, policyVersion } from '#policies/version.ts';
-import type { Env } from '../env.ts';
 import { migrate } from './migrations.ts';
 import type { TenantDocument, TenantSnapshot } from './tenant-record.ts';
+import type { AuditRow, PutResult, TenantStoreContract, TenantSummary } from './tenant-store-contract.ts';
 
-export type TenantSummary = {
-  id: string;
-  name: string;
-  policy_version: string;
-  policy: string | null;
-  keys: { id: string; sha256: string }[];
-};
-
-export type AuditRow = { at: string; actor: string; action: string; tenant: string; detail: string };
-
-/** Errors do not keep their class across a call to an object, so what can go wrong is part of the answer. */
-export type PutResult =
-  | { conflict: true; keyIndex: number }
-  | { conflict: false; changed: boolean; version: string; removedKeys: string[] };
-
-export class TenantStore extends DurableObject<Env> {
+export class TenantStore extends DurableObject implements TenantStoreContract {
   readonly #sql: SqlStorage;
 
-  constructor(ctx: DurableObjectState, env: Env) {
+  constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
     migrate(ctx.storage);
   }
 
-  resolveKey(sha256: string): TenantSnapshot | null {
+  async resolveKey(sha256: string): Promise<TenantSnapshot | null> {
     const [row] = this.#sql
       .exec<TenantSnapshot>(
         `SELECT keys.tenant AS tenant, keys.id AS key, policies.document AS policy, tenants.policy_version AS version
@@ -46,7 +32,6 @@ export class TenantStore extends DurableObject<Env> {
     return row ?? null;
   }
 
-  /** Replaces a tenant whole; what equals the stored one changes nothing and leaves no audit row. */
   async putTenant(id: string, { name, policy, keys }: TenantDocument, actor: string): Promise<PutResult> {
     const document = canonicalPolicy(policy);
     const version = await policyVersion(document);
@@ -64,8 +49,9 @@ export class TenantStore extends DurableObject<Env> {
     }
     this.ctx.storage.transactionSync(() => {
       this.#sql.exec(
-        // A version is written once: what is put back keeps the time at which it was first seen. A stored text that is another
-        // than its version says has been damaged, and is mended.
+        // A version is written once, so a policy that is put back keeps its first creation time. If
+        // the stored text differs from what its version says, it has been damaged, and this repairs
+        // it.
         `INSERT INTO policies (tenant, version, document, created_at) VALUES (?, ?, ?, ?)
          ON CONFLICT (tenant, version) DO UPDATE SET document = excluded.document
          WHERE document <> excluded.document`,
@@ -101,13 +87,12 @@ export class TenantStore extends DurableObject<Env> {
     return { conflict: false, changed: true, version, removedKeys: removedKeys.map(({ sha256 }) => sha256) };
   }
 
-  listTenants(): TenantSummary[] {
+  async listTenants(): Promise<TenantSummary[]> {
     const ids = this.#sql.exec<{ id: string }>('SELECT id FROM tenants ORDER BY id').toArray();
     return ids.flatMap(({ id }) => this.#summary(id) ?? []);
   }
 
-  /** The latest changes, newest first. */
-  listAudit(limit: number): AuditRow[] {
+  async listAudit(limit: number): Promise<AuditRow[]> {
     return this.#sql
       .exec<AuditRow>('SELECT at, actor, action, tenant, detail FROM audit ORDER BY id DESC LIMIT ?', limit)
       .toArray();
@@ -133,9 +118,4 @@ export class TenantStore extends DurableObject<Env> {
   #isForeignKey(sha256: string, tenant: string): boolean {
     return this.#sql.exec('SELECT 1 FROM keys WHERE sha256 = ? AND tenant <> ?', sha256, tenant).toArray().length > 0;
   }
-}
-
-/** The one object that holds all tenants. */
-export function tenantStore(env: Env): DurableObjectStub<TenantStore> {
-  return env.TENANT_STORE.getByName('tenants');
 }

@@ -1,4 +1,7 @@
-/** The Worker in the real runtime, in front of scripted backends, with the demo tenants in its store. */
+/**
+ * The Worker in the real runtime, in front of scripted backends, with the demo tenants in its
+ * store.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -28,7 +31,7 @@ export async function startEdgeUnderTest({
   overrides = {},
 }: {
   backendCount?: number;
-  /** What the backend of an index offers; everything, if it is not said. */
+  /** The modes that the backend of an index offers. By default it offers all of them. */
   modesOf?: (index: number) => readonly Mode[];
   seed?: boolean;
   overrides?: NonNullable<EdgeOptions['overrides']>;
@@ -72,12 +75,15 @@ export async function startEdgeUnderTest({
   };
 }
 
-/** The unchanged client of OpenAI, pointed at the edge. It retries nothing, so that a test sees every answer. */
+/**
+ * The unchanged client of OpenAI, pointed at the edge. It does not retry, so that a test sees every
+ * answer.
+ */
 export function openaiClient(edge: Edge, apiKey = 'pk-demo-balanced'): OpenAI {
   return new OpenAI({ apiKey, baseURL: `${edge.url}/v1`, maxRetries: 0 });
 }
 
-/** One user's turn; the smallest request there is. */
+/** One turn of the user: the smallest possible request. */
 export function ask(content: string) {
   return { model: 'scripted', messages: [{ role: 'user' as const, content }] };
 }
@@ -91,7 +97,7 @@ export function post(edge: Edge, route: string, body: unknown, key = 'pk-demo-ba
   });
 }
 
-/** Waits for something that happens on its own time; fails with the last value seen. */
+/** Waits for something that happens in its own time. Fails with the last value it saw. */
 export async function eventually<T>(read: () => T, isThere: (value: T) => boolean): Promise<T> {
   const deadline = Date.now() + 5_000;
   for (;;) {

@@ -1,6 +1,7 @@
 /**
- * A backend without a model: it keeps the whole contract (directive, frames, stop strings, limits, signed receipt, health)
- * and writes a fixed sentence. `behaviour` makes it break the contract in one chosen way.
+ * A backend without a model. It keeps the whole contract (directive, frames, stop strings, limits,
+ * signed receipt, health) and writes a fixed sentence. `behaviour` makes it break the contract in
+ * one chosen way.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -16,7 +17,10 @@ import { sha256Hex } from '#shared/protocol/sha256.ts';
 
 export type Behaviour =
   | 'answer'
-  /** One frame at a time, with a pause after each, for as long as somebody listens. */
+  /**
+   * One frame at a time with a pause after each; `answer-forever` goes on for as long as somebody
+   * listens.
+   */
   | 'answer-slowly'
   | 'answer-forever'
   | 'refuse-overloaded'
@@ -24,7 +28,7 @@ export type Behaviour =
   | 'refuse-directive'
   | 'die-before-start'
   | 'never-start'
-  /** As a process that was stopped: nothing is answered, health neither. */
+  /** Like a process that was stopped: nothing is answered, not even health. */
   | 'hang'
   /** Says that the request waits, for longer than a backend may be silent, and then answers. */
   | 'wait-first'
@@ -45,7 +49,7 @@ export type Behaviour =
 
 /** Unix seconds. */
 export const MODEL_CREATED = 1_764_000_000;
-/** Receipts that are rightly signed and say what the frames did not. */
+/** Receipts that are correctly signed, but say something other than the frames. */
 const LIES = {
   'sign-as-another': { backend: 'somebody-else' },
   'sign-another-bundle': { bundle: 'b0' },
@@ -73,13 +77,16 @@ export type ScriptedBackend = {
   url: string;
   name: string;
   behaviour: Behaviour;
-  /** So many of the next requests find their connection closed, as one that was kept for too long is. */
+  /**
+   * This many of the next requests find their connection closed, as happens to one that is kept too
+   * long.
+   */
   drops: number;
-  /** Which weights it serves; a deployment may change them under the same address. */
+  /** Which weights it serves. A deployment may change them under the same address. */
   bundle: string;
-  /** What it was asked, with what the edge laid down for it. */
+  /** What it was asked, with the directives from the edge. */
   readonly seen: { directive: Directive; request: GenerateRequest }[];
-  /** Answers that were given up because the edge closed the connection. */
+  /** How many answers were given up because the edge closed the connection. */
   readonly aborted: number;
   close(): Promise<void>;
 };
@@ -99,7 +106,7 @@ export async function startScriptedBackend({
   model?: string;
   contextLength?: number;
   port?: number;
-  /** What its health says it has the routers for. */
+  /** The modes that its health claims to have routers for. */
   modes?: readonly Mode[];
 }): Promise<ScriptedBackend> {
   const key = directiveKey(directiveSecret);
@@ -218,7 +225,7 @@ export async function startScriptedBackend({
       if (frame.type === 'token') written.push(frame);
       text += frame.text;
       if (written.length < 3 || !behaviour.endsWith('-midway')) continue;
-      // A moment, so that what was written leaves before the connection does.
+      // We wait a moment, so that what was written leaves before the connection does.
       await sleep(20);
       if (behaviour === 'die-midway') return void response.destroy();
       if (behaviour === 'stall-midway') return untilClosed();
@@ -295,7 +302,10 @@ export async function startScriptedBackend({
   return backend;
 }
 
-/** The sentence of a seed. The anchor's bytes come in two tokens, the first of which completes no text. */
+/**
+ * The sentence for a seed. The anchor's bytes come in two tokens, and the first of them completes
+ * no text.
+ */
 function sentence(seed: Seed): string[] {
   return ['The', ' answer', ' to', ' seed', ` ${seed}`, ' is', ' ', '', '⚓', ' and', ' no', ' more', '.'];
 }

@@ -1,8 +1,11 @@
-/** The Worker with the scripted classifier and with a patience and a memory of a test's length; everything else is the real one. */
+/**
+ * The Worker with the scripted classifier, and with timeouts and caches short enough for tests.
+ * Everything else is real.
+ */
 import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
 import { Policy } from '#policies/schema.ts';
-import type { Env } from '../../env.ts';
-import { createApp } from '../../gateway/app.ts';
+import { createApp } from '../../app.ts';
+import type { Env } from '../../request/env.ts';
 import { scriptedClassifier } from './scripted-classifier.ts';
 
 const app = createApp({

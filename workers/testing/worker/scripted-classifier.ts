@@ -1,7 +1,7 @@
 /**
- * A classifier that is told what to find: `[[violence=0.9]]` in the text, for any signal. `[[classifier:throws]]`,
- * `[[classifier:nan]]` and `[[classifier:silent]]` make it fail in each of the ways a real one can; `[[work=N]]` is that much
- * work before the answer, in as many slices.
+ * A classifier that is told what to find: `[[violence=0.9]]` in the text, for any signal.
+ * `[[classifier:throws]]`, `[[classifier:nan]]` and `[[classifier:silent]]` make it fail in each
+ * way that a real one can. `[[work=N]]` makes it do work in N slices before it answers.
  */
 
 import type { Classifier, Signals } from '#shared/classify/classify.ts';
@@ -9,7 +9,10 @@ import { CATEGORIES, SIGNALS } from '#shared/line/categories.ts';
 
 const UNASKED: Partial<Signals> = { unread: 0, uncertain: 0 };
 
-/** Some tenths of a millisecond, without a clock, which stands still in a Worker. */
+/**
+ * Works for some tenths of a millisecond, without a clock, because the clock stands still in a
+ * Worker.
+ */
 function busy(): void {
   let sum = 0;
   for (let i = 0; i < 200_000; i++) sum += Math.sqrt(i);
@@ -18,7 +21,7 @@ function busy(): void {
 
 function judge(text: string): Signals {
   if (text.includes('[[classifier:throws]]')) throw new Error('scripted failure');
-  // The cast: a classifier that breaks its promise is what some tests are about.
+  // The cast: some tests are about a classifier that breaks its promise.
   if (text.includes('[[classifier:silent]]')) return {} as Signals;
   const broken = text.includes('[[classifier:nan]]');
   const told = SIGNALS.map((signal) => {
@@ -27,7 +30,7 @@ function judge(text: string): Signals {
   });
   // The cast: every signal was just given.
   const signals = Object.fromEntries(told) as Signals;
-  // As the real one: harm of any kind is at least as likely as harm of each.
+  // As with the real one, harm of any kind is at least as likely as harm of each kind.
   return { ...signals, any_harm: Math.max(signals.any_harm, ...CATEGORIES.map((category) => signals[category])) };
 }
 

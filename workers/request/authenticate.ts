@@ -1,12 +1,12 @@
-/** From `Authorization: Bearer <key>` to the caller: which tenant, under which policy. */
+/** Turns `Authorization: Bearer <key>` into the caller: which tenant, under which policy. */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-import type { AppContext, Middleware } from './context.ts';
+import type { CallerEnv, Middleware } from './context.ts';
 import type { TenantDirectory } from './tenant-directory.ts';
 
-export function authenticate(directory: TenantDirectory): Middleware {
+export function authenticate(directory: TenantDirectory): Middleware<CallerEnv> {
   return async function authenticate(c, next) {
-    const caller = await directory.lookup(await sha256Hex(bearerToken(c)), {
+    const caller = await directory.lookup(await sha256Hex(bearerToken(c.req.header('authorization'))), {
       env: c.env,
       waitUntil: (promise) => c.executionCtx.waitUntil(promise),
     });
@@ -16,8 +16,8 @@ export function authenticate(directory: TenantDirectory): Middleware {
   };
 }
 
-export function bearerToken(c: AppContext): string {
-  const token = /^Bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '')?.[1];
+export function bearerToken(authorization: string | undefined): string {
+  const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
   if (token === undefined) {
     throw new PlimsollError(
       'invalid_api_key',

@@ -1,36 +1,47 @@
 /**
- * Reads the request's body, up to a limit and a deadline, once it is known who asks. An answer given while the client is still
- * sending closes the connection under it, and the client then sees a broken connection in place of the answer; so what is not
- * wanted of a body is read for a while too, and thrown away as it comes.
+ * Reads the request's body, up to a limit and a deadline, once we know who asks.
+ *
+ * If we answer while the client is still sending, the connection closes under it, and the client
+ * sees a broken connection instead of the answer. So we also read a body that we do not want for a
+ * while, and throw it away as it comes.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
-import { logInfo } from '../log.ts';
-import type { AppContext, Middleware } from './context.ts';
+import type { BodyEnv, Middleware } from './context.ts';
+import { logInfo } from './log.ts';
 import { within } from './within.ts';
 
-/** Some 250,000 tokens of English: beyond every context length served, and cheap to hold while it is parsed. */
-export const MAX_BODY_BYTES = 1024 * 1024;
-/** Past this a client is not mistaken about the limit, and may well see its connection break. */
+/**
+ * About 250,000 tokens of English: more than any context length that is served, and cheap to hold
+ * while it is parsed.
+ */
+const MAX_BODY_BYTES = 1024 * 1024;
+/**
+ * A client that sends more than this is not just mistaken about the limit, and may well see its
+ * connection break.
+ */
 const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
 
 export type BodyPatience = {
-  /** Between two pieces of a body. */
+  /** The longest wait between two pieces of a body. */
   silenceMs: number;
-  /** For all of it. */
+  /** The longest wait for a whole body. */
   wholeMs: number;
-  /** For all of a body that is read only to be thrown away: its request is refused already, and so may be its key. */
+  /**
+   * The longest wait for a whole body that is read only to be thrown away. Its request is already
+   * refused, and its key may be wrong.
+   */
   unwantedMs: number;
 };
 export const DEFAULT_BODY_PATIENCE: BodyPatience = { silenceMs: 10_000, wholeMs: 60_000, unwantedMs: 2_000 };
 
-export function readBody(patience: BodyPatience): Middleware {
+export function readBody(patience: BodyPatience): Middleware<BodyEnv> {
   return async function readBody(c, next) {
-    c.set('body', await readLimited(c, patience));
+    c.set('body', await readLimited(c.req.raw.body, { patience, requestId: c.var.requestId }));
     await next();
   };
 }
 
-/** Lets a request that was refused unread finish what it is sending, for a moment. */
+/** Gives a request that was refused unread a moment to finish what it is sending. */
 export function discardUnread({ unwantedMs }: BodyPatience): Middleware {
   return async function discardUnread(c, next) {
     await next();
@@ -44,21 +55,23 @@ export function discardUnread({ unwantedMs }: BodyPatience): Middleware {
         if (bytes > MAX_BODY_BYTES) return;
       }
     } catch {
-      // Cut, or too slow: it was not wanted anyway.
+      // Cut off or too slow. It was not wanted anyway.
     }
   };
 }
 
-export function parseJsonBody(c: AppContext): unknown {
+export function parseJson(body: string): unknown {
   try {
-    return parseExactly(c.var.body);
+    return parseExactly(body);
   } catch (cause) {
     const where = cause instanceof Error ? `: ${cause.message}` : '.';
     throw new PlimsollError('invalid_json', `We could not parse the JSON body of your request${where}`);
   }
 }
 
-/** Seeds have 64 bits, and a number has 53: where one may be longer, it is read from the text. */
+/**
+ * A seed has 64 bits, but a number has only 53. A seed that may be longer is read from the text.
+ */
 function parseExactly(text: string): unknown {
   if (!/"seed"\s*:\s*-?\d{16}/.test(text)) return JSON.parse(text);
   // The cast: no type has the third parameter yet.
@@ -71,9 +84,13 @@ type ParseWithSource = (
   reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
 ) => unknown;
 
-/** Counts what comes; what a content-length announces would have to be counted all the same. */
-async function readLimited(c: AppContext, { silenceMs, wholeMs }: BodyPatience): Promise<string> {
-  const { body } = c.req.raw;
+/**
+ * Counts what arrives. The length that a content-length announces would need to be checked anyway.
+ */
+async function readLimited(
+  body: ReadableStream<Uint8Array> | null,
+  { patience: { silenceMs, wholeMs }, requestId }: { patience: BodyPatience; requestId: string },
+): Promise<string> {
   if (body === null) return '';
   const wholeUntilMs = Date.now() + wholeMs;
   const pieces: Uint8Array[] = [];
@@ -87,8 +104,9 @@ async function readLimited(c: AppContext, { silenceMs, wholeMs }: BodyPatience):
     }
   } catch (thrown) {
     if (thrown instanceof PlimsollError) throw thrown;
-    // The client's doing, and most likely it is gone: worth counting, no error of ours.
-    logInfo({ event: 'request-cut', request: c.var.requestId, bytes });
+    // This is the client's doing, and most likely it is gone. It is worth counting, but it is no
+    // error of ours.
+    logInfo({ event: 'request-cut', request: requestId, bytes });
     throw new PlimsollError('request_cut', 'The connection broke before all of the request was here.');
   }
   if (bytes > MAX_BODY_BYTES) {
@@ -97,7 +115,10 @@ async function readLimited(c: AppContext, { silenceMs, wholeMs }: BodyPatience):
   return decode(pieces);
 }
 
-/** Throws `request_timeout` where the next piece does not come by `until`, which is asked before each. */
+/**
+ * Throws `request_timeout` if the next piece does not arrive by `until`, which is called before
+ * each piece.
+ */
 async function* piecesUntil(
   body: ReadableStream<Uint8Array>,
   until: () => number,

@@ -1,22 +1,26 @@
-/** Asks the classifier about a text, and turns every way in which it can fail into one: no signals at all. */
-
+/**
+ * Asks the classifier about a text. However it fails, the result is the same: no signals at all.
+ */
 import type { CategoryProbability } from '#shared/api/plimsoll-extension.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
 import { JUDGEMENTS, SIGNALS } from '#shared/line/categories.ts';
 import type { SignalValues } from '#shared/line/rules.ts';
-import { logError } from '../log.ts';
+import { logError } from '../request/log.ts';
 import type { Pacer } from './pace.ts';
 
-/** In characters, as the classifier counts its work; the slowest text of this length takes some ten milliseconds. */
+/**
+ * In characters, which is how the classifier counts its work. The slowest text of this length takes
+ * about ten milliseconds.
+ */
 export const WORK_BETWEEN_PAUSES = 4_000;
 
-export type Classification = {
-  /** Empty when the classifier failed: `compile` then puts every rule in full force. */
+type Classification = {
+  /** Empty if the classifier failed. `compile` then applies every rule in full. */
   signals: SignalValues;
   failed: boolean;
 };
 
-export async function classifyPrompt(classifier: Classifier, text: string, pacer: Pacer): Promise<Classification> {
+export async function classifyText(classifier: Classifier, text: string, pacer: Pacer): Promise<Classification> {
   try {
     const signals = await pacer.drive(classifier.inSlices(text));
     const missing = SIGNALS.filter((signal) => !isProbability(signals[signal]));
@@ -28,12 +32,12 @@ export async function classifyPrompt(classifier: Classifier, text: string, pacer
   }
 }
 
-/** For an answer: every judgement, with the probability that was acted on. */
+/** For an answer: every judgement, with the probability that we acted on. */
 export function listCategories(signals: SignalValues): CategoryProbability[] {
   return JUDGEMENTS.map((name) => ({ name, probability: rounded(signals[name]) }));
 }
 
-/** To four digits; what is missing was acted on as 1. */
+/** To four digits. A missing signal was acted on as 1. */
 export function rounded(signal: number | undefined): number {
   return Math.round((signal ?? 1) * 1e4) / 1e4;
 }

@@ -1,24 +1,24 @@
 /**
- * miniflare opens a port of its own beside workerd's, for its tools (temporary files, logs,
- * browsers), and answers there whoever asks, pages in a browser included: a request can make it
- * write any file that its user may write. Nothing that the edge uses needs that port, so every
- * connection to it is cut before a byte of it is read.
+ * Cuts the connections to miniflare's own port. miniflare opens it beside workerd's, for its tools
+ * (temporary files, logs, browsers), and answers anyone who asks there, even a page in a browser.
+ * One request can make it write any file that its user may write. The edge uses nothing that needs
+ * this port, so we cut every connection to it before a byte of it is read.
  */
 import http from 'node:http';
 
-/** The name under which miniflare 4 keeps what answers there. */
+/** The name of the function that answers there, in miniflare 4. */
 const LISTENER = '#handleLoopback';
 
 let started = 0;
 let closed = 0;
 let watching = false;
 
-/** To be called before a Miniflare is made. */
+/** Call this before a Miniflare is made. */
 export function cutLoopback(): void {
   if (watching) return;
   watching = true;
   const { createServer } = http;
-  // By a property of the module, because that is how miniflare calls it.
+  // We replace the property of the module, because that is how miniflare calls it.
   http.createServer = ((...args: unknown[]) => {
     const server: http.Server = Reflect.apply(createServer, http, args);
     if (args.some((arg) => typeof arg === 'function' && arg.name === LISTENER)) {
@@ -31,8 +31,8 @@ export function cutLoopback(): void {
 }
 
 /**
- * To be called once it runs: a miniflare that has another name for it must not open the port again
- * unseen.
+ * Call this once it runs. If another version of miniflare uses another name, it must not open the
+ * port again unnoticed.
  */
 export function assertLoopbackCut(): void {
   started += 1;

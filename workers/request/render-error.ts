@@ -1,11 +1,13 @@
-/** The one place where something thrown becomes an answer, in OpenAI's shape. Routes do not catch. */
+/**
+ * The one place where something thrown becomes an answer, in OpenAI's shape. Routes do not catch.
+ */
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
-import { logFailure } from '../log.ts';
 import type { AppContext } from './context.ts';
+import { logFailure } from './log.ts';
 
 export function renderError(thrown: unknown, c: AppContext): Response {
   const error = toPlimsollError(thrown);
-  // A client that has left causes errors of its own making, and nobody reads the answer.
+  // A client that has left causes errors of its own, and nobody reads the answer.
   if (!c.req.raw.signal.aborted) report(error, { request: c.var.requestId });
   const headers = new Headers({ 'content-type': 'application/json' });
   if (error.retryAfterSeconds !== undefined) headers.set('retry-after', String(error.retryAfterSeconds));
@@ -13,7 +15,7 @@ export function renderError(thrown: unknown, c: AppContext): Response {
   return new Response(JSON.stringify(error.toBody()), { status: error.status, headers });
 }
 
-/** The caller's mistakes are the caller's; ours go to the log with all that is known. */
+/** The caller's mistakes are not logged. Ours go to the log with everything we know. */
 export function report(error: PlimsollError, { request }: { request: string }): void {
   if (error.status < 500) return;
   logFailure('request-failed', error, { request });

@@ -1,12 +1,12 @@
 /**
- * The settings, parsed once an isolate. One that is missing or broken closes every route: the caller gets a 500 that says
- * nothing, the log says which setting it is (and never its value).
+ * The settings, parsed once per isolate. If one is missing or broken, every route is closed: the
+ * caller gets a 500 that says nothing, and the log says which setting it is (but never its value).
  */
 import type { JSONWebKeySet } from 'jose';
 import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
-import type { Env } from '../env.ts';
+import type { Env } from './env.ts';
 
 const json = z.string().transform((text, context): unknown => {
   try {
@@ -17,7 +17,10 @@ const json = z.string().transform((text, context): unknown => {
   }
 });
 
-/** Public halves only: whatever else a key carries is dropped, so that a private part pasted by mistake is not published. */
+/**
+ * Only the public halves. Anything else that a key carries is dropped, so that a private part
+ * pasted by mistake is not published.
+ */
 const PublicKeySet = z.object({
   keys: z
     .array(
@@ -46,7 +49,7 @@ export type Config = {
   operatorKeySha256: string;
 };
 
-export function readConfig(env: Env): Config {
+function readConfig(env: Env): Config {
   const settings = Settings.safeParse(env);
   if (!settings.success) {
     throw new PlimsollError('internal_error', 'The server is not configured.', {

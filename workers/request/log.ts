@@ -1,4 +1,7 @@
-/** The log: one JSON object a line. It gets what the caller must not see; prompts, answers and keys it never gets. */
+/**
+ * The log: one JSON object per line. It gets what the caller must not see, but never prompts,
+ * answers or keys.
+ */
 import { ERROR_CODES, type PlimsollError } from '#shared/api/errors.ts';
 
 type Entry = { event: string; request?: string; [field: string]: unknown };
@@ -7,14 +10,14 @@ export function logError(entry: Entry): void {
   write('error', entry);
 }
 
-/** What is nobody's mistake here, and worth counting. */
+/** For what is nobody's mistake here, but worth counting. */
 export function logInfo(entry: Entry): void {
   write('info', entry);
 }
 
 /**
- * What came of a request that could not be answered. A full queue and a backend that is away are said in a short line, because
- * they come by the hundred; a stack is worth its room only where the code is at fault.
+ * Logs why a request could not be answered. A full queue and an absent backend get a short line,
+ * because they come by the hundred. A stack trace is worth its room only if the code is at fault.
  */
 export function logFailure(
   event: string,
@@ -35,7 +38,7 @@ function describeErrors(_key: string, value: unknown): unknown {
   return { name: value.name, message: value.message, stack: value.stack, cause: value.cause };
 }
 
-/** The messages of what it came of, outermost first; nothing where nothing is known. */
+/** The messages of the causes, outermost first; undefined if no cause is known. */
 function reasons(cause: unknown): string | undefined {
   const messages: string[] = [];
   for (let each = cause; each !== undefined; each = each instanceof Error ? each.cause : undefined) {

@@ -1,4 +1,7 @@
-/** A path that nothing is served at: says where the API is, and which address was most likely meant. */
+/**
+ * For a path that nothing is served at: says where the API is, and which address was most likely
+ * meant.
+ */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { AppContext } from './context.ts';
 
@@ -9,7 +12,7 @@ const INSTEAD: Record<string, string> = {
 };
 const MAX_SHOWN = 100;
 
-/** @param paths the routes there are, without those that have parameters */
+/** @param paths all routes without parameters */
 export function unknownRoute(paths: readonly string[]) {
   return (c: AppContext): never => {
     const { method, path } = c.req;
@@ -28,7 +31,7 @@ function hint(path: string, paths: readonly string[]): string {
   return 'the API is under /v1, as in POST /v1/chat/completions and GET /v1/models.';
 }
 
-/** Without what is easily typed by mistake: doubled slashes, one at the end, capitals. */
+/** Removes what is easily typed by mistake: doubled slashes, a slash at the end, capitals. */
 const normal = (path: string) =>
   path
     .toLowerCase()

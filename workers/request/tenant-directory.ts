@@ -1,13 +1,14 @@
 /**
- * From a key's digest to its tenant, through three layers of which each is nearer and older than the next: a map in this
- * isolate, a copy in KV, the Durable Object that holds the truth.
+ * Finds the tenant of a key's digest. There are three layers, from the nearest to the truth: a map
+ * in this isolate, a copy in KV, and the Durable Object that holds the truth.
  *
- * How old can a policy be? An isolate keeps a snapshot for `isolateTtlMs` and takes from KV only what was read from the
- * truth at most `kvMaxAgeMs` ago (the copy carries that time, so KV's own caching cannot stretch it): 70 seconds in
- * the worst case. A change rewrites the copies in KV, so it is usually the isolate's 10 seconds.
+ * How old can a policy be? An isolate keeps a snapshot for `isolateTtlMs`. From KV it takes only
+ * what was read from the truth at most `kvMaxAgeMs` ago; the copy carries that time, so KV's own
+ * caching cannot stretch it. That makes 70 seconds in the worst case. A change rewrites the copies
+ * in KV, so usually it is the isolate's 10 seconds.
  *
- * A key that does not exist is remembered too, for seconds and in a map of its own, so that guessing keys neither reaches
- * the store each time nor pushes real tenants out.
+ * A key that does not exist is remembered too, for a few seconds and in a map of its own. So
+ * guessing keys neither reaches the store each time nor pushes real tenants out.
  */
 import { LRUCache } from 'lru-cache';
 import * as z from 'zod';
@@ -15,24 +16,25 @@ import { effectivePolicy } from '#policies/effective.ts';
 import type { Policy } from '#policies/schema.ts';
 import { readStoredPolicy } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
-import type { Env } from '../env.ts';
-import { logError } from '../log.ts';
 import { TenantSnapshot } from '../objects/tenant-record.ts';
-import { tenantStore } from '../objects/tenant-store.ts';
+import { tenantStore } from '../objects/tenant-store-contract.ts';
+import type { Env } from './env.ts';
+import { logError } from './log.ts';
 
 export type Freshness = { isolateTtlMs: number; kvMaxAgeMs: number };
 export const DEFAULT_FRESHNESS: Freshness = { isolateTtlMs: 10_000, kvMaxAgeMs: 60_000 };
 
-/** A new key works at most this much later where it was tried before it existed. */
+/** If a key was tried before it existed, it starts to work at most this much later. */
 const UNKNOWN_KEY_TTL_MS = 5_000;
-/** KV keeps nothing for less; a copy's own age decides whether it is used. */
+/** The shortest time that KV allows. The age of a copy decides whether it is used. */
 const KV_EXPIRATION_SECONDS = 60;
 const MAX_CALLERS = 2_000;
 const MAX_UNKNOWN_KEYS = 10_000;
 
 /**
- * Who asks, and under which policy: the operator's and the tenant's, joined. `version` is that joined policy's, because it is what
- * decides: the operator's document can change and the tenant's stay. It begins with 'strictest' where the tenant's is broken.
+ * Who asks, and under which policy: the operator's and the tenant's, joined. `version` is that of
+ * the joined policy, because that is what decides: the operator's document can change while the
+ * tenant's stays. It begins with 'strictest' if the tenant's policy is broken.
  */
 export type Caller = { tenant: string; key: string; policy: Policy; version: string };
 
@@ -40,7 +42,10 @@ type Reach = { env: Env; waitUntil: (promise: Promise<unknown>) => void };
 
 export type TenantDirectory = {
   lookup(keySha256: string, reach: Reach): Promise<Caller | null>;
-  /** Brings the near copies up to date after a change: the listed keys are read anew, the removed ones disappear. */
+  /**
+   * Updates the near copies after a change: reads the current keys again and drops the removed
+   * ones.
+   */
   refresh(keys: { current: readonly string[]; removed: readonly string[] }, env: Env): Promise<void>;
 };
 
@@ -56,7 +61,8 @@ export function createTenantDirectory({
   freshness?: Freshness;
   now?: () => number;
 }): TenantDirectory {
-  // Expiry is checked by hand: lru-cache's own clock hangs on a timer, and a timer here dies with the request that set it.
+  // We check expiry by hand: lru-cache's own clock depends on a timer, and a timer here dies with
+  // the request that set it.
   const callers = new LRUCache<string, { caller: Caller; expiresAtMs: number }>({ max: MAX_CALLERS });
   const unknownKeys = new LRUCache<string, number>({ max: MAX_UNKNOWN_KEYS });
 
@@ -77,13 +83,14 @@ export function createTenantDirectory({
   }
 
   async function readNearCopy(keySha256: string, env: Env): Promise<TenantSnapshot | null> {
-    // A copy that cannot be read is no copy; the truth decides.
+    // A copy that cannot be read counts as none, and the truth decides.
     const copy = KvCopy.safeParse(await env.TENANT_SNAPSHOTS.get(kvName(keySha256), 'json').catch(() => null));
     return copy.success && now() - copy.data.readAtMs < kvMaxAgeMs ? copy.data.snapshot : null;
   }
 
   async function readTruth(keySha256: string, { env, waitUntil }: Reach): Promise<TenantSnapshot | null> {
-    // The time before the read: a change during it must make the copy look older, not younger.
+    // This is the time before the read: a change during the read must make the copy look older, not
+    // younger.
     const readAtMs = now();
     const snapshot = await askStore(keySha256, env);
     if (snapshot !== null) waitUntil(writeNearCopy(keySha256, { readAtMs, snapshot }, env));
@@ -118,7 +125,7 @@ async function askStore(keySha256: string, env: Env): Promise<TenantSnapshot | n
   try {
     return await tenantStore(env).resolveKey(keySha256);
   } catch (cause) {
-    // Nobody's policy is known now, so nobody is served.
+    // We know nobody's policy now, so we serve nobody.
     throw new PlimsollError('backend_unavailable', 'The tenant store cannot be reached.', { cause });
   }
 }

@@ -1,0 +1,92 @@
+/**
+ * The edge on one page: what every request passes, in order, and the table of routes. A path that
+ * is not in the table is a 404. A method that is not in the table for its path is a 405.
+ */
+import { Hono } from 'hono';
+import type { Policy } from '#policies/schema.ts';
+import type { Classifier } from '#shared/classify/classify.ts';
+import { createAdminApi } from './control/admin-api.ts';
+import { DEFAULT_TIMEOUTS, type Timeouts } from './gateway/attempt.ts';
+import { createBackendPool } from './gateway/backend-pool.ts';
+import { chatCompletions } from './gateway/chat-completions.ts';
+import { createDecide } from './gateway/decide.ts';
+import { frontPage } from './gateway/front-page.ts';
+import { health } from './gateway/health.ts';
+import { listModels, retrieveModel } from './gateway/models.ts';
+import { moderations } from './gateway/moderations.ts';
+import { authenticate } from './request/authenticate.ts';
+import { createConfigReader } from './request/config.ts';
+import type { AppEnv } from './request/context.ts';
+import { onlyOwnHostNames } from './request/host-names.ts';
+import { type BodyPatience, DEFAULT_BODY_PATIENCE, discardUnread, readBody } from './request/read-body.ts';
+import { methodNotAllowed, renderError } from './request/render-error.ts';
+import { requestId } from './request/request-id.ts';
+import { createTenantDirectory, DEFAULT_FRESHNESS, type Freshness } from './request/tenant-directory.ts';
+import { unknownRoute } from './request/unknown-route.ts';
+
+export type AppOptions = {
+  classifier: Classifier;
+  /** Joined above every tenant's own policy. */
+  operatorPolicy: Policy;
+  timeouts?: Timeouts;
+  freshness?: Freshness;
+  bodyPatience?: BodyPatience;
+  /** How long a backend rests after its first failure. */
+  restMs?: number;
+};
+
+export function createApp({
+  classifier,
+  operatorPolicy,
+  timeouts = DEFAULT_TIMEOUTS,
+  freshness = DEFAULT_FRESHNESS,
+  bodyPatience = DEFAULT_BODY_PATIENCE,
+  restMs,
+}: AppOptions): Hono<AppEnv> {
+  const readConfig = createConfigReader();
+  const directory = createTenantDirectory({ operatorPolicy, freshness });
+  const pool = createBackendPool({ ...(restMs !== undefined && { restMs }) });
+  const decide = createDecide(classifier);
+  const classifierVersion = classifier.version;
+
+  const app = new Hono<AppEnv>();
+  app.onError(renderError);
+  app.use(requestId());
+  app.use(discardUnread(bodyPatience));
+  app.use(onlyOwnHostNames());
+  app.use(async function configuration(c, next) {
+    c.set('config', readConfig(c.env));
+    await next();
+  });
+
+  const key = authenticate(directory);
+  // It comes after the key, because nothing is read before we know who asks.
+  const body = readBody(bodyPatience);
+  const complete = chatCompletions({ decide, pool, classifierVersion, timeouts });
+  const list = listModels(pool);
+  const retrieve = retrieveModel(pool);
+  const moderate = moderations(classifier);
+  app
+    .get('/', frontPage(pool))
+    // The routes behind `key` and `body` are called through a function, so that leaving either out
+    // does not compile.
+    .post('/v1/chat/completions', key, body, (c) => complete(c))
+    .get('/v1/models', key, (c) => list(c))
+    .get('/v1/models/:id{.+}', key, (c) => retrieve(c))
+    .post('/v1/moderations', key, body, (c) => moderate(c))
+    .get('/.well-known/jwks.json', (c) => c.json(c.var.config.receiptJwks))
+    .get('/healthz', health(pool))
+    .route('/', createAdminApi({ directory, operatorPolicy, readBody: body }));
+  refuseTheRest(app);
+  return app;
+}
+
+function refuseTheRest(app: Hono<AppEnv>): void {
+  const methods = new Map<string, Set<string>>();
+  // Routes of the method `ALL` are middleware.
+  for (const { path, method } of app.routes.filter(({ method }) => method !== 'ALL')) {
+    methods.set(path, (methods.get(path) ?? new Set()).add(method));
+  }
+  for (const [path, allowed] of methods) app.all(path, methodNotAllowed([...allowed]));
+  app.notFound(unknownRoute([...methods.keys()].filter((path) => !path.includes(':'))));
+}

@@ -1,0 +1,112 @@
+/**
+ * Answers that take long: we notice a client that leaves, and a client that stays gets its answer
+ * between beats.
+ */
+import { connect, type Socket } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ChatCompletion } from '#shared/api/chat-answer.ts';
+import {
+  ask,
+  type EdgeUnderTest,
+  eventually,
+  openaiClient,
+  post,
+  startEdgeUnderTest,
+} from '../testing/edge-under-test.ts';
+import type { Behaviour, ScriptedBackend } from '../testing/scripted-backend.ts';
+
+let under: EdgeUnderTest;
+let backend: ScriptedBackend;
+
+beforeAll(async () => {
+  under = await startEdgeUnderTest();
+  backend = under.backends[0] as ScriptedBackend;
+});
+afterAll(() => under.dispose());
+beforeEach(() => {
+  backend.behaviour = 'answer';
+  backend.seen.length = 0;
+});
+
+const SENTENCE = 'The answer to seed 7 is ⚓ and no more.';
+
+describe('a client that leaves frees the backend', () => {
+  /** By hand, because HTTP clients hide how a connection ends. */
+  function send(more: object): Socket {
+    const socket = connect(Number(new URL(under.edge.url).port), '127.0.0.1');
+    const body = JSON.stringify({ ...ask('On and on'), ...more });
+    const head = ['POST /v1/chat/completions HTTP/1.1', 'Host: localhost', 'Authorization: Bearer pk-demo-open'];
+    socket.write(`${[...head, `Content-Length: ${body.length}`].join('\r\n')}\r\n\r\n${body}`);
+    return socket;
+  }
+
+  test.each<[string, Behaviour, object, (socket: Socket) => void]>([
+    ['a whole answer, by a reset', 'answer-forever', {}, (socket) => socket.resetAndDestroy()],
+    ['a whole answer, by closing', 'answer-forever', {}, (socket) => socket.destroy()],
+    ['a whole answer that waits, by closing', 'wait-forever', {}, (socket) => socket.destroy()],
+    ['a stream, by closing', 'answer-forever', { stream: true }, (socket) => socket.destroy()],
+    ['a stream that waits, by closing', 'wait-forever', { stream: true }, (socket) => socket.destroy()],
+    ['a stream that has begun and stalls, by closing', 'stall-midway', { stream: true }, (socket) => socket.destroy()],
+  ])('%s', async (_name, behaviour, more, leave) => {
+    backend.behaviour = behaviour;
+    const before = backend.aborted;
+    const socket = send(more);
+    await eventually(
+      () => backend.seen.length,
+      (seen) => seen === 1,
+    );
+    leave(socket);
+    await eventually(
+      () => backend.aborted,
+      (aborted) => aborted === before + 1,
+    );
+    expect(under.log.join('\n')).not.toMatch(/request-failed|backend-attempt-failed/);
+  });
+
+  test('a stream, by the openai client that stops reading', async () => {
+    backend.behaviour = 'answer-forever';
+    const before = backend.aborted;
+    const stream = await openaiClient(under.edge).chat.completions.create({ ...ask('On and on'), stream: true });
+    let chunks = 0;
+    for await (const _chunk of stream) if (++chunks === 5) break;
+    await eventually(
+      () => backend.aborted,
+      (aborted) => aborted === before + 1,
+    );
+  });
+});
+
+describe('a slow answer', () => {
+  const slow = async (more: object = {}) => {
+    const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Slowly'), seed: 7, ...more });
+    return { status: answer.status, text: await answer.text() };
+  };
+
+  test('in one piece is white space and then its JSON', async () => {
+    backend.behaviour = 'wait-first';
+    const { status, text } = await slow();
+    expect(status).toBe(200);
+    expect(text).toMatch(/^ +\{/);
+    expect(ChatCompletion.parse(JSON.parse(text)).choices[0].message.content).toBe(SENTENCE);
+  });
+
+  test('in a stream is comments and then its chunks', async () => {
+    backend.behaviour = 'wait-first';
+    const { text } = await slow({ stream: true });
+    expect(text).toMatch(/^(: waiting\n\n)+data: \{/);
+    backend.behaviour = 'wait-first';
+    const stream = await openaiClient(under.edge).chat.completions.create({ ...ask('Hi'), seed: 7, stream: true });
+    let content = '';
+    for await (const chunk of stream) content += chunk.choices[0]?.delta.content ?? '';
+    expect(content).toBe(SENTENCE);
+  });
+
+  test('that breaks is an error in the shape of all errors', async () => {
+    backend.behaviour = 'stall-midway';
+    const { status, text } = await slow();
+    expect(status).toBe(200);
+    expect(JSON.parse(text)).toMatchObject({ error: { code: 'backend_unavailable', type: 'server_error' } });
+    const streamed = await slow({ stream: true });
+    expect(streamed.text).toMatch(/: waiting\n\ndata: \{"error":.*"backend_unavailable"\}\}\n\n$/);
+  });
+});

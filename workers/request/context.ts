@@ -1,0 +1,18 @@
+/**
+ * What the middleware leaves for a route. A route that needs more than `AppEnv` says so in the type
+ * of its context, and then compiles only behind the middleware that sets it.
+ */
+import type { Context, MiddlewareHandler } from 'hono';
+import type { Config } from './config.ts';
+import type { Env } from './env.ts';
+import type { Caller } from './tenant-directory.ts';
+
+/** On every route. */
+export type AppEnv = { Bindings: Env; Variables: { requestId: string; config: Config } };
+/** On routes behind `authenticate`. */
+export type CallerEnv = AppEnv & { Variables: { caller: Caller } };
+/** On routes behind `readBody`. */
+export type BodyEnv = AppEnv & { Variables: { body: string } };
+
+export type AppContext<E extends AppEnv = AppEnv> = Context<E>;
+export type Middleware<E extends AppEnv = AppEnv> = MiddlewareHandler<E>;
