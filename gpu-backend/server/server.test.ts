@@ -361,8 +361,10 @@ describe('a request that makes no sense', () => {
 
   test('another method or address', async () => {
     const { url } = await serve();
-    expect(await errorOf(await fetch(`${url}/v1/generate`))).toMatchObject({ status: 405, code: 'method_not_allowed' });
-    expect(await errorOf(await fetch(`${url}/v1/nothing`))).toMatchObject({ status: 404, code: 'not_found' });
+    const get = await fetch(`${url}/v1/generate`);
+    expect(get.headers.get('allow')).toBe('POST');
+    expect(await errorOf(get)).toMatchObject({ status: 405, code: 'method_not_allowed' });
+    expect(await errorOf(await fetch(`${url}/v1/nothing`))).toMatchObject({ status: 404, code: 'unknown_url' });
   });
 
   test('an encoder that throws something foreign tells the client nothing of it', async () => {

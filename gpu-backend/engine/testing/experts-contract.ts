@@ -37,7 +37,7 @@ export async function feed(experts: Experts, sequence: SequenceId, fed: readonly
 }
 
 /** Log-probabilities by id: of all of them, or of those that the row holds. */
-export function byId(row: Row): Map<number, number> {
+function byId(row: Row): Map<number, number> {
   if ('logits' in row) return new Map(logSoftmax(row.logits)!.entries());
   return new Map(Array.from(row.ids, (id, i) => [id, row.logprobs[i]!]));
 }
