@@ -47,6 +47,7 @@ describe('operators that only move numbers', () => {
   test.each([
     [['B', 'T', 4], [-1, 4], 'Reshape: cannot infer a size from [B, T, 4] to [-1, 4]; name it'],
     [[2, 3], [4, -1], 'Reshape: cannot infer a size from [2, 3] to [4, -1]; name it'],
+    [['B', 6], [-1, 3], 'Reshape: cannot infer a size from [B, 6] to [-1, 3]; name it'],
   ])('reshape from %j to %j is refused', (shape, spec, message) => {
     const x = new Graph('g').input('x', 'float', shape);
     expect(() => ops.reshape(x, spec)).toThrow(new Error(message));
