@@ -44,7 +44,7 @@ test.each(lines)(
         line,
         sampling: { seed },
         stop: ['ab', 'xyz', '\uFFFD\uFFFD\uFFFD\uFFFD'],
-        maxTokens: 40,
+        maxTokens: 24,
       });
       const whole = await driveAnswer(experts(topK), { request: asked, options });
       const length = whole.events.filter(({ type }) => type === 'token').length;
