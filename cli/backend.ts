@@ -12,8 +12,17 @@ export function backendCommand(): Command {
 PLIMSOLL_DIRECTIVE_SECRET and PLIMSOLL_RECEIPT_PRIVATE_JWK are needed; docs/operations.md has the whole list.`,
     )
     .action(async ({ bundle, port }: { bundle?: string; port?: string }) => {
-      if (bundle !== undefined) process.env.PLIMSOLL_BUNDLE = bundle;
-      if (port !== undefined) process.env.PLIMSOLL_BACKEND_PORT = port;
-      await import('#gpu-backend/server/main.ts');
+      const { runBackend } = await import('#gpu-backend/server/run-backend.ts');
+      const env = {
+        ...process.env,
+        ...(bundle !== undefined && { PLIMSOLL_BUNDLE: bundle }),
+        ...(port !== undefined && { PLIMSOLL_BACKEND_PORT: port }),
+      };
+      try {
+        await runBackend({ env });
+      } catch (error) {
+        console.error(`plimsoll backend: ${error instanceof Error ? error.message : String(error)}`);
+        process.exitCode = 1;
+      }
     });
 }

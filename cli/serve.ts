@@ -27,7 +27,7 @@ import { startProcess } from './local/start-process.ts';
 import { type Supervised, supervise } from './local/supervise.ts';
 import { tryRequest } from './local/try-request.ts';
 
-const BACKEND = new URL('../gpu-backend/server/main.ts', import.meta.url);
+const CLI = new URL('./main.ts', import.meta.url);
 const EDGE = new URL('./local/edge-process.ts', import.meta.url);
 const DEMO_POLICIES = new URL('../policies/demo/', import.meta.url);
 
@@ -141,7 +141,8 @@ class Stack {
     const { signal } = this.#stopBackends;
     const backend = supervise(name, {
       start: async () => {
-        const running = await startProcess(BACKEND, {
+        const running = await startProcess(CLI, {
+          args: ['backend'],
           env: {
             PLIMSOLL_BUNDLE: config.bundle,
             PLIMSOLL_BACKEND_HOST: '127.0.0.1',

@@ -18,6 +18,8 @@ export type StartOptions = {
   /** When it fires, the process is asked to end (SIGTERM), and made to (SIGKILL) after `graceMs`. */
   signal: AbortSignal;
   graceMs: number;
+  /** The program's own arguments. */
+  args?: readonly string[];
   /** Added to this process's environment. */
   env?: Readonly<Record<string, string>>;
   /** For `ready` to read from, or else to be seen with stderr. */
@@ -27,16 +29,20 @@ export type StartOptions = {
 /** Resolves when the process is ready. If it rejects, the process is gone. */
 export async function startProcess(
   file: URL,
-  { ready, signal, graceMs, env = {}, stdout = 'stderr' }: StartOptions,
+  { ready, signal, graceMs, args = [], env = {}, stdout = 'stderr' }: StartOptions,
 ): Promise<Running> {
   signal.throwIfAborted();
-  const child = spawn(process.execPath, [...process.execArgv, '--import', EXIT_WITH_PARENT, fileURLToPath(file)], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', stdout === 'pipe' ? 'pipe' : 2, 'inherit', 'ipc'],
-    // A group of its own: Ctrl-C reaches only `serve`, which then stops things in order, and whatever the process
-    // itself has started (workerd) can be ended with it.
-    detached: process.platform !== 'win32',
-  });
+  const child = spawn(
+    process.execPath,
+    [...process.execArgv, '--import', EXIT_WITH_PARENT, fileURLToPath(file), ...args],
+    {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', stdout === 'pipe' ? 'pipe' : 2, 'inherit', 'ipc'],
+      // A group of its own: Ctrl-C reaches only `serve`, which then stops things in order, and whatever the process
+      // itself has started (workerd) can be ended with it.
+      detached: process.platform !== 'win32',
+    },
+  );
   const kill = () => {
     if (child.pid === undefined) return;
     try {

@@ -1,91 +1,256 @@
-import { expect, test } from 'vitest';
+/** One answer by itself: how it ends, what its events say, what its budget allows. Going on elsewhere is in resume-answer.test.ts. */
+import { describe, expect, test } from 'vitest';
 import type { Line } from '#shared/line/line.ts';
-import { Answer, type AnswerOptions } from './answer.ts';
-import type { AnswerState } from './answer-state.ts';
-import { checkRequest, termsOf } from './check-request.ts';
+import type { TokenFrame } from '#shared/protocol/generate.ts';
+import { Answer, type AnswerOptions, sourcesOf } from './answer.ts';
+import type { EngineEvent } from './engine.ts';
+import type { Output } from './experts.ts';
 import { type Script, ScriptedExperts } from './scripted-experts.ts';
 import { driveAnswer } from './testing/drive-answer.ts';
 import { request } from './testing/engine-contract.ts';
 import { babble, SCRIPTED_VOCAB } from './testing/scripted-engine.ts';
 
-/** Any byte, so that characters are cut and broken all the time; the end is rare. */
-const noise: Script = (source, ids, bounds) =>
-  Array.from(babble(source, ids, bounds), (x, id) => (id === 0 ? -4 : x % 2));
+const PROMPT = [7, 70, 71];
+const EOS = 0;
 
 const options: AnswerOptions = {
-  vocabulary: { eos: 0, banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
-  proposal: ([length]: Float32Array, [other]: Float32Array) => ((length! * other!) % 10) / 10,
+  vocabulary: { eos: EOS, banned: [], bytesOf: (id) => (id === EOS ? undefined : Uint8Array.of(id)) },
+  proposal: 0.5,
   contextLength: 96,
 };
-const experts = (topK: number | null) =>
-  new ScriptedExperts(noise, {
-    vocabSize: SCRIPTED_VOCAB,
-    topK,
-    hidden: (_, ids) => [ids.length],
-    prefixes: { safety: [33, 34] },
+
+/** Logits of one token and nothing else. */
+const only = (id: number, vocabulary = SCRIPTED_VOCAB) =>
+  Float32Array.from({ length: vocabulary }, (_, other) => (other === id ? 30 : -30));
+
+/** Both experts want to write this text, and then to end. */
+const writes =
+  (text: string): Script =>
+  (_, ids) =>
+    only(Buffer.from(text)[ids.length - PROMPT.length] ?? EOS);
+
+const ask = (changes: Parameters<typeof request>[0] = {}) => request({ promptIds: PROMPT, ...changes });
+
+async function drive(script: Script, changes: Parameters<typeof ask>[0] = {}, topK: number | null = null) {
+  const experts = new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB, topK });
+  const { events, state } = await driveAnswer(experts, { request: ask(changes), options });
+  expect(experts.openCount).toBe(0);
+  return { events, state, tokens: tokensOf(events), end: endOf(events), text: textOf(events) };
+}
+
+const tokensOf = (events: EngineEvent[]): TokenFrame[] => events.filter((event) => event.type === 'token');
+const endOf = (events: EngineEvent[]) => events.find((event) => event.type === 'end');
+const textOf = (events: EngineEvent[]) => events.map((event) => ('text' in event ? event.text : '')).join('');
+
+/** What an expert says, without any driver. */
+const says = (logits: Float32Array): Output => ({ row: { logits }, earlier: [], hidden: null, alpha: null });
+
+describe('an answer ends', () => {
+  test('with stop when its experts end it; that token counts and has no text', async () => {
+    const { text, tokens, end } = await drive(writes('hello'));
+    expect(text).toBe('hello');
+    expect(tokens.at(-1)).toMatchObject({ id: EOS, text: '' });
+    expect(end).toMatchObject({
+      finish_reason: 'stop',
+      usage: { prompt_tokens: 3, completion_tokens: 6, total_tokens: 9 },
+    });
   });
 
-const asJson = (state: AnswerState): AnswerState => JSON.parse(JSON.stringify(state));
+  test('with length at max_tokens, and with stop where its last token allowed is the end', async () => {
+    expect((await drive(writes('hello'), { maxTokens: 5 })).end).toMatchObject({ finish_reason: 'length' });
+    expect((await drive(writes('hello'), { maxTokens: 6 })).end).toMatchObject({ finish_reason: 'stop' });
+  });
 
-const opening = { tokens: 6, floor: 0.8 };
-const lines: [string, Partial<Line>, number | null][] = [
-  ['logits', { floor: 0.2, budget: 4, opening }, null],
-  ['logits, truncated rows', { floor: 0.2, budget: 4, opening }, 40],
-  ['logits, an earned budget', { earned: { start: 0.5, rate: 0.1 }, budget: 3 }, null],
-  ['layers', { mode: 'layers', floor: 0.1, opening, budget: 6 }, null],
-  ['safety_only', { action: 'safety_only' }, null],
-];
+  test.each([null, 1000])('with length at the end of the context, max_tokens %s', async (maxTokens) => {
+    const { end } = await drive(writes('x'.repeat(500)), { maxTokens });
+    expect(end).toMatchObject({
+      finish_reason: 'length',
+      usage: { prompt_tokens: 3, completion_tokens: 93, total_tokens: 96 },
+    });
+  });
 
-test.each(lines)(
-  'cut at any token, sent as JSON and resumed elsewhere, it gives the same tokens, account and text: %s',
-  async (_, line, topK) => {
-    for (const seed of [1, 2]) {
-      const asked = request({
-        line,
-        sampling: { seed },
-        stop: ['ab', 'xyz', '\uFFFD\uFFFD\uFFFD\uFFFD'],
-        maxTokens: 40,
-      });
-      const whole = await driveAnswer(experts(topK), { request: asked, options });
-      const length = whole.events.filter(({ type }) => type === 'token').length;
-      expect(length).toBeGreaterThan(5);
-      for (let cut = 0; cut < length; cut++) {
-        const first = await driveAnswer(experts(topK), { request: asked, options, atMost: cut });
-        const resumed = { ...asked, resume: asJson(first.state) };
-        const rest = await driveAnswer(experts(topK), { request: resumed, options });
-        expect([...first.events, ...rest.events]).toEqual(whole.events);
-        expect(rest.state).toEqual(whole.state);
-      }
-    }
-  },
-);
+  test.each([
+    ['the end', ['lo'], 'hel', 5],
+    ['the middle of a token’s text', ['el'], 'h', 3],
+    ['the first of several', ['orld', 'o w', 'ell'], 'h', 4],
+    ['its last token allowed', ['hello wo'], '', 8],
+  ])('with stop before a stop string at %s, and sends no part of it', async (_, stop, text, drawn) => {
+    const answer = await drive(writes('hello world'), { stop, maxTokens: 8 });
+    expect(answer.text).toBe(text);
+    expect(answer.end).toMatchObject({ finish_reason: 'stop', usage: { completion_tokens: drawn } });
+  });
 
-test('a resumed layers sequence reads each token under the bounds that it was first read under', async () => {
-  const asked = request({ line: { mode: 'layers', floor: 0.1, ceiling: 0.9, opening }, maxTokens: 12 });
-  const feedsOf = (answer: Answer) =>
-    answer.history().flatMap(({ ids, bounds }) => ids.map((id) => [id, bounds.floor, bounds.ceiling]));
-  const driver = experts(null);
-  const prompt = asked.promptIds.map((id) => [id, 0.8, 0.9]);
-  let resume: AnswerState | undefined;
-  for (let position = 0; position < 12; position++) {
-    const answer = new Answer(resume ? { ...asked, resume } : asked, options);
-    const drawn = (resume?.ids ?? []).map((id, i) => [id, i < 5 ? 0.8 : 0.1, 0.9]);
-    expect(feedsOf(answer)).toEqual([...prompt, ...drawn]);
-    const next = await driveAnswer(driver, { request: resume ? { ...asked, resume } : asked, options, atMost: 1 });
-    resume = asJson(next.state);
-  }
+  test('with the text that it held back for a stop string that never came', async () => {
+    const { events, text, tokens } = await drive(writes('hello'), { stop: ['lo!'], maxTokens: 5 });
+    expect(tokens.map((token) => token.text)).toEqual(['h', 'e', '', 'l', '']);
+    expect(events.slice(-2).map(({ type }) => type)).toEqual(['text', 'end']);
+    expect(text).toBe('hello');
+  });
+
+  test.each([0, 1])(
+    'not before it says something: no end after spaces and half characters, temperature %i',
+    async (temperature) => {
+      // A space, the first byte of the euro sign, then the end; in its place the likeliest token that is left.
+      const wishes = [0x20, 0xe2, EOS];
+      const script: Script = (_, ids) => {
+        const logits = only(wishes[ids.length - PROMPT.length] ?? EOS);
+        logits[97] = 0;
+        return logits;
+      };
+      const { tokens, end } = await drive(script, { sampling: { temperature } });
+      expect(tokens.map(({ id }) => id)).toEqual([0x20, 0xe2, 97, EOS]);
+      expect(end).toMatchObject({ finish_reason: 'stop' });
+    },
+  );
 });
 
-test('what has no token left to draw, or an account that makes no sense, is not resumed', async () => {
-  const asked = request({ maxTokens: 5 });
-  const { state } = await driveAnswer(experts(null), { request: asked, options, atMost: 3 });
-  const resumed = (change: Partial<AnswerState>, maxTokens: number | null = 5) =>
-    new Answer({ ...asked, maxTokens, resume: { ...state, ...change } }, options);
-  const checked = (ids: readonly number[], maxTokens: number | null) =>
-    checkRequest({ ...asked, maxTokens, resume: { ...state, ids } }, termsOf(experts(null), options.contextLength));
-  expect(() => checked(state.ids, 3)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
-  expect(() => checked(Array(92).fill(70), null)).toThrow(/has 92 tokens already and may have \d+/);
-  expect(() => checked(state.ids, 4)).not.toThrow();
-  expect(() => resumed({ spent: Number.NaN })).toThrow(expect.objectContaining({ code: 'state_invalid' }));
-  expect(resumed({}).ended).toBe(false);
+describe('each token says', () => {
+  test('whose it is: the ids are the answer, and their text in order is what a client reads', async () => {
+    const { tokens, text, state } = await drive(babble, { maxTokens: 40 });
+    expect(state.ids).toEqual(tokens.map(({ id }) => id));
+    expect(text).toBe(Buffer.from(state.ids.filter((id) => id !== EOS)).toString());
+  });
+
+  test('what it spent: log q - log p_s of all tokens so far, at temperature 1', async () => {
+    const { tokens, end } = await drive(babble, { maxTokens: 20, line: { floor: 0.2 } });
+    let spent = 0;
+    // The first may not end the answer, so its p_s is conditional on that.
+    const safety = Array.from(babble('safety', PROMPT));
+    const all = safety.reduce((sum, x) => sum + Math.exp(x), 0);
+    const first = Math.log(1 - Math.exp(safety[EOS]!) / all);
+    tokens.forEach((token, i) => {
+      spent += token.lp! - (token.lp_s! - (i === 0 ? first : 0));
+      // Logits are float32, and the script's are double.
+      expect(token.spent).toBeCloseTo(spent, 5);
+    });
+    expect(end!.spent).toBe(tokens.at(-1)!.spent);
+  });
+
+  test('its weight and floor: the opening’s, then the line’s, and the end sums them up', async () => {
+    const { tokens, end } = await drive(babble, {
+      maxTokens: 6,
+      line: { floor: 0.6, opening: { tokens: 2, floor: 0.9 } },
+    });
+    expect(tokens.map(({ weight, floor }) => [weight, floor])).toEqual([
+      [0.9, 0.9],
+      [0.9, 0.9],
+      ...Array(4).fill([0.6, 0.6]),
+    ]);
+    expect(end!.weights).toEqual({ min: 0.6, mean: expect.closeTo((2 * 0.9 + 4 * 0.6) / 6, 12), max: 0.9 });
+  });
+
+  test('null for a probability of 0 and for a spending without bound', async () => {
+    const certain = (id: number) => Array.from({ length: SCRIPTED_VOCAB }, (_, i) => (i === id ? 0 : -Infinity));
+    const script: Script = (source) => certain(source === 'safety' ? 97 : 98);
+    const experts = new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB });
+    const { events } = await driveAnswer(experts, {
+      request: ask({ maxTokens: 1 }),
+      options: { ...options, proposal: 0 },
+    });
+    expect(tokensOf(events)).toMatchObject([{ id: 98, weight: 0, lp_s: null, lp_h: 0, lp: 0, spent: null }]);
+    expect(endOf(events)!.spent).toBeNull();
+  });
+});
+
+describe('a budget', () => {
+  /** The experts disagree on every token. */
+  const torn: Script = (source, ids) => {
+    const logits = Array.from(babble(source, ids));
+    logits[source === 'safety' ? 97 : 98]! += 6;
+    return logits;
+  };
+
+  test('is used up and never exceeded, and what follows is the safety expert’s', async () => {
+    const line = { budget: 2 };
+    const { tokens } = await drive(torn, { line, maxTokens: 40 });
+    const most = Math.max(...tokens.map(({ spent }) => spent!));
+    expect(most).toBeLessThanOrEqual(2);
+    expect(most).toBeGreaterThan(1.9);
+  });
+
+  test('of 0 draws what the safety expert draws alone', async () => {
+    const broke = await drive(torn, { line: { budget: 0 } });
+    const alone = await drive(torn, { line: { action: 'safety_only' } });
+    const open = await drive(torn);
+    expect(broke.state.ids).toEqual(alone.state.ids);
+    expect(open.state.ids).not.toEqual(alone.state.ids);
+    expect(broke.tokens.map(({ spent }) => spent)).toEqual(broke.tokens.map(() => 0));
+  });
+
+  test('that is earned grows with the answer, up to the whole of it', async () => {
+    const line = { budget: 3, earned: { start: 0.5, rate: 0.25 } };
+    const { tokens } = await drive(torn, { line, maxTokens: 30 });
+    tokens.forEach(({ spent }, i) => {
+      expect(spent).toBeLessThanOrEqual(Math.min(3, 0.5 + 0.25 * (i + 1)) + 1e-12);
+    });
+    expect(Math.max(...tokens.slice(0, 4).map(({ spent }) => spent!))).toBeGreaterThan(0.5);
+  });
+
+  test('holds on truncated rows, where a token outside the safety expert’s k is never drawn', async () => {
+    const { tokens } = await drive(torn, { line: { budget: 2 }, maxTokens: 40 }, 3);
+    expect(Math.max(...tokens.map(({ spent }) => spent!))).toBeLessThanOrEqual(2);
+    for (const [i, { id }] of tokens.entries()) {
+      const ids = [...PROMPT, ...tokens.slice(0, i).map((token) => token.id)];
+      const safety = Array.from(torn('safety', ids), Math.fround);
+      expect(safety.filter((x) => x > safety[id]!).length).toBeLessThan(3);
+    }
+  });
+});
+
+describe('an expert that fails midway', () => {
+  const failing =
+    (which: 'safety' | 'helpfulness'): Script =>
+    (source, ids) =>
+      source === which && ids.length >= PROMPT.length + 3 ? [Number.NaN] : babble(source, ids);
+
+  test('beside the safety expert closes the gate: weight 1 and nothing spent from there on', async () => {
+    const { tokens, end } = await drive(failing('helpfulness'), { maxTokens: 8 });
+    expect(tokens.map(({ weight }) => weight)).toEqual([0.5, 0.5, 0.5, 1, 1, 1, 1, 1]);
+    const spent = tokens.map((token) => token.spent!);
+    for (const each of spent.slice(3)) expect(each).toBeCloseTo(spent[2]!, 12);
+    expect(tokens[3]!.lp_h).toBeNull();
+    expect(end).toMatchObject({ finish_reason: 'length' });
+  });
+
+  test('and is the safety expert: nothing is drawn, and the answer stands where it stood', () => {
+    const answer = new Answer(ask(), options);
+    answer.draw(says(only(97)), says(only(98)));
+    const before = answer.state();
+    expect(() => answer.draw(says(Float32Array.of(Number.NaN)), says(only(98)))).toThrow(
+      expect.objectContaining({ name: 'GateError', code: 'safety_row_unusable' }),
+    );
+    expect(answer.state()).toEqual(before);
+    expect(answer.ended).toBe(false);
+    expect(answer.draw(says(only(97)), null)).toMatchObject([{ type: 'token', id: 97, weight: 1 }]);
+  });
+});
+
+test.each<[Partial<Line>, string[]]>([
+  [{}, ['safety', 'helpfulness']],
+  [{ mode: 'layers' }, ['safety', 'layers']],
+  [{ action: 'safety_only' }, ['safety']],
+  [{ action: 'safety_only', mode: 'layers' }, ['safety']],
+])('under %j it is made of %j', (line, sources) => {
+  const { line: whole } = ask({ line });
+  expect(sourcesOf(whole)).toEqual(sources);
+  expect(new Answer(ask({ line }), options).sources).toEqual(sources);
+});
+
+test('hidden states are wanted only where a router compares the two experts', () => {
+  const router: AnswerOptions = { ...options, proposal: () => 0.5 };
+  expect(new Answer(ask(), router).hidden).toBe(true);
+  expect(new Answer(ask(), options).hidden).toBe(false);
+  expect(new Answer(ask({ line: { mode: 'layers' } }), router).hidden).toBe(false);
+  expect(new Answer(ask({ line: { action: 'safety_only' } }), router).hidden).toBe(false);
+});
+
+test('it is fed the prompt first and then each token it drew, and says how long it is and may become', () => {
+  const answer = new Answer(ask({ maxTokens: 10, line: { floor: 0.25 } }), options);
+  expect([answer.length, answer.most]).toEqual([3, 13]);
+  expect(answer.history()).toEqual([{ ids: PROMPT, bounds: { floor: 0.25, ceiling: 1 } }]);
+  answer.draw(says(only(97)), says(only(97)));
+  expect([answer.length, answer.most]).toEqual([4, 13]);
+  expect(answer.next()).toEqual({ ids: [97], bounds: { floor: 0.25, ceiling: 1 } });
+  expect(answer.history()).toEqual([{ ids: [...PROMPT, 97], bounds: { floor: 0.25, ceiling: 1 } }]);
+  expect(new Answer(ask({ maxTokens: null }), options).most).toBe(96);
 });

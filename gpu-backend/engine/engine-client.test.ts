@@ -3,7 +3,7 @@ import { MessageChannel } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import type { EngineInfo } from './engine.ts';
 import { type ClientOptions, EngineClient } from './engine-client.ts';
-import type { FromEngine, ToEngine } from './messages.ts';
+import type { FromEngine, ToEngine } from './engine-messages.ts';
 import { collect, request, until } from './testing/engine-contract.ts';
 
 /** A client, and the bare port of an engine that does only what the test tells it. */

@@ -13,8 +13,8 @@ import {
   type EngineRequest,
   type EngineStats,
 } from './engine.ts';
+import { type FromEngine, fromPlainError, type Outcome, type Port, type ToEngine } from './engine-messages.ts';
 import { EventQueue } from './event-queue.ts';
-import { type FromEngine, fromPlainError, type Outcome, type Port, type ToEngine } from './messages.ts';
 import { WaitingRoom } from './waiting-room.ts';
 
 export type ClientOptions = {

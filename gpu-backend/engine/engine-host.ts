@@ -7,9 +7,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Proposal } from './ask-gate.ts';
 import { termsOf } from './check-request.ts';
 import type { EngineInfo, EngineLimits } from './engine.ts';
+import { type FromEngine, type Outcome, type Port, type ToEngine, toPlainError } from './engine-messages.ts';
 import type { Experts } from './experts.ts';
 import type { Warn } from './job.ts';
-import { type FromEngine, type Outcome, type Port, type ToEngine, toPlainError } from './messages.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Vocabulary } from './vocabulary.ts';
 

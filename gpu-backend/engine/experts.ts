@@ -68,7 +68,7 @@ export type Step = {
   };
 };
 
-export type WholeRow = {
+type WholeRow = {
   /** [V], any constant may be added */
   logits: Float32Array;
 };

@@ -8,7 +8,8 @@ import { type Bundle, loadBundle } from '../model/load-bundle.ts';
 import { writeBundle } from '../model/write-bundle.ts';
 import type { Output, SequenceId, Source } from './experts.ts';
 import { OnnxExperts } from './onnx-experts.ts';
-import { feed, someIds, testExperts } from './testing/experts-contract.ts';
+import { testExperts } from './testing/experts-contract.ts';
+import { feed, someIds } from './testing/feed-experts.ts';
 
 let root: string;
 /** The same model without routers and with both. */

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { logSoftmax } from '#shared/gate/index.ts';
 import { type Script, ScriptedExperts, type ScriptedOptions } from './scripted-experts.ts';
-import { feed, someIds, testExperts } from './testing/experts-contract.ts';
+import { testExperts } from './testing/experts-contract.ts';
+import { feed, someIds } from './testing/feed-experts.ts';
 import { babble, SCRIPTED_VOCAB } from './testing/scripted-engine.ts';
 
 const scripted = (options: Partial<ScriptedOptions> = {}, script: Script = babble) =>

@@ -6,7 +6,7 @@
  */
 import type { Abilities, Experts, Output, Row, SequenceId, Source, Step, WeightBounds } from './experts.ts';
 import { type Prefixes, type ReadyStep, Sequences } from './sequences.ts';
-import { truncateRow } from './truncate-rows.ts';
+import { truncateRow } from './truncate-row.ts';
 import { asError, Turns } from './turns.ts';
 
 /**

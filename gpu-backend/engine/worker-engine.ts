@@ -20,7 +20,7 @@ export async function startWorkerEngine({
   limits?: Partial<EngineLimits>;
 }): Promise<Engine> {
   const workerData: WorkerOptions = { dir, threads, limits: { ...DEFAULT_LIMITS, ...limits } };
-  const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData });
+  const worker = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData });
   const closed = new Promise<void>((resolve) => {
     worker.once('exit', () => resolve());
     // 'exit' follows; without a listener the error would end this process instead of this engine.

@@ -4,7 +4,7 @@ import path from 'node:path';
 import protobuf from 'protobufjs';
 
 /** Element types by ONNX's TensorProto.DataType numbers. */
-export const DATA_TYPE = { float: 1, int64: 7, bool: 9, float16: 10, double: 11 } as const;
+const DATA_TYPE = { float: 1, int64: 7, bool: 9, float16: 10, double: 11 } as const;
 export type DType = keyof typeof DATA_TYPE;
 
 /** A size, or the name of one that is only known when the graph runs. */

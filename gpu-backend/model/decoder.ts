@@ -36,7 +36,7 @@ import { routerGates, spreadGates } from './router-gates.ts';
 export type WeightSource = (name: string) => Value;
 
 /** One attention's keys and values, `[B, KV, hd, S]` and `[B, KV, S, hd]`, and the mask on its scores. */
-export type AttentionInput = { queries: Value; keys: Value; values: Value; layer: number };
+type AttentionInput = { queries: Value; keys: Value; values: Value; layer: number };
 export type Attention = (input: AttentionInput) => Value;
 
 /** Experts stacked for one product: `A [F, E*r]`, `B [E*r, d]`. */

@@ -93,8 +93,10 @@ export function createApp(options: AppOptions): Hono {
       throw thrown;
     }
   });
-  app.all('/v1/generate', () => {
-    throw new PlimsollError('method_not_allowed', 'Use POST.');
+  app.all('/v1/generate', (c) => {
+    const response = errorResponse(new PlimsollError('method_not_allowed', 'Use POST.'), c, log);
+    response.headers.set('allow', 'POST');
+    return response;
   });
 
   app.get('/healthz', (c) => {
@@ -123,7 +125,7 @@ export function createApp(options: AppOptions): Hono {
   });
 
   app.notFound(() => {
-    throw new PlimsollError('not_found', 'There is nothing at this address.');
+    throw new PlimsollError('unknown_url', 'There is nothing at this address.');
   });
   app.onError((thrown, c) => errorResponse(thrown, c, log));
   return app;

@@ -83,7 +83,8 @@ export async function serveEngine(
     const served = new Promise<void>((resolve) => server.close(() => resolve()));
     // A connection becomes idle when its answer ends, and would then be kept open for the next request.
     const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
-    await Promise.race([served, sleep(config.graceMs, undefined, { ref: false })]);
+    // Where the engine is gone already, no answer can finish.
+    await Promise.race([served, engine.closed, sleep(config.graceMs, undefined, { ref: false })]);
     await engine.close();
     // The error frames of the answers just ended are on their way; a client that does not read them is not waited for.
     await Promise.race([served, sleep(FLUSH_MS, undefined, { ref: false })]);

@@ -9,7 +9,6 @@ import { DIRECTIVE_TTL_SECONDS } from '#shared/protocol/directive.ts';
 export type UsedDirectives = {
   /** Remembers the id; throws `directive_invalid` if it was here before. */
   take(id: string): void;
-  readonly size: number;
 };
 
 export function createUsedDirectives({ now = Date.now }: { now?: () => number } = {}): UsedDirectives {
@@ -25,9 +24,6 @@ export function createUsedDirectives({ now = Date.now }: { now?: () => number } 
       if (forgetAt.has(id)) throw new PlimsollError('directive_invalid', 'The directive was used before.');
       // One second more: a directive's times are whole seconds.
       forgetAt.set(id, nowMs + (DIRECTIVE_TTL_SECONDS + 1) * 1000);
-    },
-    get size() {
-      return forgetAt.size;
     },
   };
 }

@@ -9,7 +9,7 @@ import type { RouterGate } from '../router.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** How much of each expert a layer adds for a token, given the MLP's activation h [F]; x [d] is what enters the layer. */
-export type Gates = Record<ExpertRole, number>;
+type Gates = Record<ExpertRole, number>;
 export type GatesAt = (at: { layer: number; position: number; h: number[]; x: number[] }) => Gates;
 
 export type SlowOutput = { logits: number[]; hidden: number[]; gates: Gates[] };

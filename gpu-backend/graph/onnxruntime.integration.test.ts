@@ -71,7 +71,7 @@ test('a thread whose process was not prepared is told so, because there it is to
 });
 
 test('one file loads it, and every other one takes it from there', () => {
-  const sources = globSync('{bench,cli,gpu-backend,policies,shared,test,training,workers}/**/*.ts', { cwd: ROOT });
+  const sources = globSync('{bench,cli,gpu-backend,lab,policies,shared,test,training,workers}/**/*.ts', { cwd: ROOT });
   const loading = /(from|import|import\(|require\w*\()\s*['"]onnxruntime-node/;
   const found = sources.filter((file) => loading.test(readFileSync(path.join(ROOT, file), 'utf8')));
   expect(found).toEqual(['gpu-backend/graph/onnxruntime.ts']);

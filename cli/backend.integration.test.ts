@@ -1,4 +1,4 @@
-/** The backend as it is started in earnest: its own process, a bundle on disk, onnxruntime, signals. */
+/** `plimsoll backend` as a deployment runs it: its own process, a bundle on disk, onnxruntime, signals. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -8,11 +8,9 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { JSONWebKeySet } from 'jose';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { EndFrame } from '#shared/protocol/generate.ts';
-import { verifyReceipt } from '#shared/protocol/receipt.ts';
-import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
-import { loadBundle } from '../model/load-bundle.ts';
-import { writeBundle } from '../model/write-bundle.ts';
+import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
+import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
+import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import {
   allFrames,
   call,
@@ -21,7 +19,9 @@ import {
   generateRequest,
   receiptKeys,
   SECRET,
-} from './testing/backend-client.ts';
+} from '#gpu-backend/server/testing/backend-client.ts';
+import type { EndFrame } from '#shared/protocol/generate.ts';
+import { verifyReceipt } from '#shared/protocol/receipt.ts';
 
 let root: string;
 let env: Record<string, string>;
@@ -42,9 +42,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true }));
 
-function start(changes: Record<string, string> = {}): ChildProcess {
+function start(changes: Record<string, string> = {}, args: readonly string[] = []): ChildProcess {
   const main = fileURLToPath(new URL('./main.ts', import.meta.url));
-  return spawn(process.execPath, [main], {
+  return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, 'backend', ...args], {
     env: { PATH: process.env.PATH, ...env, ...changes },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -94,6 +94,22 @@ test('serves a bundle, and on SIGTERM finishes the running answer and exits with
   }
   const withoutReceipt = (all: unknown[]) => all.map((frame) => ({ ...(frame as object), receipt: null }));
   expect(withoutReceipt(frames)).toEqual(withoutReceipt(first));
+  expect(await exit).toEqual([0, null]);
+});
+
+test('its options win over the environment, and a second backend on its port is refused', async () => {
+  const child = start({ PLIMSOLL_BUNDLE: 'nowhere', PLIMSOLL_BACKEND_PORT: '1' }, [
+    '--bundle',
+    env.PLIMSOLL_BUNDLE!,
+    '--port',
+    '0',
+  ]);
+  const exit = once(child, 'exit');
+  const url = await ready(child);
+  const { code, stderr } = await failure(start({}, ['--port', new URL(url).port]));
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^plimsoll backend: .*EADDRINUSE.*\n$/);
+  child.kill('SIGINT');
   expect(await exit).toEqual([0, null]);
 });
 

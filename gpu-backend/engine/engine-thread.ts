@@ -4,7 +4,7 @@ import { loadBundle } from '../model/load-bundle.ts';
 import { proposeWeight } from '../model/propose-weight.ts';
 import { bundleVocabulary } from './bundle-vocabulary.ts';
 import { hostEngine } from './engine-host.ts';
-import type { FromEngine } from './messages.ts';
+import type { FromEngine } from './engine-messages.ts';
 import { OnnxExperts } from './onnx-experts.ts';
 import type { WorkerOptions } from './worker-engine.ts';
 

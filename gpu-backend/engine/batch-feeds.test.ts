@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import { batchFeeds } from './batch-feeds.ts';
+import { KvCache, MASKED } from './kv-cache.ts';
+
+const LAYERS = 2;
+const WIDTH = 3;
+
+/** Three slots, of which the middle one is a hole; the first holds two tokens. */
+function cacheWithHole() {
+  const cache = new KvCache({ layers: LAYERS, width: WIDTH });
+  const [first, hole, last] = cache.take(3) as [
+    ReturnType<typeof cache.take>[0],
+    never,
+    ReturnType<typeof cache.take>[0],
+  ];
+  const fresh = () =>
+    Array.from({ length: LAYERS }, (_, layer) =>
+      Float32Array.from({ length: 2 * WIDTH }, (_, i) => 10 * layer + i + 1),
+    );
+  cache.append([{ slot: first, row: 0, count: 2 }], { fresh: { keys: fresh(), values: fresh() }, steps: 2 });
+  cache.release(hole);
+  return { cache, first, last };
+}
+
+const options = { width: WIDTH, roles: ['safety', 'helpfulness'] as const, hasLayersRouter: true, lastPosition: 3 };
+
+test('rows of a batch are fed side by side, padded on the right, each at its own length', () => {
+  const { cache, first, last } = cacheWithHole();
+  // In another order than their slots.
+  const batch = [
+    { ids: [7, 8, 9], slot: last, source: 'layers' as const, bounds: { floor: 0.25, ceiling: 0.5 } },
+    { ids: [5], slot: first, source: 'safety' as const, bounds: undefined },
+  ];
+  const past = cache.past(batch.map(({ slot }) => slot));
+  const { feeds, steps } = batchFeeds(batch, { ...options, past });
+  expect(steps).toBe(3);
+  const numbers = (name: string) => Array.from(feeds[name]!.data as ArrayLike<number | bigint>, Number);
+
+  expect(feeds.ids!.dims).toEqual([3, 3]);
+  expect(numbers('ids')).toEqual([5, 0, 0, 0, 0, 0, 7, 8, 9]);
+  // The first goes on at 2; its padding stays within the table, whose last position is 3.
+  expect(numbers('positions')).toEqual([2, 3, 3, 0, 0, 0, 0, 1, 2]);
+  expect(numbers('last')).toEqual([0, 0, 2]);
+
+  expect(feeds.gates_low!.dims).toEqual([3, 1, 2]);
+  expect(numbers('gates_low')).toEqual([1, 0, 0, 0, 0.25, 0.5]);
+  expect(numbers('gates_high')).toEqual([1, 0, 0, 0, 0.5, 0.75]);
+
+  expect(feeds.past_mask!.dims).toEqual([3, 1, 1, 2]);
+  const M = Math.fround(MASKED);
+  expect(numbers('past_mask')).toEqual([0, 0, M, M, M, M]);
+  expect(feeds.new_mask!.dims).toEqual([3, 1, 3, 3]);
+  const causal = [0, M, M, 0, 0, M, 0, 0, 0];
+  expect(numbers('new_mask')).toEqual([...causal, ...causal, ...causal]);
+
+  for (let layer = 0; layer < LAYERS; layer++) {
+    expect(feeds[`past_k.${layer}`]!.dims).toEqual([2, 3, WIDTH]);
+    const keys = numbers(`past_k.${layer}`);
+    expect([keys.slice(0, 3), keys.slice(9, 12)]).toEqual([
+      [1, 2, 3].map((x) => 10 * layer + x),
+      [4, 5, 6].map((x) => 10 * layer + x),
+    ]);
+    expect(feeds[`past_v.${layer}`]!.dims).toEqual([2, 3, WIDTH]);
+  }
+});
+
+test('a graph without a layers router has no upper bounds', () => {
+  const { cache, last } = cacheWithHole();
+  const batch = [{ ids: [1], slot: last, source: 'safety' as const, bounds: undefined }];
+  const { feeds } = batchFeeds(batch, { ...options, hasLayersRouter: false, past: cache.past([last]) });
+  expect(Object.keys(feeds)).not.toContain('gates_high');
+  expect(feeds.gates_low).toBeDefined();
+});

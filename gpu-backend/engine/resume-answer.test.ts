@@ -1,0 +1,91 @@
+import { expect, test } from 'vitest';
+import type { Line } from '#shared/line/line.ts';
+import { Answer, type AnswerOptions } from './answer.ts';
+import type { AnswerState } from './answer-state.ts';
+import { checkRequest, termsOf } from './check-request.ts';
+import { type Script, ScriptedExperts } from './scripted-experts.ts';
+import { driveAnswer } from './testing/drive-answer.ts';
+import { request } from './testing/engine-contract.ts';
+import { babble, SCRIPTED_VOCAB } from './testing/scripted-engine.ts';
+
+/** Any byte, so that characters are cut and broken all the time; the end is rare. */
+const noise: Script = (source, ids, bounds) =>
+  Array.from(babble(source, ids, bounds), (x, id) => (id === 0 ? -4 : x % 2));
+
+const options: AnswerOptions = {
+  vocabulary: { eos: 0, banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
+  proposal: ([length]: Float32Array, [other]: Float32Array) => ((length! * other!) % 10) / 10,
+  contextLength: 96,
+};
+const experts = (topK: number | null) =>
+  new ScriptedExperts(noise, {
+    vocabSize: SCRIPTED_VOCAB,
+    topK,
+    hidden: (_, ids) => [ids.length],
+    prefixes: { safety: [33, 34] },
+  });
+
+const asJson = (state: AnswerState): AnswerState => JSON.parse(JSON.stringify(state));
+
+const opening = { tokens: 6, floor: 0.8 };
+const lines: [string, Partial<Line>, number | null][] = [
+  ['logits', { floor: 0.2, budget: 4, opening }, null],
+  ['logits, truncated rows', { floor: 0.2, budget: 4, opening }, 40],
+  ['logits, an earned budget', { earned: { start: 0.5, rate: 0.1 }, budget: 3 }, null],
+  ['layers', { mode: 'layers', floor: 0.1, opening, budget: 6 }, null],
+  ['safety_only', { action: 'safety_only' }, null],
+];
+
+test.each(lines)(
+  'cut at any token, sent as JSON and resumed elsewhere, it gives the same tokens, account and text: %s',
+  async (_, line, topK) => {
+    for (const seed of [1, 2]) {
+      const asked = request({
+        line,
+        sampling: { seed },
+        stop: ['ab', 'xyz', '\uFFFD\uFFFD\uFFFD\uFFFD'],
+        maxTokens: 24,
+      });
+      const whole = await driveAnswer(experts(topK), { request: asked, options });
+      const length = whole.events.filter(({ type }) => type === 'token').length;
+      expect(length).toBeGreaterThan(5);
+      for (let cut = 0; cut < length; cut++) {
+        const first = await driveAnswer(experts(topK), { request: asked, options, atMost: cut });
+        const resumed = { ...asked, resume: asJson(first.state) };
+        const rest = await driveAnswer(experts(topK), { request: resumed, options });
+        expect([...first.events, ...rest.events]).toEqual(whole.events);
+        expect(rest.state).toEqual(whole.state);
+      }
+    }
+  },
+);
+
+test('a resumed layers sequence reads each token under the bounds that it was first read under', async () => {
+  const asked = request({ line: { mode: 'layers', floor: 0.1, ceiling: 0.9, opening }, maxTokens: 12 });
+  const feedsOf = (answer: Answer) =>
+    answer.history().flatMap(({ ids, bounds }) => ids.map((id) => [id, bounds.floor, bounds.ceiling]));
+  const driver = experts(null);
+  const prompt = asked.promptIds.map((id) => [id, 0.8, 0.9]);
+  let resume: AnswerState | undefined;
+  for (let position = 0; position < 12; position++) {
+    const answer = new Answer(resume ? { ...asked, resume } : asked, options);
+    const drawn = (resume?.ids ?? []).map((id, i) => [id, i < 5 ? 0.8 : 0.1, 0.9]);
+    expect(feedsOf(answer)).toEqual([...prompt, ...drawn]);
+    const next = await driveAnswer(driver, { request: resume ? { ...asked, resume } : asked, options, atMost: 1 });
+    resume = asJson(next.state);
+  }
+});
+
+test('what has no token left to draw, or an account that makes no sense, is not resumed', async () => {
+  const asked = request({ maxTokens: 5 });
+  const { state } = await driveAnswer(experts(null), { request: asked, options, atMost: 3 });
+  const resumed = (change: Partial<AnswerState>, maxTokens: number | null = 5) =>
+    new Answer({ ...asked, maxTokens, resume: { ...state, ...change } }, options);
+  const checked = (ids: readonly number[], maxTokens: number | null) =>
+    checkRequest({ ...asked, maxTokens, resume: { ...state, ids } }, termsOf(experts(null), options.contextLength));
+  expect(() => checked(state.ids, 3)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
+  expect(() => checked(Array(92).fill(70), null)).toThrow(/has 92 tokens already and may have \d+/);
+  expect(() => checked(state.ids, 4)).not.toThrow();
+  expect(() => resumed({ spent: Number.NaN })).toThrow(expect.objectContaining({ code: 'state_invalid' }));
+  expect(resumed({}).ended).toBe(false);
+});

@@ -1,0 +1,99 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { type KeysAndValues, Slab } from './slab.ts';
+
+const shape = { layers: 2, width: 3 };
+
+/** A run's output of `tokens` tokens: every number in it is another one, and values are the negatives of keys. */
+function freshKeys(tokens: number, seed: number): KeysAndValues {
+  const part = (sign: number) =>
+    Array.from({ length: shape.layers }, (_, layer) =>
+      Float32Array.from({ length: tokens * shape.width }, (_, i) => sign * (seed * 1000 + layer * 100 + i + 1)),
+    );
+  return { keys: part(1), values: part(-1) };
+}
+
+/** The keys of one place, all layers, as `[layer][width]`, read through `prefix`. */
+const keysAt = (slab: Slab, { slot, position }: { slot: number; position: number }) =>
+  slab.prefix(slab.capacity).keys.map((array) => {
+    const at = (position * slab.slotCount + slot) * shape.width;
+    return [...array.subarray(at, at + shape.width)];
+  });
+
+/** Places written, by slot and position, and what was written there. */
+type Written = Map<string, number[][]>;
+
+function expectHolds(slab: Slab, written: Written): void {
+  const { keys, values } = slab.prefix(slab.capacity);
+  for (let slot = 0; slot < slab.slotCount; slot++) {
+    for (let position = 0; position < slab.capacity; position++) {
+      const wanted = written.get(`${slot} ${position}`) ?? Array(shape.layers).fill([0, 0, 0]);
+      expect(keysAt(slab, { slot, position })).toEqual(wanted);
+    }
+  }
+  expect(values.map((array) => Array.from(array, (x) => 0 - x))).toEqual(keys.map((array) => [...array]));
+}
+
+test('what is written and copied lies at its place, and nothing else changes', () => {
+  const place = { slot: fc.nat(2), position: fc.nat(3), count: fc.nat(2), from: fc.nat(2) };
+  const action = fc.oneof(
+    fc.record({ kind: fc.constant('write' as const), ...place }),
+    fc.record({ kind: fc.constant('copy' as const), ...place }),
+  );
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 8 }), (actions) => {
+      const slab = new Slab(shape, { slotCount: 3, capacity: 6 });
+      const written: Written = new Map();
+      actions.forEach(({ kind, slot, position, count, from }, seed) => {
+        if (kind === 'write') {
+          const fresh = freshKeys(5, seed);
+          slab.write(fresh, { slot, position, from, count });
+          for (let t = 0; t < count; t++) {
+            const at = (from + t) * shape.width;
+            written.set(
+              `${slot} ${position + t}`,
+              fresh.keys.map((keys) => [...keys.subarray(at, at + shape.width)]),
+            );
+          }
+        } else {
+          slab.copySlot(slab, { from, to: slot, length: position });
+          for (let p = 0; p < position; p++) {
+            const moved = written.get(`${from} ${p}`);
+            if (moved) written.set(`${slot} ${p}`, moved);
+            else written.delete(`${slot} ${p}`);
+          }
+        }
+      });
+      expectHolds(slab, written);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('a slot goes over to a slab of another size, and a whole slab to a larger one', () => {
+  const small = new Slab(shape, { slotCount: 2, capacity: 2 });
+  small.write(freshKeys(2, 1), { slot: 1, position: 0, from: 0, count: 2 });
+  const wide = new Slab(shape, { slotCount: 4, capacity: 3 });
+  wide.copySlot(small, { from: 1, to: 3, length: 2 });
+  const long = new Slab(shape, { slotCount: 2, capacity: 5 });
+  long.copyAll(small);
+  for (const position of [0, 1]) {
+    const wanted = keysAt(small, { slot: 1, position });
+    expect(wanted[0]![0]).not.toBe(0);
+    expect(keysAt(wide, { slot: 3, position })).toEqual(wanted);
+    expect(keysAt(long, { slot: 1, position })).toEqual(wanted);
+  }
+  expect(keysAt(wide, { slot: 3, position: 2 })).toEqual([
+    [0, 0, 0],
+    [0, 0, 0],
+  ]);
+});
+
+test('a prefix is a view of the first positions, not a copy', () => {
+  const slab = new Slab(shape, { slotCount: 2, capacity: 4 });
+  const { keys, values } = slab.prefix(2);
+  expect([keys.length, values.length]).toEqual([2, 2]);
+  expect(keys[0]).toHaveLength(2 * 2 * 3);
+  slab.write(freshKeys(1, 1), { slot: 0, position: 1, from: 0, count: 1 });
+  expect([...keys[0]!.subarray(6, 9)]).toEqual([1001, 1002, 1003]);
+});

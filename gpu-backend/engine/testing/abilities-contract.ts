@@ -1,0 +1,173 @@
+/**
+ * The part of the experts' contract that hangs on what a driver can do. An ability that is missing
+ * is refused by name.
+ */
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { Abilities, Experts, Output, Row, Source } from '../experts.ts';
+import { byId, type Fed, feed, someIds } from './feed-experts.ts';
+
+export type AbilitiesSetup = {
+  abilities: Abilities;
+  tolerance: number;
+  /** Asked for once the suite runs. */
+  current: () => Experts;
+  alone: (source: Source, fed: readonly number[] | Fed) => Promise<Output>;
+  expectSame: (found: Row, wanted: Row) => void;
+};
+
+export function testAbilities({ abilities, tolerance, current, alone, expectSame }: AbilitiesSetup): void {
+  describe('its abilities', () => {
+    let experts: Experts;
+    beforeAll(() => {
+      experts = current();
+    });
+
+    test.runIf(abilities.fork)(
+      'a fork says from there on what the first would, and neither hears of the other',
+      async () => {
+        const first = experts.open('safety');
+        const ids = someIds(20);
+        await feed(experts, first, ids);
+        const second = experts.fork(first);
+        expect(second).not.toBe(first);
+        const [one, other] = await Promise.all(
+          experts.append([
+            { sequence: second, ids: [50, 51] },
+            { sequence: first, ids: [60] },
+          ]),
+        );
+        expectSame(one!.row, (await alone('safety', [...ids, 50, 51])).row);
+        expectSame(other!.row, (await alone('safety', [...ids, 60])).row);
+        experts.close(first);
+        expectSame((await feed(experts, second, [70])).row, (await alone('safety', [...ids, 50, 51, 70])).row);
+        expect(() => experts.fork(first)).toThrow(/no open sequence/);
+        const under = feed(experts, second, [71]);
+        expect(() => experts.fork(second)).toThrow(/under way/);
+        await under;
+        experts.close(second);
+      },
+    );
+
+    test.runIf(abilities.fork)('a fork of an empty sequence is an empty sequence', async () => {
+      const first = experts.open('helpfulness');
+      const second = experts.fork(first);
+      expectSame((await feed(experts, second, someIds(4))).row, (await alone('helpfulness', someIds(4))).row);
+      for (const sequence of [first, second]) experts.close(sequence);
+    });
+
+    test.skipIf(abilities.fork)('cannot fork, and says so', () => {
+      const sequence = experts.open('safety');
+      expect(() => experts.fork(sequence)).toThrow(/cannot fork/);
+      experts.close(sequence);
+    });
+
+    test.runIf(abilities.hidden)('gives hidden states where they are asked for', async () => {
+      const sequences = [experts.open('safety'), experts.open('helpfulness')];
+      const [plain, asked] = await Promise.all(
+        experts.append(sequences.map((sequence, i) => ({ sequence, ids: someIds(5), want: { hidden: i === 1 } }))),
+      );
+      expect(plain!.hidden).toBeNull();
+      expect(asked!.hidden).toBeInstanceOf(Float32Array);
+      expect(asked!.hidden!.length).toBeGreaterThan(0);
+      for (const sequence of sequences) experts.close(sequence);
+    });
+
+    test.skipIf(abilities.hidden)('gives no hidden states, and says so', async () => {
+      await expect(alone('safety', { ids: [1], want: { hidden: true } })).rejects.toThrow(/no hidden states/);
+    });
+
+    test.runIf(abilities.layers)(
+      'a layers sequence needs bounds and keeps its gate between them, from step to step others',
+      async () => {
+        const sequence = experts.open('layers');
+        await expect(feed(experts, sequence, someIds(4))).rejects.toThrow(/needs bounds/);
+        for (const [floor, ceiling] of [
+          [0, 1],
+          [0.7, 0.9],
+          [0.1, 0.2],
+          [1, 1],
+        ] as const) {
+          const { alpha } = await feed(experts, sequence, { ids: someIds(3), bounds: { floor, ceiling } });
+          // Bounds are float32 in a graph.
+          expect(alpha).toBeGreaterThanOrEqual(floor - 1e-6);
+          expect(alpha).toBeLessThanOrEqual(ceiling + 1e-6);
+        }
+        experts.close(sequence);
+      },
+    );
+
+    test.runIf(abilities.layers)('a layers sequence is what it is alone, whatever stands beside it', async () => {
+      const bounds = { floor: 0.4, ceiling: 1 };
+      const wanted = await alone('layers', { ids: someIds(8), bounds });
+      const sequences = (['safety', 'layers', 'layers', 'helpfulness'] as const).map((source) => experts.open(source));
+      const outputs = await Promise.all(
+        experts.append(
+          sequences.map((sequence, i) => ({
+            sequence,
+            ids: someIds(8),
+            bounds: i === 2 ? { floor: 0.8, ceiling: 1 } : bounds,
+          })),
+        ),
+      );
+      expectSame(outputs[1]!.row, wanted.row);
+      expect(outputs[1]!.alpha).toBeCloseTo(wanted.alpha!, 6);
+      expect(outputs.map(({ alpha }) => alpha !== null)).toEqual([false, true, true, false]);
+      for (const sequence of sequences) experts.close(sequence);
+    });
+
+    test.skipIf(abilities.layers)('has no layers router, and says so', () => {
+      expect(() => experts.open('layers')).toThrow(/a layers sequence needs experts with a layers router/);
+    });
+
+    test.runIf(abilities.score)('scores several positions at once as it would one after another', async () => {
+      const ids = someIds(8);
+      const { row, earlier } = await alone('safety', { ids, want: { positions: 5 } });
+      expect(earlier).toHaveLength(4);
+      for (const [i, found] of [...earlier, row].entries()) {
+        expectSame(found, (await alone('safety', ids.slice(0, 4 + i))).row);
+      }
+    });
+
+    test.skipIf(abilities.score)(
+      'gives one row a step (its graph takes one place of each row), and says so',
+      async () => {
+        await expect(alone('safety', { ids: [1, 2], want: { positions: 2 } })).rejects.toThrow(/one row a step/);
+      },
+    );
+
+    test.runIf(abilities.topK !== null)(
+      'truncated rows that meet hold the ids of both, each with its own log-probabilities',
+      async () => {
+        const ids = someIds(6);
+        const own = { safety: (await alone('safety', ids)).row, helpfulness: (await alone('helpfulness', ids)).row };
+        const [safety, helpfulness] = [experts.open('safety'), experts.open('helpfulness')];
+        const rows = (
+          await Promise.all(
+            experts.append([
+              { sequence: safety, ids, beside: helpfulness },
+              { sequence: helpfulness, ids, beside: safety },
+            ]),
+          )
+        ).map(({ row }) => byId(row));
+        const union = new Set([...byId(own.safety).keys(), ...byId(own.helpfulness).keys()]);
+        expect(union.size).toBeGreaterThan(abilities.topK!);
+        for (const row of rows) expect([...row.keys()]).toEqual([...union].sort((a, b) => a - b));
+        for (const [id, lp] of byId(own.safety))
+          expect(Math.abs(rows[0]!.get(id)! - lp)).toBeLessThanOrEqual(tolerance);
+        for (const [id, lp] of byId(own.helpfulness))
+          expect(Math.abs(rows[1]!.get(id)! - lp)).toBeLessThanOrEqual(tolerance);
+        // One that fails leaves the other its own ids.
+        const [alive, failed] = await Promise.allSettled(
+          experts.append([
+            { sequence: safety, ids: [30], beside: helpfulness },
+            { sequence: helpfulness, ids: [], beside: safety },
+          ]),
+        );
+        expect(failed!.status).toBe('rejected');
+        if (alive!.status !== 'fulfilled') throw alive!.reason;
+        expectSame(alive!.value.row, (await alone('safety', [...ids, 30])).row);
+        for (const sequence of [safety, helpfulness]) experts.close(sequence);
+      },
+    );
+  });
+}

@@ -1,0 +1,113 @@
+import { describe, expect, test } from 'vitest';
+import { Graph } from './graph.ts';
+import { add, exp, neg, scale, silu } from './ops.ts';
+
+test('values know their graph, name, type and shape', () => {
+  const graph = new Graph('g');
+  const x = graph.input('x', 'float', ['B', 2]);
+  expect(x).toMatchObject({ name: 'x', dtype: 'float', shape: ['B', 2] });
+  expect(x.graph).toBe(graph);
+  const y = neg(x);
+  expect(y).toMatchObject({ dtype: 'float', shape: ['B', 2] });
+  expect(y.name).not.toBe(neg(x).name);
+});
+
+test('a name is given once', () => {
+  const graph = new Graph('g');
+  graph.input('x', 'float', [1]);
+  expect(() => graph.input('x', 'int64', [2])).toThrow('the graph has two values named "x"');
+  expect(() => graph.initializer('x', 'float', [1], Float32Array.of(1))).toThrow('two values named "x"');
+});
+
+test.each([
+  [[2, 2], 3, 'initializer w: shape [2, 2] wants 4 numbers, found 3'],
+  [[], 2, 'initializer w: shape [] wants 1 numbers, found 2'],
+])('an initializer of shape %j with %i numbers is refused', (dims, length, message) => {
+  expect(() => new Graph('g').initializer('w', 'float', dims, new Float32Array(length))).toThrow(message);
+});
+
+test('equal constants are one value, and others are not', () => {
+  const graph = new Graph('g');
+  const one = graph.constant('float', [1], [1]);
+  expect(graph.constant('float', [1], [1])).toBe(one);
+  const others = [
+    graph.constant('double', [1], [1]),
+    graph.constant('int64', [1], [1]),
+    graph.constant('float', [], [1]),
+    graph.constant('float', [1], [2]),
+  ];
+  expect(new Set([one, ...others].map(({ name }) => name)).size).toBe(5);
+});
+
+test('`once` makes a value the first time and gives it back after', () => {
+  const graph = new Graph('g');
+  let made = 0;
+  const make = () => {
+    made++;
+    return graph.input(`w${made}`, 'float', [1]);
+  };
+  expect(graph.once('w', make)).toBe(graph.once('w', make));
+  expect(graph.once('v', make).name).toBe('w2');
+  expect(made).toBe(2);
+});
+
+test('a value of another graph is refused by name', () => {
+  const here = new Graph('here').input('x', 'float', [1]);
+  const there = new Graph('there').input('stranger', 'float', [1]);
+  expect(() => add(here, there)).toThrow('Add: stranger belongs to another graph');
+});
+
+describe('the tape', () => {
+  const ops = (graph: Graph) => graph.tape.map(({ op }) => op);
+
+  test('has one entry an operator, with its values in order', () => {
+    const graph = new Graph('g');
+    const [x, y] = [graph.input('x', 'float', [2]), graph.input('y', 'float', [2])];
+    const sum = add(x, y);
+    const e = exp(sum);
+    expect(graph.tape).toEqual([
+      { op: 'Add', inputs: [x, y], outputs: [sum], attributes: {} },
+      { op: 'Exp', inputs: [sum], outputs: [e], attributes: {} },
+    ]);
+  });
+
+  test('has a composite as one entry, and the graph has its nodes', () => {
+    const graph = new Graph('g');
+    const x = graph.input('x', 'float', [2]);
+    graph.output('y', silu(x));
+    expect(ops(graph)).toEqual(['Silu']);
+    expect(graph.operators().map(({ op }) => op)).toEqual(['Sigmoid', 'Mul']);
+  });
+
+  test('leaves out what is built without it, also inside a composite and after a throw', () => {
+    const graph = new Graph('g');
+    const x = graph.input('x', 'float', [2]);
+    graph.withoutTape(() => neg(silu(x)));
+    expect(ops(graph)).toEqual([]);
+    expect(() =>
+      graph.withoutTape(() => {
+        throw new Error('stop');
+      }),
+    ).toThrow('stop');
+    graph.composite('Twice', [x], () => [scale(x, 2)], { times: 2 });
+    neg(x);
+    expect(ops(graph)).toEqual(['Twice', 'Neg']);
+    expect(graph.tape[0]!.attributes).toEqual({ times: 2 });
+  });
+});
+
+test('its operators are the nodes that outputs depend on, in the order they were added', () => {
+  const graph = new Graph('g');
+  const x = graph.input('x', 'float', [2]);
+  const a = neg(x);
+  exp(x); // leads nowhere
+  const b = add(a, x);
+  expect(graph.operators()).toEqual([]);
+  graph.output('b', b);
+  graph.output('a', a);
+  expect(graph.outputs).toEqual([b, a]);
+  expect(graph.operators()).toEqual([
+    { op: 'Neg', inputs: [x], outputs: [a], attributes: {} },
+    { op: 'Add', inputs: [a, x], outputs: [b], attributes: {} },
+  ]);
+});

@@ -1,0 +1,86 @@
+/** Operators run in onnxruntime, and tensors in plain TypeScript to check them against: loops over indices. */
+import { expect } from 'vitest';
+import { Graph, type Value } from '../graph.ts';
+import type { Dim } from '../onnx-format.ts';
+import { type Feed, GraphSession, int64 } from '../session.ts';
+import { sizeOf } from '../shapes.ts';
+
+export type Tensor = { dims: readonly number[]; data: readonly number[]; dtype?: 'float' | 'double' | 'int64' };
+
+/** What the graph computes for these inputs, and that it has the size that the builder declared. */
+export async function run(
+  inputs: readonly Tensor[],
+  build: (...values: Value[]) => Value | Value[],
+): Promise<number[][]> {
+  return runWith(
+    inputs,
+    inputs.map(({ dims }) => dims),
+    build,
+  );
+}
+
+/** The same where the graph is told other shapes: names in place of sizes. */
+export async function runWith(
+  inputs: readonly Tensor[],
+  shapes: readonly (readonly Dim[])[],
+  build: (...values: Value[]) => Value | Value[],
+): Promise<number[][]> {
+  const graph = new Graph('ops');
+  const values = inputs.map(({ dtype = 'float' }, i) => graph.input(`x${i}`, dtype, shapes[i]!));
+  const outputs = [build(...values)].flat();
+  outputs.forEach((value, i) => {
+    graph.output(`y${i}`, value);
+  });
+  const session = await GraphSession.create(graph.toModel(), { threads: 1 });
+  const results = await session.run(Object.fromEntries(inputs.map((input, i) => [`x${i}`, feedOf(input)])));
+  await session.release();
+  const names = new Map(inputs.flatMap(({ dims }, i) => shapes[i]!.map((dim, at) => [dim, dims[at]!])));
+  return outputs.map(({ shape }, i) => {
+    const found = Array.from(results[`y${i}`]!, Number);
+    expect(found).toHaveLength(sizeOf(shape.map((dim) => (typeof dim === 'number' ? dim : names.get(dim)!))));
+    return found;
+  });
+}
+
+function feedOf({ dims, data, dtype = 'float' }: Tensor): Feed {
+  if (dtype === 'int64') return int64(dims, data);
+  return { dims, data: dtype === 'double' ? Float64Array.from(data) : Float32Array.from(data) };
+}
+
+/** Some float32 numbers between -2 and 2, other ones for another seed. */
+export function some(dims: readonly number[], seed = 1): Tensor {
+  const data = Array.from({ length: sizeOf(dims) }, (_, i) =>
+    Math.fround(2 * Math.sin(12.9898 * (i + 1) + 78.233 * seed)),
+  );
+  return { dims, data };
+}
+
+/** Small integers: sums and products of them are exact in float32, in whatever order they are computed. */
+export function someInts(dims: readonly number[], seed = 1): Tensor {
+  return { dims, data: some(dims, seed).data.map((x) => Math.round(4 * x)) };
+}
+
+export const ints = (dims: readonly number[], data: readonly number[]): Tensor => ({ dims, data, dtype: 'int64' });
+
+export function indicesOf(dims: readonly number[]): number[][] {
+  return dims.reduce<number[][]>(
+    (indices, size) => indices.flatMap((index) => Array.from({ length: size }, (_, i) => [...index, i])),
+    [[]],
+  );
+}
+
+/** The element at an index, which may be longer than the tensor's rank or go beyond a size of 1: numpy's broadcasting. */
+export function at({ dims, data }: Tensor, index: readonly number[]): number {
+  const own = index.slice(index.length - dims.length);
+  return data[dims.reduce((offset, size, axis) => offset * size + (size === 1 ? 0 : own[axis]!), 0)]!;
+}
+
+export const build = (dims: readonly number[], element: (index: readonly number[]) => number): number[] =>
+  indicesOf(dims).map(element);
+
+/** Float32 keeps 24 bits; these operators lose a few of them. */
+export function expectClose(found: readonly number[], wanted: readonly number[], tolerance = 2e-6): void {
+  expect(found).toHaveLength(wanted.length);
+  const errors = found.map((x, i) => Math.abs(x - wanted[i]!) / Math.max(1, Math.abs(wanted[i]!)));
+  expect(Math.max(0, ...errors)).toBeLessThanOrEqual(tolerance);
+}

@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest';
+import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
+import { until } from '../engine/testing/engine-contract.ts';
+import { allFrames, call, DRAW_SECRET, generateRequest } from './testing/backend-client.ts';
+import { errorOf, scriptedBackends } from './testing/scripted-backends.ts';
+
+const { serve } = scriptedBackends();
+
+test('healthz says what is served and how busy it is', async () => {
+  const { url, engine } = await serve({ stepMs: 5 });
+  const healthz = async () => {
+    const response = await fetch(`${url}/healthz`);
+    return { http: response.status, ...((await response.json()) as object) };
+  };
+  const about = {
+    http: 200,
+    status: 'ok',
+    backend: 'b1',
+    model: 'scripted',
+    context_length: 96,
+    max_token_bytes: 1,
+    bundle: '0'.repeat(64),
+    draws: (await importDrawSecret(DRAW_SECRET)).id,
+    modes: ['logits', 'layers'],
+  };
+  expect(await healthz()).toEqual({ ...about, running: 0, waiting: 0 });
+  const answer = await call(url, generateRequest({ max_tokens: 40 }));
+  await until(() => engine.stats().running === 1);
+  expect(await healthz()).toEqual({ ...about, running: 1, waiting: 0 });
+  await allFrames(answer);
+  await engine.close();
+  expect(await healthz()).toMatchObject({ http: 503, status: 'failed' });
+  expect(await errorOf(await call(url, generateRequest()))).toMatchObject({ status: 503, code: 'backend_unavailable' });
+});
+
+test('metrics count requests, tokens, weights and spending under names like those of vLLM', async () => {
+  const { url } = await serve();
+  await allFrames(await call(url, generateRequest(), { line: { floor: 0.9, budget: 3 } }));
+  await call(url, generateRequest({ model: 'other' }));
+  const response = await fetch(`${url}/metrics`);
+  expect(response.headers.get('content-type')).toContain('text/plain');
+  const text = await response.text();
+  const value = (name: string, labels = '') => {
+    const match = text.match(new RegExp(`^plimsoll:${name}\\{${labels}model_name="scripted"\\} (\\S+)$`, 'm'));
+    return Number(match?.[1]);
+  };
+  expect(value('prompt_tokens_total')).toBe(5);
+  expect(value('generation_tokens_total')).toBe(12);
+  expect(value('num_requests_running')).toBe(0);
+  expect(value('num_requests_waiting')).toBe(0);
+  expect(value('time_to_first_token_seconds_count')).toBe(1);
+  expect(value('time_per_output_token_seconds_count')).toBe(11);
+  expect(value('e2e_request_latency_seconds_count')).toBe(1);
+  expect(value('request_success_total', 'finished_reason="length",')).toBe(1);
+  expect(value('request_failure_total', 'code="model_not_found",')).toBe(1);
+  expect(value('safety_weight_sum')).toBeCloseTo(12 * 0.9);
+  expect(value('budget_spent_nats_count')).toBe(1);
+});

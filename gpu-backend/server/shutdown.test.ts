@@ -1,0 +1,38 @@
+import { describe, expect, test } from 'vitest';
+import { until } from '../engine/testing/engine-contract.ts';
+import { allFrames, call, generateRequest } from './testing/backend-client.ts';
+import { endOf, scriptedBackends } from './testing/scripted-backends.ts';
+
+const { serve } = scriptedBackends();
+
+describe('shutting down', () => {
+  test('lets a running answer finish and takes nothing new', async () => {
+    const { backend, url } = await serve({ stepMs: 5, graceMs: 5000 });
+    const answer = await call(url, generateRequest({ max_tokens: 30 }));
+    const closing = backend.close();
+    expect(endOf(await allFrames(answer)).type).toBe('end');
+    await closing;
+    await expect(fetch(`${url}/healthz`)).rejects.toThrow();
+  });
+
+  test('ends an answer that takes too long with an error frame', async () => {
+    const { backend, url } = await serve({ stepMs: 10, graceMs: 50, contextLength: 5000 });
+    const answer = await call(url, generateRequest({ max_tokens: null }));
+    const closing = backend.close();
+    expect((await allFrames(answer)).at(-1)).toMatchObject({ type: 'error', code: 'backend_unavailable' });
+    await closing;
+  });
+
+  test('does not wait for a client that has stopped reading', async () => {
+    const { backend, url, engine } = await serve({ stepMs: 1, graceMs: 10, contextLength: 5000 });
+    await call(url, generateRequest({ max_tokens: null }));
+    await until(() => engine.stats().running === 1);
+    await backend.close();
+    expect(engine.alive).toBe(false);
+  });
+});
+
+test('a port that is taken is an error, not a crash', async () => {
+  const { url } = await serve();
+  await expect(serve({ port: Number(new URL(url).port) })).rejects.toThrow(/EADDRINUSE/);
+});

@@ -1,0 +1,75 @@
+/** Backends over scripted engines, on real ports, for the tests of one file. */
+
+import type { JSONWebKeySet } from 'jose';
+import { afterEach, beforeAll } from 'vitest';
+import type { EndFrame, Frame } from '#shared/protocol/generate.ts';
+import type { Engine } from '../../engine/engine.ts';
+import { until } from '../../engine/testing/engine-contract.ts';
+import { startScriptedEngine } from '../../engine/testing/scripted-engine.ts';
+import type { BackendConfig, ReceiptPrivateJwk } from '../config.ts';
+import type { EncodePrompt } from '../encode-prompt.ts';
+import { type Backend, serveEngine } from '../start-backend.ts';
+import { DRAW_SECRET, receiptKeys, SECRET } from './backend-client.ts';
+
+export type Scripted = Parameters<typeof startScriptedEngine>[0] &
+  Partial<Pick<BackendConfig, 'graceMs' | 'drawSecret' | 'port'>> & { encodePrompt?: EncodePrompt };
+
+/** Call it once, outside of any test: it makes the receipt keys and closes what a test has started. */
+export function scriptedBackends() {
+  const keys: { receiptPrivateJwk?: ReceiptPrivateJwk; jwks?: JSONWebKeySet } = {};
+  beforeAll(async () => {
+    Object.assign(keys, await receiptKeys());
+  });
+
+  const open: Backend[] = [];
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((backend) => backend.close()));
+  });
+
+  async function serve({
+    graceMs = 0,
+    drawSecret = DRAW_SECRET,
+    port = 0,
+    encodePrompt = bytesOf,
+    ...script
+  }: Scripted = {}) {
+    const engine = await startScriptedEngine(script);
+    const logged: string[] = [];
+    const causes: unknown[] = [];
+    const config = {
+      host: '127.0.0.1',
+      port,
+      directiveSecret: SECRET,
+      drawSecret,
+      receiptPrivateJwk: keys.receiptPrivateJwk!,
+      backendId: 'b1',
+      graceMs,
+      bodyLimitBytes: 10_000,
+      hostNames: null,
+    };
+    const log = (message: string, cause?: unknown) => {
+      logged.push(message);
+      causes.push(cause);
+    };
+    try {
+      const backend = await serveEngine(engine, encodePrompt, config, { log });
+      open.push(backend);
+      return { engine, backend, url: backend.url, logged, causes };
+    } catch (thrown) {
+      await engine.close();
+      throw thrown;
+    }
+  }
+
+  return { serve, jwks: () => keys.jwks! };
+}
+
+const bytesOf: EncodePrompt = (messages) => [...Buffer.from(messages.map(({ content }) => content).join('\n'))];
+
+export const idle = (engine: Engine) => until(() => engine.stats().rows === 0 && engine.stats().running === 0);
+export const textOf = (frames: Frame[]) => frames.map((frame) => ('text' in frame ? frame.text : '')).join('');
+export const endOf = (frames: Frame[]) => frames.at(-1) as EndFrame;
+export const errorOf = async (response: Response) => ({
+  status: response.status,
+  ...((await response.json()) as { error: Record<string, string> }).error,
+});
