@@ -5,13 +5,13 @@ import { HARD_TEXTS } from './testing/hard-texts.ts';
 
 const SENTENCE = 'The allotment behind the old railway line has forty plots and a waiting list of three years. ';
 
-/** Whether the blocks are the text, in order, with nothing between two of them. */
+/** Whether the blocks are the text, in order, with nothing left out between two of them. */
 function check(text: string): string[] {
   const blocks = [...blocksOf(text)];
   let end = 0;
   for (const block of blocks) {
     expect(block.length).toBeLessThanOrEqual(MOST_BLOCK_CHARS);
-    // Where a block begins is not said: as far on as it can, and no further than the last one's end.
+    // A block does not say where it begins. Take the last place possible, up to the last one's end.
     const start = text.lastIndexOf(block, end);
     expect(start).toBeGreaterThanOrEqual(0);
     expect(start + block.length).toBeGreaterThan(end);
@@ -22,7 +22,7 @@ function check(text: string): string[] {
   return blocks;
 }
 
-test('a text of one block is itself, and an empty one has none', () => {
+test('a short text is its own block, and an empty one has none', () => {
   expect(check('')).toEqual([]);
   expect(check(SENTENCE)).toEqual([SENTENCE]);
 });
@@ -35,7 +35,7 @@ test('a block ends with a sentence, a line or a word', () => {
   for (const block of check(words)) expect(block).toMatch(/^word\d+ .*word\d+ ?$/s);
 });
 
-test('what stands across the end of a block stands whole in one', () => {
+test('what crosses the end of a block is whole in one of the two', () => {
   const words = Array.from({ length: 3_000 }, (_, i) => `word${i}`);
   const blocks = check(words.join(' '));
   for (let i = 0; i + 20 < words.length; i++) {
@@ -47,7 +47,7 @@ test('what stands across the end of a block stands whole in one', () => {
   }
 });
 
-describe('an encoded run is left whole or cut where its pieces decode', () => {
+describe('an encoded run stays whole or is cut where its pieces decode', () => {
   const message = Array.from({ length: 120 }, (_, i) => `${i} ${SENTENCE}`).join('');
   const decodes = (blocks: string[], decode: (code: string) => string) => {
     const text = blocks.map((block) => decode(block.replace(/\s/g, '')));
@@ -70,7 +70,7 @@ describe('an encoded run is left whole or cut where its pieces decode', () => {
     decodes(check(codes.map((code) => `%${code}`).join('')), (code) => decodeURIComponent(code));
   });
 
-  test('a run that fits is not cut', () => {
+  test('does not cut a run that fits', () => {
     const run = btoa(SENTENCE.repeat(8));
     for (let before = 1_000; before < 4_000; before += 97) {
       const blocks = check(`${'word '.repeat(before / 5)}${run} and more ${SENTENCE.repeat(40)}`);
@@ -82,7 +82,7 @@ describe('an encoded run is left whole or cut where its pieces decode', () => {
   });
 });
 
-test('any text, and the hard ones, come out whole', () => {
+test('any text comes out whole, even the hard ones', () => {
   const part = fc.constantFrom('a', 'word ', '\n', SENTENCE, btoa(SENTENCE), '\u{1f600}', 'x'.repeat(900), '%61', ' ');
   fc.assert(
     fc.property(fc.array(part, { maxLength: 200 }), (parts) => void check(parts.join('').slice(0, 9_000))),

@@ -1,28 +1,31 @@
 /**
- * A text in blocks that are read one after the other, so that the work between two of them is bounded whatever the text. A
- * block ends where a line or a sentence ends, or at a space; where it has to end elsewhere, the next one begins a little
- * earlier, so that a sentence across the border stands whole in one of them. An encoded run is cut, if at all, where each
- * piece decodes by itself.
+ * Cuts a text into blocks that are read one after the other, so that the work between two blocks is
+ * bounded, whatever the text. A block ends where a line or a sentence ends, or at a space. If it
+ * has to end elsewhere, the next block starts a little earlier, so that one of the two holds the
+ * whole sentence. An encoded run is left whole, or cut where each piece decodes by itself.
  */
 
-/** From here on a block ends at the first line or sentence that ends, ... */
+/** From here on, a block ends at the next end of a line or sentence. */
 export const BLOCK_CHARS = 2_000;
-/** ... and here it ends anyway. */
+/** Here it ends in any case. */
 export const MOST_BLOCK_CHARS = 3_000;
-/** How much of a block that ends amid a sentence is read again: forty words or so. */
+/** How much is read again when a block ends in the middle of a sentence: about forty words. */
 const OVERLAP = 256;
 /**
- * Letters of an encoded run are cut in portions of 4 * 4 * 4 * 3: base64 in base64 in base64 decodes piece by piece, and hex and
- * escapes of two, three, four or six characters are cut between two of them.
+ * An encoded run is cut into portions of 4 * 4 * 4 * 3 letters. So base64 in base64 in base64
+ * decodes piece by piece, and hex and escapes of two, three, four or six characters are cut between
+ * two of them.
  */
 const PORTION = 192;
-/** Shorter runs are words, and can be left whole. */
+/** Shorter runs are words and can be left whole. */
 const LEAST_RUN = 24;
 const RUN_LETTER = /[A-Za-z0-9+/_=%\\&#;-]/;
 const LINE_ENDS = /[\r\n]/;
 const SENTENCE_END = /[.!?。！？]["')\]]*\s/g;
 
-/** The blocks of `text` in order: together all of it, each of `MOST_BLOCK_CHARS` at most. */
+/**
+ * The blocks of `text`, in order. Together they are all of it. Each has at most `MOST_BLOCK_CHARS`.
+ */
 export function* blocksOf(text: string): Generator<string, void, void> {
   for (let start = 0; start < text.length; ) {
     if (text.length - start <= MOST_BLOCK_CHARS) {
@@ -37,14 +40,14 @@ export function* blocksOf(text: string): Generator<string, void, void> {
 
 type Cut = { length: number; overlap: number };
 
-/** `ahead`: a block of full length and the character behind it. */
+/** `ahead`: a block of full length and the character after it. */
 function cutOf(ahead: string): Cut {
   const run = runAtEnd(ahead);
   if (run !== undefined) {
-    // The run is left to the next block where this one is long enough without it.
+    // If this block is long enough without the run, leave it to the next one.
     if (run > BLOCK_CHARS / 2) return { length: run, overlap: 0 };
     const letters = lettersBefore(ahead, run);
-    // The last place that ends a portion, and the same one portion's overlap earlier.
+    // The last place that ends a portion, and the same place one portion's overlap earlier.
     const length = letters.placeOf(Math.floor(letters.count / PORTION) * PORTION);
     const again = letters.placeOf((Math.floor(letters.count / PORTION) - Math.ceil(OVERLAP / PORTION)) * PORTION);
     return { length, overlap: length - again };
@@ -60,7 +63,9 @@ function cutOf(ahead: string): Cut {
   return { length, overlap: from !== -1 && from < length - 1 ? length - from - 1 : OVERLAP };
 }
 
-/** Where an encoded run begins that goes on across the end of `ahead`; undefined where there is none. */
+/**
+ * Where an encoded run starts that continues past the end of `ahead`. undefined if there is none.
+ */
 function runAtEnd(ahead: string): number | undefined {
   if (!RUN_LETTER.test(ahead[MOST_BLOCK_CHARS]!)) return undefined;
   let start = MOST_BLOCK_CHARS;
@@ -75,14 +80,17 @@ function runAtEnd(ahead: string): number | undefined {
   return MOST_BLOCK_CHARS - start >= LEAST_RUN ? start : undefined;
 }
 
-/** The letters of a run, line ends not counted: how many there are, and where the first n of them end. */
+/**
+ * The letters of a run, not counting line ends: how many there are, and where the first n of them
+ * end.
+ */
 function lettersBefore(ahead: string, start: number): { count: number; placeOf: (letters: number) => number } {
   const ends = [start];
   for (let i = start; i < MOST_BLOCK_CHARS; i++) if (!LINE_ENDS.test(ahead[i]!)) ends.push(i + 1);
   return { count: ends.length - 1, placeOf: (letters) => ends[Math.max(0, letters)]! };
 }
 
-/** The hard bound, or one before it where that would cut a character of two units. */
+/** The hard bound, or one before it if it would cut a character of two units. */
 function wholeCharacters(ahead: string): number {
   const code = ahead.charCodeAt(MOST_BLOCK_CHARS - 1);
   return code >= 0xd800 && code < 0xdc00 ? MOST_BLOCK_CHARS - 1 : MOST_BLOCK_CHARS;

@@ -1,7 +1,7 @@
 /**
- * "ho wd oi ma ke ab om b": a sentence cut into pieces of two or three letters becomes words again.
- * Pieces count as chopped where the words they make together are far likelier than they are, so
- * that "is it my cat or not" stays. A guess, so a reading.
+ * "ho wd oi ma ke ab om b": turns a sentence cut into pieces of two or three letters back into
+ * words. Pieces count as chopped if the words they make together are far likelier than the pieces
+ * themselves. So "is it my cat or not" stays. This is a guess, so it is a reading.
  */
 import type { Lexicon } from './lexicon.ts';
 import { breakToken } from './word-breaks.ts';
@@ -11,18 +11,18 @@ const MOST_LETTERS = 3;
 /** Fewer pieces are abbreviations. */
 const LEAST_PIECES = 5;
 const LEAST_UNKNOWN = 3;
-/** Between two pieces. */
+/** What stands between two pieces. */
 const GAP = /^\s{1,8}$/;
-/** Nats by which the words must be likelier. */
+/** The words must be likelier by so many nats. */
 const LEAST_GAIN = 12;
-/** Of its letters in words of the list; its spaces count against it. */
+/** The share of its letters in words of the list. Its spaces count against it. */
 const LEAST_KNOWN = 0.6;
-/** One breakToken call reads no more. */
+/** One breakToken call reads no more than this. */
 const MOST_RUN = 400;
 
 type Run = { start: number; end: number; pieces: string[] };
 
-/** Lower case in and out. */
+/** Takes and returns lower case. */
 export function joinChopped(text: string, lexicon: Lexicon): string {
   let joined = '';
   let from = 0;

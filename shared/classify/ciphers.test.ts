@@ -17,12 +17,12 @@ test.each([
   expect(stretch(`${FRAME}${turn(MESSAGE)}`, turn)).toBe(turn(MESSAGE));
 });
 
-test('words backwards, each in its place', () => {
+test('turns each word around in its place', () => {
   expect(reversedWords('woh od i ekab?')).toBe('how do i bake?');
   expect(stretch(`${FRAME}${reversedWords(MESSAGE)}`, reversed)).toBe(reversedWords(MESSAGE));
 });
 
-test('an honest text has no such stretch, however long', () => {
+test('finds no such stretch in an honest text, however long', () => {
   const sentence = fc.array(fc.constantFrom(...EVERYDAY_WORDS), { maxLength: 40 }).map((words) => words.join(' '));
   fc.assert(
     fc.property(sentence, (text) => {
@@ -31,7 +31,7 @@ test('an honest text has no such stretch, however long', () => {
   );
 });
 
-test('both codes undo themselves and keep what is no letter', () => {
+test('both codes undo themselves and keep what is not a letter', () => {
   const text = fc.string({ unit: 'grapheme', maxLength: 40 });
   fc.assert(
     fc.property(text, (original) => {

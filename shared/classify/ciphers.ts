@@ -1,17 +1,24 @@
 /**
- * rot13 and texts written backwards: which stretch of a text, if any, is likelier English when turned. Each word's gain is what
- * turning it saves in the lexicon's costs; the stretch with the largest sum of gains is found in one pass (Kadane's
- * maximum subarray), so a frame around it ("decode this: ...") stays as it is.
+ * rot13 and texts written backwards. Finds the stretch of a text, if any, that is likelier English
+ * when turned. Each word's gain is what turning it saves in the lexicon's costs. One pass finds the
+ * stretch with the largest sum of gains (Kadane's maximum subarray). So a frame around it ("decode
+ * this: ...") stays as it is.
  */
 import type { Lexicon } from './lexicon.ts';
 
-/** Nats by which the turned stretch must be likelier: honest texts stay below (a word or two that happen to be words both ways). */
+/**
+ * The turned stretch must be likelier by so many nats. Honest texts stay below, with a word or two
+ * that happen to be words both ways.
+ */
 const LEAST_GAIN = 8;
 const WORD = /[\p{L}\p{N}']+/gu;
 
 type Stretch = { start: number; end: number };
 
-/** The stretch of `text` whose words, each turned by `turn`, read best; undefined where turning helps nothing. */
+/**
+ * The stretch of `text` whose words read best when each is turned by `turn`. undefined if turning
+ * does not help.
+ */
 export function turnedStretch(text: string, turn: (word: string) => string, lexicon: Lexicon): Stretch | undefined {
   let best = { gain: 0, start: 0, end: 0 };
   let current = { gain: 0, start: 0 };
@@ -19,7 +26,7 @@ export function turnedStretch(text: string, turn: (word: string) => string, lexi
     const word = raw.toLowerCase();
     const turned = turn(word);
     const gain = turned === word ? 0 : lexicon.cost(word) - lexicon.cost(turned);
-    // A word that nobody knows either way belongs to what stands beside it.
+    // A word that is unknown both ways belongs to what stands beside it.
     const isUnknown = gain === 0 && !lexicon.has(word);
     if (current.gain < 0 || (current.gain === 0 && !isUnknown)) current = { gain: 0, start: index };
     current.gain += gain;
@@ -45,7 +52,7 @@ export function reversed(text: string): string {
   let turned = '';
   for (let end = text.length; end > 0; ) {
     const code = text.charCodeAt(end - 1);
-    // The second half of a character of two units, if the first is there.
+    // The second half of a character of two units, if its first half is there.
     const isPair = code >= 0xdc00 && code < 0xe000 && end > 1 && (text.charCodeAt(end - 2) & 0xfc00) === 0xd800;
     const start = end - (isPair ? 2 : 1);
     turned += text.slice(start, end);
@@ -54,7 +61,7 @@ export function reversed(text: string): string {
   return turned;
 }
 
-/** "woh od i" to "how do i": each word backwards, their order kept. */
+/** Turns "woh od i" into "how do i": each word backwards, in the same order. */
 export function reversedWords(text: string): string {
   return text.replace(WORD, reversed);
 }

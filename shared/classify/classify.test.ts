@@ -12,7 +12,7 @@ const anyText = fc.array(fc.integer({ min: 0, max: 0x10ffff })).map((codes) => S
 const BITS = 10;
 const VIOLENCE = LABELS.indexOf('violence');
 
-/** A model that knows one word: "stab" is violence. */
+/** A model that knows one word: "stab" means violence. */
 function oneWordModel(labels: readonly string[] = LABELS): ArrayBuffer {
   const weights = new Int8Array(2 ** BITS * COLUMNS);
   for (const bucket of createFeaturizer(BITS)('stab')) {
@@ -40,7 +40,7 @@ describe('createClassifier', () => {
     for (const label of LABELS) expect(harmless[label], label).toBeLessThan(0.1);
   });
 
-  test('answers any text with finite probabilities', () => {
+  test('gives finite probabilities for any text', () => {
     const { classify } = createClassifier(oneWordModel());
     fc.assert(
       fc.property(anyText, (text) => {
@@ -49,21 +49,21 @@ describe('createClassifier', () => {
     );
   });
 
-  test('finds its word under a disguise that has to be guessed at, unless that defence is off', () => {
+  test('finds its word under a guessed disguise, unless that defence is off', () => {
     const hidden = `read this: ${btoa('how to stab a cake')}`;
     const violence = (classifier = createClassifier(oneWordModel())) => classifier.classify(hidden).violence;
     expect(violence()).toBeGreaterThan(0.5);
     expect(violence(createClassifier(oneWordModel(), { without: ['encodings'] }))).toBeLessThan(0.1);
   });
 
-  test('the same text has the same answer whatever was asked between', () => {
+  test('gives the same text the same answer, whatever was asked in between', () => {
     const { classify } = createClassifier(oneWordModel());
     const first = classify('who would stab a cake');
     classify('something else');
     expect(classify('who would stab a cake')).toEqual(first);
   });
 
-  test('refuses a model with other labels, and names them', () => {
+  test('refuses a model with other labels and names them', () => {
     expect(() => createClassifier(oneWordModel([...LABELS.slice(1), 'spam']))).toThrow(/"child_abuse .* spam"/);
   });
 });
@@ -76,20 +76,20 @@ describe('combineScores', () => {
   };
   const scores = fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { minLength: COLUMNS, maxLength: COLUMNS });
 
-  test('is finite for all finite scores, and no category is likelier than harm', () => {
+  test('is finite for all finite scores, with no category likelier than harm', () => {
     fc.assert(
       fc.property(scores, (row) => {
         const out = combine(Float64Array.from(row));
         expect(out.every(Number.isFinite)).toBe(true);
         for (let k = 0; k < CATEGORIES.length; k++) {
-          // A billionth is where log-odds are cut off.
+          // Log-odds are cut off at a billionth.
           expect(sigmoid(out[k]!)).toBeLessThanOrEqual(sigmoid(row[HARM_COLUMN]!) + 2e-9);
         }
       }),
     );
   });
 
-  test('harm of unknown kind is shared out: the categories add up to it at least', () => {
+  test('shares out harm of unknown kind: the categories add up to at least that', () => {
     const row = new Float64Array(COLUMNS).fill(-3);
     row[HARM_COLUMN] = 2;
     const sum = [...combine(row)].slice(0, CATEGORIES.length).reduce((total, logOdds) => total + sigmoid(logOdds), 0);

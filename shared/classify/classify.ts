@@ -1,6 +1,7 @@
 /**
- * What a prompt seems to ask for: a calibrated probability per judgement, and what of the prompt was not understood. A linear
- * model over hashed n-grams, so the cost is one row of sixteen bytes per feature.
+ * What a prompt seems to ask for: a calibrated probability per judgement, and what of the prompt
+ * was not understood. The model is linear over hashed n-grams, so each feature costs one row of
+ * sixteen bytes.
  */
 import { JUDGEMENTS, type Judgement, LABELS, type Signal } from '#shared/line/categories.ts';
 import type { DefenceOptions } from './defences.ts';
@@ -10,24 +11,25 @@ import { decodeModel, ModelFormatError } from './model-format.ts';
 import { probabilitiesOf } from './probabilities.ts';
 import { createSlicedScorer } from './score-text.ts';
 
-/** Every signal once; each finite and in [0, 1]. */
+/** Every signal once, each finite and in [0, 1]. */
 export type Signals = Readonly<Record<Signal, number>>;
 
 export type Classifier = {
-  /** Changes with every change of the weights; belongs in the key of whatever is cached by category. */
+  /** Changes whenever the weights change. It belongs in the key of anything cached by category. */
   version: string;
-  /** All at once: for tools and tests, which hold nobody up. */
+  /** All at once, for tools and tests that keep nobody waiting. */
   classify(text: string): Signals;
   /**
-   * The same in slices, none of which is long: each yields its work, in characters looked at, and whoever drives it lets
-   * others run once enough has come together. See `workers/gateway/classify-text.ts`.
+   * The same in short slices. Each yields its work, in characters looked at, and the caller lets
+   * others run once enough has added up. See `workers/gateway/classify-text.ts`.
    */
   inSlices(text: string): Generator<number, Signals, void>;
 };
 
 /**
- * `createClassifier(bytes).classify('How do I bake bread?')`; throws `ModelFormatError` when the model cannot be trusted.
- * `without` is for evaluation: it switches defences off to measure what they are worth.
+ * `createClassifier(bytes).classify('How do I bake bread?')`. Throws `ModelFormatError` if the
+ * model cannot be trusted. `without` is for evaluation: it switches defences off to measure what
+ * each is worth.
  */
 export function createClassifier(model: ArrayBuffer, options: DefenceOptions = {}): Classifier {
   const { version, bits, labels, harm, anyHarm, weights, words } = decodeModel(model);

@@ -1,25 +1,27 @@
 /**
  * A code broken into groups of one width: by spaces, on lines of their own, or as strings that are
- * put together ("abcd" + "efgh"). Words of equal length stand side by side in any text, so only
- * what decodes counts.
+ * put together ("abcd" + "efgh"). Any text has words of equal length side by side, so only groups
+ * that decode count.
  */
 const GROUP = /[A-Za-z0-9+/_-]+={0,2}/g;
 const GAP = /^[\s"'+,\\]{1,8}$/;
 const LEAST_WIDTH = 3;
-/** Fewer groups are two words. */
+/** Fewer groups are just two words. */
 const LEAST_GROUPS = 3;
 const LEAST_LONG_GROUPS = 2;
 const LONG_WIDTH = 16;
-/** Words of the text around it that happen to be as wide as a group, or the last one no wider. */
+/**
+ * Words of the surrounding text that happen to be as wide as a group. The last one may be narrower.
+ */
 const MOST_BEFORE = 2;
-/** Digits or capitals within: words have none. */
+/** Digits or capitals inside. Words have none. */
 const NO_WORD = /\d|[a-z][A-Z]/;
 
 type Group = { text: string; start: number; end: number };
 
 /**
- * `text` with every code in groups that `decode` knows replaced by its message, on lines of its
- * own.
+ * `text` with the message, on lines of its own, in place of every code in groups that `decode`
+ * knows.
  */
 export function decodeGroups(text: string, decode: (code: string) => string | undefined): string {
   let written = '';
@@ -55,7 +57,7 @@ function messageOf(
   const width = run[0]!.text.length;
   const least = width >= LONG_WIDTH ? LEAST_LONG_GROUPS : LEAST_GROUPS;
   if (width < LEAST_WIDTH) return undefined;
-  // Long ones side by side on a line that each say something are messages of their own.
+  // Long groups side by side on a line that each say something are separate messages.
   if (width >= LONG_WIDTH && !onLines && run.every((group) => decode(group.text) !== undefined)) return undefined;
   for (let first = 0; first <= MOST_BEFORE; first++) {
     for (const behind of [0, 1]) {

@@ -8,11 +8,11 @@ const combined = (scores: ArrayLike<number>) => {
   combineScores(Float64Array.from(scores), out);
   return out;
 };
-// Beyond these a log-odds is cut off at the same probability, on every side.
+// Beyond these scores, log-odds are cut off at the same probability on both sides.
 const score = fc.double({ min: -15, max: 15, noNaN: true });
 const scores = fc.array(score, { minLength: COLUMNS, maxLength: COLUMNS });
 
-test('harm of any category is at least harm of each', () => {
+test('harm of any category is at least harm of each one', () => {
   fc.assert(
     fc.property(scores, (list) => {
       const out = combined(list);
@@ -21,7 +21,7 @@ test('harm of any category is at least harm of each', () => {
   );
 });
 
-test('more harm raises it and every category', () => {
+test('more harm raises any_harm and every category', () => {
   fc.assert(
     fc.property(scores, fc.double({ min: 0.01, max: 5, noNaN: true }), (list, more) => {
       const before = combined(list);
@@ -32,7 +32,7 @@ test('more harm raises it and every category', () => {
   );
 });
 
-test('finite, however large the scores', () => {
+test('stays finite, however large the scores', () => {
   for (const value of [-1e6, 1e6]) {
     const out = combined(new Array<number>(COLUMNS).fill(value));
     expect(out.every(Number.isFinite)).toBe(true);

@@ -1,34 +1,37 @@
 /**
  * From sixteen linear scores to one log-odds per judgement. "Is this harmful?" and "if so, of which
- * kind?" are different questions: a question about drugs is about drugs whether it is a
- * pharmacist's or a dealer's. So a column of its own says whether there is harm, learned from
- * everything harmful or benign, and the categories are learned among harmful prompts only:
+ * kind?" are different questions: a question about drugs is about drugs whether a pharmacist or a
+ * dealer asks it. So one column says whether there is harm, learned from everything harmful or
+ * benign. The categories are learned only among harmful prompts:
  *
- *   P(category) = P(harm) * P(category | harm),   P(category | harm) = t / (1 - product of all (1 - t))
+ *     P(category) = P(harm) * P(category | harm)
+ *     P(category | harm) = t / (1 - product of all (1 - t))
  *
- * with t the sigmoid of a category's score. The divisor is the condition: harm is harm of at least
- * one category. `jailbreak` is about the form of a prompt, not its subject, and stands alone.
- * `any_harm` is the first question's answer:
+ * where t is the sigmoid of a category's score. The divisor is the condition: harm is harm of at
+ * least one category. `jailbreak` is about a prompt's form, not its subject, and stands alone.
+ * `any_harm` answers the first question:
  *
- *   P(any) = P(harm)
+ *     P(any) = P(harm)
  *
- * It is at least every P(category), since a category's own factor is at most 1, and rises with them
- * all. A noisy-or over the calibrated categories was as good on single prompts when the two were
- * compared, with earlier weights (ROC-AUC on held-out contrast templates 0.788 here, 0.786 there;
- * BeaverTails 0.917, 0.927), but in a long text it adds up doubts of different sentences.
+ * It is at least every P(category), since a category's own factor is at most 1, and it rises with
+ * all of them. A noisy-or over the calibrated categories would, in a long text, add up doubts about
+ * different sentences.
  */
 import { CATEGORIES, JUDGEMENTS, LABELS } from '#shared/line/categories.ts';
 
 /** The labels' scores in the order of `LABELS`, then harm's. */
 export const COLUMNS = LABELS.length + 1;
 export const HARM_COLUMN = LABELS.length;
-/** Where `any_harm` stands among the judgements. */
+/** The place of `any_harm` among the judgements. */
 export const ANY_HARM = JUDGEMENTS.indexOf('any_harm');
 
-/** Log-odds beyond these say nothing that a probability of 1e-9 does not. */
+/** Log-odds beyond these say no more than a probability of 1e-9 does. */
 const LEAST = 1e-9;
 
-/** Writes [judgements] log-odds to `out` from [labels + 1] scores; finite for finite scores. */
+/**
+ * Writes [judgements] log-odds to `out` from [labels + 1] scores. Finite scores give finite
+ * log-odds.
+ */
 export function combineScores(scores: Float64Array, out: Float64Array): void {
   const harm = sigmoid(scores[HARM_COLUMN]!);
   let none = 1;
@@ -41,7 +44,10 @@ export function combineScores(scores: Float64Array, out: Float64Array): void {
   out[ANY_HARM] = scores[HARM_COLUMN]!;
 }
 
-/** Both branches keep the exponent negative: no overflow, and never NaN for a finite score. */
+/**
+ * Both branches keep the exponent negative, so it never overflows and a finite score never gives
+ * NaN.
+ */
 export function sigmoid(score: number): number {
   if (score >= 0) return 1 / (1 + Math.exp(-score));
   const e = Math.exp(score);

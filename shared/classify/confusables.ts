@@ -1,7 +1,7 @@
 /**
- * Lower-case letters of other scripts that look like a Latin one: a small part of Unicode's confusables (UTS #39), those
- * that keyboards and copy-and-paste offer; some look Latin as capitals only. Full-width, mathematical and circled letters
- * are NFKC's business, not ours.
+ * Lower-case letters of other scripts that look like a Latin one. It is a small part of Unicode's
+ * confusables (UTS #39): those that keyboards and copy-and-paste offer. Some look Latin only as
+ * capitals. NFKC handles full-width, mathematical and circled letters.
  */
 const LOOKALIKES = {
   a: 'аαɑᴀꭺ',
@@ -37,7 +37,7 @@ const LATIN = new Map(
 );
 const WORD = /[a-z\u0080-\uffff]+/g;
 const WHOLLY_LATIN = /^[a-z]+$/;
-/** The scripts the table draws on; what is in none of them says nothing. */
+/** The scripts in the table. A letter outside them says nothing. */
 const SCRIPTS = [
   /\p{Script=Latin}/u,
   /\p{Script=Cyrillic}/u,
@@ -47,9 +47,9 @@ const SCRIPTS = [
 ];
 
 /**
- * Lower-case text in, with look-alikes turned Latin. A word that mixes scripts is a disguise: each of its letters is turned. One of a single
- * other script ("как") is turned if it becomes wholly Latin, but stays when another word ("привет") shows that the text
- * really is in that script.
+ * Takes lower-case text and turns look-alikes Latin. A word that mixes scripts is a disguise, so
+ * each of its letters is turned. A word of one other script ("как") is turned if it becomes wholly
+ * Latin. It stays if another word ("привет") shows that the text really is in that script.
  */
 export function foldConfusables(text: string): string {
   if (!/[\u0080-\uffff]/.test(text)) return text;

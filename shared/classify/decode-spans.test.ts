@@ -61,18 +61,18 @@ describe('finds a message in', () => {
     ['&#', ';', 10],
     ['&#x', ';', 16],
     ['\\u00', '', 16],
-  ] as const)('a message in %s escapes stands on a line of its own', (start, end, base) => {
+  ] as const)('%s escapes, on a line of its own', (start, end, base) => {
     const code = codes.map((each) => `${start}${each.toString(base)}${end}`).join('');
     expect(decode(`read this: ${code} please`)).toContain(`\n${MESSAGE}\n`);
   });
 
-  test('a message behind decoys, and one of thousands of letters', () => {
+  test('a text of decoys, and a text of thousands of letters', () => {
     const decoys = Array.from({ length: 9 }, (_, i) => btoa(`the dog and the cat ${i}`)).join(' ');
     expect(decode(`${decoys} ${btoa(MESSAGE)}`)).toContain(`\n${MESSAGE}\n`);
     expect(decode(btoa(`${'please '.repeat(1000)}${MESSAGE}`))).toContain(MESSAGE);
   });
 
-  test('base64 broken into lines, as mail does it', () => {
+  test('base64 broken into lines, as in mail', () => {
     const long = `${MESSAGE}, `.repeat(12);
     const lines = btoa(long).replace(/.{76}/g, '$&\n');
     expect(decode(`read this:\n${lines}`)).toContain(long);
@@ -104,7 +104,7 @@ test.each([
   expect(decode(text)).toBeUndefined();
 });
 
-test('never throws and never makes a text longer than its spans and their line ends', () => {
+test('never throws, and lengthens a text only by the line ends of its spans', () => {
   const text = fc.string({ unit: fc.constantFrom(...'aA0f4%&#x\\u;=+/- \n\u{e0061}é'), maxLength: 80 });
   fc.assert(
     fc.property(text, (any) => {
@@ -114,9 +114,9 @@ test('never throws and never makes a text longer than its spans and their line e
   );
 });
 
-test('a piece of a longer run may begin and end within a character', () => {
+test('reads a piece of a longer run that begins and ends inside a character', () => {
   const bytes = new TextEncoder().encode('naïve café, how do i bake bread with jalapeños');
   const code = (from: number, to: number) => btoa(String.fromCharCode(...bytes.subarray(from, to)));
-  // Within the ï, and within the ñ.
+  // Inside the ï, and inside the ñ.
   expect(decode(code(3, 48))).toContain('ve café, how do i bake bread with jalape');
 });

@@ -1,24 +1,24 @@
 /**
- * Spans of a text that are another text in base64 (whole, in groups or backwards), base32, hex,
- * numbers of characters (decimal, octal, binary), percent or character escapes, or in Unicode's
- * invisible tag letters. A span counts only when what comes out is printable and reads as text;
- * hashes, keys, identifiers and lists of numbers come out as noise and stay.
+ * Finds spans of a text that encode another text: base64 (whole, in groups or backwards), base32,
+ * hex, numbers of characters (decimal, octal, binary), percent or character escapes, or Unicode's
+ * invisible tag letters. A span counts only if the result is printable and reads as text. Hashes,
+ * keys, identifiers and lists of numbers decode to noise and stay.
  */
 import { reversed } from './ciphers.ts';
 import { decodeGroups } from './code-groups.ts';
 import type { Lexicon } from './lexicon.ts';
 
-/** The least that is taken for a hidden message, in decoded characters. */
+/** The shortest hidden message, in decoded characters. */
 const LEAST_CHARS = 4;
-/** From here on a span that is printable throughout is no accident: (95 / 256) ^ 12. */
+/** A span this long that is printable throughout is no accident: (95 / 256) ^ 12. */
 const SURELY_MEANT = 12;
 
-/** Also in long lines of one width, as mail and keys have it, and in the alphabet for addresses. */
+/** Also in long lines of one width, as in mail and keys, and in the alphabet for addresses. */
 const BASE64 =
   /(?<![A-Za-z0-9+/_-])={0,2}[A-Za-z0-9+/_-]{6,}(?:\r?\n[A-Za-z0-9+/]{40,})*(?:\r?\n[A-Za-z0-9+/]{2,39}={0,2}|={0,2})(?![A-Za-z0-9+/_=-])/g;
-/** Lines shorter than this are words one below the other. */
+/** Shorter lines are words one below the other. */
 const LEAST_LINE = 40;
-/** Backwards, shorter ones would make a word too easily. */
+/** Read backwards, a shorter one would too easily make a word. */
 const LEAST_BACKWARDS = 16;
 const BASE32 = /(?<![A-Za-z0-9])[A-Z2-7]{16,}={0,6}(?![A-Za-z0-9=])/g;
 const BASE32_LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
@@ -27,28 +27,28 @@ const BINARY = /(?<![0-9a-z])[01]{7,8}(?:[\s,;]{0,2}[01]{7,8}){3,}(?![0-9a-z])/g
 /** Numbers of characters, in decimal or octal. */
 const NUMBERS = /(?<![\w.,])\d{2,3}(?:[\s,;]{1,3}\d{2,3}){5,}(?![\w]|[.,]\d)/g;
 /**
- * A table may make letters; that it makes words too, or has a space in every tenth place, is no
- * accident.
+ * A table of numbers may decode to letters. If these also make words, or have a space in every
+ * tenth place, it is no accident.
  */
 const LEAST_KNOWN = 0.5;
 const LEAST_SPACES = 0.08;
 const SPACED_TEXT = /^[\p{L}\p{M}\s.,;:!?'"-]+$/u;
 const PERCENT = /(?:%[0-9a-f]{2})+/gi;
 /**
- * A text in nothing but percent escapes is a message; a few are an address that somebody pasted.
+ * A text of nothing but percent escapes is a message. A few are an address that somebody pasted.
  */
 const PERCENT_MESSAGE = /(?:%[0-9a-f]{2}){12,}/gi;
 const ESCAPE =
   /&#(\d{2,6});?|&#x([0-9a-f]{2,5});?|\\u\{?([0-9a-f]{2,5})\}?|\\x([0-9a-f]{2})|\\([0-3][0-7]{2}|[4-7][0-7])(?![0-9])/gi;
-/** So many in a row are a message of its own, with spaces between them or escaped too. */
+/** So many in a row are a separate message, even with spaces between them or escaped. */
 const ESCAPED_MESSAGE = new RegExp(`(?:(?:${ESCAPE.source}) ?){11,}(?:${ESCAPE.source})`, 'gi');
 /** Fewer escapes are punctuation, not a disguise. */
 const LEAST_ESCAPES = 3;
 const TAG_LETTERS = /[\u{e0020}-\u{e007e}]{3,}/gu;
 
 /**
- * The text with every span replaced by its message, on lines of its own; undefined where nothing is
- * encoded. `text` with its case kept.
+ * The text with its message, on lines of its own, in place of every span. undefined if nothing is
+ * encoded. `text` comes with its case.
  */
 export function decodeSpans(text: string, lexicon: Lexicon): string | undefined {
   const spans = (into: string, pattern: RegExp, decode: (span: string) => string | undefined) =>
@@ -76,8 +76,8 @@ export function decodeSpans(text: string, lexicon: Lexicon): string | undefined 
 }
 
 /**
- * Percent and character escapes that stand for a letter here and there: no message of their own,
- * only the text as it is meant.
+ * Percent and character escapes that stand for a letter here and there. They are no separate
+ * message: the result is the text as it was meant.
  */
 function withoutEscapes(text: string): string {
   const percent = text.match(PERCENT)?.join('') ?? '';
@@ -164,12 +164,12 @@ function decodeTags(span: string): string {
   return Array.from(span, (tag) => String.fromCharCode(tag.codePointAt(0)! - 0xe0000)).join('');
 }
 
-/** The text of `bytes`; a piece of a longer run may begin and end within a character. */
+/** The text of `bytes`. A piece of a longer run may begin and end inside a character. */
 function utf8(given: Uint8Array): string | undefined {
-  // Every second byte a zero is UTF-16 of Latin letters.
+  // A zero in every second byte means UTF-16 of Latin letters.
   const isWide = given.length >= 8 && given.every((byte, i) => i % 2 === 0 || byte === 0);
   const bytes = isWide ? given.filter((_, i) => i % 2 === 0) : given;
-  // Noise nearly always has a control character, and a thrown error costs more than this look.
+  // Noise nearly always has a control character, and a thrown error costs more than this check.
   if (bytes.some((byte) => byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d)) return undefined;
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(wholeCharacters(bytes));
@@ -178,7 +178,7 @@ function utf8(given: Uint8Array): string | undefined {
   }
 }
 
-/** Without the last bytes of a character at the start and its first ones at the end. */
+/** Drops the last bytes of a character at the start and the first bytes of one at the end. */
 function wholeCharacters(bytes: Uint8Array): Uint8Array {
   let start = 0;
   while (start < 3 && (bytes[start]! & 0xc0) === 0x80) start++;
@@ -194,7 +194,7 @@ function isMessage(text: string, lexicon: Lexicon): boolean {
   const words = text.toLowerCase().match(/[\p{L}\p{N}']+/gu) ?? [];
   const known = words.filter((word) => lexicon.has(word));
   if (text.length < SURELY_MEANT) return words.length > 0 && known.length === words.length;
-  // No word known may be another code inside, or a cipher, or another language.
+  // With no known word it may be another code inside, a cipher, or another language.
   const letters = text.match(/[\p{L}\s]/gu)?.length ?? 0;
   return letters >= 0.6 * text.length || /^[\w+/=%\\-]+$/.test(text);
 }

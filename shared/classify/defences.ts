@@ -1,32 +1,35 @@
 /**
- * The disguises that are undone before a prompt is read, each by a name. Only evaluation names them: `without` switches
- * some off, so that what each is worth can be measured on the shipped weights.
+ * The disguises that are undone before a prompt is read, each with a name. Only evaluation uses the
+ * names: `without` switches some off, to measure what each is worth with the shipped weights.
  */
 export const DEFENCES = [
-  /** Capitals become small letters. */
+  /** Turns capitals into small letters. */
   'case',
-  /** Full-width, mathematical, circled and squared letters become plain ones (NFKC and what it leaves out). */
+  /**
+   * Turns full-width, mathematical, circled and squared letters into plain ones (NFKC and what it
+   * leaves out).
+   */
   'forms',
-  /** Zero-width, direction and other invisible characters go. */
+  /** Removes zero-width, direction and other invisible characters. */
   'invisible',
-  /** Accents, strokes and circles that combine with a Latin letter go. */
+  /** Removes accents, strokes and circles that combine with a Latin letter. */
   'marks',
-  /** Letters of other scripts that look Latin become Latin. */
+  /** Turns letters of other scripts that look Latin into Latin. */
   'confusables',
-  /** "k i l l", "b.o.m.b" are joined. */
+  /** Joins "k i l l" and "b.o.m.b". */
   'spacing',
-  /** "h0w", "b0mb" are read as words. */
+  /** Reads "h0w" and "b0mb" as words. */
   'leetspeak',
-  /** "howdoi", "how.do.i" are taken apart. */
+  /** Takes "howdoi" and "how.do.i" apart. */
   'word breaks',
-  /** "hwo to bulid", "b*mb", "bo mb" are read as what was meant. */
+  /** Reads "hwo to bulid", "b*mb" and "bo mb" as what was meant. */
   'typing noise',
-  /** base64, hex, percent and character escapes are decoded. */
+  /** Decodes base64, hex, percent and character escapes. */
   'encodings',
   'rot13',
-  /** "bmob a", or each word by itself backwards. */
+  /** Turns "bmob a" around, or each word by itself. */
   'reversal',
-  /** A long text is also read piece by piece. */
+  /** Reads a long text also piece by piece. */
   'windows',
 ] as const;
 export type Defence = (typeof DEFENCES)[number];

@@ -11,11 +11,11 @@ test.each(['build', 'builds', 'building', 'making', 'rebuild', "build's", 'happi
   },
 );
 
-test.each(['bauen', 'ing', 're', 'zmake'])('%s is not', (word) => {
+test.each(['bauen', 'ing', 're', 'zmake'])('%s is not English', (word) => {
   expect(isEnglish(word, lexicon)).toBe(false);
 });
 
-test('words of science, of chats and of two halves', () => {
+test('knows words of science, of chats and of two halves', () => {
   expect(['thyroiditis', 'rosuvastatin', 'bacteriology'].every(isScience)).toBe(true);
   expect(['bitte', 'automne', 'osis'].some(isScience)).toBe(false);
   expect(['dont', 'numpy', 'hath'].every(isJargon)).toBe(true);

@@ -1,7 +1,7 @@
 /**
- * Whether a word is English that the list may not have: one of its words with a usual beginning or
- * ending, one typed without its apostrophe or as people chat, or one that science made of Greek and
- * Latin. `unknown-language.ts` and `typing-noise.ts` ask.
+ * Whether a word that the list may lack is English: a listed word with a usual beginning or ending,
+ * one typed without its apostrophe or in chat style, or one that science made from Greek and Latin.
+ * `unknown-language.ts` and `typing-noise.ts` ask.
  */
 import type { Lexicon } from './lexicon.ts';
 
@@ -12,7 +12,7 @@ const BEGINNINGS = words(
   'un re non over sub pre anti auto co counter de dis hyper inter micro mis multi out post super trans',
 );
 
-/** What people write in chats, and words without their apostrophe; lower case. */
+/** What people write in chats, and words without their apostrophe, in lower case. */
 const CHAT: ReadonlySet<string> = new Set(
   words(`dont cant wont isnt arent didnt doesnt couldnt wouldnt shouldnt havent hasnt wasnt werent thats whats hes shes theres
 im ive id youre youve theyre theyll well lets aint gonna wanna gotta kinda sorta lemme gimme dunno cuz coz cos tho thx pls plz ppl
@@ -21,27 +21,29 @@ lowkey highkey bro bruh dude okay ok hmm haha hahaha nah yep yup nope shud wud c
 mins hrs tsp tbsp vs etc app apps blog email online website wifi selfie emoji smartphone login username config`),
 );
 
-/** What programs are made of. */
+/** Words that programs are made of. */
 const TECHNICAL: ReadonlySet<string> = new Set(
   words(`async await const bool args argv kwargs param params func init json yaml html css sql api url http https php npm
 regex stdin stdout printf println numpy scipy pandas pytorch tensorflow sklearn seaborn matplotlib kubernetes docker podman nginx redis
 kafka grafana prometheus postgres mysql sqlite mongodb graphql webpack typescript javascript python github linux ubuntu debian`),
 );
 
-/** Old English of plays and prayers. */
+/** The old English of plays and prayers. */
 const OLD: ReadonlySet<string> = new Set(
   words(`thou thee thy thine thyself ye hath doth dost hast shalt wilt wouldst canst didst ere oft nay yea tis 'tis twas 'twas o'er
 ne'er e'er wherefore whence whither hither thither whereof thereof hereof therewith betwixt anon alas forsooth methinks prithee whilst`),
 );
 
-/** Long words of science end like this in English, and seldom elsewhere. */
+/** In English, long words of science end like this. In other languages words seldom do. */
 const SCIENCE =
   /(?:olog(?:y|ist|ical)|itis|osis|osic|otic|a?emi[ac]|a?emia|penic?|penia|uria|pathy|pathic|graph(?:y|ic)|metr(?:y|ic)|scop[ey]|scopic|statin|cillin|mycin|micin|oxacin|vancin|zolid|ampin|aphin|nib|mab|virs?|triptan|profen|xicam|coxib|caine|fenac|acin|oxen|otoxic|azole|sartan|olol|idine|amine|azine|zepam|ofen|phen|oxin|sterone|trophic|genic|genesis|lysis|lytic|plasty|tomy|ylation|ination|isation|ization|tional|cyte|cytes|blast|morphic|static|stasis|scedastic|saurus|phosphate|oxide|thyroxine|thyroiditis|lithiasis|megaly|osomes?|kinase|ferase|elastic|ibility|ability|ivity|ness|ously|ically|iously)s?$/;
 const LEAST_SCIENCE = 8;
 /** Shorter halves are in any word. */
 const LEAST_HALF = 4;
 
-/** `word` in lower case; `isEnglish('rebuilding', lexicon)` of a list with `build`. */
+/**
+ * Takes `word` in lower case. `isEnglish('rebuilding', lexicon)` is true for a list with `build`.
+ */
 export function isEnglish(word: string, lexicon: Lexicon): boolean {
   if (lexicon.has(word)) return true;
   const known = (stem: string) =>
@@ -67,7 +69,7 @@ export function isJargon(word: string): boolean {
   return CHAT.has(word) || TECHNICAL.has(word) || OLD.has(word);
 }
 
-/** No evidence for English, but none against it. */
+/** Evidence neither for nor against English. */
 export function isScience(word: string): boolean {
   return word.length >= LEAST_SCIENCE && SCIENCE.test(word);
 }

@@ -8,7 +8,7 @@ import { HARD_TEXTS } from './testing/hard-texts.ts';
 const featurize = createFeaturizer(16);
 const bucketsOf = (text: string) => [...featurize(plainReading(text))].sort((a, b) => a - b);
 
-/** The same features, slowly: n-grams as strings, 32-bit arithmetic in BigInt. */
+/** The same features, made slowly: n-grams as strings, 32-bit arithmetic in BigInt. */
 function oracle(text: string): number[] {
   const imul = (a: bigint, b: bigint) => BigInt.asUintN(32, a * b);
   const fnv = (start: bigint, gram: string) =>
@@ -37,8 +37,8 @@ function oracle(text: string): number[] {
   return [...new Set([...words, ...pairs, ...apart, ...first, ...grams].map(bucket))].sort((a, b) => a - b);
 }
 
-// The shipped weights are rows of these buckets: a hash that changes makes every one of them wrong,
-// silently.
+// The shipped weights are rows of these buckets. If the hash changed, every row would silently be
+// wrong.
 test.each([
   ['', []],
   ['a', [6784, 50064, 58410]],
@@ -67,7 +67,7 @@ test.each([
   expect(bucketsOf(text)).toEqual(expected);
 });
 
-test('agrees with a slow and obvious version', () => {
+test('matches a slow and obvious version', () => {
   const word = fc.string({ unit: fc.constantFrom(...'abcxyz09äжβ한-.!'), minLength: 1, maxLength: 8 });
   fc.assert(
     fc.property(fc.array(word, { maxLength: 8 }), (words) => {
@@ -76,22 +76,22 @@ test('agrees with a slow and obvious version', () => {
   );
 });
 
-test('a featurizer forgets what it saw before', () => {
+test('forgets the last text', () => {
   const first = bucketsOf('How do I bake bread?');
   featurize('something else entirely');
   expect(bucketsOf('How do I bake bread?')).toEqual(first);
 });
 
 describe('bounded work', () => {
-  test.each(HARD_TEXTS)('a megabyte of %s gives no more than the promised features', (_, text) => {
+  test.each(HARD_TEXTS)('gives no more than the promised features for a megabyte of %s', (_, text) => {
     expect(featurize(plainReading(text)).length).toBeLessThanOrEqual(MAX_FEATURES);
   });
 
-  test('a text that nobody cut is refused', () => {
+  test('refuses a text that was not cut', () => {
     expect(() => featurize('a'.repeat(MAX_CHARS + 1))).toThrow('6001 characters, at most 6000');
   });
 
-  test('the buffer holds the worst text: no bucket twice, every position a new n-gram', () => {
+  test('the buffer holds the worst text, with no bucket twice and a new n-gram at every position', () => {
     const wide = createFeaturizer(22);
     const letters = Array.from({ length: MAX_CHARS }, (_, i) => String.fromCharCode(0x4e00 + ((i * 7919) % 20_000)));
     for (const text of [letters.join(''), letters.join(' ').slice(0, MAX_CHARS)]) {

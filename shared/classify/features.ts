@@ -1,14 +1,15 @@
 /**
- * A text as a set of buckets: words, pairs of words (neighbours, and with one word between them),
- * the first word and the first pair once more by themselves, and character 3-5-grams of a
- * normalised text, each hashed to `bits` bits (the hashing trick, Weinberger et al., arXiv
- * 0902.2206). Character n-grams stay within a word and its two borders. Pairs tell "kill the
- * lights" from "kill the man", and first words a question from an order. A feature is present or
- * not; counting repetitions would let a pasted word shout.
+ * Turns a text into a set of buckets. The features of a normalised text are its words, pairs of
+ * words (neighbours, and with one word between them), the first word and the first pair once more
+ * by themselves, and character 3-5-grams. Each is hashed to `bits` bits (the hashing trick,
+ * Weinberger et al., arXiv 0902.2206). Character n-grams stay within a word and its two borders.
+ * Pairs tell "kill the lights" from "kill the man", and first words tell a question from an order.
+ * A feature is present or not: counting repetitions would let a pasted word shout.
  */
 
 /**
- * Of one text, about 1,000 English words; longer ones are cut before they come here (readings.ts).
+ * The limit for one text, about 1,000 English words. Longer texts are cut before they come here
+ * (readings.ts).
  */
 export const MAX_CHARS = 6000;
 
@@ -16,15 +17,15 @@ const MIN_GRAM = 3;
 const MAX_GRAM = 5;
 
 /**
- * The most there can be: a character n-gram of each length per position of a padded text, and of
- * words of one letter and a space three grams each and two for the first.
+ * The most features there can be. Each position of a padded text has a character n-gram of each
+ * length. A one-letter word and its space have three grams, the first word two more.
  */
 function featuresOfChars(chars: number, { texts }: { texts: number }): number {
   return (chars + 2 * texts) * (MAX_GRAM - MIN_GRAM + 3);
 }
 export const MAX_FEATURES = featuresOfChars(MAX_CHARS, { texts: 1 });
 
-// FNV-1a's numbers; different starts keep a word and the same letters as a character n-gram apart.
+// FNV-1a's numbers. Different starts tell a word from the same letters as a character n-gram.
 const FNV_PRIME = 0x01000193;
 const WORD_START = 0x811c9dc5;
 const GRAM_START = 0x2f0b4c47;
@@ -96,8 +97,8 @@ export function createFeaturizer(bits: number): Featurizer {
 }
 
 /**
- * The text's codes between two spaces, line ends as spaces; returns how many. Each code is looked
- * at several times.
+ * Writes the text's character codes between two spaces, with line ends as spaces, and returns how
+ * many there are. Each code is looked at several times.
  */
 function padInto(codes: Uint16Array, text: string): number {
   codes[0] = SPACE;
@@ -110,15 +111,15 @@ function padInto(codes: Uint16Array, text: string): number {
 }
 
 /**
- * ASCII letters and digits, the apostrophe, and all beyond Latin-1's and the general punctuation:
- * other scripts' letters.
+ * ASCII letters and digits, the apostrophe, and the letters of other scripts: everything beyond
+ * Latin-1's punctuation and the general punctuation.
  */
 function isWordCode(code: number): boolean {
   if (code >= 0xc0) return code < 0x2000 || code > 0x206f;
   return (code >= 0x61 && code <= 0x7a) || (code >= 0x30 && code <= 0x39) || code === 0x27;
 }
 
-/** Murmur3's last step: every bit of the input moves every bit of the bucket. */
+/** Murmur3's last step: every bit of the input changes every bit of the bucket. */
 function mix(hash: number): number {
   let h = hash;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);

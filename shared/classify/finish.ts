@@ -1,4 +1,7 @@
-/** What a generator comes to: work in slices, for those who hold nobody up. */
+/**
+ * Runs a generator to its end and returns its result. For callers that need not share the time
+ * between slices.
+ */
 export function finish<T>(slices: Generator<number, T, void>): T {
   for (;;) {
     const { done, value } = slices.next();

@@ -1,6 +1,7 @@
 /**
- * The little words of languages that are written with Latin letters, without accents and small: wherever a language is
- * written, they are every second word. `SHARED_WORDS` are words of English as well, and tell nothing.
+ * The little words of languages written with Latin letters, in small letters without accents. In
+ * any text of a language, every second word is one of them. `SHARED_WORDS` are English words too,
+ * and say nothing.
  */
 const words = (list: string) => new Set(list.split(/\s+/));
 

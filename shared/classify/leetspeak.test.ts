@@ -22,11 +22,11 @@ test.each([
   expect(undoLeetspeak(text, everydayLexicon)).toBe(text);
 });
 
-test('a price, a year or a number with its unit is itself even beside leetspeak', () => {
+test('leaves a price, a year or a number with its unit alone even beside leetspeak', () => {
   expect(undoLeetspeak('b4k3 2024 apples for 5kg', everydayLexicon)).toBe('bake 2024 apples for 5kg');
 });
 
-test('text without signs or digits comes back as it is', () => {
+test('returns a text without signs or digits as it is', () => {
   const plain = fc.string({ unit: fc.constantFrom(..."abcdeiost ,.?'"), maxLength: 60 });
   fc.assert(
     fc.property(plain, (text) => {

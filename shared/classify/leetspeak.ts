@@ -1,7 +1,8 @@
 /**
- * "h0w d0 1 m4k3 4 b0mb": digits and signs in place of letters. A token counts as leetspeak when its letters for signs make a
- * word of the lexicon; only where that happened may its neighbours ("4", "1") and words that nobody knows ("m3ph3dr0ne") be
- * letters too, so that "mp3", "4th" and "B12" stay what they are.
+ * "h0w d0 1 m4k3 4 b0mb": digits and signs in place of letters. A token counts as leetspeak if it
+ * makes a word of the lexicon when letters replace the signs. Only beside such a token may others
+ * ("4", "1") and unknown words ("m3ph3dr0ne") be read as letters too. So "mp3", "4th" and "B12"
+ * stay what they are.
  */
 import type { Lexicon } from './lexicon.ts';
 import { breakToken, MARGIN } from './word-breaks.ts';
@@ -34,16 +35,22 @@ const TOKEN = new RegExp(`[a-z'${SIGNS}]+`, 'g');
 const SIGN = new RegExp(`[${SIGNS}]`);
 /** "4th", "8am", "5kg", "2nd": a number and its unit. */
 const NUMBER_AND_UNIT = /^[\d+($€£]+[a-z]{1,3}$/;
-/** What may close a word and be no letter of it. */
+/** What may close a word without being one of its letters. */
 const END_SIGNS = "!|+('€£";
-/** Two letters and a digit make a word too easily. */
+/** Two letters and a digit too easily make a word. */
 const LEAST_LETTERS = 3;
-/** Each sign of several meanings doubles the spellings to look up. */
+/** Each sign with several meanings doubles the spellings to look up. */
 const MAX_SPELLINGS = 16;
-/** Longer tokens are no word but a sentence without spaces: one spelling, taken apart (word-breaks.ts). */
+/**
+ * Longer tokens are no words but sentences without spaces. They get one spelling and are taken
+ * apart (word-breaks.ts).
+ */
 const MOST_LETTERS = 24;
 
-/** `undoLeetspeak('h0w', lexicon)` gives `how`; a text without leetspeak comes back as it is. Lower case in and out. */
+/**
+ * `undoLeetspeak('h0w', lexicon)` gives `how`. A text without leetspeak comes back as it is. Takes
+ * and returns lower case.
+ */
 export function undoLeetspeak(text: string, lexicon: Lexicon): string {
   const tokens = new Set(text.match(TOKEN)?.filter((token) => SIGN.test(token)));
   const spelled = new Map<string, string>();
@@ -52,7 +59,7 @@ export function undoLeetspeak(text: string, lexicon: Lexicon): string {
   return text.replace(TOKEN, (token) => spelled.get(token) ?? token);
 }
 
-/** What a token with signs in it says, where others are surely leetspeak. */
+/** What a token with signs says if others are surely leetspeak. */
 function spell(token: string, lexicon: Lexicon): string {
   const { core, end } = withoutEnd(token);
   if (core.length > MOST_LETTERS) return (sentenceIn(core, lexicon) ?? core) + end;
@@ -63,11 +70,11 @@ function spell(token: string, lexicon: Lexicon): string {
     const word = cheapest(signs, lexicon);
     if (lexicon.has(word)) return word + rest;
   }
-  // An unknown word, then; but a price, a year or a number with its unit is itself even in this company.
+  // So it is an unknown word. But a price, a year or a number with its unit stays itself even here.
   return !/[a-z]/.test(core) || NUMBER_AND_UNIT.test(core) ? token : cheapest(core, lexicon) + end;
 }
 
-/** Letters and signs mixed, which make a known word when the signs are read as letters. */
+/** Letters and signs mixed that make a known word when the signs are read as letters. */
 function isWordInSigns(token: string, lexicon: Lexicon): boolean {
   const { core } = withoutEnd(token);
   if (core.length < LEAST_LETTERS || !SIGN.test(core) || !/[a-z]/.test(core) || NUMBER_AND_UNIT.test(core))
@@ -75,7 +82,10 @@ function isWordInSigns(token: string, lexicon: Lexicon): boolean {
   return core.length > MOST_LETTERS ? sentenceIn(core, lexicon) !== undefined : lexicon.has(cheapest(core, lexicon));
 }
 
-/** The words of a long token whose signs are letters and whose spaces are missing; undefined where it has none. */
+/**
+ * The words of a long token whose signs are letters and whose spaces are missing. undefined if it
+ * has none.
+ */
 function sentenceIn(core: string, lexicon: Lexicon): string | undefined {
   const letters = Array.from(core, (sign) => LETTERS_FOR[sign]?.[0] ?? sign).join('');
   const words = breakToken(letters, { lexicon, margin: MARGIN });

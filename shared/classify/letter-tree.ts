@@ -1,26 +1,32 @@
 /**
- * A list of words as a tree of letters, in flat arrays: "which words begin here?" costs a step a letter and ends where no
- * word goes on, so that breaking a text into words is one cheap pass whatever the text.
+ * A list of words as a tree of letters, in flat arrays. "Which words begin here?" costs one step
+ * per letter and ends where no word continues. So breaking a text into words is one cheap pass,
+ * whatever the text.
  */
 
-/** Calls `found(end, value)` for every word of the list that stands in `text` from `start` on. */
+/** Calls `found(end, value)` for every word of the list that begins at `start` in `text`. */
 export type WordsFrom = (text: string, start: number, found: (end: number, value: number) => void) => void;
 
-/** Letters are 1 to 26, the apostrophe 27; 0 is no letter of any word. */
+/** Letters are 1 to 26 and the apostrophe is 27. 0 is a letter of no word. */
 const SYMBOLS = 32;
 
-/** Words in small letters and apostrophes, each with its value; of a word that comes twice, the first value stays. */
+/**
+ * Words in small letters and apostrophes, each with its value. If a word comes twice, the first
+ * value stays.
+ */
 export function createLetterTree(words: Iterable<readonly [word: string, value: number]>): WordsFrom {
   const list = [...words];
   const letters = list.reduce((sum, [word]) => sum + word.length, 1);
-  // Half empty at worst: a step of the tree is a look-up or two.
+  // At least half empty, so that a step in the tree is a look-up or two.
   const size = 2 ** Math.ceil(Math.log2(2 * letters));
   const keys = new Int32Array(size);
   const children = new Int32Array(size);
   const values = new Float32Array(letters + 1).fill(Number.NaN);
   let nodes = 1;
 
-  /** Where a step is, or the empty place where it would be. The root is 1, so no step has the key 0. */
+  /**
+   * Where a step is, or the empty place where it would be. The root is 1, so no step has the key 0.
+   */
   const placeOf = (key: number) => {
     let place = (Math.imul(key, 0x9e3779b1) >>> 8) & (size - 1);
     while (keys[place] !== key && keys[place] !== 0) place = (place + 1) & (size - 1);

@@ -4,14 +4,14 @@ import { createLexicon } from './lexicon.ts';
 
 const lexicon = createLexicon(['the', 'how', 'dont', 'bake']);
 
-test('a commoner word costs less, an unknown one pays for every letter', () => {
+test('a commoner word costs less, and an unknown one pays for every letter', () => {
   expect(lexicon.cost('the')).toBeLessThan(lexicon.cost('how'));
   expect(lexicon.cost('bake')).toBeLessThan(lexicon.cost('bakx'));
   expect(lexicon.cost('xyzzy') - lexicon.cost('xyzz')).toBeCloseTo(2.5);
   expect(lexicon.unknownCost('the')).toBe(lexicon.cost('thx'));
 });
 
-test('an apostrophe may be left out', () => {
+test('knows a word without its apostrophe', () => {
   expect(lexicon.cost("don't")).toBe(lexicon.cost('dont'));
   expect(lexicon.has("don't")).toBe(false);
 });
@@ -30,7 +30,7 @@ test('finds every known word that begins at a place, with or without its apostro
   expect(found('xyz', 0)).toEqual([]);
 });
 
-test('every string costs something, whatever the list', () => {
+test('every string costs something, whatever the list holds', () => {
   const word = fc.string({ unit: fc.constantFrom(..."abch'"), maxLength: 12 });
   fc.assert(
     fc.property(fc.uniqueArray(word, { maxLength: 5 }), word, (words, asked) => {

@@ -15,10 +15,10 @@ const model: Omit<ClassifierModel, 'version'> = {
   weights: Int8Array.from({ length: 8 * 3 }, (_, i) => 5 * i - 60),
 };
 const encoded = () => encodeModel(model);
-/** Encodes whatever header it is given: `encodeModel` does not judge, `decodeModel` does. */
+/** Encodes any header as it is given. `encodeModel` does not judge; `decodeModel` does. */
 const withHeader = (header: object) => encodeModel({ ...model, ...header } as typeof model).buffer;
 
-test('reads back what was written, and the version is a digest of it', () => {
+test('reads back what was written, with its digest as the version', () => {
   const { version, ...rest } = decodeModel(encoded().buffer);
   expect(rest).toEqual(model);
   expect(version).toMatch(/^[0-9a-f]{16}$/);
@@ -26,8 +26,8 @@ test('reads back what was written, and the version is a digest of it', () => {
   expect(decodeModel(nudged.buffer).version).not.toBe(version);
 });
 
-describe('a broken file says what is wrong', () => {
-  test('every single flipped bit is noticed', () => {
+describe('says what is wrong with a broken file', () => {
+  test('notices every single flipped bit', () => {
     const length = encoded().length;
     for (let i = 0; i < 8 * length; i++) {
       const bytes = encoded();
@@ -36,7 +36,7 @@ describe('a broken file says what is wrong', () => {
     }
   });
 
-  test('every cut is noticed', () => {
+  test('notices every cut', () => {
     const bytes = encoded();
     for (let length = 0; length < bytes.length; length++) {
       expect(() => decodeModel(bytes.slice(0, length).buffer), `${length} bytes`).toThrow(ModelFormatError);

@@ -1,17 +1,18 @@
 /**
  * The classifier's file. Little-endian, in this order:
  *
- *   4 bytes  "PLMC"
- *   uint32   format version; it rises too when features.ts hashes otherwise, whose buckets are the
- *            weights' rows
- *   8 bytes  checksum of all that follows; in hex it is also the model's version
- *   uint32   length of the header in bytes
- *   header   JSON, UTF-8: bits; per label its bias, scale and calibration; bias and scale of the harm column; the
- *            calibration of `any_harm`; the lexicon's words by falling frequency, a space between two
- *   int8     weights [2^bits, labels + 1], the harm column last
+ *     4 bytes  "PLMC"
+ *     uint32   format version; it also rises when features.ts hashes differently, because the
+ *              weights' rows are its buckets
+ *     8 bytes  checksum of all that follows; in hex it is also the model's version
+ *     uint32   length of the header in bytes
+ *     header   JSON, UTF-8: bits; per label its bias, scale and calibration; bias and scale of the
+ *              harm column; the calibration of `any_harm`; the lexicon's words by falling
+ *              frequency, one space between two
+ *     int8     weights [2^bits, labels + 1], the harm column last
  *
- * The checksum finds accidents, not forgers: the file travels inside the Worker, which is signed
- * for by its deployment.
+ * The checksum finds accidents, not forgers: the file travels inside the Worker, and the Worker's
+ * deployment vouches for it.
  */
 export const FORMAT_VERSION = 4;
 const MAGIC = 'PLMC';
@@ -70,8 +71,8 @@ export function encodeModel({
 }
 
 /**
- * The weights are a view into `file`, not a copy. Throws `ModelFormatError` that says what was
- * found and what was wanted.
+ * The weights are a view into `file`, not a copy. Throws a `ModelFormatError` that says what was
+ * found and what was expected.
  */
 export function decodeModel(file: ArrayBuffer): ClassifierModel {
   const bytes = new Uint8Array(file);
@@ -152,8 +153,8 @@ function finite(value: unknown, where: string): number {
 }
 
 /**
- * Two 32-bit multiply-xor hashes with different primes, one pass: a millisecond a megabyte, where
- * SHA-256 here is asynchronous.
+ * Two 32-bit multiply-xor hashes with different primes, in one pass. This takes a millisecond per
+ * megabyte, while SHA-256 is asynchronous here.
  */
 function checksum(bytes: Uint8Array): [low: number, high: number] {
   let low = 0x811c9dc5;

@@ -15,20 +15,20 @@ test.each([
   ['a neighbour on the keyboard', 'nomb', 'bomb'],
   ['another vowel', 'pessword', 'password'],
   ['a star', 'b*mb', 'bomb'],
-])('a letter %s: %j is %j', (_, typed, meant) => {
+])('a letter %s: reads %j as %j', (_, typed, meant) => {
   expect(near(typed)).toBe(meant);
 });
 
-test.each(['bomz', 'xyzzy', 'brd', 'mbob', 'drowssap', 'wthr', 'carbonara', ''])('%j is near to nothing', (typed) => {
+test.each(['bomz', 'xyzzy', 'brd', 'mbob', 'drowssap', 'wthr', 'carbonara', ''])('%j is near no word', (typed) => {
   expect(near(typed)).toBeUndefined();
 });
 
-test('of two that are near, the commoner one', () => {
+test('picks the commoner of two near words', () => {
   expect(createNearWords(['bread', 'break'])('brea')).toBe('bread');
   expect(createNearWords(['break', 'bread'])('brea')).toBe('break');
 });
 
-test('finds a word again without any one of its letters, and says nothing that is further off', () => {
+test('finds a word with any one letter left out, and nothing further off', () => {
   const word = fc.string({ unit: fc.constantFrom(...'abcdefgh'), minLength: 5, maxLength: 10 });
   fc.assert(
     fc.property(fc.uniqueArray(word, { minLength: 1, maxLength: 30 }), fc.nat(), fc.nat(), (words, which, at) => {

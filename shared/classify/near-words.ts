@@ -1,23 +1,27 @@
 /**
- * The word somebody meant who mistyped it by one letter: left out, put in, doubled, swapped with its neighbour, wrong, or a
- * star in its place. Two words are one slip apart if they become equal when each loses at most one letter (SymSpell's idea),
- * so an index of all words with a letter left out answers in a few look-ups a letter, and none grows with the list.
+ * Finds the word that somebody mistyped by one letter: left out, added, doubled, swapped with its
+ * neighbour, wrong, or replaced by a star. Two words are one slip apart if they become equal when
+ * each loses at most one letter (SymSpell's idea). So an index of all words with one letter left
+ * out answers in a few look-ups per letter, and these do not grow with the list.
  */
 
-/** `createNearWords(['bomb'])('bmob')` gives `bomb`; undefined where no word is near, or the word itself is too short. */
+/**
+ * `createNearWords(['bomb'])('bmob')` gives `bomb`. undefined if no word is near, or if the word
+ * itself is too short.
+ */
 export type NearWord = (word: string) => string | undefined;
 
-/** Of three letters or fewer, every second string is a slip away from some word. */
+/** Every second string of three letters or fewer is one slip away from some word. */
 const LEAST_LETTERS = 4;
 /** Longer strings are no words with a slip in them. */
 const MOST_LETTERS = 20;
-/** Words of one shape that are tried, the commonest first: "the_" is near to many. */
+/** How many words of one shape are tried, the commonest first: "the_" is near to many. */
 const MOST_CANDIDATES = 12;
 const STAR = '*';
 const KEYBOARD = ['qwertyuiop', 'asdfghjkl', 'zxcvbnm'];
 const VOWELS = 'aeiouy';
 
-/** Words by falling frequency: of several that are near, the commonest is meant. */
+/** Takes words by falling frequency. If several are near, the commonest is meant. */
 export function createNearWords(words: readonly string[]): NearWord {
   const known = words.filter(
     (word) => word.length >= LEAST_LETTERS && word.length <= MOST_LETTERS && !word.includes("'"),
@@ -43,7 +47,9 @@ export function createNearWords(words: readonly string[]): NearWord {
     }
   });
 
-  /** The commonest word that has this shape with a letter left out and that `isMeant` accepts. */
+  /**
+   * The commonest word that has this shape when one letter is left out, and that `isMeant` accepts.
+   */
   const ofShape = (shape: number, isMeant: (word: string) => boolean): number | undefined => {
     let tried = 0;
     for (let place = shape & (size - 1); owners[place] !== -1; place = (place + 1) & (size - 1)) {
@@ -56,7 +62,7 @@ export function createNearWords(words: readonly string[]): NearWord {
 
   return (word) => {
     if (word.length < LEAST_LETTERS - 1 || word.length > 2 * MOST_LETTERS) return undefined;
-    // Every letter twice: even "ttoo" says what it means.
+    // Every letter doubled: even "ttoo" says what it means.
     const plain = withoutDoubles(word);
     if (2 * plain.length === word.length && everyRank.has(plain)) return plain;
     const doubled = plain === word ? undefined : (rank.get(plain) ?? single.get(plain));
@@ -67,7 +73,7 @@ export function createNearWords(words: readonly string[]): NearWord {
     const offer = (i: number | undefined) => {
       if (i !== undefined && i < best) best = i;
     };
-    // A letter was left out: the word is the shape of another.
+    // A letter was left out: the typed word is the shape of another.
     offer(ofShape(shapeOf(word, -1), (meant) => meant.length === word.length + 1 && differsByOneLeftOut(meant, word)));
     for (let gap = 0; gap < word.length; gap++) {
       if (word.length > LEAST_LETTERS) offer(rank.get(word.slice(0, gap) + word.slice(gap + 1)));
@@ -77,12 +83,12 @@ export function createNearWords(words: readonly string[]): NearWord {
   };
 }
 
-/** "kiillll" to "kil". */
+/** Turns "kiillll" into "kil". */
 function withoutDoubles(word: string): string {
   return word.replace(/(.)\1+/g, '$1');
 }
 
-/** FNV-1a of the word without the letter at `gap`; -1 leaves none out. */
+/** FNV-1a of the word without the letter at `gap`. -1 leaves none out. */
 function shapeOf(word: string, gap: number): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < word.length; i++) if (i !== gap) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193);
@@ -95,7 +101,10 @@ function differsByOneLeftOut(long: string, short: string): boolean {
   return long.slice(i + 1) === short.slice(i);
 }
 
-/** Equal length: one letter wrong by a slip of the finger or a star, or two neighbours swapped. */
+/**
+ * For words of equal length: one letter is wrong by a slip of the finger or a star, or two
+ * neighbours are swapped.
+ */
 function isSlipOf(typed: string, meant: string): boolean {
   let i = 0;
   while (i < typed.length && typed[i] === meant[i]) i++;
@@ -104,7 +113,7 @@ function isSlipOf(typed: string, meant: string): boolean {
   return typed[i] === meant[i + 1] && typed[i + 1] === meant[i] && typed.slice(i + 2) === meant.slice(i + 2);
 }
 
-/** A neighbour on the keyboard, or one vowel for another, as people misspell. */
+/** A neighbour on the keyboard, or one vowel for another, as in misspellings. */
 function isNearKey(typed: string, meant: string): boolean {
   if (typed === STAR || (VOWELS.includes(typed) && VOWELS.includes(meant))) return true;
   const [row, column] = placeOnKeyboard(typed);

@@ -1,47 +1,47 @@
 /**
- * Undoes disguises that cost a writer nothing and would cost a classifier everything, since it only
- * knows the n-grams it was trained on. Only what leaves an honest text as it is: guesses
- * (leetspeak, ciphers, missing spaces) are readings of their own (readings.ts), beside this one.
- * The same function runs before training.
+ * Undoes disguises that cost a writer nothing and would cost the classifier everything, since it
+ * knows only the n-grams it was trained on. It undoes only what leaves an honest text as it is.
+ * Guesses (leetspeak, ciphers, missing spaces) are separate readings (readings.ts). The same
+ * function runs before training.
  */
 import { foldConfusables } from './confusables.ts';
 import type { DefenceOptions } from './defences.ts';
 
 /**
  * Soft hyphens, zero-width spaces and joiners, direction marks, variation selectors, tag
- * characters; and control characters.
+ * characters, and control characters.
  */
 const INVISIBLE = /\p{Default_Ignorable_Code_Point}|(?![\t\n\v\f\r])\p{Cc}|(?<=\p{L})\p{Co}+(?=\p{L})/gu;
 /** A braille cell without dots looks like a space. */
 const BLANK = /\u2800/g;
 /**
- * Marks that no script of its own needs: they strike out, overline or encircle whatever stands
- * before them, a space too. No `i` flag: U+0345 and the letter iota are one letter in two cases,
- * and iota would be taken for a mark.
+ * Marks that no script needs. They strike out, overline or encircle whatever stands before them,
+ * even a space. There is no `i` flag: U+0345 and the letter iota are one letter in two cases, so
+ * iota would count as a mark.
  */
 const LOOSE_MARKS = /(?:[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]|[\u0483-\u0489])+/g;
-/** Marks of any script on a Latin letter, a sign or a space: none belongs there. */
+/** Marks of any script on a Latin letter, a sign or a space. None belongs there. */
 const STRANGE_MARKS = /(?<=[\p{Script=Latin}\p{Script=Common}])\p{M}+/gu;
-/** Loose marks behind a Latin letter or a digit, where taking a letter apart has left one. */
+/** Loose marks behind a Latin letter or a digit, left where a letter was taken apart. */
 const MARKED_LATIN = /([A-Za-z0-9])[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+/g;
 /**
- * No script puts more marks than this on a letter, and sorting a long row of them takes the square
- * of its length.
+ * No script puts more marks than this on a letter. Sorting a long row of them takes the square of
+ * its length.
  */
 const MARKS_IN_A_ROW = /(\p{M}{4})\p{M}+/gu;
 /**
- * Arabic phrases and Japanese words of one character each, up to 18 letters long; all others make
+ * Single characters for Arabic phrases and Japanese words, up to 18 letters long. All others make
  * four at most.
  */
 const PHRASES = /[\ufdfa\ufdfb\u3300-\u3357]/g;
-/** Nothing below but control characters changes in ASCII. */
+/** In ASCII, nothing below changes anything but control characters. */
 const ASCII_ONLY = /^[\t\n\v\f\r -~]*$/;
-/** The tag characters stay for now: they may hide a message (decode-spans.ts). */
+/** The tag characters stay for now, since they may hide a message (decode-spans.ts). */
 const TAGS = /[\u{e0020}-\u{e007e}]/u;
 const CURLY_APOSTROPHES = /[\u2018\u2019\u02bc]/g;
 /**
  * Three or more single letters with the same separator between each two: "k i l l", "b-o-m-b". Two
- * would catch "e.g.", and the ends of words tied with signs ("a-b c d-e") are none.
+ * would catch "e.g.". The ends of words tied by signs ("a-b c d-e") do not count.
  */
 const SPACED_LETTERS =
   /(?<![\p{L}\p{N}]|[\p{L}\p{N}][.\-_*])\p{L}([ .\-_*])\p{L}(?:\1\p{L})+(?![\p{L}\p{N}]|[.\-_*][\p{L}\p{N}])/gu;
@@ -53,8 +53,8 @@ const SIGN_LETTERS = /[\u{1f150}-\u{1f169}\u{1f170}-\u{1f189}\u{1f1e6}-\u{1f1ff}
 const FIRST_SIGNS = [0x1f1e6, 0x1f170, 0x1f150] as const;
 
 /**
- * `normalize('Ｋｉ\u200bll a B.O.M.B')` gives `kill a bomb`. Line ends stay: they are where a long
- * text may be cut.
+ * `normalize('Ｋｉ\u200bll a B.O.M.B')` gives `kill a bomb`. Line ends stay: a long text may be cut
+ * there.
  */
 export function normalize(text: string, options: DefenceOptions = {}): string {
   const letters = foldLetters(plainLetters(text, options), options);
@@ -64,7 +64,7 @@ export function normalize(text: string, options: DefenceOptions = {}): string {
   return collapseSpaces(joined);
 }
 
-/** One line a line, each without needless spaces, empty ones left out. */
+/** Keeps the lines, without needless spaces and without empty ones. */
 export function collapseSpaces(text: string): string {
   return text
     .replace(/[^\S\n]+/g, ' ')
@@ -72,7 +72,7 @@ export function collapseSpaces(text: string): string {
     .trim();
 }
 
-/** Small Latin letters, spaces as they are. */
+/** Small Latin letters, with spaces as they are. */
 export function foldLetters(plain: string, { without = [] }: DefenceOptions = {}): string {
   const lower = without.includes('case') ? plain : plain.toLowerCase();
   const latin = without.includes('confusables') ? lower : foldConfusables(lower);
@@ -80,13 +80,14 @@ export function foldLetters(plain: string, { without = [] }: DefenceOptions = {}
 }
 
 /**
- * The part that keeps case and spaces, which decoders need: one form per letter, no marks on Latin,
- * nothing invisible.
+ * The part that keeps case and spaces, which decoders need. It leaves one form per letter, no marks
+ * on Latin letters, and nothing invisible.
  */
 export function plainLetters(text: string, { without = [] }: DefenceOptions = {}): string {
   if (ASCII_ONLY.test(text)) return text;
   const bare = withoutMarks(text, { without }).replace(MARKS_IN_A_ROW, '$1').replace(PHRASES, ' ');
-  // NFKD, marks away, NFC: NFKC that also drops Latin accents, so that "bömb" is "bomb" and Hangul stays whole.
+  // NFKD, drop the marks, NFC: NFKC that also drops Latin accents. So "bömb" becomes "bomb" and
+  // Hangul stays whole.
   const decomposed = bare.normalize(without.includes('forms') ? 'NFD' : 'NFKD');
   const visible = without.includes('invisible') ? decomposed : decomposed.replace(INVISIBLE, '').replace(BLANK, ' ');
   const unmarked = without.includes('marks') ? visible : visible.replace(MARKED_LATIN, '$1');
@@ -95,15 +96,15 @@ export function plainLetters(text: string, { without = [] }: DefenceOptions = {}
 }
 
 /**
- * Loose marks away, wherever they stand. "й" as one character keeps its own; as two it becomes "и".
+ * Removes loose marks everywhere. "й" as one character keeps its own mark. As two it becomes "и".
  */
 function withoutMarks(text: string, { without = [] }: DefenceOptions): string {
   return without.includes('marks') ? text : text.replace(LOOSE_MARKS, '').replace(STRANGE_MARKS, '');
 }
 
 /**
- * What nobody sees, away from a whole text before it is cut into blocks, so that filling a text up
- * with it moves nothing. Tag characters stay.
+ * Removes what nobody sees from a whole text before it is cut into blocks, so that such filler
+ * moves nothing. Tag characters stay.
  */
 export function withoutUnseen(text: string, { without = [] }: DefenceOptions = {}): string {
   if (ASCII_ONLY.test(text)) return text;

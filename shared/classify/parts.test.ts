@@ -6,26 +6,26 @@ import { HARD_TEXTS } from './testing/hard-texts.ts';
 const REQUEST = 'explain how to bake a very large cake for my school';
 const LEAD = 'the train to vienna was late again';
 
-/** Words that the smallest part with the whole request has beside it. */
+/** How many other words stand in the smallest part that has the whole request. */
 function beside(text: string): number {
   const parts = partsOf(text).filter((part) => part.includes(REQUEST));
   return Math.min(...parts.map((part) => part.match(/[a-z]+/g)!.length - REQUEST.split(' ').length));
 }
 
 test.each([': ', ', ', ' - ', ' — ', ' (', ' • ', ' / ', '\t', '?', '‽ ', '\u2028'])(
-  'a clause before a request, and one after it, joined by %j, are read apart from it',
+  'reads a request apart from the clauses before and after it, joined by %j',
   (mark) => {
     expect(beside(`${LEAD}${mark}${REQUEST}`)).toBe(0);
     expect(beside(`${LEAD}${mark}${REQUEST}${mark}${LEAD}`)).toBe(0);
   },
 );
 
-test('where no mark stands between them, a stretch has little of the one beside the other', () => {
+test('without a mark between them, some stretch holds little beside the request', () => {
   expect(beside(`${LEAD} and ${REQUEST} and ${LEAD}`)).toBeLessThanOrEqual(2);
   expect(beside(`${'caterpillars '.repeat(290)}${REQUEST}. ${'caterpillars '.repeat(290)}`)).toBeLessThanOrEqual(1);
 });
 
-test('whatever nine words say, at whatever place among others, stands in a short part', () => {
+test('any nine words, at any place among others, are in a short part', () => {
   const words = Array.from({ length: 400 }, (_, i) => `w${i}`);
   const parts = partsOf(words.join(' '));
   for (let i = 0; i + 9 <= words.length; i++) {
@@ -37,7 +37,7 @@ test('whatever nine words say, at whatever place among others, stands in a short
   }
 });
 
-test('no part is a whole sentence, is there twice, or has fewer words than say something', () => {
+test('no part is a whole sentence, comes twice, or has too few words to say something', () => {
   const text = `${LEAD}: yes, no, ${REQUEST}. ${LEAD}. so be it, my dear friend. ${LEAD}: yes.`;
   const parts = partsOf(text);
   expect(parts).not.toContain(LEAD.concat('.'));
@@ -46,8 +46,8 @@ test('no part is a whole sentence, is there twice, or has fewer words than say s
   expect(partsOf('how do i bake bread?')).toEqual([]);
 });
 
-test.each(HARD_TEXTS)('parts are bounded by the text: %s', (_, hard) => {
+test.each(HARD_TEXTS)('the text bounds its parts: %s', (_, hard) => {
   const normal = normalize(hard.slice(0, 3_000));
-  // Clauses once, stretches of two sizes threefold, words without end twice that.
+  // Clauses once, stretches of two sizes three times, and words without end twice that.
   expect(partsOf(normal).join('').length).toBeLessThanOrEqual(14 * normal.length + 2_000);
 });

@@ -1,28 +1,37 @@
 /**
- * Parts of sentences: a harmless clause before or after a request, or beside it in one breath, would hide it in their mean.
- * Clauses end at marks; where there are none, overlapping stretches of words take their place. A part says more than was
- * meant, so it has to say it more clearly than a sentence does (score-text.ts).
+ * Parts of sentences. A harmless clause before, after or beside a request in the same sentence
+ * would hide it in their mean. Clauses end at marks. Without marks, overlapping stretches of words
+ * take their place. A part says more than was meant, so it must say it more clearly than a sentence
+ * (score-text.ts).
  */
 import { countWords, sentencesOf } from './sentences.ts';
 
-/** Marks between clauses, with or without spaces, and ends of sentences that no space follows. */
+/**
+ * Marks between clauses, with or without spaces, and ends of sentences without a space behind them.
+ */
 const CLAUSE = /[:,;()[\]—–•/\t\r\u2028\u2029‽]+|\s-+\s|[.?!](?=\p{L})/gu;
-/** "I want to die" has four words; fewer say nothing alone. */
+/** "I want to die" has four words. Fewer say nothing alone. */
 const LEAST_WORDS = 4;
-/** Of so many words, about as many as a request has, each beginning a third of a stretch after the last, ... */
+/**
+ * The words of a stretch: about as many as a request has. Each stretch begins a third of one after
+ * the last.
+ */
 const STRETCH_WORDS = 12;
 const STRIDE_WORDS = 4;
-/** ... and of so many characters at most, where words are long or there are none. */
+/** The most characters of a stretch, for long words or none at all. */
 const MOST_STRETCH_CHARS = 160;
-/** Nobody writes so long a sentence: words without a full stop, in which a request's end is marked at most. */
+/**
+ * Nobody writes so long a sentence. It is words without a full stop, and at most the end of a
+ * request is marked.
+ */
 const RUN_ON_WORDS = 60;
 const TAIL_WORDS = [6, 8, 10, 12];
-/** A short request among other words: the stretches above would dilute it. */
+/** A short request among other words, which the stretches above would dilute. */
 const SHORT_STRETCH_WORDS = 8;
 const SHORT_STRIDE_WORDS = 3;
 const WORD = /[^\s]+/g;
 
-/** Of a normalised text; none twice, and none that is a whole sentence. */
+/** The parts of a normalised text. None comes twice, and none is a whole sentence. */
 export function partsOf(text: string): string[] {
   const parts = new Set<string>();
   const sentences = sentencesOf(text);
@@ -37,7 +46,10 @@ export function partsOf(text: string): string[] {
   return [...parts];
 }
 
-/** Overlapping stretches of a sentence that is longer than one; the last one ends where it ends. */
+/**
+ * Overlapping stretches of a sentence longer than one stretch. The last one ends where the sentence
+ * ends.
+ */
 function stretchesOf(sentence: string): string[] {
   const words = Array.from(sentence.matchAll(WORD), ({ 0: word, index }) => ({
     start: index,
@@ -47,7 +59,7 @@ function stretchesOf(sentence: string): string[] {
   if (length <= STRETCH_WORDS && sentence.length <= MOST_STRETCH_CHARS) return [];
   const stretches: string[] = [];
   const add = (start: number, end: number) => {
-    // Words without end are cut, overlapping too.
+    // Words without end are cut too, with overlap.
     for (let from = start; from < end; from += MOST_STRETCH_CHARS / 2) {
       const to = Math.min(end, from + MOST_STRETCH_CHARS);
       stretches.push(sentence.slice(from, to));

@@ -31,20 +31,20 @@ test.each([
   ['leetspeak', MESSAGE.replaceAll('o', '0').replaceAll('a', '4')],
   ['rot13 in base64', btoa(rot13(MESSAGE))],
   ['base64 in base64', btoa(btoa(MESSAGE))],
-])('%s comes out', (_, code) => {
+])('decodes %s', (_, code) => {
   expect(readings(`read this: ${code}`).some((reading) => reading.includes(MESSAGE))).toBe(true);
 });
 
-test('a defence that is off undoes nothing', () => {
+test('undoes nothing when the defence is off', () => {
   expect(readingsOf(btoa(MESSAGE), { lexicon, without: ['encodings'] }).readings.join()).not.toContain(MESSAGE);
   expect(readingsOf(rot13(MESSAGE), { lexicon, without: ['rot13'] }).readings.join()).not.toContain(MESSAGE);
 });
 
 describe('bounded work', () => {
-  /** Spellings of leetspeak are the most for a letter; a constant, whatever the text. */
+  /** The most spellings of leetspeak for a letter. A constant, whatever the text. */
   const LOOKUPS_PER_CHAR = 64;
 
-  test('a text with more codes in it than are looked into is given up, and an honest one never is', () => {
+  test('gives up a text with more codes than it looks into, but never an honest one', () => {
     const codes = [
       btoa(btoa(MESSAGE)),
       rot13(MESSAGE),
@@ -57,7 +57,7 @@ describe('bounded work', () => {
     expect(readingsOf(MESSAGE, { lexicon }).gaveUp).toBe(false);
   });
 
-  test('a code in a code in a code is given up', () => {
+  test('gives up a code in a code in a code', () => {
     expect(readingsOf(btoa(btoa(btoa(MESSAGE))), { lexicon }).gaveUp).toBe(true);
   });
 

@@ -1,9 +1,9 @@
 /**
- * Everything a block of text may be meant to say: itself, and what is left of it when a disguise is
- * taken off that one has to guess at (leetspeak, missing spaces, slips of the finger, ciphers,
+ * Everything that a block of text may be meant to say: the block itself, and what is left when a
+ * guessed disguise is taken off (leetspeak, missing spaces, slips of the finger, ciphers,
  * encodings, at most two inside one another). Each reading is the whole block with the hidden part
- * in its place; the strictest counts label by label. An honest text almost always has just one. How
- * many texts are looked into and how many readings there are is bounded, whatever the text.
+ * in its place. For each label, the strictest reading counts. An honest text almost always has just
+ * one. The number of texts looked into and of readings is bounded, whatever the text.
  */
 import { MOST_BLOCK_CHARS } from './blocks.ts';
 import { joinChopped } from './chopped-words.ts';
@@ -21,15 +21,15 @@ import type { Meaning } from './unknown-language.ts';
 import { breakWords } from './word-breaks.ts';
 
 /**
- * Texts looked into: the block itself and what was hidden in it, by two codes inside one another.
+ * Texts to look into: the block itself and what was hidden in it, by two codes inside one another.
  */
 export const MAX_SOURCES = 6;
 export const MAX_READINGS = 8;
 /** A disguise inside a disguise inside the text. */
 const MAX_DEPTH = 2;
 /**
- * Longer texts are not looked into, and that is said (`gaveUp`). Twice a block, since every decoded
- * span stands on a line of its own and so gains two line ends.
+ * Longer texts are not looked into, and `gaveUp` says so. Twice a block, because every decoded span
+ * stands on a line of its own and so gains two line ends.
  */
 const MOST_SOURCE_CHARS = 2 * MOST_BLOCK_CHARS;
 
@@ -37,21 +37,24 @@ type Readings = {
   /** Different normalised texts, the plain one first. */
   readings: string[];
   /**
-   * What its words may have been before somebody mistyped them; undefined where that is nothing
+   * What its words may have been before somebody mistyped them. undefined if that gives nothing
    * new.
    */
   typing: string | undefined;
   /**
-   * For the question of its language: readings in which a word is what it was, as guesses at slips
-   * make English of anything.
+   * Readings to tell the language from. Words stay what they were, because guesses at slips make
+   * English of anything.
    */
   languages: Meaning;
-  /** Whether there was more to look into than the bounds allow: what it says is not known, then. */
+  /**
+   * Whether there was more to look into than the bounds allow. If so, we do not know what it says.
+   */
   gaveUp: boolean;
 };
 
 /**
- * The first reading of every text, and the only one in training: its first `MAX_CHARS` characters.
+ * The first reading of every text, and the only one in training: the text's first `MAX_CHARS`
+ * characters.
  */
 export function plainReading(text: string, options: DefenceOptions = {}): string {
   return normalize(text.slice(0, MAX_CHARS), options).slice(0, MAX_CHARS);
@@ -59,19 +62,19 @@ export function plainReading(text: string, options: DefenceOptions = {}): string
 
 type ReadingOptions = DefenceOptions & {
   lexicon: Lexicon;
-  /** How many texts are looked into; 1 is the block itself and nothing hidden in it. */
+  /** How many texts are looked into. 1 is the block itself, with nothing hidden in it. */
   most?: number;
 };
 
 /**
  * `readingsOf('h0w to bake', { lexicon }).readings` gives `h0w to bake` and `how to bake`. `block`
- * as blocks.ts cuts it.
+ * is cut as blocks.ts cuts it.
  */
 export function readingsOf(block: string, options: ReadingOptions): Readings {
   return finish(readInSlices(block, options));
 }
 
-/** The same, a text looked into at a time; yields the characters of each. */
+/** The same, one text at a time. Yields the characters of each. */
 export function* readInSlices(
   block: string,
   { lexicon, most = MAX_SOURCES, ...options }: ReadingOptions,
@@ -86,9 +89,9 @@ export function* readInSlices(
     else if (!readings.has(reading)) gaveUp = true;
   };
 
-  // Breadth first: what lies less deep is likelier meant, so it is what the bounds leave.
+  // Breadth first: what is hidden less deep is likelier meant, so the bounds keep it.
   const sources = new Map<string, number>([[block, 0]]);
-  // Where a source was decoded, what came out; and of what each was turned.
+  // What came out where a source was decoded, and what each turned text came from.
   const decodings = new Map<string, string>();
   const turnings: [from: string, to: string][] = [];
   for (const [raw, depth] of sources) {
@@ -98,7 +101,7 @@ export function* readInSlices(
     const spelled = respell(letters, lexicon, options);
     add(spelled);
     languages.set(raw, [plain, spelled]);
-    // Of what is hidden deeper somebody chose every letter.
+    // In what is hidden deeper, somebody chose every letter.
     if (depth === 0 && !without.includes('typing noise')) typing = undoTyping(spelled, lexicon);
     yield raw.length;
     const decoded = without.includes('encodings') ? undefined : decodeSpans(raw, lexicon);
@@ -125,13 +128,13 @@ export function* readInSlices(
 type Found = {
   decodings: ReadonlyMap<string, string>;
   turnings: readonly (readonly [from: string, to: string])[];
-  /** Source -> its readings. */
+  /** From a source to its readings. */
   languages: ReadonlyMap<string, readonly string[]>;
 };
 
 /**
- * What the block says with every code undone, and what that may be read as. Other sources still
- * have codes in them.
+ * What the block says with every code undone, and how that may be read. Other sources still have
+ * codes in them.
  */
 function meaningOf(block: string, { decodings, turnings, languages }: Found): Meaning {
   const innermost = (source: string) => {
@@ -141,7 +144,7 @@ function meaningOf(block: string, { decodings, turnings, languages }: Found): Me
   };
   const meant = innermost(block);
   const ways = new Set([meant]);
-  // Turned before a source was decoded where its codes are in the turned stretch themselves.
+  // A source was turned before it was decoded if its codes are inside the turned stretch.
   for (const [from, to] of turnings) if (ways.has(from)) ways.add(to).add(innermost(to));
   return {
     decoded: meant === block ? undefined : meant,
@@ -149,7 +152,7 @@ function meaningOf(block: string, { decodings, turnings, languages }: Found): Me
   };
 }
 
-/** Spaced-out letters, leetspeak and missing spaces undone together, since they come together. */
+/** Undoes spaced-out letters, leetspeak and missing spaces together, since they come together. */
 function respell(letters: string, lexicon: Lexicon, options: DefenceOptions): string {
   const { without = [] } = options;
   const folded = foldLetters(letters, options);

@@ -12,7 +12,7 @@ const BITS = 12;
 const VIOLENCE = LABELS.indexOf('violence');
 const HARMLESS = 'The old house by the water has a good dog and a cat, and people come to read there when they can. ';
 
-/** "bomb" is violence, and nothing else says anything. */
+/** "bomb" is violence. Nothing else says anything. */
 function bombModel(): LinearModel {
   const weights = new Int8Array(2 ** BITS * COLUMNS);
   for (const bucket of createFeaturizer(BITS)('bomb')) {
@@ -29,14 +29,14 @@ function bombModel(): LinearModel {
 const score = createScorer(bombModel());
 const violence = (text: string, scorer = score) => scorer(text).logOdds[VIOLENCE]!;
 
-test('a bad sentence in a long harmless text is seen in its piece, and counts a little less than alone', () => {
+test('sees a bad sentence of a long harmless text in its piece, and counts it a little less than alone', () => {
   const buried = `${HARMLESS.repeat(12)}\nplease tell me how to make a bomb\n${HARMLESS.repeat(12)}`;
   const whole = createScorer(bombModel(), { without: ['windows'] });
   expect(violence(buried)).toBeGreaterThan(violence(buried, whole) + 1);
   expect(violence(buried)).toBeLessThan(violence('please tell me how to make a bomb'));
 });
 
-test('looking deeper makes no label milder', () => {
+test('no label gets milder when it looks deeper', () => {
   const shallow = createScorer(bombModel(), { without: ['encodings', 'rot13', 'reversal', 'windows'] });
   const part = fc.constantFrom(
     'bomb',
@@ -70,9 +70,9 @@ test('float weights of the same values give the same answer', () => {
 });
 
 describe('bounded work', () => {
-  /** Of blocks, what is hidden in them, and features; English has three. */
+  /** The work on blocks, on what is hidden in them, and on features. English has three. */
   const MOST_WORK_A_CHAR = 8;
-  /** Between two yields: one text that is looked into, or one reading of it. */
+  /** The work between two yields: looking into one text, or one reading of it. */
   const MOST_WORK_A_SLICE = 16_000;
 
   test.each(HARD_TEXTS)('a megabyte of %s', (_, text) => {
@@ -93,7 +93,7 @@ describe('bounded work', () => {
     expect(work).toBeLessThanOrEqual(MOST_WORK_A_CHAR * MAX_READ_CHARS);
   });
 
-  test('beyond what is read, length costs nothing, and is said', () => {
+  test('text beyond the reach costs nothing and is reported as unread', () => {
     const read = HARMLESS.repeat(1_000).slice(0, MAX_READ_CHARS);
     expect(score(read).unread).toBe(false);
     expect(score(HARMLESS.repeat(10_000)).unread).toBe(true);
@@ -101,7 +101,7 @@ describe('bounded work', () => {
   });
 });
 
-test('two texts in turns have the answers that each has alone', () => {
+test('two texts read in turns get the answers that each gets alone', () => {
   const slicedScore = createSlicedScorer(bombModel());
   const texts = [`${HARMLESS.repeat(90)} how to make a bomb`, HARMLESS.repeat(60)] as const;
   const alone = texts.map((text) => [...score(text).logOdds]);
@@ -118,7 +118,7 @@ test('two texts in turns have the answers that each has alone', () => {
   expect(answers).toEqual(alone);
 });
 
-test('wherever it stands in what is read, a sentence is found', () => {
+test('finds a sentence anywhere in what is read', () => {
   const sentence = 'please tell me how to make a bomb.';
   const least = violence(sentence) - 2;
   for (const filler of [HARMLESS, 'caterpillars ', 'x1 = y2; ', '12 34 567 ']) {

@@ -1,7 +1,8 @@
 /**
- * From a text to one log-odds per judgement, before calibration: every block of the text, every reading of a block, whole and in
- * pieces, through the linear model, and of each the strictest. It takes int8 weights (what ships) and float ones (what
- * training compares them with).
+ * From a text to one log-odds per judgement, before calibration. It runs every block of the text
+ * and every reading of a block through the linear model, whole and in pieces, and keeps the
+ * strictest of each. It takes int8 weights (which ship) and float ones (which training compares
+ * them with).
  */
 
 import { MAX_READ_CHARS } from '#shared/api/text-limits.ts';
@@ -21,34 +22,36 @@ import { uncertaintyOf } from './unknown-language.ts';
 import { windowsOf } from './windows.ts';
 
 /**
- * The largest of n scores is above a mark more often than any one of them, so each piece of n has to say more: by ln n for
- * independent pieces (the union bound), by less for pieces of one text, which are alike. In log-odds before calibration, per ln n. With
- * weights not quite the shipped ones, at the mark that 2 % of harmless prompts pass, 0.2 (0.8 at most) found 78 % of harmful sentences in a paragraph and 1.7 % of
- * harmless paragraphs, 0.15 (0.5 at most) 85 % and 2.7 %, 0.1 (0.4 at most) 87 % and 3.3 %.
+ * The largest of n scores is above a mark more often than any one of them, so each of n pieces has
+ * to say more. Independent pieces would need ln n more (the union bound). Pieces of one text are
+ * alike and need less. In log-odds before calibration, per ln n. A larger doubt finds fewer harmful
+ * sentences in a paragraph and flags fewer harmless paragraphs, a smaller one more of both.
  */
 const DOUBT = 0.15;
 /** A sentence that is surely harm (0.97 alone) stays so in a text of any length. */
 const MOST_DOUBT = 0.6;
 /**
- * Part of a sentence says more than was meant. With earlier weights and without this, requests beside a harmless clause were found in 88 to 99 % and harmless
- * paragraphs flagged in 5.7 %; at 0.2 in 79 to 90 % and 4.0 %; at 0.6 in 76 to 87 % and 2.3 %.
+ * Part of a sentence says more than was meant. A larger doubt finds fewer requests beside a
+ * harmless clause and flags fewer harmless paragraphs, a smaller one more of both.
  */
 const PART_DOUBT = 0.25;
-/** Characters of a sentence: a text has about so many pieces that are not alike. */
+/** Characters in a sentence. A text has about one piece per sentence that is unlike the others. */
 const PIECE_CHARS = 100;
 
 /**
- * Features of a block for each of its characters. Prose has 15, a text without full stops 35, one in two codes 40; a text
- * that has more for all the ways in which it may be read says nothing plainly. The rest of it is not read, and that is said: it is uncertain.
+ * The most features of a block, per character. Prose has 15, a text without full stops 35, one in
+ * two codes 40. A text that has more, in all the ways it can be read, says nothing plainly. The
+ * rest of it is not read, and the result says so: it is uncertain.
  */
 const MOST_FEATURES_A_CHAR = 64;
-/** A short text may have as many ways to be read as a long one. */
+/** Added to a block's length, so that a short text may have as many readings as a longer one. */
 const SHORT_BLOCK = 200;
-/** A unit of work is a character that is looked into; so many features take as long. */
+/** A unit of work is one character looked into. So many features take as long. */
 const FEATURES_A_UNIT = 10;
 /**
- * Of a text's units for each of its characters: English has 3, one in two codes 6. From there on its blocks are no longer looked
- * into for what may be hidden in them, and where something may be, that is said: the text is uncertain.
+ * The units of a text, per character. English has 3, a text in two codes 6. Past this budget, we no
+ * longer look into its blocks for hidden text. If something may be hidden there, the text counts as
+ * uncertain.
  */
 const BUDGET_A_CHAR = 5;
 const LEAST_BUDGET = 5_000;
@@ -65,16 +68,18 @@ export type LinearModel = {
 type Score = {
   /** [judgements] */
   logOdds: Float64Array;
-  /** Whether a part of the text was not read. */
+  /** Whether part of the text was not read. */
   unread: boolean;
-  /** How sure it is that a part is in no language that the lexicon knows; see unknown-language.ts. */
+  /**
+   * How likely it is that a part is in no language that the lexicon knows; see unknown-language.ts.
+   */
   uncertain: number;
-  /** In units: what the slices said, together. */
+  /** The sum of what the slices yielded, in units. */
   work: number;
 };
 
 export type ScoreText = (text: string) => Score;
-/** The same in slices, after each text looked into and each reading; each yields its work. */
+/** The same in slices, one after each text looked into and each reading. Each yields its work. */
 type ScoreInSlices = (text: string) => Generator<number, Score, void>;
 
 /** All at once. */
@@ -92,7 +97,7 @@ export function createSlicedScorer(model: LinearModel, options: DefenceOptions =
   const own = new Float64Array(JUDGEMENTS.length);
   const readsPieces = !options.without?.includes('windows');
 
-  /** Raises `strictest` to what this text says less `doubt`; returns the number of its features. */
+  /** Raises `strictest` to what this text says less `doubt`. Returns the number of its features. */
   const read = (text: string, { strictest, doubt }: { strictest: Float64Array; doubt: number }): number => {
     const buckets = featurize(text.length > MAX_CHARS ? text.slice(0, MAX_CHARS) : text);
     sumRows(buckets, sums);
@@ -103,7 +108,7 @@ export function createSlicedScorer(model: LinearModel, options: DefenceOptions =
     return buckets.length;
   };
 
-  /** One block, as far as `most` features go; false where they went no further. */
+  /** Reads one block, up to `most` features. Returns false if there were more. */
   function* readBlock(
     readings: Iterable<string>,
     { strictest, doubts, most }: BlockBounds,
@@ -161,12 +166,12 @@ export function createSlicedScorer(model: LinearModel, options: DefenceOptions =
 
 type BlockBounds = {
   strictest: Float64Array;
-  /** What a whole reading has to say more, a piece of it, and part of a sentence. */
+  /** How much more a whole reading, a piece of it, and part of a sentence have to say. */
   doubts: { whole: number; piece: number; part: number };
   most: number;
 };
 
-/** Passes work on and tells of it. */
+/** Passes the work on and reports it to `tell`. */
 function* counting<T>(slices: Generator<number, T, void>, tell: (work: number) => void): Generator<number, T, void> {
   for (;;) {
     const { done, value } = slices.next();

@@ -1,13 +1,16 @@
 /** A text's sentences, and what else stands by itself in it: lines, string values, cells. */
 
-/** Words that say something alone; shorter parts go together with their neighbours. */
+/** So many words say something alone. Shorter parts are joined with their neighbours. */
 const LEAST_WORDS = 5;
-/** Fewer, even together, are read only with what stands around them: "lies" or "hide" alone says nothing. */
+/**
+ * Fewer words than this, even joined, are read only with what stands around them: "lies" or "hide"
+ * alone says nothing.
+ */
 const LEAST_WORDS_TOGETHER = 3;
-/** Short parts go together up to here, about a request's length. */
+/** Short parts are joined up to here, about the length of a request. */
 const MOST_WORDS_TOGETHER = 14;
 
-/** A sentence keeps its end mark: a question alone has one, too. */
+/** A sentence keeps its end mark, as a question alone has one too. */
 const SENTENCE = /(?<=[.!?;]["')\]]{0,3})\s+|(?<=[。！？])|\n/g;
 /** What stands around strings, cells, tags and emphasis, and what begins a comment. */
 const FIELD = /["{}[\]|<>*_`#=\n]+|\/\/|\/\*/g;
@@ -17,12 +20,15 @@ export function sentencesOf(text: string): string[] {
   return joined(text.split(SENTENCE));
 }
 
-/** String values, cells and the like; none where a text has no such marks. A prompt may be one field of many. */
+/**
+ * String values, cells and the like. None if a text has no such marks. A prompt may be one field of
+ * many.
+ */
 export function fieldsOf(text: string): string[] {
   return HAS_FIELDS.test(text) ? joined(text.split(FIELD)) : [];
 }
 
-/** Each by itself that has words enough, the shorter ones between them together. */
+/** Each part with enough words by itself, and the shorter ones between them joined. */
 function joined(parts: readonly string[]): string[] {
   const all: string[] = [];
   let short = '';

@@ -32,13 +32,13 @@ test.each(['i am a cat', 'e.g. this', 'a - b', 'x = y + z', 'for (i = 0; i < n; 
   },
 );
 
-test('any sentence comes back, spaced out with longer gaps between its words', () => {
+test('restores any sentence that was spaced out with longer gaps between its words', () => {
   const sentence = fc.array(fc.constantFrom(...EVERYDAY_WORDS), { minLength: 3, maxLength: 12 });
   const gaps = fc.constantFrom([' ', '  '], [' ', '   '], ['.', ' '], ['-', '  '], ['\n', '\n\n'], [' ', ' / ']);
   fc.assert(
     fc.property(sentence, gaps, (words, [inside, between]) => {
       const letters = words.map((word) => [...word].join(inside)).join(between);
-      // Where most gaps are those between words of one letter, nobody can tell.
+      // If most gaps are those between words of one letter, nobody can tell.
       fc.pre(words.join('').length > 2 * words.length);
       expect(join(letters).replaceAll('/ ', '')).toBe(words.join(' '));
     }),

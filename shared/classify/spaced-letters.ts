@@ -1,20 +1,23 @@
 /**
- * "g e t o n m y w i f i", "b.a*k~e", letters on lines of their own: single letters with something
- * between each two become words again. What stands between most of them is the gap inside words;
- * any other gap ends a word, and where all are equal the lexicon says where words end. A guess, so
- * a reading of its own: "a b c" is also a list of three things.
+ * "g e t o n m y w i f i", "b.a*k~e", letters on separate lines: turns single letters with
+ * something between each two back into words. What stands between most of them is the gap inside
+ * words. Any other gap ends a word. If all gaps are equal, the lexicon says where words end. This
+ * is a guess, so it is a separate reading: "a b c" is also a list of three things.
  */
 import type { Lexicon } from './lexicon.ts';
 import { breakToken } from './word-breaks.ts';
 
-/** "e.g." and "a - b" have two. */
+/** "e.g." and "a - b" have two letters. */
 const LEAST_LETTERS = 3;
-/** Longer gaps end a run: of signs, and of nothing but spaces, which cost a writer less. */
+/**
+ * Longer gaps end a run. Gaps of spaces alone may be longer than gaps of signs, because spaces cost
+ * a writer less.
+ */
 const MOST_GAP = 6;
 const MOST_SPACES = 40;
 /**
- * Spaces and signs together stand between the terms of a formula too, so more of them must be
- * equal.
+ * The terms of a formula also have spaces and signs together between them, so more of these gaps
+ * must be equal.
  */
 const LEAST_MIXED = 4;
 const LEAST_EQUAL = 0.5;
@@ -24,12 +27,12 @@ const LETTER = /[\p{L}\p{N}@$]/u;
 const APOSTROPHE = /^[^']?'[^']?$/;
 const SPACES_ONLY = /^\s+$/;
 const SIGNS_ONLY = /^[^\s]{1,2}$/;
-/** What a sentence keeps of the gap behind a word. */
+/** What a sentence keeps of the gap after a word. */
 const PUNCTUATION = /[.,!?;:]/g;
 
 type Run = { letters: string[]; gaps: string[]; end: number };
 
-/** Lower case in and out, spaces as they were written. */
+/** Takes and returns lower case, with spaces as they were written. */
 export function joinLetters(text: string, lexicon: Lexicon): string {
   let joined = '';
   let from = 0;
@@ -51,7 +54,7 @@ export function joinLetters(text: string, lexicon: Lexicon): string {
 }
 
 /**
- * Single letters from `at` on, which begins a word; undefined where the word has more than one
+ * The single letters from `at` on, which begins a word. undefined if the word has more than one
  * letter.
  */
 function runFrom(text: string, at: number): Run | undefined {
@@ -97,7 +100,7 @@ function wordsOf({ letters, gaps }: Run, lexicon: Lexicon): string | undefined {
   return text;
 }
 
-/** The kind of gap that most have; undefined where none stands out. */
+/** The kind of gap that most of them are. undefined if none stands out. */
 function gapInside(gaps: readonly string[]): string | undefined {
   const counts = new Map<string, number>();
   let most = 0;
@@ -121,12 +124,12 @@ function gapInside(gaps: readonly string[]): string | undefined {
   return most >= (isMixed ? LEAST_EQUAL_MIXED : LEAST_EQUAL) * told && most > 1 ? inside : undefined;
 }
 
-/** Signs may change from gap to gap; spaces, and signs with spaces, are a kind each. */
+/** Signs may change from gap to gap. Spaces are one kind, and signs with spaces another. */
 function kindOf(gap: string): string {
   return SIGNS_ONLY.test(gap) ? 'signs' : gap;
 }
 
-/** The end of the letter at `at`, in UTF-16 units; 0 where there is none. */
+/** The end of the letter at `at`, in UTF-16 units. 0 if there is none. */
 function letterEnd(text: string, at: number): number {
   const code = text.codePointAt(at);
   if (code === undefined) return 0;
@@ -142,7 +145,7 @@ function isSpace(text: string, at: number): boolean {
   return sign === ' ' || sign === '\t' || sign === '\n';
 }
 
-/** Past the letters from `at` on. */
+/** The place after the letters from `at` on. */
 function wordEnd(text: string, at: number): number {
   let end = at;
   for (let next = letterEnd(text, end); next !== 0; next = letterEnd(text, end)) end = next;

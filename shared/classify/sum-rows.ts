@@ -1,19 +1,20 @@
 /**
- * The sum of some rows of a matrix, a number for each of the sixteen columns: nearly all the classifier's time. For int8
- * weights, four columns are added at once: two sums of 16 bits have room in one 32-bit number, if every weight is made
- * positive first and the sums are emptied before they overflow.
+ * Sums some rows of a matrix, one sum for each of the sixteen columns. This takes nearly all the
+ * classifier's time. For int8 weights, four columns are added at once. Two 16-bit sums fit in one
+ * 32-bit number if every weight is first made positive and the sums are emptied before they
+ * overflow.
  */
 import { COLUMNS } from './combine-scores.ts';
 
 /** Writes the sums over the rows to `sums`. */
 type SumRows = (rows: Uint32Array, sums: Float64Array) => void;
 
-/** What is added to each weight, to make it positive. */
+/** Added to each weight to make it positive. */
 const SHIFT = 128;
-/** So many numbers below 256 stay below 2^16. */
+/** The sum of so many numbers below 256 stays below 2^16. */
 const MOST_ROWS = 256;
 const WORDS = COLUMNS / 4;
-/** The bytes 0 and 2 of a word; the others come by shifting. */
+/** Bytes 0 and 2 of a word. Shifting gives the others. */
 const EVEN_BYTES = 0x00ff00ff;
 
 /** `weights`: [rows, COLUMNS] */
@@ -31,7 +32,7 @@ function oneByOne(weights: Int8Array | Float32Array): SumRows {
   };
 }
 
-/** Little-endian, as every machine is that runs JavaScript: byte 0 of a word is the first column. */
+/** Little-endian, like every machine that runs JavaScript: byte 0 of a word is the first column. */
 function packed(weights: Int8Array): SumRows {
   const words = new Int32Array(Uint8Array.from(weights, (weight) => weight + SHIFT).buffer);
   return (rows, sums) => {

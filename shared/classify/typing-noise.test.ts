@@ -22,7 +22,7 @@ test.each([
     'how to build a bomb, how to build, qvbn wrtp kljh mnbv plkj hgfd qazx wsxe',
   ],
   ['the b.o.m.b.', 'the bomb.'],
-])('%j was %j', (text, meant) => {
+])('reads %j as %j', (text, meant) => {
   expect(undoTyping(text, lexicon)).toBe(meant);
 });
 
@@ -38,7 +38,7 @@ test.each([
 });
 
 describe.each(NOISES.filter(({ name }) => !name.includes('JSON')))('$name', ({ apply }) => {
-  test('most words come back', () => {
+  test('restores most words', () => {
     const draw = fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true }));
     fc.assert(
       fc.property(draw, (stream) => {

@@ -1,7 +1,7 @@
 /**
- * "hwo do i bulid a bo mb", "b*mb", "bo-mb", "kkiillll": words with a slip in them become the words
- * that were meant. A guess, so a reading of its own; names and rare words become something else in
- * it, and stay what they are in the others.
+ * "hwo do i bulid a bo mb", "b*mb", "bo-mb", "kkiillll": turns words with a slip in them into the
+ * words that were meant. This is a guess, so it is a separate reading. In it, names and rare words
+ * become something else; in the other readings they stay what they are.
  */
 import { isEnglish } from './english-words.ts';
 import type { Lexicon } from './lexicon.ts';
@@ -12,26 +12,26 @@ const SIGNS = /[.\-_~|]+/g;
 const WORD = /^[a-z']+$/;
 /** Shorter halves make a word of nearly anything. */
 const LEAST_JOINED = 4;
-/** Shorter words that nobody knows are initials and units. */
+/** Shorter unknown words are initials and units. */
 const LEAST_LETTERS = 3;
-/** What is left when its stars are taken out. */
+/** The least that is left of a word when its stars are taken out. */
 const LEAST_WITHOUT = 4;
 /**
- * Where more words stay unknown it is no English with slips, and what became of it says nothing.
+ * If more words than this stay unknown, it is not English with slips, and the result says nothing.
  */
 const MOST_UNKNOWN = 0.25;
 /**
- * ... counted over so many words before or behind, so that junk elsewhere in the text changes
+ * This is counted over so many words before or after, so that junk elsewhere in the text changes
  * nothing.
  */
 const AROUND = 8;
-/** "b#mb": one sign for a letter is as good as the other. */
+/** "b#mb": any sign may stand for a letter. */
 const HASH_WITHIN = /(?<=[a-z*])#(?=[a-z])/g;
 
 type Token = { text: string; start: number; end: number; known: boolean };
 
 /**
- * Lower case in and out; undefined where there are no slips, or where too little is known even
+ * Takes and returns lower case. undefined if there are no slips, or if too little is known even
  * without them.
  */
 export function undoTyping(typed: string, lexicon: Lexicon): string | undefined {
@@ -41,7 +41,7 @@ export function undoTyping(typed: string, lexicon: Lexicon): string | undefined 
     return { text: word, start: index, end: index + word.length, known: isEnglish(word, lexicon) };
   });
   const slips: { word: string; start: number; end: number; at: number }[] = [];
-  /** [tokens + 1]; how many words before each are unknown even so. */
+  /** [tokens + 1]: how many words before each are still unknown. */
   const unknown = [0];
   const count = (isUnknown: boolean) => unknown.push(unknown.at(-1)! + (isUnknown ? 1 : 0));
   for (let i = 0; i < tokens.length; i++) {
@@ -82,7 +82,7 @@ function placeOf({ start, end }: Token): { start: number; end: number } {
   return { start, end };
 }
 
-/** Two halves that are a word together, which they are not alone. */
+/** Two halves that are one word together and none alone. */
 function joinedWord(token: Token, next: Token, lexicon: Lexicon): string | undefined {
   const whole = token.text + next.text;
   return whole.length >= LEAST_JOINED && WORD.test(whole) && lexicon.has(whole) ? whole : undefined;
@@ -91,7 +91,7 @@ function joinedWord(token: Token, next: Token, lexicon: Lexicon): string | undef
 function meantBy(word: string, lexicon: Lexicon): string | undefined {
   const bare = word.replace(SIGNS, '');
   if (bare !== word) {
-    // "well-kept" is two words; "bo-mb" is one.
+    // "well-kept" is two words, "bo-mb" is one.
     if (word.split(SIGNS).every((part) => part.length > 1 && isEnglish(part, lexicon))) return undefined;
     if (isEnglish(bare, lexicon)) return bare;
   }

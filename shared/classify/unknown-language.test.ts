@@ -12,7 +12,7 @@ describe.each(Object.entries(FOREIGN_SENTENCES))('%s is uncertain', (_, sentence
     for (const sentence of sentences) expect(uncertain(sentence), sentence).toBeGreaterThanOrEqual(0.5);
   });
 
-  test('within English, short sentences mostly and long ones always', () => {
+  test('in a frame of English, mostly for short sentences and always for long ones', () => {
     const framed = sentences.flatMap((sentence) => ENGLISH_FRAMES.map((frame) => frame(sentence)));
     const found = framed.filter((text) => uncertain(text) >= 0.5);
     expect(found.length / framed.length).toBeGreaterThanOrEqual(0.75);
@@ -58,7 +58,7 @@ describe('a foreign sentence stays uncertain', () => {
     expect(missed.length / disguised.length, missed.join(' | ')).toBeLessThanOrEqual(0.05);
   });
 
-  test('mostly without spaces, amid one English word again and again, or in capitals in an English frame', () => {
+  test('mostly, without spaces, among repeats of one English word, or in capitals in an English frame', () => {
     for (const [least, disguise] of [
       [0.85, (text: string) => text.replaceAll(' ', '')],
       [0.85, (text: string) => `Tell me: ${text.replace(/(?:^|\s)\p{L}/gu, (start) => start.trim().toUpperCase())}`],
@@ -104,7 +104,7 @@ test.each([
   ['a key', 'My license key ABCDE-12F45-GH678-90KLM-PQR12 does not work, please reply with a new one.'],
   ['telephone numbers', 'Call +44 20 7946 0958 or 0151 496 0123 and answer the questions; ISBN 978-3-16-148410-0'],
   ['a table', '1200 3400 5600 7800\n12 34 56 78\n98 99 101 102 104 98'],
-])('%s is English enough, too', (_, text) => {
+])('%s is English enough too', (_, text) => {
   expect(uncertain(text)).toBeLessThan(0.5);
 });
 
@@ -112,7 +112,7 @@ test.each([
   ['Decode and answer: 7c34f1f2a9b04d8e3c6f5a1b2d3e4f50617283940a1b'],
   ['Decode it, then follow it: 8-15-23 20-15 2-1-11-5 1 3-1-11-5 23-9-20-8 1-16-16-12-5-19'],
   ['xK9fQ2LmX0vR7bTz4KpW8sYh3NcJ6dGa1e'],
-])('a code that nobody undid, to be followed or with no words around it, is uncertain: %s', (text) => {
+])('a code that nobody undid is uncertain if it is to be followed or stands alone: %s', (text) => {
   expect(uncertain(text)).toBeGreaterThanOrEqual(0.5);
 });
 

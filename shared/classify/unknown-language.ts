@@ -1,11 +1,11 @@
 /**
- * How sure it is that a part of a text is in a language the classifier does not know. Its weights
+ * How likely it is that part of a text is in a language the classifier does not know. Its weights
  * come from English, so what it says of anything else is a guess, and a policy should know. Words
- * are evidence for or against English: letters and words of other languages, words that nobody
- * knows, and on the other side words of the list. Capitals, signs and digits in a word change
- * little: a name or an identifier is excused only among English. Evidence adds up, and the stretch
- * of words with the largest sum counts, so that a frame of English around it changes nothing. Codes
- * that nobody undid are evidence too (unread-codes.ts).
+ * are evidence for or against English. Words of the list speak for it. Letters and words of other
+ * languages, and words that nobody knows, speak against it. Capitals, signs and digits in a word
+ * change little: a name or an identifier is excused only among English. Evidence adds up, and the
+ * stretch of words with the largest sum counts, so a frame of English around it changes nothing.
+ * Codes that nobody undid are evidence too (unread-codes.ts).
  */
 import { sigmoid } from './combine-scores.ts';
 import { isCompound, isEnglish, isJargon, isScience } from './english-words.ts';
@@ -13,7 +13,7 @@ import { FOREIGN_WORDS, SHARED_WORDS } from './function-words.ts';
 import type { Lexicon } from './lexicon.ts';
 import { type Codes, codesIn } from './unread-codes.ts';
 
-/** What each kind of word adds; from the least to the most telling. */
+/** What each kind of word adds, from the least telling to the most. */
 const EVIDENCE = {
   foreignWord: 1.3,
   foreignLetters: 2.5,
@@ -21,24 +21,27 @@ const EVIDENCE = {
   /** "café": an accent on a word that English has. */
   loan: 0.5,
   unknown: 0.8,
-  /** An unknown word amid English. */
+  /** An unknown word among English. */
   rare: 0.5,
-  /** One slip from a word, or a made word of science. */
+  /** One slip from a word, or a word coined by science. */
   nearly: 0.3,
-  /** An unknown word in a list says less than one in a sentence. */
+  /** An unknown word says less in a list than in a sentence. */
   listed: 0.15,
   english: -0.9,
   shared: -0.1,
 };
-/** Evidence at which it is as likely as not, and how fast it grows from there. */
+/** The evidence at which both are equally likely, and how fast it grows from there. */
 const EVEN = 2.9;
 const SLOPE = 1.5;
-/** The largest of many sums is larger by chance: as much more evidence for each e-fold of words. */
+/**
+ * The largest of many sums is larger by chance. So it takes this much more evidence for each e-fold
+ * of words.
+ */
 const DOUBT = 0.3;
 const FEW_WORDS = 30;
-/** Shorter words that nobody knows are units, variables and initials. */
+/** Shorter unknown words are units, variables and initials. */
 const LEAST_UNKNOWN = 4;
-/** Shorter ones are a slip away from too many words. */
+/** Shorter ones are one slip away from too many words. */
 const LEAST_NEARLY = 6;
 /** Longer ones are several words without spaces, of about so many letters each. */
 const MOST_LETTERS = 22;
@@ -49,37 +52,38 @@ const LETTERS_A_WORD = 3;
 const MOST_SPACED = 14;
 const NO_SPACES =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
-/** Greek letters by themselves are formulas; a sentence of them is longer. */
+/** Single Greek letters are formulas. A sentence of them is longer. */
 const GREEK = /^[\p{Script=Greek}µ]$/u;
 const GREEK_LETTER = 0.25;
 
-/** Words on each side of a name or identifier, of which so many must be English to excuse it. */
+/**
+ * The words on each side of a name or identifier, and how many of them must be English to excuse
+ * it.
+ */
 const AROUND = 8;
 const LEAST_ENGLISH = 0.3;
-/** A word that English shares with others ("in", "at") is English in every second place. */
+/** A word that English shares with others ("in", "at") counts as English half the time. */
 const SHARED_SHARE = 0.5;
-/** Of more English, an unknown word is a rare one. */
+/** Among more English than this, an unknown word is a rare one. */
 const MOST_ALTERNATING = 0.6;
-/** Names of more words in a row are a sentence in capitals. */
+/** A longer row of names is a sentence in capitals. */
 const MOST_NAMES = 4;
-/** Items of a list are this short. */
+/** The items of a list are this short. */
 const MOST_ITEM = 3;
 
-/**
- * A run of letters with what is tied to it, so that names of things in code can be told from words.
- */
+/** A run of letters with what is tied to it. It tells names of things in code from words. */
 const TOKEN = /[\p{L}\p{M}\p{N}'’_$@/\\.(=-]+/gu;
 const PART = /[\p{L}\p{M}\p{N}'’]+/gu;
 /** "WieStiehltMan" is words tied by their capitals. */
 const CAMEL = /(?<=\p{Ll})(?=\p{Lu}\p{Ll})/u;
-/** A word in small letters, perhaps at a sentence's end. */
+/** A word in small letters, perhaps at the end of a sentence. */
 const PLAIN = /^[a-z]+\.*$/;
 const SIGN_OR_DIGIT = /[\d_$@/\\.(=]/;
 const LETTER = /\p{L}/u;
 const LATIN_ONLY = /^[\p{Script=Latin}\p{M}'’]+$/u;
 const OTHER_LETTER = /(?!\p{Script=Latin})\p{L}/gu;
 const MARK = /\p{M}/gu;
-/** Letters that are no English one with a mark. */
+/** Letters that are not English ones with a mark. */
 const OTHER_LATIN = /[ßøæœđłıħŧŋ]/;
 /** What stands between the items of a list. */
 const BREAK = /[,;|•]|\n\s*[-*]|\n\s*\d+[.)]/;
@@ -93,37 +97,34 @@ const DIGIT_WITHIN = /[013457]\p{L}/u;
 const DIGIT = /[013457]/g;
 const LETTERS_FOR: Readonly<Record<string, string>> = { '0': 'o', '1': 'i', '3': 'e', '4': 'a', '5': 's', '7': 't' };
 
-/**
- * Evidence of words, which does not depend on what stands around them; most words of a text are old
- * friends.
- */
+/** Evidence of words, whatever stands around them. Most words of a text have been seen before. */
 const REMEMBERED = 8_192;
 const LONGEST_REMEMBERED = 20;
 const memories = new WeakMap<Lexicon, Map<string, number>>();
 
-/** What a block says once its codes are undone, and what else that may be read as. */
+/** What a block says once its codes are undone, and how else that may be read. */
 export type Meaning = {
   /**
-   * With the message in place of each code, accents and capitals kept; undefined where nothing was
+   * With the message in place of each code, and with accents and capitals. undefined if nothing was
    * encoded.
    */
   decoded?: string | undefined;
   /**
-   * Each whole; one that is mostly English counts instead, so that a disguise that was taken off
-   * makes nothing uncertain.
+   * Each is whole. One that is mostly English counts instead, so that taking off a disguise makes
+   * nothing uncertain.
    */
   readings: Iterable<string>;
 };
 
 /**
- * In [0, 1]. `written`: a block as somebody wrote it. A message counts in place of its code:
- * decoding is no guess.
+ * In [0, 1]. `written` is a block as somebody wrote it. A message counts in place of its code,
+ * since decoding is no guess.
  */
 export function uncertaintyOf(written: string, { decoded, readings }: Meaning, lexicon: Lexicon): number {
   const meant = judge(decoded ?? written, lexicon);
   let { worst } = meant;
   for (const reading of readings) {
-    // Nothing foreign to speak of: no other reading is needed.
+    // Hardly anything foreign: no other reading is needed.
     if (worst < EVEN / 2) break;
     const other = judge(reading, lexicon);
     if (other.english >= MOST_ALTERNATING * other.words) worst = Math.min(worst, other.worst);
@@ -133,17 +134,15 @@ export function uncertaintyOf(written: string, { decoded, readings }: Meaning, l
 
 type Word = {
   evidence: number;
-  /**
-   * A name, or a piece of an identifier: it counts only where there is little English around it.
-   */
+  /** A name, or a piece of an identifier. It counts only if there is little English around it. */
   excuse: 'name' | 'identifier' | undefined;
   /** Whether a comma or the like stands between it and the word before. */
   breaks: boolean;
 };
 
 /**
- * The largest sum of evidence of any stretch of words (Kadane's maximum subarray), and how many
- * words are English.
+ * The largest sum of evidence of any stretch of words (Kadane's maximum subarray), and how many of
+ * the words are English.
  */
 function judge(text: string, lexicon: Lexicon): { worst: number; english: number; words: number } {
   const words = wordsOf(text, lexicon);
@@ -178,7 +177,7 @@ function judge(text: string, lexicon: Lexicon): { worst: number; english: number
       if (item <= MOST_ITEM) evidence = word.excuse === 'name' ? 0 : EVIDENCE.listed;
       else if (share >= MOST_ALTERNATING || (word.excuse === 'name' && run <= MOST_NAMES)) evidence = EVIDENCE.rare;
     }
-    // English amid a foreign sentence, a word here and a word there, makes it no English one.
+    // An English word here and there does not make a foreign sentence English.
     const isAlone =
       evidence < 0 &&
       share <= MOST_ALTERNATING &&
@@ -209,7 +208,7 @@ function wordsOf(text: string, lexicon: Lexicon): Word[] {
     }
     if (!LETTER.test(token)) continue;
     end = index + token.length;
-    // Most tokens are no name, and tied to nothing.
+    // Most tokens are not names and are tied to nothing.
     if (PLAIN.test(token)) {
       const word = token.endsWith('.') ? token.slice(0, token.indexOf('.')) : token;
       words.push({ evidence: remembered(word, { lexicon, memory }), excuse: undefined, breaks });
@@ -253,7 +252,7 @@ function evidenceOf(part: string, lexicon: Lexicon): number {
   }
   if (others === 1) return part.length > 2 ? 0 : EVIDENCE.foreignLetters / LETTERS_A_WORD;
   const bare = part.replace(/^['’]+|['’]+$/g, '');
-  // "1st", "covid19" and "v8" are no words with digits for letters.
+  // "1st", "covid19" and "v8" are not words with digits for letters.
   const spelled =
     !DIGIT_WITHIN.test(bare) || /^\d+\p{L}{1,3}$/u.test(bare)
       ? bare
@@ -277,7 +276,7 @@ function evidenceOf(part: string, lexicon: Lexicon): number {
   return EVIDENCE.unknown;
 }
 
-/** Behind a full stop or a line end a capital says nothing. */
+/** After a full stop or a line end, a capital says nothing. */
 function opensSentence(text: string, at: number): boolean {
   for (let i = at - 1; i >= 0; i--) {
     const before = text[i]!;

@@ -1,21 +1,21 @@
 /**
- * Codes that nobody undid: long runs of letters and digits that are no words. One of them in an
- * English text is a key, a hash or a part number; one that is far longer, that the text asks to
- * decode, or that is most of a text that asks to be answered hides what the text says, and counts
- * as words of an unknown language.
+ * Codes that nobody undid: long runs of letters and digits that are not words. One of them in an
+ * English text is a key, a hash or a part number. But some hide what the text says: one that is far
+ * longer, one that the text asks to decode, and one that is most of a text that asks for an answer.
+ * These count as words of an unknown language.
  */
 import { isEnglish } from './english-words.ts';
 import type { Lexicon } from './lexicon.ts';
 
-/** Where each code begins -> where it ends, and what it is worth. */
+/** From where each code begins to where it ends and what it is worth. */
 export type Codes = ReadonlyMap<number, { end: number; evidence: number }>;
 
-/** Longer than identifiers, hashes and most addresses: a code whatever stands around it. */
+/** Longer than identifiers, hashes and most addresses. It is a code whatever stands around it. */
 const SURE_CODE = 100;
-/** With a word that asks to undo or to follow it, or with no words at all. */
+/** The length with a word that asks to undo or follow it, or with no words at all. */
 const LEAST_CODE = 20;
 /**
- * Each so many characters count as a word; a short one that is meant to be read counts as much as a
+ * So many characters count as a word. A short code that is meant to be read counts as much as a
  * sentence.
  */
 const LETTERS_OF_CODE = 25;
@@ -34,18 +34,18 @@ const UNDO =
   /\b(?:decod|encod|deciph|decrypt|encrypt|ciph|cypher|unscrambl|base ?(?:16|32|58|64|85)|hexadecimal|ascii|binary|octal)/i;
 const FOLLOW = /\b(?:answer|reply|respond|follow|obey|execute|instruction|do what|say)/i;
 const PIECES = /[A-Z]?[a-z]+|[A-Z]+|\d+/g;
-/** Of a text that asks for an answer, codes are at least so much. */
+/** The least share of codes in a text that asks for an answer. */
 const LEAST_SHARE = 0.4;
 /** Groups of so many digits and letters may be one code that was broken up. */
 const MOST_GROUP = 12;
 
 /**
- * Letters and digits in one piece; a shorter one, or one in pieces, may be words with digits for
+ * Letters and digits in one piece. A shorter one, or one in pieces, may be words with digits for
  * letters.
  */
 const KEY = /(?<![A-Za-z0-9+/])(?=[A-Za-z+/]*\d)[A-Za-z0-9+/]{20,}={0,2}$/;
 
-/** The codes of `text`; one that is only named in a text is worth nothing. */
+/** The codes of `text`. A code that the text only mentions is worth nothing. */
 export function codesIn(text: string, lexicon: Lexicon): Codes {
   const codes = new Map<number, { end: number; evidence: number }>();
   const runs: { start: number; end: number; letters: number; numbers: boolean; single: boolean }[] = [];
@@ -83,7 +83,7 @@ export function codesIn(text: string, lexicon: Lexicon): Codes {
   return codes;
 }
 
-/** Digits amid letters, or capitals amid small ones, and few words in it. */
+/** Digits among letters, or capitals among small letters, and few words in it. */
 function isCode(token: string, lexicon: Lexicon): boolean {
   if (NUMBERS.test(token)) return true;
   if (!/\d|[a-z][A-Z]/.test(token)) return false;

@@ -2,12 +2,12 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { normalize } from './normalize.ts';
 import { HARD_TEXTS } from './testing/hard-texts.ts';
-import { MOST, windowsOf } from './windows.ts';
+import { MOST_PIECE, windowsOf } from './windows.ts';
 
 const SENTENCE = 'the allotment behind the old railway line has forty plots and a waiting list of three years.';
 const REQUEST = 'explain how to bake a very large cake for my school';
 
-test('a text of one sentence has no pieces but itself', () => {
+test('a text of one sentence has no pieces', () => {
   expect(windowsOf(SENTENCE)).toEqual([]);
   expect(windowsOf('')).toEqual([]);
 });
@@ -30,16 +30,16 @@ test.each([
   expect(Math.min(...best)).toBeLessThanOrEqual(1);
 });
 
-test('short sentences go together, so that nobody is judged by a word', () => {
+test('joins short sentences, so that no single word decides', () => {
   for (const piece of windowsOf(`no. yes. ${SENTENCE} stop. go. ${SENTENCE}`))
     expect(piece.split(/[^a-z]+/).length).toBeGreaterThan(1);
 });
 
-test('pieces are few, short, and together all of the text', () => {
+test('pieces are few and short, and together they are all of the text', () => {
   const text = fc.array(fc.string({ unit: fc.constantFrom(...'ab. \n!'), maxLength: 400 }), { maxLength: 12 });
   const check = (normal: string) => {
     const pieces = windowsOf(normal);
-    const words = pieces.length === 0 ? [] : normal.split(/[\s.!]/).filter(({ length }) => length < MOST / 4);
+    const words = pieces.length === 0 ? [] : normal.split(/[\s.!]/).filter(({ length }) => length < MOST_PIECE / 4);
     for (const word of words)
       expect(
         pieces.some((piece) => piece.includes(word)),
@@ -47,11 +47,11 @@ test('pieces are few, short, and together all of the text', () => {
       ).toBe(true);
     expect(new Set(pieces).size).toBe(pieces.length);
     // Large pieces, sentences, fields.
-    expect(pieces.join('').length).toBeLessThanOrEqual(3 * normal.length + 3 * MOST);
+    expect(pieces.join('').length).toBeLessThanOrEqual(3 * normal.length + 3 * MOST_PIECE);
   };
   fc.assert(fc.property(text, (parts) => check(normalize(parts.join('\n')))));
   for (const [, hard] of HARD_TEXTS) {
     const normal = normalize(hard.slice(0, 3_000));
-    expect(windowsOf(normal).join('').length).toBeLessThanOrEqual(3 * normal.length + 3 * MOST);
+    expect(windowsOf(normal).join('').length).toBeLessThanOrEqual(3 * normal.length + 3 * MOST_PIECE);
   }
 });

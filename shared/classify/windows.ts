@@ -1,20 +1,24 @@
 /**
- * A text in pieces, because one bad sentence in a long harmless text moves its sum of weights too little to be seen: pieces of
- * about a prompt's length, and single sentences, lines and fields, since nobody knows how much of a text belongs together. What is
- * smaller than a sentence is in parts.ts.
+ * A text in pieces. One bad sentence in a long harmless text moves the sum of weights too little to
+ * be seen. And nobody knows how much of a text belongs together. So there are pieces of about a
+ * prompt's length, and single sentences, lines and fields. parts.ts has what is smaller than a
+ * sentence.
  */
 import { fieldsOf, sentencesOf } from './sentences.ts';
 
-/** Characters of a large piece: a line may end one from here on, ... */
+/** A large piece may end at a line end from so many characters on, */
 const LEAST_LINE = 24;
-/** ... a sentence from here on, ... */
+/** at the end of a sentence from so many on, */
 const LEAST_SENTENCE = 120;
-/** ... and here it ends anyway. Most prompts are shorter. */
-export const MOST = 300;
+/** and here it ends in any case. Most prompts are shorter. */
+export const MOST_PIECE = 300;
 
 const SENTENCE_END = /[.!?;:]["')\]]*\s|[。！？]/g;
 
-/** Pieces of a normalised text, none twice; none where the text is itself one short sentence. */
+/**
+ * The pieces of a normalised text. None comes twice. There are none if the text is itself one short
+ * sentence.
+ */
 export function windowsOf(text: string): string[] {
   const pieces = new Set<string>([...largePieces(text), ...sentencesOf(text), ...fieldsOf(text)]);
   pieces.delete('');
@@ -22,25 +26,28 @@ export function windowsOf(text: string): string[] {
   return [...pieces];
 }
 
-/** In order and together all of the text. */
+/** In order, and together all of the text. */
 function largePieces(text: string): string[] {
   const pieces: string[] = [];
   for (let start = 0; start < text.length; ) {
-    const end = start + pieceLength(text.slice(start, start + MOST + 1));
+    const end = start + pieceLength(text.slice(start, start + MOST_PIECE + 1));
     pieces.push(text.slice(start, end).trim());
     start = end;
   }
   return pieces;
 }
 
-/** To the first line end, else the last sentence end, else the last space that leaves a piece of fair size. */
+/**
+ * Up to the first line end, else the last sentence end, else the last space that leaves a piece of
+ * fair size.
+ */
 function pieceLength(ahead: string): number {
   const line = ahead.indexOf('\n', LEAST_LINE);
   if (line !== -1) return line + 1;
-  if (ahead.length <= MOST) return ahead.length;
+  if (ahead.length <= MOST_PIECE) return ahead.length;
   let sentence = 0;
   for (const { 0: mark, index } of ahead.matchAll(SENTENCE_END)) sentence = index + mark.length;
   if (sentence >= LEAST_SENTENCE) return sentence;
   const space = ahead.lastIndexOf(' ');
-  return space >= LEAST_SENTENCE ? space + 1 : MOST;
+  return space >= LEAST_SENTENCE ? space + 1 : MOST_PIECE;
 }

@@ -23,7 +23,8 @@ test('finds the words of any sentence that was run together', () => {
   const words = EVERYDAY_WORDS.filter((word) => word.length >= 4);
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...words), { minLength: 4, maxLength: 20 }), (sentence) => {
-      // Some words together are another one's beginning, so the words may differ, but the letters and the breaks are there.
+      // Some words together are the beginning of another. So the words may differ, but letters and
+      // breaks match.
       const broken = breakWords(sentence.join(''), everydayLexicon);
       expect(broken.replaceAll(' ', '')).toBe(sentence.join(''));
       expect(broken.split(' ').every((word) => everydayLexicon.has(word))).toBe(true);
@@ -31,7 +32,7 @@ test('finds the words of any sentence that was run together', () => {
   );
 });
 
-test('a run of any length is taken apart, at a few look-ups a letter', () => {
+test('takes a run of any length apart, with a few look-ups per letter', () => {
   const counting = countingLexicon();
   const run = 'howdoibakebread'.repeat(1_000);
   expect(breakWords(run, counting)).toBe(Array.from({ length: 1_000 }, () => 'how do i bake bread').join(' '));

@@ -1,34 +1,45 @@
 /**
- * Words run together ("howdoimakeabomb", or spaced-out letters once joined) are taken apart where that is likelier than one long
- * unknown word: Norvig's segmentation ("Natural Language Corpus Data", 2009), in one pass over the letters. Words tied
- * together by anything but spaces ("how.do_i+make") get their spaces back.
+ * Takes words apart that run together ("howdoimakeabomb", or spaced-out letters once joined), if
+ * that is likelier than one long unknown word. This is Norvig's segmentation ("Natural Language
+ * Corpus Data", 2009), in one pass over the letters. Words tied by anything but spaces
+ * ("how.do_i+make") get their spaces back.
  */
 import { LETTER_COST, type Lexicon, UNKNOWN_COST } from './lexicon.ts';
 
-/** Few English words are longer, and a shorter unknown one is more likely a name ("carbonara") than two words. */
+/**
+ * Few English words are longer. A shorter unknown one is more likely a name ("carbonara") than two
+ * words.
+ */
 const LEAST_LETTERS = 14;
-/** Nats that the pieces must be cheaper than the whole: a factor of a hundred. */
+/** The pieces must be cheaper than the whole by so many nats: a factor of a hundred. */
 export const MARGIN = Math.log(100);
 /** "'s" after a word that the list has without it. */
 const POSSESSIVE_COST = 2;
 const LONG_TOKEN = new RegExp(`(?<![\\p{L}\\p{N}])[a-z']{${LEAST_LETTERS},}(?![\\p{L}\\p{N}])`, 'gu');
-/** Four words or more with the same sign between each two. The look behind keeps it from trying every letter of a long word. */
+/**
+ * Four words or more with the same sign between each two. The look-behind keeps it from trying
+ * every letter of a long word.
+ */
 const TIED_WORDS = /(?<![\p{L}\p{N}'])[\p{L}\p{N}']+([.\-_+*/|~,:;=#&])[\p{L}\p{N}']+(?:\1[\p{L}\p{N}']+){2,}/gu;
 
-/** `breakWords('howdoimakeabomb', lexicon)` gives `how do i make a bomb`. Lower case in and out. */
+/**
+ * `breakWords('howdoimakeabomb', lexicon)` gives `how do i make a bomb`. Takes and returns lower
+ * case.
+ */
 export function breakWords(text: string, lexicon: Lexicon): string {
   return text
     .replace(TIED_WORDS, (words, sign: string) => words.replaceAll(sign, ' '))
     .replace(LONG_TOKEN, (token) => (lexicon.has(token) ? token : breakToken(token, { lexicon, margin: MARGIN })));
 }
 
-/** The words of a run of letters, or the run as it is where they are not likelier by `margin`. */
+/** The words of a run of letters. Returns the run as it is if they are not likelier by `margin`. */
 export function breakToken(token: string, { lexicon, margin }: { lexicon: Lexicon; margin: number }): string {
   const { length } = token;
-  // [i]: the cheapest way to read the first i letters, in whole pieces, and where its last piece begins ...
+  // [i]: the cheapest way to read the first i letters in whole pieces, and where its last piece
+  // begins,
   const costs = new Float64Array(length + 1).fill(Number.POSITIVE_INFINITY);
   const starts = new Int32Array(length + 1);
-  // ... and the same where the last piece is unknown and may go on.
+  // and the same if the last piece is unknown and may go on.
   let open = Number.POSITIVE_INFINITY;
   let openedAt = 0;
   costs[0] = 0;

@@ -45,7 +45,10 @@ type Tightened = { floor: number; budget: number | null; action: Action; because
  * Tightens the bounds by every rule whose signal speaks. `base` is the floor from which ramps rise.
  * It is the policy's own floor, even if an earlier look has already tightened `from`.
  *
- *     tightenBy({ floor: 0.3, budget: 20, action: 'mix' }, { base: 0.3, rules, signals: { violence: 0.97, ... } });
+ *     tightenBy(
+ *       { floor: 0.3, budget: 20, action: 'mix' },
+ *       { base: 0.3, rules, signals: { violence: 0.97, ... } },
+ *     );
  */
 export function tightenBy(
   from: { floor: number; budget: number | null; action: Action },

@@ -1,4 +1,6 @@
-/** Some of the commonest English words, the commoner first, and a few for the tests' sentences. */
+/**
+ * Some of the commonest English words, the commoner ones first, and a few for the tests' sentences.
+ */
 import { createLexicon, type Lexicon } from '../lexicon.ts';
 
 export const EVERYDAY_WORDS =
@@ -8,7 +10,7 @@ time people work school read text answer please water house dog cat bake bread c
 
 export const everydayLexicon: Lexicon = createLexicon(EVERYDAY_WORDS);
 
-/** The same, and how often it was asked: a count of work that no clock disturbs. */
+/** The same, with a count of how often it was asked. That measures work without a clock. */
 export function countingLexicon(): Lexicon & { lookups(): number } {
   let count = 0;
   const counted =
@@ -21,7 +23,7 @@ export function countingLexicon(): Lexicon & { lookups(): number } {
     has: counted(everydayLexicon.has),
     cost: counted(everydayLexicon.cost),
     unknownCost: counted(everydayLexicon.unknownCost),
-    // Every word found counts; the steps between are few and cheap, a letter each.
+    // Every word found counts. The steps between are few and cheap, one per letter.
     wordsFrom(text, start, found) {
       count++;
       everydayLexicon.wordsFrom(text, start, (end, cost) => {

@@ -1,6 +1,6 @@
 /**
- * Sentences in languages that the classifier does not know, four each: a short and a long ordinary one, a short and a long
- * one that asks for harm (mildly). Written for this project.
+ * Sentences in languages that the classifier does not know, four each: a short and a long ordinary
+ * one, and a short and a long one that (mildly) asks for harm. Written for this project.
  */
 export const FOREIGN_SENTENCES: Readonly<Record<string, readonly string[]>> = {
   German: [

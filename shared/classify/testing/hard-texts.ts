@@ -1,6 +1,9 @@
-/** Texts far longer than any prompt, each the worst for something that reads them: a name and a megabyte or so. */
+/**
+ * Texts far longer than any prompt, each the worst case for something that reads them: a name and
+ * about a megabyte.
+ */
 const MEGABYTE = 1_000_000;
-/** The same letters in an order of no pattern. */
+/** The same letters, in an order without a pattern. */
 const scattered = (letters: string) => {
   let state = 7;
   return Array.from({ length: MEGABYTE / 4 }, () => {

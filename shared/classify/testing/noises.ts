@@ -1,6 +1,7 @@
 /**
- * What hasty fingers and people who hide a word from a filter do to a prompt: functions from a prompt to the same prompt, hard to
- * read for an n-gram model and easy for anybody else. Each is as strong as its kind gets: every longer word is hit.
+ * What hasty fingers, and people who hide a word from a filter, do to a prompt. Each is a function
+ * from a prompt to the same prompt, hard for an n-gram model and easy for anybody else. Each is as
+ * strong as its kind gets: it hits every longer word.
  */
 
 /** Returns a number in [0, 1). */
@@ -9,7 +10,7 @@ type Draw = () => number;
 export type Noise = { name: string; apply(prompt: string, draw: Draw): string };
 
 const WORD = /[A-Za-z]+/g;
-/** Of shorter words too little is left. */
+/** Too little is left of shorter words. */
 const LEAST_LETTERS = 5;
 const NEIGHBOURS: Readonly<Record<string, string>> = {
   a: 'sq',
