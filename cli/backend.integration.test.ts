@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { text as textOf } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type { JSONWebKeySet } from 'jose';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -59,10 +60,8 @@ async function ready(child: ChildProcess): Promise<string> {
 }
 
 async function failure(child: ChildProcess): Promise<{ code: number; stderr: string }> {
-  const chunks: Buffer[] = [];
-  child.stderr!.on('data', (chunk: Buffer) => chunks.push(chunk));
-  const [code] = (await once(child, 'close')) as [number];
-  return { code, stderr: Buffer.concat(chunks).toString() };
+  const [stderr, [code]] = await Promise.all([textOf(child.stderr!), once(child, 'close')]);
+  return { code, stderr };
 }
 
 test('serves a bundle, and on SIGTERM finishes the running answer and exits with 0', async () => {

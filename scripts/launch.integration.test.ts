@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 const NATIVE = {
@@ -56,11 +57,12 @@ function start(args: string[], { searched = `${checkout}/bin:/usr/bin:/bin` } = 
 }
 
 async function outcome(child: ChildProcess): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const output = { stdout: '', stderr: '' };
-  child.stdout!.on('data', (chunk) => (output.stdout += chunk));
-  child.stderr!.on('data', (chunk) => (output.stderr += chunk));
-  const [code] = await once(child, 'close');
-  return { code, ...output };
+  const [stdout, stderr, [code]] = await Promise.all([
+    textOf(child.stdout!),
+    textOf(child.stderr!),
+    once(child, 'close'),
+  ]);
+  return { code, stdout, stderr };
 }
 
 const launch = (...args: string[]) => outcome(start(args));

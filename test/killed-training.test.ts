@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { generatePairs } from '#lab/world/generate.ts';
@@ -24,11 +25,7 @@ function train(...args: string[]) {
   return spawn(process.execPath, [MAIN, 'train', ...args, '--threads', '1'], { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 async function end(child: ChildProcess): Promise<{ code: number | null; told: string }> {
-  let told = '';
-  child.stderr!.on('data', (chunk) => {
-    told += chunk;
-  });
-  const [code] = await once(child, 'close');
+  const [told, [code]] = await Promise.all([textOf(child.stderr!), once(child, 'close')]);
   return { code, told };
 }
 async function finish(...args: string[]): Promise<void> {

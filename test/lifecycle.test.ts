@@ -1,6 +1,7 @@
 /** How a stack comes up, holds out and goes: started through the launcher, as `npm start` does. */
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
+import { text as textOf } from 'node:stream/consumers';
 import type { JSONWebKeySet } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { ErrorBody } from '#shared/api/errors.ts';
@@ -126,11 +127,7 @@ describe('a running stack', () => {
   ])('a second stack on %s does not start and says why', async (_name, env, message) => {
     const otherDir = await newDataDir();
     const other = spawnStack(otherDir, env());
-    let log = '';
-    other.stderr!.on('data', (chunk) => {
-      log += chunk;
-    });
-    const [code] = await once(other, 'close');
+    const [log, [code]] = await Promise.all([textOf(other.stderr!), once(other, 'close')]);
     await rm(otherDir, { recursive: true, force: true });
     expect(code).toBe(1);
     expect(log).toMatch(message);

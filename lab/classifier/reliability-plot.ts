@@ -1,7 +1,8 @@
 /**
- * The reliability plot as an SVG file: one square a label, what was said against how often it was true, before calibration and
- * after. A point on the diagonal is an honest probability; its area grows with the number of rows behind it. Sixteen
- * squares of circles need no chart library, of which those that draw without a browser bring a DOM or a megabyte.
+ * The reliability plot as an SVG file: one square a label, what was said against how often it was
+ * true, before calibration and after. A point on the diagonal is an honest probability; its area
+ * grows with the number of rows behind it. Vega is a package of development, and this training runs
+ * without those; sixteen squares of circles can do without it.
  */
 import type { Reliability } from './evaluate.ts';
 import type { ReliabilityBin } from './metrics.ts';

@@ -1,6 +1,8 @@
 /**
- * Where the labels of a scatter plot go, so that none covers another or a point: every label tries places around its point, nearest first, and
- * takes the cheapest; a few rounds let early labels make way for later ones. Vega's own label transform needs a canvas.
+ * Places the labels of a scatter plot so that none covers another or a point. Every label tries
+ * places around its point, nearest first, and takes the cheapest; a few rounds let early labels make
+ * way for later ones. Vega's label transform sees marks only with a canvas; without one it knows a
+ * mark as a single pixel and writes over it. It also draws no leader lines.
  */
 export type Labelled = { x: number; y: number; text: string };
 export type Placed = Labelled & {
