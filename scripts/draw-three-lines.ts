@@ -96,7 +96,7 @@ function colour(weight: number): string {
   return `rgb(${mix(255, 178)},${mix(200, 209)},${mix(140, 255)})`;
 }
 
-const escape = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+const escapeXml = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
 const answers = await Promise.all(TENANTS.map(async (tenant) => ({ ...tenant, ...(await ask(tenant.key)) })));
 const panels = answers.map((answer) => ({ ...answer, ...layOut(answer.tokens) }));
@@ -119,7 +119,7 @@ const drawn = panels.map(({ key, asks, floor, budget, placed }, i) => {
     .filter(({ text }) => text !== ' ')
     .map((letter) => {
       const { x, y } = at(letter);
-      return `<text class="m" x="${(x + CELL.width / 2).toFixed(1)}" y="${y + 13}" text-anchor="middle">${escape(letter.text)}</text>`;
+      return `<text class="m" x="${(x + CELL.width / 2).toFixed(1)}" y="${y + 13}" text-anchor="middle">${escapeXml(letter.text)}</text>`;
     });
   const nats = budget === null ? 'no budget' : `${budget.toFixed(1)} nats`;
   return [
@@ -140,7 +140,7 @@ const legend = Array.from({ length: 40 }, (_, i) => {
 const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="13" role="img" aria-label="One question, answered under three tenants' lines; each token has the colour of its safety weight">
 <style>.box{fill:#fff;stroke:#23415f;stroke-width:1.2}.h{fill:#16283a;font-weight:600;font-size:15px}.s{fill:#4c6277;font-size:12px}.q{fill:#16283a;font-size:17px}.m{fill:#16283a;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px}</style>
 <rect width="${width}" height="${height}" rx="10" fill="#f4f7fa"/>
-<text class="q" x="${width / 2}" y="38" text-anchor="middle">“${escape(values.question)}”</text>
+<text class="q" x="${width / 2}" y="38" text-anchor="middle">“${escapeXml(values.question)}”</text>
 <text class="s" x="${width / 2}" y="64" text-anchor="middle">the same model, the same seed, three tenants</text>
 ${drawn.join('\n')}
 <text class="s" x="${width / 2 - 110}" y="${height - 20}" text-anchor="end">the helpfulness expert decides</text>
