@@ -46,8 +46,8 @@ export const Policy = Fields.transform((policy) => {
   const budgets = rules.map((rule) => rule.budget);
   const least = budgets.reduce(lesser, null);
   if (strictest === floor && least === null) return policy;
-  // A budget of 0 is left out: half of it would still be 0, for every word in another language. A
-  // floor halves better.
+  // A budget of 0 is left out: going halfway to it would still leave nothing to spend, for any text
+  // in another language. A floor halves better.
   const halved = budgets.filter((budget) => budget !== 0).reduce(lesser, null);
   const filledIn: Required<Pick<SignalRules, 'unread' | 'uncertain'>> = {
     unread: { floor: strictest, budget: least, action: 'mix', ramp: WHOLE },

@@ -124,7 +124,10 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
     }
   }
 
-  /** Asks twice, because the other end may have just closed a connection that was kept. */
+  /**
+   * Asks once more after a failure, because the other end may have just closed a connection that
+   * was kept.
+   */
   async function ask(): Promise<{ response: Response; directive: Directive }> {
     try {
       return await askOnce();

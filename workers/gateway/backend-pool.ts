@@ -1,8 +1,8 @@
 /**
- * Which backends there are, whether they answer and what they serve: a snapshot of their `GET
- * /healthz`, kept for seconds. Requests do not wait for it while any backend is known to be alive.
- * A backend that a request finds broken is out for all requests at once (breaker.ts), so a wrong
- * snapshot costs one request a retry and no more.
+ * Which backends there are, whether they answer and what they serve. It is a snapshot of what their
+ * `/healthz` says, kept for seconds. Requests do not wait for it while any backend is known to be
+ * alive. A backend that a request finds broken is out for all requests at once (breaker.ts), so a
+ * wrong snapshot costs one request a retry and no more.
  */
 import * as z from 'zod';
 import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';

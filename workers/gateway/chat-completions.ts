@@ -113,7 +113,7 @@ export function chatCompletions({
     const trace = extension.trace ?? 'summary';
     const onCancel = () => client.abort();
     const onError = (error: PlimsollError) => {
-      // What broke because the client left is no error.
+      // If the client has left, whatever broke is no error of ours.
       if (!client.signal.aborted) report(error, { request: requestId });
     };
     if (chat.stream === true) {
@@ -181,7 +181,8 @@ function toGenerateRequest(chat: ChatRequest, maxTokensOfPolicy: number | null):
 }
 
 /**
- * Of everything apart from the request itself that determines an answer's draws and distributions.
+ * A digest of everything, apart from the request itself, that determines an answer's draws and
+ * distributions.
  */
 async function fingerprint(parts: Record<string, string | null>): Promise<string> {
   return `fp_${(await sha256Hex(JSON.stringify(parts))).slice(0, 10)}`;

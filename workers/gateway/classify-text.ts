@@ -37,7 +37,7 @@ export function listCategories(signals: SignalValues): CategoryProbability[] {
   return JUDGEMENTS.map((name) => ({ name, probability: rounded(signals[name]) }));
 }
 
-/** To four digits. A missing signal was acted on as 1. */
+/** Rounds to four digits. A missing signal counts as 1, which is what we acted on. */
 export function rounded(signal: number | undefined): number {
   return Math.round((signal ?? 1) * 1e4) / 1e4;
 }

@@ -44,8 +44,8 @@ export function createDecide(classifier: Classifier): Decide {
     const known = decisions.get(key);
     if (known !== undefined) return { decision: known, cache: 'hit' };
 
-    // We read the text of every role: the client writes all of them, the assistant's turns too, so
-    // leaving one out would be a way round.
+    // We read the text of every role. The client writes all of them, the assistant's turns too, so
+    // skipping one would leave a way round.
     const text = messages.map(({ content }) => content).join('\n');
     const { signals, failed } = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
     const policy = tighten(caller.policy, { ...LOOSEST, floor, budget });

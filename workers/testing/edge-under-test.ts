@@ -83,7 +83,7 @@ export function openaiClient(edge: Edge, apiKey = 'pk-demo-balanced'): OpenAI {
   return new OpenAI({ apiKey, baseURL: `${edge.url}/v1`, maxRetries: 0 });
 }
 
-/** One turn of the user: the smallest possible request. */
+/** A single turn of the user: the smallest possible request. */
 export function ask(content: string) {
   return { model: 'scripted', messages: [{ role: 'user' as const, content }] };
 }
