@@ -110,6 +110,23 @@ test('after npm ci --omit=dev our own command runs as it is, and what needs the 
   expect(await npmCalls()).toBe(1);
 });
 
+test('an installed release, which has no lockfile, runs TypeScript below node_modules and installs nothing', async () => {
+  const release = path.join(checkout, 'node_modules/plimsoll');
+  await mkdir(path.join(release, 'scripts'), { recursive: true });
+  for (const name of ['launch.mjs', 'install.mjs', 'strip-types.mjs']) {
+    await copyFile(path.join(import.meta.dirname, name), path.join(release, 'scripts', name));
+  }
+  await put('node_modules/plimsoll/package.json', '{"type":"module"}');
+  await put('node_modules/plimsoll/who.ts', 'export const who = (name: string): string => name;\n');
+  await put('node_modules/plimsoll/hello.ts', "import { who } from './who.ts';\nconsole.log('hello', who('world'));\n");
+  const child = spawn(process.execPath, [path.join(release, 'scripts/launch.mjs'), 'hello.ts'], {
+    env: { PATH: `${checkout}/bin:/usr/bin:/bin`, HOME: checkout },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  expect(await outcome(child)).toEqual({ code: 0, stdout: 'hello world\n', stderr: '' });
+  expect(await npmCalls()).toBe(0);
+});
+
 describe.skipIf(process.getuid?.() !== 0)('as a user who may write nothing, and has no home', () => {
   const asNobody = async (...args: string[]) => {
     await chmod(checkout, 0o755);

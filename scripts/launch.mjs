@@ -11,13 +11,17 @@
 import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ensureInstalled, exitCode, LaunchError, PLATFORM, PLATFORMS, readJson } from './install.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PINNED_NODE = path.join(ROOT, 'scripts', 'node');
+/** An installed release: npm packs no package-lock.json, and whoever installed the release has its packages already. */
+const RELEASE = !fs.existsSync(path.join(ROOT, 'package-lock.json'));
 /** Outside of node_modules, which an install empties first. */
-const LOCK = path.join(ROOT, '.plimsoll', 'install.lock');
+const LOCK = path.join(RELEASE ? PINNED_NODE : path.join(ROOT, '.plimsoll'), 'install.lock');
+/** Node strips no types below node_modules, so a release brings this. */
+const STRIP_TYPES = pathToFileURL(path.join(ROOT, 'scripts', 'strip-types.mjs')).href;
 
 /**
  * Command -> the package it comes from.
@@ -40,7 +44,7 @@ export async function launch([command, ...args]) {
     const what = 'the packages of package-lock.json (about 0.75 GB on disk)';
     // The study draws its plots with packages of development; all else that a deployment may run does without.
     const dev = command !== 'cli/main.ts' || args[0] === 'study';
-    await ensureInstalled(ROOT, { lock: LOCK, what, dev });
+    if (!RELEASE) await ensureInstalled(ROOT, { lock: LOCK, what, dev });
     const node = await chooseNode();
     const target = tool ? toolFile(command) : path.join(ROOT, command);
     process.exit(await run(node, [target, ...args], { tool }));
@@ -59,6 +63,11 @@ async function chooseNode() {
   await ensureInstalled(PINNED_NODE, {
     lock: LOCK,
     what: `a newer Node for this project alone (57 MB to fetch, 0.2 GB on disk): this is ${process.version}, and it takes 22.18, 24 or later to run`,
+  }).catch((error) => {
+    if (!RELEASE || !(error instanceof LaunchError)) throw error;
+    throw new LaunchError(
+      `this is Node ${process.version}, and it takes 22.18, 24 or later to run. Fetching one failed, so install one from nodejs.org. The failure: ${error.message}`,
+    );
   });
   // npm 10 does not always link .bin/node, so the file is taken where the package has it.
   const node = path.join(PINNED_NODE, 'node_modules', PLATFORMS[PLATFORM] ?? '');
@@ -81,7 +90,8 @@ function toolFile(tool) {
  */
 async function run(node, args, { tool }) {
   const env = withFirstInPath(path.dirname(node));
-  const child = spawn(node, ['--disable-warning=ExperimentalWarning', ...args], {
+  const options = ['--disable-warning=ExperimentalWarning', ...(RELEASE ? ['--import', STRIP_TYPES] : [])];
+  const child = spawn(node, [...options, ...args], {
     env,
     // Tools expect the project's folder; our own commands take paths as their user wrote them.
     cwd: tool ? ROOT : process.cwd(),

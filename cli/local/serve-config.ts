@@ -3,8 +3,11 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
 import { parseHostNames } from '#shared/api/host-names.ts';
+import { INSTALLED } from '../installed.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
+/** A release lies in node_modules, which the next install replaces. */
+const DEFAULT_DATA = path.join(INSTALLED ? process.cwd() : ROOT, '.plimsoll');
 
 const whole = (text: string) => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
 const Environment = z.object({
@@ -18,7 +21,7 @@ const Environment = z.object({
     .default('1')
     .transform(whole)
     .pipe(z.int('how many backends to run, 1 or more').min(1, 'how many backends to run, 1 or more')),
-  PLIMSOLL_DATA: z.string().default(path.join(ROOT, '.plimsoll')),
+  PLIMSOLL_DATA: z.string().default(DEFAULT_DATA),
   PLIMSOLL_BUNDLE: z.string().default(path.join(ROOT, 'models/demo')),
   PLIMSOLL_THREADS: z.string().optional(),
   PLIMSOLL_NAMES: z
