@@ -1,6 +1,7 @@
 /**
- * Preloaded (`node --import`) when an installed release runs: strips the types of our TypeScript. In a checkout Node does
- * that itself, but it refuses to for files below node_modules. Processes and threads that we start inherit the preload.
+ * Preloaded (`node --import`) in an installed release: strips the types of our TypeScript. In a
+ * checkout Node does this itself, but it refuses to below node_modules. The processes and threads
+ * that we start inherit the preload.
  */
 import { readFileSync } from 'node:fs';
 import { registerHooks, stripTypeScriptTypes } from 'node:module';

@@ -14,7 +14,7 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-/** What it prints. It rejects, with what the example wrote to stderr, where the exit code is not 0. */
+/** What the example prints. Rejects with its stderr if the exit code is not 0. */
 function run(command: string, file: string, key = 'pk-demo-balanced'): Promise<string> {
   const env = { ...process.env, PLIMSOLL_URL: stack.url, PLIMSOLL_KEY: key };
   return new Promise((resolve, reject) => {
@@ -38,7 +38,7 @@ function partsOf(output: string): Record<string, string[]> {
   );
 }
 
-/** Why the command cannot be run here; null: it can. */
+/** Why the command cannot run here; null: it can. */
 function missing(command: string, ...args: string[]): string | null {
   const { error, status, stderr } = spawnSync(command, args, { encoding: 'utf8' });
   if (error !== undefined) return `${command} is missing: ${error.message}`;

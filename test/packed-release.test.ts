@@ -19,8 +19,8 @@ let folder: string;
 let unreachable: string | undefined;
 
 /**
- * A stranger's environment: a home of its own, and nothing that `npm test` has set. npm keeps its cache, without which each
- * run would fetch 150 MB, and its user's settings, such as the registry.
+ * A stranger's environment: a home of its own, and nothing that `npm test` has set. npm keeps its
+ * cache, without which each run would fetch 150 MB, and its user's settings, such as the registry.
  */
 function environment(): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(npm|PLIMSOLL)_/.test(name));
@@ -54,7 +54,8 @@ beforeAll(async () => {
   const packed = await outcome(start('npm', 'pack', ROOT, '--pack-destination', folder, '--loglevel=error'));
   expect(packed).toMatchObject({ code: 0, stdout: `plimsoll-${manifest.version}.tgz\n` });
   const tarball = path.join(folder, `plimsoll-${manifest.version}.tgz`);
-  // Without install scripts, as docs/operations.md says: onnxruntime-node's would fetch files for CUDA from nuget.org.
+  // Without install scripts, as docs/operations.md says: onnxruntime-node's would fetch files for
+  // CUDA from nuget.org.
   const flags = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--fetch-retries=1'];
   const installed = await outcome(start('npm', 'install', tarball, ...flags));
   if (installed.code !== 0 && /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|ETIMEDOUT/.test(installed.stderr)) {
