@@ -2,7 +2,7 @@
 import '#gpu-backend/graph/no-telemetry.ts';
 import { Command } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
-import { INSTALLED } from './installed.ts';
+import { INSTALLED } from './options/installed.ts';
 
 const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
   serve: {

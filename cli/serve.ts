@@ -17,7 +17,6 @@ import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { Policy } from '#policies/schema.ts';
 import { LOCAL_NAMES } from '#workers/local/local-names.ts';
 import { type DemoTenant, readDemoTenants, seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
-import { INSTALLED } from './installed.ts';
 import { checkStores } from './local/check-stores.ts';
 import type { EdgeReply, EdgeSettings } from './local/edge-process.ts';
 import { type FolderLock, lockFolder } from './local/lock-folder.ts';
@@ -27,6 +26,7 @@ import { readServeConfig, type ServeConfig } from './local/serve-config.ts';
 import { startProcess } from './local/start-process.ts';
 import { type Supervised, supervise } from './local/supervise.ts';
 import { tryRequest } from './local/try-request.ts';
+import { INSTALLED } from './options/installed.ts';
 
 const CLI = new URL('./main.ts', import.meta.url);
 const EDGE = new URL('./local/edge-process.ts', import.meta.url);

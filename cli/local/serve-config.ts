@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
 import { parseHostNames } from '#shared/api/host-names.ts';
-import { INSTALLED } from '../installed.ts';
+import { INSTALLED } from '../options/installed.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 /** A release is in node_modules, and the next install replaces what is there. */

@@ -7,11 +7,11 @@ import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import manifest from '../package.json' with { type: 'json' };
-import { descendantsOf, stillRunning } from './process-tree.ts';
-import { client } from './running-stack.ts';
+import manifest from '../../package.json' with { type: 'json' };
+import { descendantsOf, stillRunning } from '../process-tree.ts';
+import { client } from '../running-stack.ts';
 
-const ROOT = path.join(import.meta.dirname, '..');
+const ROOT = path.join(import.meta.dirname, '../..');
 const PACKAGE = 'node_modules/plimsoll';
 
 let folder: string;
