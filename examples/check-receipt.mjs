@@ -1,6 +1,7 @@
 /**
- * Checks a receipt without trusting the server that sent it. The server is asked twice, for an answer and for its public
- * keys; the check itself needs no network, and can be made again at any later time.
+ * Checks a receipt without trusting the server that sent it. The server is asked twice, for an
+ * answer and for its public keys; the check itself needs no network, and can be made again at any
+ * later time.
  */
 import { createHash } from 'node:crypto';
 import { createLocalJWKSet, jwtVerify } from 'jose';
@@ -9,9 +10,10 @@ const url = process.env.PLIMSOLL_URL ?? 'http://127.0.0.1:8787';
 const key = process.env.PLIMSOLL_KEY ?? 'pk-demo-balanced';
 
 /**
- * What the receipt's `prompt_digest` covers: these seven fields, in this order and without white space. Leave one out
- * when you ask, and the server fills it in, so ask with all of them if you want to check the digest. Where the tenant's
- * policy allows fewer tokens than `max_tokens`, the digest has the policy's number.
+ * What the receipt's `prompt_digest` covers: these seven fields, in this order and without white
+ * space. Leave one out when you ask, and the server fills it in, so ask with all of them if you
+ * want to check the digest. Where the tenant's policy allows fewer tokens than `max_tokens`, the
+ * digest has the policy's number.
  */
 const request = {
   model: 'plimsoll-demo',
@@ -59,7 +61,10 @@ for (const [name, { token: forged, ...changed }] of Object.entries(forgeries)) {
   console.log(`${name}: refused, ${failure.message}`);
 }
 
-/** The receipt's content, if one of the keys signed it for this request and this answer; throws if not. */
+/**
+ * The receipt's content, if one of the keys signed it for this request and this answer; throws if
+ * not.
+ */
 async function check(token, { request, text, jwks }) {
   const { payload } = await jwtVerify(token, createLocalJWKSet(jwks), {
     algorithms: ['EdDSA', 'Ed25519'],

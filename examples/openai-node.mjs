@@ -1,4 +1,6 @@
-/** OpenAI's own client, unchanged: a whole answer, a streamed one, and one under a stricter line. */
+/**
+ * OpenAI's own client, unchanged: a whole answer, a streamed one, and one under a stricter line.
+ */
 import OpenAI from 'openai';
 
 const url = process.env.PLIMSOLL_URL ?? 'http://127.0.0.1:8787';
@@ -41,7 +43,8 @@ const strict = await client.chat.completions.create({
   plimsoll: { floor: 0.9, budget: 1, trace: 'tokens' },
 });
 console.log(strict.choices[0].message.content);
-// `spent` is how much likelier the answer so far is, in nats, than the safety expert alone would find it.
+// `spent` is how much likelier the answer so far is, in nats, than the safety expert alone would
+// find it.
 console.table(
   strict.plimsoll.tokens.slice(0, 8).map(({ text, weight, floor, spent }) => {
     return { text, weight, floor, spent: nats(spent) };

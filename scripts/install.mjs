@@ -90,7 +90,10 @@ function fingerprint(folder) {
 }
 
 /**
- * @typedef {{ version: string, integrity: string, dev?: boolean, optional?: boolean, devOptional?: boolean, os?: Only, cpu?: Only, libc?: Only }} Locked
+ * @typedef {{
+ *   version: string, integrity: string, dev?: boolean, optional?: boolean, devOptional?: boolean,
+ *   os?: Only, cpu?: Only, libc?: Only,
+ * }} Locked
  * @typedef {string | string[] | undefined} Only
  */
 
@@ -135,7 +138,8 @@ function checkPlatform() {
   }
   if (process.platform !== 'linux') return;
   // The cast: @types/node gives the report as a bare object.
-  const { header } = /** @type {{ header: { glibcVersionRuntime?: string } }} */ (process.report.getReport());
+  /** @typedef {{ header: { glibcVersionRuntime?: string } }} Report */
+  const { header } = /** @type {Report} */ (process.report.getReport());
   if (header.glibcVersionRuntime === undefined) {
     throw new LaunchError('this Linux has musl, and workerd and onnxruntime need glibc; use Debian, Ubuntu or Fedora');
   }
@@ -143,7 +147,10 @@ function checkPlatform() {
 
 const REGISTRY_HINT = 'Which registry npm asks is in `npm config get registry`.';
 
-/** What npm prints -> what the user can do about it. */
+/**
+ * What npm prints -> what the user can do about it.
+ * @type {readonly [RegExp, string][]}
+ */
 const NPM_FAILURES = [
   [/ENOSPC/, 'The disk is full; about 1 GB is needed.'],
   [/EACCES|EPERM|EROFS/, 'A folder cannot be written; npm names it above.'],
@@ -190,7 +197,7 @@ async function npmCi(folder) {
     const code = await exitCode(child);
     if (code === 0) return;
     const text = Buffer.concat(output).toString().trim();
-    const [, advice = ''] = NPM_FAILURES.find(([pattern]) => /** @type {RegExp} */ (pattern).test(text)) ?? [];
+    const [, advice = ''] = NPM_FAILURES.find(([pattern]) => pattern.test(text)) ?? [];
     throw new LaunchError(
       `npm ci failed with code ${code}:\n${text.split('\n').slice(-30).join('\n')}\n${advice}`.trim(),
     );

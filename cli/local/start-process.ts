@@ -38,8 +38,8 @@ export async function startProcess(
     {
       env: { ...process.env, ...env },
       stdio: ['ignore', stdout === 'pipe' ? 'pipe' : 2, 'inherit', 'ipc'],
-      // In a group of its own, for two reasons. Ctrl-C reaches only `serve`, which then stops things
-      // in order. And what the process has started (workerd) can be ended together with it.
+      // In a group of its own, for two reasons. Ctrl-C reaches only `serve`, which then stops
+      // things in order. And what the process has started (workerd) can be ended together with it.
       detached: process.platform !== 'win32',
     },
   );
