@@ -1,7 +1,7 @@
 /**
- * Checks a receipt without trusting the server that sent it. The server is asked twice, for an
- * answer and for its public keys; the check itself needs no network, and can be made again at any
- * later time.
+ * Checks a receipt offline. The server is asked twice, for an answer and for its public keys. The
+ * check itself needs no network and can be repeated at any later time. Here the keys come from the
+ * server that also gave the receipt; if you check another party, keep keys that you fetched before.
  */
 import { createHash } from 'node:crypto';
 import { createLocalJWKSet, jwtVerify } from 'jose';
