@@ -2,6 +2,7 @@
 import '#gpu-backend/graph/no-telemetry.ts';
 import { Command } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
+import { INSTALLED } from './options/installed.ts';
 
 const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
   serve: {
@@ -30,7 +31,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
   },
   study: {
     summary: 'compare MidPO with the alternatives: train, answer, judge, report',
-    load: async () => (await import('./study.ts')).studyCommand(),
+    load: async () => (INSTALLED ? leftOut('study') : (await import('./study.ts')).studyCommand()),
   },
 };
 
@@ -55,6 +56,17 @@ try {
 /** 1, unless the error says otherwise. One that does is a training run that a signal stopped: it lost nothing. */
 function exitCodeOf(thrown: unknown): number {
   return thrown instanceof Error && 'exitCode' in thrown && typeof thrown.exitCode === 'number' ? thrown.exitCode : 1;
+}
+
+/** What a release does not bring says so, whatever it is asked. */
+function leftOut(name: string): Command {
+  return new Command(name)
+    .description(`Not in a release: run it in a checkout of the repository, as in: npx plimsoll ${name} --help`)
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(() => {
+      throw new Error(`${name} is not in a release; run it in a checkout of the repository`);
+    });
 }
 
 /** A message where the caller can do something about it; where the code is at fault, the stack. */

@@ -26,6 +26,7 @@ import { readServeConfig, type ServeConfig } from './local/serve-config.ts';
 import { startProcess } from './local/start-process.ts';
 import { type Supervised, supervise } from './local/supervise.ts';
 import { tryRequest } from './local/try-request.ts';
+import { INSTALLED } from './options/installed.ts';
 
 const CLI = new URL('./main.ts', import.meta.url);
 const EDGE = new URL('./local/edge-process.ts', import.meta.url);
@@ -51,7 +52,7 @@ export function serveCommand(): Command {
 Settings come from the environment:
   PORT               where the edge listens (default 8787; 0 takes any free port)
   PLIMSOLL_BACKENDS  how many backends to run (default 1)
-  PLIMSOLL_DATA      the folder of all local state (default .plimsoll in the checkout)
+  PLIMSOLL_DATA      the folder of all local state (default .plimsoll in ${INSTALLED ? 'the current folder' : 'the checkout'})
   PLIMSOLL_BUNDLE    the bundle to serve (default models/demo)
   PLIMSOLL_NAMES     host names to answer to, by commas, beside 127.0.0.1, localhost and [::1]
 docs/operations.md says more.`,
@@ -84,7 +85,9 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     throw new Error(`there is no bundle in ${config.bundle}; PLIMSOLL_BUNDLE names the folder of one`);
   }
   if (!(await isPortFree(config.port))) {
-    throw new Error(`port ${config.port} is in use; choose another one, as in: npm start -- --port 8790`);
+    throw new Error(
+      `port ${config.port} is in use; choose another one, as in: ${INSTALLED ? 'npx plimsoll serve' : 'npm start --'} --port 8790`,
+    );
   }
   makeFolder(config.dataDir);
   if (!stack.hold(config.dataDir)) {

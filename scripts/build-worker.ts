@@ -1,6 +1,7 @@
 /**
- * Builds the Worker as a deployment would, without deploying it or asking the network for anything; prints its size and
- * fails if something is in it that the edge must never import, by whatever chain of imports.
+ * Builds the Worker as a deployment would, but deploys nothing and needs no network. Prints its
+ * size. Fails if the Worker contains something that the edge must never import, through whatever
+ * chain of imports.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,7 @@
-/** `npm run check`: everything that can be said about the code without running it. Each step is timed; all of them run. */
+/**
+ * `npm run check`: everything that can be checked without running the code. All steps run, even if
+ * one fails, and each is timed.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';

@@ -1,4 +1,6 @@
-/** One `git add -A` must not commit a secret from where wrangler, Node and people keep them. */
+/**
+ * `git add -A` must not commit secrets from the places where wrangler, Node and people keep them.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
@@ -28,6 +30,6 @@ test.each([
   'secrets/directive-secret',
 ])('%s is ignored', (file) => expect(ignored(file)).toBe(true));
 
-test.each(['wrangler.toml', 'workers/request/env.ts', 'cli/local/secrets.ts'])('%s is not', (file) => {
+test.each(['wrangler.toml', 'workers/request/env.ts', 'cli/local/secrets.ts'])('%s is not ignored', (file) => {
   expect(ignored(file)).toBe(false);
 });

@@ -1,6 +1,7 @@
 /**
- * Brings a folder's node_modules to what its package-lock.json says: by `npm ci`, only when they differ, one launch at a
- * time. No install script runs, and nothing but the npm registry is needed.
+ * Makes a folder's node_modules match its package-lock.json. Runs `npm ci` only when they differ,
+ * and lets only one launch at a time do so. No install script runs, and only the npm registry is
+ * needed.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -10,7 +11,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Where the pinned Node, workerd and onnxruntime all have a build, and the pinned Node's file there.
+ * The platforms on which the pinned Node, workerd and onnxruntime all have a build, and the path of
+ * the pinned Node's file on each.
  * @type {Readonly<Record<string, string>>}
  */
 export const PLATFORMS = {
@@ -22,29 +24,30 @@ export const PLATFORMS = {
 };
 export const PLATFORM = `${process.platform}-${process.arch}`;
 
-/** A holder touches its lock every other second; one that has not for this long was killed. */
+/** A holder touches its lock every two seconds. If it has not for this long, it was killed. */
 const LOCK_STALE_MS = 10_000;
 
-/** Something the reader of the message can put right. */
+/** Something that the reader of the message can fix. */
 export class LaunchError extends Error {}
 
 /**
  * @param {string} folder with a package.json and its lockfile
- * @param {{ lock: string, what: string, dev?: boolean }} options dev: whether what is to run needs
- *   the packages of development; without them, an install by `npm ci --omit=dev` is whole
+ * @param {{ lock: string, what: string, dev?: boolean }} options dev: whether the command needs the
+ *   packages of development. If not, an install by `npm ci --omit=dev` is complete
  */
 export async function ensureInstalled(folder, { lock, what, dev = true }) {
   if (isInstalled(folder) || (!dev && missingPackages(folder, { dev }).length === 0)) return;
   checkPlatform();
   await withLock(lock, async () => {
-    // Another launch may have done it meanwhile.
+    // Another launch may have installed meanwhile.
     if (isInstalled(folder)) return;
     const began = Date.now();
     console.error(`plimsoll: installing ${what} ...`);
     fs.rmSync(stampFile(folder), { force: true });
     await npmCi(folder);
     const missing = missingPackages(folder);
-    // npm passes over an optional package that it could not fetch, and the native parts of our tools are such packages.
+    // npm skips an optional package that it cannot fetch, and the native parts of our tools are
+    // such packages.
     if (missing.length > 0) {
       throw new LaunchError(`npm left out ${missing.join(', ')}: its registry may not have them. ${REGISTRY_HINT}`);
     }
@@ -54,7 +57,8 @@ export async function ensureInstalled(folder, { lock, what, dev = true }) {
 }
 
 /**
- * By our stamp; without one, by npm's own record, so that an install made by hand with npm counts too.
+ * Looks at our stamp. Without one it looks at npm's own record, so an install made by hand counts
+ * too.
  * @param {string} folder
  */
 function isInstalled(folder) {
@@ -63,7 +67,7 @@ function isInstalled(folder) {
   if (stamp === wanted) return true;
   if (stamp !== undefined && !stamp.startsWith(`${PLATFORM} `)) return false;
   if (missingPackages(folder).length > 0) return false;
-  // Only to be quicker the next time: a read-only checkout does without.
+  // The stamp only makes the next start faster. A read-only checkout does without.
   if (isWritable(folder)) {
     fs.mkdirSync(path.dirname(stampFile(folder)), { recursive: true });
     fs.writeFileSync(stampFile(folder), wanted);
@@ -75,7 +79,8 @@ function isInstalled(folder) {
 const stampFile = (folder) => path.join(folder, 'node_modules', '.plimsoll-installed');
 
 /**
- * What decides the content of node_modules. The platform does where one folder is shared by a Mac and its containers.
+ * What decides the content of node_modules. The platform is part of it, because a Mac and its
+ * containers may share one folder.
  * @param {string} folder
  */
 function fingerprint(folder) {
@@ -85,12 +90,15 @@ function fingerprint(folder) {
 }
 
 /**
- * @typedef {{ version: string, integrity: string, dev?: boolean, optional?: boolean, devOptional?: boolean, os?: Only, cpu?: Only, libc?: Only }} Locked
+ * @typedef {{
+ *   version: string, integrity: string, dev?: boolean, optional?: boolean, devOptional?: boolean,
+ *   os?: Only, cpu?: Only, libc?: Only,
+ * }} Locked
  * @typedef {string | string[] | undefined} Only
  */
 
 /**
- * What the lockfile wants on this platform and npm's record of node_modules does not have.
+ * What the lockfile wants on this platform, and npm's record of node_modules does not list.
  * @param {string} folder
  * @param {{ dev?: boolean }} [options]
  * @returns {string[]}
@@ -102,7 +110,7 @@ function missingPackages(folder, { dev = true } = {}) {
   /** @param {Locked} locked */
   const belongsHere = ({ dev: only, optional, devOptional, os, cpu, libc }) =>
     (dev || !only) &&
-    // An optional package that fits every platform is a fallback for those without a native one.
+    // An optional package for every platform is a fallback for those without a native one.
     (!(optional || devOptional) || os !== undefined || cpu !== undefined) &&
     allows(os, process.platform) &&
     allows(cpu, process.arch) &&
@@ -114,7 +122,7 @@ function missingPackages(folder, { dev = true } = {}) {
 }
 
 /**
- * npm's rule: a list of what is allowed, or with "!" of what is not.
+ * npm's rule: the list names what is allowed or, with "!", what is not.
  * @param {Only} only
  * @param {string} value
  */
@@ -130,7 +138,8 @@ function checkPlatform() {
   }
   if (process.platform !== 'linux') return;
   // The cast: @types/node gives the report as a bare object.
-  const { header } = /** @type {{ header: { glibcVersionRuntime?: string } }} */ (process.report.getReport());
+  /** @typedef {{ header: { glibcVersionRuntime?: string } }} Report */
+  const { header } = /** @type {Report} */ (process.report.getReport());
   if (header.glibcVersionRuntime === undefined) {
     throw new LaunchError('this Linux has musl, and workerd and onnxruntime need glibc; use Debian, Ubuntu or Fedora');
   }
@@ -138,7 +147,10 @@ function checkPlatform() {
 
 const REGISTRY_HINT = 'Which registry npm asks is in `npm config get registry`.';
 
-/** What npm prints -> what to do about it. */
+/**
+ * What npm prints -> what the user can do about it.
+ * @type {readonly [RegExp, string][]}
+ */
 const NPM_FAILURES = [
   [/ENOSPC/, 'The disk is full; about 1 GB is needed.'],
   [/EACCES|EPERM|EROFS/, 'A folder cannot be written; npm names it above.'],
@@ -154,11 +166,11 @@ const NPM_FAILURES = [
   ],
 ];
 
-/** What a user's own npm configuration could have set otherwise. */
+/** What a user's own npm configuration may have set differently. */
 const NPM_FLAGS = [
   ...['--include=dev', '--include=optional', '--ignore-scripts', '--no-engine-strict'],
   ...['--no-audit', '--no-fund', '--no-progress', '--loglevel=error'],
-  // npm's own patience with an unreachable registry is more than a minute, in silence.
+  // By itself npm tries an unreachable registry for more than a minute, in silence.
   ...['--fetch-retries=3', '--fetch-retry-mintimeout=500', '--fetch-retry-maxtimeout=4000'],
 ];
 
@@ -185,7 +197,7 @@ async function npmCi(folder) {
     const code = await exitCode(child);
     if (code === 0) return;
     const text = Buffer.concat(output).toString().trim();
-    const [, advice = ''] = NPM_FAILURES.find(([pattern]) => /** @type {RegExp} */ (pattern).test(text)) ?? [];
+    const [, advice = ''] = NPM_FAILURES.find(([pattern]) => pattern.test(text)) ?? [];
     throw new LaunchError(
       `npm ci failed with code ${code}:\n${text.split('\n').slice(-30).join('\n')}\n${advice}`.trim(),
     );
@@ -215,13 +227,16 @@ export function exitCode(child) {
 
 /** @returns {[string, ...string[]]} */
 function npmCommand() {
-  // npm tells what it runs where it is itself; other package managers set the variable too, to themselves.
+  // npm tells its scripts where it is. Other package managers set the variable to themselves.
   const script = process.env.npm_execpath ?? '';
   if (/npm-cli\.js$/.test(script) && fs.existsSync(script)) return [process.execPath, script];
   return [process.platform === 'win32' ? 'npm.cmd' : 'npm'];
 }
 
-/** npm stops where it cannot write its cache, as under a user without a home; it then gets one for this install alone. */
+/**
+ * npm fails if it cannot write its cache, as under a user without a home. It then gets a cache for
+ * this install alone.
+ */
 function writableNpmCache() {
   const usual = process.env.npm_config_cache ?? path.join(os.homedir(), process.platform === 'win32' ? '' : '.npm');
   if (isWritable(usual)) return { env: {}, remove: () => {} };
@@ -233,11 +248,11 @@ function writableNpmCache() {
 }
 
 /**
- * Whether the folder can be written or, if there is none yet, made.
+ * Whether the folder can be written or, if it does not exist yet, made.
  * @param {string} folder
  */
 function isWritable(folder) {
-  // An empty HOME gives a relative one, which is nobody's.
+  // An empty HOME gives a relative path, which is nobody's cache.
   if (!path.isAbsolute(folder)) return false;
   let nearest = folder;
   while (!fs.existsSync(nearest)) nearest = path.dirname(nearest);
@@ -250,7 +265,8 @@ function isWritable(folder) {
 }
 
 /**
- * Two installs into one folder would ruin each other, so one launch holds this file and the others wait.
+ * Two installs into one folder would ruin each other. So one launch holds this file, and the others
+ * wait.
  * @param {string} file
  * @param {() => Promise<void>} work
  */
@@ -289,7 +305,7 @@ function tryLock(file) {
     if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error;
   }
   const touched = fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  // By renaming, only one of several waiters takes a dead holder's file away.
+  // A rename lets only one of several waiters take away a dead holder's file.
   if (Date.now() - touched > LOCK_STALE_MS) {
     try {
       fs.renameSync(file, `${file}.${process.pid}`);

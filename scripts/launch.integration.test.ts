@@ -1,4 +1,6 @@
-/** The launcher in a checkout of its own, in front of an npm that is a shell script and does as it is told. */
+/**
+ * The launcher in a checkout of its own, with a shell script for npm that does what a test says.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
@@ -39,7 +41,7 @@ async function npmThat(does: string): Promise<void> {
   await chmod(file, 0o755);
 }
 
-/** What npm leaves behind, by its own record. */
+/** Leaves behind what npm would: its own record of what is installed. */
 const installs = (packages: object) =>
   `sleep 0.3; mkdir -p node_modules; echo '${JSON.stringify({ packages })}' > node_modules/.package-lock.json`;
 
@@ -67,7 +69,7 @@ async function outcome(child: ChildProcess): Promise<{ code: number | null; stdo
 
 const launch = (...args: string[]) => outcome(start(args));
 
-test('installs what is missing, runs TypeScript, passes arguments down and the exit code up; then installs no more', async () => {
+test('installs what is missing, runs TypeScript, passes arguments down and the exit code up; installs only once', async () => {
   const first = await launch('hello.ts', 'world');
   expect(first).toMatchObject({ code: 3, stdout: 'hello world\n' });
   expect(first.stderr).toMatch(/^plimsoll: installing the packages .*\nplimsoll: installed in \d+ s\n$/);
@@ -84,7 +86,7 @@ test('installs again when the lockfile changes', async () => {
   expect(await npmCalls()).toBe(2);
 });
 
-test('an install made by hand is taken as it is', async () => {
+test('accepts an install made by hand', async () => {
   await mkdir(path.join(checkout, 'node_modules'));
   await put('node_modules/.package-lock.json', JSON.stringify({ packages: { ...LIBRARY, ...NATIVE } }));
   expect(await launch('hello.ts', 'world')).toEqual({ code: 3, stdout: 'hello world\n', stderr: '' });
@@ -102,7 +104,7 @@ async function installedWithoutDev(): Promise<void> {
   await put('cli/main.ts', 'console.log("hello", process.argv[2]);\n');
 }
 
-test('after npm ci --omit=dev our own command runs as it is, and what needs the rest installs it', async () => {
+test('after npm ci --omit=dev our own command just runs, and a command that needs the rest installs it', async () => {
   await installedWithoutDev();
   expect(await launch('cli/main.ts', 'backend')).toEqual({ code: 0, stdout: 'hello backend\n', stderr: '' });
   expect(await npmCalls()).toBe(0);
@@ -110,7 +112,24 @@ test('after npm ci --omit=dev our own command runs as it is, and what needs the 
   expect(await npmCalls()).toBe(1);
 });
 
-describe.skipIf(process.getuid?.() !== 0)('as a user who may write nothing, and has no home', () => {
+test('an installed release, which has no lockfile, runs TypeScript below node_modules and installs nothing', async () => {
+  const release = path.join(checkout, 'node_modules/plimsoll');
+  await mkdir(path.join(release, 'scripts'), { recursive: true });
+  for (const name of ['launch.mjs', 'install.mjs', 'strip-types.mjs']) {
+    await copyFile(path.join(import.meta.dirname, name), path.join(release, 'scripts', name));
+  }
+  await put('node_modules/plimsoll/package.json', '{"type":"module"}');
+  await put('node_modules/plimsoll/who.ts', 'export const who = (name: string): string => name;\n');
+  await put('node_modules/plimsoll/hello.ts', "import { who } from './who.ts';\nconsole.log('hello', who('world'));\n");
+  const child = spawn(process.execPath, [path.join(release, 'scripts/launch.mjs'), 'hello.ts'], {
+    env: { PATH: `${checkout}/bin:/usr/bin:/bin`, HOME: checkout },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  expect(await outcome(child)).toEqual({ code: 0, stdout: 'hello world\n', stderr: '' });
+  expect(await npmCalls()).toBe(0);
+});
+
+describe.skipIf(process.getuid?.() !== 0)('as a user who has no home and may write nothing', () => {
   const asNobody = async (...args: string[]) => {
     await chmod(checkout, 0o755);
     return outcome(
@@ -129,7 +148,7 @@ describe.skipIf(process.getuid?.() !== 0)('as a user who may write nothing, and 
     expect(await asNobody('cli/main.ts', 'backend')).toEqual({ code: 0, stdout: 'hello backend\n', stderr: '' });
   });
 
-  test('a launch that would have to install says that it cannot, and what to do', async () => {
+  test('a launch that would have to install says why it cannot, and what to do', async () => {
     const { code, stderr } = await asNobody('hello.ts', 'world');
     expect(code).toBe(1);
     expect(stderr).toMatch(
@@ -139,7 +158,7 @@ describe.skipIf(process.getuid?.() !== 0)('as a user who may write nothing, and 
   });
 });
 
-test('of several launches at once only one installs, and the others wait for it', async () => {
+test('when several launch at once, one installs and the others wait for it', async () => {
   const all = await Promise.all(['a', 'b', 'c'].map((name) => launch('hello.ts', name)));
   expect(all.map(({ code, stdout }) => [code, stdout])).toEqual([
     [3, 'hello a\n'],
@@ -149,7 +168,7 @@ test('of several launches at once only one installs, and the others wait for it'
   expect(await npmCalls()).toBe(1);
 });
 
-test('the lock of a launch that was killed holds nobody up', async () => {
+test('the lock of a killed launch does not block others', async () => {
   await mkdir(path.join(checkout, '.plimsoll'));
   await put('.plimsoll/install.lock', '1');
   const longAgo = new Date(Date.now() - 60_000);
@@ -163,7 +182,7 @@ test.each([
   ['npm error code EINTEGRITY', /does not match its checksum/],
   ['npm error code SELF_SIGNED_CERT_IN_CHAIN', /NODE_EXTRA_CA_CERTS/],
   ['npm error code ETARGET', /The registry does not have one of the packages/],
-])('when npm says "%s", so does the launcher, and what to do about it', async (says, advice) => {
+])('when npm says "%s", the launcher repeats it and says what to do', async (says, advice) => {
   await npmThat(`echo '${says}' >&2; exit 1`);
   const { code, stdout, stderr } = await launch('hello.ts', 'world');
   expect([code, stdout]).toEqual([1, '']);
@@ -172,7 +191,7 @@ test.each([
   expect(stderr).not.toMatch(/^ {4}at /m);
 });
 
-test('a native package that npm silently left out is named, and nothing is run', async () => {
+test('names a native package that npm silently left out, and runs nothing', async () => {
   await npmThat(installs(LIBRARY));
   const { code, stdout, stderr } = await launch('hello.ts', 'world');
   expect([code, stdout]).toEqual([1, '']);
@@ -188,7 +207,7 @@ test('says so when there is no npm', async () => {
 test.each([
   [[], /usage: node scripts\/launch\.mjs/],
   [['nothing.ts'], /there is no nothing\.ts; the tools are biome, tsc, vitest, wrangler/],
-])('the arguments %j are refused before anything is installed', async (args, message) => {
+])('refuses the arguments %j before it installs anything', async (args, message) => {
   const { code, stderr } = await launch(...args);
   expect(code).toBe(1);
   expect(stderr).toMatch(message);
@@ -202,7 +221,7 @@ test('the Node that runs the command is the first in PATH', async () => {
   expect(first).toBe(path.dirname(node!));
 });
 
-test('SIGTERM reaches the command, and its exit code comes back', async () => {
+test('passes SIGTERM to the command and returns its exit code', async () => {
   await put(
     'wait.ts',
     'process.on("SIGTERM", () => process.exit(7));\nsetInterval(() => {}, 1000);\nconsole.log("up");\n',
@@ -221,7 +240,7 @@ const TELLS_ITS_END = `
   console.log('up');`;
 const howItEnded = () => readFile(path.join(checkout, 'ended'), 'utf8').catch(() => null);
 
-test('a command notices when the launcher itself is killed', async () => {
+test('a command notices when the launcher is killed', async () => {
   await put('wait.ts', TELLS_ITS_END);
   const child = start(['wait.ts']);
   await once(child.stdout!, 'data');
@@ -234,7 +253,7 @@ test.each([
   ['npm above that shell is killed', 'SIGKILL', (inner: string) => `sh -c "${inner}"; true`],
 ] as const)('a command is told to end when %s', async (_what, signal, under) => {
   await put('wait.ts', TELLS_ITS_END);
-  // A shell that has something left to do stays, as npm's does under some shells.
+  // A shell with something left to do stays, as npm's does under some shells.
   const script = under(`'${process.execPath}' scripts/launch.mjs wait.ts; true`);
   const npm = spawn('sh', ['-c', script], {
     cwd: checkout,

@@ -1,23 +1,34 @@
 /**
- * Runs the project's TypeScript and its tools, on a bare clone too, under any Node from 18 on and without a dependency:
+ * Runs the project's TypeScript and its tools. Works on a bare clone, under any Node from 18 on,
+ * and needs no package itself:
  *
  *     node scripts/launch.mjs cli/main.ts serve      a file of ours
  *     node scripts/launch.mjs vitest run             a tool from node_modules
  *
- * It (1) installs what package-lock.json names, if node_modules does not hold it yet, (2) chooses the Node: its own where
- * that is new enough, else a pinned one from npm (scripts/node), and (3) runs the command with that Node first in PATH,
- * passes signals down and the exit code up. Its own lines go to stderr; stdout belongs to the command.
+ * 1. It installs what package-lock.json names, if node_modules does not have it yet.
+ * 2. It chooses a Node: the one it runs under if that is new enough, or else a pinned one from npm
+ *    (scripts/node).
+ * 3. It runs the command with that Node first in PATH, passes signals down and the exit code up.
+ *
+ * Its own lines go to stderr. stdout belongs to the command.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ensureInstalled, exitCode, LaunchError, PLATFORM, PLATFORMS, readJson } from './install.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PINNED_NODE = path.join(ROOT, 'scripts', 'node');
-/** Outside of node_modules, which an install empties first. */
-const LOCK = path.join(ROOT, '.plimsoll', 'install.lock');
+/**
+ * Whether this is an installed release: npm packs no package-lock.json. The packages of a release
+ * were installed with it.
+ */
+const RELEASE = !fs.existsSync(path.join(ROOT, 'package-lock.json'));
+/** Outside node_modules, because an install empties that first. */
+const LOCK = path.join(RELEASE ? PINNED_NODE : path.join(ROOT, '.plimsoll'), 'install.lock');
+/** Node strips no types below node_modules, so a release brings this. */
+const STRIP_TYPES = pathToFileURL(path.join(ROOT, 'scripts', 'strip-types.mjs')).href;
 
 /**
  * Command -> the package it comes from.
@@ -26,7 +37,7 @@ const LOCK = path.join(ROOT, '.plimsoll', 'install.lock');
 const TOOLS = { biome: '@biomejs/biome', tsc: 'typescript', vitest: 'vitest', wrangler: 'wrangler' };
 
 /**
- * Never returns: ends the process with the command's exit code.
+ * Never returns. It ends the process with the command's exit code.
  * @param {string[]} argv
  * @returns {Promise<never>}
  */
@@ -38,9 +49,10 @@ export async function launch([command, ...args]) {
       throw new LaunchError(`there is no ${command}; the tools are ${Object.keys(TOOLS).join(', ')}`);
     }
     const what = 'the packages of package-lock.json (about 0.75 GB on disk)';
-    // The study draws its plots with packages of development; all else that a deployment may run does without.
+    // The study draws its plots with packages of development. Nothing else that a deployment may
+    // run needs them.
     const dev = command !== 'cli/main.ts' || args[0] === 'study';
-    await ensureInstalled(ROOT, { lock: LOCK, what, dev });
+    if (!RELEASE) await ensureInstalled(ROOT, { lock: LOCK, what, dev });
     const node = await chooseNode();
     const target = tool ? toolFile(command) : path.join(ROOT, command);
     process.exit(await run(node, [target, ...args], { tool }));
@@ -52,15 +64,20 @@ export async function launch([command, ...args]) {
   }
 }
 
-/** Node strips types without a flag from 22.18 on; 23 did so only late in its short life. */
+/** Node strips types without a flag from 22.18 on. Of Node 23, only the last releases do. */
 async function chooseNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major >= 24 || (major === 22 && minor >= 18)) return process.execPath;
   await ensureInstalled(PINNED_NODE, {
     lock: LOCK,
     what: `a newer Node for this project alone (57 MB to fetch, 0.2 GB on disk): this is ${process.version}, and it takes 22.18, 24 or later to run`,
+  }).catch((error) => {
+    if (!RELEASE || !(error instanceof LaunchError)) throw error;
+    throw new LaunchError(
+      `this is Node ${process.version}, and it takes 22.18, 24 or later to run. Fetching one failed, so install one from nodejs.org. The failure: ${error.message}`,
+    );
   });
-  // npm 10 does not always link .bin/node, so the file is taken where the package has it.
+  // npm 10 does not always link .bin/node, so we take the file from the package itself.
   const node = path.join(PINNED_NODE, 'node_modules', PLATFORMS[PLATFORM] ?? '');
   if (!fs.existsSync(node)) throw new LaunchError(`${node} is missing; delete scripts/node/node_modules and try again`);
   return node;
@@ -81,14 +98,15 @@ function toolFile(tool) {
  */
 async function run(node, args, { tool }) {
   const env = withFirstInPath(path.dirname(node));
-  const child = spawn(node, ['--disable-warning=ExperimentalWarning', ...args], {
+  const options = ['--disable-warning=ExperimentalWarning', ...(RELEASE ? ['--import', STRIP_TYPES] : [])];
+  const child = spawn(node, [...options, ...args], {
     env,
-    // Tools expect the project's folder; our own commands take paths as their user wrote them.
+    // Tools expect the project's folder. Our own commands take paths as the user wrote them.
     cwd: tool ? ROOT : process.cwd(),
-    // By the channel our own programs notice the end of this process even when it was killed outright.
+    // Through the channel our own programs notice when this process ends, even if it is killed.
     stdio: tool ? 'inherit' : ['inherit', 'inherit', 'inherit', 'ipc'],
   });
-  // A terminal tells the whole group, so the command may hear of it twice.
+  // A terminal signals the whole group, so the command may get a signal twice.
   for (const signal of ['SIGINT', 'SIGTERM'])
     process.on(signal, () => child.kill(/** @type {NodeJS.Signals} */ (signal)));
   whenNpmIsGone(() => child.kill('SIGTERM'));
@@ -96,8 +114,9 @@ async function run(node, args, { tool }) {
 }
 
 /**
- * npm passes a signal on to the shell that it runs a script with, and that shell dies of it and tells nobody; a killed npm
- * tells not even the shell. npm always waits for what it runs, so once it or its shell is gone, the command should be too.
+ * npm passes a signal on to the shell that runs its script. That shell dies of it and tells nobody,
+ * and an npm that is killed does not even tell the shell. npm always waits for what it runs, so
+ * once npm or its shell is gone, the command should go too.
  * @param {() => void} then
  */
 function whenNpmIsGone(then) {
@@ -120,7 +139,7 @@ const PARENT_CHECK_MS = 500;
  */
 function describe(pid) {
   try {
-    // "pid (name) state parent ...", where the name may hold anything.
+    // "pid (name) state parent ...", and the name may contain anything.
     const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
     const [state = '', parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return { name: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')), parent: Number(parent), state };
@@ -134,7 +153,8 @@ function describe(pid) {
 
 /** @param {number} pid */
 function isAlive(pid) {
-  // One that has ended and that nobody has asked about (Z) still has a pid. Elsewhere, asking ps each time is too much.
+  // A process that has ended keeps its pid until its parent asks for its exit code (state Z).
+  // Asking ps each time, on other systems, costs too much.
   if (process.platform === 'linux') return !/[ZX]/.test(describe(pid).state);
   try {
     process.kill(pid, 0);
@@ -147,7 +167,7 @@ function isAlive(pid) {
 /** @param {string} folder */
 function withFirstInPath(folder) {
   const env = { ...process.env };
-  // Windows spells it Path, and a copy of the environment is no longer blind to case.
+  // Windows calls it Path, and a copy of the environment is case-sensitive.
   const name = Object.keys(env).find((key) => key.toUpperCase() === 'PATH') ?? 'PATH';
   return { ...env, [name]: [folder, env[name]].filter(Boolean).join(path.delimiter) };
 }

@@ -1,4 +1,7 @@
-/** `kill -9` or a full disk in the middle of a stage, then `--resume`: the losses from there on are those of a run that nothing befell. */
+/**
+ * A `kill -9` or a full disk in the middle of a stage, then `--resume`: from there on the losses
+ * are those of a run without the accident.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
@@ -13,9 +16,9 @@ import { TINY } from '#training/testing/tiny-model.ts';
 
 const MAIN = path.join(import.meta.dirname, '../cli/main.ts');
 const VOCAB = 400;
-/** The killed run has got this far, and has a long way to go. */
+/** A run is killed once it has got this far. It still has a long way to go. */
 const KILL_AFTER_STEPS = 8;
-/** A checkpoint after each. */
+/** A checkpoint after each step. */
 const EVERY_STEP = ['--checkpoint-every-seconds', '0'];
 
 let dir: string;
@@ -72,11 +75,14 @@ afterAll(() => rm(dir, { recursive: true }));
 
 const SFT = ['sft', '--model', 'tiny.json', '--world', '200', '--steps', '60', '--tokens-per-batch', '512'];
 const ON_BASE = ['--base', 'sft', '--pairs-per-batch', '1'];
-// From a file: the small world would bring 600 held-out pairs with it.
+// From a file, because the small world would bring 600 held-out pairs with it.
 const PAIRS = [...ON_BASE, '--world-pairs', '0', '--pairs', 'pairs.jsonl', '--held-out', '0.2', '--rank', '2'];
-// A router does not care whether its two experts differ.
+// For a router it does not matter whether its two experts differ.
 const ROUTER = ['router', ...ON_BASE, '--dual', 'dual', '--safety', 'expert', '--helpfulness', 'expert'];
-/** In the order in which they build on one another; where they look for a run it is the whole one of that name. */
+/**
+ * In the order in which they build on one another. A stage that needs an earlier run uses the whole
+ * one of that name.
+ */
 const STAGES: [run: string, args: string[]][] = [
   ['sft', SFT],
   ['reward', ['reward', ...PAIRS]],
@@ -94,7 +100,7 @@ function withPaths([stage, ...args]: string[]): string[] {
   return [stage!, '--tokenizer', at('tokenizer'), ...inFolder];
 }
 
-test.each(STAGES)('%s, killed', async (run, settings) => {
+test.each(STAGES)('%s goes on after a kill with the losses of an unbroken run', async (run, settings) => {
   const args = withPaths(settings);
   await finish(...args, '--out', at(run));
   await kill(`${run}-killed`, ...args);
@@ -103,14 +109,15 @@ test.each(STAGES)('%s, killed', async (run, settings) => {
   expect(losses(`${run}-killed`)).toEqual(losses(run));
 });
 
-// A limit on the size of files stands in for a full disk: a write fails half-way, as it would there.
+// A limit on the size of files stands in for a full disk: a write fails half-way, just as on a full
+// disk.
 describe.skipIf(process.platform === 'win32')('a full disk', () => {
   const limited = (blocks: number, ...args: string[]) => {
     const command = ['-c', `ulimit -f ${blocks} && exec "$@"`, 'sh', process.execPath, MAIN, 'train', ...args];
     return end(spawn('sh', command, { stdio: ['ignore', 'ignore', 'pipe'] }));
   };
 
-  test('stops sft, which goes on once there is room', async () => {
+  test('stops sft, which goes on once there is space', async () => {
     const args = withPaths(SFT);
     await kill('full', ...args);
     const newest = (await checkpointsOf('full')).at(-1)!;
@@ -129,7 +136,7 @@ describe.skipIf(process.platform === 'win32')('a full disk', () => {
     expect(losses('full')).toEqual(losses('sft'));
   });
 
-  test('leaves no half of a bundle', async () => {
+  test('leaves no half-written bundle', async () => {
     const to = ['--out', at('models/bundle'), '--id', 'tiny'];
     const { code, told } = await limited(8, 'export', '--base', at('sft'), '--tokenizer', at('tokenizer'), ...to);
     expect([code, told]).toEqual([

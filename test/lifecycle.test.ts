@@ -1,4 +1,4 @@
-/** How a stack comes up, holds out and goes: started through the launcher, as `npm start` does. */
+/** How a stack starts, survives failures and stops. The launcher starts it, as in `npm start`. */
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { text as textOf } from 'node:stream/consumers';
@@ -33,7 +33,7 @@ async function answer(): Promise<{ text: string; receipt: string }> {
   return { text: choices[0]!.message.content, receipt: plimsoll.receipt };
 }
 
-/** The sum of these metrics, over all of their labels, at one moment. */
+/** The sum of these metrics over all their labels, at one moment. */
 async function metrics(...names: string[]): Promise<number> {
   const text = await (await fetch(`${stack.backends()[0]!.url}/metrics`)).text();
   for (const name of names) expect(text).toContain(`# TYPE plimsoll:${name} `);
@@ -49,13 +49,13 @@ describe('a running stack', () => {
     await stack?.stop();
   });
 
-  test('says what it is doing on stderr, and afterwards what to try', () => {
+  test('says on stderr what it is doing, and then what to try', () => {
     expect(stack.log()).toMatch(/loading .*\n.*backend-1 is process \d+.*\n.*starting the edge.*\n.*first token/);
     expect(stack.log()).toContain(`curl -N ${stack.url}/v1/chat/completions`);
     for (const key of ['pk-demo-strict', 'pk-demo-balanced', 'pk-demo-open']) expect(stack.log()).toContain(key);
   });
 
-  test('clients that leave in the middle of an answer leave nothing behind', async () => {
+  test('clients that leave during an answer leave nothing behind', async () => {
     const leave = async (seed: number) => {
       const controller = new AbortController();
       const request = { ...question(stack.model, { seed }), stream: true as const };
@@ -64,12 +64,14 @@ describe('a running stack', () => {
       });
       for await (const _chunk of stream) controller.abort();
     };
-    // More than the backend has rows for: an answer of the demo may be over before the word of its client's leaving is there, one that still waits is not.
+    // More clients than the backend has rows for. A running answer of the demo may end before the
+    // backend hears that its client has left, but one that still waits will not.
     const clients = Array.from({ length: 40 }, (_, seed) => seed);
     const over = () => metrics('request_cancelled_total', 'request_success_total');
     const before = await over();
     await Promise.all(clients.map(leave));
-    // First that all are over: a client has its first chunk, and may leave, before its request has rows.
+    // First wait until all are over: a client gets its first chunk, and may leave, before its
+    // request has rows.
     await expect.poll(over, { timeout: 300_000 }).toBe(before + clients.length);
     const held = () => metrics('num_requests_waiting', 'num_requests_running', 'num_rows');
     await expect.poll(held, { timeout: 300_000 }).toBe(0);
@@ -77,7 +79,7 @@ describe('a running stack', () => {
     await answer();
   });
 
-  test('a backend that dies is a 503 with Retry-After, and is back by itself', async () => {
+  test('while a backend is dead the answer is a 503 with Retry-After, and the backend comes back by itself', async () => {
     const before = await answer();
     const [backend] = stack.backends();
     process.kill(backend!.pid, 'SIGKILL');
@@ -97,7 +99,7 @@ describe('a running stack', () => {
     expect((await answer()).text).toBe(before.text);
   });
 
-  test('an edge that dies comes back too, at the same address and with its tenants', async () => {
+  test('an edge that dies comes back at the same address and with its tenants', async () => {
     const before = await answer();
     const edge = descendantsOf(stack.process.pid!).find(({ command }) => command.includes('workerd serve'));
     process.kill(edge!.parent, 'SIGKILL');
@@ -106,11 +108,11 @@ describe('a running stack', () => {
     await expect.poll(text, { timeout: 300_000, interval: 250 }).toBe(before.text);
   });
 
-  test('an edge that hangs is found and started again', async () => {
+  test('an edge that hangs is noticed and restarted', async () => {
     const before = await answer();
     const edge = descendantsOf(stack.process.pid!).find(({ command }) => command.includes('workerd serve'));
     process.kill(edge!.pid, 'SIGSTOP');
-    // Three checks of ten seconds, five apart.
+    // Three checks of ten seconds each, five seconds apart.
     await expect.poll(() => stillRunning([edge!]), { timeout: 300_000, interval: 250 }).toEqual([]);
     const text = async () => (await answer().catch(() => null))?.text;
     await expect.poll(text, { timeout: 300_000, interval: 250 }).toBe(before.text);
@@ -135,7 +137,7 @@ describe('a running stack', () => {
   });
 });
 
-test('a stack that is told to stop before it is ready leaves nothing running either', async () => {
+test('a stack that is stopped before it is ready leaves nothing running', async () => {
   const child = spawnStack(dataDir);
   await once(child.stderr!, 'data');
   await expect.poll(() => descendantsOf(child.pid!).length).toBeGreaterThanOrEqual(2);
@@ -158,7 +160,7 @@ describe('at the end of a stack', () => {
   });
 
   test.each(['SIGTERM', 'SIGINT'] as const)(
-    'on %s it finishes what it has begun, exits with 0 and leaves nothing running',
+    'on %s it finishes its answers, exits with 0 and leaves nothing running',
     async (signal) => {
       const processes = descendantsOf(stack.process.pid!);
       expect(processes.length).toBeGreaterThanOrEqual(4);
@@ -177,14 +179,14 @@ describe('at the end of a stack', () => {
     },
   );
 
-  test('when the launcher is killed outright, everything under it ends by itself', async () => {
+  test('when the launcher is killed, everything under it ends by itself', async () => {
     const { receipt } = await answer();
     const jwks = (await (await fetch(`${stack.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet;
     const processes = descendantsOf(stack.process.pid!);
     await stack.stop('SIGKILL');
     await expect.poll(() => stillRunning(processes), { timeout: 300_000, interval: 100 }).toEqual([]);
 
-    // What was signed before still verifies with the keys that the next stack publishes.
+    // A receipt from before still verifies with the keys that the next stack publishes.
     stack = await startStack({ dataDir });
     const published = (await (await fetch(`${stack.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet;
     expect(published).toEqual(jwks);
@@ -192,7 +194,7 @@ describe('at the end of a stack', () => {
     await stack.stop();
   });
 
-  test('when the supervisor alone is killed, what it had started ends by itself, and so does the launcher', async () => {
+  test('when only the supervisor is killed, what it started ends by itself, and so does the launcher', async () => {
     const processes = descendantsOf(stack.process.pid!);
     const supervisor = processes.find(({ command }) => command.includes('cli/main.ts'));
     process.kill(supervisor!.pid, 'SIGKILL');

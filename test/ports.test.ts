@@ -1,6 +1,6 @@
 /**
- * Whoever can make a browser on this machine send requests can reach its ports. None of ours may
- * let such a page do a thing.
+ * A web page that makes a browser on this machine send requests can reach this machine's ports.
+ * None of ours may let such a page do anything.
  */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
@@ -11,12 +11,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { descendantsOf } from './process-tree.ts';
 import { type RunningStack, startStack } from './running-stack.ts';
 
-/** `null`: the connection was cut without an answer. */
+/** null: the connection was cut without an answer. */
 type Answer = { status: number; body: string } | null;
 
 type Sent = { method?: string; headers?: Record<string, string>; body?: string };
 
-/** Not fetch, which lets nobody choose the Host. */
+/** Not with fetch, which does not let us choose the Host. */
 function send(port: number, url: string, { method = 'GET', headers = {}, body = '' }: Sent = {}): Promise<Answer> {
   return new Promise((resolve) => {
     const sent = request({ host: '127.0.0.1', port, path: url, method, headers, agent: false }, async (answer) => {
@@ -37,7 +37,7 @@ function portsOf(pid: number): number[] {
         const [, inode] = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${process}/fd/${fd}`)) ?? [];
         if (inode !== undefined) inodes.add(inode);
       } catch {
-        // It was closed while it was looked at.
+        // It was closed meanwhile.
       }
     }
   }
@@ -68,7 +68,7 @@ describe.skipIf(!existsSync('/proc/net/tcp'))('the ports of a running stack', ()
     await rm(tmp, { recursive: true, force: true });
   });
 
-  test('are found: at least those of the edge and the backend', () => {
+  test('include at least those of the edge and the backend', () => {
     const known = [stack.url, ...stack.backends().map(({ url }) => url)].map((url) => Number(new URL(url).port));
     expect(ports).toEqual(expect.arrayContaining(known));
   });
@@ -93,7 +93,7 @@ describe.skipIf(!existsSync('/proc/net/tcp'))('the ports of a running stack', ()
         await send(port, '/x', { headers: { ...headers, 'mf-original-url': 'http://x/core/public-url' } }),
       ];
       for (const answer of answers) expect(answer?.status ?? 400, `port ${port}`).toBeGreaterThanOrEqual(400);
-      // At / the edge has a page of its own, and nothing but that page may be there.
+      // At / the edge has a page of its own. Nothing else may be there.
       const root = await send(port, '/', { headers: { ...headers, 'mf-original-url': 'http://x/core/public-url' } });
       if (root?.status === 200) expect(JSON.parse(root.body)).toMatchObject({ name: 'plimsoll' });
       else expect(root?.status ?? 400, `port ${port}`).toBeGreaterThanOrEqual(400);
@@ -124,7 +124,7 @@ describe.skipIf(!existsSync('/proc/net/tcp'))('the ports of a running stack', ()
     }
   });
 
-  test('serve their own names, at whatever port a tunnel ends, and one that was added', async () => {
+  test('answer to their own names, whatever port a tunnel ends at, and to a name that was added', async () => {
     const edge = Number(new URL(stack.url).port);
     for (const host of ['127.0.0.1', `localhost:${edge}`, 'LOCALHOST:1', `[::1]:${edge}`, 'plimsoll.test']) {
       expect(await send(edge, '/healthz', { headers: { host } }), host).toMatchObject({ status: 200 });

@@ -1,10 +1,10 @@
-/** Which processes belong to which, from /proc where there is one, else from ps. */
+/** Which process started which: from /proc where there is one, otherwise from ps. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 type Process = { pid: number; parent: number; command: string };
 
-/** Not those that have ended and that nobody has asked about. */
+/** Without those that have ended and wait for their parent to notice. */
 function allProcesses(): Process[] {
   if (!existsSync('/proc/self/stat')) {
     const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat=,command='], { encoding: 'utf8' })
@@ -19,13 +19,13 @@ function allProcesses(): Process[] {
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {
       try {
-        // "pid (name) state parent ...", where the name may hold anything.
+        // "pid (name) state parent ...", and the name may contain anything.
         const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
         const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
         const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
         return state === 'Z' ? [] : [{ pid: Number(name), parent: Number(parent), command }];
       } catch {
-        // It ended while it was looked at.
+        // It ended meanwhile.
         return [];
       }
     });
@@ -42,7 +42,7 @@ export function descendantsOf(pid: number): Process[] {
   return found;
 }
 
-/** Those of `processes` that still run. */
+/** The ones among `processes` that still run. */
 export function stillRunning(processes: readonly Process[]): Process[] {
   const now = new Map(allProcesses().map((process) => [process.pid, process.command]));
   return processes.filter(({ pid, command }) => now.get(pid) === command);

@@ -1,4 +1,4 @@
-/** The stack as its user starts it: one command, a port of its own, an empty data folder. */
+/** The stack as a user starts it: one command, with a port of its own and an empty data folder. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -16,21 +16,21 @@ export type Backend = { pid: number; url: string };
 
 export type RunningStack = {
   url: string;
-  /** What it serves. */
+  /** The model that it serves. */
   model: string;
   dataDir: string;
   process: ChildProcess;
-  /** The newest first: a backend that was started again is listed again. */
+  /** The newest first. A backend that was restarted is listed again. */
   backends(): Backend[];
-  /** All that it wrote to stderr. */
+  /** Everything that it wrote to stderr. */
   log(): string;
-  /** Ends it by `signal` and resolves with the exit code. */
+  /** Ends it with `signal` and resolves with the exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 };
 
 export type StackOptions = { dataDir?: string; env?: Readonly<Record<string, string>> };
 
-/** The process, whatever comes of it; its stdout is read by nobody yet. */
+/** Only the process: it may fail to start, and nothing reads its stdout yet. */
 export function spawnStack(dataDir: string, env: Readonly<Record<string, string>> = {}): ChildProcess {
   return spawn(process.execPath, [path.join(ROOT, 'scripts/launch.mjs'), 'cli/main.ts', 'serve'], {
     cwd: ROOT,
@@ -40,8 +40,8 @@ export function spawnStack(dataDir: string, env: Readonly<Record<string, string>
 }
 
 /**
- * A stack makes its draw secret at its first start, and all its answers hang on that. Tests of what it says bring one, so that they
- * say the same each time.
+ * A stack makes its draw secret at its first start, and all its answers depend on it. Tests that
+ * read answers bring a fixed secret, so that the answers are the same each time.
  */
 const DRAW_SECRET = 'the draw secret of tests, which is not secret';
 
@@ -95,12 +95,12 @@ export async function startStack({ dataDir, env }: StackOptions = {}): Promise<R
 
 export const newDataDir = () => mkdtemp(path.join(tmpdir(), 'plimsoll-data-'));
 
-/** OpenAI's client, unchanged. It retries nothing, so that a test sees every answer. */
+/** OpenAI's client, unchanged, but without retries: a test must see every answer. */
 export function client(url: string, apiKey: string = 'pk-demo-balanced'): OpenAI {
   return new OpenAI({ apiKey, baseURL: `${url}/v1`, maxRetries: 0 });
 }
 
-/** A request below the client: for what the client would not send, or would hide. */
+/** A request without the client, for what the client would not send or would hide. */
 export function post(url: string, body: unknown, { key = 'pk-demo-balanced' as string } = {}): Promise<Response> {
   return fetch(`${url}/v1/chat/completions`, {
     method: 'POST',

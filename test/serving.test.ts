@@ -1,4 +1,4 @@
-/** A running stack, asked as its clients ask it. */
+/** A running stack, asked the way its clients ask it. */
 import { createHash } from 'node:crypto';
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import type OpenAI from 'openai';
@@ -13,7 +13,7 @@ import { client, KEYS, type Key, post, type RunningStack, startStack } from './r
 const FLOORS: Record<Key, number> = { 'pk-demo-strict': 0.9, 'pk-demo-balanced': 0.3, 'pk-demo-open': 0 };
 const BUDGETS: Record<Key, number | null> = { 'pk-demo-strict': 2, 'pk-demo-balanced': 20, 'pk-demo-open': null };
 const QUESTION = 'How do I clean a pan?';
-/** Sums of thousands of logarithms; the gate's own tests are exact. */
+/** These are sums of thousands of logarithms. The gate's own tests are exact. */
 const ROUNDING = 1e-9;
 
 let stack: RunningStack;
@@ -53,7 +53,7 @@ const textOf = ({ choices }: ChatCompletion) => choices[0].message.content;
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
 describe.each(KEYS)('with %s', (key) => {
-  test('the openai client gets an answer, whole and streamed, and both are the same', async () => {
+  test('the OpenAI client gets the same answer whole and streamed', async () => {
     const answer = await whole(key);
     const stream = await streamed(key);
     expect(textOf(answer).length).toBeGreaterThan(0);
@@ -67,7 +67,7 @@ describe.each(KEYS)('with %s', (key) => {
     }
   });
 
-  test('no token is drawn below the floor, and the budget holds at every one', async () => {
+  test('no token is drawn below the floor, and the budget holds at every token', async () => {
     const { plimsoll, usage } = await whole(key, { plimsoll: { trace: 'tokens' } });
     holdsItsLine(plimsoll, plimsoll.tokens!);
     expect(plimsoll.tokens!.length).toBe(usage.completion_tokens);
@@ -122,13 +122,13 @@ function holdsItsLine({ floor, budget, weights, spent }: SentExtension, tokens: 
   if (budget !== null) expect(spent).toBeLessThanOrEqual(budget! + ROUNDING);
 }
 
-test('the first tokens of the strict tenant stand under its higher opening floor', async () => {
+test('the first tokens of the strict tenant are under its higher opening floor', async () => {
   const { plimsoll } = await whole('pk-demo-strict', { plimsoll: { trace: 'tokens' } });
   const opening = plimsoll.tokens!.slice(0, strict.opening.tokens);
   for (const { weight } of opening) expect(weight).toBeGreaterThanOrEqual(strict.opening.floor);
 });
 
-test('a request can raise its floor and lower its budget, and not the reverse', async () => {
+test('a request can raise its floor and lower its budget, but not the reverse', async () => {
   const raised = await whole('pk-demo-open', { plimsoll: { floor: 0.8, budget: 1, trace: 'tokens' } });
   expect(raised.plimsoll).toMatchObject({ floor: 0.8, budget: 1 });
   holdsItsLine(raised.plimsoll, raised.plimsoll.tokens!);
@@ -137,8 +137,8 @@ test('a request can raise its floor and lower its budget, and not the reverse', 
   expect(lowered.plimsoll.budget).toBeLessThanOrEqual(BUDGETS['pk-demo-strict']!);
 });
 
-test('under floor 1 and budget 0 there is nobody but the safety expert: all tenants get its likeliest answer', async () => {
-  // Draws hang on the tenant, too, so the same answer is theirs only where nothing is drawn.
+test('under floor 1 and budget 0 only the safety expert answers: all tenants get its likeliest answer', async () => {
+  // Draws depend on the tenant too, so all get the same answer only if nothing is drawn.
   const alone = { temperature: 0, plimsoll: { floor: 1, budget: 0 } };
   const answers = await Promise.all(KEYS.map((key) => whole(key, alone)));
   for (const { plimsoll } of answers) {
@@ -148,7 +148,7 @@ test('under floor 1 and budget 0 there is nobody but the safety expert: all tena
   expect(new Set(answers.map(textOf)).size).toBe(1);
 });
 
-describe("what cannot be answered is refused in OpenAI's error shape", () => {
+describe("refuses in OpenAI's error shape", () => {
   const long = 'word '.repeat(20_000);
   const wrong: [name: string, body: () => unknown, code: ErrorCode, param: string | null][] = [
     ['an unknown model', () => ({ ...requestOf(), model: 'gpt-9' }), 'model_not_found', 'model'],
@@ -175,7 +175,7 @@ describe("what cannot be answered is refused in OpenAI's error shape", () => {
     expect([answer.status, error.code]).toEqual([401, 'invalid_api_key']);
   });
 
-  test('no tenant may read or write tenants', async () => {
+  test('no tenant may read tenants', async () => {
     for (const key of [...KEYS, 'pk-wrong']) {
       const answer = await fetch(`${stack.url}/admin/v1/tenants`, { headers: { authorization: `Bearer ${key}` } });
       expect([401, 403]).toContain(answer.status);
@@ -183,7 +183,7 @@ describe("what cannot be answered is refused in OpenAI's error shape", () => {
     }
   });
 
-  test('and after all of it the same processes answer as before', async () => {
+  test('and after all this the same processes answer as before', async () => {
     const before = stack.backends();
     expect((await whole('pk-demo-balanced')).choices[0].finish_reason).toMatch(/stop|length/);
     expect(stack.backends()).toEqual(before);

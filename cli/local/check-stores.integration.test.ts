@@ -19,7 +19,7 @@ beforeEach(async () => {
   database.close();
 });
 
-test('stores that are whole, or not there yet, are let be', async () => {
+test('leaves stores alone that are whole or do not exist yet', async () => {
   const before = await readFile(file);
   checkStores(dir);
   expect(await readFile(file)).toEqual(before);
@@ -30,7 +30,7 @@ test.each<[string, (bytes: Buffer) => Buffer]>([
   ['is no database', () => Buffer.from('x'.repeat(5_000))],
   ['was cut', (bytes) => bytes.subarray(0, 20_000)],
   ['was overwritten in the middle', (bytes) => bytes.fill(0xff, 8_192, 16_384)],
-])('a store that %s is named, with what to do', async (_name, damage) => {
+])('names a store that %s, and says what to do', async (_name, damage) => {
   await writeFile(file, damage(await readFile(file)));
   let message = '';
   try {
@@ -43,7 +43,7 @@ test.each<[string, (bytes: Buffer) => Buffer]>([
   expect(message).not.toContain('\n');
 });
 
-test('of a store that holds copies only, nothing is lost', async () => {
+test('says that nothing is lost with a store that holds only copies', async () => {
   await mkdir(path.join(dir, 'kv'));
   await writeFile(path.join(dir, 'kv/1b.sqlite'), 'x'.repeat(5_000));
   expect(() => checkStores(dir)).toThrow(`kv/1b.sqlite is damaged (file is not a database); delete ${dir}/kv, which`);

@@ -3,8 +3,9 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
 /**
- * Throws if one of the edge's database files is damaged. workerd would find it too, at the first request that needs it, but could
- * not say which file it is or what to do. Only while no edge runs on the folder.
+ * Throws if one of the edge's database files is damaged. workerd would notice too, at the first
+ * request that needs the file, but it could not say which file it is or what to do. Call this only
+ * while no edge runs on the folder.
  */
 export function checkStores(edgeDir: string): void {
   if (!existsSync(edgeDir)) return;
@@ -24,7 +25,7 @@ function problemOf(file: string): string | null {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(file);
-    // The cast: the pragma has this one column.
+    // The cast: the pragma has only this column.
     const [row] = database.prepare('PRAGMA quick_check(1)').all() as { quick_check: string }[];
     return row === undefined || row.quick_check === 'ok' ? null : row.quick_check.replaceAll('\n', ' ');
   } catch (error) {

@@ -1,4 +1,7 @@
-/** The edge as a process of its own. It gets its settings as a message, so that no secret stands in a command line. */
+/**
+ * The edge as a process of its own. It gets its settings as a message, which keeps secrets out of
+ * the command line.
+ */
 import { type Edge, type EdgeOptions, startEdge } from '#workers/local/start-edge.ts';
 
 /** What can be sent to another process. */
@@ -7,7 +10,7 @@ export type EdgeReply = { url: string } | { error: string };
 
 const reply = (message: EdgeReply) => process.send?.(message);
 
-// Until the edge runs, the message to come is what this process lives for.
+// Until the edge runs, the wait for that message keeps this process alive.
 process.channel?.ref();
 
 let edge: Edge | undefined;

@@ -16,7 +16,7 @@ test('a folder has one holder at a time', async () => {
   second?.release();
 });
 
-test('a damaged lock is named, with what to do', async () => {
+test('names a damaged lock and says what to do', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'plimsoll-lock-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const file = path.join(folder, 'lock.db');

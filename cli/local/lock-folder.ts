@@ -4,9 +4,10 @@ import { DatabaseSync } from 'node:sqlite';
 export type FolderLock = { release(): void };
 
 /**
- * Holds a folder for this process until `release`, or until the process ends in whatever way: two stacks on one store
- * would write over each other. The lock is SQLite's, because Node itself has none that the system gives back. Null if
- * another process has it. Keep the result: a lock that nothing refers to is collected, and gone.
+ * Locks a folder for this process until `release`, or until the process ends, however it ends. Two
+ * stacks on one store would overwrite each other's data. The lock is SQLite's, because Node has
+ * none that the system releases by itself. Returns null if another process has the lock. Keep the
+ * result: once nothing refers to it, the garbage collector takes it, and the lock is gone.
  */
 export function lockFolder(folder: string): FolderLock | null {
   const file = path.join(folder, 'lock.db');

@@ -37,7 +37,7 @@ const RECEIPT: Parameters<typeof signReceipt>[0] = {
   answer_digest: '0',
 };
 
-test('are made once, then kept, and only their owner can read them', async () => {
+test('secrets are made once, then kept, and only their owner can read them', async () => {
   const made = await loadSecrets(dir);
   expect(await loadSecrets(dir)).toEqual(made);
   const files = await readdir(dir);
@@ -46,7 +46,7 @@ test('are made once, then kept, and only their owner can read them', async () =>
   expect((await stat(dir)).mode & 0o777).toBe(0o700);
 });
 
-test('are what the edge and the backends take, and of the key pair only the public half is published', async () => {
+test('the edge and the backends accept the secrets, and only the public half of the key pair is published', async () => {
   const { directiveSecret, drawSecret, receiptPrivateJwk, receiptJwks } = await loadSecrets(dir);
   expect(directiveKey(directiveSecret).byteLength).toBeGreaterThanOrEqual(32);
   expect((await importDrawSecret(drawSecret)).id).toMatch(/^[0-9a-f]{8}$/);
@@ -57,7 +57,7 @@ test('are what the edge and the backends take, and of the key pair only the publ
   expect(await verifyReceipt(receipt, receiptJwks)).toEqual(RECEIPT);
 });
 
-test('are closed again to others where a copy has opened them', async () => {
+test('secrets that a copy has opened to others are closed again', async () => {
   await loadSecrets(dir);
   const file = path.join(dir, 'directive-secret');
   await chmod(file, 0o644);
@@ -66,7 +66,7 @@ test('are closed again to others where a copy has opened them', async () => {
 });
 
 test.each(['directive-secret', 'draw-secret', 'receipt-key.json'])(
-  'a damaged %s is named and left as it is',
+  'names a damaged %s and leaves it as it is',
   async (name) => {
     await loadSecrets(dir);
     const file = path.join(dir, name);
@@ -78,7 +78,7 @@ test.each(['directive-secret', 'draw-secret', 'receipt-key.json'])(
   },
 );
 
-test.each(['x', 'd'] as const)('a receipt key of which one bit has changed in %s is named', async (half) => {
+test.each(['x', 'd'] as const)('names a receipt key in which one bit of %s has changed', async (half) => {
   const { receiptPrivateJwk } = await loadSecrets(dir);
   const file = path.join(dir, 'receipt-key.json');
   const bytes = Buffer.from(receiptPrivateJwk[half], 'base64url');

@@ -1,7 +1,8 @@
 /**
- * What a local stack must keep to itself, made once and then kept: the secret under which the edge signs directives, the secret
- * that the backends' draws hang on, so that a request of yesterday still has yesterday's answer, and the key pair under which they
- * sign receipts, so that receipts of yesterday still verify.
+ * The secrets of a local stack, made once and then kept. The edge signs directives with the first.
+ * The second is the secret that the backends' draws depend on: while it stays, yesterday's request
+ * gets yesterday's answer. With the key pair the backends sign receipts: while it stays,
+ * yesterday's receipts still verify.
  */
 import { randomBytes } from 'node:crypto';
 import { chmod, readFile, rename, writeFile } from 'node:fs/promises';
@@ -18,7 +19,7 @@ import {
 import * as z from 'zod';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 
-/** As the edge and the backend want it; base64url makes 43 characters of these. */
+/** What the edge and the backend ask for. In base64url it is 43 characters. */
 const SECRET_BYTES = 32;
 
 const PrivateJwk = z.strictObject({
@@ -60,7 +61,7 @@ async function makeReceiptKey(): Promise<PrivateJwk> {
   return PrivateJwk.parse({ kty, crv, x, d, kid: await calculateJwkThumbprint(jwk) });
 }
 
-/** Rejects where what the private half signs is not what the public half verifies. */
+/** Rejects if the public half does not verify what the private half signs. */
 async function tryKey({ d, ...publicJwk }: PrivateJwk): Promise<void> {
   const privateKey = await importJWK({ ...publicJwk, d }, 'EdDSA');
   const signed = await new CompactSign(new Uint8Array(1)).setProtectedHeader({ alg: 'EdDSA' }).sign(privateKey);
@@ -71,7 +72,10 @@ function damaged(file: string, why: string, cause: unknown): Error {
   return new Error(`${file} is damaged (${why}); delete it to have a new one made`, { cause });
 }
 
-/** The file's value, which is made and written first if there is no file. A broken file is an error and is left as it is. */
+/**
+ * The file's value. If there is no file, the value is made and written first. A broken file is an
+ * error and stays as it is.
+ */
 async function keep<T>(file: string, schema: z.ZodType<T>, make: () => Promise<T>): Promise<T> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
@@ -79,7 +83,7 @@ async function keep<T>(file: string, schema: z.ZodType<T>, make: () => Promise<T
   });
   if (text === null) {
     const made = await make();
-    // Whole or not at all: a key cut short by a crash would be found broken the next time.
+    // Written whole or not at all: a crash must not leave half a key, broken at the next start.
     await writeFile(`${file}.new`, JSON.stringify(made), { mode: 0o600 });
     await rename(`${file}.new`, file);
     return made;

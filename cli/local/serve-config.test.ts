@@ -4,7 +4,7 @@ import { readServeConfig } from './serve-config.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
-test('an empty environment, or one of empty variables, is the demo on port 8787', () => {
+test('with no variables, or only empty ones, it is the demo on port 8787', () => {
   const demo = {
     port: 8787,
     backends: 1,
@@ -22,12 +22,12 @@ test('several backends share the cores, unless told otherwise', () => {
   expect(readServeConfig({ PLIMSOLL_BACKENDS: '2', PLIMSOLL_THREADS: '3' }).threads).toBe('3');
 });
 
-test('an option goes before the environment, and is the one that is named', () => {
+test('an option wins over the environment, and an error names the option', () => {
   expect(readServeConfig({ PORT: '1' }, { port: '8803' }).port).toBe(8803);
   expect(() => readServeConfig({ PORT: '1' }, { port: 'http' })).toThrow(/^--port: a port is a number/);
 });
 
-test('host names are taken by commas, in small letters', () => {
+test('host names are split at commas and lower-cased', () => {
   expect(readServeConfig({ PLIMSOLL_NAMES: 'Plimsoll.test, my-laptop' }).moreNames).toEqual([
     'plimsoll.test',
     'my-laptop',
@@ -42,6 +42,6 @@ test.each([
   ['PORT', '-1'],
   ['PLIMSOLL_BACKENDS', '0'],
   ['PLIMSOLL_BACKENDS', '1.5'],
-])('%s=%s is refused by name', (name, value) => {
+])('refuses %s=%s and names the variable', (name, value) => {
   expect(() => readServeConfig({ [name]: value })).toThrow(new RegExp(`^${name}: `));
 });

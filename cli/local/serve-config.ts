@@ -1,10 +1,13 @@
-/** The settings of `serve`, from the environment once, at start. */
+/** The settings of `serve`, read from the environment once, at the start. */
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
 import { parseHostNames } from '#shared/api/host-names.ts';
+import { INSTALLED } from '../options/installed.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
+/** A release is in node_modules, and the next install replaces what is there. */
+const DEFAULT_DATA = path.join(INSTALLED ? process.cwd() : ROOT, '.plimsoll');
 
 const whole = (text: string) => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
 const Environment = z.object({
@@ -18,7 +21,7 @@ const Environment = z.object({
     .default('1')
     .transform(whole)
     .pipe(z.int('how many backends to run, 1 or more').min(1, 'how many backends to run, 1 or more')),
-  PLIMSOLL_DATA: z.string().default(path.join(ROOT, '.plimsoll')),
+  PLIMSOLL_DATA: z.string().default(DEFAULT_DATA),
   PLIMSOLL_BUNDLE: z.string().default(path.join(ROOT, 'models/demo')),
   PLIMSOLL_THREADS: z.string().optional(),
   PLIMSOLL_NAMES: z
@@ -33,23 +36,23 @@ const Environment = z.object({
 });
 
 export type ServeConfig = {
-  /** 0: any free one. */
+  /** 0: any free port. */
   port: number;
   backends: number;
   dataDir: string;
   bundle: string;
-  /** Host names that the edge answers to beside those of this machine. */
+  /** Host names that the edge answers to, besides this machine's own. */
   moreNames: readonly string[];
-  /** For each backend. */
+  /** Of each backend. */
   threads: string;
 };
 
-/** What is given as an option goes before the environment. */
+/** An option wins over the environment. */
 export function readServeConfig(
   env: Readonly<Record<string, string | undefined>>,
   { port }: { port?: string | undefined } = {},
 ): ServeConfig {
-  // A variable set to nothing counts as one not set.
+  // An empty variable counts as not set.
   const given = Object.fromEntries(
     Object.entries({ ...env, ...(port !== undefined && { PORT: port }) }).filter(([, value]) => value !== ''),
   );
@@ -59,7 +62,7 @@ export function readServeConfig(
     throw new Error(parsed.error.issues.map(({ path, message }) => `${nameOf(path[0])}: ${message}`).join('\n'));
   }
   const { PORT, PLIMSOLL_BACKENDS, PLIMSOLL_DATA, PLIMSOLL_BUNDLE, PLIMSOLL_THREADS, PLIMSOLL_NAMES } = parsed.data;
-  // Several backends that each take every core only get in each other's way.
+  // Several backends that each use every core only get in each other's way.
   const share = PLIMSOLL_BACKENDS === 1 ? 0 : Math.max(1, Math.floor(availableParallelism() / PLIMSOLL_BACKENDS));
   return {
     port: PORT,

@@ -29,7 +29,7 @@ const isAlive = (pid: number) => {
   }
 };
 
-test('asks a process to end, and makes one that will not', async () => {
+test('asks a process to end, and kills one that does not', async () => {
   const polite = await program(
     'polite',
     'process.on("SIGTERM", () => process.exit(5)); setInterval(() => {}, 9); console.log(1)',
@@ -49,7 +49,7 @@ test('a process that ends before it is ready is an error', async () => {
   );
 });
 
-test('what a process has started itself ends with it, however it ends', async () => {
+test('what a process has started ends with it, however it ends', async () => {
   const parent = await program(
     'parent',
     `import { spawn } from 'node:child_process';
@@ -71,7 +71,7 @@ test('what a process has started itself ends with it, however it ends', async ()
   await expect.poll(() => isRunning(grandchild)).toBe(false);
 });
 
-test('when this process is killed outright, the ones it started end by themselves', async () => {
+test('when this process is killed, the processes it started end by themselves', async () => {
   const child = await program(
     'child',
     'process.on("SIGTERM", () => process.exit(0)); setInterval(() => {}, 9); console.log(process.pid)',
@@ -90,7 +90,10 @@ test('when this process is killed outright, the ones it started end by themselve
   await expect.poll(() => isRunning(pid)).toBe(false);
 });
 
-/** A process that has ended and that nobody has asked about still counts for `kill`; where there is /proc it tells. */
+/**
+ * For `kill`, a process that has ended still exists until its parent asks for its exit code. /proc
+ * can tell, where there is one.
+ */
 async function isRunning(pid: number): Promise<boolean> {
   if (!isAlive(pid)) return false;
   if (process.platform !== 'linux') return true;

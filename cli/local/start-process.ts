@@ -1,4 +1,4 @@
-/** A Node process that ends with this one and leaves nothing behind. */
+/** Starts a Node process that ends when this one does, and leaves nothing behind. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
@@ -6,23 +6,23 @@ const EXIT_WITH_PARENT = new URL('./exit-with-parent.ts', import.meta.url).href;
 
 export type Running = {
   pid: number;
-  /** Settles when the process is gone, with how it went: `code 1`, `signal SIGKILL`. */
+  /** Resolves once the process is gone, with how it ended: `code 1`, `signal SIGKILL`. */
   ended: Promise<string>;
-  /** At once, with all it has started. */
+  /** At once, together with everything it has started. */
   kill(): void;
 };
 
 export type StartOptions = {
   /** Resolves when the process is ready. */
   ready: (child: ChildProcess) => Promise<unknown>;
-  /** When it fires, the process is asked to end (SIGTERM), and made to (SIGKILL) after `graceMs`. */
+  /** When it fires, the process gets SIGTERM, and SIGKILL if it still runs after `graceMs`. */
   signal: AbortSignal;
   graceMs: number;
   /** The program's own arguments. */
   args?: readonly string[];
   /** Added to this process's environment. */
   env?: Readonly<Record<string, string>>;
-  /** For `ready` to read from, or else to be seen with stderr. */
+  /** `pipe`: `ready` reads it; `stderr`: it is shown with stderr. */
   stdout?: 'pipe' | 'stderr';
 };
 
@@ -38,8 +38,8 @@ export async function startProcess(
     {
       env: { ...process.env, ...env },
       stdio: ['ignore', stdout === 'pipe' ? 'pipe' : 2, 'inherit', 'ipc'],
-      // A group of its own: Ctrl-C reaches only `serve`, which then stops things in order, and whatever the process
-      // itself has started (workerd) can be ended with it.
+      // In a group of its own, for two reasons. Ctrl-C reaches only `serve`, which then stops
+      // things in order. And what the process has started (workerd) can be ended together with it.
       detached: process.platform !== 'win32',
     },
   );
@@ -48,7 +48,7 @@ export async function startProcess(
     try {
       process.kill(process.platform === 'win32' ? child.pid : -child.pid, 'SIGKILL');
     } catch {
-      // Nobody is left in the group.
+      // The group is empty.
     }
   };
   let lastResort: NodeJS.Timeout | undefined;

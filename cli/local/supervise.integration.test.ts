@@ -4,7 +4,7 @@ import { supervise } from './supervise.ts';
 
 const slept: number[] = [];
 let nowMs = 0;
-/** Nothing waits longer than a turn of the event loop. */
+/** No wait is longer than one turn of the event loop. */
 const time = {
   now: () => nowMs,
   sleep: async (ms: number, signal: AbortSignal) => {
@@ -17,7 +17,7 @@ beforeEach(() => {
   slept.length = 0;
 });
 
-/** A process of which the test decides when it ends. */
+/** A process that ends when the test says so. */
 function scripted() {
   const ended = Promise.withResolvers<string>();
   const running: Running = { pid: 1, ended: ended.promise, kill: vi.fn(() => ended.resolve('signal SIGKILL')) };
@@ -29,7 +29,7 @@ async function turns(count: number) {
   for (let i = 0; i < count; i++) await turn();
 }
 
-test('a process that ends is started again, later each time, and sooner again after a long run', async () => {
+test('restarts a process that ends, with growing delays that start over after a long run', async () => {
   const stop = new AbortController();
   const log: string[] = [];
   let current = scripted();
@@ -57,7 +57,7 @@ test('a process that ends is started again, later each time, and sooner again af
   await closed;
 });
 
-test('a first start that fails is told and not retried; a later one is tried on', async () => {
+test('a first start that fails is reported and not retried; a later one is retried', async () => {
   const stop = new AbortController();
   const log: string[] = [];
   const options = { ...time, signal: stop.signal, log: (line: string) => log.push(line) };
@@ -84,7 +84,7 @@ test('a first start that fails is told and not retried; a later one is tried on'
   await later.closed;
 });
 
-test('a process that answers nothing three times in a row is killed and started again', async () => {
+test('kills and restarts a process that fails three checks in a row', async () => {
   const stop = new AbortController();
   const log: string[] = [];
   const processes = [scripted(), scripted()];

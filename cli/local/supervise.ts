@@ -1,27 +1,30 @@
-/** Keeps one process running: started again, ever more slowly, whenever it ends by itself or no longer answers. */
+/** Keeps a process alive: restarts it when it exits or stops answering, with growing delays. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Running } from './start-process.ts';
 
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 10_000;
-/** A process that ran this long was all right, so its end is a first one again. */
+/** After a run this long the process was fine, so the delays start over. */
 const STEADY_MS = 30_000;
 const CHECK_EVERY_MS = 5_000;
-/** In a row, each as long as a check may take: on a machine that is merely busy a backend must not be lost. */
+/**
+ * In a row, and each may take as long as a check can. A machine that is merely busy must not lose a
+ * backend.
+ */
 const FAILED_CHECKS = 3;
 
 export type Supervised = {
-  /** Rejects if the process does not even start the first time; that is not retried. */
+  /** Rejects if the first start fails, which is not retried. */
   ready: Promise<void>;
-  /** Settles when `signal` has fired, or the first start failed, and the process is gone. */
+  /** Resolves once the process is gone, after `signal` has fired or the first start has failed. */
   closed: Promise<void>;
 };
 
 export type SuperviseOptions = {
   start: () => Promise<Running>;
-  /** Rejects, in its own time, if the process does not answer. */
+  /** Rejects if the process does not answer. It sets its own time limit. */
   check?: () => Promise<unknown>;
-  /** Ends the supervision; `start` gets the same and ends the process. */
+  /** Ends the supervision. `start` uses the same signal to end the process. */
   signal: AbortSignal;
   log: (message: string) => void;
   now?: () => number;
@@ -79,7 +82,7 @@ export function supervise(
   return { ready: ready.promise, closed };
 }
 
-/** True once enough checks in a row have failed; false when `over` fires. */
+/** True once enough checks in a row have failed, false when `over` fires. */
 async function hangs(
   check: () => Promise<unknown>,
   { over, sleep }: { over: AbortSignal; sleep: Sleep },

@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Between the first answer and "ready" nothing slow is left to happen; a stack that takes longer is broken. */
+/** By now every part runs, so nothing slow is left to do. A stack that takes longer is broken. */
 const PATIENCE_MS = 20_000;
 
-/** Asks the whole stack for one token, as a client would. Throws with the last answer if none comes in time. */
+/**
+ * Asks the whole stack for one token, as a client would. If none comes in time, it throws the last
+ * answer.
+ */
 export async function tryRequest(url: string, { key, model }: { key: string; model: string }): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {

@@ -46,7 +46,10 @@ function topGraph(graph: FolderGraph, tops: readonly string[]): Map<string, stri
   );
 }
 
-/** Leaves out an arrow where a longer way leads to the same folder: a picture of every import is a tangle. */
+/**
+ * Leaves out an arrow where a longer way leads to the same folder: a picture of every import is a
+ * tangle.
+ */
 function direct(edges: ReadonlyMap<string, readonly string[]>): Map<string, string[]> {
   const reaches = (from: string, to: string): boolean =>
     (edges.get(from) ?? []).some((next) => next === to || reaches(next, to));

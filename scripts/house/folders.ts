@@ -1,4 +1,7 @@
-/** The folders as a graph: which imports which, on which storey each one stands, and whether any of them go in a circle. */
+/**
+ * The folders as a graph: which imports which, on which storey each one stands, and whether any of
+ * them go in a circle.
+ */
 import path from 'node:path';
 import type { SourceFile } from './imports.ts';
 
@@ -6,8 +9,8 @@ import type { SourceFile } from './imports.ts';
 export type FolderGraph = ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>;
 
 /**
- * A folder is a directory, without what is below it. Type imports count: who reads one folder has to
- * know the other. Tests do not, since nobody imports them; helpers in `testing/` do.
+ * A folder is a directory, without what is below it. Type imports count: who reads one folder has
+ * to know the other. Tests do not, since nobody imports them; helpers in `testing/` do.
  */
 export function folderGraph(sources: readonly SourceFile[]): FolderGraph {
   const graph = new Map<string, Map<string, string[]>>();

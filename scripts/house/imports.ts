@@ -1,4 +1,7 @@
-/** Reads who imports whom, from the syntax tree of every file of ours that git tracks or would track. */
+/**
+ * Reads who imports whom, from the syntax tree of every file of ours that git tracks or would
+ * track.
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

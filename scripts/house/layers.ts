@@ -1,4 +1,7 @@
-/** Which top folder may import which. docs/house.md draws it, `npm run check` fails on anything else. */
+/**
+ * Which top folder may import which. docs/house.md draws it, `npm run check` fails on anything
+ * else.
+ */
 import type { SourceFile } from './imports.ts';
 
 /** Lowest first. What a folder does not name it must not import, in tests either. */
