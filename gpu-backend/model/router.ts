@@ -3,8 +3,8 @@
  * hold either, both or none:
  *
  *   layers   MidPO's (arXiv 2506.02460): each expert's share in every layer and for every token,
- *            from the MLP's activation h [F], the input of down_proj: `alpha = sigmoid(w.h + b)` for
- *            the safety expert, `beta` likewise for the helpfulness expert. The paper has three
+ *            from the MLP's activation h [F], the input of down_proj: `alpha = sigmoid(w.h + b)`
+ *            for the safety expert, `beta` likewise for the helpfulness expert. The paper has three
  *            linear layers there with nothing in between, which are one.
  *   logits   one safety weight per token, from the last hidden states of both experts' rows
  *            (propose-weight.ts).
