@@ -1,4 +1,7 @@
-/** `plimsoll backend` as a deployment runs it: its own process, a bundle on disk, onnxruntime, signals. */
+/**
+ * `plimsoll backend` as a deployment runs it: its own process, a bundle on disk, onnxruntime,
+ * signals.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -96,7 +99,7 @@ test('serves a bundle, and on SIGTERM finishes the running answer and exits with
   expect(await exit).toEqual([0, null]);
 });
 
-test('its options win over the environment, and a second backend on its port is refused', async () => {
+test('options win over the environment, and a second backend on the same port stops with an error', async () => {
   const child = start({ PLIMSOLL_BUNDLE: 'nowhere', PLIMSOLL_BACKEND_PORT: '1' }, [
     '--bundle',
     env.PLIMSOLL_BUNDLE!,

@@ -3,11 +3,12 @@ import type { StopState } from '#shared/text/stop-matcher.ts';
 import type { TextState } from '#shared/text/text-stream.ts';
 
 /**
- * Where an answer stands: with the request's prompt, key and line, all that another engine needs to
- * go on at the next token as if nothing had happened. Plain data that survives JSON.
+ * Where an answer stands. Together with the request's prompt, key and line, it is all that another
+ * engine needs to go on at the next token as if nothing had happened. Plain data that survives
+ * JSON.
  */
 export type AnswerState = {
-  /** Drawn so far; their number is the position of the next one. */
+  /** The tokens drawn so far. Their number is the position of the next one. */
   ids: readonly number[];
   /** Nats. */
   spent: number;

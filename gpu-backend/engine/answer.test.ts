@@ -1,4 +1,7 @@
-/** One answer by itself: how it ends, what its events say, what its budget allows. Going on elsewhere is in resume-answer.test.ts. */
+/**
+ * One answer by itself: how it ends, what its events say, what its budget allows. For answers that
+ * go on elsewhere, see resume-answer.test.ts.
+ */
 import { describe, expect, test } from 'vitest';
 import type { Line } from '#shared/line/line.ts';
 import type { TokenFrame } from '#shared/protocol/generate.ts';
@@ -19,11 +22,11 @@ const options: AnswerOptions = {
   contextLength: 96,
 };
 
-/** Logits of one token and nothing else. */
+/** Logits that allow one token. */
 const only = (id: number, vocabulary = SCRIPTED_VOCAB) =>
   Float32Array.from({ length: vocabulary }, (_, other) => (other === id ? 30 : -30));
 
-/** Both experts want to write this text, and then to end. */
+/** Both experts want to write this text and then end. */
 const writes =
   (text: string): Script =>
   (_, ids) =>
@@ -42,11 +45,11 @@ const tokensOf = (events: EngineEvent[]): TokenFrame[] => events.filter((event) 
 const endOf = (events: EngineEvent[]) => events.find((event) => event.type === 'end');
 const textOf = (events: EngineEvent[]) => events.map((event) => ('text' in event ? event.text : '')).join('');
 
-/** What an expert says, without any driver. */
+/** What an expert says, without a driver. */
 const says = (logits: Float32Array): Output => ({ row: { logits }, earlier: [], hidden: null, alpha: null });
 
 describe('an answer ends', () => {
-  test('with stop when its experts end it; that token counts and has no text', async () => {
+  test('with stop when its experts end it; the last token counts but has no text', async () => {
     const { text, tokens, end } = await drive(writes('hello'));
     expect(text).toBe('hello');
     expect(tokens.at(-1)).toMatchObject({ id: EOS, text: '' });
@@ -56,7 +59,7 @@ describe('an answer ends', () => {
     });
   });
 
-  test('with length at max_tokens, and with stop where its last token allowed is the end', async () => {
+  test('with length at max_tokens, but with stop if its last allowed token is the end', async () => {
     expect((await drive(writes('hello'), { maxTokens: 5 })).end).toMatchObject({ finish_reason: 'length' });
     expect((await drive(writes('hello'), { maxTokens: 6 })).end).toMatchObject({ finish_reason: 'stop' });
   });
@@ -71,16 +74,16 @@ describe('an answer ends', () => {
 
   test.each([
     ['the end', ['lo'], 'hel', 5],
-    ['the middle of a token’s text', ['el'], 'h', 3],
+    ['the second letter', ['el'], 'h', 3],
     ['the first of several', ['orld', 'o w', 'ell'], 'h', 4],
-    ['its last token allowed', ['hello wo'], '', 8],
+    ['its last allowed token', ['hello wo'], '', 8],
   ])('with stop before a stop string at %s, and sends no part of it', async (_, stop, text, drawn) => {
     const answer = await drive(writes('hello world'), { stop, maxTokens: 8 });
     expect(answer.text).toBe(text);
     expect(answer.end).toMatchObject({ finish_reason: 'stop', usage: { completion_tokens: drawn } });
   });
 
-  test('with the text that it held back for a stop string that never came', async () => {
+  test('with the text it held back for a stop string that never came', async () => {
     const { events, text, tokens } = await drive(writes('hello'), { stop: ['lo!'], maxTokens: 5 });
     expect(tokens.map((token) => token.text)).toEqual(['h', 'e', '', 'l', '']);
     expect(events.slice(-2).map(({ type }) => type)).toEqual(['text', 'end']);
@@ -88,9 +91,10 @@ describe('an answer ends', () => {
   });
 
   test.each([0, 1])(
-    'not before it says something: no end after spaces and half characters, temperature %i',
+    'only after it says something: spaces and half characters do not count, temperature %i',
     async (temperature) => {
-      // A space, the first byte of the euro sign, then the end; in its place the likeliest token that is left.
+      // The script wants a space, the first byte of the euro sign, then the end. If it may not have
+      // its wish, the likeliest other token comes.
       const wishes = [0x20, 0xe2, EOS];
       const script: Script = (_, ids) => {
         const logits = only(wishes[ids.length - PROMPT.length] ?? EOS);
@@ -105,28 +109,28 @@ describe('an answer ends', () => {
 });
 
 describe('each token says', () => {
-  test('whose it is: the ids are the answer, and their text in order is what a client reads', async () => {
+  test('its id and text: the ids are the answer, and the texts in order are what a client reads', async () => {
     const { tokens, text, state } = await drive(babble, { maxTokens: 40 });
     expect(state.ids).toEqual(tokens.map(({ id }) => id));
     expect(text).toBe(Buffer.from(state.ids.filter((id) => id !== EOS)).toString());
   });
 
-  test('what it spent: log q - log p_s of all tokens so far, at temperature 1', async () => {
+  test('what the answer has spent so far: the sum of log q - log p_s, at temperature 1', async () => {
     const { tokens, end } = await drive(babble, { maxTokens: 20, line: { floor: 0.2 } });
     let spent = 0;
-    // The first may not end the answer, so its p_s is conditional on that.
+    // The first token may not end the answer, so its p_s is conditional on that.
     const safety = Array.from(babble('safety', PROMPT));
     const all = safety.reduce((sum, x) => sum + Math.exp(x), 0);
     const first = Math.log(1 - Math.exp(safety[EOS]!) / all);
     tokens.forEach((token, i) => {
       spent += token.lp! - (token.lp_s! - (i === 0 ? first : 0));
-      // Logits are float32, and the script's are double.
+      // Logits are float32, the script's numbers are double.
       expect(token.spent).toBeCloseTo(spent, 5);
     });
     expect(end!.spent).toBe(tokens.at(-1)!.spent);
   });
 
-  test('its weight and floor: the opening’s, then the line’s, and the end sums them up', async () => {
+  test('its weight and floor: first the opening’s, then the line’s; the end sums them up', async () => {
     const { tokens, end } = await drive(babble, {
       maxTokens: 6,
       line: { floor: 0.6, opening: { tokens: 2, floor: 0.9 } },
@@ -139,7 +143,7 @@ describe('each token says', () => {
     expect(end!.weights).toEqual({ min: 0.6, mean: expect.closeTo((2 * 0.9 + 4 * 0.6) / 6, 12), max: 0.9 });
   });
 
-  test('null for a probability of 0 and for a spending without bound', async () => {
+  test('null for a probability of 0 and for unbounded spending', async () => {
     const certain = (id: number) => Array.from({ length: SCRIPTED_VOCAB }, (_, i) => (i === id ? 0 : -Infinity));
     const script: Script = (source) => certain(source === 'safety' ? 97 : 98);
     const experts = new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB });
@@ -160,7 +164,7 @@ describe('a budget', () => {
     return logits;
   };
 
-  test('is used up and never exceeded, and what follows is the safety expert’s', async () => {
+  test('is used up and never exceeded', async () => {
     const line = { budget: 2 };
     const { tokens } = await drive(torn, { line, maxTokens: 40 });
     const most = Math.max(...tokens.map(({ spent }) => spent!));
@@ -168,7 +172,7 @@ describe('a budget', () => {
     expect(most).toBeGreaterThan(1.9);
   });
 
-  test('of 0 draws what the safety expert draws alone', async () => {
+  test('of 0 draws what the safety expert would draw alone', async () => {
     const broke = await drive(torn, { line: { budget: 0 } });
     const alone = await drive(torn, { line: { action: 'safety_only' } });
     const open = await drive(torn);
@@ -177,7 +181,7 @@ describe('a budget', () => {
     expect(broke.tokens.map(({ spent }) => spent)).toEqual(broke.tokens.map(() => 0));
   });
 
-  test('that is earned grows with the answer, up to the whole of it', async () => {
+  test('grows with the answer if it is earned, up to its full size', async () => {
     const line = { budget: 3, earned: { start: 0.5, rate: 0.25 } };
     const { tokens } = await drive(torn, { line, maxTokens: 30 });
     tokens.forEach(({ spent }, i) => {
@@ -186,7 +190,7 @@ describe('a budget', () => {
     expect(Math.max(...tokens.slice(0, 4).map(({ spent }) => spent!))).toBeGreaterThan(0.5);
   });
 
-  test('holds on truncated rows, where a token outside the safety expert’s k is never drawn', async () => {
+  test('holds on truncated rows, and never draws a token outside the safety expert’s top k', async () => {
     const { tokens } = await drive(torn, { line: { budget: 2 }, maxTokens: 40 }, 3);
     expect(Math.max(...tokens.map(({ spent }) => spent!))).toBeLessThanOrEqual(2);
     for (const [i, { id }] of tokens.entries()) {
@@ -197,13 +201,13 @@ describe('a budget', () => {
   });
 });
 
-describe('an expert that fails midway', () => {
+describe('when an expert fails midway', () => {
   const failing =
     (which: 'safety' | 'helpfulness'): Script =>
     (source, ids) =>
       source === which && ids.length >= PROMPT.length + 3 ? [Number.NaN] : babble(source, ids);
 
-  test('beside the safety expert closes the gate: weight 1 and nothing spent from there on', async () => {
+  test('beside the safety expert, the gate closes: weight 1 and nothing spent from there on', async () => {
     const { tokens, end } = await drive(failing('helpfulness'), { maxTokens: 8 });
     expect(tokens.map(({ weight }) => weight)).toEqual([0.5, 0.5, 0.5, 1, 1, 1, 1, 1]);
     const spent = tokens.map((token) => token.spent!);
@@ -212,7 +216,7 @@ describe('an expert that fails midway', () => {
     expect(end).toMatchObject({ finish_reason: 'length' });
   });
 
-  test('and is the safety expert: nothing is drawn, and the answer stands where it stood', () => {
+  test('and it is the safety expert, no token is drawn and the answer does not move', () => {
     const answer = new Answer(ask(), options);
     answer.draw(says(only(97)), says(only(98)));
     const before = answer.state();
@@ -230,13 +234,13 @@ test.each<[Partial<Line>, string[]]>([
   [{ mode: 'layers' }, ['safety', 'layers']],
   [{ action: 'safety_only' }, ['safety']],
   [{ action: 'safety_only', mode: 'layers' }, ['safety']],
-])('under %j it is made of %j', (line, sources) => {
+])('a line of %j makes it from %j', (line, sources) => {
   const { line: whole } = ask({ line });
   expect(sourcesOf(whole)).toEqual(sources);
   expect(new Answer(ask({ line }), options).sources).toEqual(sources);
 });
 
-test('hidden states are wanted only where a router compares the two experts', () => {
+test('it needs hidden states only if a router compares the two experts', () => {
   const router: AnswerOptions = { ...options, proposal: () => 0.5 };
   expect(new Answer(ask(), router).hidden).toBe(true);
   expect(new Answer(ask(), options).hidden).toBe(false);
@@ -244,7 +248,7 @@ test('hidden states are wanted only where a router compares the two experts', ()
   expect(new Answer(ask({ line: { action: 'safety_only' } }), router).hidden).toBe(false);
 });
 
-test('it is fed the prompt first and then each token it drew, and says how long it is and may become', () => {
+test('it is fed the prompt and then each token it drew, and knows its length and its limit', () => {
   const answer = new Answer(ask({ maxTokens: 10, line: { floor: 0.25 } }), options);
   expect([answer.length, answer.most]).toEqual([3, 13]);
   expect(answer.history()).toEqual([{ ids: PROMPT, bounds: { floor: 0.25, ceiling: 1 } }]);

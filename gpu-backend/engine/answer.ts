@@ -1,10 +1,10 @@
 /**
- * One answer in the making: what two experts say in, the events of one token out. Here the gate is
- * asked, the token becomes text, and it is decided whether the answer ends. It knows nothing of
- * batches, and of sequences only what they are to be fed.
+ * One answer in the making: what two experts say goes in, the events of one token come out. This is
+ * where we ask the gate, turn the token into text and decide whether the answer ends. It knows
+ * nothing of batches, and of sequences only what to feed them.
  *
- * Beside the safety expert stands, by the line's mode, the helpfulness expert or the layers
- * mixture; `safety_only` has the safety expert alone.
+ * The line's mode decides who stands beside the safety expert: the helpfulness expert or the layers
+ * mixture. Under `safety_only` the safety expert is alone.
  */
 import type { FinishReason } from '#shared/api/chat-answer.ts';
 import {
@@ -32,26 +32,26 @@ export type AnswerOptions = {
   vocabulary: Vocabulary;
   proposal: Proposal;
   /**
-   * Tokens of the longest row, prompt and answer together: what the client sends and draws, without
-   * an expert's own prefix.
+   * The most tokens of any row, prompt and answer together: those the client sends and draws,
+   * without an expert's own prefix.
    */
   contextLength: number;
 };
 
-/** Whose predictions an answer under this line is made of, the safety expert's first. */
+/** Whose predictions make up an answer under this line, the safety expert's first. */
 export function sourcesOf({ action, mode }: Pick<Line, 'action' | 'mode'>): Source[] {
   if (action === 'safety_only') return ['safety'];
   return ['safety', mode === 'layers' ? 'layers' : 'helpfulness'];
 }
 
-/** Tokens to feed, under the bounds that a layers sequence reads them. */
+/** Tokens to feed, and the bounds under which a layers sequence reads them. */
 export type Feed = { ids: readonly number[]; bounds: WeightBounds };
 
 export class Answer {
   readonly promptIds: readonly number[];
-  /** Of `sourcesOf` its line. */
+  /** As `sourcesOf` its line says. */
   readonly sources: readonly Source[];
-  /** Are hidden states wanted? */
+  /** Does it need hidden states? */
   readonly hidden: boolean;
   ended = false;
 
@@ -60,7 +60,7 @@ export class Answer {
   readonly #proposal: Proposal;
   readonly #policy: GatePolicy;
   readonly #sampling: SamplingParams;
-  /** As long as the answer says nothing. */
+  /** For as long as the answer says nothing. */
   readonly #wordless: SamplingParams;
   readonly #maxTokens: number;
   readonly #text: TextStream;
@@ -71,8 +71,8 @@ export class Answer {
   #weights: RunningWeights;
 
   /**
-   * Begins an answer to a request that was checked (check-request.ts), or with `request.resume`
-   * goes on with one. Throws a GateError where that one's account makes no sense.
+   * Begins an answer to a request that check-request.ts has checked, or continues the one in
+   * `request.resume`. Throws a GateError if that one's account makes no sense.
    */
   constructor(request: EngineRequest, { vocabulary, proposal, contextLength }: AnswerOptions) {
     const { promptIds, maxTokens, stop, sampling, line, resume } = request;
@@ -86,7 +86,7 @@ export class Answer {
     this.#proposal = proposal;
     this.#policy = { rule, floor, ceiling, opening, budget, earned };
     this.#sampling = { ...sampling, mask: new Set(vocabulary.banned) };
-    // An answer that ends before it says something is none; so neither expert can end it there.
+    // An answer must say something before it ends, so until then neither expert can end it.
     this.#wordless = { ...sampling, mask: new Set([...vocabulary.banned, vocabulary.eos]) };
     this.#maxTokens = Math.min(maxTokens ?? room, room);
     this.#text = new TextStream(vocabulary.bytesOf, resume?.text);
@@ -103,7 +103,7 @@ export class Answer {
     return this.promptIds.length + this.#ids.length;
   }
 
-  /** Tokens at most, the prompt's and its own: what the request may cost. */
+  /** The most tokens it may have, the prompt's and its own: what the request may cost. */
   get most(): number {
     return this.promptIds.length + this.#maxTokens;
   }
@@ -120,29 +120,29 @@ export class Answer {
   }
 
   /**
-   * All that new sequences are to be fed before the next token: the prompt and what was drawn so
-   * far. In two parts where a layers sequence has read the opening under bounds of its own.
+   * All that new sequences must be fed before the next token: the prompt and what was drawn so far.
+   * It has two parts if a layers sequence read the opening under bounds of its own.
    */
   history(): Feed[] {
     const position = this.#ids.length;
-    // A token is fed under the bounds of the one drawn after it, so the opening's last one is not
-    // read under the opening's.
+    // A token is fed under the bounds of the token drawn after it, so the opening's last token is
+    // not read under the opening's bounds.
     const opening = Math.min(position, Math.max(0, this.#policy.opening.tokens - 1));
     const cut = this.sources.includes('layers') ? opening : position;
     const begin = { ids: [...this.promptIds, ...this.#ids.slice(0, cut)], bounds: this.#boundsAt(cut) };
     return cut === position ? [begin] : [begin, { ids: this.#ids.slice(cut), bounds: this.#boundsAt(position) }];
   }
 
-  /** The last token, for sequences that have read all before it. */
+  /** The last token, for sequences that have read everything before it. */
   next(): Feed {
     return { ids: this.#ids.slice(-1), bounds: this.#boundsAt(this.#ids.length) };
   }
 
   /**
-   * Draws one token from what the experts say.
+   * Draws one token from what the experts say. Throws a GateError if there is nothing safe to draw
+   * from.
    *
-   * @param beside null: that expert failed or is not asked, and the gate closes
-   * Throws a GateError if there is nothing safe to draw from.
+   * @param beside null: that expert failed or was not asked, and the gate closes
    */
   draw(safety: Output, beside: Output | null): EngineEvent[] {
     const step = askGate({
@@ -206,8 +206,6 @@ export class Answer {
 /** White space and half a character say nothing. */
 const isWord = (text: string) => text.trim() !== '';
 
-/**
- * The wire has no infinities: a probability of zero and a spending without bound are null there.
- */
+/** The wire has no infinities. A probability of zero and unbounded spending are null there. */
 const logprob = (value: number) => (value <= LOG_ZERO ? null : value);
 const nats = (value: number) => (value >= SPENT_UNBOUNDED ? null : value);

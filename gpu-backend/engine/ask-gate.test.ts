@@ -30,17 +30,17 @@ describe('two whole rows', () => {
     expect(ask().weight).toBe(0.25);
   });
 
-  test('let a router propose from both hidden states', () => {
+  test('let a router propose a weight from both hidden states', () => {
     const proposal = ([s]: Float32Array, [h]: Float32Array) => s! / h!;
     const [s, h] = [{ hidden: Float32Array.of(3) }, { hidden: Float32Array.of(4) }];
     const hidden = { proposal, safety: output(safety.row, s), beside: output(helpful.row, h) };
     expect(ask(hidden).weight).toBe(0.75);
-    // Without one of them there is no proposal, and the gate closes.
+    // Without either of them there is no proposal, and the gate closes.
     expect(ask({ ...hidden, safety }).weight).toBe(1);
     expect(ask({ ...hidden, beside: helpful }).weight).toBe(1);
   });
 
-  test('close the gate where the one beside failed', () => {
+  test('close the gate if the one beside failed', () => {
     expect(ask({ beside: null })).toMatchObject({ weight: 1, spent: 0 });
   });
 });
@@ -48,17 +48,17 @@ describe('two whole rows', () => {
 describe('a layers row', () => {
   const layers = (alpha: number | null) => ask({ mode: 'layers', beside: output(helpful.row, { alpha }) });
 
-  test('weighs as its gate did, and says nothing of the helpfulness expert', () => {
+  test('has its gate as weight, and says nothing about the helpfulness expert', () => {
     expect(layers(0.4).weight).toBe(0.4);
     expect(layers(0.4).logprobHelpful).toBe(ask({ beside: null }).logprobHelpful);
     expect(layers(0.4).token).not.toBeNaN();
   });
 
-  test.each([null, Number.NaN, -0.1, 1.1])('closes the gate where its gate is %s', (alpha) => {
+  test.each([null, Number.NaN, -0.1, 1.1])('closes the gate if its own gate is %s', (alpha) => {
     expect(layers(alpha)).toMatchObject({ weight: 1, spent: 0 });
   });
 
-  test('closes the gate where it was not held to the floor', () => {
+  test('closes the gate if it was not held to the floor', () => {
     const beside = output(helpful.row, { alpha: 0.4 });
     expect(ask({ mode: 'layers', beside, policy: { ...policy, floor: 0.5 } }).weight).toBe(1);
   });
@@ -94,7 +94,7 @@ describe('two truncated rows', () => {
   });
 });
 
-test('a safety row that cannot be used is an error, whatever stands beside it', () => {
+test('an unusable safety row is an error, whatever stands beside it', () => {
   const broken = output({ logits: Float32Array.of(Number.NaN, 0) });
   expect(() => ask({ safety: broken })).toThrow(expect.objectContaining({ code: 'safety_row_unusable' }));
   expect(() => ask({ safety: broken, mode: 'layers' })).toThrow(

@@ -1,7 +1,7 @@
 /**
- * From what two experts say to one gated token, whichever kind of rows they give. The safety
- * expert's output is always there: the budget is counted against it, the receipt reports it, and it
- * is what a closed gate falls back on.
+ * Turns what two experts say into one gated token, whichever kind of rows they give. The safety
+ * expert's output is always there: the budget is counted against it, the receipt reports it, and a
+ * closed gate falls back on it.
  */
 import {
   type GatePolicy,
@@ -17,9 +17,9 @@ import type { Mode } from '#shared/line/line.ts';
 import type { Output, Row, TruncatedRow } from './experts.ts';
 
 /**
- * The safety weight proposed for a token in the mode `logits`, to be bounded by the policy's floor
- * and ceiling: one for all of them, or what a logits router makes of both rows' last hidden states
- * [d].
+ * The safety weight proposed for a token in the mode `logits`, before the policy's floor and
+ * ceiling bound it. It is either one number for all tokens, or what a logits router makes of both
+ * rows' last hidden states [d].
  */
 export type Proposal = number | ((safetyHidden: Float32Array, helpfulHidden: Float32Array) => number);
 
@@ -27,7 +27,7 @@ export type Question = {
   mode: Mode;
   safety: Output;
   /**
-   * The helpfulness expert's, or in the mode `layers` the mixture's; null where it failed or was
+   * The helpfulness expert's output, or the mixture's in the mode `layers`. null: it failed or was
    * not asked.
    */
   beside: Output | null;
@@ -38,11 +38,11 @@ export type Question = {
 };
 
 /**
- * Throws a GateError if there is nothing safe to draw from. What cannot be trusted of `beside`
- * closes the gate.
+ * Throws a GateError if there is nothing safe to draw from. If `beside` cannot be trusted, the gate
+ * closes.
  */
 export function askGate({ mode, safety, beside, proposal, ...rest }: Question): GateStep {
-  // NaN is no share of anything, and closes the gate.
+  // NaN is not a share of anything, so it closes the gate.
   const alpha = beside?.alpha ?? Number.NaN;
   if (!('logits' in safety.row)) {
     const helpful = mode === 'layers' ? null : beside;
@@ -59,7 +59,10 @@ export function askGate({ mode, safety, beside, proposal, ...rest }: Question): 
     : gateStep({ safetyLogits, helpfulLogits: logits, proposal: propose(proposal, safety, beside), ...rest });
 }
 
-/** Two truncated rows as one pair. Rows of other ids have not met, and count as a failed expert. */
+/**
+ * Two truncated rows as one pair. Rows with different ids were never compared, so the second one
+ * counts as a failed expert.
+ */
 function truncatedRows({ ids, logprobs, topK }: TruncatedRow, beside: Row | null): TruncatedRows {
   const met =
     beside && 'ids' in beside && beside.ids.length === ids.length && beside.ids.every((id, i) => id === ids[i]);

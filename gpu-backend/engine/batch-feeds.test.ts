@@ -5,7 +5,7 @@ import { KvCache, MASKED } from './kv-cache.ts';
 const LAYERS = 2;
 const WIDTH = 3;
 
-/** Three slots, of which the middle one is a hole; the first holds two tokens. */
+/** Three slots. The first holds two tokens, the second is a hole. */
 function cacheWithHole() {
   const cache = new KvCache({ layers: LAYERS, width: WIDTH });
   const [first, hole, last] = cache.take(3) as [
@@ -24,7 +24,7 @@ function cacheWithHole() {
 
 const options = { width: WIDTH, roles: ['safety', 'helpfulness'] as const, hasLayersRouter: true, lastPosition: 3 };
 
-test('rows of a batch are fed side by side, padded on the right, each at its own length', () => {
+test('feeds rows side by side, padded on the right, each at its own length', () => {
   const { cache, first, last } = cacheWithHole();
   // In another order than their slots.
   const batch = [
@@ -38,7 +38,7 @@ test('rows of a batch are fed side by side, padded on the right, each at its own
 
   expect(feeds.ids!.dims).toEqual([3, 3]);
   expect(numbers('ids')).toEqual([5, 0, 0, 0, 0, 0, 7, 8, 9]);
-  // The first goes on at 2; its padding stays within the table, whose last position is 3.
+  // The first goes on at 2. Its padding stays within the table, whose last position is 3.
   expect(numbers('positions')).toEqual([2, 3, 3, 0, 0, 0, 0, 1, 2]);
   expect(numbers('last')).toEqual([0, 0, 2]);
 
@@ -64,7 +64,7 @@ test('rows of a batch are fed side by side, padded on the right, each at its own
   }
 });
 
-test('a graph without a layers router has no upper bounds', () => {
+test('feeds no upper bounds to a graph without a layers router', () => {
   const { cache, last } = cacheWithHole();
   const batch = [{ ids: [1], slot: last, source: 'safety' as const, bounds: undefined }];
   const { feeds } = batchFeeds(batch, { ...options, hasLayersRouter: false, past: cache.past([last]) });

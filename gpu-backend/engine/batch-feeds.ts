@@ -1,6 +1,6 @@
 /**
- * A run's inputs to the serving graph (model/decoder.ts says what each is), for sequences that each
- * sit at their own length. Those with fewer tokens than the longest are padded on the right.
+ * The inputs of one run of the serving graph (model/decoder.ts says what each is), for sequences of
+ * different lengths. A row with fewer new tokens than the longest is padded on the right.
  */
 import { type Feed, float32 } from '../graph/session.ts';
 import type { ExpertRole } from '../model/manifest.ts';
@@ -11,16 +11,16 @@ export type BatchedStep = GatedRow & { ids: readonly number[]; slot: Slot };
 
 export type BatchOptions = {
   past: Past;
-  /** Of one position's keys. */
+  /** The width of one position's keys. */
   width: number;
-  /** The experts in the order of the graph. */
+  /** The experts, in the order of the graph. */
   roles: readonly ExpertRole[];
   hasLayersRouter: boolean;
-  /** Of the rotary table. */
+  /** The last position of the rotary table. */
   lastPosition: number;
 };
 
-/** @returns the graph's inputs for the rows of `past`, and T, the tokens of a row */
+/** @returns the graph's inputs for the rows of `past`, and T, the number of tokens per row */
 export function batchFeeds(
   batch: readonly BatchedStep[],
   { past, width, roles, hasLayersRouter, lastPosition }: BatchOptions,
@@ -35,7 +35,7 @@ export function batchFeeds(
     const row = past.rowOf[i]!;
     for (let t = 0; t < T; t++) {
       ids[row * T + t] = BigInt(step.ids[t] ?? 0);
-      // Padding must stay a valid position of the rotary table; what it computes is never read.
+      // Padding must be a valid position of the rotary table. Nobody reads what it computes.
       positions[row * T + t] = BigInt(Math.min(step.slot.length + t, lastPosition));
     }
     last[row] = BigInt(step.ids.length - 1);
@@ -59,7 +59,9 @@ export function batchFeeds(
   return { feeds, steps: T };
 }
 
-/** `[B, 1, T, T]` additive. Padding is on the right: causality alone hides it from real tokens. */
+/**
+ * `[B, 1, T, T]`, additive. Padding is on the right, so causality alone hides it from real tokens.
+ */
 function causalMask(B: number, T: number): Float32Array {
   const mask = new Float32Array(B * T * T);
   for (let row = 0; row < B; row++) {

@@ -2,8 +2,9 @@ import { expect, test } from 'vitest';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { bundleVocabulary } from './bundle-vocabulary.ts';
 
-test('an answer may hold tokens with text and the end, and no other id', () => {
-  // Ids 0 and 1 are special, 2 ends an answer, 3 and 4 have text; 5 and 6 only fill up the embedding.
+test('an answer may contain tokens with text and the end, and no other id', () => {
+  // Ids 0 and 1 are special, 2 ends an answer, 3 and 4 have text. 5 and 6 only fill up the
+  // embedding.
   const bytesOf = (id: number) => (id === 3 || id === 4 ? Uint8Array.of(id) : undefined);
   const head = { config: { vocab_size: 7, eos_token_id: 2 }, tokenizer: { bytesOf } } as unknown as BundleHead;
   const vocabulary = bundleVocabulary(head);

@@ -1,7 +1,10 @@
 import type { BundleHead } from '../model/load-bundle.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
-/** Answers are made of plain tokens and end with eos; padding rows of the embedding and other special tokens are banned. */
+/**
+ * Answers consist of plain tokens and end with eos. Other special tokens, and rows that only pad
+ * the embedding, are banned.
+ */
 export function bundleVocabulary({ config, tokenizer }: BundleHead): Vocabulary {
   const eos = config.eos_token_id;
   const ids = Array.from({ length: config.vocab_size }, (_, id) => id);

@@ -1,6 +1,6 @@
 /**
- * What can be said against a request by looking at it: asked where it comes in, so that a refusal
- * waits for no run, and again in the engine, which relies on nobody.
+ * Refuses what can be refused just by looking at a request. The client side of an engine asks
+ * first, so that a refusal waits for no run. The engine asks again, because it relies on nobody.
  */
 import { contextLengthExceeded } from '#shared/api/context-length.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
@@ -12,10 +12,10 @@ import type { Experts, Source } from './experts.ts';
 export type Terms = Pick<EngineInfo, 'contextLength' | 'modes' | 'prefixes'>;
 
 /**
- * Throws a PlimsollError where the request cannot be met.
+ * Throws a PlimsollError if the request cannot be met.
  *
- * @returns the tokens of its longest row, prompt and answer together: without what that row's
- * expert has of its own, which has to fit as well
+ * @returns the most tokens of its longest row, prompt and answer together. The expert's own prefix
+ *   in that row is not counted, but there is room left for it.
  */
 export function checkRequest({ promptIds, maxTokens, line, resume }: EngineRequest, terms: Terms): number {
   if (!terms.modes.includes(line.mode)) throw modeUnavailable(line.mode);

@@ -25,7 +25,7 @@ const info: EngineInfo = {
   topK: null,
 };
 
-test('an engine that dies ends its answers with backend_unavailable, and no request waits for it again', async () => {
+test('when the engine dies, its answers end with backend_unavailable and later requests fail at once', async () => {
   const { client, far, post } = await connected();
   post({ type: 'ready', info });
   const engine = await client;
@@ -47,7 +47,7 @@ test('an engine that dies ends its answers with backend_unavailable, and no requ
   await expect(engine.generate(request()).next()).rejects.toMatchObject({ code: 'backend_unavailable' });
 });
 
-test('an engine that cannot start says why, and one that just ends says that', async () => {
+test('an engine that cannot start says why, and one that just exits says that', async () => {
   const failing = await connected();
   failing.post({ type: 'failed', message: 'config.json: not JSON' });
   await expect(failing.client).rejects.toThrow('config.json: not JSON');
@@ -58,7 +58,7 @@ test('an engine that cannot start says why, and one that just ends says that', a
   await expect(silent.client).rejects.toThrow('stopped before it was ready');
 });
 
-test('an answer that was aborted is cancelled at once, even if its reader looks away', async () => {
+test('an aborted answer is cancelled at once, even if nobody is reading it', async () => {
   const { client, far, post } = await connected();
   post({ type: 'ready', info });
   const engine = await client;
@@ -85,7 +85,7 @@ test('an answer that was aborted is cancelled at once, even if its reader looks 
   far.close();
 });
 
-describe('while the engine’s thread is held by a run', () => {
+describe('while a run holds the engine’s thread', () => {
   /** One request has started, and nothing more comes. */
   async function held(options: ClientOptions = {}) {
     const { client, far, post } = await connected(options);
@@ -103,7 +103,7 @@ describe('while the engine’s thread is held by a run', () => {
     return { engine, far, post };
   }
 
-  test('a request hears at once that it waits, and again and again, in the order that the engine knows', async () => {
+  test('a waiting request hears at once and regularly how many are ahead, in the engine’s order', async () => {
     const { engine, far, post } = await held({ waitingEveryMs: 5 });
     const [one, other] = [engine.generate(request()), engine.generate(request({ tenant: 'other' }))];
     const next = async (events: typeof one) => (await events.next()).value;
@@ -125,14 +125,14 @@ describe('while the engine’s thread is held by a run', () => {
     far.close();
   });
 
-  test('that nobody else waits for, a request that comes alone soon hears that it waits', async () => {
+  test('a request that comes alone soon hears that it waits', async () => {
     const { client, far, post } = await connected();
     post({ type: 'ready', info });
     expect((await (await client).generate(request()).next()).value).toEqual({ type: 'waiting', ahead: 0 });
     far.close();
   });
 
-  test('what can be refused is refused at once', async () => {
+  test('a request that cannot be met is refused at once', async () => {
     const { engine, far } = await held({ maxWaiting: 1 });
     const refusal = (asked: Parameters<typeof request>[0]) => engine.generate(request(asked)).next();
     await expect(refusal({ promptIds: Array(96).fill(7) })).rejects.toMatchObject({ code: 'context_length_exceeded' });
@@ -142,7 +142,7 @@ describe('while the engine’s thread is held by a run', () => {
     far.close();
   });
 
-  test('one that waits and leaves makes room', async () => {
+  test('a waiting request that leaves makes room', async () => {
     const { engine, far } = await held({ maxWaiting: 1 });
     const waiting = engine.generate(request());
     await waiting.next();

@@ -1,7 +1,7 @@
 /**
  * The caller's side of a port: an `Engine` whose work is done elsewhere. It answers at once even
- * while the engine's thread is held by a run: what can be refused is refused here, and whoever
- * waits hears of it from here.
+ * while a run holds the engine's thread. Requests that can be refused are refused here, and those
+ * that wait hear from here.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { checkRequest } from './check-request.ts';
@@ -19,7 +19,7 @@ import { WaitingRoom } from './waiting-room.ts';
 
 export type ClientOptions = {
   maxWaiting?: number;
-  /** Between two `waiting` events of one request. */
+  /** The time between two `waiting` events of one request. */
   waitingEveryMs?: number;
 };
 
@@ -28,9 +28,9 @@ type Asked = { tenant: string; events: EventQueue<EngineEvent>; isWaiting: boole
 /** No tenant has an empty name. */
 const NOBODY = '';
 const IDLE = { running: 0, rows: 0 };
-/** Well under any limit of silence on the way to the client. */
+/** Well below any limit of silence on the way to the client. */
 const WAITING_EVERY_MS = 3000;
-/** Sooner than anybody on the way would ask another backend. */
+/** Sooner than anybody on the way would try another backend. */
 const SOON_MS = 200;
 
 export class EngineClient implements Engine {
@@ -41,7 +41,7 @@ export class EngineClient implements Engine {
   readonly #waitingEveryMs: number;
   /** By id, in the order they came. */
   readonly #asked = new Map<number, Asked>();
-  /** Of those that wait, as far as the engine has heard of them. */
+  /** The ids of those that wait, as far as the engine has heard of them. */
   #queue: readonly number[] = [];
   #stats: Omit<EngineStats, 'waiting'> = IDLE;
   #nextId = 1;
@@ -57,8 +57,8 @@ export class EngineClient implements Engine {
   }
 
   /**
-   * Waits for the other side to be ready. `closed` settles when it is gone, whether it was told to
-   * go or died.
+   * Waits until the other side is ready. `closed` settles when that side is gone, whether we
+   * stopped it or it died.
    */
   static connect(port: Port, closed: Promise<void>, options: ClientOptions = {}): Promise<EngineClient> {
     return new Promise((resolve, reject) => {
@@ -70,7 +70,7 @@ export class EngineClient implements Engine {
         } else if (message.type === 'failed') {
           reject(new Error(message.message));
         } else {
-          // News is only sent for requests, and those only come from a client.
+          // Only a client's requests cause news, so there is a client.
           client!.#receive(message);
         }
       });
@@ -98,10 +98,10 @@ export class EngineClient implements Engine {
     const id = this.#nextId++;
     const asked: Asked = { tenant, events: new EventQueue(), isWaiting: true };
     const leave = () => {
-      // No longer listed: the answer ended before its reader left.
+      // If it is no longer listed, the answer ended before its reader left.
       if (this.#forget(id)) this.#send({ type: 'cancel', id });
     };
-    // At once, and not when the reader next looks: it may be waiting for a client that is gone.
+    // At once, not when the reader next looks: the reader may be waiting for a client that is gone.
     const abort = () => {
       asked.events.fail(signal?.reason);
       leave();
@@ -114,8 +114,8 @@ export class EngineClient implements Engine {
       asked.events.push({ type: 'waiting', ahead: this.#countAhead(id) });
       asked.heartbeat = setTimeout(tellToWait, this.#waitingEveryMs);
     };
-    // What comes alone joins at once, unless the thread is still held by a run for somebody who
-    // left.
+    // A request that comes alone joins at once, unless a run for somebody who left still holds the
+    // thread.
     if (isAlone) asked.heartbeat = setTimeout(tellToWait, Math.min(SOON_MS, this.#waitingEveryMs));
     else tellToWait();
     try {
@@ -158,7 +158,7 @@ export class EngineClient implements Engine {
     }
   }
 
-  /** The engine knows the order; those that it has not heard of come after it. */
+  /** The engine knows the order. Requests it has not heard of come after those. */
   #countAhead(id: number): number {
     const place = this.#queue.indexOf(id);
     if (place >= 0) return place;
@@ -171,14 +171,14 @@ export class EngineClient implements Engine {
     asked.isWaiting = false;
   }
 
-  /** False if it was not listed any more. */
+  /** False if it was no longer listed. */
   #forget(id: number): boolean {
     const asked = this.#asked.get(id);
     if (asked) this.#leaveRoom(asked, { placed: false });
     return this.#asked.delete(id);
   }
 
-  /** Nobody waits for an engine that is gone. */
+  /** Nobody should wait for an engine that is gone. */
   #stop(message: string): void {
     this.#alive = false;
     this.#stats = IDLE;

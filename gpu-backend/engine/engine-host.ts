@@ -1,7 +1,7 @@
 /**
- * The engine's own side of a port: takes requests, runs rounds while there is work, and sends a
- * message of news or two a round, whatever the number of requests. Between two rounds the event
- * loop turns once, so that what arrived meanwhile counts.
+ * The engine's own side of a port: takes requests, runs rounds while there is work, and sends one
+ * or two messages of news per round, however many requests there are. The event loop turns once
+ * between two rounds, so messages that arrived in the meantime count.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Proposal } from './ask-gate.ts';
@@ -20,11 +20,11 @@ export type HostOptions = {
   info: Omit<EngineInfo, 'modes' | 'prefixes' | 'topK'>;
   proposal: Proposal;
   limits: EngineLimits;
-  /** For the log of whoever runs it. */
+  /** For the log of whoever runs the engine. */
   warn?: Warn;
 };
 
-/** Serves `port` until it is told to close, then gives the experts back and calls `onClosed`. */
+/** Serves `port` until told to close. Then it disposes of the experts and calls `onClosed`. */
 export function hostEngine(
   port: Port,
   { experts, vocabulary, info, proposal, limits, warn = () => {} }: HostOptions,

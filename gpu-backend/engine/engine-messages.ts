@@ -1,6 +1,6 @@
 /**
- * What passes between an engine's caller and the thread it runs in. Plain data: it is cloned on the
- * way.
+ * The messages between an engine's caller and the thread it runs in. Plain data, because it is
+ * cloned on the way.
  */
 import type { MessagePort, Worker } from 'node:worker_threads';
 import { type ErrorCode, PlimsollError } from '#shared/api/errors.ts';
@@ -13,17 +13,17 @@ export type ToEngine =
 
 export type FromEngine =
   | { type: 'ready'; info: EngineInfo }
-  /** The bundle could not be loaded; nothing follows. */
+  /** The bundle could not be loaded. Nothing follows. */
   | { type: 'failed'; message: string }
   /**
-   * Everything that happened since the last one, for all requests, and the ids of those that wait,
-   * in the order in which they will join.
+   * Everything that happened since the last news, for all requests, and the ids of those that wait,
+   * in the order they will join.
    */
   | { type: 'news'; outcomes: Outcome[]; queue: number[]; stats: Omit<EngineStats, 'waiting'> };
 
 export type Outcome = { id: number; events: EngineEvent[] } | { id: number; error: PlainError };
 
-/** An error as data. The cause stays behind, as text, for the log. */
+/** An error as data. Its cause travels as text, for the log. */
 export type PlainError = { code: ErrorCode; message: string; param: string | null; cause: string | undefined };
 
 export function toPlainError({ code, message, param, cause }: PlimsollError): PlainError {

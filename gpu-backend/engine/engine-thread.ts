@@ -1,4 +1,7 @@
-/** The engine's thread: loads the bundle, builds the session, serves the port of its parent. Started by worker-engine.ts. */
+/**
+ * The engine's thread: loads the bundle, builds the session, serves its parent's port.
+ * worker-engine.ts starts it.
+ */
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadBundle } from '../model/load-bundle.ts';
 import { proposeWeight } from '../model/propose-weight.ts';

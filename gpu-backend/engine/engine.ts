@@ -1,7 +1,7 @@
 /**
- * The engine as its callers see it: prompts in as token ids, gated tokens out as events. Where it
- * runs (a worker thread, this thread) and what computes the logits (onnxruntime, a table) does not
- * show.
+ * The engine as its callers see it: prompts go in as token ids, gated tokens come out as events.
+ * Callers cannot tell where it runs (a worker thread, this thread) or what computes the logits
+ * (onnxruntime, a table).
  */
 import type { DrawKey } from '#shared/gate/index.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
@@ -11,35 +11,35 @@ import type { Source } from './experts.ts';
 
 export type EngineRequest = {
   /**
-   * Whose it is: where requests have to wait, tenants get equal shares. Those that are nobody's
-   * count as one tenant's.
+   * The tenant whose request it is. Where requests have to wait, tenants get equal shares. Requests
+   * without a tenant count as one tenant's.
    */
   tenant?: string;
   promptIds: number[];
   /**
-   * Tokens to draw at most; null: as many as the context still holds. It never reaches past the
-   * context either way.
+   * The most tokens to draw. null: as many as the context still holds. Either way, the answer never
+   * goes past the context.
    */
   maxTokens: number | null;
   stop: string[];
   /**
-   * `key`: derived from a secret where clients are served (shared/protocol/derive-draw-key.ts),
-   * from a seed in studies.
+   * `key` is derived from a secret where clients are served (shared/protocol/derive-draw-key.ts),
+   * and from a seed in studies.
    */
   sampling: { key: DrawKey; temperature: number; topP: number };
   /** The gate's settings, from the signed directive. */
   line: Line;
   /**
-   * An answer begun elsewhere, to go on with: the same request, and where it stands. `maxTokens`
-   * and `usage` count all of it.
+   * An answer begun elsewhere, to go on with: the same request, and where its answer stands.
+   * `maxTokens` and `usage` count all of it.
    */
   resume?: AnswerState;
 };
 
 /**
- * `waiting` at once where others are under way, and every few seconds for as long as the request
- * waits; then `start`, when it has joined the batch; last `end`. An answer that breaks off throws
- * instead.
+ * If other requests are under way, `waiting` comes at once, then every few seconds while the
+ * request waits. `start` comes when it has joined the batch, and `end` comes last. An answer that
+ * breaks off throws instead.
  */
 export type EngineEvent =
   | Extract<Frame, { type: 'waiting' }>
@@ -49,21 +49,21 @@ export type EngineEvent =
   | Omit<EndFrame, 'receipt'>;
 
 export type EngineInfo = {
-  /** The model id that clients name. */
+  /** The model id that clients use. */
   model: string;
-  /** Tokens of prompt and answer together, and of what an expert has of its own before them. */
+  /** The most tokens of prompt, answer and an expert's own prefix together. */
   contextLength: number;
-  /** How many tokens that is, by source. */
+  /** How many tokens that prefix has, by source. */
   prefixes: Readonly<Record<Source, number>>;
-  /** UTF-8 bytes of the longest token: a text of n bytes has at least n / maxTokenBytes tokens. */
+  /** UTF-8 bytes of the longest token. A text of n bytes has at least n / maxTokenBytes tokens. */
   maxTokenBytes: number;
   /** SHA-256 of the bundle. */
   digest: string;
-  /** What a line may ask for: `layers` only of a bundle with a layers router. */
+  /** The modes that a line may ask for. `layers` needs a bundle with a layers router. */
   modes: readonly Mode[];
   /**
-   * k where the experts' rows are truncated to the k likeliest tokens, null where they are whole.
-   * Receipts say it.
+   * k if the experts' rows are truncated to the k likeliest tokens, null if they are whole.
+   * Receipts include it.
    */
   topK: number | null;
 };
@@ -72,39 +72,39 @@ export type EngineStats = {
   /** Requests in the batch, and requests waiting to join it. */
   running: number;
   waiting: number;
-  /** Sequences open: two for each running request, one where the safety expert answers alone. */
+  /** Open sequences: two for each running request, or one if the safety expert answers alone. */
   rows: number;
 };
 
 export interface Engine {
   readonly info: EngineInfo;
-  /** False once the engine has stopped, by `close` or by a failure; it does not come back. */
+  /** False once the engine has stopped, by `close` or by a failure. It does not come back. */
   readonly alive: boolean;
   /** Settles when the engine is gone, for whatever reason. */
   readonly closed: Promise<void>;
   stats(): EngineStats;
   /**
-   * The events of one answer. Throws a PlimsollError: `context_length_exceeded`, `overloaded` and,
-   * for a mode that is not offered or an answer that has no token left, `invalid_request` instead
-   * of the first event; `expert_failed` or `backend_unavailable` at any time. Leaving the loop, or
-   * aborting, frees the rows at the next step.
+   * The events of one answer. It throws a PlimsollError: `context_length_exceeded`, `overloaded` or
+   * `invalid_request` (for a mode that is not offered, or an answer with no token left) instead of
+   * the first event; `expert_failed` or `backend_unavailable` at any time. If the caller leaves the
+   * loop or aborts, the rows are free at the next step.
    */
   generate(request: EngineRequest, options?: { signal?: AbortSignal }): AsyncGenerator<EngineEvent, void, void>;
-  /** Ends what is running with `backend_unavailable` and gives everything back. */
+  /** Ends what is running with `backend_unavailable` and frees everything. */
   close(): Promise<void>;
 }
 
 export type EngineLimits = {
-  /** Rows in one batch; a request takes two, or one where the safety expert answers alone. */
+  /** Rows in one batch. A request takes two, or one if the safety expert answers alone. */
   maxRows: number;
   /**
-   * Requests that may wait for a place before new ones are turned away. A tenant that has less than
-   * its share of them may still come, until they are twice as many.
+   * Requests that may wait for a place before new ones are turned away. A tenant with less than its
+   * share of them may still come, until there are twice as many.
    */
   maxWaiting: number;
   /**
-   * Prompt tokens, padding included, that one prefill run may hold: it bounds how long running
-   * answers wait for it.
+   * Prompt tokens, padding included, that one prefill run may hold. This limits how long running
+   * answers wait for the run.
    */
   maxPrefillTokens: number;
 };

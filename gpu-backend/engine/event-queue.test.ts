@@ -7,7 +7,7 @@ async function read<T>(queue: EventQueue<T>): Promise<T[]> {
   return items;
 }
 
-test('gives what was pushed in order, before and after its reader came, until it ends', async () => {
+test('gives every item in order until it ends, those pushed before its reader came and those after', async () => {
   const queue = new EventQueue<number>();
   queue.push(1, 2);
   const reading = read(queue);
@@ -19,7 +19,7 @@ test('gives what was pushed in order, before and after its reader came, until it
   expect(await reading).toEqual([1, 2, 3, 4]);
 });
 
-test('gives what was pushed before a failure, then the error', async () => {
+test('gives the items pushed before a failure, then the error', async () => {
   const queue = new EventQueue<number>();
   queue.push(1);
   queue.fail(new Error('broken'));
@@ -29,7 +29,7 @@ test('gives what was pushed before a failure, then the error', async () => {
   await expect(reader.next()).rejects.toThrow('broken');
 });
 
-test('wakes a reader that waits when it fails', async () => {
+test('wakes a waiting reader when it fails', async () => {
   const queue = new EventQueue<number>();
   const reading = read(queue);
   await new Promise((resolve) => setImmediate(resolve));
@@ -37,7 +37,7 @@ test('wakes a reader that waits when it fails', async () => {
   await expect(reading).rejects.toThrow('broken');
 });
 
-test('takes nothing more once it has ended: neither items nor an error', async () => {
+test('takes no more items and no error once it has ended', async () => {
   const queue = new EventQueue<number>();
   queue.end();
   queue.push(1);

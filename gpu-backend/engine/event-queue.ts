@@ -1,4 +1,6 @@
-/** An unbounded queue with one reader: what was pushed, in order, until it is ended or failed. */
+/**
+ * An unbounded queue with one reader, who gets every item in order until the queue ends or fails.
+ */
 export class EventQueue<T> {
   #items: T[] = [];
   #done = false;

@@ -9,7 +9,7 @@ const tenants = fc.constantFrom('a', 'b', 'c', 'd');
 const costs = fc.integer({ min: 1, max: 300 });
 
 describe('a fair queue', () => {
-  test('gives out everything once, each tenant’s in the order it came, and nothing only where nothing waits', () => {
+  test('gives every item once, each tenant’s in order, and is never idle while one waits', () => {
     const moves = fc.array(
       fc.oneof(
         fc.record({ move: fc.constant('push' as const), tenant: tenants, cost: costs }),
@@ -53,7 +53,7 @@ describe('a fair queue', () => {
     );
   });
 
-  test('gives two tenants that both wait the same to within a quantum and the largest request, at every moment', () => {
+  test('gives two waiting tenants the same at every moment, to within a quantum and the largest request', () => {
     const backlog = fc.array(costs, { minLength: 1, maxLength: 40 });
     fc.assert(
       fc.property(fc.array(backlog, { minLength: 2, maxLength: 5 }), (backlogs) => {
@@ -74,7 +74,7 @@ describe('a fair queue', () => {
     );
   });
 
-  test('gives a tenant that comes and goes no credit for the time it was away', () => {
+  test('gives a tenant no credit for time away', () => {
     const queue = new FairQueue<Item>(QUANTUM);
     const push = (tenant: string, cost: number) => {
       const item = { name: '', tenant, cost };
@@ -88,7 +88,7 @@ describe('a fair queue', () => {
     expect(taken.filter((tenant) => tenant === 'always')).toHaveLength(10);
   });
 
-  test('finds the next at once, however large the requests are beside the quantum', () => {
+  test('finds the next item at once, even if requests are far larger than the quantum', () => {
     const queue = new FairQueue<Item>(1);
     for (const tenant of ['a', 'b']) queue.push({ name: '', tenant, cost: 1e12 }, { tenant, cost: 1e12 });
     expect(queue.order().map(({ tenant }) => tenant)).toEqual(['a', 'b']);

@@ -1,8 +1,8 @@
 /**
- * A queue that is fair to tenants: deficit round robin. Each tenant with something waiting has its
- * turn, one after the other, and a quantum to spend in it; what it cannot spend on its next item it
- * keeps for its next turn. So over time all that wait get the same, whoever has more items or
- * larger ones, to within a quantum and the largest item; and the largest has its turn as well.
+ * A queue that is fair to tenants: deficit round robin. The tenants with something waiting take
+ * turns, and each turn brings a quantum to spend. A tenant keeps what it cannot spend on its next
+ * item for its next turn. So over time all that wait get the same, to within a quantum and the
+ * largest item, whoever has more items or larger ones. And the largest item gets its turn as well.
  *
  * Within a tenant: first come, first served.
  */
@@ -17,11 +17,11 @@ type Share<T> = { tenant: string; credit: number; waiting: { item: T; cost: numb
 export class FairQueue<T> {
   readonly #quantum: number;
   /**
-   * Those with something waiting, in the order of their turns. The first has its turn, and its
-   * quantum for it.
+   * Tenants with something waiting, in the order of their turns. The first has its turn now, and
+   * already holds its quantum for it.
    */
   #ring: Share<T>[] = [];
-  /** Until something comes or goes. */
+  /** Cached until something comes or goes. */
   #order: readonly T[] | null = null;
 
   constructor(quantum: number) {
@@ -42,7 +42,7 @@ export class FairQueue<T> {
     }
   }
 
-  /** What `take` would give. */
+  /** What `take` would return. */
   peek(): T | undefined {
     return this.#next()?.waiting[0]?.item;
   }
@@ -65,7 +65,7 @@ export class FairQueue<T> {
     }
   }
 
-  /** All of it, as `take` would give it if nothing came. */
+  /** Everything, in the order in which `take` would return it if nothing else came. */
   order(): readonly T[] {
     if (this.#order === null) {
       const copy = new FairQueue<T>(this.#quantum);
@@ -75,14 +75,14 @@ export class FairQueue<T> {
     return this.#order;
   }
 
-  /** Passes the turn on to the first that can pay for its next item. */
+  /** Passes the turn on to the first tenant that can pay for its next item. */
   #next(): Share<T> | undefined {
     const ring = this.#ring;
     if (ring.length === 0) return undefined;
     for (;;) {
       const first = ring[0]!;
       if (first.credit >= priceOf(first)) return first;
-      // The turns in which nobody could pay are given all at once: they may be many.
+      // Turns in which nobody can pay are granted all at once, because there may be many.
       const turns = Math.min(...ring.map((share) => Math.ceil((priceOf(share) - share.credit) / this.#quantum)));
       if (turns > 1) for (const share of ring) share.credit += (turns - 1) * this.#quantum;
       ring.push(ring.shift()!);
@@ -90,7 +90,7 @@ export class FairQueue<T> {
     }
   }
 
-  /** With what it has not spent: there is no credit for the time in which nothing waits. */
+  /** It leaves without its unspent credit: no credit builds up while nothing waits. */
   #leave(share: Share<T>): void {
     const hadItsTurn = this.#ring[0] === share;
     this.#ring = this.#ring.filter((other) => other !== share);

@@ -20,7 +20,7 @@ const rows: [string, GatedRow | null, [safety: number[], helpfulness: number[]]]
     ],
   ],
   [
-    'a plain expert with bounds it has no use for',
+    'a plain expert with bounds, which it ignores',
     { source: 'safety', bounds },
     [
       [1, 1],
@@ -67,7 +67,7 @@ test.each(rows)('%s', (_, row, [safety, helpfulness]) => {
   expect([...high]).toEqual([safety[1], helpfulness[1]]);
 });
 
-test('rows come one after another, and experts in the order of the graph', () => {
+test('puts rows one after another, and experts in the order of the graph', () => {
   const all = rows.map(([, row]) => row);
   const { low, high } = gateBounds(all, ['helpfulness', 'safety']);
   expect([...low]).toEqual(rows.flatMap(([, , [safety, helpfulness]]) => [helpfulness[0], safety[0]]));

@@ -1,7 +1,7 @@
 /**
- * A row's source as the bounds of its gates in the serving graph, `[E]` each: 0 or 1 twice for a
- * plain expert, an interval for a layers row. With safety's share in [f, c], helpfulness' is in [1
- * - c, 1 - f]. A hole in the batch is the base alone.
+ * Turns a row's source into the bounds of its gates in the serving graph, `[E]` each. A plain
+ * expert has 0 twice or 1 twice, a layers row has an interval. If the safety expert's share is in
+ * [f, c], the helpfulness expert's is in [1 - c, 1 - f]. A hole in the batch is the base alone.
  */
 import type { ExpertRole } from '../model/manifest.ts';
 import type { Source, WeightBounds } from './experts.ts';

@@ -29,27 +29,27 @@ describe('its steps', () => {
     return one.steps({ ids: [1, 2], bounds: BOUNDS });
   };
 
-  test('feed each expert the same tokens, each beside the other', () => {
+  test('feed both experts the same tokens, each beside the other', () => {
     const [safety, helpfulness] = steps({});
     expect(safety).toEqual({ sequence: 1, ids: [1, 2], beside: 2, want: { hidden: false } });
     expect(helpfulness).toEqual({ sequence: 2, ids: [1, 2], beside: 1, want: { hidden: false } });
   });
 
-  test('give bounds to the layers sequence alone', () => {
+  test('give bounds only to the layers sequence', () => {
     const [safety, layers] = steps({ mode: 'layers' });
     expect(safety).not.toHaveProperty('bounds');
     expect(layers).toMatchObject({ bounds: BOUNDS });
   });
 
-  test('want hidden states for a router, as long as there are two to compare', () => {
+  test('ask for hidden states if a router has two of them to compare', () => {
     const router = { proposal: () => 0.5 };
     expect(steps({}, router).map(({ want }) => want?.hidden)).toEqual([true, true]);
     expect(steps({ action: 'safety_only' }, router)).toEqual([{ sequence: 1, ids: [1, 2], want: { hidden: false } }]);
   });
 });
 
-describe('an expert that fails', () => {
-  test('beside the safety expert is given back and missed once: the answer goes on without it', () => {
+describe('when an expert fails', () => {
+  test('beside the safety expert, its sequence is given back, the log hears once, and the answer goes on', () => {
     const { experts, job: one, warnings } = job({}, { proposal: () => 0.5 });
     one.open();
     expect(one.take([fine, fine])).toEqual({ safety: output, beside: output });
@@ -61,7 +61,7 @@ describe('an expert that fails', () => {
     expect(warnings).toEqual([['answer 4 goes on without its expert helpfulness', cause]]);
   });
 
-  test('and is the safety expert ends the answer, with the cause for the log', () => {
+  test('and it is the safety expert, the answer ends, with the cause for the log', () => {
     const { job: one, warnings } = job();
     one.open();
     const cause = new Error('out of memory');
@@ -81,7 +81,7 @@ test('gives its sequences back once, however often it is closed', () => {
   expect(one.steps({ ids: [1], bounds: BOUNDS })).toEqual([]);
 });
 
-test('opens all of its sequences or none', () => {
+test('opens all its sequences or none', () => {
   const { experts, job: one } = job();
   const open = experts.open.bind(experts);
   experts.open = (source: Source) => {

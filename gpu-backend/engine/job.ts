@@ -1,7 +1,7 @@
 /**
  * An answer and the sequences it is made from: opened when it joins, fed in step, given back when
- * it ends. Here an expert that fails is told from one that may not: without the one beside the
- * safety expert an answer goes on, closed; without the safety expert it ends.
+ * it ends. This is where we decide what a failing expert means. Without the expert beside the
+ * safety expert, an answer goes on with the gate closed. Without the safety expert, it ends.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Answer, Feed } from './answer.ts';
@@ -15,7 +15,7 @@ export class Job {
   readonly answer: Answer;
   readonly #experts: Experts;
   readonly #warn: Warn;
-  /** The safety expert's first; the other one goes when it fails. */
+  /** The safety expert's comes first. The other one goes when it fails. */
   #sequences: SequenceId[] = [];
 
   constructor(id: number, answer: Answer, { experts, warn }: { experts: Experts; warn: Warn }) {
@@ -25,7 +25,7 @@ export class Job {
     this.#warn = warn;
   }
 
-  /** Opens its sequences, or throws and has opened none. */
+  /** Opens all its sequences, or throws and leaves none open. */
   open(): void {
     try {
       for (const source of this.answer.sources) this.#sequences.push(this.#experts.open(source));
@@ -35,7 +35,7 @@ export class Job {
     }
   }
 
-  /** Gives its sequences back; there is nothing to draw from any more. */
+  /** Gives its sequences back. After that, there is nothing left to draw from. */
   close(): void {
     for (const sequence of this.#sequences) this.#experts.close(sequence);
     this.#sequences = [];
@@ -57,8 +57,8 @@ export class Job {
   }
 
   /**
-   * Takes in how its steps settled: what each expert says, null for the one beside the safety
-   * expert where it failed, now or before.
+   * Takes in how its steps settled, and returns what each expert says. The one beside the safety
+   * expert is null if it failed, now or before.
    */
   take(results: readonly PromiseSettledResult<Output>[]): { safety: Output; beside: Output | null } {
     const [safety, beside] = results;
@@ -73,7 +73,7 @@ export class Job {
     return { safety: safety.value, beside: null };
   }
 
-  /** The events of its next token, from how its steps settled. Throws where it cannot go on. */
+  /** The events of its next token, from how its steps settled. Throws if it cannot go on. */
   draw(results: readonly PromiseSettledResult<Output>[]): EngineEvent[] {
     const { safety, beside } = this.take(results);
     return this.answer.draw(safety, beside);

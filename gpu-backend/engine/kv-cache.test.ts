@@ -5,17 +5,17 @@ import { KvCache, MASKED, type Slot } from './kv-cache.ts';
 const SHAPE = { layers: 2, width: 3 };
 const { layers, width } = SHAPE;
 
-/** A sequence as it should be: the number that each of its tokens' keys are made of. */
+/** A sequence as it should be: the numbers from which its tokens' keys are made. */
 type Model = { slot: Slot; tokens: number[] };
 
-/** Keys of a token: told apart by layer and place, and values are their negatives. */
+/** Keys of a token. Layer and place make them differ, and values are their negatives. */
 const keyOf = (token: number, layer: number, i: number) => token * 100 + layer * 10 + i;
 
 let nextToken = 1;
 
 /**
- * Appends `count` new tokens to each, as a run does: its window first, then its output with padding
- * on the right.
+ * Appends `count` new tokens to each, as a run does: first it reads the past, then it writes the
+ * output, padded on the right.
  */
 function run(cache: KvCache, stepping: readonly { model: Model; count: number }[]): void {
   const past = cache.past(stepping.map(({ model }) => model.slot));
@@ -54,7 +54,7 @@ function expectHolds(past: ReturnType<KvCache['past']>, row: number, { tokens }:
 
 const take = (cache: KvCache, count: number): Model[] => cache.take(count).map((slot) => ({ slot, tokens: [] }));
 
-test('holds for each sequence its own tokens, whatever joins, forks, steps and leaves, in any order', () => {
+test('keeps each sequence’s own tokens, whatever joins, forks, steps and leaves, in any order', () => {
   const action = fc.record({
     kind: fc.constantFrom('join', 'leave', 'fork', 'step', 'step', 'some'),
     which: fc.nat(30),
@@ -99,7 +99,7 @@ test('holds for each sequence its own tokens, whatever joins, forks, steps and l
   );
 });
 
-test('a new sequence takes the lowest free slot, and moves nobody', () => {
+test('a new sequence takes the lowest free slot and moves nobody', () => {
   const cache = new KvCache(SHAPE);
   const models = take(cache, 6);
   run(
@@ -116,7 +116,7 @@ test('a new sequence takes the lowest free slot, and moves nobody', () => {
   expect(cache.moves).toBe(0);
 });
 
-test('a crowd that comes one by one makes the slab move ever more rarely', () => {
+test('as a crowd comes one by one, the slab moves less and less often', () => {
   const cache = new KvCache(SHAPE);
   const sizes = new Set<number>();
   for (let i = 0; i < 64; i++) {
@@ -125,11 +125,11 @@ test('a crowd that comes one by one makes the slab move ever more rarely', () =>
     sizes.add(cache.slotCount);
   }
   expect([...sizes]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64]);
-  // The first finds nothing to move.
+  // The first resize finds nothing to move.
   expect(cache.moves).toBe(sizes.size - 1);
 });
 
-test('cuts holes only when a quarter of the slots have been empty for some runs, and everything when nobody is left', () => {
+test('cuts holes only when a quarter of the slots have been empty for some runs, and cuts everything when nobody is left', () => {
   const cache = new KvCache(SHAPE);
   const models = take(cache, 8);
   const step = (left: readonly Model[]) =>
@@ -151,7 +151,7 @@ test('cuts holes only when a quarter of the slots have been empty for some runs,
   expect(cache.slotCount).toBe(0);
 });
 
-test('a run over few of many slots reads theirs alone', () => {
+test('a run over few of many slots reads only theirs', () => {
   const cache = new KvCache(SHAPE);
   const models = take(cache, 8);
   run(

@@ -1,43 +1,44 @@
 /**
- * Keys and values of all sequences: who lies where in the slab, and what of it a run reads.
+ * Keys and values of all sequences: which sequence has which slot in the slab, and what a run reads
+ * of it.
  *
- * A sequence has a slot: the lowest that is free when it comes. One that leaves leaves a hole,
- * which the next one fills. Nobody else's keys are copied for that. A run computes holes along with
- * the rest, which costs little while they are few; so
+ * A sequence takes the lowest slot that is free when it comes. When it leaves, it leaves a hole for
+ * the next one to fill. Nobody else's keys are copied for that. A run computes holes along with the
+ * rest, which costs little while they are few. So
  *
- * - a run over a quarter of the slots or fewer (a prompt's first run above all) gets a small slab
- *   of its own sequences' keys;
- * - the number of slots grows when more sequences are held than there are slots, and shrinks when a
- *   quarter of them or more have been holes for a while. Only then do all keys move: never while
- *   about as many come as go, a few times when a crowd comes or goes.
+ * - a run over a quarter of the slots or fewer (above all a prompt's first run) gets a small slab
+ *   with only its own sequences' keys;
+ * - the number of slots grows when there are more sequences than slots, and shrinks when a quarter
+ *   of the slots or more have been holes for a while. Only then do all keys move: never while about
+ *   as many sequences come as go, and a few times when a crowd comes or goes.
  *
- * Positions grow by half, which moves the slab as one block. `moves` counts all of these.
+ * Positions grow by half, which moves the slab as one block. `moves` counts all moves.
  */
 import { type CacheShape, type KeysAndValues, Slab } from './slab.ts';
 
-/** The fewest positions of a slab, and what their number is a multiple of. */
+/** The least number of positions of a slab. Every larger number is a multiple of it. */
 const GROWTH = 64;
 /**
- * Runs with a quarter of the slots empty before they are cut. A copy costs about one run, so it is
- * a small part of these; and as long as others wait to come, holes do not last.
+ * How many runs may find a quarter of the slots empty before those are cut. A copy costs about one
+ * run, which is little beside that many. And while others wait to come, holes do not last.
  */
 const PATIENCE = 16;
-/** Added to an attention score to hide a position: its softmax is exactly 0 in f32. */
+/** Added to an attention score to hide a position: its softmax is then exactly 0 in f32. */
 export const MASKED = -1e9;
 
 /**
  * Where one sequence lies: tokens 0..length-1 at positions 0..length-1 of its slot. The cache
- * changes it, its holder only keeps it.
+ * changes it; its holder only keeps it.
  */
 export type Slot = { index: number; length: number };
 
 /** What a run over some sequences reads: keys and values `[P, B, width]` per layer. */
 export type Past = KeysAndValues & {
-  /** B; rows that belong to none of the sequences are holes. */
+  /** B. Rows that belong to none of the sequences are holes. */
   rows: number;
   /** The row of each sequence, in the order asked for. */
   rowOf: readonly number[];
-  /** P: the longest, and at least 1, because the graph does not take an empty past. */
+  /** P, the longest length, but at least 1, because the graph takes no empty past. */
   length: number;
   /** Additive, `[B, 1, 1, P]`. */
   mask: Float32Array;
@@ -45,12 +46,12 @@ export type Past = KeysAndValues & {
 
 export class KvCache {
   readonly shape: CacheShape;
-  /** How often keys that were held moved to a new slab. */
+  /** How often keys in use have moved to a new slab. */
   moves = 0;
-  /** By index; a hole is null. */
+  /** By index; null is a hole. */
   #slots: (Slot | null)[] = [];
   #slab: Slab;
-  /** Runs in a row that found a quarter of the slots empty, or more. */
+  /** How many runs in a row found a quarter of the slots empty, or more. */
   #sparseRuns = 0;
 
   constructor(shape: CacheShape) {
@@ -63,7 +64,10 @@ export class KvCache {
     return this.#slots.length;
   }
 
-  /** The lowest free slots, all at once: a crowd that comes together makes the slab grow once. */
+  /**
+   * The lowest free slots, all at once, so that the slab grows only once for a crowd that comes
+   * together.
+   */
   take(count: number): Slot[] {
     const wanted = this.#held.length + count;
     if (wanted > this.slotCount) this.#resize(roomFor(wanted));
@@ -83,7 +87,7 @@ export class KvCache {
     this.#slab = this.#emptySlab();
   }
 
-  /** A new slot with the same keys and values; no other slot is read. */
+  /** A new slot with the same keys and values. No other slot is read. */
   fork(slot: Slot): Slot {
     const [copied] = this.take(1) as [Slot];
     this.#slab.copySlot(this.#slab, { from: slot.index, to: copied.index, length: slot.length });
@@ -92,8 +96,8 @@ export class KvCache {
   }
 
   /**
-   * The past of these sequences: the slab as it lies where they fill more than a quarter of it,
-   * else a small one of theirs alone.
+   * The past of these sequences. If they fill more than a quarter of the slab, it is the slab as it
+   * lies. Otherwise it is a small one with theirs alone.
    */
   past(slots: readonly Slot[]): Past {
     this.#cutHoles();
@@ -110,7 +114,7 @@ export class KvCache {
   }
 
   /**
-   * Appends to each slot the first `count` of a run's new tokens.
+   * Appends the first `count` of a run's new tokens to each slot.
    *
    * @param fresh per layer, `[B, T, width]`; `row` is the slot's place in B
    * @param steps T
@@ -148,7 +152,7 @@ export class KvCache {
     if (this.#sparseRuns > PATIENCE) this.#resize(roomFor(held));
   }
 
-  /** Another number of slots, and the held ones in the first of them. */
+  /** Changes the number of slots and moves those in use to the front. */
   #resize(slotCount: number): void {
     const held = this.#held;
     const longest = Math.max(1, ...held.map(({ length }) => length));
@@ -177,8 +181,8 @@ export class KvCache {
 }
 
 /**
- * Slots for so many sequences: as many up to eight, then in steps of an eighth to a quarter: 10,
- * 12, 14, 16, 20, 24, 28, 32, ...
+ * Slots for this many sequences: the same number up to eight, then in steps of an eighth to a
+ * quarter: 10, 12, 14, 16, 20, 24, 28, 32, ...
  */
 function roomFor(sequences: number): number {
   const step = 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, sequences - 1))) - 2);

@@ -1,6 +1,6 @@
 /**
- * The serving graph with learned routers, against the slow decoder and against the graph without
- * them.
+ * Compares the serving graph with learned routers to the slow decoder, and to the graph without
+ * routers.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -29,12 +29,15 @@ afterAll(async () => {
 
 const prompt = Array.from({ length: 24 }, (_, i) => 10 + ((i * 37) % 200));
 
-/** Whose sequence, and what is asked of it. */
+/** Whose sequence it is, and what is asked of it. */
 type Asked = { source: Source } & Pick<Step, 'bounds' | 'want'>;
 const layers = (floor: number, ceiling = 1): Asked => ({ source: 'layers', bounds: { floor, ceiling } });
 const clamp = (x: number, low: number, high: number) => Math.min(Math.max(x, low), high);
 
-/** MidPO's formula with floors, by the definition: alpha in [f, c], beta in [1 - c, 1 - f]. */
+/**
+ * MidPO's formula with floors, straight from the definition: alpha in [f, c], beta in [1 - c, 1 -
+ * f].
+ */
 const routedGates =
   (boundsAt: (position: number) => WeightBounds): GatesAt =>
   ({ layer, position, h }) => {
@@ -46,7 +49,7 @@ const routedGates =
     };
   };
 
-/** f32 sums against f64 ones through two layers: numbers of size ~5 agree to about five digits. */
+/** f32 sums against f64 ones through two layers: numbers of about 5 agree to about five digits. */
 const TOLERANCE = 2e-4;
 
 function expectClose(found: ArrayLike<number>, wanted: ArrayLike<number>): void {
@@ -75,7 +78,7 @@ async function step(steps: readonly Step[], from = experts): Promise<Said[]> {
   });
 }
 
-test('a plain expert is the slow decoder with its gate at 1 and the other at 0, logits and hidden state', async () => {
+test('a plain expert has the logits and hidden state of the slow decoder with its gate at 1 and the other at 0', async () => {
   const want = { hidden: true };
   const outputs = await fresh([
     { source: 'safety', want },
@@ -104,12 +107,12 @@ describe('a layers row is W h + alpha L_s(h) + beta L_h(h) with the gates of its
     const [output] = await fresh([{ source: 'layers', bounds }]);
     expectClose(output!.logits, slow.logits);
     expect(output!.alpha).toBeCloseTo(mean(slow.gates.map(({ safety }) => safety)), 5);
-    // Bounds of 0.4 and 0.6 are float32 in the graph.
+    // The bounds 0.4 and 0.6 are float32 in the graph.
     expect(output!.alpha).toBeGreaterThanOrEqual(bounds.floor - 1e-6);
     expect(output!.alpha).toBeLessThanOrEqual(bounds.ceiling + 1e-6);
   });
 
-  test('and the fixture binds: its gates are on both sides of a floor of 0.5', async () => {
+  test('the fixture tests the bounds: its gates are on both sides of a floor of 0.5', async () => {
     const sides = new Set<boolean>();
     const open = routedGates(() => ({ floor: 0, ceiling: 1 }));
     slowDecoder(bundle, prompt, (at) => {
@@ -121,7 +124,7 @@ describe('a layers row is W h + alpha L_s(h) + beta L_h(h) with the gates of its
   });
 });
 
-test('bounds may change from token to token: what was fed under the old ones stays as it was', async () => {
+test('bounds may change from token to token, and what was fed under the old ones stays as it was', async () => {
   const [opening, later] = [0.9, 0.1];
   let [output] = await fresh([layers(opening)]);
   const { sequence } = output!;
@@ -138,12 +141,12 @@ test('bounds may change from token to token: what was fed under the old ones sta
   expect(output!.alpha).toBeCloseTo(mean(slow.gates.map(({ safety }) => safety)), 5);
 });
 
-test('with both bounds at 0 or 1 the graph with a router gives the numbers of the graph without one', async () => {
+test('with both bounds at 0 or 1, the graph with a router gives the same numbers as the graph without one', async () => {
   const plain = await OnnxExperts.create({ ...bundle, routers: { layers: null, logits: null } }, { threads: 1 });
   const asked: Asked[] = [{ source: 'safety' }, { source: 'helpfulness' }];
   const [before, after] = [await fresh(asked, plain), await fresh(asked)];
-  // Equal, not close: clamped to 0 or 1 a gate is exactly that, and every other operation is the
-  // same.
+  // Equal, not just close: a gate clamped to 0 or 1 is exactly that, and every other operation is
+  // the same.
   expect(after.map(({ logits }) => logits)).toEqual(before.map(({ logits }) => logits));
   const steps = (said: Said[]) => said.map(({ sequence }) => ({ sequence, ids: [99] }));
   const [next, wanted] = [await step(steps(after)), await step(steps(before), plain)];

@@ -1,4 +1,7 @@
-/** An engine in this thread, over a message channel like any other: the scripted engine of tests, and measurements. */
+/**
+ * An engine in this thread, over a message channel like any other. Tests use it for the scripted
+ * engine, and measurements use it.
+ */
 import { MessageChannel } from 'node:worker_threads';
 import { DEFAULT_LIMITS, type Engine, type EngineLimits } from './engine.ts';
 import { EngineClient } from './engine-client.ts';

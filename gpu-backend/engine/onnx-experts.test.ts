@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true }));
 
-/** f32 sums in another order: logits of size ~5 agree to about six digits. */
+/** f32 sums in another order: logits of about 5 agree to about six digits. */
 const TOLERANCE = 1e-4;
 
 const abilities = { hidden: true, layers: true, fork: true, score: false, topK: null };
@@ -48,13 +48,13 @@ function expectClose(found: Float32Array, wanted: Float32Array): void {
   expect(worst).toBeLessThan(TOLERANCE);
 }
 
-/** The expert with no effect: B is zero. */
+/** The expert without effect: its B is zero. */
 const muted = (expert: Expert): Expert => ({
   ...expert,
   layers: expert.layers.map(({ a, b }) => ({ a, b: { ...b, data: new Float32Array(b.data.length) } })),
 });
 
-/** The base weights with one expert added into every down_proj, by the definition. */
+/** The base weights with one expert added into every down_proj, straight from the definition. */
 function mergeExpert({ weights, config }: Bundle, { layers, alpha, rank }: Expert): Bundle['weights'] {
   const { hidden_size: d, intermediate_size: F } = config;
   const merged = new Map(weights);
@@ -79,7 +79,7 @@ describe('LoRA experts on onnxruntime', () => {
     return outputs.map(logitsOf);
   };
 
-  test('an expert beside the weights is the expert merged into them: W + (alpha / r) B A', async () => {
+  test('an expert beside the weights equals the expert merged into them: W + (alpha / r) B A', async () => {
     const experts = await OnnxExperts.create(bundle, { threads: 1 });
     const beside = await say(experts, ...bundle.experts.map(({ role }) => role));
     for (const [row, expert] of bundle.experts.entries()) {
@@ -94,7 +94,7 @@ describe('LoRA experts on onnxruntime', () => {
     await experts.dispose();
   });
 
-  test('the experts differ, and one whose B is zero is the base model', async () => {
+  test('the experts differ, and an expert whose B is zero equals the base model', async () => {
     const [first, second] = bundle.experts as [Expert, Expert];
     const half = await OnnxExperts.create({ ...bundle, experts: [first, muted(second)] }, { threads: 1 });
     const base = await OnnxExperts.create({ ...bundle, experts: [muted(first), muted(second)] }, { threads: 1 });
@@ -107,7 +107,7 @@ describe('LoRA experts on onnxruntime', () => {
 });
 
 describe('keys and values on onnxruntime', () => {
-  test('a sequence longer than the context is its own mistake', async () => {
+  test('a sequence longer than the context fails alone', async () => {
     const experts = await OnnxExperts.create(bundle, { threads: 1, prefixes: { safety: [9, 9] } });
     const [long, other] = [experts.open('safety'), experts.open('helpfulness')];
     const [tooLong, fits] = await Promise.allSettled(
@@ -120,7 +120,7 @@ describe('keys and values on onnxruntime', () => {
     await experts.dispose();
   });
 
-  test('while as many come as go, none of the others is copied; a crowd that leaves is tidied up a few times', async () => {
+  test('copies no others while as many come as go, and tidies up a few times when a crowd leaves', async () => {
     const experts = await OnnxExperts.create(bundle, { threads: 1 });
     const join = async (count: number) => {
       const joined = Array.from({ length: count }, () => experts.open('safety'));
@@ -131,7 +131,7 @@ describe('keys and values on onnxruntime', () => {
       Promise.all(experts.append(sequences.map((sequence) => ({ sequence, ids: [30] }))));
     let open = await join(8);
     for (let round = 0; round < 30; round++) {
-      // Two leave, in any place; two come.
+      // Two leave, wherever they are, and two come.
       for (const sequence of [open[round % 8]!, open[(round + 3) % 8]!]) experts.close(sequence);
       open = open.filter((_, i) => i !== round % 8 && i !== (round + 3) % 8);
       open.push(...(await join(2)));

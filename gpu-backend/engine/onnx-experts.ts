@@ -1,11 +1,11 @@
 /**
- * Experts on onnxruntime. One run serves every row: each reads the same base weights, and its gates
- * pick its expert out of the stacked LoRA (or mix them), so that two experts cost little more than
- * one. Prompts are padded on the right to the longest of those that come together; each row then
- * sits at its own length. Keys and values are this driver's own business: kv-cache.ts.
+ * Experts on onnxruntime. One run serves every row. Each row reads the same base weights, and its
+ * gates pick its expert out of the stacked LoRA (or mix them), so two experts cost little more than
+ * one. Prompts that come together are padded on the right to the longest; after that, each row has
+ * its own length. Keys and values are this driver's own business: kv-cache.ts.
  *
- * It scores no more than one position a step, because the graph takes the head's product at one
- * place of each row.
+ * It scores only one position per step, because the graph computes the head at one place of each
+ * row.
  */
 import { GraphSession } from '../graph/session.ts';
 import { headDim, type LlamaConfig } from '../model/config.ts';
@@ -25,7 +25,7 @@ type Own = { slot: Slot | null };
 type Feeding = ReadyStep<Own> & { slot: Slot };
 
 export type OnnxOptions = {
-  /** onnxruntime's threads inside one operator; 0: one for each core. */
+  /** onnxruntime's threads inside one operator; 0: one per core. */
   threads?: number;
   prefixes?: Prefixes;
 };
@@ -99,8 +99,8 @@ export class OnnxExperts implements Experts {
   }
 
   /**
-   * One run for the single tokens of running sequences, and one for everything longer, which would
-   * pad them.
+   * One run for the single tokens of running sequences, and another for everything longer, which
+   * would pad them.
    */
   async #append(steps: readonly Step[]): Promise<(Output | Error)[]> {
     const results: (Output | Error | ReadyStep<Own>)[] = this.#sequences.ready(steps).map((ready) => this.#fits(ready));
@@ -116,7 +116,7 @@ export class OnnxExperts implements Experts {
         results[i] = outputs instanceof Error ? outputs : outputs[row]!;
       });
     }
-    // Every ready step has been replaced by what came of it.
+    // Every ready step has been replaced by its outcome.
     return results as (Output | Error)[];
   }
 
@@ -128,8 +128,8 @@ export class OnnxExperts implements Experts {
   }
 
   /**
-   * Feeds each sequence its tokens, keeps their keys and values, and returns what each says after
-   * its last one.
+   * Feeds each sequence its tokens, keeps their keys and values, and returns what each sequence
+   * says after its last token.
    */
   async #run(ready: readonly ReadyStep<Own>[]): Promise<Output[]> {
     const feeding = this.#withSlots(ready);
@@ -149,7 +149,7 @@ export class OnnxExperts implements Experts {
     });
     const outputs = await this.#session.run(feeds, this.#fetches(feeding));
     const perLayer = (name: string) => past.keys.map((_, layer) => outputs[`${name}.${layer}`]!);
-    // One that was closed meanwhile has given its slot back, perhaps to another.
+    // A sequence closed in the meantime has given its slot back, perhaps to another.
     const kept = feeding.flatMap(({ step, sequence, slot, ids }, i) =>
       this.#sequences.holds(step.sequence, sequence)
         ? [{ sequence, slot, row: past.rowOf[i]!, count: ids.length }]
@@ -169,7 +169,7 @@ export class OnnxExperts implements Experts {
     });
   }
 
-  /** Every output fetched is copied, so only those that some row has a use for. */
+  /** Every fetched output is copied, so fetch only those that some row uses. */
   #fetches(feeding: readonly Feeding[]): string[] {
     const layers = Array.from({ length: this.#cache.shape.layers }, (_, layer) => [`new_k.${layer}`, `new_v.${layer}`]);
     return [

@@ -7,22 +7,22 @@ function clock() {
 }
 
 describe('the pace of a queue', () => {
-  test('is 0 while nothing is known', () => {
+  test('is 0 while it knows nothing', () => {
     expect(clock().pace.secondsEach).toBe(0);
   });
 
-  test('counts the one that is due as if it left now', () => {
+  test('counts the next one to leave as if it left now', () => {
     const { pace, pass } = clock();
     pace.begin();
     pass(4);
     expect(pace.secondsEach).toBe(4);
     pace.step();
-    expect(pace.secondsEach).toBe(2); // 4 s, and one that has waited for 0 s
+    expect(pace.secondsEach).toBe(2); // One gap of 4 s, and one so far of 0 s.
     pass(6);
     expect(pace.secondsEach).toBe(5);
   });
 
-  test('weighs the one before 0.97 times as much, and so on back', () => {
+  test('gives each older gap 0.97 times the weight of the next', () => {
     const { pace, pass } = clock();
     const gaps = [3, 1, 4, 1, 5];
     pace.begin();
@@ -36,7 +36,7 @@ describe('the pace of a queue', () => {
     expect(pace.secondsEach).toBeCloseTo(seconds / (count + 1), 12);
   });
 
-  test('shares the time among several that leave at once', () => {
+  test('shares a gap among several that leave at once', () => {
     const { pace, pass } = clock();
     pace.begin();
     pass(9);
@@ -45,7 +45,7 @@ describe('the pace of a queue', () => {
     expect(pace.secondsEach).toBeCloseTo((9 * 0.97) / (1 + 0.97 + 1), 12);
   });
 
-  test('forgets the time in which nobody waited, and begins once for all that wait', () => {
+  test('ignores the time when nobody waits, and starts its clock once for all that wait', () => {
     const { pace, pass } = clock();
     pace.begin();
     pass(2);

@@ -1,10 +1,10 @@
-/** How fast a queue moves, by what it did of late: seconds from one that leaves it to the next. */
+/** How fast a queue has been moving: the seconds between one that leaves it and the next. */
 export class Pace {
   readonly #now: () => number;
-  /** Of those that left, the older the less. */
+  /** Sums over those that left; older ones count less. */
   #seconds = 0;
   #count = 0;
-  /** Since when the next one to leave has been due; null: nobody waits. */
+  /** Since when the next one to leave has been due. null: nobody waits. */
   #since: number | null = null;
 
   /** @param now in seconds */
@@ -17,7 +17,7 @@ export class Pace {
     this.#since ??= this.#now();
   }
 
-  /** One of those who wait has its place. Several at once are as many calls. */
+  /** One of those who wait got its place. Several at once are as many calls. */
   step(): void {
     const now = this.#now();
     this.#seconds = this.#seconds * KEPT + (now - (this.#since ?? now));
@@ -25,17 +25,17 @@ export class Pace {
     this.#since = now;
   }
 
-  /** Nobody waits any more: the time until somebody does says nothing. */
+  /** Nobody waits any more. The time until somebody does says nothing. */
   rest(): void {
     this.#since = null;
   }
 
-  /** The one that is due counts as if it left now, so that a queue that stands still is seen to. */
+  /** Counts the one that is due as if it left now, so that a queue that stands still shows. */
   get secondsEach(): number {
     const open = this.#since === null ? 0 : this.#now() - this.#since;
     return (this.#seconds + open) / (this.#count + 1);
   }
 }
 
-/** The last thirty or so count. */
+/** About the last thirty count. */
 const KEPT = 0.97;

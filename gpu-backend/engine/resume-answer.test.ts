@@ -8,7 +8,7 @@ import { driveAnswer } from './testing/drive-answer.ts';
 import { request } from './testing/engine-contract.ts';
 import { babble, SCRIPTED_VOCAB } from './testing/scripted-engine.ts';
 
-/** Any byte, so that characters are cut and broken all the time; the end is rare. */
+/** Any byte may come, so characters are cut and broken all the time. The end is rare. */
 const noise: Script = (source, ids, bounds) =>
   Array.from(babble(source, ids, bounds), (x, id) => (id === 0 ? -4 : x % 2));
 
@@ -37,7 +37,7 @@ const lines: [string, Partial<Line>, number | null][] = [
 ];
 
 test.each(lines)(
-  'cut at any token, sent as JSON and resumed elsewhere, it gives the same tokens, account and text: %s',
+  'an answer cut at any token, sent as JSON and resumed elsewhere, has the same tokens, account and text: %s',
   async (_, line, topK) => {
     for (const seed of [1, 2]) {
       const asked = request({
@@ -60,7 +60,7 @@ test.each(lines)(
   },
 );
 
-test('a resumed layers sequence reads each token under the bounds that it was first read under', async () => {
+test('a resumed layers sequence reads each token under the bounds of its first reading', async () => {
   const asked = request({ line: { mode: 'layers', floor: 0.1, ceiling: 0.9, opening }, maxTokens: 12 });
   const feedsOf = (answer: Answer) =>
     answer.history().flatMap(({ ids, bounds }) => ids.map((id) => [id, bounds.floor, bounds.ceiling]));
@@ -76,7 +76,7 @@ test('a resumed layers sequence reads each token under the bounds that it was fi
   }
 });
 
-test('what has no token left to draw, or an account that makes no sense, is not resumed', async () => {
+test('does not resume an answer that has no token left, or whose account makes no sense', async () => {
   const asked = request({ maxTokens: 5 });
   const { state } = await driveAnswer(experts(null), { request: asked, options, atMost: 3 });
   const resumed = (change: Partial<AnswerState>, maxTokens: number | null = 5) =>

@@ -14,7 +14,7 @@ const options = {
 const scripted = (script: Script = babble, rest: Partial<ScriptedOptions> = {}) =>
   new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB, ...rest });
 
-/** Fails sequences of the given source from `length` tokens on, where the prompt begins with 66. */
+/** Fails sequences of the given source from `length` tokens on, if the prompt begins with 66. */
 const failing =
   (broken: Source, length: number, fail: () => ArrayLike<number> = () => raise()): Script =>
   (source, ids, bounds) =>
@@ -33,13 +33,13 @@ async function idsAlone(asked: Parameters<typeof request>[0], experts = scripted
   return tokens(1).map(({ id }) => id);
 }
 
-describe('an expert that fails', () => {
+describe('when an expert fails', () => {
   test.each<[Mode, number | null]>([
     ['logits', null],
     ['logits', 20],
     ['layers', null],
   ])(
-    'beside the safety expert leaves it alone from there, and gives its sequence back: %s, topK %s',
+    'beside the safety expert, the answer goes on without it and its sequence is given back: %s, topK %s',
     async (mode, topK) => {
       const beside = mode === 'layers' ? 'layers' : 'helpfulness';
       const experts = scripted(failing(beside, 7), { topK });
@@ -59,7 +59,8 @@ describe('an expert that fails', () => {
         error: null,
         events: expect.arrayContaining([expect.objectContaining({ type: 'end' })]),
       });
-      // The first round draws two tokens, every other one; the fourth is the one that fails.
+      // The first round draws two tokens, every other round one. The fourth token is the one that
+      // fails.
       expect(open.slice(0, 3)).toEqual([4, 4, 3]);
       expect(warnings).toEqual([`answer 1 goes on without its expert ${beside}: Error: connection lost`]);
       expect(experts.openCount).toBe(0);
@@ -67,7 +68,7 @@ describe('an expert that fails', () => {
         await idsAlone({ ...good, line: { mode } }, scripted(babble, { topK })),
       );
       expect(tokens(2).every(({ weight }) => weight === 0.5)).toBe(true);
-      // As a row that is no distribution closes the gate, so does none.
+      // A row that is not a distribution closes the gate just like a missing row.
       if (topK === null) {
         const nan = scripted(failing(beside, 7, () => Array(SCRIPTED_VOCAB).fill(Number.NaN)));
         expect(tokens(1).map(({ id }) => id)).toEqual(await idsAlone({ ...bad, line: { mode } }, nan));
@@ -75,13 +76,13 @@ describe('an expert that fails', () => {
     },
   );
 
-  test('from the prompt on leaves what the safety expert alone draws', async () => {
+  test('from the prompt on, the answer is what the safety expert draws alone', async () => {
     const ids = await idsAlone(bad, scripted(failing('helpfulness', 0)));
     expect(ids).toEqual(await idsAlone({ ...bad, line: { action: 'safety_only' } }));
   });
 
   test.each([0, 7])(
-    'as the safety expert ends its answer with expert_failed and no other (after %d tokens)',
+    'and it is the safety expert, only its own answer ends with expert_failed (after %d tokens)',
     async (length) => {
       const experts = scripted(failing('safety', length));
       const { scheduler, tokens, of, run } = schedule(experts, options);
@@ -97,7 +98,7 @@ describe('an expert that fails', () => {
     },
   );
 
-  test('by giving no sequence any more ends what wanted one', async () => {
+  test('and gives no more sequences, a request that needs one ends', async () => {
     const experts = scripted();
     const { scheduler, of, run } = schedule(experts, options);
     await experts.dispose();
@@ -109,7 +110,7 @@ describe('an expert that fails', () => {
 });
 
 test.each([1, 2])(
-  'a cancelled answer gives its sequences back at once, in round %d too, and the others notice nothing',
+  'a cancelled answer gives its sequences back at once in round %d, and the others notice nothing',
   async (round) => {
     const experts = scripted(babble, { stepMs: 2 });
     const { scheduler, tokens, of, run } = schedule(experts, options);
@@ -131,7 +132,7 @@ test.each([1, 2])(
   },
 );
 
-test('a cancelled answer that still waits never joins', async () => {
+test('a waiting answer that is cancelled never joins', async () => {
   const experts = scripted();
   const { scheduler, tokens, run } = schedule(experts, { ...options, limits: { maxRows: 2 } });
   scheduler.submit(1, request(good));
@@ -143,7 +144,7 @@ test('a cancelled answer that still waits never joins', async () => {
   expect(tokens(2)).toEqual([]);
 });
 
-test('a request has started once it is in the batch, and its first token is the next thing that happens', async () => {
+test('a request has started once it is in the batch, and its first token comes next', async () => {
   const { scheduler, of, tokens } = schedule(scripted(), { ...options, limits: { maxRows: 8 } });
   const ids = Array.from({ length: 20 }, (_, id) => id);
   for (const id of ids)
@@ -161,7 +162,7 @@ test('a request has started once it is in the batch, and its first token is the 
   expect(Math.max(...ids.map((id) => rounds.get(id)!.started))).toBeGreaterThan(5);
 });
 
-test('two tenants that both always ask share the tokens, whoever has more clients and asks for more', async () => {
+test('two tenants that keep asking share the tokens, even if one has more clients and larger requests', async () => {
   const { scheduler, of, tokens } = schedule(scripted(), { ...options, limits: { maxRows: 8 } });
   const clients = [...Array(36).fill('crowd'), ...Array(8).fill('other')] as ('crowd' | 'other')[];
   const drawn = { crowd: 0, other: 0 };
@@ -187,7 +188,7 @@ test('two tenants that both always ask share the tokens, whoever has more client
   expect(share).toBeLessThan(0.6);
 });
 
-test('a large request joins before long, though smaller ones keep coming', async () => {
+test('a large request joins before long even if smaller ones keep coming', async () => {
   const { scheduler, of } = schedule(scripted(), { ...options, limits: { maxRows: 4 } });
   const started = (id: number) => of(id).events.some(({ type }) => type === 'start');
   for (let id = 1; id <= 10; id++) scheduler.submit(id, request({ ...good, tenant: `small ${id % 3}` }));
@@ -203,7 +204,7 @@ test('a large request joins before long, though smaller ones keep coming', async
 describe('experts with tokens of their own', () => {
   const prefixes = { safety: [90, 91, 92, 93, 94, 95], helpfulness: [97] };
 
-  test('are fed them before the prompt; draws, usage and max_tokens count the client’s tokens', async () => {
+  test('are fed those before the prompt; draws, usage and max_tokens count only the client’s tokens', async () => {
     const { scheduler, tokens, of, run } = schedule(scripted(babble, { prefixes }), options);
     scheduler.submit(1, request({ ...good, maxTokens: 9 }));
     await run();
@@ -213,7 +214,7 @@ describe('experts with tokens of their own', () => {
     expect(of(1).events.at(-1)).toMatchObject({ usage: { prompt_tokens: 3, completion_tokens: 9, total_tokens: 12 } });
   });
 
-  test('leave less room: the context holds the longest row', async () => {
+  test('leave less room, because the context must hold the longest row', async () => {
     const ends = async (asked: Parameters<typeof request>[0]) => {
       const { scheduler, tokens, of, run } = schedule(scripted(babble, { prefixes }), {
         ...options,
@@ -233,7 +234,7 @@ describe('experts with tokens of their own', () => {
   });
 });
 
-test('a logits router over experts without hidden states is a mistake that stops the start', () => {
+test('a logits router over experts without hidden states stops the start', () => {
   class Blind extends ScriptedExperts {
     override readonly abilities = { hidden: false, layers: true, fork: true, score: true, topK: null };
   }
@@ -241,7 +242,7 @@ test('a logits router over experts without hidden states is a mistake that stops
   expect(() => schedule(experts, { ...options, proposal: () => 0.5 })).toThrow(/needs experts that give hidden states/);
 });
 
-test('a request to resume goes on in the batch, and one that cannot go on is refused before any work', async () => {
+test('a resumed request goes on in the batch, and one that cannot go on is refused before any work', async () => {
   const asked = request(good);
   const whole = schedule(scripted(), options);
   whole.scheduler.submit(1, asked);

@@ -1,13 +1,13 @@
 /**
- * Continuous batching: requests join and leave between runs, so none waits for another's end. A
- * round is
+ * Continuous batching: requests join and leave between runs, so none waits for another to end. A
+ * round
  *
- *   1. let waiting requests join, by one prefill run that also gives each its first token;
- *   2. one decode run for everyone, one token each.
+ *   1. lets waiting requests join, with one prefill run that also gives each its first token;
+ *   2. makes one decode run for everyone, with one token each.
  *
- * Who joins next is decided fairly between tenants (fair-queue.ts); a request that does not fit
- * holds those behind it, so that a large one is not starved. It knows the experts by their contract
- * alone, is synchronous but for their steps, and tells the outside only through `emit`.
+ * fair-queue.ts decides fairly between tenants who joins next. A request that does not fit holds up
+ * those behind it, so a large one does not starve. The scheduler knows the experts only by their
+ * contract, is synchronous except for their steps, and tells the outside only through `emit`.
  */
 
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
@@ -26,11 +26,11 @@ export type SchedulerOptions = AnswerOptions & {
   limits: Omit<EngineLimits, 'maxWaiting'>;
   emit: Emit;
   /**
-   * Some have joined, and the run that reads their prompts is next: their clients should hear now
-   * that they have started, because it may take long.
+   * Some requests have joined, and the run that reads their prompts is next. It may take long, so
+   * their clients should hear now that they have started.
    */
   onJoined?: () => void;
-  /** Hears of what clients do not: an expert that an answer has to go on without. */
+  /** Hears what clients do not: that an answer has to go on without an expert. */
   warn?: Warn;
 };
 
@@ -46,7 +46,7 @@ export class Scheduler {
   /** By id, in the order they came. */
   readonly #running = new Map<number, Job>();
 
-  /** Throws where the weights are proposed from hidden states and the experts have none. */
+  /** Throws if weights are proposed from hidden states but the experts have none. */
   constructor(experts: Experts, { limits, emit, onJoined = () => {}, warn = () => {}, ...options }: SchedulerOptions) {
     if (typeof options.proposal === 'function' && !experts.abilities.hidden) {
       throw new Error('a logits router needs experts that give hidden states');
@@ -64,12 +64,12 @@ export class Scheduler {
     return { running: this.#running.size, waiting: this.#waiting.size, rows: this.#experts.openCount };
   }
 
-  /** The ids of those that wait, in the order in which they will join. */
+  /** The ids of those that wait, in the order they will join. */
   get queue(): number[] {
     return this.#waiting.order().map(({ id }) => id);
   }
 
-  /** Queues a request; a refusal is emitted like any other outcome, and costs no run. */
+  /** Queues a request. A refusal is emitted like any other outcome and costs no run. */
   submit(id: number, request: EngineRequest): void {
     try {
       const contextLength = checkRequest(request, this.#terms);
@@ -81,16 +81,14 @@ export class Scheduler {
     }
   }
 
-  /**
-   * The request leaves at once, whatever is under way for it. Nothing is emitted for it any more.
-   */
+  /** The request leaves at once, whatever is under way for it. Nothing more is emitted for it. */
   cancel(id: number): void {
     this.#waiting.remove((job) => job.id === id);
     const job = this.#running.get(id);
     if (job) this.#leave(job);
   }
 
-  /** Does one round. False if there was nothing to do. */
+  /** Does one round. Returns false if there was nothing to do. */
   async round(): Promise<boolean> {
     const joined = this.#join();
     if (joined.length > 0) {
@@ -103,8 +101,8 @@ export class Scheduler {
   }
 
   /**
-   * Lets in the waiting requests that fit: the batch's rows, and one prefill's tokens (padded to
-   * the longest; the first always fits).
+   * Lets in the waiting requests that fit into the batch's rows and into one prefill's tokens
+   * (padded to the longest). The first always fits into the tokens.
    */
   #join(): Job[] {
     let rows = this.#experts.openCount;
@@ -137,7 +135,7 @@ export class Scheduler {
     }
   }
 
-  /** Everything so far for each, and a token from it. */
+  /** Feeds each request everything so far and draws a token from it. */
   async #prefill(joined: readonly Job[]): Promise<void> {
     const fed = joined.map((job) => ({ job, feeds: job.answer.history() }));
     const begun = fed.flatMap(({ job, feeds }) => feeds.slice(0, -1).map((feed) => ({ job, feed })));
@@ -146,15 +144,15 @@ export class Scheduler {
     await this.#feed(rest, (job, results) => this.#draw(job, results));
   }
 
-  /** The last token for each, and one more from it. */
+  /** Feeds each request its last token and draws the next. */
   async #decode(): Promise<void> {
     const fed = [...this.#running.values()].map((job) => ({ job, feed: job.answer.next() }));
     await this.#feed(fed, (job, results) => this.#draw(job, results));
   }
 
   /**
-   * Feeds all of them together and lets each go on as soon as its own steps have settled; one that
-   * cannot, fails alone.
+   * Feeds all of them together and lets each go on as soon as its own steps have settled. One that
+   * cannot go on fails alone.
    */
   async #feed(
     fed: readonly { job: Job; feed: Feed }[],
@@ -165,7 +163,7 @@ export class Scheduler {
     const own = steps.map(({ length }) => outputs.splice(0, length));
     const settle = async ({ job }: { job: Job }, i: number) => {
       const results = await Promise.allSettled(own[i]!);
-      // Cancelled meanwhile: there is nobody to tell.
+      // Cancelled in the meantime: there is nobody to tell.
       if (!this.#runs(job)) return;
       try {
         goOn(job, results);
@@ -193,7 +191,7 @@ export class Scheduler {
   }
 }
 
-/** Less than any request, so that tenants take turns as often as can be. */
+/** Less than any request, so that tenants take turns as often as possible. */
 const QUANTUM_TOKENS = 16;
 
 function fromDrawError(thrown: unknown): PlimsollError {

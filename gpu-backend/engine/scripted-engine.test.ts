@@ -9,7 +9,10 @@ testEngine('scripted', {
   createWithoutRouters: () => startScriptedEngine({ modes: ['logits'] }),
 });
 
-/** Breaks rows of the given kind from the fourth token of an answer on, for prompts that begin with 66. */
+/**
+ * Breaks rows of the given kind from the fourth token of an answer on, if the prompt begins with
+ * 66.
+ */
 const failing =
   (broken: Source, value: number): Script =>
   (source, ids) =>
@@ -18,7 +21,7 @@ const failing =
 const bad = { promptIds: [66, 70, 71, 72] };
 
 test.each([Number.NaN, Number.POSITIVE_INFINITY])(
-  'a helpfulness row of %d closes the gate: the safety expert alone',
+  'a helpfulness row of %d closes the gate, and the safety expert goes on alone',
   async (value) => {
     const engine = await startScriptedEngine({ script: failing('helpfulness', value) });
     const { tokens } = await collect(engine.generate(request({ ...bad, maxTokens: 10 })));
@@ -29,7 +32,7 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY])(
 );
 
 test.each([Number.NaN, Number.POSITIVE_INFINITY])(
-  'a layers row of %d closes the gate: the safety expert alone, as it would have gone on',
+  'a layers row of %d closes the gate, and the safety expert goes on alone as it would have',
   async (value) => {
     const engine = await startScriptedEngine({ script: failing('layers', value) });
     const { tokens } = await collect(engine.generate(request({ ...bad, maxTokens: 10, line: { mode: 'layers' } })));
@@ -39,7 +42,7 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY])(
 );
 
 test.each([Number.NaN, -0.5, 1.5])(
-  'a layers router that says %d closes the gate or is held to the line',
+  'a layers router that says %d closes the gate or is held within the line',
   async (wish) => {
     const engine = await startScriptedEngine({ alpha: () => wish });
     const line = { mode: 'layers', floor: 0.3, ceiling: 0.6 } as const;
@@ -50,7 +53,7 @@ test.each([Number.NaN, -0.5, 1.5])(
   },
 );
 
-test('the bounds of a layers row are those of the token it is asked for: the opening raises them, then they fall', async () => {
+test('the bounds of a layers row are those of the token to be drawn: raised in the opening, then lower', async () => {
   const seen: WeightBounds[] = [];
   const script: Script = (source, ids, bounds) => {
     if (source === 'layers') seen.push(bounds!);
@@ -75,7 +78,7 @@ test('the bounds of a layers row are those of the token it is asked for: the ope
 describe('a logits router', () => {
   const hidden = (source: Source, ids: readonly number[]) => [source === 'safety' ? ids.length : 100, ids[0]!];
 
-  test('proposes each token its weight from both rows’ hidden states, and the line bounds it', async () => {
+  test('proposes each token’s weight from both rows’ hidden states, within the line’s bounds', async () => {
     const proposal = ([length]: Float32Array, [hundred, first]: Float32Array) => {
       expect([hundred, first]).toEqual([100, 7]);
       return length! / 10;
@@ -83,7 +86,7 @@ describe('a logits router', () => {
     const engine = await startScriptedEngine({ hidden, proposal });
     const line = { floor: 0.5, ceiling: 0.7 };
     const { tokens } = await collect(engine.generate(request({ maxTokens: 5, line })));
-    // A prompt of four tokens: proposals 0.4, 0.5, ...
+    // The prompt has four tokens, so proposals go 0.4, 0.5, ...
     expect(tokens.map(({ weight }) => weight)).toEqual([0.5, 0.5, 0.6, 0.7, 0.7]);
     await engine.close();
   });
@@ -95,7 +98,7 @@ describe('a logits router', () => {
     await engine.close();
   });
 
-  test('is asked nothing where no helpfulness expert runs', async () => {
+  test('is not asked if no helpfulness expert runs', async () => {
     const proposal = () => {
       throw new Error('asked');
     };
@@ -108,7 +111,7 @@ describe('a logits router', () => {
   });
 });
 
-test('a broken safety row ends its own answer with expert_failed, frees its rows, and no other answer notices', async () => {
+test('a broken safety row ends its own answer with expert_failed and frees its rows, and no other answer notices', async () => {
   const engine = await startScriptedEngine({ script: failing('safety', Number.NaN) });
   const seen: string[] = [];
   const broken = (async () => {
@@ -138,7 +141,7 @@ test('a run that throws ends the answers in it with expert_failed, and the engin
   await engine.close();
 });
 
-test('an answer never shows half a character and never leaves one behind', async () => {
+test('an answer never shows half a character and never keeps one back', async () => {
   const bytes = [...new TextEncoder().encode('a€b😀'), 0];
   const script: Script = (_, ids) => {
     const logits = Array(SCRIPTED_VOCAB).fill(-50);
@@ -156,7 +159,7 @@ test('an answer never shows half a character and never leaves one behind', async
 });
 
 describe('an engine whose experts give truncated rows', () => {
-  test('says so, offers the mode that can do with them, and draws only what the safety expert’s k tokens hold', async () => {
+  test('says so, offers only the mode that can use them, and draws only from the safety expert’s k tokens', async () => {
     const engine = await startScriptedEngine({ topK: 3 });
     expect(engine.info).toMatchObject({ topK: 3, modes: ['logits'] });
     const { tokens, end } = await collect(engine.generate(request({ line: { budget: 5 } })));
@@ -173,7 +176,7 @@ describe('an engine whose experts give truncated rows', () => {
     await engine.close();
   });
 
-  test('draws with k = V what whole rows draw', async () => {
+  test('draws with k = V what it draws from whole rows', async () => {
     const [whole, truncated] = [await startScriptedEngine(), await startScriptedEngine({ topK: SCRIPTED_VOCAB })];
     expect(whole.info.topK).toBeNull();
     for (const seed of [1, 2, 3]) {

@@ -27,7 +27,7 @@ test('truncated to the whole vocabulary, a row is the whole row', async () => {
   expect(all.logprobs).toEqual(logSoftmax(row.logits));
 });
 
-test('of equals, a truncated row holds the lowest ids', async () => {
+test('among equals, a truncated row holds the lowest ids', async () => {
   const experts = scripted({ topK: 3 }, () => [0, 1, 0, 0, 1, 0]);
   const { row } = await feed(experts, experts.open('safety'), [1]);
   // The rest of the vocabulary is 0 as well.
@@ -55,7 +55,7 @@ test.each([null, 4])('a script that throws fails its own step, which may be trie
   expect(again.row).toEqual((await feed(fresh, fresh.open('helpfulness'), someIds(4))).row);
 });
 
-test('a truncated row of what is no distribution is a failure', async () => {
+test('truncating a row that is not a distribution fails', async () => {
   const experts = scripted({ topK: 4 }, () => [Number.NaN]);
   await expect(feed(experts, experts.open('safety'), [1])).rejects.toThrow('no distribution');
 });

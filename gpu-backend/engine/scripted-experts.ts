@@ -1,8 +1,8 @@
 /**
- * Experts without a model: logits come from a function of the sequence's source and its tokens so
- * far. With it every part of serving but the arithmetic runs in milliseconds, and a test can make
- * an expert fail at a chosen token. It has every ability, and with `topK` its rows are truncated,
- * as those of an engine far away are.
+ * Experts without a model: logits come from a function of a sequence's source and its tokens so
+ * far. With them, every part of serving except the arithmetic runs in milliseconds, and a test can
+ * make an expert fail at a chosen token. They have every ability. With `topK` their rows are
+ * truncated, like those of a remote engine.
  */
 import type { Abilities, Experts, Output, Row, SequenceId, Source, Step, WeightBounds } from './experts.ts';
 import { type Prefixes, type ReadyStep, Sequences } from './sequences.ts';
@@ -10,8 +10,8 @@ import { truncateRow } from './truncate-row.ts';
 import { asError, Turns } from './turns.ts';
 
 /**
- * [V] logits; fewer leave the rest at 0. `bounds` are those of a layers sequence. To throw is to
- * fail, for this sequence alone.
+ * [V] logits; if there are fewer, the rest are 0. `bounds` are those of a layers sequence. A script
+ * that throws makes this sequence's expert fail.
  */
 export type Script = (source: Source, ids: readonly number[], bounds?: WeightBounds) => ArrayLike<number>;
 
@@ -20,22 +20,22 @@ export type ScriptedOptions = {
   /** How long a run takes: time for a test to step in between two tokens. */
   stepMs?: number;
   /**
-   * What the layers router wants of the safety expert, mean over its layers; held between the
-   * bounds as the graph does.
+   * The share of the safety expert that the layers router wants, as the mean over its layers. It is
+   * held within the bounds, as in the graph.
    */
   alpha?: (ids: readonly number[]) => number;
   /** The last hidden state of an expert's sequence. */
   hidden?: (source: Source, ids: readonly number[]) => ArrayLike<number>;
-  /** Truncated rows of the k likeliest tokens; null: whole ones. */
+  /** k truncates rows to the k likeliest tokens; null leaves them whole. */
   topK?: number | null;
-  /** Whether there is a layers router; there is none with truncated rows. */
+  /** Whether there is a layers router. With truncated rows there is none. */
   layers?: boolean;
   prefixes?: Prefixes;
 };
 
 type Own = { ids: readonly number[] };
-/** A step done, all but its rows' truncation: for that it has to meet the one beside it. */
-type Done = Omit<Output, 'row' | 'earlier'> & { /** [V] each, the last one last */ logits: Float32Array[] };
+/** A finished step except for truncating its rows: for that, it has to meet the one beside it. */
+type Done = Omit<Output, 'row' | 'earlier'> & { /** [V] each, in order. */ logits: Float32Array[] };
 
 export class ScriptedExperts implements Experts {
   readonly vocabSize: number;
@@ -125,7 +125,7 @@ export class ScriptedExperts implements Experts {
     };
   }
 
-  /** Two rows meet where they say what comes at the same place: counted from the end. */
+  /** Rows meet if they say what comes at the same place, counted from the end. */
   #rows(logits: readonly Float32Array[], beside: readonly Float32Array[]): Row[] {
     const { topK } = this.abilities;
     return logits.map((row, i) => {

@@ -1,4 +1,4 @@
-/** What the contract of experts does not show from outside; that is in testing/experts-contract.ts. */
+/** What the experts' contract (testing/experts-contract.ts) does not show from outside. */
 import { expect, test } from 'vitest';
 import { SequenceError, Sequences } from './sequences.ts';
 
@@ -6,7 +6,7 @@ const abilities = { hidden: false, layers: true, fork: true, score: true, topK: 
 const table = (prefixes = {}, changes = {}) =>
   new Sequences<string>({ prefixes, vocabSize: 10, abilities: { ...abilities, ...changes } });
 
-test('a step is ready with its prefix until its sequence says that something was fed', () => {
+test('adds the prefix to every step until something was fed', () => {
   const sequences = table({ safety: [8, 9] });
   const id = sequences.open('safety', 'own');
   const idsOf = () => sequences.ready([{ sequence: id, ids: [1, 2] }]).map((one) => 'ids' in one && one.ids);
@@ -15,7 +15,7 @@ test('a step is ready with its prefix until its sequence says that something was
   expect(idsOf()).toEqual([[1, 2]]);
 });
 
-test('each mistake is told by what is wrong, and steps beside it are ready', () => {
+test('names each mistake, and readies the steps beside it', () => {
   const sequences = table();
   const [a, b] = [sequences.open('safety', ''), sequences.open('layers', '')];
   const messages = (steps: Parameters<typeof sequences.ready>[0]) =>
@@ -45,7 +45,7 @@ test('each mistake is told by what is wrong, and steps beside it are ready', () 
   expect(messages([{ sequence: b, ids: [1], bounds: { floor: 0, ceiling: 1 } }])).toEqual(['ready']);
 });
 
-test('a fork waits until no step is under way, and copies what a sequence has of its own', () => {
+test('refuses a fork while a step is under way, then copies what the sequence has of its own', () => {
   const sequences = table();
   const id = sequences.open('helpfulness', 'own');
   const settled = [sequences.enter([{ sequence: id, ids: [1] }]), sequences.enter([{ sequence: id, ids: [2] }])];
@@ -57,7 +57,7 @@ test('a fork waits until no step is under way, and copies what a sequence has of
   expect(sequences.get(fork)).toEqual({ source: 'helpfulness', empty: true, underWay: 0, own: 'own, copied' });
 });
 
-test('a handle that was closed is held by nobody, even once another sequence is open', () => {
+test('no sequence holds a closed handle, even after another one opens', () => {
   const sequences = table();
   const id = sequences.open('safety', 'first');
   const sequence = sequences.get(id);

@@ -1,28 +1,28 @@
 /**
  * The table of handles, the same in every driver: which sequences are open, what each has of its
- * own (`T`: a cache's slot, a list of tokens), which prefix it begins with, and which steps are
- * mistakes.
+ * own (`T`: a slot of the cache, a list of tokens), which prefix it begins with, and which steps
+ * are mistakes.
  */
 import type { Abilities, SequenceId, Source, Step } from './experts.ts';
 
-/** A mistake of the caller in one step: its own sequence is unharmed, and no other notices. */
+/** A mistake of the caller in one step. Its own sequence is unharmed, and no other notices. */
 export class SequenceError extends Error {
   override readonly name = 'SequenceError';
 }
 
-/** Tokens of their own, by source; a source that is not named has none. */
+/** Tokens of their own, by source. A source that is not named has none. */
 export type Prefixes = Partial<Readonly<Record<Source, readonly number[]>>>;
 
 export type Sequence<T> = {
   source: Source;
-  /** Nothing fed yet, so the prefix is still to come. */
+  /** Nothing was fed yet, so the prefix is still to come. */
   empty: boolean;
   /** Steps asked for and not settled. */
   underWay: number;
   own: T;
 };
 
-/** A step that can be run: its sequence, and all there is to feed, the prefix included. */
+/** A step that can run: its sequence, and all there is to feed, including the prefix. */
 export type ReadyStep<T> = { step: Step; sequence: Sequence<T>; ids: readonly number[] };
 
 export class Sequences<T> {
@@ -47,7 +47,7 @@ export class Sequences<T> {
     return this.#prefixes[source]?.length ?? 0;
   }
 
-  /** Throws where no more sequences are given out, or none of this source. */
+  /** Throws if no more sequences are given out, or none of this source. */
   open(source: Source, own: T): SequenceId {
     if (this.#disposed) throw new SequenceError('these experts were disposed');
     if (source === 'layers' && !this.#abilities.layers) {
@@ -57,8 +57,8 @@ export class Sequences<T> {
   }
 
   /**
-   * `copy` makes the new one's own of the old one's. Throws like `get`, where the ability is
-   * missing, and while a step is under way.
+   * `copy` makes the new sequence's own data from the old one's. Throws like `get`, if the ability
+   * is missing, and while a step is under way.
    */
   fork(id: SequenceId, copy: (own: T) => T): SequenceId {
     const { source, empty, underWay, own } = this.get(id);
@@ -67,7 +67,9 @@ export class Sequences<T> {
     return this.#add({ source, empty, underWay: 0, own: copy(own) });
   }
 
-  /** Notes that steps are asked for; the function returned notes that they have settled. */
+  /**
+   * Notes that these steps were asked for. The function it returns notes that they have settled.
+   */
   enter(steps: readonly Step[]): () => void {
     const entered = steps.flatMap(({ sequence }) => this.#open.get(sequence) ?? []);
     for (const sequence of entered) sequence.underWay++;
@@ -83,12 +85,15 @@ export class Sequences<T> {
     return sequence;
   }
 
-  /** Still open? A sequence may be closed while its step runs. */
+  /** Is it still open? A sequence may be closed while its step runs. */
   holds(id: SequenceId, sequence: Sequence<T>): boolean {
     return this.#open.get(id) === sequence;
   }
 
-  /** The closed one's own, to be given back; undefined where there was none. */
+  /**
+   * Returns the closed sequence's own data, so the driver can give it back; undefined if there was
+   * no such sequence.
+   */
   close(id: SequenceId): T | undefined {
     const own = this.#open.get(id)?.own;
     this.#open.delete(id);
@@ -100,7 +105,7 @@ export class Sequences<T> {
     this.#open.clear();
   }
 
-  /** Each step made ready, or the mistake in it. */
+  /** Makes each step ready, or returns the mistake in it. */
   ready(steps: readonly Step[]): (ReadyStep<T> | SequenceError)[] {
     const seen = new Set<SequenceId>();
     return steps.map((step) => {

@@ -1,10 +1,12 @@
-/** The stacked weights against each expert and router by itself, as the bundle holds them. */
+/**
+ * Compares the stacked weights with each expert and router on its own, as the bundle holds them.
+ */
 import { expect, test } from 'vitest';
 import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
 import type { Bundle } from '../model/load-bundle.ts';
 import { servingWeights } from './serving-weights.ts';
 
-// servingWeights reads these parts of a bundle and no other.
+// servingWeights reads only these parts of a bundle.
 const bundle = tinyBundle({ routers: true, rank: 3 }) as unknown as Bundle;
 const { config, experts, routers } = bundle;
 const F = config.intermediate_size;
@@ -14,7 +16,7 @@ const { base } = servingWeights(bundle);
 // Every bundle has experts.
 const lora = servingWeights(bundle).lora!;
 
-test('linear weights are turned, embeddings and norms are not', () => {
+test('transposes linear weights, but not embeddings and norms', () => {
   for (const [name, { shape, data }] of bundle.weights) {
     const found = base.get(name)!;
     if (shape.length === 1 || name === 'model.embed_tokens.weight') {
@@ -29,7 +31,7 @@ test('linear weights are turned, embeddings and norms are not', () => {
   expect([...base.keys()]).toEqual([...bundle.weights.keys()]);
 });
 
-test('the columns of one expert in the stack are that expert: (alpha / r) B A h', () => {
+test('the columns of an expert in the stack compute (alpha / r) B A h', () => {
   const h = Array.from({ length: F }, (_, i) => Math.sin(i + 1));
   expect(lora.rank).toBe(rank);
   for (const [layer, { a, b }] of lora.layers.entries()) {
@@ -51,7 +53,7 @@ test('the columns of one expert in the stack are that expert: (alpha / r) B A h'
           stacked += low * b.data[column * d + out]!;
           alone += (alpha / rank) * own.b.data[out * rank + r]! * ownLow;
         }
-        // b is float32 with the scale in it.
+        // b is float32 and includes the scale.
         expect(stacked).toBeCloseTo(alone, 5);
       }
     }
@@ -74,6 +76,6 @@ test('the router has a column for each expert in the bundle’s order, alpha for
   }
 });
 
-test('a bundle without a layers router has none in the graph', () => {
+test('has no router for a bundle without a layers router', () => {
   expect(servingWeights(tinyBundle() as unknown as Bundle).lora!.router).toBeNull();
 });

@@ -1,4 +1,7 @@
-/** From a bundle's weights to those of the serving graph: linear weights turned, experts and routers stacked side by side. */
+/**
+ * Turns a bundle's weights into those of the serving graph: transposes linear weights, and stacks
+ * experts and routers side by side.
+ */
 import type { KernelTensor, ServingExperts, ServingWeights } from '../model/decoder.ts';
 import { transposeLinear } from '../model/kernel-layout.ts';
 import type { Bundle } from '../model/load-bundle.ts';
@@ -11,7 +14,10 @@ export function servingWeights({ config, weights, experts, routers }: Bundle): S
   return { base, lora: { rank: experts[0]!.rank, layers, router } };
 }
 
-/** `weight [F, E]` and `bias [E]` of each layer, a column for each expert in the bundle's order: alpha where it is the safety expert. */
+/**
+ * `weight [F, E]` and `bias [E]` of each layer, with a column for each expert in the bundle's
+ * order: alpha for the safety expert, beta for the other.
+ */
 function stackRouter({ layers }: LayersRouter, experts: Bundle['experts']): ServingExperts['router'] {
   return layers.map(({ alpha, beta }) => {
     const gates = experts.map(({ role }) => (role === 'safety' ? alpha : beta));
@@ -24,7 +30,10 @@ function stackRouter({ layers }: LayersRouter, experts: Bundle['experts']): Serv
   });
 }
 
-/** `a [F, E*r]` and `b [E*r, d]`: expert e owns the block e*r..(e+1)*r. The scale alpha / r goes into b. */
+/**
+ * `a [F, E*r]` and `b [E*r, d]`: expert e owns the block e*r..(e+1)*r. The scale `alpha/r` is in
+ * `b`.
+ */
 function stackExperts(experts: Bundle['experts'], layer: number): { a: KernelTensor; b: KernelTensor } {
   const rank = experts[0]!.rank;
   const wide = experts.length * rank;

@@ -4,7 +4,9 @@ import { type KeysAndValues, Slab } from './slab.ts';
 
 const shape = { layers: 2, width: 3 };
 
-/** A run's output of `tokens` tokens: every number in it is another one, and values are the negatives of keys. */
+/**
+ * A run's output of `tokens` tokens. All its numbers differ, and values are the negatives of keys.
+ */
 function freshKeys(tokens: number, seed: number): KeysAndValues {
   const part = (sign: number) =>
     Array.from({ length: shape.layers }, (_, layer) =>
@@ -13,14 +15,14 @@ function freshKeys(tokens: number, seed: number): KeysAndValues {
   return { keys: part(1), values: part(-1) };
 }
 
-/** The keys of one place, all layers, as `[layer][width]`, read through `prefix`. */
+/** The keys of one place in all layers, as `[layer][width]`, read through `prefix`. */
 const keysAt = (slab: Slab, { slot, position }: { slot: number; position: number }) =>
   slab.prefix(slab.capacity).keys.map((array) => {
     const at = (position * slab.slotCount + slot) * shape.width;
     return [...array.subarray(at, at + shape.width)];
   });
 
-/** Places written, by slot and position, and what was written there. */
+/** What was written, by slot and position. */
 type Written = Map<string, number[][]>;
 
 function expectHolds(slab: Slab, written: Written): void {
@@ -34,7 +36,7 @@ function expectHolds(slab: Slab, written: Written): void {
   expect(values.map((array) => Array.from(array, (x) => 0 - x))).toEqual(keys.map((array) => [...array]));
 }
 
-test('what is written and copied lies at its place, and nothing else changes', () => {
+test('puts what is written and copied in its place and changes nothing else', () => {
   const place = { slot: fc.nat(2), position: fc.nat(3), count: fc.nat(2), from: fc.nat(2) };
   const action = fc.oneof(
     fc.record({ kind: fc.constant('write' as const), ...place }),
@@ -70,7 +72,7 @@ test('what is written and copied lies at its place, and nothing else changes', (
   );
 });
 
-test('a slot goes over to a slab of another size, and a whole slab to a larger one', () => {
+test('copies a slot to a slab of another size, and a whole slab to a larger one', () => {
   const small = new Slab(shape, { slotCount: 2, capacity: 2 });
   small.write(freshKeys(2, 1), { slot: 1, position: 0, from: 0, count: 2 });
   const wide = new Slab(shape, { slotCount: 4, capacity: 3 });

@@ -1,7 +1,8 @@
 /**
- * Keys and values side by side, one array per layer: `[capacity, slots, width]`, position first. A
- * prefix of positions is then one contiguous view, which onnxruntime reads without a copy, and one
- * more token is one small write per sequence. It knows places; kv-cache.ts knows whose they are.
+ * Keys and values side by side, one array per layer: `[capacity, slots, width]`, position first. So
+ * a prefix of positions is one contiguous view, which onnxruntime reads without a copy, and one
+ * more token is one small write per sequence. The slab only knows places; kv-cache.ts knows whose
+ * they are.
  */
 export type CacheShape = { layers: number; width: number };
 
@@ -31,7 +32,10 @@ export class Slab {
     return { keys: views(this.#arrays.keys), values: views(this.#arrays.values) };
   }
 
-  /** The first positions of a slot of `source`, this slab or another, into a slot of this one. */
+  /**
+   * Copies the first positions of a slot of `source` (this slab or another) into a slot of this
+   * one.
+   */
   copySlot(source: Slab, { from, to, length }: { from: number; to: number; length: number }): void {
     for (const part of ['keys', 'values'] as const) {
       source.#arrays[part].forEach((array, layer) => {
@@ -43,7 +47,7 @@ export class Slab {
     }
   }
 
-  /** All of a slab with as many slots, as one block. */
+  /** Copies all of a slab that has the same number of slots, as one block. */
   copyAll(source: Slab): void {
     for (const part of ['keys', 'values'] as const) {
       source.#arrays[part].forEach((array, layer) => {
@@ -77,7 +81,7 @@ export class Slab {
   }
 }
 
-/** Element by element: at this width it is several times faster than `set` on two new views. */
+/** Element by element: at this width that is several times faster than `set` on two new views. */
 function copy(source: Float32Array, from: number, target: Float32Array, to: number, length: number): void {
   for (let i = 0; i < length; i++) target[to + i] = source[from + i]!;
 }

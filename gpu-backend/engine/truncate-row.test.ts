@@ -10,7 +10,7 @@ function logSoftmax(logits: ArrayLike<number>): number[] {
   return all.map((x) => x - logSum);
 }
 
-/** The ids of the k likeliest, the lowest of equals first, found one after another. */
+/** The ids of the k likeliest, found one after another, the lowest of equals first. */
 function likeliest(logits: ArrayLike<number>, k: number): Set<number> {
   const found = new Set<number>();
   while (found.size < Math.min(k, logits.length)) {
@@ -51,7 +51,7 @@ test('sorts ids as numbers', () => {
 });
 
 test.each([[[Number.NaN, 0]], [[-Infinity, -Infinity]], [[Infinity, 0]]])(
-  '%j is no distribution, in either row',
+  'refuses %j as a distribution, in either row',
   (bad) => {
     const [broken, fine] = [Float32Array.from(bad), Float32Array.of(0, 1)];
     expect(() => truncateRow(broken, { beside: null, k: 1 })).toThrow('the expert gave no distribution');

@@ -1,15 +1,14 @@
 /**
- * From whole rows to truncated ones: the k likeliest tokens of one row, or of two that will meet in
- * the gate.
+ * Truncates whole rows: to the k likeliest tokens of one row, or of two that the gate will compare.
  */
 import { logSoftmax } from '#shared/gate/index.ts';
 import type { TruncatedRow } from './experts.ts';
 
 /**
  * @param logits [V] of the row itself
- * @param beside [V] of the row it will meet; null: none
- * @returns the row at the k likeliest ids of both. Throws where either is no distribution: there is
- *   nothing to send.
+ * @param beside [V] of the row it will be compared with; null: none
+ * @returns the row at the k likeliest ids of both. Throws if either is not a distribution, because
+ *   then there is nothing to send.
  */
 export function truncateRow(
   logits: Float32Array,
@@ -21,7 +20,7 @@ export function truncateRow(
   return { ids, logprobs: Float64Array.from(ids, (id) => row[id]!), topK: k };
 }
 
-/** Of equals, the lowest ids. */
+/** Among equals, the lowest ids. */
 function likeliest(row: Float64Array, k: number): number[] {
   return Array.from(row.keys())
     .sort((a, b) => row[b]! - row[a]! || a - b)

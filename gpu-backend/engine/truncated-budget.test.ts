@@ -1,6 +1,6 @@
 /**
- * The law of truncated rows, from a driver's rows to the tokens that a client gets: nothing between
- * them may lose it.
+ * The law of truncated rows, from a driver's rows to the tokens that a client gets. Nothing in
+ * between may break it.
  */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -17,7 +17,7 @@ const ANSWERS = 40;
 const EOS = 0;
 const PROMPT = [1, 2];
 
-/** Every token but the end is a letter, so an answer says something from its first on. */
+/** Every token except the end is a letter, so an answer says something from its first token on. */
 const bytesOf = (id: number) => (id === EOS ? undefined : Uint8Array.of(96 + id));
 const vocabulary = { eos: EOS, banned: [], bytesOf };
 
@@ -41,12 +41,12 @@ const given: fc.Arbitrary<Case> = fc.record({
   topP: fc.constantFrom(0.6, 0.9, 1),
 });
 
-/** Experts that disagree and little to spend: some answers use all of it, in every run. */
+/** Experts that disagree, and little to spend: in every run, some answers use all of it. */
 const TEMPTING = [1, 2, 3, 4, 5, 6, 7, 8].map((seed): [Case] => [
   { seed, k: 3, rule: 'geometric', budget: 0.6, floor: 0, temperature: 1, topP: 1 },
 ]);
 
-test('q(y) <= e^K * p_s~(y) for every answer, p_s~ the whole safety expert under top-k = k, whatever joins and fails', async () => {
+test('q(y) <= e^K * p_s~(y) for every answer, where p_s~ is the whole safety expert under top-k = k, whatever joins and fails', async () => {
   let tightest = 0;
   let ended = 0;
   await fc.assert(
@@ -86,8 +86,8 @@ test('q(y) <= e^K * p_s~(y) for every answer, p_s~ the whole safety expert under
         for (const { id: token, lp, spent } of tokens(id)) {
           const mask = new Set(drawn.length === 0 ? [EOS] : []);
           const top = oracle.top(oracle.softmax(experts(drawn).safetyLogits), k);
-          // Greedy draws nothing: it spends what the safety expert's favourite is likelier than its
-          // choice.
+          // Greedy draws nothing. It spends by how much the safety expert's favourite is likelier
+          // than its choice.
           const ps = oracle.shape(
             top,
             temperature === 0 ? { temperature: 1, topP: 1, mask } : { temperature, topP, mask },
@@ -98,22 +98,21 @@ test('q(y) <= e^K * p_s~(y) for every answer, p_s~ the whole safety expert under
           expect(spent).toBeCloseTo(logQ - logPs, 9);
           expect(logQ - logPs).toBeLessThanOrEqual(budget + 1e-9);
         }
-        // The only thing that stops an answer: a first token that may not end it, of an expert that
-        // would do nothing else.
+        // The only thing that stops an answer: its first token may not end it, but the expert would
+        // do nothing else.
         if (of(id).error) expect([of(id).error!.code, drawn]).toEqual(['expert_failed', []]);
         else ended++;
         if (drawn.length > 0) answers.set(drawn.join(), { q: Math.exp(logQ), ps: Math.exp(logPs) });
         if (budget > 0.5) tightest = Math.max(tightest, (logQ - logPs) / budget);
       }
       if (temperature === 0) return;
-      // For the set of all answers drawn that are likelier than they may be, which is to have no
-      // mass.
+      // Takes the set of all drawn answers that are likelier than allowed. It must have no mass.
       const over = [...answers.values()].reduce((sum, { q, ps }) => sum + Math.max(0, q - Math.exp(budget) * ps), 0);
       expect(over).toBeLessThanOrEqual(1e-12);
     }),
     { numRuns: 120, examples: TEMPTING },
   );
-  // It is not kept by staying away from it.
+  // Some answers do reach the budget.
   expect(tightest).toBeGreaterThan(1 - 1e-9);
   expect(ended).toBeGreaterThan(1000);
 });

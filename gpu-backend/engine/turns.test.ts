@@ -9,7 +9,7 @@ const output = (id: number): Output => ({
   alpha: null,
 });
 
-test('a run begins when the one before it has settled, well or not', async () => {
+test('a run begins when the one before it has succeeded or failed', async () => {
   const turns = new Turns();
   const first = Promise.withResolvers<Output[]>();
   const begun: string[] = [];
@@ -33,7 +33,7 @@ test('a run begins when the one before it has settled, well or not', async () =>
   expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
 });
 
-test('each step gets what the run says of it', async () => {
+test('each step gets its own outcome of the run', async () => {
   const steps = new Turns().settle(3, async () => [output(0), new Error('this one failed'), output(2)]);
   const [first, second, third] = await Promise.allSettled(steps);
   expect(first).toEqual({ status: 'fulfilled', value: output(0) });
@@ -41,7 +41,7 @@ test('each step gets what the run says of it', async () => {
   expect(third).toEqual({ status: 'fulfilled', value: output(2) });
 });
 
-test('a run that throws is the fate of every step, and a step that the run says nothing of fails', async () => {
+test('if a run throws, every step fails; a step without an outcome fails too', async () => {
   const thrown = new Turns().settle(2, () => Promise.reject(new Error('out of memory')));
   for (const step of thrown) await expect(step).rejects.toThrow('out of memory');
   const [first, second] = await Promise.allSettled(new Turns().settle(2, async () => [output(0)]));
@@ -49,7 +49,7 @@ test('a run that throws is the fate of every step, and a step that the run says 
   expect(second).toMatchObject({ status: 'rejected', reason: { message: 'the driver forgot a step' } });
 });
 
-test('rest waits for everything asked for so far, and never rejects', async () => {
+test('rest waits for everything asked for so far and never rejects', async () => {
   const turns = new Turns();
   await turns.rest();
   const gate = Promise.withResolvers<Output[]>();
@@ -65,7 +65,7 @@ test('rest waits for everything asked for so far, and never rejects', async () =
   await resting;
 });
 
-test('whatever was thrown is an error', () => {
+test('asError turns whatever was thrown into an error', () => {
   const error = new TypeError('x');
   expect(asError(error)).toBe(error);
   expect(asError('plain text')).toEqual(new Error('plain text'));

@@ -1,6 +1,6 @@
 /**
- * From one run for many steps to one promise for each. Runs wait for those before them, so that a
- * driver never meets itself halfway.
+ * Turns one run for many steps into one promise for each. A run waits for those before it, so a
+ * driver never runs twice at once.
  */
 import type { Output } from './experts.ts';
 
@@ -8,8 +8,8 @@ export class Turns {
   #last: Promise<unknown> = Promise.resolve();
 
   /**
-   * @param run says per step what came of it; if it throws instead, that is the fate of every step
-   * @returns one promise a step, in order
+   * @param run returns the outcome of each step; if it throws, that is the outcome of every step
+   * @returns one promise per step, in order
    */
   settle(count: number, run: () => Promise<readonly (Output | Error)[]>): Promise<Output>[] {
     const results = this.#last.then(run);
@@ -21,11 +21,11 @@ export class Turns {
     });
   }
 
-  /** Settles when everything asked for so far has. */
+  /** Settles when everything asked for so far has settled. */
   async rest(): Promise<void> {
     await this.#last;
   }
 }
 
-/** What was thrown, as an error whatever it was. */
+/** Whatever was thrown, as an error. */
 export const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));

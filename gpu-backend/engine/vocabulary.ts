@@ -1,9 +1,9 @@
-/** What the scheduler must know of the vocabulary to turn drawn tokens into an answer. */
+/** What an answer must know about the vocabulary to turn drawn tokens into text. */
 export type Vocabulary = {
-  /** Ends an answer. */
+  /** The token that ends an answer. */
   eos: number;
-  /** Ids no answer may hold: other special tokens, and ids that stand for nothing. */
+  /** Ids that no answer may contain: other special tokens, and ids that stand for nothing. */
   banned: readonly number[];
-  /** The bytes of a token; undefined where it has no text. */
+  /** The bytes of a token; undefined if it has no text. */
   bytesOf: (id: number) => Uint8Array | undefined;
 };

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type RoomOptions, WaitingRoom } from './waiting-room.ts';
 
-/** What came of each that wants to enter, in order. */
+/** Whether each one got in, in order. */
 function enterAll(room: WaitingRoom, tenants: readonly string[]): boolean[] {
   return tenants.map((tenant) => {
     try {
@@ -24,7 +24,7 @@ const retryAfter = (room: WaitingRoom): number => {
 };
 
 describe('a waiting room', () => {
-  test('is one tenant’s alone up to its limit', () => {
+  test('belongs to a single tenant up to its limit', () => {
     const room = new WaitingRoom(3);
     expect(enterAll(room, ['a', 'a', 'a', 'a'])).toEqual([true, true, true, false]);
     expect(room.size).toBe(3);
@@ -32,7 +32,7 @@ describe('a waiting room', () => {
     expect(enterAll(room, ['a', 'a'])).toEqual([true, false]);
   });
 
-  test('that a tenant has filled still has their share for others, and nothing more for that tenant', () => {
+  test('filled by one tenant still has shares for others, and nothing more for that tenant', () => {
     const room = new WaitingRoom(8);
     enterAll(room, Array(20).fill('crowd'));
     expect(enterAll(room, Array(6).fill('b'))).toEqual([true, true, true, true, false, false]);
@@ -40,7 +40,7 @@ describe('a waiting room', () => {
     expect(enterAll(room, ['crowd', 'crowd'])).toEqual([false, false]);
   });
 
-  test('never holds more than twice its limit, and lets nobody in above a share while it is full', () => {
+  test('never holds more than twice its limit, and while full admits no tenant beyond its share', () => {
     const moves = fc.array(fc.record({ tenant: fc.constantFrom(...'abcdefghijkl'), leaves: fc.boolean() }));
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 12 }), moves, (limit, all) => {
@@ -78,12 +78,12 @@ describe('when to come again', () => {
     return { room, pass: (s: number) => (seconds += s) };
   }
 
-  test('is the queue’s own pace times those ahead', () => {
+  test('is the queue’s own pace times the number ahead', () => {
     expect(retryAfter(busy({ perSecond: 2, waiting: 64 }).room)).toBe(31);
     expect(retryAfter(busy({ perSecond: 8, waiting: 64 }).room)).toBe(8);
   });
 
-  test('is not the same for all, and never under a second nor above a minute', () => {
+  test('varies between requests, from a second to a minute', () => {
     const many = (perSecond: number) => {
       let draw = 0;
       const random = () => (draw++ % 10) / 10;
@@ -96,7 +96,7 @@ describe('when to come again', () => {
     expect(Math.min(...many(1e6))).toBe(1);
   });
 
-  test('grows while nothing moves, and forgets the time in which nobody waited', () => {
+  test('grows while nothing moves, and ignores the time when nobody waits', () => {
     const { room, pass } = busy({ perSecond: 8, waiting: 16 });
     const before = retryAfter(room);
     pass(60);

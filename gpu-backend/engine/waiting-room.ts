@@ -1,6 +1,6 @@
 /**
- * Who may wait. When it is full, those who hold more than their share of it are turned away before
- * others are: a tenant alone may fill it, and a second one still finds room.
+ * Decides who may wait. When the room is full, tenants with more than their share of it are turned
+ * away before others. So one tenant alone may fill it, and a second one still finds room.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { Pace } from './pace.ts';
@@ -16,7 +16,7 @@ export class WaitingRoom {
   readonly #limit: number;
   readonly #random: () => number;
   readonly #pace: Pace;
-  /** How many of each tenant; only those that have any. */
+  /** How many wait for each tenant, without those for whom none do. */
   readonly #tenants = new Map<string, number>();
   #size = 0;
 
@@ -30,12 +30,12 @@ export class WaitingRoom {
     return this.#size;
   }
 
-  /** Throws `overloaded`, saying when to come again. */
+  /** Throws `overloaded` with a time to try again. */
   enter(tenant: string): void {
     const own = this.#tenants.get(tenant) ?? 0;
     const sharers = this.#tenants.size + (own === 0 ? 1 : 0);
     const share = Math.max(1, Math.floor(this.#limit / sharers));
-    // Nobody who waits is sent away again, so the room has to hold more than its limit for a while.
+    // Nobody who waits is sent away again, so the room must hold more than its limit for a while.
     if (this.#size >= this.#limit && (own >= share || this.#size >= MOST_LIMITS * this.#limit)) {
       const message = `The backend is busy: ${this.#size} requests are waiting. Try again later.`;
       throw new PlimsollError('overloaded', message, { retryAfterSeconds: this.#retryAfter() });
@@ -45,7 +45,7 @@ export class WaitingRoom {
     this.#pace.begin();
   }
 
-  /** Out again: to its place, or because its client is gone. */
+  /** A request leaves: it got its place, or its client is gone. */
   leave(tenant: string, { placed }: { placed: boolean }): void {
     const own = this.#tenants.get(tenant) ?? 0;
     if (own > 1) this.#tenants.set(tenant, own - 1);
@@ -55,7 +55,7 @@ export class WaitingRoom {
     if (this.#size === 0) this.#pace.rest();
   }
 
-  /** When those who wait now will have gone; not the same for all, or all would come at once. */
+  /** When those who wait now will have gone. It varies, so that not everyone comes back at once. */
   #retryAfter(): number {
     const seconds = Math.min(Math.max(this.#pace.secondsEach * this.#size, 1), LONGEST_S / (1 + SPREAD));
     return Math.round(seconds * (1 + SPREAD * this.#random()));
@@ -64,5 +64,5 @@ export class WaitingRoom {
 
 const MOST_LIMITS = 2;
 const LONGEST_S = 60;
-/** The last comes half as late again as the first. */
+/** The last one comes back half as late again as the first. */
 const SPREAD = 0.5;

@@ -34,7 +34,7 @@ testEngine('onnxruntime in its own thread', {
 });
 
 describe('an engine in its own thread', () => {
-  test('draws no control token but the end, however hot the sampling', async () => {
+  test('draws no control token except the end, however hot the sampling', async () => {
     const { banned, eos } = bundleVocabulary(bundle);
     expect(banned).toEqual([0, 1, 2, 3, 4, 267, 268, 269, 270, 271]);
     const engine = await startWorkerEngine({ dir, threads: 1 });
@@ -45,7 +45,7 @@ describe('an engine in its own thread', () => {
     await engine.close();
   });
 
-  test('proposes the weights of the bundle’s logits router, and without one its default weight', async () => {
+  test('proposes the weights of the bundle’s logits router, or else its default weight', async () => {
     const { promptIds } = request();
     const hidden = (role: Expert['role']) =>
       Float32Array.from(slowDecoder(routed, promptIds, () => ({ safety: 0, helpfulness: 0, [role]: 1 })).hidden);
@@ -57,13 +57,13 @@ describe('an engine in its own thread', () => {
       return tokens.map(({ weight }) => weight);
     };
     const [first, ...rest] = await weights(routedDir);
-    // Hidden states of two float32 layers, into one sigmoid.
+    // Hidden states of two float32 layers, fed into one sigmoid.
     expect(first).toBeCloseTo(expected, 4);
     expect(new Set(rest).size).toBeGreaterThan(1);
     expect(await weights(dir)).toEqual(Array(6).fill(bundle.manifest.default_weight));
   });
 
-  test('says what is wrong with a bundle instead of starting', async () => {
+  test('refuses to start with a broken bundle and says what is wrong', async () => {
     await expect(startWorkerEngine({ dir: join(dir, 'nowhere') })).rejects.toThrow(
       /^config\.json: the file is missing/,
     );

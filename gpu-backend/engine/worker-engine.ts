@@ -1,6 +1,6 @@
 /**
- * The engine of a served bundle, in a thread of its own: onnxruntime's `run()` blocks the thread it is called on, and HTTP
- * must not wait for it.
+ * The engine of a served bundle, in a thread of its own: onnxruntime's `run()` blocks its thread,
+ * and HTTP must not wait for that.
  */
 import { Worker } from 'node:worker_threads';
 import { DEFAULT_LIMITS, type Engine, type EngineLimits } from './engine.ts';
@@ -15,7 +15,7 @@ export async function startWorkerEngine({
 }: {
   /** The bundle's folder. */
   dir: string;
-  /** onnxruntime's threads inside one operator; 0: one for each core. */
+  /** onnxruntime's threads inside one operator; 0: one per core. */
   threads?: number;
   limits?: Partial<EngineLimits>;
 }): Promise<Engine> {
@@ -23,7 +23,7 @@ export async function startWorkerEngine({
   const worker = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData });
   const closed = new Promise<void>((resolve) => {
     worker.once('exit', () => resolve());
-    // 'exit' follows; without a listener the error would end this process instead of this engine.
+    // 'exit' follows. Without a listener, the error would end this process, not just this engine.
     worker.once('error', (error) => console.error('the engine thread failed:', error));
   });
   return EngineClient.connect(worker, closed, workerData.limits);

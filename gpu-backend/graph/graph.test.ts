@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Graph } from './graph.ts';
 import { add, exp, neg, scale, silu } from './ops.ts';
 
-test('values know their graph, name, type and shape', () => {
+test('a value knows its graph, name, type and shape', () => {
   const graph = new Graph('g');
   const x = graph.input('x', 'float', ['B', 2]);
   expect(x).toMatchObject({ name: 'x', dtype: 'float', shape: ['B', 2] });
@@ -12,7 +12,7 @@ test('values know their graph, name, type and shape', () => {
   expect(y.name).not.toBe(neg(x).name);
 });
 
-test('a name is given once', () => {
+test('two values cannot have the same name', () => {
   const graph = new Graph('g');
   graph.input('x', 'float', [1]);
   expect(() => graph.input('x', 'int64', [2])).toThrow('the graph has two values named "x"');
@@ -26,7 +26,7 @@ test.each([
   expect(() => new Graph('g').initializer('w', 'float', dims, new Float32Array(length))).toThrow(message);
 });
 
-test('equal constants are one value, and others are not', () => {
+test('stores equal constants once, and others apart', () => {
   const graph = new Graph('g');
   const one = graph.constant('float', [1], [1]);
   expect(graph.constant('float', [1], [1])).toBe(one);
@@ -39,7 +39,7 @@ test('equal constants are one value, and others are not', () => {
   expect(new Set([one, ...others].map(({ name }) => name)).size).toBe(5);
 });
 
-test('`once` makes a value the first time and gives it back after', () => {
+test('`once` makes a value the first time and returns it from then on', () => {
   const graph = new Graph('g');
   let made = 0;
   const make = () => {
@@ -51,7 +51,7 @@ test('`once` makes a value the first time and gives it back after', () => {
   expect(made).toBe(2);
 });
 
-test('a value of another graph is refused by name', () => {
+test('refuses a value of another graph by its name', () => {
   const here = new Graph('here').input('x', 'float', [1]);
   const there = new Graph('there').input('stranger', 'float', [1]);
   expect(() => add(here, there)).toThrow('Add: stranger belongs to another graph');
@@ -60,7 +60,7 @@ test('a value of another graph is refused by name', () => {
 describe('the tape', () => {
   const ops = (graph: Graph) => graph.tape.map(({ op }) => op);
 
-  test('has one entry an operator, with its values in order', () => {
+  test('has one entry per operator, with its values in order', () => {
     const graph = new Graph('g');
     const [x, y] = [graph.input('x', 'float', [2]), graph.input('y', 'float', [2])];
     const sum = add(x, y);
@@ -71,7 +71,7 @@ describe('the tape', () => {
     ]);
   });
 
-  test('has a composite as one entry, and the graph has its nodes', () => {
+  test('has one entry for a composite, while the graph has its nodes', () => {
     const graph = new Graph('g');
     const x = graph.input('x', 'float', [2]);
     graph.output('y', silu(x));
@@ -79,7 +79,7 @@ describe('the tape', () => {
     expect(graph.operators().map(({ op }) => op)).toEqual(['Sigmoid', 'Mul']);
   });
 
-  test('leaves out what is built without it, also inside a composite and after a throw', () => {
+  test('leaves out what is built without it, and comes back after a throw', () => {
     const graph = new Graph('g');
     const x = graph.input('x', 'float', [2]);
     graph.withoutTape(() => neg(silu(x)));
@@ -96,7 +96,7 @@ describe('the tape', () => {
   });
 });
 
-test('its operators are the nodes that outputs depend on, in the order they were added', () => {
+test('lists the nodes that outputs depend on, in the order they were added', () => {
   const graph = new Graph('g');
   const x = graph.input('x', 'float', [2]);
   const a = neg(x);

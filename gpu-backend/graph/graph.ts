@@ -1,9 +1,10 @@
 /**
  * A small typed builder of ONNX graphs.
  *
- * A `Value` knows its type and shape; operators (`ops.ts`) are plain functions from values to values. Beside the ONNX nodes the graph
- * keeps a **tape**, one entry an operator, which `training/autodiff` walks backwards. An operator made of several
- * nodes (`composite`) is one entry on the tape, so that its gradient can be written as a whole.
+ * A `Value` knows its type and shape. Operators (`ops.ts`) are plain functions from values to
+ * values. Beside the ONNX nodes, the graph keeps a **tape** with one entry per operator, which
+ * `training/autodiff` walks backwards. An operator made of several nodes (`composite`) is one entry
+ * on the tape, so its gradient can be written as a whole.
  */
 import {
   type AttributeValue,
@@ -30,7 +31,7 @@ export type TapeEntry = {
   readonly attributes: Readonly<Record<string, AttributeValue>>;
 };
 
-/** A node with its values, for what reads a graph instead of running it. */
+/** A node with its values, for code that reads a graph instead of running it. */
 export type Operator = TapeEntry;
 
 type OutputSpec = { dtype: DType; shape: Shape };
@@ -52,14 +53,14 @@ export class Graph {
     this.name = name;
   }
 
-  /** A tensor fed at every run. */
+  /** A tensor that every run is fed. */
   input(name: string, dtype: DType, shape: Shape): Value {
     const value = this.#value(name, { dtype, shape });
     this.#inputs.push(value);
     return value;
   }
 
-  /** A tensor stored in the model, named so that tools show it under its own name. */
+  /** A tensor stored in the model. Tools show it under this name. */
   initializer(
     name: string,
     dtype: DType,
@@ -75,14 +76,17 @@ export class Graph {
     return this.#value(name, { dtype, shape: dims });
   }
 
-  /** What is wanted more than once and stored once, such as a weight that two passes over a model share. */
+  /**
+   * Makes a value once and gives the same one from then on, such as a weight that two passes over a
+   * model share.
+   */
   once(name: string, make: () => Value): Value {
     const value = this.#shared.get(name) ?? make();
     this.#shared.set(name, value);
     return value;
   }
 
-  /** A small constant; equal ones are stored once. */
+  /** A small constant. Equal ones are stored once. */
   constant(dtype: 'float' | 'double' | 'int64', dims: readonly number[], data: readonly number[]): Value {
     const key = `${dtype}|${dims.join(',')}|${data.join(',')}`;
     const known = this.#constants.get(key);
@@ -98,7 +102,7 @@ export class Graph {
     return value;
   }
 
-  /** Adds one node, with one entry on the tape. */
+  /** Adds one node and one entry on the tape. */
   emit(
     op: string,
     inputs: readonly (Value | null)[],
@@ -134,7 +138,7 @@ export class Graph {
     return outputs;
   }
 
-  /** Nodes added inside are not recorded: gradients need no gradients. */
+  /** Does not record the nodes that `build` adds: gradients need no gradients. */
   withoutTape<T>(build: () => T): T {
     const before = this.#recording;
     this.#recording = false;
@@ -145,17 +149,19 @@ export class Graph {
     }
   }
 
-  /** Makes a value fetchable under `name`. */
+  /** Lets runs fetch a value under `name`. */
   output(name: string, value: Value): void {
     this.#outputs.push({ name, value });
   }
 
-  /** What was made fetchable. */
+  /** The values that runs can fetch. */
   get outputs(): readonly Value[] {
     return this.#outputs.map(({ value }) => value);
   }
 
-  /** The nodes that the outputs depend on, in the order in which they were added: what a run has to compute. */
+  /**
+   * The nodes that the outputs depend on, in the order they were added: what a run has to compute.
+   */
   operators(): Operator[] {
     const wanted = new Set(this.#outputs.map(({ value }) => value.name));
     const valuesOf = (names: readonly string[]) => names.filter(Boolean).map((name) => this.#values.get(name)!);

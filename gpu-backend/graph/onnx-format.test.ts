@@ -1,4 +1,7 @@
-/** What `encodeModel` writes, read back by protobuf from the same schema; the tests of operators let onnxruntime read it. */
+/**
+ * Reads back what `encodeModel` writes, with protobuf and the same schema. In the tests of
+ * operators onnxruntime itself reads it.
+ */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import protobuf from 'protobufjs';
@@ -16,7 +19,7 @@ function decode(bytes: Uint8Array) {
 
 const EMPTY = { name: 'g', nodes: [], initializers: [], inputs: [], outputs: [] };
 
-test('a model says its versions and who made it', () => {
+test('a model names its versions and its producer', () => {
   expect(decode(encodeModel(EMPTY))).toEqual({
     ir_version: 9,
     producer_name: 'plimsoll',

@@ -1,13 +1,16 @@
-/** Encodes a model in ONNX's protobuf format. protobufjs reads the schema beside this file, `onnx.proto`. */
+/**
+ * Encodes a model in ONNX's protobuf format. protobufjs reads the schema from `onnx.proto`, beside
+ * this file.
+ */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import protobuf from 'protobufjs';
 
-/** Element types by ONNX's TensorProto.DataType numbers. */
+/** Element types and their numbers in ONNX's TensorProto.DataType. */
 const DATA_TYPE = { float: 1, int64: 7, bool: 9, float16: 10, double: 11 } as const;
 export type DType = keyof typeof DATA_TYPE;
 
-/** A size, or the name of one that is only known when the graph runs. */
+/** A size, or the name of one that is only known at run time. */
 export type Dim = number | string;
 export type AttributeValue =
   | number
@@ -26,7 +29,10 @@ export type NodeSpec = {
 export type TensorSpec = { name: string; dtype: DType; dims: readonly number[]; data: Uint8Array };
 export type ValueSpec = { name: string; dtype: DType; shape: readonly Dim[] };
 
-/** IR 9 and opset 18: the newest that onnxruntime 1.30 runs with every contrib operator used here. */
+/**
+ * IR 9 and opset 18 are the newest with which onnxruntime 1.30 runs every contrib operator used
+ * here.
+ */
 const IR_VERSION = 9;
 const OPSETS = [
   { domain: '', version: 18 },
@@ -67,7 +73,10 @@ export function encodeModel(model: {
   return ModelProto.encode(message).finish();
 }
 
-/** A bare number is a float; an integer says so (`{ int: 1 }`), for ONNX tells the two apart. */
+/**
+ * A bare number is a float. An integer must say so (`{ int: 1 }`), because ONNX tells the two
+ * apart.
+ */
 function encodeAttribute(name: string, value: AttributeValue): object {
   if (typeof value === 'number') return { name, type: 'FLOAT', f: value };
   if (typeof value === 'string') return { name, type: 'STRING', s: new TextEncoder().encode(value) };

@@ -1,6 +1,6 @@
 /**
- * onnxruntime's makers hear nothing of us: seen from outside, in a process whose environment has
- * not been prepared.
+ * Nothing reaches onnxruntime's makers. These tests look from outside, at a process whose
+ * environment nobody has prepared.
  */
 import { spawnSync } from 'node:child_process';
 import { globSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -24,7 +24,7 @@ afterEach(() => {
   for (const dir of [home, bundle]) rmSync(dir, { recursive: true, force: true });
 });
 
-/** Runs a script in an empty home, and gives what it left there. */
+/** Runs a script in an empty home and returns the files it left there. */
 function filesLeftBy(script: string): string[] {
   mkdirSync(path.join(home, 'cache'));
   const { status, stderr } = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', '-e', script], {
@@ -49,7 +49,7 @@ test('a session in the main thread leaves nothing in the home folder', () => {
   expect(filesLeftBy(script)).toEqual([]);
 });
 
-test('a backend, whose engine is a thread, leaves nothing in the home folder', async () => {
+test('a backend, which runs its engine in a thread, leaves nothing in the home folder', async () => {
   const { receiptPrivateJwk } = await receiptKeys();
   const options = { bundle, port: 0, directiveSecret: SECRET, drawSecret: DRAW_SECRET, receiptPrivateJwk };
   const script = `
@@ -60,7 +60,7 @@ test('a backend, whose engine is a thread, leaves nothing in the home folder', a
   expect(filesLeftBy(script)).toEqual([]);
 });
 
-test('a thread whose process was not prepared is told so, because there it is too late', () => {
+test('a thread whose process was not prepared fails to load it: inside the thread it is too late', () => {
   const script = `
     import { Worker } from 'node:worker_threads';
     const worker = new Worker(new URL('file://${path.join(import.meta.dirname, 'onnxruntime.ts')}'));
@@ -70,7 +70,7 @@ test('a thread whose process was not prepared is told so, because there it is to
   expect(filesLeftBy(script)).toEqual([]);
 });
 
-test('one file loads it, and every other one takes it from there', () => {
+test('only one file loads it, and the others import it from there', () => {
   const sources = globSync('{bench,cli,gpu-backend,lab,policies,shared,test,training,workers}/**/*.ts', { cwd: ROOT });
   const loading = /(from|import|import\(|require\w*\()\s*['"]onnxruntime-node/;
   const found = sources.filter((file) => loading.test(readFileSync(path.join(ROOT, file), 'utf8')));

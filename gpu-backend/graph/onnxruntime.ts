@@ -3,14 +3,14 @@ import { createRequire } from 'node:module';
 import type * as Ort from 'onnxruntime-node';
 import './no-telemetry.ts';
 
-// In a thread this is what the process had when the thread began.
+// A thread sees the environment that the process had when the thread started.
 if (process.env.ORT_DISABLE_TELEMETRY !== '1') {
   throw new Error(
     'onnxruntime would report to its makers from this thread: import gpu-backend/graph/no-telemetry.ts where the thread is started',
   );
 }
 
-// By require, because it runs where it stands; an import would run before all of this.
+// `require` loads it here, below the check; an import would load it before.
 export const { InferenceSession, Tensor } = createRequire(import.meta.url)('onnxruntime-node') as typeof Ort;
 export type InferenceSession = Ort.InferenceSession;
 export type Tensor = Ort.Tensor;

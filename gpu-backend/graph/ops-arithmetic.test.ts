@@ -1,10 +1,13 @@
-/** Each operator that computes, in onnxruntime, against a slow and obvious version in double precision. */
+/**
+ * Runs each operator that computes in onnxruntime and checks it against a slow, obvious version in
+ * double precision.
+ */
 import { describe, expect, test } from 'vitest';
 import { Graph } from './graph.ts';
 import * as ops from './ops.ts';
 import { at, build, expectClose, indicesOf, ints, run, some, someInts, type Tensor } from './testing/slow-tensors.ts';
 
-describe('operators on two tensors broadcast, and round once', () => {
+describe('operators on two tensors broadcast and round once', () => {
   const cases = [
     ['add', ops.add, (a: number, b: number) => a + b],
     ['sub', ops.sub, (a: number, b: number) => a - b],
@@ -29,12 +32,12 @@ describe('operators on two tensors broadcast, and round once', () => {
     ]) {
       const [a, b] = [some(left!), some(right!, 2)];
       const [found] = await run([a, b], (x, y) => op(x!, y!));
-      // A float32 operation is the exact result rounded, and doubles are exact enough to tell.
+      // A float32 operation rounds the exact result, and doubles are exact enough to predict it.
       expect(found).toEqual(build(dims!, (index) => Math.fround(scalar(at(a, index), at(b, index)))));
     }
   });
 
-  test('shapes that do not broadcast are refused by operator and shapes', () => {
+  test('refuse shapes that do not broadcast, naming the operator and both shapes', () => {
     const graph = new Graph('g');
     const [a, b] = [graph.input('a', 'float', [2, 3]), graph.input('b', 'float', [4])];
     expect(() => ops.mul(a, b)).toThrow('Mul: shapes [2, 3] and [4] do not broadcast');
@@ -105,7 +108,7 @@ describe('the matrix product', () => {
     [[2, 3], [3, 5], { transA: true }, 'MatMul: [2, 3]^T x [3, 5]'],
     [['B', 'T'], [5, 'S'], { transB: true }, 'MatMul: [B, T] x [5, S]^T'],
     [[2, 4, 3], [3, 3, 5], {}, 'MatMul: shapes [2] and [3] do not broadcast'],
-  ])('%j x %j, %j is refused', (left, right, how, message) => {
+  ])('refuses %j x %j, %j', (left, right, how, message) => {
     const graph = new Graph('g');
     const [a, b] = [graph.input('a', 'float', left), graph.input('b', 'float', right)];
     expect(() => ops.matmul(a, b, how)).toThrow(new Error(message));
@@ -134,7 +137,7 @@ describe('sums', () => {
     expect(found).toEqual([...sums.values()]);
   });
 
-  test('scatterAdd adds what meets at one place', async () => {
+  test('scatterAdd adds up all updates to the same place', async () => {
     const [data, indices, updates] = [someInts([3, 2]), ints([4, 2], [0, 2, 0, 1, 2, 2, 0, 0]), someInts([4, 2], 2)];
     const wanted = [...data.data];
     for (const [i, j] of indicesOf([4, 2]) as [number, number][]) {
@@ -146,7 +149,7 @@ describe('sums', () => {
 });
 
 describe('distributions', () => {
-  /** Also with what a mask adds, and with logits whose exponentials overflow. */
+  /** Includes what a mask adds, and logits whose exponentials overflow. */
   const rows: Tensor = { dims: [4, 3], data: [0.5, -1, 2, 1000, 999, 0, 0, -1e9, 1, -500, -500, -500] };
   const logSoftmax = (row: readonly number[]) => {
     const most = Math.max(...row);
@@ -158,7 +161,7 @@ describe('distributions', () => {
   test('softmax', async () => {
     const [found] = await run([rows], (value) => ops.softmax(value!));
     expectClose(found!, wanted.flat().map(Math.exp));
-    // A masked score has no share at all.
+    // A masked score gets no share at all.
     expect(found![7]).toBe(0);
   });
 
@@ -167,7 +170,7 @@ describe('distributions', () => {
     expectClose(found!, wanted.flat());
   });
 
-  test('tokenLogprobs picks the target of each row', async () => {
+  test('tokenLogprobs picks each row’s target', async () => {
     const logits = { ...rows, dims: [2, 2, 3] };
     const targets = ints([2, 2], [2, 0, 1, 1]);
     const [found] = await run([logits, targets], (x, t) => ops.tokenLogprobs(x!, t!));
@@ -175,7 +178,7 @@ describe('distributions', () => {
   });
 });
 
-test('rmsNorm divides by the root of the mean square, and weighs', async () => {
+test('rmsNorm divides by the root of the mean square and multiplies by the weight', async () => {
   const [x, weight] = [some([2, 3, 4]), some([4], 2)];
   const epsilon = 0.25;
   const [found] = await run([x, weight], (value, w) => ops.rmsNorm(value!, w!, epsilon));

@@ -1,4 +1,7 @@
-/** Each operator that only moves numbers, in onnxruntime, against a slow and obvious version: exactly the same. */
+/**
+ * Runs each operator that only moves numbers in onnxruntime. The result must equal a slow, obvious
+ * version exactly.
+ */
 import { describe, expect, test } from 'vitest';
 import { Graph, type Value } from './graph.ts';
 import type { DType } from './onnx-format.ts';
@@ -24,7 +27,7 @@ describe('operators that only move numbers', () => {
     expect(shapes).toEqual([[6, 4], [2, 12], [24], [2, 3, 2, 2]]);
   });
 
-  test('reshape infers a size through symbolic ones, or takes its name', async () => {
+  test('reshape infers a size past symbolic ones, or takes the one it is given', async () => {
     const x = some([2, 3, 4]);
     const shapes: Value['shape'][] = [];
     const found = await runWith([x], [['B', 'T', 4]], (value) => {
@@ -48,7 +51,7 @@ describe('operators that only move numbers', () => {
     [['B', 'T', 4], [-1, 4], 'Reshape: cannot infer a size from [B, T, 4] to [-1, 4]; name it'],
     [[2, 3], [4, -1], 'Reshape: cannot infer a size from [2, 3] to [4, -1]; name it'],
     [['B', 6], [-1, 3], 'Reshape: cannot infer a size from [B, 6] to [-1, 3]; name it'],
-  ])('reshape from %j to %j is refused', (shape, spec, message) => {
+  ])('reshape refuses to infer a size from %j to %j', (shape, spec, message) => {
     const x = new Graph('g').input('x', 'float', shape);
     expect(() => ops.reshape(x, spec)).toThrow(new Error(message));
   });
@@ -74,7 +77,7 @@ describe('operators that only move numbers', () => {
     expect(found).toEqual(build([2, 3, 3], ([i, j, k]) => (j === 0 ? at(a, [i!, 0, k!]) : at(b, [i!, j! - 1, k!]))));
   });
 
-  test('concat of sizes known at run time takes the name of their sum', async () => {
+  test('concat takes a name for a sum of sizes that are only known at run time', async () => {
     const [a, b] = [some([2, 3]), some([1, 3], 2)];
     const [found] = await runWith([a, b, some([3])], [['P', 3], ['T', 3], ['S']], (x, y) =>
       ops.concat([x!, y!], 0, 'S'),
@@ -118,7 +121,7 @@ describe('operators that only move numbers', () => {
     expect(found).toEqual(build([3, 2, 2], (index) => at(x, index)));
   });
 
-  test('zeros have the type asked for', async () => {
+  test('zeros have the requested type', async () => {
     const dtypes: DType[] = [];
     const found = await run([some([1])], (value) => {
       const outputs = [ops.zeros(value!, [2, 3]), ops.zeros(value!, [2], 'double')];

@@ -1,6 +1,6 @@
 /**
- * The operators of our graphs: ONNX's own (opset 18) and a few of onnxruntime's (`com.microsoft`). Those that training
- * differentiates have their gradients in `training/autodiff/vjps.ts`, under the same names.
+ * The operators of our graphs: ONNX's own (opset 18) and a few of onnxruntime's (`com.microsoft`).
+ * Where training needs a gradient, it is in `training/autodiff/vjps.ts` under the same name.
  */
 import type { Shape, Value } from './graph.ts';
 import type { AttributeValue, Dim, DType } from './onnx-format.ts';
@@ -8,7 +8,7 @@ import { broadcastShapes, normalizeAxis } from './shapes.ts';
 
 type NodeOptions = { attributes?: Record<string, AttributeValue>; domain?: string };
 
-/** One node with one output of the first input's type. */
+/** One node with one output, of the first input's type. */
 function node(op: string, inputs: readonly [Value, ...Value[]], shape: Shape, options: NodeOptions = {}): Value {
   const [output] = inputs[0].graph.emit(op, inputs, [{ dtype: inputs[0].dtype, shape }], options);
   return output!;
@@ -29,7 +29,7 @@ export const log = unary('Log');
 export const sigmoid = unary('Sigmoid');
 export const softplus = unary('Softplus');
 
-/** A number as a tensor of `like`'s type that broadcasts with anything. */
+/** A number as a tensor of `like`'s type. It broadcasts with any shape. */
 export function scalar(like: Value, value: number): Value {
   return like.graph.constant(like.dtype === 'double' ? 'double' : 'float', [1], [value]);
 }
@@ -38,7 +38,10 @@ export function scale(x: Value, factor: number): Value {
   return mul(x, scalar(x, factor));
 }
 
-/** x * sigmoid(x). One entry on the tape: the gradient of the whole takes two passes fewer than that of its parts. */
+/**
+ * x * sigmoid(x). One entry on the tape: the gradient of the whole takes two passes fewer than the
+ * gradients of its parts.
+ */
 export function silu(x: Value): Value {
   const [output] = x.graph.composite('Silu', [x], () => {
     const gate = sigmoid(x);
@@ -48,8 +51,8 @@ export function silu(x: Value): Value {
 }
 
 /**
- * Batched matrix product with numpy's broadcasting: `[..., m, k] x [..., k, n] -> [..., m, n]`. A transposed operand
- * is read in place (onnxruntime's FusedMatMul).
+ * Batched matrix product with numpy's broadcasting: `[..., m, k] x [..., k, n] -> [..., m, n]`. A
+ * transposed operand is read in place (onnxruntime's FusedMatMul).
  */
 export function matmul(a: Value, b: Value, { transA = false, transB = false } = {}): Value {
   const [m, k] = lastTwo(a, transA);
@@ -80,8 +83,8 @@ export function transpose(x: Value, perm: readonly number[]): Value {
 }
 
 /**
- * `spec` is ONNX's: 0 keeps the size at that place, one -1 takes what is left. Where that cannot be computed here
- * (sizes known at run time), `inferred` names it.
+ * `spec` is ONNX's: 0 keeps the size at that place, and one -1 takes what is left. `inferred` names
+ * that size where it cannot be computed here, because other sizes are only known at run time.
  */
 export function reshape(x: Value, spec: readonly number[], { inferred }: { inferred?: Dim } = {}): Value {
   const shape: Dim[] = spec.map((dim, i) => (dim === 0 ? x.shape[i]! : dim));
@@ -128,7 +131,10 @@ export function slice(x: Value, axis: number, start: number, end: number): Value
   return x.graph.composite('SliceAxis', [x], build, attributes)[0]!;
 }
 
-/** Cuts `x` along `axis` into parts whose sizes are those of `like` (at `likeAxes`), all known at run time. */
+/**
+ * Cuts `x` along `axis` into parts, each as long as a tensor of `like` is along its own axis. All
+ * of these sizes are only known at run time.
+ */
 export function splitLike(x: Value, axis: number, like: readonly { value: Value; axis: number }[]): Value[] {
   const sizes = like.map(({ value, axis: of }) => {
     const attributes = { start: { int: of }, end: { int: of + 1 } };
@@ -145,7 +151,7 @@ export function gather(table: Value, indices: Value): Value {
   return node('Gather', [table, indices], [...indices.shape, ...table.shape.slice(1)], { attributes });
 }
 
-/** For each row of a batch one position: `x [B, T, d]`, `positions [B]` -> `[B, d]`. */
+/** Takes one position from each row of a batch: `x [B, T, d]`, `positions [B]` -> `[B, d]`. */
 export function gatherPositions(x: Value, positions: Value): Value {
   const [batch, , size] = x.shape as [Dim, Dim, Dim];
   const attributes = { batch_dims: { int: 1 } };
@@ -161,7 +167,7 @@ export function logSoftmax(x: Value): Value {
   return node('LogSoftmax', [x], x.shape, { attributes: { axis: { int: -1 } } });
 }
 
-/** Sums the given axes away, or keeps them as 1. */
+/** Sums over the given axes. They disappear, or stay with size 1. */
 export function reduceSum(x: Value, axes: readonly number[], { keepDims = false } = {}): Value {
   const at = axes.map((axis) => normalizeAxis(axis, x.shape.length));
   const shape = keepDims
@@ -176,8 +182,8 @@ export function reduceSum(x: Value, axes: readonly number[], { keepDims = false 
 }
 
 /**
- * Root mean square normalisation (Zhang and Sennrich, arXiv 1910.07467): `x / sqrt(mean(x^2) + eps) * weight` over the
- * last axis. The second output, 1 / rms, is what the gradient needs.
+ * Root mean square normalisation (Zhang and Sennrich, arXiv 1910.07467): `x / sqrt(mean(x^2) + eps)
+ * * weight` over the last axis. The gradient needs the second output, 1 / rms.
  */
 export function rmsNorm(x: Value, weight: Value, epsilon: number): Value {
   const [y] = x.graph.emit(
@@ -193,16 +199,17 @@ export function rmsNorm(x: Value, weight: Value, epsilon: number): Value {
 }
 
 /**
- * Rotary position embedding (Su et al., arXiv 2104.09864) in the half-split form of Llama: `x [B, T, heads * headDim]`,
- * `positions [B, T]`, tables `[maxPositions, headDim / 2]`.
+ * Rotary position embedding (Su et al., arXiv 2104.09864) in the half-split form of Llama: `x [B,
+ * T, heads * headDim]`, `positions [B, T]`, tables `[maxPositions, headDim / 2]`.
  */
 export function rotary(x: Value, positions: Value, cos: Value, sin: Value): Value {
   return node('RotaryEmbedding', [x, positions, cos, sin], x.shape, { domain: 'com.microsoft' });
 }
 
 /**
- * The log-probability of each target: `logits [B, T, V]`, `targets [B, T]` (int64) -> `[B, T]`, in nats. One entry on the
- * tape, because the gradient of the whole (one-hot minus softmax) is far cheaper than that of its parts.
+ * The log-probability of each target: `logits [B, T, V]`, `targets [B, T]` (int64) -> `[B, T]`, in
+ * nats. One entry on the tape, because the gradient of the whole (one-hot minus softmax) is far
+ * cheaper than the gradients of its parts.
  */
 export function tokenLogprobs(logits: Value, targets: Value): Value {
   const [output] = logits.graph.composite('TokenLogprobs', [logits, targets], () => {
@@ -215,7 +222,10 @@ export function tokenLogprobs(logits: Value, targets: Value): Value {
   return output!;
 }
 
-/** `updates` added to `data` at `indices` along `axis`. Only ScatterElements: ScatterND's addition is a data race on CPU. */
+/**
+ * Adds `updates` to `data` at `indices` along `axis`. Use only ScatterElements: ScatterND's
+ * addition is a data race on CPU.
+ */
 export function scatterAdd(data: Value, indices: Value, updates: Value, axis: number): Value {
   const attributes = { axis: { int: axis }, reduction: 'add' };
   return node('ScatterElements', [data, indices, updates], data.shape, { attributes });
@@ -228,7 +238,7 @@ export function zeros(like: Value, shape: readonly number[], dtype: DType = like
   return like.graph.emit('ConstantOfShape', [dims], [{ dtype, shape }], { attributes })[0]!;
 }
 
-/** `x` broadcast to a static shape. */
+/** Broadcasts `x` to a static shape. */
 export function expand(x: Value, shape: readonly number[]): Value {
   return node('Expand', [x, x.graph.constant('int64', [shape.length], shape)], shape);
 }

@@ -14,7 +14,7 @@ async function sessionOf(graph: Graph): Promise<GraphSession> {
   return session;
 }
 
-test('runs a graph again and again, at every size its shapes allow', async () => {
+test('runs a graph many times, at any size its shapes allow', async () => {
   const graph = new Graph('g');
   const x = graph.input('x', 'float', ['N']);
   graph.output('twice', scale(x, 2));
@@ -38,18 +38,18 @@ test('computes only what is fetched', async () => {
   expect(await session.run(feeds, ['minus'])).toEqual({ minus: Float32Array.of(-1) });
 });
 
-test('takes integers as plain numbers, and doubles', async () => {
+test('takes integers as plain numbers, and takes doubles', async () => {
   const graph = new Graph('g');
   const table = graph.initializer('table', 'double', [3], Float64Array.of(0.1, 0.2, 0.3));
   const offset = graph.input('offset', 'double', []);
   graph.output('y', add(gather(table, graph.input('ids', 'int64', [2])), offset));
   const session = await sessionOf(graph);
   const { y } = await session.run({ ids: int64([2], [2, 0]), offset: { dims: [], data: Float64Array.of(1) } });
-  // In double precision: 0.3 + 1 in float32 would be another number.
+  // In double precision: in float32 the sums would be other numbers.
   expect(y).toEqual(Float64Array.of(0.3 + 1, 0.1 + 1));
 });
 
-test('an output is a copy that later runs leave alone', async () => {
+test('later runs do not change an output', async () => {
   const graph = new Graph('g');
   graph.output('y', neg(graph.input('x', 'float', [1])));
   const session = await sessionOf(graph);
@@ -62,7 +62,7 @@ test.each<[string, Parameters<GraphSession['run']>, RegExp]>([
   ['an input that is missing', [{}], /input 'x' is missing/],
   ['an input of another type', [{ x: int64([1], [1]) }], /[Uu]nexpected input data type/],
   ['an input of another shape', [{ x: float32([2], new Float32Array(2)) }], /invalid dimensions|Got: 2 Expected: 1/],
-  ['an output that there is none of', [{ x: float32([1], new Float32Array(1)) }, ['z']], /output name: z/],
+  ['an unknown output', [{ x: float32([1], new Float32Array(1)) }, ['z']], /output name: z/],
 ])('%s rejects the run, and the next run works', async (_, args, message) => {
   const graph = new Graph('g');
   graph.output('y', neg(graph.input('x', 'float', [1])));
@@ -71,11 +71,11 @@ test.each<[string, Parameters<GraphSession['run']>, RegExp]>([
   expect(await session.run({ x: float32([1], Float32Array.of(2)) })).toEqual({ y: Float32Array.of(-2) });
 });
 
-test('bytes that are no model are refused', async () => {
+test('refuses bytes that are not a model', async () => {
   await expect(GraphSession.create(Uint8Array.of(1, 2, 3))).rejects.toThrow();
 });
 
-test('a node whose operator onnxruntime does not know is refused by its name', async () => {
+test('refuses an operator that onnxruntime does not know, by its name', async () => {
   const graph = new Graph('g');
   const [y] = graph.emit('Wibble', [graph.input('x', 'float', [1])], [{ dtype: 'float', shape: [1] }]);
   graph.output('y', y!);

@@ -29,7 +29,7 @@ describe('broadcasting', () => {
     [[2, 4], [2, 5], 'Add: shapes [2, 4] and [2, 5] do not broadcast'],
     [['B'], ['T'], 'Add: shapes [B] and [T] do not broadcast'],
     [['B', 2], [3, 2], 'Add: shapes [B, 2] and [3, 2] do not broadcast'],
-  ])('%j with %j is refused', (a, b, message) => {
+  ])('refuses %j with %j', (a, b, message) => {
     expect(() => broadcastShapes(a, b, 'Add')).toThrow(new Error(message));
   });
 });
@@ -51,7 +51,7 @@ test.each([
   expect(() => normalizeAxis(axis, rank)).toThrow(`axis ${axis} is outside a tensor of rank ${rank}`);
 });
 
-test('a static shape is all numbers, and a symbolic size is refused by the name of its value', () => {
+test('a static shape is all numbers; a symbolic size is refused, and the error names the value', () => {
   const graph = new Graph('g');
   expect(staticShape(graph.input('weights', 'float', [2, 3]))).toEqual([2, 3]);
   const dynamic = graph.input('ids', 'int64', ['B', 4]);

@@ -1,4 +1,4 @@
-/** Shape arithmetic on sizes that may be symbolic: a name equals itself and nothing else. */
+/** Shape arithmetic on sizes that may be symbolic. A name equals itself and nothing else. */
 
 import type { Shape, Value } from './graph.ts';
 import type { Dim } from './onnx-format.ts';
@@ -15,7 +15,7 @@ export function broadcastShapes(a: Shape, b: Shape, where: string): Dim[] {
   });
 }
 
-/** The shape as numbers; throws when a size is only known at run time. */
+/** The shape as numbers. Throws if a size is only known at run time. */
 export function staticShape(value: Value): number[] {
   return value.shape.map((dim) => {
     if (typeof dim === 'number') return dim;

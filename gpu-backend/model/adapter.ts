@@ -1,7 +1,10 @@
 /**
- * A LoRA expert on disk, as PEFT (https://github.com/huggingface/peft) saves one: `adapter_config.json` and
- * `adapter_model.safetensors`. Here an expert changes only `down_proj`: `out = W h + (lora_alpha / r) * B (A h)`.
- * PEFT owns the format, so unknown keys are let be; but a key that changes the mathematics is refused, not ignored.
+ * A LoRA expert on disk, as PEFT (https://github.com/huggingface/peft) saves one:
+ * `adapter_config.json` and `adapter_model.safetensors`. Here an expert changes only `down_proj`:
+ * `out = W h + (lora_alpha / r) * B (A h)`.
+ *
+ * PEFT owns the format, so unknown keys are allowed. But a key that changes the mathematics is
+ * refused, not ignored.
  */
 import * as z from 'zod';
 import type { LlamaConfig } from './config.ts';
@@ -29,11 +32,11 @@ export type AdapterConfig = z.infer<typeof AdapterConfig>;
 export type Expert = {
   name: string;
   role: ExpertRole;
-  /** r: the rank of the change. */
+  /** r, the rank of the change. */
   rank: number;
-  /** lora_alpha; the change is scaled by alpha / rank. */
+  /** lora_alpha. The change is scaled by alpha / rank. */
   alpha: number;
-  /** Per decoder layer: `a` is [r, intermediate], `b` is [hidden, r]. */
+  /** One entry per decoder layer: `a` is [r, intermediate], `b` is [hidden, r]. */
   layers: { a: Tensor; b: Tensor }[];
 };
 
@@ -50,7 +53,7 @@ export function adapterShapes(config: LlamaConfig, rank: number): Map<string, nu
   return shapes;
 }
 
-/** The layers of an adapter whose tensors have been checked against `adapterShapes`. */
+/** The layers of an adapter, from tensors that have passed the check against `adapterShapes`. */
 export function adapterLayers(tensors: Map<string, Tensor>, layerCount: number): Expert['layers'] {
   return Array.from({ length: layerCount }, (_, layer) => ({
     a: tensors.get(tensorName(layer, 'A'))!,

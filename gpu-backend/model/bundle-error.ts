@@ -1,4 +1,7 @@
-/** A bundle that cannot be used. The message names the file first, then the tensor or field, what was found and what was wanted. */
+/**
+ * A bundle that cannot be used. The message names first the file, then the tensor or field, then
+ * what was found and what was wanted.
+ */
 export class BundleError extends Error {
   override readonly name = 'BundleError';
   readonly file: string;

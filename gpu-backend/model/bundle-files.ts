@@ -1,4 +1,4 @@
-/** Where the parts of a bundle lie, and the digest that names exactly these weights. */
+/** Where the parts of a bundle are, and the digest that identifies exactly these weights. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
@@ -27,7 +27,7 @@ export async function readText(dir: string, file: string): Promise<string> {
   });
 }
 
-/** A JSON file of the bundle, checked; the error names every field that is wrong. */
+/** Reads and checks a JSON file of the bundle. The error names every field that is wrong. */
 export async function readJson<T>(dir: string, file: string, schema: z.ZodType<T>): Promise<T> {
   const text = await readText(dir, file);
   let json: unknown;
@@ -45,8 +45,9 @@ export async function readJson<T>(dir: string, file: string, schema: z.ZodType<T
 }
 
 /**
- * SHA-256, lower-case hex, over every file that decides an answer, in a fixed order, each preceded by its name and
- * length so that no bytes can move from one file to the next unnoticed. Model cards and licences are not part of it.
+ * SHA-256, in lower-case hex, over every file that affects answers, in a fixed order. The name and
+ * length of each file come before its bytes, so no byte can move from one file to the next
+ * unnoticed. Model cards and licences are not part of it.
  */
 export async function bundleDigest(dir: string, manifest: Manifest): Promise<string> {
   const names = manifest.experts.map(({ name }) => name).sort();

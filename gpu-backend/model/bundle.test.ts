@@ -11,7 +11,7 @@ import { writeSafetensors } from './write-safetensors.ts';
 
 let root: string;
 let sound: string;
-/** The same with routers of both kinds. */
+/** The same bundle with routers of both kinds. */
 let routed: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'bundle-'));
@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }));
 
 let copies = 0;
-/** A copy of a sound bundle in which one thing is broken. */
+/** A copy of a sound bundle with one thing broken. */
 async function broken(change: (dir: string) => Promise<unknown>, from = sound): Promise<string> {
   const dir = join(root, `broken-${copies++}`);
   await cp(from, dir, { recursive: true });
@@ -49,7 +49,7 @@ const SAFETY = 'experts/safety/adapter_model.safetensors';
 const UP = 'model.layers.1.mlp.up_proj.weight';
 const LORA_A = 'base_model.model.model.layers.0.mlp.down_proj.lora_A.weight';
 
-test('a written bundle loads with every number as it was', async () => {
+test('loads a written bundle with every number as it was', async () => {
   const parts = tinyBundle();
   const bundle = await loadBundle(sound);
   expect(bundle.weights).toEqual(parts.weights);
@@ -68,14 +68,14 @@ test('f16 halves the file and keeps three digits', async () => {
   const [half, full] = await Promise.all([dir, sound].map((d) => readFile(join(d, WEIGHTS))));
   expect(half!.byteLength).toBeLessThan(full!.byteLength * 0.6);
   for (const [name, { data }] of parts.weights) {
-    // Rounding to 11 bits of significand: at most 2^-11 of the value, or 2^-25 near zero.
+    // Rounding to 11 bits of significand is off by at most 2^-11 of the value, or 2^-25 near zero.
     weights.get(name)!.data.forEach((x, i) => {
       expect(Math.abs(x - data[i]!)).toBeLessThanOrEqual(Math.max(Math.abs(data[i]!) * 2 ** -11, 2 ** -25));
     });
   }
 });
 
-test('the digest is that of the content: equal for a copy, another for one changed weight, the same with a new model card', async () => {
+test('the digest depends on the content: the same for a copy or with a new model card, another when a weight changes', async () => {
   const digest = async (dir: string) => (await loadBundle(dir)).digest;
   const original = await digest(sound);
   expect(await digest(await broken(async () => {}))).toBe(original);
@@ -84,7 +84,7 @@ test('the digest is that of the content: equal for a copy, another for one chang
   expect(await digest(changed)).not.toBe(original);
 });
 
-test('writing over a bundle replaces it whole, and one that would not load changes nothing', async () => {
+test('writing over a bundle replaces all of it, or nothing if the new one would not load', async () => {
   const dir = join(root, 'replaced');
   const first = await writeBundle(dir, { ...tinyBundle(), extraFiles: { 'README.md': 'old' } });
   const bad = tinyBundle({ seed: 2 });
@@ -145,7 +145,7 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
     /lora_A\.weight: found Infinity at element 0/,
   ],
   [
-    'an adapter whose scale PEFT would compute otherwise',
+    'an adapter whose scale PEFT would compute differently',
     editJson('experts/safety/adapter_config.json', (json) => (json.use_rslora = true)),
     /^experts\/safety\/adapter_config\.json: use_rslora/,
   ],
@@ -170,9 +170,9 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
   ],
   ['an unknown key', editJson('plimsoll.json', (json) => (json.flor = 1)), /^plimsoll\.json: .*flor/],
   ['a weight out of range', editJson('plimsoll.json', (json) => (json.default_weight = 2)), /default_weight/],
-  ['a format of the future', editJson('plimsoll.json', (json) => (json.format = 2)), /^plimsoll\.json: format/],
+  ['a newer format', editJson('plimsoll.json', (json) => (json.format = 2)), /^plimsoll\.json: format/],
   [
-    'an expert named out of the folder',
+    'an expert whose name leads out of the folder',
     editJson('plimsoll.json', (json) => (json.experts[0].name = '../x')),
     /experts\.0\.name/,
   ],
@@ -183,7 +183,7 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
     /^config\.json: eos_token_id: found 70, wanted the id of a special token/,
   ],
   [
-    'two opinions about eos',
+    'two files that disagree about eos',
     editJson('tokenizer_config.json', (json) => (json.eos_token = '<|bos|>')),
     /^tokenizer_config\.json: eos_token: found <\|bos\|>, wanted <\|end\|>/,
   ],
@@ -225,7 +225,7 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
     (dir) => writeFile(join(dir, 'chat_template.jinja'), ''),
     /^chat_template\.jinja: renders .* as nothing/,
   ],
-  ['a config that is no JSON', (dir) => writeFile(join(dir, 'config.json'), '{'), /^config\.json: not JSON/],
+  ['a config that is not JSON', (dir) => writeFile(join(dir, 'config.json'), '{'), /^config\.json: not JSON/],
 ])('refuses a bundle with %s', async (_what, change, message) => {
   await expect(loadBundle(await broken(change))).rejects.toThrow(message);
 });
@@ -235,7 +235,7 @@ describe('learned routers', () => {
   const LOGITS = 'routers/logits.safetensors';
   const ALPHA = 'layers.1.alpha.weight';
 
-  test('come back with every number as it was, also where the weights are halves', async () => {
+  test('load with every number as it was, even if the weights are halves', async () => {
     const { routers } = tinyBundle({ routers: true });
     expect((await loadBundle(routed)).routers).toEqual(routers);
     const half = join(root, 'routed-half');
@@ -262,7 +262,7 @@ describe('learned routers', () => {
     expect((await loadBundle(changed)).digest).not.toBe((await loadBundle(routed)).digest);
   });
 
-  test('that the manifest does not name are not read and not part of the digest', async () => {
+  test('are not read and not part of the digest unless the manifest names them', async () => {
     const dir = await broken((dir) => cp(join(routed, 'routers'), join(dir, 'routers'), { recursive: true }));
     const bundle = await loadBundle(dir);
     expect(bundle.routers).toEqual({ layers: null, logits: null });
@@ -283,7 +283,7 @@ describe('learned routers', () => {
       /tensor layers\.0\.beta\.bias: missing, wanted shape \[1\]/,
     ],
     [
-      'gates of a layer too many',
+      'gates of one layer too many',
       editTensors(LAYERS, (t) => t.set('layers.2.alpha.bias', { shape: [1], data: Float32Array.of(0) })),
       /tensor layers\.2\.alpha\.bias: found shape \[1\], wanted no tensor of this name/,
     ],
@@ -298,7 +298,7 @@ describe('learned routers', () => {
       /^routers\/logits\.safetensors: tensor out\.bias: found Infinity at element 0/,
     ],
     [
-      'another width than its file has',
+      'a width that differs from its file’s',
       editJson('plimsoll.json', (json) => (json.router.logits.width = 7)),
       /^routers\/logits\.safetensors: tensor hidden\.weight: found shape \[6, 64\], wanted \[7, 64\]/,
     ],
@@ -320,7 +320,7 @@ describe('learned routers', () => {
       /^plimsoll\.json: router: names no router, wanted 'layers', 'logits' or both/,
     ],
     [
-      'no word of routers',
+      'no mention of routers',
       editJson('plimsoll.json', (json) => delete json.router),
       /^plimsoll\.json: router: Invalid input/,
     ],

@@ -1,6 +1,6 @@
 /**
- * Byte-level BPE writes each byte as one printable character (GPT-2's `bytes_to_unicode`): bytes that print stand for
- * themselves, the other 68 are moved to U+0100 and up.
+ * Byte-level BPE writes each byte as one printable character (GPT-2's `bytes_to_unicode`). Bytes
+ * that print stand for themselves; the other 68 move to U+0100 and up.
  */
 const printable = (byte: number) =>
   (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
@@ -13,7 +13,7 @@ export const BYTE_CHARACTERS: readonly string[] = (() => {
 
 const BYTE_OF_CHARACTER = new Map(BYTE_CHARACTERS.map((character, byte) => [character, byte]));
 
-/** The bytes a vocabulary entry stands for; null if a character is outside the alphabet. */
+/** The bytes that a vocabulary entry stands for, or null if a character is outside the alphabet. */
 export function tokenBytes(token: string): Uint8Array | null {
   const bytes = new Uint8Array(token.length);
   for (let i = 0; i < token.length; i++) {

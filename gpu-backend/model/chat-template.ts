@@ -1,10 +1,12 @@
 /**
- * From messages to token ids, by the bundle's Jinja template, so that no message can contain a special token.
+ * Turns messages into token ids with the bundle's Jinja template, so that no message can contain a
+ * special token.
  *
- * Rendering gives one string in which the template's own `<|end|>` and a user's cannot be told apart. So before it is
- * rendered every message is marked: after each character that begins a special token stands a mark, a code point that
- * Unicode keeps for internal use and that occurs in none of the messages. In the rendered string only the template's
- * special tokens are whole; it is cut there, and the marks are taken out of the pieces between.
+ * A rendered template is one string: in it, the template's own `<|end|>` looks just like a user's.
+ * So we mark every message before we render it. A mark follows each character that begins a special
+ * token. It is a code point that Unicode keeps for internal use and that occurs in none of the
+ * messages. In the rendered string, only the template's special tokens are then still whole. We cut
+ * the string at them and remove the marks from the pieces in between.
  */
 import { Template } from '@huggingface/jinja';
 import { PlimsollError } from '#shared/api/errors.ts';
@@ -14,7 +16,10 @@ import type { BundleTokenizer } from './tokenizer.ts';
 
 const FILE = 'chat_template.jinja';
 
-/** Unicode's noncharacters U+FDD0 to U+FDEF: valid in a string, never assigned, left alone by filters such as `trim`. */
+/**
+ * Unicode's noncharacters U+FDD0 to U+FDEF: valid in a string, never assigned, and left alone by
+ * filters such as `trim`.
+ */
 const MARKS = Array.from({ length: 32 }, (_, i) => String.fromCharCode(0xfdd0 + i));
 
 const escapeRegex = (text: string) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
@@ -38,7 +43,10 @@ export function compileChatTemplate(
     'g',
   );
 
-  /** Templates refuse what they cannot express (a system message, two users in a row) by `raise_exception`. */
+  /**
+   * Templates call `raise_exception` for what they cannot express, such as a system message or two
+   * user messages in a row.
+   */
   const renderMarked = (messages: readonly Message[], addGenerationPrompt: boolean): string => {
     try {
       return template.render({

@@ -1,7 +1,10 @@
 import { BundleError } from './bundle-error.ts';
 import { elementCount, formatShape, type Tensor } from './tensor.ts';
 
-/** Every tensor wanted is there with its shape, none is there that is not wanted, and every value is a number. */
+/**
+ * Checks that exactly the wanted tensors are there with their shapes, and that every value is a
+ * finite number.
+ */
 export function checkTensors(tensors: Map<string, Tensor>, wanted: Map<string, number[]>, file: string): void {
   for (const [name, shape] of wanted) {
     const tensor = tensors.get(name);

@@ -1,4 +1,7 @@
-/** `config.json` of a bundle: Hugging Face's words for a Llama-family decoder, read for the fields we use. */
+/**
+ * `config.json` of a bundle: Hugging Face's fields for a Llama-family decoder. Only the ones we use
+ * are read.
+ */
 import * as z from 'zod';
 
 export const LlamaConfig = z
@@ -36,7 +39,7 @@ export function headDim(config: { hidden_size: number; num_attention_heads: numb
   return config.head_dim ?? config.hidden_size / config.num_attention_heads;
 }
 
-/** Weight names and shapes as Hugging Face's Llama has them: linear weights are `[out, in]`. */
+/** Weight names and shapes as in Hugging Face's Llama: linear weights are `[out, in]`. */
 export function weightShapes(config: LlamaConfig): Map<string, number[]> {
   const { hidden_size: d, intermediate_size: f, vocab_size: v, num_hidden_layers: layers } = config;
   const q = config.num_attention_heads * headDim(config);

@@ -1,13 +1,14 @@
 /**
- * A Llama-family decoder (Touvron et al., arXiv 2302.13971), described once: RMSNorm, rotary positions, grouped-query attention,
- * SwiGLU, a tied or untied head, and LoRA experts on `down_proj`. The serving graph below and the training graphs in
- * `training/` are made of the same `decoder`; they differ only in where weights come from and how attention sees the past.
+ * A Llama-family decoder (Touvron et al., arXiv 2302.13971), described once: RMSNorm, rotary
+ * positions, grouped-query attention, SwiGLU, a tied or untied head, and LoRA experts on
+ * `down_proj`. The serving graph below and the training graphs in `training/` use the same
+ * `decoder`. They differ only in where weights come from and in how attention sees the past.
  *
- * Letters: B rows, T new tokens a row, P past positions, V vocabulary, d hidden size, F intermediate size, H heads,
- * KV key/value heads, hd head dimension, E experts, r LoRA rank.
+ * Letters: B rows, T new tokens per row, P past positions, V vocabulary, d hidden size, F
+ * intermediate size, H heads, KV key/value heads, hd head dimension, E experts, r LoRA rank.
  *
- * Weights are named as Hugging Face names them but lie `[in, out]`, the way MatMul reads them; `toKernel` in
- * `kernel-layout.ts` turns them.
+ * Weights have Hugging Face's names but are laid out `[in, out]`, as MatMul reads them.
+ * `transposeLinear` in `kernel-layout.ts` transposes them.
  */
 import { Graph, type Value } from '../graph/graph.ts';
 import {
@@ -35,7 +36,10 @@ import { routerGates, spreadGates } from './router-gates.ts';
 /** Where a named weight comes from: an initializer when serving, an input when it is trained. */
 export type WeightSource = (name: string) => Value;
 
-/** One attention's keys and values, `[B, KV, hd, S]` and `[B, KV, S, hd]`, and the mask on its scores. */
+/**
+ * One attention's keys and values, `[B, KV, hd, S]` and `[B, KV, S, hd]`, and the mask on its
+ * scores.
+ */
 type AttentionInput = { queries: Value; keys: Value; values: Value; layer: number };
 export type Attention = (input: AttentionInput) => Value;
 
@@ -44,8 +48,8 @@ export type LoraExperts = {
   a: (layer: number) => Value;
   b: (layer: number) => Value;
   /**
-   * How much of each column, broadcast over `[B, T, E*r]`: 1 where a row uses that expert, a fraction where a router mixes.
-   * null: all of it.
+   * How much of each column counts, broadcast over `[B, T, E*r]`: 1 where a row uses that expert, a
+   * fraction where a router mixes. null: all of it.
    */
   gates: ((at: GateInput) => Value) | null;
 };
@@ -53,9 +57,12 @@ export type LoraExperts = {
 /** What gates may depend on. */
 export type GateInput = {
   layer: number;
-  /** `h [B, T, F]`, the input of down_proj, which serving routes by. */
+  /** `h [B, T, F]`, the input of down_proj. Serving routes by it. */
   activation: Value;
-  /** `x [B, T, d]`, the hidden state that enters the layer, before its first norm. Only the faithful router of training looks at it. */
+  /**
+   * `x [B, T, d]`, the hidden state that enters the layer, before its first norm. Only training's
+   * faithful router looks at it.
+   */
   layerInput: Value;
 };
 
@@ -109,7 +116,10 @@ export function lmHead(hidden: Value, config: LlamaConfig, weights: WeightSource
   return matmul(hidden, weights('lm_head.weight'));
 }
 
-/** `W_down h + ((h A) * gates) B`: every expert in one product, how much of each decided by its gates. */
+/**
+ * `W_down h + ((h A) * gates) B`: all experts in one product. The gates decide how much of each
+ * counts.
+ */
 function downProjection(weight: Value, at: GateInput, lora: LoraExperts | null): Value {
   const { layer, activation: h } = at;
   const base = matmul(h, weight);
@@ -119,7 +129,7 @@ function downProjection(weight: Value, at: GateInput, lora: LoraExperts | null):
   return add(base, matmul(gated, lora.b(layer)));
 }
 
-/** `[B, T, H*hd] -> [B, KV, H/KV, T, hd]`: query heads grouped under the key head they share. */
+/** `[B, T, H*hd] -> [B, KV, H/KV, T, hd]`: groups query heads under the key head they share. */
 function splitQueries(queries: Value, config: LlamaConfig): Value {
   const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
   return transpose(reshape(queries, [0, 0, kvHeads, heads / kvHeads, headDim(config)]), [0, 2, 3, 1, 4]);
@@ -130,7 +140,9 @@ function mergeHeads(attended: Value, config: LlamaConfig): Value {
   return reshape(transpose(attended, [0, 3, 1, 2, 4]), [0, 0, width]); // [B, T, H*hd]
 }
 
-/** Causal attention within one pass, for training and scoring: `mask [1, 1, 1, T, T]` additive. */
+/**
+ * Causal attention within one pass, for training and scoring. `mask [1, 1, 1, T, T]` is additive.
+ */
 export function causalAttention(config: LlamaConfig, mask: Value): Attention {
   return ({ queries, keys, values }) => {
     const grouped = [0, 0, config.num_key_value_heads, headDim(config)];
@@ -142,7 +154,10 @@ export function causalAttention(config: LlamaConfig, mask: Value): Attention {
   };
 }
 
-/** Attention over a past that the caller keeps and the tokens of this step: two products, one softmax over both. */
+/**
+ * Attention over a past that the caller keeps and the tokens of this step: two products, one
+ * softmax over both.
+ */
 function cachedAttention(
   config: LlamaConfig,
   past: { keys: Value; values: Value }[],
@@ -189,16 +204,19 @@ export type KernelTensor = { shape: readonly number[]; data: Float32Array };
 export type ServingExperts = {
   /** r */
   rank: number;
-  /** Experts stacked: `a [F, E*r]`, `b [E*r, d]` with the LoRA scale folded in. */
+  /** Stacked experts: `a [F, E*r]`, `b [E*r, d]`, with the LoRA scale folded into `b`. */
   layers: readonly { a: KernelTensor; b: KernelTensor }[];
-  /** The layers router, one column an expert: `weight [F, E]`, `bias [E]`; null where the bundle has none. */
+  /**
+   * The layers router, one column per expert: `weight [F, E]`, `bias [E]`. null: the bundle has
+   * none.
+   */
   router: readonly { weight: KernelTensor; bias: KernelTensor }[] | null;
 };
 
 export type ServingWeights = {
-  /** By Hugging Face's names, linear weights `[in, out]`. */
+  /** By Hugging Face's names; linear weights are `[in, out]`. */
   base: ReadonlyMap<string, KernelTensor>;
-  /** null without experts. */
+  /** null: no experts. */
   lora: ServingExperts | null;
 };
 
@@ -206,15 +224,19 @@ export type ServingWeights = {
 type Store = (name: string, tensor: KernelTensor | undefined) => Value;
 
 /**
- * The graph that the engine runs, as the bytes of an ONNX model. One graph serves every mode: a row's gates lie between bounds that
- * are fed, and where both bounds are 0 or 1 the row is one expert's.
+ * The graph that the engine runs, as the bytes of an ONNX model. One graph serves every mode: each
+ * row's gates stay between bounds that are fed. Where both bounds are 0 or 1, the row belongs to
+ * one expert.
  *
- * Inputs: `ids`, `positions` int64 `[B, T]`; `past_mask [B, 1, 1, P]`, `new_mask [B, 1, T, T]` (additive, 0 or -1e9); `gates_low`
- * and, with a layers router, `gates_high` `[B, 1, E]` (only with experts); `last` int64 `[B]`, the place in T whose logits are
- * wanted; per layer `past_k.{l}`, `past_v.{l}` `[P, B, KV*hd]`, position first, so that any prefix of the caller's slab is one
+ * Inputs: `ids`, `positions` int64 `[B, T]`; `past_mask [B, 1, 1, P]`, `new_mask [B, 1, T, T]`
+ * (additive, 0 or -1e9); `gates_low` and, with a layers router, `gates_high` `[B, 1, E]` (only with
+ * experts); `last` int64 `[B]`, the place in T whose logits are wanted; per layer `past_k.{l}`,
+ * `past_v.{l}` `[P, B, KV*hd]`, position first, so that any prefix of the caller's slab is one
  * contiguous view. P is at least 1 (mask it).
- * Outputs: `logits [B, V]`, `hidden [B, d]`, per layer `new_k.{l}`, `new_v.{l}` `[B, T, KV*hd]`; with a layers router
- * `gates [B, L, E]`, those of each row's last token. Fetch what is used: every output fetched is copied.
+ *
+ * Outputs: `logits [B, V]`, `hidden [B, d]`, per layer `new_k.{l}`, `new_v.{l}` `[B, T, KV*hd]`;
+ * with a layers router `gates [B, L, E]`, those of each row's last token. Fetch only what you use:
+ * every fetched output is copied.
  */
 export function buildServingGraph(config: LlamaConfig, { base, lora }: ServingWeights): Uint8Array {
   const graph = new Graph('plimsoll-serving');
@@ -263,8 +285,9 @@ export function buildServingGraph(config: LlamaConfig, { base, lora }: ServingWe
 }
 
 /**
- * `clamp(router, gates_low, gates_high)` in every layer, or without a router just `gates_low`. `used` fills with the gates
- * `[B, T, E]` of each layer as the decoder is built; without a router it stays empty.
+ * `clamp(router, gates_low, gates_high)` in every layer, or just `gates_low` without a router.
+ * While the decoder is built, `used` collects each layer's gates `[B, T, E]`; without a router it
+ * stays empty.
  */
 function boundedGates(graph: Graph, { rank, layers, router }: ServingExperts, store: Store) {
   const experts = layers[0]!.a.shape[1]! / rank;

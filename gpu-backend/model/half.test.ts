@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { decodeHalf, encodeHalf } from './half.ts';
 
-test('every finite half survives a round trip, bit for bit', () => {
+test('every finite half survives a round trip bit for bit', () => {
   const halves = new Uint16Array(65_536).map((_, i) => i);
   const back = encodeHalf(decodeHalf(halves));
   const isNumber = (half: number) => ((half >> 10) & 0x1f) !== 31 || (half & 0x3ff) === 0;

@@ -1,6 +1,6 @@
 /**
- * IEEE 754 half precision, by hand: `Float16Array` is missing from Node 22, which must load bundles too.
- * Decoding is one look-up in a table of all 65,536 halves; encoding rounds to nearest, ties to even.
+ * IEEE 754 half precision by hand: Node 22 has no `Float16Array`, and it must load bundles too.
+ * Decoding looks up one of all 65,536 halves in a table. Encoding rounds to nearest, ties to even.
  */
 const bits = new Uint32Array(1);
 const value = new Float32Array(bits.buffer);
@@ -34,9 +34,10 @@ function encodeOne(single: number): number {
   const sign = (word >>> 16) & 0x8000;
   const magnitude = word & 0x7fffffff;
   if (magnitude > 0x7f800000) return sign | 0x7e00; // NaN
-  if (magnitude >= 0x477ff000) return sign | 0x7c00; // rounds past 65504
+  if (magnitude >= 0x477ff000) return sign | 0x7c00; // would round past 65504
   if (magnitude < 0x38800000) {
-    // Subnormal half: a multiple of 2^-24. The product is exact, and adding 2^52 rounds it to even.
+    // A subnormal half is a multiple of 2^-24. The product is exact; adding 2^52 rounds it, ties to
+    // even.
     const multiple = Math.abs(value[0]) * 2 ** 24 + 2 ** 52 - 2 ** 52;
     return sign | multiple;
   }

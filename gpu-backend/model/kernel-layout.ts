@@ -1,6 +1,9 @@
-/** Between Hugging Face's `[out, in]` linear weights and the `[in, out]` that MatMul reads. Its own inverse. */
+/**
+ * Converts between Hugging Face's `[out, in]` linear weights and the `[in, out]` that MatMul reads.
+ * The conversion is its own inverse.
+ */
 
-/** Embeddings and norms keep their layout; everything else of rank 2 is a linear weight. */
+/** Embeddings and norms keep their layout. Everything else of rank 2 is a linear weight. */
 export function isLinear(name: string, shape: readonly number[]): boolean {
   return shape.length === 2 && name !== 'model.embed_tokens.weight';
 }

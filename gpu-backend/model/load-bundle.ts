@@ -1,6 +1,7 @@
 /**
- * A bundle from its folder, checked as a whole: whatever is wrong with it stops the load with a `BundleError` that names
- * the file, the tensor or field, what was found and what was wanted. `docs/bundle.md` describes the format.
+ * Loads a bundle from its folder and checks it as a whole. Anything wrong stops the load with a
+ * `BundleError` that names the file, the tensor or field, what was found and what was wanted.
+ * `docs/bundle.md` describes the format.
  */
 import { join } from 'node:path';
 import * as z from 'zod';
@@ -25,7 +26,7 @@ import { BundleTokenizer, TokenizerJson } from './tokenizer.ts';
 
 /** Everything but the weights: enough to turn messages into tokens and tokens into text. */
 export type BundleHead = {
-  /** The model id that clients name. */
+  /** The model id that clients use. */
   id: string;
   config: LlamaConfig;
   manifest: Manifest;
@@ -34,12 +35,12 @@ export type BundleHead = {
 };
 
 export type Bundle = BundleHead & {
-  /** Hugging Face's names; shapes as in `weightShapes(config)`. */
+  /** By Hugging Face's names; shapes as in `weightShapes(config)`. */
   weights: Map<string, Tensor>;
   /** In the order of plimsoll.json. All have the same rank. */
   experts: Expert[];
   routers: Routers;
-  /** SHA-256 over the files, lower-case hex. */
+  /** SHA-256 over the files, in lower-case hex. */
   digest: string;
 };
 
@@ -125,7 +126,7 @@ export async function loadBundle(dir: string): Promise<Bundle> {
   for (const entry of head.manifest.experts) {
     const expert = await loadExpert(dir, entry, head.config);
     const wanted = experts[0]?.rank ?? expert.rank;
-    // The serving graph stacks the experts side by side and gates them by blocks of equal width.
+    // The serving graph stacks the experts side by side and gates them in blocks of equal width.
     if (expert.rank !== wanted) {
       throw new BundleError(
         expertFiles(expert.name).config,

@@ -10,14 +10,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-test('makes what is missing, and is content with what is there', () => {
+test('makes what is missing and keeps what is there', () => {
   const deep = path.join(dir, 'a/b/c');
   makeFolder(deep, { mode: 0o700 });
   makeFolder(deep);
   expect(statSync(deep).mode & 0o777).toBe(0o700);
 });
 
-test('names the folder and why it cannot be', () => {
+test('names the folder that it cannot make, and why', () => {
   writeFileSync(path.join(dir, 'file'), '');
   symlinkSync(path.join(dir, 'nowhere'), path.join(dir, 'link'));
   expect(() => makeFolder(path.join(dir, 'file/deep/er'))).toThrow(
@@ -28,13 +28,13 @@ test('names the folder and why it cannot be', () => {
   );
 });
 
-test.skipIf(!existsSync('/proc/self'))('comes back from where the file system takes no folders', () => {
+test.skipIf(!existsSync('/proc/self'))('comes back when the file system takes no folders', () => {
   expect(() => makeFolder('/proc/none/deep')).toThrow(
     '/proc/none/deep cannot be made: the file system of /proc takes no new folders',
   );
 });
 
-test('is how every program of ours makes folders, since the other way may never come back', () => {
+test('is how all our programs make folders, because the other way may never come back', () => {
   const root = path.join(import.meta.dirname, '../..');
   const sources = globSync('{bench,cli,gpu-backend,lab,policies,shared,training,workers}/**/*.ts', { cwd: root });
   const others = sources.filter(
@@ -42,6 +42,6 @@ test('is how every program of ours makes folders, since the other way may never 
       !/\.test\.ts$|\/testing\//.test(file) &&
       /mkdir(Sync)?\([^;]*recursive/.test(readFileSync(path.join(root, file), 'utf8')),
   );
-  // Its command has made the folder by then (cli/train/classifier.ts).
+  // Its command (cli/train/classifier.ts) has already made the folder.
   expect(others).toEqual(['lab/classifier/train.ts']);
 });

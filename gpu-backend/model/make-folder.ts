@@ -1,14 +1,12 @@
 /**
- * Makes a folder and those above it that are missing, one by one. Node's own `recursive` never
- * comes back where a file system takes no new folders, as below /proc: it tries again and again,
- * and keeps a core busy with it.
+ * Makes a folder and its missing parents, one by one. Node's own `recursive` option never comes
+ * back where the file system takes no new folders, as below /proc: it retries forever and keeps a
+ * core busy.
  */
 import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 
-/**
- * Throws an error that names the folder, and why it cannot be. One that is there already is fine.
- */
+/** Throws an error that names the folder and the reason. A folder that already exists is fine. */
 export function makeFolder(dir: string, { mode }: { mode?: number } = {}): void {
   const missing: string[] = [];
   let at = path.resolve(dir);

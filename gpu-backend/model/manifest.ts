@@ -1,7 +1,10 @@
-/** `plimsoll.json`: what a bundle is beyond its weights. Our own format, so unknown keys are refused. */
+/**
+ * `plimsoll.json`: what a bundle is beyond its weights. The format is ours, so unknown keys are
+ * refused.
+ */
 import * as z from 'zod';
 
-/** Raised when a bundle of the new kind would be misread by an old reader. */
+/** Raised when an old reader would misread a new bundle. */
 export const BUNDLE_FORMAT = 1;
 
 export const ExpertRole = z.enum(['safety', 'helpfulness']);
@@ -10,7 +13,7 @@ export type ExpertRole = z.infer<typeof ExpertRole>;
 export const Manifest = z
   .strictObject({
     format: z.literal(BUNDLE_FORMAT),
-    /** The model id that clients name. */
+    /** The model id that clients use. */
     id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/),
     experts: z.array(
       z.strictObject({
@@ -19,23 +22,26 @@ export const Manifest = z
         role: ExpertRole,
       }),
     ),
-    /** The learned routers in `routers/` (router.ts). null: none, which is all that the first readers of this format accept. */
+    /**
+     * The learned routers in `routers/` (router.ts). null: none, the only value that the first
+     * readers of this format accept.
+     */
     router: z
       .strictObject({
         layers: z.strictObject({ variant: z.enum(['faithful', 'corrected']) }).optional(),
-        /** `width`: m, the hidden units. */
+        /** `width`: m, the number of hidden units. */
         logits: z.strictObject({ width: z.int().min(1) }).optional(),
       })
       .refine(({ layers, logits }) => layers !== undefined || logits !== undefined, {
         error: "names no router, wanted 'layers', 'logits' or both (or null: no router)",
       })
       .nullable(),
-    /** The safety weight proposed for every token where there is no logits router. */
+    /** The safety weight proposed for every token if there is no logits router. */
     default_weight: z.number().min(0).max(1),
-    /** SPDX identifier of the licence of the weights. */
+    /** SPDX identifier of the weights' licence. */
     licence: z.string().min(1),
     provenance: z.strictObject({
-      /** How the weights came to be: commands, seeds, steps. */
+      /** How the weights were made: commands, seeds, steps. */
       description: z.string().min(1),
       data: z.array(
         z.strictObject({ name: z.string().min(1), licence: z.string().min(1), source: z.string().optional() }),

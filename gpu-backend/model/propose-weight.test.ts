@@ -21,7 +21,7 @@ const cases = fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max:
   }),
 );
 
-/** g = sigmoid(out . silu(H [h_s; h_h] + b) + c), matrix and vectors written out. */
+/** g = sigmoid(out . silu(H [h_s; h_h] + b) + c), with matrix and vectors written out. */
 function naive({ width, hiddenWeight, hiddenBias, outWeight, outBias }: LogitsRouter, both: number[]): number {
   const H = Array.from({ length: width }, (_, unit) =>
     [...hiddenWeight].slice(unit * both.length, (unit + 1) * both.length),
@@ -40,7 +40,7 @@ test('is the formula', () => {
   );
 });
 
-test('is a share however far the numbers go, and NaN only where one of them is', () => {
+test('is a share for numbers of any size, and NaN only if one of them is NaN', () => {
   const router: LogitsRouter = {
     width: 1,
     hiddenWeight: Float32Array.of(1, 1),

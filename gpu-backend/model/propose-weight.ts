@@ -1,17 +1,17 @@
 /**
- * The logits router: how much of the safety expert the next token needs, from what both experts' rows have made of the text so
- * far. A small network on the last (final-norm) hidden states:
+ * The logits router: how much of the safety expert the next token needs, judging by both experts'
+ * view of the text so far. A small network on the last (final-norm) hidden states:
  *
  *     g = sigmoid(out . silu(H [h_s; h_h] + b) + c),    H [m, 2d],  out, b [m]
  *
- * What it says is a proposal: the policy's floor and ceiling bound it in the gate.
+ * The result is a proposal: the gate keeps it within the policy's floor and ceiling.
  */
 import type { LogitsRouter } from './router.ts';
 
 /**
- * @param safetyHidden h_s [d], of the safety expert's row
- * @param helpfulHidden h_h [d], of the helpfulness expert's row at the same token
- * @returns g, 0..1; NaN for hidden states with a NaN in them, which closes the gate
+ * @param safetyHidden h_s [d], from the safety expert's row
+ * @param helpfulHidden h_h [d], from the helpfulness expert's row at the same token
+ * @returns g, 0..1; NaN if a hidden state contains a NaN, which closes the gate
  */
 export function proposeWeight(
   { width, hiddenWeight, hiddenBias, outWeight, outBias }: LogitsRouter,

@@ -1,7 +1,8 @@
 /**
- * Reads safetensors (https://github.com/huggingface/safetensors): eight bytes of header length, a JSON header of
- * `name -> {dtype, shape, data_offsets}`, then the tensors' bytes back to back. Only F16 and F32, the types a bundle may
- * have. Everything the header claims is checked against the file before a byte of a tensor is read.
+ * Reads safetensors (https://github.com/huggingface/safetensors): eight bytes of header length, a
+ * JSON header of `name -> {dtype, shape, data_offsets}`, then the tensors' bytes back to back. It
+ * reads only F16 and F32, the types a bundle may have. Before it reads any tensor, it checks
+ * everything the header claims against the file.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import * as z from 'zod';
@@ -10,7 +11,7 @@ import { decodeHalf } from './half.ts';
 import { elementCount, formatShape, type Tensor } from './tensor.ts';
 
 const BYTES = { F16: 2, F32: 4 } as const;
-/** The format's own limit; a length beyond it is garbage, not a header. */
+/** The format's own limit. A longer header is garbage. */
 const MAX_HEADER_BYTES = 100_000_000;
 /** Node refuses to read more than 2 GiB at once. */
 const MAX_READ_BYTES = 2 ** 30;
@@ -69,7 +70,7 @@ function parseEntries(json: string, file: string): Map<string, Entry> {
   return entries;
 }
 
-/** The data must be covered exactly: no hole, no overlap, nothing missing at the end. */
+/** The tensors must cover the data exactly: no hole, no overlap, nothing missing at the end. */
 function checkCoverage(entries: Map<string, Entry>, dataBytes: number, file: string): void {
   let position = 0;
   const inOrder = [...entries].sort(([, a], [, b]) => a.begin - b.begin);
@@ -87,7 +88,7 @@ function checkCoverage(entries: Map<string, Entry>, dataBytes: number, file: str
   }
 }
 
-/** All tensors of one file as f32. `file` is what errors call it; the default is its path. */
+/** All tensors of one file as f32. Errors call the file `file`, by default its path. */
 export async function readSafetensors(path: string, file: string = path): Promise<Map<string, Tensor>> {
   const handle = await open(path).catch((cause: unknown) => {
     throw new BundleError(file, 'the file is missing or cannot be read', { cause });

@@ -1,6 +1,7 @@
 /**
- * MidPO's gates inside the graph (arXiv 2506.02460), for serving and training alike: from the MLP's activation to how much of each
- * expert, and from one number an expert to one a column of the stacked LoRA. E experts of rank r.
+ * MidPO's gates inside the graph (arXiv 2506.02460), for serving and training. They lead from the
+ * MLP's activation to each expert's share, and from one number per expert to one number per column
+ * of the stacked LoRA. E experts of rank r.
  */
 import type { Value } from '../graph/graph.ts';
 import { add, matmul, sigmoid } from '../graph/ops.ts';
@@ -11,8 +12,9 @@ export function routerGates(activation: Value, { weight, bias }: { weight: Value
 }
 
 /**
- * `[..., E] -> [..., E*r]`: expert e's gate over its columns e*r..(e+1)*r. A product with a matrix of zeros and ones: one node, exact
- * (each sum has one term that is not 0), and with a gradient.
+ * `[..., E] -> [..., E*r]`: spreads expert e's gate over its columns e*r..(e+1)*r. It is a product
+ * with a matrix of zeros and ones: one node, exact (each sum has a single non-zero term), and with
+ * a gradient.
  */
 export function spreadGates(gates: Value, rank: number): Value {
   const experts = Number(gates.shape.at(-1));

@@ -1,12 +1,16 @@
 /**
- * The learned routers of a bundle, and how they lie in its files. There are two kinds, and a bundle may hold either, both or none:
+ * The learned routers of a bundle, and how its files store them. There are two kinds. A bundle may
+ * hold either, both or none:
  *
- *   layers   MidPO's (arXiv 2506.02460): in every layer and for every token, how much of each expert, from the MLP's
- *            activation h [F], the input of down_proj: `alpha = sigmoid(w.h + b)` for the safety expert, `beta` likewise for
- *            the helpfulness expert. The paper has three linear layers there with nothing between them, which are one.
- *   logits   one safety weight a token, from the last hidden states of both experts' rows (propose-weight.ts).
+ *   layers   MidPO's (arXiv 2506.02460): each expert's share in every layer and for every token,
+ *            from the MLP's activation h [F], the input of down_proj: `alpha = sigmoid(w.h + b)`
+ *            for the safety expert, `beta` likewise for the helpfulness expert. The paper has three
+ *            linear layers there with nothing in between, which are one.
+ *   logits   one safety weight per token, from the last hidden states of both experts' rows
+ *            (propose-weight.ts).
  *
- * They are written as F32 whatever the weights are: small, and a gate's bias is no place to round.
+ * Routers are always stored as F32, whatever the weights are: they are small, and a gate's bias is
+ * no place to round.
  */
 import type { LlamaConfig } from './config.ts';
 import type { Manifest } from './manifest.ts';
@@ -16,9 +20,12 @@ import type { Tensor } from './tensor.ts';
 export type RouterGate = { weight: Float32Array; bias: number };
 
 export type LayersRouter = {
-  /** How it was trained: as the paper's code does it, or with that code's faults corrected. Both are served alike. */
+  /**
+   * How it was trained: as the paper's code does it, or with the faults of that code corrected.
+   * Both are served the same way.
+   */
   variant: 'faithful' | 'corrected';
-  /** One entry a decoder layer. */
+  /** One entry per decoder layer. */
   layers: { alpha: RouterGate; beta: RouterGate }[];
 };
 
@@ -49,7 +56,7 @@ export function routerFiles({ router }: Pick<Manifest, 'router'>): string[] {
     .map((kind) => ROUTER_FILES[kind]);
 }
 
-/** What `plimsoll.json` says of these routers. */
+/** What `plimsoll.json` says about these routers. */
 export function routerManifest({ layers, logits }: Routers): Manifest['router'] {
   if (layers === null && logits === null) return null;
   return {
@@ -82,7 +89,7 @@ export function logitsRouterShapes({ hidden_size: d }: LlamaConfig, width: numbe
   ]);
 }
 
-/** From tensors that have been checked against `layersRouterShapes`. */
+/** From tensors that have passed the check against `layersRouterShapes`. */
 export function layersRouterOf(
   tensors: ReadonlyMap<string, Tensor>,
   { variant, layerCount }: { variant: LayersRouter['variant']; layerCount: number },
@@ -109,7 +116,7 @@ export function layersRouterTensors({ layers }: LayersRouter): Map<string, Tenso
   );
 }
 
-/** From tensors that have been checked against `logitsRouterShapes`. */
+/** From tensors that have passed the check against `logitsRouterShapes`. */
 export function logitsRouterOf(tensors: ReadonlyMap<string, Tensor>, width: number): LogitsRouter {
   const data = (name: string) => tensors.get(name)!.data;
   return {

@@ -18,7 +18,7 @@ const tensors = new Map<string, Tensor>([
   ['empty', { shape: [0, 3], data: new Float32Array() }],
 ]);
 
-/** A file with the given header and so many zero bytes of data. */
+/** A file with the given header and this many zero bytes of data. */
 async function fileWith(header: unknown, dataBytes: number): Promise<string> {
   const json = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header));
   const length = Buffer.alloc(8);
@@ -34,7 +34,7 @@ test.each(['f16', 'f32'] as const)('writes %s and reads back the same names, sha
   expect(await readSafetensors(path)).toEqual(tensors);
 });
 
-test('writes the layout of the format: aligned JSON header, then the data', async () => {
+test('writes the format’s layout: an aligned JSON header, then the data', async () => {
   const path = join(dir, 'layout.safetensors');
   await writeSafetensors(path, tensors, { dtype: 'f32' });
   const bytes = await readFile(path);
@@ -47,7 +47,7 @@ test('writes the layout of the format: aligned JSON header, then the data', asyn
   expect(bytes.readFloatLE(8 + headerBytes + 4)).toBe(-1);
 });
 
-test('refuses to save a number that f16 cannot hold, and says which tensor', async () => {
+test('refuses to save a number that f16 cannot hold, and names the tensor', async () => {
   const big = new Map([['w', { shape: [1], data: Float32Array.of(70_000) }]]);
   await expect(writeSafetensors(join(dir, 'big'), big, { dtype: 'f16' })).rejects.toThrow(
     /tensor w: 70000 does not fit f16/,
@@ -86,8 +86,8 @@ test.each([
     /found 9 bytes of tensor data, wanted 4/,
   ],
   ['a malformed entry', { w: { dtype: 'F32' } }, 0, /tensor w: its header entry is malformed/],
-  ['a header that is no JSON', '{', 0, /header is not JSON/],
-  ['a header that is no object', '[]', 0, /header is not an object/],
+  ['a header that is not JSON', '{', 0, /header is not JSON/],
+  ['a header that is not an object', '[]', 0, /header is not an object/],
 ])('refuses %s', async (_what, header, dataBytes, message) => {
   await expect(readSafetensors(await fileWith(header, dataBytes))).rejects.toThrow(message);
 });

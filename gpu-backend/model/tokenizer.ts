@@ -1,7 +1,8 @@
 /**
- * A byte-level BPE tokenizer in Hugging Face's format, read by @huggingface/tokenizers, with one thing added: `encode`
- * never yields a special token. Whoever writes the text of a special token in a message gets its letters, not its
- * meaning, so a user cannot close their own turn and open the system's. Special tokens come from the template alone.
+ * A byte-level BPE tokenizer in Hugging Face's format, read by @huggingface/tokenizers, with one
+ * addition: `encode` never yields a special token. The text of a special token in a message becomes
+ * its letters, not its meaning. So a user cannot close their own turn and open the system's.
+ * Special tokens come only from the template.
  */
 import { Tokenizer } from '@huggingface/tokenizers';
 import * as z from 'zod';
@@ -28,9 +29,9 @@ export const TokenizerJson = z.looseObject({
 export type TokenizerJson = z.infer<typeof TokenizerJson>;
 
 export class BundleTokenizer {
-  /** One more than the highest id. */
+  /** The highest id plus one. */
   readonly vocabSize: number;
-  /** The length of the longest token: no text of n bytes has fewer than n / maxTokenBytes tokens. */
+  /** The length of the longest token: a text of n bytes has at least n / maxTokenBytes tokens. */
   readonly maxTokenBytes: number;
   /** Content -> id of the special tokens. */
   readonly specials: ReadonlyMap<string, number>;
@@ -58,7 +59,7 @@ export class BundleTokenizer {
     this.maxTokenBytes = this.#bytes.reduce((most, bytes) => Math.max(most, bytes?.byteLength ?? 0), 1);
 
     try {
-      // Without its special tokens the library cannot match them in a text.
+      // The library does not learn of special tokens, so it cannot match them in a text.
       this.#tokenizer = new Tokenizer(
         { ...json, added_tokens: json.added_tokens.filter((t) => !t.special) },
         tokenizerConfig,
@@ -70,7 +71,7 @@ export class BundleTokenizer {
     for (const content of this.specials.keys()) this.encode(content);
   }
 
-  /** The ids of a plain text. The text of a special token is a text like any other. */
+  /** The ids of a plain text. The text of a special token is text like any other. */
   encode(text: string): number[] {
     if (text === '') return [];
     const { ids } = this.#tokenizer.encode(text, { add_special_tokens: false });
@@ -85,7 +86,7 @@ export class BundleTokenizer {
     return ids;
   }
 
-  /** The bytes of a token; undefined for a special token and for an id that means nothing. */
+  /** The bytes of a token, or undefined for a special token and for an id without meaning. */
   bytesOf(id: number): Uint8Array | undefined {
     return this.#bytes[id];
   }
@@ -100,7 +101,10 @@ export class BundleTokenizer {
     return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(chunks));
   }
 
-  /** The library drops what it has no token for, silently; so a tokenizer that could lose a letter is refused here. */
+  /**
+   * The library silently drops text that it has no token for. So we refuse a tokenizer that could
+   * lose a letter.
+   */
   #checkNothingIsLost({ vocab, merges }: TokenizerJson['model']): void {
     const covered = new Set(this.#bytes.flatMap((bytes) => (bytes?.byteLength === 1 ? [bytes[0]!] : [])));
     for (let byte = 0; byte < 256; byte++) {
@@ -113,7 +117,7 @@ export class BundleTokenizer {
         throw new BundleError(FILE, `the merge into ${JSON.stringify(product)} has no token`);
     }
     const back = this.decode(this.encode(ROUND_TRIP));
-    // `add_prefix_space` may put one space in front.
+    // `add_prefix_space` may add one space in front.
     if (back.trimStart() !== ROUND_TRIP) {
       throw new BundleError(FILE, `not byte-level: ${JSON.stringify(ROUND_TRIP)} came back as ${JSON.stringify(back)}`);
     }

@@ -1,6 +1,7 @@
 /**
- * Writes a bundle. It is made in a temporary folder, loaded back from there as a server would, and only then renamed into
- * place: a folder with a bundle's name never holds half of one, or one that cannot be served.
+ * Writes a bundle. It writes into a temporary folder, loads the bundle back from there as a server
+ * would, and only then renames the folder into place. So a folder with a bundle's name never holds
+ * half a bundle, or one that cannot be served.
  */
 import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -23,10 +24,10 @@ export type BundleParts = {
   chatTemplate: string;
   weights: Map<string, Tensor>;
   experts: Expert[];
-  /** `NO_ROUTERS` where none has been trained. */
+  /** `NO_ROUTERS` if none has been trained. */
   routers: Routers;
   manifest: Omit<Manifest, 'format' | 'experts' | 'router'>;
-  /** More files to lie beside them, by name: a model card, a licence. */
+  /** More files beside them, by name: a model card, a licence. */
   extraFiles?: Record<string, string>;
 };
 
@@ -45,7 +46,8 @@ export async function writeBundle(
   try {
     await writeFiles(draft, parts, dtype);
     const { digest } = await loadBundle(draft);
-    // mkdtemp makes it the owner's alone; a bundle is there to be read by whoever serves it.
+    // mkdtemp makes a folder that only its owner may read, but whoever serves the bundle must read
+    // it.
     await chmod(draft, 0o755);
     await replaceFolder(target, draft);
     return digest;
@@ -83,7 +85,9 @@ async function writeFiles(dir: string, parts: BundleParts, dtype: WeightType): P
   for (const [name, text] of Object.entries(parts.extraFiles ?? {})) await writeFile(join(dir, name), text);
 }
 
-/** Renaming over a folder that is not empty is refused by the system, so the old one steps aside first. */
+/**
+ * The system refuses to rename over a folder that is not empty, so the old one moves aside first.
+ */
 async function replaceFolder(target: string, draft: string): Promise<void> {
   const aside = `${draft}.old`;
   const existed = await rename(target, aside).then(

@@ -1,4 +1,6 @@
-/** Writes safetensors, the counterpart of read-safetensors.ts. Tensors keep the order of the map. */
+/**
+ * Writes safetensors, the counterpart of read-safetensors.ts. Tensors keep the order of the map.
+ */
 import { open } from 'node:fs/promises';
 import { BundleError } from './bundle-error.ts';
 import { encodeHalf } from './half.ts';
@@ -6,7 +8,7 @@ import { elementCount, formatShape, type Tensor } from './tensor.ts';
 
 export type WeightType = 'f16' | 'f32';
 
-/** The largest finite half; a weight beyond it would be saved as infinity. */
+/** The largest finite half. A larger weight would be saved as infinity. */
 const HALF_MAX = 65_504;
 
 function toBytes(name: string, { shape, data }: Tensor, dtype: WeightType, file: string): Uint8Array {
@@ -39,7 +41,7 @@ export async function writeSafetensors(
     offset = end;
   }
   const json = new TextEncoder().encode(JSON.stringify(header));
-  // The format asks for spaces after the JSON so that the data is aligned to eight bytes.
+  // The format wants spaces after the JSON, so that the data is aligned to eight bytes.
   const padded = new Uint8Array(Math.ceil(json.byteLength / 8) * 8).fill(0x20);
   padded.set(json);
   const length = new Uint8Array(8);
@@ -50,7 +52,8 @@ export async function writeSafetensors(
     await handle.writeFile(length);
     await handle.writeFile(padded);
     for (const [name, tensor] of tensors) await handle.writeFile(toBytes(name, tensor, dtype, file));
-    // Some file systems tell of a full disk only now; whoever replaces an older file by this one must know before.
+    // Some file systems report a full disk only now, and a caller that replaces an older file with
+    // this one must know first.
     await handle.sync();
   } finally {
     await handle.close();

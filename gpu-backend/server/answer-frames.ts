@@ -1,6 +1,7 @@
 /**
- * From the engine's events to the frames of an answer. The end gets its receipt here, signed over what was promised (the
- * directive) and what came of it (weights, spending, digests); an answer that breaks says so in its last frame.
+ * Turns the engine's events into the frames of an answer. The end gets its receipt here, signed
+ * over what was promised (the directive) and what came of it (weights, spending, digests). An
+ * answer that breaks says so in its last frame.
  */
 import { createHash } from 'node:crypto';
 import { toPlimsollError } from '#shared/api/errors.ts';
@@ -16,11 +17,11 @@ export type AnswerContext = {
   request: GenerateRequest;
   info: EngineInfo;
   backendId: string;
-  /** The id of the secret that the draws hang on. */
+  /** The id of the secret that the draws depend on. */
   draws: string;
   sign: SignReceipt;
   metrics: RequestMetrics;
-  /** Aborted once the client is gone: then there is nobody to tell. */
+  /** Aborted once the client is gone. Then there is nobody to tell. */
   signal: AbortSignal;
   log: Log;
 };

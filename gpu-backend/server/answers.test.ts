@@ -57,14 +57,14 @@ describe('an answer', () => {
     expect(end.usage).toEqual({ prompt_tokens: 5, completion_tokens: 12, total_tokens: 17 });
   });
 
-  test('sends each token when it is drawn, not when the answer is done', async () => {
+  test('sends each token when it is drawn, not when the answer is complete', async () => {
     const { url, engine } = await serve({ stepMs: 20 });
     const response = await call(url, generateRequest({ max_tokens: 40 }));
     for await (const frame of framesOf(response)) if (frame.type === 'token') break;
     expect(engine.stats().running).toBe(1);
   });
 
-  test('is the same for the same seed, and carries stop strings, seed and temperature to the engine', async () => {
+  test('is the same for the same seed, and takes stop strings, seed and temperature to the engine', async () => {
     const { url } = await serve();
     const ask = async (changes = {}) => textOf(await allFrames(await call(url, generateRequest(changes))));
     const answer = await ask();
@@ -74,7 +74,7 @@ describe('an answer', () => {
     expect(await ask({ stop: [answer.slice(4, 6)] })).toBe(answer.slice(0, answer.indexOf(answer.slice(4, 6))));
   });
 
-  test('is the same on every backend of one draw secret, and another under another secret, key or tenant', async () => {
+  test('is the same on every backend with one draw secret, and changes with the secret, key or tenant', async () => {
     const [first, second, elsewhere] = [await serve(), await serve(), await serve({ drawSecret: `${DRAW_SECRET}!` })];
     const ask = async (url: string, edit = (directive: Directive) => directive) =>
       textOf(await allFrames(await call(url, generateRequest(), { edit })));
@@ -88,7 +88,7 @@ describe('an answer', () => {
     expect(new Set([answer, ...others]).size).toBe(4);
   });
 
-  test('never ends before its first token, however likely both experts find the end', async () => {
+  test('never ends before its first token, however likely both experts think the end is', async () => {
     const script: typeof babble = () => Array.from({ length: 256 }, (_, id) => (id === 0 ? 9 : id === 97 ? 0 : -9));
     const { url } = await serve({ script });
     for (const line of [{}, { mode: 'layers' }, { action: 'safety_only' }, { budget: 0 }, { floor: 1 }] as const) {
@@ -101,8 +101,8 @@ describe('an answer', () => {
     }
   });
 
-  test('does not end on half a character or on a space either', async () => {
-    // A space, then the first byte of the euro sign, then the end, whatever the temperature.
+  test('does not end after only a space or half a character', async () => {
+    // A space, then the first byte of the euro sign, then the end, at any temperature.
     const wish = (ids: readonly number[]) => [0x20, 0xe2, 0][ids.length - 5] ?? 0;
     const script: typeof babble = (_kind, ids) =>
       Array.from({ length: 256 }, (_, id) => (id === wish(ids) ? 30 : id === 97 ? 0 : -30));
@@ -114,7 +114,7 @@ describe('an answer', () => {
     }
   });
 
-  test('in the mode layers says so in its receipt, and keeps the line', async () => {
+  test('in the mode layers, says so in its receipt and keeps the line', async () => {
     const { url } = await serve();
     const line = { mode: 'layers', floor: 0.7, budget: 3 } as const;
     const frames = await allFrames(await call(url, generateRequest(), { line }));
@@ -127,7 +127,7 @@ describe('an answer', () => {
     expect(receipt.weights).toEqual({ min: 0.7, mean: 0.7, max: 0.7 });
   });
 
-  test('has null, not infinity, for what has no bound', async () => {
+  test('has null, not infinity, for unbounded spending and impossible tokens', async () => {
     const only = (id: number) => Array.from({ length: 256 }, (_, i) => (i === id ? 0 : -Infinity));
     const { url } = await serve({ script: (expert) => only(expert === 'safety' ? 97 : 98), proposal: 0 });
     const frames = await allFrames(await call(url, generateRequest({ max_tokens: 1 })));
@@ -136,7 +136,7 @@ describe('an answer', () => {
     expect((await verifyReceipt(endOf(frames).receipt, jwks())).spent).toBeNull();
   });
 
-  test('that breaks midway ends with an error frame and no receipt, and the log knows more', async () => {
+  test('that breaks midway ends with an error frame and no receipt, and the log says more', async () => {
     const script: typeof babble = (expert, ids) =>
       expert === 'safety' && ids.length >= 8 ? [Number.NaN] : babble(expert, ids);
     const { url, engine, logged } = await serve({ script });

@@ -1,6 +1,7 @@
 /**
- * The backend's HTTP interface. `POST /v1/generate` works for whoever brings a directive signed for exactly this body;
- * there is no other way to a token. The main path, top to bottom: body, directive, request, prompt, engine, frames.
+ * The backend's HTTP interface. `POST /v1/generate` works for anyone with a directive signed for
+ * exactly this body; there is no other way to a token. The main path, top to bottom: body,
+ * directive, request, prompt, engine, frames.
  */
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
@@ -25,14 +26,14 @@ export type AppOptions = {
   drawSecret: DrawSecret;
   sign: SignReceipt;
   backendId: string;
-  /** When the bundle was written here, in Unix seconds; what the list of models says. */
+  /** When the bundle was written here, in Unix seconds. The list of models shows it. */
   created?: number | undefined;
   bodyLimitBytes: number;
   /** The only host names to answer to; null: any. */
   hostNames: readonly string[] | null;
-  /** True once the backend is stopping: nothing new is begun. */
+  /** True once the backend is stopping. Then nothing new begins. */
   draining: () => boolean;
-  /** For the operator; never shown to a client. */
+  /** For the operator. Clients never see it. */
   log: Log;
 };
 
@@ -77,7 +78,7 @@ export function createApp(options: AppOptions): Hono {
         },
         { signal },
       );
-      // The first event decides between an HTTP error and an answer that has begun.
+      // The first event decides: an HTTP error, or an answer that has begun.
       const first = await events.next();
       const { info } = engine;
       const draws = drawSecret.id;
@@ -86,7 +87,7 @@ export function createApp(options: AppOptions): Hono {
     } catch (thrown) {
       if (signal.aborted) {
         measured.cancelled();
-        // Nobody reads it; nginx's status for a client that closed its request.
+        // Nobody reads this. It is nginx's status for a client that closed its request.
         return new Response(null, { status: 499 });
       }
       measured.failed(toPlimsollError(thrown).code);
@@ -131,14 +132,17 @@ export function createApp(options: AppOptions): Hono {
   return app;
 }
 
-/** What a directive may say and this backend cannot do must not be left out in silence: it would be a looser line. */
+/**
+ * Refuses what a directive may ask but this backend cannot do. To ignore it in silence would loosen
+ * the line.
+ */
 function refuseUnsupported({ second_look, resume }: Directive): void {
   if (second_look === null && resume === null) return;
   const what = second_look === null ? 'take up an answer that another began' : 'look at the prompt a second time';
   throw new PlimsollError('directive_invalid', `The directive asks for what this backend cannot do: ${what}.`);
 }
 
-/** The events again, the first of which was already taken. */
+/** The events again, including the first one, which was already taken. */
 async function* resume<T>(first: IteratorResult<T, void>, rest: AsyncGenerator<T, void, void>) {
   if (!first.done) yield first.value;
   yield* rest;

@@ -33,20 +33,20 @@ test('needs four settings and has defaults for the rest', () => {
   });
 });
 
-test('its own port wins over PORT, and an empty variable is none', () => {
+test('its own port variable wins over PORT, and an empty variable counts as not set', () => {
   expect(readConfig({ ...env, PORT: '1' }).port).toBe(1);
   expect(readConfig({ ...env, PORT: '1', PLIMSOLL_BACKEND_PORT: '2' }).port).toBe(2);
   expect(readConfig({ ...env, PORT: '1', PLIMSOLL_BACKEND_PORT: '' }).port).toBe(1);
 });
 
-test('takes host names by commas', () => {
+test('takes host names separated by commas', () => {
   expect(readConfig({ ...env, PLIMSOLL_BACKEND_NAMES: '127.0.0.1, LocalHost' }).hostNames).toEqual([
     '127.0.0.1',
     'localhost',
   ]);
 });
 
-test('names every variable that is missing or wrong at once', () => {
+test('names all variables that are missing or wrong, at once', () => {
   const problems = (changes: Record<string, string | undefined>) => {
     try {
       readConfig({ ...env, ...changes });
@@ -73,6 +73,6 @@ test('names every variable that is missing or wrong at once', () => {
   expect(problems({ PLIMSOLL_RECEIPT_PRIVATE_JWK: '{"kty":"RSA"}' })).toMatch(/PLIMSOLL_RECEIPT_PRIVATE_JWK: kty/);
 });
 
-test('a receipt key that is no point of the curve stops the start', async () => {
+test('a receipt key that is not on the curve stops the start', async () => {
   await expect(receiptSigner({ ...receiptPrivateJwk, d: 'AAAA' })).rejects.toThrow();
 });

@@ -1,4 +1,7 @@
-/** The backend's settings: from the environment once, at start, into one checked value. Nothing below reads `process.env`. */
+/**
+ * The backend's settings, read from the environment once at start into one checked value. Nothing
+ * below reads `process.env`.
+ */
 import * as z from 'zod';
 import { parseHostNames } from '#shared/api/host-names.ts';
 
@@ -8,7 +11,7 @@ export const ReceiptPrivateJwk = z.object({
   crv: z.literal('Ed25519'),
   x: z.string().min(1),
   d: z.string().min(1),
-  /** The key's name in the receipts' header; the key's thumbprint (RFC 7638) if there is none. */
+  /** The key's name in receipt headers. If there is none, it is the key's thumbprint (RFC 7638). */
   kid: z.string().min(1).optional(),
 });
 export type ReceiptPrivateJwk = z.infer<typeof ReceiptPrivateJwk>;
@@ -17,27 +20,27 @@ export const BackendConfig = z.strictObject({
   /** The folder of the bundle to serve. */
   bundle: z.string().min(1),
   host: z.string().min(1).default('127.0.0.1'),
-  /** 0: any free one. */
+  /** 0: any free port. */
   port: z.int().min(0).max(65_535).default(8788),
   /** Shared with the edge, which signs directives with it. */
   directiveSecret: z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes'),
-  /** What draws hang on; every backend of a deployment has the same, and nobody else has it. */
+  /** Draws depend on it. Every backend of a deployment has the same one, and nobody else has it. */
   drawSecret: z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes'),
   receiptPrivateJwk: ReceiptPrivateJwk,
-  /** What answers and receipts call this backend. */
+  /** This backend's name in answers and receipts. */
   backendId: z.string().min(1).default('local'),
-  /** Threads of onnxruntime inside one operator; 0: one for each core. */
+  /** onnxruntime's threads inside one operator; 0: one per core. */
   threads: z.int().min(0).default(0),
-  /** Rows in one batch; an answer takes two. */
+  /** Rows in one batch. An answer takes two. */
   maxRows: z.int().min(2).default(32),
   /**
-   * Requests that may wait before new ones are told to come again; a tenant under its share of them
-   * may still come, until they are twice as many.
+   * Requests that may wait before new ones are told to come again. A tenant below its share of them
+   * may still come, until there are twice as many.
    */
   maxWaiting: z.int().min(1).default(64),
   /** How long running answers may go on once the backend is told to stop. */
   graceMs: z.number().min(0).default(5000),
-  /** A context of 100,000 tokens is about half of it; more is a mistake or an attack. */
+  /** A context of 100,000 tokens takes about half of it. More is a mistake or an attack. */
   bodyLimitBytes: z
     .int()
     .min(1)
@@ -46,7 +49,7 @@ export const BackendConfig = z.strictObject({
   hostNames: z.array(z.string()).min(1).nullable().default(null),
 });
 export type BackendConfig = z.infer<typeof BackendConfig>;
-/** What a caller in code may give: everything with a default may be left out. */
+/** What a caller in code may give. Everything with a default is optional. */
 export type BackendOptions = z.input<typeof BackendConfig>;
 
 const json = z.string().transform((text, context): unknown => {
@@ -58,7 +61,10 @@ const json = z.string().transform((text, context): unknown => {
   }
 });
 
-/** Setting -> variable, in the words of the documentation. Where two are given, the first that is set counts. */
+/**
+ * Setting -> variable, in the words of the documentation. If there are two, the first one that is
+ * set counts.
+ */
 const VARIABLES = {
   bundle: ['PLIMSOLL_BUNDLE'],
   host: ['PLIMSOLL_BACKEND_HOST'],
@@ -77,7 +83,10 @@ const VARIABLES = {
 
 const NUMBERS: ReadonlySet<string> = new Set(['port', 'threads', 'maxRows', 'maxWaiting', 'graceMs', 'bodyLimitBytes']);
 
-/** Throws an Error that names each variable that is missing or wrong, and never repeats a secret's value. */
+/**
+ * Throws an Error that names every variable that is missing or wrong. It never repeats the value of
+ * a secret.
+ */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): BackendConfig {
   const raw: Record<string, unknown> = {};
   const problems: string[] = [];

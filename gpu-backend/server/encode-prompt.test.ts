@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { promptEncoder } from './encode-prompt.ts';
 
-/** The parts of a bundle that are looked at: tokens of at most four bytes, a context of ten. */
+/** Only the parts of a bundle that are used: tokens of at most four bytes, a context of ten. */
 function encoderOver(renderChat: BundleHead['renderChat']) {
   return promptEncoder({
     config: { max_position_embeddings: 10 },
@@ -11,11 +11,11 @@ function encoderOver(renderChat: BundleHead['renderChat']) {
   } as BundleHead);
 }
 
-test('gives what the template gives', () => {
+test('returns what the template returns', () => {
   expect(encoderOver(() => [1, 2])([{ role: 'user', content: 'hello' }])).toEqual([1, 2]);
 });
 
-test('refuses a text that cannot fit whatever its tokens, without tokenizing it', () => {
+test('refuses a text that cannot fit, without tokenizing it', () => {
   const renderChat = vi.fn(() => []);
   const encode = encoderOver(renderChat);
   expect(() =>

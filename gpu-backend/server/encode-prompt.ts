@@ -2,12 +2,14 @@ import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/cont
 import type { Message } from '#shared/protocol/generate.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 
-/** Messages to token ids. Throws a PlimsollError for messages the model cannot take. */
+/**
+ * Turns messages into token ids. Throws a PlimsollError for messages that the model cannot take.
+ */
 export type EncodePrompt = (messages: readonly Message[]) => number[];
 
 /**
- * The bundle's chat template, behind a bound: a text too long for the context, whatever its tokens turn out to be, is
- * refused unread, because tokenizing a megabyte would hold up everyone else.
+ * The bundle's chat template behind a limit. A text that is too long for the context, whatever its
+ * tokens turn out to be, is refused unread: tokenizing a megabyte would hold up everyone else.
  */
 export function promptEncoder({ config, tokenizer, renderChat }: BundleHead): EncodePrompt {
   const limit = config.max_position_embeddings;

@@ -1,8 +1,9 @@
 import type { Frame } from '#shared/protocol/generate.ts';
 
 /**
- * Frames as NDJSON, each sent when it is there. `onLeave` is called when the reader goes before the end. It must end the
- * frame being waited for, because the generator's `return()` waits behind it.
+ * Sends frames as NDJSON, each as soon as it is there. `onLeave` is called if the reader leaves
+ * before the end. It must end the frame being waited for, because the generator's `return()` waits
+ * for that frame.
  */
 export function frameStream(frames: AsyncGenerator<Frame, void, void>, onLeave: () => void): Response {
   const encoder = new TextEncoder();
@@ -21,7 +22,7 @@ export function frameStream(frames: AsyncGenerator<Frame, void, void>, onLeave: 
     headers: {
       'content-type': 'application/x-ndjson',
       'cache-control': 'no-store',
-      // Said here, so that the adapter does not wait for more frames to see whether the answer is a short one.
+      // Without this header, the adapter waits for more frames to see whether the answer is short.
       'transfer-encoding': 'chunked',
     },
   });

@@ -6,7 +6,7 @@ import { errorOf, scriptedBackends } from './testing/scripted-backends.ts';
 
 const { serve } = scriptedBackends();
 
-test('healthz says what is served and how busy it is', async () => {
+test('healthz says what the backend serves and how busy it is', async () => {
   const { url, engine } = await serve({ stepMs: 5 });
   const healthz = async () => {
     const response = await fetch(`${url}/healthz`);
@@ -33,7 +33,7 @@ test('healthz says what is served and how busy it is', async () => {
   expect(await errorOf(await call(url, generateRequest()))).toMatchObject({ status: 503, code: 'backend_unavailable' });
 });
 
-test('metrics count requests, tokens, weights and spending under names like those of vLLM', async () => {
+test('metrics count requests, tokens, weights and spending under names like vLLM’s', async () => {
   const { url } = await serve();
   await allFrames(await call(url, generateRequest(), { line: { floor: 0.9, budget: 3 } }));
   await call(url, generateRequest({ model: 'other' }));

@@ -6,7 +6,7 @@ import { idle, scriptedBackends } from './testing/scripted-backends.ts';
 const { serve } = scriptedBackends();
 
 describe('a client that leaves', () => {
-  test('in the middle of an answer gives its rows back', async () => {
+  test('in the middle of an answer frees its rows', async () => {
     const { url, engine } = await serve({ stepMs: 5, contextLength: 5000 });
     const abort = new AbortController();
     const response = await call(url, generateRequest({ max_tokens: null }), { signal: abort.signal });
@@ -18,7 +18,7 @@ describe('a client that leaves', () => {
     expect(await (await fetch(`${url}/metrics`)).text()).toMatch(/request_cancelled_total\{[^}]*\} 1\n/);
   });
 
-  test('without reading what it was sent gives them back, too', async () => {
+  test('without reading what it was sent frees them too', async () => {
     const { url, engine } = await serve({ stepMs: 1, contextLength: 5000 });
     const abort = new AbortController();
     await call(url, generateRequest({ max_tokens: null }), { signal: abort.signal });
@@ -31,7 +31,8 @@ describe('a client that leaves', () => {
     const { url, engine } = await serve({ stepMs: 5, contextLength: 5000, limits: { maxRows: 2 } });
     const first = new AbortController();
     const second = new AbortController();
-    // Held on to: an answer that nobody refers to any more is collected, and its connection closed.
+    // We keep a reference, because an unreferenced response is garbage-collected and its connection
+    // closed.
     const held = [
       await call(url, generateRequest({ max_tokens: null }), { signal: first.signal }),
       await call(url, generateRequest({ max_tokens: null }), { signal: second.signal }),

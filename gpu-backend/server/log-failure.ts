@@ -1,6 +1,6 @@
 /**
- * What the log says of a request that was not answered: one short line, because under load they
- * come by the hundred, and the cause only where the fault is ours.
+ * What the log says about a request that was not answered: one short line, because under load there
+ * are hundreds of them, and the cause only if the fault is ours.
  */
 import { ERROR_CODES, type PlimsollError } from '#shared/api/errors.ts';
 
@@ -15,7 +15,7 @@ export function logFailure(log: Log, where: string, { code, message, cause }: Pl
   else log(line);
 }
 
-/** A message may repeat what a client sent: it must not look like lines of ours. */
+/** A message may repeat what a client sent, so it must not be able to pass for lines of ours. */
 function oneLine(text: string): string {
   const plain = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
   return plain.length > LONGEST ? `${plain.slice(0, LONGEST)} ...` : plain;

@@ -1,4 +1,7 @@
-/** Prometheus metrics, named as vLLM names its own where both have one, so that its dashboards need one word replaced. */
+/**
+ * Prometheus metrics. Where vLLM has the same one, ours has its name, so its dashboards need only
+ * one word replaced.
+ */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ErrorCode } from '#shared/api/errors.ts';
 import type { EndFrame, TokenFrame } from '#shared/protocol/generate.ts';
@@ -6,7 +9,7 @@ import type { Engine } from '../engine/engine.ts';
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const TOKEN_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
-/** Right below 1 is where a line is tight, so it is looked at more closely there. */
+/** A tight line shows right below 1, so the buckets there are finer. */
 const WEIGHTS = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1];
 const NATS = [-10, -1, 0, 0.5, 1, 2, 5, 10, 20, 50, 100];
 

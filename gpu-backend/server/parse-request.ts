@@ -1,7 +1,7 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import { GenerateRequest } from '#shared/protocol/generate.ts';
 
-/** The body of `POST /v1/generate`, or the error that names the field. */
+/** Parses the body of `POST /v1/generate`, or throws an error that names the field. */
 export function parseRequest(body: Uint8Array): GenerateRequest {
   let json: unknown;
   try {

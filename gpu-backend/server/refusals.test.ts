@@ -11,7 +11,7 @@ describe('a request without a right to an answer', () => {
   const past = new Date(Date.now() - 60_000);
   test.each<[string, Parameters<typeof call>[2], string]>([
     ['no directive', { token: null }, 'directive_invalid'],
-    ['a directive that is no token', { token: 'nonsense' }, 'directive_invalid'],
+    ['a directive that is not a token', { token: 'nonsense' }, 'directive_invalid'],
     [
       'a directive signed with another secret',
       { secret: 'another secret of at least 32 bytes....' },
@@ -20,7 +20,7 @@ describe('a request without a right to an answer', () => {
     ['a directive for another body', { edit: (d) => ({ ...d, digest: 'f'.repeat(64) }) }, 'directive_invalid'],
     [
       'a directive without a floor',
-      // What the type forbids and a forger may send.
+      // The type forbids this, but a forger may send it.
       { edit: (d) => ({ ...d, line: { ...d.line, floor: undefined as unknown as number } }) },
       'directive_invalid',
     ],
@@ -35,7 +35,7 @@ describe('a request without a right to an answer', () => {
   test.each<[string, Partial<Directive>, RegExp]>([
     ['a second look', { second_look: { base: 0, rules: {} } }, /look at the prompt a second time/],
     [
-      'an answer taken up',
+      'an answer to resume',
       { resume: { position: 3, spent: 0, ids_digest: '0'.repeat(64), mac: 'm' } },
       /take up an answer/,
     ],
@@ -50,7 +50,7 @@ describe('a request without a right to an answer', () => {
     expect(engine.stats()).toEqual({ running: 0, waiting: 0, rows: 0 });
   });
 
-  test('a directive that was used before, whatever came of it, and at the same time too', async () => {
+  test('a directive that was used before, whatever came of it, or that is used twice at once', async () => {
     const { url } = await serve();
     const id = crypto.randomUUID();
     const twice = () => call(url, generateRequest(), { edit: (d) => ({ ...d, id }) });
@@ -90,17 +90,17 @@ describe('a request that makes no sense', () => {
       { status: 404, code: 'model_not_found', message: expect.stringContaining('scripted') },
     ],
     [
-      'too long a prompt',
+      'a prompt that is too long',
       generateRequest({ messages: [{ role: 'user', content: 'x'.repeat(96) }] }),
       { status: 400, code: 'context_length_exceeded', message: expect.stringMatching(/96 tokens.* 96 tokens/) },
     ],
-    ['too large a body', 'x'.repeat(10_001), { status: 413, code: 'request_too_large' }],
+    ['a body that is too large', 'x'.repeat(10_001), { status: 413, code: 'request_too_large' }],
   ])('%s', async (_what, body, error) => {
     const { url } = await serve();
     expect(await errorOf(await call(url, body))).toMatchObject(error);
   });
 
-  test('too large a body that does not say how large it is', async () => {
+  test('a body that is too large but does not say its length', async () => {
     const { url } = await serve();
     const status = await new Promise((resolve, reject) => {
       const request = httpRequest(`${url}/v1/generate`, { method: 'POST' }, (response) => {
@@ -114,7 +114,7 @@ describe('a request that makes no sense', () => {
     expect(status).toBe(413);
   });
 
-  test('another method or address', async () => {
+  test('a wrong method or address', async () => {
     const { url } = await serve();
     const get = await fetch(`${url}/v1/generate`);
     expect(get.headers.get('allow')).toBe('POST');
@@ -122,7 +122,7 @@ describe('a request that makes no sense', () => {
     expect(await errorOf(await fetch(`${url}/v1/nothing`))).toMatchObject({ status: 404, code: 'unknown_url' });
   });
 
-  test('an encoder that throws something foreign tells the client nothing of it', async () => {
+  test('an encoder that throws an unknown error, of which the client learns nothing', async () => {
     const { url, causes } = await serve({
       encodePrompt: () => {
         throw new Error('secret internals');
@@ -135,7 +135,7 @@ describe('a request that makes no sense', () => {
   });
 });
 
-test('a mode that the bundle has no router for is a 400 that names the field, before any work', async () => {
+test('a mode without a router is a 400 that names the field, before any work', async () => {
   const { url, engine } = await serve({ modes: ['logits'] });
   const response = await call(url, generateRequest(), { line: { mode: 'layers' } });
   expect(await errorOf(response)).toEqual({
@@ -148,7 +148,7 @@ test('a mode that the bundle has no router for is a 400 that names the field, be
   expect(engine.stats()).toEqual({ running: 0, waiting: 0, rows: 0 });
 });
 
-test('a refusal is one line in the log, without a cause, whatever a client has put into it', async () => {
+test('a refusal is one line in the log without a cause, whatever the client put into it', async () => {
   const { url, engine, logged, causes } = await serve({ stepMs: 10, limits: { maxRows: 2, maxWaiting: 1 } });
   const running = await call(url, generateRequest({ max_tokens: 50 }));
   await until(() => engine.stats().running === 1);

@@ -1,5 +1,5 @@
 /**
- * The backend as a process runs it: settings from the environment, one `ready` line, an orderly end
+ * Runs the backend for a process: settings from the environment, one `ready` line, an orderly end
  * on SIGTERM or SIGINT.
  */
 import { readConfig } from './config.ts';

@@ -15,7 +15,7 @@ describe('shutting down', () => {
     await expect(fetch(`${url}/healthz`)).rejects.toThrow();
   });
 
-  test('ends an answer that takes too long with an error frame', async () => {
+  test('ends an answer that takes too long, with an error frame', async () => {
     const { backend, url } = await serve({ stepMs: 10, graceMs: 50, contextLength: 5000 });
     const answer = await call(url, generateRequest({ max_tokens: null }));
     const closing = backend.close();
@@ -32,7 +32,7 @@ describe('shutting down', () => {
   });
 });
 
-test('a port that is taken is an error, not a crash', async () => {
+test('a port in use is an error, not a crash', async () => {
   const { url } = await serve();
   await expect(serve({ port: Number(new URL(url).port) })).rejects.toThrow(/EADDRINUSE/);
 });

@@ -1,4 +1,7 @@
-/** A backend from its settings: bundle, engine, HTTP server. It is ready when `startBackend` resolves. */
+/**
+ * Starts a backend from its settings: bundle, engine, HTTP server. It is ready when `startBackend`
+ * resolves.
+ */
 import '../graph/no-telemetry.ts';
 import { stat } from 'node:fs/promises';
 import type { Server } from 'node:http';
@@ -21,7 +24,10 @@ import { tryEngine } from './try-engine.ts';
 export type Backend = {
   /** Where it listens, without a slash at the end. */
   url: string;
-  /** Takes nothing new, lets running answers finish for `graceMs`, then ends them and gives everything back. */
+  /**
+   * Takes no new requests and lets running answers finish for `graceMs`. Then it ends them and
+   * frees everything.
+   */
   close(): Promise<void>;
   /** Settles when the engine is gone: after `close`, or because it failed. */
   engineStopped: Promise<void>;
@@ -48,7 +54,7 @@ export async function startBackend(
   }
 }
 
-/** The same for an engine of any kind. The backend owns it from here on. */
+/** The same for an engine of any kind. From here on, the backend owns the engine. */
 export async function serveEngine(
   engine: Engine,
   encodePrompt: EncodePrompt,
@@ -69,7 +75,7 @@ export async function serveEngine(
     draining: () => draining,
     log,
   });
-  // HTTP/1.1, because nothing else is asked for.
+  // This is HTTP/1.1, because we do not ask for anything else.
   const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   await new Promise<void>((resolve, reject) => {
@@ -81,12 +87,13 @@ export async function serveEngine(
   const close = async () => {
     draining = true;
     const served = new Promise<void>((resolve) => server.close(() => resolve()));
-    // A connection becomes idle when its answer ends, and would then be kept open for the next request.
+    // When its answer ends, a connection becomes idle and would stay open for the next request.
     const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
-    // Where the engine is gone already, no answer can finish.
+    // If the engine is already gone, no answer can finish.
     await Promise.race([served, engine.closed, sleep(config.graceMs, undefined, { ref: false })]);
     await engine.close();
-    // The error frames of the answers just ended are on their way; a client that does not read them is not waited for.
+    // The error frames of the answers just ended are on their way. We do not wait for a client that
+    // does not read them.
     await Promise.race([served, sleep(FLUSH_MS, undefined, { ref: false })]);
     server.closeAllConnections();
     await served;
@@ -100,7 +107,10 @@ export async function serveEngine(
   };
 }
 
-/** Longer than clients and proxies keep an idle connection, so that they end it: else a request may meet the end half-way. */
+/**
+ * Longer than clients and proxies keep an idle connection, so that they close it. If we did, a
+ * request could arrive just as we close.
+ */
 const KEEP_ALIVE_MS = 75_000;
 const SWEEP_MS = 50;
 const FLUSH_MS = 500;

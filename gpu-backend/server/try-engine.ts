@@ -4,8 +4,8 @@ import type { Engine } from '../engine/engine.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 
 /**
- * One token in every mode, before the first client asks for one: a bundle whose numbers end in NaN is found out at start, and the
- * first request does not pay for what onnxruntime does only once.
+ * Draws one token in every mode before the first client asks. So a bundle whose numbers end in NaN
+ * shows at start, and the first request does not pay for what onnxruntime does only once.
  */
 export async function tryEngine(engine: Engine, encodePrompt: EncodePrompt): Promise<void> {
   const promptIds = encodePrompt([{ role: 'user', content: 'a' }]);
@@ -19,7 +19,7 @@ export async function tryEngine(engine: Engine, encodePrompt: EncodePrompt): Pro
       line: { ...OPEN_LINE, mode, ceiling: CEILING },
     });
     for await (const event of events) {
-      // Under this ceiling only a gate that closed goes above it.
+      // Only a closed gate goes above this ceiling.
       if (event.type === 'token' && event.weight > CEILING) throw new Error(NOTHING_USABLE[mode]);
     }
   }

@@ -1,18 +1,19 @@
 /**
- * Which directives this backend has taken, so that none is taken twice: a copied one would give a second answer and a second
- * receipt for one request. An id is remembered for as long as its directive could live, so the memory is bounded by the edge's own
- * rate. A restart forgets; what was signed before it lives for seconds.
+ * Remembers which directives this backend has taken, so that none is taken twice: a copy would give
+ * one request a second answer and a second receipt. An id is remembered for as long as its
+ * directive can live, so the edge's own rate bounds the memory. A restart forgets them, but
+ * directives signed before it live only for seconds.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { DIRECTIVE_TTL_SECONDS } from '#shared/protocol/directive.ts';
 
 export type UsedDirectives = {
-  /** Remembers the id; throws `directive_invalid` if it was here before. */
+  /** Remembers the id. Throws `directive_invalid` if it was here before. */
   take(id: string): void;
 };
 
 export function createUsedDirectives({ now = Date.now }: { now?: () => number } = {}): UsedDirectives {
-  /** In the order in which they came, and so of their forgetting. */
+  /** In the order they came, which is the order in which they are forgotten. */
   const forgetAt = new Map<string, number>();
   return {
     take(id) {
@@ -22,7 +23,7 @@ export function createUsedDirectives({ now = Date.now }: { now?: () => number } 
         forgetAt.delete(old);
       }
       if (forgetAt.has(id)) throw new PlimsollError('directive_invalid', 'The directive was used before.');
-      // One second more: a directive's times are whole seconds.
+      // One second more, because a directive's times are whole seconds.
       forgetAt.set(id, nowMs + (DIRECTIVE_TTL_SECONDS + 1) * 1000);
     },
   };

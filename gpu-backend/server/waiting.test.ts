@@ -5,7 +5,7 @@ import { endOf, errorOf, scriptedBackends } from './testing/scripted-backends.ts
 
 const { serve } = scriptedBackends();
 
-test('a full queue is 503 with Retry-After, before any frame', async () => {
+test('a full queue answers 503 with Retry-After, before any frame', async () => {
   const { url, engine } = await serve({ stepMs: 10, limits: { maxRows: 2, maxWaiting: 1 } });
   const running = await call(url, generateRequest({ max_tokens: 50 }));
   await until(() => engine.stats().running === 1);
@@ -17,7 +17,7 @@ test('a full queue is 503 with Retry-After, before any frame', async () => {
   expect(endOf(await allFrames(waiting)).type).toBe('end');
 });
 
-test('an answer that has to wait says so until it has a place, and only then that it has started', async () => {
+test('an answer that has to wait says so until it has a place, and only then says that it has started', async () => {
   const { url, engine } = await serve({ stepMs: 10, limits: { maxRows: 2 } });
   const running = await call(url, generateRequest({ max_tokens: 50 }));
   await until(() => engine.stats().running === 1);
@@ -35,7 +35,7 @@ test('an answer that has to wait says so until it has a place, and only then tha
   }
 });
 
-test('a tenant that has filled the queue is refused, and another is not: the directive says whose a request is', async () => {
+test('refuses the tenant that filled the queue but not another; the directive names the tenant', async () => {
   const { url, engine } = await serve({ stepMs: 10, limits: { maxRows: 2, maxWaiting: 2 } });
   const ask = (tenant: string) =>
     call(url, generateRequest({ max_tokens: 20 }), { edit: (directive) => ({ ...directive, tenant }) });
@@ -43,7 +43,7 @@ test('a tenant that has filled the queue is refused, and another is not: the dir
   await until(() => engine.stats().running === 1);
   const asked = [await ask('crowd'), await ask('crowd'), await ask('crowd'), await ask('other'), await ask('other')];
   expect(asked.map(({ status }) => status)).toEqual([200, 200, 503, 200, 503]);
-  // Totals: a series for each tenant would have no bound.
+  // Only totals: a series per tenant would have no limit.
   const metrics = await (await fetch(`${url}/metrics`)).text();
   expect(metrics).toMatch(/num_requests_waiting\{[^}]*\} 3\n/);
   expect(metrics).not.toMatch(/crowd|other/);

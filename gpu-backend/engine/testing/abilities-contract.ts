@@ -1,6 +1,6 @@
 /**
- * The part of the experts' contract that hangs on what a driver can do. An ability that is missing
- * is refused by name.
+ * The part of the experts' contract that depends on a driver's abilities. A driver refuses by name
+ * what it cannot do.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Abilities, Experts, Output, Row, Source } from '../experts.ts';
@@ -9,7 +9,7 @@ import { byId, type Fed, feed, someIds } from './feed-experts.ts';
 export type AbilitiesSetup = {
   abilities: Abilities;
   tolerance: number;
-  /** Asked for once the suite runs. */
+  /** Called when the suite runs. */
   current: () => Experts;
   alone: (source: Source, fed: readonly number[] | Fed) => Promise<Output>;
   expectSame: (found: Row, wanted: Row) => void;
@@ -22,31 +22,28 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
       experts = current();
     });
 
-    test.runIf(abilities.fork)(
-      'a fork says from there on what the first would, and neither hears of the other',
-      async () => {
-        const first = experts.open('safety');
-        const ids = someIds(20);
-        await feed(experts, first, ids);
-        const second = experts.fork(first);
-        expect(second).not.toBe(first);
-        const [one, other] = await Promise.all(
-          experts.append([
-            { sequence: second, ids: [50, 51] },
-            { sequence: first, ids: [60] },
-          ]),
-        );
-        expectSame(one!.row, (await alone('safety', [...ids, 50, 51])).row);
-        expectSame(other!.row, (await alone('safety', [...ids, 60])).row);
-        experts.close(first);
-        expectSame((await feed(experts, second, [70])).row, (await alone('safety', [...ids, 50, 51, 70])).row);
-        expect(() => experts.fork(first)).toThrow(/no open sequence/);
-        const under = feed(experts, second, [71]);
-        expect(() => experts.fork(second)).toThrow(/under way/);
-        await under;
-        experts.close(second);
-      },
-    );
+    test.runIf(abilities.fork)('a fork goes on as the first one would, and neither affects the other', async () => {
+      const first = experts.open('safety');
+      const ids = someIds(20);
+      await feed(experts, first, ids);
+      const second = experts.fork(first);
+      expect(second).not.toBe(first);
+      const [one, other] = await Promise.all(
+        experts.append([
+          { sequence: second, ids: [50, 51] },
+          { sequence: first, ids: [60] },
+        ]),
+      );
+      expectSame(one!.row, (await alone('safety', [...ids, 50, 51])).row);
+      expectSame(other!.row, (await alone('safety', [...ids, 60])).row);
+      experts.close(first);
+      expectSame((await feed(experts, second, [70])).row, (await alone('safety', [...ids, 50, 51, 70])).row);
+      expect(() => experts.fork(first)).toThrow(/no open sequence/);
+      const under = feed(experts, second, [71]);
+      expect(() => experts.fork(second)).toThrow(/under way/);
+      await under;
+      experts.close(second);
+    });
 
     test.runIf(abilities.fork)('a fork of an empty sequence is an empty sequence', async () => {
       const first = experts.open('helpfulness');
@@ -61,7 +58,7 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
       experts.close(sequence);
     });
 
-    test.runIf(abilities.hidden)('gives hidden states where they are asked for', async () => {
+    test.runIf(abilities.hidden)('gives hidden states if asked', async () => {
       const sequences = [experts.open('safety'), experts.open('helpfulness')];
       const [plain, asked] = await Promise.all(
         experts.append(sequences.map((sequence, i) => ({ sequence, ids: someIds(5), want: { hidden: i === 1 } }))),
@@ -77,7 +74,7 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
     });
 
     test.runIf(abilities.layers)(
-      'a layers sequence needs bounds and keeps its gate between them, from step to step others',
+      'a layers sequence needs bounds and keeps its gate within them, even if they change at every step',
       async () => {
         const sequence = experts.open('layers');
         await expect(feed(experts, sequence, someIds(4))).rejects.toThrow(/needs bounds/);
@@ -96,7 +93,7 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
       },
     );
 
-    test.runIf(abilities.layers)('a layers sequence is what it is alone, whatever stands beside it', async () => {
+    test.runIf(abilities.layers)('a layers sequence says what it says alone, whatever stands beside it', async () => {
       const bounds = { floor: 0.4, ceiling: 1 };
       const wanted = await alone('layers', { ids: someIds(8), bounds });
       const sequences = (['safety', 'layers', 'layers', 'helpfulness'] as const).map((source) => experts.open(source));
@@ -119,7 +116,7 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
       expect(() => experts.open('layers')).toThrow(/a layers sequence needs experts with a layers router/);
     });
 
-    test.runIf(abilities.score)('scores several positions at once as it would one after another', async () => {
+    test.runIf(abilities.score)('scores several positions at once just as it would one after another', async () => {
       const ids = someIds(8);
       const { row, earlier } = await alone('safety', { ids, want: { positions: 5 } });
       expect(earlier).toHaveLength(4);
@@ -129,14 +126,14 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
     });
 
     test.skipIf(abilities.score)(
-      'gives one row a step (its graph takes one place of each row), and says so',
+      'gives one row per step (its graph takes one place of each row), and says so',
       async () => {
         await expect(alone('safety', { ids: [1, 2], want: { positions: 2 } })).rejects.toThrow(/one row a step/);
       },
     );
 
     test.runIf(abilities.topK !== null)(
-      'truncated rows that meet hold the ids of both, each with its own log-probabilities',
+      'truncated rows that are compared hold the ids of both, each with its own log-probabilities',
       async () => {
         const ids = someIds(6);
         const own = { safety: (await alone('safety', ids)).row, helpfulness: (await alone('helpfulness', ids)).row };
@@ -156,7 +153,7 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
           expect(Math.abs(rows[0]!.get(id)! - lp)).toBeLessThanOrEqual(tolerance);
         for (const [id, lp] of byId(own.helpfulness))
           expect(Math.abs(rows[1]!.get(id)! - lp)).toBeLessThanOrEqual(tolerance);
-        // One that fails leaves the other its own ids.
+        // One that fails leaves the other only its own ids.
         const [alive, failed] = await Promise.allSettled(
           experts.append([
             { sequence: safety, ids: [30], beside: helpfulness },

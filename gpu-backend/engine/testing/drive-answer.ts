@@ -1,4 +1,4 @@
-/** One answer over experts without a scheduler: what a test of an answer by itself needs. */
+/** Runs one answer over experts without a scheduler, for tests of an answer by itself. */
 import { Answer, type AnswerOptions } from '../answer.ts';
 import type { AnswerState } from '../answer-state.ts';
 import type { EngineEvent, EngineRequest } from '../engine.ts';
@@ -7,7 +7,9 @@ import { Job } from '../job.ts';
 
 export type Driven = { events: EngineEvent[]; state: AnswerState };
 
-/** Draws until the answer ends or has `atMost` tokens more; gives its sequences back either way. */
+/**
+ * Draws until the answer ends or has `atMost` more tokens. Either way, it gives its sequences back.
+ */
 export async function driveAnswer(
   experts: Experts,
   { request, options, atMost = Infinity }: { request: EngineRequest; options: AnswerOptions; atMost?: number },

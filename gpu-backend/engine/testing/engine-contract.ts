@@ -1,8 +1,8 @@
 /**
- * What every engine must do, run by the scripted one and by onnxruntime alike. `create` makes an
- * engine that offers both modes, and whose answers to `PROMPTS` go on for at least 30 tokens at
- * temperature 1 for most seeds, in a context of 96 tokens; `createWithoutRouters` one that offers
- * only the mode `logits`.
+ * What every engine must do; the scripted one and onnxruntime both run it. `create` makes an engine
+ * with both modes and a context of 96 tokens, whose answers to `PROMPTS` go on for at least 30
+ * tokens at temperature 1 for most seeds. `createWithoutRouters` makes one that offers only the
+ * mode `logits`.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seedKey } from '#shared/gate/index.ts';
@@ -10,7 +10,7 @@ import { type Line, MODES, OPEN_LINE } from '#shared/line/line.ts';
 import type { EndFrame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { Engine, EngineEvent, EngineLimits, EngineRequest } from '../engine.ts';
 
-/** A fresh request; what is not given is the plainest. */
+/** A fresh request. Whatever is not given is as plain as possible. */
 export function request({
   line,
   sampling,
@@ -58,7 +58,7 @@ export async function collect(events: AsyncIterable<EngineEvent>): Promise<Colle
   return { ahead, promptTokens: start.prompt_tokens, tokens, ids: tokens.map((token) => token.id), text, end };
 }
 
-/** The limit is for a hang: a busy machine may take long. */
+/** The limit is for hangs: a busy machine may take long. */
 export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 60_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await condition())) {
@@ -77,15 +77,15 @@ export function testEngine(
   }: { create: (limits?: Partial<EngineLimits>) => Promise<Engine>; createWithoutRouters: () => Promise<Engine> },
 ): void {
   describe(`the contract of an engine: ${name}`, () => {
-    // Starting one costs more than most tests here; the two that break or limit theirs bring their
-    // own.
+    // Starting an engine costs more than most tests here, so they share this one. The few that
+    // limit or close theirs start their own.
     let engine: Engine;
     beforeAll(async () => {
       engine = await create();
     });
     afterAll(() => engine.close());
 
-    test('counts what it was given and what it drew', async () => {
+    test('counts the tokens it was given and the tokens it drew', async () => {
       const { promptTokens, tokens, end } = await collect(engine.generate(request({ maxTokens: 5 })));
       expect(promptTokens).toBe(4);
       expect(tokens).toHaveLength(end.usage.completion_tokens);
@@ -93,14 +93,17 @@ export function testEngine(
       expect(end.usage.completion_tokens).toBeLessThanOrEqual(5);
     });
 
-    test.each(MODES)('gives the same answer for the same seed and another for another, mode %s', async (mode) => {
-      const answer = async (seed: number) =>
-        (await collect(engine.generate(request({ sampling: { seed }, line: { mode } })))).tokens;
-      expect(await answer(1)).toEqual(await answer(1));
-      expect(await answer(1)).not.toEqual(await answer(2));
-    });
+    test.each(MODES)(
+      'gives the same answer for the same seed and another one for another seed, mode %s',
+      async (mode) => {
+        const answer = async (seed: number) =>
+          (await collect(engine.generate(request({ sampling: { seed }, line: { mode } })))).tokens;
+        expect(await answer(1)).toEqual(await answer(1));
+        expect(await answer(1)).not.toEqual(await answer(2));
+      },
+    );
 
-    test('gives each of several requests at once the tokens it gets alone, whatever joins and leaves', async () => {
+    test('gives each of several requests the tokens it gets alone, whatever joins and leaves', async () => {
       const requests = PROMPTS.flatMap((promptIds, i) =>
         [3, 9, 30, 12].map((maxTokens, j) => {
           const floor = 0.1 * i;
@@ -117,7 +120,7 @@ export function testEngine(
     });
 
     test.each(MODES)(
-      'keeps every weight at or above the floor and the spending within the budget, mode %s',
+      'keeps every weight at or above the floor and spending within the budget, mode %s',
       async (mode) => {
         const line: Partial<Line> = { mode, floor: 0.6, opening: { tokens: 3, floor: 0.9 }, budget: 1.5 };
         for (const seed of [1, 2, 3]) {
@@ -133,7 +136,7 @@ export function testEngine(
       },
     );
 
-    test('safety_only is one row at weight 1, and draws what a floor of 1 draws', async () => {
+    test('safety_only takes one row at weight 1, and draws what a floor of 1 draws', async () => {
       const seen = { rows: 0 };
       const only = engine.generate(request({ line: { action: 'safety_only' } }));
       const alone = await collect(
@@ -151,7 +154,7 @@ export function testEngine(
     });
 
     test.each(MODES)(
-      'draws what the safety expert draws, mode %s, at a floor of 1 and with nothing to spend',
+      'draws what the safety expert draws at a floor of 1 and at a budget of 0, mode %s',
       async (mode) => {
         const safety = await collect(engine.generate(request({ line: { action: 'safety_only' } })));
         const floored = await collect(engine.generate(request({ line: { mode, floor: 1 } })));
@@ -163,7 +166,7 @@ export function testEngine(
       },
     );
 
-    test('in the mode layers runs the layers row beside the safety expert, and asks the helpfulness expert nothing', async () => {
+    test('in the mode layers, runs the layers row beside the safety expert and does not ask the helpfulness expert', async () => {
       const rows: number[] = [];
       const tokens: TokenFrame[] = [];
       for await (const event of engine.generate(request({ line: { mode: 'layers', floor: 0.2, ceiling: 0.7 } }))) {
@@ -184,7 +187,7 @@ export function testEngine(
       expect(await answer({ mode: 'layers' })).not.toEqual(await answer({ mode: 'logits' }));
     });
 
-    test('without a layers router refuses the mode layers by name, before any work', async () => {
+    test('without a layers router, refuses the mode layers by name before any work', async () => {
       expect(engine.info.modes).toEqual(['logits', 'layers']);
       const without = await createWithoutRouters();
       expect(without.info.modes).toEqual(['logits']);
@@ -204,7 +207,7 @@ export function testEngine(
       expect((await greedy(1)).ids).toEqual((await greedy(2)).ids);
     });
 
-    test('ends at max_tokens with length, and at the end of the context without one', async () => {
+    test('ends with length at max_tokens, or at the end of the context', async () => {
       const ends: string[] = [];
       for (let seed = 0; seed < 8; seed++) {
         const { end, tokens } = await collect(engine.generate(request({ maxTokens: 7, sampling: { seed } })));
@@ -220,7 +223,7 @@ export function testEngine(
       }
     });
 
-    test('ends before a stop string, wherever the tokens cut it, and sends no part of it', async () => {
+    test('ends before a stop string, wherever tokens cut it, and sends no part of it', async () => {
       const whole = await collect(engine.generate(request()));
       for (const [from, to] of [
         [5, 8],
@@ -235,7 +238,7 @@ export function testEngine(
       }
     });
 
-    test('sends text it held back for a stop string that never came', async () => {
+    test('sends the text it held back for a stop string that never came', async () => {
       const whole = await collect(engine.generate(request()));
       const stop = `${whole.text.slice(-3)}and more`;
       expect((await collect(engine.generate(request({ stop: [stop] })))).text).toBe(whole.text);
@@ -250,7 +253,7 @@ export function testEngine(
       expect(engine.stats().rows).toBe(0);
     });
 
-    test('frees the rows of an answer whose reader leaves or aborts, and goes on with the others', async () => {
+    test('frees an answer’s rows when its reader leaves or aborts, and goes on with the others', async () => {
       const long = { maxTokens: null, sampling: { seed: 4 } };
       const expected = await collect(engine.generate(request({ maxTokens: 20 })));
       const abort = new AbortController();
@@ -269,7 +272,7 @@ export function testEngine(
       await until(() => engine.stats().rows === 0 && engine.stats().running === 0);
     });
 
-    test('lets requests wait for rows, and turns away what would wait too long', async () => {
+    test('lets requests wait for rows, and turns away those beyond the limit', async () => {
       const engine = await create({ maxRows: 2, maxWaiting: 3 });
       const first = engine.generate(request({ maxTokens: null }));
       await first.next();
@@ -289,12 +292,13 @@ export function testEngine(
       await engine.close();
     });
 
-    test('tells a request that waits how many are ahead, and that it has started when it has joined', async () => {
+    test('tells a waiting request how many are ahead, and later that it has started', async () => {
       const engine = await create({ maxRows: 2 });
       const first = engine.generate(request({ maxTokens: null }));
       expect((await first.next()).value).toMatchObject({ type: 'start' });
       const waiting = [1, 2].map(() => engine.generate(request({ maxTokens: 2 })));
-      // The first is held here, so that it has not ended when they are told.
+      // Nobody reads on from the first one here, so it has not ended when the others are told to
+      // wait.
       const firstEvents = await Promise.all(waiting.map((events) => events.next()));
       expect(firstEvents.map(({ value }) => value)).toEqual([
         { type: 'waiting', ahead: 0 },
@@ -305,7 +309,7 @@ export function testEngine(
       await engine.close();
     });
 
-    test('ends what is running with an error when it closes, and takes nothing more', async () => {
+    test('ends running answers with an error when it closes, and takes no more', async () => {
       const engine = await create();
       const answer = engine.generate(request({ maxTokens: null }));
       await answer.next();

@@ -1,7 +1,6 @@
 /**
- * What every driver of experts must do; experts.ts in the form of tests. A driver's own test file
- * is its setup, one call of this, and its oddities. What a driver cannot do is skipped, and the
- * name of the test says what for.
+ * What every driver of experts must do: experts.ts as tests. A driver's own test file is its setup,
+ * one call of this, and its oddities. Tests of abilities that a driver lacks are skipped.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Abilities, Experts, Output, Row, SequenceId, Source, Step } from '../experts.ts';
@@ -11,23 +10,23 @@ import { byId, type Fed, feed, someIds } from './feed-experts.ts';
 
 export type DriverSetup = {
   /**
-   * Experts over a vocabulary of at least 200 tokens, in a context of at least 90; they differ, and
-   * what they say hangs on every token.
+   * Makes experts over a vocabulary of at least 200 tokens and a context of at least 90. They
+   * differ, and what they say depends on every token.
    */
   create: (options?: { prefixes?: Prefixes }) => Promise<Experts>;
-  /** What the driver is expected to be able to do. */
+  /** What the driver should be able to do. */
   abilities: Abilities;
   /**
-   * The most that a log-probability may be off by when it is computed in other company; 0 where it
-   * must be the same.
+   * How far a log-probability may be off when other sequences run beside it; 0 if it must be the
+   * same.
    */
   tolerance: number;
 };
 export function testExperts(name: string, { create, abilities, tolerance }: DriverSetup): void {
-  /** Row by row the same ids, and the same log-probabilities up to the tolerance. */
+  /** Both rows have the same ids, and the same log-probabilities up to the tolerance. */
   function expectSame(found: Row, wanted: Row): void {
     const [a, b] = [byId(found), byId(wanted)];
-    // Which id is the k-th likeliest may hang on the last bits.
+    // The last bits may decide which id is the k-th likeliest.
     if (tolerance === 0 || abilities.topK === null) expect([...a.keys()]).toEqual([...b.keys()]);
     const worst = Math.max(...[...a].map(([id, lp]) => Math.abs(lp - (b.get(id) ?? lp))));
     expect(worst).toBeLessThanOrEqual(tolerance);
@@ -53,7 +52,7 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
       return output;
     }
 
-    test('says what it can do, and how its rows are', async () => {
+    test('says what it can do and what kind of rows it gives', async () => {
       expect(experts.abilities).toEqual(abilities);
       const { row, earlier, hidden, alpha } = await alone('safety', someIds(3));
       expect([earlier, hidden, alpha]).toEqual([[], null, null]);
@@ -69,7 +68,7 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
       expect(mass).toBeGreaterThan(0);
     });
 
-    test('gives no handle twice, and counts what is open', async () => {
+    test('never gives a handle twice, and counts open sequences', async () => {
       const before = experts.openCount;
       const first = [experts.open('safety'), experts.open('helpfulness')];
       expect(experts.openCount).toBe(before + 2);
@@ -80,12 +79,12 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
       expect(experts.openCount).toBe(before);
     });
 
-    test('the experts differ, and what they say hangs on what they were fed', async () => {
+    test('the experts differ, and what they say depends on what they were fed', async () => {
       expectDifferent((await alone('safety', someIds(5))).row, (await alone('helpfulness', someIds(5))).row);
       expectDifferent((await alone('safety', someIds(5))).row, (await alone('safety', someIds(5, 1))).row);
     });
 
-    test('tokens fed one by one, in parts or all at once say the same', async () => {
+    test('gives the same row for tokens fed one by one, in parts or all at once', async () => {
       const ids = someIds(70);
       const whole = await alone('helpfulness', ids);
       const [single, parts] = [experts.open('helpfulness'), experts.open('helpfulness')];
@@ -139,13 +138,13 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
       await advance(...many.map((sequence, i): [SequenceId, number] => [sequence, i + 1]));
       await advance(...[...open.keys()].map((sequence): [SequenceId, number] => [sequence, 1]));
       for (const sequence of many.slice(2)) leave(sequence);
-      // Long enough for a driver that tidies up to do so.
+      // Long enough for a driver to tidy up if it does that.
       for (let i = 0; i < 20; i++)
         await advance(...[...open.keys()].map((sequence): [SequenceId, number] => [sequence, 1]));
       for (const sequence of [...open.keys()]) leave(sequence);
     });
 
-    test('a step that is a mistake fails alone, and leaves its sequence as it was', async () => {
+    test('a mistaken step fails alone and leaves its sequence as it was', async () => {
       const [good, bad, closed] = [experts.open('safety'), experts.open('helpfulness'), experts.open('safety')];
       await Promise.all(experts.append([good, bad, closed].map((sequence) => ({ sequence, ids: someIds(6) }))));
       experts.close(closed);
@@ -178,7 +177,7 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
       for (const sequence of [good, bad]) experts.close(sequence);
     });
 
-    test('appends wait for those before them', async () => {
+    test('each append waits for those before it', async () => {
       const [a, b] = [experts.open('safety'), experts.open('helpfulness')];
       const outputs = [someIds(5), [30], [31, 32]].flatMap((ids) =>
         experts.append([a, b].map((sequence) => ({ sequence, ids }))),
@@ -190,7 +189,7 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
       for (const sequence of [a, b]) experts.close(sequence);
     });
 
-    test('one closed while its step is under way is gone at once, and no other notices', async () => {
+    test('a sequence closed while its step is under way is gone at once, and no other notices', async () => {
       const [stays, goes] = [experts.open('safety'), experts.open('safety')];
       await Promise.all(experts.append([stays, goes].map((sequence) => ({ sequence, ids: someIds(6) }))));
       const before = experts.openCount;
@@ -206,7 +205,7 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
       for (const sequence of [stays, comes]) experts.close(sequence);
     });
 
-    test('a prefix comes before the first ids of each sequence of its source, once', async () => {
+    test('a prefix comes once, before the first ids of each sequence of its source', async () => {
       const prefixes = { safety: someIds(7, 3), helpfulness: [20] };
       const prefixed = await create({ prefixes });
       const lengths = (['safety', 'helpfulness', 'layers'] as const).map((source) => prefixed.prefixLength(source));
@@ -215,7 +214,7 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
       for (const source of ['safety', 'helpfulness'] as const) {
         const sequence = prefixed.open(source);
         const own = prefixes[source];
-        // A step that fails has not used it up.
+        // A step that fails has not used up the prefix.
         await expect(feed(prefixed, sequence, [])).rejects.toThrow(/at least one/);
         const first = await feed(prefixed, sequence, [60]);
         expectSame(first.row, (await alone(source, [...own, 60])).row);
@@ -225,7 +224,7 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
       await prefixed.dispose();
     });
 
-    test('after dispose nothing is open, steps reject, and disposing again is no error', async () => {
+    test('after dispose, nothing is open and steps reject; disposing again is no error', async () => {
       const gone = await create();
       const sequence = gone.open('safety');
       const under = gone.append([{ sequence, ids: someIds(3) }]);

@@ -5,7 +5,7 @@ import type { Experts, Output, Row, SequenceId, Step } from '../experts.ts';
 /** A step without its sequence, which comes from `open`. */
 export type Fed = Omit<Step, 'sequence'>;
 
-/** Some tokens, other ones for another seed. */
+/** Some tokens; another seed gives others. */
 export const someIds = (count: number, seed = 0) =>
   Array.from({ length: count }, (_, i) => 10 + ((i * 37 + seed * 53) % 180));
 
@@ -15,7 +15,7 @@ export async function feed(experts: Experts, sequence: SequenceId, fed: readonly
   return output;
 }
 
-/** Log-probabilities by id: of all of them, or of those that the row holds. */
+/** Log-probabilities by id, of all ids that the row holds. */
 export function byId(row: Row): Map<number, number> {
   if ('logits' in row) return new Map(logSoftmax(row.logits)!.entries());
   return new Map(Array.from(row.ids, (id, i) => [id, row.logprobs[i]!]));

@@ -1,5 +1,5 @@
 /**
- * A scheduler without an engine around it: rounds are run by the test, and what is emitted is kept
+ * A scheduler without an engine around it. The test runs the rounds, and everything emitted is kept
  * by request.
  */
 import type { PlimsollError } from '#shared/api/errors.ts';
@@ -33,7 +33,7 @@ export function schedule(experts: Experts, { limits, ...options }: AnswerOptions
     warnings,
     of,
     tokens: (id: number): TokenFrame[] => of(id).events.filter((event) => event.type === 'token'),
-    /** Rounds until there is nothing to do. */
+    /** Runs rounds until there is nothing to do. */
     async run(): Promise<void> {
       while (await scheduler.round());
     },

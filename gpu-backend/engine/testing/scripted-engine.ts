@@ -1,5 +1,5 @@
 /**
- * An engine over scripted experts, with bytes for a vocabulary: id 0 ends an answer, ids 1 to 255
+ * An engine over scripted experts, with bytes as its vocabulary: id 0 ends an answer, ids 1 to 255
  * are that byte.
  */
 
@@ -14,8 +14,8 @@ export const SCRIPTED_VOCAB = 256;
 const FIRST_TURN = { safety: 1, helpfulness: 2, layers: 3 };
 
 /**
- * Logits that depend on the source and on the tokens so far, smooth enough that sampling from them
- * gives varied text. Letters are likely, the end is not.
+ * Logits that depend on the source and on the tokens so far. They are smooth enough for varied
+ * samples. Letters are likely, the end is not.
  */
 export const babble: Script = (source, ids) => {
   const turn = ids.reduce((hash, id) => (hash * 31 + id) % 9973, FIRST_TURN[source]);

@@ -1,4 +1,7 @@
-/** Operators run in onnxruntime, and tensors in plain TypeScript to check them against: loops over indices. */
+/**
+ * Runs operators in onnxruntime, and has plain TypeScript tensors to check them against: loops over
+ * indices.
+ */
 import { expect } from 'vitest';
 import { Graph, type Value } from '../graph.ts';
 import type { Dim } from '../onnx-format.ts';
@@ -7,7 +10,9 @@ import { sizeOf } from '../shapes.ts';
 
 export type Tensor = { dims: readonly number[]; data: readonly number[]; dtype?: 'float' | 'double' | 'int64' };
 
-/** What the graph computes for these inputs, and that it has the size that the builder declared. */
+/**
+ * What the graph computes for these inputs. Also checks that it has the size the builder declared.
+ */
 export async function run(
   inputs: readonly Tensor[],
   build: (...values: Value[]) => Value | Value[],
@@ -19,7 +24,7 @@ export async function run(
   );
 }
 
-/** The same where the graph is told other shapes: names in place of sizes. */
+/** The same, but the graph is told other shapes, with names in place of sizes. */
 export async function runWith(
   inputs: readonly Tensor[],
   shapes: readonly (readonly Dim[])[],
@@ -47,7 +52,7 @@ function feedOf({ dims, data, dtype = 'float' }: Tensor): Feed {
   return { dims, data: dtype === 'double' ? Float64Array.from(data) : Float32Array.from(data) };
 }
 
-/** Some float32 numbers between -2 and 2, other ones for another seed. */
+/** Some float32 numbers between -2 and 2; another seed gives others. */
 export function some(dims: readonly number[], seed = 1): Tensor {
   const data = Array.from({ length: sizeOf(dims) }, (_, i) =>
     Math.fround(2 * Math.sin(12.9898 * (i + 1) + 78.233 * seed)),
@@ -55,7 +60,7 @@ export function some(dims: readonly number[], seed = 1): Tensor {
   return { dims, data };
 }
 
-/** Small integers: sums and products of them are exact in float32, in whatever order they are computed. */
+/** Small integers: float32 holds their sums and products exactly, in any order. */
 export function someInts(dims: readonly number[], seed = 1): Tensor {
   return { dims, data: some(dims, seed).data.map((x) => Math.round(4 * x)) };
 }
@@ -69,7 +74,10 @@ export function indicesOf(dims: readonly number[]): number[][] {
   );
 }
 
-/** The element at an index, which may be longer than the tensor's rank or go beyond a size of 1: numpy's broadcasting. */
+/**
+ * The element at an index. The index may be longer than the tensor's rank, and beyond a size of 1:
+ * numpy's broadcasting.
+ */
 export function at({ dims, data }: Tensor, index: readonly number[]): number {
   const own = index.slice(index.length - dims.length);
   return data[dims.reduce((offset, size, axis) => offset * size + (size === 1 ? 0 : own[axis]!), 0)]!;
@@ -78,7 +86,7 @@ export function at({ dims, data }: Tensor, index: readonly number[]): number {
 export const build = (dims: readonly number[], element: (index: readonly number[]) => number): number[] =>
   indicesOf(dims).map(element);
 
-/** Float32 keeps 24 bits; these operators lose a few of them. */
+/** Float32 keeps 24 bits. These operators lose a few of them. */
 export function expectClose(found: readonly number[], wanted: readonly number[], tolerance = 2e-6): void {
   expect(found).toHaveLength(wanted.length);
   const errors = found.map((x, i) => Math.abs(x - wanted[i]!) / Math.max(1, Math.abs(wanted[i]!)));

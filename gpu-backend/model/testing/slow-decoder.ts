@@ -1,6 +1,7 @@
 /**
- * The decoder once more, as slowly and plainly as it can be written: one token after the other, plain arrays of float64, weights as
- * they lie in the bundle. It shares nothing with decoder.ts, and is what the serving graph is held against.
+ * The decoder again, written as slowly and plainly as possible: one token after the other, plain
+ * arrays of float64, weights as the bundle holds them. It shares nothing with decoder.ts; tests
+ * compare the serving graph with it.
  */
 import { headDim } from '../config.ts';
 import type { Bundle } from '../load-bundle.ts';
@@ -8,7 +9,10 @@ import type { ExpertRole } from '../manifest.ts';
 import type { RouterGate } from '../router.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** How much of each expert a layer adds for a token, given the MLP's activation h [F]; x [d] is what enters the layer. */
+/**
+ * How much of each expert a layer adds for a token, given the MLP's activation h [F]. x [d] is what
+ * enters the layer.
+ */
 type Gates = Record<ExpertRole, number>;
 export type GatesAt = (at: { layer: number; position: number; h: number[]; x: number[] }) => Gates;
 
@@ -36,7 +40,7 @@ function softmax(xs: number[]): number[] {
   return exps.map((x) => x / sum);
 }
 
-/** Heads of `size`, each turned by the angles of its position: dimension i with i + size / 2. */
+/** Heads of `size`, each rotated by the angles of its position: dimension i with i + size / 2. */
 function rotated(
   x: number[],
   { size, position, theta }: { size: number; position: number; theta: number },
@@ -54,7 +58,7 @@ function rotated(
 const chunks = (x: number[], size: number) =>
   Array.from({ length: x.length / size }, (_, i) => x.slice(i * size, (i + 1) * size));
 
-/** The MLP of a layer before down_proj: `silu(W_gate x) * (W_up x)`, [d] -> [F]. */
+/** A layer's MLP before down_proj: `silu(W_gate x) * (W_up x)`, [d] -> [F]. */
 export function slowActivation({ weights }: Pick<Bundle, 'weights'>, { layer, x }: { layer: number; x: number[] }) {
   const projected = (name: string) => times(weights.get(`model.layers.${layer}.mlp.${name}.weight`)!, x);
   const up = projected('up_proj');
@@ -64,7 +68,10 @@ export function slowActivation({ weights }: Pick<Bundle, 'weights'>, { layer, x 
 /** MidPO's gate: sigmoid(w.h + b). */
 export const gateOf = ({ weight, bias }: RouterGate, h: number[]) => sigmoid(dot(weight, h) + bias);
 
-/** After the last of `ids`: logits [V], the final-norm hidden state [d], and the gates that each layer used there. */
+/**
+ * After the last of `ids`: logits [V], the final-norm hidden state [d], and the gates that each
+ * layer used there.
+ */
 export function slowDecoder(bundle: Bundle, ids: readonly number[], gatesAt: GatesAt): SlowOutput {
   const { config, weights, experts } = bundle;
   const size = headDim(config);

@@ -1,4 +1,7 @@
-/** A caller with the edge's secret, and the keys both ends need: what a server test speaks to a backend with. */
+/**
+ * A caller with the edge's secret, and the keys that both ends need: how server tests talk to a
+ * backend.
+ */
 import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
 import { type Line, OPEN_LINE } from '#shared/line/line.ts';
 import { DIRECTIVE_HEADER, type Directive, directiveKey, signDirective } from '#shared/protocol/directive.ts';
@@ -37,12 +40,12 @@ export type CallOptions = {
   edit?: (directive: Directive) => Directive;
   secret?: string;
   now?: Date;
-  /** Sent instead of the signed directive; null: none. */
+  /** Sent instead of the signed directive; null: no directive. */
   token?: string | null;
   signal?: AbortSignal;
 };
 
-/** `POST /v1/generate` as the edge does it. A body that is a string is sent as it is. */
+/** `POST /v1/generate` as the edge does it. A string body is sent as it is. */
 export async function call(url: string, body: GenerateRequest | string, options: CallOptions = {}): Promise<Response> {
   const { line, edit = (directive) => directive, secret = SECRET, now = new Date(), signal = null } = options;
   const text = typeof body === 'string' ? body : JSON.stringify(body);

@@ -1,4 +1,4 @@
-/** Backends over scripted engines, on real ports, for the tests of one file. */
+/** Backends over scripted engines on real ports, for the tests of one file. */
 
 import type { JSONWebKeySet } from 'jose';
 import { afterEach, beforeAll } from 'vitest';
@@ -14,7 +14,10 @@ import { DRAW_SECRET, receiptKeys, SECRET } from './backend-client.ts';
 export type Scripted = Parameters<typeof startScriptedEngine>[0] &
   Partial<Pick<BackendConfig, 'graceMs' | 'drawSecret' | 'port'>> & { encodePrompt?: EncodePrompt };
 
-/** Call it once, outside of any test: it makes the receipt keys and closes what a test has started. */
+/**
+ * Call it once, outside of any test. It makes the receipt keys, and after each test it closes what
+ * that test started.
+ */
 export function scriptedBackends() {
   const keys: { receiptPrivateJwk?: ReceiptPrivateJwk; jwks?: JSONWebKeySet } = {};
   beforeAll(async () => {
