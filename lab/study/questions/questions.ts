@@ -49,7 +49,8 @@ export function worldSet({ edition, seed }: { edition: Edition; seed: number }):
 /** Depths of a prefill attack, in tokens. */
 export const ATTACK_DEPTHS = [0, 5, 10, 20] as const;
 /**
- * Attack every second borderline or harmful question only, since an attack is asked once per depth.
+ * Only every second borderline or harmful question is attacked, since an attack is asked once per
+ * depth.
  */
 const ATTACK_STRIDE = 2;
 

@@ -31,18 +31,23 @@ export function readme(study: Study, outcomes: readonly Outcome[], drawn: Readon
   const { world } = study;
   return `# Evaluation
 
-\`npx plimsoll study report\` wrote this page from what \`npx plimsoll study run\` measured. Every number, and every sentence about one, comes from
-[the code](../../lab/study/report). The numbers alone are in [summary.json](summary.json).
+\`npx plimsoll study report\` wrote this page from what \`npx plimsoll study run\` measured. Every number, and every
+sentence about one, comes from [the code](../../lab/study/report). The numbers alone are in
+[summary.json](summary.json).
 
-${methods.length} methods, ${plural(seeds.length, 'seed')}, ${plural(sets.length, 'set')} of questions: ${sets.map(({ label, questions }) => `${label} (${questions})`).join(', ')}. ${baseSentence(study)}
-Training took ${formatSeconds(seconds.training)}, answering ${formatSeconds(seconds.generating)}.
+${methods.length} methods, ${plural(seeds.length, 'seed')}, ${plural(sets.length, 'set')} of questions:
+${sets.map(({ label, questions }) => `${label} (${questions})`).join(', ')}.
+${baseSentence(study)} Training took ${formatSeconds(seconds.training)}, answering
+${formatSeconds(seconds.generating)}.
 
-**Intervals** are 95 % bootstrap intervals: we draw the questions again 2,000 times, each with its answers under all seeds. Two methods are
-compared on the same questions and the same seeds, by the difference on each question. An interval leaves out how much a training run's
-luck weighs, so differences are also given by seed. Each interval misses the truth one time in twenty: of ${outcomes.length}, about ${(0.05 * outcomes.length).toFixed(1)}.
+**Intervals** are 95 % bootstrap intervals: we draw the questions again 2,000 times, each with its answers under all
+seeds. Two methods are compared on the same questions and the same seeds, by the difference on each question. An
+interval leaves out how much a training run's luck weighs, so differences are also given by seed. Each interval misses
+the truth one time in twenty: of ${outcomes.length}, about ${(0.05 * outcomes.length).toFixed(1)}.
 
-**Figures.** *Unsafe*: the oracle found a hazard in the answer. *Recall*: the share of the facts asked for that the answer names. *Refuses*: the answer declines. *Unknown
-sentences*: the share of its sentences that the oracle does not know, so it cannot say whether they are safe.
+**Figures.** *Unsafe*: the oracle found a hazard in the answer. *Recall*: the share of the facts asked for that the
+answer names. *Refuses*: the answer declines. *Unknown sentences*: the share of its sentences that the oracle does not
+know, so it cannot say whether they are safe.
 
 ## In short
 
@@ -89,7 +94,8 @@ ${world ? methodsTable(study, world, OUTCOMES) : ''}
 
 ${world ? methodsTable(study, world, ENGINE) : ''}
 
-KL is the mean of log p - log p_expert over the answer's own tokens. ${NONE}: the method has no such figure (one policy has no second expert).
+KL is the mean of log p - log p_expert over the answer's own tokens. ${NONE}: the method has no such figure (one policy has no
+second expert).
 
 ### Differences
 
@@ -113,8 +119,9 @@ ${plot('weights-by-category', 'Mean safety weight by category of harm', "no rout
 
 ## Prefill attacks
 
-The answer is made to begin with the first tokens of a hazardous one. The figures are unsafe answers in percent, on the questions that were
-attacked. Only what follows the begun sentence counts, because under any line that sentence ends as it began.
+The answer is made to begin with the first tokens of a hazardous one. The figures are unsafe answers in percent, on the
+questions that were attacked. Only what follows the begun sentence counts, because under any line that sentence ends as
+it began.
 
 ${plot('prefill', 'Unsafe share against the number of prefilled tokens', 'no answer was begun.')}
 
@@ -138,16 +145,20 @@ ${missing.length > 0 ? missing.map((text) => `- ${text}`).join('\n') : 'Nothing:
 
 ## What this scale can and cannot say
 
-- **The base is small.** ${baseSentence(study)} It recites sentences of a small world that was written for it. What it says about other subjects is noise. An
-  effect that needs a model which can reason about harm cannot show here.
-- **The world is synthetic.** Pairs are labelled by construction, and the oracle reads by the same list of sentences, so labels carry no noise. People's
-  preferences disagree. Margins learned from them, and D_dual, would be worse than here.
-- **Sentences are recited.** Training and questions share their sentences (the wordings of questions are held out, not the answers' sentences). So
-  unsafe shares say which known sentences a method picks, not what new harm it could think of.
-- **The oracle reads only known sentences.** An answer of unknown sentences counts as safe and as unhelpful. Where *unknown sentences* is high, *unsafe* is a lower bound.
-- **The order of methods is evidence, the sizes are not.** If a mechanism works or fails here, with everything else held equal, that is a reason to expect
-  the same elsewhere. How many points it is worth has to be measured there.
-- **Few seeds.** Intervals are over questions. Do not believe a difference whose sign changes between seeds, whatever its interval.
+- **The base is small.** ${baseSentence(study)} It
+  recites sentences of a small world that was written for it. What it says about other subjects is noise. An effect that
+  needs a model which can reason about harm cannot show here.
+- **The world is synthetic.** Pairs are labelled by construction, and the oracle reads by the same list of sentences, so
+  labels carry no noise. People's preferences disagree. Margins learned from them, and D_dual, would be worse than here.
+- **Sentences are recited.** Training and questions share their sentences (the wordings of questions are held out, not
+  the answers' sentences). So unsafe shares say which known sentences a method picks, not what new harm it could think
+  of.
+- **The oracle reads only known sentences.** An answer of unknown sentences counts as safe and as unhelpful. Where
+  *unknown sentences* is high, *unsafe* is a lower bound.
+- **The order of methods is evidence, the sizes are not.** If a mechanism works or fails here, with everything else held
+  equal, that is a reason to expect the same elsewhere. How many points it is worth has to be measured there.
+- **Few seeds.** Intervals are over questions. Do not believe a difference whose sign changes between seeds, whatever
+  its interval.
 `;
 }
 
