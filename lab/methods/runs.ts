@@ -220,7 +220,7 @@ const faithful = {
   variant: 'faithful',
 } as const;
 
-export const RUN_NAMES = [
+const RUN_NAMES = [
   'reward',
   'cost',
   'dpo-safety',
