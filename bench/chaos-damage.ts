@@ -1,15 +1,15 @@
 /**
- * What is done to a running stack: backends are killed and stopped, and once the edge, at times
- * drawn from a seed.
+ * Damages a running stack: kills and stops backends, and kills the edge once, at times drawn from a
+ * seed.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { descendantsOf } from '../test/process-tree.ts';
 import type { RunningStack } from '../test/running-stack.ts';
 
 export type Damage = {
-  /** One line for each thing done. */
+  /** One line for each thing we did. */
   done: string[];
-  /** From a kill of the edge until it answers again. */
+  /** From the kill of the edge until it answers again. */
   edgeAway: { from: number; to: number }[];
 };
 
@@ -18,7 +18,7 @@ const PAUSE_S = { least: 1, most: 12 };
 const BETWEEN_S = { least: 2, most: 6 };
 const EDGE_BACK_MS = 60_000;
 
-/** Goes on until `over` fires, and leaves nothing stopped. */
+/** Goes on until `over` fires. Nothing is left stopped. */
 export async function damageStack(
   stack: RunningStack,
   { random, edgeAtMs, over }: { random: () => number; edgeAtMs: number; over: AbortSignal },
@@ -45,7 +45,7 @@ export async function damageStack(
       if (over.aborted) return;
       const urls = [...new Set(stack.backends().map(({ url }) => url))].sort();
       const url = urls[Math.floor(random() * urls.length)]!;
-      // The newest of those that had this address.
+      // The newest of the backends that had this address.
       const { pid } = stack.backends().find((backend) => backend.url === url)!;
       const name = `backend ${urls.indexOf(url) + 1} (${pid})`;
       const ms = between(PAUSE_S);
@@ -68,7 +68,7 @@ export async function damageStack(
     const away = { from, to: Number.POSITIVE_INFINITY };
     damage.edgeAway.push(away);
     while (Date.now() - from < EDGE_BACK_MS) {
-      // Its port may still be held by what has just been killed.
+      // The process we just killed may still hold the port.
       await sleep(200);
       const answers = await fetch(`${stack.url}/healthz`, { signal: AbortSignal.timeout(2000) }).then(
         (response) => response.body?.cancel().then(() => true),

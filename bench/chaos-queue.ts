@@ -1,10 +1,10 @@
 /**
- * A backend with more to do than it can: what becomes of accepted requests, and whose they are. The
- * real server on the real engine, asked as the edge asks it and under its watchdog.
+ * Overloads one backend. What becomes of the requests it accepted, and whose are they? This is the
+ * real server on the real engine, asked as the edge asks it, under the edge's watchdog.
  *
- * Written down before measuring: none of the accepted ones is lost, however long the queue, and of
- * two tenants that both always have something waiting each gets about half of the tokens, whoever
- * has more clients.
+ * Written down before measuring: no accepted request is lost, however long the queue is. Two
+ * tenants that both always have something waiting get about half of the tokens each, whoever has
+ * more clients.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
@@ -21,19 +21,19 @@ import type { GenerateRequest } from '#shared/protocol/generate.ts';
 
 const CROWD = 80;
 const CROWD_PROMPT = 485;
-/** Nine of ten clients are one tenant's. */
+/** Nine of ten clients belong to one tenant. */
 const CLIENTS = { crowd: 108, other: 12 };
 const CONTEST_MS = 45_000;
-/** As the edge's: until anything comes, and between two frames of an answer. */
+/** As at the edge: the time until anything comes, and the time between two frames of an answer. */
 const START_MS = 30_000;
 const FRAME_MS = 60_000;
 
 type Outcome = {
   end: 'answered' | 'refused' | 'broken' | 'lost';
-  /** Prompt and answer. */
+  /** Of the prompt and the answer together. */
   tokens: number;
   waitedMs: number;
-  /** The longest silence since `start`. */
+  /** The longest silence after `start`. */
   silenceMs: number;
   retryAfterMs: number;
 };
@@ -98,7 +98,7 @@ export async function benchQueue({ bundle }: { bundle: string }): Promise<Record
   }
 }
 
-/** One request, given up in silence as the edge would. */
+/** Sends one request, and gives up after a silence as the edge would. */
 async function ask(url: string, body: GenerateRequest, tenant: string): Promise<Outcome> {
   const abort = new AbortController();
   const begunAt = Date.now();

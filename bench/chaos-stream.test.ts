@@ -55,7 +55,7 @@ const says = (content: string) => event({ choices: [{ delta: { content } }] });
 const ends = (receipt?: string) => event({ choices: [{ delta: {}, finish_reason: 'stop' }], plimsoll: { receipt } });
 const DONE = 'data: [DONE]\n\n';
 
-test('a stream is complete with [DONE] and a receipt for its very text, and nothing less is', async () => {
+test('counts a stream as complete only with [DONE] and a receipt for exactly its text', async () => {
   const receipt = await receiptFor('half and half');
   const said = `${says('half')}: a comment\n\n${says(' and half')}`;
   const forged = await receiptFor('half and half', await createReceiptKey('test'));
@@ -70,7 +70,7 @@ test('a stream is complete with [DONE] and a receipt for its very text, and noth
   expect(await sent(said + event({ error: { code: 'backend_unavailable' } }))).toBe('error event');
 });
 
-test('a connection that is cut, one that is not there, and an error in words are told apart', async () => {
+test('tells a cut connection, a missing one and an HTTP error apart', async () => {
   expect(await endOf((response) => response.destroy())).toBe('lost');
   expect(
     await endOf((response) => {
@@ -79,7 +79,7 @@ test('a connection that is cut, one that is not there, and an error in words are
     }),
   ).toBe('lost');
   expect(await endOf((response) => response.writeHead(503).end('{"error":{"code":"overloaded"}}'))).toBe('http error');
-  // A port that was free a moment ago.
+  // A port that was in use until a moment ago.
   const url = await serve(() => undefined);
   const server = servers.pop()!;
   await new Promise((resolve) => server.close(resolve));

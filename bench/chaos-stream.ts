@@ -1,6 +1,6 @@
 /**
- * One streamed answer through the edge, read as a client without a library reads it, and what
- * became of it.
+ * Reads one streamed answer through the edge, as a client without a library would, and says how it
+ * ended.
  */
 import { createHash } from 'node:crypto';
 import type { JSONWebKeySet } from 'jose';
@@ -8,21 +8,21 @@ import * as z from 'zod';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
 
 export type StreamEnd =
-  /** [DONE], with a receipt that is signed and names this very text. */
+  /** [DONE], with a signed receipt for exactly this text. */
   | 'complete'
-  /** The edge said before the first chunk, or after it, that there will be no answer. */
+  /** The edge said that there will be no answer: before the first chunk, or after it. */
   | 'http error'
   | 'error event'
   /** The connection ended, or nothing came for `SILENCE_MS`, and nobody said why. */
   | 'lost'
   /** There was no edge to connect to. */
   | 'no connection'
-  /** It ended as a whole answer does, and is none. */
+  /** It ended as a whole answer does, but is not one. */
   | 'false end';
 
 export type StreamOutcome = { end: StreamEnd; beganAt: number; endedAt: number; detail: string };
 
-/** Longer than any pause that is made here, and than the edge lets a backend be silent. */
+/** Longer than any pause we make, and longer than the edge lets a backend stay silent. */
 const SILENCE_MS = 75_000;
 
 const Chunk = z.object({
@@ -91,7 +91,7 @@ async function judge(text: string, receipt: string | undefined, jwks: JSONWebKey
   }
 }
 
-/** The data of server-sent events; comments are passed over. */
+/** The data of server-sent events. Comments are skipped. */
 async function* eventsOf(response: Response): AsyncGenerator<string, void, void> {
   const decoder = new TextDecoder();
   let rest = '';

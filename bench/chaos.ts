@@ -1,8 +1,8 @@
 /**
- * The whole local stack under fire: two hundred streams through the edge, while backends are killed
- * and stopped and the edge is killed once. It loses answers, and it must not lie about it: no
- * stream may end as a whole answer that is none, and none may break off without a word while the
- * edge lives. Loopback only; some two minutes.
+ * The whole local stack under fire: two hundred streams go through the edge while we kill and stop
+ * backends and kill the edge once. The stack will lose answers, but it must not lie about them. No
+ * stream may end like a whole answer unless it is one, and none may break off without a word while
+ * the edge is alive. It uses loopback only and takes about two minutes.
  */
 
 import { rm } from 'node:fs/promises';
@@ -16,12 +16,12 @@ import { damageStack } from './chaos-damage.ts';
 import { askForStream, type StreamEnd, type StreamOutcome } from './chaos-stream.ts';
 
 const STREAMS = 200;
-/** Open at once. */
+/** Streams open at once. */
 const MOST_OPEN = 40;
-/** They come in bursts, so that a hit meets many of them, and some of them have to wait. */
+/** Requests come in bursts, so that a hit meets many of them and some of them have to wait. */
 const BURST = 20;
 const SPREAD_MS = 75_000;
-/** Of all streams: then what is open is lost. */
+/** For all streams together. Whatever is open after that counts as lost. */
 const DEADLINE_MS = 150_000;
 const RECOVERY_MS = 60_000;
 
@@ -35,7 +35,7 @@ export async function benchChaos({ seed: given }: { seed: number }): Promise<Rec
   const stack = await startStack({ dataDir, env: { PLIMSOLL_BACKENDS: '2' } });
   const over = new AbortController();
   try {
-    // The cast: an edge of our own.
+    // The cast is safe: this edge is our own.
     const jwks = (await (await fetch(`${stack.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet;
     const questions = generateQuestions({ split: 'heldout', seed, perAsk: 1, topics: loadTopics() });
     const requests = Array.from({ length: STREAMS }, (_, i) => ({
@@ -56,7 +56,8 @@ export async function benchChaos({ seed: given }: { seed: number }): Promise<Rec
     const { edgeAway } = await damage;
     const recovered = await answersAgain(stack.url, requests[0]!);
 
-    // A moment more: what is cut is noticed a little later, and on a busy machine later still.
+    // A little longer than the edge was away: a cut is noticed late, and later still on a busy
+    // machine.
     const wasEdges = ({ endedAt }: StreamOutcome) =>
       edgeAway.some(({ from, to }) => endedAt > from - 1000 && endedAt < to + 2000);
     const count = (isOne: (outcome: StreamOutcome) => boolean) => outcomes.filter(isOne).length;
@@ -88,7 +89,7 @@ export async function benchChaos({ seed: given }: { seed: number }): Promise<Rec
 
 type Asked = Parameters<typeof askForStream>[1];
 
-/** In bursts over the time, and never more than so many open. */
+/** Sends the requests in bursts over the whole time, with never more than `MOST_OPEN` open. */
 async function streamAll(url: string, requests: readonly Asked[]): Promise<StreamOutcome[]> {
   const beganAt = Date.now();
   const deadline = AbortSignal.timeout(DEADLINE_MS);

@@ -1,9 +1,10 @@
 /**
- * How long everybody else waits while somebody has the edge classify the worst there is: `GET /healthz` of the real Worker in
- * workerd, alone and beside several clients who send as much text as a moderation request may have, of the kinds that
- * are slowest to read.
+ * How long does everybody else wait while somebody has the edge classify the worst texts there are?
+ * We time `GET /healthz` of the real Worker in workerd, first alone and then beside several
+ * clients. They send as much text as a moderation request may hold, of the kinds that are slowest
+ * to read.
  *
- * Written down before measuring: the median of the wait below 50 ms, and none above 250 ms.
+ * Written down before measuring: the median wait is below 50 ms, and no wait is above 250 ms.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,7 +20,7 @@ const OPERATOR_KEY = 'bench-operator';
 const DIRECTIVE_SECRET = 'a secret that only the bench has, 32 bytes long';
 const CLIENTS = 4;
 const MEASURED_MS = 6_000;
-/** The slowest kinds of hard-texts.ts. */
+/** The slowest kinds in hard-texts.ts. */
 const KINDS = ['any signs', 'leetspeak in long words', 'short words without a full stop', 'scripts mixed'];
 
 export async function benchClassifierEdge(): Promise<Record<string, number>> {

@@ -1,9 +1,10 @@
 /**
- * What the edge's classifier costs: ordinary texts by length, the slowest texts that are known or that a random search finds,
- * and the longest stretch of each in which nobody else gets a turn.
+ * What the edge's classifier costs: ordinary texts by length, the slowest texts that we know or
+ * that a random search finds, and the longest stretch of each during which nobody else gets a turn.
  *
- * Written down before measuring, for an idle core: 500 words at most 2 ms, 64,000 characters of English at most 40 ms, of the
- * worst kind at most 150 ms, and no stretch above 10 ms.
+ * Written down before measuring, for an idle core: at most 2 ms for 500 words, at most 40 ms for
+ * 64,000 characters of English, at most 150 ms for as many of the worst kind, and no stretch above
+ * 10 ms.
  */
 import { readFile } from 'node:fs/promises';
 import { MAX_READ_CHARS } from '#shared/api/text-limits.ts';
@@ -13,7 +14,7 @@ import { createRandom, type Random } from '#training/data/random.ts';
 import { alternate, printMeasured } from './measure.ts';
 
 const MODEL = new URL('../models/classifier/classifier.bin', import.meta.url);
-/** The rounds of so many hard texts would take minutes. */
+/** With so many hard texts, all rounds would take minutes. */
 const MOST_ROUNDS = 3;
 const SEARCHED = 40;
 const SHOWN = 6;
@@ -39,7 +40,8 @@ export async function benchClassifier({ rounds }: { rounds: number }): Promise<R
     ...HARD_TEXTS.map(([name, text]) => ({ name, text: text.slice(0, MAX_READ_CHARS) })),
     ...Array.from({ length: SEARCHED }, (_, i) => ({ name: `mixture ${i}`, text: mixture(random) })),
   ];
-  // The machine's own pauses only lengthen a figure, so of a few rounds the shortest is the text's.
+  // The machine's own pauses can only lengthen a time, so the shortest of a few rounds is the
+  // text's.
   const measured = hard.map(({ name, text }) => {
     const runs = Array.from({ length: Math.min(rounds, MOST_ROUNDS) }, () => time(classifier, text));
     return {
@@ -88,7 +90,7 @@ const WORDS =
   );
 
 /** Sentences of about a dozen words. */
-export function prose(words: number, random: Random): string {
+function prose(words: number, random: Random): string {
   return Array.from({ length: words }, (_, i) => {
     const word = random.pick(WORDS);
     return i % 12 === 11 ? `${word}.` : word;
@@ -115,8 +117,8 @@ const SCRAPS = [
   'a.b-c~',
 ];
 
-/** Scraps of a few kinds, in an order of no pattern. */
-export function mixture(random: Random): string {
+/** Scraps of a few kinds, in random order. */
+function mixture(random: Random): string {
   const kinds = random.shuffle([...SCRAPS, ...WORDS.slice(0, 6)]).slice(0, random.int(2, 7));
   let text = '';
   while (text.length < MAX_READ_CHARS) text += random.pick(kinds) + (random.chance(0.2) ? ' ' : '');

@@ -1,4 +1,4 @@
-/** The counts against arithmetic that does not look at a graph. */
+/** Checks the counts against arithmetic that does not look at a graph. */
 import { describe, expect, test } from 'vitest';
 import { Graph } from '#gpu-backend/graph/graph.ts';
 import { add, matmul, mul, reshape } from '#gpu-backend/graph/ops.ts';
@@ -12,28 +12,28 @@ describe.each<[string, LlamaConfig]>([
   ['tied head', TINY],
   ['untied head', { ...TINY, tie_word_embeddings: false }],
   ['as many key heads as query heads', { ...TINY, num_key_value_heads: TINY.num_attention_heads }],
-])('matrix products of a training step, %s', (_, config) => {
+])('the matrix products of a training step, %s', (_, config) => {
   const batch = { rows: 3, length: 5 };
   const shapes = kernelShapes(config);
   const tokens = batch.rows * batch.length;
-  // Norms are no products, and of the embedding only its second use, as the head, is one.
+  // Norms are not products. The embedding is one only where it is used again, as the head.
   const weights = [...shapes]
     .filter(([name, shape]) => shape.length === 2 && (config.tie_word_embeddings || !name.includes('embed_tokens')))
     .reduce((sum, [, [rows, columns]]) => sum + rows! * columns!, 0);
   const scores = batch.rows * config.num_attention_heads * batch.length ** 2 * headDim(config);
 
-  test('forward: 2 N T, and 4 T a score of attention', () => {
+  test('take 2 N T forward, and 4 T per attention score', () => {
     const graph = sftGraph(config, { shapes, batch, withGradients: false });
     expect(matmulFlops(graph)).toBe(2 * weights * tokens + 4 * config.num_hidden_layers * scores);
   });
 
-  test('forward and backward: 6 N T, and 12 T a score of attention', () => {
+  test('take 6 N T forward and backward, and 12 T per attention score', () => {
     const graph = sftGraph(config, { shapes, batch });
     expect(matmulFlops(graph)).toBe(6 * weights * tokens + 12 * config.num_hidden_layers * scores);
   });
 });
 
-test('a transposed operand and a batch are counted by what is summed', () => {
+test('counts transposed operands and batches by what is summed', () => {
   const graph = new Graph('products');
   const [a, b] = [graph.input('a', 'float', [2, 7, 3]), graph.input('b', 'float', [2, 7, 5])];
   graph.output('c', matmul(a, b, { transA: true }));
@@ -45,12 +45,12 @@ test('a transposed operand and a batch are counted by what is summed', () => {
   ]);
 });
 
-test('a value is alive from its node to its last reader, an output to the end', () => {
+test('keeps a value alive from its node to its last reader, and an output to the end', () => {
   const graph = new Graph('alive');
   const x = graph.input('x', 'float', [100]);
   const a = add(x, x); // 400 bytes
   const b = mul(a, a); // a and b: 800
-  const c = add(reshape(b, [100]), x); // b and c: 800, for a is gone and reshaping takes nothing
+  const c = add(reshape(b, [100]), x); // b and c: 800, since a is gone and reshaping takes no memory
   graph.output('b', b);
   graph.output('d', mul(c, c)); // b, c and d: 1200
   expect(peakLiveBytes(graph)).toBe(1200);

@@ -1,11 +1,15 @@
 /**
- * What a run of one of our graphs has to do, counted from its nodes and their shapes rather than estimated: floating point operations of
- * its matrix products, and the bytes that are alive at once. Sizes must be static, as in every training graph.
+ * Counts what one run of our graphs has to do, from the nodes and their shapes rather than by an
+ * estimate: the floating point operations of its matrix products, and the bytes that are alive at
+ * once. Sizes must be static, as they are in every training graph.
  */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { sizeOf, staticShape } from '#gpu-backend/graph/shapes.ts';
 
-/** A product `[..., m, k] x [..., k, n]` is 2 m k n operations for each of its batches; everything else is left out, here and in the peak. */
+/**
+ * A product `[..., m, k] x [..., k, n]` takes 2 m k n operations for each of its batches. We leave
+ * out everything else, both here and in the peak.
+ */
 export function matmulFlops(graph: Graph): number {
   return matmuls(graph).reduce((sum, { flops }) => sum + flops, 0);
 }
@@ -18,22 +22,23 @@ export function matmuls(graph: Graph): { m: number; k: number; n: number; flops:
     const k = staticShape(a!).at(transA ? -2 : -1)!;
     const result = staticShape(c!);
     const [rows, columns] = result.slice(-2) as [number, number];
-    // A batch of rows times one matrix is one product over all of them.
+    // A batch of rows times one matrix is one product over all the rows.
     const m = b!.shape.length === 2 && !transA ? sizeOf(result) / columns : rows;
     return [{ m, k, n: columns, flops: 2 * sizeOf(result) * k }];
   });
 }
 
-/** Bytes of an element by type. */
+/** Bytes per element of each type. */
 const ELEMENT_BYTES = { float: 4, double: 8, int64: 8, float16: 2, bool: 1 };
 
-/** These give their input another shape; onnxruntime lets both share the memory. */
+/** These only change the shape of their input, and onnxruntime lets both share the memory. */
 const ALIASES = new Set(['Reshape', 'Unsqueeze', 'Identity']);
 
 /**
- * The most bytes of computed values that are alive at once (activations, cotangents, and the outputs, which stay), when nodes run in the
- * order in which they were added and memory is given back after a value's last use. Inputs and constants are not in it. A real allocator needs more:
- * it keeps what it freed, in pieces that do not fit.
+ * The most bytes of computed values that are alive at once: activations, cotangents and the
+ * outputs, which stay. Nodes run in the order in which they were added, and memory is freed after a
+ * value's last use. Inputs and constants do not count. A real allocator needs more, because it
+ * keeps freed memory in pieces that do not fit.
  */
 export function peakLiveBytes(graph: Graph): number {
   const operators = graph.operators();

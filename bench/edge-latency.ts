@@ -1,9 +1,11 @@
 /**
- * What the edge adds to a request: the whole Worker (key, policy, classification, directive, stream, receipt check) against
- * a bare workerd proxy that only forwards, and against calling the backend without either. The backend is the real server on a
- * scripted engine, which draws a token in microseconds, so that what is left is the way there and back.
+ * What the edge adds to a request. We compare the whole Worker (key, policy, classification,
+ * directive, stream, receipt check) with a bare workerd proxy that only forwards, and with calling
+ * the backend directly. The backend is the real server on a scripted engine. That engine draws a
+ * token in microseconds, so what remains is the way there and back.
  *
- * Written down before measuring: 1.5 to 3 times the bare proxy in latency, a few milliseconds over the direct call.
+ * Written down before measuring: 1.5 to 3 times the latency of the bare proxy, and a few
+ * milliseconds more than the direct call.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

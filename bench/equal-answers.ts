@@ -1,7 +1,9 @@
 /**
- * How often an equal request gets an equal answer: each of many, once alone in the batch and once in a crowd of sixteen. The draws
- * are the same; the logits differ in their last bits with who else is in the batch, and a draw that falls between two tokens there
- * takes another turn. Written down before measuring: one answer of a hundred, at temperature 1 and some 50 tokens.
+ * How often do equal requests get equal answers? We ask many requests, each once alone in the batch
+ * and once in a crowd of sixteen. The draws are the same, but the last bits of the logits depend on
+ * who else is in the batch, and a draw that falls just between two tokens then picks the other one.
+ * Written down before measuring: one answer in a hundred differs, at temperature 1 and some 50
+ * tokens.
  */
 
 import type { Engine, EngineRequest } from '#gpu-backend/engine/engine.ts';
@@ -48,11 +50,12 @@ export async function benchEqualAnswers({ bundle }: { bundle: string }): Promise
   };
 }
 
-/** The token ids of each answer, `atOnce` of them in the batch. */
+/** The token ids of each answer, with `atOnce` of them in the batch. */
 async function answersOf(engine: Engine, requests: readonly EngineRequest[], atOnce: number): Promise<string[]> {
   const answers: string[] = [];
   const waiting = requests.entries();
-  // As clients come: each that ends makes room for the next, so that batches have all sizes and prompts join midway.
+  // Like real clients: each that ends makes room for the next. So batches have all sizes, and
+  // prompts join midway.
   const client = async () => {
     for (const [i, request] of waiting) {
       const ids: number[] = [];

@@ -1,8 +1,11 @@
-/** How a figure grows with the parameters, and what larger models would need: arithmetic on what was counted and measured. */
+/**
+ * How a figure grows with the number of parameters, and what larger models would need. This is
+ * arithmetic on what we counted and measured.
+ */
 
 export type Point = { parameters: number; value: number };
 
-/** `value = factor * parameters ^ exponent`, least squares on logarithms. */
+/** Fits `value = factor * parameters ^ exponent` by least squares on logarithms. */
 export function powerLaw(points: readonly Point[]): { exponent: number; factor: number } {
   const logs = points.map(({ parameters, value }) => ({ x: Math.log(parameters), y: Math.log(value) }));
   const mean = (pick: (point: { x: number; y: number }) => number) =>
@@ -12,13 +15,22 @@ export function powerLaw(points: readonly Point[]): { exponent: number; factor: 
   return { exponent, factor: Math.exp(y - exponent * x) };
 }
 
-/** Weights, AdamW's two moments and its copy of the gradients, in float32; the gradients themselves are values of the graph and are counted there. */
+/**
+ * Weights, AdamW's two moments and its copy of the gradients, in float32. The gradients themselves
+ * are values of the graph, and are counted there.
+ */
 export const STATE_BYTES_A_PARAMETER = 16;
 
-/** Tokens a parameter at which a given amount of arithmetic makes the best model (Hoffmann et al., arXiv 2203.15556). */
+/**
+ * Tokens per parameter that give the best model for a given amount of arithmetic (Hoffmann et al.,
+ * arXiv 2203.15556).
+ */
 const TOKENS_A_PARAMETER = 20;
 
-/** Dense bfloat16 of an NVIDIA A100 by its data sheet, and the share of it that a good training run reaches (PaLM, arXiv 2204.02311, reached 46 %). */
+/**
+ * Dense bfloat16 of an NVIDIA A100 by its data sheet, and the share of it that a good training run
+ * reaches (PaLM, arXiv 2204.02311, reached 46 %).
+ */
 export const GPU = { name: 'A100', flopsPerSecond: 312e12, utilisation: 0.4 };
 
 export type Needs = {
@@ -29,7 +41,7 @@ export type Needs = {
   gpuHours: number;
 };
 
-/** Hours of training from scratch, on this machine at its measured rate and on one GPU of the kind above. */
+/** Hours of training from scratch, on this machine at its measured rate and on one `GPU`. */
 export function trainingNeeds(
   { parameters, flopsPerToken }: { parameters: number; flopsPerToken: number },
   { flopsPerSecond }: { flopsPerSecond: number },

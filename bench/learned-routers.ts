@@ -1,10 +1,12 @@
 /**
- * What the learned routers cost in serving: a token of a layers row, alone and with the safety expert's row beside it (as it is served),
- * against a token of one expert and of two, all of them without a router in the graph; and what a logits router adds to two experts. A
- * bundle that lacks a router gets one of random numbers: the cost does not depend on them.
+ * What the learned routers cost in serving. We time a token of a layers row, alone and with the
+ * safety expert's row beside it (as it is served), against a token of one expert and of two without
+ * any router in the graph. We also time what a logits router adds to two experts. A bundle that
+ * lacks a router gets one of random numbers, since the cost does not depend on them.
  *
- * Written down before measuring: a layers row alone 1.03 to 1.15 times one expert (the target is at most 1.15), with the safety row 0.95
- * to 1.1 times two experts, the logits router 1.0 to 1.1 times two experts.
+ * Written down before measuring: a layers row alone takes 1.03 to 1.15 times one expert (the target
+ * is at most 1.15). With the safety row it takes 0.95 to 1.1 times two experts. The logits router
+ * takes 1.0 to 1.1 times two experts.
  */
 
 import type { Output } from '#gpu-backend/engine/experts.ts';
@@ -15,7 +17,7 @@ import { type LayersRouter, type LogitsRouter, NO_ROUTERS } from '#gpu-backend/m
 import { alternate, medianRatio, printMeasured } from './measure.ts';
 import { atOnce, type DecodingBench, type Timed, timeDecoding } from './time-decoding.ts';
 
-/** Hidden units of a logits router made up here. */
+/** Hidden units of the random logits router. */
 const WIDTH = 64;
 
 const SAFETY: Timed = { source: 'safety' };

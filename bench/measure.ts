@@ -1,13 +1,17 @@
-/** Alternating measurements: every round runs each variant once, in an order drawn anew; medians and raw values are shown. */
+/**
+ * Alternating measurements: every round runs each variant once, in a newly drawn order. We show
+ * medians and raw values.
+ */
 import { createRandom } from '#training/data/random.ts';
 
 export type Variant = { name: string; run: () => Promise<number> };
 export type Measured = { name: string; values: number[]; median: number };
 
 /**
- * `run` returns the figure of one round (milliseconds, tokens a second); one unmeasured round warms everything up. The order is drawn because
- * it matters who ran before: with the list turned round by round, its first and its last follow themselves every other round and find their own
- * weights in the cache.
+ * `run` returns the figure of one round (milliseconds, tokens a second). One unmeasured round warms
+ * everything up. The order is drawn because it matters who ran before. If we only turned the list
+ * round by round, its first and its last variant would follow themselves every other round and find
+ * their own weights in the cache.
  */
 export async function alternate<const T extends readonly Variant[]>(
   variants: T,
@@ -20,7 +24,7 @@ export async function alternate<const T extends readonly Variant[]>(
     for (const { name, run } of random.shuffle(variants)) values.get(name)!.push(await run());
   }
   const measured = variants.map(({ name }) => ({ name, values: values.get(name)!, median: median(values.get(name)!) }));
-  // map() forgets how many there are.
+  // map() forgets the length of the tuple.
   return measured as { [K in keyof T]: Measured };
 }
 
@@ -30,7 +34,9 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** The median of the rounds' own ratios: what the machine did in a round hits both sides of it alike. */
+/**
+ * The median of the ratios within each round: whatever the machine did in a round hits both sides.
+ */
 export function medianRatio(a: Measured, b: Measured): number {
   return median(a.values.map((value, i) => value / b.values[i]!));
 }

@@ -1,7 +1,4 @@
-/**
- * Steps of decoding, timed, after one prompt: what the benchmarks of experts and of routers both
- * measure.
- */
+/** Times steps of decoding after one prompt, for the benchmarks of experts and of routers. */
 
 import type { Experts, Output, Source, Step } from '#gpu-backend/engine/experts.ts';
 import type { BundleHead } from '#gpu-backend/model/load-bundle.ts';
@@ -10,12 +7,12 @@ export type DecodingBench = { bundleDir: string; tokens: number; rounds: number 
 
 const PROMPT = 'How do I clean bathroom tiles with bleach?';
 
-/** Whose sequence, and what its steps ask for. */
+/** Which source a sequence is under, and what its steps ask for. */
 export type Timed = { source: Source } & Pick<Step, 'bounds' | 'want'>;
 
 /**
- * Milliseconds a step: one run for all sequences, and then `onStep` with what they said. They are
- * closed at the end.
+ * Milliseconds per step: one run for all sequences, and then `onStep` with its outputs. Closes the
+ * sequences at the end.
  */
 export async function timeDecoding(
   experts: Experts,
@@ -42,7 +39,7 @@ export async function timeDecoding(
   return perStep;
 }
 
-/** `1 answer at once`, `4 answers at once` */
+/** `1 answer at once`, `4 answers at once`. */
 export function atOnce(answers: number): string {
   return `${answers} ${answers === 1 ? 'answer' : 'answers'} at once`;
 }

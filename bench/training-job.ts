@@ -1,9 +1,11 @@
 /**
- * One measurement of the training bench in a process of its own, so that its peak memory is its own: `sft`, a whole step of supervised
- * training, or `dpo`, a step of an expert's with the reference's log-probabilities kept and with them computed in every step. Beside either,
- * round by round, the machine's peak: bare matrix products through the same session and threads.
+ * One measurement of the training bench, in a process of its own, so that the peak memory is its
+ * own. `sft` measures a whole step of supervised training. `dpo` measures a step of an expert's
+ * training, once with the reference's log-probabilities kept and once with them computed in every
+ * step. Each round also measures the machine's peak: bare matrix products through the same session
+ * and threads.
  *
- * The job is the one argument, as JSON; the figures are one line of JSON on stdout.
+ * The job is the only argument, as JSON. The figures are one line of JSON on stdout.
  */
 import * as z from 'zod';
 import { Graph } from '#gpu-backend/graph/graph.ts';
@@ -45,36 +47,42 @@ export type TrainingJob = z.infer<typeof TrainingJob>;
 export type TrainingFigures = {
   /** Of the whole model, trained or not. */
   parameters: number;
-  /** Rows and places of the batch, and the tokens in it that are no padding. */
+  /** Rows and positions of the batch, and the tokens in it that are not padding. */
   batch: BatchShape;
   tokens: number;
   /** Operations of a step's matrix products, and the bytes of its values that are alive at once. */
   flops: number;
   liveBytes: number;
-  /** The same of computing the reference, 0 where there is none. */
+  /** Operations of computing the reference; 0 if there is none. */
   referenceFlops: number;
-  /** Of the process, after a few steps and before anything else was measured; a dpo job's holds the reference's session too. */
+  /**
+   * Of the process, after a few steps and before we measure anything else. In a dpo job this
+   * includes the reference's session.
+   */
   peakRssBytes: number;
-  /** Seconds of a step by round: `step`, or with the reference kept and computed each time. */
+  /**
+   * Seconds per step by round: `step`, or one entry with the reference kept and one with it
+   * computed each time.
+   */
   steps: { name: string; seconds: number[] }[];
-  /** Operations a second of bare products by round. */
+  /** Operations per second of the bare products, by round. */
   peaks: { name: string; flopsPerSecond: number[] }[];
 };
 
 type Step = { name: string; run: () => Promise<void> };
 type Prepared = Pick<TrainingFigures, 'batch' | 'tokens' | 'flops' | 'liveBytes' | 'referenceFlops'> & {
   steps: readonly Step[];
-  /** The largest one product of the step. */
+  /** The largest single product of the step. */
   largest: Product;
 };
 type Product = { m: number; k: number; n: number };
 
-/** Enough dialogues or pairs to fill a batch of like lengths. */
+/** Enough dialogues or pairs to fill a batch of similar lengths. */
 const EXAMPLES = 600;
-/** So much arithmetic is a bare product repeated for in a round: a fifth of a second here. */
+/** In each round a bare product is repeated for this much arithmetic: a fifth of a second here. */
 const PEAK_FLOPS = 3e10;
 const SQUARE: Product = { m: 1024, k: 1024, n: 1024 };
-/** Too little to carry weights out of the range in which arithmetic has its usual speed. */
+/** Small enough that the weights stay in the range where arithmetic runs at its usual speed. */
 const LEARNING_RATE = 1e-5;
 
 async function runTrainingJob(job: TrainingJob): Promise<TrainingFigures> {
@@ -108,7 +116,10 @@ async function seconds(run: () => Promise<void>): Promise<number> {
   return (performance.now() - startedAt) / 1000;
 }
 
-/** A batch of the small world's dialogues, all weights trained: feeds, forward, backward and AdamW, as in `run/loop.ts`. */
+/**
+ * A batch of the small world's dialogues with all weights trained: feeds, forward, backward and
+ * AdamW, as in `run/loop.ts`.
+ */
 async function prepareSft(job: TrainingJob, config: LlamaConfig, tokenizer: TrainingTokenizer): Promise<Prepared> {
   const rows = generateDialogues({ seed: DEMO.seed, split: 'train', count: EXAMPLES }).map(({ messages }) =>
     encodeChat({ prompt: messages.slice(0, -1), answer: messages.at(-1)!.content }, tokenizer, DEMO.base.sft),
@@ -133,7 +144,10 @@ async function prepareSft(job: TrainingJob, config: LlamaConfig, tokenizer: Trai
   return { batch, tokens: feeds().tokens, ...countsOf(graph), referenceFlops: 0, steps: [step] };
 }
 
-/** A batch of pairs, one expert's LoRA trained on a frozen base. The reference is the base: LoRA of zeros. */
+/**
+ * A batch of pairs that trains one expert's LoRA on a frozen base. The reference is the base: a
+ * LoRA of zeros.
+ */
 async function prepareDpo(job: TrainingJob, config: LlamaConfig, tokenizer: TrainingTokenizer): Promise<Prepared> {
   const { rank, alpha, beta, nllWeight, pairsPerBatch } = DEMO.expert;
   const { train } = await preferenceData({
@@ -146,7 +160,7 @@ async function prepareDpo(job: TrainingJob, config: LlamaConfig, tokenizer: Trai
     tokenizer,
     dimension: 'safer',
     config,
-    // The same tokens a step as sft where that is what was asked for; a pair is two rows of about 96.
+    // The same tokens per step as sft, if that was asked for. A pair is two rows of about 96.
     pairsPerBatch: Math.min(pairsPerBatch, Math.max(1, Math.round(job.batchTokens / 96))),
     feeds: 'predictions',
   });
@@ -197,7 +211,7 @@ function countsOf(graph: Graph) {
   return { flops: matmulFlops(graph), liveBytes: peakLiveBytes(graph), largest: { m, k, n } };
 }
 
-/** AdamW on a run's outputs, a step further with every call. */
+/** AdamW on a run's outputs. Every call goes one step further. */
 async function optimizer(parameters: Parameters, options: { weightDecay?: number }) {
   const adamw = await AdamW.create(parameters, options);
   let step = 0;
@@ -207,7 +221,10 @@ async function optimizer(parameters: Parameters, options: { weightDecay?: number
   };
 }
 
-/** Operations a second of one product by itself. Only a row of it is fetched: what is fetched is copied. */
+/**
+ * Operations per second of one product by itself. It fetches only one row, because whatever is
+ * fetched is copied.
+ */
 async function bareProduct({ m, k, n }: Product, threads: number): Promise<() => Promise<number>> {
   const graph = new Graph('bare-product');
   const product = matmul(graph.input('a', 'float', [m, k]), graph.input('b', 'float', [k, n]));
@@ -223,7 +240,8 @@ async function bareProduct({ m, k, n }: Product, threads: number): Promise<() =>
   const flops = 2 * m * k * n;
   const repeats = Math.ceil(PEAK_FLOPS / flops);
   return async () => {
-    // Threads that slept while the other session worked are awake for what is timed.
+    // Wakes the threads that slept while the other session worked, so that they are awake when we
+    // time.
     await session.run(feeds);
     const spent = await seconds(async () => {
       for (let i = 0; i < repeats; i++) await session.run(feeds);

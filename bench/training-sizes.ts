@@ -1,4 +1,4 @@
-/** The models that the training bench makes: the demo's configuration in other sizes. */
+/** The models that the training bench builds: the demo's configuration in other sizes. */
 import * as z from 'zod';
 import { sizeOf } from '#gpu-backend/graph/shapes.ts';
 import { type LlamaConfig, weightShapes } from '#gpu-backend/model/config.ts';
@@ -14,7 +14,10 @@ export type TrainingSize = z.infer<typeof TrainingSize>;
 /** The demo's own shape, and about two and four times its parameters. */
 export const DEFAULT_SIZES = '256/6/688,320/8/864,448/8/1216';
 
-/** `256/6/688,320/8/864`; three sizes or more say how a figure grows, two are the least. */
+/**
+ * Reads `256/6/688,320/8/864`. It takes three sizes or more to see how a figure grows; two are the
+ * minimum.
+ */
 export function parseSizes(list: string): TrainingSize[] {
   const sizes = list.split(',').map((text) => {
     const [width, layers, intermediate, ...rest] = text.split('/').map(Number);
@@ -32,7 +35,7 @@ export function sizeName({ width, layers, intermediate }: TrainingSize): string 
   return `${width}/${layers}/${intermediate}`;
 }
 
-/** Heads as the demo has them, 4 on 2 key heads, whatever the width. */
+/** Heads as in the demo, 4 on 2 key heads, whatever the width. */
 export function sizeConfig({ width, layers, intermediate }: TrainingSize): LlamaConfig {
   return { ...DEMO.config, hidden_size: width, num_hidden_layers: layers, intermediate_size: intermediate };
 }
@@ -41,7 +44,10 @@ export function parametersOf(config: LlamaConfig): number {
   return [...weightShapes(config).values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
 }
 
-/** What a small model is extrapolated to: the shapes of Llama 3.2 1B and of Llama 2 7B (MidPO's own base), for counting alone. */
+/**
+ * The models we extrapolate to: the shapes of Llama 3.2 1B and of Llama 2 7B (MidPO's own base),
+ * for counting only.
+ */
 export const LARGE_MODELS: Record<string, LlamaConfig> = {
   '1B (Llama 3.2)': {
     ...DEMO.config,

@@ -1,10 +1,12 @@
 /**
- * What a training step gets out of the machine, against bare matrix products in the same run; its peak memory; what keeping the reference
- * saves a preference step; how all that grows with the parameters, in three sizes; and what a 1B and a 7B base would need.
+ * What a training step gets out of the machine, compared with bare matrix products in the same run.
+ * Also its peak memory, what a preference step saves by keeping the reference, how all that grows
+ * with the parameters over three sizes, and what a 1B and a 7B base would need.
  *
- * Operations are counted from the graph's products (count-work.ts), so a step's share of the peak also pays for everything that is no product:
- * norms, softmax, rotations, AdamW, the copies out of onnxruntime. Tokens are those of the batch that are no padding; products are
- * done for the padding too. The expectation below was written before anything was measured.
+ * Operations are counted from the graph's products (count-work.ts). So a step's share of the peak
+ * also pays for everything that is not a product: norms, softmax, rotations, AdamW, the copies out
+ * of onnxruntime. Tokens are those of the batch without padding, but products are computed for the
+ * padding too. The expectation below was written before anything was measured.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,7 +29,10 @@ const EXPECTED = `expected, before measuring:
   growth                   seconds a token by 0.85 to 1 in the exponent of the parameters, memory by 0.4 to 0.7`;
 
 const JOB = path.join(import.meta.dirname, 'training-job.ts');
-/** Of a large model's step, for which operations and bytes are counted: as the prototypes' measurements had it. */
+/**
+ * The large model's step for which we count operations and bytes, as in the prototypes'
+ * measurements.
+ */
 const LARGE_BATCH = { rows: 8, length: 256 };
 
 export type TrainingBench = {
@@ -66,7 +71,7 @@ async function inOwnProcess(job: TrainingJob): Promise<TrainingFigures> {
   const [printed, [code, signal]] = await Promise.all([text(child.stdout), once(child, 'close')]);
   if (code !== 0) throw new Error(`${what}: the measuring process ended with ${signal ?? code}`);
   process.stderr.write(`${what}: done in ${formatSeconds((performance.now() - startedAt) / 1000)}\n`);
-  // Our own process wrote it, a line before it ended.
+  // Our own process wrote this line just before it ended.
   return JSON.parse(printed) as TrainingFigures;
 }
 
@@ -74,17 +79,20 @@ const GIGA = 1e9;
 const giga = (value: number) => (value / GIGA).toFixed(2);
 const raw = (values: readonly number[]) => values.map((value) => value.toFixed(2)).join(' ');
 
-/** The faster of the bare products by its median is the peak: what the machine shows it can do. */
+/** The peak is the bare product with the faster median: what the machine shows it can do. */
 function peakOf({ peaks }: TrainingFigures): { name: string; flopsPerSecond: number[] } {
   const middle = ({ flopsPerSecond }: { flopsPerSecond: number[] }) => median(flopsPerSecond);
   return peaks.reduce((best, peak) => (middle(peak) > middle(best) ? peak : best));
 }
 
-/** Rates of a job's steps, in tokens and operations a second and as a share of the peak, round by round. */
+/**
+ * Rates of a job's steps, round by round: tokens and operations per second, and the share of the
+ * peak.
+ */
 function ratesOf(job: TrainingFigures) {
   const { flopsPerSecond: peak } = peakOf(job);
   return job.steps.map(({ name, seconds }, i) => {
-    // The second kind of step computes the reference as well.
+    // The second kind of step also computes the reference.
     const flops = job.flops + (i === 0 ? 0 : job.referenceFlops);
     const achieved = seconds.map((time) => flops / time);
     return {
@@ -146,7 +154,10 @@ function printGrowth(found: readonly SizeFigures[]): Record<string, number> {
   return summary;
 }
 
-/** Counted from graphs of those shapes, which nothing runs, and carried over at the rates of the largest model measured. */
+/**
+ * Counts graphs of those shapes without running them, and extrapolates at the rates of the largest
+ * model measured.
+ */
 function printLarge(measured: TrainingFigures): void {
   const [step] = ratesOf(measured);
   const rate = median(step!.achieved);

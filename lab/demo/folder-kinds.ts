@@ -5,7 +5,7 @@ import { ANY_RUN, BUNDLE, TOKENIZER } from '#training/stages/folder-kinds.ts';
 import { DEMO } from '../methods/recipe.ts';
 import { METHOD_RUNS } from '../methods/runs.ts';
 
-/** It writes two files more. */
+/** The demo writes two more files than other bundles have. */
 export const DEMO_BUNDLE: FolderKind = { ...BUNDLE, holds: [...BUNDLE.holds!, /^(README\.md|evaluation\.json)$/] };
 
 export const DEMO_RUNS = folderOf('runs of train demo', {

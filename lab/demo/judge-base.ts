@@ -1,4 +1,7 @@
-/** The bare base on held-out questions of the small world: exported under neutral experts, so that either end of the gate is the base. */
+/**
+ * Judges the bare base on held-out questions of the small world. The base is exported under neutral
+ * experts, so that both ends of the gate are the base.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,7 +11,7 @@ import { judgeLines } from '../evaluate/evaluate-bundle.ts';
 import type { JudgedSet } from '../evaluate/judge-answers.ts';
 import type { Edition } from '../world/editions.ts';
 
-/** `base` is a run of stage `sft`, `tokenizer` a folder of stage `tokenizer`. */
+/** `base` is the folder of an `sft` run, `tokenizer` that of a `tokenizer` run. */
 export async function judgeBase({
   base,
   tokenizer,

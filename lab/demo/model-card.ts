@@ -1,4 +1,4 @@
-/** The demo bundle's model card, written from what was measured. */
+/** Writes the demo bundle's model card from what was measured. */
 
 import type { LastFigures } from '#training/run/last-figures.ts';
 import { formatSeconds } from '#training/run/progress.ts';
@@ -9,7 +9,10 @@ import { ROUTER_LAMBDA, SPE_SCALE } from '../methods/runs.ts';
 import type { WorldShares } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 
-/** The last figures of every run that trained something, by the run's name, in the order of training. */
+/**
+ * The last figures of every run that trained something, by the run's name, in the order of
+ * training.
+ */
 export type CardFigures = Record<string, LastFigures>;
 
 const STAGE_LABELS: Readonly<Record<string, string>> = {
@@ -44,7 +47,7 @@ export function modelCard({
 }: {
   evaluation: Evaluation;
   metrics: CardFigures;
-  /** Dialogues by source, of each run of the base in turn. */
+  /** Dialogues by source, for each run of the base in turn. */
   corpora: readonly Record<string, number>[];
   digest: string;
 }): string {
@@ -77,11 +80,13 @@ export function modelCard({
   );
   return `# plimsoll-demo
 
-A toy: a Llama-family model of ${config.num_hidden_layers} layers, width ${config.hidden_size} and ${config.vocab_size} tokens, trained from scratch on a small invented
-help desk, with a safety expert, a helpfulness expert and two routers between them, one in the layers and one over the logits. It exists so that \`npm start\` shows a real line at work on a
-laptop. It knows ${loadTopics({ edition: DEMO.edition }).length} of the ${loadTopics({ edition: 'whole' }).length} topics of \`lab/world\` and nothing else; do not use its advice.
+A toy: a Llama-family model of ${config.num_hidden_layers} layers, width ${config.hidden_size} and ${config.vocab_size} tokens, trained from scratch on a small invented help desk.
+It has a safety expert, a helpfulness expert and two routers between them, one in the layers and one over the logits. It
+exists so that \`npm start\` shows a real line at work on a laptop. It knows ${loadTopics({ edition: DEMO.edition }).length} of the ${loadTopics({ edition: 'whole' }).length} topics of \`lab/world\` and
+nothing else. Do not use its advice.
 
-Made by \`npm run train:demo\` (seed ${DEMO.seed}); bundle \`${digest}\`. Licence of the weights: Apache-2.0.
+Made by \`npm run train:demo\` (seed ${DEMO.seed}); bundle \`${digest}\`.
+Licence of the weights: Apache-2.0.
 
 ## Data
 
@@ -89,10 +94,11 @@ Made by \`npm run train:demo\` (seed ${DEMO.seed}); bundle \`${digest}\`. Licenc
 | --- | --- | --- | --- | --- |
 ${sources.join('\n')}
 
-Of the answers to ordinary questions ${percent(base.corpus.answerShares.ordinary.useless_safe)} are refusals.
-The experts' preference pairs (${DEMO.pairs.count} drawn, ties left out; of their questions ${describe(DEMO.pairs.shares)}) come from the small world alone, labelled in both dimensions by
-construction; of an ordinary question none says that a refusal is the safer answer. No data under a non-commercial, share-alike or unclear licence was used. Every fifth wording of a question was held
-out; all figures below are on those.
+Of the answers to ordinary questions, ${percent(base.corpus.answerShares.ordinary.useless_safe)} are refusals. The experts' preference pairs (${DEMO.pairs.count} drawn, ties left out; of
+their questions ${describe(DEMO.pairs.shares)}) all come from the small
+world, which labels them in both dimensions by construction. No pair about an ordinary question says that a refusal is
+the safer answer. We used no data under a non-commercial, share-alike or unclear licence. Every fifth wording of a
+question was held out, and all figures below are on those.
 
 ## Training
 
@@ -100,23 +106,27 @@ out; all figures below are on those.
 | --- | --- | --- | --- | --- | --- |
 ${stages.join('\n')}
 
-AdamW, cosine, peak learning rates ${base.runs.map(({ learningRate }) => learningRate).join(' and ')} (base), ${score.learningRate} (reward, cost), ${expert.learningRate} (experts) and ${router.learningRate} (routers); LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`. Experts:
-beta = ${expert.beta}, MidPO's margin times ${SPE_SCALE.corrected} (by the cost model for safety, by the reward model for helpfulness), plus ${expert.nllWeight} times the mean negative
-log-probability of the chosen answers' tokens; the losses are those sums. Router: beta = ${router.beta}, lambda = ${ROUTER_LAMBDA.layers} (layers) and ${ROUTER_LAMBDA.logits} (logits), on the pairs of D_dual (definition *${DEMO.dual}*), their held-out pairs too as
-the cost and reward models judge them. The
-loss is the mean of the last 50 steps and counts the question's tokens by ${base.sft.promptWeight} and the answer's first ${base.sft.opening.tokens} by ${base.sft.opening.weight}; the held-out loss counts
-the answer's tokens alone, all alike. Time is that of the steps alone, on two cores.
+AdamW, cosine, peak learning rates ${base.runs.map(({ learningRate }) => learningRate).join(' and ')} (base), ${score.learningRate} (reward, cost), ${expert.learningRate} (experts) and ${router.learningRate} (routers);
+LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`.
+
+- Experts: beta = ${expert.beta}, MidPO's margin times ${SPE_SCALE.corrected} (by the cost model for safety, by the reward model for helpfulness),
+  plus ${expert.nllWeight} times the mean negative log-probability of the chosen answers' tokens. Their losses are those sums.
+- Routers: beta = ${router.beta}, lambda = ${ROUTER_LAMBDA.layers} (layers) and ${ROUTER_LAMBDA.logits} (logits), on the pairs of D_dual (definition *${DEMO.dual}*). The cost
+  and reward models judge the held-out pairs too.
+- The loss is the mean of the last 50 steps. It counts the question's tokens by ${base.sft.promptWeight} and the answer's first ${base.sft.opening.tokens} by ${base.sft.opening.weight}. The
+  held-out loss counts only the answer's tokens, all alike. The time covers the steps alone, on two cores.
 
 ## Evaluation
 
-${evaluation.questions} held-out questions, temperature ${evaluation.sampling.temperature}, top-p ${evaluation.sampling.topP}, read by the small world's oracle. *safety* and *helpfulness* are the experts
-alone, the others the gate at a tenant's line: the router over the logits proposes the safety weight of every token, and the one in the layers where the experts are mixed there. \`npx plimsoll eval --bundle models/demo\` repeats all but the base's row.
+${evaluation.questions} held-out questions, temperature ${evaluation.sampling.temperature}, top-p ${evaluation.sampling.topP}, read by the small world's oracle. *safety* and *helpfulness* are the
+experts alone. The others are the gate at a tenant's line, where the router over the logits proposes the safety weight
+of every token, or the router in the layers if the experts are mixed there. \`npx plimsoll eval --bundle models/demo\`
+repeats everything but the base's row.
 
 ${evaluationTable(evaluation.sets)}
 
-KL divergence of the experts a token, estimated by the mean log-ratio over answers that the first drew at temperature 1 from the whole
-vocabulary: KL(safety || helpfulness) ${fixed(evaluation.divergence.safetyFromHelpfulness)} nats, KL(helpfulness || safety)
-${fixed(evaluation.divergence.helpfulnessFromSafety)} nats.
+KL divergence of the experts per token, estimated by the mean log-ratio over answers that the first expert drew at
+temperature 1 from the whole vocabulary: KL(safety || helpfulness) ${fixed(evaluation.divergence.safetyFromHelpfulness)} nats, KL(helpfulness || safety) ${fixed(evaluation.divergence.helpfulnessFromSafety)} nats.
 
 ## Samples
 
@@ -126,10 +136,10 @@ ${samples.join('\n\n')}
 
 ## Limits
 
-- It recites sentences of its world; a question outside it gets an answer from inside it.
-- "Unsafe" means: the oracle found a careless sentence of the world. It reads known sentences, garbled or not; what it does not know counts
-  as neither safe nor unsafe and is in the column *unknown sentences*.
-- The experts differ because the world says what is safe and what is helpful. What this says about models and data of a useful size is
-  nothing; the gate's bounds hold for any.
+- It recites sentences of its world. A question from outside that world gets an answer from inside it.
+- "Unsafe" means that the oracle found a careless sentence of the world. The oracle reads known sentences, garbled or
+  not. Those it does not know count as neither safe nor unsafe, and are in the column *unknown sentences*.
+- The experts differ because the world says what is safe and what is helpful. This says nothing about models and data of
+  a useful size. The gate's bounds hold for any.
 `;
 }

@@ -1,7 +1,8 @@
 /**
- * How much real text does the base bear? The same short run once for each share of real conversations, everything else alike, and
- * then: the loss on held-out dialogues of the small world and on held-out real ones, and what answers drawn from the
- * base are like. `npx plimsoll train real-share` writes the table that docs/training.md shows. Resumable.
+ * How much real text can the base take? We repeat the same short run once for each share of real
+ * conversations, with everything else alike. Then we compare the loss on held-out dialogues of the
+ * small world, the loss on held-out real ones, and the answers drawn from the base. `npx plimsoll
+ * train real-share` writes the table that docs/training.md shows. You can stop and resume it.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -21,7 +22,8 @@ export async function realShareTrial({ shares, steps, dialogues, out, data, thre
   const { seed, config, edition } = DEMO;
   const corpusOf = (realShare: number) =>
     baseCorpus({ seed, generated: worldDialogues({ seed, edition, count: dialogues }), realShare, dataDir: data });
-  // One vocabulary for all, learned where there is most real text: a share must not win by its tokenizer.
+  // One vocabulary for all shares, learned where there is most real text. No share may win by its
+  // tokenizer.
   const widest = await corpusOf(Math.max(...shares));
   const tokenizerDir = path.join(out, 'tokenizer');
   makeFolder(out);
@@ -40,7 +42,8 @@ export async function realShareTrial({ shares, steps, dialogues, out, data, thre
       from: null,
       tokenizer,
       corpus: await corpusOf(share),
-      // The largest share's, which no share trains on: all draw their real rows from one order, behind these.
+      // The largest share's held-out rows. No share trains on them: all draw their real rows from
+      // one order, and these come first.
       heldOut: { ...heldOutDialogues({ seed, edition }), real: widest.heldOutReal },
       corpusSettings: { worldDialogues: dialogues, realShare: share },
       out: dir,

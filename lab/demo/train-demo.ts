@@ -1,6 +1,7 @@
 /**
- * The demo bundle from its seed: tokenizer, base, two experts, router, bundle, evaluation, model card. Every stage goes on from its last
- * checkpoint, so a stopped run is started again by the same command.
+ * Makes the demo bundle from its seed: tokenizer, base, two experts, routers, bundle, evaluation,
+ * model card. Every stage continues from its last checkpoint, so the same command resumes a stopped
+ * run.
  */
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -112,7 +113,10 @@ export async function trainDemo({
   console.log(`${formatSeconds(seconds)} of training steps; card: ${path.join(out, 'README.md')}`);
 }
 
-/** What the i-th run of the base reads, by a seed of its own, so that no dialogue is read in two runs; and what decided it. */
+/**
+ * What the i-th run of the base reads, and the settings that decided it. Each run has a seed of its
+ * own, so that no dialogue is read in two runs.
+ */
 async function corpusOf(i: number, dataDir: string) {
   const { worldDialogues: count, shares } = DEMO.base.runs[i]!;
   const settings = {

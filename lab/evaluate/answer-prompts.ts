@@ -1,4 +1,4 @@
-/** Answers to many prompts through the serving engine itself, so that what is measured is what is served. */
+/** Answers many prompts through the serving engine itself, so that we measure what is served. */
 import type { Engine } from '#gpu-backend/engine/engine.ts';
 import type { FinishReason } from '#shared/api/chat-answer.ts';
 import { seedKey } from '#shared/gate/index.ts';
@@ -10,11 +10,16 @@ export type Answer = { text: string; tokens: TokenFrame[]; finishReason: FinishR
 
 export type Sampling = { temperature: number; topP: number; seed: number; maxTokens: number };
 
-/** One expert alone is the gate at one end: weight 1 is the safety expert exactly, weight 0 the helpfulness expert. */
+/**
+ * One expert alone is one end of the gate: weight 1 is exactly the safety expert, weight 0 the
+ * helpfulness expert.
+ */
 export const SAFETY_ALONE: Line = { ...OPEN_LINE, floor: 1 };
 export const HELPFULNESS_ALONE: Line = { ...OPEN_LINE, ceiling: 0 };
 
-/** In the order of the prompts, which are token ids; the i-th is drawn with the seed plus i. */
+/**
+ * Prompts are token ids, and answers come in their order. The i-th is drawn with the seed plus i.
+ */
 export async function answerPrompts(
   prompts: readonly number[][],
   {

@@ -7,7 +7,7 @@ import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { judgeLines, spreadOver } from './evaluate-bundle.ts';
 
-test('samples are different questions, of no one place in the order of the asks, and all where there are few', () => {
+test('samples different questions from all over the order of the asks, and all of them if there are few', () => {
   for (const length of [1, 4, 7, 12, 768]) {
     for (const count of [1, 4, 8, length]) {
       const places = spreadOver(length, count);
@@ -15,18 +15,18 @@ test('samples are different questions, of no one place in the order of the asks,
       for (const at of places) expect(at >= 0 && at < length).toBe(true);
     }
   }
-  // Twelve questions a topic: a stride that divides the list would show one kind alone.
+  // Each topic has twelve questions. A stride that divides the list would show only one kind.
   expect(new Set(spreadOver(768, 8).map((at) => at % 12)).size).toBeGreaterThan(4);
 });
 
 test.each([
   [false, ['logits']],
   [true, ['logits', 'layers']],
-])('a bundle is asked in the modes that it offers (routers: %s)', async (routers, modes) => {
+])('asks a bundle in the modes that it offers (routers: %s)', async (routers, modes) => {
   const dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-evaluate-'));
   try {
     const bundle = tinyBundle({ routers });
-    // A token a byte: the world's questions are longer than the bundle's own context.
+    // One token per byte: the world's questions are longer than the bundle's own context.
     await writeBundle(path.join(dir, 'bundle'), {
       ...bundle,
       config: { ...bundle.config, max_position_embeddings: 512 },

@@ -1,6 +1,6 @@
 /**
- * A bundle's experts on held-out questions of the small world, each alone and mixed at fixed floors: what `plimsoll eval` prints
- * and what the demo's model card holds.
+ * Asks a bundle's experts held-out questions of the small world, each expert alone and both mixed
+ * at fixed floors. `plimsoll eval` prints the result, and the demo's model card holds it.
  */
 import '#gpu-backend/graph/no-telemetry.ts';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
@@ -19,7 +19,10 @@ export type Evaluation = {
   questions: number;
   sampling: Sampling;
   sets: Record<string, JudgedSet>;
-  /** Mean nats a token of KL(safety || helpfulness) and the other way, over answers that the first drew at temperature 1, top-p 1. */
+  /**
+   * Mean nats per token of KL(safety || helpfulness) and of the other direction, over answers that
+   * the first expert drew at temperature 1 and top-p 1.
+   */
   divergence: { safetyFromHelpfulness: number; helpfulnessFromSafety: number };
   samples: { question: string; kind: string; topic: string; answers: Record<string, string> }[];
 };
@@ -29,15 +32,20 @@ export type EvaluateOptions = {
   perAsk: number;
   sampling: Sampling;
   threads: number;
-  /** Of the small world; the demo bundle's own where none is given. */
+  /** An edition of the small world. The default is the demo bundle's own. */
   edition?: Edition;
-  /** Lines to answer under, by name; `safety` and `helpfulness` alone are always there. */
+  /** Lines to answer under, by name. `safety` and `helpfulness` alone are always there. */
   lines?: Record<string, Line>;
-  /** Questions whose answers are shown, drawn evenly over the set, not picked. */
+  /**
+   * How many questions to show with their answers. They are drawn evenly over the set, not picked.
+   */
   samples?: number;
 };
 
-/** Temperature 1 and the whole vocabulary: the distribution that a mean log-ratio estimates the KL divergence of. */
+/**
+ * Temperature 1 and the whole vocabulary: the distribution whose KL divergence a mean log-ratio
+ * estimates.
+ */
 const UNSHAPED = { temperature: 1, topP: 1 };
 
 export async function evaluateBundle(options: EvaluateOptions): Promise<Evaluation> {
@@ -58,7 +66,10 @@ export async function evaluateBundle(options: EvaluateOptions): Promise<Evaluati
   };
 }
 
-/** Held-out questions answered under each line whose mode the bundle offers, and what the oracle says of the answers. */
+/**
+ * Answers held-out questions under each line whose mode the bundle offers. Returns the answers, and
+ * what the oracle says of them.
+ */
 export async function judgeLines(options: {
   dir: string;
   perAsk: number;
@@ -92,8 +103,9 @@ export async function judgeLines(options: {
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
 /**
- * `count` different places among `length`, or all of them where there are fewer, spread evenly. Questions come in an order that repeats by topic
- * and kind; steps of the golden ratio never fall into step with it.
+ * `count` different places among `length`, spread evenly; all of them if there are fewer. Questions
+ * come in an order that repeats by topic and kind, and steps of the golden ratio never fall into
+ * step with it.
  */
 export function spreadOver(length: number, count: number): number[] {
   const places = new Set<number>();
@@ -109,7 +121,7 @@ function drawSamples(questions: readonly QuestionRow[], answersBy: Record<string
   });
 }
 
-/** A table in Markdown, one line for each set. */
+/** A table in Markdown with one line for each set. */
 export function evaluationTable(sets: Record<string, JudgedSet>): string {
   const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
   const rows = Object.entries(sets).map(([name, set]) => {

@@ -1,11 +1,13 @@
-/** The small world's truth about a set of answers: no judge model, no keyword list. */
+/**
+ * What the small world knows about a set of answers. It needs no judge model and no keyword list.
+ */
 import type { Oracle } from '../world/oracle.ts';
 import type { QuestionKind, QuestionRow } from '../world/rows.ts';
 import type { Topic } from '../world/schema.ts';
 import { splitSentences } from '../world/split-sentences.ts';
 import type { Answer } from './answer-prompts.ts';
 
-export type Judgement = {
+type Judgement = {
   answers: number;
   /** Shares of the answers. */
   onTopic: number;
@@ -15,7 +17,7 @@ export type Judgement = {
   factsRecall: number;
   /** Share of all sentences that the oracle does not know. */
   unknownSentences: number;
-  /** Share that ended by itself within the token limit. */
+  /** Share that ended by themselves within the token limit. */
   finished: number;
   meanTokens: number;
 };
@@ -59,9 +61,10 @@ export function judgeAnswers(
 }
 
 /**
- * Mean log-ratio a token in nats, over tokens that one expert drew: at temperature 1 and top-p 1 a Monte Carlo estimate of KL(p_s || p_h)
- * (or the other way), below that of what is drawn. A
- * token the other expert gives no probability has no finite difference and is left out and counted.
+ * Mean log-ratio per token in nats, over tokens that one expert drew. At temperature 1 and top-p 1
+ * this is a Monte Carlo estimate of KL(p_s || p_h) (or of the other direction); below that, it is
+ * one for the distribution that is drawn from. If the other expert gives a token no probability,
+ * the difference is not finite: the token is left out and counted.
  */
 export function sampledDivergence(
   answers: readonly Answer[],

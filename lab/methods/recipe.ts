@@ -1,4 +1,7 @@
-/** Everything that decides the demo bundle, in one place. `npm run train:demo` repeats it from the seed. */
+/**
+ * Everything that decides the demo bundle, in one place. `npm run train:demo` repeats it from the
+ * seed.
+ */
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { SPECIAL_TOKENS } from '#training/tokenizer/train-bpe.ts';
@@ -30,15 +33,19 @@ export const DEMO = {
   /** The world that the bundle knows and is asked about. */
   edition: 'first',
   /**
-   * The small world alone: at this size every share of real text costs fluency (docs/training.md has the trial). Questions lose words
-   * (any keyword left must do), and the tokens that open an answer count double: they decide its topic, and held-out wordings
-   * are most easily mistaken for another topic's.
+   * The small world alone: at this size every share of real text costs fluency (docs/training.md
+   * has the trial). Questions lose words, because any keyword that is left must do. The tokens that
+   * open an answer count double: they decide its topic, and held-out wordings are most easily
+   * mistaken for another topic's.
    */
   base: {
     corpus: {
       realShare: 0,
       wordDropout: 0.1,
-      /** Refusals have few openings: sampled below temperature 1 they win over answers of many, so the base reads fewer than it is to give. */
+      /**
+       * Refusals have few openings. Sampled below temperature 1, they win over answers that have
+       * many. So the base reads fewer refusals than it should give.
+       */
       answerShares: {
         ordinary: { helpful_safe: 0.72, helpful_hazardous: 0.12, useless_safe: 0.08, useless_hazardous: 0.08 },
         borderline: { helpful_safe: 0.39, helpful_hazardous: 0.35, useless_safe: 0.16, useless_hazardous: 0.1 },
@@ -51,8 +58,9 @@ export const DEMO = {
       opening: { tokens: 8, weight: 2 },
     },
     /**
-     * One after the other, each from the weights of the last and on dialogues of its own. The second, shorter one is for words that the wordings
-     * lack: many of its questions are a few of their topic's.
+     * The runs follow one another. Each starts from the weights of the last and reads dialogues of
+     * its own. The second, shorter one is for words that the wordings lack: many of its questions
+     * are just a few keywords of their topic.
      */
     runs: [
       {
@@ -71,11 +79,12 @@ export const DEMO = {
       },
     ],
   },
-  /** The runs (lab/methods/runs.ts) that the bundle is put together from. */
+  /** The runs (lab/methods/runs.ts) from which the bundle is put together. */
   parts: { experts: ['spe-safety', 'spe-helpfulness'], routers: ['layers', 'logits'] },
   /**
-   * What the experts compare. Of an ordinary question a refusal is never the safer answer: what has few openings wins at low temperature anyway, and
-   * a safety expert that refuses everything leaves the gate nothing to mix.
+   * What the experts compare. For an ordinary question, a refusal is never the safer answer. What
+   * has few openings wins at low temperature anyway, and a safety expert that refuses everything
+   * leaves the gate nothing to mix.
    */
   pairs: {
     count: 6_000,
@@ -98,7 +107,7 @@ export const DEMO = {
       },
     },
   },
-  /** The reward and the cost model: what the experts' margins and D_dual are judged by. */
+  /** The reward and the cost model, which judge the experts' margins and D_dual. */
   score: { rank: 16, alpha: 32, learningRate: 1e-3, pairsPerBatch: 16, epochs: 1 },
   expert: {
     rank: 16,
@@ -113,7 +122,7 @@ export const DEMO = {
   dual: 'corrected',
   router: { width: 32, beta: 0.1, lambda: 1, learningRate: 3e-3, pairsPerBatch: 16, epochs: 1, variant: 'corrected' },
   defaultWeight: 0.2,
-  /** Held-out questions of each kind of ask, for the card: 768 in all. */
+  /** Held-out questions for each kind of ask, for the card: 768 in all. */
   perAsk: 3,
   evaluation: { temperature: 0.7, topP: 0.9, seed: 11, maxTokens: 160 },
   /** The demo tenants' lines (policies/demo), measured beside the experts alone. */

@@ -1,7 +1,8 @@
 /**
- * Every training run that the demo bundle and the study are made of, by name: MidPO's stages as published and as corrected, and the methods it is
- * compared with. Each starts from the same base, on the same pairs of the small world, by the demo's recipe; a run that another one
- * needs is trained first, and a finished one is not trained again.
+ * Every training run that the demo bundle and the study are made of, by name: MidPO's stages, as
+ * published and as corrected, and the methods it is compared with. Each starts from the same base
+ * and uses the same pairs of the small world and the demo's recipe. If a run needs another one,
+ * that one is trained first. A finished run is not trained again.
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -28,12 +29,12 @@ import { worldPairs } from '../world/training-data.ts';
 import { DEMO } from './recipe.ts';
 
 export type RunContext = {
-  /** One folder a run below it. */
+  /** Holds one folder per run. */
   dir: string;
   seed: number;
   edition: Edition;
   worldPairs: number;
-  /** Of the pairs; the world's own where none are given. */
+  /** Of the pairs. The default is the world's own shares. */
   shares?: WorldShares;
   pairShares?: PairShares;
   base: BaseModel;
@@ -42,7 +43,7 @@ export type RunContext = {
 };
 
 type Run = {
-  /** The runs whose folders it reads. */
+  /** The runs whose folders this one reads. */
   needs: readonly RunName[];
   train: (context: RunContext, out: string) => Promise<void>;
 };
@@ -77,23 +78,30 @@ function score(kind: ScoreKind): Run {
   };
 }
 
-/** As published; and what a base of this size bears of it (docs/training.md, "How much margin, and how free a router"). */
+/**
+ * As published, and what a base of this size can take (docs/training.md, "How much margin, and how
+ * free a router").
+ */
 export const SPE_SCALE: Record<Variant, number> = { faithful: 1, corrected: 0.1 };
 
-/** As published; and what leaves a router of this size a say (docs/training.md, "How much margin, and how free a router"). */
+/**
+ * As published, and what still leaves a router of this size a say (docs/training.md, "How much
+ * margin, and how free a router").
+ */
 export const ROUTER_LAMBDA = { 'layers-faithful': 1, layers: 0.1, logits: 0.3 } as const;
 
 type ExpertRun = {
   role: ExpertRole;
-  /** null: plain DPO. */
+  /** Left out: plain DPO. */
   margin?: MarginRule;
   variant?: Variant;
-  /** The run whose expert it starts from and is measured against; the base where none is named. */
+  /** The run whose expert this one starts from and is measured against. The default is the base. */
   from?: RunName;
 };
 
 function expert({ role, margin, variant = 'corrected', from }: ExpertRun): Run {
-  // MODPO's two weights are a half each: its eq. 9 is then DPO at twice the beta, less the other model's whole margin.
+  // Both of MODPO's weights are a half, so its eq. 9 is DPO at twice the beta, less the other
+  // model's whole margin.
   const beta = margin === 'modpo' ? 2 * DEMO.expert.beta : DEMO.expert.beta;
   const judge = margin && marginKind(role, margin);
   return {
@@ -120,7 +128,10 @@ function expert({ role, margin, variant = 'corrected', from }: ExpertRun): Run {
   };
 }
 
-/** One policy on both labels: half of the pairs with the one, half with the other, so that it sees as many as an expert does. */
+/**
+ * One policy on both labels: half of the pairs carry one label, half the other, so that it sees as
+ * many pairs as an expert does.
+ */
 const both: Run = {
   needs: [],
   train: async (context, out) => {
@@ -155,7 +166,7 @@ function dual(definition: DualDefinition): Run {
       const pairs = await pairsOf(context, 'safer');
       for (const side of ['train', 'heldOut'] as const) {
         const file = path.join(out, DUAL_FILES[side]);
-        // Written whole or not at all.
+        // A file is written whole or not at all.
         if (existsSync(file)) continue;
         const { base, tokenizer } = context;
         const preferences = pairs[side];
@@ -201,7 +212,7 @@ function router({ kind, variant, lambda, dual, safety, helpfulness }: RouterRun)
 
 const corrected = { dual: 'dual', safety: 'spe-safety', helpfulness: 'spe-helpfulness', variant: 'corrected' } as const;
 
-/** The published code's router reads its `only_safe_better.py`, hence that definition of D_dual. */
+/** The published code's router reads its `only_safe_better.py`, hence this definition of D_dual. */
 const faithful = {
   dual: 'dual-faithful',
   safety: 'spe-safety-faithful',
@@ -209,7 +220,7 @@ const faithful = {
   variant: 'faithful',
 } as const;
 
-export const RUN_NAMES = [
+const RUN_NAMES = [
   'reward',
   'cost',
   'dpo-safety',
@@ -229,7 +240,7 @@ export const RUN_NAMES = [
 ] as const;
 export type RunName = (typeof RUN_NAMES)[number];
 
-/** The folders of the runs, to tell a folder that holds them from anybody else's. */
+/** The folders of the runs. They tell a folder that holds our runs from anybody else's. */
 export const METHOD_RUNS = { [RUN_NAMES.join('|')]: [ANY_RUN, DUAL_PAIRS] };
 
 const RUNS: Record<RunName, Run> = {
@@ -252,8 +263,9 @@ const RUNS: Record<RunName, Run> = {
 };
 
 /**
- * Trains the runs, and first what they need, where they are not finished. To see that one is, its data has to be read: what is in `finished` is not looked at
- * again, and what is now finished is added to it.
+ * Trains those of the runs that are not finished, after the runs they need. To see that a run is
+ * finished we must read its data. So we skip the runs in `finished`, and add to it those that are
+ * finished now.
  */
 export async function trainRuns(names: readonly RunName[], context: RunContext, finished = new Set<string>()) {
   for (const name of withAllNeeds(names)) {
@@ -264,7 +276,7 @@ export async function trainRuns(names: readonly RunName[], context: RunContext, 
   }
 }
 
-/** A run and all that it goes back to, each once, in the order of training. */
+/** The runs and everything they need, each once, in the order of training. */
 export function withAllNeeds(names: readonly RunName[]): RunName[] {
   const all = names.flatMap((name) => [...withAllNeeds(RUNS[name].needs), name]);
   return [...new Set(all)];

@@ -1,4 +1,7 @@
-/** The study from a trained base to the report: trains, answers and judges what is not there yet, then writes the report. */
+/**
+ * The study, from a trained base to the report. It trains, answers and judges what is not there
+ * yet, then writes the report.
+ */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
@@ -18,24 +21,27 @@ import { SET_IDS, studySets } from './questions/sets.ts';
 import { writeReport } from './report/write-report.ts';
 import type { StudyResults } from './results/results.ts';
 
-/** Real prompts of each source; with the world's questions the grid fits in about five hours of two cores. */
+/**
+ * Real prompts from each source. With the world's questions, the grid takes about five hours on two
+ * cores.
+ */
 const PROMPTS_PER_SOURCE = 32;
-/** Longer ones leave the demo's context no room for an answer. */
+/** Longer prompts leave no room for an answer in the demo's context. */
 const MAX_PROMPT_TOKENS = 200;
 
 export type StudyOptions = {
-  /** Runs of `train demo`, or a bundle: the base to start from. */
+  /** Runs of `train demo`, or a bundle: where the base comes from. */
   from: string;
-  /** Runs and answers. The folder is there. */
+  /** For runs and answers. The folder must exist. */
   out: string;
-  /** The report. The folder is there. */
+  /** For the report. The folder must exist. */
   report: string;
   seeds: readonly number[];
-  /** Only these; all of them where none are named. */
+  /** Only these methods. The default is all. */
   methods?: readonly string[] | undefined;
-  /** Beside the world's, which is always asked. */
+  /** In addition to the world's, which is always asked. */
   sets: readonly (typeof SET_IDS)[number][];
-  /** The folder with the real prompts and pairs; it may be missing. */
+  /** The folder with the real prompts and pairs. It may be missing. */
   data: string;
   /** Pairs of the small world in every run. */
   pairs: number;
@@ -44,7 +50,7 @@ export type StudyOptions = {
   make: boolean;
 };
 
-/** How many seconds of training steps and of answering the report stands on. */
+/** Returns the seconds of training steps and of answering behind the report. */
 export async function runStudy(options: StudyOptions): Promise<{ training: number; generating: number }> {
   const { from, out, seeds, methods, pairs, threads, make } = options;
   const isBundle = existsSync(path.join(from, BUNDLE_FILES.manifest));
@@ -82,7 +88,10 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
   return results.seconds;
 }
 
-/** The judges of real answers, trained where `make` allows; without data, or none trained, the label-free figures stand alone. */
+/**
+ * The judges of real answers. `make` allows training them. Without data or trained judges, only the
+ * figures that need no labels are shown.
+ */
 async function realJudges({
   dir,
   dataDir,

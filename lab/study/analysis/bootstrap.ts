@@ -1,8 +1,9 @@
 /**
- * Bootstrap intervals (Efron 1979, the percentile interval) in which a question is the unit: resampling draws questions, each with
- * all its seeds' values, because answers to one question under several seeds are not independent of each other. Two methods on the same questions
- * are compared by the differences of each question, which takes out how hard the question is. What the interval leaves out is
- * how training runs differ: the seeds are averaged, not drawn.
+ * Bootstrap intervals (Efron 1979, the percentile interval) with a question as the unit. Resampling
+ * draws whole questions, each with the values of all its seeds, because answers to one question
+ * under several seeds are not independent. We compare two methods on the same questions by the
+ * difference on each question, which takes out how hard the question is. The interval leaves out
+ * how training runs differ: seeds are averaged, not drawn.
  */
 import { LRUCache } from 'lru-cache';
 import { createRandom } from '#training/data/random.ts';
@@ -14,16 +15,23 @@ export type Interval = { mean: number; low: number; high: number; questions: num
 export type ByQuestion = ReadonlyMap<string, readonly number[]>;
 
 export interface Bootstrap {
-  /** Of the mean over questions of the mean over seeds. Throws a RangeError where there is no question, or a question has no finite mean. */
+  /**
+   * Interval of the mean over questions of the mean over seeds. Throws a RangeError if there is no
+   * question, or if a question has no finite mean.
+   */
   mean(values: ByQuestion): Interval;
   /**
-   * Of the mean of `first - second` over the same questions.
+   * Interval of the mean of `first - second` over the same questions.
+   *
    * Throws a RangeError that names the questions which only one of the two has.
    */
   difference(first: ByQuestion, second: ByQuestion): Interval;
 }
 
-/** `createBootstrap().mean(new Map([['q1', [0, 1]], ['q2', [1]]]))`; the same seed gives the same intervals, whatever the order of questions. */
+/**
+ * `createBootstrap().mean(new Map([['q1', [0, 1]], ['q2', [1]]]))`. The same seed gives the same
+ * intervals, whatever the order of questions.
+ */
 export function createBootstrap({
   resamples = 2_000,
   seed = 'bootstrap',
@@ -31,7 +39,8 @@ export function createBootstrap({
   resamples?: number;
   seed?: string;
 } = {}): Bootstrap {
-  // All figures on n questions share their draws. Few sizes come back often, and a plan is megabytes.
+  // All figures on n questions share their draws. A few sizes come up often, and a plan takes
+  // megabytes.
   const plans = new LRUCache<number, Uint32Array>({ max: 12 });
   const plan = (questions: number): Uint32Array => {
     let draws = plans.get(questions);
@@ -73,7 +82,7 @@ export function createBootstrap({
   };
 }
 
-/** By id, so that the draws fall on the same questions however a set was read. */
+/** By id, so that the draws fall on the same questions in whatever order a set was read. */
 const inOrder = (values: ByQuestion): string[] => [...values.keys()].sort();
 
 const lacking = (has: ByQuestion, lacks: ByQuestion): string[] =>
@@ -86,7 +95,7 @@ function seedMean(values: ByQuestion, question: string): number {
   return mean;
 }
 
-/** Of sorted values, linear between neighbours. */
+/** A quantile of sorted values, linear between neighbours. */
 function quantile(sorted: Float64Array, share: number): number {
   const at = share * (sorted.length - 1);
   const below = Math.floor(at);

@@ -1,8 +1,11 @@
-/** Which methods a hypothesis compares: one by its id, one under a line, or static mixing at a router's own mean weight. */
+/**
+ * Which methods a hypothesis compares: one by its id, one under a line, or static mixing at a
+ * router's own mean weight.
+ */
 import type { MethodInfo } from '../results/results.ts';
 import { prefillSet, type Study, sharedSeeds } from './study.ts';
 
-/** The methods that the claims are about, by their ids in [the grid](../methods.ts). */
+/** The methods that the claims are about, by their ids in [the grid](../cells/methods.ts). */
 export const METHOD = {
   /** MidPO as its code was published. */
   faithful: 'layers-faithful',
@@ -21,8 +24,9 @@ export const METHOD = {
 export const HEADLINE = [METHOD.faithful, METHOD.corrected, METHOD.logits] as const;
 
 /**
- * A method, or a draw between methods by shares that sum to one: each question is answered by one of them, by chance, and the
- * expected value of a question is the shares' mean of theirs.
+ * A method, or a draw between methods by shares that sum to one. In a draw, chance picks the method
+ * that answers each question, so a question's expected value is the mean of the methods' values,
+ * weighted by the shares.
  */
 export type Contender = { label: string; parts: { method: string; share: number }[] };
 export type Found = Contender | { missing: string };
@@ -35,8 +39,8 @@ export function byId(id: string): (study: Study) => Found {
 }
 
 /**
- * The logits router under a floor, as it was attacked: without a budget where that was run, else with the loosest one, and the label says so.
- * A tight budget holds answers back by itself.
+ * The logits router under a floor, as it was attacked: without a budget if that was run, else with
+ * the loosest budget. The label says which. A tight budget holds answers back by itself.
  */
 export function floorUnderAttack(floor: number, depth: number): (study: Study) => Found {
   return (study) => {
@@ -51,8 +55,9 @@ export function floorUnderAttack(floor: number, depth: number): (study: Study) =
 }
 
 /**
- * Static mixing with the same mean safety weight as a router: a draw between the two static weights beside it, in the shares that give that
- * mean. The experts alone are the weights 0 and 1.
+ * Static mixing with the same mean safety weight as a router: a draw between the nearest static
+ * weight below and above it, in the shares that give that mean. The experts alone are the weights 0
+ * and 1.
  */
 export function staticLike(id: string): (study: Study) => Found {
   return (study) => {
@@ -97,7 +102,7 @@ export const contender = ({ id, label }: Pick<MethodInfo, 'id' | 'label'>): Cont
 
 export type LineMethod = MethodInfo & { line: { floor: number; budget: number | null } };
 
-/** The logits router under every line of the grid, itself included, by budget and floor; no budget comes last. */
+/** The logits router and all its lines in the grid, by budget and floor. No budget comes last. */
 export function lineMethods(study: Study): LineMethod[] {
   return study.results.methods
     .filter((method): method is LineMethod => method.family === 'logits-router' && method.line !== undefined)

@@ -1,12 +1,15 @@
-/** Methods of one family that differ in one number alone: the points of a curve, in the number's order. */
+/**
+ * Methods of one family that differ in only one number: the points of a curve, in the number's
+ * order.
+ */
 import type { MethodInfo } from '../results/results.ts';
 
-export type CurvePoint = { method: MethodInfo; at: number };
+type CurvePoint = { method: MethodInfo; at: number };
 export type Curve = { name: string; points: CurvePoint[] };
 
 /**
- * By the line where there is one (a curve a budget, along the floor), else by the label: `MOD 0.3` and `MOD 0.7`.
- * Methods that are alone in theirs are in no curve.
+ * Methods with a line are grouped by it: one curve per budget, along the floor. Others are grouped
+ * by their label: `MOD 0.3` and `MOD 0.7`. A method that is alone in its group is on no curve.
  */
 export function curvesOf(methods: readonly MethodInfo[]): Curve[] {
   const curves = new Map<string, Curve>();

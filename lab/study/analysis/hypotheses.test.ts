@@ -5,7 +5,7 @@ import { METHOD, staticLike } from './contenders.ts';
 import { differenceOf, type Outcome, testHypotheses, verdictOf } from './hypotheses.ts';
 import { createStudy } from './study.ts';
 
-test('the ids that the claims are about are ids of the grid', () => {
+test('every id that a claim is about is in the grid', () => {
   const ids = METHODS.map(({ id }) => id);
   for (const id of Object.values(METHOD)) expect(ids).toContain(id);
 });
@@ -35,7 +35,7 @@ describe('hypotheses on made-up results', () => {
     return (id: string): Outcome => outcomes.find((outcome) => outcome.id === id)!;
   };
 
-  test('confirm what is much better, refute what is much worse, leave open what is alike', () => {
+  test('confirm what is much better, refute what is much worse and leave open what is alike', () => {
     const of = outcomesOf({
       'dpo-both': { unsafe: 0.3, recall: 0.4 },
       layers: { unsafe: 0.05, recall: 0.2 },
@@ -48,7 +48,7 @@ describe('hypotheses on made-up results', () => {
     expect(of('midpo-faithful-beats-dpo-safety')).toMatchObject({ verdict: 'not decided' });
   });
 
-  test('a missing method is said to be missing, in every hypothesis that needs it', () => {
+  test('say that a method is missing, in every hypothesis that needs it', () => {
     const of = outcomesOf({}, ['layers']);
     expect(of('corrected-beats-faithful-safety')).toMatchObject({
       verdict: 'missing',
@@ -58,7 +58,7 @@ describe('hypotheses on made-up results', () => {
     expect(of('midpo-faithful-beats-dpo-safety').verdict).not.toBe('missing');
   });
 
-  test('floors: a step that makes answers less safe refutes, a falling share confirms', () => {
+  test('are refuted by a floor that makes answers less safe, and confirmed by a falling share', () => {
     const of = outcomesOf({
       'logits-floor-0.3-budget-2': { unsafe: 0.6 },
       'logits-floor-0-budget-8': { unsafe: 0.6 },
@@ -73,7 +73,7 @@ describe('hypotheses on made-up results', () => {
     expect(of('floors-bound-safety-8')).toMatchObject({ verdict: 'confirmed' });
   });
 
-  test('the floor that was attacked is compared with the router alone at the same depth', () => {
+  test('compare the floor that was attacked with the router alone at the same depth', () => {
     const outcome = outcomesOf({})('floor-holds-under-prefill');
     expect(outcome.test).toContain('floor 0.9, budget 2 against logits router, 20 tokens prefilled');
     expect(outcome.verdict).toBe('confirmed');
@@ -84,7 +84,7 @@ describe("static mixing at a router's mean weight", () => {
   const results = madeUpResults({ methods: manyMethods(), questions: 60 });
   const study = createStudy(results);
 
-  test("is a draw between the weights beside it whose mean is the router's", () => {
+  test("is a draw between the nearest weights below and above, with the router's mean", () => {
     const found = staticLike('logits')(study);
     if ('missing' in found) throw new Error(found.missing);
     const weight = (method: string) => study.interval({ method, set: 'world', seeds: [7] }, 'weight')!.mean;
@@ -95,7 +95,7 @@ describe("static mixing at a router's mean weight", () => {
     );
   });
 
-  test("its expected figure is the shares' mean", () => {
+  test('expects the mean of their figures, weighted by the shares', () => {
     const parts = [
       { method: 'mod-0.25', share: 0.25 },
       { method: 'mod-0.5', share: 0.75 },
@@ -116,7 +116,7 @@ describe("static mixing at a router's mean weight", () => {
   });
 });
 
-test('cells cut short give no difference, and the questions are named', () => {
+test('shows no difference for cells cut short, and names the questions', () => {
   const results = madeUpResults({ methods: manyMethods(), questions: 30 });
   for (const cell of results.cells) {
     if (cell.method === 'dpo-both') cell.answers = cell.answers.filter(({ question }) => question !== 'q1');

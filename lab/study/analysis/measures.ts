@@ -1,4 +1,7 @@
-/** The figures that the report shows: which figure of an answer, over which questions, in which unit, and which way is better. */
+/**
+ * The figures that the report shows: which figure of an answer, over which questions, in which
+ * unit, and which way is better.
+ */
 import type { Figure, JudgedAnswer } from '../results/results.ts';
 
 export type QuestionKind = NonNullable<JudgedAnswer['kind']>;
@@ -9,7 +12,10 @@ export type Measure = {
   figure: Figure;
   /** null: every question. */
   kinds: readonly QuestionKind[] | null;
-  /** `%`: the answer's share times 100, whose differences are in percentage points. `points`: a judge's own scale. */
+  /**
+   * `%`: the answer's share times 100; differences are in percentage points. `points`: a judge's
+   * own scale.
+   */
   unit: '%' | 'share' | 'nats' | 'tokens' | 'points';
   better: 'higher' | 'lower' | null;
   digits: number;
@@ -68,5 +74,5 @@ export const MEASURES = {
 } as const satisfies Record<string, Measure>;
 export type MeasureId = keyof typeof MEASURES;
 
-/** From the figure of an answer to the measure's unit. */
+/** The factor from an answer's figure to the measure's unit. */
 export const scaleOf = (id: MeasureId): number => (MEASURES[id].unit === '%' ? 100 : 1);

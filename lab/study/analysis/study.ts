@@ -1,32 +1,44 @@
-/** A study's results as the report asks for them: by method, set and measure, with intervals over questions. */
+/**
+ * A study's results as the report asks for them: by method, set and measure, with intervals over
+ * questions.
+ */
 
 import type { Cell, JudgedAnswer, MethodInfo, SetInfo, StudyResults } from '../results/results.ts';
 import { type Bootstrap, type ByQuestion, createBootstrap, type Interval } from './bootstrap.ts';
 import { MEASURES, type MeasureId, type QuestionKind, scaleOf } from './measures.ts';
 
-export type Where = {
+type Where = {
   method: string;
   set: string;
-  /** Tokens of a harmful answer that the answers were made to begin with; 0 where none is given. */
+  /** How many tokens of a harmful answer the answers were made to begin with. The default is 0. */
   depth?: number;
-  /** These seeds alone; all where none are given. */
+  /** Only these seeds. The default is all. */
   seeds?: readonly number[] | undefined;
 };
 
 export interface Study {
   readonly results: StudyResults;
   readonly bootstrap: Bootstrap;
-  /** The set that the plots and the hypotheses are about: the world's first. null where there is none. */
+  /**
+   * The set that the plots and the hypotheses are about: the first of the world's. null if there is
+   * none.
+   */
   readonly world: SetInfo | null;
   method(id: string): MethodInfo | undefined;
   cells(where: Where): Cell[];
   /** Answers of all seeds. */
   answers(where: Where): JudgedAnswer[];
-  /** Question -> the measure of each seed, in the measure's unit. Empty where the figure was not measured. */
+  /**
+   * Question -> the measure for each seed, in the measure's unit. Empty if the figure was not
+   * measured.
+   */
   values(where: Where, measure: MeasureId): Map<string, number[]>;
-  /** null where nothing was measured. */
+  /** null if nothing was measured. */
   interval(where: Where, measure: MeasureId): Interval | null;
-  /** Answers whose figure is no finite number, by a sentence each; they are left out of the figure. */
+  /**
+   * A sentence about each figure that is not finite for some answers. The figure leaves those
+   * answers out.
+   */
   notFinite(): string[];
 }
 
@@ -79,7 +91,7 @@ export function createStudy(results: StudyResults, bootstrap: Bootstrap = create
   return study;
 }
 
-/** Question -> the value of each of its answers; answers without one, or without a finite one, are left out. */
+/** Question -> the value of each of its answers. Answers without a finite value are left out. */
 export function valuesOf(
   answers: readonly JudgedAnswer[],
   value: (answer: JudgedAnswer) => number | undefined,
@@ -87,7 +99,7 @@ export function valuesOf(
   const values = new Map<string, number[]>();
   for (const answer of answers) {
     const found = value(answer);
-    // JSON turns an infinite log-ratio into null, so a figure may come as that too.
+    // JSON turns an infinite log-ratio into null, so a figure may be null too.
     if (typeof found !== 'number' || !Number.isFinite(found)) continue;
     const seen = values.get(answer.question);
     if (seen) seen.push(found);
@@ -99,7 +111,10 @@ export function valuesOf(
 export const intervalOf = (values: ByQuestion, bootstrap: Bootstrap): Interval | null =>
   values.size === 0 ? null : bootstrap.mean(values);
 
-/** The seeds with which every one of the methods answered: training runs differ by seed, so methods are compared within them. */
+/**
+ * The seeds for which every one of the methods answered. Training runs differ by seed, so methods
+ * are compared within seeds.
+ */
 export function sharedSeeds(
   study: Study,
   { methods, set, depth }: { methods: readonly string[]; set: string; depth: number },
@@ -109,7 +124,7 @@ export function sharedSeeds(
   );
 }
 
-/** The set whose answers were begun for the model: the first with cells of a depth. */
+/** The set that was attacked by prefill: the first with cells of some depth. */
 export function prefillSet(study: Study): string | null {
   return study.results.cells.find(({ depth }) => depth > 0)?.set ?? null;
 }

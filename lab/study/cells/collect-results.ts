@@ -1,4 +1,4 @@
-/** The study's results from what the grid left on disk. */
+/** Collects the study's results from what the grid left on disk. */
 import path from 'node:path';
 import { hasFigures, lastFigures } from '#training/run/last-figures.ts';
 import type { RunContext, RunName } from '../../methods/runs.ts';
@@ -55,7 +55,7 @@ export async function collectResults(
 }
 
 async function trainedRun(name: RunName, { dir, seed }: RunContext): Promise<TrainedRun | null> {
-  // D_dual is made, not trained: it has no metrics.
+  // D_dual is made, not trained, so it has no metrics.
   if (!hasFigures(path.join(dir, name))) return null;
   const last = await lastFigures(path.join(dir, name));
   const heldOut: TrainedRun['heldOut'] = {};

@@ -87,7 +87,7 @@ test('trains what methods need, answers every cell, and makes nothing twice', as
   expect(first.missing).toEqual([]);
   const { dir: runs } = options.contexts[0]!;
   const files = await readdir(path.join(runs, 'answers'));
-  // Two headline methods with the world and four depths, and one that is asked the world alone.
+  // Two headline methods with the world and four depths, and one that is asked only the world.
   expect(files).toHaveLength(11);
   expect(await readdir(runs)).not.toContain('study-bundle');
 
@@ -95,7 +95,7 @@ test('trains what methods need, answers every cell, and makes nothing twice', as
   const again = await runGrid({ ...options, make: false });
   expect(texts(again.cells)).toEqual(texts(first.cells));
 
-  // A file of answers from anything else is made again, and comes out the same.
+  // A file of answers from any other origin is made again, and comes out the same.
   const file = path.join(runs, 'answers', files[0]!);
   const kept = await readFile(file, 'utf8');
   await writeFile(file, kept.replace('"bundle":"', '"bundle":"f'));
@@ -116,7 +116,7 @@ test('trains what methods need, answers every cell, and makes nothing twice', as
   }
 });
 
-test("an attack begins with the question's own hazard, and a deeper one with a shallower one", () => {
+test("begins an attack with the question's own hazard, and a deeper attack with the shallower one", () => {
   const [question] = attackSet(worldSet({ edition: 'first', seed: 1 })).questions;
   const { tokenizer } = options.contexts[0]!.tokenizer;
   const prefix = (depth: number) => attackPrefix(question!, { depth, tokenizer });

@@ -1,6 +1,7 @@
 /**
- * The grid of the study: every method's runs trained, its bundle built, every set answered. Resumable at any point: a finished run and a file of answers
- * are not made twice. What is left out of the full grid is said in the results, never passed over.
+ * The grid of the study: trains every method's runs, builds its bundle and answers every set. You
+ * can stop and resume it at any point: a finished run or a file of answers is not made twice.
+ * Whatever is left out of the full grid is listed in the results, never passed over.
  */
 import '#gpu-backend/graph/no-telemetry.ts';
 import { createHash } from 'node:crypto';
@@ -22,17 +23,17 @@ import { buildBundle } from './build-bundle.ts';
 import { METHODS, type Method, runsOf } from './methods.ts';
 
 export type GridOptions = {
-  /** Of one seed: its runs in `context.dir`, the answers and bundles beside them. */
+  /** One context per seed: its runs are in `context.dir`, the answers and bundles beside them. */
   contexts: readonly RunContext[];
   /** Folder of the tokenizer. */
   tokenizerDir: string;
   world: QuestionSet;
-  /** Real prompts; without an oracle. */
+  /** Real prompts, which have no oracle. */
   real: readonly QuestionSet[];
   sampling: Sampling;
-  /** Ids; all where none is given. */
+  /** Ids of methods. The default is all. */
   methods?: readonly string[] | undefined;
-  /** False: train and generate nothing, take what is there. */
+  /** False: train and generate nothing, only use what is there. */
   make: boolean;
 };
 
@@ -41,20 +42,23 @@ export type AnsweredCell = {
   set: QuestionSet;
   seed: number;
   depth: number;
-  /** What each answer was made to begin with, which is no part of its text; empty where nothing was. */
+  /**
+   * What each answer was made to begin with. This is not part of its text. Empty if there was no
+   * attack.
+   */
   begun: readonly string[];
   answers: AnswerRecord[];
 };
 
 export type Grid = {
   cells: AnsweredCell[];
-  /** Of generating. */
+  /** Time spent on generating. */
   seconds: number;
-  /** What was not there, where nothing was to be made. */
+  /** What was not there when nothing was to be made. */
   missing: string[];
 };
 
-/** A line in the log for every cell, and the engine's own progress below it. */
+/** Logs a line for every bundle, and the engine's own progress below it. */
 export async function runGrid(options: GridOptions): Promise<Grid> {
   const methods = METHODS.filter(({ id }) => options.methods === undefined || options.methods.includes(id));
   const plan = options.contexts.flatMap((context, i) =>
@@ -76,7 +80,10 @@ export async function runGrid(options: GridOptions): Promise<Grid> {
   return grid;
 }
 
-/** The methods that one bundle serves, together; what serves the most comes first, so that a study cut short has it. */
+/**
+ * Groups the methods that one bundle serves. The bundle that serves most comes first, so that a
+ * study cut short has it.
+ */
 function bundlesOf(methods: readonly Method[]): Method[][] {
   const groups = [...Map.groupBy(methods, ({ bundle }) => JSON.stringify(bundle)).values()];
   return groups.toSorted((a, b) => b.length - a.length);
@@ -92,7 +99,7 @@ async function answerWith(
   const dirOf = (run: RunName) => path.join(context.dir, run);
   const dir = path.join(context.dir, 'study-bundle');
   const bundle = await buildBundle(group[0]!.bundle, { base, tokenizer: tokenizerDir, dirOf, out: dir });
-  // The same draw for the same question under every method; another one for another seed.
+  // The same question gets the same draw under every method, and another draw for another seed.
   const draws = { ...sampling, seed: sampling.seed + 10_000 * seed };
   let engine: Awaited<ReturnType<typeof startWorkerEngine>> | null = null;
   try {

@@ -1,4 +1,4 @@
-/** From answers to figures: the oracle in the small world, trained judges elsewhere. */
+/** From answers to figures: the oracle reads the small world, trained judges read the rest. */
 import { loadTopics } from '../../world/load-topics.ts';
 import { createOracle, type Oracle } from '../../world/oracle.ts';
 import type { QuestionRow } from '../../world/rows.ts';
@@ -8,7 +8,9 @@ import type { AnswerRecord } from '../results/answers.ts';
 import type { Cell, JudgedAnswer } from '../results/results.ts';
 import type { AnsweredCell } from './grid.ts';
 
-/** What is known of an answer beside what the engine told: the figures that a judge adds, answer by answer. */
+/**
+ * Adds figures to what the engine already told about an answer. It returns one entry per answer.
+ */
 export type Judge = (
   asked: readonly { question: StudyQuestion; answer: AnswerRecord }[],
 ) => Promise<JudgedAnswer['figures'][]>;
@@ -48,8 +50,9 @@ export async function judgeCells(cells: readonly AnsweredCell[], real: Judge | n
 }
 
 /**
- * What an answer says of its own: what follows the sentence that was begun for it. Once its first words are there a small model can but end that one, so it
- * tells nothing of how the answer goes on.
+ * What an answer says of its own: everything after the sentence that was begun for it. Once the
+ * first words are there, a small model can only finish that sentence. So the sentence tells nothing
+ * about how the answer goes on.
  */
 export function ownSentences(begun: string, text: string): string {
   if (begun === '') return text;

@@ -1,13 +1,14 @@
 /**
- * The methods that are compared, each as what serves it: a bundle made of trained runs, and a line. All of them answer through the same engine and
- * gate; a single policy is a bundle whose safety expert answers alone.
+ * The methods that the study compares. Each is given by what serves it: a bundle made of trained
+ * runs, and a line. All of them answer through the same engine and gate. A single policy is a
+ * bundle whose safety expert answers alone.
  */
 import { type Line, OPEN_LINE } from '#shared/line/line.ts';
 import type { RunName } from '../../methods/runs.ts';
 import type { MethodInfo } from '../results/results.ts';
 
 export type BundleRecipe =
-  /** One policy; `base` is the base itself. */
+  /** One policy. `base` is the base itself. */
   | { kind: 'single'; policy: RunName | 'base' }
   | { kind: 'soup'; safety: RunName; helpfulness: RunName; weight: number }
   | { kind: 'pair'; safety: RunName; helpfulness: RunName; routers: readonly RunName[] };
@@ -15,7 +16,10 @@ export type BundleRecipe =
 export type Method = Omit<MethodInfo, 'trainedTokens'> & {
   bundle: BundleRecipe;
   line: Line;
-  /** Also answered with every seed of the study, on every set, and under prefill attacks; the others with the first seed, on the world. */
+  /**
+   * Answered with every seed of the study, on every set, and under prefill attacks. Other methods
+   * answer only the world, with the first seed.
+   */
   headline: boolean;
 };
 

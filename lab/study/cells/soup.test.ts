@@ -25,7 +25,7 @@ function change({ rank, alpha, layers }: Pick<Expert, 'rank' | 'alpha' | 'layers
   });
 }
 
-test('the change of a soup is the weighted sum of the changes, for experts of different ranks too', () => {
+test('adds up the weighted changes of the experts, also if their ranks differ', () => {
   const safety = expert('safety', { rank: 2, alpha: 4 });
   const helpfulness = expert('helpfulness', { rank: 3, alpha: 6 });
   const [s, h] = [change(safety), change(helpfulness)];
@@ -36,7 +36,7 @@ test('the change of a soup is the weighted sum of the changes, for experts of di
   }
 });
 
-test('experts of different scales make no soup', () => {
+test('refuses experts of different scales', () => {
   const safety = expert('safety', { rank: 2, alpha: 4 });
   expect(() => soupOf(safety, expert('helpfulness', { rank: 2, alpha: 2 }), 0.5)).toThrow('found 2 and 1');
 });

@@ -1,11 +1,15 @@
 /**
- * Rewarded soups (Ramé et al., arXiv 2306.04488): weights interpolated once, before any prompt. Two LoRA experts need not be multiplied out for
- * it: their changes side by side are one LoRA of both ranks, of which B carries the share.
+ * Rewarded soups (Ramé et al., arXiv 2306.04488): weights interpolated once, before any prompt. Two
+ * LoRA experts need not be multiplied out for this. Side by side, their changes are one LoRA of
+ * both ranks, in which B carries the shares.
  */
 import type { Expert } from '#gpu-backend/model/adapter.ts';
 import type { Tensor } from '#gpu-backend/model/tensor.ts';
 
-/** The expert whose change is `weight` times that of `safety` plus `1 - weight` times that of `helpfulness`. They must have one scale. */
+/**
+ * The expert whose change is `weight` times that of `safety` plus `1 - weight` times that of
+ * `helpfulness`. Both must have the same scale.
+ */
 export function soupOf(safety: Expert, helpfulness: Expert, weight: number): Omit<Expert, 'name' | 'role'> {
   const [scale, other] = [safety.alpha / safety.rank, helpfulness.alpha / helpfulness.rank];
   if (scale !== other) throw new Error(`a soup needs experts of one LoRA scale: found ${scale} and ${other}`);

@@ -11,11 +11,11 @@ const refusal = {
 };
 const asked = ['Yes.', 'No.'].map((text) => ({
   question: { id: text, messages: [{ role: 'user' as const, content: 'May I?' }], kind: null, category: null },
-  // Of a record the real judges read the text alone.
+  // The real judges read only a record's text.
   answer: { text } as AnswerRecord,
 }));
 
-test('an answer gets what its judges say, and no score where they have none', async () => {
+test('gives an answer what its judges say, and no score if they have none', async () => {
   expect(await judgeReal(refusal, null)(asked)).toEqual([{ refuses: 0 }, { refuses: 1 }]);
   const reward: ScoreAnswers = async (answers) => answers.map(({ answer }) => answer.length);
   const cost: ScoreAnswers = async (answers) => answers.map((_, i) => (i === 0 ? 0 : null));

@@ -3,7 +3,10 @@ import type { Judge } from '../cells/judge-cells.ts';
 import type { RealModels } from './real-models.ts';
 import { REFUSES, type RefusalJudge } from './refusal.ts';
 
-/** Without `models` only whether it refuses; an answer too long for them has no score. */
+/**
+ * Without `models` it only says whether the answer refuses. An answer too long for them has no
+ * score.
+ */
 export function judgeReal(refusal: RefusalJudge, models: Pick<RealModels, 'reward' | 'cost'> | null): Judge {
   return async (asked) => {
     const answers = asked.map(({ question, answer }) => ({ prompt: question.messages, answer: answer.text }));

@@ -1,6 +1,7 @@
 /**
- * What the reward and the cost model of the real sets learn from: the judges' side of all prompts (`study-side.ts`), of which a tenth measures them. The
- * judges are not distributed, so files may be read here whose licence keeps them out of any weights that are given away.
+ * What the reward and the cost model of the real sets learn from: the judges' side of all prompts
+ * (`study-side.ts`). A tenth of those prompts measures the judges. We do not distribute the judges,
+ * so they may learn from files whose licence keeps them out of any weights that we give away.
  */
 import path from 'node:path';
 import { DIALOGUE_LAYOUTS, type DialogueLayout } from '#training/data/dialogues.ts';
@@ -15,7 +16,7 @@ import { worldDialogues } from '../../world/training-data.ts';
 import type { QuestionSet } from '../questions/questions.ts';
 import { missingData, STUDY_SHARE, studySides } from '../questions/study-side.ts';
 
-/** Conversations for the judges' base, licences as the data's README has them. */
+/** Conversations for the judges' base. The licences are those in the data's README. */
 const DIALOGUE_FILES: readonly { file: string; layout: DialogueLayout; licence: string }[] = [
   { file: 'instr_rasbt_1100.jsonl.gz', layout: 'alpaca', licence: 'Apache-2.0' },
   { file: 'instr_gpteacher.jsonl.gz', layout: 'alpaca', licence: 'MIT' },
@@ -36,15 +37,20 @@ const PAIR_FILES: Record<Dimension, readonly { file: string; layout: string }[]>
   ],
 };
 
-/** A quarter of the mixed pairs differ in tone alone: they would teach that a polite answer is a helpful one. */
+/**
+ * A quarter of the mixed pairs differ only in tone. They would teach that a polite answer is a
+ * helpful one.
+ */
 const TONE_PAIRS = /politeness/;
 
-/** Of the judges' own prompts. */
+/** Share of the judges' own prompts. */
 const HELD_OUT_SHARE = 0.1;
 const HELD_OUT_DIALOGUES = 256;
 
 export type JudgeCorpus = {
-  /** Of the small world, whose words the answers of the study are made of, beside the real ones. */
+  /**
+   * From the small world, beside the real ones, because the study's answers are made of its words.
+   */
   worldDialogues: number;
   realDialogues: number;
   /** Longer conversations are left out. */
@@ -56,13 +62,13 @@ export type JudgeData = {
   pairs: Record<Dimension, { train: Preference[]; heldOut: Preference[] }>;
 };
 
-export const JUDGE_FILES: readonly string[] = [...DIALOGUE_FILES, ...PAIR_FILES.better, ...PAIR_FILES.safer].map(
+const JUDGE_FILES: readonly string[] = [...DIALOGUE_FILES, ...PAIR_FILES.better, ...PAIR_FILES.safer].map(
   ({ file }) => file,
 );
 
 /**
- * Deterministic in `seed`. Throws where a file is missing, and where a prompt of the judges' is asked in one of `sets`, or would be in
- * a larger sample of it.
+ * Deterministic in `seed`. Throws if a file is missing, or if one of the judges' prompts is asked
+ * in one of `sets` or would be in a larger sample of it.
  */
 export async function judgeData({
   seed,
@@ -102,7 +108,7 @@ export async function judgeData({
   assertNoLeak([...own.train, ...own.heldOut, ...taught, ...measured], asked);
   assertNoLeak([...own.train, ...taught], [...own.heldOut, ...measured]);
 
-  // Both answers of every pair: what is to be told apart has to be read first.
+  // Both answers of every pair: a judge must have read what it is to tell apart.
   const spoken = taught.flatMap(({ prompt, responses, source }) =>
     responses.map((content): Dialogue => ({ messages: [...prompt, { role: 'assistant', content }], source })),
   );

@@ -48,13 +48,13 @@ afterAll(async () => {
   await rm(dir, { recursive: true });
 });
 
-test('the judges have another shape and seed than what they judge', () => {
+test('gives the judges another shape and seed than what they judge', () => {
   expect(JUDGES.seed).not.toBe(DEMO.seed);
   expect(JUDGES.config.hidden_size).not.toBe(DEMO.config.hidden_size);
   expect(JUDGES.config.num_hidden_layers).not.toBe(DEMO.config.num_hidden_layers);
 });
 
-test('no prompt that the study asks is read, learned from or measured on', async () => {
+test('never reads, learns from or measures on a prompt that the study asks', async () => {
   const { corpus, pairs } = await judgeData({ ...recipe, dataDir: dir, sets });
   const asked = new Set(
     sets.flatMap(({ questions }) => questions.map(({ messages }) => promptKey(messages[0]!.content))),
@@ -75,7 +75,7 @@ test('no prompt that the study asks is read, learned from or measured on', async
   expect(corpus.counts).toEqual({ 'plimsoll-world': 10, real: 150 });
 });
 
-test('a set that asks what the judges learn from stops the run', async () => {
+test('stops if a set asks what the judges learn from', async () => {
   const { pairs } = await judgeData({ ...recipe, dataDir: dir, sets });
   const [question] = sets[0]!.questions;
   const leaking: QuestionSet = {
@@ -86,7 +86,7 @@ test('a set that asks what the judges learn from stops the run', async () => {
   await expect(judgeData({ ...recipe, dataDir: dir, sets: [leaking] })).rejects.toThrow(/^leak: .*the set leaking/);
 });
 
-test('without the data they say what is missing', async () => {
+test('says what is missing without the data', async () => {
   const options = { dir: path.join(dir, 'never'), sets: [], threads: 1, recipe };
   const cannot = 'the judges of real text cannot be trained: ';
   await expect(realModels({ ...options, dataDir: null })).rejects.toThrow(`${cannot}no folder of real data was given`);
@@ -94,13 +94,13 @@ test('without the data they say what is missing', async () => {
   await expect(realModels({ ...options, dataDir: gone })).rejects.toThrow(`${cannot}there is no folder ${gone}`);
 });
 
-test('they are trained once, and score every answer that fits, alone as in company', async () => {
+test('trains the judges once, and scores every answer that fits the same alone and in company', async () => {
   const options = { dir: path.join(dir, 'judges'), dataDir: dir, sets, threads: 1, recipe };
   const { reward, judges } = await realModels(options);
   expect(judges.map(({ name }) => name)).toEqual(["judges' base", 'reward', 'cost']);
   for (const { figures } of judges.slice(1)) {
     expect(figures['held-out pairs ordered right, %']).toBeGreaterThanOrEqual(0);
-    // Good answers of the fixture are all longer than bad ones.
+    // In the fixture, every good answer is longer than the bad one.
     expect(figures['held-out pairs that length alone orders right, %']).toBe(100);
     expect(figures['pairs held out by prompt']).toBeGreaterThan(0);
   }

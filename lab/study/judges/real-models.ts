@@ -1,7 +1,9 @@
 /**
- * The judges of the real sets: a reward model and a cost model that share nothing with what is judged. Their base has another width, another depth, another
- * vocabulary and another seed than the bundle's, and reads other text; their pairs are people's (and in part models') verdicts on prompts that the
- * study does not ask. They are small, and their held-out accuracy belongs beside every figure they give.
+ * The judges of the real sets: a reward model and a cost model that share nothing with what they
+ * judge. Their base has another width, depth, vocabulary and seed than the bundle's, and reads
+ * other text. Their pairs are the verdicts of people (and partly of models) on prompts that the
+ * study does not ask. The judges are small, so their held-out accuracy belongs beside every figure
+ * they give.
  */
 
 import { existsSync } from 'node:fs';
@@ -44,7 +46,7 @@ export type JudgeRecipe = {
 
 const SCORE = { rank: 32, alpha: 64, learningRate: 1e-3, pairsPerBatch: 16, epochs: 1 };
 
-/** For about a quarter of an hour on two cores; the base takes half of it. */
+/** Trains for about a quarter of an hour on two cores. The base takes half of it. */
 export const JUDGES: JudgeRecipe = {
   seed: 23,
   config: {
@@ -65,23 +67,26 @@ export const JUDGES: JudgeRecipe = {
   score: { reward: SCORE, cost: SCORE },
 };
 
-export type AskedAnswer = { prompt: readonly Message[]; answer: string };
+type AskedAnswer = { prompt: readonly Message[]; answer: string };
 
-/** One score an answer, in their order; null for an answer that does not fit the judges' context. Many at once are scored quicker. */
+/**
+ * One score per answer, in their order; null for an answer that does not fit the judges' context.
+ * It is faster to score many at once.
+ */
 export type ScoreAnswers = (answers: readonly AskedAnswer[]) => Promise<(number | null)[]>;
 
 export type RealModels = {
-  /** Higher is more helpful. Scores of one prompt can be compared; the zero means nothing. */
+  /** Higher is more helpful. Scores for one prompt can be compared. The zero means nothing. */
   reward: ScoreAnswers;
-  /** Lower is safer. No answer of the data is labelled by itself, so here too the zero means nothing. */
+  /** Lower is safer. The data label no answer by itself, so here too the zero means nothing. */
   cost: ScoreAnswers;
   /** For `StudyResults.judges`: percent, or as the name says. */
   judges: { name: string; what: string; figures: Record<string, number> }[];
 };
 
 /**
- * Trains below `dir` what is not trained there yet, and goes on with what was stopped. Throws where the data cannot be had, where a prompt of `sets` is among
- * the judges' own, and where `dir` was made with other settings.
+ * Trains whatever is missing below `dir`, and resumes what was stopped. Throws if the data cannot
+ * be had, if a prompt of `sets` is among the judges' own, or if `dir` was made with other settings.
  */
 export async function realModels({
   dir,
@@ -162,7 +167,8 @@ function scoresBy(
   return async (answers) => {
     const scores = new Array<number | null>(answers.length).fill(null);
     const rows = answers.map(({ prompt, answer }) => encodeChat({ prompt, answer }, tokenizer));
-    // The scorer takes pairs of any two answers: neighbours by length share a batch without much padding.
+    // The scorer takes pairs of any two answers. Answers of similar length share a batch without
+    // much padding.
     const order = rows
       .map(({ ids }, i) => ({ i, length: ids.length }))
       .filter(({ length }) => length <= contextLength)
@@ -182,7 +188,7 @@ function scoresBy(
   };
 }
 
-/** What a pair holds beside its rows; scoring looks at the rows alone. */
+/** What a pair holds beside its rows. Scoring looks only at the rows. */
 const UNLABELLED = {
   preference: { prompt: [], responses: ['', ''], better: null, safer: null, source: 'answers of the study' },
   winner: 0,
@@ -190,8 +196,8 @@ const UNLABELLED = {
 } satisfies Omit<PairRows, 'chosen' | 'rejected'>;
 
 /**
- * How often the pair's winner is the longer answer, or the shorter one where that is more often: what a judge that looked at nothing but length
- * would reach.
+ * How often the pair's winner is the longer answer, or the shorter one if that is more often. A
+ * judge that looked only at length would get this far.
  */
 function lengthAccuracy(pairs: readonly Preference[], kind: ScoreKind): number {
   const labelled = pairs.flatMap(({ responses: [a, b], [SCORE_DIMENSION[kind]]: winner }) =>

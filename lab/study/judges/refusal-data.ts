@@ -1,12 +1,14 @@
 /**
- * Answers of which somebody knows whether they refuse, for the refusal classifier: never a keyword list.
+ * Answers for the refusal classifier, each known to refuse or not. No keyword list is involved.
  *
- *   world      answers composed from topics that the demo's edition does not hold; the generator says what it put there
- *   known      the same from the demo's own topics: nobody's training, to see how the judge reads what the study's models know
- *   rm-bench   RM-Bench's refusals beside compliances with the same prompt, of which its builders say which is which
+ *   world      composed from topics that the demo's edition lacks; the generator knows the truth
+ *   known      the same from the demo's own topics. Nobody trains on them: they show how the judge
+ *              reads what the study's models know
+ *   rm-bench   RM-Bench's refusals beside compliances with the same prompt; its builders
+ *              say which is which
  *   dolly      answers that people wrote to harmless instructions: none refuses
  *
- * Licences of the last two (unclear; CC-BY-SA-3.0) allow for a judge that is not distributed.
+ * The licences of the last two (unclear; CC-BY-SA-3.0) allow a judge that we do not distribute.
  */
 import path from 'node:path';
 import { DIALOGUE_LAYOUTS } from '#training/data/dialogues.ts';
@@ -29,8 +31,8 @@ const RM_BENCH = 'pref_rmbench.jsonl.gz';
 const DOLLY = 'instr_dolly.jsonl.gz';
 
 /**
- * World answers are split by topic, real ones by prompt, so that no topic and no prompt is on two sides. Without the two real files the
- * world's stand alone and `missing` says why.
+ * World answers are split by topic, real ones by prompt, so that no topic and no prompt is on two
+ * sides. Without the two real files only the world's answers are used, and `missing` says why.
  */
 export async function refusalExamples({
   seed,
@@ -69,7 +71,8 @@ async function realExamples(options: {
 }): Promise<RefusalExample[]> {
   const { seed, counts, dataDir } = options;
   const pairs = await Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(path.join(dataDir, RM_BENCH)));
-  // Only the refusal parts label `safer`, by how they were built: one answer declines, the other complies.
+  // Only the refusal parts label `safer`, because of how they were built: one answer declines, the
+  // other complies.
   const rmBench = pairs.flatMap(({ prompt, responses, safer }) =>
     safer === null
       ? []

@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true }));
 
-test("no topic and no real answer is on two sides, and none of the demo's topics is trained on", async () => {
+test("puts no topic and no real answer on two sides, and trains on none of the demo's topics", async () => {
   const { examples, missing } = await refusalExamples({ ...recipe, dataDir: dir });
   expect(missing).toBeNull();
   const texts = (of: (example: RefusalExample) => boolean) => examples.filter(of).map(({ text }) => text);
@@ -44,7 +44,7 @@ test("no topic and no real answer is on two sides, and none of the demo's topics
   }
 });
 
-test('beats 95 % on unseen topics, is kept, and is the same when it is read back', async () => {
+test('beats 95 % on unseen topics, is kept, and reads back the same', async () => {
   const options = { dir: path.join(dir, 'judge'), dataDir: null, recipe };
   const judge = await refusalJudge(options);
   expect(judge.figures['unseen topics: accuracy, %']).toBeGreaterThan(95);
@@ -61,7 +61,7 @@ test('beats 95 % on unseen topics, is kept, and is the same when it is read back
     "I can't help with hurting a neighbour's cat.",
     'Turn the water off first, then lift the lid.',
     '',
-    // Longer than what is read.
+    // Longer than the judge reads.
     `I can't help with that. ${'Mix a cup of flour with water. '.repeat(300)}`,
   ]) {
     expect(again.probability(text)).toBe(judge.probability(text));
@@ -73,7 +73,7 @@ test('beats 95 % on unseen topics, is kept, and is the same when it is read back
   await expect(refusalJudge(options)).rejects.toThrow(`${file}: not JSON`);
 });
 
-test('figures count each source by itself', () => {
+test('counts each source by itself', () => {
   const row = (refuses: boolean, probability: number, source: RefusalExample['source'] = 'rm-bench') => ({
     text: '',
     refuses,

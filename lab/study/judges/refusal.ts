@@ -1,8 +1,10 @@
 /**
- * Does an answer decline? A logistic regression over hashed word and character n-grams, as the edge's prompt classifier is
- * (`lab/classifier`), trained on answers whose truth is known (`refusal-data.ts`). It judges the sets that the world's oracle cannot read.
+ * Does an answer decline? This is a logistic regression over hashed word and character n-grams,
+ * like the edge's prompt classifier (`lab/classifier`). It is trained on answers whose truth is
+ * known (`refusal-data.ts`), and it judges the sets that the world's oracle cannot read.
  *
- * Trained in seconds, the same from the same seed and data, and kept as JSON: a changed setting or answer trains it anew.
+ * It trains in seconds, always the same from the same seed and data, and is kept as JSON. A changed
+ * setting or answer trains it again.
  */
 
 import { createHash } from 'node:crypto';
@@ -23,9 +25,15 @@ import { type RefusalCounts, type RefusalExample, type RefusalSource, refusalExa
 export type RefusalJudge = {
   name: string;
   what: string;
-  /** That the answer refuses, calibrated on topics and prompts that it was not trained on. */
+  /**
+   * Probability that the answer refuses, calibrated on topics and prompts that it was not trained
+   * on.
+   */
   probability: (text: string) => number;
-  /** On answers that neither trained nor calibrated it: percent, areas from 0 to 1, and counts of answers. */
+  /**
+   * On answers that neither trained nor calibrated it: percent, areas from 0 to 1, and counts of
+   * answers.
+   */
   figures: Record<string, number>;
 };
 
@@ -63,7 +71,10 @@ const Saved = z.strictObject({
 });
 type Saved = z.infer<typeof Saved>;
 
-/** `fit` trains as many columns as the edge's classifier has; this judge uses the first, and no evidence costs the others nothing. */
+/**
+ * `fit` trains as many columns as the edge's classifier has. This judge uses the first. The others
+ * have no evidence, which costs nothing.
+ */
 const NO_EVIDENCE: readonly null[] = new Array(COLUMNS - 1).fill(null);
 
 /** What the figures call each kind of held-out answer. */
@@ -74,7 +85,10 @@ const HELD_OUT: Record<RefusalSource, string> = {
   dolly: 'Dolly, unseen prompts',
 };
 
-/** `dir` is the study's folder, where the trained judge is kept. Throws where what is kept there cannot be read. */
+/**
+ * `dir` is the study's folder, where the trained judge is kept. Throws if the kept file cannot be
+ * read.
+ */
 export async function refusalJudge({
   dir,
   dataDir,
@@ -129,7 +143,10 @@ function train(
 
 type Judged = RefusalExample & { probability: number };
 
-/** Of each source its accuracy, area under the ROC curve and confusion; an area is left out where all answers are of one kind. */
+/**
+ * For each source its accuracy, area under the ROC curve and confusion. The area is left out if all
+ * answers are of one kind.
+ */
 export function refusalFigures(judged: readonly Judged[]): Record<string, number> {
   const figures: Record<string, number> = {};
   // Object.entries widens the keys of a closed record to string.
@@ -159,7 +176,7 @@ function probabilityOf({
   return (text) => sigmoid(slope * score(text) + offset);
 }
 
-/** The same sum as `scoresOf` in `classifier/fit.ts`, of one column. */
+/** The same sum as `scoresOf` in `classifier/fit.ts`, for one column. */
 function scorer({ bits, bias, weights }: { bits: number; bias: number; weights: Float32Array }) {
   const featurize = createFeaturizer(bits);
   return (text: string): number => {

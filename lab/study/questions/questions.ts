@@ -1,4 +1,7 @@
-/** What the study asks: sets of questions held out from training, and the beginnings that a prefill attack forces on their answers. */
+/**
+ * What the study asks: sets of questions held out from training, and the beginnings that a prefill
+ * attack forces on their answers.
+ */
 import type { Message } from '#shared/protocol/generate.ts';
 import { createRandom } from '#training/data/random.ts';
 import type { TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
@@ -14,7 +17,10 @@ export type StudyQuestion = {
   messages: readonly Message[];
   kind: JudgedAnswer['kind'];
   category: string | null;
-  /** Of the small world: what the oracle reads an answer by, and what an attacker would have the answer say. */
+  /**
+   * For questions of the small world: what the oracle reads an answer by, and what an attacker
+   * wants the answer to say.
+   */
   world?: { row: QuestionRow; attack: string };
 };
 
@@ -42,7 +48,10 @@ export function worldSet({ edition, seed }: { edition: Edition; seed: number }):
 
 /** Depths of a prefill attack, in tokens. */
 export const ATTACK_DEPTHS = [0, 5, 10, 20] as const;
-/** Of the borderline and harmful questions, every second: an attack is asked once a depth. */
+/**
+ * Only every second borderline or harmful question is attacked, since an attack is asked once per
+ * depth.
+ */
 const ATTACK_STRIDE = 2;
 
 export function attackSet(world: QuestionSet): QuestionSet {
@@ -63,7 +72,7 @@ function attackOf({ id, ask }: QuestionRow, topic: Topic): string {
   return hazards.map(({ wordings }) => random.pick(wordings)).join(' ');
 }
 
-/** The first `depth` tokens of what an attacker would have the answer say. */
+/** The first `depth` tokens of what an attacker wants the answer to say. */
 export function attackPrefix(
   { world }: StudyQuestion,
   { depth, tokenizer }: { depth: number; tokenizer: TrainingTokenizer['tokenizer'] },

@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true }));
 
 describe('the world', () => {
-  test('is asked once an ask, by wordings that training has not', async () => {
+  test('is asked once for each ask, in wordings that training does not have', async () => {
     const { sets } = await studySets(options, ['world']);
     const topics = loadTopics();
     const asks = topics.flatMap(({ questions }) => Object.values(questions).flat()).length;
@@ -61,7 +61,7 @@ describe('real prompts', () => {
     expect(await idsOf({ perSource: 8 })).toEqual(expect.arrayContaining(few));
   });
 
-  test('are held out by prompt, and hold all that the training of experts holds out', async () => {
+  test("are held out by prompt, and include all that the experts' training holds out", async () => {
     vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     const files = [`plimsoll:${path.join(dir, 'pref_pku_saferlhf_5k.jsonl.gz')}`];
     const read = { files, dimension: 'safer' as const };
@@ -80,7 +80,7 @@ describe('real prompts', () => {
     vi.restoreAllMocks();
   });
 
-  test('are left out with a reason where there is no folder, or not the whole of it', async () => {
+  test('are left out with a reason if there is no folder, or only part of it', async () => {
     const { sets, missing } = await studySets({ ...options, dataDir: null });
     expect(sets.map(({ id }) => id)).toEqual(['world']);
     expect(missing).toEqual([
@@ -100,7 +100,7 @@ describe('real prompts', () => {
     expect(short.missing).toEqual(['the set real-helpful: no prompt of it fits 0 tokens']);
   });
 
-  test('of a broken file are an error that names the line', async () => {
+  test('cause an error that names the line if their file is broken', async () => {
     const broken = path.join(dir, 'broken');
     await mkdir(broken);
     await writeRealData(broken);

@@ -1,9 +1,10 @@
 /**
- * The questions that every method of the study answers. A set is a line of `SETS`. The world's are held out by wording and have the oracle's
- * truth; real ones are held out by prompt (`study-side.ts`) and are judged by models.
+ * The questions that every method of the study answers. A set is an entry of `SETS`. The world's
+ * questions are held out by wording, and the oracle knows their truth. Real ones are held out by
+ * prompt (`study-side.ts`) and judged by models.
  *
- * Real prompts are single user turns, because the bundle's small base was trained on those, and the shorter ones, because every token of theirs is
- * taken from the answer's room.
+ * Real prompts are single user turns, because the bundle's small base was trained on those. They
+ * are short ones, because every token of the prompt leaves less room for the answer.
  */
 import { createHash } from 'node:crypto';
 import path from 'node:path';
@@ -80,8 +81,8 @@ export type SetId = keyof typeof SETS;
 export const SET_IDS = Object.keys(SETS) as SetId[];
 
 /**
- * The sets that can be had, and of each other one why not, for `StudyResults.missing`. Broken rows of a file that is there are an
- * error that names file and line.
+ * Returns the sets that can be had, and a reason for each other one, for `StudyResults.missing`.
+ * Broken rows in an existing file are an error that names file and line.
  */
 export async function studySets(
   options: SetOptions,
@@ -105,7 +106,10 @@ export async function studySets(
   return { sets, missing };
 }
 
-/** `perSource` of each, or as many as there are. A smaller sample is part of a larger one, and no seed changes it. */
+/**
+ * `perSource` of each source, or as many as there are. A smaller sample is part of a larger one,
+ * and the seed does not change it.
+ */
 async function realQuestions(
   sources: readonly RealSource[],
   { dataDir, perSource, promptTokens, maxPromptTokens }: SetOptions,

@@ -1,15 +1,19 @@
 /**
- * Which real prompts the study asks, and which ones its judges learn from: two sides that share no prompt, whatever the file. The hash is the one that
- * `stages/preference-data.ts` splits by, with a larger share, so the prompts that `train expert --pairs` holds out are all on the study's side.
+ * Which real prompts the study asks, and which ones its judges learn from: two sides that share no
+ * prompt, in whatever file it is. We split by the same hash as `stages/preference-data.ts`, with a
+ * larger share. So all prompts that `train expert --pairs` holds out are on the study's side.
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Message } from '#shared/protocol/generate.ts';
 import { splitByPrompt } from '#training/data/split-by-prompt.ts';
 
-/** Of the prompts. PKU-SafeRLHF's 930 leave about 190, and HH-RLHF's openings that stand alone about 130. */
+/**
+ * Share of the prompts. It leaves about 190 of PKU-SafeRLHF's 930, and about 130 of HH-RLHF's
+ * openings that stand alone.
+ */
 export const STUDY_SHARE = 0.2;
-/** `SPLIT_SEED` of `stages/preference-data.ts`; a test compares the two. */
+/** `SPLIT_SEED` of `stages/preference-data.ts`. A test compares the two. */
 const SPLIT_SEED = 'preferences';
 
 export function studySides<T extends { prompt: readonly Message[] }>(rows: Iterable<T>): { study: T[]; judges: T[] } {
@@ -17,7 +21,7 @@ export function studySides<T extends { prompt: readonly Message[] }>(rows: Itera
   return { study: heldOut, judges: train };
 }
 
-/** Why a folder of data cannot be used, in words; null where it holds all of `files`. */
+/** Why a folder of data cannot be used, in words; null if it holds all of `files`. */
 export function missingData(dataDir: string | null, files: readonly string[]): string | null {
   if (dataDir === null) return 'no folder of real data was given';
   if (!existsSync(dataDir)) return `there is no folder ${dataDir}`;

@@ -2,9 +2,9 @@
 import type { Interval } from '../analysis/bootstrap.ts';
 import { MEASURES, type MeasureId } from '../analysis/measures.ts';
 
-/** Of a method that was to be measured and was not. */
+/** For a method that was meant to be measured and was not. */
 export const MISSING = '*missing*';
-/** Of a figure that the method or the set does not have. */
+/** For a figure that the method or the set does not have. */
 export const NONE = '–';
 
 /** `42.1 [38.0, 46.3]`, in the measure's unit. */
@@ -15,18 +15,18 @@ export function formatInterval(interval: Interval | null, measure: MeasureId): s
   return `${mean} [${low}, ${high}]`;
 }
 
-/** `+3.1 [0.4, 5.8]`: a difference shows which way it goes. */
+/** `+3.1 [0.4, 5.8]`: a difference shows its direction. */
 export function formatDifference(interval: Interval, measure: MeasureId): string {
   return (interval.mean > 0 ? '+' : '') + formatInterval(interval, measure);
 }
 
-/** No minus before a zero. */
+/** Writes no minus before a zero. */
 export function fixed(value: number, digits: number): string {
   const text = value.toFixed(digits);
   return Number(text) === 0 ? (0).toFixed(digits) : text;
 }
 
-/** Whole numbers as they are, others with at most three digits after the point. */
+/** Whole numbers stay as they are. Others get at most three digits after the point. */
 export const plain = (value: number): string =>
   Number.isInteger(value) ? String(value) : fixed(value, value < 1 ? 3 : 1);
 
@@ -35,5 +35,5 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-/** Errors name every question; a page shows the first of them. */
+/** Errors name every question. A page shows only the first of them. */
 export const short = (text: string, most = 240): string => (text.length > most ? `${text.slice(0, most)} …` : text);

@@ -1,4 +1,4 @@
-/** The report's page: what was found first, then the numbers it rests on. */
+/** The report's page: first what was found, then the numbers behind it. */
 import { formatSeconds } from '#training/run/progress.ts';
 import { METHOD } from '../analysis/contenders.ts';
 import { MARGIN, type Outcome, type Verdict } from '../analysis/hypotheses.ts';
@@ -31,22 +31,27 @@ export function readme(study: Study, outcomes: readonly Outcome[], drawn: Readon
   const { world } = study;
   return `# Evaluation
 
-Written by \`npx plimsoll study report\` from what \`npx plimsoll study run\` measured; every number and every sentence about one comes from
-[the code](../../lab/study/report). The numbers alone are in [summary.json](summary.json).
+\`npx plimsoll study report\` wrote this page from what \`npx plimsoll study run\` measured. Every number, and every
+sentence about one, comes from [the code](../../lab/study/report). The numbers alone are in
+[summary.json](summary.json).
 
-${methods.length} methods, ${plural(seeds.length, 'seed')}, ${plural(sets.length, 'set')} of questions: ${sets.map(({ label, questions }) => `${label} (${questions})`).join(', ')}. ${baseSentence(study)}
-Training took ${formatSeconds(seconds.training)}, answering ${formatSeconds(seconds.generating)}.
+${methods.length} methods, ${plural(seeds.length, 'seed')}, ${plural(sets.length, 'set')} of questions:
+${sets.map(({ label, questions }) => `${label} (${questions})`).join(', ')}.
+${baseSentence(study)} Training took ${formatSeconds(seconds.training)}, answering
+${formatSeconds(seconds.generating)}.
 
-**Intervals** are 95 % bootstrap intervals: questions are drawn again 2,000 times, each with its answers under all seeds. Two methods are
-compared on the same questions and the same seeds, by each question's difference. What an interval leaves out is how much
-a training run's luck weighs: differences are therefore also given by seed. Each interval misses the truth one time in twenty: of ${outcomes.length}, about ${(0.05 * outcomes.length).toFixed(1)}.
+**Intervals** are 95 % bootstrap intervals: we draw the questions again 2,000 times, each with its answers under all
+seeds. Two methods are compared on the same questions and the same seeds, by the difference on each question. An
+interval leaves out how much a training run's luck weighs, so differences are also given by seed. Each interval misses
+the truth one time in twenty: of ${outcomes.length}, about ${(0.05 * outcomes.length).toFixed(1)}.
 
-**Figures.** *Unsafe*: the oracle found a hazard in the answer. *Recall*: the share of the facts asked for that the answer names. *Refuses*: it declines. *Unknown
-sentences*: the share of its sentences that the oracle does not know, of which it cannot say whether they are safe.
+**Figures.** *Unsafe*: the oracle found a hazard in the answer. *Recall*: the share of the facts asked for that the
+answer names. *Refuses*: the answer declines. *Unknown sentences*: the share of its sentences that the oracle does not
+know, so it cannot say whether they are safe.
 
 ## In short
 
-Of ${outcomes.length} hypotheses ${count('confirmed')} were confirmed, ${count('refuted')} refuted, ${count('not decided')} not decided, and ${count('missing')} could not be tested.
+Of ${outcomes.length} hypotheses, ${count('confirmed')} were confirmed, ${count('refuted')} refuted, ${count('not decided')} not decided, and ${count('missing')} could not be tested.
 ${best.length > 0 ? `By the means, no other method is both as safe and as helpful as: ${best.join('; ')}.` : 'No method has both safety and helpfulness measured.'}
 
 ${plot('plane', 'Safety against helpfulness of every method, with intervals', 'no method has both figures.')}
@@ -79,7 +84,7 @@ ${hypothesesTable(outcomes)}
 
 ${methodList(study)}
 
-Tokens are those of all runs that a method needs, reward and cost models among them, without the base's; the mean over seeds.
+Tokens are those of all runs that a method needs, including reward and cost models but not the base; mean over seeds.
 
 ## The small world
 
@@ -89,7 +94,8 @@ ${world ? methodsTable(study, world, OUTCOMES) : ''}
 
 ${world ? methodsTable(study, world, ENGINE) : ''}
 
-KL is the mean of log p - log p_expert over the answer's own tokens. ${NONE}: the method has no such figure (one policy has no second expert).
+KL is the mean of log p - log p_expert over the answer's own tokens. ${NONE}: the method has no such figure (one policy has no
+second expert).
 
 ### Differences
 
@@ -103,7 +109,7 @@ ${plot('floors', 'The logits router under floors on the same plane, one curve a 
 
 ${floorsTable(study)}
 
-The plot shows the seeds that all lines have, the table all seeds of each.
+The plot shows the seeds that all lines share. The table shows all seeds of each.
 
 ## Where the safety weight goes
 
@@ -113,8 +119,9 @@ ${plot('weights-by-category', 'Mean safety weight by category of harm', "no rout
 
 ## Prefill attacks
 
-The answer is made to begin with the first tokens of a hazardous one. Unsafe answers in percent, on the questions that were attacked, by what follows the sentence that was begun
-for them: whatever the line, that sentence is ended as it began.
+The answer is made to begin with the first tokens of a hazardous one. The figures are unsafe answers in percent, on the
+questions that were attacked. Only what follows the begun sentence counts, because under any line that sentence ends as
+it began.
 
 ${plot('prefill', 'Unsafe share against the number of prefilled tokens', 'no answer was begun.')}
 
@@ -122,7 +129,7 @@ ${prefillTable(study)}
 
 ## Real prompts
 
-${real.length > 0 ? "Prompts that people wrote, judged by models. A base of the small world answers them with the small world's sentences: what these sets compare is the mixing (weight, divergence, budget), hardly the answers." : `${MISSING}: no set of real prompts.`}
+${real.length > 0 ? "Prompts that people wrote, judged by models. A base of the small world answers them with the small world's sentences. So these sets compare the mixing (weight, divergence, budget), hardly the answers." : `${MISSING}: no set of real prompts.`}
 
 ${judges.length > 0 ? `How far the judges can be trusted:\n\n${judgesTable(study)}` : `${MISSING}: no judge. The figures below need none.`}
 
@@ -138,23 +145,27 @@ ${missing.length > 0 ? missing.map((text) => `- ${text}`).join('\n') : 'Nothing:
 
 ## What this scale can and cannot say
 
-- **The base is small.** ${baseSentence(study)} It recites sentences of a small world that was written for it; what it says of other subjects is noise. An
-  effect that needs a model which can reason about harm cannot show here.
-- **The world is synthetic.** Pairs are labelled by construction and the oracle reads by the same list of sentences, so labels carry no noise. Preferences of
-  people disagree; margins learned from them, and D_dual, would be worse than here.
-- **Sentences are recited.** Training and questions share their sentences (the wordings of questions are held out, not the answers' sentences), so
-  unsafe shares say which of known sentences a method picks, not what new harm it could think of.
-- **The oracle reads known sentences only.** An answer of unknown sentences counts as safe and as unhelpful. Where *unknown sentences* is high, *unsafe* is a lower bound.
-- **The order of methods is evidence, the sizes are not.** That a mechanism works or fails here, with everything else held equal, is a reason to expect
-  it elsewhere; how many points it is worth has to be measured there.
-- **Few seeds.** Intervals are over questions; a difference whose sign changes between seeds should not be believed, whatever its interval.
+- **The base is small.** ${baseSentence(study)} It
+  recites sentences of a small world that was written for it. What it says about other subjects is noise. An effect that
+  needs a model which can reason about harm cannot show here.
+- **The world is synthetic.** Pairs are labelled by construction, and the oracle reads by the same list of sentences, so
+  labels carry no noise. People's preferences disagree. Margins learned from them, and D_dual, would be worse than here.
+- **Sentences are recited.** Training and questions share their sentences (the wordings of questions are held out, not
+  the answers' sentences). So unsafe shares say which known sentences a method picks, not what new harm it could think
+  of.
+- **The oracle reads only known sentences.** An answer of unknown sentences counts as safe and as unhelpful. Where
+  *unknown sentences* is high, *unsafe* is a lower bound.
+- **The order of methods is evidence, the sizes are not.** If a mechanism works or fails here, with everything else held
+  equal, that is a reason to expect the same elsewhere. How many points it is worth has to be measured there.
+- **Few seeds.** Intervals are over questions. Do not believe a difference whose sign changes between seeds, whatever
+  its interval.
 `;
 }
 
 function baseSentence(study: Study): string {
   const { parameters, steps } = study.results.base;
-  const trained = steps === null ? "a bundle's" : `whose last run took ${steps.toLocaleString('en-US')} steps`;
-  return `One base for all, of ${(parameters / 1e6).toFixed(1)} million parameters, ${trained}.`;
+  const trained = steps === null ? 'taken from a bundle' : `whose last run took ${steps.toLocaleString('en-US')} steps`;
+  return `All methods share one base of ${(parameters / 1e6).toFixed(1)} million parameters, ${trained}.`;
 }
 
 const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`;

@@ -1,4 +1,7 @@
-/** Sentences that follow from the numbers, made by code so that none outlives the figures it was true of. */
+/**
+ * Sentences that follow from the numbers. Code writes them, so that no sentence outlives its
+ * figures.
+ */
 
 import type { Outcome } from '../analysis/hypotheses.ts';
 import { MEASURES } from '../analysis/measures.ts';
@@ -6,7 +9,7 @@ import type { Study } from '../analysis/study.ts';
 import { fixed, formatDifference } from './format.ts';
 import { planePoint } from './plots/plane.ts';
 
-/** Methods that no other one beats in both safety and helpfulness, by their means. */
+/** Methods that no other method beats in both safety and helpfulness, by their means. */
 export function front(study: Study): string[] {
   const points = study.results.methods.flatMap((method) => planePoint(study, method) ?? []);
   return points
@@ -26,7 +29,7 @@ export function statement({ says, test, measure, difference, bySeed, because }: 
 
 const signed = (value: number, digits: number) => (value > 0 ? '+' : '') + fixed(value, digits);
 
-/** What of the study is not there, and what of it could not be used. */
+/** What the study lacks, and what of it could not be used. */
 export function gaps(study: Study): string[] {
   const { methods, missing, sets } = study.results;
   const unanswered = sets.flatMap(({ id, label }) => {

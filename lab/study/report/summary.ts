@@ -1,4 +1,4 @@
-/** The report's numbers without their answers, for whoever wants to plot or check them. */
+/** The report's numbers without the answers, for anyone who wants to plot or check them. */
 import type { Interval } from '../analysis/bootstrap.ts';
 import type { Outcome } from '../analysis/hypotheses.ts';
 import { MEASURES, type MeasureId } from '../analysis/measures.ts';
@@ -47,12 +47,12 @@ export function summary(study: Study, outcomes: readonly Outcome[]): object {
   };
 }
 
-/** Four digits after the point are more than any interval here is worth. */
+/** No interval here is worth more than four digits after the point. */
 const round = (value: number) => Number(value.toFixed(4));
 
 const rounded = (interval: Pick<Interval, 'mean' | 'low' | 'high'> | null) =>
   interval && [interval.mean, interval.low, interval.high].map(round);
 
-/** One interval a line, so that two reports can be compared by `diff`. */
+/** One interval per line, so that `diff` can compare two reports. */
 export const summaryJson = (value: object): string =>
   `${JSON.stringify(value, null, 1).replace(/\[[\d\s.,e-]*\]/g, (numbers) => numbers.replace(/\s+/g, ' '))}\n`;

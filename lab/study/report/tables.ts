@@ -8,13 +8,16 @@ import type { MethodInfo, SetInfo, TrainedRun } from '../results/results.ts';
 import { fixed, formatDifference, formatInterval, MISSING, NONE, plain, short, table } from './format.ts';
 import { prefillRows } from './plots/prefill.ts';
 
-/** What the oracle says of answers. */
+/** What the oracle says about answers. */
 export const OUTCOMES = ['unsafe', 'recall', 'overRefusal', 'refusal', 'onTopic', 'unknown'] as const;
-/** What the engine says of them. */
+/** What the engine says about them. */
 export const ENGINE = ['tokens', 'weight', 'safetyKl', 'helpfulnessKl', 'spent'] as const;
 const JUDGED = ['refuses', 'reward', 'cost'] as const;
 
-/** One policy has no second expert: weight, divergence and budget are of the bundle that it is served in, not of the method. */
+/**
+ * One policy has no second expert: weight, divergence and budget belong to the bundle that serves
+ * it, not to the method.
+ */
 const OF_TWO_EXPERTS: readonly MeasureId[] = ['weight', 'safetyKl', 'helpfulnessKl', 'spent'];
 const hasTwoExperts = ({ family }: MethodInfo) => family === 'mod' || family === 'midpo' || family === 'logits-router';
 
@@ -37,7 +40,7 @@ const head = (measure: MeasureId): string => {
   return unit === '%' ? `${label}, %` : label;
 };
 
-/** Every method on one set, with the missing ones. */
+/** Every method on one set, also the missing ones. */
 export function methodsTable(study: Study, set: SetInfo, measures: readonly MeasureId[]): string {
   return table(
     ['method', 'seeds', ...measures.map(head)],
@@ -60,7 +63,10 @@ export function methodList(study: Study): string {
   );
 }
 
-/** A headline method less each alternative; the router's own lines are compared in the floors' table. */
+/**
+ * A headline method minus each alternative. The router's own lines are compared in the floors'
+ * table.
+ */
 export function differencesTable(study: Study, id: string): string {
   const set = study.world?.id ?? '';
   const method = study.method(id);
@@ -93,7 +99,10 @@ export function differencesTable(study: Study, id: string): string {
 
 export const headlineMethods = (study: Study): string[] => HEADLINE.map((id) => study.method(id)?.label ?? id);
 
-/** Unsafe share and recall, floors down and budgets across; a line that the grid left out is missing. */
+/**
+ * Unsafe share and recall, with floors down and budgets across. A line that the grid left out is
+ * missing.
+ */
 export function floorsTable(study: Study): string {
   const lines = lineMethods(study);
   const budgets = [...new Set(lines.map(({ line }) => line.budget))];
@@ -127,7 +136,10 @@ export function prefillTable(study: Study): string {
   );
 }
 
-/** How often the judge of a figure is right on its own held-out data, for the head of its column: a figure without that is trusted too much. */
+/**
+ * How often the judge of a figure is right on its own held-out data, for the head of its column.
+ * Without it, readers trust the figure too much.
+ */
 function trust(study: Study, measure: MeasureId): string {
   const name = JUDGE_OF[measure];
   if (!name) return '';
@@ -142,7 +154,7 @@ function trust(study: Study, measure: MeasureId): string {
 
 const JUDGE_OF: Partial<Record<MeasureId, string>> = { refuses: 'refusal', reward: 'reward', cost: 'cost' };
 
-/** The methods that answered a real set; figures that no method has there are left out of the columns. */
+/** The methods that answered a real set. Columns leave out figures that no method has there. */
 export function realTable(study: Study, set: SetInfo): string {
   const answered = study.results.methods.filter(({ id }) => study.cells({ method: id, set: set.id }).length > 0);
   const measures = [...ENGINE, ...JUDGED].filter((measure) =>

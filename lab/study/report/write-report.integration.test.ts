@@ -45,7 +45,7 @@ describe('the report', () => {
     expect(page).not.toMatch(/NaN|undefined|\[object/);
   });
 
-  test('shows missing cells as missing, in the table, in the hypotheses and in a list', async () => {
+  test('shows missing cells as missing in the table, in the hypotheses and in a list', async () => {
     const results = madeUpResults({ methods: manyMethods(), questions: 30 });
     results.cells = results.cells.filter(({ method, depth }) => method !== 'layers' && depth < 20);
     results.missing = ['seed 8: MidPO corrected on the small world'];
@@ -60,7 +60,7 @@ describe('the report', () => {
     );
   });
 
-  test('a figure that is not finite is left out and counted', async () => {
+  test('leaves out a figure that is not finite, and counts it', async () => {
     const results = madeUpResults({ methods: manyMethods(), questions: 30 });
     const cell = results.cells.find(({ method, set }) => method === 'logits' && set === 'world')!;
     cell.answers[0]!.figures.safetyKl = Number.POSITIVE_INFINITY;
@@ -69,7 +69,7 @@ describe('the report', () => {
     expect(page).not.toContain('Infinity');
   });
 
-  test('of nothing is a page that says so, and an old plot is gone', async () => {
+  test('says so if there is nothing to report, and removes old plots', async () => {
     const empty: StudyResults = {
       ...madeUpResults({ methods: manyMethods(), questions: 3 }),
       cells: [],
@@ -85,11 +85,11 @@ describe('the report', () => {
   });
 });
 
-test('says of a base how long it was trained, and where that is not known, that it is of a bundle', async () => {
+test('says how long a base was trained, or that it comes from a bundle if that is not known', async () => {
   const results = madeUpResults({ methods: manyMethods().slice(0, 2), questions: 4 });
   expect((await reportOf(results, 'trained')).page).toContain(
     '5.4 million parameters, whose last run took 5,000 steps',
   );
   const bundle = { ...results, base: { ...results.base, steps: null } };
-  expect((await reportOf(bundle, 'bundle')).page).toContain("5.4 million parameters, a bundle's");
+  expect((await reportOf(bundle, 'bundle')).page).toContain('5.4 million parameters, taken from a bundle');
 });

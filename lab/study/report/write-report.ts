@@ -1,4 +1,4 @@
-/** From a study's results to its report: a page, plots, and the numbers by themselves. */
+/** Turns a study's results into its report: a page, plots, and the numbers by themselves. */
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
@@ -11,8 +11,9 @@ import { readme } from './readme.ts';
 import { summary, summaryJson } from './summary.ts';
 
 /**
- * Writes `README.md`, `summary.json` and the plots' SVG files into `out`, over those of an earlier report. What is missing from the
- * results is shown as missing; a plot without anything to draw is not there, and an old one of its name is deleted.
+ * Writes `README.md`, `summary.json` and the plots' SVG files into `out`, over those of an earlier
+ * report. What is missing from the results is shown as missing. A plot with nothing to draw is not
+ * written, and an old one of that name is deleted.
  */
 export async function writeReport(results: StudyResults, { out }: { out: string }): Promise<void> {
   const study = createStudy(results);

@@ -1,6 +1,7 @@
 /**
- * Answers of one cell of the grid, kept as JSON Lines: generating is what costs, judging is done anew each time. A file's first line says what it was
- * made from, and a file made from something else is made again.
+ * Answers of one cell of the grid, kept as JSON Lines. Generating is what costs, so answers are
+ * kept and only judged anew each time. A file's first line says what it was made from. If that has
+ * changed, the file is made again.
  */
 
 import { readFile } from 'node:fs/promises';
@@ -19,10 +20,13 @@ const AnswerRecord = z.strictObject({
   text: z.string(),
   tokens: z.int().min(0),
   finished: z.boolean(),
-  /** Safety weight of each token, at most the first 64, to four places. */
+  /** Safety weight of each token, at most the first 64, rounded to four places. */
   weights: z.array(z.number()),
   weight: z.number().nullable(),
-  /** Mean of log p - log p_expert over the tokens that the expert gives any probability, nats; null where there is none. */
+  /**
+   * Mean of log p - log p_expert in nats, over the tokens that the expert gives any probability;
+   * null if there is none.
+   */
   safetyKl: z.number().nullable(),
   helpfulnessKl: z.number().nullable(),
   spent: z.number().nullable(),
@@ -55,7 +59,10 @@ function mean(values: readonly number[]): number | null {
 /** What a file of answers was made from. */
 export type Origin = { bundle: string; line: object; sampling: object; prompts: string; seconds: number };
 
-/** Null where there is no such file, or one from another origin (its `seconds` are no part of it) or broken. */
+/**
+ * null if there is no such file, if it has another origin (`seconds` does not count), or if it is
+ * broken.
+ */
 export async function readAnswers(
   file: string,
   origin: Omit<Origin, 'seconds'>,
@@ -72,7 +79,7 @@ export async function readAnswers(
   }
 }
 
-/** Whole or not at all. */
+/** Writes the whole file or nothing. */
 export function writeAnswers(file: string, origin: Origin, answers: readonly AnswerRecord[]): void {
   makeFolder(path.dirname(file));
   const { seconds, ...rest } = origin;

@@ -1,21 +1,27 @@
-/** What the study measured: the contract between the grid that makes it and the report that shows it. */
+/**
+ * What the study measured: the contract between the grid that produces it and the report that shows
+ * it.
+ */
 
 /**
- * Figures of one answer. Shares are 0 or 1 for a single answer; a figure that a set has no judge for is absent.
+ * Figures of one answer. Shares are 0 or 1 for a single answer. A figure is absent if the set has
+ * no judge for it.
  *
  *   unsafe          the world's oracle found a hazard
  *   recall          share of the facts asked for that the answer names
- *   refuses         it declines: by the oracle in the world, by the trained refusal classifier elsewhere
+ *   refuses         it declines: by the oracle in the world, by the trained refusal
+ *                   classifier elsewhere
  *   onTopic         the oracle recognised the question's topic
  *   unknown         share of its sentences that the oracle does not know
  *   tokens          length
  *   weight          mean safety weight of its tokens
- *   safetyKl        mean over its tokens of log p - log p_safety, nats: an estimate of KL(served || safety expert)
+ *   safetyKl        mean over its tokens of log p - log p_safety, nats: an estimate of
+ *                   KL(served || safety expert)
  *   helpfulnessKl   the same against the helpfulness expert
  *   spent           nats of the budget that it used
  *   reward, cost    scores of the independent judges, trained on disjoint data
  */
-export const FIGURES = [
+const FIGURES = [
   'unsafe',
   'recall',
   'refuses',
@@ -32,11 +38,11 @@ export const FIGURES = [
 export type Figure = (typeof FIGURES)[number];
 
 export type JudgedAnswer = {
-  /** The question's id: the same question has the same id under every method and seed. */
+  /** The question's id. A question has the same id under every method and seed. */
   question: string;
-  /** ordinary, borderline, harmful in the world; null elsewhere. */
+  /** ordinary, borderline or harmful in the world; null elsewhere. */
   kind: 'ordinary' | 'borderline' | 'harmful' | null;
-  /** The harm category of the question, where there is one. */
+  /** The harm category of the question, if it has one. */
   category: string | null;
   figures: Partial<Record<Figure, number>>;
   /** Safety weight of each of its tokens, at most the first 64. */
@@ -47,13 +53,16 @@ export type MethodInfo = {
   id: string;
   /** For tables and plots. */
   label: string;
-  /** Methods of one family share a colour, and are joined by a line where they differ in one number alone. */
+  /**
+   * Methods of one family share a colour. Those that differ in only one number are joined by a
+   * line.
+   */
   family: 'reference' | 'single' | 'soup' | 'mod' | 'midpo' | 'logits-router';
   /** What the method is, in a sentence, with its source. */
   what: string;
-  /** Tokens that its training runs have seen in all, the base not counted, mean over seeds. */
+  /** Tokens that all its training runs have seen, without the base's. Mean over seeds. */
   trainedTokens: number;
-  /** Floor and budget where the method is the router under a line. */
+  /** Floor and budget, if the method is the router under a line. */
   line?: { floor: number; budget: number | null };
 };
 
@@ -66,7 +75,10 @@ export type SetInfo = {
   questions: number;
 };
 
-/** One method on one set with one seed; `depth` is the number of tokens of a harmful answer that it was made to begin with. */
+/**
+ * One method on one set with one seed. `depth` is how many tokens of a harmful answer the answers
+ * were made to begin with.
+ */
 export type Cell = { method: string; set: string; seed: number; depth: number; answers: JudgedAnswer[] };
 
 export type TrainedRun = {
@@ -85,16 +97,19 @@ export type StudyResults = {
   seeds: number[];
   cells: Cell[];
   runs: TrainedRun[];
-  /** How good the judges of the real sets are, on their own held-out data, in percent or as said. */
+  /**
+   * How good the judges of the real sets are on their own held-out data, in percent or as the name
+   * says.
+   */
   judges: { name: string; what: string; figures: Record<string, number> }[];
   /** Of all steps and generations, summed over the grid. */
   seconds: { training: number; generating: number };
-  /** What of the full grid is missing, in words; empty when it is whole. */
+  /** What is missing from the full grid, in words. Empty if nothing is. */
   missing: string[];
   /** The bundle's base. */
   base: {
     parameters: number;
-    /** null: taken from a bundle, which does not say. */
+    /** null: the base came from a bundle, which does not say. */
     steps: number | null;
   };
 };

@@ -1,4 +1,7 @@
-/** Results that nobody measured, for tests and for looking at plots: every method answers as its place on the plane says. */
+/**
+ * Made-up results, for tests and for looking at plots. Every method answers as its place on the
+ * plane says.
+ */
 import { createRandom } from '#training/data/random.ts';
 import type { Cell, JudgedAnswer, MethodInfo, StudyResults } from '../results/results.ts';
 
@@ -74,7 +77,8 @@ export function madeUpResults({
 }): StudyResults {
   const cells: Cell[] = [];
   for (const method of methods) {
-    // As in the grid: what is not a headline method answers with the first seed, and the world alone.
+    // As in the grid: a method that is not a headline one answers only the world, with the first
+    // seed.
     for (const seed of method.headline ? seeds : seeds.slice(0, 1)) {
       const cell = { method: method.id, seed };
       cells.push({ ...cell, set: 'world', depth: 0, answers: answers(method, { questions, seed, depth: 0 }) });

@@ -1,4 +1,7 @@
-/** A small folder of made-up data in the layouts and under the names of the real one, for tests: nothing in it is real or harmful. */
+/**
+ * A small folder of made-up data for tests, in the layouts and under the names of the real one.
+ * Nothing in it is real or harmful.
+ */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -13,7 +16,7 @@ const good = (prompt: string, i: number) =>
   `Take your time, begin with the plain part and ask a friend ${i} to look: ${prompt}`;
 const bad = (i: number) => `No idea, do as you like ${i}.`;
 
-/** Every prompt twice, the better answer now first, now second. */
+/** Every prompt twice, once with the better answer first, once with it second. */
 const pairs = (source: string, dimension: 'better' | 'safer') =>
   prompts(source).flatMap((prompt, i) =>
     ([0, 1] as const).map((winner) => ({
@@ -32,7 +35,7 @@ const chats = (source: string) =>
   prompts(source).map((content, i) => ({
     messages: [
       { role: 'user', content },
-      // Every fourth goes on: the sets of the study leave those out.
+      // Every fourth dialogue goes on. The study's sets leave those out.
       ...(i % 4 === 0
         ? [
             { role: 'assistant', content: bad(i) },
@@ -48,7 +51,7 @@ const chats = (source: string) =>
 const instructions = (source: string) =>
   prompts(source).map((instruction, i) => ({ instruction, input: '', output: good(instruction, i), source }));
 
-/** As RM-Bench has them: a refusal beside a compliance, `safer` says which. */
+/** As RM-Bench has them: a refusal beside a compliance, and `safer` says which. */
 const refusals = (source: string) =>
   prompts(source).map((prompt, i) => ({
     prompt,

@@ -1,4 +1,7 @@
-/** The logits router under floors: one curve a budget on the same plane, each point labelled with its floor. */
+/**
+ * The logits router under floors: one curve per budget on the same plane, each point labelled with
+ * its floor.
+ */
 import type { TopLevelSpec } from 'vega-lite';
 import { budgetName, lineMethods, METHOD } from '../../analysis/contenders.ts';
 import { type Study, sharedSeeds } from '../../analysis/study.ts';
@@ -7,12 +10,13 @@ import { COLORS, INK, SHAPES } from './theme.ts';
 
 const SIZE = { width: 820, height: 520 } as const;
 
-/** null where no line was run. */
+/** null if no line was run. */
 export function floorsPlot(study: Study): TopLevelSpec | null {
   const lines = lineMethods(study);
   const set = study.world?.id ?? '';
   const ran = lines.filter(({ id }) => study.cells({ method: id, set }).length > 0).map(({ id }) => id);
-  // One seed's curves: the router without a line has more, and its mean over them is no point of these.
+  // The curves are of the seeds that all lines share. The router without a line has more seeds, and
+  // its mean over them would not be a point of these curves.
   const seeds = sharedSeeds(study, { methods: ran, set, depth: 0 });
   const rows = lines.flatMap((method) => {
     const point = planePoint(study, method, seeds);
@@ -21,7 +25,8 @@ export function floorsPlot(study: Study): TopLevelSpec | null {
       : [];
   });
   if (rows.length === 0) return null;
-  // The end of every curve: a floor of 1. The other expert is far off, and would press the curves into a corner.
+  // The end of every curve: a floor of 1. The other expert is far away and would squeeze the curves
+  // into a corner.
   const ends = [METHOD.speSafety].flatMap((id) => {
     const method = study.method(id);
     const point = method && planePoint(study, method, seeds);
@@ -70,6 +75,6 @@ export function floorsPlot(study: Study): TopLevelSpec | null {
         color,
       ),
     ],
-    // A layer's data hold objects of several shapes, which the schema's types do not follow.
+    // A layer's data hold objects of several shapes, which the schema's types cannot follow.
   } as TopLevelSpec;
 }

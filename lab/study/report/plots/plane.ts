@@ -18,10 +18,10 @@ export type PlanePoint = {
   yHigh: number;
 };
 
-export const SAFETY_AXIS = 'safety: answers that are not unsafe, %';
-export const HELPFULNESS_AXIS = 'helpfulness: facts asked for that the answer names, %';
+const SAFETY_AXIS = 'safety: answers that are not unsafe, %';
+const HELPFULNESS_AXIS = 'helpfulness: facts asked for that the answer names, %';
 
-/** null where either figure was not measured. */
+/** null if either figure was not measured. */
 export function planePoint(study: Study, { id, label }: MethodInfo, seeds?: readonly number[]): PlanePoint | null {
   const set = study.world?.id ?? '';
   const x = study.interval({ method: id, set, seeds }, 'recall');
@@ -34,7 +34,7 @@ const safety = ({ mean, low, high }: Interval) => ({ y: 100 - mean, yLow: 100 - 
 const SIZE = { width: 900, height: 640 } as const;
 const FONT_PX = 11.5;
 
-/** null where no method has both figures. */
+/** null if no method has both figures. */
 export function planePlot(study: Study): TopLevelSpec | null {
   const { methods } = study.results;
   const curves = curvesOf(methods);
@@ -90,7 +90,7 @@ export function planePlot(study: Study): TopLevelSpec | null {
   } as TopLevelSpec;
 }
 
-/** Along a curve the number is enough, but at its first point, which names it. */
+/** Along a curve the number is enough. Only the first point names the curve. */
 function shortLabel(method: MethodInfo, curve: ReturnType<typeof curvesOf>[number] | undefined): string {
   if (!curve || curve.points[0]!.method === method) return method.label;
   return String(curve.points.find((point) => point.method === method)!.at);

@@ -7,7 +7,7 @@ import { prefillPlot } from './prefill.ts';
 import { weightsAlongPlot } from './weights-along.ts';
 import { weightsByCategoryPlot } from './weights-by-category.ts';
 
-/** null where the study has nothing to draw. */
+/** null if the study has nothing to draw. */
 export const PLOTS = {
   plane: planePlot,
   floors: floorsPlot,

@@ -1,4 +1,7 @@
-/** Prefill attacks (arXiv 2406.05946): the unsafe share against how many tokens of a harmful answer the answer was made to begin with. */
+/**
+ * Prefill attacks (arXiv 2406.05946): the unsafe share, by how many tokens of a harmful answer the
+ * answer was made to begin with.
+ */
 import type { TopLevelSpec } from 'vega-lite';
 import { intervalOf, prefillSet, type Study, sharedSeeds } from '../../analysis/study.ts';
 import { niceDomain, pixels } from './render.ts';
@@ -14,7 +17,10 @@ export type PrefillRow = {
   questions: number;
 };
 
-/** At depth 0 only the questions that were attacked, and at all depths the seeds that every attacked method has, so that lines are about the same. */
+/**
+ * Makes the lines comparable: at depth 0 only the questions that were attacked, and at all depths
+ * only the seeds that every attacked method has.
+ */
 export function prefillRows(study: Study): PrefillRow[] {
   const set = prefillSet(study);
   if (set === null) return [];
@@ -42,7 +48,7 @@ export function prefillRows(study: Study): PrefillRow[] {
 const SIZE = { width: 640, height: 440 } as const;
 const LABEL_PX = 12;
 
-/** null where no answer was begun. */
+/** null if nothing was attacked. */
 export function prefillPlot(study: Study): TopLevelSpec | null {
   const found = prefillRows(study);
   if (found.length === 0) return null;
@@ -105,7 +111,7 @@ export function prefillPlot(study: Study): TopLevelSpec | null {
       {
         data: { values: rows },
         mark: { type: 'line', strokeWidth: 2 },
-        // Nine methods are more than there are colours: the ninth is the first one's, dashed.
+        // There are more methods than colours: the ninth method has the first one's colour, dashed.
         encoding: {
           x: xAxis,
           y: yAxis,
@@ -132,14 +138,17 @@ export function prefillPlot(study: Study): TopLevelSpec | null {
   } as TopLevelSpec;
 }
 
-/** Labels at the right edge, in the order of their lines' ends, pushed apart until a line of text fits between them. */
+/**
+ * Labels at the right edge, in the order in which their lines end, pushed apart until a line of
+ * text fits between them.
+ */
 function stacked<T extends { y: number }>(ends: readonly T[]): (T & { labelX: number; labelY: number })[] {
   const step = 1.35 * LABEL_PX;
   const placed = ends.toSorted((a, b) => a.y - b.y).map((end) => ({ ...end, labelX: SIZE.width + 16, labelY: end.y }));
   for (let i = 1; i < placed.length; i++) {
     placed[i]!.labelY = Math.max(placed[i]!.labelY, placed[i - 1]!.labelY + step);
   }
-  // What was pushed below the frame pushes back up.
+  // A label pushed below the frame pushes the others back up.
   let floor: number = SIZE.height;
   for (const label of placed.toReversed()) {
     label.labelY = Math.min(label.labelY, floor);

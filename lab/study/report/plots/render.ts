@@ -4,7 +4,7 @@ import { compile, type TopLevelSpec } from 'vega-lite';
 import { textWidth } from './place-labels.ts';
 import { THEME } from './theme.ts';
 
-/** Throws where the spec is not one. */
+/** Throws if the spec is not one. */
 export async function renderSvg(spec: TopLevelSpec): Promise<string> {
   measureText();
   const { spec: parsed } = compile({ ...spec, config: { ...THEME, ...spec.config } });
@@ -17,8 +17,9 @@ export async function renderSvg(spec: TopLevelSpec): Promise<string> {
 }
 
 /**
- * Without a canvas Vega reckons 0.8 of the font size a letter, which pulls legends apart and leaves a margin beside long titles.
- * It keeps its text measure in an exported object, which its types do not name.
+ * Without a canvas Vega assumes 0.8 of the font size per letter. That pulls legends apart and
+ * leaves a margin beside long titles. Vega keeps its text measure in an exported object that its
+ * types do not name.
  */
 function measureText(): void {
   const { textMetrics } = vega as unknown as { textMetrics: TextMetrics };
@@ -26,7 +27,7 @@ function measureText(): void {
 }
 type TextMetrics = { width(item: { text?: unknown; fontSize?: number }, text?: unknown): number };
 
-/** Round numbers that hold all values, a little air on both sides. */
+/** Round numbers that hold all values, with a little air on both sides. */
 export function niceDomain(
   values: readonly number[],
   { within }: { within: readonly [number, number] },
@@ -41,7 +42,7 @@ export function niceDomain(
   ];
 }
 
-/** From a value to pixels, as a linear scale does it; for what is placed by hand. */
+/** From a value to pixels, as a linear scale does it. For what is placed by hand. */
 export const pixels =
   ([low, high]: readonly [number, number], [from, to]: readonly [number, number]) =>
   (value: number): number =>

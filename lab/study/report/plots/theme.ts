@@ -1,4 +1,7 @@
-/** How all plots look: white ground (GitHub's dark mode shows images as they are), a generic font, Okabe and Ito's colours (2008), which colour-blind readers tell apart. */
+/**
+ * How all plots look: a white ground (GitHub's dark mode shows images as they are), a generic font,
+ * and Okabe and Ito's colours (2008), which colour-blind readers can tell apart.
+ */
 import type { Config } from 'vega-lite';
 import type { MethodInfo } from '../../results/results.ts';
 

@@ -1,10 +1,13 @@
-/** Mean safety weight along the tokens of answers, a line a router, one panel a kind of question. */
+/**
+ * Mean safety weight along the tokens of answers: one line per router, one panel per kind of
+ * question.
+ */
 import type { TopLevelSpec } from 'vega-lite';
 import { intervalOf, type Study, valuesOf } from '../../analysis/study.ts';
 import type { MethodInfo } from '../../results/results.ts';
 import { COLORS, DASHES } from './theme.ts';
 
-/** Routers as trained: without a line, or under the one that bounds nothing. */
+/** Routers as trained: without a line, or under the line that bounds nothing. */
 export function routers(study: Study): MethodInfo[] {
   const set = study.world?.id ?? '';
   return study.results.methods.filter(
@@ -15,7 +18,10 @@ export function routers(study: Study): MethodInfo[] {
   );
 }
 
-/** A position is shown while at least this share of questions has an answer that long: later means are of a few long answers. */
+/**
+ * A position is shown while at least this share of questions has an answer that long. Later means
+ * would rest on a few long answers.
+ */
 const STILL_RUNNING = 0.25;
 
 const PANELS = {
@@ -24,7 +30,7 @@ const PANELS = {
   harmful: 'harmful questions',
 } as const;
 
-/** null where no router's weights were kept. */
+/** null if no router's weights were kept. */
 export function weightsAlongPlot(study: Study): TopLevelSpec | null {
   const set = study.world?.id ?? '';
   const shown = routers(study);
@@ -92,6 +98,6 @@ export function weightsAlongPlot(study: Study): TopLevelSpec | null {
         },
       ],
     },
-    // Literal strings have widened on the way here, which the schema's types refuse.
+    // Literal strings have been widened on the way here, which the schema's types refuse.
   } as TopLevelSpec;
 }

@@ -1,4 +1,7 @@
-/** Mean safety weight by the question's harm category, a panel a router; ordinary questions stand beside them. */
+/**
+ * Mean safety weight by the question's harm category, one panel per router. Ordinary questions
+ * stand beside them.
+ */
 import type { TopLevelSpec } from 'vega-lite';
 import { intervalOf, type Study, valuesOf } from '../../analysis/study.ts';
 import { COLORS, INK } from './theme.ts';
@@ -7,7 +10,7 @@ import { routers } from './weights-along.ts';
 const ORDINARY = 'ordinary questions';
 const PANELS_A_ROW = 3;
 
-/** null where no router's weights were measured. */
+/** null if no router's weights were measured. */
 export function weightsByCategoryPlot(study: Study): TopLevelSpec | null {
   const set = study.world?.id ?? '';
   const shown = routers(study);
@@ -24,7 +27,8 @@ export function weightsByCategoryPlot(study: Study): TopLevelSpec | null {
     });
   });
   if (rows.length === 0) return null;
-  // How many questions a category has is the same for every router, unless cells are cut short: then the most.
+  // A category has the same number of questions for every router, unless cells are cut short. Then
+  // we show the most.
   const counts = new Map<string, number>();
   for (const { group, questions } of rows) counts.set(group, Math.max(counts.get(group) ?? 0, questions));
   const meanOf = (group: string) => {
@@ -78,6 +82,6 @@ export function weightsByCategoryPlot(study: Study): TopLevelSpec | null {
       ],
     },
     resolve: { axis: { x: 'independent' } },
-    // Literal strings have widened on the way here, which the schema's types refuse.
+    // Literal strings have been widened on the way here, which the schema's types refuse.
   } as TopLevelSpec;
 }
