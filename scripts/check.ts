@@ -12,11 +12,15 @@ const resolve = createRequire(import.meta.url).resolve;
 const TSC = path.join(path.dirname(resolve('typescript/package.json')), 'bin/tsc');
 const BIOME = path.join(path.dirname(resolve('@biomejs/biome/package.json')), 'bin/biome');
 
+const KNIP = path.join(ROOT, 'node_modules/knip/bin/knip.js');
+
 const STEPS: Record<string, string[]> = {
   'types, for Node': [TSC, '--project', '.'],
   'types, for the Worker': [TSC, '--project', 'workers'],
   'types, of the launcher': [TSC, '--project', 'scripts'],
-  'lint, format, import rules': [BIOME, 'check', '--error-on-warnings'],
+  'lint and format': [BIOME, 'check', '--error-on-warnings'],
+  'the house: who imports whom': [path.join(import.meta.dirname, 'house/main.ts'), '--check'],
+  'dead exports and packages': [KNIP],
 };
 
 let failed = 0;
