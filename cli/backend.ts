@@ -9,7 +9,7 @@ export function backendCommand(): Command {
     .addHelpText(
       'after',
       `
-PLIMSOLL_DIRECTIVE_SECRET and PLIMSOLL_RECEIPT_PRIVATE_JWK are needed; docs/operations.md has the whole list.`,
+PLIMSOLL_DIRECTIVE_SECRET, PLIMSOLL_DRAW_SECRET and PLIMSOLL_RECEIPT_PRIVATE_JWK are needed; docs/operations.md has the whole list.`,
     )
     .action(async ({ bundle, port }: { bundle?: string; port?: string }) => {
       const { runBackend } = await import('#gpu-backend/server/run-backend.ts');
