@@ -12,7 +12,7 @@ const ROOT = path.join(import.meta.dirname, '..');
 export const KEYS = ['pk-demo-strict', 'pk-demo-balanced', 'pk-demo-open'] as const;
 export type Key = (typeof KEYS)[number];
 
-export type Backend = { pid: number; url: string };
+type Backend = { pid: number; url: string };
 
 export type RunningStack = {
   url: string;

@@ -29,7 +29,7 @@ const PrivateJwk = z.strictObject({
   d: z.string().min(1),
   kid: z.string().min(1),
 });
-export type PrivateJwk = z.infer<typeof PrivateJwk>;
+type PrivateJwk = z.infer<typeof PrivateJwk>;
 
 export type Secrets = {
   directiveSecret: string;

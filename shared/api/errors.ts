@@ -38,7 +38,6 @@ export const ERROR_CODES = {
   invalid_api_key: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
   permission_denied: { status: 403, type: 'permission_error', retry: false, log: 'line' },
   policy_refused: { status: 403, type: 'permission_error', retry: false, log: 'line' },
-  not_found: { status: 404, type: 'invalid_request_error', retry: false, log: 'line' },
   unknown_url: { status: 404, type: 'invalid_request_error', retry: false, log: 'line' },
   model_not_found: { status: 404, type: 'invalid_request_error', retry: false, log: 'line' },
   method_not_allowed: { status: 405, type: 'invalid_request_error', retry: false, log: 'line' },
