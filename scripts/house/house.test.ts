@@ -102,9 +102,9 @@ describe('a forbidden direction', () => {
   });
 });
 
-test('a comment beyond column 100 is found, code is not', () => {
+test('a comment beyond column 100 is found, but not code or a comment behind it', () => {
   const long = 'x'.repeat(100);
-  const { longComments } = readSource('a/x.ts', `// ${long}\nconst s = '${long}';\n/*\n * ${long}\n */\n`);
+  const { longComments } = readSource('a/x.ts', `// ${long}\nconst s = '${long}'; // [V]\n/*\n * ${long}\n */\n`);
   expect(longComments).toEqual([1, 4]);
 });
 

@@ -20,7 +20,7 @@ export type SourceFile = {
   imports: Import[];
   /** Lines that call `process.exit`. */
   exits: number[];
-  /** Lines of comments that end beyond column 100. */
+  /** Lines that hold nothing but a comment and end beyond column 100. */
   longComments: number[];
 };
 
@@ -59,10 +59,12 @@ export function readSource(file: string, text: string): SourceFile {
   }).visit(program);
 
   const lines = text.split('\n');
+  const startsLine = (offset: number) => text.slice(text.lastIndexOf('\n', offset - 1) + 1, offset).trim() === '';
   const longComments = comments.flatMap(({ start, end }) => {
     const [first, last] = [lineAt(start), lineAt(end)];
     const all = Array.from({ length: last - first + 1 }, (_, i) => first + i);
-    return all.filter((line) => lines[line - 1]!.length > MAX_COMMENT_COLUMNS);
+    // A comment behind code, such as a shape, may use all of the code's 120 columns.
+    return all.filter((line) => lines[line - 1]!.length > MAX_COMMENT_COLUMNS && (line > first || startsLine(start)));
   });
   return { file, imports, exits, longComments };
 }
