@@ -1,15 +1,20 @@
 /**
- * Places the labels of a scatter plot so that none covers another or a point. Every label tries
- * places around its point, nearest first, and takes the cheapest; a few rounds let early labels make
- * way for later ones. Vega's label transform sees marks only with a canvas; without one it knows a
- * mark as a single pixel and writes over it. It also draws no leader lines.
+ * Places the labels of a scatter plot so that none covers another label or a point. Every label
+ * tries places around its point, nearest first, and takes the cheapest. A few rounds let early
+ * labels make way for later ones.
+ *
+ * Vega has a label transform. It sees marks only if there is a canvas: without one, a mark is a
+ * single pixel to it, and it writes over the rest. It also draws no leader lines.
  */
 export type Labelled = { x: number; y: number; text: string };
 export type Placed = Labelled & {
-  /** Of the text: left edge and middle line, in pixels. */
+  /** The left edge and the middle line of the text, in pixels. */
   labelX: number;
   labelY: number;
-  /** The end of a leader line, at the text's nearest edge; null where the text is close enough without. */
+  /**
+   * Where a leader line ends, at the nearest edge of the text. null if the text is close enough to
+   * need none.
+   */
   leader: { x: number; y: number } | null;
 };
 
@@ -25,17 +30,17 @@ export function placeLabels(
     let sum = effort;
     for (const [other, point] of points.entries()) {
       const mark = { left: point.x - 6, top: point.y - 6, right: point.x + 6, bottom: point.y + 6 };
-      // Its own mark is as little to be covered as any other.
+      // A label must not cover its own mark either.
       if (overlap(box, mark) > 0) sum += 400;
       if (other !== at) {
         sum += 40 * overlap(box, grown(boxes[other]!, 1));
-        // A leader that crosses a label is read as that label's.
+        // If a leader crosses another label, readers take it for that label's.
         if (effort > FAR && crosses(point, boxes[other]!, points[at]!, box)) sum += 150;
       }
     }
     return sum;
   };
-  // In the first round later labels are still points; afterwards each sees where all others are.
+  // In the first round, later labels are still points. After that, each one sees all the others.
   for (let round = 0; round < 8; round++) {
     let moved = false;
     for (const [at, options] of choices.entries()) {
@@ -58,10 +63,10 @@ export function placeLabels(
 }
 
 const LEADER_FROM_PX = 13;
-/** The effort from which on a label has a leader. */
+/** A label with at least this much effort has a leader. */
 const FAR = 20;
 
-/** A generous mean width of sans-serif letters, since which font there is is not known. */
+/** A generous mean width of sans-serif letters: we do not know which font there will be. */
 export const textWidth = (text: string, fontSize: number): number => 0.58 * fontSize * text.length;
 
 function candidates(
@@ -74,7 +79,7 @@ function candidates(
     for (let turn = 0; turn < 24; turn++) {
       const angle = (turn * Math.PI) / 12;
       const [dx, dy] = [Math.cos(angle), Math.sin(angle)];
-      // The text's edge, not its middle, is that far away.
+      // We measure the distance to the text's edge, not to its middle.
       const middleX = x + dx * (distance + wide / 2);
       const middleY = y + dy * (distance + high / 2);
       const box = {
@@ -85,7 +90,7 @@ function candidates(
       };
       if (box.left < 2 || box.right > width - 2 || box.top < 2 || box.bottom > height - 2) continue;
       const edge = Math.hypot(x - clamp(x, box.left, box.right), y - clamp(y, box.top, box.bottom));
-      // To the right is where a reader looks first.
+      // Readers look to the right first.
       found.push({ box, effort: edge + 2 * (1 - dx) });
     }
   }
