@@ -16,7 +16,7 @@ const WRANGLER = path.join(
   path.dirname(createRequire(import.meta.url).resolve('wrangler/package.json')),
   'bin/wrangler.js',
 );
-const FORBIDDEN = /(^|\/)(onnxruntime[^/]*|gpu-backend|training)\//;
+const FORBIDDEN = /(^|\/)(onnxruntime[^/]*|gpu-backend|training|lab|cli)\//;
 
 const out = await mkdtemp(path.join(tmpdir(), 'plimsoll-worker-'));
 try {
