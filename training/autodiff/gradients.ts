@@ -1,14 +1,16 @@
 /**
- * Reverse-mode differentiation over a graph's tape (Griewank and Walther, "Evaluating Derivatives", ch. 3): the gradients are more
- * nodes of the same ONNX graph, so one run of one session gives loss and gradients together.
+ * Reverse-mode differentiation over a graph's tape (Griewank and Walther, "Evaluating Derivatives",
+ * ch. 3). The gradients are more nodes of the same ONNX graph, so one run of one session gives loss
+ * and gradients together.
  */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { add, scalar } from '#gpu-backend/graph/ops.ts';
 import { VJPS } from './vjps.ts';
 
 /**
- * d loss / d value for each of `wrt`, as values of the same graph with the shapes of `wrt`. `loss` must hold one number.
- * Throws when an operator on the way has no gradient, or when the loss does not depend on a value asked for.
+ * d loss / d value for each of `wrt`, as values of the same graph with the shapes of `wrt`. `loss`
+ * must hold one number. Throws if an operator on the way has no gradient, or if the loss does not
+ * depend on a value asked for.
  */
 export function gradients(graph: Graph, loss: Value, wrt: readonly Value[]): Value[] {
   const needed = dependents(graph, wrt);
@@ -38,7 +40,7 @@ export function gradients(graph: Graph, loss: Value, wrt: readonly Value[]): Val
   });
 }
 
-/** Names of all values that depend on `roots`, themselves included: only these need a gradient. */
+/** Names of all values that depend on `roots`, including the roots. Only these need a gradient. */
 function dependents(graph: Graph, roots: readonly Value[]): Set<string> {
   const names = new Set(roots.map((value) => value.name));
   for (const entry of graph.tape) {
