@@ -9,8 +9,8 @@ import { VJPS } from './vjps.ts';
 
 /**
  * d loss / d value for each of `wrt`, as values of the same graph with the shapes of `wrt`. `loss`
- * must hold one number. Throws if an operator on the way has no gradient, or if the loss does not
- * depend on a value asked for.
+ * must hold one number. Throws if an operator on the way has no gradient, if a gradient reaches an
+ * output other than an operator's first, or if the loss does not depend on a value asked for.
  */
 export function gradients(graph: Graph, loss: Value, wrt: readonly Value[]): Value[] {
   const needed = dependents(graph, wrt);
@@ -19,9 +19,15 @@ export function gradients(graph: Graph, loss: Value, wrt: readonly Value[]): Val
   return graph.withoutTape(() => {
     cotangents.set(loss.name, scalarLike(loss));
     for (const entry of graph.tape.toReversed()) {
-      const [output] = entry.outputs;
-      const dy = output && cotangents.get(output.name);
-      if (!dy || !entry.inputs.some((input) => needed.has(input.name))) continue;
+      if (!entry.inputs.some((input) => needed.has(input.name))) continue;
+      const [dy, ...further] = entry.outputs.map((output) => cotangents.get(output.name));
+      const stray = further.findIndex((cotangent) => cotangent !== undefined);
+      if (stray >= 0) {
+        throw new Error(
+          `the operator ${entry.op} passes gradients through its first output only, and the loss depends on output ${stray + 2}`,
+        );
+      }
+      if (!dy) continue;
       const vjp = VJPS[entry.op];
       if (vjp === undefined) throw new Error(`no gradient is known for the operator ${entry.op}`);
       const contributions = vjp(entry, dy, (i) => needed.has(entry.inputs[i]!.name));

@@ -253,3 +253,32 @@ test('names an operator that has no gradient', () => {
   const y = ops.reduceSum(graph.emit('Erf', [x], [{ dtype: 'float', shape: [2] }])[0]!, [0]);
   expect(() => gradients(graph, y, [x])).toThrow('no gradient is known for the operator Erf');
 });
+
+describe("an operator's second output", () => {
+  /** Silu keeps the sigmoid of its input as a second output, for its own gradient. */
+  const siluOf = (x: Value): [y: Value, s: Value] => {
+    const y = ops.silu(x);
+    return [y, x.graph.tape.at(-1)!.outputs[1]!];
+  };
+  const vector = (name: string, graph: Graph) => graph.input(name, 'float', [2]);
+
+  test.each([
+    ['together with the first', (y: Value, s: Value) => ops.add(y, s)],
+    ['alone', (_: Value, s: Value) => s],
+  ])('is an error when the loss depends on it %s', (_, use) => {
+    const graph = new Graph('second-output');
+    const x = vector('x', graph);
+    const loss = ops.reduceSum(use(...siluOf(x)), [0]);
+    expect(() => gradients(graph, loss, [x])).toThrow(
+      'the operator Silu passes gradients through its first output only, and the loss depends on output 2',
+    );
+  });
+
+  test('may be used when no gradient has to pass through it', () => {
+    const graph = new Graph('second-output');
+    const [, s] = siluOf(vector('x', graph));
+    const weight = vector('weight', graph);
+    const loss = ops.reduceSum(ops.mul(s, weight), [0]);
+    expect(gradients(graph, loss, [s, weight])).toHaveLength(2);
+  });
+});

@@ -1,6 +1,6 @@
 /**
  * The vector-Jacobian product of every operator. It turns `dy`, the cotangent of the operator's
- * output, into the cotangents of its inputs. `vjps.test.ts` checks each one against finite
+ * first output, into the cotangents of its inputs. `vjps.test.ts` checks each one against finite
  * differences.
  */
 import type { TapeEntry, Value } from '#gpu-backend/graph/graph.ts';
