@@ -218,7 +218,8 @@ function routeLogits(graph: Graph, input: RouteInput): Routed {
   const inner = silu(
     add(matmul(concat([hs, hh], 2), parameters.get('router.hidden.weight')!), parameters.get('router.hidden.bias')!),
   );
-  const g = sigmoid(add(matmul(inner, parameters.get('router.out.weight')!), parameters.get('router.out.bias')!)); // [B, T, 1]
+  // [B, T, 1]
+  const g = sigmoid(add(matmul(inner, parameters.get('router.out.weight')!), parameters.get('router.out.bias')!));
   const logprobs = (state: Value) => logSoftmax(lmHead(state, config, weights)); // [B, T, V]
   const [lpS, lpH] = [logprobs(hs), logprobs(hh)];
   // lp_h + g * (lp_s - lp_h); tokenLogprobs divides by Z.

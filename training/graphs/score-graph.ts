@@ -94,6 +94,7 @@ function scoreHead(name: string, config: LlamaConfig, { base, rank, loraScale, b
   };
   const hidden = modelHidden(graph, { config, weights: frozenWeights(graph, base), lora, batch: { ids }, shape });
   const states = gatherPositions(hidden, last); // [B, d]
-  const scores = reshape(add(matmul(states, parameters.get('head.weight')!), parameters.get('head.bias')!), [rows]); // [B]
+  // [B]
+  const scores = reshape(add(matmul(states, parameters.get('head.weight')!), parameters.get('head.bias')!), [rows]);
   return { graph, parameters, scores };
 }

@@ -42,7 +42,8 @@ export function toBundle(kind: RouterKind, parameters: Parameters, variant: Vari
     };
   }
   const layers = Array.from({ length: parameters.size / 2 }, (_, layer) => {
-    const [weight, bias] = [data(`router.${layer}.weight`), data(`router.${layer}.bias`)]; // [F, 2], [2]
+    // [F, 2], [2]
+    const [weight, bias] = [data(`router.${layer}.weight`), data(`router.${layer}.bias`)];
     const gate = (column: 0 | 1) => ({
       weight: weight.filter((_, i) => i % 2 === column),
       bias: bias[column]!,
