@@ -1,6 +1,6 @@
 /**
- * `plimsoll backend` as a deployment runs it: its own process, a bundle on disk, onnxruntime,
- * signals.
+ * Tests `plimsoll backend` as a deployment runs it: its own process, a bundle on disk, onnxruntime
+ * and signals.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -3,13 +3,13 @@ import { Command } from 'commander';
 
 export function backendCommand(): Command {
   return new Command('backend')
-    .description('Serve one bundle to the edge, until told to stop. Settings come from the environment.')
+    .description('Serve one bundle to the edge until told to stop. Settings come from the environment.')
     .option('--bundle <dir>', 'the bundle to serve, in place of PLIMSOLL_BUNDLE')
     .option('--port <n>', 'where to listen, in place of PLIMSOLL_BACKEND_PORT; 0 takes any free port')
     .addHelpText(
       'after',
       `
-PLIMSOLL_DIRECTIVE_SECRET, PLIMSOLL_DRAW_SECRET and PLIMSOLL_RECEIPT_PRIVATE_JWK are needed; docs/operations.md has the whole list.`,
+PLIMSOLL_DIRECTIVE_SECRET, PLIMSOLL_DRAW_SECRET and PLIMSOLL_RECEIPT_PRIVATE_JWK are required; docs/operations.md lists all settings.`,
     )
     .action(async ({ bundle, port }: { bundle?: string; port?: string }) => {
       const { runBackend } = await import('#gpu-backend/server/run-backend.ts');

@@ -1,4 +1,4 @@
-/** The command line as its user meets it: each case is a process. */
+/** Tests the command line as a user meets it: each case starts a process. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -32,11 +32,11 @@ async function plimsoll(args: string[], env: Record<string, string> = {}) {
   return { code, stdout, stderr };
 }
 
-test('--version is the version of package.json', async () => {
+test('--version prints the version in package.json', async () => {
   expect(await plimsoll(['--version'])).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: '' });
 });
 
-test('--help lists the commands, and every one of them has a help of its own', async () => {
+test('--help lists the commands, and each one has its own help', async () => {
   const { stdout } = await plimsoll(['--help']);
   const commands = [...stdout.split('Commands:')[1]!.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name!);
   expect(commands).toEqual(expect.arrayContaining(['serve', 'backend', 'policy', 'model', 'train']));
@@ -47,7 +47,7 @@ test('--help lists the commands, and every one of them has a help of its own', a
   }
 });
 
-test('an unknown command is answered with the one that was probably meant', async () => {
+test('for an unknown command, suggests the one that was probably meant', async () => {
   const { code, stderr } = await plimsoll(['modle']);
   expect(code).toBe(1);
   expect(stderr).toMatch(/unknown command 'modle'\n\(Did you mean model\?\)/);

@@ -1,4 +1,4 @@
-/** `plimsoll eval`: the experts of a bundle on held-out questions of the small world. */
+/** `plimsoll eval`: measures the experts of a bundle on held-out questions of the small world. */
 import { writeFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { evaluateBundle, evaluationTable } from '#lab/evaluate/evaluate-bundle.ts';
@@ -13,16 +13,16 @@ export function evalCommand(): Command {
       "answer held-out questions of the small world with a bundle's experts, alone and at the demo tenants' lines",
     )
     .option('--bundle <dir>', 'the bundle', 'models/demo')
-    .addOption(new Option('--edition <name>', 'of the small world').choices(EDITIONS).default(DEMO.edition))
+    .addOption(new Option('--edition <name>', 'edition of the small world').choices(EDITIONS).default(DEMO.edition))
     .option('--per-ask <n>', 'questions of each kind of ask', integer, DEMO.perAsk)
     .option('--temperature <x>', 'sampling temperature', number, DEMO.evaluation.temperature)
-    .option('--top-p <x>', 'nucleus', number, DEMO.evaluation.topP)
-    .option('--seed <n>', 'of questions and draws', integer, DEMO.evaluation.seed)
-    .option('--max-tokens <n>', 'of one answer', integer, DEMO.evaluation.maxTokens)
+    .option('--top-p <x>', 'probability that nucleus sampling keeps', number, DEMO.evaluation.topP)
+    .option('--seed <n>', 'seed of the questions and the draws', integer, DEMO.evaluation.seed)
+    .option('--max-tokens <n>', 'longest answer, in tokens', integer, DEMO.evaluation.maxTokens)
     .option('--samples <n>', 'answers to show, spread evenly', integer, 4)
-    .option('--json <file>', 'all figures')
+    .option('--json <file>', 'write all figures to this file')
     .option('--force', 'replace the file of --json', false)
-    .option('--threads <n>', '0: all cores', integer, 0)
+    .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
     .action(async ({ bundle, edition, perAsk, temperature, topP, seed, maxTokens, samples, json, force, threads }) => {
       if (json) claimFile(json, { force });
       const sampling = { temperature, topP, seed, maxTokens };

@@ -1,4 +1,6 @@
-/** `plimsoll <command>`. Only the command that was named is loaded, so help and mistakes answer at once. */
+/**
+ * `plimsoll <command>`. Loads only the command that was named, so help and mistakes answer at once.
+ */
 import '#gpu-backend/graph/no-telemetry.ts';
 import { Command } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
@@ -53,12 +55,15 @@ try {
   process.exitCode = exitCodeOf(thrown);
 }
 
-/** 1, unless the error says otherwise. One that does is a training run that a signal stopped: it lost nothing. */
+/**
+ * 1, unless the error brings an exit code of its own: a training run that a signal stopped does,
+ * and it has lost nothing.
+ */
 function exitCodeOf(thrown: unknown): number {
   return thrown instanceof Error && 'exitCode' in thrown && typeof thrown.exitCode === 'number' ? thrown.exitCode : 1;
 }
 
-/** What a release does not bring says so, whatever it is asked. */
+/** A command that a release leaves out says so, whatever arguments it gets. */
 function leftOut(name: string): Command {
   return new Command(name)
     .description(`Not in a release: run it in a checkout of the repository, as in: npx plimsoll ${name} --help`)
@@ -69,7 +74,7 @@ function leftOut(name: string): Command {
     });
 }
 
-/** A message where the caller can do something about it; where the code is at fault, the stack. */
+/** A message if the caller can do something about it. If the code is at fault, the stack. */
 function describe(thrown: unknown): string {
   const fault = [TypeError, RangeError, ReferenceError, SyntaxError].some((kind) => thrown instanceof kind);
   if (!(thrown instanceof Error)) return String(thrown);

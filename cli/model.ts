@@ -1,4 +1,4 @@
-/** `plimsoll model`: what a bundle on disk holds. */
+/** `plimsoll model`: says what a bundle on disk holds. */
 import { readdir } from 'node:fs/promises';
 import { Command } from 'commander';
 import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';

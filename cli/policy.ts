@@ -10,14 +10,14 @@ export function policyCommand(): Command {
   const policy = new Command('policy').description("Work with policy documents: where a tenant's line lies.");
   policy
     .command('check')
-    .description('say whether a policy is valid, and every fault if it is not')
+    .description('say whether a policy is valid, and list every fault if it is not')
     .argument('<file>', 'the policy, as JSON')
     .action(async (file: string) => {
       console.log(`${file} is a valid policy, version ${await versionOf(await readPolicy(file))}`);
     });
   policy
     .command('hash')
-    .description('print the version that this policy would have: a digest of its content')
+    .description('print the version that this policy would get: a digest of its content')
     .argument('<file>', 'the policy, as JSON')
     .action(async (file: string) => console.log(await versionOf(await readPolicy(file))));
   return policy;

@@ -1,11 +1,13 @@
 /**
- * `plimsoll serve`: the whole stack on this machine as one tree of processes. serve itself supervises and serves nothing:
+ * `plimsoll serve`: the whole stack on this machine as one tree of processes. serve itself only
+ * supervises:
  *
  *     serve ─┬─ backend (one or more): engine and bundle
  *            └─ edge: miniflare ── workerd
  *
- * Ready means that a request has been answered. Whichever way it ends, by signal, by failure or killed outright, nothing
- * of it is left running. stdout gets the one line with `ready`; everything else goes to stderr.
+ * It is ready once a request has been answered. However it ends, by a signal, a failure or a kill,
+ * it leaves nothing running. stdout gets one line, the one with `ready`; everything else goes to
+ * stderr.
  */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -32,10 +34,15 @@ const CLI = new URL('./main.ts', import.meta.url);
 const EDGE = new URL('./local/edge-process.ts', import.meta.url);
 const DEMO_POLICIES = new URL('../policies/demo/', import.meta.url);
 
-/** Public, and worth nothing: it opens only stores that `serve` itself has made, on the loopback interface. */
+/**
+ * Public, and worth nothing: it opens only stores that `serve` itself has made, on the loopback
+ * interface.
+ */
 const DEMO_OPERATOR_KEY = 'pk-demo-operator';
 
-/** A backend lets running answers finish for 5 s; this is for one that does not. */
+/**
+ * A backend gives running answers 5 s to finish. This limit is for a backend that does not stop.
+ */
 const BACKEND_GRACE_MS = 8_000;
 const EDGE_GRACE_MS = 3_000;
 const HEALTH_TIMEOUT_MS = 10_000;
@@ -54,7 +61,7 @@ Settings come from the environment:
   PLIMSOLL_BACKENDS  how many backends to run (default 1)
   PLIMSOLL_DATA      the folder of all local state (default .plimsoll in ${INSTALLED ? 'the current folder' : 'the checkout'})
   PLIMSOLL_BUNDLE    the bundle to serve (default models/demo)
-  PLIMSOLL_NAMES     host names to answer to, by commas, beside 127.0.0.1, localhost and [::1]
+  PLIMSOLL_NAMES     more host names to answer to, comma-separated, besides 127.0.0.1, localhost and [::1]
 docs/operations.md says more.`,
     )
     .action(({ port }: { port?: string }) => serve(readServeConfig(process.env, { port })));
@@ -63,7 +70,7 @@ docs/operations.md says more.`,
 async function serve(config: ServeConfig): Promise<void> {
   const told = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => told.abort());
-  // The launcher holds the other end: when it is gone, whoever wanted this stack is too.
+  // The launcher holds the other end. When it is gone, so is whoever wanted this stack.
   process.on('disconnect', () => told.abort());
   process.channel?.unref();
 
@@ -79,7 +86,7 @@ async function serve(config: ServeConfig): Promise<void> {
   process.exit(0);
 }
 
-/** Top to bottom, the way from nothing to the `ready` line. */
+/** The way from nothing to the `ready` line, top to bottom. */
 async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
   if (!existsSync(path.join(config.bundle, 'plimsoll.json'))) {
     throw new Error(`there is no bundle in ${config.bundle}; PLIMSOLL_BUNDLE names the folder of one`);
@@ -123,7 +130,10 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
   console.error(await hints(url, { model, tenants, dataDir: config.dataDir }));
 }
 
-/** What is running, and the order in which it ends: backends first, so that the edge can pass on their last tokens. */
+/**
+ * What is running, and the order in which it stops: backends first, so that the edge can pass on
+ * their last tokens.
+ */
 class Stack {
   readonly #stopBackends = new AbortController();
   readonly #stopEdge = new AbortController();
@@ -131,13 +141,13 @@ class Stack {
   #edge: Supervised | undefined;
   #lock: FolderLock | null = null;
 
-  /** False if another stack has the folder. */
+  /** False if another stack holds the folder. */
   hold(dataDir: string): boolean {
     this.#lock = lockFolder(dataDir);
     return this.#lock !== null;
   }
 
-  /** Resolves with its URL when it answers. */
+  /** Resolves with the backend's URL once it answers. */
   async addBackend(options: { name: string; port: number; config: ServeConfig; secrets: Secrets }): Promise<string> {
     const { name, port, config, secrets } = options;
     const url = `http://127.0.0.1:${port}`;
@@ -174,7 +184,7 @@ class Stack {
     return url;
   }
 
-  /** Resolves with its URL when it listens. */
+  /** Resolves with the edge's URL once it listens. */
   async addEdge(options: EdgeSettings): Promise<string> {
     let { port } = options;
     const { signal } = this.#stopEdge;
@@ -186,7 +196,7 @@ class Stack {
             child.send({ ...options, port });
             const outcome = await reply;
             if ('error' in outcome) throw new Error(outcome.error);
-            // Where the port was left open, a restart must come back to the same.
+            // If any free port would do at first, a restart must still come back to the same one.
             port = Number(new URL(outcome.url).port);
           },
           signal,
@@ -209,7 +219,7 @@ class Stack {
   }
 }
 
-/** The backend prints one line when it serves; what else it may print is for people. */
+/** The backend prints one line when it serves. Anything else it prints is for people. */
 function saysReady(stdout: Readable): Promise<void> {
   return new Promise((resolve) => {
     createInterface({ input: stdout }).on('line', (line) => (line.startsWith('ready ') ? resolve() : log(line)));
@@ -223,7 +233,7 @@ async function isHealthy(url: string): Promise<void> {
 
 async function modelOf(url: string): Promise<string> {
   const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
-  // The cast: a backend of our own.
+  // The cast is safe: this is a backend of our own.
   return ((await answer.json()) as { model: string }).model;
 }
 
@@ -256,7 +266,7 @@ ${(await Promise.all(keys)).join('\n')}
 `;
 }
 
-/** As one would type it here, where that is shorter. */
+/** The folder as one would type it here, if that is shorter. */
 function shown(folder: string): string {
   const relative = path.relative(process.cwd(), folder);
   return relative !== '' && relative.length < folder.length ? relative : folder;

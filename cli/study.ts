@@ -31,7 +31,7 @@ export function studyCommand(): Command {
     `compare MidPO with the alternatives on held-out questions\n\nmethods: ${METHODS.map(({ id }) => id).join(' ')}`,
   );
   for (const [name, description, make] of [
-    ['run', 'train, answer, judge and report what is not there yet (hours; stop and start it as you like)', true],
+    ['run', 'train, answer, judge and report what is missing (takes hours; you can stop and restart it)', true],
     ['report', 'judge and report what is there', false],
   ] as const) {
     study
@@ -39,28 +39,30 @@ export function studyCommand(): Command {
       .description(description)
       .option(
         '--from <dir>',
-        'runs of `train demo`, or a bundle: the base to start from',
+        'the base to start from: runs of `train demo`, or a bundle',
         existsSync('runs/demo/sft') ? 'runs/demo' : 'models/demo',
       )
-      .option('--out <dir>', 'runs and answers', 'runs/study')
-      .option('--report <dir>', 'the report', 'docs/evaluation')
+      .option('--out <dir>', 'where runs and answers go', 'runs/study')
+      .option('--report <dir>', 'where the report goes', 'docs/evaluation')
       .option('--force', 'replace an earlier report in --report', false)
       .option(
         '--seeds <n...>',
-        'the first answers with every method, the others with the headline ones',
+        'seeds; the first answers with every method, the others with the headline methods',
         SEEDS.map(String),
       )
-      .option('--methods <ids...>', 'only these')
-      .addOption(new Option('--sets <ids...>', 'the world, always, and these').choices(SET_IDS).default([...SET_IDS]))
+      .option('--methods <ids...>', 'only these methods')
+      .addOption(
+        new Option('--sets <ids...>', 'question sets besides the world').choices(SET_IDS).default([...SET_IDS]),
+      )
       .option('--data <dir>', 'folder with the real prompts and pairs', DEFAULT_DATA)
       .option('--pairs <n>', 'pairs of the small world in every run', integer, WORLD_PAIRS)
-      .option('--threads <n>', '0: all cores', integer, 0)
+      .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
       .action((flags: StudyFlags) => compare(flags, make));
   }
   return study;
 }
 
-/** In every run. The demo's recipe takes more, and other kinds of them. */
+/** Pairs in every run. The demo's recipe takes more, and of other kinds. */
 const WORLD_PAIRS = 4_000;
 
 async function compare({ force, seeds, methods, ...flags }: StudyFlags, make: boolean) {

@@ -1,4 +1,4 @@
-/** `plimsoll train <stage>`: one command a stage, and commands that run several. */
+/** `plimsoll train <stage>`: one command per stage, and commands that run several. */
 import { Command } from 'commander';
 import { classifier } from './train/classifier.ts';
 import { data } from './train/data.ts';

@@ -1,4 +1,4 @@
-/** Numbers on a command line, refused with a reason when they are none. */
+/** Parsers for numbers on a command line. They refuse anything else and say why. */
 import { InvalidArgumentError } from 'commander';
 
 export function number(text: string): number {

@@ -1,4 +1,4 @@
-/** Why a file or a folder that a user named cannot be read, in words. */
+/** Says in words why a file or folder that a user named cannot be read. */
 export function whyNot(cause: unknown): string {
   switch ((cause as NodeJS.ErrnoException).code) {
     case 'ENOENT':

@@ -1,6 +1,6 @@
 /**
- * Every command that writes a folder, and what it finds where it is to write: nobody's files are
- * lost, and a bad place is told at once.
+ * Tests every command that writes a folder against what it may find there. Nobody's files are lost,
+ * and a bad place is reported at once.
  */
 import {
   cpSync,
@@ -24,8 +24,8 @@ import { evalCommand } from '../eval.ts';
 import { studyCommand } from '../study.ts';
 import { trainCommand } from '../train.ts';
 
-// The only input that is made and not read: without this, some of the commands would begin their
-// hours of work.
+// The only input that is made, not read. Without this mock, some commands would start hours of
+// work.
 vi.mock('#lab/world/training-data.ts', async (original) => ({
   ...(await original<typeof import('#lab/world/training-data.ts')>()),
   worldDialogues: () => {
@@ -40,7 +40,7 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 const at = (...names: string[]) => path.join(dir, ...names);
 
-/** What the inputs are does not matter: the place for the output is looked at before they are. */
+/** The inputs do not matter: a command checks the place for its output before it looks at them. */
 const BASE = '--base none --tokenizer none';
 const MODELS = `${BASE} --reward none --cost none`;
 const EXPERTS = `${BASE} --safety none --helpfulness none --dual none`;
@@ -57,8 +57,8 @@ const run = (stage: Record<string, string>) => () =>
 const bundle = () => writeBundle(at('out'), tinyBundle()).then(() => undefined);
 
 /**
- * Command -> how it is called, and how to make a folder of its own kind in `out`; `resumes`: it
- * goes on with one unasked, `folder`: its name.
+ * For each command: how to call it, and how to make a folder of its own kind in `out`. `folder` is
+ * that folder's name, if not `out`. With `resumes`, the command goes on with such a folder unasked.
  */
 type Case = {
   args: string;
@@ -128,7 +128,7 @@ const COMMANDS: Record<string, Case> = {
   data: {
     args: 'data pku-saferlhf --endpoint http://127.0.0.1:9 --out DIR',
     folder: 'pku-saferlhf',
-    // Broken otherwise, so that nothing is fetched.
+    // Broken in another way, so that nothing is fetched.
     ours: () => write({ 'pku-saferlhf/dataset.lock.json': '{"repo":"x"}' }),
     ways: 'resumes',
   },
@@ -136,7 +136,10 @@ const COMMANDS: Record<string, Case> = {
 const NAMES = Object.keys(COMMANDS);
 const outOf = (name: string) => at(COMMANDS[name]!.folder ?? 'out');
 
-/** The error that the command ends with: all of these end with one, for want of their inputs. */
+/**
+ * The error that the command ends with. All of these end with one, because their inputs are
+ * missing.
+ */
 async function fails(name: string, ...more: string[]): Promise<string> {
   const places: Record<string, string> = { OUT: at('out'), RUNS: at('runs'), DIR: dir };
   return failsWith(
@@ -158,7 +161,7 @@ function quiet(command: Command): void {
   command.commands.forEach(quiet);
 }
 
-/** Every file and its text, to see that nothing changed. */
+/** Every file with its text, to see that nothing changed. */
 function snapshot(): Record<string, string | null> {
   const files = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   return Object.fromEntries(
@@ -171,9 +174,9 @@ describe.each(NAMES)('%s', (name) => {
 
   test.each([
     ['somebody’s files', { 'thesis.tex': 'years', 'deep/er.txt': 'more' }],
-    // Names that we use as well, with somebody's words in them.
+    // Names that we use too, with somebody else's words in them.
     [
-      'files that are called like ours',
+      'files with the same names as ours',
       {
         'config.json': '{"model_type":"llama"}',
         'tokenizer.json': '{}',
@@ -202,7 +205,7 @@ describe.each(NAMES)('%s', (name) => {
     }
   });
 
-  test('takes a folder of its own kind only as it was asked to', async () => {
+  test('takes a folder of its own kind only in the way it was asked to', async () => {
     await ours();
     const before = snapshot();
     const already = / holds .* already: .*--force replaces it, or name another folder$/;
@@ -212,11 +215,11 @@ describe.each(NAMES)('%s', (name) => {
       expect(await fails(name, '--force')).not.toMatch(/already|not empty/);
     }
     if (ways === 'force or resume') expect(await fails(name, '--resume')).not.toMatch(/already|not empty/);
-    // Until there is something to put in its place.
+    // Nothing changes until there is something to put in its place.
     expect(snapshot()).toEqual(before);
   });
 
-  test('wants a folder: no file, no link to nothing or to a file', async () => {
+  test('refuses a file, a link to nothing and a link to a file', async () => {
     const out = outOf(name);
     writeFileSync(out, 'mine');
     expect(await fails(name)).toMatch(/ is a file; a folder is wanted$/);
@@ -230,7 +233,7 @@ describe.each(NAMES)('%s', (name) => {
     expect(await fails(name)).toMatch(/ is a file; a folder is wanted$/);
   });
 
-  test('looks at what a link leads to', async () => {
+  test('looks at the folder that a link leads to', async () => {
     write({ 'elsewhere/thesis.tex': 'years' });
     symlinkSync(at('elsewhere'), outOf(name));
     expect(await fails(name)).toMatch(/ is not empty and not /);
@@ -249,7 +252,7 @@ describe.each(NAMES)('%s', (name) => {
   });
 });
 
-test('a bundle is not replaced where somebody has put a file of theirs beside its own', async () => {
+test('does not replace a bundle in which somebody has put a file of their own', async () => {
   await COMMANDS.export!.ours();
   write({ 'out/experts/notes.txt': 'mine' });
   symlinkSync(at('elsewhere'), at('out/link'));
@@ -259,13 +262,13 @@ test('a bundle is not replaced where somebody has put a file of theirs beside it
   );
 });
 
-test('a run is not replaced by one of another stage, kind or role', async () => {
+test('does not replace a run with one of another stage, kind or role', async () => {
   await COMMANDS.reward!.ours();
   for (const other of ['sft', 'expert', 'router', 'cost'])
     expect(await fails(other, '--force')).toMatch(/ is not empty and not a run of the stage /);
 });
 
-test('eval --json replaces no file unasked, and wants a place that it can write', async () => {
+test('eval --json replaces a file only if asked to, and needs a place it can write to', async () => {
   write({ 'figures.json': 'mine' });
   const evaluate = (...args: string[]) => {
     const command = evalCommand().exitOverride();
@@ -280,7 +283,7 @@ test('eval --json replaces no file unasked, and wants a place that it can write'
   expect(readFileSync(at('figures.json'), 'utf8')).toBe('mine');
 });
 
-test('world keeps to the same rule', async () => {
+test('world follows the same rule', async () => {
   vi.spyOn(console, 'log').mockReturnValue();
   onTestFinished(() => void vi.restoreAllMocks());
   const one = ['world', '--dialogues', '1', '--pairs', '1', '--out', at('out')];

@@ -17,8 +17,8 @@ export const classifier = () =>
     .option('--force', 'replace an earlier classifier in --out', false)
     .option('--seed <n>', 'decides frames, wordings and order', positiveInteger, RECIPE.seed)
     .option('--epochs <n>', 'passes over the training prompts', positiveInteger, RECIPE.epochs)
-    .option('--learning-rate <x>', "AdaGrad's step", number, RECIPE.learningRate)
-    .option('--l2 <x>', 'pull of the weights towards 0', number, RECIPE.l2)
+    .option('--learning-rate <x>', "AdaGrad's step size", number, RECIPE.learningRate)
+    .option('--l2 <x>', 'how strongly weights are pulled towards 0', number, RECIPE.l2)
     .action(async ({ force, ...flags }) => {
       claimFolder(flags.out, { kind: CLASSIFIER, force });
       await trainClassifier(flags);

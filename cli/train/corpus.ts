@@ -1,4 +1,7 @@
-/** The base corpus that a command's settings ask for: the small world, and real conversations from `--data`. */
+/**
+ * The base corpus that a command's settings ask for: the small world, plus real conversations from
+ * `--data`.
+ */
 import type { Edition } from '#lab/world/editions.ts';
 import type { WorldShares } from '#lab/world/generate.ts';
 import { worldDialogues } from '#lab/world/training-data.ts';

@@ -37,7 +37,7 @@ afterEach(async () => {
 });
 const run = (...args: string[]) => data().exitOverride().parseAsync(args, { from: 'user' });
 
-test('a known set is fetched from HF_ENDPOINT, and what is printed can be trained on', async () => {
+test('fetches a known set from HF_ENDPOINT, and prints how to train on it', async () => {
   await run('hh-rlhf-harmless', '--out', dir);
   const [summary, usage] = said[0]!.split('\n');
   expect(summary).toContain(`2 files, 0.0 MB in ${path.join(dir, 'hh-rlhf-harmless')}, commit 09be8c5bbc57; MIT`);
@@ -49,14 +49,14 @@ test('a known set is fetched from HF_ENDPOINT, and what is printed can be traine
   expect(server.requestsFor('helpful-base/train.jsonl.gz')).toEqual([]);
 });
 
-test('--endpoint goes before HF_ENDPOINT, and HF_TOKEN is sent', async () => {
+test('--endpoint overrides HF_ENDPOINT, and HF_TOKEN is sent', async () => {
   vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:1');
   vi.stubEnv('HF_TOKEN', 'hf_secret');
   await run('hh-rlhf-harmless', '--out', dir, '--endpoint', `${server.endpoint}/`);
   expect(server.requests[0]!.headers.authorization).toBe('Bearer hf_secret');
 });
 
-test('--list says what each set is and what its licence allows, and asks nobody', async () => {
+test('--list says what each set is and what its licence allows, without asking the hub', async () => {
   await run('--list');
   for (const [name, { licence, repo }] of Object.entries(KNOWN_DATASETS)) {
     expect(said[0]).toMatch(new RegExp(`^${name} .*${repo} .*${licence} .*weights: `, 'm'));
@@ -71,7 +71,7 @@ test.each([
   await expect(run(...args, '--out', dir)).rejects.toThrow(message);
 });
 
-describe('the table', () => {
+describe('the table pins a revision and marks non-commercial licences, for', () => {
   test.each(Object.entries<KnownDataset>(KNOWN_DATASETS))('%s', (_, { revision, licence, weights }) => {
     expect(revision).toMatch(/^([0-9a-f]{40}|refs\/convert\/parquet)$/);
     expect(weights === 'non-commercial').toBe(licence.includes('-NC-'));

@@ -23,12 +23,12 @@ type Flags = { out: string; list: boolean; update: boolean; endpoint: string };
 
 export const data = () =>
   new Command('data')
-    .description('download public preference sets; HF_TOKEN is sent to the hub, and to nobody else, if it is set')
+    .description('download public preference sets; HF_TOKEN, if set, is sent to the hub and to nobody else')
     .argument('[names...]', Object.keys(KNOWN_DATASETS).join(', '))
-    .option('--list', 'show what there is, with licences', false)
-    .option('--out <dir>', 'folder that gets one folder a data set', 'data')
-    .option('--update', 'where the revision is a branch: take what it is now, not what the lock file says', false)
-    .addOption(new Option('--endpoint <url>', 'a hub').env('HF_ENDPOINT').default(PUBLIC_HUB))
+    .option('--list', 'show the known sets with their licences', false)
+    .option('--out <dir>', 'folder in which each data set gets its own folder', 'data')
+    .option('--update', 'if the revision is a branch, take its newest commit, not the one in the lock file', false)
+    .addOption(new Option('--endpoint <url>', 'address of the hub').env('HF_ENDPOINT').default(PUBLIC_HUB))
     .action(download);
 
 async function download(names: string[], { out, list, update, endpoint }: Flags): Promise<void> {
@@ -91,7 +91,7 @@ function datasetList(): string {
     .join('\n');
 }
 
-/** A bar on a terminal, a line every few seconds elsewhere. */
+/** A bar on a terminal; elsewhere a line every few seconds. */
 function byteProgress(label: string, size: number): { onBytes: (bytes: number) => void; done: () => void } {
   const format = `${label} {bar} {megabytes}/${megabytes(size)} MB, {eta_formatted} left`;
   const bar = new SingleBar({ format, barsize: 24, noTTYOutput: true, notTTYSchedule: 5000 }, Presets.rect);

@@ -5,10 +5,10 @@ import { integer } from '../options/numbers.ts';
 
 export const demo = () =>
   new Command('demo')
-    .description('the demo bundle from its seed: every stage, evaluation and model card; resumable')
-    .option('--runs <dir>', 'checkpoints and metrics', 'runs/demo')
-    .option('--out <dir>', 'the bundle', 'models/demo')
+    .description('make the demo bundle from its seed: every stage, evaluation and model card; resumable')
+    .option('--runs <dir>', 'where checkpoints and metrics go', 'runs/demo')
+    .option('--out <dir>', 'where the bundle goes', 'models/demo')
     .option('--force', 'replace an earlier bundle in --out', false)
     .option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA)
-    .option('--threads <n>', '0: all cores', integer, 0)
+    .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
     .action(trainDemo);

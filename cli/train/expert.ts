@@ -11,7 +11,7 @@ import { stageCommand } from './stage-command.ts';
 
 export const expert = stageCommand<typeof ExpertStage, OnBaseFlags & { marginModel?: string; from?: string }>({
   name: 'expert',
-  description: 'train one LoRA expert on the frozen base by DPO, with a margin or without',
+  description: 'train one LoRA expert on the frozen base by DPO, with or without a margin',
   settings: ExpertStage,
   flags: (command) =>
     withBase(command)
@@ -19,7 +19,7 @@ export const expert = stageCommand<typeof ExpertStage, OnBaseFlags & { marginMod
         '--margin-model <dir>',
         "run of the stage cost or reward: the role's own for spe, the other one for modpo",
       )
-      .option('--from <dir>', 'start from another expert, and measure against it (SACPO)'),
+      .option('--from <dir>', 'start from another expert and measure against it (SACPO)'),
   run: async (settings, { marginModel: scorerDir, from, ...flags }) => {
     const { margin, marginScale, role } = settings;
     if ((margin === 'none') !== (scorerDir === undefined)) {

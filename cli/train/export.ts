@@ -10,13 +10,13 @@ export const exportBundle = () =>
     .description('write base, tokenizer, experts and routers as one bundle')
     .requiredOption('--base <dir>', 'run of the stage sft')
     .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
-    .option('--experts <dirs...>', 'runs of the stage expert (default: none, the base under both roles)')
+    .option('--experts <dirs...>', 'runs of the stage expert (default: the base itself under both roles)')
     .option('--routers <dirs...>', 'runs of the stage router, at most one of each kind')
-    .requiredOption('--out <dir>', 'the bundle')
+    .requiredOption('--out <dir>', 'where the bundle goes')
     .option('--force', 'replace an earlier bundle in --out', false)
-    .requiredOption('--id <model>', 'the model id that clients name')
+    .requiredOption('--id <model>', 'the model id that clients use')
     .option('--licence <spdx>', 'licence of the weights', 'Apache-2.0')
-    .option('--default-weight <x>', 'safety weight where there is no router', share, DEMO.defaultWeight)
+    .option('--default-weight <x>', 'safety weight if there is no router', share, DEMO.defaultWeight)
     .action(async (flags) => {
       const { base, tokenizer, experts = 'base', routers = [], id, licence, defaultWeight } = flags;
       const out = claimFolder(flags.out, { kind: BUNDLE, force: flags.force });

@@ -1,4 +1,4 @@
-/** The flags that several stages share: where things lie and how a run is stopped and resumed. */
+/** The flags that several stages share: where things lie, and how to stop and resume a run. */
 import type { Command } from 'commander';
 import { type BaseModel, loadBaseModel } from '#training/stages/base-model.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
@@ -22,8 +22,8 @@ export const withRun = (command: Command) =>
     .requiredOption('--out <dir>', 'where checkpoints and metrics go')
     .option('--resume', 'go on from the newest checkpoint in --out', false)
     .option('--force', 'replace an earlier run of this stage in --out', false)
-    .option('--checkpoint-every-seconds <n>', 'what a killed run may lose', number, 120)
-    .option('--threads <n>', '0: all cores', integer, 0);
+    .option('--checkpoint-every-seconds <n>', 'how much a killed run may lose', number, 120)
+    .option('--threads <n>', 'threads to use; 0: all cores', integer, 0);
 
 export const withBase = (command: Command) => withRun(command.requiredOption('--base <dir>', 'run of the stage sft'));
 

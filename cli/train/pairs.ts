@@ -1,4 +1,4 @@
-/** The pairs that a command's settings ask for: the small world's, and those of `--pairs`. */
+/** The pairs that a command's settings ask for: the small world's, plus those of `--pairs`. */
 import type { Edition } from '#lab/world/editions.ts';
 import { shareSettings, type WorldShares } from '#lab/world/generate.ts';
 import { worldPairs } from '#lab/world/training-data.ts';
@@ -9,12 +9,12 @@ type PairSettings = WorldShares & {
   seed: number;
   edition: Edition;
   worldPairs: number;
-  /** `layout:path` each. */
+  /** Each one is `layout:path`. */
   pairs: string[];
   heldOut: number;
 };
 
-/** With what decided them, for the settings that a checkpoint keeps. */
+/** Returns the pairs with what decided them, for the settings that a checkpoint keeps. */
 export async function pairsOf(
   { seed, edition, worldPairs: count, pairs: files, heldOut: heldOutShare, ...settings }: PairSettings,
   dimension: Dimension,
@@ -27,7 +27,7 @@ export async function pairsOf(
       edition,
       worldPairs: count,
       files,
-      // It decides nothing where there are no files.
+      // Without files it decides nothing.
       ...(files.length > 0 && { heldOutShare }),
       ...shareSettings({ jailbreakShare, multiTurnShare }),
     },

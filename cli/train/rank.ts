@@ -23,7 +23,7 @@ export const rank = stageCommand<typeof RankStage, RankFlags>({
       .requiredOption('--cost <dir>', 'run of the stage cost')
       .requiredOption('--out <dir>', 'where train.jsonl and held-out.jsonl go')
       .option('--force', 'replace earlier pairs in --out', false)
-      .option('--threads <n>', '0: all cores', integer, 0),
+      .option('--threads <n>', 'threads to use; 0: all cores', integer, 0),
   run: async ({ definition, ...settings }, flags) => {
     const dir = claimFolder(flags.out, { kind: DUAL_PAIRS, force: flags.force });
     const opened = await openBase(flags);

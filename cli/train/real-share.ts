@@ -7,13 +7,13 @@ import { integer, positiveInteger, share } from '../options/numbers.ts';
 
 export const realShare = () =>
   new Command('real-share')
-    .description('how much real text the demo base bears: short runs at several shares, compared')
+    .description('find out how much real text the demo base can take: compare short runs at several shares')
     .option('--shares <x...>', 'shares of real conversations', (text, all: number[]) => [...all, share(text)], [])
     .option('--steps <n>', 'updates of each run', positiveInteger, 400)
     .option('--world <n>', 'dialogues of the small world', integer, 10_000)
-    .option('--out <dir>', 'checkpoints and metrics', 'runs/real-share')
+    .option('--out <dir>', 'where checkpoints and metrics go', 'runs/real-share')
     .option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA)
-    .option('--threads <n>', '0: all cores', integer, 0)
+    .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
     .action(async ({ shares, world: dialogues, ...flags }) => {
       flags.out = claimFolder(flags.out, { kind: REAL_SHARE_RUNS, resume: true });
       console.log(

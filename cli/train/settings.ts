@@ -1,4 +1,4 @@
-/** What decides the numbers of each stage. The demo's recipe gives the defaults. */
+/** The settings that decide the numbers of each stage. The defaults come from the demo's recipe. */
 import * as z from 'zod';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { DEMO } from '#lab/methods/recipe.ts';
@@ -16,17 +16,18 @@ const positive = z.number().positive();
 const share = z.number().min(0).max(1);
 const count = z.int().min(1);
 
-const edition = z.enum(EDITIONS).default(DEMO.edition).describe("the small world: the demo bundle's topics, or all");
+const edition = z
+  .enum(EDITIONS)
+  .default(DEMO.edition)
+  .describe("edition of the small world: the demo bundle's topics, or all");
 
 const worldShares = {
   jailbreakShare: share
     .default(0)
     .describe(
-      'share of harmful questions in a jailbreak frame; half of it for borderline ones, a tenth for ordinary ones',
+      'share of harmful questions put in a jailbreak frame; borderline ones get half of it, ordinary ones a tenth',
     ),
-  multiTurnShare: share
-    .default(0)
-    .describe('share of the rows of the small world with a conversation before the question'),
+  multiTurnShare: share.default(0).describe('share of small-world rows with a conversation before the question'),
 };
 
 const corpus = {
@@ -35,8 +36,8 @@ const corpus = {
   ...worldShares,
   world: count.default(base.runs[0].worldDialogues).describe('dialogues of the small world'),
   realShare: share.default(base.corpus.realShare).describe('share of real conversations in the corpus'),
-  wordDropout: share.default(base.corpus.wordDropout).describe('chance of each word of a question to be lost'),
-  keywordShare: share.default(0).describe("chance of a question to be nothing but its topic's keywords"),
+  wordDropout: share.default(base.corpus.wordDropout).describe('chance that a word of a question is dropped'),
+  keywordShare: share.default(0).describe("chance that a question is nothing but its topic's keywords"),
 };
 const pairs = {
   seed,
@@ -52,7 +53,7 @@ const pairs = {
 const pairTraining = ({ learningRate, pairsPerBatch, epochs }: typeof expert | typeof score | typeof router) => ({
   learningRate: positive.default(learningRate).describe('peak of the schedule'),
   pairsPerBatch: count.default(pairsPerBatch).describe('pairs in one update'),
-  epochs: count.default(epochs).describe('times over the pairs'),
+  epochs: count.default(epochs).describe('passes over the pairs'),
 });
 const lora = ({ rank, alpha }: typeof expert | typeof score) => ({
   rank: count.default(rank).describe('LoRA rank'),
@@ -61,20 +62,26 @@ const lora = ({ rank, alpha }: typeof expert | typeof score) => ({
 const variant = z
   .enum(['faithful', 'corrected'])
   .default('corrected')
-  .describe("MidPO's published code with its faults, or without");
+  .describe("MidPO's published code: with its faults, or corrected");
 
 export const TokenizerStage = z.strictObject({
   ...corpus,
-  vocab: count.default(DEMO.config.vocab_size).describe('tokens in all'),
+  vocab: count.default(DEMO.config.vocab_size).describe('size of the vocabulary'),
 });
 
 export const SftStage = z.strictObject({
   ...corpus,
-  steps: count.default(base.runs[0].steps).describe('updates in all'),
+  steps: count.default(base.runs[0].steps).describe('number of updates'),
   tokensPerBatch: count.default(base.sft.tokensPerBatch).describe('tokens in one update'),
   learningRate: positive.default(base.runs[0].learningRate).describe('peak of the schedule'),
-  promptWeight: share.default(base.sft.promptWeight).describe('how much a token of the question counts'),
-  openingTokens: z.int().min(0).default(base.sft.opening.tokens).describe("an answer's first tokens that count more"),
+  promptWeight: share
+    .default(base.sft.promptWeight)
+    .describe('how much a question token counts; an answer token counts 1'),
+  openingTokens: z
+    .int()
+    .min(0)
+    .default(base.sft.opening.tokens)
+    .describe("how many of an answer's first tokens count more"),
   openingWeight: positive.default(base.sft.opening.weight).describe('how much they count'),
 });
 
@@ -87,11 +94,11 @@ export const ExpertStage = z.strictObject({
     .number()
     .min(0)
     .default(expert.nllWeight)
-    .describe("weight of the chosen answers' own likelihood; 0: DPO alone"),
+    .describe("weight of the chosen answers' own likelihood; 0 is plain DPO"),
   margin: z
     .enum(['none', ...MARGIN_RULES])
     .default('none')
-    .describe("none: plain DPO; spe: MidPO's margin, modpo: MODPO's, by --margin-model"),
+    .describe("none: plain DPO; spe: MidPO's margin; modpo: MODPO's margin; the last two need --margin-model"),
   marginScale: positive.default(1).describe('what a margin is multiplied by'),
   ...pairTraining(expert),
   variant,
@@ -105,14 +112,14 @@ export const ScoreStage = z.strictObject({
 
 export const RankStage = z.strictObject({
   ...pairs,
-  definition: z.enum(DUAL_DEFINITIONS).default(DEMO.dual).describe('which of two answers wins, see docs/training.md'),
+  definition: z.enum(DUAL_DEFINITIONS).default(DEMO.dual).describe('which of two answers wins; see docs/training.md'),
 });
 
 export const RouterStage = z.strictObject({
   kind: Mode.describe("layers: MidPO's own; logits: a gate over both experts' predictions"),
   seed,
   variant,
-  width: count.default(router.width).describe('units of the hidden layer of a logits router'),
+  width: count.default(router.width).describe('units in the hidden layer of a logits router'),
   beta: positive.default(router.beta).describe("DPO's beta"),
   lambda: z.number().min(0).default(router.lambda).describe('weight of mean |alpha| + mean |beta - 1|'),
   ...pairTraining(router),

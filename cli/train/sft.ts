@@ -19,7 +19,7 @@ export const sft = stageCommand<typeof SftStage, RunFlags & { data: string; mode
   settings: SftStage,
   flags: (command) =>
     withData(withRun(command))
-      .option('--model <file>', "config.json in Hugging Face's words (default: the demo's)")
+      .option('--model <file>', "config.json in Hugging Face's format (default: the demo's)")
       .option('--from <dir>', 'start from the weights of another run of this stage'),
   run: async (settings, flags) => {
     const out = claimFolder(flags.out, { kind: runOf('sft'), ...flags });

@@ -40,7 +40,7 @@ const file = async (settings: unknown) => {
   return at;
 };
 
-test('a flag goes before the file, the file before the default', async () => {
+test('a flag overrides the file, and the file overrides the default', async () => {
   const config = await file({ kind: 'two', steps: 5, learningRate: 0.5 });
   expect(await given(['--out', 'x', '--config', config, '--steps', '7', '--files', 'a', 'b'])).toEqual({
     settings: { kind: 'two', steps: 7, learningRate: 0.5, files: ['a', 'b'] },
@@ -48,16 +48,16 @@ test('a flag goes before the file, the file before the default', async () => {
   });
 });
 
-test('what must be given is asked for by name', async () => {
+test('names a required setting that is missing', async () => {
   await expect(given(['--out', 'x'])).rejects.toThrow(/plimsoll train test: .*kind/);
 });
 
-describe('refused, and named:', () => {
+describe('refuses and names', () => {
   test.each([
     ['an unknown key', { kind: 'one', stepz: 5 }, /settings\.json: .*stepz/],
     ['a number out of range', { kind: 'one', steps: 0 }, /settings\.json: .*steps/],
     ['a wrong type', { kind: 'one', learningRate: 'fast' }, /settings\.json: .*learningRate/],
-    ['no JSON', '{', /settings\.json: not JSON/],
+    ['text that is not JSON', '{', /settings\.json: not JSON/],
   ])('%s in a file', async (_, settings, message) => {
     await expect(given(['--out', 'x', '--config', await file(settings)])).rejects.toThrow(message);
   });
@@ -72,7 +72,7 @@ describe('refused, and named:', () => {
     await expect(given(['--out', 'x', '--kind', 'one', ...args])).rejects.toThrow();
   });
 
-  test('a file that is not there', async () => {
+  test('a missing file', async () => {
     await expect(readSettings(path.join(dir, 'none.json'), Settings)).rejects.toThrow(
       'none.json: the settings cannot be read',
     );

@@ -1,7 +1,8 @@
 /**
- * A stage as a command. What decides a run's numbers is its settings, a zod schema that refuses unknown keys: every one is a flag, and all
- * of them can be given as a JSON file. A flag goes before the file, the file before the default. Where things lie and how
- * many threads work on them are no settings, and are flags alone.
+ * A stage as a command. Its settings decide the numbers of a run: they are a zod schema that
+ * refuses unknown keys. Each setting is a flag, and a JSON file can give all of them. A flag
+ * overrides the file, and the file overrides the default. Where things lie and how many threads
+ * work on them are not settings. They are flags only.
  */
 import { readFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -13,14 +14,17 @@ export type StageSchema = z.ZodObject<Record<string, z.ZodType>>;
 export type StageCommand<S extends StageSchema, F> = {
   name: string;
   description: string;
-  /** Every key has a description, and a default unless it must be given. */
+  /** Every key has a description, and a default unless it is required. */
   settings: S;
   /** Folders, `--resume` and the like. */
   flags: (command: Command) => Command;
   run: (settings: z.infer<S>, flags: F) => Promise<void>;
 };
 
-/** Makes the command anew each time it is called: a commander command keeps the options of its last parse. */
+/**
+ * Makes a new command on each call, because a commander command keeps the options of its last
+ * parse.
+ */
 export const stageCommand =
   <S extends StageSchema, F extends object>(stage: StageCommand<S, F>) =>
   (): Command => {
@@ -28,7 +32,7 @@ export const stageCommand =
     const command = flags(new Command(name).description(description));
     const keys = Object.keys(schema.shape);
     for (const key of keys) command.addOption(settingOption(key, schema.shape[key]!));
-    command.option('--config <file>', 'settings as JSON; a flag goes before it');
+    command.option('--config <file>', 'settings as JSON; flags override them');
     return command.action(async (all: Record<string, unknown>) => {
       const { config: file, ...rest } = all;
       const given = Object.fromEntries(
@@ -36,12 +40,15 @@ export const stageCommand =
       );
       const others = Object.fromEntries(Object.entries(rest).filter(([key]) => !keys.includes(key)));
       const fromFile = typeof file === 'string' ? await readSettings(file, schema) : {};
-      // The flags were declared by this very stage: commander has parsed them.
+      // This very stage declared the flags, and commander has parsed them.
       await run(parseSettings(schema, { ...fromFile, ...given }, `plimsoll train ${name}`), others as F);
     });
   };
 
-/** A file of settings, each key known; what it leaves out is left to flags and defaults. */
+/**
+ * Reads a file of settings, which may have only known keys. Flags and defaults fill in what it
+ * leaves out.
+ */
 export async function readSettings(file: string, schema: StageSchema): Promise<Record<string, unknown>> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new Error(`${file}: the settings cannot be read`, { cause });
@@ -52,7 +59,7 @@ export async function readSettings(file: string, schema: StageSchema): Promise<R
   } catch (cause) {
     throw new Error(`${file}: not JSON: ${(cause as Error).message}`, { cause });
   }
-  // Optional each, and without their defaults: a default must not override a flag.
+  // All optional and without defaults, because a default must not override a flag.
   const shape = Object.fromEntries(Object.entries(schema.shape).map(([key, type]) => [key, bare(type).optional()]));
   return parseSettings(z.strictObject(shape), json, file);
 }
@@ -64,7 +71,7 @@ function parseSettings<S extends z.ZodType>(schema: S, value: unknown, where: st
 }
 
 function bare(type: z.ZodType): z.ZodType {
-  // zod types what a default wraps as its core type; every type we write is a whole one.
+  // zod types the inside of a default as its core type, but every type we write is a whole one.
   return type instanceof z.ZodDefault ? (type.def.innerType as z.ZodType) : type;
 }
 
@@ -73,7 +80,7 @@ function settingOption(key: string, type: z.ZodType): Option {
   const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   const fallback = type instanceof z.ZodDefault ? ` (default: ${JSON.stringify(type.parse(undefined))})` : '';
   const text = `${type.description ?? inner.description ?? ''}${fallback}`;
-  // Our enums are of strings; zod's may hold numbers too.
+  // Our enums hold strings; zod's may hold numbers too.
   if (inner instanceof z.ZodEnum) return new Option(`${flag} <name>`, text).choices(inner.options as string[]);
   if (inner instanceof z.ZodArray) return new Option(`${flag} <items...>`, text);
   if (inner instanceof z.ZodNumber) {

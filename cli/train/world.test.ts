@@ -32,6 +32,6 @@ test('writes four files of rows that parse', async () => {
   expect(rows('pairs_heldout').map((row) => PairRow.parse(row))).toHaveLength(2);
 });
 
-test('refuses a count that is no whole number', async () => {
+test('refuses a count that is not a whole number', async () => {
   await expect(run('--out', 'x', '--pairs', 'many')).rejects.toThrow(/whole number/);
 });

@@ -7,7 +7,7 @@ import { share } from '../options/numbers.ts';
 export const world = () =>
   new Command('world')
     .description(
-      'write the small world as JSONL, labelled dialogues and answer pairs: ' +
+      'write the small world as JSONL, labelled dialogues and pairs of answers: ' +
         'dialogs_train, dialogs_heldout, pairs_train, pairs_heldout',
     )
     .requiredOption('--out <dir>', 'folder to write to; made if missing')
@@ -16,7 +16,7 @@ export const world = () =>
     .option('--dialogues <n>', 'training dialogues; a tenth as many are held out', parseCount, 20_000)
     .option('--pairs <n>', 'training pairs; a tenth as many are held out', parseCount, 10_000)
     .addOption(new Option('--edition <name>', 'which topics').choices(EDITIONS).default('first'))
-    .option('--jailbreak-share <x>', 'share of harmful questions in a jailbreak frame', share, 0)
+    .option('--jailbreak-share <x>', 'share of harmful questions put in a jailbreak frame', share, 0)
     .option('--multi-turn-share <x>', 'share of rows with a conversation before the question', share, 0)
     .action(async ({ out, force, ...options }) => {
       claimFolder(out, { kind: WORLD_ROWS, force });

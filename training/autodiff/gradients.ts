@@ -1,14 +1,16 @@
 /**
- * Reverse-mode differentiation over a graph's tape (Griewank and Walther, "Evaluating Derivatives", ch. 3): the gradients are more
- * nodes of the same ONNX graph, so one run of one session gives loss and gradients together.
+ * Reverse-mode differentiation over a graph's tape (Griewank and Walther, "Evaluating Derivatives",
+ * ch. 3). The gradients are more nodes of the same ONNX graph, so one run of one session gives loss
+ * and gradients together.
  */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { add, scalar } from '#gpu-backend/graph/ops.ts';
 import { VJPS } from './vjps.ts';
 
 /**
- * d loss / d value for each of `wrt`, as values of the same graph with the shapes of `wrt`. `loss` must hold one number.
- * Throws when an operator on the way has no gradient, or when the loss does not depend on a value asked for.
+ * d loss / d value for each of `wrt`, as values of the same graph with the shapes of `wrt`. `loss`
+ * must hold one number. Throws if an operator on the way has no gradient, if a gradient reaches an
+ * output other than an operator's first, or if the loss does not depend on a value asked for.
  */
 export function gradients(graph: Graph, loss: Value, wrt: readonly Value[]): Value[] {
   const needed = dependents(graph, wrt);
@@ -17,9 +19,15 @@ export function gradients(graph: Graph, loss: Value, wrt: readonly Value[]): Val
   return graph.withoutTape(() => {
     cotangents.set(loss.name, scalarLike(loss));
     for (const entry of graph.tape.toReversed()) {
-      const [output] = entry.outputs;
-      const dy = output && cotangents.get(output.name);
-      if (!dy || !entry.inputs.some((input) => needed.has(input.name))) continue;
+      if (!entry.inputs.some((input) => needed.has(input.name))) continue;
+      const [dy, ...further] = entry.outputs.map((output) => cotangents.get(output.name));
+      const stray = further.findIndex((cotangent) => cotangent !== undefined);
+      if (stray >= 0) {
+        throw new Error(
+          `the operator ${entry.op} passes gradients through its first output only, and the loss depends on output ${stray + 2}`,
+        );
+      }
+      if (!dy) continue;
       const vjp = VJPS[entry.op];
       if (vjp === undefined) throw new Error(`no gradient is known for the operator ${entry.op}`);
       const contributions = vjp(entry, dy, (i) => needed.has(entry.inputs[i]!.name));
@@ -38,7 +46,7 @@ export function gradients(graph: Graph, loss: Value, wrt: readonly Value[]): Val
   });
 }
 
-/** Names of all values that depend on `roots`, themselves included: only these need a gradient. */
+/** Names of all values that depend on `roots`, including the roots. Only these need a gradient. */
 function dependents(graph: Graph, roots: readonly Value[]): Set<string> {
   const names = new Set(roots.map((value) => value.name));
   for (const entry of graph.tape) {

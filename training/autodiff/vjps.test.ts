@@ -1,4 +1,7 @@
-/** Every operator's gradient against central finite differences, in float64 where onnxruntime has the kernel. */
+/**
+ * Checks every operator's gradient against central finite differences, in float64 where onnxruntime
+ * has the kernel.
+ */
 import { describe, expect, test } from 'vitest';
 import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
 import * as ops from '#gpu-backend/graph/ops.ts';
@@ -7,14 +10,14 @@ import { gradients } from './gradients.ts';
 import { VJPS } from './vjps.ts';
 
 type Case = {
-  /** The tape entry this case is about. */
+  /** The tape entry that this case tests. */
   op: keyof typeof VJPS & string;
   name?: string;
   shapes: number[][];
   build: (inputs: Value[], graph: Graph) => Value;
-  /** Kernels that exist only in float32. */
+  /** The kernel exists only in float32. */
   float32?: true;
-  /** Inputs drawn from [0.5, 1.5], for Log and Div. */
+  /** Draws the inputs from [0.5, 1.5], for Log and Div. */
   positive?: true;
 };
 
@@ -157,7 +160,7 @@ const cases: Case[] = [
   },
 ];
 
-/** A fixed pseudo-random sequence in [-1, 1): the cases stay the same on every run. */
+/** A fixed pseudo-random sequence in [-1, 1), so that the cases are the same on every run. */
 function* noise(seed: number): Generator<number> {
   for (let i = 1; ; i++) yield (Math.sin(seed * 12.9898 + i * 78.233) * 43758.5453) % 1;
 }
@@ -167,7 +170,7 @@ function buildLoss({ shapes, build, float32 }: Case) {
   const dtype = float32 ? 'float' : 'double';
   const inputs = shapes.map((shape, i) => graph.input(`x${i}`, dtype, shape));
   const y = build(inputs, graph);
-  // A weighted sum, so that no two elements' cotangents are alike.
+  // A weighted sum, so that no two elements get the same cotangent.
   const size = y.shape.reduce<number>((product, dim) => product * Number(dim), 1);
   const weights = graph.constant(
     dtype,
@@ -183,7 +186,7 @@ function buildLoss({ shapes, build, float32 }: Case) {
   return graph;
 }
 
-describe('each gradient equals central finite differences', () => {
+describe('each gradient matches central finite differences', () => {
   test.each(cases.map((each) => [each.name ?? each.op, each] as const))('%s', async (_, each) => {
     const session = await GraphSession.create(buildLoss(each).toModel(), { threads: 1 });
     // The step balances truncation (h^2) against rounding (eps / h): about eps^(1/3) for each type.
@@ -244,9 +247,38 @@ test('the embedding gradient adds repeated ids exactly, on two threads', async (
   await session.release();
 });
 
-test('an operator without a gradient is named', () => {
+test('names an operator that has no gradient', () => {
   const graph = new Graph('no-gradient');
   const x = graph.input('x', 'float', [2]);
   const y = ops.reduceSum(graph.emit('Erf', [x], [{ dtype: 'float', shape: [2] }])[0]!, [0]);
   expect(() => gradients(graph, y, [x])).toThrow('no gradient is known for the operator Erf');
+});
+
+describe("an operator's second output", () => {
+  /** Silu keeps the sigmoid of its input as a second output, for its own gradient. */
+  const siluOf = (x: Value): [y: Value, s: Value] => {
+    const y = ops.silu(x);
+    return [y, x.graph.tape.at(-1)!.outputs[1]!];
+  };
+  const vector = (name: string, graph: Graph) => graph.input(name, 'float', [2]);
+
+  test.each([
+    ['together with the first', (y: Value, s: Value) => ops.add(y, s)],
+    ['alone', (_: Value, s: Value) => s],
+  ])('is an error when the loss depends on it %s', (_, use) => {
+    const graph = new Graph('second-output');
+    const x = vector('x', graph);
+    const loss = ops.reduceSum(use(...siluOf(x)), [0]);
+    expect(() => gradients(graph, loss, [x])).toThrow(
+      'the operator Silu passes gradients through its first output only, and the loss depends on output 2',
+    );
+  });
+
+  test('may be used when no gradient has to pass through it', () => {
+    const graph = new Graph('second-output');
+    const [, s] = siluOf(vector('x', graph));
+    const weight = vector('weight', graph);
+    const loss = ops.reduceSum(ops.mul(s, weight), [0]);
+    expect(gradients(graph, loss, [s, weight])).toHaveLength(2);
+  });
 });

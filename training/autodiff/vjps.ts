@@ -1,6 +1,7 @@
 /**
- * The vector-Jacobian product of every operator: from the cotangent `dy` of an operator's output to those of its inputs.
- * Each is checked against finite differences in `vjps.test.ts`.
+ * The vector-Jacobian product of every operator. It turns `dy`, the cotangent of the operator's
+ * first output, into the cotangents of its inputs. `vjps.test.ts` checks each one against finite
+ * differences.
  */
 import type { TapeEntry, Value } from '#gpu-backend/graph/graph.ts';
 import {
@@ -26,7 +27,10 @@ import {
 } from '#gpu-backend/graph/ops.ts';
 import { normalizeAxis, staticShape } from '#gpu-backend/graph/shapes.ts';
 
-/** `needs(i)` says whether input i's cotangent is wanted, so that costly ones are not built in vain. */
+/**
+ * `needs(i)` says whether input i needs a cotangent, so that we do not build costly ones for
+ * nothing.
+ */
 type Vjp = (entry: TapeEntry, dy: Value, needs: (input: number) => boolean) => (Value | null)[];
 
 export const VJPS: Record<string, Vjp> = {
@@ -79,7 +83,10 @@ export const VJPS: Record<string, Vjp> = {
     const parts = [...pad(start.int), dy, ...pad(shape[axis.int]! - end.int)] as [Value, ...Value[]];
     return [parts.length === 1 ? dy : concat(parts, axis.int)];
   },
-  /** Rows may repeat, so their cotangents add up: ScatterElements, which is exact where ScatterND races. */
+  /**
+   * Rows may repeat, so their cotangents add up. ScatterElements adds them exactly; ScatterND
+   * races.
+   */
   Gather: ({ inputs: [table, indices] }, dy) => {
     const [rows, width] = staticShape(table!) as [number, number];
     const count = staticShape(indices!).reduce((a, b) => a * b, 1);
@@ -90,7 +97,7 @@ export const VJPS: Record<string, Vjp> = {
     const weighted = mul(dy, y!);
     return [sub(weighted, mul(y!, reduceSum(weighted, [-1], { keepDims: true })))];
   },
-  /** d/dx (x - log sum exp x): the cotangent less its sum's share by the softmax. */
+  /** d/dx (x - log sum exp x): `dy` minus the softmax times the sum of `dy`. */
   LogSoftmax: ({ outputs: [y] }, dy) => [sub(dy, mul(exp(y!), reduceSum(dy, [-1], { keepDims: true })))],
   GatherND: ({ inputs: [x, indices] }, dy) => {
     const [batch, length, width] = staticShape(x!) as [number, number, number];
@@ -110,7 +117,10 @@ export const VJPS: Record<string, Vjp> = {
       ),
     ];
   },
-  /** y = x * inv * w, inv = (mean x^2 + eps)^(-1/2): dx = inv * (dy w - x * inv^2 * mean(dy w x)). */
+  /**
+   * y = x * inv * w, inv = (mean x^2 + eps)^(-1/2):
+   * dx = inv * (dy w - x * inv^2 * mean(dy w x)).
+   */
   SimplifiedLayerNormalization: ({ inputs: [x, weight], outputs: [, inv] }, dy, needs) => {
     const width = Number(x!.shape.at(-1));
     const scaled = mul(dy, weight!);
@@ -118,7 +128,7 @@ export const VJPS: Record<string, Vjp> = {
     const mean = scale(reduceSum(mul(scaled, normalized), [-1], { keepDims: true }), 1 / width);
     return [mul(inv!, sub(scaled, mul(normalized, mean))), needs(1) ? sumTo(mul(dy, normalized), weight!) : null];
   },
-  /** A rotation's inverse turns by the negative angle. */
+  /** The inverse of a rotation is the rotation by the negative angle. */
   RotaryEmbedding: ({ inputs: [, positions, cos, sin] }, dy) => [
     rotary(dy, positions!, cos!, neg(sin!)),
     null,
@@ -132,7 +142,10 @@ export const VJPS: Record<string, Vjp> = {
   },
 };
 
-/** Sums away what broadcasting added, so that the cotangent has the shape of `like`. */
+/**
+ * Undoes broadcasting: sums over the added and stretched axes, so that the cotangent has the shape
+ * of `like`.
+ */
 function sumTo(dy: Value, like: Value): Value {
   const to = staticShape(like);
   const extra = dy.shape.length - to.length;
@@ -144,8 +157,9 @@ function sumTo(dy: Value, like: Value): Value {
 }
 
 /**
- * C = A B: dA = dC B^T, dB = A^T dC, with either operand transposed. A 2-D right operand under a batched left one (every
- * linear layer) is one product over all rows at once, not one for each batch and a sum.
+ * C = A B: dA = dC B^T, dB = A^T dC. Either operand may be transposed. When the left operand is
+ * batched and the right one is 2-D (every linear layer), we take one product over all rows instead
+ * of one per batch and a sum.
  */
 function matmulVjp(
   { inputs: [a, b] }: TapeEntry,

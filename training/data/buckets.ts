@@ -1,6 +1,6 @@
 /**
- * Length buckets: rows of like length share a batch, so that little is padding and every batch has one of a few static
- * shapes (one session each).
+ * Length buckets. Rows of similar length share a batch, so that little is padding and every batch
+ * has one of a few static shapes (one session each).
  */
 import { type Feed, float32, int64 } from '#gpu-backend/graph/session.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
@@ -10,8 +10,9 @@ import { createRandom } from './random.ts';
 export type Bucket = BatchShape & { items: number[] };
 
 /**
- * Sorts items by length into buckets of width `step` up to `maxLength`; each batch holds about `tokensPerBatch`. `rowsPerItem` is 2
- * for preference pairs. Items too long are left out and counted.
+ * Sorts items by length into buckets of width `step` up to `maxLength`. Each batch holds about
+ * `tokensPerBatch`. `rowsPerItem` is 2 for preference pairs. Items that are too long are left out
+ * and counted.
  */
 export function makeBuckets(
   lengths: readonly number[],
@@ -39,7 +40,7 @@ export function makeBuckets(
   for (const [length, own] of [...byLength].sort(([a], [b]) => a - b)) {
     const items = [...carried, ...own];
     const itemsPerBatch = Math.max(1, Math.floor(tokensPerBatch / length / rowsPerItem));
-    // Too few for one batch: they ride with the next longer ones.
+    // Too few for one batch: they join the next longer ones.
     if (items.length < itemsPerBatch && length < maxLength && [...byLength.keys()].some((other) => other > length)) {
       carried = items;
       continue;
@@ -52,7 +53,10 @@ export function makeBuckets(
 
 export type PlannedBatch = { bucket: number; items: number[] };
 
-/** The batch of every step (counted from 1): each epoch shuffles anew, by the seed and its number alone. */
+/**
+ * The batch of every step, counted from 1. Each epoch has its own shuffle, which depends only on
+ * the seed and the epoch's number.
+ */
 export function planBatches(
   buckets: readonly Bucket[],
   { seed, rowsPerItem = 1 }: { seed: string; rowsPerItem?: number },
@@ -86,7 +90,10 @@ export function planBatches(
   };
 }
 
-/** `ids`, `targets` and `loss_weights` of a batch, padded at the end; `normalize` makes the weights sum to 1. */
+/**
+ * `ids`, `targets` and `loss_weights` of a batch, padded at the end; `normalize` makes the weights
+ * sum to 1.
+ */
 export function tokenFeeds(
   rows: readonly TokenRow[],
   { rows: count, length }: BatchShape,

@@ -1,6 +1,6 @@
 /**
- * Readers of conversations. A layout is a schema and a function from one row to a dialogue, or to why there is none; a new layout is one more line in
- * `DIALOGUE_LAYOUTS`.
+ * Readers of conversations. A layout is a schema plus a function that turns one row into a
+ * dialogue, or says why there is none. A new layout is one more line in `DIALOGUE_LAYOUTS`.
  */
 import * as z from 'zod';
 import { Message } from '#shared/protocol/generate.ts';
@@ -10,7 +10,7 @@ import type { SkipReason } from './skips.ts';
 
 const Source = z.string().optional();
 
-/** Alpaca: `instruction`, an optional `input`, `output`. Our `instr_*` files are the same with a `source`. */
+/** Alpaca: `instruction`, an optional `input`, `output`. Our `instr_*` files add a `source`. */
 const Alpaca = z.object({
   instruction: z.string().min(1),
   input: z.string().nullish(),
@@ -24,7 +24,7 @@ const Dolly = z.object({
   response: z.string(),
   source: Source,
 });
-/** `messages` of roles and contents, as in OpenAI's fine-tuning files and our `dialog_*`. */
+/** `messages` with roles and contents, as in OpenAI's fine-tuning files and our `dialog_*`. */
 const Messages = z.object({ messages: z.array(Message).min(2), source: Source });
 
 const single = (

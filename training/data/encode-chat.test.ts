@@ -9,7 +9,7 @@ const render = (messages: readonly Message[], { addGenerationPrompt = true } = {
   ...messages.flatMap(({ role, content }) => [role === 'user' ? USER : ASSISTANT, ...letters(content), END]),
   ...(addGenerationPrompt ? [ASSISTANT] : []),
 ];
-// Of a bundle's tokenizer the encoder calls `encode` alone.
+// The encoder only calls `encode` of a bundle's tokenizer.
 const encoder = { tokenizer: { encode: letters }, renderChat: render, eosId: END } as unknown as ChatEncoder;
 const prompt: Message[] = [
   { role: 'user', content: 'a' },
@@ -17,9 +17,9 @@ const prompt: Message[] = [
   { role: 'user', content: 'e' },
 ];
 
-// What is predicted: user a end assistant b c d end user e end assistant f g end
+// The tokens predicted: user a end assistant b c d end user e end assistant f g end
 test.each([
-  ['the last answer alone, unless more is asked for', {}, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]],
+  ['only the last answer unless more is asked for', {}, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]],
   ['every answer with its end', { everyAnswer: true }, [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1]],
   [
     'the opening of every answer, and the prompt a little',

@@ -1,26 +1,34 @@
-/** Dialogues as token rows, by the bundle's own chat template, so that what is trained is what is served. */
+/**
+ * Turns dialogues into token rows with the bundle's own chat template, so that we train what we
+ * serve.
+ */
 
 import type { RenderChat } from '#gpu-backend/model/chat-template.ts';
 import type { BundleTokenizer } from '#gpu-backend/model/tokenizer.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 
-/** A row of n tokens predicts its last n - 1: `weights[i]` counts the prediction of `ids[i + 1]`. */
+/**
+ * A row of n tokens predicts its last n - 1: `weights[i]` counts the prediction of `ids[i + 1]`.
+ */
 export type TokenRow = { ids: Uint16Array; weights: Float32Array };
 
 export type ChatEncoder = { tokenizer: BundleTokenizer; renderChat: RenderChat; eosId: number };
 
 export type LossWeights = {
-  /** A token of the prompt beside one of the answer. */
+  /** The weight of a prompt token, where an answer token counts 1. */
   promptWeight?: number;
-  /** Whether the assistant's earlier turns, end token and all, count as the answer does; a preference never asks for that. */
+  /**
+   * Whether the assistant's earlier turns count like the answer, end token included. Preferences
+   * never ask for that.
+   */
   everyAnswer?: boolean;
-  /** The answer's first tokens, which decide what it is about. */
+  /** How much an answer's first tokens count. They decide what it is about. */
   opening?: { tokens: number; weight: number };
 };
 
 /**
- * `prompt` then `answer` then the end token; every token of the answer counts 1 unless `opening` says more. Earlier answers belong to the
- * prompt, unless `everyAnswer`.
+ * `prompt`, then `answer`, then the end token. Every token of the answer counts 1 unless `opening`
+ * says more. Earlier answers belong to the prompt unless `everyAnswer` is set.
  */
 export function encodeChat(
   { prompt, answer }: { prompt: readonly Message[]; answer: string },
@@ -32,14 +40,18 @@ export function encodeChat(
   const weights = new Float32Array(ids.length - 1).fill(promptWeight);
   const earlier = everyAnswer ? earlierAnswers(prompt, { head, renderChat }) : [];
   for (const [start, end] of [...earlier, [head.length, ids.length] as const]) {
-    // weights[i] counts the prediction of ids[i + 1]: an answer's first token is predicted at the place before it.
+    // weights[i] counts the prediction of ids[i + 1]: an answer's first token is predicted at the
+    // place before it.
     weights.fill(1, start - 1, end - 1);
     weights.fill(opening.weight, start - 1, Math.min(start - 1 + opening.tokens, end - 1));
   }
   return { ids, weights };
 }
 
-/** Where the assistant's turns of the prompt lie in its tokens: from the first token of the text to behind the end token. */
+/**
+ * Where the assistant's turns of the prompt lie in its tokens: from the first token of the text to
+ * just after the end token.
+ */
 function earlierAnswers(
   prompt: readonly Message[],
   { head, renderChat }: { head: readonly number[]; renderChat: RenderChat },
@@ -48,7 +60,7 @@ function earlierAnswers(
     if (role !== 'assistant') return [];
     const before = renderChat(prompt.slice(0, i));
     const behind = renderChat(prompt.slice(0, i + 1), { addGenerationPrompt: false });
-    // A template may cut earlier turns short, or write them otherwise than the last one.
+    // A template may shorten earlier turns, or write them differently from the last one.
     if ([...before, ...behind.slice(before.length)].some((id, at) => id !== head[at])) {
       throw new Error(
         'this chat template writes an earlier answer otherwise than the last one: it cannot be learned in its place',

@@ -4,13 +4,13 @@ import { encodePairs } from './encode-pairs.ts';
 import type { Preference } from './rows.ts';
 import { noSkips } from './skips.ts';
 
-/** A token a letter, after a prompt of two. */
+/** One token per letter, after a prompt of two tokens. */
 const letters = {
   tokenizer: { encode: (text: string) => [...text].map((letter) => letter.charCodeAt(0)) },
   renderChat: () => [1, 2],
   eosId: 0,
 };
-// Of a bundle's tokenizer the encoder calls `encode` alone.
+// The encoder only calls `encode` of a bundle's tokenizer.
 const encoder = letters as unknown as ChatEncoder;
 const pair = (responses: [string, string], changes: Partial<Preference> = {}): Preference => ({
   prompt: [{ role: 'user', content: '?' }],
@@ -21,7 +21,7 @@ const pair = (responses: [string, string], changes: Partial<Preference> = {}): P
   ...changes,
 });
 
-test('the winner is chosen, and its safety label goes with it', () => {
+test('the winner becomes the chosen answer, and its safety label goes with it', () => {
   const { pairs } = encodePairs([pair(['ab', 'cd'], { safe: [false, true] })], encoder, { dimension: 'better' });
   expect([...pairs[0]!.chosen.ids]).toEqual([1, 2, 99, 100, 0]);
   expect(pairs[0]!.safe).toEqual([true, false]);
@@ -35,9 +35,9 @@ test('ties and equal answers are skipped and counted', () => {
   expect(skipped).toEqual({ ...noSkips(), noVerdict: 1, equalAnswers: 1 });
 });
 
-test('the first differing token can be left out of both, and nothing else', () => {
+test('can leave out the first differing token of both answers, and nothing else', () => {
   const options = { dimension: 'better' as const, dropFirstDifference: true };
   const { pairs } = encodePairs([pair(['xay', 'xbz'])], encoder, options);
-  // ids 1 2 x a y 0: weights count the predictions of 2, x, a, y and the end.
+  // ids 1 2 x a y 0: the weights count the predictions of 2, x, a, y and the end.
   for (const row of [pairs[0]!.chosen, pairs[0]!.rejected]) expect([...row.weights]).toEqual([0, 1, 0, 1, 1]);
 });

@@ -1,4 +1,4 @@
-/** Preference pairs of one dimension as token rows, chosen and rejected. */
+/** Turns the preference pairs of one dimension into token rows, chosen and rejected. */
 import type { ChatEncoder, TokenRow } from './encode-chat.ts';
 import { encodeChat } from './encode-chat.ts';
 import type { Dimension } from './preferences.ts';
@@ -8,19 +8,21 @@ import { noSkips, type SkipReason, type Skips } from './skips.ts';
 export type PairRows = {
   chosen: TokenRow;
   rejected: TokenRow;
-  /** Where the two came from: the labelled pair, and which of its responses was chosen. */
+  /** Where the two come from: the labelled pair, and which of its responses was chosen. */
   preference: Preference;
   winner: 0 | 1;
-  /** Whether the chosen and the rejected answer are safe, where that is labelled. */
+  /** Whether the chosen and the rejected answer are safe; null where nobody labelled it. */
   safe: [boolean | null, boolean | null];
 };
 /**
- * What teaches nothing is skipped and counted: pairs without a verdict in `dimension`, with the same text twice, with
- * nothing asked or answered, and with a prompt that leaves no token of `contextLength` for an answer. Whether the answers
- * fit is for the buckets to say (`longAnswer` stays 0 here).
+ * Skips and counts the pairs that teach nothing: those without a verdict in `dimension`, with the
+ * same text twice, with nothing asked or answered, or with a prompt that leaves no token of
+ * `contextLength` for an answer. The buckets decide whether the answers fit (`longAnswer` stays 0
+ * here).
  *
- * `dropFirstDifference` leaves the first token in which the two answers differ out of both log-probabilities, as MidPO's published code does by
- * slicing shifted log-probabilities at the place of the unshifted tokens. What two answers have in common cancels anyway.
+ * `dropFirstDifference` leaves the first token in which the two answers differ out of both
+ * log-probabilities. MidPO's published code does so, because it slices shifted log-probabilities at
+ * the place of the unshifted tokens. What the two answers have in common cancels anyway.
  */
 export function encodePairs(
   preferences: Iterable<Preference>,

@@ -18,7 +18,7 @@ const Answers = fc.array(
 );
 
 describe('pairAnswers', () => {
-  test('pairs a safe with an unsafe answer of the same prompt, and points at the safe one', () => {
+  test('pairs a safe with an unsafe answer to the same prompt, and points at the safe one', () => {
     const [pair, ...others] = pairAnswers([row('p', 'yes', true), row('q', 'well', false), row('p', 'no', false)]);
     expect(others).toEqual([]);
     expect(pair!.responses.toSorted()).toEqual(['no', 'yes']);
@@ -27,7 +27,7 @@ describe('pairAnswers', () => {
     expect(pair!.better).toBeNull();
   });
 
-  test('an answer labelled several times counts once, by the majority; where there is none it is left out', () => {
+  test('counts an answer labelled several times once, by majority, and leaves it out on a tie', () => {
     const onSkip = vi.fn<(reason: SkipReason) => void>();
     const votes = [true, false, true].map((safe) => row('p', 'often', safe));
     const torn = [true, false].map((safe) => row('p', 'torn', safe));
@@ -37,7 +37,7 @@ describe('pairAnswers', () => {
     expect(onSkip.mock.calls.flat()).toEqual(['contradicted', 'noRival']);
   });
 
-  test('puts every answer into one pair at most and counts all the others', () => {
+  test('puts every answer into at most one pair and counts all the others', () => {
     fc.assert(
       fc.property(Answers, (answers) => {
         let skipped = 0;
@@ -53,10 +53,10 @@ describe('pairAnswers', () => {
     );
   });
 
-  test('the safe answer comes first in about half of the pairs', () => {
+  test('puts the safe answer first in about half of the pairs', () => {
     const answers = Array.from({ length: 500 }, (_, i) => [row(`${i}`, `a${i}`, true), row(`${i}`, `b${i}`, false)]);
     const first = pairAnswers(answers.flat()).filter(({ safer }) => safer === 0).length;
-    // Binomial with 500 draws: its deviation is 11, so 5 of them.
+    // Binomial with 500 draws: its standard deviation is 11, so this allows 5 of them.
     expect(Math.abs(first - 250)).toBeLessThan(56);
   });
 });

@@ -1,4 +1,4 @@
-/** Single answers that are labelled safe or unsafe by themselves, and pairs made of them. */
+/** Single answers, each labelled safe or unsafe by itself, and pairs made of them. */
 import * as z from 'zod';
 import type { Message } from '#shared/protocol/generate.ts';
 import { hashToUnit } from './random.ts';
@@ -6,7 +6,10 @@ import { readRows } from './read-rows.ts';
 import type { LabelledAnswer, Preference } from './rows.ts';
 import type { SkipReason } from './skips.ts';
 
-/** BeaverTails: one answer a row, and whether it is safe (and which of 14 harms it does, which is not read). */
+/**
+ * BeaverTails: one answer per row, and whether it is safe. It also says which of 14 harms the
+ * answer does, which we do not read.
+ */
 const BeaverTails = z.object({
   prompt: z.string(),
   response: z.string(),
@@ -19,10 +22,11 @@ export async function* readBeaverTails(file: string): AsyncGenerator<LabelledAns
 }
 
 /**
- * Pairs of a safe and an unsafe answer to the same prompt, word for word. Every answer is in one pair at most: BeaverTails
- * has about twenty answers to a prompt, and all pairs of them would repeat each answer ten times. An answer that was
- * labelled several times counts once, by the majority. A hash decides which answer comes first. What stays without a pair
- * is told to `onSkip`, once an answer.
+ * Pairs a safe with an unsafe answer to the same prompt, compared word for word. Every answer is in
+ * at most one pair: BeaverTails has about twenty answers to a prompt, and using all pairs of them
+ * would repeat each answer ten times. An answer labelled several times counts once, by majority. A
+ * hash decides which answer comes first. `onSkip` is called once for each answer that stays without
+ * a pair.
  */
 export function pairAnswers(
   answers: Iterable<LabelledAnswer>,

@@ -1,14 +1,20 @@
-/** No held-out prompt may have been seen: the same words on two sides of a split are an error, not a warning. */
+/**
+ * The model may not have seen any held-out prompt. The same words on two sides of a split are an
+ * error, not a warning.
+ */
 import type { Message } from '#shared/protocol/generate.ts';
 import { openingTurn, promptKey } from './prompt-key.ts';
 
 export type PlacedPrompt = { side: string; text: string; source: string };
 
-/** How many shared prompts an error names, and how much of each. */
+/** How many shared prompts an error names, and how much of each it shows. */
 const NAMED = 5;
 const SHOWN_CHARACTERS = 100;
 
-/** Throws when two sides share a prompt, as `promptKey` compares them, and names the first ones with their sources. */
+/**
+ * Throws when two sides share a prompt, as `promptKey` compares them, and names the first ones with
+ * their sources.
+ */
 export function assertNoSharedPrompts(prompts: Iterable<PlacedPrompt>): void {
   const seen = new Map<string, PlacedPrompt>();
   const shared = new Map<string, string>();
@@ -29,7 +35,7 @@ export function assertNoSharedPrompts(prompts: Iterable<PlacedPrompt>): void {
 
 type PromptRow = { prompt: readonly Message[]; source: string };
 
-/** For rows with a conversation as their prompt: no opening turn is on both sides. */
+/** For rows whose prompt is a conversation: throws when an opening turn is on both sides. */
 export function assertNoLeak(train: readonly PromptRow[], heldOut: readonly PromptRow[]): void {
   const place = (side: string) => (row: PromptRow) => ({
     side,

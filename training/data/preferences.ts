@@ -12,7 +12,7 @@ const Source = z.string().optional();
 const Prompt = z.union([z.string().min(1), z.array(Message).min(1)]);
 const Flag = z.boolean().nullish();
 
-/** Our `pref_*` files, and the small world's pairs. */
+/** The layout of our `pref_*` files and of the small world's pairs. */
 const Pair = z.object({
   prompt: Prompt,
   response_0: z.string(),
@@ -23,7 +23,7 @@ const Pair = z.object({
   safe_1: Flag,
   source: Source,
 });
-/** PKU-SafeRLHF: `better_response_id` is helpfulness, `safer_response_id` harmlessness. */
+/** PKU-SafeRLHF: `better_response_id` judges helpfulness, `safer_response_id` harmlessness. */
 const PkuSafeRlhf = z.object({
   prompt: z.string(),
   response_0: z.string(),
@@ -33,7 +33,10 @@ const PkuSafeRlhf = z.object({
   is_response_0_safe: Flag,
   is_response_1_safe: Flag,
 });
-/** HH-RLHF: two whole transcripts, alike up to the last answer. Which dimension was judged is the file's, not the row's. */
+/**
+ * HH-RLHF: two whole transcripts that differ only in the last answer. The file, not the row,
+ * decides which dimension was judged.
+ */
 const HhRlhf = z.object({ chosen: Transcript, rejected: Transcript });
 /** HH-RLHF already cut into a prompt and two answers: our `pref_hh_*`. */
 const HhMessages = z.object({
@@ -42,7 +45,10 @@ const HhMessages = z.object({
   rejected: z.string(),
   source: Source,
 });
-/** UltraFeedback, binarized: two conversations, and the score that a model gave each last answer. */
+/**
+ * UltraFeedback, binarized: two conversations, and the score that a model gave to the last answer
+ * of each.
+ */
 const UltraFeedback = z.object({
   chosen: z.array(Message).min(2),
   rejected: z.array(Message).min(2),
@@ -60,7 +66,10 @@ const chosenFirst = (dimension: Dimension): Pick<Preference, 'better' | 'safer'>
   safer: dimension === 'safer' ? 0 : null,
 });
 
-/** The prompt and the two last answers. Public sets have a few rows that are no such pair; they are skipped. */
+/**
+ * The prompt and the two last answers. A few rows of public sets are no such pair; they are
+ * skipped.
+ */
 function pairOfConversations(chosen: Message[], rejected: Message[]): PairOrSkip {
   const prompt = chosen.slice(0, -1);
   if (chosen.at(-1)!.role !== 'assistant' || rejected.at(-1)!.role !== 'assistant') return 'noAnswer';
@@ -70,9 +79,9 @@ function pairOfConversations(chosen: Message[], rejected: Message[]): PairOrSkip
 type PairOrSkip = Pick<Preference, 'prompt' | 'responses'> | SkipReason;
 
 export type ReadOptions = {
-  /** What was judged, for the layouts that hold one preference and do not say which. */
+  /** What was judged, for layouts that hold one preference and do not say which. */
   dimension?: Dimension;
-  /** Told of every row that gives no pair. */
+  /** Called for every row that gives no pair. */
   onSkip?: (reason: SkipReason) => void;
 };
 
@@ -119,7 +128,9 @@ export const PREFERENCE_LAYOUTS = {
     safe: UNKNOWN,
     source: source ?? file,
   })),
-  /** The whole file is read before the first pair, because an answer's rival may be its last row. */
+  /**
+   * Reads the whole file before the first pair, because an answer's rival may be in its last row.
+   */
   async *beavertails(file: string, { onSkip }: ReadOptions = {}): AsyncGenerator<Preference> {
     const answers = await Array.fromAsync(readBeaverTails(file));
     yield* pairAnswers(answers, onSkip && { onSkip });

@@ -1,6 +1,7 @@
 /**
- * When two prompts count as the same: after `normalize` (NFKC, lower case, accents, look-alike letters and invisible
- * characters undone), with punctuation and white space folded. Paraphrases stay different; see `near-duplicates.ts`.
+ * When two prompts count as the same: after `normalize` (NFKC and lower case; accents, look-alike
+ * letters and invisible characters undone) and after folding punctuation and white space.
+ * Paraphrases stay different; see `near-duplicates.ts`.
  */
 import { normalize } from '#shared/classify/normalize.ts';
 import type { Message } from '#shared/protocol/generate.ts';
@@ -13,10 +14,11 @@ export function promptKey(text: string): string {
 }
 
 /**
- * What a conversation is about: its first user turn. One dialogue comes into a data set cut at several depths, and by its
- * whole text, or by its last turn, every cut would be a prompt of its own, with the answers of one cut inside the prompt
- * of the next. The first turn is equal wherever the whole is equal. Its price: dialogues that all open with "Hi" stay
- * together. A conversation without a user turn is its whole text.
+ * What a conversation is about: its first user turn. Data sets hold one dialogue cut at several
+ * depths. By its whole text or its last turn, every cut would be a prompt of its own, and the
+ * answers of one cut would stand inside the prompt of the next. When two conversations are equal,
+ * so are their first turns. The price is that all dialogues that open with "Hi" stay together. A
+ * conversation without a user turn stands for itself with its whole text.
  */
 export function openingTurn(prompt: readonly Message[]): string {
   const first = prompt.find(({ role }) => role === 'user');

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createRandom, hashToUnit } from './random.ts';
 
-test('the same seed gives the same stream and another seed another', () => {
+test('the same seed gives the same stream, and another seed another', () => {
   const draw = (seed: string) => {
     const random = createRandom(seed);
     return Array.from({ length: 20 }, () => random.next());
@@ -11,7 +11,7 @@ test('the same seed gives the same stream and another seed another', () => {
   expect(draw('a')).not.toEqual(draw('b'));
 });
 
-test('the stream stays as it was when data sets were last made', () => {
+test('the stream is still the one that our data sets were made from', () => {
   const random = createRandom('plimsoll');
   expect([random.int(0, 999), random.int(0, 999), random.int(0, 999)]).toMatchInlineSnapshot(`
     [
@@ -22,7 +22,7 @@ test('the stream stays as it was when data sets were last made', () => {
   `);
 });
 
-test('draws are uniform, over one stream and over the first draws of many', () => {
+test('draws are uniform, both within one stream and over the first draws of many', () => {
   const random = createRandom('uniform');
   const streams = [
     () => random.next(),
@@ -37,7 +37,7 @@ test('draws are uniform, over one stream and over the first draws of many', () =
   }
 });
 
-test('shuffle keeps every item, sample takes different ones, int stays in its range', () => {
+test('shuffle keeps every item, sample takes distinct ones, int stays in its range', () => {
   fc.assert(
     fc.property(
       fc.string(),

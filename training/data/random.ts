@@ -1,7 +1,8 @@
 /**
- * A small seeded generator, so that a data set is a function of its seed. The seed is a string because parts of it
- * carry meaning (`7/train/dialogue/12`): each row draws from its own stream, and the first rows of a long run are
- * those of a short one. sfc32 (Chris Doty-Humphrey, PractRand), seeded through xmur3; not for secrets.
+ * A small seeded generator, so that a data set is a function of its seed. The seed is a string
+ * because its parts carry meaning (`7/train/dialogue/12`). Each row draws from its own stream, so
+ * the first rows of a long run are those of a short one. It is sfc32 (Chris Doty-Humphrey,
+ * PractRand), seeded through xmur3. Not for secrets.
  */
 export interface Random {
   /** Uniform in [0, 1). */
@@ -13,9 +14,9 @@ export interface Random {
   pick<T>(items: readonly T[]): T;
   /** A new array in random order. */
   shuffle<T>(items: readonly T[]): T[];
-  /** `size` different items, or all of them where there are fewer. */
+  /** `size` different items, or all of them if there are fewer. */
   sample<T>(items: readonly T[], size: number): T[];
-  /** A key of the table, drawn by its share; the shares need not sum to one. */
+  /** A key of the table, drawn by its share. The shares need not sum to one. */
   weighted<K extends string>(shares: Readonly<Record<K, number>>): K;
 }
 
@@ -67,7 +68,7 @@ export function createRandom(seed: string): Random {
   };
 }
 
-/** A stable place in [0, 1) for a text, the same in every run and under every seed. */
+/** A stable place in [0, 1) for a text: the same in every run and under every seed. */
 export function hashToUnit(text: string): number {
   return xmur3(text)() / 4294967296;
 }

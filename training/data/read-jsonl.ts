@@ -1,4 +1,7 @@
-/** JSON Lines, plain or gzipped, one validated row at a time; every error names the file and the line. */
+/**
+ * Reads JSON Lines, plain or gzipped, one validated row at a time. Every error names the file and
+ * the line.
+ */
 import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { z } from 'zod';
@@ -6,7 +9,7 @@ import { z } from 'zod';
 export async function* readJsonLines<T>(file: string, schema: z.ZodType<T>): AsyncGenerator<T> {
   const raw = createReadStream(file);
   const bytes = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
-  // Errors of the file itself do not cross pipe().
+  // pipe() does not forward errors of the file itself.
   raw.on('error', (error) => bytes.destroy(error));
   let line = 0;
   for await (const text of lines(bytes, file)) {
@@ -25,7 +28,10 @@ export async function* readJsonLines<T>(file: string, schema: z.ZodType<T>): Asy
   if (line === 0) throw new Error(`${file}: the file is empty`);
 }
 
-/** Lines by "\n" alone: node:readline also cuts at U+2028, which JSON allows inside a string. */
+/**
+ * Splits lines at "\n" only: node:readline also splits at U+2028, which JSON allows inside a
+ * string.
+ */
 async function* lines(bytes: AsyncIterable<Uint8Array>, file: string): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let rest = '';
@@ -39,7 +45,8 @@ async function* lines(bytes: AsyncIterable<Uint8Array>, file: string): AsyncGene
       done = next.done;
       parts = (rest + decoder.decode(next.value, { stream: !done })).split('\n');
     } catch (cause) {
-      // No such file, a broken archive, bytes that are no UTF-8: none of these names the file, or the place in it.
+      // A missing file, a broken archive, bytes that are not UTF-8: these errors name neither the
+      // file nor the place in it.
       throw new Error(`${line === 0 ? file : `${file}:${line + 1}`}: ${(cause as Error).message}`, { cause });
     }
     rest = parts.pop()!;

@@ -9,7 +9,7 @@ import { readParquet } from './read-parquet.ts';
 
 const fixture = (name: string) => path.join(import.meta.dirname, 'fixtures', `${name}.parquet`);
 
-test('every row of every row group, in order', async () => {
+test('reads every row of every row group, in order', async () => {
   const rows = await Array.fromAsync(PREFERENCE_LAYOUTS.ultrafeedback(fixture('ultrafeedback')));
   expect(rows).toEqual(
     Array.from({ length: 5 }, (_, i) => ({
@@ -23,7 +23,7 @@ test('every row of every row group, in order', async () => {
   );
 });
 
-test.each(['zstd', 'gzip', 'brotli', 'none'])('compression %s', async (compression) => {
+test.each(['zstd', 'gzip', 'brotli', 'none'])('reads compression %s', async (compression) => {
   const schema = z.object({ response: z.string(), is_safe: z.boolean(), category: z.record(z.string(), z.boolean()) });
   const rows = await Array.fromAsync(readParquet(fixture(`beavertails-${compression}`), schema));
   const harms = (category: Record<string, boolean>) => Object.keys(category).filter((name) => category[name]);
@@ -33,20 +33,20 @@ test.each(['zstd', 'gzip', 'brotli', 'none'])('compression %s', async (compressi
   ]);
 });
 
-test('integers of 64 bits are numbers, nulls stay nulls, and a wrong row is named', async () => {
+test('reads 64-bit integers as numbers, keeps nulls, and names a wrong row', async () => {
   const file = fixture('pku-saferlhf-null-answer');
   const rows = PREFERENCE_LAYOUTS['pku-saferlhf'](file);
   expect((await rows.next()).value).toMatchObject({ better: 0, safer: 1, safe: [null, true] });
   await expect(rows.next()).rejects.toThrow(/pku-saferlhf-null-answer\.parquet: row 2: .*response_1/);
 });
 
-test('a file of another layout names its first row', async () => {
+test('names the first row of a file with another layout', async () => {
   await expect(Array.fromAsync(DIALOGUE_LAYOUTS.alpaca.read(fixture('ultrafeedback')))).rejects.toThrow(
     /ultrafeedback\.parquet: row 1: .*instruction/,
   );
 });
 
-test('a file cut short is named', async () => {
+test('names a file that was cut short', async () => {
   const dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-parquet-'));
   const file = path.join(dir, 'short.parquet');
   await copyFile(fixture('ultrafeedback'), file);

@@ -1,7 +1,8 @@
 /**
- * Parquet, one validated row at a time; every error names the file and the row, counted from 1. A row group is held in memory
- * at once (the hub's files have groups of some thousand rows), the file never. Decoding is hyparquet's, with Snappy; the
- * other compressions are Node's own. LZ4 and LZO are not read.
+ * Reads Parquet, one validated row at a time. Every error names the file and the row, counted from
+ * 1. We hold one row group in memory (the hub's files have groups of some thousand rows), never the
+ * whole file. hyparquet decodes, with Snappy; Node handles the other compressions. We do not read
+ * LZ4 and LZO.
  */
 import zlib from 'node:zlib';
 import { asyncBufferFromFile, type Compressors, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
@@ -40,7 +41,9 @@ export async function* readParquet<T>(file: string, schema: z.ZodType<T>): Async
   }
 }
 
-/** 64-bit integers come as bigint; as in JSON they are numbers here, where a number can hold them. */
+/**
+ * 64-bit integers arrive as bigint. They become numbers, as in JSON, where a number can hold them.
+ */
 function withNumbers(value: unknown): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   if (Array.isArray(value)) return value.map(withNumbers);

@@ -24,7 +24,7 @@ const user = (content: string) => ({ role: 'user', content });
 const assistant = (content: string) => ({ role: 'assistant', content });
 
 describe('dialogues', () => {
-  test('Alpaca: the input follows the instruction, an empty answer is left out', async () => {
+  test('Alpaca: puts the input after the instruction and leaves out an empty answer', async () => {
     const file = await write([
       { instruction: 'Add.', input: '1 and 2', output: '3', source: 'sums' },
       { instruction: 'Say hello.', input: '', output: 'Hello.' },
@@ -39,7 +39,7 @@ describe('dialogues', () => {
     ]);
   });
 
-  test('Dolly: context and response', async () => {
+  test('Dolly: reads context and response', async () => {
     const file = await write([{ instruction: 'Who?', context: 'Ada wrote it.', response: 'Ada.', category: 'qa' }]);
     const [row] = await Array.fromAsync(DIALOGUE_LAYOUTS.dolly.read(file));
     expect(row!.messages).toEqual([user('Who?\n\nAda wrote it.'), assistant('Ada.')]);
@@ -63,7 +63,7 @@ describe('dialogues', () => {
 });
 
 describe('preferences', () => {
-  test('PKU-SafeRLHF keeps both of its labels, and whether each answer is safe where it says so', async () => {
+  test('PKU-SafeRLHF: keeps both labels, and whether each answer is safe where the row says so', async () => {
     const pair = { prompt: 'p', response_0: 'a', response_1: 'b', better_response_id: 0, safer_response_id: 1 };
     const file = await write([{ ...pair, is_response_0_safe: false, is_response_1_safe: true }, pair]);
     const [row, bare] = await Array.fromAsync(PREFERENCE_LAYOUTS['pku-saferlhf'](file));
@@ -72,7 +72,7 @@ describe('preferences', () => {
     expect(bare).toEqual({ ...common, safe: [null, null] });
   });
 
-  test("HH-RLHF: the transcripts are cut before the last answer, the dimension is the caller's to say", async () => {
+  test('HH-RLHF: cuts the transcripts before the last answer, and takes the dimension from the caller', async () => {
     const start = '\n\nHuman: hi\n\nAssistant: hello\n\nHuman: how?\n\nAssistant:';
     const file = await write([{ chosen: `${start} gently`, rejected: `${start} roughly` }]);
     const [row] = await Array.fromAsync(PREFERENCE_LAYOUTS['hh-rlhf'](file, { dimension: 'better' }));
@@ -84,7 +84,7 @@ describe('preferences', () => {
     });
   });
 
-  test('HH-RLHF: rows on two prompts, or that the human ends, are skipped and told', async () => {
+  test('HH-RLHF: skips and reports rows with two different prompts or that end with the human', async () => {
     const start = '\n\nHuman: hi\n\nAssistant:';
     const file = await write([
       { chosen: `${start} yes`, rejected: `${start} no` },
@@ -97,7 +97,7 @@ describe('preferences', () => {
     expect(onSkip.mock.calls).toEqual([['promptsDiffer'], ['noAnswer']]);
   });
 
-  test('UltraFeedback: the conversation is cut before the last answer, and equal scores are a tie', async () => {
+  test('UltraFeedback: cuts the conversation before the last answer, and takes equal scores as a tie', async () => {
     const conversation = (answer: string) => [user('p'), assistant(answer)];
     const row = { prompt: 'p', chosen: conversation('good'), rejected: conversation('poor') };
     const file = await write([
@@ -112,7 +112,7 @@ describe('preferences', () => {
     ]);
   });
 
-  test('our own files, with a prompt that is a text or messages', async () => {
+  test('our own files: the prompt may be a text or messages', async () => {
     const pair = { response_0: 'a', response_1: 'b', better: null, safer: 1, source: 's' };
     const file = await write([
       { prompt: 'p', ...pair },
@@ -124,13 +124,13 @@ describe('preferences', () => {
   });
 });
 
-describe('a bad file is named with the line and the fault', () => {
+describe('an error about a bad file names the file, the line and the fault', () => {
   const pku = { prompt: 'p', response_0: 'a', response_1: 'b', better_response_id: 0, safer_response_id: 1 };
   test.each([
     ['not JSON', [pku, '{"prompt": '], /:2: not JSON/],
     ['a missing field', [pku, pku, { ...pku, response_1: undefined }], /:3: .*response_1/],
     ['a verdict out of range', [{ ...pku, safer_response_id: 2 }], /:1: .*safer_response_id/],
-    ['nothing', [], /the file is empty/],
+    ['an empty file', [], /the file is empty/],
   ])('%s', async (_, rows, message) => {
     const file = await write(rows);
     await expect(Array.fromAsync(PREFERENCE_LAYOUTS['pku-saferlhf'](file))).rejects.toThrow(message);
@@ -144,17 +144,17 @@ describe('a bad file is named with the line and the fault', () => {
 
   test.each([
     ['a broken archive', 'rows.jsonl.gz', gzipSync(`${JSON.stringify(pku)}\n`).subarray(0, 40), /rows\.jsonl\.gz.*: /],
-    ['no archive at all', 'plain.jsonl.gz', '{}', /plain\.jsonl\.gz: incorrect header check/],
-    ['bytes that are no UTF-8', 'latin.jsonl', Buffer.from('{"a":"\xe9"}', 'latin1'), /latin\.jsonl: .*not valid/],
+    ['a file that is no archive at all', 'plain.jsonl.gz', '{}', /plain\.jsonl\.gz: incorrect header check/],
+    ['bytes that are not UTF-8', 'latin.jsonl', Buffer.from('{"a":"\xe9"}', 'latin1'), /latin\.jsonl: .*not valid/],
     ['a compression we do not read', 'rows.jsonl.xz', '', /rows\.jsonl\.xz: .*unpack it first/],
-    ['no Parquet', 'rows.parquet', 'PAR0 and so on', /rows\.parquet: .*parquet/],
+    ['a file that is not Parquet', 'rows.parquet', 'PAR0 and so on', /rows\.parquet: .*parquet/],
   ])('%s', async (_, name, bytes, message) => {
     const file = path.join(dir, name);
     await writeFile(file, bytes);
     await expect(Array.fromAsync(PREFERENCE_LAYOUTS['pku-saferlhf'](file))).rejects.toThrow(message);
   });
 
-  test('a file that is not there', async () => {
+  test('a missing file', async () => {
     await expect(Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(path.join(dir, 'none.jsonl')))).rejects.toThrow(
       'none.jsonl',
     );

@@ -23,7 +23,7 @@ const pair = (more: Partial<Preference>): Preference => ({
   ...more,
 });
 
-test('what teaches nothing is left out, and every reason has its own count', () => {
+test('leaves out what teaches nothing, and counts each reason separately', () => {
   const rows = [
     pair({}),
     pair({ safer: null }),

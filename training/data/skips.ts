@@ -1,4 +1,4 @@
-/** Why rows are left out, counted, so that a stage can say what it did not learn from. */
+/** Why rows are left out. They are counted, so that a stage can say what it did not learn from. */
 export const SKIP_REASONS = {
   noAnswer: 'without an answer at the end',
   promptsDiffer: 'on two different prompts',
@@ -21,7 +21,7 @@ export function noSkips(): Skips {
   return Object.fromEntries(reasons.map((reason) => [reason, 0])) as Skips;
 }
 
-/** The reasons that there were any for. */
+/** The reasons that occurred, with their counts. */
 export function skipCounts(skips: Skips): [SkipReason, number][] {
   const counts = Object.entries(skips) as [SkipReason, number][];
   return counts.filter(([, count]) => count > 0);

@@ -9,7 +9,10 @@ const user = (content: string): Message => ({ role: 'user', content });
 const assistant = (content: string): Message => ({ role: 'assistant', content });
 const row = (...prompt: Message[]) => ({ prompt, source: 'a test' });
 
-/** A few words, so that prompts meet again; in other clothes, so that they do not look it. */
+/**
+ * A few texts, so that the same prompt occurs again, and several disguises, so that it does not
+ * look the same.
+ */
 const Dressed = fc
   .tuple(
     fc.constantFrom('how do i bake bread', 'why', 'tell me a joke', 'ice 9'),
@@ -64,7 +67,7 @@ describe('splitByPrompt', () => {
     );
   });
 
-  test('one dialogue cut at several depths stays on one side', () => {
+  test('keeps one dialogue cut at several depths on one side', () => {
     const first = [user('How do I bake bread?'), assistant('With flour.'), user('And then?')];
     for (let seed = 0; seed < 20; seed++) {
       const { train, heldOut } = splitByPrompt([row(...first), row(first[0]!)], { seed, heldOut: 0.5 });
@@ -72,22 +75,22 @@ describe('splitByPrompt', () => {
     }
   });
 
-  test('the share is about that of the prompts; 0 holds out nothing and 1 everything', () => {
+  test('holds out about the share of the prompts asked for; 0 holds out nothing and 1 everything', () => {
     const rows = Array.from({ length: 2000 }, (_, i) => row(user(`question ${i}`)));
     expect(splitByPrompt(rows, { seed: 1, heldOut: 0 }).heldOut).toEqual([]);
     expect(splitByPrompt(rows, { seed: 1, heldOut: 1 }).train).toEqual([]);
-    // Binomial with 2000 draws at 0.1: its deviation is 13, so 5 of them.
+    // Binomial with 2000 draws at 0.1: its standard deviation is 13, so this allows 5 of them.
     expect(Math.abs(splitByPrompt(rows, { seed: 1, heldOut: 0.1 }).heldOut.length - 200)).toBeLessThan(67);
     expect(splitByPrompt(rows, { seed: 1, heldOut: 0.1 })).not.toEqual(splitByPrompt(rows, { seed: 2, heldOut: 0.1 }));
   });
 
-  test.each([-0.1, 1.1, Number.NaN])('a share of %s is refused', (heldOut) => {
+  test.each([-0.1, 1.1, Number.NaN])('refuses a share of %s', (heldOut) => {
     expect(() => splitByPrompt([], { seed: 1, heldOut })).toThrow('it lies in [0, 1]');
   });
 });
 
 describe('leakage', () => {
-  test('is found in other clothes, and named with both sources', () => {
+  test('is found in spite of other case and punctuation, and named with both sources', () => {
     const train = [{ ...row(user('How do I bake bread?')), source: 'one' }, row(user('Why?'))];
     const heldOut = [{ ...row(user('  how do I BAKE bread'), assistant('?'), user('Go on.')), source: 'two' }];
     expect(() => assertNoLeak(train, heldOut)).toThrow(
@@ -95,19 +98,19 @@ describe('leakage', () => {
     );
   });
 
-  test('names the first five and counts the others', () => {
+  test('names the first five and counts the rest', () => {
     const rows = Array.from({ length: 8 }, (_, i) => row(user(`question ${i}`)));
     expect(() => assertNoLeak(rows, rows)).toThrow(/"question 0".*"question 4" is in [^;]*; and 3 more$/);
   });
 
-  test('a prompt may come as often as it likes on one side', () => {
+  test('allows a prompt to repeat on one side', () => {
     const prompts = ['train', 'train', 'held-out'].map((side) => ({ side, text: `of ${side}`, source: 's' }));
     expect(() => assertNoSharedPrompts(prompts)).not.toThrow();
   });
 });
 
 describe('prompt keys', () => {
-  test('see no case, white space or punctuation between words', () => {
+  test('ignore case, white space and punctuation between words', () => {
     const Word = fc.stringMatching(/^[a-z]{2,6}$/);
     const Between = fc.constantFrom(' ', '\n', ', ', '... ', ' \u2013 ', '?! "');
     fc.assert(
@@ -126,7 +129,7 @@ describe('prompt keys', () => {
     ["what's \u201cthis\u201d", 'What\u2019s "this"'],
   ])('%j and %j are the same prompt', (a, b) => expect(promptKey(a)).toBe(promptKey(b)));
 
-  test('other words are another prompt', () => {
+  test('differ when the words differ', () => {
     expect(promptKey('How do I bake bread?')).not.toBe(promptKey('How do I bake cakes?'));
   });
 

@@ -1,4 +1,4 @@
-/** HH-RLHF's transcripts, "\n\nHuman: ...\n\nAssistant: ...", as messages. */
+/** Parses HH-RLHF's transcripts, "\n\nHuman: ...\n\nAssistant: ...", into messages. */
 import * as z from 'zod';
 import type { Message } from '#shared/protocol/generate.ts';
 

@@ -3,7 +3,7 @@ import type { FolderKind } from '../run/claim-folder.ts';
 import { jsonOf } from '../run/folder-contents.ts';
 import { LOCK_FILE } from './lock-file.ts';
 
-/** Of one data set. */
+/** The folder of one data set. */
 export const DATASET: FolderKind = {
   what: 'a downloaded data set',
   isOurs: (dir) => typeof jsonOf(path.join(dir, LOCK_FILE))?.repo === 'string',

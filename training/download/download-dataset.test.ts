@@ -21,7 +21,7 @@ const DATASET: KnownDataset = {
   licence: 'MIT',
   weights: 'any use',
 };
-/** Not the same from one place to another, so that bytes at a wrong place are noticed. */
+/** Differs from one place to another, so that bytes at a wrong place are noticed. */
 const bytes = (length: number) => Buffer.from(Array.from({ length }, (_, i) => (i * i + (i >> 8)) % 251));
 const TRAIN = 'data/big/train.jsonl';
 const TEST = 'data/big/test.jsonl.gz';
@@ -66,7 +66,7 @@ const onDisk = (file: string) => readFile(path.join(dir, file));
 const bytesRequests = () => server.requestsFor(TRAIN).filter(({ server: of }) => of === 'storage');
 
 describe('a whole download', () => {
-  test('brings the wanted files, and nothing else, and locks what they are', async () => {
+  test('brings only the wanted files, and locks what they are', async () => {
     const lock = await download();
     expect((await readdir(dir, { recursive: true })).toSorted()).toEqual(
       ['data', 'data/big', TEST, TRAIN, 'dataset.lock.json'].toSorted(),
@@ -86,14 +86,14 @@ describe('a whole download', () => {
     expect(await readLock(dir)).toEqual(lock);
   });
 
-  test('is checked, but not asked for again', async () => {
+  test('is checked the next time, but not requested again', async () => {
     const lock = await download();
     server.requests.length = 0;
     expect(await download()).toEqual(lock);
     expect(server.requests).toEqual([]);
   });
 
-  test('of which one file was changed brings that file again', async () => {
+  test('with one changed file fetches that file again', async () => {
     await download();
     await writeFile(path.join(dir, TRAIN), bytes(300_000).fill(7, 10, 20));
     server.requests.length = 0;
@@ -102,14 +102,14 @@ describe('a whole download', () => {
     expect(server.requestsFor(TEST)).toEqual([]);
   });
 
-  test('gets what the table wants by now, from the commit of its lock', async () => {
+  test('gets what the table has added since, from the commit in its lock', async () => {
     await download({ dataset: { ...DATASET, files: { train: DATASET.files.train, test: [] } } });
     const lock = await download();
     expect(lock.files.map((file) => file.path)).toEqual([TRAIN, TEST]);
     expect(bytesRequests()).toHaveLength(1);
   });
 
-  test('stays with the commit of its lock when the branch moves, until it is told to update', async () => {
+  test('stays at the commit in its lock when the branch moves, until it is told to update', async () => {
     await download();
     revisions.main = LATER_COMMIT;
     revisions.old = COMMIT;
@@ -120,7 +120,7 @@ describe('a whole download', () => {
 });
 
 describe('a cut connection', () => {
-  test('goes on where it stopped, for as long as something comes', async () => {
+  test('resumes where it stopped, as long as each attempt brings something', async () => {
     const cuts = Array.from({ length: 8 }, () => ({ cutAfter: 20_000 }));
     server.faults.set(TRAIN, cuts);
     await download();
@@ -137,7 +137,7 @@ describe('a cut connection', () => {
     expect(note).toHaveBeenCalledWith(expect.stringMatching(/big\/train\.jsonl.*; trying again in 1\.0 s/));
   });
 
-  test('gives up after six attempts that bring nothing, and the next run goes on', async () => {
+  test('gives up after six attempts that bring nothing, and the next run resumes', async () => {
     server.faults.set(TRAIN, [{ cutAfter: 20_000 }, ...Array.from({ length: 5 }, () => ({ cutAfter: 0 }))]);
     await expect(download()).rejects.toThrow(/big\/train\.jsonl.*\(6 attempts\)/);
     expect((await stat(path.join(dir, `${TRAIN}.part`))).size).toBe(20_000);
@@ -148,7 +148,7 @@ describe('a cut connection', () => {
     expect(await readdir(path.join(dir, 'data/big'))).toEqual(['test.jsonl.gz', 'train.jsonl']);
   });
 
-  test('begins anew where the server has other bytes by now', async () => {
+  test('starts over if the server has other bytes by now', async () => {
     server.faults.set(TRAIN, [{ cutAfter: 20_000 }, { status: 404 }]);
     await expect(download()).rejects.toThrow('404');
     files[TRAIN]!.bytes = bytes(310_000).reverse();
@@ -159,7 +159,7 @@ describe('a cut connection', () => {
     expect((await onDisk(TRAIN)).equals(files[TRAIN]!.bytes)).toBe(true);
   });
 
-  test('a part that the ETag no longer fits is replaced by what the server sends', async () => {
+  test('replaces a part that no longer fits the ETag with what the server sends', async () => {
     server.faults.set(TRAIN, [{ cutAfter: 20_000 }, { status: 404 }]);
     await expect(download()).rejects.toThrow('404');
     const record = path.join(dir, `${TRAIN}.part.json`);
@@ -168,7 +168,7 @@ describe('a cut connection', () => {
     expect((await onDisk(TRAIN)).equals(files[TRAIN]!.bytes)).toBe(true);
   });
 
-  test('a part of unknown content is thrown away', async () => {
+  test('throws away a part of unknown content', async () => {
     server.faults.set(TRAIN, [{ cutAfter: 20_000 }, { status: 404 }]);
     await expect(download()).rejects.toThrow('404');
     await writeFile(path.join(dir, `${TRAIN}.part.json`), '{"checksum');
@@ -203,7 +203,7 @@ describe('a wrong checksum', () => {
     await expect(stat(path.join(dir, `${file}.part`))).rejects.toThrow('ENOENT');
   });
 
-  test('in a part that was damaged on the disk is found', async () => {
+  test('in a part that was damaged on the disk is noticed', async () => {
     server.faults.set(TRAIN, [{ cutAfter: 20_000 }, { status: 404 }]);
     await expect(download()).rejects.toThrow('404');
     await writeFile(path.join(dir, `${TRAIN}.part`), bytes(20_000).fill(0, 5, 6));
@@ -214,7 +214,7 @@ describe('a wrong checksum', () => {
 });
 
 describe('what the server answers', () => {
-  test('503, 429 and 500 are tried again, and Retry-After is waited for', async () => {
+  test('tries again after 503, 429 and 500, and waits as long as Retry-After says', async () => {
     server.faults.set('api', [{ status: 503, headers: { 'retry-after': '7' } }, { status: 500 }]);
     server.faults.set(TRAIN, [{ status: 429, headers: { 'retry-after': '3' } }]);
     await download();
@@ -222,7 +222,7 @@ describe('what the server answers', () => {
     expect((await onDisk(TRAIN)).equals(files[TRAIN]!.bytes)).toBe(true);
   });
 
-  test('a server that is broken for good is given up', async () => {
+  test('gives up on a server that stays broken', async () => {
     server.faults.set(
       'api',
       Array.from({ length: 6 }, () => ({ status: 503 })),
@@ -231,54 +231,54 @@ describe('what the server answers', () => {
     expect(sleep.mock.calls.flat()).toEqual([1000, 2000, 4000, 8000, 16_000]);
   });
 
-  test('a wait of more than five minutes is for the user to decide', async () => {
+  test('leaves it to the user whether to wait more than five minutes', async () => {
     server.faults.set('api', [{ status: 429, headers: { 'retry-after': '3600' } }]);
     await expect(download()).rejects.toThrow('429; it asks to come back in 3600 s');
   });
 
   test.each([
     [
-      'a data set that there is not',
+      'a data set that does not exist',
       { repo: 'someone/else' },
       /someone\/else.*: 404.*no such data set, revision or file/,
     ],
-    ['a revision that there is not', { revision: 'gone' }, /revision\/gone: 404/],
+    ['a revision that does not exist', { revision: 'gone' }, /revision\/gone: 404/],
     [
-      'a file that there is not',
+      'a file that does not exist',
       { files: { train: ['train.csv'], test: [] } },
       /no file is called train\.csv; there are README\.md, data\/big/,
     ],
-  ])('%s is told at once', async (_, more, message) => {
+  ])('reports %s at once', async (_, more, message) => {
     await expect(download({ dataset: { ...DATASET, ...more } })).rejects.toThrow(message);
     expect(sleep).not.toHaveBeenCalled();
   });
 
-  test.each([401, 403])('%i: terms to accept, or a token to set', async (status) => {
+  test.each([401, 403])('on %i, asks to accept the terms or to set a token', async (status) => {
     server.faults.set('api', [{ status }]);
     await expect(download()).rejects.toThrow(/terms must be accepted on the hub first; set HF_TOKEN/);
   });
 
-  test('a commit other than the pinned one is refused', async () => {
+  test('refuses a commit other than the pinned one', async () => {
     revisions['3'.repeat(40)] = COMMIT;
     await expect(download({ dataset: { ...DATASET, revision: '3'.repeat(40) } })).rejects.toThrow(
       `the hub answers with commit ${COMMIT} where ${'3'.repeat(40)} was asked for`,
     );
   });
 
-  test('a list that changed under the same commit is refused', async () => {
+  test('refuses a list that changed under the same commit', async () => {
     await download();
     files[TRAIN]!.bytes = bytes(5);
     await rm(path.join(dir, TRAIN));
     await expect(download()).rejects.toThrow(`${TRAIN} is not what dataset.lock.json says of the same commit`);
   });
 
-  test('a path that leaves the folder is refused', async () => {
+  test('refuses a path that leaves the folder', async () => {
     files['data/../../../train.jsonl'] = { bytes: Buffer.from('{}'), lfs: false };
     const dataset = { ...DATASET, files: { train: ['data/../../../*.jsonl'], test: [] } };
     await expect(download({ dataset })).rejects.toThrow('"data/../../../train.jsonl" is no path inside a folder');
   });
 
-  test('something that is no hub is told apart', async () => {
+  test('recognises an address that is not a hub', async () => {
     const retrying = { sleep, random: () => 1, note };
     const answers = async () => new Response('<html>Welcome</html>');
     const hub = new Hub({ ...retrying, endpoint: 'http://127.0.0.1:1/proxy/', token: null, fetch: answers });
@@ -289,7 +289,7 @@ describe('what the server answers', () => {
 });
 
 describe('the token', () => {
-  test('goes to the hub with every request, and not where it redirects to', async () => {
+  test('goes to the hub with every request, but not to where the hub redirects', async () => {
     await download({ token: 'hf_secret' });
     const seen = (of: 'hub' | 'storage') =>
       new Set(server.requests.filter((each) => each.server === of).map(({ headers }) => headers.authorization));
@@ -297,7 +297,7 @@ describe('the token', () => {
     expect(seen('storage')).toEqual(new Set([undefined]));
   });
 
-  test('is not sent in the clear over a network', () => {
+  test('is not sent over a network unencrypted', () => {
     const options = { sleep, random: () => 1, note, fetch, token: 'hf_secret' };
     expect(() => new Hub({ ...options, endpoint: 'http://hub.example' })).toThrow(
       'would go to http://hub.example unencrypted',
@@ -306,7 +306,7 @@ describe('the token', () => {
     expect(() => new Hub({ ...options, endpoint: 'hub.example' })).toThrow('"hub.example" is no http or https address');
   });
 
-  test('is in no message, nor is the signature of a storage address', async () => {
+  test('appears in no message, and neither does the signature of a storage address', async () => {
     server.faults.set(
       TRAIN,
       Array.from({ length: 6 }, () => ({ status: 500 })),

@@ -1,6 +1,7 @@
 /**
- * A known data set into a folder: resolve the commit, list its files, download those that are wanted, write the lock. With a
- * lock, the commit is the lock's, and a folder that is whole costs no request.
+ * Downloads a known data set into a folder: resolves the commit, lists its files, writes the lock
+ * and downloads the files that are wanted. If there is a lock, its commit is used, and a folder
+ * that is complete costs no request.
  */
 import path from 'node:path';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
@@ -14,10 +15,12 @@ import type { Retrying } from './retry.ts';
 export type DownloadOptions = {
   hub: Hub;
   dir: string;
-  /** Resolve the revision again, though a lock has a commit for it. */
+  /** Resolve the revision again even if a lock has a commit for it. */
   update: boolean;
   retrying: Retrying;
-  /** Called for each file that is not there yet; the function it gives gets the bytes that are. */
+  /**
+   * Called for each file that is not there yet. `onBytes` gets the number of bytes that are there.
+   */
   onFile: (file: RemoteFile) => { onBytes: (bytes: number) => void; done: () => void };
 };
 
@@ -25,7 +28,7 @@ export async function downloadDataset(dataset: KnownDataset, options: DownloadOp
   const { hub, dir, update, retrying, onFile } = options;
   const { repo, revision, layout, licence } = dataset;
   const found = await readLock(dir);
-  // A lock of another revision is that of an earlier version of the table.
+  // A lock with another revision comes from an earlier version of the table.
   const lock = found?.repo === repo && found.revision === revision && !update ? found : null;
   if (lock !== null && (await isComplete(dir, lock, dataset))) return lock;
 
@@ -39,7 +42,7 @@ export async function downloadDataset(dataset: KnownDataset, options: DownloadOp
   const entries = files.map(({ path, size, checksum }) => ({ path, size, ...checksum }));
   const written: DatasetLock = { repo, revision, commit, layout, licence, files: entries };
   makeFolder(dir);
-  // Before the files: a run that breaks off must go on with the same commit.
+  // The lock comes before the files: after a broken run, the next one must use the same commit.
   await writeLock(dir, written);
   for (const file of files) {
     const target = placeOf(dir, file.path);
@@ -53,7 +56,7 @@ export async function downloadDataset(dataset: KnownDataset, options: DownloadOp
   return written;
 }
 
-/** Paths of a data set's folder that match one of the patterns, in the lock's order. */
+/** The paths in a data set's folder that match one of the patterns, in the lock's order. */
 export function matching(paths: readonly string[], patterns: readonly string[]): string[] {
   return paths.filter((each) => patterns.some((pattern) => path.posix.matchesGlob(each, pattern)));
 }
@@ -71,7 +74,7 @@ function wantedFiles({ repo, files: { train, test } }: KnownDataset, all: readon
 
 async function isComplete(dir: string, lock: DatasetLock, { files }: KnownDataset): Promise<boolean> {
   const paths = lock.files.map((entry) => entry.path);
-  // The table may want more than it did when the lock was written.
+  // The table may want more than when the lock was written.
   if ([...files.train, ...files.test].some((pattern) => matching(paths, [pattern]).length === 0)) return false;
   for (const entry of lock.files) {
     if (!(await isWhole(placeOf(dir, entry.path), { size: entry.size, checksum: entry }))) return false;
@@ -79,7 +82,7 @@ async function isComplete(dir: string, lock: DatasetLock, { files }: KnownDatase
   return true;
 }
 
-/** A commit never changes, so a list that does is not to be trusted. */
+/** A commit never changes, so we do not trust a list that does. */
 function checkAgainstLock(entry: DatasetLock['files'][number], files: readonly RemoteFile[], repo: string): void {
   const now = files.find((file) => file.path === entry.path);
   if (now && now.size === entry.size && hexOf(now.checksum) === hexOf(entry)) return;
@@ -88,7 +91,7 @@ function checkAgainstLock(entry: DatasetLock['files'][number], files: readonly R
   );
 }
 
-/** The hub's paths become places on this disk: one that would leave the folder is refused. */
+/** Turns a path of the hub into a place on this disk. Refuses one that would leave the folder. */
 function placeOf(dir: string, file: string): string {
   const parts = file.split('/');
   const odd = parts.some((part) => part === '' || part === '.' || part === '..' || /[\\:]/.test(part));

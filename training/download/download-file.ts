@@ -1,8 +1,9 @@
 /**
- * One file of the hub onto the disk, whole or not at all: bytes go to `<file>.part`, a broken download goes on where it
- * stopped (but for what was under way), in this run or the next, and the file gets its name only when size and checksum are those of the hub's list.
- * `<file>.part.json` remembers which content the part is of, and the ETag that lets the server say whether it still is (RFC
- * 9110, section 13.1.5).
+ * Downloads one file of the hub, whole or not at all. The bytes go to `<file>.part`. A broken
+ * download resumes where it stopped, in this run or the next; only the bytes under way are lost.
+ * The file gets its own name only when its size and checksum match the hub's list.
+ * `<file>.part.json` remembers which content the part belongs to, and the ETag by which the server
+ * can say whether it still does (RFC 9110, section 13.1.5).
  */
 import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -18,8 +19,9 @@ type PartRecord = z.infer<typeof PartRecord>;
 export type Source = { hub: Hub; repo: string; commit: string };
 
 /**
- * `onBytes` gets the bytes that are there, at the start and as they come. Errors: what the hub refuses, a size or checksum
- * other than the list's (the part is deleted), a full disk.
+ * `onBytes` gets the number of bytes that are there, at the start and as they come. Throws if the
+ * hub refuses, if the size or checksum differs from the list's (the part is then deleted), or if
+ * the disk is full.
  */
 export async function downloadFile(
   file: RemoteFile,
@@ -63,7 +65,7 @@ export async function downloadFile(
       await writeFile(record, JSON.stringify({ checksum: file.checksum, etag: response.headers.get('etag') }));
       await append(part, response, { from: response.status === 206 ? have : 0, file, onBytes });
     } catch (error) {
-      // Where it was not read to its end, the connection is let go.
+      // If the body was not read to its end, let go of the connection.
       await response.body?.cancel().catch(() => {});
       throw error;
     }
@@ -85,7 +87,10 @@ export async function isWhole(target: string, { size, checksum }: Omit<RemoteFil
   return hexOf(await checksumOf(target, checksum)) === hexOf(checksum);
 }
 
-/** A weak ETag, or none, cannot vouch for bytes; then the range goes alone, and the checksum is the judge. */
+/**
+ * A weak or missing ETag cannot vouch for bytes. Then we send the range alone, and the
+ * checksum decides.
+ */
 function rangeFrom(have: number, etag: string | null | undefined): Record<string, string> {
   const condition = etag && !etag.startsWith('W/') ? { 'if-range': etag } : {};
   return { range: `bytes=${have}-`, ...condition };
@@ -114,7 +119,10 @@ async function append(
   }
 }
 
-/** A cut connection is worth another attempt; a disk that is full is not, so only the network's errors are marked. */
+/**
+ * A cut connection is worth another attempt, a full disk is not. So this marks only the network's
+ * errors.
+ */
 async function* untilCut(body: ReadableStream<Uint8Array>, name: string, progressed: () => boolean) {
   try {
     yield* body;
@@ -123,7 +131,10 @@ async function* untilCut(body: ReadableStream<Uint8Array>, name: string, progres
   }
 }
 
-/** The hub says a file's checksum once in its list and once with the file; two answers mean that one of them is of another file. */
+/**
+ * The hub states a file's checksum twice: in its list and with the file. If the two differ, one of
+ * them belongs to another file.
+ */
 function checkPromise({ path, checksum }: RemoteFile, etag: string | null): void {
   const said = /^(?:W\/)?"?([0-9a-f]{40}|[0-9a-f]{64})"?$/.exec(etag ?? '')?.[1];
   if (said !== undefined && said.length === hexOf(checksum).length && said !== hexOf(checksum)) {
@@ -142,7 +153,7 @@ async function readRecord(file: string): Promise<PartRecord | null> {
   try {
     return PartRecord.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch {
-    // None, or half written by a run that was killed: the part is then of unknown content.
+    // Missing, or half written by a run that was killed: we do not know what the part holds.
     return null;
   }
 }

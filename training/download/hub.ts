@@ -1,7 +1,8 @@
 /**
- * A hub as Hugging Face's clients see it: which commit a revision is, which files a commit holds with size and checksum,
- * and the bytes of one. `endpoint` may be any server that speaks the same. Left out: everything but public or gated data
- * sets, and Xet's own transfer protocol (the hub serves the same bytes over plain HTTP).
+ * A hub as Hugging Face's clients see it: which commit a revision is, which files a commit holds
+ * (with size and checksum), and the bytes of a file. `endpoint` may be any server that speaks the
+ * same protocol. We support only public and gated data sets, and not Xet's own transfer protocol:
+ * the hub serves the same bytes over plain HTTP.
  */
 import * as z from 'zod';
 import { type Checksum, GitBlobSum, Sha256Sum } from './checksum.ts';
@@ -11,7 +12,10 @@ export type RemoteFile = { path: string; size: number; checksum: Checksum };
 
 export type HubOptions = Retrying & { endpoint: string; token: string | null; fetch: typeof globalThis.fetch };
 
-/** `hubEtag` is what the hub itself said of the content, also where the bytes then come from a storage with ETags of its own. */
+/**
+ * `hubEtag` is what the hub itself said about the content, even if the bytes come from a storage
+ * with its own ETags.
+ */
 export type OpenedFile = { response: Response; hubEtag: string | null };
 
 const Revision = z.object({ sha: z.string().regex(/^[0-9a-f]{40}$/) });
@@ -33,7 +37,10 @@ export class Hub {
   readonly #origin: string;
   readonly #options: HubOptions;
 
-  /** Throws where `endpoint` is no http(s) address, or a token would cross a network in the clear. */
+  /**
+   * Throws if `endpoint` is not an http(s) address, or if a token would cross a network
+   * unencrypted.
+   */
   constructor(options: HubOptions) {
     const url = URL.parse(options.endpoint);
     if (url === null || !/^https?:$/.test(url.protocol)) {
@@ -47,7 +54,7 @@ export class Hub {
     this.#options = options;
   }
 
-  /** The full commit hash that `revision` (a commit, branch or tag) is now. */
+  /** The full hash of the commit that `revision` (a commit, branch or tag) is now. */
   async commitOf(repo: string, revision: string): Promise<string> {
     const { body } = await this.#json(
       `${this.#base}/api/datasets/${repo}/revision/${encodeURIComponent(revision)}`,
@@ -63,7 +70,7 @@ export class Hub {
       const page: { body: z.infer<typeof Tree>; next: string | null } = await this.#json(url, Tree);
       for (const { type, path, size, oid, lfs } of page.body) {
         if (type !== 'file') continue;
-        // The oid of a file in large-file storage is that of the pointer to it.
+        // For a file in large-file storage, the oid is that of the pointer to it.
         const checksum = lfs ? { sha256: lfs.oid } : { gitSha1: oid };
         files.push({ path, size: lfs?.size ?? size, checksum });
       }
@@ -72,7 +79,10 @@ export class Hub {
     return files;
   }
 
-  /** One attempt: a failure that may pass is a `TransientError`, for the caller to try again. */
+  /**
+   * Makes one attempt. A failure that may pass is a `TransientError`, so that the caller can try
+   * again.
+   */
   async open(repo: string, commit: string, path: string, headers: Record<string, string>): Promise<OpenedFile> {
     const inRepo = path.split('/').map(encodeURIComponent).join('/');
     return this.#send(`${this.#base}/datasets/${repo}/resolve/${commit}/${inRepo}`, headers);
@@ -94,7 +104,10 @@ export class Hub {
     }, this.#options);
   }
 
-  /** Follows redirects by hand: the token is for the hub alone, and the file's checksum is said before its storage answers. */
+  /**
+   * Follows redirects by hand: only the hub may get the token, and the hub states the file's
+   * checksum before its storage answers.
+   */
   async #send(start: string, headers: Record<string, string>): Promise<OpenedFile> {
     let url = start;
     let hubEtag: string | null = null;
@@ -104,7 +117,7 @@ export class Hub {
       const authorization = token !== null && atHub ? { authorization: `Bearer ${token}` } : {};
       let response: Response;
       try {
-        // A compressed answer would make nonsense of byte ranges.
+        // With a compressed answer, byte ranges would make no sense.
         response = await fetch(url, {
           headers: { 'accept-encoding': 'identity', 'user-agent': 'plimsoll', ...headers, ...authorization },
           redirect: 'manual',
@@ -148,7 +161,7 @@ function withoutQuery(url: string): string {
   return url.replace(/\?.*$/s, '');
 }
 
-/** fetch says "fetch failed", and why in the cause. */
+/** fetch only says "fetch failed"; the reason is in the cause. */
 function reasonOf(error: unknown): string {
   const { message, cause } = error as Error;
   return cause instanceof Error && cause.message !== '' ? cause.message : message;

@@ -1,22 +1,28 @@
 /**
- * The public preference sets that the readers of `training/data` know: where the hub has them, at which commit, and what
- * their licence lets one do with weights. A new set is one more line.
+ * The public preference sets that the readers of `training/data` know: where the hub has them, at
+ * which commit, and what their licence allows for weights. A new set is one more line.
  */
 import type { Dimension, PreferenceLayout } from '../data/preferences.ts';
 
 export type KnownDataset = {
   what: string;
-  /** On the hub. */
+  /** Its name on the hub. */
   repo: string;
-  /** A commit; a branch only where the hub rewrites it (Parquet made by the hub itself), and then the lock file pins it. */
+  /**
+   * A commit. It is a branch only if the hub rewrites it (Parquet made by the hub itself); then the
+   * lock file pins it.
+   */
   revision: string;
-  /** Patterns of paths in the repository, `*` within a folder; each must match a file. The test files are for measuring. */
+  /**
+   * Patterns of paths in the repository; `*` stays within a folder. Each must match a file. The
+   * test files are for measuring.
+   */
   files: { train: readonly string[]; test: readonly string[] };
   layout: PreferenceLayout;
-  /** What its pairs judge. */
+  /** What its pairs were judged for. */
   judges: readonly Dimension[];
   licence: string;
-  /** Whether weights trained on it may be given away for any use; no: research only. */
+  /** Whether weights trained on it may be given away for any use, or only for research. */
   weights: 'any use' | 'non-commercial';
 };
 
@@ -67,7 +73,8 @@ export const KNOWN_DATASETS = {
   'beavertails-330k': {
     ...BEAVERTAILS,
     what: 'the same, eleven times as many',
-    // The repository's own files are xz; the hub keeps the same rows as Parquet on a branch that it makes anew.
+    // The repository's own files are xz. The hub keeps the same rows as Parquet, on a branch that
+    // it makes anew.
     revision: 'refs/convert/parquet',
     files: { train: ['default/330k_train/*.parquet'], test: ['default/330k_test/*.parquet'] },
   },

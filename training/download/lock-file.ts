@@ -1,4 +1,7 @@
-/** `dataset.lock.json`: which files of which commit a folder holds, so that a run can name its data and a reader get the same. */
+/**
+ * `dataset.lock.json`: which files of which commit a folder holds, so that a run can name its data
+ * and a reader can get the same.
+ */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
@@ -13,7 +16,7 @@ const FileEntry = z.union([
 ]);
 export const DatasetLock = z.strictObject({
   repo: z.string(),
-  /** As asked for; `commit` is what it was. */
+  /** The revision as asked for. `commit` is what it was at the time. */
   revision: z.string(),
   commit: z.string(),
   layout: z.string(),
@@ -22,7 +25,10 @@ export const DatasetLock = z.strictObject({
 });
 export type DatasetLock = z.infer<typeof DatasetLock>;
 
-/** Null where there is none; one that cannot be read is an error, because to ignore it would be to forget what is pinned. */
+/**
+ * Null if there is none. One that cannot be read is an error: ignoring it would lose what is
+ * pinned.
+ */
 export async function readLock(dir: string): Promise<DatasetLock | null> {
   const file = path.join(dir, LOCK_FILE);
   let text: string;

@@ -12,7 +12,7 @@ test.each([
   ['soon', null],
 ])('Retry-After %s', (header, ms) => expect(retryAfterMs(header, NOW)).toBe(ms));
 
-test('the value of the first attempt that gives one', async () => {
+test('returns the value of the first attempt that succeeds', async () => {
   const sleep = vi.fn(async () => {});
   let calls = 0;
   const attempt = async () => {
@@ -24,7 +24,7 @@ test('the value of the first attempt that gives one', async () => {
   expect(sleep.mock.calls).toEqual([[500], [1000]]);
 });
 
-test('an error that will not pass is thrown at once', async () => {
+test('throws an error that will not pass at once', async () => {
   const sleep = vi.fn(async () => {});
   const attempt = () => Promise.reject(new Error('no such thing'));
   await expect(withRetries(attempt, { sleep, random: () => 0, note: () => {} })).rejects.toThrow('no such thing');

@@ -1,13 +1,13 @@
 /**
- * Trying again what may go better the next time: a cut connection, a server that is busy (429) or broken (5xx). Waits double
- * from one failure to the next, with jitter so that many clients do not come back together, unless the server says how
- * long to wait.
+ * Tries again what may go better the next time: a cut connection, a server that is busy (429) or
+ * broken (5xx). Each wait is twice as long as the one before, with jitter so that many clients do
+ * not come back together. If the server says how long to wait, we wait that long.
  */
 import { setTimeout as sleepMs } from 'node:timers/promises';
 
 export class TransientError extends Error {
   readonly retryAfterMs: number | null;
-  /** Something was gained before it failed, so that trying again is no repetition. */
+  /** The attempt gained something before it failed, so the next one does not just repeat it. */
   readonly progressed: boolean;
 
   constructor(
@@ -27,24 +27,24 @@ export class TransientError extends Error {
 export type Retrying = {
   sleep: (ms: number) => Promise<void>;
   random: () => number;
-  /** Told before each wait. */
+  /** Called before each wait. */
   note: (line: string) => void;
 };
 
 const ATTEMPTS = 6;
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30_000;
-/** A server that asks for more than this is not waited for: its user should decide. */
+/** If a server asks for more than this, we do not wait: the user should decide. */
 const LONGEST_ASKED_WAIT_MS = 300_000;
 
 export const PATIENT: Retrying = {
   sleep: (ms) => sleepMs(ms),
   random: Math.random,
-  // On a terminal a progress bar may be in the line.
+  // On a terminal, there may be a progress bar on this line.
   note: (line) => void process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}${line}\n`),
 };
 
-/** Up to six attempts in a row that gain nothing; only a `TransientError` is tried again. */
+/** Gives up after six attempts in a row that gain nothing. Retries only a `TransientError`. */
 export async function withRetries<T>(attempt: () => Promise<T>, { sleep, random, note }: Retrying): Promise<T> {
   for (let failures = 0; ; ) {
     try {
@@ -67,7 +67,10 @@ export async function withRetries<T>(attempt: () => Promise<T>, { sleep, random,
   }
 }
 
-/** `Retry-After`: seconds or a date (RFC 9110, section 10.2.3); null where there is none to understand. */
+/**
+ * `Retry-After` is seconds or a date (RFC 9110, section 10.2.3). Null if it is missing or makes no
+ * sense.
+ */
 export function retryAfterMs(header: string | null, now: number): number | null {
   if (header === null) return null;
   if (/^\d+$/.test(header.trim())) return Number(header) * 1000;

@@ -1,8 +1,9 @@
 /**
- * One LoRA expert on a frozen base, trained by `preferenceLoss`.
+ * Trains one LoRA expert on a frozen base with `preferenceLoss`.
  *
- * With `nllWeight` the mean negative log-probability of a chosen token is added to it (Pang et al., arXiv 2404.19733): DPO only asks that
- * chosen answers gain *on* rejected ones, and a small model meets that by making both unlikely and its own text garbled.
+ * `nllWeight` adds the mean negative log-probability of a chosen token to the loss (Pang et al.,
+ * arXiv 2404.19733). DPO only asks that chosen answers gain *on* rejected ones. A small model can
+ * do that by making both unlikely, and then its own text is garbled.
  *
  * A batch holds the N chosen answers first, then the N rejected ones.
  */
@@ -23,8 +24,9 @@ export type ExpertGraphOptions = {
 };
 
 /**
- * Inputs: the token batch `[2N, T]`, `reference [2N]` and `margin [N]` (see `preferenceLoss`), `lora.{l}.a`, `lora.{l}.b`. Outputs: `loss`;
- * its parts `dpo` and `nll`; `logprobs [2N]`; `delta [N]`, the log-ratio difference that beta multiplies; `grad.<name>`.
+ * Inputs: the token batch `[2N, T]`, `reference [2N]` and `margin [N]` (see `preferenceLoss`),
+ * `lora.{l}.a` and `lora.{l}.b`. Outputs: `loss`; its parts `dpo` and `nll`; `logprobs [2N]`;
+ * `delta [N]`, the log-ratio difference that beta multiplies; `grad.<name>`.
  */
 export function buildDpoGraph(config: LlamaConfig, options: DpoGraphOptions): Uint8Array {
   return dpoGraph(config, options).toModel();
@@ -32,7 +34,7 @@ export function buildDpoGraph(config: LlamaConfig, options: DpoGraphOptions): Ui
 
 export type DpoGraphOptions = ExpertGraphOptions & { beta: number; nllWeight: number };
 
-/** The same before it is encoded, for what counts its arithmetic. */
+/** The graph before it is encoded, for callers that count its arithmetic. */
 export function dpoGraph(config: LlamaConfig, options: DpoGraphOptions): Graph {
   const { graph, logprobs, parameters, batch } = expertLogprobs('plimsoll-dpo', config, options);
   const { rows } = options.batch;
@@ -53,7 +55,10 @@ export function dpoGraph(config: LlamaConfig, options: DpoGraphOptions): Graph {
   return graph;
 }
 
-/** The forward half alone: `logprobs [B]` of each row under the base with the LoRA that is fed (zeros: the base itself). */
+/**
+ * The forward half alone. Output: `logprobs [B]`, each row under the base with the LoRA fed in. A
+ * LoRA of zeros gives the base itself.
+ */
 export function buildScoreGraph(config: LlamaConfig, options: ExpertGraphOptions): Uint8Array {
   return scoreGraph(config, options).toModel();
 }

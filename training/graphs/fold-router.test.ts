@@ -1,9 +1,10 @@
 /**
- * MidPO's router as published is three linear layers and a sigmoid, with nothing between the layers. Such a stack is one linear layer,
+ * MidPO's published router is three linear layers and a sigmoid, with nothing between the layers.
+ * Such a stack is one linear layer:
  *
- *   W3 (W2 (W1 h + b1) + b2) + b3 = (W3 W2 W1) h + (W3 (W2 b1 + b2) + b3),
+ *   W3 (W2 (W1 h + b1) + b2) + b3 = (W3 W2 W1) h + (W3 (W2 b1 + b2) + b3)
  *
- * which is how it is trained, kept and served here: F + 1 numbers for each gate, not 2 * F * 512 of them.
+ * We train, store and serve that one layer: F + 1 numbers for each gate, not 2 * F * 512 of them.
  */
 import { expect, test } from 'vitest';
 import { Graph } from '#gpu-backend/graph/graph.ts';
@@ -16,7 +17,7 @@ import { fillNormal } from '../stages/sft.ts';
 /** `weight [in, out]`, `bias [out]`. */
 type Linear = { weight: KernelTensor; bias: Float32Array };
 
-/** The layers, first to last, as one. Computed in float64. */
+/** Folds the layers, given first to last, into one. Computes in float64. */
 function foldLinears(layers: readonly [Linear, ...Linear[]]): Linear {
   return layers.slice(1).reduce<Linear>((folded, next) => compose(folded, next), layers[0]);
 }

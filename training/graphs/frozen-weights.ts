@@ -1,4 +1,7 @@
-/** A base's weights as constants of a graph: what is not trained costs no gradient and is stored once however often it is used. */
+/**
+ * A base's weights as constants of a graph. Frozen weights cost no gradient, and each is stored
+ * once however often it is used.
+ */
 import type { Graph } from '#gpu-backend/graph/graph.ts';
 import type { KernelTensor, WeightSource } from '#gpu-backend/model/decoder.ts';
 

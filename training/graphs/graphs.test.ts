@@ -1,4 +1,7 @@
-/** The training graphs against slow obvious arithmetic, finite differences, and the serving graph. */
+/**
+ * Checks the training graphs against slow obvious arithmetic, finite differences and the serving
+ * graph.
+ */
 import { describe, expect, test } from 'vitest';
 import { type Feed, float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
 import { headDim, type LlamaConfig } from '#gpu-backend/model/config.ts';
@@ -39,7 +42,7 @@ describe.each([
     await expectGradients(parameters, () => session.run({ ...feeds, ...parameterFeeds(parameters) }));
   });
 
-  test('falls to nearly nothing on a batch it can learn by heart', async () => {
+  test('learns one batch by heart: the loss falls to nearly zero', async () => {
     const parameters = tinyWeights(config);
     const session = await GraphSession.create(buildSftGraph(config, { shapes: shapesOf(parameters), batch: shape }), {
       threads: 1,
@@ -58,7 +61,7 @@ describe.each([
   });
 });
 
-test('a padded row has the loss of the same row alone', async () => {
+test('padding a row does not change its loss', async () => {
   const parameters = tinyWeights();
   const loss = async (rowLength: number, values: number[], weights: number[]) => {
     const model = buildSftGraph(TINY, {
@@ -100,7 +103,7 @@ describe('the preference graph', () => {
     return parameters;
   };
 
-  test('starts at ln 2, where the expert is the reference', async () => {
+  test('starts at ln 2, while the expert still equals the reference', async () => {
     const score = await GraphSession.create(buildScoreGraph(TINY, options), { threads: 1 });
     const { logprobs: reference } = await score.run({ ...feeds, ...parameterFeeds(lora()) });
     const session = await GraphSession.create(buildDpoGraph(TINY, { ...options, beta, nllWeight: 0 }), { threads: 1 });
@@ -114,7 +117,7 @@ describe('the preference graph', () => {
     expect([...delta!]).toEqual([0, 0]);
   });
 
-  test('equals the published formula on its own log-probabilities, and learns the preference', async () => {
+  test('matches the published formula on its own log-probabilities, and learns the preference', async () => {
     const session = await GraphSession.create(buildDpoGraph(TINY, { ...options, beta, nllWeight: 0 }), { threads: 1 });
     const parameters = lora();
     const optimizer = await AdamW.create(parameters);
@@ -142,7 +145,7 @@ describe('the preference graph', () => {
   });
 });
 
-test('the serving graph, fed token by token, gives the log-probabilities of the training graph', async () => {
+test('the serving graph, fed token by token, gives the same log-probabilities as the training graph', async () => {
   const [rank, loraScale] = [2, 2];
   const base = tinyWeights();
   const lora = emptyTensors(loraShapes(TINY, rank));
@@ -172,7 +175,7 @@ test('the serving graph, fed token by token, gives the log-probabilities of the 
   const experts = { rank, layers, router: null };
   const serving = await GraphSession.create(buildServingGraph(TINY, { base, lora: experts }), { threads: 1 });
   const width = TINY.num_key_value_heads * headDim(TINY);
-  // Position 0 of the past is a masked place-holder: a past is never empty.
+  // Position 0 of the past is a masked placeholder, because a past is never empty.
   const past = new Map<string, number[]>();
   const found: number[] = [];
   for (let t = 0; t < n; t++) {

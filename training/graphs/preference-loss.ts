@@ -1,11 +1,14 @@
 /**
  * Direct preference optimisation (Rafailov et al., arXiv 2305.18290, eq. 7) with a margin:
  *
- *   loss = - mean log sigma( beta * ((log pi(y_w) - log ref(y_w)) - (log pi(y_l) - log ref(y_l))) - margin )
+ *   loss = - mean log sigma( beta * ((log pi(y_w) - log ref(y_w))
+ *                                    - (log pi(y_l) - log ref(y_l))) - margin )
  *
- * Margin 0 is DPO. MidPO's single-preference enhanced DPO (arXiv 2506.02460, section 3.1) takes the margin from a model of the preferred
- * dimension: max(0, c_l - c_w) of the cost for the safety expert, max(0, r_w - r_l) of the reward for the helpfulness expert,
- * so that a pair told apart more clearly is pushed apart further. The margin is what the log-ratio has to exceed.
+ * With margin 0 this is DPO. MidPO's single-preference enhanced DPO (arXiv 2506.02460, section 3.1)
+ * takes the margin from a model of the preferred dimension. For the safety expert it is max(0, c_l
+ * - c_w), from the cost; for the helpfulness expert it is max(0, r_w - r_l), from the reward. The
+ * margin is what the log-ratio has to exceed, so a pair that differs more clearly is pushed further
+ * apart.
  */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { neg, reduceSum, scale, slice, softplus, sub } from '#gpu-backend/graph/ops.ts';
@@ -18,8 +21,9 @@ export type PreferenceLoss = {
 };
 
 /**
- * Of `logprobs [2N]`, the N chosen answers first and then the N rejected ones. Adds the inputs `reference [2N]`
- * (log-probabilities under the reference, which do not change and are computed once) and `margin [N]` (nats).
+ * `logprobs [2N]` holds the N chosen answers first, then the N rejected ones. Adds the inputs
+ * `reference [2N]` (log-probabilities under the reference, which do not change and are computed
+ * once) and `margin [N]` (nats).
  */
 export function preferenceLoss(
   graph: Graph,

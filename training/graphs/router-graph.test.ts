@@ -65,7 +65,7 @@ const routerOf = (kind: RouterKind, deviation: number) => {
     if (deviation > 0) fillNormal(data, deviation, createRandom(`router/${key}`));
   return parameters;
 };
-/** A router that says the same everywhere. */
+/** A router that gives the same shares everywhere. */
 const constant = (kind: RouterKind, logits: [alpha: number, beta: number]) => {
   const parameters = routerOf(kind, 0);
   for (const [key, { data }] of parameters)
@@ -102,10 +102,10 @@ describe('a router at its ends', () => {
   });
 });
 
-test('between its ends the logits router is the mixture that the gate serves', async () => {
+test('between its ends, the logits router gives the mixture that the gate serves', async () => {
   const router = routerOf('logits', 0.5);
   const { safety: shares } = await routedScore('logits', router);
-  // The whole rows of both experts, by asking for every token at every place, one place and one token at a time.
+  // Collects the whole rows of both experts by asking for one token at one place at a time.
   const only = (place: number) => (i: number) => Number(i % length === place);
   const rowsOf = async (lora: Parameters) => {
     const all = Array.from({ length: rows * length }, () => new Float64Array(TINY.vocab_size));
@@ -172,13 +172,13 @@ describe.each([
 });
 
 test.each<Variant>(['corrected', 'faithful'])(
-  'the regulariser asks the gates that route, or as published those of the layer input: %s',
+  'the regulariser reads the gates that route (corrected) or, as published, gates of the layer input (faithful): %s',
   async (variant) => {
     const router = routerOf('layers', 0.5);
     const { layers } = toBundle('layers', router, variant).layers!;
     const experts = { safety: frozen(safety), helpfulness: frozen(helpfulness) };
     const bundle = slowBundle(base, { experts, rank, alpha: loraScale * rank });
-    // Every position counts, each with another weight.
+    // Every position counts, with varying weights.
     const counted = Float32Array.from({ length: rows * length }, (_, i) => 1 + (i % 7));
     const distanceOf = (activationOf: (at: { layer: number; h: number[]; x: number[] }) => number[]) => {
       let total = 0;

@@ -1,18 +1,30 @@
 /**
- * MidPO's dynamic routing (arXiv 2506.02460, section 3.2): the experts are frozen, and what is trained is how much of each a token gets, by
- * DPO on pairs chosen for both dimensions at once, plus `lambda * (mean |alpha| + mean |beta - 1|)`.
+ * MidPO's dynamic routing (arXiv 2506.02460, section 3.2). The experts are frozen; we train how
+ * much of each a token gets. The loss is DPO on pairs chosen for both dimensions at once, plus
+ * `lambda * (mean |alpha| + mean |beta - 1|)`.
  *
- *   layers    out = W_down h + alpha * L_s(h) + beta * L_h(h), alpha and beta sigmoids of the activation h, per layer and token
- *   logits    log p = g * lp_s + (1 - g) * lp_h - log Z, g a small head on both experts' last hidden states, per token:
- *             the served form itself. There alpha = g and beta = 1 - g, so the regulariser is 2 * lambda * mean g
+ *   layers    out = W_down h + alpha * L_s(h) + beta * L_h(h);
+ *             alpha and beta are sigmoids of the activation h, per layer and token
+ *   logits    log p = g * lp_s + (1 - g) * lp_h - log Z, the served form itself;
+ *             g is a small head on both experts' last hidden states, per token.
+ *             Here alpha = g and beta = 1 - g, so the regulariser is 2 * lambda * mean g
  *
- * Published routers are three linear layers with nothing in between, so each is one linear layer, which is what is trained here
- * (`fold-router.test.ts` shows it). `faithful` keeps four things of the published code: the experts' scale is 1 in this stage though it was alpha / r in
- * theirs and is again when served; the regulariser counts every position, the prompt's and the padding's; it asks the router about the MLP's
- * activation of the decoder layer's own input, before attention and norms, `silu(x W_gate) * (x W_up)`, which routes no token
- * (`decoder_layer.mlp(hidden_states)` in `LlamaModel.forward` of its `llama_with_router.py`; the gradient runs on through x there, and so it
- * does here); the first token in which two answers differ is left out of their log-probabilities (`encode-pairs.ts`). `corrected` mends
- * all four. Of the two faults of the regulariser this file decides the second; which positions count is fed.
+ * Published routers are three linear layers with nothing in between. Each of those stacks is one
+ * linear layer, and that is what we train (`fold-router.test.ts` shows it). `faithful` keeps four
+ * things of the published code, and `corrected` mends all four:
+ *
+ * - The experts' scale is 1 in this stage. It was alpha / r when the experts were trained, and it
+ *   is alpha / r again when they are served.
+ * - The regulariser counts every position, also those of the prompt and the padding.
+ * - The regulariser asks the router about an activation that routes no token: the MLP's activation
+ *   of the decoder layer's own input, before attention and norms, `silu(x W_gate) * (x W_up)`
+ *   (`decoder_layer.mlp(hidden_states)` in `LlamaModel.forward` of its `llama_with_router.py`). The
+ *   gradient runs on through x there, and so it does here.
+ * - The first token in which two answers differ is left out of their log-probabilities
+ *   (`encode-pairs.ts`).
+ *
+ * Of the regulariser's two faults, this file decides the second. The caller decides which positions
+ * count, by the weights it feeds.
  */
 import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
 import {
@@ -58,7 +70,7 @@ export type RouterGraphOptions = {
   safety: FrozenExpert;
   helpfulness: FrozenExpert;
   rank: number;
-  /** alpha / r, or what stands in for it. */
+  /** alpha / r, or what is used in its place. */
   loraScale: number;
   batch: BatchShape;
   kind: RouterKind;
@@ -66,7 +78,10 @@ export type RouterGraphOptions = {
   width: number;
 };
 
-/** `layers`: per layer `weight [F, 2]` and `bias [2]`, alpha's column first. `logits`: one hidden layer of `width` and an output. */
+/**
+ * `layers`: per layer `weight [F, 2]` and `bias [2]`, with alpha's column first. `logits`: one
+ * hidden layer of `width` and an output.
+ */
 export function routerShapes(
   config: LlamaConfig,
   { kind, width }: { kind: RouterKind; width: number },
@@ -87,9 +102,12 @@ export function routerShapes(
   return shapes;
 }
 
-/** Inputs: the token batch, the router. Outputs: `logprobs [B]`, and `safety [B, T]`: alpha's mean over the layers, or g. */
+/**
+ * Inputs: the token batch and the router. Outputs: `logprobs [B]` and `safety [B, T]`, which is
+ * alpha's mean over the layers, or g.
+ */
 export function buildRoutedScoreGraph(config: LlamaConfig, options: RouterGraphOptions): Uint8Array {
-  // Nothing of a score depends on the regulariser, the one part that differs by variant.
+  // The variants differ only in the regulariser, and no score depends on that.
   const { graph, logprobs, safety } = routed('plimsoll-routed-score', config, { ...options, variant: 'corrected' });
   graph.output('logprobs', logprobs);
   graph.output('safety', safety);
@@ -97,8 +115,9 @@ export function buildRoutedScoreGraph(config: LlamaConfig, options: RouterGraphO
 }
 
 /**
- * Inputs: the token batch `[2N, T]`, `reference [2N]`, `margin [N]`, `regulariser_weights [2N, T]` (sum 1), the router. Outputs: `loss`, `dpo`,
- * `regulariser`, `logprobs [2N]`, `delta [N]`, `safety [2N, T]`, `grad.<name>`.
+ * Inputs: the token batch `[2N, T]`, `reference [2N]`, `margin [N]`, `regulariser_weights [2N, T]`
+ * (sum 1) and the router. Outputs: `loss`, `dpo`, `regulariser`, `logprobs [2N]`, `delta [N]`,
+ * `safety [2N, T]`, `grad.<name>`.
  */
 export function buildRouterGraph(
   config: LlamaConfig,
@@ -120,7 +139,10 @@ export function buildRouterGraph(
   return graph.toModel();
 }
 
-/** `distance [B, T]` is |alpha| + |beta - 1|, the mean over layers where there are several; both are sigmoids, so neither needs its bars. */
+/**
+ * `distance [B, T]` is |alpha| + |beta - 1|, averaged over the layers where there are several. Both
+ * are sigmoids, so the code needs no absolute values.
+ */
 type Routed = { perToken: Value; safety: Value; distance: Value };
 
 function routed(name: string, config: LlamaConfig, options: RouterGraphOptions & { variant: Variant }) {
@@ -136,7 +158,7 @@ function routed(name: string, config: LlamaConfig, options: RouterGraphOptions &
 
 type RouteInput = Omit<RouterGraphOptions, 'batch'> & {
   config: LlamaConfig;
-  /** Only `layers` has one: the published code knows no other router. */
+  /** Only `layers` has variants: the published code has no other router. */
   variant: Variant;
   batch: TokenBatch;
   shape: BatchShape;
@@ -196,7 +218,8 @@ function routeLogits(graph: Graph, input: RouteInput): Routed {
   const inner = silu(
     add(matmul(concat([hs, hh], 2), parameters.get('router.hidden.weight')!), parameters.get('router.hidden.bias')!),
   );
-  const g = sigmoid(add(matmul(inner, parameters.get('router.out.weight')!), parameters.get('router.out.bias')!)); // [B, T, 1]
+  // [B, T, 1]
+  const g = sigmoid(add(matmul(inner, parameters.get('router.out.weight')!), parameters.get('router.out.bias')!));
   const logprobs = (state: Value) => logSoftmax(lmHead(state, config, weights)); // [B, T, V]
   const [lpS, lpH] = [logprobs(hs), logprobs(hh)];
   // lp_h + g * (lp_s - lp_h); tokenLogprobs divides by Z.

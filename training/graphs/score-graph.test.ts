@@ -35,7 +35,7 @@ const logSigmoid = (x: number) => -Math.log1p(Math.exp(-x));
 describe.each(['reward', 'cost'] as const)('the %s graph', (kind) => {
   const open = () => GraphSession.create(buildScoreTrainingGraph(TINY, { ...options, kind }), { threads: 1 });
 
-  test('has the published loss of its own scores', async () => {
+  test('computes the published loss from its own scores', async () => {
     const { loss, scores } = await (await open()).run({ ...feeds(kind), ...parameterFeeds(draw()) });
     const s = scores!;
     const preference = [0, 1].map((i) => -logSigmoid(kind === 'reward' ? s[i]! - s[i + 2]! : s[i + 2]! - s[i]!));
@@ -65,7 +65,7 @@ describe.each(['reward', 'cost'] as const)('the %s graph', (kind) => {
   });
 });
 
-test('a score does not depend on what stands behind the last token', async () => {
+test('tokens after the last one do not change a score', async () => {
   const session = await GraphSession.create(buildScoringGraph(TINY, options), { threads: 1 });
   const parameters = parameterFeeds(draw());
   const before = await session.run({ ...inputs, ...parameters });

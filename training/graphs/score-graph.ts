@@ -1,12 +1,15 @@
 /**
- * A score head on the base: one number for a whole conversation, read from the hidden state of its last token, with LoRA so that the
- * base may look at what the head needs. Two uses (Dai et al., "Safe RLHF", arXiv 2310.12773, section 3.1):
+ * A score head on the base: one number for a whole conversation, read from the hidden state of its
+ * last token. LoRA lets the base look at what the head needs. There are two uses (Dai et al., "Safe
+ * RLHF", arXiv 2310.12773, section 3.1):
  *
- *   reward    L = - mean log sigma(r_w - r_l)                                             Bradley and Terry; w is the more helpful
- *   cost      L = - mean log sigma(c_l - c_w) - mean log sigma(sign * c)                  w is the safer; sign +1 unsafe, -1 safe
+ *   reward    L = - mean log sigma(r_w - r_l)
+ *             Bradley and Terry; w is the more helpful answer
+ *   cost      L = - mean log sigma(c_l - c_w) - mean log sigma(sign * c)
+ *             w is the safer answer; sign is +1 for unsafe, -1 for safe
  *
- * The cost's second term puts zero between safe and unsafe, which is what `rank` asks of it; its mean is over the answers whose safety is
- * labelled.
+ * The cost's second term puts zero between safe and unsafe, which is what `rank` needs. Its mean is
+ * over the answers whose safety is labelled.
  */
 import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
 import {
@@ -31,12 +34,15 @@ export type ScoreKind = 'reward' | 'cost';
 
 export type ScoreHeadOptions = { base: FrozenWeights; rank: number; loraScale: number; batch: BatchShape };
 
-/** What is trained: the LoRA of `loraShapes`, `head.weight [d, 1]` and `head.bias [1]`. */
+/** What we train: the LoRA of `loraShapes`, `head.weight [d, 1]` and `head.bias [1]`. */
 export function scoreShapes(config: LlamaConfig, rank: number): Map<string, number[]> {
   return new Map([...loraShapes(config, rank), ['head.weight', [config.hidden_size, 1]], ['head.bias', [1]]]);
 }
 
-/** Inputs: `ids [B, T]`, `last [B]` (the place of each row's last token), the parameters. Output: `scores [B]`. */
+/**
+ * Inputs: `ids [B, T]`, `last [B]` (the place of each row's last token) and the parameters. Output:
+ * `scores [B]`.
+ */
 export function buildScoringGraph(config: LlamaConfig, options: ScoreHeadOptions): Uint8Array {
   const { graph, scores } = scoreHead('plimsoll-scoring', config, options);
   graph.output('scores', scores);
@@ -44,8 +50,9 @@ export function buildScoringGraph(config: LlamaConfig, options: ScoreHeadOptions
 }
 
 /**
- * Inputs besides those of `buildScoringGraph`, for kind `cost`: `signs [2N]` and `sign_weights [2N]`, which sum to 1 over the labelled
- * answers or are all 0. A batch holds the N chosen answers first. Outputs: `loss`, `scores [2N]`, `grad.<name>`.
+ * Takes the inputs of `buildScoringGraph` and, for kind `cost`, two more: `signs [2N]` and
+ * `sign_weights [2N]`, which sum to 1 over the labelled answers or are all 0. A batch holds the N
+ * chosen answers first. Outputs: `loss`, `scores [2N]`, `grad.<name>`.
  */
 export function buildScoreTrainingGraph(
   config: LlamaConfig,
@@ -87,6 +94,7 @@ function scoreHead(name: string, config: LlamaConfig, { base, rank, loraScale, b
   };
   const hidden = modelHidden(graph, { config, weights: frozenWeights(graph, base), lora, batch: { ids }, shape });
   const states = gatherPositions(hidden, last); // [B, d]
-  const scores = reshape(add(matmul(states, parameters.get('head.weight')!), parameters.get('head.bias')!), [rows]); // [B]
+  // [B]
+  const scores = reshape(add(matmul(states, parameters.get('head.weight')!), parameters.get('head.bias')!), [rows]);
   return { graph, parameters, scores };
 }

@@ -5,8 +5,8 @@ import { gradients } from '../autodiff/gradients.ts';
 import { type BatchShape, modelLogprobs, tokenBatch, weightedNegativeLogprob } from './training-inputs.ts';
 
 /**
- * Inputs: every weight of `shapes` by name, and the token batch. Outputs: `loss`, the cross-entropy in nats a token (next
- * token, weighted), and `grad.<name>` for each weight.
+ * Inputs: every weight of `shapes` by name, and the token batch. Outputs: `loss`, the weighted
+ * cross-entropy of the next token in nats a token, and `grad.<name>` for each weight.
  */
 export function buildSftGraph(config: LlamaConfig, options: SftGraphOptions): Uint8Array {
   return sftGraph(config, options).toModel();
@@ -18,7 +18,7 @@ export type SftGraphOptions = {
   withGradients?: boolean;
 };
 
-/** The same before it is encoded, for what counts its arithmetic. */
+/** The graph before it is encoded, for callers that count its arithmetic. */
 export function sftGraph(config: LlamaConfig, { shapes, batch: shape, withGradients = true }: SftGraphOptions): Graph {
   const graph = new Graph('plimsoll-sft');
   const batch = tokenBatch(graph, shape);

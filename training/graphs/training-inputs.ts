@@ -1,4 +1,7 @@
-/** What the training graphs share: batch inputs, fixed positions and the causal mask. Shapes are static, B rows of T. */
+/**
+ * What the training graphs share: batch inputs, fixed positions and the causal mask. Shapes are
+ * static, B rows of T.
+ */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { mul, neg, reduceSum, tokenLogprobs } from '#gpu-backend/graph/ops.ts';
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
@@ -6,10 +9,13 @@ import { causalAttention, decoder, type LoraExperts, lmHead, type WeightSource }
 
 export type BatchShape = { rows: number; length: number };
 
-/** Low enough that its exponential is 0 in float32, and no infinity that could turn into NaN. */
+/** So low that its exponential is 0 in float32, but not an infinity, which could turn into NaN. */
 const MASKED = -1e9;
 
-/** `ids`, `targets` int64 `[B, T]` and `loss_weights` float `[B, T]`, as the encoder fills them. */
+/**
+ * `ids` and `targets` are int64 `[B, T]`, `loss_weights` is float `[B, T]`, as the encoder fills
+ * them.
+ */
 export type TokenBatch = { ids: Value; targets: Value; weights: Value };
 
 export function tokenBatch(graph: Graph, { rows, length }: BatchShape): TokenBatch {
@@ -34,7 +40,10 @@ export function modelLogprobs(graph: Graph, input: ModelInput & { batch: TokenBa
   return tokenLogprobs(lmHead(modelHidden(graph, input), config, weights), batch.targets);
 }
 
-/** The last hidden states, normalised, `[B, T, d]`. Padding at the end needs no mask: nothing sees it. */
+/**
+ * The last hidden states, normalised, `[B, T, d]`. Padding at the end needs no mask: nothing sees
+ * it.
+ */
 export function modelHidden(graph: Graph, { config, weights, lora, batch, shape }: ModelInput): Value {
   const { rows, length } = shape;
   if (length > config.max_position_embeddings) {
@@ -50,12 +59,15 @@ export function modelHidden(graph: Graph, { config, weights, lora, batch, shape 
   return decoder({ config, weights, ids: batch.ids, positions, attention, lora });
 }
 
-/** Each row's sum of weighted log-probabilities, `[B]`: with weights 0 and 1, log p(answer | prompt). */
+/**
+ * Each row's sum of weighted log-probabilities, `[B]`: with weights 0 and 1, log p(answer |
+ * prompt).
+ */
 export function sequenceLogprobs(logprobs: Value, batch: TokenBatch): Value {
   return reduceSum(mul(logprobs, batch.weights), [1]);
 }
 
-/** - sum of weighted log-probabilities, one number; the weights of a batch sum to 1. */
+/** Minus the sum of weighted log-probabilities, as one number. The weights of a batch sum to 1. */
 export function weightedNegativeLogprob(logprobs: Value, batch: TokenBatch): Value {
   return neg(reduceSum(mul(logprobs, batch.weights), [0, 1]));
 }

@@ -1,6 +1,7 @@
 /**
- * AdamW's two loops over all weights, in WebAssembly's text format: four float32 numbers at once, where JavaScript takes one and in float64.
- * The arrays lie in one memory of their own, each from a multiple of 16 bytes on, padded with zeros, which stay zeros.
+ * AdamW's two loops over all weights, in WebAssembly's text format. They take four float32 numbers
+ * at once, where JavaScript takes one, in float64. The arrays lie in one memory of their own. Each
+ * starts at a multiple of 16 bytes and is padded with zeros, which stay zeros.
  */
 import wabt from 'wabt';
 
@@ -8,7 +9,7 @@ import wabt from 'wabt';
 const LANES = 4;
 const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
 const PAGE_BYTES = 65_536;
-/** What a memory can address: 4 GiB. */
+/** The most a memory can address: 4 GiB. */
 const MAX_PAGES = 65_536;
 
 const TEXT = `(module
@@ -33,7 +34,7 @@ const TEXT = `(module
 
   ;; g = clip * gradient; m = beta1 * m + rest1 * g; v = beta2 * v + rest2 * g^2;
   ;; weight = decay * weight - rate * m / (correction * sqrt(v) + epsilon).
-  ;; Returns 0, or NaN where a new weight is not finite: x - x is 0 for a finite x alone.
+  ;; Returns 0, or NaN when a new weight is not finite: only a finite x has x - x = 0.
   (func (export "update")
     (param $weight i32) (param $m i32) (param $v i32) (param $gradient i32) (param $bytes i32)
     (param $clip f32) (param $beta1 f32) (param $rest1 f32) (param $beta2 f32) (param $rest2 f32)
@@ -67,7 +68,7 @@ const TEXT = `(module
       (f32.add (f32x4.extract_lane 0 (local.get $broken)) (f32x4.extract_lane 1 (local.get $broken)))
       (f32.add (f32x4.extract_lane 2 (local.get $broken)) (f32x4.extract_lane 3 (local.get $broken))))))`;
 
-/** The numbers of one update, by the names of the text above. */
+/** The numbers of one update, named as in the text above. */
 export type UpdateFactors = {
   clip: number;
   beta1: number;
@@ -97,7 +98,7 @@ async function compile(): Promise<WebAssembly.Module> {
 }
 
 export class AdamWKernel {
-  /** The arrays of each parameter, in the order of the lengths asked for; zeros at first. */
+  /** The arrays of each parameter, in the order of the lengths given. They start as zeros. */
   readonly arrays: readonly AdamWArrays[];
   readonly #exports: Exports;
   readonly #gradients: { from: number; end: number };
@@ -122,18 +123,21 @@ export class AdamWKernel {
     this.#exports = new WebAssembly.Instance(module, { adamw: { memory } }).exports as Exports;
   }
 
-  /** Room for parameters of the given lengths; an error says how many weights are too many (4 GiB for weights, moments and gradients). */
+  /**
+   * Makes room for parameters of the given lengths. Weights, moments and gradients share 4 GiB; if
+   * they need more, the error says how many weights are too many.
+   */
   static async create(lengths: readonly number[]): Promise<AdamWKernel> {
     compiled ??= compile();
     return new AdamWKernel(await compiled, lengths);
   }
 
-  /** The norm of all gradients together; not finite only where one of them is not. */
+  /** The norm of all gradients together. It is not finite only if one of them is not. */
   gradientNorm(): number {
     return Math.sqrt(this.#exports.sumOfSquares(this.#gradients.from, this.#gradients.end));
   }
 
-  /** Updates one parameter's weights and moments. False: a new weight is not finite. */
+  /** Updates one parameter's weights and moments. Returns false if a new weight is not finite. */
   update({ weight, m, v, gradient }: AdamWArrays, factors: UpdateFactors): boolean {
     const { clip, beta1, beta2, decay, rate, correction, epsilon } = factors;
     const offsets = [weight, m, v, gradient].map((array) => array.byteOffset);

@@ -16,7 +16,7 @@ function slowAdamW(start: number, gradients: readonly number[], { rate, decay }:
 
 describe('AdamW', () => {
   test.each([1, 2, 3, 4, 5, 9])(
-    'equals the published algorithm on arrays of %i, decaying matrices and not norms',
+    'matches the published algorithm on arrays of %i, and decays matrices but not norms',
     async (count) => {
       const numbers = (start: number) => Float32Array.from({ length: count }, (_, i) => Math.sin(start + i));
       const start = { matrix: numbers(1), norm: numbers(100) };
@@ -52,7 +52,7 @@ describe('AdamW', () => {
     },
   );
 
-  test('an update that overflows is named', async () => {
+  test('names a parameter whose update overflows', async () => {
     const parameters = new Map([
       ['good', { shape: [1, 1], data: Float32Array.of(1) }],
       ['bad', { shape: [5, 1], data: Float32Array.of(1, 1, 1, 1, -3.4e38) }],
@@ -65,7 +65,7 @@ describe('AdamW', () => {
     expect(() => optimizer.step(gradients, { step: 1, learningRate: 1e37 })).toThrow('the update makes bad overflow');
   });
 
-  test('more weights than its memory holds are refused before any is taken', async () => {
+  test('refuses more weights than its memory holds before it allocates any', async () => {
     await expect(AdamWKernel.create([2 ** 28, 1])).rejects.toThrow(
       "268435460 weights to train at once, and AdamW's memory holds 268435456",
     );
@@ -86,7 +86,7 @@ describe('AdamW', () => {
     expect(ten.moments[0]).toBeCloseTo(thousand.moments[0]!, 6);
   });
 
-  test.each([1, 3, 4, 7, 12])('the norm is of all %i numbers of each gradient', async (count) => {
+  test.each([1, 3, 4, 7, 12])('the norm covers all %i numbers of each gradient', async (count) => {
     const gradient = Float32Array.from({ length: count }, (_, i) => Math.sin(i + 1));
     const parameters = () => ({ shape: [count], data: new Float32Array(count) });
     const optimizer = await AdamW.create(
@@ -103,7 +103,7 @@ describe('AdamW', () => {
     expect(norm).toBeCloseTo(Math.hypot(...gradient, ...gradient), 12);
   });
 
-  test('a gradient that is not finite is named and changes nothing', async () => {
+  test('names a gradient that is not finite, and changes nothing', async () => {
     const parameters = new Map([
       ['good', { shape: [1, 1], data: Float32Array.of(1) }],
       ['bad', { shape: [1, 1], data: Float32Array.of(1) }],

@@ -1,6 +1,6 @@
 /**
- * AdamW (Loshchilov and Hutter, arXiv 1711.05101) with clipping by the global norm, on named arrays, in place. What is done to every weight is
- * `adamw-kernel.ts`, in float32.
+ * AdamW (Loshchilov and Hutter, arXiv 1711.05101) with clipping by the global norm. It works in
+ * place, on named arrays. `adamw-kernel.ts` does what is done to every weight, in float32.
  */
 import { AdamWKernel } from './adamw-kernel.ts';
 
@@ -14,7 +14,7 @@ export type AdamWOptions = {
 export type Parameters = ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
 
 export class AdamW {
-  /** First and second moments by parameter name; what a checkpoint keeps. */
+  /** First and second moments by parameter name. A checkpoint keeps them. */
   readonly moments: ReadonlyMap<string, { m: Float32Array; v: Float32Array }>;
   readonly #parameters: Parameters;
   readonly #options: Required<AdamWOptions>;
@@ -32,7 +32,10 @@ export class AdamW {
     });
   }
 
-  /** Takes the parameters over: their `data` becomes a copy in the optimizer's own memory, which `step` updates. */
+  /**
+   * Takes over the parameters: their `data` becomes a copy in the optimizer's own memory, which
+   * `step` updates.
+   */
   static async create(
     parameters: Parameters,
     { beta1 = 0.9, beta2 = 0.98, epsilon = 1e-8, weightDecay = 0, clipNorm = 1 }: AdamWOptions = {},
@@ -42,8 +45,9 @@ export class AdamW {
   }
 
   /**
-   * One update with the given gradients; `step` counts from 1. Returns the gradients' global norm before clipping. Throws and names the
-   * parameter, with nothing changed when a gradient is not finite; after an update that overflows, the weights are of no use.
+   * Makes one update with the given gradients; `step` counts from 1. Returns the gradients' global
+   * norm before clipping. Throws an error that names the parameter when a gradient is not finite,
+   * with nothing changed, and when the update overflows, after which the weights are of no use.
    */
   step(gradients: ReadonlyMap<string, Float32Array>, { step, learningRate }: { step: number; learningRate: number }) {
     const parameters = [...this.#parameters].map(([name, { shape }], i) => ({
@@ -74,7 +78,7 @@ export class AdamW {
   }
 }
 
-/** The first of the named arrays that has a number in it which is none; undefined where all are finite. */
+/** The name of the first array with a number that is not finite; undefined if all are finite. */
 export function notFinite(arrays: ReadonlyMap<string, Float32Array>): string | undefined {
   return [...arrays].find(([, values]) => !values.every(Number.isFinite))?.[0];
 }
@@ -83,7 +87,7 @@ export type Schedule = {
   peak: number;
   warmupSteps: number;
   totalSteps: number;
-  /** Of the peak, where the cosine ends. */
+  /** Where the cosine ends, as a share of the peak. */
   floor?: number;
 };
 

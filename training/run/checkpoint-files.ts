@@ -1,6 +1,7 @@
 /**
- * One checkpoint on disk: `tensors.safetensors`, and `state.json` with where the run stood, its settings, and the SHA-256 of the tensors. What
- * is read back is what was saved, or a `CorruptCheckpoint` that names the file.
+ * One checkpoint on disk: `tensors.safetensors`, and `state.json` with where the run stood, its
+ * settings and the SHA-256 of the tensors. Reading gives back exactly what was saved, or throws a
+ * `CorruptCheckpoint` that names the file.
  */
 import { createHash } from 'node:crypto';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -20,13 +21,13 @@ const RunState = z.strictObject({
   step: z.int().min(0),
   tokens: z.int().min(0),
   seconds: z.number().min(0),
-  /** The settings that decide the numbers; a resumed run must have the same. */
+  /** The settings that decide the numbers. A resumed run must have the same ones. */
   settings: z.record(z.string(), z.unknown()),
 });
 export type RunState = z.infer<typeof RunState>;
 
 const StateJson = RunState.extend({
-  /** Of the tensors' names, shapes and values. Checkpoints of before it was kept have none. */
+  /** Covers the tensors' names, shapes and values. Older checkpoints have none. */
   sha256: z.string().optional(),
 });
 
@@ -36,7 +37,10 @@ export class CorruptCheckpoint extends Error {
   override readonly name = 'CorruptCheckpoint';
 }
 
-/** Under another name first, and renamed when whole and on the disk: whatever happens on the way, `at` is whole or not there. */
+/**
+ * Writes under another name, and renames once everything is on the disk. Whatever happens on the
+ * way, `at` is either whole or not there.
+ */
 export async function writeCheckpoint(at: string, { state, tensors }: CheckpointFiles): Promise<void> {
   const building = `${at}.tmp`;
   let file = building;
@@ -51,7 +55,8 @@ export async function writeCheckpoint(at: string, { state, tensors }: Checkpoint
     await rm(at, { recursive: true, force: true });
     await rename(building, at);
   } catch (cause) {
-    // Half of a checkpoint would keep the room that the disk lacks. Where even this fails it is harmless: nothing reads it.
+    // Half a checkpoint would take up the room that the disk lacks. If even this fails, no harm is
+    // done: nothing reads it.
     await rm(building, { recursive: true, force: true }).catch(() => {});
     throw new WriteError(file, cause);
   }
@@ -93,7 +98,10 @@ async function readState(file: string): Promise<z.infer<typeof StateJson>> {
   return parsed.data;
 }
 
-/** Of the tensors as they are in memory, not of the file: so what went wrong on the way to the disk is seen as well. */
+/**
+ * Hashes the tensors in memory, not the file, so that it also detects errors on the way to the
+ * disk.
+ */
 function digestOf(tensors: ReadonlyMap<string, Tensor>): string {
   const hash = createHash('sha256');
   for (const [name, { shape, data }] of tensors) {
@@ -102,7 +110,10 @@ function digestOf(tensors: ReadonlyMap<string, Tensor>): string {
   return hash.digest('hex');
 }
 
-/** The file may well be whole: this process may not read it, or has no handle left to read it by. */
+/**
+ * The file may well be whole, but this process may not read it, or has no file handle left to do
+ * so.
+ */
 function isDenied(error: unknown): boolean {
   return ['EACCES', 'EPERM', 'EMFILE', 'ENFILE'].includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');
 }

@@ -1,4 +1,7 @@
-/** A checkpoint that the disk has spoilt: seen, named, and got round where there is another one. */
+/**
+ * A checkpoint that the disk has damaged is noticed and named, and an older one takes its place if
+ * there is one.
+ */
 import { cp, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -22,7 +25,7 @@ const settings = { seed: 1 };
 const parametersOf = (value: number): Parameters =>
   new Map([['x', { shape: [2, 2], data: new Float32Array(4).fill(value) }]]);
 
-/** Every weight is the number of the step. */
+/** Sets every weight to the number of the step. */
 async function save(dir: string, step: number): Promise<void> {
   const parameters = parametersOf(step);
   const state = { step, tokens: step, seconds: 1, settings };
@@ -77,7 +80,7 @@ const FAULTS: Record<string, { spoil: () => Promise<void>; problem: RegExp }> = 
 };
 
 describe.each(Object.entries(FAULTS))('%s', (_, { spoil, problem }) => {
-  test('is set aside by whoever goes on with the run, with a note, and the checkpoint before is loaded', async () => {
+  test('is set aside with a note when the run goes on, and the checkpoint before it is loaded', async () => {
     await spoil();
     const parameters = parametersOf(0);
     const notes: string[] = [];
@@ -92,7 +95,7 @@ describe.each(Object.entries(FAULTS))('%s', (_, { spoil, problem }) => {
     expect(notes).toHaveLength(1);
   });
 
-  test('is an error to whoever builds on the run, and nothing is moved', async () => {
+  test('is an error for a stage that builds on the run, and nothing is moved', async () => {
     await spoil();
     const [found, advice] = await loadCheckpoint(dir, { parameters: parametersOf(0) }).then(
       () => [],
@@ -104,7 +107,7 @@ describe.each(Object.entries(FAULTS))('%s', (_, { spoil, problem }) => {
   });
 });
 
-test('with no good checkpoint left, each is named, and what to do', async () => {
+test('with no good checkpoint left, names each one and says what to do', async () => {
   await cut(newest('tensors.safetensors'));
   await writeFile(path.join(dir, 'step-000010/state.json'), '{');
   const load = loadCheckpoint(dir, { parameters: parametersOf(0), fallBack: () => {} });
@@ -113,13 +116,13 @@ test('with no good checkpoint left, each is named, and what to do', async () => 
   );
 });
 
-test('one of before the checksum was kept is loaded', async () => {
+test('loads a checkpoint from before checksums were kept', async () => {
   await rewrite(newest('state.json'), (text) => text.replace(/,\s*"sha256": "[0-9a-f]{64}"/, ''));
   expect(await readFile(newest('state.json'), 'utf8')).not.toContain('sha256');
   expect(await loadCheckpoint(dir, { parameters: parametersOf(0), settings })).toMatchObject({ step: 20 });
 });
 
-test('tensors of another shape are no corruption: they are named, and nothing older is taken instead', async () => {
+test('names tensors of another shape, which are no corruption, and takes nothing older instead', async () => {
   const parameters: Parameters = new Map([['x', { shape: [4, 4], data: new Float32Array(16) }]]);
   const load = loadCheckpoint(dir, { parameters, fallBack: () => expect.unreachable() });
   await expect(load).rejects.toThrow('step-000020: tensor x: found [2, 2], wanted [4, 4]');

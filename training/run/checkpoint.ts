@@ -1,6 +1,7 @@
 /**
- * Checkpoints of a run: `step-000500/` with the weights, AdamW's moments and the run's settings (checkpoint-files.ts). The newest two are kept:
- * a killed process leaves the last good one, and should the disk have spoilt that one, there is the one before.
+ * Checkpoints of a run: `step-000500/` with the weights, AdamW's moments and the run's settings
+ * (checkpoint-files.ts). We keep the newest two. A killed process leaves the last good one, and if
+ * the disk has damaged that, there is the one before.
  */
 import { existsSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
@@ -19,7 +20,7 @@ const KEPT = 2;
 const NAME = /^step-\d{6}$/;
 const BUILDING = /^step-\d{6}\.tmp$/;
 
-/** In the settings since a later version: a run that was made before goes on without it. */
+/** Later versions added these settings. A run that is older goes on without them. */
 const LATER_SETTINGS: readonly string[] = ['tokenizer'];
 
 export async function saveCheckpoint(
@@ -33,13 +34,13 @@ export async function saveCheckpoint(
     tensors.set(`adam.m.${name}`, { shape: [...shape], data: m });
     tensors.set(`adam.v.${name}`, { shape: [...shape], data: v });
   }
-  // What a kill left half written would never be gone on with, and takes room.
+  // Nobody would ever resume from what a kill left half written, and it takes up room.
   await removeAll(dir, await namesIn(dir, BUILDING));
   await writeCheckpoint(path.join(dir, `step-${String(state.step).padStart(6, '0')}`), { state, tensors });
   await removeAll(dir, (await checkpoints(dir)).slice(0, -KEPT));
 }
 
-/** And what a kill or a spoilt disk left of them. */
+/** Also removes what a kill or a bad disk left of them. */
 export async function removeCheckpoints(dir: string): Promise<void> {
   await removeAll(dir, await namesIn(dir, /^step-\d{6}(\.|$)/));
 }
@@ -49,13 +50,14 @@ export type LoadOptions = {
   optimizer?: AdamW;
   settings?: RunState['settings'];
   /**
-   * For whoever goes on with the run: a corrupt newest checkpoint is set aside, with a note to this function, and the one before is
-   * loaded. Without it a corrupt checkpoint is an error: what is built on a run must not be built on another state of it unasked.
+   * For callers that go on with the run: a corrupt newest checkpoint is set aside, this function
+   * gets a note, and the checkpoint before is loaded. Without `fallBack`, a corrupt checkpoint is
+   * an error: whoever builds on a run must not get another state of it unasked.
    */
   fallBack?: (note: string) => void;
 };
 
-/** Fills parameters and moments from the newest checkpoint; null when there is none. */
+/** Fills parameters and moments from the newest checkpoint. Returns null if there is none. */
 export async function loadCheckpoint(dir: string, options: LoadOptions): Promise<RunState | null> {
   const { parameters, optimizer, settings } = options;
   const newest = await readNewest(dir, options);
@@ -110,7 +112,7 @@ async function readNewest(
     }
     for (const { at: spoilt, problem } of corrupt) {
       if (!fallBack) throw new Error(`${problem}; go on with that run (--resume), it has a good checkpoint ${name}`);
-      // Kept for whoever wants to know what happened, under a name that counts for nothing.
+      // We keep it for anyone who wants to know what happened, under a name that nothing reads.
       await rm(`${spoilt}.corrupt`, { recursive: true, force: true });
       await rename(spoilt, `${spoilt}.corrupt`);
       fallBack(`${problem}; it is now ${path.basename(spoilt)}.corrupt, and the run goes on from ${name}`);

@@ -1,7 +1,8 @@
 /**
- * What every command does with its `--out` before any work: the folder is made, it can be written,
- * and it holds nothing that somebody would miss. A folder that is not empty and not ours is never
- * touched; one of ours, made by the same command, only by `--force` or `--resume`.
+ * What every command does with its `--out` before any work. It makes the folder, checks that we can
+ * write to it, and checks that it holds nothing that somebody would miss. A folder that is not
+ * empty and not ours is never touched. One of ours, made by the same command, is touched only with
+ * `--force` or `--resume`.
  */
 import { closeSync, existsSync, lstatSync, openSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -10,11 +11,14 @@ import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 export type FolderKind = {
   /** With its article, as in "a bundle". */
   what: string;
-  /** Whether what makes such folders has made this one. It is there, and not empty. */
+  /**
+   * Whether this folder is one of the kind. Called only for a folder that is there and not empty.
+   */
   isOurs: (dir: string) => boolean;
   /**
-   * Where the folder is replaced as a whole, all that may be in it, as paths from it: what else
-   * there is would be lost. Null where files are written one by one, beside which others may lie.
+   * If the folder is replaced as a whole: everything that may be in it, as paths from the folder.
+   * Anything else in it would be lost. Null if files are written one by one, so that others may lie
+   * beside them.
    */
   holds: readonly RegExp[] | null;
 };
@@ -23,11 +27,11 @@ export type Claim = {
   kind: FolderKind;
   /** Replace what is there. */
   force?: boolean;
-  /** Go on with what is there; null: the command has no such thing. */
+  /** Go on with what is there. Null: the command cannot do that. */
   resume?: boolean | null;
 };
 
-/** Returns the folder's true place: where `--out` is a link to a folder, that folder is the one. */
+/** Returns the folder's true place: if `--out` is a link to a folder, that folder. */
 export function claimFolder(out: string, { kind, force = false, resume = null }: Claim): string {
   const dir = placeOf(out);
   if (!existsSync(dir)) {
@@ -39,12 +43,12 @@ export function claimFolder(out: string, { kind, force = false, resume = null }:
       throw new Error(`${out} holds ${kind.what} already: ${ways}, or name another folder`);
     }
   }
-  // One that is replaced as a whole is made beside it.
+  // A folder that is replaced as a whole is built next to the old one.
   assertWritable(out, kind.holds === null ? dir : path.dirname(dir));
   return dir;
 }
 
-/** The same for a single file, such as `--json FILE`. */
+/** Does the same for a single file, such as `--json FILE`. */
 export function claimFile(file: string, { force = false }: { force?: boolean } = {}): string {
   const found = lstatSync(file, { throwIfNoEntry: false });
   if (found?.isDirectory()) throw new Error(`${file} is a folder; a file is wanted`);
@@ -73,7 +77,7 @@ function assertOurs(out: string, dir: string, { what, isOurs, holds }: FolderKin
   throw new Error(`${out} holds more than ${what}, and that would be lost (${some}): ${advice}`);
 }
 
-/** Files and links, by their paths from the folder. */
+/** All files and links, as paths from the folder. */
 function everythingIn(dir: string): string[] {
   return readdirSync(dir, { recursive: true, withFileTypes: true })
     .filter((entry) => !entry.isDirectory())
@@ -81,7 +85,9 @@ function everythingIn(dir: string): string[] {
     .sort();
 }
 
-/** By a file, because permissions do not tell of read-only and special file systems. */
+/**
+ * Tries it with a file, because permissions say nothing about read-only and special file systems.
+ */
 function assertWritable(out: string, dir: string): void {
   const probe = path.join(dir, `.plimsoll-${process.pid}`);
   try {

@@ -4,8 +4,8 @@ import path from 'node:path';
 import type { FolderKind } from './claim-folder.ts';
 
 /**
- * A folder of folders, which a command goes on with each time that it is called. What has another
- * name than these is nobody's business; but one of these must not be somebody else's.
+ * A folder of folders that a command continues each time it is called. Children with other names do
+ * not matter, but a child with one of these names must be ours.
  */
 export function folderOf(what: string, children: Readonly<Record<string, readonly FolderKind[]>>): FolderKind {
   return {
@@ -26,7 +26,7 @@ function isEmptyOr(dir: string, kinds: readonly FolderKind[]): boolean {
   return readdirSync(dir).length === 0 || kinds.some((kind) => kind.isOurs(dir));
 }
 
-/** Null where there is no such file, or not an object in it. */
+/** Null if there is no such file, or no object in it. */
 export function jsonOf(file: string): Record<string, unknown> | null {
   try {
     const json: unknown = JSON.parse(readFileSync(file, 'utf8'));
@@ -36,7 +36,7 @@ export function jsonOf(file: string): Record<string, unknown> | null {
   }
 }
 
-/** Enough to tell what a file is; it may be large. */
+/** Reads enough to tell what a file is; the file may be large. */
 export function startOf(file: string): string {
   const bytes = Buffer.alloc(64 << 10);
   const opened = openSync(file, 'r');

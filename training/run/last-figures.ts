@@ -1,20 +1,23 @@
-/** What a run's `metrics.jsonl` says in the end. */
+/** What a run's `metrics.jsonl` says at the end. */
 import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 
-/** By name; a figure that the run never wrote is absent. */
+/** By name. A figure that the run never wrote is absent. */
 export type LastFigures = Record<string, number | undefined>;
 
-/** One step's loss is noise: the mean over these says where training stood. */
+/** The loss of one step is noise. The mean over this many says where training stood. */
 const LOSS_STEPS = 50;
 
-/** A run that was stopped before its first step has metrics, and none in them. */
+/** A run that was stopped before its first step has a metrics file with nothing in it. */
 export function hasFigures(dir: string): boolean {
   return (statSync(path.join(dir, 'metrics.jsonl'), { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
-/** The last value of every figure, and of `loss` the mean of its last fifty. Throws where there are no metrics. */
+/**
+ * The last value of every figure, except `loss`, which is the mean of its last fifty. Throws if
+ * there are no metrics.
+ */
 export async function lastFigures(dir: string): Promise<LastFigures> {
   const lines = (await readFile(path.join(dir, 'metrics.jsonl'), 'utf8')).trim().split('\n');
   const rows = lines.map((line) => JSON.parse(line) as Record<string, number>);

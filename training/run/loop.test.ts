@@ -46,7 +46,9 @@ const losses = async () =>
     .split('\n')
     .map((line) => (JSON.parse(line) as { loss: number }).loss);
 
-/** Breaks off in the middle of a step, as a killed process does: nothing is saved on the way out. */
+/**
+ * Breaks off in the middle of a step, as a killed process does. Nothing is saved on the way out.
+ */
 const killedAt = (step: number): Partial<RunOptions> => {
   const whole = options();
   return {
@@ -59,21 +61,21 @@ const killedAt = (step: number): Partial<RunOptions> => {
 };
 
 describe('a run', () => {
-  test('that was killed and resumed has the losses of one that was not', async () => {
+  test('that was killed and resumed has the same losses as one that was not', async () => {
     await runTraining(options());
     const whole = await losses();
     expect(whole).toHaveLength(12);
     await rm(dir, { recursive: true });
 
     await expect(runTraining(options(killedAt(8)))).rejects.toThrow('killed');
-    // What a kill leaves: a metrics line cut in two.
+    // What a kill leaves behind: a metrics line cut in two.
     await writeFile(path.join(dir, 'metrics.jsonl'), '{"step": 8, "lo', { flag: 'a' });
     const state = await runTraining(options({ resume: true }));
     expect(state).toMatchObject({ step: 12, tokens: 120 });
     expect(await losses()).toEqual(whole);
   });
 
-  test('is replaced by --force, with all that it had saved', async () => {
+  test('is replaced by --force, with everything it had saved', async () => {
     await runTraining(options({ checkpointEverySeconds: 0 }));
     const shorter = { peak: 0.1, warmupSteps: 2, totalSteps: 3 };
     await runTraining(options({ force: true, schedule: shorter, settings: { seed: 2 } }));
@@ -86,14 +88,14 @@ describe('a run', () => {
     expect((await readdir(dir)).sort()).toEqual(['metrics.jsonl', 'step-000011', 'step-000012']);
   });
 
-  test('is not overwritten without --resume, nor resumed under other settings', async () => {
+  test('is not overwritten without --resume, nor resumed with other settings', async () => {
     await runTraining(options());
     await expect(runTraining(options())).rejects.toThrow('--resume goes on with it, --force replaces it');
     const changed = options({ resume: true, settings: { seed: 2 } });
     await expect(runTraining(changed)).rejects.toThrow('was made with seed = 1, this run has 2');
   });
 
-  test('that is refused leaves the files of the one that is there as they are', async () => {
+  test('that is refused leaves the files of the existing run alone', async () => {
     const files = { 'adapter.json': { rank: 2 } };
     await runTraining(options({ files }));
     const other = { files: { 'adapter.json': { rank: 4 } }, settings: { seed: 2 } };
@@ -102,7 +104,7 @@ describe('a run', () => {
     expect(JSON.parse(await readFile(path.join(dir, 'adapter.json'), 'utf8'))).toEqual(files['adapter.json']);
   });
 
-  test('goes on without a setting that was not yet kept when it began, and keeps it from then on', async () => {
+  test('goes on without a setting that did not exist when it began, and keeps it from then on', async () => {
     await expect(runTraining(options(killedAt(8)))).rejects.toThrow('killed');
     const later = { settings: { seed: 1, tokenizer: 'abc' }, resume: true };
     expect(await runTraining(options(later))).toMatchObject({ step: 12 });
@@ -119,7 +121,7 @@ describe('a run', () => {
   });
 });
 
-describe('names step, batch and tensor, with the last checkpoint intact, at', () => {
+describe('names step, batch and tensor, and leaves the last checkpoint intact, for', () => {
   const healthy = options();
   const outputs = ({ loss = 1, gradient = 1 }) => ({
     loss: Float32Array.of(loss),
@@ -150,8 +152,9 @@ describe('names step, batch and tensor, with the last checkpoint intact, at', ()
   });
 });
 
-// A device on which every write fails for want of room, wherever there is one. A checkpoint on a full disk: test/killed-training.test.ts
-test.skipIf(!existsSync('/dev/full'))('metrics on a full disk stop a run with the file named', async () => {
+// /dev/full fails every write for lack of room. For a checkpoint on a full disk see
+// test/killed-training.test.ts.
+test.skipIf(!existsSync('/dev/full'))('a full disk for the metrics stops a run and names the file', async () => {
   await runTraining(options());
   const whole = await losses();
   await rm(dir, { recursive: true });

@@ -1,6 +1,7 @@
 /**
- * The one training loop: batches in, AdamW, metrics, progress, checkpoints, resume. Stages differ in their graph and their
- * batches. The batch of a step depends on the seed and the step alone, so a resumed run goes on with the same numbers.
+ * The one training loop: batches in, AdamW, metrics, progress, checkpoints, resume. Stages differ
+ * only in their graph and their batches. The batch of a step depends on nothing but the seed and
+ * the step, so a resumed run goes on with the same numbers.
  */
 
 import { existsSync, readFileSync } from 'node:fs';
@@ -29,26 +30,32 @@ export type RunOptions = {
   /** Where checkpoints and `metrics.jsonl` go. */
   dir: string;
   resume: boolean;
-  /** Where it is not resumed, an earlier run in this folder is removed; otherwise it is an error. */
+  /**
+   * If the run is not resumed: remove an earlier run in this folder. Without it, an earlier run is
+   * an error.
+   */
   force?: boolean | undefined;
   parameters: Parameters;
   schedule: Schedule;
   adamw: AdamWOptions;
   settings: RunState['settings'];
-  /** Files beside the checkpoints that say what is trained, written once it is sure that the folder is this run's. */
+  /**
+   * Files beside the checkpoints that say what is trained. They are written once we know that the
+   * folder is this run's.
+   */
   files?: Readonly<Record<string, object>>;
   batchAt: (step: number) => StepBatch | Promise<StepBatch>;
-  /** Further figures of a step's outputs for the metrics. */
+  /** More figures for the metrics, from a step's outputs. */
   figures?: (outputs: Record<string, Float32Array>) => Record<string, number>;
   /** Every `evaluateEvery` steps and at the end. */
   evaluate?: () => Promise<Record<string, number>>;
   evaluateEvery?: number;
-  /** What a killed run may lose; 120 where none is asked for. */
+  /** How much a killed run may lose; 120 by default. */
   checkpointEverySeconds?: number | undefined;
 };
 
 /**
- * Trains in place and returns the last state. A signal saves a checkpoint and throws
+ * Trains in place and returns the last state. On a signal it saves a checkpoint and throws
  * `StoppedBySignal`.
  */
 export async function runTraining(options: RunOptions): Promise<RunState> {
@@ -69,12 +76,13 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
   const write = (row: object) => appendLine(metricsFile, JSON.stringify(row));
   let savedStep = saved?.step ?? null;
   const save = async () => {
-    // Saved twice, a kill between removing the first and naming the second would cost a checkpoint.
+    // Saving twice is risky: a kill between removing the first and naming the second would cost a
+    // checkpoint.
     if (savedStep === state.step) return;
     await saveCheckpoint(dir, { state, parameters, optimizer });
     savedStep = state.step;
   };
-  /** Whatever stops the run, its user needs to know what is left of it. */
+  /** Whatever stops the run, the user needs to know what is left of it. */
   const stopped = (problem: string, { cause, then = '' }: { cause?: unknown; then?: string } = {}) => {
     const last =
       savedStep === null ? 'no checkpoint was saved yet' : `the last checkpoint (step ${savedStep}) is intact`;
@@ -93,7 +101,8 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
   let smoothedSpeed = Number.NaN;
   try {
     makeFolder(dir);
-    // Before all else: by its metrics the folder is known for a run's (stages/folder-kinds.ts).
+    // This comes first: the metrics file is how we recognise a run's folder
+    // (stages/folder-kinds.ts).
     if (!existsSync(metricsFile)) replaceFile(metricsFile, '');
     for (const [name, content] of Object.entries(options.files ?? {})) {
       replaceFile(path.join(dir, name), `${JSON.stringify(content, null, 2)}\n`);
@@ -144,7 +153,7 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
         await save();
         lastSave = performance.now();
       }
-      // run() blocks the thread: let signals in between steps.
+      // run() blocks the thread, so let signals in between steps.
       await new Promise(setImmediate);
     }
     await save();
@@ -177,7 +186,7 @@ function formatFigures(figures: Record<string, number>): string {
     .join(', ');
 }
 
-/** A run killed after its last checkpoint has metrics that will be made again. */
+/** A run killed after its last checkpoint has metrics for steps that will run again. */
 function keepMetricsUntil(file: string, step: number): void {
   if (!existsSync(file)) return;
   const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean);
@@ -185,7 +194,7 @@ function keepMetricsUntil(file: string, step: number): void {
     try {
       return (JSON.parse(line) as { step: number }).step <= step;
     } catch {
-      return false; // The line that the kill cut in two.
+      return false; // The line that a kill cut in two.
     }
   });
   if (kept.length < lines.length) replaceFile(file, kept.map((line) => `${line}\n`).join(''));

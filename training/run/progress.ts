@@ -1,4 +1,4 @@
-/** A progress bar on a terminal, a line now and then elsewhere (logs, CI). */
+/** A progress bar on a terminal; elsewhere (logs, CI) a line now and then. */
 import { Presets, SingleBar } from 'cli-progress';
 
 export type Progress = {
@@ -7,7 +7,7 @@ export type Progress = {
   stop(): void;
 };
 
-/** How often a log that is no terminal gets a line. */
+/** How often we write a line when the output is not a terminal. */
 const LINE_EVERY_MS = 15_000;
 
 export function createProgress(

@@ -1,4 +1,7 @@
-/** One session for each shape of batch, made when it is first wanted: shapes are static, and few (`data/buckets.ts`). */
+/**
+ * One session for each shape of batch, made on first use. Shapes are static and few
+ * (`data/buckets.ts`).
+ */
 import type { GraphSession } from '#gpu-backend/graph/session.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
 

@@ -1,6 +1,9 @@
-/** Thrown once a run has saved its checkpoint because it was told to stop. The program then ends with `exitCode`. */
+/**
+ * Thrown after a run was told to stop and has saved its checkpoint. The program then ends with
+ * `exitCode`.
+ */
 export class StoppedBySignal extends Error {
   override readonly name = 'StoppedBySignal';
-  /** What a shell gives a program that SIGINT ended: 128 + 2. */
+  /** What a shell reports for a program that SIGINT ended: 128 + 2. */
   readonly exitCode = 130;
 }

@@ -1,4 +1,7 @@
-/** A file that could not be written: the disk is full, or a limit or a permission forbids it. Node's own message names no file. */
+/**
+ * A file could not be written: the disk is full, or a limit or a permission forbids it. Node's own
+ * message names no file.
+ */
 export class WriteError extends Error {
   override readonly name = 'WriteError';
 

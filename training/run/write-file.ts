@@ -1,4 +1,7 @@
-/** Small files of a run; an error names the file, and a file that is replaced is the old one or the new one, never half of either. */
+/**
+ * Small files of a run. An error names the file. A replaced file is the old one or the new one,
+ * never half of either.
+ */
 import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { WriteError } from './write-error.ts';
 

@@ -1,7 +1,10 @@
-/** Weights are of use with the tokenizer they were trained with alone. A run keeps its digest; runs of before it did are taken at their word. */
+/**
+ * Weights are useful only with the tokenizer they were trained with. A run keeps the tokenizer's
+ * digest; older runs, which have none, are trusted.
+ */
 import type { RunState } from '../run/checkpoint-files.ts';
 
-/** `dir` is the run that `state` is of. */
+/** `dir` is the folder of the run that `state` belongs to. */
 export function assertTokenizer(dir: string, { settings }: RunState, { digest }: { digest: string }): void {
   const trainedWith = settings.tokenizer;
   if (trainedWith === undefined || trainedWith === digest) return;

@@ -14,7 +14,10 @@ afterAll(() => rm(dir, { recursive: true }));
 beforeEach(() => void vi.spyOn(process.stderr, 'write').mockReturnValue(true));
 afterEach(() => void vi.restoreAllMocks());
 
-/** `short` conversations that are taken, and in every file a long one and one without an answer, that are not. */
+/**
+ * Writes `short` conversations to take, and in every file a long one and one without an answer,
+ * which are left out.
+ */
 async function writeSources(short: number): Promise<void> {
   for (const [i, { file, layout }] of REAL_SOURCES.entries()) {
     const answers = [...new Array(i === 0 ? short : 0).fill('yes'), 'long '.repeat(100), ''];
@@ -35,7 +38,7 @@ const corpus = () => baseCorpus({ seed: 1, generated: dialogues(10), realShare: 
 const leftOut =
   'left out: 1 without an answer at the end, 3 with an empty answer, 4 longer than the real conversations that are taken';
 
-test('real conversations that are left out are counted, and so are those that are missing', async () => {
+test('counts the real conversations that are left out, and those that are missing', async () => {
   await writeSources(260);
   expect((await corpus()).counts).toMatchObject({ 'small talk': 10, [REAL_SOURCES[0]!.name]: 4 });
   expect(process.stderr.write).toHaveBeenCalledWith(
@@ -43,7 +46,7 @@ test('real conversations that are left out are counted, and so are those that ar
   );
 });
 
-test('a share of real conversations with none to take is an error', async () => {
+test('refuses a share of real conversations when there are none to take', async () => {
   await writeSources(20);
   await expect(corpus()).rejects.toThrow(
     `--real-share 0.5: 20 real conversations in ${dir}; ${leftOut}: none is left to train on`,

@@ -1,7 +1,7 @@
 /**
- * What the base model reads: dialogues that were generated for it, and real conversations whose
- * licence allows us to give away weights trained on them. Files under a non-commercial, share-alike
- * or unclear licence are not in this table; see the data's README.
+ * What the base model reads: dialogues generated for it, and real conversations whose licence lets
+ * us give away weights trained on them. This table has no files under a non-commercial, share-alike
+ * or unclear licence; see the data's README.
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -24,18 +24,21 @@ export const REAL_SOURCES: readonly CorpusSource[] = [
   { file: 'instr_gsm8k.jsonl.gz', layout: 'alpaca', name: 'GSM8K', licence: 'MIT' },
 ];
 
-/** Real conversations longer than this are left out: they would be a few per cent of the rows and a third of the tokens. */
+/**
+ * Longer real conversations are left out: they would be a few per cent of the rows and a third of
+ * the tokens.
+ */
 const MAX_REAL_CHARACTERS = 400;
 
-/** Real conversations kept from training, to measure on. */
+/** How many real conversations we keep from training, to measure on. */
 const HELD_OUT_REAL = 256;
 
 export type BaseCorpus = { dialogues: Dialogue[]; counts: Record<string, number>; heldOutReal: Dialogue[] };
 
 /**
- * The `generated` dialogues, and real ones up to `realShare` of the whole, drawn evenly from what
- * `dataDir` holds. Deterministic in `seed`. A share above 0 without `dataDir` is an error; the
- * corpus is never made smaller in silence.
+ * The `generated` dialogues, plus real ones up to `realShare` of the whole, drawn evenly from what
+ * `dataDir` holds. Deterministic in `seed`. A share above 0 without `dataDir` is an error: we never
+ * shrink the corpus silently.
  */
 export async function baseCorpus({
   seed,
@@ -47,7 +50,10 @@ export async function baseCorpus({
   seed: number;
   generated: readonly Dialogue[];
   realShare: number;
-  /** The chance that a word of a generated question is lost. The words left must still tell what it is about. */
+  /**
+   * The chance that a generated question loses a word. The words left must still tell what it is
+   * about.
+   */
   wordDropout?: number;
   dataDir: string | null;
 }): Promise<BaseCorpus> {
@@ -80,7 +86,7 @@ export async function baseCorpus({
   return { dialogues, counts, heldOutReal };
 }
 
-/** Never all of them. */
+/** Never drops all of them. */
 function dropWords(text: string, chance: number, random: Random): string {
   if (chance === 0) return text;
   const kept = text.split(' ').filter(() => !random.chance(chance));

@@ -1,4 +1,7 @@
-/** The trained base as the other stages read it: its config and its weights in kernel layout, from a run of stage `sft`. */
+/**
+ * The trained base for the other stages: its config and its weights in kernel layout, from a run of
+ * stage `sft`.
+ */
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { LlamaConfig, weightShapes } from '#gpu-backend/model/config.ts';
 import { isLinear, transposeLinear } from '#gpu-backend/model/kernel-layout.ts';
@@ -13,10 +16,10 @@ import { readStageFile } from './stage-file.ts';
 
 export type BaseModel = { config: LlamaConfig; weights: Parameters; state: RunState; tokenizer: TokenizerId };
 
-/** Of a tokenizer, what tells it from others. */
+/** What tells one tokenizer from another. */
 export type TokenizerId = Pick<TrainingTokenizer, 'digest' | 'vocabSize'>;
 
-/** Shapes as the graphs read them: linear weights `[in, out]`. */
+/** Shapes for the graphs: linear weights are `[in, out]`. */
 export function kernelShapes(config: LlamaConfig): Map<string, number[]> {
   return new Map(
     [...weightShapes(config)].map(([name, shape]) => [name, isLinear(name, shape) ? shape.toReversed() : shape]),
@@ -29,7 +32,9 @@ export function emptyTensors(shapes: ReadonlyMap<string, readonly number[]>): Pa
   );
 }
 
-/** `tokenizer` is the one that it will be used with; another one than it was trained with is an error. */
+/**
+ * `tokenizer` is the one that the model will be used with. It must be the one it was trained with.
+ */
 export async function loadBaseModel(dir: string, tokenizer: TokenizerId): Promise<BaseModel> {
   const config = await readStageFile(dir, BUNDLE_FILES.config, { schema: LlamaConfig, stage: 'sft' });
   const weights = emptyTensors(kernelShapes(config));
@@ -47,7 +52,10 @@ export function assertVocabulary({ vocabSize }: TokenizerId, config: LlamaConfig
   }
 }
 
-/** The base of a bundle, in its type's precision: for who has the bundle and not the runs it was made by. */
+/**
+ * The base of a bundle, in its type's precision, for users who have the bundle but not the runs
+ * that made it.
+ */
 export async function baseOfBundle(dir: string, tokenizer: TokenizerId): Promise<BaseModel> {
   const { config, weights } = await loadBundle(dir);
   const state = { step: 0, tokens: 0, seconds: 0, settings: {} };
@@ -55,7 +63,7 @@ export async function baseOfBundle(dir: string, tokenizer: TokenizerId): Promise
   return { config, weights: toHuggingFace(weights), state, tokenizer };
 }
 
-/** The same weights in Hugging Face's layout, linear ones `[out, in]`. */
+/** The same weights in Hugging Face's layout: linear ones are `[out, in]`. */
 export function toHuggingFace(weights: Parameters): Map<string, Tensor> {
   return new Map(
     [...weights].map(([name, tensor]) => {

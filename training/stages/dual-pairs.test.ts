@@ -64,7 +64,7 @@ test('swapping the two answers of a pair swaps the winner', () => {
   );
 });
 
-test('what is left out is counted by its reason', () => {
+test('counts what is left out by its reason', () => {
   const preference: Preference = { prompt: [], responses: ['a', 'b'], better: 0, safer: null, source: 'test' };
   const pair = (costs: [number, number]) => ({ preference, judged: { costs, better: 0 as const } });
   const { dual, leftOut } = dualPairs(

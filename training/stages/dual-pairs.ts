@@ -1,23 +1,30 @@
 /**
- * D_dual, the pairs a router learns from: which of two answers is better all things considered, by cost (below 0: safe) and by who was
- * the more helpful. MidPO describes them in three ways, which differ:
+ * D_dual, the pairs that a router learns from: which of two answers is better all things
+ * considered, judged by cost (below 0: safe) and by which one is more helpful. MidPO describes
+ * these pairs in three ways, which differ:
  *
- *   figure        y_w is the more helpful answer if it is safe, and the other one if not        (its figure 2)
- *   both-safe     only pairs with two safe answers; the one of lower cost wins                  (its code: reward-ranking.py)
- *   safe-better   only pairs whose more helpful answer is safe; it wins                         (its code: only_safe_better.py)
+ *   figure        y_w is the more helpful answer if it is safe, otherwise the other one
+ *                 (its figure 2)
+ *   both-safe     only pairs with two safe answers; the one of lower cost wins
+ *                 (its code: reward-ranking.py)
+ *   safe-better   only pairs whose more helpful answer is safe; it wins
+ *                 (its code: only_safe_better.py)
  *
- * Under the last two a router hardly ever sees an unsafe answer lose. `corrected` mends that: a safe answer beats an unsafe one, of two safe
- * ones the more helpful wins, and two unsafe ones teach nothing.
+ * Under the last two, a router hardly ever sees an unsafe answer lose. `corrected` mends that: a
+ * safe answer beats an unsafe one, the more helpful of two safe ones wins, and two unsafe ones
+ * teach nothing.
  */
 import type { Preference } from '../data/rows.ts';
 
 export const DUAL_DEFINITIONS = ['figure', 'both-safe', 'safe-better', 'corrected'] as const;
 export type DualDefinition = (typeof DUAL_DEFINITIONS)[number];
 
-/** One pair as judged: the costs of both responses, and which is the more helpful (null: not told apart). */
+/**
+ * One pair as judged: the costs of both responses, and which one is more helpful (null: neither).
+ */
 export type JudgedPair = { costs: readonly [number, number]; better: 0 | 1 | null };
 
-/** Index of the answer that wins, or the reason why the pair is left out. */
+/** The index of the winning answer, or the reason why the pair is left out. */
 export type DualVerdict = { winner: 0 | 1 } | { leftOut: string };
 
 const RULES: Record<
@@ -38,7 +45,7 @@ const RULES: Record<
 export function dualVerdict(definition: DualDefinition, { costs, better }: JudgedPair): DualVerdict {
   const safe: [boolean, boolean] = [costs[0] < 0, costs[1] < 0];
   if (better === null) {
-    // Only `corrected` can judge a pair by its safety alone.
+    // Only `corrected` can judge a pair by safety alone.
     return definition === 'corrected' && safe[0] !== safe[1]
       ? { winner: safe[0] ? 0 : 1 }
       : { leftOut: 'neither answer is more helpful' };
@@ -50,7 +57,10 @@ function other(response: 0 | 1): 0 | 1 {
   return response === 0 ? 1 : 0;
 }
 
-/** The pairs that a definition keeps, with the winner as `better`, and how many were left out for which reason. */
+/**
+ * The pairs that a definition keeps, with the winner as `better`, and how many were left out for
+ * each reason.
+ */
 export function dualPairs(
   pairs: readonly { preference: Preference; judged: JudgedPair }[],
   definition: DualDefinition,

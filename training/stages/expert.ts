@@ -1,7 +1,8 @@
 /**
- * Stage `expert`: one LoRA expert on the frozen base by direct preference optimisation, on one dimension of the preferences:
- * `safer` for the safety expert, `better` for the helpfulness expert (MidPO, arXiv 2506.02460, section 3.1), with a margin from a
- * model of that dimension or without.
+ * Stage `expert`: trains one LoRA expert on the frozen base by direct preference optimisation, on
+ * one dimension of the preferences: `safer` for the safety expert, `better` for the helpfulness
+ * expert (MidPO, arXiv 2506.02460, section 3.1). It works with or without a margin from a model of
+ * that dimension.
  */
 import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
@@ -25,16 +26,22 @@ export const ROLE_DIMENSION: Record<ExpertRole, Dimension> = { safety: 'safer', 
 export type ExpertOptions = PairStageOptions & {
   role: ExpertRole;
   rank: number;
-  /** The LoRA's change is scaled by alpha / rank, in training and in serving alike. */
+  /** What the LoRA adds is scaled by alpha / rank, both in training and in serving. */
   alpha: number;
   beta: number;
-  /** How much the chosen answers' own likelihood counts beside the preference; 0: plain DPO. */
+  /** How much the chosen answers' own likelihood counts next to the preference. 0 is plain DPO. */
   nllWeight: number;
-  /** `faithful` leaves the first differing token out of the log-probabilities, as MidPO's published code does. */
+  /**
+   * `faithful` leaves the first differing token out of the log-probabilities, as MidPO's published
+   * code does.
+   */
   variant: Variant;
-  /** What the log-ratio must exceed, pair by pair; null: plain DPO. */
+  /** What the log-ratio must exceed, pair by pair. Null is plain DPO. */
   margin: MarginModel | null;
-  /** A trained expert to start from and be measured against (one preference after the other, as SACPO does, arXiv 2404.11049); null: the base. */
+  /**
+   * A trained expert to start from and be measured against: one preference after the other, as in
+   * SACPO (arXiv 2404.11049). Null: the base.
+   */
   from: { name: string; layers: FrozenExpert } | null;
 };
 
@@ -102,7 +109,10 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
   });
 }
 
-/** A as in PEFT (uniform there, normal of the same deviation here), B zero: the expert starts as the base. */
+/**
+ * A is normal, with the deviation of PEFT's uniform one. B is zero, so the expert starts as the
+ * base.
+ */
 export function initialLora(
   shapes: ReadonlyMap<string, number[]>,
   random: ReturnType<typeof createRandom> | null,

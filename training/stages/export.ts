@@ -1,4 +1,4 @@
-/** Stage `export`: base, tokenizer and experts as one bundle on disk. */
+/** Stage `export`: writes base, tokenizer and experts to disk as one bundle. */
 import type { Expert } from '#gpu-backend/model/adapter.ts';
 import type { KernelTensor } from '#gpu-backend/model/decoder.ts';
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
@@ -16,7 +16,9 @@ export type ExportOptions = {
   tokenizer: string;
   /** The run of stage `sft`. */
   base: string;
-  /** The runs of stage `expert`, or `base` to export the base itself under both roles (for comparison). */
+  /**
+   * The runs of stage `expert`. `base` exports the base itself under both roles, for comparison.
+   */
   experts: readonly string[] | 'base';
   /** The runs of stage `router`, at most one of each kind. */
   routers?: readonly string[];
@@ -41,7 +43,7 @@ export async function exportStage(options: ExportOptions): Promise<string> {
     manifest: options.manifest,
   };
   return writeBundle(options.out, parts, { dtype: options.dtype ?? 'f16' }).catch((cause: unknown) => {
-    // The system's own errors name no file, or one of the draft that is gone by now.
+    // The system's own errors name no file, or a file of the draft, which is gone by now.
     throw (cause as NodeJS.ErrnoException).syscall === undefined ? cause : new WriteError(options.out, cause);
   });
 }

@@ -1,6 +1,6 @@
 /**
- * The folders that the stages write, and how we recognise each one: by what is in its files, since
- * anybody can use the name.
+ * The folders that the stages write, and how we recognise each one. We go by what is in its files,
+ * since anybody can use the name.
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -33,13 +33,12 @@ export const TOKENIZER: FolderKind = {
 };
 
 /**
- * The file that says what was trained, by stage, and which of its fields tell two runs of one stage
- * apart.
+ * For each stage, the file that says what was trained. Its fields tell two runs of one stage apart.
  */
 const STAGE_FILES = { sft: BUNDLE_FILES.config, expert: ADAPTER_FILE, score: SCORE_FILE, router: ROUTER_FILE } as const;
 type TrainingStage = keyof typeof STAGE_FILES;
 
-/** `fields`: what the stage's file must say, where it is there. */
+/** `fields`: what the stage's file must say if it is there. */
 export function runOf(
   stage: TrainingStage,
   { what = stage as string, fields = {} as Readonly<Record<string, unknown>> } = {},
@@ -59,7 +58,7 @@ export function runOf(
   };
 }
 
-/** Its metrics are made before anything else is, and are empty until the first step. */
+/** A run makes its metrics file before anything else. It is empty until the first step. */
 function isRun(dir: string): boolean {
   const metrics = path.join(dir, 'metrics.jsonl');
   if (!existsSync(metrics)) return false;
@@ -72,7 +71,7 @@ export const DUAL_PAIRS: FolderKind = {
   isOurs: (dir) =>
     ['train.jsonl', 'held-out.jsonl'].some((name) => {
       const file = path.join(dir, name);
-      // Its first row may be longer than what is looked at.
+      // The first row may be longer than the part we read.
       return (
         existsSync(file) &&
         /^\{"prompt":\[\{"role":/.test(startOf(file)) &&

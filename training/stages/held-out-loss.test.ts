@@ -3,17 +3,17 @@ import { TINY } from '../testing/tiny-model.ts';
 import { kernelShapes } from './base-model.ts';
 import { heldOutLoss } from './held-out-loss.ts';
 
-/** In a context of 16 tokens. */
+/** The context is 16 tokens. */
 const lossOn = (lengths: number[]) =>
   heldOutLoss(
     lengths.map((length) => ({ ids: new Uint16Array(length).fill(7), weights: new Float32Array(length - 1).fill(1) })),
     { config: TINY, shapes: kernelShapes(TINY), tokenizer: { padId: 0 }, threads: 1 },
   );
 
-test('rows longer than the context are left out of the loss, and counted', () => {
+test('leaves rows longer than the context out of the loss, and counts them', () => {
   expect(lossOn([10, 18, 17, 40]).skipped).toBe(2);
 });
 
-test('none left to measure on is an error', () => {
+test('refuses to measure when no row is left', () => {
   expect(() => lossOn([18, 40])).toThrow('no dialogue is held out; left out: 2 longer than the context (16)');
 });

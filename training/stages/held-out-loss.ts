@@ -1,4 +1,7 @@
-/** The loss of a model on rows that it does not train on: the mean over all their weighted tokens, in nats. */
+/**
+ * The loss of a model on rows that it does not train on: the mean over all their weighted tokens,
+ * in nats.
+ */
 import { GraphSession } from '#gpu-backend/graph/session.ts';
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
 import { makeBuckets, tokenFeeds } from '../data/buckets.ts';
@@ -11,7 +14,10 @@ import { sessionsByShape } from '../run/sessions-by-shape.ts';
 const BUCKET_STEP = 16;
 const TOKENS_PER_BATCH = 2048;
 
-/** Sessions are made at the first measurement and kept. A row longer than the context is left out, and counted; none left is an error. */
+/**
+ * Makes its sessions at the first measurement and keeps them. A row longer than the context is left
+ * out and counted. If no row is left, it throws.
+ */
 export function heldOutLoss(
   rows: readonly TokenRow[],
   {

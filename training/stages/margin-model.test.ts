@@ -13,14 +13,14 @@ test("a reward margin is the chosen answer's lead, never below 0", () => {
   ]);
 });
 
-test('a cost margin is what the rejected answer costs more, never below 0, and scaled', () => {
+test('a cost margin is how much more the rejected answer costs, never below 0, and scaled', () => {
   expect([...margins(scores, { kind: 'cost', rule: 'spe', scale: 0.5 })]).toEqual([
     [3, 0],
     [5, 1.5],
   ]);
 });
 
-test("MODPO's margin keeps its sign: what is preferred although it costs more must be preferred less", () => {
+test("MODPO's margin keeps its sign: an answer preferred although it costs more must be preferred less", () => {
   expect([...margins(scores, { kind: 'cost', rule: 'modpo', scale: 2 })]).toEqual([
     [3, -6],
     [5, 6],

@@ -1,13 +1,18 @@
 /**
- * Margins of a preference pair by a model of one dimension: how much better the chosen answer is there,
+ * Margins of a preference pair, from a model of one dimension: how much better the chosen answer is
+ * in that dimension.
  *
  *   of the cost model     c(y_l) - c(y_w)     higher costs are worse
  *   of the reward model   r(y_w) - r(y_l)
  *
- *   spe      MidPO's (arXiv 2506.02460, section 3.1): by the preferred dimension's own model, clipped at 0, so that a pair on which model
- *            and label disagree is plain DPO and not turned round
- *   modpo    MODPO's (arXiv 2310.03708, eq. 9): by the other dimension's model, with its sign, so that an answer preferred for its helpfulness must
- *            be preferred the more, the less safe it is
+ * There are two rules:
+ *
+ *   spe      MidPO's (arXiv 2506.02460, section 3.1): uses the preferred dimension's own model,
+ *            clipped at 0. A pair on which model and label disagree is then plain DPO and is not
+ *            turned round.
+ *   modpo    MODPO's (arXiv 2310.03708, eq. 9): uses the other dimension's model, with its sign.
+ *            The less safe an answer preferred for its helpfulness is, the more it must be
+ *            preferred.
  */
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import type { PairRows } from '../data/encode-pairs.ts';
@@ -27,11 +32,11 @@ export function marginKind(role: ExpertRole, rule: MarginRule): ScoreKind {
 }
 
 export type MarginModel = {
-  /** For the settings of a run. */
+  /** Goes into the settings of a run. */
   name: string;
   rule: MarginRule;
   scale: number;
-  /** By the pairs' places in the list, in nats. A pair too long to be scored has none. */
+  /** In nats, by the pairs' places in the list. A pair too long to score has none. */
   of: (pairs: readonly PairRows[], label: string) => Promise<Map<number, number>>;
 };
 
@@ -47,7 +52,7 @@ export function marginModel(
   };
 }
 
-/** Of scores `[chosen, rejected]`. */
+/** Margins from scores `[chosen, rejected]`. */
 export function margins(
   scores: PairScores,
   { kind, rule, scale }: { kind: ScoreKind; rule: MarginRule; scale: number },

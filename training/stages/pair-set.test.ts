@@ -20,10 +20,10 @@ const pair = (chosen: number, rejected: number): PairRows => ({
   safe: [null, null],
 });
 const options = { contextLength: 64, pairsPerBatch: 1 };
-/** As many as fill a batch of 32 places: fewer would ride with longer ones. */
+/** As many pairs as fill a batch of 32 places; fewer would join longer ones. */
 const batchOf = (chosen: number, rejected: number) => [1, 2, 3].map(() => pair(chosen, rejected));
 
-// Which bucket a pair is in decides the batches, and so the weights that a seed gives.
+// A pair's bucket decides the batches, and so the weights that a seed gives.
 test('a row of predictions is one place shorter than its tokens', () => {
   const { buckets, skipped } = bucketPairs([...batchOf(33, 20), pair(65, 9)], { ...options, feeds: 'predictions' });
   expect(buckets.map(({ length, items }) => [length, items])).toEqual([
@@ -71,11 +71,11 @@ describe('the summary of a stage', () => {
   const leftOut =
     '2 with equal answers, 1 with a prompt longer than the context, 1 with an answer that does not fit the context';
 
-  test('counts the pairs that it left out, by reason', () => {
+  test('counts the pairs it left out, by reason', () => {
     expect(set([asked('how?', ['a', 'b']), ...faulty]).summary).toBe(`1 pairs to train on; left out: ${leftOut}`);
   });
 
-  test('is an error where nothing is left, and where there was nothing', () => {
+  test('becomes an error if nothing is left, or if there was nothing', () => {
     expect(() => set(faulty)).toThrow(`there is no pair to train on; left out: ${leftOut}`);
     expect(() => set([])).toThrow('there is no pair to train on; left out: none');
   });

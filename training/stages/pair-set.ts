@@ -1,6 +1,7 @@
 /**
- * Preference pairs as token rows in length buckets, with all that was left out counted. Every stage that learns from pairs starts here;
- * a batch holds the N chosen answers first, then the N rejected ones.
+ * Preference pairs as token rows in length buckets, with a count of everything that was left out.
+ * Every stage that learns from pairs starts here. A batch holds the N chosen answers first, then
+ * the N rejected ones.
  */
 import type { Feed } from '#gpu-backend/graph/session.ts';
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
@@ -18,13 +19,13 @@ import type { SessionOf } from '../run/sessions-by-shape.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 
 const BUCKET_STEP = 32;
-/** Long enough for one batch; only caps buckets of short rows. */
+/** Long enough for one batch. It only caps buckets of short rows. */
 const TYPICAL_LENGTH = 96;
 
 export type PairSet = {
   pairs: PairRows[];
   buckets: Bucket[];
-  /** How many pairs, and what was left out and why, for the stage's summary. */
+  /** For the stage's summary: how many pairs there are, and what was left out and why. */
   summary: string;
 };
 
@@ -41,7 +42,7 @@ export type PairSetOptions = {
   dropFirstDifference?: boolean;
 };
 
-/** Nothing left to learn from is an error. */
+/** Throws if nothing is left to learn from. */
 export function pairSet(preferences: readonly Preference[], options: PairSetOptions): PairSet {
   const { what, tokenizer, dimension, config, pairsPerBatch, feeds, dropFirstDifference = false } = options;
   const contextLength = config.max_position_embeddings;
@@ -53,7 +54,10 @@ export function pairSet(preferences: readonly Preference[], options: PairSetOpti
   return { pairs, buckets, summary: `${count} pairs ${what}; left out: ${leftOut}` };
 }
 
-/** What a row's places hold: each token but the last, which predicts the next one; or the whole row, its end token included. */
+/**
+ * What a row's places hold. `predictions`: each token but the last, and it predicts the next one.
+ * `whole`: the whole row, including its end token.
+ */
 export type PairFeeds = 'predictions' | 'whole';
 
 export function bucketPairs(
@@ -70,7 +74,7 @@ export function bucketPairs(
   });
 }
 
-/** The rows of a batch in the order of every pair graph. */
+/** The rows of a batch, in the order that every pair graph uses. */
 export function batchRows(pairs: readonly PairRows[], items: readonly number[]): TokenRow[] {
   return [...items.map((item) => pairs[item]!.chosen), ...items.map((item) => pairs[item]!.rejected)];
 }
@@ -90,7 +94,7 @@ export async function scorePairs(
     session: SessionOf;
     feeds: (rows: readonly TokenRow[], shape: BatchShape) => Record<string, Feed>;
     output: string;
-    /** Of the progress bar; null: none. */
+    /** Label of the progress bar. Null: no bar. */
     label: string | null;
   },
 ): Promise<PairScores> {
@@ -103,7 +107,8 @@ export async function scorePairs(
     for (let i = 0; i < bucket.items.length; i += size) {
       const startedAt = performance.now();
       const items = bucket.items.slice(i, i + size);
-      // The last batch may be short: the shape is fixed, so its last pair stands in for the missing ones.
+      // The last batch may be short. The shape is fixed, so its last pair stands in for the missing
+      // ones.
       const padded = Array.from({ length: size }, (_, k) => items[Math.min(k, items.length - 1)]!);
       const rows = batchRows(pairs, padded);
       const values = (await (await session(bucket)).run(feeds(rows, bucket)))[output]!;
@@ -117,7 +122,10 @@ export async function scorePairs(
   return scores;
 }
 
-/** log p(answer | prompt) of every answer, in nats, from a graph that takes the token batch and `parameters` and gives `logprobs`. */
+/**
+ * log p(answer | prompt) of every answer, in nats. The graph takes the token batch and `parameters`
+ * and gives `logprobs`.
+ */
 export function logprobsOfPairs(
   set: PairSet,
   {

@@ -53,7 +53,7 @@ describe('files', () => {
     );
   });
 
-  test('a prompt in two files is on one side', async () => {
+  test('keep a prompt that is in two files on one side', async () => {
     const names = [`pku-saferlhf:${await write(manyPairs)}`, `pku-saferlhf:${await write(manyPairs.slice(0, 100))}`];
     const { heldOut } = await preferenceData({ ...options, files: names, heldOutShare: 0.2 });
     expect(heldOut.length % 5).toBe(0);
@@ -68,7 +68,7 @@ describe('files', () => {
     expect(train.length + heldOut.length).toBe(400 + 50 + generated.heldOut.length);
   });
 
-  test('that hold a prompt which is held out elsewhere are an error that names it', async () => {
+  test('that hold a prompt held out elsewhere cause an error that names it', async () => {
     const [row] = pairs(1, 'held out');
     const text = row!.prompt[0]!.content;
     const name = `pku-saferlhf:${await write([pku(text, 0)])}`;
@@ -89,7 +89,7 @@ const unseenIn = (seen: readonly Preference[]) => {
 
 describe('is an error', () => {
   test.each([
-    ['a layout that there is not', 'pku:x.jsonl', /"pku" is no layout; write LAYOUT:FILE with one of plimsoll/],
+    ['a layout that does not exist', 'pku:x.jsonl', /"pku" is no layout; write LAYOUT:FILE with one of plimsoll/],
     ['no layout', 'x.jsonl', /"" is no layout/],
   ])('%s', async (_, name, message) => {
     await expect(preferenceData({ ...options, files: [name] })).rejects.toThrow(message);
@@ -99,7 +99,7 @@ describe('is an error', () => {
     await expect(preferenceData({ ...options, files: [] })).rejects.toThrow('there are no pairs to train on');
   });
 
-  test('a file without a pair, with what was left out', async () => {
+  test('a file without a pair, and says what was left out', async () => {
     const row = { prompt: 'p', response: 'a', category: {}, is_safe: true };
     const file = await write([row, { ...row, response: 'b' }]);
     await expect(preferenceData({ ...options, files: [`beavertails:${file}`] })).rejects.toThrow(

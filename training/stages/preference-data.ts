@@ -1,7 +1,7 @@
 /**
- * The pairs an expert learns from: generated ones, which come with a split of their own, and files
- * in any layout of `PREFERENCE_LAYOUTS`, which we split by prompt. A prompt on both sides is an
- * error, wherever it came from.
+ * The pairs that an expert learns from. They are generated, with a split of their own, or they come
+ * from files in any layout of `PREFERENCE_LAYOUTS`, which we split by prompt. A prompt on both
+ * sides is an error, wherever it came from.
  */
 
 import { assertNoLeak } from '../data/leakage.ts';
@@ -11,17 +11,20 @@ import type { Preference } from '../data/rows.ts';
 import { describeSkips, noSkips, type Skips } from '../data/skips.ts';
 import { splitByPrompt } from '../data/split-by-prompt.ts';
 
-/** Of a file's prompts. */
+/** The share of a file's prompts that is held out. */
 export const HELD_OUT_SHARE = 0.1;
-/** Not the run's seed: what one run holds out, no other run, of whatever stage and seed, may train on. */
+/**
+ * This is not the run's seed: what one run holds out, no other run may train on, whatever its stage
+ * and seed.
+ */
 const SPLIT_SEED = 'preferences';
 
 export type SplitPairs = { train: Preference[]; heldOut: Preference[] };
 
 /**
- * The `generated` pairs and those of the files, both with their held-out sides. Of each file the
- * pairs on `heldOutShare` of its prompts are held out. Says on stderr what each file gave. A file in
- * which no pair has a verdict in `dimension` is an error.
+ * The `generated` pairs and those of the files, each with the held-out side. From each file, all
+ * pairs on `heldOutShare` of its prompts are held out. Reports on stderr what each file gave.
+ * Throws if no pair of a file has a verdict in `dimension`.
  */
 export async function preferenceData({
   generated = { train: [], heldOut: [] },

@@ -1,7 +1,10 @@
-/** What is told of a batch of pairs beside its loss. */
+/** Figures about a batch of pairs, besides its loss. */
 import type { PairScores } from './pair-set.ts';
 
-/** Share of pairs whose chosen answer gained on the rejected one, and the mean implicit reward difference beta * delta, in nats. */
+/**
+ * The share of pairs whose chosen answer gained on the rejected one, and the mean implicit reward
+ * difference, beta * delta, in nats.
+ */
 export function preferenceFigures(delta: ArrayLike<number>, beta: number): { accuracy: number; margin: number } {
   let [right, sum] = [0, 0];
   for (let i = 0; i < delta.length; i++) {
@@ -12,7 +15,7 @@ export function preferenceFigures(delta: ArrayLike<number>, beta: number): { acc
   return { accuracy: right / delta.length, margin: (beta * sum) / delta.length };
 }
 
-/** The same of a held-out set, from its log-probabilities now and under the reference. */
+/** The same figures for a held-out set, from its log-probabilities now and under the reference. */
 export function heldOutFigures(
   now: PairScores,
   { reference, beta }: { reference: PairScores; beta: number },
@@ -26,8 +29,9 @@ export function heldOutFigures(
 }
 
 /**
- * Expected calibration error (Guo et al., arXiv 1706.04599) of probabilities of having chosen right: how far, on average over ten
- * bins of confidence, the share that was right is from the confidence.
+ * Expected calibration error (Guo et al., arXiv 1706.04599) of probabilities of having chosen
+ * right. Over ten bins of confidence: how far, on average, the share that was right lies from the
+ * confidence.
  */
 export function calibrationError(predictions: readonly { probability: number; right: boolean }[], bins = 10): number {
   const count = new Float64Array(bins);

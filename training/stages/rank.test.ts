@@ -15,10 +15,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true }));
 
-// Of the base no more is used.
+// The stage uses nothing else of the base.
 const base = { config: { ...TINY, max_position_embeddings: 64 } } as BaseModel;
 
-/** Calls every answer safe, and the first one the better; has no opinion of what does not fit. */
+/** Calls every answer safe and the first one better. Has no opinion on what does not fit. */
 const scorer = (kind: Scorer['kind']): Scorer => ({
   kind,
   score: async (pairs) => {
@@ -53,14 +53,14 @@ const leftOut = {
   'with an answer that does not fit the context': 1,
 };
 
-test('pairs that cannot be judged are left out, and counted by reason', async () => {
+test('leaves out pairs that cannot be judged, and counts them by reason', async () => {
   expect(await rank([...faulty, pair('how?', ['well', 'badly'])])).toEqual({ read: 5, kept: 1, leftOut });
   const [line, ...more] = (await readFile(path.join(dir, 'dual.jsonl'), 'utf8')).split('\n');
   expect(JSON.parse(line!)).toMatchObject({ response_0: 'well', better: 0 });
   expect(more).toEqual(['']);
 });
 
-test('with none left there is an error, and the file of an earlier run stays', async () => {
+test('with no pair left, fails and keeps the file of an earlier run', async () => {
   await rank([pair('how?', ['well', 'badly'])]);
   await expect(rank(faulty)).rejects.toThrow(
     `rank: none of 4 pairs is left under the definition figure: ${JSON.stringify(leftOut)}`,

@@ -1,6 +1,7 @@
 /**
- * Stage `rank`: D_dual for the router, from preference pairs judged by the cost and the reward model. Which answer is the more helpful is the
- * label where there is one and the reward model's opinion where there is none, as in data that was judged for safety alone.
+ * Stage `rank`: makes D_dual for the router, from preference pairs judged by the cost and the
+ * reward model. The label says which answer is more helpful. Where there is none, as in data judged
+ * for safety alone, the reward model decides.
  */
 
 import path from 'node:path';
@@ -21,7 +22,10 @@ export type RankOptions = {
   cost: Scorer;
   base: BaseModel;
   tokenizer: TrainingTokenizer;
-  /** The file that stage `router` reads, in our own layout of pairs: `better` is the winner of both dimensions. */
+  /**
+   * The file that stage `router` reads, in our own layout of pairs. `better` is the winner of both
+   * dimensions together.
+   */
   out: string;
 };
 
@@ -36,7 +40,7 @@ export async function rankStage({
   tokenizer,
   out,
 }: RankOptions): Promise<RankSummary> {
-  // Judged as they stand, response 0 as if it were chosen: the verdict comes after.
+  // Judges the pairs as they stand, as if response 0 were chosen. The verdict comes later.
   const asRead = preferences.map((preference): Preference => ({ ...preference, better: 0, safer: null }));
   const { pairs, skipped } = encodePairs(asRead, tokenizer, {
     dimension: 'better',
@@ -52,7 +56,7 @@ export async function rankStage({
     return { preference, judged: { costs: answerCosts, better } satisfies JudgedPair };
   });
   const { dual, leftOut } = dualPairs(judged, definition);
-  // A pair that no scorer could take in has no cost.
+  // A pair that was too long for the scorers has no cost.
   const unusable: Skips = { ...skipped, longAnswer: pairs.length - judged.length };
   for (const [reason, count] of skipCounts(unusable)) leftOut[SKIP_REASONS[reason]] = count;
   if (dual.length === 0) {

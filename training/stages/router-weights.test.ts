@@ -1,4 +1,7 @@
-/** What was trained is what is served: a router in a bundle's layout, under the slow decoder, has the log-probabilities of the training graph. */
+/**
+ * We serve what we trained: the slow decoder, with a router in a bundle's layout, gives the
+ * log-probabilities of the training graph.
+ */
 import { expect, test } from 'vitest';
 import { float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
 import { proposeWeight } from '#gpu-backend/model/propose-weight.ts';
@@ -66,7 +69,7 @@ const logSoftmax = (logits: readonly number[]) => {
   return Float64Array.from(logits, (x) => x - logZ);
 };
 
-test('layers', async () => {
+test('the layers router', async () => {
   const { at, router } = await trained('layers');
   const gatesAt: GatesAt = ({ layer, h }) => {
     const { alpha: a, beta: b } = router.layers!.layers[layer]!;
@@ -80,7 +83,7 @@ test('layers', async () => {
   }
 });
 
-test('logits', async () => {
+test('the logits router', async () => {
   const { at, router } = await trained('logits');
   const alone = (role: 'safety' | 'helpfulness', place: number) =>
     slowDecoder(bundle, ids.slice(0, place + 1), () => ({

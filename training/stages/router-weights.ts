@@ -1,4 +1,4 @@
-/** A trained router as a bundle holds it, from a run of stage `router`. */
+/** A trained router in a bundle's form, from a run of stage `router`. */
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { NO_ROUTERS, type Routers } from '#gpu-backend/model/router.ts';
 import { type RouterKind, routerShapes, type Variant } from '../graphs/router-graph.ts';
@@ -9,7 +9,7 @@ import { type BaseModel, emptyTensors } from './base-model.ts';
 import { ROUTER_FILE, RouterJson } from './router.ts';
 import { readStageFile } from './stage-file.ts';
 
-/** The routers of several runs together; two of one kind are an error. */
+/** The routers of several runs together. Two of one kind are an error. */
 export async function loadRouters(dirs: readonly string[], { config, tokenizer }: BaseModel): Promise<Routers> {
   const routers = { ...NO_ROUTERS };
   for (const dir of dirs) {
@@ -26,7 +26,7 @@ export async function loadRouters(dirs: readonly string[], { config, tokenizer }
   return routers;
 }
 
-/** From the graphs' layout to the bundle's. */
+/** Converts the graphs' layout to the bundle's. */
 export function toBundle(kind: RouterKind, parameters: Parameters, variant: Variant): Partial<Routers> {
   const data = (name: string) => parameters.get(name)!.data;
   if (kind === 'logits') {
@@ -42,7 +42,8 @@ export function toBundle(kind: RouterKind, parameters: Parameters, variant: Vari
     };
   }
   const layers = Array.from({ length: parameters.size / 2 }, (_, layer) => {
-    const [weight, bias] = [data(`router.${layer}.weight`), data(`router.${layer}.bias`)]; // [F, 2], [2]
+    // [F, 2], [2]
+    const [weight, bias] = [data(`router.${layer}.weight`), data(`router.${layer}.bias`)];
     const gate = (column: 0 | 1) => ({
       weight: weight.filter((_, i) => i % 2 === column),
       bias: bias[column]!,

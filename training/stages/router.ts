@@ -1,6 +1,7 @@
 /**
- * Stage `router`: how much of each frozen expert a token gets, learned on D_dual (`graphs/router-graph.ts`). Two kinds: `layers` is MidPO's own,
- * `logits` is the one whose trained form is the served form.
+ * Stage `router`: learns on D_dual how much of each frozen expert a token gets
+ * (`graphs/router-graph.ts`). There are two kinds: `layers` is MidPO's own; `logits` is the one
+ * that is served in the form in which it is trained.
  */
 import * as z from 'zod';
 import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
@@ -35,13 +36,13 @@ export const RouterJson = z.strictObject({
 });
 type RouterJson = z.infer<typeof RouterJson>;
 
-/** `train` and `heldOut` are D_dual: `better` is the winner. */
+/** `train` and `heldOut` are D_dual, where `better` is the winner. */
 export type RouterOptions = PairStageOptions & {
   kind: RouterKind;
   variant: Variant;
   width: number;
   beta: number;
-  /** Weight of mean |alpha| + mean |beta - 1|. */
+  /** The weight of mean |alpha| + mean |beta - 1|. */
   lambda: number;
   safety: ExpertWeights;
   helpfulness: ExpertWeights;
@@ -74,7 +75,7 @@ export async function routerStage(options: RouterOptions): Promise<void> {
           threads,
         }),
       );
-      // What is measured is what will be served, so at the experts' own scale in either variant.
+      // We measure what will be served, so at the experts' own scale in either variant.
       const session = sessionsByShape((batch) =>
         GraphSession.create(buildRoutedScoreGraph(config, { ...experts, loraScale: trueScale, batch }), { threads }),
       );
@@ -117,7 +118,10 @@ export async function routerStage(options: RouterOptions): Promise<void> {
   });
 }
 
-/** Which positions the regulariser's mean is over, `[2N, T]`, sum 1: every one, as published, or the answers' tokens. */
+/**
+ * The positions of the regulariser's mean, `[2N, T]`, sum 1. `faithful` counts every position, as
+ * published; `corrected` counts the answers' tokens.
+ */
 function countedTokens(rows: readonly TokenRow[], { shape, variant }: { shape: BatchShape; variant: Variant }): Feed {
   const { rows: count, length } = shape;
   const counted = new Float32Array(count * length).fill(variant === 'faithful' ? 1 : 0);
@@ -129,7 +133,10 @@ function countedTokens(rows: readonly TokenRow[], { shape, variant }: { shape: B
   );
 }
 
-/** Every gate at a half: weights 0 into a sigmoid. A hidden layer must differ from unit to unit, or it stays one unit. */
+/**
+ * Every gate starts at a half: weights of 0 into a sigmoid. The units of a hidden layer must start
+ * out different, or they stay one unit.
+ */
 function initialRouter(shapes: ReadonlyMap<string, number[]>, seed: string): Parameters {
   const parameters = emptyTensors(shapes);
   const hidden = parameters.get('router.hidden.weight');

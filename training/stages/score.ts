@@ -1,6 +1,7 @@
 /**
- * Stages `reward` and `cost`: a score head on the base, by `graphs/score-graph.ts`. They give the experts' margins and the dual pairs of stage
- * `rank`, and are never what an evaluation judges by.
+ * Stages `reward` and `cost`: train a score head on the base, with `graphs/score-graph.ts`. The
+ * scores give the experts' margins and the dual pairs of stage `rank`. An evaluation never judges
+ * by them.
  */
 import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
 import type { Dimension } from '../data/preferences.ts';
@@ -18,7 +19,7 @@ export const SCORE_DIMENSION: Record<ScoreKind, Dimension> = { reward: 'better',
 
 export type ScoreOptions = PairStageOptions & { kind: ScoreKind; rank: number; alpha: number };
 
-/** Far smaller than a gap that means something, so that an untrained head starts at no opinion. */
+/** Far smaller than any gap that means something, so that an untrained head has no opinion. */
 const HEAD_DEVIATION = 0.01;
 
 export async function scoreStage(options: ScoreOptions): Promise<void> {
@@ -87,10 +88,11 @@ function orderAccuracy(scores: Float32Array, kind: ScoreKind): number {
 }
 
 /**
- * On held-out pairs: how many are ordered right, and whether sigma(|gap|) is as often right as it says. For the cost also
- * how many labelled answers lie on their side of zero, and the calibration of sigma(cost) as a probability of being unsafe.
+ * On held-out pairs: the share ordered right, and whether sigma(|gap|) is right as often as it
+ * claims. For the cost also the share of labelled answers on their side of zero, and the
+ * calibration of sigma(cost) as a probability of being unsafe.
  */
-export function scoreFigures(kind: ScoreKind, { pairs }: PairSet, scores: PairScores): Record<string, number> {
+function scoreFigures(kind: ScoreKind, { pairs }: PairSet, scores: PairScores): Record<string, number> {
   const direction = kind === 'reward' ? 1 : -1;
   const ordered = [...scores.values()].map(([chosen, rejected]) => {
     const gap = direction * (chosen - rejected);

@@ -1,4 +1,4 @@
-/** Stage `sft`: the base model, from scratch, by next-token cross-entropy on dialogues. */
+/** Stage `sft`: trains the base model from scratch, by next-token cross-entropy on dialogues. */
 import { type Feed, GraphSession } from '#gpu-backend/graph/session.ts';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
@@ -23,20 +23,28 @@ export type SftOptions = {
   force?: boolean | undefined;
   seed: number;
   config: LlamaConfig;
-  /** Weights to start from, such as another run's, with a name for the settings; null: from scratch. */
+  /**
+   * Weights to start from, such as another run's, with a name for the settings. Null: from scratch.
+   */
   from: { name: string; weights: Parameters } | null;
   tokenizer: TrainingTokenizer;
   corpus: BaseCorpus;
-  /** Dialogues to measure the loss on, by name: the figure is `heldOutLoss.<name>`, or `heldOutLoss` for the name ''. */
+  /**
+   * Dialogues to measure the loss on, by name. The figure is `heldOutLoss.<name>`, or `heldOutLoss`
+   * for the name ''.
+   */
   heldOut: Readonly<Record<string, readonly Dialogue[]>>;
   /** What decided the corpus, for the checkpoint's settings. */
   corpusSettings: Record<string, unknown>;
   steps: number;
   tokensPerBatch: number;
   learningRate: number;
-  /** How much a token of the prompt counts beside one of the answer. */
+  /** How much a prompt token counts, where an answer token counts 1. */
   promptWeight: number;
-  /** How many of an answer's first tokens count how much: they decide its topic, and are few. */
+  /**
+   * How many of an answer's first tokens count extra, and how much. They are few, and decide its
+   * topic.
+   */
   opening: { tokens: number; weight: number };
   threads: number;
   checkpointEverySeconds?: number;
@@ -71,7 +79,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
     bucketOptions,
   );
   const plan = planBatches(buckets, { seed: `${seed}/sft` });
-  // Only the answer's tokens count here, and all of them alike, so that runs can be compared.
+  // Only the answer's tokens count here, all alike, so that runs can be compared.
   const heldOut = Object.entries(options.heldOut).map(([name, dialogues]) => {
     const rows = dialogues.map((dialogue) => encode(dialogue, {}));
     const { measure, skipped } = heldOutLoss(rows, { ...options, shapes });
@@ -137,7 +145,10 @@ export async function sftStage(options: SftOptions): Promise<void> {
   });
 }
 
-/** Normal with deviation 0.02; projections back into the residual stream less, by its depth (GPT-2's rule); norms 1. */
+/**
+ * Normal with deviation 0.02. Projections back into the residual stream get less, by its depth
+ * (GPT-2's rule). Norms are 1.
+ */
 export function initialWeights(config: LlamaConfig, shapes: ReadonlyMap<string, number[]>, random: Random): Parameters {
   const residual = 0.02 / Math.sqrt(2 * config.num_hidden_layers);
   return new Map(
@@ -150,7 +161,7 @@ export function initialWeights(config: LlamaConfig, shapes: ReadonlyMap<string, 
   );
 }
 
-/** Box and Muller's transform of pairs of uniform numbers. */
+/** Box and Muller's transform, on pairs of uniform numbers. */
 export function fillNormal(data: Float32Array, deviation: number, random: Random): void {
   for (let i = 0; i < data.length; i += 2) {
     const radius = deviation * Math.sqrt(-2 * Math.log(1 - random.next()));

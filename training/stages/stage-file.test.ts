@@ -14,20 +14,20 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true }));
 
-test('what a stage wrote is read back', async () => {
+test('reads back what a stage wrote', async () => {
   await writeFile(path.join(dir, 'adapter.json'), '{"rank": 4}');
   expect(await read(dir)).toEqual({ rank: 4 });
 });
 
-test('a folder that is no run of the stage is named, with the stage', async () => {
+test('names a folder that is no run of the stage, and the stage', async () => {
   await expect(read(path.join(dir, 'none'))).rejects.toThrow(/none holds no run of the stage expert: adapter\.json/);
 });
 
 test.each([
-  ['no JSON', '{', /adapter\.json: not JSON/],
+  ['a file that is not JSON', '{', /adapter\.json: not JSON/],
   ['an unknown key', '{"rank": 1, "rnak": 2}', /adapter\.json: .*rnak/],
   ['a wrong type', '{"rank": "four"}', /adapter\.json: .*rank/],
-])('%s is named', async (_, text, message) => {
+])('names the file for %s', async (_, text, message) => {
   await writeFile(path.join(dir, 'adapter.json'), text);
   await expect(read(dir)).rejects.toThrow(message);
 });

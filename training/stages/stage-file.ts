@@ -1,9 +1,15 @@
-/** The small file beside a stage's checkpoints that says what was trained, for the stages that go on from it. */
+/**
+ * The small file beside a stage's checkpoints that says what was trained, for the stages that build
+ * on it.
+ */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 
-/** Throws and names the file, and the stage that writes it, where it is missing or not what that stage writes. */
+/**
+ * If the file is missing or is not what the stage writes, throws an error that names the file; a
+ * missing one also names the stage.
+ */
 export async function readStageFile<T>(
   dir: string,
   name: string,

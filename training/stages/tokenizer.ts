@@ -1,4 +1,4 @@
-/** Stage `tokenizer`: a byte-level BPE vocabulary learned on the base corpus. */
+/** Stage `tokenizer`: learns a byte-level BPE vocabulary on the base corpus. */
 
 import { writeChatFiles } from '../tokenizer/chat-files.ts';
 import { trainBpe } from '../tokenizer/train-bpe.ts';

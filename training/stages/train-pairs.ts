@@ -1,4 +1,7 @@
-/** What the stages that train on pairs have in common: the sets and their summary, the order of batches, the schedule, the settings of the run. */
+/**
+ * What the stages that train on pairs have in common: the sets and their summary, the order of
+ * batches, the schedule and the settings of the run.
+ */
 import { planBatches } from '../data/buckets.ts';
 import type { Preference } from '../data/rows.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
@@ -9,7 +12,7 @@ import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import type { BaseModel } from './base-model.ts';
 import { type PairSet, type PairSetOptions, pairSet } from './pair-set.ts';
 
-/** What every such stage is given beside its own settings. */
+/** What every such stage gets besides its own settings. */
 export type PairStageOptions = {
   /** Where checkpoints and metrics go. */
   out: string;
@@ -35,16 +38,19 @@ const WARMUP_SHARE = 0.1;
 export type PairTraining = {
   /** For the progress bar and the summary. */
   label: string;
-  /** Goes into the order of the batches beside the seed. */
+  /** Decides the order of the batches, together with the seed. */
   order: string;
   encoding: Pick<PairSetOptions, 'dimension' | 'feeds' | 'dropFirstDifference'>;
   parameters: Parameters;
   weightDecay?: number;
-  /** What decides the numbers beside `PairStageOptions`. */
+  /** What else decides the numbers, besides `PairStageOptions`. */
   settings: Record<string, unknown>;
-  /** See `RunOptions`: what the stages that go on from this run must know of it. */
+  /** See `RunOptions`: what the stages that build on this run must know about it. */
   files: NonNullable<RunOptions['files']>;
-  /** Called once, and only if there is anything left to train: a finished run need not score its reference once more. */
+  /**
+   * Called once, and only if there is something left to train: a finished run need not score its
+   * reference again.
+   */
   prepare: (sets: { train: PairSet; heldOut: PairSet }) => Promise<{
     batch: (items: readonly number[], shape: BatchShape) => Promise<Omit<StepBatch, 'label'>>;
     figures: NonNullable<RunOptions['figures']>;

@@ -1,4 +1,7 @@
-/** A base under another tokenizer than its own answers rubbish without an error anywhere: so every stage that opens a run compares. */
+/**
+ * With another tokenizer than its own, a base answers rubbish and nothing reports an error. So
+ * every stage that opens a run compares the two.
+ */
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -24,7 +27,7 @@ const manifest = {
 };
 
 let dir: string;
-/** Two vocabularies of one size: nothing but the digest tells them apart. */
+/** Two vocabularies of the same size: only the digest tells them apart. */
 let own: TrainingTokenizer;
 let other: TrainingTokenizer;
 const at = (name: string) => path.join(dir, name);
@@ -53,7 +56,7 @@ const sft = async (out: string, options: { tokenizer: TrainingTokenizer; resume:
     threads: 1,
   });
 
-/** As a run of before the digest was kept. */
+/** Makes a run look older than the digest. */
 async function forget(run: string): Promise<void> {
   const file = at(`${run}/step-000001/state.json`);
   const { settings, ...state } = JSON.parse(await readFile(file, 'utf8'));
@@ -74,7 +77,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true });
 });
 
-test('a base opens with its own tokenizer, however that is written down', async () => {
+test('a base opens with its own tokenizer, even if that is written down differently', async () => {
   const file = at('own/tokenizer.json');
   const json = JSON.parse(await readFile(file, 'utf8')) as object;
   await cp(at('own'), at('own-again'), { recursive: true });
@@ -84,7 +87,7 @@ test('a base opens with its own tokenizer, however that is written down', async 
   expect((await loadBaseModel(at('base'), again)).state.step).toBe(1);
 });
 
-test('and with no other: not to train on, not to export, not to be resumed', async () => {
+test('a base opens with no other tokenizer: not to train on, not to export, not to resume', async () => {
   const message = `${at('base')} was trained with another tokenizer (SHA-256 ${own.digest}) than this one (${other.digest})`;
   await expect(loadBaseModel(at('base'), other)).rejects.toThrow(message);
   const bundle = exportStage({
@@ -100,7 +103,7 @@ test('and with no other: not to train on, not to export, not to be resumed', asy
   );
 });
 
-test('a base of before the digest was kept is loaded and resumed, unless its vocabulary is too small', async () => {
+test('a base from before digests were kept is loaded and resumed, unless its vocabulary is too small', async () => {
   expect((await loadBaseModel(at('old'), own)).state.step).toBe(1);
   await sft('old', { tokenizer: own, resume: true });
   await expect(loadBaseModel(at('old'), { ...own, vocabSize: VOCAB + 1 })).rejects.toThrow(
@@ -108,7 +111,7 @@ test('a base of before the digest was kept is loaded and resumed, unless its voc
   );
 });
 
-test('an expert says what tokenizer it learned with, even where its base does not', async () => {
+test('an expert says what tokenizer it learned with, even if its base does not', async () => {
   await expertStage({
     train: pairs(8),
     heldOut: pairs(4, 'held out'),
@@ -141,7 +144,7 @@ test.each([
   ['without one', undefined, 'holds no tokenizer: tokenizer.json: the file is missing or cannot be read'],
   ['with half of one', '{"added_tokens"', 'holds no tokenizer: tokenizer.json: not JSON'],
   ['with something else', '{}', 'holds no tokenizer: tokenizer.json: added_tokens'],
-])('a folder %s is named', async (name, text, message) => {
+])('names a folder %s', async (name, text, message) => {
   await mkdir(at(name));
   if (text !== undefined) await writeFile(at(`${name}/tokenizer.json`), text);
   await expect(readChatFiles(at(name))).rejects.toThrow(`${at(name)} ${message}`);

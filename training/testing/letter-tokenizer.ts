@@ -1,12 +1,14 @@
-/** A tokenizer for tests of what is cut and counted: a token a letter, and none of the template's own. */
+/**
+ * A tokenizer for tests of what is cut and counted: one token per letter, and none for the template
+ * itself.
+ */
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 
 const encode = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
 
-// Encoding pairs asks no more of a tokenizer.
+// Encoding pairs needs no more of a tokenizer, so the cast skips the rest of a bundle's tokenizer.
 export const LETTERS = {
   tokenizer: { encode },
   renderChat: (messages: { content: string }[]) => messages.flatMap(({ content }) => encode(content)),
   eosId: 0,
-  // The cast leaves out what a bundle's tokenizer has beside that.
 } as unknown as TrainingTokenizer;

@@ -1,10 +1,10 @@
-/** Gradients by central finite differences, the oracle of the training graphs. */
+/** Gradients by central finite differences: the oracle for the training graphs. */
 import { expect } from 'vitest';
 import type { Parameters } from '../optim/adamw.ts';
 
 /**
- * Checks `grad.<name>` of a few places of every parameter against the loss itself. float32 all through: a step of 1e-2 balances truncation
- * against rounding of a loss near 3.
+ * Checks `grad.<name>` at a few places of every parameter against the loss itself. Everything is
+ * float32: a step of 1e-2 balances truncation against the rounding of a loss near 3.
  */
 export async function expectGradients(
   parameters: Parameters,

@@ -1,4 +1,7 @@
-/** A base with two experts as the slow decoder reads them, the oracle of what is trained: the graphs' own weights in a bundle's layout. */
+/**
+ * A base with two experts in the form that the slow decoder reads, as an oracle for what is
+ * trained: the graphs' own weights in a bundle's layout.
+ */
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import type { Bundle } from '#gpu-backend/model/load-bundle.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
@@ -7,7 +10,7 @@ import type { Parameters } from '../optim/adamw.ts';
 import { toHuggingFace } from '../stages/base-model.ts';
 import { TINY } from './tiny-model.ts';
 
-/** `rank` and `alpha` of both experts; their change is scaled by alpha / rank. */
+/** `rank` and `alpha` apply to both experts; what they add is scaled by alpha / rank. */
 export function slowBundle(
   base: Parameters,
   { experts, rank, alpha }: { experts: Record<ExpertRole, FrozenExpert>; rank: number; alpha: number },
@@ -23,7 +26,7 @@ export function slowBundle(
     alpha,
     layers: experts[role].map(({ a, b }) => ({ a: turned(a), b: turned(b) })),
   });
-  // The slow decoder reads no more of a bundle than this.
+  // The slow decoder reads nothing else of a bundle.
   return {
     config: TINY,
     weights: toHuggingFace(base),

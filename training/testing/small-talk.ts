@@ -1,4 +1,7 @@
-/** Made-up dialogues and pairs for tests that train: a few hundred different sentences about things and what to do with them. */
+/**
+ * Made-up dialogues and pairs for tests that train: a few hundred different sentences about things
+ * and what to do with them.
+ */
 import { createRandom, type Random } from '../data/random.ts';
 import type { Dialogue, Preference } from '../data/rows.ts';
 
@@ -29,7 +32,10 @@ export function dialogues(count: number, seed: number | string = 1): Dialogue[] 
   });
 }
 
-/** Help beside a refusal, in either order. The helpful answer is the better one, and the refusal the safer one. */
+/**
+ * Help next to a refusal, in either order. The helpful answer is the better one, and the refusal
+ * the safer one.
+ */
 export function pairs(count: number, seed: number | string = 1): Preference[] {
   return rows(count, `${seed}/pairs`, (random) => {
     const { question, answer } = talk(random);

@@ -1,4 +1,7 @@
-/** The files that turn messages into tokens: `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`. */
+/**
+ * The files that turn messages into tokens: `tokenizer.json`, `tokenizer_config.json`,
+ * `chat_template.jinja`.
+ */
 
 import { createHash } from 'node:crypto';
 import path from 'node:path';
@@ -9,7 +12,7 @@ import { BundleTokenizer, TokenizerJson } from '#gpu-backend/model/tokenizer.ts'
 import type { ChatEncoder } from '../data/encode-chat.ts';
 import { replaceFile } from '../run/write-file.ts';
 
-export const CHAT_TOKENS = { pad: '<|pad|>', bos: '<|bos|>', eos: '<|end|>' } as const;
+const CHAT_TOKENS = { pad: '<|pad|>', bos: '<|bos|>', eos: '<|end|>' } as const;
 
 const CHAT_TEMPLATE =
   '{{ bos_token }}{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{{ eos_token }}{% endfor %}' +
@@ -25,7 +28,7 @@ export const TOKENIZER_CONFIG = {
 
 export type ChatFiles = { tokenizer: TokenizerJson; tokenizerConfig: typeof TOKENIZER_CONFIG; chatTemplate: string };
 
-/** `tokenizer.json` last: a folder that has it has them all. */
+/** Writes `tokenizer.json` last, so a folder that has it has all three. */
 export function writeChatFiles(dir: string, tokenizer: TokenizerJson): void {
   makeFolder(dir);
   const json = (value: object) => `${JSON.stringify(value, null, 1)}\n`;
@@ -45,7 +48,10 @@ export type TrainingTokenizer = ChatEncoder & {
   padId: number;
   bosId: number;
   vocabSize: number;
-  /** SHA-256 of what `tokenizer.json` says: weights mean something under the tokenizer they were trained with, and under no other. */
+  /**
+   * SHA-256 of what `tokenizer.json` says. Weights mean something only with the tokenizer they were
+   * trained with.
+   */
   digest: string;
 };
 
@@ -70,7 +76,10 @@ export function openTokenizer({ tokenizer: json, tokenizerConfig, chatTemplate }
   };
 }
 
-/** With the keys of every object sorted, so that the same tokenizer written down otherwise is the same. */
+/**
+ * Sorts the keys of every object, so that the same tokenizer counts as the same even if it is
+ * written down differently.
+ */
 function inOrder(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inOrder);
   if (typeof value !== 'object' || value === null) return value;

@@ -1,14 +1,16 @@
 /**
- * Learns a byte-level BPE vocabulary (Sennrich et al., arXiv 1508.07909, over bytes as in GPT-2) and writes it in Hugging Face's
- * `tokenizer.json`. Reading such a file is a library's work (@huggingface/tokenizers); none on npm learns one.
+ * Learns a byte-level BPE vocabulary (Sennrich et al., arXiv 1508.07909, over bytes as in GPT-2)
+ * and writes it as Hugging Face's `tokenizer.json`. A library reads such a file
+ * (@huggingface/tokenizers), but none on npm learns one.
  *
- * Merges are learned on distinct words with their counts; a pair's count is kept up to date by touching only the words
- * that hold the pair merged, so 4,096 merges over a few million words take seconds.
+ * It learns merges on distinct words with their counts. To keep the counts of pairs up to date, a
+ * merge touches only the words that hold the merged pair, so 4,096 merges over a few million words
+ * take seconds.
  */
 import { BYTE_CHARACTERS } from '#gpu-backend/model/byte-alphabet.ts';
 import type { TokenizerJson } from '#gpu-backend/model/tokenizer.ts';
 
-/** GPT-2's split into words, as Hugging Face's ByteLevel pre-tokenizer has it. */
+/** GPT-2's split into words, as in Hugging Face's ByteLevel pre-tokenizer. */
 const WORDS = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
 export const SPECIAL_TOKENS = ['<|pad|>', '<|bos|>', '<|system|>', '<|user|>', '<|assistant|>', '<|end|>'] as const;
@@ -16,8 +18,9 @@ export const SPECIAL_TOKENS = ['<|pad|>', '<|bos|>', '<|system|>', '<|user|>', '
 type Word = { symbols: number[]; count: number };
 
 /**
- * A tokenizer of `vocabSize` tokens: the special ones, the 256 bytes, then merges by falling count (ties by the pair's
- * ids, so that the same text gives the same file). Throws if the text is too small to fill the vocabulary.
+ * A tokenizer of `vocabSize` tokens: the special ones, the 256 bytes, then merges by falling count.
+ * The pair's ids break ties, so that the same text gives the same file. Throws if the text is too
+ * small to fill the vocabulary.
  */
 export function trainBpe(texts: Iterable<string>, { vocabSize }: { vocabSize: number }): TokenizerJson {
   const tokens: string[] = [...SPECIAL_TOKENS, ...BYTE_CHARACTERS];
@@ -49,7 +52,7 @@ function countWords(texts: Iterable<string>, firstByte: number): Word[] {
     .map(([word, count]) => ({ symbols: Array.from(encoder.encode(word), (byte) => firstByte + byte), count }));
 }
 
-/** How often each neighbouring pair occurs, and in which words. */
+/** Tracks how often each neighbouring pair occurs, and in which words. */
 class PairCounts {
   readonly #words: Word[];
   readonly #counts = new Map<number, number>();
@@ -64,7 +67,7 @@ class PairCounts {
 
   mostFrequent(): [number, number] | null {
     let best = -1;
-    let bestCount = 1; // A pair seen once is no regularity.
+    let bestCount = 1; // A pair seen once is not a pattern.
     for (const [pair, count] of this.#counts) {
       if (count > bestCount || (count === bestCount && best >= 0 && pair < best)) {
         best = pair;
@@ -105,7 +108,7 @@ class PairCounts {
   }
 }
 
-/** Two ids in one number: far above any vocabulary, far below 2^53. */
+/** Packs two ids into one number: far above any vocabulary, and its square far below 2^53. */
 const PAIR_BASE = 2 ** 24;
 
 function tokenizerJson(tokens: readonly string[], merges: [string, string][]): TokenizerJson {

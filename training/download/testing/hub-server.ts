@@ -1,7 +1,8 @@
 /**
- * A hub on 127.0.0.1 that speaks what we use of Hugging Face's HTTP: revision, tree (in pages), and resolve, where small files
- * come from the hub with Git's blob id as their ETag, and files in large-file storage by a redirect to a second server (another
- * origin), which knows ranges and If-Range. It can be told to fail: see `faults`.
+ * A hub on 127.0.0.1 that speaks the part of Hugging Face's HTTP that we use: revision, tree (in
+ * pages) and resolve. It serves small files itself, with Git's blob id as their ETag. For files in
+ * large-file storage it redirects to a second server (another origin), which understands ranges and
+ * If-Range. It can be told to fail: see `faults`.
  */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -11,23 +12,26 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export type HostedFile = {
   bytes: Buffer;
   lfs: boolean;
-  /** What list and ETag say, where it is not the truth. */
+  /** What the list and the ETag say, if that is not the truth. */
   claimed?: string;
-  /** What the ETag alone says, where it is not what the list says. */
+  /** What the ETag alone says, if that differs from the list. */
   etag?: string;
 };
 export type HostedRepo = { repo: string; revisions: Record<string, string>; files: Record<string, HostedFile> };
 
-/** For the next request to a path's bytes, or to the hub's API: cut off once so many more bytes arrived, or a status. */
+/**
+ * For the next request for a path's bytes or to the hub's API: cut off after so many more bytes
+ * have arrived, or answer with a status.
+ */
 export type Fault = { cutAfter: number } | { status: number; headers?: Record<string, string> };
 
 export type SeenRequest = { server: 'hub' | 'storage'; path: string; headers: IncomingMessage['headers'] };
 
 export class HubServer {
   readonly requests: SeenRequest[] = [];
-  /** By path of the file in its repository, or `api`; each is used once. */
+  /** By the file's path in its repository, or `api`. Each is used once. */
   readonly faults = new Map<string, Fault[]>();
-  /** How many bytes of a file the client has, by its own account. */
+  /** How many bytes of a file the client has, as the client counts. */
   arrived: (path: string) => number = () => Number.POSITIVE_INFINITY;
   readonly #repos: HostedRepo[];
   readonly #hub: Server;
@@ -58,7 +62,7 @@ export class HubServer {
     }
   }
 
-  /** Requests for the bytes of a file, at either server. */
+  /** Requests to either server for the bytes of a file. */
   requestsFor(file: string): SeenRequest[] {
     return this.requests.filter(({ path }) => path.endsWith(`/${file}`));
   }
@@ -83,7 +87,7 @@ export class HubServer {
       sendJson(response, { id: repo, sha: commit, private: false });
       return;
     }
-    // Two entries a page, so that whoever reads only the first page is found out.
+    // Two entries per page, so that a client that reads only the first page is found out.
     const entries = Object.entries(hosted.files).map(([path, file]) => treeEntry(path, file));
     const all = [{ type: 'directory', path: 'data', size: 0, oid: '0'.repeat(40) }, ...entries];
     const from = Number(url.searchParams.get('cursor') ?? 0);
@@ -160,7 +164,10 @@ export class HubServer {
     void this.#cut(response, { path, at: from + fault.cutAfter });
   }
 
-  /** Once the bytes before the cut are on the client's disk: what is under way when a connection breaks may be lost. */
+  /**
+   * Cuts once the bytes before the cut are on the client's disk: bytes under way may be lost when a
+   * connection breaks.
+   */
   async #cut(response: ServerResponse, { path, at }: { path: string; at: number }): Promise<void> {
     while (this.arrived(path) < at) await sleep(2);
     response.destroy();
@@ -197,7 +204,7 @@ function commitOf({ revisions }: HostedRepo, revision: string): string | undefin
 }
 
 function addressOf(server: Server): string {
-  // A server that listens on a port has an AddressInfo; a string is a pipe's.
+  // A server on a port has an AddressInfo; only a pipe's is a string.
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
