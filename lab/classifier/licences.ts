@@ -1,9 +1,9 @@
 /**
- * Every source of prompts, its licence, and whether the weights we give away may be trained on it.
- * Yes needs a licence that lets anyone use and pass on what is made from the data, for money too.
- * Non-commercial, share-alike, unclear and unknown are no: whether weights adapt their data is not
- * settled, and we do not settle it at our users' risk. What is "no" may still be measured on. A
- * source that is not in this table stops the training.
+ * Every source of prompts, its licence, and whether we may train the weights we give away on it.
+ * "Yes" needs a licence that lets anyone use and pass on what is made from the data, also for
+ * money. Non-commercial, share-alike, unclear and unknown licences are a "no". It is not settled
+ * whether weights are an adaptation of their data, and we do not settle it at our users' risk. We
+ * may still measure on a "no". A source that is not in this table stops the training.
  */
 import * as z from 'zod';
 
@@ -115,7 +115,7 @@ export const LICENCES: Readonly<Record<string, SourceLicence>> = {
   'Tiny Shakespeare (karpathy/char-rnn)': yes('public domain', PERMISSIVE),
 };
 
-/** A source with a licence; any other is an error, because silence is not a licence. */
+/** A source in the licence table. Any other is an error, because silence is not a licence. */
 export const LicensedSource = z.string().refine((source) => Object.hasOwn(LICENCES, source), {
   error: ({ input }) => `"${input}" has no line in the licence table (lab/classifier/licences.ts)`,
 });
