@@ -66,7 +66,7 @@ export const LICENCES: Readonly<Record<string, SourceLicence>> = {
   'PKU safe SFT (xinykou/safety_realignment)': no('CC-BY-NC-4.0', NON_COMMERCIAL),
   'STAR-1 (UCSC-VLAA/STAR-1)': no(
     'Apache-2.0',
-    'collected from sets under other licences, non-commercial ones among them',
+    'collected from sets under other licences, some of them non-commercial',
   ),
   'boyiwei/alignment-attribution-code': yes('MIT', 'AdvBench prompts, MIT as well'),
 
@@ -105,8 +105,8 @@ export const LICENCES: Readonly<Record<string, SourceLicence>> = {
   'RM-Bench/alpacaeval (THU-KEG/RM-Bench)': no('unclear', UNCLEAR),
   'RM-Bench/refusals-dangerous (THU-KEG/RM-Bench)': no('unclear', UNCLEAR),
   'RM-Bench/refusals-offensive (THU-KEG/RM-Bench)': no('unclear', UNCLEAR),
-  'anthropics/hh-rlhf': no('MIT', 'permissive, but judges answers and says nothing of the prompt'),
-  'thu-coai/DiaSafety': no('Apache-2.0', 'permissive, but judges replies and says nothing of the prompt'),
+  'anthropics/hh-rlhf': no('MIT', 'permissive, but it rates answers and says nothing about the prompt'),
+  'thu-coai/DiaSafety': no('Apache-2.0', 'permissive, but it rates replies and says nothing about the prompt'),
   'google-research-datasets/dstc8-schema-guided-dialogue': no('CC-BY-SA-4.0', 'share-alike'),
   'alexa/Topical-Chat': no('CDLA-Sharing-1.0', 'share-alike'),
 
