@@ -60,8 +60,8 @@ export function reliabilityBins(rows: readonly Forecast[]): ReliabilityBin[] {
 }
 
 /**
- * Expected calibration error over the ten bins: how far the mean probability of a bin is from its
- * share of positives.
+ * Expected calibration error: how far the mean probability of a bin is from its share of positives,
+ * on average over the rows of the ten bins.
  */
 export function expectedCalibrationError(rows: readonly Forecast[]): number | undefined {
   if (rows.length === 0) return undefined;

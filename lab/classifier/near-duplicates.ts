@@ -3,7 +3,7 @@
  * to build a bomb"). A split by exact text would put one in training and its twin in the
  * examination. So near-duplicates form a group, and a group stays on one side of the split. MinHash
  * over word pairs with banding finds the candidates (Broder 1997). A prompt joins the first earlier
- * leader of a group that shares enough pairs with it. We compare with leaders only: when friends of
+ * group whose leader shares enough pairs with it. We compare with leaders only: when friends of
  * friends could join, a tenth of all prompts ended up in one group.
  */
 import { promptKey } from '#training/data/prompt-key.ts';

@@ -34,7 +34,7 @@ test('calling a code a way past the filter is an attack, asking to read it is no
   expect(jailbreaks(codes(file.decodingFrames))).toEqual(new Set([0]));
 });
 
-test('a code teaches no harm in training, and is judged held out by what it hides', () => {
+test('a code teaches no harm in training, and counts as what it hides when it is held out', () => {
   const made = [file.encodedFrames, file.decodingFrames, file.answeringFrames].flatMap(codes);
   expect(inTraining(made).filter((example) => harmOf(example) === 1)).toEqual([]);
   expect(heldout(made).filter((example) => harmOf(example) === 1).length).toBeGreaterThan(10);

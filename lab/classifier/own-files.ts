@@ -7,8 +7,8 @@
  * planted instruction or a harmless aside, and frames for an encoded question. Some of those frames
  * are attacks in their own words, some ask to answer what is hidden, and some only ask to read it.
  *
- * `uses.json` has what one may do to harmless things and to others, and what one may ask about a
- * grim subject. `contrast` has one file per label, with pairs in nearly the same words.
+ * `uses.json` has deeds with harmless objects and with others, and things to ask about grim
+ * subjects. `contrast` has one file per label, with pairs in nearly the same words.
  * `contrast-check.json` has more pairs, for measuring only.
  */
 import { readFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
- * The same verb with harmless objects and with others ("shoot a portrait", "shoot a teacher"). And
- * the same grim subject in questions that want to know and in orders that want to do. The pair of
- * words decides, so we show the pairs many times over.
+ * Shows the same verb with harmless objects and with others ("shoot a portrait", "shoot a
+ * teacher"), and the same grim subject in questions that want to know and in orders that want to
+ * do. The pair of words decides, so we show the pairs many times over.
  */
 import { promptKey } from '#training/data/prompt-key.ts';
 import { createRandom } from '#training/data/random.ts';
@@ -9,7 +9,7 @@ import { loadFrames, loadUses } from './own-files.ts';
 import { fill, type Question } from './question.ts';
 import { splitOf } from './split.ts';
 
-/** In training: per phrase, and per subject and side. Elsewhere it is one. */
+/** In training: frames per phrase, and carriers per subject and side. Elsewhere one of each. */
 const FRAMES_EACH = 3;
 const CARRIERS_EACH = 5;
 
