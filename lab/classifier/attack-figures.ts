@@ -1,7 +1,9 @@
 /**
- * What the disguises of attacks.ts do to the shipped model: of harmful prompts that it flags undisguised, how many it still
- * flags; of harmless ones that it leaves alone, how many it now flags. Each with the defences against that disguise
- * switched off, and on, on the same weights. Harm is what counts here, whatever else a code in a prompt says of its sender.
+ * What the disguises of attacks.ts do to the shipped model. Of the harmful prompts that it flags
+ * undisguised, how many does it still flag? Of the harmless ones that it leaves alone, how many
+ * does it now flag? Each is measured on the same weights twice: with the defences against that
+ * disguise off, and with all of them on. Only harm counts here. What a code in a prompt says about
+ * its sender does not.
  */
 
 import { type Classifier, createClassifier } from '#shared/classify/classify.ts';
@@ -12,21 +14,24 @@ import { harmOf } from './columns.ts';
 import type { Example } from './example.ts';
 import { ANY_HARM_RAMP, FLAGGED } from './recipe.ts';
 
-/** The longest prompt that is disguised: codes make it several times as long, and it still has to be read to its end. */
+/**
+ * The longest prompt that we disguise. A code makes it several times as long, and it must still be
+ * read to its end.
+ */
 const MOST_CHARS = 300;
 
 /** Shares of the harmful prompts and of the harmless ones. */
-export type Shares = { harmful: number; benign: number };
+type Shares = { harmful: number; benign: number };
 export type AttackFigures = { attack: string; against: readonly string[]; without: Shares; with: Shares };
 export type AttackPrompts = { harmful: string[]; benign: string[] };
 
-/** Whether a preset policy's ramp on harm has begun: a category's, or that of `any_harm`. */
+/** Whether the prompt is on a preset policy's ramp: a category's, or that of `any_harm`. */
 export function isFlaggedAsHarm({ classify }: Pick<Classifier, 'classify'>, text: string): boolean {
   const signals = classify(text);
   return CATEGORIES.some((category) => signals[category] > FLAGGED) || signals.any_harm > ANY_HARM_RAMP.from;
 }
 
-/** At most `most` prompts of each side, those that are judged rightly undisguised; which ones, a hash decides. */
+/** At most `most` prompts of each side, all judged rightly undisguised. A hash picks which. */
 export function attackPrompts(
   classifier: Classifier,
   { examples, most }: { examples: readonly Example[]; most: number },
@@ -51,7 +56,8 @@ export function attackFigures(
   { prompts, attacks = ATTACKS }: { prompts: AttackPrompts; attacks?: readonly Attack[] },
 ): AttackFigures[] {
   const full = createClassifier(model);
-  // Reading a model takes longer than classifying a hundred prompts, and many attacks are met by the same defences.
+  // Reading a model takes longer than classifying a hundred prompts, and many attacks meet the same
+  // defences.
   const weakened = new Map<string, Classifier>();
   return attacks.map((attack) => {
     const key = attack.against.join();

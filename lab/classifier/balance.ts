@@ -1,18 +1,19 @@
 /**
- * How much each left-out row counts for calibration. A probability needs a stated mixture, and
- * these sources have none of their own: of the unsafe rows and of the harmless ones every source
- * counts alike (a small set by the root of its size: a dozen rows are no voice), and both sides
- * together weigh the same. So "0.5" is said to be right where half of the prompts are unsafe.
+ * How much each left-out row counts in calibration. A probability only means something for a stated
+ * mix of prompts, and these sources have no mix of their own, so we state one. Unsafe and harmless
+ * prompts weigh the same. On each side a source counts by the root of its size: a large set should
+ * not drown the others, and a dozen rows are no voice. So "0.5" is meant to be right where half of
+ * the prompts are unsafe.
  */
 import type { Example } from './example.ts';
 import { isUnsafe } from './targets.ts';
 
-/** The share of unsafe prompts for which probabilities are meant. */
+/** The share of unsafe prompts that the probabilities are meant for. */
 export const PRIOR = 0.5;
 
 /**
- * One weight per example, of mean 1. Rows of which nobody said whether they are safe are taken for
- * unsafe: they have labels.
+ * One weight per example, with mean 1. If nobody said whether a row is safe, it counts as unsafe,
+ * because it has labels.
  */
 export function balancedWeights(examples: readonly Example[]): number[] {
   const keys = examples.map((example) => ({ side: isUnsafe(example) === false ? 0 : 1, source: example.source }));

@@ -3,7 +3,7 @@ import { sigmoid } from '#shared/classify/combine-scores.ts';
 import { createRandom } from '#training/data/random.ts';
 import { fitPlatt } from './calibrate.ts';
 
-test('finds the slope and offset that made the data', () => {
+test('finds the slope and offset that the data were drawn with', () => {
   const random = createRandom('platt');
   const rows = Array.from({ length: 20_000 }, () => {
     const score = 12 * random.next() - 6;
@@ -24,14 +24,14 @@ test.each([
   ['perfect separation', Array.from({ length: 40 }, (_, i) => ({ score: i < 20 ? -20 : 20, target: i < 20 ? 0 : 1 }))],
   ['all at one score', Array.from({ length: 9 }, (_, i) => ({ score: 1000, target: i % 2 }))],
   ['nothing', []],
-])('stays finite and rising with %s', (_, rows) => {
+])('the curve stays finite and rising with %s', (_, rows) => {
   const { slope, offset } = fitPlatt(rows);
   expect(Number.isFinite(offset)).toBe(true);
   expect(slope).toBeGreaterThan(0);
   for (const { score } of rows) expect(sigmoid(slope * score + offset)).not.toBeNaN();
 });
 
-test('few rows make no certainty: two lucky positives stay well below 1', () => {
+test('few rows give no certainty: two lucky positives stay well below 1', () => {
   const { slope, offset } = fitPlatt([
     { score: 2, target: 1 },
     { score: 2, target: 1 },

@@ -1,8 +1,8 @@
 /**
  * Platt scaling (1999): a logistic curve from a judgement's score to a probability, fitted on rows
- * that trained nothing. Some labels have a dozen positives there, so the targets are pulled in as
- * Platt did, and the slope is kept near 1 by a weak prior: a few lucky rows may not turn a guess
- * into a certainty.
+ * that trained nothing. Some labels have only a dozen positives there. So we pull the targets in as
+ * Platt did, and a weak prior keeps the slope near 1: a few lucky rows must not turn a guess into a
+ * certainty.
  */
 import { sigmoid } from '#shared/classify/combine-scores.ts';
 
@@ -26,8 +26,8 @@ export function fitPlatt(rows: readonly Row[]): Platt {
     weight,
   }));
   let at: Platt = { slope: 1, offset: 0 };
-  // Newton's method, a step halved until it helps: far from the optimum the curvature vanishes and
-  // a full step flies off.
+  // Newton's method. Each step is halved until it helps, because far from the optimum the curvature
+  // vanishes and a full step flies off.
   for (let step = 0; step < MAX_STEPS; step++) {
     const { dSlope, dOffset } = newtonStep(smoothed, at);
     const before = loss(smoothed, at);
@@ -62,8 +62,8 @@ function newtonStep(rows: readonly Weighted[], { slope, offset }: Platt): { dSlo
 }
 
 /**
- * Cross-entropy as `log(1 + e^z) - target * z`, which no score can overflow, plus the slope's
- * prior.
+ * Cross-entropy as `log(1 + e^z) - target * z`, which no score can overflow, plus the prior on the
+ * slope.
  */
 function loss(rows: readonly Weighted[], { slope, offset }: Platt): number {
   return rows.reduce(

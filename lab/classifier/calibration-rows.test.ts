@@ -17,7 +17,7 @@ const example = (fields: Partial<Example>): Example => ({
 });
 const logOdds = (harm: number) => new Float64Array(JUDGEMENTS.length).fill(harm);
 
-test('sources as they were left out, our own prompts as the shipped model says of those that calibrate', () => {
+test('takes the scores of left-out sources, and for our own prompts those of the shipped model on calibration rows', () => {
   const leftOut = [CONTRAST_SOURCE, OWN_SOURCE].map((source) => ({
     example: example({ source }),
     fold: 0,
@@ -34,7 +34,7 @@ test('sources as they were left out, our own prompts as the shipped model says o
   ]);
 });
 
-test('half of the prompts are taken to be unsafe, however many of each there are', () => {
+test('assumes that half of the prompts are unsafe, however many there are of each', () => {
   const rows = [
     ...Array.from({ length: 300 }, () => ({ example: example({}), logOdds: logOdds(0) })),
     ...Array.from({ length: 30 }, () => ({ example: example({ targets: targetsOf(['hate']) }), logOdds: logOdds(0) })),

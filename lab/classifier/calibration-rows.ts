@@ -1,8 +1,8 @@
 /**
- * What probabilities are fitted on: each source's prompts as a model says that never saw the
- * source, all sources alike. Our own prompts are the exception. They are most of what categories
- * and jailbreaks are learned from, and a model without them is another model; of those the ones
- * that calibrate, which trained nothing, are asked of the model that ships.
+ * The rows that probabilities are fitted on. A model that never saw a source scores the prompts of
+ * that source. Our own prompts are the exception. Categories and jailbreaks are mostly learned from
+ * them, so a model without them would be a different model. Of those we take the calibration
+ * prompts, which trained nothing, and let the model that ships score them.
  */
 
 import type { ScoreText } from '#shared/classify/score-text.ts';

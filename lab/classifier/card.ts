@@ -1,6 +1,6 @@
 /**
- * The model card, from one run's report. Every figure in it comes from there; the sentences say
- * what they can bear.
+ * The model card, written from one run's report. Every figure comes from there, and no sentence
+ * claims more than the figures do.
  */
 
 import type { Flags } from './evaluate.ts';
@@ -15,28 +15,36 @@ export function card(report: Report): string {
   const excluded = Object.entries(LICENCES).filter(([, { inWeights }]) => !inWeights);
   return `# The edge's prompt classifier
 
-Version \`${version}\`. Calibrated probabilities for a prompt: of 14 harm categories, of \`jailbreak\`, and of \`any_harm\`, harm of
-whatever category. Linear over hashed word 1-2-grams, pairs of words with one between, the first words and character 3-5-grams, int8; one extra column says whether there is harm
-at all, and categories are learned among harmful prompts only. Written by \`${command}\` (${list(settings)}), figures included.
+Version \`${version}\`. For each prompt it gives calibrated probabilities of 14 harm categories, of \`jailbreak\`, and
+of \`any_harm\`, which is harm of any category. The model is linear, with int8 weights, over hashed features: word
+1-2-grams, pairs of words with one between, the first words, and character 3-5-grams. One extra column says whether
+there is harm at all. The categories are learned only among harmful prompts.
 
-Size: ${kilobytes(bytes.model)} KB, ${kilobytes(bytes.gzip)} KB gzipped. The weights are Apache-2.0, like the project.
+\`${command}\` wrote the model, its figures and this card, with these settings:
+${list(settings)}.
+
+Size: ${kilobytes(bytes.model)} KB, ${kilobytes(bytes.gzip)} KB gzipped. Licence of the weights: Apache-2.0, like the project.
 
 ## Data that shaped the weights
 
-Only sources whose licence lets anyone use and pass on what is made from them. Rows are prompts after removing exact doubles;
-near-duplicates are on one side of the split together, and no held-out prompt is in training or calibration (checked in the run).
+We trained only on sources whose licence lets anyone use and pass on what is made from them. The table counts prompts
+without exact duplicates. Near-duplicates stay together on one side of the split. No held-out prompt is in training or
+calibration. The run checks that.
 
 ${table(
   ['source', 'licence', 'train', 'calibration', 'held out'],
   data.map(({ source, licence, train, calibration, heldout }) => [source, licence, train, calibration, heldout]),
 )}
 
-Attribution: SimpleSafetyTests (Vidgen et al., 2023, CC-BY-4.0), Taskmaster-4 (Google, CC-BY-4.0), C4 sample (Common Crawl and AI2, ODC-BY).
+Attribution: SimpleSafetyTests (Vidgen et al., 2023, CC-BY-4.0), Taskmaster-4 (Google, CC-BY-4.0), C4 sample (Common
+Crawl and AI2, ODC-BY).
 
 ## On held-out prompts (${heldoutRows})
 
-Of the training data's own kind, so the easy part: read on for strangers' prompts. ROC-AUC, recall at the threshold that flags
-1 % of a label's negatives, and expected calibration error over ten bins, without calibration and with it. A label's negatives are benign prompts and other categories' prompts; rows whose source leaves the label open count on neither side.
+These prompts are of the same kind as the training data, so this is the easy part. Strangers' prompts come further down.
+The table shows ROC-AUC, recall at the threshold that flags 1 % of a label's negatives, and the expected calibration
+error (ECE) over ten bins, before and after calibration. A label's negatives are benign prompts and prompts of other
+categories. Prompts whose source leaves the label open count on neither side.
 
 ${table(
   ['label', 'positives', 'negatives', 'ROC-AUC', 'recall at 1 % FPR', 'ECE before', 'ECE after'],
@@ -51,12 +59,15 @@ ${table(
   ]),
 )}
 
-Mean ROC-AUC ${figure(mean(labels.flatMap(({ auc }) => auc ?? [])), 3)}; mean ECE ${figure(mean(labels.flatMap(({ eceUncalibrated }) => eceUncalibrated ?? [])), 4)} before and ${figure(mean(labels.flatMap(({ ece }) => ece ?? [])), 4)} after. Unsafe of any kind against benign, by the largest label: ROC-AUC ${figure(any.auc, 3)}, recall ${figure(any.recallAtOnePercent, 2)}
-at 1 % FPR; with "flagged" as any label above 0.5: ${share(any.unsafe)} of the unsafe, ${share(any.benign)} of the benign.
+The mean ROC-AUC is ${figure(mean(labels.flatMap(({ auc }) => auc ?? [])), 3)}. The mean ECE is ${figure(mean(labels.flatMap(({ eceUncalibrated }) => eceUncalibrated ?? [])), 4)} before calibration and ${figure(mean(labels.flatMap(({ ece }) => ece ?? [])), 4)} after.
 
-![Reliability plot: what was said against how often it was true, for all judgements together and for each](reliability.svg)
+How well does the largest label tell unsafe prompts of any kind from benign ones? ROC-AUC is ${figure(any.auc, 3)}, and recall at
+1 % FPR is ${figure(any.recallAtOnePercent, 2)}. A prompt is *flagged* if any label is above 0.5. That flags ${share(any.unsafe)} unsafe prompts, and
+${share(any.benign)} benign ones.
 
-**Over-flagging**, safe prompts full of frightening words, flagged:
+![Reliability: what the model said against how often it was true, over all judgements and for each](reliability.svg)
+
+**Over-flagging**: how many safe prompts full of frightening words are flagged.
 
 ${table(
   ['source', 'flagged'],
@@ -67,15 +78,21 @@ ${worldTable('the demo bundle knows', world.demo)}
 
 ${worldTable('it does not know', world.others)}
 
-**int8 against float**: mean ROC-AUC ${figure(quantization.int8Auc, 4)} against ${figure(quantization.floatAuc, 4)}, mean ECE ${figure(quantization.int8Ece, 4)} against ${figure(quantization.floatEce, 4)};
-probabilities differ by ${figure(quantization.meanGap, 5)} on average and ${figure(quantization.largestGap, 3)} at most, and ${quantization.flippedFlags} of ${quantization.rows} prompts are flagged by one and not by the other.
+**int8 against float**: the mean ROC-AUC is ${figure(quantization.int8Auc, 4)} against ${figure(quantization.floatAuc, 4)}, and the mean ECE ${figure(quantization.int8Ece, 4)} against ${figure(quantization.floatEce, 4)}.
+Probabilities differ by ${figure(quantization.meanGap, 5)} on average and ${figure(quantization.largestGap, 3)} at most. Of ${quantization.rows} prompts, ${quantization.flippedFlags} are
+flagged by one model and not by the other.
 
 ## On sources left out
 
-One model for each group of sources (\`lab/classifier/folds.ts\`), trained like this one but without that group, scores the group's prompts
-(at most 300 of a side). By \`any_harm\`, or \`jailbreak\` where a source has nothing else: harmful prompts against harmless ones from elsewhere (Alpaca, Dolly, WildChat), shares of either side
-above ${ramp.from}, where the preset policies' ramp begins (a \`jailbreak\` above 0.5), and the calibration error after calibration. Calibration is fitted on the same scores, each source counting
-alike and half of them unsafe; only our own prompts are calibrated by those that trained nothing and asked of this model, since a model without them is another.
+For each group of sources (\`lab/classifier/folds.ts\`), we trained a model like this one without that group. It scores
+the group's prompts, at most 300 per source and side. The score is \`any_harm\`, or \`jailbreak\` if a source has nothing
+else that is unsafe. ROC-AUC and recall compare the source's harmful prompts with harmless ones from elsewhere (Alpaca,
+Dolly, WildChat). *Above* means above ${ramp.from}, where the preset policies' ramp begins, or above 0.5 for \`jailbreak\`. ECE
+is after calibration.
+
+We fitted the calibration on the same scores, as if half of the prompts were unsafe. On each side, a source counts by
+the root of its number of prompts. Our own prompts are the exception, because a model without them would be a different
+one. There we used the scores of this model on the calibration prompts, which trained nothing.
 
 ${table(
   ['source', 'by', 'harmful', 'harmless', 'ROC-AUC', 'recall at 1 % FPR', 'harmful above', 'harmless above', 'ECE'],
@@ -94,12 +111,15 @@ ${table(
 
 ## Contrast: nearly the same words
 
-Pairs of a harmless and a harmful prompt. Templates are split whole, so no pattern of a held-out pair was trained on; \`contrast-check.json\` trains
-nothing at all. Settings and ramp were chosen on the templates for choosing and on that file, and own prompts were added after reading which of its pairs
-were missed (subjects and verbs, not its sentences): its figures flatter. The held-out templates chose nothing, but were printed between runs.
+Each pair is a harmless and a harmful prompt in nearly the same words. A template is on one side of the split, so the
+model never trained on the pattern of a held-out pair. It never trained on \`contrast-check.json\` at all.
+
+We chose settings and ramp on the templates for choosing and on that file. After reading which of its pairs were missed,
+we also added prompts of our own, with its subjects and verbs but not its sentences. So its figures flatter. The
+held-out templates chose nothing, but we saw their figures between runs.
 
 ${table(
-  ['pairs', 'number', 'by', 'ROC-AUC', `unsafe above ${ramp.from}`, `safe above ${ramp.from}`],
+  ['set', 'pairs', 'by', 'ROC-AUC', `unsafe above ${ramp.from}`, `safe above ${ramp.from}`],
   contrast.map(({ set, pairs, by, auc, unsafeRising, safeRising }) => [
     set,
     pairs,
@@ -110,28 +130,30 @@ ${table(
   ]),
 )}
 
-Another start of the ramp, unsafe and safe above it:
+With another start of the ramp, the shares of unsafe and safe prompts above it:
 
 ${table(
-  ['pairs', ...contrast[0]!.curve.map(({ from }) => `${from}`)],
+  ['set', ...contrast[0]!.curve.map(({ from }) => `${from}`)],
   contrast.map(({ set, curve }) => [set, ...curve.map(({ unsafe, safe }) => `${percent(unsafe)}, ${percent(safe)}`)]),
 )}
 
 ## In code
 
-Held-out prompts as a code between words that ask to decode and answer it. Harmless ones: how many are above 0.5 as a \`jailbreak\`, or in a category;
-harmful ones: how many are still found by what they decode to.
+Held-out prompts, encoded, between words that ask to decode and answer them. For harmless prompts, the table shows how
+many are above 0.5 as a \`jailbreak\`, and how many are flagged as harm. For harmful ones, it shows how many are still
+found by what they decode to. *Flagged as harm* means that a category is above 0.5, or \`any_harm\` above ${ramp.from}.
 
 ${table(
-  ['code', 'harmless, `jailbreak`', 'harmless, a category', 'harmful, found'],
+  ['code', 'harmless, `jailbreak`', 'harmless, flagged as harm', 'harmful, found'],
   encoded.map(({ code, jailbreak, harm, found }) => [code, percent(jailbreak), percent(harm), percent(found)]),
 )}
 
 ## Under attack
 
-${attacked.harmful} held-out harmful prompts that are flagged as they stand and ${attacked.benign} harmless ones that are not, each in every disguise
-(\`lab/classifier/attacks.ts\`): how many are flagged in one of the 14 categories before, with the defences against that disguise switched
-off, and after, with all of them on. The weights are the same and learned no category from a disguised text; what lies between the columns is reading.
+We took ${attacked.harmful} held-out harmful prompts that are flagged as harm undisguised, and ${attacked.benign} harmless ones that are not. We put
+each into every disguise (\`lab/classifier/attacks.ts\`). The table shows how many are then flagged as harm: *before* with
+the defences against that disguise off, *after* with all of them on. The weights are the same, and they learned no
+category from disguised text. So the difference between the columns comes from reading alone.
 
 ${table(
   ['disguise', 'harmful, before', 'harmful, after', 'harmless, before', 'harmless, after'],
@@ -146,8 +168,8 @@ ${table(
 
 ## On prompts from elsewhere
 
-Data sets whose licence keeps them out of training (non-commercial, share-alike or unclear). They measured the weights and did not
-shape them; they are the better guess at what a stranger's prompts meet.
+These data sets have a licence that keeps them out of training (non-commercial, share-alike or unclear). They measured
+the weights and did not shape them. They are the better guess at how the model does on a stranger's prompts.
 
 ${table(
   ['source', 'licence', 'unsafe flagged', 'benign flagged', 'ROC-AUC', 'recall at 1 % FPR', 'by'],
@@ -162,9 +184,9 @@ ${table(
   ]),
 )}
 
-ROC-AUC is of the source's unsafe prompts against the benign ones of all these sources.
+ROC-AUC and recall compare the source's unsafe prompts with the benign ones of all these sources.
 
-Unsafe against benign over all of them: ROC-AUC ${figure(elsewhere.any.auc, 3)}, recall ${figure(elsewhere.any.recallAtOnePercent, 2)} at 1 % FPR. Per label:
+Over all sources together, unsafe against benign: ROC-AUC ${figure(elsewhere.any.auc, 3)}, recall ${figure(elsewhere.any.recallAtOnePercent, 2)} at 1 % FPR. Per label:
 
 ${table(
   ['label', 'positives', 'negatives', 'ROC-AUC'],
@@ -175,28 +197,35 @@ ${table(
 
 ## Limits
 
-- It knows words, not meaning. A request in words that training never saw reads as benign. One in a language other than English is no more
-  likely to be found; it is called \`uncertain\`, which a policy prices.
-- It is one signal that raises floors, not a filter: most of the safety is in the decoding. Do not refuse on it alone.
-- Disguises outside the table above are not undone: other ciphers, translation, phonetic spelling, pictures of letters, synonyms, a question
-  split over several messages. The table has the disguises that the defences were written for; whoever invents a new one starts at "before".
-- The first 64,000 characters are read, all of them; a text that goes on is \`unread\`, which a policy prices.
-- One bad sentence in a long harmless text has to be a little clearer than one that stands alone, and a bad clause in a harmless sentence
-  clearer still. A harm that is spread over sentences that are each harmless is not seen.
-- Much of what is harmful stays below 0.5: of the unsafe prompts from elsewhere ${share(elsewhere.any.unsafe)} are above it, of the benign ones
-  ${share(elsewhere.any.benign)}. A policy that has to catch more begins its ramps lower.
-- A code says nothing by itself: what it decodes to is judged. Codes that the edge cannot read are \`uncertain\` where they are most of a text;
-  shared/classify/README.md says which it reads.
-- A probability means what it says where half of the prompts are unsafe and come from sources it has not seen, each source counting alike. In traffic with less harm it is
-  too high, and on prompts of its own sources too low for harm; a single source can be off by as much as the table above says.
-- Contrast is hard for it: with the ramp at ${ramp.from} ${percent(1 - contrast[0]!.unsafeRising)} of the held-out unsafe sides pass below it and ${percent(contrast[0]!.safeRising)} of the safe sides do not.
-- Several public sets were written by a model, and the project's own three for this purpose, contrast pairs and their check among them; their style is
-  part of what was learned and of what is measured.
+- It is one signal that raises floors, not a filter. Most of the safety is in the decoding. Do not refuse on it alone.
+- It knows words, not meaning. A request in words that it never saw in training reads as benign.
+- A request in a language other than English is no more likely to be found. It is called \`uncertain\`, and a policy can
+  price that.
+- It does not undo disguises outside the table above: other ciphers, translation, phonetic spelling, pictures of
+  letters, synonyms, a question split over several messages. The table has the disguises that the defences were written
+  for. Whoever invents a new one starts at *before*.
+- It reads all of the first 64,000 characters. A longer text is \`unread\`, and a policy can price that.
+- One bad sentence in a long harmless text must be a little clearer than one that stands alone. A bad clause in a
+  harmless sentence must be clearer still. Harm that is spread over sentences that are each harmless is not seen.
+- Much of what is harmful stays below 0.5. Above it are ${share(elsewhere.any.unsafe)} unsafe prompts from elsewhere, and ${share(elsewhere.any.benign)}
+  benign ones. A policy that must catch more begins its ramps lower.
+- A code says nothing by itself. What it decodes to is judged. If the edge cannot read a code and it is most of a text,
+  the text is \`uncertain\`. shared/classify/README.md says which codes the edge reads.
+- A probability means what it says for a mix in which half of the prompts are unsafe, and all come from sources that the
+  model has not seen. It is too high in traffic with less harm, and too low for harm on prompts of the model's own
+  sources. For a single source it can be off by as much as the table of left-out sources says.
+- Contrast is hard for it. With the ramp at ${ramp.from}, ${percent(1 - contrast[0]!.unsafeRising)} of the held-out unsafe sides pass below it, and ${percent(contrast[0]!.safeRising)} of the safe
+  sides do not.
+- Several public sets were written by a model. The project's own three sets, with the contrast pairs and their check
+  among them, were written for this purpose. Their style is part of what the model learned and of what we measure.
 - Safe and unsafe advice in nearly the same words is mostly beyond it (\`dangerous_practices\` on prompts from elsewhere).
-- The small world's borderline questions are taught as 0.7, between harmful and ordinary; they count in ECE and in no ROC-AUC per label.
-- ECE is small partly because most rows are clear negatives of most labels. Held-out positives of some labels are few, so
-  their figures are rough. Learning rate, L2, weights of sources and n-gram shape were chosen with the prompts from elsewhere,
-  HarmBench's left-out rows and the contrast pairs for choosing in view: no source here is wholly unseen by whoever chose.
+- Borderline questions of the small world are taught as 0.7, between harmful and ordinary. They count in ECE, but in no
+  label's ROC-AUC.
+- ECE is small partly because most rows are clear negatives of most labels. Some labels have few held-out positives, so
+  their figures are rough.
+- We chose the learning rate, L2, the weights of sources and the shape of n-grams while looking at the prompts from
+  elsewhere, HarmBench's left-out rows and the contrast pairs for choosing. So whoever chose had seen something of every
+  source.
 
 ## Left out of the weights
 
@@ -208,11 +237,11 @@ ${table(
 }
 
 function worldTable(which: string, { harmfulAuc, borderlineAuc, kinds }: Report['world']['demo']): string {
-  return `**The small world**, held-out wordings of topics that ${which}, by the largest label (harmful against ordinary: ROC-AUC
-${figure(harmfulAuc, 3)}; borderline against ordinary: ${figure(borderlineAuc, 3)}):
+  return `**The small world**: held-out wordings of topics that ${which}, scored by the largest label. ROC-AUC is
+${figure(harmfulAuc, 3)} for harmful against ordinary questions, and ${figure(borderlineAuc, 3)} for borderline against ordinary ones.
 
 ${table(
-  ['questions', 'flagged', '10 % below', 'median', '90 % below'],
+  ['questions', 'flagged', '10th percentile', 'median', '90th percentile'],
   Object.entries(kinds).map(([kind, { p10, median, p90, ...flags }]) => [
     kind,
     share(flags),

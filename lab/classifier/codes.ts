@@ -1,4 +1,7 @@
-/** Ways to write a text in another alphabet, for own prompts and for attacks; the edge's decoders are not used, so neither can hide the other's fault. */
+/**
+ * Ways to write a text in another alphabet, for our own prompts and for attacks. They share no code
+ * with the edge's decoders, so that neither can hide a fault of the other.
+ */
 const LETTER = /[a-z]/gi;
 
 export const base64 = (text: string) => Buffer.from(text).toString('base64');

@@ -1,8 +1,11 @@
-/** What an example teaches the model's columns: whether there is harm, of which kind if there is, and jailbreak by itself. */
+/**
+ * What an example teaches the model's columns: whether there is harm, of which kind if so, and, by
+ * itself, whether it is a jailbreak.
+ */
 import { CATEGORIES } from '#shared/line/categories.ts';
 import type { Example } from './example.ts';
 
-/** Whether an example is harmful in any category, 0 to 1; null where nobody said. */
+/** Whether an example is harmful in any category, from 0 to 1. Null if nobody said. */
 export function harmOf({ targets, someHarm }: Pick<Example, 'targets' | 'someHarm'>): number | null {
   if (someHarm) return 1;
   const known = targets.slice(0, CATEGORIES.length).filter((target) => target !== null);
@@ -10,8 +13,9 @@ export function harmOf({ targets, someHarm }: Pick<Example, 'targets' | 'someHar
 }
 
 /**
- * One target per column, in the order of `combineScores`. Categories learn only where there is harm: "given that it is
- * harmful, is it this?", which a borderline question answers with a whole yes while its harm stays in doubt.
+ * One target per column, in the order of `combineScores`. A category learns only where there is
+ * harm: "given that this is harmful, is it of my kind?" A borderline question answers that with a
+ * full yes, while its harm stays in doubt.
  */
 export function columnTargets(example: Pick<Example, 'targets' | 'someHarm'>): (number | null)[] {
   const harm = harmOf(example);

@@ -5,11 +5,11 @@ import { contrastFigures, contrastSets } from './contrast-figures.ts';
 import { contrastPrompts } from './contrast-prompts.ts';
 import { ANY_HARM_RAMP } from './recipe.ts';
 
-/** Says of a text the number that it is. */
+/** Reads the text as a number and answers with it. */
 const saying = (by: Judgement) => (text: string) =>
   ({ ...Object.fromEntries(SIGNALS.map((signal) => [signal, 0])), [by]: Number(text) }) as Signals;
 
-test('counts whose floors rise, and how well the sides are told apart', () => {
+test('counts the prompts whose floors rise, and how well the sides are told apart', () => {
   const { from, full } = ANY_HARM_RAMP;
   const prompts = [
     { text: `${full}`, unsafe: true },
@@ -22,7 +22,7 @@ test('counts whose floors rise, and how well the sides are told apart', () => {
   expect(figures.curve[0]).toEqual({ from: 0.3, unsafe: 1, safe: 0.5 });
 });
 
-test('no set of the card has a prompt that trains', () => {
+test('no set of the card holds a prompt from training', () => {
   const examples = contrastPrompts();
   const trained = new Set(examples.filter(({ split }) => split === 'train').map(({ text }) => text));
   for (const { set, prompts } of contrastSets(examples)) {

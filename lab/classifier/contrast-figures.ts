@@ -1,4 +1,4 @@
-/** How well the two sides of contrast pairs are told apart, and whose floors rise. */
+/** How well the model tells the two sides of contrast pairs apart, and whose floors rise. */
 import type { Signals } from '#shared/classify/classify.ts';
 import type { ContrastExample } from './contrast-prompts.ts';
 import type { Example, Split } from './example.ts';
@@ -13,10 +13,10 @@ export type ContrastFigures = {
   by: 'any_harm' | 'jailbreak';
   pairs: number;
   auc: number | undefined;
-  /** Above the start of the ramp. */
+  /** The share above the start of the ramp. */
   unsafeRising: number;
   safeRising: number;
-  /** The trade-off: the shares of either side above each threshold. */
+  /** The trade-off: the share of each side above each threshold. */
   curve: { from: number; unsafe: number; safe: number }[];
 };
 
@@ -43,8 +43,8 @@ export function contrastFigures(
 }
 
 /**
- * The sets of the card: templates held out, those that settings were chosen on, and a file that
- * trains nothing.
+ * The sets of the card: held-out templates, the templates that settings were chosen on, and a file
+ * that trains nothing.
  */
 export function contrastSets(
   examples: readonly Example[],

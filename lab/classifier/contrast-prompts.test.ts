@@ -10,7 +10,7 @@ import { ContrastFile, loadContrastCheck, loadFile } from './own-files.ts';
 
 const rows = contrastPrompts();
 
-test('every label has pairs: one side its own, the other benign and frightening', () => {
+test('every label has pairs: one side carries the label, the other is benign but frightening', () => {
   for (const label of LABELS) {
     const own = rows.filter(({ contrast }) => contrast.label === label);
     const unsafe = own.filter(({ targets }) => targets[LABELS.indexOf(label)] === 1);
@@ -22,7 +22,7 @@ test('every label has pairs: one side its own, the other benign and frightening'
   }
 });
 
-test('a template is on one side of the split, and every side has some', () => {
+test('a template is on one side of the split, and every side has enough prompts', () => {
   const sides = new Map<string, Set<string>>();
   for (const { contrast, split } of rows) {
     const key = `${contrast.label}/${contrast.template}`;
@@ -35,7 +35,7 @@ test('a template is on one side of the split, and every side has some', () => {
   expect(share('train')).toBeGreaterThan(0.5);
 });
 
-test('what only measures is nowhere among what trains', () => {
+test('no prompt of the check file is also in training', () => {
   const trained = new Set(rows.map(({ text }) => promptKey(text)));
   const check = loadContrastCheck().flatMap(({ pairs }) => pairs.flatMap(({ safe, unsafe }) => [safe, unsafe]));
   expect(check.length).toBeGreaterThanOrEqual(100);
@@ -50,14 +50,14 @@ test.each([
   ['a pair with one side', templates({ pairs: [{ safe: 'How do I sleep?' }] }), /unsafe/],
   ['a template twice', templates({ template: 't1' }), /has a template twice/],
   ['a strange field', templates({ note: 'x' }), /note/],
-])('a wrong file is named: %s', (_, json, message) => {
+])('names the file that is wrong: %s', (_, json, message) => {
   const file = path.join(dir, 'hate.json');
   writeFileSync(file, JSON.stringify(json));
   expect(() => loadFile(file, ContrastFile)).toThrow(message);
   expect(() => loadFile(file, ContrastFile)).toThrow(file);
 });
 
-/** Five good templates and one with these fields. */
+/** Five good templates, and one with these fields. */
 function templates(last: object) {
   const pairs = [{ safe: 'How do I sleep?', unsafe: 'How do I stab?' }];
   return [...Array.from({ length: 5 }, (_, i) => ({ template: `t${i}`, pairs })), { template: 'last', pairs, ...last }];

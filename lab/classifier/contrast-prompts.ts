@@ -1,8 +1,8 @@
 /**
- * Pairs of prompts in nearly the same words, one harmless and one not, from `data/contrast`: what a
- * model of words can learn of meaning. A template is one pattern ("Blow up ...") with several
- * pairs; the split is by template, so that what is held out shows patterns never seen, not new
- * words in old ones.
+ * Pairs of prompts in nearly the same words, one harmless and one not, from `data/contrast`. They
+ * show how much meaning a model of words can learn. A template is one pattern ("Blow up ...") with
+ * several pairs. The split is by template, so held-out pairs show patterns never seen before, not
+ * new words in old patterns.
  */
 import { LABELS, type Label } from '#shared/line/categories.ts';
 import { BENIGN, type Example, targetsOf } from './example.ts';
@@ -11,7 +11,7 @@ import { loadContrast } from './own-files.ts';
 import { CONTRAST_WEIGHT, JAILBREAK_CONTRAST_WEIGHT } from './recipe.ts';
 import { splitOf } from './split.ts';
 
-/** `contrast`: which pattern of which category a row is of. */
+/** `contrast` says which pattern of which label a row comes from. */
 export type ContrastExample = Example & { contrast: { label: Label; template: string } };
 
 export function contrastPrompts(): ContrastExample[] {

@@ -19,7 +19,7 @@ const example = (text: string, source: string, harmful: boolean): Example => ({
   scary: false,
 });
 
-test('every source that trains is in one fold', () => {
+test('every source that trains is in exactly one fold', () => {
   for (const [source, { inWeights }] of Object.entries(LICENCES)) if (inWeights) foldOf(source);
   const all = FOLDS.flat();
   expect(new Set(all).size).toBe(all.length);
@@ -39,16 +39,16 @@ describe('crossFit', async () => {
   const result = await crossFit(rows, { examples, yardstick: [examples[3]!], lexicon: everydayLexicon, fitOptions });
   const harmOf = (text: string) => result.leftOut.find(({ example }) => example.text === text)!.logOdds[ANY_HARM]!;
 
-  test('scores each prompt by a model that learned from the other sources only', () => {
+  test('scores each prompt with a model that learned only from other sources', () => {
     expect(result.leftOut).toHaveLength(examples.length);
     expect(result.yardstick.every((scores) => scores.length === 1)).toBe(true);
     expect(result.yardstick).toHaveLength(FOLDS.length);
     expect(harmOf('stab the king')).toBeGreaterThan(harmOf('greet the king'));
-    // "throttle" is in the left-out source alone, so its model cannot know it.
+    // "throttle" occurs only in the left-out source, so its model cannot know it.
     expect(harmOf('throttle the king')).toBeLessThan(harmOf('stab the king'));
   });
 
-  test('what is held out stays out', async () => {
+  test('leaves held-out prompts out', async () => {
     const heldout = examples.map((each) => ({ ...each, split: 'heldout' as const }));
     const { leftOut } = await crossFit(rows, {
       examples: heldout,
@@ -59,7 +59,7 @@ describe('crossFit', async () => {
     expect(leftOut).toEqual([]);
   });
 
-  test('the yardstick is harmless and not frightening', () => {
+  test('the yardstick holds only prompts that are harmless and not frightening', () => {
     const scary = { ...example('kill the lights', OWN_SOURCE, false), scary: true };
     expect(
       yardstickOf([...examples, scary])
@@ -69,7 +69,7 @@ describe('crossFit', async () => {
   });
 });
 
-test('both sides weigh what the prior says, and ten times the rows are no ten times the voice', () => {
+test('each side weighs what the prior says, and nine times the rows give three times the weight', () => {
   const many = Array.from({ length: 90 }, (_, i) => example(`do ${i}`, OWN_SOURCE, true));
   const few = Array.from({ length: 10 }, (_, i) => example(`try ${i}`, CONTRAST_SOURCE, true));
   const benign = Array.from({ length: 20 }, (_, i) => example(`bake ${i}`, OWN_SOURCE, false));

@@ -1,7 +1,8 @@
 /**
- * What the model says of text unlike its training data: for each fold a model is trained without
- * its sources and scores them, and prompts of nobody's fold as a yardstick. Calibration on rows of
- * the training sources would promise strangers what only friends get.
+ * What the model says about text unlike its training data. For each fold of sources, we train a
+ * model without them and let it score their prompts. It also scores a yardstick: prompts that are
+ * in no fold. If we calibrated on rows of the training sources, we would promise strangers what
+ * only friends get.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Lexicon } from '#shared/classify/lexicon.ts';
@@ -15,15 +16,16 @@ import { isUnsafe } from './targets.ts';
 import type { SourcedRow } from './training-rows.ts';
 
 /**
- * Of one source and one side; more would only repeat its style, and scoring is most of the work.
+ * Per source and side. More prompts would only repeat the source's style, and scoring is most of
+ * the work.
  */
 const MOST_OF_A_SIDE = 300;
 
-/** One example by a model that never saw its source. */
+/** One example, scored by a model that never saw its source. */
 export type LeftOut = { example: Example; fold: number; logOdds: Float64Array };
 export type CrossFit = {
   leftOut: LeftOut[];
-  /** [folds], the yardstick prompts' log-odds by each fold's model. */
+  /** [folds], the log-odds of the yardstick prompts by each fold's model. */
   yardstick: Float64Array[][];
 };
 
@@ -35,7 +37,7 @@ export async function crossFit(
     lexicon,
     fitOptions,
   }: {
-    /** Those of held-out splits stay out: they measure the final model. */
+    /** Held-out ones are not scored here: they measure the final model. */
     examples: readonly Example[];
     yardstick: readonly Example[];
     lexicon: Lexicon;
@@ -53,19 +55,19 @@ export async function crossFit(
       if (foldOf(example.source) === fold) result.leftOut.push({ example, fold, logOdds: logOddsOf(example) });
     }
     result.yardstick.push(yardstick.map(logOddsOf));
-    // Minutes of arithmetic: whoever shows progress gets a turn.
+    // This is minutes of arithmetic, so let whoever shows progress have a turn.
     await setImmediate();
   }
   return result;
 }
 
-/** Harmless prompts that no fold trains on, at most so many of a source. */
+/** Harmless prompts that no fold trains on, at most `MOST_OF_A_SIDE` of each source. */
 export function yardstickOf(measureOnly: readonly Example[]): Example[] {
   const harmless = measureOnly.filter((example) => isUnsafe(example) === false && !example.scary);
   return sampled(harmless);
 }
 
-/** At most so many of each source and side; a hash picks which. */
+/** At most `MOST_OF_A_SIDE` of each source and side. A hash picks which. */
 function sampled(examples: readonly Example[]): Example[] {
   const taken = new Map<string, number>();
   return examples

@@ -1,5 +1,6 @@
 /**
- * All the card's figures, from probabilities of rows that neither trained nor calibrated anything.
+ * All the card's figures, computed from probabilities on rows that neither trained nor calibrated
+ * anything.
  */
 
 import { ANY_HARM } from '#shared/classify/combine-scores.ts';
@@ -25,7 +26,7 @@ export type Judged = {
   example: Example & { questionKind?: QuestionKind; inDemo?: boolean };
   /** [judgements], as the edge answers. */
   probabilities: readonly number[];
-  /** [judgements], what they would be without calibration. */
+  /** [judgements], without calibration. */
   uncalibrated: readonly number[];
 };
 
@@ -64,7 +65,8 @@ export function labelFigures(judged: readonly Judged[]): LabelFigures[] {
 export type Reliability = { name: string; before: ReliabilityBin[]; after: ReliabilityBin[] };
 
 /**
- * All judgements' probabilities together first, then each one's; `before` is without calibration.
+ * First the probabilities of all judgements together, then each judgement alone. `before` is
+ * without calibration.
  */
 export function reliability(judged: readonly Judged[]): Reliability[] {
   const panel = (name: string, columns: readonly number[]): Reliability => ({
@@ -75,7 +77,10 @@ export function reliability(judged: readonly Judged[]): Reliability[] {
   return [panel('all', [...JUDGEMENTS.keys()]), ...JUDGEMENTS.map((label, k) => panel(label, [k]))];
 }
 
-/** What was said of a label and what is known of it, where something is. */
+/**
+ * What the model said about a judgement and what is known about it, for rows where something is
+ * known.
+ */
 function forecasts(judged: readonly Judged[], k: number, which: 'probabilities' | 'uncalibrated'): Forecast[] {
   return judged.flatMap((row) => {
     const target = targetOf(row.example, k);
@@ -128,8 +133,8 @@ export function worldFigures(judged: readonly Judged[], { inDemo }: { inDemo: bo
 }
 
 /**
- * What happens on prompts from elsewhere, which the licence keeps out of training. Each source's
- * unsafe prompts against everybody's benign ones.
+ * How the model does on prompts from elsewhere, which their licence keeps out of training. Each
+ * source's unsafe prompts are ranked against the benign ones of all sources.
  */
 export function transferFigures(judged: readonly Judged[]) {
   const bySource = Object.groupBy(judged, ({ example }) => example.source);
@@ -139,7 +144,7 @@ export function transferFigures(judged: readonly Judged[]) {
     .map(([source, rows = []]) => {
       const sideOf = (unsafe: boolean) =>
         flags(rows.filter(({ example }) => isUnsafe(example) === unsafe).map(largest));
-      // Sources of jailbreaks say nothing of harm.
+      // Sources of jailbreaks say nothing about harm.
       const k = rows.some(({ example }) => example.targets.at(-1) === 1) ? JAILBREAK : ANY_HARM;
       const scored = (list: readonly Judged[], positive: boolean) =>
         list.map(({ probabilities }): Scored => ({ score: probabilities[k]!, positive }));
@@ -162,7 +167,10 @@ export function transferFigures(judged: readonly Judged[]) {
     });
 }
 
-/** How far int8 is from float on the same rows: probabilities, order, and what is flagged. */
+/**
+ * How far int8 is from float on the same rows: in probabilities, in ranking, and in what is
+ * flagged.
+ */
 export function quantizationLoss(float: readonly Judged[], int8: readonly Judged[]) {
   const gaps = float.flatMap(({ probabilities }, i) =>
     probabilities.map((probability, k) => Math.abs(probability - int8[i]!.probabilities[k]!)),
@@ -185,7 +193,7 @@ function flags(scores: readonly number[]): Flags {
   return { rows: scores.length, flagged: scores.filter((score) => score > FLAGGED).length };
 }
 
-/** Of the fifteen labels; `any_harm` is no label. */
+/** The largest of the fifteen labels. `any_harm` is not a label. */
 function largest({ probabilities }: Judged): number {
   return Math.max(...probabilities.slice(0, LABELS.length));
 }

@@ -1,6 +1,7 @@
 /**
- * One prompt with what is known about it. A label's target is a probability to learn, or null: nobody said, so neither
- * the loss nor a figure of the card may use it. A data set that names one category does not thereby deny its neighbours.
+ * One prompt with what is known about it. A label's target is a probability to learn, or null if
+ * nobody said. Neither the loss nor the card's figures may use a null. A data set that names one
+ * category does not thereby deny its neighbours.
  */
 import { CATEGORIES, LABELS, type Label } from '#shared/line/categories.ts';
 
@@ -8,22 +9,22 @@ export type Split = 'train' | 'calibration' | 'heldout';
 
 export type Example = {
   text: string;
-  /** A line of the licence table. */
+  /** A source in the licence table. */
   source: string;
   split: Split;
   /** One per label, in the order of `LABELS`. */
   targets: readonly (number | null)[];
-  /** Harmful in at least one of the 14 categories, but the source does not say in which. */
+  /** Harmful in at least one of the 14 categories, but the source does not say which. */
   someHarm: boolean;
   /** How much the row counts in training. */
   weight: number;
-  /** Benign, and full of words that harmful prompts use too. */
+  /** Benign, but full of words that harmful prompts use too. */
   scary: boolean;
 };
 
 /**
- * The categories a prompt of this one often belongs to as well. Where a source gives one category a prompt, these stay
- * unknown instead of becoming wrong negatives.
+ * For each label, the others that its prompts often belong to as well. Where a source gives a
+ * prompt one label, these stay unknown instead of becoming wrong negatives.
  */
 const NEIGHBOURS: Record<Label, readonly Label[]> = {
   animal_abuse: ['violence'],
@@ -44,7 +45,10 @@ const NEIGHBOURS: Record<Label, readonly Label[]> = {
   jailbreak: CATEGORIES,
 };
 
-/** Targets for a prompt of these labels: 1 (or `value`) for them, null for their neighbours and `unknown`, else 0. */
+/**
+ * Targets for a prompt with these labels: 1 (or `value`) for the labels, null for their neighbours
+ * and for `unknown`, 0 for the rest.
+ */
 export function targetsOf(
   labels: readonly Label[],
   { value = 1, unknown = [] }: { value?: number; unknown?: readonly Label[] } = {},
@@ -54,5 +58,5 @@ export function targetsOf(
 }
 
 export const BENIGN: readonly (number | null)[] = targetsOf([]);
-/** For rows of `someHarm`: no category is known, but it is not a jailbreak. */
+/** For rows with `someHarm`: no category is known, but the prompt is not a jailbreak. */
 export const HARM_UNKNOWN: readonly (number | null)[] = targetsOf([], { unknown: CATEGORIES });

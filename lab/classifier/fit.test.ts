@@ -42,7 +42,7 @@ const probability = (text: string, label: (typeof LABELS)[number]) => {
 };
 
 describe('fit', () => {
-  test('tells harm from the harmless and one kind from another', () => {
+  test('tells harmful from harmless, and one kind of harm from another', () => {
     expect(probability('poison the dog', 'animal_abuse')).toBeGreaterThan(0.8);
     expect(probability('poison the dog', 'hate')).toBeLessThan(0.3);
     expect(probability('feed the dog', 'animal_abuse')).toBeLessThan(0.2);
@@ -53,12 +53,12 @@ describe('fit', () => {
     expect(sigmoid(scoresOf(float, bucketsOf('rob a bank'))[HARM_COLUMN]!)).toBeGreaterThan(0.8);
   });
 
-  test('the same seed gives the same weights, another seed others', () => {
+  test('gives the same weights for the same seed, and others for another seed', () => {
     expect(fit(rows, settings).weights).toEqual(float.weights);
     expect(fit(rows, { ...settings, seed: 4 }).weights).not.toEqual(float.weights);
   });
 
-  test('an unknown target moves nothing', () => {
+  test('learns nothing from an unknown target', () => {
     const unknown = { ...rows[0]!, targets: new Array<null>(COLUMNS).fill(null) };
     expect(fit([unknown], settings).weights.every((weight) => weight === 0)).toBe(true);
   });
@@ -79,11 +79,11 @@ describe('quantize', () => {
     const steps = Array.from(int8.weights, (weight, at) => {
       return Math.abs(weight - float.weights[at]! / int8.columns[at % COLUMNS]!.scale);
     });
-    // Half a step and the rounding of float32.
+    // Half a step, plus the rounding of float32.
     expect(steps.reduce((most, step) => Math.max(most, step), 0)).toBeLessThanOrEqual(0.5001);
   });
 
-  test('the written model answers as the float one does, to a hundredth', () => {
+  test('the encoded model answers like the float one, to within a hundredth', () => {
     const calibration = JUDGEMENTS.map(() => ({ slope: 1, offset: 0 }));
     const { classify } = createClassifier(encodeModel(withCalibration(int8, { calibration, words: [] })).buffer);
     for (const text of ['poison the dog', 'feed the dog', 'stab a man', 'an unseen sentence', '']) {

@@ -1,15 +1,16 @@
 /**
- * One logistic regression per column over the same hashed features, by AdaGrad (Duchi et al., JMLR 2011), which gives rare
- * n-grams long steps and common ones short ones. Plain loops over typed arrays: most targets of most rows are unknown
- * and cost nothing. No class weights: calibration would undo them, and the harm column already keeps the flood of benign
- * rows away from the rare categories.
+ * One logistic regression per column, all over the same hashed features. The optimiser is AdaGrad
+ * (Duchi et al., JMLR 2011), which takes long steps for rare n-grams and short ones for common
+ * n-grams. The loops over typed arrays are plain: most targets of most rows are unknown and cost
+ * nothing. There are no class weights. Calibration would undo them, and the harm column already
+ * keeps the flood of benign rows away from the rare categories.
  */
 import { COLUMNS, sigmoid } from '#shared/classify/combine-scores.ts';
 import { createRandom } from '#training/data/random.ts';
 
 export type FeatureRow = {
   buckets: Uint32Array;
-  /** One per column; null is no evidence. */
+  /** One per column. Null is no evidence. */
   targets: readonly (number | null)[];
   weight: number;
 };
@@ -92,12 +93,12 @@ export function scoresOf({ biases, weights }: FloatModel, buckets: Uint32Array):
   return scores;
 }
 
-/** Every row has length 1 as a vector, so that long prompts do not shout. */
+/** Every row has length 1 as a vector, so that long prompts do not drown short ones. */
 function featureValue(buckets: Uint32Array): number {
   return buckets.length === 0 ? 0 : 1 / Math.sqrt(buckets.length);
 }
 
-/** Before anything is learned, a column says how often it is true. */
+/** Before it learns anything, a column says how often it is true. */
 function baseRates(rows: readonly FeatureRow[]): Float64Array {
   const biases = new Float64Array(COLUMNS);
   for (let k = 0; k < COLUMNS; k++) {

@@ -1,6 +1,6 @@
 /**
- * Which sources are left out together when the model is asked about text unlike its training data.
- * Sets of one maker or one style share a fold: a paraphrase of what was left out would otherwise
+ * Which sources we leave out together to see how the model does on text unlike its training data.
+ * Sets by one maker or in one style share a fold. Otherwise a paraphrase of what was left out would
  * stay in.
  */
 export const FOLDS: readonly (readonly string[])[] = [
@@ -32,7 +32,7 @@ export const FOLDS: readonly (readonly string[])[] = [
   ],
 ];
 
-/** The fold of a source; a source without one stops the run. */
+/** The fold of a source. Throws for a source that is in no fold. */
 export function foldOf(source: string): number {
   const fold = FOLDS.findIndex((sources) => sources.includes(source));
   if (fold === -1) throw new Error(`"${source}" is in no fold (lab/classifier/folds.ts)`);

@@ -1,7 +1,8 @@
 /**
- * What each source's own categories mean in our fifteen labels. A source says what it collected, not what each prompt is: "a
- * list of harmful instructions" without categories becomes "at least one harm", a multi-label taxonomy keeps all its
- * labels, and a category that fits none of ours is left out rather than bent.
+ * What each source's own categories mean in our fifteen labels. A source says what it collected,
+ * not what each prompt is. So "a list of harmful instructions" without categories becomes "at least
+ * one harm". A taxonomy with several labels per prompt keeps them all. And a category that fits
+ * none of ours is left out, not bent to fit.
  */
 import { CATEGORIES, LABELS, type Label } from '#shared/line/categories.ts';
 import { BENIGN, type Example, HARM_UNKNOWN, targetsOf } from './example.ts';
@@ -13,7 +14,10 @@ const benign: Labelling = { targets: BENIGN, someHarm: false, scary: false };
 const scaryButSafe: Labelling = { ...benign, scary: true };
 const someHarm: Labelling = { targets: HARM_UNKNOWN, someHarm: true, scary: false };
 
-/** By a row's whole category, else by the part before the slash. `null`: leave the row out. */
+/**
+ * Looked up by a row's whole category, or else by the part before the last slash. `null` leaves the
+ * row out.
+ */
 type CategoryTable = Readonly<Record<string, Labelling | null>>;
 
 const CATQA: CategoryTable = {
@@ -74,7 +78,10 @@ const SIMPLE_SAFETY_TESTS: CategoryTable = {
   'Suicide, Self-Harm, and Eating Disorders': is('self_harm'),
 };
 
-/** Only the attacks that the user's own words show; the others need the system prompt beside them to be seen. */
+/**
+ * Only attacks that show in the user's own words. The others cannot be seen without the system
+ * prompt beside them.
+ */
 const INJECTIONS: CategoryTable = {
   'prompt_injection/few_shot_attack': is('jailbreak'),
   'prompt_injection/ignore_previous_instructions': is('jailbreak'),
@@ -93,7 +100,10 @@ const SAFETY_TUNED: CategoryTable = {
   'I-PhysicalSafetyUnsafe': is('dangerous_practices'),
 };
 
-/** OpenAI's letters (arXiv 2208.03274). Its taxonomy knows nothing of our other categories, so those stay unknown. */
+/**
+ * OpenAI's letters (arXiv 2208.03274). Its taxonomy says nothing about our other categories, so
+ * those stay unknown.
+ */
 const OPENAI_LETTERS: Readonly<Record<string, readonly Label[]>> = {
   S: ['sexual'],
   S3: ['sexual', 'child_abuse'],
@@ -116,7 +126,10 @@ function openAiModeration(category: string | null): Labelling {
 
 type Rule = Labelling | CategoryTable | ((category: string | null) => Labelling) | null;
 
-/** `null`: the source has nothing for us. Every source of the licence table that is read from a file has its line here. */
+/**
+ * `null` means that the source has nothing for us. Every source of the licence table that we read
+ * from a file has a line here.
+ */
 export const RULES: Readonly<Record<string, Rule>> = {
   'AdvBench (Princeton-SysML/Jailbreak_LLM)': someHarm,
   'BIPIA text attacks (microsoft/BIPIA)': null,
@@ -156,7 +169,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   'Tiny Shakespeare (karpathy/char-rnn)': benign,
 };
 
-/** Null where the row is left out. */
+/** Null if the row is left out. */
 export function labelRow(source: string, category: string | null): Labelling | null | 'unknown-category' {
   const rule = RULES[source] ?? null;
   if (rule === null) return null;

@@ -1,9 +1,15 @@
-/** No held-out prompt may have been seen: the same words on two sides of the split are an error, not a warning. */
+/**
+ * The model must not have seen a held-out prompt. The same words on two sides of the split are an
+ * error, not a warning.
+ */
 import { assertNoSharedPrompts } from '#training/data/leakage.ts';
 import { promptKey } from '#training/data/prompt-key.ts';
 import type { Example } from './example.ts';
 
-/** Removes from training and calibration whatever is also held out; the world's own split has the last word. */
+/**
+ * Takes held-out prompts out of training and calibration, and calibration prompts out of training.
+ * So the world's own split has the last word.
+ */
 export function withoutLeaks(examples: readonly Example[]): { examples: Example[]; removed: number } {
   const heldout = new Set(examples.filter(({ split }) => split === 'heldout').map(({ text }) => promptKey(text)));
   const calibration = new Set(
@@ -17,7 +23,7 @@ export function withoutLeaks(examples: readonly Example[]): { examples: Example[
   return { examples: kept, removed: examples.length - kept.length };
 }
 
-/** Throws and names the first prompts that two splits share. */
+/** Throws an error that names the first prompts that two splits share. */
 export function assertNoLeaks(examples: readonly Example[]): void {
   assertNoSharedPrompts(examples.map(({ split, text, source }) => ({ side: split, text, source })));
 }

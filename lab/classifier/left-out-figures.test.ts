@@ -26,7 +26,7 @@ const row = (source: string, harmful: boolean, harm: number, fold = 0): LeftOut 
 
 const identity = JUDGEMENTS.map(() => ({ slope: 1, offset: 0 }));
 
-test("each source against harmless prompts by its own fold's model", () => {
+test("compares each source with harmless prompts that its own fold's model scored", () => {
   const leftOut = [row('b', true, 3), row('b', true, -1), row('a', false, -2, 1)];
   const yardstick = [[logOdds(0), logOdds(-3)], [logOdds(9)]];
   const figures = leftOutFigures({ leftOut, yardstick }, identity);
@@ -36,7 +36,7 @@ test("each source against harmless prompts by its own fold's model", () => {
   expect(figures[1]!.harmlessRising).toBeUndefined();
 });
 
-test('a source of nothing but jailbreaks is judged by those', () => {
+test('judges a source that holds only jailbreaks by those', () => {
   const jailbreak = row('c', false, -9);
   jailbreak.example.targets = targetsOf(['jailbreak']);
   jailbreak.logOdds[JUDGEMENTS.indexOf('jailbreak')] = 2;

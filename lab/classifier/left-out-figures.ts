@@ -1,6 +1,6 @@
 /**
- * What sources meet that the model never saw, from `crossFit`: each against the same harmless
- * prompts from elsewhere, by the fold's own model.
+ * How the model does on sources that it never saw, from `crossFit`. Each source is compared with
+ * the same harmless prompts from elsewhere, scored by its fold's model.
  */
 
 import { ANY_HARM } from '#shared/classify/combine-scores.ts';
@@ -16,7 +16,7 @@ const JAILBREAK = LABELS.indexOf('jailbreak');
 
 export type LeftOutFigures = {
   source: string;
-  /** Jailbreaks where the source has nothing else that is unsafe. */
+  /** `jailbreak` if the source has no other unsafe prompts. */
   by: 'any_harm' | 'jailbreak';
   harmful: number;
   harmless: number;
@@ -24,8 +24,8 @@ export type LeftOutFigures = {
   auc: number | undefined;
   recallAtOnePercent: number | undefined;
   /**
-   * Of either side, the share above the start of the ramp on `any_harm`, or above 0.5 as a
-   * jailbreak; undefined where the side is empty.
+   * For each side, the share above the start of the ramp on `any_harm`, or above 0.5 as a
+   * jailbreak. Undefined if the side is empty.
    */
   harmfulRising: number | undefined;
   harmlessRising: number | undefined;

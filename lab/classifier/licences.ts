@@ -1,9 +1,9 @@
 /**
- * Every source of prompts, its licence, and whether the weights we give away may be trained on it.
- * Yes needs a licence that lets anyone use and pass on what is made from the data, for money too.
- * Non-commercial, share-alike, unclear and unknown are no: whether weights adapt their data is not
- * settled, and we do not settle it at our users' risk. What is "no" may still be measured on. A
- * source that is not in this table stops the training.
+ * Every source of prompts, its licence, and whether we may train the weights we give away on it.
+ * "Yes" needs a licence that lets anyone use and pass on what is made from the data, even for
+ * money. Non-commercial, share-alike, unclear and unknown licences are a "no". It is not settled
+ * whether weights are an adaptation of their data, and we do not settle it at our users' risk. We
+ * may still measure on a "no". A source that is not in this table stops the training.
  */
 import * as z from 'zod';
 
@@ -66,7 +66,7 @@ export const LICENCES: Readonly<Record<string, SourceLicence>> = {
   'PKU safe SFT (xinykou/safety_realignment)': no('CC-BY-NC-4.0', NON_COMMERCIAL),
   'STAR-1 (UCSC-VLAA/STAR-1)': no(
     'Apache-2.0',
-    'collected from sets under other licences, non-commercial ones among them',
+    'collected from sets under other licences, some of them non-commercial',
   ),
   'boyiwei/alignment-attribution-code': yes('MIT', 'AdvBench prompts, MIT as well'),
 
@@ -105,8 +105,8 @@ export const LICENCES: Readonly<Record<string, SourceLicence>> = {
   'RM-Bench/alpacaeval (THU-KEG/RM-Bench)': no('unclear', UNCLEAR),
   'RM-Bench/refusals-dangerous (THU-KEG/RM-Bench)': no('unclear', UNCLEAR),
   'RM-Bench/refusals-offensive (THU-KEG/RM-Bench)': no('unclear', UNCLEAR),
-  'anthropics/hh-rlhf': no('MIT', 'permissive, but judges answers and says nothing of the prompt'),
-  'thu-coai/DiaSafety': no('Apache-2.0', 'permissive, but judges replies and says nothing of the prompt'),
+  'anthropics/hh-rlhf': no('MIT', 'permissive, but it rates answers and says nothing about the prompt'),
+  'thu-coai/DiaSafety': no('Apache-2.0', 'permissive, but it rates replies and says nothing about the prompt'),
   'google-research-datasets/dstc8-schema-guided-dialogue': no('CC-BY-SA-4.0', 'share-alike'),
   'alexa/Topical-Chat': no('CDLA-Sharing-1.0', 'share-alike'),
 
@@ -115,7 +115,7 @@ export const LICENCES: Readonly<Record<string, SourceLicence>> = {
   'Tiny Shakespeare (karpathy/char-rnn)': yes('public domain', PERMISSIVE),
 };
 
-/** A source with a licence; any other is an error, because silence is not a licence. */
+/** A source in the licence table. Any other is an error, because silence is not a licence. */
 export const LicensedSource = z.string().refine((source) => Object.hasOwn(LICENCES, source), {
   error: ({ input }) => `"${input}" has no line in the licence table (lab/classifier/licences.ts)`,
 });

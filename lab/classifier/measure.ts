@@ -1,6 +1,6 @@
 /**
- * All of one run's measuring: the held-out prompts, those from elsewhere, those of left-out
- * sources, contrast, codes and disguises.
+ * Takes all the measurements of one run: on held-out prompts, prompts from elsewhere, left-out
+ * sources, contrast pairs, codes and disguises.
  */
 
 import type { Classifier } from '#shared/classify/classify.ts';
@@ -18,7 +18,9 @@ import type { Example } from './example.ts';
 import { leftOutFigures } from './left-out-figures.ts';
 import { type Facts, type Report, report } from './report.ts';
 
-/** Harmful and harmless each; a share is then good to about five per cent. */
+/**
+ * This many harmful and this many harmless prompts. A share is then good to about five per cent.
+ */
 const ATTACKED = 80;
 
 export function measure(run: {

@@ -6,7 +6,7 @@ const scored = fc.array(fc.record({ score: fc.integer({ min: 0, max: 9 }), posit
   maxLength: 40,
 });
 
-/** Every pair of a positive and a negative, one by one. */
+/** Compares every positive with every negative, one by one. */
 function slowAuc(rows: readonly Scored[]): number | undefined {
   const positives = rows.filter(({ positive }) => positive);
   const negatives = rows.filter(({ positive }) => !positive);
@@ -24,7 +24,7 @@ test('ROC-AUC is the share of pairs in the right order', () => {
   );
 });
 
-test('recall at a false-positive rate never lets more negatives through than promised', () => {
+test('recall at a false-positive rate lets no more negatives through than promised', () => {
   fc.assert(
     fc.property(scored, fc.double({ min: 0, max: 0.99, noNaN: true }), (rows, falsePositiveRate) => {
       const recall = recallAt(rows, { falsePositiveRate });
@@ -41,7 +41,7 @@ test('recall at a false-positive rate never lets more negatives through than pro
   );
 });
 
-test('calibration error is 0 for honest probabilities and the gap for dishonest ones', () => {
+test('calibration error is 0 for honest probabilities, and the gap for dishonest ones', () => {
   const rows = (probability: number, positives: number) =>
     Array.from({ length: 10 }, (_, i) => ({ probability, target: i < positives ? 1 : 0 }));
   expect(expectedCalibrationError([...rows(0.2, 2), ...rows(0.8, 8)])).toBeCloseTo(0);
@@ -49,7 +49,7 @@ test('calibration error is 0 for honest probabilities and the gap for dishonest 
   expect(expectedCalibrationError([])).toBeUndefined();
 });
 
-test('a bin says how many rows it has, what was said of them and what was true', () => {
+test('a bin says how many rows it has, what was predicted for them and what was true', () => {
   const forecasts = fc.array(
     fc.record({ probability: fc.double({ min: 0, max: 1, noNaN: true }), target: fc.constantFrom(0, 1) }),
   );

@@ -1,7 +1,9 @@
-/** Figures of merit over scores and 0/1 truths. Each is undefined, not zero, where a class is empty. */
+/**
+ * Figures of merit over scores and 0/1 truths. Each is undefined, not zero, if a class is empty.
+ */
 export type Scored = { score: number; positive: boolean };
 
-/** The chance that a positive scores above a negative, ties counting half (Mann-Whitney). */
+/** The chance that a positive scores above a negative. Ties count half (Mann-Whitney). */
 export function rocAuc(rows: readonly Scored[]): number | undefined {
   const sorted = rows.toSorted((a, b) => a.score - b.score);
   const positives = rows.filter(({ positive }) => positive).length;
@@ -18,7 +20,10 @@ export function rocAuc(rows: readonly Scored[]): number | undefined {
   return (rankSum - (positives * (positives + 1)) / 2) / (positives * negatives);
 }
 
-/** The share of positives above the threshold that lets at most `falsePositiveRate` of the negatives through. */
+/**
+ * The share of positives above the threshold that lets at most `falsePositiveRate` of the negatives
+ * through.
+ */
 export function recallAt(
   rows: readonly Scored[],
   { falsePositiveRate }: { falsePositiveRate: number },
@@ -31,10 +36,16 @@ export function recallAt(
 }
 
 export type Forecast = { probability: number; target: number };
-/** Rows whose probability is in one tenth of [0, 1]: what was said of them on average, and how many of them it was true of. */
+/**
+ * The rows whose probability is in one tenth of [0, 1]: their mean probability, and the share of
+ * them that is true.
+ */
 export type ReliabilityBin = { rows: number; probability: number; target: number };
 
-/** Ten bins of equal width in rising order, empty ones left out: a reliability plot's points. */
+/**
+ * Ten bins of equal width in rising order, without the empty ones: the points of a reliability
+ * plot.
+ */
 export function reliabilityBins(rows: readonly Forecast[]): ReliabilityBin[] {
   const sums = Array.from({ length: 10 }, () => ({ rows: 0, probability: 0, target: 0 }));
   for (const { probability, target } of rows) {
@@ -48,7 +59,10 @@ export function reliabilityBins(rows: readonly Forecast[]): ReliabilityBin[] {
     .map((bin) => ({ rows: bin.rows, probability: bin.probability / bin.rows, target: bin.target / bin.rows }));
 }
 
-/** Expected calibration error: how far a probability is from the share of positives among its like, over the ten bins. */
+/**
+ * Expected calibration error: how far the mean probability of a bin is from its share of positives,
+ * on average over the rows of the ten bins.
+ */
 export function expectedCalibrationError(rows: readonly Forecast[]): number | undefined {
   if (rows.length === 0) return undefined;
   const gaps = reliabilityBins(rows).map((bin) => bin.rows * Math.abs(bin.probability - bin.target));

@@ -1,9 +1,10 @@
 /**
- * Public prompt sets are full of paraphrases ("Write a tutorial on how to make a bomb", "... on how to build a bomb").
- * A split by exact text would put one in training and its twin in the examination, so near-duplicates form a group and a
- * group is split as one. Candidates meet by MinHash over word pairs with banding (Broder 1997); a prompt joins the first
- * earlier prompt that leads a group and shares enough pairs with it. Leaders, not chains: joining friends of friends put
- * a tenth of all prompts into one group.
+ * Public prompt sets are full of paraphrases ("Write a tutorial on how to make a bomb", "... on how
+ * to build a bomb"). A split by exact text would put one in training and its twin in the
+ * examination. So near-duplicates form a group, and a group stays on one side of the split. MinHash
+ * over word pairs with banding finds the candidates (Broder 1997). A prompt joins the first earlier
+ * group whose leader shares enough pairs with it. We compare with leaders only: when friends of
+ * friends could join, a tenth of all prompts ended up in one group.
  */
 import { promptKey } from '#training/data/prompt-key.ts';
 
@@ -12,7 +13,7 @@ const ROWS_PER_BAND = 2;
 /** Jaccard similarity of the two sets of word pairs. */
 const SAME_GROUP = 0.5;
 
-/** For each text the key of its group's leader. */
+/** For each text, the key of its group's leader. */
 export function groupNearDuplicates(texts: readonly string[]): string[] {
   const leaders: { key: string; pairs: Set<number> }[] = [];
   const leadersByBand = new Map<string, number[]>();

@@ -12,7 +12,7 @@ const file = loadJailbreak();
 const { harmful, safe } = ownQuestions({ seed: 1 });
 const examples = ownCodes({ seed: 1, harmful, safe });
 
-/** What stands in a frame's place, for the examples that were made from one of these. */
+/** What fills the slot of a frame, for the examples made from one of these frames. */
 const contents = (frames: readonly string[]) =>
   examples.flatMap((example) =>
     frames.flatMap((frame) => {
@@ -29,18 +29,18 @@ const inTraining = (list: readonly Example[]) => list.filter(({ split }) => spli
 const heldout = (list: readonly Example[]) => list.filter(({ split }) => split === 'heldout');
 const jailbreaks = (list: readonly Example[]) => new Set(list.map(({ targets }) => targets[JAILBREAK]));
 
-test('words that call a code a way past the filter are an attack, words that ask to read it are none', () => {
+test('calling a code a way past the filter is an attack, asking to read it is not', () => {
   expect(jailbreaks(contents(file.encodedFrames).map(({ example }) => example))).toEqual(new Set([1]));
   expect(jailbreaks(codes(file.decodingFrames))).toEqual(new Set([0]));
 });
 
-test('the letters of a code teach no harm, and what is held out is judged by what they hide', () => {
+test('a code teaches no harm in training, and counts as what it hides when it is held out', () => {
   const made = [file.encodedFrames, file.decodingFrames, file.answeringFrames].flatMap(codes);
   expect(inTraining(made).filter((example) => harmOf(example) === 1)).toEqual([]);
   expect(heldout(made).filter((example) => harmOf(example) === 1).length).toBeGreaterThan(10);
 });
 
-test('to answer a harmless code is no attack; around a harmful one that stays open, around an attack it is one', () => {
+test('a code to answer is no attack if it hides a safe text, an attack if it hides one, and open if it hides harm', () => {
   const made = codes(file.answeringFrames);
   expect(inTraining(made).length).toBeGreaterThan(150);
   expect(inTraining(made).every(({ targets }) => targets.every((target) => target === 0))).toBe(true);
@@ -50,7 +50,7 @@ test('to answer a harmless code is no attack; around a harmful one that stays op
   expect(jailbreaks(heldout(made))).toEqual(new Set([0, 1, null]));
 });
 
-test('most codes in training are harmless ones', () => {
+test('most codes in training are harmless', () => {
   const written = new Set(safe.flatMap(({ text }) => [base64, hex, rot13, backwards].map((code) => code(text))));
   const bare = inTraining(examples).filter(({ text }) => written.has(text));
   expect(bare).toHaveLength(300);

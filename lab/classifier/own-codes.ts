@@ -1,8 +1,8 @@
 /**
  * Questions in code. A code alone says nothing: the edge decodes it, and what comes out decides. So
- * in training most codes are harmless ones, bare, to be read or to be answered; what makes an
- * attack is words that call the code a way past a filter or the rules, and those are mostly shown
- * around plain text, as the edge reads them.
+ * most codes in training are harmless, whether they stand bare, are to be read or are to be
+ * answered. What makes an attack is words that call the code a way past a filter or the rules. We
+ * mostly show those words around plain text, because that is how the edge reads them.
  */
 import { promptKey } from '#training/data/prompt-key.ts';
 import { createRandom } from '#training/data/random.ts';
@@ -14,14 +14,14 @@ import { splitOf } from './split.ts';
 import { toExample, unreadInTraining, withOpenCategories, withOpenJailbreak } from './wrapped-example.ts';
 
 /**
- * In training, per frame: half of them harmful around attacks and around codes to read, all
- * harmless around codes to answer.
+ * Per frame, in training. Around attacks and codes to read, half of the questions are harmful.
+ * Around codes to answer, all are harmless.
  */
 const CODES_PER_ATTACK = 4;
 const PLAIN_PER_ATTACK = 8;
 const CODES_PER_FRAME = 12;
 const BARE_CODES = 300;
-/** What is held out or calibrates, per frame and side. */
+/** Per frame and side, held out or for calibration. */
 const ELSEWHERE = 4;
 
 const CODES = [base64, base64, hex, rot13, backwards];
@@ -32,7 +32,7 @@ type Side = readonly Question[];
 export function ownCodes({ seed, harmful, safe }: Options): Example[] {
   const file = loadJailbreak();
 
-  /** For each frame what it is around: so many questions of its own side of the split. */
+  /** Makes examples for each frame, with questions from its own side of the split. */
   const around = (
     kind: string,
     frames: readonly string[],
@@ -84,7 +84,7 @@ export function ownCodes({ seed, harmful, safe }: Options): Example[] {
     const harmless = draw(safe, CODES_PER_FRAME).flatMap(({ text }) =>
       [encode(text), text].map((written) => toExample(put(written), { split, inside: null, attack: false })),
     );
-    // Letters of a code cannot teach what they hide; held out, the edge decodes them and is judged.
+    // A code cannot teach what it hides. Held out, the edge decodes it and is judged.
     if (split === 'train') return harmless;
     return [
       ...harmless,

@@ -1,12 +1,15 @@
 /**
- * The files of `data/`: whole prompts (`requests`, and safe `lookalikes` with the same frightening
- * words) and verb phrases (`deeds`, and safe `chores`) for the frames. `jailbreak.json` has what is
- * put around questions: wrappers that attack and `plays` that do not, documents with a place for a
- * planted instruction or a harmless aside, and frames for an encoded question, some of which are
- * attacks in their own words, some ask to answer what is hidden and some only to read it.
- * `uses.json` has what one may do to harmless and to other things, and what one may ask of a grim
- * subject. `contrast` has a file a label of pairs in nearly the same words; `contrast-check.json`
- * has more, for measuring only. A wrong file is named.
+ * The files of `data/`. An error names the file that is wrong.
+ *
+ * Each category has whole prompts (`requests`, and safe `lookalikes` with the same frightening
+ * words) and verb phrases for the frames (`deeds`, and safe `chores`). `jailbreak.json` has what
+ * goes around questions: wrappers that attack, `plays` that do not, documents with a slot for a
+ * planted instruction or a harmless aside, and frames for an encoded question. Some of those frames
+ * are attacks in their own words, some ask to answer what is hidden, and some only ask to read it.
+ *
+ * `uses.json` has deeds with harmless objects and with others, and things to ask about grim
+ * subjects. `contrast` has one file per label, with pairs in nearly the same words.
+ * `contrast-check.json` has more pairs, for measuring only.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -37,7 +40,7 @@ const Templates = z.array(
     pairs: z.array(z.strictObject({ safe: Sentence, unsafe: Sentence })).min(1),
   }),
 );
-/** The split is by template, so one name may not stand for two patterns. */
+/** The split is by template, so one name must not stand for two patterns. */
 export const ContrastFile = Templates.min(5).refine(
   (templates) => new Set(templates.map(({ template }) => template)).size === templates.length,
   'has a template twice',

@@ -11,7 +11,7 @@ const file = loadJailbreak();
 const { harmful, safe } = ownQuestions({ seed: 1 });
 const examples = ownJailbreaks({ seed: 1, harmful, safe });
 
-/** The examples that were made by putting something into one of these frames. */
+/** The examples made by putting something into one of these frames. */
 const inside = (frames: readonly string[]) =>
   examples.filter(({ text }) =>
     frames.some((frame) => {
@@ -21,7 +21,7 @@ const inside = (frames: readonly string[]) =>
   );
 const jailbreaks = (list: readonly Example[]) => new Set(list.map(({ targets }) => targets[JAILBREAK]));
 
-test('a wrapper is an attack around anything, a play is none around anything', () => {
+test('a wrapper is an attack whatever is in it, and a play never is', () => {
   for (const [frames, expected] of [
     [file.wrappers, 1],
     [file.plays, 0],
@@ -34,7 +34,7 @@ test('a wrapper is an attack around anything, a play is none around anything', (
   }
 });
 
-test('a wrapped harmful question keeps its own category beside the attack: both labels are true', () => {
+test('a wrapped harmful question keeps its own category beside the attack', () => {
   const both = inside(file.wrappers).filter(
     ({ targets }) => targets[JAILBREAK] === 1 && harmOf({ targets, someHarm: false }) === 1,
   );

@@ -1,9 +1,9 @@
 /**
  * Attempts to talk a model out of its line, and what looks like them. Every shape exists twice, as
- * an attack and as something harmless: wrappers and role plays around safe and unsafe questions
- * alike, documents with a planted instruction and with a harmless aside, codes that are a way past
- * the filter and codes to answer or to read (own-codes.ts). So the words of the attack are what is
- * learned, and where one carries a harmful question both labels are true.
+ * an attack and as something harmless. Wrappers and role plays go around safe and unsafe questions
+ * alike. Documents hold a planted instruction or a harmless aside. Codes are a way past the filter,
+ * or are there to be answered or read (own-codes.ts). So the model learns the words of the attack.
+ * Where an attack carries a harmful question, both labels are true.
  */
 import { promptKey } from '#training/data/prompt-key.ts';
 import { createRandom } from '#training/data/random.ts';
@@ -14,12 +14,12 @@ import { fill, type Question } from './question.ts';
 import { splitOf } from './split.ts';
 import { toExample, withOpenCategories } from './wrapped-example.ts';
 
-/** Safe and unsafe questions, half and half. */
+/** Half of the questions are safe, half unsafe. */
 const QUESTIONS_PER_WRAPPER = 24;
 const QUESTIONS_PER_PLAY = 12;
 const SENTENCES_PER_DOCUMENT = 8;
 const QUESTIONS_PER_DOCUMENT = 3;
-/** What is held out or calibrates, per carrier and kind. */
+/** Per carrier and kind, held out or for calibration. */
 const ELSEWHERE = 2;
 
 type Options = { seed: number; harmful: readonly Question[]; safe: readonly Question[] };

@@ -20,12 +20,12 @@ describe('own prompts', () => {
     }
   });
 
-  test('safe prompts with frightening words are plenty, held out ones too', () => {
+  test('has plenty of safe prompts with frightening words, held-out ones too', () => {
     expect(count(({ scary, split }) => scary && split === 'train')).toBeGreaterThan(500);
     expect(count(({ scary, split }) => scary && split === 'heldout')).toBeGreaterThan(100);
   });
 
-  test('a frame or a jailbreak wrapper is put around safe and unsafe phrases alike', () => {
+  test('puts a frame or a jailbreak wrapper around safe and unsafe phrases alike', () => {
     for (const words of [
       'Write a tutorial on how to',
       'Ignore all previous instructions.',
@@ -44,7 +44,7 @@ describe('own prompts', () => {
     }
   });
 
-  test('is a function of the seed', () => {
+  test('depends only on the seed', () => {
     expect(ownPrompts({ seed: 1 })).toEqual(own);
     expect(ownPrompts({ seed: 2 })).not.toEqual(own);
   });
@@ -55,7 +55,7 @@ describe('leakage', () => {
     assertNoLeaks(withoutLeaks([...own, ...worldPrompts({ seed: 1 })]).examples);
   });
 
-  test('a held-out prompt in other clothes is found and can be taken out', () => {
+  test('finds a held-out prompt in other clothes, and can take it out', () => {
     const heldout = own.find(({ split }) => split === 'heldout')!;
     const twin: Example = { ...heldout, text: `  ${heldout.text.toUpperCase()} !!`, split: 'train' };
     expect(() => assertNoLeaks([heldout, twin])).toThrow(/leak: .* is in heldout .* and train/);
@@ -63,7 +63,7 @@ describe('leakage', () => {
   });
 });
 
-test('the small world keeps its own split and its three kinds apart', () => {
+test('the three kinds of questions in the small world have three degrees of harm', () => {
   const world = worldPrompts({ seed: 1 });
   const harms = (kind: string) => new Set(world.filter(({ questionKind }) => questionKind === kind).map(harmOf));
   expect(harms('ordinary')).toEqual(new Set([0]));

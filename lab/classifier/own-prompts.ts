@@ -1,7 +1,7 @@
 /**
- * Prompts written for this project, because the permissive sets hold few of some labels and hardly
- * any safe prompts with frightening words: questions (own-questions.ts), and what is put around
- * them to talk a model out of its line (own-jailbreaks.ts).
+ * Prompts written for this project. The permissive sets hold few prompts for some labels, and
+ * hardly any safe prompts with frightening words. There are questions (own-questions.ts), and the
+ * things people put around them to talk a model out of its line (own-jailbreaks.ts).
  */
 import { type Example, targetsOf } from './example.ts';
 import { OWN_SOURCE } from './licences.ts';
@@ -10,7 +10,7 @@ import { ownQuestions } from './own-questions.ts';
 import type { Question } from './question.ts';
 
 /**
- * Deterministic in `seed`; the split is by phrase, by request and by whatever is put around them.
+ * Deterministic in `seed`. The split is by phrase, by request, and by whatever is put around them.
  */
 export function ownPrompts({ seed }: { seed: number }): Example[] {
   const { harmful, safe } = ownQuestions({ seed });

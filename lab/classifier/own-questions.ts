@@ -1,7 +1,7 @@
 /**
- * Questions and requests written for this project, harmful and safe. Deeds and chores are put into
- * the same frames ("How do I ...?", "Write a tutorial on how to ..."), so that the frame itself
- * says nothing.
+ * Questions and requests written for this project, harmful and safe. Deeds and chores go into the
+ * same frames ("How do I ...?", "Write a tutorial on how to ..."), so that the frame itself says
+ * nothing.
  */
 import { CATEGORIES, type Label } from '#shared/line/categories.ts';
 import { promptKey } from '#training/data/prompt-key.ts';
@@ -11,7 +11,7 @@ import { ownUses } from './own-uses.ts';
 import { fill, type Question } from './question.ts';
 import { splitOf } from './split.ts';
 
-/** In training a phrase is seen in several frames; elsewhere once, so that it counts once. */
+/** Training shows a phrase in several frames. Elsewhere it comes once, so that it counts once. */
 const FRAMES_EACH = 6;
 
 type Kind = Pick<Question, 'label' | 'scary'>;
@@ -19,7 +19,7 @@ const PLAIN: Kind = { label: null, scary: false };
 const LOOKALIKE: Kind = { label: null, scary: true };
 const unsafe = (label: Label): Kind => ({ label, scary: false });
 
-/** Deterministic in `seed`; the split is by phrase and by request. */
+/** Deterministic in `seed`. The split is by phrase and by request. */
 export function ownQuestions({ seed }: { seed: number }): Record<'harmful' | 'safe', Question[]> {
   const frames = loadFrames();
   const framed = (phrases: readonly string[], kind: Kind): Question[] =>

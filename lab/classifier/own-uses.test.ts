@@ -4,7 +4,7 @@ import { ownUses } from './own-uses.ts';
 
 const uses = ownUses({ seed: 1 });
 
-test('both sides are there in every split, and each text once', () => {
+test('every split has both sides, and no text comes twice', () => {
   for (const split of ['train', 'calibration', 'heldout'] as const) {
     const rows = uses.filter((each) => each.split === split);
     expect(rows.filter(({ label }) => label === null).length, split).toBeGreaterThan(10);
@@ -14,12 +14,12 @@ test('both sides are there in every split, and each text once', () => {
   expect(uses.every(({ text }) => !text.includes('{}'))).toBe(true);
 });
 
-test('the same seed gives the same questions', () => {
+test('gives the same questions for the same seed', () => {
   expect(ownUses({ seed: 1 })).toEqual(uses);
   expect(ownUses({ seed: 2 })).not.toEqual(uses);
 });
 
-test('no prompt of the pairs that only measure is taught', () => {
+test('teaches no prompt of the check file', () => {
   const words = (text: string) => text.toLowerCase().match(/[a-z']+/g) ?? [];
   const taught = new Set(uses.map(({ text }) => words(text).join(' ')));
   for (const { pairs } of loadContrastCheck())

@@ -1,7 +1,7 @@
 /**
- * The same verb with harmless objects and with others ("shoot a portrait", "shoot a teacher"), and
- * the same grim subject in questions that want to know and in orders that want to do: what decides
- * is the pair of words, so the pairs are shown many times over.
+ * Shows the same verb with harmless objects and with others ("shoot a portrait", "shoot a
+ * teacher"), and the same grim subject in questions that want to know and in orders that want to
+ * do. The pair of words decides, so we show the pairs many times over.
  */
 import { promptKey } from '#training/data/prompt-key.ts';
 import { createRandom } from '#training/data/random.ts';
@@ -9,11 +9,11 @@ import { loadFrames, loadUses } from './own-files.ts';
 import { fill, type Question } from './question.ts';
 import { splitOf } from './split.ts';
 
-/** In training, of each phrase and of each subject and side; elsewhere once. */
+/** In training: frames per phrase, and carriers per subject and side. Elsewhere one of each. */
 const FRAMES_EACH = 3;
 const CARRIERS_EACH = 5;
 
-/** Deterministic in `seed`; the split is by phrase and by subject. */
+/** Deterministic in `seed`. The split is by phrase and by subject. */
 export function ownUses({ seed }: { seed: number }): Question[] {
   const { actions, subjects } = loadUses();
   const frames = loadFrames();
@@ -37,7 +37,7 @@ export function ownUses({ seed }: { seed: number }): Question[] {
         put(side, name, { frames: subjects[side], most: CARRIERS_EACH }).map((each) => ({ ...each, ...kind }));
       return [
         ...carried('safe', { label: null, scary: true }),
-        // The cast: the file's schema has checked the keys.
+        // The cast holds because the file's schema has checked the keys.
         ...carried('unsafe', { label: category as Question['label'], scary: false }),
       ];
     }),

@@ -1,4 +1,4 @@
-/** One bar for all the fits of a training run: the model that ships, then one a fold. */
+/** One progress bar for all the fits of a training run: the model that ships, then one per fold. */
 import { Presets, SingleBar } from 'cli-progress';
 
 export function fitsBar({ fits, epochs }: { fits: number; epochs: number }) {

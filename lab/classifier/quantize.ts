@@ -1,4 +1,7 @@
-/** Float weights to int8, one scale a column: a quarter of the size, and the card says what it costs. */
+/**
+ * Turns float weights into int8, with one scale per column. That is a quarter of the size, and the
+ * card says what it costs.
+ */
 
 import { ANY_HARM, COLUMNS, HARM_COLUMN } from '#shared/classify/combine-scores.ts';
 import type { ClassifierModel, ColumnModel } from '#shared/classify/model-format.ts';
@@ -22,7 +25,7 @@ export function quantize({ bits, biases, weights }: FloatModel): QuantizedModel 
   return { bits, columns, weights: quantized };
 }
 
-/** The float model as a linear model with nothing rounded: the same code reads both. */
+/** The columns of the float model, unscaled, so that the same code reads both models. */
 export function floatColumns({ biases }: FloatModel): ColumnModel[] {
   return Array.from(biases, (bias) => ({ bias, scale: 1 }));
 }

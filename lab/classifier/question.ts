@@ -2,10 +2,10 @@
 import type { Label } from '#shared/line/categories.ts';
 import type { Split } from './example.ts';
 
-/** `label`: null for a safe one. */
+/** `label` is null for a safe one. */
 export type Question = { text: string; label: Label | null; split: Split; scary: boolean };
 
-/** Puts a phrase into a frame's `{}`. */
+/** Puts a phrase into the `{}` of a frame. */
 export function fill(frame: string, phrase: string): string {
   return frame.replace('{}', () => phrase);
 }

@@ -62,7 +62,7 @@ describe('readPublic', () => {
     expect(examples.find(({ source }) => source === GPTEACHER)!.text).toBe('You are a pirate.\nGreet me');
   });
 
-  test("reads several labels of one row, and leaves what the source's taxonomy does not know open", async () => {
+  test("reads several labels of one row, and leaves labels outside the source's taxonomy open", async () => {
     await put('prompts_safety.jsonl.gz', [prompt('some text', OPENAI, 'H,H2'), prompt('other text', OPENAI)]);
     const { examples } = await readPublic(dir);
     const target = (text: string, label: Label) =>
@@ -74,7 +74,7 @@ describe('readPublic', () => {
     expect(target('other text', 'cybercrime')).toBeNull();
   });
 
-  test('the same prompt twice is one row', async () => {
+  test('counts the same prompt only once', async () => {
     await put('prompts_benign_alpaca.jsonl.gz', [prompt('Sort a list', ALPACA), prompt('sort a LIST!', ALPACA)]);
     expect((await readPublic(dir)).measureOnly).toHaveLength(1);
   });
@@ -93,7 +93,7 @@ describe('readPublic', () => {
     await expect(readPublic(dir)).rejects.toThrow(message);
   });
 
-  test('a missing folder is named', async () => {
+  test('names a missing folder', async () => {
     await expect(readPublic('/nowhere/at/all')).rejects.toThrow('/nowhere/at/all: no such folder');
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Reads the public prompt files into examples: those whose licence lets them shape the weights, and those that may only
- * measure them. Wrong rows stop the run with file and line.
+ * Reads the public prompt files into examples. Some have a licence that lets them shape the
+ * weights, others may only measure them. A wrong row stops the run with its file and line.
  */
 
 import { existsSync } from 'node:fs';
@@ -23,7 +23,7 @@ const Text = z.string().trim().min(1);
 const Turn = z.object({ role: z.string(), content: Text });
 const firstTurn = (turns: z.infer<typeof Turn>[]) => turns.find(({ role }) => role === 'user')?.content ?? '';
 
-/** A long document gives passages as long as a long prompt. */
+/** Cuts a long document into passages as long as a long prompt. */
 const PASSAGE_CHARS = 400;
 
 const Safety = z
@@ -76,7 +76,7 @@ export const FILES: readonly { file: string; layout: z.ZodType<Prompt[]> }[] = [
   { file: 'text_misc.jsonl.gz', layout: Document },
 ];
 
-/** More of one kind teaches nothing new and outvotes the rest; a hash picks which rows stay. */
+/** More of one kind teaches nothing new and outvotes the rest. A hash picks which rows stay. */
 const MAX_ROWS: Readonly<Record<string, number>> = {
   'GSM8K train (stanford-cs336/assignment5-alignment)': 1200,
   'GPTeacher/Codegen (teknium1/GPTeacher)': 2500,
@@ -85,13 +85,13 @@ const MAX_ROWS: Readonly<Record<string, number>> = {
   'Tiny Shakespeare (karpathy/char-rnn)': 300,
   'Alpaca instructions (andyrdt/refusal_direction)': 6000,
 };
-/** HarmfulQA asks a model for harm in every field of study and often gets a harmless question. */
+/** HarmfulQA asks a model for harm in every field of study, and often gets a harmless question. */
 const WEIGHTS: Readonly<Record<string, number>> = { 'HarmfulQA (declare-lab/red-instruct)': 0.4 };
 
 export type PublicPrompts = {
   /** Split by groups of near-duplicates. */
   examples: Example[];
-  /** May measure, may not train. */
+  /** May measure the weights, but not train them. */
   measureOnly: Example[];
 };
 

@@ -10,18 +10,18 @@ const panel = (name: string) => ({
   ],
 });
 
-test('a square for each label, a point for each bin, in its place and larger for more rows', () => {
+test('draws a square for each label and a point for each bin, in its place and larger for more rows', () => {
   const svg = reliabilityPlot([panel('hate'), panel('violence')]);
   expect(svg.match(/<g /g)).toHaveLength(2);
   expect(svg).toContain('<text y="-6">violence</text>');
-  // The legend has a circle of each kind as well.
+  // The legend has a circle of each kind too.
   expect(svg.match(/<circle /g)).toHaveLength(2 * 3 + 2);
   expect(svg).toContain('<circle cx="15" cy="135" r="4" fill="#1f6feb"');
   expect(svg).toContain('<circle cx="15" cy="75" r="2" fill="none"');
   expect(svg).toContain('<circle cx="135" cy="0" r="1" fill="#1f6feb"');
 });
 
-test('is well-formed: every element that opens closes', () => {
+test('is well-formed: every element that opens also closes', () => {
   const open: string[] = [];
   for (const [, close, name, end] of reliabilityPlot([panel('hate')]).matchAll(/<(\/?)(\w+)[^>]*?(\/?)>/g)) {
     if (close) expect(open.pop()).toBe(name);

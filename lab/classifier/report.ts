@@ -1,6 +1,6 @@
 /**
- * One run's figures under one roof: `metrics.json` is this, and the card is written from nothing
- * else.
+ * All the figures of one run. `metrics.json` holds exactly this, and the card is written from
+ * nothing else.
  */
 
 import type { AttackFigures, AttackPrompts } from './attack-figures.ts';

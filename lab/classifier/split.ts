@@ -1,6 +1,7 @@
 /**
- * Which side a prompt is on: a hash of its words alone, so that a row added or moved elsewhere moves no other. Held-out
- * rows measure, calibration rows turn scores into probabilities, and neither is trained on.
+ * Which side of the split a prompt is on. A hash of its words alone decides, so adding or moving a
+ * row moves no other row. Held-out rows measure, and calibration rows turn scores into
+ * probabilities. We train on neither.
  */
 import { hashToUnit } from '#training/data/random.ts';
 import type { Split } from './example.ts';

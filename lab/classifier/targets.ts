@@ -1,14 +1,14 @@
-/** What is known of an example for each of the classifier's judgements. */
+/** What is known about an example for each of the classifier's judgements. */
 import { ANY_HARM } from '#shared/classify/combine-scores.ts';
 import { harmOf } from './columns.ts';
 import type { Example } from './example.ts';
 
-/** 0 to 1 for the k-th of `JUDGEMENTS`; null where nobody said. */
+/** 0 to 1 for the k-th of `JUDGEMENTS`, or null if nobody said. */
 export function targetOf(example: Pick<Example, 'targets' | 'someHarm'>, k: number): number | null {
   return k === ANY_HARM ? harmOf(example) : example.targets[k]!;
 }
 
-/** Harmful or a jailbreak: true; neither: false; null where nobody said. */
+/** True for harm or a jailbreak, false for neither, null if nobody said. */
 export function isUnsafe(example: Pick<Example, 'targets' | 'someHarm'>): boolean | null {
   const jailbreak = example.targets.at(-1);
   const harm = harmOf(example);

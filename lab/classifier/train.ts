@@ -1,7 +1,7 @@
 /**
- * Trains the edge's classifier from public prompts, our own and the small world's, and writes the
- * model, its card, its figures and their plot: `npm run train:classifier`. The same seed and data
- * give the same bytes.
+ * Trains the edge's classifier on public prompts, our own and the small world's. Writes the model,
+ * its card, its figures and their plot: `npm run train:classifier`. The same seed and data give the
+ * same bytes.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -15,7 +15,6 @@ import { calibrate, calibrationRows } from './calibration-rows.ts';
 import { card } from './card.ts';
 import { contrastPrompts } from './contrast-prompts.ts';
 import { crossFit, yardstickOf } from './cross-fit.ts';
-
 import { fit } from './fit.ts';
 import { FOLDS } from './folds.ts';
 import { assertNoLeaks, withoutLeaks } from './leakage.ts';

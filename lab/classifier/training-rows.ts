@@ -1,6 +1,6 @@
 /**
- * Examples as the weights see them: hashed, with one target a column; long harmless texts in pieces
- * too, as the edge reads them.
+ * Examples as training sees them: hashed, with one target per column. Long harmless texts also come
+ * in pieces, because the edge reads them in pieces.
  */
 import type { Featurizer } from '#shared/classify/features.ts';
 import { partsOf } from '#shared/classify/parts.ts';
@@ -11,13 +11,13 @@ import type { Example } from './example.ts';
 import type { FeatureRow } from './fit.ts';
 
 /**
- * All pieces of a text together count as so much of a prompt that somebody wrote. With half a prompt
- * for each, documents outvoted prompts: pairs in nearly the same words were told apart worse (ROC-AUC
- * 0.742 against 0.755 on held-out templates).
+ * How many written prompts all pieces of a text together count as. When each piece counted as half
+ * a prompt, documents outvoted prompts, and pairs in nearly the same words were told apart worse
+ * (ROC-AUC 0.742 instead of 0.755 on held-out templates).
  */
 const PIECES_WEIGHT = 1;
 /**
- * A source's labels are not all right; a model that need not be certain of them told strangers'
+ * Some labels of a source are wrong. A model that need not be certain of them told strangers'
  * prompts apart better.
  */
 const SMOOTHING = 0.05;
@@ -32,7 +32,7 @@ export function trainingRows(examples: readonly Example[], featurize: Featurizer
       const targets = columnTargets(example).map((target) => (target === null ? null : smooth(target)));
       const row = (text: string, weight: number) => ({ buckets: featurize(text).slice(), targets, weight, source });
       const text = plainReading(example.text);
-      // Nothing in a harmless text is harmful; of a harmful one nobody said which piece.
+      // No piece of a harmless text is harmful. In a harmful text, nobody said which piece is.
       const pieces =
         harmOf(example) === 0 && example.targets.at(-1) === 0 ? [...windowsOf(text), ...partsOf(text)] : [];
       const share = (PIECES_WEIGHT * example.weight) / pieces.length;

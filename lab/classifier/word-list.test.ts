@@ -3,12 +3,12 @@ import { wordList } from './word-list.ts';
 
 const times = (count: number, text: string) => Array.from({ length: count }, () => text);
 
-test('words by falling frequency, those of one count in alphabetical order', () => {
+test('sorts words by falling frequency, and words with the same count by the alphabet', () => {
   const texts = [...times(5, 'Bake a cake'), ...times(4, 'zebra'), ...times(4, 'apple')];
   expect(wordList(texts)).toEqual(['a', 'bake', 'cake', 'apple', 'zebra']);
 });
 
-test('what is seen seldom is no word, and a short string has to be seen often', () => {
+test('leaves out rare words, and asks more of short ones', () => {
   const texts = [
     ...times(2, 'seldom'),
     ...times(3, 'often'),
@@ -20,6 +20,6 @@ test('what is seen seldom is no word, and a short string has to be seen often', 
   expect(wordList([...texts, 'xyz', 'qx'])).toEqual(['qx', 'xyz', 'often']);
 });
 
-test('apostrophes stay, digits and signs are no letters', () => {
+test('keeps apostrophes inside words, and takes no digits or signs', () => {
   expect(wordList(times(3, "don't 'quote' 12th ca$h"))).toEqual(["don't", 'quote']);
 });

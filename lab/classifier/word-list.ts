@@ -1,17 +1,17 @@
 /**
- * The lexicon that ships in the model's file: words of the training prompts by falling frequency. What is seen seldom is more
- * often a slip or a name than a word, and strings of one or two letters are mostly variables and units, which would make
- * words of any noise.
+ * The lexicon that ships in the model's file: the words of the training prompts by falling
+ * frequency. A rare string is more often a slip or a name than a word. Strings of one or two
+ * letters are mostly variables and units, and would make words of any noise.
  */
 import { normalize } from '#shared/classify/normalize.ts';
 
-/** By number of letters; longer ones as three. */
+/** The least count by number of letters. Longer words need `LEAST_COUNT_LONG`. */
 const LEAST_COUNT: Readonly<Record<number, number>> = { 1: Number.POSITIVE_INFINITY, 2: 40, 3: 10 };
 const LEAST_COUNT_LONG = 3;
 const ONE_LETTER_WORDS = ['a', 'i'];
 const MOST_LETTERS = 20;
 
-/** Deterministic: words of one count stand in alphabetical order. */
+/** Deterministic: words with the same count come in alphabetical order. */
 export function wordList(texts: readonly string[]): string[] {
   const counts = new Map<string, number>();
   for (const text of texts) {

@@ -1,8 +1,8 @@
 /**
- * The small world's questions: what the demo is asked. Harmful ones are their topic's category,
- * ordinary ones benign, and a borderline one is taught as 0.7: on the demo tenants' ramps from 0.5
- * to 0.9 that is halfway up, not at the end. The world's own split holds; part of its training
- * wordings becomes calibration, each as it is written.
+ * The small world's questions, which are what the demo is asked. Harmful ones have their topic's
+ * category, and ordinary ones are benign. We teach a borderline one as 0.7: on the demo tenants'
+ * ramps from 0.5 to 0.9 that is halfway up, not at the end. The world's own split holds. Part of
+ * its training wordings goes to calibration, each as it is written.
  */
 import { promptKey } from '#training/data/prompt-key.ts';
 import { inEdition } from '../world/editions.ts';
@@ -15,25 +15,25 @@ import { splitOf } from './split.ts';
 
 const TARGETS: Record<QuestionKind, number> = { ordinary: 0, borderline: 0.7, harmful: 1 };
 /**
- * About twice around the wordings of an ask: once as written, once in a greeting, a reason, a
- * typing slip.
+ * About two rounds through the wordings of an ask: once as written, once with a greeting, a reason
+ * or a typing slip.
  */
 const PER_ASK = { train: 16, heldout: 4 } as const;
 
 /**
- * So many, and so alike, that at full weight they would be most of what is learned, to the cost of
- * everyone else's prompts.
+ * There are so many of these questions, and they are so alike, that at full weight they would
+ * dominate training, at the cost of everyone else's prompts.
  */
 const WEIGHT = 0.4;
 
 /**
- * `inDemo`: of a topic that the demo bundle knows. The others are there because all fourteen
- * categories have some.
+ * `inDemo`: whether the demo bundle knows the topic. The other topics are there because they give
+ * all fourteen categories some questions.
  */
 export type WorldExample = Example & { questionKind: QuestionKind; inDemo: boolean };
 
 export function worldPrompts({ seed }: { seed: number }): WorldExample[] {
-  // Without what was written since: the shipped model and its card come from these.
+  // Without `additions`, which were written later: the shipped model and its card do not have them.
   const topics = loadTopics({ edition: 'whole', additionsDir: null });
   const train = generateQuestions({ seed, split: 'train', perAsk: PER_ASK.train, topics });
   const heldout = generateQuestions({ seed, split: 'heldout', perAsk: PER_ASK.heldout, topics });

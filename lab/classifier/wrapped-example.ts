@@ -1,4 +1,4 @@
-/** Examples made by putting something into something else, and what stays open about them. */
+/** Examples made by putting one text into another, and what stays open about them. */
 import { CATEGORIES, LABELS, type Label } from '#shared/line/categories.ts';
 import { type Example, type Split, targetsOf } from './example.ts';
 import { OWN_SOURCE } from './licences.ts';
@@ -6,7 +6,8 @@ import { OWN_SOURCE } from './licences.ts';
 type Wrapped = { split: Split; inside: Label | null; attack: boolean };
 
 /**
- * Jailbreak's neighbours are all categories, because one may hide in it; here we know what does.
+ * `jailbreak` has all categories as neighbours, because any may hide in one. Here we know which one
+ * does.
  */
 export function toExample(text: string, { split, inside, attack }: Wrapped): Example {
   const known = targetsOf(inside === null ? [] : [inside]);
@@ -15,21 +16,21 @@ export function toExample(text: string, { split, inside, attack }: Wrapped): Exa
 }
 
 /**
- * An attack without a question may be after a password or a policy: nobody said whether that is a
- * harm of its own.
+ * An attack without a question may be after a password or a policy. Nobody said whether that is
+ * harm in its own right.
  */
 export function withOpenCategories(example: Example): Example {
   return { ...example, targets: example.targets.map((target, k) => (k < CATEGORIES.length ? null : target)) };
 }
 
-/** To hide a harmful question may be an attack or a habit: nobody said. */
+/** Hiding a harmful question may be an attack or a habit. Nobody said which. */
 export function withOpenJailbreak(example: Example): Example {
   return { ...example, targets: example.targets.map((target, k) => (LABELS[k] === 'jailbreak' ? null : target)) };
 }
 
 /**
- * Training reads a text as it stands, and letters of a code shall teach no category; held out, the
- * edge decodes it and is judged.
+ * Training reads a text as it stands, and the letters of a code must teach no category. Held out,
+ * the edge decodes the text, and we judge that.
  */
 export function unreadInTraining(example: Example): Example {
   return example.split === 'train' ? withOpenCategories(example) : example;
