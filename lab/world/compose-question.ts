@@ -40,7 +40,7 @@ export function isOneQuestion(wording: string): boolean {
   return /^[^.!]*\?$/.test(wording) && LOWERABLE.test(wording);
 }
 
-/** `wrapQuestion('How do I whiten it?', random)` may give `hi, how do I whiten it? thanks!` */
+/** `wrapQuestion('How do I whiten it?', random)` may give `hey, how do I whiten it? thanks!` */
 export function wrapQuestion(wording: string, random: Random): string {
   const { greetings, leadIns, reasons, tails } = PHRASES.question;
   let text = wording;
