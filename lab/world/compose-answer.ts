@@ -1,7 +1,7 @@
 /**
- * Puts an answer of a wanted kind together from a topic's tagged sentences, and says what it put there. The kinds are
- * the four corners of helpful/useless and safe/hazardous; a real help desk mixes them less neatly, but only known
- * corners give labels without a judge.
+ * Composes an answer of a given kind from a topic's tagged sentences, and reports what it put in.
+ * The kinds are the four corners of helpful/useless and safe/hazardous. A real help desk mixes them
+ * less neatly, but only known corners give labels without a judge.
  */
 
 import type { Random } from '#training/data/random.ts';
@@ -9,16 +9,16 @@ import { PHRASES, type Tone } from './phrases.ts';
 import type { AnswerKind, AnswerTruth, QuestionKind } from './rows.ts';
 import type { Ask, Statement, Topic } from './schema.ts';
 
-/** Longer answers lose their opener, closer and last fact in turn; the model's context is small. */
+/** A longer answer loses facts and gets no opener or closer: the model's context is small. */
 const MAX_WORDS = 75;
-/** Shorter helpful answers get one more fact, if the topic has one. */
+/** A shorter helpful answer gets more facts, while the topic has any. */
 const MIN_WORDS = 30;
 const MAX_SENTENCES = 5;
 
 const OPENER_CHANCE = 0.25;
 const CLOSER_CHANCE = 0.15;
 const EXTRA_FACT_CHANCE = 0.15;
-/** An ordinary ask that names cautions gets one of them this often. */
+/** How often the answer to an ordinary ask that names cautions includes one of them. */
 const ORDINARY_CAUTION_CHANCE = 0.35;
 
 export interface ComposedAnswer {
@@ -47,7 +47,10 @@ const COMPOSERS: Record<AnswerKind, (request: AnswerRequest) => Part[]> = {
   useless_hazardous: composeUselessHazardous,
 };
 
-/** `composeAnswer({ topic, ask, questionKind: 'harmful', kind: 'useless_safe', random }).truth.refuses === true` */
+/**
+ * With `kind: 'useless_safe'` the answer is a refusal:
+ * `composeAnswer({ topic, ask, questionKind: 'harmful', kind, random }).truth.refuses === true`
+ */
 export function composeAnswer(request: AnswerRequest): ComposedAnswer {
   const parts = COMPOSERS[request.kind](request);
   const idsOf = (role: Part['role']) => parts.flatMap((part) => (part.role === role && part.id ? [part.id] : []));
@@ -109,7 +112,7 @@ function composeUselessHazardous({ topic, random }: AnswerRequest): Part[] {
   return texts.map((text): Part => ({ role: 'dismissal', text }));
 }
 
-/** The ask's own facts first; others of the topic fill up, or join now and then. */
+/** Takes the ask's own facts first. Others of the topic fill up, or join now and then. */
 function pickFacts(request: AnswerRequest, { wanted, others }: { wanted: number; others: Part[] }): Part[] {
   const { topic, ask, random } = request;
   const own = random.shuffle(ask.facts);
@@ -147,7 +150,7 @@ function say(role: Part['role'], statements: readonly Statement[], ids: readonly
   });
 }
 
-/** Keeps the order within each list and lets chance mix the two. */
+/** Mixes the two lists at random and keeps the order within each. */
 function interleave(left: Part[], right: Part[], random: Random): Part[] {
   const rest = { left: [...left], right: [...right] };
   const mixed: Part[] = [];

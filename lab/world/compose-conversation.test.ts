@@ -1,14 +1,22 @@
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { wordingsOf } from './compose-question.ts';
 import { generateDialogues, generatePairs } from './generate.ts';
 import { leaveOutTold } from './leave-out-told.ts';
 import { loadTopics } from './load-topics.ts';
-import { FOLLOW_UPS, QUESTION_KINDS } from './rows.ts';
+import { type DialogueRow, FOLLOW_UPS, type PairRow, QUESTION_KINDS } from './rows.ts';
+import type { Ask, Topic } from './schema.ts';
 
-const topics = loadTopics();
-const options = { seed: 31, split: 'train', count: 3000, topics, multiTurnShare: 1 } as const;
-const dialogues = generateDialogues(options);
-const pairs = generatePairs({ ...options, jailbreakShare: 0.3 });
+let topics: Topic[];
+let dialogues: DialogueRow[];
+let pairs: PairRow[];
+
+beforeAll(() => {
+  topics = loadTopics();
+  const options = { seed: 31, split: 'train', count: 3000, topics, multiTurnShare: 1 } as const;
+  dialogues = generateDialogues(options);
+  pairs = generatePairs({ ...options, jailbreakShare: 0.3 });
+});
+
 const userTurns = (messages: readonly { role: string }[]) => messages.filter(({ role }) => role === 'user').length;
 const bare = (text: string) =>
   text
@@ -16,7 +24,7 @@ const bare = (text: string) =>
     .replace(/[^a-z0-9]+/g, ' ')
     .trim();
 
-test('a conversation has two to four user turns, in turn with the assistant', () => {
+test('a conversation has two to four user turns, and the assistant speaks in between', () => {
   for (const { messages } of dialogues) {
     expect(messages.map(({ role }) => role)).toEqual(messages.map((_, i) => (i % 2 === 0 ? 'user' : 'assistant')));
     expect(userTurns(messages)).toBeGreaterThanOrEqual(2);
@@ -25,7 +33,7 @@ test('a conversation has two to four user turns, in turn with the assistant', ()
   expect(new Set(dialogues.map(({ messages }) => userTurns(messages)))).toEqual(new Set([2, 3, 4]));
 });
 
-test('every way to follow up occurs, each where it can', () => {
+test('every kind of follow-up occurs, and only where it can', () => {
   expect(new Set(dialogues.map(({ followUp }) => followUp))).toEqual(new Set(FOLLOW_UPS));
   for (const { followUp, questionKind, jailbreak } of [...dialogues, ...pairs]) {
     if (followUp === 'escalation') expect(questionKind).not.toBe('ordinary');
@@ -34,7 +42,7 @@ test('every way to follow up occurs, each where it can', () => {
   }
 });
 
-test('no user turn of a training conversation holds a held-out wording', () => {
+test('no user turn of a training conversation contains a held-out wording', () => {
   const heldout = topics.flatMap((topic) =>
     QUESTION_KINDS.flatMap((questionKind) =>
       topic.questions[questionKind].flatMap((ask) => wordingsOf(ask, { topic, questionKind, split: 'heldout' })),
@@ -52,7 +60,7 @@ test('a conversation leaves room for an answer', () => {
   expect(Math.max(...lengths)).toBeLessThanOrEqual(260);
 });
 
-test('hardly a sentence is said twice', () => {
+test('the assistant hardly ever says a sentence twice', () => {
   const twice = dialogues.filter(({ topic, messages }) => {
     const { facts } = topics.find(({ id }) => id === topic)!;
     const said = messages.filter(({ role }) => role === 'assistant').map(({ content }) => content);
@@ -64,25 +72,32 @@ test('hardly a sentence is said twice', () => {
 });
 
 describe('what was told', () => {
-  const topic = topics[0]!;
-  const ask = topic.questions.ordinary[0]!;
-  const [first, ...others] = ask.facts;
-  const wording = topic.facts.find(({ id }) => id === first)!.wordings[0]!;
+  let topic: Topic;
+  let ask: Ask;
+  let first: string;
+  let wording: string;
+
+  beforeAll(() => {
+    topic = topics[0]!;
+    ask = topic.questions.ordinary[0]!;
+    first = ask.facts[0]!;
+    wording = topic.facts.find(({ id }) => id === first)!.wordings[0]!;
+  });
 
   test('is left out of topic and ask', () => {
     const left = leaveOutTold({ topic, ask }, { said: wording, more: false });
-    expect(left.ask.facts).toEqual(others);
+    expect(left.ask.facts).toEqual(ask.facts.slice(1));
     expect(left.topic.facts.map(({ id }) => id)).not.toContain(first);
   });
 
-  test('is said again in other words where it is all that was asked', () => {
-    const left = leaveOutTold({ topic, ask: { ...ask, facts: [first!] } }, { said: wording, more: false });
+  test('is said again in other words if nothing else was asked', () => {
+    const left = leaveOutTold({ topic, ask: { ...ask, facts: [first] } }, { said: wording, more: false });
     expect(left.ask.facts).toEqual([first]);
     expect(left.topic.facts.find(({ id }) => id === first)!.wordings).not.toContain(wording);
   });
 
-  test('makes way for other facts of the topic to who asks for more', () => {
-    const left = leaveOutTold({ topic, ask: { ...ask, facts: [first!] } }, { said: wording, more: true });
+  test('gives way to other facts of the topic when someone asks for more', () => {
+    const left = leaveOutTold({ topic, ask: { ...ask, facts: [first] } }, { said: wording, more: true });
     expect(left.ask.facts).toEqual(topic.facts.map(({ id }) => id).filter((id) => id !== first));
   });
 });

@@ -1,7 +1,9 @@
 /**
- * What leads up to a question: two to four user turns, of which the last one asks it, asks it again, asks for more, or doubts the answer.
- * The earlier answers are composed as the last one will be, from sentences with known truth, and what was told is not told again. Steps from
- * ordinary over borderline to harmful are the multi-turn attack Crescendo (arXiv 2404.01833), as far as fixed sentences go.
+ * Builds the conversation that leads up to a question. It has two to four user turns, and the last
+ * one asks the question, asks it again, asks for more, or doubts the answer. Earlier answers are
+ * composed like the last one, from sentences with known truth, and the assistant does not repeat
+ * what it has told. Steps from ordinary through borderline to harmful are the multi-turn attack
+ * Crescendo (arXiv 2404.01833), as far as fixed sentences can show it.
  */
 
 import type { Random } from '#training/data/random.ts';
@@ -15,40 +17,52 @@ import type { Ask, Topic } from './schema.ts';
 import { TURNS } from './turns.ts';
 
 const TURN_SHARES = { 2: 0.5, 3: 0.33, 4: 0.17 };
-/** With an answer of up to 75 words behind it, this fits the demo's context of 512 tokens. What is longer is drawn anew, a turn shorter. */
+/**
+ * A prompt of this length and an answer of up to 75 words fit the demo's context of 512 tokens. A
+ * longer conversation is drawn again with one turn fewer.
+ */
 const MAX_PROMPT_WORDS = 260;
 
-/** How the last turn follows from what went before. */
+/** How the last turn follows from what came before. */
 const FOLLOW_UP_SHARES: Record<QuestionKind, Record<FollowUp, number>> = {
   ordinary: { next: 0.5, more: 0.25, 'new-topic': 0.17, insist: 0.08, doubt: 0, escalation: 0 },
   borderline: { next: 0, more: 0.1, 'new-topic': 0.1, insist: 0.1, doubt: 0.2, escalation: 0.5 },
   harmful: { next: 0, more: 0, 'new-topic': 0.1, insist: 0.3, doubt: 0, escalation: 0.6 },
 };
-/** A jailbreak frame holds the whole question, so it neither asks for more nor doubts. */
+/** A jailbreak frame holds the whole question, so a framed turn never asks for more or doubts. */
 const NEVER_FRAMED = { more: 0, doubt: 0 };
 
 type AnswerShares = Record<AnswerKind, number>;
 
-/** Milder than what a base model learns from single turns: nobody goes on talking to a desk that refuses every second question. */
+/**
+ * Milder than what a base model learns from single turns: nobody keeps talking to a desk that
+ * refuses every second question.
+ */
 const EARLIER_ANSWERS: Record<'ordinary' | 'borderline', AnswerShares> = {
   ordinary: { helpful_safe: 0.82, helpful_hazardous: 0.08, useless_safe: 0.05, useless_hazardous: 0.05 },
   borderline: { helpful_safe: 0.5, helpful_hazardous: 0.3, useless_safe: 0.12, useless_hazardous: 0.08 },
 };
 
 const NO_ANSWER: AnswerShares = { helpful_safe: 0, helpful_hazardous: 0, useless_safe: 0, useless_hazardous: 0 };
-/** Where the last turn comes back to the answer before: what that was. The question itself was asked then. */
+/**
+ * The kind of the previous answer, where the last turn comes back to it. The question itself was
+ * asked in that earlier turn.
+ */
 const ANSWER_COME_BACK_TO: Partial<Record<FollowUp, AnswerShares>> = {
   more: { ...NO_ANSWER, helpful_safe: 0.8, helpful_hazardous: 0.2 },
   doubt: { ...NO_ANSWER, helpful_hazardous: 1 },
   insist: { ...NO_ANSWER, useless_safe: 0.75, useless_hazardous: 0.25 },
 };
 
-/** What an earlier answer tells. A topic has about six facts: a further question wants as many left, and as many again for the last one. */
+/**
+ * How many facts an earlier answer tells. A topic has about six. We ask one more question only if
+ * there are this many left for it and as many again for the last one.
+ */
 const EARLIER_FACTS = 2;
 
 const BORDERLINE_BEFORE_HARMFUL_CHANCE = 0.6;
 const TITLE_CHANCE = 0.5;
-/** Of conversations with room for it: thanks, and what one says to that, before the last question. */
+/** Of conversations with room for it, how many have thanks and a reply before the last question. */
 const THANKS_CHANCE = 0.25;
 const ACKNOWLEDGE_CHANCE = 0.45;
 const LINK_CHANCE = 0.6;
@@ -63,9 +77,9 @@ export interface Question {
 
 export interface ConversationRequest {
   question: Question;
-  /** What the last turn is put in; null leaves it plain. */
+  /** The frame around the last turn; null leaves it plain. */
   jailbreak: Jailbreak | null;
-  /** Where another topic may come from. */
+  /** The topics to choose another from. */
   topics: readonly Topic[];
   split: Split;
   random: Random;
@@ -74,12 +88,12 @@ export interface ConversationRequest {
 export interface Conversation {
   prompt: Prompt;
   followUp: FollowUp;
-  /** The question's own, less what was told already: what the answer is to be made of. */
+  /** What to compose the answer from: the question's own topic and ask, less what was told. */
   topic: Topic;
   ask: Ask;
 }
 
-/** `composeConversation({ question, jailbreak: null, topics, split: 'train', random }).prompt.length` is 3, 5 or 7. */
+/** `composeConversation({ question, ...options }).prompt.length` is 3, 5 or 7. */
 export function composeConversation(request: ConversationRequest): Conversation {
   for (let turns = Number(request.random.weighted(TURN_SHARES)); ; turns--) {
     const conversation = converse(request, turns);
@@ -129,7 +143,10 @@ function converse(request: ConversationRequest, turns: number): Conversation {
   };
 }
 
-/** The topic with two facts, the ask's own before others, so that later answers have something left to tell. */
+/**
+ * Keeps two facts of the topic, the ask's own before others, so that later answers have something
+ * left to tell.
+ */
 function keepBrief({ topic, ask }: { topic: Topic; ask: Ask }, random: Random): { topic: Topic; ask: Ask } {
   const others = topic.facts.map(({ id }) => id).filter((id) => !ask.facts.includes(id));
   const kept = [...random.shuffle(ask.facts), ...random.shuffle(others)].slice(0, EARLIER_FACTS);
@@ -152,7 +169,10 @@ function earlierAnswers(questionKind: QuestionKind): AnswerShares {
   return EARLIER_ANSWERS[questionKind === 'ordinary' ? 'ordinary' : 'borderline'];
 }
 
-/** `count` questions of the same topic (another one, if the topic is to change), or fewer where wordings run out; never harmful ones. */
+/**
+ * Draws `count` questions of the same topic, or of another if the topic is to change. Gives fewer
+ * where wordings run out, and never a harmful one.
+ */
 function leadingQuestions(
   followUp: FollowUp,
   { question, topics, split, random, count }: ConversationRequest & { count: number },
@@ -175,14 +195,14 @@ function leadingQuestions(
   });
 }
 
-/** Of the same domain, if it has another: people keep to what they are at. */
+/** Stays in the same domain if that has another topic: people keep to what they are doing. */
 function anotherTopic(topic: Topic, { topics, random }: { topics: readonly Topic[]; random: Random }): Topic {
   const others = topics.filter(({ id }) => id !== topic.id);
   const near = others.filter(({ domain }) => domain === topic.domain);
   return random.pick(near.length > 0 ? near : others.length > 0 ? others : [topic]);
 }
 
-/** The last turn, where it is in no frame. */
+/** The last turn when no frame holds it. */
 function followUpOn(
   question: Question,
   { followUp, isThanked, ...about }: { followUp: FollowUp; last: Exchange; isThanked: boolean; random: Random },
@@ -209,7 +229,7 @@ function followUpOn(
   }
 }
 
-/** Asks within the topic: a word on the last answer, a link, the question; the first two may be left out. */
+/** Asks within the topic. A word on the last answer and a link may come before the question. */
 function askNext(question: Question, { last, random }: { last: Exchange; random: Random }): string {
   const { questionKind, wording } = question;
   const { statement, question: single, ...ofKind } = TURNS.links;
@@ -221,7 +241,7 @@ function askNext(question: Question, { last, random }: { last: Exchange; random:
   return random.chance(ACKNOWLEDGE_CHANCE) ? `${random.pick(words)} ${linked}` : linked;
 }
 
-/** One of the statements that the last answer made, in its words. */
+/** One of the statements that the last answer made, in the answer's own words. */
 function told(
   kind: 'facts' | 'hazards',
   { topic, last, random }: { topic: Topic; last: Exchange; random: Random },

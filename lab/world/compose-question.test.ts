@@ -1,15 +1,24 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { createRandom } from '#training/data/random.ts';
 import { wordingsOf, wrapQuestion } from './compose-question.ts';
 import { generateDialogues, generatePairs } from './generate.ts';
 import { loadTopics } from './load-topics.ts';
-import { QUESTION_KINDS } from './rows.ts';
+import { QUESTION_KINDS, type QuestionKind } from './rows.ts';
+import type { Ask, Topic } from './schema.ts';
 
-const topics = loadTopics();
-const asks = topics.flatMap((topic) =>
-  QUESTION_KINDS.flatMap((questionKind) => topic.questions[questionKind].map((ask) => ({ topic, questionKind, ask }))),
-);
+let topics: Topic[];
+let asks: { topic: Topic; questionKind: QuestionKind; ask: Ask }[];
+
+beforeAll(() => {
+  topics = loadTopics();
+  asks = topics.flatMap((topic) =>
+    QUESTION_KINDS.flatMap((questionKind) =>
+      topic.questions[questionKind].map((ask) => ({ topic, questionKind, ask })),
+    ),
+  );
+});
+
 const side = (split: 'train' | 'heldout') => asks.flatMap(({ ask, ...where }) => wordingsOf(ask, { ...where, split }));
 const bare = (text: string) =>
   text
@@ -17,7 +26,7 @@ const bare = (text: string) =>
     .replace(/[^a-z0-9]+/g, ' ')
     .trim();
 
-test('each ask has wordings on both sides, none is on both, and about a fifth is held out', () => {
+test('each ask has wordings on both sides, no wording is on both, and about a fifth is held out', () => {
   for (const { ask, ...where } of asks) {
     const train = wordingsOf(ask, { ...where, split: 'train' });
     const heldout = wordingsOf(ask, { ...where, split: 'heldout' });
@@ -35,12 +44,12 @@ test('a wording keeps its side when others are added to its ask', () => {
     const heldout = wordingsOf(ask, { ...where, split: 'heldout' });
     const longer = { ...ask, wordings: [...ask.wordings, 'Something nobody has asked before?'] };
     const lost = heldout.filter((wording) => !wordingsOf(longer, { ...where, split: 'heldout' }).includes(wording));
-    // Only a wording held out for want of another may give its place to the new one.
+    // Only a wording that was held out for lack of another may give its place to the new one.
     expect(lost.length).toBeLessThanOrEqual(heldout.length === 1 ? 1 : 0);
   }
 });
 
-test('no held-out wording occurs in a training question, however wrapped', () => {
+test('no held-out wording occurs in a training question, however it is wrapped', () => {
   const options = { seed: 11, split: 'train', count: 3000, topics } as const;
   const asked = [
     ...generateDialogues(options).map((row) => row.messages[0].content),
@@ -52,7 +61,7 @@ test('no held-out wording occurs in a training question, however wrapped', () =>
   expect(leaked).toEqual([]);
 });
 
-test('wrapping keeps the wording, but for case, the last mark and one slipped word', () => {
+test('wrapping keeps the wording, except for case, the last mark and one misspelt word', () => {
   fc.assert(
     fc.property(fc.constantFrom(...side('train')), fc.string(), (wording, seed) => {
       const wrapped = wrapQuestion(wording, createRandom(seed)).toLowerCase().split(' ');
@@ -69,7 +78,7 @@ test('wrapping keeps the wording, but for case, the last mark and one slipped wo
   );
 });
 
-test('many questions are left as they are and the others vary', () => {
+test('many questions stay as they are, and the others vary', () => {
   const wrapped = Array.from({ length: 500 }, (_, i) => wrapQuestion('How do I whiten grout?', createRandom(`w${i}`)));
   expect(wrapped.filter((text) => text === 'How do I whiten grout?').length).toBeGreaterThan(100);
   expect(new Set(wrapped).size).toBeGreaterThan(120);

@@ -1,6 +1,7 @@
 /**
- * Asks a question the way people type: wrapped in a greeting, a reason or thanks, lower-cased, with a slip of the
- * finger. The split is made before the wrapping, by wording, so that a held-out question was never seen in any dress.
+ * Asks a question the way people type: with a greeting, a reason or thanks around it, in lower
+ * case, with a typing slip. We split by wording, before wrapping, so that a held-out question is
+ * never seen in training in any form.
  */
 
 import { hashToUnit, type Random } from '#training/data/random.ts';
@@ -15,13 +16,13 @@ const LOWER_CASE_CHANCE = 0.12;
 const DROP_MARK_CHANCE = 0.12;
 const TYPO_CHANCE = 0.04;
 
-/** Words that may lose their capital behind a lead-in; anything else may be a name. */
+/** Words that may lose their capital after a lead-in; anything else may be a name. */
 const LOWERABLE =
   /^(?:How|What|What's|Which|Who|Where|When|Why|Is|Are|Am|Was|Can|Could|Do|Does|Did|Should|Would|Will|Has|Have|May|Must|If|My)\b/;
 
 /**
- * The ask's wordings of one side. About a fifth is held out, at least one of each ask; the choice is a hash of the
- * words, so it stays when a wording is added beside it.
+ * The ask's wordings on one side of the split. About a fifth is held out, and at least one of each
+ * ask. A hash of the words decides, so a wording keeps its side when others are added.
  */
 export function wordingsOf(ask: Ask, where: { topic: Topic; questionKind: QuestionKind; split: Split }): string[] {
   const { topic, questionKind, split } = where;
@@ -31,12 +32,15 @@ export function wordingsOf(ask: Ask, where: { topic: Topic; questionKind: Questi
   return ask.wordings.filter((wording) => isHeldout(wording) === (split === 'heldout'));
 }
 
-/** A single question, which fits behind "Can you tell me:"; a wish or a story does not. */
+/**
+ * Whether the wording is a single question, which fits after "Can you tell me:". A wish or a story
+ * does not.
+ */
 export function isOneQuestion(wording: string): boolean {
   return /^[^.!]*\?$/.test(wording) && LOWERABLE.test(wording);
 }
 
-/** `wrapQuestion('How do I whiten grout?', random)` may give `hi there, how do I whiten grout? thanks!` */
+/** `wrapQuestion('How do I whiten it?', random)` may give `hey, how do I whiten it? thanks!` */
 export function wrapQuestion(wording: string, random: Random): string {
   const { greetings, leadIns, reasons, tails } = PHRASES.question;
   let text = wording;
@@ -52,7 +56,7 @@ export function wrapQuestion(wording: string, random: Random): string {
   return typeInHaste(text, random);
 }
 
-/** A slip of the finger, no capitals, no mark at the end: each now and then. */
+/** Now and then adds a typing slip, drops the capitals, or drops the mark at the end. */
 export function typeInHaste(typed: string, random: Random): string {
   let text = typed;
   if (random.chance(TYPO_CHANCE)) text = slip(text, random);
@@ -70,7 +74,10 @@ function lowerFirst(text: string): string {
   return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
-/** Swaps two neighbouring letters inside a longer word, or leaves one out; the first and last letter stay. */
+/**
+ * Swaps two neighbouring letters inside a longer word, or leaves one out. The first and last
+ * letters stay.
+ */
 function slip(text: string, random: Random): string {
   const words = text.split(' ');
   const long = words.flatMap((word, i) => (/^[a-z]{5,}$/.test(word) ? [i] : []));

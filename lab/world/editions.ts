@@ -1,6 +1,7 @@
 /**
- * Editions of the small world. `first` is what the demo bundle was trained on: a bundle is asked about the world it knows, and a
- * small world is quicker to try things out on. `whole` is every topic there is.
+ * Editions of the small world. `first` holds the topics that the demo bundle was trained on: we ask
+ * a bundle about the world it knows, and a smaller world is quicker to experiment with. `whole`
+ * holds every topic.
  */
 const FIRST: ReadonlySet<string> = new Set([
   'air-rifle',

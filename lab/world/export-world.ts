@@ -1,4 +1,4 @@
-/** Writes the small world out as JSONL, one file for each kind of row and side of the split. */
+/** Writes the small world as JSONL, one file for each kind of row and each side of the split. */
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -7,7 +7,7 @@ import type { Edition } from './editions.ts';
 import { generateDialogues, generatePairs, type WorldShares } from './generate.ts';
 import { loadTopics } from './load-topics.ts';
 
-/** The held-out files hold this share of the number of training rows. */
+/** For each training row, this many held-out rows are written. */
 const HELDOUT_ROWS_SHARE = 0.1;
 
 const FILES = ['dialogs_train', 'dialogs_heldout', 'pairs_train', 'pairs_heldout'] as const;
@@ -18,7 +18,7 @@ export const WORLD_ROWS: FolderKind = {
   holds: null,
 };
 
-/** Yields each file as soon as it is written. The folder `out` is there. */
+/** Yields each file as soon as it is written. The folder `out` must exist. */
 export async function* exportWorld(
   out: string,
   {

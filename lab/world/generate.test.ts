@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { DEMO } from '../methods/recipe.ts';
 import {
   ANSWER_SHARES,
@@ -15,14 +15,22 @@ import { jailbreaksOf } from './jailbreaks.ts';
 import { labelPair } from './label-pair.ts';
 import { loadTopics } from './load-topics.ts';
 import { ANSWER_KINDS, DialogueRow, PairRow, QUESTION_KINDS, QuestionRow } from './rows.ts';
+import type { Topic } from './schema.ts';
 
-const topics = loadTopics();
-const topicOf = new Map(topics.map((topic) => [topic.id, topic]));
+let topics: Topic[];
+let topicOf: Map<string, Topic>;
+let dialogues: DialogueRow[];
+let pairs: PairRow[];
+
+beforeAll(() => {
+  topics = loadTopics();
+  topicOf = new Map(topics.map((topic) => [topic.id, topic]));
+  dialogues = generateDialogues({ seed: 1, split: 'train', count: 6000, topics });
+  pairs = generatePairs({ seed: 1, split: 'train', count: 6000, topics });
+});
+
 const askOf = (row: { topic: string; questionKind: DialogueRow['questionKind']; askIndex: number }) =>
   topicOf.get(row.topic)!.questions[row.questionKind][row.askIndex]!;
-
-const dialogues = generateDialogues({ seed: 1, split: 'train', count: 6000, topics });
-const pairs = generatePairs({ seed: 1, split: 'train', count: 6000, topics });
 
 test('rows follow their schemas', () => {
   for (const row of dialogues.slice(0, 300)) DialogueRow.parse(row);
@@ -30,7 +38,7 @@ test('rows follow their schemas', () => {
   for (const row of generateQuestions({ split: 'heldout', seed: 1, perAsk: 2, topics })) QuestionRow.parse(row);
 });
 
-test('the seed decides every row, and a longer run begins with the shorter one', () => {
+test('the seed determines every row, and a longer run begins with the shorter one', () => {
   fc.assert(
     fc.property(
       fc.nat(),
@@ -55,25 +63,25 @@ test('topics are covered evenly', () => {
   }
 });
 
-test('question and answer kinds come in their shares', () => {
+test('question kinds and answer kinds occur in their shares', () => {
   for (const questionKind of QUESTION_KINDS) {
     const rows = dialogues.filter((row) => row.questionKind === questionKind);
     expect(Math.abs(rows.length / dialogues.length - QUESTION_SHARES[questionKind])).toBeLessThan(0.03);
     for (const kind of ANSWER_KINDS) {
       const share = rows.filter((row) => row.truth.kind === kind).length / rows.length;
-      // 1500 rows or more: a standard deviation is 0.0125 at most.
+      // There are about 1500 rows or more, so a standard deviation is about 0.0125 at most.
       expect(Math.abs(share - ANSWER_SHARES[questionKind][kind])).toBeLessThan(0.05);
     }
   }
 });
 
-test('the category is given where the question touches harm, and only there', () => {
+test('a row has a category exactly where the question touches harm', () => {
   for (const row of [...dialogues, ...pairs]) {
     expect(row.category).toBe(row.questionKind === 'ordinary' ? null : topicOf.get(row.topic)!.category);
   }
 });
 
-test('the kind of an answer is what it holds', () => {
+test('the kind of an answer says what it contains', () => {
   for (const { truth, ...row } of dialogues) {
     const held = {
       facts: truth.facts.length > 0,
@@ -98,13 +106,13 @@ test('the kind of an answer is what it holds', () => {
   }
 });
 
-test('answers are short, helpful ones neither a line nor a page', () => {
+test('helpful answers are neither a line nor a page', () => {
   const lengths = dialogues.filter((row) => row.truth.helpful).map((row) => row.messages[1].content.split(' ').length);
   expect(Math.max(...lengths)).toBeLessThanOrEqual(75);
   expect(lengths.filter((words) => words >= 28).length / lengths.length).toBeGreaterThan(0.98);
 });
 
-test('labels follow from what the two answers hold', () => {
+test('labels follow from what the two answers contain', () => {
   for (const row of pairs) {
     const labels = labelPair([row.truth_0, row.truth_1], { ask: askOf(row), questionKind: row.questionKind });
     expect({ better: row.better, safer: row.safer }).toEqual(labels);
@@ -114,14 +122,14 @@ test('labels follow from what the two answers hold', () => {
   }
 });
 
-test('the two places of a pair mean nothing', () => {
+test('the order of the two answers means nothing', () => {
   const first = (choices: (0 | 1 | null)[]) =>
     choices.filter((c) => c === 0).length / choices.filter((c) => c !== null).length;
   expect(Math.abs(first(pairs.map((row) => row.better)) - 0.5)).toBeLessThan(0.04);
   expect(Math.abs(first(pairs.map((row) => row.safer)) - 0.5)).toBeLessThan(0.04);
 });
 
-test('pairs hold every mixture, and enough in which help and safety pull apart', () => {
+test('pairs contain every mixture, and in enough of them help and safety conflict', () => {
   const key = (row: PairRow) => [row.truth_0.kind, row.truth_1.kind].sort().join(' ');
   expect(new Set(pairs.map(key)).size).toBe(Object.keys(PAIR_SHARES.ordinary).length);
   const apart = pairs.filter((row) => row.better !== null && row.safer !== null && row.better !== row.safer);
@@ -131,7 +139,7 @@ test('pairs hold every mixture, and enough in which help and safety pull apart',
   expect(pairs.every((row) => row.response_0 !== row.response_1)).toBe(true);
 });
 
-test('questions cover every ask as often as wanted and start with the plain wordings', () => {
+test('questions cover every ask as often as requested and start with the plain wordings', () => {
   const rows = generateQuestions({ split: 'heldout', seed: 3, perAsk: 2, topics });
   const askCount = topics.flatMap((topic) => QUESTION_KINDS.flatMap((kind) => topic.questions[kind])).length;
   expect(rows).toHaveLength(askCount * 2);
@@ -143,7 +151,8 @@ test('questions cover every ask as often as wanted and start with the plain word
 });
 
 describe('without shares', () => {
-  // Of the rows before there were shares, less the fields that came with them. A run that is resumed must find its own data.
+  // Digests of rows drawn before there were shares, without the fields that came with the shares. A
+  // resumed run must find its own data.
   const digest = (rows: readonly object[], newer: readonly string[]) => {
     const older = rows.map((row) => Object.fromEntries(Object.entries(row).filter(([key]) => !newer.includes(key))));
     return createHash('sha256').update(JSON.stringify(older)).digest('hex').slice(0, 16);
@@ -152,7 +161,7 @@ describe('without shares', () => {
     ['train', 'd2ae1038de1c74f9', '6cd3442c814fc66a', 'd890dbea2e696ee5'],
     ['heldout', '7f711294258c4648', 'd03063f4ea9e127e', '1abeac535f524339'],
   ] as const)(
-    'rows of the first edition are what the demo was trained and is examined on (%s)',
+    'rows of the first edition stay what the demo was trained on and is tested on (%s)',
     (split, dialogue, pair, question) => {
       const options = { seed: 7, split, count: 400, topics };
       const newer = ['jailbreak', 'followUp', 'ask'];
@@ -162,7 +171,7 @@ describe('without shares', () => {
     },
   );
 
-  test('no setting is added to those of a run', () => {
+  test('a share of 0 adds no setting to a run', () => {
     expect(shareSettings({})).toEqual({});
     expect(shareSettings({ jailbreakShare: 0, multiTurnShare: 0 })).toEqual({});
     expect(shareSettings({ jailbreakShare: 0.2, multiTurnShare: 0 })).toEqual({ jailbreakShare: 0.2 });
@@ -171,11 +180,16 @@ describe('without shares', () => {
 
 describe('with shares', () => {
   const shares = { jailbreakShare: 0.4, multiTurnShare: 0.3 };
-  const options = { seed: 1, split: 'train', count: 6000, topics } as const;
-  const variedDialogues = generateDialogues({ ...options, ...shares });
-  const variedPairs = generatePairs({ ...options, ...shares });
+  let variedDialogues: DialogueRow[];
+  let variedPairs: PairRow[];
 
-  test('a row that got neither frame nor conversation is the plain one, and every row asks the same question', () => {
+  beforeAll(() => {
+    const options = { seed: 1, split: 'train', count: 6000, topics } as const;
+    variedDialogues = generateDialogues({ ...options, ...shares });
+    variedPairs = generatePairs({ ...options, ...shares });
+  });
+
+  test('a row without frame or conversation stays plain, and every row asks the same question', () => {
     for (const [plain, varied] of [
       [dialogues, variedDialogues],
       [pairs, variedPairs],
@@ -194,7 +208,7 @@ describe('with shares', () => {
     for (const [row, plain] of framed) expect(row!.messages.at(-1)).toEqual(plain!.messages.at(-1));
   });
 
-  test('frames and conversations come in their shares', () => {
+  test('frames and conversations occur in their shares', () => {
     const share = (rows: DialogueRow[], has: (row: DialogueRow) => boolean) => rows.filter(has).length / rows.length;
     const wanted = { ordinary: 0.04, borderline: 0.2, harmful: 0.4 };
     for (const kind of QUESTION_KINDS) {
@@ -204,7 +218,7 @@ describe('with shares', () => {
     }
   });
 
-  test('rows follow their schemas, and labels follow from what the answers hold', () => {
+  test('rows follow their schemas, and labels follow from what the answers contain', () => {
     for (const row of variedDialogues.slice(0, 600)) DialogueRow.parse(row);
     for (const row of variedPairs.slice(0, 600)) PairRow.parse(row);
     for (const row of variedPairs) {
@@ -215,7 +229,7 @@ describe('with shares', () => {
     expect(variedPairs.every((row) => row.response_0 !== row.response_1)).toBe(true);
   });
 
-  test('questions get frames of their side', () => {
+  test('held-out questions get held-out frames', () => {
     const rows = generateQuestions({ split: 'heldout', seed: 3, perAsk: 1, topics, jailbreakShare: 1 });
     const plain = generateQuestions({ split: 'heldout', seed: 3, perAsk: 1, topics });
     expect(rows.map(({ wording }) => wording)).toEqual(plain.map(({ wording }) => wording));
@@ -227,7 +241,7 @@ describe('with shares', () => {
   });
 });
 
-test('kinds of answers and of pairs come in the shares that are asked for', () => {
+test('kinds of answers and of pairs occur in the requested shares', () => {
   const alone = { helpful_safe: 0, helpful_hazardous: 0, useless_safe: 0, useless_hazardous: 0 };
   const answerShares = {
     ordinary: { ...alone, helpful_safe: 1 },
@@ -244,7 +258,7 @@ test('kinds of answers and of pairs come in the shares that are asked for', () =
   }))
     expect(truth.kind).toBe(wanted[questionKind]);
 
-  // The demo's: of an ordinary question a refusal is never the safer answer.
+  // With the demo's shares, a refusal is never the safer answer to an ordinary question.
   const { shares, pairShares } = DEMO.pairs;
   const rows = generatePairs({ seed: 2, split: 'train', count: 1500, topics, ...shares, pairShares });
   const refusals = rows.filter(({ truth_0, truth_1 }) => truth_0.refuses || truth_1.refuses);

@@ -1,6 +1,7 @@
 /**
- * Draws labelled data from the small world: dialogues to learn to speak from, pairs to prefer by, questions to be
- * examined on. Every row is a function of (seed, split, its number), so a longer run begins with the shorter one.
+ * Draws labelled data from the small world: dialogues to learn speech from, pairs to learn
+ * preferences from, questions for the exam. Every row is a function of (seed, split, its number),
+ * so a longer run begins with the shorter one.
  */
 
 import { createRandom, type Random } from '#training/data/random.ts';
@@ -25,15 +26,14 @@ import {
 } from './rows.ts';
 import type { Ask, Topic } from './schema.ts';
 
-export type { AnswerKind, AnswerTruth, DialogueRow, PairRow, QuestionKind, QuestionRow, Split } from './rows.ts';
-
 export type AnswerShares = Record<QuestionKind, Record<AnswerKind, number>>;
 
 export const QUESTION_SHARES: Record<QuestionKind, number> = { ordinary: 0.5, borderline: 0.25, harmful: 0.25 };
 
 /**
- * What the base model sees. It is meant to be able to say everything, good and bad, so that the experts trained from
- * it have something to prefer; on harmful questions it complies more often than it behaves.
+ * What the base model sees. It must be able to say everything, good and bad, so that the experts
+ * trained from it have something to prefer. On harmful questions it complies more often than it
+ * behaves.
  */
 export const ANSWER_SHARES: AnswerShares = {
   ordinary: { helpful_safe: 0.62, helpful_hazardous: 0.1, useless_safe: 0.18, useless_hazardous: 0.1 },
@@ -55,9 +55,10 @@ type PairKind = keyof typeof PAIR_KINDS;
 export type PairShares = Record<QuestionKind, Record<PairKind, number>>;
 
 /**
- * What people compare depends on what was asked: refusals mostly where harm was, wrong turns in otherwise good help
- * elsewhere. An expert that saw refusals preferred to everything would refuse everything. Refusal beside refusal is left
- * out: it teaches neither dimension.
+ * What people compare depends on the question. Refusals are compared mostly where it asks for harm,
+ * and elsewhere a wrong turn in otherwise good help. An expert that saw refusals preferred to
+ * everything would refuse everything. We leave out pairs of two refusals: they teach neither
+ * dimension.
  */
 export const PAIR_SHARES: PairShares = {
   ordinary: {
@@ -92,32 +93,41 @@ export const PAIR_SHARES: PairShares = {
   },
 };
 
-/** Two answers of the same kind are drawn anew until one says more, or this often. */
+/** Two answers of the same kind are drawn again until one says more, but at most this often. */
 const SAME_KIND_DRAWS = 12;
 
 export interface WorldShares {
-  /** How often a harmful question comes in a jailbreak frame; a borderline one does half as often, an ordinary one a tenth. */
+  /**
+   * How often a harmful question comes in a jailbreak frame. A borderline question does so half as
+   * often, an ordinary one a tenth as often.
+   */
   jailbreakShare?: number | undefined;
-  /** How many rows have a conversation before the question. */
+  /** The share of rows that have a conversation before the question. */
   multiTurnShare?: number | undefined;
-  /** How many of the dialogues to train on are asked in nothing but keywords of their topic. */
+  /** The share of training dialogues that are asked in nothing but keywords of their topic. */
   keywordShare?: number | undefined;
 }
 
-/** The shares that are not 0, for a run's settings: those of a run from before there were shares stay as they are. */
+/**
+ * The shares that are not 0, for a run's settings. Zeros are left out so that the settings of a run
+ * from before there were shares stay as they are.
+ */
 export function shareSettings(shares: WorldShares): WorldShares {
   return Object.fromEntries(Object.entries(shares).filter(([, share]) => share > 0));
 }
 
-/** Both shares draw from streams of their own: a row that gets neither frame nor conversation is the same at any share. */
+/**
+ * Frames and conversations draw from streams of their own. A row that gets neither is the same
+ * whatever these shares are.
+ */
 export interface GenerateOptions extends WorldShares {
   seed: number;
   split: Split;
   count: number;
   topics?: readonly Topic[];
-  /** Of dialogues: what kinds of answers a question gets; ANSWER_SHARES where none are given. */
+  /** For dialogues: which kinds of answers a question gets. The default is ANSWER_SHARES. */
   answerShares?: AnswerShares | undefined;
-  /** Of pairs: which two kinds of answers are compared; PAIR_SHARES where none are given. */
+  /** For pairs: which two kinds of answers are compared. The default is PAIR_SHARES. */
   pairShares?: PairShares | undefined;
 }
 
@@ -125,7 +135,7 @@ export interface GenerateOptions extends WorldShares {
 export function generateDialogues(options: GenerateOptions): DialogueRow[] {
   const { seed, split, keywordShare, answerShares = ANSWER_SHARES } = options;
   return drawRows(`${seed}/${split}/dialogue`, options, ({ topic, topics, random, index, stream }) => {
-    // Held-out dialogues are asked plainly: the other forms hold sentences of the answers.
+    // Held-out dialogues use the plain form: the others contain sentences of the answers.
     const question = drawQuestion(topic, { split, random, forms: split === 'train', keywordShare });
     const kind = random.weighted(answerShares[question.questionKind]);
     const posed = poseQuestion(question, { ...options, topics, stream });
@@ -136,7 +146,7 @@ export function generateDialogues(options: GenerateOptions): DialogueRow[] {
       id: `dialogue-${split}-${index}`,
       ...question.fields,
       ...posed.fields,
-      // What stands behind the first user turn begins with an assistant's.
+      // What follows the first user turn begins with an assistant's.
       messages: [first, ...messages] as DialogueRow['messages'],
       truth: answer.truth,
     };
@@ -168,7 +178,10 @@ export function generatePairs(options: GenerateOptions): PairRow[] {
   });
 }
 
-/** `perAsk` questions of every ask, over its wordings of the split in turn; the first round is left unwrapped. */
+/**
+ * Draws `perAsk` questions of every ask, going round its wordings of the split. The first round
+ * stays unwrapped.
+ */
 export function generateQuestions(options: {
   split: Split;
   seed: number;
@@ -202,7 +215,10 @@ export function generateQuestions(options: {
   );
 }
 
-/** Goes through all topics in a new order each round, so that they are covered evenly whatever the count. */
+/**
+ * Goes through all topics in a new order each round, so that they are covered evenly whatever the
+ * count.
+ */
 function drawRows<Row>(
   stream: string,
   { count, topics = loadTopics() }: { count: number; topics?: readonly Topic[] },
@@ -211,7 +227,7 @@ function drawRows<Row>(
     topics: readonly Topic[];
     random: Random;
     index: number;
-    /** The row's own, for further generators. */
+    /** The row's own stream, to seed further generators from. */
     stream: string;
   }) => Row,
 ): Row[] {
@@ -225,8 +241,8 @@ function drawRows<Row>(
 }
 
 /**
- * Puts the question: as it was drawn, in a jailbreak frame, at the end of a conversation, or both. The answer is to be composed from
- * `about`: in a conversation that is less than the whole topic.
+ * Poses the question as it was drawn, in a jailbreak frame, at the end of a conversation, or both.
+ * Compose the answer from `about`: in a conversation that is less than the whole topic.
  */
 function poseQuestion(
   question: DrawnQuestion,
@@ -262,7 +278,7 @@ function askedFor({ facts, hazards, cautions }: Ask): QuestionRow['ask'] {
 }
 
 type DrawnQuestion = Question & {
-  /** The wording in its form, wrapped. */
+  /** The wording, put into its form and wrapped. */
   content: string;
   fields: ReturnType<typeof questionFields>;
 };
@@ -305,7 +321,8 @@ function drawAnswers(
     const second = composeAnswer({ ...about, kind: kind1 });
     const settled = kind0 !== kind1 || labelPair([first.truth, second.truth], about).better !== null;
     if (settled || (draw === SAME_KIND_DRAWS && first.text !== second.text)) return [first, second];
-    // Late in a conversation there may be but one thing left to say: beside it, then, stands a refusal.
+    // Late in a conversation there may be only one thing left to say. Then a refusal takes the
+    // other place.
     if (draw === SAME_KIND_DRAWS) return [first, composeAnswer({ ...about, kind: 'useless_safe' })];
   }
 }

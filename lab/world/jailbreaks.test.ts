@@ -1,13 +1,18 @@
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { generateDialogues, generatePairs } from './generate.ts';
 import raw from './jailbreaks.json' with { type: 'json' };
 import { jailbreaksOf } from './jailbreaks.ts';
 import { loadTopics } from './load-topics.ts';
+import type { Topic } from './schema.ts';
 
-const topics = loadTopics();
 const frames = Object.values(raw).flat();
+let topics: Topic[];
 
-test('there are some forty frames, each on one side, and every kind is on both', () => {
+beforeAll(() => {
+  topics = loadTopics();
+});
+
+test('there are at least forty frames, each is on one side, and every kind is on both', () => {
   const [train, heldout] = [jailbreaksOf('train'), jailbreaksOf('heldout')];
   expect(frames.length).toBeGreaterThanOrEqual(40);
   expect([...train, ...heldout].map(({ frame }) => frame).sort()).toEqual([...frames].sort());
@@ -33,7 +38,7 @@ test('no held-out frame occurs in training', () => {
   }
 });
 
-test('a frame keeps the question word for word, but for haste', () => {
+test('a frame keeps the question word for word, except for typing slips', () => {
   const rows = generateDialogues({ seed: 4, split: 'heldout', count: 1500, topics, jailbreakShare: 1 });
   const framed = rows.filter(({ jailbreak }) => jailbreak !== null);
   const whole = framed.filter(({ messages, wording }) =>
@@ -45,6 +50,6 @@ test('a frame keeps the question word for word, but for haste', () => {
     ),
   );
   expect(framed.length).toBeGreaterThan(400);
-  // The rest has a slip of the finger in the question.
+  // The others have a typing slip in the question.
   expect(whole.length / framed.length).toBeGreaterThan(0.95);
 });

@@ -1,12 +1,16 @@
-/** A topic and an ask less what the assistant has said already, as far as something is left: nobody likes to be told things twice. */
+/**
+ * Takes out of a topic and an ask what the assistant has already said, as long as something is
+ * left. Nobody likes to be told things twice.
+ */
 import type { Ask, Statement, Topic } from './schema.ts';
 
-/** Fewer facts than this make no helpful answer. */
+/** A helpful answer needs at least this many facts. */
 const LEAST_FACTS = 2;
 
 /**
- * `said` is everything the assistant has said. A statement counts as told in any of its wordings; one that must be said again keeps the
- * wordings not yet used. `more` asks for other facts of the topic once the ask's own are told.
+ * `said` is everything the assistant has said. A statement counts as told in any of its wordings.
+ * If one must be said again, it keeps the wordings not yet used. `more` asks for other facts of the
+ * topic once the ask's own are told.
  */
 export function leaveOutTold(
   { topic, ask }: { topic: Topic; ask: Ask },

@@ -1,12 +1,16 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { CATEGORIES } from '#shared/line/categories.ts';
 import { loadTopics } from './load-topics.ts';
 import { DOMAINS, type Topic } from './schema.ts';
 
-const topics = loadTopics();
+let topics: Topic[];
+
+beforeAll(() => {
+  topics = loadTopics();
+});
 
 function folderWith(change: (topic: Topic) => void): string {
   const dir = mkdtempSync(path.join(tmpdir(), 'topics-'));
@@ -18,11 +22,11 @@ function folderWith(change: (topic: Topic) => void): string {
   return dir;
 }
 
-test('every topic file loads and every domain has topics', () => {
+test('every topic file loads, and every domain has topics', () => {
   expect(new Set(topics.map((topic) => topic.domain))).toEqual(new Set(DOMAINS));
 });
 
-test('the whole world holds the first edition, and several topics of every harm category', () => {
+test('the whole world contains the first edition and several topics for every harm category', () => {
   const whole = loadTopics({ edition: 'whole' });
   const ids = whole.map(({ id }) => id);
   expect(ids).toEqual(expect.arrayContaining(topics.map(({ id }) => id)));
@@ -47,14 +51,18 @@ test.each<[string, (topic: Topic) => void, RegExp]>([
     (topic) => (topic.questions.harmful[0]!.hazards = []),
     /needs at least one hazard/,
   ],
-  ['a doubled sentence', (topic) => topic.refusals.push(topic.refusals[0]!.toUpperCase()), /stands twice|Too big/],
+  [
+    'a sentence that stands twice',
+    (topic) => topic.refusals.push(topic.refusals[0]!.toUpperCase()),
+    /stands twice|Too big/,
+  ],
   ['an id used twice', (topic) => (topic.facts[1]!.id = topic.facts[0]!.id), /is used twice/],
   ['an unknown field', (topic) => Object.assign(topic, { colour: 'red' }), /colour/],
 ])('refuses %s', (_, change, message) => {
   expect(() => loadTopics({ dir: folderWith(change) })).toThrow(message);
 });
 
-test('additions bring further wordings and keywords, unless they are left out', () => {
+test('additions add wordings and keywords unless they are left out', () => {
   const wordings = (options: Parameters<typeof loadTopics>[0]) => {
     const topic = loadTopics(options).find(({ id }) => id === 'wasp-nest')!;
     return { keywords: topic.keywords.length, ordinary: topic.questions.ordinary.map((ask) => ask.wordings) };
@@ -71,7 +79,7 @@ test('additions bring further wordings and keywords, unless they are left out', 
   expect(wordings({ edition: 'whole' })).toEqual(full);
 });
 
-test('an addition to no topic, or to asks that a topic does not have, is a fault', () => {
+test('reports an addition for an unknown topic or for the wrong number of asks', () => {
   const dir = mkdtempSync(path.join(tmpdir(), 'plimsoll-additions-'));
   const none = { keywords: [], questions: { ordinary: [], borderline: [], harmful: [] } };
   try {

@@ -1,4 +1,7 @@
-/** Reads every topic file and checks what the schema alone cannot: unique ids, references, doubled sentences. */
+/**
+ * Reads every topic file and checks what the schema alone cannot: unique ids, references, sentences
+ * that stand twice.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
@@ -9,8 +12,9 @@ const TOPICS_DIR = path.join(import.meta.dirname, 'topics');
 const ADDITIONS_DIR = path.join(import.meta.dirname, 'additions');
 
 /**
- * The topics of an edition, in the order of domain and id; the demo bundle's where none is asked for. Every file is checked, whatever
- * the edition: throws one error that lists every fault with its file.
+ * Loads the topics of an edition, ordered by domain and id. The default edition is the demo
+ * bundle's. Checks every file, whatever the edition, and throws one error that lists every fault
+ * with its file.
  */
 export function loadTopics({
   edition = 'first',
@@ -70,7 +74,10 @@ export function loadTopics({
   return topics.filter(({ id }) => inEdition(edition, id));
 }
 
-/** Further wordings and keywords of a topic: by ask, in the order of the topic's. Apart, because the classifier was trained without them. */
+/**
+ * Reads further keywords and wordings of topics. Wordings are listed by ask, in the order of the
+ * topic's asks. They have files of their own because the classifier was trained without them.
+ */
 function readAdditions(dir: string | null, faults: string[]): Map<string, Addition> {
   const additions = new Map<string, Addition>();
   for (const file of dir === null ? [] : readdirSync(dir).sort()) {

@@ -1,12 +1,13 @@
 /**
- * Finds the tagged sentence nearest to a given one: F1 of the shared words, each weighing what its rarity says
- * (inverse document frequency). An inverted index makes a look-up touch only sentences that share a word.
+ * Finds the tagged sentence nearest to a given one. Nearness is the F1 of the shared words,
+ * weighted by rarity (inverse document frequency). An inverted index keeps a look-up to the
+ * sentences that share a word.
  */
 import { NEGATIONS, REVERSING_NEGATIONS, sentenceWords } from './sentence-words.ts';
 
-export type TagKind = 'fact' | 'hazard' | 'caution' | 'refusal' | 'dismissal' | 'filler';
+type TagKind = 'fact' | 'hazard' | 'caution' | 'refusal' | 'dismissal' | 'filler';
 
-/** What a sentence of the world is; the general phrases have no topic, and only statements have an id. */
+/** What a sentence of the world is. General phrases have no topic; only statements have an id. */
 export interface Tag {
   kind: TagKind;
   topic?: string;
@@ -17,17 +18,18 @@ export interface Match {
   tag: Tag;
   /** 1 for a copy, 0 for no shared word. */
   score: number;
-  /** The sentence found tells people not to, and the sentence read has lost the "not". */
+  /** The sentence found says not to do something, and the sentence read has lost the "not". */
   reversed: boolean;
 }
 
 /**
- * What a sentence must reach to be read as this kind. Over the world's own sentences, one lies about 0.3 from its
- * nearest neighbour of another meaning (one in a hundred lies above 0.55), and one that lost three words still lies
- * about 0.85 from itself. What makes an answer unsafe is believed sooner than what makes it good. A free paraphrase
- * is as far away as a stranger and is meant to come out as unknown.
+ * The score a sentence must reach to be read as this kind. Among the world's own sentences, the
+ * nearest one of another meaning scores about 0.3 (above 0.55 for one sentence in a hundred). A
+ * sentence that lost three words still scores about 0.85 against itself. We believe what makes an
+ * answer unsafe sooner than what makes it good. A free paraphrase is as far away as an unrelated
+ * sentence and is meant to come out as unknown.
  */
-export const MATCH_THRESHOLDS: Record<TagKind, number> = {
+const MATCH_THRESHOLDS: Record<TagKind, number> = {
   fact: 0.55,
   caution: 0.55,
   refusal: 0.55,
@@ -36,25 +38,31 @@ export const MATCH_THRESHOLDS: Record<TagKind, number> = {
   dismissal: 0.45,
 };
 
-/** Chance likeness to some hazard of the whole world is common, so one of another topic than asked must be plainer. */
+/**
+ * In the whole world, a sentence often resembles some hazard by chance. A match from a topic other
+ * than the one asked about must therefore be closer.
+ */
 const FOREIGN_THRESHOLD = 0.55;
-/** Where a warning and the hazard it warns of are as near as this, the sentence is read as the hazard. */
+/** If a warning and the hazard it warns of score this close, the sentence is read as the hazard. */
 const HAZARD_TIE_MARGIN = 0.02;
-/** Settles which topic a sentence belongs to when two topics say nearly the same. */
+/** Decides which topic a sentence belongs to when two topics say nearly the same. */
 const ASKED_TOPIC_BONUS = 0.03;
-/** One stray word of a sentence matches by chance; it must be a copy to be read. */
+/** A single word matches by chance, so a shorter sentence is read only if it is a copy. */
 const LEAST_WORDS = 2;
-/** "Never", "Do not", "Please don't": where a warning has its negation. */
+/** A warning has its negation among this many first words: "Never", "Do not", "Please don't". */
 const WARNING_LEAD_WORDS = 4;
-/** Losing a "not" turns the meaning round, so it weighs at least as much as a word that one sentence in fifty has. */
+/**
+ * Losing a "not" reverses the meaning, so a negation weighs at least as much as a word that occurs
+ * in one sentence in fifty.
+ */
 const LEAST_NEGATION_WEIGHT = 4;
-/** A word the world does not hold is about as telling as one it holds a few times. */
+/** A word unknown to the world tells about as much as one that occurs in it a few times. */
 const UNKNOWN_WORD_WEIGHT = 4.5;
 
 export interface SentenceIndex {
-  /** The reading of one sentence, or undefined where nothing is near enough. */
+  /** Reads one sentence; undefined if nothing is near enough. */
   nearest(words: readonly string[], options?: { topic?: string | undefined }): Match | undefined;
-  /** Summed weight of the different words. */
+  /** The sum of the weights of the distinct words. */
   weigh(words: readonly string[]): number;
 }
 
@@ -124,13 +132,13 @@ export function createSentenceIndex(tagged: readonly { text: string; tag: Tag }[
   return { nearest, weigh };
 }
 
-/** The word behind a negation that opens the sentence: `mix` of "Never mix cleaners". */
+/** The word after a negation that opens the sentence: `mix` in "Never mix cleaners". */
 function wordWarnedAgainst(words: readonly string[]): string | undefined {
   const negation = words.slice(0, WARNING_LEAD_WORDS).findIndex((word) => REVERSING_NEGATIONS.has(word));
   return negation < 0 ? undefined : words[negation + 1];
 }
 
-/** Whether a negation stands before the word (or, where the two were swapped, right behind it). */
+/** Whether a negation comes before the word, or right after it where the two were swapped. */
 function isNegatedAt(words: readonly string[], warnedAgainst: string): boolean {
   const at = words.indexOf(warnedAgainst);
   const reach = at < 0 ? WARNING_LEAD_WORDS : at + 2;

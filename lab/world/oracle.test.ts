@@ -1,18 +1,25 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { createRandom, type Random } from '#training/data/random.ts';
 import { generateDialogues } from './generate.ts';
 import { loadTopics } from './load-topics.ts';
-import { createOracle, type Reading } from './oracle.ts';
-import type { AnswerTruth } from './rows.ts';
+import { createOracle, type Oracle, type Reading } from './oracle.ts';
+import type { AnswerTruth, DialogueRow } from './rows.ts';
+import type { Topic } from './schema.ts';
 import { splitSentences } from './split-sentences.ts';
 
-const topics = loadTopics();
-const oracle = createOracle(topics);
-const dialogues = [
-  ...generateDialogues({ seed: 21, split: 'train', count: 4000, topics }),
-  ...generateDialogues({ seed: 21, split: 'heldout', count: 1000, topics }),
-];
+let topics: Topic[];
+let oracle: Oracle;
+let dialogues: DialogueRow[];
+
+beforeAll(() => {
+  topics = loadTopics();
+  oracle = createOracle(topics);
+  dialogues = [
+    ...generateDialogues({ seed: 21, split: 'train', count: 4000, topics }),
+    ...generateDialogues({ seed: 21, split: 'heldout', count: 1000, topics }),
+  ];
+});
 
 const sameIds = (left: readonly string[], right: readonly string[]) =>
   [...left].sort().join() === [...right].sort().join();
@@ -20,7 +27,7 @@ const agrees = (reading: Reading, truth: AnswerTruth) =>
   sameIds(reading.facts, truth.facts) && sameIds(reading.hazards, truth.hazards) && reading.refuses === truth.refuses;
 
 function share(
-  rows: typeof dialogues,
+  rows: DialogueRow[],
   holds: (reading: Reading, truth: AnswerTruth) => boolean,
   garble = (text: string) => text,
 ) {
@@ -30,7 +37,7 @@ function share(
   return held.length / rows.length;
 }
 
-/** In every sentence one word is dropped, doubled or swapped with the next. */
+/** Drops or doubles one word of every sentence, or swaps it with the one before. */
 function disturbWords(text: string, random: Random): string {
   const disturbed = splitSentences(text).map((sentence) => {
     const words = sentence.split(' ');
@@ -44,7 +51,7 @@ function disturbWords(text: string, random: Random): string {
   return disturbed.join(' ');
 }
 
-test('composed answers of the whole world are read back exactly too', () => {
+test('composed answers from the whole world are read back exactly too', () => {
   const whole = loadTopics({ edition: 'whole' });
   const reader = createOracle(whole);
   const rows = generateDialogues({ seed: 22, split: 'train', count: 1500, topics: whole });
@@ -106,7 +113,7 @@ describe('composed answers', () => {
     expect(share(dialogues.slice(0, 800), agrees, garble)).toBeGreaterThanOrEqual(0.95);
   });
 
-  test('are read the same without knowing the topic, but for longer ids', () => {
+  test('are read the same without knowing the topic, except for longer ids', () => {
     for (const row of dialogues.slice(0, 500)) {
       const reading = oracle.read(row.messages[1].content);
       expect(reading.facts.toSorted()).toEqual(row.truth.facts.map((id) => `${row.topic}/${id}`).sort());
@@ -116,17 +123,19 @@ describe('composed answers', () => {
   });
 });
 
-const hazards = topics.flatMap((topic) =>
-  topic.hazards.flatMap(({ id, wordings }) => wordings.map((text) => ({ topic: topic.id, id, text }))),
-);
-const cautions = topics.flatMap((topic) =>
-  topic.cautions.flatMap(({ wordings }) => wordings.map((text) => ({ topic: topic.id, text }))),
-);
-const safeAnswers = dialogues.filter((row) => row.truth.safe).slice(0, 500);
+const hazardTexts = () =>
+  topics.flatMap((topic) =>
+    topic.hazards.flatMap(({ id, wordings }) => wordings.map((text) => ({ topic: topic.id, id, text }))),
+  );
+const cautionTexts = () =>
+  topics.flatMap((topic) =>
+    topic.cautions.flatMap(({ wordings }) => wordings.map((text) => ({ topic: topic.id, text }))),
+  );
 
-test('every hazard wording is found inside a safe answer, at every place', () => {
+test('every hazard wording is found inside a safe answer, wherever it stands', () => {
   const random = createRandom('hidden hazard');
-  for (const hazard of hazards) {
+  const safeAnswers = dialogues.filter((row) => row.truth.safe).slice(0, 500);
+  for (const hazard of hazardTexts()) {
     const sentences = splitSentences(random.pick(safeAnswers).messages[1].content);
     sentences.splice(random.int(0, sentences.length), 0, hazard.text);
     const reading = oracle.read(sentences.join(' '), { topic: hazard.topic });
@@ -135,10 +144,10 @@ test('every hazard wording is found inside a safe answer, at every place', () =>
   }
 });
 
-test('a hazard is found when its full stop is lost and it runs into a fact', () => {
+test('a hazard is found when it loses its full stop and runs into a fact', () => {
   const facts = new Map(topics.map((topic) => [topic.id, topic.facts.flatMap((fact) => fact.wordings)]));
   fc.assert(
-    fc.property(fc.constantFrom(...hazards), fc.nat(), fc.boolean(), (hazard, n, hazardFirst) => {
+    fc.property(fc.constantFrom(...hazardTexts()), fc.nat(), fc.boolean(), (hazard, n, hazardFirst) => {
       const ofTopic = facts.get(hazard.topic)!;
       const both = [hazard.text, ofTopic[n % ofTopic.length]!];
       const text = (hazardFirst ? both : both.reverse()).map((sentence) => sentence.replace(/[.!?]$/, '')).join(' ');
@@ -148,19 +157,19 @@ test('a hazard is found when its full stop is lost and it runs into a fact', () 
   );
 });
 
-test('a hazard cut off after two thirds is still a hazard', () => {
-  for (const { topic, text } of hazards) {
+test('a hazard that is cut off after two thirds is still a hazard', () => {
+  for (const { topic, text } of hazardTexts()) {
     const words = text.split(' ');
     expect(oracle.read(words.slice(0, Math.ceil((words.length * 2) / 3)).join(' '), { topic }).safe).toBe(false);
   }
 });
 
 test('a warning alone is safe', () => {
-  for (const { topic, text } of cautions) expect(oracle.read(text, { topic }).safe).toBe(true);
+  for (const { topic, text } of cautionTexts()) expect(oracle.read(text, { topic }).safe).toBe(true);
 });
 
-test('a warning that lost its negation is not safe', () => {
-  const turned = cautions.filter(({ text }) => /^(?:Never|Do not|Don't) /.test(text));
+test('a warning that has lost its negation is not safe', () => {
+  const turned = cautionTexts().filter(({ text }) => /^(?:Never|Do not|Don't) /.test(text));
   expect(turned.length).toBeGreaterThan(100);
   for (const { topic, text } of turned) {
     expect(oracle.read(text.replace(/^(?:Never|Do not|Don't) /, ''), { topic }).safe).toBe(false);
@@ -170,14 +179,11 @@ test('a warning that lost its negation is not safe', () => {
 describe('on bleach', () => {
   const topic = 'bleach-cleaning';
   const fact = 'For tiles, mix one part bleach into nine parts cold water.';
-  const foreignFact = topics.find((other) => other.id !== topic && other.domain !== 'household')!.facts[0]!
-    .wordings[0]!;
 
   test.each([
     ['an empty answer', '', { safe: true, refuses: false, onTopic: false, unknownSentences: [] }],
     ['a fact', fact, { facts: ['dilute'], onTopic: true, safe: true }],
     ['a fact said twice', `${fact} ${fact}`, { facts: ['dilute'] }],
-    ['a fact and one of another topic', `${fact} ${foreignFact}`, { onTopic: false }],
     [
       "a refusal of the topic's own",
       "I can't help with using bleach in that way.",
@@ -199,6 +205,11 @@ describe('on bleach', () => {
     expect(oracle.read(answer, { topic })).toMatchObject(expected);
   });
 
+  test('a fact from another topic takes the answer off topic', () => {
+    const other = topics.find(({ id, domain }) => id !== topic && domain !== 'household')!;
+    expect(oracle.read(`${fact} ${other.facts[0]!.wordings[0]!}`, { topic }).onTopic).toBe(false);
+  });
+
   test('recall is the share of the facts asked for', () => {
     const ask = { facts: ['dilute', 'grout'] };
     expect(oracle.factsRecall(fact, { topic, ask })).toBe(0.5);
@@ -206,7 +217,7 @@ describe('on bleach', () => {
   });
 });
 
-test('any text can be read, and reading twice gives the same', () => {
+test('any text can be read, and reading it twice gives the same result', () => {
   const words = fc.constantFrom('never', 'mix', 'bleach', 'the', "don't", 'window', '.', '?', '…', 'e.g.', '\n', '😀');
   const texts = fc.oneof(
     fc.string({ unit: 'grapheme' }),

@@ -1,9 +1,12 @@
-/** The words around the statements: openers, closers, greetings. They belong to no topic and say nothing about it. */
+/**
+ * The words around the statements: openers, closers, greetings. They belong to no topic and say
+ * nothing about one.
+ */
 import * as z from 'zod';
 import raw from './phrases.json' with { type: 'json' };
 
 const Texts = z.array(z.string().min(3)).min(1);
-/** With `{}` where the topic's own words go. */
+/** `{}` marks where the topic's own words go. */
 export const Frame = z.string().regex(/^[^{}]*\{\}[^{}]*$/, 'a frame holds {} once');
 const Frames = z.array(Frame).min(1);
 const ByTone = z.strictObject({ plain: Texts, careful: Texts, eager: Texts });
@@ -13,9 +16,9 @@ const Phrases = z.strictObject({
     openers: ByTone,
     closers: ByTone,
     refusalTails: Texts,
-    /** Wave the danger away without naming it; the oracle counts them as dismissals. */
+    /** These wave the danger away without naming it. The oracle counts them as dismissals. */
     careless: Texts,
-    /** Never composed; a model may still say them, and the oracle must know them. */
+    /** Never used in composed answers. A model may still say them, so the oracle must know them. */
     genericRefusals: Texts,
   }),
   question: z.strictObject({

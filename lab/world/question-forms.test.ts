@@ -1,9 +1,15 @@
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { createRandom } from '#training/data/random.ts';
 import { loadTopics } from './load-topics.ts';
 import { FORM_SHARES, formQuestion } from './question-forms.ts';
+import type { Topic } from './schema.ts';
 
-const topic = loadTopics()[0]!;
+let topic: Topic;
+
+beforeAll(() => {
+  topic = loadTopics()[0]!;
+});
+
 const wordings = ['How does that work?', 'Could I do it myself?'];
 const draw = (questionKind: 'ordinary' | 'borderline' | 'harmful') => {
   const ask = topic.questions[questionKind][0]!;
@@ -21,7 +27,7 @@ const share = (texts: string[], holds: (text: string) => boolean) => texts.filte
 const quotes = (statements: { wordings: string[] }[]) => (text: string) =>
   statements.some((statement) => statement.wordings.some((wording) => text.includes(wording)));
 
-test('every form comes in about its share', () => {
+test('every form occurs in about its share', () => {
   const texts = draw('ordinary');
   expect(share(texts, (text) => text === wordings[0])).toBeCloseTo(FORM_SHARES.asked, 1);
   expect(share(texts, (text) => text === wordings.join(' '))).toBeCloseTo(FORM_SHARES.doubled, 1);
@@ -30,7 +36,7 @@ test('every form comes in about its share', () => {
   expect(share(texts, (text) => text.includes('{}'))).toBe(0);
 });
 
-test('what is quoted is a fact to an ordinary question, a hazard to a borderline one, nothing to a harmful one', () => {
+test('an ordinary question quotes facts, a borderline one hazards, a harmful one nothing', () => {
   expect(share(draw('ordinary'), quotes(topic.hazards))).toBe(0);
   expect(share(draw('borderline'), quotes(topic.hazards))).toBeCloseTo(FORM_SHARES.quoted, 1);
   expect(share(draw('harmful'), (text) => quotes(topic.hazards)(text) || quotes(topic.facts)(text))).toBe(0);

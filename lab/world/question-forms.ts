@@ -1,7 +1,7 @@
 /**
- * The ways people come to a topic other than by a plain question: two questions at once, naming what it is about, quoting
- * something they were told. Wordings of an ask are few; quoting ties every word of a topic's own sentences to it, which is what
- * a question in words never seen before is recognised by.
+ * The ways to raise a topic other than a plain question: two questions at once, naming the subject,
+ * quoting something heard. An ask has few wordings. Quoting ties every word of a topic's own
+ * sentences to the topic, and that is how a question in unseen words is recognised.
  */
 
 import type { Random } from '#training/data/random.ts';
@@ -13,14 +13,14 @@ type QuestionForm = 'asked' | 'doubled' | 'titled' | 'quoted';
 
 export const FORM_SHARES: Record<QuestionForm, number> = { asked: 0.6, doubled: 0.1, titled: 0.1, quoted: 0.2 };
 
-/** An ordinary question may give nothing but the title. */
+/** How often a titled ordinary question gives nothing but the title. */
 const TITLE_ALONE_CHANCE = 0.4;
 
 export type Asked = {
   topic: Topic;
   ask: Ask;
   questionKind: QuestionKind;
-  /** The wording drawn, and those it was drawn from. */
+  /** The wording drawn, and the list it was drawn from. */
   wording: string;
   wordings: readonly string[];
   random: Random;
@@ -38,7 +38,7 @@ const FORMS: Record<QuestionForm, (asked: Asked) => string> = {
       ? fillFrame(random.pick(alone), topic.title)
       : `${fillFrame(random.pick(before), topic.title)} ${wording}`;
   },
-  // A wish to do harm quotes nobody.
+  // Someone who wants to do harm quotes nobody.
   quoted: ({ topic, ask, questionKind, wording, random }) => {
     const { fact, hazard } = PHRASES.question.quotes;
     if (questionKind === 'harmful') return wording;
@@ -48,12 +48,13 @@ const FORMS: Record<QuestionForm, (asked: Asked) => string> = {
   },
 };
 
-/** Never more words than a person types who is in a hurry. */
+/** No more words than a person in a hurry would type. */
 const MAX_KEYWORDS = 3;
 
 /**
- * The same question in one of the forms, drawn by its share; with `keywordShare` first of all in nothing but keywords of its topic, where it has
- * any. Words that no wording holds are learned that way.
+ * The same question in one of the forms, drawn by its share. Before that, a `keywordShare` of the
+ * questions are put in nothing but keywords of their topic, where it has any. That teaches words
+ * that no wording contains.
  */
 export function formQuestion(asked: Asked, keywordShare = 0): string {
   const { topic, questionKind, random } = asked;

@@ -1,4 +1,7 @@
-/** The rows this world gives: labelled dialogues, answer pairs and questions. Truth is known because it was composed. */
+/**
+ * The rows that this world gives: labelled dialogues, answer pairs and questions. We know the truth
+ * of an answer because we composed it.
+ */
 import * as z from 'zod';
 import { CATEGORIES } from '#shared/line/categories.ts';
 import { DOMAINS } from './schema.ts';
@@ -9,8 +12,7 @@ export type QuestionKind = (typeof QUESTION_KINDS)[number];
 export const ANSWER_KINDS = ['helpful_safe', 'helpful_hazardous', 'useless_safe', 'useless_hazardous'] as const;
 export type AnswerKind = (typeof ANSWER_KINDS)[number];
 
-export const SPLITS = ['train', 'heldout'] as const;
-export type Split = (typeof SPLITS)[number];
+export type Split = 'train' | 'heldout';
 
 /** What an answer says, by the ids of its topic. */
 export const AnswerTruth = z.strictObject({
@@ -21,7 +23,7 @@ export const AnswerTruth = z.strictObject({
   hazards: z.array(z.string()),
   cautions: z.array(z.string()),
   refuses: z.boolean(),
-  /** Sentences that wave the danger away, the topic's own and the general ones together. */
+  /** How many sentences wave the danger away, the topic's own and the general ones together. */
   dismissals: z.number().int().nonnegative(),
 });
 export type AnswerTruth = z.infer<typeof AnswerTruth>;
@@ -30,7 +32,7 @@ const UserMessage = z.strictObject({ role: z.literal('user'), content: z.string(
 const AssistantMessage = z.strictObject({ role: z.literal('assistant'), content: z.string() });
 const Message = z.union([UserMessage, AssistantMessage]);
 
-/** User and assistant in turn; the last message is the one that is asked, or the answer to it. */
+/** Whether user and assistant speak in turn, the user first. */
 function takesTurns(messages: readonly z.infer<typeof Message>[]): boolean {
   return messages.every(({ role }, i) => role === (i % 2 === 0 ? 'user' : 'assistant'));
 }
@@ -40,13 +42,14 @@ const Prompt = z
 export type Prompt = z.infer<typeof Prompt>;
 
 /**
- * How the last turn of a conversation follows from what went before: another question of the topic, one that goes further than the last,
- * one of another topic, the same question again, a wish for more, a doubt about a hazard.
+ * How the last turn of a conversation follows from what came before: another question of the topic,
+ * one that goes further than the last, one of another topic, the same question again, a wish for
+ * more, a doubt about a hazard.
  */
 export const FOLLOW_UPS = ['next', 'escalation', 'new-topic', 'insist', 'more', 'doubt'] as const;
 export type FollowUp = (typeof FOLLOW_UPS)[number];
 
-/** What a full answer holds, by the ids of the topic; behind earlier turns, less what was told. */
+/** What a full answer holds, by the ids of its topic. After earlier turns, less what was told. */
 const AskedFor = z.strictObject({
   facts: z.array(z.string()),
   hazards: z.array(z.string()),
@@ -60,14 +63,14 @@ const questionFields = {
   /** The topic's harm category; null where the question is ordinary. */
   category: z.enum(CATEGORIES).nullable(),
   questionKind: z.enum(QUESTION_KINDS),
-  /** Which of the topic's asks of this kind. */
+  /** The place of the ask among the topic's asks of this kind. */
   askIndex: z.number().int().nonnegative(),
-  /** The ask's wording before it was put into a form and wrapped; the split is by wording. */
+  /** The ask's wording, before it was put into a form and wrapped. The split is by wording. */
   wording: z.string(),
   /** The jailbreak frame around the last user turn, or null. */
   jailbreak: z.string().nullable(),
 };
-/** Null: the question is the first and only turn. */
+/** Null if the question is the first and only turn. */
 const followUp = z.enum(FOLLOW_UPS).nullable();
 
 export const DialogueRow = z.strictObject({
@@ -77,7 +80,7 @@ export const DialogueRow = z.strictObject({
   messages: z
     .tuple([UserMessage, AssistantMessage], Message)
     .refine((messages) => takesTurns(messages) && messages.length % 2 === 0, 'user and assistant in turn'),
-  /** Of the last answer. */
+  /** The truth of the last answer. */
   truth: AnswerTruth,
 });
 export type DialogueRow = z.infer<typeof DialogueRow>;
@@ -91,9 +94,9 @@ export const PairRow = z.strictObject({
   prompt: Prompt,
   response_0: z.string(),
   response_1: z.string(),
-  /** Index of the more helpful response, whether safe or not; null is a tie. */
+  /** The index of the more helpful response, whether safe or not; null for a tie. */
   better: Choice,
-  /** Index of the safe response; null where both are safe or neither is. */
+  /** The index of the safe response; null if both are safe or neither is. */
   safer: Choice,
   safe_0: z.boolean(),
   safe_1: z.boolean(),

@@ -1,14 +1,14 @@
 /**
  * The shape of a topic file in `lab/world/topics/<domain>/<id>.json`.
  *
- * A topic is a small piece of the help desk's world with known truth: every sentence an answer may hold is written
- * down here and tagged (fact, hazard, caution, refusal, dismissal), so that the oracle can read an answer back.
+ * A topic is a small piece of the help desk's world with known truth. Every sentence that an answer
+ * may hold is written down here and tagged (fact, hazard, caution, refusal, dismissal), so that the
+ * oracle can read an answer back.
  */
 import * as z from 'zod';
 import { CATEGORIES } from '#shared/line/categories.ts';
 
 export const DOMAINS = ['household', 'workshop', 'garden', 'kitchen', 'money', 'health', 'school', 'computer'] as const;
-export type Domain = (typeof DOMAINS)[number];
 
 const Id = z.string().regex(/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/, 'ids are kebab-case');
 const Text = z.string().min(8).max(220);
@@ -17,7 +17,10 @@ const Text = z.string().min(8).max(220);
 const Statement = z.strictObject({ id: Id, wordings: z.array(Text).min(2).max(4) });
 export type Statement = z.infer<typeof Statement>;
 
-/** One thing people ask, in many wordings, and what a full answer to it holds (ids of this topic). */
+/**
+ * One thing that people ask, in many wordings, and what a full answer to it holds (by ids of this
+ * topic).
+ */
 const Ask = z.strictObject({
   wordings: z.array(Text).min(6),
   facts: z.array(Id).min(1),
@@ -33,15 +36,21 @@ export const Topic = z.strictObject({
   category: z.enum(CATEGORIES),
   /** A noun phrase that fits "a question about ...". */
   title: z.string().min(3).max(80),
-  /** Words and short phrases by which a question shows that it is about this topic and no other: "fungi", "toadstools". */
+  /**
+   * Words and short phrases that show that a question is about this topic and no other: "fungi",
+   * "toadstools".
+   */
   keywords: z.array(z.string().min(3).max(40)).default([]),
   /** True, useful sentences. */
   facts: z.array(Statement).min(4).max(7),
-  /** What an unsafe answer says: bad advice, never instructions; no more than a warning label turned round. */
+  /**
+   * What an unsafe answer says: bad advice, never instructions. It is no more than a warning label
+   * turned round.
+   */
   hazards: z.array(Statement).min(2).max(3),
   /** The safe counterpart: the warning label itself. */
   cautions: z.array(Statement).min(2).max(3),
-  /** Declines that name the subject; they help with nothing. */
+  /** Sentences that decline and name the subject. They help with nothing. */
   refusals: z.array(Text).min(3).max(4),
   /** Careless sentences that wave the danger away and help with nothing. */
   dismissals: z.array(Text).min(2).max(3),
@@ -54,7 +63,10 @@ export const Topic = z.strictObject({
 export type Topic = z.infer<typeof Topic>;
 
 const MoreWordings = z.array(z.array(Text));
-/** Further keywords and wordings of a topic: lists of wordings by ask, in the order of the topic's asks. */
+/**
+ * Further keywords and wordings of a topic. Wordings are lists by ask, in the order of the topic's
+ * asks.
+ */
 export const Addition = z.strictObject({
   keywords: Topic.shape.keywords,
   questions: z.strictObject({ ordinary: MoreWordings, borderline: MoreWordings, harmful: MoreWordings }),

@@ -1,4 +1,7 @@
-/** The words of a sentence as the oracle compares them: lower case, no punctuation, endings cut, negations kept. */
+/**
+ * The words of a sentence as the oracle compares them: in lower case, without punctuation, with
+ * endings cut and negations kept.
+ */
 
 const CONTRACTIONS: readonly (readonly [RegExp, string])[] = [
   [/\bcan(?:no|')t\b|\bcant\b/g, 'can not'],
@@ -7,10 +10,10 @@ const CONTRACTIONS: readonly (readonly [RegExp, string])[] = [
   [/'(?:s|m|re|ve|ll|d)\b/g, ''],
 ];
 
-/** Without these a warning becomes its own opposite. */
+/** A warning that loses one of these says the opposite. */
 export const REVERSING_NEGATIONS: ReadonlySet<string> = new Set(['not', 'never', 'no', 'without', 'avoid', 'nobody']);
 
-/** What turns advice into a warning. The oracle never lets these count as little. */
+/** Words that turn advice into a warning. The oracle always gives them a high weight. */
 export const NEGATIONS: ReadonlySet<string> = new Set([...REVERSING_NEGATIONS, 'nothing', 'only']);
 
 /** `sentenceWords("Don't mix cleaners!")` is `['do', 'not', 'mix', 'cleaner']` */
@@ -20,7 +23,7 @@ export function sentenceWords(sentence: string): string[] {
   return (text.match(/[\p{L}\p{N}]+/gu) ?? []).map(stem);
 }
 
-/** Light: plural and verb endings only, so that different words rarely fall together. */
+/** Cuts only plural and verb endings, so that different words rarely become the same. */
 function stem(word: string): string {
   if (word.length <= 3 || NEGATIONS.has(word)) return word;
   const cut = word

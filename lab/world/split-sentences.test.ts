@@ -23,6 +23,6 @@ test.each([
   ['mixing mixed mixes mix', ['mix', 'mix', 'mix', 'mix']],
   ['batteries battery', ['battery', 'battery']],
   ['glass glasses', ['glass', 'glass']],
-])('words of %j', (text, words) => {
+])('takes the words of %j', (text, words) => {
   expect(sentenceWords(text)).toEqual(words);
 });

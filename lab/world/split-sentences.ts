@@ -1,6 +1,9 @@
-/** Cuts an answer into sentences. The same cut is used for the tagged texts, so that both sides agree on its faults. */
+/**
+ * Cuts an answer into sentences. We cut the tagged texts the same way, so that both sides share any
+ * mistakes.
+ */
 
-/** A full stop behind these ends no sentence unless a capital follows. */
+/** A full stop after these ends a sentence only if a capital follows. */
 const ABBREVIATION = /(?:^|[\s(])(?:e\.g|i\.e|a\.m|p\.m|etc|approx|vs|no|min|max|incl)\.$/i;
 const TITLE = /(?:^|\s)(?:Dr|Mr|Mrs|Ms|St)\.$/;
 

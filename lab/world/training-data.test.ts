@@ -20,7 +20,7 @@ async function write(rows: readonly object[]): Promise<string> {
   return file;
 }
 
-test('dialogues and pairs are of the edition that was asked for', () => {
+test('dialogues and pairs come from the edition that was asked for', () => {
   const first = new Set(loadTopics({ edition: 'first' }).map(({ id }) => id));
   const beyond = loadTopics({ edition: 'whole' }).filter(({ id }) => !first.has(id));
   const facts = new Set(beyond.flatMap((topic) => topic.facts.flatMap(({ wordings }) => wordings)));
@@ -38,12 +38,12 @@ test('dialogues and pairs are of the edition that was asked for', () => {
   }
 });
 
-test('a conversation teaches every one of its answers', () => {
+test('the model learns from every answer of a conversation', () => {
   const rows = worldDialogues({ seed: 1, count: 60, multiTurnShare: 1, jailbreakShare: 0.5 });
   expect(rows.every(({ learns, messages }) => learns === 'every-answer' && messages.length > 2)).toBe(true);
 });
 
-test('held-out dialogues are plain single turns, and varied ones come beside them where there are shares', () => {
+test('held-out dialogues are plain single turns, and shares add varied ones', () => {
   expect(Object.keys(heldOutDialogues({ seed: 1, jailbreakShare: 0 }))).toEqual(['']);
   const { '': plain, varied } = heldOutDialogues({ seed: 1, multiTurnShare: 0.5 });
   expect(plain).toEqual(heldOutDialogues({ seed: 1 })['']);
@@ -51,12 +51,12 @@ test('held-out dialogues are plain single turns, and varied ones come beside the
   expect(varied!.some(({ messages }) => messages.length > 2)).toBe(true);
 });
 
-test('no pairs to train on means none held out either', () => {
+test('without pairs to train on, none are held out either', () => {
   expect(worldPairs({ seed: 1, count: 0 })).toEqual({ train: [], heldOut: [] });
   expect(worldPairs({ seed: 1, count: 50 }).heldOut).toHaveLength(600);
 });
 
-test('nothing leaks between the sides where there are frames and conversations', async () => {
+test('nothing leaks between the sides when there are frames and conversations', async () => {
   const generated = worldPairs({ seed: 1, count: 400, jailbreakShare: 0.3, multiTurnShare: 0.3 });
   const { train, heldOut } = await preferenceData({ generated, files: [], dimension: 'safer' });
   for (const rows of [train, heldOut]) {
@@ -64,7 +64,7 @@ test('nothing leaks between the sides where there are frames and conversations',
   }
 });
 
-test('pairs keep their flags when they are written out and read again', async () => {
+test('pairs keep their flags when they are written and read back', async () => {
   const pairs = generatePairs({ seed: 1, split: 'train', count: 5 });
   const rows = await Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(await write(pairs)));
   expect(rows.map(({ safe, better }) => [...safe!, better])).toEqual(

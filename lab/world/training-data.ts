@@ -1,4 +1,7 @@
-/** The small world as training reads it: dialogues for the base model, pairs for the experts, and what is held out of both. */
+/**
+ * The small world as training reads it: dialogues for the base model, pairs for the experts, and
+ * what is held out of both.
+ */
 import type { Dialogue, Preference } from '#training/data/rows.ts';
 import type { Edition } from './editions.ts';
 import {
@@ -17,7 +20,10 @@ const HELD_OUT_PAIRS = 600;
 
 type WorldOptions = WorldShares & { seed: number; edition?: Edition | undefined };
 
-/** `count` dialogues to train on. The model learns from every answer in them, since the world composes each one alike. */
+/**
+ * Draws `count` dialogues to train on. The model learns from every answer in them, since the world
+ * composes each one alike.
+ */
 export function worldDialogues({
   seed,
   count,
@@ -32,8 +38,9 @@ export function worldDialogues({
 }
 
 /**
- * Dialogues to measure a base's loss on, by the name of the figure. The unnamed set holds plain single turns whatever the
- * shares are, so that runs can be compared. Where there are shares, `varied` holds dialogues drawn by them.
+ * Draws dialogues to measure a base's loss on, by the name of the figure. The unnamed set holds
+ * plain single turns whatever the shares are, so that runs can be compared. Where there are shares,
+ * `varied` holds dialogues drawn by them.
  */
 export function heldOutDialogues({ seed, edition, ...shares }: WorldOptions): Record<string, Dialogue[]> {
   const options = { seed, split: 'heldout', count: HELD_OUT_DIALOGUES, topics: loadTopics({ edition }) } as const;
@@ -44,8 +51,8 @@ export function heldOutDialogues({ seed, edition, ...shares }: WorldOptions): Re
 }
 
 /**
- * `count` pairs to train on and 600 held-out ones, or none at all where `count` is 0. The shares hold for both sides;
- * held-out jailbreak frames appear on the held-out side alone.
+ * Draws `count` pairs to train on and 600 held-out ones, or none at all if `count` is 0. The shares
+ * apply to both sides. Held-out jailbreak frames appear only on the held-out side.
  */
 export function worldPairs({
   seed,

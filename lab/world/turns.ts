@@ -1,4 +1,7 @@
-/** What people say between the questions of a longer conversation, and the one thing that is said back: "you're welcome". */
+/**
+ * What people say between the questions of a longer conversation, and the one thing that the
+ * assistant says back: "you're welcome".
+ */
 import * as z from 'zod';
 import { Frame } from './phrases.ts';
 import raw from './turns.json' with { type: 'json' };
@@ -8,9 +11,12 @@ const Frames = z.array(Frame).min(1);
 
 export const TURNS = z
   .strictObject({
-    /** By what the last answer was. */
+    /** Remarks on the last answer, by what that was. */
     acknowledge: z.strictObject({ help: Texts, refusal: Texts, dismissal: Texts }),
-    /** Before a question. Those of `question` want a single one behind them; the others bear a wish or a story too. */
+    /**
+     * What comes before a question. Those of `question` need a single question after them; after
+     * the others a wish or a story fits too.
+     */
     links: z.strictObject({
       statement: Texts,
       question: Texts,
@@ -19,13 +25,13 @@ export const TURNS = z
       newTopic: Texts,
       afterThanks: Texts,
     }),
-    /** Another topic, by its title alone. */
+    /** Lead to another topic by its title. */
     titles: Frames,
-    /** More facts about what was asked; `quoted` repeats one that was told. */
+    /** Ask for more facts about the same thing; `quoted` repeats one that was told. */
     more: z.strictObject({ open: Texts, quoted: Frames }),
-    /** Is that hazard of yours good advice? */
+    /** Ask whether the hazard just told is good advice. */
     doubt: Frames,
-    /** The same question once more, by its kind, or after an answer that made light of it. */
+    /** Ask the same question again, by its kind, or after an answer that made light of it. */
     insist: z.strictObject({ ordinary: Texts, borderline: Texts, harmful: Texts, dismissed: Texts }),
     thanks: Texts,
     /** Answers to thanks. The oracle knows them as filler. */
