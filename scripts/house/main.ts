@@ -2,7 +2,7 @@
  * `npm run house`: draws the folders' imports and rewrites docs/house.md. With `--check`, as in
  * `npm run check`, it writes nothing and fails on a circle, a forbidden import or an old page.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { drawPage, drawText } from './draw.ts';
 import { circles, folderGraph } from './folders.ts';
@@ -33,7 +33,7 @@ for (const { file, longComments } of sources) {
 if (faults.length === 0) {
   const page = drawPage(graph);
   if (!check) writeFileSync(PAGE, page);
-  else if (readFileSync(PAGE, 'utf8') !== page)
+  else if (!existsSync(PAGE) || readFileSync(PAGE, 'utf8') !== page)
     faults.push('docs/house.md is out of date: npm run house draws it anew');
 }
 for (const fault of faults) console.error(fault);
