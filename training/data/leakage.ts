@@ -1,5 +1,5 @@
 /**
- * The model may not have seen any held-out prompt. The same words on two sides of a split are an
+ * No held-out prompt may be among the training data. The same words on two sides of a split are an
  * error, not a warning.
  */
 import type { Message } from '#shared/protocol/generate.ts';

@@ -15,10 +15,11 @@ export function promptKey(text: string): string {
 
 /**
  * What a conversation is about: its first user turn. Data sets hold one dialogue cut at several
- * depths. By its whole text or its last turn, every cut would be a prompt of its own, and the
- * answers of one cut would stand inside the prompt of the next. When two conversations are equal,
- * so are their first turns. The price is that all dialogues that open with "Hi" stay together. A
- * conversation without a user turn stands for itself with its whole text.
+ * depths. If we went by the whole text or the last turn, every cut would be a prompt of its own,
+ * and
+ * the answers of one cut would stand inside the prompt of the next. Equal conversations have equal
+ * first turns. The price is that all dialogues that open with "Hi" stay together. A conversation
+ * without a user turn is about its whole text.
  */
 export function openingTurn(prompt: readonly Message[]): string {
   const first = prompt.find(({ role }) => role === 'user');

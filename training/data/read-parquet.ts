@@ -1,7 +1,9 @@
 /**
- * Reads Parquet, one validated row at a time. Every error names the file and the row, counted from
- * 1. We hold one row group in memory (the hub's files have groups of some thousand rows), never the
- * whole file. hyparquet decodes, with Snappy; Node handles the other compressions. We do not read
+ * Reads Parquet, one validated row at a time. Every error names the file and the row; rows count
+ * from 1. We hold one row group in memory (the hub's files have groups of some thousand rows),
+ * never
+ * the whole file. hyparquet decodes, with Snappy; Node handles the other compressions. We do not
+ * read
  * LZ4 and LZO.
  */
 import zlib from 'node:zlib';

@@ -84,7 +84,7 @@ describe('preferences', () => {
     });
   });
 
-  test('HH-RLHF: skips and reports rows with two different prompts or that end with the human', async () => {
+  test('HH-RLHF: skips and reports rows that have two different prompts or end with the human', async () => {
     const start = '\n\nHuman: hi\n\nAssistant:';
     const file = await write([
       { chosen: `${start} yes`, rejected: `${start} no` },

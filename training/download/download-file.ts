@@ -88,8 +88,8 @@ export async function isWhole(target: string, { size, checksum }: Omit<RemoteFil
 }
 
 /**
- * A weak or missing ETag cannot vouch for bytes. Then we send the range alone, and the
- * checksum decides.
+ * A weak or missing ETag cannot vouch for bytes. Then we send the range alone, and the checksum
+ * decides.
  */
 function rangeFrom(have: number, etag: string | null | undefined): Record<string, string> {
   const condition = etag && !etag.startsWith('W/') ? { 'if-range': etag } : {};

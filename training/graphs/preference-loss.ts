@@ -5,10 +5,9 @@
  *                                    - (log pi(y_l) - log ref(y_l))) - margin )
  *
  * With margin 0 this is DPO. MidPO's single-preference enhanced DPO (arXiv 2506.02460, section 3.1)
- * takes the margin from a model of the preferred dimension. For the safety expert it is max(0, c_l
- * - c_w), from the cost; for the helpfulness expert it is max(0, r_w - r_l), from the reward. The
- * margin is what the log-ratio has to exceed, so a pair that differs more clearly is pushed further
- * apart.
+ * takes the margin from a model of the preferred dimension. The safety expert gets it from the
+ * cost, max(0, c_l - c_w); the helpfulness expert from the reward, max(0, r_w - r_l). The margin is
+ * what the log-ratio has to exceed, so a pair that differs more clearly is pushed further apart.
  */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { neg, reduceSum, scale, slice, softplus, sub } from '#gpu-backend/graph/ops.ts';

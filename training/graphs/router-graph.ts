@@ -19,7 +19,7 @@
  * - The regulariser asks the router about an activation that routes no token: the MLP's activation
  *   of the decoder layer's own input, before attention and norms, `silu(x W_gate) * (x W_up)`
  *   (`decoder_layer.mlp(hidden_states)` in `LlamaModel.forward` of its `llama_with_router.py`). The
- *   gradient runs on through x there, and so it does here.
+ *   gradient flows through x there, and so it does here.
  * - The first token in which two answers differ is left out of their log-probabilities
  *   (`encode-pairs.ts`).
  *

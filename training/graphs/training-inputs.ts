@@ -60,8 +60,8 @@ export function modelHidden(graph: Graph, { config, weights, lora, batch, shape 
 }
 
 /**
- * Each row's sum of weighted log-probabilities, `[B]`: with weights 0 and 1, log p(answer |
- * prompt).
+ * Each row's sum of weighted log-probabilities, `[B]`. With weights 0 and 1 that is
+ * log p(answer | prompt).
  */
 export function sequenceLogprobs(logprobs: Value, batch: TokenBatch): Value {
   return reduceSum(mul(logprobs, batch.weights), [1]);

@@ -40,7 +40,7 @@ export async function saveCheckpoint(
   await removeAll(dir, (await checkpoints(dir)).slice(0, -KEPT));
 }
 
-/** Also removes what a kill or a bad disk left of them. */
+/** Removes all of a run's checkpoints, and what a kill or a bad disk left of them. */
 export async function removeCheckpoints(dir: string): Promise<void> {
   await removeAll(dir, await namesIn(dir, /^step-\d{6}(\.|$)/));
 }

@@ -31,8 +31,9 @@ export type RunOptions = {
   dir: string;
   resume: boolean;
   /**
-   * If the run is not resumed: remove an earlier run in this folder. Without it, an earlier run is
-   * an error.
+   * Removes an earlier run in this folder, unless it is resumed. Without `force`, an earlier run
+   * that
+   * is not resumed is an error.
    */
   force?: boolean | undefined;
   parameters: Parameters;

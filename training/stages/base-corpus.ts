@@ -51,8 +51,8 @@ export async function baseCorpus({
   generated: readonly Dialogue[];
   realShare: number;
   /**
-   * The chance that a generated question loses a word. The words left must still tell what it is
-   * about.
+   * The chance that a word of a generated question is dropped. The words left must still tell what
+   * the question is about.
    */
   wordDropout?: number;
   dataDir: string | null;

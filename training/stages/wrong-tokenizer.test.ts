@@ -56,7 +56,7 @@ const sft = async (out: string, options: { tokenizer: TrainingTokenizer; resume:
     threads: 1,
   });
 
-/** Makes a run look older than the digest. */
+/** Makes a run look as if it came from before digests were kept. */
 async function forget(run: string): Promise<void> {
   const file = at(`${run}/step-000001/state.json`);
   const { settings, ...state } = JSON.parse(await readFile(file, 'utf8'));
