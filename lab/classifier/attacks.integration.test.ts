@@ -4,11 +4,17 @@
  */
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
-import { createClassifier } from '#shared/classify/classify.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type Classifier, createClassifier } from '#shared/classify/classify.ts';
 import { DEFENCES } from '#shared/classify/defences.ts';
 import { normalize } from '#shared/classify/normalize.ts';
-import { type AttackFigures, attackFigures, attackPrompts, isFlaggedAsHarm } from './attack-figures.ts';
+import {
+  type AttackFigures,
+  type AttackPrompts,
+  attackFigures,
+  attackPrompts,
+  isFlaggedAsHarm,
+} from './attack-figures.ts';
 import { ATTACKS, disguise } from './attacks.ts';
 import { backwards, rot13 } from './codes.ts';
 import { ownPrompts } from './own-prompts.ts';
@@ -17,9 +23,15 @@ import type { Report } from './report.ts';
 const folder = new URL('../../models/classifier/', import.meta.url);
 const model = new Uint8Array(readFileSync(new URL('classifier.bin', folder))).buffer;
 const card: Report = JSON.parse(readFileSync(new URL('metrics.json', folder), 'utf8'));
-const classifier = createClassifier(model);
-const examples = ownPrompts({ seed: 1 }).filter(({ split }) => split === 'heldout');
-const prompts = attackPrompts(classifier, { examples, most: 20 });
+
+let classifier: Classifier;
+let prompts: AttackPrompts;
+beforeAll(() => {
+  classifier = createClassifier(model);
+  const examples = ownPrompts({ seed: 1 }).filter(({ split }) => split === 'heldout');
+  prompts = attackPrompts(classifier, { examples, most: 20 });
+});
+
 /** Shares of the prompts. The card uses over four times as many prompts, from all sources. */
 const LEAST_KEPT = 0.6;
 const LEAST_BURIED = 0.5;

@@ -1,14 +1,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LABELS } from '#shared/line/categories.ts';
 import { promptKey } from '#training/data/prompt-key.ts';
 import { harmOf } from './columns.ts';
-import { contrastPrompts } from './contrast-prompts.ts';
+import { type ContrastExample, contrastPrompts } from './contrast-prompts.ts';
 import { ContrastFile, loadContrastCheck, loadFile } from './own-files.ts';
 
-const rows = contrastPrompts();
+let rows: ContrastExample[];
+beforeAll(() => {
+  rows = contrastPrompts();
+});
 
 test('every label has pairs: one side carries the label, the other is benign but frightening', () => {
   for (const label of LABELS) {

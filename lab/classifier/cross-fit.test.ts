@@ -1,13 +1,13 @@
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { ANY_HARM } from '#shared/classify/combine-scores.ts';
 import { createFeaturizer } from '#shared/classify/features.ts';
 import { everydayLexicon } from '#shared/classify/testing/everyday-lexicon.ts';
 import { balancedWeights, PRIOR } from './balance.ts';
-import { crossFit, yardstickOf } from './cross-fit.ts';
+import { type CrossFit, crossFit, yardstickOf } from './cross-fit.ts';
 import { BENIGN, type Example, targetsOf } from './example.ts';
 import { FOLDS, foldOf } from './folds.ts';
 import { CONTRAST_SOURCE, LICENCES, OWN_SOURCE } from './licences.ts';
-import { trainingRows } from './training-rows.ts';
+import { type SourcedRow, trainingRows } from './training-rows.ts';
 
 const example = (text: string, source: string, harmful: boolean): Example => ({
   text,
@@ -26,7 +26,7 @@ test('every source that trains is in exactly one fold', () => {
   expect(() => foldOf('somewhere')).toThrow('"somewhere" is in no fold');
 });
 
-describe('crossFit', async () => {
+describe('crossFit', () => {
   const examples = [
     ...['stab the man', 'stab a guard', 'stab my boss'].map((text) => example(text, OWN_SOURCE, true)),
     ...['greet the man', 'greet a guard', 'greet my boss'].map((text) => example(text, OWN_SOURCE, false)),
@@ -35,8 +35,12 @@ describe('crossFit', async () => {
     example('greet the king', CONTRAST_SOURCE, false),
   ];
   const fitOptions = { bits: 12, epochs: 20, learningRate: 0.2, l2: 1e-4, seed: 1 };
-  const rows = trainingRows(examples, createFeaturizer(12));
-  const result = await crossFit(rows, { examples, yardstick: [examples[3]!], lexicon: everydayLexicon, fitOptions });
+  let rows: SourcedRow[];
+  let result: CrossFit;
+  beforeAll(async () => {
+    rows = trainingRows(examples, createFeaturizer(12));
+    result = await crossFit(rows, { examples, yardstick: [examples[3]!], lexicon: everydayLexicon, fitOptions });
+  });
   const harmOf = (text: string) => result.leftOut.find(({ example }) => example.text === text)!.logOdds[ANY_HARM]!;
 
   test('scores each prompt with a model that learned only from other sources', () => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { createClassifier } from '#shared/classify/classify.ts';
 import { COLUMNS, combineScores, HARM_COLUMN, sigmoid } from '#shared/classify/combine-scores.ts';
 import { createFeaturizer } from '#shared/classify/features.ts';
@@ -6,8 +6,8 @@ import { encodeModel } from '#shared/classify/model-format.ts';
 import { JUDGEMENTS, LABELS } from '#shared/line/categories.ts';
 import { columnTargets } from './columns.ts';
 import { BENIGN, HARM_UNKNOWN, targetsOf } from './example.ts';
-import { type FeatureRow, fit, scoresOf } from './fit.ts';
-import { quantize, withCalibration } from './quantize.ts';
+import { type FeatureRow, type FloatModel, fit, scoresOf } from './fit.ts';
+import { type QuantizedModel, quantize, withCalibration } from './quantize.ts';
 
 const bits = 12;
 const featurize = createFeaturizer(bits);
@@ -34,7 +34,11 @@ const rows = [
   someHarm('rob a bank'),
 ];
 const settings = { bits, epochs: 40, learningRate: 0.2, l2: 1e-4, seed: 3 };
-const float = fit(rows, settings);
+let float: FloatModel;
+beforeAll(() => {
+  float = fit(rows, settings);
+});
+
 const probability = (text: string, label: (typeof LABELS)[number]) => {
   const logOdds = new Float64Array(LABELS.length);
   combineScores(scoresOf(float, bucketsOf(text)), logOdds);
@@ -73,7 +77,10 @@ describe('fit', () => {
 });
 
 describe('quantize', () => {
-  const int8 = quantize(float);
+  let int8: QuantizedModel;
+  beforeAll(() => {
+    int8 = quantize(float);
+  });
 
   test('is off by half a step at most', () => {
     const steps = Array.from(int8.weights, (weight, at) => {

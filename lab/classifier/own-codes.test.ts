@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { LABELS } from '#shared/line/categories.ts';
 import { backwards, base64, hex, rot13 } from './codes.ts';
 import { harmOf } from './columns.ts';
@@ -6,11 +6,18 @@ import type { Example } from './example.ts';
 import { ownCodes } from './own-codes.ts';
 import { loadJailbreak } from './own-files.ts';
 import { ownQuestions } from './own-questions.ts';
+import type { Question } from './question.ts';
 
 const JAILBREAK = LABELS.indexOf('jailbreak');
 const file = loadJailbreak();
-const { harmful, safe } = ownQuestions({ seed: 1 });
-const examples = ownCodes({ seed: 1, harmful, safe });
+
+let harmful: Question[];
+let safe: Question[];
+let examples: Example[];
+beforeAll(() => {
+  ({ harmful, safe } = ownQuestions({ seed: 1 }));
+  examples = ownCodes({ seed: 1, harmful, safe });
+});
 
 /** What fills the slot of a frame, for the examples made from one of these frames. */
 const contents = (frames: readonly string[]) =>
@@ -22,9 +29,10 @@ const contents = (frames: readonly string[]) =>
       return fits ? [{ example, inside: text.slice(before.length, text.length - after.length) }] : [];
     }),
   );
-const plain = new Set([...harmful, ...safe].map(({ text }) => text));
-const codes = (frames: readonly string[]) =>
-  contents(frames).flatMap(({ example, inside }) => (plain.has(inside) ? [] : [example]));
+const codes = (frames: readonly string[]) => {
+  const plain = new Set([...harmful, ...safe].map(({ text }) => text));
+  return contents(frames).flatMap(({ example, inside }) => (plain.has(inside) ? [] : [example]));
+};
 const inTraining = (list: readonly Example[]) => list.filter(({ split }) => split === 'train');
 const heldout = (list: readonly Example[]) => list.filter(({ split }) => split === 'heldout');
 const jailbreaks = (list: readonly Example[]) => new Set(list.map(({ targets }) => targets[JAILBREAK]));

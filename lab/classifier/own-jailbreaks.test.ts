@@ -1,15 +1,22 @@
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { LABELS } from '#shared/line/categories.ts';
 import { harmOf } from './columns.ts';
 import type { Example } from './example.ts';
 import { loadJailbreak } from './own-files.ts';
 import { ownJailbreaks } from './own-jailbreaks.ts';
 import { ownQuestions } from './own-questions.ts';
+import type { Question } from './question.ts';
 
 const JAILBREAK = LABELS.indexOf('jailbreak');
 const file = loadJailbreak();
-const { harmful, safe } = ownQuestions({ seed: 1 });
-const examples = ownJailbreaks({ seed: 1, harmful, safe });
+
+let harmful: Question[];
+let safe: Question[];
+let examples: Example[];
+beforeAll(() => {
+  ({ harmful, safe } = ownQuestions({ seed: 1 }));
+  examples = ownJailbreaks({ seed: 1, harmful, safe });
+});
 
 /** The examples made by putting something into one of these frames. */
 const inside = (frames: readonly string[]) =>

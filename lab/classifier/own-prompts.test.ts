@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { LABELS } from '#shared/line/categories.ts';
 import { harmOf } from './columns.ts';
 import type { Example } from './example.ts';
@@ -6,7 +6,10 @@ import { assertNoLeaks, withoutLeaks } from './leakage.ts';
 import { ownPrompts } from './own-prompts.ts';
 import { worldPrompts } from './world-prompts.ts';
 
-const own = ownPrompts({ seed: 1 });
+let own: Example[];
+beforeAll(() => {
+  own = ownPrompts({ seed: 1 });
+});
 const count = (keep: (example: Example) => boolean) => own.filter(keep).length;
 
 describe('own prompts', () => {

@@ -1,8 +1,12 @@
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { loadContrastCheck } from './own-files.ts';
 import { ownUses } from './own-uses.ts';
+import type { Question } from './question.ts';
 
-const uses = ownUses({ seed: 1 });
+let uses: Question[];
+beforeAll(() => {
+  uses = ownUses({ seed: 1 });
+});
 
 test('every split has both sides, and no text comes twice', () => {
   for (const split of ['train', 'calibration', 'heldout'] as const) {

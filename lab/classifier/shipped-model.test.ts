@@ -1,6 +1,6 @@
 /** The model in `models/classifier`, as the edge uses it. */
 import { readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { createClassifier, type Signals } from '#shared/classify/classify.ts';
 import { createLexicon } from '#shared/classify/lexicon.ts';
 import { decodeModel } from '#shared/classify/model-format.ts';
@@ -12,11 +12,11 @@ import { ENCODED_FRAMES } from './encoded-figures.ts';
 import { rocAuc } from './metrics.ts';
 import { ownPrompts } from './own-prompts.ts';
 import { ownQuestions } from './own-questions.ts';
-import { fill } from './question.ts';
+import { fill, type Question } from './question.ts';
 import { ANY_HARM_RAMP, FLAGGED } from './recipe.ts';
 import { reliabilityPlot } from './reliability-plot.ts';
 import type { Report } from './report.ts';
-import { worldPrompts } from './world-prompts.ts';
+import { type WorldExample, worldPrompts } from './world-prompts.ts';
 
 const folder = new URL('../../models/classifier/', import.meta.url);
 const file = new Uint8Array(readFileSync(new URL('classifier.bin', folder)));
@@ -33,14 +33,18 @@ const of = (label: Label, text: string) => classify(text)[label];
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 describe('held-out questions of the small world', () => {
-  const heldout = worldPrompts({ seed: 1 }).filter(({ split }) => split === 'heldout');
-  const scores = (kind: string) =>
-    heldout.filter(({ questionKind }) => questionKind === kind).map(({ text }) => largest(text));
-  const [ordinary, borderline, harmful] = ['ordinary', 'borderline', 'harmful'].map(scores) as [
-    number[],
-    number[],
-    number[],
-  ];
+  let heldout: WorldExample[];
+  let ordinary: number[];
+  let borderline: number[];
+  let harmful: number[];
+  beforeAll(() => {
+    heldout = worldPrompts({ seed: 1 }).filter(({ split }) => split === 'heldout');
+    const scores = (kind: string) =>
+      heldout.filter(({ questionKind }) => questionKind === kind).map(({ text }) => largest(text));
+    ordinary = scores('ordinary');
+    borderline = scores('borderline');
+    harmful = scores('harmful');
+  });
 
   test('ordinary ones score low', () => {
     expect(median(ordinary)).toBeLessThan(0.15);
@@ -124,8 +128,12 @@ test('an honest prompt nearly always has one reading, so guesses cost neither ti
 });
 
 describe('a code is no evidence', () => {
-  const { safe, harmful } = ownQuestions({ seed: 1 });
-  const encoded = (questions: typeof safe) =>
+  let safe: Question[];
+  let harmful: Question[];
+  beforeAll(() => {
+    ({ safe, harmful } = ownQuestions({ seed: 1 }));
+  });
+  const encoded = (questions: readonly Question[]) =>
     questions
       .filter(({ split }) => split === 'heldout')
       .map(({ text, label }, i) => ({
@@ -153,9 +161,8 @@ describe('a code is no evidence', () => {
 });
 
 describe('any_harm', () => {
-  const heldout = ownPrompts({ seed: 1 }).filter(({ split }) => split === 'heldout');
-
   test('is at least as high as every category', () => {
+    const heldout = ownPrompts({ seed: 1 }).filter(({ split }) => split === 'heldout');
     for (const { text } of heldout) {
       const signals = classify(text);
       expect(signals.any_harm).toBeGreaterThanOrEqual(harmOfKind(signals));
