@@ -39,16 +39,16 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
 
 const program = new Command('bench')
   .description(
-    'measures the cost of the second expert, of learned routers, of the edge, of its classifier and of training, how equal equal answers are, what a full queue does to whom, and what becomes of answers while processes die; alternating rounds, medians and raw values',
+    'measures speed and behaviour: the second expert, learned routers, the edge, its classifier, training, equal answers, a full queue, and crashes; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)
   .option('--tokens <n>', 'tokens decoded in a round', positiveInteger, 200)
-  .option('--bundle <dir>', 'the bundle to decode with, whose tokenizer training uses too', DEMO_BUNDLE)
+  .option('--bundle <dir>', 'the bundle to decode with; training uses its tokenizer', DEMO_BUNDLE)
   .option('--sizes <list>', `models to train: width/layers/intermediate, ... (default: ${DEFAULT_SIZES})`)
   .option('--batch-tokens <n>', 'tokens in a training step', positiveInteger, 1536)
-  .option('--threads <n>', 'of training and its peak; 0: all cores', integer, 0)
-  .option('--seed <n>', 'of what chaos does and when; 0: another each time', integer, 0);
+  .option('--threads <n>', 'threads for training; 0: all cores', integer, 0)
+  .option('--seed <n>', 'seed of the chaos run; 0: a new one each time', integer, 0);
 await program.parseAsync();
 const { sizes = DEFAULT_SIZES, ...flags } = program.opts<Omit<Flags, 'sizes'> & { sizes?: string }>();
 const parsed: Flags = { ...flags, sizes: parseSizes(sizes) };

@@ -30,8 +30,7 @@ const EXPECTED = `expected, before measuring:
 
 const JOB = path.join(import.meta.dirname, 'training-job.ts');
 /**
- * The large model's step for which we count operations and bytes, as in the prototypes'
- * measurements.
+ * The large model's step for which we count operations and bytes, as measured.
  */
 const LARGE_BATCH = { rows: 8, length: 256 };
 

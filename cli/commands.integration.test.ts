@@ -99,9 +99,9 @@ test.each([
 });
 
 test.each([
-  ['policy', 'nowhere', 'nowhere cannot be read: there is nothing of that name; a policy is a JSON file'],
+  ['policy', 'nowhere', 'nowhere cannot be read: no such file or folder; a policy is a JSON file'],
   ['policy', 'tiny', 'tiny cannot be read: it is a folder; a policy is a JSON file'],
-  ['model', 'nowhere', 'nowhere cannot be read: there is nothing of that name; a bundle is a folder'],
+  ['model', 'nowhere', 'nowhere cannot be read: no such file or folder; a bundle is a folder'],
   [
     'model',
     'tiny/plimsoll.json',

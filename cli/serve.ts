@@ -253,7 +253,7 @@ async function hints(
     return `    ${key.padEnd(width)}  floor ${floor}, ${budget === null ? 'no budget' : `budget ${budget} nats`}`;
   });
   return `
-  Try the same question under another line:
+  Ask a question under one line, then under another:
 
     curl -N ${url}/v1/chat/completions -H 'Content-Type: application/json' \\
       -H 'Authorization: Bearer ${tenants[0]!.key}' \\

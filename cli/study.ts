@@ -8,7 +8,7 @@ import { SET_IDS } from '#lab/study/questions/sets.ts';
 import { runStudy } from '#lab/study/run-study.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { formatSeconds } from '#training/run/progress.ts';
-import { DEFAULT_DATA } from './options/default-data.ts';
+import { dataOption } from './options/data-option.ts';
 import { integer } from './options/numbers.ts';
 
 const SEEDS = [DEMO.seed, DEMO.seed + 1, DEMO.seed + 2];
@@ -52,9 +52,11 @@ export function studyCommand(): Command {
       )
       .option('--methods <ids...>', 'only these methods')
       .addOption(
-        new Option('--sets <ids...>', 'question sets besides the world').choices(SET_IDS).default([...SET_IDS]),
+        new Option('--sets <ids...>', 'question sets to use; the world is always among them')
+          .choices(SET_IDS)
+          .default([...SET_IDS]),
       )
-      .option('--data <dir>', 'folder with the real prompts and pairs', DEFAULT_DATA)
+      .addOption(dataOption('folder with the real prompts and pairs'))
       .option('--pairs <n>', 'pairs of the small world in every run', integer, WORLD_PAIRS)
       .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
       .action((flags: StudyFlags) => compare(flags, make));

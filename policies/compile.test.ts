@@ -101,7 +101,7 @@ test('the floor wins if it crosses the ceiling', () => {
   });
 });
 
-test('the strictest policy leaves the safety expert alone, with nothing to spend', () => {
+test('the strictest policy allows only the safety expert, with nothing to spend', () => {
   expect(compile(STRICTEST, benign)).toMatchObject({
     action: 'answer',
     line: { action: 'safety_only', floor: 1, ceiling: 1, budget: 0 },
@@ -165,7 +165,7 @@ describe('text that nobody understood', () => {
     expect(budgetAt(policy, { unread: 1 })).toBe(4);
     expect(budgetAt(policy, { uncertain: 1 })).toBe(8);
   });
-  test('counts a category that refuses, or leaves the safety expert alone, as a floor of 1', () => {
+  test('counts a category that refuses, or leaves only the safety expert, as a floor of 1', () => {
     for (const action of ['safety_only', 'refuse']) {
       const categories = { hate: { action, ramp: { from: 0.5, full: 0.9 } } };
       const policy = Policy.parse({ floor: 0.2, budget: null, categories });

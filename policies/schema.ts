@@ -19,7 +19,7 @@ const Fields = z.strictObject({
   action: Action.default('mix'),
   /**
    * Whether a request may ask for the mode `layers`, which mixes the experts inside the model.
-   * There a floor bounds the mixing but nothing about the output, and the rule does not apply: only
+   * There a floor bounds the mixing but not the output, and the rule does not apply: only
    * the budget bounds the answer. That is why a policy has to allow it.
    */
   layers_mode: z.boolean().default(false),

@@ -33,7 +33,7 @@ export class LaunchError extends Error {}
 /**
  * @param {string} folder with a package.json and its lockfile
  * @param {{ lock: string, what: string, dev?: boolean }} options dev: whether the command needs the
- *   packages of development. If not, an install by `npm ci --omit=dev` is complete
+ *   development packages. If not, an install by `npm ci --omit=dev` is complete
  */
 export async function ensureInstalled(folder, { lock, what, dev = true }) {
   if (isInstalled(folder) || (!dev && missingPackages(folder, { dev }).length === 0)) return;

@@ -49,7 +49,7 @@ export async function launch([command, ...args]) {
       throw new LaunchError(`there is no ${command}; the tools are ${Object.keys(TOOLS).join(', ')}`);
     }
     const what = 'the packages of package-lock.json (about 0.75 GB on disk)';
-    // The study draws its plots with packages of development. Nothing else that a deployment may
+    // The study draws its plots with development packages. Nothing else that a deployment may
     // run needs them.
     const dev = command !== 'cli/main.ts' || args[0] === 'study';
     if (!RELEASE) await ensureInstalled(ROOT, { lock: LOCK, what, dev });

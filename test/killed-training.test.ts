@@ -80,8 +80,8 @@ const PAIRS = [...ON_BASE, '--world-pairs', '0', '--pairs', 'pairs.jsonl', '--he
 // For a router it does not matter whether its two experts differ.
 const ROUTER = ['router', ...ON_BASE, '--dual', 'dual', '--safety', 'expert', '--helpfulness', 'expert'];
 /**
- * In the order in which they build on one another. A stage that needs an earlier run uses the whole
- * one of that name.
+ * In the order in which they build on one another. A stage that needs an earlier run uses the run
+ * of that name that was not killed.
  */
 const STAGES: [run: string, args: string[]][] = [
   ['sft', SFT],

@@ -2,7 +2,7 @@
 export function whyNot(cause: unknown): string {
   switch ((cause as NodeJS.ErrnoException).code) {
     case 'ENOENT':
-      return 'there is nothing of that name';
+      return 'no such file or folder';
     case 'EACCES':
     case 'EPERM':
       return 'there is no permission to';

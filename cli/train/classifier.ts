@@ -1,10 +1,10 @@
 import path from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { CLASSIFIER } from '#lab/classifier/folder-kind.ts';
 import { RECIPE } from '#lab/classifier/recipe.ts';
 import { trainClassifier } from '#lab/classifier/train.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
-import { DEFAULT_DATA } from '../options/default-data.ts';
+import { dataOption } from '../options/data-option.ts';
 import { number, positiveInteger } from '../options/numbers.ts';
 
 const MODEL = path.join(import.meta.dirname, '../../models/classifier');
@@ -12,8 +12,8 @@ const MODEL = path.join(import.meta.dirname, '../../models/classifier');
 export const classifier = () =>
   new Command('classifier')
     .description("train the edge's prompt classifier")
-    .option('--data <dir>', 'folder with the public prompt files', DEFAULT_DATA)
-    .option('--out <dir>', 'where model, card and figures go', MODEL)
+    .addOption(dataOption('folder with the public prompt files'))
+    .addOption(new Option('--out <dir>', 'where model, card and figures go').default(MODEL, 'models/classifier'))
     .option('--force', 'replace an earlier classifier in --out', false)
     .option('--seed <n>', 'decides frames, wordings and order', positiveInteger, RECIPE.seed)
     .option('--epochs <n>', 'passes over the training prompts', positiveInteger, RECIPE.epochs)

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { trainDemo } from '#lab/demo/train-demo.ts';
-import { DEFAULT_DATA } from '../options/default-data.ts';
+import { dataOption } from '../options/data-option.ts';
 import { integer } from '../options/numbers.ts';
 
 export const demo = () =>
@@ -9,6 +9,6 @@ export const demo = () =>
     .option('--runs <dir>', 'where checkpoints and metrics go', 'runs/demo')
     .option('--out <dir>', 'where the bundle goes', 'models/demo')
     .option('--force', 'replace an earlier bundle in --out', false)
-    .option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA)
+    .addOption(dataOption('folder with the real conversations'))
     .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
     .action(trainDemo);

@@ -17,7 +17,7 @@ export const expert = stageCommand<typeof ExpertStage, OnBaseFlags & { marginMod
     withBase(command)
       .option(
         '--margin-model <dir>',
-        "run of the stage cost or reward: the role's own for spe, the other one for modpo",
+        'run of the stage cost or reward: spe: cost for safety, reward for helpfulness; modpo: the other one',
       )
       .option('--from <dir>', 'start from another expert and measure against it (SACPO)'),
   run: async (settings, { marginModel: scorerDir, from, ...flags }) => {

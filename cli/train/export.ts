@@ -16,7 +16,7 @@ export const exportBundle = () =>
     .option('--force', 'replace an earlier bundle in --out', false)
     .requiredOption('--id <model>', 'the model id that clients use')
     .option('--licence <spdx>', 'licence of the weights', 'Apache-2.0')
-    .option('--default-weight <x>', 'safety weight if there is no router', share, DEMO.defaultWeight)
+    .option('--default-weight <x>', 'safety weight if there is no logits router', share, DEMO.defaultWeight)
     .action(async (flags) => {
       const { base, tokenizer, experts = 'base', routers = [], id, licence, defaultWeight } = flags;
       const out = claimFolder(flags.out, { kind: BUNDLE, force: flags.force });

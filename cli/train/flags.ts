@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { type BaseModel, loadBaseModel } from '#training/stages/base-model.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
-import { DEFAULT_DATA } from '../options/default-data.ts';
+import { dataOption } from '../options/data-option.ts';
 import { integer, number } from '../options/numbers.ts';
 
 export type RunFlags = {
@@ -27,8 +27,7 @@ export const withRun = (command: Command) =>
 
 export const withBase = (command: Command) => withRun(command.requiredOption('--base <dir>', 'run of the stage sft'));
 
-export const withData = (command: Command) =>
-  command.option('--data <dir>', 'folder with the real conversations', DEFAULT_DATA);
+export const withData = (command: Command) => command.addOption(dataOption('folder with the real conversations'));
 
 export async function openBase({
   base,

@@ -116,7 +116,7 @@ export const RankStage = z.strictObject({
 });
 
 export const RouterStage = z.strictObject({
-  kind: Mode.describe("layers: MidPO's own; logits: a gate over both experts' predictions"),
+  kind: Mode.describe("layers: MidPO's own; logits: a gate over both experts' last hidden states"),
   seed,
   variant,
   width: count.default(router.width).describe('units in the hidden layer of a logits router'),

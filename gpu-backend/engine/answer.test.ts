@@ -207,7 +207,7 @@ describe('when an expert fails midway', () => {
     (source, ids) =>
       source === which && ids.length >= PROMPT.length + 3 ? [Number.NaN] : babble(source, ids);
 
-  test('beside the safety expert, the gate closes: weight 1 and nothing spent from there on', async () => {
+  test('if it is the helpfulness expert, the gate closes: weight 1, and nothing more is spent', async () => {
     const { tokens, end } = await drive(failing('helpfulness'), { maxTokens: 8 });
     expect(tokens.map(({ weight }) => weight)).toEqual([0.5, 0.5, 0.5, 1, 1, 1, 1, 1]);
     const spent = tokens.map((token) => token.spent!);

@@ -60,7 +60,7 @@ test('a backend, which runs its engine in a thread, leaves nothing in the home f
   expect(filesLeftBy(script)).toEqual([]);
 });
 
-test('a thread whose process was not prepared fails to load it: inside the thread it is too late', () => {
+test('a thread whose process was not prepared fails to load it, because inside the thread it is too late', () => {
   const script = `
     import { Worker } from 'node:worker_threads';
     const worker = new Worker(new URL('file://${path.join(import.meta.dirname, 'onnxruntime.ts')}'));

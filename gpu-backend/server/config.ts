@@ -11,7 +11,10 @@ export const ReceiptPrivateJwk = z.object({
   crv: z.literal('Ed25519'),
   x: z.string().min(1),
   d: z.string().min(1),
-  /** The key's name in receipt headers. If there is none, it is the key's thumbprint (RFC 7638). */
+  /**
+   * The key's name in receipt headers. Without it, receipts name the key by its thumbprint (RFC
+   * 7638).
+   */
   kid: z.string().min(1).optional(),
 });
 export type ReceiptPrivateJwk = z.infer<typeof ReceiptPrivateJwk>;

@@ -27,7 +27,7 @@ test.each(['SIGTERM', 'SIGINT'])('closes the backend on %s, and then resolves', 
   expect(start).toHaveBeenCalledWith(expect.objectContaining({ bundle: 'models/demo', port: 8788 }));
   expect(close).not.toHaveBeenCalled();
   signals.emit(signal);
-  // A terminal tells the whole process group, so the backend may hear it twice.
+  // Ctrl-C signals the whole process group, so the backend may get the signal twice.
   signals.emit(signal);
   await expect(running).resolves.toBeUndefined();
   expect(close).toHaveBeenCalledTimes(1);

@@ -23,7 +23,7 @@ export function withOpenCategories(example: Example): Example {
   return { ...example, targets: example.targets.map((target, k) => (k < CATEGORIES.length ? null : target)) };
 }
 
-/** Hiding a harmful question may be an attack or a habit. Nobody said which. */
+/** Hiding a harmful question may be an attack or a habit. We do not know which. */
 export function withOpenJailbreak(example: Example): Example {
   return { ...example, targets: example.targets.map((target, k) => (LABELS[k] === 'jailbreak' ? null : target)) };
 }

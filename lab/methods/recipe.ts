@@ -34,9 +34,9 @@ export const DEMO = {
   edition: 'first',
   /**
    * The small world alone: at this size every share of real text costs fluency (docs/training.md
-   * has the trial). Questions lose words, because any keyword that is left must do. The tokens that
-   * open an answer count double: they decide its topic, and held-out wordings are most easily
-   * mistaken for another topic's.
+   * has the trial). We drop words from questions, so that any keyword that is left is enough. The
+   * tokens that open an answer count double: they decide its topic, and held-out wordings are most
+   * easily mistaken for another topic's.
    */
   base: {
     corpus: {

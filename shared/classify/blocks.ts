@@ -24,7 +24,8 @@ const LINE_ENDS = /[\r\n]/;
 const SENTENCE_END = /[.!?。！？]["')\]]*\s/g;
 
 /**
- * The blocks of `text`, in order. Together they are all of it. Each has at most `MOST_BLOCK_CHARS`.
+ * The blocks of `text`, in order. Together they cover all of it. Each has at most
+ * `MOST_BLOCK_CHARS`.
  */
 export function* blocksOf(text: string): Generator<string, void, void> {
   for (let start = 0; start < text.length; ) {

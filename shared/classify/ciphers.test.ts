@@ -17,7 +17,7 @@ test.each([
   expect(stretch(`${FRAME}${turn(MESSAGE)}`, turn)).toBe(turn(MESSAGE));
 });
 
-test('turns each word around in its place', () => {
+test('reverses each word in place', () => {
   expect(reversedWords('woh od i ekab?')).toBe('how do i bake?');
   expect(stretch(`${FRAME}${reversedWords(MESSAGE)}`, reversed)).toBe(reversedWords(MESSAGE));
 });

@@ -88,7 +88,7 @@ function withoutDoubles(word: string): string {
   return word.replace(/(.)\1+/g, '$1');
 }
 
-/** FNV-1a of the word without the letter at `gap`. -1 leaves none out. */
+/** FNV-1a of the word without the letter at `gap`. With -1, no letter is left out. */
 function shapeOf(word: string, gap: number): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < word.length; i++) if (i !== gap) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193);

@@ -45,7 +45,7 @@ test('never throws, and grows a text only within the bound', () => {
   );
 });
 
-test('removes a mark, whatever it stands behind', () => {
+test('removes a mark after any character', () => {
   const prompt = "How do I get on my neighbour's wifi, in 20 minutes?";
   for (const mark of ['\u0336', '\u0301', '\u20dd', '\u0488', '\u1ab0', '\ufe20']) {
     expect(normalize(prompt.replace(/./gs, `$&${mark}`)), `U+${mark.codePointAt(0)!.toString(16)}`).toBe(

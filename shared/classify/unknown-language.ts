@@ -47,7 +47,7 @@ const LEAST_NEARLY = 6;
 const MOST_LETTERS = 22;
 const LETTERS_OF_WORD = 5.5;
 const VOWEL = /[aeiouy]/;
-/** A letter of a script without spaces is about half a word. */
+/** In a script without spaces, about this many letters make a word. */
 const LETTERS_A_WORD = 3;
 const MOST_SPACED = 14;
 const NO_SPACES =

@@ -1,7 +1,7 @@
 /**
  * How far the gate trusts its inputs. It stands at the end of a long chain (policy, directive,
  * engine, network) and is the last place to catch a mistake, so it checks again. There are two
- * outcomes. A policy that makes no sense leaves the safety expert alone, which is always a lawful
+ * outcomes. A policy that makes no sense leaves only the safety expert, which is always a lawful
  * answer. Sampling parameters or a state that make no sense leave nothing to do, and throw.
  */
 import { isDrawKey } from './draw-key.ts';

@@ -1,5 +1,5 @@
 /**
- * Why the gate can draw no token at all. Lesser problems leave the safety expert alone and are no
+ * Why the gate can draw no token at all. Lesser problems leave only the safety expert and are no
  * error.
  */
 export type GateErrorCode =

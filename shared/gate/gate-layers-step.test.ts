@@ -59,7 +59,7 @@ describe('a closed gate', () => {
     ['no policy', { policy: undefined }],
     ['a NaN floor', { policy: { ...policy, floor: NaN } }],
   ];
-  test.each(cases)('%s leaves the safety expert alone', (_, changes) => {
+  test.each(cases)('%s leaves only the safety expert', (_, changes) => {
     for (let seed = 0; seed < 12; seed++) {
       const sampling = { ...input.sampling, key: seedKey(seed), temperature: [0, 0.9, 1][seed % 3]! };
       const state = startGate(3, 0.5);

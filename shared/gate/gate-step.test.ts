@@ -139,7 +139,7 @@ describe('a closed gate', () => {
     ),
   ];
 
-  test.each(cases)('%s leaves the safety expert alone', (_, broken) => {
+  test.each(cases)('%s leaves only the safety expert', (_, broken) => {
     for (let seed = 0; seed < 12; seed++) {
       const sampling = { ...input.sampling, key: seedKey(seed), temperature: [0, 0.9, 1][seed % 3]! };
       const alone = gateStep({ ...input, helpfulLogits: input.safetyLogits, sampling, state: startGate(3, 0.5) });
@@ -150,12 +150,12 @@ describe('a closed gate', () => {
     }
   });
 
-  test('experts without a token in common leave the safety expert alone', () => {
+  test('experts without a token in common leave only the safety expert', () => {
     const [safetyLogits, helpfulLogits] = [Float32Array.of(0, -Infinity), Float32Array.of(-Infinity, 0)];
     expect(gateStep({ ...input, safetyLogits, helpfulLogits })).toMatchObject({ token: 0, weight: 1, spent: 0 });
   });
 
-  test('a bias that bans all of the mixture but not of the safety expert leaves the safety expert alone', () => {
+  test('a bias that bans all of the mixture but not of the safety expert leaves only the safety expert', () => {
     const helpfulLogits = Float32Array.of(0, 0, -Infinity, -Infinity);
     const bias = new Map([0, 1].map((id) => [id, -Infinity]));
     const step = gateStep({ ...input, helpfulLogits, sampling: { ...input.sampling, bias } });
@@ -163,7 +163,7 @@ describe('a closed gate', () => {
     expect(step.token).toBeGreaterThan(1);
   });
 
-  test('a bias or a mask that leaves the mixture nothing leaves the safety expert alone, unbiased', () => {
+  test('a bias or a mask that leaves the mixture nothing leaves only the safety expert, unbiased', () => {
     const every = new Map([0, 1, 2, 3].map((id) => [id, -Infinity]));
     const helpfulLogits = Float32Array.of(0, 3, -Infinity, -Infinity);
     for (const temperature of [0, 1]) {

@@ -7,7 +7,7 @@ import * as oracle from './testing/oracle.ts';
 
 const left = fc.oneof(fc.constant(null), fc.double({ min: 0, max: 12, noNaN: true }));
 
-test('takes the likeliest token of the mixture among those that the safety expert finds near enough', () => {
+test('takes the likeliest token of the mixture among those that the budget allows', () => {
   fc.assert(
     fc.property(arbitrary.rows(), left, ({ safetyLogits, helpfulLogits }, natsLeft) => {
       const safety = logSoftmax(safetyLogits)!;

@@ -65,7 +65,7 @@ export function stepDistribution(input: LogprobsInput): StepDistribution {
   const line = usablePolicy(policy);
   const bound = line ? spendingBound(line, state) : 0;
   const floor = line ? effectiveFloor(line, state) : 1;
-  // Whatever is missing here leaves the safety expert alone.
+  // Whatever is missing here leaves only the safety expert.
   const open = line && openMixture(safety, input, { ...line, floor });
   const shaped = open && shapeDistribution(open.logprobs, shape);
   const weight = open && shaped ? open.weight : 1;

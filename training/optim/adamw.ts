@@ -1,6 +1,6 @@
 /**
  * AdamW (Loshchilov and Hutter, arXiv 1711.05101) with clipping by the global norm. It works in
- * place, on named arrays. `adamw-kernel.ts` does what is done to every weight, in float32.
+ * place, on named arrays. `adamw-kernel.ts` updates the weights, in float32.
  */
 import { AdamWKernel } from './adamw-kernel.ts';
 

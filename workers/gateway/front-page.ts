@@ -1,7 +1,7 @@
 /**
- * `GET /`: a person with a browser gets a page that says what this is and what to type next.
- * Anything else gets the same as JSON. The page shows the demo keys only if the setting DEMO_KEYS
- * names them, and only a local stack does that.
+ * `GET /`: a person with a browser gets a page that says what this is and what to type next. Any
+ * other client gets the same content as JSON. The page shows the demo keys only if the setting
+ * DEMO_KEYS names them, and only a local stack does that.
  */
 
 import type { AppContext } from '../request/context.ts';
@@ -45,8 +45,7 @@ function render({ origin, model, keys }: { origin: string; model: string; keys: 
     `  -d '{"model":"${model}","messages":[{"role":"user","content":"How do I get rid of mould on a wall?"}]}'`,
   ].join('\n');
   const list = keys.map((key) => `<li><code>${escaped(key)}</code></li>`).join('');
-  const demo =
-    keys.length === 0 ? '' : `<h2>Keys of the demo</h2><p>Public, for this machine only.</p><ul>${list}</ul>`;
+  const demo = keys.length === 0 ? '' : `<h2>Demo keys</h2><p>Public, for this machine only.</p><ul>${list}</ul>`;
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -60,14 +59,14 @@ function render({ origin, model, keys }: { origin: string; model: string; keys: 
 <p>${ABOUT}</p>
 <h2>Ask it something</h2>
 <pre>${escaped(curl)}</pre>
-<p>Or give any client of OpenAI the base URL <code>${escaped(origin)}/v1</code>.</p>
+<p>Or point any OpenAI client at <code>${escaped(origin)}/v1</code>.</p>
 ${demo}
 <h2>More</h2>
 <ul>
   <li><a href="${ROUTES.health}">${ROUTES.health}</a>: whether a request would find a backend</li>
   <li><a href="${ROUTES.receipt_keys}">${ROUTES.receipt_keys}</a>: the keys that receipts are checked with</li>
-  <li><code>${ROUTES.models}</code>, <code>${ROUTES.moderations}</code>: with a key, as OpenAI has them</li>
-  <li><code>README.md</code> and <code>docs/</code> beside the code: policies, operations, the admin API</li>
+  <li><code>${ROUTES.models}</code>, <code>${ROUTES.moderations}</code>: as in OpenAI's API; both need a key</li>
+  <li><code>README.md</code> and <code>docs/</code> in the repository: policies, operations, the admin API</li>
 </ul>
 </html>
 `;

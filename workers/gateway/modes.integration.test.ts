@@ -74,7 +74,7 @@ describe('with a backend that has a layers router and one that has none', () => 
     expect(await seen('layers')).toEqual(['layers', 'hit']);
   });
 
-  test('layers is not used if the line leaves the safety expert alone', async () => {
+  test('layers is not used if the line leaves only the safety expert', async () => {
     const told = await answerTo(under, { prompt: '[[child_abuse=0.99]]', key: 'pk-demo-open' });
     expect(told).toMatchObject({ mode: 'logits', floor: 1, weights: { min: 1, mean: 1, max: 1 } });
   });

@@ -55,6 +55,6 @@ test.each<[keyof Env, string | undefined]>([
   if (value !== undefined) expect(log).not.toContain(value);
 });
 
-test('with every setting the edge serves its receipt keys', async () => {
+test('the edge serves its receipt keys once every setting is there', async () => {
   expect((await app().request('/.well-known/jwks.json', {}, WHOLE)).status).toBe(200);
 });

@@ -11,7 +11,7 @@ const method = (id: string, rest: Partial<MethodInfo> = {}): MethodInfo => ({
   ...rest,
 });
 
-test('joins methods that differ in one number, in its order, and the lines of one budget along the floor', () => {
+test('orders the methods of a curve by the number in which they differ, and the lines of one budget by floor', () => {
   const line = (floor: number, budget: number | null) =>
     method(`floor ${floor}, budget ${budget ?? 'none'}`, { family: 'logits-router', line: { floor, budget } });
   const curves = curvesOf([
