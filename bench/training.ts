@@ -3,10 +3,10 @@
  * Also its peak memory, what a preference step saves by keeping the reference, how all that grows
  * with the parameters over three sizes, and what a 1B and a 7B base would need.
  *
- * Operations are counted from the graph's products (count-work.ts). So a step's share of the peak
- * also pays for everything that is not a product: norms, softmax, rotations, AdamW, the copies out
- * of onnxruntime. Tokens are those of the batch without padding, but products are computed for the
- * padding too. The expectation below was written before anything was measured.
+ * We count only the graph's matrix products (count-work.ts). So norms, softmax, rotations, AdamW
+ * and the copies out of onnxruntime lower a step's share of the peak. We count tokens without
+ * padding, but the products include it. The expectation below was written before anything was
+ * measured.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

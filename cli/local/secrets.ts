@@ -19,7 +19,7 @@ import {
 import * as z from 'zod';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 
-/** What the edge and the backend ask for. In base64url it is 43 characters. */
+/** The length that edge and backend require. In base64url it is 43 characters. */
 const SECRET_BYTES = 32;
 
 const PrivateJwk = z.strictObject({

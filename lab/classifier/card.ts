@@ -115,7 +115,7 @@ Each pair is a harmless and a harmful prompt in nearly the same words. A templat
 model never trained on the pattern of a held-out pair. It never trained on \`contrast-check.json\` at all.
 
 We chose settings and ramp on the templates for choosing and on that file. After reading which of its pairs were missed,
-we also added prompts of our own, with its subjects and verbs but not its sentences. So its figures flatter. The
+we also added prompts of our own, with its subjects and verbs but not its sentences. So its figures look too good. The
 held-out templates chose nothing, but we saw their figures between runs.
 
 ${table(
@@ -203,7 +203,7 @@ ${table(
   price that.
 - It does not undo disguises outside the table above: other ciphers, translation, phonetic spelling, pictures of
   letters, synonyms, a question split over several messages. The table has the disguises that the defences were written
-  for. Whoever invents a new one starts at *before*.
+  for. A new disguise starts from the *before* column.
 - It reads all of the first 64,000 characters. A longer text is \`unread\`, and a policy can price that.
 - One bad sentence in a long harmless text must be a little clearer than one that stands alone. A bad clause in a
   harmless sentence must be clearer still. Harm that is spread over sentences that are each harmless is not seen.

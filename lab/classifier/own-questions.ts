@@ -11,7 +11,9 @@ import { ownUses } from './own-uses.ts';
 import { fill, type Question } from './question.ts';
 import { splitOf } from './split.ts';
 
-/** Training shows a phrase in several frames. Elsewhere it comes once, so that it counts once. */
+/**
+ * Training shows a phrase in several frames. The other splits show it once, so that it counts once.
+ */
 const FRAMES_EACH = 6;
 
 type Kind = Pick<Question, 'label' | 'scary'>;

@@ -1,6 +1,6 @@
 /**
  * Asks a bundle's experts held-out questions of the small world, each expert alone and both mixed
- * at fixed floors. `plimsoll eval` prints the result, and the demo's model card holds it.
+ * under given lines. `plimsoll eval` prints the result, and the demo's model card holds it.
  */
 import '#gpu-backend/graph/no-telemetry.ts';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';

@@ -10,7 +10,7 @@ import type { SignalRule, SignalValues } from '#shared/line/rules.ts';
 import type { Verdict } from '../compile.ts';
 import type { Policy } from '../schema.ts';
 
-// Round numbers beside arbitrary ones, so that equal floors, crossed ceilings and ramps of zero
+// We mix round numbers in, so that equal floors, crossed ceilings and ramps of zero
 // width do come up.
 const share = fc.oneof(
   fc.constantFrom(0, 0.3, 0.5, 0.9, 1),
@@ -44,7 +44,7 @@ export const arbitraryPolicy: fc.Arbitrary<Policy> = fc.record({
   categories: fc.dictionary(fc.constantFrom(...SIGNALS), rule, { maxKeys: 4, noNullPrototype: true }),
 });
 
-/** Anything a classifier may say, including NaN and nothing at all about a signal. */
+/** Anything a classifier may say. It may also say NaN, or leave a signal out. */
 export const arbitrarySignalValues: fc.Arbitrary<SignalValues> = fc.dictionary(
   fc.constantFrom(...SIGNALS),
   fc.oneof({ weight: 9, arbitrary: share }, { weight: 1, arbitrary: fc.constant(Number.NaN) }),

@@ -57,8 +57,8 @@ const GREEK = /^[\p{Script=Greek}µ]$/u;
 const GREEK_LETTER = 0.25;
 
 /**
- * The words on each side of a name or identifier, and how many of them must be English to excuse
- * it.
+ * How many words on each side of a name or identifier we look at, and what share of them must be
+ * English to excuse it.
  */
 const AROUND = 8;
 const LEAST_ENGLISH = 0.3;

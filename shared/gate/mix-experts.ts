@@ -1,6 +1,6 @@
 /**
  * Mixes two experts into one distribution, in log space, on log-probabilities [vocabulary]. MidPO
- * (arXiv 2506.02460) adds the experts' adapters inside every layer, which bounds nothing on the
+ * (arXiv 2506.02460) adds the experts' adapters inside every layer, which is no bound on the
  * output. Mixing what the experts say has bounds. (The paper's way is the mode `layers`,
  * open-mixture.ts.)
  *

@@ -7,7 +7,7 @@
  *   safety expert's share held between floor and ceiling there. The row *is* the mixture. Its
  *   weight is reported, not chosen.
  *
- * What holds inside the layers bounds nothing on their output. So for a layers mixture the weight
+ * A bound inside the layers is no bound on their output. So for a layers mixture the weight
  * promises little and the budget everything: it works on the result, however that was made. null is
  * no mixture: the safety expert alone.
  */

@@ -11,8 +11,8 @@
  *
  * The bias stops at p. It is a client's wish about words and may follow the answer so far. A
  * reference that followed it would be whatever the wish makes of the safety expert, for instance
- * one without its refusals. A budget against that bounds nothing. So callers leave the bias out for
- * p_s.
+ * one without its refusals. A budget against that would be no bound at all. So callers leave the
+ * bias out for p_s.
  */
 import type { SamplingParams } from './gate-types.ts';
 import { keepNucleus } from './keep-nucleus.ts';

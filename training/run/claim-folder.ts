@@ -86,7 +86,7 @@ function everythingIn(dir: string): string[] {
 }
 
 /**
- * Tries it with a file, because permissions say nothing about read-only and special file systems.
+ * Writes a test file, because permissions say nothing about read-only and special file systems.
  */
 function assertWritable(out: string, dir: string): void {
   const probe = path.join(dir, `.plimsoll-${process.pid}`);

@@ -6,7 +6,7 @@ import path from 'node:path';
 /** By name. A figure that the run never wrote is absent. */
 export type LastFigures = Record<string, number | undefined>;
 
-/** The loss of one step is noise. The mean over this many says where training stood. */
+/** The loss of one step is noise. The mean over this many steps shows where training stood. */
 const LOSS_STEPS = 50;
 
 /** A run that was stopped before its first step has a metrics file with nothing in it. */

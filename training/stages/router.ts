@@ -134,8 +134,8 @@ function countedTokens(rows: readonly TokenRow[], { shape, variant }: { shape: B
 }
 
 /**
- * Every gate starts at a half: weights of 0 into a sigmoid. The units of a hidden layer must start
- * out different, or they stay one unit.
+ * Every gate starts at one half, because its weights are 0. The units of a hidden layer must start
+ * out different, or they would stay identical.
  */
 function initialRouter(shapes: ReadonlyMap<string, number[]>, seed: string): Parameters {
   const parameters = emptyTensors(shapes);

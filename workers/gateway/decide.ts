@@ -1,7 +1,7 @@
 /**
- * The decision about a prompt: its categories, and what the policy makes of them. Deciding is pure.
- * So an isolate decides only once for the same tenant, policy version, classifier, prompt and
- * tightening by the request.
+ * The decision about a prompt: its categories, and what the policy makes of them. The decision is a
+ * pure function. So an isolate makes it once per tenant, policy version, classifier, prompt and
+ * request bounds.
  */
 import { LRUCache } from 'lru-cache';
 import { compile, type Verdict } from '#policies/compile.ts';
