@@ -1,9 +1,13 @@
 import { defineConfig } from 'vitest/config';
+import { LAYERS } from './scripts/house/layers.ts';
 
 /** Limits are for hangs. No test measures time, and others may use the same cores. */
 const HANG_MS = 600_000;
 
-const FOLDERS = '{shared,policies,workers,gpu-backend,training,lab,cli,scripts,bench}';
+/** `test/` has tiers of its own. */
+const FOLDERS = `{${Object.keys(LAYERS)
+  .filter((top) => top !== 'test')
+  .join(',')}}`;
 
 /**
  * Four tiers, each run once the one before has left the cores free. CONTRIBUTING.md says which tier

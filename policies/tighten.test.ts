@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LOOSEST, type Policy, STRICTEST } from './schema.ts';
 import { arbitraryPolicy } from './testing/arbitrary-policy.ts';
+import { isPolicyAtLeastAsTight } from './testing/tighter.ts';
 import { tighten, tightenAll } from './tighten.ts';
 import { canonicalPolicy } from './version.ts';
 
@@ -36,6 +37,14 @@ describe('tighten is a join', () => {
     fc.assert(
       fc.property(arbitraryPolicy, arbitraryPolicy, (a, b) => {
         expect(isTighter(tighten(a, b), a) && isTighter(tighten(a, b), b)).toBe(true);
+      }),
+    );
+  });
+  test('the result is at least as tight in every field, by orders written down apart from it', () => {
+    fc.assert(
+      fc.property(arbitraryPolicy, arbitraryPolicy, (a, b) => {
+        const joined = tighten(a, b);
+        expect(isPolicyAtLeastAsTight(joined, a) && isPolicyAtLeastAsTight(joined, b)).toBe(true);
       }),
     );
   });

@@ -1,13 +1,8 @@
-/**
- * Generators for the property tests (any policy, any classified prompt), and what it means for one
- * line to be tighter than another.
- */
+/** Generators for the property tests: any policy, any classified prompt. */
 import * as fc from 'fast-check';
-import { effectiveFloor } from '#shared/gate/index.ts';
 import { SIGNALS } from '#shared/line/categories.ts';
-import { ACTIONS, type Line, MODES, RULES } from '#shared/line/line.ts';
+import { ACTIONS, MODES, RULES } from '#shared/line/line.ts';
 import type { SignalRule, SignalValues } from '#shared/line/rules.ts';
-import type { Verdict } from '../compile.ts';
 import type { Policy } from '../schema.ts';
 
 // We mix round numbers in, so that equal floors, crossed ceilings and ramps of zero
@@ -52,25 +47,3 @@ export const arbitrarySignalValues: fc.Arbitrary<SignalValues> = fc.dictionary(
 );
 
 export const arbitraryMode = fc.constantFrom(...MODES);
-
-/**
- * One rounding step of a floor on its ramp. A line that is looser by less than this is not looser
- * in practice.
- */
-const ROUNDING = 1e-12;
-
-export function isAtLeastAsTight(a: Verdict, b: Verdict): boolean {
-  if (a.action !== 'answer') return true;
-  return b.action === 'answer' && isLineAtLeastAsTight(a.line, b.line);
-}
-
-function isLineAtLeastAsTight(a: Line, b: Line): boolean {
-  const positions = [0, ...[a.opening.tokens, b.opening.tokens].flatMap((tokens) => [tokens - 1, tokens, tokens + 1])];
-  return (
-    ACTIONS.indexOf(a.action) >= ACTIONS.indexOf(b.action) &&
-    RULES.indexOf(a.rule) >= RULES.indexOf(b.rule) &&
-    (a.budget ?? Number.POSITIVE_INFINITY) <= (b.budget ?? Number.POSITIVE_INFINITY) * (1 + ROUNDING) &&
-    a.ceiling <= Math.max(b.ceiling, a.floor) &&
-    positions.every((position) => effectiveFloor(a, { position }) >= effectiveFloor(b, { position }) - ROUNDING)
-  );
-}

@@ -1,4 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { drawPage, drawText } from './draw.ts';
 import { circles, folderGraph, storeys } from './folders.ts';
 import { readSource, readSources } from './imports.ts';
@@ -83,6 +87,8 @@ describe('a forbidden direction', () => {
     'cli/all.ts': ["import '#lab/x.ts'; import '#workers/x.ts'; import '../package.json';", false],
     'training/exit.ts': ['process.exit(1);', true],
     'cli/exit.ts': ['process.exit(1);', false],
+    'tools/new.ts': ['export const x = 1;', true],
+    'vitest.config.ts': ["import { x } from './scripts/x.ts';", false],
   };
   test.each(Object.entries(CASES))('%s', (file, [text, breach]) => {
     expect(breaches(house({ [file]: text }))).toHaveLength(breach ? 1 : 0);
@@ -117,8 +123,19 @@ test('the picture names every folder, lowest first, and leaves out arrows that a
   expect(page).not.toContain('shared_c --> shared_a');
 });
 
+test('a file that is deleted but not yet staged is no fault', () => {
+  const root = mkdtempSync(path.join(tmpdir(), 'plimsoll-house-'));
+  onTestFinished(() => rmSync(root, { recursive: true }));
+  execFileSync('git', ['init', '-q'], { cwd: root });
+  mkdirSync(path.join(root, 'shared'));
+  for (const name of ['gone.ts', 'here.ts']) writeFileSync(path.join(root, 'shared', name), '');
+  execFileSync('git', ['add', '.'], { cwd: root });
+  rmSync(path.join(root, 'shared/gone.ts'));
+  expect(readSources(root).map(({ file }) => file)).toEqual(['shared/here.ts']);
+});
+
 test('our own house is read as it stands: every layer has files, and the gate is where it should be', () => {
-  const sources = readSources(new URL('../..', import.meta.url).pathname);
+  const sources = readSources(path.join(import.meta.dirname, '../..'));
   const tops = new Set(sources.map(({ file }) => file.split('/')[0]));
   for (const top of ['shared', 'policies', 'workers', 'gpu-backend', 'training', 'lab', 'cli'])
     expect(tops).toContain(top);

@@ -3,7 +3,7 @@
  * track.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseSync, Visitor } from 'oxc-parser';
 
@@ -31,7 +31,10 @@ export function readSources(root: string): SourceFile[] {
     cwd: root,
     encoding: 'utf8',
   });
-  const files = listed.split('\n').filter((file) => /\.(ts|mjs)$/.test(file));
+  // A file that was moved or deleted stays in the index until that is staged.
+  const files = listed
+    .split('\n')
+    .filter((file) => /\.(ts|mjs)$/.test(file) && existsSync(path.join(root, file)));
   return files.map((file) => readSource(file, readFileSync(path.join(root, file), 'utf8')));
 }
 

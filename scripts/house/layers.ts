@@ -31,6 +31,9 @@ export function breaches(sources: readonly SourceFile[]): string[] {
     const top = topOf(file);
     const allowed = LAYERS[top];
     const found: string[] = [];
+    if (allowed === undefined && file.includes('/')) {
+      found.push(`${file}: ${top} is no layer; scripts/house/layers.ts says what each top folder may import`);
+    }
     for (const { line, to } of imports) {
       if ('package' in to) {
         if (/^onnxruntime/.test(to.package) && WITHOUT_ONNXRUNTIME.includes(top)) {

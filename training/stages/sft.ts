@@ -154,7 +154,7 @@ export function initialWeights(config: LlamaConfig, shapes: ReadonlyMap<string, 
   return new Map(
     [...shapes].map(([name, shape]) => {
       const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
-      if (shape.length === 1) data.fill(1);
+      if (name.includes('norm')) data.fill(1);
       else fillNormal(data, /o_proj|down_proj/.test(name) ? residual : 0.02, random);
       return [name, { shape, data }];
     }),

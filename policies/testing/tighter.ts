@@ -1,0 +1,89 @@
+/**
+ * What it means for a policy or a line to be at least as tight as another, field by field. The
+ * orders are written down here a second time, apart from `tighten` and `compile`, so that the tests
+ * of those do not ask the code under test. A new field does not compile until it has an order.
+ */
+import { effectiveFloor } from '#shared/gate/index.ts';
+import { ACTIONS, type Line, RULES } from '#shared/line/line.ts';
+import type { SignalRule } from '#shared/line/rules.ts';
+import type { Verdict } from '../compile.ts';
+import type { Policy } from '../schema.ts';
+
+/** For each field: whether `a` is at least as tight as `b`. `of` has both wholes. */
+type Orders<Whole> = {
+  [Field in keyof Whole]-?: (a: Whole[Field], b: Whole[Field], of: { a: Whole; b: Whole }) => boolean;
+};
+
+/**
+ * One rounding step of a floor on its ramp. A line that is looser by less than this is not looser
+ * in practice.
+ */
+const ROUNDING = 1e-12;
+
+const atLeast = (a: number, b: number) => a >= b;
+const atMost = (a: number, b: number) => a <= b;
+/** null is infinite. */
+const limitAtMost = (a: number | null, b: number | null) => b === null || (a !== null && a <= b);
+const laterOf =
+  <Name>(names: readonly Name[]) =>
+  (a: Name, b: Name) =>
+    names.indexOf(a) >= names.indexOf(b);
+
+const OPENING: Orders<Policy['opening']> = { tokens: atLeast, floor: atLeast };
+const LIMITS: Orders<Policy['limits']> = { max_tokens: limitAtMost };
+const RAMP: Orders<SignalRule['ramp']> = { from: atMost, full: atMost };
+const SIGNAL_RULE: Orders<SignalRule> = {
+  floor: atLeast,
+  budget: limitAtMost,
+  action: laterOf(ACTIONS),
+  ramp: (a, b) => holds(RAMP, a, b),
+};
+
+const POLICY: Orders<Policy> = {
+  floor: atLeast,
+  ceiling: atMost,
+  opening: (a, b) => holds(OPENING, a, b),
+  rule: laterOf(RULES),
+  budget: limitAtMost,
+  action: laterOf(ACTIONS),
+  // Permission: only a policy that has it can be matched by one that has it too.
+  layers_mode: (a, b) => !a || b,
+  limits: (a, b) => holds(LIMITS, a, b),
+  categories: (a, b) =>
+    Object.entries(b).every(([signal, rule]) => {
+      const own = a[signal as keyof typeof a];
+      return own !== undefined && holds(SIGNAL_RULE, own, rule);
+    }),
+};
+
+const LINE: Orders<Line> = {
+  action: laterOf(ACTIONS),
+  // The request chooses the mode among those that the policy allows. Neither is tighter.
+  mode: () => true,
+  rule: laterOf(RULES),
+  floor: (_a, _b, of) => floorsHold(of.a, of.b),
+  // A floor above the ceiling wins.
+  ceiling: (a, b, of) => a <= Math.max(b, of.a.floor),
+  opening: (_a, _b, of) => floorsHold(of.a, of.b),
+  budget: (a, b) => b === null || (a !== null && a <= b * (1 + ROUNDING)),
+  earned: (a, b) => b === null || (a !== null && a.start <= b.start && a.rate <= b.rate),
+};
+
+/** Wherever one of the two openings begins or ends, the floor of `a` is at least that of `b`. */
+function floorsHold(a: Line, b: Line): boolean {
+  const positions = [0, ...[a.opening.tokens, b.opening.tokens].flatMap((tokens) => [tokens - 1, tokens, tokens + 1])];
+  return positions.every((position) => effectiveFloor(a, { position }) >= effectiveFloor(b, { position }) - ROUNDING);
+}
+
+function holds<Whole extends object>(orders: Orders<Whole>, a: Whole, b: Whole): boolean {
+  const fields = Object.keys(orders) as (keyof Whole)[];
+  return fields.every((field) => orders[field](a[field], b[field], { a, b }));
+}
+
+export const isPolicyAtLeastAsTight = (a: Policy, b: Policy) => holds(POLICY, a, b);
+
+/** A refusal is tighter than any answer. */
+export function isAtLeastAsTight(a: Verdict, b: Verdict): boolean {
+  if (a.action !== 'answer') return true;
+  return b.action === 'answer' && holds(LINE, a.line, b.line);
+}
