@@ -23,6 +23,12 @@ const STEPS: Record<string, string[]> = {
   'dead exports and packages': [KNIP],
 };
 
+const HINTS: Record<string, string> = {
+  'lint and format': 'npm run format puts the format right',
+  'dead exports and packages':
+    'delete what nobody imports, or stop exporting it; `@public` marks what only tests use yet',
+};
+
 let failed = 0;
 for (const [name, command] of Object.entries(STEPS)) {
   const began = performance.now();
@@ -30,6 +36,7 @@ for (const [name, command] of Object.entries(STEPS)) {
   const [code] = await once(child, 'close');
   if (code !== 0) failed++;
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
-  console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${name} (${seconds} s)`);
+  const hint = code !== 0 && name in HINTS ? `: ${HINTS[name]}` : '';
+  console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${name} (${seconds} s)${hint}`);
 }
 process.exitCode = failed === 0 ? 0 : 1;

@@ -32,9 +32,7 @@ export function readSources(root: string): SourceFile[] {
     encoding: 'utf8',
   });
   // A file that was moved or deleted stays in the index until that is staged.
-  const files = listed
-    .split('\n')
-    .filter((file) => /\.(ts|mjs)$/.test(file) && existsSync(path.join(root, file)));
+  const files = listed.split('\n').filter((file) => /\.(ts|mjs)$/.test(file) && existsSync(path.join(root, file)));
   return files.map((file) => readSource(file, readFileSync(path.join(root, file), 'utf8')));
 }
 
