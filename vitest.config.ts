@@ -13,8 +13,9 @@ const FOLDERS = `{${Object.keys(LAYERS)
  * Four tiers, each run once the one before has left the cores free. CONTRIBUTING.md says which tier
  * a test belongs to.
  */
-const TIERS: Record<string, { include: string[]; exclude?: string[]; alone?: boolean }> = {
-  unit: { include: [`${FOLDERS}/**/*.test.ts`], exclude: ['**/*.integration.test.ts'] },
+const TIERS: Record<string, { include: string[]; exclude?: string[]; alone?: boolean; isolate?: boolean }> = {
+  // Loading every module anew for each file would take nearly half of the time.
+  unit: { include: [`${FOLDERS}/**/*.test.ts`], exclude: ['**/*.integration.test.ts'], isolate: false },
   integration: { include: [`${FOLDERS}/**/*.integration.test.ts`] },
   // Each of these starts the whole stack or a training run of its own: one at a time.
   e2e: { include: ['test/*.test.ts'], alone: true },
@@ -25,12 +26,15 @@ export default defineConfig({
   test: {
     // As gpu-backend/graph/no-telemetry.ts does it: a test may start the engine's thread itself.
     env: { ORT_DISABLE_TELEMETRY: '1' },
-    projects: Object.entries(TIERS).map(([name, { include, exclude = [], alone = false }], order) => ({
+    // Left to itself, vitest keeps a core for its own process: of two cores, half.
+    maxWorkers: '100%',
+    projects: Object.entries(TIERS).map(([name, { include, exclude = [], alone = false, isolate = true }], order) => ({
       test: {
         name,
         include,
         exclude: ['**/node_modules/**', ...exclude],
         fileParallelism: !alone,
+        isolate,
         sequence: { groupOrder: order },
         testTimeout: HANG_MS,
         hookTimeout: HANG_MS,
