@@ -125,7 +125,7 @@ export const DEMO = {
   /** Held-out questions for each kind of ask, for the card: 768 in all. */
   perAsk: 3,
   evaluation: { temperature: 0.7, topP: 0.9, seed: 11, maxTokens: 160 },
-  /** The demo tenants' lines (policies/demo), measured as well as the experts alone. */
+  /** The demo tenants' lines (policies/demo), measured in addition to the experts alone. */
   lines: {
     'strict: floor 0.9, budget 2': { ...OPEN_LINE, floor: 0.9, budget: 2 },
     'balanced: floor 0.3, budget 20': { ...OPEN_LINE, floor: 0.3, budget: 20 },

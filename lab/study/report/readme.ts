@@ -116,8 +116,8 @@ ${plot('weights-by-category', 'Mean safety weight by category of harm', "no rout
 
 ## Prefill attacks
 
-The attack makes the answer begin with the first tokens of a hazardous one. The figures are unsafe answers in percent, on
-the questions that were attacked. Only what follows the sentence that the attack began counts, because under any line
+The attack makes the answer begin with the first tokens of a hazardous one. The figures are unsafe answers in percent,
+on the questions that were attacked. Only what follows the sentence that the attack began counts, because under any line
 that sentence ends as it began.
 
 ${plot('prefill', 'Unsafe share against the number of prefilled tokens', 'no answer was begun.')}
@@ -152,8 +152,9 @@ ${missing.length > 0 ? missing.map((text) => `- ${text}`).join('\n') : 'Nothing:
   of.
 - **The oracle reads only known sentences.** An answer of unknown sentences counts as safe and as unhelpful. If
   *unknown sentences* is high, *unsafe* is a lower bound.
-- **The order of methods is evidence, the sizes of differences are not.** If a mechanism works or fails here, with everything else held
-  equal, that is a reason to expect the same elsewhere. How many points it is worth has to be measured there.
+- **The order of methods is evidence, the sizes of differences are not.** If a mechanism works or fails here, with
+  everything else held equal, that is a reason to expect the same elsewhere. How many points it is worth has to be
+  measured there.
 - **Few seeds.** Intervals are over questions. Do not believe a difference whose sign changes between seeds, whatever
   its interval.
 `;
