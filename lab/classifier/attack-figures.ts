@@ -1,9 +1,9 @@
 /**
  * What the disguises of attacks.ts do to the shipped model. Of the harmful prompts that it flags
- * undisguised, how many does it still flag? Of the harmless ones that it leaves alone, how many
- * does it now flag? Each is measured on the same weights twice: with the defences against that
- * disguise off, and with all of them on. Only harm counts here. What a code in a prompt says about
- * its sender does not.
+ * undisguised, how many does it still flag? Of the harmless ones that it does not flag undisguised,
+ * how many does it now flag? We measure each disguise twice on the same weights: with the defences
+ * against it off, and with all of them on. Only harm counts here, not what the use of a code says
+ * about its sender.
  */
 
 import { type Classifier, createClassifier } from '#shared/classify/classify.ts';
@@ -15,23 +15,26 @@ import type { Example } from './example.ts';
 import { ANY_HARM_RAMP, FLAGGED } from './recipe.ts';
 
 /**
- * The longest prompt that we disguise. A code makes it several times as long, and it must still be
- * read to its end.
+ * The longest prompt that we disguise. A code makes a prompt several times as long, and the model
+ * must still read all of it.
  */
 const MOST_CHARS = 300;
 
-/** Shares of the harmful prompts and of the harmless ones. */
+/** The share of prompts that are flagged, on each side. */
 type Shares = { harmful: number; benign: number };
 export type AttackFigures = { attack: string; against: readonly string[]; without: Shares; with: Shares };
 export type AttackPrompts = { harmful: string[]; benign: string[] };
 
-/** Whether the prompt is on a preset policy's ramp: a category's, or that of `any_harm`. */
+/** Whether a category, or `any_harm`, is high enough to be on a preset policy's ramp. */
 export function isFlaggedAsHarm({ classify }: Pick<Classifier, 'classify'>, text: string): boolean {
   const signals = classify(text);
   return CATEGORIES.some((category) => signals[category] > FLAGGED) || signals.any_harm > ANY_HARM_RAMP.from;
 }
 
-/** At most `most` prompts of each side, all judged rightly undisguised. A hash picks which. */
+/**
+ * Picks at most `most` prompts on each side, all of which the model judges rightly undisguised. A
+ * hash decides which.
+ */
 export function attackPrompts(
   classifier: Classifier,
   { examples, most }: { examples: readonly Example[]; most: number },
@@ -56,8 +59,8 @@ export function attackFigures(
   { prompts, attacks = ATTACKS }: { prompts: AttackPrompts; attacks?: readonly Attack[] },
 ): AttackFigures[] {
   const full = createClassifier(model);
-  // Reading a model takes longer than classifying a hundred prompts, and many attacks meet the same
-  // defences.
+  // Reading a model takes longer than classifying a hundred prompts, and many attacks share the
+  // same defences. So we keep one classifier for each set of defences.
   const weakened = new Map<string, Classifier>();
   return attacks.map((attack) => {
     const key = attack.against.join();

@@ -1,9 +1,9 @@
 /**
  * How much each left-out row counts in calibration. A probability only means something for a stated
  * mix of prompts, and these sources have no mix of their own, so we state one. Unsafe and harmless
- * prompts weigh the same. On each side a source counts by the root of its size: a large set should
- * not drown the others, and a dozen rows are no voice. So "0.5" is meant to be right where half of
- * the prompts are unsafe.
+ * prompts weigh the same. On each side, the weight of a source grows with the square root of its
+ * size, so that a large set does not drown the others and a dozen rows have little say. So the
+ * probabilities are meant to be right when half of the prompts are unsafe.
  */
 import type { Example } from './example.ts';
 import { isUnsafe } from './targets.ts';
@@ -12,8 +12,8 @@ import { isUnsafe } from './targets.ts';
 export const PRIOR = 0.5;
 
 /**
- * One weight per example, with mean 1. If nobody said whether a row is safe, it counts as unsafe,
- * because it has labels.
+ * One weight per example, with mean 1. If the source does not say whether a row is safe, the row
+ * counts as unsafe, because it has labels.
  */
 export function balancedWeights(examples: readonly Example[]): number[] {
   const keys = examples.map((example) => ({ side: isUnsafe(example) === false ? 0 : 1, source: example.source }));

@@ -31,7 +31,7 @@ test.each([
   for (const { score } of rows) expect(sigmoid(slope * score + offset)).not.toBeNaN();
 });
 
-test('few rows give no certainty: two lucky positives stay well below 1', () => {
+test('does not become certain from a few rows: two lucky positives stay well below 1', () => {
   const { slope, offset } = fitPlatt([
     { score: 2, target: 1 },
     { score: 2, target: 1 },

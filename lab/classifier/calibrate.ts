@@ -1,8 +1,8 @@
 /**
  * Platt scaling (1999): a logistic curve from a judgement's score to a probability, fitted on rows
- * that trained nothing. Some labels have only a dozen positives there. So we pull the targets in as
- * Platt did, and a weak prior keeps the slope near 1: a few lucky rows must not turn a guess into a
- * certainty.
+ * that the scoring model was not trained on. Some labels have only a dozen positives among those
+ * rows. So we pull the targets in as Platt did, and a weak prior keeps the slope near 1: a few
+ * lucky rows must not turn a guess into a certainty.
  */
 import { sigmoid } from '#shared/classify/combine-scores.ts';
 

@@ -17,7 +17,7 @@ const example = (fields: Partial<Example>): Example => ({
 });
 const logOdds = (harm: number) => new Float64Array(JUDGEMENTS.length).fill(harm);
 
-test('takes the scores of left-out sources, and for our own prompts those of the shipped model on calibration rows', () => {
+test("uses the shipped model's scores on calibration rows for our own prompts, and left-out scores for all other sources", () => {
   const leftOut = [CONTRAST_SOURCE, OWN_SOURCE].map((source) => ({
     example: example({ source }),
     fold: 0,

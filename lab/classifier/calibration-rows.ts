@@ -1,8 +1,9 @@
 /**
- * The rows that probabilities are fitted on. A model that never saw a source scores the prompts of
- * that source. Our own prompts are the exception. Categories and jailbreaks are mostly learned from
- * them, so a model without them would be a different model. Of those we take the calibration
- * prompts, which trained nothing, and let the model that ships score them.
+ * The rows on which we fit the probabilities. The prompts of each source are scored by a model that
+ * never saw that source. Our own prompts are the exception. The classifier learns categories and
+ * jailbreaks mostly from them, so a model without them would be a different model. From our own
+ * prompts we take only the calibration split, which trained nothing, and let the model that ships
+ * score it.
  */
 
 import type { ScoreText } from '#shared/classify/score-text.ts';
@@ -26,7 +27,7 @@ export function calibrationRows(
   return [...leftOut.filter(({ example }) => example.source !== OWN_SOURCE), ...own];
 }
 
-/** One curve per judgement, on rows balanced as `balance.ts` says. */
+/** Fits one curve per judgement, on rows weighted by `balance.ts`. */
 export function calibrate(rows: readonly CalibrationRow[]): Platt[] {
   const weights = balancedWeights(rows.map(({ example }) => example));
   return JUDGEMENTS.map((_, k) =>

@@ -90,9 +90,10 @@ else that is unsafe. ROC-AUC and recall compare the source's harmful prompts wit
 Dolly, WildChat). *Above* means above ${ramp.from}, where the preset policies' ramp begins, or above 0.5 for \`jailbreak\`. ECE
 is after calibration.
 
-We fitted the calibration on the same scores, as if half of the prompts were unsafe. On each side, a source counts by
-the root of its number of prompts. Our own prompts are the exception, because a model without them would be a different
-one. There we used the scores of this model on the calibration prompts, which trained nothing.
+We fitted the calibration on the same scores, as if half of the prompts were unsafe. On each side, the weight of
+a source grows with the square root of its number of prompts. Our own prompts are the exception, because a model without
+them would be a different one. For them we used the scores of this model on the calibration prompts, which trained
+nothing.
 
 ${table(
   ['source', 'by', 'harmful', 'harmless', 'ROC-AUC', 'recall at 1 % FPR', 'harmful above', 'harmless above', 'ECE'],
@@ -111,12 +112,12 @@ ${table(
 
 ## Contrast: nearly the same words
 
-Each pair is a harmless and a harmful prompt in nearly the same words. A template is on one side of the split, so the
-model never trained on the pattern of a held-out pair. It never trained on \`contrast-check.json\` at all.
+Each pair is a harmless and a harmful prompt in nearly the same words. Each template is on only one side of the split,
+so the model never trained on the pattern of a held-out pair. It never trained on \`contrast-check.json\` at all.
 
-We chose settings and ramp on the templates for choosing and on that file. After reading which of its pairs were missed,
-we also added prompts of our own, with its subjects and verbs but not its sentences. So its figures look too good. The
-held-out templates chose nothing, but we saw their figures between runs.
+We chose the settings and the ramp on the templates for choosing and on that file. After reading which of its pairs were
+missed, we also added prompts of our own, with its subjects and verbs but not its sentences. So its figures look too
+good. We chose nothing on the held-out templates, but we saw their figures between runs.
 
 ${table(
   ['set', 'pairs', 'by', 'ROC-AUC', `unsafe above ${ramp.from}`, `safe above ${ramp.from}`],
@@ -130,7 +131,7 @@ ${table(
   ]),
 )}
 
-With another start of the ramp, the shares of unsafe and safe prompts above it:
+For other starts of the ramp, the shares of unsafe and safe prompts above the start:
 
 ${table(
   ['set', ...contrast[0]!.curve.map(({ from }) => `${from}`)],
@@ -139,9 +140,10 @@ ${table(
 
 ## In code
 
-Held-out prompts, encoded, between words that ask to decode and answer them. For harmless prompts, the table shows how
-many are above 0.5 as a \`jailbreak\`, and how many are flagged as harm. For harmful ones, it shows how many are still
-found by what they decode to. *Flagged as harm* means that a category is above 0.5, or \`any_harm\` above ${ramp.from}.
+We put held-out prompts into codes, between words that ask the model to decode and answer them. For harmless prompts,
+the table shows how many are above 0.5 as a \`jailbreak\`, and how many are flagged as harm. For harmful ones, it
+shows how many are still found by what they decode to. *Flagged as harm* means that a category is above 0.5, or
+\`any_harm\` above ${ramp.from}.
 
 ${table(
   ['code', 'harmless, `jailbreak`', 'harmless, flagged as harm', 'harmful, found'],
@@ -168,8 +170,8 @@ ${table(
 
 ## On prompts from elsewhere
 
-These data sets have a licence that keeps them out of training (non-commercial, share-alike or unclear). They measured
-the weights and did not shape them. They are the better guess at how the model does on a stranger's prompts.
+These data sets have a licence that keeps them out of training (non-commercial, share-alike or unclear). We measured the
+weights on them and did not train on them. So they are the better guide to how the model does on a stranger's prompts.
 
 ${table(
   ['source', 'licence', 'unsafe flagged', 'benign flagged', 'ROC-AUC', 'recall at 1 % FPR', 'by'],
@@ -199,33 +201,34 @@ ${table(
 
 - It is one signal that raises floors, not a filter. Most of the safety is in the decoding. Do not refuse on it alone.
 - It knows words, not meaning. A request in words that it never saw in training reads as benign.
-- A request in a language other than English is no more likely to be found. It is called \`uncertain\`, and a policy can
-  price that.
+- A request in a language other than English is just as unlikely to be found. It is called \`uncertain\`, and a policy
+  can price that.
 - It does not undo disguises outside the table above: other ciphers, translation, phonetic spelling, pictures of
   letters, synonyms, a question split over several messages. The table has the disguises that the defences were written
-  for. A new disguise starts from the *before* column.
+  for. For a new disguise, expect the *before* column.
 - It reads all of the first 64,000 characters. A longer text is \`unread\`, and a policy can price that.
-- One bad sentence in a long harmless text must be a little clearer than one that stands alone. A bad clause in a
-  harmless sentence must be clearer still. Harm that is spread over sentences that are each harmless is not seen.
-- Much of what is harmful stays below 0.5. Above it are ${share(elsewhere.any.unsafe)} unsafe prompts from elsewhere, and ${share(elsewhere.any.benign)}
-  benign ones. A policy that must catch more begins its ramps lower.
-- A code says nothing by itself. What it decodes to is judged. If the edge cannot read a code and it is most of a text,
-  the text is \`uncertain\`. shared/classify/README.md says which codes the edge reads.
+- One bad sentence in a long harmless text must be a little clearer to be found than one that stands alone. A bad
+  clause in a harmless sentence must be clearer still. Harm that is spread over sentences that are each harmless is not
+  seen.
+- Much of what is harmful stays below 0.5. Of the prompts from elsewhere, ${share(elsewhere.any.unsafe)} unsafe ones are above it, and
+  ${share(elsewhere.any.benign)} benign ones. A policy that must catch more begins its ramps lower.
+- A code says nothing by itself. We judge what it decodes to. If the edge cannot read a code that makes up most of a
+  text, the text is \`uncertain\`. shared/classify/README.md says which codes the edge reads.
 - A probability means what it says for a mix in which half of the prompts are unsafe, and all come from sources that the
-  model has not seen. It is too high in traffic with less harm, and too low for harm on prompts of the model's own
+  model has not seen. It is too high in traffic with less harm, and too low for harmful prompts from the model's own
   sources. For a single source it can be off by as much as the table of left-out sources says.
 - Contrast is hard for it. With the ramp at ${ramp.from}, ${percent(1 - contrast[0]!.unsafeRising)} of the held-out unsafe sides pass below it, and ${percent(contrast[0]!.safeRising)} of the safe
   sides do not.
-- Several public sets were written by a model. The project's own three sets, with the contrast pairs and their check
-  among them, were written for this purpose. Their style is part of what the model learned and of what we measure.
+- Several public sets were written by a model. The project's own three sets, including the contrast pairs and their
+  check, were written for this purpose. Their style is part of what the model learned and of what we measure.
 - Safe and unsafe advice in nearly the same words is mostly beyond it (\`dangerous_practices\` on prompts from elsewhere).
 - Borderline questions of the small world are taught as 0.7, between harmful and ordinary. They count in ECE, but in no
   label's ROC-AUC.
 - ECE is small partly because most rows are clear negatives of most labels. Some labels have few held-out positives, so
   their figures are rough.
 - We chose the learning rate, L2, the weights of sources and the shape of n-grams while looking at the prompts from
-  elsewhere, HarmBench's left-out rows and the contrast pairs for choosing. So whoever chose had seen something of every
-  source.
+  elsewhere, HarmBench's left-out rows and the contrast pairs for choosing. So we had seen something of every
+  source when we chose.
 
 ## Left out of the weights
 

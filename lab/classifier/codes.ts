@@ -1,6 +1,6 @@
 /**
  * Ways to write a text in another alphabet, for our own prompts and for attacks. They share no code
- * with the edge's decoders, so that neither can hide a fault of the other.
+ * with the edge's decoders, so that neither can hide a bug in the other.
  */
 const LETTER = /[a-z]/gi;
 

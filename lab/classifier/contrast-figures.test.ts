@@ -5,11 +5,11 @@ import { contrastFigures, contrastSets } from './contrast-figures.ts';
 import { contrastPrompts } from './contrast-prompts.ts';
 import { ANY_HARM_RAMP } from './recipe.ts';
 
-/** Reads the text as a number and answers with it. */
+/** A classifier that reads the text as a number and returns that number as its probability. */
 const saying = (by: Judgement) => (text: string) =>
   ({ ...Object.fromEntries(SIGNALS.map((signal) => [signal, 0])), [by]: Number(text) }) as Signals;
 
-test('counts the prompts whose floors rise, and how well the sides are told apart', () => {
+test('counts the prompts that raise a floor, and measures how well the two sides are told apart', () => {
   const { from, full } = ANY_HARM_RAMP;
   const prompts = [
     { text: `${full}`, unsafe: true },
@@ -22,7 +22,7 @@ test('counts the prompts whose floors rise, and how well the sides are told apar
   expect(figures.curve[0]).toEqual({ from: 0.3, unsafe: 1, safe: 0.5 });
 });
 
-test('no set of the card holds a prompt from training', () => {
+test('no set in the card contains a training prompt', () => {
   const examples = contrastPrompts();
   const trained = new Set(examples.filter(({ split }) => split === 'train').map(({ text }) => text));
   for (const { set, prompts } of contrastSets(examples)) {

@@ -1,4 +1,7 @@
-/** How well the model tells the two sides of contrast pairs apart, and whose floors rise. */
+/**
+ * How well the model tells the two sides of contrast pairs apart, and how many prompts on each side
+ * raise a floor.
+ */
 import type { Signals } from '#shared/classify/classify.ts';
 import type { ContrastExample } from './contrast-prompts.ts';
 import type { Example, Split } from './example.ts';
@@ -13,7 +16,7 @@ export type ContrastFigures = {
   by: 'any_harm' | 'jailbreak';
   pairs: number;
   auc: number | undefined;
-  /** The share above the start of the ramp. */
+  /** The share of each side that is above the start of the ramp. */
   unsafeRising: number;
   safeRising: number;
   /** The trade-off: the share of each side above each threshold. */
@@ -43,8 +46,8 @@ export function contrastFigures(
 }
 
 /**
- * The sets of the card: held-out templates, the templates that settings were chosen on, and a file
- * that trains nothing.
+ * The card's sets: the held-out templates, the templates on which we chose settings, and the check
+ * file, which trains nothing.
  */
 export function contrastSets(
   examples: readonly Example[],

@@ -25,7 +25,7 @@ test('every label has pairs: one side carries the label, the other is benign but
   }
 });
 
-test('a template is on one side of the split, and every side has enough prompts', () => {
+test('each template is on only one side of the split, and every side has enough prompts', () => {
   const sides = new Map<string, Set<string>>();
   for (const { contrast, split } of rows) {
     const key = `${contrast.label}/${contrast.template}`;

@@ -11,7 +11,7 @@ import { loadContrast } from './own-files.ts';
 import { CONTRAST_WEIGHT, JAILBREAK_CONTRAST_WEIGHT } from './recipe.ts';
 import { splitOf } from './split.ts';
 
-/** `contrast` says which pattern of which label a row comes from. */
+/** `contrast` says which label and which template a row comes from. */
 export type ContrastExample = Example & { contrast: { label: Label; template: string } };
 
 export function contrastPrompts(): ContrastExample[] {

@@ -19,7 +19,7 @@ const example = (text: string, source: string, harmful: boolean): Example => ({
   scary: false,
 });
 
-test('every source that trains is in exactly one fold', () => {
+test('every source that may train is in exactly one fold', () => {
   for (const [source, { inWeights }] of Object.entries(LICENCES)) if (inWeights) foldOf(source);
   const all = FOLDS.flat();
   expect(new Set(all).size).toBe(all.length);
@@ -48,11 +48,12 @@ describe('crossFit', () => {
     expect(result.yardstick.every((scores) => scores.length === 1)).toBe(true);
     expect(result.yardstick).toHaveLength(FOLDS.length);
     expect(harmOf('stab the king')).toBeGreaterThan(harmOf('greet the king'));
-    // "throttle" occurs only in the left-out source, so its model cannot know it.
+    // "throttle" occurs only in the left-out source, so the model that scores this source cannot
+    // know the word.
     expect(harmOf('throttle the king')).toBeLessThan(harmOf('stab the king'));
   });
 
-  test('leaves held-out prompts out', async () => {
+  test('does not score held-out prompts', async () => {
     const heldout = examples.map((each) => ({ ...each, split: 'heldout' as const }));
     const { leftOut } = await crossFit(rows, {
       examples: heldout,
@@ -73,7 +74,7 @@ describe('crossFit', () => {
   });
 });
 
-test('each side weighs what the prior says, and nine times the rows give three times the weight', () => {
+test('each side has the weight that the prior gives it, and nine times the rows give three times the weight', () => {
   const many = Array.from({ length: 90 }, (_, i) => example(`do ${i}`, OWN_SOURCE, true));
   const few = Array.from({ length: 10 }, (_, i) => example(`try ${i}`, CONTRAST_SOURCE, true));
   const benign = Array.from({ length: 20 }, (_, i) => example(`bake ${i}`, OWN_SOURCE, false));

@@ -1,8 +1,8 @@
 /**
  * What the model says about text unlike its training data. For each fold of sources, we train a
  * model without them and let it score their prompts. It also scores a yardstick: prompts that are
- * in no fold. If we calibrated on rows of the training sources, we would promise strangers what
- * only friends get.
+ * in no fold. If we calibrated on rows from the training sources, the probabilities would only be
+ * right for prompts like those.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Lexicon } from '#shared/classify/lexicon.ts';
@@ -16,8 +16,8 @@ import { isUnsafe } from './targets.ts';
 import type { SourcedRow } from './training-rows.ts';
 
 /**
- * Per source and side. More prompts would only repeat the source's style, and scoring is most of
- * the work.
+ * The most prompts per source and side. More of them would only repeat the source's style, and
+ * scoring takes most of the time.
  */
 const MOST_OF_A_SIDE = 300;
 
@@ -37,7 +37,7 @@ export async function crossFit(
     lexicon,
     fitOptions,
   }: {
-    /** Held-out ones are not scored here: they measure the final model. */
+    /** Held-out examples are not scored here: they measure the final model. */
     examples: readonly Example[];
     yardstick: readonly Example[];
     lexicon: Lexicon;
@@ -55,7 +55,7 @@ export async function crossFit(
       if (foldOf(example.source) === fold) result.leftOut.push({ example, fold, logOdds: logOddsOf(example) });
     }
     result.yardstick.push(yardstick.map(logOddsOf));
-    // This is minutes of arithmetic, so let whoever shows progress have a turn.
+    // The fits take minutes, so give the progress bar a chance to update.
     await setImmediate();
   }
   return result;

@@ -1,6 +1,6 @@
 /**
- * All the card's figures, computed from probabilities on rows that neither trained nor calibrated
- * anything.
+ * All the card's figures, computed from probabilities on rows used neither for training nor for
+ * calibration.
  */
 
 import { ANY_HARM } from '#shared/classify/combine-scores.ts';
@@ -24,7 +24,7 @@ const JAILBREAK = JUDGEMENTS.indexOf('jailbreak');
 
 export type Judged = {
   example: Example & { questionKind?: QuestionKind; inDemo?: boolean };
-  /** [judgements], as the edge answers. */
+  /** [judgements], as the edge reports them. */
   probabilities: readonly number[];
   /** [judgements], without calibration. */
   uncalibrated: readonly number[];
@@ -78,7 +78,7 @@ export function reliability(judged: readonly Judged[]): Reliability[] {
 }
 
 /**
- * What the model said about a judgement and what is known about it, for rows where something is
+ * The model's probabilities for a judgement, each with its target, for the rows whose target is
  * known.
  */
 function forecasts(judged: readonly Judged[], k: number, which: 'probabilities' | 'uncalibrated'): Forecast[] {
@@ -88,7 +88,10 @@ function forecasts(judged: readonly Judged[], k: number, which: 'probabilities' 
   });
 }
 
-/** Harmful or a jailbreak against benign, by the largest of the fifteen probabilities. */
+/**
+ * Compares unsafe prompts (harmful ones and jailbreaks) with benign ones by the largest of the
+ * fifteen probabilities.
+ */
 export function anyFigures(judged: readonly Judged[]) {
   const scored = judged.flatMap((row): Scored[] => {
     const truth = isUnsafe(row.example);
@@ -104,7 +107,7 @@ export function anyFigures(judged: readonly Judged[]) {
   };
 }
 
-/** Safe prompts full of frightening words, by source. */
+/** How many safe prompts full of frightening words are flagged, by source. */
 export function overFlagging(judged: readonly Judged[]): Record<string, Flags> {
   const scary = judged.filter(({ example }) => example.scary);
   return mapValues(
@@ -144,7 +147,7 @@ export function transferFigures(judged: readonly Judged[]) {
     .map(([source, rows = []]) => {
       const sideOf = (unsafe: boolean) =>
         flags(rows.filter(({ example }) => isUnsafe(example) === unsafe).map(largest));
-      // Sources of jailbreaks say nothing about harm.
+      // Jailbreak sources say nothing about harm.
       const k = rows.some(({ example }) => example.targets.at(-1) === 1) ? JAILBREAK : ANY_HARM;
       const scored = (list: readonly Judged[], positive: boolean) =>
         list.map(({ probabilities }): Scored => ({ score: probabilities[k]!, positive }));
@@ -193,7 +196,7 @@ function flags(scores: readonly number[]): Flags {
   return { rows: scores.length, flagged: scores.filter((score) => score > FLAGGED).length };
 }
 
-/** The largest of the fifteen labels. `any_harm` is not a label. */
+/** The largest probability of the fifteen labels. `any_harm` is not a label. */
 function largest({ probabilities }: Judged): number {
   return Math.max(...probabilities.slice(0, LABELS.length));
 }

@@ -1,7 +1,7 @@
 /**
- * One prompt with what is known about it. A label's target is a probability to learn, or null if
- * nobody said. Neither the loss nor the card's figures may use a null. A data set that names one
- * category does not thereby deny its neighbours.
+ * One prompt and what we know about it. A label's target is a probability to learn, or null if it
+ * is unknown. Neither the loss nor the card's figures may use a null. A data set that names one
+ * category does not rule out its neighbours.
  */
 import { CATEGORIES, LABELS, type Label } from '#shared/line/categories.ts';
 
@@ -23,8 +23,8 @@ export type Example = {
 };
 
 /**
- * For each label, the others that its prompts often belong to as well. Where a source gives a
- * prompt one label, these stay unknown instead of becoming wrong negatives.
+ * For each label, the other labels that its prompts often deserve too. If a source gives a prompt
+ * only one label, these stay unknown instead of becoming wrong negatives.
  */
 const NEIGHBOURS: Record<Label, readonly Label[]> = {
   animal_abuse: ['violence'],

@@ -57,7 +57,7 @@ describe('fit', () => {
     expect(sigmoid(scoresOf(float, bucketsOf('rob a bank'))[HARM_COLUMN]!)).toBeGreaterThan(0.8);
   });
 
-  test('gives the same weights for the same seed, and others for another seed', () => {
+  test('gives the same weights for the same seed, and different ones for another seed', () => {
     expect(fit(rows, settings).weights).toEqual(float.weights);
     expect(fit(rows, { ...settings, seed: 4 }).weights).not.toEqual(float.weights);
   });
@@ -82,7 +82,7 @@ describe('quantize', () => {
     int8 = quantize(float);
   });
 
-  test('is off by half a step at most', () => {
+  test('rounds each weight by at most half a step', () => {
     const steps = Array.from(int8.weights, (weight, at) => {
       return Math.abs(weight - float.weights[at]! / int8.columns[at % COLUMNS]!.scale);
     });

@@ -1,16 +1,16 @@
 /**
  * One logistic regression per column, all over the same hashed features. The optimiser is AdaGrad
  * (Duchi et al., JMLR 2011), which takes long steps for rare n-grams and short ones for common
- * n-grams. The loops over typed arrays are plain: most targets of most rows are unknown and cost
- * nothing. There are no class weights. Calibration would undo them, and the harm column already
- * keeps the flood of benign rows away from the rare categories.
+ * n-grams. Plain loops over typed arrays are enough, because most targets of most rows are unknown
+ * and cost nothing. There are no class weights. Calibration would undo them, and the harm column
+ * already keeps the flood of benign rows away from the rare categories.
  */
 import { COLUMNS, sigmoid } from '#shared/classify/combine-scores.ts';
 import { createRandom } from '#training/data/random.ts';
 
 export type FeatureRow = {
   buckets: Uint32Array;
-  /** One per column. Null is no evidence. */
+  /** One per column. Null means no evidence. */
   targets: readonly (number | null)[];
   weight: number;
 };
@@ -33,7 +33,7 @@ export type FitOptions = {
 };
 
 const EPSILON = 1e-8;
-/** Errors this small move nothing that int8 could hold. */
+/** An error this small would not change any weight once it is rounded to int8. */
 const NEGLIGIBLE = 1e-3;
 
 export function fit(rows: readonly FeatureRow[], options: FitOptions): FloatModel {
@@ -98,7 +98,7 @@ function featureValue(buckets: Uint32Array): number {
   return buckets.length === 0 ? 0 : 1 / Math.sqrt(buckets.length);
 }
 
-/** Before it learns anything, a column says how often it is true. */
+/** The bias that each column starts with: the log-odds of how often it is true. */
 function baseRates(rows: readonly FeatureRow[]): Float64Array {
   const biases = new Float64Array(COLUMNS);
   for (let k = 0; k < COLUMNS; k++) {

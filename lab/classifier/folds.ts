@@ -1,7 +1,7 @@
 /**
- * Which sources we leave out together to see how the model does on text unlike its training data.
- * Sets by one maker or in one style share a fold. Otherwise a paraphrase of what was left out would
- * stay in.
+ * The groups of sources that we leave out together, to see how the model does on text unlike its
+ * training data. Sets by one maker or in one style share a fold. Otherwise paraphrases of left-out
+ * prompts would stay in training.
  */
 export const FOLDS: readonly (readonly string[])[] = [
   ['Plimsoll own prompts', 'rasbt/LLMs-from-scratch'],

@@ -1,5 +1,5 @@
 /**
- * What each source's own categories mean in our fifteen labels. A source says what it collected,
+ * Translates each source's own categories into our fifteen labels. A source says what it collected,
  * not what each prompt is. So "a list of harmful instructions" without categories becomes "at least
  * one harm". A taxonomy with several labels per prompt keeps them all. And a category that fits
  * none of ours is left out, not bent to fit.
@@ -15,7 +15,7 @@ const scaryButSafe: Labelling = { ...benign, scary: true };
 const someHarm: Labelling = { targets: HARM_UNKNOWN, someHarm: true, scary: false };
 
 /**
- * Looked up by a row's whole category, or else by the part before the last slash. `null` leaves the
+ * We look up a row's whole category first, then the part before the last slash. `null` leaves the
  * row out.
  */
 type CategoryTable = Readonly<Record<string, Labelling | null>>;
@@ -79,8 +79,8 @@ const SIMPLE_SAFETY_TESTS: CategoryTable = {
 };
 
 /**
- * Only attacks that show in the user's own words. The others cannot be seen without the system
- * prompt beside them.
+ * Only attacks that show in the user's own words. The others cannot be recognised without the
+ * system prompt.
  */
 const INJECTIONS: CategoryTable = {
   'prompt_injection/few_shot_attack': is('jailbreak'),
@@ -127,8 +127,8 @@ function openAiModeration(category: string | null): Labelling {
 type Rule = Labelling | CategoryTable | ((category: string | null) => Labelling) | null;
 
 /**
- * `null` means that the source has nothing for us. Every source of the licence table that we read
- * from a file has a line here.
+ * `null` means that we can use nothing from the source. Every source in the licence table that we
+ * read from a file has a line here.
  */
 export const RULES: Readonly<Record<string, Rule>> = {
   'AdvBench (Princeton-SysML/Jailbreak_LLM)': someHarm,

@@ -8,7 +8,8 @@ import type { Example } from './example.ts';
 
 /**
  * Takes held-out prompts out of training and calibration, and calibration prompts out of training.
- * So the world's own split has the last word.
+ * So a prompt that the small world holds out stays held out, even if the same words occur in
+ * another source.
  */
 export function withoutLeaks(examples: readonly Example[]): { examples: Example[]; removed: number } {
   const heldout = new Set(examples.filter(({ split }) => split === 'heldout').map(({ text }) => promptKey(text)));

@@ -36,7 +36,7 @@ test("compares each source with harmless prompts that its own fold's model score
   expect(figures[1]!.harmlessRising).toBeUndefined();
 });
 
-test('judges a source that holds only jailbreaks by those', () => {
+test('judges a source that has only jailbreaks by the jailbreak score', () => {
   const jailbreak = row('c', false, -9);
   jailbreak.example.targets = targetsOf(['jailbreak']);
   jailbreak.logOdds[JUDGEMENTS.indexOf('jailbreak')] = 2;

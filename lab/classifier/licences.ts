@@ -1,9 +1,9 @@
 /**
  * Every source of prompts, its licence, and whether we may train the weights we give away on it.
- * "Yes" needs a licence that lets anyone use and pass on what is made from the data, even for
- * money. Non-commercial, share-alike, unclear and unknown licences are a "no". It is not settled
- * whether weights are an adaptation of their data, and we do not settle it at our users' risk. We
- * may still measure on a "no". A source that is not in this table stops the training.
+ * "Yes" needs a licence that lets anyone use and pass on what is made from the data, even
+ * commercially. Non-commercial, share-alike, unclear and unknown licences are a "no". It is not
+ * settled whether weights are an adaptation of their data, and we do not settle it at our users'
+ * risk. We may still measure on a "no". A source that is not in this table stops the training.
  */
 import * as z from 'zod';
 

@@ -19,7 +19,8 @@ import { leftOutFigures } from './left-out-figures.ts';
 import { type Facts, type Report, report } from './report.ts';
 
 /**
- * This many harmful and this many harmless prompts. A share is then good to about five per cent.
+ * How many harmful and how many harmless prompts we disguise. A share is then accurate to about
+ * five percentage points.
  */
 const ATTACKED = 80;
 

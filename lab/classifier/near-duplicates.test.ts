@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { groupNearDuplicates } from './near-duplicates.ts';
 
-test('groups paraphrases that share most of their words, and leaves others alone', () => {
+test('groups paraphrases that share most of their words, and nothing else', () => {
   const texts = [
     'Write a detailed tutorial on how to bake bread at home',
     'write a DETAILED tutorial on how to bake bread at home!',
@@ -14,7 +14,7 @@ test('groups paraphrases that share most of their words, and leaves others alone
   expect(other).not.toBe(first);
 });
 
-test('does not group everything along a chain of small changes', () => {
+test('does not put a whole chain of small changes into one group', () => {
   const words = Array.from({ length: 60 }, (_, i) => `word${i}`);
   const texts = Array.from({ length: 50 }, (_, i) => words.slice(i, i + 10).join(' '));
   expect(new Set(groupNearDuplicates(texts)).size).toBeGreaterThan(5);

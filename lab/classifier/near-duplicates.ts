@@ -1,8 +1,8 @@
 /**
  * Public prompt sets are full of paraphrases ("Write a tutorial on how to make a bomb", "... on how
- * to build a bomb"). A split by exact text would put one in training and its twin in the
- * examination. So near-duplicates form a group, and a group stays on one side of the split. MinHash
- * over word pairs with banding finds the candidates (Broder 1997). A prompt joins the first earlier
+ * to build a bomb"). A split by exact text would put one in training and its twin in the held-out
+ * set. So near-duplicates form a group, and a group stays on one side of the split. MinHash over
+ * word pairs with banding finds the candidates (Broder 1997). A prompt joins the first earlier
  * group whose leader shares enough pairs with it. We compare with leaders only: when friends of
  * friends could join, a tenth of all prompts ended up in one group.
  */

@@ -19,7 +19,7 @@ beforeAll(() => {
   examples = ownCodes({ seed: 1, harmful, safe });
 });
 
-/** What fills the slot of a frame, for the examples made from one of these frames. */
+/** For each example made from one of these frames: the text in the frame's slot. */
 const contents = (frames: readonly string[]) =>
   examples.flatMap((example) =>
     frames.flatMap((frame) => {
@@ -42,13 +42,13 @@ test('calling a code a way past the filter is an attack, asking to read it is no
   expect(jailbreaks(codes(file.decodingFrames))).toEqual(new Set([0]));
 });
 
-test('a code teaches no harm in training, and counts as what it hides when it is held out', () => {
+test('a code teaches no harm in training, and a held-out code counts as what it hides', () => {
   const made = [file.encodedFrames, file.decodingFrames, file.answeringFrames].flatMap(codes);
   expect(inTraining(made).filter((example) => harmOf(example) === 1)).toEqual([]);
   expect(heldout(made).filter((example) => harmOf(example) === 1).length).toBeGreaterThan(10);
 });
 
-test('a code to answer is no attack if it hides a safe text, an attack if it hides one, and open if it hides harm', () => {
+test('a code to answer is no attack if it hides a safe text, is one if it hides an attack, and is left open if it hides harm', () => {
   const made = codes(file.answeringFrames);
   expect(inTraining(made).length).toBeGreaterThan(150);
   expect(inTraining(made).every(({ targets }) => targets.every((target) => target === 0))).toBe(true);

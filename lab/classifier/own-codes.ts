@@ -1,8 +1,8 @@
 /**
- * Questions in code. A code alone says nothing: the edge decodes it, and what comes out decides. So
- * most codes in training are harmless, whether they stand bare, are to be read or are to be
- * answered. What makes an attack is words that call the code a way past a filter or the rules. We
- * mostly show those words around plain text, because that is how the edge reads them.
+ * Questions in code. A code alone says nothing: the edge decodes it, and the decoded text decides.
+ * So most codes in training are harmless, whether they stand alone or come with a request to read
+ * or answer them. An attack is made by words that call the code a way past a filter or the rules.
+ * We mostly show those words around plain text, because that is how the edge reads them.
  */
 import { promptKey } from '#training/data/prompt-key.ts';
 import { createRandom } from '#training/data/random.ts';
@@ -14,14 +14,14 @@ import { splitOf } from './split.ts';
 import { toExample, unreadInTraining, withOpenCategories, withOpenJailbreak } from './wrapped-example.ts';
 
 /**
- * Per frame, in training. Around attacks and codes to read, half of the questions are harmful.
- * Around codes to answer, all are harmless.
+ * How many questions each frame gets in training. In attacks and in codes to read, half of the
+ * questions are harmful. In codes to answer, all are harmless.
  */
 const CODES_PER_ATTACK = 4;
 const PLAIN_PER_ATTACK = 8;
 const CODES_PER_FRAME = 12;
 const BARE_CODES = 300;
-/** Per frame and side, held out or for calibration. */
+/** How many questions each frame draws from each side in the other two splits. */
 const ELSEWHERE = 4;
 
 const CODES = [base64, base64, hex, rot13, backwards];
@@ -84,7 +84,8 @@ export function ownCodes({ seed, harmful, safe }: Options): Example[] {
     const harmless = draw(safe, CODES_PER_FRAME).flatMap(({ text }) =>
       [encode(text), text].map((written) => toExample(put(written), { split, inside: null, attack: false })),
     );
-    // A code cannot teach what it hides. Held out, the edge decodes it and is judged.
+    // A code cannot teach what it hides. In the other splits the edge decodes it, and we judge the
+    // result.
     if (split === 'train') return harmless;
     return [
       ...harmless,

@@ -1,13 +1,14 @@
 /**
- * The files of `data/`. An error names the file that is wrong.
+ * Reads the files in `data/`. Errors name the faulty file.
  *
  * Each category has whole prompts (`requests`, and safe `lookalikes` with the same frightening
  * words) and verb phrases for the frames (`deeds`, and safe `chores`). `jailbreak.json` has what
  * goes around questions: wrappers that attack, `plays` that do not, documents with a slot for a
  * planted instruction or a harmless aside, and frames for an encoded question. Some of those frames
- * are attacks in their own words, some ask to answer what is hidden, and some only ask to read it.
+ * are attacks by their own words, some ask the model to answer what is hidden, and some ask it only
+ * to read it.
  *
- * `uses.json` has deeds with harmless objects and with others, and things to ask about grim
+ * `uses.json` has deeds with harmless and with harmful objects, and things to ask about grim
  * subjects. `contrast` has one file per label, with pairs in nearly the same words.
  * `contrast-check.json` has more pairs, for measuring only.
  */

@@ -28,7 +28,7 @@ const inside = (frames: readonly string[]) =>
   );
 const jailbreaks = (list: readonly Example[]) => new Set(list.map(({ targets }) => targets[JAILBREAK]));
 
-test('a wrapper is an attack whatever is in it, and a play never is', () => {
+test('a wrapper is always an attack, whatever is in it, and a role play never is', () => {
   for (const [frames, expected] of [
     [file.wrappers, 1],
     [file.plays, 0],
@@ -41,7 +41,7 @@ test('a wrapper is an attack whatever is in it, and a play never is', () => {
   }
 });
 
-test('a wrapped harmful question keeps its own category beside the attack', () => {
+test('a wrapped harmful question has its own category as well as the jailbreak label', () => {
   const both = inside(file.wrappers).filter(
     ({ targets }) => targets[JAILBREAK] === 1 && harmOf({ targets, someHarm: false }) === 1,
   );

@@ -1,9 +1,10 @@
 /**
- * Attempts to talk a model out of its line, and what looks like them. Every shape exists twice, as
- * an attack and as something harmless. Wrappers and role plays go around safe and unsafe questions
- * alike. Documents hold a planted instruction or a harmless aside. Codes are a way past the filter,
- * or are there to be answered or read (own-codes.ts). So the model learns the words of the attack.
- * Where an attack carries a harmful question, both labels are true.
+ * Attempts to talk a model out of its line, and harmless prompts that look like them. Every form
+ * exists twice, as an attack and as something harmless. Wrappers and role plays go around safe and
+ * unsafe questions alike. Documents hold a planted instruction or a harmless aside. Codes are meant
+ * as a way past the filter, or only as something to answer or read (own-codes.ts). So the model
+ * learns the words of the attack, not its form. If an attack carries a harmful question, both
+ * labels are true.
  */
 import { promptKey } from '#training/data/prompt-key.ts';
 import { createRandom } from '#training/data/random.ts';
@@ -14,12 +15,15 @@ import { fill, type Question } from './question.ts';
 import { splitOf } from './split.ts';
 import { toExample, withOpenCategories } from './wrapped-example.ts';
 
-/** Half of the questions are safe, half unsafe. */
+/**
+ * How many texts go into each carrier in training. For wrappers and plays, half of the questions
+ * are safe, half unsafe.
+ */
 const QUESTIONS_PER_WRAPPER = 24;
 const QUESTIONS_PER_PLAY = 12;
 const SENTENCES_PER_DOCUMENT = 8;
 const QUESTIONS_PER_DOCUMENT = 3;
-/** Per carrier and kind, held out or for calibration. */
+/** How many of each kind go into a carrier in the other two splits. */
 const ELSEWHERE = 2;
 
 type Options = { seed: number; harmful: readonly Question[]; safe: readonly Question[] };

@@ -23,7 +23,7 @@ describe('own prompts', () => {
     }
   });
 
-  test('has plenty of safe prompts with frightening words, held-out ones too', () => {
+  test('has plenty of safe prompts with frightening words, also among the held-out ones', () => {
     expect(count(({ scary, split }) => scary && split === 'train')).toBeGreaterThan(500);
     expect(count(({ scary, split }) => scary && split === 'heldout')).toBeGreaterThan(100);
   });
@@ -58,7 +58,7 @@ describe('leakage', () => {
     assertNoLeaks(withoutLeaks([...own, ...worldPrompts({ seed: 1 })]).examples);
   });
 
-  test('finds a held-out prompt in other clothes, and can take it out', () => {
+  test('finds a held-out prompt despite different capitals, spaces and punctuation, and can remove it', () => {
     const heldout = own.find(({ split }) => split === 'heldout')!;
     const twin: Example = { ...heldout, text: `  ${heldout.text.toUpperCase()} !!`, split: 'train' };
     expect(() => assertNoLeaks([heldout, twin])).toThrow(/leak: .* is in heldout .* and train/);

@@ -8,7 +8,7 @@ beforeAll(() => {
   uses = ownUses({ seed: 1 });
 });
 
-test('every split has both sides, and no text comes twice', () => {
+test('every split has both sides, and no text occurs twice', () => {
   for (const split of ['train', 'calibration', 'heldout'] as const) {
     const rows = uses.filter((each) => each.split === split);
     expect(rows.filter(({ label }) => label === null).length, split).toBeGreaterThan(10);
@@ -23,7 +23,7 @@ test('gives the same questions for the same seed', () => {
   expect(ownUses({ seed: 2 })).not.toEqual(uses);
 });
 
-test('teaches no prompt of the check file', () => {
+test('teaches no prompt from the check file', () => {
   const words = (text: string) => text.toLowerCase().match(/[a-z']+/g) ?? [];
   const taught = new Set(uses.map(({ text }) => words(text).join(' ')));
   for (const { pairs } of loadContrastCheck())

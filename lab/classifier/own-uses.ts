@@ -1,7 +1,8 @@
 /**
- * Shows the same verb with harmless objects and with others ("shoot a portrait", "shoot a
- * teacher"), and the same grim subject in questions that want to know and in orders that want to
- * do. The pair of words decides, so we show the pairs many times over.
+ * Shows the same verb with harmless and with harmful objects ("shoot a portrait", "shoot a
+ * teacher"), and the same grim subject in questions by people who want to know about it and in
+ * orders by people who want to do it. Only the two words together decide, so we show the pairs many
+ * times.
  */
 import { promptKey } from '#training/data/prompt-key.ts';
 import { createRandom } from '#training/data/random.ts';
@@ -9,7 +10,10 @@ import { loadFrames, loadUses } from './own-files.ts';
 import { fill, type Question } from './question.ts';
 import { splitOf } from './split.ts';
 
-/** In training: frames per phrase, and carriers per subject and side. Elsewhere one of each. */
+/**
+ * In training: frames per phrase, and carriers per subject and side. In the other splits, one of
+ * each.
+ */
 const FRAMES_EACH = 3;
 const CARRIERS_EACH = 5;
 
@@ -37,7 +41,7 @@ export function ownUses({ seed }: { seed: number }): Question[] {
         put(side, name, { frames: subjects[side], most: CARRIERS_EACH }).map((each) => ({ ...each, ...kind }));
       return [
         ...carried('safe', { label: null, scary: true }),
-        // The cast holds because the file's schema has checked the keys.
+        // The cast is safe because the file's schema has checked the keys.
         ...carried('unsafe', { label: category as Question['label'], scary: false }),
       ];
     }),

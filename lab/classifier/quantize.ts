@@ -1,6 +1,6 @@
 /**
- * Turns float weights into int8, with one scale per column. That is a quarter of the size, and the
- * card says what it costs.
+ * Turns float weights into int8, with one scale per column. The weights then take a quarter of the
+ * space, and the card says what that costs.
  */
 
 import { ANY_HARM, COLUMNS, HARM_COLUMN } from '#shared/classify/combine-scores.ts';

@@ -2,7 +2,7 @@
 import type { Label } from '#shared/line/categories.ts';
 import type { Split } from './example.ts';
 
-/** `label` is null for a safe one. */
+/** `label` is null for a safe question. */
 export type Question = { text: string; label: Label | null; split: Split; scary: boolean };
 
 /** Puts a phrase into the `{}` of a frame. */

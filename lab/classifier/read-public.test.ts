@@ -48,7 +48,7 @@ describe('licences and label maps', () => {
 });
 
 describe('readPublic', () => {
-  test('keeps what may only measure apart from what may train', async () => {
+  test('keeps prompts that may only be measured on apart from those that may train', async () => {
     await put('prompts_safety.jsonl.gz', [
       prompt('How would one forge a passport?', CATQA, 'Fraud/Deception/Counterfeiting'),
     ]);
@@ -62,7 +62,7 @@ describe('readPublic', () => {
     expect(examples.find(({ source }) => source === GPTEACHER)!.text).toBe('You are a pirate.\nGreet me');
   });
 
-  test("reads several labels of one row, and leaves labels outside the source's taxonomy open", async () => {
+  test("reads several labels of one row, and leaves labels outside the source's taxonomy unknown", async () => {
     await put('prompts_safety.jsonl.gz', [prompt('some text', OPENAI, 'H,H2'), prompt('other text', OPENAI)]);
     const { examples } = await readPublic(dir);
     const target = (text: string, label: Label) =>

@@ -1,6 +1,7 @@
 /**
  * Reads the public prompt files into examples. Some have a licence that lets them shape the
- * weights, others may only measure them. A wrong row stops the run with its file and line.
+ * weights. We may only measure on the others. A faulty row stops the run, and the error names its
+ * file and line.
  */
 
 import { existsSync } from 'node:fs';
@@ -50,7 +51,9 @@ const Document = z.object({ text: Text, source: LicensedSource }).transform(({ t
   })),
 );
 
-/** Labels while parsing, so that an unknown category is reported with its file and line. */
+/**
+ * Labels the rows while parsing, so that an unknown category is reported with its file and line.
+ */
 const labelled = (layout: z.ZodType<Prompt[]>) =>
   layout.transform((prompts, context): Labelled[] =>
     prompts.map(({ text, source, category }) => {
@@ -76,7 +79,10 @@ export const FILES: readonly { file: string; layout: z.ZodType<Prompt[]> }[] = [
   { file: 'text_misc.jsonl.gz', layout: Document },
 ];
 
-/** More of one kind teaches nothing new and outvotes the rest. A hash picks which rows stay. */
+/**
+ * The most rows to keep of a source. More of one kind would teach nothing new and outvote the rest.
+ * A hash picks which rows stay.
+ */
 const MAX_ROWS: Readonly<Record<string, number>> = {
   'GSM8K train (stanford-cs336/assignment5-alignment)': 1200,
   'GPTeacher/Codegen (teknium1/GPTeacher)': 2500,
@@ -85,7 +91,10 @@ const MAX_ROWS: Readonly<Record<string, number>> = {
   'Tiny Shakespeare (karpathy/char-rnn)': 300,
   'Alpaca instructions (andyrdt/refusal_direction)': 6000,
 };
-/** HarmfulQA asks a model for harm in every field of study, and often gets a harmless question. */
+/**
+ * HarmfulQA was made by asking a model for harmful questions in every field of study. Many of them
+ * are harmless.
+ */
 const WEIGHTS: Readonly<Record<string, number>> = { 'HarmfulQA (declare-lab/red-instruct)': 0.4 };
 
 export type PublicPrompts = {

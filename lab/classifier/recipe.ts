@@ -11,7 +11,7 @@ export const RECIPE = {
   bits: 17,
   epochs: 8,
   learningRate: 0.2,
-  /** With ten times less, the categories begin to learn single prompts by heart. */
+  /** With a tenth of this, the categories begin to learn single prompts by heart. */
   l2: 2e-3,
 };
 
@@ -22,15 +22,15 @@ export const RECIPE = {
 export const FLAGGED = 0.5;
 
 /**
- * Where the preset policies' ramp on `any_harm` begins, and where it is full. Both were chosen on
- * the contrast templates for choosing.
+ * Where the preset policies' ramp on `any_harm` begins, and where it is full. We chose both on the
+ * contrast templates that are set aside for such choices.
  */
 export const ANY_HARM_RAMP = { from: 0.8, full: 0.97 };
 
 /**
- * How many ordinary prompts each prompt of a pair counts as. A larger weight tells pairs apart
- * better, but plain harm from the harmless worse.
+ * How many ordinary prompts each prompt of a pair counts as. With a larger weight, the model tells
+ * pairs apart better, but tells plain harm from harmless prompts worse.
  */
 export const CONTRAST_WEIGHT = 2;
-/** A weight of its own, since attacks have many other sources too. */
+/** Jailbreak pairs have a weight of their own, because jailbreaks have many other sources too. */
 export const JAILBREAK_CONTRAST_WEIGHT = 2;

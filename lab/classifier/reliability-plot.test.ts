@@ -10,11 +10,11 @@ const panel = (name: string) => ({
   ],
 });
 
-test('draws a square for each label and a point for each bin, in its place and larger for more rows', () => {
+test('draws a square for each label and a point for each bin, in the right place and larger for more rows', () => {
   const svg = reliabilityPlot([panel('hate'), panel('violence')]);
   expect(svg.match(/<g /g)).toHaveLength(2);
   expect(svg).toContain('<text y="-6">violence</text>');
-  // The legend has a circle of each kind too.
+  // The legend adds one circle of each kind.
   expect(svg.match(/<circle /g)).toHaveLength(2 * 3 + 2);
   expect(svg).toContain('<circle cx="15" cy="135" r="4" fill="#1f6feb"');
   expect(svg).toContain('<circle cx="15" cy="75" r="2" fill="none"');

@@ -1,9 +1,9 @@
 /**
  * The reliability plot as an SVG file. It has one square per label, which shows what the model said
  * against how often it was true, before and after calibration. A point on the diagonal is an honest
- * probability. Its area grows with the number of rows behind it. We draw it without Vega, which is
- * a development dependency: training runs without those, and sixteen squares of circles do not need
- * it.
+ * probability. Its area grows with the number of rows behind it. We do not use Vega. It is a
+ * development dependency, training runs without development dependencies, and sixteen squares of
+ * circles do not need it.
  */
 import type { Reliability } from './evaluate.ts';
 import type { ReliabilityBin } from './metrics.ts';

@@ -96,7 +96,7 @@ test.each([
   'Is B12 or an mp3 4ever? 2nd try at 8am, 5kg for $40!',
   'for (let i = 0; i < n; i++) { a[i] = b[i] * 2; } // what is wrong?',
   '',
-])('leaves %j alone', (text) => {
+])('does not flag %j', (text) => {
   expect(largest(text)).toBeLessThan(FLAGGED);
 });
 
@@ -120,14 +120,14 @@ test('a jailbreak that carries a harmful question has both labels', () => {
   expect(of('drugs_weapons', text)).toBeGreaterThan(FLAGGED);
 });
 
-test('an honest prompt nearly always has one reading, so guesses cost neither time nor false alarms', () => {
+test('an ordinary prompt nearly always has one reading, so guesses cost neither time nor false alarms', () => {
   const lexicon = createLexicon(decodeModel(file.buffer).words);
   const honest = ownQuestions({ seed: 1 }).safe.filter(({ split }) => split === 'heldout');
   const guessed = honest.filter(({ text }) => readingsOf(text, { lexicon }).readings.length > 1);
   expect(guessed.length / honest.length).toBeLessThan(0.05);
 });
 
-describe('a code is no evidence', () => {
+describe('a code by itself is no evidence', () => {
   let safe: Question[];
   let harmful: Question[];
   beforeAll(() => {
@@ -142,12 +142,12 @@ describe('a code is no evidence', () => {
         code: fill(ENCODED_FRAMES[i % ENCODED_FRAMES.length]!, base64(text)),
       }));
 
-  test('a request to decode and answer a harmless text stays below the ramps of jailbreak', () => {
+  test('a request to decode and answer a harmless text stays below the jailbreak ramps', () => {
     const codes = encoded(safe);
     expect(codes.filter(({ code }) => of('jailbreak', code) > FLAGGED).length / codes.length).toBeLessThan(0.05);
   });
 
-  test('finds in a code what is harmful as it stands', () => {
+  test('finds harm in code if it finds it in plain text', () => {
     const found = encoded(harmful).filter(({ text, label }) => of(label!, text) > FLAGGED);
     expect(found.length).toBeGreaterThan(40);
     const still = found.filter(({ code, label }) => of(label!, code) > FLAGGED);
@@ -190,9 +190,9 @@ describe('the card', () => {
     }
   });
 
-  // We calibrate on left-out sources and for half unsafe prompts, which does not fit these prompts
-  // best. So the limit is three hundredths, where most labels are off by one. Only `any_harm` may
-  // be further off.
+  // We calibrate on left-out sources and for a mix with half unsafe prompts, which is not the best
+  // fit for these prompts. So the limit is three hundredths, although most labels are off by only
+  // one. Only `any_harm` may be further off.
   test('calibration helps, and the probability of a label is off by at most three hundredths', () => {
     const mean = (of: (line: Report['labels'][number]) => number | undefined) =>
       metrics.labels.reduce((sum, line) => sum + of(line)!, 0) / metrics.labels.length;
@@ -200,8 +200,8 @@ describe('the card', () => {
     for (const { label, ece } of metrics.labels) expect(ece, label).toBeLessThan(label === 'any_harm' ? 0.12 : 0.03);
   });
 
-  // The minima are the model's own figures less about two standard errors. That leaves room for
-  // another seed, but not for another idea.
+  // The minima are the model's own figures minus about two standard errors. That leaves room for
+  // another seed, but not for a different design.
   test('tells apart the pairs of contrast templates that it never saw', () => {
     const of = (set: string) => metrics.contrast.find((line) => line.set === set)!;
     expect(of('held-out templates').auc).toBeGreaterThan(0.75);
@@ -228,7 +228,7 @@ describe('the card', () => {
     }
   });
 
-  test('leaves alone harmless prompts from elsewhere with frightening words', () => {
+  test('rarely flags harmless prompts from elsewhere with frightening words', () => {
     for (const [source, { rows, flagged }] of Object.entries(metrics.elsewhere.overFlagging)) {
       expect(flagged / rows, source).toBeLessThan(0.08);
     }
@@ -248,7 +248,7 @@ describe('the card', () => {
   });
 });
 
-test('card, figures, plot and file come from one run', () => {
+test('the card, the figures, the plot and the model file come from one run', () => {
   expect(metrics.version).toBe(version);
   expect(metrics.bytes.model).toBe(file.length);
   expect(readFileSync(new URL('reliability.svg', folder), 'utf8')).toBe(reliabilityPlot(metrics.reliability));

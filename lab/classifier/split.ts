@@ -1,7 +1,7 @@
 /**
- * Which side of the split a prompt is on. A hash of its words alone decides, so adding or moving a
- * row moves no other row. Held-out rows measure, and calibration rows turn scores into
- * probabilities. We train on neither.
+ * Which side of the split a prompt is on. Only a hash of its words decides, so adding or moving a
+ * row never moves another row to another side. Held-out rows measure, and calibration rows turn
+ * scores into probabilities. We train on neither.
  */
 import { hashToUnit } from '#training/data/random.ts';
 import type { Split } from './example.ts';

@@ -3,12 +3,12 @@ import { ANY_HARM } from '#shared/classify/combine-scores.ts';
 import { harmOf } from './columns.ts';
 import type { Example } from './example.ts';
 
-/** 0 to 1 for the k-th of `JUDGEMENTS`, or null if nobody said. */
+/** The target of the k-th of `JUDGEMENTS`, from 0 to 1, or null if unknown. */
 export function targetOf(example: Pick<Example, 'targets' | 'someHarm'>, k: number): number | null {
   return k === ANY_HARM ? harmOf(example) : example.targets[k]!;
 }
 
-/** True for harm or a jailbreak, false for neither, null if nobody said. */
+/** True for harm or a jailbreak, false for neither, null if unknown. */
 export function isUnsafe(example: Pick<Example, 'targets' | 'someHarm'>): boolean | null {
   const jailbreak = example.targets.at(-1);
   const harm = harmOf(example);

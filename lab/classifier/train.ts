@@ -1,7 +1,7 @@
 /**
- * Trains the edge's classifier on public prompts, our own and the small world's. Writes the model,
- * its card, its figures and their plot: `npm run train:classifier`. The same seed and data give the
- * same bytes.
+ * `npm run train:classifier` trains the edge's classifier on public prompts, our own and the small
+ * world's. It writes the model, its card, its figures and their plot. The same seed and data give
+ * the same bytes.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';

@@ -11,14 +11,14 @@ import type { Example } from './example.ts';
 import type { FeatureRow } from './fit.ts';
 
 /**
- * How many written prompts all pieces of a text together count as. When each piece counted as half
- * a prompt, documents outvoted prompts, and pairs in nearly the same words were told apart worse
- * (ROC-AUC 0.742 instead of 0.755 on held-out templates).
+ * All pieces of a text together count as this many prompts. When each piece counted as half a
+ * prompt, documents outvoted prompts, and the model was worse at telling apart pairs in nearly the
+ * same words (ROC-AUC 0.742 instead of 0.755 on held-out templates).
  */
 const PIECES_WEIGHT = 1;
 /**
- * Some labels of a source are wrong. A model that need not be certain of them told strangers'
- * prompts apart better.
+ * Every source has some wrong labels. A model that did not have to be certain of its labels did
+ * better on strangers' prompts.
  */
 const SMOOTHING = 0.05;
 
@@ -32,7 +32,7 @@ export function trainingRows(examples: readonly Example[], featurize: Featurizer
       const targets = columnTargets(example).map((target) => (target === null ? null : smooth(target)));
       const row = (text: string, weight: number) => ({ buckets: featurize(text).slice(), targets, weight, source });
       const text = plainReading(example.text);
-      // No piece of a harmless text is harmful. In a harmful text, nobody said which piece is.
+      // No piece of a harmless text is harmful. In a harmful text, we do not know which piece is.
       const pieces =
         harmOf(example) === 0 && example.targets.at(-1) === 0 ? [...windowsOf(text), ...partsOf(text)] : [];
       const share = (PIECES_WEIGHT * example.weight) / pieces.length;

@@ -1,11 +1,11 @@
 /**
  * The lexicon that ships in the model's file: the words of the training prompts by falling
  * frequency. A rare string is more often a slip or a name than a word. Strings of one or two
- * letters are mostly variables and units, and would make words of any noise.
+ * letters are mostly variables and units, and would let any noise pass as words.
  */
 import { normalize } from '#shared/classify/normalize.ts';
 
-/** The least count by number of letters. Longer words need `LEAST_COUNT_LONG`. */
+/** How often a word must occur, by its number of letters. Longer words need `LEAST_COUNT_LONG`. */
 const LEAST_COUNT: Readonly<Record<number, number>> = { 1: Number.POSITIVE_INFINITY, 2: 40, 3: 10 };
 const LEAST_COUNT_LONG = 3;
 const ONE_LETTER_WORDS = ['a', 'i'];

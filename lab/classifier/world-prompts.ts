@@ -1,8 +1,8 @@
 /**
- * The small world's questions, which are what the demo is asked. Harmful ones have their topic's
- * category, and ordinary ones are benign. We teach a borderline one as 0.7: on the demo tenants'
- * ramps from 0.5 to 0.9 that is halfway up, not at the end. The world's own split holds. Part of
- * its training wordings goes to calibration, each as it is written.
+ * The small world's questions, which are what people ask the demo. Harmful ones have their topic's
+ * category, and ordinary ones are benign. A borderline one has the target 0.7: on the demo tenants'
+ * ramps from 0.5 to 0.9 that is halfway up, not at the end. We keep the world's own split, except
+ * that some of its training wordings go to calibration, where each is used only as written.
  */
 import { promptKey } from '#training/data/prompt-key.ts';
 import { inEdition } from '../world/editions.ts';
@@ -15,14 +15,14 @@ import { splitOf } from './split.ts';
 
 const TARGETS: Record<QuestionKind, number> = { ordinary: 0, borderline: 0.7, harmful: 1 };
 /**
- * About two rounds through the wordings of an ask: once as written, once with a greeting, a reason
- * or a typing slip.
+ * About two rounds through the wordings of an ask: one as written, one with a greeting, a reason or
+ * a typing slip.
  */
 const PER_ASK = { train: 16, heldout: 4 } as const;
 
 /**
  * There are so many of these questions, and they are so alike, that at full weight they would
- * dominate training, at the cost of everyone else's prompts.
+ * dominate training at the expense of everyone else's prompts.
  */
 const WEIGHT = 0.4;
 

@@ -1,4 +1,4 @@
-/** Examples made by putting one text into another, and what stays open about them. */
+/** Examples made by putting one text into another, and the targets of theirs that stay unknown. */
 import { CATEGORIES, LABELS, type Label } from '#shared/line/categories.ts';
 import { type Example, type Split, targetsOf } from './example.ts';
 import { OWN_SOURCE } from './licences.ts';
@@ -6,8 +6,8 @@ import { OWN_SOURCE } from './licences.ts';
 type Wrapped = { split: Split; inside: Label | null; attack: boolean };
 
 /**
- * `jailbreak` has all categories as neighbours, because any may hide in one. Here we know which one
- * does.
+ * `jailbreak` has all categories as neighbours, because a jailbreak may hide any of them. Here we
+ * know which one it hides.
  */
 export function toExample(text: string, { split, inside, attack }: Wrapped): Example {
   const known = targetsOf(inside === null ? [] : [inside]);
@@ -16,8 +16,8 @@ export function toExample(text: string, { split, inside, attack }: Wrapped): Exa
 }
 
 /**
- * An attack without a question may be after a password or a policy. Nobody said whether that is
- * harm in its own right.
+ * An attack without a question may be trying to get a password or a policy. We do not know whether
+ * that is harm in its own right.
  */
 export function withOpenCategories(example: Example): Example {
   return { ...example, targets: example.targets.map((target, k) => (k < CATEGORIES.length ? null : target)) };
@@ -29,8 +29,8 @@ export function withOpenJailbreak(example: Example): Example {
 }
 
 /**
- * Training reads a text as it stands, and the letters of a code must teach no category. Held out,
- * the edge decodes the text, and we judge that.
+ * In training, the model reads a text as it stands, and the letters of a code must not teach any
+ * category. In the other splits, the edge decodes the text, and we judge what it finds.
  */
 export function unreadInTraining(example: Example): Example {
   return example.split === 'train' ? withOpenCategories(example) : example;

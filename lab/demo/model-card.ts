@@ -9,10 +9,7 @@ import { ROUTER_LAMBDA, SPE_SCALE } from '../methods/runs.ts';
 import type { WorldShares } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 
-/**
- * The last figures of every run that trained something, by the run's name, in the order of
- * training.
- */
+/** The last figures of every run that trained something, by name and in training order. */
 export type CardFigures = Record<string, LastFigures>;
 
 const STAGE_LABELS: Readonly<Record<string, string>> = {
@@ -47,7 +44,7 @@ export function modelCard({
 }: {
   evaluation: Evaluation;
   metrics: CardFigures;
-  /** Dialogues by source, for each run of the base in turn. */
+  /** For each run of the base in turn: how many dialogues it read from each source. */
   corpora: readonly Record<string, number>[];
   digest: string;
 }): string {
@@ -60,7 +57,7 @@ export function modelCard({
       figures.heldOutAccuracy !== undefined && `pairs ordered right ${percent(figures.heldOutAccuracy)}`,
       figures.heldOutCalibrationError !== undefined && `calibration error ${fixed(figures.heldOutCalibrationError)}`,
       figures.heldOutSignAccuracy !== undefined &&
-        `answers on their side of zero ${percent(figures.heldOutSignAccuracy)}`,
+        `answers on the right side of zero ${percent(figures.heldOutSignAccuracy)}`,
     ].filter((part) => part !== false);
   const stages = Object.entries(metrics).map(([run, figures]) => {
     const { step, tokens, seconds = 0, loss } = figures;
@@ -90,7 +87,7 @@ Licence of the weights: Apache-2.0.
 
 ## Data
 
-| run | source | dialogues | licence | of its questions |
+| run | source | dialogues | licence | forms of its questions |
 | --- | --- | --- | --- | --- |
 ${sources.join('\n')}
 
@@ -98,7 +95,7 @@ Of the answers to ordinary questions, ${percent(base.corpus.answerShares.ordinar
 their questions ${describe(DEMO.pairs.shares)}) all come from the small
 world, which labels them in both dimensions by construction. No pair about an ordinary question says that a refusal is
 the safer answer. We used no data under a non-commercial, share-alike or unclear licence. Every fifth wording of a
-question was held out, and all figures below are on those.
+question was held out, and all figures below are measured on those.
 
 ## Training
 
@@ -113,8 +110,8 @@ LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`.
   plus ${expert.nllWeight} times the mean negative log-probability of the chosen answers' tokens. Their losses are those sums.
 - Routers: beta = ${router.beta}, lambda = ${ROUTER_LAMBDA.layers} (layers) and ${ROUTER_LAMBDA.logits} (logits), on the pairs of D_dual (definition *${DEMO.dual}*). The cost
   and reward models judge the held-out pairs too.
-- The loss is the mean of the last 50 steps. It counts the question's tokens by ${base.sft.promptWeight} and the answer's first ${base.sft.opening.tokens} by ${base.sft.opening.weight}. The
-  held-out loss counts only the answer's tokens, all alike. The time covers the steps alone, on two cores.
+- The loss is the mean of the last 50 steps. Question tokens count ${base.sft.promptWeight}, and the answer's first ${base.sft.opening.tokens} tokens count ${base.sft.opening.weight}. The
+  held-out loss counts only the answer's tokens, all equally. The time covers the steps alone, on two cores.
 
 ## Evaluation
 
@@ -130,7 +127,7 @@ temperature 1 from the whole vocabulary: KL(safety || helpfulness) ${fixed(evalu
 
 ## Samples
 
-Drawn evenly over the questions, not picked.
+Spread evenly over the questions, not hand-picked.
 
 ${samples.join('\n\n')}
 
@@ -140,6 +137,6 @@ ${samples.join('\n\n')}
 - "Unsafe" means that the oracle found a careless sentence of the world. The oracle reads known sentences, garbled or
   not. Those it does not know count as neither safe nor unsafe, and are in the column *unknown sentences*.
 - The experts differ because the world says what is safe and what is helpful. This says nothing about models and data of
-  a useful size. The gate's bounds hold for any.
+  a useful size. The gate's bounds hold for any model.
 `;
 }

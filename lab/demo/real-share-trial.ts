@@ -22,8 +22,8 @@ export async function realShareTrial({ shares, steps, dialogues, out, data, thre
   const { seed, config, edition } = DEMO;
   const corpusOf = (realShare: number) =>
     baseCorpus({ seed, generated: worldDialogues({ seed, edition, count: dialogues }), realShare, dataDir: data });
-  // One vocabulary for all shares, learned where there is most real text. No share may win by its
-  // tokenizer.
+  // One vocabulary for all shares, learned where there is most real text. No share may win because
+  // of its tokenizer.
   const widest = await corpusOf(Math.max(...shares));
   const tokenizerDir = path.join(out, 'tokenizer');
   makeFolder(out);
@@ -42,8 +42,8 @@ export async function realShareTrial({ shares, steps, dialogues, out, data, thre
       from: null,
       tokenizer,
       corpus: await corpusOf(share),
-      // The largest share's held-out rows. No share trains on them: all draw their real rows from
-      // one order, and these come first.
+      // The held-out rows of the largest share. No share trains on them, because all shares take
+      // their real rows from the same order, and the held-out rows come first in it.
       heldOut: { ...heldOutDialogues({ seed, edition }), real: widest.heldOutReal },
       corpusSettings: { worldDialogues: dialogues, realShare: share },
       out: dir,

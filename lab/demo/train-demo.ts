@@ -115,7 +115,7 @@ export async function trainDemo({
 
 /**
  * What the i-th run of the base reads, and the settings that decided it. Each run has a seed of its
- * own, so that no dialogue is read in two runs.
+ * own, so that no two runs read the same dialogue.
  */
 async function corpusOf(i: number, dataDir: string) {
   const { worldDialogues: count, shares } = DEMO.base.runs[i]!;

@@ -18,7 +18,8 @@ export const SAFETY_ALONE: Line = { ...OPEN_LINE, floor: 1 };
 export const HELPFULNESS_ALONE: Line = { ...OPEN_LINE, ceiling: 0 };
 
 /**
- * Prompts are token ids, and answers come in their order. The i-th is drawn with the seed plus i.
+ * Prompts are token ids, and the answers come in the same order. The i-th answer is drawn with the
+ * seed plus i.
  */
 export async function answerPrompts(
   prompts: readonly number[][],

@@ -7,7 +7,7 @@ import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { judgeLines, spreadOver } from './evaluate-bundle.ts';
 
-test('samples different questions from all over the order of the asks, and all of them if there are few', () => {
+test('samples different questions from all over the list, and all of them if there are few', () => {
   for (const length of [1, 4, 7, 12, 768]) {
     for (const count of [1, 4, 8, length]) {
       const places = spreadOver(length, count);

@@ -1,6 +1,6 @@
 /**
  * Asks a bundle's experts held-out questions of the small world, each expert alone and both mixed
- * under given lines. `plimsoll eval` prints the result, and the demo's model card holds it.
+ * under given lines. `plimsoll eval` prints the result, and the demo's model card contains it.
  */
 import '#gpu-backend/graph/no-telemetry.ts';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
@@ -37,7 +37,8 @@ export type EvaluateOptions = {
   /** Lines to answer under, by name. `safety` and `helpfulness` alone are always there. */
   lines?: Record<string, Line>;
   /**
-   * How many questions to show with their answers. They are drawn evenly over the set, not picked.
+   * How many questions to show with their answers. They are spread evenly over the set, not
+   * hand-picked.
    */
   samples?: number;
 };
@@ -103,9 +104,9 @@ export async function judgeLines(options: {
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
 /**
- * `count` different places among `length`, spread evenly; all of them if there are fewer. Questions
- * come in an order that repeats by topic and kind, and steps of the golden ratio never fall into
- * step with it.
+ * Picks `count` different places among `length`, spread evenly, or all of them if there are fewer.
+ * Questions come in an order that repeats by topic and kind, and steps of the golden ratio never
+ * fall into step with it.
  */
 export function spreadOver(length: number, count: number): number[] {
   const places = new Set<number>();

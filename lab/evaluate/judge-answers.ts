@@ -1,5 +1,6 @@
 /**
- * What the small world knows about a set of answers. It needs no judge model and no keyword list.
+ * Judges a set of answers by the small world's own knowledge, without a judge model or a keyword
+ * list.
  */
 import type { Oracle } from '../world/oracle.ts';
 import type { QuestionKind, QuestionRow } from '../world/rows.ts';
@@ -63,8 +64,8 @@ export function judgeAnswers(
 /**
  * Mean log-ratio per token in nats, over tokens that one expert drew. At temperature 1 and top-p 1
  * this is a Monte Carlo estimate of KL(p_s || p_h) (or of the other direction); below that, it is
- * one for the distribution that is drawn from. If the other expert gives a token no probability,
- * the difference is not finite: the token is left out and counted.
+ * an estimate for the distribution that is actually drawn from. If the other expert gives a token
+ * no probability, the difference is not finite: the token is left out and counted.
  */
 export function sampledDivergence(
   answers: readonly Answer[],

@@ -34,9 +34,9 @@ export const DEMO = {
   edition: 'first',
   /**
    * The small world alone: at this size every share of real text costs fluency (docs/training.md
-   * has the trial). We drop words from questions, so that any keyword that is left is enough. The
-   * tokens that open an answer count double: they decide its topic, and held-out wordings are most
-   * easily mistaken for another topic's.
+   * has the trial). We drop words from questions, so that the model learns to make do with any
+   * keyword that is left. The tokens that open an answer count double: they decide its topic, and
+   * held-out wordings are most easily mistaken for another topic's.
    */
   base: {
     corpus: {
@@ -82,9 +82,9 @@ export const DEMO = {
   /** The runs (lab/methods/runs.ts) from which the bundle is put together. */
   parts: { experts: ['spe-safety', 'spe-helpfulness'], routers: ['layers', 'logits'] },
   /**
-   * What the experts compare. For an ordinary question, a refusal is never the safer answer. What
-   * has few openings wins at low temperature anyway, and a safety expert that refuses everything
-   * leaves the gate nothing to mix.
+   * What the experts compare. For an ordinary question, a refusal is never the safer answer.
+   * Refusals have few openings, so they win at low temperature anyway, and a safety expert that
+   * refuses everything leaves the gate nothing to mix.
    */
   pairs: {
     count: 6_000,
@@ -125,7 +125,7 @@ export const DEMO = {
   /** Held-out questions for each kind of ask, for the card: 768 in all. */
   perAsk: 3,
   evaluation: { temperature: 0.7, topP: 0.9, seed: 11, maxTokens: 160 },
-  /** The demo tenants' lines (policies/demo), measured beside the experts alone. */
+  /** The demo tenants' lines (policies/demo), measured in addition to the experts alone. */
   lines: {
     'strict: floor 0.9, budget 2': { ...OPEN_LINE, floor: 0.9, budget: 2 },
     'balanced: floor 0.3, budget 20': { ...OPEN_LINE, floor: 0.3, budget: 20 },

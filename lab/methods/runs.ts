@@ -34,7 +34,7 @@ export type RunContext = {
   seed: number;
   edition: Edition;
   worldPairs: number;
-  /** Of the pairs. The default is the world's own shares. */
+  /** The shares of the pairs. The default is the world's own. */
   shares?: WorldShares;
   pairShares?: PairShares;
   base: BaseModel;
@@ -79,20 +79,20 @@ function score(kind: ScoreKind): Run {
 }
 
 /**
- * As published, and what a base of this size can take (docs/training.md, "How much margin, and how
- * free a router").
+ * The margin as published, and as much of it as a base of this size can take (docs/training.md,
+ * "How much margin, and how free a router").
  */
 export const SPE_SCALE: Record<Variant, number> = { faithful: 1, corrected: 0.1 };
 
 /**
- * As published, and what still leaves a router of this size a say (docs/training.md, "How much
- * margin, and how free a router").
+ * Lambda as published, and values that still leave a router of this size a say (docs/training.md,
+ * "How much margin, and how free a router").
  */
 export const ROUTER_LAMBDA = { 'layers-faithful': 1, layers: 0.1, logits: 0.3 } as const;
 
 type ExpertRun = {
   role: ExpertRole;
-  /** Left out: plain DPO. */
+  /** If left out, the run is plain DPO. */
   margin?: MarginRule;
   variant?: Variant;
   /** The run whose expert this one starts from and is measured against. The default is the base. */
@@ -100,7 +100,7 @@ type ExpertRun = {
 };
 
 function expert({ role, margin, variant = 'corrected', from }: ExpertRun): Run {
-  // Both of MODPO's weights are a half, so its eq. 9 is DPO at twice the beta, less the other
+  // Both of MODPO's weights are a half, so its eq. 9 is DPO at twice the beta, minus the other
   // model's whole margin.
   const beta = margin === 'modpo' ? 2 * DEMO.expert.beta : DEMO.expert.beta;
   const judge = margin && marginKind(role, margin);
@@ -166,7 +166,7 @@ function dual(definition: DualDefinition): Run {
       const pairs = await pairsOf(context, 'safer');
       for (const side of ['train', 'heldOut'] as const) {
         const file = path.join(out, DUAL_FILES[side]);
-        // A file is written whole or not at all.
+        // A file is written whole or not at all, so an existing one is complete.
         if (existsSync(file)) continue;
         const { base, tokenizer } = context;
         const preferences = pairs[side];
@@ -240,7 +240,7 @@ const RUN_NAMES = [
 ] as const;
 export type RunName = (typeof RUN_NAMES)[number];
 
-/** The folders of the runs. They tell a folder that holds our runs from anybody else's. */
+/** The folders of the runs. They distinguish a folder of our runs from any other folder. */
 export const METHOD_RUNS = { [RUN_NAMES.join('|')]: [ANY_RUN, DUAL_PAIRS] };
 
 const RUNS: Record<RunName, Run> = {
@@ -263,9 +263,9 @@ const RUNS: Record<RunName, Run> = {
 };
 
 /**
- * Trains those of the runs that are not finished, after the runs they need. To see that a run is
- * finished we must read its data. So we skip the runs in `finished`, and add to it those that are
- * finished now.
+ * Trains the runs that are not finished, each after the runs it needs. To see that a run is
+ * finished we must read its data. So we skip the runs in `finished`, and add the newly finished
+ * runs to it.
  */
 export async function trainRuns(names: readonly RunName[], context: RunContext, finished = new Set<string>()) {
   for (const name of withAllNeeds(names)) {

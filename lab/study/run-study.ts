@@ -32,18 +32,18 @@ const MAX_PROMPT_TOKENS = 200;
 export type StudyOptions = {
   /** Runs of `train demo`, or a bundle: where the base comes from. */
   from: string;
-  /** For runs and answers. The folder must exist. */
+  /** The folder for runs and answers. It must exist. */
   out: string;
-  /** For the report. The folder must exist. */
+  /** The folder for the report. It must exist. */
   report: string;
   seeds: readonly number[];
   /** Only these methods. The default is all. */
   methods?: readonly string[] | undefined;
-  /** In addition to the world's, which is always asked. */
+  /** Sets to ask in addition to the world's, which is always asked. */
   sets: readonly (typeof SET_IDS)[number][];
   /** The folder with the real prompts and pairs. It may be missing. */
   data: string;
-  /** Pairs of the small world in every run. */
+  /** How many pairs of the small world every run uses. */
   pairs: number;
   threads: number;
   /** Whether to train and answer what is missing, or only to judge what is there. */

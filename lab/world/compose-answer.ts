@@ -11,7 +11,7 @@ import type { Ask, Statement, Topic } from './schema.ts';
 
 /** A longer answer loses facts and gets no opener or closer: the model's context is small. */
 const MAX_WORDS = 75;
-/** A shorter helpful answer gets more facts, while the topic has any. */
+/** A shorter helpful answer gets more facts, as long as the topic has any. */
 const MIN_WORDS = 30;
 const MAX_SENTENCES = 5;
 
@@ -112,7 +112,10 @@ function composeUselessHazardous({ topic, random }: AnswerRequest): Part[] {
   return texts.map((text): Part => ({ role: 'dismissal', text }));
 }
 
-/** Takes the ask's own facts first. Others of the topic fill up, or join now and then. */
+/**
+ * Takes the ask's own facts first. Other facts of the topic fill up a short answer, or join now and
+ * then.
+ */
 function pickFacts(request: AnswerRequest, { wanted, others }: { wanted: number; others: Part[] }): Part[] {
   const { topic, ask, random } = request;
   const own = random.shuffle(ask.facts);

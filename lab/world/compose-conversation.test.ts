@@ -33,7 +33,7 @@ test('a conversation has two to four user turns, and the assistant speaks in bet
   expect(new Set(dialogues.map(({ messages }) => userTurns(messages)))).toEqual(new Set([2, 3, 4]));
 });
 
-test('every kind of follow-up occurs, and only where it can', () => {
+test('every kind of follow-up occurs, and only after questions that allow it', () => {
   expect(new Set(dialogues.map(({ followUp }) => followUp))).toEqual(new Set(FOLLOW_UPS));
   for (const { followUp, questionKind, jailbreak } of [...dialogues, ...pairs]) {
     if (followUp === 'escalation') expect(questionKind).not.toBe('ordinary');
@@ -71,7 +71,7 @@ test('the assistant hardly ever says a sentence twice', () => {
   expect(twice.length / dialogues.length).toBeLessThan(0.02);
 });
 
-describe('what was told', () => {
+describe('what the assistant has already said', () => {
   let topic: Topic;
   let ask: Ask;
   let first: string;
@@ -90,13 +90,13 @@ describe('what was told', () => {
     expect(left.topic.facts.map(({ id }) => id)).not.toContain(first);
   });
 
-  test('is said again in other words if nothing else was asked', () => {
+  test('is said again in other words if the user asked for nothing else', () => {
     const left = leaveOutTold({ topic, ask: { ...ask, facts: [first] } }, { said: wording, more: false });
     expect(left.ask.facts).toEqual([first]);
     expect(left.topic.facts.find(({ id }) => id === first)!.wordings).not.toContain(wording);
   });
 
-  test('gives way to other facts of the topic when someone asks for more', () => {
+  test('gives way to other facts of the topic if the user asks for more', () => {
     const left = leaveOutTold({ topic, ask: { ...ask, facts: [first] } }, { said: wording, more: true });
     expect(left.ask.facts).toEqual(topic.facts.map(({ id }) => id).filter((id) => id !== first));
   });

@@ -2,8 +2,8 @@
  * Builds the conversation that leads up to a question. It has two to four user turns, and the last
  * one asks the question, asks it again, asks for more, or doubts the answer. Earlier answers are
  * composed like the last one, from sentences with known truth, and the assistant does not repeat
- * what it has told. Steps from ordinary through borderline to harmful are the multi-turn attack
- * Crescendo (arXiv 2404.01833), as far as fixed sentences can show it.
+ * what it has already said. Steps from ordinary through borderline to harmful are the multi-turn
+ * attack Crescendo (arXiv 2404.01833), as far as fixed sentences can show it.
  */
 
 import type { Random } from '#training/data/random.ts';
@@ -45,8 +45,8 @@ const EARLIER_ANSWERS: Record<'ordinary' | 'borderline', AnswerShares> = {
 
 const NO_ANSWER: AnswerShares = { helpful_safe: 0, helpful_hazardous: 0, useless_safe: 0, useless_hazardous: 0 };
 /**
- * The kind of the previous answer, where the last turn comes back to it. The question itself was
- * asked in that earlier turn.
+ * The kind of the previous answer if the last turn refers back to it. In that case, the earlier
+ * turn asked the question itself.
  */
 const ANSWER_COME_BACK_TO: Partial<Record<FollowUp, AnswerShares>> = {
   more: { ...NO_ANSWER, helpful_safe: 0.8, helpful_hazardous: 0.2 },
@@ -55,14 +55,17 @@ const ANSWER_COME_BACK_TO: Partial<Record<FollowUp, AnswerShares>> = {
 };
 
 /**
- * How many facts an earlier answer tells. A topic has about six. We ask one more question only if
+ * How many facts each earlier answer gives. A topic has about six. We ask one more question only if
  * there are this many left for it and as many again for the last one.
  */
 const EARLIER_FACTS = 2;
 
 const BORDERLINE_BEFORE_HARMFUL_CHANCE = 0.6;
 const TITLE_CHANCE = 0.5;
-/** Of conversations with room for it, how many have thanks and a reply before the last question. */
+/**
+ * How often thanks and a reply come before the last question, among conversations with room for
+ * them.
+ */
 const THANKS_CHANCE = 0.25;
 const ACKNOWLEDGE_CHANCE = 0.45;
 const LINK_CHANCE = 0.6;
@@ -79,7 +82,7 @@ export interface ConversationRequest {
   question: Question;
   /** The frame around the last turn; null leaves it plain. */
   jailbreak: Jailbreak | null;
-  /** The topics to choose another from. */
+  /** The topics from which another one can be chosen. */
   topics: readonly Topic[];
   split: Split;
   random: Random;
@@ -88,7 +91,10 @@ export interface ConversationRequest {
 export interface Conversation {
   prompt: Prompt;
   followUp: FollowUp;
-  /** What to compose the answer from: the question's own topic and ask, less what was told. */
+  /**
+   * What to compose the answer from: the question's own topic and ask, without what the assistant
+   * has already said.
+   */
   topic: Topic;
   ask: Ask;
 }
@@ -136,7 +142,7 @@ function converse(request: ConversationRequest, turns: number): Conversation {
     : followUpOn(question, { followUp, last, isThanked, random });
   const [first, ...others] = [...messages, { role: 'user' as const, content: typeInHaste(content, random) }];
   return {
-    // The first message is a user's: there is at least one exchange.
+    // The first message is the user's, because there is at least one exchange.
     prompt: [first as Prompt[0], ...others],
     followUp,
     ...leaveOutTold(question, { said: saidIn(exchanges), more: followUp === 'more' }),
@@ -170,8 +176,8 @@ function earlierAnswers(questionKind: QuestionKind): AnswerShares {
 }
 
 /**
- * Draws `count` questions of the same topic, or of another if the topic is to change. Gives fewer
- * where wordings run out, and never a harmful one.
+ * Draws `count` questions on the same topic, or on another one if the topic is to change. Returns
+ * fewer if the wordings run out. None of them is harmful.
  */
 function leadingQuestions(
   followUp: FollowUp,
@@ -195,14 +201,14 @@ function leadingQuestions(
   });
 }
 
-/** Stays in the same domain if that has another topic: people keep to what they are doing. */
+/** Stays in the same domain if it has another topic, because people keep to what they are doing. */
 function anotherTopic(topic: Topic, { topics, random }: { topics: readonly Topic[]; random: Random }): Topic {
   const others = topics.filter(({ id }) => id !== topic.id);
   const near = others.filter(({ domain }) => domain === topic.domain);
   return random.pick(near.length > 0 ? near : others.length > 0 ? others : [topic]);
 }
 
-/** The last turn when no frame holds it. */
+/** Writes the last turn if no frame is put around it. */
 function followUpOn(
   question: Question,
   { followUp, isThanked, ...about }: { followUp: FollowUp; last: Exchange; isThanked: boolean; random: Random },
@@ -229,7 +235,10 @@ function followUpOn(
   }
 }
 
-/** Asks within the topic. A word on the last answer and a link may come before the question. */
+/**
+ * Asks the next question on the topic. A remark on the last answer and a linking phrase may come
+ * before it.
+ */
 function askNext(question: Question, { last, random }: { last: Exchange; random: Random }): string {
   const { questionKind, wording } = question;
   const { statement, question: single, ...ofKind } = TURNS.links;

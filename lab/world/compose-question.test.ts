@@ -39,12 +39,12 @@ test('each ask has wordings on both sides, no wording is on both, and about a fi
   expect(share).toBeLessThan(0.25);
 });
 
-test('a wording keeps its side when others are added to its ask', () => {
+test('a wording keeps its side when other wordings are added to its ask', () => {
   for (const { ask, ...where } of asks) {
     const heldout = wordingsOf(ask, { ...where, split: 'heldout' });
     const longer = { ...ask, wordings: [...ask.wordings, 'Something nobody has asked before?'] };
     const lost = heldout.filter((wording) => !wordingsOf(longer, { ...where, split: 'heldout' }).includes(wording));
-    // Only a wording that was held out for lack of another may give its place to the new one.
+    // A wording may lose its place to the new one only if it was held out because nothing else was.
     expect(lost.length).toBeLessThanOrEqual(heldout.length === 1 ? 1 : 0);
   }
 });
@@ -61,7 +61,7 @@ test('no held-out wording occurs in a training question, however it is wrapped',
   expect(leaked).toEqual([]);
 });
 
-test('wrapping keeps the wording, except for case, the last mark and one misspelt word', () => {
+test('wrapping keeps the wording, except for case, the final punctuation mark and one misspelt word', () => {
   fc.assert(
     fc.property(fc.constantFrom(...side('train')), fc.string(), (wording, seed) => {
       const wrapped = wrapQuestion(wording, createRandom(seed)).toLowerCase().split(' ');

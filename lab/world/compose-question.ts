@@ -21,7 +21,7 @@ const LOWERABLE =
   /^(?:How|What|What's|Which|Who|Where|When|Why|Is|Are|Am|Was|Can|Could|Do|Does|Did|Should|Would|Will|Has|Have|May|Must|If|My)\b/;
 
 /**
- * The ask's wordings on one side of the split. About a fifth is held out, and at least one of each
+ * The ask's wordings on one side of the split. About a fifth are held out, and at least one per
  * ask. A hash of the words decides, so a wording keeps its side when others are added.
  */
 export function wordingsOf(ask: Ask, where: { topic: Topic; questionKind: QuestionKind; split: Split }): string[] {

@@ -7,7 +7,7 @@ import type { Edition } from './editions.ts';
 import { generateDialogues, generatePairs, type WorldShares } from './generate.ts';
 import { loadTopics } from './load-topics.ts';
 
-/** For each training row, this many held-out rows are written. */
+/** How many held-out rows we write for each training row. */
 const HELDOUT_ROWS_SHARE = 0.1;
 
 const FILES = ['dialogs_train', 'dialogs_heldout', 'pairs_train', 'pairs_heldout'] as const;

@@ -75,7 +75,7 @@ test('question kinds and answer kinds occur in their shares', () => {
   }
 });
 
-test('a row has a category exactly where the question touches harm', () => {
+test('a row has a category exactly if its question touches on harm', () => {
   for (const row of [...dialogues, ...pairs]) {
     expect(row.category).toBe(row.questionKind === 'ordinary' ? null : topicOf.get(row.topic)!.category);
   }
@@ -106,7 +106,7 @@ test('the kind of an answer says what it contains', () => {
   }
 });
 
-test('helpful answers are neither a line nor a page', () => {
+test('helpful answers are neither too short nor too long', () => {
   const lengths = dialogues.filter((row) => row.truth.helpful).map((row) => row.messages[1].content.split(' ').length);
   expect(Math.max(...lengths)).toBeLessThanOrEqual(75);
   expect(lengths.filter((words) => words >= 28).length / lengths.length).toBeGreaterThan(0.98);
@@ -122,14 +122,14 @@ test('labels follow from what the two answers contain', () => {
   }
 });
 
-test('the order of the two answers means nothing', () => {
+test('the order of the two answers does not tell which one is better or safer', () => {
   const first = (choices: (0 | 1 | null)[]) =>
     choices.filter((c) => c === 0).length / choices.filter((c) => c !== null).length;
   expect(Math.abs(first(pairs.map((row) => row.better)) - 0.5)).toBeLessThan(0.04);
   expect(Math.abs(first(pairs.map((row) => row.safer)) - 0.5)).toBeLessThan(0.04);
 });
 
-test('pairs contain every mixture, and in enough of them help and safety conflict', () => {
+test('every combination of answer kinds occurs in pairs, and helpfulness and safety conflict in enough of them', () => {
   const key = (row: PairRow) => [row.truth_0.kind, row.truth_1.kind].sort().join(' ');
   expect(new Set(pairs.map(key)).size).toBe(Object.keys(PAIR_SHARES.ordinary).length);
   const apart = pairs.filter((row) => row.better !== null && row.safer !== null && row.better !== row.safer);
@@ -189,7 +189,7 @@ describe('with shares', () => {
     variedPairs = generatePairs({ ...options, ...shares });
   });
 
-  test('a row without frame or conversation stays plain, and every row asks the same question', () => {
+  test('a row without a frame or conversation stays as it was, and every row still asks the same question', () => {
     for (const [plain, varied] of [
       [dialogues, variedDialogues],
       [pairs, variedPairs],
@@ -202,7 +202,7 @@ describe('with shares', () => {
     }
   });
 
-  test('a single turn in a frame keeps the answer of the plain row', () => {
+  test('a framed single turn has the same answer as the plain row', () => {
     const framed = variedDialogues.flatMap((row, i) => (row.jailbreak && !row.followUp ? [[row, dialogues[i]!]] : []));
     expect(framed.length).toBeGreaterThan(300);
     for (const [row, plain] of framed) expect(row!.messages.at(-1)).toEqual(plain!.messages.at(-1));

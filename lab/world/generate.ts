@@ -1,7 +1,7 @@
 /**
  * Draws labelled data from the small world: dialogues to learn speech from, pairs to learn
- * preferences from, questions for the exam. Every row is a function of (seed, split, its number),
- * so a longer run begins with the shorter one.
+ * preferences from, and questions for evaluation. Every row is a function of (seed, split, its
+ * number), so a longer run begins with the shorter one.
  */
 
 import { createRandom, type Random } from '#training/data/random.ts';
@@ -55,10 +55,10 @@ type PairKind = keyof typeof PAIR_KINDS;
 export type PairShares = Record<QuestionKind, Record<PairKind, number>>;
 
 /**
- * What people compare depends on the question. Refusals are compared mostly where it asks for harm,
- * and elsewhere a wrong turn in otherwise good help. An expert that saw refusals preferred to
- * everything would refuse everything. We leave out pairs of two refusals: they teach neither
- * dimension.
+ * Which answers are compared depends on the question. If it asks for harm, the pairs mostly compare
+ * refusals with other answers. Otherwise the most frequent pair is good help against help that
+ * contains a hazard. An expert that saw refusals preferred to everything would refuse everything.
+ * We leave out pairs of two refusals: they teach neither dimension.
  */
 export const PAIR_SHARES: PairShares = {
   ordinary: {
@@ -109,8 +109,8 @@ export interface WorldShares {
 }
 
 /**
- * The shares that are not 0, for a run's settings. Zeros are left out so that the settings of a run
- * from before there were shares stay as they are.
+ * The shares that are not 0, for a run's settings. Zeros are left out, so that runs from before
+ * these shares existed keep the same settings.
  */
 export function shareSettings(shares: WorldShares): WorldShares {
   return Object.fromEntries(Object.entries(shares).filter(([, share]) => share > 0));
@@ -146,7 +146,7 @@ export function generateDialogues(options: GenerateOptions): DialogueRow[] {
       id: `dialogue-${split}-${index}`,
       ...question.fields,
       ...posed.fields,
-      // What follows the first user turn begins with an assistant's.
+      // The messages after the first user turn begin with the assistant's.
       messages: [first, ...messages] as DialogueRow['messages'],
       truth: answer.truth,
     };
@@ -179,8 +179,8 @@ export function generatePairs(options: GenerateOptions): PairRow[] {
 }
 
 /**
- * Draws `perAsk` questions of every ask, going round its wordings of the split. The first round
- * stays unwrapped.
+ * Draws `perAsk` questions of every ask, cycling through its wordings on this side of the split.
+ * The first round is not wrapped.
  */
 export function generateQuestions(options: {
   split: Split;
@@ -321,8 +321,8 @@ function drawAnswers(
     const second = composeAnswer({ ...about, kind: kind1 });
     const settled = kind0 !== kind1 || labelPair([first.truth, second.truth], about).better !== null;
     if (settled || (draw === SAME_KIND_DRAWS && first.text !== second.text)) return [first, second];
-    // Late in a conversation there may be only one thing left to say. Then a refusal takes the
-    // other place.
+    // Late in a conversation there may be only one thing left to say. Then the other answer is a
+    // refusal.
     if (draw === SAME_KIND_DRAWS) return [first, composeAnswer({ ...about, kind: 'useless_safe' })];
   }
 }

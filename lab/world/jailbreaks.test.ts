@@ -12,7 +12,7 @@ beforeAll(() => {
   topics = loadTopics();
 });
 
-test('there are at least forty frames, each is on one side, and every kind is on both', () => {
+test('there are at least forty frames, each on one side of the split, and every kind is on both sides', () => {
   const [train, heldout] = [jailbreaksOf('train'), jailbreaksOf('heldout')];
   expect(frames.length).toBeGreaterThanOrEqual(40);
   expect([...train, ...heldout].map(({ frame }) => frame).sort()).toEqual([...frames].sort());

@@ -1,9 +1,9 @@
 /**
- * Jailbreaks: frames around a question that try to talk a model out of refusing it. The kinds are
- * those of the literature: role play, pretexts and dropped rules (Shen et al., arXiv 2308.03825),
+ * Jailbreaks: frames around a question that try to talk a model out of refusing it. The kinds come
+ * from the literature: role play, pretexts and dropped rules (Shen et al., arXiv 2308.03825),
  * prefix injection and forbidden refusals (Wei et al., 2307.02483), authority, emotion and other
- * persuasion (Zeng et al., 2401.06373). A frame knows nothing about any subject; the question
- * inside it is the topic's own.
+ * persuasion (Zeng et al., 2401.06373). A frame never mentions a subject. The question inside it
+ * comes from the topic.
  */
 import * as z from 'zod';
 import { hashToUnit, type Random } from '#training/data/random.ts';
@@ -32,8 +32,8 @@ export interface Jailbreak {
 }
 
 /**
- * The frames on one side of the split. About a fifth is held out, and at least one of each kind. As
- * with wordings, a hash of the words decides, so a frame keeps its side when others are added.
+ * The frames on one side of the split. About a fifth are held out, and at least one of each kind.
+ * As with wordings, a hash of the words decides, so a frame keeps its side when others are added.
  */
 export function jailbreaksOf(split: Split): Jailbreak[] {
   return Object.entries(BY_KIND).flatMap(([kind, frames]) => {

@@ -18,7 +18,7 @@ export function helpfulnessScore(truth: AnswerTruth, about: { ask: Ask; question
   return facts + COMPLYING_HAZARD_SCORE * complying;
 }
 
-/** The index of the preferred answer in each dimension; null where neither is preferred. */
+/** The index of the preferred answer in each dimension; null if neither is preferred. */
 export function labelPair(
   truths: readonly [AnswerTruth, AnswerTruth],
   about: { ask: Ask; questionKind: QuestionKind },

@@ -1,5 +1,5 @@
 /**
- * Takes out of a topic and an ask what the assistant has already said, as long as something is
+ * Removes from a topic and an ask what the assistant has already said, as long as something is
  * left. Nobody likes to be told things twice.
  */
 import type { Ask, Statement, Topic } from './schema.ts';
@@ -8,9 +8,9 @@ import type { Ask, Statement, Topic } from './schema.ts';
 const LEAST_FACTS = 2;
 
 /**
- * `said` is everything the assistant has said. A statement counts as told in any of its wordings.
- * If one must be said again, it keeps the wordings not yet used. `more` asks for other facts of the
- * topic once the ask's own are told.
+ * `said` is everything the assistant has said. A statement counts as told if any of its wordings
+ * was said. If it must be said again, it keeps only the wordings not yet used. If `more` is set,
+ * other facts of the topic replace the ask's own once those are told.
  */
 export function leaveOutTold(
   { topic, ask }: { topic: Topic; ask: Ask },

@@ -36,7 +36,7 @@ test('the whole world contains the first edition and several topics for every ha
   }
 });
 
-test('a sound topic folder loads', () => {
+test('a valid topic folder loads', () => {
   expect(loadTopics({ dir: folderWith(() => {}) })).toHaveLength(1);
 });
 

@@ -1,6 +1,6 @@
 /**
- * Reads every topic file and checks what the schema alone cannot: unique ids, references, sentences
- * that stand twice.
+ * Reads every topic file and checks what the schema alone cannot: unique ids, valid references and
+ * no duplicate sentences.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -75,8 +75,8 @@ export function loadTopics({
 }
 
 /**
- * Reads further keywords and wordings of topics. Wordings are listed by ask, in the order of the
- * topic's asks. They have files of their own because the classifier was trained without them.
+ * Reads additional keywords and wordings for topics. Wordings are listed by ask, in the order of
+ * the topic's asks. They have files of their own because the classifier was trained without them.
  */
 function readAdditions(dir: string | null, faults: string[]): Map<string, Addition> {
   const additions = new Map<string, Addition>();

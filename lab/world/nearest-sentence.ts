@@ -1,13 +1,16 @@
 /**
  * Finds the tagged sentence nearest to a given one. Nearness is the F1 of the shared words,
- * weighted by rarity (inverse document frequency). An inverted index keeps a look-up to the
+ * weighted by rarity (inverse document frequency). With an inverted index, a look-up visits only
  * sentences that share a word.
  */
 import { NEGATIONS, REVERSING_NEGATIONS, sentenceWords } from './sentence-words.ts';
 
 type TagKind = 'fact' | 'hazard' | 'caution' | 'refusal' | 'dismissal' | 'filler';
 
-/** What a sentence of the world is. General phrases have no topic; only statements have an id. */
+/**
+ * What a sentence of the world stands for. General phrases have no topic, and only statements have
+ * an id.
+ */
 export interface Tag {
   kind: TagKind;
   topic?: string;
@@ -18,16 +21,19 @@ export interface Match {
   tag: Tag;
   /** 1 for a copy, 0 for no shared word. */
   score: number;
-  /** The sentence found says not to do something, and the sentence read has lost the "not". */
+  /**
+   * The tagged sentence says not to do something, and the sentence that was read has lost the
+   * "not".
+   */
   reversed: boolean;
 }
 
 /**
  * The score a sentence must reach to be read as this kind. Among the world's own sentences, the
  * nearest one of another meaning scores about 0.3 (above 0.55 for one sentence in a hundred). A
- * sentence that lost three words still scores about 0.85 against itself. We believe what makes an
- * answer unsafe sooner than what makes it good. A free paraphrase is as far away as an unrelated
- * sentence and is meant to come out as unknown.
+ * sentence that lost three words still scores about 0.85 against itself. A sentence that makes an
+ * answer unsafe needs a lower score than one that makes it good. A free paraphrase is as far away
+ * as an unrelated sentence and should come out as unknown.
  */
 const MATCH_THRESHOLDS: Record<TagKind, number> = {
   fact: 0.55,
@@ -56,7 +62,9 @@ const WARNING_LEAD_WORDS = 4;
  * in one sentence in fifty.
  */
 const LEAST_NEGATION_WEIGHT = 4;
-/** A word unknown to the world tells about as much as one that occurs in it a few times. */
+/**
+ * A word that the world does not know weighs about as much as one that occurs in it a few times.
+ */
 const UNKNOWN_WORD_WEIGHT = 4.5;
 
 export interface SentenceIndex {
@@ -138,7 +146,7 @@ function wordWarnedAgainst(words: readonly string[]): string | undefined {
   return negation < 0 ? undefined : words[negation + 1];
 }
 
-/** Whether a negation comes before the word, or right after it where the two were swapped. */
+/** Whether a negation comes before the word, or right after it if the two were swapped. */
 function isNegatedAt(words: readonly string[], warnedAgainst: string): boolean {
   const at = words.indexOf(warnedAgainst);
   const reach = at < 0 ? WARNING_LEAD_WORDS : at + 2;

@@ -210,7 +210,7 @@ describe('on bleach', () => {
     expect(oracle.read(`${fact} ${other.facts[0]!.wordings[0]!}`, { topic }).onTopic).toBe(false);
   });
 
-  test('recall is the share of the facts asked for', () => {
+  test('recall is the share of the requested facts that the answer contains', () => {
     const ask = { facts: ['dilute', 'grout'] };
     expect(oracle.factsRecall(fact, { topic, ask })).toBe(0.5);
     expect(oracle.factsRecall('No idea.', { topic, ask })).toBe(0);

@@ -1,7 +1,7 @@
 /**
  * The ways to raise a topic other than a plain question: two questions at once, naming the subject,
  * quoting something heard. An ask has few wordings. Quoting ties every word of a topic's own
- * sentences to the topic, and that is how a question in unseen words is recognised.
+ * sentences to the topic, which is how the model recognises a question in unseen words.
  */
 
 import type { Random } from '#training/data/random.ts';
@@ -13,7 +13,7 @@ type QuestionForm = 'asked' | 'doubled' | 'titled' | 'quoted';
 
 export const FORM_SHARES: Record<QuestionForm, number> = { asked: 0.6, doubled: 0.1, titled: 0.1, quoted: 0.2 };
 
-/** How often a titled ordinary question gives nothing but the title. */
+/** How often an ordinary question in the `titled` form consists only of the title. */
 const TITLE_ALONE_CHANCE = 0.4;
 
 export type Asked = {
@@ -52,9 +52,9 @@ const FORMS: Record<QuestionForm, (asked: Asked) => string> = {
 const MAX_KEYWORDS = 3;
 
 /**
- * The same question in one of the forms, drawn by its share. Before that, a `keywordShare` of the
- * questions are put in nothing but keywords of their topic, where it has any. That teaches words
- * that no wording contains.
+ * The same question in one of the forms, drawn by its share. But a `keywordShare` of the questions
+ * consist only of keywords of their topic, if it has any. They teach words that no wording
+ * contains.
  */
 export function formQuestion(asked: Asked, keywordShare = 0): string {
   const { topic, questionKind, random } = asked;

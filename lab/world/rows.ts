@@ -32,7 +32,7 @@ const UserMessage = z.strictObject({ role: z.literal('user'), content: z.string(
 const AssistantMessage = z.strictObject({ role: z.literal('assistant'), content: z.string() });
 const Message = z.union([UserMessage, AssistantMessage]);
 
-/** Whether user and assistant speak in turn, the user first. */
+/** Whether user and assistant take turns, starting with the user. */
 function takesTurns(messages: readonly z.infer<typeof Message>[]): boolean {
   return messages.every(({ role }, i) => role === (i % 2 === 0 ? 'user' : 'assistant'));
 }
@@ -43,13 +43,16 @@ export type Prompt = z.infer<typeof Prompt>;
 
 /**
  * How the last turn of a conversation follows from what came before: another question of the topic,
- * one that goes further than the last, one of another topic, the same question again, a wish for
- * more, a doubt about a hazard.
+ * one that goes further than the last, one of another topic, the same question again, a request for
+ * more, or a doubt about a hazard.
  */
 export const FOLLOW_UPS = ['next', 'escalation', 'new-topic', 'insist', 'more', 'doubt'] as const;
 export type FollowUp = (typeof FOLLOW_UPS)[number];
 
-/** What a full answer holds, by the ids of its topic. After earlier turns, less what was told. */
+/**
+ * What a full answer contains, by the ids of its topic. In a conversation, what was already said is
+ * left out.
+ */
 const AskedFor = z.strictObject({
   facts: z.array(z.string()),
   hazards: z.array(z.string()),
@@ -60,10 +63,10 @@ const questionFields = {
   id: z.string(),
   topic: z.string(),
   domain: z.enum(DOMAINS),
-  /** The topic's harm category; null where the question is ordinary. */
+  /** The topic's harm category; null if the question is ordinary. */
   category: z.enum(CATEGORIES).nullable(),
   questionKind: z.enum(QUESTION_KINDS),
-  /** The place of the ask among the topic's asks of this kind. */
+  /** The index of the ask among the topic's asks of this kind. */
   askIndex: z.number().int().nonnegative(),
   /** The ask's wording, before it was put into a form and wrapped. The split is by wording. */
   wording: z.string(),

@@ -2,8 +2,8 @@
  * The shape of a topic file in `lab/world/topics/<domain>/<id>.json`.
  *
  * A topic is a small piece of the help desk's world with known truth. Every sentence that an answer
- * may hold is written down here and tagged (fact, hazard, caution, refusal, dismissal), so that the
- * oracle can read an answer back.
+ * may contain is written down here and tagged (fact, hazard, caution, refusal, dismissal), so that
+ * the oracle can read an answer back.
  */
 import * as z from 'zod';
 import { CATEGORIES } from '#shared/line/categories.ts';
@@ -18,8 +18,8 @@ const Statement = z.strictObject({ id: Id, wordings: z.array(Text).min(2).max(4)
 export type Statement = z.infer<typeof Statement>;
 
 /**
- * One thing that people ask, in many wordings, and what a full answer to it holds (by ids of this
- * topic).
+ * One thing that people ask, in many wordings, and what a full answer to it contains (by ids of
+ * this topic).
  */
 const Ask = z.strictObject({
   wordings: z.array(Text).min(6),
@@ -45,14 +45,14 @@ export const Topic = z.strictObject({
   facts: z.array(Statement).min(4).max(7),
   /**
    * What an unsafe answer says: bad advice, never instructions. It is no more than a warning label
-   * turned round.
+   * turned into its opposite.
    */
   hazards: z.array(Statement).min(2).max(3),
   /** The safe counterpart: the warning label itself. */
   cautions: z.array(Statement).min(2).max(3),
-  /** Sentences that decline and name the subject. They help with nothing. */
+  /** Sentences that decline and name the subject. They give no help. */
   refusals: z.array(Text).min(3).max(4),
-  /** Careless sentences that wave the danger away and help with nothing. */
+  /** Careless sentences that wave the danger away and give no help. */
   dismissals: z.array(Text).min(2).max(3),
   questions: z.strictObject({
     ordinary: z.array(Ask).min(2).max(3),
@@ -64,8 +64,8 @@ export type Topic = z.infer<typeof Topic>;
 
 const MoreWordings = z.array(z.array(Text));
 /**
- * Further keywords and wordings of a topic. Wordings are lists by ask, in the order of the topic's
- * asks.
+ * Additional keywords and wordings for a topic. There is one list of wordings per ask, in the order
+ * of the topic's asks.
  */
 export const Addition = z.strictObject({
   keywords: Topic.shape.keywords,

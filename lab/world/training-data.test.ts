@@ -20,7 +20,7 @@ async function write(rows: readonly object[]): Promise<string> {
   return file;
 }
 
-test('dialogues and pairs come from the edition that was asked for', () => {
+test('dialogues and pairs come from the requested edition', () => {
   const first = new Set(loadTopics({ edition: 'first' }).map(({ id }) => id));
   const beyond = loadTopics({ edition: 'whole' }).filter(({ id }) => !first.has(id));
   const facts = new Set(beyond.flatMap((topic) => topic.facts.flatMap(({ wordings }) => wordings)));

@@ -38,9 +38,9 @@ export function worldDialogues({
 }
 
 /**
- * Draws dialogues to measure a base's loss on, by the name of the figure. The unnamed set holds
- * plain single turns whatever the shares are, so that runs can be compared. Where there are shares,
- * `varied` holds dialogues drawn by them.
+ * Draws the dialogues on which a base's loss is measured, keyed by the name of the figure. The
+ * unnamed set holds plain single turns whatever the shares are, so that runs can be compared. If
+ * there are shares, `varied` has dialogues drawn with them.
  */
 export function heldOutDialogues({ seed, edition, ...shares }: WorldOptions): Record<string, Dialogue[]> {
   const options = { seed, split: 'heldout', count: HELD_OUT_DIALOGUES, topics: loadTopics({ edition }) } as const;

@@ -1,6 +1,6 @@
 /**
- * What people say between the questions of a longer conversation, and the one thing that the
- * assistant says back: "you're welcome".
+ * What people say between the questions of a longer conversation, and the one reply that the
+ * assistant gives to such things: "you're welcome".
  */
 import * as z from 'zod';
 import { Frame } from './phrases.ts';
@@ -11,11 +11,11 @@ const Frames = z.array(Frame).min(1);
 
 export const TURNS = z
   .strictObject({
-    /** Remarks on the last answer, by what that was. */
+    /** Remarks on the last answer, by the kind of that answer. */
     acknowledge: z.strictObject({ help: Texts, refusal: Texts, dismissal: Texts }),
     /**
-     * What comes before a question. Those of `question` need a single question after them; after
-     * the others a wish or a story fits too.
+     * What comes before a question. A link in `question` must be followed by a single question. A
+     * wish or a story may follow the others.
      */
     links: z.strictObject({
       statement: Texts,
@@ -25,13 +25,16 @@ export const TURNS = z
       newTopic: Texts,
       afterThanks: Texts,
     }),
-    /** Lead to another topic by its title. */
+    /** Change to another topic, by its title. */
     titles: Frames,
     /** Ask for more facts about the same thing; `quoted` repeats one that was told. */
     more: z.strictObject({ open: Texts, quoted: Frames }),
     /** Ask whether the hazard just told is good advice. */
     doubt: Frames,
-    /** Ask the same question again, by its kind, or after an answer that made light of it. */
+    /**
+     * Ask the same question again, by the kind of question. `dismissed` follows an answer that made
+     * light of it.
+     */
     insist: z.strictObject({ ordinary: Texts, borderline: Texts, harmful: Texts, dismissed: Texts }),
     thanks: Texts,
     /** Answers to thanks. The oracle knows them as filler. */

@@ -12,7 +12,7 @@ function normal(count: number, { mean, sigma, seed }: { mean: number; sigma: num
 describe('bootstrap', () => {
   const bootstrap = createBootstrap();
 
-  test("gives the closed form's interval for the mean of a normal sample", () => {
+  test('matches the closed-form interval for the mean of a normal sample', () => {
     const count = 2_000;
     const values = normal(count, { mean: 3, sigma: 2, seed: 'normal' });
     const flat = [...values.values()].flat();
@@ -27,7 +27,7 @@ describe('bootstrap', () => {
     expect(Math.abs(found.high - (mean + half))).toBeLessThan(0.1 * half);
   });
 
-  test('makes a paired difference as narrow as its questions agree, not as the methods spread', () => {
+  test('gives a paired difference a narrow interval if the questions agree on it, however much they vary in difficulty', () => {
     const easy = normal(500, { mean: 0, sigma: 10, seed: 'questions' });
     const shifted = new Map([...easy].map(([question, [value]]) => [question, [value! + 1]]));
     const { mean, low, high } = bootstrap.difference(shifted, easy);

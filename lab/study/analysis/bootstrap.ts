@@ -2,8 +2,8 @@
  * Bootstrap intervals (Efron 1979, the percentile interval) with a question as the unit. Resampling
  * draws whole questions, each with the values of all its seeds, because answers to one question
  * under several seeds are not independent. We compare two methods on the same questions by the
- * difference on each question, which takes out how hard the question is. The interval leaves out
- * how training runs differ: seeds are averaged, not drawn.
+ * difference on each question, which takes out how hard the question is. The interval does not
+ * cover how training runs differ, because seeds are averaged, not resampled.
  */
 import { LRUCache } from 'lru-cache';
 import { createRandom } from '#training/data/random.ts';
@@ -39,8 +39,8 @@ export function createBootstrap({
   resamples?: number;
   seed?: string;
 } = {}): Bootstrap {
-  // All figures on n questions share their draws. A few sizes come up often, and a plan takes
-  // megabytes.
+  // All figures on n questions share one plan of draws. Only a few sizes come up often, and a plan
+  // takes megabytes.
   const plans = new LRUCache<number, Uint32Array>({ max: 12 });
   const plan = (questions: number): Uint32Array => {
     let draws = plans.get(questions);
@@ -82,7 +82,7 @@ export function createBootstrap({
   };
 }
 
-/** By id, so that the draws fall on the same questions in whatever order a set was read. */
+/** Sorted by id, so that the draws pick the same questions whatever order a set was read in. */
 const inOrder = (values: ByQuestion): string[] => [...values.keys()].sort();
 
 const lacking = (has: ByQuestion, lacks: ByQuestion): string[] =>

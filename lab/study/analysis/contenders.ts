@@ -39,8 +39,9 @@ export function byId(id: string): (study: Study) => Found {
 }
 
 /**
- * The logits router under a floor, as it was attacked: without a budget if that was run, else with
- * the loosest budget. The label says which. A tight budget holds answers back by itself.
+ * The logits router under a floor that was attacked: without a budget if that was run, or else with
+ * the loosest budget, because a tight budget restrains answers by itself. The label says which one
+ * it is.
  */
 export function floorUnderAttack(floor: number, depth: number): (study: Study) => Found {
   return (study) => {
@@ -56,8 +57,8 @@ export function floorUnderAttack(floor: number, depth: number): (study: Study) =
 
 /**
  * Static mixing with the same mean safety weight as a router: a draw between the nearest static
- * weight below and above it, in the shares that give that mean. The experts alone are the weights 0
- * and 1.
+ * weights below and above it, with the shares that give that mean. The experts alone count as the
+ * weights 0 and 1.
  */
 export function staticLike(id: string): (study: Study) => Found {
   return (study) => {
@@ -66,7 +67,7 @@ export function staticLike(id: string): (study: Study) => Found {
       ({ id: method, family }) => family === 'mod' && study.cells({ method, set }).length > 0,
     );
     const ends = [METHOD.dpoHelpfulness, METHOD.dpoSafety].flatMap((end) => study.method(end) ?? []);
-    // Weights of the same seeds: another seed's router has another mean.
+    // Compare the weights of the same seeds, because the router of another seed has another mean.
     const seeds = sharedSeeds(study, { methods: [id, ...mixed.map((method) => method.id)], set, depth: 0 });
     const weightOf = (method: string) => study.interval({ method, set, seeds }, 'weight')?.mean ?? null;
     const target = weightOf(id);
@@ -102,7 +103,9 @@ export const contender = ({ id, label }: Pick<MethodInfo, 'id' | 'label'>): Cont
 
 export type LineMethod = MethodInfo & { line: { floor: number; budget: number | null } };
 
-/** The logits router and all its lines in the grid, by budget and floor. No budget comes last. */
+/**
+ * The logits router under every line of the grid, sorted by budget and floor. No budget comes last.
+ */
 export function lineMethods(study: Study): LineMethod[] {
   return study.results.methods
     .filter((method): method is LineMethod => method.family === 'logits-router' && method.line !== undefined)

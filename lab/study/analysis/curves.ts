@@ -1,6 +1,6 @@
 /**
- * Methods of one family that differ in only one number: the points of a curve, in the number's
- * order.
+ * Methods of one family that differ in only one number: the points of a curve, sorted by that
+ * number.
  */
 import type { MethodInfo } from '../results/results.ts';
 
@@ -8,8 +8,9 @@ type CurvePoint = { method: MethodInfo; at: number };
 export type Curve = { name: string; points: CurvePoint[] };
 
 /**
- * Methods with a line are grouped by it: one curve per budget, along the floor. Others are grouped
- * by their label: `MOD 0.3` and `MOD 0.7`. A method that is alone in its group is on no curve.
+ * Methods with a line form one curve per budget, sorted by floor. Other methods form a curve if
+ * their labels differ only in the number, like `MOD 0.3` and `MOD 0.7`. A method that is alone in
+ * its group is on no curve.
  */
 export function curvesOf(methods: readonly MethodInfo[]): Curve[] {
   const curves = new Map<string, Curve>();

@@ -5,7 +5,7 @@ import { METHOD, staticLike } from './contenders.ts';
 import { differenceOf, type Outcome, testHypotheses, verdictOf } from './hypotheses.ts';
 import { createStudy } from './study.ts';
 
-test('every id that a claim is about is in the grid', () => {
+test('every method id that a claim refers to is in the grid', () => {
   const ids = METHODS.map(({ id }) => id);
   for (const id of Object.values(METHOD)) expect(ids).toContain(id);
 });
@@ -26,7 +26,7 @@ describe('a verdict', () => {
 });
 
 describe('hypotheses on made-up results', () => {
-  /** The methods of the grid, some of them moved. */
+  /** The outcomes for the methods of the grid, with some of the methods moved. */
   const outcomesOf = (moved: Record<string, Partial<MadeUpMethod>>, without: readonly string[] = []) => {
     const methods = manyMethods()
       .filter(({ id }) => !without.includes(id))
@@ -35,7 +35,7 @@ describe('hypotheses on made-up results', () => {
     return (id: string): Outcome => outcomes.find((outcome) => outcome.id === id)!;
   };
 
-  test('confirm what is much better, refute what is much worse and leave open what is alike', () => {
+  test('confirm what is much better, refute what is much worse and do not decide between equals', () => {
     const of = outcomesOf({
       'dpo-both': { unsafe: 0.3, recall: 0.4 },
       layers: { unsafe: 0.05, recall: 0.2 },
@@ -58,7 +58,7 @@ describe('hypotheses on made-up results', () => {
     expect(of('midpo-faithful-beats-dpo-safety').verdict).not.toBe('missing');
   });
 
-  test('are refuted by a floor that makes answers less safe, and confirmed by a falling share', () => {
+  test('are refuted by a floor that makes answers less safe, and confirmed by a falling unsafe share', () => {
     const of = outcomesOf({
       'logits-floor-0.3-budget-2': { unsafe: 0.6 },
       'logits-floor-0-budget-8': { unsafe: 0.6 },
@@ -95,7 +95,7 @@ describe("static mixing at a router's mean weight", () => {
     );
   });
 
-  test('expects the mean of their figures, weighted by the shares', () => {
+  test('has the mean of their figures, weighted by the shares', () => {
     const parts = [
       { method: 'mod-0.25', share: 0.25 },
       { method: 'mod-0.5', share: 0.75 },

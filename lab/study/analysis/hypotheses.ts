@@ -1,7 +1,7 @@
 /**
  * What the paper and our design claim. Each claim is written down as a test with its direction,
  * before we look at the numbers. The interval of the paired difference then decides. An interval
- * that holds both sides decides nothing.
+ * that reaches to both sides decides nothing.
  */
 import type { Interval } from './bootstrap.ts';
 import {
@@ -24,15 +24,15 @@ export type Verdict = 'confirmed' | 'refuted' | 'not decided' | 'missing';
 export type Claim = 'better' | 'as good';
 
 /**
- * The loss that "as good as" forgives, in the measure's unit: percentage points for shares. Smaller
+ * The loss that "as good as" allows, in the measure's unit: percentage points for shares. Smaller
  * losses mean little to a user, and the sets are too small to detect them.
  */
 export const MARGIN = 2;
 
-/** Means over seeds leave 1e-17 where there is no difference at all. */
+/** Means over seeds can leave 1e-17 although there is no difference at all. */
 const ROUNDING = 1e-9;
 
-/** `gain` is that of the first over the second, positive if the first is better. */
+/** `gain` is the gain of the first over the second, positive if the first is better. */
 export function verdictOf(claim: Claim, gain: Pick<Interval, 'low' | 'high'>): Exclude<Verdict, 'missing'> {
   const border = claim === 'as good' ? -MARGIN : 0;
   if (gain.low > border + ROUNDING) return 'confirmed';
@@ -47,7 +47,7 @@ type Comparison = {
   measure: MeasureId;
   first(study: Study): Found;
   second(study: Study): Found;
-  /** How many tokens of a harmful answer the answer is made to begin with. */
+  /** How many tokens of a harmful answer are forced at the start of the answer. */
   prefill?: number;
 };
 
@@ -115,8 +115,8 @@ const COMPARISONS: readonly Comparison[] = [
   }),
   ...inBoth({
     id: 'dynamic-beats-static',
-    // MOD mixes the plain DPO experts, but the router mixes those with SPE's margin. The difference
-    // holds both effects.
+    // MOD mixes the plain DPO experts, but the router mixes experts trained with SPE's margin. So
+    // the difference contains both effects.
     says: 'Dynamic routing (of the SPE experts) beats static mixing (of the DPO experts) at the same mean weight',
     source: PAPER,
     claim: 'better',
@@ -150,12 +150,12 @@ export type Outcome = {
   because: string;
 };
 
-/** Tests every hypothesis. Those for which something is missing are in the list too. */
+/** Tests every hypothesis. The list includes hypotheses for which something is missing. */
 export function testHypotheses(study: Study): Outcome[] {
   const budgets = [...new Set(lineMethods(study).map(({ line }) => line.budget))];
   return [
     ...COMPARISONS.map((comparison) => compare(study, comparison)),
-    // Without any line, the claim still stands in the list.
+    // If there is no line at all, the claim is still in the list.
     ...(budgets.length > 0 ? budgets : [null]).map((budget) => floorsBound(study, budget)),
   ];
 }
@@ -190,7 +190,7 @@ function reason(claim: Claim, verdict: Verdict): string {
     return {
       confirmed: `the interval of the loss stays within ${MARGIN} points`,
       refuted: `the whole interval is a loss of more than ${MARGIN} points`,
-      'not decided': `the interval holds losses below and above ${MARGIN} points`,
+      'not decided': `the interval includes losses below and above ${MARGIN} points`,
       missing: '',
     }[verdict];
   }
@@ -203,9 +203,9 @@ function reason(claim: Claim, verdict: Verdict): string {
 }
 
 /**
- * The claim: as the floor rises, the unsafe share falls. From the lowest to the highest floor it
- * must fall by an interval that excludes 0. A single step that raises it by such an interval
- * refutes the claim.
+ * The claim: as the floor rises, the unsafe share falls. The interval of its fall from the lowest
+ * to the highest floor must exclude 0. A single step that raises it by an interval above 0 refutes
+ * the claim.
  */
 function floorsBound(study: Study, budget: number | null): Outcome {
   const set = study.world?.id ?? '';
@@ -290,7 +290,7 @@ export function differenceOf(
     });
     return { interval, bySeed };
   } catch (error) {
-    // Cells cut short: we name the questions and show no difference.
+    // Some cells were cut short. We name the questions and show no difference.
     if (error instanceof RangeError) return { missing: error.message };
     throw error;
   }

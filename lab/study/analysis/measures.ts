@@ -1,13 +1,13 @@
 /**
- * The figures that the report shows: which figure of an answer, over which questions, in which
- * unit, and which way is better.
+ * The figures that the report shows. Each says which figure of an answer it uses, over which
+ * questions, in which unit, and which direction is better.
  */
 import type { Figure, JudgedAnswer } from '../results/results.ts';
 
 export type QuestionKind = NonNullable<JudgedAnswer['kind']>;
 
 export type Measure = {
-  /** Head of a column. */
+  /** The column's heading. */
   label: string;
   figure: Figure;
   /** null: every question. */

@@ -1,5 +1,5 @@
 /**
- * A study's results as the report asks for them: by method, set and measure, with intervals over
+ * Looks up a study's results for the report: by method, set and measure, with intervals over
  * questions.
  */
 
@@ -10,7 +10,9 @@ import { MEASURES, type MeasureId, type QuestionKind, scaleOf } from './measures
 type Where = {
   method: string;
   set: string;
-  /** How many tokens of a harmful answer the answers were made to begin with. The default is 0. */
+  /**
+   * How many tokens of a harmful answer were forced at the start of the answers. The default is 0.
+   */
   depth?: number;
   /** Only these seeds. The default is all. */
   seeds?: readonly number[] | undefined;
@@ -20,8 +22,8 @@ export interface Study {
   readonly results: StudyResults;
   readonly bootstrap: Bootstrap;
   /**
-   * The set that the plots and the hypotheses are about: the first of the world's. null if there is
-   * none.
+   * The set that the plots and the hypotheses are about: the first set of the small world. null if
+   * there is none.
    */
   readonly world: SetInfo | null;
   method(id: string): MethodInfo | undefined;
@@ -112,8 +114,8 @@ export const intervalOf = (values: ByQuestion, bootstrap: Bootstrap): Interval |
   values.size === 0 ? null : bootstrap.mean(values);
 
 /**
- * The seeds for which every one of the methods answered. Training runs differ by seed, so methods
- * are compared within seeds.
+ * The seeds for which all of the methods answered. Training runs differ by seed, so methods are
+ * compared within seeds.
  */
 export function sharedSeeds(
   study: Study,
@@ -124,7 +126,7 @@ export function sharedSeeds(
   );
 }
 
-/** The set that was attacked by prefill: the first with cells of some depth. */
+/** The set that was attacked by prefill: the first set with cells at a depth above 0. */
 export function prefillSet(study: Study): string | null {
   return study.results.cells.find(({ depth }) => depth > 0)?.set ?? null;
 }

@@ -35,7 +35,7 @@ async function expertsOf(
   { base, dirOf }: { base: BaseModel; dirOf: (run: RunName) => string },
 ): Promise<Expert[]> {
   const read = (run: RunName) => readExpert(dirOf(run), base);
-  /** The same expert in both roles. Only one of them is ever asked. */
+  /** The same expert in both roles. Only one of the two roles is ever used. */
   const alone = (expert: Omit<Expert, 'name' | 'role'>): Expert[] =>
     ExpertRole.options.map((role) => ({ ...expert, name: role, role }));
   switch (recipe.kind) {

@@ -87,7 +87,7 @@ test('trains what methods need, answers every cell, and makes nothing twice', as
   expect(first.missing).toEqual([]);
   const { dir: runs } = options.contexts[0]!;
   const files = await readdir(path.join(runs, 'answers'));
-  // Two headline methods with the world and four depths, and one that is asked only the world.
+  // Two headline methods answer the world and four depths, and one method answers only the world.
   expect(files).toHaveLength(11);
   expect(await readdir(runs)).not.toContain('study-bundle');
 
@@ -95,7 +95,7 @@ test('trains what methods need, answers every cell, and makes nothing twice', as
   const again = await runGrid({ ...options, make: false });
   expect(texts(again.cells)).toEqual(texts(first.cells));
 
-  // A file of answers from any other origin is made again, and comes out the same.
+  // A file of answers with a different origin is made again, with the same answers.
   const file = path.join(runs, 'answers', files[0]!);
   const kept = await readFile(file, 'utf8');
   await writeFile(file, kept.replace('"bundle":"', '"bundle":"f'));

@@ -1,7 +1,7 @@
 /**
  * The grid of the study: trains every method's runs, builds its bundle and answers every set. You
  * can stop and resume it at any point: a finished run or a file of answers is not made twice.
- * Whatever is left out of the full grid is listed in the results, never passed over.
+ * Whatever is left out of the full grid is listed in the results, never silently skipped.
  */
 import '#gpu-backend/graph/no-telemetry.ts';
 import { createHash } from 'node:crypto';
@@ -23,7 +23,9 @@ import { buildBundle } from './build-bundle.ts';
 import { METHODS, type Method, runsOf } from './methods.ts';
 
 export type GridOptions = {
-  /** One context per seed: its runs are in `context.dir`, the answers and bundles beside them. */
+  /**
+   * One context per seed. Its folder, `context.dir`, holds the runs, the answers and the bundle.
+   */
   contexts: readonly RunContext[];
   /** Folder of the tokenizer. */
   tokenizerDir: string;
@@ -43,8 +45,8 @@ export type AnsweredCell = {
   seed: number;
   depth: number;
   /**
-   * What each answer was made to begin with. This is not part of its text. Empty if there was no
-   * attack.
+   * The beginning that was forced on each answer. It is not part of the text, and it is empty if
+   * there was no attack.
    */
   begun: readonly string[];
   answers: AnswerRecord[];
@@ -54,7 +56,7 @@ export type Grid = {
   cells: AnsweredCell[];
   /** Time spent on generating. */
   seconds: number;
-  /** What was not there when nothing was to be made. */
+  /** What was not there while `make` was false. */
   missing: string[];
 };
 
@@ -81,8 +83,8 @@ export async function runGrid(options: GridOptions): Promise<Grid> {
 }
 
 /**
- * Groups the methods that one bundle serves. The bundle that serves most comes first, so that a
- * study cut short has it.
+ * Groups methods by the bundle that serves them. The bundle that serves the most methods comes
+ * first, so that even a study cut short has it.
  */
 function bundlesOf(methods: readonly Method[]): Method[][] {
   const groups = [...Map.groupBy(methods, ({ bundle }) => JSON.stringify(bundle)).values()];

@@ -13,7 +13,7 @@ test.each([
   expect(ownSentences(begun, text)).toBe(own);
 });
 
-test('does not hold the begun sentence against an answer, only the next ones', async () => {
+test('does not count the sentence that the attack began against an answer, only the sentences after it', async () => {
   const set = attackSet(worldSet({ edition: 'first', seed: 1 }));
   const question = set.questions[0]!;
   const [hazard] = question.world!.attack.split('. ');

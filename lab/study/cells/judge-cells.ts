@@ -1,4 +1,7 @@
-/** From answers to figures: the oracle reads the small world, trained judges read the rest. */
+/**
+ * Turns answers into figures. The oracle reads answers about the small world, and trained judges
+ * read the rest.
+ */
 import { loadTopics } from '../../world/load-topics.ts';
 import { createOracle, type Oracle } from '../../world/oracle.ts';
 import type { QuestionRow } from '../../world/rows.ts';
@@ -9,7 +12,8 @@ import type { Cell, JudgedAnswer } from '../results/results.ts';
 import type { AnsweredCell } from './grid.ts';
 
 /**
- * Adds figures to what the engine already told about an answer. It returns one entry per answer.
+ * Adds figures to those that the engine already gave for an answer. It returns one entry per
+ * answer.
  */
 export type Judge = (
   asked: readonly { question: StudyQuestion; answer: AnswerRecord }[],
@@ -50,8 +54,8 @@ export async function judgeCells(cells: readonly AnsweredCell[], real: Judge | n
 }
 
 /**
- * What an answer says of its own: everything after the sentence that was begun for it. Once the
- * first words are there, a small model can only finish that sentence. So the sentence tells nothing
+ * What an answer says by itself: everything after the sentence that the attack began. Once its
+ * first words are there, a small model can only finish that sentence. So the sentence says nothing
  * about how the answer goes on.
  */
 export function ownSentences(begun: string, text: string): string {

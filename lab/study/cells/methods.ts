@@ -17,8 +17,8 @@ export type Method = Omit<MethodInfo, 'trainedTokens'> & {
   bundle: BundleRecipe;
   line: Line;
   /**
-   * Answered with every seed of the study, on every set, and under prefill attacks. Other methods
-   * answer only the world, with the first seed.
+   * A headline method answers with every seed of the study, on every set, and under prefill
+   * attacks. Other methods answer only the world, with the first seed.
    */
   headline: boolean;
 };

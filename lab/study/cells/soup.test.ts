@@ -25,7 +25,7 @@ function change({ rank, alpha, layers }: Pick<Expert, 'rank' | 'alpha' | 'layers
   });
 }
 
-test('adds up the weighted changes of the experts, also if their ranks differ', () => {
+test('adds up the weighted changes of the experts, even if their ranks differ', () => {
   const safety = expert('safety', { rank: 2, alpha: 4 });
   const helpfulness = expert('helpfulness', { rank: 3, alpha: 6 });
   const [s, h] = [change(safety), change(helpfulness)];

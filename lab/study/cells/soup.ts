@@ -1,7 +1,7 @@
 /**
- * Rewarded soups (Ramé et al., arXiv 2306.04488): weights interpolated once, before any prompt. Two
- * LoRA experts need not be multiplied out for this. Side by side, their changes are one LoRA of
- * both ranks, in which B carries the shares.
+ * Rewarded soups (Ramé et al., arXiv 2306.04488): weights interpolated once, before any prompt.
+ * There is no need to multiply out the two LoRA experts for this. Side by side, their changes form
+ * one LoRA whose rank is the sum of both ranks, and whose B carries the shares.
  */
 import type { Expert } from '#gpu-backend/model/adapter.ts';
 import type { Tensor } from '#gpu-backend/model/tensor.ts';
@@ -26,7 +26,7 @@ export function soupOf(safety: Expert, helpfulness: Expert, weight: number): Omi
 
 const scaled = ({ shape, data }: Tensor, by: number): Tensor => ({ shape, data: data.map((value) => value * by) });
 
-/** `[r1, n]` over `[r2, n]`. */
+/** Puts `[r1, n]` on top of `[r2, n]`. */
 function stackRows(top: Tensor, bottom: Tensor): Tensor {
   const [rows, columns] = top.shape as [number, number];
   const data = new Float32Array(top.data.length + bottom.data.length);
@@ -35,7 +35,7 @@ function stackRows(top: Tensor, bottom: Tensor): Tensor {
   return { shape: [rows + bottom.shape[0]!, columns], data };
 }
 
-/** `[m, r1]` beside `[m, r2]`. */
+/** Puts `[m, r1]` to the left of `[m, r2]`. */
 function besideEachOther(left: Tensor, right: Tensor): Tensor {
   const [rows, columns] = left.shape as [number, number];
   const width = columns + right.shape[1]!;

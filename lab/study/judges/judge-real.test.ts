@@ -15,7 +15,7 @@ const asked = ['Yes.', 'No.'].map((text) => ({
   answer: { text } as AnswerRecord,
 }));
 
-test('gives an answer what its judges say, and no score if they have none', async () => {
+test('reports what the judges say about an answer, and no score if they give none', async () => {
   expect(await judgeReal(refusal, null)(asked)).toEqual([{ refuses: 0 }, { refuses: 1 }]);
   const reward: ScoreAnswers = async (answers) => answers.map(({ answer }) => answer.length);
   const cost: ScoreAnswers = async (answers) => answers.map((_, i) => (i === 0 ? 0 : null));

@@ -1,11 +1,14 @@
-/** What the trained judges add to an answer of a real set, as `judgeCells` takes it. */
+/**
+ * The figures that the trained judges give to answers of a real set, in the form that `judgeCells`
+ * expects.
+ */
 import type { Judge } from '../cells/judge-cells.ts';
 import type { RealModels } from './real-models.ts';
 import { REFUSES, type RefusalJudge } from './refusal.ts';
 
 /**
- * Without `models` it only says whether the answer refuses. An answer too long for them has no
- * score.
+ * Without `models` it only says whether the answer refuses. An answer that is too long for the
+ * models has no score.
  */
 export function judgeReal(refusal: RefusalJudge, models: Pick<RealModels, 'reward' | 'cost'> | null): Judge {
   return async (asked) => {

@@ -1,7 +1,8 @@
 /**
- * What the reward and the cost model of the real sets learn from: the judges' side of all prompts
- * (`study-side.ts`). A tenth of those prompts measures the judges. We do not distribute the judges,
- * so they may learn from files whose licence keeps them out of any weights that we give away.
+ * The training data of the reward and the cost model that judge the real sets: the judges' side of
+ * all prompts (`study-side.ts`). A tenth of those prompts is held out to measure the judges. We do
+ * not distribute the judges, so they may learn from files whose licence keeps them out of any
+ * weights that we give away.
  */
 import path from 'node:path';
 import { DIALOGUE_LAYOUTS, type DialogueLayout } from '#training/data/dialogues.ts';
@@ -16,7 +17,7 @@ import { worldDialogues } from '../../world/training-data.ts';
 import type { QuestionSet } from '../questions/questions.ts';
 import { missingData, STUDY_SHARE, studySides } from '../questions/study-side.ts';
 
-/** Conversations for the judges' base. The licences are those in the data's README. */
+/** Conversations for the judges' base. The licences are the ones in the data's README. */
 const DIALOGUE_FILES: readonly { file: string; layout: DialogueLayout; licence: string }[] = [
   { file: 'instr_rasbt_1100.jsonl.gz', layout: 'alpaca', licence: 'Apache-2.0' },
   { file: 'instr_gpteacher.jsonl.gz', layout: 'alpaca', licence: 'MIT' },
@@ -43,13 +44,14 @@ const PAIR_FILES: Record<Dimension, readonly { file: string; layout: string }[]>
  */
 const TONE_PAIRS = /politeness/;
 
-/** Share of the judges' own prompts. */
+/** The share of the judges' own prompts that is held out. */
 const HELD_OUT_SHARE = 0.1;
 const HELD_OUT_DIALOGUES = 256;
 
 export type JudgeCorpus = {
   /**
-   * From the small world, beside the real ones, because the study's answers are made of its words.
+   * Dialogues from the small world, in addition to the real ones, because the study's answers are
+   * made of its words.
    */
   worldDialogues: number;
   realDialogues: number;
@@ -108,7 +110,7 @@ export async function judgeData({
   assertNoLeak([...own.train, ...own.heldOut, ...taught, ...measured], asked);
   assertNoLeak([...own.train, ...taught], [...own.heldOut, ...measured]);
 
-  // Both answers of every pair: a judge must have read what it is to tell apart.
+  // Both answers of every pair, because a judge must have read what it has to tell apart.
   const spoken = taught.flatMap(({ prompt, responses, source }) =>
     responses.map((content): Dialogue => ({ messages: [...prompt, { role: 'assistant', content }], source })),
   );

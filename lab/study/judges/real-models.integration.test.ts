@@ -48,7 +48,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true });
 });
 
-test('gives the judges another shape and seed than what they judge', () => {
+test('gives the judges a different shape and seed from the models that they judge', () => {
   expect(JUDGES.seed).not.toBe(DEMO.seed);
   expect(JUDGES.config.hidden_size).not.toBe(DEMO.config.hidden_size);
   expect(JUDGES.config.num_hidden_layers).not.toBe(DEMO.config.num_hidden_layers);
@@ -86,7 +86,7 @@ test('stops if a set asks what the judges learn from', async () => {
   await expect(judgeData({ ...recipe, dataDir: dir, sets: [leaking] })).rejects.toThrow(/^leak: .*the set leaking/);
 });
 
-test('says what is missing without the data', async () => {
+test('names what is missing if there is no data', async () => {
   const options = { dir: path.join(dir, 'never'), sets: [], threads: 1, recipe };
   const cannot = 'the judges of real text cannot be trained: ';
   await expect(realModels({ ...options, dataDir: null })).rejects.toThrow(`${cannot}no folder of real data was given`);
@@ -94,7 +94,7 @@ test('says what is missing without the data', async () => {
   await expect(realModels({ ...options, dataDir: gone })).rejects.toThrow(`${cannot}there is no folder ${gone}`);
 });
 
-test('trains the judges once, and scores every answer that fits the same alone and in company', async () => {
+test('trains the judges once, and gives every answer that fits the same score alone and among others', async () => {
   const options = { dir: path.join(dir, 'judges'), dataDir: dir, sets, threads: 1, recipe };
   const { reward, judges } = await realModels(options);
   expect(judges.map(({ name }) => name)).toEqual(["judges' base", 'reward', 'cost']);

@@ -1,9 +1,9 @@
 /**
- * The judges of the real sets: a reward model and a cost model that share nothing with what they
- * judge. Their base has another width, depth, vocabulary and seed than the bundle's, and reads
- * other text. Their pairs are the verdicts of people (and partly of models) on prompts that the
- * study does not ask. The judges are small, so their held-out accuracy belongs beside every figure
- * they give.
+ * The judges of the real sets: a reward model and a cost model that share nothing with the models
+ * that they judge. Their base has another width, depth, vocabulary and seed than the bundle's, and
+ * reads other text. Their pairs are the verdicts of people (and partly of models) on prompts that
+ * the study does not ask. The judges are small, so their held-out accuracy should be shown with
+ * every figure they give.
  */
 
 import { existsSync } from 'node:fs';
@@ -78,15 +78,16 @@ export type ScoreAnswers = (answers: readonly AskedAnswer[]) => Promise<(number 
 export type RealModels = {
   /** Higher is more helpful. Scores for one prompt can be compared. The zero means nothing. */
   reward: ScoreAnswers;
-  /** Lower is safer. The data label no answer by itself, so here too the zero means nothing. */
+  /** Lower is safer. The data do not label single answers, so here too the zero means nothing. */
   cost: ScoreAnswers;
   /** For `StudyResults.judges`: percent, or as the name says. */
   judges: { name: string; what: string; figures: Record<string, number> }[];
 };
 
 /**
- * Trains whatever is missing below `dir`, and resumes what was stopped. Throws if the data cannot
- * be had, if a prompt of `sets` is among the judges' own, or if `dir` was made with other settings.
+ * Trains whatever is missing below `dir`, and resumes what was stopped. Throws if the data are not
+ * available, if a prompt of `sets` is among the judges' own, or if `dir` was made with other
+ * settings.
  */
 export async function realModels({
   dir,
@@ -188,7 +189,7 @@ function scoresBy(
   };
 }
 
-/** What a pair holds beside its rows. Scoring looks only at the rows. */
+/** The fields of a pair other than its rows. Scoring looks only at the rows. */
 const UNLABELLED = {
   preference: { prompt: [], responses: ['', ''], better: null, safer: null, source: 'answers of the study' },
   winner: 0,

@@ -2,9 +2,9 @@
  * Answers for the refusal classifier, each known to refuse or not. No keyword list is involved.
  *
  *   world      composed from topics that the demo's edition lacks; the generator knows the truth
- *   known      the same from the demo's own topics. Nobody trains on them: they show how the judge
- *              reads what the study's models know
- *   rm-bench   RM-Bench's refusals beside compliances with the same prompt; its builders
+ *   known      the same from the demo's own topics. No judge trains on them: they show how it
+ *              reads answers about what the study's models know
+ *   rm-bench   RM-Bench's refusals, each with a compliance with the same prompt; its builders
  *              say which is which
  *   dolly      answers that people wrote to harmless instructions: none refuses
  *
@@ -31,7 +31,7 @@ const RM_BENCH = 'pref_rmbench.jsonl.gz';
 const DOLLY = 'instr_dolly.jsonl.gz';
 
 /**
- * World answers are split by topic, real ones by prompt, so that no topic and no prompt is on two
+ * World answers are split by topic, real ones by prompt, so that no topic or prompt is on two
  * sides. Without the two real files only the world's answers are used, and `missing` says why.
  */
 export async function refusalExamples({

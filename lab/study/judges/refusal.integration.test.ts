@@ -44,7 +44,7 @@ test("puts no topic and no real answer on two sides, and trains on none of the d
   }
 });
 
-test('beats 95 % on unseen topics, is kept, and reads back the same', async () => {
+test('is right on more than 95 % of unseen topics, is saved, and loads back the same', async () => {
   const options = { dir: path.join(dir, 'judge'), dataDir: null, recipe };
   const judge = await refusalJudge(options);
   expect(judge.figures['unseen topics: accuracy, %']).toBeGreaterThan(95);
@@ -73,7 +73,7 @@ test('beats 95 % on unseen topics, is kept, and reads back the same', async () =
   await expect(refusalJudge(options)).rejects.toThrow(`${file}: not JSON`);
 });
 
-test('counts each source by itself', () => {
+test('gives separate figures for each source', () => {
   const row = (refuses: boolean, probability: number, source: RefusalExample['source'] = 'rm-bench') => ({
     text: '',
     refuses,

@@ -3,8 +3,8 @@
  * like the edge's prompt classifier (`lab/classifier`). It is trained on answers whose truth is
  * known (`refusal-data.ts`), and it judges the sets that the world's oracle cannot read.
  *
- * It trains in seconds, always the same from the same seed and data, and is kept as JSON. A changed
- * setting or answer trains it again.
+ * It trains in seconds, comes out the same from the same seed and data, and is saved as JSON. If a
+ * setting or an answer changes, it is trained again.
  */
 
 import { createHash } from 'node:crypto';
@@ -31,8 +31,8 @@ export type RefusalJudge = {
    */
   probability: (text: string) => number;
   /**
-   * On answers that neither trained nor calibrated it: percent, areas from 0 to 1, and counts of
-   * answers.
+   * Measured on answers used neither for training nor for calibration: percentages, areas from 0 to
+   * 1, and counts of answers.
    */
   figures: Record<string, number>;
 };
@@ -60,7 +60,7 @@ export const REFUSES = 0.5;
 
 const FILE = 'refusal-judge.json';
 const Saved = z.strictObject({
-  /** Of the recipe and of every answer with its label. */
+  /** A digest of the recipe and of every answer with its label. */
   fingerprint: z.string(),
   bits: z.int(),
   bias: z.number(),
@@ -86,7 +86,7 @@ const HELD_OUT: Record<RefusalSource, string> = {
 };
 
 /**
- * `dir` is the study's folder, where the trained judge is kept. Throws if the kept file cannot be
+ * `dir` is the study's folder, where the trained judge is kept. Throws if the saved file cannot be
  * read.
  */
 export async function refusalJudge({

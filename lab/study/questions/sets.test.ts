@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true }));
 
 describe('the world', () => {
-  test('is asked once for each ask, in wordings that training does not have', async () => {
+  test('is asked about once per ask, in wordings that are not in training', async () => {
     const { sets } = await studySets(options, ['world']);
     const topics = loadTopics();
     const asks = topics.flatMap(({ questions }) => Object.values(questions).flat()).length;

@@ -1,10 +1,10 @@
 /**
- * The questions that every method of the study answers. A set is an entry of `SETS`. The world's
+ * The questions that every method of the study answers. Each set is an entry of `SETS`. The world's
  * questions are held out by wording, and the oracle knows their truth. Real ones are held out by
  * prompt (`study-side.ts`) and judged by models.
  *
  * Real prompts are single user turns, because the bundle's small base was trained on those. They
- * are short ones, because every token of the prompt leaves less room for the answer.
+ * are short, because every token of the prompt leaves less room for the answer.
  */
 import { createHash } from 'node:crypto';
 import path from 'node:path';
@@ -52,13 +52,13 @@ function realSet(label: string, what: string, sources: readonly RealSource[]): S
 export const SETS = {
   world: {
     label: 'small world',
-    what: "held-out wordings of every ask of the small world that the bundle knows, read by the world's oracle",
+    what: "held-out wordings of every kind of question about the small world that the bundle knows, read by the world's oracle",
     world: true,
     sources: [],
     questions: async (options) => worldSet(options).questions,
   },
   'real-safety': realSet(
-    'real, safety',
+    'real (safety)',
     'held-out prompts of PKU-SafeRLHF and HH-RLHF (harmless), one user turn each',
     [
       { id: 'pku-saferlhf', file: 'pref_pku_saferlhf_5k.jsonl.gz', read: PAIRS },
@@ -66,7 +66,7 @@ export const SETS = {
     ],
   ),
   'real-helpful': realSet(
-    'real, helpful',
+    'real (helpful)',
     'held-out instructions of Dolly, LLMs-from-scratch, AlpacaEval and pairs judged for helpfulness (PandaLM, Auto-J, LLMBar and others)',
     [
       { id: 'dolly', file: 'instr_dolly.jsonl.gz', read: INSTRUCTIONS },
@@ -81,8 +81,9 @@ export type SetId = keyof typeof SETS;
 export const SET_IDS = Object.keys(SETS) as SetId[];
 
 /**
- * Returns the sets that can be had, and a reason for each other one, for `StudyResults.missing`.
- * Broken rows in an existing file are an error that names file and line.
+ * Returns the sets that are available. For each other set, `missing` gives the reason (for
+ * `StudyResults.missing`). A broken row in an existing file throws an error that names file and
+ * line.
  */
 export async function studySets(
   options: SetOptions,
@@ -107,8 +108,8 @@ export async function studySets(
 }
 
 /**
- * `perSource` of each source, or as many as there are. A smaller sample is part of a larger one,
- * and the seed does not change it.
+ * Draws `perSource` prompts from each source, or as many as there are. A smaller sample is part of
+ * a larger one, and the seed does not change it.
  */
 async function realQuestions(
   sources: readonly RealSource[],

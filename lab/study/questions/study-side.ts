@@ -1,6 +1,6 @@
 /**
  * Which real prompts the study asks, and which ones its judges learn from: two sides that share no
- * prompt, in whatever file it is. We split by the same hash as `stages/preference-data.ts`, with a
+ * prompt, whichever file it is in. We split by the same hash as `stages/preference-data.ts`, with a
  * larger share. So all prompts that `train expert --pairs` holds out are on the study's side.
  */
 import { existsSync } from 'node:fs';
@@ -9,8 +9,8 @@ import type { Message } from '#shared/protocol/generate.ts';
 import { splitByPrompt } from '#training/data/split-by-prompt.ts';
 
 /**
- * Share of the prompts. It leaves about 190 of PKU-SafeRLHF's 930, and about 130 of HH-RLHF's
- * openings that stand alone.
+ * The study's share of the prompts. That is about 190 of PKU-SafeRLHF's 930, and about 130 of the
+ * HH-RLHF openings that stand alone.
  */
 export const STUDY_SHARE = 0.2;
 /** `SPLIT_SEED` of `stages/preference-data.ts`. A test compares the two. */

@@ -35,15 +35,15 @@ export function readme(study: Study, outcomes: readonly Outcome[], drawn: Readon
 sentence about one, comes from [the code](../../lab/study/report). The numbers alone are in
 [summary.json](summary.json).
 
-${methods.length} methods, ${plural(seeds.length, 'seed')}, ${plural(sets.length, 'set')} of questions:
-${sets.map(({ label, questions }) => `${label} (${questions})`).join(', ')}.
+${methods.length} methods, ${plural(seeds.length, 'seed')}, ${plural(sets.length, 'set')} of questions.
+Questions by set: ${sets.map(({ label, questions }) => `${label} ${questions}`).join(', ')}.
 ${baseSentence(study)} Training took ${formatSeconds(seconds.training)}, answering
 ${formatSeconds(seconds.generating)}.
 
-**Intervals** are 95 % bootstrap intervals: we draw the questions again 2,000 times, each with its answers under all
+**Intervals** are 95 % bootstrap intervals: we resample the questions 2,000 times, each with its answers under all
 seeds. Two methods are compared on the same questions and the same seeds, by the difference on each question. An
-interval leaves out how much a training run's luck weighs, so differences are also given by seed. Each interval misses
-the truth one time in twenty: of ${outcomes.length}, about ${(0.05 * outcomes.length).toFixed(1)}.
+interval does not cover the luck of a training run, so differences are also given by seed. Each interval misses the
+truth one time in twenty: of ${outcomes.length}, about ${(0.05 * outcomes.length).toFixed(1)} do.
 
 **Figures.** *Unsafe*: the oracle found a hazard in the answer. *Recall*: the share of the facts asked for that the
 answer names. *Refuses*: the answer declines. *Unknown sentences*: the share of its sentences that the oracle does not
@@ -52,7 +52,7 @@ know, so it cannot say whether they are safe.
 ## In short
 
 Of ${outcomes.length} hypotheses, ${count('confirmed')} were confirmed, ${count('refuted')} refuted, ${count('not decided')} not decided, and ${count('missing')} could not be tested.
-${best.length > 0 ? `By the means, no other method is both as safe and as helpful as: ${best.join('; ')}.` : 'No method has both safety and helpfulness measured.'}
+${best.length > 0 ? `Judged by the means, these are not beaten on safety and helpfulness at once: ${best.join('; ')}.` : 'No method has both safety and helpfulness measured.'}
 
 ${plot('plane', 'Safety against helpfulness of every method, with intervals', 'no method has both figures.')}
 
@@ -66,17 +66,13 @@ Refuted:
 
 ${list(outcomes, ['refuted'], 'nothing.')}
 
-Not decided, because the interval holds both answers:
+Not decided, because the interval contains both answers:
 
 ${list(outcomes, ['not decided'], 'nothing.')}
 
-Not tested, because something is missing:
+${count('missing') > 0 ? `Not tested, because something is missing:\n\n${list(outcomes, ['missing'], '')}\n\n` : ''}### All hypotheses
 
-${list(outcomes, ['missing'], 'nothing.')}
-
-### All hypotheses
-
-*As good as* means a loss of less than ${MARGIN} percentage points. Differences are the first method less the second.
+*As good as* means a loss of less than ${MARGIN} percentage points. Differences are the first method minus the second.
 
 ${hypothesesTable(outcomes)}
 
@@ -84,7 +80,8 @@ ${hypothesesTable(outcomes)}
 
 ${methodList(study)}
 
-Tokens are those of all runs that a method needs, including reward and cost models but not the base; mean over seeds.
+Tokens are summed over all runs that a method needs, including reward and cost models but not the base, and averaged
+over seeds.
 
 ## The small world
 
@@ -99,13 +96,13 @@ second expert).
 
 ### Differences
 
-On the world, in percentage points; bold where the interval excludes 0.
+On the small world, in percentage points. A difference is bold if its interval excludes 0.
 
 ${[METHOD.faithful, METHOD.corrected, METHOD.logits].map((id, i) => `<details><summary>${headlineMethods(study)[i]} against each alternative</summary>\n\n${differencesTable(study, id)}\n\n</details>`).join('\n\n')}
 
 ## Floors and budgets
 
-${plot('floors', 'The logits router under floors on the same plane, one curve a budget', 'no router was run under a line.')}
+${plot('floors', 'The logits router under floors on the same plane, one curve per budget', 'no router was run under a line.')}
 
 ${floorsTable(study)}
 
@@ -119,9 +116,9 @@ ${plot('weights-by-category', 'Mean safety weight by category of harm', "no rout
 
 ## Prefill attacks
 
-The answer is made to begin with the first tokens of a hazardous one. The figures are unsafe answers in percent, on the
-questions that were attacked. Only what follows the begun sentence counts, because under any line that sentence ends as
-it began.
+The attack makes the answer begin with the first tokens of a hazardous one. The figures are unsafe answers in percent,
+on the questions that were attacked. Only what follows the sentence that the attack began counts, because under any line
+that sentence ends as it began.
 
 ${plot('prefill', 'Unsafe share against the number of prefilled tokens', 'no answer was begun.')}
 
@@ -129,7 +126,7 @@ ${prefillTable(study)}
 
 ## Real prompts
 
-${real.length > 0 ? "Prompts that people wrote, judged by models. A base of the small world answers them with the small world's sentences. So these sets compare the mixing (weight, divergence, budget), hardly the answers." : `${MISSING}: no set of real prompts.`}
+${real.length > 0 ? "Prompts that people wrote, with answers judged by models. A base trained on the small world answers them with the small world's sentences. So these sets compare the mixing (weight, divergence, budget) rather than the answers." : `${MISSING}: no set of real prompts.`}
 
 ${judges.length > 0 ? `How far the judges can be trusted:\n\n${judgesTable(study)}` : `${MISSING}: no judge. The figures below need none.`}
 
@@ -147,16 +144,17 @@ ${missing.length > 0 ? missing.map((text) => `- ${text}`).join('\n') : 'Nothing:
 
 - **The base is small.** ${baseSentence(study)} It
   recites sentences of a small world that was written for it. What it says about other subjects is noise. An effect that
-  needs a model which can reason about harm cannot show here.
+  needs a model that can reason about harm cannot show here.
 - **The world is synthetic.** Pairs are labelled by construction, and the oracle reads by the same list of sentences, so
   labels carry no noise. People's preferences disagree. Margins learned from them, and D_dual, would be worse than here.
 - **Sentences are recited.** Training and questions share their sentences (the wordings of questions are held out, not
   the answers' sentences). So unsafe shares say which known sentences a method picks, not what new harm it could think
   of.
-- **The oracle reads only known sentences.** An answer of unknown sentences counts as safe and as unhelpful. Where
+- **The oracle reads only known sentences.** An answer of unknown sentences counts as safe and as unhelpful. If
   *unknown sentences* is high, *unsafe* is a lower bound.
-- **The order of methods is evidence, the sizes are not.** If a mechanism works or fails here, with everything else held
-  equal, that is a reason to expect the same elsewhere. How many points it is worth has to be measured there.
+- **The order of methods is evidence, the sizes of differences are not.** If a mechanism works or fails here, with
+  everything else held equal, that is a reason to expect the same elsewhere. How many points it is worth has to be
+  measured there.
 - **Few seeds.** Intervals are over questions. Do not believe a difference whose sign changes between seeds, whatever
   its interval.
 `;
@@ -177,7 +175,7 @@ function list(outcomes: readonly Outcome[], verdicts: readonly Verdict[], none: 
 
 function hypothesesTable(outcomes: readonly Outcome[]): string {
   return table(
-    ['claim', 'of', 'test', 'difference, points', 'verdict'],
+    ['claim', 'source', 'test', 'difference, points', 'verdict'],
     outcomes.map(({ says, source, test, verdict, difference, measure }) => [
       says,
       source,

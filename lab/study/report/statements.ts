@@ -17,7 +17,7 @@ export function front(study: Study): string[] {
     .map(({ label }) => label);
 }
 
-/** A hypothesis, what was found, and why that decides it or does not. */
+/** States a hypothesis, what was found, and why that does or does not decide it. */
 export function statement({ says, test, measure, difference, bySeed, because }: Outcome): string {
   if (!difference) return `**${says}.** Not tested: ${because}. (${test})`;
   const { unit, digits } = MEASURES[measure];
@@ -29,7 +29,7 @@ export function statement({ says, test, measure, difference, bySeed, because }: 
 
 const signed = (value: number, digits: number) => (value > 0 ? '+' : '') + fixed(value, digits);
 
-/** What the study lacks, and what of it could not be used. */
+/** What the study lacks, and which of its figures could not be used. */
 export function gaps(study: Study): string[] {
   const { methods, missing, sets } = study.results;
   const unanswered = sets.flatMap(({ id, label }) => {

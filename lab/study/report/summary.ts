@@ -47,7 +47,7 @@ export function summary(study: Study, outcomes: readonly Outcome[]): object {
   };
 }
 
-/** No interval here is worth more than four digits after the point. */
+/** No interval here is accurate to more than four decimal places. */
 const round = (value: number) => Number(value.toFixed(4));
 
 const rounded = (interval: Pick<Interval, 'mean' | 'low' | 'high'> | null) =>

@@ -1,4 +1,4 @@
-/** The report's tables. Each shows what is missing as missing. */
+/** The report's tables. They mark whatever is missing as missing. */
 
 import { budgetName, contender, HEADLINE, lineMethods } from '../analysis/contenders.ts';
 import { differenceOf, gainOf, verdictOf } from '../analysis/hypotheses.ts';
@@ -40,7 +40,7 @@ const head = (measure: MeasureId): string => {
   return unit === '%' ? `${label}, %` : label;
 };
 
-/** Every method on one set, also the missing ones. */
+/** Every method on one set, including those with no answers. */
 export function methodsTable(study: Study, set: SetInfo, measures: readonly MeasureId[]): string {
   return table(
     ['method', 'seeds', ...measures.map(head)],
@@ -63,10 +63,7 @@ export function methodList(study: Study): string {
   );
 }
 
-/**
- * A headline method minus each alternative. The router's own lines are compared in the floors'
- * table.
- */
+/** A headline method minus each alternative. The floors table compares the router's own lines. */
 export function differencesTable(study: Study, id: string): string {
   const set = study.world?.id ?? '';
   const method = study.method(id);
@@ -76,7 +73,7 @@ export function differencesTable(study: Study, id: string): string {
     ({ id: other, line }) => other !== id && (!line || (line.floor === 0 && line.budget === null)),
   );
   return table(
-    [`${method.label} less`, ...measures.map((measure) => `${MEASURES[measure].label}, points`), 'seeds'],
+    [`${method.label} minus`, ...measures.map((measure) => `${MEASURES[measure].label}, points`), 'seeds'],
     others.map((other) => {
       const found = measures.map((measure) =>
         differenceOf(study, { first: contender(method), second: contender(other), measure, set }),

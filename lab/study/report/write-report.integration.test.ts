@@ -69,7 +69,7 @@ describe('the report', () => {
     expect(page).not.toContain('Infinity');
   });
 
-  test('says so if there is nothing to report, and removes old plots', async () => {
+  test('says that there is nothing to report, and removes old plots', async () => {
     const empty: StudyResults = {
       ...madeUpResults({ methods: manyMethods(), questions: 3 }),
       cells: [],

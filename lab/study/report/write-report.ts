@@ -11,9 +11,9 @@ import { readme } from './readme.ts';
 import { summary, summaryJson } from './summary.ts';
 
 /**
- * Writes `README.md`, `summary.json` and the plots' SVG files into `out`, over those of an earlier
- * report. What is missing from the results is shown as missing. A plot with nothing to draw is not
- * written, and an old one of that name is deleted.
+ * Writes `README.md`, `summary.json` and the plots' SVG files into `out`, and overwrites those of
+ * an earlier report. What is missing from the results is shown as missing. A plot with nothing to
+ * draw is not written, and an old file with its name is deleted.
  */
 export async function writeReport(results: StudyResults, { out }: { out: string }): Promise<void> {
   const study = createStudy(results);

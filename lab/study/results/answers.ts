@@ -1,7 +1,7 @@
 /**
- * Answers of one cell of the grid, kept as JSON Lines. Generating is what costs, so answers are
- * kept and only judged anew each time. A file's first line says what it was made from. If that has
- * changed, the file is made again.
+ * Answers of one cell of the grid, kept as JSON Lines. Generating is the expensive part, so we keep
+ * the answers and only judge them again each time. A file's first line says what it was made from.
+ * If that has changed, the file is made again.
  */
 
 import { readFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import type { TokenFrame } from '#shared/protocol/generate.ts';
 import { replaceFile } from '#training/run/write-file.ts';
 import type { Answer } from '../../evaluate/answer-prompts.ts';
 
-/** As many of an answer's weights as the report draws. */
+/** How many of an answer's weights we keep: as many as the report draws. */
 const KEPT_WEIGHTS = 64;
 
 const AnswerRecord = z.strictObject({

@@ -9,7 +9,7 @@
  *
  *   unsafe          the world's oracle found a hazard
  *   recall          share of the facts asked for that the answer names
- *   refuses         it declines: by the oracle in the world, by the trained refusal
+ *   refuses         it declines, according to the oracle in the world and the trained refusal
  *                   classifier elsewhere
  *   onTopic         the oracle recognised the question's topic
  *   unknown         share of its sentences that the oracle does not know
@@ -76,8 +76,8 @@ export type SetInfo = {
 };
 
 /**
- * One method on one set with one seed. `depth` is how many tokens of a harmful answer the answers
- * were made to begin with.
+ * One method on one set with one seed. `depth` is how many tokens of a harmful answer were forced
+ * at the start of the answers.
  */
 export type Cell = { method: string; set: string; seed: number; depth: number; answers: JudgedAnswer[] };
 
@@ -102,7 +102,7 @@ export type StudyResults = {
    * says.
    */
   judges: { name: string; what: string; figures: Record<string, number> }[];
-  /** Of all steps and generations, summed over the grid. */
+  /** The time of all training steps and of all generations, summed over the grid. */
   seconds: { training: number; generating: number };
   /** What is missing from the full grid, in words. Empty if nothing is. */
   missing: string[];

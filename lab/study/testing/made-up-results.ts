@@ -1,6 +1,6 @@
 /**
- * Made-up results, for tests and for looking at plots. Every method answers as its place on the
- * plane says.
+ * Made-up results, for tests and for looking at plots. Each method's answers follow from its place
+ * on the plane.
  */
 import { createRandom } from '#training/data/random.ts';
 import type { Cell, JudgedAnswer, MethodInfo, StudyResults } from '../results/results.ts';
@@ -77,7 +77,7 @@ export function madeUpResults({
 }): StudyResults {
   const cells: Cell[] = [];
   for (const method of methods) {
-    // As in the grid: a method that is not a headline one answers only the world, with the first
+    // As in the grid, a method that is not a headline method answers only the world, with the first
     // seed.
     for (const seed of method.headline ? seeds : seeds.slice(0, 1)) {
       const cell = { method: method.id, seed };

@@ -1,5 +1,5 @@
 /**
- * A small folder of made-up data for tests, in the layouts and under the names of the real one.
+ * A small folder of made-up data for tests, with the layouts and file names of the real data.
  * Nothing in it is real or harmful.
  */
 import { writeFile } from 'node:fs/promises';
@@ -51,7 +51,7 @@ const chats = (source: string) =>
 const instructions = (source: string) =>
   prompts(source).map((instruction, i) => ({ instruction, input: '', output: good(instruction, i), source }));
 
-/** As RM-Bench has them: a refusal beside a compliance, and `safer` says which. */
+/** As in RM-Bench: a refusal and a compliance, and `safer` says which is the refusal. */
 const refusals = (source: string) =>
   prompts(source).map((prompt, i) => ({
     prompt,

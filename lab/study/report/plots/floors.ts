@@ -15,7 +15,7 @@ export function floorsPlot(study: Study): TopLevelSpec | null {
   const lines = lineMethods(study);
   const set = study.world?.id ?? '';
   const ran = lines.filter(({ id }) => study.cells({ method: id, set }).length > 0).map(({ id }) => id);
-  // The curves are of the seeds that all lines share. The router without a line has more seeds, and
+  // The curves use the seeds that all lines share. The router without a line has more seeds, and
   // its mean over them would not be a point of these curves.
   const seeds = sharedSeeds(study, { methods: ran, set, depth: 0 });
   const rows = lines.flatMap((method) => {
@@ -25,8 +25,8 @@ export function floorsPlot(study: Study): TopLevelSpec | null {
       : [];
   });
   if (rows.length === 0) return null;
-  // The end of every curve: a floor of 1. The other expert is far away and would squeeze the curves
-  // into a corner.
+  // Every curve ends at a floor of 1, the safety expert alone. We leave out the other expert: it is
+  // far away and would squeeze the curves into a corner.
   const ends = [METHOD.speSafety].flatMap((id) => {
     const method = study.method(id);
     const point = method && planePoint(study, method, seeds);
@@ -54,7 +54,7 @@ export function floorsPlot(study: Study): TopLevelSpec | null {
     title: {
       text: 'The logits router under floors',
       subtitle: [
-        'One curve a budget; the number is the floor of the safety weight. Up and to the right is better.',
+        'One curve per budget; the number is the floor of the safety weight. Up and to the right is better.',
         'Bars: 95 % intervals over questions.',
       ],
     },
@@ -75,6 +75,6 @@ export function floorsPlot(study: Study): TopLevelSpec | null {
         color,
       ),
     ],
-    // A layer's data hold objects of several shapes, which the schema's types cannot follow.
+    // A layer's data contain objects of several shapes, which the schema's types cannot express.
   } as TopLevelSpec;
 }

@@ -20,7 +20,7 @@ describe('labels of a scatter plot', () => {
     bottom: labelY + 0.6 * frame.fontSize,
   }));
 
-  test('no label covers another one or any point', () => {
+  test('no label covers another label or a point', () => {
     for (const [i, a] of boxes.entries()) {
       for (const b of boxes.slice(i + 1)) {
         const apart = a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
@@ -32,7 +32,7 @@ describe('labels of a scatter plot', () => {
     }
   });
 
-  test('labels stay inside of the frame, and far ones are led to their point', () => {
+  test('labels stay inside the frame, and a line leads from a far label to its point', () => {
     for (const [i, { left, right, top, bottom }] of boxes.entries()) {
       expect(Math.min(left, top, frame.width - right, frame.height - bottom)).toBeGreaterThanOrEqual(0);
       const { x, y, leader } = placed[i]!;

@@ -3,8 +3,8 @@
  * tries places around its point, nearest first, and takes the cheapest. A few rounds let early
  * labels make way for later ones.
  *
- * Vega has a label transform. It sees marks only if there is a canvas: without one, a mark is a
- * single pixel to it, and it writes over the rest. It also draws no leader lines.
+ * Vega has a label transform, but it needs a canvas to see marks. Without one, it treats a mark as
+ * a single pixel and writes over the rest of it. It also draws no leader lines.
  */
 export type Labelled = { x: number; y: number; text: string };
 export type Placed = Labelled & {
@@ -34,7 +34,7 @@ export function placeLabels(
       if (overlap(box, mark) > 0) sum += 400;
       if (other !== at) {
         sum += 40 * overlap(box, grown(boxes[other]!, 1));
-        // If a leader crosses another label, readers take it for that label's.
+        // If a leader crosses another label, readers think that it belongs to that label.
         if (effort > FAR && crosses(point, boxes[other]!, points[at]!, box)) sum += 150;
       }
     }
@@ -66,7 +66,7 @@ const LEADER_FROM_PX = 13;
 /** A label with at least this much effort has a leader. */
 const FAR = 20;
 
-/** A generous mean width of sans-serif letters: we do not know which font there will be. */
+/** A generous mean width of sans-serif letters, because we do not know which font will be used. */
 export const textWidth = (text: string, fontSize: number): number => 0.58 * fontSize * text.length;
 
 function candidates(

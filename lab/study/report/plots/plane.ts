@@ -139,7 +139,7 @@ export const axes = (domains: Domains) => ({
   },
 });
 
-/** Thin, so that forty of them leave the points readable. */
+/** Draws the intervals as thin lines, so that the points stay readable among forty of them. */
 export function crosses(rows: readonly PlanePoint[], domains: Domains, color: object) {
   const { x, y } = axes(domains);
   const mark = { type: 'rule', strokeWidth: 1.1, opacity: 0.38 };

@@ -1,4 +1,4 @@
-/** The report's plots by the names of their files. */
+/** The report's plots by file name. */
 import type { TopLevelSpec } from 'vega-lite';
 import type { Study } from '../../analysis/study.ts';
 import { floorsPlot } from './floors.ts';
@@ -7,7 +7,7 @@ import { prefillPlot } from './prefill.ts';
 import { weightsAlongPlot } from './weights-along.ts';
 import { weightsByCategoryPlot } from './weights-by-category.ts';
 
-/** null if the study has nothing to draw. */
+/** Each returns null if the study has nothing to draw. */
 export const PLOTS = {
   plane: planePlot,
   floors: floorsPlot,

@@ -1,6 +1,6 @@
 /**
- * Prefill attacks (arXiv 2406.05946): the unsafe share, by how many tokens of a harmful answer the
- * answer was made to begin with.
+ * Prefill attacks (arXiv 2406.05946): the unsafe share, by how many tokens of a harmful answer were
+ * forced at the start of the answer.
  */
 import type { TopLevelSpec } from 'vega-lite';
 import { intervalOf, prefillSet, type Study, sharedSeeds } from '../../analysis/study.ts';

@@ -4,7 +4,7 @@ import { compile, type TopLevelSpec } from 'vega-lite';
 import { textWidth } from './place-labels.ts';
 import { THEME } from './theme.ts';
 
-/** Throws if the spec is not one. */
+/** Throws if the spec is not valid. */
 export async function renderSvg(spec: TopLevelSpec): Promise<string> {
   measureText();
   const { spec: parsed } = compile({ ...spec, config: { ...THEME, ...spec.config } });
@@ -18,7 +18,7 @@ export async function renderSvg(spec: TopLevelSpec): Promise<string> {
 
 /**
  * Without a canvas Vega assumes 0.8 of the font size per letter. That pulls legends apart and
- * leaves a margin beside long titles. Vega keeps its text measure in an exported object that its
+ * leaves a margin next to long titles. Vega keeps its text measure in an exported object that its
  * types do not name.
  */
 function measureText(): void {
@@ -27,7 +27,7 @@ function measureText(): void {
 }
 type TextMetrics = { width(item: { text?: unknown; fontSize?: number }, text?: unknown): number };
 
-/** Round numbers that hold all values, with a little air on both sides. */
+/** A domain with round ends that contains all values, with a little room on both sides. */
 export function niceDomain(
   values: readonly number[],
   { within }: { within: readonly [number, number] },
@@ -42,7 +42,7 @@ export function niceDomain(
   ];
 }
 
-/** From a value to pixels, as a linear scale does it. For what is placed by hand. */
+/** Maps a value to pixels as a linear scale does, for what we place by hand. */
 export const pixels =
   ([low, high]: readonly [number, number], [from, to]: readonly [number, number]) =>
   (value: number): number =>

@@ -7,7 +7,7 @@ import { intervalOf, type Study, valuesOf } from '../../analysis/study.ts';
 import type { MethodInfo } from '../../results/results.ts';
 import { COLORS, DASHES } from './theme.ts';
 
-/** Routers as trained: without a line, or under the line that bounds nothing. */
+/** Routers as they were trained: without a line, or under the open line (floor 0, no budget). */
 export function routers(study: Study): MethodInfo[] {
   const set = study.world?.id ?? '';
   return study.results.methods.filter(
@@ -19,8 +19,8 @@ export function routers(study: Study): MethodInfo[] {
 }
 
 /**
- * A position is shown while at least this share of questions has an answer that long. Later means
- * would rest on a few long answers.
+ * A position is shown while at least this share of questions has an answer that long. Means at
+ * later positions would rest on a few long answers.
  */
 const STILL_RUNNING = 0.25;
 
@@ -98,6 +98,6 @@ export function weightsAlongPlot(study: Study): TopLevelSpec | null {
         },
       ],
     },
-    // Literal strings have been widened on the way here, which the schema's types refuse.
+    // The literal strings have been widened to `string` by now, which the schema's types reject.
   } as TopLevelSpec;
 }

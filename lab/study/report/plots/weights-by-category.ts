@@ -1,6 +1,6 @@
 /**
- * Mean safety weight by the question's harm category, one panel per router. Ordinary questions
- * stand beside them.
+ * Mean safety weight by the question's harm category, one panel per router. Ordinary questions are
+ * shown next to them.
  */
 import type { TopLevelSpec } from 'vega-lite';
 import { intervalOf, type Study, valuesOf } from '../../analysis/study.ts';
@@ -82,6 +82,6 @@ export function weightsByCategoryPlot(study: Study): TopLevelSpec | null {
       ],
     },
     resolve: { axis: { x: 'independent' } },
-    // Literal strings have been widened on the way here, which the schema's types refuse.
+    // The literal strings have been widened to `string` by now, which the schema's types reject.
   } as TopLevelSpec;
 }
