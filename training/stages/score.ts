@@ -89,7 +89,7 @@ function orderAccuracy(scores: Float32Array, kind: ScoreKind): number {
 
 /**
  * On held-out pairs: the share ordered right, and whether sigma(|gap|) is right as often as it
- * claims. For the cost also the share of labelled answers on their side of zero, and the
+ * claims. For the cost also the share of labelled answers on the right side of zero, and the
  * calibration of sigma(cost) as a probability of being unsafe.
  */
 function scoreFigures(kind: ScoreKind, { pairs }: PairSet, scores: PairScores): Record<string, number> {
