@@ -2,8 +2,8 @@
  * Continuous batching: requests join and leave between runs, so none waits for another to end. Each
  * round
  *
- * 1. lets waiting requests join, with one prefill run that also gives each its first token; 2.
- * makes one decode run for everyone, with one token each.
+ *   1. lets waiting requests join, with one prefill run that also gives each its first token;
+ *   2. makes one decode run for everyone, with one token each.
  *
  * fair-queue.ts decides who joins next, fairly between tenants. A request that does not fit holds
  * up those behind it, so a large one does not starve. The scheduler knows the experts only through

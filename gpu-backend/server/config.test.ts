@@ -73,6 +73,6 @@ test('names all variables that are missing or wrong, at once', () => {
   expect(problems({ PLIMSOLL_RECEIPT_PRIVATE_JWK: '{"kty":"RSA"}' })).toMatch(/PLIMSOLL_RECEIPT_PRIVATE_JWK: kty/);
 });
 
-test('a receipt key that is not on the curve stops the start', async () => {
+test('a receipt key that is not on the curve prevents the start', async () => {
   await expect(receiptSigner({ ...receiptPrivateJwk, d: 'AAAA' })).rejects.toThrow();
 });

@@ -93,29 +93,24 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
       },
     );
 
-    test.runIf(abilities.layers)(
-      'a layers sequence gives the same output as alone, whatever runs with it',
-      async () => {
-        const bounds = { floor: 0.4, ceiling: 1 };
-        const wanted = await alone('layers', { ids: someIds(8), bounds });
-        const sequences = (['safety', 'layers', 'layers', 'helpfulness'] as const).map((source) =>
-          experts.open(source),
-        );
-        const outputs = await Promise.all(
-          experts.append(
-            sequences.map((sequence, i) => ({
-              sequence,
-              ids: someIds(8),
-              bounds: i === 2 ? { floor: 0.8, ceiling: 1 } : bounds,
-            })),
-          ),
-        );
-        expectSame(outputs[1]!.row, wanted.row);
-        expect(outputs[1]!.alpha).toBeCloseTo(wanted.alpha!, 6);
-        expect(outputs.map(({ alpha }) => alpha !== null)).toEqual([false, true, true, false]);
-        for (const sequence of sequences) experts.close(sequence);
-      },
-    );
+    test.runIf(abilities.layers)('a layers sequence gives the same output alone as with others', async () => {
+      const bounds = { floor: 0.4, ceiling: 1 };
+      const wanted = await alone('layers', { ids: someIds(8), bounds });
+      const sequences = (['safety', 'layers', 'layers', 'helpfulness'] as const).map((source) => experts.open(source));
+      const outputs = await Promise.all(
+        experts.append(
+          sequences.map((sequence, i) => ({
+            sequence,
+            ids: someIds(8),
+            bounds: i === 2 ? { floor: 0.8, ceiling: 1 } : bounds,
+          })),
+        ),
+      );
+      expectSame(outputs[1]!.row, wanted.row);
+      expect(outputs[1]!.alpha).toBeCloseTo(wanted.alpha!, 6);
+      expect(outputs.map(({ alpha }) => alpha !== null)).toEqual([false, true, true, false]);
+      for (const sequence of sequences) experts.close(sequence);
+    });
 
     test.skipIf(abilities.layers)('has no layers router, and says so', () => {
       expect(() => experts.open('layers')).toThrow(/a layers sequence needs experts with a layers router/);
