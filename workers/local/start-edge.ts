@@ -34,7 +34,7 @@ export type EdgeOptions = {
   port: number;
   /** Where Durable Objects and KV keep their files. */
   dataDir: string;
-  /** Host names to answer to, beside those of this machine. */
+  /** Host names to answer to, besides those of this machine. */
   moreNames?: readonly string[];
   /** Keys that everybody may know, for the front page. */
   demoKeys?: readonly string[];

@@ -24,7 +24,7 @@ import { logError } from './log.ts';
 export type Freshness = { isolateTtlMs: number; kvMaxAgeMs: number };
 export const DEFAULT_FRESHNESS: Freshness = { isolateTtlMs: 10_000, kvMaxAgeMs: 60_000 };
 
-/** If a key was tried before it existed, it starts to work at most this much later. */
+/** A key that was tried before it existed starts to work at most this much later. */
 const UNKNOWN_KEY_TTL_MS = 5_000;
 /** The shortest time that KV allows. The age of a copy decides whether it is used. */
 const KV_EXPIRATION_SECONDS = 60;
@@ -33,8 +33,8 @@ const MAX_UNKNOWN_KEYS = 10_000;
 
 /**
  * Who asks, and under which policy: the operator's and the tenant's, joined. `version` is that of
- * the joined policy, because that is what decides: the operator's document can change while the
- * tenant's stays. It begins with 'strictest' if the tenant's policy is broken.
+ * the joined policy, because the joined policy is what decides: the operator's document can change
+ * while the tenant's stays. `version` begins with 'strictest' if the tenant's policy is broken.
  */
 export type Caller = { tenant: string; key: string; policy: Policy; version: string };
 
@@ -83,7 +83,7 @@ export function createTenantDirectory({
   }
 
   async function readNearCopy(keySha256: string, env: Env): Promise<TenantSnapshot | null> {
-    // A copy that cannot be read counts as none, and the truth decides.
+    // A copy that cannot be read counts as missing, and the truth decides.
     const copy = KvCopy.safeParse(await env.TENANT_SNAPSHOTS.get(kvName(keySha256), 'json').catch(() => null));
     return copy.success && now() - copy.data.readAtMs < kvMaxAgeMs ? copy.data.snapshot : null;
   }
