@@ -179,7 +179,7 @@ export class EngineClient implements Engine {
     return this.#asked.delete(id);
   }
 
-  /** Fails every open request, because nobody should wait for an engine that is gone. */
+  /** Fails every open request, so that no caller waits for an engine that is gone. */
   #stop(message: string): void {
     this.#alive = false;
     this.#stats = IDLE;

@@ -99,7 +99,7 @@ test('keeps each sequence’s own tokens, whatever joins, forks, steps and leave
   );
 });
 
-test('a new sequence takes the lowest free slot and moves no other', () => {
+test('a new sequence takes the lowest free slot and moves no other sequence', () => {
   const cache = new KvCache(SHAPE);
   const models = take(cache, 6);
   run(
@@ -151,7 +151,7 @@ test('cuts holes only when a quarter of the slots have been empty for some runs,
   expect(cache.slotCount).toBe(0);
 });
 
-test('a run over a few of many slots reads only those', () => {
+test('a run over a few of many slots reads only those few', () => {
   const cache = new KvCache(SHAPE);
   const models = take(cache, 8);
   run(

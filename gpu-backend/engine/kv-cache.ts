@@ -154,7 +154,7 @@ export class KvCache {
     if (this.#sparseRuns > PATIENCE) this.#resize(roomFor(held));
   }
 
-  /** Changes the number of slots and moves those in use to the front. */
+  /** Changes the number of slots, and moves the slots in use to the front. */
   #resize(slotCount: number): void {
     const held = this.#held;
     const longest = Math.max(1, ...held.map(({ length }) => length));

@@ -99,8 +99,8 @@ export class OnnxExperts implements Experts {
   }
 
   /**
-   * Makes one run for running sequences, which have a single token each, and another run for longer
-   * steps, because those would pad the single tokens.
+   * Makes one run for running sequences, which have one new token each. Longer steps get another
+   * run, because in the same run the short ones would be padded to their length.
    */
   async #append(steps: readonly Step[]): Promise<(Output | Error)[]> {
     const results: (Output | Error | ReadyStep<Own>)[] = this.#sequences.ready(steps).map((ready) => this.#fits(ready));
@@ -169,7 +169,7 @@ export class OnnxExperts implements Experts {
     });
   }
 
-  /** Every fetched output is copied, so fetch only those that some row uses. */
+  /** Every fetched output is copied, so this fetches only the outputs that some row uses. */
   #fetches(feeding: readonly Feeding[]): string[] {
     const layers = Array.from({ length: this.#cache.shape.layers }, (_, layer) => [`new_k.${layer}`, `new_v.${layer}`]);
     return [

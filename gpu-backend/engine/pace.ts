@@ -17,7 +17,7 @@ export class Pace {
     this.#since ??= this.#now();
   }
 
-  /** Call this once for each one that gets its place, also when several do so at once. */
+  /** Call this once for each request that gets its place, even if several do at once. */
   step(): void {
     const now = this.#now();
     this.#seconds = this.#seconds * KEPT + (now - (this.#since ?? now));

@@ -34,10 +34,7 @@ export type ScriptedOptions = {
 };
 
 type Own = { ids: readonly number[] };
-/**
- * A step that is finished except for truncating its rows, which takes the rows of the step to
- * compare with.
- */
+/** A step whose rows have yet to be truncated. That needs the rows of the step to compare with. */
 type Done = Omit<Output, 'row' | 'earlier'> & { /** [V] each, in order. */ logits: Float32Array[] };
 
 export class ScriptedExperts implements Experts {

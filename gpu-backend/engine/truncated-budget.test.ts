@@ -17,7 +17,10 @@ const ANSWERS = 40;
 const EOS = 0;
 const PROMPT = [1, 2];
 
-/** Every token except the end is a letter, so an answer says something from its first token on. */
+/**
+ * Every token except the end token is a letter, so an answer says something from its first token
+ * on.
+ */
 const bytesOf = (id: number) => (id === EOS ? undefined : Uint8Array.of(96 + id));
 const vocabulary = { eos: EOS, banned: [], bytesOf };
 

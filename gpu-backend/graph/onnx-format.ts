@@ -1,5 +1,5 @@
 /**
- * Encodes a model in ONNX's protobuf format. protobufjs reads the schema from `onnx.proto`, beside
+ * Encodes a model in ONNX's protobuf format. protobufjs reads the schema from `onnx.proto`, next to
  * this file.
  */
 import { readFileSync } from 'node:fs';

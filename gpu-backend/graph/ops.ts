@@ -84,8 +84,9 @@ export function transpose(x: Value, perm: readonly number[]): Value {
 }
 
 /**
- * `spec` is ONNX's: 0 keeps the size at that place, and one -1 takes what is left. `inferred` names
- * that size if it cannot be computed here because other sizes are only known at run time.
+ * `spec` is as in ONNX: 0 keeps the size at that place, and at most one -1 stands for whatever is
+ * left. `inferred` names that size if it cannot be computed here because other sizes are only known
+ * at run time.
  */
 export function reshape(x: Value, spec: readonly number[], { inferred }: { inferred?: Dim } = {}): Value {
   const shape: Dim[] = spec.map((dim, i) => (dim === 0 ? x.shape[i]! : dim));

@@ -40,7 +40,7 @@ export class GraphSession {
     const outputs = await (fetches ? this.#session.run(inputs, [...fetches]) : this.#session.run(inputs));
     const results: Record<string, Float32Array> = {};
     // Every output of our graphs is float, except in gradient tests. There it is double, but those
-    // tests also read it as plain numbers.
+    // tests too read plain numbers from it.
     for (const [name, value] of Object.entries(outputs)) results[name] = value.data as Float32Array;
     return results;
   }

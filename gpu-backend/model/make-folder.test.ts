@@ -28,7 +28,7 @@ test('names the folder that it cannot make, and why', () => {
   );
 });
 
-test.skipIf(!existsSync('/proc/self'))('fails, instead of hanging, when the file system takes no folders', () => {
+test.skipIf(!existsSync('/proc/self'))('fails, instead of hanging, if the file system takes no new folders', () => {
   expect(() => makeFolder('/proc/none/deep')).toThrow(
     '/proc/none/deep cannot be made: the file system of /proc takes no new folders',
   );

@@ -27,7 +27,7 @@ export const BackendConfig = z.strictObject({
   port: z.int().min(0).max(65_535).default(8788),
   /** Shared with the edge, which signs directives with it. */
   directiveSecret: z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes'),
-  /** Draws depend on it. Every backend of a deployment has the same one, and nobody else has it. */
+  /** Draws depend on it. All backends of a deployment share it, and nobody else has it. */
   drawSecret: z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes'),
   receiptPrivateJwk: ReceiptPrivateJwk,
   /** This backend's name in answers and receipts. */

@@ -1,8 +1,8 @@
 /**
  * Which backends there are, whether they answer and what they serve. The pool keeps a snapshot of
- * what their `/healthz` says, for seconds. Requests do not wait for it while any backend is known
- * to be alive. A backend that a request finds broken is out for all requests at once (breaker.ts),
- * so a wrong snapshot costs one request a retry and no more.
+ * their `/healthz` for a few seconds. Requests do not wait for it while any backend is known to be
+ * alive. A backend that a request finds broken is out for all requests at once (breaker.ts), so a
+ * wrong snapshot costs one request a retry and no more.
  */
 import * as z from 'zod';
 import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';
@@ -115,8 +115,8 @@ export function createBackendPool({
       } = health.data;
       return { url: before.url, alive: true, model, contextLength, maxTokenBytes, bundle, created, modes };
     } catch {
-      // It is no error here that a backend does not answer: that is what we want to find out. The
-      // snapshot says so, and a request that finds no backend is logged.
+      // A backend that does not answer is a result here, not an error. The snapshot records it, and
+      // a request that finds no backend is logged.
       return dead;
     }
   }

@@ -189,7 +189,7 @@ describe('a backend that says nothing', () => {
     while (back !== home.name) back = (await homeOf(prompt)).name;
   });
 
-  test('keeps the request once it says that the request waits, and the client does not see the wait', async () => {
+  test('keeps the request once it reports a wait, and the client does not see the wait', async () => {
     const prompt = 'In a queue';
     const home = await homeOf(prompt);
     const other = under.backends.find((backend) => backend !== home) as ScriptedBackend;

@@ -81,7 +81,7 @@ describe('a whole answer', () => {
     ['none', ['policy', 'receipt']],
     ['summary', Object.keys(AnswerExtension.shape)],
     ['tokens', [...Object.keys(AnswerExtension.shape), 'tokens']],
-  ])('with trace %s, has just the extension fields that it asks for', async (trace, keys) => {
+  ])('with trace %s, has just the matching extension fields', async (trace, keys) => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Trace'), plimsoll: { trace } });
     const { plimsoll } = ChatCompletion.parse(await answer.json());
     expect(Object.keys(plimsoll).sort()).toEqual([...keys].sort());

@@ -30,7 +30,7 @@ const Wrangler = z.object({
 });
 
 export type EdgeOptions = {
-  /** 0 takes any free port. */
+  /** 0 means any free port. */
   port: number;
   /** Where Durable Objects and KV keep their files. */
   dataDir: string;

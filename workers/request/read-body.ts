@@ -85,8 +85,8 @@ type ParseWithSource = (
 ) => unknown;
 
 /**
- * Counts the bytes that arrive, because an announced content-length would have to be checked
- * anyway.
+ * Counts the bytes that arrive, because a content-length that the client announces would have to be
+ * checked anyway.
  */
 async function readLimited(
   body: ReadableStream<Uint8Array> | null,

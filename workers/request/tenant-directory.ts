@@ -2,10 +2,10 @@
  * Finds the tenant of a key's digest. There are three layers, from the nearest to the truth: a map
  * in this isolate, a copy in KV, and the Durable Object that holds the truth.
  *
- * How old can a policy be? An isolate keeps a snapshot for `isolateTtlMs`. From KV it takes only
- * what was read from the truth at most `kvMaxAgeMs` ago; the copy carries that time, so KV's own
- * caching cannot stretch it. That makes 70 seconds in the worst case. A change rewrites the copies
- * in KV, so usually it is the isolate's 10 seconds.
+ * How old can a policy be? An isolate keeps a snapshot for `isolateTtlMs`. It uses a copy from KV
+ * only if that was read from the truth at most `kvMaxAgeMs` ago. The copy carries that time, so
+ * KV's own caching cannot stretch it. That makes 70 seconds in the worst case. A change rewrites
+ * the copies in KV, so usually it is the isolate's 10 seconds.
  *
  * A key that does not exist is remembered too, for a few seconds and in a map of its own. So
  * guessing keys neither reaches the store each time nor pushes real tenants out.

@@ -35,7 +35,7 @@ export function request({
 }
 
 export type Collected = {
-  /** How many were ahead, each time it was told to wait. */
+  /** The number of requests ahead, each time this one was told to wait. */
   ahead: number[];
   promptTokens: number;
   tokens: TokenFrame[];
