@@ -1,6 +1,6 @@
 /**
- * The edge on one page: what every request passes, in order, and the table of routes. A path that
- * is not in the table is a 404. A method that is not in the table for its path is a 405.
+ * The edge on one page: what every request passes through, in order, and the table of routes. A
+ * path that is not in the table is a 404. A method that is not in the table for its path is a 405.
  */
 import { Hono } from 'hono';
 import type { Policy } from '#policies/schema.ts';
@@ -26,7 +26,7 @@ import { unknownRoute } from './request/unknown-route.ts';
 
 export type AppOptions = {
   classifier: Classifier;
-  /** Joined above every tenant's own policy. */
+  /** Joined with every tenant's own policy. */
   operatorPolicy: Policy;
   timeouts?: Timeouts;
   freshness?: Freshness;
@@ -60,7 +60,7 @@ export function createApp({
   });
 
   const key = authenticate(directory);
-  // It comes after the key, because nothing is read before we know who asks.
+  // The body comes after the key, because we read nothing before we know who asks.
   const body = readBody(bodyPatience);
   const complete = chatCompletions({ decide, pool, classifierVersion, timeouts });
   const list = listModels(pool);

@@ -3,14 +3,14 @@ import type { StopState } from '#shared/text/stop-matcher.ts';
 import type { TextState } from '#shared/text/text-stream.ts';
 
 /**
- * Where an answer stands. Together with the request's prompt, key and line, it is all that another
- * engine needs to go on at the next token as if nothing had happened. Plain data that survives
+ * How far an answer has got. With the request's prompt, key and line, it is all that another engine
+ * needs to continue at the next token as if nothing had happened. It is plain data that survives
  * JSON.
  */
 export type AnswerState = {
-  /** The tokens drawn so far. Their number is the position of the next one. */
+  /** The tokens drawn so far. Their count is the position of the next one. */
   ids: readonly number[];
-  /** Nats. */
+  /** The budget spent so far, in nats. */
   spent: number;
   weights: RunningWeights;
   text: TextState;

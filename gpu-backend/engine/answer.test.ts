@@ -1,6 +1,6 @@
 /**
  * One answer by itself: how it ends, what its events say, what its budget allows. For answers that
- * go on elsewhere, see resume-answer.test.ts.
+ * continue on another engine, see resume-answer.test.ts.
  */
 import { describe, expect, test } from 'vitest';
 import type { Line } from '#shared/line/line.ts';
@@ -45,7 +45,7 @@ const tokensOf = (events: EngineEvent[]): TokenFrame[] => events.filter((event) 
 const endOf = (events: EngineEvent[]) => events.find((event) => event.type === 'end');
 const textOf = (events: EngineEvent[]) => events.map((event) => ('text' in event ? event.text : '')).join('');
 
-/** What an expert says, without a driver. */
+/** An expert's output, made without a driver. */
 const says = (logits: Float32Array): Output => ({ row: { logits }, earlier: [], hidden: null, alpha: null });
 
 describe('an answer ends', () => {
@@ -59,7 +59,7 @@ describe('an answer ends', () => {
     });
   });
 
-  test('with length at max_tokens, but with stop if its last allowed token is the end', async () => {
+  test('with length at max_tokens, but with stop if its last allowed token is the end token', async () => {
     expect((await drive(writes('hello'), { maxTokens: 5 })).end).toMatchObject({ finish_reason: 'length' });
     expect((await drive(writes('hello'), { maxTokens: 6 })).end).toMatchObject({ finish_reason: 'stop' });
   });
@@ -93,8 +93,8 @@ describe('an answer ends', () => {
   test.each([0, 1])(
     'only after it says something: spaces and half characters do not count, temperature %i',
     async (temperature) => {
-      // The script wants a space, the first byte of the euro sign, then the end. If it may not have
-      // its wish, the likeliest other token comes.
+      // The script wants a space, then the first byte of the euro sign, then the end. If a wanted
+      // token is not allowed, the next likeliest one comes.
       const wishes = [0x20, 0xe2, EOS];
       const script: Script = (_, ids) => {
         const logits = only(wishes[ids.length - PROMPT.length] ?? EOS);
@@ -108,7 +108,7 @@ describe('an answer ends', () => {
   );
 });
 
-describe('each token says', () => {
+describe('each token reports', () => {
   test('its id and text: the ids are the answer, and the texts in order are what a client reads', async () => {
     const { tokens, text, state } = await drive(babble, { maxTokens: 40 });
     expect(state.ids).toEqual(tokens.map(({ id }) => id));
@@ -124,13 +124,13 @@ describe('each token says', () => {
     const first = Math.log(1 - Math.exp(safety[EOS]!) / all);
     tokens.forEach((token, i) => {
       spent += token.lp! - (token.lp_s! - (i === 0 ? first : 0));
-      // Logits are float32, the script's numbers are double.
+      // Logits are float32, but the script's numbers are double.
       expect(token.spent).toBeCloseTo(spent, 5);
     });
     expect(end!.spent).toBe(tokens.at(-1)!.spent);
   });
 
-  test('its weight and floor: first the opening’s, then the line’s; the end sums them up', async () => {
+  test('its weight and floor: first the opening’s, then the line’s; the end event sums them up', async () => {
     const { tokens, end } = await drive(babble, {
       maxTokens: 6,
       line: { floor: 0.6, opening: { tokens: 2, floor: 0.9 } },
@@ -207,7 +207,7 @@ describe('when an expert fails midway', () => {
     (source, ids) =>
       source === which && ids.length >= PROMPT.length + 3 ? [Number.NaN] : babble(source, ids);
 
-  test('if it is the helpfulness expert, the gate closes: weight 1, and nothing more is spent', async () => {
+  test('and it is the helpfulness expert, the gate closes: weight 1, and nothing more is spent', async () => {
     const { tokens, end } = await drive(failing('helpfulness'), { maxTokens: 8 });
     expect(tokens.map(({ weight }) => weight)).toEqual([0.5, 0.5, 0.5, 1, 1, 1, 1, 1]);
     const spent = tokens.map((token) => token.spent!);
@@ -216,7 +216,7 @@ describe('when an expert fails midway', () => {
     expect(end).toMatchObject({ finish_reason: 'length' });
   });
 
-  test('and it is the safety expert, no token is drawn and the answer does not move', () => {
+  test('and it is the safety expert, no token is drawn and the answer stays as it was', () => {
     const answer = new Answer(ask(), options);
     answer.draw(says(only(97)), says(only(98)));
     const before = answer.state();
@@ -234,13 +234,13 @@ test.each<[Partial<Line>, string[]]>([
   [{ mode: 'layers' }, ['safety', 'layers']],
   [{ action: 'safety_only' }, ['safety']],
   [{ action: 'safety_only', mode: 'layers' }, ['safety']],
-])('a line of %j makes it from %j', (line, sources) => {
+])('with the line %j, an answer is made from %j', (line, sources) => {
   const { line: whole } = ask({ line });
   expect(sourcesOf(whole)).toEqual(sources);
   expect(new Answer(ask({ line }), options).sources).toEqual(sources);
 });
 
-test('it needs hidden states only if a router compares the two experts', () => {
+test('an answer needs hidden states only if a router compares the two experts', () => {
   const router: AnswerOptions = { ...options, proposal: () => 0.5 };
   expect(new Answer(ask(), router).hidden).toBe(true);
   expect(new Answer(ask(), options).hidden).toBe(false);
@@ -248,7 +248,7 @@ test('it needs hidden states only if a router compares the two experts', () => {
   expect(new Answer(ask({ line: { action: 'safety_only' } }), router).hidden).toBe(false);
 });
 
-test('it is fed the prompt and then each token it drew, and knows its length and its limit', () => {
+test('an answer feeds its prompt and then each token it drew, and knows its length and its limit', () => {
   const answer = new Answer(ask({ maxTokens: 10, line: { floor: 0.25 } }), options);
   expect([answer.length, answer.most]).toEqual([3, 13]);
   expect(answer.history()).toEqual([{ ids: PROMPT, bounds: { floor: 0.25, ceiling: 1 } }]);

@@ -1,10 +1,10 @@
 /**
- * One answer in the making: what two experts say goes in, the events of one token come out. This is
- * where we ask the gate, turn the token into text and decide whether the answer ends. It knows
- * nothing of batches, and of sequences only what to feed them.
+ * One answer in the making: the outputs of two experts go in, and the events of one token come out.
+ * This is where we ask the gate, turn the token into text and decide whether the answer ends. It
+ * knows nothing about batches. About sequences, it knows only what to feed them.
  *
- * The line's mode decides who stands beside the safety expert: the helpfulness expert or the layers
- * mixture. Under `safety_only` the safety expert is alone.
+ * The line's mode decides what runs next to the safety expert: the helpfulness expert or the layers
+ * mixture. Under `safety_only`, the safety expert runs alone.
  */
 import type { FinishReason } from '#shared/api/chat-answer.ts';
 import {
@@ -32,13 +32,13 @@ export type AnswerOptions = {
   vocabulary: Vocabulary;
   proposal: Proposal;
   /**
-   * The most tokens of any row, prompt and answer together: those the client sends and draws,
-   * without an expert's own prefix.
+   * The most tokens that prompt and answer may have together in any row. An expert's own prefix
+   * does not count.
    */
   contextLength: number;
 };
 
-/** Whose predictions make up an answer under this line, the safety expert's first. */
+/** The sources whose predictions make up an answer under this line, the safety expert first. */
 export function sourcesOf({ action, mode }: Pick<Line, 'action' | 'mode'>): Source[] {
   if (action === 'safety_only') return ['safety'];
   return ['safety', mode === 'layers' ? 'layers' : 'helpfulness'];
@@ -49,9 +49,9 @@ export type Feed = { ids: readonly number[]; bounds: WeightBounds };
 
 export class Answer {
   readonly promptIds: readonly number[];
-  /** As `sourcesOf` its line says. */
+  /** What `sourcesOf` returns for its line. */
   readonly sources: readonly Source[];
-  /** Does it need hidden states? */
+  /** Whether it needs hidden states. */
   readonly hidden: boolean;
   ended = false;
 
@@ -60,7 +60,7 @@ export class Answer {
   readonly #proposal: Proposal;
   readonly #policy: GatePolicy;
   readonly #sampling: SamplingParams;
-  /** For as long as the answer says nothing. */
+  /** Used for as long as the answer has said nothing. */
   readonly #wordless: SamplingParams;
   readonly #maxTokens: number;
   readonly #text: TextStream;
@@ -72,7 +72,7 @@ export class Answer {
 
   /**
    * Begins an answer to a request that check-request.ts has checked, or continues the one in
-   * `request.resume`. Throws a GateError if that one's account makes no sense.
+   * `request.resume`. Throws a GateError if the account of the resumed answer makes no sense.
    */
   constructor(request: EngineRequest, { vocabulary, proposal, contextLength }: AnswerOptions) {
     const { promptIds, maxTokens, stop, sampling, line, resume } = request;
@@ -98,12 +98,12 @@ export class Answer {
     this.#weights = resume?.weights ?? NO_WEIGHTS;
   }
 
-  /** Tokens so far, the prompt's and its own. */
+  /** The tokens so far, prompt and answer together. */
   get length(): number {
     return this.promptIds.length + this.#ids.length;
   }
 
-  /** The most tokens it may have, the prompt's and its own: what the request may cost. */
+  /** The most tokens that prompt and answer may have together: what the request may cost. */
   get most(): number {
     return this.promptIds.length + this.#maxTokens;
   }
@@ -120,8 +120,9 @@ export class Answer {
   }
 
   /**
-   * All that new sequences must be fed before the next token: the prompt and what was drawn so far.
-   * It has two parts if a layers sequence read the opening under bounds of its own.
+   * Everything that new sequences must be fed before the next token: the prompt and the tokens
+   * drawn so far. It has two parts if a layers sequence read the opening under the opening's own
+   * bounds.
    */
   history(): Feed[] {
     const position = this.#ids.length;
@@ -139,10 +140,10 @@ export class Answer {
   }
 
   /**
-   * Draws one token from what the experts say. Throws a GateError if there is nothing safe to draw
+   * Draws one token from the experts' outputs. Throws a GateError if there is nothing safe to draw
    * from.
    *
-   * @param beside null: that expert failed or was not asked, and the gate closes
+   * @param beside null if that expert failed or was not asked; then the gate closes
    */
   draw(safety: Output, beside: Output | null): EngineEvent[] {
     const step = askGate({
@@ -203,9 +204,9 @@ export class Answer {
   }
 }
 
-/** White space and half a character say nothing. */
+/** White space and half characters do not count as words. */
 const isWord = (text: string) => text.trim() !== '';
 
-/** The wire has no infinities. A probability of zero and unbounded spending are null there. */
+/** The wire has no infinities, so a probability of zero and unbounded spending become null. */
 const logprob = (value: number) => (value <= LOG_ZERO ? null : value);
 const nats = (value: number) => (value >= SPENT_UNBOUNDED ? null : value);

@@ -25,7 +25,7 @@ const ask = (changes: Partial<Question> = {}) =>
   askGate({ mode: 'logits', safety, beside: helpful, proposal: 0.25, policy, sampling, state, ...changes });
 
 describe('two whole rows', () => {
-  test('are one step of the gate under the proposal', () => {
+  test('make one step of the gate, with the proposal', () => {
     expect(ask()).toEqual(gateStep({ safetyLogits, helpfulLogits, proposal: 0.25, policy, sampling, state }));
     expect(ask().weight).toBe(0.25);
   });
@@ -35,12 +35,12 @@ describe('two whole rows', () => {
     const [s, h] = [{ hidden: Float32Array.of(3) }, { hidden: Float32Array.of(4) }];
     const hidden = { proposal, safety: output(safety.row, s), beside: output(helpful.row, h) };
     expect(ask(hidden).weight).toBe(0.75);
-    // Without either of them there is no proposal, and the gate closes.
+    // If either hidden state is missing, there is no proposal, and the gate closes.
     expect(ask({ ...hidden, safety }).weight).toBe(1);
     expect(ask({ ...hidden, beside: helpful }).weight).toBe(1);
   });
 
-  test('close the gate if the one beside failed', () => {
+  test('close the gate if the second expert failed', () => {
     expect(ask({ beside: null })).toMatchObject({ weight: 1, spent: 0 });
   });
 });
@@ -48,7 +48,7 @@ describe('two whole rows', () => {
 describe('a layers row', () => {
   const layers = (alpha: number | null) => ask({ mode: 'layers', beside: output(helpful.row, { alpha }) });
 
-  test('has its gate as weight, and says nothing about the helpfulness expert', () => {
+  test('uses its own gate as the weight, and says nothing about the helpfulness expert', () => {
     expect(layers(0.4).weight).toBe(0.4);
     expect(layers(0.4).logprobHelpful).toBe(ask({ beside: null }).logprobHelpful);
     expect(layers(0.4).token).not.toBeNaN();
@@ -70,31 +70,31 @@ describe('two truncated rows', () => {
   const row = (logprobs: Float64Array, ownIds = ids): Output => output({ ids: ownIds, logprobs, topK: 2 });
   const truncated = { safety: row(s), beside: row(h) };
 
-  test('are one step of the gate on their common ids', () => {
+  test('make one step of the gate on their common ids', () => {
     const rows = { ids, safetyLogprobs: s, helpfulLogprobs: h, topK: 2 };
     expect(ask(truncated)).toEqual(gateTruncatedStep({ rows, proposal: 0.25, policy, sampling, state }));
     expect(ask(truncated).weight).toBe(0.25);
   });
 
   test.each<[string, Output | null]>([
-    ['of other ids', row(h, Int32Array.of(2, 5, 8))],
-    ['of fewer ids', row(h.slice(0, 2), ids.slice(0, 2))],
-    ['that failed', null],
-    ['that is whole', helpful],
-  ])('close the gate beside one %s', (_, beside) => {
+    ['has other ids', row(h, Int32Array.of(2, 5, 8))],
+    ['has fewer ids', row(h.slice(0, 2), ids.slice(0, 2))],
+    ['failed', null],
+    ['is whole', helpful],
+  ])('close the gate if the second row %s', (_, beside) => {
     expect(ask({ ...truncated, beside })).toMatchObject({ weight: 1, spent: 0 });
   });
 
-  test('close the gate in the mode layers, which has no way to take them', () => {
+  test('close the gate in layers mode, which cannot use them', () => {
     expect(ask({ ...truncated, mode: 'layers' }).weight).toBe(1);
   });
 
-  test('close the gate beside a whole row of the safety expert', () => {
+  test('close the gate if the safety expert’s row is whole', () => {
     expect(ask({ beside: row(h) })).toMatchObject({ weight: 1, spent: 0 });
   });
 });
 
-test('an unusable safety row is an error, whatever stands beside it', () => {
+test('an unusable safety row is an error, whatever the mode', () => {
   const broken = output({ logits: Float32Array.of(Number.NaN, 0) });
   expect(() => ask({ safety: broken })).toThrow(expect.objectContaining({ code: 'safety_row_unusable' }));
   expect(() => ask({ safety: broken, mode: 'layers' })).toThrow(

@@ -1,7 +1,7 @@
 /**
- * Turns what two experts say into one gated token, whichever kind of rows they give. The safety
- * expert's output is always there: the budget is counted against it, the receipt reports it, and a
- * closed gate falls back on it.
+ * Turns the outputs of two experts into one gated token, whichever kind of rows they give. The
+ * safety expert's output is always there: the budget is counted against it, the receipt reports it,
+ * and a closed gate falls back on it.
  */
 import {
   type GatePolicy,
@@ -17,8 +17,8 @@ import type { Mode } from '#shared/line/line.ts';
 import type { Output, Row, TruncatedRow } from './experts.ts';
 
 /**
- * The safety weight proposed for a token in the mode `logits`, before the policy's floor and
- * ceiling bound it. It is either one number for all tokens, or what a logits router makes of both
+ * The safety weight proposed for a token in `logits` mode, before the policy's floor and ceiling
+ * bound it. It is either one number for all tokens, or what a logits router computes from both
  * rows' last hidden states [d].
  */
 export type Proposal = number | ((safetyHidden: Float32Array, helpfulHidden: Float32Array) => number);
@@ -27,7 +27,7 @@ export type Question = {
   mode: Mode;
   safety: Output;
   /**
-   * The helpfulness expert's output, or the mixture's in the mode `layers`. null: it failed or was
+   * The helpfulness expert's output, or the mixture's in `layers` mode. null if it failed or was
    * not asked.
    */
   beside: Output | null;
@@ -60,8 +60,8 @@ export function askGate({ mode, safety, beside, proposal, ...rest }: Question): 
 }
 
 /**
- * Two truncated rows as one pair. Rows with different ids were never compared, so the second one
- * counts as a failed expert.
+ * Pairs two truncated rows. If their ids differ, the driver did not truncate them together, so the
+ * second one counts as a failed expert.
  */
 function truncatedRows({ ids, logprobs, topK }: TruncatedRow, beside: Row | null): TruncatedRows {
   const met =

@@ -26,7 +26,7 @@ const options = { width: WIDTH, roles: ['safety', 'helpfulness'] as const, hasLa
 
 test('feeds rows side by side, padded on the right, each at its own length', () => {
   const { cache, first, last } = cacheWithHole();
-  // In another order than their slots.
+  // Not in the order of their slots.
   const batch = [
     { ids: [7, 8, 9], slot: last, source: 'layers' as const, bounds: { floor: 0.25, ceiling: 0.5 } },
     { ids: [5], slot: first, source: 'safety' as const, bounds: undefined },
@@ -38,7 +38,8 @@ test('feeds rows side by side, padded on the right, each at its own length', () 
 
   expect(feeds.ids!.dims).toEqual([3, 3]);
   expect(numbers('ids')).toEqual([5, 0, 0, 0, 0, 0, 7, 8, 9]);
-  // The first goes on at 2. Its padding stays within the table, whose last position is 3.
+  // The first row continues at position 2. Its padding stays within the table, whose last position
+  // is 3.
   expect(numbers('positions')).toEqual([2, 3, 3, 0, 0, 0, 0, 1, 2]);
   expect(numbers('last')).toEqual([0, 0, 2]);
 

@@ -1,5 +1,5 @@
 /**
- * The inputs of one run of the serving graph (model/decoder.ts says what each is), for sequences of
+ * The inputs of one run of the serving graph (model/decoder.ts describes each), for sequences of
  * different lengths. A row with fewer new tokens than the longest is padded on the right.
  */
 import { type Feed, float32 } from '../graph/session.ts';
@@ -13,7 +13,7 @@ export type BatchOptions = {
   past: Past;
   /** The width of one position's keys. */
   width: number;
-  /** The experts, in the order of the graph. */
+  /** The experts, in the graph's order. */
   roles: readonly ExpertRole[];
   hasLayersRouter: boolean;
   /** The last position of the rotary table. */
@@ -35,7 +35,7 @@ export function batchFeeds(
     const row = past.rowOf[i]!;
     for (let t = 0; t < T; t++) {
       ids[row * T + t] = BigInt(step.ids[t] ?? 0);
-      // Padding must be a valid position of the rotary table. Nobody reads what it computes.
+      // Padding needs a valid position in the rotary table. Nobody reads its results.
       positions[row * T + t] = BigInt(Math.min(step.slot.length + t, lastPosition));
     }
     last[row] = BigInt(step.ids.length - 1);

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { bundleVocabulary } from './bundle-vocabulary.ts';
 
-test('an answer may contain tokens with text and the end, and no other id', () => {
+test('an answer may contain tokens with text and the end token, but no other id', () => {
   // Ids 0 and 1 are special, 2 ends an answer, 3 and 4 have text. 5 and 6 only fill up the
   // embedding.
   const bytesOf = (id: number) => (id === 3 || id === 4 ? Uint8Array.of(id) : undefined);

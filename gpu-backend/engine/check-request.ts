@@ -1,6 +1,7 @@
 /**
- * Refuses what can be refused just by looking at a request. The client side of an engine asks
- * first, so that a refusal waits for no run. The engine asks again, because it relies on nobody.
+ * Refuses requests that can be refused just by looking at them. The client side of an engine checks
+ * first, so that a refusal does not wait for a run. The engine checks again, because it trusts no
+ * caller.
  */
 import { contextLengthExceeded } from '#shared/api/context-length.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
@@ -14,8 +15,8 @@ export type Terms = Pick<EngineInfo, 'contextLength' | 'modes' | 'prefixes'>;
 /**
  * Throws a PlimsollError if the request cannot be met.
  *
- * @returns the most tokens of its longest row, prompt and answer together. The expert's own prefix
- *   in that row is not counted, but there is room left for it.
+ * @returns the most tokens that prompt and answer may have together in the longest row. The
+ *   expert's own prefix in that row is not counted, but there is room left for it.
  */
 export function checkRequest({ promptIds, maxTokens, line, resume }: EngineRequest, terms: Terms): number {
   if (!terms.modes.includes(line.mode)) throw modeUnavailable(line.mode);

@@ -6,7 +6,7 @@ import { type ClientOptions, EngineClient } from './engine-client.ts';
 import type { FromEngine, ToEngine } from './engine-messages.ts';
 import { collect, request, until } from './testing/engine-contract.ts';
 
-/** A client, and the bare port of an engine that does only what the test tells it. */
+/** A client connected to a bare port, on which the test plays the engine. */
 async function connected(options: ClientOptions = {}) {
   const { port1: far, port2: near } = new MessageChannel();
   const closed = new Promise<void>((resolve) => near.once('close', resolve));
@@ -47,7 +47,7 @@ test('when the engine dies, its answers end with backend_unavailable and later r
   await expect(engine.generate(request()).next()).rejects.toMatchObject({ code: 'backend_unavailable' });
 });
 
-test('an engine that cannot start says why, and one that just exits says that', async () => {
+test('if the engine cannot start, the error says why; if it just exits, the error says so', async () => {
   const failing = await connected();
   failing.post({ type: 'failed', message: 'config.json: not JSON' });
   await expect(failing.client).rejects.toThrow('config.json: not JSON');
@@ -85,8 +85,8 @@ test('an aborted answer is cancelled at once, even if nobody is reading it', asy
   far.close();
 });
 
-describe('while a run holds the engine’s thread', () => {
-  /** One request has started, and nothing more comes. */
+describe('while a run blocks the engine’s thread', () => {
+  /** One request has started, and the engine then stays silent. */
   async function held(options: ClientOptions = {}) {
     const { client, far, post } = await connected(options);
     post({ type: 'ready', info });
@@ -103,7 +103,7 @@ describe('while a run holds the engine’s thread', () => {
     return { engine, far, post };
   }
 
-  test('a waiting request hears at once and regularly how many are ahead, in the engine’s order', async () => {
+  test('a waiting request is told how many are ahead, at once and then regularly, in the engine’s order', async () => {
     const { engine, far, post } = await held({ waitingEveryMs: 5 });
     const [one, other] = [engine.generate(request()), engine.generate(request({ tenant: 'other' }))];
     const next = async (events: typeof one) => (await events.next()).value;
@@ -125,7 +125,7 @@ describe('while a run holds the engine’s thread', () => {
     far.close();
   });
 
-  test('a request that comes alone soon hears that it waits', async () => {
+  test('a lone request is soon told that it is waiting', async () => {
     const { client, far, post } = await connected();
     post({ type: 'ready', info });
     expect((await (await client).generate(request()).next()).value).toEqual({ type: 'waiting', ahead: 0 });

@@ -1,7 +1,7 @@
 /**
- * The caller's side of a port: an `Engine` whose work is done elsewhere. It answers at once even
- * while a run holds the engine's thread. Requests that can be refused are refused here, and those
- * that wait hear from here.
+ * The caller's side of a port: an `Engine` whose work is done elsewhere. It responds at once, even
+ * while a run blocks the engine's thread: it refuses requests that cannot be met, and tells waiting
+ * requests how many are ahead.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { checkRequest } from './check-request.ts';
@@ -25,12 +25,12 @@ export type ClientOptions = {
 
 type Asked = { tenant: string; events: EventQueue<EngineEvent>; isWaiting: boolean; heartbeat?: NodeJS.Timeout };
 
-/** No tenant has an empty name. */
+/** Stands for requests without a tenant. No tenant has an empty name. */
 const NOBODY = '';
 const IDLE = { running: 0, rows: 0 };
-/** Well below any limit of silence on the way to the client. */
+/** Well below any silence timeout on the way to the client. */
 const WAITING_EVERY_MS = 3000;
-/** Sooner than anybody on the way would try another backend. */
+/** Sooner than anything on the way to the client would try another backend. */
 const SOON_MS = 200;
 
 export class EngineClient implements Engine {
@@ -39,9 +39,9 @@ export class EngineClient implements Engine {
   readonly #port: Port;
   readonly #room: WaitingRoom;
   readonly #waitingEveryMs: number;
-  /** By id, in the order they came. */
+  /** Open requests by id, in order of arrival. */
   readonly #asked = new Map<number, Asked>();
-  /** The ids of those that wait, as far as the engine has heard of them. */
+  /** The ids of the waiting requests that the engine has seen, in the order they will join. */
   #queue: readonly number[] = [];
   #stats: Omit<EngineStats, 'waiting'> = IDLE;
   #nextId = 1;
@@ -70,7 +70,7 @@ export class EngineClient implements Engine {
         } else if (message.type === 'failed') {
           reject(new Error(message.message));
         } else {
-          // Only a client's requests cause news, so there is a client.
+          // Only a client's requests cause news, so the client exists by now.
           client!.#receive(message);
         }
       });
@@ -98,10 +98,11 @@ export class EngineClient implements Engine {
     const id = this.#nextId++;
     const asked: Asked = { tenant, events: new EventQueue(), isWaiting: true };
     const leave = () => {
-      // If it is no longer listed, the answer ended before its reader left.
+      // If the request is no longer listed, its answer ended before the reader left.
       if (this.#forget(id)) this.#send({ type: 'cancel', id });
     };
-    // At once, not when the reader next looks: the reader may be waiting for a client that is gone.
+    // This takes effect at once, not when the reader next looks: the reader may be waiting for a
+    // client that is gone.
     const abort = () => {
       asked.events.fail(signal?.reason);
       leave();
@@ -114,7 +115,7 @@ export class EngineClient implements Engine {
       asked.events.push({ type: 'waiting', ahead: this.#countAhead(id) });
       asked.heartbeat = setTimeout(tellToWait, this.#waitingEveryMs);
     };
-    // A request that comes alone joins at once, unless a run for somebody who left still holds the
+    // A lone request joins at once, unless a run for a request that has left still blocks the
     // thread.
     if (isAlone) asked.heartbeat = setTimeout(tellToWait, Math.min(SOON_MS, this.#waitingEveryMs));
     else tellToWait();
@@ -158,7 +159,7 @@ export class EngineClient implements Engine {
     }
   }
 
-  /** The engine knows the order. Requests it has not heard of come after those. */
+  /** The engine decides the order. Requests that it has not seen yet come last. */
   #countAhead(id: number): number {
     const place = this.#queue.indexOf(id);
     if (place >= 0) return place;
@@ -171,14 +172,14 @@ export class EngineClient implements Engine {
     asked.isWaiting = false;
   }
 
-  /** False if it was no longer listed. */
+  /** Returns false if the request was no longer listed. */
   #forget(id: number): boolean {
     const asked = this.#asked.get(id);
     if (asked) this.#leaveRoom(asked, { placed: false });
     return this.#asked.delete(id);
   }
 
-  /** Nobody should wait for an engine that is gone. */
+  /** Fails every open request, so that no caller waits for an engine that is gone. */
   #stop(message: string): void {
     this.#alive = false;
     this.#stats = IDLE;

@@ -1,7 +1,7 @@
 /**
- * The engine's own side of a port: takes requests, runs rounds while there is work, and sends one
- * or two messages of news per round, however many requests there are. The event loop turns once
- * between two rounds, so messages that arrived in the meantime count.
+ * The engine's own side of a port. It takes requests, runs rounds while there is work, and sends
+ * one or two `news` messages per round, however many requests there are. The event loop turns once
+ * between two rounds, so messages that arrived in the meantime are handled.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Proposal } from './ask-gate.ts';
@@ -16,11 +16,11 @@ import type { Vocabulary } from './vocabulary.ts';
 export type HostOptions = {
   experts: Experts;
   vocabulary: Vocabulary;
-  /** What the experts do not say themselves. */
+  /** The facts that the experts do not report themselves. */
   info: Omit<EngineInfo, 'modes' | 'prefixes' | 'topK'>;
   proposal: Proposal;
   limits: EngineLimits;
-  /** For the log of whoever runs the engine. */
+  /** Writes to the log of whoever runs the engine. */
   warn?: Warn;
 };
 

@@ -1,6 +1,6 @@
 /**
- * The messages between an engine's caller and the thread it runs in. Plain data, because it is
- * cloned on the way.
+ * The messages between an engine's caller and the thread it runs in. They are plain data, because
+ * they are cloned on the way.
  */
 import type { MessagePort, Worker } from 'node:worker_threads';
 import { type ErrorCode, PlimsollError } from '#shared/api/errors.ts';
@@ -13,11 +13,11 @@ export type ToEngine =
 
 export type FromEngine =
   | { type: 'ready'; info: EngineInfo }
-  /** The bundle could not be loaded. Nothing follows. */
+  /** The bundle could not be loaded. No message follows. */
   | { type: 'failed'; message: string }
   /**
-   * Everything that happened since the last news, for all requests, and the ids of those that wait,
-   * in the order they will join.
+   * Everything that happened since the last news, for all requests, and the ids of the waiting
+   * requests, in the order they will join.
    */
   | { type: 'news'; outcomes: Outcome[]; queue: number[]; stats: Omit<EngineStats, 'waiting'> };
 

@@ -11,35 +11,35 @@ import type { Source } from './experts.ts';
 
 export type EngineRequest = {
   /**
-   * The tenant whose request it is. Where requests have to wait, tenants get equal shares. Requests
-   * without a tenant count as one tenant's.
+   * The tenant that sent the request. When requests have to wait, tenants get equal shares.
+   * Requests without a tenant all count as one tenant's.
    */
   tenant?: string;
   promptIds: number[];
   /**
-   * The most tokens to draw. null: as many as the context still holds. Either way, the answer never
-   * goes past the context.
+   * The most tokens to draw. null means as many as the context still holds. Either way, the answer
+   * never goes past the context.
    */
   maxTokens: number | null;
   stop: string[];
   /**
-   * `key` is derived from a secret where clients are served (shared/protocol/derive-draw-key.ts),
-   * and from a seed in studies.
+   * A server for clients derives `key` from a secret (shared/protocol/derive-draw-key.ts). A study
+   * derives it from a seed.
    */
   sampling: { key: DrawKey; temperature: number; topP: number };
   /** The gate's settings, from the signed directive. */
   line: Line;
   /**
-   * An answer begun elsewhere, to go on with: the same request, and where its answer stands.
-   * `maxTokens` and `usage` count all of it.
+   * The state of an answer begun elsewhere, to continue from it. The rest of the request must be
+   * the same as there. `maxTokens` and `usage` count the whole answer.
    */
   resume?: AnswerState;
 };
 
 /**
  * If other requests are under way, `waiting` comes at once, then every few seconds while the
- * request waits. `start` comes when it has joined the batch, and `end` comes last. An answer that
- * breaks off throws instead.
+ * request waits. `start` comes when the request has joined the batch, and `end` comes last. An
+ * answer that breaks off throws instead.
  */
 export type EngineEvent =
   | Extract<Frame, { type: 'waiting' }>
@@ -53,13 +53,13 @@ export type EngineInfo = {
   model: string;
   /** The most tokens of prompt, answer and an expert's own prefix together. */
   contextLength: number;
-  /** How many tokens that prefix has, by source. */
+  /** The number of tokens in an expert's own prefix, by source. */
   prefixes: Readonly<Record<Source, number>>;
   /** UTF-8 bytes of the longest token. A text of n bytes has at least n / maxTokenBytes tokens. */
   maxTokenBytes: number;
   /** SHA-256 of the bundle. */
   digest: string;
-  /** The modes that a line may ask for. `layers` needs a bundle with a layers router. */
+  /** The modes that a line may request. `layers` needs a bundle with a layers router. */
   modes: readonly Mode[];
   /**
    * k if the experts' rows are truncated to the k likeliest tokens, null if they are whole.
@@ -78,7 +78,7 @@ export type EngineStats = {
 
 export interface Engine {
   readonly info: EngineInfo;
-  /** False once the engine has stopped, by `close` or by a failure. It does not come back. */
+  /** False once the engine has stopped, through `close` or a failure. It does not come back. */
   readonly alive: boolean;
   /** Settles when the engine is gone, for whatever reason. */
   readonly closed: Promise<void>;
@@ -87,10 +87,10 @@ export interface Engine {
    * The events of one answer. It throws a PlimsollError: `context_length_exceeded`, `overloaded` or
    * `invalid_request` (for a mode that is not offered, or an answer with no token left) instead of
    * the first event; `expert_failed` or `backend_unavailable` at any time. If the caller leaves the
-   * loop or aborts, the rows are free at the next step.
+   * loop or aborts, its rows are freed at the next step.
    */
   generate(request: EngineRequest, options?: { signal?: AbortSignal }): AsyncGenerator<EngineEvent, void, void>;
-  /** Ends what is running with `backend_unavailable` and frees everything. */
+  /** Ends running answers with `backend_unavailable` and frees everything. */
   close(): Promise<void>;
 }
 
@@ -98,12 +98,12 @@ export type EngineLimits = {
   /** Rows in one batch. A request takes two, or one if the safety expert answers alone. */
   maxRows: number;
   /**
-   * Requests that may wait for a place before new ones are turned away. A tenant with less than its
-   * share of them may still come, until there are twice as many.
+   * How many requests may wait before new ones are turned away. A tenant below its share may still
+   * queue, up to twice this number in all.
    */
   maxWaiting: number;
   /**
-   * Prompt tokens, padding included, that one prefill run may hold. This limits how long running
+   * The most prompt tokens, padding included, in one prefill run. This limits how long running
    * answers wait for the run.
    */
   maxPrefillTokens: number;

@@ -7,7 +7,7 @@ async function read<T>(queue: EventQueue<T>): Promise<T[]> {
   return items;
 }
 
-test('gives every item in order until it ends, those pushed before its reader came and those after', async () => {
+test('gives every item in order until it ends, whether pushed before or after its reader came', async () => {
   const queue = new EventQueue<number>();
   queue.push(1, 2);
   const reading = read(queue);
@@ -37,7 +37,7 @@ test('wakes a waiting reader when it fails', async () => {
   await expect(reading).rejects.toThrow('broken');
 });
 
-test('takes no more items and no error once it has ended', async () => {
+test('ignores items and errors once it has ended', async () => {
   const queue = new EventQueue<number>();
   queue.end();
   queue.push(1);

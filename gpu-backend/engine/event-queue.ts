@@ -18,7 +18,7 @@ export class EventQueue<T> {
     this.#wake?.();
   }
 
-  /** The reader gets what was pushed before, then the error. */
+  /** The reader gets the items pushed before, then the error. */
   fail(error: unknown): void {
     if (this.#done) return;
     this.#error = error;

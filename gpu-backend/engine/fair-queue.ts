@@ -1,14 +1,14 @@
 /**
- * A queue that is fair to tenants: deficit round robin. The tenants with something waiting take
- * turns, and each turn brings a quantum to spend. A tenant keeps what it cannot spend on its next
- * item for its next turn. So over time all that wait get the same, to within a quantum and the
- * largest item, whoever has more items or larger ones. And the largest item gets its turn as well.
+ * A queue that is fair to tenants: deficit round robin. Tenants with items waiting take turns, and
+ * each turn grants a quantum to spend. If a tenant cannot afford its next item, it saves its credit
+ * for its next turn. So over time all waiting tenants get the same, to within a quantum and the
+ * largest item, no matter who has more or larger items. And even the largest item gets its turn.
  *
  * Within a tenant: first come, first served.
  */
 export type Claim = {
   tenant: string;
-  /** In the quantum's unit. */
+  /** In the same unit as the quantum. */
   cost: number;
 };
 
@@ -17,11 +17,11 @@ type Share<T> = { tenant: string; credit: number; waiting: { item: T; cost: numb
 export class FairQueue<T> {
   readonly #quantum: number;
   /**
-   * Tenants with something waiting, in the order of their turns. The first has its turn now, and
-   * already holds its quantum for it.
+   * Tenants with items waiting, in the order of their turns. It is the first one's turn, and it
+   * already has its quantum for this turn.
    */
   #ring: Share<T>[] = [];
-  /** Cached until something comes or goes. */
+  /** Cached until an item comes or goes. */
   #order: readonly T[] | null = null;
 
   constructor(quantum: number) {
@@ -42,7 +42,7 @@ export class FairQueue<T> {
     }
   }
 
-  /** What `take` would return. */
+  /** The item that `take` would return. */
   peek(): T | undefined {
     return this.#next()?.waiting[0]?.item;
   }
@@ -65,7 +65,7 @@ export class FairQueue<T> {
     }
   }
 
-  /** Everything, in the order in which `take` would return it if nothing else came. */
+  /** All items, in the order in which `take` would return them if no more came. */
   order(): readonly T[] {
     if (this.#order === null) {
       const copy = new FairQueue<T>(this.#quantum);
@@ -90,7 +90,10 @@ export class FairQueue<T> {
     }
   }
 
-  /** It leaves without its unspent credit: no credit builds up while nothing waits. */
+  /**
+   * Removes a tenant with its unspent credit: no credit builds up while a tenant has nothing
+   * waiting.
+   */
   #leave(share: Share<T>): void {
     const hadItsTurn = this.#ring[0] === share;
     this.#ring = this.#ring.filter((other) => other !== share);

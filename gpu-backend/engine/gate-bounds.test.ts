@@ -61,13 +61,13 @@ const rows: [string, GatedRow | null, [safety: number[], helpfulness: number[]]]
   ],
 ];
 
-test.each(rows)('%s', (_, row, [safety, helpfulness]) => {
+test.each(rows)('bounds the gates of %s', (_, row, [safety, helpfulness]) => {
   const { low, high } = gateBounds([row], ['safety', 'helpfulness']);
   expect([...low]).toEqual([safety[0], helpfulness[0]]);
   expect([...high]).toEqual([safety[1], helpfulness[1]]);
 });
 
-test('puts rows one after another, and experts in the order of the graph', () => {
+test('puts rows one after another, and experts in the graph’s order', () => {
   const all = rows.map(([, row]) => row);
   const { low, high } = gateBounds(all, ['helpfulness', 'safety']);
   expect([...low]).toEqual(rows.flatMap(([, , [safety, helpfulness]]) => [helpfulness[0], safety[0]]));

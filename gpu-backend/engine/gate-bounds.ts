@@ -1,7 +1,8 @@
 /**
- * Turns a row's source into the bounds of its gates in the serving graph, `[E]` each. A plain
- * expert has 0 twice or 1 twice, a layers row has an interval. If the safety expert's share is in
- * [f, c], the helpfulness expert's is in [1 - c, 1 - f]. A hole in the batch is the base alone.
+ * Turns a row's source into the bounds of its gates in the serving graph, `[E]` each. For a plain
+ * expert, both bounds of a gate are 0 or both are 1. For a layers row, they are an interval: if the
+ * safety expert's share is in [f, c], the helpfulness expert's is in [1 - c, 1 - f]. For a hole in
+ * the batch, all bounds are 0, so only the base runs.
  */
 import type { ExpertRole } from '../model/manifest.ts';
 import type { Source, WeightBounds } from './experts.ts';

@@ -22,14 +22,14 @@ const output: Output = { row: { logits: Float32Array.of(0) }, earlier: [], hidde
 const fine = { status: 'fulfilled', value: output } as const;
 const failed = (reason: unknown) => ({ status: 'rejected', reason }) as const;
 
-describe('its steps', () => {
+describe('the steps of a job', () => {
   const steps = (line: Partial<Line>, options = {}) => {
     const { job: one } = job(line, options);
     one.open();
     return one.steps({ ids: [1, 2], bounds: BOUNDS });
   };
 
-  test('feed both experts the same tokens, each beside the other', () => {
+  test('feed both experts the same tokens, and each names the other to compare with', () => {
     const [safety, helpfulness] = steps({});
     expect(safety).toEqual({ sequence: 1, ids: [1, 2], beside: 2, want: { hidden: false } });
     expect(helpfulness).toEqual({ sequence: 2, ids: [1, 2], beside: 1, want: { hidden: false } });
@@ -41,7 +41,7 @@ describe('its steps', () => {
     expect(layers).toMatchObject({ bounds: BOUNDS });
   });
 
-  test('ask for hidden states if a router has two of them to compare', () => {
+  test('ask for hidden states if a router compares two of them', () => {
     const router = { proposal: () => 0.5 };
     expect(steps({}, router).map(({ want }) => want?.hidden)).toEqual([true, true]);
     expect(steps({ action: 'safety_only' }, router)).toEqual([{ sequence: 1, ids: [1, 2], want: { hidden: false } }]);
@@ -49,7 +49,7 @@ describe('its steps', () => {
 });
 
 describe('when an expert fails', () => {
-  test('beside the safety expert, its sequence is given back, the log hears once, and the answer goes on', () => {
+  test('and it is not the safety expert, its sequence is given back, one warning is logged, and the answer goes on', () => {
     const { experts, job: one, warnings } = job({}, { proposal: () => 0.5 });
     one.open();
     expect(one.take([fine, fine])).toEqual({ safety: output, beside: output });

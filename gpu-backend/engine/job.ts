@@ -1,7 +1,7 @@
 /**
- * An answer and the sequences it is made from: opened when it joins, fed in step, given back when
- * it ends. This is where we decide what a failing expert means. Without the expert beside the
- * safety expert, an answer goes on with the gate closed. Without the safety expert, it ends.
+ * An answer and the sequences it is made from. They are opened when it joins, fed in step, and
+ * given back when it ends. This is where we decide what happens when an expert fails. Without the
+ * safety expert, the answer ends. Without the other one, it goes on with the gate closed.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Answer, Feed } from './answer.ts';
@@ -15,7 +15,7 @@ export class Job {
   readonly answer: Answer;
   readonly #experts: Experts;
   readonly #warn: Warn;
-  /** The safety expert's comes first. The other one goes when it fails. */
+  /** The safety expert's comes first. The other one is dropped if it fails. */
   #sequences: SequenceId[] = [];
 
   constructor(id: number, answer: Answer, { experts, warn }: { experts: Experts; warn: Warn }) {
@@ -57,8 +57,8 @@ export class Job {
   }
 
   /**
-   * Takes in how its steps settled, and returns what each expert says. The one beside the safety
-   * expert is null if it failed, now or before.
+   * Takes the settled steps and returns each expert's output. `beside` is null if that expert
+   * failed, now or earlier.
    */
   take(results: readonly PromiseSettledResult<Output>[]): { safety: Output; beside: Output | null } {
     const [safety, beside] = results;
@@ -73,7 +73,10 @@ export class Job {
     return { safety: safety.value, beside: null };
   }
 
-  /** The events of its next token, from how its steps settled. Throws if it cannot go on. */
+  /**
+   * Draws the next token from the settled steps and returns its events. Throws if the answer cannot
+   * go on.
+   */
   draw(results: readonly PromiseSettledResult<Output>[]): EngineEvent[] {
     const { safety, beside } = this.take(results);
     return this.answer.draw(safety, beside);

@@ -5,17 +5,17 @@ import { KvCache, MASKED, type Slot } from './kv-cache.ts';
 const SHAPE = { layers: 2, width: 3 };
 const { layers, width } = SHAPE;
 
-/** A sequence as it should be: the numbers from which its tokens' keys are made. */
+/** A sequence as it should be. `tokens` are the numbers from which its keys are made. */
 type Model = { slot: Slot; tokens: number[] };
 
-/** Keys of a token. Layer and place make them differ, and values are their negatives. */
+/** The keys of a token. They differ by layer and place, and values are their negatives. */
 const keyOf = (token: number, layer: number, i: number) => token * 100 + layer * 10 + i;
 
 let nextToken = 1;
 
 /**
- * Appends `count` new tokens to each, as a run does: first it reads the past, then it writes the
- * output, padded on the right.
+ * Appends `count` new tokens to each sequence, as a run does: first it reads the past, then it
+ * writes the output, padded on the right.
  */
 function run(cache: KvCache, stepping: readonly { model: Model; count: number }[]): void {
   const past = cache.past(stepping.map(({ model }) => model.slot));
@@ -99,7 +99,7 @@ test('keeps each sequence’s own tokens, whatever joins, forks, steps and leave
   );
 });
 
-test('a new sequence takes the lowest free slot and moves nobody', () => {
+test('a new sequence takes the lowest free slot and moves no other sequence', () => {
   const cache = new KvCache(SHAPE);
   const models = take(cache, 6);
   run(
@@ -116,7 +116,7 @@ test('a new sequence takes the lowest free slot and moves nobody', () => {
   expect(cache.moves).toBe(0);
 });
 
-test('as a crowd comes one by one, the slab moves less and less often', () => {
+test('as many sequences come one by one, the slab moves less and less often', () => {
   const cache = new KvCache(SHAPE);
   const sizes = new Set<number>();
   for (let i = 0; i < 64; i++) {
@@ -129,7 +129,7 @@ test('as a crowd comes one by one, the slab moves less and less often', () => {
   expect(cache.moves).toBe(sizes.size - 1);
 });
 
-test('cuts holes only when a quarter of the slots have been empty for some runs, and cuts everything when nobody is left', () => {
+test('cuts holes only when a quarter of the slots have been empty for some runs, and cuts all slots when no sequence is left', () => {
   const cache = new KvCache(SHAPE);
   const models = take(cache, 8);
   const step = (left: readonly Model[]) =>
@@ -151,7 +151,7 @@ test('cuts holes only when a quarter of the slots have been empty for some runs,
   expect(cache.slotCount).toBe(0);
 });
 
-test('a run over few of many slots reads only theirs', () => {
+test('a run over a few of many slots reads only those few', () => {
   const cache = new KvCache(SHAPE);
   const models = take(cache, 8);
   run(

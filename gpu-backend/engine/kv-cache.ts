@@ -1,10 +1,10 @@
 /**
  * Keys and values of all sequences: which sequence has which slot in the slab, and what a run reads
- * of it.
+ * from it.
  *
- * A sequence takes the lowest slot that is free when it comes. When it leaves, it leaves a hole for
- * the next one to fill. Nobody else's keys are copied for that. A run computes holes along with the
- * rest, which costs little while they are few. So
+ * A sequence takes the lowest free slot when it comes, and leaves a hole for the next one when it
+ * goes. No other sequence's keys are copied for that. A run computes holes along with the rest,
+ * which costs little while there are few. So
  *
  * - a run over a quarter of the slots or fewer (above all a prompt's first run) gets a small slab
  *   with only its own sequences' keys;
@@ -12,15 +12,17 @@
  *   of the slots or more have been holes for a while. Only then do all keys move: never while about
  *   as many sequences come as go, and a few times when a crowd comes or goes.
  *
- * Positions grow by half, which moves the slab as one block. `moves` counts all moves.
+ * The number of positions grows by half at a time, which moves the slab as one block. `moves`
+ * counts all moves.
  */
 import { type CacheShape, type KeysAndValues, Slab } from './slab.ts';
 
-/** The least number of positions of a slab. Every larger number is a multiple of it. */
+/** The smallest number of positions in a slab. Every larger number is a multiple of it. */
 const GROWTH = 64;
 /**
- * How many runs may find a quarter of the slots empty before those are cut. A copy costs about one
- * run, which is little beside that many. And while others wait to come, holes do not last.
+ * How many runs may find a quarter of the slots empty before the holes are cut. The copy costs
+ * about as much as one run, which is little compared with that many. And while requests are
+ * waiting, holes do not last.
  */
 const PATIENCE = 16;
 /** Added to an attention score to hide a position: its softmax is then exactly 0 in f32. */
@@ -28,7 +30,7 @@ export const MASKED = -1e9;
 
 /**
  * Where one sequence lies: tokens 0..length-1 at positions 0..length-1 of its slot. The cache
- * changes it; its holder only keeps it.
+ * updates it; its holder only keeps it.
  */
 export type Slot = { index: number; length: number };
 
@@ -36,9 +38,9 @@ export type Slot = { index: number; length: number };
 export type Past = KeysAndValues & {
   /** B. Rows that belong to none of the sequences are holes. */
   rows: number;
-  /** The row of each sequence, in the order asked for. */
+  /** The row of each sequence, in the order given. */
   rowOf: readonly number[];
-  /** P, the longest length, but at least 1, because the graph takes no empty past. */
+  /** P, the longest length, but at least 1, because the graph does not accept an empty past. */
   length: number;
   /** Additive, `[B, 1, 1, P]`. */
   mask: Float32Array;
@@ -48,10 +50,10 @@ export class KvCache {
   readonly shape: CacheShape;
   /** How often keys in use have moved to a new slab. */
   moves = 0;
-  /** By index; null is a hole. */
+  /** Slots by index; null is a hole. */
   #slots: (Slot | null)[] = [];
   #slab: Slab;
-  /** How many runs in a row found a quarter of the slots empty, or more. */
+  /** How many runs in a row found at least a quarter of the slots empty. */
   #sparseRuns = 0;
 
   constructor(shape: CacheShape) {
@@ -65,8 +67,8 @@ export class KvCache {
   }
 
   /**
-   * The lowest free slots, all at once, so that the slab grows only once for a crowd that comes
-   * together.
+   * Takes the lowest free slots, all at once, so that the slab grows only once when many sequences
+   * come together.
    */
   take(count: number): Slot[] {
     const wanted = this.#held.length + count;
@@ -96,8 +98,8 @@ export class KvCache {
   }
 
   /**
-   * The past of these sequences. If they fill more than a quarter of the slab, it is the slab as it
-   * lies. Otherwise it is a small one with theirs alone.
+   * The past of these sequences. If they hold more than a quarter of the slots, it is the slab
+   * itself. Otherwise it is a small slab with only their keys and values.
    */
   past(slots: readonly Slot[]): Past {
     this.#cutHoles();
@@ -152,7 +154,7 @@ export class KvCache {
     if (this.#sparseRuns > PATIENCE) this.#resize(roomFor(held));
   }
 
-  /** Changes the number of slots and moves those in use to the front. */
+  /** Changes the number of slots, and moves the slots in use to the front. */
   #resize(slotCount: number): void {
     const held = this.#held;
     const longest = Math.max(1, ...held.map(({ length }) => length));
@@ -181,8 +183,8 @@ export class KvCache {
 }
 
 /**
- * Slots for this many sequences: the same number up to eight, then in steps of an eighth to a
- * quarter: 10, 12, 14, 16, 20, 24, 28, 32, ...
+ * The number of slots for this many sequences: the same number up to eight, then in steps of an
+ * eighth to a quarter: 10, 12, 14, 16, 20, 24, 28, 32, ...
  */
 function roomFor(sequences: number): number {
   const step = 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, sequences - 1))) - 2);

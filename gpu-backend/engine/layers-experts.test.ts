@@ -29,7 +29,7 @@ afterAll(async () => {
 
 const prompt = Array.from({ length: 24 }, (_, i) => 10 + ((i * 37) % 200));
 
-/** Whose sequence it is, and what is asked of it. */
+/** A sequence's source, and what is asked of it. */
 type Asked = { source: Source } & Pick<Step, 'bounds' | 'want'>;
 const layers = (floor: number, ceiling = 1): Asked => ({ source: 'layers', bounds: { floor, ceiling } });
 const clamp = (x: number, low: number, high: number) => Math.min(Math.max(x, low), high);
@@ -93,9 +93,9 @@ test('a plain expert has the logits and hidden state of the slow decoder with it
 
 describe('a layers row is W h + alpha L_s(h) + beta L_h(h) with the gates of its router', () => {
   test.each([
-    ['as they come', { floor: 0, ceiling: 1 }],
+    ['without bounds', { floor: 0, ceiling: 1 }],
     ['under a floor', { floor: 0.6, ceiling: 1 }],
-    ['under a floor that leaves nothing', { floor: 1, ceiling: 1 }],
+    ['under a floor that leaves the other expert nothing', { floor: 1, ceiling: 1 }],
     ['under a ceiling', { floor: 0, ceiling: 0.3 }],
     ['between both', { floor: 0.4, ceiling: 0.5 }],
   ])('%s', async (_, bounds) => {
@@ -124,7 +124,7 @@ describe('a layers row is W h + alpha L_s(h) + beta L_h(h) with the gates of its
   });
 });
 
-test('bounds may change from token to token, and what was fed under the old ones stays as it was', async () => {
+test('bounds may change from token to token, and tokens fed under the old ones stay as they were', async () => {
   const [opening, later] = [0.9, 0.1];
   let [output] = await fresh([layers(opening)]);
   const { sequence } = output!;

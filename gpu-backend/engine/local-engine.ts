@@ -1,6 +1,6 @@
 /**
  * An engine in this thread, over a message channel like any other. Tests use it for the scripted
- * engine, and measurements use it.
+ * engine; measurements use it too.
  */
 import { MessageChannel } from 'node:worker_threads';
 import { DEFAULT_LIMITS, type Engine, type EngineLimits } from './engine.ts';

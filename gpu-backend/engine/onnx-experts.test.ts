@@ -12,7 +12,7 @@ import { testExperts } from './testing/experts-contract.ts';
 import { feed, someIds } from './testing/feed-experts.ts';
 
 let root: string;
-/** The same model without routers and with both. */
+/** The same model, once without routers and once with both. */
 let bundle: Bundle;
 let routed: Bundle;
 beforeAll(async () => {
@@ -48,7 +48,7 @@ function expectClose(found: Float32Array, wanted: Float32Array): void {
   expect(worst).toBeLessThan(TOLERANCE);
 }
 
-/** The expert without effect: its B is zero. */
+/** The expert with its effect removed: its B is zero. */
 const muted = (expert: Expert): Expert => ({
   ...expert,
   layers: expert.layers.map(({ a, b }) => ({ a, b: { ...b, data: new Float32Array(b.data.length) } })),
@@ -79,7 +79,7 @@ describe('LoRA experts on onnxruntime', () => {
     return outputs.map(logitsOf);
   };
 
-  test('an expert beside the weights equals the expert merged into them: W + (alpha / r) B A', async () => {
+  test('an expert applied next to the weights equals the expert merged into them: W + (alpha / r) B A', async () => {
     const experts = await OnnxExperts.create(bundle, { threads: 1 });
     const beside = await say(experts, ...bundle.experts.map(({ role }) => role));
     for (const [row, expert] of bundle.experts.entries()) {
@@ -120,7 +120,7 @@ describe('keys and values on onnxruntime', () => {
     await experts.dispose();
   });
 
-  test('copies no others while as many come as go, and tidies up a few times when a crowd leaves', async () => {
+  test('moves no sequence while as many come as go, and tidies up a few times when many leave', async () => {
     const experts = await OnnxExperts.create(bundle, { threads: 1 });
     const join = async (count: number) => {
       const joined = Array.from({ length: count }, () => experts.open('safety'));
@@ -131,7 +131,7 @@ describe('keys and values on onnxruntime', () => {
       Promise.all(experts.append(sequences.map((sequence) => ({ sequence, ids: [30] }))));
     let open = await join(8);
     for (let round = 0; round < 30; round++) {
-      // Two leave, wherever they are, and two come.
+      // Two sequences leave, wherever they are, and two come.
       for (const sequence of [open[round % 8]!, open[(round + 3) % 8]!]) experts.close(sequence);
       open = open.filter((_, i) => i !== round % 8 && i !== (round + 3) % 8);
       open.push(...(await join(2)));

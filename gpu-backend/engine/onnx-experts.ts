@@ -1,10 +1,10 @@
 /**
  * Experts on onnxruntime. One run serves every row. Each row reads the same base weights, and its
- * gates pick its expert out of the stacked LoRA (or mix them), so two experts cost little more than
- * one. Prompts that come together are padded on the right to the longest; after that, each row has
- * its own length. Keys and values are this driver's own business: kv-cache.ts.
+ * gates select its expert from the stacked LoRA (or mix the experts), so two experts cost little
+ * more than one. Prompts that come together are padded on the right to the longest; after that,
+ * each row has its own length. This driver keeps keys and values itself: see kv-cache.ts.
  *
- * It scores only one position per step, because the graph computes the head at one place of each
+ * It scores only one position per step, because the graph computes the head at one position of each
  * row.
  */
 import { GraphSession } from '../graph/session.ts';
@@ -19,13 +19,13 @@ import { type Prefixes, type ReadyStep, SequenceError, Sequences } from './seque
 import { servingWeights } from './serving-weights.ts';
 import { asError, Turns } from './turns.ts';
 
-/** What a sequence has here: a slot, from its first run on. */
+/** What this driver keeps for a sequence: a slot, from its first run on. */
 type Own = { slot: Slot | null };
 /** A step on its way into a run. */
 type Feeding = ReadyStep<Own> & { slot: Slot };
 
 export type OnnxOptions = {
-  /** onnxruntime's threads inside one operator; 0: one per core. */
+  /** The threads that onnxruntime uses inside one operator; 0 means one per core. */
   threads?: number;
   prefixes?: Prefixes;
 };
@@ -99,15 +99,15 @@ export class OnnxExperts implements Experts {
   }
 
   /**
-   * One run for the single tokens of running sequences, and another for everything longer, which
-   * would pad them.
+   * Makes one run for running sequences, which have one new token each. Longer steps get another
+   * run, because in the same run the short ones would be padded to their length.
    */
   async #append(steps: readonly Step[]): Promise<(Output | Error)[]> {
     const results: (Output | Error | ReadyStep<Own>)[] = this.#sequences.ready(steps).map((ready) => this.#fits(ready));
     const ready = [...results.entries()].filter((entry): entry is [number, ReadyStep<Own>] => 'ids' in entry[1]);
     const isToken = ({ ids, sequence }: ReadyStep<Own>) => ids.length === 1 && !sequence.empty;
     for (const planned of [ready.filter(([, one]) => !isToken(one)), ready.filter(([, one]) => isToken(one))]) {
-      // The run before may have taken long enough for some to be closed.
+      // The run before may have taken so long that some sequences were closed.
       const group = planned.filter(([, { step, sequence }]) => this.#sequences.holds(step.sequence, sequence));
       for (const [i, { step }] of planned) results[i] = new SequenceError(`sequence ${step.sequence} was closed`);
       if (group.length === 0) continue;
@@ -128,8 +128,8 @@ export class OnnxExperts implements Experts {
   }
 
   /**
-   * Feeds each sequence its tokens, keeps their keys and values, and returns what each sequence
-   * says after its last token.
+   * Feeds each sequence its tokens, keeps their keys and values, and returns each sequence's output
+   * after its last token.
    */
   async #run(ready: readonly ReadyStep<Own>[]): Promise<Output[]> {
     const feeding = this.#withSlots(ready);
@@ -149,7 +149,7 @@ export class OnnxExperts implements Experts {
     });
     const outputs = await this.#session.run(feeds, this.#fetches(feeding));
     const perLayer = (name: string) => past.keys.map((_, layer) => outputs[`${name}.${layer}`]!);
-    // A sequence closed in the meantime has given its slot back, perhaps to another.
+    // A sequence closed in the meantime has given its slot back, and another may have it now.
     const kept = feeding.flatMap(({ step, sequence, slot, ids }, i) =>
       this.#sequences.holds(step.sequence, sequence)
         ? [{ sequence, slot, row: past.rowOf[i]!, count: ids.length }]
@@ -169,7 +169,7 @@ export class OnnxExperts implements Experts {
     });
   }
 
-  /** Every fetched output is copied, so fetch only those that some row uses. */
+  /** Every fetched output is copied, so this fetches only the outputs that some row uses. */
   #fetches(feeding: readonly Feeding[]): string[] {
     const layers = Array.from({ length: this.#cache.shape.layers }, (_, layer) => [`new_k.${layer}`, `new_v.${layer}`]);
     return [

@@ -7,11 +7,11 @@ function clock() {
 }
 
 describe('the pace of a queue', () => {
-  test('is 0 while it knows nothing', () => {
+  test('is 0 at first', () => {
     expect(clock().pace.secondsEach).toBe(0);
   });
 
-  test('counts the next one to leave as if it left now', () => {
+  test('counts the next departure as if it happened now', () => {
     const { pace, pass } = clock();
     pace.begin();
     pass(4);
@@ -36,7 +36,7 @@ describe('the pace of a queue', () => {
     expect(pace.secondsEach).toBeCloseTo(seconds / (count + 1), 12);
   });
 
-  test('shares a gap among several that leave at once', () => {
+  test('shares a gap among several departures at once', () => {
     const { pace, pass } = clock();
     pace.begin();
     pass(9);
@@ -45,7 +45,7 @@ describe('the pace of a queue', () => {
     expect(pace.secondsEach).toBeCloseTo((9 * 0.97) / (1 + 0.97 + 1), 12);
   });
 
-  test('ignores the time when nobody waits, and starts its clock once for all that wait', () => {
+  test('ignores time when nobody waits, and starts one clock for all who wait', () => {
     const { pace, pass } = clock();
     pace.begin();
     pass(2);

@@ -1,23 +1,23 @@
-/** How fast a queue has been moving: the seconds between one that leaves it and the next. */
+/** How fast a queue has been moving: the average seconds between one departure and the next. */
 export class Pace {
   readonly #now: () => number;
-  /** Sums over those that left; older ones count less. */
+  /** Sums over past departures; older ones count less. */
   #seconds = 0;
   #count = 0;
-  /** Since when the next one to leave has been due. null: nobody waits. */
+  /** When the wait for the next departure began; null if nobody waits. */
   #since: number | null = null;
 
-  /** @param now in seconds */
+  /** @param now returns seconds */
   constructor(now: () => number) {
     this.#now = now;
   }
 
-  /** Somebody waits. */
+  /** Call this when somebody starts to wait. */
   begin(): void {
     this.#since ??= this.#now();
   }
 
-  /** One of those who wait got its place. Several at once are as many calls. */
+  /** Call this once for each request that gets its place, even if several do at once. */
   step(): void {
     const now = this.#now();
     this.#seconds = this.#seconds * KEPT + (now - (this.#since ?? now));
@@ -25,17 +25,17 @@ export class Pace {
     this.#since = now;
   }
 
-  /** Nobody waits any more. The time until somebody does says nothing. */
+  /** Call this when nobody waits any more. The time until somebody does is not counted. */
   rest(): void {
     this.#since = null;
   }
 
-  /** Counts the one that is due as if it left now, so that a queue that stands still shows. */
+  /** Counts the next departure as if it happened now, so that a stalled queue shows. */
   get secondsEach(): number {
     const open = this.#since === null ? 0 : this.#now() - this.#since;
     return (this.#seconds + open) / (this.#count + 1);
   }
 }
 
-/** About the last thirty count. */
+/** With this weight, about the last thirty departures count. */
 const KEPT = 0.97;

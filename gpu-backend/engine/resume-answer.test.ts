@@ -76,7 +76,7 @@ test('a resumed layers sequence reads each token under the bounds of its first r
   }
 });
 
-test('does not resume an answer that has no token left, or whose account makes no sense', async () => {
+test('does not resume an answer that has no tokens left, or whose account makes no sense', async () => {
   const asked = request({ maxTokens: 5 });
   const { state } = await driveAnswer(experts(null), { request: asked, options, atMost: 3 });
   const resumed = (change: Partial<AnswerState>, maxTokens: number | null = 5) =>

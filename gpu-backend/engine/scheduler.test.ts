@@ -39,7 +39,7 @@ describe('when an expert fails', () => {
     ['logits', 20],
     ['layers', null],
   ])(
-    'beside the safety expert, the answer goes on without it and its sequence is given back: %s, topK %s',
+    'and it is not the safety expert, the answer goes on without it and its sequence is given back: %s, topK %s',
     async (mode, topK) => {
       const beside = mode === 'layers' ? 'layers' : 'helpfulness';
       const experts = scripted(failing(beside, 7), { topK });
@@ -82,7 +82,7 @@ describe('when an expert fails', () => {
   });
 
   test.each([0, 7])(
-    'and it is the safety expert, only its own answer ends with expert_failed (after %d tokens)',
+    'and it is the safety expert, only its own answer ends with expert_failed (from %d tokens on)',
     async (length) => {
       const experts = scripted(failing('safety', length));
       const { scheduler, tokens, of, run } = schedule(experts, options);
@@ -98,7 +98,7 @@ describe('when an expert fails', () => {
     },
   );
 
-  test('and gives no more sequences, a request that needs one ends', async () => {
+  test('and opens no more sequences, a request that needs one ends', async () => {
     const experts = scripted();
     const { scheduler, of, run } = schedule(experts, options);
     await experts.dispose();
@@ -110,7 +110,7 @@ describe('when an expert fails', () => {
 });
 
 test.each([1, 2])(
-  'a cancelled answer gives its sequences back at once in round %d, and the others notice nothing',
+  'a cancelled answer gives its sequences back at once in round %d, and the others are not affected',
   async (round) => {
     const experts = scripted(babble, { stepMs: 2 });
     const { scheduler, tokens, of, run } = schedule(experts, options);
@@ -201,10 +201,10 @@ test('a large request joins before long even if smaller ones keep coming', async
   }
 });
 
-describe('experts with tokens of their own', () => {
+describe('experts with a prefix of their own', () => {
   const prefixes = { safety: [90, 91, 92, 93, 94, 95], helpfulness: [97] };
 
-  test('are fed those before the prompt; draws, usage and max_tokens count only the client’s tokens', async () => {
+  test('are fed the prefix before the prompt; draws, usage and max_tokens count only the client’s tokens', async () => {
     const { scheduler, tokens, of, run } = schedule(scripted(babble, { prefixes }), options);
     scheduler.submit(1, request({ ...good, maxTokens: 9 }));
     await run();
@@ -214,7 +214,7 @@ describe('experts with tokens of their own', () => {
     expect(of(1).events.at(-1)).toMatchObject({ usage: { prompt_tokens: 3, completion_tokens: 9, total_tokens: 12 } });
   });
 
-  test('leave less room, because the context must hold the longest row', async () => {
+  test('leave less room for the client, because the context must hold the longest row', async () => {
     const ends = async (asked: Parameters<typeof request>[0]) => {
       const { scheduler, tokens, of, run } = schedule(scripted(babble, { prefixes }), {
         ...options,
@@ -234,7 +234,7 @@ describe('experts with tokens of their own', () => {
   });
 });
 
-test('a logits router over experts without hidden states stops the start', () => {
+test('a scheduler does not start with a logits router over experts without hidden states', () => {
   class Blind extends ScriptedExperts {
     override readonly abilities = { hidden: false, layers: true, fork: true, score: true, topK: null };
   }

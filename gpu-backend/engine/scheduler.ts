@@ -1,13 +1,14 @@
 /**
- * Continuous batching: requests join and leave between runs, so none waits for another to end. A
+ * Continuous batching: requests join and leave between runs, so none waits for another to end. Each
  * round
  *
  *   1. lets waiting requests join, with one prefill run that also gives each its first token;
  *   2. makes one decode run for everyone, with one token each.
  *
- * fair-queue.ts decides fairly between tenants who joins next. A request that does not fit holds up
- * those behind it, so a large one does not starve. The scheduler knows the experts only by their
- * contract, is synchronous except for their steps, and tells the outside only through `emit`.
+ * fair-queue.ts decides who joins next, fairly between tenants. A request that does not fit holds
+ * up those behind it, so a large one does not starve. The scheduler knows the experts only through
+ * their contract. It is synchronous except for their steps, and reports outcomes only through
+ * `emit`.
  */
 
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
@@ -19,18 +20,18 @@ import type { Experts, Output } from './experts.ts';
 import { FairQueue } from './fair-queue.ts';
 import { Job, type Warn } from './job.ts';
 
-/** What became of a request: its next events, or the error that ends it. */
+/** Reports a request's next events, or the error that ends it. */
 export type Emit = (id: number, outcome: { events: EngineEvent[] } | { error: PlimsollError }) => void;
 
 export type SchedulerOptions = AnswerOptions & {
   limits: Omit<EngineLimits, 'maxWaiting'>;
   emit: Emit;
   /**
-   * Some requests have joined, and the run that reads their prompts is next. It may take long, so
-   * their clients should hear now that they have started.
+   * Called when requests have joined, just before the run that reads their prompts. That run may
+   * take long, so their clients should be told now that they have started.
    */
   onJoined?: () => void;
-  /** Hears what clients do not: that an answer has to go on without an expert. */
+  /** Gets what clients do not see: that an answer has to go on without an expert. */
   warn?: Warn;
 };
 
@@ -43,10 +44,10 @@ export class Scheduler {
   readonly #warn: Warn;
   readonly #terms: Terms;
   readonly #waiting = new FairQueue<Job>(QUANTUM_TOKENS);
-  /** By id, in the order they came. */
+  /** The answers in the batch, by id, in the order they joined. */
   readonly #running = new Map<number, Job>();
 
-  /** Throws if weights are proposed from hidden states but the experts have none. */
+  /** Throws if the proposal needs hidden states but the experts have none. */
   constructor(experts: Experts, { limits, emit, onJoined = () => {}, warn = () => {}, ...options }: SchedulerOptions) {
     if (typeof options.proposal === 'function' && !experts.abilities.hidden) {
       throw new Error('a logits router needs experts that give hidden states');
@@ -64,7 +65,7 @@ export class Scheduler {
     return { running: this.#running.size, waiting: this.#waiting.size, rows: this.#experts.openCount };
   }
 
-  /** The ids of those that wait, in the order they will join. */
+  /** The ids of the waiting requests, in the order they will join. */
   get queue(): number[] {
     return this.#waiting.order().map(({ id }) => id);
   }
@@ -81,7 +82,9 @@ export class Scheduler {
     }
   }
 
-  /** The request leaves at once, whatever is under way for it. Nothing more is emitted for it. */
+  /**
+   * Removes the request at once, even if a step of it is under way. Nothing more is emitted for it.
+   */
   cancel(id: number): void {
     this.#waiting.remove((job) => job.id === id);
     const job = this.#running.get(id);
@@ -102,7 +105,7 @@ export class Scheduler {
 
   /**
    * Lets in the waiting requests that fit into the batch's rows and into one prefill's tokens
-   * (padded to the longest). The first always fits into the tokens.
+   * (padded to the longest). The token limit never keeps the first one out.
    */
   #join(): Job[] {
     let rows = this.#experts.openCount;
@@ -135,7 +138,7 @@ export class Scheduler {
     }
   }
 
-  /** Feeds each request everything so far and draws a token from it. */
+  /** Feeds each request its whole history and draws its next token. */
   async #prefill(joined: readonly Job[]): Promise<void> {
     const fed = joined.map((job) => ({ job, feeds: job.answer.history() }));
     const begun = fed.flatMap(({ job, feeds }) => feeds.slice(0, -1).map((feed) => ({ job, feed })));
@@ -151,8 +154,8 @@ export class Scheduler {
   }
 
   /**
-   * Feeds all of them together and lets each go on as soon as its own steps have settled. One that
-   * cannot go on fails alone.
+   * Feeds all these requests together, and continues each one as soon as its own steps have
+   * settled. A request that cannot go on fails alone.
    */
   async #feed(
     fed: readonly { job: Job; feed: Feed }[],
@@ -163,7 +166,7 @@ export class Scheduler {
     const own = steps.map(({ length }) => outputs.splice(0, length));
     const settle = async ({ job }: { job: Job }, i: number) => {
       const results = await Promise.allSettled(own[i]!);
-      // Cancelled in the meantime: there is nobody to tell.
+      // If it was cancelled in the meantime, there is nobody to tell.
       if (!this.#runs(job)) return;
       try {
         goOn(job, results);
@@ -191,7 +194,7 @@ export class Scheduler {
   }
 }
 
-/** Less than any request, so that tenants take turns as often as possible. */
+/** Smaller than any request, so that tenants take turns as often as possible. */
 const QUANTUM_TOKENS = 16;
 
 function fromDrawError(thrown: unknown): PlimsollError {

@@ -53,7 +53,7 @@ test.each([Number.NaN, -0.5, 1.5])(
   },
 );
 
-test('the bounds of a layers row are those of the token to be drawn: raised in the opening, then lower', async () => {
+test('a layers row is read under the bounds of the token to be drawn: raised in the opening, then lower', async () => {
   const seen: WeightBounds[] = [];
   const script: Script = (source, ids, bounds) => {
     if (source === 'layers') seen.push(bounds!);
@@ -111,7 +111,7 @@ describe('a logits router', () => {
   });
 });
 
-test('a broken safety row ends its own answer with expert_failed and frees its rows, and no other answer notices', async () => {
+test('a broken safety row ends its own answer with expert_failed and frees its rows, and affects no other answer', async () => {
   const engine = await startScriptedEngine({ script: failing('safety', Number.NaN) });
   const seen: string[] = [];
   const broken = (async () => {
@@ -141,7 +141,7 @@ test('a run that throws ends the answers in it with expert_failed, and the engin
   await engine.close();
 });
 
-test('an answer never shows half a character and never keeps one back', async () => {
+test('an answer never shows half a character and never holds back a whole one', async () => {
   const bytes = [...new TextEncoder().encode('a€b😀'), 0];
   const script: Script = (_, ids) => {
     const logits = Array(SCRIPTED_VOCAB).fill(-50);
@@ -176,7 +176,7 @@ describe('an engine whose experts give truncated rows', () => {
     await engine.close();
   });
 
-  test('draws with k = V what it draws from whole rows', async () => {
+  test('with k = V, draws the same tokens as from whole rows', async () => {
     const [whole, truncated] = [await startScriptedEngine(), await startScriptedEngine({ topK: SCRIPTED_VOCAB })];
     expect(whole.info.topK).toBeNull();
     for (const seed of [1, 2, 3]) {

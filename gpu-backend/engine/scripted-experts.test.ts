@@ -30,7 +30,7 @@ test('truncated to the whole vocabulary, a row is the whole row', async () => {
 test('among equals, a truncated row holds the lowest ids', async () => {
   const experts = scripted({ topK: 3 }, () => [0, 1, 0, 0, 1, 0]);
   const { row } = await feed(experts, experts.open('safety'), [1]);
-  // The rest of the vocabulary is 0 as well.
+  // The logits of all other ids are 0 as well.
   expect('ids' in row && [...row.ids]).toEqual([0, 1, 4]);
 });
 

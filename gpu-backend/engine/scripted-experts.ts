@@ -10,14 +10,14 @@ import { truncateRow } from './truncate-row.ts';
 import { asError, Turns } from './turns.ts';
 
 /**
- * [V] logits; if there are fewer, the rest are 0. `bounds` are those of a layers sequence. A script
- * that throws makes this sequence's expert fail.
+ * Returns [V] logits; if it returns fewer, the rest are 0. Only a layers sequence has `bounds`. If
+ * the script throws, this sequence's expert fails.
  */
 export type Script = (source: Source, ids: readonly number[], bounds?: WeightBounds) => ArrayLike<number>;
 
 export type ScriptedOptions = {
   vocabSize: number;
-  /** How long a run takes: time for a test to step in between two tokens. */
+  /** How long a run takes. It gives a test time to act between two tokens. */
   stepMs?: number;
   /**
    * The share of the safety expert that the layers router wants, as the mean over its layers. It is
@@ -34,7 +34,7 @@ export type ScriptedOptions = {
 };
 
 type Own = { ids: readonly number[] };
-/** A finished step except for truncating its rows: for that, it has to meet the one beside it. */
+/** A step whose rows have yet to be truncated. That needs the rows of the step to compare with. */
 type Done = Omit<Output, 'row' | 'earlier'> & { /** [V] each, in order. */ logits: Float32Array[] };
 
 export class ScriptedExperts implements Experts {
@@ -125,7 +125,7 @@ export class ScriptedExperts implements Experts {
     };
   }
 
-  /** Rows meet if they say what comes at the same place, counted from the end. */
+  /** Compares rows that predict the same position, counted from the end. */
   #rows(logits: readonly Float32Array[], beside: readonly Float32Array[]): Row[] {
     const { topK } = this.abilities;
     return logits.map((row, i) => {

@@ -1,4 +1,4 @@
-/** What the experts' contract (testing/experts-contract.ts) does not show from outside. */
+/** Tests what the experts' contract (testing/experts-contract.ts) cannot see from outside. */
 import { expect, test } from 'vitest';
 import { SequenceError, Sequences } from './sequences.ts';
 
@@ -6,7 +6,7 @@ const abilities = { hidden: false, layers: true, fork: true, score: true, topK: 
 const table = (prefixes = {}, changes = {}) =>
   new Sequences<string>({ prefixes, vocabSize: 10, abilities: { ...abilities, ...changes } });
 
-test('adds the prefix to every step until something was fed', () => {
+test('adds the prefix to every step until something has been fed', () => {
   const sequences = table({ safety: [8, 9] });
   const id = sequences.open('safety', 'own');
   const idsOf = () => sequences.ready([{ sequence: id, ids: [1, 2] }]).map((one) => 'ids' in one && one.ids);
@@ -15,7 +15,7 @@ test('adds the prefix to every step until something was fed', () => {
   expect(idsOf()).toEqual([[1, 2]]);
 });
 
-test('names each mistake, and readies the steps beside it', () => {
+test('names each mistake, and readies the other steps', () => {
   const sequences = table();
   const [a, b] = [sequences.open('safety', ''), sequences.open('layers', '')];
   const messages = (steps: Parameters<typeof sequences.ready>[0]) =>
@@ -45,7 +45,7 @@ test('names each mistake, and readies the steps beside it', () => {
   expect(messages([{ sequence: b, ids: [1], bounds: { floor: 0, ceiling: 1 } }])).toEqual(['ready']);
 });
 
-test('refuses a fork while a step is under way, then copies what the sequence has of its own', () => {
+test('refuses a fork while a step is under way, then copies the sequence’s own data', () => {
   const sequences = table();
   const id = sequences.open('helpfulness', 'own');
   const settled = [sequences.enter([{ sequence: id, ids: [1] }]), sequences.enter([{ sequence: id, ids: [2] }])];

@@ -1,28 +1,28 @@
 /**
- * The table of handles, the same in every driver: which sequences are open, what each has of its
- * own (`T`: a slot of the cache, a list of tokens), which prefix it begins with, and which steps
- * are mistakes.
+ * The table of handles, the same in every driver. It knows which sequences are open, what data the
+ * driver keeps for each (`T`: a cache slot, a list of tokens), which prefix each begins with, and
+ * which steps are mistakes.
  */
 import type { Abilities, SequenceId, Source, Step } from './experts.ts';
 
-/** A mistake of the caller in one step. Its own sequence is unharmed, and no other notices. */
+/** A caller's mistake in one step. It harms neither that step's sequence nor any other. */
 export class SequenceError extends Error {
   override readonly name = 'SequenceError';
 }
 
-/** Tokens of their own, by source. A source that is not named has none. */
+/** The prefix tokens of each source. A source that is not named has none. */
 export type Prefixes = Partial<Readonly<Record<Source, readonly number[]>>>;
 
 export type Sequence<T> = {
   source: Source;
-  /** Nothing was fed yet, so the prefix is still to come. */
+  /** Nothing has been fed yet, so the prefix is still to come. */
   empty: boolean;
-  /** Steps asked for and not settled. */
+  /** Steps requested and not yet settled. */
   underWay: number;
   own: T;
 };
 
-/** A step that can run: its sequence, and all there is to feed, including the prefix. */
+/** A step that can run, with its sequence and all the ids to feed, including the prefix. */
 export type ReadyStep<T> = { step: Step; sequence: Sequence<T>; ids: readonly number[] };
 
 export class Sequences<T> {
@@ -47,7 +47,7 @@ export class Sequences<T> {
     return this.#prefixes[source]?.length ?? 0;
   }
 
-  /** Throws if no more sequences are given out, or none of this source. */
+  /** Throws if the experts were disposed, or if they do not offer this source. */
   open(source: Source, own: T): SequenceId {
     if (this.#disposed) throw new SequenceError('these experts were disposed');
     if (source === 'layers' && !this.#abilities.layers) {
@@ -57,8 +57,8 @@ export class Sequences<T> {
   }
 
   /**
-   * `copy` makes the new sequence's own data from the old one's. Throws like `get`, if the ability
-   * is missing, and while a step is under way.
+   * `copy` makes the new sequence's own data from the old one's. Throws as `get` does, and also if
+   * the ability is missing or a step is under way.
    */
   fork(id: SequenceId, copy: (own: T) => T): SequenceId {
     const { source, empty, underWay, own } = this.get(id);
@@ -67,9 +67,7 @@ export class Sequences<T> {
     return this.#add({ source, empty, underWay: 0, own: copy(own) });
   }
 
-  /**
-   * Notes that these steps were asked for. The function it returns notes that they have settled.
-   */
+  /** Notes that these steps were requested. Call the returned function when they have settled. */
   enter(steps: readonly Step[]): () => void {
     const entered = steps.flatMap(({ sequence }) => this.#open.get(sequence) ?? []);
     for (const sequence of entered) sequence.underWay++;
@@ -78,14 +76,14 @@ export class Sequences<T> {
     };
   }
 
-  /** Throws for a handle that is unknown or closed. */
+  /** Throws if the handle is unknown or closed. */
   get(id: SequenceId): Sequence<T> {
     const sequence = this.#open.get(id);
     if (!sequence) throw new SequenceError(`there is no open sequence ${id}`);
     return sequence;
   }
 
-  /** Is it still open? A sequence may be closed while its step runs. */
+  /** Whether this sequence is still open. It may have been closed while its step ran. */
   holds(id: SequenceId, sequence: Sequence<T>): boolean {
     return this.#open.get(id) === sequence;
   }
@@ -105,7 +103,7 @@ export class Sequences<T> {
     this.#open.clear();
   }
 
-  /** Makes each step ready, or returns the mistake in it. */
+  /** Returns each step ready to run, or the mistake in it. */
   ready(steps: readonly Step[]): (ReadyStep<T> | SequenceError)[] {
     const seen = new Set<SequenceId>();
     return steps.map((step) => {

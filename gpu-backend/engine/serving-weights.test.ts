@@ -1,5 +1,5 @@
 /**
- * Compares the stacked weights with each expert and router on its own, as the bundle holds them.
+ * Compares the stacked weights with each expert and router on its own, as the bundle stores them.
  */
 import { expect, test } from 'vitest';
 import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';

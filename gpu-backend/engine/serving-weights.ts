@@ -31,8 +31,8 @@ function stackRouter({ layers }: LayersRouter, experts: Bundle['experts']): Serv
 }
 
 /**
- * `a [F, E*r]` and `b [E*r, d]`: expert e owns the block e*r..(e+1)*r. The scale `alpha/r` is in
- * `b`.
+ * `a [F, E*r]` and `b [E*r, d]`: expert e owns the block e*r..(e+1)*r. `b` includes the scale
+ * `alpha/r`.
  */
 function stackExperts(experts: Bundle['experts'], layer: number): { a: KernelTensor; b: KernelTensor } {
   const rank = experts[0]!.rank;

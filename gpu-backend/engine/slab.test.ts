@@ -36,7 +36,7 @@ function expectHolds(slab: Slab, written: Written): void {
   expect(values.map((array) => Array.from(array, (x) => 0 - x))).toEqual(keys.map((array) => [...array]));
 }
 
-test('puts what is written and copied in its place and changes nothing else', () => {
+test('puts everything written or copied in its place and changes nothing else', () => {
   const place = { slot: fc.nat(2), position: fc.nat(3), count: fc.nat(2), from: fc.nat(2) };
   const action = fc.oneof(
     fc.record({ kind: fc.constant('write' as const), ...place }),

@@ -6,13 +6,13 @@
  */
 export type CacheShape = { layers: number; width: number };
 
-/** Per layer. */
+/** One array per layer. */
 export type KeysAndValues = { keys: readonly Float32Array[]; values: readonly Float32Array[] };
 
 export class Slab {
   readonly shape: CacheShape;
   readonly slotCount: number;
-  /** Positions. */
+  /** The number of positions. */
   readonly capacity: number;
   readonly #arrays: KeysAndValues;
 
@@ -59,7 +59,7 @@ export class Slab {
   /**
    * Writes `count` tokens into a slot, the first one at `position`.
    *
-   * @param from where they begin in `fresh`, counted in tokens
+   * @param from where these tokens begin in `fresh`, counted in tokens
    */
   write(
     fresh: KeysAndValues,
@@ -81,7 +81,10 @@ export class Slab {
   }
 }
 
-/** Element by element: at this width that is several times faster than `set` on two new views. */
+/**
+ * Copies one by one: for rows this narrow, that is several times faster than `set` on two new
+ * views.
+ */
 function copy(source: Float32Array, from: number, target: Float32Array, to: number, length: number): void {
   for (let i = 0; i < length; i++) target[to + i] = source[from + i]!;
 }

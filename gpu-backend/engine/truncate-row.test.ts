@@ -10,7 +10,7 @@ function logSoftmax(logits: ArrayLike<number>): number[] {
   return all.map((x) => x - logSum);
 }
 
-/** The ids of the k likeliest, found one after another, the lowest of equals first. */
+/** The ids of the k likeliest, found one after another; among equals, the lowest id comes first. */
 function likeliest(logits: ArrayLike<number>, k: number): Set<number> {
   const found = new Set<number>();
   while (found.size < Math.min(k, logits.length)) {
@@ -23,7 +23,7 @@ function likeliest(logits: ArrayLike<number>, k: number): Set<number> {
   return found;
 }
 
-/** Few different numbers, so that many are equal. */
+/** Only a few different numbers, so that many are equal. */
 const logits = fc
   .array(fc.constantFrom(-3, -1, 0, 0.5, 2, -Infinity), { minLength: 6, maxLength: 6 })
   .filter((row) => row.some(Number.isFinite))

@@ -1,12 +1,13 @@
 /**
- * Truncates whole rows: to the k likeliest tokens of one row, or of two that the gate will compare.
+ * Truncates whole rows to the k likeliest tokens of one row, or of two rows that the gate will
+ * compare.
  */
 import { logSoftmax } from '#shared/gate/index.ts';
 import type { TruncatedRow } from './experts.ts';
 
 /**
  * @param logits [V] of the row itself
- * @param beside [V] of the row it will be compared with; null: none
+ * @param beside [V] of the row it will be compared with; null if there is none
  * @returns the row at the k likeliest ids of both. Throws if either is not a distribution, because
  *   then there is nothing to send.
  */
@@ -20,7 +21,7 @@ export function truncateRow(
   return { ids, logprobs: Float64Array.from(ids, (id) => row[id]!), topK: k };
 }
 
-/** Among equals, the lowest ids. */
+/** The k likeliest ids; among equals, the lowest. */
 function likeliest(row: Float64Array, k: number): number[] {
   return Array.from(row.keys())
     .sort((a, b) => row[b]! - row[a]! || a - b)

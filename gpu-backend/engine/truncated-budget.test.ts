@@ -17,7 +17,10 @@ const ANSWERS = 40;
 const EOS = 0;
 const PROMPT = [1, 2];
 
-/** Every token except the end is a letter, so an answer says something from its first token on. */
+/**
+ * Every token except the end token is a letter, so an answer says something from its first token
+ * on.
+ */
 const bytesOf = (id: number) => (id === EOS ? undefined : Uint8Array.of(96 + id));
 const vocabulary = { eos: EOS, banned: [], bytesOf };
 
@@ -41,7 +44,7 @@ const given: fc.Arbitrary<Case> = fc.record({
   topP: fc.constantFrom(0.6, 0.9, 1),
 });
 
-/** Experts that disagree, and little to spend: in every run, some answers use all of it. */
+/** Experts that disagree, with a small budget, so that some answers in every run use all of it. */
 const TEMPTING = [1, 2, 3, 4, 5, 6, 7, 8].map((seed): [Case] => [
   { seed, k: 3, rule: 'geometric', budget: 0.6, floor: 0, temperature: 1, topP: 1 },
 ]);
@@ -86,8 +89,8 @@ test('q(y) <= e^K * p_s~(y) for every answer, where p_s~ is the whole safety exp
         for (const { id: token, lp, spent } of tokens(id)) {
           const mask = new Set(drawn.length === 0 ? [EOS] : []);
           const top = oracle.top(oracle.softmax(experts(drawn).safetyLogits), k);
-          // Greedy draws nothing. It spends by how much the safety expert's favourite is likelier
-          // than its choice.
+          // Greedy decoding draws nothing at random. It spends by how much the safety expert finds
+          // its own favourite likelier than the chosen token.
           const ps = oracle.shape(
             top,
             temperature === 0 ? { temperature: 1, topP: 1, mask } : { temperature, topP, mask },
@@ -98,15 +101,15 @@ test('q(y) <= e^K * p_s~(y) for every answer, where p_s~ is the whole safety exp
           expect(spent).toBeCloseTo(logQ - logPs, 9);
           expect(logQ - logPs).toBeLessThanOrEqual(budget + 1e-9);
         }
-        // The only thing that stops an answer: its first token may not end it, but the expert would
-        // do nothing else.
+        // Only one thing breaks an answer off: its first token may not end it, but the safety
+        // expert allows nothing else.
         if (of(id).error) expect([of(id).error!.code, drawn]).toEqual(['expert_failed', []]);
         else ended++;
         if (drawn.length > 0) answers.set(drawn.join(), { q: Math.exp(logQ), ps: Math.exp(logPs) });
         if (budget > 0.5) tightest = Math.max(tightest, (logQ - logPs) / budget);
       }
       if (temperature === 0) return;
-      // Takes the set of all drawn answers that are likelier than allowed. It must have no mass.
+      // Adds up by how much drawn answers are likelier than allowed. The sum must be zero.
       const over = [...answers.values()].reduce((sum, { q, ps }) => sum + Math.max(0, q - Math.exp(budget) * ps), 0);
       expect(over).toBeLessThanOrEqual(1e-12);
     }),

@@ -49,7 +49,7 @@ test('if a run throws, every step fails; a step without an outcome fails too', a
   expect(second).toMatchObject({ status: 'rejected', reason: { message: 'the driver forgot a step' } });
 });
 
-test('rest waits for everything asked for so far and never rejects', async () => {
+test('rest waits for all runs requested so far and never rejects', async () => {
   const turns = new Turns();
   await turns.rest();
   const gate = Promise.withResolvers<Output[]>();

@@ -1,6 +1,6 @@
 /**
- * Turns one run for many steps into one promise for each. A run waits for those before it, so a
- * driver never runs twice at once.
+ * Turns one run of many steps into one promise per step. A run waits for those before it, so a
+ * driver never does two runs at once.
  */
 import type { Output } from './experts.ts';
 
@@ -21,7 +21,7 @@ export class Turns {
     });
   }
 
-  /** Settles when everything asked for so far has settled. */
+  /** Settles when all runs requested so far have settled. */
   async rest(): Promise<void> {
     await this.#last;
   }

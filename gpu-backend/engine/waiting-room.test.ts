@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type RoomOptions, WaitingRoom } from './waiting-room.ts';
 
-/** Whether each one got in, in order. */
+/** Whether each tenant's request got in, in order. */
 function enterAll(room: WaitingRoom, tenants: readonly string[]): boolean[] {
   return tenants.map((tenant) => {
     try {
@@ -24,7 +24,7 @@ const retryAfter = (room: WaitingRoom): number => {
 };
 
 describe('a waiting room', () => {
-  test('belongs to a single tenant up to its limit', () => {
+  test('may be filled by a single tenant, up to its limit', () => {
     const room = new WaitingRoom(3);
     expect(enterAll(room, ['a', 'a', 'a', 'a'])).toEqual([true, true, true, false]);
     expect(room.size).toBe(3);
@@ -32,7 +32,7 @@ describe('a waiting room', () => {
     expect(enterAll(room, ['a', 'a'])).toEqual([true, false]);
   });
 
-  test('filled by one tenant still has shares for others, and nothing more for that tenant', () => {
+  test('filled by one tenant, still has shares for others but nothing more for that tenant', () => {
     const room = new WaitingRoom(8);
     enterAll(room, Array(20).fill('crowd'));
     expect(enterAll(room, Array(6).fill('b'))).toEqual([true, true, true, true, false, false]);
@@ -65,7 +65,7 @@ describe('a waiting room', () => {
   });
 });
 
-describe('when to come again', () => {
+describe('the time to retry', () => {
   function busy({ perSecond, waiting, random = () => 0 }: { perSecond: number; waiting: number } & RoomOptions) {
     let seconds = 1000;
     const room = new WaitingRoom(waiting, { now: () => seconds, random });

@@ -1,6 +1,6 @@
 /**
- * Decides who may wait. When the room is full, tenants with more than their share of it are turned
- * away before others. So one tenant alone may fill it, and a second one still finds room.
+ * Decides who may wait. When the room is full, tenants that already have their share of it are
+ * turned away first. So one tenant alone may fill it, and a second one still finds room.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { Pace } from './pace.ts';
@@ -16,7 +16,7 @@ export class WaitingRoom {
   readonly #limit: number;
   readonly #random: () => number;
   readonly #pace: Pace;
-  /** How many wait for each tenant, without those for whom none do. */
+  /** How many requests wait for each tenant. Tenants with none are left out. */
   readonly #tenants = new Map<string, number>();
   #size = 0;
 
@@ -30,12 +30,13 @@ export class WaitingRoom {
     return this.#size;
   }
 
-  /** Throws `overloaded` with a time to try again. */
+  /** Lets a request wait, or throws `overloaded` with a time to retry. */
   enter(tenant: string): void {
     const own = this.#tenants.get(tenant) ?? 0;
     const sharers = this.#tenants.size + (own === 0 ? 1 : 0);
     const share = Math.max(1, Math.floor(this.#limit / sharers));
-    // Nobody who waits is sent away again, so the room must hold more than its limit for a while.
+    // A request that already waits is never sent away, so the room may exceed its limit for a
+    // while.
     if (this.#size >= this.#limit && (own >= share || this.#size >= MOST_LIMITS * this.#limit)) {
       const message = `The backend is busy: ${this.#size} requests are waiting. Try again later.`;
       throw new PlimsollError('overloaded', message, { retryAfterSeconds: this.#retryAfter() });
@@ -45,7 +46,7 @@ export class WaitingRoom {
     this.#pace.begin();
   }
 
-  /** A request leaves: it got its place, or its client is gone. */
+  /** Call this when a request leaves: it got its place, or its client is gone. */
   leave(tenant: string, { placed }: { placed: boolean }): void {
     const own = this.#tenants.get(tenant) ?? 0;
     if (own > 1) this.#tenants.set(tenant, own - 1);
@@ -55,7 +56,10 @@ export class WaitingRoom {
     if (this.#size === 0) this.#pace.rest();
   }
 
-  /** When those who wait now will have gone. It varies, so that not everyone comes back at once. */
+  /**
+   * When the requests that wait now should be gone. It varies, so that not everyone retries at
+   * once.
+   */
   #retryAfter(): number {
     const seconds = Math.min(Math.max(this.#pace.secondsEach * this.#size, 1), LONGEST_S / (1 + SPREAD));
     return Math.round(seconds * (1 + SPREAD * this.#random()));
@@ -64,5 +68,5 @@ export class WaitingRoom {
 
 const MOST_LIMITS = 2;
 const LONGEST_S = 60;
-/** The last one comes back half as late again as the first. */
+/** The last client retries after half as long again as the first. */
 const SPREAD = 0.5;

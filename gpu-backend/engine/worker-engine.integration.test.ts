@@ -15,7 +15,7 @@ import { startWorkerEngine } from './worker-engine.ts';
 let root: string;
 let dir: string;
 let routedDir: string;
-/** The same model without routers and with both. */
+/** The same model, once without routers and once with both. */
 let bundle: Bundle;
 let routed: Bundle;
 beforeAll(async () => {
@@ -34,7 +34,7 @@ testEngine('onnxruntime in its own thread', {
 });
 
 describe('an engine in its own thread', () => {
-  test('draws no control token except the end, however hot the sampling', async () => {
+  test('draws no control token except the end token, however high the temperature', async () => {
     const { banned, eos } = bundleVocabulary(bundle);
     expect(banned).toEqual([0, 1, 2, 3, 4, 267, 268, 269, 270, 271]);
     const engine = await startWorkerEngine({ dir, threads: 1 });

@@ -15,7 +15,7 @@ export async function startWorkerEngine({
 }: {
   /** The bundle's folder. */
   dir: string;
-  /** onnxruntime's threads inside one operator; 0: one per core. */
+  /** The threads that onnxruntime uses inside one operator; 0 means one per core. */
   threads?: number;
   limits?: Partial<EngineLimits>;
 }): Promise<Engine> {

@@ -26,7 +26,7 @@ test.each([
   expect(() => new Graph('g').initializer('w', 'float', dims, new Float32Array(length))).toThrow(message);
 });
 
-test('stores equal constants once, and others apart', () => {
+test('stores equal constants once, and different ones separately', () => {
   const graph = new Graph('g');
   const one = graph.constant('float', [1], [1]);
   expect(graph.constant('float', [1], [1])).toBe(one);
@@ -51,7 +51,7 @@ test('`once` makes a value the first time and returns it from then on', () => {
   expect(made).toBe(2);
 });
 
-test('refuses a value of another graph by its name', () => {
+test('refuses a value of another graph, and names it', () => {
   const here = new Graph('here').input('x', 'float', [1]);
   const there = new Graph('there').input('stranger', 'float', [1]);
   expect(() => add(here, there)).toThrow('Add: stranger belongs to another graph');
@@ -71,7 +71,7 @@ describe('the tape', () => {
     ]);
   });
 
-  test('has one entry for a composite, while the graph has its nodes', () => {
+  test('has one entry for a composite, while the graph keeps all its nodes', () => {
     const graph = new Graph('g');
     const x = graph.input('x', 'float', [2]);
     graph.output('y', silu(x));
@@ -79,7 +79,7 @@ describe('the tape', () => {
     expect(graph.operators().map(({ op }) => op)).toEqual(['Sigmoid', 'Mul']);
   });
 
-  test('leaves out what is built without it, and comes back after a throw', () => {
+  test('leaves out what `withoutTape` builds, and records again after a throw', () => {
     const graph = new Graph('g');
     const x = graph.input('x', 'float', [2]);
     graph.withoutTape(() => neg(silu(x)));

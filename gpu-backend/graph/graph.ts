@@ -2,7 +2,7 @@
  * A small typed builder of ONNX graphs.
  *
  * A `Value` knows its type and shape. Operators (`ops.ts`) are plain functions from values to
- * values. Beside the ONNX nodes, the graph keeps a **tape** with one entry per operator, which
+ * values. Besides the ONNX nodes, the graph keeps a **tape** with one entry per operator, which
  * `training/autodiff` walks backwards. An operator made of several nodes (`composite`) is one entry
  * on the tape, so its gradient can be written as a whole.
  */
@@ -53,7 +53,7 @@ export class Graph {
     this.name = name;
   }
 
-  /** A tensor that every run is fed. */
+  /** A tensor that is fed to every run. */
   input(name: string, dtype: DType, shape: Shape): Value {
     const value = this.#value(name, { dtype, shape });
     this.#inputs.push(value);
@@ -77,8 +77,8 @@ export class Graph {
   }
 
   /**
-   * Makes a value once and gives the same one from then on, such as a weight that two passes over a
-   * model share.
+   * Makes a value the first time and returns the same one from then on, for example a weight that
+   * two passes over a model share.
    */
   once(name: string, make: () => Value): Value {
     const value = this.#shared.get(name) ?? make();
@@ -138,7 +138,7 @@ export class Graph {
     return outputs;
   }
 
-  /** Does not record the nodes that `build` adds: gradients need no gradients. */
+  /** Runs `build` without recording the nodes that it adds, because gradients need no gradients. */
   withoutTape<T>(build: () => T): T {
     const before = this.#recording;
     this.#recording = false;

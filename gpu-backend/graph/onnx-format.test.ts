@@ -1,6 +1,6 @@
 /**
- * Reads back what `encodeModel` writes, with protobuf and the same schema. In the tests of
- * operators onnxruntime itself reads it.
+ * Reads back what `encodeModel` writes, with protobuf and the same schema. In the operator tests,
+ * onnxruntime itself reads it.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -31,7 +31,7 @@ test('a model names its versions and its producer', () => {
   });
 });
 
-test('inputs and outputs keep name, type and shape, sizes by number or by name', () => {
+test('inputs and outputs keep name, type and shape, with sizes by number or by name', () => {
   const { graph } = decode(
     encodeModel({
       ...EMPTY,

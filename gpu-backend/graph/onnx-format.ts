@@ -1,5 +1,5 @@
 /**
- * Encodes a model in ONNX's protobuf format. protobufjs reads the schema from `onnx.proto`, beside
+ * Encodes a model in ONNX's protobuf format. protobufjs reads the schema from `onnx.proto`, next to
  * this file.
  */
 import { readFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import protobuf from 'protobufjs';
 const DATA_TYPE = { float: 1, int64: 7, bool: 9, float16: 10, double: 11 } as const;
 export type DType = keyof typeof DATA_TYPE;
 
-/** A size, or the name of one that is only known at run time. */
+/** A size, or the name of a size that is only known at run time. */
 export type Dim = number | string;
 export type AttributeValue =
   | number
@@ -74,7 +74,7 @@ export function encodeModel(model: {
 }
 
 /**
- * A bare number is a float. An integer must say so (`{ int: 1 }`), because ONNX tells the two
+ * A bare number is a float. An integer must be marked (`{ int: 1 }`), because ONNX tells the two
  * apart.
  */
 function encodeAttribute(name: string, value: AttributeValue): object {

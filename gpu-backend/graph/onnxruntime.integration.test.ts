@@ -1,5 +1,5 @@
 /**
- * Nothing reaches onnxruntime's makers. These tests look from outside, at a process whose
+ * Tests that nothing reaches onnxruntime's makers. They look from outside, at a process whose
  * environment nobody has prepared.
  */
 import { spawnSync } from 'node:child_process';
@@ -60,7 +60,7 @@ test('a backend, which runs its engine in a thread, leaves nothing in the home f
   expect(filesLeftBy(script)).toEqual([]);
 });
 
-test('a thread whose process was not prepared fails to load it, because inside the thread it is too late', () => {
+test('a thread whose process was not prepared cannot load onnxruntime, because inside the thread it is too late', () => {
   const script = `
     import { Worker } from 'node:worker_threads';
     const worker = new Worker(new URL('file://${path.join(import.meta.dirname, 'onnxruntime.ts')}'));
@@ -70,7 +70,7 @@ test('a thread whose process was not prepared fails to load it, because inside t
   expect(filesLeftBy(script)).toEqual([]);
 });
 
-test('only one file loads it, and the others import it from there', () => {
+test('only one file loads onnxruntime, and the others import it from there', () => {
   const sources = globSync('{bench,cli,gpu-backend,lab,policies,shared,test,training,workers}/**/*.ts', { cwd: ROOT });
   const loading = /(from|import|import\(|require\w*\()\s*['"]onnxruntime-node/;
   const found = sources.filter((file) => loading.test(readFileSync(path.join(ROOT, file), 'utf8')));

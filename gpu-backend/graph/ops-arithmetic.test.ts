@@ -149,7 +149,7 @@ describe('sums', () => {
 });
 
 describe('distributions', () => {
-  /** Includes what a mask adds, and logits whose exponentials overflow. */
+  /** They include the value that a mask adds, and logits whose exponentials overflow. */
   const rows: Tensor = { dims: [4, 3], data: [0.5, -1, 2, 1000, 999, 0, 0, -1e9, 1, -500, -500, -500] };
   const logSoftmax = (row: readonly number[]) => {
     const most = Math.max(...row);

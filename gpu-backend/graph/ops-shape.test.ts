@@ -27,7 +27,7 @@ describe('operators that only move numbers', () => {
     expect(shapes).toEqual([[6, 4], [2, 12], [24], [2, 3, 2, 2]]);
   });
 
-  test('reshape infers a size past symbolic ones, or takes the one it is given', async () => {
+  test('reshape infers a size next to symbolic ones, or uses the given one', async () => {
     const x = some([2, 3, 4]);
     const shapes: Value['shape'][] = [];
     const found = await runWith([x], [['B', 'T', 4]], (value) => {
@@ -77,7 +77,7 @@ describe('operators that only move numbers', () => {
     expect(found).toEqual(build([2, 3, 3], ([i, j, k]) => (j === 0 ? at(a, [i!, 0, k!]) : at(b, [i!, j! - 1, k!]))));
   });
 
-  test('concat takes a name for a sum of sizes that are only known at run time', async () => {
+  test('concat accepts a name for a sum of sizes that are only known at run time', async () => {
     const [a, b] = [some([2, 3]), some([1, 3], 2)];
     const [found] = await runWith([a, b, some([3])], [['P', 3], ['T', 3], ['S']], (x, y) =>
       ops.concat([x!, y!], 0, 'S'),
@@ -92,7 +92,7 @@ describe('operators that only move numbers', () => {
     expect(columns).toEqual(build([3, 2], ([i, j]) => at(x, [i!, j! + 2])));
   });
 
-  test('splitLike cuts where other tensors end, at sizes known at run time', async () => {
+  test('splitLike cuts where other tensors end, at sizes only known at run time', async () => {
     const [x, a, b] = [some([2, 5]), some([3]), some([1, 2])];
     const parts = await runWith([x, a, b], [[2, 'S'], ['P'], [1, 'T']], (value, left, right) =>
       ops.splitLike(value!, 1, [

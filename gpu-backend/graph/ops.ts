@@ -1,6 +1,7 @@
 /**
  * The operators of our graphs: ONNX's own (opset 18) and a few of onnxruntime's (`com.microsoft`).
- * Where training needs a gradient, it is in `training/autodiff/vjps.ts` under the same name.
+ * If training needs an operator's gradient, it is in `training/autodiff/vjps.ts` under the same
+ * name.
  */
 import type { Shape, Value } from './graph.ts';
 import type { AttributeValue, Dim, DType } from './onnx-format.ts';
@@ -8,7 +9,7 @@ import { broadcastShapes, normalizeAxis } from './shapes.ts';
 
 type NodeOptions = { attributes?: Record<string, AttributeValue>; domain?: string };
 
-/** One node with one output, of the first input's type. */
+/** Adds one node with one output, which has the first input's type. */
 function node(op: string, inputs: readonly [Value, ...Value[]], shape: Shape, options: NodeOptions = {}): Value {
   const [output] = inputs[0].graph.emit(op, inputs, [{ dtype: inputs[0].dtype, shape }], options);
   return output!;
@@ -39,8 +40,8 @@ export function scale(x: Value, factor: number): Value {
 }
 
 /**
- * x * sigmoid(x). One entry on the tape: the gradient of the whole takes two passes fewer than the
- * gradients of its parts.
+ * x * sigmoid(x). It is one entry on the tape, because the gradient of the whole takes two passes
+ * fewer than the gradients of its parts.
  */
 export function silu(x: Value): Value {
   const [output] = x.graph.composite('Silu', [x], () => {
@@ -83,8 +84,9 @@ export function transpose(x: Value, perm: readonly number[]): Value {
 }
 
 /**
- * `spec` is ONNX's: 0 keeps the size at that place, and one -1 takes what is left. `inferred` names
- * that size where it cannot be computed here, because other sizes are only known at run time.
+ * `spec` is as in ONNX: 0 keeps the size at that place, and at most one -1 stands for whatever is
+ * left. `inferred` names that size if it cannot be computed here because other sizes are only known
+ * at run time.
  */
 export function reshape(x: Value, spec: readonly number[], { inferred }: { inferred?: Dim } = {}): Value {
   const shape: Dim[] = spec.map((dim, i) => (dim === 0 ? x.shape[i]! : dim));
@@ -162,12 +164,12 @@ export function softmax(x: Value): Value {
   return node('Softmax', [x], x.shape, { attributes: { axis: { int: -1 } } });
 }
 
-/** Over the last axis, in nats. */
+/** Log-softmax over the last axis, in nats. */
 export function logSoftmax(x: Value): Value {
   return node('LogSoftmax', [x], x.shape, { attributes: { axis: { int: -1 } } });
 }
 
-/** Sums over the given axes. They disappear, or stay with size 1. */
+/** Sums over the given axes. The axes disappear, or stay with size 1. */
 export function reduceSum(x: Value, axes: readonly number[], { keepDims = false } = {}): Value {
   const at = axes.map((axis) => normalizeAxis(axis, x.shape.length));
   const shape = keepDims
@@ -208,8 +210,8 @@ export function rotary(x: Value, positions: Value, cos: Value, sin: Value): Valu
 
 /**
  * The log-probability of each target: `logits [B, T, V]`, `targets [B, T]` (int64) -> `[B, T]`, in
- * nats. One entry on the tape, because the gradient of the whole (one-hot minus softmax) is far
- * cheaper than the gradients of its parts.
+ * nats. It is one entry on the tape, because the gradient of the whole (one-hot minus softmax) is
+ * far cheaper than the gradients of its parts.
  */
 export function tokenLogprobs(logits: Value, targets: Value): Value {
   const [output] = logits.graph.composite('TokenLogprobs', [logits, targets], () => {

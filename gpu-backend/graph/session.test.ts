@@ -38,14 +38,14 @@ test('computes only what is fetched', async () => {
   expect(await session.run(feeds, ['minus'])).toEqual({ minus: Float32Array.of(-1) });
 });
 
-test('takes integers as plain numbers, and takes doubles', async () => {
+test('accepts integers as plain numbers, and accepts doubles', async () => {
   const graph = new Graph('g');
   const table = graph.initializer('table', 'double', [3], Float64Array.of(0.1, 0.2, 0.3));
   const offset = graph.input('offset', 'double', []);
   graph.output('y', add(gather(table, graph.input('ids', 'int64', [2])), offset));
   const session = await sessionOf(graph);
   const { y } = await session.run({ ids: int64([2], [2, 0]), offset: { dims: [], data: Float64Array.of(1) } });
-  // In double precision: in float32 the sums would be other numbers.
+  // These are the sums in double precision. In float32 they would be different numbers.
   expect(y).toEqual(Float64Array.of(0.3 + 1, 0.1 + 1));
 });
 
@@ -75,7 +75,7 @@ test('refuses bytes that are not a model', async () => {
   await expect(GraphSession.create(Uint8Array.of(1, 2, 3))).rejects.toThrow();
 });
 
-test('refuses an operator that onnxruntime does not know, by its name', async () => {
+test('refuses an operator that onnxruntime does not know, and names it', async () => {
   const graph = new Graph('g');
   const [y] = graph.emit('Wibble', [graph.input('x', 'float', [1])], [{ dtype: 'float', shape: [1] }]);
   graph.output('y', y!);

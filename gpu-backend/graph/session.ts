@@ -39,8 +39,8 @@ export class GraphSession {
     for (const [name, { dims, data }] of Object.entries(feeds)) inputs[name] = tensor(data, dims);
     const outputs = await (fetches ? this.#session.run(inputs, [...fetches]) : this.#session.run(inputs));
     const results: Record<string, Float32Array> = {};
-    // Every output of our graphs is float, except in gradient tests: there it is double, and they
-    // read it as numbers all the same.
+    // Every output of our graphs is float, except in gradient tests. There it is double, but those
+    // tests too read plain numbers from it.
     for (const [name, value] of Object.entries(outputs)) results[name] = value.data as Float32Array;
     return results;
   }

@@ -19,7 +19,7 @@ describe('broadcasting', () => {
     ],
     [['B'], ['B'], ['B']],
     [[0], [1], [0]],
-  ])('%j with %j is %j, either way round', (a, b, wanted) => {
+  ])('%j with %j is %j, in either order', (a, b, wanted) => {
     expect(broadcastShapes(a, b, 'Add')).toEqual(wanted);
     expect(broadcastShapes(b, a, 'Add')).toEqual(wanted);
   });

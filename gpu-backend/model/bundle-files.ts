@@ -27,7 +27,7 @@ export async function readText(dir: string, file: string): Promise<string> {
   });
 }
 
-/** Reads and checks a JSON file of the bundle. The error names every field that is wrong. */
+/** Reads and checks a JSON file of the bundle. The error names every wrong field. */
 export async function readJson<T>(dir: string, file: string, schema: z.ZodType<T>): Promise<T> {
   const text = await readText(dir, file);
   let json: unknown;

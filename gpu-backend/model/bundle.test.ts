@@ -60,7 +60,7 @@ test('loads a written bundle with every number as it was', async () => {
   expect(bundle.digest).toMatch(/^[0-9a-f]{64}$/);
 });
 
-test('f16 halves the file and keeps three digits', async () => {
+test('f16 halves the file size and keeps three digits', async () => {
   const dir = join(root, 'half');
   const parts = tinyBundle();
   await writeBundle(dir, parts, { dtype: 'f16' });
@@ -75,7 +75,7 @@ test('f16 halves the file and keeps three digits', async () => {
   }
 });
 
-test('the digest depends on the content: the same for a copy or with a new model card, another when a weight changes', async () => {
+test('the digest depends on the content: the same for a copy or with a new model card, but different when a weight changes', async () => {
   const digest = async (dir: string) => (await loadBundle(dir)).digest;
   const original = await digest(sound);
   expect(await digest(await broken(async () => {}))).toBe(original);
@@ -120,7 +120,7 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
   ],
   ['a missing weight', editTensors(WEIGHTS, (t) => t.delete(UP)), /up_proj\.weight: missing, wanted shape \[48, 32\]/],
   [
-    'a weight too many',
+    'an extra weight',
     editTensors(WEIGHTS, (t) => t.set('lm_head.weight', { shape: [1], data: Float32Array.of(0) })),
     /tensor lm_head\.weight: found shape \[1\], wanted no tensor of this name/,
   ],
@@ -130,7 +130,7 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
     /up_proj\.weight: found NaN at element 7, wanted finite numbers/,
   ],
   [
-    'a truncated file of weights',
+    'a truncated weights file',
     async (dir) => writeFile(join(dir, WEIGHTS), (await readFile(join(dir, WEIGHTS))).subarray(0, -100)),
     /^model\.safetensors: truncated/,
   ],
@@ -150,7 +150,7 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
     /^experts\/safety\/adapter_config\.json: use_rslora/,
   ],
   [
-    'an adapter of other layers',
+    'an adapter for other layers',
     editJson('experts/safety/adapter_config.json', (json) => (json.target_modules = ['q_proj'])),
     /adapter_config\.json: target_modules/,
   ],
@@ -235,7 +235,7 @@ describe('learned routers', () => {
   const LOGITS = 'routers/logits.safetensors';
   const ALPHA = 'layers.1.alpha.weight';
 
-  test('load with every number as it was, even if the weights are halves', async () => {
+  test('load with every number as it was, even if the weights are in half precision', async () => {
     const { routers } = tinyBundle({ routers: true });
     expect((await loadBundle(routed)).routers).toEqual(routers);
     const half = join(root, 'routed-half');
@@ -243,7 +243,7 @@ describe('learned routers', () => {
     expect((await loadBundle(half)).routers).toEqual(routers);
   });
 
-  test.each(['layers', 'logits'] as const)('of which a bundle may hold only %s', async (kind) => {
+  test.each(['layers', 'logits'] as const)('load from a bundle that holds only the %s router', async (kind) => {
     const { routers, ...parts } = tinyBundle({ routers: true });
     const dir = join(root, `only-${kind}`);
     const only = { layers: null, logits: null, [kind]: routers[kind] };
@@ -278,12 +278,12 @@ describe('learned routers', () => {
       /^routers\/layers\.safetensors: tensor layers\.1\.alpha\.weight: found shape \[32\], wanted \[48\]/,
     ],
     [
-      'a gate missing',
+      'a missing gate',
       editTensors(LAYERS, (t) => t.delete('layers.0.beta.bias')),
       /tensor layers\.0\.beta\.bias: missing, wanted shape \[1\]/,
     ],
     [
-      'gates of one layer too many',
+      'gates for one layer too many',
       editTensors(LAYERS, (t) => t.set('layers.2.alpha.bias', { shape: [1], data: Float32Array.of(0) })),
       /tensor layers\.2\.alpha\.bias: found shape \[1\], wanted no tensor of this name/,
     ],
@@ -315,7 +315,7 @@ describe('learned routers', () => {
       /^plimsoll\.json: router: .*"edge"/,
     ],
     [
-      'a router that names none',
+      'a router entry that names no router',
       editJson('plimsoll.json', (json) => (json.router = {})),
       /^plimsoll\.json: router: names no router, wanted 'layers', 'logits' or both/,
     ],

@@ -17,7 +17,7 @@ import type { BundleTokenizer } from './tokenizer.ts';
 const FILE = 'chat_template.jinja';
 
 /**
- * Unicode's noncharacters U+FDD0 to U+FDEF: valid in a string, never assigned, and left alone by
+ * Unicode's noncharacters U+FDD0 to U+FDEF: valid in a string, never assigned, and not changed by
  * filters such as `trim`.
  */
 const MARKS = Array.from({ length: 32 }, (_, i) => String.fromCharCode(0xfdd0 + i));

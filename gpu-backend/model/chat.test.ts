@@ -22,7 +22,7 @@ describe('the chat template', () => {
     expect(ids).toEqual([BOS, SYSTEM, ...text('be kind'), END, USER, ...text('the inner'), END, ASSISTANT]);
   });
 
-  test('leaves out the opening of an answer for training', () => {
+  test('leaves out the opening of an answer when rendering for training', () => {
     expect(renderChat([{ role: 'user', content: 'a' }], { addGenerationPrompt: false }).at(-1)).toBe(END);
   });
 
@@ -33,7 +33,7 @@ describe('the chat template', () => {
     expect(tokenizer.decode(ids)).toBe(content);
   });
 
-  test('does so for messages that only spell a special token together', () => {
+  test('encodes as letters a special token that two messages spell together', () => {
     const joined = compileChatTemplate('{% for message in messages %}{{ message.content }}{% endfor %}', names);
     const halves: Message[] = [
       { role: 'user', content: '<|e' },
@@ -43,12 +43,12 @@ describe('the chat template', () => {
     expect(tokenizer.decode(joined(halves))).toBe('<|end|>');
   });
 
-  test('does so even if a filter changes the text', () => {
+  test('encodes a special token as letters even if a filter changes the text', () => {
     const lower = compileChatTemplate('{{ messages[0].content | trim | lower }}<|end|>', names);
     expect(specialsIn(lower([{ role: 'user', content: ' <|END|> ' }]))).toEqual([END]);
   });
 
-  test('no content ever adds a special token, and every content arrives whole', () => {
+  test('no content ever adds a special token, and all content arrives whole', () => {
     const piece = fc.oneof(
       fc.constantFrom<string>(...SPECIAL_TOKENS, '<', '|', '>', '\ufdd0', ' '),
       fc.string({ unit: 'grapheme' }),
@@ -77,7 +77,7 @@ describe('the chat template', () => {
   });
 });
 
-test('the text of an answer never shows half a character and loses none', () => {
+test('the text of an answer never shows half a character and loses no character', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme' }), (text) => {
       const stream = new TextStream((id) => tokenizer.bytesOf(id));

@@ -2,8 +2,8 @@ import { BundleError } from './bundle-error.ts';
 import { elementCount, formatShape, type Tensor } from './tensor.ts';
 
 /**
- * Checks that exactly the wanted tensors are there with their shapes, and that every value is a
- * finite number.
+ * Checks that exactly the wanted tensors are there, with the right shapes, and that every value is
+ * a finite number.
  */
 export function checkTensors(tensors: Map<string, Tensor>, wanted: Map<string, number[]>, file: string): void {
   for (const [name, shape] of wanted) {

@@ -33,12 +33,12 @@ import {
 import { headDim, type LlamaConfig } from './config.ts';
 import { routerGates, spreadGates } from './router-gates.ts';
 
-/** Where a named weight comes from: an initializer when serving, an input when it is trained. */
+/** Where a named weight comes from: an initializer when serving, an input when training. */
 export type WeightSource = (name: string) => Value;
 
 /**
- * One attention's keys and values, `[B, KV, hd, S]` and `[B, KV, S, hd]`, and the mask on its
- * scores.
+ * One layer's queries `[B, T, H*hd]`, and its keys and values `[B, T, KV*hd]`, all of the new
+ * tokens.
  */
 type AttentionInput = { queries: Value; keys: Value; values: Value; layer: number };
 export type Attention = (input: AttentionInput) => Value;
@@ -49,7 +49,7 @@ export type LoraExperts = {
   b: (layer: number) => Value;
   /**
    * How much of each column counts, broadcast over `[B, T, E*r]`: 1 where a row uses that expert, a
-   * fraction where a router mixes. null: all of it.
+   * fraction where a router mixes. null means that every column counts fully.
    */
   gates: ((at: GateInput) => Value) | null;
 };
@@ -60,8 +60,8 @@ export type GateInput = {
   /** `h [B, T, F]`, the input of down_proj. Serving routes by it. */
   activation: Value;
   /**
-   * `x [B, T, d]`, the hidden state that enters the layer, before its first norm. Only training's
-   * faithful router looks at it.
+   * `x [B, T, d]`, the hidden state that enters the layer, before its first norm. Only the faithful
+   * router looks at it, in training.
    */
   layerInput: Value;
 };
@@ -155,8 +155,8 @@ export function causalAttention(config: LlamaConfig, mask: Value): Attention {
 }
 
 /**
- * Attention over a past that the caller keeps and the tokens of this step: two products, one
- * softmax over both.
+ * Attention over the past, which the caller keeps, and the tokens of this step: two products, and
+ * one softmax over both.
  */
 function cachedAttention(
   config: LlamaConfig,
@@ -207,7 +207,7 @@ export type ServingExperts = {
   /** Stacked experts: `a [F, E*r]`, `b [E*r, d]`, with the LoRA scale folded into `b`. */
   layers: readonly { a: KernelTensor; b: KernelTensor }[];
   /**
-   * The layers router, one column per expert: `weight [F, E]`, `bias [E]`. null: the bundle has
+   * The layers router, one column per expert: `weight [F, E]`, `bias [E]`. null if the bundle has
    * none.
    */
   router: readonly { weight: KernelTensor; bias: KernelTensor }[] | null;
@@ -216,7 +216,7 @@ export type ServingExperts = {
 export type ServingWeights = {
   /** By Hugging Face's names; linear weights are `[in, out]`. */
   base: ReadonlyMap<string, KernelTensor>;
-  /** null: no experts. */
+  /** null if there are no experts. */
   lora: ServingExperts | null;
 };
 
@@ -225,14 +225,14 @@ type Store = (name: string, tensor: KernelTensor | undefined) => Value;
 
 /**
  * The graph that the engine runs, as the bytes of an ONNX model. One graph serves every mode: each
- * row's gates stay between bounds that are fed. Where both bounds are 0 or 1, the row belongs to
- * one expert.
+ * row's gates stay within bounds that are fed in. If the two bounds of every gate are both 0 or
+ * both 1, the row belongs to one expert.
  *
  * Inputs: `ids`, `positions` int64 `[B, T]`; `past_mask [B, 1, 1, P]`, `new_mask [B, 1, T, T]`
  * (additive, 0 or -1e9); `gates_low` and, with a layers router, `gates_high` `[B, 1, E]` (only with
  * experts); `last` int64 `[B]`, the place in T whose logits are wanted; per layer `past_k.{l}`,
  * `past_v.{l}` `[P, B, KV*hd]`, position first, so that any prefix of the caller's slab is one
- * contiguous view. P is at least 1 (mask it).
+ * contiguous view. P is at least 1 (mask it if there is no past).
  *
  * Outputs: `logits [B, V]`, `hidden [B, d]`, per layer `new_k.{l}`, `new_v.{l}` `[B, T, KV*hd]`;
  * with a layers router `gates [B, L, E]`, those of each row's last token. Fetch only what you use:

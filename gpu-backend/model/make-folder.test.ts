@@ -28,13 +28,13 @@ test('names the folder that it cannot make, and why', () => {
   );
 });
 
-test.skipIf(!existsSync('/proc/self'))('comes back when the file system takes no folders', () => {
+test.skipIf(!existsSync('/proc/self'))('fails, instead of hanging, if the file system takes no new folders', () => {
   expect(() => makeFolder('/proc/none/deep')).toThrow(
     '/proc/none/deep cannot be made: the file system of /proc takes no new folders',
   );
 });
 
-test('is how all our programs make folders, because the other way may never come back', () => {
+test('is how all our programs make folders, because Node’s own way may never return', () => {
   const root = path.join(import.meta.dirname, '../..');
   const sources = globSync('{bench,cli,gpu-backend,lab,policies,shared,training,workers}/**/*.ts', { cwd: root });
   const others = sources.filter(

@@ -1,7 +1,7 @@
 /**
- * Makes a folder and its missing parents, one by one. Node's own `recursive` option never comes
- * back where the file system takes no new folders, as below /proc: it retries forever and keeps a
- * core busy.
+ * Makes a folder and its missing parents, one by one. Node's own `recursive` option never returns
+ * if the file system takes no new folders, as below /proc: it retries forever and keeps a core
+ * busy.
  */
 import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';

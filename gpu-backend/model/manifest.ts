@@ -23,8 +23,8 @@ export const Manifest = z
       }),
     ),
     /**
-     * The learned routers in `routers/` (router.ts). null: none, the only value that the first
-     * readers of this format accept.
+     * The learned routers in `routers/` (router.ts). null means none; it is the only value that the
+     * first readers of this format accept.
      */
     router: z
       .strictObject({

@@ -31,7 +31,7 @@ function naive({ width, hiddenWeight, hiddenBias, outWeight, outBias }: LogitsRo
   return 1 / (1 + Math.exp(-(silu.reduce((sum, s, unit) => sum + s * outWeight[unit]!, 0) + outBias)));
 }
 
-test('is the formula', () => {
+test('computes the formula', () => {
   fc.assert(
     fc.property(cases, ({ router, safety, helpful }) => {
       // Both are float64; only the order of the sums differs.
@@ -40,7 +40,7 @@ test('is the formula', () => {
   );
 });
 
-test('is a share for numbers of any size, and NaN only if one of them is NaN', () => {
+test('gives a share between 0 and 1 for numbers of any size, and NaN only if one of them is NaN', () => {
   const router: LogitsRouter = {
     width: 1,
     hiddenWeight: Float32Array.of(1, 1),

@@ -88,7 +88,7 @@ function checkCoverage(entries: Map<string, Entry>, dataBytes: number, file: str
   }
 }
 
-/** All tensors of one file as f32. Errors call the file `file`, by default its path. */
+/** Reads all tensors of one file as f32. Errors name the file as `file`, by default its path. */
 export async function readSafetensors(path: string, file: string = path): Promise<Map<string, Tensor>> {
   const handle = await open(path).catch((cause: unknown) => {
     throw new BundleError(file, 'the file is missing or cannot be read', { cause });

@@ -1,7 +1,7 @@
 /**
- * MidPO's gates inside the graph (arXiv 2506.02460), for serving and training. They lead from the
- * MLP's activation to each expert's share, and from one number per expert to one number per column
- * of the stacked LoRA. E experts of rank r.
+ * MidPO's gates inside the graph (arXiv 2506.02460), for serving and training. They turn the MLP's
+ * activation into each expert's share, and one number per expert into one number per column of the
+ * stacked LoRA. There are E experts of rank r.
  */
 import type { Value } from '../graph/graph.ts';
 import { add, matmul, sigmoid } from '../graph/ops.ts';

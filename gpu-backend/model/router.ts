@@ -5,12 +5,12 @@
  *   layers   MidPO's (arXiv 2506.02460): each expert's share in every layer and for every token,
  *            from the MLP's activation h [F], the input of down_proj: `alpha = sigmoid(w.h + b)`
  *            for the safety expert, `beta` likewise for the helpfulness expert. The paper has three
- *            linear layers there with nothing in between, which are one.
+ *            linear layers there with nothing in between, which amount to one.
  *   logits   one safety weight per token, from the last hidden states of both experts' rows
  *            (propose-weight.ts).
  *
- * Routers are always stored as F32, whatever the weights are: they are small, and a gate's bias is
- * no place to round.
+ * Routers are always stored as F32, whatever type the weights have: they are small, and a gate's
+ * bias is no place to round.
  */
 import type { LlamaConfig } from './config.ts';
 import type { Manifest } from './manifest.ts';

@@ -86,7 +86,7 @@ export class BundleTokenizer {
     return ids;
   }
 
-  /** The bytes of a token, or undefined for a special token and for an id without meaning. */
+  /** The bytes of a token, or undefined for a special token or an id without meaning. */
   bytesOf(id: number): Uint8Array | undefined {
     return this.#bytes[id];
   }

@@ -27,7 +27,7 @@ export type BundleParts = {
   /** `NO_ROUTERS` if none has been trained. */
   routers: Routers;
   manifest: Omit<Manifest, 'format' | 'experts' | 'router'>;
-  /** More files beside them, by name: a model card, a licence. */
+  /** More files to write, by name: a model card, a licence. */
   extraFiles?: Record<string, string>;
 };
 
@@ -41,7 +41,7 @@ export async function writeBundle(
 ): Promise<string> {
   const target = resolve(dir);
   makeFolder(dirname(target));
-  // Beside the target, so that the rename stays on one file system.
+  // Next to the target, so that the rename stays on one file system.
   const draft = await mkdtemp(join(dirname(target), `.${basename(target)}-`));
   try {
     await writeFiles(draft, parts, dtype);

@@ -41,7 +41,7 @@ export async function writeSafetensors(
     offset = end;
   }
   const json = new TextEncoder().encode(JSON.stringify(header));
-  // The format wants spaces after the JSON, so that the data is aligned to eight bytes.
+  // The format pads the JSON with spaces, so that the data is aligned to eight bytes.
   const padded = new Uint8Array(Math.ceil(json.byteLength / 8) * 8).fill(0x20);
   padded.set(json);
   const length = new Uint8Array(8);
@@ -53,7 +53,7 @@ export async function writeSafetensors(
     await handle.writeFile(padded);
     for (const [name, tensor] of tensors) await handle.writeFile(toBytes(name, tensor, dtype, file));
     // Some file systems report a full disk only now, and a caller that replaces an older file with
-    // this one must know first.
+    // this one must know that first.
     await handle.sync();
   } finally {
     await handle.close();

@@ -1,7 +1,7 @@
 /**
  * Turns the engine's events into the frames of an answer. The end gets its receipt here, signed
- * over what was promised (the directive) and what came of it (weights, spending, digests). An
- * answer that breaks says so in its last frame.
+ * over what was promised (the directive) and what happened (weights, spending, digests). An answer
+ * that breaks says so in its last frame.
  */
 import { createHash } from 'node:crypto';
 import { toPlimsollError } from '#shared/api/errors.ts';

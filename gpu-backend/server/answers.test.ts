@@ -64,7 +64,7 @@ describe('an answer', () => {
     expect(engine.stats().running).toBe(1);
   });
 
-  test('is the same for the same seed, and takes stop strings, seed and temperature to the engine', async () => {
+  test('is the same for the same seed, and passes stop strings, seed and temperature to the engine', async () => {
     const { url } = await serve();
     const ask = async (changes = {}) => textOf(await allFrames(await call(url, generateRequest(changes))));
     const answer = await ask();
@@ -102,7 +102,8 @@ describe('an answer', () => {
   });
 
   test('does not end after only a space or half a character', async () => {
-    // A space, then the first byte of the euro sign, then the end, at any temperature.
+    // The experts want a space, then the first byte of the euro sign, then the end, at any
+    // temperature.
     const wish = (ids: readonly number[]) => [0x20, 0xe2, 0][ids.length - 5] ?? 0;
     const script: typeof babble = (_kind, ids) =>
       Array.from({ length: 256 }, (_, id) => (id === wish(ids) ? 30 : id === 97 ? 0 : -30));
@@ -114,7 +115,7 @@ describe('an answer', () => {
     }
   });
 
-  test('in the mode layers, says so in its receipt and keeps the line', async () => {
+  test('in layers mode, says so in its receipt and keeps the line', async () => {
     const { url } = await serve();
     const line = { mode: 'layers', floor: 0.7, budget: 3 } as const;
     const frames = await allFrames(await call(url, generateRequest(), { line }));
@@ -136,7 +137,7 @@ describe('an answer', () => {
     expect((await verifyReceipt(endOf(frames).receipt, jwks())).spent).toBeNull();
   });
 
-  test('that breaks midway ends with an error frame and no receipt, and the log says more', async () => {
+  test('that breaks midway ends with an error frame and no receipt, and the log has the details', async () => {
     const script: typeof babble = (expert, ids) =>
       expert === 'safety' && ids.length >= 8 ? [Number.NaN] : babble(expert, ids);
     const { url, engine, logged } = await serve({ script });

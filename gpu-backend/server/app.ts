@@ -29,7 +29,7 @@ export type AppOptions = {
   /** When the bundle was written here, in Unix seconds. The list of models shows it. */
   created?: number | undefined;
   bodyLimitBytes: number;
-  /** The only host names to answer to; null: any. */
+  /** The only host names to answer to; null means any. */
   hostNames: readonly string[] | null;
   /** True once the backend is stopping. Then nothing new begins. */
   draining: () => boolean;
@@ -133,8 +133,8 @@ export function createApp(options: AppOptions): Hono {
 }
 
 /**
- * Refuses what a directive may ask but this backend cannot do. To ignore it in silence would loosen
- * the line.
+ * Refuses what a directive may ask for but this backend cannot do. Silently ignoring it would
+ * loosen the line.
  */
 function refuseUnsupported({ second_look, resume }: Directive): void {
   if (second_look === null && resume === null) return;
@@ -142,7 +142,7 @@ function refuseUnsupported({ second_look, resume }: Directive): void {
   throw new PlimsollError('directive_invalid', `The directive asks for what this backend cannot do: ${what}.`);
 }
 
-/** The events again, including the first one, which was already taken. */
+/** All the events again, including the first one, which was already taken. */
 async function* resume<T>(first: IteratorResult<T, void>, rest: AsyncGenerator<T, void, void>) {
   if (!first.done) yield first.value;
   yield* rest;

@@ -39,7 +39,7 @@ test('its own port variable wins over PORT, and an empty variable counts as not 
   expect(readConfig({ ...env, PORT: '1', PLIMSOLL_BACKEND_PORT: '' }).port).toBe(1);
 });
 
-test('takes host names separated by commas', () => {
+test('accepts host names separated by commas', () => {
   expect(readConfig({ ...env, PLIMSOLL_BACKEND_NAMES: '127.0.0.1, LocalHost' }).hostNames).toEqual([
     '127.0.0.1',
     'localhost',
@@ -73,6 +73,6 @@ test('names all variables that are missing or wrong, at once', () => {
   expect(problems({ PLIMSOLL_RECEIPT_PRIVATE_JWK: '{"kty":"RSA"}' })).toMatch(/PLIMSOLL_RECEIPT_PRIVATE_JWK: kty/);
 });
 
-test('a receipt key that is not on the curve stops the start', async () => {
+test('a receipt key that is not on the curve prevents the start', async () => {
   await expect(receiptSigner({ ...receiptPrivateJwk, d: 'AAAA' })).rejects.toThrow();
 });

@@ -23,22 +23,22 @@ export const BackendConfig = z.strictObject({
   /** The folder of the bundle to serve. */
   bundle: z.string().min(1),
   host: z.string().min(1).default('127.0.0.1'),
-  /** 0: any free port. */
+  /** 0 means any free port. */
   port: z.int().min(0).max(65_535).default(8788),
   /** Shared with the edge, which signs directives with it. */
   directiveSecret: z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes'),
-  /** Draws depend on it. Every backend of a deployment has the same one, and nobody else has it. */
+  /** Draws depend on it. All backends of a deployment share it, and nobody else has it. */
   drawSecret: z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes'),
   receiptPrivateJwk: ReceiptPrivateJwk,
   /** This backend's name in answers and receipts. */
   backendId: z.string().min(1).default('local'),
-  /** onnxruntime's threads inside one operator; 0: one per core. */
+  /** The threads that onnxruntime uses inside one operator; 0 means one per core. */
   threads: z.int().min(0).default(0),
   /** Rows in one batch. An answer takes two. */
   maxRows: z.int().min(2).default(32),
   /**
-   * Requests that may wait before new ones are told to come again. A tenant below its share of them
-   * may still come, until there are twice as many.
+   * How many requests may wait before new ones are told to try again later. A tenant below its
+   * share may still queue, up to twice this number in all.
    */
   maxWaiting: z.int().min(1).default(64),
   /** How long running answers may go on once the backend is told to stop. */
@@ -48,11 +48,11 @@ export const BackendConfig = z.strictObject({
     .int()
     .min(1)
     .default(1 << 20),
-  /** The only host names to answer to; null: any. */
+  /** The only host names to answer to; null means any. */
   hostNames: z.array(z.string()).min(1).nullable().default(null),
 });
 export type BackendConfig = z.infer<typeof BackendConfig>;
-/** What a caller in code may give. Everything with a default is optional. */
+/** The options for starting a backend from code. Everything with a default is optional. */
 export type BackendOptions = z.input<typeof BackendConfig>;
 
 const json = z.string().transform((text, context): unknown => {
@@ -65,8 +65,8 @@ const json = z.string().transform((text, context): unknown => {
 });
 
 /**
- * Setting -> variable, in the words of the documentation. If there are two, the first one that is
- * set counts.
+ * Maps each setting to its variable, under the name that the documentation uses. If there are two
+ * variables, the first one that is set counts.
  */
 const VARIABLES = {
   bundle: ['PLIMSOLL_BUNDLE'],

@@ -2,7 +2,10 @@ import { expect, test, vi } from 'vitest';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { promptEncoder } from './encode-prompt.ts';
 
-/** Only the parts of a bundle that are used: tokens of at most four bytes, a context of ten. */
+/**
+ * An encoder over only the parts of a bundle that it uses: tokens of at most four bytes, a context
+ * of ten.
+ */
 function encoderOver(renderChat: BundleHead['renderChat']) {
   return promptEncoder({
     config: { max_position_embeddings: 10 },

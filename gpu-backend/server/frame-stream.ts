@@ -1,8 +1,8 @@
 import type { Frame } from '#shared/protocol/generate.ts';
 
 /**
- * Sends frames as NDJSON, each as soon as it is there. `onLeave` is called if the reader leaves
- * before the end. It must end the frame being waited for, because the generator's `return()` waits
+ * Sends frames as NDJSON, each as soon as it arrives. `onLeave` is called if the reader leaves
+ * before the end. It must end the wait for the next frame, because the generator's `return()` waits
  * for that frame.
  */
 export function frameStream(frames: AsyncGenerator<Frame, void, void>, onLeave: () => void): Response {

@@ -15,7 +15,9 @@ export function logFailure(log: Log, where: string, { code, message, cause }: Pl
   else log(line);
 }
 
-/** A message may repeat what a client sent, so it must not be able to pass for lines of ours. */
+/**
+ * A message may repeat what a client sent, so it must not be able to pass for log lines of our own.
+ */
 function oneLine(text: string): string {
   const plain = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
   return plain.length > LONGEST ? `${plain.slice(0, LONGEST)} ...` : plain;

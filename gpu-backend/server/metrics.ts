@@ -1,6 +1,6 @@
 /**
- * Prometheus metrics. Where vLLM has the same one, ours has its name, so its dashboards need only
- * one word replaced.
+ * Prometheus metrics. If vLLM has the same metric, ours has the same name, so vLLM's dashboards
+ * need only one word replaced.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ErrorCode } from '#shared/api/errors.ts';

@@ -7,7 +7,7 @@ import { errorOf, scriptedBackends } from './testing/scripted-backends.ts';
 
 const { serve } = scriptedBackends();
 
-describe('a request without a right to an answer', () => {
+describe('a request that has no right to an answer is refused', () => {
   const past = new Date(Date.now() - 60_000);
   test.each<[string, Parameters<typeof call>[2], string]>([
     ['no directive', { token: null }, 'directive_invalid'],
@@ -50,7 +50,7 @@ describe('a request without a right to an answer', () => {
     expect(engine.stats()).toEqual({ running: 0, waiting: 0, rows: 0 });
   });
 
-  test('a directive that was used before, whatever came of it, or that is used twice at once', async () => {
+  test('a directive that was used before, whatever the outcome, or that is used twice at once', async () => {
     const { url } = await serve();
     const id = crypto.randomUUID();
     const twice = () => call(url, generateRequest(), { edit: (d) => ({ ...d, id }) });
@@ -64,13 +64,13 @@ describe('a request without a right to an answer', () => {
     expect((await refused('scripted')).status).toBe(401);
   });
 
-  test('an unsigned request learns nothing about its body', async () => {
+  test('an unsigned request, whose sender learns nothing about its body', async () => {
     const { url } = await serve();
     expect(await errorOf(await call(url, '{', { token: null }))).toMatchObject({ code: 'directive_invalid' });
   });
 });
 
-describe('a request that makes no sense', () => {
+describe('a request that cannot be answered gets an error', () => {
   test.each<[string, string | ReturnType<typeof generateRequest>, object]>([
     ['broken JSON', '{"model":', { status: 400, code: 'invalid_json' }],
     [
@@ -122,7 +122,7 @@ describe('a request that makes no sense', () => {
     expect(await errorOf(await fetch(`${url}/v1/nothing`))).toMatchObject({ status: 404, code: 'unknown_url' });
   });
 
-  test('an encoder that throws an unknown error, of which the client learns nothing', async () => {
+  test('an unknown error in the encoder, about which the client learns nothing', async () => {
     const { url, causes } = await serve({
       encodePrompt: () => {
         throw new Error('secret internals');

@@ -1,6 +1,6 @@
 /**
- * Runs the backend for a process: settings from the environment, one `ready` line, an orderly end
- * on SIGTERM or SIGINT.
+ * Runs the backend as a process: it takes settings from the environment, prints one `ready` line,
+ * and ends in order on SIGTERM or SIGINT.
  */
 import { readConfig } from './config.ts';
 import { startBackend } from './start-backend.ts';

@@ -6,7 +6,7 @@ import { endOf, scriptedBackends } from './testing/scripted-backends.ts';
 const { serve } = scriptedBackends();
 
 describe('shutting down', () => {
-  test('lets a running answer finish and takes nothing new', async () => {
+  test('lets a running answer finish and accepts no new requests', async () => {
     const { backend, url } = await serve({ stepMs: 5, graceMs: 5000 });
     const answer = await call(url, generateRequest({ max_tokens: 30 }));
     const closing = backend.close();

@@ -22,7 +22,7 @@ import { receiptSigner } from './receipt-signer.ts';
 import { tryEngine } from './try-engine.ts';
 
 export type Backend = {
-  /** Where it listens, without a slash at the end. */
+  /** Where it listens, without a trailing slash. */
   url: string;
   /**
    * Takes no new requests and lets running answers finish for `graceMs`. Then it ends them and
@@ -54,7 +54,7 @@ export async function startBackend(
   }
 }
 
-/** The same for an engine of any kind. From here on, the backend owns the engine. */
+/** Starts a backend over an engine of any kind. From then on, the backend owns the engine. */
 export async function serveEngine(
   engine: Engine,
   encodePrompt: EncodePrompt,
@@ -75,7 +75,7 @@ export async function serveEngine(
     draining: () => draining,
     log,
   });
-  // This is HTTP/1.1, because we do not ask for anything else.
+  // The server speaks HTTP/1.1, because we do not ask for anything else.
   const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   await new Promise<void>((resolve, reject) => {
@@ -108,8 +108,8 @@ export async function serveEngine(
 }
 
 /**
- * Longer than clients and proxies keep an idle connection, so that they close it. If we did, a
- * request could arrive just as we close.
+ * Longer than clients and proxies keep an idle connection, so that they close it, not we. If we
+ * closed it, a request could arrive at that very moment.
  */
 const KEEP_ALIVE_MS = 75_000;
 const SWEEP_MS = 50;

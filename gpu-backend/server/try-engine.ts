@@ -4,8 +4,8 @@ import type { Engine } from '../engine/engine.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 
 /**
- * Draws one token in every mode before the first client asks. So a bundle whose numbers end in NaN
- * shows at start, and the first request does not pay for what onnxruntime does only once.
+ * Draws one token in every mode before the first client asks. So a bundle that ends up with NaN
+ * fails at startup, and the first request does not pay for what onnxruntime does only once.
  */
 export async function tryEngine(engine: Engine, encodePrompt: EncodePrompt): Promise<void> {
   const promptIds = encodePrompt([{ role: 'user', content: 'a' }]);

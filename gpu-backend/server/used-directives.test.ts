@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { DIRECTIVE_TTL_SECONDS } from '#shared/protocol/directive.ts';
 import { createUsedDirectives } from './used-directives.ts';
 
-test('takes an id once for as long as its directive can live, and then forgets it', () => {
+test('accepts an id only once for as long as its directive can live, and then forgets it', () => {
   let nowMs = 1_000_500;
   const used = createUsedDirectives({ now: () => nowMs });
   used.take('a');

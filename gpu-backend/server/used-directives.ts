@@ -13,7 +13,7 @@ export type UsedDirectives = {
 };
 
 export function createUsedDirectives({ now = Date.now }: { now?: () => number } = {}): UsedDirectives {
-  /** In the order they came, which is the order in which they are forgotten. */
+  /** By id, in the order they came, which is the order in which they are forgotten. */
   const forgetAt = new Map<string, number>();
   return {
     take(id) {

@@ -43,7 +43,7 @@ test('refuses the tenant that filled the queue but not another; the directive na
   await until(() => engine.stats().running === 1);
   const asked = [await ask('crowd'), await ask('crowd'), await ask('crowd'), await ask('other'), await ask('other')];
   expect(asked.map(({ status }) => status)).toEqual([200, 200, 503, 200, 503]);
-  // Only totals: a series per tenant would have no limit.
+  // Metrics have only totals, because a series per tenant would have no limit.
   const metrics = await (await fetch(`${url}/metrics`)).text();
   expect(metrics).toMatch(/num_requests_waiting\{[^}]*\} 3\n/);
   expect(metrics).not.toMatch(/crowd|other/);

@@ -1,6 +1,6 @@
 /**
- * What the typed client sends, and what it does not let a caller write. For the routes themselves
- * see tenants.test.ts.
+ * What the typed client sends, and what it does not let a caller write. For the routes themselves,
+ * see tenants.integration.test.ts.
  */
 import { expect, expectTypeOf, test } from 'vitest';
 import { adminClient } from './admin-client.ts';

@@ -1,4 +1,4 @@
-/** The commands of docs/admin-api.md, pasted into a shell unchanged. */
+/** Runs the commands of docs/admin-api.md in a shell, as a reader would paste them. */
 import { execFile, spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -24,7 +24,7 @@ afterAll(async () => {
 
 test.skipIf(missing.length > 0)('the commands do what the page says', async () => {
   const blocks = [...(await readFile(PAGE, 'utf8')).matchAll(/^```sh\n(.*?)^```$/gms)].map(([, text]) => text ?? '');
-  // Only the address and the model are replaced by those of this test.
+  // Only the address and the model are changed, to those of this test.
   const script = blocks
     .join('\necho\n')
     .replace('http://127.0.0.1:8787', under.edge.url)

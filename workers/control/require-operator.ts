@@ -4,7 +4,7 @@ import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { bearerToken } from '../request/authenticate.ts';
 import type { Middleware } from '../request/context.ts';
 
-/** The cast: only workerd has this method, so other runtimes' types do not know it. */
+/** The cast: only workerd has this method, so the types of other runtimes lack it. */
 const subtle = crypto.subtle as typeof crypto.subtle & { timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean };
 
 export function requireOperator(): Middleware {

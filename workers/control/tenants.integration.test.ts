@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => under.dispose());
 
-/** A request below the typed client: for errors, and for what its types forbid. */
+/** A request that bypasses the typed client, for errors and for what its types forbid. */
 async function refused(
   method: string,
   route: string,
@@ -187,7 +187,7 @@ test.each<[string, string, unknown, string]>([
     'policy.flor',
   ],
   ['a key in the clear', 'tenant', { ...document(0), keys: [{ id: 'k', sha256: 'pk-x' }] }, 'keys[0].sha256'],
-  ['a key twice', 'tenant', document(0, 'pk-x', 'pk-x'), 'keys'],
+  ['the same key twice', 'tenant', document(0, 'pk-x', 'pk-x'), 'keys'],
   ['a key of another tenant', 'tenant', document(0, 'pk-y', 'pk-demo-open'), 'keys[1].sha256'],
 ])('%s is refused with the name of its field and changes nothing', async (_name, id, body, param) => {
   const answer = await refused('PUT', `/tenants/${id}`, { body });
@@ -203,7 +203,7 @@ test('tenants survive a restart of the edge, and seeding again changes nothing',
     startEdge({
       port: 0,
       dataDir,
-      // Nobody answers there, and nobody is asked.
+      // Nothing listens there, and nothing is sent there.
       backends: ['http://127.0.0.1:9'],
       directiveSecret: DIRECTIVE_SECRET,
       receiptJwks: jwks,

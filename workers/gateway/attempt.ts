@@ -1,6 +1,6 @@
 /**
- * One request to one backend: with a directive of its own, watched for silence, and given up when
- * the client leaves.
+ * One request to one backend. It carries a directive of its own, is watched for silence, and is
+ * given up when the client leaves.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { DIRECTIVE_HEADER, type Directive, signDirective } from '#shared/protocol/directive.ts';
@@ -14,11 +14,11 @@ export type Timeouts = {
   /** How long a backend may say nothing at all: as long as a directive lives. */
   startMs: number;
   /**
-   * The longest wait between two frames. The prefill of a long prompt is the longest silence there
-   * is.
+   * The longest wait between two frames. The longest silence comes from the prefill of a long
+   * prompt.
    */
   frameMs: number;
-  /** How long a backend may be silent before we ask a second one beside it. */
+  /** How long a backend may be silent before we ask a second one as well. */
   hedgeMs: number;
 };
 /**
@@ -30,7 +30,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = { startMs: 30_000, frameMs: 60_000, he
 export type StartFrame = Extract<Frame, { type: 'start' }>;
 export type BackendAnswer = {
   member: PoolMember;
-  /** The directive that the backend took, of those that were signed for the attempts. */
+  /** The directive that the backend took, out of those signed for the attempts. */
   directive: Directive;
   start: StartFrame;
   /** The frames after `start`. */
@@ -41,8 +41,8 @@ export type AttemptOptions = {
   requestId: string;
   body: string;
   /**
-   * Signed again for each attempt, with an id of its own: a backend takes a directive only once,
-   * and it may have grown old while the previous attempt waited.
+   * Signed again for each attempt, with a new id: a backend takes a directive only once, and the
+   * old one may have expired while the previous attempt waited.
    */
   directive: Omit<Directive, 'id'>;
   directiveKey: Uint8Array;
@@ -51,17 +51,19 @@ export type AttemptOptions = {
   timeouts: Timeouts;
   fetch: typeof globalThis.fetch;
   onWaiting: () => void;
-  /** The backend timed out or broke, before its answer began or in the middle of it. */
+  /**
+   * Called if the backend times out or breaks, before its answer has begun or in the middle of it.
+   */
   onBroken: () => void;
 };
 
 export type Attempt = {
   member: PoolMember;
-  /** Resolves with `start`, or rejects with what came instead. */
+  /** Resolves at the `start` frame, or rejects with what came instead. */
   answer: Promise<BackendAnswer>;
   /**
-   * Whether the backend has said anything. If it has and `answer` is still open, the request waits
-   * there.
+   * Whether the backend has said anything. If it has and `answer` is still pending, the request
+   * waits there.
    */
   hasSpoken(): boolean;
   /** Whether it was asked at least `ms` ago and has said nothing at all. */
@@ -69,7 +71,7 @@ export type Attempt = {
   giveUp(): void;
 };
 
-/** Gives workerd time to notice that the other end closed the connections it had kept. */
+/** Gives workerd time to notice that the other end has closed its kept-alive connections. */
 const BEFORE_SECOND_TRY_MS = 20;
 
 export function startAttempt(member: PoolMember, options: AttemptOptions): Attempt {
@@ -125,8 +127,8 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
   }
 
   /**
-   * Asks once more after a failure, because the other end may have just closed a connection that
-   * was kept.
+   * Asks once more after a failure, because the other end may have just closed a kept-alive
+   * connection.
    */
   async function ask(): Promise<{ response: Response; directive: Directive }> {
     try {
@@ -162,7 +164,7 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
       noteBreakage(thrown);
       throw thrown;
     } finally {
-      // This runs however the answer ends: at its end, with an error, or with a consumer that
+      // This runs however the answer ends: at its end, with an error, or because the consumer
       // stopped.
       letGo();
     }

@@ -1,6 +1,6 @@
 /**
- * Which backends there are, whether they answer and what they serve. It is a snapshot of what their
- * `/healthz` says, kept for seconds. Requests do not wait for it while any backend is known to be
+ * Which backends there are, whether they answer and what they serve. The pool keeps a snapshot of
+ * their `/healthz` for a few seconds. Requests do not wait for it while any backend is known to be
  * alive. A backend that a request finds broken is out for all requests at once (breaker.ts), so a
  * wrong snapshot costs one request a retry and no more.
  */
@@ -14,9 +14,9 @@ import { type Breaker, createBreaker } from './breaker.ts';
 import { rankByRendezvous } from './rendezvous-hash.ts';
 
 const FRESH_MS = 5_000;
-/** The same, while one of them is out. */
+/** How long the snapshot stays fresh while one of the backends is dead. */
 const FRESH_IN_TROUBLE_MS = 1_000;
-/** How long we wait for the others once one of them has said that it is well. */
+/** How long we wait for the other backends once one has said that it is well. */
 const SETTLE_MS = 250;
 const POLL_MS = 25;
 /** How long a backend rests after its first failure. */
@@ -24,9 +24,9 @@ const REST_MS = 1_000;
 const HEALTH_TIMEOUT_MS = 2_000;
 
 /**
- * The part of a backend's health that the edge acts on. A backend that drains or warms up gives
- * another status. Health also says how many requests run and wait there, but the edge does not read
- * that: it spreads prompts by hash alone.
+ * The part of a backend's health report that the edge acts on. A backend that drains or warms up
+ * gives another status. The report also says how many requests run and wait there, but the edge
+ * does not read that: it spreads prompts by hash alone.
  */
 const Health = z.object({
   status: z.literal('ok'),
@@ -36,7 +36,7 @@ const Health = z.object({
   max_token_bytes: z.int().min(1),
   /** When its bundle was made, in Unix seconds. */
   created: z.int().optional(),
-  /** Which weights these are, by the name that receipts use. */
+  /** The name of its weights, as receipts use it. */
   bundle: z.string().optional(),
   /** The modes that its bundle has routers for. We leave out modes that this edge does not know. */
   modes: z
@@ -74,8 +74,8 @@ export function createBackendPool({
   const breaker = createBreaker({ restMs, now });
   let snapshot: PoolMember[] = [];
   let takenAtMs = Number.NEGATIVE_INFINITY;
-  // A time rather than a flag: a refresh dies with the request that started it, and would leave a
-  // flag set.
+  // This is a time rather than a flag, because a refresh dies with the request that started it and
+  // would leave a flag set.
   let refreshingSinceMs = Number.NEGATIVE_INFINITY;
   const isRefreshing = () => now() - refreshingSinceMs < HEALTH_TIMEOUT_MS;
 
@@ -83,7 +83,7 @@ export function createBackendPool({
     refreshingSinceMs = now();
     const before = new Map(snapshot.map((member) => [member.url, member]));
     snapshot = urls.map((url) => before.get(url) ?? { ...UNHEARD, url });
-    // Each one is in the snapshot as soon as it has answered, so none waits for one that hangs.
+    // Each backend is in the snapshot as soon as it has answered, so none waits for one that hangs.
     const examined = snapshot.map(async (member, index) => {
       const health = await examine(member);
       snapshot = snapshot.with(index, health);
@@ -98,7 +98,7 @@ export function createBackendPool({
     try {
       const signal = AbortSignal.timeout(HEALTH_TIMEOUT_MS);
       const ask = () => fetch(`${before.url}/healthz`, { signal });
-      // We ask a second time, because the other end may have closed a connection that was kept.
+      // We ask a second time, because the other end may have closed a kept-alive connection.
       const answer = await ask().catch((cause: unknown) => {
         if (signal.aborted) throw cause;
         return ask();
@@ -115,8 +115,8 @@ export function createBackendPool({
       } = health.data;
       return { url: before.url, alive: true, model, contextLength, maxTokenBytes, bundle, created, modes };
     } catch {
-      // Finding out who does not answer is the point. The snapshot says so, and a request that
-      // finds no backend is logged.
+      // A backend that does not answer is a result here, not an error. The snapshot records it, and
+      // a request that finds no backend is logged.
       return dead;
     }
   }
@@ -124,7 +124,7 @@ export function createBackendPool({
   /** Waits until all have been examined, or until one is well and the others have had a moment. */
   async function untilUsable(): Promise<void> {
     let settled = Number.POSITIVE_INFINITY;
-    // We look again and again, because workerd cannot wait for a promise of another request.
+    // We poll, because in workerd one request cannot wait for a promise of another.
     while (isRefreshing() && now() < settled) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       if (settled === Number.POSITIVE_INFINITY && isUsable()) settled = now() + SETTLE_MS;
@@ -161,7 +161,7 @@ const UNHEARD = {
 
 /**
  * The backends to try for a prompt, best first: the living ones in the order of their rendezvous
- * hash, then those that were last heard dead.
+ * hash, then those that were last seen dead.
  */
 export function chooseBackends(
   members: readonly PoolMember[],
@@ -187,7 +187,7 @@ export function chooseBackends(
 
 /**
  * Refuses a prompt that fits no backend's context, whatever its tokens turn out to be. The check
- * only looks at the length, so it comes before anything is read.
+ * only looks at the length, so it comes before anything reads the prompt.
  */
 export function refuseTooLong(
   members: readonly PoolMember[],

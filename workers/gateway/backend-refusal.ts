@@ -6,8 +6,8 @@ const RefusalBody = z.object({
 });
 
 /**
- * What a backend's error means to the client. If the backend doubts our directive, that is our
- * fault and not the client's.
+ * Turns a backend's error into one for the client. If the backend rejects our directive, that is
+ * our fault, not the client's.
  */
 export async function backendRefusal(answer: Response): Promise<PlimsollError> {
   const parsed = RefusalBody.safeParse(await answer.json().catch(() => null));
@@ -17,7 +17,7 @@ export async function backendRefusal(answer: Response): Promise<PlimsollError> {
     });
   }
   const { message, param } = parsed.data.error;
-  // The cast: we just found it among them.
+  // The cast: we just found the code among `ERROR_CODES`.
   const code = parsed.data.error.code as ErrorCode;
   if (code === 'directive_invalid' || code === 'directive_expired') {
     return new PlimsollError('internal_error', 'The server had an error while processing your request.', {

@@ -26,7 +26,7 @@ beforeEach(async () => {
     backend.drops = 0;
     backend.seen.length = 0;
   }
-  // Until what the previous test broke has been tried again and is trusted.
+  // Waits until a backend that the previous test broke has been tried again and is trusted.
   for (let prompt = 0; new Set(await homesOf(prompt, prompt + 8)).size < 2; prompt += 8);
   for (const backend of under.backends) backend.seen.length = 0;
 });
@@ -94,7 +94,7 @@ describe('asks another backend before the first frame', () => {
     ['refuse-overloaded', 503, 'overloaded', '7'],
     ['error-first', 500, 'expert_failed', null],
     ['refuse-directive', 500, 'internal_error', null],
-  ])('if all of them %s, the client gets %i', async (behaviour, status, code, retryAfter) => {
+  ])('if all backends %s, the client gets %i', async (behaviour, status, code, retryAfter) => {
     allBehave(behaviour);
     for (const stream of [false, true]) {
       const answer = await post(under.edge, '/v1/chat/completions', { ...ask('To all'), stream });
@@ -109,7 +109,7 @@ describe('asks another backend before the first frame', () => {
     ['die-before-start', 'error'],
     ['error-first', 'error'],
   ])(
-    'if all of them %s, the log has a short line for each backend that broke and one for the request',
+    'if all backends %s, the log has a short line for each backend that broke and one for the request',
     async (behaviour, level) => {
       allBehave(behaviour);
       const before = under.log.length;
@@ -125,7 +125,7 @@ describe('asks another backend before the first frame', () => {
     },
   );
 
-  test('does not blame the client if a backend doubts the directive, and does not try elsewhere', async () => {
+  test('does not blame the client if a backend rejects the directive, and does not try another', async () => {
     allBehave('refuse-directive');
     const answer = await post(under.edge, '/v1/chat/completions', ask('Doubt'));
     expect((await errorOf(answer)).message).not.toMatch(/directive/i);
@@ -153,7 +153,7 @@ describe('a backend that says nothing', () => {
   };
 
   test.each<Behaviour>(['never-start', 'hang'])(
-    '%s: a second one is asked beside it, and the next requests skip it',
+    '%s: a second one is asked as well, and the next requests skip the first',
     async (behaviour) => {
       const prompt = `Beside one that will ${behaviour}`;
       const home = await homeOf(prompt);
@@ -174,7 +174,7 @@ describe('a backend that says nothing', () => {
       }
       home.seen.length = 0;
       await Promise.all(Array.from({ length: 6 }, () => post(under.edge, '/v1/chat/completions', ask(prompt))));
-      // One of them may be the trial of whether it is back.
+      // One of them may be the trial that finds out whether it is back.
       expect(home.seen.length).toBeLessThanOrEqual(1);
     },
   );
@@ -189,7 +189,7 @@ describe('a backend that says nothing', () => {
     while (back !== home.name) back = (await homeOf(prompt)).name;
   });
 
-  test('is left alone if it says that the request waits, and the client is not told of the wait', async () => {
+  test('keeps the request once it reports a wait, and the client does not see the wait', async () => {
     const prompt = 'In a queue';
     const home = await homeOf(prompt);
     const other = under.backends.find((backend) => backend !== home) as ScriptedBackend;
@@ -201,7 +201,7 @@ describe('a backend that says nothing', () => {
   });
 });
 
-describe('a connection that was kept and then closed by the backend', () => {
+describe('a kept-alive connection that the backend has closed', () => {
   test('costs only a second try at the same backend', async () => {
     const prompt = 'Over an old connection';
     const home = await homeOf(prompt);
@@ -210,7 +210,7 @@ describe('a connection that was kept and then closed by the backend', () => {
     expect(home.drops).toBe(0);
   });
 
-  test('is no reason for a 503, even if both backends close theirs', async () => {
+  test('does not cause a 503, even if both backends close theirs', async () => {
     const prompt = 'Over two old connections';
     for (const backend of under.backends) backend.drops = 1;
     const answer = await post(under.edge, '/v1/chat/completions', ask(prompt));
@@ -242,7 +242,7 @@ describe('an answer that breaks', () => {
     ['sign-odd-weights', 'receipt_invalid'],
     ['sign-less-spent', 'receipt_invalid'],
   ])('%s: the stream ends with an error and no [DONE], and the whole answer is an error', async (behaviour, code) => {
-    // These leave the receipt that is replayed.
+    // These requests produce the receipt that is replayed.
     for (const prompt of ['A', 'B', 'C', 'D']) await homeOf(prompt);
     allBehave(behaviour);
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Break'), stream: true });
@@ -260,7 +260,7 @@ describe('an answer that breaks', () => {
     expect(await errorOf(whole)).toMatchObject({ code });
   });
 
-  test('is an exception in the openai client', async () => {
+  test('throws an exception in the openai client', async () => {
     allBehave('die-midway');
     const stream = await openaiClient(under.edge).chat.completions.create({ ...ask('Break'), stream: true });
     const read = async () => {
@@ -270,7 +270,7 @@ describe('an answer that breaks', () => {
   });
 });
 
-// This is last, because it takes the backends away.
+// This test is last, because it closes the backends.
 test('answers 503 with Retry-After if every backend is dead, and health says so', async () => {
   await Promise.all(under.backends.map((backend) => backend.close()));
   for (let attempt = 0; attempt < 2; attempt++) {

@@ -1,5 +1,5 @@
 /**
- * The caller's mistakes. Each gets OpenAI's error shape, the name of the field and a request id.
+ * Mistakes of the caller. Each gets OpenAI's error shape, the name of the field and a request id.
  */
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
@@ -33,12 +33,12 @@ async function expectError(answer: Response, expected: Partial<ErrorBody['error'
   return error;
 }
 
-describe('a wrong chat request is refused by its field', () => {
+describe('an invalid chat request is refused, and the error names the field', () => {
   const user = { role: 'user', content: 'Hi' };
   test.each<[string, unknown, string | null, RegExp]>([
     ['no body', '', null, /JSON/],
     ['broken JSON', '{"model": "scripted", ', null, /JSON/],
-    ['a body that is no object', [1, 2], null, /the request body.*expected an object, found an array of 2/],
+    ['a body that is not an object', [1, 2], null, /the request body.*expected an object, found an array of 2/],
     ['no model', { messages: [user] }, 'model', /Missing required field 'model'/],
     ['no messages', { model: 'scripted' }, 'messages', /Missing required field 'messages': expected an array/],
     ['empty messages', { model: 'scripted', messages: [] }, 'messages', /at least 1 element, found an array of 0/],
@@ -63,7 +63,7 @@ describe('a wrong chat request is refused by its field', () => {
     ['stream as a string', { ...ask('Hi'), stream: 'yes' }, 'stream', /expected a boolean, found "yes"/],
     ['stream options without a stream', { ...ask('Hi'), stream_options: {} }, 'stream_options', /stream/],
     ['a floor out of range', { ...ask('Hi'), plimsoll: { floor: 1.5 } }, 'plimsoll.floor', /at most 1, found 1.5/],
-    ['a floor that is no number', { ...ask('Hi'), plimsoll: { floor: '1' } }, 'plimsoll.floor', /expected a number/],
+    ['a floor that is not a number', { ...ask('Hi'), plimsoll: { floor: '1' } }, 'plimsoll.floor', /expected a number/],
     ['a misspelt floor', { ...ask('Hi'), plimsoll: { flor: 1 } }, 'plimsoll.flor', /Unknown field 'plimsoll.flor'/],
     ['an unknown trace', { ...ask('Hi'), plimsoll: { trace: 'all' } }, 'plimsoll.trace', /"none" or "summary"/],
     [
@@ -72,7 +72,7 @@ describe('a wrong chat request is refused by its field', () => {
       'plimsoll.mode',
       /"logits" or "layers", found "edge"/,
     ],
-    ['an extension that is no object', { ...ask('Hi'), plimsoll: true }, 'plimsoll', /expected an object/],
+    ['an extension that is not an object', { ...ask('Hi'), plimsoll: true }, 'plimsoll', /expected an object/],
   ])('%s', async (_name, body, param, message) => {
     const answer = await post(under.edge, '/v1/chat/completions', body);
     expect((await expectError(answer, { param })).message).toMatch(message);
@@ -94,7 +94,7 @@ describe('a wrong chat request is refused by its field', () => {
     ['audio', { voice: 'alloy' }],
     ['prediction', { type: 'content' }],
     ['web_search_options', {}],
-  ])('%s cannot be honoured, and is not ignored', async (param, value) => {
+  ])('%s is refused, not ignored, because it cannot be honoured', async (param, value) => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), [param]: value });
     const { code, message } = await expectError(answer, { param });
     expect(message).toMatch(/not supported/);
@@ -142,7 +142,10 @@ test('a body that is not UTF-8 is refused as invalid JSON', async () => {
 });
 
 describe('an incomplete body', () => {
-  /** What comes back for a head that announces a thousand bytes, followed by a body of a few. */
+  /**
+   * Returns what comes back for headers that announce a thousand bytes, followed by a body of only
+   * a few.
+   */
   function half(key: string, { cut = false } = {}): Promise<string> {
     return new Promise((resolve, reject) => {
       const socket = connect(Number(new URL(under.edge.url).port), '127.0.0.1');
@@ -165,7 +168,7 @@ describe('an incomplete body', () => {
     const [answer] = await Promise.all([half('pk-wrong'), ...Array.from({ length: 50 }, () => half('pk-wrong'))]);
     expect(answer).toMatch(/^HTTP\/1.1 401 .*"code":"invalid_api_key"/s);
   });
-  test('is logged as a cut request, not as an error of ours', async () => {
+  test('is logged as a cut request, not as our own error', async () => {
     const before = under.log.length;
     await half('pk-demo-open', { cut: true });
     await eventually(
@@ -183,7 +186,7 @@ test.each([
   ['an empty list', { input: [] }, 'input'],
   ['an image', { input: [{ type: 'image_url' }] }, 'input[0].type'],
   ['too many', { input: Array.from({ length: 129 }, () => 'a') }, 'input'],
-])('a moderation request with %s names the field', async (_name, body, param) => {
+])('a moderation request with %s is refused, and the error names the field', async (_name, body, param) => {
   await expectError(await post(under.edge, '/v1/moderations', body), { param });
 });
 
@@ -197,7 +200,7 @@ test.each<[string, unknown, RegExp]>([
     /at most 64000 characters together/,
   ],
   ['the number of texts', Array.from({ length: 129 }, () => 'a'), /at most 128 elements/],
-])('a moderation request that exceeds the limit of %s names the limit', async (_name, input, message) => {
+])('a moderation request over the limit of %s is refused, naming it', async (_name, input, message) => {
   const answer = await post(under.edge, '/v1/moderations', { input });
   expect((await expectError(answer, {})).message).toMatch(message);
 });
@@ -209,7 +212,7 @@ describe('keys', () => {
     ['another scheme', { authorization: 'Basic cGstZGVtby1vcGVu' }],
     ["the operator's key", { authorization: 'Bearer pk-demo-operator' }],
     ["a key's digest", { authorization: `Bearer ${'0'.repeat(64)}` }],
-  ])('%s is a 401 on every route that needs one', async (_name, headers) => {
+  ])('%s is a 401 on every route that needs a key', async (_name, headers) => {
     for (const [method, route] of [
       ['POST', '/v1/chat/completions'],
       ['POST', '/v1/moderations'],
@@ -233,7 +236,7 @@ test('an unknown model is a 404 that names it', async () => {
   await expect(call).rejects.toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
 });
 
-test('a prompt that is too long for any tokenizer is refused before anybody reads it', async () => {
+test('a prompt that is too long for any tokenizer is refused before anything reads it', async () => {
   const logged = under.log.length;
   for (const content of ['[[classifier:throws]]'.padEnd(2_000, 'x'), `[[classifier:throws]]${'€'.repeat(400)}`]) {
     const answer = await post(under.edge, '/v1/chat/completions', ask(content));
@@ -268,7 +271,7 @@ describe('routes', () => {
       expect((await expectError(answer, { code: 'unknown_url' })).message).toMatch(message);
     }
   });
-  test('a long path is not echoed whole', async () => {
+  test('a long path is not echoed in full', async () => {
     const answer = await fetch(`${under.edge.url}/${'x'.repeat(5_000)}`);
     expect((await expectError(answer, { code: 'unknown_url' })).message).toMatch(/^.{100,300}$/);
   });
@@ -307,7 +310,7 @@ describe('a body that is too large is a 413', () => {
     });
     expect(status).toBe(413);
   });
-  test('but a wrong key comes first if the body is within the limit', async () => {
+  test('but a wrong key is reported first if the body is within the limit', async () => {
     await expectError(await post(under.edge, '/v1/chat/completions', ask('x'.repeat(1_000_000)), 'pk-wrong'), {
       code: 'invalid_api_key',
     });

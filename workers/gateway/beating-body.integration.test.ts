@@ -1,6 +1,6 @@
 /**
- * Answers that take long: we notice a client that leaves, and a client that stays gets its answer
- * between beats.
+ * Slow answers: we notice when a client leaves, and a client that stays gets its answer between the
+ * beats.
  */
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -31,7 +31,7 @@ beforeEach(() => {
 const SENTENCE = 'The answer to seed 7 is ⚓ and no more.';
 
 describe('a client that leaves frees the backend', () => {
-  /** By hand, because HTTP clients hide how a connection ends. */
+  /** Sends the request by hand, because HTTP clients hide how a connection ends. */
   function send(more: object): Socket {
     const socket = connect(Number(new URL(under.edge.url).port), '127.0.0.1');
     const body = JSON.stringify({ ...ask('On and on'), ...more });
@@ -63,7 +63,7 @@ describe('a client that leaves frees the backend', () => {
     expect(under.log.join('\n')).not.toMatch(/request-failed|backend-attempt-failed/);
   });
 
-  test('a stream, by the openai client that stops reading', async () => {
+  test('a stream, when the openai client stops reading', async () => {
     backend.behaviour = 'answer-forever';
     const before = backend.aborted;
     const stream = await openaiClient(under.edge).chat.completions.create({ ...ask('On and on'), stream: true });
@@ -82,7 +82,7 @@ describe('a slow answer', () => {
     return { status: answer.status, text: await answer.text() };
   };
 
-  test('in one piece is white space and then its JSON', async () => {
+  test('sent whole, begins with white space and ends with its JSON', async () => {
     backend.behaviour = 'wait-first';
     const { status, text } = await slow();
     expect(status).toBe(200);
@@ -90,7 +90,7 @@ describe('a slow answer', () => {
     expect(ChatCompletion.parse(JSON.parse(text)).choices[0].message.content).toBe(SENTENCE);
   });
 
-  test('in a stream is comments and then its chunks', async () => {
+  test('streamed, begins with comments and goes on with its chunks', async () => {
     backend.behaviour = 'wait-first';
     const { text } = await slow({ stream: true });
     expect(text).toMatch(/^(: waiting\n\n)+data: \{/);
@@ -101,7 +101,7 @@ describe('a slow answer', () => {
     expect(content).toBe(SENTENCE);
   });
 
-  test('that breaks is an error in the shape of all errors', async () => {
+  test('that breaks becomes an error in the usual shape', async () => {
     backend.behaviour = 'stall-midway';
     const { status, text } = await slow();
     expect(status).toBe(200);

@@ -1,12 +1,12 @@
 /**
- * A body that never falls silent: between its texts it sends a beat that means nothing to its
- * reader. workerd notices that a client has closed its connection only when it writes to it.
- * Without the beat, an answer that nobody reads would be paid for to its end.
+ * A body that never falls silent: between its texts, it sends a beat that its reader ignores.
+ * workerd notices that a client has closed its connection only when it writes to it. Without the
+ * beat, an answer that nobody reads would run, and cost, to its end.
  */
 type Beat = { text: string; everyMs: number };
 
 /**
- * Long enough to cost nothing. It takes two beats to notice a closed connection, and they take well
+ * Rare enough to cost nothing. It takes two beats to notice a closed connection, which is still
  * under a second.
  */
 export const BEAT_EVERY_MS = 400;

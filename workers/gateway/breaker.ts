@@ -1,12 +1,13 @@
 /**
- * Which backends requests have recently found broken. All requests leave out a backend that failed,
- * longer each time it fails again. Then one request at a time tries it, and the first answer brings
- * it back. Health alone does not: a backend may say that it is well and still answer nobody.
+ * Remembers which backends requests have recently found broken. All requests skip a backend that
+ * failed, for longer each time it fails again. Then one request at a time tries it, and the first
+ * answer brings it back. A good health report alone does not: a backend may say that it is well and
+ * still answer nobody.
  */
 const LONGEST_REST_MS = 15_000;
 /**
- * A trial dies with the request that made it, and would leave a flag set. So it counts only for
- * this long.
+ * A trial dies with the request that made it, and may never report back. So it counts only for this
+ * long.
  */
 const TRIAL_MS = 30_000;
 
@@ -36,7 +37,7 @@ export function createBreaker({ restMs, now = Date.now }: { restMs: number; now?
     },
     failed(url) {
       const before = troubles.get(url);
-      // Many requests that break together are one failure.
+      // Many requests that break together count as one failure.
       const failures = before === undefined ? 1 : before.failures + (now() < before.outUntilMs ? 0 : 1);
       const outUntilMs = now() + Math.min(restMs * 2 ** (failures - 1), LONGEST_REST_MS);
       troubles.set(url, { failures, outUntilMs, trialSinceMs: Number.NEGATIVE_INFINITY });

@@ -7,7 +7,7 @@ import { callBackend } from './call-backend.ts';
 const HEDGE_MS = 50;
 const encoder = new TextEncoder();
 
-/** Asks the backends that `answers` plays, best first. `asked` lists them as they are asked. */
+/** Asks the backends played by `answers`, best first. `asked` lists those asked so far. */
 function call(
   answers: Record<string, () => Response | Promise<Response>>,
   { breaker = createBreaker({ restMs: 1 }), onWaiting = (): void => undefined } = {},
@@ -56,7 +56,7 @@ const refusal = (status: number, code: string) => () => Response.json({ error: {
 test.each([
   [400, 'context_length_exceeded'],
   [503, 'overloaded'],
-])('a backend that was out and refuses with %i %s is back', async (status, code) => {
+])('a backend that was out is back once it refuses with %i %s', async (status, code) => {
   let nowMs = 0;
   const breaker = createBreaker({ restMs: 1_000, now: () => nowMs });
   breaker.failed('http://one');

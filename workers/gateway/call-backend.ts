@@ -1,8 +1,8 @@
 /**
  * Finds a backend that takes the request. Once its `start` frame arrives, the request belongs to
  * that backend. Before that, no token has been drawn and the client has seen nothing, so we can ask
- * others: the next one after a failure, and a second one beside the first after a short silence.
- * The first `start` wins, and the other attempts are given up.
+ * others: the next one after a failure, and a second one in parallel after a short silence. The
+ * first `start` wins, and the other attempts are given up.
  */
 import { ERROR_CODES, PlimsollError } from '#shared/api/errors.ts';
 import { logFailure } from '../request/log.ts';
@@ -11,7 +11,7 @@ import { type Attempt, type AttemptOptions, type BackendAnswer, startAttempt } f
 import type { PoolMember } from './backend-pool.ts';
 import type { Breaker } from './breaker.ts';
 
-/** If this many fail, the trouble is not one backend's, and the client would wait for nothing. */
+/** If this many fail, the trouble is not with one backend, and the client would wait in vain. */
 const MAX_ATTEMPTS = 3;
 
 /** `onWaiting` is called each time a backend says that the request waits there. */
@@ -27,7 +27,7 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
   let lastError: unknown = new PlimsollError('backend_unavailable', 'No backend is available. Please try again.');
 
   /**
-   * Asks the best backend that is well and not out. If nobody has been asked yet, any backend is
+   * Asks the best backend that is well and not out. If none has been asked yet, any backend is
    * better than none.
    */
   const askNext = (): void => {
@@ -46,7 +46,7 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
     );
     running.set(attempt, outcome);
   };
-  /** We ask nobody beside a backend that has said that it is at work on the request. */
+  /** Once a backend has said that it has the request, we ask no other in parallel. */
   const mayAskAnother = () =>
     asked < MAX_ATTEMPTS && unasked.length > 0 && ![...running.keys()].some((attempt) => attempt.hasSpoken());
 
@@ -62,7 +62,7 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
       running.delete(attempt);
       if ('answer' in outcome) {
         breaker.answered(attempt.member.url);
-        // Those that were asked earlier and are still silent must not cost the next request as
+        // Backends that were asked earlier and are still silent must not delay the next request as
         // much.
         for (const { member, isSilentFor } of running.keys()) {
           if (isSilentFor(timeouts.hedgeMs)) breaker.failed(member.url);
@@ -71,13 +71,13 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
       }
       const { error } = outcome;
       if (signal.aborted || !(error instanceof PlimsollError)) throw error;
-      // A backend that refuses is there, so a trial by the breaker has succeeded.
+      // A backend that refuses is alive, so it has passed a trial by the breaker.
       if (error.code === 'overloaded' || ERROR_CODES[error.code].status < 500) breaker.answered(attempt.member.url);
       if (!ERROR_CODES[error.code].retry) throw error;
       lastError = error;
       if (mayAskAnother()) askNext();
-      // A full queue is no failure. If nobody else is being asked, the log line of the request
-      // itself says it.
+      // A full queue is not a failure. If no other backend is being asked, the log line of the
+      // request itself tells of the error.
       if (running.size > 0 && error.code !== 'overloaded') {
         logFailure('backend-attempt-failed', error, { request: requestId, url: attempt.member.url });
       }

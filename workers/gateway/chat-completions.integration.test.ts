@@ -67,7 +67,7 @@ describe('a whole answer', () => {
     expect(completion.id.replace('chatcmpl-', 'req_')).toBe(receipt.request);
   });
 
-  test('says that a remembered decision was a hit, for the same tenant only', async () => {
+  test('reports a cache hit for a remembered decision, for the same tenant only', async () => {
     const route = async (key: string) => {
       const completion = await openaiClient(under.edge, key).chat.completions.create(ask('Twice the same'));
       return ChatCompletion.parse(completion).plimsoll.cache?.route;
@@ -81,7 +81,7 @@ describe('a whole answer', () => {
     ['none', ['policy', 'receipt']],
     ['summary', Object.keys(AnswerExtension.shape)],
     ['tokens', [...Object.keys(AnswerExtension.shape), 'tokens']],
-  ])('has just the fields of the extension that trace %s asks for', async (trace, keys) => {
+  ])('with trace %s, has just the matching extension fields', async (trace, keys) => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Trace'), plimsoll: { trace } });
     const { plimsoll } = ChatCompletion.parse(await answer.json());
     expect(Object.keys(plimsoll).sort()).toEqual([...keys].sort());
@@ -102,7 +102,7 @@ describe('a streamed answer', () => {
     expect(choices.length).toBeGreaterThan(5);
   });
 
-  test('has the summary on its last chunk and no usage unasked, and ends with [DONE]', async () => {
+  test('has the summary on its last chunk, has no usage unless asked, and ends with [DONE]', async () => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), stream: true });
     expect(answer.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
     expect(answer.headers.get('x-request-id')).toMatch(/^req_/);
@@ -116,7 +116,7 @@ describe('a streamed answer', () => {
     ).toBe(1);
   });
 
-  test('has one chunk of usage and null on all others with include_usage', async () => {
+  test('with include_usage, has usage on one chunk and null on all others', async () => {
     const options = { stream: true, stream_options: { include_usage: true } };
     const { chunks, isDone } = await readEvents(
       await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), ...options }),
@@ -128,7 +128,7 @@ describe('a streamed answer', () => {
     expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe('stop');
   });
 
-  test('has tokens on every chunk, all of them in order, with trace tokens', async () => {
+  test('with trace tokens, has tokens on every chunk, all of them in order', async () => {
     backend.behaviour = 'answer-slowly';
     const { chunks } = await readEvents(
       await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), stream: true, plimsoll: { trace: 'tokens' } }),
@@ -192,7 +192,7 @@ describe('what reaches the backend', () => {
     });
   });
 
-  test('a seed of 64 bits, exact to its last digit, and again in the receipt', async () => {
+  test('a 64-bit seed, exact to its last digit there and in the receipt', async () => {
     for (const seed of ['9223372036854775807', '-9223372036854775808', '9007199254740993']) {
       const body = JSON.stringify({ ...ask('A long seed "seed": 1'), seed: 0 }).replace('"seed":0', `"seed": ${seed}`);
       const answer = await post(under.edge, '/v1/chat/completions', body);
@@ -212,7 +212,7 @@ describe('what reaches the backend', () => {
   });
 });
 
-test('a stop string ends the answer before itself, and a token limit ends it with the reason length', async () => {
+test('an answer ends just before a stop string, and ends with the reason length at a token limit', async () => {
   const client = openaiClient(under.edge);
   const stopped = await client.chat.completions.create({ ...ask('Stop'), seed: 7, stop: ['nothing', 'seed 7'] });
   expect(stopped.choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: 'The answer to ' } });

@@ -104,7 +104,7 @@ export function chatCompletions({
         },
       };
     });
-    // Whoever reads the answer sees the error. If nobody reads it any more, nobody needs to.
+    // Whoever reads the answer sees the error. If nobody reads it any more, nobody needs to see it.
     begun.catch(() => undefined);
     // Until a backend has taken the request, or said that it waits there, an error can still set
     // the status.
@@ -113,7 +113,7 @@ export function chatCompletions({
     const trace = extension.trace ?? 'summary';
     const onCancel = () => client.abort();
     const onError = (error: PlimsollError) => {
-      // If the client has left, whatever broke is no error of ours.
+      // If the client has left, the failure is not our error.
       if (!client.signal.aborted) report(error, { request: requestId });
     };
     if (chat.stream === true) {
@@ -125,8 +125,8 @@ export function chatCompletions({
       });
     }
     const answer = wholeAnswer(begun, { trace });
-    // A quick answer is sent whole, and an early error sets the status. A slower answer is white
-    // space first and then its JSON.
+    // A quick answer is sent whole, and an early error sets the status. A slower answer begins with
+    // white space and ends with its JSON.
     if (await settlesWithin(BEAT_EVERY_MS, answer)) return Response.json(await answer);
     const beat = { text: ' ', everyMs: BEAT_EVERY_MS };
     return new Response(beatingBody(wholeAnswerText(answer, { onError }), { beat, onCancel }), {
@@ -174,8 +174,7 @@ function toGenerateRequest(chat: ChatRequest, maxTokensOfPolicy: number | null):
     // The receipt says which seed was drawn, so this answer can be reproduced too.
     seed: chat.seed ?? (crypto.getRandomValues(new Uint32Array(1))[0] as number),
     temperature: chat.temperature ?? 1,
-    // OpenAI allows 0 and means by it the likeliest token alone. Any share this small comes to
-    // that.
+    // OpenAI allows 0, which means only the likeliest token. Any share this small has that effect.
     top_p: Math.max(chat.top_p ?? 1, Number.EPSILON),
   };
 }

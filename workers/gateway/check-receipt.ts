@@ -1,7 +1,7 @@
 /**
  * An answer is complete once its receipt is checked: a known backend signed it, it is for this
- * request and this answer, and the line was held. The weights, budget and usage that the client is
- * told come from the checked receipt.
+ * request and this answer, and the line was held. The weights, budget and usage that we report to
+ * the client come from the checked receipt.
  */
 import type { JSONWebKeySet } from 'jose';
 import { PlimsollError } from '#shared/api/errors.ts';
@@ -14,12 +14,12 @@ import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { StartFrame } from './attempt.ts';
 
 /**
- * Weights and nats are sums of many small floats, so a line that is missed by less than this was
- * held.
+ * Weights and nats are sums of many small floats, so missing the line by less than this counts as
+ * holding it.
  */
 const TOLERANCE = 1e-6;
 
-/** What the frames said, which the receipt has to repeat. */
+/** What the frames said. The receipt has to say the same. */
 export type SeenAnswer = { text: string; tokens: number; end: EndFrame };
 
 export async function checkReceipt(
@@ -62,7 +62,7 @@ export async function checkReceipt(
   return receipt;
 }
 
-/** The most nats that so many tokens may have spent; null if there is no bound. */
+/** The most nats that this many tokens may have spent; null if there is no bound. */
 function boundOf({ budget, earned }: Line, tokens: number): number | null {
   return lesser(budget, earned && earned.start + earned.rate * tokens);
 }

@@ -32,7 +32,7 @@ export async function classifyText(classifier: Classifier, text: string, pacer: 
   }
 }
 
-/** For an answer: every judgement, with the probability that we acted on. */
+/** What an answer lists: every judgement, with the probability that we acted on. */
 export function listCategories(signals: SignalValues): CategoryProbability[] {
   return JUDGEMENTS.map((name) => ({ name, probability: rounded(signals[name]) }));
 }

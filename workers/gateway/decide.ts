@@ -15,7 +15,7 @@ import type { Caller } from '../request/tenant-directory.ts';
 import { classifyText, listCategories, rounded, WORK_BETWEEN_PAUSES } from './classify-text.ts';
 import { createPacer } from './pace.ts';
 
-/** About a kilobyte each. */
+/** Each one takes about a kilobyte. */
 const MAX_DECISIONS = 2_000;
 
 type Decision = {
@@ -45,7 +45,7 @@ export function createDecide(classifier: Classifier): Decide {
     if (known !== undefined) return { decision: known, cache: 'hit' };
 
     // We read the text of every role. The client writes all of them, the assistant's turns too, so
-    // skipping one would leave a way round.
+    // skipping one would leave a way around the classifier.
     const text = messages.map(({ content }) => content).join('\n');
     const { signals, failed } = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
     const policy = tighten(caller.policy, { ...LOOSEST, floor, budget });

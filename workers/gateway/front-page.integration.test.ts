@@ -1,4 +1,4 @@
-/** What somebody sees who opens the edge's address. */
+/** What you see when you open the edge's address. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EdgeUnderTest, startEdgeUnderTest } from '../testing/edge-under-test.ts';
 
@@ -20,7 +20,7 @@ test('a browser gets a page that loads nothing, with a command to paste', async 
   expect(page).not.toMatch(/<script|src=|href="http/);
 });
 
-test('anything else gets the same as JSON', async () => {
+test('any other client gets the same as JSON', async () => {
   const answer = await fetch(under.edge.url);
   expect(await answer.json()).toMatchObject({ name: 'plimsoll', routes: { chat: '/v1/chat/completions' } });
   expect(answer.headers.get('vary')).toBe('accept');

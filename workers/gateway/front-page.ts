@@ -25,7 +25,8 @@ export function frontPage(pool: BackendPool) {
     if (!wantsPage) return c.json({ name: 'plimsoll', about: ABOUT, routes: ROUTES, demo_keys: keys }, 200, vary);
     const members = await pool.members(c.var.config.backends, (promise) => c.executionCtx.waitUntil(promise));
     const model = members.find((member) => member.model !== null)?.model ?? 'MODEL';
-    // From the header, because a proxy in front may speak another protocol than we do.
+    // We take the host from the header if we can, because a proxy in front may have changed the
+    // URL.
     const { protocol, host } = new URL(c.req.url);
     const page = render({ origin: `${protocol}//${c.req.header('host') ?? host}`, model, keys });
     return new Response(page, { headers: { 'content-type': 'text/html; charset=utf-8', ...POLICY, ...vary } });

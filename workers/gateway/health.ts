@@ -1,6 +1,6 @@
 /**
- * `GET /healthz`: whether a request would find a backend. It gives counts only: who the backends
- * are is nobody's business here.
+ * `GET /healthz`: whether a request would find a backend. It gives only counts: which backends
+ * there are is nobody's business here.
  */
 
 import type { AppContext } from '../request/context.ts';

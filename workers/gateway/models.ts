@@ -1,6 +1,6 @@
 /**
- * `GET /v1/models` and `GET /v1/models/:id`: what the pool serves. Dead backends count for as long
- * as they are remembered.
+ * `GET /v1/models` and `GET /v1/models/:id`: what the pool serves. It includes dead backends for as
+ * long as they are remembered.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Model, ModelList } from '#shared/api/models.ts';

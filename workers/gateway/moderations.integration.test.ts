@@ -40,7 +40,7 @@ test('shows every flag under the names that OpenAI’s clients know', async () =
   }
   const { results } = await client.moderations.create({ model: 'omni-moderation-latest', input: '[[self_harm=0.9]]' });
   expect(results[0]!.categories['self-harm']).toBe(true);
-  // Harm of any kind is certain too, but that is no reason to call it illicit when its kind is
+  // `any_harm` is certain too, but that is no reason to flag `illicit` when the kind of harm is
   // known.
   expect(results[0]!.categories).toMatchObject({ any_harm: true, violence: false, illicit: false });
   const unknownKind = await client.moderations.create({
@@ -73,7 +73,7 @@ test('scores each input under our own names too', async () => {
   expect(under.log.join()).toContain('classifier-failed');
 });
 
-test('lets other requests go ahead of a long classification', async () => {
+test('lets other requests overtake a long classification', async () => {
   const order: string[] = [];
   const long = post(under.edge, '/v1/moderations', { input: '[[work=2000]]' }).then(async (answer) => {
     expect(answer.status).toBe(200);

@@ -15,7 +15,7 @@ import { classifyText, rounded, WORK_BETWEEN_PAUSES } from './classify-text.ts';
 import { createPacer, type Pacer } from './pace.ts';
 
 /**
- * The names by which clients ask for the one model there is. The first is ours; the others are what
+ * The names under which clients may request the only model. The first is ours; the others are what
  * OpenAI's clients send.
  */
 const MODELS = [
@@ -44,11 +44,11 @@ export function moderations(classifier: Classifier) {
 
 async function moderate(classifier: Classifier, text: string, pacer: Pacer): Promise<Moderation['results'][number]> {
   const { signals, failed } = await classifyText(classifier, text, pacer);
-  // There is no line to close here, so a verdict that nobody reached is an error.
+  // There is no line to close here, so we return an error instead of a verdict that nobody reached.
   if (failed) throw new PlimsollError('internal_error', 'The classifier failed.');
   const verdicts = verdictsByName((judgement) => rounded(signals[judgement]));
   const byName = <T>(value: (verdict: NamedVerdict) => T) =>
-    // The cast: the same keys as `verdicts`.
+    // The cast: the result has the same keys as `verdicts`.
     Object.fromEntries(Object.entries(verdicts).map(([name, verdict]) => [name, value(verdict)])) as Record<
       ModerationCategory,
       T

@@ -46,13 +46,13 @@ describe('with a backend that has a layers router and one that has none', () => 
     expect((await verifyReceipt(told.receipt, under.receiptKey.jwks)).line.mode).toBe('layers');
   });
 
-  test('a request that does not ask gets logits', async () => {
+  test('a request that names no mode gets logits', async () => {
     for (const plimsoll of [{}, { mode: null }, { mode: 'logits' }]) {
       expect(await answerTo(under, { plimsoll })).toMatchObject({ mode: 'logits' });
     }
   });
 
-  test('only the backend with the router gets requests for layers, and both get those for logits', async () => {
+  test('only the backend with the router gets requests for layers, and both get requests for logits', async () => {
     const backends = async (plimsoll: object) => {
       const names = new Set<string>();
       for (let i = 0; i < 8; i++) names.add((await answerTo(under, { prompt: `Prompt ${i}`, plimsoll })).backend);
@@ -107,7 +107,7 @@ describe('with no backend that has a layers router', () => {
   });
   afterAll(() => under.dispose());
 
-  test('layers is a 400 that names the field and the router, before any work', async () => {
+  test('a request for layers is a 400 that names the field and the router, before any work', async () => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hello'), plimsoll: layers });
     expect(await errorOf(answer)).toEqual({
       status: 400,

@@ -38,7 +38,7 @@ test('does at most the allowed work plus one slice between two pauses', async ()
   );
 });
 
-test('lets others have their turn during a pause', async () => {
+test('lets other work have its turn during a pause', async () => {
   const order: string[] = [];
   const run = async (name: string) => {
     const marked = function* () {

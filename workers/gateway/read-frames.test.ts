@@ -41,10 +41,10 @@ test('makes one batch of what arrives together', async () => {
 });
 
 test.each([
-  ['text that is no JSON', 'hello\n'],
-  ['JSON that is no frame', '{"type":"tokens"}\n'],
+  ['text that is not JSON', 'hello\n'],
+  ['JSON that is not a frame', '{"type":"tokens"}\n'],
   ['a line cut off', '{"type":"text","text":"a"}'],
   ['a line without end', 'x'.repeat(100_000)],
-])('%s breaks the answer off', async (_name, text) => {
+])('%s ends the answer with an error', async (_name, text) => {
   await expect(collect([new TextEncoder().encode(text)])).rejects.toMatchObject({ code: 'backend_unavailable' });
 });

@@ -6,12 +6,12 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import { Frame } from '#shared/protocol/generate.ts';
 
-/** A frame is well under a kilobyte, so a line that does not end is no frame. */
+/** A frame is well under a kilobyte, so a line that does not end is not a frame. */
 const MAX_LINE_CHARACTERS = 64 * 1024;
 
 /**
  * Ends when the stream ends. Throws `backend_unavailable` if the stream breaks or carries something
- * that is no frame.
+ * that is not a frame.
  */
 export async function* readFrames(body: ReadableStream<Uint8Array>): AsyncGenerator<Frame[], void, void> {
   const reader = body.getReader();
@@ -31,8 +31,7 @@ export async function* readFrames(body: ReadableStream<Uint8Array>): AsyncGenera
     }
     if (rest !== '') throw brokenOff('the last line is incomplete');
   } finally {
-    // This also runs when the consumer stops early: what is left unread must not hold the
-    // connection.
+    // This also runs when the consumer stops early: an unread rest must not hold the connection.
     await reader.cancel().catch(() => undefined);
   }
 }

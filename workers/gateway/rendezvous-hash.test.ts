@@ -30,6 +30,6 @@ test('keys spread evenly over nodes whose names differ only in the last characte
     const first = rank(urls, `prompt ${key}`)[0] as string;
     counts.set(first, (counts.get(first) ?? 0) + 1);
   }
-  // A thousand each, within six standard deviations of that binomial.
+  // About a thousand keys each, within six standard deviations of the binomial.
   for (const count of counts.values()) expect(Math.abs(count - 1000)).toBeLessThan(155);
 });

@@ -128,7 +128,7 @@ describe('what the classifier finds raises the line', () => {
       expect(backend.seen.at(-1)?.directive.line).toMatchObject(full);
     }
   });
-  test.each(['any_harm', 'unread', 'uncertain'])('of %s, in every demo tenant that has a line', async (signal) => {
+  test.each(['any_harm', 'unread', 'uncertain'])('for %s, in every demo tenant that has a line', async (signal) => {
     for (const key of ['pk-demo-strict', 'pk-demo-balanced']) {
       const [calm, raised] = [
         await lineFor({ prompt: 'Calm' }, key),
@@ -201,7 +201,7 @@ describe('a policy that is missing or broken becomes the strictest line', () => 
     expect(under.log.join('\n')).toContain('policy-broken');
   });
 
-  test('in the store: a document of another shape, under its right version', async () => {
+  test('in the store: a document of another shape, under the version that matches it', async () => {
     await putTenant('broken-shape', open, 'pk-broken-shape');
     const version = await policyVersion(broken);
     await corrupt(
@@ -225,7 +225,7 @@ describe('a policy that is missing or broken becomes the strictest line', () => 
     expect(await lineFor({}, 'pk-broken-copy')).toMatchObject(STRICTEST);
   });
 
-  test('but a copy in KV that is broken or old only sends the edge to the truth', async () => {
+  test('but if a copy in KV is broken or old, the edge just asks the store', async () => {
     const kv = await under.edge.miniflare.getKVNamespace('TENANT_SNAPSHOTS');
     await putTenant('odd-copy', { floor: 0.4, budget: 1 }, 'pk-odd-copy');
     await kv.put(`key:${sha256('pk-odd-copy')}`, 'no JSON');
@@ -241,7 +241,7 @@ describe('a policy that is missing or broken becomes the strictest line', () => 
   });
 });
 
-test('a policy changed elsewhere takes effect here once the isolate has forgotten the old one', async () => {
+test('a policy changed elsewhere takes effect once this isolate has forgotten the old one', async () => {
   await putTenant('changed-elsewhere', { floor: 0.2, budget: 1 }, 'pk-changed-elsewhere');
   expect(await lineFor({}, 'pk-changed-elsewhere')).toMatchObject({ floor: 0.2 });
   const document = canonicalPolicy({ ...LOOSEST, floor: 0.7 });

@@ -1,4 +1,4 @@
-/** An answer in one piece. */
+/** An answer sent whole. */
 import type { ChatCompletion } from '#shared/api/chat-answer.ts';
 import { type PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
@@ -28,8 +28,8 @@ export async function wholeAnswer(begun: Promise<BegunAnswer>, { trace }: { trac
 }
 
 /**
- * The same as text, for an answer whose status has already been sent. An error is written in its
- * place.
+ * The same answer as text, for when the status has already been sent. If the answer fails, the
+ * error is written in its place.
  */
 export async function* wholeAnswerText(
   answer: Promise<ChatCompletion>,

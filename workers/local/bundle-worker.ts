@@ -9,7 +9,7 @@ import { build, type Plugin } from 'esbuild';
 type WorkerModule = { type: 'ESModule' | 'Data'; path: string; contents: string | Uint8Array<ArrayBuffer> };
 
 /**
- * Returns the modules, the script first. `binaries` gives other files for `.bin` imports, by their
+ * Returns the modules, the script first. `binaries` replaces the files of `.bin` imports, by their
  * base name.
  */
 export async function bundleWorker(

@@ -1,5 +1,5 @@
 /**
- * Cuts the connections to miniflare's own port. miniflare opens it beside workerd's, for its tools
+ * Cuts the connections to miniflare's own port. miniflare opens it next to workerd's, for its tools
  * (temporary files, logs, browsers), and answers anyone who asks there, even a page in a browser.
  * One request can make it write any file that its user may write. The edge uses nothing that needs
  * this port, so we cut every connection to it before a byte of it is read.
@@ -31,8 +31,8 @@ export function cutLoopback(): void {
 }
 
 /**
- * Call this once it runs. If another version of miniflare uses another name, it must not open the
- * port again unnoticed.
+ * Call this once Miniflare runs. If another version of miniflare uses another name, it must not
+ * open the port again unnoticed.
  */
 export function assertLoopbackCut(): void {
   started += 1;

@@ -30,11 +30,11 @@ const Wrangler = z.object({
 });
 
 export type EdgeOptions = {
-  /** 0 takes any free port. */
+  /** 0 means any free port. */
   port: number;
   /** Where Durable Objects and KV keep their files. */
   dataDir: string;
-  /** Host names to answer to, beside those of this machine. */
+  /** Host names to answer to, besides those of this machine. */
   moreNames?: readonly string[];
   /** Keys that everybody may know, for the front page. */
   demoKeys?: readonly string[];

@@ -6,12 +6,12 @@ import { wellFormed } from '#shared/api/well-formed.ts';
 /** Ids appear in cache keys, receipts and URLs. */
 export const Id = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'up to 64 of a-z, 0-9, - and _');
 
-/** This bounds how many copies one change has to rewrite. */
+/** This limits how many copies one change has to rewrite. */
 const MAX_KEYS = 64;
 
 const Key = z.strictObject({
   id: Id,
-  /** Of the key itself, in lower-case hex. Only the holder knows the key. */
+  /** The digest of the key itself, in lower-case hex. Only the holder knows the key. */
   sha256: z.string().regex(/^[0-9a-f]{64}$/, '64 lower-case hex digits'),
 });
 

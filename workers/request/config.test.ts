@@ -37,7 +37,7 @@ test.each<[keyof Env, string | undefined]>([
   ['BACKENDS', 'http://127.0.0.1:1'],
   // This is what wrangler.toml has until somebody fills it in.
   ['BACKENDS', '[]'],
-])('%s = %s', async (name, value) => {
+])('with %s = %s, every route is closed and the log names the setting', async (name, value) => {
   const { [name]: _setting, ...rest } = WHOLE;
   // The cast: these tests are about what the types forbid.
   const env = { ...rest, ...(value !== undefined && { [name]: value }) } as Env;

@@ -18,7 +18,7 @@ const json = z.string().transform((text, context): unknown => {
 });
 
 /**
- * Only the public halves. Anything else that a key carries is dropped, so that a private part
+ * Keeps only the public halves. Anything else that a key carries is dropped, so that a private part
  * pasted by mistake is not published.
  */
 const PublicKeySet = z.object({

@@ -10,7 +10,8 @@ import type { Middleware } from './context.ts';
 export function onlyOwnHostNames(): Middleware {
   return async function hostNames(c, next) {
     const { HOST_NAMES } = c.env;
-    // The header rather than the URL, because a proxy in front may have made up a URL of its own.
+    // We read the header rather than the URL, because a proxy in front may have made up a URL of
+    // its own.
     if (HOST_NAMES !== undefined)
       refuseForeignHost(c.req.header('host') ?? new URL(c.req.url).host, parseHostNames(HOST_NAMES));
     await next();

@@ -10,7 +10,7 @@ export function logError(entry: Entry): void {
   write('error', entry);
 }
 
-/** For what is nobody's mistake here, but worth counting. */
+/** For events that are not our mistake but are worth counting. */
 export function logInfo(entry: Entry): void {
   write('info', entry);
 }

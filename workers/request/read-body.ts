@@ -85,7 +85,8 @@ type ParseWithSource = (
 ) => unknown;
 
 /**
- * Counts what arrives. The length that a content-length announces would need to be checked anyway.
+ * Counts the bytes that arrive, because a content-length that the client announces would have to be
+ * checked anyway.
  */
 async function readLimited(
   body: ReadableStream<Uint8Array> | null,
@@ -104,8 +105,8 @@ async function readLimited(
     }
   } catch (thrown) {
     if (thrown instanceof PlimsollError) throw thrown;
-    // This is the client's doing, and most likely it is gone. It is worth counting, but it is no
-    // error of ours.
+    // The client caused this, and most likely it is gone. It is worth counting, but it is not our
+    // error.
     logInfo({ event: 'request-cut', request: requestId, bytes });
     throw new PlimsollError('request_cut', 'The connection broke before all of the request was here.');
   }

@@ -1,5 +1,5 @@
 /**
- * The one place where something thrown becomes an answer, in OpenAI's shape. Routes do not catch.
+ * The one place that turns something thrown into an answer, in OpenAI's shape. Routes do not catch.
  */
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { AppContext } from './context.ts';

@@ -2,10 +2,10 @@
  * Finds the tenant of a key's digest. There are three layers, from the nearest to the truth: a map
  * in this isolate, a copy in KV, and the Durable Object that holds the truth.
  *
- * How old can a policy be? An isolate keeps a snapshot for `isolateTtlMs`. From KV it takes only
- * what was read from the truth at most `kvMaxAgeMs` ago; the copy carries that time, so KV's own
- * caching cannot stretch it. That makes 70 seconds in the worst case. A change rewrites the copies
- * in KV, so usually it is the isolate's 10 seconds.
+ * How old can a policy be? An isolate keeps a snapshot for `isolateTtlMs`. It uses a copy from KV
+ * only if that was read from the truth at most `kvMaxAgeMs` ago. The copy carries that time, so
+ * KV's own caching cannot stretch it. That makes 70 seconds in the worst case. A change rewrites
+ * the copies in KV, so usually it is the isolate's 10 seconds.
  *
  * A key that does not exist is remembered too, for a few seconds and in a map of its own. So
  * guessing keys neither reaches the store each time nor pushes real tenants out.
@@ -24,7 +24,7 @@ import { logError } from './log.ts';
 export type Freshness = { isolateTtlMs: number; kvMaxAgeMs: number };
 export const DEFAULT_FRESHNESS: Freshness = { isolateTtlMs: 10_000, kvMaxAgeMs: 60_000 };
 
-/** If a key was tried before it existed, it starts to work at most this much later. */
+/** A key that was tried before it existed starts to work at most this much later. */
 const UNKNOWN_KEY_TTL_MS = 5_000;
 /** The shortest time that KV allows. The age of a copy decides whether it is used. */
 const KV_EXPIRATION_SECONDS = 60;
@@ -33,8 +33,8 @@ const MAX_UNKNOWN_KEYS = 10_000;
 
 /**
  * Who asks, and under which policy: the operator's and the tenant's, joined. `version` is that of
- * the joined policy, because that is what decides: the operator's document can change while the
- * tenant's stays. It begins with 'strictest' if the tenant's policy is broken.
+ * the joined policy, because the joined policy is what decides: the operator's document can change
+ * while the tenant's stays. `version` begins with 'strictest' if the tenant's policy is broken.
  */
 export type Caller = { tenant: string; key: string; policy: Policy; version: string };
 
@@ -83,7 +83,7 @@ export function createTenantDirectory({
   }
 
   async function readNearCopy(keySha256: string, env: Env): Promise<TenantSnapshot | null> {
-    // A copy that cannot be read counts as none, and the truth decides.
+    // A copy that cannot be read counts as missing, and the truth decides.
     const copy = KvCopy.safeParse(await env.TENANT_SNAPSHOTS.get(kvName(keySha256), 'json').catch(() => null));
     return copy.success && now() - copy.data.readAtMs < kvMaxAgeMs ? copy.data.snapshot : null;
   }

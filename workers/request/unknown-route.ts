@@ -1,11 +1,11 @@
 /**
- * For a path that nothing is served at: says where the API is, and which address was most likely
+ * Answers a path that is not served: says where the API is, and which address was most likely
  * meant.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { AppContext } from './context.ts';
 
-/** What clients of OpenAI's other interfaces ask for, and what answers the same questions here. */
+/** What clients of OpenAI's other interfaces request, and the route that does the same here. */
 const INSTEAD: Record<string, string> = {
   '/v1/responses': '/v1/chat/completions',
   '/v1/completions': '/v1/chat/completions',

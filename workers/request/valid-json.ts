@@ -2,9 +2,9 @@
  * Validates the body by a schema. The route finds it under `c.req.valid('json')`, and Hono's client
  * (`hc`) takes the schema's input as what a request has to send.
  *
- * `@hono/zod-validator` does not fit: it reads the body itself, without our limits, it wants a
- * content type that our clients need not send, and its errors lack the value that was found, which
- * ours name.
+ * `@hono/zod-validator` does not fit: it reads the body itself, without our limits, it requires a
+ * content type that our clients need not send, and its errors do not name the value that was found,
+ * as ours do.
  */
 import type { MiddlewareHandler } from 'hono';
 import type * as z from 'zod';

@@ -1,6 +1,6 @@
 /**
  * Returns what `promise` resolves to. If that takes longer than `ms`, calls `late` and returns or
- * throws what it does. The promise itself goes on; whoever made it has to end it.
+ * throws what `late` does. The promise itself goes on; whoever made it has to end it.
  */
 export async function within<T>(ms: number, promise: Promise<T>, late: () => T): Promise<T> {
   const tooLong = Promise.withResolvers<'late'>();

@@ -31,7 +31,7 @@ export async function startEdgeUnderTest({
   overrides = {},
 }: {
   backendCount?: number;
-  /** The modes that the backend of an index offers. By default it offers all of them. */
+  /** The modes that the backend at an index offers. By default, it offers all of them. */
   modesOf?: (index: number) => readonly Mode[];
   seed?: boolean;
   overrides?: NonNullable<EdgeOptions['overrides']>;
@@ -76,19 +76,19 @@ export async function startEdgeUnderTest({
 }
 
 /**
- * The unchanged client of OpenAI, pointed at the edge. It does not retry, so that a test sees every
+ * OpenAI's client, unchanged, pointed at the edge. It does not retry, so that a test sees every
  * answer.
  */
 export function openaiClient(edge: Edge, apiKey = 'pk-demo-balanced'): OpenAI {
   return new OpenAI({ apiKey, baseURL: `${edge.url}/v1`, maxRetries: 0 });
 }
 
-/** A single turn of the user: the smallest possible request. */
+/** A single user turn: the smallest possible request. */
 export function ask(content: string) {
   return { model: 'scripted', messages: [{ role: 'user' as const, content }] };
 }
 
-/** A request below the client, for what the client would not send or would hide. */
+/** A request that bypasses the client, for what the client would not send or would hide. */
 export function post(edge: Edge, route: string, body: unknown, key = 'pk-demo-balanced'): Promise<Response> {
   return fetch(`${edge.url}${route}`, {
     method: 'POST',

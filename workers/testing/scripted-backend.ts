@@ -18,8 +18,8 @@ import { sha256Hex } from '#shared/protocol/sha256.ts';
 export type Behaviour =
   | 'answer'
   /**
-   * One frame at a time with a pause after each; `answer-forever` goes on for as long as somebody
-   * listens.
+   * Sends one frame at a time, with a pause after each; `answer-forever` goes on for as long as
+   * somebody listens.
    */
   | 'answer-slowly'
   | 'answer-forever'
@@ -28,7 +28,7 @@ export type Behaviour =
   | 'refuse-directive'
   | 'die-before-start'
   | 'never-start'
-  /** Like a process that was stopped: nothing is answered, not even health. */
+  /** Like a suspended process: it answers nothing, not even health. */
   | 'hang'
   /** Says that the request waits, for longer than a backend may be silent, and then answers. */
   | 'wait-first'
@@ -78,11 +78,11 @@ export type ScriptedBackend = {
   name: string;
   behaviour: Behaviour;
   /**
-   * This many of the next requests find their connection closed, as happens to one that is kept too
-   * long.
+   * This many of the next requests find their connection closed, as happens to one that is kept
+   * alive too long.
    */
   drops: number;
-  /** Which weights it serves. A deployment may change them under the same address. */
+  /** The name of the weights it serves. A deployment may change them under the same address. */
   bundle: string;
   /** What it was asked, with the directives from the edge. */
   readonly seen: { directive: Directive; request: GenerateRequest }[];
@@ -225,7 +225,7 @@ export async function startScriptedBackend({
       if (frame.type === 'token') written.push(frame);
       text += frame.text;
       if (written.length < 3 || !behaviour.endsWith('-midway')) continue;
-      // We wait a moment, so that what was written leaves before the connection does.
+      // We wait a moment, so that what was written is sent before the connection closes.
       await sleep(20);
       if (behaviour === 'die-midway') return void response.destroy();
       if (behaviour === 'stall-midway') return untilClosed();

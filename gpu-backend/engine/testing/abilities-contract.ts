@@ -1,6 +1,6 @@
 /**
- * The part of the experts' contract that depends on a driver's abilities. A driver refuses by name
- * what it cannot do.
+ * The part of the experts' contract that depends on a driver's abilities. A driver refuses what it
+ * cannot do, and names it.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Abilities, Experts, Output, Row, Source } from '../experts.ts';
@@ -9,7 +9,7 @@ import { byId, type Fed, feed, someIds } from './feed-experts.ts';
 export type AbilitiesSetup = {
   abilities: Abilities;
   tolerance: number;
-  /** Called when the suite runs. */
+  /** Returns the experts under test. Called when the suite runs. */
   current: () => Experts;
   alone: (source: Source, fed: readonly number[] | Fed) => Promise<Output>;
   expectSame: (found: Row, wanted: Row) => void;
@@ -22,7 +22,7 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
       experts = current();
     });
 
-    test.runIf(abilities.fork)('a fork goes on as the first one would, and neither affects the other', async () => {
+    test.runIf(abilities.fork)('a fork goes on as the original would, and neither affects the other', async () => {
       const first = experts.open('safety');
       const ids = someIds(20);
       await feed(experts, first, ids);
@@ -93,7 +93,7 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
       },
     );
 
-    test.runIf(abilities.layers)('a layers sequence says what it says alone, whatever stands beside it', async () => {
+    test.runIf(abilities.layers)('a layers sequence gives the same output alone as with others', async () => {
       const bounds = { floor: 0.4, ceiling: 1 };
       const wanted = await alone('layers', { ids: someIds(8), bounds });
       const sequences = (['safety', 'layers', 'layers', 'helpfulness'] as const).map((source) => experts.open(source));
@@ -126,7 +126,7 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
     });
 
     test.skipIf(abilities.score)(
-      'gives one row per step (its graph takes one place of each row), and says so',
+      'gives one row per step (its graph reads one position of each row), and says so',
       async () => {
         await expect(alone('safety', { ids: [1, 2], want: { positions: 2 } })).rejects.toThrow(/one row a step/);
       },
@@ -153,7 +153,7 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
           expect(Math.abs(rows[0]!.get(id)! - lp)).toBeLessThanOrEqual(tolerance);
         for (const [id, lp] of byId(own.helpfulness))
           expect(Math.abs(rows[1]!.get(id)! - lp)).toBeLessThanOrEqual(tolerance);
-        // One that fails leaves the other only its own ids.
+        // If one step fails, the other's row holds only its own ids.
         const [alive, failed] = await Promise.allSettled(
           experts.append([
             { sequence: safety, ids: [30], beside: helpfulness },

@@ -1,8 +1,8 @@
 /**
- * What every engine must do; the scripted one and onnxruntime both run it. `create` makes an engine
- * with both modes and a context of 96 tokens, whose answers to `PROMPTS` go on for at least 30
- * tokens at temperature 1 for most seeds. `createWithoutRouters` makes one that offers only the
- * mode `logits`.
+ * What every engine must do. The scripted engine and the onnxruntime engine both run this suite.
+ * `create` makes an engine with both modes and a context of 96 tokens, whose answers to `PROMPTS`
+ * go on for at least 30 tokens at temperature 1 for most seeds. `createWithoutRouters` makes one
+ * that offers only `logits` mode.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seedKey } from '#shared/gate/index.ts';
@@ -10,7 +10,7 @@ import { type Line, MODES, OPEN_LINE } from '#shared/line/line.ts';
 import type { EndFrame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { Engine, EngineEvent, EngineLimits, EngineRequest } from '../engine.ts';
 
-/** A fresh request. Whatever is not given is as plain as possible. */
+/** A fresh request. Everything not given is as plain as possible. */
 export function request({
   line,
   sampling,
@@ -35,12 +35,12 @@ export function request({
 }
 
 export type Collected = {
-  /** How many were ahead, each time it was told to wait. */
+  /** The number of requests ahead, each time this one was told to wait. */
   ahead: number[];
   promptTokens: number;
   tokens: TokenFrame[];
   ids: number[];
-  /** Everything a client would have seen. */
+  /** All the text that a client would have seen. */
   text: string;
   end: Omit<EndFrame, 'receipt'>;
 };
@@ -58,7 +58,7 @@ export async function collect(events: AsyncIterable<EngineEvent>): Promise<Colle
   return { ahead, promptTokens: start.prompt_tokens, tokens, ids: tokens.map((token) => token.id), text, end };
 }
 
-/** The limit is for hangs: a busy machine may take long. */
+/** The timeout is only for hangs: a busy machine may take long. */
 export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 60_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await condition())) {
@@ -77,8 +77,8 @@ export function testEngine(
   }: { create: (limits?: Partial<EngineLimits>) => Promise<Engine>; createWithoutRouters: () => Promise<Engine> },
 ): void {
   describe(`the contract of an engine: ${name}`, () => {
-    // Starting an engine costs more than most tests here, so they share this one. The few that
-    // limit or close theirs start their own.
+    // Starting an engine costs more than most tests here, so they share this one. The few tests
+    // that limit or close their engine start their own.
     let engine: Engine;
     beforeAll(async () => {
       engine = await create();
@@ -166,7 +166,7 @@ export function testEngine(
       },
     );
 
-    test('in the mode layers, runs the layers row beside the safety expert and does not ask the helpfulness expert', async () => {
+    test('in layers mode, runs the layers row with the safety expert and does not ask the helpfulness expert', async () => {
       const rows: number[] = [];
       const tokens: TokenFrame[] = [];
       for await (const event of engine.generate(request({ line: { mode: 'layers', floor: 0.2, ceiling: 0.7 } }))) {
@@ -187,7 +187,7 @@ export function testEngine(
       expect(await answer({ mode: 'layers' })).not.toEqual(await answer({ mode: 'logits' }));
     });
 
-    test('without a layers router, refuses the mode layers by name before any work', async () => {
+    test('without a layers router, refuses layers mode by name before any work', async () => {
       expect(engine.info.modes).toEqual(['logits', 'layers']);
       const without = await createWithoutRouters();
       expect(without.info.modes).toEqual(['logits']);
@@ -297,7 +297,7 @@ export function testEngine(
       const first = engine.generate(request({ maxTokens: null }));
       expect((await first.next()).value).toMatchObject({ type: 'start' });
       const waiting = [1, 2].map(() => engine.generate(request({ maxTokens: 2 })));
-      // Nobody reads on from the first one here, so it has not ended when the others are told to
+      // Nobody keeps reading the first answer here, so it has not ended when the others are told to
       // wait.
       const firstEvents = await Promise.all(waiting.map((events) => events.next()));
       expect(firstEvents.map(({ value }) => value)).toEqual([
@@ -309,7 +309,7 @@ export function testEngine(
       await engine.close();
     });
 
-    test('ends running answers with an error when it closes, and takes no more', async () => {
+    test('ends running answers with an error when it closes, and accepts no more', async () => {
       const engine = await create();
       const answer = engine.generate(request({ maxTokens: null }));
       await answer.next();

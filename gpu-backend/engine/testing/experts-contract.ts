@@ -1,6 +1,6 @@
 /**
  * What every driver of experts must do: experts.ts as tests. A driver's own test file is its setup,
- * one call of this, and its oddities. Tests of abilities that a driver lacks are skipped.
+ * one call of this suite, and its oddities. Tests of abilities that a driver lacks are skipped.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Abilities, Experts, Output, Row, SequenceId, Source, Step } from '../experts.ts';
@@ -10,14 +10,14 @@ import { byId, type Fed, feed, someIds } from './feed-experts.ts';
 
 export type DriverSetup = {
   /**
-   * Makes experts over a vocabulary of at least 200 tokens and a context of at least 90. They
-   * differ, and what they say depends on every token.
+   * Makes experts over a vocabulary of at least 200 tokens and a context of at least 90. They must
+   * differ, and their output must depend on every token.
    */
   create: (options?: { prefixes?: Prefixes }) => Promise<Experts>;
   /** What the driver should be able to do. */
   abilities: Abilities;
   /**
-   * How far a log-probability may be off when other sequences run beside it; 0 if it must be the
+   * How far a log-probability may be off when other sequences run with it; 0 if it must be the
    * same.
    */
   tolerance: number;
@@ -44,7 +44,7 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
     });
     afterAll(() => experts.dispose());
 
-    /** What a new sequence says after all of this, alone in its run. */
+    /** The output of a new sequence after all of these ids, alone in its run. */
     async function alone(source: Source, fed: readonly number[] | Fed): Promise<Output> {
       const sequence = experts.open(source);
       const output = await feed(experts, sequence, fed);
@@ -79,7 +79,7 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
       expect(experts.openCount).toBe(before);
     });
 
-    test('the experts differ, and what they say depends on what they were fed', async () => {
+    test('the experts differ, and their output depends on what they were fed', async () => {
       expectDifferent((await alone('safety', someIds(5))).row, (await alone('helpfulness', someIds(5))).row);
       expectDifferent((await alone('safety', someIds(5))).row, (await alone('safety', someIds(5, 1))).row);
     });
@@ -96,9 +96,9 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
       for (const sequence of [single, parts]) experts.close(sequence);
     });
 
-    test('a sequence says what it says alone, whatever joins, advances, waits and leaves beside it', async () => {
+    test('a sequence gives the same output as alone, whatever else joins, advances, waits and leaves', async () => {
       const open = new Map<SequenceId, { source: Source; ids: number[] }>();
-      /** Feeds several at once, each some tokens, and compares. */
+      /** Feeds some tokens to each of several sequences at once, and compares the outputs. */
       const advance = async (...counts: [SequenceId, number][]) => {
         const steps = counts.map(([sequence, count]) => {
           const own = open.get(sequence)!;
@@ -189,7 +189,7 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
       for (const sequence of [a, b]) experts.close(sequence);
     });
 
-    test('a sequence closed while its step is under way is gone at once, and no other notices', async () => {
+    test('a sequence closed while its step is under way is gone at once, and no other is affected', async () => {
       const [stays, goes] = [experts.open('safety'), experts.open('safety')];
       await Promise.all(experts.append([stays, goes].map((sequence) => ({ sequence, ids: someIds(6) }))));
       const before = experts.openCount;

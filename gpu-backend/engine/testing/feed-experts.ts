@@ -1,4 +1,4 @@
-/** Steps for tests of a driver: what is fed, and what comes back by id. */
+/** Helpers for driver tests: they make ids, feed a sequence, and read a row by id. */
 import { logSoftmax } from '#shared/gate/index.ts';
 import type { Experts, Output, Row, SequenceId, Step } from '../experts.ts';
 
@@ -15,7 +15,7 @@ export async function feed(experts: Experts, sequence: SequenceId, fed: readonly
   return output;
 }
 
-/** Log-probabilities by id, of all ids that the row holds. */
+/** The log-probabilities of all ids in the row, by id. */
 export function byId(row: Row): Map<number, number> {
   if ('logits' in row) return new Map(logSoftmax(row.logits)!.entries());
   return new Map(Array.from(row.ids, (id, i) => [id, row.logprobs[i]!]));

@@ -1,6 +1,6 @@
 /**
  * A scheduler without an engine around it. The test runs the rounds, and everything emitted is kept
- * by request.
+ * per request.
  */
 import type { PlimsollError } from '#shared/api/errors.ts';
 import type { TokenFrame } from '#shared/protocol/generate.ts';

@@ -1,6 +1,6 @@
 /**
- * Runs operators in onnxruntime, and has plain TypeScript tensors to check them against: loops over
- * indices.
+ * Runs operators in onnxruntime, and provides plain TypeScript tensors (loops over indices) to
+ * check them against.
  */
 import { expect } from 'vitest';
 import { Graph, type Value } from '../graph.ts';
@@ -11,7 +11,8 @@ import { sizeOf } from '../shapes.ts';
 export type Tensor = { dims: readonly number[]; data: readonly number[]; dtype?: 'float' | 'double' | 'int64' };
 
 /**
- * What the graph computes for these inputs. Also checks that it has the size the builder declared.
+ * Returns what the graph computes for these inputs, and checks that it has the size the builder
+ * declared.
  */
 export async function run(
   inputs: readonly Tensor[],
@@ -24,7 +25,7 @@ export async function run(
   );
 }
 
-/** The same, but the graph is told other shapes, with names in place of sizes. */
+/** Like `run`, but the graph is given other shapes, with names in place of sizes. */
 export async function runWith(
   inputs: readonly Tensor[],
   shapes: readonly (readonly Dim[])[],
@@ -75,8 +76,8 @@ export function indicesOf(dims: readonly number[]): number[][] {
 }
 
 /**
- * The element at an index. The index may be longer than the tensor's rank, and beyond a size of 1:
- * numpy's broadcasting.
+ * The element at an index. The index may be longer than the tensor's rank, and may go beyond a size
+ * of 1, as in numpy's broadcasting.
  */
 export function at({ dims, data }: Tensor, index: readonly number[]): number {
   const own = index.slice(index.length - dims.length);

@@ -1,5 +1,5 @@
 /**
- * The decoder again, written as slowly and plainly as possible: one token after the other, plain
+ * The decoder again, written as plainly as possible, and slow: one token after another, plain
  * arrays of float64, weights as the bundle holds them. It shares nothing with decoder.ts; tests
  * compare the serving graph with it.
  */

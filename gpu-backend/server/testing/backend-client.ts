@@ -1,6 +1,6 @@
 /**
- * A caller with the edge's secret, and the keys that both ends need: how server tests talk to a
- * backend.
+ * Server tests talk to a backend through this: a caller with the edge's secret, and the keys that
+ * both ends need.
  */
 import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
 import { type Line, OPEN_LINE } from '#shared/line/line.ts';
@@ -40,7 +40,7 @@ export type CallOptions = {
   edit?: (directive: Directive) => Directive;
   secret?: string;
   now?: Date;
-  /** Sent instead of the signed directive; null: no directive. */
+  /** Sent instead of the signed directive; null sends none. */
   token?: string | null;
   signal?: AbortSignal;
 };
