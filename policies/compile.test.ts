@@ -54,7 +54,7 @@ describe('laws', () => {
       { numRuns: 2000 },
     );
   });
-  test('a policy is tightest when no probability is known', () => {
+  test('a line is tightest when no probability is known', () => {
     fc.assert(
       fc.property(arbitraryPolicy, arbitrarySignalValues, (policy, probabilities) => {
         expect(isAtLeastAsTight(compile(policy, {}), compile(policy, probabilities))).toBe(true);
@@ -83,7 +83,7 @@ describe('a category along its ramp', () => {
     [0.7, { floor: 0.4, budget: 8, action: 'mix' }],
     [0.9, { floor: 1, budget: 4, action: 'safety_only' }],
     [Number.NaN, { floor: 1, budget: 4, action: 'safety_only' }],
-  ])('at probability %d', (violence, { floor, budget, action }) => {
+  ])('has the expected bounds at probability %d', (violence, { floor, budget, action }) => {
     const line = lineAt({ violence });
     expect(line).toMatchObject({ action });
     expect('floor' in line && line.floor).toBeCloseTo(floor, 12);
@@ -102,7 +102,7 @@ test('the floor wins if it crosses the ceiling', () => {
   });
 });
 
-test('the strictest policy allows only the safety expert, with nothing to spend', () => {
+test('the strictest policy allows only the safety expert, with a budget of 0', () => {
   expect(compile(STRICTEST, benign)).toMatchObject({
     action: 'answer',
     line: { action: 'safety_only', floor: 1, ceiling: 1, budget: 0 },
@@ -116,7 +116,7 @@ test('a policy that refuses everything refuses every prompt', () => {
 describe('the mode layers', () => {
   const allowing: Policy = { ...LOOSEST, layers_mode: true };
 
-  test('is used if it is asked for and allowed, and never unasked', () => {
+  test('is used if the request asks for it and the policy allows it, and never by default', () => {
     expect(compile(allowing, benign, { mode: 'layers' })).toMatchObject({ action: 'answer', line: { mode: 'layers' } });
     expect(compile(allowing, benign)).toMatchObject({ action: 'answer', line: { mode: 'logits' } });
   });
@@ -141,7 +141,7 @@ describe('the mode layers', () => {
   });
 });
 
-describe('text that nobody understood', () => {
+describe('text that the classifier did not understand', () => {
   const document = {
     floor: 0.2,
     budget: null,
@@ -156,7 +156,7 @@ describe('text that nobody understood', () => {
     return verdict.action === 'answer' ? verdict.line.floor : verdict.action;
   };
 
-  test('costs the strictest category floor if it is unread, and goes halfway there if it is uncertain', () => {
+  test('gets the strictest floor of the categories if unread, and goes halfway there if uncertain', () => {
     const policy = Policy.parse(document);
     expect(floorAt(policy, {})).toBe(0.2);
     expect(floorAt(policy, { unread: 1 })).toBe(0.6);
@@ -174,7 +174,7 @@ describe('text that nobody understood', () => {
       expect(floorAt(policy, { uncertain: 1 })).toBeCloseTo(0.6, 12);
     }
   });
-  test('costs the strictest budget even if no floor rises, and does not halve a budget of 0', () => {
+  test('gets the strictest budget if unread, even if no floor rises; if uncertain, budgets of 0 do not count', () => {
     const hate = { budget: 0, ramp: { from: 0.5, full: 0.9 } };
     const policy = Policy.parse({ floor: 0, budget: null, categories: { hate } });
     expect(budgetAt(policy, { unread: 1 })).toBe(0);
@@ -184,23 +184,23 @@ describe('text that nobody understood', () => {
     ['demo/balanced.json', 0.95, 2, 0.625, 4],
     ['demo/strict.json', 1, 0, 0.95, 2],
     ['presets/operator.json', 1, 0, 0.5, null],
-  ])('in %s', (file, unreadFloor, unreadBudget, uncertainFloor, uncertainBudget) => {
+  ])('gets its default rules in %s', (file, unreadFloor, unreadBudget, uncertainFloor, uncertainBudget) => {
     const policy = Policy.parse(JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8')));
     expect(policy.categories.unread).toMatchObject({ floor: unreadFloor, budget: unreadBudget });
     expect(policy.categories.uncertain!.floor).toBeCloseTo(uncertainFloor, 12);
     expect(policy.categories.uncertain!.budget).toBe(uncertainBudget);
   });
-  test('costs what the policy says, if it says anything', () => {
+  test('follows the policy’s own rules, if it has any for such text', () => {
     const ramp = { from: 0, full: 1 };
     const categories = { ...document.categories, unread: { action: 'refuse', ramp }, uncertain: { floor: 0.3, ramp } };
     const policy = Policy.parse({ ...document, categories });
     expect(floorAt(policy, { unread: 1 })).toBe('refuse');
     expect(floorAt(policy, { uncertain: 1 })).toBe(0.3);
   });
-  test('costs nothing if the policy has no categories', () => {
+  test('gets no rules if the policy has no categories', () => {
     expect(Policy.parse({ floor: 0.4, budget: 3 }).categories).toEqual({});
   });
-  test('costs at least as much under a joined policy as under either of the two', () => {
+  test('is treated at least as strictly by a joined policy as by either of the two', () => {
     const strict = Policy.parse(document);
     const silentlyLoose = Policy.parse({
       floor: 0,
@@ -210,7 +210,7 @@ describe('text that nobody understood', () => {
     expect(floorAt(tighten(silentlyLoose, strict), { unread: 1 })).toBe(0.6);
     expect(floorAt(tighten(strict, silentlyLoose), { unread: 1 })).toBe(0.6);
   });
-  test('gets its rules once: parsing a policy again changes nothing', () => {
+  test('gets its default rules once: parsing a policy again changes nothing', () => {
     fc.assert(
       fc.property(arbitraryPolicy, (policy) => {
         const parsed = Policy.parse(policy);

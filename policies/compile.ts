@@ -1,7 +1,7 @@
 /**
  * Turns a policy and a classified prompt into the line of one answer. Two laws hold and are tested:
- * tightening the policy never gives a looser line, and neither does raising a signal
- * (shared/line/rules.ts does that part).
+ * tightening the policy never gives a looser line, and neither does raising a signal (see
+ * shared/line/rules.ts for the second law).
  */
 import type { Signal } from '#shared/line/categories.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
@@ -16,8 +16,8 @@ export type Verdict =
   | { action: 'forbid'; mode: Mode };
 
 /**
- * `mode` is what the request asks for. The safety expert alone is the same in every mode and needs
- * no router, so its line says `logits`.
+ * `mode` is what the request asks for. When the safety expert answers alone, the mode makes no
+ * difference and no router is needed, so the line says `logits`.
  *
  *     compile(policy, { violence: 0.97, ... }); // { action: 'answer', line: { floor: 0.8, ... } }
  */

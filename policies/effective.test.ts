@@ -8,7 +8,7 @@ import { canonicalPolicy, policyVersion, readStoredPolicy, STRICTEST_VERSION } f
 
 const stored = (policy: Policy) => ({ policy, version: 'of the tenant alone', problem: null });
 
-test('the version is that of the join: it changes exactly when the join does', async () => {
+test('the version is that of the joined policy, and changes exactly when the joined policy does', async () => {
   await fc.assert(
     fc.asyncProperty(arbitraryPolicy, arbitraryPolicy, arbitraryPolicy, async (operator, changed, tenant) => {
       const before = await effectivePolicy(operator, stored(tenant));
@@ -21,7 +21,7 @@ test('the version is that of the join: it changes exactly when the join does', a
   );
 });
 
-test('tightening one bound of the operator changes the version of a tenant who changed nothing', async () => {
+test('tightening one of the operator’s bounds changes the version of a tenant that changed nothing', async () => {
   const tenant = Policy.parse({ floor: 0.2, budget: 5 });
   const versions = await Promise.all(
     [LOOSEST, { ...LOOSEST, floor: 0.4 }, { ...LOOSEST, budget: 3 }].map(async (operator) => {

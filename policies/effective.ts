@@ -5,8 +5,8 @@ import { canonicalPolicy, policyVersion, type StoredPolicy } from './version.ts'
 
 /**
  * Joins the operator's policy with a stored one. The version is that of the join, because the
- * operator's document can change while the stored one stays. If the stored policy is missing or
- * broken, the version says that the strictest policy stands in for it.
+ * operator's document can change while the stored one stays the same. If the stored policy is
+ * missing or broken, the version says that the strictest policy stands in for it.
  */
 export async function effectivePolicy(
   operator: Policy,

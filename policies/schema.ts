@@ -26,18 +26,18 @@ const Fields = z.strictObject({
   /** null: no limit. */
   limits: z.strictObject({ max_tokens: z.int().min(1).nullable().default(null) }).default({ max_tokens: null }),
   /**
-   * By signal: the harm categories, `jailbreak`, `any_harm`, and what was not understood (`unread`
-   * and `uncertain`).
+   * At most one rule per signal. The signals are the harm categories, `jailbreak`, `any_harm`, and
+   * two for text that was not understood: `unread` and `uncertain`.
    */
   categories: SignalRules.default({}),
 });
 
 /**
- * Text that nobody understood may hold anything that the policy is strict about. So a policy that
- * has rules, but none for such text, gets two more. `unread` takes the strictest of the categories'
- * floors and budgets. `uncertain` (a language the classifier does not know) goes halfway there.
- * They are filled in here rather than where they are used, so that joining policies cannot lose
- * them.
+ * Text that the classifier did not understand may contain anything that the policy is strict about.
+ * So a policy that has rules, but none for such text, gets two more. The rule for `unread` has the
+ * strictest floor and budget among the categories. The rule for `uncertain` (a language the
+ * classifier does not know) goes halfway there. We add them here rather than where they are used,
+ * so that joining policies cannot lose them.
  */
 export const Policy = Fields.transform((policy) => {
   const { floor, categories } = policy;
@@ -46,8 +46,8 @@ export const Policy = Fields.transform((policy) => {
   const budgets = rules.map((rule) => rule.budget);
   const least = budgets.reduce(lesser, null);
   if (strictest === floor && least === null) return policy;
-  // A budget of 0 is left out: going halfway to it would still leave nothing to spend, for any text
-  // in another language. A floor halves better.
+  // Budgets of 0 do not count here. Twice 0 is still 0, so any text in another language would have
+  // nothing to spend. Floors do not have this problem.
   const halved = budgets.filter((budget) => budget !== 0).reduce(lesser, null);
   const filledIn: Required<Pick<SignalRules, 'unread' | 'uncertain'>> = {
     unread: { floor: strictest, budget: least, action: 'mix', ramp: WHOLE },
@@ -62,12 +62,12 @@ export const Policy = Fields.transform((policy) => {
 });
 export type Policy = z.infer<typeof Policy>;
 
-/** `unread` is 0 or 1. */
+/** The ramp of `unread`, which is 0 or 1. */
 const WHOLE: Ramp = { from: 0, full: 1 };
-/** Even plain English gets some doubt: a hundredth or so. */
+/** The ramp of `uncertain`. Even for plain English, `uncertain` is about a hundredth. */
 const RISING: Ramp = { from: 0.25, full: 0.9 };
 
-/** The neutral element of `tighten`: it asks for nothing. */
+/** The neutral element of `tighten`: it restricts nothing. */
 export const LOOSEST: Policy = {
   floor: 0,
   ceiling: 1,

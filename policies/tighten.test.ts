@@ -12,35 +12,35 @@ function expectSame(a: Policy, b: Policy): void {
 }
 const isTighter = (a: Policy, b: Policy) => canonicalPolicy(tighten(a, b)) === canonicalPolicy(a);
 
-describe('tighten is a join', () => {
-  test('commutative', () => {
+describe('tighten', () => {
+  test('is commutative', () => {
     fc.assert(fc.property(arbitraryPolicy, arbitraryPolicy, (a, b) => expectSame(tighten(a, b), tighten(b, a))));
   });
-  test('associative', () => {
+  test('is associative', () => {
     fc.assert(
       fc.property(arbitraryPolicy, arbitraryPolicy, arbitraryPolicy, (a, b, c) =>
         expectSame(tighten(tighten(a, b), c), tighten(a, tighten(b, c))),
       ),
     );
   });
-  test('idempotent', () => {
+  test('is idempotent', () => {
     fc.assert(fc.property(arbitraryPolicy, (a) => expectSame(tighten(a, a), a)));
   });
-  test('monotone: tightening one side tightens the whole', () => {
+  test('is monotone: tightening one side tightens the result', () => {
     fc.assert(
       fc.property(arbitraryPolicy, arbitraryPolicy, arbitraryPolicy, (a, more, b) => {
         expect(isTighter(tighten(tighten(a, more), b), tighten(a, b))).toBe(true);
       }),
     );
   });
-  test('an upper bound: the result is tighter than each part', () => {
+  test('gives an upper bound: the result is at least as tight as each part', () => {
     fc.assert(
       fc.property(arbitraryPolicy, arbitraryPolicy, (a, b) => {
         expect(isTighter(tighten(a, b), a) && isTighter(tighten(a, b), b)).toBe(true);
       }),
     );
   });
-  test('the result is at least as tight in every field, by orders written down apart from it', () => {
+  test('is at least as tight as each part in every field, by orders that do not depend on it', () => {
     fc.assert(
       fc.property(arbitraryPolicy, arbitraryPolicy, (a, b) => {
         const joined = tighten(a, b);
@@ -48,14 +48,14 @@ describe('tighten is a join', () => {
       }),
     );
   });
-  test('the loosest policy is neutral, and repeating or reordering levels changes nothing', () => {
+  test('gives the same result if levels are repeated, reordered or joined with the loosest policy', () => {
     fc.assert(
       fc.property(fc.array(arbitraryPolicy, { maxLength: 4 }), (levels) => {
         expectSame(tightenAll([...levels].reverse().concat(levels, LOOSEST)), tightenAll(levels));
       }),
     );
   });
-  test('the order of keys in a category map does not matter', () => {
+  test('ignores the order of keys in a category map', () => {
     fc.assert(
       fc.property(arbitraryPolicy, arbitraryPolicy, (a, b) => {
         const reversed = { ...a, categories: Object.fromEntries(Object.entries(a.categories).reverse()) };

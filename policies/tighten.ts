@@ -4,10 +4,10 @@
  * combined in any order, and none can loosen another.
  *
  * Floors go up. Ceilings, budgets and limits go down. Floor and ceiling bound the set of weights
- * that a policy allows, and the join intersects those sets. If nothing is left, the floor wins, but
- * only in `compile`: settling it here would make the result depend on the order. What needs
- * permission is allowed only if both policies allow it. A category's ramp takes the earlier start
- * and the earlier end, each on its own.
+ * that a policy allows, and the join intersects those sets. If the intersection is empty, the floor
+ * wins. `compile` decides that, because deciding it here would make the result depend on the order.
+ * What needs permission is allowed only if both policies allow it. A category's ramp takes the
+ * earlier start and the earlier end, each on its own.
  */
 import type { Signal } from '#shared/line/categories.ts';
 import { ACTIONS, RULES } from '#shared/line/line.ts';

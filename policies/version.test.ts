@@ -48,7 +48,7 @@ test.each([
   ['an unknown category', { floor: 0, budget: null, categories: { nonsense: { ramp: { from: 0, full: 1 } } } }],
   ['no floor', { budget: null }],
   ['no budget', { floor: 0 }],
-  ['a ramp backwards', { floor: 0, budget: 1, categories: { hate: { ramp: { from: 0.9, full: 0.1 } } } }],
+  ['a backwards ramp', { floor: 0, budget: 1, categories: { hate: { ramp: { from: 0.9, full: 0.1 } } } }],
   ['a floor above 1', { floor: 1.1, budget: null }],
   ['a negative budget', { floor: 0, budget: -1 }],
 ])('a policy with %s is refused', (_name, document) => {

@@ -1,12 +1,12 @@
-/** Generators for the property tests: any policy, any classified prompt. */
+/** Generators of policies and classified prompts for the property tests. */
 import * as fc from 'fast-check';
 import { SIGNALS } from '#shared/line/categories.ts';
 import { ACTIONS, MODES, RULES } from '#shared/line/line.ts';
 import type { SignalRule, SignalValues } from '#shared/line/rules.ts';
 import type { Policy } from '../schema.ts';
 
-// We mix round numbers in, so that equal floors, crossed ceilings and ramps of zero
-// width do come up.
+// Round numbers are mixed in, so that equal floors, crossed ceilings and ramps of zero width do
+// occur.
 const share = fc.oneof(
   fc.constantFrom(0, 0.3, 0.5, 0.9, 1),
   fc.double({ min: 0, max: 1, noNaN: true }).map((x) => x + 0),

@@ -1,7 +1,7 @@
 /**
  * What it means for a policy or a line to be at least as tight as another, field by field. The
- * orders are written down here a second time, apart from `tighten` and `compile`, so that the tests
- * of those do not ask the code under test. A new field does not compile until it has an order.
+ * orders are written down here a second time, apart from `tighten` and `compile`, so that their
+ * tests do not rely on the code under test. A new field does not compile until it has an order.
  */
 import { effectiveFloor } from '#shared/gate/index.ts';
 import { ACTIONS, type Line, RULES } from '#shared/line/line.ts';
@@ -9,14 +9,17 @@ import type { SignalRule } from '#shared/line/rules.ts';
 import type { Verdict } from '../compile.ts';
 import type { Policy } from '../schema.ts';
 
-/** For each field: whether `a` is at least as tight as `b`. `of` has both wholes. */
+/**
+ * For each field: whether `a` is at least as tight as `b`. `of` has the two wholes that the fields
+ * belong to.
+ */
 type Orders<Whole> = {
   [Field in keyof Whole]-?: (a: Whole[Field], b: Whole[Field], of: { a: Whole; b: Whole }) => boolean;
 };
 
 /**
- * One rounding step of a floor on its ramp. A line that is looser by less than this is not looser
- * in practice.
+ * Allows for the rounding of a floor on its ramp. A line that is looser by less than this counts as
+ * equally tight.
  */
 const ROUNDING = 1e-12;
 
@@ -46,7 +49,7 @@ const POLICY: Orders<Policy> = {
   rule: laterOf(RULES),
   budget: limitAtMost,
   action: laterOf(ACTIONS),
-  // Permission: only a policy that has it can be matched by one that has it too.
+  // This is a permission: `a` may have it only if `b` has it.
   layers_mode: (a, b) => !a || b,
   limits: (a, b) => holds(LIMITS, a, b),
   categories: (a, b) =>
@@ -69,7 +72,10 @@ const LINE: Orders<Line> = {
   earned: (a, b) => b === null || (a !== null && a.start <= b.start && a.rate <= b.rate),
 };
 
-/** Wherever one of the two openings begins or ends, the floor of `a` is at least that of `b`. */
+/**
+ * Whether the floor of `a` is at least that of `b`, wherever one of the two openings begins or
+ * ends.
+ */
 function floorsHold(a: Line, b: Line): boolean {
   const positions = [0, ...[a.opening.tokens, b.opening.tokens].flatMap((tokens) => [tokens - 1, tokens, tokens + 1])];
   return positions.every((position) => effectiveFloor(a, { position }) >= effectiveFloor(b, { position }) - ROUNDING);
@@ -82,7 +88,7 @@ function holds<Whole extends object>(orders: Orders<Whole>, a: Whole, b: Whole):
 
 export const isPolicyAtLeastAsTight = (a: Policy, b: Policy) => holds(POLICY, a, b);
 
-/** A refusal is tighter than any answer. */
+/** A refusal or a forbidden mode is at least as tight as any answer. */
 export function isAtLeastAsTight(a: Verdict, b: Verdict): boolean {
   if (a.action !== 'answer') return true;
   return b.action === 'answer' && holds(LINE, a.line, b.line);

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { SentExtension } from './plimsoll-extension.ts';
 
-/** Why an answer ended. `stop`: by itself or at a stop string. `length`: at its limit of tokens. */
+/** Why an answer ended. `stop`: by itself or at a stop string. `length`: at its token limit. */
 export const FinishReason = z.enum(['stop', 'length']);
 export type FinishReason = z.infer<typeof FinishReason>;
 
@@ -19,8 +19,8 @@ const head = {
   created: z.int(),
   model: z.string(),
   /**
-   * Equal requests under equal fingerprints give equal answers, up to the rounding of batches.
-   * docs/threat-model.md has the rate.
+   * Equal requests with equal fingerprints get equal answers, unless rounding differs between
+   * batches. docs/threat-model.md says how often that happens.
    */
   system_fingerprint: z.string(),
 };

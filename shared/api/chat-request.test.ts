@@ -3,10 +3,7 @@ import { expect, test } from 'vitest';
 import { ChatRequest, parseChatRequest } from './chat-request.ts';
 import { ERROR_CODES, PlimsollError } from './errors.ts';
 
-/**
- * Requests that are nearly right: each known field holds a value that may be anything JSON can
- * carry.
- */
+/** Requests that are nearly right: each known field may hold any JSON value. */
 const message = fc.record(
   {
     role: fc.oneof(fc.constantFrom('system', 'developer', 'user', 'assistant', 'tool'), fc.jsonValue()),
@@ -25,7 +22,7 @@ const nearlyRight = fc
   .tuple(fc.array(message), fc.dictionary(field, fc.oneof(fc.jsonValue(), fc.integer(), fc.boolean())))
   .map(([messages, fields]) => JSON.parse(JSON.stringify({ model: 'm', messages, ...fields })) as unknown);
 
-test('reads any JSON as a request, or blames the caller with a message', () => {
+test('either parses any JSON as a request or throws a 400 error with a message', () => {
   fc.assert(
     fc.property(fc.oneof(nearlyRight, fc.jsonValue()), (body) => {
       try {
@@ -43,7 +40,7 @@ test('reads any JSON as a request, or blames the caller with a message', () => {
   );
 });
 
-test('takes a seed of 64 bits as it is, and refuses a larger one', () => {
+test('accepts any 64-bit seed unchanged, and refuses a larger one', () => {
   const seedOf = (seed: unknown) =>
     parseChatRequest({ model: 'm', messages: [{ role: 'user', content: '?' }], seed }).seed;
   expect(seedOf(-7)).toBe(-7);

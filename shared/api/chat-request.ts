@@ -1,7 +1,7 @@
 /**
- * OpenAI's chat request, read for the fields this server acts on. Unknown fields are ignored, since
- * OpenAI's clients send many. Known fields that we cannot honour are refused by name: an answer
- * without the requested tools or log-probabilities would be a wrong answer.
+ * OpenAI's chat request. We read only the fields this server acts on. Unknown fields are ignored,
+ * since OpenAI's clients send many. Known fields that we cannot honour are refused by name: an
+ * answer without the requested tools or log-probabilities would be a wrong answer.
  */
 import * as z from 'zod';
 import { PlimsollError } from './errors.ts';
@@ -31,8 +31,8 @@ const MAX_MESSAGES = 2048;
 
 const INT64 = 2n ** 63n;
 /**
- * Any 64-bit integer. The JSON parser gives a bigint where a number cannot hold it. We pass it on
- * as its digits.
+ * Any 64-bit integer. The JSON parser returns a bigint if a number cannot hold it, and we pass it
+ * on as decimal digits.
  */
 const seed = z.union([
   z.int(),
@@ -63,7 +63,7 @@ export type ChatRequest = z.infer<typeof ChatRequest>;
 const isEmpty = (value: unknown) => typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 const isNever = () => false;
 
-/** Fields we cannot honour. Null and the values that ask for nothing are let through. */
+/** Fields we cannot honour. Null and values that ask for nothing are allowed. */
 const UNSUPPORTED: Record<string, { asksForNothing: (value: unknown) => boolean; expected: string }> = {
   n: { asksForNothing: (value) => value === 1, expected: '1' },
   tools: { asksForNothing: isEmpty, expected: 'no tools' },

@@ -1,8 +1,8 @@
 import { PlimsollError } from './errors.ts';
 
 /**
- * The same words wherever a prompt is measured, whether by a bound before it is tokenized or by its
- * tokens.
+ * The error for a prompt that is too long. Its wording is the same whether the tokens were counted
+ * or we only have a lower bound before tokenizing.
  */
 export function contextLengthExceeded(found: number, limit: number, { atLeast = false } = {}): PlimsollError {
   const count = `${atLeast ? 'at least ' : ''}${found}`;
@@ -13,7 +13,7 @@ export function contextLengthExceeded(found: number, limit: number, { atLeast = 
   );
 }
 
-/** The UTF-8 bytes of all texts together. */
+/** The number of UTF-8 bytes in all texts together. */
 export function utf8Bytes(texts: Iterable<string>): number {
   let bytes = 0;
   for (const text of texts) bytes += new TextEncoder().encode(text).byteLength;
@@ -21,8 +21,8 @@ export function utf8Bytes(texts: Iterable<string>): number {
 }
 
 /**
- * The fewest tokens that a text of so many bytes can have. So a prompt that cannot fit is refused
- * without being read.
+ * The fewest tokens that a text of this many bytes can have. With it, a prompt that cannot fit is
+ * refused without being tokenized.
  *
  * @param maxTokenBytes UTF-8 bytes of the model's longest token
  */

@@ -1,12 +1,12 @@
 /**
- * How much is logged of an error. Most get one short line, because under load they come by the
- * hundred.
+ * How much we log about an error. Most errors get one short line, because under load they come by
+ * the hundred.
  *
  * - `line`: a short line.
  * - `warning`: the same, as a warning.
- * - `cause`: the backend, where it happened, logs the cause too. The edge only heard of it, and
- *   logs no more than the messages.
- * - `stack`: our code is at fault, so both log all they know.
+ * - `cause`: the backend, where the error happened, also logs its cause. The edge only received the
+ *   error, so it logs just the messages.
+ * - `stack`: our code is at fault, so edge and backend log everything they know.
  */
 type LogDetail = 'line' | 'warning' | 'cause' | 'stack';
 

@@ -7,7 +7,7 @@ test('reads a list with spaces, capitals and a comma at its end', () => {
   expect(parseHostNames('A.test, b.test,')).toEqual(['a.test', 'b.test']);
 });
 
-test('serves our own names, at any port and in any case', () => {
+test('serves our own names, on any port and in any case', () => {
   for (const host of ['localhost', 'LocalHost:8787', '127.0.0.1:1', '[::1]', '[::1]:8787'])
     expect(() => refuseForeignHost(host, NAMES), host).not.toThrow();
 });

@@ -1,8 +1,8 @@
 /**
- * Which names our servers answer to. A web page in the user's own browser can reach a server on the
- * same machine under a name of its own that resolves here (DNS rebinding). To the browser, page and
- * server are then one site. Ports do not matter: the page cannot choose the name, and an ssh tunnel
- * may well end at another port.
+ * The host names our servers answer to. A web page in the user's own browser can reach a server on
+ * the same machine through a domain of its own that resolves to this machine (DNS rebinding). To
+ * the browser, page and server are then one site. So we check the name. We ignore the port: the
+ * page cannot choose the name, and an ssh tunnel may well end at another port.
  */
 import { PlimsollError } from './errors.ts';
 

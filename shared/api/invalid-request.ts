@@ -1,6 +1,6 @@
 /**
  * Turns a zod error into a sentence the caller can act on: which field, what was expected, what was
- * found. Like OpenAI, we tell only the first issue. `param` names the field in OpenAI's notation
+ * found. Like OpenAI, we report only the first issue. `param` names the field in OpenAI's notation
  * (`messages[0].content`).
  */
 import * as z from 'zod';
@@ -10,7 +10,7 @@ type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
 
 /**
- * The value as `schema` reads it. Otherwise throws an error with OpenAI's code for what is wrong.
+ * Returns the value as `schema` parses it, or throws an error with OpenAI's code for what is wrong.
  */
 export function parseRequest<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   const parsed = schema.safeParse(value, { reportInput: true });
@@ -31,7 +31,7 @@ function codeOf(issue: Issue, integer: boolean): ErrorCode {
   return isLow ? 'decimal_below_min_value' : 'decimal_above_max_value';
 }
 
-/** Whether `schema` wants a whole number at `path`. The issue itself does not say. */
+/** Whether `schema` expects a whole number at `path`. The issue itself does not say. */
 function isInteger(schema: z.ZodType, path: Path): boolean {
   let at: unknown = schema;
   for (const key of path) {
@@ -55,8 +55,8 @@ function formatPath(path: Path): string {
 }
 
 /**
- * How an error names a value: its kind, and the value itself if it is short. Never a caller's whole
- * text.
+ * How an error message describes a value: a short value is quoted, others are named by kind. It
+ * never quotes a caller's whole text.
  */
 export function describeFound(value: unknown): string {
   if (value === undefined) return 'nothing';
@@ -68,7 +68,7 @@ export function describeFound(value: unknown): string {
   return text.length <= 40 ? text : `a ${typeof value} of ${String(value).length} characters`;
 }
 
-/** For a union, the returned `issue` is the one we tell. */
+/** For a union, the returned `issue` is the one we report. */
 function explain(issue: Issue, prefix: Path): { path: Path; message: string; issue: Issue } {
   const path = [...prefix, ...issue.path];
   if (issue.code === 'invalid_union') {
@@ -91,7 +91,8 @@ function explain(issue: Issue, prefix: Path): { path: Path; message: string; iss
 }
 
 /**
- * The branch of a union that got furthest before it failed. None if all failed at the value itself.
+ * The branch of a union that got furthest before it failed. undefined if all branches failed at the
+ * value itself.
  */
 function deepestBranch(issue: Extract<Issue, { code: 'invalid_union' }>): Issue | undefined {
   const reached = issue.errors.flatMap((issues) =>

@@ -3,7 +3,7 @@ import { PlimsollError } from './errors.ts';
 
 /**
  * The error for a mode that the bundle has no router for. The edge knows what its pool offers, so
- * edge and backend both throw it, in the same words.
+ * edge and backend both throw it, with the same message.
  */
 export function modeUnavailable(mode: Mode): PlimsollError {
   return new PlimsollError(

@@ -6,7 +6,8 @@ export const Model = z.strictObject({
   id: z.string(),
   object: z.literal('model'),
   /**
-   * Unix seconds: when the bundle was written on the machine that serves it. 0 if no backend says.
+   * Unix seconds: when the bundle was written on the machine that serves it. 0 if no backend
+   * reports it.
    */
   created: z.int(),
   owned_by: z.string(),

@@ -1,14 +1,14 @@
 /**
- * OpenAI's moderation endpoint. Its clients know thirteen categories and look for hits under those
- * names alone. So we report OpenAI's names beside our own, and whatever is flagged under one of
- * ours is flagged under one of theirs.
+ * OpenAI's moderation endpoint. Its clients know thirteen categories and look for hits only under
+ * those names. So we report OpenAI's names alongside our own, and whatever we flag under one of our
+ * names is also flagged under one of theirs.
  */
 import * as z from 'zod';
 import { JUDGEMENTS, type Judgement } from '#shared/line/categories.ts';
 import { MAX_MODERATION_CHARS, MAX_MODERATION_TEXTS, MAX_READ_CHARS } from './text-limits.ts';
 import { repaired, wellFormed } from './well-formed.ts';
 
-// A longer text would be read only in part, and a verdict on a part is none.
+// We would read only part of a longer text, and a verdict on part of a text is worth nothing.
 const text = repaired.pipe(z.string().max(MAX_READ_CHARS));
 const part = z.object({ type: z.literal('text'), text });
 
@@ -40,9 +40,9 @@ const largest =
     Math.max(...judgements.map(score));
 
 /**
- * What each of OpenAI's categories reads of ours. Where theirs are finer (intent or instructions,
- * graphic or not), both take the score of the category that contains them. A threat takes the
- * lesser score of its two halves.
+ * How each of OpenAI's categories is computed from ours. If theirs are finer (intent or
+ * instructions, graphic or not), each takes the score of our category that contains it. A threat
+ * takes the lower score of its two halves.
  */
 const OPENAI_CATEGORIES = {
   harassment: largest('hate', 'discrimination'),
@@ -74,11 +74,11 @@ type OpenAICategory = keyof typeof OPENAI_CATEGORIES;
 const NAMES = [...new Set([...(Object.keys(OPENAI_CATEGORIES) as OpenAICategory[]), ...JUDGEMENTS])];
 export type ModerationCategory = (typeof NAMES)[number];
 
-/** The categories are calibrated: from here on, a text is more likely in one than not. */
+/** The categories are calibrated: from here on, a text more likely belongs to one than not. */
 const FLAG_FROM = 0.5;
 /**
- * `any_harm` has to be surer. Harmless questions in frightening words raise it more often than any
- * one category. The preset policies begin to act on it here too.
+ * `any_harm` needs a higher threshold, because harmless questions in frightening words raise it
+ * more often than any one category. The preset policies also begin to act on it here.
  */
 const FLAG_ANY_HARM_FROM = 0.8;
 
@@ -115,8 +115,8 @@ export const Moderation = z.strictObject({
       category_scores: byName(z.number().min(0).max(1)),
       category_applied_input_types: byName(z.array(z.literal('text'))),
       /**
-       * How likely it is that a part is in a language the classifier does not know. If it is, the
-       * scores say little.
+       * How likely it is that part of the text is in a language the classifier does not know. If it
+       * is, the scores say little.
        */
       plimsoll: z.strictObject({ uncertain: z.number().min(0).max(1) }),
     }),

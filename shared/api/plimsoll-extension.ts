@@ -17,9 +17,7 @@ export const RequestExtension = z.strictObject({
   floor: z.number().min(0).max(1).nullish(),
   budget: z.number().min(0).nullish(),
   trace: z.enum(TRACES).nullish(),
-  /**
-   * The default is `logits`. `layers` works only where the tenant's policy and the model allow it.
-   */
+  /** The default is `logits`. `layers` works only if the tenant's policy and the model allow it. */
   mode: Mode.nullish(),
 });
 export type RequestExtension = z.infer<typeof RequestExtension>;
@@ -35,7 +33,7 @@ export const TokenTrace = z.strictObject({
   id: z.int(),
   /**
    * The text this token completes. Empty while a UTF-8 character or a possible stop string is still
-   * open.
+   * unfinished.
    */
   text: z.string(),
   weight: z.number(),
@@ -60,7 +58,7 @@ export const AnswerExtension = z.strictObject({
   /** The version of the classifier that read the prompt. */
   classifier: z.string(),
   categories: z.array(CategoryProbability),
-  /** 1 if part of the prompt lies beyond what is read, else 0. */
+  /** 1 if part of the prompt lies beyond what the classifier reads, else 0. */
   unread: z.number().min(0).max(1),
   /** How likely it is that part of the prompt is in a language the classifier does not know. */
   uncertain: z.number().min(0).max(1),
@@ -80,6 +78,6 @@ export const AnswerExtension = z.strictObject({
 });
 export type AnswerExtension = z.infer<typeof AnswerExtension>;
 
-/** As sent: trace `none` cuts it down, trace `tokens` adds the tokens. */
+/** The extension as sent: trace `none` cuts it down, trace `tokens` adds the tokens. */
 export const SentExtension = AnswerExtension.partial().extend({ tokens: z.array(TokenTrace).optional() });
 export type SentExtension = z.infer<typeof SentExtension>;

@@ -5,13 +5,17 @@ import { HARD_TEXTS } from './testing/hard-texts.ts';
 
 const SENTENCE = 'The allotment behind the old railway line has forty plots and a waiting list of three years. ';
 
-/** Whether the blocks are the text, in order, with nothing left out between two of them. */
+/**
+ * Checks that the blocks cover the text in order, with nothing left out between two of them.
+ * Returns the blocks.
+ */
 function check(text: string): string[] {
   const blocks = [...blocksOf(text)];
   let end = 0;
   for (const block of blocks) {
     expect(block.length).toBeLessThanOrEqual(MOST_BLOCK_CHARS);
-    // A block does not say where it begins. Take the last place possible, up to the last one's end.
+    // A block does not say where it begins. We take the last possible place, up to the end of the
+    // block before.
     const start = text.lastIndexOf(block, end);
     expect(start).toBeGreaterThanOrEqual(0);
     expect(start + block.length).toBeGreaterThan(end);
@@ -22,12 +26,12 @@ function check(text: string): string[] {
   return blocks;
 }
 
-test('a short text is its own block, and an empty one has none', () => {
+test('a short text is one block, and an empty text has none', () => {
   expect(check('')).toEqual([]);
   expect(check(SENTENCE)).toEqual([SENTENCE]);
 });
 
-test('a block ends with a sentence, a line or a word', () => {
+test('a block ends at the end of a sentence, a line or a word', () => {
   for (const block of check(SENTENCE.repeat(100))) expect(block).toMatch(/^The .* years\. $/);
   const lines = Array.from({ length: 900 }, (_, i) => `line ${i}`).join('\n');
   for (const block of check(lines)) expect(block).toMatch(/^line \d+\n.*line \d+\n?$/s);
@@ -35,7 +39,7 @@ test('a block ends with a sentence, a line or a word', () => {
   for (const block of check(words)) expect(block).toMatch(/^word\d+ .*word\d+ ?$/s);
 });
 
-test('what crosses the end of a block is whole in one of the two', () => {
+test('twenty words that cross the end of a block are whole in one of the two blocks', () => {
   const words = Array.from({ length: 3_000 }, (_, i) => `word${i}`);
   const blocks = check(words.join(' '));
   for (let i = 0; i + 20 < words.length; i++) {
@@ -82,7 +86,7 @@ describe('an encoded run stays whole or is cut where its pieces decode', () => {
   });
 });
 
-test('any text comes out whole, even the hard ones', () => {
+test('the blocks cover any text, and the hard texts have few blocks', () => {
   const part = fc.constantFrom('a', 'word ', '\n', SENTENCE, btoa(SENTENCE), '\u{1f600}', 'x'.repeat(900), '%61', ' ');
   fc.assert(
     fc.property(fc.array(part, { maxLength: 200 }), (parts) => void check(parts.join('').slice(0, 9_000))),

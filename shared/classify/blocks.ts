@@ -1,23 +1,23 @@
 /**
- * Cuts a text into blocks that are read one after the other, so that the work between two blocks is
- * bounded, whatever the text. A block ends where a line or a sentence ends, or at a space. If it
- * has to end elsewhere, the next block starts a little earlier, so that one of the two holds the
- * whole sentence. An encoded run is left whole, or cut where each piece decodes by itself.
+ * Cuts a text into blocks that are read one after the other, so that the work on each is bounded,
+ * whatever the text. A block ends where a line or a sentence ends, or at a space. If it has to end
+ * elsewhere, the next block starts a little earlier, so that one of the two holds the whole
+ * sentence. An encoded run is left whole, or cut where each piece decodes by itself.
  */
 
 /** From here on, a block ends at the next end of a line or sentence. */
 export const BLOCK_CHARS = 2_000;
-/** Here it ends in any case. */
+/** A block is never longer than this. */
 export const MOST_BLOCK_CHARS = 3_000;
 /** How much is read again when a block ends in the middle of a sentence: about forty words. */
 const OVERLAP = 256;
 /**
  * An encoded run is cut into portions of 4 * 4 * 4 * 3 letters. So base64 in base64 in base64
- * decodes piece by piece, and hex and escapes of two, three, four or six characters are cut between
- * two of them.
+ * decodes piece by piece, and hex and escapes of two, three, four or six characters are never cut
+ * in the middle.
  */
 const PORTION = 192;
-/** Shorter runs are words and can be left whole. */
+/** Shorter runs count as words. */
 const LEAST_RUN = 24;
 const RUN_LETTER = /[A-Za-z0-9+/_=%\\&#;-]/;
 const LINE_ENDS = /[\r\n]/;
@@ -45,10 +45,10 @@ type Cut = { length: number; overlap: number };
 function cutOf(ahead: string): Cut {
   const run = runAtEnd(ahead);
   if (run !== undefined) {
-    // If this block is long enough without the run, leave it to the next one.
+    // If this block is long enough without the run, leave the run to the next block.
     if (run > BLOCK_CHARS / 2) return { length: run, overlap: 0 };
     const letters = lettersBefore(ahead, run);
-    // The last place that ends a portion, and the same place one portion's overlap earlier.
+    // Cut after the last whole portion. The overlap is also whole portions.
     const length = letters.placeOf(Math.floor(letters.count / PORTION) * PORTION);
     const again = letters.placeOf((Math.floor(letters.count / PORTION) - Math.ceil(OVERLAP / PORTION)) * PORTION);
     return { length, overlap: length - again };
@@ -91,7 +91,7 @@ function lettersBefore(ahead: string, start: number): { count: number; placeOf: 
   return { count: ends.length - 1, placeOf: (letters) => ends[Math.max(0, letters)]! };
 }
 
-/** The hard bound, or one before it if it would cut a character of two units. */
+/** The hard limit, or one less if that would split a character of two units. */
 function wholeCharacters(ahead: string): number {
   const code = ahead.charCodeAt(MOST_BLOCK_CHARS - 1);
   return code >= 0xd800 && code < 0xdc00 ? MOST_BLOCK_CHARS - 1 : MOST_BLOCK_CHARS;

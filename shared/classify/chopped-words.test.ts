@@ -6,7 +6,7 @@ test.each([
   ['ho wd oi ba ke br ea d', 'how do i bake bread'],
   ['how doi bak ebr ead wit hap ple s', 'how do i bake bread with apples'],
   ['please answer: ho w  do  i  ba ke  br ea d', 'please answer: how do i bake bread'],
-])('%j says %j', (text, expected) => {
+])('reads %j as %j', (text, expected) => {
   expect(joinChopped(text, everydayLexicon)).toBe(expected);
 });
 

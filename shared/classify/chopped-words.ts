@@ -1,23 +1,24 @@
 /**
  * "ho wd oi ma ke ab om b": turns a sentence cut into pieces of two or three letters back into
  * words. Pieces count as chopped if the words they make together are far likelier than the pieces
- * themselves. So "is it my cat or not" stays. This is a guess, so it is a reading.
+ * themselves. So "is it my cat or not" stays as it is. This is a guess, so it is a separate
+ * reading.
  */
 import type { Lexicon } from './lexicon.ts';
 import { breakToken } from './word-breaks.ts';
 
 const PIECE = /[a-z']+/g;
 const MOST_LETTERS = 3;
-/** Fewer pieces are abbreviations. */
+/** Fewer pieces may be abbreviations. */
 const LEAST_PIECES = 5;
 const LEAST_UNKNOWN = 3;
 /** What stands between two pieces. */
 const GAP = /^\s{1,8}$/;
-/** The words must be likelier by so many nats. */
+/** The words must be likelier by this many nats. */
 const LEAST_GAIN = 12;
-/** The share of its letters in words of the list. Its spaces count against it. */
+/** The least share of the joined text that must be words of the list. Spaces count against it. */
 const LEAST_KNOWN = 0.6;
-/** One breakToken call reads no more than this. */
+/** The most pieces that are joined at once. */
 const MOST_RUN = 400;
 
 type Run = { start: number; end: number; pieces: string[] };

@@ -13,7 +13,7 @@ const stretch = (text: string, turn: (word: string) => string) => {
 test.each([
   ['rot13', rot13],
   ['backwards', reversed],
-] as const)('%s: finds the code and leaves the frame', (_, turn) => {
+] as const)('%s: finds the hidden text without the frame around it', (_, turn) => {
   expect(stretch(`${FRAME}${turn(MESSAGE)}`, turn)).toBe(turn(MESSAGE));
 });
 
@@ -22,7 +22,7 @@ test('reverses each word in place', () => {
   expect(stretch(`${FRAME}${reversedWords(MESSAGE)}`, reversed)).toBe(reversedWords(MESSAGE));
 });
 
-test('finds no such stretch in an honest text, however long', () => {
+test('finds no rot13 in an honest text, however long', () => {
   const sentence = fc.array(fc.constantFrom(...EVERYDAY_WORDS), { maxLength: 40 }).map((words) => words.join(' '));
   fc.assert(
     fc.property(sentence, (text) => {
@@ -31,7 +31,7 @@ test('finds no such stretch in an honest text, however long', () => {
   );
 });
 
-test('both codes undo themselves and keep what is not a letter', () => {
+test('rot13 undoes itself, and reversing keeps every character', () => {
   const text = fc.string({ unit: 'grapheme', maxLength: 40 });
   fc.assert(
     fc.property(text, (original) => {

@@ -1,14 +1,14 @@
 /**
- * rot13 and texts written backwards. Finds the stretch of a text, if any, that is likelier English
- * when turned. Each word's gain is what turning it saves in the lexicon's costs. One pass finds the
- * stretch with the largest sum of gains (Kadane's maximum subarray). So a frame around it ("decode
- * this: ...") stays as it is.
+ * Finds text in rot13 or written backwards: the stretch of a text, if any, that is likelier to be
+ * English when turned around. Each word's gain is what turning it saves in the lexicon's costs. One
+ * pass finds the stretch with the largest sum of gains (Kadane's maximum subarray). So a frame
+ * around it ("decode this: ...") stays as it is.
  */
 import type { Lexicon } from './lexicon.ts';
 
 /**
- * The turned stretch must be likelier by so many nats. Honest texts stay below, with a word or two
- * that happen to be words both ways.
+ * The turned stretch must be likelier by this many nats. Honest texts stay below, even if a word or
+ * two happen to be words both ways.
  */
 const LEAST_GAIN = 8;
 const WORD = /[\p{L}\p{N}']+/gu;
@@ -26,7 +26,7 @@ export function turnedStretch(text: string, turn: (word: string) => string, lexi
     const word = raw.toLowerCase();
     const turned = turn(word);
     const gain = turned === word ? 0 : lexicon.cost(word) - lexicon.cost(turned);
-    // A word that is unknown both ways belongs to what stands beside it.
+    // A word that is unknown both ways belongs with its neighbours.
     const isUnknown = gain === 0 && !lexicon.has(word);
     if (current.gain < 0 || (current.gain === 0 && !isUnknown)) current = { gain: 0, start: index };
     current.gain += gain;
@@ -52,7 +52,7 @@ export function reversed(text: string): string {
   let turned = '';
   for (let end = text.length; end > 0; ) {
     const code = text.charCodeAt(end - 1);
-    // The second half of a character of two units, if its first half is there.
+    // Whether this is the second half of a character of two units, with its first half before it.
     const isPair = code >= 0xdc00 && code < 0xe000 && end > 1 && (text.charCodeAt(end - 2) & 0xfc00) === 0xd800;
     const start = end - (isPair ? 2 : 1);
     turned += text.slice(start, end);

@@ -6,7 +6,7 @@ import { COLUMNS, combineScores, HARM_COLUMN, sigmoid } from './combine-scores.t
 import { createFeaturizer } from './features.ts';
 import { encodeModel } from './model-format.ts';
 
-/** Any code points at all, lone surrogates and unassigned ones too. */
+/** Any code points at all, including lone surrogates and unassigned ones. */
 const anyText = fc.array(fc.integer({ min: 0, max: 0x10ffff })).map((codes) => String.fromCodePoint(...codes));
 
 const BITS = 10;
@@ -56,7 +56,7 @@ describe('createClassifier', () => {
     expect(violence(createClassifier(oneWordModel(), { without: ['encodings'] }))).toBeLessThan(0.1);
   });
 
-  test('gives the same text the same answer, whatever was asked in between', () => {
+  test('gives the same text the same answer, whatever was classified in between', () => {
     const { classify } = createClassifier(oneWordModel());
     const first = classify('who would stab a cake');
     classify('something else');
@@ -89,14 +89,14 @@ describe('combineScores', () => {
     );
   });
 
-  test('shares out harm of unknown kind: the categories add up to at least that', () => {
+  test('shares out harm of unknown kind, so that the categories add up to at least that harm', () => {
     const row = new Float64Array(COLUMNS).fill(-3);
     row[HARM_COLUMN] = 2;
     const sum = [...combine(row)].slice(0, CATEGORIES.length).reduce((total, logOdds) => total + sigmoid(logOdds), 0);
     expect(sum).toBeGreaterThanOrEqual(sigmoid(2));
   });
 
-  test('jailbreak does not depend on harm', () => {
+  test('keeps jailbreak independent of harm', () => {
     const row = new Float64Array(COLUMNS).fill(-20);
     row[LABELS.indexOf('jailbreak')] = 1.5;
     expect(combine(row)[LABELS.indexOf('jailbreak')]).toBe(1.5);

@@ -1,7 +1,7 @@
 /**
- * What a prompt seems to ask for: a calibrated probability per judgement, and what of the prompt
- * was not understood. The model is linear over hashed n-grams, so each feature costs one row of
- * sixteen bytes.
+ * What a prompt seems to ask for: a calibrated probability per judgement, and whether part of the
+ * prompt was not understood. The model is linear over hashed n-grams, so each feature costs one row
+ * of sixteen bytes.
  */
 import { JUDGEMENTS, type Judgement, LABELS, type Signal } from '#shared/line/categories.ts';
 import type { DefenceOptions } from './defences.ts';
@@ -17,11 +17,11 @@ export type Signals = Readonly<Record<Signal, number>>;
 export type Classifier = {
   /** Changes whenever the weights change. It belongs in the key of anything cached by category. */
   version: string;
-  /** All at once, for tools and tests that keep nobody waiting. */
+  /** Classifies in one go. For tools and tests, where nobody else has to wait. */
   classify(text: string): Signals;
   /**
-   * The same in short slices. Each yields its work, in characters looked at, and the caller lets
-   * others run once enough has added up. See `workers/gateway/classify-text.ts`.
+   * Classifies in short slices. Each yields its work, in the units of score-text.ts, and the caller
+   * lets other work run once enough has added up. See `workers/gateway/classify-text.ts`.
    */
   inSlices(text: string): Generator<number, Signals, void>;
 };

@@ -1,27 +1,28 @@
 /**
- * A code broken into groups of one width: by spaces, on lines of their own, or as strings that are
- * put together ("abcd" + "efgh"). Any text has words of equal length side by side, so only groups
- * that decode count.
+ * A code broken into groups of equal width: separated by spaces, on lines of their own, or as
+ * strings that are concatenated ("abcd" + "efgh"). Any text has words of equal length next to each
+ * other, so only groups that decode count.
  */
 const GROUP = /[A-Za-z0-9+/_-]+={0,2}/g;
 const GAP = /^[\s"'+,\\]{1,8}$/;
 const LEAST_WIDTH = 3;
-/** Fewer groups are just two words. */
+/** Two groups may be just two words. */
 const LEAST_GROUPS = 3;
 const LEAST_LONG_GROUPS = 2;
 const LONG_WIDTH = 16;
 /**
- * Words of the surrounding text that happen to be as wide as a group. The last one may be narrower.
+ * The most words before a code that may happen to be as wide as its groups. One word after the code
+ * may also look like a group, even if it is narrower.
  */
 const MOST_BEFORE = 2;
-/** Digits or capitals inside. Words have none. */
+/** Digits, or a capital after a small letter. Ordinary words have neither. */
 const NO_WORD = /\d|[a-z][A-Z]/;
 
 type Group = { text: string; start: number; end: number };
 
 /**
- * `text` with the message, on lines of its own, in place of every code in groups that `decode`
- * knows.
+ * Returns `text` with its message, on lines of its own, in place of every grouped code that
+ * `decode` can decode.
  */
 export function decodeGroups(text: string, decode: (code: string) => string | undefined): string {
   let written = '';
@@ -37,7 +38,7 @@ export function decodeGroups(text: string, decode: (code: string) => string | un
     run = [];
   };
   for (const { 0: group, index } of text.matchAll(GROUP)) {
-    // What ties two strings together.
+    // The sign that concatenates two strings.
     if (group === '+') continue;
     const last = run.at(-1);
     if (last !== undefined) {
@@ -57,7 +58,7 @@ function messageOf(
   const width = run[0]!.text.length;
   const least = width >= LONG_WIDTH ? LEAST_LONG_GROUPS : LEAST_GROUPS;
   if (width < LEAST_WIDTH) return undefined;
-  // Long groups side by side on a line that each say something are separate messages.
+  // If long groups on one line each decode alone, they are separate messages.
   if (width >= LONG_WIDTH && !onLines && run.every((group) => decode(group.text) !== undefined)) return undefined;
   for (let first = 0; first <= MOST_BEFORE; first++) {
     for (const behind of [0, 1]) {

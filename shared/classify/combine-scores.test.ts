@@ -8,11 +8,11 @@ const combined = (scores: ArrayLike<number>) => {
   combineScores(Float64Array.from(scores), out);
   return out;
 };
-// Beyond these scores, log-odds are cut off at the same probability on both sides.
+// Beyond these scores, log-odds before and after would be cut off at the same probability.
 const score = fc.double({ min: -15, max: 15, noNaN: true });
 const scores = fc.array(score, { minLength: COLUMNS, maxLength: COLUMNS });
 
-test('harm of any category is at least harm of each one', () => {
+test('any_harm is at least as likely as each category', () => {
   fc.assert(
     fc.property(scores, (list) => {
       const out = combined(list);

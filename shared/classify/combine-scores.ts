@@ -1,7 +1,7 @@
 /**
- * From sixteen linear scores to one log-odds per judgement. "Is this harmful?" and "if so, of which
- * kind?" are different questions: a question about drugs is about drugs whether a pharmacist or a
- * dealer asks it. So one column says whether there is harm, learned from everything harmful or
+ * Turns sixteen linear scores into one log-odds per judgement. "Is this harmful?" and "if so, of
+ * which kind?" are different questions: a question about drugs is about drugs whether a pharmacist
+ * or a dealer asks it. So one column says whether there is harm, learned from everything harmful or
  * benign. The categories are learned only among harmful prompts:
  *
  *     P(category) = P(harm) * P(category | harm)
@@ -25,7 +25,10 @@ export const HARM_COLUMN = LABELS.length;
 /** The place of `any_harm` among the judgements. */
 export const ANY_HARM = JUDGEMENTS.indexOf('any_harm');
 
-/** Log-odds beyond these say no more than a probability of 1e-9 does. */
+/**
+ * Log-odds are cut off at this probability and at 1 minus it. Beyond that they would say nothing
+ * more.
+ */
 const LEAST = 1e-9;
 
 /**

@@ -37,7 +37,7 @@ const LATIN = new Map(
 );
 const WORD = /[a-z\u0080-\uffff]+/g;
 const WHOLLY_LATIN = /^[a-z]+$/;
-/** The scripts in the table. A letter outside them says nothing. */
+/** The scripts in the table. A letter outside them tells nothing about a word. */
 const SCRIPTS = [
   /\p{Script=Latin}/u,
   /\p{Script=Cyrillic}/u,
@@ -47,9 +47,10 @@ const SCRIPTS = [
 ];
 
 /**
- * Takes lower-case text and turns look-alikes Latin. A word that mixes scripts is a disguise, so
- * each of its letters is turned. A word of one other script ("как") is turned if it becomes wholly
- * Latin. It stays if another word ("привет") shows that the text really is in that script.
+ * Takes lower-case text and turns look-alikes into Latin letters. A word that mixes scripts is a
+ * disguise, so each of its letters is turned. A word in one other script ("как") is turned if it
+ * becomes wholly Latin. It stays if another word ("привет") shows that the text really is in that
+ * script.
  */
 export function foldConfusables(text: string): string {
   if (!/[\u0080-\uffff]/.test(text)) return text;

@@ -11,7 +11,7 @@ const decode = (text: string) => decodeSpans(text, everydayLexicon);
 describe('finds a message in', () => {
   test.each([
     ['base64', btoa(MESSAGE)],
-    ['base64 for addresses, without its end', btoa(`${MESSAGE}>>>`).replaceAll('+', '-').replaceAll('/', '_')],
+    ['base64 for URLs, without padding', btoa(`${MESSAGE}>>>`).replaceAll('+', '-').replaceAll('/', '_')],
     ['hex', hex.join('')],
     [
       'hex bytes',
@@ -52,7 +52,7 @@ describe('finds a message in', () => {
     ['hex escapes', hex.map((pair) => `&#x${pair};`).join('')],
     ['octal escapes', codes.map((code) => `\\${code.toString(8).padStart(3, '0')}`).join('')],
     ['JavaScript escapes', hex.map((pair) => `\\u00${pair}`).join('')],
-    ['an address', `?q=${encodeURIComponent(`${MESSAGE}`)}`],
+    ['a URL', `?q=${encodeURIComponent(`${MESSAGE}`)}`],
   ])('%s, in its place', (_, code) => {
     expect(decode(`read this: ${code}`)).toContain(MESSAGE);
   });
@@ -95,7 +95,7 @@ test.each([
   ['colours', 'color: #ff00ff; background: #00ff00'],
   ['numbers', '1200 3400 5600 7800 12 34 56 78'],
   ['ages', 'they are 98 99 101 102 104 98 97 and 101 years old'],
-  ['words of one length', 'they have this Town with four more RED2 cats'],
+  ['words of equal length', 'they have this Town with four more RED2 cats'],
   ['a licence key', 'AB12C-34DEF-5GH67-89IJK-LM01N'],
   ['long words', 'internationalisation of Antidisestablishmentarianism'],
   ['one escape', 'fish &amp; chips, 100%25 good'],
@@ -117,6 +117,6 @@ test('never throws, and lengthens a text only by the line ends of its spans', ()
 test('reads a piece of a longer run that begins and ends inside a character', () => {
   const bytes = new TextEncoder().encode('naïve café, how do i bake bread with jalapeños');
   const code = (from: number, to: number) => btoa(String.fromCharCode(...bytes.subarray(from, to)));
-  // Inside the ï, and inside the ñ.
+  // The piece begins inside the ï and ends inside the ñ.
   expect(decode(code(3, 48))).toContain('ve café, how do i bake bread with jalape');
 });

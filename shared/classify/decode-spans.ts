@@ -1,8 +1,8 @@
 /**
  * Finds spans of a text that encode another text: base64 (whole, in groups or backwards), base32,
- * hex, numbers of characters (decimal, octal, binary), percent or character escapes, or Unicode's
+ * hex, character codes (decimal, octal, binary), percent or character escapes, or Unicode's
  * invisible tag letters. A span counts only if the result is printable and reads as text. Hashes,
- * keys, identifiers and lists of numbers decode to noise and stay.
+ * keys, identifiers and lists of numbers decode to noise, so they stay as they are.
  */
 import { reversed } from './ciphers.ts';
 import { decodeGroups } from './code-groups.ts';
@@ -10,45 +10,46 @@ import type { Lexicon } from './lexicon.ts';
 
 /** The shortest hidden message, in decoded characters. */
 const LEAST_CHARS = 4;
-/** A span this long that is printable throughout is no accident: (95 / 256) ^ 12. */
+/** A span this long that is printable throughout is no accident. The chance is (95 / 256) ^ 12. */
 const SURELY_MEANT = 12;
 
-/** Also in long lines of one width, as in mail and keys, and in the alphabet for addresses. */
+/** Base64, also in long lines of equal width, as in mail and keys, and in the alphabet for URLs. */
 const BASE64 =
   /(?<![A-Za-z0-9+/_-])={0,2}[A-Za-z0-9+/_-]{6,}(?:\r?\n[A-Za-z0-9+/]{40,})*(?:\r?\n[A-Za-z0-9+/]{2,39}={0,2}|={0,2})(?![A-Za-z0-9+/_=-])/g;
-/** Shorter lines are words one below the other. */
+/** Shorter lines are just words, one per line. */
 const LEAST_LINE = 40;
-/** Read backwards, a shorter one would too easily make a word. */
+/** A shorter span, read backwards, would too easily decode to a word. */
 const LEAST_BACKWARDS = 16;
 const BASE32 = /(?<![A-Za-z0-9])[A-Z2-7]{16,}={0,6}(?![A-Za-z0-9=])/g;
 const BASE32_LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 const HEX = /(?<![0-9a-z])(?:0x|\\x)?[0-9a-f]{2}(?:["'\s:,;-]{0,4}(?:0x|\\x)?[0-9a-f]{2}){3,}(?![0-9a-z])/gi;
 const BINARY = /(?<![0-9a-z])[01]{7,8}(?:[\s,;]{0,2}[01]{7,8}){3,}(?![0-9a-z])/gi;
-/** Numbers of characters, in decimal or octal. */
+/** Character codes, in decimal or octal. */
 const NUMBERS = /(?<![\w.,])\d{2,3}(?:[\s,;]{1,3}\d{2,3}){5,}(?![\w]|[.,]\d)/g;
 /**
- * A table of numbers may decode to letters. If these also make words, or have a space in every
- * tenth place, it is no accident.
+ * A table of numbers may decode to letters. If these also make words, or are spaced like a text, it
+ * is no accident.
  */
 const LEAST_KNOWN = 0.5;
 const LEAST_SPACES = 0.08;
 const SPACED_TEXT = /^[\p{L}\p{M}\s.,;:!?'"-]+$/u;
 const PERCENT = /(?:%[0-9a-f]{2})+/gi;
 /**
- * A text of nothing but percent escapes is a message. A few are an address that somebody pasted.
+ * A long run of nothing but percent escapes is a message. A few escapes belong to a URL that
+ * somebody pasted.
  */
 const PERCENT_MESSAGE = /(?:%[0-9a-f]{2}){12,}/gi;
 const ESCAPE =
   /&#(\d{2,6});?|&#x([0-9a-f]{2,5});?|\\u\{?([0-9a-f]{2,5})\}?|\\x([0-9a-f]{2})|\\([0-3][0-7]{2}|[4-7][0-7])(?![0-9])/gi;
-/** So many in a row are a separate message, even with spaces between them or escaped. */
+/** Twelve or more escapes in a row are a separate message, even with spaces between them. */
 const ESCAPED_MESSAGE = new RegExp(`(?:(?:${ESCAPE.source}) ?){11,}(?:${ESCAPE.source})`, 'gi');
-/** Fewer escapes are punctuation, not a disguise. */
+/** Fewer escapes than this are punctuation, not a disguise. */
 const LEAST_ESCAPES = 3;
 const TAG_LETTERS = /[\u{e0020}-\u{e007e}]{3,}/gu;
 
 /**
- * The text with its message, on lines of its own, in place of every span. undefined if nothing is
- * encoded. `text` comes with its case.
+ * Returns the text with its message, on lines of its own, in place of every encoded span. undefined
+ * if nothing is encoded. `text` must still have its capitals.
  */
 export function decodeSpans(text: string, lexicon: Lexicon): string | undefined {
   const spans = (into: string, pattern: RegExp, decode: (span: string) => string | undefined) =>
@@ -76,8 +77,8 @@ export function decodeSpans(text: string, lexicon: Lexicon): string | undefined 
 }
 
 /**
- * Percent and character escapes that stand for a letter here and there. They are no separate
- * message: the result is the text as it was meant.
+ * Undoes percent and character escapes that stand for a letter here and there. These are not a
+ * separate message: the result is the text as it was meant.
  */
 function withoutEscapes(text: string): string {
   const percent = text.match(PERCENT)?.join('') ?? '';
@@ -148,7 +149,7 @@ function decodeBase32(span: string): string | undefined {
 }
 
 function decodeBase64(span: string): string | undefined {
-  // A plain word is base64 too, and most long words of a text come by here.
+  // A plain word is base64 too, and most long words of a text get here.
   if (!/\d|=|.[A-Z]/.test(span)) return undefined;
   const [first] = span.split(/\r?\n/, 1);
   if (first!.length < span.length && first!.length < LEAST_LINE) return undefined;
@@ -178,7 +179,7 @@ function utf8(given: Uint8Array): string | undefined {
   }
 }
 
-/** Drops the last bytes of a character at the start and the first bytes of one at the end. */
+/** Drops an incomplete character at the start and at the end. */
 function wholeCharacters(bytes: Uint8Array): Uint8Array {
   let start = 0;
   while (start < 3 && (bytes[start]! & 0xc0) === 0x80) start++;
@@ -194,7 +195,7 @@ function isMessage(text: string, lexicon: Lexicon): boolean {
   const words = text.toLowerCase().match(/[\p{L}\p{N}']+/gu) ?? [];
   const known = words.filter((word) => lexicon.has(word));
   if (text.length < SURELY_MEANT) return words.length > 0 && known.length === words.length;
-  // With no known word it may be another code inside, a cipher, or another language.
+  // With no known word, the text may be another code, a cipher or another language.
   const letters = text.match(/[\p{L}\s]/gu)?.length ?? 0;
   return letters >= 0.6 * text.length || /^[\w+/=%\\-]+$/.test(text);
 }

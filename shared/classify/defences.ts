@@ -29,7 +29,7 @@ export const DEFENCES = [
   'rot13',
   /** Turns "bmob a" around, or each word by itself. */
   'reversal',
-  /** Reads a long text also piece by piece. */
+  /** Also reads a long text piece by piece. */
   'windows',
 ] as const;
 export type Defence = (typeof DEFENCES)[number];

@@ -15,7 +15,7 @@ test.each(['bauen', 'ing', 're', 'zmake'])('%s is not English', (word) => {
   expect(isEnglish(word, lexicon)).toBe(false);
 });
 
-test('knows words of science, of chats and of two halves', () => {
+test('knows scientific words, jargon and compounds', () => {
   expect(['thyroiditis', 'rosuvastatin', 'bacteriology'].every(isScience)).toBe(true);
   expect(['bitte', 'automne', 'osis'].some(isScience)).toBe(false);
   expect(['dont', 'numpy', 'hath'].every(isJargon)).toBe(true);

@@ -1,7 +1,7 @@
 /**
  * Whether a word that the list may lack is English: a listed word with a usual beginning or ending,
  * one typed without its apostrophe or in chat style, or one that science made from Greek and Latin.
- * `unknown-language.ts` and `typing-noise.ts` ask.
+ * `unknown-language.ts` and `typing-noise.ts` need to know.
  */
 import type { Lexicon } from './lexicon.ts';
 
@@ -34,16 +34,14 @@ const OLD: ReadonlySet<string> = new Set(
 ne'er e'er wherefore whence whither hither thither whereof thereof hereof therewith betwixt anon alas forsooth methinks prithee whilst`),
 );
 
-/** In English, long words of science end like this. In other languages words seldom do. */
+/** Endings of long scientific words in English. Words of other languages seldom end like this. */
 const SCIENCE =
   /(?:olog(?:y|ist|ical)|itis|osis|osic|otic|a?emi[ac]|a?emia|penic?|penia|uria|pathy|pathic|graph(?:y|ic)|metr(?:y|ic)|scop[ey]|scopic|statin|cillin|mycin|micin|oxacin|vancin|zolid|ampin|aphin|nib|mab|virs?|triptan|profen|xicam|coxib|caine|fenac|acin|oxen|otoxic|azole|sartan|olol|idine|amine|azine|zepam|ofen|phen|oxin|sterone|trophic|genic|genesis|lysis|lytic|plasty|tomy|ylation|ination|isation|ization|tional|cyte|cytes|blast|morphic|static|stasis|scedastic|saurus|phosphate|oxide|thyroxine|thyroiditis|lithiasis|megaly|osomes?|kinase|ferase|elastic|ibility|ability|ivity|ness|ously|ically|iously)s?$/;
 const LEAST_SCIENCE = 8;
-/** Shorter halves are in any word. */
+/** Nearly any word contains shorter words than this. */
 const LEAST_HALF = 4;
 
-/**
- * Takes `word` in lower case. `isEnglish('rebuilding', lexicon)` is true for a list with `build`.
- */
+/** Takes `word` in lower case. `isEnglish('building', lexicon)` is true for a list with `build`. */
 export function isEnglish(word: string, lexicon: Lexicon): boolean {
   if (lexicon.has(word)) return true;
   const known = (stem: string) =>
@@ -69,7 +67,7 @@ export function isJargon(word: string): boolean {
   return CHAT.has(word) || TECHNICAL.has(word) || OLD.has(word);
 }
 
-/** Evidence neither for nor against English. */
+/** Whether a word looks like a scientific one. Such a word says little about the language. */
 export function isScience(word: string): boolean {
   return word.length >= LEAST_SCIENCE && SCIENCE.test(word);
 }

@@ -76,7 +76,7 @@ test('matches a slow and obvious version', () => {
   );
 });
 
-test('forgets the last text', () => {
+test('does not depend on the text before', () => {
   const first = bucketsOf('How do I bake bread?');
   featurize('something else entirely');
   expect(bucketsOf('How do I bake bread?')).toEqual(first);
@@ -87,7 +87,7 @@ describe('bounded work', () => {
     expect(featurize(plainReading(text)).length).toBeLessThanOrEqual(MAX_FEATURES);
   });
 
-  test('refuses a text that was not cut', () => {
+  test('refuses a text that is too long', () => {
     expect(() => featurize('a'.repeat(MAX_CHARS + 1))).toThrow('6001 characters, at most 6000');
   });
 

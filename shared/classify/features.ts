@@ -1,10 +1,11 @@
 /**
  * Turns a text into a set of buckets. The features of a normalised text are its words, pairs of
- * words (neighbours, and with one word between them), the first word and the first pair once more
- * by themselves, and character 3-5-grams. Each is hashed to `bits` bits (the hashing trick,
- * Weinberger et al., arXiv 0902.2206). Character n-grams stay within a word and its two borders.
- * Pairs tell "kill the lights" from "kill the man", and first words tell a question from an order.
- * A feature is present or not: counting repetitions would let a pasted word shout.
+ * words (neighbours, and words with one word between them), the first word and the first pair once
+ * more as features of their own, and character 3-5-grams. Each is hashed to `bits` bits (the
+ * hashing trick, Weinberger et al., arXiv 0902.2206). Character n-grams stay within a word and its
+ * two borders. Pairs tell "kill the lights" from "kill the man", and first words tell a question
+ * from an order. A feature is present or not: counting repetitions would let one pasted word drown
+ * out the rest.
  */
 
 /**
@@ -17,15 +18,16 @@ const MIN_GRAM = 3;
 const MAX_GRAM = 5;
 
 /**
- * The most features there can be. Each position of a padded text has a character n-gram of each
- * length. A one-letter word and its space have three grams, the first word two more.
+ * The most features that this many characters can have. Each position of a padded text has a
+ * character n-gram of each length. A one-letter word with its space adds three features of words,
+ * and the first word adds two more.
  */
 function featuresOfChars(chars: number, { texts }: { texts: number }): number {
   return (chars + 2 * texts) * (MAX_GRAM - MIN_GRAM + 3);
 }
 export const MAX_FEATURES = featuresOfChars(MAX_CHARS, { texts: 1 });
 
-// FNV-1a's numbers. Different starts tell a word from the same letters as a character n-gram.
+// FNV-1a's numbers. Different start values tell a word from a character n-gram of the same letters.
 const FNV_PRIME = 0x01000193;
 const WORD_START = 0x811c9dc5;
 const GRAM_START = 0x2f0b4c47;
@@ -37,7 +39,7 @@ const ONE_BETWEEN = 8191;
 
 /**
  * The buckets of a normalised text of at most `MAX_CHARS` characters, each once. The array belongs
- * to the featurizer and lasts until its next call.
+ * to the featurizer and is valid until its next call.
  */
 export type Featurizer = (text: string) => Uint32Array;
 
@@ -98,7 +100,7 @@ export function createFeaturizer(bits: number): Featurizer {
 
 /**
  * Writes the text's character codes between two spaces, with line ends as spaces, and returns how
- * many there are. Each code is looked at several times.
+ * many there are. We write them out because each code is looked at several times.
  */
 function padInto(codes: Uint16Array, text: string): number {
   codes[0] = SPACE;
@@ -111,8 +113,9 @@ function padInto(codes: Uint16Array, text: string): number {
 }
 
 /**
- * ASCII letters and digits, the apostrophe, and the letters of other scripts: everything beyond
- * Latin-1's punctuation and the general punctuation.
+ * Whether a code belongs to a word: ASCII letters and digits, the apostrophe, and the letters of
+ * other scripts, which are all codes beyond Latin-1's punctuation and outside the general
+ * punctuation.
  */
 function isWordCode(code: number): boolean {
   if (code >= 0xc0) return code < 0x2000 || code > 0x206f;

@@ -1,7 +1,7 @@
 /**
- * The little words of languages written with Latin letters, in small letters without accents. In
- * any text of a language, every second word is one of them. `SHARED_WORDS` are English words too,
- * and say nothing.
+ * The function words of languages written in Latin letters, in lower case and without accents.
+ * About every second word of a text is one of them. `SHARED_WORDS` are English words too, so they
+ * say little about the language.
  */
 const words = (list: string) => new Set(list.split(/\s+/));
 

@@ -1,7 +1,7 @@
 /**
  * "h0w d0 1 m4k3 4 b0mb": digits and signs in place of letters. A token counts as leetspeak if it
- * makes a word of the lexicon when letters replace the signs. Only beside such a token may others
- * ("4", "1") and unknown words ("m3ph3dr0ne") be read as letters too. So "mp3", "4th" and "B12"
+ * makes a word of the lexicon when letters replace the signs. Only if a text has such a token are
+ * others ("4", "1") and unknown words ("m3ph3dr0ne") read as letters too. So "mp3", "4th" and "B12"
  * stay what they are.
  */
 import type { Lexicon } from './lexicon.ts';
@@ -35,21 +35,21 @@ const TOKEN = new RegExp(`[a-z'${SIGNS}]+`, 'g');
 const SIGN = new RegExp(`[${SIGNS}]`);
 /** "4th", "8am", "5kg", "2nd": a number and its unit. */
 const NUMBER_AND_UNIT = /^[\d+($€£]+[a-z]{1,3}$/;
-/** What may close a word without being one of its letters. */
+/** Signs that may stand at the end of a word without being one of its letters. */
 const END_SIGNS = "!|+('€£";
-/** Two letters and a digit too easily make a word. */
+/** Two characters too easily make a word. */
 const LEAST_LETTERS = 3;
 /** Each sign with several meanings doubles the spellings to look up. */
 const MAX_SPELLINGS = 16;
 /**
- * Longer tokens are no words but sentences without spaces. They get one spelling and are taken
+ * Longer tokens are not words but sentences without spaces. They get one spelling and are taken
  * apart (word-breaks.ts).
  */
 const MOST_LETTERS = 24;
 
 /**
- * `undoLeetspeak('h0w', lexicon)` gives `how`. A text without leetspeak comes back as it is. Takes
- * and returns lower case.
+ * `undoLeetspeak('h0w', lexicon)` gives `how`. A text without leetspeak is returned unchanged.
+ * Takes and returns lower case.
  */
 export function undoLeetspeak(text: string, lexicon: Lexicon): string {
   const tokens = new Set(text.match(TOKEN)?.filter((token) => SIGN.test(token)));
@@ -59,7 +59,7 @@ export function undoLeetspeak(text: string, lexicon: Lexicon): string {
   return text.replace(TOKEN, (token) => spelled.get(token) ?? token);
 }
 
-/** What a token with signs says if others are surely leetspeak. */
+/** What a token with signs says if other tokens are surely leetspeak. */
 function spell(token: string, lexicon: Lexicon): string {
   const { core, end } = withoutEnd(token);
   if (core.length > MOST_LETTERS) return (sentenceIn(core, lexicon) ?? core) + end;
@@ -70,11 +70,15 @@ function spell(token: string, lexicon: Lexicon): string {
     const word = cheapest(signs, lexicon);
     if (lexicon.has(word)) return word + rest;
   }
-  // So it is an unknown word. But a price, a year or a number with its unit stays itself even here.
+  // The token is an unknown word. But a price, a year or a number with its unit stays as it is even
+  // here.
   return !/[a-z]/.test(core) || NUMBER_AND_UNIT.test(core) ? token : cheapest(core, lexicon) + end;
 }
 
-/** Letters and signs mixed that make a known word when the signs are read as letters. */
+/**
+ * Whether a token mixes letters and signs, and makes a known word when the signs are read as
+ * letters.
+ */
 function isWordInSigns(token: string, lexicon: Lexicon): boolean {
   const { core } = withoutEnd(token);
   if (core.length < LEAST_LETTERS || !SIGN.test(core) || !/[a-z]/.test(core) || NUMBER_AND_UNIT.test(core))
@@ -84,7 +88,7 @@ function isWordInSigns(token: string, lexicon: Lexicon): boolean {
 
 /**
  * The words of a long token whose signs are letters and whose spaces are missing. undefined if it
- * has none.
+ * contains no words.
  */
 function sentenceIn(core: string, lexicon: Lexicon): string | undefined {
   const letters = Array.from(core, (sign) => LETTERS_FOR[sign]?.[0] ?? sign).join('');
@@ -92,7 +96,7 @@ function sentenceIn(core: string, lexicon: Lexicon): string | undefined {
   return words === letters ? undefined : words;
 }
 
-/** A closing "!" or "+" is more often itself than a letter. */
+/** A "!" or "+" at the end is more often a sign than a letter. */
 function withoutEnd(token: string): { core: string; end: string } {
   let length = token.length;
   while (length > 0 && END_SIGNS.includes(token[length - 1]!)) length--;

@@ -1,18 +1,20 @@
 /**
- * A list of words as a tree of letters, in flat arrays. "Which words begin here?" costs one step
- * per letter and ends where no word continues. So breaking a text into words is one cheap pass,
- * whatever the text.
+ * A list of words as a tree of letters, in flat arrays. Finding the words that begin at a place
+ * costs one step per letter and ends where no word continues. So breaking a text into words is one
+ * cheap pass, whatever the text.
  */
 
 /** Calls `found(end, value)` for every word of the list that begins at `start` in `text`. */
 export type WordsFrom = (text: string, start: number, found: (end: number, value: number) => void) => void;
 
-/** Letters are 1 to 26 and the apostrophe is 27. 0 is a letter of no word. */
+/**
+ * Letters are 1 to 26 and the apostrophe is 27. 0 is any other character, which no word contains.
+ */
 const SYMBOLS = 32;
 
 /**
- * Words in small letters and apostrophes, each with its value. If a word comes twice, the first
- * value stays.
+ * Words in small letters and apostrophes, each with its value. If a word occurs twice, its first
+ * value counts.
  */
 export function createLetterTree(words: Iterable<readonly [word: string, value: number]>): WordsFrom {
   const list = [...words];
@@ -25,7 +27,8 @@ export function createLetterTree(words: Iterable<readonly [word: string, value: 
   let nodes = 1;
 
   /**
-   * Where a step is, or the empty place where it would be. The root is 1, so no step has the key 0.
+   * The place of a step in the table, or the empty place where it would be. The root is 1, so no
+   * step has the key 0.
    */
   const placeOf = (key: number) => {
     let place = (Math.imul(key, 0x9e3779b1) >>> 8) & (size - 1);

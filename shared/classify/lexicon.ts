@@ -1,9 +1,9 @@
 /**
- * How likely a string of letters is as English, judged only from a list of words by falling
- * frequency. By Zipf's law the word of rank r has the probability 1 / ((r + 1) ln N). (This is the
- * trick of the "wordninja" segmenter, after Norvig, "Natural Language Corpus Data", 2009.) A word
- * outside the list pays for being unknown and for every letter. Costs are in nats: the reading of a
- * text that costs less is likelier. It knows single words, no grammar.
+ * How likely a string of letters is to be English, judged only by a list of words in order of
+ * falling frequency. By Zipf's law the word of rank r has the probability 1 / ((r + 1) ln N). (This
+ * is the trick of the "wordninja" segmenter, after Norvig, "Natural Language Corpus Data", 2009.) A
+ * word outside the list pays for being unknown and for every letter. Costs are in nats: the reading
+ * of a text that costs less is likelier. It knows only single words and no grammar.
  */
 import { createLetterTree, type WordsFrom } from './letter-tree.ts';
 import { createNearWords, type NearWord } from './near-words.ts';
@@ -11,7 +11,8 @@ import { createNearWords, type NearWord } from './near-words.ts';
 /** About one word in twelve of a prompt is not in the list. */
 export const UNKNOWN_COST = Math.log(12);
 /**
- * English letters cost about 3.6 bits each. ln 26 would make every rare word look like a cipher.
+ * In English, a letter costs about 3.6 bits, which is 2.5 nats. ln 26 would make every rare word
+ * look like a cipher.
  */
 export const LETTER_COST = 2.5;
 const APOSTROPHES = /'/g;
@@ -20,10 +21,11 @@ export type Lexicon = {
   has(word: string): boolean;
   /** Nats, above 0. Takes `word` in lower case. */
   cost(word: string): number;
-  /** What `cost` would be if nobody knew the word. */
+  /** What `cost` would be if the word were unknown. */
   unknownCost(word: string): number;
   /**
-   * Every known word that begins at a place in a text, with its cost. Also without its apostrophe.
+   * Finds every known word that begins at a place in a text, and its cost. It also finds words
+   * without their apostrophe.
    */
   wordsFrom: WordsFrom;
   /** The word that a mistyped one stands for; see near-words.ts. */
@@ -31,7 +33,7 @@ export type Lexicon = {
 };
 
 /**
- * Takes words by falling frequency. `createLexicon(['the', 'to', 'how']).cost('how') <
+ * Takes words in order of falling frequency. `createLexicon(['the', 'to', 'how']).cost('how') <
  * createLexicon(['the']).cost('how')`.
  */
 export function createLexicon(words: readonly string[]): Lexicon {
@@ -39,7 +41,8 @@ export function createLexicon(words: readonly string[]): Lexicon {
   const scale = Math.log(Math.max(3, words.length));
   const costs = new Map<string, number>(words.map((word, rank) => [word, Math.log((rank + 1) * scale)]));
   const unknownCost = (word: string) => UNKNOWN_COST + LETTER_COST * word.length;
-  // Some texts never ask. So both are made at the first question, which takes a few milliseconds.
+  // Some texts never need these two. So they are built on first use, which takes a few
+  // milliseconds.
   let wordsFrom: WordsFrom | undefined;
   let nearWord: NearWord | undefined;
   return {

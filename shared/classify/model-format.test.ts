@@ -36,7 +36,7 @@ describe('says what is wrong with a broken file', () => {
     }
   });
 
-  test('notices every cut', () => {
+  test('notices a cut at any byte', () => {
     const bytes = encoded();
     for (let length = 0; length < bytes.length; length++) {
       expect(() => decodeModel(bytes.slice(0, length).buffer), `${length} bytes`).toThrow(ModelFormatError);

@@ -2,7 +2,7 @@
  * Finds the word that somebody mistyped by one letter: left out, added, doubled, swapped with its
  * neighbour, wrong, or replaced by a star. Two words are one slip apart if they become equal when
  * each loses at most one letter (SymSpell's idea). So an index of all words with one letter left
- * out answers in a few look-ups per letter, and these do not grow with the list.
+ * out answers in a few look-ups per letter, however long the list is.
  */
 
 /**
@@ -11,17 +11,17 @@
  */
 export type NearWord = (word: string) => string | undefined;
 
-/** Every second string of three letters or fewer is one slip away from some word. */
+/** About half of all strings of three letters or fewer are one slip away from some word. */
 const LEAST_LETTERS = 4;
 /** Longer strings are no words with a slip in them. */
 const MOST_LETTERS = 20;
-/** How many words of one shape are tried, the commonest first: "the_" is near to many. */
+/** How many words of one shape are tried, the commonest first. "the_" is near many words. */
 const MOST_CANDIDATES = 12;
 const STAR = '*';
 const KEYBOARD = ['qwertyuiop', 'asdfghjkl', 'zxcvbnm'];
 const VOWELS = 'aeiouy';
 
-/** Takes words by falling frequency. If several are near, the commonest is meant. */
+/** Takes words in order of falling frequency. If several words are near, the commonest is meant. */
 export function createNearWords(words: readonly string[]): NearWord {
   const known = words.filter(
     (word) => word.length >= LEAST_LETTERS && word.length <= MOST_LETTERS && !word.includes("'"),
@@ -62,7 +62,7 @@ export function createNearWords(words: readonly string[]): NearWord {
 
   return (word) => {
     if (word.length < LEAST_LETTERS - 1 || word.length > 2 * MOST_LETTERS) return undefined;
-    // Every letter doubled: even "ttoo" says what it means.
+    // If every letter is doubled, even a short word is clear: "ttoo".
     const plain = withoutDoubles(word);
     if (2 * plain.length === word.length && everyRank.has(plain)) return plain;
     const doubled = plain === word ? undefined : (rank.get(plain) ?? single.get(plain));

@@ -5,7 +5,7 @@ import { normalize, withoutUnseen } from './normalize.ts';
 /** Normalising may turn one character into six. */
 const MAX_GROWTH = 6;
 
-/** Any code points at all, lone surrogates and unassigned ones too. */
+/** Any code points at all, including lone surrogates and unassigned ones. */
 const anyText = fc.array(fc.integer({ min: 0, max: 0x10ffff })).map((codes) => String.fromCodePoint(...codes));
 
 test.each([
@@ -37,7 +37,7 @@ test.each([
   expect(normalize(text)).toBe(text);
 });
 
-test('never throws, and grows a text only within the bound', () => {
+test('never throws, and never grows a text beyond the bound', () => {
   fc.assert(
     fc.property(anyText, (text) => {
       expect(normalize(text).length).toBeLessThanOrEqual(MAX_GROWTH * text.length);
@@ -54,9 +54,9 @@ test('removes a mark after any character', () => {
   }
 });
 
-test('turns no character into more than the bound', () => {
+test('grows no single character beyond the bound', () => {
   let longest = 0;
-  // Nothing beyond U+2FFFF becomes more than itself.
+  // No character beyond U+2FFFF grows.
   for (let code = 0xa0; code <= 0x2ffff; code++) {
     if (code >= 0xd800 && code < 0xe000) continue;
     const letter = String.fromCodePoint(code);
@@ -65,7 +65,7 @@ test('turns no character into more than the bound', () => {
   expect(longest).toBeLessThanOrEqual(MAX_GROWTH);
 });
 
-test('removes only what nobody sees before a text is cut', () => {
+test('before a text is cut, removes only what nobody sees', () => {
   expect(withoutUnseen('k\u200bi\u0336l\u00adl \u{e0061}Ａ')).toBe('kill \u{e0061}Ａ');
   expect(withoutUnseen('Kill, kïll.')).toBe('Kill, kïll.');
 });

@@ -1,7 +1,7 @@
 /**
  * Undoes disguises that cost a writer nothing and would cost the classifier everything, since it
- * knows only the n-grams it was trained on. It undoes only what leaves an honest text as it is.
- * Guesses (leetspeak, ciphers, missing spaces) are separate readings (readings.ts). The same
+ * knows only the n-grams it was trained on. It makes only changes that leave an honest text as it
+ * is. Guesses (leetspeak, ciphers, missing spaces) are separate readings (readings.ts). The same
  * function runs before training.
  */
 import { foldConfusables } from './confusables.ts';
@@ -22,39 +22,41 @@ const BLANK = /\u2800/g;
 const LOOSE_MARKS = /(?:[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]|[\u0483-\u0489])+/g;
 /** Marks of any script on a Latin letter, a sign or a space. None belongs there. */
 const STRANGE_MARKS = /(?<=[\p{Script=Latin}\p{Script=Common}])\p{M}+/gu;
-/** Loose marks behind a Latin letter or a digit, left where a letter was taken apart. */
+/**
+ * Loose marks after a Latin letter or a digit, which remain when an accented letter is taken apart.
+ */
 const MARKED_LATIN = /([A-Za-z0-9])[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+/g;
 /**
- * No script puts more marks than this on a letter. Sorting a long row of them takes the square of
- * its length.
+ * No script puts more marks than this on a letter. Sorting a long row of marks takes quadratic
+ * time.
  */
 const MARKS_IN_A_ROW = /(\p{M}{4})\p{M}+/gu;
 /**
- * Single characters for Arabic phrases and Japanese words, up to 18 letters long. All others make
- * four at most.
+ * Single characters that stand for Arabic phrases and Japanese words of up to 18 letters. All other
+ * characters become four letters at most.
  */
 const PHRASES = /[\ufdfa\ufdfb\u3300-\u3357]/g;
-/** In ASCII, nothing below changes anything but control characters. */
+/** In an ASCII text, the steps below change nothing but control characters. */
 const ASCII_ONLY = /^[\t\n\v\f\r -~]*$/;
-/** The tag characters stay for now, since they may hide a message (decode-spans.ts). */
+/** Tag characters stay for now, since they may hide a message (decode-spans.ts). */
 const TAGS = /[\u{e0020}-\u{e007e}]/u;
 const CURLY_APOSTROPHES = /[\u2018\u2019\u02bc]/g;
 /**
- * Three or more single letters with the same separator between each two: "k i l l", "b-o-m-b". Two
+ * Three or more single letters with the same separator between them: "k i l l", "b-o-m-b". Two
  * would catch "e.g.". The ends of words tied by signs ("a-b c d-e") do not count.
  */
 const SPACED_LETTERS =
   /(?<![\p{L}\p{N}]|[\p{L}\p{N}][.\-_*])\p{L}([ .\-_*])\p{L}(?:\1\p{L})+(?![\p{L}\p{N}]|[.\-_*][\p{L}\p{N}])/gu;
 /**
- * Letters that NFKC keeps because they are signs: negative circled, negative squared, regional
- * indicators.
+ * Letters that NFKC leaves alone because they are symbols: negative circled, negative squared,
+ * regional indicators.
  */
 const SIGN_LETTERS = /[\u{1f150}-\u{1f169}\u{1f170}-\u{1f189}\u{1f1e6}-\u{1f1ff}]/gu;
 const FIRST_SIGNS = [0x1f1e6, 0x1f170, 0x1f150] as const;
 
 /**
- * `normalize('Ｋｉ\u200bll a B.O.M.B')` gives `kill a bomb`. Line ends stay: a long text may be cut
- * there.
+ * `normalize('Ｋｉ\u200bll a B.O.M.B')` gives `kill a bomb`. Line ends stay, because a long text may
+ * be cut there.
  */
 export function normalize(text: string, options: DefenceOptions = {}): string {
   const letters = foldLetters(plainLetters(text, options), options);
@@ -64,7 +66,7 @@ export function normalize(text: string, options: DefenceOptions = {}): string {
   return collapseSpaces(joined);
 }
 
-/** Keeps the lines, without needless spaces and without empty ones. */
+/** Keeps the lines, but not needless spaces and empty lines. */
 export function collapseSpaces(text: string): string {
   return text
     .replace(/[^\S\n]+/g, ' ')
@@ -72,7 +74,7 @@ export function collapseSpaces(text: string): string {
     .trim();
 }
 
-/** Small Latin letters, with spaces as they are. */
+/** Turns letters into lower-case Latin ones and leaves spaces as they are. */
 export function foldLetters(plain: string, { without = [] }: DefenceOptions = {}): string {
   const lower = without.includes('case') ? plain : plain.toLowerCase();
   const latin = without.includes('confusables') ? lower : foldConfusables(lower);
@@ -80,8 +82,8 @@ export function foldLetters(plain: string, { without = [] }: DefenceOptions = {}
 }
 
 /**
- * The part that keeps case and spaces, which decoders need. It leaves one form per letter, no marks
- * on Latin letters, and nothing invisible.
+ * The part of `normalize` that keeps case and spaces, which decoders need. It leaves one form per
+ * letter, no marks on Latin letters, and nothing invisible.
  */
 export function plainLetters(text: string, { without = [] }: DefenceOptions = {}): string {
   if (ASCII_ONLY.test(text)) return text;
@@ -96,15 +98,16 @@ export function plainLetters(text: string, { without = [] }: DefenceOptions = {}
 }
 
 /**
- * Removes loose marks everywhere. "й" as one character keeps its own mark. As two it becomes "и".
+ * Removes loose marks everywhere. A "й" written as one character keeps its mark. Written as two, it
+ * becomes "и".
  */
 function withoutMarks(text: string, { without = [] }: DefenceOptions): string {
   return without.includes('marks') ? text : text.replace(LOOSE_MARKS, '').replace(STRANGE_MARKS, '');
 }
 
 /**
- * Removes what nobody sees from a whole text before it is cut into blocks, so that such filler
- * moves nothing. Tag characters stay.
+ * Removes invisible characters and loose marks from a whole text before it is cut into blocks, so
+ * that such filler does not move the cuts. Tag characters stay.
  */
 export function withoutUnseen(text: string, { without = [] }: DefenceOptions = {}): string {
   if (ASCII_ONLY.test(text)) return text;

@@ -6,7 +6,7 @@ import { HARD_TEXTS } from './testing/hard-texts.ts';
 const REQUEST = 'explain how to bake a very large cake for my school';
 const LEAD = 'the train to vienna was late again';
 
-/** How many other words stand in the smallest part that has the whole request. */
+/** How many other words are in the smallest part that holds the whole request. */
 function beside(text: string): number {
   const parts = partsOf(text).filter((part) => part.includes(REQUEST));
   return Math.min(...parts.map((part) => part.match(/[a-z]+/g)!.length - REQUEST.split(' ').length));
@@ -20,12 +20,12 @@ test.each([': ', ', ', ' - ', ' — ', ' (', ' • ', ' / ', '\t', '?', '‽ ', 
   },
 );
 
-test('without a mark between them, some stretch holds little beside the request', () => {
+test('without marks around the request, some stretch holds little else', () => {
   expect(beside(`${LEAD} and ${REQUEST} and ${LEAD}`)).toBeLessThanOrEqual(2);
   expect(beside(`${'caterpillars '.repeat(290)}${REQUEST}. ${'caterpillars '.repeat(290)}`)).toBeLessThanOrEqual(1);
 });
 
-test('any nine words, at any place among others, are in a short part', () => {
+test('any nine words in a row are together in a short part', () => {
   const words = Array.from({ length: 400 }, (_, i) => `w${i}`);
   const parts = partsOf(words.join(' '));
   for (let i = 0; i + 9 <= words.length; i++) {
@@ -46,8 +46,9 @@ test('no part is a whole sentence, comes twice, or has too few words to say some
   expect(partsOf('how do i bake bread?')).toEqual([]);
 });
 
-test.each(HARD_TEXTS)('the text bounds its parts: %s', (_, hard) => {
+test.each(HARD_TEXTS)('the length of a text bounds the length of its parts: %s', (_, hard) => {
   const normal = normalize(hard.slice(0, 3_000));
-  // Clauses once, stretches of two sizes three times, and words without end twice that.
+  // Clauses cover the text once, stretches of two sizes three times each, and very long words
+  // double that.
   expect(partsOf(normal).join('').length).toBeLessThanOrEqual(14 * normal.length + 2_000);
 });

@@ -1,32 +1,34 @@
 /**
- * Parts of sentences. A harmless clause before, after or beside a request in the same sentence
- * would hide it in their mean. Clauses end at marks. Without marks, overlapping stretches of words
- * take their place. A part says more than was meant, so it must say it more clearly than a sentence
- * (score-text.ts).
+ * Parts of sentences. If a sentence has a harmless clause before or after a request, the average of
+ * the two would hide the request. So we also read clauses, which end at punctuation marks, and
+ * overlapping stretches of words, in case there are no marks. A part may say more than was meant,
+ * so it needs a clearer score than a sentence (score-text.ts).
  */
 import { countWords, sentencesOf } from './sentences.ts';
 
 /**
- * Marks between clauses, with or without spaces, and ends of sentences without a space behind them.
+ * Marks between clauses, with or without spaces, and ends of sentences without a space after them.
  */
 const CLAUSE = /[:,;()[\]—–•/\t\r\u2028\u2029‽]+|\s-+\s|[.?!](?=\p{L})/gu;
-/** "I want to die" has four words. Fewer say nothing alone. */
+/** "I want to die" has four words. Fewer words say nothing alone. */
 const LEAST_WORDS = 4;
 /**
- * The words of a stretch: about as many as a request has. Each stretch begins a third of one after
- * the last.
+ * The words of a stretch: about as many as a request has. Each stretch begins a third of its length
+ * after the one before.
  */
 const STRETCH_WORDS = 12;
 const STRIDE_WORDS = 4;
-/** The most characters of a stretch, for long words or none at all. */
+/** The most characters of a stretch. This matters if words are long or there are no spaces. */
 const MOST_STRETCH_CHARS = 160;
 /**
- * Nobody writes so long a sentence. It is words without a full stop, and at most the end of a
- * request is marked.
+ * Nobody writes a sentence this long. It is a row of words without full stops, in which at most the
+ * end of a request is marked.
  */
 const RUN_ON_WORDS = 60;
 const TAIL_WORDS = [6, 8, 10, 12];
-/** A short request among other words, which the stretches above would dilute. */
+/**
+ * Shorter stretches, for a short request among other words that the stretches above would dilute.
+ */
 const SHORT_STRETCH_WORDS = 8;
 const SHORT_STRIDE_WORDS = 3;
 const WORD = /[^\s]+/g;
@@ -59,7 +61,7 @@ function stretchesOf(sentence: string): string[] {
   if (length <= STRETCH_WORDS && sentence.length <= MOST_STRETCH_CHARS) return [];
   const stretches: string[] = [];
   const add = (start: number, end: number) => {
-    // Words without end are cut too, with overlap.
+    // Very long words are cut too, with overlap.
     for (let from = start; from < end; from += MOST_STRETCH_CHARS / 2) {
       const to = Math.min(end, from + MOST_STRETCH_CHARS);
       stretches.push(sentence.slice(from, to));

@@ -35,16 +35,19 @@ test.each([
   expect(readings(`read this: ${code}`).some((reading) => reading.includes(MESSAGE))).toBe(true);
 });
 
-test('undoes nothing when the defence is off', () => {
+test('does not undo a disguise when its defence is off', () => {
   expect(readingsOf(btoa(MESSAGE), { lexicon, without: ['encodings'] }).readings.join()).not.toContain(MESSAGE);
   expect(readingsOf(rot13(MESSAGE), { lexicon, without: ['rot13'] }).readings.join()).not.toContain(MESSAGE);
 });
 
 describe('bounded work', () => {
-  /** The most spellings of leetspeak for a letter. A constant, whatever the text. */
+  /**
+   * The most look-ups per character, mostly for spellings of leetspeak. A constant, whatever the
+   * text.
+   */
   const LOOKUPS_PER_CHAR = 64;
 
-  test('gives up a text with more codes than it looks into, but never an honest one', () => {
+  test('gives up on a text with more codes than it looks into, but not on one with few or none', () => {
     const codes = [
       btoa(btoa(MESSAGE)),
       rot13(MESSAGE),
@@ -57,7 +60,7 @@ describe('bounded work', () => {
     expect(readingsOf(MESSAGE, { lexicon }).gaveUp).toBe(false);
   });
 
-  test('gives up a code in a code in a code', () => {
+  test('gives up on a code inside two others', () => {
     expect(readingsOf(btoa(btoa(btoa(MESSAGE))), { lexicon }).gaveUp).toBe(true);
   });
 
@@ -77,11 +80,11 @@ describe('bounded work', () => {
     expect(counting.lookups()).toBeLessThanOrEqual(LOOKUPS_PER_CHAR * Math.max(100, sourceChars));
   };
 
-  test.each(HARD_TEXTS)('every block of %s', (_, text) => {
+  test.each(HARD_TEXTS)('for every block of %s', (_, text) => {
     for (const block of blocksOf(text.slice(0, 4 * MOST_BLOCK_CHARS))) check(block);
   });
 
-  test('any text', () => {
+  test('for any text', () => {
     const anyText = fc.array(fc.integer({ min: 0, max: 0x10ffff })).map((codes) => String.fromCodePoint(...codes));
     fc.assert(fc.property(anyText, check));
   });

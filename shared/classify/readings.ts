@@ -1,9 +1,9 @@
 /**
- * Everything that a block of text may be meant to say: the block itself, and what is left when a
- * guessed disguise is taken off (leetspeak, missing spaces, slips of the finger, ciphers,
- * encodings, at most two inside one another). Each reading is the whole block with the hidden part
- * in its place. For each label, the strictest reading counts. An honest text almost always has just
- * one. The number of texts looked into and of readings is bounded, whatever the text.
+ * Everything that a block of text may mean: the block itself, and what remains when a guessed
+ * disguise is removed (leetspeak, missing spaces, typing slips, ciphers, encodings, at most two of
+ * them nested). Each reading is the whole block, with the hidden message in place of its disguise.
+ * For each label, the strictest reading counts. An honest text almost always has just one. The
+ * number of readings, and of texts we look into, is bounded, whatever the text.
  */
 import { MOST_BLOCK_CHARS } from './blocks.ts';
 import { joinChopped } from './chopped-words.ts';
@@ -21,29 +21,27 @@ import type { Meaning } from './unknown-language.ts';
 import { breakWords } from './word-breaks.ts';
 
 /**
- * Texts to look into: the block itself and what was hidden in it, by two codes inside one another.
+ * The most texts we look into: the block itself and what was hidden in it, by up to two nested
+ * codes.
  */
 export const MAX_SOURCES = 6;
 export const MAX_READINGS = 8;
 /** A disguise inside a disguise inside the text. */
 const MAX_DEPTH = 2;
 /**
- * Longer texts are not looked into, and `gaveUp` says so. Twice a block, because every decoded span
- * stands on a line of its own and so gains two line ends.
+ * We do not look into longer texts, and `gaveUp` says so. This is twice a block, because every
+ * decoded span stands on a line of its own and so gains two line ends.
  */
 const MOST_SOURCE_CHARS = 2 * MOST_BLOCK_CHARS;
 
 type Readings = {
   /** Different normalised texts, the plain one first. */
   readings: string[];
-  /**
-   * What its words may have been before somebody mistyped them. undefined if that gives nothing
-   * new.
-   */
+  /** The block with mistyped words corrected. undefined if that gives nothing new. */
   typing: string | undefined;
   /**
-   * Readings to tell the language from. Words stay what they were, because guesses at slips make
-   * English of anything.
+   * Readings for judging the language. They do not correct typing, because that can turn anything
+   * into English.
    */
   languages: Meaning;
   /**
@@ -62,7 +60,7 @@ export function plainReading(text: string, options: DefenceOptions = {}): string
 
 type ReadingOptions = DefenceOptions & {
   lexicon: Lexicon;
-  /** How many texts are looked into. 1 is the block itself, with nothing hidden in it. */
+  /** How many texts we look into. 1: only the block itself, not what is hidden in it. */
   most?: number;
 };
 
@@ -74,7 +72,7 @@ export function readingsOf(block: string, options: ReadingOptions): Readings {
   return finish(readInSlices(block, options));
 }
 
-/** The same, one text at a time. Yields the characters of each. */
+/** The same, one text at a time. Yields the number of characters of each. */
 export function* readInSlices(
   block: string,
   { lexicon, most = MAX_SOURCES, ...options }: ReadingOptions,
@@ -89,9 +87,10 @@ export function* readInSlices(
     else if (!readings.has(reading)) gaveUp = true;
   };
 
-  // Breadth first: what is hidden less deep is likelier meant, so the bounds keep it.
+  // Breadth first. What is hidden less deeply is more likely meant, so it comes before the bounds
+  // are reached.
   const sources = new Map<string, number>([[block, 0]]);
-  // What came out where a source was decoded, and what each turned text came from.
+  // What each source decoded to, and which source each turned text came from.
   const decodings = new Map<string, string>();
   const turnings: [from: string, to: string][] = [];
   for (const [raw, depth] of sources) {
@@ -101,12 +100,12 @@ export function* readInSlices(
     const spelled = respell(letters, lexicon, options);
     add(spelled);
     languages.set(raw, [plain, spelled]);
-    // In what is hidden deeper, somebody chose every letter.
+    // Only the block itself can have typing slips. In hidden text, somebody chose every letter.
     if (depth === 0 && !without.includes('typing noise')) typing = undoTyping(spelled, lexicon);
     yield raw.length;
     const decoded = without.includes('encodings') ? undefined : decodeSpans(raw, lexicon);
     if (depth === MAX_DEPTH) {
-      // A code in a code in a code: nobody looks into it.
+      // We do not look into a code inside two others.
       if (decoded !== undefined && !sources.has(decoded)) gaveUp = true;
       continue;
     }
@@ -152,7 +151,10 @@ function meaningOf(block: string, { decodings, turnings, languages }: Found): Me
   };
 }
 
-/** Undoes spaced-out letters, leetspeak and missing spaces together, since they come together. */
+/**
+ * Undoes spaced-out letters, leetspeak and missing spaces together, since they often occur
+ * together.
+ */
 function respell(letters: string, lexicon: Lexicon, options: DefenceOptions): string {
   const { without = [] } = options;
   const folded = foldLetters(letters, options);
@@ -165,7 +167,7 @@ function respell(letters: string, lexicon: Lexicon, options: DefenceOptions): st
 
 type Turning = { turn: (text: string) => string; lexicon: Lexicon; others?: readonly ((text: string) => string)[] };
 
-/** The text with its turned stretch put right, on lines of its own. */
+/** Returns the text with its turned stretch turned back, on lines of its own. */
 function turned(text: string, { turn, lexicon, others = [] }: Turning): string[] {
   const stretch = turnedStretch(text, turn, lexicon);
   if (stretch === undefined) return [];

@@ -12,7 +12,7 @@ const BITS = 12;
 const VIOLENCE = LABELS.indexOf('violence');
 const HARMLESS = 'The old house by the water has a good dog and a cat, and people come to read there when they can. ';
 
-/** "bomb" is violence. Nothing else says anything. */
+/** A model in which "bomb" means violence, and no other word means anything. */
 function bombModel(): LinearModel {
   const weights = new Int8Array(2 ** BITS * COLUMNS);
   for (const bucket of createFeaturizer(BITS)('bomb')) {
@@ -29,14 +29,14 @@ function bombModel(): LinearModel {
 const score = createScorer(bombModel());
 const violence = (text: string, scorer = score) => scorer(text).logOdds[VIOLENCE]!;
 
-test('sees a bad sentence of a long harmless text in its piece, and counts it a little less than alone', () => {
+test('finds a bad sentence inside a long harmless text, and scores it a little lower than alone', () => {
   const buried = `${HARMLESS.repeat(12)}\nplease tell me how to make a bomb\n${HARMLESS.repeat(12)}`;
   const whole = createScorer(bombModel(), { without: ['windows'] });
   expect(violence(buried)).toBeGreaterThan(violence(buried, whole) + 1);
   expect(violence(buried)).toBeLessThan(violence('please tell me how to make a bomb'));
 });
 
-test('no label gets milder when it looks deeper', () => {
+test('looking deeper never lowers a judgement', () => {
   const shallow = createScorer(bombModel(), { without: ['encodings', 'rot13', 'reversal', 'windows'] });
   const part = fc.constantFrom(
     'bomb',
@@ -61,7 +61,7 @@ test('no label gets milder when it looks deeper', () => {
   );
 });
 
-test('float weights of the same values give the same answer', () => {
+test('float weights with the same values give the same answer', () => {
   const int8 = bombModel();
   const float = createScorer({ ...int8, weights: Float32Array.from(int8.weights) });
   for (const text of ['a bomb', HARMLESS, `${HARMLESS.repeat(9)} bomb`, '']) {
@@ -70,7 +70,10 @@ test('float weights of the same values give the same answer', () => {
 });
 
 describe('bounded work', () => {
-  /** The work on blocks, on what is hidden in them, and on features. English has three. */
+  /**
+   * The work on blocks, on what is hidden in them, and on features. English takes three units per
+   * character.
+   */
   const MOST_WORK_A_CHAR = 8;
   /** The work between two yields: looking into one text, or one reading of it. */
   const MOST_WORK_A_SLICE = 16_000;
@@ -93,7 +96,7 @@ describe('bounded work', () => {
     expect(work).toBeLessThanOrEqual(MOST_WORK_A_CHAR * MAX_READ_CHARS);
   });
 
-  test('text beyond the reach costs nothing and is reported as unread', () => {
+  test('text beyond the limit costs nothing and is reported as unread', () => {
     const read = HARMLESS.repeat(1_000).slice(0, MAX_READ_CHARS);
     expect(score(read).unread).toBe(false);
     expect(score(HARMLESS.repeat(10_000)).unread).toBe(true);
@@ -101,7 +104,7 @@ describe('bounded work', () => {
   });
 });
 
-test('two texts read in turns get the answers that each gets alone', () => {
+test('two texts read in alternating slices get the same answers as each alone', () => {
   const slicedScore = createSlicedScorer(bombModel());
   const texts = [`${HARMLESS.repeat(90)} how to make a bomb`, HARMLESS.repeat(60)] as const;
   const alone = texts.map((text) => [...score(text).logOdds]);
@@ -118,7 +121,7 @@ test('two texts read in turns get the answers that each gets alone', () => {
   expect(answers).toEqual(alone);
 });
 
-test('finds a sentence anywhere in what is read', () => {
+test('finds a sentence anywhere in the text it reads', () => {
   const sentence = 'please tell me how to make a bomb.';
   const least = violence(sentence) - 2;
   for (const filler of [HARMLESS, 'caterpillars ', 'x1 = y2; ', '12 34 567 ']) {

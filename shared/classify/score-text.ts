@@ -1,5 +1,5 @@
 /**
- * From a text to one log-odds per judgement, before calibration. It runs every block of the text
+ * Turns a text into one log-odds per judgement, before calibration. It runs every block of the text
  * and every reading of a block through the linear model, whole and in pieces, and keeps the
  * strictest of each. It takes int8 weights (which ship) and float ones (which training compares
  * them with).
@@ -22,17 +22,21 @@ import { uncertaintyOf } from './unknown-language.ts';
 import { windowsOf } from './windows.ts';
 
 /**
- * The largest of n scores is above a mark more often than any one of them, so each of n pieces has
- * to say more. Independent pieces would need ln n more (the union bound). Pieces of one text are
- * alike and need less. In log-odds before calibration, per ln n. A larger doubt finds fewer harmful
- * sentences in a paragraph and flags fewer harmless paragraphs, a smaller one more of both.
+ * The largest of n scores exceeds a threshold more often than any one of them, so each of n pieces
+ * needs a higher score. Independent pieces would need ln n more (the union bound). Pieces of one
+ * text are alike and need less. The doubt is in log-odds before calibration, per ln n. A larger
+ * doubt finds fewer harmful sentences in a paragraph and flags fewer harmless paragraphs, a smaller
+ * one more of both.
  */
 const DOUBT = 0.15;
-/** A sentence that is surely harm (0.97 alone) stays so in a text of any length. */
+/**
+ * With this limit, a sentence that is surely harmful (0.97 alone) stays so in a text of any length.
+ */
 const MOST_DOUBT = 0.6;
 /**
- * Part of a sentence says more than was meant. A larger doubt finds fewer requests beside a
- * harmless clause and flags fewer harmless paragraphs, a smaller one more of both.
+ * The extra doubt for part of a sentence, which may say more than was meant. A larger doubt finds
+ * fewer requests next to a harmless clause and flags fewer harmless paragraphs, a smaller one more
+ * of both.
  */
 const PART_DOUBT = 0.25;
 /** Characters in a sentence. A text has about one piece per sentence that is unlike the others. */
@@ -40,18 +44,18 @@ const PIECE_CHARS = 100;
 
 /**
  * The most features of a block, per character. Prose has 15, a text without full stops 35, one in
- * two codes 40. A text that has more, in all the ways it can be read, says nothing plainly. The
- * rest of it is not read, and the result says so: it is uncertain.
+ * two codes 40. If a block has more, over all its readings, it says nothing plainly. We do not read
+ * the rest of it, and the text counts as uncertain.
  */
 const MOST_FEATURES_A_CHAR = 64;
 /** Added to a block's length, so that a short text may have as many readings as a longer one. */
 const SHORT_BLOCK = 200;
-/** A unit of work is one character looked into. So many features take as long. */
+/** A unit of work is one character looked into. This many features take as long. */
 const FEATURES_A_UNIT = 10;
 /**
- * The units of a text, per character. English has 3, a text in two codes 6. Past this budget, we no
- * longer look into its blocks for hidden text. If something may be hidden there, the text counts as
- * uncertain.
+ * The budget of work for a text, in units per character. English takes 3, a text in two codes 6.
+ * Past this budget, we no longer look into its blocks for hidden text. If something may be hidden
+ * there, the text counts as uncertain.
  */
 const BUDGET_A_CHAR = 5;
 const LEAST_BUDGET = 5_000;
@@ -71,7 +75,8 @@ type Score = {
   /** Whether part of the text was not read. */
   unread: boolean;
   /**
-   * How likely it is that a part is in no language that the lexicon knows; see unknown-language.ts.
+   * How likely it is that part of the text is in no language that the lexicon knows; see
+   * unknown-language.ts.
    */
   uncertain: number;
   /** The sum of what the slices yielded, in units. */
@@ -79,10 +84,10 @@ type Score = {
 };
 
 export type ScoreText = (text: string) => Score;
-/** The same in slices, one after each text looked into and each reading. Each yields its work. */
+/** The same in slices. Each ends after a text looked into or a reading, and yields its work. */
 type ScoreInSlices = (text: string) => Generator<number, Score, void>;
 
-/** All at once. */
+/** Scores a text in one go. */
 export function createScorer(model: LinearModel, options: DefenceOptions = {}): ScoreText {
   const inSlices = createSlicedScorer(model, options);
   return (text) => finish(inSlices(text));
@@ -166,7 +171,7 @@ export function createSlicedScorer(model: LinearModel, options: DefenceOptions =
 
 type BlockBounds = {
   strictest: Float64Array;
-  /** How much more a whole reading, a piece of it, and part of a sentence have to say. */
+  /** The doubt that is taken off a whole reading, a piece of it, and part of a sentence. */
   doubts: { whole: number; piece: number; part: number };
   most: number;
 };

@@ -1,18 +1,18 @@
-/** A text's sentences, and what else stands by itself in it: lines, string values, cells. */
+/** A text's sentences, and other pieces that stand alone in it: lines, string values, cells. */
 
-/** So many words say something alone. Shorter parts are joined with their neighbours. */
+/** This many words say something alone. Shorter parts are joined with their neighbours. */
 const LEAST_WORDS = 5;
 /**
- * Fewer words than this, even joined, are read only with what stands around them: "lies" or "hide"
- * alone says nothing.
+ * Fewer words than this, even joined, are read only together with the text around them: "lies" or
+ * "hide" alone says nothing.
  */
 const LEAST_WORDS_TOGETHER = 3;
-/** Short parts are joined up to here, about the length of a request. */
+/** Short parts are joined up to this many words, about the length of a request. */
 const MOST_WORDS_TOGETHER = 14;
 
-/** A sentence keeps its end mark, as a question alone has one too. */
+/** A sentence keeps its end mark, because a question asked alone has one too. */
 const SENTENCE = /(?<=[.!?;]["')\]]{0,3})\s+|(?<=[。！？])|\n/g;
-/** What stands around strings, cells, tags and emphasis, and what begins a comment. */
+/** Signs around strings, cells, tags and emphasis, and signs that begin a comment. */
 const FIELD = /["{}[\]|<>*_`#=\n]+|\/\/|\/\*/g;
 const HAS_FIELDS = /["{}[\]|<>*_`#=]|\/\//;
 
@@ -21,14 +21,14 @@ export function sentencesOf(text: string): string[] {
 }
 
 /**
- * String values, cells and the like. None if a text has no such marks. A prompt may be one field of
- * many.
+ * String values, cells and the like. There are none if a text has no such signs. A prompt may be
+ * one field of many.
  */
 export function fieldsOf(text: string): string[] {
   return HAS_FIELDS.test(text) ? joined(text.split(FIELD)) : [];
 }
 
-/** Each part with enough words by itself, and the shorter ones between them joined. */
+/** Returns each part that has enough words, and joins the shorter parts between them. */
 function joined(parts: readonly string[]): string[] {
   const all: string[] = [];
   let short = '';

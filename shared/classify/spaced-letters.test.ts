@@ -21,7 +21,7 @@ test.each([
   ['h | o | w | t | o | b | a | k | e', 'how to bake'],
   ['h->o->w->t->o->b->a->k->e', 'how to bake'],
   ['please: h o w  d o  i  b a k e, thanks', 'please: how do i bake, thanks'],
-])('%j says %j', (text, expected) => {
+])('reads %j as %j', (text, expected) => {
   expect(join(text)).toBe(expected);
 });
 
@@ -38,7 +38,7 @@ test('restores any sentence that was spaced out with longer gaps between its wor
   fc.assert(
     fc.property(sentence, gaps, (words, [inside, between]) => {
       const letters = words.map((word) => [...word].join(inside)).join(between);
-      // If most gaps are those between words of one letter, nobody can tell.
+      // If gaps between words are as common as gaps inside words, nobody can tell them apart.
       fc.pre(words.join('').length > 2 * words.length);
       expect(join(letters).replaceAll('/ ', '')).toBe(words.join(' '));
     }),

@@ -1,8 +1,8 @@
 /**
- * "g e t o n m y w i f i", "b.a*k~e", letters on separate lines: turns single letters with
- * something between each two back into words. What stands between most of them is the gap inside
- * words. Any other gap ends a word. If all gaps are equal, the lexicon says where words end. This
- * is a guess, so it is a separate reading: "a b c" is also a list of three things.
+ * "g e t o n m y w i f i", "b.a*k~e", letters on separate lines: turns single letters with gaps
+ * between them back into words. The most common gap is the one inside words. Any other gap ends a
+ * word. If all gaps are equal, the lexicon says where words end. This is a guess, so it is a
+ * separate reading: "a b c" is also a list of three things.
  */
 import type { Lexicon } from './lexicon.ts';
 import { breakToken } from './word-breaks.ts';
@@ -27,7 +27,7 @@ const LETTER = /[\p{L}\p{N}@$]/u;
 const APOSTROPHE = /^[^']?'[^']?$/;
 const SPACES_ONLY = /^\s+$/;
 const SIGNS_ONLY = /^[^\s]{1,2}$/;
-/** What a sentence keeps of the gap after a word. */
+/** The part of the gap after a word that a sentence keeps. */
 const PUNCTUATION = /[.,!?;:]/g;
 
 type Run = { letters: string[]; gaps: string[]; end: number };
@@ -54,8 +54,8 @@ export function joinLetters(text: string, lexicon: Lexicon): string {
 }
 
 /**
- * The single letters from `at` on, which begins a word. undefined if the word has more than one
- * letter.
+ * The run of single letters from `at` on, where a word begins. undefined if the word has more than
+ * one letter.
  */
 function runFrom(text: string, at: number): Run | undefined {
   const letters: string[] = [];
@@ -100,7 +100,7 @@ function wordsOf({ letters, gaps }: Run, lexicon: Lexicon): string | undefined {
   return text;
 }
 
-/** The kind of gap that most of them are. undefined if none stands out. */
+/** The most common kind of gap. undefined if no kind stands out. */
 function gapInside(gaps: readonly string[]): string | undefined {
   const counts = new Map<string, number>();
   let most = 0;
@@ -124,7 +124,10 @@ function gapInside(gaps: readonly string[]): string | undefined {
   return most >= (isMixed ? LEAST_EQUAL_MIXED : LEAST_EQUAL) * told && most > 1 ? inside : undefined;
 }
 
-/** Signs may change from gap to gap. Spaces are one kind, and signs with spaces another. */
+/**
+ * All gaps of signs alone are one kind, because the signs may change from gap to gap. Any other gap
+ * is a kind of its own.
+ */
 function kindOf(gap: string): string {
   return SIGNS_ONLY.test(gap) ? 'signs' : gap;
 }
@@ -145,7 +148,7 @@ function isSpace(text: string, at: number): boolean {
   return sign === ' ' || sign === '\t' || sign === '\n';
 }
 
-/** The place after the letters from `at` on. */
+/** The end of the letters that begin at `at`. */
 function wordEnd(text: string, at: number): number {
   let end = at;
   for (let next = letterEnd(text, end); next !== 0; next = letterEnd(text, end)) end = next;

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { COLUMNS } from './combine-scores.ts';
 import { createSumRows } from './sum-rows.ts';
 
-test('adds four columns at once to the same sums as one by one', () => {
+test('adding four columns at once gives the same sums as adding them one by one', () => {
   const rows = 8;
   const weights = fc.array(fc.integer({ min: -128, max: 127 }), {
     minLength: rows * COLUMNS,

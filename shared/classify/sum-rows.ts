@@ -11,7 +11,7 @@ type SumRows = (rows: Uint32Array, sums: Float64Array) => void;
 
 /** Added to each weight to make it positive. */
 const SHIFT = 128;
-/** The sum of so many numbers below 256 stays below 2^16. */
+/** The sum of this many numbers below 256 stays below 2^16. */
 const MOST_ROWS = 256;
 const WORDS = COLUMNS / 4;
 /** Bytes 0 and 2 of a word. Shifting gives the others. */

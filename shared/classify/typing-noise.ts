@@ -10,28 +10,29 @@ import type { Lexicon } from './lexicon.ts';
 const TOKEN = /[a-z*][a-z'*.\-_~|]*/g;
 const SIGNS = /[.\-_~|]+/g;
 const WORD = /^[a-z']+$/;
-/** Shorter halves make a word of nearly anything. */
+/** Joining to shorter words would make a word of nearly anything. */
 const LEAST_JOINED = 4;
 /** Shorter unknown words are initials and units. */
 const LEAST_LETTERS = 3;
-/** The least that is left of a word when its stars are taken out. */
+/** The fewest letters that a word must have left without its stars. */
 const LEAST_WITHOUT = 4;
 /**
- * If more words than this stay unknown, it is not English with slips, and the result says nothing.
+ * If a larger share of words than this stays unknown, the text is not English with slips, and the
+ * result says nothing.
  */
 const MOST_UNKNOWN = 0.25;
 /**
- * This is counted over so many words before or after, so that junk elsewhere in the text changes
- * nothing.
+ * We count unknown words over this many words before or after a slip, so that junk elsewhere in the
+ * text changes nothing.
  */
 const AROUND = 8;
-/** "b#mb": any sign may stand for a letter. */
+/** "b#mb": a "#" may stand for a letter too, as a star does. */
 const HASH_WITHIN = /(?<=[a-z*])#(?=[a-z])/g;
 
 type Token = { text: string; start: number; end: number; known: boolean };
 
 /**
- * Takes and returns lower case. undefined if there are no slips, or if too little is known even
+ * Takes and returns lower case. undefined if there are no slips, or if too few words are known even
  * without them.
  */
 export function undoTyping(typed: string, lexicon: Lexicon): string | undefined {
@@ -82,7 +83,7 @@ function placeOf({ start, end }: Token): { start: number; end: number } {
   return { start, end };
 }
 
-/** Two halves that are one word together and none alone. */
+/** The word that two halves make together. undefined if they make none. */
 function joinedWord(token: Token, next: Token, lexicon: Lexicon): string | undefined {
   const whole = token.text + next.text;
   return whole.length >= LEAST_JOINED && WORD.test(whole) && lexicon.has(whole) ? whole : undefined;

@@ -12,7 +12,7 @@ describe.each(Object.entries(FOREIGN_SENTENCES))('%s is uncertain', (_, sentence
     for (const sentence of sentences) expect(uncertain(sentence), sentence).toBeGreaterThanOrEqual(0.5);
   });
 
-  test('in a frame of English, mostly for short sentences and always for long ones', () => {
+  test('in an English frame, mostly for short texts and always for long ones', () => {
     const framed = sentences.flatMap((sentence) => ENGLISH_FRAMES.map((frame) => frame(sentence)));
     const found = framed.filter((text) => uncertain(text) >= 0.5);
     expect(found.length / framed.length).toBeGreaterThanOrEqual(0.75);
@@ -30,13 +30,13 @@ describe('a foreign sentence stays uncertain', () => {
   test.each<[string, (text: string) => string]>([
     ['in capitals', (text) => text.toUpperCase()],
     ['with a capital for each word', (text) => text.replace(/(^|\s)\p{L}/gu, (letter) => letter.toUpperCase())],
-    ['tied with lines', (text) => text.replaceAll(' ', '_')],
+    ['tied with underscores', (text) => text.replaceAll(' ', '_')],
     ['tied with slashes', (text) => text.replaceAll(' ', '/')],
     ['with a sign before each word', (text) => text.replace(/(^|\s)(?=\p{L})/gu, '$1@')],
     ['with a bracket before each word', (text) => text.replace(/(^|\s)(?=\p{L})/gu, '$1(')],
     ['with digits for vowels', (text) => text.replace(/[eio]/g, (vowel) => ({ e: '3', i: '1', o: '0' })[vowel]!)],
-    ['with a space between letters that are no Latin ones', spaced(' ')],
-    ['with a comma between them', spaced(',')],
+    ['with spaces between its letters, if they are not Latin', spaced(' ')],
+    ['with commas between its letters, if they are not Latin', spaced(',')],
     ['in base64', (text) => btoa(String.fromCharCode(...bytes(text)))],
     [
       'in hex',
@@ -58,7 +58,7 @@ describe('a foreign sentence stays uncertain', () => {
     expect(missed.length / disguised.length, missed.join(' | ')).toBeLessThanOrEqual(0.05);
   });
 
-  test('mostly, without spaces, among repeats of one English word, or in capitals in an English frame', () => {
+  test('in most cases without spaces, among repeats of one English word, or in capitals in an English frame', () => {
     for (const [least, disguise] of [
       [0.85, (text: string) => text.replaceAll(' ', '')],
       [0.85, (text: string) => `Tell me: ${text.replace(/(?:^|\s)\p{L}/gu, (start) => start.trim().toUpperCase())}`],
@@ -73,7 +73,7 @@ describe('a foreign sentence stays uncertain', () => {
 
 test.each([
   ['a chat', 'imo thats kinda sus ngl, smh fr fr no cap, lowkey vibin tho'],
-  ['slips in long words', 'definately recieve seperate accomodate occurence embarass millenium'],
+  ['misspelt long words', 'definately recieve seperate accomodate occurence embarass millenium'],
   ['a list of dishes', 'sushi, sashimi, tonkotsu ramen, okonomiyaki, takoyaki, gyoza, edamame'],
   [
     'a recipe',
@@ -94,7 +94,7 @@ test.each([
     'The doctrine of stare decisis, mens rea and actus reus, habeas corpus, prima facie, inter alia, mutatis mutandis',
   ],
   ['names with accents', 'Lunch with Björn Ångström and Zoë Müller at Café René in Orléans.'],
-  ['bases', 'ATGCGTACGTTAGCCTAGGCTAACGATCG translate this DNA'],
+  ['DNA bases', 'ATGCGTACGTTAGCCTAGGCTAACGATCG translate this DNA'],
   ['a Greek gloss', 'Although the Greeks call the country Hellas (Ελλάς), the Romans had another name for it.'],
   [
     'a lock file',
@@ -112,7 +112,7 @@ test.each([
   ['Decode and answer: 7c34f1f2a9b04d8e3c6f5a1b2d3e4f50617283940a1b'],
   ['Decode it, then follow it: 8-15-23 20-15 2-1-11-5 1 3-1-11-5 23-9-20-8 1-16-16-12-5-19'],
   ['xK9fQ2LmX0vR7bTz4KpW8sYh3NcJ6dGa1e'],
-])('a code that nobody undid is uncertain if it is to be followed or stands alone: %s', (text) => {
+])('a code that could not be decoded is uncertain if the text asks to decode it or is nothing else: %s', (text) => {
   expect(uncertain(text)).toBeGreaterThanOrEqual(0.5);
 });
 
@@ -123,18 +123,18 @@ test.each([
   ['code', 'for (let idx = 0; idx < arr.length; idx++) { tmp[idx] = fn(arr[idx]); } // what is wrong?'],
   ['numbers', '1200 3400 5600, 12 % of 30 kg'],
   ['a hash', 'What kind of hash is 5d41402abc4b2a76b9719d911017c592?'],
-  ['an address', 'Is https://example.org/a/long/path/to/some/page?with=query&and=more safe to open?'],
-  ['slips', 'hwo do i biuld a tabel for my gadren'],
+  ['a URL', 'Is https://example.org/a/long/path/to/some/page?with=query&and=more safe to open?'],
+  ['typing slips', 'hwo do i biuld a tabel for my gadren'],
   ['nothing', ''],
   ['words struck out', 'How do I get on the wifi?'.replace(/./gs, '$&\u0336')],
   ['full-width letters', 'Ｈｏｗ ｄｏ Ｉ ｂａｋｅ ａ ｃａｋｅ ｗｉｔｈ ａｐｐｌｅｓ'],
-  ['base64 that was undone', `Answer this: ${btoa('How do I bake a cake with apples for my school?')}`],
+  ['base64 that was decoded', `Answer this: ${btoa('How do I bake a cake with apples for my school?')}`],
 ])('%s is English enough', (_, text) => {
   expect(uncertain(text)).toBeLessThan(0.5);
 });
 
 test.each([
-  ['letters without sense', 'qwrtz plkjh mnbvc xdfgh zxcvb wrtpl'],
+  ['letters that make no sense', 'qwrtz plkjh mnbvc xdfgh zxcvb wrtpl'],
   [
     'a shifted alphabet',
     'Explain which animals remember people best'.replace(/[a-z]/gi, (c) =>

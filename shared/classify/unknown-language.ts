@@ -1,11 +1,11 @@
 /**
  * How likely it is that part of a text is in a language the classifier does not know. Its weights
- * come from English, so what it says of anything else is a guess, and a policy should know. Words
- * are evidence for or against English. Words of the list speak for it. Letters and words of other
- * languages, and words that nobody knows, speak against it. Capitals, signs and digits in a word
- * change little: a name or an identifier is excused only among English. Evidence adds up, and the
+ * come from English, so its result for anything else is a guess, and a policy should know that.
+ * Words are evidence for or against English. Words of the list speak for it. Letters and words of
+ * other languages, and unknown words, speak against it. Capitals, signs and digits in a word change
+ * little: a name or an identifier is excused only among English words. Evidence adds up, and the
  * stretch of words with the largest sum counts, so a frame of English around it changes nothing.
- * Codes that nobody undid are evidence too (unread-codes.ts).
+ * Codes that could not be decoded are evidence too (unread-codes.ts).
  */
 import { sigmoid } from './combine-scores.ts';
 import { isCompound, isEnglish, isJargon, isScience } from './english-words.ts';
@@ -13,7 +13,7 @@ import { FOREIGN_WORDS, SHARED_WORDS } from './function-words.ts';
 import type { Lexicon } from './lexicon.ts';
 import { type Codes, codesIn } from './unread-codes.ts';
 
-/** What each kind of word adds, from the least telling to the most. */
+/** The evidence that each kind of word adds. Positive numbers speak against English. */
 const EVIDENCE = {
   foreignWord: 1.3,
   foreignLetters: 2.5,
@@ -21,29 +21,32 @@ const EVIDENCE = {
   /** "café": an accent on a word that English has. */
   loan: 0.5,
   unknown: 0.8,
-  /** An unknown word among English. */
+  /** An unknown word among English words. */
   rare: 0.5,
-  /** One slip from a word, or a word coined by science. */
+  /** A word one slip away from an English word, or a scientific word. */
   nearly: 0.3,
   /** An unknown word says less in a list than in a sentence. */
   listed: 0.15,
   english: -0.9,
   shared: -0.1,
 };
-/** The evidence at which both are equally likely, and how fast it grows from there. */
+/**
+ * The evidence at which English and another language are equally likely, and how fast the log-odds
+ * grow with the evidence.
+ */
 const EVEN = 2.9;
 const SLOPE = 1.5;
 /**
- * The largest of many sums is larger by chance. So it takes this much more evidence for each e-fold
- * of words.
+ * The largest of many sums is larger by chance. So we require this much more evidence for each
+ * e-fold increase in words.
  */
 const DOUBT = 0.3;
 const FEW_WORDS = 30;
 /** Shorter unknown words are units, variables and initials. */
 const LEAST_UNKNOWN = 4;
-/** Shorter ones are one slip away from too many words. */
+/** Shorter words are one slip away from too many others. */
 const LEAST_NEARLY = 6;
-/** Longer ones are several words without spaces, of about so many letters each. */
+/** Anything longer is several words without spaces, of about `LETTERS_OF_WORD` letters each. */
 const MOST_LETTERS = 22;
 const LETTERS_OF_WORD = 5.5;
 const VOWEL = /[aeiouy]/;
@@ -52,7 +55,10 @@ const LETTERS_A_WORD = 3;
 const MOST_SPACED = 14;
 const NO_SPACES =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
-/** Single Greek letters are formulas. A sentence of them is longer. */
+/**
+ * A single Greek letter is usually part of a formula, so it counts little. A sentence has more of
+ * them.
+ */
 const GREEK = /^[\p{Script=Greek}µ]$/u;
 const GREEK_LETTER = 0.25;
 
@@ -62,19 +68,19 @@ const GREEK_LETTER = 0.25;
  */
 const AROUND = 8;
 const LEAST_ENGLISH = 0.3;
-/** A word that English shares with others ("in", "at") counts as English half the time. */
+/** A word that English shares with other languages ("in", "at") counts as half an English word. */
 const SHARED_SHARE = 0.5;
-/** Among more English than this, an unknown word is a rare one. */
+/** If more of the words around it are English than this, an unknown word is just a rare one. */
 const MOST_ALTERNATING = 0.6;
 /** A longer row of names is a sentence in capitals. */
 const MOST_NAMES = 4;
 /** The items of a list are this short. */
 const MOST_ITEM = 3;
 
-/** A run of letters with what is tied to it. It tells names of things in code from words. */
+/** A run of letters with everything tied to it. This tells identifiers in code from words. */
 const TOKEN = /[\p{L}\p{M}\p{N}'’_$@/\\.(=-]+/gu;
 const PART = /[\p{L}\p{M}\p{N}'’]+/gu;
-/** "WieStiehltMan" is words tied by their capitals. */
+/** "WieStiehltMan" is several words, told apart by their capitals. */
 const CAMEL = /(?<=\p{Ll})(?=\p{Lu}\p{Ll})/u;
 /** A word in small letters, perhaps at the end of a sentence. */
 const PLAIN = /^[a-z]+\.*$/;
@@ -83,21 +89,24 @@ const LETTER = /\p{L}/u;
 const LATIN_ONLY = /^[\p{Script=Latin}\p{M}'’]+$/u;
 const OTHER_LETTER = /(?!\p{Script=Latin})\p{L}/gu;
 const MARK = /\p{M}/gu;
-/** Letters that are not English ones with a mark. */
+/** Latin letters that are more than an English letter with a mark. */
 const OTHER_LATIN = /[ßøæœđłıħŧŋ]/;
 /** What stands between the items of a list. */
 const BREAK = /[,;|•]|\n\s*[-*]|\n\s*\d+[.)]/;
 const LONGEST_BREAK = 12;
-/** A sequence of bases is in no language. */
+/** A sequence of DNA or RNA bases is in no language. */
 const BASES = /^[acgtu]+$/;
 const LEAST_BASES = 8;
 const ASCII_ONLY = /^[!-~]+$/;
-/** Digits and signs that stand for a letter within a word. */
+/** A digit that stands for a letter within a word. */
 const DIGIT_WITHIN = /[013457]\p{L}/u;
 const DIGIT = /[013457]/g;
 const LETTERS_FOR: Readonly<Record<string, string>> = { '0': 'o', '1': 'i', '3': 'e', '4': 'a', '5': 's', '7': 't' };
 
-/** Evidence of words, whatever stands around them. Most words of a text have been seen before. */
+/**
+ * How many words we remember the evidence of. It does not depend on the words around them, and most
+ * words of a text have been seen before.
+ */
 const REMEMBERED = 8_192;
 const LONGEST_REMEMBERED = 20;
 const memories = new WeakMap<Lexicon, Map<string, number>>();
@@ -105,26 +114,26 @@ const memories = new WeakMap<Lexicon, Map<string, number>>();
 /** What a block says once its codes are undone, and how else that may be read. */
 export type Meaning = {
   /**
-   * With the message in place of each code, and with accents and capitals. undefined if nothing was
-   * encoded.
+   * The block with its message in place of each code, and with accents and capitals. undefined if
+   * nothing was encoded.
    */
   decoded?: string | undefined;
   /**
-   * Each is whole. One that is mostly English counts instead, so that taking off a disguise makes
-   * nothing uncertain.
+   * Each reading is the whole block. If one is mostly English, it counts instead, so that disguised
+   * English is not uncertain once the disguise is removed.
    */
   readings: Iterable<string>;
 };
 
 /**
  * In [0, 1]. `written` is a block as somebody wrote it. A message counts in place of its code,
- * since decoding is no guess.
+ * since decoding involves no guess.
  */
 export function uncertaintyOf(written: string, { decoded, readings }: Meaning, lexicon: Lexicon): number {
   const meant = judge(decoded ?? written, lexicon);
   let { worst } = meant;
   for (const reading of readings) {
-    // Hardly anything foreign: no other reading is needed.
+    // There is hardly anything foreign, so no other reading is needed.
     if (worst < EVEN / 2) break;
     const other = judge(reading, lexicon);
     if (other.english >= MOST_ALTERNATING * other.words) worst = Math.min(worst, other.worst);
@@ -134,7 +143,10 @@ export function uncertaintyOf(written: string, { decoded, readings }: Meaning, l
 
 type Word = {
   evidence: number;
-  /** A name, or a piece of an identifier. It counts only if there is little English around it. */
+  /**
+   * Why the word may be excused: it is a name, or a piece of an identifier. Then it counts only if
+   * there is little English around it.
+   */
   excuse: 'name' | 'identifier' | undefined;
   /** Whether a comma or the like stands between it and the word before. */
   breaks: boolean;
@@ -276,7 +288,7 @@ function evidenceOf(part: string, lexicon: Lexicon): number {
   return EVIDENCE.unknown;
 }
 
-/** After a full stop or a line end, a capital says nothing. */
+/** Whether a word opens a sentence. After a full stop or a line end, a capital says nothing. */
 function opensSentence(text: string, at: number): boolean {
   for (let i = at - 1; i >= 0; i--) {
     const before = text[i]!;

@@ -1,22 +1,25 @@
 /**
- * Codes that nobody undid: long runs of letters and digits that are not words. One of them in an
- * English text is a key, a hash or a part number. But some hide what the text says: one that is far
- * longer, one that the text asks to decode, and one that is most of a text that asks for an answer.
- * These count as words of an unknown language.
+ * Codes that could not be decoded: long runs of letters and digits that are not words. A code in an
+ * English text is usually a key, a hash or a part number. But some codes hide what the text says:
+ * one that is far longer, one that the text asks to decode, and one that makes up most of a text
+ * that asks for an answer. These count as words of an unknown language.
  */
 import { isEnglish } from './english-words.ts';
 import type { Lexicon } from './lexicon.ts';
 
-/** From where each code begins to where it ends and what it is worth. */
+/** Maps the place where each code begins to the place where it ends and its evidence. */
 export type Codes = ReadonlyMap<number, { end: number; evidence: number }>;
 
-/** Longer than identifiers, hashes and most addresses. It is a code whatever stands around it. */
+/**
+ * This is longer than identifiers, hashes and most URLs. So it is a code, whatever stands around
+ * it.
+ */
 const SURE_CODE = 100;
-/** The length with a word that asks to undo or follow it, or with no words at all. */
+/** The least length of a code if the text asks to decode or follow it, or has no words at all. */
 const LEAST_CODE = 20;
 /**
- * So many characters count as a word. A short code that is meant to be read counts as much as a
- * sentence.
+ * This many characters count as a word. But even a short code that is meant to be read counts as
+ * much as a sentence.
  */
 const LETTERS_OF_CODE = 25;
 const EVIDENCE_A_WORD = 1.3;
@@ -25,8 +28,8 @@ const LEAST_EVIDENCE = 3.4;
 const TOKEN = /[A-Za-z0-9+/=_-]+/g;
 const NUMBERS = /^[\d-]+$/;
 /**
- * What has a name and cannot be a message: MD5, SHA-1, SHA-256, a UUID, the sums of package
- * managers.
+ * Known formats that cannot hold a message: MD5, SHA-1, SHA-256, UUIDs, package managers'
+ * checksums.
  */
 const SUM =
   /^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|sha\d+-[A-Za-z0-9+/]{27,86}={0,2})$/i;
@@ -36,16 +39,16 @@ const FOLLOW = /\b(?:answer|reply|respond|follow|obey|execute|instruction|do wha
 const PIECES = /[A-Z]?[a-z]+|[A-Z]+|\d+/g;
 /** The least share of codes in a text that asks for an answer. */
 const LEAST_SHARE = 0.4;
-/** Groups of so many digits and letters may be one code that was broken up. */
+/** Groups of up to this many digits and letters may be one code that was broken up. */
 const MOST_GROUP = 12;
 
 /**
- * Letters and digits in one piece. A shorter one, or one in pieces, may be words with digits for
- * letters.
+ * A key: letters and digits in one piece. Anything shorter or in pieces may be words with digits
+ * for letters.
  */
 const KEY = /(?<![A-Za-z0-9+/])(?=[A-Za-z+/]*\d)[A-Za-z0-9+/]{20,}={0,2}$/;
 
-/** The codes of `text`. A code that the text only mentions is worth nothing. */
+/** The codes of `text`. A code that the text only mentions has evidence 0. */
 export function codesIn(text: string, lexicon: Lexicon): Codes {
   const codes = new Map<number, { end: number; evidence: number }>();
   const runs: { start: number; end: number; letters: number; numbers: boolean; single: boolean }[] = [];
@@ -83,7 +86,10 @@ export function codesIn(text: string, lexicon: Lexicon): Codes {
   return codes;
 }
 
-/** Digits among letters, or capitals among small letters, and few words in it. */
+/**
+ * Whether a token is a number, or has digits among letters or capitals among small letters but few
+ * words.
+ */
 function isCode(token: string, lexicon: Lexicon): boolean {
   if (NUMBERS.test(token)) return true;
   if (!/\d|[a-z][A-Z]/.test(token)) return false;

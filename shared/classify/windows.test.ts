@@ -35,7 +35,7 @@ test('joins short sentences, so that no single word decides', () => {
     expect(piece.split(/[^a-z]+/).length).toBeGreaterThan(1);
 });
 
-test('pieces are few and short, and together they are all of the text', () => {
+test('pieces are few and short, and together they cover the text', () => {
   const text = fc.array(fc.string({ unit: fc.constantFrom(...'ab. \n!'), maxLength: 400 }), { maxLength: 12 });
   const check = (normal: string) => {
     const pieces = windowsOf(normal);

@@ -1,16 +1,16 @@
 /**
- * A text in pieces. One bad sentence in a long harmless text moves the sum of weights too little to
- * be seen. And nobody knows how much of a text belongs together. So there are pieces of about a
- * prompt's length, and single sentences, lines and fields. parts.ts has what is smaller than a
- * sentence.
+ * Cuts a text into pieces. One bad sentence in a long harmless text moves the sum of weights too
+ * little to be seen. And nobody knows how much of a text belongs together. So there are pieces of
+ * about a prompt's length, as well as single sentences, lines and fields. parts.ts makes the pieces
+ * that are smaller than a sentence.
  */
 import { fieldsOf, sentencesOf } from './sentences.ts';
 
-/** A large piece may end at a line end from so many characters on, */
+/** A large piece with at least this many characters may end at a line end. */
 const LEAST_LINE = 24;
-/** at the end of a sentence from so many on, */
+/** A large piece with at least this many characters may end at the end of a sentence. */
 const LEAST_SENTENCE = 120;
-/** and here it ends in any case. Most prompts are shorter. */
+/** A large piece is never longer than this. Most prompts are shorter. */
 export const MOST_PIECE = 300;
 
 const SENTENCE_END = /[.!?;:]["')\]]*\s|[。！？]/g;
@@ -26,7 +26,7 @@ export function windowsOf(text: string): string[] {
   return [...pieces];
 }
 
-/** In order, and together all of the text. */
+/** The large pieces, in order. Together they are the whole text. */
 function largePieces(text: string): string[] {
   const pieces: string[] = [];
   for (let start = 0; start < text.length; ) {
@@ -38,8 +38,8 @@ function largePieces(text: string): string[] {
 }
 
 /**
- * Up to the first line end, else the last sentence end, else the last space that leaves a piece of
- * fair size.
+ * The length of the next piece. It goes up to the first line end, else the last sentence end, else
+ * the last space that leaves a piece of fair size.
  */
 function pieceLength(ahead: string): number {
   const line = ahead.indexOf('\n', LEAST_LINE);

@@ -8,7 +8,7 @@ test.each([
   ['please, howdoibakebread?', 'please, how do i bake bread?'],
   ['how_do_i_bake', 'how do i bake'],
   ['how.do.i.bake.bread', 'how do i bake bread'],
-])('takes %j apart', (text, expected) => {
+])('splits %j', (text, expected) => {
   expect(breakWords(text, everydayLexicon)).toBe(expected);
 });
 
@@ -23,8 +23,8 @@ test('finds the words of any sentence that was run together', () => {
   const words = EVERYDAY_WORDS.filter((word) => word.length >= 4);
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...words), { minLength: 4, maxLength: 20 }), (sentence) => {
-      // Some words together are the beginning of another. So the words may differ, but letters and
-      // breaks match.
+      // Some words together begin another word, so the words may differ. But the letters are the
+      // same, and every word is in the list.
       const broken = breakWords(sentence.join(''), everydayLexicon);
       expect(broken.replaceAll(' ', '')).toBe(sentence.join(''));
       expect(broken.split(' ').every((word) => everydayLexicon.has(word))).toBe(true);
@@ -32,7 +32,7 @@ test('finds the words of any sentence that was run together', () => {
   );
 });
 
-test('takes a run of any length apart, with a few look-ups per letter', () => {
+test('splits a run of any length with a few look-ups per letter', () => {
   const counting = countingLexicon();
   const run = 'howdoibakebread'.repeat(1_000);
   expect(breakWords(run, counting)).toBe(Array.from({ length: 1_000 }, () => 'how do i bake bread').join(' '));

@@ -1,8 +1,8 @@
 /**
- * Takes words apart that run together ("howdoimakeabomb", or spaced-out letters once joined), if
- * that is likelier than one long unknown word. This is Norvig's segmentation ("Natural Language
- * Corpus Data", 2009), in one pass over the letters. Words tied by anything but spaces
- * ("how.do_i+make") get their spaces back.
+ * Splits words that run together ("howdoimakeabomb", or spaced-out letters once joined), if that is
+ * likelier than one long unknown word. This is Norvig's segmentation ("Natural Language Corpus
+ * Data", 2009), in one pass over the letters. Four or more words tied by the same sign
+ * ("how_do_i_make") get their spaces back.
  */
 import { LETTER_COST, type Lexicon, UNKNOWN_COST } from './lexicon.ts';
 
@@ -11,13 +11,13 @@ import { LETTER_COST, type Lexicon, UNKNOWN_COST } from './lexicon.ts';
  * words.
  */
 const LEAST_LETTERS = 14;
-/** The pieces must be cheaper than the whole by so many nats: a factor of a hundred. */
+/** The pieces must be cheaper than the whole by this many nats: a factor of a hundred. */
 export const MARGIN = Math.log(100);
-/** "'s" after a word that the list has without it. */
+/** The cost of "'s" after a word that the list has without it. */
 const POSSESSIVE_COST = 2;
 const LONG_TOKEN = new RegExp(`(?<![\\p{L}\\p{N}])[a-z']{${LEAST_LETTERS},}(?![\\p{L}\\p{N}])`, 'gu');
 /**
- * Four words or more with the same sign between each two. The look-behind keeps it from trying
+ * Four or more words with the same sign between them. The look-behind keeps the pattern from trying
  * every letter of a long word.
  */
 const TIED_WORDS = /(?<![\p{L}\p{N}'])[\p{L}\p{N}']+([.\-_+*/|~,:;=#&])[\p{L}\p{N}']+(?:\1[\p{L}\p{N}']+){2,}/gu;
@@ -32,14 +32,17 @@ export function breakWords(text: string, lexicon: Lexicon): string {
     .replace(LONG_TOKEN, (token) => (lexicon.has(token) ? token : breakToken(token, { lexicon, margin: MARGIN })));
 }
 
-/** The words of a run of letters. Returns the run as it is if they are not likelier by `margin`. */
+/**
+ * Splits a run of letters into words. Returns the run unchanged if the words are not likelier by
+ * `margin`.
+ */
 export function breakToken(token: string, { lexicon, margin }: { lexicon: Lexicon; margin: number }): string {
   const { length } = token;
-  // [i]: the cheapest way to read the first i letters in whole pieces, and where its last piece
-  // begins,
+  // At [i]: the cost of the cheapest way to read the first i letters in whole pieces, and where the
+  // last of these pieces begins.
   const costs = new Float64Array(length + 1).fill(Number.POSITIVE_INFINITY);
   const starts = new Int32Array(length + 1);
-  // and the same if the last piece is unknown and may go on.
+  // The same for the letters up to here, if the last piece is unknown and may go on.
   let open = Number.POSITIVE_INFINITY;
   let openedAt = 0;
   costs[0] = 0;

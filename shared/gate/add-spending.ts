@@ -7,17 +7,20 @@ import type { GatePolicy } from './gate-types.ts';
  * Without a budget, q may draw a token that the safety expert gives no probability at all, and the
  * sum is infinite. JSON has no Infinity (it writes null), and the account has to survive a
  * hand-over. So infinity is written as the largest finite number, which behaves like it: adding any
- * ordinary amount gives it back, and it overdraws every budget.
+ * ordinary amount leaves it unchanged, and it overdraws every budget.
  */
 export const SPENT_UNBOUNDED = Number.MAX_VALUE;
 
 /**
- * The log of probability 0 in whatever leaves the gate, for the same reason. Its exponential is 0
- * too.
+ * The log of probability 0 in the gate's output. It is finite for the same reason as
+ * `SPENT_UNBOUNDED`, and its exponential is 0 too.
  */
 export const LOG_ZERO = -Number.MAX_VALUE;
 
-/** A log-probability to report. Its row may have masked it, or may be missing. */
+/**
+ * A log-probability in a form that can be reported. LOG_ZERO if the token was masked or its row is
+ * missing.
+ */
 export function reportable(logprob: number | undefined): number {
   return logprob !== undefined && logprob > LOG_ZERO ? logprob : LOG_ZERO;
 }
@@ -32,15 +35,15 @@ export function reportable(logprob: number | undefined): number {
  *
  * The cap works with this bound minus what is spent. So the budget's promise holds for every
  * beginning of an answer: q(y_1..y_t) <= e^min(K, start + rate * t) * p_s~(y_1..y_t). If the bound
- * is spent in full and a token earns nothing, that token is the safety expert's alone.
+ * is spent in full and the next token earns nothing, the safety expert alone draws that token.
  */
 export function spendingBound(
   { budget, earned }: Pick<GatePolicy, 'budget' | 'earned'>,
   { position }: { position: number },
 ): number | null {
   if (!earned) return budget;
-  // Stays finite even where a rate makes much of a long answer. An infinite bound minus an infinite
-  // cost would be NaN.
+  // The bound stays finite even for a high rate and a long answer. An infinite bound minus an
+  // infinite cost would be NaN.
   const soFar = Math.min(SPENT_UNBOUNDED, earned.start + earned.rate * (position + 1));
   return budget === null ? soFar : Math.min(budget, soFar);
 }
@@ -48,8 +51,8 @@ export function spendingBound(
 /**
  * @param spent nats spent before this token
  * @param spends log q - log p_s~ of this token
- * @param bound the bound at the token's position, or null. The sum never passes it. The cap keeps
- *   to it up to the last rounding step, which is removed here. An account that was already
+ * @param bound the bound at the token's position, or null. The sum never exceeds it. The cap keeps
+ *   to it except for the last rounding step, which is removed here. An account that was already
  *   overdrawn (resumed under a tighter line) stays as overdrawn as it was.
  */
 export function addSpending(spent: number, { spends, bound }: { spends: number; bound: number | null }): number {

@@ -1,6 +1,6 @@
 /**
- * The laws of the budget (README.md), one test each, in every mode. When one breaks, fast-check
- * prints its seed.
+ * The laws of the budget (README.md), one test each, in every mode. If one fails, fast-check prints
+ * the seed.
  */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -53,7 +53,7 @@ describe.each(MODES)('the budget, in the mode %s', (mode) => {
       }),
       { numRuns: 250 },
     );
-    // The budget was there to be used: some answer took all of it.
+    // Some answer used its whole budget, so the bound was really tested.
     expect(tightest).toBeGreaterThan(1 - 1e-9);
   });
 
@@ -107,7 +107,7 @@ describe.each(MODES)('the budget, in the mode %s', (mode) => {
     );
   });
 
-  test('greedy: the regret against the safety expert never passes K, and K = 0 gives its own choice', () => {
+  test('greedy: the regret against the safety expert never exceeds K, and K = 0 gives the safety expert’s own choice', () => {
     fc.assert(
       fc.property(fc.nat(), arbitrary.policy, arbitrary.finiteBudget, (seed, policy, budget) => {
         const experts = tree(seed);
@@ -135,7 +135,7 @@ describe.each(MODES)('the budget, in the mode %s', (mode) => {
   });
 });
 
-test('q is a distribution under the cap and draws a token, whatever the magnitudes', () => {
+test('q is a distribution under the cap, and a token can be drawn from it, whatever the magnitudes', () => {
   const weights = fc.oneof(arbitrary.share, fc.constantFrom(Number.MIN_VALUE, 2 ** -53, 1 - 2 ** -53));
   const topP = fc.constantFrom(1, 1, 0.9, 1e-300, Number.EPSILON, 1 - Number.EPSILON / 2);
   const key = arbitrary.key;

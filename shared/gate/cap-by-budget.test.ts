@@ -73,8 +73,8 @@ test('a token that the mixture all but excludes can still earn nats back', () =>
 test('caps as the oracle does in logarithms, whatever the magnitudes', () => {
   fc.assert(
     fc.property(arbitrary.extremeRows, arbitrary.extremeTemperature, arbitrary.extremeNats, (rows, t, left) => {
-      // Beyond this, the oracle's log lambda has too few digits. The next test covers what it
-      // cannot.
+      // At lower temperatures, the oracle's log lambda has too few digits. The next test covers
+      // those.
       const temperature = Math.max(t, 0.02);
       const [mixture, reference] = [shaped(rows.helpfulLogits, temperature), shaped(rows.safetyLogits, temperature)];
       const { logprobs } = capByBudget(mixture, { reference, natsLeft: left });
@@ -99,12 +99,13 @@ test('sums to 1 under the cap and keeps proportions below it, whatever the magni
         const free = Array.from(logprobs).flatMap((lp, i) => {
           if (mixture[i]! === -Infinity || lp === -Infinity) return [];
           expect(lp).toBeLessThanOrEqual(cap[i]! + (mixture === logprobs ? 1e-15 : 0));
-          // Only what is visible: the logs of the others have no digits left to compare.
+          // Compare only tokens with a noticeable probability: the logs of the others have no
+          // digits left to compare.
           return lp < cap[i]! && lp > -30 ? [i] : [];
         });
         const first = free[0] ?? 0;
         for (const i of free) expect(logprobs[i]! - logprobs[first]!).toBeCloseTo(mixture[i]! - mixture[first]!, 9);
-        // lambda is at least 1: a token with room takes what the mixture gives it, or its cap.
+        // lambda is at least 1, so a token below its cap has at least what the mixture gives it.
         for (const i of free) expect(logprobs[i]!).toBeGreaterThanOrEqual(mixture[i]! - 1e-9);
       },
     ),
@@ -112,10 +113,10 @@ test('sums to 1 under the cap and keeps proportions below it, whatever the magni
   );
 });
 
-test('solves fifty thousand tokens, each one exponential further away, in few passes', () => {
+test('solves fifty thousand tokens, each e^800 times less likely than the one before, in few passes', () => {
   const size = 50_000;
-  // Every token reaches its cap long before the next has any mass to speak of. One pass per token
-  // would be two and a half billion steps.
+  // Every token reaches its cap long before the next one has any noticeable mass. One pass per
+  // token would be two and a half billion steps.
   const mixture = shaped(
     Float32Array.from({ length: size }, (_, i) => -800 * i),
     1,
@@ -140,8 +141,9 @@ test('sums to 1 and stays under the cap, for rows hundreds of nats apart', () =>
   );
 });
 
-test('solves thousands of tokens exactly that reach the cap one after another', () => {
-  // Masses fall and caps rise along the row, so each pass frees room for only the next few tokens.
+test('is exact for thousands of tokens that reach their caps one after another', () => {
+  // Along the row, masses fall faster than caps, so each pass frees room for only the next few
+  // tokens.
   const size = 4096;
   const mixture = logSoftmax(Float64Array.from({ length: size }, (_, i) => -i / 100))!;
   const reference = logSoftmax(Float64Array.from({ length: size }, (_, i) => -i / 110))!;
@@ -155,7 +157,7 @@ test('no distribution under the cap is nearer to the mixture', () => {
     fc.property(arbitrary.rows({ masks: false }), nats, fc.infiniteStream(nats), (pair, left, others) => {
       const [mixture, reference] = [logSoftmax(pair.helpfulLogits)!, logSoftmax(pair.safetyLogits)!];
       const q = [...capByBudget(mixture, { reference, natsLeft: left }).logprobs.map(Math.exp)];
-      // Any other mixture under the same cap is some distribution that was allowed.
+      // Any other mixture, capped in the same way, is a distribution that the cap allows.
       const other = logSoftmax(mixture.map(() => others.next().value))!;
       const allowed = [...capByBudget(other, { reference, natsLeft: left }).logprobs.map(Math.exp)];
       const p = [...mixture.map(Math.exp)];
@@ -164,13 +166,13 @@ test('no distribution under the cap is nearer to the mixture', () => {
   );
 });
 
-test('returns a mixture as it is if it fits under the cap or has none', () => {
+test('returns a mixture unchanged if it fits under the cap or there is no cap', () => {
   const [mixture, reference] = [logSoftmax(Float32Array.of(1, 0))!, logSoftmax(Float32Array.of(0, 1))!];
   expect(capByBudget(mixture, { reference, natsLeft: 2 }).logprobs).toBe(mixture);
   expect(capByBudget(mixture, { reference, natsLeft: null }).logprobs).toBe(mixture);
 });
 
-test('returns the safety expert as it is when nothing is left, or less than nothing', () => {
+test('returns the safety expert unchanged if no nats are left, or fewer than none', () => {
   const [mixture, reference] = [logSoftmax(Float32Array.of(1, 0))!, logSoftmax(Float32Array.of(0, 1))!];
   expect(capByBudget(mixture, { reference, natsLeft: 0 }).logprobs).toBe(reference);
   expect(capByBudget(mixture, { reference, natsLeft: -3 }).logprobs).toBe(reference);
@@ -186,7 +188,7 @@ test('takes the rest from the safety expert when the mixture cannot be filled to
   for (const [i, p] of expected.entries()) expect(q[i]).toBeCloseTo(p, 12);
 });
 
-test('spending never passes the budget, however it rounds', () => {
+test('spending never exceeds the budget, however it rounds', () => {
   fc.assert(
     fc.property(arbitrary.finiteBudget, fc.array(fc.double({ noNaN: true }), { maxLength: 20 }), (budget, costs) => {
       let spent = 0;
@@ -205,6 +207,6 @@ test('infinite spending is a number that survives JSON, is never paid back and o
   expect(natsLeft(1e12, { spent })).toBeLessThan(0);
 });
 
-test('an account that a looser line overdrew stays overdrawn', () => {
+test('an account that is overdrawn under a tighter line stays overdrawn', () => {
   expect(addSpending(7, { spends: 0, bound: 2 })).toBe(7);
 });

@@ -1,5 +1,5 @@
 /**
- * The budget: a whole answer may be at most e^K times as likely as the safety expert finds it.
+ * The budget: a whole answer may be at most e^K times as likely as under the safety expert.
  *
  *     q = min(lambda * p~, c * p_s~),    c = exp(K - spent),    lambda such that q sums to 1
  *
@@ -10,7 +10,7 @@
  * model. Their CP-Delta balances several models over whole outputs. The running cap keeps its
  * promise while tokens are drawn one by one, and tokens whose q stays below p_s~ earn back what
  * others cost. K may grow with the answer (add-spending.ts). Then all of this holds for every
- * beginning of an answer. The promise is relative: q may do what the safety expert does itself e^K
+ * beginning of an answer. The promise is relative: whatever the safety expert does, q may do e^K
  * times as often.
  *
  * Of all distributions under the cap, this q is nearest to p~ in KL(q||p~): tokens under the cap
@@ -22,9 +22,10 @@
  *
  * If the support of p~ cannot hold 1 under the cap, every token in it is filled to its cap. The
  * other tokens share the rest in proportion to p_s~. Among them are tokens that a client's bias
- * banned from p: a ban is a wish about the mixture and does not stretch the cap of what is left.
- * This fits under the cap, because c >= 1. With no nats left, c is 1, and the only distribution
- * under p_s~ is p_s~ itself, returned as it is. K = 0 is the safety expert exactly.
+ * banned from p: a ban is a wish about the mixture and does not raise the cap of the tokens that
+ * are left. This fits under the cap, because c >= 1. With no nats left, c is 1, and the only
+ * distribution under p_s~ is p_s~ itself, which is returned unchanged. K = 0 is the safety expert
+ * exactly.
  */
 import { type DrawableDistribution, markAsDrawable } from './drawable-distribution.ts';
 import { solveLambda } from './solve-lambda.ts';
@@ -61,7 +62,8 @@ export function capByBudget(mixture: Float64Array, { reference, natsLeft }: Cap)
 }
 
 /**
- * Whether all of p~ is under the cap, as it mostly is. Then lambda is 1. A NaN is under nothing.
+ * Whether all of p~ is under the cap, as is usually the case. Then lambda is 1. A NaN is never
+ * under the cap.
  */
 function fits(mixture: Float64Array, { reference, natsLeft }: { reference: Float64Array; natsLeft: number }): boolean {
   for (let i = 0; i < reference.length; i++) {
@@ -71,8 +73,8 @@ function fits(mixture: Float64Array, { reference, natsLeft }: { reference: Float
 }
 
 /**
- * log q when all of p~'s support is at its cap. The rest of 1 goes to the other tokens, as p_s~
- * weighs them.
+ * log q when all of p~'s support is at its cap. The rest of 1 goes to the other tokens, in
+ * proportion to p_s~.
  */
 function fillBeyondSupport(mixture: Float64Array, logCap: Float64Array, reference: Float64Array): Float64Array {
   const inside = (i: number) => (mixture[i] ?? NaN) > -Infinity;

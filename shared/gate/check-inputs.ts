@@ -1,16 +1,17 @@
 /**
  * How far the gate trusts its inputs. It stands at the end of a long chain (policy, directive,
- * engine, network) and is the last place to catch a mistake, so it checks again. There are two
- * outcomes. A policy that makes no sense leaves only the safety expert, which is always a lawful
- * answer. Sampling parameters or a state that make no sense leave nothing to do, and throw.
+ * engine, network) and is the last place to catch a mistake, so it checks again. A mistake has one
+ * of two outcomes. If the policy makes no sense, only the safety expert is left, which is always a
+ * permitted answer. If the sampling parameters or the state make no sense, nothing can be drawn, so
+ * we throw.
  */
 import { isDrawKey } from './draw-key.ts';
 import { GateError } from './gate-error.ts';
 import type { GatePolicy, GateState, SamplingParams } from './gate-types.ts';
 
 /**
- * A number in 0..1. NaN fails every comparison, so it is none. We check the type because JSON turns
- * NaN into null, and null compares like 0: a broken floor would be no floor.
+ * A number in 0..1. NaN fails every comparison, so it does not count as one. We check the type
+ * because JSON turns NaN into null, and null compares like 0: a broken floor would act as no floor.
  */
 export const isShare = (x: number): boolean => typeof x === 'number' && x >= 0 && x <= 1;
 
@@ -28,7 +29,7 @@ export function usablePolicy(policy: GatePolicy | null | undefined): GatePolicy 
     isShare(opening.floor) &&
     isCount(opening.tokens) &&
     (rule === 'geometric' || rule === 'arithmetic') &&
-    // Only null means no budget. An Infinity or an undefined is a mistake further up.
+    // Only null means no budget. Infinity or undefined is a mistake made earlier.
     (budget === null || isNats(budget)) &&
     (earned === null || (typeof earned === 'object' && isNats(earned.start) && isNats(earned.rate)));
   return sound ? policy : null;
@@ -41,8 +42,8 @@ export function checkSampling({ temperature, topP, key, mask, bias }: SamplingPa
   // Errors are logged, and for this answer the key is as good as the secret. So the message leaves
   // it out.
   if (!isDrawKey(key)) refuseSampling('a key that is not four unsigned 32-bit words');
-  // It has to be a set, because it is read once for each row. An iterator would be empty the second
-  // time.
+  // The mask has to be a set, because it is read once for each row. An iterator would be empty the
+  // second time.
   if (mask !== undefined && !(mask instanceof Set)) refuseSampling('a mask that is no set');
   for (const token of mask ?? []) if (!isCount(token)) refuseSampling(`a mask of token ${token}`);
   // -Infinity is a ban. +Infinity would make every other token impossible and divide infinity by
@@ -52,7 +53,7 @@ export function checkSampling({ temperature, topP, key, mask, bias }: SamplingPa
   }
 }
 
-/** Throws unless `startGate` or a step can have returned this state. */
+/** Throws unless `startGate` or a step could have returned this state. */
 export function checkState({ position, spent }: GateState): void {
   if (isCount(position) && Number.isFinite(spent)) return;
   throw new GateError('state_invalid', `no gate was ever at position ${position} with ${spent} nats spent`);

@@ -1,6 +1,6 @@
 /**
- * The laws of a whole answer (README.md): its account, its draws, and how it carries on elsewhere.
- * Each holds in every mode.
+ * The laws of a whole answer (README.md): its account, its draws, and how another backend continues
+ * it. Each law holds in every mode.
  */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -17,7 +17,7 @@ import { tree } from './testing/tree.ts';
 describe.each(MODES)('an answer, in the mode %s', (mode) => {
   const { draw } = GATE_BY_MODE[mode];
 
-  /** An answer's next `length` tokens after `answer`, as a decode loop draws them. */
+  /** The next `length` tokens after `answer`, as a decode loop draws them. */
   function decode(
     experts: ReturnType<typeof tree>,
     rest: Pick<LogprobsInput, 'policy' | 'sampling'>,
@@ -63,7 +63,7 @@ describe.each(MODES)('an answer, in the mode %s', (mode) => {
     );
   });
 
-  test('an answer cut off at any token carries on from its state in JSON as if nothing had happened', () => {
+  test('an answer cut off at any token continues from its state in JSON as if nothing had happened', () => {
     fc.assert(
       fc.property(
         fc.nat(),

@@ -14,10 +14,10 @@ export type DrawKey = readonly [number, number, number, number];
 const TWO_32 = 2 ** 32;
 
 /**
- * The third counter word while a string is absorbed. A draw has the key's third word there, and a
- * seed's key has 0. So no absorption shares counter and key with a draw of any seed. A secret key
- * may hold a 1 there, which does not matter: only seeds are absorbed as strings, and the result
- * becomes a public key, never a draw.
+ * The third counter word while a string seed is absorbed into a key. A draw has the third word of
+ * its key there, which is 0 in every seed's key. So absorbing a string never shares both counter
+ * and key with a draw from a seed. A secret key may have a 1 there, which does not matter: only
+ * seeds are absorbed as strings, and the result becomes a public key, never a draw.
  */
 const ABSORB = 1;
 
@@ -38,8 +38,7 @@ export function seedKey(seed: number | string): DrawKey {
 }
 
 /**
- * Whether a value is a key. We check everything that comes in, because a NaN in place of a word
- * would count as 0.
+ * Whether a value is a key. We check every word, because a NaN in place of a word would count as 0.
  */
 export function isDrawKey(key: unknown): key is DrawKey {
   return Array.isArray(key) && key.length === 4 && key.every(isWord);
@@ -48,7 +47,7 @@ export function isDrawKey(key: unknown): key is DrawKey {
 const isWord = (x: unknown): boolean => typeof x === 'number' && x >>> 0 === x;
 
 function absorb(text: string): Words2 {
-  // Starts from the length, so that no string is the beginning of another.
+  // We start from the length, so that no string is treated as the beginning of another.
   let key: Words2 = [text.length, 0x73747200];
   for (let i = 0; i < text.length; i++) {
     const [first, second] = philox([text.charCodeAt(i), i, ABSORB, 0], key);

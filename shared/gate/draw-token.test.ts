@@ -34,18 +34,18 @@ test('draws tokens as often as their probabilities say', () => {
   const counts = [0, 0, 0, 0];
   const q = gated(Float64Array.from(p, Math.log));
   for (let position = 0; position < 20000; position++) counts[drawToken(q, uniformAt(seedKey(11), position))]! += 1;
-  // Chi-squared with 3 degrees of freedom passes 25 once in 65,000.
+  // Chi-squared with 3 degrees of freedom exceeds 25 once in 65,000.
   expect(p.reduce((sum, x, i) => sum + (counts[i]! - x * 20000) ** 2 / (x * 20000), 0)).toBeLessThan(25);
 });
 
-test('throws on a row or a u that cannot be used', () => {
+test('throws on an unusable row or u', () => {
   for (const q of [gated(Float64Array.of(NaN, 0)), gated(Float64Array.of()), gated(Float64Array.of(-Infinity))]) {
     expect(() => drawToken(q, 0.5)).toThrow(expect.objectContaining({ code: 'distribution_unusable' }));
   }
   for (const u of [NaN, 1]) expect(() => drawToken(quarters, u)).toThrow('u is');
 });
 
-test('draws only from what the gate made', () => {
+test('accepts only distributions that the gate made', () => {
   const row = Float64Array.of(0);
   // @ts-expect-error log-probabilities that never met the gate
   expect(drawToken({ logprobs: row, reference: row }, 0)).toBe(0);

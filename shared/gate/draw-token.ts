@@ -22,8 +22,8 @@ export function drawToken({ logprobs }: DrawableDistribution, u: number): number
     // Strictly greater, so that a token of probability 0 is never drawn, even by u = 0.
     if (passed > u) return token;
   }
-  // q sums to 1 only up to rounding, and u fell into the rounding. Anything else is a NaN, in the
-  // row or in u.
+  // q sums to 1 only up to rounding, and u fell into that gap. Anything else is a NaN, in the row
+  // or in u.
   if (last >= 0 && u < 1 && passed > 1 - 1e-9) return last;
   throw new GateError('distribution_unusable', `probabilities sum to ${passed}, and u is ${u}`);
 }

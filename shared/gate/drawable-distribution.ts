@@ -1,8 +1,8 @@
 /**
  * The only thing that a token may be drawn from. The brand is a symbol that never leaves this file.
  * So a mixture that has not passed the budget does not have this type, and drawing from it does not
- * compile. Only cap-by-budget.ts and greedy-choice.ts may use `markAsDrawable`. A test reads the
- * imports to make sure.
+ * compile. Only cap-by-budget.ts and greedy-choice.ts may use `markAsDrawable`. A test searches the
+ * sources to make sure.
  */
 declare const drawable: unique symbol;
 
@@ -18,6 +18,6 @@ export type DrawableDistribution = {
 };
 
 export function markAsDrawable(logprobs: Float64Array, reference: Float64Array): DrawableDistribution {
-  // The one cast that makes the brand. The property exists for the compiler only.
+  // This is the one cast that makes the brand. The property exists only for the compiler.
   return { logprobs, reference } as DrawableDistribution;
 }

@@ -18,7 +18,7 @@ const earned = fc.record({
 });
 const budgets = fc.oneof(fc.constant(null), fc.double({ min: 0, max: 3, noNaN: true }));
 
-test.each(MODES)('at every beginning of an answer q <= e^min(K, start + rate * t) * p_s~, in the mode %s', (mode) => {
+test.each(MODES)('every beginning of an answer has q <= e^min(K, start + rate * t) * p_s~, in the mode %s', (mode) => {
   let tightest = 0;
   fc.assert(
     fc.property(
@@ -57,11 +57,11 @@ test.each(MODES)('at every beginning of an answer q <= e^min(K, start + rate * t
     ),
     { numRuns: 120 },
   );
-  // Some beginning took all that it had earned.
+  // Some beginning spent all that it had earned.
   expect(tightest).toBeGreaterThan(1 - 1e-9);
 });
 
-test('greedy decoding keeps to it too, at every token', () => {
+test('greedy decoding keeps to the earned budget too, at every token', () => {
   let tightest = 0;
   fc.assert(
     fc.property(fc.nat(), arbitrary.policy, budgets, earned, (seed, policy, budget, earned) => {
@@ -83,7 +83,7 @@ test('greedy decoding keeps to it too, at every token', () => {
   expect(tightest).toBeGreaterThan(0.5);
 });
 
-test('the bound is the smaller of budget and earnings, for the token to come', () => {
+test('the bound is the smaller of the budget and what is earned by the next token', () => {
   const bounds = (policy: Pick<GatePolicy, 'budget' | 'earned'>) =>
     [0, 1, 2, 3].map((position) => spendingBound(policy, { position }));
   expect(bounds({ budget: 3, earned: { start: 1, rate: 0.75 } })).toEqual([1.75, 2.5, 3, 3]);
@@ -92,12 +92,12 @@ test('the bound is the smaller of budget and earnings, for the token to come', (
   expect(bounds({ budget: null, earned: null })).toEqual([null, null, null, null]);
 });
 
-test('an infinite bound stays a number', () => {
+test('an infinite bound stays a finite number', () => {
   const policy = { budget: null, earned: { start: Number.MAX_VALUE, rate: Number.MAX_VALUE } };
   const bound = spendingBound(policy, { position: 1e6 });
   expect(bound).toBe(Number.MAX_VALUE);
   expect(natsLeft(bound, { spent: -Number.MAX_VALUE })).toBe(Number.MAX_VALUE);
-  // An infinite cost is infinite for it too: no token that the safety expert masks is drawn.
+  // An infinite cost exceeds even this bound, so no token that the safety expert masks is drawn.
   const step = gateStep({
     ...EXAMPLE_STEP,
     safetyLogits: Float32Array.of(0, -Infinity),
@@ -108,7 +108,7 @@ test('an infinite bound stays a number', () => {
   expect(step.token).toBe(0);
 });
 
-test('the safety expert is alone with nothing earned, and with the bound spent in full at rate 0', () => {
+test('the safety expert draws alone if nothing is earned, or if the bound is spent in full at rate 0', () => {
   const helpfulLogits = Float32Array.of(0, 3, -1, 1);
   const alone = (earned: GatePolicy['earned'], spent: number) => {
     const policy = { ...EXAMPLE_STEP.policy, earned };
@@ -128,7 +128,7 @@ test('the safety expert is alone with nothing earned, and with the bound spent i
   expect(alone({ start: 1, rate: 0 }, 2)).toBe(true);
 });
 
-test('the account keeps to the bound of its position, and an overdrawn one stays overdrawn', () => {
+test('the account keeps to the bound at its position, and an overdrawn account stays overdrawn', () => {
   expect(addSpending(1, { spends: 0.5 + 1e-15, bound: 1.5 })).toBe(1.5);
   expect(addSpending(2, { spends: 0, bound: 1.5 })).toBe(2);
   const policy = { ...EXAMPLE_STEP.policy, earned: { start: 0.25, rate: 0.25 } };

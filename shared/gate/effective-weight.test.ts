@@ -34,7 +34,7 @@ test('the opening raises the floor for its own tokens only, and never lowers it'
   expect(effectiveFloor({ ...policy, opening: { tokens: 2, floor: 0.1 } }, { position: 0 })).toBe(0.3);
 });
 
-test('the weight is the oracle’s', () => {
+test('the weight matches the oracle', () => {
   fc.assert(
     fc.property(arbitrary.policy, arbitrary.share, fc.nat(8), (policy, proposal, position) => {
       const floor = effectiveFloor(policy, { position });

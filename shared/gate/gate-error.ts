@@ -1,6 +1,6 @@
 /**
- * Why the gate can draw no token at all. Lesser problems leave only the safety expert and are no
- * error.
+ * Why the gate can draw no token at all. Lesser problems are not errors. They only close the gate,
+ * so that the safety expert draws alone.
  */
 export type GateErrorCode =
   /**
@@ -10,14 +10,14 @@ export type GateErrorCode =
   | 'safety_row_unusable'
   /** A temperature, top-p, key, seed, mask or bias that makes no sense. */
   | 'sampling_invalid'
-  /** A position or a spending that no gate can have handed out. */
+  /** A position or a spending that no gate could have returned. */
   | 'state_invalid'
   /**
    * Truncated rows whose ids do not ascend or do not match the log-probabilities in number, or that
    * cannot hold their top k.
    */
   | 'truncated_rows_invalid'
-  /** A NaN although every input was checked: a fault of the gate itself. No token comes of it. */
+  /** A NaN although every input was checked: a fault of the gate itself. No token is drawn. */
   | 'distribution_unusable';
 
 export class GateError extends Error {

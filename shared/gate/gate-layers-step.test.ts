@@ -16,7 +16,7 @@ const input: LayersStepInput = {
 };
 const { policy } = input;
 
-test('a step says what it drew and spent, and that the helpfulness expert was not asked', () => {
+test('a step reports what it drew and spent, and that the helpfulness expert was not asked', () => {
   const step = gateLayersStep(input);
   expect(step).toMatchObject({ weight: 0.65, floor: 0.6, logprobHelpful: LOG_ZERO });
   expect(step.state).toEqual({ position: 1, spent: step.spent });
@@ -34,8 +34,8 @@ test('draws what the layers row alone would draw when there is no budget', () =>
         const sampling = greedy ? { ...shape, temperature: 0 } : shape;
         const rest = { policy: OPEN_POLICY, sampling, state: startGate() };
         const step = gateLayersStep({ safetyLogits, layersLogits, alpha, ...rest });
-        // At weight 0 the helpfulness expert is taken exactly, so this is the row through the same
-        // gate.
+        // At weight 0 the mixture is exactly the helpfulness expert, so this puts the row through
+        // the same gate.
         const alone = gateStep({ safetyLogits, helpfulLogits: layersLogits, proposal: 0, ...rest });
         expect(step).toEqual({ ...alone, weight: alpha, logprobHelpful: LOG_ZERO });
       },

@@ -9,10 +9,14 @@ import { type GateStepInput, readRow, stepOnLogprobs } from './gate-step.ts';
 import type { GateStep } from './gate-types.ts';
 
 export type LayersStepInput = Omit<GateStepInput, 'helpfulLogits' | 'proposal'> & {
-  /** [vocabulary]. null if the row failed, or if the policy's `safety_only` did not ask for it. */
+  /**
+   * [vocabulary]. null if the row failed, or was not computed because the policy says
+   * `safety_only`.
+   */
   layersLogits: Float32Array | null;
   /**
-   * The safety expert's gate in that row, held between floor and ceiling. The mean over the layers.
+   * The safety expert's gate in that row, as its mean over the layers. The model holds each gate
+   * between floor and ceiling.
    */
   alpha: number;
 };

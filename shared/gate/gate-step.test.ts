@@ -13,10 +13,10 @@ const input: GateStepInput = {
   proposal: 0.1,
 };
 const { policy } = input;
-/** What plain JavaScript can hand in although the types forbid it. */
+/** What plain JavaScript can pass although the types forbid it. */
 const untyped = (value: unknown) => value as never;
 
-test('a step says what it drew and what it spent', () => {
+test('a step reports what it drew and what it spent', () => {
   expect(gateStep(input)).toMatchInlineSnapshot(`
     {
       "floor": 0.6,
@@ -59,7 +59,7 @@ test('every number of a step is finite and survives JSON, whatever is masked', (
   );
 });
 
-test('without a budget, a token that the safety expert masks spends without bound, in numbers that survive JSON', () => {
+test('without a budget, a token that the safety expert masks costs an unbounded amount, in numbers that survive JSON', () => {
   const step = gateStep({
     ...input,
     safetyLogits: Float32Array.of(0, -Infinity),
@@ -155,7 +155,7 @@ describe('a closed gate', () => {
     expect(gateStep({ ...input, safetyLogits, helpfulLogits })).toMatchObject({ token: 0, weight: 1, spent: 0 });
   });
 
-  test('a bias that bans all of the mixture but not of the safety expert leaves only the safety expert', () => {
+  test('a bias that bans every token of the mixture, but not of the safety expert, leaves only the safety expert', () => {
     const helpfulLogits = Float32Array.of(0, 0, -Infinity, -Infinity);
     const bias = new Map([0, 1].map((id) => [id, -Infinity]));
     const step = gateStep({ ...input, helpfulLogits, sampling: { ...input.sampling, bias } });
@@ -163,7 +163,7 @@ describe('a closed gate', () => {
     expect(step.token).toBeGreaterThan(1);
   });
 
-  test('a bias or a mask that leaves the mixture nothing leaves only the safety expert, unbiased', () => {
+  test('a bias or a mask that leaves the mixture no token leaves only the safety expert, unbiased', () => {
     const every = new Map([0, 1, 2, 3].map((id) => [id, -Infinity]));
     const helpfulLogits = Float32Array.of(0, 3, -Infinity, -Infinity);
     for (const temperature of [0, 1]) {
@@ -233,7 +233,7 @@ describe('a closed gate', () => {
     ['a mask of NaN', 'sampling_invalid', { sampling: { ...input.sampling, mask: new Set([NaN]) } }],
     ['a mask that is a list', 'sampling_invalid', { sampling: { ...input.sampling, mask: [1] } }],
     [
-      'a mask that can be read once',
+      'a mask that can be read only once',
       'sampling_invalid',
       { sampling: { ...input.sampling, mask: new Set([1]).values() } },
     ],
@@ -257,7 +257,7 @@ describe('a closed gate', () => {
     expect(error).toMatchObject({ code });
   });
 
-  test('a gate cannot start from a spending that is not a number', () => {
+  test('a gate cannot start with a position or spending that is not a number', () => {
     expect(() => startGate(0, NaN)).toThrow(GateError);
     expect(() => startGate(untyped('3'))).toThrow(GateError);
   });

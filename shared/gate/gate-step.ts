@@ -1,7 +1,7 @@
 /**
- * One step of decoding: two experts' logits in, one token and its account out. This is the whole
- * gate and the only way to a token. Decode loops call this (or, in the mode `layers`, its sibling
- * in gate-layers-step.ts) and nothing else in the folder.
+ * One step of decoding: two experts' logits go in, and one token with its account comes out. This
+ * is the whole gate and the only way to a token. Decode loops call this (or, in the mode `layers`,
+ * its sibling in gate-layers-step.ts) and nothing else in the folder.
  *
  *     let state = startGate();
  *     for (;;) {
@@ -22,7 +22,10 @@ import { uniformAt } from './uniform-at.ts';
 export type GateStepInput = {
   /** [vocabulary] */
   safetyLogits: Float32Array;
-  /** [vocabulary]. null if the expert failed, or if the policy's `safety_only` did not ask it. */
+  /**
+   * [vocabulary]. null if the expert failed, or was not asked because the policy says
+   * `safety_only`.
+   */
   helpfulLogits: Float32Array | null;
   /** The share that the router proposes for the safety expert, 0..1. */
   proposal: number;
@@ -32,8 +35,8 @@ export type GateStepInput = {
 };
 
 /**
- * The state before the first token. Given an answer's position and spending so far, the state
- * before the next one.
+ * The state before the first token. If an answer's position and spending so far are given, the
+ * state before the next token.
  */
 export function startGate(position = 0, spent = 0): GateState {
   const state = { position, spent };

@@ -17,8 +17,7 @@ export type GatePolicy = {
   opening: { tokens: number; floor: number };
   rule: Rule;
   /**
-   * Nats by which a whole answer may be likelier than the safety expert finds it. null is no
-   * budget.
+   * Nats by which a whole answer may be likelier than under the safety expert. null is no budget.
    */
   budget: number | null;
   /**
@@ -40,20 +39,20 @@ export type SamplingParams = {
   /** 0..1. 1 keeps every token, 0 only the likeliest. */
   topP: number;
   /**
-   * The key of the random numbers. Anyone who serves clients makes it from a secret; see
+   * The key of the random numbers. Anyone who serves clients must make it from a secret; see
    * draw-key.ts.
    */
   key: DrawKey;
   /**
    * Token ids that neither the mixture nor the safety expert may draw: a model's special tokens,
-   * what a grammar does not allow, an end that may not come yet. An id beyond the vocabulary names
-   * nothing.
+   * tokens that a grammar forbids, an end token that may not come yet. An id beyond the vocabulary
+   * is ignored.
    */
   mask?: ReadonlySet<number>;
   /**
    * Nats added to a token's log-probability in the mixture, before the temperature; see
    * penalty-bias.ts. -Infinity bans the token as far as the budget allows. The safety expert draws
-   * what the mixture cannot hold under the cap, and ignores the ban. A token that must never come
+   * what the mixture cannot hold under the cap, and ignores the ban. A token that must never appear
    * belongs in the mask.
    */
   bias?: ReadonlyMap<number, number>;

@@ -28,18 +28,18 @@ test('takes the lowest id of equally likely tokens', () => {
   expect(greedyChoice(row, { safety: row, natsLeft: null }).logprobs.indexOf(0)).toBe(1);
 });
 
-test('takes the safety expert’s favourite with nothing left, or less', () => {
+test('takes the safety expert’s favourite if nothing is left to spend, or less than nothing', () => {
   const [safety, mixture] = [logSoftmax(Float32Array.of(1, 2, 0))!, logSoftmax(Float32Array.of(2, 1, 0))!];
   for (const natsLeft of [0, -1]) expect(greedyChoice(mixture, { safety, natsLeft }).logprobs.indexOf(0)).toBe(1);
 });
 
-test('takes the safety expert’s favourite if the mixture masks whatever is affordable', () => {
+test('takes the safety expert’s favourite if the mixture masks every affordable token', () => {
   const [safety, mixture] = [logSoftmax(Float32Array.of(9, 0))!, Float64Array.of(-Infinity, 0)];
   expect(greedyChoice(mixture, { safety, natsLeft: 1 }).logprobs.indexOf(0)).toBe(0);
   expect(greedyChoice(mixture, { safety, natsLeft: 10 }).logprobs.indexOf(0)).toBe(1);
 });
 
-test('lets no bias choose among the safety expert’s equal favourites with nothing left', () => {
+test('with nothing left to spend, a bias cannot choose among the safety expert’s equal favourites', () => {
   const safety = Float64Array.of(-1, -0.5, -0.5);
   const { logprobs } = greedyChoice(Float64Array.of(-9, -9, -0.1), { safety, natsLeft: 0 });
   expect([...logprobs]).toEqual([-Infinity, 0, -Infinity]);

@@ -1,7 +1,7 @@
 /**
- * Greedy decoding (temperature 0) draws nothing, so the budget needs its own reading. Greedy takes
- * the likeliest token of p among those that the safety expert finds at most e^(K - spent) times
- * less likely than its own favourite.
+ * Greedy decoding (temperature 0) draws nothing, so here the budget needs a meaning of its own.
+ * Greedy decoding takes the likeliest token of p among those that the safety expert finds at most
+ * e^(K - spent) times less likely than its own favourite.
  *
  *     y = argmax p[i]  over  { i : max lp_s - lp_s[i] <= K - spent },    spends  max lp_s - lp_s[y]
  *
@@ -35,16 +35,16 @@ export function greedyChoice(mixture: Float64Array, { safety, natsLeft }: Limit)
   const favourite = largest(safety);
   const most = natsLeft === null ? Infinity : Math.max(0, natsLeft);
   const reference = new Float64Array(safety.length);
-  // If the mixture masks every affordable token, the favourite is left. It is always affordable: it
-  // costs nothing.
+  // If the mixture masks every affordable token, the favourite is chosen. It is always affordable,
+  // because it costs nothing.
   let chosen = safety.indexOf(favourite);
   let best = -Infinity;
   for (let i = 0; i < reference.length; i++) {
     const regret = favourite - (safety[i] ?? NaN);
     reference[i] = -regret;
     const lp = mixture[i] ?? NaN;
-    // With nothing left the favourite stands, and a bias cannot choose among tokens that tie with
-    // it.
+    // With nothing left to spend, the favourite is chosen, and a bias cannot choose among tokens
+    // that tie with it.
     if (most > 0 && regret <= most && lp > best) [chosen, best] = [i, lp];
   }
   const logprobs = new Float64Array(reference.length).fill(-Infinity);

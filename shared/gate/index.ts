@@ -1,4 +1,4 @@
-/** The gate's public face: what other folders use. README.md has the formulas. */
+/** The gate's public API: what other folders use. README.md has the formulas. */
 export { LOG_ZERO, SPENT_UNBOUNDED } from './add-spending.ts';
 export { type DrawKey, seedKey } from './draw-key.ts';
 export { effectiveFloor } from './effective-weight.ts';

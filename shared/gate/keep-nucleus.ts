@@ -1,15 +1,16 @@
 /**
- * Top-p (nucleus sampling, Holtzman et al., arXiv 1904.09751): of unnormalised probabilities, keeps
- * the fewest largest whose sum reaches `topP` of the whole. The others become 0. Among equals, the
- * lowest ids are kept. At least one token is always kept.
+ * Top-p (nucleus sampling, Holtzman et al., arXiv 1904.09751): keeps the largest of some
+ * unnormalised probabilities, as few as it takes for their sum to reach the share `topP` of the
+ * whole. The others become 0. Among equals, the lowest ids are kept. At least one token is always
+ * kept.
  *
  * @param masses probabilities up to a common factor, [vocabulary]
  * @param total their sum
  */
 export function keepNucleus(masses: Float64Array, { topP, total }: { topP: number; total: number }): Float64Array {
   // Masses below (1 - topP) * total / V add up to less than 1 - topP of the whole, so the nucleus
-  // needs none of them. That leaves few of many. (We halve it, so that rounding cannot leave a
-  // uniform row empty.)
+  // needs none of them. That leaves few candidates. (We halve the bound, so that rounding cannot
+  // leave a uniform row without candidates.)
   const least = ((1 - topP) * total) / (2 * masses.length);
   const candidates: number[] = [];
   for (let i = 0; i < masses.length; i++) {

@@ -1,9 +1,9 @@
 /**
- * Top-k: keeps the k likeliest tokens of a distribution and divides again by their sum. Among
- * equals, it keeps the lowest ids.
+ * Top-k: keeps the k likeliest tokens of a distribution and renormalises them. Among equals, it
+ * keeps the lowest ids.
  *
  * @param logprobs log-probabilities, [vocabulary]
- * @param k at least 1; if it covers every token, the row comes back as it is
+ * @param k at least 1; if it covers every token, the row is returned unchanged
  */
 import { logSoftmax } from './log-softmax.ts';
 

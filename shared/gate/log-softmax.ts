@@ -5,9 +5,9 @@
  *     lp[i] = (x[i] - max) - log sum_j exp(x[j] - max)
  *
  * A logit of -Infinity is a masked token: its log-probability is -Infinity, its probability exactly
- * 0. A row that is empty, holds a NaN or a +Infinity, or masks every token is no distribution. Then
- * the result is null instead of a row of NaN: the type makes the caller decide what a failed expert
- * means.
+ * 0. A row that is empty, holds a NaN or a +Infinity, or masks every token is not a distribution.
+ * Then the result is null instead of a row of NaN: the type makes the caller decide what a failed
+ * expert means.
  *
  * Rows are [vocabulary]. Since the maximum goes first, adding a constant to the logits does not
  * change one bit of the result, as long as the addition was exact.
@@ -24,11 +24,11 @@ export function logSoftmax(logits: Float32Array | Float64Array): Float64Array | 
     row[i] = shifted;
     total += Math.exp(shifted);
   }
-  // One test for every kind of unusable row. Each of them leaves NaN or 0 here; any other row
-  // leaves at least exp(0) = 1.
+  // This one test catches every kind of unusable row. Each of them leaves NaN or 0 here; any other
+  // row leaves at least exp(0) = 1.
   if (!(total >= 1)) return null;
-  // Two subtractions, because max + log(total) would round away the digits of log(total) where max
-  // is large.
+  // We subtract twice, because max + log(total) would round away the digits of log(total) if max is
+  // large.
   const logTotal = Math.log(total);
   for (let i = 0; i < row.length; i++) row[i] = (row[i] ?? NaN) - logTotal;
   return row;

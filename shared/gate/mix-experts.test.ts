@@ -19,7 +19,7 @@ test('both rules match the oracle', () => {
   );
 });
 
-test('between the ends, the geometric rule masks what either expert masks, the arithmetic rule what both mask', () => {
+test('between the ends, the geometric rule masks what either expert masks, and the arithmetic rule what both mask', () => {
   const safety = logSoftmax(Float32Array.of(0, 0, -Infinity, -Infinity))!;
   const helpful = logSoftmax(Float32Array.of(0, -Infinity, 0, -Infinity))!;
   expect(mixExperts(safety, helpful, half)).toEqual(Float64Array.of(0, -Infinity, -Infinity, -Infinity));
@@ -40,7 +40,7 @@ test('the geometric rule finds nothing if the experts have no token in common', 
   expect(mixExperts(one, other, { ...half, weight: 0 })).toBe(other);
 });
 
-test('mixes at weights too small for the log of their complement', () => {
+test('mixes at weights next to 0 and next to 1', () => {
   const safety = logSoftmax(Float32Array.of(0, 1))!;
   const helpful = logSoftmax(Float32Array.of(1, 0))!;
   for (const rule of RULES) {

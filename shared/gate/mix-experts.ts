@@ -1,7 +1,7 @@
 /**
  * Mixes two experts into one distribution, in log space, on log-probabilities [vocabulary]. MidPO
- * (arXiv 2506.02460) adds the experts' adapters inside every layer, which is no bound on the
- * output. Mixing what the experts say has bounds. (The paper's way is the mode `layers`,
+ * (arXiv 2506.02460) adds the experts' adapters inside every layer, which does not bound the
+ * output. Mixing the experts' outputs does. (The paper's way is the mode `layers`,
  * open-mixture.ts.)
  *
  *     geometric    log p = w*lp_s + (1-w)*lp_h - log Z     "mixing logits"; each expert has a veto
@@ -18,16 +18,17 @@
  * expert would have said. Neither bounds a whole answer: that is the budget's work
  * (cap-by-budget.ts).
  *
- * The ends decide 0 * -Infinity. Weight 1 *is* the safety expert's row and weight 0 the other's,
- * bit for bit, masks included. What the other row masks does not matter there. In between, the
- * geometric rule masks what either expert masks, and the arithmetic rule what both mask.
+ * At weights 0 and 1, 0 * -Infinity would be NaN. So weight 1 *is* the safety expert's row and
+ * weight 0 the other expert's, bit for bit, masks included. What the other row masks does not
+ * matter there. In between, the geometric rule masks what either expert masks, and the arithmetic
+ * rule masks only what both mask.
  */
 import type { Rule } from '#shared/line/line.ts';
 import { logSoftmax } from './log-softmax.ts';
 
 export type Mixing = { weight: number; rule: Rule };
 
-/** log p. null if the experts have no token in common, which leaves the geometric rule nothing. */
+/** log p. null if the experts have no token in common and the rule is geometric. */
 export function mixExperts(safety: Float64Array, helpful: Float64Array, mixing: Mixing): Float64Array | null {
   const blend = blendLogprobs(safety, helpful, mixing);
   // The arithmetic rule and both ends already sum to 1. Dividing again would cost them their

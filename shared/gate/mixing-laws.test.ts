@@ -1,5 +1,5 @@
 /**
- * The laws of weights and rules (README.md), one test each. When one breaks, fast-check prints its
+ * The laws of weights and rules (README.md), one test each. If one fails, fast-check prints the
  * seed.
  */
 import * as fc from 'fast-check';
@@ -108,7 +108,7 @@ test('geometric: KL(p||p_s) <= (1-w)/w * KL(p_s||p_h)', () => {
     fc.property(arbitrary.rows({ masks: false }), arbitrary.insideShare, (rows, w) => {
       const { p, ps, ph } = mixed(rows, 'geometric', w);
       expect(oracle.kl(p, ps)).toBeLessThanOrEqual(((1 - w) / w) * oracle.kl(ps, ph) + 1e-9);
-      // And why: p minimises the cost below.
+      // The reason: p minimises the cost below.
       const cost = (x: number[]) => w * oracle.kl(x, ps) + (1 - w) * oracle.kl(x, ph);
       expect(cost(p)).toBeLessThanOrEqual(cost(ps) + 1e-9);
       expect(cost(p)).toBeLessThanOrEqual(cost(ph) + 1e-9);
@@ -126,7 +126,7 @@ test('the gate matches the oracle', () => {
       arbitrary.share,
       fc.tuple(fc.nat(8), fc.double({ min: -3, max: 1, noNaN: true })),
       (rows, policy, sampling, proposal, [position, spentShare]) => {
-        // Only what the budget allows to be spent.
+        // No more is spent than the budget allows.
         const state = { position, spent: spentShare * Math.min(policy.budget ?? 1, 4) };
         const rest = { policy, sampling, proposal, state };
         fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling.mask));

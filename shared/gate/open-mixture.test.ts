@@ -8,7 +8,7 @@ const safety = Float64Array.of(-0.1, -2.5, -5);
 const other = Float64Array.of(-3, -0.2, -2);
 const line = { floor: 0.2, ceiling: 0.8, rule: 'geometric' as const };
 
-test('mixes two experts at the weight, and takes a layers row as it is', () => {
+test('mixes two experts at the given weight, and uses a layers row unchanged', () => {
   const helpful = openMixture(safety, { helpful: other, proposal: 0.4 }, line);
   expect(helpful).toEqual({ weight: 0.4, logprobs: mixExperts(safety, other, { weight: 0.4, rule: 'geometric' }) });
   const layers = openMixture(safety, { layers: other, alpha: 0.4 }, line);
@@ -24,17 +24,17 @@ test('the rule does not affect a layers row', () => {
 describe('only the safety expert is left', () => {
   const untyped = (value: unknown) => value as never;
   test.each([
-    ['if the line asks for nothing else', { layers: other, alpha: 1 }, { ...line, floor: 1 }],
+    ['if the line allows nothing else', { layers: other, alpha: 1 }, { ...line, floor: 1 }],
     ['if every gate is at 1', { layers: other, alpha: 1 }, { ...line, ceiling: 1 }],
-    ['by a missing layers row', { layers: null, alpha: 0.4 }, line],
-    ['by a layers row left out', { layers: untyped(undefined), alpha: 0.4 }, line],
-    ['by a shorter layers row', { layers: new Float64Array(2), alpha: 0.4 }, line],
-    ['by gates that are NaN', { layers: other, alpha: Number.NaN }, line],
-    ['by gates lost in JSON', { layers: other, alpha: untyped(null) }, line],
-    ['by gates below 0', { layers: other, alpha: -0.1 }, line],
-    ['by gates above 1', { layers: other, alpha: 1.1 }, { ...line, ceiling: 1 }],
-    ['by gates below the floor', { layers: other, alpha: 0.199 }, line],
-    ['by gates above the ceiling', { layers: other, alpha: 0.801 }, line],
+    ['if the layers row is missing', { layers: null, alpha: 0.4 }, line],
+    ['if the layers row is undefined', { layers: untyped(undefined), alpha: 0.4 }, line],
+    ['if the layers row is too short', { layers: new Float64Array(2), alpha: 0.4 }, line],
+    ['if the gates are NaN', { layers: other, alpha: Number.NaN }, line],
+    ['if the gates were lost in JSON', { layers: other, alpha: untyped(null) }, line],
+    ['if the gates are below 0', { layers: other, alpha: -0.1 }, line],
+    ['if the gates are above 1', { layers: other, alpha: 1.1 }, { ...line, ceiling: 1 }],
+    ['if the gates are below the floor', { layers: other, alpha: 0.199 }, line],
+    ['if the gates are above the ceiling', { layers: other, alpha: 0.801 }, line],
   ])('%s', (_, beside, line) => {
     expect(openMixture(safety, beside, line)).toBeNull();
   });
@@ -56,6 +56,6 @@ test('gates held between the bounds in float32 give a weight between them', () =
   );
 });
 
-test('the floor wins where floor and ceiling cross', () => {
+test('the floor wins if floor and ceiling cross', () => {
   expect(heldWeight(0.7, { floor: 0.7, ceiling: 0.3 })).toBe(0.7);
 });

@@ -7,9 +7,9 @@
  *   safety expert's share held between floor and ceiling there. The row *is* the mixture. Its
  *   weight is reported, not chosen.
  *
- * A bound inside the layers is no bound on their output. So for a layers mixture the weight
- * promises little and the budget everything: it works on the result, however that was made. null is
- * no mixture: the safety expert alone.
+ * A bound inside the layers does not bound their output. So for a layers mixture the weight
+ * promises little, and the budget has to promise everything: it works on the result, however that
+ * was made. null means no mixture: the safety expert draws alone.
  */
 import { isShare } from './check-inputs.ts';
 import { effectiveWeight } from './effective-weight.ts';
@@ -17,8 +17,8 @@ import type { GatePolicy } from './gate-types.ts';
 import { mixExperts } from './mix-experts.ts';
 
 /**
- * What comes beside the safety expert. Rows are log-probabilities, [vocabulary]. null is a row that
- * failed or was not asked for.
+ * What is mixed with the safety expert. Rows are log-probabilities, [vocabulary]. null is a row
+ * that failed or was not asked for.
  */
 export type Beside =
   /** The helpfulness expert, and the share that the router proposes for the safety expert. */
@@ -28,7 +28,7 @@ export type Beside =
 
 type Mixture = { logprobs: Float64Array; weight: number };
 
-/** @param line the policy, with its floor raised to that of the position */
+/** @param line the policy, with its floor raised to the one at this position */
 export function openMixture(
   safety: Float64Array,
   beside: Beside,
@@ -43,15 +43,15 @@ export function openMixture(
 }
 
 /**
- * Gates are float32 and their mean is a sum, so a mean may miss bounds that every gate kept by this
- * much.
+ * Gates are float32, and taking their mean rounds. So the mean may miss the bounds by this much,
+ * even if every gate kept them.
  */
 const ROUNDING = 1e-6;
 
 /**
- * The weight of a layers row: alpha without its rounding. If it misses the bounds by more than
- * rounding, the row was not held to this line, so it is no share at all. Like a broken proposal, it
- * becomes 1.
+ * The weight of a layers row: alpha without its rounding. If alpha misses the bounds by more than
+ * rounding, the row was not held to this line and alpha cannot be trusted. Then, as for a broken
+ * proposal, the weight is 1.
  */
 export function heldWeight(alpha: number, { floor, ceiling }: { floor: number; ceiling: number }): number {
   const most = Math.max(floor, ceiling);

@@ -7,10 +7,10 @@
  *     // Map { 7 => -2 }
  *     penaltyBias(new Map([[7, 2]]), { frequencyPenalty: 0.5, presencePenalty: 1 });
  *
- * So far only tests use this. The API still refuses penalties and a logit bias; this gets its use
- * when the API takes them.
+ * So far only tests use this, because the API still refuses penalties and a logit bias. It is here
+ * for when the API accepts them.
  *
- * @param counts how often each token stands in the answer so far
+ * @param counts how often each token occurs in the answer so far
  * @public
  */
 export function penaltyBias(

@@ -2,8 +2,8 @@
  * Philox4x32-10: 128 random bits as a pure function of a 128-bit counter and a 64-bit key (Salmon,
  * Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011). It runs ten
  * rounds of two 32 x 32 -> 64 bit multiplications. PyTorch and TensorFlow use it on GPUs, so a gate
- * inside a graph can draw the same numbers. The test holds the known answers of the reference
- * implementation.
+ * inside a graph can draw the same numbers. The test checks it against the known answers of the
+ * reference implementation.
  */
 export type Words2 = readonly [number, number];
 export type Words4 = readonly [number, number, number, number];
@@ -30,7 +30,7 @@ export function philox(counter: Words4, key: Words2): Words4 {
 }
 
 /**
- * The upper half of a 64-bit product, from 16-bit halves. No product or sum of those leaves 32
+ * The upper half of a 64-bit product, from 16-bit halves. No product or sum of those exceeds 32
  * bits.
  */
 function multiplyHigh(a: number, b: number): number {

@@ -9,7 +9,7 @@ test('keeps the least, mean and greatest weight', () => {
   expect(running([0.5, 0.25, 0.75])).toEqual({ count: 3, min: 0.25, mean: 0.5, max: 0.75 });
 });
 
-test('keeps the mean between the extremes, and carries on from JSON', () => {
+test('keeps the mean between the extremes, and continues from JSON', () => {
   fc.assert(
     fc.property(fc.array(arbitrary.share, { minLength: 1 }), (weights) => {
       const { min, mean, max } = running(weights);

@@ -1,12 +1,15 @@
 /**
- * The least, mean and greatest weight of an answer, for its receipt, taken one token at a time.
+ * The least, mean and greatest weight of an answer, for its receipt, updated one token at a time.
  * Plain data, so that it travels with a GateState.
  *
  *     steps.reduce((weights, step) => addWeight(weights, step.weight), NO_WEIGHTS);
  */
 export type RunningWeights = { count: number; min: number; mean: number; max: number };
 
-/** With no tokens, every lower bound holds. The count says how much that is worth. */
+/**
+ * The weights before the first token. Every lower bound holds for them, and the count shows that
+ * there was no token yet.
+ */
 export const NO_WEIGHTS: RunningWeights = { count: 0, min: 1, mean: 1, max: 1 };
 
 export function addWeight({ count, min, mean, max }: RunningWeights, weight: number): RunningWeights {

@@ -1,7 +1,7 @@
 /**
- * Anyone who can compute an answer's key can search for one that draws what he wants; nobody else
- * can. The line here is the tightest there is (the safety expert alone, no nats). The answer is one
- * that this line gives once in a million.
+ * Anyone who can compute an answer's key can search for a key that draws what they want; nobody
+ * else can. The line here is the tightest there is (the safety expert alone, with a budget of 0).
+ * The answer is one that this line gives once in a million.
  */
 import { createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
@@ -34,13 +34,13 @@ function answer(key: DrawKey): GateStep[] {
 }
 
 /**
- * The draw takes the lowest id first. So it draws the rare token exactly when u is below its
+ * The draw tries the lowest id first. So it draws the rare token exactly when u is below its
  * probability.
  */
 const isRare = (key: DrawKey, position: number) => uniformAt(key, position) < P;
 const allRare = (key: DrawKey) => isRare(key, 0) && isRare(key, 1) && isRare(key, 2);
 
-/** As a server makes it. Nobody without the secret can foresee it. */
+/** A key as a server makes it. Without the secret, nobody can predict it. */
 function secretKey(seed: number): DrawKey {
   const digest = createHmac('sha256', 'a secret of the deployment').update(`${seed}`).digest();
   return [digest.readUInt32LE(0), digest.readUInt32LE(4), digest.readUInt32LE(8), digest.readUInt32LE(12)];
@@ -59,7 +59,7 @@ test('with keys from seeds, an offline search finds the rare answer, and the acc
   expect(answer(secretKey(found)).map((step) => step.token)).not.toContain(RARE);
 });
 
-test('with keys from a secret, the first rare draw comes by chance', () => {
+test('with keys from a secret, rare draws come only by chance', () => {
   const seeds = 20_000;
   const counts = [0, 0, 0, 0];
   for (let seed = 0; seed < seeds; seed++) {
@@ -68,12 +68,12 @@ test('with keys from a secret, the first rare draw comes by chance', () => {
     counts[first === -1 ? STEPS : first]! += 1;
   }
   const expected = [P, P * (1 - P), P * (1 - P) ** 2, (1 - P) ** 3].map((p) => p * seeds);
-  // With 3 degrees of freedom, chi-squared passes 20 once in 6,000. The keys are fixed, so this
+  // With 3 degrees of freedom, chi-squared exceeds 20 once in 6,000. The keys are fixed, so this
   // passes always or never.
   expect(chiSquared(counts, expected)).toBeLessThan(20);
 });
 
-test('with keys from a secret, seeds picked by a search are like all others', () => {
+test('with keys from a secret, seeds picked by an offline search draw the rare token no more often than others', () => {
   const [picked, others]: [number[], number[]] = [[], []];
   for (let seed = 0; picked.length < 4000; seed++) {
     const list = isRare(seedKey(seed), 0) ? picked : others;
@@ -82,10 +82,10 @@ test('with keys from a secret, seeds picked by a search are like all others', ()
   const rare = (seeds: number[]) => seeds.filter((seed) => isRare(secretKey(seed), 0)).length;
   for (const seeds of [picked, others]) {
     const n = seeds.length;
-    // With 1 degree of freedom, it passes 12 once in 1,900.
+    // With 1 degree of freedom, chi-squared exceeds 12 once in 1,900.
     expect(chiSquared([rare(seeds), n - rare(seeds)], [P * n, (1 - P) * n])).toBeLessThan(12);
   }
-  // Independence: what both lists together make us expect of each.
+  // Independence: what each list should show if both have the same rate.
   const share = (rare(picked) + rare(others)) / (picked.length + others.length);
   const table = [picked, others].flatMap((seeds) => [rare(seeds), seeds.length - rare(seeds)]);
   const expected = [picked, others].flatMap(({ length }) => [share * length, (1 - share) * length]);

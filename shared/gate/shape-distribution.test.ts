@@ -21,7 +21,7 @@ test('temperature, top-p and bias together match the oracle', () => {
   );
 });
 
-test('returns the row itself if the parameters ask for nothing', () => {
+test('returns the row itself if the parameters change nothing', () => {
   const row = logSoftmax(Float32Array.of(1, 2, 3))!;
   expect(shapeDistribution(row, plain)).toBe(row);
   expect(shapeDistribution(row, { ...plain, bias: new Map() })).toBe(row);
@@ -33,7 +33,7 @@ test('a temperature next to 0 gives the likeliest token and no NaN', () => {
   expect(probabilities(shapeDistribution(row, { temperature: 1e300, topP: 1 }))).toEqual([0.5, 0.5, 0]);
 });
 
-test('a token stays possible however far down and cold, until a mask or a nucleus removes it', () => {
+test('a token stays possible, however unlikely it is and however low the temperature', () => {
   const temperature = fc.constantFrom(Number.MIN_VALUE, 1e-300, 1e-9, 0.02, 1, 1e300);
   fc.assert(
     fc.property(arbitrary.extremeLogits(9), temperature, (logits, temperature) => {
@@ -46,7 +46,7 @@ test('a token stays possible however far down and cold, until a mask or a nucleu
   );
 });
 
-test('at the ends of top-p, cold or hot, the nucleus sums to 1, holds the likeliest and reaches top-p', () => {
+test('at extreme top-p and temperature, the nucleus sums to 1, keeps the likeliest token and reaches top-p', () => {
   const topP = fc.constantFrom(0, Number.MIN_VALUE, Number.EPSILON, 0.5, 1 - Number.EPSILON, 1 - Number.EPSILON / 2);
   fc.assert(
     fc.property(arbitrary.extremeLogits(12), arbitrary.extremeTemperature, topP, (logits, temperature, topP) => {
@@ -61,7 +61,7 @@ test('at the ends of top-p, cold or hot, the nucleus sums to 1, holds the likeli
   );
 });
 
-test('a ban removes a token, a ban of every token leaves null, and ids outside the vocabulary name nothing', () => {
+test('a ban removes a token, banning every token gives null, and ids outside the vocabulary are ignored', () => {
   const row = logSoftmax(Float32Array.of(0, 0))!;
   expect(probabilities(shapeDistribution(row, { ...plain, bias: new Map([[1, -Infinity]]) }))).toEqual([1, 0]);
   expect(shapeDistribution(row, { ...plain, bias: new Map([0, 1].map((id) => [id, -Infinity])) })).toBeNull();
@@ -82,11 +82,11 @@ test('top-p keeps the fewest likeliest tokens whose probabilities reach it', () 
         const reached = inside.reduce((a, b) => a + b, 0);
         const outside = counts.filter((_, i) => kept[i] === 0);
         expect(reached).toBeGreaterThanOrEqual(topP * total);
-        // One fewer would not do, whichever is left out. And nothing outside is larger than
-        // anything inside.
+        // One token fewer would not be enough, whichever is left out. And nothing outside is larger
+        // than anything inside.
         if (inside.length > 1) expect(reached - Math.min(...inside)).toBeLessThan(topP * total);
         expect(Math.max(0, ...outside)).toBeLessThanOrEqual(Math.min(...inside));
-        // Among equals, the lowest ids.
+        // Among equals, the lowest ids are kept.
         const cut = Math.min(...inside);
         const atCut = counts.flatMap((count, i) => (count === cut ? [kept[i]! > 0] : []));
         expect(atCut).toEqual(atCut.toSorted().reverse());

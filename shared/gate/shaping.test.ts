@@ -1,5 +1,6 @@
 /**
- * What shapes whom: the laws about a client's bias and about masks. The oracle keeps the two apart.
+ * What shapes which distribution: the laws about a client's bias and about masks. The oracle treats
+ * the two separately.
  */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -15,9 +16,9 @@ const budgets = fc.double({ min: 0, max: 3, noNaN: true });
 const SIZE = 4;
 
 /**
- * A client that does its worst. After every answer so far it bans or pushes other words, by other
- * nats. Every second time it bans the safety expert's favourite. The mask changes too, as a
- * grammar's does, and always leaves a word.
+ * The wishes of a client that does its worst. At every step it bans or pushes other words, by other
+ * amounts. About half of the time it bans the safety expert's favourite. The mask changes too, as a
+ * grammar's does, and always leaves the safety expert a word.
  */
 function wishesAt(seed: number, answer: number[], { safetyLogits }: Logits) {
   const u = numbersAt(seed, [...answer, -1]);
@@ -48,7 +49,7 @@ test('q(H) <= e^K * p_s~(H), with p_s~ unbiased, whatever biases a client choose
         expect(q).toBeLessThanOrEqual(most * ps * (1 + 1e-9));
         tightest = Math.max(tightest, budget > 0.5 ? q / ps / most : 0);
       }
-      // The worst set H is the one of all answers that pass their share.
+      // The worst set H holds exactly the answers with q > e^K * p_s~.
       const worst = answers.reduce((sum, { q, ps }) => sum + Math.max(0, q - most * ps), 0);
       expect(worst).toBeLessThanOrEqual(1e-12);
       expect(answers.reduce((sum, { q }) => sum + q, 0)).toBeCloseTo(1, 10);
@@ -77,7 +78,7 @@ test('the bias does not change one bit of the reference', () => {
   );
 });
 
-test('a bias has no effect if the weight is 1 or nothing is left', () => {
+test('a bias has no effect if the weight is 1 or the budget is 0', () => {
   fc.assert(
     fc.property(
       arbitrary.rows(),
@@ -148,7 +149,7 @@ test('a mask and a ban make the same mixture, but only the mask takes the token 
   );
 });
 
-test('a ban goes as far as the budget: the safety expert says what the mixture cannot hold', () => {
+test('a ban reaches only as far as the budget: the safety expert supplies what the mixture cannot hold', () => {
   // p_s~ = (0.8, 0.2): a refusal and something else. The client bans the refusal, and e^K is 2.
   const rows = { safetyLogits: Float32Array.of(Math.log(4), 0), helpfulLogits: Float32Array.of(0, 0) };
   const policy = { ...OPEN_POLICY, budget: Math.LN2 };

@@ -1,13 +1,13 @@
 /**
  * Solves the budget for lambda: sum min(lambda * p, cap) = 1. It works in logarithms from end to
- * end, because lambda can be above every double and p below every one.
+ * end, because lambda can be larger than any double, and p smaller.
  *
  * Token i reaches its cap at log lambda = logCap[i] - logP[i], its level. Below that it is free and
  * holds lambda * p[i]. We run quickselect over the levels. At each level, the sum tells on which
- * side the solution lies, and that decides the tokens on the other side. Those at their cap for
- * good add up as masses, those free for good as a log-sum-exp. Once all are decided, lambda scales
- * the free ones to the rest of 1. This needs no sort, is linear on average, and never takes a pass
- * per token, however the masses are spread.
+ * side the solution lies, and that settles the tokens on the other side. Tokens settled at their
+ * cap are added up as masses, and tokens settled as free are added up as a log-sum-exp. Once all
+ * are settled, lambda scales the free tokens to fill the rest of 1. This needs no sort, is linear
+ * on average, and never takes a pass per token, however the masses are spread.
  */
 type Lambda = {
   /**
@@ -25,7 +25,7 @@ type Lambda = {
  */
 type LogSum = { max: number; sum: number };
 
-/** Beyond this, a level has lost digits that show in a sum of probabilities. */
+/** Beyond this, a level has lost digits that matter in a sum of probabilities. */
 const FAR = 64;
 
 /**
@@ -36,8 +36,8 @@ const FAR = 64;
 export function solveLambda(logP: Float64Array, logCap: Float64Array): Lambda | null {
   const first = solve(logP, logCap, { anchor: 0, level: 0 });
   if (!first || Math.abs(first.top) <= FAR) return first && { anchor: 0, level: first.rest - first.top };
-  // Once more, from beside the likeliest free token, where no digit is lost. Such masses are rare,
-  // and so is this.
+  // We solve again with the likeliest free token as the anchor, where no digit is lost. This is
+  // rare, because such masses are rare.
   const anchor = first.top;
   const second = solve(logP, logCap, { anchor, level: first.rest });
   return second && { anchor, level: second.rest - second.top };
@@ -63,8 +63,8 @@ function solve(logP: Float64Array, logCap: Float64Array, guess: Lambda): { top: 
   let capped = 0;
   let lowest = -Infinity;
   for (let level = guess.level; size > 0; level = levelOf(pool[size >> 1] ?? NaN)) {
-    // Lower levels are written from the front, higher ones from the back. Those in between are at
-    // this very level.
+    // Tokens with a lower level are written from the front, tokens with a higher level from the
+    // back. The remaining tokens are at exactly this level.
     let [lower, higher] = [0, size];
     let atCap = 0;
     const above: LogSum = { max: free.max, sum: free.sum };
@@ -97,7 +97,7 @@ function solve(logP: Float64Array, logCap: Float64Array, guess: Lambda): { top: 
     }
   }
   if (free.sum === 0) return null;
-  // If rounding leaves too little of 1 or nothing, take the level at which the sum was seen to be
+  // If rounding leaves too little of 1, or nothing, take the level at which the sum was seen to be
   // below 1.
   const rest = Math.log(Math.max(0, 1 - capped)) - Math.log(free.sum);
   return { top: free.max, rest: Math.max(rest, lowest + free.max) };

@@ -1,14 +1,14 @@
 /**
- * From two experts' log-probabilities to the one distribution that a token may be drawn from. It
- * takes the weight, the mixture, the caller's shaping and the budget, in this order. It is pure: it
- * draws nothing and knows no random number.
+ * Turns two experts' log-probabilities into the one distribution that a token may be drawn from. It
+ * applies the weight, the mixture, the caller's shaping and the budget, in this order. It is pure:
+ * it draws nothing and uses no random number.
  *
- * It closes wherever anything but the safety expert cannot be trusted. Closed means weight 1 and
- * the safety expert sampled as asked. It closes on: no policy, or one with a number out of range;
- * no row beside the safety expert's, or a NaN in it; a proposal that is no share; a layers row that
- * was not held to the line; experts without a token in common; a mask or bias that leaves the
- * mixture nothing. It throws if the safety expert itself cannot be used, or if a mask covers all of
- * its tokens. There is no third way out.
+ * The gate closes whenever anything but the safety expert cannot be trusted. Closed means weight 1
+ * and the safety expert sampled as requested. It closes on: no policy, or one with a number out of
+ * range; no row beside the safety expert's, or a NaN in it; a proposal outside 0..1; a layers row
+ * that was not held to the line; experts without a token in common; a mask or bias that leaves the
+ * mixture no token. It throws if the safety expert itself cannot be used, or if a mask covers all
+ * of its tokens. There is no third way out.
  */
 import { natsLeft, spendingBound } from './add-spending.ts';
 import { capByBudget } from './cap-by-budget.ts';
@@ -29,7 +29,7 @@ export type LogprobsInput = {
   sampling: SamplingParams;
   state: GateState;
   /**
-   * For truncated rows: the reference is the safety expert's k likeliest tokens of its row; see
+   * For truncated rows: the reference is the k likeliest tokens of the safety expert's row; see
    * truncated-rows.ts.
    */
   safetyTopK?: number;
@@ -44,7 +44,9 @@ export type StepDistribution = {
   mixture: Float64Array;
   weight: number;
   floor: number;
-  /** The most nats that may be spent up to and including this token. 0 if no policy can be used. */
+  /**
+   * The most nats that may be spent up to and including this token. 0 if the policy is unusable.
+   */
   bound: number | null;
 };
 
@@ -52,11 +54,12 @@ export function stepDistribution(input: LogprobsInput): StepDistribution {
   const { safety, policy, sampling, state, safetyTopK = Infinity } = input;
   checkSampling(sampling);
   checkState(state);
-  // Greedy compares log-probabilities. Neither a temperature nor a nucleus changes their order.
+  // Greedy decoding only compares log-probabilities. Neither a temperature nor a nucleus changes
+  // their order.
   const greedy = sampling.temperature === 0;
   const shape = greedy ? { ...sampling, temperature: 1, topP: 1 } : sampling;
-  // Everything that shapes the mixture except the bias. With it, a client would choose what it is
-  // measured against.
+  // The reference gets everything that shapes the mixture except the bias. With the bias, a client
+  // would choose what it is measured against.
   const { bias: _, ...unbiased } = shape;
   const top = safety && keepTop(safety, safetyTopK);
   const reference = top && shapeDistribution(top, unbiased);
@@ -65,7 +68,7 @@ export function stepDistribution(input: LogprobsInput): StepDistribution {
   const line = usablePolicy(policy);
   const bound = line ? spendingBound(line, state) : 0;
   const floor = line ? effectiveFloor(line, state) : 1;
-  // Whatever is missing here leaves only the safety expert.
+  // If anything is missing here, only the safety expert is left.
   const open = line && openMixture(safety, input, { ...line, floor });
   const shaped = open && shapeDistribution(open.logprobs, shape);
   const weight = open && shaped ? open.weight : 1;

@@ -60,7 +60,7 @@ const bounded = fc.record({
   k: fc.integer({ min: 1, max: VOCABULARY }),
 });
 
-test('the mixture stays as near to the whole rows’ in total variation as the bound says', () => {
+test('the mixture stays as close to that of whole rows, in total variation, as the bound says', () => {
   fc.assert(
     fc.property(bounded, ({ safetyLogits, helpfulLogits, k, ...mixing }) => {
       const rows = truncate(safetyLogits, helpfulLogits, k);
@@ -75,7 +75,7 @@ test('the mixture stays as near to the whole rows’ in total variation as the b
   );
 });
 
-test('the safety expert grows by no more nats on the union than the bound says', () => {
+test('on the union, the safety expert grows by no more nats than the bound says', () => {
   fc.assert(
     fc.property(bounded, ({ safetyLogits, helpfulLogits, k, ...mixing }) => {
       const rows = truncate(safetyLogits, helpfulLogits, k);
@@ -103,8 +103,8 @@ test('q(H) <= e^K * p_s~(H), with p_s~ the whole safety expert under top-k, howe
         const answers = paths(
           (answer, state) => {
             const { safetyLogits, helpfulLogits, proposal } = experts(answer);
-            // Beside the k tokens it has to send, the other expert sends what it likes, and
-            // something else at every step.
+            // Besides the k tokens that it must send, the other expert sends whatever it likes,
+            // different tokens at every step.
             const u = numbersAt(seed, [...answer, -1]);
             const wanted = helpfulLogits.map((x, i) => (u(i) < 0.3 ? 1e3 : x));
             const { ids, ...rows } = truncate(safetyLogits, wanted, k);
@@ -132,14 +132,14 @@ test('q(H) <= e^K * p_s~(H), with p_s~ the whole safety expert under top-k, howe
     ),
     {
       numRuns: 200,
-      // Spends all of its budget. What is drawn may happen not to.
+      // This example spends all of its budget. Random examples may happen not to.
       examples: [[23, ['arithmetic', 3], { temperature: 0.3, topP: 1, key: [15, 4292870144, 0, 0] }, 2]],
     },
   );
   expect(tightest).toBeGreaterThan(1 - 1e-9);
 });
 
-test('what only the other expert put into the union is drawn only without a budget', () => {
+test('a token that only the other expert put into the union is drawn only without a budget', () => {
   const rows: TruncatedRows = {
     ids: Int32Array.of(3, 5),
     safetyLogprobs: Float64Array.of(0.5, 0.01).map(Math.log),
@@ -158,7 +158,7 @@ test('what only the other expert put into the union is drawn only without a budg
   expect(tokens(null)).toContain(5);
 });
 
-test('the lowest ids count as the k likeliest among equals', () => {
+test('among equally likely tokens, the lowest ids count as the k likeliest', () => {
   expect(keepTop(Float64Array.of(-2, -1, -1, -1, -3), 2)).toEqual(
     Float64Array.of(-Infinity, -Math.LN2, -Math.LN2, -Infinity, -Infinity),
   );
@@ -212,7 +212,7 @@ test('at temperature 1 the bound is the mass that was cut off, and is met', () =
   expect(bound.nats).toBeCloseTo(-Math.log(0.8), 12);
 });
 
-test('rows that were not truncated have no error and give the whole rows’ answer', () => {
+test('rows that were not truncated have no error and give the same answer as whole rows', () => {
   fc.assert(
     fc.property(
       arbitrary.rows(),
@@ -279,7 +279,7 @@ test('a failed helpfulness expert closes the gate; rows that do not match throw'
   }
 });
 
-test('a union where the geometric mixture is masked leaves the safety expert, and the bound says nothing', () => {
+test('if the geometric mixture is masked on the whole union, only the safety expert is left, and the bound is 1', () => {
   const rows: TruncatedRows = {
     ids: Int32Array.of(0, 1),
     safetyLogprobs: Float64Array.of(Math.log(0.9), -Infinity),

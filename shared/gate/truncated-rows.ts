@@ -2,8 +2,8 @@
  * The gate on truncated rows: the union U of each expert's k likeliest tokens, with both experts'
  * log-probabilities of every token in U. This is for experts that live in different places, where
  * sending a whole row per token is too much. No engine in service returns truncated rows yet. Today
- * the only ones that do are the scripted experts of the tests, and only tests call
- * `truncationBound`. It gets its use together with those engines.
+ * only the tests' scripted experts do, and only tests call `truncationBound`. It is here for such
+ * engines.
  *
  * The mixture is made on U, each expert conditional on U. The reference is the safety expert under
  * its own top-k, which U holds by construction. With the same temperature, top-p and mask (in this
@@ -15,13 +15,13 @@
  *
  * without exception, even if U differs at every step. Tokens of U outside the safety expert's k
  * have probability 0 in the reference: they are drawn only without a budget. (If the reference were
- * conditional on U, the other expert's choice of tokens would move it, and the promise would be
- * against nothing in particular.) Whoever truncates should know the mask: one that leaves none of
- * the k tokens leaves nothing to draw.
+ * conditional on U, the other expert's choice of tokens would move it, and the promise would have
+ * no fixed reference.) Truncate with the mask in mind: if the mask leaves none of the k tokens,
+ * there is nothing to draw.
  *
  * `truncationBound` says how far this can be from whole rows. It needs the mass tau_s, tau_h that
- * each expert has outside U. That mass need not be sent: it is what the log-probabilities leave of
- * 1.
+ * each expert has outside U. That mass need not be sent, because it is what the probabilities on U
+ * leave of 1.
  */
 import { reportable } from './add-spending.ts';
 import { checkSampling } from './check-inputs.ts';
@@ -34,11 +34,11 @@ import { blendLogprobs, type Mixing } from './mix-experts.ts';
 import type { LogprobsInput } from './step-distribution.ts';
 
 export type TruncatedRows = {
-  /** Token ids, ascending, [U]. The draw goes in their order. */
+  /** Token ids, ascending, [U]. The draw walks through them in this order. */
   ids: Int32Array;
   /** log p_s of the whole row at these ids, not renormalised, [U]. */
   safetyLogprobs: Float64Array;
-  /** log p_h likewise. null is a failed expert. */
+  /** log p_h of the whole row, in the same way, [U]. null if the expert failed. */
   helpfulLogprobs: Float64Array | null;
   /**
    * k: U holds at least each expert's k likeliest tokens (among equals, the lowest ids), or all
@@ -69,7 +69,7 @@ export function gateTruncatedStep(input: TruncatedStepInput): GateStep {
 export function inputOnUnion({ rows, sampling, ...rest }: TruncatedStepInput) {
   const { ids, safetyLogprobs, helpfulLogprobs, topK } = rows;
   checkRows(rows);
-  // Before ids are left out: a mistake about a token outside U is still a mistake.
+  // We check before leaving out ids, because a mistake about a token outside U is still a mistake.
   checkSampling(sampling);
   const places = Array.from(ids.keys());
   const mask = new Set(places.filter((i) => sampling.mask?.has(ids[i] ?? NaN)));
@@ -102,9 +102,9 @@ export function inputOnUnion({ rows, sampling, ...rest }: TruncatedStepInput) {
  *     nats           = log(1 + (tail(tau_s) + sum_U\S p_s^(1/T)) / sum_S p_s^(1/T))
  *
  * (geometric | arithmetic.) S is the safety expert's k tokens. `nats` is the most by which log p_s~
- * grows on them. The promise against the safety expert under top-k needs no such number. Against
- * the one without any top-k, it holds up to `nats` per token. Where the gate is closed, p~ is p_s~
- * and its totalVariation is 1 - exp(-nats).
+ * grows on those tokens. The promise against the safety expert under top-k needs no such number.
+ * Against the safety expert without any top-k, the promise holds up to `nats` per token. If the
+ * gate is closed, p~ is p_s~ and its totalVariation is 1 - exp(-nats).
  *
  * @public
  */
@@ -114,7 +114,8 @@ export function truncationBound(
 ): { totalVariation: number; nats: number } {
   const outside = vocabulary - ids.length;
   const massLeft = (row: Float64Array) => (outside === 0 ? 0 : massOutside(row));
-  // In logs, here and below: at low temperatures, a tail and what is inside both underflow.
+  // We work in logs, here and below, because at low temperatures both the tail and the mass inside
+  // U underflow.
   const logTail = (tau: number) =>
     Math.log(tau) / temperature + Math.max(0, 1 - 1 / temperature) * Math.log(Math.max(1, outside));
 
@@ -126,7 +127,8 @@ export function truncationBound(
   const nats = Math.log1p(lost);
   const open =
     helpful && weight < 1 ? logSumHeated(blendLogprobs(safety, helpful, { weight, rule }), temperature) : null;
-  // Closed: by the weight, by a failed expert, or because whole rows have no token in common.
+  // The gate is closed: by the weight, by a failed expert, or because whole rows have no token in
+  // common.
   if (!helpful || open === null || (outside === 0 && open === -Infinity))
     return { totalVariation: -Math.expm1(-nats), nats };
 
@@ -149,14 +151,17 @@ function massOutside(logprobs: Float64Array): number {
   return Math.min(1, Math.max(0, 1 - inside) + logprobs.length * Number.EPSILON);
 }
 
-/** log sum exp(lp / T). -Infinity if every token is masked, as the geometric rule can leave it. */
+/**
+ * log sum exp(lp / T). -Infinity if every token is masked, which can happen under the geometric
+ * rule.
+ */
 function logSumHeated(logprobs: Float64Array, temperature: number): number {
   const max = largest(logprobs);
   if (max === -Infinity) return -Infinity;
   return max / temperature + Math.log(logprobs.reduce((sum, lp) => sum + Math.exp((lp - max) / temperature), 0));
 }
 
-/** How far a whole row may miss 1, since its log-probabilities were once float32. */
+/** How far the sum of a whole row may be from 1, since its log-probabilities were once float32. */
 const WHOLE = 1e-5;
 
 function checkRows({ ids, safetyLogprobs, helpfulLogprobs, topK }: TruncatedRows): void {

@@ -28,7 +28,7 @@ test('philox gives the known answers of its reference implementation', () => {
 });
 
 test('the numbers of a seed never change between versions', () => {
-  // An answer cut off under one version may carry on under the next.
+  // An answer that was cut off under one version may continue under the next.
   expect([0, 1, 2 ** 40].map((position) => uniformAt(seedKey(42), position))).toMatchInlineSnapshot(`
     [
       0.6129598801477738,
@@ -44,19 +44,19 @@ test('the numbers of a seed never change between versions', () => {
   `);
 });
 
-test('half of the key is Philox’s key, the other half goes into the counter beside the position', () => {
+test('half of the key is Philox’s key, and the other half goes into the counter next to the position', () => {
   const [high, low] = philox([7, 2, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]);
   const u = uniformAt([0xa4093822, 0x299f31d0, 0x13198a2e, 0x03707344], 2 * 2 ** 32 + 7);
   expect(u).toBe(((high >>> 5) * 2 ** 26 + (low >>> 6)) / 2 ** 53);
 });
 
-test('every word of a key counts', () => {
+test('every word of a key changes the number', () => {
   const keys = [0, 1, 2, 3].map((i) => [0, 0, 0, 0].map((word, k) => (k === i ? 1 : word)));
   const numbers = [[0, 0, 0, 0], ...keys].map(([a, b, c, d]) => uniformAt([a!, b!, c!, d!], 0));
   expect(new Set(numbers).size).toBe(5);
 });
 
-test('makes no key from a seed that is not an integer', () => {
+test('refuses to make a key from a seed that is not a safe integer', () => {
   for (const seed of [NaN, 0.5, Infinity, 2 ** 53]) {
     expect(() => seedKey(seed)).toThrow(expect.objectContaining({ code: 'sampling_invalid' }));
   }
@@ -81,14 +81,14 @@ test('spreads positions and seeds evenly over [0, 1)', () => {
   ]) {
     const counts = new Array<number>(16).fill(0);
     for (const u of numbers) counts[Math.floor(u * 16)]! += 1;
-    // With 15 degrees of freedom, chi-squared passes 50 once in 90,000. The numbers are fixed, so
+    // With 15 degrees of freedom, chi-squared exceeds 50 once in 90,000. The numbers are fixed, so
     // this passes always or never.
     expect(counts.reduce((sum, n) => sum + (n - 500) ** 2 / 500, 0)).toBeLessThan(50);
     expect(new Set(numbers).size).toBe(numbers.length);
   }
 });
 
-test('tells apart seeds that differ only beyond 32 bits, in sign or in kind', () => {
+test('tells apart seeds that differ only beyond 32 bits, in sign or in type', () => {
   const seeds = [
     1,
     -1,

@@ -6,7 +6,7 @@
  * There is no generator to carry along or to fall out of step. Token n + 1 drawn on another
  * backend, or after a retry, gets the number it would have got here. Half of the key goes into the
  * counter, because Philox takes 64 bits of key and 128 of counter, and a position needs only 64. So
- * keys that differ anywhere never share both.
+ * two keys that differ anywhere never share both counter and key.
  *
  * @param position the token's place in the answer, from 0
  */

@@ -1,8 +1,8 @@
 /**
  * What the classifier tells apart: 14 harm categories and `jailbreak`, an attempt to talk the model
  * out of its line. The categories follow the taxonomy of BeaverTails (arXiv 2307.04657), with
- * `cybercrime` and `dangerous_practices` in place of its two vaguest ones. A prompt may have
- * several. A benign prompt has none.
+ * `cybercrime` and `dangerous_practices` in place of its two vaguest ones. A prompt may fall into
+ * several. A benign prompt falls into none.
  */
 export const CATEGORIES = [
   'animal_abuse',
@@ -31,16 +31,16 @@ export type Label = (typeof LABELS)[number];
 
 /**
  * What the classifier gives a probability for: each label, and harm of any kind. `any_harm` has its
- * own calibration. Harm spread over several categories stays below the ramp of each, and is still
- * harm.
+ * own calibration. Harm that is spread over several categories can stay below the ramp of each, but
+ * it is still harm.
  */
 export const JUDGEMENTS = [...LABELS, 'any_harm'] as const;
 export type Judgement = (typeof JUDGEMENTS)[number];
 
 /**
- * What a policy may price: the judgements and two more. `unread` is 1 if part of the text lies
- * beyond what is read, else 0. `uncertain` is how likely it is that part of the text is in a
- * language the classifier does not know.
+ * What a policy may have rules for: the judgements and two more signals. `unread` is 1 if part of
+ * the text lies beyond what the classifier reads, else 0. `uncertain` is how likely it is that part
+ * of the text is in a language the classifier does not know.
  */
 export const SIGNALS = [...JUDGEMENTS, 'unread', 'uncertain'] as const;
 export type Signal = (typeof SIGNALS)[number];

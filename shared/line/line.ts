@@ -1,6 +1,6 @@
 /**
- * The line of one answer: what the gate is held to, whoever set it. A directive carries it and a
- * receipt repeats it.
+ * The line of one answer: the bounds that the gate must keep, whoever set them. A directive carries
+ * it and a receipt repeats it.
  */
 import * as z from 'zod';
 
@@ -29,7 +29,7 @@ export const ACTIONS = ['mix', 'safety_only', 'refuse'] as const;
 export const Action = z.enum(ACTIONS);
 export type Action = z.infer<typeof Action>;
 
-/** A share of the safety expert, or a probability. */
+/** The safety expert's share, or a probability. */
 export const Share = z.number().min(0).max(1);
 /** Nats for the whole answer. null: no budget. */
 export const Budget = z.number().min(0).nullable();
@@ -49,7 +49,10 @@ export const Line = z.strictObject({
   /** `refuse` never reaches a backend. */
   action: Action.exclude(['refuse']),
   mode: Mode,
-  /** For the mode `logits` only. `layers` leaves it nothing to do. */
+  /**
+   * Only for the mode `logits`. In `layers` the model mixes the experts itself, and no rule
+   * applies.
+   */
   rule: Rule,
   floor: Share,
   ceiling: Share,
@@ -61,7 +64,7 @@ export const Line = z.strictObject({
 export type Line = z.infer<typeof Line>;
 
 /**
- * The line that asks for nothing. Evaluation and tests start from it. It must never stand in for a
+ * A line that restricts nothing. Evaluation and tests start from it. It must never stand in for a
  * missing line.
  */
 export const OPEN_LINE: Line = {

@@ -1,9 +1,9 @@
 /**
- * Rules that tighten a line by what is known of a text. A rule belongs to one signal (a harm
- * category, `any_harm`, `unread`, ...) and grows along a ramp of its probability. Two laws hold and
- * are tested: raising a probability never loosens the line, and neither does adding a rule. A
- * signal that is missing or not a number counts as 1. So a classifier that failed puts every rule
- * in full force.
+ * Rules that tighten a line according to what is known about a text. A rule belongs to one signal
+ * (a harm category, `any_harm`, `unread`, ...) and grows along a ramp of its probability. Two laws
+ * hold and are tested: raising a probability never loosens the line, and neither does adding a
+ * rule. A signal that is missing or not a number counts as 1. So if the classifier failed, every
+ * rule applies in full.
  */
 import * as z from 'zod';
 import { SIGNALS, type Signal } from './categories.ts';
@@ -25,9 +25,12 @@ export const SignalRule = z.strictObject({
 });
 export type SignalRule = z.infer<typeof SignalRule>;
 
-/** At most one rule per signal. An object, because a record silently drops the key `__proto__`. */
+/**
+ * At most one rule per signal. This is an object schema, because a record schema silently drops the
+ * key `__proto__`.
+ */
 export const SignalRules = z.strictObject(
-  // The cast: `fromEntries` forgets its keys.
+  // The cast: the type of `fromEntries` loses the keys.
   Object.fromEntries(SIGNALS.map((signal) => [signal, SignalRule.exactOptional()])) as Record<
     Signal,
     z.ZodExactOptional<typeof SignalRule>
@@ -35,15 +38,15 @@ export const SignalRules = z.strictObject(
 );
 export type SignalRules = z.infer<typeof SignalRules>;
 
-/** What is known of a text. A missing signal counts as 1. */
+/** What is known about a text. A missing signal counts as 1. */
 export type SignalValues = Readonly<Partial<Record<Signal, number>>>;
 
-/** The part of a line that rules can move. `because`: the signal whose rule refuses, or null. */
+/** The part of a line that rules can change. `because`: the signal whose rule refuses, or null. */
 type Tightened = { floor: number; budget: number | null; action: Action; because: Signal | null };
 
 /**
- * Tightens the bounds by every rule whose signal speaks. `base` is the floor from which ramps rise.
- * It is the policy's own floor, even if an earlier look has already tightened `from`.
+ * Tightens the bounds by every rule that applies. Ramps rise from `base`, which is the policy's own
+ * floor, even if an earlier look has already tightened `from`.
  *
  *     tightenBy(
  *       { floor: 0.3, budget: 20, action: 'mix' },
@@ -76,15 +79,14 @@ function forceOf({ ramp }: SignalRule, probability: number | undefined): number 
 }
 
 function risenFloor(base: number, target: number, force: number): number {
-  // The ends are exact. Computed, base + 1 * (target - base) can miss the target by a rounding
-  // step.
+  // The ends must be exact: base + 1 * (target - base) can miss the target by a rounding step.
   if (force === 1 || target <= base) return Math.max(base, target);
   return base + force * (target - base);
 }
 
 /**
- * A budget comes down from infinity along the ramp. At half force it is twice the rule's. A budget
- * of 0 is 0 throughout.
+ * The budget falls from infinity along the ramp. At half force it is twice the rule's budget. A
+ * budget of 0 is 0 as soon as the ramp begins.
  */
 function shrunkBudget(budget: number | null, force: number): number | null {
   if (budget === null || force === 0) return null;

@@ -43,7 +43,7 @@ const CHANGES: Record<string, (n: number) => Partial<DrawParts>> = {
   opening: (n) => withLine({ opening: { tokens: n + 1, floor: 0.5 } }),
   earned: (n) => withLine({ earned: { start: n, rate: 1 } }),
   'second look': (n) => ({ directive: { ...directive, second_look: { base: n * 1e-4, rules: {} } } }),
-  'a parameter that is yet to come': (n) => withRequest({ top_k: n + 1 }),
+  'a parameter that may be added later': (n) => withRequest({ top_k: n + 1 }),
 };
 const ONE_OF_FEW: Record<string, Partial<DrawParts>> = {
   mode: withLine({ mode: 'layers' }),
@@ -54,18 +54,18 @@ const ONE_OF_FEW: Record<string, Partial<DrawParts>> = {
 
 const keyOf = (changes: Partial<DrawParts> = {}) => deriveDrawKey(secret, { ...PARTS, ...changes });
 
-test('equal requests have equal draws, in whatever order their fields come', async () => {
+test('equal requests have equal draws, whatever the order of their fields', async () => {
   const { seed, ...rest } = request;
   expect(await keyOf({ request: { seed, ...rest } })).toEqual(await keyOf());
 });
 
-test('keeps the draws when only what shapes no token changes', async () => {
+test('keeps the draws if the only fields that change shape no token', async () => {
   for (const changes of [{ max_tokens: 9 }, { stop: ['x'] }, { model: 'an alias' }]) {
     expect(await keyOf(withRequest(changes))).toEqual(await keyOf());
   }
 });
 
-describe('a change in any bound part gives other draws, which say nothing about the first', () => {
+describe('a change in any bound part gives other draws that reveal nothing about the first ones', () => {
   test.each(Object.entries(ONE_OF_FEW))('%s', async (_name, changes) => {
     const [a, b] = [await keyOf(), await keyOf(changes)];
     for (let position = 0; position < 50; position++) expect(uniformAt(a, position)).not.toBe(uniformAt(b, position));
@@ -77,18 +77,18 @@ describe('a change in any bound part gives other draws, which say nothing about 
     const sampled = 3200;
     for (let n = 0; n < sampled; n++) {
       const changed = await keyOf(change(n));
-      // The numbers before and after, in eighths. All 64 pairs must be equally likely.
+      // The numbers before and after the change, in eighths. All 64 pairs must be equally likely.
       const [before, after] = [uniformAt(base, n), uniformAt(changed, n)].map((u) => Math.floor(8 * u));
       cells[8 * before! + after!]! += 1;
     }
     const expected = sampled / 64;
-    // With 63 degrees of freedom, chi-squared passes 130 once in a million. The numbers are fixed,
+    // With 63 degrees of freedom, chi-squared exceeds 130 once in a million. The numbers are fixed,
     // so this passes always or never.
     expect(cells.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0)).toBeLessThan(130);
   });
 });
 
-test('no two requests give the same text: names and numbers cannot run together', async () => {
+test('no two requests give the same key: names and numbers cannot run together', async () => {
   const seen = new Map<string, string>();
   await fc.assert(
     fc.asyncProperty(
@@ -105,7 +105,7 @@ test('no two requests give the same text: names and numbers cannot run together'
   );
 });
 
-test('another secret gives other draws and another id; the id is the same everywhere', async () => {
+test('another secret gives other draws and another id; the same secret has the same id everywhere', async () => {
   const other = await importDrawSecret('another draw secret of 32 bytes!!');
   expect(await deriveDrawKey(other, PARTS)).not.toEqual(await keyOf());
   expect(other.id).not.toBe(secret.id);
@@ -114,8 +114,8 @@ test('another secret gives other draws and another id; the id is the same everyw
   await expect(importDrawSecret('short')).rejects.toThrow(/at least 32/);
 });
 
-test('the numbers of a request never change between versions', async () => {
-  // An answer cut off under one version may go on under the next.
+test('the key of a request never changes between versions', async () => {
+  // An answer that was cut off under one version may continue under the next.
   expect(await keyOf()).toMatchInlineSnapshot(`
     [
       1894498336,

@@ -4,11 +4,11 @@
  *     key = HMAC-SHA-256(draw secret, everything that shapes the answer)
  *
  * The budget promises something about chance: q(H) <= e^K * p_s~(H). If the numbers came from the
- * client's seed alone, a client that knows the distributions could search at home for a seed that
+ * client's seed alone, a client that knows the distributions could search offline for a seed that
  * draws a rare answer. So the numbers depend on a secret. They also depend on every input that
- * shapes q. Otherwise a client could change one input under the same numbers, learn from a draw
- * where a number lies, and search that input instead. All that is left is to try online, one
- * request at a time. docs/threat-model.md has the bound.
+ * shapes q. Otherwise a client could keep the same numbers while it changes one input, learn from
+ * the draws where a number lies, and then search that input instead. All that remains is to try
+ * online, one request at a time. docs/threat-model.md has the bound.
  *
  * The same request still draws the same answer on any backend that has the same secret. Retries use
  * the same numbers, and so does another backend that continues an answer.
@@ -19,11 +19,11 @@ import { canonicalJson } from './canonical-json.ts';
 import type { Directive } from './directive.ts';
 import type { GenerateRequest } from './generate.ts';
 
-/** Change this when a key comes to mean other numbers, so that old and new never mix. */
+/** Change this when the same key would give other numbers, so that old and new never mix. */
 const LABEL = 'plimsoll-draw/1';
 const LEAST_SECRET_BYTES = 32;
 
-/** A deployment has one, shared by all its backends. */
+/** The draw secret. A deployment has one, shared by all its backends. */
 export type DrawSecret = {
   readonly key: CryptoKey;
   /**
@@ -55,9 +55,9 @@ export type DrawParts = {
 };
 
 /**
- * Binds everything in the request except what shapes no token: the model's name (the bundle is
- * bound), the messages (their token ids are), and where the answer ends. So nobody has to remember
- * to bind a sampling parameter that is added later.
+ * Binds the key to everything in the request except what shapes no token: the model's name (the
+ * bundle is bound instead), the messages (their token ids are bound instead), and where the answer
+ * ends. So a sampling parameter that is added later is bound automatically.
  */
 export async function deriveDrawKey(secret: DrawSecret, parts: DrawParts): Promise<DrawKey> {
   const { model: _model, messages: _messages, max_tokens: _most, stop: _stop, ...shaping } = parts.request;

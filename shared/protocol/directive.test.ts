@@ -38,7 +38,7 @@ test('reads what was signed, as long as it is valid', async () => {
   expect(await verifyDirective(await signDirective(unbounded, key, now), body, key, now)).toEqual(unbounded);
 });
 
-test('refuses an old one as expired', async () => {
+test('refuses an old directive as expired', async () => {
   const verified = verifyDirective(token, body, key, later(DIRECTIVE_TTL_SECONDS + 1));
   await expect(verified).rejects.toMatchObject({ code: 'directive_expired' });
 });
@@ -73,30 +73,30 @@ const unsigned = [
   '',
 ].join('.');
 
-describe('refused', () => {
+describe('refuses', () => {
   test.each<[string, () => string | undefined | Promise<string>]>([
-    ['none at all', () => undefined],
-    ['an empty one', () => ''],
+    ['no directive at all', () => undefined],
+    ['an empty directive', () => ''],
     ['noise', () => 'a.b.c'],
     ['a lowered floor', () => tamper((claims) => Object.assign(claims.line as object, { floor: 0 }))],
     ['a longer life', () => tamper((claims) => Object.assign(claims, { exp: 4e9 }))],
     ['no signature', () => unsigned],
     ['another secret', () => signDirective(directive, directiveKey('another secret of thirty-two bytes!!'), now)],
     ['another type of token', () => signOther(directive, { typ: 'JWT' })],
-    ['a field left out', () => signOther({ ...directive, line: undefined })],
-    ['a field too many', () => signOther({ ...directive, floor: 0 })],
-    ['no id of its own', () => signOther({ ...directive, id: undefined })],
+    ['a missing field', () => signOther({ ...directive, line: undefined })],
+    ['an extra field', () => signOther({ ...directive, floor: 0 })],
+    ['a missing id', () => signOther({ ...directive, id: undefined })],
     [
       'a category called __proto__',
       () => signOther({ ...directive, second_look: JSON.parse('{"base":0,"rules":{"__proto__":{}}}') }),
     ],
-    ['an earned budget that is none', () => signOther({ ...directive, line: { ...directive.line, earned: {} } })],
+    ['an earned budget without its fields', () => signOther({ ...directive, line: { ...directive.line, earned: {} } })],
     ['a floor out of range', () => signOther({ ...directive, line: { ...directive.line, floor: -1 } })],
     ['the action refuse', () => signOther({ ...directive, line: { ...directive.line, action: 'refuse' } })],
   ])('%s', async (_name, make) => {
     await expect(verifyDirective(await make(), body, key, now)).rejects.toMatchObject({ code: 'directive_invalid' });
   });
-  test('a signed one that lives longer than the edge grants', async () => {
+  test('a signed directive that has outlived the age limit, whatever expiry it claims', async () => {
     const greedy = await new SignJWT({ ...directive })
       .setProtectedHeader({ alg: 'HS256', typ: 'plimsoll-directive+jwt' })
       .setIssuer('plimsoll-edge')
@@ -109,6 +109,6 @@ describe('refused', () => {
   });
 });
 
-test('takes no secret that is too short', () => {
+test('rejects a secret that is too short', () => {
   expect(() => directiveKey('short')).toThrow(/at least 32/);
 });

@@ -1,7 +1,7 @@
 /**
  * The directive: what the edge tells a backend for one request. It is a compact JWS (HS256) in the
- * header `x-plimsoll-directive`, and it lives for seconds. It is bound to the request's bytes by
- * their SHA-256, so a floor can be neither replayed for another prompt nor left out.
+ * header `x-plimsoll-directive`, and it is valid only for seconds. It is bound to the request's
+ * bytes by their SHA-256, so a floor can be neither replayed for another prompt nor left out.
  */
 import { errors as joseErrors, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
@@ -24,18 +24,20 @@ const ISSUER = 'plimsoll-edge';
 const AUDIENCE = 'plimsoll-backend';
 
 /**
- * The policy's rules for a second look. A backend whose bundle has a probe takes it at the prompt,
- * before the first token. It may tighten the line and never loosen it. `base` is the policy's own
- * floor, from which ramps rise.
+ * The policy's rules for a second look at the prompt. A backend whose bundle has a probe takes this
+ * look before the first token. It may tighten the line but never loosen it. Ramps rise from `base`,
+ * the policy's own floor.
  */
 const SecondLook = z.strictObject({ base: Share, rules: SignalRules });
 
-/** Where another backend's answer stands: the last frame that backend vouched for, by its MAC. */
+/**
+ * How far another backend's answer got: the last frame that the backend vouched for with its MAC.
+ */
 const ResumeState = z.strictObject({
   /** Tokens drawn so far, and the nats they spent. */
   position: z.int().min(1),
   spent: z.number(),
-  /** SHA-256 of their ids, lower-case hex. */
+  /** SHA-256 of the ids of those tokens, lower-case hex. */
   ids_digest: Sha256,
   mac: z.string().min(1),
 });
@@ -56,7 +58,7 @@ export const Directive = z.strictObject({
   /** SHA-256 of the request's body. */
   digest: Sha256,
   line: Line,
-  /** null: there is no look but the edge's. */
+  /** null: only the edge looks at the prompt. */
   second_look: SecondLook.nullable(),
   /** null: the answer starts here. */
   resume: ResumeState.nullable(),

@@ -16,7 +16,8 @@ export const Message = z.object({
 export type Message = z.infer<typeof Message>;
 
 /**
- * Exactly as the client gave it. A seed too large for a JavaScript number is its decimal digits.
+ * Exactly as the client gave it. A seed that is too large for a JavaScript number is given as
+ * decimal digits.
  */
 export const Seed = z.union([z.int(), z.string().regex(/^-?[1-9]\d{15,18}$/)]);
 export type Seed = z.infer<typeof Seed>;
@@ -24,11 +25,11 @@ export type Seed = z.infer<typeof Seed>;
 export const GenerateRequest = z.strictObject({
   model: wellFormed.min(1),
   messages: z.array(Message).min(1),
-  /** The most tokens to draw. null: as many as the context still holds. */
+  /** The most tokens to draw. null: as many as still fit in the context. */
   max_tokens: z.int().min(1).nullable(),
   stop: z.array(wellFormed.min(1)).max(4),
   /**
-   * One of the inputs of the draw key (derive-draw-key.ts). The same request with the same seed
+   * One of the inputs to the draw key (derive-draw-key.ts). The same request with the same seed
    * gives the same answer.
    */
   seed: Seed,
@@ -45,11 +46,11 @@ export type TokenFrame = z.infer<typeof TokenFrame>;
 
 export const Frame = z.discriminatedUnion('type', [
   /**
-   * Comes before `start`, and again as long as the wait lasts: the request was accepted and waits
-   * behind so many others.
+   * The request was accepted and is waiting behind `ahead` others. Sent before `start`, and
+   * repeated as long as the wait lasts.
    */
   z.object({ type: z.literal('waiting'), ahead: z.int().min(0) }),
-  /** Comes before any token: the request was accepted and its prompt measured. */
+  /** Sent before any token: the request was accepted and its prompt was measured. */
   z.object({
     type: z.literal('start'),
     id: z.string(),
@@ -66,7 +67,8 @@ export const Frame = z.discriminatedUnion('type', [
   }),
   TokenFrame,
   /**
-   * Text that was held back and turned out not to be a stop string. It belongs to no further token.
+   * Text that was held back and turned out not to be a stop string. It is not part of any token
+   * frame.
    */
   z.object({ type: z.literal('text'), text: z.string() }),
   z.object({
@@ -78,7 +80,7 @@ export const Frame = z.discriminatedUnion('type', [
     /** Ed25519 JWS, see receipt.ts. */
     receipt: z.string(),
   }),
-  /** A broken answer says so. Nothing follows. */
+  /** The answer has broken off. Nothing follows. */
   z.object({ type: z.literal('error'), code: z.enum(errorCodes), message: z.string() }),
 ]);
 export type Frame = z.infer<typeof Frame>;

@@ -38,11 +38,11 @@ test('accepts a receipt signed by any of the published keys', async () => {
   expect(await verifyReceipt(await signReceipt(receipt, second), jwks)).toEqual(receipt);
 });
 
-describe('refused', () => {
+describe('refuses', () => {
   test.each<[string, () => Promise<string>]>([
-    ['a key nobody published', async () => signReceipt(receipt, await createKey('third'))],
+    ['a key that was not published', async () => signReceipt(receipt, await createKey('third'))],
     [
-      "a published key's name on another key",
+      'another key under the name of a published one',
       async () => signReceipt(receipt, { ...(await createKey('x')), kid: 'first' }),
     ],
     [
@@ -63,8 +63,8 @@ describe('refused', () => {
           .sign(first.privateKey),
     ],
     // The type forbids these, but a faulty backend may sign them.
-    ['a field left out', () => signReceipt({ ...receipt, line: undefined } as unknown as Receipt, first)],
-    ['a field too many', () => signReceipt({ ...receipt, extra: 1 } as Receipt, first)],
+    ['a missing field', () => signReceipt({ ...receipt, line: undefined } as unknown as Receipt, first)],
+    ['an extra field', () => signReceipt({ ...receipt, extra: 1 } as Receipt, first)],
     ['noise', async () => 'a.b.c'],
   ])('%s', async (_name, make) => {
     await expect(verifyReceipt(await make(), jwks)).rejects.toThrow();

@@ -1,7 +1,7 @@
 /**
- * The receipt: what came of a directive. The backend signs it as an Ed25519 JWS when an answer
- * ends, and anyone can check it with the keys of `GET /.well-known/jwks.json`. It names prompt and
- * answer by their digests only.
+ * The receipt says what was done under a directive. The backend signs it as an Ed25519 JWS when an
+ * answer ends, and anyone can check it with the keys of `GET /.well-known/jwks.json`. It identifies
+ * prompt and answer only by their digests.
  */
 import { type CryptoKey, createLocalJWKSet, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
@@ -28,8 +28,8 @@ export const Receipt = z.strictObject({
   draws: z.string(),
   line: Line,
   /**
-   * With truncated rows, the safety expert is held against its own k likeliest tokens. null: whole
-   * rows.
+   * The k of truncated rows: spending is measured against the safety expert's own k likeliest
+   * tokens. null: whole rows.
    */
   top_k: z.int().min(1).nullable(),
   weights: WeightSummary,
@@ -61,7 +61,8 @@ export async function signReceipt(
 }
 
 /**
- * The receipt's content if one of `jwks` signed it. Otherwise throws jose's error or a ZodError.
+ * Returns the receipt's content if one of the keys in `jwks` signed it. Otherwise throws jose's
+ * error or a ZodError.
  */
 export async function verifyReceipt(token: string, jwks: JSONWebKeySet): Promise<Receipt> {
   const { payload } = await jwtVerify(token, createLocalJWKSet(jwks), {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { StopMatcher } from './stop-matcher.ts';
 
-/** The answer's text when the pieces arrive one by one, with what was sent after each. */
+/** The text that is sent if the pieces arrive one by one, and whether a stop string ended it. */
 function run(pieces: string[], stops: string[]) {
   const matcher = new StopMatcher(stops);
   let sent = '';
@@ -22,7 +22,7 @@ test.each([
   [['abc'], ['bc', 'ab'], '', true],
   [['ab', 'ab', 'c'], ['abc'], 'ab', true],
   [['x', 'y'], ['z', 'xyz'], 'xy', false],
-])('%j with stops %j', (pieces, stops, text, stopped) => {
+])('finds the right end of %j with stops %j', (pieces, stops, text, stopped) => {
   expect(run(pieces, stops)).toEqual({ text, stopped });
 });
 
@@ -32,7 +32,7 @@ test('holds back only what could become a stop string', () => {
   expect(matcher.push('x').text).toBe('STx');
 });
 
-test('ends the text before the first stop string, however it is cut into pieces', () => {
+test('ends the text before the first stop string, however the text is cut into pieces', () => {
   const letters = fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 8 });
   const stops = fc.array(fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 1, maxLength: 3 }), { maxLength: 3 });
   fc.assert(
@@ -54,7 +54,7 @@ test('ends the text before the first stop string, however it is cut into pieces'
   );
 });
 
-test('gives the same texts when its state travels as JSON at any point', () => {
+test('gives the same texts if its state is saved and restored as JSON at any point', () => {
   const text = (maxLength: number, minLength = 0) =>
     fc.string({ unit: fc.constantFrom('a', 'b', '😀', '\u2028'), minLength, maxLength });
   const given = fc.record({

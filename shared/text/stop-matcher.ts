@@ -20,7 +20,9 @@ export class StopMatcher {
     this.#held = held;
   }
 
-  /** The text that now certainly belongs to the answer. After `stopped`, nothing more comes. */
+  /**
+   * Returns the text that now certainly belongs to the answer. After `stopped`, the answer is over.
+   */
   push(text: string): { text: string; stopped: boolean } {
     const pending = this.#held + text;
     const found = this.#stops.map((stop) => pending.indexOf(stop)).filter((index) => index !== -1);
@@ -33,12 +35,12 @@ export class StopMatcher {
     return { text: pending.slice(0, cut), stopped: false };
   }
 
-  /** What a new matcher of the same stop strings needs to carry on from here. */
+  /** What a new matcher with the same stop strings needs to carry on from here. */
   state(): StopState {
     return { held: this.#held };
   }
 
-  /** What is still held back when the answer ends without a stop string. */
+  /** Returns the text that is still held back when the answer ends without a stop string. */
   flush(): string {
     const text = this.#held;
     this.#held = '';

@@ -18,13 +18,13 @@ test('keeps a byte order mark inside an answer as text', () => {
   expect(new TextStream(bytesOf, stream.state()).push(0xbf)).toBe('\uFEFF');
 });
 
-test('holds nothing that is already text', () => {
+test('keeps no bytes that are already text', () => {
   const stream = new TextStream(bytesOf);
   textOf(stream, [...new TextEncoder().encode('é'), 0xc0, 0x80]);
   expect(stream.state()).toEqual({ bytes: [] });
 });
 
-/** Bytes that come from text, and bytes that no text has. */
+/** Bytes of real text, mixed with random bytes and special tokens. */
 const tokens = fc
   .array(
     fc.oneof(
@@ -35,7 +35,7 @@ const tokens = fc
   )
   .map((parts) => parts.flat());
 
-test('gives the same texts when its state travels as JSON at any point', () => {
+test('gives the same texts if its state is saved and restored as JSON at any point', () => {
   fc.assert(
     fc.property(tokens, fc.array(fc.nat(24), { maxLength: 4 }), (ids, cuts) => {
       let stream = new TextStream(bytesOf);

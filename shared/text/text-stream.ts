@@ -1,7 +1,7 @@
 /**
  * The text of a growing answer. A byte-level token may end inside a UTF-8 character. Those bytes
  * wait for the next token, so that no client ever sees half a character. If the answer ends there,
- * the half is lost.
+ * the half character is dropped.
  *
  *     const stream = new TextStream((id) => tokenizer.bytesOf(id));
  *     stream.push(firstByteOfEuroSign); // ''
@@ -34,9 +34,9 @@ export class TextStream {
 
   /** What a new stream needs to carry on from here. */
   state(): TextState {
-    // The decoder does not say what it holds. It holds the ending that makes no text by itself: a
-    // first byte never continues another character, so earlier bytes do not matter, and every other
-    // ending makes text (or U+FFFD) at once.
+    // The decoder does not tell which bytes it holds. They are the ending that decodes to no text
+    // by itself. Any other ending decodes to text (or U+FFFD) at once. Earlier bytes do not matter,
+    // because a first byte never continues another character.
     const endings = [1, 2, 3].filter((count) => count <= this.#tail.length).map((count) => this.#tail.slice(-count));
     const held = endings.find((bytes) => newDecoder().decode(Uint8Array.from(bytes), { stream: true }) === '');
     return { bytes: held ?? [] };

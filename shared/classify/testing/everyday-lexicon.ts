@@ -10,7 +10,7 @@ time people work school read text answer please water house dog cat bake bread c
 
 export const everydayLexicon: Lexicon = createLexicon(EVERYDAY_WORDS);
 
-/** The same, with a count of how often it was asked. That measures work without a clock. */
+/** The same lexicon, with a count of its look-ups. That measures work without a clock. */
 export function countingLexicon(): Lexicon & { lookups(): number } {
   let count = 0;
   const counted =
@@ -23,7 +23,7 @@ export function countingLexicon(): Lexicon & { lookups(): number } {
     has: counted(everydayLexicon.has),
     cost: counted(everydayLexicon.cost),
     unknownCost: counted(everydayLexicon.unknownCost),
-    // Every word found counts. The steps between are few and cheap, one per letter.
+    // Every word found counts. The steps in between are few and cheap, one per letter.
     wordsFrom(text, start, found) {
       count++;
       everydayLexicon.wordsFrom(text, start, (end, cost) => {

@@ -1,9 +1,9 @@
 /**
- * Texts far longer than any prompt, each the worst case for something that reads them: a name and
- * about a megabyte.
+ * Texts far longer than any prompt, each a worst case for some code that reads them. Each is a name
+ * and about a megabyte of text.
  */
 const MEGABYTE = 1_000_000;
-/** The same letters, in an order without a pattern. */
+/** The given letters, in an order without a pattern. */
 const scattered = (letters: string) => {
   let state = 7;
   return Array.from({ length: MEGABYTE / 4 }, () => {

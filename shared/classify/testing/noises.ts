@@ -1,7 +1,7 @@
 /**
- * What hasty fingers, and people who hide a word from a filter, do to a prompt. Each is a function
- * from a prompt to the same prompt, hard for an n-gram model and easy for anybody else. Each is as
- * strong as its kind gets: it hits every longer word.
+ * What hasty typists, and people who hide a word from a filter, do to a prompt. Each noise makes
+ * the prompt hard to read for an n-gram model, but not for a person. Each is as strong as its kind
+ * gets: it hits every longer word.
  */
 
 /** Returns a number in [0, 1). */
@@ -43,7 +43,7 @@ const NEIGHBOURS: Readonly<Record<string, string>> = {
 
 type Change = (word: string, at: number, draw: Draw) => string;
 
-/** At a letter that is neither the first nor the last. */
+/** Changes each long word at a letter that is neither the first nor the last. */
 const inLongWords =
   (change: Change, least = LEAST_LETTERS) =>
   (prompt: string, draw: Draw) =>

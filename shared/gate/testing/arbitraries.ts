@@ -1,6 +1,6 @@
 /**
- * Random inputs for the gate, for fast-check: ordinary ones, and the masks, ties and ends where
- * mistakes live.
+ * Random inputs for the gate, for fast-check: ordinary ones, and the masks, ties and extremes where
+ * bugs hide.
  */
 import * as fc from 'fast-check';
 import { RULES } from '#shared/line/line.ts';
@@ -30,7 +30,7 @@ export const rows = (options?: { masks?: boolean }) =>
     .chain((size) => fc.record({ safetyLogits: logitsOf(size, options), helpfulLogits: logitsOf(size, options) }));
 
 /**
- * A share. Both ends come often. Shares next to 0 have their own tests, because the oracle's powers
+ * A share, often 0 or 1. Shares next to 0 have their own tests, because the oracle's powers
  * underflow there.
  */
 export const share = fc.oneof(
@@ -79,8 +79,8 @@ export const sampling: fc.Arbitrary<SamplingParams & { topP: number }> = fc.reco
 
 /**
  * A bias for a few tokens, bans included. Never for token 0, so that a row of one token is not
- * banned. The values avoid the sixty-fourths, or they would tie tokens up to a rounding that the
- * oracle does differently.
+ * banned. The values avoid sixty-fourths. Otherwise they would tie tokens except for rounding, and
+ * the oracle rounds differently.
  */
 export const bias = fc
   .array(fc.tuple(fc.integer({ min: 1, max: 12 }), fc.constantFrom(-Infinity, -2.503, -0.302, 0.41, 3.01)), {
@@ -88,7 +88,10 @@ export const bias = fc
   })
   .map((entries) => new Map(entries));
 
-/** A mask of a few tokens, with ids beyond the vocabulary. Like the bias, never of token 0. */
+/**
+ * A mask of a few tokens, some of them beyond the vocabulary. Like the bias, it never names token
+ * 0.
+ */
 export const mask = fc
   .array(fc.integer({ min: 1, max: 14 }), { maxLength: 4 })
   .map((tokens) => new Set(tokens) as ReadonlySet<number>);
@@ -101,8 +104,8 @@ export const leavesToken = (safetyLogits: Float32Array, mask: ReadonlySet<number
   safetyLogits.some((x, i) => x > -Infinity && !mask.has(i));
 
 /**
- * Logits that strain the arithmetic: up to 1e6 apart or right next to each other, tied, masked,
- * with log-probabilities of any size.
+ * Logits that strain the arithmetic: up to about 1e6 apart or right next to each other, tied or
+ * masked, with log-probabilities of any size.
  */
 export const extremeLogits = (size: number) => {
   const scaled = fc

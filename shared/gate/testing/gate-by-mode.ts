@@ -7,7 +7,7 @@ import { logSoftmax } from '../log-softmax.ts';
 import { type LogprobsInput, type StepDistribution, stepDistribution } from '../step-distribution.ts';
 import { gateRows, type Logits, type Rest } from './gate-rows.ts';
 
-/** A router's wish, held between the bounds as a model holds the gates of its layers row. */
+/** A router's proposal, held between the bounds as a model holds the gates of its layers row. */
 function held(wish: number, { policy, state }: Pick<LogprobsInput, 'policy' | 'state'>): number {
   const floor = effectiveFloor(policy, state);
   return Math.min(Math.max(wish, floor), Math.max(policy.ceiling, floor));

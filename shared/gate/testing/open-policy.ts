@@ -1,6 +1,6 @@
 import type { GatePolicy } from '../gate-types.ts';
 
-/** A policy that asks for nothing, for tests that ask for one thing. */
+/** A policy that restricts nothing, for tests that add one restriction. */
 export const OPEN_POLICY: GatePolicy = {
   floor: 0,
   ceiling: 1,

@@ -1,7 +1,8 @@
 /**
  * The gate once more, as slow and plain as it can be: probabilities instead of logarithms, plain
  * arrays, the formulas of README.md one after another, lambda by halving an interval. It shares
- * only types with the gate. It overflows where the gate must not, and is right everywhere else.
+ * only types with the gate. It overflows in cases in which the gate must not, and is right in all
+ * others.
  */
 import type { Rule } from '#shared/line/line.ts';
 import type { GatePolicy, GateState, SamplingParams } from '../gate-types.ts';
@@ -44,7 +45,8 @@ export function shape(p: number[], { temperature, topP, mask, bias }: Shape): nu
 
 export function cap(p: number[], ps: number[], nats: number | null): number[] {
   if (nats === null) return p;
-  // Beyond this, no cap in double precision binds, and infinity times a masked 0 would be NaN.
+  // Beyond this, no cap has any effect in double precision, and infinity times a masked 0 would be
+  // NaN.
   const c = Math.exp(Math.min(nats, 700));
   const at = (lambda: number) => p.map((x, i) => Math.min(lambda * x, c * ps[i]!));
   const full = p.map((x, i) => (x > 0 ? c * ps[i]! : 0));
@@ -69,8 +71,8 @@ const logSum = (xs: number[]) => {
 };
 
 /**
- * `cap` for masses that no exponential holds. Takes log p~ and log p_s~, returns log q, finds log
- * lambda by halving an interval.
+ * The same as `cap`, for masses too small for any exponential. Takes log p~ and log p_s~, returns
+ * log q, finds log lambda by halving an interval.
  */
 export function capInLogs(logP: number[], logPs: number[], nats: number): number[] {
   const most = logPs.map((lp) => Math.min(0, lp + nats));
@@ -123,8 +125,8 @@ export function gate({ safetyLogits, helpfulLogits, proposal, policy, sampling, 
   const shaped = shape(mix(ps, ph, w, policy.rule), sampling);
   const most = bound(policy, state.position);
   const left = most === null ? null : Math.max(0, most - state.spent);
-  // Experts without a token in common mix geometrically into 0/0, and so do bans of every token:
-  // closed.
+  // If the experts have no token in common, the geometric mixture is 0/0. So is a mixture with
+  // every token banned. Then the gate is closed.
   const closed = w === 1 || shaped.some(Number.isNaN);
   return cap(closed ? reference(safetyLogits, sampling) : shaped, reference(safetyLogits, sampling), left);
 }

@@ -1,4 +1,4 @@
-/** Answers so short, over vocabularies so small, that a test can count them all. */
+/** Answers so short, over vocabularies so small, that a test can go through all of them. */
 import { addSpending } from '../add-spending.ts';
 import { seedKey } from '../draw-key.ts';
 import type { GateState } from '../gate-types.ts';
@@ -30,8 +30,8 @@ export function tree(seed: number, { size = 4 } = {}) {
 export type Path = { answer: number[]; q: number; ps: number; spent: number };
 
 /**
- * One step after `answer`. `ps` is the reference to hold q against, if the test knows it from
- * elsewhere.
+ * One step after `answer`. `ps` is the reference to compare q with, if the test computes it
+ * separately.
  */
 type Step = (answer: number[], state: GateState) => StepDistribution & { ps?: number[] };
 
