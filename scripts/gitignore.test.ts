@@ -1,5 +1,5 @@
 /**
- * `git add -A` must not commit secrets from the places where wrangler, Node and people keep them.
+ * `git add -A` must not add secrets from the places where wrangler, Node and people keep them.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

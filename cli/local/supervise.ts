@@ -8,7 +8,7 @@ const LONGEST_DELAY_MS = 10_000;
 const STEADY_MS = 30_000;
 const CHECK_EVERY_MS = 5_000;
 /**
- * So many checks in a row must fail, and each may use its whole time limit. A machine that is
+ * This many checks must fail in a row, and each may use its whole time limit. A machine that is
  * merely busy must not lose a backend.
  */
 const FAILED_CHECKS = 3;

@@ -1,6 +1,6 @@
 /**
  * `npm run house`: draws the folders' imports and rewrites docs/house.md. With `--check`, as in
- * `npm run check`, it writes nothing and fails on a circle, a forbidden import or an old page.
+ * `npm run check`, it writes nothing and fails on a circle, a forbidden import or an outdated page.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -30,7 +30,7 @@ for (const { file, longComments } of sources) {
   faults.push(...longComments.map((line) => `${file}:${line} a comment that is longer than 100 columns`));
 }
 
-// A page of a house with a circle in it would leave out the folders on the circle.
+// If there is a circle, the page would leave out the folders on it, so we do not write one.
 if (faults.length === 0) {
   const page = drawPage(graph);
   if (!check) writeFileSync(PAGE, page);
