@@ -160,7 +160,7 @@ async function prepareDpo(job: TrainingJob, config: LlamaConfig, tokenizer: Trai
     tokenizer,
     dimension: 'safer',
     config,
-    // Limited to the job's tokens per step. A pair is about 96 tokens.
+    // At most one pair per 96 tokens of the job's batch. A pair is two rows of about 96 tokens.
     pairsPerBatch: Math.min(pairsPerBatch, Math.max(1, Math.round(job.batchTokens / 96))),
     feeds: 'predictions',
   });
