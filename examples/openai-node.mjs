@@ -21,7 +21,7 @@ console.log('# A whole answer');
 const answer = await client.chat.completions.create(request);
 console.log(answer.choices[0].message.content);
 
-// Plimsoll adds only this one key.
+// Everything that Plimsoll adds to the answer is under this one key.
 const { policy, floor, budget, weights, spent } = answer.plimsoll;
 console.log(`tenant ${policy.tenant}, policy ${policy.version}`);
 console.log(`floor ${floor}, safety weights from ${weights.min.toFixed(2)} to ${weights.max.toFixed(2)}`);

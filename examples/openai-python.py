@@ -24,7 +24,8 @@ print("# A whole answer")
 answer = client.chat.completions.create(**request)
 print(answer.choices[0].message.content)
 
-# Plimsoll adds only this one key. The client's types do not include it, so it is an extra field.
+# Everything that Plimsoll adds to the answer is under this one key. The client's types do not include it, so it is an
+# extra field.
 line = answer.model_extra["plimsoll"]
 print(f"tenant {line['policy']['tenant']}, policy {line['policy']['version']}")
 print(f"floor {line['floor']}, safety weights from {line['weights']['min']:.2f} to {line['weights']['max']:.2f}")

@@ -36,7 +36,7 @@ const Environment = z.object({
 });
 
 export type ServeConfig = {
-  /** 0: any free port. */
+  /** 0 takes any free port. */
   port: number;
   backends: number;
   dataDir: string;

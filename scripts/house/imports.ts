@@ -31,7 +31,7 @@ export function readSources(root: string): SourceFile[] {
     cwd: root,
     encoding: 'utf8',
   });
-  // A file that was moved or deleted stays in the index until that is staged.
+  // A moved or deleted file stays in the git index until the change is staged.
   const files = listed.split('\n').filter((file) => /\.(ts|mjs)$/.test(file) && existsSync(path.join(root, file)));
   return files.map((file) => readSource(file, readFileSync(path.join(root, file), 'utf8')));
 }

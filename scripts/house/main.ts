@@ -18,7 +18,8 @@ const graph = folderGraph(sources);
 console.log(drawText(graph));
 
 const faults = breaches(sources);
-// A forbidden import mostly closes a circle too. Once it is gone, what is left is worth reading.
+// A forbidden import usually also closes a circle. So we report circles only when no import
+// is forbidden.
 for (const circle of faults.length > 0 ? [] : circles(graph)) {
   faults.push(`folders in a circle: ${[...circle, circle[0]].join(' -> ')}`);
   for (const [i, from] of circle.entries()) {

@@ -41,9 +41,7 @@ export async function* readParquet<T>(file: string, schema: z.ZodType<T>): Async
   }
 }
 
-/**
- * 64-bit integers arrive as bigint. They become numbers, as in JSON, if a number can hold them.
- */
+/** 64-bit integers arrive as bigint. They become numbers, as in JSON, if a number can hold them. */
 function withNumbers(value: unknown): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   if (Array.isArray(value)) return value.map(withNumbers);

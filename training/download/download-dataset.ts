@@ -18,9 +18,7 @@ export type DownloadOptions = {
   /** Resolve the revision again, even if the lock file has a commit for it. */
   update: boolean;
   retrying: Retrying;
-  /**
-   * Called for each missing file. `onBytes` gets the number of bytes on disk so far.
-   */
+  /** Called for each missing file. `onBytes` gets the number of bytes on disk so far. */
   onFile: (file: RemoteFile) => { onBytes: (bytes: number) => void; done: () => void };
 };
 

@@ -11,9 +11,7 @@ import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 export type FolderKind = {
   /** The kind's name with its article, as in "a bundle". */
   what: string;
-  /**
-   * Whether this folder is of this kind. Called only for a folder that exists and is not empty.
-   */
+  /** Whether this folder is of this kind. Called only for a folder that exists and is not empty. */
   isOurs: (dir: string) => boolean;
   /**
    * If the command replaces the folder as a whole: everything that may be in it, as paths relative
@@ -86,7 +84,7 @@ function everythingIn(dir: string): string[] {
 }
 
 /**
- * Writes a test file, because permissions do not tell about read-only or special file systems.
+ * Writes a test file, because permissions do not tell us about read-only or special file systems.
  */
 function assertWritable(out: string, dir: string): void {
   const probe = path.join(dir, `.plimsoll-${process.pid}`);

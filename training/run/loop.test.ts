@@ -46,9 +46,7 @@ const losses = async () =>
     .split('\n')
     .map((line) => (JSON.parse(line) as { loss: number }).loss);
 
-/**
- * Stops in the middle of a step without saving anything, as a killed process does.
- */
+/** Stops in the middle of a step without saving anything, as a killed process does. */
 const killedAt = (step: number): Partial<RunOptions> => {
   const whole = options();
   return {

@@ -19,9 +19,7 @@ import type { Preference } from '../data/rows.ts';
 export const DUAL_DEFINITIONS = ['figure', 'both-safe', 'safe-better', 'corrected'] as const;
 export type DualDefinition = (typeof DUAL_DEFINITIONS)[number];
 
-/**
- * A judged pair: the costs of both responses, and which one is more helpful (null: neither).
- */
+/** A judged pair: the costs of both responses, and which one is more helpful (null: neither). */
 export type JudgedPair = { costs: readonly [number, number]; better: 0 | 1 | null };
 
 /** The index of the winning answer, or why the pair is left out. */

@@ -16,9 +16,7 @@ export type ExportOptions = {
   tokenizer: string;
   /** The run of stage `sft`. */
   base: string;
-  /**
-   * The runs of stage `expert`. With `base`, the base itself takes both roles, for comparison.
-   */
+  /** The runs of stage `expert`. With `base`, the base itself takes both roles, for comparison. */
   experts: readonly string[] | 'base';
   /** The runs of stage `router`, at most one of each kind. */
   routers?: readonly string[];

@@ -19,7 +19,7 @@ import type { SessionOf } from '../run/sessions-by-shape.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 
 const BUCKET_STEP = 32;
-/** A batch has room for `pairsPerBatch` pairs of this length, so for fewer pairs of longer rows. */
+/** A batch has room for `pairsPerBatch` pairs of this length: more if shorter, fewer if longer. */
 const TYPICAL_LENGTH = 96;
 
 export type PairSet = {
