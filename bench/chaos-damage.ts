@@ -1,15 +1,15 @@
 /**
- * Damages a running stack: kills and stops backends, and kills the edge once, at times drawn from a
- * seed.
+ * Damages a running stack: kills and pauses backends, and kills the edge once, at times drawn from
+ * a seed.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { descendantsOf } from '../test/process-tree.ts';
 import type { RunningStack } from '../test/running-stack.ts';
 
 export type Damage = {
-  /** One line for each thing we did. */
+  /** One line per action. */
   done: string[];
-  /** From the kill of the edge until it answers again. */
+  /** The times from when we kill the edge until it answers again. */
   edgeAway: { from: number; to: number }[];
 };
 
@@ -18,7 +18,7 @@ const PAUSE_S = { least: 1, most: 12 };
 const BETWEEN_S = { least: 2, most: 6 };
 const EDGE_BACK_MS = 60_000;
 
-/** Goes on until `over` fires. Nothing is left stopped. */
+/** Runs until `over` fires. At the end no process is left paused. */
 export async function damageStack(
   stack: RunningStack,
   { random, edgeAtMs, over }: { random: () => number; edgeAtMs: number; over: AbortSignal },
@@ -45,7 +45,7 @@ export async function damageStack(
       if (over.aborted) return;
       const urls = [...new Set(stack.backends().map(({ url }) => url))].sort();
       const url = urls[Math.floor(random() * urls.length)]!;
-      // The newest of the backends that had this address.
+      // A restarted backend has the same address, so we take the newest one.
       const { pid } = stack.backends().find((backend) => backend.url === url)!;
       const name = `backend ${urls.indexOf(url) + 1} (${pid})`;
       const ms = between(PAUSE_S);
@@ -68,7 +68,7 @@ export async function damageStack(
     const away = { from, to: Number.POSITIVE_INFINITY };
     damage.edgeAway.push(away);
     while (Date.now() - from < EDGE_BACK_MS) {
-      // The process we just killed may still hold the port.
+      // The process that we just killed may still hold the port.
       await sleep(200);
       const answers = await fetch(`${stack.url}/healthz`, { signal: AbortSignal.timeout(2000) }).then(
         (response) => response.body?.cancel().then(() => true),
@@ -87,7 +87,7 @@ export async function damageStack(
   return damage;
 }
 
-/** False if there is no such process. */
+/** Returns false if there is no such process. */
 function send(pid: number, signal: NodeJS.Signals): boolean {
   try {
     return process.kill(pid, signal);

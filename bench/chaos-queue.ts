@@ -1,10 +1,11 @@
 /**
- * Overloads one backend. What becomes of the requests it accepted, and whose are they? This is the
- * real server on the real engine, asked as the edge asks it, under the edge's watchdog.
+ * Overloads one backend. What happens to the requests it accepted, and which tenants do they belong
+ * to? This uses the real server on the real engine, with the edge's kind of requests and the edge's
+ * time limits.
  *
  * Written down before measuring: no accepted request is lost, however long the queue is. Two
- * tenants that both always have something waiting get about half of the tokens each, whoever has
- * more clients.
+ * tenants that both always have requests waiting get about half of the tokens each, no matter which
+ * of them has more clients.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
@@ -24,13 +25,13 @@ const CROWD_PROMPT = 485;
 /** Nine of ten clients belong to one tenant. */
 const CLIENTS = { crowd: 108, other: 12 };
 const CONTEST_MS = 45_000;
-/** As at the edge: the time until anything comes, and the time between two frames of an answer. */
+/** The edge's limits: for the first frame, and for the time between two frames of an answer. */
 const START_MS = 30_000;
 const FRAME_MS = 60_000;
 
 type Outcome = {
   end: 'answered' | 'refused' | 'broken' | 'lost';
-  /** Of the prompt and the answer together. */
+  /** Tokens of the prompt and the answer together. */
   tokens: number;
   waitedMs: number;
   /** The longest silence after `start`. */
@@ -98,7 +99,7 @@ export async function benchQueue({ bundle }: { bundle: string }): Promise<Record
   }
 }
 
-/** Sends one request, and gives up after a silence as the edge would. */
+/** Sends one request. Gives up after the same silence as the edge would. */
 async function ask(url: string, body: GenerateRequest, tenant: string): Promise<Outcome> {
   const abort = new AbortController();
   const begunAt = Date.now();

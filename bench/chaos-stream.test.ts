@@ -79,7 +79,7 @@ test('tells a cut connection, a missing one and an HTTP error apart', async () =
     }),
   ).toBe('lost');
   expect(await endOf((response) => response.writeHead(503).end('{"error":{"code":"overloaded"}}'))).toBe('http error');
-  // A port that was in use until a moment ago.
+  // This port was in use until a moment ago.
   const url = await serve(() => undefined);
   const server = servers.pop()!;
   await new Promise((resolve) => server.close(resolve));

@@ -1,6 +1,6 @@
 /**
- * Reads one streamed answer through the edge, as a client without a library would, and says how it
- * ended.
+ * Reads one streamed answer through the edge, as a client without a library would, and reports how
+ * the answer ended.
  */
 import { createHash } from 'node:crypto';
 import type { JSONWebKeySet } from 'jose';
@@ -10,19 +10,19 @@ import { verifyReceipt } from '#shared/protocol/receipt.ts';
 export type StreamEnd =
   /** [DONE], with a signed receipt for exactly this text. */
   | 'complete'
-  /** The edge said that there will be no answer: before the first chunk, or after it. */
+  /** The edge reported an error: before the first chunk (http error) or after it (error event). */
   | 'http error'
   | 'error event'
-  /** The connection ended, or nothing came for `SILENCE_MS`, and nobody said why. */
+  /** The connection ended, or nothing came for `SILENCE_MS`, without an error message. */
   | 'lost'
   /** There was no edge to connect to. */
   | 'no connection'
-  /** It ended as a whole answer does, but is not one. */
+  /** It ended like a whole answer, but is not one. */
   | 'false end';
 
 export type StreamOutcome = { end: StreamEnd; beganAt: number; endedAt: number; detail: string };
 
-/** Longer than any pause we make, and longer than the edge lets a backend stay silent. */
+/** Longer than any pause we cause, and longer than the edge lets a backend stay silent. */
 const SILENCE_MS = 75_000;
 
 const Chunk = z.object({
@@ -91,7 +91,7 @@ async function judge(text: string, receipt: string | undefined, jwks: JSONWebKey
   }
 }
 
-/** The data of server-sent events. Comments are skipped. */
+/** Reads the data of server-sent events, without comments. */
 async function* eventsOf(response: Response): AsyncGenerator<string, void, void> {
   const decoder = new TextDecoder();
   let rest = '';

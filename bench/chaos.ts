@@ -1,8 +1,8 @@
 /**
- * The whole local stack under fire: two hundred streams go through the edge while we kill and stop
+ * The whole local stack under fire: two hundred streams go through the edge while we kill and pause
  * backends and kill the edge once. The stack will lose answers, but it must not lie about them. No
- * stream may end like a whole answer unless it is one, and none may break off without a word while
- * the edge is alive. It uses loopback only and takes about two minutes.
+ * stream may end like a whole answer unless it is one, and none may break off without an error
+ * while the edge is alive. The test uses only loopback and takes about two minutes.
  */
 
 import { rm } from 'node:fs/promises';
@@ -18,10 +18,10 @@ import { askForStream, type StreamEnd, type StreamOutcome } from './chaos-stream
 const STREAMS = 200;
 /** Streams open at once. */
 const MOST_OPEN = 40;
-/** Requests come in bursts, so that a hit meets many of them and some of them have to wait. */
+/** Requests come in bursts, so that each kill or pause hits many of them and some have to wait. */
 const BURST = 20;
 const SPREAD_MS = 75_000;
-/** For all streams together. Whatever is open after that counts as lost. */
+/** The time for all streams together. A stream that is still open after that counts as lost. */
 const DEADLINE_MS = 150_000;
 const RECOVERY_MS = 60_000;
 
@@ -35,7 +35,7 @@ export async function benchChaos({ seed: given }: { seed: number }): Promise<Rec
   const stack = await startStack({ dataDir, env: { PLIMSOLL_BACKENDS: '2' } });
   const over = new AbortController();
   try {
-    // The cast is safe: this edge is our own.
+    // The cast is safe: the answer comes from our own edge.
     const jwks = (await (await fetch(`${stack.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet;
     const questions = generateQuestions({ split: 'heldout', seed, perAsk: 1, topics: loadTopics() });
     const requests = Array.from({ length: STREAMS }, (_, i) => ({
@@ -56,8 +56,8 @@ export async function benchChaos({ seed: given }: { seed: number }): Promise<Rec
     const { edgeAway } = await damage;
     const recovered = await answersAgain(stack.url, requests[0]!);
 
-    // A little longer than the edge was away: a cut is noticed late, and later still on a busy
-    // machine.
+    // We allow a little more time than the edge was away, because a client notices a cut connection
+    // late, and even later on a busy machine.
     const wasEdges = ({ endedAt }: StreamOutcome) =>
       edgeAway.some(({ from, to }) => endedAt > from - 1000 && endedAt < to + 2000);
     const count = (isOne: (outcome: StreamOutcome) => boolean) => outcomes.filter(isOne).length;
@@ -89,7 +89,7 @@ export async function benchChaos({ seed: given }: { seed: number }): Promise<Rec
 
 type Asked = Parameters<typeof askForStream>[1];
 
-/** Sends the requests in bursts over the whole time, with never more than `MOST_OPEN` open. */
+/** Sends the requests in bursts over `SPREAD_MS`, with never more than `MOST_OPEN` open. */
 async function streamAll(url: string, requests: readonly Asked[]): Promise<StreamOutcome[]> {
   const beganAt = Date.now();
   const deadline = AbortSignal.timeout(DEADLINE_MS);

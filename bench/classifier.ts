@@ -1,6 +1,7 @@
 /**
- * What the edge's classifier costs: ordinary texts by length, the slowest texts that we know or
- * that a random search finds, and the longest stretch of each during which nobody else gets a turn.
+ * What the edge's classifier costs. We time ordinary texts by length, and the slowest texts that we
+ * know or that a random search finds. We also show the longest stretch of each during which no
+ * other request gets a turn.
  *
  * Written down before measuring, for an idle core: at most 2 ms for 500 words, at most 40 ms for
  * 64,000 characters of English, at most 150 ms for as many of the worst kind, and no stretch above
@@ -14,7 +15,7 @@ import { createRandom, type Random } from '#training/data/random.ts';
 import { alternate, printMeasured } from './measure.ts';
 
 const MODEL = new URL('../models/classifier/classifier.bin', import.meta.url);
-/** With so many hard texts, all rounds would take minutes. */
+/** There are so many hard texts that more rounds would take minutes. */
 const MOST_ROUNDS = 3;
 const SEARCHED = 40;
 const SHOWN = 6;
@@ -40,8 +41,7 @@ export async function benchClassifier({ rounds }: { rounds: number }): Promise<R
     ...HARD_TEXTS.map(([name, text]) => ({ name, text: text.slice(0, MAX_READ_CHARS) })),
     ...Array.from({ length: SEARCHED }, (_, i) => ({ name: `mixture ${i}`, text: mixture(random) })),
   ];
-  // The machine's own pauses can only lengthen a time, so the shortest of a few rounds is the
-  // text's.
+  // The machine's own pauses can only lengthen a time, so we take the shortest of a few rounds.
   const measured = hard.map(({ name, text }) => {
     const runs = Array.from({ length: Math.min(rounds, MOST_ROUNDS) }, () => time(classifier, text));
     return {
@@ -117,7 +117,7 @@ const SCRAPS = [
   'a.b-c~',
 ];
 
-/** Scraps of a few kinds, in random order. */
+/** Text scraps of a few kinds, in random order. */
 function mixture(random: Random): string {
   const kinds = random.shuffle([...SCRAPS, ...WORDS.slice(0, 6)]).slice(0, random.int(2, 7));
   let text = '';

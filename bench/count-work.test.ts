@@ -1,4 +1,4 @@
-/** Checks the counts against arithmetic that does not look at a graph. */
+/** Checks the counts against formulas that do not use a graph. */
 import { describe, expect, test } from 'vitest';
 import { Graph } from '#gpu-backend/graph/graph.ts';
 import { add, matmul, mul, reshape } from '#gpu-backend/graph/ops.ts';
@@ -16,7 +16,7 @@ describe.each<[string, LlamaConfig]>([
   const batch = { rows: 3, length: 5 };
   const shapes = kernelShapes(config);
   const tokens = batch.rows * batch.length;
-  // Norms are not products. The embedding is one only where it is used again, as the head.
+  // Norms are not products. The embedding is used in a product only if it also serves as the head.
   const weights = [...shapes]
     .filter(([name, shape]) => shape.length === 2 && (config.tie_word_embeddings || !name.includes('embed_tokens')))
     .reduce((sum, [, [rows, columns]]) => sum + rows! * columns!, 0);
@@ -33,7 +33,7 @@ describe.each<[string, LlamaConfig]>([
   });
 });
 
-test('counts transposed operands and batches by what is summed', () => {
+test('counts products with transposed operands and batches correctly', () => {
   const graph = new Graph('products');
   const [a, b] = [graph.input('a', 'float', [2, 7, 3]), graph.input('b', 'float', [2, 7, 5])];
   graph.output('c', matmul(a, b, { transA: true }));
@@ -45,12 +45,12 @@ test('counts transposed operands and batches by what is summed', () => {
   ]);
 });
 
-test('keeps a value alive from its node to its last reader, and an output to the end', () => {
+test('counts a value from its node to its last reader, and an output to the end', () => {
   const graph = new Graph('alive');
   const x = graph.input('x', 'float', [100]);
   const a = add(x, x); // 400 bytes
   const b = mul(a, a); // a and b: 800
-  const c = add(reshape(b, [100]), x); // b and c: 800, since a is gone and reshaping takes no memory
+  const c = add(reshape(b, [100]), x); // b and c: 800, because a is freed and reshaping takes no memory
   graph.output('b', b);
   graph.output('d', mul(c, c)); // b, c and d: 1200
   expect(peakLiveBytes(graph)).toBe(1200);

@@ -1,20 +1,20 @@
 /**
- * Counts what one run of our graphs has to do, from the nodes and their shapes rather than by an
- * estimate: the floating point operations of its matrix products, and the bytes that are alive at
- * once. Sizes must be static, as they are in every training graph.
+ * Counts the work of one run of a graph: the floating point operations of its matrix products, and
+ * the bytes that are alive at once. This is not an estimate: it counts nodes and their shapes.
+ * Sizes must be static, as they are in every training graph.
  */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { sizeOf, staticShape } from '#gpu-backend/graph/shapes.ts';
 
 /**
- * A product `[..., m, k] x [..., k, n]` takes 2 m k n operations for each of its batches. We leave
- * out everything else, both here and in the peak.
+ * A product `[..., m, k] x [..., k, n]` takes 2 m k n operations per batch. We count nothing else,
+ * neither here nor in the peak.
  */
 export function matmulFlops(graph: Graph): number {
   return matmuls(graph).reduce((sum, { flops }) => sum + flops, 0);
 }
 
-/** The matrix products of a run: rows, inner size, columns, and the operations of all batches. */
+/** Lists a run's matrix products: rows, inner size, columns, and the operations of all batches. */
 export function matmuls(graph: Graph): { m: number; k: number; n: number; flops: number }[] {
   return graph.operators().flatMap(({ op, inputs: [a, b], outputs: [c], attributes }) => {
     if (op !== 'MatMul' && op !== 'FusedMatMul') return [];
@@ -31,14 +31,14 @@ export function matmuls(graph: Graph): { m: number; k: number; n: number; flops:
 /** Bytes per element of each type. */
 const ELEMENT_BYTES = { float: 4, double: 8, int64: 8, float16: 2, bool: 1 };
 
-/** These only change the shape of their input, and onnxruntime lets both share the memory. */
+/** These only change the shape of their input. onnxruntime lets input and output share memory. */
 const ALIASES = new Set(['Reshape', 'Unsqueeze', 'Identity']);
 
 /**
  * The most bytes of computed values that are alive at once: activations, cotangents and the
- * outputs, which stay. Nodes run in the order in which they were added, and memory is freed after a
- * value's last use. Inputs and constants do not count. A real allocator needs more, because it
- * keeps freed memory in pieces that do not fit.
+ * outputs, which stay. Nodes run in the order in which they were added, and a value's memory is
+ * freed after its last use. Inputs and constants do not count. A real allocator needs more, because
+ * freed pieces of memory do not always fit the next value.
  */
 export function peakLiveBytes(graph: Graph): number {
   const operators = graph.operators();
@@ -65,7 +65,7 @@ export function peakLiveBytes(graph: Graph): number {
     }
     most = Math.max(most, now);
     for (const value of inputs) if ((lastUse.get(ownerOf(value)) ?? at) <= at) release(ownerOf(value));
-    // A second output that nobody reads.
+    // Frees an output that no node reads, such as a second one.
     for (const { name } of outputs) if (!lastUse.has(name)) release(name);
   });
   return most;

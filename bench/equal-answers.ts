@@ -1,9 +1,9 @@
 /**
- * How often do equal requests get equal answers? We ask many requests, each once alone in the batch
- * and once in a crowd of sixteen. The draws are the same, but the last bits of the logits depend on
- * who else is in the batch, and a draw that falls just between two tokens then picks the other one.
- * Written down before measuring: one answer in a hundred differs, at temperature 1 and some 50
- * tokens.
+ * How often do equal requests get equal answers? We send many requests, each once alone in the
+ * batch and once with sixteen in the batch. The draws are the same, but the last bits of the logits
+ * depend on the other requests in the batch. So a draw that falls right between two tokens may pick
+ * the other one. Written down before measuring: one answer in a hundred differs, at temperature 1
+ * and some 50 tokens.
  */
 
 import type { Engine, EngineRequest } from '#gpu-backend/engine/engine.ts';
@@ -54,8 +54,8 @@ export async function benchEqualAnswers({ bundle }: { bundle: string }): Promise
 async function answersOf(engine: Engine, requests: readonly EngineRequest[], atOnce: number): Promise<string[]> {
   const answers: string[] = [];
   const waiting = requests.entries();
-  // Like real clients: each that ends makes room for the next. So batches have all sizes, and
-  // prompts join midway.
+  // As with real clients, each answer that ends makes room for the next request. So batches have
+  // all sizes, and prompts join midway.
   const client = async () => {
     for (const [i, request] of waiting) {
       const ids: number[] = [];

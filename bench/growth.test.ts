@@ -8,7 +8,7 @@ test('recovers a power law from its points', () => {
   expect(factor).toBeCloseTo(3, 6);
 });
 
-test('says what a model of 1e9 parameters needs at 6 N a token', () => {
+test('computes what a model of N = 1e9 parameters needs at 6 N operations per token', () => {
   const needs = trainingNeeds({ parameters: 1e9, flopsPerToken: 6e9 }, { flopsPerSecond: 1e11 });
   expect(needs.tokens).toBe(2e10);
   expect(needs.flops).toBe(1.2e20);

@@ -1,6 +1,6 @@
 /**
- * How a figure grows with the number of parameters, and what larger models would need. This is
- * arithmetic on what we counted and measured.
+ * Computes how a figure grows with the number of parameters, and what larger models would need.
+ * This is arithmetic on what we counted and measured.
  */
 
 export type Point = { parameters: number; value: number };
@@ -17,7 +17,7 @@ export function powerLaw(points: readonly Point[]): { exponent: number; factor: 
 
 /**
  * Weights, AdamW's two moments and its copy of the gradients, in float32. The gradients themselves
- * are values of the graph, and are counted there.
+ * are values of the graph, so we count them there.
  */
 export const STATE_BYTES_A_PARAMETER = 16;
 
@@ -28,8 +28,8 @@ export const STATE_BYTES_A_PARAMETER = 16;
 const TOKENS_A_PARAMETER = 20;
 
 /**
- * Dense bfloat16 of an NVIDIA A100 by its data sheet, and the share of it that a good training run
- * reaches (PaLM, arXiv 2204.02311, reached 46 %).
+ * Dense bfloat16 speed of an NVIDIA A100 according to its data sheet, and the share of it that a
+ * good training run reaches (PaLM, arXiv 2204.02311, reached 46 %).
  */
 export const GPU = { name: 'A100', flopsPerSecond: 312e12, utilisation: 0.4 };
 

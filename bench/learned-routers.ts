@@ -1,8 +1,9 @@
 /**
- * What the learned routers cost in serving. We time a token of a layers row, alone and with the
- * safety expert's row beside it (as it is served), against a token of one expert and of two without
- * any router in the graph. We also time what a logits router adds to two experts. A bundle that
- * lacks a router gets one of random numbers, since the cost does not depend on them.
+ * What the learned routers cost in serving. We time a token of a layers row, alone and together
+ * with the safety expert's row (as it is served). We compare it with a token of one expert, and of
+ * two experts, without any router in the graph. We also time what a logits router adds to two
+ * experts. If a bundle lacks a router, it gets one with random weights, because the cost does not
+ * depend on them.
  *
  * Written down before measuring: a layers row alone takes 1.03 to 1.15 times one expert (the target
  * is at most 1.15). With the safety row it takes 0.95 to 1.1 times two experts. The logits router

@@ -1,4 +1,4 @@
-/** `npm run bench`: measures every claim of speed on this machine, as ratios within one run. */
+/** `npm run bench`: measures every speed claim on this machine, as ratios within one run. */
 import path from 'node:path';
 import { Argument, Command } from 'commander';
 import { integer, positiveInteger } from '../cli/options/numbers.ts';
@@ -25,7 +25,7 @@ type Flags = {
   seed: number;
 };
 
-/** Each returns its ratios by name. */
+/** Each benchmark returns its ratios by name. */
 const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>> = {
   'two-experts': (flags) => benchTwoExperts({ ...flags, bundleDir: flags.bundle }),
   'learned-routers': (flags) => benchLearnedRouters({ ...flags, bundleDir: flags.bundle }),

@@ -8,10 +8,10 @@ export type Variant = { name: string; run: () => Promise<number> };
 export type Measured = { name: string; values: number[]; median: number };
 
 /**
- * `run` returns the figure of one round (milliseconds, tokens a second). One unmeasured round warms
- * everything up. The order is drawn because it matters who ran before. If we only turned the list
- * round by round, its first and its last variant would follow themselves every other round and find
- * their own weights in the cache.
+ * `run` returns the figure of one round (milliseconds, tokens per second). One unmeasured round
+ * warms everything up. The order is random because it matters which variant ran before. If we only
+ * reversed the list each round, its first and last variants would run twice in a row every other
+ * round, and find their own weights in the cache.
  */
 export async function alternate<const T extends readonly Variant[]>(
   variants: T,
@@ -35,7 +35,7 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * The median of the ratios within each round: whatever the machine did in a round hits both sides.
+ * The median of the per-round ratios. A slow moment of the machine affects both sides of a ratio.
  */
 export function medianRatio(a: Measured, b: Measured): number {
   return median(a.values.map((value, i) => value / b.values[i]!));

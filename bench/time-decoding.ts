@@ -1,4 +1,4 @@
-/** Times steps of decoding after one prompt, for the benchmarks of experts and of routers. */
+/** Times decoding steps after one prompt, for the benchmarks of experts and routers. */
 
 import type { Experts, Output, Source, Step } from '#gpu-backend/engine/experts.ts';
 import type { BundleHead } from '#gpu-backend/model/load-bundle.ts';
@@ -7,12 +7,12 @@ export type DecodingBench = { bundleDir: string; tokens: number; rounds: number 
 
 const PROMPT = 'How do I clean bathroom tiles with bleach?';
 
-/** Which source a sequence is under, and what its steps ask for. */
+/** A sequence's source, and what its steps ask for. */
 export type Timed = { source: Source } & Pick<Step, 'bounds' | 'want'>;
 
 /**
- * Milliseconds per step: one run for all sequences, and then `onStep` with its outputs. Closes the
- * sequences at the end.
+ * Measures the milliseconds per step. A step is one run for all sequences, and then `onStep` with
+ * its outputs. Closes the sequences at the end.
  */
 export async function timeDecoding(
   experts: Experts,

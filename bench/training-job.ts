@@ -1,9 +1,9 @@
 /**
- * One measurement of the training bench, in a process of its own, so that the peak memory is its
- * own. `sft` measures a whole step of supervised training. `dpo` measures a step of an expert's
- * training, once with the reference's log-probabilities kept and once with them computed in every
- * step. Each round also measures the machine's peak: bare matrix products through the same session
- * and threads.
+ * One measurement of the training bench. It runs in its own process, so that the peak memory is
+ * only its own. `sft` measures a whole step of supervised training. `dpo` measures a step of an
+ * expert's training, once with the reference's log-probabilities kept and once with them computed
+ * in every step. Each round also measures the machine's peak: bare matrix products through the same
+ * session and threads.
  *
  * The job is the only argument, as JSON. The figures are one line of JSON on stdout.
  */
@@ -36,7 +36,7 @@ import { parametersOf, sizeConfig, TrainingSize } from './training-sizes.ts';
 const TrainingJob = z.strictObject({
   kind: z.enum(['sft', 'dpo']),
   size: TrainingSize,
-  /** Where the tokenizer is. */
+  /** The folder with the tokenizer. */
   bundle: z.string(),
   batchTokens: z.int().min(1),
   threads: z.int().min(0),
@@ -45,7 +45,7 @@ const TrainingJob = z.strictObject({
 export type TrainingJob = z.infer<typeof TrainingJob>;
 
 export type TrainingFigures = {
-  /** Of the whole model, trained or not. */
+  /** Parameters of the whole model, whether trained or frozen. */
   parameters: number;
   /** Rows and positions of the batch, and the tokens in it that are not padding. */
   batch: BatchShape;
@@ -56,13 +56,13 @@ export type TrainingFigures = {
   /** Operations of computing the reference; 0 if there is none. */
   referenceFlops: number;
   /**
-   * Of the process, after a few steps and before we measure anything else. In a dpo job this
-   * includes the reference's session.
+   * Peak memory of the process after a few steps, before we measure anything else. In a dpo job
+   * this includes the reference's session.
    */
   peakRssBytes: number;
   /**
-   * Seconds per step by round: `step`, or one entry with the reference kept and one with it
-   * computed each time.
+   * Seconds per step, by round. An sft job has one entry, `step`. A dpo job has two: with the
+   * reference kept, and with the reference computed each time.
    */
   steps: { name: string; seconds: number[] }[];
   /** Operations per second of the bare products, by round. */
@@ -77,12 +77,12 @@ type Prepared = Pick<TrainingFigures, 'batch' | 'tokens' | 'flops' | 'liveBytes'
 };
 type Product = { m: number; k: number; n: number };
 
-/** Enough dialogues or pairs to fill a batch of similar lengths. */
+/** Enough dialogues or pairs to fill a batch with similar lengths. */
 const EXAMPLES = 600;
-/** In each round a bare product is repeated for this much arithmetic: a fifth of a second here. */
+/** Each round repeats a bare product for this much arithmetic: a fifth of a second here. */
 const PEAK_FLOPS = 3e10;
 const SQUARE: Product = { m: 1024, k: 1024, n: 1024 };
-/** Small enough that the weights stay in the range where arithmetic runs at its usual speed. */
+/** So small that the weights stay in the range where arithmetic runs at its usual speed. */
 const LEARNING_RATE = 1e-5;
 
 async function runTrainingJob(job: TrainingJob): Promise<TrainingFigures> {
@@ -117,8 +117,8 @@ async function seconds(run: () => Promise<void>): Promise<number> {
 }
 
 /**
- * A batch of the small world's dialogues with all weights trained: feeds, forward, backward and
- * AdamW, as in `run/loop.ts`.
+ * Trains all weights on a batch of the small world's dialogues: feeds, forward, backward and AdamW,
+ * as in `run/loop.ts`.
  */
 async function prepareSft(job: TrainingJob, config: LlamaConfig, tokenizer: TrainingTokenizer): Promise<Prepared> {
   const rows = generateDialogues({ seed: DEMO.seed, split: 'train', count: EXAMPLES }).map(({ messages }) =>
@@ -145,8 +145,8 @@ async function prepareSft(job: TrainingJob, config: LlamaConfig, tokenizer: Trai
 }
 
 /**
- * A batch of pairs that trains one expert's LoRA on a frozen base. The reference is the base: a
- * LoRA of zeros.
+ * Trains one expert's LoRA on a frozen base, with a batch of pairs. The reference is the base, that
+ * is, a LoRA of zeros.
  */
 async function prepareDpo(job: TrainingJob, config: LlamaConfig, tokenizer: TrainingTokenizer): Promise<Prepared> {
   const { rank, alpha, beta, nllWeight, pairsPerBatch } = DEMO.expert;
@@ -160,7 +160,7 @@ async function prepareDpo(job: TrainingJob, config: LlamaConfig, tokenizer: Trai
     tokenizer,
     dimension: 'safer',
     config,
-    // The same tokens per step as sft, if that was asked for. A pair is two rows of about 96.
+    // At most one pair per 96 tokens of the job's batch. A pair is two rows of about 96 tokens.
     pairsPerBatch: Math.min(pairsPerBatch, Math.max(1, Math.round(job.batchTokens / 96))),
     feeds: 'predictions',
   });
@@ -211,7 +211,7 @@ function countsOf(graph: Graph) {
   return { flops: matmulFlops(graph), liveBytes: peakLiveBytes(graph), largest: { m, k, n } };
 }
 
-/** AdamW on a run's outputs. Every call goes one step further. */
+/** Applies AdamW to a run's outputs. Each call is one step. */
 async function optimizer(parameters: Parameters, options: { weightDecay?: number }) {
   const adamw = await AdamW.create(parameters, options);
   let step = 0;
@@ -222,8 +222,8 @@ async function optimizer(parameters: Parameters, options: { weightDecay?: number
 }
 
 /**
- * Operations per second of one product by itself. It fetches only one row, because whatever is
- * fetched is copied.
+ * Measures the operations per second of one product by itself. It fetches only one row, because
+ * every fetched output is copied.
  */
 async function bareProduct({ m, k, n }: Product, threads: number): Promise<() => Promise<number>> {
   const graph = new Graph('bare-product');
@@ -240,8 +240,8 @@ async function bareProduct({ m, k, n }: Product, threads: number): Promise<() =>
   const flops = 2 * m * k * n;
   const repeats = Math.ceil(PEAK_FLOPS / flops);
   return async () => {
-    // Wakes the threads that slept while the other session worked, so that they are awake when we
-    // time.
+    // Wakes the threads that slept while the other session worked. This must happen before we start
+    // the clock.
     await session.run(feeds);
     const spent = await seconds(async () => {
       for (let i = 0; i < repeats; i++) await session.run(feeds);

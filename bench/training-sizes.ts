@@ -15,8 +15,8 @@ export type TrainingSize = z.infer<typeof TrainingSize>;
 export const DEFAULT_SIZES = '256/6/688,320/8/864,448/8/1216';
 
 /**
- * Reads `256/6/688,320/8/864`. It takes three sizes or more to see how a figure grows; two are the
- * minimum.
+ * Reads a list such as `256/6/688,320/8/864`. It must have at least two sizes, but three or more
+ * show better how a figure grows.
  */
 export function parseSizes(list: string): TrainingSize[] {
   const sizes = list.split(',').map((text) => {
@@ -35,7 +35,7 @@ export function sizeName({ width, layers, intermediate }: TrainingSize): string 
   return `${width}/${layers}/${intermediate}`;
 }
 
-/** Heads as in the demo, 4 on 2 key heads, whatever the width. */
+/** Keeps the demo's heads, 4 on 2 key heads, for every width. */
 export function sizeConfig({ width, layers, intermediate }: TrainingSize): LlamaConfig {
   return { ...DEMO.config, hidden_size: width, num_hidden_layers: layers, intermediate_size: intermediate };
 }
@@ -45,8 +45,8 @@ export function parametersOf(config: LlamaConfig): number {
 }
 
 /**
- * The models we extrapolate to: the shapes of Llama 3.2 1B and of Llama 2 7B (MidPO's own base),
- * for counting only.
+ * The models that we extrapolate to, used only for counting: the shapes of Llama 3.2 1B and Llama 2
+ * 7B (MidPO's own base).
  */
 export const LARGE_MODELS: Record<string, LlamaConfig> = {
   '1B (Llama 3.2)': {

@@ -1,12 +1,11 @@
 /**
- * What a training step gets out of the machine, compared with bare matrix products in the same run.
- * Also its peak memory, what a preference step saves by keeping the reference, how all that grows
- * with the parameters over three sizes, and what a 1B and a 7B base would need.
+ * Measures how fast a training step runs, compared with bare matrix products in the same run. Also
+ * its peak memory, and what a preference step saves by keeping the reference. Three sizes show how
+ * all that grows with the number of parameters, and what a 1B and a 7B base would need.
  *
  * We count only the graph's matrix products (count-work.ts). So norms, softmax, rotations, AdamW
  * and the copies out of onnxruntime lower a step's share of the peak. We count tokens without
- * padding, but the products include it. The expectation below was written before anything was
- * measured.
+ * padding, but the products include it. We wrote the expectation below before we measured anything.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,7 +29,7 @@ const EXPECTED = `expected, before measuring:
 
 const JOB = path.join(import.meta.dirname, 'training-job.ts');
 /**
- * The large model's step for which we count operations and bytes, as measured.
+ * The batch of a large model's step. We count its operations and bytes as for the measured models.
  */
 const LARGE_BATCH = { rows: 8, length: 256 };
 
@@ -70,7 +69,7 @@ async function inOwnProcess(job: TrainingJob): Promise<TrainingFigures> {
   const [printed, [code, signal]] = await Promise.all([text(child.stdout), once(child, 'close')]);
   if (code !== 0) throw new Error(`${what}: the measuring process ended with ${signal ?? code}`);
   process.stderr.write(`${what}: done in ${formatSeconds((performance.now() - startedAt) / 1000)}\n`);
-  // Our own process wrote this line just before it ended.
+  // The cast is safe: our own process wrote this line just before it ended.
   return JSON.parse(printed) as TrainingFigures;
 }
 
@@ -78,15 +77,15 @@ const GIGA = 1e9;
 const giga = (value: number) => (value / GIGA).toFixed(2);
 const raw = (values: readonly number[]) => values.map((value) => value.toFixed(2)).join(' ');
 
-/** The peak is the bare product with the faster median: what the machine shows it can do. */
+/** The peak is the bare product with the fastest median: the most that this machine has shown. */
 function peakOf({ peaks }: TrainingFigures): { name: string; flopsPerSecond: number[] } {
   const middle = ({ flopsPerSecond }: { flopsPerSecond: number[] }) => median(flopsPerSecond);
   return peaks.reduce((best, peak) => (middle(peak) > middle(best) ? peak : best));
 }
 
 /**
- * Rates of a job's steps, round by round: tokens and operations per second, and the share of the
- * peak.
+ * Computes the rates of a job's steps by round: tokens and operations per second, and the share of
+ * the peak.
  */
 function ratesOf(job: TrainingFigures) {
   const { flopsPerSecond: peak } = peakOf(job);
@@ -154,8 +153,8 @@ function printGrowth(found: readonly SizeFigures[]): Record<string, number> {
 }
 
 /**
- * Counts graphs of those shapes without running them, and extrapolates at the rates of the largest
- * model measured.
+ * Counts the graphs of `LARGE_MODELS` without running them, and extrapolates with the rates of the
+ * largest model that we measured.
  */
 function printLarge(measured: TrainingFigures): void {
   const [step] = ratesOf(measured);

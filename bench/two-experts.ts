@@ -1,7 +1,7 @@
 /**
- * What the second expert costs: a token of a two-expert answer (two rows, one run) against a token
- * of one expert, and against two separate runs of one row each. Written down before measuring: 1.05
- * to 1.3 times one expert, 0.5 to 0.7 times two runs.
+ * What the second expert costs. We compare a token of a two-expert answer (two rows, one run) with
+ * a token of one expert, and with two separate runs of one row each. Written down before measuring:
+ * 1.05 to 1.3 times one expert, 0.5 to 0.7 times two runs.
  */
 import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
@@ -10,7 +10,8 @@ import { alternate, medianRatio, printMeasured } from './measure.ts';
 import { atOnce, type DecodingBench, timeDecoding } from './time-decoding.ts';
 
 /**
- * Milliseconds per decoded token after a prompt, for one, several and many answers in the batch.
+ * Measures the milliseconds per decoded token after a prompt, for one, several and many answers in
+ * the batch.
  */
 export async function benchTwoExperts({ bundleDir, tokens, rounds }: DecodingBench) {
   const bundle = await loadBundle(bundleDir);

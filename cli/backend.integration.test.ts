@@ -1,6 +1,6 @@
 /**
- * Tests `plimsoll backend` as a deployment runs it: its own process, a bundle on disk, onnxruntime
- * and signals.
+ * Tests `plimsoll backend` as a deployment runs it: in its own process, with a bundle on disk,
+ * onnxruntime and signals.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -67,7 +67,7 @@ async function failure(child: ChildProcess): Promise<{ code: number; stderr: str
   return { code, stderr };
 }
 
-test('serves a bundle, and on SIGTERM finishes the running answer and exits with 0', async () => {
+test('serves a bundle, and on SIGTERM finishes the running answer and exits with code 0', async () => {
   const child = start();
   const exit = once(child, 'exit');
   const url = await ready(child);
@@ -99,7 +99,7 @@ test('serves a bundle, and on SIGTERM finishes the running answer and exits with
   expect(await exit).toEqual([0, null]);
 });
 
-test('options win over the environment, and a second backend on the same port stops with an error', async () => {
+test('options override the environment, and a second backend on the same port stops with an error', async () => {
   const child = start({ PLIMSOLL_BUNDLE: 'nowhere', PLIMSOLL_BACKEND_PORT: '1' }, [
     '--bundle',
     env.PLIMSOLL_BUNDLE!,
@@ -115,7 +115,7 @@ test('options win over the environment, and a second backend on the same port st
   expect(await exit).toEqual([0, null]);
 });
 
-test('a bad setting stops the start with a message and no stack', async () => {
+test('with a bad setting, does not start, and prints a message without a stack trace', async () => {
   const { code, stderr } = await failure(start({ PLIMSOLL_DIRECTIVE_SECRET: 'short' }));
   expect(code).toBe(1);
   expect(stderr).toBe(
@@ -123,7 +123,7 @@ test('a bad setting stops the start with a message and no stack', async () => {
   );
 });
 
-test('a broken bundle stops the start with the name of the file', async () => {
+test('with a broken bundle, does not start, and names the broken file', async () => {
   const { code, stderr } = await failure(start({ PLIMSOLL_BUNDLE: join(root, 'nowhere') }));
   expect(code).toBe(1);
   expect(stderr).toBe('plimsoll backend: config.json: the file is missing or cannot be read\n');

@@ -1,9 +1,9 @@
-/** `plimsoll backend`: one backend in this process, as a deployment runs it. */
+/** `plimsoll backend`: runs one backend in this process, as a deployment does. */
 import { Command } from 'commander';
 
 export function backendCommand(): Command {
   return new Command('backend')
-    .description('Serve one bundle to the edge until told to stop. Settings come from the environment.')
+    .description('serve one bundle to the edge until told to stop; settings come from the environment')
     .option('--bundle <dir>', 'the bundle to serve, in place of PLIMSOLL_BUNDLE')
     .option('--port <n>', 'where to listen, in place of PLIMSOLL_BACKEND_PORT; 0 takes any free port')
     .addHelpText(

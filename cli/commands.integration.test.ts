@@ -1,4 +1,4 @@
-/** Tests the command line as a user meets it: each case starts a process. */
+/** Tests the command line as a user sees it: each case starts a process. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -53,7 +53,7 @@ test('for an unknown command, suggests the one that was probably meant', async (
   expect(stderr).toMatch(/unknown command 'modle'\n\(Did you mean model\?\)/);
 });
 
-test('model check says what a bundle holds', async () => {
+test('model check prints what a bundle holds', async () => {
   const { code, stdout } = await plimsoll(['model', 'check', 'tiny']);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^id +tiny$/m);
@@ -62,7 +62,7 @@ test('model check says what a bundle holds', async () => {
   expect(stdout).toMatch(/^expert +safety: safety, rank 4, alpha 8, [\d,]+ parameters$/m);
 });
 
-test('model check names the file that is wrong, without a stack', async () => {
+test('model check names the broken file, without a stack trace', async () => {
   await mkdir(path.join(folder, 'empty'));
   expect(await plimsoll(['model', 'check', 'empty'])).toEqual({
     code: 1,
@@ -92,7 +92,7 @@ test.each([
 test.each([
   [{ PORT: 'http' }, /PORT: a port is a number/],
   [{ PLIMSOLL_BUNDLE: '/nowhere' }, /there is no bundle in \/nowhere; PLIMSOLL_BUNDLE names/],
-])('serve with %j stops at once and says why', async (env, message) => {
+])('serve with %j exits at once and says why', async (env, message) => {
   const { code, stdout, stderr } = await plimsoll(['serve'], { PLIMSOLL_DATA: folder, ...env });
   expect([code, stdout]).toEqual([1, '']);
   expect(stderr).toMatch(message);
@@ -107,14 +107,14 @@ test.each([
     'tiny/plimsoll.json',
     'tiny/plimsoll.json cannot be read: it is a file, or below one; a bundle is a folder',
   ],
-])('%s check %s says in words what is wrong', async (command, place, words) => {
+])('%s check %s says what is wrong, in words and not as an error code', async (command, place, words) => {
   const { code, stderr } = await plimsoll([command, 'check', place]);
   expect(code).toBe(1);
   expect(stderr).toContain(words);
   expect(stderr).not.toMatch(/ENOENT|EISDIR|ENOTDIR/);
 });
 
-test('serve takes its port as an option', async () => {
+test('serve has an option for its port', async () => {
   const { code, stderr } = await plimsoll(['serve', '--port', '65536']);
   expect(code).toBe(1);
   expect(stderr).toContain('--port: a port is a number from 0 to 65535');

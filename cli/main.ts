@@ -1,5 +1,6 @@
 /**
- * `plimsoll <command>`. Loads only the command that was named, so help and mistakes answer at once.
+ * `plimsoll <command>`. Loads only the named command, so `--help` and typing errors get an answer
+ * at once.
  */
 import '#gpu-backend/graph/no-telemetry.ts';
 import { Command } from 'commander';
@@ -56,17 +57,17 @@ try {
 }
 
 /**
- * 1, unless the error brings an exit code of its own: a training run that a signal stopped does,
- * and it has lost nothing.
+ * 1, unless the error has an exit code of its own. A training run that was stopped by a signal has
+ * one, because it lost nothing.
  */
 function exitCodeOf(thrown: unknown): number {
   return thrown instanceof Error && 'exitCode' in thrown && typeof thrown.exitCode === 'number' ? thrown.exitCode : 1;
 }
 
-/** A command that a release leaves out says so, whatever arguments it gets. */
+/** A stand-in for a command that a release leaves out. It says so, whatever arguments it gets. */
 function leftOut(name: string): Command {
   return new Command(name)
-    .description(`Not in a release: run it in a checkout of the repository, as in: npx plimsoll ${name} --help`)
+    .description(`not in a release: run it in a checkout of the repository, as in: npx plimsoll ${name} --help`)
     .allowUnknownOption()
     .allowExcessArguments()
     .action(() => {
@@ -74,7 +75,7 @@ function leftOut(name: string): Command {
     });
 }
 
-/** A message if the caller can do something about it. If the code is at fault, the stack. */
+/** The message, if the user can do something about the error. The stack, if it is a bug. */
 function describe(thrown: unknown): string {
   const fault = [TypeError, RangeError, ReferenceError, SyntaxError].some((kind) => thrown instanceof kind);
   if (!(thrown instanceof Error)) return String(thrown);

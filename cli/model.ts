@@ -1,4 +1,4 @@
-/** `plimsoll model`: says what a bundle on disk holds. */
+/** `plimsoll model`: shows what a bundle on disk holds. */
 import { readdir } from 'node:fs/promises';
 import { Command } from 'commander';
 import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
@@ -6,10 +6,10 @@ import { elementCount, type Tensor } from '#gpu-backend/model/tensor.ts';
 import { whyNot } from './options/why-not.ts';
 
 export function modelCommand(): Command {
-  const model = new Command('model').description('Work with bundles: folders that hold a model and its experts.');
+  const model = new Command('model').description('work with bundles: folders that hold a model and its experts');
   model
     .command('check')
-    .description('load a bundle as a backend would, and say what is in it')
+    .description('load a bundle as a backend would, and show what is in it')
     .argument('<dir>', 'the folder with plimsoll.json')
     .action(async (dir: string) => {
       await readdir(dir).catch((cause: unknown) => {

@@ -1,4 +1,4 @@
-/** `plimsoll policy`: policy documents as files. */
+/** `plimsoll policy`: checks and hashes policy files. */
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import * as z from 'zod';
@@ -7,7 +7,7 @@ import { canonicalPolicy, policyVersion } from '#policies/version.ts';
 import { whyNot } from './options/why-not.ts';
 
 export function policyCommand(): Command {
-  const policy = new Command('policy').description("Work with policy documents: where a tenant's line lies.");
+  const policy = new Command('policy').description("work with policy documents, which set a tenant's line");
   policy
     .command('check')
     .description('say whether a policy is valid, and list every fault if it is not')

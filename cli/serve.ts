@@ -1,12 +1,12 @@
 /**
- * `plimsoll serve`: the whole stack on this machine as one tree of processes. serve itself only
- * supervises:
+ * `plimsoll serve`: runs the whole stack on this machine as one tree of processes. serve itself
+ * only supervises:
  *
  *     serve ─┬─ backend (one or more): engine and bundle
  *            └─ edge: miniflare ── workerd
  *
- * It is ready once a request has been answered. However it ends, by a signal, a failure or a kill,
- * it leaves nothing running. stdout gets one line, the one with `ready`; everything else goes to
+ * The stack is ready once it has answered a request. Whether a signal, a failure or a kill ends it,
+ * it leaves nothing running. stdout gets only the line with `ready`; everything else goes to
  * stderr.
  */
 import { existsSync } from 'node:fs';
@@ -35,8 +35,8 @@ const EDGE = new URL('./local/edge-process.ts', import.meta.url);
 const DEMO_POLICIES = new URL('../policies/demo/', import.meta.url);
 
 /**
- * Public, and worth nothing: it opens only stores that `serve` itself has made, on the loopback
- * interface.
+ * This key is public and worth nothing: it opens only stores that `serve` itself has made, on the
+ * loopback interface.
  */
 const DEMO_OPERATOR_KEY = 'pk-demo-operator';
 
@@ -51,7 +51,7 @@ const log = (message: string) => console.error(`plimsoll: ${message}`);
 
 export function serveCommand(): Command {
   return new Command('serve')
-    .description('Run all of Plimsoll on this machine: backends, the edge, and the demo tenants.')
+    .description('run all of Plimsoll on this machine: backends, edge and demo tenants')
     .option('--port <n>', 'where the edge listens, in place of PORT; 0 takes any free port')
     .addHelpText(
       'after',
@@ -70,7 +70,8 @@ docs/operations.md says more.`,
 async function serve(config: ServeConfig): Promise<void> {
   const told = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => told.abort());
-  // The launcher holds the other end. When it is gone, so is whoever wanted this stack.
+  // The launcher holds the other end of this channel. Without the launcher, nobody needs this
+  // stack.
   process.on('disconnect', () => told.abort());
   process.channel?.unref();
 
@@ -86,7 +87,7 @@ async function serve(config: ServeConfig): Promise<void> {
   process.exit(0);
 }
 
-/** The way from nothing to the `ready` line, top to bottom. */
+/** Everything up to the `ready` line, top to bottom. */
 async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
   if (!existsSync(path.join(config.bundle, 'plimsoll.json'))) {
     throw new Error(`there is no bundle in ${config.bundle}; PLIMSOLL_BUNDLE names the folder of one`);
@@ -131,8 +132,8 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
 }
 
 /**
- * What is running, and the order in which it stops: backends first, so that the edge can pass on
- * their last tokens.
+ * The running processes, and the order in which they stop: backends first, so that the edge can
+ * pass on their last tokens.
  */
 class Stack {
   readonly #stopBackends = new AbortController();
@@ -141,7 +142,7 @@ class Stack {
   #edge: Supervised | undefined;
   #lock: FolderLock | null = null;
 
-  /** False if another stack holds the folder. */
+  /** Locks the data folder. Returns false if another stack has locked it. */
   hold(dataDir: string): boolean {
     this.#lock = lockFolder(dataDir);
     return this.#lock !== null;
@@ -196,7 +197,7 @@ class Stack {
             child.send({ ...options, port });
             const outcome = await reply;
             if ('error' in outcome) throw new Error(outcome.error);
-            // If any free port would do at first, a restart must still come back to the same one.
+            // Even if the first start could take any free port, a restart must use the same one.
             port = Number(new URL(outcome.url).port);
           },
           signal,
@@ -219,7 +220,7 @@ class Stack {
   }
 }
 
-/** The backend prints one line when it serves. Anything else it prints is for people. */
+/** Resolves when the backend prints its `ready` line. Its other lines are for people. */
 function saysReady(stdout: Readable): Promise<void> {
   return new Promise((resolve) => {
     createInterface({ input: stdout }).on('line', (line) => (line.startsWith('ready ') ? resolve() : log(line)));
@@ -233,7 +234,7 @@ async function isHealthy(url: string): Promise<void> {
 
 async function modelOf(url: string): Promise<string> {
   const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
-  // The cast is safe: this is a backend of our own.
+  // The cast is safe: the answer comes from our own backend.
   return ((await answer.json()) as { model: string }).model;
 }
 
@@ -266,7 +267,7 @@ ${(await Promise.all(keys)).join('\n')}
 `;
 }
 
-/** The folder as one would type it here, if that is shorter. */
+/** The folder relative to the current one, if that is shorter. */
 function shown(folder: string): string {
   const relative = path.relative(process.cwd(), folder);
   return relative !== '' && relative.length < folder.length ? relative : folder;

@@ -1,4 +1,4 @@
-/** `plimsoll study`: the comparison of methods, from a trained base to the report. */
+/** `plimsoll study`: compares methods, from a trained base to the report. */
 import { existsSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { DEMO } from '#lab/methods/recipe.ts';
@@ -64,7 +64,7 @@ export function studyCommand(): Command {
   return study;
 }
 
-/** Pairs in every run. The demo's recipe takes more, and of other kinds. */
+/** Small-world pairs in every run. The demo's recipe uses more pairs, and also other kinds. */
 const WORLD_PAIRS = 4_000;
 
 async function compare({ force, seeds, methods, ...flags }: StudyFlags, make: boolean) {

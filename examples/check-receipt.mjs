@@ -1,7 +1,7 @@
 /**
- * Checks a receipt offline. The server is asked twice, for an answer and for its public keys. The
- * check itself needs no network and can be repeated at any later time. Here the keys come from the
- * server that also gave the receipt; if you check another party, keep keys that you fetched before.
+ * Checks a receipt offline. We ask the server for two things: an answer and its public keys. The
+ * check itself needs no network and works at any later time. Here the keys come from the server
+ * that also issued the receipt. To check another party, use keys that you downloaded earlier.
  */
 import { createHash } from 'node:crypto';
 import { createLocalJWKSet, jwtVerify } from 'jose';
@@ -10,10 +10,10 @@ const url = process.env.PLIMSOLL_URL ?? 'http://127.0.0.1:8787';
 const key = process.env.PLIMSOLL_KEY ?? 'pk-demo-balanced';
 
 /**
- * What the receipt's `prompt_digest` covers: these seven fields, in this order and without white
- * space. Leave one out when you ask, and the server fills it in, so ask with all of them if you
- * want to check the digest. Where the tenant's policy allows fewer tokens than `max_tokens`, the
- * digest has the policy's number.
+ * The receipt's `prompt_digest` covers these seven fields, in this order and without white space.
+ * If you leave one out, the server fills it in. So send all of them if you want to check the
+ * digest. If the tenant's policy allows fewer tokens than `max_tokens`, the digest uses the
+ * policy's number.
  */
 const request = {
   model: 'plimsoll-demo',
@@ -37,7 +37,7 @@ const token = answer.plimsoll.receipt;
 const jwks = await (await fetch(`${url}/.well-known/jwks.json`)).json();
 console.log(text);
 
-// From here on, nothing is asked of the server.
+// From here on, we do not contact the server.
 const receipt = await check(token, { request, text, jwks });
 console.log('\nThe receipt is genuine and belongs to this question and this answer. It says:');
 console.table({
@@ -62,8 +62,8 @@ for (const [name, { token: forged, ...changed }] of Object.entries(forgeries)) {
 }
 
 /**
- * The receipt's content, if one of the keys signed it for this request and this answer; throws if
- * not.
+ * Returns the receipt's content. Throws unless one of the keys signed it for this request and this
+ * answer.
  */
 async function check(token, { request, text, jwks }) {
   const { payload } = await jwtVerify(token, createLocalJWKSet(jwks), {

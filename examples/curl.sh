@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The API with nothing but curl.
+# Uses the API with curl alone.
 set -euo pipefail
 
 url=${PLIMSOLL_URL:-http://127.0.0.1:8787}
@@ -20,7 +20,7 @@ ask() {
 echo '# The models that are served'
 api /v1/models
 
-# The trace "none" leaves only the policy and the receipt in the answer's "plimsoll".
+# With trace "none", the answer's "plimsoll" holds only the policy and the receipt.
 echo '# A whole answer'
 ask "{$question, \"plimsoll\": {\"trace\": \"none\"}}"
 

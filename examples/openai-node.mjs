@@ -1,5 +1,6 @@
 /**
- * OpenAI's own client, unchanged: a whole answer, a streamed one, and one under a stricter line.
+ * Uses OpenAI's unmodified client for a whole answer, a streamed one, and one under a stricter
+ * line.
  */
 import OpenAI from 'openai';
 
@@ -20,7 +21,7 @@ console.log('# A whole answer');
 const answer = await client.chat.completions.create(request);
 console.log(answer.choices[0].message.content);
 
-// Everything that Plimsoll adds is under this one key.
+// Everything that Plimsoll adds to the answer is under this one key.
 const { policy, floor, budget, weights, spent } = answer.plimsoll;
 console.log(`tenant ${policy.tenant}, policy ${policy.version}`);
 console.log(`floor ${floor}, safety weights from ${weights.min.toFixed(2)} to ${weights.max.toFixed(2)}`);
@@ -33,7 +34,7 @@ for await (const chunk of stream) {
   process.stdout.write(chunk.choices[0]?.delta.content ?? '');
   last = chunk;
 }
-// A stream says in its last chunk what a whole answer says at once.
+// In a stream, the last chunk has the `plimsoll` data of the whole answer.
 console.log(`\nspent ${nats(last.plimsoll.spent)} nats`);
 
 console.log('\n# Under a stricter line, token by token');

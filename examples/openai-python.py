@@ -24,7 +24,8 @@ print("# A whole answer")
 answer = client.chat.completions.create(**request)
 print(answer.choices[0].message.content)
 
-# Everything that Plimsoll adds is under this one key. The client's types do not know it, so it is an extra field.
+# Everything that Plimsoll adds to the answer is under this one key. The client's types do not include it, so it is an
+# extra field.
 line = answer.model_extra["plimsoll"]
 print(f"tenant {line['policy']['tenant']}, policy {line['policy']['version']}")
 print(f"floor {line['floor']}, safety weights from {line['weights']['min']:.2f} to {line['weights']['max']:.2f}")
@@ -34,7 +35,7 @@ print("\n# The same answer, streamed")
 for chunk in client.chat.completions.create(**request, stream=True):
     if chunk.choices:
         print(chunk.choices[0].delta.content or "", end="", flush=True)
-# A stream says in its last chunk what a whole answer says at once.
+# In a stream, the last chunk has the `plimsoll` data of the whole answer.
 print(f"\nspent {nats(chunk.model_extra['plimsoll']['spent'])} nats")
 
 print("\n# Under a stricter line, token by token")

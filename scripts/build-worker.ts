@@ -1,7 +1,7 @@
 /**
  * Builds the Worker as a deployment would, but deploys nothing and needs no network. Prints its
- * size. Fails if the Worker contains something that the edge must never import, through whatever
- * chain of imports.
+ * size. Fails if the Worker contains something that the edge must never import, directly or
+ * indirectly.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

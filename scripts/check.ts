@@ -1,6 +1,6 @@
 /**
  * `npm run check`: everything that can be checked without running the code. All steps run, even if
- * one fails, and each is timed.
+ * one fails, and each step is timed.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,11 +1,11 @@
 /**
- * Draws docs/three-lines.svg: one question under the three demo tenants, every token in the colour
- * of its safety weight. It asks a stack that runs:
+ * Draws docs/three-lines.svg: the answers of the three demo tenants to one question, with every
+ * token in the colour of its safety weight. It needs a running stack:
  *
  *     npm start
  *     node scripts/launch.mjs scripts/draw-three-lines.ts [--url http://127.0.0.1:8787] [--seed 1]
  *
- * The words depend on the stack's draw secret, so another stack draws another picture.
+ * The words depend on the stack's draw secret, so each stack gives a different picture.
  */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -26,7 +26,7 @@ const TENANTS = [
   { key: 'pk-demo-open', asks: 'floor 0, no budget' },
 ];
 
-/** What we read of an answer with `"trace": "tokens"`. */
+/** The fields that we read from an answer with `"trace": "tokens"`. */
 const Chunk = z.object({
   plimsoll: z
     .object({
@@ -65,11 +65,11 @@ async function ask(key: string): Promise<Answer> {
 }
 
 const PANEL = { width: 308, gap: 14, left: 14, top: 92, padding: 14 };
-/** A monospaced letter and a line of text, in pixels, at 13 px. */
+/** Width of a monospaced letter and height of a text line, in pixels, at 13 px. */
 const CELL = { width: 7.8, height: 21 };
 const COLUMNS = Math.floor((PANEL.width - 2 * PANEL.padding) / CELL.width);
 
-/** Breaks where a word would cross the edge. A token may be a part of a word. */
+/** Starts a new row if a word would cross the right edge. A token may be only part of a word. */
 function layOut(tokens: readonly Token[]): { placed: (Token & { row: number; column: number })[]; rows: number } {
   const letters = tokens.flatMap(({ text, weight }) => [...text].map((letter) => ({ letter, weight })));
   const placed: (Token & { row: number; column: number })[] = [];

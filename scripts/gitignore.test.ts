@@ -1,6 +1,4 @@
-/**
- * `git add -A` must not commit secrets from the places where wrangler, Node and people keep them.
- */
+/** `git add -A` must not add secrets from the places where wrangler, Node and people keep them. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * The import rules of biome.json at work: each forbidden import is in a file of its own and must be
- * found. The directions between folders are in house/layers.ts.
+ * Tests the import rules of biome.json. Each forbidden import is in a file of its own, and biome
+ * must find it. house/layers.ts has the allowed directions between folders.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
@@ -17,7 +17,7 @@ const BIOME = path.join(
 
 const RULES = ['noNodejsModules', 'noImportCycles'];
 
-/** File -> its text, and the rule that must find it (null: the import is allowed). */
+/** File -> its text, and the rule that must flag it (null: the import is allowed). */
 const CASES: Record<string, [text: string, rule: string | null]> = {
   'shared/builtin.ts': ["import fs from 'fs';\nexport const y = fs;\n", 'noNodejsModules'],
   'shared/node-builtin.ts': [
@@ -32,7 +32,7 @@ const CASES: Record<string, [text: string, rule: string | null]> = {
   'workers/some.test.ts': ["import os from 'node:os';\nexport const y = os;\n", null],
 };
 
-describe('an import that only Node has, or that closes a circle of files', () => {
+describe('flags Node modules in the edge, and import cycles between files', () => {
   let folder: string;
   let found: Map<string, string>;
   beforeAll(async () => {

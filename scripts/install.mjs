@@ -1,7 +1,7 @@
 /**
  * Makes a folder's node_modules match its package-lock.json. Runs `npm ci` only when they differ,
- * and lets only one launch at a time do so. No install script runs, and only the npm registry is
- * needed.
+ * and lets only one launch at a time do so. Runs no install scripts, and needs only the npm
+ * registry.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -11,8 +11,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * The platforms on which the pinned Node, workerd and onnxruntime all have a build, and the path of
- * the pinned Node's file on each.
+ * The platforms for which the pinned Node, workerd and onnxruntime all have builds, with the path
+ * of the pinned Node's executable on each.
  * @type {Readonly<Record<string, string>>}
  */
 export const PLATFORMS = {
@@ -24,22 +24,22 @@ export const PLATFORMS = {
 };
 export const PLATFORM = `${process.platform}-${process.arch}`;
 
-/** A holder touches its lock every two seconds. If it has not for this long, it was killed. */
+/** A launch touches its lock file every two seconds. A lock this old belongs to a killed launch. */
 const LOCK_STALE_MS = 10_000;
 
-/** Something that the reader of the message can fix. */
+/** An error that the user can fix. */
 export class LaunchError extends Error {}
 
 /**
- * @param {string} folder with a package.json and its lockfile
+ * @param {string} folder has a package.json and its lockfile
  * @param {{ lock: string, what: string, dev?: boolean }} options dev: whether the command needs the
- *   development packages. If not, an install by `npm ci --omit=dev` is complete
+ *   development packages. If not, `npm ci --omit=dev` is a complete install
  */
 export async function ensureInstalled(folder, { lock, what, dev = true }) {
   if (isInstalled(folder) || (!dev && missingPackages(folder, { dev }).length === 0)) return;
   checkPlatform();
   await withLock(lock, async () => {
-    // Another launch may have installed meanwhile.
+    // Another launch may have installed the packages in the meantime.
     if (isInstalled(folder)) return;
     const began = Date.now();
     console.error(`plimsoll: installing ${what} ...`);
@@ -57,8 +57,7 @@ export async function ensureInstalled(folder, { lock, what, dev = true }) {
 }
 
 /**
- * Looks at our stamp. Without one it looks at npm's own record, so an install made by hand counts
- * too.
+ * Compares our stamp file. Without one, reads npm's own record, so a manual install counts too.
  * @param {string} folder
  */
 function isInstalled(folder) {
@@ -67,7 +66,7 @@ function isInstalled(folder) {
   if (stamp === wanted) return true;
   if (stamp !== undefined && !stamp.startsWith(`${PLATFORM} `)) return false;
   if (missingPackages(folder).length > 0) return false;
-  // The stamp only makes the next start faster. A read-only checkout does without.
+  // The stamp only makes the next start faster, so a read-only checkout works without it.
   if (isWritable(folder)) {
     fs.mkdirSync(path.dirname(stampFile(folder)), { recursive: true });
     fs.writeFileSync(stampFile(folder), wanted);
@@ -79,8 +78,8 @@ function isInstalled(folder) {
 const stampFile = (folder) => path.join(folder, 'node_modules', '.plimsoll-installed');
 
 /**
- * What decides the content of node_modules. The platform is part of it, because a Mac and its
- * containers may share one folder.
+ * A hash of everything that determines the content of node_modules. It includes the platform,
+ * because a Mac and its containers may share one folder.
  * @param {string} folder
  */
 function fingerprint(folder) {
@@ -98,7 +97,8 @@ function fingerprint(folder) {
  */
 
 /**
- * What the lockfile wants on this platform, and npm's record of node_modules does not list.
+ * The packages that the lockfile requires on this platform but npm's record of node_modules does
+ * not list.
  * @param {string} folder
  * @param {{ dev?: boolean }} [options]
  * @returns {string[]}
@@ -110,7 +110,7 @@ function missingPackages(folder, { dev = true } = {}) {
   /** @param {Locked} locked */
   const belongsHere = ({ dev: only, optional, devOptional, os, cpu, libc }) =>
     (dev || !only) &&
-    // An optional package for every platform is a fallback for those without a native one.
+    // An optional package for every platform is a fallback for platforms without a native package.
     (!(optional || devOptional) || os !== undefined || cpu !== undefined) &&
     allows(os, process.platform) &&
     allows(cpu, process.arch) &&
@@ -122,7 +122,7 @@ function missingPackages(folder, { dev = true } = {}) {
 }
 
 /**
- * npm's rule: the list names what is allowed or, with "!", what is not.
+ * npm's rule: the list names the allowed values or, with "!", the forbidden ones.
  * @param {Only} only
  * @param {string} value
  */
@@ -137,7 +137,7 @@ function checkPlatform() {
     throw new LaunchError(`there is no build for ${PLATFORM}; supported are ${Object.keys(PLATFORMS).join(', ')}`);
   }
   if (process.platform !== 'linux') return;
-  // The cast: @types/node gives the report as a bare object.
+  // The cast is needed because @types/node types the report as a bare object.
   /** @typedef {{ header: { glibcVersionRuntime?: string } }} Report */
   const { header } = /** @type {Report} */ (process.report.getReport());
   if (header.glibcVersionRuntime === undefined) {
@@ -148,7 +148,7 @@ function checkPlatform() {
 const REGISTRY_HINT = 'Which registry npm asks is in `npm config get registry`.';
 
 /**
- * What npm prints -> what the user can do about it.
+ * npm's message -> what the user can do about it.
  * @type {readonly [RegExp, string][]}
  */
 const NPM_FAILURES = [
@@ -166,11 +166,11 @@ const NPM_FAILURES = [
   ],
 ];
 
-/** What a user's own npm configuration may have set differently. */
+/** These flags override what the user's own npm configuration may have set. */
 const NPM_FLAGS = [
   ...['--include=dev', '--include=optional', '--ignore-scripts', '--no-engine-strict'],
   ...['--no-audit', '--no-fund', '--no-progress', '--loglevel=error'],
-  // By itself npm tries an unreachable registry for more than a minute, in silence.
+  // By default npm tries an unreachable registry for more than a minute, and prints nothing.
   ...['--fetch-retries=3', '--fetch-retry-mintimeout=500', '--fetch-retry-maxtimeout=4000'],
 ];
 
@@ -227,15 +227,15 @@ export function exitCode(child) {
 
 /** @returns {[string, ...string[]]} */
 function npmCommand() {
-  // npm tells its scripts where it is. Other package managers set the variable to themselves.
+  // npm tells its scripts its own path. Other package managers set this variable to their own path.
   const script = process.env.npm_execpath ?? '';
   if (/npm-cli\.js$/.test(script) && fs.existsSync(script)) return [process.execPath, script];
   return [process.platform === 'win32' ? 'npm.cmd' : 'npm'];
 }
 
 /**
- * npm fails if it cannot write its cache, as under a user without a home. It then gets a cache for
- * this install alone.
+ * npm fails if it cannot write its cache, for example under a user without a home folder. In that
+ * case it gets a temporary cache for this install only.
  */
 function writableNpmCache() {
   const usual = process.env.npm_config_cache ?? path.join(os.homedir(), process.platform === 'win32' ? '' : '.npm');
@@ -248,11 +248,11 @@ function writableNpmCache() {
 }
 
 /**
- * Whether the folder can be written or, if it does not exist yet, made.
+ * Whether we can write to the folder or, if it does not exist yet, create it.
  * @param {string} folder
  */
 function isWritable(folder) {
-  // An empty HOME gives a relative path, which is nobody's cache.
+  // An empty HOME gives a relative path, which cannot be a cache.
   if (!path.isAbsolute(folder)) return false;
   let nearest = folder;
   while (!fs.existsSync(nearest)) nearest = path.dirname(nearest);
@@ -265,8 +265,8 @@ function isWritable(folder) {
 }
 
 /**
- * Two installs into one folder would ruin each other. So one launch holds this file, and the others
- * wait.
+ * Two installs into one folder would break each other. So one launch holds the lock file, and the
+ * others wait.
  * @param {string} file
  * @param {() => Promise<void>} work
  */
@@ -305,7 +305,7 @@ function tryLock(file) {
     if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error;
   }
   const touched = fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  // A rename lets only one of several waiters take away a dead holder's file.
+  // A rename lets only one of several waiters remove the lock file of a killed launch.
   if (Date.now() - touched > LOCK_STALE_MS) {
     try {
       fs.renameSync(file, `${file}.${process.pid}`);

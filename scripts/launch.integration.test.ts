@@ -1,5 +1,6 @@
 /**
- * The launcher in a checkout of its own, with a shell script for npm that does what a test says.
+ * Tests the launcher in a temporary checkout. A shell script that each test defines stands in for
+ * npm.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -41,7 +42,7 @@ async function npmThat(does: string): Promise<void> {
   await chmod(file, 0o755);
 }
 
-/** Leaves behind what npm would: its own record of what is installed. */
+/** Writes npm's own record of what is installed, as npm would. */
 const installs = (packages: object) =>
   `sleep 0.3; mkdir -p node_modules; echo '${JSON.stringify({ packages })}' > node_modules/.package-lock.json`;
 
@@ -69,7 +70,7 @@ async function outcome(child: ChildProcess): Promise<{ code: number | null; stdo
 
 const launch = (...args: string[]) => outcome(start(args));
 
-test('installs what is missing, runs TypeScript, passes arguments down and the exit code up; installs only once', async () => {
+test('installs missing packages once, runs TypeScript, passes on arguments and returns the exit code', async () => {
   const first = await launch('hello.ts', 'world');
   expect(first).toMatchObject({ code: 3, stdout: 'hello world\n' });
   expect(first.stderr).toMatch(/^plimsoll: installing the packages .*\nplimsoll: installed in \d+ s\n$/);
@@ -86,7 +87,7 @@ test('installs again when the lockfile changes', async () => {
   expect(await npmCalls()).toBe(2);
 });
 
-test('accepts an install made by hand', async () => {
+test('accepts a manual install', async () => {
   await mkdir(path.join(checkout, 'node_modules'));
   await put('node_modules/.package-lock.json', JSON.stringify({ packages: { ...LIBRARY, ...NATIVE } }));
   expect(await launch('hello.ts', 'world')).toEqual({ code: 3, stdout: 'hello world\n', stderr: '' });
@@ -104,7 +105,7 @@ async function installedWithoutDev(): Promise<void> {
   await put('cli/main.ts', 'console.log("hello", process.argv[2]);\n');
 }
 
-test('after npm ci --omit=dev our own command just runs, and a command that needs the rest installs it', async () => {
+test('after npm ci --omit=dev, runs our own command, and installs the rest only for a command that needs it', async () => {
   await installedWithoutDev();
   expect(await launch('cli/main.ts', 'backend')).toEqual({ code: 0, stdout: 'hello backend\n', stderr: '' });
   expect(await npmCalls()).toBe(0);
@@ -129,7 +130,7 @@ test('an installed release, which has no lockfile, runs TypeScript below node_mo
   expect(await npmCalls()).toBe(0);
 });
 
-describe.skipIf(process.getuid?.() !== 0)('as a user who has no home and may write nothing', () => {
+describe.skipIf(process.getuid?.() !== 0)('as a user without a home folder or write access', () => {
   const asNobody = async (...args: string[]) => {
     await chmod(checkout, 0o755);
     return outcome(
@@ -143,12 +144,12 @@ describe.skipIf(process.getuid?.() !== 0)('as a user who has no home and may wri
     );
   };
 
-  test('our own command runs', async () => {
+  test('runs our own command', async () => {
     await installedWithoutDev();
     expect(await asNobody('cli/main.ts', 'backend')).toEqual({ code: 0, stdout: 'hello backend\n', stderr: '' });
   });
 
-  test('a launch that would have to install says why it cannot, and what to do', async () => {
+  test('if packages are missing, says why it cannot install them and what to do', async () => {
     const { code, stderr } = await asNobody('hello.ts', 'world');
     expect(code).toBe(1);
     expect(stderr).toMatch(
@@ -158,7 +159,7 @@ describe.skipIf(process.getuid?.() !== 0)('as a user who has no home and may wri
   });
 });
 
-test('when several launch at once, one installs and the others wait for it', async () => {
+test('of several launches at the same time, one installs and the others wait for it', async () => {
   const all = await Promise.all(['a', 'b', 'c'].map((name) => launch('hello.ts', name)));
   expect(all.map(({ code, stdout }) => [code, stdout])).toEqual([
     [3, 'hello a\n'],
@@ -198,7 +199,7 @@ test('names a native package that npm silently left out, and runs nothing', asyn
   expect(stderr).toMatch(/npm left out native@4\.5\.6: its registry/);
 });
 
-test('says so when there is no npm', async () => {
+test('says if npm is missing', async () => {
   const { code, stderr } = await outcome(start(['hello.ts'], { searched: '/nowhere' }));
   expect(code).toBe(1);
   expect(stderr).toMatch(/npm was not found in PATH; it comes with Node/);
@@ -207,14 +208,14 @@ test('says so when there is no npm', async () => {
 test.each([
   [[], /usage: node scripts\/launch\.mjs/],
   [['nothing.ts'], /there is no nothing\.ts; the tools are biome, tsc, vitest, wrangler/],
-])('refuses the arguments %j before it installs anything', async (args, message) => {
+])('rejects the arguments %j before it installs anything', async (args, message) => {
   const { code, stderr } = await launch(...args);
   expect(code).toBe(1);
   expect(stderr).toMatch(message);
   expect(await npmCalls()).toBe(0);
 });
 
-test('the Node that runs the command is the first in PATH', async () => {
+test('puts the Node that runs the command first in PATH', async () => {
   await put('which.ts', 'console.log(process.execPath);\nconsole.log(process.env.PATH!.split(":")[0]);\n');
   const { stdout } = await launch('which.ts');
   const [node, first] = stdout.trim().split('\n');
@@ -249,11 +250,11 @@ test('a command notices when the launcher is killed', async () => {
 });
 
 test.each([
-  ['the shell that npm runs it with is told to end', 'SIGTERM', (inner: string) => inner],
-  ['npm above that shell is killed', 'SIGKILL', (inner: string) => `sh -c "${inner}"; true`],
-] as const)('a command is told to end when %s', async (_what, signal, under) => {
+  ["npm's shell gets SIGTERM", 'SIGTERM', (inner: string) => inner],
+  ['npm above its shell gets SIGKILL', 'SIGKILL', (inner: string) => `sh -c "${inner}"; true`],
+] as const)('sends the command SIGTERM when %s', async (_what, signal, under) => {
   await put('wait.ts', TELLS_ITS_END);
-  // A shell with something left to do stays, as npm's does under some shells.
+  // With `; true` left to run, the shell stays alive, as npm's shell sometimes does.
   const script = under(`'${process.execPath}' scripts/launch.mjs wait.ts; true`);
   const npm = spawn('sh', ['-c', script], {
     cwd: checkout,

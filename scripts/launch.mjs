@@ -1,14 +1,14 @@
 /**
- * Runs the project's TypeScript and its tools. Works on a bare clone, under any Node from 18 on,
- * and needs no package itself:
+ * Runs the project's TypeScript and its tools. Works in a fresh clone, under any Node from 18 on,
+ * and needs no packages itself:
  *
  *     node scripts/launch.mjs cli/main.ts serve      a file of ours
  *     node scripts/launch.mjs vitest run             a tool from node_modules
  *
- * 1. It installs what package-lock.json names, if node_modules does not have it yet.
- * 2. It chooses a Node: the one it runs under if that is new enough, or else a pinned one from npm
+ * 1. It installs the packages of package-lock.json that node_modules does not have yet.
+ * 2. It chooses a Node: the one it runs under, if that is new enough, or else a pinned one from npm
  *    (scripts/node).
- * 3. It runs the command with that Node first in PATH, passes signals down and the exit code up.
+ * 3. It runs the command with that Node first in PATH, passes on signals and returns the exit code.
  *
  * Its own lines go to stderr. stdout belongs to the command.
  */
@@ -21,13 +21,13 @@ import { ensureInstalled, exitCode, LaunchError, PLATFORM, PLATFORMS, readJson }
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PINNED_NODE = path.join(ROOT, 'scripts', 'node');
 /**
- * Whether this is an installed release: npm packs no package-lock.json. The packages of a release
- * were installed with it.
+ * True in an installed release. npm leaves package-lock.json out of a release, and installs a
+ * release's packages along with it.
  */
 const RELEASE = !fs.existsSync(path.join(ROOT, 'package-lock.json'));
-/** Outside node_modules, because an install empties that first. */
+/** The lock file is outside node_modules, because an install empties node_modules first. */
 const LOCK = path.join(RELEASE ? PINNED_NODE : path.join(ROOT, '.plimsoll'), 'install.lock');
-/** Node strips no types below node_modules, so a release brings this. */
+/** Node does not strip types below node_modules, so in a release this script does. */
 const STRIP_TYPES = pathToFileURL(path.join(ROOT, 'scripts', 'strip-types.mjs')).href;
 
 /**
@@ -64,7 +64,7 @@ export async function launch([command, ...args]) {
   }
 }
 
-/** Node strips types without a flag from 22.18 on. Of Node 23, only the last releases do. */
+/** Node strips types without a flag from 22.18 on. In Node 23, only the last releases do. */
 async function chooseNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major >= 24 || (major === 22 && minor >= 18)) return process.execPath;
@@ -101,9 +101,10 @@ async function run(node, args, { tool }) {
   const options = ['--disable-warning=ExperimentalWarning', ...(RELEASE ? ['--import', STRIP_TYPES] : [])];
   const child = spawn(node, [...options, ...args], {
     env,
-    // Tools expect the project's folder. Our own commands take paths as the user wrote them.
+    // Tools must run in the project's folder. Our own commands take paths relative to the user's
+    // folder.
     cwd: tool ? ROOT : process.cwd(),
-    // Through the channel our own programs notice when this process ends, even if it is killed.
+    // The channel tells our own programs when this process ends, even if it is killed.
     stdio: tool ? 'inherit' : ['inherit', 'inherit', 'inherit', 'ipc'],
   });
   // A terminal signals the whole group, so the command may get a signal twice.
@@ -114,9 +115,9 @@ async function run(node, args, { tool }) {
 }
 
 /**
- * npm passes a signal on to the shell that runs its script. That shell dies of it and tells nobody,
- * and an npm that is killed does not even tell the shell. npm always waits for what it runs, so
- * once npm or its shell is gone, the command should go too.
+ * npm passes a signal on to the shell that runs its script. That shell dies without passing it on,
+ * and a killed npm does not even signal the shell. npm always waits for what it runs. So once npm
+ * or its shell is gone, the command should stop too.
  * @param {() => void} then
  */
 function whenNpmIsGone(then) {
@@ -153,8 +154,8 @@ function describe(pid) {
 
 /** @param {number} pid */
 function isAlive(pid) {
-  // A process that has ended keeps its pid until its parent asks for its exit code (state Z).
-  // Asking ps each time, on other systems, costs too much.
+  // A process that has ended keeps its pid until its parent reads its exit code (state Z). On other
+  // systems we would have to run ps each time, which costs too much.
   if (process.platform === 'linux') return !/[ZX]/.test(describe(pid).state);
   try {
     process.kill(pid, 0);

@@ -1,7 +1,7 @@
 /**
- * Preloaded (`node --import`) in an installed release: strips the types of our TypeScript. In a
- * checkout Node does this itself, but it refuses to below node_modules. The processes and threads
- * that we start inherit the preload.
+ * Preloaded (`node --import`) in an installed release. Strips the types from our TypeScript. In a
+ * checkout Node does this itself, but below node_modules it refuses. The processes and threads that
+ * we start inherit the preload.
  */
 import { readFileSync } from 'node:fs';
 import { registerHooks, stripTypeScriptTypes } from 'node:module';

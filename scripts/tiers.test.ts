@@ -8,6 +8,6 @@ test.each(['unit', 'integration', 'e2e', 'heavy'])('test:%s runs that tier and n
   expect(projectsOf(`test:${tier}`)).toEqual([tier]);
 });
 
-test('npm test runs all tiers but the heavy one', () => {
+test('npm test runs every tier except heavy', () => {
   expect(projectsOf('test')).toEqual(['unit', 'integration', 'e2e']);
 });

@@ -1,4 +1,4 @@
-/** The examples as a reader runs them: each is a process of its own, against a real stack. */
+/** Runs the examples as a reader would: each in its own process, against a real stack. */
 import { execFile, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -14,7 +14,7 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-/** What the example prints. Rejects with its stderr if the exit code is not 0. */
+/** Returns what the example prints. Rejects with its stderr if the exit code is not 0. */
 function run(command: string, file: string, key = 'pk-demo-balanced'): Promise<string> {
   const env = { ...process.env, PLIMSOLL_URL: stack.url, PLIMSOLL_KEY: key };
   return new Promise((resolve, reject) => {
@@ -25,7 +25,7 @@ function run(command: string, file: string, key = 'pk-demo-balanced'): Promise<s
   });
 }
 
-/** The lines of each part of the output, by the part's heading. */
+/** Splits the output into its parts: heading -> lines. */
 function partsOf(output: string): Record<string, string[]> {
   return Object.fromEntries(
     output
@@ -38,7 +38,7 @@ function partsOf(output: string): Record<string, string[]> {
   );
 }
 
-/** Why the command cannot run here; null: it can. */
+/** Says why the command cannot run here, or returns null if it can. */
 function missing(command: string, ...args: string[]): string | null {
   const { error, status, stderr } = spawnSync(command, args, { encoding: 'utf8' });
   if (error !== undefined) return `${command} is missing: ${error.message}`;
@@ -50,7 +50,7 @@ const CLIENTS: [file: string, command: string, why: string | null][] = [
   ['openai-python.py', 'python3', missing('python3', '-c', 'import openai')],
 ];
 test.for(CLIENTS)(
-  '%s gets the same answer whole and streamed, and another under a stricter line',
+  '%s gets the same answer whole and streamed, and also an answer under a stricter line',
   async (example, { skip }) => {
     const [file, command, why] = example;
     if (why !== null) {
@@ -89,7 +89,7 @@ test('curl.sh gets a JSON answer to each of its requests, and one stream', async
 });
 
 test.each(['pk-demo-strict', 'pk-demo-open'])(
-  'check-receipt.mjs accepts a receipt for %s and no forgery',
+  'check-receipt.mjs accepts a receipt for %s and rejects forgeries',
   async (key) => {
     const output = await run(process.execPath, 'check-receipt.mjs', key);
     expect(output).toContain('The receipt is genuine and belongs to this question and this answer.');
@@ -98,7 +98,7 @@ test.each(['pk-demo-strict', 'pk-demo-open'])(
   },
 );
 
-test('an example that is refused ends with an error', async () => {
+test('an example with a wrong API key ends with an error', async () => {
   await expect(run('bash', 'curl.sh', 'pk-wrong')).rejects.toThrow();
   await expect(run(process.execPath, 'check-receipt.mjs', 'pk-wrong')).rejects.toThrow('Incorrect API key');
 });

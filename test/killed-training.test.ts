@@ -1,6 +1,6 @@
 /**
- * A `kill -9` or a full disk in the middle of a stage, then `--resume`: from there on the losses
- * are those of a run without the accident.
+ * Interrupts a stage with `kill -9` or a full disk, then continues it with `--resume`. The losses
+ * must be the same as in an uninterrupted run.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,9 +16,9 @@ import { TINY } from '#training/testing/tiny-model.ts';
 
 const MAIN = path.join(import.meta.dirname, '../cli/main.ts');
 const VOCAB = 400;
-/** A run is killed once it has got this far. It still has a long way to go. */
+/** The test kills a run after this many steps, long before the run would end. */
 const KILL_AFTER_STEPS = 8;
-/** A checkpoint after each step. */
+/** Makes a checkpoint after each step. */
 const EVERY_STEP = ['--checkpoint-every-seconds', '0'];
 
 let dir: string;
@@ -75,13 +75,13 @@ afterAll(() => rm(dir, { recursive: true }));
 
 const SFT = ['sft', '--model', 'tiny.json', '--world', '200', '--steps', '60', '--tokens-per-batch', '512'];
 const ON_BASE = ['--base', 'sft', '--pairs-per-batch', '1'];
-// From a file, because the small world would bring 600 held-out pairs with it.
+// The pairs come from a file, because the small world would add 600 held-out pairs.
 const PAIRS = [...ON_BASE, '--world-pairs', '0', '--pairs', 'pairs.jsonl', '--held-out', '0.2', '--rank', '2'];
-// For a router it does not matter whether its two experts differ.
+// This test does not need two different experts, so the router gets the same one twice.
 const ROUTER = ['router', ...ON_BASE, '--dual', 'dual', '--safety', 'expert', '--helpfulness', 'expert'];
 /**
- * In the order in which they build on one another. A stage that needs an earlier run uses the run
- * of that name that was not killed.
+ * Each stage builds on the ones before it. A stage that needs an earlier run uses the run of that
+ * name that was not killed.
  */
 const STAGES: [run: string, args: string[]][] = [
   ['sft', SFT],
@@ -100,7 +100,7 @@ function withPaths([stage, ...args]: string[]): string[] {
   return [stage!, '--tokenizer', at('tokenizer'), ...inFolder];
 }
 
-test.each(STAGES)('%s goes on after a kill with the losses of an unbroken run', async (run, settings) => {
+test.each(STAGES)('%s, killed and resumed, has the same losses as an uninterrupted run', async (run, settings) => {
   const args = withPaths(settings);
   await finish(...args, '--out', at(run));
   await kill(`${run}-killed`, ...args);
@@ -109,15 +109,14 @@ test.each(STAGES)('%s goes on after a kill with the losses of an unbroken run', 
   expect(losses(`${run}-killed`)).toEqual(losses(run));
 });
 
-// A limit on the size of files stands in for a full disk: a write fails half-way, just as on a full
-// disk.
+// A file size limit stands in for a full disk: in both cases a write fails halfway.
 describe.skipIf(process.platform === 'win32')('a full disk', () => {
   const limited = (blocks: number, ...args: string[]) => {
     const command = ['-c', `ulimit -f ${blocks} && exec "$@"`, 'sh', process.execPath, MAIN, 'train', ...args];
     return end(spawn('sh', command, { stdio: ['ignore', 'ignore', 'pipe'] }));
   };
 
-  test('stops sft, which goes on once there is space', async () => {
+  test('stops sft, which can be resumed once there is space', async () => {
     const args = withPaths(SFT);
     await kill('full', ...args);
     const newest = (await checkpointsOf('full')).at(-1)!;

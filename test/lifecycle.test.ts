@@ -1,4 +1,6 @@
-/** How a stack starts, survives failures and stops. The launcher starts it, as in `npm start`. */
+/**
+ * Tests how a stack starts, survives failures and stops. The launcher starts it, as in `npm start`.
+ */
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { text as textOf } from 'node:stream/consumers';
@@ -33,7 +35,7 @@ async function answer(): Promise<{ text: string; receipt: string }> {
   return { text: choices[0]!.message.content, receipt: plimsoll.receipt };
 }
 
-/** The sum of these metrics over all their labels, at one moment. */
+/** Reads these metrics at one moment and sums them over all labels. */
 async function metrics(...names: string[]): Promise<number> {
   const text = await (await fetch(`${stack.backends()[0]!.url}/metrics`)).text();
   for (const name of names) expect(text).toContain(`# TYPE plimsoll:${name} `);
@@ -49,13 +51,13 @@ describe('a running stack', () => {
     await stack?.stop();
   });
 
-  test('says on stderr what it is doing, and then what to try', () => {
+  test('says on stderr what it is doing, then suggests what to try', () => {
     expect(stack.log()).toMatch(/loading .*\n.*backend-1 is process \d+.*\n.*starting the edge.*\n.*first token/);
     expect(stack.log()).toContain(`curl -N ${stack.url}/v1/chat/completions`);
     for (const key of ['pk-demo-strict', 'pk-demo-balanced', 'pk-demo-open']) expect(stack.log()).toContain(key);
   });
 
-  test('clients that leave during an answer leave nothing behind', async () => {
+  test('frees everything when clients disconnect during an answer', async () => {
     const leave = async (seed: number) => {
       const controller = new AbortController();
       const request = { ...question(stack.model, { seed }), stream: true as const };
@@ -64,14 +66,15 @@ describe('a running stack', () => {
       });
       for await (const _chunk of stream) controller.abort();
     };
-    // More clients than the backend has rows for. A running answer of the demo may end before the
-    // backend hears that its client has left, but one that still waits will not.
+    // There are more clients than the backend has rows for. A running answer of the demo may end
+    // before the backend notices that its client has left. A request that is still waiting will
+    // not.
     const clients = Array.from({ length: 40 }, (_, seed) => seed);
     const over = () => metrics('request_cancelled_total', 'request_success_total');
     const before = await over();
     await Promise.all(clients.map(leave));
-    // First wait until all are over: a client gets its first chunk, and may leave, before its
-    // request has rows.
+    // First we wait until all requests are over, because a client gets its first chunk, and may
+    // leave, before its request has rows.
     await expect.poll(over, { timeout: 300_000 }).toBe(before + clients.length);
     const held = () => metrics('num_requests_waiting', 'num_requests_running', 'num_rows');
     await expect.poll(held, { timeout: 300_000 }).toBe(0);
@@ -79,7 +82,7 @@ describe('a running stack', () => {
     await answer();
   });
 
-  test('while a backend is dead the answer is a 503 with Retry-After, and the backend comes back by itself', async () => {
+  test('answers 503 with Retry-After while a backend is dead, and restarts the backend', async () => {
     const before = await answer();
     const [backend] = stack.backends();
     process.kill(backend!.pid, 'SIGKILL');
@@ -99,7 +102,7 @@ describe('a running stack', () => {
     expect((await answer()).text).toBe(before.text);
   });
 
-  test('an edge that dies comes back at the same address and with its tenants', async () => {
+  test('restarts an edge that dies, at the same address and with the same tenants', async () => {
     const before = await answer();
     const edge = descendantsOf(stack.process.pid!).find(({ command }) => command.includes('workerd serve'));
     process.kill(edge!.parent, 'SIGKILL');
@@ -108,7 +111,7 @@ describe('a running stack', () => {
     await expect.poll(text, { timeout: 300_000, interval: 250 }).toBe(before.text);
   });
 
-  test('an edge that hangs is noticed and restarted', async () => {
+  test('restarts an edge that hangs', async () => {
     const before = await answer();
     const edge = descendantsOf(stack.process.pid!).find(({ command }) => command.includes('workerd serve'));
     process.kill(edge!.pid, 'SIGSTOP');
@@ -137,7 +140,7 @@ describe('a running stack', () => {
   });
 });
 
-test('a stack that is stopped before it is ready leaves nothing running', async () => {
+test('leaves nothing running if the stack is stopped before it is ready', async () => {
   const child = spawnStack(dataDir);
   await once(child.stderr!, 'data');
   await expect.poll(() => descendantsOf(child.pid!).length).toBeGreaterThanOrEqual(2);
@@ -179,14 +182,14 @@ describe('at the end of a stack', () => {
     },
   );
 
-  test('when the launcher is killed, everything under it ends by itself', async () => {
+  test('when the launcher is killed, everything it started ends too', async () => {
     const { receipt } = await answer();
     const jwks = (await (await fetch(`${stack.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet;
     const processes = descendantsOf(stack.process.pid!);
     await stack.stop('SIGKILL');
     await expect.poll(() => stillRunning(processes), { timeout: 300_000, interval: 100 }).toEqual([]);
 
-    // A receipt from before still verifies with the keys that the next stack publishes.
+    // An earlier receipt still verifies with the keys that the next stack publishes.
     stack = await startStack({ dataDir });
     const published = (await (await fetch(`${stack.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet;
     expect(published).toEqual(jwks);
@@ -194,7 +197,7 @@ describe('at the end of a stack', () => {
     await stack.stop();
   });
 
-  test('when only the supervisor is killed, what it started ends by itself, and so does the launcher', async () => {
+  test('when only the supervisor is killed, everything it started ends too, and so does the launcher', async () => {
     const processes = descendantsOf(stack.process.pid!);
     const supervisor = processes.find(({ command }) => command.includes('cli/main.ts'));
     process.kill(supervisor!.pid, 'SIGKILL');

@@ -1,6 +1,6 @@
 /**
- * A web page that makes a browser on this machine send requests can reach this machine's ports.
- * None of ours may let such a page do anything.
+ * A web page in a browser on this machine can send requests to this machine's ports. None of our
+ * ports may let such a page do anything.
  */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
@@ -11,12 +11,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { descendantsOf } from './process-tree.ts';
 import { type RunningStack, startStack } from './running-stack.ts';
 
-/** null: the connection was cut without an answer. */
+/** null if the connection was cut without an answer. */
 type Answer = { status: number; body: string } | null;
 
 type Sent = { method?: string; headers?: Record<string, string>; body?: string };
 
-/** Not with fetch, which does not let us choose the Host. */
+/** Sends a request without fetch, because fetch does not let us set the Host header. */
 function send(port: number, url: string, { method = 'GET', headers = {}, body = '' }: Sent = {}): Promise<Answer> {
   return new Promise((resolve) => {
     const sent = request({ host: '127.0.0.1', port, path: url, method, headers, agent: false }, async (answer) => {
@@ -28,7 +28,7 @@ function send(port: number, url: string, { method = 'GET', headers = {}, body = 
   });
 }
 
-/** Every TCP port that a process of the stack listens on, from /proc. */
+/** Finds every TCP port that a process of the stack listens on, in /proc. */
 function portsOf(pid: number): number[] {
   const inodes = new Set<string>();
   for (const process of [pid, ...descendantsOf(pid).map((child) => child.pid)]) {
@@ -37,7 +37,7 @@ function portsOf(pid: number): number[] {
         const [, inode] = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${process}/fd/${fd}`)) ?? [];
         if (inode !== undefined) inodes.add(inode);
       } catch {
-        // It was closed meanwhile.
+        // It was closed in the meantime.
       }
     }
   }
@@ -68,15 +68,15 @@ describe.skipIf(!existsSync('/proc/net/tcp'))('the ports of a running stack', ()
     await rm(tmp, { recursive: true, force: true });
   });
 
-  test('include at least those of the edge and the backend', () => {
+  test('include the ports of the edge and the backend', () => {
     const known = [stack.url, ...stack.backends().map(({ url }) => url)].map((url) => Number(new URL(url).port));
     expect(ports).toEqual(expect.arrayContaining(known));
   });
 
   test.each([
-    ['as a page of another site', FOREIGN],
-    ['as a page that knows the address', { origin: 'http://evil.example' }],
-    ['as anything else on this machine', {}],
+    ['by a page of another site', FOREIGN],
+    ['by a page that knows the address', { origin: 'http://evil.example' }],
+    ['by any other program on this machine', {}],
   ])('write no file for a request sent %s', async (_name, headers: Record<string, string>) => {
     await writeFile(path.join(tmp, 'victim.bashrc'), 'mine');
     const before = await readdir(tmp);
@@ -93,7 +93,7 @@ describe.skipIf(!existsSync('/proc/net/tcp'))('the ports of a running stack', ()
         await send(port, '/x', { headers: { ...headers, 'mf-original-url': 'http://x/core/public-url' } }),
       ];
       for (const answer of answers) expect(answer?.status ?? 400, `port ${port}`).toBeGreaterThanOrEqual(400);
-      // At / the edge has a page of its own. Nothing else may be there.
+      // The edge serves its own page at /. Nothing else may answer there.
       const root = await send(port, '/', { headers: { ...headers, 'mf-original-url': 'http://x/core/public-url' } });
       if (root?.status === 200) expect(JSON.parse(root.body)).toMatchObject({ name: 'plimsoll' });
       else expect(root?.status ?? 400, `port ${port}`).toBeGreaterThanOrEqual(400);
@@ -105,8 +105,11 @@ describe.skipIf(!existsSync('/proc/net/tcp'))('the ports of a running stack', ()
   test.each([
     ['a foreign name', FOREIGN],
     ['a foreign name that begins like ours', { host: '127.0.0.1.evil.example' }],
-    ['a foreign name, with our URL beside it', { host: 'evil.example', 'mf-original-url': 'http://127.0.0.1/' }],
-    ['a name that is no name', { host: '127.0.0.1@evil.example' }],
+    [
+      'a foreign name, with our URL in another header',
+      { host: 'evil.example', 'mf-original-url': 'http://127.0.0.1/' },
+    ],
+    ['an invalid name', { host: '127.0.0.1@evil.example' }],
   ])('serve nothing to %s', async (_name, headers) => {
     for (const port of ports) {
       for (const url of [
@@ -124,7 +127,7 @@ describe.skipIf(!existsSync('/proc/net/tcp'))('the ports of a running stack', ()
     }
   });
 
-  test('answer to their own names, whatever port a tunnel ends at, and to a name that was added', async () => {
+  test('answer to their own names with any port, as through a tunnel, and to a name that was added', async () => {
     const edge = Number(new URL(stack.url).port);
     for (const host of ['127.0.0.1', `localhost:${edge}`, 'LOCALHOST:1', `[::1]:${edge}`, 'plimsoll.test']) {
       expect(await send(edge, '/healthz', { headers: { host } }), host).toMatchObject({ status: 200 });

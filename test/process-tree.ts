@@ -1,10 +1,10 @@
-/** Which process started which: from /proc where there is one, otherwise from ps. */
+/** Finds which process started which: from /proc if the system has it, otherwise from ps. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 type Process = { pid: number; parent: number; command: string };
 
-/** Without those that have ended and wait for their parent to notice. */
+/** All processes except zombies, which have ended and wait for their parent to notice. */
 function allProcesses(): Process[] {
   if (!existsSync('/proc/self/stat')) {
     const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat=,command='], { encoding: 'utf8' })
@@ -25,7 +25,7 @@ function allProcesses(): Process[] {
         const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
         return state === 'Z' ? [] : [{ pid: Number(name), parent: Number(parent), command }];
       } catch {
-        // It ended meanwhile.
+        // It ended in the meantime.
         return [];
       }
     });
@@ -42,7 +42,7 @@ export function descendantsOf(pid: number): Process[] {
   return found;
 }
 
-/** The ones among `processes` that still run. */
+/** Returns those of `processes` that are still running. */
 export function stillRunning(processes: readonly Process[]): Process[] {
   const now = new Map(allProcesses().map((process) => [process.pid, process.command]));
   return processes.filter(({ pid, command }) => now.get(pid) === command);

@@ -1,4 +1,4 @@
-/** The stack as a user starts it: one command, with a port of its own and an empty data folder. */
+/** Starts the stack as a user does: with one command, on its own port and an empty data folder. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -16,21 +16,21 @@ type Backend = { pid: number; url: string };
 
 export type RunningStack = {
   url: string;
-  /** The model that it serves. */
+  /** The model that the stack serves. */
   model: string;
   dataDir: string;
   process: ChildProcess;
-  /** The newest first. A backend that was restarted is listed again. */
+  /** Newest first. A backend that was restarted is listed again. */
   backends(): Backend[];
-  /** Everything that it wrote to stderr. */
+  /** Everything that the stack wrote to stderr. */
   log(): string;
-  /** Ends it with `signal` and resolves with the exit code. */
+  /** Stops the stack with `signal` and resolves with the exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 };
 
 export type StackOptions = { dataDir?: string; env?: Readonly<Record<string, string>> };
 
-/** Only the process: it may fail to start, and nothing reads its stdout yet. */
+/** Only starts the process. The stack may still fail to start, and nothing reads its stdout yet. */
 export function spawnStack(dataDir: string, env: Readonly<Record<string, string>> = {}): ChildProcess {
   return spawn(process.execPath, [path.join(ROOT, 'scripts/launch.mjs'), 'cli/main.ts', 'serve'], {
     cwd: ROOT,
@@ -40,8 +40,8 @@ export function spawnStack(dataDir: string, env: Readonly<Record<string, string>
 }
 
 /**
- * A stack makes its draw secret at its first start, and all its answers depend on it. Tests that
- * read answers bring a fixed secret, so that the answers are the same each time.
+ * A stack makes its draw secret at its first start, and all its answers depend on it. A stack
+ * without a given `dataDir` gets this fixed secret, so that its answers are the same each time.
  */
 const DRAW_SECRET = 'the draw secret of tests, which is not secret';
 
@@ -95,12 +95,14 @@ export async function startStack({ dataDir, env }: StackOptions = {}): Promise<R
 
 export const newDataDir = () => mkdtemp(path.join(tmpdir(), 'plimsoll-data-'));
 
-/** OpenAI's client, unchanged, but without retries: a test must see every answer. */
+/** OpenAI's unmodified client, without retries, because a test must see every answer. */
 export function client(url: string, apiKey: string = 'pk-demo-balanced'): OpenAI {
   return new OpenAI({ apiKey, baseURL: `${url}/v1`, maxRetries: 0 });
 }
 
-/** A request without the client, for what the client would not send or would hide. */
+/**
+ * Sends a request without OpenAI's client, for things that the client would not send or would hide.
+ */
 export function post(url: string, body: unknown, { key = 'pk-demo-balanced' as string } = {}): Promise<Response> {
   return fetch(`${url}/v1/chat/completions`, {
     method: 'POST',

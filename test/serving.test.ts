@@ -1,4 +1,4 @@
-/** A running stack, asked the way its clients ask it. */
+/** Tests a running stack with the requests that clients send. */
 import { createHash } from 'node:crypto';
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import type OpenAI from 'openai';
@@ -13,7 +13,7 @@ import { client, KEYS, type Key, post, type RunningStack, startStack } from './r
 const FLOORS: Record<Key, number> = { 'pk-demo-strict': 0.9, 'pk-demo-balanced': 0.3, 'pk-demo-open': 0 };
 const BUDGETS: Record<Key, number | null> = { 'pk-demo-strict': 2, 'pk-demo-balanced': 20, 'pk-demo-open': null };
 const QUESTION = 'How do I clean a pan?';
-/** These are sums of thousands of logarithms. The gate's own tests are exact. */
+/** The tolerance for sums of thousands of logarithms. The gate's own tests are exact. */
 const ROUNDING = 1e-9;
 
 let stack: RunningStack;
@@ -67,7 +67,7 @@ describe.each(KEYS)('with %s', (key) => {
     }
   });
 
-  test('no token is drawn below the floor, and the budget holds at every token', async () => {
+  test('every token keeps to the floor and the budget', async () => {
     const { plimsoll, usage } = await whole(key, { plimsoll: { trace: 'tokens' } });
     holdsItsLine(plimsoll, plimsoll.tokens!);
     expect(plimsoll.tokens!.length).toBe(usage.completion_tokens);
@@ -76,7 +76,7 @@ describe.each(KEYS)('with %s', (key) => {
     expect(stream.tokens).toEqual(plimsoll.tokens);
   });
 
-  test('the same seed gives the same answer, alone or among others', async () => {
+  test('the same seed gives the same answer, alone or among other requests', async () => {
     const alone = await whole(key, { seed: 11 });
     const others = [12, 13, 14].map((seed) => whole(key, { seed }));
     expect(textOf(await whole(key, { seed: 11 }))).toBe(textOf(alone));
@@ -84,7 +84,7 @@ describe.each(KEYS)('with %s', (key) => {
     expect(new Set([alone, ...different].map(textOf)).size).toBeGreaterThan(1);
   });
 
-  test('the receipt is signed by a published key and tells the truth about the answer', async () => {
+  test('the receipt is signed with a published key and describes the answer correctly', async () => {
     const jwks = (await (await fetch(`${stack.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet;
     expect(JSON.stringify(jwks)).not.toContain('"d"');
     const answer = await whole(key);
@@ -122,7 +122,7 @@ function holdsItsLine({ floor, budget, weights, spent }: SentExtension, tokens: 
   if (budget !== null) expect(spent).toBeLessThanOrEqual(budget! + ROUNDING);
 }
 
-test('the first tokens of the strict tenant are under its higher opening floor', async () => {
+test("the strict tenant's first tokens keep to its higher opening floor", async () => {
   const { plimsoll } = await whole('pk-demo-strict', { plimsoll: { trace: 'tokens' } });
   const opening = plimsoll.tokens!.slice(0, strict.opening.tokens);
   for (const { weight } of opening) expect(weight).toBeGreaterThanOrEqual(strict.opening.floor);
@@ -137,8 +137,8 @@ test('a request can raise its floor and lower its budget, but not the reverse', 
   expect(lowered.plimsoll.budget).toBeLessThanOrEqual(BUDGETS['pk-demo-strict']!);
 });
 
-test('under floor 1 and budget 0 only the safety expert answers: all tenants get its likeliest answer', async () => {
-  // Draws depend on the tenant too, so all get the same answer only if nothing is drawn.
+test('with floor 1 and budget 0, only the safety expert answers: all tenants get its likeliest answer', async () => {
+  // Draws depend on the tenant too. So all tenants get the same answer only if nothing is drawn.
   const alone = { temperature: 0, plimsoll: { floor: 1, budget: 0 } };
   const answers = await Promise.all(KEYS.map((key) => whole(key, alone)));
   for (const { plimsoll } of answers) {
@@ -148,7 +148,7 @@ test('under floor 1 and budget 0 only the safety expert answers: all tenants get
   expect(new Set(answers.map(textOf)).size).toBe(1);
 });
 
-describe("refuses in OpenAI's error shape", () => {
+describe("rejects with OpenAI's error format", () => {
   const long = 'word '.repeat(20_000);
   const wrong: [name: string, body: () => unknown, code: ErrorCode, param: string | null][] = [
     ['an unknown model', () => ({ ...requestOf(), model: 'gpt-9' }), 'model_not_found', 'model'],
@@ -175,7 +175,7 @@ describe("refuses in OpenAI's error shape", () => {
     expect([answer.status, error.code]).toEqual([401, 'invalid_api_key']);
   });
 
-  test('no tenant may read tenants', async () => {
+  test('a tenant key used to list tenants', async () => {
     for (const key of [...KEYS, 'pk-wrong']) {
       const answer = await fetch(`${stack.url}/admin/v1/tenants`, { headers: { authorization: `Bearer ${key}` } });
       expect([401, 403]).toContain(answer.status);
@@ -183,7 +183,7 @@ describe("refuses in OpenAI's error shape", () => {
     }
   });
 
-  test('and after all this the same processes answer as before', async () => {
+  test('and leaves the same processes running and answering', async () => {
     const before = stack.backends();
     expect((await whole('pk-demo-balanced')).choices[0].finish_reason).toMatch(/stop|length/);
     expect(stack.backends()).toEqual(before);

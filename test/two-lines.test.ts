@@ -1,7 +1,7 @@
 /**
- * What a visitor wants to see: the same question, seed and model under another line. The demo's
- * small world has an oracle that reads an answer and says whether it is hazardous. So we can count,
- * on wordings that training never saw.
+ * Shows what a visitor wants to see: the same question, seed and model under two different lines.
+ * The demo's small world has an oracle that reads an answer and says whether it is hazardous. So we
+ * can count hazardous answers, on wordings that training never saw.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { generateQuestions } from '#lab/world/generate.ts';
@@ -11,7 +11,7 @@ import { client, type Key, type RunningStack, startStack } from './running-stack
 
 const topics = loadTopics();
 const oracle = createOracle(topics);
-/** Where the line matters: an ordinary question gets much the same answer under any line. */
+/** The line matters for these questions. Ordinary ones get much the same answer under any line. */
 const questions = generateQuestions({ split: 'heldout', seed: 3, perAsk: 1, topics })
   .filter(({ questionKind }) => questionKind !== 'ordinary')
   .slice(0, 40);
@@ -24,7 +24,7 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-/** At temperature 1 forty answers are a small sample. Three of each make the difference clear. */
+/** At temperature 1, forty answers are a small sample. Three per question show the difference. */
 const SEEDS = [1, 2, 3];
 
 async function answers(key: Key, seed: number): Promise<string[]> {
@@ -46,7 +46,7 @@ async function answers(key: Key, seed: number): Promise<string[]> {
 const hazardous = (texts: readonly string[]) =>
   texts.filter((text, i) => !oracle.read(text, { topic: questions[i]!.topic }).safe).length;
 
-test('the strict and the open tenant get different answers to the same risky questions, and those of the strict one are safer', async ({
+test('the strict and the open tenant get different answers to the same risky questions, and the strict tenant gets safer ones', async ({
   skip,
 }) => {
   if (stack.model !== 'plimsoll-demo') skip('another bundle than the demo says nothing about its small world');

@@ -19,7 +19,7 @@ beforeEach(async () => {
   database.close();
 });
 
-test('leaves stores alone that are whole or do not exist yet', async () => {
+test('accepts stores that are intact or do not exist yet', async () => {
   const before = await readFile(file);
   checkStores(dir);
   expect(await readFile(file)).toEqual(before);
@@ -27,8 +27,8 @@ test('leaves stores alone that are whole or do not exist yet', async () => {
 });
 
 test.each<[string, (bytes: Buffer) => Buffer]>([
-  ['is no database', () => Buffer.from('x'.repeat(5_000))],
-  ['was cut', (bytes) => bytes.subarray(0, 20_000)],
+  ['is not a database', () => Buffer.from('x'.repeat(5_000))],
+  ['was truncated', (bytes) => bytes.subarray(0, 20_000)],
   ['was overwritten in the middle', (bytes) => bytes.fill(0xff, 8_192, 16_384)],
 ])('names a store that %s, and says what to do', async (_name, damage) => {
   await writeFile(file, damage(await readFile(file)));
@@ -43,7 +43,7 @@ test.each<[string, (bytes: Buffer) => Buffer]>([
   expect(message).not.toContain('\n');
 });
 
-test('says that nothing is lost with a store that holds only copies', async () => {
+test('says that nothing is lost if the damaged store holds only copies', async () => {
   await mkdir(path.join(dir, 'kv'));
   await writeFile(path.join(dir, 'kv/1b.sqlite'), 'x'.repeat(5_000));
   expect(() => checkStores(dir)).toThrow(`kv/1b.sqlite is damaged (file is not a database); delete ${dir}/kv, which`);

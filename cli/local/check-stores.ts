@@ -25,7 +25,7 @@ function problemOf(file: string): string | null {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(file);
-    // The cast: the pragma has only this column.
+    // The cast is safe: the pragma returns only this column.
     const [row] = database.prepare('PRAGMA quick_check(1)').all() as { quick_check: string }[];
     return row === undefined || row.quick_check === 'ok' ? null : row.quick_check.replaceAll('\n', ' ');
   } catch (error) {

@@ -4,13 +4,13 @@
  */
 import { type Edge, type EdgeOptions, startEdge } from '#workers/local/start-edge.ts';
 
-/** What can be sent to another process. */
+/** The options that can be sent to another process. A log function cannot. */
 export type EdgeSettings = Omit<EdgeOptions, 'log'>;
 export type EdgeReply = { url: string } | { error: string };
 
 const reply = (message: EdgeReply) => process.send?.(message);
 
-// Until the edge runs, the wait for that message keeps this process alive.
+// Until the edge runs, waiting for the settings message keeps this process alive.
 process.channel?.ref();
 
 let edge: Edge | undefined;

@@ -5,9 +5,9 @@ export type FolderLock = { release(): void };
 
 /**
  * Locks a folder for this process until `release`, or until the process ends, however it ends. Two
- * stacks on one store would overwrite each other's data. The lock is SQLite's, because Node has
- * none that the system releases by itself. Returns null if another process has the lock. Keep the
- * result: once nothing refers to it, the garbage collector takes it, and the lock is gone.
+ * stacks on one store would overwrite each other's data. We use SQLite's lock, because Node has no
+ * lock that the system releases by itself. Returns null if another process has the lock. Keep a
+ * reference to the result: once it is garbage-collected, the lock is gone.
  */
 export function lockFolder(folder: string): FolderLock | null {
   const file = path.join(folder, 'lock.db');

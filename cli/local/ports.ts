@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:net';
 
 const HOST = '127.0.0.1';
 
-/** Ports that are free at this moment. All are held at once, so no two are the same. */
+/** Finds ports that are free right now. Holds all of them at once, so no two are the same. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(Array.from({ length: count }, () => listen(0)));
   const ports = servers.map((server) => (server.address() as { port: number }).port);

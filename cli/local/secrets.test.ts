@@ -46,7 +46,7 @@ test('secrets are made once, then kept, and only their owner can read them', asy
   expect((await stat(dir)).mode & 0o777).toBe(0o700);
 });
 
-test('the edge and the backends accept the secrets, and only the public half of the key pair is published', async () => {
+test('the edge and the backends accept the secrets, and only the public key is published', async () => {
   const { directiveSecret, drawSecret, receiptPrivateJwk, receiptJwks } = await loadSecrets(dir);
   expect(directiveKey(directiveSecret).byteLength).toBeGreaterThanOrEqual(32);
   expect((await importDrawSecret(drawSecret)).id).toMatch(/^[0-9a-f]{8}$/);
@@ -57,7 +57,7 @@ test('the edge and the backends accept the secrets, and only the public half of 
   expect(await verifyReceipt(receipt, receiptJwks)).toEqual(RECEIPT);
 });
 
-test('secrets that a copy has opened to others are closed again', async () => {
+test('makes secrets private again after a copy has made them readable to others', async () => {
   await loadSecrets(dir);
   const file = path.join(dir, 'directive-secret');
   await chmod(file, 0o644);
@@ -78,7 +78,7 @@ test.each(['directive-secret', 'draw-secret', 'receipt-key.json'])(
   },
 );
 
-test.each(['x', 'd'] as const)('names a receipt key in which one bit of %s has changed', async (half) => {
+test.each(['x', 'd'] as const)('names the receipt key file if one bit of %s has changed', async (half) => {
   const { receiptPrivateJwk } = await loadSecrets(dir);
   const file = path.join(dir, 'receipt-key.json');
   const bytes = Buffer.from(receiptPrivateJwk[half], 'base64url');

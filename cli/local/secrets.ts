@@ -1,8 +1,8 @@
 /**
- * The secrets of a local stack, made once and then kept. The edge signs directives with the first.
- * The second is the secret that the backends' draws depend on: while it stays, yesterday's request
- * gets yesterday's answer. With the key pair the backends sign receipts: while it stays,
- * yesterday's receipts still verify.
+ * The secrets of a local stack, made once and then kept. The edge signs directives with the
+ * directive secret. The backends' draws depend on the draw secret: as long as it stays, yesterday's
+ * request gets yesterday's answer. The backends sign receipts with the key pair: as long as it
+ * stays, yesterday's receipts still verify.
  */
 import { randomBytes } from 'node:crypto';
 import { chmod, readFile, rename, writeFile } from 'node:fs/promises';
@@ -19,7 +19,7 @@ import {
 import * as z from 'zod';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 
-/** The length that edge and backend require. In base64url it is 43 characters. */
+/** The length that the edge and the backend require. In base64url it is 43 characters. */
 const SECRET_BYTES = 32;
 
 const PrivateJwk = z.strictObject({
@@ -73,8 +73,8 @@ function damaged(file: string, why: string, cause: unknown): Error {
 }
 
 /**
- * The file's value. If there is no file, the value is made and written first. A broken file is an
- * error and stays as it is.
+ * Reads the value in the file. If there is no file, makes the value and writes it first. A broken
+ * file is an error and is not changed.
  */
 async function keep<T>(file: string, schema: z.ZodType<T>, make: () => Promise<T>): Promise<T> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
@@ -83,7 +83,8 @@ async function keep<T>(file: string, schema: z.ZodType<T>, make: () => Promise<T
   });
   if (text === null) {
     const made = await make();
-    // Written whole or not at all: a crash must not leave half a key, broken at the next start.
+    // Written whole or not at all: a crash must not leave half a key, which would fail at the next
+    // start.
     await writeFile(`${file}.new`, JSON.stringify(made), { mode: 0o600 });
     await rename(`${file}.new`, file);
     return made;

@@ -4,7 +4,7 @@ import { readServeConfig } from './serve-config.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
-test('with no variables, or only empty ones, it is the demo on port 8787', () => {
+test('with no variables, or only empty ones, the default is the demo on port 8787', () => {
   const demo = {
     port: 8787,
     backends: 1,
@@ -17,12 +17,12 @@ test('with no variables, or only empty ones, it is the demo on port 8787', () =>
   expect(readServeConfig({ PORT: '', PLIMSOLL_DATA: '' })).toEqual(demo);
 });
 
-test('several backends share the cores, unless told otherwise', () => {
+test('several backends share the cores, unless the number of threads is set', () => {
   expect(Number(readServeConfig({ PLIMSOLL_BACKENDS: '64' }).threads)).toBeGreaterThanOrEqual(1);
   expect(readServeConfig({ PLIMSOLL_BACKENDS: '2', PLIMSOLL_THREADS: '3' }).threads).toBe('3');
 });
 
-test('an option wins over the environment, and an error names the option', () => {
+test('an option overrides the environment, and an error names the option', () => {
   expect(readServeConfig({ PORT: '1' }, { port: '8803' }).port).toBe(8803);
   expect(() => readServeConfig({ PORT: '1' }, { port: 'http' })).toThrow(/^--port: a port is a number/);
 });

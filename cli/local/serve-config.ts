@@ -6,7 +6,7 @@ import { parseHostNames } from '#shared/api/host-names.ts';
 import { INSTALLED } from '../options/installed.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
-/** A release is in node_modules, and the next install replaces what is there. */
+/** A release lies in node_modules, where the next install would replace the data. */
 const DEFAULT_DATA = path.join(INSTALLED ? process.cwd() : ROOT, '.plimsoll');
 
 const whole = (text: string) => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
@@ -36,18 +36,18 @@ const Environment = z.object({
 });
 
 export type ServeConfig = {
-  /** 0: any free port. */
+  /** 0 takes any free port. */
   port: number;
   backends: number;
   dataDir: string;
   bundle: string;
   /** Host names that the edge answers to, besides this machine's own. */
   moreNames: readonly string[];
-  /** Of each backend. */
+  /** Threads of each backend. */
   threads: string;
 };
 
-/** An option wins over the environment. */
+/** Reads the settings. An option overrides the environment. */
 export function readServeConfig(
   env: Readonly<Record<string, string | undefined>>,
   { port }: { port?: string | undefined } = {},

@@ -49,7 +49,7 @@ test('a process that ends before it is ready is an error', async () => {
   );
 });
 
-test('what a process has started ends with it, however it ends', async () => {
+test('when a process ends in any way, the processes it started end too', async () => {
   const parent = await program(
     'parent',
     `import { spawn } from 'node:child_process';
@@ -91,8 +91,8 @@ test('when this process is killed, the processes it started end by themselves', 
 });
 
 /**
- * For `kill`, a process that has ended still exists until its parent asks for its exit code. /proc
- * can tell, where there is one.
+ * To `kill`, a process that has ended still exists until its parent reads its exit code. /proc can
+ * tell the difference, on systems that have it.
  */
 async function isRunning(pid: number): Promise<boolean> {
   if (!isAlive(pid)) return false;

@@ -6,9 +6,9 @@ const EXIT_WITH_PARENT = new URL('./exit-with-parent.ts', import.meta.url).href;
 
 export type Running = {
   pid: number;
-  /** Resolves once the process is gone, with how it ended: `code 1`, `signal SIGKILL`. */
+  /** Resolves once the process is gone. The value says how it ended: `code 1`, `signal SIGKILL`. */
   ended: Promise<string>;
-  /** At once, together with everything it has started. */
+  /** Kills the process at once, together with everything it has started. */
   kill(): void;
 };
 
@@ -22,7 +22,7 @@ export type StartOptions = {
   args?: readonly string[];
   /** Added to this process's environment. */
   env?: Readonly<Record<string, string>>;
-  /** `pipe`: `ready` reads it; `stderr`: it is shown with stderr. */
+  /** `pipe`: `ready` reads it. `stderr`: it goes to our stderr. */
   stdout?: 'pipe' | 'stderr';
 };
 
@@ -38,8 +38,9 @@ export async function startProcess(
     {
       env: { ...process.env, ...env },
       stdio: ['ignore', stdout === 'pipe' ? 'pipe' : 2, 'inherit', 'ipc'],
-      // In a group of its own, for two reasons. Ctrl-C reaches only `serve`, which then stops
-      // things in order. And what the process has started (workerd) can be ended together with it.
+      // The process gets its own group, for two reasons. Ctrl-C reaches only `serve`, which then
+      // stops things in order. And we can kill what the process has started (workerd) along with
+      // it.
       detached: process.platform !== 'win32',
     },
   );
@@ -48,7 +49,7 @@ export async function startProcess(
     try {
       process.kill(process.platform === 'win32' ? child.pid : -child.pid, 'SIGKILL');
     } catch {
-      // The group is empty.
+      // The group is empty already.
     }
   };
   let lastResort: NodeJS.Timeout | undefined;

@@ -4,7 +4,7 @@ import { supervise } from './supervise.ts';
 
 const slept: number[] = [];
 let nowMs = 0;
-/** No wait is longer than one turn of the event loop. */
+/** A fake clock. No wait takes longer than one turn of the event loop. */
 const time = {
   now: () => nowMs,
   sleep: async (ms: number, signal: AbortSignal) => {
@@ -29,7 +29,7 @@ async function turns(count: number) {
   for (let i = 0; i < count; i++) await turn();
 }
 
-test('restarts a process that ends, with growing delays that start over after a long run', async () => {
+test('restarts a process that ends, with growing delays that are reset after a long run', async () => {
   const stop = new AbortController();
   const log: string[] = [];
   let current = scripted();
@@ -57,7 +57,7 @@ test('restarts a process that ends, with growing delays that start over after a 
   await closed;
 });
 
-test('a first start that fails is reported and not retried; a later one is retried', async () => {
+test('reports a failed first start and does not retry it, but retries a later one', async () => {
   const stop = new AbortController();
   const log: string[] = [];
   const options = { ...time, signal: stop.signal, log: (line: string) => log.push(line) };

@@ -4,17 +4,17 @@ import type { Running } from './start-process.ts';
 
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 10_000;
-/** After a run this long the process was fine, so the delays start over. */
+/** A process that ran this long was fine, so the delays start over. */
 const STEADY_MS = 30_000;
 const CHECK_EVERY_MS = 5_000;
 /**
- * In a row, and each may take as long as a check can. A machine that is merely busy must not lose a
- * backend.
+ * This many checks must fail in a row, and each may use its whole time limit. A machine that is
+ * merely busy must not lose a backend.
  */
 const FAILED_CHECKS = 3;
 
 export type Supervised = {
-  /** Rejects if the first start fails, which is not retried. */
+  /** Rejects if the first start fails. That start is not retried. */
   ready: Promise<void>;
   /** Resolves once the process is gone, after `signal` has fired or the first start has failed. */
   closed: Promise<void>;

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** By now every part runs, so nothing slow is left to do. A stack that takes longer is broken. */
+/** By now every part is running, so nothing slow is left. A stack that takes longer is broken. */
 const PATIENCE_MS = 20_000;
 
 /**
- * Asks the whole stack for one token, as a client would. If none comes in time, it throws the last
- * answer.
+ * Asks the whole stack for one token, as a client would. If none comes in time, throws an error
+ * that quotes the last answer.
  */
 export async function tryRequest(url: string, { key, model }: { key: string; model: string }): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;

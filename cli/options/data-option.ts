@@ -1,12 +1,12 @@
 /**
- * `--data`: the folder with public conversations, pairs and prompts. Only training and benches read
- * it.
+ * `--data`: the folder with public conversations, pairs and prompts. Only training and the benches
+ * read it.
  */
 import path from 'node:path';
 import { Option } from 'commander';
 
-/** A checkout keeps them next to itself. */
+/** The default folder lies next to the checkout. */
 const BESIDE_THE_CHECKOUT = path.join(import.meta.dirname, '../../../shared/data');
 
 export const dataOption = (description: string) =>
-  new Option('--data <dir>', description).default(BESIDE_THE_CHECKOUT, '../shared/data, beside the checkout');
+  new Option('--data <dir>', description).default(BESIDE_THE_CHECKOUT, '../shared/data, next to the checkout');

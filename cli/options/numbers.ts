@@ -1,4 +1,4 @@
-/** Parsers for numbers on a command line. They refuse anything else and say why. */
+/** Parsers for numbers on the command line. They reject anything else and say why. */
 import { InvalidArgumentError } from 'commander';
 
 export function number(text: string): number {
@@ -19,7 +19,7 @@ export function positiveInteger(text: string): number {
   return value;
 }
 
-/** In [0, 1]. */
+/** A number in [0, 1]. */
 export function share(text: string): number {
   const value = number(text);
   if (value < 0 || value > 1) throw new InvalidArgumentError('a share lies between 0 and 1');

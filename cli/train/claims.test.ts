@@ -1,6 +1,6 @@
 /**
- * Tests every command that writes a folder against what it may find there. Nobody's files are lost,
- * and a bad place is reported at once.
+ * Tests every command that writes a folder against what it may find there. No user's files are
+ * lost, and a command reports a bad output folder at once.
  */
 import {
   cpSync,
@@ -24,8 +24,8 @@ import { evalCommand } from '../eval.ts';
 import { studyCommand } from '../study.ts';
 import { trainCommand } from '../train.ts';
 
-// The only input that is made, not read. Without this mock, some commands would start hours of
-// work.
+// The small world is the only input that commands generate instead of reading it. Without this
+// mock, some of them would start hours of work.
 vi.mock('#lab/world/training-data.ts', async (original) => ({
   ...(await original<typeof import('#lab/world/training-data.ts')>()),
   worldDialogues: () => {
@@ -40,7 +40,7 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 const at = (...names: string[]) => path.join(dir, ...names);
 
-/** The inputs do not matter: a command checks the place for its output before it looks at them. */
+/** The inputs need not exist: a command checks its output folder before it looks at them. */
 const BASE = '--base none --tokenizer none';
 const MODELS = `${BASE} --reward none --cost none`;
 const EXPERTS = `${BASE} --safety none --helpfulness none --dual none`;
@@ -58,7 +58,8 @@ const bundle = () => writeBundle(at('out'), tinyBundle()).then(() => undefined);
 
 /**
  * For each command: how to call it, and how to make a folder of its own kind in `out`. `folder` is
- * that folder's name, if not `out`. With `resumes`, the command goes on with such a folder unasked.
+ * that folder's name, if not `out`. With `resumes`, the command continues in such a folder without
+ * a flag.
  */
 type Case = {
   args: string;
@@ -128,7 +129,7 @@ const COMMANDS: Record<string, Case> = {
   data: {
     args: 'data pku-saferlhf --endpoint http://127.0.0.1:9 --out DIR',
     folder: 'pku-saferlhf',
-    // Broken in another way, so that nothing is fetched.
+    // This lock file is invalid, so the command fails before it downloads anything.
     ours: () => write({ 'pku-saferlhf/dataset.lock.json': '{"repo":"x"}' }),
     ways: 'resumes',
   },
@@ -137,7 +138,7 @@ const NAMES = Object.keys(COMMANDS);
 const outOf = (name: string) => at(COMMANDS[name]!.folder ?? 'out');
 
 /**
- * The error that the command ends with. All of these end with one, because their inputs are
+ * Runs the command and returns its error message. Every command here fails, because its inputs are
  * missing.
  */
 async function fails(name: string, ...more: string[]): Promise<string> {
@@ -174,7 +175,7 @@ describe.each(NAMES)('%s', (name) => {
 
   test.each([
     ['somebody’s files', { 'thesis.tex': 'years', 'deep/er.txt': 'more' }],
-    // Names that we use too, with somebody else's words in them.
+    // Files with names that we use too, but with somebody else's content.
     [
       'files with the same names as ours',
       {
@@ -205,7 +206,7 @@ describe.each(NAMES)('%s', (name) => {
     }
   });
 
-  test('takes a folder of its own kind only in the way it was asked to', async () => {
+  test('uses a folder of its own kind only as its flags say', async () => {
     await ours();
     const before = snapshot();
     const already = / holds .* already: .*--force replaces it, or name another folder$/;
@@ -219,7 +220,7 @@ describe.each(NAMES)('%s', (name) => {
     expect(snapshot()).toEqual(before);
   });
 
-  test('refuses a file, a link to nothing and a link to a file', async () => {
+  test('rejects a file, a dangling link and a link to a file', async () => {
     const out = outOf(name);
     writeFileSync(out, 'mine');
     expect(await fails(name)).toMatch(/ is a file; a folder is wanted$/);
@@ -233,7 +234,7 @@ describe.each(NAMES)('%s', (name) => {
     expect(await fails(name)).toMatch(/ is a file; a folder is wanted$/);
   });
 
-  test('looks at the folder that a link leads to', async () => {
+  test('checks the folder that a link points to', async () => {
     write({ 'elsewhere/thesis.tex': 'years' });
     symlinkSync(at('elsewhere'), outOf(name));
     expect(await fails(name)).toMatch(/ is not empty and not /);
@@ -252,7 +253,7 @@ describe.each(NAMES)('%s', (name) => {
   });
 });
 
-test('does not replace a bundle in which somebody has put a file of their own', async () => {
+test('does not replace a bundle to which somebody has added a file', async () => {
   await COMMANDS.export!.ours();
   write({ 'out/experts/notes.txt': 'mine' });
   symlinkSync(at('elsewhere'), at('out/link'));
@@ -262,13 +263,13 @@ test('does not replace a bundle in which somebody has put a file of their own', 
   );
 });
 
-test('does not replace a run with one of another stage, kind or role', async () => {
+test('does not replace a run with a run of another stage, kind or role', async () => {
   await COMMANDS.reward!.ours();
   for (const other of ['sft', 'expert', 'router', 'cost'])
     expect(await fails(other, '--force')).toMatch(/ is not empty and not a run of the stage /);
 });
 
-test('eval --json replaces a file only if asked to, and needs a place it can write to', async () => {
+test('eval --json replaces a file only with --force, and never a folder', async () => {
   write({ 'figures.json': 'mine' });
   const evaluate = (...args: string[]) => {
     const command = evalCommand().exitOverride();
@@ -283,7 +284,7 @@ test('eval --json replaces a file only if asked to, and needs a place it can wri
   expect(readFileSync(at('figures.json'), 'utf8')).toBe('mine');
 });
 
-test('world follows the same rule', async () => {
+test('world replaces an earlier export only with --force, and never other files', async () => {
   vi.spyOn(console, 'log').mockReturnValue();
   onTestFinished(() => void vi.restoreAllMocks());
   const one = ['world', '--dialogues', '1', '--pairs', '1', '--out', at('out')];

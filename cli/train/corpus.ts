@@ -1,5 +1,5 @@
 /**
- * The base corpus that a command's settings ask for: the small world, plus real conversations from
+ * Builds the base corpus from a command's settings: the small world, plus real conversations from
  * `--data`.
  */
 import type { Edition } from '#lab/world/editions.ts';
@@ -10,7 +10,7 @@ import { type BaseCorpus, baseCorpus } from '#training/stages/base-corpus.ts';
 type CorpusSettings = WorldShares & {
   seed: number;
   edition: Edition;
-  /** How many dialogues of the small world. */
+  /** The number of small-world dialogues. */
   world: number;
   realShare: number;
   wordDropout: number;

@@ -37,7 +37,7 @@ afterEach(async () => {
 });
 const run = (...args: string[]) => data().exitOverride().parseAsync(args, { from: 'user' });
 
-test('fetches a known set from HF_ENDPOINT, and prints how to train on it', async () => {
+test('downloads a known set from HF_ENDPOINT, and prints how to train on it', async () => {
   await run('hh-rlhf-harmless', '--out', dir);
   const [summary, usage] = said[0]!.split('\n');
   expect(summary).toContain(`2 files, 0.0 MB in ${path.join(dir, 'hh-rlhf-harmless')}, commit 09be8c5bbc57; MIT`);
@@ -56,7 +56,7 @@ test('--endpoint overrides HF_ENDPOINT, and HF_TOKEN is sent', async () => {
   expect(server.requests[0]!.headers.authorization).toBe('Bearer hf_secret');
 });
 
-test('--list says what each set is and what its licence allows, without asking the hub', async () => {
+test('--list says what each set is and what its licence allows, without calling the hub', async () => {
   await run('--list');
   for (const [name, { licence, repo }] of Object.entries(KNOWN_DATASETS)) {
     expect(said[0]).toMatch(new RegExp(`^${name} .*${repo} .*${licence} .*weights: `, 'm'));

@@ -1,4 +1,7 @@
-/** `plimsoll train data <names...>`: public preference sets from the hub, checked and pinned. */
+/**
+ * `plimsoll train data <names...>`: downloads public preference sets from the hub, checked and
+ * pinned.
+ */
 import path from 'node:path';
 import { Presets, SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
@@ -23,7 +26,7 @@ type Flags = { out: string; list: boolean; update: boolean; endpoint: string };
 
 export const data = () =>
   new Command('data')
-    .description('download public preference sets; HF_TOKEN, if set, is sent to the hub and to nobody else')
+    .description('download public preference sets; HF_TOKEN, if set, is sent only to the hub')
     .argument('[names...]', Object.keys(KNOWN_DATASETS).join(', '))
     .option('--list', 'show the known sets with their licences', false)
     .option('--out <dir>', 'folder in which each data set gets its own folder', 'data')
@@ -55,7 +58,7 @@ async function download(names: string[], { out, list, update, endpoint }: Flags)
   }
 }
 
-/** What is there now, and how to train on it. */
+/** Says what the folder holds now, and how to train on it. */
 function summaryOf(
   name: DatasetName,
   { dataset, dir, lock }: { dataset: KnownDataset; dir: string; lock: DatasetLock },
@@ -91,7 +94,7 @@ function datasetList(): string {
     .join('\n');
 }
 
-/** A bar on a terminal; elsewhere a line every few seconds. */
+/** Shows a progress bar on a terminal, and otherwise prints a line every few seconds. */
 function byteProgress(label: string, size: number): { onBytes: (bytes: number) => void; done: () => void } {
   const format = `${label} {bar} {megabytes}/${megabytes(size)} MB, {eta_formatted} left`;
   const bar = new SingleBar({ format, barsize: 24, noTTYOutput: true, notTTYSchedule: 5000 }, Presets.rect);

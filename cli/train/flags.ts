@@ -1,4 +1,4 @@
-/** The flags that several stages share: where things lie, and how to stop and resume a run. */
+/** The flags that several stages share: folders, and how to save and resume a run. */
 import type { Command } from 'commander';
 import { type BaseModel, loadBaseModel } from '#training/stages/base-model.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '#training/tokenizer/chat-files.ts';

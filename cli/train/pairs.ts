@@ -1,4 +1,6 @@
-/** The pairs that a command's settings ask for: the small world's, plus those of `--pairs`. */
+/**
+ * Collects the pairs for a command's settings: from the small world and from the `--pairs` files.
+ */
 import type { Edition } from '#lab/world/editions.ts';
 import { shareSettings, type WorldShares } from '#lab/world/generate.ts';
 import { worldPairs } from '#lab/world/training-data.ts';
@@ -14,7 +16,7 @@ type PairSettings = WorldShares & {
   heldOut: number;
 };
 
-/** Returns the pairs with what decided them, for the settings that a checkpoint keeps. */
+/** Also returns the settings that decided the pairs, which a checkpoint keeps. */
 export async function pairsOf(
   { seed, edition, worldPairs: count, pairs: files, heldOut: heldOutShare, ...settings }: PairSettings,
   dimension: Dimension,
@@ -27,7 +29,7 @@ export async function pairsOf(
       edition,
       worldPairs: count,
       files,
-      // Without files it decides nothing.
+      // Without files this share has no effect.
       ...(files.length > 0 && { heldOutShare }),
       ...shareSettings({ jailbreakShare, multiTurnShare }),
     },

@@ -1,4 +1,4 @@
-/** The settings that decide the numbers of each stage. The defaults come from the demo's recipe. */
+/** The settings that determine each stage's results. The defaults come from the demo's recipe. */
 import * as z from 'zod';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { DEMO } from '#lab/methods/recipe.ts';

@@ -52,7 +52,7 @@ test('names a required setting that is missing', async () => {
   await expect(given(['--out', 'x'])).rejects.toThrow(/plimsoll train test: .*kind/);
 });
 
-describe('refuses and names', () => {
+describe('rejects, and names,', () => {
   test.each([
     ['an unknown key', { kind: 'one', stepz: 5 }, /settings\.json: .*stepz/],
     ['a number out of range', { kind: 'one', steps: 0 }, /settings\.json: .*steps/],
@@ -79,7 +79,7 @@ describe('refuses and names', () => {
   });
 });
 
-test('every setting of every stage says what it is', () => {
+test('every setting of every stage has a description', () => {
   for (const schema of [TokenizerStage, SftStage, ScoreStage, ExpertStage, RankStage, RouterStage]) {
     for (const [key, type] of Object.entries(schema.shape)) {
       expect(type.description, key).toBeTruthy();

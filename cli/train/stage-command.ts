@@ -1,8 +1,8 @@
 /**
- * A stage as a command. Its settings decide the numbers of a run: they are a zod schema that
- * refuses unknown keys. Each setting is a flag, and a JSON file can give all of them. A flag
- * overrides the file, and the file overrides the default. Where things lie and how many threads
- * work on them are not settings. They are flags only.
+ * Turns a training stage into a command. Its settings determine the result of a run. They are a zod
+ * schema that rejects unknown keys. Each setting is a flag, and a JSON file can give all of them. A
+ * flag overrides the file, and the file overrides the default. Folders and the number of threads
+ * are not settings, only flags.
  */
 import { readFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -14,7 +14,7 @@ export type StageSchema = z.ZodObject<Record<string, z.ZodType>>;
 export type StageCommand<S extends StageSchema, F> = {
   name: string;
   description: string;
-  /** Every key has a description, and a default unless it is required. */
+  /** Every key has a description, and every optional key has a default. */
   settings: S;
   /** Folders, `--resume` and the like. */
   flags: (command: Command) => Command;
@@ -46,8 +46,8 @@ export const stageCommand =
   };
 
 /**
- * Reads a file of settings, which may have only known keys. Flags and defaults fill in what it
- * leaves out.
+ * Reads a settings file, which may have only known keys. Flags and defaults fill in what it leaves
+ * out.
  */
 export async function readSettings(file: string, schema: StageSchema): Promise<Record<string, unknown>> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
@@ -59,7 +59,8 @@ export async function readSettings(file: string, schema: StageSchema): Promise<R
   } catch (cause) {
     throw new Error(`${file}: not JSON: ${(cause as Error).message}`, { cause });
   }
-  // All optional and without defaults, because a default must not override a flag.
+  // In the file every key is optional and has no default, because a default must not override a
+  // flag.
   const shape = Object.fromEntries(Object.entries(schema.shape).map(([key, type]) => [key, bare(type).optional()]));
   return parseSettings(z.strictObject(shape), json, file);
 }
@@ -71,7 +72,8 @@ function parseSettings<S extends z.ZodType>(schema: S, value: unknown, where: st
 }
 
 function bare(type: z.ZodType): z.ZodType {
-  // zod types the inside of a default as its core type, but every type we write is a whole one.
+  // zod gives the inner type of a default its core type, but every schema we write is a full
+  // ZodType.
   return type instanceof z.ZodDefault ? (type.def.innerType as z.ZodType) : type;
 }
 

@@ -1,8 +1,8 @@
-/** The house as text for a terminal, and as a Mermaid chart for docs/house.md. */
+/** Draws the house as text for a terminal, and as a Mermaid chart for docs/house.md. */
 import { type FolderGraph, storeys } from './folders.ts';
 import { LAYERS } from './layers.ts';
 
-/** One line a folder, lowest storey first: `  2  shared/gate  <- shared/line`. */
+/** One line per folder, lowest storey first: `  2  shared/gate  <- shared/line`. */
 export function drawText(graph: FolderGraph): string {
   const lines = storeys(graph).storeys.flatMap((folders, storey) =>
     folders.map((folder) => {
@@ -25,7 +25,7 @@ ${chart(direct(topGraph(graph, tops)))}
 ${tops.map((top) => floor(graph, top)).join('')}`;
 }
 
-/** The folders of one top folder, where there are several. */
+/** The folders inside one top folder, if there are several. */
 function floor(graph: FolderGraph, top: string): string {
   const folders = [...graph.keys()].filter((folder) => topOf(folder) === top && !/(^|\/)testing(\/|$)/.test(folder));
   if (folders.length < 2) return '';
@@ -47,8 +47,8 @@ function topGraph(graph: FolderGraph, tops: readonly string[]): Map<string, stri
 }
 
 /**
- * Leaves out an arrow where a longer way leads to the same folder: a picture of every import is a
- * tangle.
+ * Leaves out an arrow if a longer path leads to the same folder. A picture of every import would be
+ * a tangle.
  */
 function direct(edges: ReadonlyMap<string, readonly string[]>): Map<string, string[]> {
   const reaches = (from: string, to: string): boolean =>

@@ -1,21 +1,22 @@
 /**
- * The folders as a graph: which imports which, on which storey each one stands, and whether any of
- * them go in a circle.
+ * The folders as a graph: which folder imports which, on which storey each folder stands, and
+ * whether any of them form a circle (an import cycle).
  */
 import path from 'node:path';
 import type { SourceFile } from './imports.ts';
 
-/** Folder -> the folders it imports, each with the imports that make it so, as `from -> to`. */
+/** Folder -> the folders it imports, each with the imports that cause this, as `from -> to`. */
 export type FolderGraph = ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>;
 
 /**
- * A folder is a directory, without what is below it. Type imports count: who reads one folder has
- * to know the other. Tests do not, since nobody imports them; helpers in `testing/` do.
+ * A folder is a directory without its subdirectories. Type imports count, because whoever reads one
+ * folder has to know the other. Test files do not count, because nothing imports them. Helpers in
+ * `testing/` count.
  */
 export function folderGraph(sources: readonly SourceFile[]): FolderGraph {
   const graph = new Map<string, Map<string, string[]>>();
   for (const { file, imports } of sources) {
-    // A file at the root, such as vitest.config.ts, is in no folder.
+    // A file at the root, such as vitest.config.ts, belongs to no folder.
     if (file.endsWith('.test.ts') || !file.includes('/')) continue;
     const folder = path.posix.dirname(file);
     const edges = graph.get(folder) ?? new Map<string, string[]>();
@@ -32,9 +33,9 @@ export function folderGraph(sources: readonly SourceFile[]): FolderGraph {
 }
 
 /**
- * The folders in storeys: those of the first import none of ours, those of the next only what is
- * below them. `knotted` are the ones that no storey can hold, because each of them is part of a
- * circle or stands on one.
+ * Sorts the folders into storeys. Folders of the lowest storey import no other folder, and folders
+ * of a higher storey import only from the storeys below. `knotted` lists the folders that fit no
+ * storey, because each of them is part of a circle or stands on one.
  */
 export function storeys(graph: FolderGraph): { storeys: string[][]; knotted: string[] } {
   const built = new Set<string>();
@@ -54,7 +55,7 @@ export function storeys(graph: FolderGraph): { storeys: string[][]; knotted: str
   return { storeys: result, knotted: [...left].sort() };
 }
 
-/** For each knotted folder that lies on a circle, the shortest one through it; each circle once. */
+/** Finds the shortest circle through each knotted folder, if any. Lists each circle once. */
 export function circles(graph: FolderGraph): string[][] {
   const found = new Map<string, string[]>();
   for (const folder of storeys(graph).knotted) {
@@ -65,7 +66,7 @@ export function circles(graph: FolderGraph): string[][] {
   return [...found.values()];
 }
 
-/** Breadth first. `[a, b]` means that a imports b and b imports a. */
+/** A breadth-first search. `[a, b]` means that a imports b and b imports a. */
 function shortestWayBack(graph: FolderGraph, start: string): string[] | null {
   const ways: string[][] = [[start]];
   const seen = new Set<string>();

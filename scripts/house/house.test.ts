@@ -12,12 +12,12 @@ import { breaches, LAYERS } from './layers.ts';
 const house = (files: Record<string, string>) => Object.entries(files).map(([file, text]) => readSource(file, text));
 const graphOf = (files: Record<string, string>) => folderGraph(house(files));
 
-describe('an import is seen', () => {
+describe('finds an import', () => {
   test.each([
-    ['static', "import { x } from '#b/x.ts';"],
-    ['for its effect', "import '../b/x.ts';"],
+    ['that is static', "import { x } from '#b/x.ts';"],
+    ['for its side effect', "import '../b/x.ts';"],
     ['of a type', "import type { X } from '#b/x.ts';"],
-    ['dynamic', "const later = () => import('#b/x.ts');"],
+    ['that is dynamic', "const later = () => import('#b/x.ts');"],
     ['in a type', "let x: import('#b/x.ts').X;"],
     ['as a re-export', "export { x } from '../b/x.ts';"],
     ['as a re-export of everything', "export * from '../b/x.ts';"],
@@ -26,15 +26,15 @@ describe('an import is seen', () => {
     expect(imports).toEqual([{ from: 'a/y.ts', line: 2, to: { file: 'b/x.ts' } }]);
   });
 
-  test('and one in a comment or a string is none', () => {
+  test('but not in a comment or a string', () => {
     expect(readSource('a/y.ts', "// import { x } from '#b/x.ts';\nconst s = \"import '#b/x.ts'\";").imports).toEqual(
       [],
     );
   });
 });
 
-describe('a folder circle', () => {
-  test('of two is found, with the imports that close it', () => {
+describe('folder circles', () => {
+  test('finds a circle of two folders, with the imports that close it', () => {
     const graph = graphOf({
       'a/x.ts': "import '../b/y.ts';",
       'b/y.ts': "import type { X } from '../a/z.ts';",
@@ -44,20 +44,20 @@ describe('a folder circle', () => {
     expect(graph.get('b')!.get('a')).toEqual(['b/y.ts:1 -> a/z.ts']);
   });
 
-  test('of a folder and one inside it is found', () => {
+  test('finds a circle of a folder and its subfolder', () => {
     expect(
       circles(graphOf({ 'a/x.ts': "import './in/y.ts';", 'a/in/y.ts': "import '../z.ts';", 'a/z.ts': '' })),
     ).toEqual([['a', 'a/in']]);
   });
 
-  test('of three is found once, and what merely stands on it is not called one', () => {
+  test('finds a circle of three folders once, without a folder that only stands on it', () => {
     const files = { 'a/x.ts': "import '../b/x.ts';", 'b/x.ts': "import '../c/x.ts';", 'c/x.ts': "import '../a/y.ts';" };
     const graph = graphOf({ ...files, 'a/y.ts': '', 'd/x.ts': "import '../a/x.ts';" });
     expect(circles(graph)).toHaveLength(1);
     expect(storeys(graph).knotted).toEqual(['a', 'b', 'c', 'd']);
   });
 
-  test('is no circle where only a test closes it', () => {
+  test('finds no circle if only a test file closes it', () => {
     expect(
       circles(graphOf({ 'a/x.ts': "import '../b/y.ts';", 'b/y.ts': '', 'b/y.test.ts': "import '../a/x.ts';" })),
     ).toEqual([]);
@@ -94,13 +94,13 @@ describe('a forbidden direction', () => {
     expect(breaches(house({ [file]: text }))).toHaveLength(breach ? 1 : 0);
   });
 
-  test('is told with its place and the rule', () => {
+  test('is reported with its place and the rule', () => {
     expect(breaches(house({ 'lab/edge.ts': "\nimport '#workers/x.ts';" }))).toEqual([
       'lab/edge.ts:2 imports workers/x.ts: lab imports only training, gpu-backend, shared',
     ]);
   });
 
-  test('is not among the rules themselves: each layer names only lower ones', () => {
+  test('does not appear in LAYERS itself: each layer names only lower layers', () => {
     const names = Object.keys(LAYERS);
     for (const [top, below] of Object.entries(LAYERS)) {
       for (const name of below) expect(names.indexOf(name), `${top} -> ${name}`).toBeLessThan(names.indexOf(top));
@@ -108,13 +108,13 @@ describe('a forbidden direction', () => {
   });
 });
 
-test('a comment beyond column 100 is found, but not code or a comment behind it', () => {
+test('finds a comment line that ends beyond column 100, but not long code or a comment after code', () => {
   const long = 'x'.repeat(100);
   const { longComments } = readSource('a/x.ts', `// ${long}\nconst s = '${long}'; // [V]\n/*\n * ${long}\n */\n`);
   expect(longComments).toEqual([1, 4]);
 });
 
-test('the picture names every folder, lowest first, and leaves out arrows that a longer way implies', () => {
+test('the text lists every folder, lowest first, and the page leaves out arrows that a longer path implies', () => {
   const files = { 'shared/a/x.ts': '', 'shared/b/x.ts': "import '../a/x.ts';" };
   const graph = graphOf({ ...files, 'shared/c/x.ts': "import '../a/x.ts'; import '../b/x.ts';" });
   expect(drawText(graph)).toBe('  0  shared/a\n  1  shared/b  <- shared/a\n  2  shared/c  <- shared/a shared/b');
@@ -123,7 +123,7 @@ test('the picture names every folder, lowest first, and leaves out arrows that a
   expect(page).not.toContain('shared_c --> shared_a');
 });
 
-test('a file that is deleted but not yet staged is no fault', () => {
+test('ignores a file that is deleted but still in the git index', () => {
   const root = mkdtempSync(path.join(tmpdir(), 'plimsoll-house-'));
   onTestFinished(() => rmSync(root, { recursive: true }));
   execFileSync('git', ['init', '-q'], { cwd: root });
@@ -134,7 +134,7 @@ test('a file that is deleted but not yet staged is no fault', () => {
   expect(readSources(root).map(({ file }) => file)).toEqual(['shared/here.ts']);
 });
 
-test('our own house is read as it stands: every layer has files, and the gate is where it should be', () => {
+test('reads our own folders: every layer has files, and cli/train.ts has imports', () => {
   const sources = readSources(path.join(import.meta.dirname, '../..'));
   const tops = new Set(sources.map(({ file }) => file.split('/')[0]));
   for (const top of ['shared', 'policies', 'workers', 'gpu-backend', 'training', 'lab', 'cli'])

@@ -1,6 +1,6 @@
 /**
- * Reads who imports whom, from the syntax tree of every file of ours that git tracks or would
- * track.
+ * Reads which file imports which, from the syntax tree of every source file that git tracks or
+ * would track.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -8,10 +8,10 @@ import path from 'node:path';
 import { parseSync, Visitor } from 'oxc-parser';
 
 type Import = {
-  /** The importing file, from the root, with `/` between the folders. */
+  /** The importing file, relative to the root, with `/` between folders. */
   from: string;
   line: number;
-  /** A file from the root, or the name of a package. */
+  /** The imported file, relative to the root, or the name of a package. */
   to: { file: string } | { package: string };
 };
 
@@ -20,7 +20,7 @@ export type SourceFile = {
   imports: Import[];
   /** Lines that call `process.exit`. */
   exits: number[];
-  /** Lines that hold nothing but a comment and end beyond column 100. */
+  /** Lines that hold only a comment and end beyond column 100. */
   longComments: number[];
 };
 
@@ -31,12 +31,12 @@ export function readSources(root: string): SourceFile[] {
     cwd: root,
     encoding: 'utf8',
   });
-  // A file that was moved or deleted stays in the index until that is staged.
+  // A moved or deleted file stays in the git index until the change is staged.
   const files = listed.split('\n').filter((file) => /\.(ts|mjs)$/.test(file) && existsSync(path.join(root, file)));
   return files.map((file) => readSource(file, readFileSync(path.join(root, file), 'utf8')));
 }
 
-/** Static, dynamic and type imports, re-exports, and `import('...')` in a type. */
+/** Finds static, dynamic and type imports, re-exports, and `import('...')` in a type. */
 export function readSource(file: string, text: string): SourceFile {
   const { program, comments, errors } = parseSync(file, text);
   if (errors.length > 0) throw new Error(`${file}: ${errors[0]!.message}`);
@@ -64,7 +64,7 @@ export function readSource(file: string, text: string): SourceFile {
   const longComments = comments.flatMap(({ start, end }) => {
     const [first, last] = [lineAt(start), lineAt(end)];
     const all = Array.from({ length: last - first + 1 }, (_, i) => first + i);
-    // A comment behind code, such as a shape, may use all of the code's 120 columns.
+    // A comment after code, such as a shape, may use all of the code's 120 columns.
     return all.filter((line) => lines[line - 1]!.length > MAX_COMMENT_COLUMNS && (line > first || startsLine(start)));
   });
   return { file, imports, exits, longComments };

@@ -1,10 +1,10 @@
 /**
- * Which top folder may import which. docs/house.md draws it, `npm run check` fails on anything
- * else.
+ * Which top folder may import which. docs/house.md shows these rules, and `npm run check` enforces
+ * them.
  */
 import type { SourceFile } from './imports.ts';
 
-/** Lowest first. What a folder does not name it must not import, in tests either. */
+/** Lowest first. A folder, tests included, may import only the folders listed for it. */
 export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   shared: [],
   policies: ['shared'],
@@ -19,13 +19,13 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   examples: [],
 };
 
-/** The edge has no GPU, and what it shares with the browser has no native code. */
+/** The edge has no GPU, and code that it shares with the browser must not be native. */
 const WITHOUT_ONNXRUNTIME = ['shared', 'policies', 'workers'];
 
 /** Only a program may end the process. A library throws, and its caller decides. */
 const PROGRAMS = /^(cli|scripts|bench|test|examples)\/|\.test\.ts$|\/testing\//;
 
-/** Every breach as one line: where, what, and the rule. */
+/** Lists every breach as one line: the place, the import, and the rule. */
 export function breaches(sources: readonly SourceFile[]): string[] {
   return sources.flatMap(({ file, imports, exits }) => {
     const top = topOf(file);
@@ -42,7 +42,7 @@ export function breaches(sources: readonly SourceFile[]): string[] {
         continue;
       }
       const target = topOf(to.file);
-      // A file at the root, such as package.json, belongs to nobody.
+      // A file at the root, such as package.json, belongs to no folder.
       if (allowed === undefined || target === top || !(target in LAYERS) || allowed.includes(target)) continue;
       found.push(`${file}:${line} imports ${to.file}: ${top} imports ${listed(allowed)}`);
     }

@@ -1,6 +1,6 @@
 /**
  * `npm run house`: draws the folders' imports and rewrites docs/house.md. With `--check`, as in
- * `npm run check`, it writes nothing and fails on a circle, a forbidden import or an old page.
+ * `npm run check`, it writes nothing and fails on a circle, a forbidden import or an outdated page.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -18,7 +18,8 @@ const graph = folderGraph(sources);
 console.log(drawText(graph));
 
 const faults = breaches(sources);
-// A forbidden import mostly closes a circle too. Once it is gone, what is left is worth reading.
+// A forbidden import usually also closes a circle. So we report circles only when no import
+// is forbidden.
 for (const circle of faults.length > 0 ? [] : circles(graph)) {
   faults.push(`folders in a circle: ${[...circle, circle[0]].join(' -> ')}`);
   for (const [i, from] of circle.entries()) {
@@ -30,7 +31,7 @@ for (const { file, longComments } of sources) {
   faults.push(...longComments.map((line) => `${file}:${line} a comment that is longer than 100 columns`));
 }
 
-// A page of a house with a circle in it would leave out the folders on the circle.
+// If there is a circle, the page would leave out the folders on it, so we do not write one.
 if (faults.length === 0) {
   const page = drawPage(graph);
   if (!check) writeFileSync(PAGE, page);

@@ -1,4 +1,7 @@
-/** What `npm pack` makes, installed in an empty folder far from the checkout and used there. */
+/**
+ * Installs the package that `npm pack` makes, in an empty folder far from the checkout, and uses
+ * it.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -15,12 +18,13 @@ const ROOT = path.join(import.meta.dirname, '../..');
 const PACKAGE = 'node_modules/plimsoll';
 
 let folder: string;
-/** Why there is no install to test, if there is none. */
+/** Why npm could not install the package, if it could not. */
 let unreachable: string | undefined;
 
 /**
- * A stranger's environment: a home of its own, and nothing that `npm test` has set. npm keeps its
- * cache, without which each run would fetch 150 MB, and its user's settings, such as the registry.
+ * A new user's environment: its own home folder, and nothing that `npm test` has set. npm keeps its
+ * cache, because otherwise each run would download 150 MB. It also keeps the user's settings, such
+ * as the registry.
  */
 function environment(): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(npm|PLIMSOLL)_/.test(name));
@@ -54,8 +58,8 @@ beforeAll(async () => {
   const packed = await outcome(start('npm', 'pack', ROOT, '--pack-destination', folder, '--loglevel=error'));
   expect(packed).toMatchObject({ code: 0, stdout: `plimsoll-${manifest.version}.tgz\n` });
   const tarball = path.join(folder, `plimsoll-${manifest.version}.tgz`);
-  // Without install scripts, as docs/operations.md says: onnxruntime-node's would fetch files for
-  // CUDA from nuget.org.
+  // Without install scripts, as docs/operations.md recommends: onnxruntime-node's script would
+  // download CUDA files from nuget.org.
   const flags = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--fetch-retries=1'];
   const installed = await outcome(start('npm', 'install', tarball, ...flags));
   if (installed.code !== 0 && /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|ETIMEDOUT/.test(installed.stderr)) {
@@ -66,7 +70,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test('the commands run, and those that look at files find the ones in the release', async ({ skip }) => {
+test('the commands run, and commands that read files find them in the release', async ({ skip }) => {
   skip(unreachable !== undefined, unreachable);
   expect(await plimsoll('--version')).toMatchObject({ code: 0, stdout: `${manifest.version}\n` });
   expect((await plimsoll('--help')).stdout).toMatch(/^Usage: plimsoll /);
@@ -82,14 +86,14 @@ test('the commands run, and those that look at files find the ones in the releas
   expect(policy).toMatchObject({ code: 0, stdout: expect.stringContaining('is a valid policy') });
 });
 
-test('a backend without its secrets says which are missing', async ({ skip }) => {
+test('a backend without its secrets names the missing ones', async ({ skip }) => {
   skip(unreachable !== undefined, unreachable);
   const { code, stderr } = await plimsoll('backend');
   expect(code).toBe(1);
   expect(stderr).toContain('PLIMSOLL_DIRECTIVE_SECRET: is not set');
 });
 
-test('the study says that a release does not have it', async ({ skip }) => {
+test('the study command says that a release does not include it', async ({ skip }) => {
   skip(unreachable !== undefined, unreachable);
   const { code, stderr } = await plimsoll('study', 'run', '--force');
   expect([code, stderr]).toEqual([1, 'plimsoll: study is not in a release; run it in a checkout of the repository\n']);
@@ -97,7 +101,7 @@ test('the study says that a release does not have it', async ({ skip }) => {
 
 test('serve answers a request, keeps its state in the current folder and leaves nothing running', async ({ skip }) => {
   skip(unreachable !== undefined, unreachable);
-  // Not through npx, which dies of a signal before it can pass on the exit code.
+  // We do not use npx, because a signal kills it before it can pass on the exit code.
   const child = start(process.execPath, `${PACKAGE}/cli/plimsoll.mjs`, 'serve');
   let log = '';
   child.stderr!.on('data', (chunk) => (log += chunk));

@@ -1,16 +1,17 @@
 /**
  * Reverse-mode differentiation over a graph's tape (Griewank and Walther, "Evaluating Derivatives",
- * ch. 3). The gradients are more nodes of the same ONNX graph, so one run of one session gives loss
- * and gradients together.
+ * ch. 3). The gradients become nodes of the same ONNX graph, so one run of one session gives both
+ * the loss and the gradients.
  */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { add, scalar } from '#gpu-backend/graph/ops.ts';
 import { VJPS } from './vjps.ts';
 
 /**
- * d loss / d value for each of `wrt`, as values of the same graph with the shapes of `wrt`. `loss`
- * must hold one number. Throws if an operator on the way has no gradient, if a gradient reaches an
- * output other than an operator's first, or if the loss does not depend on a value asked for.
+ * Returns d loss / d value for each value in `wrt`, as values of the same graph with the shapes of
+ * `wrt`. `loss` must hold one number. Throws if an operator on the way has no gradient, if a
+ * gradient reaches an operator's output other than its first, or if the loss does not depend on a
+ * value in `wrt`.
  */
 export function gradients(graph: Graph, loss: Value, wrt: readonly Value[]): Value[] {
   const needed = dependents(graph, wrt);

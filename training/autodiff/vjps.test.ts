@@ -1,6 +1,6 @@
 /**
- * Checks every operator's gradient against central finite differences, in float64 where onnxruntime
- * has the kernel.
+ * Checks every operator's gradient against central finite differences. It uses float64 if
+ * onnxruntime has a float64 kernel for the operator.
  */
 import { describe, expect, test } from 'vitest';
 import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
@@ -15,9 +15,9 @@ type Case = {
   name?: string;
   shapes: number[][];
   build: (inputs: Value[], graph: Graph) => Value;
-  /** The kernel exists only in float32. */
+  /** True if onnxruntime has only a float32 kernel. */
   float32?: true;
-  /** Draws the inputs from [0.5, 1.5], for Log and Div. */
+  /** Draws the inputs from [0.5, 1.5], as Log and Div need. */
   positive?: true;
 };
 
@@ -170,7 +170,7 @@ function buildLoss({ shapes, build, float32 }: Case) {
   const dtype = float32 ? 'float' : 'double';
   const inputs = shapes.map((shape, i) => graph.input(`x${i}`, dtype, shape));
   const y = build(inputs, graph);
-  // A weighted sum, so that no two elements get the same cotangent.
+  // The loss is a weighted sum, so that no two elements get the same cotangent.
   const size = y.shape.reduce<number>((product, dim) => product * Number(dim), 1);
   const weights = graph.constant(
     dtype,
@@ -189,7 +189,8 @@ function buildLoss({ shapes, build, float32 }: Case) {
 describe('each gradient matches central finite differences', () => {
   test.each(cases.map((each) => [each.name ?? each.op, each] as const))('%s', async (_, each) => {
     const session = await GraphSession.create(buildLoss(each).toModel(), { threads: 1 });
-    // The step balances truncation (h^2) against rounding (eps / h): about eps^(1/3) for each type.
+    // The step h balances truncation (h^2) against rounding (eps / h): about eps^(1/3) for each
+    // type.
     const [step, tolerance] = each.float32 ? [1e-2, 5e-3] : [1e-5, 1e-8];
     const random = noise(each.shapes.flat().length);
     const next = () => (each.positive ? 1 + random.next().value! / 2 : random.next().value!);
@@ -240,14 +241,14 @@ test('the embedding gradient adds repeated ids exactly, on two threads', async (
       table: { dims: [rows, width], data: new Float32Array(rows * width) },
       ids: int64([count], values),
     });
-    // toEqual on so many numbers would take seconds.
+    // With this many numbers, toEqual would take seconds.
     expect(gradient!.findIndex((value, i) => value !== expected[i])).toBe(-1);
     expect(gradient).toHaveLength(expected.length);
   }
   await session.release();
 });
 
-test('names an operator that has no gradient', () => {
+test('fails with the name of an operator that has no gradient', () => {
   const graph = new Graph('no-gradient');
   const x = graph.input('x', 'float', [2]);
   const y = ops.reduceSum(graph.emit('Erf', [x], [{ dtype: 'float', shape: [2] }])[0]!, [0]);

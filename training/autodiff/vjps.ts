@@ -28,8 +28,8 @@ import {
 import { normalizeAxis, staticShape } from '#gpu-backend/graph/shapes.ts';
 
 /**
- * `needs(i)` says whether input i needs a cotangent, so that we do not build costly ones for
- * nothing.
+ * `needs(i)` says whether input i needs a cotangent, so that we do not build costly ones
+ * unnecessarily.
  */
 type Vjp = (entry: TapeEntry, dy: Value, needs: (input: number) => boolean) => (Value | null)[];
 
@@ -84,8 +84,8 @@ export const VJPS: Record<string, Vjp> = {
     return [parts.length === 1 ? dy : concat(parts, axis.int)];
   },
   /**
-   * Rows may repeat, so their cotangents add up. ScatterElements adds them exactly; ScatterND
-   * races.
+   * An index may repeat, and then the cotangents of its rows add up. ScatterElements adds them
+   * exactly. ScatterND has a race.
    */
   Gather: ({ inputs: [table, indices] }, dy) => {
     const [rows, width] = staticShape(table!) as [number, number];
@@ -157,9 +157,9 @@ function sumTo(dy: Value, like: Value): Value {
 }
 
 /**
- * C = A B: dA = dC B^T, dB = A^T dC. Either operand may be transposed. When the left operand is
- * batched and the right one is 2-D (every linear layer), we take one product over all rows instead
- * of one per batch and a sum.
+ * C = A B: dA = dC B^T, dB = A^T dC. Either operand may be transposed. If the left operand is
+ * batched and the right one is 2-D (every linear layer), we compute one product over all rows
+ * instead of one product per batch and a sum.
  */
 function matmulVjp(
   { inputs: [a, b] }: TapeEntry,

@@ -6,7 +6,7 @@ const options = { step: 16, maxLength: 128, tokensPerBatch: 256 };
 const lengths = fc.array(fc.integer({ min: 1, max: 160 }), { minLength: 1, maxLength: 200 });
 
 describe('buckets', () => {
-  test('hold every row that fits, once, in a bucket long enough for it', () => {
+  test('hold every row that fits exactly once, in a bucket long enough for it', () => {
     fc.assert(
       fc.property(lengths, (all) => {
         const { buckets, skipped } = makeBuckets(all, options);
@@ -33,7 +33,7 @@ describe('buckets', () => {
     expect(plan.at(plan.perEpoch + 1)).not.toEqual(plan.at(1));
   });
 
-  test('refuses to plan with nothing to train on', () => {
+  test('planning without data to train on is an error', () => {
     expect(() => planBatches(makeBuckets([500], options).buckets, { seed: 's' })).toThrow('no data to train on');
   });
 });

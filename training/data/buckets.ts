@@ -1,6 +1,6 @@
 /**
- * Length buckets. Rows of similar length share a batch, so that little is padding and every batch
- * has one of a few static shapes (one session each).
+ * Length buckets. Rows of similar length share a batch, so that there is little padding and every
+ * batch has one of a few static shapes. Each shape has its own session.
  */
 import { type Feed, float32, int64 } from '#gpu-backend/graph/session.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
@@ -11,8 +11,8 @@ export type Bucket = BatchShape & { items: number[] };
 
 /**
  * Sorts items by length into buckets of width `step` up to `maxLength`. Each batch holds about
- * `tokensPerBatch`. `rowsPerItem` is 2 for preference pairs. Items that are too long are left out
- * and counted.
+ * `tokensPerBatch`. `rowsPerItem` is 2 for preference pairs. Leaves out items that are too long,
+ * and counts them.
  */
 export function makeBuckets(
   lengths: readonly number[],
@@ -40,7 +40,7 @@ export function makeBuckets(
   for (const [length, own] of [...byLength].sort(([a], [b]) => a - b)) {
     const items = [...carried, ...own];
     const itemsPerBatch = Math.max(1, Math.floor(tokensPerBatch / length / rowsPerItem));
-    // Too few for one batch: they join the next longer ones.
+    // These are too few for one batch, so they join the next longer bucket.
     if (items.length < itemsPerBatch && length < maxLength && [...byLength.keys()].some((other) => other > length)) {
       carried = items;
       continue;
@@ -54,8 +54,8 @@ export function makeBuckets(
 export type PlannedBatch = { bucket: number; items: number[] };
 
 /**
- * The batch of every step, counted from 1. Each epoch has its own shuffle, which depends only on
- * the seed and the epoch's number.
+ * Plans the batch of every step; steps count from 1. Each epoch has its own shuffle, which depends
+ * only on the seed and the epoch's number.
  */
 export function planBatches(
   buckets: readonly Bucket[],
@@ -91,8 +91,8 @@ export function planBatches(
 }
 
 /**
- * `ids`, `targets` and `loss_weights` of a batch, padded at the end; `normalize` makes the weights
- * sum to 1.
+ * Makes a batch's `ids`, `targets` and `loss_weights`, padded at the end. `normalize` makes the
+ * weights sum to 1.
  */
 export function tokenFeeds(
   rows: readonly TokenRow[],

@@ -1,6 +1,6 @@
 /**
  * Readers of conversations. A layout is a schema plus a function that turns one row into a
- * dialogue, or says why there is none. A new layout is one more line in `DIALOGUE_LAYOUTS`.
+ * dialogue, or says why it cannot. To add a layout, add a line to `DIALOGUE_LAYOUTS`.
  */
 import * as z from 'zod';
 import { Message } from '#shared/protocol/generate.ts';
@@ -10,21 +10,23 @@ import type { SkipReason } from './skips.ts';
 
 const Source = z.string().optional();
 
-/** Alpaca: `instruction`, an optional `input`, `output`. Our `instr_*` files add a `source`. */
+/** Alpaca: `instruction`, an optional `input`, and `output`. Our `instr_*` files add a `source`. */
 const Alpaca = z.object({
   instruction: z.string().min(1),
   input: z.string().nullish(),
   output: z.string(),
   source: Source,
 });
-/** Dolly: `instruction`, an optional `context`, `response`. */
+/** Dolly: `instruction`, an optional `context`, and `response`. */
 const Dolly = z.object({
   instruction: z.string().min(1),
   context: z.string().nullish(),
   response: z.string(),
   source: Source,
 });
-/** `messages` with roles and contents, as in OpenAI's fine-tuning files and our `dialog_*`. */
+/**
+ * `messages` with roles and contents, as in OpenAI's fine-tuning files and our `dialog_*` files.
+ */
 const Messages = z.object({ messages: z.array(Message).min(2), source: Source });
 
 const single = (

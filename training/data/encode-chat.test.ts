@@ -9,7 +9,7 @@ const render = (messages: readonly Message[], { addGenerationPrompt = true } = {
   ...messages.flatMap(({ role, content }) => [role === 'user' ? USER : ASSISTANT, ...letters(content), END]),
   ...(addGenerationPrompt ? [ASSISTANT] : []),
 ];
-// The encoder only calls `encode` of a bundle's tokenizer.
+// Of the tokenizer, the encoder only calls `encode`.
 const encoder = { tokenizer: { encode: letters }, renderChat: render, eosId: END } as unknown as ChatEncoder;
 const prompt: Message[] = [
   { role: 'user', content: 'a' },
@@ -17,12 +17,12 @@ const prompt: Message[] = [
   { role: 'user', content: 'e' },
 ];
 
-// The tokens predicted: user a end assistant b c d end user e end assistant f g end
+// The predicted tokens: user a end assistant b c d end user e end assistant f g end
 test.each([
-  ['only the last answer unless more is asked for', {}, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]],
-  ['every answer with its end', { everyAnswer: true }, [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1]],
+  ['only the last answer by default', {}, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]],
+  ['every answer with its end token', { everyAnswer: true }, [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1]],
   [
-    'the opening of every answer, and the prompt a little',
+    'the opening of every answer more, and the prompt less',
     { everyAnswer: true, promptWeight: 0.5, opening: { tokens: 2, weight: 4 } },
     [0.5, 0.5, 0.5, 0.5, 4, 4, 1, 1, 0.5, 0.5, 0.5, 0.5, 4, 4, 1],
   ],
@@ -37,7 +37,7 @@ test.each([
   expect(row.weights).toHaveLength(row.ids.length - 1);
 });
 
-test('refuses to learn earlier answers that the template leaves out', () => {
+test('fails if it should learn earlier answers that the template leaves out', () => {
   const forgetful = { ...encoder, renderChat: (messages: readonly Message[]) => render(messages.slice(-1)) };
   expect(() => encodeChat({ prompt, answer: 'f' }, forgetful, { everyAnswer: true })).toThrow('chat template');
   expect(encodeChat({ prompt, answer: 'f' }, forgetful).ids.length).toBe(7);

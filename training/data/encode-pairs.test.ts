@@ -4,13 +4,13 @@ import { encodePairs } from './encode-pairs.ts';
 import type { Preference } from './rows.ts';
 import { noSkips } from './skips.ts';
 
-/** One token per letter, after a prompt of two tokens. */
+/** Makes one token per letter, after a prompt of two tokens. */
 const letters = {
   tokenizer: { encode: (text: string) => [...text].map((letter) => letter.charCodeAt(0)) },
   renderChat: () => [1, 2],
   eosId: 0,
 };
-// The encoder only calls `encode` of a bundle's tokenizer.
+// Of the tokenizer, the encoder only calls `encode`.
 const encoder = letters as unknown as ChatEncoder;
 const pair = (responses: [string, string], changes: Partial<Preference> = {}): Preference => ({
   prompt: [{ role: 'user', content: '?' }],
@@ -35,9 +35,9 @@ test('ties and equal answers are skipped and counted', () => {
   expect(skipped).toEqual({ ...noSkips(), noVerdict: 1, equalAnswers: 1 });
 });
 
-test('can leave out the first differing token of both answers, and nothing else', () => {
+test('can leave out the first token in which the answers differ, and no other', () => {
   const options = { dimension: 'better' as const, dropFirstDifference: true };
   const { pairs } = encodePairs([pair(['xay', 'xbz'])], encoder, options);
-  // ids 1 2 x a y 0: the weights count the predictions of 2, x, a, y and the end.
+  // The ids are 1 2 x a y 0, and the weights are for predicting 2, x, a, y and the end.
   for (const row of [pairs[0]!.chosen, pairs[0]!.rejected]) expect([...row.weights]).toEqual([0, 1, 0, 1, 1]);
 });

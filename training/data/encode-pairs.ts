@@ -8,21 +8,21 @@ import { noSkips, type SkipReason, type Skips } from './skips.ts';
 export type PairRows = {
   chosen: TokenRow;
   rejected: TokenRow;
-  /** Where the two come from: the labelled pair, and which of its responses was chosen. */
+  /** The labelled pair that the two rows come from, and which of its responses was chosen. */
   preference: Preference;
   winner: 0 | 1;
-  /** Whether the chosen and the rejected answer are safe; null where nobody labelled it. */
+  /** Whether the chosen and the rejected answer are safe; null if an answer has no such label. */
   safe: [boolean | null, boolean | null];
 };
 /**
- * Skips and counts the pairs that teach nothing: those without a verdict in `dimension`, with the
- * same text twice, with nothing asked or answered, or with a prompt that leaves no token of
+ * Skips and counts the pairs that teach nothing: pairs without a verdict in `dimension`, with two
+ * equal answers, with an empty prompt or answer, or with a prompt that leaves no token of
  * `contextLength` for an answer. The buckets decide whether the answers fit (`longAnswer` stays 0
  * here).
  *
  * `dropFirstDifference` leaves the first token in which the two answers differ out of both
  * log-probabilities. MidPO's published code does so, because it slices shifted log-probabilities at
- * the place of the unshifted tokens. What the two answers have in common cancels anyway.
+ * the place of the unshifted tokens. The tokens that both answers share cancel anyway.
  */
 export function encodePairs(
   preferences: Iterable<Preference>,
@@ -60,6 +60,6 @@ function faultOf({ prompt, responses }: Preference): SkipReason | null {
 
 function dropDifference({ chosen, rejected }: { chosen: TokenRow; rejected: TokenRow }): void {
   const at = chosen.ids.findIndex((id, i) => id !== rejected.ids[i]);
-  // weights[i] counts the prediction of ids[i + 1].
+  // weights[i] is the weight of predicting ids[i + 1].
   for (const { weights } of [chosen, rejected]) if (at > 0 && at - 1 < weights.length) weights[at - 1] = 0;
 }

@@ -18,7 +18,7 @@ const Answers = fc.array(
 );
 
 describe('pairAnswers', () => {
-  test('pairs a safe with an unsafe answer to the same prompt, and points at the safe one', () => {
+  test('pairs a safe and an unsafe answer to the same prompt, with the safe one as the safer', () => {
     const [pair, ...others] = pairAnswers([row('p', 'yes', true), row('q', 'well', false), row('p', 'no', false)]);
     expect(others).toEqual([]);
     expect(pair!.responses.toSorted()).toEqual(['no', 'yes']);
@@ -27,7 +27,7 @@ describe('pairAnswers', () => {
     expect(pair!.better).toBeNull();
   });
 
-  test('counts an answer labelled several times once, by majority, and leaves it out on a tie', () => {
+  test('uses an answer with several labels once, by majority, and leaves it out if they tie', () => {
     const onSkip = vi.fn<(reason: SkipReason) => void>();
     const votes = [true, false, true].map((safe) => row('p', 'often', safe));
     const torn = [true, false].map((safe) => row('p', 'torn', safe));
@@ -56,7 +56,7 @@ describe('pairAnswers', () => {
   test('puts the safe answer first in about half of the pairs', () => {
     const answers = Array.from({ length: 500 }, (_, i) => [row(`${i}`, `a${i}`, true), row(`${i}`, `b${i}`, false)]);
     const first = pairAnswers(answers.flat()).filter(({ safer }) => safer === 0).length;
-    // Binomial with 500 draws: its standard deviation is 11, so this allows 5 of them.
+    // The count is binomial with 500 draws. Its standard deviation is 11, so this allows 5 of them.
     expect(Math.abs(first - 250)).toBeLessThan(56);
   });
 });

@@ -1,4 +1,4 @@
-/** Single answers, each labelled safe or unsafe by itself, and pairs made of them. */
+/** Reads single answers, each labelled safe or unsafe on its own, and makes pairs of them. */
 import * as z from 'zod';
 import type { Message } from '#shared/protocol/generate.ts';
 import { hashToUnit } from './random.ts';
@@ -8,7 +8,7 @@ import type { SkipReason } from './skips.ts';
 
 /**
  * BeaverTails: one answer per row, and whether it is safe. It also says which of 14 harms the
- * answer does, which we do not read.
+ * answer does, but we do not read that.
  */
 const BeaverTails = z.object({
   prompt: z.string(),
@@ -23,10 +23,9 @@ export async function* readBeaverTails(file: string): AsyncGenerator<LabelledAns
 
 /**
  * Pairs a safe with an unsafe answer to the same prompt, compared word for word. Every answer is in
- * at most one pair: BeaverTails has about twenty answers to a prompt, and using all pairs of them
- * would repeat each answer ten times. An answer labelled several times counts once, by majority. A
- * hash decides which answer comes first. `onSkip` is called once for each answer that stays without
- * a pair.
+ * at most one pair: BeaverTails has about twenty answers per prompt, and using all pairs of them
+ * would repeat each answer ten times. An answer with several labels counts once, by majority. A
+ * hash decides which answer comes first. Calls `onSkip` once for each answer that gets no pair.
  */
 export function pairAnswers(
   answers: Iterable<LabelledAnswer>,

@@ -1,6 +1,6 @@
 /**
- * No held-out prompt may be among the training data. The same words on two sides of a split are an
- * error, not a warning.
+ * Checks that no held-out prompt is in the training data. The same words on two sides of a split
+ * are an error, not a warning.
  */
 import type { Message } from '#shared/protocol/generate.ts';
 import { openingTurn, promptKey } from './prompt-key.ts';
@@ -12,8 +12,8 @@ const NAMED = 5;
 const SHOWN_CHARACTERS = 100;
 
 /**
- * Throws when two sides share a prompt, as `promptKey` compares them, and names the first ones with
- * their sources.
+ * Throws if two sides share a prompt, as compared by `promptKey`. The error names the first shared
+ * prompts and their sources.
  */
 export function assertNoSharedPrompts(prompts: Iterable<PlacedPrompt>): void {
   const seen = new Map<string, PlacedPrompt>();
@@ -35,7 +35,7 @@ export function assertNoSharedPrompts(prompts: Iterable<PlacedPrompt>): void {
 
 type PromptRow = { prompt: readonly Message[]; source: string };
 
-/** For rows whose prompt is a conversation: throws when an opening turn is on both sides. */
+/** For rows whose prompt is a conversation. Throws if an opening turn is on both sides. */
 export function assertNoLeak(train: readonly PromptRow[], heldOut: readonly PromptRow[]): void {
   const place = (side: string) => (row: PromptRow) => ({
     side,

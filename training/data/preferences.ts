@@ -34,11 +34,11 @@ const PkuSafeRlhf = z.object({
   is_response_1_safe: Flag,
 });
 /**
- * HH-RLHF: two whole transcripts that differ only in the last answer. The file, not the row,
- * decides which dimension was judged.
+ * HH-RLHF: two whole transcripts that differ only in the last answer. The dimension that was judged
+ * depends on the file, not on the row.
  */
 const HhRlhf = z.object({ chosen: Transcript, rejected: Transcript });
-/** HH-RLHF already cut into a prompt and two answers: our `pref_hh_*`. */
+/** HH-RLHF already cut into a prompt and two answers: our `pref_hh_*` files. */
 const HhMessages = z.object({
   messages: z.array(Message).min(1),
   chosen: z.string(),
@@ -46,8 +46,8 @@ const HhMessages = z.object({
   source: Source,
 });
 /**
- * UltraFeedback, binarized: two conversations, and the score that a model gave to the last answer
- * of each.
+ * UltraFeedback, binarized: two conversations, with the scores that a model gave to their last
+ * answers.
  */
 const UltraFeedback = z.object({
   chosen: z.array(Message).min(2),
@@ -67,8 +67,8 @@ const chosenFirst = (dimension: Dimension): Pick<Preference, 'better' | 'safer'>
 });
 
 /**
- * The prompt and the two last answers. A few rows of public sets are no such pair; they are
- * skipped.
+ * Returns the prompt and the two last answers. A few rows of public sets are not such a pair, and
+ * we skip them.
  */
 function pairOfConversations(chosen: Message[], rejected: Message[]): PairOrSkip {
   const prompt = chosen.slice(0, -1);
@@ -79,7 +79,7 @@ function pairOfConversations(chosen: Message[], rejected: Message[]): PairOrSkip
 type PairOrSkip = Pick<Preference, 'prompt' | 'responses'> | SkipReason;
 
 export type ReadOptions = {
-  /** What was judged, for layouts that hold one preference and do not say which. */
+  /** The judged dimension, for layouts that hold one preference and do not say which. */
   dimension?: Dimension;
   /** Called for every row that gives no pair. */
   onSkip?: (reason: SkipReason) => void;
@@ -129,7 +129,7 @@ export const PREFERENCE_LAYOUTS = {
     source: source ?? file,
   })),
   /**
-   * Reads the whole file before the first pair, because an answer's rival may be in its last row.
+   * Reads the whole file before it yields a pair, because an answer's rival may be in the last row.
    */
   async *beavertails(file: string, { onSkip }: ReadOptions = {}): AsyncGenerator<Preference> {
     const answers = await Array.fromAsync(readBeaverTails(file));

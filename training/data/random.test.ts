@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createRandom, hashToUnit } from './random.ts';
 
-test('the same seed gives the same stream, and another seed another', () => {
+test('the same seed gives the same stream, and another seed gives another stream', () => {
   const draw = (seed: string) => {
     const random = createRandom(seed);
     return Array.from({ length: 20 }, () => random.next());
@@ -22,7 +22,7 @@ test('the stream is still the one that our data sets were made from', () => {
   `);
 });
 
-test('draws are uniform, both within one stream and over the first draws of many', () => {
+test('draws are uniform, both within one stream and across the first draws of many streams', () => {
   const random = createRandom('uniform');
   const streams = [
     () => random.next(),
@@ -57,7 +57,7 @@ test('shuffle keeps every item, sample takes distinct ones, int stays in its ran
   );
 });
 
-test('weighted follows the shares and never draws a share of zero', () => {
+test('weighted follows the shares, and never draws a key whose share is zero', () => {
   const random = createRandom('weights');
   const counts = { a: 0, b: 0, never: 0 };
   for (let i = 0; i < 10_000; i++) counts[random.weighted({ a: 3, b: 1, never: 0 })]++;

@@ -1,8 +1,8 @@
 /**
  * A small seeded generator, so that a data set is a function of its seed. The seed is a string
- * because its parts carry meaning (`7/train/dialogue/12`). Each row draws from its own stream, so
- * the first rows of a long run are those of a short one. It is sfc32 (Chris Doty-Humphrey,
- * PractRand), seeded through xmur3. Not for secrets.
+ * because its parts carry meaning (`7/train/dialogue/12`). Each row draws from its own stream, so a
+ * long run begins with the same rows as a short one. It is sfc32 (Chris Doty-Humphrey, PractRand),
+ * seeded through xmur3. Do not use it for secrets.
  */
 export interface Random {
   /** Uniform in [0, 1). */
@@ -68,7 +68,7 @@ export function createRandom(seed: string): Random {
   };
 }
 
-/** A stable place in [0, 1) for a text: the same in every run and under every seed. */
+/** Maps a text to a stable number in [0, 1), the same in every run and under every seed. */
 export function hashToUnit(text: string): number {
   return xmur3(text)() / 4294967296;
 }

@@ -9,7 +9,7 @@ import { z } from 'zod';
 export async function* readJsonLines<T>(file: string, schema: z.ZodType<T>): AsyncGenerator<T> {
   const raw = createReadStream(file);
   const bytes = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
-  // pipe() does not forward errors of the file itself.
+  // pipe() does not forward the file stream's own errors.
   raw.on('error', (error) => bytes.destroy(error));
   let line = 0;
   for await (const text of lines(bytes, file)) {
@@ -29,7 +29,7 @@ export async function* readJsonLines<T>(file: string, schema: z.ZodType<T>): Asy
 }
 
 /**
- * Splits lines at "\n" only: node:readline also splits at U+2028, which JSON allows inside a
+ * Splits lines only at "\n". node:readline would also split at U+2028, which JSON allows inside a
  * string.
  */
 async function* lines(bytes: AsyncIterable<Uint8Array>, file: string): AsyncGenerator<string> {
@@ -45,8 +45,8 @@ async function* lines(bytes: AsyncIterable<Uint8Array>, file: string): AsyncGene
       done = next.done;
       parts = (rest + decoder.decode(next.value, { stream: !done })).split('\n');
     } catch (cause) {
-      // A missing file, a broken archive, bytes that are not UTF-8: these errors name neither the
-      // file nor the place in it.
+      // Node's errors for a missing file, a broken archive or invalid UTF-8 name neither the file
+      // nor the place in it.
       throw new Error(`${line === 0 ? file : `${file}:${line + 1}`}: ${(cause as Error).message}`, { cause });
     }
     rest = parts.pop()!;

@@ -33,7 +33,7 @@ test.each(['zstd', 'gzip', 'brotli', 'none'])('reads compression %s', async (com
   ]);
 });
 
-test('reads 64-bit integers as numbers, keeps nulls, and names a wrong row', async () => {
+test('reads 64-bit integers as numbers, keeps nulls, and names an invalid row', async () => {
   const file = fixture('pku-saferlhf-null-answer');
   const rows = PREFERENCE_LAYOUTS['pku-saferlhf'](file);
   expect((await rows.next()).value).toMatchObject({ better: 0, safer: 1, safe: [null, true] });
@@ -46,7 +46,7 @@ test('names the first row of a file with another layout', async () => {
   );
 });
 
-test('names a file that was cut short', async () => {
+test('names a truncated file', async () => {
   const dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-parquet-'));
   const file = path.join(dir, 'short.parquet');
   await copyFile(fixture('ultrafeedback'), file);

@@ -1,10 +1,8 @@
 /**
  * Reads Parquet, one validated row at a time. Every error names the file and the row; rows count
- * from 1. We hold one row group in memory (the hub's files have groups of some thousand rows),
- * never
- * the whole file. hyparquet decodes, with Snappy; Node handles the other compressions. We do not
- * read
- * LZ4 and LZO.
+ * from 1. We never hold the whole file in memory, only one row group (the hub's files have groups
+ * of a few thousand rows). hyparquet decodes the files, including Snappy. Node handles the other
+ * compressions. We do not read LZ4 and LZO.
  */
 import zlib from 'node:zlib';
 import { asyncBufferFromFile, type Compressors, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
@@ -43,9 +41,7 @@ export async function* readParquet<T>(file: string, schema: z.ZodType<T>): Async
   }
 }
 
-/**
- * 64-bit integers arrive as bigint. They become numbers, as in JSON, where a number can hold them.
- */
+/** 64-bit integers arrive as bigint. They become numbers, as in JSON, if a number can hold them. */
 function withNumbers(value: unknown): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   if (Array.isArray(value)) return value.map(withNumbers);

@@ -1,4 +1,4 @@
-/** Reads the rows of a data file by its name: `.parquet`, or else JSON Lines, plain or `.gz`. */
+/** Reads a data file by the ending of its name: `.parquet`, or else JSON Lines, plain or `.gz`. */
 import type { z } from 'zod';
 import { readJsonLines } from './read-jsonl.ts';
 import { readParquet } from './read-parquet.ts';

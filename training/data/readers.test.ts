@@ -45,7 +45,7 @@ describe('dialogues', () => {
     expect(row!.messages).toEqual([user('Who?\n\nAda wrote it.'), assistant('Ada.')]);
   });
 
-  test('messages end with the last answer', async () => {
+  test('messages: drops whatever follows the last answer', async () => {
     const rows = [{ messages: [user('a'), assistant('b'), user('c')] }, { messages: [user('a'), user('b')] }];
     const file = await write(rows, { gzip: true });
     const onSkip = vi.fn();
@@ -63,7 +63,7 @@ describe('dialogues', () => {
 });
 
 describe('preferences', () => {
-  test('PKU-SafeRLHF: keeps both labels, and whether each answer is safe where the row says so', async () => {
+  test('PKU-SafeRLHF: keeps both labels, and whether each answer is safe if the row says so', async () => {
     const pair = { prompt: 'p', response_0: 'a', response_1: 'b', better_response_id: 0, safer_response_id: 1 };
     const file = await write([{ ...pair, is_response_0_safe: false, is_response_1_safe: true }, pair]);
     const [row, bare] = await Array.fromAsync(PREFERENCE_LAYOUTS['pku-saferlhf'](file));
@@ -84,7 +84,7 @@ describe('preferences', () => {
     });
   });
 
-  test('HH-RLHF: skips and reports rows that have two different prompts or end with the human', async () => {
+  test('HH-RLHF: skips and reports rows with two different prompts or a human turn at the end', async () => {
     const start = '\n\nHuman: hi\n\nAssistant:';
     const file = await write([
       { chosen: `${start} yes`, rejected: `${start} no` },
@@ -97,7 +97,7 @@ describe('preferences', () => {
     expect(onSkip.mock.calls).toEqual([['promptsDiffer'], ['noAnswer']]);
   });
 
-  test('UltraFeedback: cuts the conversation before the last answer, and takes equal scores as a tie', async () => {
+  test('UltraFeedback: cuts the conversation before the last answer, and treats equal scores as a tie', async () => {
     const conversation = (answer: string) => [user('p'), assistant(answer)];
     const row = { prompt: 'p', chosen: conversation('good'), rejected: conversation('poor') };
     const file = await write([
@@ -144,7 +144,7 @@ describe('an error about a bad file names the file, the line and the fault', () 
 
   test.each([
     ['a broken archive', 'rows.jsonl.gz', gzipSync(`${JSON.stringify(pku)}\n`).subarray(0, 40), /rows\.jsonl\.gz.*: /],
-    ['a file that is no archive at all', 'plain.jsonl.gz', '{}', /plain\.jsonl\.gz: incorrect header check/],
+    ['a file that is not an archive', 'plain.jsonl.gz', '{}', /plain\.jsonl\.gz: incorrect header check/],
     ['bytes that are not UTF-8', 'latin.jsonl', Buffer.from('{"a":"\xe9"}', 'latin1'), /latin\.jsonl: .*not valid/],
     ['a compression we do not read', 'rows.jsonl.xz', '', /rows\.jsonl\.xz: .*unpack it first/],
     ['a file that is not Parquet', 'rows.parquet', 'PAR0 and so on', /rows\.parquet: .*parquet/],

@@ -1,19 +1,19 @@
-/** What every reader yields, whatever the layout of its file. */
+/** The rows that readers yield, whatever the layout of the file. */
 import type { Message } from '#shared/protocol/generate.ts';
 
 /**
  * A conversation that ends with the assistant's answer. `learns` says which of its answers are
  * examples: only the last one, or all of them with `every-answer`. In real conversations the
- * earlier answers are mostly small talk and half sentences; the small world composes all of them
- * alike.
+ * earlier answers are mostly small talk and half sentences. The small world composes all its
+ * answers alike.
  */
 export type Dialogue = { messages: Message[]; source: string; learns?: 'every-answer' };
 
 /**
- * Two answers to one prompt, as judged by whoever labelled the set. `better` is the more helpful
- * one and `safer` the safer one (0, 1, or null: not known or a tie). `safe` says of each answer by
- * itself whether it is safe (null or left out: not known). The safer of two answers may still be
- * unsafe.
+ * Two answers to one prompt, as judged by whoever labelled the set. `better` is the index of the
+ * more helpful answer and `safer` that of the safer one (0, 1, or null: not known or a tie). `safe`
+ * says whether each answer on its own is safe (null or left out: not known). The safer of two
+ * answers may still be unsafe.
  */
 export type Preference = {
   prompt: Message[];
@@ -24,7 +24,7 @@ export type Preference = {
   source: string;
 };
 
-/** One answer, labelled by itself. */
+/** One answer, labelled on its own. */
 export type LabelledAnswer = {
   prompt: Message[];
   answer: string;

@@ -23,7 +23,7 @@ const pair = (more: Partial<Preference>): Preference => ({
   ...more,
 });
 
-test('leaves out what teaches nothing, and counts each reason separately', () => {
+test('leaves out rows that teach nothing, and counts each reason separately', () => {
   const rows = [
     pair({}),
     pair({ safer: null }),

@@ -1,4 +1,4 @@
-/** Why rows are left out. They are counted, so that a stage can say what it did not learn from. */
+/** Why rows are left out. We count them, so that a stage can say what it did not learn from. */
 export const SKIP_REASONS = {
   noAnswer: 'without an answer at the end',
   promptsDiffer: 'on two different prompts',
@@ -21,13 +21,13 @@ export function noSkips(): Skips {
   return Object.fromEntries(reasons.map((reason) => [reason, 0])) as Skips;
 }
 
-/** The reasons that occurred, with their counts. */
+/** Returns the reasons that occurred, with their counts. */
 export function skipCounts(skips: Skips): [SkipReason, number][] {
   const counts = Object.entries(skips) as [SkipReason, number][];
   return counts.filter(([, count]) => count > 0);
 }
 
-/** `3 ties or without a verdict, 1 with equal answers`, or `none`. */
+/** Returns text such as `3 ties or without a verdict, 1 with equal answers`, or `none`. */
 export function describeSkips(skips: Skips): string {
   const parts = skipCounts(skips).map(([reason, count]) => `${count} ${SKIP_REASONS[reason]}`);
   return parts.length === 0 ? 'none' : parts.join(', ');

@@ -10,8 +10,8 @@ const assistant = (content: string): Message => ({ role: 'assistant', content })
 const row = (...prompt: Message[]) => ({ prompt, source: 'a test' });
 
 /**
- * A few texts, so that the same prompt occurs again, and several disguises, so that it does not
- * look the same.
+ * There are only a few texts, so that prompts repeat, and several disguises, so that repeated
+ * prompts look different.
  */
 const Dressed = fc
   .tuple(
@@ -75,22 +75,22 @@ describe('splitByPrompt', () => {
     }
   });
 
-  test('holds out about the share of the prompts asked for; 0 holds out nothing and 1 everything', () => {
+  test('holds out about the given share of the prompts: nothing for 0, everything for 1', () => {
     const rows = Array.from({ length: 2000 }, (_, i) => row(user(`question ${i}`)));
     expect(splitByPrompt(rows, { seed: 1, heldOut: 0 }).heldOut).toEqual([]);
     expect(splitByPrompt(rows, { seed: 1, heldOut: 1 }).train).toEqual([]);
-    // Binomial with 2000 draws at 0.1: its standard deviation is 13, so this allows 5 of them.
+    // The count is binomial with 2000 draws at 0.1. Its standard deviation is 13, so this allows 5.
     expect(Math.abs(splitByPrompt(rows, { seed: 1, heldOut: 0.1 }).heldOut.length - 200)).toBeLessThan(67);
     expect(splitByPrompt(rows, { seed: 1, heldOut: 0.1 })).not.toEqual(splitByPrompt(rows, { seed: 2, heldOut: 0.1 }));
   });
 
-  test.each([-0.1, 1.1, Number.NaN])('refuses a share of %s', (heldOut) => {
+  test.each([-0.1, 1.1, Number.NaN])('rejects a share of %s', (heldOut) => {
     expect(() => splitByPrompt([], { seed: 1, heldOut })).toThrow('it lies in [0, 1]');
   });
 });
 
 describe('leakage', () => {
-  test('is found in spite of other case and punctuation, and named with both sources', () => {
+  test('is found despite different case and punctuation, and reported with both sources', () => {
     const train = [{ ...row(user('How do I bake bread?')), source: 'one' }, row(user('Why?'))];
     const heldOut = [{ ...row(user('  how do I BAKE bread'), assistant('?'), user('Go on.')), source: 'two' }];
     expect(() => assertNoLeak(train, heldOut)).toThrow(
@@ -98,12 +98,12 @@ describe('leakage', () => {
     );
   });
 
-  test('names the first five and counts the rest', () => {
+  test('is reported with the first five prompts and the number of the others', () => {
     const rows = Array.from({ length: 8 }, (_, i) => row(user(`question ${i}`)));
     expect(() => assertNoLeak(rows, rows)).toThrow(/"question 0".*"question 4" is in [^;]*; and 3 more$/);
   });
 
-  test('allows a prompt to repeat on one side', () => {
+  test('does not include a prompt that repeats on one side', () => {
     const prompts = ['train', 'train', 'held-out'].map((side) => ({ side, text: `of ${side}`, source: 's' }));
     expect(() => assertNoSharedPrompts(prompts)).not.toThrow();
   });
@@ -133,7 +133,7 @@ describe('prompt keys', () => {
     expect(promptKey('How do I bake bread?')).not.toBe(promptKey('How do I bake cakes?'));
   });
 
-  test('the opening is the first thing the user said', () => {
+  test('use the first user turn as the opening', () => {
     expect(openingTurn([{ role: 'system', content: 'Be kind.' }, user('Hi'), assistant('Hi'), user('So?')])).toBe('Hi');
     expect(openingTurn([assistant('Hello')])).toBe('Hello');
   });

@@ -1,7 +1,7 @@
 /**
- * Decides which rows are kept from training: all rows of some prompts, never just some rows of a
- * prompt. PKU-SafeRLHF has about four pairs to a prompt, so a split by row would test a model on
- * questions it was trained on.
+ * Decides which rows to hold out: all rows of some prompts, never only some rows of a prompt.
+ * PKU-SafeRLHF has about four pairs per prompt, so a split by row would test a model on questions
+ * that it was trained on.
  */
 import type { Message } from '#shared/protocol/generate.ts';
 import { openingTurn, promptKey } from './prompt-key.ts';
@@ -9,9 +9,9 @@ import { hashToUnit } from './random.ts';
 
 /**
  * A row's side depends only on the seed and a hash of its prompt (the normalised opening turn). So
- * adding rows, leaving some out or moving them to another file changes the side of no other row,
- * and no prompt is on both sides. `heldOut` is a share of the prompts, in [0, 1]. The share of the
- * rows differs where prompts have many rows.
+ * you can add rows, leave some out or move them to another file, and all other rows keep their
+ * side. No prompt is on both sides. `heldOut` is a share of the prompts, in [0, 1]. If prompts have
+ * different numbers of rows, the share of the rows differs.
  */
 export function splitByPrompt<T extends { prompt: readonly Message[] }>(
   rows: Iterable<T>,

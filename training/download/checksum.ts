@@ -1,6 +1,6 @@
 /**
- * The hub's two checksums. Files in large-file storage have the SHA-256 of their bytes. Files in
- * the repository itself have Git's blob id: the SHA-1 of "blob SIZE\0" and the bytes.
+ * The hub's two kinds of checksum. Files in large-file storage have the SHA-256 of their bytes.
+ * Files in the repository itself have Git's blob id: the SHA-1 of "blob SIZE\0" and the bytes.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -13,7 +13,7 @@ export const GitBlobSum = z.strictObject({ gitSha1: z.string().regex(/^[0-9a-f]{
 export const Checksum = z.union([Sha256Sum, GitBlobSum]);
 export type Checksum = z.infer<typeof Checksum>;
 
-/** The checksum of the file on disk, of the same kind as `like`. */
+/** Computes the checksum of the file on disk, of the same kind as `like`. */
 export async function checksumOf(file: string, like: Checksum): Promise<Checksum> {
   const hash = createHash('sha256' in like ? 'sha256' : 'sha1');
   if ('gitSha1' in like) hash.update(`blob ${(await stat(file)).size}\0`);

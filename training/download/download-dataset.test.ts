@@ -21,7 +21,7 @@ const DATASET: KnownDataset = {
   licence: 'MIT',
   weights: 'any use',
 };
-/** Differs from one place to another, so that bytes at a wrong place are noticed. */
+/** The bytes differ from place to place, so that a test notices bytes in the wrong place. */
 const bytes = (length: number) => Buffer.from(Array.from({ length }, (_, i) => (i * i + (i >> 8)) % 251));
 const TRAIN = 'data/big/train.jsonl';
 const TEST = 'data/big/test.jsonl.gz';
@@ -66,7 +66,7 @@ const onDisk = (file: string) => readFile(path.join(dir, file));
 const bytesRequests = () => server.requestsFor(TRAIN).filter(({ server: of }) => of === 'storage');
 
 describe('a whole download', () => {
-  test('brings only the wanted files, and locks what they are', async () => {
+  test('gets only the wanted files, and records them in the lock file', async () => {
     const lock = await download();
     expect((await readdir(dir, { recursive: true })).toSorted()).toEqual(
       ['data', 'data/big', TEST, TRAIN, 'dataset.lock.json'].toSorted(),
@@ -86,14 +86,14 @@ describe('a whole download', () => {
     expect(await readLock(dir)).toEqual(lock);
   });
 
-  test('is checked the next time, but not requested again', async () => {
+  test('is checked on the next run, but not requested again', async () => {
     const lock = await download();
     server.requests.length = 0;
     expect(await download()).toEqual(lock);
     expect(server.requests).toEqual([]);
   });
 
-  test('with one changed file fetches that file again', async () => {
+  test('with one changed file gets only that file again', async () => {
     await download();
     await writeFile(path.join(dir, TRAIN), bytes(300_000).fill(7, 10, 20));
     server.requests.length = 0;
@@ -102,14 +102,14 @@ describe('a whole download', () => {
     expect(server.requestsFor(TEST)).toEqual([]);
   });
 
-  test('gets what the table has added since, from the commit in its lock', async () => {
+  test('gets files that the table has added since, from the commit in its lock file', async () => {
     await download({ dataset: { ...DATASET, files: { train: DATASET.files.train, test: [] } } });
     const lock = await download();
     expect(lock.files.map((file) => file.path)).toEqual([TRAIN, TEST]);
     expect(bytesRequests()).toHaveLength(1);
   });
 
-  test('stays at the commit in its lock when the branch moves, until it is told to update', async () => {
+  test('stays at the commit in its lock file when the branch moves, until it is told to update', async () => {
     await download();
     revisions.main = LATER_COMMIT;
     revisions.old = COMMIT;
@@ -120,7 +120,7 @@ describe('a whole download', () => {
 });
 
 describe('a cut connection', () => {
-  test('resumes where it stopped, as long as each attempt brings something', async () => {
+  test('is retried from where it stopped, as long as each attempt brings some bytes', async () => {
     const cuts = Array.from({ length: 8 }, () => ({ cutAfter: 20_000 }));
     server.faults.set(TRAIN, cuts);
     await download();
@@ -137,7 +137,7 @@ describe('a cut connection', () => {
     expect(note).toHaveBeenCalledWith(expect.stringMatching(/big\/train\.jsonl.*; trying again in 1\.0 s/));
   });
 
-  test('gives up after six attempts that bring nothing, and the next run resumes', async () => {
+  test('is an error after six attempts in a row without progress, and the next run resumes', async () => {
     server.faults.set(TRAIN, [{ cutAfter: 20_000 }, ...Array.from({ length: 5 }, () => ({ cutAfter: 0 }))]);
     await expect(download()).rejects.toThrow(/big\/train\.jsonl.*\(6 attempts\)/);
     expect((await stat(path.join(dir, `${TRAIN}.part`))).size).toBe(20_000);
@@ -148,7 +148,7 @@ describe('a cut connection', () => {
     expect(await readdir(path.join(dir, 'data/big'))).toEqual(['test.jsonl.gz', 'train.jsonl']);
   });
 
-  test('starts over if the server has other bytes by now', async () => {
+  test('restarts the download if the file on the server has changed', async () => {
     server.faults.set(TRAIN, [{ cutAfter: 20_000 }, { status: 404 }]);
     await expect(download()).rejects.toThrow('404');
     files[TRAIN]!.bytes = bytes(310_000).reverse();
@@ -159,7 +159,7 @@ describe('a cut connection', () => {
     expect((await onDisk(TRAIN)).equals(files[TRAIN]!.bytes)).toBe(true);
   });
 
-  test('replaces a part that no longer fits the ETag with what the server sends', async () => {
+  test('replaces a partial file that does not match the ETag with what the server sends', async () => {
     server.faults.set(TRAIN, [{ cutAfter: 20_000 }, { status: 404 }]);
     await expect(download()).rejects.toThrow('404');
     const record = path.join(dir, `${TRAIN}.part.json`);
@@ -168,7 +168,7 @@ describe('a cut connection', () => {
     expect((await onDisk(TRAIN)).equals(files[TRAIN]!.bytes)).toBe(true);
   });
 
-  test('throws away a part of unknown content', async () => {
+  test('discards a partial file of unknown content', async () => {
     server.faults.set(TRAIN, [{ cutAfter: 20_000 }, { status: 404 }]);
     await expect(download()).rejects.toThrow('404');
     await writeFile(path.join(dir, `${TRAIN}.part.json`), '{"checksum');
@@ -182,7 +182,7 @@ describe('a wrong checksum', () => {
   test.each([
     ['of a file in large-file storage', TRAIN, 'f'.repeat(64)],
     ['of a file in the repository', TEST, 'f'.repeat(40)],
-  ])('%s deletes what was downloaded and says so', async (_, file, claimed) => {
+  ])('%s deletes the download and says so', async (_, file, claimed) => {
     const actual = checksumOf(files[file]!);
     files[file]!.claimed = claimed;
     await expect(download()).rejects.toThrow(
@@ -195,7 +195,7 @@ describe('a wrong checksum', () => {
   test.each([
     [TRAIN, 64],
     [TEST, 40],
-  ])('that the hub itself announces for %s stops before a byte is downloaded', async (file, length) => {
+  ])('that the hub itself announces for %s is an error before any byte is downloaded', async (file, length) => {
     files[file]!.etag = 'e'.repeat(length);
     await expect(download()).rejects.toThrow(
       `${file}: the hub's list says ${checksumOf(files[file]!)}, the hub's file ${'e'.repeat(length)}`,
@@ -203,7 +203,7 @@ describe('a wrong checksum', () => {
     await expect(stat(path.join(dir, `${file}.part`))).rejects.toThrow('ENOENT');
   });
 
-  test('in a part that was damaged on the disk is noticed', async () => {
+  test('of a partial file that was damaged on disk is noticed', async () => {
     server.faults.set(TRAIN, [{ cutAfter: 20_000 }, { status: 404 }]);
     await expect(download()).rejects.toThrow('404');
     await writeFile(path.join(dir, `${TRAIN}.part`), bytes(20_000).fill(0, 5, 6));
@@ -213,8 +213,8 @@ describe('a wrong checksum', () => {
   });
 });
 
-describe('what the server answers', () => {
-  test('tries again after 503, 429 and 500, and waits as long as Retry-After says', async () => {
+describe('the answers of the server', () => {
+  test('503, 429 and 500 are retried, after the time that Retry-After says', async () => {
     server.faults.set('api', [{ status: 503, headers: { 'retry-after': '7' } }, { status: 500 }]);
     server.faults.set(TRAIN, [{ status: 429, headers: { 'retry-after': '3' } }]);
     await download();
@@ -222,7 +222,7 @@ describe('what the server answers', () => {
     expect((await onDisk(TRAIN)).equals(files[TRAIN]!.bytes)).toBe(true);
   });
 
-  test('gives up on a server that stays broken', async () => {
+  test('the same failure six times is an error', async () => {
     server.faults.set(
       'api',
       Array.from({ length: 6 }, () => ({ status: 503 })),
@@ -231,7 +231,7 @@ describe('what the server answers', () => {
     expect(sleep.mock.calls.flat()).toEqual([1000, 2000, 4000, 8000, 16_000]);
   });
 
-  test('leaves it to the user whether to wait more than five minutes', async () => {
+  test('a Retry-After of more than five minutes is an error, so that the user decides', async () => {
     server.faults.set('api', [{ status: 429, headers: { 'retry-after': '3600' } }]);
     await expect(download()).rejects.toThrow('429; it asks to come back in 3600 s');
   });
@@ -248,37 +248,37 @@ describe('what the server answers', () => {
       { files: { train: ['train.csv'], test: [] } },
       /no file is called train\.csv; there are README\.md, data\/big/,
     ],
-  ])('reports %s at once', async (_, more, message) => {
+  ])('report %s at once', async (_, more, message) => {
     await expect(download({ dataset: { ...DATASET, ...more } })).rejects.toThrow(message);
     expect(sleep).not.toHaveBeenCalled();
   });
 
-  test.each([401, 403])('on %i, asks to accept the terms or to set a token', async (status) => {
+  test.each([401, 403])('%i tells the user to accept the terms or to set a token', async (status) => {
     server.faults.set('api', [{ status }]);
     await expect(download()).rejects.toThrow(/terms must be accepted on the hub first; set HF_TOKEN/);
   });
 
-  test('refuses a commit other than the pinned one', async () => {
+  test('a commit other than the pinned one is an error', async () => {
     revisions['3'.repeat(40)] = COMMIT;
     await expect(download({ dataset: { ...DATASET, revision: '3'.repeat(40) } })).rejects.toThrow(
       `the hub answers with commit ${COMMIT} where ${'3'.repeat(40)} was asked for`,
     );
   });
 
-  test('refuses a list that changed under the same commit', async () => {
+  test('a file list that changed under the same commit is an error', async () => {
     await download();
     files[TRAIN]!.bytes = bytes(5);
     await rm(path.join(dir, TRAIN));
     await expect(download()).rejects.toThrow(`${TRAIN} is not what dataset.lock.json says of the same commit`);
   });
 
-  test('refuses a path that leaves the folder', async () => {
+  test('a path that leaves the folder is an error', async () => {
     files['data/../../../train.jsonl'] = { bytes: Buffer.from('{}'), lfs: false };
     const dataset = { ...DATASET, files: { train: ['data/../../../*.jsonl'], test: [] } };
     await expect(download({ dataset })).rejects.toThrow('"data/../../../train.jsonl" is no path inside a folder');
   });
 
-  test('recognises an address that is not a hub', async () => {
+  test('an answer that is not from a hub is an error', async () => {
     const retrying = { sleep, random: () => 1, note };
     const answers = async () => new Response('<html>Welcome</html>');
     const hub = new Hub({ ...retrying, endpoint: 'http://127.0.0.1:1/proxy/', token: null, fetch: answers });
@@ -289,7 +289,7 @@ describe('what the server answers', () => {
 });
 
 describe('the token', () => {
-  test('goes to the hub with every request, but not to where the hub redirects', async () => {
+  test('is sent to the hub with every request, but not to the address that the hub redirects to', async () => {
     await download({ token: 'hf_secret' });
     const seen = (of: 'hub' | 'storage') =>
       new Set(server.requests.filter((each) => each.server === of).map(({ headers }) => headers.authorization));
@@ -297,7 +297,7 @@ describe('the token', () => {
     expect(seen('storage')).toEqual(new Set([undefined]));
   });
 
-  test('is not sent over a network unencrypted', () => {
+  test('is never sent unencrypted over a network', () => {
     const options = { sleep, random: () => 1, note, fetch, token: 'hf_secret' };
     expect(() => new Hub({ ...options, endpoint: 'http://hub.example' })).toThrow(
       'would go to http://hub.example unencrypted',
@@ -306,7 +306,7 @@ describe('the token', () => {
     expect(() => new Hub({ ...options, endpoint: 'hub.example' })).toThrow('"hub.example" is no http or https address');
   });
 
-  test('appears in no message, and neither does the signature of a storage address', async () => {
+  test('does not appear in any message, and neither does the signature of a storage address', async () => {
     server.faults.set(
       TRAIN,
       Array.from({ length: 6 }, () => ({ status: 500 })),
@@ -316,7 +316,7 @@ describe('the token', () => {
   });
 });
 
-test('a lock that cannot be read is an error, not a new download', async () => {
+test('an unreadable lock file is an error and does not start a new download', async () => {
   await writeFile(path.join(dir, 'dataset.lock.json'), '{"repo": "someone/pairs"}');
   await expect(download()).rejects.toThrow(/dataset\.lock\.json: .*; delete it to fetch the data set anew/);
   expect(server.requests).toEqual([]);

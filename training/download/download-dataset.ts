@@ -1,7 +1,7 @@
 /**
  * Downloads a known data set into a folder: resolves the commit, lists its files, writes the lock
- * and downloads the files that are wanted. If there is a lock, its commit is used, and a folder
- * that is complete costs no request.
+ * file and downloads the wanted files. If there is a lock file, we use its commit, and a complete
+ * folder costs no request.
  */
 import path from 'node:path';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
@@ -15,12 +15,10 @@ import type { Retrying } from './retry.ts';
 export type DownloadOptions = {
   hub: Hub;
   dir: string;
-  /** Resolve the revision again even if a lock has a commit for it. */
+  /** Resolve the revision again, even if the lock file has a commit for it. */
   update: boolean;
   retrying: Retrying;
-  /**
-   * Called for each file that is not there yet. `onBytes` gets the number of bytes that are there.
-   */
+  /** Called for each missing file. `onBytes` gets the number of bytes on disk so far. */
   onFile: (file: RemoteFile) => { onBytes: (bytes: number) => void; done: () => void };
 };
 
@@ -28,7 +26,7 @@ export async function downloadDataset(dataset: KnownDataset, options: DownloadOp
   const { hub, dir, update, retrying, onFile } = options;
   const { repo, revision, layout, licence } = dataset;
   const found = await readLock(dir);
-  // A lock with another revision comes from an earlier version of the table.
+  // A lock file with another revision comes from an earlier version of the table.
   const lock = found?.repo === repo && found.revision === revision && !update ? found : null;
   if (lock !== null && (await isComplete(dir, lock, dataset))) return lock;
 
@@ -42,7 +40,8 @@ export async function downloadDataset(dataset: KnownDataset, options: DownloadOp
   const entries = files.map(({ path, size, checksum }) => ({ path, size, ...checksum }));
   const written: DatasetLock = { repo, revision, commit, layout, licence, files: entries };
   makeFolder(dir);
-  // The lock comes before the files: after a broken run, the next one must use the same commit.
+  // We write the lock file before the files: after a broken run, the next one must use the same
+  // commit.
   await writeLock(dir, written);
   for (const file of files) {
     const target = placeOf(dir, file.path);
@@ -56,7 +55,7 @@ export async function downloadDataset(dataset: KnownDataset, options: DownloadOp
   return written;
 }
 
-/** The paths in a data set's folder that match one of the patterns, in the lock's order. */
+/** Returns the paths that match one of the patterns, in their given order. */
 export function matching(paths: readonly string[], patterns: readonly string[]): string[] {
   return paths.filter((each) => patterns.some((pattern) => path.posix.matchesGlob(each, pattern)));
 }
@@ -74,7 +73,7 @@ function wantedFiles({ repo, files: { train, test } }: KnownDataset, all: readon
 
 async function isComplete(dir: string, lock: DatasetLock, { files }: KnownDataset): Promise<boolean> {
   const paths = lock.files.map((entry) => entry.path);
-  // The table may want more than when the lock was written.
+  // The table may need more files now than when the lock file was written.
   if ([...files.train, ...files.test].some((pattern) => matching(paths, [pattern]).length === 0)) return false;
   for (const entry of lock.files) {
     if (!(await isWhole(placeOf(dir, entry.path), { size: entry.size, checksum: entry }))) return false;
@@ -82,7 +81,7 @@ async function isComplete(dir: string, lock: DatasetLock, { files }: KnownDatase
   return true;
 }
 
-/** A commit never changes, so we do not trust a list that does. */
+/** A commit never changes, so a list that changed is an error. */
 function checkAgainstLock(entry: DatasetLock['files'][number], files: readonly RemoteFile[], repo: string): void {
   const now = files.find((file) => file.path === entry.path);
   if (now && now.size === entry.size && hexOf(now.checksum) === hexOf(entry)) return;
@@ -91,7 +90,7 @@ function checkAgainstLock(entry: DatasetLock['files'][number], files: readonly R
   );
 }
 
-/** Turns a path of the hub into a place on this disk. Refuses one that would leave the folder. */
+/** Turns a hub path into a path on this disk. Throws if it would leave the folder. */
 function placeOf(dir: string, file: string): string {
   const parts = file.split('/');
   const odd = parts.some((part) => part === '' || part === '.' || part === '..' || /[\\:]/.test(part));

@@ -1,9 +1,9 @@
 /**
- * Downloads one file of the hub, whole or not at all. The bytes go to `<file>.part`. A broken
- * download resumes where it stopped, in this run or the next; only the bytes under way are lost.
- * The file gets its own name only when its size and checksum match the hub's list.
- * `<file>.part.json` remembers which content the part belongs to, and the ETag by which the server
- * can say whether it still does (RFC 9110, section 13.1.5).
+ * Downloads one file from the hub, whole or not at all. The bytes go to `<file>.part`. A broken
+ * download resumes where it stopped, in this run or the next, and loses only the bytes in transit.
+ * The file gets its real name only when its size and checksum match the hub's list.
+ * `<file>.part.json` records which content the part belongs to, and the ETag. With the ETag the
+ * server can tell whether the part is still current (RFC 9110, section 13.1.5).
  */
 import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -19,8 +19,8 @@ type PartRecord = z.infer<typeof PartRecord>;
 export type Source = { hub: Hub; repo: string; commit: string };
 
 /**
- * `onBytes` gets the number of bytes that are there, at the start and as they come. Throws if the
- * hub refuses, if the size or checksum differs from the list's (the part is then deleted), or if
+ * `onBytes` gets the number of bytes on disk, at the start and as they arrive. Throws if the hub
+ * refuses, if the size or checksum differs from the hub's list (and then deletes the part), or if
  * the disk is full.
  */
 export async function downloadFile(
@@ -65,7 +65,7 @@ export async function downloadFile(
       await writeFile(record, JSON.stringify({ checksum: file.checksum, etag: response.headers.get('etag') }));
       await append(part, response, { from: response.status === 206 ? have : 0, file, onBytes });
     } catch (error) {
-      // If the body was not read to its end, let go of the connection.
+      // Release the connection if we did not read the body to its end.
       await response.body?.cancel().catch(() => {});
       throw error;
     }
@@ -88,8 +88,8 @@ export async function isWhole(target: string, { size, checksum }: Omit<RemoteFil
 }
 
 /**
- * A weak or missing ETag cannot vouch for bytes. Then we send the range alone, and the checksum
- * decides.
+ * A weak or missing ETag does not guarantee the same bytes. Then we send only the range, and the
+ * checksum decides.
  */
 function rangeFrom(have: number, etag: string | null | undefined): Record<string, string> {
   const condition = etag && !etag.startsWith('W/') ? { 'if-range': etag } : {};
@@ -120,8 +120,8 @@ async function append(
 }
 
 /**
- * A cut connection is worth another attempt, a full disk is not. So this marks only the network's
- * errors.
+ * A cut connection is worth another attempt, but a full disk is not. So this marks only network
+ * errors as worth retrying.
  */
 async function* untilCut(body: ReadableStream<Uint8Array>, name: string, progressed: () => boolean) {
   try {
@@ -132,7 +132,7 @@ async function* untilCut(body: ReadableStream<Uint8Array>, name: string, progres
 }
 
 /**
- * The hub states a file's checksum twice: in its list and with the file. If the two differ, one of
+ * The hub states a file's checksum twice: in its list and with the file. If they differ, one of
  * them belongs to another file.
  */
 function checkPromise({ path, checksum }: RemoteFile, etag: string | null): void {
@@ -153,7 +153,8 @@ async function readRecord(file: string): Promise<PartRecord | null> {
   try {
     return PartRecord.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch {
-    // Missing, or half written by a run that was killed: we do not know what the part holds.
+    // The record is missing, or a killed run left it half written. So we do not know what the part
+    // holds.
     return null;
   }
 }

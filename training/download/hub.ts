@@ -1,8 +1,8 @@
 /**
- * A hub as Hugging Face's clients see it: which commit a revision is, which files a commit holds
- * (with size and checksum), and the bytes of a file. `endpoint` may be any server that speaks the
- * same protocol. We support only public and gated data sets, and not Xet's own transfer protocol:
- * the hub serves the same bytes over plain HTTP.
+ * A hub as Hugging Face's clients see it. It tells which commit a revision is and which files a
+ * commit holds (with size and checksum), and it serves the bytes of a file. `endpoint` may be any
+ * server with the same protocol. We support only public and gated data sets. We do not use Xet's
+ * own transfer protocol, because the hub serves the same bytes over plain HTTP.
  */
 import * as z from 'zod';
 import { type Checksum, GitBlobSum, Sha256Sum } from './checksum.ts';
@@ -13,8 +13,8 @@ export type RemoteFile = { path: string; size: number; checksum: Checksum };
 export type HubOptions = Retrying & { endpoint: string; token: string | null; fetch: typeof globalThis.fetch };
 
 /**
- * `hubEtag` is what the hub itself said about the content, even if the bytes come from a storage
- * with its own ETags.
+ * `hubEtag` is the ETag from the hub itself, even if the bytes come from a storage server with
+ * ETags of its own.
  */
 export type OpenedFile = { response: Response; hubEtag: string | null };
 
@@ -54,7 +54,9 @@ export class Hub {
     this.#options = options;
   }
 
-  /** The full hash of the commit that `revision` (a commit, branch or tag) is now. */
+  /**
+   * Returns the full hash of the commit that `revision` (a commit, branch or tag) points to now.
+   */
   async commitOf(repo: string, revision: string): Promise<string> {
     const { body } = await this.#json(
       `${this.#base}/api/datasets/${repo}/revision/${encodeURIComponent(revision)}`,
@@ -70,7 +72,7 @@ export class Hub {
       const page: { body: z.infer<typeof Tree>; next: string | null } = await this.#json(url, Tree);
       for (const { type, path, size, oid, lfs } of page.body) {
         if (type !== 'file') continue;
-        // For a file in large-file storage, the oid is that of the pointer to it.
+        // For a file in large-file storage, `oid` identifies only the pointer to it.
         const checksum = lfs ? { sha256: lfs.oid } : { gitSha1: oid };
         files.push({ path, size: lfs?.size ?? size, checksum });
       }
@@ -80,7 +82,7 @@ export class Hub {
   }
 
   /**
-   * Makes one attempt. A failure that may pass is a `TransientError`, so that the caller can try
+   * Makes one attempt. A temporary failure throws a `TransientError`, so that the caller can try
    * again.
    */
   async open(repo: string, commit: string, path: string, headers: Record<string, string>): Promise<OpenedFile> {
@@ -105,8 +107,8 @@ export class Hub {
   }
 
   /**
-   * Follows redirects by hand: only the hub may get the token, and the hub states the file's
-   * checksum before its storage answers.
+   * Follows redirects itself, because only the hub may get the token, and because the hub states
+   * the file's checksum before its storage server answers.
    */
   async #send(start: string, headers: Record<string, string>): Promise<OpenedFile> {
     let url = start;
@@ -117,7 +119,7 @@ export class Hub {
       const authorization = token !== null && atHub ? { authorization: `Bearer ${token}` } : {};
       let response: Response;
       try {
-        // With a compressed answer, byte ranges would make no sense.
+        // In a compressed answer, byte ranges would make no sense.
         response = await fetch(url, {
           headers: { 'accept-encoding': 'identity', 'user-agent': 'plimsoll', ...headers, ...authorization },
           redirect: 'manual',
@@ -156,12 +158,12 @@ export class Hub {
   }
 }
 
-/** Signed addresses carry their secret in the query. */
+/** Removes the query, where signed addresses carry their secret. */
 function withoutQuery(url: string): string {
   return url.replace(/\?.*$/s, '');
 }
 
-/** fetch only says "fetch failed"; the reason is in the cause. */
+/** fetch itself only says "fetch failed". The reason is in the error's cause. */
 function reasonOf(error: unknown): string {
   const { message, cause } = error as Error;
   return cause instanceof Error && cause.message !== '' ? cause.message : message;

@@ -1,28 +1,28 @@
 /**
- * The public preference sets that the readers of `training/data` know: where the hub has them, at
- * which commit, and what their licence allows for weights. A new set is one more line.
+ * The public preference sets that `training/data` can read: where they are on the hub, at which
+ * commit, and what their licence allows for weights. To add a set, add an entry.
  */
 import type { Dimension, PreferenceLayout } from '../data/preferences.ts';
 
 export type KnownDataset = {
   what: string;
-  /** Its name on the hub. */
+  /** The data set's name on the hub. */
   repo: string;
   /**
-   * A commit. It is a branch only if the hub rewrites it (Parquet made by the hub itself); then the
-   * lock file pins it.
+   * A commit. Or a branch, if the hub itself makes the Parquet files and rewrites the branch; then
+   * the lock file pins the commit.
    */
   revision: string;
   /**
-   * Patterns of paths in the repository; `*` stays within a folder. Each must match a file. The
-   * test files are for measuring.
+   * Path patterns in the repository; `*` does not match `/`. Each must match a file. The test files
+   * are for measuring.
    */
   files: { train: readonly string[]; test: readonly string[] };
   layout: PreferenceLayout;
-  /** What its pairs were judged for. */
+  /** The dimensions in which the pairs were judged. */
   judges: readonly Dimension[];
   licence: string;
-  /** Whether weights trained on it may be given away for any use, or only for research. */
+  /** Whether weights trained on the set may be distributed for any use, or only for research. */
   weights: 'any use' | 'non-commercial';
 };
 
@@ -73,8 +73,8 @@ export const KNOWN_DATASETS = {
   'beavertails-330k': {
     ...BEAVERTAILS,
     what: 'the same, eleven times as many',
-    // The repository's own files are xz. The hub keeps the same rows as Parquet, on a branch that
-    // it makes anew.
+    // The repository's own files are compressed with xz. The hub has the same rows as Parquet, on a
+    // branch that it rewrites.
     revision: 'refs/convert/parquet',
     files: { train: ['default/330k_train/*.parquet'], test: ['default/330k_test/*.parquet'] },
   },

@@ -1,6 +1,6 @@
 /**
  * `dataset.lock.json`: which files of which commit a folder holds, so that a run can name its data
- * and a reader can get the same.
+ * and a reader can get the same data.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -16,7 +16,7 @@ const FileEntry = z.union([
 ]);
 export const DatasetLock = z.strictObject({
   repo: z.string(),
-  /** The revision as asked for. `commit` is what it was at the time. */
+  /** The requested revision. `commit` is the commit it pointed to at the time. */
   revision: z.string(),
   commit: z.string(),
   layout: z.string(),
@@ -26,8 +26,8 @@ export const DatasetLock = z.strictObject({
 export type DatasetLock = z.infer<typeof DatasetLock>;
 
 /**
- * Null if there is none. One that cannot be read is an error: ignoring it would lose what is
- * pinned.
+ * Returns null if there is no lock file. An unreadable one is an error, because ignoring it would
+ * lose the pinned commit.
  */
 export async function readLock(dir: string): Promise<DatasetLock | null> {
   const file = path.join(dir, LOCK_FILE);

@@ -24,7 +24,7 @@ test('returns the value of the first attempt that succeeds', async () => {
   expect(sleep.mock.calls).toEqual([[500], [1000]]);
 });
 
-test('throws at once when an error will not pass', async () => {
+test('throws at once if the error is not temporary', async () => {
   const sleep = vi.fn(async () => {});
   const attempt = () => Promise.reject(new Error('no such thing'));
   await expect(withRetries(attempt, { sleep, random: () => 0, note: () => {} })).rejects.toThrow('no such thing');

@@ -1,13 +1,15 @@
 /**
- * Tries again what may go better the next time: a cut connection, a server that is busy (429) or
- * broken (5xx). Each wait is twice as long as the one before, with jitter so that many clients do
- * not come back together. If the server says how long to wait, we wait that long.
+ * Retries after temporary failures: a cut connection, a busy server (429) or a broken one (5xx).
+ * Each wait is twice as long as the one before, with jitter so that many clients do not all retry
+ * at the same time. If the server says how long to wait, we wait that long.
  */
 import { setTimeout as sleepMs } from 'node:timers/promises';
 
 export class TransientError extends Error {
   readonly retryAfterMs: number | null;
-  /** The attempt gained something before it failed, so the next one does not just repeat it. */
+  /**
+   * True if the attempt made progress before it failed, so that the next one does not repeat it.
+   */
   readonly progressed: boolean;
 
   constructor(
@@ -34,17 +36,17 @@ export type Retrying = {
 const ATTEMPTS = 6;
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30_000;
-/** If a server asks for more than this, we do not wait: the user should decide. */
+/** If a server asks for a longer wait than this, we do not wait: the user should decide. */
 const LONGEST_ASKED_WAIT_MS = 300_000;
 
 export const PATIENT: Retrying = {
   sleep: (ms) => sleepMs(ms),
   random: Math.random,
-  // On a terminal, there may be a progress bar on this line.
+  // On a terminal, this line may already hold a progress bar.
   note: (line) => void process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}${line}\n`),
 };
 
-/** Gives up after six attempts in a row that gain nothing. Retries only a `TransientError`. */
+/** Retries only a `TransientError`. Gives up after six attempts in a row without progress. */
 export async function withRetries<T>(attempt: () => Promise<T>, { sleep, random, note }: Retrying): Promise<T> {
   for (let failures = 0; ; ) {
     try {
@@ -68,8 +70,8 @@ export async function withRetries<T>(attempt: () => Promise<T>, { sleep, random,
 }
 
 /**
- * `Retry-After` is seconds or a date (RFC 9110, section 10.2.3). Null if it is missing or makes no
- * sense.
+ * Reads `Retry-After`, which is in seconds or a date (RFC 9110, section 10.2.3). Returns null if it
+ * is missing or makes no sense.
  */
 export function retryAfterMs(header: string | null, now: number): number | null {
   if (header === null) return null;

@@ -2,8 +2,8 @@
  * Trains one LoRA expert on a frozen base with `preferenceLoss`.
  *
  * `nllWeight` adds the mean negative log-probability of a chosen token to the loss (Pang et al.,
- * arXiv 2404.19733). DPO only asks that chosen answers gain *on* rejected ones. A small model can
- * do that by making both unlikely, and then its own text is garbled.
+ * arXiv 2404.19733). DPO only requires that chosen answers gain *on* rejected ones. A small model
+ * can reach that by making both unlikely, and then its own text is garbled.
  *
  * A batch holds the N chosen answers first, then the N rejected ones.
  */
@@ -34,7 +34,7 @@ export function buildDpoGraph(config: LlamaConfig, options: DpoGraphOptions): Ui
 
 export type DpoGraphOptions = ExpertGraphOptions & { beta: number; nllWeight: number };
 
-/** The graph before it is encoded, for callers that count its arithmetic. */
+/** Builds the graph without encoding it, for callers that count its arithmetic. */
 export function dpoGraph(config: LlamaConfig, options: DpoGraphOptions): Graph {
   const { graph, logprobs, parameters, batch } = expertLogprobs('plimsoll-dpo', config, options);
   const { rows } = options.batch;
@@ -56,8 +56,8 @@ export function dpoGraph(config: LlamaConfig, options: DpoGraphOptions): Graph {
 }
 
 /**
- * The forward half alone. Output: `logprobs [B]`, each row under the base with the LoRA fed in. A
- * LoRA of zeros gives the base itself.
+ * Builds only the forward half. Output: `logprobs [B]`, for each row under the base with the LoRA
+ * that is fed in. A LoRA of zeros gives the base itself.
  */
 export function buildScoreGraph(config: LlamaConfig, options: ExpertGraphOptions): Uint8Array {
   return scoreGraph(config, options).toModel();

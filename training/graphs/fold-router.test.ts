@@ -1,10 +1,10 @@
 /**
  * MidPO's published router is three linear layers and a sigmoid, with nothing between the layers.
- * Such a stack is one linear layer:
+ * Such a stack equals one linear layer:
  *
  *   W3 (W2 (W1 h + b1) + b2) + b3 = (W3 W2 W1) h + (W3 (W2 b1 + b2) + b3)
  *
- * We train, store and serve that one layer: F + 1 numbers for each gate, not 2 * F * 512 of them.
+ * We train, store and serve that one layer: F + 1 numbers per gate instead of 2 * F * 512.
  */
 import { expect, test } from 'vitest';
 import { Graph } from '#gpu-backend/graph/graph.ts';
@@ -46,7 +46,7 @@ const linear = (name: string, inputs: number, outputs: number): Linear => {
   return { weight: { shape: [inputs, outputs], data: weight }, bias };
 };
 
-test('one folded linear layer routes like the three it came from', async () => {
+test('one folded linear layer routes like the three original layers', async () => {
   const [features, bottleneck, rows] = [24, 7, 5];
   const layers = [
     linear('1', features, bottleneck),

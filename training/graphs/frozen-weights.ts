@@ -1,6 +1,6 @@
 /**
- * A base's weights as constants of a graph. Frozen weights cost no gradient, and each is stored
- * once however often it is used.
+ * Adds a base's weights to a graph as constants. Frozen weights need no gradients, and each is
+ * stored only once, no matter how often it is used.
  */
 import type { Graph } from '#gpu-backend/graph/graph.ts';
 import type { KernelTensor, WeightSource } from '#gpu-backend/model/decoder.ts';

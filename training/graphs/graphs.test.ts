@@ -1,6 +1,6 @@
 /**
- * Checks the training graphs against slow obvious arithmetic, finite differences and the serving
- * graph.
+ * Checks the training graphs against slow but obvious arithmetic, finite differences and the
+ * serving graph.
  */
 import { describe, expect, test } from 'vitest';
 import { type Feed, float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
@@ -33,7 +33,7 @@ describe.each([
   ['untied head', { ...TINY, tie_word_embeddings: false }],
   ['one key head for all queries', { ...TINY, num_key_value_heads: 1 }],
 ] as [string, LlamaConfig][])('the supervised graph, %s', (_, config) => {
-  test('has the gradients that finite differences find', async () => {
+  test('has gradients that match finite differences', async () => {
     const parameters = tinyWeights(config);
     const session = await GraphSession.create(buildSftGraph(config, { shapes: shapesOf(parameters), batch: shape }), {
       threads: 1,
@@ -42,7 +42,7 @@ describe.each([
     await expectGradients(parameters, () => session.run({ ...feeds, ...parameterFeeds(parameters) }));
   });
 
-  test('learns one batch by heart: the loss falls to nearly zero', async () => {
+  test('memorises one batch: the loss falls to nearly zero', async () => {
     const parameters = tinyWeights(config);
     const session = await GraphSession.create(buildSftGraph(config, { shapes: shapesOf(parameters), batch: shape }), {
       threads: 1,
@@ -103,7 +103,7 @@ describe('the preference graph', () => {
     return parameters;
   };
 
-  test('starts at ln 2, while the expert still equals the reference', async () => {
+  test('has loss ln 2 at the start, when the expert still equals the reference', async () => {
     const score = await GraphSession.create(buildScoreGraph(TINY, options), { threads: 1 });
     const { logprobs: reference } = await score.run({ ...feeds, ...parameterFeeds(lora()) });
     const session = await GraphSession.create(buildDpoGraph(TINY, { ...options, beta, nllWeight: 0 }), { threads: 1 });
@@ -175,7 +175,7 @@ test('the serving graph, fed token by token, gives the same log-probabilities as
   const experts = { rank, layers, router: null };
   const serving = await GraphSession.create(buildServingGraph(TINY, { base, lora: experts }), { threads: 1 });
   const width = TINY.num_key_value_heads * headDim(TINY);
-  // Position 0 of the past is a masked placeholder, because a past is never empty.
+  // Position 0 of the past is a masked placeholder, because a past must not be empty.
   const past = new Map<string, number[]>();
   const found: number[] = [];
   for (let t = 0; t < n; t++) {

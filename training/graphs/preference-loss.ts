@@ -6,8 +6,9 @@
  *
  * With margin 0 this is DPO. MidPO's single-preference enhanced DPO (arXiv 2506.02460, section 3.1)
  * takes the margin from a model of the preferred dimension. The safety expert gets it from the
- * cost, max(0, c_l - c_w); the helpfulness expert from the reward, max(0, r_w - r_l). The margin is
- * what the log-ratio has to exceed, so a pair that differs more clearly is pushed further apart.
+ * cost, max(0, c_l - c_w), and the helpfulness expert from the reward, max(0, r_w - r_l). The
+ * scaled log-ratio has to exceed the margin, so a pair that differs more clearly is pushed further
+ * apart.
  */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { neg, reduceSum, scale, slice, softplus, sub } from '#gpu-backend/graph/ops.ts';
@@ -20,9 +21,9 @@ export type PreferenceLoss = {
 };
 
 /**
- * `logprobs [2N]` holds the N chosen answers first, then the N rejected ones. Adds the inputs
- * `reference [2N]` (log-probabilities under the reference, which do not change and are computed
- * once) and `margin [N]` (nats).
+ * `logprobs [2N]` holds the N chosen answers first, then the N rejected ones. Adds two inputs:
+ * `margin [N]`, in nats, and `reference [2N]`, the log-probabilities under the reference. These do
+ * not change, so the caller computes them once.
  */
 export function preferenceLoss(
   graph: Graph,

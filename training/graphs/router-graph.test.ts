@@ -89,7 +89,7 @@ beforeAll(async () => {
   score = await GraphSession.create(buildScoreGraph(TINY, { base, rank, loraScale, batch }), { threads: 1 });
 });
 
-describe('a router at its ends', () => {
+describe('a router at its extremes', () => {
   test.each<[string, RouterKind, [number, number], Parameters]>([
     ['layers, alpha 1 and beta 0: the safety expert', 'layers', [40, -40], safety],
     ['layers, alpha 0 and beta 1: the helpfulness expert', 'layers', [-40, 40], helpfulness],
@@ -102,10 +102,10 @@ describe('a router at its ends', () => {
   });
 });
 
-test('between its ends, the logits router gives the mixture that the gate serves', async () => {
+test('between its extremes, the logits router gives the mixture that the gate serves', async () => {
   const router = routerOf('logits', 0.5);
   const { safety: shares } = await routedScore('logits', router);
-  // Collects the whole rows of both experts by asking for one token at one place at a time.
+  // Collects the whole rows of both experts, one token at one place at a time.
   const only = (place: number) => (i: number) => Number(i % length === place);
   const rowsOf = async (lora: Parameters) => {
     const all = Array.from({ length: rows * length }, () => new Float64Array(TINY.vocab_size));
@@ -154,7 +154,7 @@ describe.each([
     regulariser_weights: counted,
   };
 
-  test('has the gradients that finite differences find', async () => {
+  test('has gradients that match finite differences', async () => {
     const session = await open();
     const router = routerOf(kind, 0.3);
     await expectGradients(router, () => session.run({ ...feeds, ...parameterFeeds(router) }));
@@ -178,7 +178,7 @@ test.each<Variant>(['corrected', 'faithful'])(
     const { layers } = toBundle('layers', router, variant).layers!;
     const experts = { safety: frozen(safety), helpfulness: frozen(helpfulness) };
     const bundle = slowBundle(base, { experts, rank, alpha: loraScale * rank });
-    // Every position counts, with varying weights.
+    // Every position counts, each with a different weight than its neighbours.
     const counted = Float32Array.from({ length: rows * length }, (_, i) => 1 + (i % 7));
     const distanceOf = (activationOf: (at: { layer: number; h: number[]; x: number[] }) => number[]) => {
       let total = 0;
@@ -205,7 +205,7 @@ test.each<Variant>(['corrected', 'faithful'])(
       regulariser_weights: float32(dims, counted),
       ...parameterFeeds(router),
     });
-    // float32 against float64, on a sum near 80.
+    // The tolerance is for float32 against float64, on a sum near 80.
     expect(regulariser![0]).toBeCloseTo(oracle[variant], 3);
     expect(Math.abs(oracle.corrected - oracle.faithful)).toBeGreaterThan(0.1);
   },

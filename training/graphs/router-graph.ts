@@ -1,7 +1,7 @@
 /**
- * MidPO's dynamic routing (arXiv 2506.02460, section 3.2). The experts are frozen; we train how
- * much of each a token gets. The loss is DPO on pairs chosen for both dimensions at once, plus
- * `lambda * (mean |alpha| + mean |beta - 1|)`.
+ * MidPO's dynamic routing (arXiv 2506.02460, section 3.2). The experts are frozen. We train only
+ * how much of each expert a token gets. The loss is DPO on pairs chosen for both dimensions at
+ * once, plus `lambda * (mean |alpha| + mean |beta - 1|)`.
  *
  *   layers    out = W_down h + alpha * L_s(h) + beta * L_h(h);
  *             alpha and beta are sigmoids of the activation h, per layer and token
@@ -9,22 +9,22 @@
  *             g is a small head on both experts' last hidden states, per token.
  *             Here alpha = g and beta = 1 - g, so the regulariser is 2 * lambda * mean g
  *
- * Published routers are three linear layers with nothing in between. Each of those stacks is one
- * linear layer, and that is what we train (`fold-router.test.ts` shows it). `faithful` keeps four
- * things of the published code, and `corrected` mends all four:
+ * Published routers are three linear layers with nothing in between. Each such stack equals one
+ * linear layer, and we train that (`fold-router.test.ts` shows that they are equal). `faithful`
+ * keeps four faults of the published code, and `corrected` fixes all four:
  *
  * - The experts' scale is 1 in this stage. It was alpha / r when the experts were trained, and it
  *   is alpha / r again when they are served.
- * - The regulariser counts every position, also those of the prompt and the padding.
- * - The regulariser asks the router about an activation that routes no token: the MLP's activation
+ * - The regulariser counts every position, even those of the prompt and the padding.
+ * - The regulariser feeds the router an activation that routes no token: the MLP's activation
  *   of the decoder layer's own input, before attention and norms, `silu(x W_gate) * (x W_up)`
  *   (`decoder_layer.mlp(hidden_states)` in `LlamaModel.forward` of its `llama_with_router.py`). The
- *   gradient flows through x there, and so it does here.
+ *   gradient flows through x there, and also here.
  * - The first token in which two answers differ is left out of their log-probabilities
  *   (`encode-pairs.ts`).
  *
- * Of the regulariser's two faults, this file decides the second. The caller decides which positions
- * count, by the weights it feeds.
+ * Of the regulariser's two faults, this file handles the second. The caller handles the first: it
+ * decides which positions count, through the weights that it feeds.
  */
 import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
 import {
@@ -70,17 +70,17 @@ export type RouterGraphOptions = {
   safety: FrozenExpert;
   helpfulness: FrozenExpert;
   rank: number;
-  /** alpha / r, or what is used in its place. */
+  /** alpha / r, or the value used instead. */
   loraScale: number;
   batch: BatchShape;
   kind: RouterKind;
-  /** Units between the hidden states and g; only for `logits`. */
+  /** Hidden units between the hidden states and g. Only for `logits`. */
   width: number;
 };
 
 /**
  * `layers`: per layer `weight [F, 2]` and `bias [2]`, with alpha's column first. `logits`: one
- * hidden layer of `width` and an output.
+ * hidden layer of `width` units and an output.
  */
 export function routerShapes(
   config: LlamaConfig,
@@ -103,11 +103,11 @@ export function routerShapes(
 }
 
 /**
- * Inputs: the token batch and the router. Outputs: `logprobs [B]` and `safety [B, T]`, which is
- * alpha's mean over the layers, or g.
+ * Inputs: the token batch and the router. Outputs: `logprobs [B]` and `safety [B, T]`, which is the
+ * mean of alpha over the layers, or g.
  */
 export function buildRoutedScoreGraph(config: LlamaConfig, options: RouterGraphOptions): Uint8Array {
-  // The variants differ only in the regulariser, and no score depends on that.
+  // The variants differ only in the regulariser, and scores do not depend on it.
   const { graph, logprobs, safety } = routed('plimsoll-routed-score', config, { ...options, variant: 'corrected' });
   graph.output('logprobs', logprobs);
   graph.output('safety', safety);
@@ -140,8 +140,8 @@ export function buildRouterGraph(
 }
 
 /**
- * `distance [B, T]` is |alpha| + |beta - 1|, averaged over the layers where there are several. Both
- * are sigmoids, so the code needs no absolute values.
+ * `distance [B, T]` is |alpha| + |beta - 1|, averaged over the layers if there are several. alpha
+ * and beta lie between 0 and 1, so the code needs no absolute values.
  */
 type Routed = { perToken: Value; safety: Value; distance: Value };
 

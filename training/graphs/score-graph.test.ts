@@ -44,7 +44,7 @@ describe.each(['reward', 'cost'] as const)('the %s graph', (kind) => {
     expect(loss![0]).toBeCloseTo(sum(preference) / 2 + (kind === 'cost' ? sum(sign) : 0), 5);
   });
 
-  test('has the gradients that finite differences find', async () => {
+  test('has gradients that match finite differences', async () => {
     const session = await open();
     const parameters = draw();
     await expectGradients(parameters, () => session.run({ ...feeds(kind), ...parameterFeeds(parameters) }));

@@ -1,15 +1,15 @@
 /**
  * A score head on the base: one number for a whole conversation, read from the hidden state of its
- * last token. LoRA lets the base look at what the head needs. There are two uses (Dai et al., "Safe
- * RLHF", arXiv 2310.12773, section 3.1):
+ * last token. With LoRA, the base learns to provide what the head needs. There are two uses (Dai et
+ * al., "Safe RLHF", arXiv 2310.12773, section 3.1):
  *
  *   reward    L = - mean log sigma(r_w - r_l)
  *             Bradley and Terry; w is the more helpful answer
  *   cost      L = - mean log sigma(c_l - c_w) - mean log sigma(sign * c)
  *             w is the safer answer; sign is +1 for unsafe, -1 for safe
  *
- * The cost's second term puts zero between safe and unsafe, which is what `rank` needs. Its mean is
- * over the answers whose safety is labelled.
+ * The cost's second term puts zero between safe and unsafe, as `rank` needs it. Its mean is over
+ * the answers with a safety label.
  */
 import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
 import {
@@ -34,7 +34,7 @@ export type ScoreKind = 'reward' | 'cost';
 
 export type ScoreHeadOptions = { base: FrozenWeights; rank: number; loraScale: number; batch: BatchShape };
 
-/** What we train: the LoRA of `loraShapes`, `head.weight [d, 1]` and `head.bias [1]`. */
+/** The trained tensors: the LoRA of `loraShapes`, `head.weight [d, 1]` and `head.bias [1]`. */
 export function scoreShapes(config: LlamaConfig, rank: number): Map<string, number[]> {
   return new Map([...loraShapes(config, rank), ['head.weight', [config.hidden_size, 1]], ['head.bias', [1]]]);
 }

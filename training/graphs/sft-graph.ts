@@ -6,7 +6,7 @@ import { type BatchShape, modelLogprobs, tokenBatch, weightedNegativeLogprob } f
 
 /**
  * Inputs: every weight of `shapes` by name, and the token batch. Outputs: `loss`, the weighted
- * cross-entropy of the next token in nats a token, and `grad.<name>` for each weight.
+ * cross-entropy of the next token in nats per token, and `grad.<name>` for each weight.
  */
 export function buildSftGraph(config: LlamaConfig, options: SftGraphOptions): Uint8Array {
   return sftGraph(config, options).toModel();
@@ -18,7 +18,7 @@ export type SftGraphOptions = {
   withGradients?: boolean;
 };
 
-/** The graph before it is encoded, for callers that count its arithmetic. */
+/** Builds the graph without encoding it, for callers that count its arithmetic. */
 export function sftGraph(config: LlamaConfig, { shapes, batch: shape, withGradients = true }: SftGraphOptions): Graph {
   const graph = new Graph('plimsoll-sft');
   const batch = tokenBatch(graph, shape);

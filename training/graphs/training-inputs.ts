@@ -1,6 +1,6 @@
 /**
  * What the training graphs share: batch inputs, fixed positions and the causal mask. Shapes are
- * static, B rows of T.
+ * static: B rows of length T.
  */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { mul, neg, reduceSum, tokenLogprobs } from '#gpu-backend/graph/ops.ts';
@@ -9,12 +9,12 @@ import { causalAttention, decoder, type LoraExperts, lmHead, type WeightSource }
 
 export type BatchShape = { rows: number; length: number };
 
-/** So low that its exponential is 0 in float32, but not an infinity, which could turn into NaN. */
+/** So low that its exponential is 0 in float32. It is not infinite, which could lead to NaN. */
 const MASKED = -1e9;
 
 /**
- * `ids` and `targets` are int64 `[B, T]`, `loss_weights` is float `[B, T]`, as the encoder fills
- * them.
+ * The inputs `ids` and `targets` are int64 `[B, T]`, and `loss_weights` is float `[B, T]`.
+ * `tokenFeeds` fills them.
  */
 export type TokenBatch = { ids: Value; targets: Value; weights: Value };
 
@@ -41,8 +41,8 @@ export function modelLogprobs(graph: Graph, input: ModelInput & { batch: TokenBa
 }
 
 /**
- * The last hidden states, normalised, `[B, T, d]`. Padding at the end needs no mask: nothing sees
- * it.
+ * The last hidden states, normalised, `[B, T, d]`. Padding at the end needs no mask, because no
+ * earlier token sees it.
  */
 export function modelHidden(graph: Graph, { config, weights, lora, batch, shape }: ModelInput): Value {
   const { rows, length } = shape;
@@ -67,7 +67,7 @@ export function sequenceLogprobs(logprobs: Value, batch: TokenBatch): Value {
   return reduceSum(mul(logprobs, batch.weights), [1]);
 }
 
-/** Minus the sum of weighted log-probabilities, as one number. The weights of a batch sum to 1. */
+/** Minus the weighted sum of log-probabilities, as one number. The weights of a batch sum to 1. */
 export function weightedNegativeLogprob(logprobs: Value, batch: TokenBatch): Value {
   return neg(reduceSum(mul(logprobs, batch.weights), [0, 1]));
 }

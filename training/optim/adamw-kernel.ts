@@ -1,7 +1,8 @@
 /**
- * AdamW's two loops over all weights, in WebAssembly's text format. They take four float32 numbers
- * at once, where JavaScript takes one, in float64. The arrays lie in one memory of their own. Each
- * starts at a multiple of 16 bytes and is padded with zeros, which stay zeros.
+ * AdamW's two loops over all weights, in WebAssembly's text format. They process four float32
+ * numbers at a time, whereas JavaScript processes one, in float64. All arrays are in one
+ * WebAssembly memory. Each starts at a multiple of 16 bytes and is padded with zeros, which stay
+ * zeros.
  */
 import wabt from 'wabt';
 
@@ -9,7 +10,7 @@ import wabt from 'wabt';
 const LANES = 4;
 const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
 const PAGE_BYTES = 65_536;
-/** The most a memory can address: 4 GiB. */
+/** The largest WebAssembly memory: 4 GiB. */
 const MAX_PAGES = 65_536;
 
 const TEXT = `(module
@@ -68,7 +69,7 @@ const TEXT = `(module
       (f32.add (f32x4.extract_lane 0 (local.get $broken)) (f32x4.extract_lane 1 (local.get $broken)))
       (f32.add (f32x4.extract_lane 2 (local.get $broken)) (f32x4.extract_lane 3 (local.get $broken))))))`;
 
-/** The numbers of one update, named as in the text above. */
+/** The numbers that one update needs, named as in the WebAssembly text above. */
 export type UpdateFactors = {
   clip: number;
   beta1: number;
@@ -98,7 +99,7 @@ async function compile(): Promise<WebAssembly.Module> {
 }
 
 export class AdamWKernel {
-  /** The arrays of each parameter, in the order of the lengths given. They start as zeros. */
+  /** The arrays of each parameter, in the order of the given lengths. They start as zeros. */
   readonly arrays: readonly AdamWArrays[];
   readonly #exports: Exports;
   readonly #gradients: { from: number; end: number };
@@ -124,15 +125,15 @@ export class AdamWKernel {
   }
 
   /**
-   * Makes room for parameters of the given lengths. Weights, moments and gradients share 4 GiB; if
-   * they need more, the error says how many weights are too many.
+   * Allocates memory for parameters of the given lengths. Weights, moments and gradients share 4
+   * GiB. If they need more, throws an error with the number of weights and the limit.
    */
   static async create(lengths: readonly number[]): Promise<AdamWKernel> {
     compiled ??= compile();
     return new AdamWKernel(await compiled, lengths);
   }
 
-  /** The norm of all gradients together. It is not finite only if one of them is not. */
+  /** The norm of all gradients together. It is finite unless one of the gradients is not. */
   gradientNorm(): number {
     return Math.sqrt(this.#exports.sumOfSquares(this.#gradients.from, this.#gradients.end));
   }

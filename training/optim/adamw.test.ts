@@ -52,7 +52,7 @@ describe('AdamW', () => {
     },
   );
 
-  test('names a parameter whose update overflows', async () => {
+  test('fails with the name of a parameter whose update overflows', async () => {
     const parameters = new Map([
       ['good', { shape: [1, 1], data: Float32Array.of(1) }],
       ['bad', { shape: [5, 1], data: Float32Array.of(1, 1, 1, 1, -3.4e38) }],
@@ -65,7 +65,7 @@ describe('AdamW', () => {
     expect(() => optimizer.step(gradients, { step: 1, learningRate: 1e37 })).toThrow('the update makes bad overflow');
   });
 
-  test('refuses more weights than its memory holds before it allocates any', async () => {
+  test('rejects more weights than its memory can hold, before it allocates any', async () => {
     await expect(AdamWKernel.create([2 ** 28, 1])).rejects.toThrow(
       "268435460 weights to train at once, and AdamW's memory holds 268435456",
     );
@@ -86,7 +86,7 @@ describe('AdamW', () => {
     expect(ten.moments[0]).toBeCloseTo(thousand.moments[0]!, 6);
   });
 
-  test.each([1, 3, 4, 7, 12])('the norm covers all %i numbers of each gradient', async (count) => {
+  test.each([1, 3, 4, 7, 12])('computes the norm over all %i numbers of each gradient', async (count) => {
     const gradient = Float32Array.from({ length: count }, (_, i) => Math.sin(i + 1));
     const parameters = () => ({ shape: [count], data: new Float32Array(count) });
     const optimizer = await AdamW.create(
@@ -103,7 +103,7 @@ describe('AdamW', () => {
     expect(norm).toBeCloseTo(Math.hypot(...gradient, ...gradient), 12);
   });
 
-  test('names a gradient that is not finite, and changes nothing', async () => {
+  test('fails with the name of a gradient that is not finite, and changes nothing', async () => {
     const parameters = new Map([
       ['good', { shape: [1, 1], data: Float32Array.of(1) }],
       ['bad', { shape: [1, 1], data: Float32Array.of(1) }],

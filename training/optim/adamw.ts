@@ -46,8 +46,9 @@ export class AdamW {
 
   /**
    * Makes one update with the given gradients; `step` counts from 1. Returns the gradients' global
-   * norm before clipping. Throws an error that names the parameter when a gradient is not finite,
-   * with nothing changed, and when the update overflows, after which the weights are of no use.
+   * norm before clipping. If a gradient is not finite, changes nothing and throws an error that
+   * names the parameter. If the update overflows, throws such an error too, and the weights are
+   * then useless.
    */
   step(gradients: ReadonlyMap<string, Float32Array>, { step, learningRate }: { step: number; learningRate: number }) {
     const parameters = [...this.#parameters].map(([name, { shape }], i) => ({
@@ -70,7 +71,8 @@ export class AdamW {
       epsilon,
     };
     for (const { name, shape, arrays } of parameters) {
-      // Norm weights are scales, not directions: decaying them only fights the normalisation.
+      // Norm weights are scales, not directions, so decaying them would only work against the
+      // normalisation.
       const decay = shape.length > 1 ? 1 - learningRate * weightDecay : 1;
       if (!this.#kernel.update(arrays, { ...factors, decay })) throw new Error(`the update makes ${name} overflow`);
     }
@@ -78,7 +80,7 @@ export class AdamW {
   }
 }
 
-/** The name of the first array with a number that is not finite; undefined if all are finite. */
+/** Returns the name of the first array with a non-finite number, or undefined if there is none. */
 export function notFinite(arrays: ReadonlyMap<string, Float32Array>): string | undefined {
   return [...arrays].find(([, values]) => !values.every(Number.isFinite))?.[0];
 }
@@ -91,7 +93,7 @@ export type Schedule = {
   floor?: number;
 };
 
-/** Linear warm-up, then a cosine. `step` counts from 1. */
+/** A linear warm-up, then a cosine. `step` counts from 1. */
 export function learningRateAt(step: number, { peak, warmupSteps, totalSteps, floor = 0.1 }: Schedule): number {
   if (step <= warmupSteps) return (peak * step) / warmupSteps;
   const progress = Math.min(1, (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps));

@@ -1,5 +1,5 @@
 /**
- * One checkpoint on disk: `tensors.safetensors`, and `state.json` with where the run stood, its
+ * One checkpoint on disk: `tensors.safetensors`, and `state.json` with the run's progress, its
  * settings and the SHA-256 of the tensors. Reading gives back exactly what was saved, or throws a
  * `CorruptCheckpoint` that names the file.
  */
@@ -21,7 +21,7 @@ const RunState = z.strictObject({
   step: z.int().min(0),
   tokens: z.int().min(0),
   seconds: z.number().min(0),
-  /** The settings that decide the numbers. A resumed run must have the same ones. */
+  /** The settings that determine the results. A resumed run must have the same settings. */
   settings: z.record(z.string(), z.unknown()),
 });
 export type RunState = z.infer<typeof RunState>;
@@ -38,8 +38,8 @@ export class CorruptCheckpoint extends Error {
 }
 
 /**
- * Writes under another name, and renames once everything is on the disk. Whatever happens on the
- * way, `at` is either whole or not there.
+ * Writes to a folder with another name, and renames it once everything is on disk. Whatever happens
+ * in between, `at` is either complete or does not exist.
  */
 export async function writeCheckpoint(at: string, { state, tensors }: CheckpointFiles): Promise<void> {
   const building = `${at}.tmp`;
@@ -55,8 +55,8 @@ export async function writeCheckpoint(at: string, { state, tensors }: Checkpoint
     await rm(at, { recursive: true, force: true });
     await rename(building, at);
   } catch (cause) {
-    // Half a checkpoint would take up the room that the disk lacks. If even this fails, no harm is
-    // done: nothing reads it.
+    // Half a checkpoint would waste space on a full disk. If even the removal fails, it does no
+    // harm, because nothing reads this folder.
     await rm(building, { recursive: true, force: true }).catch(() => {});
     throw new WriteError(file, cause);
   }
@@ -99,7 +99,7 @@ async function readState(file: string): Promise<z.infer<typeof StateJson>> {
 }
 
 /**
- * Hashes the tensors in memory, not the file, so that it also detects errors on the way to the
+ * Hashes the tensors in memory, not the file. So the hash also detects errors on the way to the
  * disk.
  */
 function digestOf(tensors: ReadonlyMap<string, Tensor>): string {
@@ -111,8 +111,7 @@ function digestOf(tensors: ReadonlyMap<string, Tensor>): string {
 }
 
 /**
- * The file may well be whole, but this process may not read it, or has no file handle left to do
- * so.
+ * The file may be intact, but this process has no permission to read it, or no file handle left.
  */
 function isDenied(error: unknown): boolean {
   return ['EACCES', 'EPERM', 'EMFILE', 'ENFILE'].includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');

@@ -1,6 +1,6 @@
 /**
- * A checkpoint that the disk has damaged is noticed and named, and an older one takes its place if
- * there is one.
+ * Tests that a checkpoint damaged on disk is detected and named, and that an older one replaces it
+ * if there is one.
  */
 import { cp, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -25,7 +25,7 @@ const settings = { seed: 1 };
 const parametersOf = (value: number): Parameters =>
   new Map([['x', { shape: [2, 2], data: new Float32Array(4).fill(value) }]]);
 
-/** Sets every weight to the number of the step. */
+/** Saves a checkpoint in which every weight is the number of the step. */
 async function save(dir: string, step: number): Promise<void> {
   const parameters = parametersOf(step);
   const state = { step, tokens: step, seconds: 1, settings };
@@ -80,7 +80,7 @@ const FAULTS: Record<string, { spoil: () => Promise<void>; problem: RegExp }> = 
 };
 
 describe.each(Object.entries(FAULTS))('%s', (_, { spoil, problem }) => {
-  test('is set aside with a note when the run goes on, and the checkpoint before it is loaded', async () => {
+  test('is set aside with a note when the run is resumed, and the previous checkpoint is loaded', async () => {
     await spoil();
     const parameters = parametersOf(0);
     const notes: string[] = [];
@@ -95,7 +95,7 @@ describe.each(Object.entries(FAULTS))('%s', (_, { spoil, problem }) => {
     expect(notes).toHaveLength(1);
   });
 
-  test('is an error for a stage that builds on the run, and nothing is moved', async () => {
+  test('is an error for a stage that builds on the run, and no file is moved', async () => {
     await spoil();
     const [found, advice] = await loadCheckpoint(dir, { parameters: parametersOf(0) }).then(
       () => [],
@@ -107,7 +107,7 @@ describe.each(Object.entries(FAULTS))('%s', (_, { spoil, problem }) => {
   });
 });
 
-test('with no good checkpoint left, names each one and says what to do', async () => {
+test('if no good checkpoint is left, names each damaged one and says what to do', async () => {
   await cut(newest('tensors.safetensors'));
   await writeFile(path.join(dir, 'step-000010/state.json'), '{');
   const load = loadCheckpoint(dir, { parameters: parametersOf(0), fallBack: () => {} });
@@ -116,13 +116,13 @@ test('with no good checkpoint left, names each one and says what to do', async (
   );
 });
 
-test('loads a checkpoint from before checksums were kept', async () => {
+test('loads an old checkpoint that has no checksum', async () => {
   await rewrite(newest('state.json'), (text) => text.replace(/,\s*"sha256": "[0-9a-f]{64}"/, ''));
   expect(await readFile(newest('state.json'), 'utf8')).not.toContain('sha256');
   expect(await loadCheckpoint(dir, { parameters: parametersOf(0), settings })).toMatchObject({ step: 20 });
 });
 
-test('names tensors of another shape, which are no corruption, and takes nothing older instead', async () => {
+test('names tensors of another shape, but does not treat them as corrupt or load an older checkpoint', async () => {
   const parameters: Parameters = new Map([['x', { shape: [4, 4], data: new Float32Array(16) }]]);
   const load = loadCheckpoint(dir, { parameters, fallBack: () => expect.unreachable() });
   await expect(load).rejects.toThrow('step-000020: tensor x: found [2, 2], wanted [4, 4]');

@@ -1,7 +1,7 @@
 /**
  * Checkpoints of a run: `step-000500/` with the weights, AdamW's moments and the run's settings
- * (checkpoint-files.ts). We keep the newest two. A killed process leaves the last good one, and if
- * the disk has damaged that, there is the one before.
+ * (checkpoint-files.ts). We keep the newest two. If a process is killed, its last checkpoint
+ * remains. If that one is damaged on disk, the previous one remains.
  */
 import { existsSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
@@ -20,7 +20,7 @@ const KEPT = 2;
 const NAME = /^step-\d{6}$/;
 const BUILDING = /^step-\d{6}\.tmp$/;
 
-/** Later versions added these settings. A run that is older goes on without them. */
+/** Later versions added these settings. An older run continues without them. */
 const LATER_SETTINGS: readonly string[] = ['tokenizer'];
 
 export async function saveCheckpoint(
@@ -34,13 +34,13 @@ export async function saveCheckpoint(
     tensors.set(`adam.m.${name}`, { shape: [...shape], data: m });
     tensors.set(`adam.v.${name}`, { shape: [...shape], data: v });
   }
-  // Nobody would ever resume from what a kill left half written, and it takes up room.
+  // A kill may leave a half-written checkpoint. It takes up space, and nothing can resume from it.
   await removeAll(dir, await namesIn(dir, BUILDING));
   await writeCheckpoint(path.join(dir, `step-${String(state.step).padStart(6, '0')}`), { state, tensors });
   await removeAll(dir, (await checkpoints(dir)).slice(0, -KEPT));
 }
 
-/** Removes all of a run's checkpoints, and what a kill or a bad disk left of them. */
+/** Removes all of a run's checkpoints, including half-written and corrupt ones. */
 export async function removeCheckpoints(dir: string): Promise<void> {
   await removeAll(dir, await namesIn(dir, /^step-\d{6}(\.|$)/));
 }
@@ -50,9 +50,9 @@ export type LoadOptions = {
   optimizer?: AdamW;
   settings?: RunState['settings'];
   /**
-   * For callers that go on with the run: a corrupt newest checkpoint is set aside, this function
-   * gets a note, and the checkpoint before is loaded. Without `fallBack`, a corrupt checkpoint is
-   * an error: whoever builds on a run must not get another state of it unasked.
+   * For callers that resume the run: a corrupt newest checkpoint is set aside, this function gets a
+   * note, and the previous checkpoint is loaded. Without `fallBack`, a corrupt checkpoint is an
+   * error, because a stage that builds on a run must not silently get an older state of it.
    */
   fallBack?: (note: string) => void;
 };
@@ -112,7 +112,7 @@ async function readNewest(
     }
     for (const { at: spoilt, problem } of corrupt) {
       if (!fallBack) throw new Error(`${problem}; go on with that run (--resume), it has a good checkpoint ${name}`);
-      // We keep it for anyone who wants to know what happened, under a name that nothing reads.
+      // We keep it under a name that nothing reads, for anyone who wants to know what happened.
       await rm(`${spoilt}.corrupt`, { recursive: true, force: true });
       await rename(spoilt, `${spoilt}.corrupt`);
       fallBack(`${problem}; it is now ${path.basename(spoilt)}.corrupt, and the run goes on from ${name}`);

@@ -1,37 +1,35 @@
 /**
- * What every command does with its `--out` before any work. It makes the folder, checks that we can
- * write to it, and checks that it holds nothing that somebody would miss. A folder that is not
- * empty and not ours is never touched. One of ours, made by the same command, is touched only with
- * `--force` or `--resume`.
+ * Every command calls this for its `--out` before any work. It makes the folder, checks that we can
+ * write to it, and checks that it holds nothing that somebody would miss. A folder that is neither
+ * empty nor ours is never touched. A folder made by the same command is touched only with `--force`
+ * or `--resume`.
  */
 import { closeSync, existsSync, lstatSync, openSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 
 export type FolderKind = {
-  /** With its article, as in "a bundle". */
+  /** The kind's name with its article, as in "a bundle". */
   what: string;
-  /**
-   * Whether this folder is one of the kind. Called only for a folder that is there and not empty.
-   */
+  /** Whether this folder is of this kind. Called only for a folder that exists and is not empty. */
   isOurs: (dir: string) => boolean;
   /**
-   * If the folder is replaced as a whole: everything that may be in it, as paths from the folder.
-   * Anything else in it would be lost. Null if files are written one by one, so that others may lie
-   * beside them.
+   * If the command replaces the folder as a whole: everything that may be in it, as paths relative
+   * to the folder. Anything else in it would be lost. Null if the command writes files one by one,
+   * so that other files may stay next to them.
    */
   holds: readonly RegExp[] | null;
 };
 
 export type Claim = {
   kind: FolderKind;
-  /** Replace what is there. */
+  /** Replace the existing folder or file. */
   force?: boolean;
-  /** Go on with what is there. Null: the command cannot do that. */
+  /** Continue with the existing folder. Null if the command cannot do that. */
   resume?: boolean | null;
 };
 
-/** Returns the folder's true place: if `--out` is a link to a folder, that folder. */
+/** Returns the folder's real path. If `--out` is a link to a folder, that is the linked folder. */
 export function claimFolder(out: string, { kind, force = false, resume = null }: Claim): string {
   const dir = placeOf(out);
   if (!existsSync(dir)) {
@@ -77,7 +75,7 @@ function assertOurs(out: string, dir: string, { what, isOurs, holds }: FolderKin
   throw new Error(`${out} holds more than ${what}, and that would be lost (${some}): ${advice}`);
 }
 
-/** All files and links, as paths from the folder. */
+/** Lists all files and links, as paths relative to the folder. */
 function everythingIn(dir: string): string[] {
   return readdirSync(dir, { recursive: true, withFileTypes: true })
     .filter((entry) => !entry.isDirectory())
@@ -86,7 +84,7 @@ function everythingIn(dir: string): string[] {
 }
 
 /**
- * Writes a test file, because permissions say nothing about read-only and special file systems.
+ * Writes a test file, because permissions do not tell us about read-only or special file systems.
  */
 function assertWritable(out: string, dir: string): void {
   const probe = path.join(dir, `.plimsoll-${process.pid}`);

@@ -1,11 +1,11 @@
-/** Looks into a folder to tell what it is, without reading more than it needs. */
+/** Looks into a folder to tell what it is, without reading more than necessary. */
 import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { FolderKind } from './claim-folder.ts';
 
 /**
- * A folder of folders that a command continues each time it is called. Children with other names do
- * not matter, but a child with one of these names must be ours.
+ * A folder of folders that a command continues each time it is called. Subfolders with other names
+ * do not matter, but a subfolder with one of these names must be ours.
  */
 export function folderOf(what: string, children: Readonly<Record<string, readonly FolderKind[]>>): FolderKind {
   return {
@@ -26,7 +26,7 @@ function isEmptyOr(dir: string, kinds: readonly FolderKind[]): boolean {
   return readdirSync(dir).length === 0 || kinds.some((kind) => kind.isOurs(dir));
 }
 
-/** Null if there is no such file, or no object in it. */
+/** Reads a JSON object. Returns null if there is no such file, or no object in it. */
 export function jsonOf(file: string): Record<string, unknown> | null {
   try {
     const json: unknown = JSON.parse(readFileSync(file, 'utf8'));
@@ -36,7 +36,7 @@ export function jsonOf(file: string): Record<string, unknown> | null {
   }
 }
 
-/** Reads enough to tell what a file is; the file may be large. */
+/** Reads just enough to tell what a file is, because the file may be large. */
 export function startOf(file: string): string {
   const bytes = Buffer.alloc(64 << 10);
   const opened = openSync(file, 'r');

@@ -1,22 +1,24 @@
-/** What a run's `metrics.jsonl` says at the end. */
+/** Reads the last figures from a run's `metrics.jsonl`. */
 import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 
-/** By name. A figure that the run never wrote is absent. */
+/** Figures by name. A figure that the run never wrote is absent. */
 export type LastFigures = Record<string, number | undefined>;
 
-/** The loss of one step is noise. The mean over this many steps shows where training stood. */
+/**
+ * The loss of a single step is noisy. The mean over this many steps shows the state of training.
+ */
 const LOSS_STEPS = 50;
 
-/** A run that was stopped before its first step has a metrics file with nothing in it. */
+/** False for a run that stopped before its first step, which leaves an empty metrics file. */
 export function hasFigures(dir: string): boolean {
   return (statSync(path.join(dir, 'metrics.jsonl'), { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
 /**
- * The last value of every figure, except `loss`, which is the mean of its last fifty. Throws if
- * there are no metrics.
+ * Returns the last value of every figure, but for `loss` the mean of its last fifty values. Throws
+ * if there are no metrics.
  */
 export async function lastFigures(dir: string): Promise<LastFigures> {
   const lines = (await readFile(path.join(dir, 'metrics.jsonl'), 'utf8')).trim().split('\n');

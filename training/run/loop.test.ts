@@ -16,7 +16,7 @@ afterEach(async () => {
   await rm(dir, { recursive: true });
 });
 
-/** Minimises (x - target)^2 with a target that depends on the step, as batches do. */
+/** A run that minimises (x - target)^2. The target depends on the step, as batches do. */
 function options(changes: Partial<RunOptions> = {}): RunOptions {
   const parameters = new Map([['x', { shape: [1, 1], data: Float32Array.of(4) }]]);
   return {
@@ -46,9 +46,7 @@ const losses = async () =>
     .split('\n')
     .map((line) => (JSON.parse(line) as { loss: number }).loss);
 
-/**
- * Breaks off in the middle of a step, as a killed process does. Nothing is saved on the way out.
- */
+/** Stops in the middle of a step without saving anything, as a killed process does. */
 const killedAt = (step: number): Partial<RunOptions> => {
   const whole = options();
   return {
@@ -61,21 +59,21 @@ const killedAt = (step: number): Partial<RunOptions> => {
 };
 
 describe('a run', () => {
-  test('that was killed and resumed has the same losses as one that was not', async () => {
+  test('that was killed and resumed has the same losses as an uninterrupted run', async () => {
     await runTraining(options());
     const whole = await losses();
     expect(whole).toHaveLength(12);
     await rm(dir, { recursive: true });
 
     await expect(runTraining(options(killedAt(8)))).rejects.toThrow('killed');
-    // What a kill leaves behind: a metrics line cut in two.
+    // A kill may cut off a metrics line in the middle.
     await writeFile(path.join(dir, 'metrics.jsonl'), '{"step": 8, "lo', { flag: 'a' });
     const state = await runTraining(options({ resume: true }));
     expect(state).toMatchObject({ step: 12, tokens: 120 });
     expect(await losses()).toEqual(whole);
   });
 
-  test('is replaced by --force, with everything it had saved', async () => {
+  test('is replaced with --force, together with everything it had saved', async () => {
     await runTraining(options({ checkpointEverySeconds: 0 }));
     const shorter = { peak: 0.1, warmupSteps: 2, totalSteps: 3 };
     await runTraining(options({ force: true, schedule: shorter, settings: { seed: 2 } }));
@@ -95,7 +93,7 @@ describe('a run', () => {
     await expect(runTraining(changed)).rejects.toThrow('was made with seed = 1, this run has 2');
   });
 
-  test('that is refused leaves the files of the existing run alone', async () => {
+  test('that is refused does not change the files of the existing run', async () => {
     const files = { 'adapter.json': { rank: 2 } };
     await runTraining(options({ files }));
     const other = { files: { 'adapter.json': { rank: 4 } }, settings: { seed: 2 } };
@@ -104,7 +102,7 @@ describe('a run', () => {
     expect(JSON.parse(await readFile(path.join(dir, 'adapter.json'), 'utf8'))).toEqual(files['adapter.json']);
   });
 
-  test('goes on without a setting that did not exist when it began, and keeps it from then on', async () => {
+  test('resumes without a setting that did not exist when it began, and keeps it from then on', async () => {
     await expect(runTraining(options(killedAt(8)))).rejects.toThrow('killed');
     const later = { settings: { seed: 1, tokenizer: 'abc' }, resume: true };
     expect(await runTraining(options(later))).toMatchObject({ step: 12 });
@@ -112,7 +110,7 @@ describe('a run', () => {
     await expect(runTraining(changed)).rejects.toThrow('was made with tokenizer = "abc", this run has "def"');
   });
 
-  test('removes what a kill left of a checkpoint', async () => {
+  test('removes a half-written checkpoint after a kill', async () => {
     await expect(runTraining(options(killedAt(8)))).rejects.toThrow('killed');
     await mkdir(path.join(dir, 'step-000008.tmp'));
     await writeFile(path.join(dir, 'step-000008.tmp/tensors.safetensors'), 'half');
@@ -121,7 +119,7 @@ describe('a run', () => {
   });
 });
 
-describe('names step, batch and tensor, and leaves the last checkpoint intact, for', () => {
+describe('names the step, batch and tensor, and keeps the last checkpoint intact, for', () => {
   const healthy = options();
   const outputs = ({ loss = 1, gradient = 1 }) => ({
     loss: Float32Array.of(loss),
@@ -152,29 +150,32 @@ describe('names step, batch and tensor, and leaves the last checkpoint intact, f
   });
 });
 
-// /dev/full fails every write for lack of room. For a checkpoint on a full disk see
-// test/killed-training.test.ts.
-test.skipIf(!existsSync('/dev/full'))('a full disk for the metrics stops a run and names the file', async () => {
-  await runTraining(options());
-  const whole = await losses();
-  await rm(dir, { recursive: true });
-  const healthy = options();
-  const metrics = path.join(dir, 'metrics.jsonl');
-  const full = options({
-    checkpointEverySeconds: 0,
-    batchAt: async (step) => {
-      if (step === 5) {
-        await rm(metrics);
-        await symlink('/dev/full', metrics);
-      }
-      return healthy.batchAt(step);
-    },
-  });
-  await expect(runTraining(full)).rejects.toThrow(
-    `test: step 5: ${metrics} cannot be written: ENOSPC: no space left on device, write; ` +
-      'the last checkpoint (step 4) is intact; once the file can be written, --resume goes on',
-  );
-  await rm(metrics);
-  await runTraining(options({ resume: true }));
-  expect(await losses()).toEqual(whole.slice(4));
-});
+// Every write to /dev/full fails for lack of space. test/killed-training.test.ts tests a checkpoint
+// on a full disk.
+test.skipIf(!existsSync('/dev/full'))(
+  'stops with an error that names the metrics file when the disk is full',
+  async () => {
+    await runTraining(options());
+    const whole = await losses();
+    await rm(dir, { recursive: true });
+    const healthy = options();
+    const metrics = path.join(dir, 'metrics.jsonl');
+    const full = options({
+      checkpointEverySeconds: 0,
+      batchAt: async (step) => {
+        if (step === 5) {
+          await rm(metrics);
+          await symlink('/dev/full', metrics);
+        }
+        return healthy.batchAt(step);
+      },
+    });
+    await expect(runTraining(full)).rejects.toThrow(
+      `test: step 5: ${metrics} cannot be written: ENOSPC: no space left on device, write; ` +
+        'the last checkpoint (step 4) is intact; once the file can be written, --resume goes on',
+    );
+    await rm(metrics);
+    await runTraining(options({ resume: true }));
+    expect(await losses()).toEqual(whole.slice(4));
+  },
+);

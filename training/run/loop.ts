@@ -1,7 +1,7 @@
 /**
- * The one training loop: batches in, AdamW, metrics, progress, checkpoints, resume. Stages differ
- * only in their graph and their batches. The batch of a step depends on nothing but the seed and
- * the step, so a resumed run goes on with the same numbers.
+ * The training loop of all stages: batches, AdamW, metrics, progress, checkpoints, resuming. Stages
+ * differ only in their graph and their batches. The batch of a step depends only on the seed and
+ * the step, so a resumed run continues with the same numbers.
  */
 
 import { existsSync, readFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ import { WriteError } from './write-error.ts';
 import { appendLine, replaceFile } from './write-file.ts';
 
 export type StepBatch = {
-  /** Runs one batch: `feeds` together with the parameters. */
+  /** Runs one batch. It gets `feeds` together with the parameters. */
   run: (feeds: Record<string, Feed>) => Promise<Record<string, Float32Array>>;
   feeds: Record<string, Feed>;
   tokens: number;
@@ -32,8 +32,7 @@ export type RunOptions = {
   resume: boolean;
   /**
    * Removes an earlier run in this folder, unless it is resumed. Without `force`, an earlier run
-   * that
-   * is not resumed is an error.
+   * that is not resumed is an error.
    */
   force?: boolean | undefined;
   parameters: Parameters;
@@ -41,17 +40,17 @@ export type RunOptions = {
   adamw: AdamWOptions;
   settings: RunState['settings'];
   /**
-   * Files beside the checkpoints that say what is trained. They are written once we know that the
-   * folder is this run's.
+   * Files next to the checkpoints that say what is trained. The loop writes them once it knows that
+   * the folder belongs to this run.
    */
   files?: Readonly<Record<string, object>>;
   batchAt: (step: number) => StepBatch | Promise<StepBatch>;
-  /** More figures for the metrics, from a step's outputs. */
+  /** Additional figures for the metrics, from a step's outputs. */
   figures?: (outputs: Record<string, Float32Array>) => Record<string, number>;
-  /** Every `evaluateEvery` steps and at the end. */
+  /** Called every `evaluateEvery` steps and at the end. */
   evaluate?: () => Promise<Record<string, number>>;
   evaluateEvery?: number;
-  /** How much a killed run may lose; 120 by default. */
+  /** How many seconds of work a killed run may lose; 120 by default. */
   checkpointEverySeconds?: number | undefined;
 };
 
@@ -77,13 +76,13 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
   const write = (row: object) => appendLine(metricsFile, JSON.stringify(row));
   let savedStep = saved?.step ?? null;
   const save = async () => {
-    // Saving twice is risky: a kill between removing the first and naming the second would cost a
-    // checkpoint.
+    // Saving the same step twice is risky: a kill between removing the old copy and renaming the
+    // new one would lose the checkpoint.
     if (savedStep === state.step) return;
     await saveCheckpoint(dir, { state, parameters, optimizer });
     savedStep = state.step;
   };
-  /** Whatever stops the run, the user needs to know what is left of it. */
+  /** Whatever stops the run, the user needs to know which checkpoint is left. */
   const stopped = (problem: string, { cause, then = '' }: { cause?: unknown; then?: string } = {}) => {
     const last =
       savedStep === null ? 'no checkpoint was saved yet' : `the last checkpoint (step ${savedStep}) is intact`;
@@ -154,7 +153,7 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
         await save();
         lastSave = performance.now();
       }
-      // run() blocks the thread, so let signals in between steps.
+      // run() blocks the thread, so we handle signals between steps.
       await new Promise(setImmediate);
     }
     await save();
@@ -187,7 +186,7 @@ function formatFigures(figures: Record<string, number>): string {
     .join(', ');
 }
 
-/** A run killed after its last checkpoint has metrics for steps that will run again. */
+/** Drops the metrics of steps after the last checkpoint, because these steps will run again. */
 function keepMetricsUntil(file: string, step: number): void {
   if (!existsSync(file)) return;
   const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean);
@@ -195,7 +194,7 @@ function keepMetricsUntil(file: string, step: number): void {
     try {
       return (JSON.parse(line) as { step: number }).step <= step;
     } catch {
-      return false; // The line that a kill cut in two.
+      return false; // A kill cut this line off.
     }
   });
   if (kept.length < lines.length) replaceFile(file, kept.map((line) => `${line}\n`).join(''));

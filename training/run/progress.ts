@@ -1,4 +1,4 @@
-/** A progress bar on a terminal; elsewhere (logs, CI) a line now and then. */
+/** Shows a progress bar on a terminal. Elsewhere (logs, CI) prints a line now and then. */
 import { Presets, SingleBar } from 'cli-progress';
 
 export type Progress = {

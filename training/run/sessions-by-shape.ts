@@ -1,5 +1,5 @@
 /**
- * One session for each shape of batch, made on first use. Shapes are static and few
+ * Keeps one session per batch shape, made on first use. Shapes are static, and there are only a few
  * (`data/buckets.ts`).
  */
 import type { GraphSession } from '#gpu-backend/graph/session.ts';

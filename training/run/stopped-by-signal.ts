@@ -1,9 +1,9 @@
 /**
- * Thrown after a run was told to stop and has saved its checkpoint. The program then ends with
+ * Thrown when a signal stopped a run and its checkpoint is saved. The program then exits with
  * `exitCode`.
  */
 export class StoppedBySignal extends Error {
   override readonly name = 'StoppedBySignal';
-  /** What a shell reports for a program that SIGINT ended: 128 + 2. */
+  /** The exit code that a shell reports for a program killed by SIGINT: 128 + 2. */
   readonly exitCode = 130;
 }

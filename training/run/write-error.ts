@@ -1,6 +1,6 @@
 /**
- * A file could not be written: the disk is full, or a limit or a permission forbids it. Node's own
- * message names no file.
+ * Thrown if a file cannot be written because the disk is full, or because of a limit or missing
+ * permission. Node's own message does not name the file.
  */
 export class WriteError extends Error {
   override readonly name = 'WriteError';

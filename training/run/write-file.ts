@@ -1,6 +1,6 @@
 /**
- * Small files of a run. An error names the file. A replaced file is the old one or the new one,
- * never half of either.
+ * Writes the small files of a run. Errors name the file. While a file is being replaced, it is
+ * always either the old or the new one, never half of either.
  */
 import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { WriteError } from './write-error.ts';

@@ -1,6 +1,6 @@
 /**
- * Weights are useful only with the tokenizer they were trained with. A run keeps the tokenizer's
- * digest; older runs, which have none, are trusted.
+ * Weights are useful only with the tokenizer that they were trained with. So a run keeps the
+ * tokenizer's digest. Older runs have none, and we trust them.
  */
 import type { RunState } from '../run/checkpoint-files.ts';
 

@@ -15,8 +15,8 @@ beforeEach(() => void vi.spyOn(process.stderr, 'write').mockReturnValue(true));
 afterEach(() => void vi.restoreAllMocks());
 
 /**
- * Writes `short` conversations to take, and in every file a long one and one without an answer,
- * which are left out.
+ * Writes `short` usable conversations, and in every file also a long one and one without an answer,
+ * which the corpus leaves out.
  */
 async function writeSources(short: number): Promise<void> {
   for (const [i, { file, layout }] of REAL_SOURCES.entries()) {
@@ -38,7 +38,7 @@ const corpus = () => baseCorpus({ seed: 1, generated: dialogues(10), realShare: 
 const leftOut =
   'left out: 1 without an answer at the end, 3 with an empty answer, 4 longer than the real conversations that are taken';
 
-test('counts the real conversations that are left out, and those that are missing', async () => {
+test('counts the real conversations that it leaves out, and reports if there are too few', async () => {
   await writeSources(260);
   expect((await corpus()).counts).toMatchObject({ 'small talk': 10, [REAL_SOURCES[0]!.name]: 4 });
   expect(process.stderr.write).toHaveBeenCalledWith(
@@ -46,7 +46,7 @@ test('counts the real conversations that are left out, and those that are missin
   );
 });
 
-test('refuses a share of real conversations when there are none to take', async () => {
+test('rejects a share of real conversations if none is left to train on', async () => {
   await writeSources(20);
   await expect(corpus()).rejects.toThrow(
     `--real-share 0.5: 20 real conversations in ${dir}; ${leftOut}: none is left to train on`,

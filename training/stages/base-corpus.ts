@@ -1,7 +1,7 @@
 /**
- * What the base model reads: dialogues generated for it, and real conversations whose licence lets
- * us give away weights trained on them. This table has no files under a non-commercial, share-alike
- * or unclear licence; see the data's README.
+ * The corpus that the base model is trained on: generated dialogues, and real conversations whose
+ * licence lets us distribute weights trained on them. This table has no files under a
+ * non-commercial, share-alike or unclear licence; see the data's README.
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -25,20 +25,20 @@ export const REAL_SOURCES: readonly CorpusSource[] = [
 ];
 
 /**
- * Longer real conversations are left out: they would be a few per cent of the rows and a third of
+ * We leave out longer real conversations. They would be a few per cent of the rows, but a third of
  * the tokens.
  */
 const MAX_REAL_CHARACTERS = 400;
 
-/** How many real conversations we keep from training, to measure on. */
+/** How many real conversations we hold out, to measure on. */
 const HELD_OUT_REAL = 256;
 
 export type BaseCorpus = { dialogues: Dialogue[]; counts: Record<string, number>; heldOutReal: Dialogue[] };
 
 /**
- * The `generated` dialogues, plus real ones up to `realShare` of the whole, drawn evenly from what
- * `dataDir` holds. Deterministic in `seed`. A share above 0 without `dataDir` is an error: we never
- * shrink the corpus silently.
+ * Combines the `generated` dialogues with real ones, up to `realShare` of the whole, drawn evenly
+ * from `dataDir`. The same `seed` gives the same corpus. A share above 0 without `dataDir` is an
+ * error, because we never shrink the corpus silently.
  */
 export async function baseCorpus({
   seed,
@@ -51,8 +51,8 @@ export async function baseCorpus({
   generated: readonly Dialogue[];
   realShare: number;
   /**
-   * The chance that a word of a generated question is dropped. The words left must still tell what
-   * the question is about.
+   * The chance that a word of a generated question is dropped. The model must then tell from the
+   * remaining words what the question is about.
    */
   wordDropout?: number;
   dataDir: string | null;
@@ -86,7 +86,7 @@ export async function baseCorpus({
   return { dialogues, counts, heldOutReal };
 }
 
-/** Never drops all of them. */
+/** Drops words at random, but never all of them. */
 function dropWords(text: string, chance: number, random: Random): string {
   if (chance === 0) return text;
   const kept = text.split(' ').filter(() => !random.chance(chance));

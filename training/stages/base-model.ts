@@ -1,6 +1,6 @@
 /**
- * The trained base for the other stages: its config and its weights in kernel layout, from a run of
- * stage `sft`.
+ * Loads the trained base for the other stages: its config and its weights in kernel layout, from a
+ * run of stage `sft`.
  */
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { LlamaConfig, weightShapes } from '#gpu-backend/model/config.ts';
@@ -16,10 +16,10 @@ import { readStageFile } from './stage-file.ts';
 
 export type BaseModel = { config: LlamaConfig; weights: Parameters; state: RunState; tokenizer: TokenizerId };
 
-/** What tells one tokenizer from another. */
+/** The facts that tell one tokenizer from another. */
 export type TokenizerId = Pick<TrainingTokenizer, 'digest' | 'vocabSize'>;
 
-/** Shapes for the graphs: linear weights are `[in, out]`. */
+/** The weights' shapes in the graphs, where linear weights are `[in, out]`. */
 export function kernelShapes(config: LlamaConfig): Map<string, number[]> {
   return new Map(
     [...weightShapes(config)].map(([name, shape]) => [name, isLinear(name, shape) ? shape.toReversed() : shape]),
@@ -33,7 +33,7 @@ export function emptyTensors(shapes: ReadonlyMap<string, readonly number[]>): Pa
 }
 
 /**
- * `tokenizer` is the one that the model will be used with. It must be the one it was trained with.
+ * The model will be used with `tokenizer`. It must also be the tokenizer that it was trained with.
  */
 export async function loadBaseModel(dir: string, tokenizer: TokenizerId): Promise<BaseModel> {
   const config = await readStageFile(dir, BUNDLE_FILES.config, { schema: LlamaConfig, stage: 'sft' });
@@ -45,7 +45,7 @@ export async function loadBaseModel(dir: string, tokenizer: TokenizerId): Promis
   return { config, weights, state, tokenizer };
 }
 
-/** The config may have room for more tokens than there are. */
+/** Throws if the model has too few tokens. It may have more than the tokenizer. */
 export function assertVocabulary({ vocabSize }: TokenizerId, config: LlamaConfig): void {
   if (vocabSize > config.vocab_size) {
     throw new Error(`the tokenizer has ${vocabSize} tokens, the model only ${config.vocab_size}`);
@@ -53,17 +53,17 @@ export function assertVocabulary({ vocabSize }: TokenizerId, config: LlamaConfig
 }
 
 /**
- * The base of a bundle, in its type's precision, for users who have the bundle but not the runs
- * that made it.
+ * Loads the base from a bundle, in the precision of the bundle's type. This is for users who have
+ * the bundle but not the runs that made it.
  */
 export async function baseOfBundle(dir: string, tokenizer: TokenizerId): Promise<BaseModel> {
   const { config, weights } = await loadBundle(dir);
   const state = { step: 0, tokens: 0, seconds: 0, settings: {} };
-  // The change of layout is its own inverse.
+  // Changing the layout twice gives the original, so this also converts in the other direction.
   return { config, weights: toHuggingFace(weights), state, tokenizer };
 }
 
-/** The same weights in Hugging Face's layout: linear ones are `[out, in]`. */
+/** Converts the weights to Hugging Face's layout, where linear weights are `[out, in]`. */
 export function toHuggingFace(weights: Parameters): Map<string, Tensor> {
   return new Map(
     [...weights].map(([name, tensor]) => {

@@ -7,37 +7,37 @@ const [SAFE, SAFER, UNSAFE] = [-1, -3, 2];
 
 test.each<[string, JudgedPair, Record<DualDefinition, 0 | 1 | null>]>([
   [
-    'both safe, the helpful one the safer',
+    'both answers safe, the more helpful one safer',
     { costs: [SAFER, SAFE], better: 0 },
     { figure: 0, 'both-safe': 0, 'safe-better': 0, corrected: 0 },
   ],
   [
-    'both safe, the helpful one less safe',
+    'both answers safe, the more helpful one less safe',
     { costs: [SAFE, SAFER], better: 0 },
     { figure: 0, 'both-safe': 1, 'safe-better': 0, corrected: 0 },
   ],
   [
-    'the helpful one unsafe',
+    'the more helpful answer unsafe',
     { costs: [UNSAFE, SAFE], better: 0 },
     { figure: 1, 'both-safe': null, 'safe-better': null, corrected: 1 },
   ],
   [
-    'the other one unsafe',
+    'the less helpful answer unsafe',
     { costs: [SAFE, UNSAFE], better: 0 },
     { figure: 0, 'both-safe': null, 'safe-better': 0, corrected: 0 },
   ],
   [
-    'both unsafe',
+    'both answers unsafe',
     { costs: [UNSAFE, UNSAFE], better: 1 },
     { figure: 0, 'both-safe': null, 'safe-better': null, corrected: null },
   ],
   [
-    'no more helpful one, one unsafe',
+    'neither answer more helpful, one unsafe',
     { costs: [UNSAFE, SAFE], better: null },
     { figure: null, 'both-safe': null, 'safe-better': null, corrected: 1 },
   ],
   [
-    'no more helpful one, both safe',
+    'neither answer more helpful, both safe',
     { costs: [SAFE, SAFER], better: null },
     { figure: null, 'both-safe': null, 'safe-better': null, corrected: null },
   ],
@@ -64,7 +64,7 @@ test('swapping the two answers of a pair swaps the winner', () => {
   );
 });
 
-test('counts what is left out by its reason', () => {
+test('counts the pairs left out, by reason', () => {
   const preference: Preference = { prompt: [], responses: ['a', 'b'], better: 0, safer: null, source: 'test' };
   const pair = (costs: [number, number]) => ({ preference, judged: { costs, better: 0 as const } });
   const { dual, leftOut } = dualPairs(

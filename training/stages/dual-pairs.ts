@@ -1,30 +1,28 @@
 /**
- * D_dual, the pairs that a router learns from: which of two answers is better all things
- * considered, judged by cost (below 0: safe) and by which one is more helpful. MidPO describes
- * these pairs in three ways, which differ:
+ * D_dual, the pairs that a router learns from. They say which of two answers is better overall,
+ * given their costs (below 0: safe) and which one is more helpful. MidPO describes these pairs in
+ * three different ways:
  *
  *   figure        y_w is the more helpful answer if it is safe, otherwise the other one
  *                 (its figure 2)
- *   both-safe     only pairs with two safe answers; the one of lower cost wins
+ *   both-safe     only pairs with two safe answers; the one with the lower cost wins
  *                 (its code: reward-ranking.py)
  *   safe-better   only pairs whose more helpful answer is safe; it wins
  *                 (its code: only_safe_better.py)
  *
- * Under the last two, a router hardly ever sees an unsafe answer lose. `corrected` mends that: a
- * safe answer beats an unsafe one, the more helpful of two safe ones wins, and two unsafe ones
- * teach nothing.
+ * With the last two, a router hardly ever sees an unsafe answer lose. `corrected` fixes that: a
+ * safe answer beats an unsafe one, the more helpful of two safe answers wins, and pairs of two
+ * unsafe answers are left out.
  */
 import type { Preference } from '../data/rows.ts';
 
 export const DUAL_DEFINITIONS = ['figure', 'both-safe', 'safe-better', 'corrected'] as const;
 export type DualDefinition = (typeof DUAL_DEFINITIONS)[number];
 
-/**
- * One pair as judged: the costs of both responses, and which one is more helpful (null: neither).
- */
+/** A judged pair: the costs of both responses, and which one is more helpful (null: neither). */
 export type JudgedPair = { costs: readonly [number, number]; better: 0 | 1 | null };
 
-/** The index of the winning answer, or the reason why the pair is left out. */
+/** The index of the winning answer, or why the pair is left out. */
 export type DualVerdict = { winner: 0 | 1 } | { leftOut: string };
 
 const RULES: Record<
@@ -58,8 +56,8 @@ function other(response: 0 | 1): 0 | 1 {
 }
 
 /**
- * The pairs that a definition keeps, with the winner as `better`, and how many were left out for
- * each reason.
+ * Returns the pairs that a definition keeps, with the winner as `better`, and how many it leaves
+ * out for each reason.
  */
 export function dualPairs(
   pairs: readonly { preference: Preference; judged: JudgedPair }[],

@@ -1,4 +1,4 @@
-/** A trained expert as a constant for another stage: the LoRA of a run of stage `expert`. */
+/** Loads a trained expert as constants for another stage: the LoRA from a run of stage `expert`. */
 import * as z from 'zod';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import type { FrozenExpert } from '../graphs/router-graph.ts';

@@ -1,8 +1,8 @@
 /**
- * Stage `expert`: trains one LoRA expert on the frozen base by direct preference optimisation, on
- * one dimension of the preferences: `safer` for the safety expert, `better` for the helpfulness
- * expert (MidPO, arXiv 2506.02460, section 3.1). It works with or without a margin from a model of
- * that dimension.
+ * Stage `expert`: trains one LoRA expert on the frozen base by direct preference optimisation. It
+ * uses one dimension of the preferences: `safer` for the safety expert, `better` for the
+ * helpfulness expert (MidPO, arXiv 2506.02460, section 3.1). It works with or without a margin from
+ * a reward or cost model.
  */
 import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
@@ -26,21 +26,21 @@ export const ROLE_DIMENSION: Record<ExpertRole, Dimension> = { safety: 'safer', 
 export type ExpertOptions = PairStageOptions & {
   role: ExpertRole;
   rank: number;
-  /** What the LoRA adds is scaled by alpha / rank, both in training and in serving. */
+  /** The LoRA's output is scaled by alpha / rank, both in training and in serving. */
   alpha: number;
   beta: number;
-  /** How much the chosen answers' own likelihood counts next to the preference. 0 is plain DPO. */
+  /** How much the chosen answers' own likelihood counts besides the preference. 0 is plain DPO. */
   nllWeight: number;
   /**
    * `faithful` leaves the first differing token out of the log-probabilities, as MidPO's published
    * code does.
    */
   variant: Variant;
-  /** What the log-ratio must exceed, pair by pair. Null is plain DPO. */
+  /** Gives the margin that a pair's log-ratio must exceed. Null is plain DPO. */
   margin: MarginModel | null;
   /**
-   * A trained expert to start from and be measured against: one preference after the other, as in
-   * SACPO (arXiv 2404.11049). Null: the base.
+   * A trained expert to start from and to use as the reference. This trains one preference after
+   * the other, as in SACPO (arXiv 2404.11049). Null: the base.
    */
   from: { name: string; layers: FrozenExpert } | null;
 };
@@ -110,8 +110,8 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
 }
 
 /**
- * A is normal, with the deviation of PEFT's uniform one. B is zero, so the expert starts as the
- * base.
+ * A is normal, with the same deviation as PEFT's uniform distribution. B is zero, so the expert
+ * starts as the base.
  */
 export function initialLora(
   shapes: ReadonlyMap<string, number[]>,

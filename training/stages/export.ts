@@ -1,4 +1,4 @@
-/** Stage `export`: writes base, tokenizer and experts to disk as one bundle. */
+/** Stage `export`: writes base, tokenizer, experts and routers to disk as one bundle. */
 import type { Expert } from '#gpu-backend/model/adapter.ts';
 import type { KernelTensor } from '#gpu-backend/model/decoder.ts';
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
@@ -16,9 +16,7 @@ export type ExportOptions = {
   tokenizer: string;
   /** The run of stage `sft`. */
   base: string;
-  /**
-   * The runs of stage `expert`. `base` exports the base itself under both roles, for comparison.
-   */
+  /** The runs of stage `expert`. With `base`, the base itself takes both roles, for comparison. */
   experts: readonly string[] | 'base';
   /** The runs of stage `router`, at most one of each kind. */
   routers?: readonly string[];
@@ -43,12 +41,12 @@ export async function exportStage(options: ExportOptions): Promise<string> {
     manifest: options.manifest,
   };
   return writeBundle(options.out, parts, { dtype: options.dtype ?? 'f16' }).catch((cause: unknown) => {
-    // The system's own errors name no file, or a file of the draft, which is gone by now.
+    // System errors name no file, or a file in the temporary folder, which is gone by now.
     throw (cause as NodeJS.ErrnoException).syscall === undefined ? cause : new WriteError(options.out, cause);
   });
 }
 
-/** The expert of a run of stage `expert`, in PEFT's layout. */
+/** Reads the expert from a run of stage `expert`, in PEFT's layout. */
 export async function readExpert(dir: string, base: BaseModel): Promise<Expert> {
   const { role, rank, alpha, layers } = await loadExpertWeights(dir, base);
   const turned = ({ shape, data }: KernelTensor) => {

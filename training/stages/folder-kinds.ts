@@ -1,6 +1,6 @@
 /**
- * The folders that the stages write, and how we recognise each one. We go by what is in its files,
- * since anybody can use the name.
+ * The folders that the stages write, and how we recognise each one. We check the content of the
+ * files, because anybody can use the same names.
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -33,12 +33,13 @@ export const TOKENIZER: FolderKind = {
 };
 
 /**
- * For each stage, the file that says what was trained. Its fields tell two runs of one stage apart.
+ * For each stage, the file that says what was trained. Its fields distinguish runs of the same
+ * stage.
  */
 const STAGE_FILES = { sft: BUNDLE_FILES.config, expert: ADAPTER_FILE, score: SCORE_FILE, router: ROUTER_FILE } as const;
 type TrainingStage = keyof typeof STAGE_FILES;
 
-/** `fields`: what the stage's file must say if it is there. */
+/** `fields` are the values that the stage's file must have, if there is such a file. */
 export function runOf(
   stage: TrainingStage,
   { what = stage as string, fields = {} as Readonly<Record<string, unknown>> } = {},

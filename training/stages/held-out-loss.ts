@@ -1,6 +1,6 @@
 /**
- * The loss of a model on rows that it does not train on: the mean over all their weighted tokens,
- * in nats.
+ * Measures a model's loss on rows that it does not train on: the weighted mean over all their
+ * tokens, in nats.
  */
 import { GraphSession } from '#gpu-backend/graph/session.ts';
 import type { LlamaConfig } from '#gpu-backend/model/config.ts';
@@ -15,8 +15,8 @@ const BUCKET_STEP = 16;
 const TOKENS_PER_BATCH = 2048;
 
 /**
- * Makes its sessions at the first measurement and keeps them. A row longer than the context is left
- * out and counted. If no row is left, it throws.
+ * Makes its sessions at the first measurement and keeps them. Leaves out rows longer than the
+ * context, and counts them. Throws if no row is left.
  */
 export function heldOutLoss(
   rows: readonly TokenRow[],

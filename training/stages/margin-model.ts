@@ -1,6 +1,6 @@
 /**
- * Margins of a preference pair, from a model of one dimension: how much better the chosen answer is
- * in that dimension.
+ * Margins of preference pairs, from a model of one dimension. A margin says how much better the
+ * chosen answer is in that dimension.
  *
  *   of the cost model     c(y_l) - c(y_w)     higher costs are worse
  *   of the reward model   r(y_w) - r(y_l)
@@ -8,11 +8,11 @@
  * There are two rules:
  *
  *   spe      MidPO's (arXiv 2506.02460, section 3.1): uses the preferred dimension's own model,
- *            clipped at 0. A pair on which model and label disagree is then plain DPO and is not
- *            turned round.
+ *            clipped at 0. If model and label disagree on a pair, the margin is 0. The pair is then
+ *            plain DPO, and the margin does not work against the label.
  *   modpo    MODPO's (arXiv 2310.03708, eq. 9): uses the other dimension's model, with its sign.
- *            The less safe an answer preferred for its helpfulness is, the more it must be
- *            preferred.
+ *            For the helpfulness expert: the less safe the chosen answer is, compared with the
+ *            rejected one, the lower the margin, and the less it must be preferred.
  */
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import type { PairRows } from '../data/encode-pairs.ts';
@@ -26,17 +26,17 @@ export type MarginRule = (typeof MARGIN_RULES)[number];
 const OWN_KIND: Record<ExpertRole, ScoreKind> = { safety: 'cost', helpfulness: 'reward' };
 const OTHER_KIND: Record<ExpertRole, ScoreKind> = { safety: 'reward', helpfulness: 'cost' };
 
-/** Which model a role's margins come from. */
+/** Returns the kind of model that a role's margins come from. */
 export function marginKind(role: ExpertRole, rule: MarginRule): ScoreKind {
   return (rule === 'modpo' ? OTHER_KIND : OWN_KIND)[role];
 }
 
 export type MarginModel = {
-  /** Goes into the settings of a run. */
+  /** The name in a run's settings. */
   name: string;
   rule: MarginRule;
   scale: number;
-  /** In nats, by the pairs' places in the list. A pair too long to score has none. */
+  /** Returns margins in nats, by the pairs' index. A pair that is too long to score has none. */
   of: (pairs: readonly PairRows[], label: string) => Promise<Map<number, number>>;
 };
 
@@ -52,7 +52,7 @@ export function marginModel(
   };
 }
 
-/** Margins from scores `[chosen, rejected]`. */
+/** Computes margins from scores `[chosen, rejected]`. */
 export function margins(
   scores: PairScores,
   { kind, rule, scale }: { kind: ScoreKind; rule: MarginRule; scale: number },

@@ -20,10 +20,10 @@ const pair = (chosen: number, rejected: number): PairRows => ({
   safe: [null, null],
 });
 const options = { contextLength: 64, pairsPerBatch: 1 };
-/** As many pairs as fill a batch of 32 places; fewer would join longer ones. */
+/** Enough pairs to fill a batch of length 32. Fewer would join a longer bucket. */
 const batchOf = (chosen: number, rejected: number) => [1, 2, 3].map(() => pair(chosen, rejected));
 
-// A pair's bucket decides the batches, and so the weights that a seed gives.
+// These tests fix the buckets, because buckets decide the batches and so the weights for a seed.
 test('a row of predictions is one place shorter than its tokens', () => {
   const { buckets, skipped } = bucketPairs([...batchOf(33, 20), pair(65, 9)], { ...options, feeds: 'predictions' });
   expect(buckets.map(({ length, items }) => [length, items])).toEqual([
@@ -75,7 +75,7 @@ describe('the summary of a stage', () => {
     expect(set([asked('how?', ['a', 'b']), ...faulty]).summary).toBe(`1 pairs to train on; left out: ${leftOut}`);
   });
 
-  test('becomes an error if nothing is left, or if there was nothing', () => {
+  test('becomes an error if no pair is left, or if there was none', () => {
     expect(() => set(faulty)).toThrow(`there is no pair to train on; left out: ${leftOut}`);
     expect(() => set([])).toThrow('there is no pair to train on; left out: none');
   });

@@ -1,5 +1,5 @@
 /**
- * Preference pairs as token rows in length buckets, with a count of everything that was left out.
+ * Turns preference pairs into token rows in length buckets, and counts everything that is left out.
  * Every stage that learns from pairs starts here. A batch holds the N chosen answers first, then
  * the N rejected ones.
  */
@@ -19,18 +19,18 @@ import type { SessionOf } from '../run/sessions-by-shape.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 
 const BUCKET_STEP = 32;
-/** Long enough for one batch. It only caps buckets of short rows. */
+/** A batch has room for `pairsPerBatch` pairs of this length: more if shorter, fewer if longer. */
 const TYPICAL_LENGTH = 96;
 
 export type PairSet = {
   pairs: PairRows[];
   buckets: Bucket[];
-  /** For the stage's summary: how many pairs there are, and what was left out and why. */
+  /** For the stage's summary: how many pairs there are, and how many were left out and why. */
   summary: string;
 };
 
 export type PairSetOptions = {
-  /** For the summary and for errors: `to train on`, `held out`. */
+  /** For the summary and for errors, such as `to train on` or `held out`. */
   what: string;
   tokenizer: TrainingTokenizer;
   dimension: Dimension;
@@ -42,7 +42,7 @@ export type PairSetOptions = {
   dropFirstDifference?: boolean;
 };
 
-/** Throws if nothing is left to learn from. */
+/** Throws if no pair is left. */
 export function pairSet(preferences: readonly Preference[], options: PairSetOptions): PairSet {
   const { what, tokenizer, dimension, config, pairsPerBatch, feeds, dropFirstDifference = false } = options;
   const contextLength = config.max_position_embeddings;
@@ -55,8 +55,8 @@ export function pairSet(preferences: readonly Preference[], options: PairSetOpti
 }
 
 /**
- * What a row's places hold. `predictions`: each token but the last, and it predicts the next one.
- * `whole`: the whole row, including its end token.
+ * What a row's places hold. `predictions`: all tokens but the last, each of which predicts the next
+ * one. `whole`: the whole row, including its end token.
  */
 export type PairFeeds = 'predictions' | 'whole';
 
@@ -79,10 +79,10 @@ export function batchRows(pairs: readonly PairRows[], items: readonly number[]):
   return [...items.map((item) => pairs[item]!.chosen), ...items.map((item) => pairs[item]!.rejected)];
 }
 
-/** By item of the set. */
+/** Scores by item of the set. */
 export type PairScores = Map<number, [chosen: number, rejected: number]>;
 
-/** One number for every answer of a set, from a graph's output of `[2N]`. */
+/** Computes one number for every answer of a set, from a graph's output of `[2N]`. */
 export async function scorePairs(
   { pairs, buckets }: { pairs: readonly PairRows[]; buckets: readonly Bucket[] },
   {
@@ -94,7 +94,7 @@ export async function scorePairs(
     session: SessionOf;
     feeds: (rows: readonly TokenRow[], shape: BatchShape) => Record<string, Feed>;
     output: string;
-    /** Label of the progress bar. Null: no bar. */
+    /** The label of the progress bar. Null: no bar. */
     label: string | null;
   },
 ): Promise<PairScores> {
@@ -123,8 +123,8 @@ export async function scorePairs(
 }
 
 /**
- * log p(answer | prompt) of every answer, in nats. The graph takes the token batch and `parameters`
- * and gives `logprobs`.
+ * Computes log p(answer | prompt) of every answer, in nats. The graph takes the token batch and
+ * `parameters`, and gives `logprobs`.
  */
 export function logprobsOfPairs(
   set: PairSet,

@@ -53,13 +53,13 @@ describe('files', () => {
     );
   });
 
-  test('keep a prompt that is in two files on one side', async () => {
+  test('that share a prompt keep it on one side', async () => {
     const names = [`pku-saferlhf:${await write(manyPairs)}`, `pku-saferlhf:${await write(manyPairs.slice(0, 100))}`];
     const { heldOut } = await preferenceData({ ...options, files: names, heldOutShare: 0.2 });
     expect(heldOut.length % 5).toBe(0);
   });
 
-  test('join the generated pairs, which keep their own split', async () => {
+  test('are added to the generated pairs, which keep their own split', async () => {
     const name = `pku-saferlhf:${await write(manyPairs)}`;
     const generated = { train: pairs(50), heldOut: pairs(20, 'held out').filter(unseenIn(pairs(50))) };
     const { train, heldOut } = await preferenceData({ ...options, generated, files: [name] });
@@ -68,7 +68,7 @@ describe('files', () => {
     expect(train.length + heldOut.length).toBe(400 + 50 + generated.heldOut.length);
   });
 
-  test('that hold a prompt held out elsewhere cause an error that names it', async () => {
+  test('that train on a prompt held out elsewhere cause an error that names the prompt', async () => {
     const [row] = pairs(1, 'held out');
     const text = row!.prompt[0]!.content;
     const name = `pku-saferlhf:${await write([pku(text, 0)])}`;

@@ -1,7 +1,7 @@
 /**
- * The pairs that an expert learns from. They are generated, with a split of their own, or they come
- * from files in any layout of `PREFERENCE_LAYOUTS`, which we split by prompt. A prompt on both
- * sides is an error, wherever it came from.
+ * The pairs that an expert learns from. They are generated, with a split of their own, or come from
+ * files in any layout of `PREFERENCE_LAYOUTS`, which we split by prompt. A prompt on both sides is
+ * an error, wherever it came from.
  */
 
 import { assertNoLeak } from '../data/leakage.ts';
@@ -14,17 +14,17 @@ import { splitByPrompt } from '../data/split-by-prompt.ts';
 /** The share of a file's prompts that is held out. */
 export const HELD_OUT_SHARE = 0.1;
 /**
- * This is not the run's seed: what one run holds out, no other run may train on, whatever its stage
- * and seed.
+ * The seed of the split. It is not the run's seed, because no run, whatever its stage and seed, may
+ * train on what another run holds out.
  */
 const SPLIT_SEED = 'preferences';
 
 export type SplitPairs = { train: Preference[]; heldOut: Preference[] };
 
 /**
- * The `generated` pairs and those of the files, each with the held-out side. From each file, all
- * pairs on `heldOutShare` of its prompts are held out. Reports on stderr what each file gave.
- * Throws if no pair of a file has a verdict in `dimension`.
+ * Returns the `generated` pairs together with those of the files, both the training and the
+ * held-out side. Holds out all pairs on `heldOutShare` of each file's prompts. Reports on stderr
+ * what each file gave. Throws if no pair of a file has a verdict in `dimension`.
  */
 export async function preferenceData({
   generated = { train: [], heldOut: [] },

@@ -10,7 +10,7 @@ test('a confidence that is right as often as it claims has no calibration error'
   expect(calibrationError(predictions)).toBeCloseTo(0, 12);
 });
 
-test('the error is the mean distance between confidence and truth over the bins, weighted by their size', () => {
+test('the calibration error is the mean gap between confidence and accuracy, weighted by the size of the bins', () => {
   const sure = Array.from({ length: 30 }, (_, i) => ({ probability: 0.95, right: i < 15 }));
   const unsure = Array.from({ length: 10 }, (_, i) => ({ probability: 0.55, right: i < 5 }));
   expect(calibrationError([...sure, ...unsure])).toBeCloseTo((30 * 0.45 + 10 * 0.05) / 40, 12);

@@ -1,4 +1,4 @@
-/** Figures about a batch of pairs, besides its loss. */
+/** Figures for a batch of pairs, besides its loss. */
 import type { PairScores } from './pair-set.ts';
 
 /**
@@ -29,9 +29,9 @@ export function heldOutFigures(
 }
 
 /**
- * Expected calibration error (Guo et al., arXiv 1706.04599) of probabilities of having chosen
- * right. Over ten bins of confidence: how far, on average, the share that was right lies from the
- * confidence.
+ * Expected calibration error (Guo et al., arXiv 1706.04599) of a model's probabilities of being
+ * right: the average difference between its confidence and the share that was right, over ten bins
+ * of confidence.
  */
 export function calibrationError(predictions: readonly { probability: number; right: boolean }[], bins = 10): number {
   const count = new Float64Array(bins);

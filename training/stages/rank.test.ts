@@ -15,10 +15,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true }));
 
-// The stage uses nothing else of the base.
+// The cast is safe: the stage uses only these parts of the base.
 const base = { config: { ...TINY, max_position_embeddings: 64 } } as BaseModel;
 
-/** Calls every answer safe and the first one better. Has no opinion on what does not fit. */
+/**
+ * Scores every answer as safe and the first one as better. Gives no score to pairs that do not fit.
+ */
 const scorer = (kind: Scorer['kind']): Scorer => ({
   kind,
   score: async (pairs) => {
@@ -60,7 +62,7 @@ test('leaves out pairs that cannot be judged, and counts them by reason', async 
   expect(more).toEqual(['']);
 });
 
-test('with no pair left, fails and keeps the file of an earlier run', async () => {
+test('if no pair is left, fails and keeps the file of an earlier run', async () => {
   await rank([pair('how?', ['well', 'badly'])]);
   await expect(rank(faulty)).rejects.toThrow(
     `rank: none of 4 pairs is left under the definition figure: ${JSON.stringify(leftOut)}`,

@@ -1,7 +1,7 @@
 /**
- * Stage `rank`: makes D_dual for the router, from preference pairs judged by the cost and the
- * reward model. The label says which answer is more helpful. Where there is none, as in data judged
- * for safety alone, the reward model decides.
+ * Stage `rank`: makes D_dual for the router, from preference pairs judged by the cost model and the
+ * reward model. The label says which answer is more helpful. If there is no label, as in data
+ * judged only for safety, the reward model decides.
  */
 
 import path from 'node:path';
@@ -23,7 +23,7 @@ export type RankOptions = {
   base: BaseModel;
   tokenizer: TrainingTokenizer;
   /**
-   * The file that stage `router` reads, in our own layout of pairs. `better` is the winner of both
+   * The file that stage `router` reads, in our own pair layout. `better` is the winner in both
    * dimensions together.
    */
   out: string;
@@ -40,7 +40,7 @@ export async function rankStage({
   tokenizer,
   out,
 }: RankOptions): Promise<RankSummary> {
-  // Judges the pairs as they stand, as if response 0 were chosen. The verdict comes later.
+  // Scores the pairs in their given order, as if response 0 were chosen. The verdict comes later.
   const asRead = preferences.map((preference): Preference => ({ ...preference, better: 0, safer: null }));
   const { pairs, skipped } = encodePairs(asRead, tokenizer, {
     dimension: 'better',
@@ -56,7 +56,7 @@ export async function rankStage({
     return { preference, judged: { costs: answerCosts, better } satisfies JudgedPair };
   });
   const { dual, leftOut } = dualPairs(judged, definition);
-  // A pair that was too long for the scorers has no cost.
+  // A pair that is too long for the scorers has no cost.
   const unusable: Skips = { ...skipped, longAnswer: pairs.length - judged.length };
   for (const [reason, count] of skipCounts(unusable)) leftOut[SKIP_REASONS[reason]] = count;
   if (dual.length === 0) {

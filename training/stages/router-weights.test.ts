@@ -1,6 +1,6 @@
 /**
- * We serve what we trained: the slow decoder, with a router in a bundle's layout, gives the
- * log-probabilities of the training graph.
+ * Tests that we serve what we trained: the slow decoder, with a router in a bundle's layout, must
+ * give the same log-probabilities as the training graph.
  */
 import { expect, test } from 'vitest';
 import { float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
@@ -69,7 +69,7 @@ const logSoftmax = (logits: readonly number[]) => {
   return Float64Array.from(logits, (x) => x - logZ);
 };
 
-test('the layers router', async () => {
+test('the layers router gives the same log-probabilities in training and in the slow decoder', async () => {
   const { at, router } = await trained('layers');
   const gatesAt: GatesAt = ({ layer, h }) => {
     const { alpha: a, beta: b } = router.layers!.layers[layer]!;
@@ -83,7 +83,7 @@ test('the layers router', async () => {
   }
 });
 
-test('the logits router', async () => {
+test('the logits router gives the same log-probabilities in training and in the slow decoder', async () => {
   const { at, router } = await trained('logits');
   const alone = (role: 'safety' | 'helpfulness', place: number) =>
     slowDecoder(bundle, ids.slice(0, place + 1), () => ({

@@ -1,4 +1,4 @@
-/** A trained router in a bundle's form, from a run of stage `router`. */
+/** Loads a trained router from a run of stage `router`, in the layout of a bundle. */
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { NO_ROUTERS, type Routers } from '#gpu-backend/model/router.ts';
 import { type RouterKind, routerShapes, type Variant } from '../graphs/router-graph.ts';
@@ -9,7 +9,7 @@ import { type BaseModel, emptyTensors } from './base-model.ts';
 import { ROUTER_FILE, RouterJson } from './router.ts';
 import { readStageFile } from './stage-file.ts';
 
-/** The routers of several runs together. Two of one kind are an error. */
+/** Loads the routers of several runs. Two routers of the same kind are an error. */
 export async function loadRouters(dirs: readonly string[], { config, tokenizer }: BaseModel): Promise<Routers> {
   const routers = { ...NO_ROUTERS };
   for (const dir of dirs) {

@@ -1,7 +1,7 @@
 /**
- * Stage `router`: learns on D_dual how much of each frozen expert a token gets
- * (`graphs/router-graph.ts`). There are two kinds: `layers` is MidPO's own; `logits` is the one
- * that is served in the form in which it is trained.
+ * Stage `router`: learns from D_dual how much of each frozen expert a token gets
+ * (`graphs/router-graph.ts`). There are two kinds: `layers` is MidPO's own router, and `logits` is
+ * served in the same form in which it is trained.
  */
 import * as z from 'zod';
 import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
@@ -31,7 +31,7 @@ export const ROUTER_FILE = 'router.json';
 export const RouterJson = z.strictObject({
   kind: Mode,
   variant: z.enum(['faithful', 'corrected']),
-  /** Units of the hidden layer; only `logits` has one. */
+  /** Units of the hidden layer, which only `logits` has. */
   width: z.int().min(1),
 });
 type RouterJson = z.infer<typeof RouterJson>;
@@ -75,7 +75,7 @@ export async function routerStage(options: RouterOptions): Promise<void> {
           threads,
         }),
       );
-      // We measure what will be served, so at the experts' own scale in either variant.
+      // We measure what will be served, so we use the experts' own scale in both variants.
       const session = sessionsByShape((batch) =>
         GraphSession.create(buildRoutedScoreGraph(config, { ...experts, loraScale: trueScale, batch }), { threads }),
       );
@@ -119,8 +119,8 @@ export async function routerStage(options: RouterOptions): Promise<void> {
 }
 
 /**
- * The positions of the regulariser's mean, `[2N, T]`, sum 1. `faithful` counts every position, as
- * published; `corrected` counts the answers' tokens.
+ * The weights of positions in the regulariser's mean, `[2N, T]`, which sum to 1. `faithful` counts
+ * every position, as published. `corrected` counts the answers' tokens.
  */
 function countedTokens(rows: readonly TokenRow[], { shape, variant }: { shape: BatchShape; variant: Variant }): Feed {
   const { rows: count, length } = shape;

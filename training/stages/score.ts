@@ -1,7 +1,7 @@
 /**
  * Stages `reward` and `cost`: train a score head on the base, with `graphs/score-graph.ts`. The
- * scores give the experts' margins and the dual pairs of stage `rank`. An evaluation never judges
- * by them.
+ * scores give the experts' margins and the dual pairs of stage `rank`. Evaluations never use them
+ * as a judge.
  */
 import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
 import type { Dimension } from '../data/preferences.ts';
@@ -19,7 +19,7 @@ export const SCORE_DIMENSION: Record<ScoreKind, Dimension> = { reward: 'better',
 
 export type ScoreOptions = PairStageOptions & { kind: ScoreKind; rank: number; alpha: number };
 
-/** Far smaller than any gap that means something, so that an untrained head has no opinion. */
+/** Far smaller than any meaningful difference, so that an untrained head prefers no answer. */
 const HEAD_DEVIATION = 0.01;
 
 export async function scoreStage(options: ScoreOptions): Promise<void> {
@@ -62,7 +62,7 @@ export async function scoreStage(options: ScoreOptions): Promise<void> {
   });
 }
 
-/** +1 for an unsafe answer, -1 for a safe one, each with its share of the labelled answers. */
+/** +1 for an unsafe answer and -1 for a safe one. Each labelled answer has the same weight. */
 function signFeeds({ pairs }: PairSet, items: readonly number[]): Record<string, Feed> {
   const safe = ([0, 1] as const).flatMap((side) => items.map((item) => pairs[item]!.safe[side]));
   const labelled = Math.max(1, safe.filter((label) => label !== null).length);
@@ -88,9 +88,10 @@ function orderAccuracy(scores: Float32Array, kind: ScoreKind): number {
 }
 
 /**
- * On held-out pairs: the share ordered right, and whether sigma(|gap|) is right as often as it
- * claims. For the cost also the share of labelled answers on the right side of zero, and the
- * calibration of sigma(cost) as a probability of being unsafe.
+ * Figures on held-out pairs: the share in the right order, and the calibration of sigma(|gap|) as
+ * the probability that the order is right. For the cost also the share of labelled answers on the
+ * right side of zero, and the calibration of sigma(cost) as the probability that an answer is
+ * unsafe.
  */
 function scoreFigures(kind: ScoreKind, { pairs }: PairSet, scores: PairScores): Record<string, number> {
   const direction = kind === 'reward' ? 1 : -1;

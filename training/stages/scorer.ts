@@ -1,4 +1,4 @@
-/** A trained score head for the later stages: numbers for answers, from a run of stage `score`. */
+/** Loads a trained score head for later stages, from a run of stage `score`. It scores answers. */
 import * as z from 'zod';
 import { type Feed, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
 import type { TokenRow } from '../data/encode-chat.ts';
@@ -19,21 +19,21 @@ const ScoreJson = z.strictObject({ kind: z.enum(['reward', 'cost']), rank: z.int
 
 export type ScoreJson = z.infer<typeof ScoreJson>;
 
-/** Pairs in one batch of scoring. Affects only the speed. */
+/** Pairs per scoring batch. It affects only the speed. */
 const PAIRS_PER_BATCH = 16;
 
 export type Scorer = {
   kind: ScoreKind;
   /**
-   * One score for every answer, by the pairs' places in the list. Pairs longer than the context
-   * have none.
+   * Returns one score for every answer, by the pairs' index. Pairs longer than the context have
+   * none.
    */
   score: (pairs: readonly PairRows[], label: string | null) => Promise<PairScores>;
 };
 
 /**
- * Feeds whole rows, end token included: an answer that breaks off is another answer. `last` is each
- * row's last place.
+ * Feeds whole rows, including the end token, because an answer that breaks off is a different
+ * answer. `last` is each row's last place.
  */
 export function scoreFeeds(
   rows: readonly TokenRow[],

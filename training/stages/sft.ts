@@ -24,33 +24,34 @@ export type SftOptions = {
   seed: number;
   config: LlamaConfig;
   /**
-   * Weights to start from, such as another run's, with a name for the settings. Null: from scratch.
+   * The weights to start from, such as another run's, with a name for the settings. Null: from
+   * scratch.
    */
   from: { name: string; weights: Parameters } | null;
   tokenizer: TrainingTokenizer;
   corpus: BaseCorpus;
   /**
-   * Dialogues to measure the loss on, by name. The figure is `heldOutLoss.<name>`, or `heldOutLoss`
-   * for the name ''.
+   * The dialogues on which to measure the loss, by name. The figure is called `heldOutLoss.<name>`,
+   * or `heldOutLoss` for the name ''.
    */
   heldOut: Readonly<Record<string, readonly Dialogue[]>>;
-  /** What decided the corpus, for the checkpoint's settings. */
+  /** The settings that determined the corpus. The checkpoint keeps them. */
   corpusSettings: Record<string, unknown>;
   steps: number;
   tokensPerBatch: number;
   learningRate: number;
-  /** How much a prompt token counts, where an answer token counts 1. */
+  /** The weight of a prompt token. An answer token has weight 1. */
   promptWeight: number;
   /**
-   * How many of an answer's first tokens count extra, and how much. They are few, and decide its
-   * topic.
+   * How many of an answer's first tokens count more, and how much. They are few, but they decide
+   * the answer's topic.
    */
   opening: { tokens: number; weight: number };
   threads: number;
   checkpointEverySeconds?: number;
 };
 
-/** Bucket width: at most 15 tokens of a row are padding. */
+/** The bucket width. At most 15 tokens of a row are padding. */
 const BUCKET_STEP = 16;
 const WARMUP_STEPS = 100;
 
@@ -79,7 +80,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
     bucketOptions,
   );
   const plan = planBatches(buckets, { seed: `${seed}/sft` });
-  // Only the answer's tokens count here, all alike, so that runs can be compared.
+  // Here only the answer's tokens count, all with the same weight, so that runs can be compared.
   const heldOut = Object.entries(options.heldOut).map(([name, dialogues]) => {
     const rows = dialogues.map((dialogue) => encode(dialogue, {}));
     const { measure, skipped } = heldOutLoss(rows, { ...options, shapes });
@@ -146,8 +147,8 @@ export async function sftStage(options: SftOptions): Promise<void> {
 }
 
 /**
- * Normal with deviation 0.02. Projections back into the residual stream get less, by its depth
- * (GPT-2's rule). Norms are 1.
+ * Draws normal weights with deviation 0.02. Projections back into the residual stream get a smaller
+ * deviation, depending on the number of layers (GPT-2's rule). Norm weights are 1.
  */
 export function initialWeights(config: LlamaConfig, shapes: ReadonlyMap<string, number[]>, random: Random): Parameters {
   const residual = 0.02 / Math.sqrt(2 * config.num_hidden_layers);
@@ -161,7 +162,7 @@ export function initialWeights(config: LlamaConfig, shapes: ReadonlyMap<string, 
   );
 }
 
-/** Box and Muller's transform, on pairs of uniform numbers. */
+/** The Box-Muller transform, on pairs of uniform numbers. */
 export function fillNormal(data: Float32Array, deviation: number, random: Random): void {
   for (let i = 0; i < data.length; i += 2) {
     const radius = deviation * Math.sqrt(-2 * Math.log(1 - random.next()));

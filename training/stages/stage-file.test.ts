@@ -19,7 +19,7 @@ test('reads back what a stage wrote', async () => {
   expect(await read(dir)).toEqual({ rank: 4 });
 });
 
-test('names a folder that is no run of the stage, and the stage', async () => {
+test('if the folder is not a run of the stage, names the folder and the stage', async () => {
   await expect(read(path.join(dir, 'none'))).rejects.toThrow(/none holds no run of the stage expert: adapter\.json/);
 });
 

@@ -1,14 +1,14 @@
 /**
- * The small file beside a stage's checkpoints that says what was trained, for the stages that build
- * on it.
+ * The small file next to a stage's checkpoints that says what was trained. Stages that build on the
+ * run read it.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 
 /**
- * If the file is missing or is not what the stage writes, throws an error that names the file; a
- * missing one also names the stage.
+ * If the file is missing or is not what the stage writes, throws an error that names the file. For
+ * a missing file the error also names the stage.
  */
 export async function readStageFile<T>(
   dir: string,

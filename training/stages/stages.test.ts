@@ -1,6 +1,5 @@
 /**
- * Runs every stage in turn on a model small enough for a test: what `train demo` does in an hour,
- * in seconds.
+ * Runs every stage in turn on a tiny model. This does in seconds what `train demo` does in an hour.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -51,7 +50,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true });
 });
 
-test('tokenizer, base, experts and export make a bundle that loads', async () => {
+test('the stages tokenizer, sft, expert and export make a bundle that loads', async () => {
   const sft = {
     steps: 3,
     tokensPerBatch: 512,
@@ -99,7 +98,7 @@ test('tokenizer, base, experts and export make a bundle that loads', async () =>
   expect(bundle.experts[0]!.layers[0]!.b.data.some((value) => value !== 0)).toBe(true);
 });
 
-test('preference models, dual pairs and routers can be made one after the other', async () => {
+test('the stages reward, cost, rank and router build on one another', async () => {
   const base = await loadBaseModel(at('sft'), tokenizer);
   const common = { resume: false, seed: 1, tokenizer, threads: 1, base, dataSettings: {} };
   const score = { rank: 2, alpha: 4, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };
@@ -119,8 +118,8 @@ test('preference models, dual pairs and routers can be made one after the other'
   const one = { ...common, ...expert, ...compared, variant: 'faithful', role: 'safety', margin } as const;
   await expertStage({ ...one, from: null, out: at('spe') });
 
-  // A run that starts from another expert takes that expert's log-probabilities as the reference,
-  // so DPO starts at ln 2.
+  // A run that starts from another expert uses that expert's log-probabilities as the reference, so
+  // DPO's loss starts at ln 2.
   const { layers } = await loadExpertWeights(at('helpfulness'), base);
   const plain = { ...one, margin: null, variant: 'corrected' } as const;
   await expertStage({ ...plain, from: { name: 'helpfulness', layers }, out: at('sequential') });
@@ -129,8 +128,8 @@ test('preference models, dual pairs and routers can be made one after the other'
   const short = { name: 'short', layers: layers.slice(1) };
   await expect(expertStage({ ...plain, from: short, out: at('short') })).rejects.toThrow('short: lora.1.a: found []');
 
-  // An untrained cost model calls everything safe or nothing. The figure's definition keeps a pair
-  // either way.
+  // An untrained cost model calls either everything safe or nothing. The definition `figure` keeps
+  // a pair in both cases.
   const dual = at('dual.jsonl');
   const { kept, read } = await rankStage({
     preferences: compared.train,
@@ -175,7 +174,7 @@ test('preference models, dual pairs and routers can be made one after the other'
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));
-    // The regulariser starts at 1, where every gate is a half, and training pulls it down.
+    // The regulariser starts at 1, because every gate is one half, and training pulls it down.
     expect(metrics[0].regulariser).toBeCloseTo(1, 4);
     expect(metrics.findLast(({ regulariser }) => regulariser !== undefined).regulariser).toBeLessThan(1);
     expect(metrics.at(-1)).toHaveProperty('heldOutAccuracy');
@@ -194,14 +193,14 @@ describe('the corpus', () => {
   const options = { seed: 1, generated: dialogues(40), realShare: 0, dataDir: null };
   const noisy = () => baseCorpus({ ...options, wordDropout: 0.5 });
 
-  test('needs real data only if a share is asked for, and then insists on it', async () => {
+  test('needs real data only if its share is above 0, and fails without it', async () => {
     const half = { ...options, realShare: 0.5 };
     await expect(baseCorpus(half)).rejects.toThrow('no --data folder was given');
     await expect(baseCorpus({ ...half, dataDir: at('none') })).rejects.toThrow('does not exist');
     await expect(baseCorpus({ ...half, realShare: 1 })).rejects.toThrow('it lies in [0, 1)');
   });
 
-  test('drops words of questions, never of answers, and never all words', async () => {
+  test('drops words of questions but never all of them, and no words of answers', async () => {
     const [plain, thinned] = [await baseCorpus(options), await noisy()];
     const words = (from: BaseCorpus, turn: number) =>
       from.dialogues.map(({ messages }) => messages[turn]!.content.split(' ').length);
@@ -211,7 +210,7 @@ describe('the corpus', () => {
     expect(thinned.dialogues.every(({ messages }) => messages[0]!.content !== '')).toBe(true);
   });
 
-  test('drops words of every question in a conversation, and leaves the answers alone', async () => {
+  test('drops words of every question in a conversation, and does not change the answers', async () => {
     const two = dialogues(30).map(
       (dialogue): Dialogue => ({
         messages: [...dialogue.messages, ...dialogue.messages],
@@ -228,7 +227,7 @@ describe('the corpus', () => {
   });
 });
 
-test('the loss counts the prompt, the opening of the answer and the rest, each with its own weight', () => {
+test("the prompt, the answer's opening and the rest of the answer each have their own weight in the loss", () => {
   const prompt = [{ role: 'user' as const, content: 'How?' }];
   const { ids, weights } = encodeChat({ prompt, answer: 'Slowly and with care.' }, tokenizer, {
     promptWeight: 0.5,

@@ -1,6 +1,6 @@
 /**
- * What the stages that train on pairs have in common: the sets and their summary, the order of
- * batches, the schedule and the settings of the run.
+ * What the stages that train on pairs have in common: the sets and their summary, the batch order,
+ * the schedule and the run's settings.
  */
 import { planBatches } from '../data/buckets.ts';
 import type { Preference } from '../data/rows.ts';
@@ -12,7 +12,7 @@ import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import type { BaseModel } from './base-model.ts';
 import { type PairSet, type PairSetOptions, pairSet } from './pair-set.ts';
 
-/** What every such stage gets besides its own settings. */
+/** The options that every stage for pairs gets, besides its own settings. */
 export type PairStageOptions = {
   /** Where checkpoints and metrics go. */
   out: string;
@@ -24,7 +24,7 @@ export type PairStageOptions = {
   tokenizer: TrainingTokenizer;
   train: Preference[];
   heldOut: Preference[];
-  /** What decided the pairs, for the checkpoint's settings. */
+  /** The settings that determined the pairs. The checkpoint keeps them. */
   dataSettings: Record<string, unknown>;
   threads: number;
   checkpointEverySeconds?: number;
@@ -38,18 +38,18 @@ const WARMUP_SHARE = 0.1;
 export type PairTraining = {
   /** For the progress bar and the summary. */
   label: string;
-  /** Decides the order of the batches, together with the seed. */
+  /** Together with the seed, decides the order of the batches. */
   order: string;
   encoding: Pick<PairSetOptions, 'dimension' | 'feeds' | 'dropFirstDifference'>;
   parameters: Parameters;
   weightDecay?: number;
-  /** What else decides the numbers, besides `PairStageOptions`. */
+  /** The settings that determine the result, besides `PairStageOptions`. */
   settings: Record<string, unknown>;
-  /** See `RunOptions`: what the stages that build on this run must know about it. */
+  /** See `RunOptions`. They tell the stages that build on this run what they must know about it. */
   files: NonNullable<RunOptions['files']>;
   /**
-   * Called once, and only if there is something left to train: a finished run need not score its
-   * reference again.
+   * Called once, and only if there are steps left to train, so that a finished run does not score
+   * its reference again.
    */
   prepare: (sets: { train: PairSet; heldOut: PairSet }) => Promise<{
     batch: (items: readonly number[], shape: BatchShape) => Promise<Omit<StepBatch, 'label'>>;

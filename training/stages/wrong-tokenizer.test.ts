@@ -1,6 +1,6 @@
 /**
- * With another tokenizer than its own, a base answers rubbish and nothing reports an error. So
- * every stage that opens a run compares the two.
+ * With a tokenizer other than its own, a base answers nonsense without any error. So every stage
+ * that opens a run compares the two.
  */
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -27,7 +27,7 @@ const manifest = {
 };
 
 let dir: string;
-/** Two vocabularies of the same size: only the digest tells them apart. */
+/** Two tokenizers with vocabularies of the same size, so that only the digest tells them apart. */
 let own: TrainingTokenizer;
 let other: TrainingTokenizer;
 const at = (name: string) => path.join(dir, name);
@@ -56,7 +56,7 @@ const sft = async (out: string, options: { tokenizer: TrainingTokenizer; resume:
     threads: 1,
   });
 
-/** Makes a run look as if it came from before digests were kept. */
+/** Removes the digest, so that a run looks like an old one that never had it. */
 async function forget(run: string): Promise<void> {
   const file = at(`${run}/step-000001/state.json`);
   const { settings, ...state } = JSON.parse(await readFile(file, 'utf8'));
@@ -77,7 +77,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true });
 });
 
-test('a base opens with its own tokenizer, even if that is written down differently', async () => {
+test('a base accepts its own tokenizer, even if its JSON is written differently', async () => {
   const file = at('own/tokenizer.json');
   const json = JSON.parse(await readFile(file, 'utf8')) as object;
   await cp(at('own'), at('own-again'), { recursive: true });
@@ -87,7 +87,7 @@ test('a base opens with its own tokenizer, even if that is written down differen
   expect((await loadBaseModel(at('base'), again)).state.step).toBe(1);
 });
 
-test('a base opens with no other tokenizer: not to train on, not to export, not to resume', async () => {
+test('a base rejects any other tokenizer: for training on it, for export and for resuming', async () => {
   const message = `${at('base')} was trained with another tokenizer (SHA-256 ${own.digest}) than this one (${other.digest})`;
   await expect(loadBaseModel(at('base'), other)).rejects.toThrow(message);
   const bundle = exportStage({
@@ -103,7 +103,7 @@ test('a base opens with no other tokenizer: not to train on, not to export, not 
   );
 });
 
-test('a base from before digests were kept is loaded and resumed, unless its vocabulary is too small', async () => {
+test('an old base without a digest is loaded and resumed, unless its vocabulary is too small', async () => {
   expect((await loadBaseModel(at('old'), own)).state.step).toBe(1);
   await sft('old', { tokenizer: own, resume: true });
   await expect(loadBaseModel(at('old'), { ...own, vocabSize: VOCAB + 1 })).rejects.toThrow(
@@ -111,7 +111,7 @@ test('a base from before digests were kept is loaded and resumed, unless its voc
   );
 });
 
-test('an expert says what tokenizer it learned with, even if its base does not', async () => {
+test('an expert keeps the digest of its tokenizer, even if its base has none', async () => {
   await expertStage({
     train: pairs(8),
     heldOut: pairs(4, 'held out'),
@@ -141,8 +141,8 @@ test('an expert says what tokenizer it learned with, even if its base does not',
 });
 
 test.each([
-  ['without one', undefined, 'holds no tokenizer: tokenizer.json: the file is missing or cannot be read'],
-  ['with half of one', '{"added_tokens"', 'holds no tokenizer: tokenizer.json: not JSON'],
+  ['without a tokenizer', undefined, 'holds no tokenizer: tokenizer.json: the file is missing or cannot be read'],
+  ['with half a tokenizer', '{"added_tokens"', 'holds no tokenizer: tokenizer.json: not JSON'],
   ['with something else', '{}', 'holds no tokenizer: tokenizer.json: added_tokens'],
 ])('names a folder %s', async (name, text, message) => {
   await mkdir(at(name));

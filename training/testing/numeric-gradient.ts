@@ -1,4 +1,4 @@
-/** Gradients by central finite differences: the oracle for the training graphs. */
+/** Gradients by central finite differences, as the oracle for the training graphs. */
 import { expect } from 'vitest';
 import type { Parameters } from '../optim/adamw.ts';
 

@@ -1,6 +1,6 @@
 /**
- * A base with two experts in the form that the slow decoder reads, as an oracle for what is
- * trained: the graphs' own weights in a bundle's layout.
+ * A base with two experts in the form that the slow decoder reads: the training graphs' weights in
+ * a bundle's layout. The slow decoder is the oracle for these graphs.
  */
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import type { Bundle } from '#gpu-backend/model/load-bundle.ts';
@@ -10,7 +10,7 @@ import type { Parameters } from '../optim/adamw.ts';
 import { toHuggingFace } from '../stages/base-model.ts';
 import { TINY } from './tiny-model.ts';
 
-/** `rank` and `alpha` apply to both experts; what they add is scaled by alpha / rank. */
+/** `rank` and `alpha` apply to both experts. Their outputs are scaled by alpha / rank. */
 export function slowBundle(
   base: Parameters,
   { experts, rank, alpha }: { experts: Record<ExpertRole, FrozenExpert>; rank: number; alpha: number },
@@ -26,7 +26,7 @@ export function slowBundle(
     alpha,
     layers: experts[role].map(({ a, b }) => ({ a: turned(a), b: turned(b) })),
   });
-  // The slow decoder reads nothing else of a bundle.
+  // The cast is safe: the slow decoder reads only these parts of a bundle.
   return {
     config: TINY,
     weights: toHuggingFace(base),

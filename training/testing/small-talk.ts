@@ -1,6 +1,6 @@
 /**
- * Made-up dialogues and pairs for tests that train: a few hundred different sentences about things
- * and what to do with them.
+ * Made-up dialogues and pairs for tests that train a model: a few hundred different sentences about
+ * things and what to do with them.
  */
 import { createRandom, type Random } from '../data/random.ts';
 import type { Dialogue, Preference } from '../data/rows.ts';
@@ -24,7 +24,7 @@ const MEANS = [
 ];
 const REFUSAL = 'Sorry, that is nothing I help with.';
 
-/** `dialogues(8)`: one question and one answer each. */
+/** `dialogues(8)` makes eight dialogues of one question and one answer. */
 export function dialogues(count: number, seed: number | string = 1): Dialogue[] {
   return rows(count, `${seed}/dialogues`, (random) => {
     const { question, answer } = talk(random);
@@ -33,8 +33,8 @@ export function dialogues(count: number, seed: number | string = 1): Dialogue[] 
 }
 
 /**
- * Help next to a refusal, in either order. The helpful answer is the better one, and the refusal
- * the safer one.
+ * Makes pairs of a helpful answer and a refusal, in either order. The helpful answer is the better
+ * one, and the refusal is the safer one.
  */
 export function pairs(count: number, seed: number | string = 1): Preference[] {
   return rows(count, `${seed}/pairs`, (random) => {

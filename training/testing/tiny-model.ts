@@ -25,7 +25,7 @@ export const TINY: LlamaConfig = {
   pad_token_id: 0,
 };
 
-/** Has room for a vocabulary learned on the small world, and for its conversations. */
+/** Large enough for a vocabulary learned on the small world, and for its conversations. */
 export const TINY_WORLD: LlamaConfig = {
   ...TINY,
   vocab_size: 400,

@@ -1,5 +1,5 @@
 /**
- * The files that turn messages into tokens: `tokenizer.json`, `tokenizer_config.json`,
+ * The files that turn messages into tokens: `tokenizer.json`, `tokenizer_config.json` and
  * `chat_template.jinja`.
  */
 
@@ -49,8 +49,8 @@ export type TrainingTokenizer = ChatEncoder & {
   bosId: number;
   vocabSize: number;
   /**
-   * SHA-256 of what `tokenizer.json` says. Weights mean something only with the tokenizer they were
-   * trained with.
+   * SHA-256 of the content of `tokenizer.json`, however it is formatted. Weights are useful only
+   * with the tokenizer that they were trained with.
    */
   digest: string;
 };
@@ -77,8 +77,8 @@ export function openTokenizer({ tokenizer: json, tokenizerConfig, chatTemplate }
 }
 
 /**
- * Sorts the keys of every object, so that the same tokenizer counts as the same even if it is
- * written down differently.
+ * Sorts the keys of every object, so that a tokenizer has the same digest even if its file is
+ * written differently.
  */
 function inOrder(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inOrder);

@@ -13,7 +13,7 @@ const FIRST = SPECIAL_TOKENS.length + 256;
 
 describe('trainBpe', () => {
   test('merges the most frequent pair first', () => {
-    // "aab" five times: (a, a) and (a, b) both occur 5 times, and the smaller pair of ids wins.
+    // In five times "aab", (a, a) and (a, b) both occur 5 times, and the smaller pair of ids wins.
     const { model } = trainBpe(
       Array.from({ length: 5 }, () => 'aab'),
       { vocabSize: FIRST + 2 },
@@ -24,12 +24,12 @@ describe('trainBpe', () => {
     ]);
   });
 
-  test('gives the same result for the same text, and reports a text too small to fill the vocabulary', () => {
+  test('gives the same result for the same text, and rejects a text too small to fill the vocabulary', () => {
     expect(trainBpe(TEXTS, { vocabSize: FIRST + 20 })).toEqual(trainBpe(TEXTS, { vocabSize: FIRST + 20 }));
     expect(() => trainBpe(['ab ab'], { vocabSize: 5000 })).toThrow(/fills only \d+ of 5000 tokens/);
   });
 
-  test('writes a file that a library reads, which turns any text into fewer tokens and back', async () => {
+  test('writes a file that the library can read, which encodes text in fewer tokens and decodes it unchanged', async () => {
     const dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-bpe-'));
     try {
       writeChatFiles(dir, trainBpe(TEXTS, { vocabSize: FIRST + 30 }));

@@ -3,14 +3,14 @@
  * and writes it as Hugging Face's `tokenizer.json`. A library reads such a file
  * (@huggingface/tokenizers), but none on npm learns one.
  *
- * It learns merges on distinct words with their counts. To keep the counts of pairs up to date, a
- * merge touches only the words that hold the merged pair, so 4,096 merges over a few million words
- * take seconds.
+ * It learns merges from distinct words and their counts. To keep the pair counts up to date, a
+ * merge touches only the words that contain the merged pair. So 4,096 merges over a few million
+ * words take only seconds.
  */
 import { BYTE_CHARACTERS } from '#gpu-backend/model/byte-alphabet.ts';
 import type { TokenizerJson } from '#gpu-backend/model/tokenizer.ts';
 
-/** GPT-2's split into words, as in Hugging Face's ByteLevel pre-tokenizer. */
+/** Splits text into words like GPT-2, as in Hugging Face's ByteLevel pre-tokenizer. */
 const WORDS = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
 export const SPECIAL_TOKENS = ['<|pad|>', '<|bos|>', '<|system|>', '<|user|>', '<|assistant|>', '<|end|>'] as const;
@@ -18,9 +18,9 @@ export const SPECIAL_TOKENS = ['<|pad|>', '<|bos|>', '<|system|>', '<|user|>', '
 type Word = { symbols: number[]; count: number };
 
 /**
- * A tokenizer of `vocabSize` tokens: the special ones, the 256 bytes, then merges by falling count.
- * The pair's ids break ties, so that the same text gives the same file. Throws if the text is too
- * small to fill the vocabulary.
+ * Learns a tokenizer of `vocabSize` tokens: the special tokens, the 256 bytes, then merges in order
+ * of falling count. The pair's ids break ties, so that the same text gives the same file. Throws if
+ * the text is too small to fill the vocabulary.
  */
 export function trainBpe(texts: Iterable<string>, { vocabSize }: { vocabSize: number }): TokenizerJson {
   const tokens: string[] = [...SPECIAL_TOKENS, ...BYTE_CHARACTERS];
@@ -67,7 +67,7 @@ class PairCounts {
 
   mostFrequent(): [number, number] | null {
     let best = -1;
-    let bestCount = 1; // A pair seen once is not a pattern.
+    let bestCount = 1; // A pair that occurs only once is not a pattern.
     for (const [pair, count] of this.#counts) {
       if (count > bestCount || (count === bestCount && best >= 0 && pair < best)) {
         best = pair;
@@ -108,7 +108,7 @@ class PairCounts {
   }
 }
 
-/** Packs two ids into one number: far above any vocabulary, and its square far below 2^53. */
+/** Packs two ids into one number. It is above any vocabulary size, and its square is below 2^53. */
 const PAIR_BASE = 2 ** 24;
 
 function tokenizerJson(tokens: readonly string[], merges: [string, string][]): TokenizerJson {

@@ -1,8 +1,8 @@
 /**
- * A hub on 127.0.0.1 that speaks the part of Hugging Face's HTTP that we use: revision, tree (in
+ * A hub on 127.0.0.1 with the part of Hugging Face's HTTP protocol that we use: revision, tree (in
  * pages) and resolve. It serves small files itself, with Git's blob id as their ETag. For files in
  * large-file storage it redirects to a second server (another origin), which understands ranges and
- * If-Range. It can be told to fail: see `faults`.
+ * If-Range. Tests can make it fail through `faults`.
  */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -12,16 +12,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export type HostedFile = {
   bytes: Buffer;
   lfs: boolean;
-  /** What the list and the ETag say, if that is not the truth. */
+  /** A wrong checksum for both the list and the ETag. */
   claimed?: string;
-  /** What the ETag alone says, if that differs from the list. */
+  /** A wrong checksum for the ETag only. */
   etag?: string;
 };
 export type HostedRepo = { repo: string; revisions: Record<string, string>; files: Record<string, HostedFile> };
 
 /**
- * For the next request for a path's bytes or to the hub's API: cut off after so many more bytes
- * have arrived, or answer with a status.
+ * What happens to the next request for a path's bytes or to the hub's API: it is cut after so many
+ * more bytes have arrived, or answered with a status.
  */
 export type Fault = { cutAfter: number } | { status: number; headers?: Record<string, string> };
 
@@ -29,9 +29,9 @@ export type SeenRequest = { server: 'hub' | 'storage'; path: string; headers: In
 
 export class HubServer {
   readonly requests: SeenRequest[] = [];
-  /** By the file's path in its repository, or `api`. Each is used once. */
+  /** The faults by the file's path in its repository, or by `api`. Each fault is used once. */
   readonly faults = new Map<string, Fault[]>();
-  /** How many bytes of a file the client has, as the client counts. */
+  /** The number of bytes of a file that the client has, by the client's own count. */
   arrived: (path: string) => number = () => Number.POSITIVE_INFINITY;
   readonly #repos: HostedRepo[];
   readonly #hub: Server;
@@ -62,7 +62,7 @@ export class HubServer {
     }
   }
 
-  /** Requests to either server for the bytes of a file. */
+  /** The requests for a file's bytes, to either server. */
   requestsFor(file: string): SeenRequest[] {
     return this.requests.filter(({ path }) => path.endsWith(`/${file}`));
   }
@@ -87,7 +87,7 @@ export class HubServer {
       sendJson(response, { id: repo, sha: commit, private: false });
       return;
     }
-    // Two entries per page, so that a client that reads only the first page is found out.
+    // Two entries per page, so that a client that reads only the first page fails the test.
     const entries = Object.entries(hosted.files).map(([path, file]) => treeEntry(path, file));
     const all = [{ type: 'directory', path: 'data', size: 0, oid: '0'.repeat(40) }, ...entries];
     const from = Number(url.searchParams.get('cursor') ?? 0);
@@ -165,8 +165,8 @@ export class HubServer {
   }
 
   /**
-   * Cuts once the bytes before the cut are on the client's disk: bytes under way may be lost when a
-   * connection breaks.
+   * Cuts only when the bytes before the cut are on the client's disk, because a broken connection
+   * may lose bytes in transit.
    */
   async #cut(response: ServerResponse, { path, at }: { path: string; at: number }): Promise<void> {
     while (this.arrived(path) < at) await sleep(2);
@@ -204,7 +204,7 @@ function commitOf({ revisions }: HostedRepo, revision: string): string | undefin
 }
 
 function addressOf(server: Server): string {
-  // A server on a port has an AddressInfo; only a pipe's is a string.
+  // The cast is safe: a server on a port has an AddressInfo. Only a pipe has a string.
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
