@@ -5,13 +5,13 @@
 import { expect } from 'vitest';
 import { Graph, type Value } from '../graph.ts';
 import type { Dim } from '../onnx-format.ts';
-import { type Feed, GraphSession, int64 } from '../session.ts';
+import * as ort from '../onnxruntime.ts';
 import { sizeOf } from '../shapes.ts';
 
 export type Tensor = { dims: readonly number[]; data: readonly number[]; dtype?: 'float' | 'double' | 'int64' };
 
 /**
- * Returns what the graph computes for these inputs, and checks that it has the size the builder
+ * Returns what the graph computes for these inputs, and checks that it has the shape the builder
  * declared.
  */
 export async function run(
@@ -37,20 +37,23 @@ export async function runWith(
   outputs.forEach((value, i) => {
     graph.output(`y${i}`, value);
   });
-  const session = await GraphSession.create(graph.toModel(), { threads: 1 });
-  const results = await session.run(Object.fromEntries(inputs.map((input, i) => [`x${i}`, feedOf(input)])));
+  // Not a GraphSession, which gives no shapes.
+  const session = await ort.InferenceSession.create(graph.toModel(), { intraOpNumThreads: 1 });
+  const results = await session.run(Object.fromEntries(inputs.map((input, i) => [`x${i}`, tensorOf(input)])));
   await session.release();
   const names = new Map(inputs.flatMap(({ dims }, i) => shapes[i]!.map((dim, at) => [dim, dims[at]!])));
   return outputs.map(({ shape }, i) => {
-    const found = Array.from(results[`y${i}`]!, Number);
-    expect(found).toHaveLength(sizeOf(shape.map((dim) => (typeof dim === 'number' ? dim : names.get(dim)!))));
-    return found;
+    const { dims, data } = results[`y${i}`]!;
+    expect(dims).toEqual(shape.map((dim) => (typeof dim === 'number' ? dim : names.get(dim))));
+    // Numbers, or 64-bit integers.
+    return Array.from(data as ArrayLike<number | bigint>, Number);
   });
 }
 
-function feedOf({ dims, data, dtype = 'float' }: Tensor): Feed {
-  if (dtype === 'int64') return int64(dims, data);
-  return { dims, data: dtype === 'double' ? Float64Array.from(data) : Float32Array.from(data) };
+function tensorOf({ dims, data, dtype = 'float' }: Tensor): ort.Tensor {
+  if (dtype === 'int64') return new ort.Tensor('int64', BigInt64Array.from(data, BigInt), dims);
+  if (dtype === 'double') return new ort.Tensor('float64', Float64Array.from(data), dims);
+  return new ort.Tensor('float32', Float32Array.from(data), dims);
 }
 
 /** Some float32 numbers between -2 and 2; another seed gives others. */
