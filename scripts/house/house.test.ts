@@ -21,6 +21,9 @@ describe('finds an import', () => {
     ['in a type', "let x: import('#b/x.ts').X;"],
     ['as a re-export', "export { x } from '../b/x.ts';"],
     ['as a re-export of everything', "export * from '../b/x.ts';"],
+    ['dynamic, in a template', 'const later = () => import(`#b/x.ts`);'],
+    ['by require', "const x = createRequire(import.meta.url)('../b/x.ts');"],
+    ['of a thread', "new Worker(new URL('../b/x.ts', import.meta.url));"],
   ])('%s', (_, text) => {
     const { imports } = readSource('a/y.ts', `\n${text}\n`);
     expect(imports).toEqual([{ from: 'a/y.ts', line: 2, to: { file: 'b/x.ts' } }]);
@@ -87,6 +90,18 @@ describe('a forbidden direction', () => {
     'cli/all.ts': ["import '#lab/x.ts'; import '#workers/x.ts'; import '../package.json';", false],
     'training/exit.ts': ['process.exit(1);', true],
     'cli/exit.ts': ['process.exit(1);', false],
+    'training/exit-imported.ts': ["import { exit } from 'node:process';", true],
+    'training/exit-global.ts': ['globalThis.process.exit(1);', true],
+    'training/exit-quoted.ts': ["process['exit'](1);", true],
+    'training/exit-taken.ts': ['const { exit } = process;', true],
+    'shared/computed.ts': ["export const later = (name: string) => import('#workers/' + name);", true],
+    'shared/root.ts': ["export * from '../barrel.ts';", true],
+    'shared/manifest.ts': ["import manifest from '../package.json' with { type: 'json' };", false],
+    'shared/of-a-test.ts': ["import { x } from './some.test.ts';", true],
+    'shared/other.mts': ['export const x = 1;', true],
+    'workers/thread.ts': ["new Worker(new URL('../gpu-backend/x.ts', import.meta.url));", true],
+    'shared/required.ts': ["createRequire(import.meta.url)('../gpu-backend/x.ts');", true],
+    'workers/into-modules.ts': ["import '../node_modules/onnxruntime-node/dist/index.js';", true],
     'tools/new.ts': ['export const x = 1;', true],
     'vitest.config.ts': ["import { x } from './scripts/x.ts';", false],
   };

@@ -27,13 +27,16 @@ const PROGRAMS = /^(cli|scripts|bench|test|examples)\/|\.test\.ts$|\/testing\//;
 
 /** Lists every breach as one line: the place, the import, and the rule. */
 export function breaches(sources: readonly SourceFile[]): string[] {
-  return sources.flatMap(({ file, imports, exits }) => {
+  return sources.flatMap(({ file, imports, computed, exits }) => {
     const top = topOf(file);
     const allowed = LAYERS[top];
     const found: string[] = [];
     if (allowed === undefined && file.includes('/')) {
       found.push(`${file}: ${top} is no layer; scripts/house/layers.ts says what each top folder may import`);
     }
+    if (!/\.(ts|mjs)$/.test(file)) found.push(`${file}: write .ts, or .mjs where Node must run the file as it is`);
+    for (const line of computed)
+      found.push(`${file}:${line} computes what it imports: name it, so that it can be checked`);
     for (const { line, to } of imports) {
       if ('package' in to) {
         if (/^onnxruntime/.test(to.package) && WITHOUT_ONNXRUNTIME.includes(top)) {
@@ -41,8 +44,14 @@ export function breaches(sources: readonly SourceFile[]): string[] {
         }
         continue;
       }
+      if (to.file.startsWith('node_modules/'))
+        found.push(`${file}:${line} reaches into node_modules: import the package`);
+      if (/\.test\.ts$/.test(to.file)) found.push(`${file}:${line} imports ${to.file}: nobody imports a test`);
       const target = topOf(to.file);
-      // A file at the root, such as package.json, belongs to no folder.
+      // A program at the root, such as vitest.config.ts, stands above all folders. Data does not.
+      if (!to.file.includes('/') && file.includes('/') && !to.file.endsWith('.json')) {
+        found.push(`${file}:${line} imports ${to.file}: what is at the root is above all folders`);
+      }
       if (allowed === undefined || target === top || !(target in LAYERS) || allowed.includes(target)) continue;
       found.push(`${file}:${line} imports ${to.file}: ${top} imports ${listed(allowed)}`);
     }
