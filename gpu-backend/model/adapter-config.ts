@@ -43,7 +43,7 @@ const names = z.union([z.string(), z.array(z.string())]);
 const PLAIN_STARTS = ['gaussian', 'eva', 'orthogonal', 'mica'];
 const start = z.union([z.boolean(), z.null(), z.string().refine((name) => PLAIN_STARTS.includes(name.toLowerCase()))]);
 
-const OWN_BASE =
+const CHANGED_BASE =
   'this adapter belongs on a base that its initialisation changed. Convert it with ' +
   'save_pretrained(path_initial_model_for_weight_conversion=...), or put that base into the bundle';
 
@@ -63,7 +63,7 @@ const HONOURED = {
   layers_pattern: value(names.nullish(), 'the name of the list of layers').optional(),
   init_lora_weights: value(
     start.optional(),
-    `true, false or one of ${PLAIN_STARTS.join(', ')}. Otherwise ${OWN_BASE} and set this to true`,
+    `true, false or one of ${PLAIN_STARTS.join(', ')}. Otherwise ${CHANGED_BASE} and set this to true`,
   ).optional(),
   base_model_name_or_path: value(z.string().nullish(), 'a name').optional(),
   peft_version: value(z.string().nullish(), 'a version').optional(),
@@ -87,9 +87,9 @@ const REFUSED = {
   velora_config: off(z.null(), 'null', 'VeLoRA saves more than A and B'),
   megatron_config: off(z.null(), 'null', "Megatron's layers are not served"),
   enable_lora: off(z.null(), 'null', 'a Llama has no fused projections'),
-  loftq_config: off(empty, 'null', `${OWN_BASE} and set this to null`),
-  corda_config: off(empty, 'null', `${OWN_BASE} and set this to null`),
-  lora_ga_config: off(empty, 'null', `${OWN_BASE} and set this to null`),
+  loftq_config: off(empty, 'null', `${CHANGED_BASE} and set this to null`),
+  corda_config: off(empty, 'null', `${CHANGED_BASE} and set this to null`),
+  lora_ga_config: off(empty, 'null', `${CHANGED_BASE} and set this to null`),
 };
 
 const HARMLESS = {
