@@ -62,6 +62,14 @@ test('model check prints what a bundle holds', async () => {
   expect(stdout).toMatch(/^expert +safety: safety, rank 4, alpha 8, [\d,]+ parameters$/m);
 });
 
+test('model check says what an adapter was trained on, if that is another base', async () => {
+  const parts = tinyBundle();
+  const experts = parts.experts.map((expert) => ({ ...expert, trainedOn: 'org/base' }));
+  await writeBundle(path.join(folder, 'elsewhere'), { ...parts, experts });
+  const { stdout } = await plimsoll(['model', 'check', 'elsewhere']);
+  expect(stdout).toMatch(/^expert +safety: .* parameters, trained on "org\/base"$/m);
+});
+
 test('model check names the broken file, without a stack trace', async () => {
   await mkdir(path.join(folder, 'empty'));
   expect(await plimsoll(['model', 'check', 'empty'])).toEqual({

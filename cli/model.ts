@@ -23,9 +23,9 @@ export function modelCommand(): Command {
 }
 
 function summary({ id, digest, config, manifest, weights, experts, routers }: Bundle): string {
-  const adapters = experts.map(({ name, role, rank, alpha, layers }) => {
+  const adapters = experts.map(({ name, role, rank, alpha, trainedOn, layers }) => {
     const parameters = count(layers.flatMap(({ a, b }) => [a, b]));
-    return `expert      ${name}: ${role}, rank ${rank}, alpha ${alpha}, ${parameters} parameters`;
+    return `expert      ${name}: ${role}, rank ${rank}, alpha ${alpha}, ${parameters} parameters${trainedOn === undefined ? '' : `, trained on ${JSON.stringify(trainedOn)}`}`;
   });
   return [
     `id          ${id}`,

@@ -51,19 +51,19 @@ function expectClose(found: Float32Array, wanted: Float32Array): void {
 /** The expert with its effect removed: its B is zero. */
 const muted = (expert: Expert): Expert => ({
   ...expert,
-  layers: expert.layers.map(({ a, b }) => ({ a, b: { ...b, data: new Float32Array(b.data.length) } })),
+  layers: expert.layers.map(({ b, ...layer }) => ({ ...layer, b: { ...b, data: new Float32Array(b.data.length) } })),
 });
 
 /** The base weights with one expert added into every down_proj, straight from the definition. */
-function mergeExpert({ weights, config }: Bundle, { layers, alpha, rank }: Expert): Bundle['weights'] {
+function mergeExpert({ weights, config }: Bundle, { layers, rank }: Expert): Bundle['weights'] {
   const { hidden_size: d, intermediate_size: F } = config;
   const merged = new Map(weights);
-  layers.forEach(({ a, b }, layer) => {
+  layers.forEach(({ a, b, scale }, layer) => {
     const name = `model.layers.${layer}.mlp.down_proj.weight`;
     const data = weights.get(name)!.data.slice(); // [d, F]
     for (let i = 0; i < d; i++) {
       for (let j = 0; j < F; j++) {
-        for (let r = 0; r < rank; r++) data[i * F + j]! += (alpha / rank) * b.data[i * rank + r]! * a.data[r * F + j]!;
+        for (let r = 0; r < rank; r++) data[i * F + j]! += scale * b.data[i * rank + r]! * a.data[r * F + j]!;
       }
     }
     merged.set(name, { shape: [d, F], data });
@@ -79,7 +79,7 @@ describe('LoRA experts on onnxruntime', () => {
     return outputs.map(logitsOf);
   };
 
-  test('an expert applied next to the weights equals the expert merged into them: W + (alpha / r) B A', async () => {
+  test('an expert applied next to the weights equals the expert merged into them: W + scale * B A', async () => {
     const experts = await OnnxExperts.create(bundle, { threads: 1 });
     const beside = await say(experts, ...bundle.experts.map(({ role }) => role));
     for (const [row, expert] of bundle.experts.entries()) {

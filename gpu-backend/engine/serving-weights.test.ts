@@ -31,7 +31,7 @@ test('transposes linear weights, but not embeddings and norms', () => {
   expect([...base.keys()]).toEqual([...bundle.weights.keys()]);
 });
 
-test('the columns of an expert in the stack compute (alpha / r) B A h', () => {
+test('the columns of an expert in the stack compute scale * B A h', () => {
   const h = Array.from({ length: F }, (_, i) => Math.sin(i + 1));
   expect(lora.rank).toBe(rank);
   for (const [layer, { a, b }] of lora.layers.entries()) {
@@ -39,7 +39,7 @@ test('the columns of an expert in the stack compute (alpha / r) B A h', () => {
       [F, 2 * rank],
       [2 * rank, d],
     ]);
-    for (const [e, { layers, alpha }] of experts.entries()) {
+    for (const [e, { layers }] of experts.entries()) {
       const own = layers[layer]!;
       for (let out = 0; out < d; out++) {
         let [stacked, alone] = [0, 0];
@@ -51,7 +51,7 @@ test('the columns of an expert in the stack compute (alpha / r) B A h', () => {
             ownLow += h[f]! * own.a.data[r * F + f]!;
           }
           stacked += low * b.data[column * d + out]!;
-          alone += (alpha / rank) * own.b.data[out * rank + r]! * ownLow;
+          alone += own.scale * own.b.data[out * rank + r]! * ownLow;
         }
         // b is float32 and includes the scale.
         expect(stacked).toBeCloseTo(alone, 5);

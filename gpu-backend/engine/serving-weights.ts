@@ -2,6 +2,7 @@
  * Turns a bundle's weights into those of the serving graph: transposes linear weights, and stacks
  * experts and routers side by side.
  */
+import { type ExpertLayer, layerRank } from '../model/adapter.ts';
 import type { KernelTensor, ServingExperts, ServingWeights } from '../model/decoder.ts';
 import { transposeLinear } from '../model/kernel-layout.ts';
 import type { Bundle } from '../model/load-bundle.ts';
@@ -9,9 +10,15 @@ import type { LayersRouter } from '../model/router.ts';
 
 export function servingWeights({ config, weights, experts, routers }: Bundle): ServingWeights {
   const base = new Map([...weights].map(([name, tensor]) => [name, transposeLinear(name, tensor)]));
-  const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => stackExperts(experts, layer));
+  const rank = Math.max(...experts.flatMap((expert) => expert.layers.map(layerRank)));
+  const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => {
+    return stackExperts(
+      experts.map((expert) => expert.layers[layer]!),
+      rank,
+    );
+  });
   const router = routers.layers && stackRouter(routers.layers, experts);
-  return { base, lora: { rank: experts[0]!.rank, layers, router } };
+  return { base, lora: { rank, layers, router } };
 }
 
 /**
@@ -31,23 +38,22 @@ function stackRouter({ layers }: LayersRouter, experts: Bundle['experts']): Serv
 }
 
 /**
- * `a [F, E*r]` and `b [E*r, d]`: expert e owns the block e*r..(e+1)*r. `b` includes the scale
- * `alpha/r`.
+ * `a [F, E*r]` and `b [E*r, d]`: expert e owns the block e*r..(e+1)*r. `b` includes the scale. An
+ * expert of a smaller rank fills its block with zeros, which add nothing.
  */
-function stackExperts(experts: Bundle['experts'], layer: number): { a: KernelTensor; b: KernelTensor } {
-  const rank = experts[0]!.rank;
-  const wide = experts.length * rank;
-  const first = experts[0]!.layers[layer]!;
-  const [, F] = first.a.shape as [number, number];
-  const [d] = first.b.shape as [number, number];
+function stackExperts(layers: readonly ExpertLayer[], rank: number): { a: KernelTensor; b: KernelTensor } {
+  const wide = layers.length * rank;
+  const [, F] = layers[0]!.a.shape as [number, number];
+  const [d] = layers[0]!.b.shape as [number, number];
   const a = new Float32Array(F * wide);
   const b = new Float32Array(wide * d);
-  experts.forEach(({ layers, alpha }, e) => {
-    const { a: down, b: up } = layers[layer]!; // [r, F], [d, r]
-    for (let r = 0; r < rank; r++) {
+  layers.forEach((layer, e) => {
+    const own = layerRank(layer);
+    const { a: down, b: up, scale } = layer; // [own, F], [d, own]
+    for (let r = 0; r < own; r++) {
       const column = e * rank + r;
       for (let f = 0; f < F; f++) a[f * wide + column] = down.data[r * F + f]!;
-      for (let out = 0; out < d; out++) b[column * d + out] = (alpha / rank) * up.data[out * rank + r]!;
+      for (let out = 0; out < d; out++) b[column * d + out] = scale * up.data[out * own + r]!;
     }
   });
   return { a: { shape: [F, wide], data: a }, b: { shape: [wide, d], data: b } };

@@ -1,87 +1,91 @@
 /**
  * A LoRA expert on disk, as PEFT (https://github.com/huggingface/peft) saves one:
  * `adapter_config.json` and `adapter_model.safetensors`. Here an expert changes only `down_proj`:
- * `out = W h + (lora_alpha / r) * B (A h)`.
- *
- * PEFT owns the format, so unknown keys are allowed. But a key that changes the mathematics is
- * refused, not ignored.
+ * `out = W h + scale * B (A h)`, where scale is `lora_alpha / r`, or `lora_alpha / sqrt(r)` with
+ * `use_rslora`.
  */
-import * as z from 'zod';
+import { downProj, type LayerLora } from './adapter-layout.ts';
 import type { LlamaConfig } from './config.ts';
 import type { ExpertRole } from './manifest.ts';
 import type { Tensor } from './tensor.ts';
 
-const empty = z.union([z.null(), z.array(z.never()), z.record(z.string(), z.never())]).optional();
-
-export const AdapterConfig = z.object({
-  peft_type: z.literal('LORA'),
-  r: z.int().min(1),
-  lora_alpha: z.number().positive(),
-  target_modules: z.tuple([z.literal('down_proj')]),
-  bias: z.literal('none').optional(),
-  use_rslora: z.literal(false).optional(),
-  use_dora: z.literal(false).optional(),
-  fan_in_fan_out: z.literal(false).optional(),
-  modules_to_save: empty,
-  rank_pattern: empty,
-  alpha_pattern: empty,
-  layers_to_transform: empty,
-});
-export type AdapterConfig = z.infer<typeof AdapterConfig>;
-
 export type Expert = {
   name: string;
   role: ExpertRole;
-  /** r, the rank of the change. */
+  /** r and lora_alpha of its config. Single layers may have others. */
   rank: number;
-  /** lora_alpha. The change is scaled by alpha / rank. */
   alpha: number;
-  /** One entry per decoder layer: `a` is [r, intermediate], `b` is [hidden, r]. */
-  layers: { a: Tensor; b: Tensor }[];
+  /** What its config says it was trained on, if that is not the base of its own bundle. */
+  trainedOn?: string;
+  /** One entry per decoder layer. */
+  layers: ExpertLayer[];
 };
 
-function tensorName(layer: number, part: 'A' | 'B'): string {
-  return `base_model.model.model.layers.${layer}.mlp.down_proj.lora_${part}.weight`;
-}
+/** `a` is [r, intermediate] and `b` is [hidden, r], with r = 0 in a layer that is left alone. */
+export type ExpertLayer = { a: Tensor; b: Tensor; scale: number };
 
-export function adapterShapes(config: LlamaConfig, rank: number): Map<string, number[]> {
-  const shapes = new Map<string, number[]>();
-  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-    shapes.set(tensorName(layer, 'A'), [rank, config.intermediate_size]);
-    shapes.set(tensorName(layer, 'B'), [config.hidden_size, rank]);
-  }
-  return shapes;
-}
+export const layerRank = ({ a }: ExpertLayer) => a.shape[0]!;
 
-/** The layers of an adapter, from tensors that have passed the check against `adapterShapes`. */
-export function adapterLayers(tensors: Map<string, Tensor>, layerCount: number): Expert['layers'] {
-  return Array.from({ length: layerCount }, (_, layer) => ({
-    a: tensors.get(tensorName(layer, 'A'))!,
-    b: tensors.get(tensorName(layer, 'B'))!,
-  }));
-}
+const tensorName = (layer: number, part: 'A' | 'B') => `base_model.model.${downProj(layer)}.lora_${part}.weight`;
 
-export function adapterTensors(expert: Expert): Map<string, Tensor> {
+export function adapterShapes(config: LlamaConfig, layout: readonly LayerLora[]): Map<string, number[]> {
   return new Map(
-    expert.layers.flatMap(({ a, b }, layer) => [
-      [tensorName(layer, 'A'), a] as const,
-      [tensorName(layer, 'B'), b] as const,
-    ]),
+    layout.flatMap(({ rank }, layer): [string, number[]][] =>
+      rank === 0
+        ? []
+        : [
+            [tensorName(layer, 'A'), [rank, config.intermediate_size]],
+            [tensorName(layer, 'B'), [config.hidden_size, rank]],
+          ],
+    ),
   );
 }
 
-export function adapterConfigJson(expert: Expert): Record<string, unknown> {
+/** The layers of an adapter, from tensors that have passed the check against `adapterShapes`. */
+export function adapterLayers(
+  tensors: Map<string, Tensor>,
+  { hidden_size: d, intermediate_size: F }: LlamaConfig,
+  layout: readonly LayerLora[],
+): ExpertLayer[] {
+  return layout.map(({ scale }, layer) => ({
+    a: tensors.get(tensorName(layer, 'A')) ?? { shape: [0, F], data: new Float32Array() },
+    b: tensors.get(tensorName(layer, 'B')) ?? { shape: [d, 0], data: new Float32Array() },
+    scale,
+  }));
+}
+
+export function adapterTensors({ layers }: Expert): Map<string, Tensor> {
+  return new Map(
+    layers.flatMap((one, layer) =>
+      layerRank(one) === 0 ? [] : [[tensorName(layer, 'A'), one.a] as const, [tensorName(layer, 'B'), one.b] as const],
+    ),
+  );
+}
+
+/** Layers with another rank or scale than the expert's get a pattern of their own. */
+export function adapterConfigJson({ rank, alpha, trainedOn, layers }: Expert): Record<string, unknown> {
+  const changed = layers.flatMap((one, layer) => (layerRank(one) === 0 ? [] : [layer]));
+  const ranks = changed.filter((layer) => layerRank(layers[layer]!) !== rank);
+  const alphas = changed.filter((layer) => layers[layer]!.scale !== alpha / layerRank(layers[layer]!));
+  const patterns = (of: readonly number[], value: (layer: ExpertLayer) => number) =>
+    Object.fromEntries(of.map((layer) => [downProj(layer), value(layers[layer]!)]));
   return {
     peft_type: 'LORA',
     task_type: 'CAUSAL_LM',
-    base_model_name_or_path: '../..',
+    base_model_name_or_path: trainedOn ?? OWN_BASE,
     inference_mode: true,
-    r: expert.rank,
-    lora_alpha: expert.alpha,
+    r: rank,
+    lora_alpha: alpha,
     lora_dropout: 0,
     target_modules: ['down_proj'],
     bias: 'none',
     fan_in_fan_out: false,
     modules_to_save: null,
+    ...(ranks.length > 0 && { rank_pattern: patterns(ranks, layerRank) }),
+    ...(alphas.length > 0 && { alpha_pattern: patterns(alphas, (layer) => layer.scale * layerRank(layer)) }),
+    ...(changed.length < layers.length && { layers_to_transform: changed }),
   };
 }
+
+/** The base, seen from an expert's folder. */
+export const OWN_BASE = '../..';

@@ -5,7 +5,9 @@
  */
 import { join } from 'node:path';
 import * as z from 'zod';
-import { AdapterConfig, adapterLayers, adapterShapes, type Expert } from './adapter.ts';
+import { adapterLayers, adapterShapes, type Expert, OWN_BASE } from './adapter.ts';
+import { AdapterConfig } from './adapter-config.ts';
+import { adapterLayout } from './adapter-layout.ts';
 import { BundleError } from './bundle-error.ts';
 import { BUNDLE_FILES, bundleDigest, expertFiles, readJson, readText } from './bundle-files.ts';
 import { compileChatTemplate, type RenderChat } from './chat-template.ts';
@@ -37,7 +39,7 @@ export type BundleHead = {
 export type Bundle = BundleHead & {
   /** By Hugging Face's names; shapes as in `weightShapes(config)`. */
   weights: Map<string, Tensor>;
-  /** In the order of plimsoll.json. All have the same rank. */
+  /** In the order of plimsoll.json. */
   experts: Expert[];
   routers: Routers;
   /** SHA-256 over the files, in lower-case hex. */
@@ -89,10 +91,13 @@ async function loadExpert(
   config: LlamaConfig,
 ): Promise<Expert> {
   const files = expertFiles(name);
-  const { r: rank, lora_alpha: alpha } = await readJson(dir, files.config, AdapterConfig);
+  const adapter = await readJson(dir, files.config, AdapterConfig);
+  const layout = adapterLayout(adapter, config, files.config);
   const tensors = await readSafetensors(join(dir, files.weights), files.weights);
-  checkTensors(tensors, adapterShapes(config, rank), files.weights);
-  return { name, role, rank, alpha, layers: adapterLayers(tensors, config.num_hidden_layers) };
+  checkTensors(tensors, adapterShapes(config, layout), files.weights);
+  const { r: rank, lora_alpha: alpha, base_model_name_or_path: base } = adapter;
+  const trainedOn = base == null || base === OWN_BASE ? {} : { trainedOn: base };
+  return { name, role, rank, alpha, ...trainedOn, layers: adapterLayers(tensors, config, layout) };
 }
 
 async function loadRouters(dir: string, { router }: Manifest, config: LlamaConfig): Promise<Routers> {
@@ -123,18 +128,7 @@ export async function loadBundle(dir: string): Promise<Bundle> {
   checkTensors(weights, weightShapes(head.config), BUNDLE_FILES.weights);
 
   const experts: Expert[] = [];
-  for (const entry of head.manifest.experts) {
-    const expert = await loadExpert(dir, entry, head.config);
-    const wanted = experts[0]?.rank ?? expert.rank;
-    // The serving graph stacks the experts side by side and gates them in blocks of equal width.
-    if (expert.rank !== wanted) {
-      throw new BundleError(
-        expertFiles(expert.name).config,
-        `r: found ${expert.rank}, wanted ${wanted} as in the other experts`,
-      );
-    }
-    experts.push(expert);
-  }
+  for (const entry of head.manifest.experts) experts.push(await loadExpert(dir, entry, head.config));
   const routers = await loadRouters(dir, head.manifest, head.config);
   return { ...head, weights, experts, routers, digest: await bundleDigest(dir, head.manifest) };
 }

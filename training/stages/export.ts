@@ -54,7 +54,8 @@ export async function readExpert(dir: string, base: BaseModel): Promise<Expert> 
     return { shape: [columns, rows], data: transposeMatrix(data, rows, columns) };
   };
   // PEFT's layout: a [r, F], b [d, r].
-  return { name: role, role, rank, alpha, layers: layers.map(({ a, b }) => ({ a: turned(a), b: turned(b) })) };
+  const scale = alpha / rank;
+  return { name: role, role, rank, alpha, layers: layers.map(({ a, b }) => ({ a: turned(a), b: turned(b), scale })) };
 }
 
 /** An expert that changes nothing. */
@@ -63,6 +64,7 @@ export function neutralExpert(role: ExpertRole, { config }: BaseModel): Expert {
   const layers = Array.from({ length: config.num_hidden_layers }, () => ({
     a: zeros([1, config.intermediate_size]),
     b: zeros([config.hidden_size, 1]),
+    scale: 1,
   }));
   return { name: role, role, rank: 1, alpha: 1, layers };
 }

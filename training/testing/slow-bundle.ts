@@ -24,7 +24,7 @@ export function slowBundle(
     role,
     rank,
     alpha,
-    layers: experts[role].map(({ a, b }) => ({ a: turned(a), b: turned(b) })),
+    layers: experts[role].map(({ a, b }) => ({ a: turned(a), b: turned(b), scale: alpha / rank })),
   });
   // The cast is safe: the slow decoder reads only these parts of a bundle.
   return {

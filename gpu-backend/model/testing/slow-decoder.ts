@@ -110,12 +110,12 @@ export function slowDecoder(bundle: Bundle, ids: readonly number[], gatesAt: Gat
       const used = gatesAt({ layer, position, h, x: layerInput });
       gates.push(used);
       let y = times(weight('mlp.down_proj'), h);
-      for (const { role, rank, alpha, layers } of experts) {
-        const { a: down, b: back } = layers[layer]!;
+      for (const { role, layers } of experts) {
+        const { a: down, b: back, scale } = layers[layer]!;
         const change = times(back, times(down, h));
         y = plus(
           y,
-          change.map((value) => (alpha / rank) * used[role] * value),
+          change.map((value) => scale * used[role] * value),
         );
       }
       x = plus(x, y);

@@ -11,17 +11,23 @@ function expert(role: Expert['role'], { rank, alpha }: { rank: number; alpha: nu
     shape,
     data: Float32Array.from({ length: shape[0] * shape[1] }, () => random.next() - 0.5),
   });
-  return { name: role, role, rank, alpha, layers: [{ a: filled([rank, F]), b: filled([D, rank]) }] };
+  return {
+    name: role,
+    role,
+    rank,
+    alpha,
+    layers: [{ a: filled([rank, F]), b: filled([D, rank]), scale: alpha / rank }],
+  };
 }
 
 /** `scale * B A`, `[D, F]`, element by element. */
-function change({ rank, alpha, layers }: Pick<Expert, 'rank' | 'alpha' | 'layers'>): number[] {
-  const { a, b } = layers[0]!;
+function change({ rank, layers }: Pick<Expert, 'rank' | 'layers'>): number[] {
+  const { a, b, scale } = layers[0]!;
   return Array.from({ length: D * F }, (_, at) => {
     const [d, f] = [Math.floor(at / F), at % F];
     let sum = 0;
     for (let r = 0; r < rank; r++) sum += b.data[d * rank + r]! * a.data[r * F + f]!;
-    return (alpha / rank) * sum;
+    return scale * sum;
   });
 }
 

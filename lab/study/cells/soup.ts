@@ -19,7 +19,7 @@ export function soupOf(safety: Expert, helpfulness: Expert, weight: number): Omi
     alpha: scale * rank,
     layers: safety.layers.map((s, layer) => {
       const h = helpfulness.layers[layer]!;
-      return { a: stackRows(s.a, h.a), b: besideEachOther(scaled(s.b, weight), scaled(h.b, 1 - weight)) };
+      return { a: stackRows(s.a, h.a), b: besideEachOther(scaled(s.b, weight), scaled(h.b, 1 - weight)), scale };
     }),
   };
 }
