@@ -7,7 +7,7 @@ import { effectivePolicy } from '#policies/effective.ts';
 import type { Policy } from '#policies/schema.ts';
 import { readStoredPolicy } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
-import { Id, type TenantDocument } from '../objects/tenant-record.ts';
+import { parseTenantId, type TenantDocument } from '../objects/tenant-record.ts';
 import { tenantStore } from '../objects/tenant-store-contract.ts';
 import type { AppContext, AppEnv, OperatorEnv } from '../request/context.ts';
 import type { TenantDirectory } from '../request/tenant-directory.ts';
@@ -58,13 +58,7 @@ type IdParam = { param: { id: string } };
 
 export function validTenantId(): MiddlewareHandler<AppEnv, string, { in: IdParam; out: IdParam }> {
   return async function validTenantId(c, next) {
-    const id = Id.safeParse(c.req.param('id'));
-    if (!id.success) {
-      throw new PlimsollError('invalid_request', "A tenant's id is up to 64 of a-z, 0-9, '-' and '_'.", {
-        param: 'id',
-      });
-    }
-    c.req.addValidatedData('param', { id: id.data });
+    c.req.addValidatedData('param', { id: parseTenantId(c.req.param('id')) });
     await next();
   };
 }
