@@ -18,7 +18,7 @@ import { authenticate } from './request/authenticate.ts';
 import { createConfigReader } from './request/config.ts';
 import type { AppEnv } from './request/context.ts';
 import { onlyOwnHostNames } from './request/host-names.ts';
-import { type BodyPatience, DEFAULT_BODY_PATIENCE, discardUnread, readBody } from './request/read-body.ts';
+import { type BodyPatience, DEFAULT_BODY_PATIENCE, discardUnread, readBodyAfter } from './request/read-body.ts';
 import { methodNotAllowed, renderError } from './request/render-error.ts';
 import { requestId } from './request/request-id.ts';
 import { createTenantDirectory, DEFAULT_FRESHNESS, type Freshness } from './request/tenant-directory.ts';
@@ -60,23 +60,22 @@ export function createApp({
   });
 
   const key = authenticate(directory);
-  // The body comes after the key, because we read nothing before we know who asks.
-  const body = readBody(bodyPatience);
+  const keyAndBody = readBodyAfter(key, bodyPatience);
   const complete = chatCompletions({ decide, pool, classifierVersion, timeouts });
   const list = listModels(pool);
   const retrieve = retrieveModel(pool);
   const moderate = moderations(classifier);
   app
     .get('/', frontPage(pool))
-    // The routes behind `key` and `body` are called through a function, so that leaving either out
-    // does not compile.
-    .post('/v1/chat/completions', key, body, (c) => complete(c))
+    // The routes behind `key` or `keyAndBody` are called through a function, so that leaving it
+    // out does not compile.
+    .post('/v1/chat/completions', keyAndBody, (c) => complete(c))
     .get('/v1/models', key, (c) => list(c))
     .get('/v1/models/:id{.+}', key, (c) => retrieve(c))
-    .post('/v1/moderations', key, body, (c) => moderate(c))
+    .post('/v1/moderations', keyAndBody, (c) => moderate(c))
     .get('/.well-known/jwks.json', (c) => c.json(c.var.config.receiptJwks))
     .get('/healthz', health(pool))
-    .route('/', createAdminApi({ directory, operatorPolicy, readBody: body }));
+    .route('/', createAdminApi({ directory, operatorPolicy, bodyPatience }));
   refuseTheRest(app);
   return app;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { gateStep, gateTruncatedStep, seedKey, startGate } from '#shared/gate/index.ts';
+import { gateLayersStep, gateStep, gateTruncatedStep, seedKey, startGate } from '#shared/gate/index.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { askGate, type Question } from './ask-gate.ts';
 import type { Output, Row } from './experts.ts';
@@ -49,9 +49,10 @@ describe('a layers row', () => {
   const layers = (alpha: number | null) => ask({ mode: 'layers', beside: output(helpful.row, { alpha }) });
 
   test('uses its own gate as the weight, and says nothing about the helpfulness expert', () => {
-    expect(layers(0.4).weight).toBe(0.4);
+    const row = { safetyLogits, layersLogits: helpfulLogits, alpha: 0.4 };
+    expect(layers(0.4)).toEqual(gateLayersStep({ ...row, policy, sampling, state }));
+    expect(layers(0.4)).toMatchObject({ token: 3, weight: 0.4 });
     expect(layers(0.4).logprobHelpful).toBe(ask({ beside: null }).logprobHelpful);
-    expect(layers(0.4).token).not.toBeNaN();
   });
 
   test.each([null, Number.NaN, -0.1, 1.1])('closes the gate if its own gate is %s', (alpha) => {

@@ -5,25 +5,27 @@
 import { Hono } from 'hono';
 import type { Policy } from '#policies/schema.ts';
 import { TenantDocument } from '../objects/tenant-record.ts';
-import type { AppEnv, BodyEnv, Middleware } from '../request/context.ts';
+import type { AppEnv } from '../request/context.ts';
+import { type BodyPatience, readBodyAfter } from '../request/read-body.ts';
 import type { TenantDirectory } from '../request/tenant-directory.ts';
 import { validJson } from '../request/valid-json.ts';
 import { requireOperator } from './require-operator.ts';
 import { listAudit, listTenants, putTenant, validTenantId } from './tenants.ts';
 
-type AdminApiOptions = { directory: TenantDirectory; operatorPolicy: Policy; readBody: Middleware<BodyEnv> };
+type AdminApiOptions = { directory: TenantDirectory; operatorPolicy: Policy; bodyPatience: BodyPatience };
 
-export function createAdminApi({ directory, operatorPolicy, readBody }: AdminApiOptions) {
+export function createAdminApi({ directory, operatorPolicy, bodyPatience }: AdminApiOptions) {
   const operator = requireOperator();
+  const operatorAndBody = readBodyAfter(operator, bodyPatience);
   return new Hono<AppEnv>()
     .basePath('/admin/v1')
     .get('/tenants', operator, async (c) =>
-      c.json({ object: 'list' as const, data: await listTenants(c.env, operatorPolicy) }),
+      c.json({ object: 'list' as const, data: await listTenants(c, operatorPolicy) }),
     )
-    .put('/tenants/:id', operator, readBody, validTenantId(), validJson(TenantDocument), async (c) => {
+    .put('/tenants/:id', operatorAndBody, validTenantId(), validJson(TenantDocument), async (c) => {
       const { id } = c.req.valid('param');
-      return c.json(await putTenant({ id, document: c.req.valid('json') }, { env: c.env, directory }));
+      return c.json(await putTenant({ id, document: c.req.valid('json') }, { c, directory }));
     })
-    .get('/audit', operator, async (c) => c.json({ object: 'list' as const, data: await listAudit(c.env) }));
+    .get('/audit', operator, async (c) => c.json({ object: 'list' as const, data: await listAudit(c) }));
 }
 export type AdminApi = ReturnType<typeof createAdminApi>;

@@ -36,6 +36,17 @@ test('puts a tenant under its id, with the key and the document', async () => {
   expect(result.changed).toBe(true);
 });
 
+test.each(['../audit', '..', '.', 'a/b', 'a?b', 'a#b', 'a%2fb', '', 'Acme', 'x'.repeat(65)])(
+  'sends nothing for %j, which cannot be the id of a tenant',
+  async (id) => {
+    const { admin, sent } = recording({});
+    const json = { name: 'Acme', policy: POLICY, keys: KEYS };
+    const put = admin.tenants[':id'].$put({ param: { id }, json });
+    await expect(put).rejects.toMatchObject({ code: 'invalid_request', param: 'id' });
+    expect(sent).toEqual([]);
+  },
+);
+
 test('lists tenants and the audit log', async () => {
   const { admin, sent } = recording({ object: 'list', data: [] });
   const tenants = await (await admin.tenants.$get()).json();

@@ -1,30 +1,34 @@
-/** What `/admin/v1/tenants` and `/admin/v1/audit` do. */
+/**
+ * What `/admin/v1/tenants` and `/admin/v1/audit` do. Each function takes a context that only
+ * `requireOperator` makes, so a route without it does not compile.
+ */
 import type { MiddlewareHandler } from 'hono';
 import { effectivePolicy } from '#policies/effective.ts';
 import type { Policy } from '#policies/schema.ts';
 import { readStoredPolicy } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
-import { Id, type TenantDocument } from '../objects/tenant-record.ts';
+import { parseTenantId, type TenantDocument } from '../objects/tenant-record.ts';
 import { tenantStore } from '../objects/tenant-store-contract.ts';
-import type { AppEnv } from '../request/context.ts';
-import type { Env } from '../request/env.ts';
+import type { AppContext, AppEnv, OperatorEnv } from '../request/context.ts';
 import type { TenantDirectory } from '../request/tenant-directory.ts';
+
+type OperatorContext = Pick<AppContext<OperatorEnv>, 'env' | 'var'>;
 
 const AUDIT_ROWS = 100;
 
 /** Creates a tenant or replaces it as a whole. Putting the same document twice makes one change. */
 export async function putTenant(
   { id, document }: { id: string; document: TenantDocument },
-  { env, directory }: { env: Env; directory: TenantDirectory },
+  { c, directory }: { c: OperatorContext; directory: TenantDirectory },
 ) {
-  const result = await tenantStore(env).putTenant(id, document, 'operator');
+  const result = await tenantStore(c.env).putTenant(id, document, c.var.operator);
   if (result.conflict) {
     throw new PlimsollError('invalid_request', 'This key belongs to another tenant.', {
       param: `keys[${result.keyIndex}].sha256`,
     });
   }
   const current = document.keys.map(({ sha256 }) => sha256);
-  await directory.refresh({ current, removed: result.removedKeys }, env);
+  await directory.refresh({ current, removed: result.removedKeys }, c.env);
   return { id, name: document.name, policy_version: result.version, changed: result.changed };
 }
 
@@ -33,8 +37,8 @@ export async function putTenant(
  * is the strictest. `effective_version` is what the tenant's answers and receipts name: the version
  * of its policy joined with the operator's.
  */
-export async function listTenants(env: Env, operatorPolicy: Policy) {
-  const tenants = await tenantStore(env).listTenants();
+export async function listTenants(c: OperatorContext, operatorPolicy: Policy) {
+  const tenants = await tenantStore(c.env).listTenants();
   return Promise.all(
     tenants.map(async ({ policy: text, ...tenant }) => {
       const stored = await readStoredPolicy(text, tenant.policy_version);
@@ -45,8 +49,8 @@ export async function listTenants(env: Env, operatorPolicy: Policy) {
 }
 
 /** The latest changes, newest first. */
-export async function listAudit(env: Env) {
-  const rows = await tenantStore(env).listAudit(AUDIT_ROWS);
+export async function listAudit(c: OperatorContext) {
+  const rows = await tenantStore(c.env).listAudit(AUDIT_ROWS);
   return rows.map((row) => ({ ...row, detail: JSON.parse(row.detail) as unknown }));
 }
 
@@ -54,13 +58,7 @@ type IdParam = { param: { id: string } };
 
 export function validTenantId(): MiddlewareHandler<AppEnv, string, { in: IdParam; out: IdParam }> {
   return async function validTenantId(c, next) {
-    const id = Id.safeParse(c.req.param('id'));
-    if (!id.success) {
-      throw new PlimsollError('invalid_request', "A tenant's id is up to 64 of a-z, 0-9, '-' and '_'.", {
-        param: 'id',
-      });
-    }
-    c.req.addValidatedData('param', { id: id.data });
+    c.req.addValidatedData('param', { id: parseTenantId(c.req.param('id')) });
     await next();
   };
 }

@@ -30,6 +30,8 @@ const HEALTH_TIMEOUT_MS = 2_000;
  */
 const Health = z.object({
   status: z.literal('ok'),
+  /** Its name. We only need it to be there: a server that has none is not a backend. */
+  backend: z.string(),
   model: z.string(),
   context_length: z.int(),
   /** UTF-8 bytes of its longest token. */

@@ -10,6 +10,7 @@ import {
   ask,
   type EdgeUnderTest,
   eventually,
+  OPERATOR_KEY,
   openaiClient,
   post,
   startEdgeUnderTest,
@@ -146,7 +147,7 @@ describe('an incomplete body', () => {
    * Returns what comes back for headers that announce a thousand bytes, followed by a body of only
    * a few.
    */
-  function half(key: string, { cut = false } = {}): Promise<string> {
+  function half(key: string, { route = 'POST /v1/chat/completions', cut = false } = {}): Promise<string> {
     return new Promise((resolve, reject) => {
       const socket = connect(Number(new URL(under.edge.url).port), '127.0.0.1');
       let heard = '';
@@ -155,18 +156,24 @@ describe('an incomplete body', () => {
       });
       socket.on('error', reject);
       socket.on('close', () => resolve(heard));
-      const head = ['POST /v1/chat/completions HTTP/1.1', 'Host: localhost', `Authorization: Bearer ${key}`];
+      const head = [`${route} HTTP/1.1`, 'Host: localhost', `Authorization: Bearer ${key}`];
       socket.write(`${[...head, 'Content-Length: 1000'].join('\r\n')}\r\n\r\n{"model":`);
       if (cut) setTimeout(() => socket.destroy(), 100);
     });
   }
 
-  test('times out with a 408 that closes the connection', async () => {
-    expect(await half('pk-demo-open')).toMatch(/^HTTP\/1.1 408 .*"code":"request_timeout"/s);
+  const ROUTES = [
+    ['POST /v1/chat/completions', 'pk-demo-open'],
+    ['POST /v1/moderations', 'pk-demo-open'],
+    ['PUT /admin/v1/tenants/acme', OPERATOR_KEY],
+  ] as const;
+
+  test.each(ROUTES)('times out on %s with a 408 that closes the connection', async (route, key) => {
+    expect(await half(key, { route })).toMatch(/^HTTP\/1.1 408 .*"code":"request_timeout"/s);
   });
-  test('is not waited for if the key is wrong', async () => {
-    const [answer] = await Promise.all([half('pk-wrong'), ...Array.from({ length: 50 }, () => half('pk-wrong'))]);
-    expect(answer).toMatch(/^HTTP\/1.1 401 .*"code":"invalid_api_key"/s);
+  test.each(ROUTES)('with a wrong key is refused on %s without waiting for the body', async (route) => {
+    const answers = await Promise.all(Array.from({ length: 50 }, () => half('pk-wrong', { route })));
+    for (const answer of answers) expect(answer).toMatch(/^HTTP\/1.1 401 .*"code":"invalid_api_key"/s);
   });
   test('is logged as a cut request, not as our own error', async () => {
     const before = under.log.length;

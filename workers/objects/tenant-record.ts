@@ -1,10 +1,18 @@
 /** What we know about a tenant: as the operator puts it, and as a request needs it. */
 import * as z from 'zod';
 import { Policy } from '#policies/schema.ts';
+import { PlimsollError } from '#shared/api/errors.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
 
 /** Ids appear in cache keys, receipts and URLs. */
-export const Id = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'up to 64 of a-z, 0-9, - and _');
+const Id = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'up to 64 of a-z, 0-9, - and _');
+
+/** Throws if this cannot be the id of a tenant. */
+export function parseTenantId(text: string | undefined): string {
+  const id = Id.safeParse(text);
+  if (id.success) return id.data;
+  throw new PlimsollError('invalid_request', "A tenant's id is up to 64 of a-z, 0-9, '-' and '_'.", { param: 'id' });
+}
 
 /** This limits how many copies one change has to rewrite. */
 const MAX_KEYS = 64;

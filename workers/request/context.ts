@@ -11,7 +11,9 @@ import type { Caller } from './tenant-directory.ts';
 export type AppEnv = { Bindings: Env; Variables: { requestId: string; config: Config } };
 /** On routes behind `authenticate`. */
 export type CallerEnv = AppEnv & { Variables: { caller: Caller } };
-/** On routes behind `readBody`. */
+/** On routes behind `requireOperator`. The audit log names `operator` as the actor. */
+export type OperatorEnv = AppEnv & { Variables: { operator: 'operator' } };
+/** On routes behind `readBodyAfter`. */
 export type BodyEnv = AppEnv & { Variables: { body: string } };
 
 export type AppContext<E extends AppEnv = AppEnv> = Context<E>;

@@ -6,7 +6,7 @@
  * while, and throw it away as it comes.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
-import type { BodyEnv, Middleware } from './context.ts';
+import type { BodyEnv, CallerEnv, Middleware, OperatorEnv } from './context.ts';
 import { logInfo } from './log.ts';
 import { within } from './within.ts';
 
@@ -34,10 +34,21 @@ export type BodyPatience = {
 };
 export const DEFAULT_BODY_PATIENCE: BodyPatience = { silenceMs: 10_000, wholeMs: 60_000, unwantedMs: 2_000 };
 
-export function readBody(patience: BodyPatience): Middleware<BodyEnv> {
-  return async function readBody(c, next) {
-    c.set('body', await readLimited(c.req.raw.body, { patience, requestId: c.var.requestId }));
-    await next();
+/**
+ * Finds out who asks, and then reads the body. The two are one middleware, because Hono's types
+ * cannot tell the order of two.
+ */
+export function readBodyAfter<E extends CallerEnv | OperatorEnv>(
+  whoAsks: Middleware<E>,
+  patience: BodyPatience,
+): Middleware<E & BodyEnv> {
+  // The cast: to Hono's types, a context that also has room for a body is none for `whoAsks`.
+  const admit = whoAsks as unknown as Middleware<E & BodyEnv>;
+  return function readBodyAfter(c, next) {
+    return admit(c, async () => {
+      c.set('body', await readLimited(c.req.raw.body, { patience, requestId: c.var.requestId }));
+      await next();
+    });
   };
 }
 
