@@ -1,26 +1,8 @@
 import { defineConfig } from 'vitest/config';
-import { LAYERS } from './scripts/house/layers.ts';
+import { TIERS } from './scripts/tiers.ts';
 
 /** Limits are for hangs. No test measures time, and others may use the same cores. */
 const HANG_MS = 600_000;
-
-/** `test/` has tiers of its own. */
-const FOLDERS = `{${Object.keys(LAYERS)
-  .filter((top) => top !== 'test')
-  .join(',')}}`;
-
-/**
- * Four tiers, each run once the one before has left the cores free. CONTRIBUTING.md says which tier
- * a test belongs to.
- */
-const TIERS: Record<string, { include: string[]; exclude?: string[]; alone?: boolean; isolate?: boolean }> = {
-  // Loading every module anew for each file would take nearly half of the time.
-  unit: { include: [`${FOLDERS}/**/*.test.ts`], exclude: ['**/*.integration.test.ts'], isolate: false },
-  integration: { include: [`${FOLDERS}/**/*.integration.test.ts`] },
-  // Each of these starts the whole stack or a training run of its own: one at a time.
-  e2e: { include: ['test/*.test.ts'], alone: true },
-  heavy: { include: ['test/heavy/*.test.ts'], alone: true },
-};
 
 export default defineConfig({
   test: {
@@ -31,7 +13,7 @@ export default defineConfig({
     projects: Object.entries(TIERS).map(([name, { include, exclude = [], alone = false, isolate = true }], order) => ({
       test: {
         name,
-        include,
+        include: [...include],
         exclude: ['**/node_modules/**', ...exclude],
         fileParallelism: !alone,
         isolate,

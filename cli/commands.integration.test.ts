@@ -70,12 +70,22 @@ test('model check says what an adapter was trained on, if that is another base',
   expect(stdout).toMatch(/^expert +safety: .* parameters, trained on "org\/base"$/m);
 });
 
-test('model check names the broken file, without a stack trace', async () => {
+test('model check names the folder and the broken file, without a stack trace', async () => {
   await mkdir(path.join(folder, 'empty'));
   expect(await plimsoll(['model', 'check', 'empty'])).toEqual({
     code: 1,
     stdout: '',
-    stderr: 'plimsoll: config.json: the file is missing or cannot be read\n',
+    stderr: 'plimsoll: the bundle in empty: config.json: the file is missing or cannot be read\n',
+  });
+});
+
+test('eval names the folder and the broken file, without a stack trace', async () => {
+  await mkdir(path.join(folder, 'broken'));
+  await writeFile(path.join(folder, 'broken/plimsoll.json'), '{}');
+  expect(await plimsoll(['eval', '--bundle', 'broken'])).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: `plimsoll: the bundle in ${path.join(folder, 'broken')}: config.json: the file is missing or cannot be read\n`,
   });
 });
 

@@ -1,10 +1,14 @@
 /** `plimsoll eval`: measures the experts of a bundle on held-out questions of the small world. */
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { Command, Option } from 'commander';
+import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { evaluateBundle, evaluationTable } from '#lab/evaluate/evaluate-bundle.ts';
 import { DEMO } from '#lab/methods/recipe.ts';
 import { EDITIONS } from '#lab/world/editions.ts';
 import { claimFile } from '#training/run/claim-folder.ts';
+import { inBundle } from './options/bundle-folder.ts';
 import { integer, number } from './options/numbers.ts';
 
 export function evalCommand(): Command {
@@ -25,16 +29,14 @@ export function evalCommand(): Command {
     .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
     .action(async ({ bundle, edition, perAsk, temperature, topP, seed, maxTokens, samples, json, force, threads }) => {
       if (json) claimFile(json, { force });
+      const dir = path.resolve(bundle);
+      if (!existsSync(path.join(dir, BUNDLE_FILES.manifest))) {
+        throw new Error(`there is no bundle in ${dir}; --bundle names the folder of one`);
+      }
       const sampling = { temperature, topP, seed, maxTokens };
-      const evaluation = await evaluateBundle({
-        dir: bundle,
-        edition,
-        perAsk,
-        sampling,
-        threads,
-        samples,
-        lines: DEMO.lines,
-      });
+      const evaluation = await inBundle(dir, () =>
+        evaluateBundle({ dir, edition, perAsk, sampling, threads, samples, lines: DEMO.lines }),
+      );
       for (const { question, kind, answers } of evaluation.samples) {
         console.log(`${question} (${kind})`);
         for (const [name, text] of Object.entries(answers)) console.log(`  ${name}: ${text}`);

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { Command } from 'commander';
 import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { elementCount, type Tensor } from '#gpu-backend/model/tensor.ts';
+import { inBundle } from './options/bundle-folder.ts';
 import { whyNot } from './options/why-not.ts';
 
 export function modelCommand(): Command {
@@ -17,7 +18,7 @@ export function modelCommand(): Command {
           cause,
         });
       });
-      console.log(summary(await loadBundle(dir)));
+      console.log(summary(await inBundle(dir, () => loadBundle(dir))));
     });
   return model;
 }

@@ -1,6 +1,6 @@
 /**
- * Interrupts a stage with `kill -9` or a full disk, then continues it with `--resume`. The losses
- * must be the same as in an uninterrupted run.
+ * Interrupts a stage with `kill -9`, a signal or a full disk, then continues it with `--resume`.
+ * The losses must be the same as in an uninterrupted run.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -107,6 +107,26 @@ test.each(STAGES)('%s, killed and resumed, has the same losses as an uninterrupt
   expect(losses(`${run}-killed`).length).toBeLessThan(losses(run).length);
   await finish(...args, '--resume', '--out', at(`${run}-killed`));
   expect(losses(`${run}-killed`)).toEqual(losses(run));
+});
+
+describe.skipIf(process.platform === 'win32')('a signal', () => {
+  test.each(['SIGINT', 'SIGTERM'] as const)('%s stops sft with exit code 130, and --resume goes on', async (signal) => {
+    const run = `sft-${signal}`;
+    const args = withPaths(SFT);
+    const child = train(...args, '--out', at(run));
+    const ended = end(child);
+    while (rows(run).length < KILL_AFTER_STEPS && child.exitCode === null) await wait(5);
+    child.kill(signal);
+    const { code, told } = await ended;
+    const step = losses(run).length;
+    expect(told).toContain(`plimsoll: sft: ${signal}: saved at step ${step}; --resume goes on from here\n`);
+    expect(told).not.toMatch(/^ {4}at /m);
+    expect(code).toBe(130);
+    expect(step).toBeLessThan(losses('sft').length);
+    expect(await checkpointsOf(run)).toEqual([`step-${String(step).padStart(6, '0')}`]);
+    await finish(...args, '--resume', '--out', at(run));
+    expect(losses(run)).toEqual(losses('sft'));
+  });
 });
 
 // A file size limit stands in for a full disk: in both cases a write fails halfway.

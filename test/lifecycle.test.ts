@@ -199,7 +199,7 @@ describe('at the end of a stack', () => {
 
   test('when only the supervisor is killed, everything it started ends too, and so does the launcher', async () => {
     const processes = descendantsOf(stack.process.pid!);
-    const supervisor = processes.find(({ command }) => command.includes('cli/main.ts'));
+    const supervisor = processes.find(({ command }) => command.includes('cli/main.ts serve'));
     process.kill(supervisor!.pid, 'SIGKILL');
     const [code] = (await once(stack.process, 'exit')) as [number];
     expect(code).toBe(128 + 9);

@@ -3,11 +3,10 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
 import { parseHostNames } from '#shared/api/host-names.ts';
-import { INSTALLED } from '../options/installed.ts';
+import { defaultFolder } from '../options/installed.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
-/** A release lies in node_modules, where the next install would replace the data. */
-const DEFAULT_DATA = path.join(INSTALLED ? process.cwd() : ROOT, '.plimsoll');
+const DEFAULT_DATA = defaultFolder({ checkout: '.plimsoll', release: '.plimsoll' });
 
 const whole = (text: string) => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
 const Environment = z.object({

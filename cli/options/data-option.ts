@@ -2,11 +2,10 @@
  * `--data`: the folder with public conversations, pairs and prompts. Only training and the benches
  * read it.
  */
-import path from 'node:path';
 import { Option } from 'commander';
+import { defaultFolder, INSTALLED } from './installed.ts';
 
-/** The default folder lies next to the checkout. */
-const BESIDE_THE_CHECKOUT = path.join(import.meta.dirname, '../../../shared/data');
+const DEFAULT_DATA = defaultFolder({ checkout: '../shared/data', release: 'data' });
+const SHOWN = INSTALLED ? 'data, in the current folder' : '../shared/data, next to the checkout';
 
-export const dataOption = (description: string) =>
-  new Option('--data <dir>', description).default(BESIDE_THE_CHECKOUT, '../shared/data, next to the checkout');
+export const dataOption = (description: string) => new Option('--data <dir>', description).default(DEFAULT_DATA, SHOWN);

@@ -1,19 +1,24 @@
-import path from 'node:path';
 import { Command, Option } from 'commander';
 import { CLASSIFIER } from '#lab/classifier/folder-kind.ts';
 import { RECIPE } from '#lab/classifier/recipe.ts';
 import { trainClassifier } from '#lab/classifier/train.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { dataOption } from '../options/data-option.ts';
+import { defaultFolder, INSTALLED } from '../options/installed.ts';
 import { number, positiveInteger } from '../options/numbers.ts';
 
-const MODEL = path.join(import.meta.dirname, '../../models/classifier');
+const MODEL = { checkout: 'models/classifier', release: 'classifier' };
 
 export const classifier = () =>
   new Command('classifier')
     .description("train the edge's prompt classifier")
     .addOption(dataOption('folder with the public prompt files'))
-    .addOption(new Option('--out <dir>', 'where model, card and figures go').default(MODEL, 'models/classifier'))
+    .addOption(
+      new Option('--out <dir>', 'where model, card and figures go').default(
+        defaultFolder(MODEL),
+        INSTALLED ? MODEL.release : MODEL.checkout,
+      ),
+    )
     .option('--force', 'replace an earlier classifier in --out', false)
     .option('--seed <n>', 'decides frames, wordings and order', positiveInteger, RECIPE.seed)
     .option('--epochs <n>', 'passes over the training prompts', positiveInteger, RECIPE.epochs)

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { float32 } from '#gpu-backend/graph/session.ts';
 import { type RunOptions, runTraining } from './loop.ts';
+import { StoppedBySignal } from './stopped-by-signal.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -147,6 +148,46 @@ describe('names the step, batch and tensor, and keeps the last checkpoint intact
     if (rate < 1) expect(parameters.get('x')!.data[0]).toBe(before);
     expect((await readdir(dir)).filter((name) => name.startsWith('step'))).toEqual(['step-000003', 'step-000004']);
     expect(await runTraining(options({ resume: true }))).toMatchObject({ step: 12 });
+  });
+});
+
+describe.each(['SIGINT', 'SIGTERM'] as const)('on %s a run', (signal) => {
+  const whole = options();
+  const signalledAt = (step: number): Partial<RunOptions> => ({
+    batchAt: (at) => {
+      if (at === step) process.emit(signal, signal);
+      return whole.batchAt(at);
+    },
+  });
+
+  test('saves the step it is in and throws, so that the next stage of its caller does not start', async () => {
+    const nextStage = vi.fn();
+    const stages = (async () => {
+      await runTraining(options(signalledAt(5)));
+      nextStage();
+    })();
+    const message = `test: ${signal}: saved at step 5; --resume goes on from here`;
+    await expect(stages).rejects.toThrow(message);
+    await expect(stages).rejects.toBeInstanceOf(StoppedBySignal);
+    await expect(stages).rejects.toHaveProperty('exitCode', 130);
+    expect(nextStage).not.toHaveBeenCalled();
+    expect((await readdir(dir)).sort()).toEqual(['metrics.jsonl', 'step-000005']);
+  });
+
+  test('and its resumed rest have the same losses as an uninterrupted run', async () => {
+    await runTraining(options());
+    const uninterrupted = await losses();
+    await rm(dir, { recursive: true });
+    await expect(runTraining(options(signalledAt(5)))).rejects.toThrow(StoppedBySignal);
+    expect(await runTraining(options({ resume: true }))).toMatchObject({ step: 12 });
+    expect(await losses()).toEqual(uninterrupted);
+  });
+
+  test('leaves no listener behind', async () => {
+    const before = process.listenerCount(signal);
+    await runTraining(options());
+    await expect(runTraining(options({ ...signalledAt(5), force: true }))).rejects.toThrow(StoppedBySignal);
+    expect(process.listenerCount(signal)).toBe(before);
   });
 });
 
