@@ -1,15 +1,15 @@
 /**
  * A GGUF file under Hugging Face's names and with Hugging Face's order of rows, so that an importer
- * need not know where its weights come from. It knows the architectures in `PERMUTED` and refuses
- * any tensor that has no counterpart there, such as `rope_freqs.weight`: what it means for the
- * decoder would be lost.
+ * need not know where its weights come from. It knows the architectures in `PERMUTED`. It refuses a
+ * tensor that has no counterpart, such as `rope_freqs.weight`: leaving it out would change what the
+ * decoder computes.
  */
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
 import { noSuchTensor, type TensorInfo, type TensorSource } from '#gpu-backend/model/tensor-source.ts';
 import type { GgufSource } from './open-gguf.ts';
 import { unpermuteRows } from './unpermute-rows.ts';
 
-/** Whether llama.cpp's converter permutes the rows of q and k. Only there it must be undone. */
+/** Whether llama.cpp's converter permutes the rows of q and k in this architecture. */
 const PERMUTED: Readonly<Record<string, boolean>> = { llama: true, qwen2: false, qwen3: false };
 
 const OUTER: Readonly<Record<string, string>> = {
@@ -113,7 +113,7 @@ class GgufAsHuggingFace implements TensorSource {
   }
 }
 
-/** Says of a tensor of this file how many heads its rows are permuted in, if they are. */
+/** Tells in how many heads the rows of a tensor are permuted; undefined if they are not. */
 function permutedHeads({ metadata, file }: GgufSource): (name: string) => number | undefined {
   const architecture = String(metadata.get('general.architecture'));
   if (!Object.hasOwn(PERMUTED, architecture)) {

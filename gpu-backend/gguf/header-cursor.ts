@@ -1,8 +1,8 @@
 /**
- * Reads the header of a GGUF file field by field. A header does not say how long it is. So the
- * cursor begins with the first bytes of the file, and throws `NeedMoreBytes` where they end; the
- * caller then parses again with more. Every claim is checked against the size of the file before
- * anything is allocated.
+ * Reads the header of a GGUF file field by field. A header does not say how long it is, so the
+ * cursor gets the first bytes of the file and throws `NeedMoreBytes` if they are too few. The
+ * caller then parses again with more. Every length and count is checked against the size of the
+ * file before anything is allocated.
  */
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
 
@@ -25,7 +25,7 @@ export class HeaderCursor {
   readonly #text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   #position = 0;
 
-  /** `bytes` are the first of the file. Where the header ends at the latest, is `limit`. */
+  /** `bytes` are the first bytes of the file. The header may not go past `limit`. */
   constructor(bytes: Uint8Array, { file, limit }: { file: string; limit: number }) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -47,7 +47,7 @@ export class HeaderCursor {
     return this.#view.getUint32(this.#advance(key, 4), true);
   }
 
-  /** A 64-bit number. Above 2^53 it is rounded, which is exact enough to refuse it. */
+  /** A 64-bit number, rounded above 2^53. No file is that large, so it is refused anyway. */
   u64(key: string): number {
     return Number(this.#view.getBigUint64(this.#advance(key, 8), true));
   }

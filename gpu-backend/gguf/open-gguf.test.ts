@@ -1,4 +1,4 @@
-import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -152,6 +152,24 @@ test.each([32, 8, 256])('finds tensors at an alignment of %d', async (alignment)
   // The padding after the last tensor may be missing, as llama.cpp has it.
   const source = await openGguf(await fileOf(bytes.subarray(0, bytes.length - alignment + 4)));
   expect([...(await source.read('v')), ...(await source.read('w'))]).toEqual([1, 2]);
+  await source.close();
+});
+
+test('reads a small tensor behind six gigabytes', async () => {
+  const end = 6 * 2 ** 30;
+  const tensors = [
+    { name: 'huge', type: 0, shape: [end / 4], data: new Uint8Array() },
+    { name: 'small', type: 0, shape: [1], data: new Uint8Array(), offset: end },
+  ];
+  const path = await fileOf(ggufBytes({ tensors }));
+  const start = (await stat(path)).size;
+  // A hole on the disk: it takes no space.
+  const file = await open(path, 'r+');
+  await file.write(Float32Array.of(5), 0, 4, start + end);
+  await file.close();
+  const source = await openGguf(path);
+  expect(source.info('huge').bytes).toBe(end);
+  expect([...(await source.read('small'))]).toEqual([5]);
   await source.close();
 });
 

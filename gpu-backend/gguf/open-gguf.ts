@@ -1,7 +1,6 @@
 /**
- * Reads llama.cpp's GGUF. Opening a file reads and checks its header; weights are turned into f32
- * when a tensor is read. Tensors keep llama.cpp's names and order of rows: `as-hugging-face.ts`
- * gives them Hugging Face's.
+ * Reads llama.cpp's GGUF. Opening a file reads and checks its header. Weights become f32 when a
+ * tensor is read. Tensors keep llama.cpp's names and row order; `as-hugging-face.ts` changes both.
  */
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
 import { RandomAccessFile } from '#gpu-backend/model/random-access-file.ts';

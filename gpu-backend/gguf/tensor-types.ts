@@ -34,7 +34,7 @@ export const TENSOR_TYPES: ReadonlyMap<number, TensorType> = new Map([
   [30, { name: 'BF16', blockSize: 1, blockBytes: 2, decode: ({ buffer }) => decodeBfloat16(new Uint16Array(buffer)) }],
 ]);
 
-/** Types that we know by name and do not read. */
+/** Types that we do not read, by the name that an error should give them. */
 const UNREAD: ReadonlyMap<number, string> = new Map([
   [9, 'Q8_1'],
   [10, 'Q2_K'],

@@ -1,8 +1,9 @@
 /**
- * Undoes what llama.cpp's converter does to q and k. RoPE turns pairs of numbers in each head. For
- * Hugging Face the partners are half a head apart (rows j and j + size / 2), for llama.cpp they are
- * neighbours (rows 2j and 2j + 1), so its converter interleaves the two halves of every head.
- * A row is any number of elements: weights, bytes of whole blocks, or the one number of a bias.
+ * Undoes what llama.cpp's converter does to q and k. RoPE rotates pairs of numbers in each head.
+ * In Hugging Face's layout the partners are half a head apart: rows j and j + size / 2. In
+ * llama.cpp's they are neighbours: rows 2j and 2j + 1. So its converter interleaves the two halves
+ * of every head. A row may have any number of elements: the weights, the bytes of its blocks, or
+ * the one number of a bias.
  */
 export function unpermuteRows<Rows extends Float32Array | Uint8Array>(
   data: Rows,

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -161,6 +161,20 @@ test('a file that shrinks after it was opened is truncated', async () => {
   await truncate(path, (await stat(path)).size - 2);
   expect(await source.read('v')).toEqual(Float32Array.of(0));
   await expect(source.read('w')).rejects.toThrow(/truncated within tensor w/);
+  await source.close();
+});
+
+test('reads a small tensor behind six gigabytes', async () => {
+  const end = 6 * 2 ** 30;
+  const path = await fileOf(safetensorsBytes({ huge: f32(0, end), small: f32(end, end + 4) }));
+  const start = (await stat(path)).size;
+  // A hole on the disk: it takes no space.
+  const file = await open(path, 'r+');
+  await file.write(Float32Array.of(5), 0, 4, start + end);
+  await file.close();
+  const source = await openSafetensors(path);
+  expect(source.info('huge').bytes).toBe(end);
+  expect([...(await source.read('small'))]).toEqual([5]);
   await source.close();
 });
 

@@ -2,8 +2,8 @@ import { CheckpointError } from './checkpoint-error.ts';
 import { duplicateKey } from './duplicate-key.ts';
 
 /**
- * Parses the bytes of a JSON object strictly: valid UTF-8, no space before the brace, and no key
- * twice. Returns its entries, because a key such as `__proto__` is an ordinary tensor name there.
+ * Parses a JSON object strictly: valid UTF-8, no space before the brace, and no key twice. Returns
+ * its entries rather than the object, because `__proto__` is a tensor name like any other.
  * `key` says in errors what the bytes are.
  */
 export function parseJsonObject(bytes: Uint8Array, file: string, key: string): [key: string, value: unknown][] {
