@@ -3,7 +3,7 @@
  * what was found and what was wanted.
  */
 export class BundleError extends Error {
-  override readonly name = 'BundleError';
+  override readonly name: string = 'BundleError';
   readonly file: string;
 
   constructor(file: string, problem: string, options: { cause?: unknown } = {}) {
