@@ -6,11 +6,11 @@ import type { Vocabulary } from './vocabulary.ts';
  * the embedding, are banned.
  */
 export function bundleVocabulary({ config, tokenizer }: BundleHead): Vocabulary {
-  const eos = config.eos_token_id;
+  const eos = [config.eos_token_id];
   const ids = Array.from({ length: config.vocab_size }, (_, id) => id);
   return {
     eos,
-    banned: ids.filter((id) => id !== eos && tokenizer.bytesOf(id) === undefined),
+    banned: ids.filter((id) => !eos.includes(id) && tokenizer.bytesOf(id) === undefined),
     bytesOf: (id) => tokenizer.bytesOf(id),
   };
 }
