@@ -12,3 +12,9 @@ test('an answer may contain tokens with text and the end token, but no other id'
   expect(vocabulary.banned).toEqual([0, 1, 5, 6]);
   expect(vocabulary.bytesOf(4)).toEqual(Uint8Array.of(4));
 });
+
+test('an answer may end with any of several end tokens', () => {
+  const bytesOf = (id: number) => (id === 3 ? Uint8Array.of(id) : undefined);
+  const head = { config: { vocab_size: 5, eos_token_id: [4, 2, 4] }, tokenizer: { bytesOf } } as unknown as BundleHead;
+  expect(bundleVocabulary(head)).toMatchObject({ eos: [4, 2], banned: [0, 1] });
+});

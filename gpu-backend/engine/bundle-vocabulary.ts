@@ -1,12 +1,13 @@
+import { eosIds } from '../model/config.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
 /**
- * Answers consist of plain tokens and end with eos. Other special tokens, and rows that only pad
- * the embedding, are banned.
+ * Answers consist of plain tokens and end with an eos token. Other special tokens, and rows that
+ * only pad the embedding, are banned.
  */
 export function bundleVocabulary({ config, tokenizer }: BundleHead): Vocabulary {
-  const eos = [config.eos_token_id];
+  const eos = eosIds(config);
   const ids = Array.from({ length: config.vocab_size }, (_, id) => id);
   return {
     eos,

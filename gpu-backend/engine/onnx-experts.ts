@@ -8,7 +8,7 @@
  * row.
  */
 import { GraphSession } from '../graph/session.ts';
-import { headDim, type LlamaConfig } from '../model/config.ts';
+import { headDim, type LlamaConfig, slidingWindow } from '../model/config.ts';
 import { buildServingGraph } from '../model/decoder.ts';
 import type { Bundle } from '../model/load-bundle.ts';
 import type { ExpertRole } from '../model/manifest.ts';
@@ -146,6 +146,7 @@ export class OnnxExperts implements Experts {
       roles: this.#roles,
       hasLayersRouter: this.abilities.layers,
       lastPosition: this.#config.max_position_embeddings - 1,
+      window: slidingWindow(this.#config),
     });
     const outputs = await this.#session.run(feeds, this.#fetches(feeding));
     const perLayer = (name: string) => past.keys.map((_, layer) => outputs[`${name}.${layer}`]!);

@@ -1,8 +1,11 @@
 /**
- * A Llama-family decoder (Touvron et al., arXiv 2302.13971), described once: RMSNorm, rotary
+ * A decoder of the Llama kind (Touvron et al., arXiv 2302.13971), described once: RMSNorm, rotary
  * positions, grouped-query attention, SwiGLU, a tied or untied head, and LoRA experts on
- * `down_proj`. The serving graph below and the training graphs in `training/` use the same
- * `decoder`. They differ only in where weights come from and in how attention sees the past.
+ * `down_proj`. What other families do differently is in the table of families.ts: biases on
+ * queries, keys and values, and norms on queries and keys.
+ *
+ * The serving graph below and the training graphs in `training/` use the same `decoder`. They
+ * differ only in where weights come from and in how attention sees the past.
  *
  * Letters: B rows, T new tokens per row, P past positions, V vocabulary, d hidden size, F
  * intermediate size, H heads, KV key/value heads, hd head dimension, E experts, r LoRA rank.
@@ -30,7 +33,9 @@ import {
   transpose,
   unsqueeze,
 } from '../graph/ops.ts';
-import { headDim, type LlamaConfig } from './config.ts';
+import { headDim, type LlamaConfig, slidingWindow } from './config.ts';
+import { familyOf } from './families.ts';
+import { ropeFrequencies } from './rope.ts';
 import { routerGates, spreadGates } from './router-gates.ts';
 
 /** Where a named weight comes from: an initializer when serving, an input when training. */
@@ -78,6 +83,7 @@ export type DecoderInput = {
 
 /** The last hidden states, normalised: `[B, T, d]`. */
 export function decoder({ config, weights, ids, positions, attention, lora }: DecoderInput): Value {
+  const family = familyOf(config);
   const table = weights('model.embed_tokens.weight');
   const rope = ropeTables(table, config);
   let x = gather(table, ids); // [B, T, d]
@@ -87,9 +93,17 @@ export function decoder({ config, weights, ids, positions, attention, lora }: De
     const layerInput = x;
 
     const a = norm(x, 'input_layernorm');
-    const queries = rotary(matmul(a, weight('self_attn.q_proj')), positions, rope.cos, rope.sin); // [B, T, H*hd]
-    const keys = rotary(matmul(a, weight('self_attn.k_proj')), positions, rope.cos, rope.sin); // [B, T, KV*hd]
-    const values = matmul(a, weight('self_attn.v_proj')); // [B, T, KV*hd]
+    const project = (name: 'q' | 'k' | 'v') => {
+      const projected = matmul(a, weight(`self_attn.${name}_proj`));
+      return family.qkvBias ? add(projected, weights(`model.layers.${layer}.self_attn.${name}_proj.bias`)) : projected;
+    };
+    const rotated = (name: 'q' | 'k') => {
+      const x = family.qkNorm ? normHeads(project(name), weight(`self_attn.${name}_norm`), config) : project(name);
+      return rotary(x, positions, rope.cos, rope.sin);
+    };
+    const queries = rotated('q'); // [B, T, H*hd]
+    const keys = rotated('k'); // [B, T, KV*hd]
+    const values = project('v'); // [B, T, KV*hd]
     const attended = attention({ queries, keys, values, layer }); // [B, T, H*hd]
     x = add(x, matmul(attended, weight('self_attn.o_proj')));
 
@@ -98,6 +112,13 @@ export function decoder({ config, weights, ids, positions, attention, lora }: De
     x = add(x, downProjection(weight('mlp.down_proj'), { layer, activation, layerInput }, lora));
   }
   return rmsNorm(x, weights('model.norm.weight'), config.rms_norm_eps);
+}
+
+/** Each head of `x [B, T, heads*hd]` through one RMSNorm over its own hd numbers. */
+function normHeads(x: Value, weight: Value, config: LlamaConfig): Value {
+  const width = Number(x.shape[2]);
+  const heads = reshape(x, [0, 0, width / headDim(config), headDim(config)]);
+  return reshape(rmsNorm(heads, weight, config.rms_norm_eps), [0, 0, width]);
 }
 
 /** A layer's weights by their short names, such as `mlp.up_proj`. */
@@ -185,17 +206,19 @@ function cachedAttention(
 
 /** Cosines and sines for every position, `[max_position_embeddings, hd / 2]`. */
 function ropeTables(like: Value, config: LlamaConfig): { cos: Value; sin: Value } {
-  const half = headDim(config) / 2;
+  const frequencies = ropeFrequencies(config, headDim(config));
+  const half = frequencies.length;
   const dims = [config.max_position_embeddings, half];
-  const angle = (i: number) => Math.floor(i / half) * config.rope_theta ** (-(i % half) / half);
-  const table = (name: string, f: (x: number) => number) => {
-    const numbers = () => Array.from({ length: dims[0]! * half }, (_, i) => f(angle(i)));
-    return like.graph.once(name, () =>
-      like.dtype === 'double'
-        ? like.graph.initializer(name, 'double', dims, Float64Array.from(numbers()))
-        : like.graph.initializer(name, 'float', dims, Float32Array.from(numbers())),
-    );
+  const fill = <T extends Float32Array | Float64Array>(numbers: T, f: (angle: number) => number): T => {
+    for (let i = 0; i < numbers.length; i++) numbers[i] = f(Math.floor(i / half) * frequencies[i % half]!);
+    return numbers;
   };
+  const table = (name: string, f: (angle: number) => number) =>
+    like.graph.once(name, () =>
+      like.dtype === 'double'
+        ? like.graph.initializer(name, 'double', dims, fill(new Float64Array(dims[0]! * half), f))
+        : like.graph.initializer(name, 'float', dims, fill(new Float32Array(dims[0]! * half), f)),
+    );
   return { cos: table('rope.cos', Math.cos), sin: table('rope.sin', Math.sin) };
 }
 
@@ -228,11 +251,12 @@ type Store = (name: string, tensor: KernelTensor | undefined) => Value;
  * row's gates stay within bounds that are fed in. If the two bounds of every gate are both 0 or
  * both 1, the row belongs to one expert.
  *
- * Inputs: `ids`, `positions` int64 `[B, T]`; `past_mask [B, 1, 1, P]`, `new_mask [B, 1, T, T]`
- * (additive, 0 or -1e9); `gates_low` and, with a layers router, `gates_high` `[B, 1, E]` (only with
- * experts); `last` int64 `[B]`, the place in T whose logits are wanted; per layer `past_k.{l}`,
- * `past_v.{l}` `[P, B, KV*hd]`, position first, so that any prefix of the caller's slab is one
- * contiguous view. P is at least 1 (mask it if there is no past).
+ * Inputs: `ids`, `positions` int64 `[B, T]`; `past_mask [B, 1, 1, P]` (with a sliding window
+ * `[B, 1, T, P]`), `new_mask [B, 1, T, T]` (additive, 0 or -1e9); `gates_low` and, with a layers
+ * router, `gates_high` `[B, 1, E]` (only with experts); `last` int64 `[B]`, the place in T whose
+ * logits are wanted; per layer `past_k.{l}`, `past_v.{l}` `[P, B, KV*hd]`, position first, so that
+ * any prefix of the caller's slab is one contiguous view. P is at least 1 (mask it if there is no
+ * past).
  *
  * Outputs: `logits [B, V]`, `hidden [B, d]`, per layer `new_k.{l}`, `new_v.{l}` `[B, T, KV*hd]`;
  * with a layers router `gates [B, L, E]`, those of each row's last token. Fetch only what you use:
@@ -243,7 +267,7 @@ export function buildServingGraph(config: LlamaConfig, { base, lora }: ServingWe
   const ids = graph.input('ids', 'int64', ['B', 'T']);
   const positions = graph.input('positions', 'int64', ['B', 'T']);
   const masks = {
-    pastMask: graph.input('past_mask', 'float', ['B', 1, 1, 'P']),
+    pastMask: graph.input('past_mask', 'float', ['B', 1, slidingWindow(config) === null ? 1 : 'T', 'P']),
     newMask: graph.input('new_mask', 'float', ['B', 1, 'T', 'T']),
   };
   const last = graph.input('last', 'int64', ['B']);
