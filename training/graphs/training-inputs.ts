@@ -4,7 +4,7 @@
  */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { mul, neg, reduceSum, tokenLogprobs } from '#gpu-backend/graph/ops.ts';
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import { type LlamaConfig, slidingWindow } from '#gpu-backend/model/config.ts';
 import { causalAttention, decoder, type LoraExperts, lmHead, type WeightSource } from '#gpu-backend/model/decoder.ts';
 
 export type BatchShape = { rows: number; length: number };
@@ -51,9 +51,11 @@ export function modelHidden(graph: Graph, { config, weights, lora, batch, shape 
   }
   const range = Array.from({ length: rows * length }, (_, i) => i % length);
   const positions = graph.constant('int64', [rows, length], range);
-  const triangle = Array.from({ length: length * length }, (_, i) =>
-    i % length > Math.floor(i / length) ? MASKED : 0,
-  );
+  const window = slidingWindow(config) ?? length;
+  const triangle = Array.from({ length: length * length }, (_, i) => {
+    const distance = Math.floor(i / length) - (i % length);
+    return distance < 0 || distance >= window ? MASKED : 0;
+  });
   const mask = graph.constant('float', [1, 1, 1, length, length], triangle);
   const attention = causalAttention(config, mask);
   return decoder({ config, weights, ids: batch.ids, positions, attention, lora });

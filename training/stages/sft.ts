@@ -148,7 +148,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
 
 /**
  * Draws normal weights with deviation 0.02. Projections back into the residual stream get a smaller
- * deviation, depending on the number of layers (GPT-2's rule). Norm weights are 1.
+ * deviation, depending on the number of layers (GPT-2's rule). Norm weights are 1, biases 0.
  */
 export function initialWeights(config: LlamaConfig, shapes: ReadonlyMap<string, number[]>, random: Random): Parameters {
   const residual = 0.02 / Math.sqrt(2 * config.num_hidden_layers);
@@ -156,7 +156,7 @@ export function initialWeights(config: LlamaConfig, shapes: ReadonlyMap<string, 
     [...shapes].map(([name, shape]) => {
       const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
       if (name.includes('norm')) data.fill(1);
-      else fillNormal(data, /o_proj|down_proj/.test(name) ? residual : 0.02, random);
+      else if (!name.endsWith('.bias')) fillNormal(data, /o_proj|down_proj/.test(name) ? residual : 0.02, random);
       return [name, { shape, data }];
     }),
   );

@@ -1,5 +1,5 @@
 /** A two-layer model small enough for finite differences, with fixed pseudo-random weights. */
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import { LlamaConfig } from '#gpu-backend/model/config.ts';
 import { createRandom } from '../data/random.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { emptyTensors, kernelShapes } from '../stages/base-model.ts';
@@ -25,6 +25,11 @@ export const TINY: LlamaConfig = {
   pad_token_id: 0,
 };
 
+/** The tiny model with other keys in its config.json, such as another family's. */
+export function tinyConfig(changes: Record<string, unknown>): LlamaConfig {
+  return LlamaConfig.parse({ ...TINY, attention_bias: null, mlp_bias: null, ...changes });
+}
+
 /** Large enough for a vocabulary learned on the small world, and for its conversations. */
 export const TINY_WORLD: LlamaConfig = {
   ...TINY,
@@ -37,8 +42,8 @@ export const TINY_WORLD: LlamaConfig = {
 
 export function tinyWeights(config: LlamaConfig = TINY, seed = 'tiny'): Parameters {
   const weights = emptyTensors(kernelShapes(config));
-  for (const [name, { shape, data }] of weights) {
-    if (shape.length === 1) data.fill(1);
+  for (const [name, { data }] of weights) {
+    if (name.includes('norm')) data.fill(1);
     else fillNormal(data, 0.3, createRandom(`${seed}/${name}`));
   }
   return weights;
