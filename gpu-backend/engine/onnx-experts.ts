@@ -8,7 +8,7 @@
  * row.
  */
 import { GraphSession } from '../graph/session.ts';
-import { headDim, type LlamaConfig, slidingWindow } from '../model/config.ts';
+import { type DecoderConfig, headDim, slidingWindow } from '../model/config.ts';
 import { buildServingGraph } from '../model/decoder.ts';
 import type { Bundle } from '../model/load-bundle.ts';
 import type { ExpertRole } from '../model/manifest.ts';
@@ -33,7 +33,7 @@ export type OnnxOptions = {
 export class OnnxExperts implements Experts {
   readonly vocabSize: number;
   readonly abilities: Abilities;
-  readonly #config: LlamaConfig;
+  readonly #config: DecoderConfig;
   readonly #session: GraphSession;
   readonly #roles: readonly ExpertRole[];
   readonly #cache: KvCache;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { eosIds, headDim, LlamaConfig, slidingWindow, weightShapes } from './config.ts';
+import { DecoderConfig, eosIds, headDim, slidingWindow, weightShapes } from './config.ts';
 import { PUBLISHED } from './fixtures/published-configs.ts';
 
 const TINY = {
@@ -14,20 +14,20 @@ const TINY = {
   rms_norm_eps: 1e-5,
   eos_token_id: 5,
 };
-const parse = (changes: Record<string, unknown>) => LlamaConfig.parse({ ...TINY, ...changes });
+const parse = (changes: Record<string, unknown>) => DecoderConfig.parse({ ...TINY, ...changes });
 /** What is wrong with a config: `key: message` for each problem, as readJson prints it. */
 function problems(changes: Record<string, unknown>): string[] {
-  const parsed = LlamaConfig.safeParse({ ...TINY, ...changes });
+  const parsed = DecoderConfig.safeParse({ ...TINY, ...changes });
   return (parsed.error?.issues ?? []).map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': '));
 }
 
 describe('published configs', () => {
   test.each(Object.entries(PUBLISHED))('%s is accepted, and says the same once written and read again', (_, raw) => {
-    const config = LlamaConfig.parse(raw);
-    expect(LlamaConfig.parse(JSON.parse(JSON.stringify(config)))).toEqual(config);
+    const config = DecoderConfig.parse(raw);
+    expect(DecoderConfig.parse(JSON.parse(JSON.stringify(config)))).toEqual(config);
   });
 
-  const config = (name: keyof typeof PUBLISHED) => LlamaConfig.parse(PUBLISHED[name]);
+  const config = (name: keyof typeof PUBLISHED) => DecoderConfig.parse(PUBLISHED[name]);
 
   test('Llama 3.1: scaled positions and three ends', () => {
     const llama = config('Llama-3.1-8B-Instruct');
@@ -60,7 +60,7 @@ describe('published configs', () => {
 });
 
 describe('what Transformers assumes when a key is missing', () => {
-  test.each<[string, Record<string, unknown>, Partial<LlamaConfig>]>([
+  test.each<[string, Record<string, unknown>, Partial<DecoderConfig>]>([
     ['as many key heads as query heads', { num_key_value_heads: undefined }, { num_key_value_heads: 4 }],
     ['theta 10000', {}, { rope_theta: 10_000 }],
     [

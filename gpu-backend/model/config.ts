@@ -46,7 +46,7 @@ const READ: ReadonlySet<string> = new Set([...Object.keys(Fields.shape), ...ROPE
  * A config as the rest of the code reads it. The names are Hugging Face's. Written as JSON, it is a
  * config.json that says the same.
  */
-export type LlamaConfig = {
+export type DecoderConfig = {
   model_type: FamilyName;
   vocab_size: number;
   hidden_size: number;
@@ -74,7 +74,7 @@ export type LlamaConfig = {
   pad_token_id: number | null;
 };
 
-export const LlamaConfig: z.ZodType<LlamaConfig> = Fields.transform((raw, context) => {
+export const DecoderConfig: z.ZodType<DecoderConfig> = Fields.transform((raw, context) => {
   const report = (path: readonly string[], message: string) =>
     context.addIssue({ code: 'custom', path: [...path], message, input: raw });
   const family = familyOf(raw);
@@ -86,7 +86,7 @@ export const LlamaConfig: z.ZodType<LlamaConfig> = Fields.transform((raw, contex
   return config ?? z.NEVER;
 });
 
-function canonical(raw: z.infer<typeof Fields>, { rope_theta, rope_scaling }: Rope): LlamaConfig {
+function canonical(raw: z.infer<typeof Fields>, { rope_theta, rope_scaling }: Rope): DecoderConfig {
   const { window, defaults } = familyOf(raw);
   const head_dim = raw.head_dim ?? defaults.head_dim;
   return {
@@ -114,7 +114,7 @@ function canonical(raw: z.infer<typeof Fields>, { rope_theta, rope_scaling }: Ro
   };
 }
 
-function checkShape(config: LlamaConfig, report: Report): void {
+function checkShape(config: DecoderConfig, report: Report): void {
   const { hidden_size: d, num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim } = config;
   if (d % heads !== 0 && head_dim === undefined) {
     report([], `hidden_size: found ${d}, wanted a multiple of num_attention_heads (${heads}), or a head_dim`);
@@ -146,7 +146,7 @@ export function headDim(config: { hidden_size: number; num_attention_heads: numb
 }
 
 /** The ids of all tokens that end an answer. */
-export function eosIds({ eos_token_id }: Pick<LlamaConfig, 'eos_token_id'>): number[] {
+export function eosIds({ eos_token_id }: Pick<DecoderConfig, 'eos_token_id'>): number[] {
   return typeof eos_token_id === 'number' ? [eos_token_id] : [...new Set(eos_token_id)];
 }
 
@@ -154,12 +154,12 @@ export function eosIds({ eos_token_id }: Pick<LlamaConfig, 'eos_token_id'>): num
  * How many tokens a token sees, itself included: as in Transformers, keys after `position -
  * window`. null if every token of the context sees all before it.
  */
-export function slidingWindow({ sliding_window: window, max_position_embeddings: context }: LlamaConfig) {
+export function slidingWindow({ sliding_window: window, max_position_embeddings: context }: DecoderConfig) {
   return window != null && window < context ? window : null;
 }
 
 /** Weight names and shapes as in Hugging Face's decoders: linear weights are `[out, in]`. */
-export function weightShapes(config: LlamaConfig): Map<string, number[]> {
+export function weightShapes(config: DecoderConfig): Map<string, number[]> {
   const { hidden_size: d, intermediate_size: f, vocab_size: v, num_hidden_layers: layers } = config;
   const { qkvBias, qkNorm } = familyOf(config);
   const q = config.num_attention_heads * headDim(config);

@@ -33,7 +33,7 @@ import {
   transpose,
   unsqueeze,
 } from '../graph/ops.ts';
-import { headDim, type LlamaConfig, slidingWindow } from './config.ts';
+import { type DecoderConfig, headDim, slidingWindow } from './config.ts';
 import { familyOf } from './families.ts';
 import { ropeFrequencies } from './rope.ts';
 import { routerGates, spreadGates } from './router-gates.ts';
@@ -72,7 +72,7 @@ export type GateInput = {
 };
 
 export type DecoderInput = {
-  config: LlamaConfig;
+  config: DecoderConfig;
   weights: WeightSource;
   /** Token ids and their positions, `[B, T]` int64. */
   ids: Value;
@@ -115,7 +115,7 @@ export function decoder({ config, weights, ids, positions, attention, lora }: De
 }
 
 /** Each head of `x [B, T, heads*hd]` through one RMSNorm over its own hd numbers. */
-function normHeads(x: Value, weight: Value, config: LlamaConfig): Value {
+function normHeads(x: Value, weight: Value, config: DecoderConfig): Value {
   const width = Number(x.shape[2]);
   const heads = reshape(x, [0, 0, width / headDim(config), headDim(config)]);
   return reshape(rmsNorm(heads, weight, config.rms_norm_eps), [0, 0, width]);
@@ -132,7 +132,7 @@ export function mlpActivation(x: Value, weight: WeightSource): Value {
 }
 
 /** Logits of hidden states: `[..., d] -> [..., V]`. */
-export function lmHead(hidden: Value, config: LlamaConfig, weights: WeightSource): Value {
+export function lmHead(hidden: Value, config: DecoderConfig, weights: WeightSource): Value {
   if (config.tie_word_embeddings) return matmul(hidden, weights('model.embed_tokens.weight'), { transB: true });
   return matmul(hidden, weights('lm_head.weight'));
 }
@@ -151,12 +151,12 @@ function downProjection(weight: Value, at: GateInput, lora: LoraExperts | null):
 }
 
 /** `[B, T, H*hd] -> [B, KV, H/KV, T, hd]`: groups query heads under the key head they share. */
-function splitQueries(queries: Value, config: LlamaConfig): Value {
+function splitQueries(queries: Value, config: DecoderConfig): Value {
   const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
   return transpose(reshape(queries, [0, 0, kvHeads, heads / kvHeads, headDim(config)]), [0, 2, 3, 1, 4]);
 }
 
-function mergeHeads(attended: Value, config: LlamaConfig): Value {
+function mergeHeads(attended: Value, config: DecoderConfig): Value {
   const width = config.num_attention_heads * headDim(config);
   return reshape(transpose(attended, [0, 3, 1, 2, 4]), [0, 0, width]); // [B, T, H*hd]
 }
@@ -164,7 +164,7 @@ function mergeHeads(attended: Value, config: LlamaConfig): Value {
 /**
  * Causal attention within one pass, for training and scoring. `mask [1, 1, 1, T, T]` is additive.
  */
-export function causalAttention(config: LlamaConfig, mask: Value): Attention {
+export function causalAttention(config: DecoderConfig, mask: Value): Attention {
   return ({ queries, keys, values }) => {
     const grouped = [0, 0, config.num_key_value_heads, headDim(config)];
     const q = scale(splitQueries(queries, config), headDim(config) ** -0.5); // [B, KV, G, T, hd]
@@ -180,7 +180,7 @@ export function causalAttention(config: LlamaConfig, mask: Value): Attention {
  * one softmax over both.
  */
 function cachedAttention(
-  config: LlamaConfig,
+  config: DecoderConfig,
   past: { keys: Value; values: Value }[],
   { pastMask, newMask }: { pastMask: Value; newMask: Value },
 ): Attention {
@@ -205,7 +205,7 @@ function cachedAttention(
 }
 
 /** Cosines and sines for every position, `[max_position_embeddings, hd / 2]`. */
-function ropeTables(like: Value, config: LlamaConfig): { cos: Value; sin: Value } {
+function ropeTables(like: Value, config: DecoderConfig): { cos: Value; sin: Value } {
   const frequencies = ropeFrequencies(config, headDim(config));
   const half = frequencies.length;
   const dims = [config.max_position_embeddings, half];
@@ -262,7 +262,7 @@ type Store = (name: string, tensor: KernelTensor | undefined) => Value;
  * with a layers router `gates [B, L, E]`, those of each row's last token. Fetch only what you use:
  * every fetched output is copied.
  */
-export function buildServingGraph(config: LlamaConfig, { base, lora }: ServingWeights): Uint8Array {
+export function buildServingGraph(config: DecoderConfig, { base, lora }: ServingWeights): Uint8Array {
   const graph = new Graph('plimsoll-serving');
   const ids = graph.input('ids', 'int64', ['B', 'T']);
   const positions = graph.input('positions', 'int64', ['B', 'T']);

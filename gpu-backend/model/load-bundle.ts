@@ -20,7 +20,7 @@ import {
 } from './bundle-files.ts';
 import { compileChatTemplate, type RenderChat } from './chat-template.ts';
 import { checkTensors } from './check-tensors.ts';
-import { eosIds, LlamaConfig, TokenIds, weightShapes } from './config.ts';
+import { DecoderConfig, eosIds, TokenIds, weightShapes } from './config.ts';
 import { Manifest } from './manifest.ts';
 import { readSafetensors } from './read-safetensors.ts';
 import {
@@ -38,7 +38,7 @@ import { BundleTokenizer, TokenizerJson } from './tokenizer.ts';
 export type BundleHead = {
   /** The model id that clients use. */
   id: string;
-  config: LlamaConfig;
+  config: DecoderConfig;
   manifest: Manifest;
   tokenizer: BundleTokenizer;
   renderChat: RenderChat;
@@ -59,7 +59,7 @@ const GenerationConfig = z.looseObject({ eos_token_id: TokenIds.nullish() });
 const TokenizerConfig = z.looseObject({ bos_token: TokenText.nullish(), eos_token: TokenText.nullish() });
 
 export async function loadBundleHead(dir: string): Promise<BundleHead> {
-  const ownConfig = await readJson(dir, BUNDLE_FILES.config, LlamaConfig);
+  const ownConfig = await readJson(dir, BUNDLE_FILES.config, DecoderConfig);
   const manifest = await readJson(dir, BUNDLE_FILES.manifest, Manifest);
   const tokenizerJson = await readJson(dir, BUNDLE_FILES.tokenizer, TokenizerJson);
   const tokenizerConfig = await readJson(dir, BUNDLE_FILES.tokenizerConfig, TokenizerConfig);
@@ -85,9 +85,9 @@ export async function loadBundleHead(dir: string): Promise<BundleHead> {
  * The config, with every token that ends an answer: those of config.json, then those that
  * generation_config.json adds. All must be special tokens.
  */
-async function withAllEos(dir: string, config: LlamaConfig, tokenizer: BundleTokenizer): Promise<LlamaConfig> {
+async function withAllEos(dir: string, config: DecoderConfig, tokenizer: BundleTokenizer): Promise<DecoderConfig> {
   const special = new Set(tokenizer.specials.values());
-  const eosOf = (file: string, tokenIds: LlamaConfig['eos_token_id']) => {
+  const eosOf = (file: string, tokenIds: DecoderConfig['eos_token_id']) => {
     const ids = eosIds({ eos_token_id: tokenIds });
     const ordinary = ids.find((id) => !special.has(id));
     if (ordinary === undefined) return ids;
@@ -105,7 +105,7 @@ async function withAllEos(dir: string, config: LlamaConfig, tokenizer: BundleTok
  * The text of the token that the template writes after a message. If tokenizer_config.json names
  * none, it is the first that ends an answer.
  */
-function eosTokenOf(config: LlamaConfig, { specials }: BundleTokenizer, declared: string | null): string {
+function eosTokenOf(config: DecoderConfig, { specials }: BundleTokenizer, declared: string | null): string {
   const textOf = new Map([...specials].map(([content, id]) => [id, content]));
   const tokens = eosIds(config).map((id) => textOf.get(id)!);
   if (declared === null) return tokens[0]!;
@@ -119,7 +119,7 @@ function eosTokenOf(config: LlamaConfig, { specials }: BundleTokenizer, declared
 async function loadExpert(
   dir: string,
   { name, role }: Manifest['experts'][number],
-  config: LlamaConfig,
+  config: DecoderConfig,
 ): Promise<Expert> {
   const files = expertFiles(name);
   const adapter = await readJson(dir, files.config, AdapterConfig);
@@ -131,7 +131,7 @@ async function loadExpert(
   return { name, role, rank, alpha, ...trainedOn, layers: adapterLayers(tensors, config, layout) };
 }
 
-async function loadRouters(dir: string, { router }: Manifest, config: LlamaConfig): Promise<Routers> {
+async function loadRouters(dir: string, { router }: Manifest, config: DecoderConfig): Promise<Routers> {
   const read = async (file: string, shapes: Map<string, number[]>) => {
     const tensors = await readSafetensors(join(dir, file), file);
     checkTensors(tensors, shapes, file);

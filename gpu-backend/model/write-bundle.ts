@@ -7,7 +7,7 @@ import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { adapterConfigJson, adapterTensors, type Expert } from './adapter.ts';
 import { BUNDLE_FILES, expertFiles } from './bundle-files.ts';
-import type { LlamaConfig } from './config.ts';
+import type { DecoderConfig } from './config.ts';
 import { familyOf } from './families.ts';
 import { loadBundle } from './load-bundle.ts';
 import { makeFolder } from './make-folder.ts';
@@ -17,7 +17,7 @@ import type { Tensor } from './tensor.ts';
 import { type WeightType, writeSafetensors } from './write-safetensors.ts';
 
 export type BundleParts = {
-  config: LlamaConfig;
+  config: DecoderConfig;
   /** The content of tokenizer.json and tokenizer_config.json. */
   tokenizer: object;
   tokenizerConfig: object;

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { type Feed, float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
-import { headDim, type LlamaConfig } from '#gpu-backend/model/config.ts';
+import { type DecoderConfig, headDim } from '#gpu-backend/model/config.ts';
 import { buildServingGraph } from '#gpu-backend/model/decoder.ts';
 import { createRandom } from '../data/random.ts';
 import { AdamW, type Parameters } from '../optim/adamw.ts';
@@ -37,7 +37,7 @@ describe.each([
   ['a window of 3 tokens', tinyConfig({ model_type: 'mistral', sliding_window: 3 })],
   ['biases on queries, keys and values', tinyConfig({ model_type: 'qwen2' })],
   ['norms on queries and keys, wide heads', tinyConfig({ model_type: 'qwen3', head_dim: 6 })],
-] as [string, LlamaConfig][])('the supervised graph, %s', (_, config) => {
+] as [string, DecoderConfig][])('the supervised graph, %s', (_, config) => {
   test('has gradients that match finite differences', async () => {
     const parameters = tinyWeights(config);
     const session = await GraphSession.create(buildSftGraph(config, { shapes: shapesOf(parameters), batch: shape }), {

@@ -4,7 +4,7 @@
  */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { mul, neg, reduceSum, tokenLogprobs } from '#gpu-backend/graph/ops.ts';
-import { type LlamaConfig, slidingWindow } from '#gpu-backend/model/config.ts';
+import { type DecoderConfig, slidingWindow } from '#gpu-backend/model/config.ts';
 import { causalAttention, decoder, type LoraExperts, lmHead, type WeightSource } from '#gpu-backend/model/decoder.ts';
 
 export type BatchShape = { rows: number; length: number };
@@ -27,7 +27,7 @@ export function tokenBatch(graph: Graph, { rows, length }: BatchShape): TokenBat
 }
 
 export type ModelInput = {
-  config: LlamaConfig;
+  config: DecoderConfig;
   weights: WeightSource;
   lora: LoraExperts | null;
   batch: Pick<TokenBatch, 'ids'>;
@@ -75,7 +75,7 @@ export function weightedNegativeLogprob(logprobs: Value, batch: TokenBatch): Val
 }
 
 /** LoRA shapes by layer, `[in, out]`: `a [F, r]`, `b [r, d]`. */
-export function loraShapes(config: LlamaConfig, rank: number): Map<string, number[]> {
+export function loraShapes(config: DecoderConfig, rank: number): Map<string, number[]> {
   const shapes = new Map<string, number[]>();
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     shapes.set(`lora.${layer}.a`, [config.intermediate_size, rank]);
