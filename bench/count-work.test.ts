@@ -2,13 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from '#gpu-backend/graph/graph.ts';
 import { add, matmul, mul, reshape } from '#gpu-backend/graph/ops.ts';
-import { headDim, type LlamaConfig } from '#gpu-backend/model/config.ts';
+import { type DecoderConfig, headDim } from '#gpu-backend/model/config.ts';
 import { sftGraph } from '#training/graphs/sft-graph.ts';
 import { kernelShapes } from '#training/stages/base-model.ts';
 import { TINY } from '#training/testing/tiny-model.ts';
 import { matmulFlops, matmuls, peakLiveBytes } from './count-work.ts';
 
-describe.each<[string, LlamaConfig]>([
+describe.each<[string, DecoderConfig]>([
   ['tied head', TINY],
   ['untied head', { ...TINY, tie_word_embeddings: false }],
   ['as many key heads as query heads', { ...TINY, num_key_value_heads: TINY.num_attention_heads }],

@@ -11,7 +11,7 @@ import * as z from 'zod';
 import { Graph } from '#gpu-backend/graph/graph.ts';
 import { matmul, slice } from '#gpu-backend/graph/ops.ts';
 import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { DEMO } from '#lab/methods/recipe.ts';
 import { generateDialogues } from '#lab/world/generate.ts';
 import { worldPairs } from '#lab/world/training-data.ts';
@@ -120,7 +120,7 @@ async function seconds(run: () => Promise<void>): Promise<number> {
  * Trains all weights on a batch of the small world's dialogues: feeds, forward, backward and AdamW,
  * as in `run/loop.ts`.
  */
-async function prepareSft(job: TrainingJob, config: LlamaConfig, tokenizer: TrainingTokenizer): Promise<Prepared> {
+async function prepareSft(job: TrainingJob, config: DecoderConfig, tokenizer: TrainingTokenizer): Promise<Prepared> {
   const rows = generateDialogues({ seed: DEMO.seed, split: 'train', count: EXAMPLES }).map(({ messages }) =>
     encodeChat({ prompt: messages.slice(0, -1), answer: messages.at(-1)!.content }, tokenizer, DEMO.base.sft),
   );
@@ -148,7 +148,7 @@ async function prepareSft(job: TrainingJob, config: LlamaConfig, tokenizer: Trai
  * Trains one expert's LoRA on a frozen base, with a batch of pairs. The reference is the base, that
  * is, a LoRA of zeros.
  */
-async function prepareDpo(job: TrainingJob, config: LlamaConfig, tokenizer: TrainingTokenizer): Promise<Prepared> {
+async function prepareDpo(job: TrainingJob, config: DecoderConfig, tokenizer: TrainingTokenizer): Promise<Prepared> {
   const { rank, alpha, beta, nllWeight, pairsPerBatch } = DEMO.expert;
   const { train } = await preferenceData({
     generated: worldPairs({ seed: DEMO.seed, count: EXAMPLES }),

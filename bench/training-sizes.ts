@@ -1,7 +1,7 @@
 /** The models that the training bench builds: the demo's configuration in other sizes. */
 import * as z from 'zod';
 import { sizeOf } from '#gpu-backend/graph/shapes.ts';
-import { type LlamaConfig, weightShapes } from '#gpu-backend/model/config.ts';
+import { type DecoderConfig, weightShapes } from '#gpu-backend/model/config.ts';
 import { DEMO } from '#lab/methods/recipe.ts';
 
 export const TrainingSize = z.strictObject({
@@ -36,11 +36,11 @@ export function sizeName({ width, layers, intermediate }: TrainingSize): string 
 }
 
 /** Keeps the demo's heads, 4 on 2 key heads, for every width. */
-export function sizeConfig({ width, layers, intermediate }: TrainingSize): LlamaConfig {
+export function sizeConfig({ width, layers, intermediate }: TrainingSize): DecoderConfig {
   return { ...DEMO.config, hidden_size: width, num_hidden_layers: layers, intermediate_size: intermediate };
 }
 
-export function parametersOf(config: LlamaConfig): number {
+export function parametersOf(config: DecoderConfig): number {
   return [...weightShapes(config).values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
 }
 
@@ -48,7 +48,7 @@ export function parametersOf(config: LlamaConfig): number {
  * The models that we extrapolate to, used only for counting: the shapes of Llama 3.2 1B and Llama 2
  * 7B (MidPO's own base).
  */
-export const LARGE_MODELS: Record<string, LlamaConfig> = {
+export const LARGE_MODELS: Record<string, DecoderConfig> = {
   '1B (Llama 3.2)': {
     ...DEMO.config,
     vocab_size: 128_256,

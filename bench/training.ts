@@ -11,7 +11,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { sftGraph } from '#training/graphs/sft-graph.ts';
 import { formatSeconds } from '#training/run/progress.ts';
 import { kernelShapes } from '#training/stages/base-model.ts';
@@ -182,7 +182,7 @@ function printLarge(measured: TrainingFigures): void {
   }
 }
 
-function countLarge(config: LlamaConfig) {
+function countLarge(config: DecoderConfig) {
   const graph = sftGraph(config, { shapes: kernelShapes(config), batch: LARGE_BATCH });
   const parameters = parametersOf(config);
   return {

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { LlamaConfig } from '#gpu-backend/model/config.ts';
+import { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { DEMO } from '#lab/methods/recipe.ts';
 import { shareSettings } from '#lab/world/generate.ts';
 import { heldOutDialogues } from '#lab/world/training-data.ts';
@@ -24,7 +24,7 @@ export const sft = stageCommand<typeof SftStage, RunFlags & { data: string; mode
   run: async (settings, flags) => {
     const out = claimFolder(flags.out, { kind: runOf('sft'), ...flags });
     const tokenizer = openTokenizer(await readChatFiles(flags.tokenizer));
-    const config = LlamaConfig.parse(flags.model ? JSON.parse(await readFile(flags.model, 'utf8')) : DEMO.config);
+    const config = DecoderConfig.parse(flags.model ? JSON.parse(await readFile(flags.model, 'utf8')) : DEMO.config);
     assertVocabulary(tokenizer, config);
     const { edition, world, realShare, wordDropout, openingTokens, openingWeight, ...others } = settings;
     const { keywordShare, jailbreakShare, multiTurnShare, ...schedule } = others;

@@ -17,7 +17,7 @@ const PROMPT = [7, 70, 71];
 const EOS = 0;
 
 const options: AnswerOptions = {
-  vocabulary: { eos: EOS, banned: [], bytesOf: (id) => (id === EOS ? undefined : Uint8Array.of(id)) },
+  vocabulary: { eos: [EOS], banned: [], bytesOf: (id) => (id === EOS ? undefined : Uint8Array.of(id)) },
   proposal: 0.5,
   contextLength: 96,
 };
@@ -106,6 +106,30 @@ describe('an answer ends', () => {
       expect(end).toMatchObject({ finish_reason: 'stop' });
     },
   );
+});
+
+describe('a model with several end tokens', () => {
+  const several: AnswerOptions = { ...options, vocabulary: { ...options.vocabulary, eos: [EOS, 1, 2] } };
+  const driveSeveral = (script: Script) =>
+    driveAnswer(new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB }), { request: ask(), options: several });
+
+  test.each([EOS, 1, 2])('ends an answer with each of them: %i', async (end) => {
+    const { events, state } = await driveSeveral((_, ids) => only(ids.length === PROMPT.length ? 97 : end));
+    expect(state.ids).toEqual([97, end]);
+    expect(endOf(events)).toMatchObject({ finish_reason: 'stop' });
+  });
+
+  test('begins an answer with none of them', async () => {
+    // Each expert would end at once, each with another token, and likes no word but "a".
+    const script: Script = (source, ids) => {
+      const logits = only(ids.length > PROMPT.length || source === 'safety' ? 2 : 1);
+      // The mixture of 30 and -30 is 0, so the ends are still far likelier than the word.
+      logits[97] = -10;
+      return logits;
+    };
+    const { state } = await driveSeveral(script);
+    expect(state.ids).toEqual([97, 2]);
+  });
 });
 
 describe('each token reports', () => {

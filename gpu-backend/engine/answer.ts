@@ -55,7 +55,7 @@ export class Answer {
   readonly hidden: boolean;
   ended = false;
 
-  readonly #eos: number;
+  readonly #eos: ReadonlySet<number>;
   readonly #mode: Mode;
   readonly #proposal: Proposal;
   readonly #policy: GatePolicy;
@@ -81,13 +81,13 @@ export class Answer {
     this.promptIds = promptIds;
     this.sources = sourcesOf(line);
     this.hidden = typeof proposal === 'function' && this.sources.includes('helpfulness');
-    this.#eos = vocabulary.eos;
+    this.#eos = new Set(vocabulary.eos);
     this.#mode = mode;
     this.#proposal = proposal;
     this.#policy = { rule, floor, ceiling, opening, budget, earned };
     this.#sampling = { ...sampling, mask: new Set(vocabulary.banned) };
     // An answer must say something before it ends, so until then neither expert can end it.
-    this.#wordless = { ...sampling, mask: new Set([...vocabulary.banned, vocabulary.eos]) };
+    this.#wordless = { ...sampling, mask: new Set([...vocabulary.banned, ...vocabulary.eos]) };
     this.#maxTokens = Math.min(maxTokens ?? room, room);
     this.#text = new TextStream(vocabulary.bytesOf, resume?.text);
     this.#stops = new StopMatcher(stop, resume?.stops);
@@ -175,7 +175,7 @@ export class Answer {
         spent: nats(step.spent),
       },
     ];
-    if (stopped || step.token === this.#eos) events.push(...this.#end('stop'));
+    if (stopped || this.#eos.has(step.token)) events.push(...this.#end('stop'));
     else if (this.#state.position === this.#maxTokens) events.push(...this.#end('length'));
     return events;
   }

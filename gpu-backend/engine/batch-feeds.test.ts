@@ -22,7 +22,13 @@ function cacheWithHole() {
   return { cache, first, last };
 }
 
-const options = { width: WIDTH, roles: ['safety', 'helpfulness'] as const, hasLayersRouter: true, lastPosition: 3 };
+const options = {
+  width: WIDTH,
+  roles: ['safety', 'helpfulness'] as const,
+  hasLayersRouter: true,
+  lastPosition: 3,
+  window: null,
+};
 
 test('feeds rows side by side, padded on the right, each at its own length', () => {
   const { cache, first, last } = cacheWithHole();
@@ -71,4 +77,21 @@ test('feeds no upper bounds to a graph without a layers router', () => {
   const { feeds } = batchFeeds(batch, { ...options, hasLayersRouter: false, past: cache.past([last]) });
   expect(Object.keys(feeds)).not.toContain('gates_high');
   expect(feeds.gates_low).toBeDefined();
+});
+
+test('feeds a window as a mask for each new token', () => {
+  const { cache, first, last } = cacheWithHole();
+  const batch = [
+    { ids: [7, 8, 9], slot: last, source: 'safety' as const, bounds: undefined },
+    { ids: [5], slot: first, source: 'safety' as const, bounds: undefined },
+  ];
+  const past = cache.past(batch.map(({ slot }) => slot));
+  const { feeds } = batchFeeds(batch, { ...options, window: 2, past });
+  const M = Math.fround(MASKED);
+  // The first row has two tokens of past, the hole and the last row none.
+  expect(feeds.past_mask!.dims).toEqual([3, 1, 3, 2]);
+  const none = [M, M, M, M, M, M];
+  expect([...(feeds.past_mask!.data as Float32Array)]).toEqual([M, 0, M, M, M, M, ...none, ...none]);
+  const causal = [0, M, M, 0, 0, M, M, 0, 0];
+  expect([...(feeds.new_mask!.data as Float32Array)]).toEqual([...causal, ...causal, ...causal]);
 });

@@ -4,8 +4,9 @@
  */
 import { type Feed, float32 } from '../graph/session.ts';
 import type { ExpertRole } from '../model/manifest.ts';
+import { newMask, windowedPastMask } from './attention-masks.ts';
 import { type GatedRow, gateBounds } from './gate-bounds.ts';
-import { MASKED, type Past, type Slot } from './kv-cache.ts';
+import type { Past, Slot } from './kv-cache.ts';
 
 export type BatchedStep = GatedRow & { ids: readonly number[]; slot: Slot };
 
@@ -18,12 +19,14 @@ export type BatchOptions = {
   hasLayersRouter: boolean;
   /** The last position of the rotary table. */
   lastPosition: number;
+  /** How many tokens a token sees; null for all. */
+  window: number | null;
 };
 
 /** @returns the graph's inputs for the rows of `past`, and T, the number of tokens per row */
 export function batchFeeds(
   batch: readonly BatchedStep[],
-  { past, width, roles, hasLayersRouter, lastPosition }: BatchOptions,
+  { past, width, roles, hasLayersRouter, lastPosition, window }: BatchOptions,
 ): { feeds: Record<string, Feed>; steps: number } {
   const { rows: B, length: P } = past;
   const T = Math.max(...batch.map(({ ids }) => ids.length));
@@ -31,6 +34,7 @@ export function batchFeeds(
   const positions = new BigInt64Array(B * T);
   const last = new BigInt64Array(B);
   const gated = new Array<GatedRow | null>(B).fill(null);
+  const lengths = new Array<number>(B).fill(0);
   for (const [i, step] of batch.entries()) {
     const row = past.rowOf[i]!;
     for (let t = 0; t < T; t++) {
@@ -40,6 +44,7 @@ export function batchFeeds(
     }
     last[row] = BigInt(step.ids.length - 1);
     gated[row] = step;
+    lengths[row] = step.slot.length;
   }
   const { low, high } = gateBounds(gated, roles);
   const gates = [B, 1, roles.length];
@@ -47,8 +52,11 @@ export function batchFeeds(
     ids: { dims: [B, T], data: ids },
     positions: { dims: [B, T], data: positions },
     last: { dims: [B], data: last },
-    past_mask: float32([B, 1, 1, P], past.mask),
-    new_mask: float32([B, 1, T, T], causalMask(B, T)),
+    past_mask:
+      window === null
+        ? float32([B, 1, 1, P], past.mask)
+        : float32([B, 1, T, P], windowedPastMask(past, { lengths, T, window })),
+    new_mask: float32([B, 1, T, T], newMask(B, T, window)),
     gates_low: float32(gates, low),
     ...(hasLayersRouter && { gates_high: float32(gates, high) }),
   };
@@ -57,15 +65,4 @@ export function batchFeeds(
     feeds[`past_v.${layer}`] = float32([P, B, width], past.values[layer]!);
   });
   return { feeds, steps: T };
-}
-
-/**
- * `[B, 1, T, T]`, additive. Padding is on the right, so causality alone hides it from real tokens.
- */
-function causalMask(B: number, T: number): Float32Array {
-  const mask = new Float32Array(B * T * T);
-  for (let row = 0; row < B; row++) {
-    for (let t = 0; t < T; t++) mask.fill(MASKED, (row * T + t) * T + t + 1, (row * T + t + 1) * T);
-  }
-  return mask;
 }

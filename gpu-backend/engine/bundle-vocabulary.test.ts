@@ -8,7 +8,13 @@ test('an answer may contain tokens with text and the end token, but no other id'
   const bytesOf = (id: number) => (id === 3 || id === 4 ? Uint8Array.of(id) : undefined);
   const head = { config: { vocab_size: 7, eos_token_id: 2 }, tokenizer: { bytesOf } } as unknown as BundleHead;
   const vocabulary = bundleVocabulary(head);
-  expect(vocabulary.eos).toBe(2);
+  expect(vocabulary.eos).toEqual([2]);
   expect(vocabulary.banned).toEqual([0, 1, 5, 6]);
   expect(vocabulary.bytesOf(4)).toEqual(Uint8Array.of(4));
+});
+
+test('an answer may end with any of several end tokens', () => {
+  const bytesOf = (id: number) => (id === 3 ? Uint8Array.of(id) : undefined);
+  const head = { config: { vocab_size: 5, eos_token_id: [4, 2, 4] }, tokenizer: { bytesOf } } as unknown as BundleHead;
+  expect(bundleVocabulary(head)).toMatchObject({ eos: [4, 2], banned: [0, 1] });
 });

@@ -11,7 +11,7 @@ const BOUNDS = { floor: 0, ceiling: 1 };
 
 function job(line: Partial<Line> = {}, { proposal = 0.5 as number | (() => number) } = {}) {
   const experts = new ScriptedExperts(babble, { vocabSize: SCRIPTED_VOCAB });
-  const vocabulary = { eos: 0, banned: [], bytesOf: (id: number) => Uint8Array.of(id) };
+  const vocabulary = { eos: [0], banned: [], bytesOf: (id: number) => Uint8Array.of(id) };
   const answer = new Answer(request({ line }), { vocabulary, proposal, contextLength: 96 });
   const warnings: [string, unknown][] = [];
   const warn = (message: string, cause: unknown) => void warnings.push([message, cause]);

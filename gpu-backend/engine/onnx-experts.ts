@@ -8,7 +8,7 @@
  * row.
  */
 import { GraphSession } from '../graph/session.ts';
-import { headDim, type LlamaConfig } from '../model/config.ts';
+import { type DecoderConfig, headDim, slidingWindow } from '../model/config.ts';
 import { buildServingGraph } from '../model/decoder.ts';
 import type { Bundle } from '../model/load-bundle.ts';
 import type { ExpertRole } from '../model/manifest.ts';
@@ -33,7 +33,7 @@ export type OnnxOptions = {
 export class OnnxExperts implements Experts {
   readonly vocabSize: number;
   readonly abilities: Abilities;
-  readonly #config: LlamaConfig;
+  readonly #config: DecoderConfig;
   readonly #session: GraphSession;
   readonly #roles: readonly ExpertRole[];
   readonly #cache: KvCache;
@@ -146,6 +146,7 @@ export class OnnxExperts implements Experts {
       roles: this.#roles,
       hasLayersRouter: this.abilities.layers,
       lastPosition: this.#config.max_position_embeddings - 1,
+      window: slidingWindow(this.#config),
     });
     const outputs = await this.#session.run(feeds, this.#fetches(feeding));
     const perLayer = (name: string) => past.keys.map((_, layer) => outputs[`${name}.${layer}`]!);

@@ -13,7 +13,7 @@ const noise: Script = (source, ids, bounds) =>
   Array.from(babble(source, ids, bounds), (x, id) => (id === 0 ? -4 : x % 2));
 
 const options: AnswerOptions = {
-  vocabulary: { eos: 0, banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
+  vocabulary: { eos: [0], banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
   proposal: ([length]: Float32Array, [other]: Float32Array) => ((length! * other!) % 10) / 10,
   contextLength: 96,
 };

@@ -7,7 +7,7 @@ import { schedule } from './testing/schedule.ts';
 import { babble, SCRIPTED_VOCAB } from './testing/scripted-engine.ts';
 
 const options = {
-  vocabulary: { eos: 0, banned: [], bytesOf: (id: number) => (id === 0 ? undefined : Uint8Array.of(id)) },
+  vocabulary: { eos: [0], banned: [], bytesOf: (id: number) => (id === 0 ? undefined : Uint8Array.of(id)) },
   proposal: 0.5,
   contextLength: 96,
 };

@@ -22,7 +22,7 @@ const PROMPT = [1, 2];
  * on.
  */
 const bytesOf = (id: number) => (id === EOS ? undefined : Uint8Array.of(96 + id));
-const vocabulary = { eos: EOS, banned: [], bytesOf };
+const vocabulary = { eos: [EOS], banned: [], bytesOf };
 
 type Case = {
   seed: number;

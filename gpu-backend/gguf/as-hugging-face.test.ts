@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
-import { LlamaConfig, weightShapes } from '#gpu-backend/model/config.ts';
+import { DecoderConfig, weightShapes } from '#gpu-backend/model/config.ts';
 import { asHuggingFace, huggingFaceName } from './as-hugging-face.ts';
 import { openGguf } from './open-gguf.ts';
 import { type GgufMetadata, type GgufParts, type GgufTensor, ggufBytes } from './testing/make-gguf.ts';
@@ -27,7 +27,7 @@ const numbers = (name: string, shape: number[]): GgufTensor => {
 };
 
 test('names a whole Llama as Hugging Face does', () => {
-  const config = LlamaConfig.parse({
+  const config = DecoderConfig.parse({
     model_type: 'llama',
     ...{ vocab_size: 8, hidden_size: 4, intermediate_size: 6, num_hidden_layers: 11, max_position_embeddings: 8 },
     ...{ num_attention_heads: 1, num_key_value_heads: 1, rms_norm_eps: 1e-5, eos_token_id: 0 },

@@ -4,10 +4,10 @@ import { expect, test } from 'vitest';
 import { adapterConfigJson, type Expert, type ExpertLayer } from './adapter.ts';
 import { AdapterConfig } from './adapter-config.ts';
 import { adapterLayout, type LayerLora } from './adapter-layout.ts';
-import type { LlamaConfig } from './config.ts';
+import type { DecoderConfig } from './config.ts';
 import { tinyBundle } from './fixtures/tiny-bundle.ts';
 
-const llama: LlamaConfig = { ...tinyBundle().config, num_hidden_layers: 12 };
+const llama: DecoderConfig = { ...tinyBundle().config, num_hidden_layers: 12 };
 const PLAIN = { peft_type: 'LORA', r: 8, lora_alpha: 16, target_modules: ['down_proj'] };
 
 const layoutOf = (config: object, of = llama) =>

@@ -5,7 +5,7 @@
  */
 import { type AdapterConfig, shown } from './adapter-config.ts';
 import { BundleError } from './bundle-error.ts';
-import { type LlamaConfig, weightShapes } from './config.ts';
+import { type DecoderConfig, weightShapes } from './config.ts';
 
 /** What is added to a layer's `down_proj`: `scale * B (A h)`. Rank 0 if the layer is left alone. */
 export type LayerLora = { rank: number; scale: number };
@@ -13,7 +13,7 @@ export type LayerLora = { rank: number; scale: number };
 export const downProj = (layer: number) => `model.layers.${layer}.mlp.down_proj`;
 
 /** One entry per decoder layer. `file` names the config in errors. */
-export function adapterLayout(adapter: AdapterConfig, llama: LlamaConfig, file: string): LayerLora[] {
+export function adapterLayout(adapter: AdapterConfig, llama: DecoderConfig, file: string): LayerLora[] {
   const fail = (key: keyof AdapterConfig, wanted: string): never => {
     throw new BundleError(file, `${key}: found ${shown(adapter[key])}, wanted ${wanted}`);
   };
@@ -43,7 +43,7 @@ type Fail = (key: keyof AdapterConfig, wanted: string) => never;
 
 function checkLayers(
   { target_modules, layers_to_transform, layers_pattern }: AdapterConfig,
-  { num_hidden_layers: count }: LlamaConfig,
+  { num_hidden_layers: count }: DecoderConfig,
   fail: Fail,
 ): void {
   if (layers_to_transform?.some((layer) => layer >= count)) {
@@ -58,7 +58,7 @@ function checkLayers(
 }
 
 /** The modules that have weights, by their names in Hugging Face's class. */
-function moduleNames(llama: LlamaConfig): string[] {
+function moduleNames(llama: DecoderConfig): string[] {
   const owners = [...weightShapes(llama).keys()].map((name) => name.slice(0, name.lastIndexOf('.')));
   return [...new Set([...owners, 'lm_head'])];
 }

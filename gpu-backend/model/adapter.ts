@@ -5,7 +5,7 @@
  * `use_rslora`.
  */
 import { downProj, type LayerLora } from './adapter-layout.ts';
-import type { LlamaConfig } from './config.ts';
+import type { DecoderConfig } from './config.ts';
 import type { ExpertRole } from './manifest.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -28,7 +28,7 @@ export const layerRank = ({ a }: ExpertLayer) => a.shape[0]!;
 
 const tensorName = (layer: number, part: 'A' | 'B') => `base_model.model.${downProj(layer)}.lora_${part}.weight`;
 
-export function adapterShapes(config: LlamaConfig, layout: readonly LayerLora[]): Map<string, number[]> {
+export function adapterShapes(config: DecoderConfig, layout: readonly LayerLora[]): Map<string, number[]> {
   return new Map(
     layout.flatMap(({ rank }, layer): [string, number[]][] =>
       rank === 0
@@ -44,7 +44,7 @@ export function adapterShapes(config: LlamaConfig, layout: readonly LayerLora[])
 /** The layers of an adapter, from tensors that have passed the check against `adapterShapes`. */
 export function adapterLayers(
   tensors: Map<string, Tensor>,
-  { hidden_size: d, intermediate_size: F }: LlamaConfig,
+  { hidden_size: d, intermediate_size: F }: DecoderConfig,
   layout: readonly LayerLora[],
 ): ExpertLayer[] {
   return layout.map(({ scale }, layer) => ({

@@ -17,6 +17,9 @@ export const BUNDLE_FILES = {
   manifest: 'plimsoll.json',
 } as const;
 
+/** Read if it is there. */
+export const GENERATION_CONFIG = 'generation_config.json';
+
 export function expertFiles(name: string): { config: string; weights: string } {
   return { config: `experts/${name}/adapter_config.json`, weights: `experts/${name}/adapter_model.safetensors` };
 }
@@ -25,6 +28,16 @@ export async function readText(dir: string, file: string): Promise<string> {
   return readFile(join(dir, file), 'utf8').catch((cause: unknown) => {
     throw new BundleError(file, 'the file is missing or cannot be read', { cause });
   });
+}
+
+export async function fileExists(dir: string, file: string): Promise<boolean> {
+  return stat(join(dir, file)).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
 }
 
 /** Reads and checks a JSON file of the bundle. The error names every wrong field. */
@@ -53,7 +66,8 @@ export async function bundleDigest(dir: string, manifest: Manifest): Promise<str
   const names = manifest.experts.map(({ name }) => name).sort();
   const experts = names.flatMap((name) => Object.values(expertFiles(name)));
   const hash = createHash('sha256');
-  for (const file of [...Object.values(BUNDLE_FILES), ...experts, ...routerFiles(manifest)]) {
+  const generation = (await fileExists(dir, GENERATION_CONFIG)) ? [GENERATION_CONFIG] : [];
+  for (const file of [...Object.values(BUNDLE_FILES), ...experts, ...routerFiles(manifest), ...generation]) {
     const { size } = await stat(join(dir, file));
     hash.update(`${file}\0${size}\0`);
     for await (const chunk of createReadStream(join(dir, file), { highWaterMark: 1 << 20 })) hash.update(chunk);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Expert, ExpertLayer } from './adapter.ts';
 import { tinyBundle } from './fixtures/tiny-bundle.ts';
+import { TINY_FAMILIES, TINY_FAMILY_NAMES } from './fixtures/tiny-families.ts';
 import { loadBundle } from './load-bundle.ts';
 import { readSafetensors } from './read-safetensors.ts';
 import type { Tensor } from './tensor.ts';
@@ -46,6 +47,7 @@ const editTensors = (file: string, edit: (tensors: Map<string, Tensor>) => unkno
 };
 
 const WEIGHTS = 'model.safetensors';
+const GENERATION = 'generation_config.json';
 const SAFETY = 'experts/safety/adapter_model.safetensors';
 const UP = 'model.layers.1.mlp.up_proj.weight';
 const LORA_A = 'base_model.model.model.layers.0.mlp.down_proj.lora_A.weight';
@@ -205,6 +207,26 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
     /^config\.json: eos_token_id: found 70, wanted the id of a special token/,
   ],
   [
+    'an ordinary token among several eos',
+    editJson('config.json', (json) => (json.eos_token_id = [5, 70])),
+    /^config\.json: eos_token_id: found 70, wanted the id of a special token/,
+  ],
+  [
+    'a generation config whose eos is an ordinary token',
+    (dir) => writeFile(join(dir, GENERATION), '{ "eos_token_id": [5, 71] }'),
+    /^generation_config\.json: eos_token_id: found 71, wanted the id of a special token/,
+  ],
+  [
+    'a generation config whose eos is no id',
+    (dir) => writeFile(join(dir, GENERATION), '{ "eos_token_id": "<|end|>" }'),
+    /^generation_config\.json: eos_token_id: found "<\|end\|>", wanted a token id or a list of them/,
+  ],
+  [
+    'arithmetic that the decoder does not compute',
+    editJson('config.json', (json) => (json.rope_parameters = { rope_theta: 10_000, rope_type: 'yarn', factor: 4 })),
+    /^config\.json: rope_parameters\.rope_type: found "yarn", wanted one of "default", "linear", "llama3"/,
+  ],
+  [
     'two files that disagree about eos',
     editJson('tokenizer_config.json', (json) => (json.eos_token = '<|bos|>')),
     /^tokenizer_config\.json: eos_token: found <\|bos\|>, wanted <\|end\|>/,
@@ -250,6 +272,76 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
   ['a config that is not JSON', (dir) => writeFile(join(dir, 'config.json'), '{'), /^config\.json: not JSON/],
 ])('refuses a bundle with %s', async (_what, change, message) => {
   await expect(loadBundle(await broken(change))).rejects.toThrow(message);
+});
+
+describe('the tokens that end an answer', () => {
+  const withEos = (ids: unknown, generation?: object) =>
+    broken(async (dir) => {
+      await editJson('config.json', (json) => (json.eos_token_id = ids))(dir);
+      if (generation) await writeFile(join(dir, GENERATION), JSON.stringify(generation));
+    });
+  const eosOf = async (dir: Promise<string>) => (await loadBundle(await dir)).config.eos_token_id;
+
+  test('may be several, and generation_config.json may add more', async () => {
+    expect(await eosOf(withEos([5, 1]))).toEqual([5, 1]);
+    expect(await eosOf(withEos(5, { eos_token_id: [0, 5] }))).toEqual([5, 0]);
+    expect(await eosOf(withEos([5, 1], { eos_token_id: 0 }))).toEqual([5, 1, 0]);
+  });
+
+  test('stay as they are if generation_config.json names no others', async () => {
+    expect(await eosOf(withEos(5, { eos_token_id: 5, temperature: 0.6 }))).toBe(5);
+    expect(await eosOf(withEos(5, { do_sample: true }))).toBe(5);
+    expect(await eosOf(withEos(5, { eos_token_id: null }))).toBe(5);
+  });
+
+  test('the template writes the one that tokenizer_config.json names, or else the first', async () => {
+    const rendered = async (eosToken: string | undefined) => {
+      const dir = await withEos([1, 5]);
+      await editJson('tokenizer_config.json', (json) => (json.eos_token = eosToken))(dir);
+      await writeFile(join(dir, 'chat_template.jinja'), '{{ eos_token }}');
+      return (await loadBundle(dir)).renderChat([{ role: 'user', content: 'Hi' }]);
+    };
+    expect([...(await rendered('<|end|>'))]).toEqual([5]);
+    expect([...(await rendered(undefined))]).toEqual([1]);
+  });
+
+  test('generation_config.json is part of the digest', async () => {
+    const { digest } = await loadBundle(sound);
+    const [one, other] = [await withEos(5, { eos_token_id: 5 }), await withEos(5, { eos_token_id: [5, 1] })];
+    const digests = [digest, (await loadBundle(one)).digest, (await loadBundle(other)).digest];
+    expect(new Set(digests).size).toBe(3);
+  });
+});
+
+describe('families', () => {
+  test.each(TINY_FAMILY_NAMES)('a bundle of %s loads as it was written', async (name) => {
+    const parts = tinyBundle({ config: TINY_FAMILIES[name] });
+    const dir = join(root, name);
+    await writeBundle(dir, parts, { dtype: 'f32' });
+    const { config, weights } = await loadBundle(dir);
+    expect(config).toEqual(parts.config);
+    expect(weights).toEqual(parts.weights);
+    const { architectures } = JSON.parse(await readFile(join(dir, 'config.json'), 'utf8'));
+    expect(architectures).toEqual([
+      {
+        llama: 'LlamaForCausalLM',
+        mistral: 'MistralForCausalLM',
+        qwen2: 'Qwen2ForCausalLM',
+        qwen3: 'Qwen3ForCausalLM',
+      }[config.model_type],
+    ]);
+  });
+
+  test.each([
+    ['Qwen2.5', 'model.layers.1.self_attn.k_proj.bias', [16]],
+    ['Qwen3, heads wider than their share', 'model.layers.0.self_attn.q_norm.weight', [14]],
+  ] as const)('a bundle of %s without %s is refused', async (name, missing, shape) => {
+    const parts = tinyBundle({ config: TINY_FAMILIES[name] });
+    parts.weights.delete(missing);
+    await expect(writeBundle(join(root, 'lacking'), parts)).rejects.toThrow(
+      `model.safetensors: tensor ${missing}: missing, wanted shape [${shape.join(', ')}]`,
+    );
+  });
 });
 
 describe('learned routers', () => {

@@ -1,8 +1,11 @@
 /**
- * A Llama-family decoder (Touvron et al., arXiv 2302.13971), described once: RMSNorm, rotary
+ * A decoder of the Llama kind (Touvron et al., arXiv 2302.13971), described once: RMSNorm, rotary
  * positions, grouped-query attention, SwiGLU, a tied or untied head, and LoRA experts on
- * `down_proj`. The serving graph below and the training graphs in `training/` use the same
- * `decoder`. They differ only in where weights come from and in how attention sees the past.
+ * `down_proj`. What other families do differently is in the table of families.ts: biases on
+ * queries, keys and values, and norms on queries and keys.
+ *
+ * The serving graph below and the training graphs in `training/` use the same `decoder`. They
+ * differ only in where weights come from and in how attention sees the past.
  *
  * Letters: B rows, T new tokens per row, P past positions, V vocabulary, d hidden size, F
  * intermediate size, H heads, KV key/value heads, hd head dimension, E experts, r LoRA rank.
@@ -30,7 +33,9 @@ import {
   transpose,
   unsqueeze,
 } from '../graph/ops.ts';
-import { headDim, type LlamaConfig } from './config.ts';
+import { type DecoderConfig, headDim, slidingWindow } from './config.ts';
+import { familyOf } from './families.ts';
+import { ropeFrequencies } from './rope.ts';
 import { routerGates, spreadGates } from './router-gates.ts';
 
 /** Where a named weight comes from: an initializer when serving, an input when training. */
@@ -67,7 +72,7 @@ export type GateInput = {
 };
 
 export type DecoderInput = {
-  config: LlamaConfig;
+  config: DecoderConfig;
   weights: WeightSource;
   /** Token ids and their positions, `[B, T]` int64. */
   ids: Value;
@@ -78,6 +83,7 @@ export type DecoderInput = {
 
 /** The last hidden states, normalised: `[B, T, d]`. */
 export function decoder({ config, weights, ids, positions, attention, lora }: DecoderInput): Value {
+  const family = familyOf(config);
   const table = weights('model.embed_tokens.weight');
   const rope = ropeTables(table, config);
   let x = gather(table, ids); // [B, T, d]
@@ -87,9 +93,17 @@ export function decoder({ config, weights, ids, positions, attention, lora }: De
     const layerInput = x;
 
     const a = norm(x, 'input_layernorm');
-    const queries = rotary(matmul(a, weight('self_attn.q_proj')), positions, rope.cos, rope.sin); // [B, T, H*hd]
-    const keys = rotary(matmul(a, weight('self_attn.k_proj')), positions, rope.cos, rope.sin); // [B, T, KV*hd]
-    const values = matmul(a, weight('self_attn.v_proj')); // [B, T, KV*hd]
+    const project = (name: 'q' | 'k' | 'v') => {
+      const projected = matmul(a, weight(`self_attn.${name}_proj`));
+      return family.qkvBias ? add(projected, weights(`model.layers.${layer}.self_attn.${name}_proj.bias`)) : projected;
+    };
+    const rotated = (name: 'q' | 'k') => {
+      const x = family.qkNorm ? normHeads(project(name), weight(`self_attn.${name}_norm`), config) : project(name);
+      return rotary(x, positions, rope.cos, rope.sin);
+    };
+    const queries = rotated('q'); // [B, T, H*hd]
+    const keys = rotated('k'); // [B, T, KV*hd]
+    const values = project('v'); // [B, T, KV*hd]
     const attended = attention({ queries, keys, values, layer }); // [B, T, H*hd]
     x = add(x, matmul(attended, weight('self_attn.o_proj')));
 
@@ -98,6 +112,13 @@ export function decoder({ config, weights, ids, positions, attention, lora }: De
     x = add(x, downProjection(weight('mlp.down_proj'), { layer, activation, layerInput }, lora));
   }
   return rmsNorm(x, weights('model.norm.weight'), config.rms_norm_eps);
+}
+
+/** Each head of `x [B, T, heads*hd]` through one RMSNorm over its own hd numbers. */
+function normHeads(x: Value, weight: Value, config: DecoderConfig): Value {
+  const width = Number(x.shape[2]);
+  const heads = reshape(x, [0, 0, width / headDim(config), headDim(config)]);
+  return reshape(rmsNorm(heads, weight, config.rms_norm_eps), [0, 0, width]);
 }
 
 /** A layer's weights by their short names, such as `mlp.up_proj`. */
@@ -111,7 +132,7 @@ export function mlpActivation(x: Value, weight: WeightSource): Value {
 }
 
 /** Logits of hidden states: `[..., d] -> [..., V]`. */
-export function lmHead(hidden: Value, config: LlamaConfig, weights: WeightSource): Value {
+export function lmHead(hidden: Value, config: DecoderConfig, weights: WeightSource): Value {
   if (config.tie_word_embeddings) return matmul(hidden, weights('model.embed_tokens.weight'), { transB: true });
   return matmul(hidden, weights('lm_head.weight'));
 }
@@ -130,12 +151,12 @@ function downProjection(weight: Value, at: GateInput, lora: LoraExperts | null):
 }
 
 /** `[B, T, H*hd] -> [B, KV, H/KV, T, hd]`: groups query heads under the key head they share. */
-function splitQueries(queries: Value, config: LlamaConfig): Value {
+function splitQueries(queries: Value, config: DecoderConfig): Value {
   const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
   return transpose(reshape(queries, [0, 0, kvHeads, heads / kvHeads, headDim(config)]), [0, 2, 3, 1, 4]);
 }
 
-function mergeHeads(attended: Value, config: LlamaConfig): Value {
+function mergeHeads(attended: Value, config: DecoderConfig): Value {
   const width = config.num_attention_heads * headDim(config);
   return reshape(transpose(attended, [0, 3, 1, 2, 4]), [0, 0, width]); // [B, T, H*hd]
 }
@@ -143,7 +164,7 @@ function mergeHeads(attended: Value, config: LlamaConfig): Value {
 /**
  * Causal attention within one pass, for training and scoring. `mask [1, 1, 1, T, T]` is additive.
  */
-export function causalAttention(config: LlamaConfig, mask: Value): Attention {
+export function causalAttention(config: DecoderConfig, mask: Value): Attention {
   return ({ queries, keys, values }) => {
     const grouped = [0, 0, config.num_key_value_heads, headDim(config)];
     const q = scale(splitQueries(queries, config), headDim(config) ** -0.5); // [B, KV, G, T, hd]
@@ -159,7 +180,7 @@ export function causalAttention(config: LlamaConfig, mask: Value): Attention {
  * one softmax over both.
  */
 function cachedAttention(
-  config: LlamaConfig,
+  config: DecoderConfig,
   past: { keys: Value; values: Value }[],
   { pastMask, newMask }: { pastMask: Value; newMask: Value },
 ): Attention {
@@ -184,18 +205,20 @@ function cachedAttention(
 }
 
 /** Cosines and sines for every position, `[max_position_embeddings, hd / 2]`. */
-function ropeTables(like: Value, config: LlamaConfig): { cos: Value; sin: Value } {
-  const half = headDim(config) / 2;
+function ropeTables(like: Value, config: DecoderConfig): { cos: Value; sin: Value } {
+  const frequencies = ropeFrequencies(config, headDim(config));
+  const half = frequencies.length;
   const dims = [config.max_position_embeddings, half];
-  const angle = (i: number) => Math.floor(i / half) * config.rope_theta ** (-(i % half) / half);
-  const table = (name: string, f: (x: number) => number) => {
-    const numbers = () => Array.from({ length: dims[0]! * half }, (_, i) => f(angle(i)));
-    return like.graph.once(name, () =>
-      like.dtype === 'double'
-        ? like.graph.initializer(name, 'double', dims, Float64Array.from(numbers()))
-        : like.graph.initializer(name, 'float', dims, Float32Array.from(numbers())),
-    );
+  const fill = <T extends Float32Array | Float64Array>(numbers: T, f: (angle: number) => number): T => {
+    for (let i = 0; i < numbers.length; i++) numbers[i] = f(Math.floor(i / half) * frequencies[i % half]!);
+    return numbers;
   };
+  const table = (name: string, f: (angle: number) => number) =>
+    like.graph.once(name, () =>
+      like.dtype === 'double'
+        ? like.graph.initializer(name, 'double', dims, fill(new Float64Array(dims[0]! * half), f))
+        : like.graph.initializer(name, 'float', dims, fill(new Float32Array(dims[0]! * half), f)),
+    );
   return { cos: table('rope.cos', Math.cos), sin: table('rope.sin', Math.sin) };
 }
 
@@ -228,22 +251,23 @@ type Store = (name: string, tensor: KernelTensor | undefined) => Value;
  * row's gates stay within bounds that are fed in. If the two bounds of every gate are both 0 or
  * both 1, the row belongs to one expert.
  *
- * Inputs: `ids`, `positions` int64 `[B, T]`; `past_mask [B, 1, 1, P]`, `new_mask [B, 1, T, T]`
- * (additive, 0 or -1e9); `gates_low` and, with a layers router, `gates_high` `[B, 1, E]` (only with
- * experts); `last` int64 `[B]`, the place in T whose logits are wanted; per layer `past_k.{l}`,
- * `past_v.{l}` `[P, B, KV*hd]`, position first, so that any prefix of the caller's slab is one
- * contiguous view. P is at least 1 (mask it if there is no past).
+ * Inputs: `ids`, `positions` int64 `[B, T]`; `past_mask [B, 1, 1, P]` (with a sliding window
+ * `[B, 1, T, P]`), `new_mask [B, 1, T, T]` (additive, 0 or -1e9); `gates_low` and, with a layers
+ * router, `gates_high` `[B, 1, E]` (only with experts); `last` int64 `[B]`, the place in T whose
+ * logits are wanted; per layer `past_k.{l}`, `past_v.{l}` `[P, B, KV*hd]`, position first, so that
+ * any prefix of the caller's slab is one contiguous view. P is at least 1 (mask it if there is no
+ * past).
  *
  * Outputs: `logits [B, V]`, `hidden [B, d]`, per layer `new_k.{l}`, `new_v.{l}` `[B, T, KV*hd]`;
  * with a layers router `gates [B, L, E]`, those of each row's last token. Fetch only what you use:
  * every fetched output is copied.
  */
-export function buildServingGraph(config: LlamaConfig, { base, lora }: ServingWeights): Uint8Array {
+export function buildServingGraph(config: DecoderConfig, { base, lora }: ServingWeights): Uint8Array {
   const graph = new Graph('plimsoll-serving');
   const ids = graph.input('ids', 'int64', ['B', 'T']);
   const positions = graph.input('positions', 'int64', ['B', 'T']);
   const masks = {
-    pastMask: graph.input('past_mask', 'float', ['B', 1, 1, 'P']),
+    pastMask: graph.input('past_mask', 'float', ['B', 1, slidingWindow(config) === null ? 1 : 'T', 'P']),
     newMask: graph.input('new_mask', 'float', ['B', 1, 'T', 'T']),
   };
   const last = graph.input('last', 'int64', ['B']);

@@ -9,10 +9,18 @@ import { adapterLayers, adapterShapes, type Expert, OWN_BASE } from './adapter.t
 import { AdapterConfig } from './adapter-config.ts';
 import { adapterLayout } from './adapter-layout.ts';
 import { BundleError } from './bundle-error.ts';
-import { BUNDLE_FILES, bundleDigest, expertFiles, readJson, readText } from './bundle-files.ts';
+import {
+  BUNDLE_FILES,
+  bundleDigest,
+  expertFiles,
+  fileExists,
+  GENERATION_CONFIG,
+  readJson,
+  readText,
+} from './bundle-files.ts';
 import { compileChatTemplate, type RenderChat } from './chat-template.ts';
 import { checkTensors } from './check-tensors.ts';
-import { LlamaConfig, weightShapes } from './config.ts';
+import { DecoderConfig, eosIds, TokenIds, weightShapes } from './config.ts';
 import { Manifest } from './manifest.ts';
 import { readSafetensors } from './read-safetensors.ts';
 import {
@@ -30,7 +38,7 @@ import { BundleTokenizer, TokenizerJson } from './tokenizer.ts';
 export type BundleHead = {
   /** The model id that clients use. */
   id: string;
-  config: LlamaConfig;
+  config: DecoderConfig;
   manifest: Manifest;
   tokenizer: BundleTokenizer;
   renderChat: RenderChat;
@@ -47,36 +55,24 @@ export type Bundle = BundleHead & {
 };
 
 const TokenText = z.union([z.string(), z.looseObject({ content: z.string() }).transform((token) => token.content)]);
+const GenerationConfig = z.looseObject({ eos_token_id: TokenIds.nullish() });
 const TokenizerConfig = z.looseObject({ bos_token: TokenText.nullish(), eos_token: TokenText.nullish() });
 
 export async function loadBundleHead(dir: string): Promise<BundleHead> {
-  const config = await readJson(dir, BUNDLE_FILES.config, LlamaConfig);
+  const ownConfig = await readJson(dir, BUNDLE_FILES.config, DecoderConfig);
   const manifest = await readJson(dir, BUNDLE_FILES.manifest, Manifest);
   const tokenizerJson = await readJson(dir, BUNDLE_FILES.tokenizer, TokenizerJson);
   const tokenizerConfig = await readJson(dir, BUNDLE_FILES.tokenizerConfig, TokenizerConfig);
   const tokenizer = new BundleTokenizer(tokenizerJson, tokenizerConfig);
-  if (tokenizer.vocabSize > config.vocab_size) {
+  if (tokenizer.vocabSize > ownConfig.vocab_size) {
     throw new BundleError(
       BUNDLE_FILES.tokenizer,
-      `found ${tokenizer.vocabSize} tokens, wanted at most the model's ${config.vocab_size}`,
+      `found ${tokenizer.vocabSize} tokens, wanted at most the model's ${ownConfig.vocab_size}`,
     );
   }
 
-  const specialOf = new Map([...tokenizer.specials].map(([content, id]) => [id, content]));
-  const eosToken = specialOf.get(config.eos_token_id);
-  if (eosToken === undefined) {
-    throw new BundleError(
-      BUNDLE_FILES.config,
-      `eos_token_id: found ${config.eos_token_id}, wanted the id of a special token`,
-    );
-  }
-  const declared = tokenizerConfig.eos_token;
-  if (declared != null && declared !== eosToken) {
-    throw new BundleError(
-      BUNDLE_FILES.tokenizerConfig,
-      `eos_token: found ${declared}, wanted ${eosToken} as in config.json`,
-    );
-  }
+  const config = await withAllEos(dir, ownConfig, tokenizer);
+  const eosToken = eosTokenOf(config, tokenizer, tokenizerConfig.eos_token ?? null);
   const renderChat = compileChatTemplate(await readText(dir, BUNDLE_FILES.chatTemplate), {
     tokenizer,
     bosToken: tokenizerConfig.bos_token ?? null,
@@ -85,10 +81,45 @@ export async function loadBundleHead(dir: string): Promise<BundleHead> {
   return { id: manifest.id, config, manifest, tokenizer, renderChat };
 }
 
+/**
+ * The config, with every token that ends an answer: those of config.json, then those that
+ * generation_config.json adds. All must be special tokens.
+ */
+async function withAllEos(dir: string, config: DecoderConfig, tokenizer: BundleTokenizer): Promise<DecoderConfig> {
+  const special = new Set(tokenizer.specials.values());
+  const eosOf = (file: string, tokenIds: DecoderConfig['eos_token_id']) => {
+    const ids = eosIds({ eos_token_id: tokenIds });
+    const ordinary = ids.find((id) => !special.has(id));
+    if (ordinary === undefined) return ids;
+    throw new BundleError(file, `eos_token_id: found ${ordinary}, wanted the id of a special token`);
+  };
+  const own = eosOf(BUNDLE_FILES.config, config.eos_token_id);
+  if (!(await fileExists(dir, GENERATION_CONFIG))) return config;
+  const { eos_token_id: more } = await readJson(dir, GENERATION_CONFIG, GenerationConfig);
+  if (more == null) return config;
+  const all = new Set([...own, ...eosOf(GENERATION_CONFIG, more)]);
+  return all.size === own.length ? config : { ...config, eos_token_id: [...all] };
+}
+
+/**
+ * The text of the token that the template writes after a message. If tokenizer_config.json names
+ * none, it is the first that ends an answer.
+ */
+function eosTokenOf(config: DecoderConfig, { specials }: BundleTokenizer, declared: string | null): string {
+  const textOf = new Map([...specials].map(([content, id]) => [id, content]));
+  const tokens = eosIds(config).map((id) => textOf.get(id)!);
+  if (declared === null) return tokens[0]!;
+  if (tokens.includes(declared)) return declared;
+  throw new BundleError(
+    BUNDLE_FILES.tokenizerConfig,
+    `eos_token: found ${declared}, wanted ${tokens.join(' or ')} as in config.json`,
+  );
+}
+
 async function loadExpert(
   dir: string,
   { name, role }: Manifest['experts'][number],
-  config: LlamaConfig,
+  config: DecoderConfig,
 ): Promise<Expert> {
   const files = expertFiles(name);
   const adapter = await readJson(dir, files.config, AdapterConfig);
@@ -100,7 +131,7 @@ async function loadExpert(
   return { name, role, rank, alpha, ...trainedOn, layers: adapterLayers(tensors, config, layout) };
 }
 
-async function loadRouters(dir: string, { router }: Manifest, config: LlamaConfig): Promise<Routers> {
+async function loadRouters(dir: string, { router }: Manifest, config: DecoderConfig): Promise<Routers> {
   const read = async (file: string, shapes: Map<string, number[]>) => {
     const tensors = await readSafetensors(join(dir, file), file);
     checkTensors(tensors, shapes, file);

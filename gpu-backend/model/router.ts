@@ -12,7 +12,7 @@
  * Routers are always stored as F32, whatever type the weights have: they are small, and a gate's
  * bias is no place to round.
  */
-import type { LlamaConfig } from './config.ts';
+import type { DecoderConfig } from './config.ts';
 import type { Manifest } from './manifest.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -69,7 +69,7 @@ const GATES = ['alpha', 'beta'] as const;
 const gateName = (layer: number, gate: (typeof GATES)[number], part: 'weight' | 'bias') =>
   `layers.${layer}.${gate}.${part}`;
 
-export function layersRouterShapes(config: LlamaConfig): Map<string, number[]> {
+export function layersRouterShapes(config: DecoderConfig): Map<string, number[]> {
   const shapes = new Map<string, number[]>();
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     for (const gate of GATES) {
@@ -80,7 +80,7 @@ export function layersRouterShapes(config: LlamaConfig): Map<string, number[]> {
   return shapes;
 }
 
-export function logitsRouterShapes({ hidden_size: d }: LlamaConfig, width: number): Map<string, number[]> {
+export function logitsRouterShapes({ hidden_size: d }: DecoderConfig, width: number): Map<string, number[]> {
   return new Map([
     ['hidden.weight', [width, 2 * d]],
     ['hidden.bias', [width]],

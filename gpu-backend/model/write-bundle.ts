@@ -7,7 +7,8 @@ import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { adapterConfigJson, adapterTensors, type Expert } from './adapter.ts';
 import { BUNDLE_FILES, expertFiles } from './bundle-files.ts';
-import type { LlamaConfig } from './config.ts';
+import type { DecoderConfig } from './config.ts';
+import { familyOf } from './families.ts';
 import { loadBundle } from './load-bundle.ts';
 import { makeFolder } from './make-folder.ts';
 import { BUNDLE_FORMAT, type Manifest } from './manifest.ts';
@@ -16,7 +17,7 @@ import type { Tensor } from './tensor.ts';
 import { type WeightType, writeSafetensors } from './write-safetensors.ts';
 
 export type BundleParts = {
-  config: LlamaConfig;
+  config: DecoderConfig;
   /** The content of tokenizer.json and tokenizer_config.json. */
   tokenizer: object;
   tokenizerConfig: object;
@@ -64,7 +65,8 @@ async function writeFiles(dir: string, parts: BundleParts, dtype: WeightType): P
     experts: experts.map(({ name, role }) => ({ name, role })),
     router: routerManifest(routers),
   };
-  await writeFile(join(dir, BUNDLE_FILES.config), toJson({ architectures: ['LlamaForCausalLM'], ...parts.config }));
+  const { architecture } = familyOf(parts.config);
+  await writeFile(join(dir, BUNDLE_FILES.config), toJson({ architectures: [architecture], ...parts.config }));
   await writeFile(join(dir, BUNDLE_FILES.tokenizer), toJson(parts.tokenizer));
   await writeFile(join(dir, BUNDLE_FILES.tokenizerConfig), toJson(parts.tokenizerConfig));
   await writeFile(join(dir, BUNDLE_FILES.chatTemplate), parts.chatTemplate);

@@ -2,7 +2,7 @@
  * Everything that decides the demo bundle, in one place. `npm run train:demo` repeats it from the
  * seed.
  */
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { SPECIAL_TOKENS } from '#training/tokenizer/train-bpe.ts';
 import { PAIR_SHARES } from '../world/generate.ts';
@@ -29,7 +29,7 @@ export const DEMO = {
     bos_token_id: token('<|bos|>'),
     eos_token_id: token('<|end|>'),
     pad_token_id: token('<|pad|>'),
-  } satisfies LlamaConfig,
+  } satisfies DecoderConfig,
   /** The world that the bundle knows and is asked about. */
   edition: 'first',
   /**

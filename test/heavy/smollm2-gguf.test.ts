@@ -7,7 +7,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { asHuggingFace } from '#gpu-backend/gguf/as-hugging-face.ts';
 import { type GgufSource, openGguf } from '#gpu-backend/gguf/open-gguf.ts';
 import { BLOCK_FORMATS, slowDequantise } from '#gpu-backend/gguf/testing/slow-dequantise.ts';
-import { LlamaConfig, weightShapes } from '#gpu-backend/model/config.ts';
+import { DecoderConfig, weightShapes } from '#gpu-backend/model/config.ts';
 import { smolLm2Gguf } from '../smollm2-gguf.ts';
 
 let found: Awaited<ReturnType<typeof smolLm2Gguf>>;
@@ -51,7 +51,7 @@ withModel('reads the metadata', async ({ metadata }) => {
 
 withModel('has the tensors and shapes of its architecture, under Hugging Face’s names', async (gguf) => {
   const field = (key: string) => gguf.metadata.get(`llama.${key}`);
-  const config = LlamaConfig.parse({
+  const config = DecoderConfig.parse({
     model_type: 'llama',
     vocab_size: field('vocab_size'),
     hidden_size: field('embedding_length'),

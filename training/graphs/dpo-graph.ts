@@ -9,7 +9,7 @@
  */
 import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
 import { add, div, neg, reduceSum, scale, slice } from '#gpu-backend/graph/ops.ts';
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { gradients } from '../autodiff/gradients.ts';
 import { type FrozenWeights, frozenWeights } from './frozen-weights.ts';
 import { preferenceLoss } from './preference-loss.ts';
@@ -28,14 +28,14 @@ export type ExpertGraphOptions = {
  * `lora.{l}.a` and `lora.{l}.b`. Outputs: `loss`; its parts `dpo` and `nll`; `logprobs [2N]`;
  * `delta [N]`, the log-ratio difference that beta multiplies; `grad.<name>`.
  */
-export function buildDpoGraph(config: LlamaConfig, options: DpoGraphOptions): Uint8Array {
+export function buildDpoGraph(config: DecoderConfig, options: DpoGraphOptions): Uint8Array {
   return dpoGraph(config, options).toModel();
 }
 
 export type DpoGraphOptions = ExpertGraphOptions & { beta: number; nllWeight: number };
 
 /** Builds the graph without encoding it, for callers that count its arithmetic. */
-export function dpoGraph(config: LlamaConfig, options: DpoGraphOptions): Graph {
+export function dpoGraph(config: DecoderConfig, options: DpoGraphOptions): Graph {
   const { graph, logprobs, parameters, batch } = expertLogprobs('plimsoll-dpo', config, options);
   const { rows } = options.batch;
   const { dpo, delta } = preferenceLoss(graph, logprobs, { rows, beta: options.beta });
@@ -59,11 +59,11 @@ export function dpoGraph(config: LlamaConfig, options: DpoGraphOptions): Graph {
  * Builds only the forward half. Output: `logprobs [B]`, for each row under the base with the LoRA
  * that is fed in. A LoRA of zeros gives the base itself.
  */
-export function buildScoreGraph(config: LlamaConfig, options: ExpertGraphOptions): Uint8Array {
+export function buildScoreGraph(config: DecoderConfig, options: ExpertGraphOptions): Uint8Array {
   return scoreGraph(config, options).toModel();
 }
 
-export function scoreGraph(config: LlamaConfig, options: ExpertGraphOptions): Graph {
+export function scoreGraph(config: DecoderConfig, options: ExpertGraphOptions): Graph {
   const { graph, logprobs } = expertLogprobs('plimsoll-score', config, options);
   graph.output('logprobs', logprobs);
   return graph;
@@ -71,7 +71,7 @@ export function scoreGraph(config: LlamaConfig, options: ExpertGraphOptions): Gr
 
 function expertLogprobs(
   name: string,
-  config: LlamaConfig,
+  config: DecoderConfig,
   { base, rank, loraScale, batch: shape }: ExpertGraphOptions,
 ) {
   const graph = new Graph(name);

@@ -4,14 +4,14 @@
  */
 import { describe, expect, test } from 'vitest';
 import { type Feed, float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
-import { headDim, type LlamaConfig } from '#gpu-backend/model/config.ts';
+import { type DecoderConfig, headDim } from '#gpu-backend/model/config.ts';
 import { buildServingGraph } from '#gpu-backend/model/decoder.ts';
 import { createRandom } from '../data/random.ts';
 import { AdamW, type Parameters } from '../optim/adamw.ts';
 import { parameterFeeds } from '../run/loop.ts';
 import { emptyTensors } from '../stages/base-model.ts';
 import { expectGradients } from '../testing/numeric-gradient.ts';
-import { TINY, tinyWeights } from '../testing/tiny-model.ts';
+import { TINY, tinyConfig, tinyWeights } from '../testing/tiny-model.ts';
 import { buildDpoGraph, buildScoreGraph } from './dpo-graph.ts';
 import { buildSftGraph } from './sft-graph.ts';
 import { loraShapes } from './training-inputs.ts';
@@ -20,8 +20,10 @@ const [rows, length] = [2, 6];
 const shape = { rows, length };
 const random = createRandom('graphs');
 const draw = () => Array.from({ length: rows * length }, () => random.int(3, TINY.vocab_size - 1));
+/** Rows that began alike would ask for two different tokens after the same one. */
+const drawRows = () => draw().map((id, i) => (i % length === 0 ? 3 + i / length : id));
 const batch = (weight = 1 / (rows * length)) => ({
-  ids: int64([rows, length], draw()),
+  ids: int64([rows, length], drawRows()),
   targets: int64([rows, length], draw()),
   loss_weights: float32([rows, length], new Float32Array(rows * length).fill(weight)),
 });
@@ -32,7 +34,10 @@ describe.each([
   ['tied head', TINY],
   ['untied head', { ...TINY, tie_word_embeddings: false }],
   ['one key head for all queries', { ...TINY, num_key_value_heads: 1 }],
-] as [string, LlamaConfig][])('the supervised graph, %s', (_, config) => {
+  ['a window of 3 tokens', tinyConfig({ model_type: 'mistral', sliding_window: 3 })],
+  ['biases on queries, keys and values', tinyConfig({ model_type: 'qwen2' })],
+  ['norms on queries and keys, wide heads', tinyConfig({ model_type: 'qwen3', head_dim: 6 })],
+] as [string, DecoderConfig][])('the supervised graph, %s', (_, config) => {
   test('has gradients that match finite differences', async () => {
     const parameters = tinyWeights(config);
     const session = await GraphSession.create(buildSftGraph(config, { shapes: shapesOf(parameters), batch: shape }), {

@@ -42,7 +42,7 @@ import {
   sub,
   tokenLogprobs,
 } from '#gpu-backend/graph/ops.ts';
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { type GateInput, type KernelTensor, layerWeights, lmHead, mlpActivation } from '#gpu-backend/model/decoder.ts';
 import { routerGates, spreadGates } from '#gpu-backend/model/router-gates.ts';
 import type { Mode } from '#shared/line/line.ts';
@@ -83,7 +83,7 @@ export type RouterGraphOptions = {
  * hidden layer of `width` units and an output.
  */
 export function routerShapes(
-  config: LlamaConfig,
+  config: DecoderConfig,
   { kind, width }: { kind: RouterKind; width: number },
 ): Map<string, number[]> {
   if (kind === 'logits') {
@@ -106,7 +106,7 @@ export function routerShapes(
  * Inputs: the token batch and the router. Outputs: `logprobs [B]` and `safety [B, T]`, which is the
  * mean of alpha over the layers, or g.
  */
-export function buildRoutedScoreGraph(config: LlamaConfig, options: RouterGraphOptions): Uint8Array {
+export function buildRoutedScoreGraph(config: DecoderConfig, options: RouterGraphOptions): Uint8Array {
   // The variants differ only in the regulariser, and scores do not depend on it.
   const { graph, logprobs, safety } = routed('plimsoll-routed-score', config, { ...options, variant: 'corrected' });
   graph.output('logprobs', logprobs);
@@ -120,7 +120,7 @@ export function buildRoutedScoreGraph(config: LlamaConfig, options: RouterGraphO
  * `safety [2N, T]`, `grad.<name>`.
  */
 export function buildRouterGraph(
-  config: LlamaConfig,
+  config: DecoderConfig,
   { beta, lambda, ...options }: RouterGraphOptions & { variant: Variant; beta: number; lambda: number },
 ): Uint8Array {
   const { rows, length } = options.batch;
@@ -145,7 +145,7 @@ export function buildRouterGraph(
  */
 type Routed = { perToken: Value; safety: Value; distance: Value };
 
-function routed(name: string, config: LlamaConfig, options: RouterGraphOptions & { variant: Variant }) {
+function routed(name: string, config: DecoderConfig, options: RouterGraphOptions & { variant: Variant }) {
   const graph = new Graph(name);
   const batch = tokenBatch(graph, options.batch);
   const parameters = new Map<string, Value>();
@@ -157,7 +157,7 @@ function routed(name: string, config: LlamaConfig, options: RouterGraphOptions &
 }
 
 type RouteInput = Omit<RouterGraphOptions, 'batch'> & {
-  config: LlamaConfig;
+  config: DecoderConfig;
   /** Only `layers` has variants: the published code has no other router. */
   variant: Variant;
   batch: TokenBatch;

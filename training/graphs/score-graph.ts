@@ -25,7 +25,7 @@ import {
   softplus,
   sub,
 } from '#gpu-backend/graph/ops.ts';
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { gradients } from '../autodiff/gradients.ts';
 import { type FrozenWeights, frozenWeights } from './frozen-weights.ts';
 import { type BatchShape, loraShapes, modelHidden } from './training-inputs.ts';
@@ -35,7 +35,7 @@ export type ScoreKind = 'reward' | 'cost';
 export type ScoreHeadOptions = { base: FrozenWeights; rank: number; loraScale: number; batch: BatchShape };
 
 /** The trained tensors: the LoRA of `loraShapes`, `head.weight [d, 1]` and `head.bias [1]`. */
-export function scoreShapes(config: LlamaConfig, rank: number): Map<string, number[]> {
+export function scoreShapes(config: DecoderConfig, rank: number): Map<string, number[]> {
   return new Map([...loraShapes(config, rank), ['head.weight', [config.hidden_size, 1]], ['head.bias', [1]]]);
 }
 
@@ -43,7 +43,7 @@ export function scoreShapes(config: LlamaConfig, rank: number): Map<string, numb
  * Inputs: `ids [B, T]`, `last [B]` (the place of each row's last token) and the parameters. Output:
  * `scores [B]`.
  */
-export function buildScoringGraph(config: LlamaConfig, options: ScoreHeadOptions): Uint8Array {
+export function buildScoringGraph(config: DecoderConfig, options: ScoreHeadOptions): Uint8Array {
   const { graph, scores } = scoreHead('plimsoll-scoring', config, options);
   graph.output('scores', scores);
   return graph.toModel();
@@ -55,7 +55,7 @@ export function buildScoringGraph(config: LlamaConfig, options: ScoreHeadOptions
  * chosen answers first. Outputs: `loss`, `scores [2N]`, `grad.<name>`.
  */
 export function buildScoreTrainingGraph(
-  config: LlamaConfig,
+  config: DecoderConfig,
   { kind, ...options }: ScoreHeadOptions & { kind: ScoreKind },
 ): Uint8Array {
   const { rows } = options.batch;
@@ -79,7 +79,7 @@ function signLoss(graph: Graph, scores: Value, rows: number): Value {
   return reduceSum(mul(weights, softplus(neg(mul(signs, scores)))), [0], { keepDims: true });
 }
 
-function scoreHead(name: string, config: LlamaConfig, { base, rank, loraScale, batch: shape }: ScoreHeadOptions) {
+function scoreHead(name: string, config: DecoderConfig, { base, rank, loraScale, batch: shape }: ScoreHeadOptions) {
   const graph = new Graph(name);
   const { rows, length } = shape;
   const ids = graph.input('ids', 'int64', [rows, length]);

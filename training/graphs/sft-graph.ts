@@ -1,6 +1,6 @@
 /** Supervised training of the whole model: weights in, loss and gradients out. */
 import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { gradients } from '../autodiff/gradients.ts';
 import { type BatchShape, modelLogprobs, tokenBatch, weightedNegativeLogprob } from './training-inputs.ts';
 
@@ -8,7 +8,7 @@ import { type BatchShape, modelLogprobs, tokenBatch, weightedNegativeLogprob } f
  * Inputs: every weight of `shapes` by name, and the token batch. Outputs: `loss`, the weighted
  * cross-entropy of the next token in nats per token, and `grad.<name>` for each weight.
  */
-export function buildSftGraph(config: LlamaConfig, options: SftGraphOptions): Uint8Array {
+export function buildSftGraph(config: DecoderConfig, options: SftGraphOptions): Uint8Array {
   return sftGraph(config, options).toModel();
 }
 
@@ -19,7 +19,10 @@ export type SftGraphOptions = {
 };
 
 /** Builds the graph without encoding it, for callers that count its arithmetic. */
-export function sftGraph(config: LlamaConfig, { shapes, batch: shape, withGradients = true }: SftGraphOptions): Graph {
+export function sftGraph(
+  config: DecoderConfig,
+  { shapes, batch: shape, withGradients = true }: SftGraphOptions,
+): Graph {
   const graph = new Graph('plimsoll-sft');
   const batch = tokenBatch(graph, shape);
   const parameters = new Map<string, Value>();

@@ -4,7 +4,7 @@
  */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { mul, neg, reduceSum, tokenLogprobs } from '#gpu-backend/graph/ops.ts';
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import { type DecoderConfig, slidingWindow } from '#gpu-backend/model/config.ts';
 import { causalAttention, decoder, type LoraExperts, lmHead, type WeightSource } from '#gpu-backend/model/decoder.ts';
 
 export type BatchShape = { rows: number; length: number };
@@ -27,7 +27,7 @@ export function tokenBatch(graph: Graph, { rows, length }: BatchShape): TokenBat
 }
 
 export type ModelInput = {
-  config: LlamaConfig;
+  config: DecoderConfig;
   weights: WeightSource;
   lora: LoraExperts | null;
   batch: Pick<TokenBatch, 'ids'>;
@@ -51,9 +51,11 @@ export function modelHidden(graph: Graph, { config, weights, lora, batch, shape 
   }
   const range = Array.from({ length: rows * length }, (_, i) => i % length);
   const positions = graph.constant('int64', [rows, length], range);
-  const triangle = Array.from({ length: length * length }, (_, i) =>
-    i % length > Math.floor(i / length) ? MASKED : 0,
-  );
+  const window = slidingWindow(config) ?? length;
+  const triangle = Array.from({ length: length * length }, (_, i) => {
+    const distance = Math.floor(i / length) - (i % length);
+    return distance < 0 || distance >= window ? MASKED : 0;
+  });
   const mask = graph.constant('float', [1, 1, 1, length, length], triangle);
   const attention = causalAttention(config, mask);
   return decoder({ config, weights, ids: batch.ids, positions, attention, lora });
@@ -73,7 +75,7 @@ export function weightedNegativeLogprob(logprobs: Value, batch: TokenBatch): Val
 }
 
 /** LoRA shapes by layer, `[in, out]`: `a [F, r]`, `b [r, d]`. */
-export function loraShapes(config: LlamaConfig, rank: number): Map<string, number[]> {
+export function loraShapes(config: DecoderConfig, rank: number): Map<string, number[]> {
   const shapes = new Map<string, number[]>();
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     shapes.set(`lora.${layer}.a`, [config.intermediate_size, rank]);

@@ -3,7 +3,7 @@
  * run of stage `sft`.
  */
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
-import { LlamaConfig, weightShapes } from '#gpu-backend/model/config.ts';
+import { DecoderConfig, weightShapes } from '#gpu-backend/model/config.ts';
 import { isLinear, transposeLinear } from '#gpu-backend/model/kernel-layout.ts';
 import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import type { Tensor } from '#gpu-backend/model/tensor.ts';
@@ -14,13 +14,13 @@ import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import { assertTokenizer } from './assert-tokenizer.ts';
 import { readStageFile } from './stage-file.ts';
 
-export type BaseModel = { config: LlamaConfig; weights: Parameters; state: RunState; tokenizer: TokenizerId };
+export type BaseModel = { config: DecoderConfig; weights: Parameters; state: RunState; tokenizer: TokenizerId };
 
 /** The facts that tell one tokenizer from another. */
 export type TokenizerId = Pick<TrainingTokenizer, 'digest' | 'vocabSize'>;
 
 /** The weights' shapes in the graphs, where linear weights are `[in, out]`. */
-export function kernelShapes(config: LlamaConfig): Map<string, number[]> {
+export function kernelShapes(config: DecoderConfig): Map<string, number[]> {
   return new Map(
     [...weightShapes(config)].map(([name, shape]) => [name, isLinear(name, shape) ? shape.toReversed() : shape]),
   );
@@ -36,7 +36,7 @@ export function emptyTensors(shapes: ReadonlyMap<string, readonly number[]>): Pa
  * The model will be used with `tokenizer`. It must also be the tokenizer that it was trained with.
  */
 export async function loadBaseModel(dir: string, tokenizer: TokenizerId): Promise<BaseModel> {
-  const config = await readStageFile(dir, BUNDLE_FILES.config, { schema: LlamaConfig, stage: 'sft' });
+  const config = await readStageFile(dir, BUNDLE_FILES.config, { schema: DecoderConfig, stage: 'sft' });
   const weights = emptyTensors(kernelShapes(config));
   const state = await loadCheckpoint(dir, { parameters: weights });
   if (state === null) throw new Error(`${dir} holds no checkpoint: run the stage sft first`);
@@ -46,7 +46,7 @@ export async function loadBaseModel(dir: string, tokenizer: TokenizerId): Promis
 }
 
 /** Throws if the model has too few tokens. It may have more than the tokenizer. */
-export function assertVocabulary({ vocabSize }: TokenizerId, config: LlamaConfig): void {
+export function assertVocabulary({ vocabSize }: TokenizerId, config: DecoderConfig): void {
   if (vocabSize > config.vocab_size) {
     throw new Error(`the tokenizer has ${vocabSize} tokens, the model only ${config.vocab_size}`);
   }

@@ -3,7 +3,7 @@
  * tokens, in nats.
  */
 import { GraphSession } from '#gpu-backend/graph/session.ts';
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { makeBuckets, tokenFeeds } from '../data/buckets.ts';
 import type { TokenRow } from '../data/encode-chat.ts';
 import { buildSftGraph } from '../graphs/sft-graph.ts';
@@ -26,7 +26,7 @@ export function heldOutLoss(
     tokenizer: { padId },
     threads,
   }: {
-    config: LlamaConfig;
+    config: DecoderConfig;
     shapes: ReadonlyMap<string, readonly number[]>;
     tokenizer: { padId: number };
     threads: number;

@@ -4,7 +4,7 @@
  * the N rejected ones.
  */
 import type { Feed } from '#gpu-backend/graph/session.ts';
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { type Bucket, makeBuckets, tokenFeeds } from '../data/buckets.ts';
 import type { TokenRow } from '../data/encode-chat.ts';
 import { encodePairs, type PairRows } from '../data/encode-pairs.ts';
@@ -34,7 +34,7 @@ export type PairSetOptions = {
   what: string;
   tokenizer: TrainingTokenizer;
   dimension: Dimension;
-  config: LlamaConfig;
+  config: DecoderConfig;
   pairsPerBatch: number;
   /** See `bucketPairs`. */
   feeds: PairFeeds;

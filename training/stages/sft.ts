@@ -1,7 +1,7 @@
 /** Stage `sft`: trains the base model from scratch, by next-token cross-entropy on dialogues. */
 import { type Feed, GraphSession } from '#gpu-backend/graph/session.ts';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { makeBuckets, planBatches, tokenFeeds } from '../data/buckets.ts';
 import { encodeChat, type LossWeights, type TokenRow } from '../data/encode-chat.ts';
@@ -22,7 +22,7 @@ export type SftOptions = {
   /** See `RunOptions`. */
   force?: boolean | undefined;
   seed: number;
-  config: LlamaConfig;
+  config: DecoderConfig;
   /**
    * The weights to start from, such as another run's, with a name for the settings. Null: from
    * scratch.
@@ -148,15 +148,19 @@ export async function sftStage(options: SftOptions): Promise<void> {
 
 /**
  * Draws normal weights with deviation 0.02. Projections back into the residual stream get a smaller
- * deviation, depending on the number of layers (GPT-2's rule). Norm weights are 1.
+ * deviation, depending on the number of layers (GPT-2's rule). Norm weights are 1, biases 0.
  */
-export function initialWeights(config: LlamaConfig, shapes: ReadonlyMap<string, number[]>, random: Random): Parameters {
+export function initialWeights(
+  config: DecoderConfig,
+  shapes: ReadonlyMap<string, number[]>,
+  random: Random,
+): Parameters {
   const residual = 0.02 / Math.sqrt(2 * config.num_hidden_layers);
   return new Map(
     [...shapes].map(([name, shape]) => {
       const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
       if (name.includes('norm')) data.fill(1);
-      else fillNormal(data, /o_proj|down_proj/.test(name) ? residual : 0.02, random);
+      else if (!name.endsWith('.bias')) fillNormal(data, /o_proj|down_proj/.test(name) ? residual : 0.02, random);
       return [name, { shape, data }];
     }),
   );

@@ -1,11 +1,11 @@
 /** A two-layer model small enough for finite differences, with fixed pseudo-random weights. */
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { createRandom } from '../data/random.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { emptyTensors, kernelShapes } from '../stages/base-model.ts';
 import { fillNormal } from '../stages/sft.ts';
 
-export const TINY: LlamaConfig = {
+export const TINY: DecoderConfig = {
   model_type: 'llama',
   vocab_size: 17,
   hidden_size: 16,
@@ -25,8 +25,13 @@ export const TINY: LlamaConfig = {
   pad_token_id: 0,
 };
 
+/** The tiny model with other keys in its config.json, such as another family's. */
+export function tinyConfig(changes: Record<string, unknown>): DecoderConfig {
+  return DecoderConfig.parse({ ...TINY, attention_bias: null, mlp_bias: null, ...changes });
+}
+
 /** Large enough for a vocabulary learned on the small world, and for its conversations. */
-export const TINY_WORLD: LlamaConfig = {
+export const TINY_WORLD: DecoderConfig = {
   ...TINY,
   vocab_size: 400,
   hidden_size: 32,
@@ -35,10 +40,10 @@ export const TINY_WORLD: LlamaConfig = {
   eos_token_id: 5,
 };
 
-export function tinyWeights(config: LlamaConfig = TINY, seed = 'tiny'): Parameters {
+export function tinyWeights(config: DecoderConfig = TINY, seed = 'tiny'): Parameters {
   const weights = emptyTensors(kernelShapes(config));
-  for (const [name, { shape, data }] of weights) {
-    if (shape.length === 1) data.fill(1);
+  for (const [name, { data }] of weights) {
+    if (name.includes('norm')) data.fill(1);
     else fillNormal(data, 0.3, createRandom(`${seed}/${name}`));
   }
   return weights;

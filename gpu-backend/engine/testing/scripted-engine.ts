@@ -42,7 +42,7 @@ export function startScriptedEngine({
 } & Omit<ScriptedOptions, 'vocabSize' | 'layers'> = {}): Promise<Engine> {
   return startLocalEngine({
     experts: new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB, layers: modes.includes('layers'), ...options }),
-    vocabulary: { eos: 0, banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
+    vocabulary: { eos: [0], banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
     info: { model: 'scripted', contextLength, maxTokenBytes: 1, digest: '0'.repeat(64) },
     proposal,
     limits,

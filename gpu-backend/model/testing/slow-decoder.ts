@@ -1,11 +1,12 @@
 /**
  * The decoder again, written as plainly as possible, and slow: one token after another, plain
- * arrays of float64, weights as the bundle holds them. It shares nothing with decoder.ts; tests
+ * arrays of float64, weights as the bundle holds them. It shares nothing with decoder.ts, and does
+ * not ask for the family: it adds a bias and applies a norm wherever the bundle has one. Tests
  * compare the serving graph with it.
  */
-import { headDim } from '../config.ts';
 import type { Bundle } from '../load-bundle.ts';
 import type { ExpertRole } from '../manifest.ts';
+import type { Rope } from '../rope.ts';
 import type { RouterGate } from '../router.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -40,18 +41,30 @@ function softmax(xs: number[]): number[] {
   return exps.map((x) => x / sum);
 }
 
-/** Heads of `size`, each rotated by the angles of its position: dimension i with i + size / 2. */
-function rotated(
-  x: number[],
-  { size, position, theta }: { size: number; position: number; theta: number },
-): number[][] {
-  const half = size / 2;
-  return Array.from({ length: x.length / size }, (_, head) => {
-    const part = x.slice(head * size, (head + 1) * size);
-    return part.map((value, i) => {
-      const angle = position * theta ** (-(i % half) / half);
-      return value * Math.cos(angle) + (i < half ? -part[i + half]! : part[i - half]!) * Math.sin(angle);
-    });
+/**
+ * The angle per position of each pair of dimensions, as Transformers documents it, in terms of wave
+ * lengths: the number of positions after which an angle is back where it was.
+ */
+export function slowFrequencies({ rope_theta: theta, rope_scaling: scaling }: Rope, size: number): number[] {
+  return Array.from({ length: size / 2 }, (_, i) => {
+    const frequency = 1 / theta ** ((2 * i) / size);
+    if (scaling == null) return frequency;
+    if (scaling.rope_type === 'linear') return frequency / scaling.factor;
+    const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: old } = scaling;
+    const wave = (2 * Math.PI) / frequency;
+    if (wave < old / high) return frequency;
+    if (wave > old / low) return frequency / factor;
+    const smooth = (old / wave - low) / (high - low);
+    return ((1 - smooth) * frequency) / factor + smooth * frequency;
+  });
+}
+
+/** One head, rotated by the angles of its position: dimension i with i + size / 2. */
+function rotated(head: number[], frequencies: readonly number[], position: number): number[] {
+  const half = head.length / 2;
+  return head.map((value, i) => {
+    const angle = position * frequencies[i % half]!;
+    return value * Math.cos(angle) + (i < half ? -head[i + half]! : head[i - half]!) * Math.sin(angle);
   });
 }
 
@@ -74,7 +87,8 @@ export const gateOf = ({ weight, bias }: RouterGate, h: number[]) => sigmoid(dot
  */
 export function slowDecoder(bundle: Bundle, ids: readonly number[], gatesAt: GatesAt): SlowOutput {
   const { config, weights, experts } = bundle;
-  const size = headDim(config);
+  const size = config.head_dim ?? config.hidden_size / config.num_attention_heads;
+  const frequencies = slowFrequencies(config, size);
   const group = config.num_attention_heads / config.num_key_value_heads;
   const embedding = chunks(Array.from(weights.get('model.embed_tokens.weight')!.data), config.hidden_size);
   const cache = Array.from({ length: config.num_hidden_layers }, () => ({
@@ -89,17 +103,29 @@ export function slowDecoder(bundle: Bundle, ids: readonly number[], gatesAt: Gat
       const weight = (name: string) => weights.get(`model.layers.${layer}.${name}.weight`)!;
       const layerInput = x;
       const a = rmsNorm(x, weight('input_layernorm'), config.rms_norm_eps);
-      const turn = { size, position, theta: config.rope_theta };
-      const queries = rotated(times(weight('self_attn.q_proj'), a), turn);
-      keys.push(rotated(times(weight('self_attn.k_proj'), a), turn));
-      values.push(chunks(times(weight('self_attn.v_proj'), a), size));
+      const heads = (name: string) => {
+        const projected = times(weight(`self_attn.${name}_proj`), a);
+        const bias = weights.get(`model.layers.${layer}.self_attn.${name}_proj.bias`);
+        return chunks(bias === undefined ? projected : plus(projected, Array.from(bias.data)), size);
+      };
+      const turned = (name: string) =>
+        heads(name).map((head) => {
+          const norm = weights.get(`model.layers.${layer}.self_attn.${name}_norm.weight`);
+          const normed = norm === undefined ? head : rmsNorm(head, norm, config.rms_norm_eps);
+          return rotated(normed, frequencies, position);
+        });
+      const queries = turned('q');
+      keys.push(turned('k'));
+      values.push(heads('v'));
+      // Mistral's token sees itself and the window - 1 tokens before it.
+      const first = config.sliding_window == null ? 0 : Math.max(0, position - config.sliding_window + 1);
       const attended = queries.flatMap((query, head) => {
         const kv = Math.floor(head / group);
-        const shares = softmax(keys.map((key) => dot(query, key[kv]!) / Math.sqrt(size)));
+        const shares = softmax(keys.slice(first).map((key) => dot(query, key[kv]!) / Math.sqrt(size)));
         return Array.from({ length: size }, (_, i) =>
           dot(
             shares,
-            values.map((value) => value[kv]![i]!),
+            values.slice(first).map((value) => value[kv]![i]!),
           ),
         );
       });

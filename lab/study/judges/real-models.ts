@@ -9,7 +9,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
-import type { LlamaConfig } from '#gpu-backend/model/config.ts';
+import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { encodeChat } from '#training/data/encode-chat.ts';
 import type { PairRows } from '#training/data/encode-pairs.ts';
@@ -29,7 +29,7 @@ import { type JudgeCorpus, judgeData } from './real-data.ts';
 
 export type JudgeRecipe = {
   seed: number;
-  config: LlamaConfig;
+  config: DecoderConfig;
   corpus: JudgeCorpus;
   sft: {
     steps: number;
