@@ -48,6 +48,15 @@ const textOf = (events: EngineEvent[]) => events.map((event) => ('text' in event
 /** An expert's output, made without a driver. */
 const says = (logits: Float32Array): Output => ({ row: { logits }, earlier: [], hidden: null, alpha: null });
 
+test('an answer leaves out the one space that the tokenizer puts in front of a text', async () => {
+  for (const dropsFirstSpace of [true, false]) {
+    const experts = new ScriptedExperts(writes('  a b'), { vocabSize: SCRIPTED_VOCAB, topK: null });
+    const vocabulary = { ...options.vocabulary, dropsFirstSpace };
+    const { events } = await driveAnswer(experts, { request: ask(), options: { ...options, vocabulary } });
+    expect(textOf(events)).toBe(dropsFirstSpace ? ' a b' : '  a b');
+  }
+});
+
 describe('an answer ends', () => {
   test('with stop when its experts end it; the last token counts but has no text', async () => {
     const { text, tokens, end } = await drive(writes('hello'));

@@ -64,6 +64,7 @@ export class Answer {
   readonly #wordless: SamplingParams;
   readonly #maxTokens: number;
   readonly #text: TextStream;
+  readonly #dropsFirstSpace: boolean;
   readonly #stops: StopMatcher;
   readonly #ids: number[];
   #saysSomething: boolean;
@@ -82,6 +83,7 @@ export class Answer {
     this.sources = sourcesOf(line);
     this.hidden = typeof proposal === 'function' && this.sources.includes('helpfulness');
     this.#eos = new Set(vocabulary.eos);
+    this.#dropsFirstSpace = vocabulary.dropsFirstSpace ?? false;
     this.#mode = mode;
     this.#proposal = proposal;
     this.#policy = { rule, floor, ceiling, opening, budget, earned };
@@ -159,7 +161,8 @@ export class Answer {
     this.#weights = addWeight(this.#weights, step.weight);
     this.#ids.push(step.token);
 
-    const completed = this.#text.push(step.token);
+    const pushed = this.#text.push(step.token);
+    const completed = this.#dropsFirstSpace && this.#ids.length === 1 ? pushed.replace(/^ /, '') : pushed;
     this.#saysSomething ||= isWord(completed);
     const { text, stopped } = this.#stops.push(completed);
     const events: EngineEvent[] = [

@@ -13,5 +13,6 @@ export function bundleVocabulary({ config, tokenizer }: BundleHead): Vocabulary 
     eos,
     banned: ids.filter((id) => !eos.includes(id) && tokenizer.bytesOf(id) === undefined),
     bytesOf: (id) => tokenizer.bytesOf(id),
+    dropsFirstSpace: tokenizer.dropsFirstSpace,
   };
 }

@@ -6,4 +6,6 @@ export type Vocabulary = {
   banned: readonly number[];
   /** The bytes of a token; undefined if it has no text. */
   bytesOf: (id: number) => Uint8Array | undefined;
+  /** Whether one space at the start of an answer is the tokenizer's and no part of the text. */
+  dropsFirstSpace?: boolean;
 };

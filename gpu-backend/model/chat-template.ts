@@ -1,26 +1,21 @@
 /**
  * Turns messages into token ids with the bundle's Jinja template, so that no message can contain a
- * special token.
+ * control token.
  *
  * A rendered template is one string: in it, the template's own `<|end|>` looks just like a user's.
- * So we mark every message before we render it. A mark follows each character that begins a special
- * token. It is a code point that Unicode keeps for internal use and that occurs in none of the
- * messages. In the rendered string, only the template's special tokens are then still whole. We cut
- * the string at them and remove the marks from the pieces in between.
+ * So we render it in a way that remembers who wrote each character (`jinja/`). What the template
+ * sees is the plain text of the messages, and what it writes is what Jinja would write. Only where
+ * the template wrote the whole of `<|end|>` do we take it for a token.
  */
-import { Template } from '@huggingface/jinja';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { BundleError } from './bundle-error.ts';
+import { Text } from './jinja/text.ts';
+import { Dict, List } from './jinja/values.ts';
+import { openChatTemplate } from './open-chat-template.ts';
 import type { BundleTokenizer } from './tokenizer.ts';
 
 const FILE = 'chat_template.jinja';
-
-/**
- * Unicode's noncharacters U+FDD0 to U+FDEF: valid in a string, never assigned, and not changed by
- * filters such as `trim`.
- */
-const MARKS = Array.from({ length: 32 }, (_, i) => String.fromCharCode(0xfdd0 + i));
 
 const escapeRegex = (text: string) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
 
@@ -30,30 +25,26 @@ export function compileChatTemplate(
   source: string,
   { tokenizer, bosToken, eosToken }: { tokenizer: BundleTokenizer; bosToken: string | null; eosToken: string },
 ): RenderChat {
-  let template: Template;
-  try {
-    template = new Template(source);
-  } catch (cause) {
-    throw new BundleError(FILE, `not a Jinja template: ${String(cause)}`, { cause });
-  }
-  const contents = [...tokenizer.specials.keys()].sort((a, b) => b.length - a.length);
-  const specialPattern = new RegExp(`(${contents.map(escapeRegex).join('|')})`);
-  const firstCharacters = new RegExp(
-    [...new Set(contents.map((content) => escapeRegex(Array.from(content)[0]!)))].join('|'),
-    'g',
-  );
+  const template = openChatTemplate(source);
+  const contents = [...tokenizer.controls.keys()].sort((a, b) => b.length - a.length);
+  const controlPattern = new RegExp(`(${contents.map(escapeRegex).join('|')})`);
 
   /**
    * Templates call `raise_exception` for what they cannot express, such as a system message or two
    * user messages in a row.
    */
-  const renderMarked = (messages: readonly Message[], addGenerationPrompt: boolean): string => {
+  const renderText = (messages: readonly Message[], addGenerationPrompt: boolean): Text => {
     try {
       return template.render({
-        messages,
+        messages: new List(
+          messages.map(({ role, content }) => Dict.of({ role: Text.written(role), content: Text.given(content) })),
+        ),
         add_generation_prompt: addGenerationPrompt,
-        bos_token: bosToken ?? '',
-        eos_token: eosToken,
+        bos_token: Text.written(bosToken ?? ''),
+        eos_token: Text.written(eosToken),
+        // Transformers always sets these two.
+        tools: null,
+        documents: null,
       });
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -65,23 +56,13 @@ export function compileChatTemplate(
   };
 
   const render: RenderChat = (messages, { addGenerationPrompt = true } = {}) => {
-    const mark = MARKS.find((candidate) => messages.every(({ content }) => !content.includes(candidate)));
-    if (mark === undefined) {
-      throw new PlimsollError('invalid_request', 'The messages contain every noncharacter from U+FDD0 to U+FDEF.', {
-        param: 'messages',
-      });
-    }
-    const marked = messages.map((message) => ({
-      ...message,
-      content: message.content.replace(firstCharacters, (character) => character + mark),
-    }));
-    const rendered = renderMarked(marked, addGenerationPrompt);
-    // With a capture group, split() alternates: text, special, text, special, text.
-    return rendered
-      .split(specialPattern)
-      .flatMap((piece, i) =>
-        i % 2 === 1 ? tokenizer.specials.get(piece)! : tokenizer.encode(piece.replaceAll(mark, '')),
-      );
+    const parts = [...renderText(messages, addGenerationPrompt).stretches()].flatMap(({ text, written }) =>
+      // With a capture group, split() alternates: text, control token, text, control token, text.
+      written && contents.length > 0
+        ? text.split(controlPattern).map((piece, i) => (i % 2 === 1 ? tokenizer.controls.get(piece)! : piece))
+        : [text],
+    );
+    return tokenizer.encodeParts(parts);
   };
 
   let ids: number[];

@@ -6,7 +6,7 @@ import { compileChatTemplate } from './chat-template.ts';
 import { CHAT_TEMPLATE, SPECIAL_TOKENS, tinyTokenizerJson } from './fixtures/tiny-bundle.ts';
 import { BundleTokenizer, TokenizerJson } from './tokenizer.ts';
 
-const tokenizer = new BundleTokenizer(TokenizerJson.parse(tinyTokenizerJson()), {});
+const tokenizer = new BundleTokenizer(TokenizerJson.parse(tinyTokenizerJson()), {}, CHAT_TEMPLATE);
 const names = { tokenizer, bosToken: '<|bos|>', eosToken: '<|end|>' };
 const renderChat = compileChatTemplate(CHAT_TEMPLATE, names);
 const [, BOS, SYSTEM, USER, ASSISTANT, END] = SPECIAL_TOKENS.map((_, id) => id);
@@ -63,9 +63,40 @@ describe('the chat template', () => {
     );
   });
 
-  test('refuses messages that contain every mark', () => {
-    const content = Array.from({ length: 32 }, (_, i) => String.fromCharCode(0xfdd0 + i)).join('');
-    expect(() => renderChat([{ role: 'user', content }])).toThrow(/noncharacter/);
+  test('lets a template look into a message, as Qwen3 does for earlier thoughts', () => {
+    const thoughts = compileChatTemplate(
+      "{% for m in messages %}{% set content = m.content %}{% if m.role == 'assistant' and '</t>' in content %}" +
+        "{% set content = content.split('</t>')[-1].lstrip('\\n') %}{% endif %}" +
+        "{{ '<|' ~ m.role ~ '|>' ~ content ~ '<|end|>' }}{% endfor %}",
+      names,
+    );
+    const ids = thoughts([
+      { role: 'user', content: '<t>a</t>b' },
+      { role: 'assistant', content: '<t>plan<|end|></t>\n\nthe <|user|>' },
+    ]);
+    const text = (s: string) => tokenizer.encode(s);
+    expect(ids).toEqual([USER, ...text('<t>a</t>b'), END, ASSISTANT, ...text('the <|user|>'), END]);
+  });
+
+  test('takes a token that the template writes in pieces, and no piece of a message, for a token', () => {
+    const pieces = compileChatTemplate(
+      "{% set close = '<|e' + 'nd|>' %}{{ '<|' }}{{ messages[0].role }}|>{{ messages[0].content }}{{ close }}",
+      names,
+    );
+    expect(specialsIn(pieces([{ role: 'user', content: '<|e' }]))).toEqual([USER, END]);
+    const around = compileChatTemplate('<|e{{ messages[0].content }}|>', names);
+    expect(specialsIn(around([{ role: 'user', content: 'nd' }]))).toEqual([]);
+  });
+
+  test('never takes text for a token that is not special but that the template writes', () => {
+    const role = { ...tinyTokenizerJson().added_tokens[0]!, id: 300, content: '<｜User｜>', special: false };
+    const json = { ...tinyTokenizerJson(), added_tokens: [...tinyTokenizerJson().added_tokens, role] };
+    const source = "{{ '<｜User｜>' + messages[0].content }}";
+    const deepseek = new BundleTokenizer(TokenizerJson.parse(json), {}, source);
+    const ids = compileChatTemplate(source, { ...names, tokenizer: deepseek })([
+      { role: 'user', content: 'a<｜User｜>b' },
+    ]);
+    expect(ids).toEqual([300, ...tokenizer.encode('a<｜User｜>b')]);
   });
 
   test("reports a template's own refusal as the caller's mistake", () => {

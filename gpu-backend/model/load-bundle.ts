@@ -33,6 +33,7 @@ import {
 } from './router.ts';
 import type { Tensor } from './tensor.ts';
 import { BundleTokenizer, TokenizerJson } from './tokenizer.ts';
+import { TokenizerConfig } from './tokenizer-config.ts';
 
 /** Everything but the weights: enough to turn messages into tokens and tokens into text. */
 export type BundleHead = {
@@ -54,16 +55,15 @@ export type Bundle = BundleHead & {
   digest: string;
 };
 
-const TokenText = z.union([z.string(), z.looseObject({ content: z.string() }).transform((token) => token.content)]);
 const GenerationConfig = z.looseObject({ eos_token_id: TokenIds.nullish() });
-const TokenizerConfig = z.looseObject({ bos_token: TokenText.nullish(), eos_token: TokenText.nullish() });
 
 export async function loadBundleHead(dir: string): Promise<BundleHead> {
   const ownConfig = await readJson(dir, BUNDLE_FILES.config, DecoderConfig);
   const manifest = await readJson(dir, BUNDLE_FILES.manifest, Manifest);
   const tokenizerJson = await readJson(dir, BUNDLE_FILES.tokenizer, TokenizerJson);
   const tokenizerConfig = await readJson(dir, BUNDLE_FILES.tokenizerConfig, TokenizerConfig);
-  const tokenizer = new BundleTokenizer(tokenizerJson, tokenizerConfig);
+  const chatTemplate = await readText(dir, BUNDLE_FILES.chatTemplate);
+  const tokenizer = new BundleTokenizer(tokenizerJson, tokenizerConfig, chatTemplate);
   if (tokenizer.vocabSize > ownConfig.vocab_size) {
     throw new BundleError(
       BUNDLE_FILES.tokenizer,
@@ -73,7 +73,7 @@ export async function loadBundleHead(dir: string): Promise<BundleHead> {
 
   const config = await withAllEos(dir, ownConfig, tokenizer);
   const eosToken = eosTokenOf(config, tokenizer, tokenizerConfig.eos_token ?? null);
-  const renderChat = compileChatTemplate(await readText(dir, BUNDLE_FILES.chatTemplate), {
+  const renderChat = compileChatTemplate(chatTemplate, {
     tokenizer,
     bosToken: tokenizerConfig.bos_token ?? null,
     eosToken,

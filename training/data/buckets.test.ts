@@ -40,8 +40,8 @@ describe('buckets', () => {
 
 test('feeds are shifted by one, padded at the end, and their weights sum to 1', () => {
   const rows = [
-    { ids: Uint16Array.of(1, 7, 8, 2), weights: Float32Array.of(0, 1, 1) },
-    { ids: Uint16Array.of(1, 9), weights: Float32Array.of(1) },
+    { ids: Uint32Array.of(1, 7, 8, 2), weights: Float32Array.of(0, 1, 1) },
+    { ids: Uint32Array.of(1, 9), weights: Float32Array.of(1) },
   ];
   const { feeds, tokens } = tokenFeeds(rows, { rows: 2, length: 4 }, { normalize: true, padId: 0 });
   expect(Array.from(feeds.ids!.data, Number)).toEqual([1, 7, 8, 0, 1, 0, 0, 0]);

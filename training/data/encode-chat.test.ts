@@ -42,3 +42,13 @@ test('fails if it should learn earlier answers that the template leaves out', ()
   expect(() => encodeChat({ prompt, answer: 'f' }, forgetful, { everyAnswer: true })).toThrow('chat template');
   expect(encodeChat({ prompt, answer: 'f' }, forgetful).ids.length).toBe(7);
 });
+
+test('keeps ids that need more than 16 bits', () => {
+  const large = {
+    ...encoder,
+    tokenizer: { encode: () => [128_000, 201_087] },
+    eosId: 200_020,
+  } as unknown as ChatEncoder;
+  const { ids } = encodeChat({ prompt: [], answer: 'f' }, large);
+  expect([...ids].slice(-3)).toEqual([128_000, 201_087, 200_020]);
+});

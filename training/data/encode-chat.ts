@@ -11,7 +11,7 @@ import type { Message } from '#shared/protocol/generate.ts';
  * In a row of n tokens, the last n - 1 are predicted. `weights[i]` is the weight of predicting
  * `ids[i + 1]`.
  */
-export type TokenRow = { ids: Uint16Array; weights: Float32Array };
+export type TokenRow = { ids: Uint32Array; weights: Float32Array };
 
 export type ChatEncoder = { tokenizer: BundleTokenizer; renderChat: RenderChat; eosId: number };
 
@@ -37,7 +37,7 @@ export function encodeChat(
   { promptWeight = 0, everyAnswer = false, opening = { tokens: 0, weight: 1 } }: LossWeights = {},
 ): TokenRow {
   const head = renderChat(prompt);
-  const ids = Uint16Array.from([...head, ...tokenizer.encode(answer), eosId]);
+  const ids = Uint32Array.from([...head, ...tokenizer.encode(answer), eosId]);
   const weights = new Float32Array(ids.length - 1).fill(promptWeight);
   const earlier = everyAnswer ? earlierAnswers(prompt, { head, renderChat }) : [];
   for (const [start, end] of [...earlier, [head.length, ids.length] as const]) {

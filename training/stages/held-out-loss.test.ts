@@ -6,7 +6,7 @@ import { heldOutLoss } from './held-out-loss.ts';
 /** Measures rows of these lengths, with a context of 16 tokens. */
 const lossOn = (lengths: number[]) =>
   heldOutLoss(
-    lengths.map((length) => ({ ids: new Uint16Array(length).fill(7), weights: new Float32Array(length - 1).fill(1) })),
+    lengths.map((length) => ({ ids: new Uint32Array(length).fill(7), weights: new Float32Array(length - 1).fill(1) })),
     { config: TINY, shapes: kernelShapes(TINY), tokenizer: { padId: 0 }, threads: 1 },
   );
 

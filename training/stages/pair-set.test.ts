@@ -9,7 +9,7 @@ import { scoreFeeds } from './scorer.ts';
 
 const preference: Preference = { prompt: [], responses: ['', ''], better: 0, safer: null, source: 'test' };
 const row = (tokens: number): TokenRow => ({
-  ids: new Uint16Array(tokens).fill(7),
+  ids: new Uint32Array(tokens).fill(7),
   weights: new Float32Array(tokens - 1),
 });
 const pair = (chosen: number, rejected: number): PairRows => ({

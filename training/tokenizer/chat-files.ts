@@ -5,10 +5,13 @@
 
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import { BUNDLE_FILES, readJson } from '#gpu-backend/model/bundle-files.ts';
+import * as z from 'zod';
+import { BundleError } from '#gpu-backend/model/bundle-error.ts';
+import { BUNDLE_FILES, readJson, readText } from '#gpu-backend/model/bundle-files.ts';
 import { compileChatTemplate } from '#gpu-backend/model/chat-template.ts';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { BundleTokenizer, TokenizerJson } from '#gpu-backend/model/tokenizer.ts';
+import { TokenizerConfig } from '#gpu-backend/model/tokenizer-config.ts';
 import type { ChatEncoder } from '../data/encode-chat.ts';
 import { replaceFile } from '../run/write-file.ts';
 
@@ -26,7 +29,7 @@ export const TOKENIZER_CONFIG = {
   clean_up_tokenization_spaces: false,
 };
 
-export type ChatFiles = { tokenizer: TokenizerJson; tokenizerConfig: typeof TOKENIZER_CONFIG; chatTemplate: string };
+export type ChatFiles = { tokenizer: TokenizerJson; tokenizerConfig: Record<string, unknown>; chatTemplate: string };
 
 /** Writes `tokenizer.json` last, so a folder that has it has all three. */
 export function writeChatFiles(dir: string, tokenizer: TokenizerJson): void {
@@ -37,16 +40,21 @@ export function writeChatFiles(dir: string, tokenizer: TokenizerJson): void {
   replaceFile(path.join(dir, BUNDLE_FILES.tokenizer), json(tokenizer));
 }
 
+/** Reads the three files of a tokenizer that we learned, or of any bundle. */
 export async function readChatFiles(dir: string): Promise<ChatFiles> {
-  const tokenizer = await readJson(dir, BUNDLE_FILES.tokenizer, TokenizerJson).catch((cause: unknown) => {
-    throw new Error(`${dir} holds no tokenizer: ${(cause as Error).message}`, { cause });
-  });
-  return { tokenizer, tokenizerConfig: TOKENIZER_CONFIG, chatTemplate: CHAT_TEMPLATE };
+  const read = <T>(file: Promise<T>): Promise<T> =>
+    file.catch((cause: unknown) => {
+      throw new Error(`${dir} holds no tokenizer: ${(cause as Error).message}`, { cause });
+    });
+  return {
+    tokenizer: await read(readJson(dir, BUNDLE_FILES.tokenizer, TokenizerJson)),
+    tokenizerConfig: await read(readJson(dir, BUNDLE_FILES.tokenizerConfig, z.record(z.string(), z.unknown()))),
+    chatTemplate: await read(readText(dir, BUNDLE_FILES.chatTemplate)),
+  };
 }
 
 export type TrainingTokenizer = ChatEncoder & {
   padId: number;
-  bosId: number;
   vocabSize: number;
   /**
    * SHA-256 of the content of `tokenizer.json`, however it is formatted. Weights are useful only
@@ -56,24 +64,37 @@ export type TrainingTokenizer = ChatEncoder & {
 };
 
 export function openTokenizer({ tokenizer: json, tokenizerConfig, chatTemplate }: ChatFiles): TrainingTokenizer {
-  const tokenizer = new BundleTokenizer(json, tokenizerConfig);
-  const renderChat = compileChatTemplate(chatTemplate, {
-    tokenizer,
-    bosToken: CHAT_TOKENS.bos,
-    eosToken: CHAT_TOKENS.eos,
-  });
-  const id = (token: string) => tokenizer.specials.get(token)!;
+  const tokenizer = new BundleTokenizer(json, tokenizerConfig, chatTemplate);
+  const { bosToken, eosToken, padToken } = namedTokens(tokenizerConfig, tokenizer);
+  const renderChat = compileChatTemplate(chatTemplate, { tokenizer, bosToken, eosToken });
+  const eosId = tokenizer.specials.get(eosToken)!;
   return {
     tokenizer,
     renderChat,
     vocabSize: tokenizer.vocabSize,
-    padId: id(CHAT_TOKENS.pad),
-    bosId: id(CHAT_TOKENS.bos),
-    eosId: id(CHAT_TOKENS.eos),
+    // Padding carries no weight, so any token will do.
+    padId: padToken === null ? eosId : tokenizer.specials.get(padToken)!,
+    eosId,
     digest: createHash('sha256')
       .update(JSON.stringify(inOrder(json)))
       .digest('hex'),
   };
+}
+
+/** The tokens that `tokenizer_config.json` names. Each must be a special token of the tokenizer. */
+function namedTokens(config: Record<string, unknown>, { specials }: BundleTokenizer) {
+  const parsed = TokenizerConfig.safeParse(config);
+  if (!parsed.success) throw new BundleError(BUNDLE_FILES.tokenizerConfig, z.prettifyError(parsed.error));
+  const { bos_token: bosToken = null, eos_token: eosToken = null, pad_token: padToken = null } = parsed.data;
+  for (const [field, token] of Object.entries({ bos_token: bosToken, eos_token: eosToken, pad_token: padToken })) {
+    if (token !== null && !specials.has(token)) {
+      throw new BundleError(BUNDLE_FILES.tokenizerConfig, `${field}: found ${token}, wanted a special token`);
+    }
+  }
+  if (eosToken === null) {
+    throw new BundleError(BUNDLE_FILES.tokenizerConfig, 'eos_token: found none, wanted the token that ends an answer');
+  }
+  return { bosToken, eosToken, padToken };
 }
 
 /**

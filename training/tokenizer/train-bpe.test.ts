@@ -33,14 +33,14 @@ describe('trainBpe', () => {
     const dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-bpe-'));
     try {
       writeChatFiles(dir, trainBpe(TEXTS, { vocabSize: FIRST + 30 }));
-      const { tokenizer, renderChat, bosId, eosId } = openTokenizer(await readChatFiles(dir));
+      const { tokenizer, renderChat, eosId } = openTokenizer(await readChatFiles(dir));
       for (const text of [...TEXTS.slice(0, 2), 'emoji 🙂 and\nnew lines', '']) {
         expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
       }
       expect(tokenizer.encode(TEXTS[0]!).length).toBeLessThan(TEXTS[0]!.length / 2);
       const ids = renderChat([{ role: 'user', content: 'low' }]);
       const id = (token: (typeof SPECIAL_TOKENS)[number]) => SPECIAL_TOKENS.indexOf(token);
-      expect(ids).toEqual([bosId, id('<|user|>'), ...tokenizer.encode('low'), eosId, id('<|assistant|>')]);
+      expect(ids).toEqual([id('<|bos|>'), id('<|user|>'), ...tokenizer.encode('low'), eosId, id('<|assistant|>')]);
     } finally {
       await rm(dir, { recursive: true });
     }

@@ -1,0 +1,93 @@
+/**
+ * A string that remembers who wrote each of its characters: the template, or whoever sent the
+ * messages. Every operation of the template language carries the origins along, so in the rendered
+ * text we still know what a message contained. What a template sees is always the plain string.
+ */
+
+/** A character that is a literal of the template, or a token that it was handed by name. */
+const WRITTEN = 'w';
+/** A character out of a message, or computed from one. */
+const GIVEN = 'g';
+
+export class Text {
+  readonly string: string;
+  /** For every UTF-16 unit of `string`, who wrote it. */
+  readonly #origin: string;
+
+  private constructor(string: string, origin: string) {
+    this.string = string;
+    this.#origin = origin;
+  }
+
+  static written(string: string): Text {
+    return new Text(string, WRITTEN.repeat(string.length));
+  }
+
+  static given(string: string): Text {
+    return new Text(string, GIVEN.repeat(string.length));
+  }
+
+  static join(parts: readonly Text[], separator = EMPTY): Text {
+    return new Text(
+      parts.map(({ string }) => string).join(separator.string),
+      parts.map((part) => part.#origin).join(separator.#origin),
+    );
+  }
+
+  /** Counts in UTF-16 units, as all positions here do. */
+  slice(start: number, end?: number): Text {
+    return new Text(this.string.slice(start, end), this.#origin.slice(start, end));
+  }
+
+  /** Its characters, each a code point, as Python counts them. */
+  characters(): Text[] {
+    const out: Text[] = [];
+    let at = 0;
+    for (const { length } of this.string) {
+      out.push(this.slice(at, at + length));
+      at += length;
+    }
+    return out;
+  }
+
+  /** The pieces between the matches. */
+  split(separator: string, limit = Number.POSITIVE_INFINITY): Text[] {
+    const out: Text[] = [];
+    let at = 0;
+    for (let found = this.string.indexOf(separator); found !== -1 && out.length < limit; ) {
+      out.push(this.slice(at, found));
+      at = found + separator.length;
+      found = this.string.indexOf(separator, at);
+    }
+    return [...out, this.slice(at)];
+  }
+
+  /** Replaces each character. The replacement has the origin of what it replaces. */
+  replaceCharacters(pattern: RegExp, replacement: (character: string) => string): Text {
+    return Text.join(
+      this.characters().map((character) => {
+        const { string } = character;
+        const changed = string.replace(pattern, replacement);
+        return changed === string ? character : new Text(changed, character.#origin[0]!.repeat(changed.length));
+      }),
+    );
+  }
+
+  /**
+   * The same text in other letters. If a letter becomes two, nobody can say any more which is
+   * whose: then all of it counts as given.
+   */
+  recase(change: (text: string) => string): Text {
+    const changed = change(this.string);
+    return changed.length === this.string.length ? new Text(changed, this.#origin) : Text.given(changed);
+  }
+
+  /** The longest stretches by one writer, in order. */
+  *stretches(): Generator<{ text: string; written: boolean }> {
+    for (const { 0: stretch, index } of this.#origin.matchAll(/(.)\1*/g)) {
+      yield { text: this.string.slice(index, index + stretch.length), written: stretch[0] === WRITTEN };
+    }
+  }
+}
+
+const EMPTY = Text.written('');
