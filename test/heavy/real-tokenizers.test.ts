@@ -1,6 +1,6 @@
 /**
  * Tokenizers and chat templates of real models, against what the reference implementations recorded
- * in `test/tokenizers`: tokenizers 0.23.3 in Rust, and Transformers with Jinja2.
+ * in `test/clients/tokenizers`: tokenizers 0.23.3 in Rust, and Transformers with Jinja2.
  */
 
 import { execFile } from 'node:child_process';
@@ -16,11 +16,11 @@ import { BundleTokenizer, TokenizerJson } from '#gpu-backend/model/tokenizer.ts'
 import { TokenizerConfig } from '#gpu-backend/model/tokenizer-config.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { TextStream } from '#shared/text/text-stream.ts';
+import recorded from '../clients/tokenizers/recorded.json' with { type: 'json' };
 import { smolLm2Gguf } from '../smollm2-gguf.ts';
-import recorded from '../tokenizers/recorded.json' with { type: 'json' };
 import { realConversations, realTexts } from './real-texts.ts';
 
-const FOLDER = path.join(import.meta.dirname, '../tokenizers');
+const FOLDER = path.join(import.meta.dirname, '../clients/tokenizers');
 const INSTALLED = ['deepseek_v3', 'llama2', 'llama3_1', 'qwen3'] as const;
 const NAMES = [...INSTALLED, 'smollm2'] as const;
 type Name = (typeof NAMES)[number];

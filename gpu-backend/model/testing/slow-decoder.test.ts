@@ -1,6 +1,6 @@
 /**
  * The slow decoder is the oracle of every family. This holds it against another one: logits that
- * Hugging Face's Transformers computed for the same weights (transformers-logits.py).
+ * Hugging Face's Transformers computed for the same weights (test/clients/transformers-logits.py).
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -19,7 +19,7 @@ from transformers.utils.chat_template_utils import _compile_jinja_template
 
 HERE = Path(__file__).parent
 NAMES = ["deepseek_v3", "llama2", "llama3_1", "qwen3", "smollm2"]
-PRINT = "import('../heavy/real-texts.ts').then((t) => console.log(JSON.stringify([t.realTexts(), t.realConversations()])))"
+PRINT = "import('../../heavy/real-texts.ts').then((t) => console.log(JSON.stringify([t.realTexts(), t.realConversations()])))"
 
 
 def digest(ids: list[int]) -> str:
@@ -37,7 +37,7 @@ def installed(name: str) -> tuple[Tokenizer, dict]:
 
 
 def smollm2() -> tuple[Tokenizer, dict]:
-    fields = GGUFReader(HERE / "../../.plimsoll/test-models/SmolLM2-135M-Instruct.Q4_1.gguf").fields
+    fields = GGUFReader(HERE / "../../../.plimsoll/test-models/SmolLM2-135M-Instruct.Q4_1.gguf").fields
     listed = lambda key: [fields[key].parts[i] for i in fields[key].data]
     strings = lambda key: [bytes(part).decode() for part in listed(key)]
     tokens = strings("tokenizer.ggml.tokens")

@@ -2,7 +2,7 @@
 
     node scripts/launch.mjs gpu-backend/model/testing/write-tiny-checkpoints.ts DIR
     pip install torch==2.5.1 transformers==5.0.0
-    python gpu-backend/model/testing/transformers-logits.py DIR
+    python test/clients/transformers-logits.py DIR
 
 Run it again when a tiny family changes. The tests only read the JSON and need no Python.
 """
@@ -27,4 +27,4 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
         "last": [round(x, 7) for x in logits[-1, :8].tolist()],
     }
 stored = {"transformers": transformers.__version__, "ids": IDS, "families": families}
-Path(__file__).with_suffix(".json").write_text(json.dumps(stored, indent=1) + "\n")
+(Path(__file__).parents[2] / "gpu-backend/model/testing/transformers-logits.json").write_text(json.dumps(stored, indent=1) + "\n")
