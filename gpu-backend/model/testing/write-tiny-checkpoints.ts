@@ -1,7 +1,7 @@
 /**
  * Writes the tiny families as Transformers reads a model: config.json, in the words of
- * `TINY_FAMILIES`, and model.safetensors. test/clients/transformers-logits.py reads them, and says how
- * to run both.
+ * `TINY_FAMILIES`, and model.safetensors. test/clients/transformers-logits.py reads them, and says
+ * how to run both.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
