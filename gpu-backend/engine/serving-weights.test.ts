@@ -6,8 +6,9 @@ import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
 import type { Bundle } from '../model/load-bundle.ts';
 import { servingWeights } from './serving-weights.ts';
 
-// servingWeights reads only these parts of a bundle.
-const bundle = tinyBundle({ routers: true, rank: 3 }) as unknown as Bundle;
+// servingWeights reads only the parts of a bundle that a tiny one has.
+const loaded = (options: Parameters<typeof tinyBundle>[0] = {}) => tinyBundle(options) as unknown as Bundle;
+const bundle = loaded({ routers: true, rank: 3 });
 const { config, experts, routers } = bundle;
 const F = config.intermediate_size;
 const d = config.hidden_size;
@@ -77,5 +78,5 @@ test('the router has a column for each expert in the bundle’s order, alpha for
 });
 
 test('has no router for a bundle without a layers router', () => {
-  expect(servingWeights(tinyBundle() as unknown as Bundle).lora!.router).toBeNull();
+  expect(servingWeights(loaded()).lora!.router).toBeNull();
 });

@@ -21,6 +21,7 @@ describe('a request that has no right to an answer is refused', () => {
     [
       'a directive without a floor',
       // The type forbids this, but a forger may send it.
+      // No typed directive lacks its floor.
       { edit: (d) => ({ ...d, line: { ...d.line, floor: undefined as unknown as number } }) },
       'directive_invalid',
     ],
