@@ -9,9 +9,9 @@
  */
 import { GraphSession } from '../graph/session.ts';
 import { type DecoderConfig, headDim, slidingWindow } from '../model/config.ts';
-import { buildServingGraph } from '../model/decoder.ts';
 import type { Bundle } from '../model/load-bundle.ts';
 import type { ExpertRole } from '../model/manifest.ts';
+import { buildServingGraph } from '../model/serving-graph.ts';
 import { batchFeeds } from './batch-feeds.ts';
 import type { Abilities, Experts, Output, SequenceId, Source, Step } from './experts.ts';
 import { KvCache, type Slot } from './kv-cache.ts';

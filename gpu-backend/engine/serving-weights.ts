@@ -3,10 +3,10 @@
  * experts and routers side by side.
  */
 import { type ExpertLayer, layerRank } from '../model/adapter.ts';
-import type { KernelTensor, ServingExperts, ServingWeights } from '../model/decoder.ts';
 import { transposeLinear } from '../model/kernel-layout.ts';
 import type { Bundle } from '../model/load-bundle.ts';
 import type { LayersRouter } from '../model/router.ts';
+import type { KernelTensor, ServingExperts, ServingWeights } from '../model/serving-graph.ts';
 
 export function servingWeights({ config, weights, experts, routers }: Bundle): ServingWeights {
   const base = new Map([...weights].map(([name, tensor]) => [name, transposeLinear(name, tensor)]));

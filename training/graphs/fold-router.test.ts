@@ -10,7 +10,7 @@ import { expect, test } from 'vitest';
 import { Graph } from '#gpu-backend/graph/graph.ts';
 import { add, matmul, sigmoid } from '#gpu-backend/graph/ops.ts';
 import { GraphSession } from '#gpu-backend/graph/session.ts';
-import type { KernelTensor } from '#gpu-backend/model/decoder.ts';
+import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
 import { createRandom } from '../data/random.ts';
 import { fillNormal } from '../stages/sft.ts';
 

@@ -3,7 +3,8 @@
  * stored only once, no matter how often it is used.
  */
 import type { Graph } from '#gpu-backend/graph/graph.ts';
-import type { KernelTensor, WeightSource } from '#gpu-backend/model/decoder.ts';
+import type { WeightSource } from '#gpu-backend/model/decoder.ts';
+import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
 
 export type FrozenWeights = ReadonlyMap<string, KernelTensor>;
 

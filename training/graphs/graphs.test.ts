@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Feed, float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
 import { type DecoderConfig, headDim } from '#gpu-backend/model/config.ts';
-import { buildServingGraph } from '#gpu-backend/model/decoder.ts';
+import { buildServingGraph } from '#gpu-backend/model/serving-graph.ts';
 import { createRandom } from '../data/random.ts';
 import { AdamW, type Parameters } from '../optim/adamw.ts';
 import { parameterFeeds } from '../run/loop.ts';

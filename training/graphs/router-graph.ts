@@ -43,8 +43,9 @@ import {
   tokenLogprobs,
 } from '#gpu-backend/graph/ops.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
-import { type GateInput, type KernelTensor, layerWeights, lmHead, mlpActivation } from '#gpu-backend/model/decoder.ts';
+import { type GateInput, layerWeights, lmHead, mlpActivation } from '#gpu-backend/model/decoder.ts';
 import { routerGates, spreadGates } from '#gpu-backend/model/router-gates.ts';
+import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
 import type { Mode } from '#shared/line/line.ts';
 import { gradients } from '../autodiff/gradients.ts';
 import { type FrozenWeights, frozenWeights } from './frozen-weights.ts';

@@ -1,8 +1,8 @@
 /** Stage `export`: writes base, tokenizer, experts and routers to disk as one bundle. */
 import type { Expert } from '#gpu-backend/model/adapter.ts';
-import type { KernelTensor } from '#gpu-backend/model/decoder.ts';
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
+import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import type { WeightType } from '#gpu-backend/model/write-safetensors.ts';
 import { WriteError } from '../run/write-error.ts';
