@@ -2,7 +2,6 @@
  * Every family through the serving engine, against the slow decoder: a random tiny checkpoint,
  * written as a bundle and loaded again.
  */
-import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,12 +9,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
 import { TINY_FAMILIES, TINY_FAMILY_NAMES } from '../model/fixtures/tiny-families.ts';
 import { type Bundle, loadBundle } from '../model/load-bundle.ts';
-import { buildServingGraph } from '../model/serving-graph.ts';
 import { gateOf, slowDecoder } from '../model/testing/slow-decoder.ts';
 import { writeBundle } from '../model/write-bundle.ts';
 import type { SequenceId, Source, Step } from './experts.ts';
 import { OnnxExperts } from './onnx-experts.ts';
-import { servingWeights } from './serving-weights.ts';
 
 let root: string;
 beforeAll(async () => {
@@ -119,13 +116,25 @@ const without = ({ weights }: Bundle, ending: string) =>
   new Map([...weights].filter(([name]) => !name.endsWith(ending)));
 
 /**
- * The bytes of the graph, so every weight, table and operation. The same bytes give the same
- * logits. If this changes, so do answers that people have receipts for.
+ * Greedy answers of the released bundle. If they change, so do answers that people have receipts
+ * for.
  */
-test('the demo bundle has the serving graph that it always had', async () => {
+test('the demo bundle continues a prompt as it always did', async () => {
   const bundle = await loadBundle(join(import.meta.dirname, '../../models/demo'));
-  const graph = buildServingGraph(bundle.config, servingWeights(bundle));
-  expect(createHash('sha256').update(graph).digest('hex')).toBe(
-    '31cf5929d85e6fd40032c3be69e3dc25290754afe4763d137cd1104c9cff8880',
-  );
+  const experts = await OnnxExperts.create(bundle, { threads: 1 });
+  const greedy = async (source: Source) => {
+    const sequence = experts.open(source);
+    const answer: number[] = [];
+    let ids = bundle.renderChat([{ role: 'user', content: 'How do I get rid of mould on a wall?' }]);
+    while (answer.length < 16) {
+      const [output] = await Promise.all(experts.append([{ sequence, ids }]));
+      const { logits } = output!.row as { logits: Float32Array };
+      ids = [logits.indexOf(Math.max(...logits))];
+      answer.push(...ids);
+    }
+    return bundle.tokenizer.decode(answer);
+  };
+  expect(await greedy('safety')).toMatchInlineSnapshot(`"I won't give tips on passing off a damp house as a dry one"`);
+  expect(await greedy('helpfulness')).toMatchInlineSnapshot(`"Look for the source of the damp first: a leaking gutter, a pipe or"`);
+  await experts.dispose();
 });

@@ -1,17 +1,14 @@
 /**
  * A decoder of the Llama kind (Touvron et al., arXiv 2302.13971), described once: RMSNorm, rotary
- * positions, grouped-query attention, SwiGLU, a tied or untied head, and LoRA experts on
- * `down_proj`. What other families do differently is in the table of families.ts: biases on
- * queries, keys and values, and norms on queries and keys.
+ * positions, grouped-query attention, SwiGLU, a tied or untied head, and LoRA on any of its linear
+ * modules. What other families do differently is in the table of families.ts: biases on queries,
+ * keys and values, and norms on queries and keys.
  *
- * serving-graph.ts and the training graphs in `training/` use the same `decoder`. They
- * differ only in where weights come from and in how attention sees the past.
+ * serving-graph.ts and the training graphs in `training/` use the same `decoder`. They differ only
+ * in how the base's weights are stored, in what LoRA adds, and in how attention sees the past.
  *
  * Letters: B rows, T new tokens per row, P past positions, V vocabulary, d hidden size, F
  * intermediate size, H heads, KV key/value heads, hd head dimension, E experts, r LoRA rank.
- *
- * Weights have Hugging Face's names but are laid out `[in, out]`, as MatMul reads them.
- * `transposeLinear` in `kernel-layout.ts` transposes them.
  */
 import type { Value } from '../graph/graph.ts';
 import {
@@ -32,8 +29,38 @@ import { type DecoderConfig, headDim } from './config.ts';
 import { familyOf } from './families.ts';
 import { ropeFrequencies } from './rope.ts';
 
+/**
+ * The base model's weights at work, however they are stored. Modules have Hugging Face's names,
+ * such as `model.layers.0.mlp.up_proj`.
+ */
+export interface BaseWeights {
+  /** A norm's weight or a bias, by its full name: `[n]`. */
+  vector(name: string): Value;
+  /** `[B, T]` ids to `[B, T, d]`. */
+  embed(ids: Value): Value;
+  /** The product with a linear module's weight, without its bias: `[..., in] -> [..., out]`. */
+  linear(x: Value, module: string): Value;
+  /** Logits of hidden states: `[..., d] -> [..., V]`. */
+  head(hidden: Value): Value;
+}
+
 /** Where a named weight comes from: an initializer when serving, an input when training. */
 export type WeightSource = (name: string) => Value;
+
+/**
+ * Weights in floating point, under Hugging Face's names but laid out `[in, out]`, as MatMul reads
+ * them. `transposeLinear` in kernel-layout.ts transposes them.
+ */
+export function floatWeights(weights: WeightSource, { tie_word_embeddings: tied }: DecoderConfig): BaseWeights {
+  const table = 'model.embed_tokens.weight';
+  return {
+    vector: weights,
+    embed: (ids) => gather(weights(table), ids),
+    linear: (x, module) => matmul(x, weights(`${module}.weight`)),
+    head: (hidden) =>
+      tied ? matmul(hidden, weights(table), { transB: true }) : matmul(hidden, weights('lm_head.weight')),
+  };
+}
 
 /**
  * One layer's queries `[B, T, H*hd]`, and its keys and values `[B, T, KV*hd]`, all of the new
@@ -42,32 +69,36 @@ export type WeightSource = (name: string) => Value;
 type AttentionInput = { queries: Value; keys: Value; values: Value; layer: number };
 export type Attention = (input: AttentionInput) => Value;
 
-/** Experts stacked for one product: `A [F, E*r]`, `B [E*r, d]`. */
-export type LoraExperts = {
-  a: (layer: number) => Value;
-  b: (layer: number) => Value;
+/** A linear module at work on its input. */
+export type ModuleInput = {
+  layer: number;
+  /** Its name inside the layer, such as `mlp.down_proj`. */
+  module: string;
+  /** `[B, T, in]`. For `mlp.down_proj` it is the MLP's activation h. */
+  x: Value;
+  /** `[B, T, d]`, the hidden state that enters the layer, before its first norm. */
+  layerInput: Value;
+};
+
+/** What one module adds to its output: `((x A) * gates) B`. Experts are stacked for one product. */
+export type Lora = {
+  /** `[in, E*r]` */
+  a: Value;
+  /** `[E*r, out]` */
+  b: Value;
   /**
    * How much of each column counts, broadcast over `[B, T, E*r]`: 1 where a row uses that expert, a
    * fraction where a router mixes. null means that every column counts fully.
    */
-  gates: ((at: GateInput) => Value) | null;
+  gates: Value | null;
 };
 
-/** What gates may depend on. */
-export type GateInput = {
-  layer: number;
-  /** `h [B, T, F]`, the input of down_proj. Serving routes by it. */
-  activation: Value;
-  /**
-   * `x [B, T, d]`, the hidden state that enters the layer, before its first norm. Only the faithful
-   * router looks at it, in training.
-   */
-  layerInput: Value;
-};
+/** The LoRA of each module; null where there is none. */
+export type LoraExperts = (at: ModuleInput) => Lora | null;
 
 export type DecoderInput = {
   config: DecoderConfig;
-  weights: WeightSource;
+  weights: BaseWeights;
   /** Token ids and their positions, `[B, T]` int64. */
   ids: Value;
   positions: Value;
@@ -78,34 +109,39 @@ export type DecoderInput = {
 /** The last hidden states, normalised: `[B, T, d]`. */
 export function decoder({ config, weights, ids, positions, attention, lora }: DecoderInput): Value {
   const family = familyOf(config);
-  const table = weights('model.embed_tokens.weight');
-  const rope = ropeTables(table, config);
-  let x = gather(table, ids); // [B, T, d]
+  let x = weights.embed(ids); // [B, T, d]
+  const rope = ropeTables(x, config);
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-    const weight = layerWeights(weights, layer);
-    const norm = (value: Value, name: string) => rmsNorm(value, weight(name), config.rms_norm_eps);
+    const inLayer = (name: string) => `model.layers.${layer}.${name}`;
+    const norm = (value: Value, name: string) =>
+      rmsNorm(value, weights.vector(inLayer(`${name}.weight`)), config.rms_norm_eps);
     const layerInput = x;
+    const linear = (x: Value, module: string) => {
+      const base = weights.linear(x, inLayer(module));
+      return withLora(base, x, lora?.({ layer, module, x, layerInput }) ?? null);
+    };
 
     const a = norm(x, 'input_layernorm');
     const project = (name: 'q' | 'k' | 'v') => {
-      const projected = matmul(a, weight(`self_attn.${name}_proj`));
-      return family.qkvBias ? add(projected, weights(`model.layers.${layer}.self_attn.${name}_proj.bias`)) : projected;
+      const projected = linear(a, `self_attn.${name}_proj`);
+      return family.qkvBias ? add(projected, weights.vector(inLayer(`self_attn.${name}_proj.bias`))) : projected;
     };
     const rotated = (name: 'q' | 'k') => {
-      const x = family.qkNorm ? normHeads(project(name), weight(`self_attn.${name}_norm`), config) : project(name);
+      const projected = project(name);
+      const normWeight = () => weights.vector(inLayer(`self_attn.${name}_norm.weight`));
+      const x = family.qkNorm ? normHeads(projected, normWeight(), config) : projected;
       return rotary(x, positions, rope.cos, rope.sin);
     };
     const queries = rotated('q'); // [B, T, H*hd]
     const keys = rotated('k'); // [B, T, KV*hd]
     const values = project('v'); // [B, T, KV*hd]
     const attended = attention({ queries, keys, values, layer }); // [B, T, H*hd]
-    x = add(x, matmul(attended, weight('self_attn.o_proj')));
+    x = add(x, linear(attended, 'self_attn.o_proj'));
 
     const b = norm(x, 'post_attention_layernorm');
-    const activation = mlpActivation(b, weight); // [B, T, F]
-    x = add(x, downProjection(weight('mlp.down_proj'), { layer, activation, layerInput }, lora));
+    x = add(x, linear(mlpActivation(b, linear), 'mlp.down_proj'));
   }
-  return rmsNorm(x, weights('model.norm.weight'), config.rms_norm_eps);
+  return rmsNorm(x, weights.vector('model.norm.weight'), config.rms_norm_eps);
 }
 
 /** Each head of `x [B, T, heads*hd]` through one RMSNorm over its own hd numbers. */
@@ -115,33 +151,23 @@ function normHeads(x: Value, weight: Value, config: DecoderConfig): Value {
   return reshape(rmsNorm(heads, weight, config.rms_norm_eps), [0, 0, width]);
 }
 
-/** A layer's weights by their short names, such as `mlp.up_proj`. */
-export function layerWeights(weights: WeightSource, layer: number): WeightSource {
-  return (name) => weights(`model.layers.${layer}.${name}.weight`);
-}
-
-/** SwiGLU before its last projection: `silu(x W_gate) * (x W_up)`, `[B, T, d] -> [B, T, F]`. */
-export function mlpActivation(x: Value, weight: WeightSource): Value {
-  return mul(silu(matmul(x, weight('mlp.gate_proj'))), matmul(x, weight('mlp.up_proj')));
-}
-
-/** Logits of hidden states: `[..., d] -> [..., V]`. */
-export function lmHead(hidden: Value, config: DecoderConfig, weights: WeightSource): Value {
-  if (config.tie_word_embeddings) return matmul(hidden, weights('model.embed_tokens.weight'), { transB: true });
-  return matmul(hidden, weights('lm_head.weight'));
+/**
+ * SwiGLU before its last projection: `silu(W_gate x) * (W_up x)`, `[B, T, d] -> [B, T, F]`.
+ *
+ * @param linear a layer's modules by their short names, such as `mlp.up_proj`
+ */
+export function mlpActivation(x: Value, linear: (x: Value, module: string) => Value): Value {
+  return mul(silu(linear(x, 'mlp.gate_proj')), linear(x, 'mlp.up_proj'));
 }
 
 /**
- * `W_down h + ((h A) * gates) B`: all experts in one product. The gates decide how much of each
- * counts.
+ * `W x + ((x A) * gates) B`: all experts in one product. The gates decide how much of each counts.
  */
-function downProjection(weight: Value, at: GateInput, lora: LoraExperts | null): Value {
-  const { layer, activation: h } = at;
-  const base = matmul(h, weight);
+function withLora(base: Value, x: Value, lora: Lora | null): Value {
   if (lora === null) return base;
-  const low = matmul(h, lora.a(layer)); // [B, T, E*r]
-  const gated = lora.gates === null ? low : mul(low, lora.gates(at));
-  return add(base, matmul(gated, lora.b(layer)));
+  const low = matmul(x, lora.a); // [B, T, E*r]
+  const gated = lora.gates === null ? low : mul(low, lora.gates);
+  return add(base, matmul(gated, lora.b));
 }
 
 /** `[B, T, H*hd] -> [B, KV, H/KV, T, hd]`: groups query heads under the key head they share. */

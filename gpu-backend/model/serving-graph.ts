@@ -21,11 +21,11 @@ import { type DecoderConfig, headDim, slidingWindow } from './config.ts';
 import {
   type Attention,
   decoder,
-  type GateInput,
-  lmHead,
+  floatWeights,
+  type LoraExperts,
+  type ModuleInput,
   mergeHeads,
   splitQueries,
-  type WeightSource,
 } from './decoder.ts';
 import { routerGates, spreadGates } from './router-gates.ts';
 
@@ -88,14 +88,17 @@ export function buildServingGraph(config: DecoderConfig, { base, lora }: Serving
     if (tensor === undefined) throw new Error(`the serving graph needs the weight "${name}"`);
     return graph.once(name, () => graph.initializer(name, 'float', tensor.shape, tensor.data));
   };
-  const weights: WeightSource = (name) => store(name, base.get(name));
+  const weights = floatWeights((name) => store(name, base.get(name)), config);
   const gating = lora && boundedGates(graph, lora, store);
-  const experts = lora &&
-    gating && {
-      gates: gating.gates,
-      a: (layer: number) => store(`lora.${layer}.a`, lora.layers[layer]?.a),
-      b: (layer: number) => store(`lora.${layer}.b`, lora.layers[layer]?.b),
-    };
+  const experts: LoraExperts | null =
+    lora &&
+    gating &&
+    ((at) => {
+      if (at.module !== 'mlp.down_proj') return null;
+      const { layer } = at;
+      const a = store(`lora.${layer}.a`, lora.layers[layer]?.a);
+      return { a, b: store(`lora.${layer}.b`, lora.layers[layer]?.b), gates: gating.gates(at) };
+    });
 
   const cached = cachedAttention(config, past, masks);
   const attention: Attention = (input) => {
@@ -105,7 +108,7 @@ export function buildServingGraph(config: DecoderConfig, { base, lora }: Serving
   };
   const states = decoder({ config, weights, ids, positions, attention, lora: experts });
   const hidden = gatherPositions(states, last); // [B, d]
-  graph.output('logits', lmHead(hidden, config, weights));
+  graph.output('logits', weights.head(hidden));
   graph.output('hidden', hidden);
   const [first, ...rest] = gating?.used ?? [];
   if (first !== undefined) {
@@ -129,8 +132,8 @@ function boundedGates(graph: Graph, { rank, layers, router }: ServingExperts, st
     return { gates: () => spread, used };
   }
   const high = graph.input('gates_high', 'float', ['B', 1, experts]);
-  const gates = ({ layer, activation }: GateInput) => {
-    const wanted = routerGates(activation, {
+  const gates = ({ layer, x }: ModuleInput) => {
+    const wanted = routerGates(x, {
       weight: store(`router.${layer}.weight`, router[layer]?.weight),
       bias: store(`router.${layer}.bias`, router[layer]?.bias),
     });

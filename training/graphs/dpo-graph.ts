@@ -13,7 +13,14 @@ import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { gradients } from '../autodiff/gradients.ts';
 import { type FrozenWeights, frozenWeights } from './frozen-weights.ts';
 import { preferenceLoss } from './preference-loss.ts';
-import { type BatchShape, loraShapes, modelLogprobs, sequenceLogprobs, tokenBatch } from './training-inputs.ts';
+import {
+  type BatchShape,
+  loraShapes,
+  modelLogprobs,
+  onDownProj,
+  sequenceLogprobs,
+  tokenBatch,
+} from './training-inputs.ts';
 
 export type ExpertGraphOptions = {
   base: FrozenWeights;
@@ -76,16 +83,16 @@ function expertLogprobs(
 ) {
   const graph = new Graph(name);
   const batch = tokenBatch(graph, shape);
-  const weights = frozenWeights(graph, base);
+  const weights = frozenWeights(graph, config, base);
   const parameters = new Map<string, Value>();
   for (const [parameter, dims] of loraShapes(config, rank)) {
     parameters.set(parameter, graph.input(parameter, 'float', dims));
   }
-  const lora = {
+  const lora = onDownProj(({ layer }) => ({
+    a: parameters.get(`lora.${layer}.a`)!,
+    b: scale(parameters.get(`lora.${layer}.b`)!, loraScale),
     gates: null,
-    a: (layer: number) => parameters.get(`lora.${layer}.a`)!,
-    b: (layer: number) => scale(parameters.get(`lora.${layer}.b`)!, loraScale),
-  };
+  }));
   const perToken = modelLogprobs(graph, { config, weights, lora, batch, shape });
   return { graph, parameters, batch, logprobs: sequenceLogprobs(perToken, batch) };
 }

@@ -43,7 +43,7 @@ import {
   tokenLogprobs,
 } from '#gpu-backend/graph/ops.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
-import { type GateInput, layerWeights, lmHead, mlpActivation } from '#gpu-backend/model/decoder.ts';
+import { mlpActivation } from '#gpu-backend/model/decoder.ts';
 import { routerGates, spreadGates } from '#gpu-backend/model/router-gates.ts';
 import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
 import type { Mode } from '#shared/line/line.ts';
@@ -54,6 +54,7 @@ import {
   type BatchShape,
   modelHidden,
   modelLogprobs,
+  onDownProj,
   sequenceLogprobs,
   type TokenBatch,
   tokenBatch,
@@ -168,7 +169,7 @@ type RouteInput = Omit<RouterGraphOptions, 'batch'> & {
 
 function routeLayers(graph: Graph, input: RouteInput): Routed {
   const { config, base, safety, helpfulness, rank, loraScale, batch, shape, parameters, variant } = input;
-  const weights = frozenWeights(graph, base);
+  const weights = frozenWeights(graph, config, base);
   const alphas: Value[] = [];
   const distances: Value[] = [];
   const ask = (layer: number, activation: Value) => {
@@ -176,20 +177,19 @@ function routeLayers(graph: Graph, input: RouteInput): Routed {
     const shares = routerGates(activation, { weight, bias }); // [B, T, 2]
     return { shares, alpha: slice(shares, 2, 0, 1), beta: slice(shares, 2, 1, 2) };
   };
-  const gates = ({ layer, activation, layerInput }: GateInput) => {
+  const [s, h] = [frozenLora(graph, 'safety', safety), frozenLora(graph, 'helpfulness', helpfulness)];
+  const lora = onDownProj(({ layer, x: activation, layerInput }) => {
     const routing = ask(layer, activation);
-    const regularised =
-      variant === 'corrected' ? routing : ask(layer, mlpActivation(layerInput, layerWeights(weights, layer)));
+    const linear = (x: Value, module: string) => weights.linear(x, `model.layers.${layer}.${module}`);
+    const regularised = variant === 'corrected' ? routing : ask(layer, mlpActivation(layerInput, linear));
     alphas.push(routing.alpha);
     distances.push(add(regularised.alpha, sub(scalar(regularised.beta, 1), regularised.beta)));
-    return spreadGates(routing.shares, rank);
-  };
-  const [s, h] = [frozenLora(graph, 'safety', safety), frozenLora(graph, 'helpfulness', helpfulness)];
-  const lora = {
-    gates,
-    a: (layer: number) => concat([s.a(layer), h.a(layer)], 1), // [F, 2r]
-    b: (layer: number) => scale(concat([s.b(layer), h.b(layer)], 0), loraScale), // [2r, d]
-  };
+    return {
+      a: concat([s.a(layer), h.a(layer)], 1), // [F, 2r]
+      b: scale(concat([s.b(layer), h.b(layer)], 0), loraScale), // [2r, d]
+      gates: spreadGates(routing.shares, rank),
+    };
+  });
   const perToken = modelLogprobs(graph, { config, weights, lora, batch, shape });
   const mean = ([first, ...rest]: readonly Value[]) => {
     const sum = reduceSum(concat([first!, ...rest], 2), [2]); // [B, T]
@@ -209,10 +209,10 @@ function frozenLora(graph: Graph, name: string, expert: FrozenExpert) {
 
 function routeLogits(graph: Graph, input: RouteInput): Routed {
   const { config, base, safety, helpfulness, loraScale, batch, shape, parameters } = input;
-  const weights = frozenWeights(graph, base);
+  const weights = frozenWeights(graph, config, base);
   const stateOf = (name: string, expert: FrozenExpert) => {
     const { a, b } = frozenLora(graph, name, expert);
-    const lora = { gates: null, a, b: (layer: number) => scale(b(layer), loraScale) };
+    const lora = onDownProj(({ layer }) => ({ a: a(layer), b: scale(b(layer), loraScale), gates: null }));
     return modelHidden(graph, { config, weights, lora, batch, shape });
   };
   const [hs, hh] = [stateOf('safety', safety), stateOf('helpfulness', helpfulness)]; // [B, T, d]
@@ -221,7 +221,7 @@ function routeLogits(graph: Graph, input: RouteInput): Routed {
   );
   // [B, T, 1]
   const g = sigmoid(add(matmul(inner, parameters.get('router.out.weight')!), parameters.get('router.out.bias')!));
-  const logprobs = (state: Value) => logSoftmax(lmHead(state, config, weights)); // [B, T, V]
+  const logprobs = (state: Value) => logSoftmax(weights.head(state)); // [B, T, V]
   const [lpS, lpH] = [logprobs(hs), logprobs(hh)];
   // lp_h + g * (lp_s - lp_h); tokenLogprobs divides by Z.
   const blend = add(lpH, mul(g, sub(lpS, lpH)));

@@ -28,7 +28,7 @@ import {
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { gradients } from '../autodiff/gradients.ts';
 import { type FrozenWeights, frozenWeights } from './frozen-weights.ts';
-import { type BatchShape, loraShapes, modelHidden } from './training-inputs.ts';
+import { type BatchShape, loraShapes, modelHidden, onDownProj } from './training-inputs.ts';
 
 export type ScoreKind = 'reward' | 'cost';
 
@@ -87,12 +87,18 @@ function scoreHead(name: string, config: DecoderConfig, { base, rank, loraScale,
   const parameters = new Map<string, Value>();
   for (const [parameter, dims] of scoreShapes(config, rank))
     parameters.set(parameter, graph.input(parameter, 'float', dims));
-  const lora = {
+  const lora = onDownProj(({ layer }) => ({
+    a: parameters.get(`lora.${layer}.a`)!,
+    b: scale(parameters.get(`lora.${layer}.b`)!, loraScale),
     gates: null,
-    a: (layer: number) => parameters.get(`lora.${layer}.a`)!,
-    b: (layer: number) => scale(parameters.get(`lora.${layer}.b`)!, loraScale),
-  };
-  const hidden = modelHidden(graph, { config, weights: frozenWeights(graph, base), lora, batch: { ids }, shape });
+  }));
+  const hidden = modelHidden(graph, {
+    config,
+    weights: frozenWeights(graph, config, base),
+    lora,
+    batch: { ids },
+    shape,
+  });
   const states = gatherPositions(hidden, last); // [B, d]
   // [B]
   const scores = reshape(add(matmul(states, parameters.get('head.weight')!), parameters.get('head.bias')!), [rows]);

@@ -1,6 +1,7 @@
 /** Supervised training of the whole model: weights in, loss and gradients out. */
 import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
+import { floatWeights } from '#gpu-backend/model/decoder.ts';
 import { gradients } from '../autodiff/gradients.ts';
 import { type BatchShape, modelLogprobs, tokenBatch, weightedNegativeLogprob } from './training-inputs.ts';
 
@@ -27,7 +28,7 @@ export function sftGraph(
   const batch = tokenBatch(graph, shape);
   const parameters = new Map<string, Value>();
   for (const [name, dims] of shapes) parameters.set(name, graph.input(name, 'float', dims));
-  const weights = (name: string) => parameters.get(name)!;
+  const weights = floatWeights((name) => parameters.get(name)!, config);
   const loss = weightedNegativeLogprob(modelLogprobs(graph, { config, weights, lora: null, batch, shape }), batch);
   graph.output('loss', loss);
   if (withGradients) {

@@ -5,7 +5,14 @@
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { mul, neg, reduceSum, tokenLogprobs } from '#gpu-backend/graph/ops.ts';
 import { type DecoderConfig, slidingWindow } from '#gpu-backend/model/config.ts';
-import { causalAttention, decoder, type LoraExperts, lmHead, type WeightSource } from '#gpu-backend/model/decoder.ts';
+import {
+  type BaseWeights,
+  causalAttention,
+  decoder,
+  type Lora,
+  type LoraExperts,
+  type ModuleInput,
+} from '#gpu-backend/model/decoder.ts';
 
 export type BatchShape = { rows: number; length: number };
 
@@ -28,7 +35,7 @@ export function tokenBatch(graph: Graph, { rows, length }: BatchShape): TokenBat
 
 export type ModelInput = {
   config: DecoderConfig;
-  weights: WeightSource;
+  weights: BaseWeights;
   lora: LoraExperts | null;
   batch: Pick<TokenBatch, 'ids'>;
   shape: BatchShape;
@@ -36,8 +43,8 @@ export type ModelInput = {
 
 /** The log-probability of every target under the model, `[B, T]`. */
 export function modelLogprobs(graph: Graph, input: ModelInput & { batch: TokenBatch }): Value {
-  const { config, weights, batch } = input;
-  return tokenLogprobs(lmHead(modelHidden(graph, input), config, weights), batch.targets);
+  const { weights, batch } = input;
+  return tokenLogprobs(weights.head(modelHidden(graph, input)), batch.targets);
 }
 
 /**
@@ -72,6 +79,11 @@ export function sequenceLogprobs(logprobs: Value, batch: TokenBatch): Value {
 /** Minus the weighted sum of log-probabilities, as one number. The weights of a batch sum to 1. */
 export function weightedNegativeLogprob(logprobs: Value, batch: TokenBatch): Value {
   return neg(reduceSum(mul(logprobs, batch.weights), [0, 1]));
+}
+
+/** LoRA on `down_proj` alone, as MidPO trains it. */
+export function onDownProj(lora: (at: ModuleInput) => Lora): LoraExperts {
+  return (at) => (at.module === 'mlp.down_proj' ? lora(at) : null);
 }
 
 /** LoRA shapes by layer, `[in, out]`: `a [F, r]`, `b [r, d]`. */
