@@ -127,6 +127,11 @@ function mixedExperts(
   { count, modules, router }: ServingExperts,
   store: Store,
 ): { lora: LoraExperts; routed: Value[] } {
+  const elsewhere = [...modules.keys()].find((name) => !name.endsWith(`.${DOWN_PROJ}`));
+  // Nothing would say how much of each expert a layers row gets there.
+  if (router !== null && elsewhere !== undefined) {
+    throw new Error(`a layers router needs experts that change only ${DOWN_PROJ}, found one on ${elsewhere}`);
+  }
   const low = graph.input('gates_low', 'float', ['B', 1, count]);
   const high = router && graph.input('gates_high', 'float', ['B', 1, count]);
   const routed: Value[] = [];
