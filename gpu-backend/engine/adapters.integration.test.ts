@@ -24,7 +24,7 @@ afterAll(() => rm(root, { recursive: true }));
 
 /**
  * Float32 against float64 over the same sums, as in the test of families: the errors found are
- * below 1e-5, and the LoRA of a single module changes logits by more than 0.01 (see "the tolerance
+ * below 5e-6, and the LoRA of a single module changes logits by more than 0.01 (see "the tolerance
  * tells").
  */
 const TOLERANCE = 1e-4;
