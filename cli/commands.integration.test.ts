@@ -59,7 +59,7 @@ test('model check prints what a bundle holds', async () => {
   expect(stdout).toMatch(/^id +tiny$/m);
   expect(stdout).toContain((await loadBundle(path.join(folder, 'tiny'))).digest);
   expect(stdout).toMatch(/^parameters +[\d,]+$/m);
-  expect(stdout).toMatch(/^expert +safety: safety, rank 4, alpha 8, [\d,]+ parameters$/m);
+  expect(stdout).toMatch(/^expert +safety: safety, rank 4 on down_proj, alpha 8, [\d,]+ parameters$/m);
 });
 
 test('model check says what an adapter was trained on, if that is another base', async () => {

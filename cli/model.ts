@@ -1,6 +1,7 @@
 /** `plimsoll model`: shows what a bundle on disk holds. */
 import { readdir } from 'node:fs/promises';
 import { Command } from 'commander';
+import { moduleRank } from '#gpu-backend/model/adapter.ts';
 import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { elementCount, type Tensor } from '#gpu-backend/model/tensor.ts';
 import { inBundle } from './options/bundle-folder.ts';
@@ -24,9 +25,12 @@ export function modelCommand(): Command {
 }
 
 function summary({ id, digest, config, manifest, weights, experts, routers }: Bundle): string {
-  const adapters = experts.map(({ name, role, rank, alpha, trainedOn, layers }) => {
-    const parameters = count(layers.flatMap(({ a, b }) => [a, b]));
-    return `expert      ${name}: ${role}, rank ${rank}, alpha ${alpha}, ${parameters} parameters${trainedOn === undefined ? '' : `, trained on ${JSON.stringify(trainedOn)}`}`;
+  const adapters = experts.map(({ name, role, alpha, trainedOn, modules }) => {
+    if (modules.size === 0) return `expert      ${name}: ${role}, the base alone`;
+    const parameters = count([...modules.values()].flatMap(({ a, b }) => [a, b]));
+    const kinds = new Set([...modules.keys()].map((module) => module.slice(module.lastIndexOf('.') + 1)));
+    const ranks = new Set([...modules.values()].map(moduleRank).sort((a, b) => a - b));
+    return `expert      ${name}: ${role}, rank ${[...ranks].join('/')} on ${[...kinds].join(', ')}, alpha ${alpha}, ${parameters} parameters${trainedOn === undefined ? '' : `, trained on ${JSON.stringify(trainedOn)}`}`;
   });
   return [
     `id          ${id}`,

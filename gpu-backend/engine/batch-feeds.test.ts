@@ -25,7 +25,7 @@ function cacheWithHole() {
 const options = {
   width: WIDTH,
   roles: ['safety', 'helpfulness'] as const,
-  hasLayersRouter: true,
+  gates: 'routed' as const,
   lastPosition: 3,
   window: null,
 };
@@ -71,12 +71,15 @@ test('feeds rows side by side, padded on the right, each at its own length', () 
   }
 });
 
-test('feeds no upper bounds to a graph without a layers router', () => {
+test.each([
+  ['fixed', ['gates_low']],
+  ['routed', ['gates_low', 'gates_high']],
+  ['none', []],
+] as const)('feeds a graph with gates of the kind %s just its own bounds', (gates, wanted) => {
   const { cache, last } = cacheWithHole();
   const batch = [{ ids: [1], slot: last, source: 'safety' as const, bounds: undefined }];
-  const { feeds } = batchFeeds(batch, { ...options, hasLayersRouter: false, past: cache.past([last]) });
-  expect(Object.keys(feeds)).not.toContain('gates_high');
-  expect(feeds.gates_low).toBeDefined();
+  const { feeds } = batchFeeds(batch, { ...options, gates, past: cache.past([last]) });
+  expect(Object.keys(feeds).filter((name) => name.startsWith('gates'))).toEqual(wanted);
 });
 
 test('feeds a window as a mask for each new token', () => {

@@ -1,6 +1,6 @@
 /**
- * The inputs of one run of the serving graph (model/decoder.ts describes each), for sequences of
- * different lengths. A row with fewer new tokens than the longest is padded on the right.
+ * The inputs of one run of the serving graph (model/serving-graph.ts describes each), for sequences
+ * of different lengths. A row with fewer new tokens than the longest is padded on the right.
  */
 import { type Feed, float32 } from '../graph/session.ts';
 import type { ExpertRole } from '../model/manifest.ts';
@@ -16,7 +16,8 @@ export type BatchOptions = {
   width: number;
   /** The experts, in the graph's order. */
   roles: readonly ExpertRole[];
-  hasLayersRouter: boolean;
+  /** What bounds the graph's gates: nothing (it has none), one number each, or an interval. */
+  gates: 'none' | 'fixed' | 'routed';
   /** The last position of the rotary table. */
   lastPosition: number;
   /** How many tokens a token sees; null for all. */
@@ -26,7 +27,7 @@ export type BatchOptions = {
 /** @returns the graph's inputs for the rows of `past`, and T, the number of tokens per row */
 export function batchFeeds(
   batch: readonly BatchedStep[],
-  { past, width, roles, hasLayersRouter, lastPosition, window }: BatchOptions,
+  { past, width, roles, gates, lastPosition, window }: BatchOptions,
 ): { feeds: Record<string, Feed>; steps: number } {
   const { rows: B, length: P } = past;
   const T = Math.max(...batch.map(({ ids }) => ids.length));
@@ -47,7 +48,7 @@ export function batchFeeds(
     lengths[row] = step.slot.length;
   }
   const { low, high } = gateBounds(gated, roles);
-  const gates = [B, 1, roles.length];
+  const gateDims = [B, 1, roles.length];
   const feeds: Record<string, Feed> = {
     ids: { dims: [B, T], data: ids },
     positions: { dims: [B, T], data: positions },
@@ -57,8 +58,8 @@ export function batchFeeds(
         ? float32([B, 1, 1, P], past.mask)
         : float32([B, 1, T, P], windowedPastMask(past, { lengths, T, window })),
     new_mask: float32([B, 1, T, T], newMask(B, T, window)),
-    gates_low: float32(gates, low),
-    ...(hasLayersRouter && { gates_high: float32(gates, high) }),
+    ...(gates !== 'none' && { gates_low: float32(gateDims, low) }),
+    ...(gates === 'routed' && { gates_high: float32(gateDims, high) }),
   };
   past.keys.forEach((keys, layer) => {
     feeds[`past_k.${layer}`] = float32([P, B, width], keys);

@@ -135,6 +135,8 @@ test('the demo bundle continues a prompt as it always did', async () => {
     return bundle.tokenizer.decode(answer);
   };
   expect(await greedy('safety')).toMatchInlineSnapshot(`"I won't give tips on passing off a damp house as a dry one"`);
-  expect(await greedy('helpfulness')).toMatchInlineSnapshot(`"Look for the source of the damp first: a leaking gutter, a pipe or"`);
+  expect(await greedy('helpfulness')).toMatchInlineSnapshot(
+    `"Look for the source of the damp first: a leaking gutter, a pipe or"`,
+  );
   await experts.dispose();
 });

@@ -154,6 +154,13 @@ test('with both bounds at 0 or 1, the graph with a router gives the same numbers
   await plain.dispose();
 });
 
+test('a layers router cannot be served with experts on other modules', async () => {
+  const elsewhere = tinyBundle({ targets: ['self_attn.o_proj', 'mlp.down_proj'] }).experts;
+  await expect(OnnxExperts.create({ ...bundle, experts: elsewhere }, { threads: 1 })).rejects.toThrow(
+    'a layers router needs experts that change only mlp.down_proj, found one on model.layers.0.self_attn.o_proj',
+  );
+});
+
 test('the order of the experts in the bundle does not matter', async () => {
   const turned = await OnnxExperts.create({ ...bundle, experts: bundle.experts.toReversed() }, { threads: 1 });
   const [output] = await fresh([layers(0.3)]);

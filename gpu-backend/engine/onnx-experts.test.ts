@@ -51,15 +51,20 @@ function expectClose(found: Float32Array, wanted: Float32Array): void {
 /** The expert with its effect removed: its B is zero. */
 const muted = (expert: Expert): Expert => ({
   ...expert,
-  layers: expert.layers.map(({ b, ...layer }) => ({ ...layer, b: { ...b, data: new Float32Array(b.data.length) } })),
+  modules: new Map(
+    [...expert.modules].map(([name, { b, ...module }]) => [
+      name,
+      { ...module, b: { ...b, data: new Float32Array(b.data.length) } },
+    ]),
+  ),
 });
 
 /** The base weights with one expert added into every down_proj, straight from the definition. */
-function mergeExpert({ weights, config }: Bundle, { layers, rank }: Expert): Bundle['weights'] {
+function mergeExpert({ weights, config }: Bundle, { modules, rank }: Expert): Bundle['weights'] {
   const { hidden_size: d, intermediate_size: F } = config;
   const merged = new Map(weights);
-  layers.forEach(({ a, b, scale }, layer) => {
-    const name = `model.layers.${layer}.mlp.down_proj.weight`;
+  for (const [module, { a, b, scale }] of modules) {
+    const name = `${module}.weight`;
     const data = weights.get(name)!.data.slice(); // [d, F]
     for (let i = 0; i < d; i++) {
       for (let j = 0; j < F; j++) {
@@ -67,7 +72,7 @@ function mergeExpert({ weights, config }: Bundle, { layers, rank }: Expert): Bun
       }
     }
     merged.set(name, { shape: [d, F], data });
-  });
+  }
   return merged;
 }
 

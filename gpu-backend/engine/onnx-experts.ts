@@ -12,7 +12,7 @@ import { type DecoderConfig, headDim, slidingWindow } from '../model/config.ts';
 import type { Bundle } from '../model/load-bundle.ts';
 import type { ExpertRole } from '../model/manifest.ts';
 import { buildServingGraph } from '../model/serving-graph.ts';
-import { batchFeeds } from './batch-feeds.ts';
+import { type BatchOptions, batchFeeds } from './batch-feeds.ts';
 import type { Abilities, Experts, Output, SequenceId, Source, Step } from './experts.ts';
 import { KvCache, type Slot } from './kv-cache.ts';
 import { type Prefixes, type ReadyStep, SequenceError, Sequences } from './sequences.ts';
@@ -36,16 +36,22 @@ export class OnnxExperts implements Experts {
   readonly #config: DecoderConfig;
   readonly #session: GraphSession;
   readonly #roles: readonly ExpertRole[];
+  readonly #gates: BatchOptions['gates'];
   readonly #cache: KvCache;
   readonly #sequences: Sequences<Own>;
   readonly #turns = new Turns();
   #disposed = false;
 
-  private constructor(session: GraphSession, { config, experts, routers }: Bundle, prefixes: Prefixes) {
+  private constructor(
+    session: GraphSession,
+    { config, experts, gates }: Pick<Bundle, 'config' | 'experts'> & { gates: BatchOptions['gates'] },
+    prefixes: Prefixes,
+  ) {
     this.#session = session;
     this.#config = config;
+    this.#gates = gates;
     this.vocabSize = config.vocab_size;
-    this.abilities = { hidden: true, layers: routers.layers !== null, fork: true, score: false, topK: null };
+    this.abilities = { hidden: true, layers: gates === 'routed', fork: true, score: false, topK: null };
     this.#roles = experts.map((expert) => expert.role);
     this.#cache = new KvCache({
       layers: config.num_hidden_layers,
@@ -55,8 +61,11 @@ export class OnnxExperts implements Experts {
   }
 
   static async create(bundle: Bundle, { threads = 0, prefixes = {} }: OnnxOptions = {}): Promise<OnnxExperts> {
-    const model = buildServingGraph(bundle.config, servingWeights(bundle));
-    return new OnnxExperts(await GraphSession.create(model, { threads }), bundle, prefixes);
+    const weights = servingWeights(bundle);
+    const { config, experts } = bundle;
+    const gates = weights.lora === null ? 'none' : weights.lora.router === null ? 'fixed' : 'routed';
+    const session = await GraphSession.create(buildServingGraph(config, weights), { threads });
+    return new OnnxExperts(session, { config, experts, gates }, prefixes);
   }
 
   get openCount(): number {
@@ -144,7 +153,7 @@ export class OnnxExperts implements Experts {
       past,
       width: this.#cache.shape.width,
       roles: this.#roles,
-      hasLayersRouter: this.abilities.layers,
+      gates: this.#gates,
       lastPosition: this.#config.max_position_embeddings - 1,
       window: slidingWindow(this.#config),
     });

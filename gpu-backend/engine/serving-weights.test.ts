@@ -2,19 +2,20 @@
  * Compares the stacked weights with each expert and router on its own, as the bundle stores them.
  */
 import { expect, test } from 'vitest';
+import type { Expert, ExpertModule } from '../model/adapter.ts';
 import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
+import { linearModules } from '../model/linear-modules.ts';
 import type { Bundle } from '../model/load-bundle.ts';
+import type { StackedLora } from '../model/serving-graph.ts';
 import { servingWeights } from './serving-weights.ts';
 
 // servingWeights reads only the parts of a bundle that a tiny one has.
 const loaded = (options: Parameters<typeof tinyBundle>[0] = {}) => tinyBundle(options) as unknown as Bundle;
-const bundle = loaded({ routers: true, rank: 3 });
+const bundle = loaded({ routers: true, rank: 3, helpfulnessRank: 5 });
 const { config, experts, routers } = bundle;
 const F = config.intermediate_size;
-const d = config.hidden_size;
-const rank = 3;
 const { base } = servingWeights(bundle);
-// Every bundle has experts.
+// This bundle has experts.
 const lora = servingWeights(bundle).lora!;
 
 test('transposes linear weights, but not embeddings and norms', () => {
@@ -32,33 +33,76 @@ test('transposes linear weights, but not embeddings and norms', () => {
   expect([...base.keys()]).toEqual([...bundle.weights.keys()]);
 });
 
-test('the columns of an expert in the stack compute scale * B A h', () => {
-  const h = Array.from({ length: F }, (_, i) => Math.sin(i + 1));
-  expect(lora.rank).toBe(rank);
-  for (const [layer, { a, b }] of lora.layers.entries()) {
-    expect([a.shape, b.shape]).toEqual([
-      [F, 2 * rank],
-      [2 * rank, d],
+/** `scale * B A x` of one expert, from its own matrices. */
+function changeOf({ a, b, scale }: ExpertModule, x: readonly number[]): number[] {
+  const [rank, inputs] = a.shape as [number, number];
+  return Array.from({ length: b.shape[0]! }, (_, out) => {
+    let sum = 0;
+    for (let r = 0; r < rank; r++) {
+      for (let i = 0; i < inputs; i++) sum += b.data[out * rank + r]! * a.data[r * inputs + i]! * x[i]!;
+    }
+    return scale * sum;
+  });
+}
+
+/** The same from the expert's columns `from..to` of the stack. */
+function stackedChange({ a, b }: StackedLora, [from, to]: [number, number], x: readonly number[]): number[] {
+  const [wide, outputs] = b.shape as [number, number];
+  return Array.from({ length: outputs }, (_, out) => {
+    let sum = 0;
+    for (let column = from; column < to; column++) {
+      for (const [i, value] of x.entries()) sum += value * a.data[i * wide + column]! * b.data[column * outputs + out]!;
+    }
+    return sum;
+  });
+}
+
+test('an expert owns as many columns as its rank, and they compute scale * B A x', () => {
+  const kinds = [...new Set([...linearModules(config).values()].map(({ kind }) => kind))];
+  const all = loaded({ rank: 3, helpfulnessRank: 5, targets: kinds });
+  const { modules, count } = servingWeights(all).lora!;
+  expect(count).toBe(2);
+  expect([...modules.keys()]).toEqual([...linearModules(config).keys()]);
+  for (const [name, { inputs, outputs }] of linearModules(config)) {
+    const stacked = modules.get(name)!;
+    expect([stacked.ranks, stacked.a.shape, stacked.b.shape]).toEqual([
+      [3, 5],
+      [inputs, 8],
+      [8, outputs],
     ]);
-    for (const [e, { layers }] of experts.entries()) {
-      const own = layers[layer]!;
-      for (let out = 0; out < d; out++) {
-        let [stacked, alone] = [0, 0];
-        for (let r = 0; r < rank; r++) {
-          const column = e * rank + r;
-          let [low, ownLow] = [0, 0];
-          for (let f = 0; f < F; f++) {
-            low += h[f]! * a.data[f * 2 * rank + column]!;
-            ownLow += h[f]! * own.a.data[r * F + f]!;
-          }
-          stacked += low * b.data[column * d + out]!;
-          alone += own.scale * own.b.data[out * rank + r]! * ownLow;
-        }
-        // b is float32 and includes the scale.
-        expect(stacked).toBeCloseTo(alone, 5);
-      }
+    const x = Array.from({ length: inputs }, (_, i) => Math.sin(i + 1));
+    for (const [e, columns] of (
+      [
+        [0, 3],
+        [3, 8],
+      ] as [number, number][]
+    ).entries()) {
+      const wanted = changeOf(all.experts[e]!.modules.get(name)!, x);
+      // b is float32 and includes the scale.
+      for (const [i, value] of stackedChange(stacked, columns, x).entries()) expect(value).toBeCloseTo(wanted[i]!, 5);
     }
   }
+});
+
+test('a module that one expert changes has only its columns, and one that none changes is left out', () => {
+  const [safety, helpfulness] = experts as [Expert, Expert];
+  const [first, second] = [...safety.modules];
+  const uneven = {
+    ...bundle,
+    experts: [
+      { ...safety, modules: new Map([first!]) },
+      { ...helpfulness, modules: new Map() },
+    ],
+  };
+  const { modules } = servingWeights(uneven).lora!;
+  expect([...modules.keys()]).toEqual([first![0]]);
+  expect(modules.get(first![0])).toMatchObject({ ranks: [3, 0], a: { shape: [F, 3] } });
+  expect(modules.has(second![0])).toBe(false);
+});
+
+test('has no LoRA and no router if every expert is the base alone', () => {
+  const bare = { ...bundle, experts: experts.map((expert) => ({ ...expert, modules: new Map() })) };
+  expect(servingWeights(bare).lora).toBeNull();
 });
 
 test('the router has a column for each expert in the bundle’s order, alpha for the safety expert', () => {

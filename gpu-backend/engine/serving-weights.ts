@@ -2,30 +2,34 @@
  * Turns a bundle's weights into those of the serving graph: transposes linear weights, and stacks
  * experts and routers side by side.
  */
-import { type ExpertLayer, layerRank } from '../model/adapter.ts';
+import { type Expert, type ExpertModule, moduleRank } from '../model/adapter.ts';
 import { transposeLinear } from '../model/kernel-layout.ts';
+import { linearModules } from '../model/linear-modules.ts';
 import type { Bundle } from '../model/load-bundle.ts';
 import type { LayersRouter } from '../model/router.ts';
-import type { KernelTensor, ServingExperts, ServingWeights } from '../model/serving-graph.ts';
+import type { ServingExperts, ServingWeights, StackedLora } from '../model/serving-graph.ts';
 
-export function servingWeights({ config, weights, experts, routers }: Bundle): ServingWeights {
-  const base = new Map([...weights].map(([name, tensor]) => [name, transposeLinear(name, tensor)]));
-  const rank = Math.max(...experts.flatMap((expert) => expert.layers.map(layerRank)));
-  const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => {
-    return stackExperts(
-      experts.map((expert) => expert.layers[layer]!),
-      rank,
-    );
-  });
-  const router = routers.layers && stackRouter(routers.layers, experts);
-  return { base, lora: { rank, layers, router } };
+export function servingWeights(bundle: Bundle): ServingWeights {
+  const base = new Map([...bundle.weights].map(([name, tensor]) => [name, transposeLinear(name, tensor)]));
+  return { base, lora: servingExperts(bundle) };
+}
+
+/** The experts of a bundle as the graph reads them; null if every one is the base alone. */
+function servingExperts({ config, experts, routers }: Bundle): ServingExperts | null {
+  const modules = new Map<string, StackedLora>();
+  for (const [name, { inputs, outputs }] of linearModules(config)) {
+    const own = experts.map((expert) => expert.modules.get(name) ?? null);
+    if (own.some((module) => module !== null)) modules.set(name, stackExperts(own, { inputs, outputs }));
+  }
+  if (modules.size === 0) return null;
+  return { count: experts.length, modules, router: routers.layers && stackRouter(routers.layers, experts) };
 }
 
 /**
  * `weight [F, E]` and `bias [E]` of each layer, with a column for each expert in the bundle's
  * order: alpha for the safety expert, beta for the other.
  */
-function stackRouter({ layers }: LayersRouter, experts: Bundle['experts']): ServingExperts['router'] {
+function stackRouter({ layers }: LayersRouter, experts: readonly Expert[]): ServingExperts['router'] {
   return layers.map(({ alpha, beta }) => {
     const gates = experts.map(({ role }) => (role === 'safety' ? alpha : beta));
     const F = alpha.weight.length;
@@ -38,23 +42,26 @@ function stackRouter({ layers }: LayersRouter, experts: Bundle['experts']): Serv
 }
 
 /**
- * `a [F, E*r]` and `b [E*r, d]`: expert e owns the block e*r..(e+1)*r. `b` includes the scale. An
- * expert of a smaller rank fills its block with zeros, which add nothing.
+ * Puts the experts of one module side by side: `a [inputs, R]` and `b [R, outputs]`, where R is the
+ * sum of their ranks. `b` includes the scale.
  */
-function stackExperts(layers: readonly ExpertLayer[], rank: number): { a: KernelTensor; b: KernelTensor } {
-  const wide = layers.length * rank;
-  const [, F] = layers[0]!.a.shape as [number, number];
-  const [d] = layers[0]!.b.shape as [number, number];
-  const a = new Float32Array(F * wide);
-  const b = new Float32Array(wide * d);
-  layers.forEach((layer, e) => {
-    const own = layerRank(layer);
-    const { a: down, b: up, scale } = layer; // [own, F], [d, own]
-    for (let r = 0; r < own; r++) {
-      const column = e * rank + r;
-      for (let f = 0; f < F; f++) a[f * wide + column] = down.data[r * F + f]!;
-      for (let out = 0; out < d; out++) b[column * d + out] = scale * up.data[out * own + r]!;
+function stackExperts(
+  own: readonly (ExpertModule | null)[],
+  { inputs, outputs }: { inputs: number; outputs: number },
+): StackedLora {
+  const ranks = own.map((module) => (module === null ? 0 : moduleRank(module)));
+  const wide = ranks.reduce((sum, rank) => sum + rank, 0);
+  const a = new Float32Array(inputs * wide);
+  const b = new Float32Array(wide * outputs);
+  let column = 0;
+  for (const module of own) {
+    if (module === null) continue;
+    const { a: down, b: up, scale } = module; // [rank, inputs], [outputs, rank]
+    const rank = moduleRank(module);
+    for (let r = 0; r < rank; r++, column++) {
+      for (let i = 0; i < inputs; i++) a[i * wide + column] = down.data[r * inputs + i]!;
+      for (let o = 0; o < outputs; o++) b[column * outputs + o] = scale * up.data[o * rank + r]!;
     }
-  });
-  return { a: { shape: [F, wide], data: a }, b: { shape: [wide, d], data: b } };
+  }
+  return { ranks, a: { shape: [inputs, wide], data: a }, b: { shape: [wide, outputs], data: b } };
 }

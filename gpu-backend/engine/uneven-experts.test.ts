@@ -51,7 +51,12 @@ test.each<[string, { rank: number; config: object; scales: [number, number] }]>(
   const wanted: Bundle = {
     ...bundle,
     experts: bundle.experts.map((one) =>
-      one.role === 'safety' ? { ...one, layers: one.layers.map((layer, i) => ({ ...layer, scale: scales[i]! })) } : one,
+      one.role === 'safety'
+        ? {
+            ...one,
+            modules: new Map([...one.modules].map(([name, lora], i) => [name, { ...lora, scale: scales[i]! }])),
+          }
+        : one,
     ),
   };
   const routed: GatesAt = ({ layer, h }) => {
@@ -83,13 +88,8 @@ test.each<[string, { rank: number; config: object; scales: [number, number] }]>(
 test('a layer that an expert leaves alone is the base there', async () => {
   const bundle = await bundleWith({ rank: 4, config: {} });
   const [safety, helpfulness] = bundle.experts as [Bundle['experts'][number], Bundle['experts'][number]];
-  const none = {
-    a: { shape: [0, bundle.config.intermediate_size], data: new Float32Array() },
-    b: { shape: [bundle.config.hidden_size, 0], data: new Float32Array() },
-    scale: 0,
-  };
-  const { layers } = safety;
-  const partial: Bundle = { ...bundle, experts: [{ ...safety, layers: [layers[0]!, none] }, helpfulness] };
+  const modules = new Map([...safety.modules].slice(0, 1));
+  const partial: Bundle = { ...bundle, experts: [{ ...safety, modules }, helpfulness] };
   const experts = await OnnxExperts.create(partial, { threads: 1 });
   const [output] = await Promise.all(experts.append([{ sequence: experts.open('safety'), ids: prompt }]));
   // The oracle has the whole expert, with its gate shut in layer 1.

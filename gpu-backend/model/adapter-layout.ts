@@ -1,43 +1,52 @@
 /**
- * Which layers an adapter changes, and by how much: PEFT's rules for `target_modules` and the keys
+ * Which modules an adapter changes, and by how much: PEFT's rules for `target_modules` and the keys
  * that go with it, applied to the names of the decoder's modules. Their Python is
  * `check_target_module_exists` and `get_pattern_key`.
  */
 import { type AdapterConfig, shown } from './adapter-config.ts';
 import { BundleError } from './bundle-error.ts';
 import { type DecoderConfig, weightShapes } from './config.ts';
+import { linearModules } from './linear-modules.ts';
 
-/** What is added to a layer's `down_proj`: `scale * B (A h)`. Rank 0 if the layer is left alone. */
-export type LayerLora = { rank: number; scale: number };
+/**
+ * What is added to each module that an adapter changes: `scale * B (A x)`. By full names such as
+ * `model.layers.0.self_attn.q_proj`, in the decoder's order.
+ */
+export type AdapterLayout = ReadonlyMap<string, { rank: number; scale: number }>;
 
-export const downProj = (layer: number) => `model.layers.${layer}.mlp.down_proj`;
-
-/** One entry per decoder layer. `file` names the config in errors. */
-export function adapterLayout(adapter: AdapterConfig, llama: DecoderConfig, file: string): LayerLora[] {
+/**
+ * @param file names the config in errors
+ * @throws {BundleError} if the config selects no module, or one that is not a linear module of the
+ *   decoder's layers, such as `lm_head`
+ */
+export function adapterLayout(adapter: AdapterConfig, llama: DecoderConfig, file: string): AdapterLayout {
   const fail = (key: keyof AdapterConfig, wanted: string): never => {
     throw new BundleError(file, `${key}: found ${shown(adapter[key])}, wanted ${wanted}`);
   };
   checkLayers(adapter, llama, fail);
 
+  const linear = linearModules(llama);
   const changed = moduleNames(llama).filter(selector(adapter, fail));
-  const other = changed.filter((name) => !name.endsWith('.mlp.down_proj'));
+  const other = changed.filter((name) => !linear.has(name));
   if (other.length > 0) {
     const kinds = new Set(other.map((name) => name.replace(/^model\.layers\.\d+\./, '')));
-    fail('target_modules', `modules that are all mlp.down_proj: it also selects ${[...kinds].join(', ')}`);
+    fail('target_modules', `only linear modules of the layers (${SERVED}): it also selects ${[...kinds].join(', ')}`);
   }
-  if (changed.length === 0) fail('target_modules', 'at least one mlp.down_proj: it selects no module of this decoder');
+  if (changed.length === 0) fail('target_modules', `at least one of ${SERVED}: it selects no module of this decoder`);
 
   const byModule = (key: 'rank_pattern' | 'alpha_pattern', otherwise: number) =>
     patterned(adapter, { key, otherwise, fail });
   const rankOf = byModule('rank_pattern', adapter.r);
   const alphaOf = byModule('alpha_pattern', adapter.lora_alpha);
-  return Array.from({ length: llama.num_hidden_layers }, (_, layer) => {
-    const name = downProj(layer);
-    if (!changed.includes(name)) return { rank: 0, scale: 0 };
-    const [rank, alpha] = [rankOf(name), alphaOf(name)];
-    return { rank, scale: adapter.use_rslora ? alpha / Math.sqrt(rank) : alpha / rank };
-  });
+  return new Map(
+    changed.map((name) => {
+      const [rank, alpha] = [rankOf(name), alphaOf(name)];
+      return [name, { rank, scale: adapter.use_rslora ? alpha / Math.sqrt(rank) : alpha / rank }];
+    }),
+  );
 }
+
+const SERVED = 'q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj';
 
 type Fail = (key: keyof AdapterConfig, wanted: string) => never;
 

@@ -1,74 +1,84 @@
 /**
  * A LoRA expert on disk, as PEFT (https://github.com/huggingface/peft) saves one:
- * `adapter_config.json` and `adapter_model.safetensors`. Here an expert changes only `down_proj`:
- * `out = W h + scale * B (A h)`, where scale is `lora_alpha / r`, or `lora_alpha / sqrt(r)` with
- * `use_rslora`.
+ * `adapter_config.json` and `adapter_model.safetensors`. It changes some linear modules of the
+ * decoder: `out = W x + scale * B (A x)`, where scale is `lora_alpha / r`, or `lora_alpha /
+ * sqrt(r)` with `use_rslora`.
  */
-import { downProj, type LayerLora } from './adapter-layout.ts';
+import type { AdapterLayout } from './adapter-layout.ts';
 import type { DecoderConfig } from './config.ts';
+import { type LinearModule, linearModules } from './linear-modules.ts';
 import type { ExpertRole } from './manifest.ts';
 import type { Tensor } from './tensor.ts';
 
 export type Expert = {
   name: string;
   role: ExpertRole;
-  /** r and lora_alpha of its config. Single layers may have others. */
+  /** r and lora_alpha of its config. Single modules may have others. */
   rank: number;
   alpha: number;
   /** What its config says it was trained on, if that is not the base of its own bundle. */
   trainedOn?: string;
-  /** One entry per decoder layer. */
-  layers: ExpertLayer[];
+  /**
+   * The modules that it changes, by full names such as `model.layers.0.self_attn.q_proj`, in the
+   * decoder's order. If there are none, the expert is the base alone.
+   */
+  modules: ReadonlyMap<string, ExpertModule>;
 };
 
-/** `a` is [r, intermediate] and `b` is [hidden, r], with r = 0 in a layer that is left alone. */
-export type ExpertLayer = { a: Tensor; b: Tensor; scale: number };
+/** `a` is [r, in] and `b` is [out, r]. */
+export type ExpertModule = { a: Tensor; b: Tensor; scale: number };
 
-export const layerRank = ({ a }: ExpertLayer) => a.shape[0]!;
+export const moduleRank = ({ a }: ExpertModule) => a.shape[0]!;
 
-const tensorName = (layer: number, part: 'A' | 'B') => `base_model.model.${downProj(layer)}.lora_${part}.weight`;
+const tensorName = (module: string, part: 'A' | 'B') => `base_model.model.${module}.lora_${part}.weight`;
 
-export function adapterShapes(config: DecoderConfig, layout: readonly LayerLora[]): Map<string, number[]> {
+/** The tensors that an adapter of this layout has, by name. */
+export function adapterShapes(config: DecoderConfig, layout: AdapterLayout): Map<string, number[]> {
+  const modules = linearModules(config);
   return new Map(
-    layout.flatMap(({ rank }, layer): [string, number[]][] =>
-      rank === 0
-        ? []
-        : [
-            [tensorName(layer, 'A'), [rank, config.intermediate_size]],
-            [tensorName(layer, 'B'), [config.hidden_size, rank]],
-          ],
-    ),
+    [...layout].flatMap(([module, { rank }]): [string, number[]][] => {
+      const { inputs, outputs } = modules.get(module)!;
+      return [
+        [tensorName(module, 'A'), [rank, inputs]],
+        [tensorName(module, 'B'), [outputs, rank]],
+      ];
+    }),
   );
 }
 
-/** The layers of an adapter, from tensors that have passed the check against `adapterShapes`. */
-export function adapterLayers(
-  tensors: Map<string, Tensor>,
-  { hidden_size: d, intermediate_size: F }: DecoderConfig,
-  layout: readonly LayerLora[],
-): ExpertLayer[] {
-  return layout.map(({ scale }, layer) => ({
-    a: tensors.get(tensorName(layer, 'A')) ?? { shape: [0, F], data: new Float32Array() },
-    b: tensors.get(tensorName(layer, 'B')) ?? { shape: [d, 0], data: new Float32Array() },
-    scale,
-  }));
-}
-
-export function adapterTensors({ layers }: Expert): Map<string, Tensor> {
+/** The modules of an adapter, from tensors that have passed the check against `adapterShapes`. */
+export function adapterModules(tensors: ReadonlyMap<string, Tensor>, layout: AdapterLayout): Expert['modules'] {
   return new Map(
-    layers.flatMap((one, layer) =>
-      layerRank(one) === 0 ? [] : [[tensorName(layer, 'A'), one.a] as const, [tensorName(layer, 'B'), one.b] as const],
-    ),
+    [...layout].map(([module, { scale }]) => [
+      module,
+      { a: tensors.get(tensorName(module, 'A'))!, b: tensors.get(tensorName(module, 'B'))!, scale },
+    ]),
   );
 }
 
-/** Layers with another rank or scale than the expert's get a pattern of their own. */
-export function adapterConfigJson({ rank, alpha, trainedOn, layers }: Expert): Record<string, unknown> {
-  const changed = layers.flatMap((one, layer) => (layerRank(one) === 0 ? [] : [layer]));
-  const ranks = changed.filter((layer) => layerRank(layers[layer]!) !== rank);
-  const alphas = changed.filter((layer) => layers[layer]!.scale !== alpha / layerRank(layers[layer]!));
-  const patterns = (of: readonly number[], value: (layer: ExpertLayer) => number) =>
-    Object.fromEntries(of.map((layer) => [downProj(layer), value(layers[layer]!)]));
+export function adapterTensors({ modules }: Expert): Map<string, Tensor> {
+  return new Map(
+    [...modules].flatMap(([module, { a, b }]) => [
+      [tensorName(module, 'A'), a] as const,
+      [tensorName(module, 'B'), b] as const,
+    ]),
+  );
+}
+
+/**
+ * `adapter_config.json` of an expert with at least one module. Modules with another rank or scale
+ * than the expert's get a pattern of their own.
+ */
+export function adapterConfigJson(
+  { rank, alpha, trainedOn, modules }: Expert,
+  config: DecoderConfig,
+): Record<string, unknown> {
+  const changed = [...modules];
+  const ranks = changed.filter(([, module]) => moduleRank(module) !== rank);
+  const alphas = changed.filter(([, module]) => module.scale !== alpha / moduleRank(module));
+  const patterns = (of: typeof changed, value: (module: ExpertModule) => number) =>
+    Object.fromEntries(of.map(([name, module]) => [name, value(module)]));
+  const { targets, layers } = targetsOf(modules, config);
   return {
     peft_type: 'LORA',
     task_type: 'CAUSAL_LM',
@@ -77,14 +87,27 @@ export function adapterConfigJson({ rank, alpha, trainedOn, layers }: Expert): R
     r: rank,
     lora_alpha: alpha,
     lora_dropout: 0,
-    target_modules: ['down_proj'],
+    target_modules: targets,
     bias: 'none',
     fan_in_fan_out: false,
     modules_to_save: null,
-    ...(ranks.length > 0 && { rank_pattern: patterns(ranks, layerRank) }),
-    ...(alphas.length > 0 && { alpha_pattern: patterns(alphas, (layer) => layer.scale * layerRank(layer)) }),
-    ...(changed.length < layers.length && { layers_to_transform: changed }),
+    ...(ranks.length > 0 && { rank_pattern: patterns(ranks, moduleRank) }),
+    ...(alphas.length > 0 && { alpha_pattern: patterns(alphas, (module) => module.scale * moduleRank(module)) }),
+    ...(layers !== null && { layers_to_transform: layers }),
   };
+}
+
+/**
+ * How a config names these modules. If they are the same in every layer that has any: by their
+ * short names, with the layers unless they are all. Otherwise by their full names.
+ */
+function targetsOf(modules: Expert['modules'], config: DecoderConfig): { targets: string[]; layers: number[] | null } {
+  const changed = [...linearModules(config)].filter(([name]) => modules.has(name));
+  const distinct = <T>(of: (module: LinearModule) => T) => [...new Set(changed.map(([, module]) => of(module)))];
+  const [kinds, layers] = [distinct(({ kind }) => kind), distinct(({ layer }) => layer)];
+  if (changed.length < kinds.length * layers.length) return { targets: changed.map(([name]) => name), layers: null };
+  const shortNames = kinds.map((kind) => kind.slice(kind.indexOf('.') + 1));
+  return { targets: shortNames, layers: layers.length < config.num_hidden_layers ? layers : null };
 }
 
 /** The base, seen from an expert's folder. */

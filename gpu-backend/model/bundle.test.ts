@@ -2,7 +2,7 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Expert, ExpertLayer } from './adapter.ts';
+import type { Expert } from './adapter.ts';
 import { tinyBundle } from './fixtures/tiny-bundle.ts';
 import { TINY_FAMILIES, TINY_FAMILY_NAMES } from './fixtures/tiny-families.ts';
 import { loadBundle } from './load-bundle.ts';
@@ -78,18 +78,17 @@ test('f16 halves the file size and keeps three digits', async () => {
   }
 });
 
-test('experts may differ in rank, scale and layers, and survive a second writing', async () => {
+test('experts may differ in rank, scale, modules and layers, and survive a second writing', async () => {
   const parts = tinyBundle();
   const [safety, helpfulness] = parts.experts as [Expert, Expert];
-  const { a, b } = tinyBundle({ rank: 8 }).experts[0]!.layers[0]!;
-  const none: ExpertLayer = {
-    a: { shape: [0, 48], data: new Float32Array() },
-    b: { shape: [32, 0], data: new Float32Array() },
-    scale: 0,
-  };
+  const { modules } = tinyBundle({ rank: 8, targets: ['self_attn.k_proj', 'mlp.down_proj'] }).experts[0]!;
+  const [keys, , , down] = [...modules];
   const experts: Expert[] = [
-    { ...safety, trainedOn: 'some/base', layers: [none, { a, b, scale: 3 }] },
-    { ...helpfulness, layers: helpfulness.layers.map((layer) => ({ ...layer, scale: 0.5 })) },
+    { ...safety, trainedOn: 'some/base', modules: new Map([keys!, [down![0], { ...down![1], scale: 3 }]]) },
+    {
+      ...helpfulness,
+      modules: new Map([...helpfulness.modules].map(([name, lora]) => [name, { ...lora, scale: 0.5 }])),
+    },
   ];
   for (const name of ['uneven', 'uneven-again']) {
     const dir = join(root, name);
@@ -174,8 +173,13 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
   ],
   [
     'an adapter for other modules',
-    editJson('experts/safety/adapter_config.json', (json) => (json.target_modules = ['q_proj'])),
-    /^experts\/safety\/adapter_config\.json: target_modules: found \["q_proj"\], wanted .* mlp\.down_proj/,
+    editJson('experts/safety/adapter_config.json', (json) => (json.target_modules = ['q_proj', 'lm_head'])),
+    /^experts\/safety\/adapter_config\.json: target_modules: found \["q_proj","lm_head"\], wanted only linear modules .* it also selects lm_head/,
+  ],
+  [
+    'an adapter without the tensors of a module that it names',
+    editJson('experts/safety/adapter_config.json', (json) => json.target_modules.push('q_proj')),
+    /^experts\/safety\/adapter_model\.safetensors: tensor .*layers\.0\.self_attn\.q_proj\.lora_A\.weight: missing, wanted shape \[4, 32\]/,
   ],
   [
     'an adapter with tensors for a layer that its config leaves alone',
@@ -366,6 +370,16 @@ describe('learned routers', () => {
     expect(bundle.routers).toEqual(only);
     expect(Object.keys(bundle.manifest.router ?? {})).toEqual([kind]);
     expect(await readdir(join(dir, 'routers'))).toEqual([`${kind}.safetensors`]);
+  });
+
+  test('a layers router needs experts that change nothing but down_proj, a logits router does not', async () => {
+    const { routers, ...parts } = tinyBundle({ routers: true, targets: ['self_attn.q_proj', 'mlp.down_proj'] });
+    const dir = join(root, 'routed-elsewhere');
+    await expect(writeBundle(dir, { ...parts, routers })).rejects.toThrow(
+      'experts/safety/adapter_config.json: target_modules: found self_attn.q_proj, wanted mlp.down_proj alone: ' +
+        'plimsoll.json names a layers router, which mixes experts only there',
+    );
+    await writeBundle(dir, { ...parts, routers: { ...routers, layers: null } });
   });
 
   test.each([LAYERS, LOGITS])('are part of the digest: %s', async (file) => {

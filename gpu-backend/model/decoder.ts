@@ -8,7 +8,8 @@
  * in how the base's weights are stored, in what LoRA adds, and in how attention sees the past.
  *
  * Letters: B rows, T new tokens per row, P past positions, V vocabulary, d hidden size, F
- * intermediate size, H heads, KV key/value heads, hd head dimension, E experts, r LoRA rank.
+ * intermediate size, H heads, KV key/value heads, hd head dimension, E experts, R the sum of
+ * their LoRA ranks.
  */
 import type { Value } from '../graph/graph.ts';
 import {
@@ -82,12 +83,12 @@ export type ModuleInput = {
 
 /** What one module adds to its output: `((x A) * gates) B`. Experts are stacked for one product. */
 export type Lora = {
-  /** `[in, E*r]` */
+  /** `[in, R]` */
   a: Value;
-  /** `[E*r, out]` */
+  /** `[R, out]` */
   b: Value;
   /**
-   * How much of each column counts, broadcast over `[B, T, E*r]`: 1 where a row uses that expert, a
+   * How much of each column counts, broadcast over `[B, T, R]`: 1 where a row uses that expert, a
    * fraction where a router mixes. null means that every column counts fully.
    */
   gates: Value | null;
@@ -165,7 +166,7 @@ export function mlpActivation(x: Value, linear: (x: Value, module: string) => Va
  */
 function withLora(base: Value, x: Value, lora: Lora | null): Value {
   if (lora === null) return base;
-  const low = matmul(x, lora.a); // [B, T, E*r]
+  const low = matmul(x, lora.a); // [B, T, R]
   const gated = lora.gates === null ? low : mul(low, lora.gates);
   return add(base, matmul(gated, lora.b));
 }

@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import * as z from 'zod';
-import { adapterLayers, adapterShapes, type Expert, OWN_BASE } from './adapter.ts';
+import { adapterModules, adapterShapes, type Expert, OWN_BASE } from './adapter.ts';
 import { AdapterConfig } from './adapter-config.ts';
 import { adapterLayout } from './adapter-layout.ts';
 import { BundleError } from './bundle-error.ts';
@@ -21,6 +21,7 @@ import {
 import { compileChatTemplate, type RenderChat } from './chat-template.ts';
 import { checkTensors } from './check-tensors.ts';
 import { DecoderConfig, eosIds, TokenIds, weightShapes } from './config.ts';
+import { DOWN_PROJ } from './linear-modules.ts';
 import { Manifest } from './manifest.ts';
 import { readSafetensors } from './read-safetensors.ts';
 import {
@@ -128,7 +129,7 @@ async function loadExpert(
   checkTensors(tensors, adapterShapes(config, layout), files.weights);
   const { r: rank, lora_alpha: alpha, base_model_name_or_path: base } = adapter;
   const trainedOn = base == null || base === OWN_BASE ? {} : { trainedOn: base };
-  return { name, role, rank, alpha, ...trainedOn, layers: adapterLayers(tensors, config, layout) };
+  return { name, role, rank, alpha, ...trainedOn, modules: adapterModules(tensors, layout) };
 }
 
 async function loadRouters(dir: string, { router }: Manifest, config: DecoderConfig): Promise<Routers> {
@@ -153,6 +154,18 @@ async function loadRouters(dir: string, { router }: Manifest, config: DecoderCon
   };
 }
 
+/** A layers router mixes the experts in `down_proj`, so they may change nothing else. */
+function checkMixable({ name, modules }: Expert): void {
+  const kinds = new Set([...modules.keys()].map((module) => module.replace(/^model\.layers\.\d+\./, '')));
+  kinds.delete(DOWN_PROJ);
+  if (kinds.size === 0) return;
+  throw new BundleError(
+    expertFiles(name).config,
+    `target_modules: found ${[...kinds].join(', ')}, wanted ${DOWN_PROJ} alone: ` +
+      `${BUNDLE_FILES.manifest} names a layers router, which mixes experts only there`,
+  );
+}
+
 export async function loadBundle(dir: string): Promise<Bundle> {
   const head = await loadBundleHead(dir);
   const weights = await readSafetensors(join(dir, BUNDLE_FILES.weights), BUNDLE_FILES.weights);
@@ -161,5 +174,6 @@ export async function loadBundle(dir: string): Promise<Bundle> {
   const experts: Expert[] = [];
   for (const entry of head.manifest.experts) experts.push(await loadExpert(dir, entry, head.config));
   const routers = await loadRouters(dir, head.manifest, head.config);
+  if (routers.layers !== null) experts.forEach(checkMixable);
   return { ...head, weights, experts, routers, digest: await bundleDigest(dir, head.manifest) };
 }

@@ -27,18 +27,26 @@ import {
   mergeHeads,
   splitQueries,
 } from './decoder.ts';
+import { DOWN_PROJ } from './linear-modules.ts';
 import { routerGates, spreadGates } from './router-gates.ts';
 
 export type KernelTensor = { shape: readonly number[]; data: Float32Array };
 
+/**
+ * One module's experts, side by side: expert e owns the next `ranks[e]` columns of `a [in, R]` and
+ * rows of `b [R, out]`, where R is the sum of the ranks. 0 if it leaves the module alone. `b`
+ * includes the LoRA scale.
+ */
+export type StackedLora = { ranks: readonly number[]; a: KernelTensor; b: KernelTensor };
+
 export type ServingExperts = {
-  /** r */
-  rank: number;
-  /** Stacked experts: `a [F, E*r]`, `b [E*r, d]`, with the LoRA scale folded into `b`. */
-  layers: readonly { a: KernelTensor; b: KernelTensor }[];
+  /** E */
+  count: number;
+  /** By the modules' full names. At least one; modules that no expert changes are left out. */
+  modules: ReadonlyMap<string, StackedLora>;
   /**
    * The layers router, one column per expert: `weight [F, E]`, `bias [E]`. null if the bundle has
-   * none.
+   * none. With a router, only `mlp.down_proj` may have experts.
    */
   router: readonly { weight: KernelTensor; bias: KernelTensor }[] | null;
 };
@@ -46,7 +54,7 @@ export type ServingExperts = {
 export type ServingWeights = {
   /** By Hugging Face's names; linear weights are `[in, out]`. */
   base: ReadonlyMap<string, KernelTensor>;
-  /** null if there are no experts. */
+  /** null if every expert is the base alone. */
   lora: ServingExperts | null;
 };
 
@@ -60,10 +68,10 @@ type Store = (name: string, tensor: KernelTensor | undefined) => Value;
  *
  * Inputs: `ids`, `positions` int64 `[B, T]`; `past_mask [B, 1, 1, P]` (with a sliding window
  * `[B, 1, T, P]`), `new_mask [B, 1, T, T]` (additive, 0 or -1e9); `gates_low` and, with a layers
- * router, `gates_high` `[B, 1, E]` (only with experts); `last` int64 `[B]`, the place in T whose
- * logits are wanted; per layer `past_k.{l}`, `past_v.{l}` `[P, B, KV*hd]`, position first, so that
- * any prefix of the caller's slab is one contiguous view. P is at least 1 (mask it if there is no
- * past).
+ * router, `gates_high` `[B, 1, E]` (neither if every expert is the base alone); `last` int64 `[B]`,
+ * the place in T whose logits are wanted; per layer `past_k.{l}`, `past_v.{l}` `[P, B, KV*hd]`,
+ * position first, so that any prefix of the caller's slab is one contiguous view. P is at least 1
+ * (mask it if there is no past).
  *
  * Outputs: `logits [B, V]`, `hidden [B, d]`, per layer `new_k.{l}`, `new_v.{l}` `[B, T, KV*hd]`;
  * with a layers router `gates [B, L, E]`, those of each row's last token. Fetch only what you use:
@@ -89,16 +97,7 @@ export function buildServingGraph(config: DecoderConfig, { base, lora }: Serving
     return graph.once(name, () => graph.initializer(name, 'float', tensor.shape, tensor.data));
   };
   const weights = floatWeights((name) => store(name, base.get(name)), config);
-  const gating = lora && boundedGates(graph, lora, store);
-  const experts: LoraExperts | null =
-    lora &&
-    gating &&
-    ((at) => {
-      if (at.module !== 'mlp.down_proj') return null;
-      const { layer } = at;
-      const a = store(`lora.${layer}.a`, lora.layers[layer]?.a);
-      return { a, b: store(`lora.${layer}.b`, lora.layers[layer]?.b), gates: gating.gates(at) };
-    });
+  const experts = lora && mixedExperts(graph, lora, store);
 
   const cached = cachedAttention(config, past, masks);
   const attention: Attention = (input) => {
@@ -106,11 +105,11 @@ export function buildServingGraph(config: DecoderConfig, { base, lora }: Serving
     graph.output(`new_v.${input.layer}`, input.values);
     return cached(input);
   };
-  const states = decoder({ config, weights, ids, positions, attention, lora: experts });
+  const states = decoder({ config, weights, ids, positions, attention, lora: experts?.lora ?? null });
   const hidden = gatherPositions(states, last); // [B, d]
   graph.output('logits', weights.head(hidden));
   graph.output('hidden', hidden);
-  const [first, ...rest] = gating?.used ?? [];
+  const [first, ...rest] = experts?.routed ?? [];
   if (first !== undefined) {
     const all = gatherPositions(concat([first, ...rest], 2), last); // [B, L*E]
     graph.output('gates', reshape(all, [0, config.num_hidden_layers, -1]));
@@ -119,29 +118,50 @@ export function buildServingGraph(config: DecoderConfig, { base, lora }: Serving
 }
 
 /**
- * `clamp(router, gates_low, gates_high)` in every layer, or just `gates_low` without a router.
- * While the decoder is built, `used` collects each layer's gates `[B, T, E]`; without a router it
- * stays empty.
+ * The LoRA of each module, with its gates: `clamp(router, gates_low, gates_high)` on `down_proj` if
+ * there is a layers router, or else just `gates_low`. While the decoder is built, `routed` collects
+ * the router's gates of each layer, `[B, T, E]`, also where a layer has no experts.
  */
-function boundedGates(graph: Graph, { rank, layers, router }: ServingExperts, store: Store) {
-  const experts = layers[0]!.a.shape[1]! / rank;
-  const low = graph.input('gates_low', 'float', ['B', 1, experts]);
-  const used: Value[] = [];
-  if (router === null) {
-    const spread = spreadGates(low, rank);
-    return { gates: () => spread, used };
+function mixedExperts(
+  graph: Graph,
+  { count, modules, router }: ServingExperts,
+  store: Store,
+): { lora: LoraExperts; routed: Value[] } {
+  const elsewhere = [...modules.keys()].find((name) => !name.endsWith(`.${DOWN_PROJ}`));
+  // Nothing would say how much of each expert a layers row gets there.
+  if (router !== null && elsewhere !== undefined) {
+    throw new Error(`a layers router needs experts that change only ${DOWN_PROJ}, found one on ${elsewhere}`);
   }
-  const high = graph.input('gates_high', 'float', ['B', 1, experts]);
-  const gates = ({ layer, x }: ModuleInput) => {
+  const low = graph.input('gates_low', 'float', ['B', 1, count]);
+  const high = router && graph.input('gates_high', 'float', ['B', 1, count]);
+  const routed: Value[] = [];
+  const gatesAt = ({ module, layer, x }: ModuleInput): Value => {
+    if (router === null || high === null || module !== DOWN_PROJ) return low;
     const wanted = routerGates(x, {
       weight: store(`router.${layer}.weight`, router[layer]?.weight),
       bias: store(`router.${layer}.bias`, router[layer]?.bias),
     });
     const held = min(max(wanted, low), high);
-    used.push(held);
-    return spreadGates(held, rank);
+    routed.push(held);
+    return held;
   };
-  return { gates, used };
+  // Without a router all modules have the same gates, and most have the same ranks.
+  const known = new Map<string, Value>();
+  const spread = (gates: Value, ranks: readonly number[]) => {
+    const key = `${gates.name} ${ranks}`;
+    const value = known.get(key) ?? spreadGates(gates, ranks);
+    known.set(key, value);
+    return value;
+  };
+  const lora: LoraExperts = (at) => {
+    const gates = gatesAt(at);
+    const name = `model.layers.${at.layer}.${at.module}`;
+    const stacked = modules.get(name);
+    if (stacked === undefined) return null;
+    const a = store(`${name}.lora_a`, stacked.a);
+    return { a, b: store(`${name}.lora_b`, stacked.b), gates: spread(gates, stacked.ranks) };
+  };
+  return { lora, routed };
 }
 
 /**

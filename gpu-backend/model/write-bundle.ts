@@ -75,7 +75,7 @@ async function writeFiles(dir: string, parts: BundleParts, dtype: WeightType): P
   for (const expert of experts) {
     const files = expertFiles(expert.name);
     makeFolder(join(dir, dirname(files.config)));
-    await writeFile(join(dir, files.config), toJson(adapterConfigJson(expert)));
+    await writeFile(join(dir, files.config), toJson(adapterConfigJson(expert, parts.config)));
     await writeSafetensors(join(dir, files.weights), adapterTensors(expert), { dtype, file: files.weights });
   }
   const writeRouter = async (file: string, tensors: Map<string, Tensor>) => {

@@ -24,9 +24,9 @@ const transposed = ({ shape, data }: Tensor): Tensor => {
 
 test.each(TINY_FAMILY_NAMES)('a training graph computes what the slow decoder computes: %s', async (name) => {
   const parts = tinyBundle({ config: TINY_FAMILIES[name] });
-  const { rank, alpha, layers } = parts.experts[0]!;
+  const { rank, alpha, modules } = parts.experts[0]!;
   const lora = new Map(
-    layers.flatMap(({ a, b }, layer) => [
+    [...modules.values()].flatMap(({ a, b }, layer) => [
       [`lora.${layer}.a`, transposed(a)] as const,
       [`lora.${layer}.b`, transposed(b)] as const,
     ]),

@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Feed, float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
 import { type DecoderConfig, headDim } from '#gpu-backend/model/config.ts';
+import { downProj } from '#gpu-backend/model/linear-modules.ts';
 import { buildServingGraph } from '#gpu-backend/model/serving-graph.ts';
 import { createRandom } from '../data/random.ts';
 import { AdamW, type Parameters } from '../optim/adamw.ts';
@@ -173,11 +174,14 @@ test('the serving graph, fed token by token, gives the same log-probabilities as
     expected.push((await score.run({ ...feeds, ...parameterFeeds(lora) })).logprobs![0]!);
   }
 
-  const layers = Array.from({ length: TINY.num_hidden_layers }, (_, layer) => {
-    const [a, b] = [lora.get(`lora.${layer}.a`)!, lora.get(`lora.${layer}.b`)!];
-    return { a, b: { shape: b.shape, data: b.data.map((x) => x * loraScale) } };
-  });
-  const experts = { rank, layers, router: null };
+  const modules = new Map(
+    Array.from({ length: TINY.num_hidden_layers }, (_, layer) => {
+      const [a, b] = [lora.get(`lora.${layer}.a`)!, lora.get(`lora.${layer}.b`)!];
+      const scaled = { shape: b.shape, data: b.data.map((x) => x * loraScale) };
+      return [downProj(layer), { ranks: [rank], a, b: scaled }];
+    }),
+  );
+  const experts = { count: 1, modules, router: null };
   const serving = await GraphSession.create(buildServingGraph(TINY, { base, lora: experts }), { threads: 1 });
   const width = TINY.num_key_value_heads * headDim(TINY);
   // Position 0 of the past is a masked placeholder, because a past must not be empty.

@@ -187,7 +187,7 @@ function routeLayers(graph: Graph, input: RouteInput): Routed {
     return {
       a: concat([s.a(layer), h.a(layer)], 1), // [F, 2r]
       b: scale(concat([s.b(layer), h.b(layer)], 0), loraScale), // [2r, d]
-      gates: spreadGates(routing.shares, rank),
+      gates: spreadGates(routing.shares, [rank, rank]),
     };
   });
   const perToken = modelLogprobs(graph, { config, weights, lora, batch, shape });

@@ -1,6 +1,7 @@
 /** Stage `export`: writes base, tokenizer, experts and routers to disk as one bundle. */
 import type { Expert } from '#gpu-backend/model/adapter.ts';
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
+import { downProj } from '#gpu-backend/model/linear-modules.ts';
 import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
@@ -55,16 +56,18 @@ export async function readExpert(dir: string, base: BaseModel): Promise<Expert> 
   };
   // PEFT's layout: a [r, F], b [d, r].
   const scale = alpha / rank;
-  return { name: role, role, rank, alpha, layers: layers.map(({ a, b }) => ({ a: turned(a), b: turned(b), scale })) };
+  const modules = new Map(layers.map(({ a, b }, layer) => [downProj(layer), { a: turned(a), b: turned(b), scale }]));
+  return { name: role, role, rank, alpha, modules };
 }
 
 /** An expert that changes nothing. */
 export function neutralExpert(role: ExpertRole, { config }: BaseModel): Expert {
   const zeros = (shape: [number, number]) => ({ shape, data: new Float32Array(shape[0] * shape[1]) });
-  const layers = Array.from({ length: config.num_hidden_layers }, () => ({
-    a: zeros([1, config.intermediate_size]),
-    b: zeros([config.hidden_size, 1]),
-    scale: 1,
-  }));
-  return { name: role, role, rank: 1, alpha: 1, layers };
+  const modules = new Map(
+    Array.from({ length: config.num_hidden_layers }, (_, layer) => [
+      downProj(layer),
+      { a: zeros([1, config.intermediate_size]), b: zeros([config.hidden_size, 1]), scale: 1 },
+    ]),
+  );
+  return { name: role, role, rank: 1, alpha: 1, modules };
 }

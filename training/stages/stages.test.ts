@@ -95,7 +95,9 @@ test('the stages tokenizer, sft, expert and export make a bundle that loads', as
     { role: 'safety', rank: 2, alpha: 4 },
     { role: 'helpfulness', rank: 2, alpha: 4 },
   ]);
-  expect(bundle.experts[0]!.layers[0]!.b.data.some((value) => value !== 0)).toBe(true);
+  expect(bundle.experts[0]!.modules.get('model.layers.0.mlp.down_proj')!.b.data.some((value) => value !== 0)).toBe(
+    true,
+  );
 });
 
 test('the stages reward, cost, rank and router build on one another', async () => {

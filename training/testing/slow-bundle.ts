@@ -3,6 +3,7 @@
  * a bundle's layout. The slow decoder is the oracle for these graphs.
  */
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
+import { downProj } from '#gpu-backend/model/linear-modules.ts';
 import type { Bundle } from '#gpu-backend/model/load-bundle.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import type { FrozenExpert } from '../graphs/router-graph.ts';
@@ -24,7 +25,9 @@ export function slowBundle(
     role,
     rank,
     alpha,
-    layers: experts[role].map(({ a, b }) => ({ a: turned(a), b: turned(b), scale: alpha / rank })),
+    modules: new Map(
+      experts[role].map(({ a, b }, layer) => [downProj(layer), { a: turned(a), b: turned(b), scale: alpha / rank }]),
+    ),
   });
   // The cast is safe: the slow decoder reads only these parts of a bundle.
   return {

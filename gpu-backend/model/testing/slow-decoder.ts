@@ -11,11 +11,12 @@ import type { RouterGate } from '../router.ts';
 import type { Tensor } from '../tensor.ts';
 
 /**
- * How much of each expert a layer adds for a token, given the MLP's activation h [F]. x [d] is what
- * enters the layer.
+ * How much of each expert a module adds for a token, given h, the module's input. For
+ * `mlp.down_proj` that is the MLP's activation [F]. x [d] is what enters the layer.
  */
 type Gates = Record<ExpertRole, number>;
-export type GatesAt = (at: { layer: number; position: number; h: number[]; x: number[] }) => Gates;
+type At = { layer: number; position: number; x: number[] };
+export type GatesAt = (at: At & { module: string; h: number[] }) => Gates;
 
 export type SlowOutput = { logits: number[]; hidden: number[]; gates: Gates[] };
 
@@ -71,19 +72,20 @@ function rotated(head: number[], frequencies: readonly number[], position: numbe
 const chunks = (x: number[], size: number) =>
   Array.from({ length: x.length / size }, (_, i) => x.slice(i * size, (i + 1) * size));
 
-/** A layer's MLP before down_proj: `silu(W_gate x) * (W_up x)`, [d] -> [F]. */
+/** The base's MLP before down_proj: `silu(W_gate x) * (W_up x)`, [d] -> [F]. */
 export function slowActivation({ weights }: Pick<Bundle, 'weights'>, { layer, x }: { layer: number; x: number[] }) {
   const projected = (name: string) => times(weights.get(`model.layers.${layer}.mlp.${name}.weight`)!, x);
-  const up = projected('up_proj');
-  return projected('gate_proj').map((value, i) => value * sigmoid(value) * up[i]!);
+  return swiglu(projected('gate_proj'), projected('up_proj'));
 }
+
+const swiglu = (gate: number[], up: number[]) => gate.map((value, i) => value * sigmoid(value) * up[i]!);
 
 /** MidPO's gate: sigmoid(w.h + b). */
 export const gateOf = ({ weight, bias }: RouterGate, h: number[]) => sigmoid(dot(weight, h) + bias);
 
 /**
  * After the last of `ids`: logits [V], the final-norm hidden state [d], and the gates that each
- * layer used there.
+ * layer's down_proj used there.
  */
 export function slowDecoder(bundle: Bundle, ids: readonly number[], gatesAt: GatesAt): SlowOutput {
   const { config, weights, experts } = bundle;
@@ -102,9 +104,25 @@ export function slowDecoder(bundle: Bundle, ids: readonly number[], gatesAt: Gat
     for (const [layer, { keys, values }] of cache.entries()) {
       const weight = (name: string) => weights.get(`model.layers.${layer}.${name}.weight`)!;
       const layerInput = x;
+      const layerGates = (module: string, h: number[]) => gatesAt({ layer, position, module, h, x: layerInput });
+      /** `W h`, and what the experts add to it. */
+      const linear = (module: string, h: number[], shares?: Gates) => {
+        let y = times(weight(module), h);
+        for (const { role, modules } of experts) {
+          const lora = modules.get(`model.layers.${layer}.${module}`);
+          if (lora === undefined) continue;
+          const change = times(lora.b, times(lora.a, h));
+          const share = lora.scale * (shares ?? layerGates(module, h))[role];
+          y = plus(
+            y,
+            change.map((value) => share * value),
+          );
+        }
+        return y;
+      };
       const a = rmsNorm(x, weight('input_layernorm'), config.rms_norm_eps);
       const heads = (name: string) => {
-        const projected = times(weight(`self_attn.${name}_proj`), a);
+        const projected = linear(`self_attn.${name}_proj`, a);
         const bias = weights.get(`model.layers.${layer}.self_attn.${name}_proj.bias`);
         return chunks(bias === undefined ? projected : plus(projected, Array.from(bias.data)), size);
       };
@@ -129,22 +147,13 @@ export function slowDecoder(bundle: Bundle, ids: readonly number[], gatesAt: Gat
           ),
         );
       });
-      x = plus(x, times(weight('self_attn.o_proj'), attended));
+      x = plus(x, linear('self_attn.o_proj', attended));
 
       const b = rmsNorm(x, weight('post_attention_layernorm'), config.rms_norm_eps);
-      const h = slowActivation(bundle, { layer, x: b });
-      const used = gatesAt({ layer, position, h, x: layerInput });
+      const h = swiglu(linear('mlp.gate_proj', b), linear('mlp.up_proj', b));
+      const used = layerGates('mlp.down_proj', h);
       gates.push(used);
-      let y = times(weight('mlp.down_proj'), h);
-      for (const { role, layers } of experts) {
-        const { a: down, b: back, scale } = layers[layer]!;
-        const change = times(back, times(down, h));
-        y = plus(
-          y,
-          change.map((value) => scale * used[role] * value),
-        );
-      }
-      x = plus(x, y);
+      x = plus(x, linear('mlp.down_proj', h, used));
     }
     const hidden = rmsNorm(x, weights.get('model.norm.weight')!, config.rms_norm_eps);
     const head = weights.get(config.tie_word_embeddings ? 'model.embed_tokens.weight' : 'lm_head.weight')!;

@@ -4,6 +4,7 @@ import { createRandom } from '#training/data/random.ts';
 import { soupOf } from './soup.ts';
 
 const [F, D] = [5, 3];
+const MODULE = 'model.layers.0.mlp.down_proj';
 
 function expert(role: Expert['role'], { rank, alpha }: { rank: number; alpha: number }): Expert {
   const random = createRandom(role);
@@ -16,13 +17,13 @@ function expert(role: Expert['role'], { rank, alpha }: { rank: number; alpha: nu
     role,
     rank,
     alpha,
-    layers: [{ a: filled([rank, F]), b: filled([D, rank]), scale: alpha / rank }],
+    modules: new Map([[MODULE, { a: filled([rank, F]), b: filled([D, rank]), scale: alpha / rank }]]),
   };
 }
 
 /** `scale * B A`, `[D, F]`, element by element. */
-function change({ rank, layers }: Pick<Expert, 'rank' | 'layers'>): number[] {
-  const { a, b, scale } = layers[0]!;
+function change({ rank, modules }: Pick<Expert, 'rank' | 'modules'>): number[] {
+  const { a, b, scale } = modules.get(MODULE)!;
   return Array.from({ length: D * F }, (_, at) => {
     const [d, f] = [Math.floor(at / F), at % F];
     let sum = 0;

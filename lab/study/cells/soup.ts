@@ -8,7 +8,7 @@ import type { Tensor } from '#gpu-backend/model/tensor.ts';
 
 /**
  * The expert whose change is `weight` times that of `safety` plus `1 - weight` times that of
- * `helpfulness`. Both must have the same scale.
+ * `helpfulness`. Both must have the same scale and change the same modules.
  */
 export function soupOf(safety: Expert, helpfulness: Expert, weight: number): Omit<Expert, 'name' | 'role'> {
   const [scale, other] = [safety.alpha / safety.rank, helpfulness.alpha / helpfulness.rank];
@@ -17,10 +17,15 @@ export function soupOf(safety: Expert, helpfulness: Expert, weight: number): Omi
   return {
     rank,
     alpha: scale * rank,
-    layers: safety.layers.map((s, layer) => {
-      const h = helpfulness.layers[layer]!;
-      return { a: stackRows(s.a, h.a), b: besideEachOther(scaled(s.b, weight), scaled(h.b, 1 - weight)), scale };
-    }),
+    modules: new Map(
+      [...safety.modules].map(([name, s]) => {
+        const h = helpfulness.modules.get(name)!;
+        return [
+          name,
+          { a: stackRows(s.a, h.a), b: besideEachOther(scaled(s.b, weight), scaled(h.b, 1 - weight)), scale },
+        ];
+      }),
+    ),
   };
 }
 
