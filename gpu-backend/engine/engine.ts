@@ -9,13 +9,22 @@ import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { AnswerState } from './answer-state.ts';
 import type { Source } from './experts.ts';
 
+/** The prompt of each source that does not read the client's. */
+export type RowPrompts = Partial<Readonly<Record<Source, readonly number[]>>>;
+
 export type EngineRequest = {
   /**
    * The tenant that sent the request. When requests have to wait, tenants get equal shares.
    * Requests without a tenant all count as one tenant's.
    */
   tenant?: string;
+  /** The client's tokens. `usage` counts them, and draw keys depend on them. */
   promptIds: number[];
+  /**
+   * What an expert reads instead of `promptIds` if it has a system prompt of its own. Its row then
+   * has its own length and positions.
+   */
+  rowPrompts?: RowPrompts;
   /**
    * The most tokens to draw. null means as many as the context still holds. Either way, the answer
    * never goes past the context.
@@ -51,10 +60,8 @@ export type EngineEvent =
 export type EngineInfo = {
   /** The model id that clients use. */
   model: string;
-  /** The most tokens of prompt, answer and an expert's own prefix together. */
+  /** The most tokens of prompt and answer together, in the longest row. */
   contextLength: number;
-  /** The number of tokens in an expert's own prefix, by source. */
-  prefixes: Readonly<Record<Source, number>>;
   /** UTF-8 bytes of the longest token. A text of n bytes has at least n / maxTokenBytes tokens. */
   maxTokenBytes: number;
   /** SHA-256 of the bundle. */
