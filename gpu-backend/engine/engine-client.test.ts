@@ -20,6 +20,7 @@ const info: EngineInfo = {
   contextLength: 96,
   maxTokenBytes: 1,
   digest: '0'.repeat(64),
+  experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
   modes: ['logits'],
   topK: null,
 };

@@ -5,12 +5,13 @@
  */
 import type { DrawKey } from '#shared/gate/index.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
+import type { ExpertKinds } from '#shared/protocol/expert-kind.ts';
 import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { AnswerState } from './answer-state.ts';
 import type { Source } from './experts.ts';
 
 /** The prompt of each source that does not read the client's. */
-export type RowPrompts = Partial<Readonly<Record<Source, readonly number[]>>>;
+type RowPrompts = Partial<Readonly<Record<Source, readonly number[]>>>;
 
 export type EngineRequest = {
   /**
@@ -64,6 +65,8 @@ export type EngineInfo = {
   contextLength: number;
   /** UTF-8 bytes of the longest token. A text of n bytes has at least n / maxTokenBytes tokens. */
   maxTokenBytes: number;
+  /** What the bundle's experts are. Receipts include it. */
+  experts: ExpertKinds;
   /** SHA-256 of the bundle. */
   digest: string;
   /** The modes that a line may request. `layers` needs a bundle with a layers router. */
