@@ -36,6 +36,7 @@ const receiptFor = async (text: string, { privateKey } = key) =>
       classifier: 'c',
       model: 'm',
       bundle: 'b',
+      experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
       backend: 'b1',
       draws: 's',
       line: OPEN_LINE,

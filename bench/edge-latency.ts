@@ -41,7 +41,7 @@ export async function benchEdgeLatency({ rounds }: { rounds: number }): Promise<
   const encode = (text: string) => Array.from(new TextEncoder().encode(text));
   const backend = await serveEngine(
     engine,
-    (messages) => encode(messages.map(({ content }) => content).join('\n')),
+    (messages) => ({ promptIds: encode(messages.map(({ content }) => content).join('\n')), rowPrompts: {} }),
     config,
   );
   const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-bench-'));

@@ -9,6 +9,7 @@
 import type { Engine, EngineRequest } from '#gpu-backend/engine/engine.ts';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
 import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
+import { renderRows } from '#gpu-backend/model/render-rows.ts';
 import { generateQuestions } from '#lab/world/generate.ts';
 import { loadTopics } from '#lab/world/load-topics.ts';
 import { seedKey } from '#shared/gate/index.ts';
@@ -19,13 +20,13 @@ const CROWD = 16;
 const MAX_TOKENS = 60;
 
 export async function benchEqualAnswers({ bundle }: { bundle: string }): Promise<Record<string, number>> {
-  const { renderChat } = await loadBundleHead(bundle);
+  const head = await loadBundleHead(bundle);
   const questions = generateQuestions({ split: 'heldout', seed: 11, perAsk: 1, topics: loadTopics() });
   const requests = Array.from({ length: ANSWERS }, (_, seed): EngineRequest => {
     const { messages } = questions[seed % questions.length]!;
     return {
       tenant: 'bench',
-      promptIds: renderChat(messages),
+      ...renderRows(messages, head),
       maxTokens: MAX_TOKENS,
       stop: [],
       sampling: { key: seedKey(seed), temperature: 1, topP: 1 },

@@ -1,7 +1,7 @@
 /** `plimsoll model`: shows what a bundle on disk holds. */
 import { readdir } from 'node:fs/promises';
 import { Command } from 'commander';
-import { moduleRank } from '#gpu-backend/model/adapter.ts';
+import { hasAdapter, moduleRank } from '#gpu-backend/model/adapter.ts';
 import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { elementCount, type Tensor } from '#gpu-backend/model/tensor.ts';
 import { inBundle } from './options/bundle-folder.ts';
@@ -25,12 +25,14 @@ export function modelCommand(): Command {
 }
 
 function summary({ id, digest, config, manifest, weights, experts, routers }: Bundle): string {
-  const adapters = experts.map(({ name, role, alpha, trainedOn, modules }) => {
-    if (modules.size === 0) return `expert      ${name}: ${role}, the base alone`;
+  const adapters = experts.map((expert) => {
+    const { name, role, alpha, trainedOn, modules, prompt } = expert;
+    const own = prompt === undefined ? '' : `, a system prompt of ${prompt.length} characters`;
+    if (!hasAdapter(expert)) return `expert      ${name}: ${role}, the base alone${own}`;
     const parameters = count([...modules.values()].flatMap(({ a, b }) => [a, b]));
     const kinds = new Set([...modules.keys()].map((module) => module.slice(module.lastIndexOf('.') + 1)));
     const ranks = new Set([...modules.values()].map(moduleRank).sort((a, b) => a - b));
-    return `expert      ${name}: ${role}, rank ${[...ranks].join('/')} on ${[...kinds].join(', ')}, alpha ${alpha}, ${parameters} parameters${trainedOn === undefined ? '' : `, trained on ${JSON.stringify(trainedOn)}`}`;
+    return `expert      ${name}: ${role}, rank ${[...ranks].join('/')} on ${[...kinds].join(', ')}, alpha ${alpha}, ${parameters} parameters${trainedOn === undefined ? '' : `, trained on ${JSON.stringify(trainedOn)}`}${own}`;
   });
   return [
     `id          ${id}`,

@@ -43,6 +43,7 @@ console.log('\nThe receipt is genuine and belongs to this question and this answ
 console.table({
   'tenant, policy': `${receipt.tenant}, ${receipt.policy}`,
   'bundle (the weights)': receipt.bundle.slice(0, 16),
+  'the experts are': `safety: ${receipt.experts.safety.kind}, helpfulness: ${receipt.experts.helpfulness.kind}`,
   floor: receipt.line.floor,
   'safety weights': `${receipt.weights.min.toFixed(2)} to ${receipt.weights.max.toFixed(2)}`,
   budget: receipt.line.budget ?? 'none',

@@ -24,6 +24,7 @@ const RECEIPT: Parameters<typeof signReceipt>[0] = {
   classifier: '0',
   model: 'tiny',
   bundle: '0',
+  experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
   backend: 'backend-1',
   draws: '0',
   line: { ...OPEN_LINE, floor: 0.9, budget: 2 },

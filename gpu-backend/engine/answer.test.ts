@@ -281,13 +281,26 @@ test('an answer needs hidden states only if a router compares the two experts', 
   expect(new Answer(ask({ line: { action: 'safety_only' } }), router).hidden).toBe(false);
 });
 
-test('an answer feeds its prompt and then each token it drew, and knows its length and its limit', () => {
-  const answer = new Answer(ask({ maxTokens: 10, line: { floor: 0.25 } }), options);
-  expect([answer.length, answer.most]).toEqual([3, 13]);
-  expect(answer.history()).toEqual([{ ids: PROMPT, bounds: { floor: 0.25, ceiling: 1 } }]);
+test('an answer feeds each row its prompt and then each token drawn, and knows its length and its limit', () => {
+  const own = [50, 51, ...PROMPT];
+  const asked = (changes = {}) =>
+    ask({ maxTokens: 10, line: { floor: 0.25 }, rowPrompts: { safety: own }, ...changes });
+  const answer = new Answer(asked(), options);
+  const bounds = { floor: 0.25, ceiling: 1 };
+  expect([answer.length, answer.most]).toEqual([5, 15]);
+  expect(answer.history()).toEqual([{ rows: [own, PROMPT], bounds }]);
   answer.draw(says(only(97)), says(only(97)));
-  expect([answer.length, answer.most]).toEqual([4, 13]);
-  expect(answer.next()).toEqual({ ids: [97], bounds: { floor: 0.25, ceiling: 1 } });
-  expect(answer.history()).toEqual([{ ids: [...PROMPT, 97], bounds: { floor: 0.25, ceiling: 1 } }]);
-  expect(new Answer(ask({ maxTokens: null }), options).most).toBe(96);
+  expect([answer.length, answer.most]).toEqual([6, 15]);
+  expect(answer.next()).toEqual({ rows: [[97], [97]], bounds });
+  expect(answer.history()).toEqual([
+    {
+      rows: [
+        [...own, 97],
+        [...PROMPT, 97],
+      ],
+      bounds,
+    },
+  ]);
+  expect(new Answer(asked({ maxTokens: null }), options).most).toBe(96);
+  expect(new Answer(asked({ rowPrompts: undefined }), options).most).toBe(13);
 });

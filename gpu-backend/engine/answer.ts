@@ -31,10 +31,7 @@ import type { Vocabulary } from './vocabulary.ts';
 export type AnswerOptions = {
   vocabulary: Vocabulary;
   proposal: Proposal;
-  /**
-   * The most tokens that prompt and answer may have together in any row. An expert's own prefix
-   * does not count.
-   */
+  /** The most tokens that prompt and answer may have together in any row. */
   contextLength: number;
 };
 
@@ -44,10 +41,24 @@ export function sourcesOf({ action, mode }: Pick<Line, 'action' | 'mode'>): Sour
   return ['safety', mode === 'layers' ? 'layers' : 'helpfulness'];
 }
 
-/** Tokens to feed, and the bounds under which a layers sequence reads them. */
-export type Feed = { ids: readonly number[]; bounds: WeightBounds };
+/** What this source's row reads before the answer. */
+function promptOf({ promptIds, rowPrompts }: EngineRequest, source: Source): readonly number[] {
+  return rowPrompts?.[source] ?? promptIds;
+}
+
+/** The number of tokens in the longest of these sources' prompts. */
+export function longestPrompt(request: EngineRequest, sources: readonly Source[]): number {
+  return Math.max(...sources.map((source) => promptOf(request, source).length));
+}
+
+/**
+ * Tokens to feed to each source's sequence, in the order of `sources`, and the bounds under which a
+ * layers sequence reads them.
+ */
+export type Feed = { rows: readonly (readonly number[])[]; bounds: WeightBounds };
 
 export class Answer {
+  /** The client's tokens. */
   readonly promptIds: readonly number[];
   /** What `sourcesOf` returns for its line. */
   readonly sources: readonly Source[];
@@ -55,6 +66,10 @@ export class Answer {
   readonly hidden: boolean;
   ended = false;
 
+  /** What each source reads before the answer, in the order of `sources`. */
+  readonly #prompts: readonly (readonly number[])[];
+  /** The number of tokens in the longest of them. */
+  readonly #longestPrompt: number;
   readonly #eos: ReadonlySet<number>;
   readonly #mode: Mode;
   readonly #proposal: Proposal;
@@ -78,9 +93,11 @@ export class Answer {
   constructor(request: EngineRequest, { vocabulary, proposal, contextLength }: AnswerOptions) {
     const { promptIds, maxTokens, stop, sampling, line, resume } = request;
     const { mode, rule, floor, ceiling, opening, budget, earned } = line;
-    const room = contextLength - promptIds.length;
     this.promptIds = promptIds;
     this.sources = sourcesOf(line);
+    this.#prompts = this.sources.map((source) => promptOf(request, source));
+    this.#longestPrompt = longestPrompt(request, this.sources);
+    const room = contextLength - this.#longestPrompt;
     this.hidden = typeof proposal === 'function' && this.sources.includes('helpfulness');
     this.#eos = new Set(vocabulary.eos);
     this.#dropsFirstSpace = vocabulary.dropsFirstSpace ?? false;
@@ -100,14 +117,14 @@ export class Answer {
     this.#weights = resume?.weights ?? NO_WEIGHTS;
   }
 
-  /** The tokens so far, prompt and answer together. */
+  /** The tokens of the longest row so far, prompt and answer together. */
   get length(): number {
-    return this.promptIds.length + this.#ids.length;
+    return this.#longestPrompt + this.#ids.length;
   }
 
-  /** The most tokens that prompt and answer may have together: what the request may cost. */
+  /** The most tokens that the longest row may have: what the request may cost. */
   get most(): number {
-    return this.promptIds.length + this.#maxTokens;
+    return this.#longestPrompt + this.#maxTokens;
   }
 
   /** What another `Answer` to the same request needs to go on from here. */
@@ -122,7 +139,7 @@ export class Answer {
   }
 
   /**
-   * Everything that new sequences must be fed before the next token: the prompt and the tokens
+   * Everything that new sequences must be fed before the next token: their prompts and the tokens
    * drawn so far. It has two parts if a layers sequence read the opening under the opening's own
    * bounds.
    */
@@ -132,13 +149,14 @@ export class Answer {
     // not read under the opening's bounds.
     const opening = Math.min(position, Math.max(0, this.#policy.opening.tokens - 1));
     const cut = this.sources.includes('layers') ? opening : position;
-    const begin = { ids: [...this.promptIds, ...this.#ids.slice(0, cut)], bounds: this.#boundsAt(cut) };
-    return cut === position ? [begin] : [begin, { ids: this.#ids.slice(cut), bounds: this.#boundsAt(position) }];
+    const read = this.#ids.slice(0, cut);
+    const begin = { rows: this.#prompts.map((prompt) => [...prompt, ...read]), bounds: this.#boundsAt(cut) };
+    return cut === position ? [begin] : [begin, this.#inEveryRow(this.#ids.slice(cut))];
   }
 
   /** The last token, for sequences that have read everything before it. */
   next(): Feed {
-    return { ids: this.#ids.slice(-1), bounds: this.#boundsAt(this.#ids.length) };
+    return this.#inEveryRow(this.#ids.slice(-1));
   }
 
   /**
@@ -181,6 +199,10 @@ export class Answer {
     if (stopped || this.#eos.has(step.token)) events.push(...this.#end('stop'));
     else if (this.#state.position === this.#maxTokens) events.push(...this.#end('length'));
     return events;
+  }
+
+  #inEveryRow(ids: readonly number[]): Feed {
+    return { rows: this.sources.map(() => ids), bounds: this.#boundsAt(this.#ids.length) };
   }
 
   #boundsAt(position: number): WeightBounds {

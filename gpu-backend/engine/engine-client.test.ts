@@ -18,9 +18,9 @@ async function connected(options: ClientOptions = {}) {
 const info: EngineInfo = {
   model: 'm',
   contextLength: 96,
-  prefixes: { safety: 0, helpfulness: 0, layers: 0 },
   maxTokenBytes: 1,
   digest: '0'.repeat(64),
+  experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
   modes: ['logits'],
   topK: null,
 };

@@ -17,7 +17,7 @@ export type HostOptions = {
   experts: Experts;
   vocabulary: Vocabulary;
   /** The facts that the experts do not report themselves. */
-  info: Omit<EngineInfo, 'modes' | 'prefixes' | 'topK'>;
+  info: Omit<EngineInfo, 'modes' | 'topK'>;
   proposal: Proposal;
   limits: EngineLimits;
   /** Writes to the log of whoever runs the engine. */

@@ -3,6 +3,7 @@
  * worker-engine.ts starts it.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { expertKinds } from '../model/expert-kinds.ts';
 import { loadBundle } from '../model/load-bundle.ts';
 import { proposeWeight } from '../model/propose-weight.ts';
 import { bundleVocabulary } from './bundle-vocabulary.ts';
@@ -29,6 +30,7 @@ try {
         contextLength: config.max_position_embeddings,
         maxTokenBytes: tokenizer.maxTokenBytes,
         digest,
+        experts: expertKinds(bundle),
       },
       proposal: logits === null ? manifest.default_weight : (s, h) => proposeWeight(logits, s, h),
       limits,

@@ -5,9 +5,13 @@
  */
 import type { DrawKey } from '#shared/gate/index.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
+import type { ExpertKinds } from '#shared/protocol/expert-kind.ts';
 import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { AnswerState } from './answer-state.ts';
 import type { Source } from './experts.ts';
+
+/** The prompt of each source that does not read the client's. */
+type RowPrompts = Partial<Readonly<Record<Source, readonly number[]>>>;
 
 export type EngineRequest = {
   /**
@@ -15,7 +19,13 @@ export type EngineRequest = {
    * Requests without a tenant all count as one tenant's.
    */
   tenant?: string;
+  /** The client's tokens. `usage` counts them, and draw keys depend on them. */
   promptIds: number[];
+  /**
+   * What an expert reads instead of `promptIds` if it has a system prompt of its own. Its row then
+   * has its own length and positions.
+   */
+  rowPrompts?: RowPrompts;
   /**
    * The most tokens to draw. null means as many as the context still holds. Either way, the answer
    * never goes past the context.
@@ -51,12 +61,12 @@ export type EngineEvent =
 export type EngineInfo = {
   /** The model id that clients use. */
   model: string;
-  /** The most tokens of prompt, answer and an expert's own prefix together. */
+  /** The most tokens of prompt and answer together, in the longest row. */
   contextLength: number;
-  /** The number of tokens in an expert's own prefix, by source. */
-  prefixes: Readonly<Record<Source, number>>;
   /** UTF-8 bytes of the longest token. A text of n bytes has at least n / maxTokenBytes tokens. */
   maxTokenBytes: number;
+  /** What the bundle's experts are. Receipts include it. */
+  experts: ExpertKinds;
   /** SHA-256 of the bundle. */
   digest: string;
   /** The modes that a line may request. `layers` needs a bundle with a layers router. */

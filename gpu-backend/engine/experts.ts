@@ -127,12 +127,6 @@ export interface Experts {
   readonly abilities: Abilities;
   /** The number of sequences opened and not yet closed. */
   readonly openCount: number;
-  /**
-   * The number of tokens in a source's own prefix, such as a system prompt. The driver puts them
-   * before the first ids of each sequence of that source. They take up room in the context, but
-   * nobody has to send or pay for them.
-   */
-  prefixLength(source: Source): number;
   /** Opens a new, empty sequence, without a run. Throws if the source is not offered. */
   open(source: Source): SequenceId;
   /**

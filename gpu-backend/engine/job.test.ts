@@ -26,13 +26,19 @@ describe('the steps of a job', () => {
   const steps = (line: Partial<Line>, options = {}) => {
     const { job: one } = job(line, options);
     one.open();
-    return one.steps({ ids: [1, 2], bounds: BOUNDS });
+    return one.steps({
+      rows: [
+        [1, 2],
+        [1, 2, 3],
+      ],
+      bounds: BOUNDS,
+    });
   };
 
-  test('feed both experts the same tokens, and each names the other to compare with', () => {
+  test('feed each expert its own row, and each names the other to compare with', () => {
     const [safety, helpfulness] = steps({});
     expect(safety).toEqual({ sequence: 1, ids: [1, 2], beside: 2, want: { hidden: false } });
-    expect(helpfulness).toEqual({ sequence: 2, ids: [1, 2], beside: 1, want: { hidden: false } });
+    expect(helpfulness).toEqual({ sequence: 2, ids: [1, 2, 3], beside: 1, want: { hidden: false } });
   });
 
   test('give bounds only to the layers sequence', () => {
@@ -56,7 +62,9 @@ describe('when an expert fails', () => {
     const cause = new Error('connection lost');
     expect(one.take([fine, failed(cause)])).toEqual({ safety: output, beside: null });
     expect(experts.openCount).toBe(1);
-    expect(one.steps({ ids: [3], bounds: BOUNDS })).toEqual([{ sequence: 1, ids: [3], want: { hidden: false } }]);
+    expect(one.steps({ rows: [[3], [3]], bounds: BOUNDS })).toEqual([
+      { sequence: 1, ids: [3], want: { hidden: false } },
+    ]);
     expect(one.take([fine])).toEqual({ safety: output, beside: null });
     expect(warnings).toEqual([['answer 4 goes on without its expert helpfulness', cause]]);
   });
@@ -78,7 +86,7 @@ test('gives its sequences back once, however often it is closed', () => {
   one.close();
   one.close();
   expect(experts.openCount).toBe(0);
-  expect(one.steps({ ids: [1], bounds: BOUNDS })).toEqual([]);
+  expect(one.steps({ rows: [[1], [1]], bounds: BOUNDS })).toEqual([]);
 });
 
 test('opens all its sequences or none', () => {

@@ -42,13 +42,13 @@ export class Job {
   }
 
   /** One step for each sequence. */
-  steps({ ids, bounds }: Feed): Step[] {
+  steps({ rows, bounds }: Feed): Step[] {
     const [safety, beside] = this.#sequences;
     return this.#sequences.map((sequence, i): Step => {
       const other = i === 0 ? beside : safety;
       return {
         sequence,
-        ids,
+        ids: rows[i]!,
         ...(this.answer.sources[i] === 'layers' && { bounds }),
         ...(other !== undefined && { beside: other }),
         want: { hidden: this.answer.hidden && beside !== undefined },

@@ -29,13 +29,13 @@ const TOLERANCE = 1e-4;
 const abilities = { hidden: true, layers: true, fork: true, score: false, topK: null };
 
 testExperts('onnxruntime', {
-  create: (options) => OnnxExperts.create(routed, { threads: 1, ...options }),
+  create: () => OnnxExperts.create(routed, { threads: 1 }),
   abilities,
   tolerance: TOLERANCE,
 });
 
 testExperts('onnxruntime, a bundle without routers', {
-  create: (options) => OnnxExperts.create(bundle, { threads: 1, ...options }),
+  create: () => OnnxExperts.create(bundle, { threads: 1 }),
   abilities: { ...abilities, layers: false },
   tolerance: TOLERANCE,
 });
@@ -113,14 +113,17 @@ describe('LoRA experts on onnxruntime', () => {
 
 describe('keys and values on onnxruntime', () => {
   test('a sequence longer than the context fails alone', async () => {
-    const experts = await OnnxExperts.create(bundle, { threads: 1, prefixes: { safety: [9, 9] } });
+    const experts = await OnnxExperts.create(bundle, { threads: 1 });
     const [long, other] = [experts.open('safety'), experts.open('helpfulness')];
     const [tooLong, fits] = await Promise.allSettled(
-      experts.append([long, other].map((sequence) => ({ sequence, ids: someIds(95) }))),
+      experts.append([
+        { sequence: long, ids: someIds(97) },
+        { sequence: other, ids: someIds(95) },
+      ]),
     );
     expect(tooLong).toMatchObject({ reason: { message: '97 tokens do not fit into a context of 96' } });
     expect(fits!.status).toBe('fulfilled');
-    await feed(experts, long, someIds(94));
+    await feed(experts, long, someIds(96));
     await expect(feed(experts, long, [1])).rejects.toThrow('97 tokens');
     await experts.dispose();
   });

@@ -15,7 +15,7 @@ import { buildServingGraph } from '../model/serving-graph.ts';
 import { type BatchOptions, batchFeeds } from './batch-feeds.ts';
 import type { Abilities, Experts, Output, SequenceId, Source, Step } from './experts.ts';
 import { KvCache, type Slot } from './kv-cache.ts';
-import { type Prefixes, type ReadyStep, SequenceError, Sequences } from './sequences.ts';
+import { type ReadyStep, SequenceError, Sequences } from './sequences.ts';
 import { servingWeights } from './serving-weights.ts';
 import { asError, Turns } from './turns.ts';
 
@@ -27,7 +27,6 @@ type Feeding = ReadyStep<Own> & { slot: Slot };
 export type OnnxOptions = {
   /** The threads that onnxruntime uses inside one operator; 0 means one per core. */
   threads?: number;
-  prefixes?: Prefixes;
 };
 
 export class OnnxExperts implements Experts {
@@ -45,7 +44,6 @@ export class OnnxExperts implements Experts {
   private constructor(
     session: GraphSession,
     { config, experts, gates }: Pick<Bundle, 'config' | 'experts'> & { gates: BatchOptions['gates'] },
-    prefixes: Prefixes,
   ) {
     this.#session = session;
     this.#config = config;
@@ -57,15 +55,15 @@ export class OnnxExperts implements Experts {
       layers: config.num_hidden_layers,
       width: config.num_key_value_heads * headDim(config),
     });
-    this.#sequences = new Sequences({ prefixes, vocabSize: this.vocabSize, abilities: this.abilities });
+    this.#sequences = new Sequences({ vocabSize: this.vocabSize, abilities: this.abilities });
   }
 
-  static async create(bundle: Bundle, { threads = 0, prefixes = {} }: OnnxOptions = {}): Promise<OnnxExperts> {
+  static async create(bundle: Bundle, { threads = 0 }: OnnxOptions = {}): Promise<OnnxExperts> {
     const weights = servingWeights(bundle);
     const { config, experts } = bundle;
     const gates = weights.lora === null ? 'none' : weights.lora.router === null ? 'fixed' : 'routed';
     const session = await GraphSession.create(buildServingGraph(config, weights), { threads });
-    return new OnnxExperts(session, { config, experts, gates }, prefixes);
+    return new OnnxExperts(session, { config, experts, gates });
   }
 
   get openCount(): number {
@@ -75,10 +73,6 @@ export class OnnxExperts implements Experts {
   /** How often keys and values moved to a new slab; see kv-cache.ts. */
   get cacheMoves(): number {
     return this.#cache.moves;
-  }
-
-  prefixLength(source: Source): number {
-    return this.#sequences.prefixLength(source);
   }
 
   open(source: Source): SequenceId {

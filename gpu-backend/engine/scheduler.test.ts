@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Mode } from '#shared/line/line.ts';
+import type { Line, Mode } from '#shared/line/line.ts';
 import type { Source } from './experts.ts';
 import { type Script, ScriptedExperts, type ScriptedOptions } from './scripted-experts.ts';
 import { request } from './testing/engine-contract.ts';
@@ -201,36 +201,66 @@ test('a large request joins before long even if smaller ones keep coming', async
   }
 });
 
-describe('experts with a prefix of their own', () => {
-  const prefixes = { safety: [90, 91, 92, 93, 94, 95], helpfulness: [97] };
+describe('experts with a prompt of their own', () => {
+  const rowPrompts = { safety: [90, 91, 92, 93, 94, 95, ...good.promptIds], helpfulness: [97, ...good.promptIds] };
 
-  test('are fed the prefix before the prompt; draws, usage and max_tokens count only the client’s tokens', async () => {
-    const { scheduler, tokens, of, run } = schedule(scripted(babble, { prefixes }), options);
-    scheduler.submit(1, request({ ...good, maxTokens: 9 }));
+  test('read it instead of the client’s; draws, usage and max_tokens count only the client’s tokens', async () => {
+    const { scheduler, tokens, of, run } = schedule(scripted(), options);
+    scheduler.submit(1, request({ ...good, rowPrompts, maxTokens: 9 }));
     await run();
-    const script: Script = (source, ids) => babble(source, [...(prefixes[source as 'safety'] ?? []), ...ids]);
+    const script: Script = (source, ids) => {
+      const own = rowPrompts[source as 'safety' | 'helpfulness'];
+      return babble(source, [...own, ...ids.slice(good.promptIds.length)]);
+    };
     expect(tokens(1).map(({ id }) => id)).toEqual(await idsAlone({ ...good, maxTokens: 9 }, scripted(script)));
     expect(of(1).events[0]).toEqual({ type: 'start', prompt_tokens: 3 });
     expect(of(1).events.at(-1)).toMatchObject({ usage: { prompt_tokens: 3, completion_tokens: 9, total_tokens: 12 } });
   });
 
   test('leave less room for the client, because the context must hold the longest row', async () => {
-    const ends = async (asked: Parameters<typeof request>[0]) => {
-      const { scheduler, tokens, of, run } = schedule(scripted(babble, { prefixes }), {
-        ...options,
-        contextLength: 20,
-      });
-      scheduler.submit(1, request({ maxTokens: null, ...asked }));
+    const ends = async (promptTokens: number, line: Partial<Line> = {}) => {
+      const promptIds: number[] = Array(promptTokens).fill(70);
+      const { scheduler, tokens, of, run } = schedule(scripted(), { ...options, contextLength: 20 });
+      const own = { safety: [1, 2, ...promptIds], helpfulness: [1, 2, 3, 4, 5, 6, ...promptIds] };
+      scheduler.submit(1, request({ maxTokens: null, promptIds, rowPrompts: own, line }));
       await run();
       return of(1).error ?? tokens(1).length;
     };
-    // 20 - 6 - 4
-    expect(await ends({})).toBe(10);
-    expect(await ends({ promptIds: Array(14).fill(70) })).toMatchObject({
+    expect(await ends(4)).toBe(20 - 6 - 4);
+    expect(await ends(13)).toBe(1);
+    expect(await ends(14)).toMatchObject({
       code: 'context_length_exceeded',
-      message: expect.stringMatching(/length is 14 tokens.*have 14 tokens/),
+      message: expect.stringMatching(/length is 20 tokens.*own system prompt takes 6 of them.*have 14 tokens/),
     });
-    expect(await ends({ promptIds: Array(13).fill(70) })).toBe(1);
+    // Only rows that run count.
+    expect(await ends(14, { action: 'safety_only' })).toBe(20 - 2 - 14);
+  });
+
+  test('may have a shorter prompt than the client’s, whose template adds a default system prompt', async () => {
+    const promptIds: number[] = Array(18).fill(70);
+    const { scheduler, tokens, of, run } = schedule(scripted(), { ...options, contextLength: 20 });
+    const short = { safety: [70], helpfulness: [71, 72] };
+    scheduler.submit(1, request({ maxTokens: null, promptIds, rowPrompts: short }));
+    scheduler.submit(2, request({ promptIds: [...promptIds, 70, 70], rowPrompts: { safety: [70] } }));
+    await run();
+    expect(tokens(1)).toHaveLength(18);
+    expect(of(2).error?.message).toMatch(/length is 20 tokens\. Your messages have 20 tokens/);
+  });
+
+  test('prompts that would not fit into one prefill run together, padded to the longest row, go one by one', async () => {
+    const joins: number[] = [];
+    const limits = { maxPrefillTokens: 30 };
+    const { scheduler, of, run } = schedule(scripted(), { ...options, limits });
+    for (const id of [1, 2]) scheduler.submit(id, request({ ...good, rowPrompts }));
+    for (const id of [3, 4]) scheduler.submit(id, request(good));
+    for (let round = 0; round < 3; round++) {
+      await scheduler.round();
+      joins.push([1, 2, 3, 4].filter((id) => of(id).events.length > 0).length);
+    }
+    await run();
+    // Two rows of nine tokens fit into a run of 30, and so do four rows of three. But if a row of
+    // nine joins rows of three, each of them is padded to nine.
+    expect(joins).toEqual([1, 2, 4]);
   });
 });
 

@@ -14,7 +14,7 @@
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { GateError } from '#shared/gate/index.ts';
 import { Answer, type AnswerOptions, type Feed } from './answer.ts';
-import { checkRequest, longestPrefix, type Terms, termsOf } from './check-request.ts';
+import { checkRequest, type Terms, termsOf } from './check-request.ts';
 import type { EngineEvent, EngineLimits, EngineRequest, EngineStats } from './engine.ts';
 import type { Experts, Output } from './experts.ts';
 import { FairQueue } from './fair-queue.ts';
@@ -73,8 +73,8 @@ export class Scheduler {
   /** Queues a request. A refusal is emitted like any other outcome and costs no run. */
   submit(id: number, request: EngineRequest): void {
     try {
-      const contextLength = checkRequest(request, this.#terms);
-      const answer = new Answer(request, { ...this.#options, contextLength });
+      checkRequest(request, this.#terms);
+      const answer = new Answer(request, this.#options);
       const job = new Job(id, answer, { experts: this.#experts, warn: this.#warn });
       this.#waiting.push(job, { tenant: request.tenant ?? '', cost: answer.most });
     } catch (thrown) {
@@ -105,7 +105,7 @@ export class Scheduler {
 
   /**
    * Lets in the waiting requests that fit into the batch's rows and into one prefill's tokens
-   * (padded to the longest). The token limit never keeps the first one out.
+   * (padded to the longest row). The token limit never keeps the first one out.
    */
   #join(): Job[] {
     let rows = this.#experts.openCount;
@@ -115,7 +115,7 @@ export class Scheduler {
     for (let job = this.#waiting.peek(); job !== undefined; job = this.#waiting.peek()) {
       const { sources, length } = job.answer;
       const more = sources.length;
-      longest = Math.max(longest, length + longestPrefix(sources, this.#terms));
+      longest = Math.max(longest, length);
       rows += more;
       prefillRows += more;
       const tooManyTokens = taken.length > 0 && prefillRows * longest > this.#limits.maxPrefillTokens;

@@ -10,10 +10,10 @@ const scripted = (options: Partial<ScriptedOptions> = {}, script: Script = babbl
 
 const abilities = { hidden: true, layers: true, fork: true, score: true, topK: null };
 
-testExperts('scripted', { create: async (options) => scripted(options), abilities, tolerance: 0 });
+testExperts('scripted', { create: async () => scripted(), abilities, tolerance: 0 });
 
 testExperts('scripted, truncated rows', {
-  create: async (options) => scripted({ ...options, topK: 5 }),
+  create: async () => scripted({ topK: 5 }),
   abilities: { ...abilities, layers: false, topK: 5 },
   tolerance: 0,
 });

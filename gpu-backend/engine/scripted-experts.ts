@@ -5,7 +5,7 @@
  * truncated, like those of a remote engine.
  */
 import type { Abilities, Experts, Output, Row, SequenceId, Source, Step, WeightBounds } from './experts.ts';
-import { type Prefixes, type ReadyStep, Sequences } from './sequences.ts';
+import { type ReadyStep, Sequences } from './sequences.ts';
 import { truncateRow } from './truncate-row.ts';
 import { asError, Turns } from './turns.ts';
 
@@ -30,7 +30,6 @@ export type ScriptedOptions = {
   topK?: number | null;
   /** Whether there is a layers router. With truncated rows there is none. */
   layers?: boolean;
-  prefixes?: Prefixes;
 };
 
 type Own = { ids: readonly number[] };
@@ -54,22 +53,17 @@ export class ScriptedExperts implements Experts {
       hidden = () => [],
       topK = null,
       layers = topK === null,
-      prefixes = {},
     }: ScriptedOptions,
   ) {
     this.#script = script;
     this.vocabSize = vocabSize;
     this.abilities = { hidden: true, layers: layers && topK === null, fork: true, score: true, topK };
     this.#options = { stepMs, alpha, hidden };
-    this.#sequences = new Sequences({ prefixes, vocabSize, abilities: this.abilities });
+    this.#sequences = new Sequences({ vocabSize, abilities: this.abilities });
   }
 
   get openCount(): number {
     return this.#sequences.size;
-  }
-
-  prefixLength(source: Source): number {
-    return this.#sequences.prefixLength(source);
   }
 
   open(source: Source): SequenceId {

@@ -3,17 +3,7 @@ import { expect, test } from 'vitest';
 import { SequenceError, Sequences } from './sequences.ts';
 
 const abilities = { hidden: false, layers: true, fork: true, score: true, topK: null };
-const table = (prefixes = {}, changes = {}) =>
-  new Sequences<string>({ prefixes, vocabSize: 10, abilities: { ...abilities, ...changes } });
-
-test('adds the prefix to every step until something has been fed', () => {
-  const sequences = table({ safety: [8, 9] });
-  const id = sequences.open('safety', 'own');
-  const idsOf = () => sequences.ready([{ sequence: id, ids: [1, 2] }]).map((one) => 'ids' in one && one.ids);
-  expect([idsOf(), idsOf()]).toEqual([[[8, 9, 1, 2]], [[8, 9, 1, 2]]]);
-  sequences.get(id).empty = false;
-  expect(idsOf()).toEqual([[1, 2]]);
-});
+const table = () => new Sequences<string>({ vocabSize: 10, abilities });
 
 test('names each mistake, and readies the other steps', () => {
   const sequences = table();

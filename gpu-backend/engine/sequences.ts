@@ -1,7 +1,6 @@
 /**
  * The table of handles, the same in every driver. It knows which sequences are open, what data the
- * driver keeps for each (`T`: a cache slot, a list of tokens), which prefix each begins with, and
- * which steps are mistakes.
+ * driver keeps for each (`T`: a cache slot, a list of tokens), and which steps are mistakes.
  */
 import type { Abilities, SequenceId, Source, Step } from './experts.ts';
 
@@ -10,41 +9,32 @@ export class SequenceError extends Error {
   override readonly name = 'SequenceError';
 }
 
-/** The prefix tokens of each source. A source that is not named has none. */
-export type Prefixes = Partial<Readonly<Record<Source, readonly number[]>>>;
-
 export type Sequence<T> = {
   source: Source;
-  /** Nothing has been fed yet, so the prefix is still to come. */
+  /** Nothing has been fed yet. */
   empty: boolean;
   /** Steps requested and not yet settled. */
   underWay: number;
   own: T;
 };
 
-/** A step that can run, with its sequence and all the ids to feed, including the prefix. */
+/** A step that can run, with its sequence and the ids to feed. */
 export type ReadyStep<T> = { step: Step; sequence: Sequence<T>; ids: readonly number[] };
 
 export class Sequences<T> {
   readonly #open = new Map<SequenceId, Sequence<T>>();
-  readonly #prefixes: Prefixes;
   readonly #vocabSize: number;
   readonly #abilities: Abilities;
   #nextId = 1;
   #disposed = false;
 
-  constructor({ prefixes, vocabSize, abilities }: { prefixes: Prefixes; vocabSize: number; abilities: Abilities }) {
-    this.#prefixes = prefixes;
+  constructor({ vocabSize, abilities }: { vocabSize: number; abilities: Abilities }) {
     this.#vocabSize = vocabSize;
     this.#abilities = abilities;
   }
 
   get size(): number {
     return this.#open.size;
-  }
-
-  prefixLength(source: Source): number {
-    return this.#prefixes[source]?.length ?? 0;
   }
 
   /** Throws if the experts were disposed, or if they do not offer this source. */
@@ -132,8 +122,7 @@ export class Sequences<T> {
     if (!(Number.isSafeInteger(positions) && positions >= 1 && positions <= length)) {
       throw new SequenceError(`${length} tokens have no ${positions} positions`);
     }
-    const prefix = sequence.empty ? (this.#prefixes[sequence.source] ?? []) : [];
-    return { step, sequence, ids: [...prefix, ...ids] };
+    return { step, sequence, ids };
   }
 
   #add(sequence: Sequence<T>): SequenceId {

@@ -23,12 +23,20 @@ export type Expert = {
    * decoder's order. If there are none, the expert is the base alone.
    */
   modules: ReadonlyMap<string, ExpertModule>;
+  /** The system prompt that it reads before the client's messages, if it has one. */
+  prompt?: string;
 };
 
 /** `a` is [r, in] and `b` is [out, r]. */
 export type ExpertModule = { a: Tensor; b: Tensor; scale: number };
 
 export const moduleRank = ({ a }: ExpertModule) => a.shape[0]!;
+
+/** Whether there is anything to save. An expert may also be the base alone or under a prompt. */
+export const hasAdapter = ({ modules }: Expert) => modules.size > 0;
+
+/** What an expert without an adapter has instead. */
+export const NO_ADAPTER: Pick<Expert, 'rank' | 'alpha' | 'modules'> = { rank: 0, alpha: 0, modules: new Map() };
 
 const tensorName = (module: string, part: 'A' | 'B') => `base_model.model.${module}.lora_${part}.weight`;
 

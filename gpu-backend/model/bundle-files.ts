@@ -20,8 +20,36 @@ export const BUNDLE_FILES = {
 /** Read if it is there. */
 export const GENERATION_CONFIG = 'generation_config.json';
 
-export function expertFiles(name: string): { config: string; weights: string } {
-  return { config: `experts/${name}/adapter_config.json`, weights: `experts/${name}/adapter_model.safetensors` };
+export function expertFiles(name: string): { config: string; weights: string; prompt: string } {
+  return {
+    config: `experts/${name}/adapter_config.json`,
+    weights: `experts/${name}/adapter_model.safetensors`,
+    prompt: `experts/${name}/prompt.txt`,
+  };
+}
+
+/** The files that this expert has, according to the manifest, and those that it may not have. */
+function filesOf({ name, adapter = true, prompt = false }: Manifest['experts'][number]) {
+  const files = expertFiles(name);
+  const all = [
+    { file: files.config, wanted: adapter, key: 'adapter' },
+    { file: files.weights, wanted: adapter, key: 'adapter' },
+    { file: files.prompt, wanted: prompt, key: 'prompt' },
+  ];
+  return { present: all.filter(({ wanted }) => wanted), absent: all.filter(({ wanted }) => !wanted) };
+}
+
+/**
+ * Throws a BundleError if an expert's folder holds an adapter or a prompt that the manifest does
+ * not count on: whoever put it there thinks that it is served.
+ */
+export async function refuseUnusedFiles(dir: string, { experts }: Manifest): Promise<void> {
+  for (const [i, expert] of experts.entries()) {
+    for (const { file, key } of filesOf(expert).absent) {
+      if (!(await fileExists(dir, file))) continue;
+      throw new BundleError(BUNDLE_FILES.manifest, `experts.${i}.${key}: found false, but there is ${file}`);
+    }
+  }
 }
 
 export async function readText(dir: string, file: string): Promise<string> {
@@ -63,8 +91,8 @@ export async function readJson<T>(dir: string, file: string, schema: z.ZodType<T
  * unnoticed. Model cards and licences are not part of it.
  */
 export async function bundleDigest(dir: string, manifest: Manifest): Promise<string> {
-  const names = manifest.experts.map(({ name }) => name).sort();
-  const experts = names.flatMap((name) => Object.values(expertFiles(name)));
+  const sorted = manifest.experts.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const experts = sorted.flatMap((expert) => filesOf(expert).present.map(({ file }) => file));
   const hash = createHash('sha256');
   const generation = (await fileExists(dir, GENERATION_CONFIG)) ? [GENERATION_CONFIG] : [];
   for (const file of [...Object.values(BUNDLE_FILES), ...experts, ...routerFiles(manifest), ...generation]) {

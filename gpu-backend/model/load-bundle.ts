@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import * as z from 'zod';
-import { adapterModules, adapterShapes, type Expert, OWN_BASE } from './adapter.ts';
+import { adapterModules, adapterShapes, type Expert, NO_ADAPTER, OWN_BASE } from './adapter.ts';
 import { AdapterConfig } from './adapter-config.ts';
 import { adapterLayout } from './adapter-layout.ts';
 import { BundleError } from './bundle-error.ts';
@@ -17,10 +17,12 @@ import {
   GENERATION_CONFIG,
   readJson,
   readText,
+  refuseUnusedFiles,
 } from './bundle-files.ts';
 import { compileChatTemplate, type RenderChat } from './chat-template.ts';
 import { checkTensors } from './check-tensors.ts';
 import { DecoderConfig, eosIds, TokenIds, weightShapes } from './config.ts';
+import { checkPrompts, type ExpertPrompts, readPrompts } from './expert-prompt.ts';
 import { DOWN_PROJ } from './linear-modules.ts';
 import { Manifest } from './manifest.ts';
 import { readSafetensors } from './read-safetensors.ts';
@@ -44,6 +46,8 @@ export type BundleHead = {
   manifest: Manifest;
   tokenizer: BundleTokenizer;
   renderChat: RenderChat;
+  /** The system prompts that experts have of their own, by role. */
+  prompts: ExpertPrompts;
 };
 
 export type Bundle = BundleHead & {
@@ -79,7 +83,10 @@ export async function loadBundleHead(dir: string): Promise<BundleHead> {
     bosToken: tokenizerConfig.bos_token ?? null,
     eosToken,
   });
-  return { id: manifest.id, config, manifest, tokenizer, renderChat };
+  await refuseUnusedFiles(dir, manifest);
+  const prompts = await readPrompts(dir, manifest);
+  checkPrompts(prompts, { manifest, renderChat, contextLength: config.max_position_embeddings });
+  return { id: manifest.id, config, manifest, tokenizer, renderChat, prompts };
 }
 
 /**
@@ -119,9 +126,11 @@ function eosTokenOf(config: DecoderConfig, { specials }: BundleTokenizer, declar
 
 async function loadExpert(
   dir: string,
-  { name, role }: Manifest['experts'][number],
-  config: DecoderConfig,
+  { name, role, adapter: adapted = true }: Manifest['experts'][number],
+  { config, prompts: { [role]: prompt } }: BundleHead,
 ): Promise<Expert> {
+  const own = { name, role, ...(prompt !== undefined && { prompt }) };
+  if (!adapted) return { ...own, ...NO_ADAPTER };
   const files = expertFiles(name);
   const adapter = await readJson(dir, files.config, AdapterConfig);
   const layout = adapterLayout(adapter, config, files.config);
@@ -129,7 +138,7 @@ async function loadExpert(
   checkTensors(tensors, adapterShapes(config, layout), files.weights);
   const { r: rank, lora_alpha: alpha, base_model_name_or_path: base } = adapter;
   const trainedOn = base == null || base === OWN_BASE ? {} : { trainedOn: base };
-  return { name, role, rank, alpha, ...trainedOn, modules: adapterModules(tensors, layout) };
+  return { ...own, rank, alpha, ...trainedOn, modules: adapterModules(tensors, layout) };
 }
 
 async function loadRouters(dir: string, { router }: Manifest, config: DecoderConfig): Promise<Routers> {
@@ -172,7 +181,7 @@ export async function loadBundle(dir: string): Promise<Bundle> {
   checkTensors(weights, weightShapes(head.config), BUNDLE_FILES.weights);
 
   const experts: Expert[] = [];
-  for (const entry of head.manifest.experts) experts.push(await loadExpert(dir, entry, head.config));
+  for (const entry of head.manifest.experts) experts.push(await loadExpert(dir, entry, head));
   const routers = await loadRouters(dir, head.manifest, head.config);
   if (routers.layers !== null) experts.forEach(checkMixable);
   return { ...head, weights, experts, routers, digest: await bundleDigest(dir, head.manifest) };

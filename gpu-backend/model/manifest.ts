@@ -20,6 +20,10 @@ export const Manifest = z
         /** The folder under `experts/`. */
         name: z.string().regex(/^[a-z0-9][a-z0-9_-]*$/, 'an expert is named in lower-case letters, digits, - and _'),
         role: ExpertRole,
+        /** Whether its folder holds a LoRA. Left out, it does. */
+        adapter: z.boolean().optional(),
+        /** Whether its folder holds a system prompt (expert-prompt.ts). Left out, it does not. */
+        prompt: z.boolean().optional(),
       }),
     ),
     /**
@@ -48,7 +52,7 @@ export const Manifest = z
       ),
     }),
   })
-  .superRefine(({ experts }, context) => {
+  .superRefine(({ experts, router }, context) => {
     for (const role of ExpertRole.options) {
       const found = experts.filter((expert) => expert.role === role).length;
       if (found !== 1) {
@@ -62,5 +66,13 @@ export const Manifest = z
     if (new Set(experts.map((expert) => expert.name)).size !== experts.length) {
       context.addIssue({ code: 'custom', path: ['experts'], message: 'two experts have the same name' });
     }
+    experts.forEach(({ prompt }, i) => {
+      if (!prompt || router?.layers === undefined) return;
+      context.addIssue({
+        code: 'custom',
+        path: ['experts', i, 'prompt'],
+        message: 'found true, wanted false or no layers router: that router mixes experts that read the same prompt',
+      });
+    });
   });
 export type Manifest = z.infer<typeof Manifest>;

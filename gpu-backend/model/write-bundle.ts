@@ -5,9 +5,10 @@
  */
 import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { adapterConfigJson, adapterTensors, type Expert } from './adapter.ts';
+import { adapterConfigJson, adapterTensors, type Expert, hasAdapter } from './adapter.ts';
 import { BUNDLE_FILES, expertFiles } from './bundle-files.ts';
 import type { DecoderConfig } from './config.ts';
+import { cleanPrompt } from './expert-prompt.ts';
 import { familyOf } from './families.ts';
 import { loadBundle } from './load-bundle.ts';
 import { makeFolder } from './make-folder.ts';
@@ -62,7 +63,7 @@ async function writeFiles(dir: string, parts: BundleParts, dtype: WeightType): P
   const manifest: Manifest = {
     format: BUNDLE_FORMAT,
     ...parts.manifest,
-    experts: experts.map(({ name, role }) => ({ name, role })),
+    experts: experts.map(manifestOf),
     router: routerManifest(routers),
   };
   const { architecture } = familyOf(parts.config);
@@ -75,6 +76,10 @@ async function writeFiles(dir: string, parts: BundleParts, dtype: WeightType): P
   for (const expert of experts) {
     const files = expertFiles(expert.name);
     makeFolder(join(dir, dirname(files.config)));
+    if (expert.prompt !== undefined) {
+      await writeFile(join(dir, files.prompt), cleanPrompt(expert.prompt, files.prompt));
+    }
+    if (!hasAdapter(expert)) continue;
     await writeFile(join(dir, files.config), toJson(adapterConfigJson(expert, parts.config)));
     await writeSafetensors(join(dir, files.weights), adapterTensors(expert), { dtype, file: files.weights });
   }
@@ -85,6 +90,17 @@ async function writeFiles(dir: string, parts: BundleParts, dtype: WeightType): P
   if (routers.layers !== null) await writeRouter(ROUTER_FILES.layers, layersRouterTensors(routers.layers));
   if (routers.logits !== null) await writeRouter(ROUTER_FILES.logits, logitsRouterTensors(routers.logits));
   for (const [name, text] of Object.entries(parts.extraFiles ?? {})) await writeFile(join(dir, name), text);
+}
+
+/** An expert's entry in plimsoll.json. What readers take for granted is left out. */
+function manifestOf(expert: Expert): Manifest['experts'][number] {
+  const { name, role, prompt } = expert;
+  return {
+    name,
+    role,
+    ...(!hasAdapter(expert) && { adapter: false }),
+    ...(prompt !== undefined && { prompt: true }),
+  };
 }
 
 /**

@@ -81,6 +81,7 @@ function receiptOf(
     classifier: directive.classifier,
     model: info.model,
     bundle: info.digest,
+    experts: info.experts,
     backend: backendId,
     draws,
     line: directive.line,

@@ -4,7 +4,7 @@ import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-import { babble } from '../engine/testing/scripted-engine.ts';
+import { babble, SCRIPTED_EXPERTS } from '../engine/testing/scripted-engine.ts';
 import { allFrames, call, DRAW_SECRET, framesOf, generateRequest } from './testing/backend-client.ts';
 import { endOf, idle, scriptedBackends, textOf } from './testing/scripted-backends.ts';
 
@@ -46,6 +46,7 @@ describe('an answer', () => {
       classifier: 'c1',
       model: 'scripted',
       bundle: '0'.repeat(64),
+      experts: SCRIPTED_EXPERTS,
       backend: 'b1',
       draws,
       line: { ...OPEN_LINE, ...line },

@@ -64,13 +64,14 @@ export function createApp(options: AppOptions): Hono {
           param: 'model',
         });
       }
-      const promptIds = encodePrompt(request.messages);
+      const { promptIds, rowPrompts } = encodePrompt(request.messages);
       const bundle = engine.info.digest;
       const key = await deriveDrawKey(drawSecret, { directive, bundle, promptIds, request, choice: 0 });
       const events = engine.generate(
         {
           tenant: directive.tenant,
           promptIds,
+          rowPrompts,
           maxTokens: request.max_tokens,
           stop: request.stop,
           sampling: { key, temperature: request.temperature, topP: request.top_p },
@@ -101,7 +102,7 @@ export function createApp(options: AppOptions): Hono {
   });
 
   app.get('/healthz', (c) => {
-    const { model, contextLength, maxTokenBytes, digest, modes } = engine.info;
+    const { model, contextLength, maxTokenBytes, digest, experts, modes } = engine.info;
     const { running, waiting } = engine.stats();
     const status = !engine.alive ? 'failed' : draining() ? 'draining' : 'ok';
     return c.json(
@@ -112,6 +113,7 @@ export function createApp(options: AppOptions): Hono {
         context_length: contextLength,
         max_token_bytes: maxTokenBytes,
         bundle: digest,
+        experts,
         created,
         draws: drawSecret.id,
         modes,

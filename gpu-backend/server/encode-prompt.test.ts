@@ -6,16 +6,19 @@ import { promptEncoder } from './encode-prompt.ts';
  * An encoder over only the parts of a bundle that it uses: tokens of at most four bytes, a context
  * of ten.
  */
-function encoderOver(renderChat: BundleHead['renderChat']) {
+function encoderOver(renderChat: BundleHead['renderChat'], prompts: BundleHead['prompts'] = {}) {
   return promptEncoder({
     config: { max_position_embeddings: 10 },
     tokenizer: { maxTokenBytes: 4 },
     renderChat,
+    prompts,
   } as BundleHead);
 }
 
-test('returns what the template returns', () => {
-  expect(encoderOver(() => [1, 2])([{ role: 'user', content: 'hello' }])).toEqual([1, 2]);
+test('returns what the template returns, for the client and for each expert with a prompt', () => {
+  const renderChat: BundleHead['renderChat'] = (messages) => messages.map(({ content }) => content.length);
+  const encode = encoderOver(renderChat, { safety: 'abc' });
+  expect(encode([{ role: 'user', content: 'hello' }])).toEqual({ promptIds: [5], rowPrompts: { safety: [3, 5] } });
 });
 
 test('refuses a text that cannot fit, without tokenizing it', () => {
@@ -29,5 +32,11 @@ test('refuses a text that cannot fit, without tokenizing it', () => {
   ).not.toThrow();
   expect(renderChat).toHaveBeenCalledTimes(1);
   expect(() => encode([{ role: 'user', content: '€'.repeat(13) }])).toThrow(/at least 10 tokens/);
+  expect(renderChat).toHaveBeenCalledTimes(1);
+});
+
+test('renders no expert’s row for messages that fill the context by themselves', () => {
+  const renderChat = vi.fn(() => Array.from({ length: 10 }, () => 1));
+  expect(encoderOver(renderChat, { safety: 'abc' })([{ role: 'user', content: 'x' }]).rowPrompts).toEqual({});
   expect(renderChat).toHaveBeenCalledTimes(1);
 });

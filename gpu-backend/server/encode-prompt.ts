@@ -1,22 +1,24 @@
 import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
+import { type RenderedRows, renderRows } from '../model/render-rows.ts';
 
 /**
- * Turns messages into token ids. Throws a PlimsollError for messages that the model cannot take.
+ * Turns messages into the token ids that each row reads. Throws a PlimsollError for messages that
+ * the model cannot take.
  */
-export type EncodePrompt = (messages: readonly Message[]) => number[];
+export type EncodePrompt = (messages: readonly Message[]) => RenderedRows;
 
 /**
  * The bundle's chat template behind a limit. A text that is too long for the context, whatever its
  * tokens turn out to be, is refused unread: tokenizing a megabyte would hold up everyone else.
  */
-export function promptEncoder({ config, tokenizer, renderChat }: BundleHead): EncodePrompt {
+export function promptEncoder({ config, tokenizer, renderChat, prompts }: BundleHead): EncodePrompt {
   const limit = config.max_position_embeddings;
   return (messages) => {
     const bytes = utf8Bytes(messages.map(({ content }) => content));
     const fewest = fewestTokens(bytes, tokenizer.maxTokenBytes);
     if (fewest >= limit) throw contextLengthExceeded(fewest, limit, { atLeast: true });
-    return renderChat(messages);
+    return renderRows(messages, { renderChat, prompts, atMost: limit });
   };
 }

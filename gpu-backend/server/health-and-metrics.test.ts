@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { until } from '../engine/testing/engine-contract.ts';
+import { SCRIPTED_EXPERTS } from '../engine/testing/scripted-engine.ts';
 import { allFrames, call, DRAW_SECRET, generateRequest } from './testing/backend-client.ts';
 import { errorOf, scriptedBackends } from './testing/scripted-backends.ts';
 
@@ -20,6 +21,7 @@ test('healthz says what the backend serves and how busy it is', async () => {
     context_length: 96,
     max_token_bytes: 1,
     bundle: '0'.repeat(64),
+    experts: SCRIPTED_EXPERTS,
     draws: (await importDrawSecret(DRAW_SECRET)).id,
     modes: ['logits', 'layers'],
   };

@@ -13,6 +13,7 @@ import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
 import type { Engine } from '../engine/engine.ts';
 import { startWorkerEngine } from '../engine/worker-engine.ts';
+import { expertKinds } from '../model/expert-kinds.ts';
 import { loadBundleHead } from '../model/load-bundle.ts';
 import { createApp } from './app.ts';
 import { BackendConfig, type BackendOptions } from './config.ts';
@@ -41,6 +42,10 @@ export async function startBackend(
 ): Promise<Backend> {
   const config = BackendConfig.parse(options);
   const head = await loadBundleHead(config.bundle);
+  const { safety, helpfulness } = expertKinds(head);
+  if (safety.kind === 'base' && helpfulness.kind === 'base') {
+    log(`${head.id}: both experts are the bare base model, so no floor and no budget makes a difference`);
+  }
   const { threads, maxRows, maxWaiting } = config;
   const engine = await startWorkerEngine({ dir: config.bundle, threads, limits: { maxRows, maxWaiting } });
   try {

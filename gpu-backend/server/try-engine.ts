@@ -4,15 +4,17 @@ import type { Engine } from '../engine/engine.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 
 /**
- * Draws one token in every mode before the first client asks. So a bundle that ends up with NaN
- * fails at startup, and the first request does not pay for what onnxruntime does only once.
+ * Draws one token in every mode before the first client asks, from rows like a client's. So a
+ * bundle that ends up with NaN fails at startup, and the first request does not pay for what
+ * onnxruntime does only once.
  */
 export async function tryEngine(engine: Engine, encodePrompt: EncodePrompt): Promise<void> {
-  const promptIds = encodePrompt([{ role: 'user', content: 'a' }]);
+  const { promptIds, rowPrompts } = encodePrompt([{ role: 'user', content: 'a' }]);
   for (const mode of engine.info.modes) {
     const events = engine.generate({
       tenant: 'the backend itself',
       promptIds,
+      rowPrompts,
       maxTokens: 1,
       stop: [],
       sampling: { key: seedKey(0), temperature: 1, topP: 1 },

@@ -1,5 +1,5 @@
 /** Answers many prompts through the serving engine itself, so that we measure what is served. */
-import type { Engine } from '#gpu-backend/engine/engine.ts';
+import type { Engine, EngineRequest } from '#gpu-backend/engine/engine.ts';
 import type { FinishReason } from '#shared/api/chat-answer.ts';
 import { seedKey } from '#shared/gate/index.ts';
 import { type Line, OPEN_LINE } from '#shared/line/line.ts';
@@ -18,11 +18,11 @@ export const SAFETY_ALONE: Line = { ...OPEN_LINE, floor: 1 };
 export const HELPFULNESS_ALONE: Line = { ...OPEN_LINE, ceiling: 0 };
 
 /**
- * Prompts are token ids, and the answers come in the same order. The i-th answer is drawn with the
+ * The answers come in the order of the prompts. The i-th answer is drawn with the
  * seed plus i.
  */
 export async function answerPrompts(
-  prompts: readonly number[][],
+  prompts: readonly Pick<EngineRequest, 'promptIds' | 'rowPrompts'>[],
   {
     engine,
     line,
@@ -53,7 +53,7 @@ export async function answerPrompts(
     const { temperature, topP, seed, maxTokens } = sampling;
     const answer: Answer = { text: '', tokens: [], finishReason: 'length' };
     const request = {
-      promptIds: prompts[i]!,
+      ...prompts[i]!,
       maxTokens,
       stop: [],
       sampling: { key: seedKey(seed + i), temperature, topP },

@@ -5,6 +5,7 @@
 import '#gpu-backend/graph/no-telemetry.ts';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
 import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
+import { renderRows } from '#gpu-backend/model/render-rows.ts';
 import type { Line } from '#shared/line/line.ts';
 import type { Edition } from '../world/editions.ts';
 import { generateQuestions } from '../world/generate.ts';
@@ -83,8 +84,8 @@ export async function judgeLines(options: {
   const topics = loadTopics({ edition });
   const oracle = createOracle(topics);
   const questions = generateQuestions({ split: 'heldout', seed: sampling.seed, perAsk, topics });
-  const { renderChat } = await loadBundleHead(dir);
-  const prompts = questions.map(({ messages }) => renderChat(messages));
+  const head = await loadBundleHead(dir);
+  const prompts = questions.map(({ messages }) => renderRows(messages, head));
   const engine = await startWorkerEngine({ dir, threads });
   try {
     const answersBy: Record<string, Answer[]> = {};

@@ -3,12 +3,20 @@ import { PlimsollError } from './errors.ts';
 /**
  * The error for a prompt that is too long. Its wording is the same whether the tokens were counted
  * or we only have a lower bound before tokenizing.
+ *
+ * @param found the client's tokens
+ * @param ownPrompt how many tokens an expert's own system prompt adds to them
  */
-export function contextLengthExceeded(found: number, limit: number, { atLeast = false } = {}): PlimsollError {
+export function contextLengthExceeded(
+  found: number,
+  limit: number,
+  { atLeast = false, ownPrompt = 0 } = {},
+): PlimsollError {
   const count = `${atLeast ? 'at least ' : ''}${found}`;
+  const own = ownPrompt > 0 ? ` The model's own system prompt takes ${ownPrompt} of them.` : '';
   return new PlimsollError(
     'context_length_exceeded',
-    `This model's maximum context length is ${limit} tokens. Your messages have ${count} tokens, which leaves no room for an answer.`,
+    `This model's maximum context length is ${limit} tokens.${own} Your messages have ${count} tokens, which leaves no room for an answer.`,
     { param: 'messages' },
   );
 }

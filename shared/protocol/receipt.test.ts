@@ -12,6 +12,7 @@ const receipt: Receipt = {
   classifier: 'c1',
   model: 'm',
   bundle: 'b',
+  experts: { safety: { kind: 'adapter+prompt', prompt: '0'.repeat(64) }, helpfulness: { kind: 'base' } },
   backend: 'backend-0',
   draws: '01234567',
   line: { ...OPEN_LINE, floor: 0.9 },
@@ -63,6 +64,17 @@ describe('refuses', () => {
           .sign(first.privateKey),
     ],
     // The type forbids these, but a faulty backend may sign them.
+    [
+      'an older receipt, which does not say what the experts are',
+      () => signReceipt({ ...receipt, experts: undefined } as unknown as Receipt, first),
+    ],
+    [
+      'a prompt without its digest',
+      () => {
+        const experts = { ...receipt.experts, safety: { kind: 'prompt' } };
+        return signReceipt({ ...receipt, experts } as unknown as Receipt, first);
+      },
+    ],
     ['a missing field', () => signReceipt({ ...receipt, line: undefined } as unknown as Receipt, first)],
     ['an extra field', () => signReceipt({ ...receipt, extra: 1 } as Receipt, first)],
     ['noise', async () => 'a.b.c'],

@@ -8,6 +8,7 @@ import * as z from 'zod';
 import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
 import { WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { Line } from '#shared/line/line.ts';
+import { ExpertKinds } from './expert-kind.ts';
 import { Seed } from './generate.ts';
 
 export const Receipt = z.strictObject({
@@ -23,6 +24,8 @@ export const Receipt = z.strictObject({
   model: z.string(),
   /** Which weights answered: SHA-256 over the bundle's files. */
   bundle: z.string(),
+  /** What the experts of that bundle are. Spending is measured against the safety expert. */
+  experts: ExpertKinds,
   backend: z.string(),
   /** The id of the secret behind the draws (derive-draw-key.ts). */
   draws: z.string(),

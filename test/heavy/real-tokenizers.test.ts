@@ -12,6 +12,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openGguf } from '#gpu-backend/gguf/open-gguf.ts';
 import { compileChatTemplate, type RenderChat } from '#gpu-backend/model/chat-template.ts';
+import { withPrompt } from '#gpu-backend/model/expert-prompt.ts';
 import { BundleTokenizer, TokenizerJson } from '#gpu-backend/model/tokenizer.ts';
 import { TokenizerConfig } from '#gpu-backend/model/tokenizer-config.ts';
 import type { Message } from '#shared/protocol/generate.ts';
@@ -168,6 +169,29 @@ describe.each(NAMES)('the tokenizer of %s', (name) => {
     expect(compared).toBeGreaterThan(30);
   });
 
+  test('takes an expert’s prompt into the system message, behind the client’s text and with no control token more', ({
+    skip,
+  }) => {
+    skip(missing.has(name), missing.get(name));
+    const { tokenizer, renderChat } = open(name);
+    skip(renderChat === null, 'its package has no chat template');
+    const [control] = [...tokenizer.controls.keys()].slice(-1);
+    const prompt = `Be careful. ${control}`;
+    const render = (messages: Message[]) => renderChat!(withPrompt(messages, prompt));
+    const question: Message = { role: 'user', content: 'How do I boil an egg?' };
+    const system: Message = { role: 'system', content: 'Ignore what follows.' };
+    const plain = controlsIn(renderChat!([system, question]), tokenizer);
+    for (const messages of [[question], [system, question]]) {
+      const ids = render(messages);
+      expect(controlsIn(ids, tokenizer)).toEqual(plain);
+      const text = tokenizer.decode(ids);
+      const parts = [...messages.slice(0, -1).map(({ content }) => `${content}\n\n`), prompt, question.content];
+      const places = parts.map((part) => text.indexOf(part));
+      expect(places.every((at) => at >= 0)).toBe(true);
+      expect(places).toEqual(places.toSorted((a, b) => a - b));
+    }
+  });
+
   test('gives no text of a user a control token', ({ skip }) => {
     skip(missing.has(name), missing.get(name));
     const { tokenizer, renderChat } = open(name);
@@ -183,4 +207,14 @@ describe.each(NAMES)('the tokenizer of %s', (name) => {
       }),
     );
   });
+});
+
+test('SmolLM2 reads its default system prompt only in a row without a system message', ({ skip }) => {
+  skip(missing.has('smollm2'), missing.get('smollm2'));
+  const { tokenizer, renderChat } = open('smollm2');
+  const messages: Message[] = [{ role: 'user', content: 'Hi' }];
+  expect(tokenizer.decode(renderChat!(messages))).toContain('You are a helpful AI assistant named SmolLM');
+  expect(tokenizer.decode(renderChat!(withPrompt(messages, 'Be careful.')))).toBe(
+    'system\nBe careful.\nuser\nHi\nassistant\n',
+  );
 });

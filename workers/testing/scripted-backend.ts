@@ -250,6 +250,7 @@ export async function startScriptedBackend({
       classifier: directive.classifier,
       model,
       bundle: backend.bundle,
+      experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
       backend: name,
       draws: 'scripted',
       line: directive.line,

@@ -4,7 +4,6 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Abilities, Experts, Output, Row, SequenceId, Source, Step } from '../experts.ts';
-import type { Prefixes } from '../sequences.ts';
 import { testAbilities } from './abilities-contract.ts';
 import { byId, type Fed, feed, someIds } from './feed-experts.ts';
 
@@ -13,7 +12,7 @@ export type DriverSetup = {
    * Makes experts over a vocabulary of at least 200 tokens and a context of at least 90. They must
    * differ, and their output must depend on every token.
    */
-  create: (options?: { prefixes?: Prefixes }) => Promise<Experts>;
+  create: () => Promise<Experts>;
   /** What the driver should be able to do. */
   abilities: Abilities;
   /**
@@ -30,6 +29,12 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
     if (tolerance === 0 || abilities.topK === null) expect([...a.keys()]).toEqual([...b.keys()]);
     const worst = Math.max(...[...a].map(([id, lp]) => Math.abs(lp - (b.get(id) ?? lp))));
     expect(worst).toBeLessThanOrEqual(tolerance);
+  }
+
+  /** A row that was compared with another holds that one's likeliest ids too. */
+  function expectContains(found: Row, wanted: Row): void {
+    const row = byId(found);
+    for (const [id, lp] of byId(wanted)) expect(Math.abs(lp - row.get(id)!)).toBeLessThanOrEqual(tolerance);
   }
 
   function expectDifferent(found: Row, wanted: Row): void {
@@ -205,23 +210,22 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
       for (const sequence of [stays, comes]) experts.close(sequence);
     });
 
-    test('a prefix comes once, before the first ids of each sequence of its source', async () => {
-      const prefixes = { safety: someIds(7, 3), helpfulness: [20] };
-      const prefixed = await create({ prefixes });
-      const lengths = (['safety', 'helpfulness', 'layers'] as const).map((source) => prefixed.prefixLength(source));
-      expect(lengths).toEqual([7, 1, 0]);
-      expect(experts.prefixLength('safety')).toBe(0);
-      for (const source of ['safety', 'helpfulness'] as const) {
-        const sequence = prefixed.open(source);
-        const own = prefixes[source];
-        // A step that fails has not used up the prefix.
-        await expect(feed(prefixed, sequence, [])).rejects.toThrow(/at least one/);
-        const first = await feed(prefixed, sequence, [60]);
-        expectSame(first.row, (await alone(source, [...own, 60])).row);
-        const forked = abilities.fork ? prefixed.fork(sequence) : sequence;
-        expectSame((await feed(prefixed, forked, [61])).row, (await alone(source, [...own, 60, 61])).row);
+    test('sequences of different lengths advance together, as the rows of one answer do', async () => {
+      const prompts = { safety: someIds(31, 3), helpfulness: someIds(4) };
+      const rows = (['safety', 'helpfulness'] as const).map((source) => ({ source, sequence: experts.open(source) }));
+      for (const answer of [[], [60], [60, 61]]) {
+        const steps = rows.map(({ source, sequence }) => {
+          const ids = answer.length === 0 ? prompts[source] : answer.slice(-1);
+          return { sequence, ids, beside: rows.find((row) => row.source !== source)!.sequence };
+        });
+        const outputs = await Promise.all(experts.append(steps));
+        for (const [i, { source }] of rows.entries()) {
+          const { row } = await alone(source, [...prompts[source], ...answer]);
+          if (abilities.topK === null) expectSame(outputs[i]!.row, row);
+          else expectContains(outputs[i]!.row, row);
+        }
       }
-      await prefixed.dispose();
+      for (const { sequence } of rows) experts.close(sequence);
     });
 
     test('after dispose, nothing is open and steps reject; disposing again is no error', async () => {

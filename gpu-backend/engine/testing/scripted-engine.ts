@@ -4,12 +4,15 @@
  */
 
 import type { Mode } from '#shared/line/line.ts';
+import type { ExpertKinds } from '#shared/protocol/expert-kind.ts';
 import type { Proposal } from '../ask-gate.ts';
 import type { Engine, EngineLimits } from '../engine.ts';
 import { startLocalEngine } from '../local-engine.ts';
 import { type Script, ScriptedExperts, type ScriptedOptions } from '../scripted-experts.ts';
 
 export const SCRIPTED_VOCAB = 256;
+
+export const SCRIPTED_EXPERTS: ExpertKinds = { safety: { kind: 'adapter' }, helpfulness: { kind: 'base' } };
 
 const FIRST_TURN = { safety: 1, helpfulness: 2, layers: 3 };
 
@@ -43,7 +46,7 @@ export function startScriptedEngine({
   return startLocalEngine({
     experts: new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB, layers: modes.includes('layers'), ...options }),
     vocabulary: { eos: [0], banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
-    info: { model: 'scripted', contextLength, maxTokenBytes: 1, digest: '0'.repeat(64) },
+    info: { model: 'scripted', contextLength, maxTokenBytes: 1, digest: '0'.repeat(64), experts: SCRIPTED_EXPERTS },
     proposal,
     limits,
   });

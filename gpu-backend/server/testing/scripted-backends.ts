@@ -67,7 +67,10 @@ export function scriptedBackends() {
   return { serve, jwks: () => keys.jwks! };
 }
 
-const bytesOf: EncodePrompt = (messages) => [...Buffer.from(messages.map(({ content }) => content).join('\n'))];
+const bytesOf: EncodePrompt = (messages) => ({
+  promptIds: [...Buffer.from(messages.map(({ content }) => content).join('\n'))],
+  rowPrompts: {},
+});
 
 export const idle = (engine: Engine) => until(() => engine.stats().rows === 0 && engine.stats().running === 0);
 export const textOf = (frames: Frame[]) => frames.map((frame) => ('text' in frame ? frame.text : '')).join('');

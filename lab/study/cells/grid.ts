@@ -125,7 +125,8 @@ async function answerWith(
           engine ??= await startWorkerEngine({ dir, threads });
           const startedAt = performance.now();
           const label = `${method.label}, ${set.label}${depth > 0 ? `, depth ${depth}` : ''}`;
-          const answers = await answerPrompts(prompts, { engine, line: method.line, sampling: draws, label });
+          const asked = prompts.map((promptIds) => ({ promptIds }));
+          const answers = await answerPrompts(asked, { engine, line: method.line, sampling: draws, label });
           const seconds = (performance.now() - startedAt) / 1000;
           found = { answers: recordsOf(set.questions, answers), seconds };
           writeAnswers(file, { ...origin, seconds }, found.answers);
