@@ -21,6 +21,7 @@ const info: EngineInfo = {
   prefixes: { safety: 0, helpfulness: 0, layers: 0 },
   maxTokenBytes: 1,
   digest: '0'.repeat(64),
+  provider: null,
   modes: ['logits'],
   topK: null,
 };

@@ -6,6 +6,7 @@
 import type { DrawKey } from '#shared/gate/index.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
 import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
+import type { Provider } from '../graph/provider.ts';
 import type { AnswerState } from './answer-state.ts';
 import type { Source } from './experts.ts';
 
@@ -59,6 +60,8 @@ export type EngineInfo = {
   maxTokenBytes: number;
   /** SHA-256 of the bundle. */
   digest: string;
+  /** What runs the graph; null for an engine without one. */
+  provider: Provider | null;
   /** The modes that a line may request. `layers` needs a bundle with a layers router. */
   modes: readonly Mode[];
   /**

@@ -101,7 +101,7 @@ export function createApp(options: AppOptions): Hono {
   });
 
   app.get('/healthz', (c) => {
-    const { model, contextLength, maxTokenBytes, digest, modes } = engine.info;
+    const { model, contextLength, maxTokenBytes, digest, provider, modes } = engine.info;
     const { running, waiting } = engine.stats();
     const status = !engine.alive ? 'failed' : draining() ? 'draining' : 'ok';
     return c.json(
@@ -112,6 +112,7 @@ export function createApp(options: AppOptions): Hono {
         context_length: contextLength,
         max_token_bytes: maxTokenBytes,
         bundle: digest,
+        provider,
         created,
         draws: drawSecret.id,
         modes,

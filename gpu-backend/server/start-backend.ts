@@ -41,8 +41,15 @@ export async function startBackend(
 ): Promise<Backend> {
   const config = BackendConfig.parse(options);
   const head = await loadBundleHead(config.bundle);
-  const { threads, maxRows, maxWaiting } = config;
-  const engine = await startWorkerEngine({ dir: config.bundle, threads, limits: { maxRows, maxWaiting } });
+  const { threads, provider, maxRows, maxWaiting } = config;
+  const engine = await startWorkerEngine({
+    dir: config.bundle,
+    threads,
+    provider,
+    limits: { maxRows, maxWaiting },
+    onPassedOver: log,
+  });
+  if (provider !== 'cpu') log(`the model runs on ${engine.info.provider}`);
   try {
     const encodePrompt = promptEncoder(head);
     await tryEngine(engine, encodePrompt);
@@ -58,7 +65,7 @@ export async function startBackend(
 export async function serveEngine(
   engine: Engine,
   encodePrompt: EncodePrompt,
-  config: Omit<BackendConfig, 'bundle' | 'threads' | 'maxRows' | 'maxWaiting'>,
+  config: Omit<BackendConfig, 'bundle' | 'threads' | 'provider' | 'maxRows' | 'maxWaiting'>,
   { log = logToStderr, created }: { log?: Log; created?: number } = {},
 ): Promise<Backend> {
   let draining = false;
