@@ -1,4 +1,5 @@
 /** Real tries, in processes of their own, on a machine that is made to have no GPU. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -54,6 +55,18 @@ describe.runIf(here)('on Linux without a Vulkan driver and without CUDA', () => 
     await expect(GraphSession.create(model, { provider })).rejects.toMatchObject({ name: 'ProviderError', provider });
     await (await GraphSession.create(model)).release();
   });
+});
+
+test('a probe starts no other, not even from a process whose script was given by -e', () => {
+  const script = `
+    import { probeProvider } from '#gpu-backend/graph/choose-provider.ts';
+    console.log(JSON.stringify(await probeProvider('cpu')));
+  `;
+  const { stdout } = spawnSync(process.execPath, ['-e', script], {
+    cwd: path.join(import.meta.dirname, '../..'),
+    encoding: 'utf8',
+  });
+  expect(stdout).toBe('{"works":true,"realGpu":false}\n');
 });
 
 test('a model at fault is not taken for a missing provider', async () => {

@@ -6,7 +6,7 @@ import './no-telemetry.ts';
 import type { Outcome } from './choose-provider.ts';
 import { Graph } from './graph.ts';
 import { matmul } from './ops.ts';
-import { Provider } from './provider.ts';
+import { Provider, ProviderError } from './provider.ts';
 import { isRealGpu, look } from './real-gpu.ts';
 
 async function tryProvider(provider: Provider): Promise<Outcome> {
@@ -17,14 +17,16 @@ async function tryProvider(provider: Provider): Promise<Outcome> {
   graph.output('y', matmul(x, x));
   const session = await GraphSession.create(graph.toModel(), { provider, threads: 1 });
   const { y } = await session.run({ x: float32([2, 2], Float32Array.of(1, 2, 3, 4)) });
-  if (String(y) !== '7,10,15,22') throw new Error(`it says that [1 2; 3 4] squared is ${y}, in place of 7,10,15,22`);
+  if (String(y) !== '7,10,15,22') throw new Error(`[1 2; 3 4] squared came out as ${y}, in place of 7,10,15,22.`);
   const realGpu = provider === 'cuda' || (provider === 'webgpu' && isRealGpu(look()));
   await session.release();
   return { works: true, realGpu };
 }
 
-const outcome = await tryProvider(Provider.parse(process.argv[2])).catch(
-  (error: Error): Outcome => ({ works: false, why: error.message }),
-);
+const provider = Provider.parse(process.argv[2]);
+const outcome = await tryProvider(provider).catch((thrown: Error): Outcome => {
+  const error = thrown instanceof ProviderError ? thrown : new ProviderError(provider, thrown.message);
+  return { works: false, why: error.message };
+});
 process.send!(outcome);
 process.disconnect();
