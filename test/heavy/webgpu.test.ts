@@ -37,7 +37,7 @@ const DEMO = path.join(import.meta.dirname, '../../models/demo');
 
 /**
  * The same sums as the slow decoder's, in float32 and in another order. The errors found are below
- * 1e-5, as on the CPU; a wrong operator changes logits by 0.01 and more.
+ * 4e-6, as on the CPU; a wrong operator changes logits by 0.01 and more.
  */
 const TOLERANCE = 1e-4;
 
@@ -111,7 +111,7 @@ describe.skipIf(missing !== null)('WebGPU', () => {
       const metrics = await (await fetch(`${backend.url}/metrics`)).text();
       const content = 'How do I get rid of mould on a wall?';
       const { model } = about;
-      const request = generateRequest({ model, messages: [{ role: 'user', content }], max_tokens: 8, temperature: 0 });
+      const request = generateRequest({ model, messages: [{ role: 'user', content }], max_tokens: 5, temperature: 0 });
       const frames = await allFrames(await call(backend.url, request));
       await backend.close();
       const says = metrics.includes(`plimsoll:engine_info{provider="${provider}",model_name="${model}"} 1`);
@@ -123,7 +123,7 @@ describe.skipIf(missing !== null)('WebGPU', () => {
     };
     const wanted = await answer('cpu');
     expect(wanted).toMatchObject({ provider: 'cpu', says: true });
-    expect(wanted.ids).toHaveLength(8);
+    expect(wanted.ids).toHaveLength(5);
     expect(await answer('webgpu')).toEqual({ ...wanted, provider: 'webgpu' });
   });
 
