@@ -6,17 +6,19 @@ export function backendCommand(): Command {
     .description('serve one bundle to the edge until told to stop; settings come from the environment')
     .option('--bundle <dir>', 'the bundle to serve, in place of PLIMSOLL_BUNDLE')
     .option('--port <n>', 'where to listen, in place of PLIMSOLL_BACKEND_PORT; 0 takes any free port')
+    .option('--provider <name>', 'what runs the model: cpu, webgpu, cuda or auto, in place of PLIMSOLL_PROVIDER')
     .addHelpText(
       'after',
       `
 PLIMSOLL_DIRECTIVE_SECRET, PLIMSOLL_DRAW_SECRET and PLIMSOLL_RECEIPT_PRIVATE_JWK are required; docs/operations.md lists all settings.`,
     )
-    .action(async ({ bundle, port }: { bundle?: string; port?: string }) => {
+    .action(async ({ bundle, port, provider }: { bundle?: string; port?: string; provider?: string }) => {
       const { runBackend } = await import('#gpu-backend/server/run-backend.ts');
       const env = {
         ...process.env,
         ...(bundle !== undefined && { PLIMSOLL_BUNDLE: bundle }),
         ...(port !== undefined && { PLIMSOLL_BACKEND_PORT: port }),
+        ...(provider !== undefined && { PLIMSOLL_PROVIDER: provider }),
       };
       try {
         await runBackend({ env });

@@ -53,6 +53,7 @@ export function serveCommand(): Command {
   return new Command('serve')
     .description('run all of Plimsoll on this machine: backends, edge and demo tenants')
     .option('--port <n>', 'where the edge listens, in place of PORT; 0 takes any free port')
+    .option('--provider <name>', 'what runs the model: cpu, webgpu, cuda or auto, in place of PLIMSOLL_PROVIDER')
     .addHelpText(
       'after',
       `
@@ -61,10 +62,11 @@ Settings come from the environment:
   PLIMSOLL_BACKENDS  how many backends to run (default 1)
   PLIMSOLL_DATA      the folder of all local state (default .plimsoll in ${INSTALLED ? 'the current folder' : 'the checkout'})
   PLIMSOLL_BUNDLE    the bundle to serve (default models/demo)
+  PLIMSOLL_PROVIDER  what runs the model: cpu, webgpu, cuda or auto (default cpu)
   PLIMSOLL_NAMES     more host names to answer to, comma-separated, besides 127.0.0.1, localhost and [::1]
 docs/operations.md says more.`,
     )
-    .action(({ port }: { port?: string }) => serve(readServeConfig(process.env, { port })));
+    .action((options: { port?: string; provider?: string }) => serve(readServeConfig(process.env, options)));
 }
 
 async function serve(config: ServeConfig): Promise<void> {
@@ -164,6 +166,7 @@ class Stack {
             PLIMSOLL_BACKEND_ID: name,
             PLIMSOLL_BACKEND_NAMES: LOCAL_NAMES.join(','),
             PLIMSOLL_THREADS: config.threads,
+            PLIMSOLL_PROVIDER: config.provider,
             PLIMSOLL_DIRECTIVE_SECRET: secrets.directiveSecret,
             PLIMSOLL_DRAW_SECRET: secrets.drawSecret,
             PLIMSOLL_RECEIPT_PRIVATE_JWK: JSON.stringify(secrets.receiptPrivateJwk),

@@ -11,6 +11,7 @@ test('with no variables, or only empty ones, the default is the demo on port 878
     dataDir: path.join(ROOT, '.plimsoll'),
     bundle: path.join(ROOT, 'models/demo'),
     threads: '0',
+    provider: 'cpu',
     moreNames: [],
   };
   expect(readServeConfig({})).toEqual(demo);
@@ -25,6 +26,8 @@ test('several backends share the cores, unless the number of threads is set', ()
 test('an option overrides the environment, and an error names the option', () => {
   expect(readServeConfig({ PORT: '1' }, { port: '8803' }).port).toBe(8803);
   expect(() => readServeConfig({ PORT: '1' }, { port: 'http' })).toThrow(/^--port: a port is a number/);
+  expect(readServeConfig({ PLIMSOLL_PROVIDER: 'cuda' }, { provider: 'auto' }).provider).toBe('auto');
+  expect(() => readServeConfig({}, { provider: 'gpu' })).toThrow(/^--provider: /);
 });
 
 test('host names are split at commas and lower-cased', () => {
@@ -42,6 +45,7 @@ test.each([
   ['PORT', '-1'],
   ['PLIMSOLL_BACKENDS', '0'],
   ['PLIMSOLL_BACKENDS', '1.5'],
+  ['PLIMSOLL_PROVIDER', 'gpu'],
 ])('refuses %s=%s and names the variable', (name, value) => {
   expect(() => readServeConfig({ [name]: value })).toThrow(new RegExp(`^${name}: `));
 });

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
+import { ProviderChoice } from '#gpu-backend/graph/provider.ts';
 import { parseHostNames } from '#shared/api/host-names.ts';
 import { defaultFolder } from '../options/installed.ts';
 
@@ -23,6 +24,7 @@ const Environment = z.object({
   PLIMSOLL_DATA: z.string().default(DEFAULT_DATA),
   PLIMSOLL_BUNDLE: z.string().default(path.join(ROOT, 'models/demo')),
   PLIMSOLL_THREADS: z.string().optional(),
+  PLIMSOLL_PROVIDER: ProviderChoice.default('cpu'),
   PLIMSOLL_NAMES: z
     .string()
     .default('')
@@ -44,23 +46,31 @@ export type ServeConfig = {
   moreNames: readonly string[];
   /** Threads of each backend. */
   threads: string;
+  /** What runs the models of all backends. */
+  provider: ProviderChoice;
 };
 
 /** Reads the settings. An option overrides the environment. */
 export function readServeConfig(
   env: Readonly<Record<string, string | undefined>>,
-  { port }: { port?: string | undefined } = {},
+  { port, provider }: { port?: string | undefined; provider?: string | undefined } = {},
 ): ServeConfig {
   // An empty variable counts as not set.
   const given = Object.fromEntries(
-    Object.entries({ ...env, ...(port !== undefined && { PORT: port }) }).filter(([, value]) => value !== ''),
+    Object.entries({
+      ...env,
+      ...(port !== undefined && { PORT: port }),
+      ...(provider !== undefined && { PLIMSOLL_PROVIDER: provider }),
+    }).filter(([, value]) => value !== ''),
   );
   const parsed = Environment.safeParse(given);
   if (!parsed.success) {
-    const nameOf = (name: unknown) => (name === 'PORT' && port !== undefined ? '--port' : String(name));
+    const options = { PORT: port && '--port', PLIMSOLL_PROVIDER: provider && '--provider' };
+    const nameOf = (name: unknown) => options[name as keyof typeof options] ?? String(name);
     throw new Error(parsed.error.issues.map(({ path, message }) => `${nameOf(path[0])}: ${message}`).join('\n'));
   }
   const { PORT, PLIMSOLL_BACKENDS, PLIMSOLL_DATA, PLIMSOLL_BUNDLE, PLIMSOLL_THREADS, PLIMSOLL_NAMES } = parsed.data;
+  const { PLIMSOLL_PROVIDER } = parsed.data;
   // Several backends that each use every core only get in each other's way.
   const share = PLIMSOLL_BACKENDS === 1 ? 0 : Math.max(1, Math.floor(availableParallelism() / PLIMSOLL_BACKENDS));
   return {
@@ -70,5 +80,6 @@ export function readServeConfig(
     bundle: path.resolve(PLIMSOLL_BUNDLE),
     moreNames: PLIMSOLL_NAMES,
     threads: PLIMSOLL_THREADS ?? String(share),
+    provider: PLIMSOLL_PROVIDER,
   };
 }

@@ -21,6 +21,7 @@ const info: EngineInfo = {
   maxTokenBytes: 1,
   digest: '0'.repeat(64),
   experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
+  provider: null,
   modes: ['logits'],
   topK: null,
 };

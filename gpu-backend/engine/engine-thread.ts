@@ -13,7 +13,7 @@ import { OnnxExperts } from './onnx-experts.ts';
 import type { WorkerOptions } from './worker-engine.ts';
 
 // Only worker-engine.ts starts this file, with these options.
-const { dir, threads, limits } = workerData as WorkerOptions;
+const { dir, threads, provider, limits } = workerData as WorkerOptions;
 const port = parentPort!;
 
 try {
@@ -23,7 +23,7 @@ try {
   hostEngine(
     port,
     {
-      experts: await OnnxExperts.create(bundle, { threads }),
+      experts: await OnnxExperts.create(bundle, { threads, provider }),
       vocabulary: bundleVocabulary(bundle),
       info: {
         model: id,
@@ -31,6 +31,7 @@ try {
         maxTokenBytes: tokenizer.maxTokenBytes,
         digest,
         experts: expertKinds(bundle),
+        provider,
       },
       proposal: logits === null ? manifest.default_weight : (s, h) => proposeWeight(logits, s, h),
       limits,

@@ -7,6 +7,7 @@ import type { DrawKey } from '#shared/gate/index.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
 import type { ExpertKinds } from '#shared/protocol/expert-kind.ts';
 import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
+import type { Provider } from '../graph/provider.ts';
 import type { AnswerState } from './answer-state.ts';
 import type { Source } from './experts.ts';
 
@@ -69,6 +70,8 @@ export type EngineInfo = {
   experts: ExpertKinds;
   /** SHA-256 of the bundle. */
   digest: string;
+  /** What runs the graph; null for an engine without one. */
+  provider: Provider | null;
   /** The modes that a line may request. `layers` needs a bundle with a layers router. */
   modes: readonly Mode[];
   /**

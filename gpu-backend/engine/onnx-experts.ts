@@ -7,7 +7,7 @@
  * It scores only one position per step, because the graph computes the head at one position of each
  * row.
  */
-import { GraphSession } from '../graph/session.ts';
+import { GraphSession, type SessionOptions } from '../graph/session.ts';
 import { type DecoderConfig, headDim, slidingWindow } from '../model/config.ts';
 import type { Bundle } from '../model/load-bundle.ts';
 import type { ExpertRole } from '../model/manifest.ts';
@@ -23,11 +23,6 @@ import { asError, Turns } from './turns.ts';
 type Own = { slot: Slot | null };
 /** A step on its way into a run. */
 type Feeding = ReadyStep<Own> & { slot: Slot };
-
-export type OnnxOptions = {
-  /** The threads that onnxruntime uses inside one operator; 0 means one per core. */
-  threads?: number;
-};
 
 export class OnnxExperts implements Experts {
   readonly vocabSize: number;
@@ -58,11 +53,11 @@ export class OnnxExperts implements Experts {
     this.#sequences = new Sequences({ vocabSize: this.vocabSize, abilities: this.abilities });
   }
 
-  static async create(bundle: Bundle, { threads = 0 }: OnnxOptions = {}): Promise<OnnxExperts> {
+  static async create(bundle: Bundle, options: SessionOptions = {}): Promise<OnnxExperts> {
     const weights = servingWeights(bundle);
     const { config, experts } = bundle;
     const gates = weights.lora === null ? 'none' : weights.lora.router === null ? 'fixed' : 'routed';
-    const session = await GraphSession.create(buildServingGraph(config, weights), { threads });
+    const session = await GraphSession.create(buildServingGraph(config, weights), options);
     return new OnnxExperts(session, { config, experts, gates });
   }
 

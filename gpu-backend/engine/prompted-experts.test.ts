@@ -42,6 +42,7 @@ async function start(bundle: Bundle): Promise<Engine> {
       maxTokenBytes: tokenizer.maxTokenBytes,
       digest,
       experts: expertKinds(bundle),
+      provider: null,
     },
     proposal: 0.5,
   });

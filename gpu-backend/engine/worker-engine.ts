@@ -3,26 +3,50 @@
  * and HTTP must not wait for that.
  */
 import { Worker } from 'node:worker_threads';
+import { chooseProvider } from '../graph/choose-provider.ts';
+import type { Provider, ProviderChoice } from '../graph/provider.ts';
 import { DEFAULT_LIMITS, type Engine, type EngineLimits } from './engine.ts';
 import { EngineClient } from './engine-client.ts';
 
-export type WorkerOptions = { dir: string; threads: number; limits: EngineLimits };
+export type WorkerOptions = { dir: string; threads: number; provider: Provider; limits: EngineLimits };
+
+/**
+ * True while an engine of this process runs on WebGPU. Its threads would share one device, and two
+ * runs at the same time crash the process (onnxruntime-node 1.30.0, seen on SwiftShader).
+ */
+let webGpuTaken = false;
 
 export async function startWorkerEngine({
   dir,
   threads = 0,
+  provider: choice = 'cpu',
   limits,
+  onPassedOver = () => {},
 }: {
   /** The bundle's folder. */
   dir: string;
   /** The threads that onnxruntime uses inside one operator; 0 means one per core. */
   threads?: number;
+  /** What runs the graph. With `auto`, `info.provider` says what it came to. */
+  provider?: ProviderChoice;
   limits?: Partial<EngineLimits>;
+  /** Gets the reasons why `auto` did not take another provider. */
+  onPassedOver?: (why: string) => void;
 }): Promise<Engine> {
-  const workerData: WorkerOptions = { dir, threads, limits: { ...DEFAULT_LIMITS, ...limits } };
+  const { provider, passedOver } = await chooseProvider(choice);
+  for (const why of passedOver) onPassedOver(why);
+  if (provider === 'webgpu') {
+    if (webGpuTaken)
+      throw new Error('provider webgpu: another engine of this process runs on it; start a process of its own');
+    webGpuTaken = true;
+  }
+  const workerData: WorkerOptions = { dir, threads, provider, limits: { ...DEFAULT_LIMITS, ...limits } };
   const worker = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData });
   const closed = new Promise<void>((resolve) => {
-    worker.once('exit', () => resolve());
+    worker.once('exit', () => {
+      if (provider === 'webgpu') webGpuTaken = false;
+      resolve();
+    });
     // 'exit' follows. Without a listener, the error would end this process, not just this engine.
     worker.once('error', (error) => console.error('the engine thread failed:', error));
   });

@@ -11,6 +11,9 @@ if (process.env.ORT_DISABLE_TELEMETRY !== '1') {
 }
 
 // `require` loads it here, below the check; an import would load it before.
-export const { InferenceSession, Tensor } = createRequire(import.meta.url)('onnxruntime-node') as typeof Ort;
+const ort = createRequire(import.meta.url)('onnxruntime-node') as typeof Ort;
+export const { InferenceSession, Tensor } = ort;
+/** What this platform's build could run on. Whether a provider starts is another matter. */
+export const PROVIDERS: ReadonlySet<string> = new Set(ort.listSupportedBackends().map(({ name }) => name));
 export type InferenceSession = Ort.InferenceSession;
 export type Tensor = Ort.Tensor;

@@ -1,33 +1,59 @@
 /** An onnxruntime session over one of our graphs, with plain typed arrays in and out. */
 import * as ort from './onnxruntime.ts';
+import { type Provider, ProviderError } from './provider.ts';
 
 export type Feed = { dims: readonly number[]; data: Float32Array | Float64Array | BigInt64Array };
 
 export type SessionOptions = {
   /** Threads inside one operator; 0 lets onnxruntime use all cores. */
   threads?: number;
+  /**
+   * What runs the graph. It never gives way to another provider as a whole. Single operators that
+   * it lacks run on the CPU; a profile shows which.
+   */
+  provider?: Provider;
+  /**
+   * Where to write a profile when the session is released: the path of a file, without its ending.
+   * onnxruntime adds a date. The profile says which operator ran where, and for how long.
+   */
+  profile?: string;
 };
 
 export class GraphSession {
   readonly #session: ort.InferenceSession;
+  readonly #profiled: boolean;
 
-  private constructor(session: ort.InferenceSession) {
+  private constructor(session: ort.InferenceSession, profiled: boolean) {
     this.#session = session;
+    this.#profiled = profiled;
   }
 
-  static async create(model: Uint8Array, { threads = 0 }: SessionOptions = {}): Promise<GraphSession> {
-    return new GraphSession(
-      await ort.InferenceSession.create(model, {
-        executionProviders: ['cpu'],
-        intraOpNumThreads: threads,
-        // A memory pattern is planned for one shape. With varying shapes it only holds on to memory
-        // (measured: 1.98 GB with it, 1.36 GB without).
-        enableMemPattern: false,
-        // Hides warnings about initializers that constant folding left unused; they tell a user
-        // nothing.
-        logSeverityLevel: 3,
-      }),
-    );
+  /**
+   * Throws a ProviderError if the provider cannot run on this machine, and onnxruntime's own error
+   * if the model is at fault. Only one thread of a process may use WebGPU: two that run at the same
+   * time crash the process.
+   */
+  static async create(
+    model: Uint8Array,
+    { threads = 0, provider = 'cpu', profile }: SessionOptions = {},
+  ): Promise<GraphSession> {
+    if (!ort.PROVIDERS.has(provider)) {
+      throw new ProviderError(provider, `onnxruntime does not have it for ${process.platform} on ${process.arch}.`);
+    }
+    const session = await ort.InferenceSession.create(model, {
+      executionProviders: [provider],
+      intraOpNumThreads: threads,
+      // A memory pattern is planned for one shape. With varying shapes it only holds on to memory
+      // (measured: 1.98 GB with it, 1.36 GB without).
+      enableMemPattern: false,
+      // Hides warnings about initializers that constant folding left unused; they tell a user
+      // nothing.
+      logSeverityLevel: 3,
+      ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
+    }).catch((error: Error) => {
+      throw notThere(provider, error) ?? error;
+    });
+    return new GraphSession(session, profile !== undefined);
   }
 
   /**
@@ -46,8 +72,21 @@ export class GraphSession {
   }
 
   async release(): Promise<void> {
+    if (this.#profiled) this.#session.endProfiling();
     await this.#session.release();
   }
+}
+
+/** What onnxruntime says when a provider does not start. A bad model gives other errors. */
+const NOT_THERE: Record<Provider, RegExp | null> = {
+  cpu: null,
+  webgpu: /Failed to get a WebGPU (adapter|device)[^\n]*/,
+  cuda: /Failed to load shared library|CUDA (failure|error|driver)[^\n]*/i,
+};
+
+function notThere(provider: Provider, cause: Error): ProviderError | null {
+  const found = NOT_THERE[provider]?.exec(cause.message);
+  return found ? new ProviderError(provider, `${found[0]}.`, { cause }) : null;
 }
 
 function tensor(data: Feed['data'], dims: readonly number[]): ort.Tensor {

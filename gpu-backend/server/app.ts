@@ -102,7 +102,7 @@ export function createApp(options: AppOptions): Hono {
   });
 
   app.get('/healthz', (c) => {
-    const { model, contextLength, maxTokenBytes, digest, experts, modes } = engine.info;
+    const { model, contextLength, maxTokenBytes, digest, experts, provider, modes } = engine.info;
     const { running, waiting } = engine.stats();
     const status = !engine.alive ? 'failed' : draining() ? 'draining' : 'ok';
     return c.json(
@@ -114,6 +114,7 @@ export function createApp(options: AppOptions): Hono {
         max_token_bytes: maxTokenBytes,
         bundle: digest,
         experts,
+        provider,
         created,
         draws: drawSecret.id,
         modes,

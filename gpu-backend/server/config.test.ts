@@ -25,6 +25,7 @@ test('needs four settings and has defaults for the rest', () => {
     receiptPrivateJwk,
     backendId: 'local',
     threads: 0,
+    provider: 'cpu',
     maxRows: 32,
     maxWaiting: 64,
     graceMs: 5000,

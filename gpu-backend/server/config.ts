@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { parseHostNames } from '#shared/api/host-names.ts';
+import { ProviderChoice } from '../graph/provider.ts';
 
 /** Ed25519, RFC 8037: `x` is the public half, `d` the private one. */
 export const ReceiptPrivateJwk = z.object({
@@ -34,6 +35,8 @@ export const BackendConfig = z.strictObject({
   backendId: z.string().min(1).default('local'),
   /** The threads that onnxruntime uses inside one operator; 0 means one per core. */
   threads: z.int().min(0).default(0),
+  /** What runs the graphs. Answers differ in their last digits from one to another. */
+  provider: ProviderChoice.default('cpu'),
   /** Rows in one batch. An answer takes two. */
   maxRows: z.int().min(2).default(32),
   /**
@@ -77,6 +80,7 @@ const VARIABLES = {
   receiptPrivateJwk: ['PLIMSOLL_RECEIPT_PRIVATE_JWK'],
   backendId: ['PLIMSOLL_BACKEND_ID'],
   threads: ['PLIMSOLL_THREADS'],
+  provider: ['PLIMSOLL_PROVIDER'],
   maxRows: ['PLIMSOLL_MAX_ROWS'],
   maxWaiting: ['PLIMSOLL_MAX_WAITING'],
   graceMs: ['PLIMSOLL_GRACE_MS'],

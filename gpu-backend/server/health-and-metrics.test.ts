@@ -22,6 +22,7 @@ test('healthz says what the backend serves and how busy it is', async () => {
     max_token_bytes: 1,
     bundle: '0'.repeat(64),
     experts: SCRIPTED_EXPERTS,
+    provider: null,
     draws: (await importDrawSecret(DRAW_SECRET)).id,
     modes: ['logits', 'layers'],
   };
@@ -46,6 +47,7 @@ test('metrics count requests, tokens, weights and spending under names like vLLM
     const match = text.match(new RegExp(`^plimsoll:${name}\\{${labels}model_name="scripted"\\} (\\S+)$`, 'm'));
     return Number(match?.[1]);
   };
+  expect(value('engine_info', 'provider="none",')).toBe(1);
   expect(value('prompt_tokens_total')).toBe(5);
   expect(value('generation_tokens_total')).toBe(12);
   expect(value('num_requests_running')).toBe(0);

@@ -32,7 +32,14 @@ export class Metrics {
   readonly #spent = this.#histogram('budget_spent_nats', 'Nats spent, per answer that ended well.', NATS);
 
   constructor(engine: Engine) {
-    this.registry.setDefaultLabels({ model_name: engine.info.model });
+    const { model, provider } = engine.info;
+    this.registry.setDefaultLabels({ model_name: model });
+    new Gauge({
+      name: 'plimsoll:engine_info',
+      help: 'Always 1. Its labels say what runs the model.',
+      labelNames: ['provider'],
+      registers: this.#registers,
+    }).set({ provider: provider ?? 'none' }, 1);
     this.#gauge('num_requests_running', 'Requests in the batch.', () => engine.stats().running);
     this.#gauge('num_requests_waiting', 'Requests waiting for a place.', () => engine.stats().waiting);
     this.#gauge(

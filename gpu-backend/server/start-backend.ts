@@ -46,8 +46,15 @@ export async function startBackend(
   if (safety.kind === 'base' && helpfulness.kind === 'base') {
     log(`${head.id}: both experts are the bare base model, so no floor and no budget makes a difference`);
   }
-  const { threads, maxRows, maxWaiting } = config;
-  const engine = await startWorkerEngine({ dir: config.bundle, threads, limits: { maxRows, maxWaiting } });
+  const { threads, provider, maxRows, maxWaiting } = config;
+  const engine = await startWorkerEngine({
+    dir: config.bundle,
+    threads,
+    provider,
+    limits: { maxRows, maxWaiting },
+    onPassedOver: log,
+  });
+  if (provider !== 'cpu') log(`the model runs on ${engine.info.provider}`);
   try {
     const encodePrompt = promptEncoder(head);
     await tryEngine(engine, encodePrompt);
@@ -63,7 +70,7 @@ export async function startBackend(
 export async function serveEngine(
   engine: Engine,
   encodePrompt: EncodePrompt,
-  config: Omit<BackendConfig, 'bundle' | 'threads' | 'maxRows' | 'maxWaiting'>,
+  config: Omit<BackendConfig, 'bundle' | 'threads' | 'provider' | 'maxRows' | 'maxWaiting'>,
   { log = logToStderr, created }: { log?: Log; created?: number } = {},
 ): Promise<Backend> {
   let draining = false;

@@ -46,7 +46,14 @@ export function startScriptedEngine({
   return startLocalEngine({
     experts: new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB, layers: modes.includes('layers'), ...options }),
     vocabulary: { eos: [0], banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
-    info: { model: 'scripted', contextLength, maxTokenBytes: 1, digest: '0'.repeat(64), experts: SCRIPTED_EXPERTS },
+    info: {
+      model: 'scripted',
+      contextLength,
+      maxTokenBytes: 1,
+      digest: '0'.repeat(64),
+      experts: SCRIPTED_EXPERTS,
+      provider: null,
+    },
     proposal,
     limits,
   });
