@@ -5,10 +5,11 @@
 import path from 'node:path';
 import { Presets, SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
+import { Hub } from '#gpu-backend/download/hub.ts';
+import { PATIENT } from '#gpu-backend/download/retry.ts';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { DATASET } from '#training/download/dataset-folder.ts';
 import { downloadDataset, matching } from '#training/download/download-dataset.ts';
-import { Hub } from '#training/download/hub.ts';
 import {
   type DatasetName,
   isDatasetName,
@@ -16,7 +17,6 @@ import {
   type KnownDataset,
 } from '#training/download/known-datasets.ts';
 import type { DatasetLock } from '#training/download/lock-file.ts';
-import { PATIENT } from '#training/download/retry.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { ROLE_DIMENSION } from '#training/stages/expert.ts';
 

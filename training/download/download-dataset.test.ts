@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Hub } from '#gpu-backend/download/hub.ts';
+import { checksumOf, type HostedFile, HubServer } from '#gpu-backend/download/testing/hub-server.ts';
 import { downloadDataset } from './download-dataset.ts';
-import { Hub } from './hub.ts';
 import type { KnownDataset } from './known-datasets.ts';
 import { readLock } from './lock-file.ts';
-import { checksumOf, type HostedFile, HubServer } from './testing/hub-server.ts';
 
 const COMMIT = '1'.repeat(40);
 const LATER_COMMIT = '2'.repeat(40);

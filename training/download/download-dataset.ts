@@ -4,13 +4,13 @@
  * folder costs no request.
  */
 import path from 'node:path';
+import { hexOf } from '#gpu-backend/download/checksum.ts';
+import { downloadFile, isWhole } from '#gpu-backend/download/download-file.ts';
+import type { Hub, RemoteFile } from '#gpu-backend/download/hub.ts';
+import type { Retrying } from '#gpu-backend/download/retry.ts';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
-import { hexOf } from './checksum.ts';
-import { downloadFile, isWhole } from './download-file.ts';
-import type { Hub, RemoteFile } from './hub.ts';
 import type { KnownDataset } from './known-datasets.ts';
 import { type DatasetLock, readLock, writeLock } from './lock-file.ts';
-import type { Retrying } from './retry.ts';
 
 export type DownloadOptions = {
   hub: Hub;

@@ -8,7 +8,7 @@
 import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
-import { makeFolder } from '#gpu-backend/model/make-folder.ts';
+import { makeFolder } from '../model/make-folder.ts';
 import { Checksum, checksumOf, hexOf } from './checksum.ts';
 import type { Hub, RemoteFile } from './hub.ts';
 import { type Retrying, TransientError, withRetries } from './retry.ts';
