@@ -3,7 +3,6 @@
  * pinned.
  */
 import path from 'node:path';
-import { Presets, SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
 import { Hub } from '#gpu-backend/download/hub.ts';
 import { PATIENT } from '#gpu-backend/download/retry.ts';
@@ -19,6 +18,7 @@ import {
 import type { DatasetLock } from '#training/download/lock-file.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { ROLE_DIMENSION } from '#training/stages/expert.ts';
+import { byteProgress, megabytes } from '../options/byte-progress.ts';
 
 const PUBLIC_HUB = 'https://huggingface.co';
 
@@ -93,13 +93,3 @@ function datasetList(): string {
     )
     .join('\n');
 }
-
-/** Shows a progress bar on a terminal, and otherwise prints a line every few seconds. */
-function byteProgress(label: string, size: number): { onBytes: (bytes: number) => void; done: () => void } {
-  const format = `${label} {bar} {megabytes}/${megabytes(size)} MB, {eta_formatted} left`;
-  const bar = new SingleBar({ format, barsize: 24, noTTYOutput: true, notTTYSchedule: 5000 }, Presets.rect);
-  bar.start(size, 0, { megabytes: megabytes(0) });
-  return { onBytes: (bytes) => bar.update(bytes, { megabytes: megabytes(bytes) }), done: () => bar.stop() };
-}
-
-const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
