@@ -4,8 +4,8 @@
  */
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import { Hub } from '#gpu-backend/download/hub.ts';
-import { PATIENT } from '#gpu-backend/download/retry.ts';
+import { Hub, PUBLIC_HUB } from '#gpu-backend/download/hub.ts';
+import { patient } from '#gpu-backend/download/retry.ts';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { DATASET } from '#training/download/dataset-folder.ts';
 import { downloadDataset, matching } from '#training/download/download-dataset.ts';
@@ -19,8 +19,6 @@ import type { DatasetLock } from '#training/download/lock-file.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { ROLE_DIMENSION } from '#training/stages/expert.ts';
 import { byteProgress, megabytes } from '../options/byte-progress.ts';
-
-const PUBLIC_HUB = 'https://huggingface.co';
 
 type Flags = { out: string; list: boolean; update: boolean; endpoint: string };
 
@@ -44,9 +42,9 @@ async function download(names: string[], { out, list, update, endpoint }: Flags)
   const unknown = names.find((name) => !isDatasetName(name));
   if (unknown !== undefined) throw new Error(`"${unknown}" is no known data set; known are ${known}`);
 
-  const retrying = PATIENT;
+  const retrying = patient();
   const token = process.env.HF_TOKEN || null;
-  const hub = new Hub({ ...retrying, endpoint: endpoint || PUBLIC_HUB, token, fetch });
+  const hub = new Hub({ ...retrying, endpoint: endpoint || PUBLIC_HUB, token, kind: 'dataset', fetch });
   const claimed = names.filter(isDatasetName).map((name) => {
     return { name, dir: claimFolder(path.join(out, name), { kind: DATASET, resume: true }) };
   });

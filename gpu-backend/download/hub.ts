@@ -1,22 +1,24 @@
 /**
  * A hub as Hugging Face's clients see it. It tells which commit a revision is and which files a
  * commit holds (with size and checksum), and it serves the bytes of a file. `endpoint` may be any
- * server with the same protocol. We support only public and gated data sets. We do not use Xet's
- * own transfer protocol, because the hub serves the same bytes over plain HTTP.
+ * server with the same protocol. We support public and gated repositories of data sets and models.
+ * We do not use Xet's own transfer protocol, because the hub serves the same bytes over plain HTTP.
  */
 import * as z from 'zod';
-import { type Checksum, GitBlobSum, Sha256Sum } from './checksum.ts';
-import { type Retrying, retryAfterMs, TransientError, withRetries } from './retry.ts';
+import { GitBlobSum, Sha256Sum } from './checksum.ts';
+import type { OpenedFile, RemoteFile } from './download-file.ts';
+import { type Retrying, TransientError, withRetries } from './retry.ts';
+import { reasonOf, type Sending, type Sent, send } from './send.ts';
 
-export type RemoteFile = { path: string; size: number; checksum: Checksum };
+export const PUBLIC_HUB = 'https://huggingface.co';
 
-export type HubOptions = Retrying & { endpoint: string; token: string | null; fetch: typeof globalThis.fetch };
+export type HubOptions = Retrying & Sending & { endpoint: string; token: string | null; kind: keyof typeof KINDS };
 
-/**
- * `hubEtag` is the ETag from the hub itself, even if the bytes come from a storage server with
- * ETags of its own.
- */
-export type OpenedFile = { response: Response; hubEtag: string | null };
+/** What a repository holds, and where the hub keeps such repositories. */
+const KINDS = {
+  dataset: { what: 'data set', api: 'api/datasets', files: 'datasets/' },
+  model: { what: 'model', api: 'api/models', files: '' },
+} as const;
 
 const Revision = z.object({ sha: z.string().regex(/^[0-9a-f]{40}$/) });
 const Tree = z.array(
@@ -28,9 +30,6 @@ const Tree = z.array(
     lfs: z.object({ oid: Sha256Sum.shape.sha256, size: z.number().int().nonnegative() }).nullish(),
   }),
 );
-
-const MAX_REDIRECTS = 10;
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 export class Hub {
   readonly #base: string;
@@ -59,15 +58,16 @@ export class Hub {
    */
   async commitOf(repo: string, revision: string): Promise<string> {
     const { body } = await this.#json(
-      `${this.#base}/api/datasets/${repo}/revision/${encodeURIComponent(revision)}`,
+      `${this.#base}/${this.#kind.api}/${repo}/revision/${encodeURIComponent(revision)}`,
       Revision,
     );
     return body.sha;
   }
 
+  /** Returns all files of a commit, also those in folders. */
   async filesOf(repo: string, commit: string): Promise<RemoteFile[]> {
     const files: RemoteFile[] = [];
-    let url: string | null = `${this.#base}/api/datasets/${repo}/tree/${commit}?recursive=true`;
+    let url: string | null = `${this.#base}/${this.#kind.api}/${repo}/tree/${commit}?recursive=true`;
     while (url !== null) {
       const page: { body: z.infer<typeof Tree>; next: string | null } = await this.#json(url, Tree);
       for (const { type, path, size, oid, lfs } of page.body) {
@@ -87,13 +87,17 @@ export class Hub {
    */
   async open(repo: string, commit: string, path: string, headers: Record<string, string>): Promise<OpenedFile> {
     const inRepo = path.split('/').map(encodeURIComponent).join('/');
-    return this.#send(`${this.#base}/datasets/${repo}/resolve/${commit}/${inRepo}`, headers);
+    const start = `${this.#base}/${this.#kind.files}${repo}/resolve/${commit}/${inRepo}`;
+    const { response, url, linkedEtag } = await this.#send(start, headers);
+    const atHub = new URL(url).origin === this.#origin;
+    return { response, statedEtag: linkedEtag ?? (atHub ? response.headers.get('etag') : null) };
   }
 
   async #json<T>(url: string, schema: z.ZodType<T>): Promise<{ body: T; next: string | null }> {
     return withRetries(async () => {
       const { response } = await this.#send(url, { accept: 'application/json' });
-      const text = await response.text().catch((cause) => {
+      const text = await response.text().catch((cause: unknown) => {
+        this.#options.signal?.throwIfAborted();
         throw new TransientError(`${url}: ${reasonOf(cause)}`, { cause });
       });
       const parsed = schema.safeParse(parseJson(text));
@@ -106,67 +110,24 @@ export class Hub {
     }, this.#options);
   }
 
-  /**
-   * Follows redirects itself, because only the hub may get the token, and because the hub states
-   * the file's checksum before its storage server answers.
-   */
-  async #send(start: string, headers: Record<string, string>): Promise<OpenedFile> {
-    let url = start;
-    let hubEtag: string | null = null;
-    for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
-      const { token, fetch } = this.#options;
-      const atHub = new URL(url).origin === this.#origin;
-      const authorization = token !== null && atHub ? { authorization: `Bearer ${token}` } : {};
-      let response: Response;
-      try {
-        // In a compressed answer, byte ranges would make no sense.
-        response = await fetch(url, {
-          headers: { 'accept-encoding': 'identity', 'user-agent': 'plimsoll', ...headers, ...authorization },
-          redirect: 'manual',
-        });
-      } catch (cause) {
-        throw new TransientError(`${withoutQuery(url)}: ${reasonOf(cause)}`, { cause });
-      }
-      if (atHub) hubEtag ??= response.headers.get('x-linked-etag');
-      const location = response.headers.get('location');
-      if (REDIRECTS.has(response.status) && location !== null) {
-        await response.body?.cancel();
-        url = new URL(location, url).href;
-      } else if (response.ok || response.status === 416) {
-        return { response, hubEtag: hubEtag ?? (atHub ? response.headers.get('etag') : null) };
-      } else {
-        await response.body?.cancel();
-        throw this.#failure(response, url);
-      }
-    }
-    throw new Error(`${start}: more than ${MAX_REDIRECTS} redirects`);
+  #send(url: string, headers: Record<string, string>): Promise<Sent> {
+    const { token } = this.#options;
+    return send(url, { headers, token, advice: (status) => this.#advice(status) }, this.#options);
   }
 
-  #failure({ status, headers }: Response, url: string): Error {
-    const said = headers.get('x-error-message');
-    const what = `${withoutQuery(url)}: ${status}${said === null ? '' : ` (${said})`}`;
-    if (status === 429 || status === 408 || status >= 500) {
-      return new TransientError(what, { retryAfterMs: retryAfterMs(headers.get('retry-after'), Date.now()) });
-    }
+  get #kind() {
+    return KINDS[this.#options.kind];
+  }
+
+  #advice(status: number): string {
+    const { what } = this.#kind;
     if (status === 401 || status === 403) {
       const { token } = this.#options;
       const advice = token === null ? 'set HF_TOKEN to a token of yours' : 'HF_TOKEN does not open it';
-      return new Error(`${what}: there is no such data set, or its terms must be accepted on the hub first; ${advice}`);
+      return `: there is no such ${what}, or its terms must be accepted on the hub first; ${advice}`;
     }
-    if (status === 404) return new Error(`${what}: the hub has no such data set, revision or file`);
-    return new Error(what);
+    return status === 404 ? `: the hub has no such ${what}, revision or file` : '';
   }
-}
-
-/** Removes the query, where signed addresses carry their secret. */
-function withoutQuery(url: string): string {
-  return url.replace(/\?.*$/s, '');
-}
-
-/** fetch itself only says "fetch failed". The reason is in the error's cause. */
-function reasonOf(error: unknown): string {
-  const { message, cause } = error as Error;
-  return cause instanceof Error && cause.message !== '' ? cause.message : message;
 }
 
 function parseJson(text: string): unknown {
