@@ -1,9 +1,10 @@
 /** `plimsoll model`: bundles, the folders that hold a model and its experts. */
 import { Command } from 'commander';
 import { check } from './model/check.ts';
+import { pull } from './model/pull.ts';
 
 export function modelCommand(): Command {
   const model = new Command('model').description('work with bundles: folders that hold a model and its experts');
-  for (const make of [check]) model.addCommand(make());
+  for (const make of [check, pull]) model.addCommand(make());
   return model;
 }

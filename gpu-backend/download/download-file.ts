@@ -8,8 +8,8 @@
 import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
+import { Checksum, checksumOf, hexOf, WrongBytes } from '../model/checksum.ts';
 import { makeFolder } from '../model/make-folder.ts';
-import { Checksum, checksumOf, hexOf, WrongChecksum } from './checksum.ts';
 import { type Retrying, TransientError, withRetries } from './retry.ts';
 
 const PartRecord = z.strictObject({ checksum: Checksum, etag: z.string().nullable() });
@@ -88,7 +88,7 @@ export async function downloadFile(
   const found = await checksumOf(part, file.checksum, retrying.signal);
   if (hexOf(found) !== hexOf(file.checksum)) {
     await discard();
-    throw new WrongChecksum(
+    throw new WrongBytes(
       `${file.path}: wrong checksum: ${hexOf(found)} instead of ${hexOf(file.checksum)}; what was downloaded is deleted`,
     );
   }
@@ -181,7 +181,7 @@ function checkRange(header: string | null, have: number, { path, size }: RemoteF
 function checkLength(headers: Headers, { path, size }: RemoteFile): void {
   const length = headers.get('content-length');
   if (length === null || headers.has('content-encoding') || Number(length) === size) return;
-  throw new Error(`${path}: the server has ${length} bytes, wanted ${size}`);
+  throw new WrongBytes(`${path}: the server has ${length} bytes, wanted ${size}`);
 }
 
 async function readRecord(file: string): Promise<PartRecord | null> {

@@ -5,7 +5,7 @@
  * We do not use Xet's own transfer protocol, because the hub serves the same bytes over plain HTTP.
  */
 import * as z from 'zod';
-import { GitBlobSum, Sha256Sum } from './checksum.ts';
+import { GitBlobSum, Sha256Sum } from '../model/checksum.ts';
 import type { OpenedFile, RemoteFile } from './download-file.ts';
 import { type Retrying, TransientError, withRetries } from './retry.ts';
 import { reasonOf, type Sending, type Sent, send } from './send.ts';

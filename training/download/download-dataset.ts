@@ -4,11 +4,11 @@
  * folder costs no request.
  */
 import path from 'node:path';
-import { hexOf } from '#gpu-backend/download/checksum.ts';
 import { downloadFile, isWhole, type RemoteFile, type WatchFile } from '#gpu-backend/download/download-file.ts';
 import type { Hub } from '#gpu-backend/download/hub.ts';
 import { placeOf } from '#gpu-backend/download/place-of.ts';
 import type { Retrying } from '#gpu-backend/download/retry.ts';
+import { hexOf } from '#gpu-backend/model/checksum.ts';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import type { KnownDataset } from './known-datasets.ts';
 import { type DatasetLock, readLock, writeLock } from './lock-file.ts';

@@ -13,9 +13,9 @@ export const GitBlobSum = z.strictObject({ gitSha1: z.string().regex(/^[0-9a-f]{
 export const Checksum = z.union([Sha256Sum, GitBlobSum]);
 export type Checksum = z.infer<typeof Checksum>;
 
-/** The bytes are not those that they should be. The message has both checksums. */
-export class WrongChecksum extends Error {
-  override readonly name = 'WrongChecksum';
+/** A source has other bytes than it should. The message has both checksums or both sizes. */
+export class WrongBytes extends Error {
+  override readonly name = 'WrongBytes';
 }
 
 /**
