@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { HubServer } from '#gpu-backend/download/testing/hub-server.ts';
 import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
 import { KNOWN_DATASETS, type KnownDataset } from '#training/download/known-datasets.ts';
-import { HubServer } from '#training/download/testing/hub-server.ts';
 import { data } from './data.ts';
 
 const { repo, revision } = KNOWN_DATASETS['hh-rlhf-harmless'];

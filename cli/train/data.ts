@@ -3,12 +3,12 @@
  * pinned.
  */
 import path from 'node:path';
-import { Presets, SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
+import { Hub, PUBLIC_HUB } from '#gpu-backend/download/hub.ts';
+import { patient } from '#gpu-backend/download/retry.ts';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { DATASET } from '#training/download/dataset-folder.ts';
 import { downloadDataset, matching } from '#training/download/download-dataset.ts';
-import { Hub } from '#training/download/hub.ts';
 import {
   type DatasetName,
   isDatasetName,
@@ -16,11 +16,9 @@ import {
   type KnownDataset,
 } from '#training/download/known-datasets.ts';
 import type { DatasetLock } from '#training/download/lock-file.ts';
-import { PATIENT } from '#training/download/retry.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { ROLE_DIMENSION } from '#training/stages/expert.ts';
-
-const PUBLIC_HUB = 'https://huggingface.co';
+import { byteProgress, megabytes } from '../options/byte-progress.ts';
 
 type Flags = { out: string; list: boolean; update: boolean; endpoint: string };
 
@@ -44,9 +42,9 @@ async function download(names: string[], { out, list, update, endpoint }: Flags)
   const unknown = names.find((name) => !isDatasetName(name));
   if (unknown !== undefined) throw new Error(`"${unknown}" is no known data set; known are ${known}`);
 
-  const retrying = PATIENT;
+  const retrying = patient();
   const token = process.env.HF_TOKEN || null;
-  const hub = new Hub({ ...retrying, endpoint: endpoint || PUBLIC_HUB, token, fetch });
+  const hub = new Hub({ ...retrying, endpoint: endpoint || PUBLIC_HUB, token, kind: 'dataset', fetch });
   const claimed = names.filter(isDatasetName).map((name) => {
     return { name, dir: claimFolder(path.join(out, name), { kind: DATASET, resume: true }) };
   });
@@ -93,13 +91,3 @@ function datasetList(): string {
     )
     .join('\n');
 }
-
-/** Shows a progress bar on a terminal, and otherwise prints a line every few seconds. */
-function byteProgress(label: string, size: number): { onBytes: (bytes: number) => void; done: () => void } {
-  const format = `${label} {bar} {megabytes}/${megabytes(size)} MB, {eta_formatted} left`;
-  const bar = new SingleBar({ format, barsize: 24, noTTYOutput: true, notTTYSchedule: 5000 }, Presets.rect);
-  bar.start(size, 0, { megabytes: megabytes(0) });
-  return { onBytes: (bytes) => bar.update(bytes, { megabytes: megabytes(bytes) }), done: () => bar.stop() };
-}
-
-const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Hub } from '#gpu-backend/download/hub.ts';
+import { checksumOf, type HostedFile, HubServer } from '#gpu-backend/download/testing/hub-server.ts';
 import { downloadDataset } from './download-dataset.ts';
-import { Hub } from './hub.ts';
 import type { KnownDataset } from './known-datasets.ts';
 import { readLock } from './lock-file.ts';
-import { checksumOf, type HostedFile, HubServer } from './testing/hub-server.ts';
 
 const COMMIT = '1'.repeat(40);
 const LATER_COMMIT = '2'.repeat(40);
@@ -55,7 +55,7 @@ afterEach(async () => {
 
 function download({ token = null as string | null, update = false, dataset = DATASET } = {}) {
   const retrying = { sleep, random: () => 1, note };
-  const hub = new Hub({ ...retrying, endpoint: server.endpoint, token, fetch });
+  const hub = new Hub({ ...retrying, endpoint: server.endpoint, token, kind: 'dataset', fetch });
   const onFile = ({ path }: { path: string }) => ({
     onBytes: (bytes: number) => void arrived.set(path, bytes),
     done: () => {},
@@ -281,7 +281,13 @@ describe('the answers of the server', () => {
   test('an answer that is not from a hub is an error', async () => {
     const retrying = { sleep, random: () => 1, note };
     const answers = async () => new Response('<html>Welcome</html>');
-    const hub = new Hub({ ...retrying, endpoint: 'http://127.0.0.1:1/proxy/', token: null, fetch: answers });
+    const hub = new Hub({
+      ...retrying,
+      endpoint: 'http://127.0.0.1:1/proxy/',
+      token: null,
+      kind: 'dataset',
+      fetch: answers,
+    });
     await expect(hub.commitOf('a/b', 'main')).rejects.toThrow(
       /127\.0\.0\.1:1\/proxy\/api\/datasets\/a\/b\/revision\/main: not what a hub answers/,
     );
@@ -298,7 +304,7 @@ describe('the token', () => {
   });
 
   test('is never sent unencrypted over a network', () => {
-    const options = { sleep, random: () => 1, note, fetch, token: 'hf_secret' };
+    const options = { sleep, random: () => 1, note, fetch, token: 'hf_secret', kind: 'dataset' as const };
     expect(() => new Hub({ ...options, endpoint: 'http://hub.example' })).toThrow(
       'would go to http://hub.example unencrypted',
     );

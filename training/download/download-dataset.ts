@@ -4,13 +4,14 @@
  * folder costs no request.
  */
 import path from 'node:path';
+import { downloadFile, isWhole, type RemoteFile, type WatchFile } from '#gpu-backend/download/download-file.ts';
+import type { Hub } from '#gpu-backend/download/hub.ts';
+import { placeOf } from '#gpu-backend/download/place-of.ts';
+import type { Retrying } from '#gpu-backend/download/retry.ts';
+import { hexOf } from '#gpu-backend/model/checksum.ts';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
-import { hexOf } from './checksum.ts';
-import { downloadFile, isWhole } from './download-file.ts';
-import type { Hub, RemoteFile } from './hub.ts';
 import type { KnownDataset } from './known-datasets.ts';
 import { type DatasetLock, readLock, writeLock } from './lock-file.ts';
-import type { Retrying } from './retry.ts';
 
 export type DownloadOptions = {
   hub: Hub;
@@ -18,8 +19,7 @@ export type DownloadOptions = {
   /** Resolve the revision again, even if the lock file has a commit for it. */
   update: boolean;
   retrying: Retrying;
-  /** Called for each missing file. `onBytes` gets the number of bytes on disk so far. */
-  onFile: (file: RemoteFile) => { onBytes: (bytes: number) => void; done: () => void };
+  onFile: WatchFile;
 };
 
 export async function downloadDataset(dataset: KnownDataset, options: DownloadOptions): Promise<DatasetLock> {
@@ -47,7 +47,8 @@ export async function downloadDataset(dataset: KnownDataset, options: DownloadOp
     const target = placeOf(dir, file.path);
     const { onBytes, done } = onFile(file);
     try {
-      await downloadFile(file, { hub, repo, commit }, { target, onBytes, retrying });
+      const request = (headers: Record<string, string>) => hub.open(repo, commit, file.path, headers);
+      await downloadFile(file, request, { target, onBytes, retrying });
     } finally {
       done();
     }
@@ -88,12 +89,4 @@ function checkAgainstLock(entry: DatasetLock['files'][number], files: readonly R
   throw new Error(
     `${repo}: ${entry.path} is not what dataset.lock.json says of the same commit; --update takes what the hub has now`,
   );
-}
-
-/** Turns a hub path into a path on this disk. Throws if it would leave the folder. */
-function placeOf(dir: string, file: string): string {
-  const parts = file.split('/');
-  const odd = parts.some((part) => part === '' || part === '.' || part === '..' || /[\\:]/.test(part));
-  if (odd || file.includes('\0')) throw new Error(`${JSON.stringify(file)} is no path inside a folder`);
-  return path.join(dir, ...parts);
 }

@@ -5,7 +5,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
-import { GitBlobSum, Sha256Sum } from './checksum.ts';
+import { GitBlobSum, Sha256Sum } from '#gpu-backend/model/checksum.ts';
 
 export const LOCK_FILE = 'dataset.lock.json';
 

@@ -1,8 +1,8 @@
 /**
  * A hub on 127.0.0.1 with the part of Hugging Face's HTTP protocol that we use: revision, tree (in
- * pages) and resolve. It serves small files itself, with Git's blob id as their ETag. For files in
- * large-file storage it redirects to a second server (another origin), which understands ranges and
- * If-Range. Tests can make it fail through `faults`.
+ * pages) and resolve, for data sets and models alike. It serves small files itself, with Git's blob
+ * id as their ETag. For files in large-file storage it redirects to a second server (another
+ * origin), which understands ranges and If-Range. Tests can make it fail through `faults`.
  */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -20,10 +20,13 @@ export type HostedFile = {
 export type HostedRepo = { repo: string; revisions: Record<string, string>; files: Record<string, HostedFile> };
 
 /**
- * What happens to the next request for a path's bytes or to the hub's API: it is cut after so many
- * more bytes have arrived, or answered with a status.
+ * What happens to the next request for a path's bytes or to the hub's API: after so many more bytes
+ * have arrived it is cut, or falls silent. Or it is answered with a status.
  */
-export type Fault = { cutAfter: number } | { status: number; headers?: Record<string, string> };
+export type Fault =
+  | { cutAfter: number }
+  | { silentAfter: number }
+  | { status: number; headers?: Record<string, string> };
 
 export type SeenRequest = { server: 'hub' | 'storage'; path: string; headers: IncomingMessage['headers'] };
 
@@ -71,7 +74,9 @@ export class HubServer {
     const url = new URL(request.url!, this.endpoint);
     this.requests.push({ server: 'hub', path: url.pathname, headers: request.headers });
     const [, repo, kind, revision = '', rest = ''] =
-      /^\/(?:api\/)?datasets\/([^/]+\/[^/]+)\/(revision|tree|resolve)\/([^/]+)\/?(.*)$/.exec(url.pathname) ?? [];
+      /^\/(?:api\/datasets\/|datasets\/|api\/models\/|)([^/]+\/[^/]+)\/(revision|tree|resolve)\/([^/]+)\/?(.*)$/.exec(
+        url.pathname,
+      ) ?? [];
     const hosted = this.#repos.find((each) => each.repo === repo);
     const commit = hosted && commitOf(hosted, decodeURIComponent(revision));
     if (hosted === undefined || commit === undefined) {
@@ -158,6 +163,11 @@ export class HubServer {
     response.writeHead(from > 0 ? 206 : 200);
     if (fault === undefined) {
       response.end(file.bytes.subarray(from));
+      return;
+    }
+    if ('silentAfter' in fault) {
+      response.flushHeaders();
+      response.write(file.bytes.subarray(from, from + fault.silentAfter));
       return;
     }
     response.write(file.bytes.subarray(from, from + fault.cutAfter));

@@ -13,11 +13,22 @@ export const GitBlobSum = z.strictObject({ gitSha1: z.string().regex(/^[0-9a-f]{
 export const Checksum = z.union([Sha256Sum, GitBlobSum]);
 export type Checksum = z.infer<typeof Checksum>;
 
-/** Computes the checksum of the file on disk, of the same kind as `like`. */
-export async function checksumOf(file: string, like: Checksum): Promise<Checksum> {
+/** A source has other bytes than it should. The message has both checksums or both sizes. */
+export class WrongBytes extends Error {
+  override readonly name = 'WrongBytes';
+}
+
+/**
+ * Computes the checksum of the file on disk, of the same kind as `like`. When `signal` aborts,
+ * throws its reason.
+ */
+export async function checksumOf(file: string, like: Checksum, signal?: AbortSignal): Promise<Checksum> {
   const hash = createHash('sha256' in like ? 'sha256' : 'sha1');
   if ('gitSha1' in like) hash.update(`blob ${(await stat(file)).size}\0`);
-  await pipeline(createReadStream(file), hash);
+  await pipeline(createReadStream(file), hash, { signal }).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    throw error;
+  });
   const hex = hash.digest('hex');
   return 'sha256' in like ? { sha256: hex } : { gitSha1: hex };
 }

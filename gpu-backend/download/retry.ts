@@ -31,6 +31,8 @@ export type Retrying = {
   random: () => number;
   /** Called before each wait. */
   note: (line: string) => void;
+  /** Ends the attempts and the waits. `sleep` must end with it too. */
+  signal?: AbortSignal | undefined;
 };
 
 const ATTEMPTS = 6;
@@ -39,16 +41,24 @@ const LONGEST_WAIT_MS = 30_000;
 /** If a server asks for a longer wait than this, we do not wait: the user should decide. */
 const LONGEST_ASKED_WAIT_MS = 300_000;
 
-export const PATIENT: Retrying = {
-  sleep: (ms) => sleepMs(ms),
-  random: Math.random,
-  // On a terminal, this line may already hold a progress bar.
-  note: (line) => void process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}${line}\n`),
-};
+/** Waits in real time, and says so on stderr. */
+export function patient(signal?: AbortSignal): Retrying {
+  return {
+    sleep: (ms) => sleepMs(ms, undefined, { signal }),
+    random: Math.random,
+    // On a terminal, this line may already hold a progress bar.
+    note: (line) => void process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}${line}\n`),
+    signal,
+  };
+}
 
-/** Retries only a `TransientError`. Gives up after six attempts in a row without progress. */
-export async function withRetries<T>(attempt: () => Promise<T>, { sleep, random, note }: Retrying): Promise<T> {
+/**
+ * Retries only a `TransientError`. Gives up after six attempts in a row without progress. When
+ * `signal` aborts, throws its reason.
+ */
+export async function withRetries<T>(attempt: () => Promise<T>, { sleep, random, note, signal }: Retrying): Promise<T> {
   for (let failures = 0; ; ) {
+    signal?.throwIfAborted();
     try {
       return await attempt();
     } catch (error) {
@@ -64,7 +74,10 @@ export async function withRetries<T>(attempt: () => Promise<T>, { sleep, random,
       const doubled = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (failures - 1));
       const wait = retryAfterMs ?? doubled * (0.5 + random() / 2);
       note(`${error.message}; trying again in ${(wait / 1000).toFixed(1)} s`);
-      await sleep(wait);
+      await sleep(wait).catch((aborted: unknown) => {
+        signal?.throwIfAborted();
+        throw aborted;
+      });
     }
   }
 }

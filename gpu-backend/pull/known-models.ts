@@ -1,0 +1,24 @@
+/**
+ * The models that have a name here. One name is one file with one SHA-256. To add a model, add an
+ * entry to `known-models.json`; take every checksum from a file that you have.
+ */
+import * as z from 'zod';
+import { Sha256Sum } from '../model/checksum.ts';
+import table from './known-models.json' with { type: 'json' };
+
+const bytes = z.number().int().positive();
+const { sha256 } = Sha256Sum.shape;
+
+export const KnownModel = z.strictObject({
+  what: z.string(),
+  /** The SPDX name of the licence. */
+  licence: z.string(),
+  file: z.strictObject({ name: z.string(), bytes, sha256 }),
+  /** The Python wheel that has the file among its members. */
+  wheel: z.strictObject({ package: z.string(), version: z.string(), bytes, sha256, member: z.string() }).nullable(),
+  /** The same file on the hub. Null where nobody has checked that the hub has just these bytes. */
+  hub: z.strictObject({ repo: z.string(), commit: z.string().regex(/^[0-9a-f]{40}$/), path: z.string() }).nullable(),
+});
+export type KnownModel = z.infer<typeof KnownModel>;
+
+export const KNOWN_MODELS: Readonly<Record<string, KnownModel>> = z.record(z.string(), KnownModel).parse(table);
