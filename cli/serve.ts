@@ -5,9 +5,9 @@
  *     serve ─┬─ backend (one or more for each bundle): engine and bundle
  *            └─ edge: miniflare ── workerd
  *
- * The stack is ready once each bundle has answered a request. Whether a signal, a failure or a kill ends it,
- * it leaves nothing running. stdout gets only the line with `ready`; everything else goes to
- * stderr.
+ * The stack is ready once each bundle has answered a request. Whether a signal, a failure or a kill
+ * ends it, it leaves nothing running. stdout gets only the line with `ready`; everything else goes
+ * to stderr.
  */
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -121,26 +121,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
   const secrets = await loadSecrets(path.join(config.dataDir, 'secrets'));
   checkStores(path.join(config.dataDir, 'edge'));
 
-  const count = config.backends;
-  log(
-    `loading ${bundles.map(({ dir }) => shown(dir)).join(', ')}${count > 1 ? ` into ${count} backends each` : ''} ...`,
-  );
-  const ports = await freePorts(bundles.length * count);
-  const started = bundles.map((bundle, index) => {
-    const { first, further } = IDLE_UNLOAD_MINUTES;
-    const idleUnloadMinutes = config.idleUnloadMinutes ?? (index === 0 ? first : further);
-    const backends = ports.slice(index * count, (index + 1) * count).map((port, copy) => {
-      const name = `backend-${index * count + copy + 1}`;
-      const options = { name, port, bundle, idleUnloadMinutes, threads: config.threads, provider: config.provider, secrets };
-      return stack.addBackend(options).catch((error: Error) => {
-        if (bundle.required) throw error;
-        log(`goes on without ${name}, for ${bundle.id} in ${shown(bundle.dir)}: ${error.message}`);
-        return null;
-      });
-    });
-    return Promise.all(backends).then((urls) => ({ id: bundle.id, urls: urls.filter((url) => url !== null) }));
-  });
-  const served = (await Promise.all(started)).filter(({ urls }) => urls.length > 0);
+  const served = await startBackends(stack, { bundles, config, secrets });
 
   log('starting the edge ...');
   const url = await stack.addEdge({
@@ -160,6 +141,41 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
   console.log(`ready ${url}`);
   // The first bundle is always there.
   console.error(await hints(url, { model: served.at(-1)!.id, tenants, dataDir: config.dataDir }));
+}
+
+/**
+ * Starts the backends of all bundles at once, and resolves when all are ready, with the bundles in
+ * the same order. One that nobody asked for and that fails is left out, and the log says so.
+ */
+async function startBackends(
+  stack: Stack,
+  { bundles, config, secrets }: { bundles: readonly ServedBundle[]; config: ServeConfig; secrets: Secrets },
+): Promise<{ id: string; urls: string[] }[]> {
+  const count = config.backends;
+  const folders = bundles.map(({ dir }) => shown(dir)).join(', ');
+  log(`loading ${folders}${count > 1 ? ` into ${count} backends each` : ''} ...`);
+  const ports = await freePorts(bundles.length * count);
+  const started = bundles.map(async (bundle, index) => {
+    const byDefault = index === 0 ? IDLE_UNLOAD_MINUTES.first : IDLE_UNLOAD_MINUTES.further;
+    const common = {
+      bundle,
+      idleUnloadMinutes: config.idleUnloadMinutes ?? byDefault,
+      threads: config.threads,
+      provider: config.provider,
+      secrets,
+    };
+    const backends = ports.slice(index * count, (index + 1) * count).map((port, copy) => {
+      const name = `backend-${index * count + copy + 1}`;
+      return stack.addBackend({ ...common, name, port }).catch((error: Error) => {
+        if (bundle.required) throw error;
+        log(`goes on without ${name}, for ${bundle.id} in ${shown(bundle.dir)}: ${error.message}`);
+        return null;
+      });
+    });
+    const urls = (await Promise.all(backends)).filter((url) => url !== null);
+    return { id: bundle.id, urls };
+  });
+  return (await Promise.all(started)).filter(({ urls }) => urls.length > 0);
 }
 
 /**

@@ -1,4 +1,4 @@
-/** An engine that sleeps: the whole contract, sleeping after every answer, and what may go wrong. */
+/** An engine that sleeps: the whole contract, asleep after every answer, and what may go wrong. */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Engine } from './engine.ts';

@@ -1,4 +1,4 @@
-/** Several models behind one edge: who answers, what is listed, and what happens when one is down. */
+/** Several models behind one edge: who answers, what is listed, and what if one is down. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ErrorBody } from '#shared/api/errors.ts';
 import type { Model, ModelList } from '#shared/api/models.ts';

@@ -34,6 +34,7 @@ export type Behaviour =
   | 'wait-first'
   | 'wait-forever'
   | 'error-first'
+  | 'start-as-another-model'
   | 'die-midway'
   | 'stall-midway'
   | 'error-midway'
@@ -211,7 +212,7 @@ export async function startScriptedBackend({
     send({
       type: 'start',
       id: directive.request,
-      model: backend.model,
+      model: behaviour === 'start-as-another-model' ? 'another' : backend.model,
       bundle: backend.bundle,
       backend: name,
       draws: 'scripted',
