@@ -51,8 +51,8 @@ const HEALTH_TIMEOUT_MS = 10_000;
 const IDLE_UNLOAD_MINUTES = { first: 0, further: 15 };
 /**
  * glibc raises this limit when large blocks are freed, and then keeps such blocks for later. With a
- * fixed limit, an engine that unloads gives them back to the system: a model of 230 MB left 840 MB
- * resident without it, 220 MB with it. Other C libraries ignore it.
+ * fixed limit, an engine that unloads gives them back to the system: of 820 MB, it then left 190 MB
+ * resident and not 640 MB. Other C libraries ignore it.
  */
 const GIVES_MEMORY_BACK = { MALLOC_MMAP_THRESHOLD_: process.env.MALLOC_MMAP_THRESHOLD_ ?? '1048576' };
 
