@@ -137,7 +137,7 @@ test('a bundle that changed meanwhile ends the engine and its requests, because 
   await expect(collect(engine.generate(request()))).rejects.toMatchObject({ code: 'backend_unavailable' });
   await engine.closed;
   expect(engine.alive).toBe(false);
-  expect(said).toEqual([expect.stringMatching(/^the bundle changed .* its digest is 2+, it was 1+$/)]);
+  expect(said).toEqual([expect.stringMatching(/^the bundle changed .*: digest is "2+", it was "1+"$/)]);
 });
 
 test('closing it while it sleeps or loads is quick and final', async () => {

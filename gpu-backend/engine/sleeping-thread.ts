@@ -7,6 +7,7 @@
  * Everything here happens in the caller's thread, one message at a time. So a request either comes
  * before the decision to sleep, and then there is none, or after it, and then it is held.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { EngineInfo, EngineState } from './engine.ts';
 import type { ClientPort, FromEngine, ToEngine } from './engine-messages.ts';
 
@@ -132,11 +133,11 @@ export class SleepingThread implements ClientPort {
     if (this.#phase !== 'starting') return;
     const { info } = message;
     const before = this.#info;
-    if (before !== undefined && before.digest !== info.digest) {
-      // Prompts were encoded by the old tokenizer, and receipts would name the old weights.
-      this.#options.warn(
-        `the bundle changed while the engine was unloaded: its digest is ${info.digest}, it was ${before.digest}`,
-      );
+    const changes = before === undefined ? [] : changesBetween(before, info);
+    if (changes.length > 0) {
+      // Callers know the old one. Prompts were encoded by the old tokenizer, and receipts would name
+      // the old weights.
+      this.#options.warn(`the bundle changed while it was unloaded: ${changes.join('; ')}`);
       this.#close();
       return;
     }
@@ -186,4 +187,12 @@ export class SleepingThread implements ClientPort {
       this.#end();
     } else if (before !== 'ending') this.#thread.port.postMessage({ type: 'close' });
   }
+}
+
+function changesBetween(before: EngineInfo, after: EngineInfo): string[] {
+  // The cast is safe: the keys are the object's own.
+  const keys = Object.keys(after) as (keyof EngineInfo)[];
+  return keys
+    .filter((key) => !isDeepStrictEqual(before[key], after[key]))
+    .map((key) => `${key} is ${JSON.stringify(after[key])}, it was ${JSON.stringify(before[key])}`);
 }
