@@ -135,8 +135,7 @@ export class SleepingThread implements ClientPort {
     const before = this.#info;
     const changes = before === undefined ? [] : changesBetween(before, info);
     if (changes.length > 0) {
-      // Callers know the old one. Prompts were encoded by the old tokenizer, and receipts would name
-      // the old weights.
+      // Prompts were encoded by the old tokenizer, and receipts would name the old weights.
       this.#options.warn(`the bundle changed while it was unloaded: ${changes.join('; ')}`);
       this.#close();
       return;
