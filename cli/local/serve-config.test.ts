@@ -63,6 +63,7 @@ test.each([
   ['PLIMSOLL_PROVIDER', 'gpu'],
   ['PLIMSOLL_IDLE_UNLOAD_MINUTES', '-1'],
   ['PLIMSOLL_IDLE_UNLOAD_MINUTES', 'soon'],
+  ['PLIMSOLL_IDLE_UNLOAD_MINUTES', '99999'],
 ])('refuses %s=%s and names the variable', (name, value) => {
   expect(() => readServeConfig({ [name]: value })).toThrow(new RegExp(`^${name}: `));
 });

@@ -29,7 +29,7 @@ const Environment = z.object({
   PLIMSOLL_IDLE_UNLOAD_MINUTES: z
     .string()
     .transform((text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN))
-    .pipe(z.number('minutes, as in 15 or 0.5; 0 means never'))
+    .pipe(z.number('minutes, as in 15 or 0.5; 0 means never').max(35_000, 'at most 35000 minutes; 0 means never'))
     .optional(),
   PLIMSOLL_THREADS: z.string().optional(),
   PLIMSOLL_PROVIDER: ProviderChoice.default('cpu'),

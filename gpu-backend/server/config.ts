@@ -48,9 +48,9 @@ export const BackendConfig = z.strictObject({
   graceMs: z.number().min(0).default(5000),
   /**
    * After this many minutes without a request, the engine gives its memory back. The next request
-   * loads it again. 0 means never.
+   * loads it again. 0 means never. A timer of Node cannot count further than 24 days.
    */
-  idleUnloadMinutes: z.number().min(0).default(0),
+  idleUnloadMinutes: z.number().min(0).max(35_000, 'at most 35000 minutes; 0 means never').default(0),
   /** A context of 100,000 tokens takes about half of it. More is a mistake or an attack. */
   bodyLimitBytes: z
     .int()
