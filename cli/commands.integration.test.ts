@@ -109,7 +109,7 @@ test.each([
 
 test.each([
   [{ PORT: 'http' }, /PORT: a port is a number/],
-  [{ PLIMSOLL_BUNDLE: '/nowhere' }, /there is no bundle in \/nowhere; PLIMSOLL_BUNDLE names/],
+  [{ PLIMSOLL_BUNDLE: '/nowhere' }, /there is no bundle in \/nowhere; --bundle, PLIMSOLL_BUNDLE and .* name/],
 ])('serve with %j exits at once and says why', async (env, message) => {
   const { code, stdout, stderr } = await plimsoll(['serve'], { PLIMSOLL_DATA: folder, ...env });
   expect([code, stdout]).toEqual([1, '']);

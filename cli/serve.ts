@@ -2,26 +2,25 @@
  * `plimsoll serve`: runs the whole stack on this machine as one tree of processes. serve itself
  * only supervises:
  *
- *     serve ─┬─ backend (one or more): engine and bundle
+ *     serve ─┬─ backend (one or more for each bundle): engine and bundle
  *            └─ edge: miniflare ── workerd
  *
- * The stack is ready once it has answered a request. Whether a signal, a failure or a kill ends it,
- * it leaves nothing running. stdout gets only the line with `ready`; everything else goes to
- * stderr.
+ * The stack is ready once each bundle has answered a request. Whether a signal, a failure or a kill
+ * ends it, it leaves nothing running. stdout gets only the line with `ready`; everything else goes
+ * to stderr.
  */
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { Command } from 'commander';
 import { type FolderLock, lockFolder } from '#gpu-backend/model/lock-folder.ts';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
-import { Policy } from '#policies/schema.ts';
 import { LOCAL_NAMES } from '#workers/local/local-names.ts';
-import { type DemoTenant, readDemoTenants, seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
+import { readDemoTenants, seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
+import { bundlesToServe, type ServedBundle } from './local/bundles-to-serve.ts';
 import { checkStores } from './local/check-stores.ts';
 import type { EdgeReply, EdgeSettings } from './local/edge-process.ts';
+import { hints, shown } from './local/hints.ts';
 import { freePorts, isPortFree } from './local/ports.ts';
 import { loadSecrets, type Secrets } from './local/secrets.ts';
 import { readServeConfig, type ServeConfig } from './local/serve-config.ts';
@@ -32,7 +31,6 @@ import { INSTALLED } from './options/installed.ts';
 
 const CLI = new URL('./main.ts', import.meta.url);
 const EDGE = new URL('./local/edge-process.ts', import.meta.url);
-const DEMO_POLICIES = new URL('../policies/demo/', import.meta.url);
 
 /**
  * This key is public and worth nothing: it opens only stores that `serve` itself has made, on the
@@ -46,12 +44,24 @@ const DEMO_OPERATOR_KEY = 'pk-demo-operator';
 const BACKEND_GRACE_MS = 8_000;
 const EDGE_GRACE_MS = 3_000;
 const HEALTH_TIMEOUT_MS = 10_000;
+/**
+ * The first bundle stays in memory. Those beside it may be large, and loading one again takes
+ * seconds.
+ */
+const IDLE_UNLOAD_MINUTES = { first: 0, further: 15 };
+/**
+ * glibc raises this limit when large blocks are freed, and then keeps such blocks for later. With a
+ * fixed limit, an engine that unloads gives them back to the system: of 820 MB, it then left 190 MB
+ * resident and not 640 MB. Other C libraries ignore it.
+ */
+const GIVES_MEMORY_BACK = { MALLOC_MMAP_THRESHOLD_: process.env.MALLOC_MMAP_THRESHOLD_ ?? '1048576' };
 
 const log = (message: string) => console.error(`plimsoll: ${message}`);
 
 export function serveCommand(): Command {
   return new Command('serve')
     .description('run all of Plimsoll on this machine: backends, edge and demo tenants')
+    .option('--bundle <dir>', 'a bundle to serve, in place of PLIMSOLL_BUNDLES; give it again for more', addTo, [])
     .option('--port <n>', 'where the edge listens, in place of PORT; 0 takes any free port')
     .option('--provider <name>', 'what runs the model: cpu, webgpu, cuda or auto, in place of PLIMSOLL_PROVIDER')
     .addHelpText(
@@ -59,15 +69,22 @@ export function serveCommand(): Command {
       `
 Settings come from the environment:
   PORT               where the edge listens (default 8787; 0 takes any free port)
-  PLIMSOLL_BACKENDS  how many backends to run (default 1)
+  PLIMSOLL_BACKENDS  how many backends to run for each bundle (default 1)
   PLIMSOLL_DATA      the folder of all local state (default .plimsoll in ${INSTALLED ? 'the current folder' : 'the checkout'})
-  PLIMSOLL_BUNDLE    the bundle to serve (default models/demo)
-  PLIMSOLL_PROVIDER  what runs the model: cpu, webgpu, cuda or auto (default cpu)
+  PLIMSOLL_BUNDLES   the bundles to serve, separated by commas (default models/demo); PLIMSOLL_BUNDLE names a single one
+  PLIMSOLL_IDLE_UNLOAD_MINUTES
+                     how long nobody must have asked a bundle before it gives its memory back; 0 means never
+                     (default 0 for the first bundle, 15 for others)
+  PLIMSOLL_PROVIDER  what runs the models: cpu, webgpu, cuda or auto (default cpu)
   PLIMSOLL_NAMES     more host names to answer to, comma-separated, besides 127.0.0.1, localhost and [::1]
 docs/operations.md says more.`,
     )
-    .action((options: { port?: string; provider?: string }) => serve(readServeConfig(process.env, options)));
+    .action(({ bundle, ...options }: { port?: string; provider?: string; bundle: string[] }) =>
+      serve(readServeConfig(process.env, { ...options, bundles: bundle })),
+    );
 }
+
+const addTo = (dir: string, before: readonly string[]) => [...before, dir];
 
 async function serve(config: ServeConfig): Promise<void> {
   const told = new AbortController();
@@ -91,9 +108,7 @@ async function serve(config: ServeConfig): Promise<void> {
 
 /** Everything up to the `ready` line, top to bottom. */
 async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
-  if (!existsSync(path.join(config.bundle, 'plimsoll.json'))) {
-    throw new Error(`there is no bundle in ${config.bundle}; PLIMSOLL_BUNDLE names the folder of one`);
-  }
+  const bundles = await bundlesToServe({ named: config.bundles, log });
   if (!(await isPortFree(config.port))) {
     throw new Error(
       `port ${config.port} is in use; choose another one, as in: ${INSTALLED ? 'npx plimsoll serve' : 'npm start --'} --port 8790`,
@@ -106,18 +121,13 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
   const secrets = await loadSecrets(path.join(config.dataDir, 'secrets'));
   checkStores(path.join(config.dataDir, 'edge'));
 
-  log(`loading ${shown(config.bundle)}${config.backends > 1 ? ` into ${config.backends} backends` : ''} ...`);
-  const ports = await freePorts(config.backends);
-  const backends = ports.map((port, index) =>
-    stack.addBackend({ name: `backend-${index + 1}`, port, config, secrets }),
-  );
-  const urls = await Promise.all(backends);
+  const served = await startBackends(stack, { bundles, config, secrets });
 
   log('starting the edge ...');
   const url = await stack.addEdge({
     port: config.port,
     dataDir: path.join(config.dataDir, 'edge'),
-    backends: urls,
+    backends: served.flatMap(({ urls }) => urls),
     moreNames: config.moreNames,
     demoKeys: (await readDemoTenants()).map(({ key }) => key),
     directiveSecret: secrets.directiveSecret,
@@ -125,12 +135,47 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     operatorKeySha256: sha256(DEMO_OPERATOR_KEY),
   });
   const tenants = await seedDemoTenants(url, DEMO_OPERATOR_KEY);
-  const model = await modelOf(urls[0]!);
 
   log('asking for a first token ...');
-  await tryRequest(url, { key: tenants[0]!.key, model });
+  for (const { id } of served) await tryRequest(url, { key: tenants[0]!.key, model: id });
   console.log(`ready ${url}`);
-  console.error(await hints(url, { model, tenants, dataDir: config.dataDir }));
+  // The first bundle is always there.
+  console.error(await hints(url, { model: served.at(-1)!.id, tenants, dataDir: config.dataDir }));
+}
+
+/**
+ * Starts the backends of all bundles at once, and resolves when all are ready, with the bundles in
+ * the same order. One that nobody asked for and that fails is left out, and the log says so.
+ */
+async function startBackends(
+  stack: Stack,
+  { bundles, config, secrets }: { bundles: readonly ServedBundle[]; config: ServeConfig; secrets: Secrets },
+): Promise<{ id: string; urls: string[] }[]> {
+  const count = config.backends;
+  const folders = bundles.map(({ dir }) => shown(dir)).join(', ');
+  log(`loading ${folders}${count > 1 ? ` into ${count} backends each` : ''} ...`);
+  const ports = await freePorts(bundles.length * count);
+  const started = bundles.map(async (bundle, index) => {
+    const byDefault = index === 0 ? IDLE_UNLOAD_MINUTES.first : IDLE_UNLOAD_MINUTES.further;
+    const common = {
+      bundle,
+      idleUnloadMinutes: config.idleUnloadMinutes ?? byDefault,
+      threads: config.threads,
+      provider: config.provider,
+      secrets,
+    };
+    const backends = ports.slice(index * count, (index + 1) * count).map((port, copy) => {
+      const name = `backend-${index * count + copy + 1}`;
+      return stack.addBackend({ ...common, name, port }).catch((error: Error) => {
+        if (bundle.required) throw error;
+        log(`goes on without ${name}, for ${bundle.id} in ${shown(bundle.dir)}: ${error.message}`);
+        return null;
+      });
+    });
+    const urls = (await Promise.all(backends)).filter((url) => url !== null);
+    return { id: bundle.id, urls };
+  });
+  return (await Promise.all(started)).filter(({ urls }) => urls.length > 0);
 }
 
 /**
@@ -151,8 +196,16 @@ class Stack {
   }
 
   /** Resolves with the backend's URL once it answers. */
-  async addBackend(options: { name: string; port: number; config: ServeConfig; secrets: Secrets }): Promise<string> {
-    const { name, port, config, secrets } = options;
+  async addBackend(options: {
+    name: string;
+    port: number;
+    bundle: ServedBundle;
+    idleUnloadMinutes: number;
+    threads: string;
+    provider: string;
+    secrets: Secrets;
+  }): Promise<string> {
+    const { name, port, bundle, idleUnloadMinutes, threads, provider, secrets } = options;
     const url = `http://127.0.0.1:${port}`;
     const { signal } = this.#stopBackends;
     const backend = supervise(name, {
@@ -160,13 +213,15 @@ class Stack {
         const running = await startProcess(CLI, {
           args: ['backend'],
           env: {
-            PLIMSOLL_BUNDLE: config.bundle,
+            ...GIVES_MEMORY_BACK,
+            PLIMSOLL_BUNDLE: bundle.dir,
+            PLIMSOLL_IDLE_UNLOAD_MINUTES: String(idleUnloadMinutes),
             PLIMSOLL_BACKEND_HOST: '127.0.0.1',
             PLIMSOLL_BACKEND_PORT: String(port),
             PLIMSOLL_BACKEND_ID: name,
             PLIMSOLL_BACKEND_NAMES: LOCAL_NAMES.join(','),
-            PLIMSOLL_THREADS: config.threads,
-            PLIMSOLL_PROVIDER: config.provider,
+            PLIMSOLL_THREADS: threads,
+            PLIMSOLL_PROVIDER: provider,
             PLIMSOLL_DIRECTIVE_SECRET: secrets.directiveSecret,
             PLIMSOLL_DRAW_SECRET: secrets.drawSecret,
             PLIMSOLL_RECEIPT_PRIVATE_JWK: JSON.stringify(secrets.receiptPrivateJwk),
@@ -176,7 +231,7 @@ class Stack {
           signal,
           graceMs: BACKEND_GRACE_MS,
         });
-        log(`${name} is process ${running.pid}, with its metrics at ${url}/metrics`);
+        log(`${name} is process ${running.pid}, with its metrics at ${url}/metrics, and serves ${bundle.id}`);
         return running;
       },
       check: () => isHealthy(url),
@@ -235,43 +290,8 @@ async function isHealthy(url: string): Promise<void> {
   await answer.body?.cancel();
 }
 
-async function modelOf(url: string): Promise<string> {
-  const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
-  // The cast is safe: the answer comes from our own backend.
-  return ((await answer.json()) as { model: string }).model;
-}
-
 const whenFired = (signal: AbortSignal) =>
   new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     signal.addEventListener('abort', () => resolve(), { once: true });
   });
-
-async function hints(
-  url: string,
-  { model, tenants, dataDir }: { model: string; tenants: readonly DemoTenant[]; dataDir: string },
-): Promise<string> {
-  const width = Math.max(...tenants.map(({ key }) => key.length));
-  const keys = tenants.map(async ({ key, policy }) => {
-    const { floor, budget } = Policy.parse(JSON.parse(await readFile(new URL(policy, DEMO_POLICIES), 'utf8')));
-    return `    ${key.padEnd(width)}  floor ${floor}, ${budget === null ? 'no budget' : `budget ${budget} nats`}`;
-  });
-  return `
-  Ask a question under one line, then under another:
-
-    curl -N ${url}/v1/chat/completions -H 'Content-Type: application/json' \\
-      -H 'Authorization: Bearer ${tenants[0]!.key}' \\
-      -d '{"model":"${model}","stream":true,"messages":[{"role":"user","content":"How do I get rid of mould on a wall?"}]}'
-
-  Keys:
-${(await Promise.all(keys)).join('\n')}
-
-  Local state is in ${shown(dataDir)}; Ctrl-C stops everything.
-`;
-}
-
-/** The folder relative to the current one, if that is shorter. */
-function shown(folder: string): string {
-  const relative = path.relative(process.cwd(), folder);
-  return relative !== '' && relative.length < folder.length ? relative : folder;
-}

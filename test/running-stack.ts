@@ -12,7 +12,7 @@ const ROOT = path.join(import.meta.dirname, '..');
 export const KEYS = ['pk-demo-strict', 'pk-demo-balanced', 'pk-demo-open'] as const;
 export type Key = (typeof KEYS)[number];
 
-type Backend = { pid: number; url: string };
+type Backend = { pid: number; url: string; model: string };
 
 export type RunningStack = {
   url: string;
@@ -80,8 +80,8 @@ export async function startStack({ dataDir, env }: StackOptions = {}): Promise<R
     dataDir: folder,
     process: child,
     backends: () =>
-      [...log.matchAll(/backend-\d+ is process (\d+), with its metrics at (\S+)\/metrics/g)]
-        .map(([, pid, backendUrl]) => ({ pid: Number(pid), url: backendUrl! }))
+      [...log.matchAll(/backend-\d+ is process (\d+), with its metrics at (\S+)\/metrics, and serves (\S+)/g)]
+        .map(([, pid, backendUrl, model]) => ({ pid: Number(pid), url: backendUrl!, model: model! }))
         .reverse(),
     log: () => log,
     async stop(signal = 'SIGTERM') {

@@ -9,7 +9,8 @@ test('with no variables, or only empty ones, the default is the demo on port 878
     port: 8787,
     backends: 1,
     dataDir: path.join(ROOT, '.plimsoll'),
-    bundle: path.join(ROOT, 'models/demo'),
+    bundles: null,
+    idleUnloadMinutes: null,
     threads: '0',
     provider: 'cpu',
     moreNames: [],
@@ -30,6 +31,20 @@ test('an option overrides the environment, and an error names the option', () =>
   expect(() => readServeConfig({}, { provider: 'gpu' })).toThrow(/^--provider: /);
 });
 
+test('bundles come from options, or else from a list of folders, or else from one folder', () => {
+  const bundlesOf = (env: Record<string, string>, bundles: string[] = []) => readServeConfig(env, { bundles }).bundles;
+  expect(bundlesOf({ PLIMSOLL_BUNDLE: '/a,b' })).toEqual([path.resolve('/a,b')]);
+  const list = ['x', '', ' y'].join(path.delimiter);
+  expect(bundlesOf({ PLIMSOLL_BUNDLES: `${list},z` })).toEqual(['x', 'y', 'z'].map((dir) => path.resolve(dir)));
+  expect(bundlesOf({ PLIMSOLL_BUNDLES: 'x' }, ['one,1', 'two'])).toEqual([path.resolve('one,1'), path.resolve('two')]);
+  expect(() => bundlesOf({ PLIMSOLL_BUNDLE: 'a', PLIMSOLL_BUNDLES: 'b' })).toThrow(/^PLIMSOLL_BUNDLES: .*only one/);
+});
+
+test('the minutes before a bundle is unloaded may be a fraction, and 0 is not the same as unset', () => {
+  expect(readServeConfig({ PLIMSOLL_IDLE_UNLOAD_MINUTES: '0.5' }).idleUnloadMinutes).toBe(0.5);
+  expect(readServeConfig({ PLIMSOLL_IDLE_UNLOAD_MINUTES: '0' }).idleUnloadMinutes).toBe(0);
+});
+
 test('host names are split at commas and lower-cased', () => {
   expect(readServeConfig({ PLIMSOLL_NAMES: 'Plimsoll.test, my-laptop' }).moreNames).toEqual([
     'plimsoll.test',
@@ -46,6 +61,9 @@ test.each([
   ['PLIMSOLL_BACKENDS', '0'],
   ['PLIMSOLL_BACKENDS', '1.5'],
   ['PLIMSOLL_PROVIDER', 'gpu'],
+  ['PLIMSOLL_IDLE_UNLOAD_MINUTES', '-1'],
+  ['PLIMSOLL_IDLE_UNLOAD_MINUTES', 'soon'],
+  ['PLIMSOLL_IDLE_UNLOAD_MINUTES', '99999'],
 ])('refuses %s=%s and names the variable', (name, value) => {
   expect(() => readServeConfig({ [name]: value })).toThrow(new RegExp(`^${name}: `));
 });

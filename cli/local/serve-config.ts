@@ -6,10 +6,12 @@ import { ProviderChoice } from '#gpu-backend/graph/provider.ts';
 import { parseHostNames } from '#shared/api/host-names.ts';
 import { defaultFolder } from '../options/installed.ts';
 
-const ROOT = path.join(import.meta.dirname, '../..');
 const DEFAULT_DATA = defaultFolder({ checkout: '.plimsoll', release: '.plimsoll' });
 
 const whole = (text: string) => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
+/** Splits at commas, and where the system's own lists of folders are split. */
+const folders = (text: string) => text.split(new RegExp(`[,${path.delimiter}]`)).flatMap((dir) => dir.trim() || []);
+
 const Environment = z.object({
   PORT: z
     .string()
@@ -22,7 +24,13 @@ const Environment = z.object({
     .transform(whole)
     .pipe(z.int('how many backends to run, 1 or more').min(1, 'how many backends to run, 1 or more')),
   PLIMSOLL_DATA: z.string().default(DEFAULT_DATA),
-  PLIMSOLL_BUNDLE: z.string().default(path.join(ROOT, 'models/demo')),
+  PLIMSOLL_BUNDLE: z.string().optional(),
+  PLIMSOLL_BUNDLES: z.string().transform(folders).optional(),
+  PLIMSOLL_IDLE_UNLOAD_MINUTES: z
+    .string()
+    .transform((text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN))
+    .pipe(z.number('minutes, as in 15 or 0.5; 0 means never').max(35_000, 'at most 35000 minutes; 0 means never'))
+    .optional(),
   PLIMSOLL_THREADS: z.string().optional(),
   PLIMSOLL_PROVIDER: ProviderChoice.default('cpu'),
   PLIMSOLL_NAMES: z
@@ -39,9 +47,16 @@ const Environment = z.object({
 export type ServeConfig = {
   /** 0 takes any free port. */
   port: number;
+  /** For each bundle. */
   backends: number;
   dataDir: string;
-  bundle: string;
+  /** The folders that were named; null if none was. */
+  bundles: readonly string[] | null;
+  /**
+   * How long nobody must have asked a bundle before it gives its memory back; 0 means never. null
+   * if it was not set.
+   */
+  idleUnloadMinutes: number | null;
   /** Host names that the edge answers to, besides this machine's own. */
   moreNames: readonly string[];
   /** Threads of each backend. */
@@ -53,7 +68,11 @@ export type ServeConfig = {
 /** Reads the settings. An option overrides the environment. */
 export function readServeConfig(
   env: Readonly<Record<string, string | undefined>>,
-  { port, provider }: { port?: string | undefined; provider?: string | undefined } = {},
+  {
+    port,
+    provider,
+    bundles = [],
+  }: { port?: string | undefined; provider?: string | undefined; bundles?: readonly string[] } = {},
 ): ServeConfig {
   // An empty variable counts as not set.
   const given = Object.fromEntries(
@@ -69,15 +88,22 @@ export function readServeConfig(
     const nameOf = (name: unknown) => options[name as keyof typeof options] ?? String(name);
     throw new Error(parsed.error.issues.map(({ path, message }) => `${nameOf(path[0])}: ${message}`).join('\n'));
   }
-  const { PORT, PLIMSOLL_BACKENDS, PLIMSOLL_DATA, PLIMSOLL_BUNDLE, PLIMSOLL_THREADS, PLIMSOLL_NAMES } = parsed.data;
-  const { PLIMSOLL_PROVIDER } = parsed.data;
-  // Several backends that each use every core only get in each other's way.
+  const { PORT, PLIMSOLL_BACKENDS, PLIMSOLL_DATA, PLIMSOLL_THREADS, PLIMSOLL_PROVIDER, PLIMSOLL_NAMES } = parsed.data;
+  const { PLIMSOLL_BUNDLE, PLIMSOLL_BUNDLES, PLIMSOLL_IDLE_UNLOAD_MINUTES } = parsed.data;
+  if (PLIMSOLL_BUNDLE !== undefined && PLIMSOLL_BUNDLES !== undefined) {
+    throw new Error('PLIMSOLL_BUNDLES: found it beside PLIMSOLL_BUNDLE, wanted only one of the two');
+  }
+  const listed = PLIMSOLL_BUNDLES ?? (PLIMSOLL_BUNDLE === undefined ? [] : [PLIMSOLL_BUNDLE]);
+  const named = bundles.length > 0 ? bundles : listed;
+  // Several backends that each use every core only get in each other's way. Those of another bundle
+  // are not counted, because one that nobody asks uses none.
   const share = PLIMSOLL_BACKENDS === 1 ? 0 : Math.max(1, Math.floor(availableParallelism() / PLIMSOLL_BACKENDS));
   return {
     port: PORT,
     backends: PLIMSOLL_BACKENDS,
     dataDir: path.resolve(PLIMSOLL_DATA),
-    bundle: path.resolve(PLIMSOLL_BUNDLE),
+    bundles: named.length === 0 ? null : named.map((dir) => path.resolve(dir)),
+    idleUnloadMinutes: PLIMSOLL_IDLE_UNLOAD_MINUTES ?? null,
     moreNames: PLIMSOLL_NAMES,
     threads: PLIMSOLL_THREADS ?? String(share),
     provider: PLIMSOLL_PROVIDER,

@@ -11,9 +11,10 @@ import {
   type EngineEvent,
   type EngineInfo,
   type EngineRequest,
+  type EngineState,
   type EngineStats,
 } from './engine.ts';
-import { type FromEngine, fromPlainError, type Outcome, type Port, type ToEngine } from './engine-messages.ts';
+import { type ClientPort, type FromEngine, fromPlainError, type Outcome, type ToEngine } from './engine-messages.ts';
 import { EventQueue } from './event-queue.ts';
 import { WaitingRoom } from './waiting-room.ts';
 
@@ -21,6 +22,8 @@ export type ClientOptions = {
   maxWaiting?: number;
   /** The time between two `waiting` events of one request. */
   waitingEveryMs?: number;
+  /** Where the weights are, if the other side may give them up. */
+  state?: () => EngineState;
 };
 
 type Asked = { tenant: string; events: EventQueue<EngineEvent>; isWaiting: boolean; heartbeat?: NodeJS.Timeout };
@@ -36,9 +39,10 @@ const SOON_MS = 200;
 export class EngineClient implements Engine {
   readonly info: EngineInfo;
   readonly closed: Promise<void>;
-  readonly #port: Port;
+  readonly #port: ClientPort;
   readonly #room: WaitingRoom;
   readonly #waitingEveryMs: number;
+  readonly #state: () => EngineState;
   /** Open requests by id, in order of arrival. */
   readonly #asked = new Map<number, Asked>();
   /** The ids of the waiting requests that the engine has seen, in the order they will join. */
@@ -47,12 +51,13 @@ export class EngineClient implements Engine {
   #nextId = 1;
   #alive = true;
 
-  private constructor(port: Port, info: EngineInfo, closed: Promise<void>, options: ClientOptions) {
+  private constructor(port: ClientPort, info: EngineInfo, closed: Promise<void>, options: ClientOptions) {
     this.#port = port;
     this.info = info;
     this.closed = closed;
     this.#room = new WaitingRoom(options.maxWaiting ?? DEFAULT_LIMITS.maxWaiting);
     this.#waitingEveryMs = options.waitingEveryMs ?? WAITING_EVERY_MS;
+    this.#state = options.state ?? (() => 'loaded');
     void closed.then(() => this.#stop('The backend stopped.'));
   }
 
@@ -60,7 +65,7 @@ export class EngineClient implements Engine {
    * Waits until the other side is ready. `closed` settles when that side is gone, whether we
    * stopped it or it died.
    */
-  static connect(port: Port, closed: Promise<void>, options: ClientOptions = {}): Promise<EngineClient> {
+  static connect(port: ClientPort, closed: Promise<void>, options: ClientOptions = {}): Promise<EngineClient> {
     return new Promise((resolve, reject) => {
       let client: EngineClient | undefined;
       port.on('message', (message: FromEngine) => {
@@ -80,6 +85,10 @@ export class EngineClient implements Engine {
 
   get alive(): boolean {
     return this.#alive;
+  }
+
+  get state(): EngineState {
+    return this.#state();
   }
 
   stats(): EngineStats {
@@ -116,7 +125,7 @@ export class EngineClient implements Engine {
       asked.heartbeat = setTimeout(tellToWait, this.#waitingEveryMs);
     };
     // A lone request joins at once, unless a run for a request that has left still blocks the
-    // thread.
+    // thread, or the weights have to be loaded first.
     if (isAlone) asked.heartbeat = setTimeout(tellToWait, Math.min(SOON_MS, this.#waitingEveryMs));
     else tellToWait();
     try {

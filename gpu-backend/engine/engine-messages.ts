@@ -37,3 +37,9 @@ export function fromPlainError({ code, message, param, cause }: PlainError): Pli
 }
 
 export type Port = MessagePort | Worker;
+
+/** What the caller's side needs of a port. */
+export type ClientPort = {
+  postMessage(message: ToEngine): void;
+  on(event: 'message', listener: (message: FromEngine) => void): unknown;
+};

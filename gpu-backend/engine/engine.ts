@@ -89,8 +89,12 @@ export type EngineStats = {
   rows: number;
 };
 
+/** Where the weights are. `idle`: nowhere, until the next request loads them again. */
+export type EngineState = 'loaded' | 'loading' | 'idle';
+
 export interface Engine {
   readonly info: EngineInfo;
+  readonly state: EngineState;
   /** False once the engine has stopped, through `close` or a failure. It does not come back. */
   readonly alive: boolean;
   /** Settles when the engine is gone, for whatever reason. */

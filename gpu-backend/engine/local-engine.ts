@@ -6,14 +6,26 @@ import { MessageChannel } from 'node:worker_threads';
 import { DEFAULT_LIMITS, type Engine, type EngineLimits } from './engine.ts';
 import { EngineClient } from './engine-client.ts';
 import { type HostOptions, hostEngine } from './engine-host.ts';
+import type { EngineThread } from './sleeping-thread.ts';
 
 export async function startLocalEngine({
   limits,
   ...options
 }: Omit<HostOptions, 'limits'> & { limits?: Partial<EngineLimits> }): Promise<Engine> {
-  const { port1, port2 } = new MessageChannel();
-  const closed = new Promise<void>((resolve) => port2.once('close', resolve));
   const all = { ...DEFAULT_LIMITS, ...limits };
-  hostEngine(port1, { ...options, limits: all }, () => port1.close());
-  return EngineClient.connect(port2, closed, all);
+  const { port, gone } = startLocalThread({ ...options, limits: all });
+  return EngineClient.connect(port, gone, all);
+}
+
+/**
+ * The other side of such an engine: what a thread would be, without the thread. `afterMs` stands
+ * for the time that loading takes.
+ */
+export function startLocalThread(options: HostOptions, { afterMs = 0 }: { afterMs?: number } = {}): EngineThread {
+  const { port1, port2 } = new MessageChannel();
+  const gone = new Promise<void>((resolve) => port2.once('close', resolve));
+  const host = () => hostEngine(port1, options, () => port1.close());
+  if (afterMs > 0) setTimeout(host, afterMs);
+  else host();
+  return { port: port2, gone };
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { proposeWeight } from '../model/propose-weight.ts';
 import { slowDecoder } from '../model/testing/slow-decoder.ts';
 import { writeBundle } from '../model/write-bundle.ts';
 import { bundleVocabulary } from './bundle-vocabulary.ts';
-import { collect, request, testEngine } from './testing/engine-contract.ts';
+import { collect, request, testEngine, until } from './testing/engine-contract.ts';
 import { startWorkerEngine } from './worker-engine.ts';
 
 let root: string;
@@ -61,6 +61,22 @@ describe('an engine in its own thread', () => {
     expect(first).toBeCloseTo(expected, 4);
     expect(new Set(rest).size).toBeGreaterThan(1);
     expect(await weights(dir)).toEqual(Array(6).fill(bundle.manifest.default_weight));
+  });
+
+  test('ends its thread when nobody asks, and answers as before after the next start', async () => {
+    const engine = await startWorkerEngine({ dir, threads: 1, idleMs: 0 });
+    const { ids } = await collect(engine.generate(request({ maxTokens: 6 })));
+    await until(() => engine.state === 'idle');
+    expect(await collect(engine.generate(request({ maxTokens: 6 })))).toMatchObject({ ids });
+    // A bundle that is gone by then cannot be loaded, and the engine says that it is over.
+    const moved = join(root, 'moved');
+    await until(() => engine.state === 'idle');
+    await rename(dir, moved);
+    const answer = collect(engine.generate(request()));
+    await expect(answer).rejects.toMatchObject({ code: 'backend_unavailable' });
+    await engine.closed;
+    expect(engine.alive).toBe(false);
+    await rename(moved, dir);
   });
 
   test('refuses to start with a broken bundle and says what is wrong', async () => {

@@ -6,7 +6,8 @@ import { Worker } from 'node:worker_threads';
 import { chooseProvider } from '../graph/choose-provider.ts';
 import type { Provider, ProviderChoice } from '../graph/provider.ts';
 import { DEFAULT_LIMITS, type Engine, type EngineLimits } from './engine.ts';
-import { EngineClient } from './engine-client.ts';
+import { startSleepingEngine } from './sleeping-engine.ts';
+import type { EngineThread } from './sleeping-thread.ts';
 
 export type WorkerOptions = { dir: string; threads: number; provider: Provider; limits: EngineLimits };
 
@@ -21,6 +22,7 @@ export async function startWorkerEngine({
   threads = 0,
   provider: choice = 'cpu',
   limits,
+  idleMs = null,
   onPassedOver = () => {},
 }: {
   /** The bundle's folder. */
@@ -30,6 +32,11 @@ export async function startWorkerEngine({
   /** What runs the graph. With `auto`, `info.provider` says what it came to. */
   provider?: ProviderChoice;
   limits?: Partial<EngineLimits>;
+  /**
+   * How long nobody must have asked before the thread ends and gives its memory back. The next
+   * request loads the bundle again. null means never.
+   */
+  idleMs?: number | null;
   /** Gets the reasons why `auto` did not take another provider. */
   onPassedOver?: (why: string) => void;
 }): Promise<Engine> {
@@ -41,14 +48,27 @@ export async function startWorkerEngine({
     webGpuTaken = true;
   }
   const workerData: WorkerOptions = { dir, threads, provider, limits: { ...DEFAULT_LIMITS, ...limits } };
+  const starting = startSleepingEngine({
+    start: () => startThread(workerData),
+    idleMs,
+    maxWaiting: workerData.limits.maxWaiting,
+  });
+  if (provider === 'webgpu') {
+    // An engine that sleeps keeps its place, because it will be back.
+    const free = () => {
+      webGpuTaken = false;
+    };
+    void starting.then(({ closed }) => closed.then(free), free);
+  }
+  return starting;
+}
+
+function startThread(workerData: WorkerOptions): EngineThread {
   const worker = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData });
-  const closed = new Promise<void>((resolve) => {
-    worker.once('exit', () => {
-      if (provider === 'webgpu') webGpuTaken = false;
-      resolve();
-    });
+  const gone = new Promise<void>((resolve) => {
+    worker.once('exit', () => resolve());
     // 'exit' follows. Without a listener, the error would end this process, not just this engine.
     worker.once('error', (error) => console.error('the engine thread failed:', error));
   });
-  return EngineClient.connect(worker, closed, workerData.limits);
+  return { port: worker, gone };
 }

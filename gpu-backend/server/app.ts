@@ -118,6 +118,7 @@ export function createApp(options: AppOptions): Hono {
         created,
         draws: drawSecret.id,
         modes,
+        engine: engine.state,
         running,
         waiting,
       },

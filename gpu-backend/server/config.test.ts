@@ -29,6 +29,7 @@ test('needs four settings and has defaults for the rest', () => {
     maxRows: 32,
     maxWaiting: 64,
     graceMs: 5000,
+    idleUnloadMinutes: 0,
     bodyLimitBytes: 1 << 20,
     hostNames: null,
   });

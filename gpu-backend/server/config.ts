@@ -46,6 +46,11 @@ export const BackendConfig = z.strictObject({
   maxWaiting: z.int().min(1).default(64),
   /** How long running answers may go on once the backend is told to stop. */
   graceMs: z.number().min(0).default(5000),
+  /**
+   * After this many minutes without a request, the engine gives its memory back. The next request
+   * loads it again. 0 means never. A timer of Node cannot count further than 24 days.
+   */
+  idleUnloadMinutes: z.number().min(0).max(35_000, 'at most 35000 minutes; 0 means never').default(0),
   /** A context of 100,000 tokens takes about half of it. More is a mistake or an attack. */
   bodyLimitBytes: z
     .int()
@@ -84,11 +89,20 @@ const VARIABLES = {
   maxRows: ['PLIMSOLL_MAX_ROWS'],
   maxWaiting: ['PLIMSOLL_MAX_WAITING'],
   graceMs: ['PLIMSOLL_GRACE_MS'],
+  idleUnloadMinutes: ['PLIMSOLL_IDLE_UNLOAD_MINUTES'],
   bodyLimitBytes: ['PLIMSOLL_BODY_LIMIT_BYTES'],
   hostNames: ['PLIMSOLL_BACKEND_NAMES'],
 } as const satisfies Record<keyof BackendConfig, readonly string[]>;
 
-const NUMBERS: ReadonlySet<string> = new Set(['port', 'threads', 'maxRows', 'maxWaiting', 'graceMs', 'bodyLimitBytes']);
+const NUMBERS: ReadonlySet<string> = new Set([
+  'port',
+  'threads',
+  'maxRows',
+  'maxWaiting',
+  'graceMs',
+  'idleUnloadMinutes',
+  'bodyLimitBytes',
+]);
 
 /**
  * Throws an Error that names every variable that is missing or wrong. It never repeats the value of

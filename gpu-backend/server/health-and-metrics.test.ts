@@ -25,6 +25,7 @@ test('healthz says what the backend serves and how busy it is', async () => {
     provider: null,
     draws: (await importDrawSecret(DRAW_SECRET)).id,
     modes: ['logits', 'layers'],
+    engine: 'loaded',
   };
   expect(await healthz()).toEqual({ ...about, running: 0, waiting: 0 });
   const answer = await call(url, generateRequest({ max_tokens: 40 }));
@@ -34,6 +35,17 @@ test('healthz says what the backend serves and how busy it is', async () => {
   await engine.close();
   expect(await healthz()).toMatchObject({ http: 503, status: 'failed' });
   expect(await errorOf(await call(url, generateRequest()))).toMatchObject({ status: 503, code: 'backend_unavailable' });
+});
+
+test('a backend whose engine gave its memory back is well, says so, and answers as before', async () => {
+  const { url, engine } = await serve({ idleMs: 0 });
+  const health = async () => (await (await fetch(`${url}/healthz`)).json()) as object;
+  await until(() => engine.state === 'idle');
+  expect(await health()).toMatchObject({ status: 'ok', engine: 'idle', running: 0, waiting: 0 });
+  expect(await (await fetch(`${url}/metrics`)).text()).toMatch(/^plimsoll:engine_loaded\{.*\} 0$/m);
+  const frames = await allFrames(await call(url, generateRequest()));
+  expect(frames.map(({ type }) => type)).toContain('token');
+  expect(frames.at(-1)?.type).toBe('end');
 });
 
 test('metrics count requests, tokens, weights and spending under names like vLLM’s', async () => {
@@ -52,6 +64,7 @@ test('metrics count requests, tokens, weights and spending under names like vLLM
   expect(value('generation_tokens_total')).toBe(12);
   expect(value('num_requests_running')).toBe(0);
   expect(value('num_requests_waiting')).toBe(0);
+  expect(value('engine_loaded')).toBe(1);
   expect(value('time_to_first_token_seconds_count')).toBe(1);
   expect(value('time_per_output_token_seconds_count')).toBe(11);
   expect(value('e2e_request_latency_seconds_count')).toBe(1);

@@ -47,6 +47,9 @@ export class Metrics {
       'Sequences held by the model; an answer has two, or one where the safety expert answers alone.',
       () => engine.stats().rows,
     );
+    this.#gauge('engine_loaded', '1 if the weights are in memory, 0 if the next request has to load them.', () =>
+      engine.state === 'loaded' ? 1 : 0,
+    );
   }
 
   /** Follows one request from now on. */

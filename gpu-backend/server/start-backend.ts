@@ -46,12 +46,13 @@ export async function startBackend(
   if (safety.kind === 'base' && helpfulness.kind === 'base') {
     log(`${head.id}: both experts are the bare base model, so no floor and no budget makes a difference`);
   }
-  const { threads, provider, maxRows, maxWaiting } = config;
+  const { threads, provider, maxRows, maxWaiting, idleUnloadMinutes } = config;
   const engine = await startWorkerEngine({
     dir: config.bundle,
     threads,
     provider,
     limits: { maxRows, maxWaiting },
+    idleMs: idleUnloadMinutes === 0 ? null : idleUnloadMinutes * 60_000,
     onPassedOver: log,
   });
   if (provider !== 'cpu') log(`the model runs on ${engine.info.provider}`);
@@ -70,7 +71,7 @@ export async function startBackend(
 export async function serveEngine(
   engine: Engine,
   encodePrompt: EncodePrompt,
-  config: Omit<BackendConfig, 'bundle' | 'threads' | 'provider' | 'maxRows' | 'maxWaiting'>,
+  config: Omit<BackendConfig, 'bundle' | 'threads' | 'provider' | 'maxRows' | 'maxWaiting' | 'idleUnloadMinutes'>,
   { log = logToStderr, created }: { log?: Log; created?: number } = {},
 ): Promise<Backend> {
   let draining = false;

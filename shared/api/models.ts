@@ -11,7 +11,13 @@ export const Model = z.strictObject({
    */
   created: z.int(),
   owned_by: z.string(),
-  plimsoll: z.strictObject({ context_length: z.int(), modes: z.array(Mode) }),
+  plimsoll: z.strictObject({
+    /** The most tokens of prompt and answer together, on any of its backends. */
+    context_length: z.int(),
+    modes: z.array(Mode),
+    /** False while no backend that serves it answers. */
+    available: z.boolean(),
+  }),
 });
 export type Model = z.infer<typeof Model>;
 

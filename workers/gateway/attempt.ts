@@ -116,6 +116,7 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
         const start = batch[begins];
         if (start?.type === 'error') throw new PlimsollError(start.code, start.message);
         if (start?.type !== 'start') throw brokenOff('the first frame is not a start');
+        if (start.model !== member.model) throw brokenOff(`the start names the model ${start.model}`);
         watchdog.heard(timeouts.frameMs);
         return { member, directive, start, frames: afterStart(frames, batch.slice(begins + 1)) };
       }

@@ -10,7 +10,9 @@ const HEALTH = { status: 'ok', backend: 'b1', model: 'scripted', context_length:
 async function examined(report: object, status = 200) {
   const pool = createBackendPool({ fetch: async () => Response.json(report, { status }) });
   const waited: Promise<unknown>[] = [];
-  const [member] = await pool.members(['http://backend.example'], (promise) => waited.push(promise));
+  const [member] = await pool.members(['http://backend.example'], {
+    waitUntil: (promise) => waited.push(promise),
+  });
   await Promise.all(waited);
   return member;
 }

@@ -12,6 +12,7 @@ import { MODES, type Mode } from '#shared/line/line.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
 import { rankByRendezvous } from './rendezvous-hash.ts';
+import { membersServing } from './served-models.ts';
 
 const FRESH_MS = 5_000;
 /** How long the snapshot stays fresh while one of the backends is dead. */
@@ -61,7 +62,16 @@ export type PoolMember = {
 };
 
 export type BackendPool = Breaker & {
-  members(urls: readonly string[], waitUntil: (promise: Promise<unknown>) => void): Promise<PoolMember[]>;
+  /**
+   * All backends, as last heard. Given a model, it waits until one that serves it is well, unless
+   * all have been asked and none is.
+   */
+  members(
+    urls: readonly string[],
+    options: { waitUntil: (promise: Promise<unknown>) => void; model?: string },
+  ): Promise<PoolMember[]>;
+  /** Call this when a backend turns out to serve another model than it was last heard to. */
+  servesAnother(url: string): void;
 };
 
 export function createBackendPool({
@@ -124,7 +134,7 @@ export function createBackendPool({
   }
 
   /** Waits until all have been examined, or until one is well and the others have had a moment. */
-  async function untilUsable(): Promise<void> {
+  async function untilUsable(isUsable: () => boolean): Promise<void> {
     let settled = Number.POSITIVE_INFINITY;
     // We poll, because in workerd one request cannot wait for a promise of another.
     while (isRefreshing() && now() < settled) {
@@ -133,19 +143,24 @@ export function createBackendPool({
     }
   }
 
-  const isUsable = () => snapshot.some(({ alive }) => alive);
-
   return {
     ...breaker,
     failed(url) {
       breaker.failed(url);
       snapshot = snapshot.map((member) => (member.url === url ? { ...member, alive: false } : member));
     },
-    async members(urls, waitUntil) {
-      const freshMs = snapshot.every(({ alive }) => alive) ? FRESH_MS : FRESH_IN_TROUBLE_MS;
-      const isStale = now() - takenAtMs > freshMs;
-      if ((isStale || !isUsable()) && !isRefreshing()) waitUntil(refresh(urls));
-      if (!isUsable()) await untilUsable();
+    servesAnother(url) {
+      snapshot = snapshot.map((member) => (member.url === url ? { ...UNHEARD, url } : member));
+      takenAtMs = Number.NEGATIVE_INFINITY;
+    },
+    async members(urls, { waitUntil, model }) {
+      const isUsable = () => snapshot.some((member) => member.alive && (model ?? member.model) === member.model);
+      const inTrouble = !isUsable() || snapshot.some(({ alive }) => !alive);
+      const isStale = now() - takenAtMs > (inTrouble ? FRESH_IN_TROUBLE_MS : FRESH_MS);
+      // A request for a model that does not exist must not cause a round of questions each time.
+      const isDeserted = !snapshot.some(({ alive }) => alive);
+      if ((isStale || isDeserted) && !isRefreshing()) waitUntil(refresh(urls));
+      if (!isUsable()) await untilUsable(isUsable);
       return snapshot;
     },
   };
@@ -162,8 +177,8 @@ const UNHEARD = {
 };
 
 /**
- * The backends to try for a prompt, best first: the living ones in the order of their rendezvous
- * hash, then those that were last seen dead.
+ * The backends to try for a prompt, best first, among those of its model: the living ones in the
+ * order of their rendezvous hash, then those that were last seen dead.
  */
 export function chooseBackends(
   members: readonly PoolMember[],
@@ -174,13 +189,7 @@ export function chooseBackends(
       detail: { members },
     });
   }
-  const serving = members.filter((member) => member.model === model);
-  if (serving.length === 0) {
-    throw new PlimsollError('model_not_found', `The model '${model}' does not exist or you do not have access to it.`, {
-      param: 'model',
-    });
-  }
-  const able = serving.filter(({ modes }) => modes.includes(mode));
+  const able = membersServing(members, model).filter(({ modes }) => modes.includes(mode));
   if (able.length === 0) throw modeUnavailable(mode);
   const key = affinityKey(messages);
   const ranked = rankByRendezvous(able, { key, nameOf: ({ url }) => url });

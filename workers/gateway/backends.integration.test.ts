@@ -72,6 +72,7 @@ describe('asks another backend before the first frame', () => {
     'die-before-start',
     'never-start',
     'error-first',
+    'start-as-another-model',
     'refuse-overloaded',
     'refuse-as-a-proxy-would',
   ])('%s', async (behaviour) => {

@@ -25,6 +25,7 @@ function call(
       modes: ['logits'],
     })),
     breaker,
+    onOtherModel: () => undefined,
     requestId: 'req_1',
     body: '{}',
     directive: {

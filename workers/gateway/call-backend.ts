@@ -15,7 +15,12 @@ import type { Breaker } from './breaker.ts';
 const MAX_ATTEMPTS = 3;
 
 /** `onWaiting` is called each time a backend says that the request waits there. */
-export type CallOptions = Omit<AttemptOptions, 'onBroken'> & { candidates: readonly PoolMember[]; breaker: Breaker };
+export type CallOptions = Omit<AttemptOptions, 'onBroken'> & {
+  candidates: readonly PoolMember[];
+  breaker: Breaker;
+  /** Called with the URL of a backend that no longer serves the model. */
+  onOtherModel: (url: string) => void;
+};
 
 type Outcome = { attempt: Attempt; answer: BackendAnswer } | { attempt: Attempt; error: unknown } | 'silence';
 
@@ -24,7 +29,7 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
   const unasked = options.candidates.slice();
   const running = new Map<Attempt, Promise<Outcome>>();
   let asked = 0;
-  let lastError: unknown = new PlimsollError('backend_unavailable', 'No backend is available. Please try again.');
+  let lastError: unknown = nobody();
 
   /**
    * Asks the best backend that is well and not out. If none has been asked yet, any backend is
@@ -73,8 +78,11 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
       if (signal.aborted || !(error instanceof PlimsollError)) throw error;
       // A backend that refuses is alive, so it has passed a trial by the breaker.
       if (error.code === 'overloaded' || ERROR_CODES[error.code].status < 500) breaker.answered(attempt.member.url);
-      if (!ERROR_CODES[error.code].retry) throw error;
-      lastError = error;
+      const hasChanged = error.code === 'model_not_found';
+      if (hasChanged) options.onOtherModel(attempt.member.url);
+      else if (!ERROR_CODES[error.code].retry) throw error;
+      // Whether any other backend serves the model now, only a new look at all of them can tell.
+      lastError = hasChanged ? nobody(error) : error;
       if (mayAskAnother()) askNext();
       // A full queue is not a failure. If no other backend is being asked, the log line of the
       // request itself tells of the error.
@@ -86,6 +94,10 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
   } finally {
     for (const attempt of running.keys()) attempt.giveUp();
   }
+}
+
+function nobody(cause?: PlimsollError): PlimsollError {
+  return new PlimsollError('backend_unavailable', 'No backend is available. Please try again.', { cause });
 }
 
 /** The first outcome, or `silence` if there is none within `silenceMs`. */

@@ -39,7 +39,10 @@ export function chatCompletions({
     const { caller, config, requestId } = c.var;
     const chat = parseChatRequest(parseJson(c.var.body));
     const extension = chat.plimsoll ?? {};
-    const members = await pool.members(config.backends, (promise) => c.executionCtx.waitUntil(promise));
+    const members = await pool.members(config.backends, {
+      waitUntil: (promise) => c.executionCtx.waitUntil(promise),
+      model: chat.model,
+    });
     refuseTooLong(members, chat);
     const { decision, cache } = await decide(chat.messages, { caller, extension });
     const line = lineOf(decision.verdict);
@@ -73,6 +76,7 @@ export function chatCompletions({
       timeouts,
       fetch: (input, init) => fetch(input, init),
       onWaiting: waits.resolve,
+      onOtherModel: pool.servesAnother,
     });
     const begun = upstream.then(async ({ start, directive, frames }): Promise<BegunAnswer> => {
       return {

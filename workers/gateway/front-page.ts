@@ -4,8 +4,10 @@
  * DEMO_KEYS names them, and only a local stack does that.
  */
 
+import type { Model } from '#shared/api/models.ts';
 import type { AppContext } from '../request/context.ts';
 import type { BackendPool } from './backend-pool.ts';
+import { defaultModel, servedModels } from './served-models.ts';
 
 const ROUTES = {
   chat: '/v1/chat/completions',
@@ -22,13 +24,19 @@ export function frontPage(pool: BackendPool) {
     const keys = (c.env.DEMO_KEYS ?? '').split(',').filter((key) => key !== '');
     const wantsPage = (c.req.header('accept') ?? '').includes('text/html');
     const vary = { vary: 'accept' };
-    if (!wantsPage) return c.json({ name: 'plimsoll', about: ABOUT, routes: ROUTES, demo_keys: keys }, 200, vary);
-    const members = await pool.members(c.var.config.backends, (promise) => c.executionCtx.waitUntil(promise));
-    const model = members.find((member) => member.model !== null)?.model ?? 'MODEL';
+    const members = await pool.members(c.var.config.backends, {
+      waitUntil: (promise) => c.executionCtx.waitUntil(promise),
+    });
+    const models = servedModels(members);
+    if (!wantsPage) {
+      const ids = models.map(({ id }) => id);
+      return c.json({ name: 'plimsoll', about: ABOUT, routes: ROUTES, models: ids, demo_keys: keys }, 200, vary);
+    }
+    const model = defaultModel(members) ?? 'MODEL';
     // We take the host from the header if we can, because a proxy in front may have changed the
     // URL.
     const { protocol, host } = new URL(c.req.url);
-    const page = render({ origin: `${protocol}//${c.req.header('host') ?? host}`, model, keys });
+    const page = render({ origin: `${protocol}//${c.req.header('host') ?? host}`, model, models, keys });
     return new Response(page, { headers: { 'content-type': 'text/html; charset=utf-8', ...POLICY, ...vary } });
   };
 }
@@ -39,12 +47,32 @@ const POLICY = {
   'x-content-type-options': 'nosniff',
 };
 
-function render({ origin, model, keys }: { origin: string; model: string; keys: readonly string[] }): string {
+function render({
+  origin,
+  model,
+  models,
+  keys,
+}: {
+  origin: string;
+  model: string;
+  models: readonly Model[];
+  keys: readonly string[];
+}): string {
   const curl = [
     `curl ${origin}${ROUTES.chat} \\`,
     `  -H 'authorization: Bearer ${keys[0] ?? 'YOUR_KEY'}' -H 'content-type: application/json' \\`,
     `  -d '{"model":"${model}","messages":[{"role":"user","content":"How do I get rid of mould on a wall?"}]}'`,
   ].join('\n');
+  const served = models
+    .map(({ id, plimsoll: { context_length, modes, available } }) => {
+      const notes = [
+        `${context_length} tokens`,
+        `mode ${modes.join(' or ')}`,
+        ...(available ? [] : ['not available now']),
+      ];
+      return `<li><code>${escaped(id)}</code>: ${escaped(notes.join(', '))}</li>`;
+    })
+    .join('');
   const list = keys.map((key) => `<li><code>${escaped(key)}</code></li>`).join('');
   const demo = keys.length === 0 ? '' : `<h2>Demo keys</h2><p>Public, for this machine only.</p><ul>${list}</ul>`;
   return `<!doctype html>
@@ -61,6 +89,7 @@ function render({ origin, model, keys }: { origin: string; model: string; keys: 
 <h2>Ask it something</h2>
 <pre>${escaped(curl)}</pre>
 <p>Or point any OpenAI client at <code>${escaped(origin)}/v1</code>.</p>
+${served === '' ? '' : `<h2>Models</h2><ul>${served}</ul>`}
 ${demo}
 <h2>More</h2>
 <ul>

@@ -8,7 +8,9 @@ import type { BackendPool } from './backend-pool.ts';
 
 export function health(pool: BackendPool) {
   return async (c: AppContext): Promise<Response> => {
-    const members = await pool.members(c.var.config.backends, (promise) => c.executionCtx.waitUntil(promise));
+    const members = await pool.members(c.var.config.backends, {
+      waitUntil: (promise) => c.executionCtx.waitUntil(promise),
+    });
     const alive = members.filter((member) => member.alive).length;
     return c.json({ status: alive > 0 ? 'ok' : 'no_backend', backends: { alive, total: members.length } });
   };

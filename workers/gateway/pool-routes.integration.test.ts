@@ -18,7 +18,7 @@ test('lists the models of the pool', async () => {
       object: 'model',
       created: MODEL_CREATED,
       owned_by: 'plimsoll',
-      plimsoll: { context_length: 64, modes: ['logits', 'layers'] },
+      plimsoll: { context_length: 64, modes: ['logits', 'layers'], available: true },
     },
   ]);
   expect(await client.models.retrieve('scripted')).toEqual(models[0]);

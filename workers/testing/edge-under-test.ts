@@ -27,12 +27,16 @@ export type EdgeUnderTest = {
 export async function startEdgeUnderTest({
   backendCount = 1,
   modesOf = () => MODES,
+  modelOf = () => 'scripted',
+  contextOf = () => 64,
   seed = true,
   overrides = {},
 }: {
   backendCount?: number;
   /** The modes that the backend at an index offers. By default, it offers all of them. */
   modesOf?: (index: number) => readonly Mode[];
+  modelOf?: (index: number) => string;
+  contextOf?: (index: number) => number;
   seed?: boolean;
   overrides?: NonNullable<EdgeOptions['overrides']>;
 } = {}): Promise<EdgeUnderTest> {
@@ -46,6 +50,8 @@ export async function startEdgeUnderTest({
         directiveSecret: DIRECTIVE_SECRET,
         receiptKey,
         modes: modesOf(index),
+        model: modelOf(index),
+        contextLength: contextOf(index),
       }),
     ),
   );

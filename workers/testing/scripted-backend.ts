@@ -34,6 +34,7 @@ export type Behaviour =
   | 'wait-first'
   | 'wait-forever'
   | 'error-first'
+  | 'start-as-another-model'
   | 'die-midway'
   | 'stall-midway'
   | 'error-midway'
@@ -82,6 +83,8 @@ export type ScriptedBackend = {
    * alive too long.
    */
   drops: number;
+  /** What it serves now. */
+  model: string;
   /** The name of the weights it serves. A deployment may change them under the same address. */
   bundle: string;
   /** What it was asked, with the directives from the edge. */
@@ -131,7 +134,7 @@ export async function startScriptedBackend({
       const health = {
         status: 'ok',
         backend: name,
-        model,
+        model: backend.model,
         context_length: contextLength,
         bundle: backend.bundle,
         max_token_bytes: 16,
@@ -158,6 +161,7 @@ export async function startScriptedBackend({
     if (behaviour === 'refuse-directive') throw new PlimsollError('directive_invalid', 'Not from here.');
     if (behaviour === 'refuse-as-a-proxy-would') return void response.writeHead(502).end('<h1>Bad Gateway</h1>');
     if (behaviour === 'die-before-start') return void request.socket.destroy();
+    if (asked.model !== backend.model) throw new PlimsollError('model_not_found', 'Not here.', { param: 'model' });
     const promptTokens = asked.messages.flatMap(({ content }) => content.split(' ')).length;
     if (promptTokens > contextLength) {
       throw new PlimsollError(
@@ -208,7 +212,7 @@ export async function startScriptedBackend({
     send({
       type: 'start',
       id: directive.request,
-      model,
+      model: behaviour === 'start-as-another-model' ? 'another' : backend.model,
       bundle: backend.bundle,
       backend: name,
       draws: 'scripted',
@@ -248,7 +252,7 @@ export async function startScriptedBackend({
       key: directive.key,
       policy: directive.policy,
       classifier: directive.classifier,
-      model,
+      model: backend.model,
       bundle: backend.bundle,
       experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
       backend: name,
@@ -286,6 +290,7 @@ export async function startScriptedBackend({
   const backend = {
     url: '',
     name,
+    model,
     bundle: 'b1',
     behaviour: 'answer' as Behaviour,
     drops: 0,

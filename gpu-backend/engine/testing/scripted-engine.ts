@@ -6,9 +6,11 @@
 import type { Mode } from '#shared/line/line.ts';
 import type { ExpertKinds } from '#shared/protocol/expert-kind.ts';
 import type { Proposal } from '../ask-gate.ts';
-import type { Engine, EngineLimits } from '../engine.ts';
-import { startLocalEngine } from '../local-engine.ts';
+import { DEFAULT_LIMITS, type Engine, type EngineLimits } from '../engine.ts';
+import type { HostOptions } from '../engine-host.ts';
+import { startLocalEngine, startLocalThread } from '../local-engine.ts';
 import { type Script, ScriptedExperts, type ScriptedOptions } from '../scripted-experts.ts';
+import { startSleepingEngine } from '../sleeping-engine.ts';
 
 export const SCRIPTED_VOCAB = 256;
 
@@ -29,32 +31,67 @@ export const babble: Script = (source, ids) => {
   });
 };
 
-export function startScriptedEngine({
-  script = babble,
-  limits = {},
-  contextLength = 96,
-  proposal = 0.5,
-  modes = ['logits', 'layers'],
-  ...options
-}: {
+type Scripted = {
   script?: Script;
   limits?: Partial<EngineLimits>;
   contextLength?: number;
   proposal?: Proposal;
   modes?: readonly Mode[];
-} & Omit<ScriptedOptions, 'vocabSize' | 'layers'> = {}): Promise<Engine> {
-  return startLocalEngine({
+  digest?: string;
+} & Omit<ScriptedOptions, 'vocabSize' | 'layers'>;
+
+function hostOptions({
+  script = babble,
+  limits = {},
+  contextLength = 96,
+  proposal = 0.5,
+  modes = ['logits', 'layers'],
+  digest = '0'.repeat(64),
+  ...options
+}: Scripted): HostOptions {
+  return {
     experts: new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB, layers: modes.includes('layers'), ...options }),
     vocabulary: { eos: [0], banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
     info: {
       model: 'scripted',
       contextLength,
       maxTokenBytes: 1,
-      digest: '0'.repeat(64),
+      digest,
       experts: SCRIPTED_EXPERTS,
       provider: null,
     },
     proposal,
-    limits,
+    limits: { ...DEFAULT_LIMITS, ...limits },
+  };
+}
+
+export function startScriptedEngine(options: Scripted = {}): Promise<Engine> {
+  return startLocalEngine(hostOptions(options));
+}
+
+/**
+ * One that sleeps. `load` is called at each start, and may change what is loaded. That takes
+ * `loadMs`.
+ */
+export function startSleepyEngine({
+  idleMs = 0,
+  load = (options) => options,
+  loadMs = 0,
+  waitingEveryMs,
+  warn,
+  ...options
+}: Scripted & {
+  idleMs?: number | null;
+  load?: (options: Scripted) => Scripted;
+  loadMs?: number;
+  waitingEveryMs?: number;
+  warn?: (message: string) => void;
+} = {}): Promise<Engine> {
+  return startSleepingEngine({
+    start: () => startLocalThread(hostOptions(load(options)), { afterMs: loadMs }),
+    idleMs,
+    ...(waitingEveryMs !== undefined && { waitingEveryMs }),
+    ...(warn && { warn }),
+    ...options.limits,
   });
 }

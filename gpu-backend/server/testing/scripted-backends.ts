@@ -5,14 +5,18 @@ import { afterEach, beforeAll } from 'vitest';
 import type { EndFrame, Frame } from '#shared/protocol/generate.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { until } from '../../engine/testing/engine-contract.ts';
-import { startScriptedEngine } from '../../engine/testing/scripted-engine.ts';
+import { startScriptedEngine, startSleepyEngine } from '../../engine/testing/scripted-engine.ts';
 import type { BackendConfig, ReceiptPrivateJwk } from '../config.ts';
 import type { EncodePrompt } from '../encode-prompt.ts';
 import { type Backend, serveEngine } from '../start-backend.ts';
 import { DRAW_SECRET, receiptKeys, SECRET } from './backend-client.ts';
 
 export type Scripted = Parameters<typeof startScriptedEngine>[0] &
-  Partial<Pick<BackendConfig, 'graceMs' | 'drawSecret' | 'port'>> & { encodePrompt?: EncodePrompt };
+  Partial<Pick<BackendConfig, 'graceMs' | 'drawSecret' | 'port'>> & {
+    encodePrompt?: EncodePrompt;
+    /** After this long without a request, the engine sleeps. Without it, never. */
+    idleMs?: number;
+  };
 
 /**
  * Call it once, outside of any test. It makes the receipt keys, and after each test it closes what
@@ -34,9 +38,12 @@ export function scriptedBackends() {
     drawSecret = DRAW_SECRET,
     port = 0,
     encodePrompt = bytesOf,
+    idleMs,
     ...script
   }: Scripted = {}) {
-    const engine = await startScriptedEngine(script);
+    const engine = await (idleMs === undefined
+      ? startScriptedEngine(script)
+      : startSleepyEngine({ ...script, idleMs }));
     const logged: string[] = [];
     const causes: unknown[] = [];
     const config = {

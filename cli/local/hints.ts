@@ -1,0 +1,51 @@
+/** What `serve` suggests to try, once the stack is ready. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Policy } from '#policies/schema.ts';
+import { ModelList } from '#shared/api/models.ts';
+import type { DemoTenant } from '#workers/local/seed-demo-tenants.ts';
+
+const DEMO_POLICIES = new URL('../../policies/demo/', import.meta.url);
+
+export async function hints(
+  url: string,
+  { model, tenants, dataDir }: { model: string; tenants: readonly DemoTenant[]; dataDir: string },
+): Promise<string> {
+  const listed = await fetch(`${url}/v1/models`, { headers: { authorization: `Bearer ${tenants[0]!.key}` } });
+  const models = ModelList.parse(await listed.json()).data.map(({ id, plimsoll: { context_length, modes } }) => ({
+    name: id,
+    about: `${context_length} tokens, mode ${modes.join(' or ')}`,
+  }));
+  const keys = await Promise.all(
+    tenants.map(async ({ key, policy }) => {
+      const { floor, budget } = Policy.parse(JSON.parse(await readFile(new URL(policy, DEMO_POLICIES), 'utf8')));
+      return { name: key, about: `floor ${floor}, ${budget === null ? 'no budget' : `budget ${budget} nats`}` };
+    }),
+  );
+  return `
+  Ask a question under one line, then under another:
+
+    curl -N ${url}/v1/chat/completions -H 'Content-Type: application/json' \\
+      -H 'Authorization: Bearer ${tenants[0]!.key}' \\
+      -d '{"model":"${model}","stream":true,"messages":[{"role":"user","content":"How do I get rid of mould on a wall?"}]}'
+
+  Keys:
+${table(keys)}
+
+  Models:
+${table(models)}
+
+  Local state is in ${shown(dataDir)}; Ctrl-C stops everything.
+`;
+}
+
+function table(rows: readonly { name: string; about: string }[]): string {
+  const width = Math.max(...rows.map(({ name }) => name.length));
+  return rows.map(({ name, about }) => `    ${name.padEnd(width)}  ${about}`).join('\n');
+}
+
+/** The folder relative to the current one, if that is shorter. */
+export function shown(folder: string): string {
+  const relative = path.relative(process.cwd(), folder);
+  return relative !== '' && relative.length < folder.length ? relative : folder;
+}

@@ -1,0 +1,61 @@
+/**
+ * Which models there are: what the pool's backends serve, or served when they were last heard. So a
+ * model whose backends are all down still exists, and a request for it may be sent again.
+ */
+import { PlimsollError } from '#shared/api/errors.ts';
+import type { Model } from '#shared/api/models.ts';
+import { MODES } from '#shared/line/line.ts';
+import type { PoolMember } from './backend-pool.ts';
+
+/** All models, by id. What two backends of a model do not share, the weaker one decides. */
+export function servedModels(members: readonly PoolMember[]): Model[] {
+  const ids = [...new Set(members.flatMap(({ model }) => model ?? []))].sort();
+  return ids.map((id) => {
+    const own = members.filter(({ model }) => model === id);
+    const dates = own.flatMap(({ created }) => created ?? []);
+    return {
+      id,
+      object: 'model',
+      // Copies of one bundle may have different dates. The oldest is nearest to the truth.
+      created: dates.length === 0 ? 0 : Math.min(...dates),
+      owned_by: 'plimsoll',
+      plimsoll: {
+        context_length: Math.min(...own.map(({ contextLength }) => contextLength)),
+        // A mode is offered if any backend has it, because requests are sent to those that do.
+        modes: MODES.filter((mode) => own.some(({ modes }) => modes.includes(mode))),
+        available: own.some(({ alive }) => alive),
+      },
+    };
+  });
+}
+
+/**
+ * The backends that serve a model. Throws `model_not_found` if there are none, or
+ * `backend_unavailable` if one of the backends was never heard, because it may serve the model.
+ */
+export function membersServing(members: readonly PoolMember[], model: string): PoolMember[] {
+  const serving = members.filter((member) => member.model === model);
+  if (serving.length > 0) return serving;
+  if (members.length === 0 || members.some((member) => member.model === null)) {
+    throw new PlimsollError(
+      'backend_unavailable',
+      `No backend that answers serves the model '${model}', and some have not answered yet. Please try again.`,
+      { detail: { members } },
+    );
+  }
+  const there = servedModels(members).map(({ id }) => `'${id}'`);
+  throw new PlimsollError(
+    'model_not_found',
+    `The model '${model}' does not exist or you do not have access to it. There is ${there.join(', ')}.`,
+    { param: 'model' },
+  );
+}
+
+/**
+ * The model to show to people who have not chosen one: that of the last backend in the settings
+ * that is well, or else of the last one that was. `plimsoll serve` lists its toy first.
+ */
+export function defaultModel(members: readonly PoolMember[]): string | null {
+  const known = members.filter(({ model }) => model !== null);
+  return (known.findLast(({ alive }) => alive) ?? known.at(-1))?.model ?? null;
+}
