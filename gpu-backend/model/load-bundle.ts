@@ -124,7 +124,8 @@ function eosTokenOf(config: DecoderConfig, { specials }: BundleTokenizer, declar
   );
 }
 
-async function loadExpert(
+/** One expert, checked against the base. */
+export async function loadExpert(
   dir: string,
   { name, role, adapter: adapted = true }: Manifest['experts'][number],
   { config, prompts: { [role]: prompt } }: BundleHead,
@@ -141,7 +142,7 @@ async function loadExpert(
   return { ...own, rank, alpha, ...trainedOn, modules: adapterModules(tensors, layout) };
 }
 
-async function loadRouters(dir: string, { router }: Manifest, config: DecoderConfig): Promise<Routers> {
+export async function loadRouters(dir: string, { router }: Manifest, config: DecoderConfig): Promise<Routers> {
   const read = async (file: string, shapes: Map<string, number[]>) => {
     const tensors = await readSafetensors(join(dir, file), file);
     checkTensors(tensors, shapes, file);
