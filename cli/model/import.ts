@@ -130,7 +130,7 @@ function idOf(out: string): string {
   return name;
 }
 
-const LABELS: Record<ImportProgress['stage'], string> = { hash: 'reading ', write: 'writing ', check: 'checking' };
+const LABELS = { hash: 'reading', write: 'writing' };
 
 /** One bar for each stage, one after the other. */
 function progressOf() {
@@ -140,7 +140,8 @@ function progressOf() {
     update({ stage, done, total }: ImportProgress): void {
       if (stage !== current) {
         bar?.done();
-        bar = byteProgress(LABELS[stage], total);
+        bar = stage === 'check' ? undefined : byteProgress(LABELS[stage], total);
+        if (stage === 'check') console.error('checking the finished bundle');
         current = stage;
       }
       bar?.onBytes(done);

@@ -1,6 +1,6 @@
 /**
- * Whatever the bytes of a source are: it becomes a bundle that loads, or an error that names a file,
- * in bounded time and memory, and then there is no bundle.
+ * Whatever the bytes of a source are: it becomes a bundle that loads, or an error that names a
+ * file, in bounded time and memory, and then there is no bundle.
  */
 import { existsSync } from 'node:fs';
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';

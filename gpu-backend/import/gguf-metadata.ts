@@ -2,7 +2,7 @@ import type { MetadataValue } from '#gpu-backend/gguf/metadata-value.ts';
 import type { GgufSource } from '#gpu-backend/gguf/open-gguf.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
 
-/** Reads the metadata of a GGUF file by type. A missing or wrong value is an error that names it. */
+/** Reads the metadata of a GGUF file by type. An error names the value that is missing or wrong. */
 export class GgufMetadata {
   readonly file: string;
   readonly #values: ReadonlyMap<string, MetadataValue>;

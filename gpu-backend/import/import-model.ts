@@ -27,7 +27,7 @@ import { writeWeights } from './write-weights.ts';
 export type ImportProgress = {
   /** Reading the source for its checksum, writing weights, or reading the finished bundle. */
   stage: 'hash' | 'write' | 'check';
-  /** Bytes. */
+  /** Bytes; 0 of 1 while the finished bundle is read. */
   done: number;
   total: number;
 };
@@ -77,14 +77,15 @@ export async function importModel(options: ImportOptions): Promise<{ digest: str
       await checkTiedHead(model.tensors, head.config);
 
       const files = await hashFiles(model.files, { onProgress, signal });
-      await writeManifest(folder, manifestOf(model, options, { router, files }));
+      const manifest = manifestOf(model, options, { router, files });
+      await writeManifest(folder, manifest);
       await writeWeights(folder, plan, {
         source: JSON.stringify(files),
         onBytes: (done, total) => onProgress({ stage: 'write', done, total }),
         signal,
       });
-      const onBytes = (done: number, total: number) => onProgress({ stage: 'check', done, total });
-      const digest = await verifyBundle(folder, { onBytes, signal });
+      onProgress({ stage: 'check', done: 0, total: 1 });
+      const digest = await verifyBundle(folder, { ...head, manifest });
       const { size } = await stat(join(folder, BUNDLE_FILES.weights));
       await draft.finish();
       return { digest, bytes: size };

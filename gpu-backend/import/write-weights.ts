@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
-import { diskFull } from '#gpu-backend/model/disk-full.ts';
+import { assertRoom, diskFull } from '#gpu-backend/model/disk-full.ts';
 import { RandomAccessFile } from '#gpu-backend/model/random-access-file.ts';
 import { layOutSafetensors, type SafetensorsLayout, SafetensorsWriter } from '#gpu-backend/model/safetensors-writer.ts';
 import { ImportJournal } from './import-journal.ts';
@@ -30,6 +30,8 @@ export async function writeWeights(
   const journal = await ImportJournal.open(folder, of);
   const kept = await intact(path, layout, journal.written);
   let done = layout.head.byteLength;
+  const missing = [...layout.places].filter(([name]) => !kept.has(name));
+  await assertRoom({ file, path: folder, bytes: missing.reduce((sum, [, { bytes }]) => sum + bytes, 0) });
   const writer = await SafetensorsWriter.open(path, layout, { file, resume: kept.size > 0 });
   try {
     for (const { outputs, encode } of plan) {

@@ -5,7 +5,7 @@ import { BundleError } from './bundle-error.ts';
 const CODES = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
 /** The bytes that a user may still write to the file system of `path`; null if it does not say. */
-export async function freeBytes(path: string): Promise<number | null> {
+async function freeBytes(path: string): Promise<number | null> {
   return statfs(path).then(
     ({ bavail, bsize }) => bavail * bsize,
     () => null,
@@ -25,6 +25,13 @@ export async function diskFull(
   const free = await freeBytes(path);
   const found = free === null ? '' : `found ${count(free)} bytes free, `;
   return new BundleError(file, `the disk is full (${code}): ${found}wanted ${count(bytes)} more`, { cause });
+}
+
+/** Throws if there is no room for `bytes` more, before anything is written. */
+export async function assertRoom({ file, path, bytes }: { file: string; path: string; bytes: number }): Promise<void> {
+  const free = await freeBytes(path);
+  if (free === null || free >= bytes) return;
+  throw new BundleError(file, `the disk is too full: found ${count(free)} bytes free, wanted ${count(bytes)} more`);
 }
 
 const count = (bytes: number) => bytes.toLocaleString('en-US');

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { assertRoom } from './disk-full.ts';
 import { readSafetensors } from './read-safetensors.ts';
 import { layOutSafetensors, type PlannedTensor, SafetensorsWriter } from './safetensors-writer.ts';
 import { safetensorsBytes } from './testing/make-safetensors.ts';
@@ -70,5 +71,13 @@ test.runIf(process.platform === 'linux')('a full disk is an error that names the
   const open = SafetensorsWriter.open('/dev/full', layOutSafetensors(planned), { file: 'model.safetensors' });
   await expect(open).rejects.toThrow(
     /^model\.safetensors: the disk is full \(ENOSPC\): found [\d,]+ bytes free, wanted \d+ more$/,
+  );
+});
+
+test('no room for a file is an error before anything is written', async () => {
+  const room = (bytes: number) => assertRoom({ file: 'model.safetensors', path: dir, bytes });
+  await room(1);
+  await expect(room(2 ** 60)).rejects.toThrow(
+    /^model\.safetensors: the disk is too full: found [\d,]+ bytes free, wanted 1,152,921,504,606,846,976 more$/,
   );
 });

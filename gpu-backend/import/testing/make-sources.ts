@@ -3,7 +3,6 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GgufBytes, type GgufMetadata, type GgufTensor, ggufBytes } from '#gpu-backend/gguf/testing/make-gguf.ts';
 import { BLOCK_FORMATS } from '#gpu-backend/gguf/testing/slow-dequantise.ts';
-import { BYTE_CHARACTERS } from '#gpu-backend/model/byte-alphabet.ts';
 import { headDim, weightShapes } from '#gpu-backend/model/config.ts';
 import { CHAT_TEMPLATE, SPECIAL_TOKENS, tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
 import { ropeFrequencies } from '#gpu-backend/model/rope.ts';
@@ -64,7 +63,7 @@ export async function writeHuggingFaceFolder(
   return dir;
 }
 
-const texts = (values: readonly string[]) => {
+export const texts = (values: readonly string[]) => {
   const bytes = new GgufBytes().u32(8).u64(values.length);
   for (const value of values) bytes.text(value);
   return { type: 9, bytes: bytes.build() };
@@ -77,7 +76,7 @@ const ints = (values: readonly number[]) => {
 export const float = (value: number) => ({ type: 6, bytes: new Uint8Array(Float32Array.of(value).buffer) });
 
 /** What the metadata of a GGUF file say of the tiny tokenizer. */
-export function tokenizerMetadata(tokenizer: BundleParts['tokenizer']): [string, GgufMetadata[number][1]][] {
+function tokenizerMetadata(tokenizer: BundleParts['tokenizer']): [string, GgufMetadata[number][1]][] {
   // Every tiny tokenizer is the one of the fixture.
   const { model } = tokenizer as { model: { vocab: Record<string, number>; merges: string[] } };
   const tokens = Object.entries(model.vocab).sort(([, a], [, b]) => a - b);
@@ -215,7 +214,3 @@ function ropeFactors(config: BundleParts['config']): GgufTensor {
   const factors = Float32Array.from(plain, (frequency, i) => frequency / scaled[i]!);
   return { name: 'rope_freqs.weight', type: 0, shape: [factors.length], data: new Uint8Array(factors.buffer) };
 }
-
-/** The alphabet, for tests that make tokenizers. */
-export const ALPHABET = BYTE_CHARACTERS;
-export { ints, texts };
