@@ -101,3 +101,8 @@ test.each(Object.keys(BLOCK_FORMATS))(
     expect(await logitsError(out, parts)).toBeLessThan(10 * TOLERANCE);
   },
 );
+
+test('a model without adapters is served as it is: both experts are the base', async () => {
+  const parts = tinyModel();
+  expect(await logitsError(await imported(await folderOf(parts)), parts)).toBeLessThan(TOLERANCE);
+});

@@ -12,7 +12,7 @@ import { stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { BUNDLE_FILES, GENERATION_CONFIG } from '#gpu-backend/model/bundle-files.ts';
 import { diskFull } from '#gpu-backend/model/disk-full.ts';
-import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
+import { loadBundleHead, loadExpertsAndRouters } from '#gpu-backend/model/load-bundle.ts';
 import { BUNDLE_FORMAT, type ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import { verifyBundle } from '#gpu-backend/model/verify-bundle.ts';
 import { DraftFolder } from './draft-folder.ts';
@@ -73,6 +73,7 @@ export async function importModel(options: ImportOptions): Promise<{ digest: str
       const head = await loadBundleHead(folder);
       checkLayerCount(model.tensors, head.config);
       for (const [role, expert] of roles(experts)) await checkExpert(role, expert, { folder, head });
+      await loadExpertsAndRouters(folder, head);
       const plan = planWeights(model.tensors, head.config, weights);
       await checkTiedHead(model.tensors, head.config);
 

@@ -142,7 +142,7 @@ export async function loadExpert(
   return { ...own, rank, alpha, ...trainedOn, modules: adapterModules(tensors, layout) };
 }
 
-export async function loadRouters(dir: string, { router }: Manifest, config: DecoderConfig): Promise<Routers> {
+async function loadRouters(dir: string, { router }: Manifest, config: DecoderConfig): Promise<Routers> {
   const read = async (file: string, shapes: Map<string, number[]>) => {
     const tensors = await readSafetensors(join(dir, file), file);
     checkTensors(tensors, shapes, file);
@@ -176,14 +176,23 @@ function checkMixable({ name, modules }: Expert): void {
   );
 }
 
+/** Everything that a bundle adds to its base. */
+export async function loadExpertsAndRouters(
+  dir: string,
+  head: BundleHead,
+): Promise<{ experts: Expert[]; routers: Routers }> {
+  const experts: Expert[] = [];
+  for (const entry of head.manifest.experts) experts.push(await loadExpert(dir, entry, head));
+  const routers = await loadRouters(dir, head.manifest, head.config);
+  if (routers.layers !== null) experts.forEach(checkMixable);
+  return { experts, routers };
+}
+
 export async function loadBundle(dir: string): Promise<Bundle> {
   const head = await loadBundleHead(dir);
   const weights = await readSafetensors(join(dir, BUNDLE_FILES.weights), BUNDLE_FILES.weights);
   checkTensors(weights, weightShapes(head.config), BUNDLE_FILES.weights);
 
-  const experts: Expert[] = [];
-  for (const entry of head.manifest.experts) experts.push(await loadExpert(dir, entry, head));
-  const routers = await loadRouters(dir, head.manifest, head.config);
-  if (routers.layers !== null) experts.forEach(checkMixable);
+  const { experts, routers } = await loadExpertsAndRouters(dir, head);
   return { ...head, weights, experts, routers, digest: await bundleDigest(dir, head.manifest) };
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { BUNDLE_FILES, bundleDigest } from './bundle-files.ts';
 import { CheckpointError } from './checkpoint-error.ts';
 import { weightShapes } from './config.ts';
-import { type BundleHead, loadExpert, loadRouters } from './load-bundle.ts';
+import { type BundleHead, loadExpertsAndRouters } from './load-bundle.ts';
 import { openSafetensors } from './open-safetensors.ts';
 import { isQuantisable, quantisedTensors } from './quantise.ts';
 import { formatShape } from './tensor.ts';
@@ -17,8 +17,7 @@ import { formatShape } from './tensor.ts';
  * as loading does.
  */
 export async function verifyBundle(dir: string, head: BundleHead): Promise<string> {
-  for (const entry of head.manifest.experts) await loadExpert(dir, entry, head);
-  await loadRouters(dir, head.manifest, head.config);
+  await loadExpertsAndRouters(dir, head);
   const file = BUNDLE_FILES.weights;
   const tensors = await openSafetensors(join(dir, file), file);
   try {
