@@ -21,7 +21,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     load: async () => (await import('./policy.ts')).policyCommand(),
   },
   model: {
-    summary: 'fetch a model, or check a bundle',
+    summary: 'fetch a model, make a bundle from one, or check a bundle',
     load: async () => (await import('./model.ts')).modelCommand(),
   },
   train: {

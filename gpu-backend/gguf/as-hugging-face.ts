@@ -40,11 +40,15 @@ export function huggingFaceName(ggufName: string): string | undefined {
   return layer === undefined ? `${names[part]}.${kind}` : `model.layers.${layer}.${names[part]}.${kind}`;
 }
 
-/** The new source reads from `gguf`, and closes it when it is closed itself. */
-export function asHuggingFace(gguf: GgufSource): TensorSource {
+/**
+ * The new source reads from `gguf`, and closes it when it is closed itself. It does not have the
+ * tensors `without`: their reader sees to them.
+ */
+export function asHuggingFace(gguf: GgufSource, { without = [] }: { without?: readonly string[] } = {}): TensorSource {
   const places = new Map<string, Place>();
   const headsOf = permutedHeads(gguf);
   for (const name of gguf.names()) {
+    if (without.includes(name)) continue;
     const key = `tensor ${name}`;
     const renamed = huggingFaceName(name);
     if (renamed === undefined) {

@@ -124,7 +124,8 @@ function eosTokenOf(config: DecoderConfig, { specials }: BundleTokenizer, declar
   );
 }
 
-async function loadExpert(
+/** One expert, checked against the base. */
+export async function loadExpert(
   dir: string,
   { name, role, adapter: adapted = true }: Manifest['experts'][number],
   { config, prompts: { [role]: prompt } }: BundleHead,
@@ -175,14 +176,23 @@ function checkMixable({ name, modules }: Expert): void {
   );
 }
 
+/** Everything that a bundle adds to its base. */
+export async function loadExpertsAndRouters(
+  dir: string,
+  head: BundleHead,
+): Promise<{ experts: Expert[]; routers: Routers }> {
+  const experts: Expert[] = [];
+  for (const entry of head.manifest.experts) experts.push(await loadExpert(dir, entry, head));
+  const routers = await loadRouters(dir, head.manifest, head.config);
+  if (routers.layers !== null) experts.forEach(checkMixable);
+  return { experts, routers };
+}
+
 export async function loadBundle(dir: string): Promise<Bundle> {
   const head = await loadBundleHead(dir);
   const weights = await readSafetensors(join(dir, BUNDLE_FILES.weights), BUNDLE_FILES.weights);
   checkTensors(weights, weightShapes(head.config), BUNDLE_FILES.weights);
 
-  const experts: Expert[] = [];
-  for (const entry of head.manifest.experts) experts.push(await loadExpert(dir, entry, head));
-  const routers = await loadRouters(dir, head.manifest, head.config);
-  if (routers.layers !== null) experts.forEach(checkMixable);
+  const { experts, routers } = await loadExpertsAndRouters(dir, head);
   return { ...head, weights, experts, routers, digest: await bundleDigest(dir, head.manifest) };
 }

@@ -42,6 +42,15 @@ export const Manifest = z
       .nullable(),
     /** The safety weight proposed for every token if there is no logits router. */
     default_weight: z.number().min(0).max(1),
+    /** How the matrices in model.safetensors are quantised (quantise.ts). Floats have no entry. */
+    weights: z
+      .strictObject({
+        type: z.enum(['int8', 'int4']),
+        block: z.literal(32),
+        /** Whether products are computed as in f32, or with activations in 8 bits. */
+        arithmetic: z.enum(['exact', 'fast']),
+      })
+      .optional(),
     /** SPDX identifier of the weights' licence. */
     licence: z.string().min(1),
     provenance: z.strictObject({
@@ -50,6 +59,16 @@ export const Manifest = z
       data: z.array(
         z.strictObject({ name: z.string().min(1), licence: z.string().min(1), source: z.string().optional() }),
       ),
+      /** The files that an import has read. */
+      files: z
+        .array(
+          z.strictObject({
+            name: z.string().min(1),
+            bytes: z.int().min(0),
+            sha256: z.string().regex(/^[0-9a-f]{64}$/),
+          }),
+        )
+        .optional(),
     }),
   })
   .superRefine(({ experts, router }, context) => {

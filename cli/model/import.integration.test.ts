@@ -1,0 +1,78 @@
+/** `plimsoll model import` as a user sees it: each case starts a process. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ggufModel, tinyModel, writeHuggingFaceFolder } from '#gpu-backend/import/testing/make-sources.ts';
+import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'plimsoll-import-'));
+  const parts = tinyModel({ max_position_embeddings: 4096 });
+  await writeFile(path.join(folder, 'tiny.gguf'), ggufModel(parts, { type: 'Q8_0' }));
+  await writeHuggingFaceFolder(path.join(folder, 'tiny'), parts, { dtype: 'BF16' });
+  await writeBundle(path.join(folder, 'bundle'), parts, { dtype: 'f32' });
+  await writeFile(path.join(folder, 'careful.txt'), 'Be careful.');
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function plimsoll(...args: string[]) {
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, '../main.ts'), 'model', ...args], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const [stdout, stderr, [code]] = await Promise.all([
+    textOf(child.stdout),
+    textOf(child.stderr),
+    once(child, 'close'),
+  ]);
+  return { code, stdout, stderr };
+}
+
+test('a model and no adapters: one command, and check says what each expert is', async () => {
+  const { code, stdout } = await plimsoll('import', 'tiny.gguf', '--safety', 'prompt', '--out', 'prompted');
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^prompted holds the model prompted, [\d.]+ MB of weights, digest [0-9a-f]{64}$/m);
+  expect(stdout).toMatch(/^serve it: PLIMSOLL_BUNDLE=prompted npm start$/m);
+  const checked = await plimsoll('check', 'prompted');
+  expect(checked.code).toBe(0);
+  expect(checked.stdout).toMatch(/^family +llama \(LlamaForCausalLM\)$/m);
+  expect(checked.stdout).toMatch(/^expert +safety: safety, the base, a system prompt of \d+ characters: "You are a/m);
+  expect(checked.stdout).toMatch(/^expert +helpfulness: helpfulness, the base alone$/m);
+  expect(checked.stdout).toMatch(/^source +tiny\.gguf, [\d,]+ bytes, sha256 [0-9a-f]{64}$/m);
+  expect(checked.stdout).toMatch(/^self-test +safety: after \d+ tokens says "/m);
+});
+
+test('a folder, an adapter and a prompt for one expert, an adapter for the other', async () => {
+  const safety = ['--safety', 'bundle/experts/safety', '--safety', 'prompt:careful.txt'];
+  const rest = ['--helpfulness', 'bundle/experts/helpfulness', '--id', 'org/tiny', '--licence', 'MIT'];
+  expect(await plimsoll('import', 'tiny', ...safety, ...rest, '--out', 'both')).toMatchObject({ code: 0 });
+  const { stdout } = await plimsoll('check', 'both');
+  expect(stdout).toMatch(/^id +org\/tiny$/m);
+  expect(stdout).toMatch(/^weights +BF16, /m);
+  expect(stdout).toMatch(/^licence +MIT$/m);
+  expect(stdout).toMatch(
+    /^expert +safety: safety, rank 4 on down_proj, alpha 8, [\d,]+ parameters, a system prompt of 11 .*"Be careful."$/m,
+  );
+});
+
+test.each<[args: string[], message: RegExp]>([
+  [[], /^plimsoll: --safety is missing: .*\n {2}npx plimsoll model import tiny --safety prompt --out new$/m],
+  [['--safety', 'prompt:nowhere.txt'], /--safety: nowhere\.txt cannot be read: no such file or folder/],
+  [['--safety', 'base', '--safety', 'prompt'], /--safety base stands alone/],
+  [['--safety', 'a', '--safety', 'b'], /--safety: found two adapters, wanted one/],
+  [['--safety', 'base', '--arithmetic', 'fast'], /--arithmetic is for quantised weights/],
+  [['--safety', 'base', '--id', '-x'], /an id has letters, digits/],
+  [['--safety', 'tiny'], /adapter_config\.json: found ENOENT, wanted a LoRA adapter as PEFT saves it/],
+])('refuses %j in words', async (args, message) => {
+  const { code, stdout, stderr } = await plimsoll('import', 'tiny', ...args, '--out', 'new');
+  expect([code, stdout]).toEqual([1, '']);
+  expect(stderr).toMatch(message);
+  expect(existsSync(path.join(folder, 'new'))).toBe(false);
+});

@@ -1,0 +1,154 @@
+/** `plimsoll model import`: makes a bundle from a checkpoint that the user has. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { ExpertSource } from '#gpu-backend/import/expert-source.ts';
+import { type ImportProgress, importModel } from '#gpu-backend/import/import-model.ts';
+import { SAFETY_PROMPT_FILE } from '#gpu-backend/import/safety-prompt.ts';
+import { WEIGHTS, type Weights } from '#gpu-backend/import/weight-plan.ts';
+import { StoppedBySignal } from '#training/run/stopped-by-signal.ts';
+import { byteProgress, megabytes } from '../options/byte-progress.ts';
+import { whyNot } from '../options/why-not.ts';
+
+type Flags = {
+  safety?: string[];
+  helpfulness?: string[];
+  router?: string;
+  weights?: Weights;
+  arithmetic?: 'exact' | 'fast';
+  chatTemplate?: string;
+  id?: string;
+  licence?: string;
+  out: string;
+  force?: boolean;
+};
+
+const PROMPT = 'prompt';
+const EXPERT = 'an adapter folder of PEFT, prompt:FILE (a system prompt), or base; twice: an adapter and a prompt';
+
+/** Collects the values of an option that may be given twice. */
+const both = (value: string, before: string[] = []) => [...before, value];
+
+export const importCommand = () =>
+  new Command('import')
+    .description('make a bundle from a model: a Hugging Face folder or a GGUF file, with two experts')
+    .argument('<source>', 'a folder with config.json, tokenizer.json and safetensors, or a .gguf file')
+    .option(
+      '--safety <expert>',
+      `the safety expert: ${EXPERT}; "prompt" alone is a prompt that comes with Plimsoll`,
+      both,
+    )
+    .addOption(new Option('--helpfulness <expert>', 'the helpfulness expert, likewise (default: base)').argParser(both))
+    .option('--router <folder>', 'learned routers: a bundle that has some, or a folder with their files')
+    .addOption(
+      new Option('--weights <type>', 'by default as in the file, and f32 if that is quantised').choices(WEIGHTS),
+    )
+    .addOption(
+      new Option(
+        '--arithmetic <kind>',
+        'how int8 and int4 are multiplied: as f32 would, or faster and less exactly',
+      ).choices(['exact', 'fast']),
+    )
+    .option('--chat-template <file>', "Jinja, instead of the model's own chat template")
+    .option('--id <id>', 'the model id that clients use (default: the name of the folder)', modelId)
+    .option('--licence <spdx>', "the weights' licence (default: what the model says)")
+    .requiredOption('--out <dir>', 'the new bundle')
+    .option('--force', 'replace the bundle in --out')
+    .action(run);
+
+async function run(source: string, flags: Flags): Promise<void> {
+  const { safety, helpfulness = ['base'], router, chatTemplate, out, id = idOf(out), ...rest } = flags;
+  if (safety === undefined) throw new Error(needsSafety(source, out));
+  if (rest.arithmetic !== undefined && rest.weights !== 'int8' && rest.weights !== 'int4') {
+    throw new Error('--arithmetic is for quantised weights: give --weights int8 or int4 too, or leave it out');
+  }
+  const stop = new AbortController();
+  const onSignal = () => stop.abort(new StoppedBySignal(`stopped; the same command goes on from ${out}.partial`));
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  const show = progressOf();
+  try {
+    const { digest, bytes } = await importModel({
+      ...rest,
+      ...{ source, out, id, routers: router },
+      experts: {
+        safety: await expertOf('--safety', safety),
+        helpfulness: await expertOf('--helpfulness', helpfulness),
+      },
+      ...(chatTemplate !== undefined && { chatTemplate: await readWords('--chat-template', chatTemplate) }),
+      onProgress: show.update,
+      signal: stop.signal,
+    });
+    show.stop();
+    console.log(`${out} holds the model ${id}, ${megabytes(bytes)} MB of weights, digest ${digest}`);
+    console.log(`serve it: PLIMSOLL_BUNDLE=${out} npm start`);
+  } finally {
+    show.stop();
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}
+
+async function expertOf(flag: string, given: readonly string[]): Promise<ExpertSource> {
+  const expert: { adapter?: string; prompt?: string } = {};
+  for (const value of given) {
+    if (value === 'base') {
+      if (given.length > 1) throw new Error(`${flag} base stands alone: the base has neither adapter nor prompt`);
+    } else if (value === PROMPT || value.startsWith(`${PROMPT}:`)) {
+      if (expert.prompt !== undefined) throw new Error(`${flag}: found two prompts, wanted one`);
+      const file = value === PROMPT ? SAFETY_PROMPT_FILE : value.slice(PROMPT.length + 1);
+      expert.prompt = await readWords(flag, file);
+    } else {
+      if (expert.adapter !== undefined) throw new Error(`${flag}: found two adapters, wanted one`);
+      expert.adapter = value;
+    }
+  }
+  return expert;
+}
+
+async function readWords(flag: string, file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new Error(`${flag}: ${file} cannot be read: ${whyNot(cause)}`, { cause });
+  });
+}
+
+function needsSafety(source: string, out: string): string {
+  return (
+    '--safety is missing: every line is measured from the safety expert, so no one can choose it but you. Give an ' +
+    "adapter's folder, prompt:FILE with a system prompt of your own, or prompt for the one that comes with Plimsoll " +
+    `(${SAFETY_PROMPT_FILE}):\n  npx plimsoll model import ${source} --safety prompt --out ${out}`
+  );
+}
+
+function modelId(text: string): string {
+  if (!ID.test(text)) throw new InvalidArgumentError('an id has letters, digits and . _ - /, and begins with no sign');
+  return text;
+}
+const ID = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/;
+
+function idOf(out: string): string {
+  const name = path.basename(path.resolve(out));
+  if (!ID.test(name)) throw new Error(`--id: ${JSON.stringify(name)} is no model id; give one, such as --id my-model`);
+  return name;
+}
+
+const LABELS = { hash: 'reading', write: 'writing' };
+
+/** One bar for each stage, one after the other. */
+function progressOf() {
+  let bar: ReturnType<typeof byteProgress> | undefined;
+  let current: ImportProgress['stage'] | undefined;
+  return {
+    update({ stage, done, total }: ImportProgress): void {
+      if (stage !== current) {
+        bar?.done();
+        bar = stage === 'check' ? undefined : byteProgress(LABELS[stage], total);
+        if (stage === 'check') console.error('checking the finished bundle');
+        current = stage;
+      }
+      bar?.onBytes(done);
+    },
+    stop(): void {
+      bar?.done();
+      bar = undefined;
+    },
+  };
+}

@@ -1,0 +1,100 @@
+/** What a bundle is, as lines of a label and a text, for people. */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { OWN_BASE } from '#gpu-backend/model/adapter.ts';
+import { AdapterConfig } from '#gpu-backend/model/adapter-config.ts';
+import { BUNDLE_FILES, expertFiles, readJson } from '#gpu-backend/model/bundle-files.ts';
+import { type DecoderConfig, eosIds, slidingWindow, weightShapes } from '#gpu-backend/model/config.ts';
+import { familyOf } from '#gpu-backend/model/families.ts';
+import type { Bundle } from '#gpu-backend/model/load-bundle.ts';
+import type { Manifest } from '#gpu-backend/model/manifest.ts';
+import { openSafetensors } from '#gpu-backend/model/open-safetensors.ts';
+import { elementCount } from '#gpu-backend/model/tensor.ts';
+
+export type DescriptionLine = readonly [label: string, text: string];
+
+type Described = Omit<Bundle, 'weights' | 'experts'>;
+
+export async function describeBundle(dir: string, bundle: Described): Promise<DescriptionLine[]> {
+  const { id, digest, config, manifest, routers, tokenizer } = bundle;
+  const shapes = [...weightShapes(config).values()];
+  const parameters = shapes.reduce((sum, shape) => sum + elementCount(shape), 0);
+  const window = slidingWindow(config);
+  const experts: DescriptionLine[] = [];
+  for (const expert of manifest.experts) experts.push(['expert', await expertText(dir, expert, bundle)]);
+  return [
+    ['id', id],
+    ['digest', digest],
+    ['family', `${config.model_type} (${familyOf(config).architecture})`],
+    ['parameters', count(parameters)],
+    ['shape', shapeText(config)],
+    ['context', `${config.max_position_embeddings} tokens${window === null ? '' : `, each sees ${window}`}`],
+    ['weights', await weightsText(dir, bundle, parameters)],
+    ['tokenizer', `${count(tokenizer.vocabSize)} tokens, ${eosIds(config).length} of them end an answer`],
+    ...experts,
+    [
+      'router',
+      `logits: ${routers.logits ? `width ${routers.logits.width}` : `none, ${manifest.default_weight} is proposed for every token`}`,
+    ],
+    ['router', `layers: ${routers.layers?.variant ?? "none, the mode 'layers' is not offered"}`],
+    ['modes', routers.layers === null ? 'logits' : 'logits, layers'],
+    ['licence', manifest.licence],
+    ...(manifest.provenance.files ?? []).map(
+      ({ name, bytes, sha256 }): DescriptionLine => ['source', `${name}, ${count(bytes)} bytes, sha256 ${sha256}`],
+    ),
+  ];
+}
+
+const shapeText = ({ num_hidden_layers: layers, hidden_size: d, vocab_size: v, ...heads }: DecoderConfig) =>
+  `${layers} layers of ${d}, ${heads.num_attention_heads} heads with ${heads.num_key_value_heads} for keys, vocabulary ${v}`;
+
+async function expertText(
+  dir: string,
+  { name, role, adapter = true }: Manifest['experts'][number],
+  { prompts }: Described,
+): Promise<string> {
+  const prompt = prompts[role];
+  const own = prompt === undefined ? [] : [`a system prompt of ${prompt.length} characters: ${firstLine(prompt)}`];
+  if (!adapter) return [`${name}: ${role}`, prompt === undefined ? 'the base alone' : 'the base', ...own].join(', ');
+  const files = expertFiles(name);
+  const config = await readJson(dir, files.config, AdapterConfig);
+  const { lora_alpha: alpha, base_model_name_or_path: base } = config;
+  const tensors = await openSafetensors(join(dir, files.weights), files.weights);
+  const shapes = tensors.names().map((tensor) => ({ tensor, shape: tensors.info(tensor).shape }));
+  await tensors.close();
+  const parameters = shapes.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  // lora_A is [rank, in].
+  const downs = shapes.filter(({ tensor }) => tensor.endsWith('.lora_A.weight'));
+  const ranks = new Set(downs.map(({ shape }) => shape[0]!).sort((a, b) => a - b));
+  const targets = new Set(downs.map(({ tensor }) => tensor.split('.').at(-3)!));
+  return [
+    `${name}: ${role}`,
+    `rank ${[...ranks].join('/')} on ${[...targets].join(', ')}`,
+    `alpha ${alpha}`,
+    `${count(parameters)} parameters`,
+    ...(base == null || base === OWN_BASE ? [] : [`trained on ${JSON.stringify(base)}`]),
+    ...own,
+  ].join(', ');
+}
+
+function firstLine(text: string): string {
+  const [line = ''] = text.split('\n');
+  return JSON.stringify(line.length > 60 ? `${line.slice(0, 60)}...` : line);
+}
+
+/** Floats become f32 in memory; quantised weights stay as they are. */
+async function weightsText(dir: string, { manifest }: Described, parameters: number): Promise<string> {
+  const { size } = await stat(join(dir, BUNDLE_FILES.weights));
+  const onDisk = `${megabytes(size)} on disk`;
+  if (manifest.weights !== undefined) {
+    const { type, block, arithmetic } = manifest.weights;
+    return `${type} in blocks of ${block}, ${arithmetic} arithmetic, ${onDisk}, about as much in memory`;
+  }
+  const tensors = await openSafetensors(join(dir, BUNDLE_FILES.weights), BUNDLE_FILES.weights);
+  const types = [...new Set(tensors.names().map((name) => tensors.info(name).dtype))].sort().join(' and ');
+  await tensors.close();
+  return `${types}, ${onDisk}, ${megabytes(4 * parameters)} in memory as f32`;
+}
+
+const count = (number: number) => number.toLocaleString('en');
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;

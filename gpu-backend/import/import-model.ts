@@ -1,0 +1,167 @@
+/**
+ * Makes a bundle from a checkpoint that somebody has: a folder of Hugging Face, or a GGUF file.
+ *
+ * What can be refused is refused first: the texts, the experts, and names and shapes of all
+ * tensors. Then the weights are copied, one tensor at a time, so that memory is bounded by the
+ * largest. The finished folder is loaded as a server would, and only then renamed to its name. An
+ * import that ends before that leaves `<out>.partial`, and the same import goes on from there.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { BUNDLE_FILES, GENERATION_CONFIG } from '#gpu-backend/model/bundle-files.ts';
+import { diskFull } from '#gpu-backend/model/disk-full.ts';
+import { loadBundleHead, loadExpertsAndRouters } from '#gpu-backend/model/load-bundle.ts';
+import { BUNDLE_FORMAT, type ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
+import { verifyBundle } from '#gpu-backend/model/verify-bundle.ts';
+import { DraftFolder } from './draft-folder.ts';
+import { checkExpert, copyExpert, type ExpertSource, expertEntry } from './expert-source.ts';
+import { spdxOf } from './licence.ts';
+import type { ModelSource } from './model-source.ts';
+import { openModelSource } from './open-model-source.ts';
+import { copyRouters } from './router-source.ts';
+import { checkLayerCount, checkTiedHead, isFloat, planWeights, QUANTISED_BLOCK, type Weights } from './weight-plan.ts';
+import { writeWeights } from './write-weights.ts';
+
+export type ImportProgress = {
+  /** Reading the source for its checksum, writing weights, or reading the finished bundle. */
+  stage: 'hash' | 'write' | 'check';
+  /** Bytes; 0 of 1 while the finished bundle is read. */
+  done: number;
+  total: number;
+};
+
+export type ImportOptions = {
+  /** A folder in Hugging Face's layout, or a GGUF file. */
+  source: string;
+  /** The bundle's folder. It must not exist, unless `force` is set. */
+  out: string;
+  /** The model id that clients use. */
+  id: string;
+  experts: Record<ExpertRole, ExpertSource>;
+  /** A bundle with learned routers, or a folder with their files. */
+  routers?: string | undefined;
+  /** By default as in the source, and f32 if that is quantised. */
+  weights?: Weights | undefined;
+  /** How products with quantised weights are computed. */
+  arithmetic?: 'exact' | 'fast' | undefined;
+  /** Jinja, instead of the source's own template. */
+  chatTemplate?: string | undefined;
+  /** SPDX. By default what the source says. */
+  licence?: string | undefined;
+  /** Replaces what the import writes about where the weights are from. */
+  provenance?: Pick<Manifest['provenance'], 'description' | 'data'> | undefined;
+  force?: boolean;
+  onProgress?: (progress: ImportProgress) => void;
+  /** Stops the import and throws its reason. What has been written stays for the next import. */
+  signal?: AbortSignal | undefined;
+};
+
+/** Returns the new bundle's digest. Throws a BundleError if a file is not as it should be. */
+export async function importModel(options: ImportOptions): Promise<{ digest: string; bytes: number }> {
+  const { source, out, experts, weights, chatTemplate, force = false, onProgress = () => {}, signal } = options;
+  const model = await openModelSource(source, { chatTemplate });
+  try {
+    const draft = await DraftFolder.open(out, { force });
+    try {
+      const folder = draft.path;
+      const router = options.routers === undefined ? null : await copyRouters(options.routers, folder);
+      for (const [role, expert] of roles(experts)) await copyExpert(role, expert, folder);
+      await writeTexts(folder, model);
+      await writeManifest(folder, manifestOf(model, options, { router, files: [] }));
+      const head = await loadBundleHead(folder);
+      checkLayerCount(model.tensors, head.config);
+      for (const [role, expert] of roles(experts)) await checkExpert(role, expert, { folder, head });
+      await loadExpertsAndRouters(folder, head);
+      const plan = planWeights(model.tensors, head.config, weights);
+      await checkTiedHead(model.tensors, head.config);
+
+      const files = await hashFiles(model.files, { onProgress, signal });
+      const manifest = manifestOf(model, options, { router, files });
+      await writeManifest(folder, manifest);
+      await writeWeights(folder, plan, {
+        source: JSON.stringify(files),
+        onBytes: (done, total) => onProgress({ stage: 'write', done, total }),
+        signal,
+      });
+      onProgress({ stage: 'check', done: 0, total: 1 });
+      const digest = await verifyBundle(folder, { ...head, manifest });
+      const { size } = await stat(join(folder, BUNDLE_FILES.weights));
+      await draft.finish();
+      return { digest, bytes: size };
+    } catch (error) {
+      draft.leave();
+      throw (await diskFull(error, { file: out, path: draft.path, bytes: 0 })) ?? error;
+    }
+  } finally {
+    await model.tensors.close();
+  }
+}
+
+const roles = (experts: Record<ExpertRole, ExpertSource>) =>
+  (['safety', 'helpfulness'] as const).map((role) => [role, experts[role]] as const);
+
+async function writeTexts(folder: string, model: ModelSource): Promise<void> {
+  const texts = {
+    [BUNDLE_FILES.config]: model.config,
+    [BUNDLE_FILES.tokenizer]: model.tokenizer,
+    [BUNDLE_FILES.tokenizerConfig]: model.tokenizerConfig,
+    [BUNDLE_FILES.chatTemplate]: model.chatTemplate,
+    ...(model.generationConfig !== undefined && { [GENERATION_CONFIG]: model.generationConfig }),
+  };
+  for (const [file, text] of Object.entries(texts)) await writeFile(join(folder, file), text);
+}
+
+const writeManifest = (folder: string, manifest: Manifest) =>
+  writeFile(join(folder, BUNDLE_FILES.manifest), `${JSON.stringify(manifest, null, 2)}\n`);
+
+type SourceFile = { name: string; bytes: number; sha256: string };
+
+function manifestOf(
+  model: ModelSource,
+  { source, id, experts, weights, arithmetic, licence, provenance }: ImportOptions,
+  { router, files }: { router: Manifest['router']; files: SourceFile[] },
+): Manifest {
+  const quantised = weights === 'int8' || weights === 'int4';
+  const types = [...new Set(model.tensors.names().map((name) => model.tensors.info(name).dtype))].sort();
+  const written = weights !== undefined ? `as ${weights}` : types.every(isFloat) ? 'as they were' : 'as f32';
+  const data = [{ name: basename(source), licence: spdxOf(model.licence), source: 'plimsoll model import' }];
+  return {
+    format: BUNDLE_FORMAT,
+    id,
+    experts: roles(experts).map(([role, expert]) => expertEntry(role, expert)),
+    router,
+    default_weight: 0.5,
+    licence: licence ?? spdxOf(model.licence),
+    provenance: {
+      description:
+        `Imported from ${basename(source)} (${model.format}, ${types.join(', ')}), ` + `weights written ${written}.`,
+      data,
+      ...provenance,
+      ...(files.length > 0 && { files }),
+    },
+    ...(quantised && { weights: { type: weights, block: QUANTISED_BLOCK, arithmetic: arithmetic ?? 'exact' } }),
+  };
+}
+
+async function hashFiles(
+  files: ModelSource['files'],
+  { onProgress, signal }: { onProgress: (progress: ImportProgress) => void; signal: AbortSignal | undefined },
+): Promise<SourceFile[]> {
+  const sizes = await Promise.all(files.map(async ({ path }) => (await stat(path)).size));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  const hashed: SourceFile[] = [];
+  let done = 0;
+  for (const [i, { name, path }] of files.entries()) {
+    const hash = createHash('sha256');
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+      signal?.throwIfAborted();
+      hash.update(chunk);
+      done += chunk.length;
+      onProgress({ stage: 'hash', done, total });
+    }
+    hashed.push({ name, bytes: sizes[i]!, sha256: hash.digest('hex') });
+  }
+  return hashed;
+}
