@@ -9,6 +9,7 @@ import { benchClassifierEdge } from './classifier-edge.ts';
 import { benchEdgeLatency } from './edge-latency.ts';
 import { benchEqualAnswers } from './equal-answers.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
+import { benchModels } from './models.ts';
 import { benchTraining } from './training.ts';
 import { DEFAULT_SIZES, parseSizes, type TrainingSize } from './training-sizes.ts';
 import { benchTwoExperts } from './two-experts.ts';
@@ -34,12 +35,13 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   'equal-answers': benchEqualAnswers,
   queue: benchQueue,
   chaos: benchChaos,
+  models: benchModels,
   training: benchTraining,
 };
 
 const program = new Command('bench')
   .description(
-    'measures speed and behaviour: the second expert, learned routers, the edge, its classifier, training, equal answers, a full queue, and crashes; prints medians and raw values',
+    'measures speed and behaviour: the second expert, learned routers, the edge, its classifier, training, equal answers, a full queue, crashes, and a real model’s memory and start; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)

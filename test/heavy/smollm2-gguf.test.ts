@@ -7,7 +7,8 @@ import { beforeAll, expect, test } from 'vitest';
 import { asHuggingFace } from '#gpu-backend/gguf/as-hugging-face.ts';
 import { type GgufSource, openGguf } from '#gpu-backend/gguf/open-gguf.ts';
 import { BLOCK_FORMATS, slowDequantise } from '#gpu-backend/gguf/testing/slow-dequantise.ts';
-import { DecoderConfig, weightShapes } from '#gpu-backend/model/config.ts';
+import { weightShapes } from '#gpu-backend/model/config.ts';
+import { smolLm2Config } from '../smollm2-bundle.ts';
 import { smolLm2Gguf } from '../smollm2-gguf.ts';
 
 let found: Awaited<ReturnType<typeof smolLm2Gguf>>;
@@ -50,20 +51,7 @@ withModel('reads the metadata', async ({ metadata }) => {
 });
 
 withModel('has the tensors and shapes of its architecture, under Hugging Face’s names', async (gguf) => {
-  const field = (key: string) => gguf.metadata.get(`llama.${key}`);
-  const config = DecoderConfig.parse({
-    model_type: 'llama',
-    vocab_size: field('vocab_size'),
-    hidden_size: field('embedding_length'),
-    intermediate_size: field('feed_forward_length'),
-    num_hidden_layers: field('block_count'),
-    num_attention_heads: field('attention.head_count'),
-    num_key_value_heads: field('attention.head_count_kv'),
-    max_position_embeddings: field('context_length'),
-    rms_norm_eps: field('attention.layer_norm_rms_epsilon'),
-    tie_word_embeddings: true,
-    eos_token_id: gguf.metadata.get('tokenizer.ggml.eos_token_id'),
-  });
+  const config = smolLm2Config(gguf);
   const source = asHuggingFace(gguf);
   const shapes = new Map(source.names().map((name) => [name, source.info(name).shape]));
   expect(shapes).toEqual(weightShapes(config));
