@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { expertKinds } from '../model/expert-kinds.ts';
-import { loadBundle } from '../model/load-bundle.ts';
+import { openBundle } from '../model/load-bundle.ts';
 import { proposeWeight } from '../model/propose-weight.ts';
 import { bundleVocabulary } from './bundle-vocabulary.ts';
 import { hostEngine } from './engine-host.ts';
@@ -17,7 +17,7 @@ const { dir, threads, provider, limits } = workerData as WorkerOptions;
 const port = parentPort!;
 
 try {
-  const bundle = await loadBundle(dir);
+  const bundle = await openBundle(dir);
   const { id, config, manifest, routers, digest, tokenizer } = bundle;
   const { logits } = routers;
   hostEngine(

@@ -9,14 +9,13 @@
  */
 import { GraphSession, type SessionOptions } from '../graph/session.ts';
 import { type DecoderConfig, headDim, slidingWindow } from '../model/config.ts';
-import type { Bundle } from '../model/load-bundle.ts';
 import type { ExpertRole } from '../model/manifest.ts';
 import { buildServingGraph } from '../model/serving-graph.ts';
 import { type BatchOptions, batchFeeds } from './batch-feeds.ts';
 import type { Abilities, Experts, Output, SequenceId, Source, Step } from './experts.ts';
 import { KvCache, type Slot } from './kv-cache.ts';
 import { type ReadyStep, SequenceError, Sequences } from './sequences.ts';
-import { servingWeights } from './serving-weights.ts';
+import { type ServableBundle, servingWeights } from './serving-weights.ts';
 import { asError, Turns } from './turns.ts';
 
 /** What this driver keeps for a sequence: a slot, from its first run on. */
@@ -38,7 +37,7 @@ export class OnnxExperts implements Experts {
 
   private constructor(
     session: GraphSession,
-    { config, experts, gates }: Pick<Bundle, 'config' | 'experts'> & { gates: BatchOptions['gates'] },
+    { config, experts, gates }: Pick<ServableBundle, 'config' | 'experts'> & { gates: BatchOptions['gates'] },
   ) {
     this.#session = session;
     this.#config = config;
@@ -53,11 +52,12 @@ export class OnnxExperts implements Experts {
     this.#sequences = new Sequences({ vocabSize: this.vocabSize, abilities: this.abilities });
   }
 
-  static async create(bundle: Bundle, options: SessionOptions = {}): Promise<OnnxExperts> {
+  static async create(bundle: ServableBundle, options: SessionOptions = {}): Promise<OnnxExperts> {
     const weights = servingWeights(bundle);
     const { config, experts } = bundle;
     const gates = weights.lora === null ? 'none' : weights.lora.router === null ? 'fixed' : 'routed';
-    const session = await GraphSession.create(buildServingGraph(config, weights), options);
+    const inFile = 'base' in bundle && { weightsFolder: bundle.base.folder };
+    const session = await GraphSession.create(buildServingGraph(config, weights), { ...options, ...inFile });
     return new OnnxExperts(session, { config, experts, gates });
   }
 

@@ -23,11 +23,11 @@ export type QuantisedMatrix = {
    * `[rows, columns / 32, 32 or 16]`, row-major. In int4 a byte holds two neighbours, the first in
    * the lower half.
    */
-  quants: Uint8Array<ArrayBuffer>;
+  quants: Uint8Array;
   /** `[rows, columns / 32]` */
-  scales: Float32Array<ArrayBuffer>;
+  scales: Float32Array;
   /** `[rows, columns / 32]`: the weight where the quant is 0. */
-  minima: Float32Array<ArrayBuffer>;
+  minima: Float32Array;
 };
 
 /** Whether a tensor of this shape can be quantised: a matrix whose rows are whole blocks. */
