@@ -13,7 +13,7 @@ import { OnnxExperts } from './onnx-experts.ts';
 import type { WorkerOptions } from './worker-engine.ts';
 
 // Only worker-engine.ts starts this file, with these options.
-const { dir, threads, provider, limits } = workerData as WorkerOptions;
+const { dir, threads, provider, contextLength, limits } = workerData as WorkerOptions;
 const port = parentPort!;
 
 try {
@@ -27,7 +27,7 @@ try {
       vocabulary: bundleVocabulary(bundle),
       info: {
         model: id,
-        contextLength: config.max_position_embeddings,
+        contextLength: contextLength ?? config.max_position_embeddings,
         maxTokenBytes: tokenizer.maxTokenBytes,
         digest,
         experts: expertKinds(bundle),
