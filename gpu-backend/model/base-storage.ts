@@ -43,6 +43,11 @@ export function baseInFile(base: StoredBase, config: DecoderConfig): BaseStorage
     const products = quantisedProducts({
       type,
       arithmetic,
+      nibbles: (name) => {
+        const { quants } = quantisedTensors(name, [0, 0], type);
+        const [rows, blocks, bytes] = base.tensors.get(quants.name)!.shape as [number, number, number];
+        return stored(quants.name, [rows, 2 * blocks, bytes / 2]);
+      },
       parts: (name) => {
         const { quants, scales, minima } = quantisedTensors(name, [0, 0], type);
         return { quants: stored(quants.name), scales: stored(scales.name), minima: stored(minima.name) };
@@ -59,7 +64,8 @@ export function baseInFile(base: StoredBase, config: DecoderConfig): BaseStorage
   };
 }
 
-type Named = (name: string) => Value;
+/** `dims` if the bytes are to be read in another shape. */
+type Named = (name: string, dims?: number[]) => Value;
 
 /** `weights` may have any float type. What is computed is f32. */
 function floatWeights(weights: Named, config: DecoderConfig): BaseWeights {
@@ -79,11 +85,13 @@ function floatWeights(weights: Named, config: DecoderConfig): BaseWeights {
 const DTYPES: Readonly<Record<string, DType>> = { F32: 'float', F16: 'float16', BF16: 'bfloat16', U8: 'uint8' };
 
 function storedTensors(graph: Graph, { file, tensors }: StoredBase): Named {
-  return (name) => {
+  return (name, dims) => {
     const tensor = tensors.get(name);
     if (tensor === undefined) throw new Error(`the serving graph needs the weight "${name}"`);
     const { dtype, shape, offset, bytes } = tensor;
+    const id = dims === undefined ? name : `${name} [${dims}]`;
     // openStoredBase has checked the types.
-    return graph.once(name, () => graph.externalInitializer(name, DTYPES[dtype]!, shape, { file, offset, bytes }));
+    const type = DTYPES[dtype]!;
+    return graph.once(id, () => graph.externalInitializer(id, type, dims ?? shape, { file, offset, bytes }));
   };
 }

@@ -142,7 +142,12 @@ function findLattice(
       const above = weights[i]! - minimum;
       on = Math.abs(above - Math.round(above / scale) * scale) <= tolerance;
     }
-    if (on) return roundTo(weights, { scale: Math.fround(scale), minimum, top });
+    if (!on) continue;
+    // Times a power of two, which is exact, the quants fill their range: fast arithmetic loses
+    // more, the further quants are from the middle. Only the smallest scales cannot be divided.
+    const wide = Math.fround(scale);
+    const fine = wide / 2 ** Math.floor(Math.log2(top / steps));
+    return roundTo(weights, { scale: Math.fround(fine) === fine ? fine : wide, minimum, top });
   }
   return null;
 }

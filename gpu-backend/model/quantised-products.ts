@@ -6,9 +6,10 @@
  * product of 1/32 of the size. The operator can take zero points in place of the 8, but only whole
  * ones at full speed, and our minima are not whole.
  *
- * Quants of 8 bits are `16 * high + low`, two products of 4 bits. The operator's own 8 bits are no
- * alternative on CPUs. Exact, one step of a model of 135M parameters took 1.8 s, because every run
- * unpacks all weights. With activations in 8 bits its errors were several times those of 4 bits.
+ * A quant of 8 bits is `16 * high + low`, and its byte is read as two quants of 4 bits, `low` and
+ * `high`, for the inputs `x` and `16 x`. So the bytes of the file serve as they are. The operator's
+ * own 8 bits are no alternative on CPUs: exact, one step of a model of 135M parameters took 1.8 s,
+ * because every run unpacks all weights.
  *
  * `exact` computes in f32. `fast` rounds the inputs of each product, but not the sums of blocks, to
  * 8 bits (accuracy level 4).
@@ -26,7 +27,6 @@ import {
   reshape,
   scale,
   shift,
-  slice,
   unsqueeze,
 } from '../graph/ops.ts';
 import type { Manifest } from './manifest.ts';
@@ -45,11 +45,14 @@ export function quantisedProducts({
   type,
   arithmetic,
   parts,
+  nibbles,
 }: {
   type: QuantisedType;
   arithmetic: Arithmetic;
   /** The three tensors of a weight: quants uint8, the others f32. */
   parts: (name: string) => Record<QuantisedPart, Value>;
+  /** Only for int8: the quants once more, as `[out, 2 * in / 32, 16]`. */
+  nibbles: (name: string) => Value;
 }): QuantisedProducts {
   /** The sums of blocks by the input's name: queries, keys and values share one. */
   const known = new Map<string, Value>();
@@ -58,7 +61,7 @@ export function quantisedProducts({
     known.set(x.name, sums);
     return sums;
   };
-  const nibbles = (x: Value, quants: Value, scales: Value) => matMul4Bits(x, { quants, scales, arithmetic });
+  const lowAndHigh = (x: Value) => once(`${x.name} and 16 times`, x, () => interleave(x, scale(x, 16)));
   const once = (name: string, like: Value, make: () => Value) => like.graph.once(name, make);
   return {
     linear(x, name) {
@@ -66,11 +69,10 @@ export function quantisedProducts({
       const middle = type === 'int4' ? 8 : 16 * 8 + 8;
       const middles = once(`${name}.middles`, scales, () => add(minima, scale(scales, middle)));
       const rest = matmul(blockSums(x), middles, { transB: true });
-      if (type === 'int4') return add(nibbles(x, quants, scales), rest);
-      const low = once(`${name}.low`, quants, () => packPairs(bitAnd(quants, 15)));
-      const high = once(`${name}.high`, quants, () => packPairs(shift(quants, 'RIGHT', 4)));
-      const coarse = once(`${name}.coarse`, scales, () => scale(scales, 16));
-      return add(add(nibbles(x, high, coarse), nibbles(x, low, scales)), rest);
+      if (type === 'int4') return add(matMul4Bits(x, { quants, scales, arithmetic }), rest);
+      const twice = once(`${name}.twice`, scales, () => interleave(scales, scales));
+      const halves = { quants: nibbles(name), scales: twice, arithmetic };
+      return add(matMul4Bits(lowAndHigh(x), halves), rest);
     },
     rows(ids, name) {
       const [quants, scales, minima] = (['quants', 'scales', 'minima'] as const).map((part) => {
@@ -107,19 +109,13 @@ function matMul4Bits(
   return x.graph.emit('MatMulNBits', [x, quants, scales], [spec], { attributes, domain: 'com.microsoft' })[0]!;
 }
 
-/** `[..., n]` of 4-bit numbers to `[..., n / 2]`, the first of each two in the lower half. */
-function packPairs(quants: Value): Value {
-  const outer = quants.shape.slice(0, -1);
-  const n = Number(quants.shape.at(-1)) / 2;
-  const pairs = reshape(quants, [...outer.map(() => 0), n, 2]);
-  const half = (i: number) => reshape(slice(pairs, -1, i, i + 1), [...outer.map(() => 0), n]);
-  // The halves share no bit, so their sum is their union.
-  return add(half(0), shift(half(1), 'LEFT', 4));
+/** Two of `[..., n]` to `[..., 2 n]`: the first of `a`, the first of `b`, the second of `a`. */
+function interleave(a: Value, b: Value): Value {
+  const pairs = concat([unsqueeze(a, -1), unsqueeze(b, -1)], -1);
+  return reshape(pairs, [...a.shape.slice(0, -1).map(() => 0), Number(a.shape.at(-1)) * 2]);
 }
 
 /** `[..., n]` bytes to `[..., 2 n]` 4-bit numbers. */
 function unpackPairs(quants: Value): Value {
-  const pairs = concat([unsqueeze(bitAnd(quants, 15), -1), unsqueeze(shift(quants, 'RIGHT', 4), -1)], -1);
-  const outer = quants.shape.slice(0, -1).map(() => 0);
-  return reshape(pairs, [...outer, Number(quants.shape.at(-1)) * 2]);
+  return interleave(bitAnd(quants, 15), shift(quants, 'RIGHT', 4));
 }
