@@ -29,7 +29,7 @@ export function matmuls(graph: Graph): { m: number; k: number; n: number; flops:
 }
 
 /** Bytes per element of each type. */
-const ELEMENT_BYTES = { float: 4, double: 8, int64: 8, float16: 2, bool: 1 };
+const ELEMENT_BYTES = { float: 4, double: 8, int64: 8, float16: 2, bfloat16: 2, uint8: 1, bool: 1 };
 
 /** These only change the shape of their input. onnxruntime lets input and output share memory. */
 const ALIASES = new Set(['Reshape', 'Unsqueeze', 'Identity']);

@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { expertKinds } from '../model/expert-kinds.ts';
-import { loadBundle } from '../model/load-bundle.ts';
+import { openBundle } from '../model/load-bundle.ts';
 import { proposeWeight } from '../model/propose-weight.ts';
 import { bundleVocabulary } from './bundle-vocabulary.ts';
 import { hostEngine } from './engine-host.ts';
@@ -13,11 +13,11 @@ import { OnnxExperts } from './onnx-experts.ts';
 import type { WorkerOptions } from './worker-engine.ts';
 
 // Only worker-engine.ts starts this file, with these options.
-const { dir, threads, provider, limits } = workerData as WorkerOptions;
+const { dir, threads, provider, contextLength, limits } = workerData as WorkerOptions;
 const port = parentPort!;
 
 try {
-  const bundle = await loadBundle(dir);
+  const bundle = await openBundle(dir);
   const { id, config, manifest, routers, digest, tokenizer } = bundle;
   const { logits } = routers;
   hostEngine(
@@ -27,7 +27,7 @@ try {
       vocabulary: bundleVocabulary(bundle),
       info: {
         model: id,
-        contextLength: config.max_position_embeddings,
+        contextLength: contextLength ?? config.max_position_embeddings,
         maxTokenBytes: tokenizer.maxTokenBytes,
         digest,
         experts: expertKinds(bundle),

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
 import { TINY_FAMILIES, TINY_FAMILY_NAMES } from '../model/fixtures/tiny-families.ts';
-import { type Bundle, loadBundle } from '../model/load-bundle.ts';
+import { type Bundle, loadBundle, openBundle } from '../model/load-bundle.ts';
 import { gateOf, slowDecoder } from '../model/testing/slow-decoder.ts';
 import { writeBundle } from '../model/write-bundle.ts';
 import type { SequenceId, Source, Step } from './experts.ts';
@@ -57,7 +57,7 @@ describe.each(TINY_FAMILY_NAMES)('%s', (name) => {
     const dir = join(root, name);
     await writeBundle(dir, tinyBundle({ routers: true, config: TINY_FAMILIES[name] }), { dtype: 'f32' });
     bundle = await loadBundle(dir);
-    experts = await OnnxExperts.create(bundle, { threads: 1 });
+    experts = await OnnxExperts.create(await openBundle(dir), { threads: 1 });
   });
   afterAll(() => experts.dispose());
 

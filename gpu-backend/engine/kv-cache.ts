@@ -12,13 +12,16 @@
  *   of the slots or more have been holes for a while. Only then do all keys move: never while about
  *   as many sequences come as go, and a few times when a crowd comes or goes.
  *
- * The number of positions grows by half at a time, which moves the slab as one block. `moves`
- * counts all moves.
+ * The number of positions grows by half at a time, but never by more than 512, which moves the slab
+ * as one block; or to the length of a prompt that is about to be read. `moves` counts all moves.
+ * Old arrays are let go of layer by layer, so that a move does not hold all keys twice.
  */
 import { type CacheShape, type KeysAndValues, Slab } from './slab.ts';
 
 /** The smallest number of positions in a slab. Every larger number is a multiple of it. */
 const GROWTH = 64;
+/** The largest number of positions to grow by, for sequences that grow token by token. */
+const MOST_GROWTH = 512;
 /**
  * How many runs may find a quarter of the slots empty before the holes are cut. The copy costs
  * about as much as one run, which is little compared with that many. And while requests are
@@ -55,6 +58,8 @@ export class KvCache {
   #slab: Slab;
   /** How many runs in a row found at least a quarter of the slots empty. */
   #sparseRuns = 0;
+  /** Whether a run is reading the slab, so that no array of it may go. */
+  #inUse = false;
 
   constructor(shape: CacheShape) {
     this.shape = shape;
@@ -80,6 +85,16 @@ export class KvCache {
     });
   }
 
+  /** Makes room for a sequence of this length at once, when a long one is about to be appended. */
+  reserve(positions: number): void {
+    if (positions > this.#slab.capacity && !this.#inUse) this.#grow(positions);
+  }
+
+  /** Forgets all but the first tokens of a slot. */
+  cut(slot: Slot, length: number): void {
+    slot.length = Math.min(slot.length, length);
+  }
+
   /** Leaves a hole. Giving a slot back twice does nothing. */
   release(slot: Slot): void {
     if (this.#slots[slot.index] !== slot) return;
@@ -99,9 +114,11 @@ export class KvCache {
 
   /**
    * The past of these sequences. If they hold more than a quarter of the slots, it is the slab
-   * itself. Otherwise it is a small slab with only their keys and values.
+   * itself. Otherwise it is a small slab with only their keys and values. It can be read until
+   * `append` or the next `past`.
    */
   past(slots: readonly Slot[]): Past {
+    this.#inUse = true;
     this.#cutHoles();
     const length = Math.max(1, ...slots.map((slot) => slot.length));
     const inPlace = slots.length * 4 > this.slotCount && slots.some((slot) => slot.length > 0);
@@ -125,7 +142,10 @@ export class KvCache {
     appended: readonly { slot: Slot; row: number; count: number }[],
     { fresh, steps }: { fresh: KeysAndValues; steps: number },
   ): void {
-    this.#reserve(Math.max(0, ...appended.map(({ slot, count }) => slot.length + count)));
+    this.#inUse = false;
+    const { capacity } = this.#slab;
+    const longest = Math.max(0, ...appended.map(({ slot, count }) => slot.length + count));
+    if (longest > capacity) this.#grow(Math.max(longest, capacity + Math.min(capacity / 2, MOST_GROWTH)));
     for (const { slot, row, count } of appended) {
       this.#slab.write(fresh, { slot: slot.index, position: slot.length, from: row * steps, count });
       slot.length += count;
@@ -159,8 +179,12 @@ export class KvCache {
     const held = this.#held;
     const longest = Math.max(1, ...held.map(({ length }) => length));
     const resized = new Slab(this.shape, { slotCount, capacity: roundUp(longest) });
+    resized.takeSlots(
+      this.#slab,
+      held.map(({ index: from, length }, to) => ({ from, to, length })),
+      { keep: this.#inUse },
+    );
     held.forEach((slot, to) => {
-      resized.copySlot(this.#slab, { from: slot.index, to, length: slot.length });
       slot.index = to;
     });
     this.#slots = Array.from({ length: slotCount }, (_, index) => held[index] ?? null);
@@ -168,16 +192,23 @@ export class KvCache {
     this.#sparseRuns = 0;
   }
 
-  #reserve(positions: number): void {
-    const { slotCount, capacity } = this.#slab;
-    if (positions <= capacity) return;
-    const grown = new Slab(this.shape, { slotCount, capacity: roundUp(Math.max(positions, 1.5 * capacity)) });
-    grown.copyAll(this.#slab);
-    this.#moveTo(grown);
+  #grow(positions: number): void {
+    const { slotCount } = this.#slab;
+    const capacity = roundUp(positions);
+    if (this.#isEmpty) {
+      this.#slab = new Slab(this.shape, { slotCount, capacity });
+    } else {
+      this.#slab.grow(capacity);
+      this.moves++;
+    }
+  }
+
+  get #isEmpty(): boolean {
+    return this.#held.every(({ length }) => length === 0);
   }
 
   #moveTo(slab: Slab): void {
-    if (this.#held.some(({ length }) => length > 0)) this.moves++;
+    if (!this.#isEmpty) this.moves++;
     this.#slab = slab;
   }
 }

@@ -1,7 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { GraphSession } from '../graph/session.ts';
 import type { Expert } from '../model/adapter.ts';
 import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
 import { type Bundle, loadBundle } from '../model/load-bundle.ts';
@@ -37,6 +39,12 @@ testExperts('onnxruntime', {
 testExperts('onnxruntime, a bundle without routers', {
   create: () => OnnxExperts.create(bundle, { threads: 1 }),
   abilities: { ...abilities, layers: false },
+  tolerance: TOLERANCE,
+});
+
+testExperts('onnxruntime, prompts a few tokens at a time', {
+  create: () => OnnxExperts.create(routed, { threads: 1, runTokens: 7 }),
+  abilities,
   tolerance: TOLERANCE,
 });
 
@@ -149,6 +157,79 @@ describe('keys and values on onnxruntime', () => {
     for (const sequence of open.splice(1)) experts.close(sequence);
     for (let round = 0; round < 30; round++) await step(open);
     expect(experts.cacheMoves).toBe(1);
+    await experts.dispose();
+  });
+});
+
+describe('a prompt read in several runs', () => {
+  const sources: Source[] = ['safety', 'helpfulness', 'layers'];
+  const lengths = [33, 9, 64];
+  const steps = (experts: OnnxExperts) =>
+    sources.map((source, i) => ({
+      sequence: experts.open(source),
+      ids: someIds(lengths[i]!),
+      ...(source === 'layers' && { bounds: { floor: 0.2, ceiling: 0.9 } }),
+    }));
+
+  test.each([1, 5, 16, 50])('is the same as in one run, with %d tokens in a run', async (runTokens) => {
+    const [whole, parts] = await Promise.all([
+      OnnxExperts.create(routed, { threads: 1, runTokens: 1000 }),
+      OnnxExperts.create(routed, { threads: 1, runTokens }),
+    ]);
+    const [wanted, found] = await Promise.all(
+      [whole, parts].map((experts) => Promise.all(experts.append(steps(experts)))),
+    );
+    for (const [i, output] of found!.entries()) {
+      expectClose(logitsOf(output), logitsOf(wanted![i]!));
+      expect(output.alpha ?? 0).toBeCloseTo(wanted![i]!.alpha ?? 0, 5);
+    }
+    await Promise.all([whole.dispose(), parts.dispose()]);
+  });
+
+  test('if a run in the middle fails, rows that are through keep their output and the others are as before', async () => {
+    const experts = await OnnxExperts.create(bundle, { threads: 1, runTokens: 10 });
+    const [long, short] = [experts.open('safety'), experts.open('safety')];
+    const ids = someIds(30);
+    await feed(experts, long, ids.slice(0, 3));
+    const real = GraphSession.prototype.run;
+    const run = vi.spyOn(GraphSession.prototype, 'run');
+    let runs = 0;
+    run.mockImplementation(function (this: GraphSession, ...args) {
+      runs++;
+      return runs === 3 ? Promise.reject(new Error('out of memory')) : real.apply(this, args);
+    });
+    try {
+      const [failed, fine] = await Promise.allSettled(
+        experts.append([
+          { sequence: long, ids: ids.slice(3) },
+          { sequence: short, ids: someIds(5) },
+        ]),
+      );
+      expect(failed).toMatchObject({ status: 'rejected', reason: { message: 'out of memory' } });
+      expect(fine!.status).toBe('fulfilled');
+    } finally {
+      run.mockRestore();
+    }
+    const again = await feed(experts, long, ids.slice(3));
+    expectClose(logitsOf(again), logitsOf(await feed(experts, experts.open('safety'), ids)));
+    await experts.dispose();
+  });
+
+  test('closed between two runs, it settles with an error and harms no other', async () => {
+    const experts = await OnnxExperts.create(bundle, { threads: 1, runTokens: 4 });
+    const [gone, other] = [experts.open('safety'), experts.open('helpfulness')];
+    const ids = someIds(60);
+    const settled = Promise.allSettled(experts.append([gone, other].map((sequence) => ({ sequence, ids }))));
+    await nextTurn();
+    await nextTurn();
+    experts.close(gone);
+    // It takes the slot that has just become free.
+    const newcomer = feed(experts, experts.open('safety'), ids);
+    const [first, second] = await settled;
+    expect(first).toMatchObject({ reason: { message: `sequence ${gone} was closed` } });
+    const alone = await feed(experts, experts.open('helpfulness'), ids);
+    expectClose(logitsOf((second as PromiseFulfilledResult<Output>).value), logitsOf(alone));
+    expectClose(logitsOf(await newcomer), logitsOf(await feed(experts, experts.open('safety'), ids)));
     await experts.dispose();
   });
 });

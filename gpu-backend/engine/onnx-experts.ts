@@ -1,28 +1,41 @@
 /**
  * Experts on onnxruntime. One run serves every row. Each row reads the same base weights, and its
  * gates select its expert from the stacked LoRA (or mix the experts), so two experts cost little
- * more than one. Prompts that come together are padded on the right to the longest; after that,
- * each row has its own length. This driver keeps keys and values itself: see kv-cache.ts.
+ * more than one. Prompts that come together are padded on the right to the longest, and read some
+ * tokens at a time; after that, each row has its own length. This driver keeps keys and values
+ * itself: see kv-cache.ts.
  *
  * It scores only one position per step, because the graph computes the head at one position of each
  * row.
  */
 import { GraphSession, type SessionOptions } from '../graph/session.ts';
 import { type DecoderConfig, headDim, slidingWindow } from '../model/config.ts';
-import type { Bundle } from '../model/load-bundle.ts';
 import type { ExpertRole } from '../model/manifest.ts';
 import { buildServingGraph } from '../model/serving-graph.ts';
 import { type BatchOptions, batchFeeds } from './batch-feeds.ts';
 import type { Abilities, Experts, Output, SequenceId, Source, Step } from './experts.ts';
 import { KvCache, type Slot } from './kv-cache.ts';
 import { type ReadyStep, SequenceError, Sequences } from './sequences.ts';
-import { servingWeights } from './serving-weights.ts';
+import { type ServableBundle, servingWeights } from './serving-weights.ts';
 import { asError, Turns } from './turns.ts';
 
 /** What this driver keeps for a sequence: a slot, from its first run on. */
 type Own = { slot: Slot | null };
-/** A step on its way into a run. */
-type Feeding = ReadyStep<Own> & { slot: Slot };
+/** A step on its way through one or more runs, with the number of its ids that are in the cache. */
+type Feeding = ReadyStep<Own> & { slot: Slot; fed: number };
+
+/**
+ * How many tokens a run computes, over all rows. Attention scores take the most memory: heads x
+ * tokens x context, several times over. With a bound on tokens, that is linear in the context and
+ * does not grow with the prompt. Two rows of 2,048 tokens of SmolLM2-135M peak at 1.2, 1.7 and 2.1
+ * times their keys and values with 128, 256 and 512, and 128 take 1.5 times as long as 256.
+ */
+const RUN_TOKENS = 256;
+
+export type OnnxOptions = Omit<SessionOptions, 'weightsFolder'> & {
+  /** The most tokens of one run, over all rows, as long as each row has one. */
+  runTokens?: number;
+};
 
 export class OnnxExperts implements Experts {
   readonly vocabSize: number;
@@ -31,6 +44,7 @@ export class OnnxExperts implements Experts {
   readonly #session: GraphSession;
   readonly #roles: readonly ExpertRole[];
   readonly #gates: BatchOptions['gates'];
+  readonly #runTokens: number;
   readonly #cache: KvCache;
   readonly #sequences: Sequences<Own>;
   readonly #turns = new Turns();
@@ -38,9 +52,15 @@ export class OnnxExperts implements Experts {
 
   private constructor(
     session: GraphSession,
-    { config, experts, gates }: Pick<Bundle, 'config' | 'experts'> & { gates: BatchOptions['gates'] },
+    {
+      config,
+      experts,
+      gates,
+      runTokens,
+    }: Pick<ServableBundle, 'config' | 'experts'> & { gates: BatchOptions['gates']; runTokens: number },
   ) {
     this.#session = session;
+    this.#runTokens = runTokens;
     this.#config = config;
     this.#gates = gates;
     this.vocabSize = config.vocab_size;
@@ -53,12 +73,16 @@ export class OnnxExperts implements Experts {
     this.#sequences = new Sequences({ vocabSize: this.vocabSize, abilities: this.abilities });
   }
 
-  static async create(bundle: Bundle, options: SessionOptions = {}): Promise<OnnxExperts> {
+  static async create(
+    bundle: ServableBundle,
+    { runTokens = RUN_TOKENS, ...options }: OnnxOptions = {},
+  ): Promise<OnnxExperts> {
     const weights = servingWeights(bundle);
     const { config, experts } = bundle;
     const gates = weights.lora === null ? 'none' : weights.lora.router === null ? 'fixed' : 'routed';
-    const session = await GraphSession.create(buildServingGraph(config, weights), options);
-    return new OnnxExperts(session, { config, experts, gates });
+    const inFile = 'base' in bundle && { weightsFolder: bundle.base.folder };
+    const session = await GraphSession.create(buildServingGraph(config, weights), { ...options, ...inFile });
+    return new OnnxExperts(session, { config, experts, gates, runTokens });
   }
 
   get openCount(): number {
@@ -107,11 +131,11 @@ export class OnnxExperts implements Experts {
     for (const planned of [ready.filter(([, one]) => !isToken(one)), ready.filter(([, one]) => isToken(one))]) {
       // The run before may have taken so long that some sequences were closed.
       const group = planned.filter(([, { step, sequence }]) => this.#sequences.holds(step.sequence, sequence));
-      for (const [i, { step }] of planned) results[i] = new SequenceError(`sequence ${step.sequence} was closed`);
+      for (const [i, { step }] of planned) results[i] = wasClosed(step);
       if (group.length === 0) continue;
-      const outputs = await this.#run(group.map(([, one]) => one)).catch(asError);
+      const outcomes = await this.#feed(group.map(([, one]) => one));
       group.forEach(([i], row) => {
-        results[i] = outputs instanceof Error ? outputs : outputs[row]!;
+        results[i] = outcomes[row]!;
       });
     }
     // Every ready step has been replaced by its outcome.
@@ -126,14 +150,45 @@ export class OnnxExperts implements Experts {
   }
 
   /**
-   * Feeds each sequence its tokens, keeps their keys and values, and returns each sequence's output
-   * after its last token.
+   * Feeds each sequence its tokens, in as many runs as that takes. If a run fails, the sequences
+   * that were not through are as they were before.
    */
-  async #run(ready: readonly ReadyStep<Own>[]): Promise<Output[]> {
+  async #feed(ready: readonly ReadyStep<Own>[]): Promise<(Output | Error)[]> {
     const feeding = this.#withSlots(ready);
-    const past = this.#cache.past(feeding.map(({ slot }) => slot));
-    const batch = feeding.map(({ ids, slot, sequence: { source }, step: { bounds } }) => ({
-      ids,
+    const outcomes = new Map<Feeding, Output | Error>();
+    while (outcomes.size < feeding.length) {
+      for (const one of feeding) {
+        // It was closed between two runs.
+        if (!outcomes.has(one) && !this.#holds(one)) outcomes.set(one, wasClosed(one.step));
+      }
+      const left = feeding.filter((one) => !outcomes.has(one));
+      if (left.length === 0) break;
+      try {
+        for (const [one, output] of await this.#run(left)) outcomes.set(one, output);
+      } catch (thrown) {
+        for (const one of left) {
+          if (this.#holds(one)) this.#cache.cut(one.slot, one.slot.length - one.fed);
+          outcomes.set(one, asError(thrown));
+        }
+      }
+    }
+    // Every one has its outcome now.
+    return feeding.map((one) => outcomes.get(one)!);
+  }
+
+  #holds({ step, sequence }: Feeding): boolean {
+    return this.#sequences.holds(step.sequence, sequence);
+  }
+
+  /**
+   * Makes one run: feeds each sequence its next tokens and keeps their keys and values. Returns the
+   * outputs of the sequences that are through.
+   */
+  async #run(left: readonly Feeding[]): Promise<Map<Feeding, Output>> {
+    const past = this.#cache.past(left.map(({ slot }) => slot));
+    const most = Math.max(1, Math.floor(this.#runTokens / past.rows));
+    const batch = left.map(({ ids, fed, slot, sequence: { source }, step: { bounds } }) => ({
+      ids: ids.slice(fed, fed + most),
       slot,
       source,
       bounds,
@@ -146,35 +201,45 @@ export class OnnxExperts implements Experts {
       lastPosition: this.#config.max_position_embeddings - 1,
       window: slidingWindow(this.#config),
     });
-    const outputs = await this.#session.run(feeds, this.#fetches(feeding));
+    const through = left.filter(({ ids, fed }) => fed + most >= ids.length);
+    const outputs = await this.#session.run(feeds, this.#fetches(through));
     const perLayer = (name: string) => past.keys.map((_, layer) => outputs[`${name}.${layer}`]!);
+    const fresh = { keys: perLayer('new_k'), values: perLayer('new_v') };
     // A sequence closed in the meantime has given its slot back, and another may have it now.
-    const kept = feeding.flatMap(({ step, sequence, slot, ids }, i) =>
-      this.#sequences.holds(step.sequence, sequence)
-        ? [{ sequence, slot, row: past.rowOf[i]!, count: ids.length }]
-        : [],
+    const kept = left.flatMap((one, i) =>
+      this.#holds(one) ? [{ one, slot: one.slot, row: past.rowOf[i]!, count: batch[i]!.ids.length }] : [],
     );
-    this.#cache.append(kept, { fresh: { keys: perLayer('new_k'), values: perLayer('new_v') }, steps });
-    for (const { sequence } of kept) sequence.empty = false;
-    return feeding.map((one, i) => this.#output(one, { outputs, row: past.rowOf[i]!, rows: past.rows }));
+    this.#cache.append(kept, { fresh, steps });
+    for (const { one, count } of kept) one.fed += count;
+    for (const one of through) if (this.#holds(one)) one.sequence.empty = false;
+    return new Map(
+      through.map((one) => [one, this.#output(one, { outputs, row: past.rowOf[left.indexOf(one)]!, rows: past.rows })]),
+    );
   }
 
+  /** Gives each sequence a slot, with room for all its new tokens. */
   #withSlots(ready: readonly ReadyStep<Own>[]): Feeding[] {
     const fresh = this.#cache.take(ready.filter(({ sequence }) => sequence.own.slot === null).length);
-    return ready.map((one) => {
+    const feeding = ready.map((one) => {
       const { own } = one.sequence;
       own.slot ??= fresh.shift()!;
-      return { ...one, slot: own.slot };
+      return { ...one, slot: own.slot, fed: 0 };
     });
+    const prompts = feeding.filter(({ ids }) => ids.length > 1);
+    this.#cache.reserve(Math.max(0, ...prompts.map(({ ids, slot }) => slot.length + ids.length)));
+    return feeding;
   }
 
-  /** Every fetched output is copied, so this fetches only the outputs that some row uses. */
-  #fetches(feeding: readonly Feeding[]): string[] {
+  /**
+   * Every fetched output is copied, and what nobody fetches is not computed. So this fetches only
+   * what the rows that are through use.
+   */
+  #fetches(through: readonly Feeding[]): string[] {
     const layers = Array.from({ length: this.#cache.shape.layers }, (_, layer) => [`new_k.${layer}`, `new_v.${layer}`]);
     return [
-      'logits',
-      ...(feeding.some(({ step }) => step.want?.hidden) ? ['hidden'] : []),
-      ...(feeding.some(({ sequence }) => sequence.source === 'layers') ? ['gates'] : []),
+      ...(through.length > 0 ? ['logits'] : []),
+      ...(through.some(({ step }) => step.want?.hidden) ? ['hidden'] : []),
+      ...(through.some(({ sequence }) => sequence.source === 'layers') ? ['gates'] : []),
       ...layers.flat(),
     ];
   }
@@ -205,3 +270,5 @@ export class OnnxExperts implements Experts {
     return sum / L;
   }
 }
+
+const wasClosed = ({ sequence }: Step) => new SequenceError(`sequence ${sequence} was closed`);

@@ -14,24 +14,8 @@ const loaded = (options: Parameters<typeof tinyBundle>[0] = {}) => tinyBundle(op
 const bundle = loaded({ routers: true, rank: 3, helpfulnessRank: 5 });
 const { config, experts, routers } = bundle;
 const F = config.intermediate_size;
-const { base } = servingWeights(bundle);
 // This bundle has experts.
 const lora = servingWeights(bundle).lora!;
-
-test('transposes linear weights, but not embeddings and norms', () => {
-  for (const [name, { shape, data }] of bundle.weights) {
-    const found = base.get(name)!;
-    if (shape.length === 1 || name === 'model.embed_tokens.weight') {
-      expect(found).toEqual({ shape, data });
-      continue;
-    }
-    const [rows, columns] = shape as [number, number];
-    expect(found.shape).toEqual([columns, rows]);
-    expect(found.data[1 * rows + 2]).toBe(data[2 * columns + 1]);
-    expect(found.data[(columns - 1) * rows]).toBe(data[columns - 1]);
-  }
-  expect([...base.keys()]).toEqual([...bundle.weights.keys()]);
-});
 
 /** `scale * B A x` of one expert, from its own matrices. */
 function changeOf({ a, b, scale }: ExpertModule, x: readonly number[]): number[] {

@@ -1,21 +1,26 @@
 /**
- * Turns a bundle's weights into those of the serving graph: transposes linear weights, and stacks
- * experts and routers side by side.
+ * Turns a bundle's weights into those of the serving graph: the base as it is stored, and experts
+ * and routers side by side.
  */
 import { type Expert, type ExpertModule, moduleRank } from '../model/adapter.ts';
-import { transposeLinear } from '../model/kernel-layout.ts';
+import { baseInFile, baseInMemory } from '../model/base-storage.ts';
 import { linearModules } from '../model/linear-modules.ts';
-import type { Bundle } from '../model/load-bundle.ts';
+import type { Bundle, ServedBundle } from '../model/load-bundle.ts';
 import type { LayersRouter } from '../model/router.ts';
 import type { ServingExperts, ServingWeights, StackedLora } from '../model/serving-graph.ts';
 
-export function servingWeights(bundle: Bundle): ServingWeights {
-  const base = new Map([...bundle.weights].map(([name, tensor]) => [name, transposeLinear(name, tensor)]));
+/** A bundle in memory, or one whose base stays in its file. */
+export type ServableBundle = Pick<Bundle, 'config' | 'experts' | 'routers'> &
+  (Pick<Bundle, 'weights'> | Pick<ServedBundle, 'base'>);
+
+export function servingWeights(bundle: ServableBundle): ServingWeights {
+  const { config } = bundle;
+  const base = 'base' in bundle ? baseInFile(bundle.base, config) : baseInMemory(bundle.weights, config);
   return { base, lora: servingExperts(bundle) };
 }
 
 /** The experts of a bundle as the graph reads them; null if every one is the base alone. */
-function servingExperts({ config, experts, routers }: Bundle): ServingExperts | null {
+function servingExperts({ config, experts, routers }: ServableBundle): ServingExperts | null {
   const modules = new Map<string, StackedLora>();
   for (const [name, { inputs, outputs }] of linearModules(config)) {
     const own = experts.map((expert) => expert.modules.get(name) ?? null);

@@ -72,23 +72,52 @@ test('puts everything written or copied in its place and changes nothing else', 
   );
 });
 
-test('copies a slot to a slab of another size, and a whole slab to a larger one', () => {
+test('copies a slot to a slab of another size', () => {
   const small = new Slab(shape, { slotCount: 2, capacity: 2 });
   small.write(freshKeys(2, 1), { slot: 1, position: 0, from: 0, count: 2 });
   const wide = new Slab(shape, { slotCount: 4, capacity: 3 });
   wide.copySlot(small, { from: 1, to: 3, length: 2 });
-  const long = new Slab(shape, { slotCount: 2, capacity: 5 });
-  long.copyAll(small);
   for (const position of [0, 1]) {
     const wanted = keysAt(small, { slot: 1, position });
     expect(wanted[0]![0]).not.toBe(0);
     expect(keysAt(wide, { slot: 3, position })).toEqual(wanted);
-    expect(keysAt(long, { slot: 1, position })).toEqual(wanted);
   }
   expect(keysAt(wide, { slot: 3, position: 2 })).toEqual([
     [0, 0, 0],
     [0, 0, 0],
   ]);
+});
+
+test('grows at the end, and lets go of what it had', () => {
+  const slab = new Slab(shape, { slotCount: 2, capacity: 2 });
+  slab.write(freshKeys(2, 1), { slot: 1, position: 0, from: 0, count: 2 });
+  const before = [0, 1].map((position) => keysAt(slab, { slot: 1, position }));
+  const old = slab.prefix(2);
+  slab.grow(5);
+  expect(slab.capacity).toBe(5);
+  expect([0, 1].map((position) => keysAt(slab, { slot: 1, position }))).toEqual(before);
+  expect(keysAt(slab, { slot: 1, position: 4 })).toEqual([
+    [0, 0, 0],
+    [0, 0, 0],
+  ]);
+  expect([...old.keys, ...old.values].map(({ length }) => length)).toEqual([0, 0, 0, 0]);
+});
+
+test.each([true, false])('takes slots of another slab, which keeps its own: %s', (keep) => {
+  const source = new Slab(shape, { slotCount: 3, capacity: 2 });
+  for (const slot of [0, 1, 2]) {
+    source.write(freshKeys(2, slot + 1), { slot, position: 0, from: 0, count: 2 });
+  }
+  const before = [2, 0].map((slot) => keysAt(source, { slot, position: 1 }));
+  const target = new Slab(shape, { slotCount: 2, capacity: 4 });
+  const places = [
+    { from: 2, to: 0, length: 2 },
+    { from: 0, to: 1, length: 2 },
+  ];
+  target.takeSlots(source, places, { keep });
+  expect([0, 1].map((slot) => keysAt(target, { slot, position: 1 }))).toEqual(before);
+  if (keep) expect(keysAt(source, { slot: 0, position: 1 })).toEqual(before[1]);
+  else expect(() => source.prefix(2)).toThrow(/detached/);
 });
 
 test('a prefix is a view of the first positions, not a copy', () => {

@@ -9,20 +9,26 @@ export type CacheShape = { layers: number; width: number };
 /** One array per layer. */
 export type KeysAndValues = { keys: readonly Float32Array[]; values: readonly Float32Array[] };
 
+const PARTS = ['keys', 'values'] as const;
+
 export class Slab {
   readonly shape: CacheShape;
   readonly slotCount: number;
-  /** The number of positions. */
-  readonly capacity: number;
-  readonly #arrays: KeysAndValues;
+  #capacity: number;
+  readonly #arrays: Record<(typeof PARTS)[number], Float32Array<ArrayBuffer>[]>;
 
   constructor(shape: CacheShape, { slotCount, capacity }: { slotCount: number; capacity: number }) {
     const arrays = () =>
       Array.from({ length: shape.layers }, () => new Float32Array(capacity * slotCount * shape.width));
     this.shape = shape;
     this.slotCount = slotCount;
-    this.capacity = capacity;
+    this.#capacity = capacity;
     this.#arrays = { keys: arrays(), values: arrays() };
+  }
+
+  /** The number of positions. */
+  get capacity(): number {
+    return this.#capacity;
   }
 
   /** Views of the first positions, `[length, slots, width]`. */
@@ -37,22 +43,37 @@ export class Slab {
    * one.
    */
   copySlot(source: Slab, { from, to, length }: { from: number; to: number; length: number }): void {
-    for (const part of ['keys', 'values'] as const) {
-      source.#arrays[part].forEach((array, layer) => {
-        const target = this.#arrays[part][layer]!;
-        for (let position = 0; position < length; position++) {
-          copy(array, source.#offset(position, from), target, this.#offset(position, to), this.shape.width);
-        }
-      });
+    for (const part of PARTS) {
+      for (const layer of source.#arrays[part].keys()) this.#copyLayer(source, part, layer, { from, to, length });
     }
   }
 
-  /** Copies all of a slab that has the same number of slots, as one block. */
-  copyAll(source: Slab): void {
-    for (const part of ['keys', 'values'] as const) {
-      source.#arrays[part].forEach((array, layer) => {
-        this.#arrays[part][layer]!.set(array);
-      });
+  /**
+   * Adds positions at the end. Each array moves as one block and the old one is gone at once, so
+   * views of it are empty from then on.
+   */
+  grow(capacity: number): void {
+    const bytes = capacity * this.slotCount * this.shape.width * Float32Array.BYTES_PER_ELEMENT;
+    for (const arrays of Object.values(this.#arrays)) {
+      for (const [layer, array] of arrays.entries()) arrays[layer] = new Float32Array(array.buffer.transfer(bytes));
+    }
+    this.#capacity = capacity;
+  }
+
+  /**
+   * Moves slots of another slab into this one, and leaves that slab empty: layer by layer, so that
+   * there is one layer twice and never all of them. `keep` leaves the other slab whole.
+   */
+  takeSlots(
+    source: Slab,
+    places: readonly { from: number; to: number; length: number }[],
+    { keep = false }: { keep?: boolean } = {},
+  ): void {
+    for (const part of PARTS) {
+      for (const layer of source.#arrays[part].keys()) {
+        for (const place of places) this.#copyLayer(source, part, layer, place);
+        if (!keep) source.#arrays[part][layer]!.buffer.transfer(0);
+      }
     }
   }
 
@@ -66,13 +87,25 @@ export class Slab {
     { slot, position, from, count }: { slot: number; position: number; from: number; count: number },
   ): void {
     const { width } = this.shape;
-    for (const part of ['keys', 'values'] as const) {
+    for (const part of PARTS) {
       fresh[part].forEach((array, layer) => {
         const target = this.#arrays[part][layer]!;
         for (let t = 0; t < count; t++) {
           copy(array, (from + t) * width, target, this.#offset(position + t, slot), width);
         }
       });
+    }
+  }
+
+  #copyLayer(
+    source: Slab,
+    part: (typeof PARTS)[number],
+    layer: number,
+    { from, to, length }: { from: number; to: number; length: number },
+  ): void {
+    const [array, target] = [source.#arrays[part][layer]!, this.#arrays[part][layer]!];
+    for (let position = 0; position < length; position++) {
+      copy(array, source.#offset(position, from), target, this.#offset(position, to), this.shape.width);
     }
   }
 

@@ -9,7 +9,13 @@ import { DEFAULT_LIMITS, type Engine, type EngineLimits } from './engine.ts';
 import { startSleepingEngine } from './sleeping-engine.ts';
 import type { EngineThread } from './sleeping-thread.ts';
 
-export type WorkerOptions = { dir: string; threads: number; provider: Provider; limits: EngineLimits };
+export type WorkerOptions = {
+  dir: string;
+  threads: number;
+  provider: Provider;
+  contextLength: number | null;
+  limits: EngineLimits;
+};
 
 /**
  * True while an engine of this process runs on WebGPU. Its threads would share one device, and two
@@ -21,6 +27,7 @@ export async function startWorkerEngine({
   dir,
   threads = 0,
   provider: choice = 'cpu',
+  contextLength = null,
   limits,
   idleMs = null,
   onPassedOver = () => {},
@@ -31,6 +38,8 @@ export async function startWorkerEngine({
   threads?: number;
   /** What runs the graph. With `auto`, `info.provider` says what it came to. */
   provider?: ProviderChoice;
+  /** Tokens of prompt and answer together, if fewer than the model's; null for all of them. */
+  contextLength?: number | null;
   limits?: Partial<EngineLimits>;
   /**
    * How long nobody must have asked before the thread ends and gives its memory back. The next
@@ -47,7 +56,7 @@ export async function startWorkerEngine({
       throw new Error('provider webgpu: another engine of this process runs on it; start a process of its own');
     webGpuTaken = true;
   }
-  const workerData: WorkerOptions = { dir, threads, provider, limits: { ...DEFAULT_LIMITS, ...limits } };
+  const workerData: WorkerOptions = { dir, threads, provider, contextLength, limits: { ...DEFAULT_LIMITS, ...limits } };
   const starting = startSleepingEngine({
     start: () => startThread(workerData),
     idleMs,

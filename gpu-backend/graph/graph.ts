@@ -10,6 +10,7 @@ import {
   type AttributeValue,
   type Dim,
   type DType,
+  type ExternalData,
   encodeModel,
   type NodeSpec,
   type TensorSpec,
@@ -65,7 +66,7 @@ export class Graph {
     name: string,
     dtype: DType,
     dims: readonly number[],
-    data: Float32Array | Float64Array | BigInt64Array,
+    data: Float32Array | Float64Array | BigInt64Array | Uint8Array,
   ): Value {
     const size = dims.reduce((a, b) => a * b, 1);
     if (data.length !== size) {
@@ -86,8 +87,14 @@ export class Graph {
     return value;
   }
 
+  /** A tensor whose bytes stay in another file. See `weightsFolder` in session.ts. */
+  externalInitializer(name: string, dtype: DType, dims: readonly number[], data: ExternalData): Value {
+    this.#initializers.push({ name, dtype, dims, data });
+    return this.#value(name, { dtype, shape: dims });
+  }
+
   /** A small constant. Equal ones are stored once. */
-  constant(dtype: 'float' | 'double' | 'int64', dims: readonly number[], data: readonly number[]): Value {
+  constant(dtype: 'float' | 'double' | 'int64' | 'uint8', dims: readonly number[], data: readonly number[]): Value {
     const key = `${dtype}|${dims.join(',')}|${data.join(',')}`;
     const known = this.#constants.get(key);
     if (known !== undefined) return known;
@@ -96,7 +103,9 @@ export class Graph {
         ? BigInt64Array.from(data, BigInt)
         : dtype === 'double'
           ? Float64Array.from(data)
-          : Float32Array.from(data);
+          : dtype === 'uint8'
+            ? Uint8Array.from(data)
+            : Float32Array.from(data);
     const value = this.initializer(`constant_${this.#constants.size}`, dtype, dims, typed);
     this.#constants.set(key, value);
     return value;

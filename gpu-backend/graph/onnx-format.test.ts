@@ -46,10 +46,12 @@ test('inputs and outputs keep name, type and shape, with sizes by number or by n
 
 test.each([
   ['float', 1],
+  ['uint8', 2],
   ['int64', 7],
   ['bool', 9],
   ['float16', 10],
   ['double', 11],
+  ['bfloat16', 16],
 ] as const)('an initializer of %s keeps its bytes under data type %i', (dtype, data_type) => {
   const data = Uint8Array.of(1, 2, 3, 255);
   const { graph } = decode(encodeModel({ ...EMPTY, initializers: [{ name: 'w', dtype, dims: [2, 1], data }] }));
@@ -83,6 +85,25 @@ test('a node keeps its operator, domain, values and attributes of every kind', (
         { name: 'int', type: 'INT', i: -3 },
         { name: 'ints', type: 'INTS', ints: [1, 0, 2] },
         { name: 'tensor', type: 'TENSOR', t: { name: '', data_type: 1, dims: [1], raw_data: [0, 0, 128, 63] } },
+      ],
+    },
+  ]);
+});
+
+test('a tensor in another file keeps its place there, and has no bytes here', () => {
+  const data = { file: 'model.safetensors', offset: 4_294_967_304, bytes: 8 };
+  const initializers = [{ name: 'w', dtype: 'float', dims: [2], data } as const];
+  const { graph } = decode(encodeModel({ ...EMPTY, initializers }));
+  expect(graph.initializer).toEqual([
+    {
+      name: 'w',
+      data_type: 1,
+      dims: [2],
+      data_location: 'EXTERNAL',
+      external_data: [
+        { key: 'location', value: 'model.safetensors' },
+        { key: 'offset', value: '4294967304' },
+        { key: 'length', value: '8' },
       ],
     },
   ]);

@@ -7,7 +7,7 @@ import path from 'node:path';
 import protobuf from 'protobufjs';
 
 /** Element types and their numbers in ONNX's TensorProto.DataType. */
-const DATA_TYPE = { float: 1, int64: 7, bool: 9, float16: 10, double: 11 } as const;
+export const DATA_TYPE = { float: 1, uint8: 2, int64: 7, bool: 9, float16: 10, double: 11, bfloat16: 16 } as const;
 export type DType = keyof typeof DATA_TYPE;
 
 /** A size, or the name of a size that is only known at run time. */
@@ -26,7 +26,9 @@ export type NodeSpec = {
   outputs: readonly string[];
   attributes: Readonly<Record<string, AttributeValue>>;
 };
-export type TensorSpec = { name: string; dtype: DType; dims: readonly number[]; data: Uint8Array };
+/** Where a tensor's bytes are: in another file, by its name. */
+export type ExternalData = { file: string; offset: number; bytes: number };
+export type TensorSpec = { name: string; dtype: DType; dims: readonly number[]; data: Uint8Array | ExternalData };
 export type ValueSpec = { name: string; dtype: DType; shape: readonly Dim[] };
 
 /**
@@ -86,7 +88,12 @@ function encodeAttribute(name: string, value: AttributeValue): object {
 }
 
 function encodeTensor({ name, dtype, dims, data }: TensorSpec): object {
-  return { name, data_type: DATA_TYPE[dtype], dims, raw_data: data };
+  const head = { name, data_type: DATA_TYPE[dtype], dims };
+  if (data instanceof Uint8Array) return { ...head, raw_data: data };
+  const { file, offset, bytes } = data;
+  const entries = { location: file, offset, length: bytes };
+  const external_data = Object.entries(entries).map(([key, value]) => ({ key, value: String(value) }));
+  return { ...head, data_location: 'EXTERNAL', external_data };
 }
 
 function encodeValue({ name, dtype, shape }: ValueSpec): object {

@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from './graph.ts';
 import * as ops from './ops.ts';
+import { GraphSession } from './session.ts';
 import { at, build, expectClose, indicesOf, ints, run, some, someInts, type Tensor } from './testing/slow-tensors.ts';
 
 describe('operators on two tensors broadcast and round once', () => {
@@ -212,4 +213,31 @@ test('rotary turns the two halves of each head by the angles of its position', a
       : second * Math.cos(theta) + first * Math.sin(theta);
   });
   expectClose(found!, wanted);
+});
+
+test('bitAnd and shift work on every byte', async () => {
+  const graph = new Graph('g');
+  const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
+  const x = graph.initializer('x', 'uint8', [256], bytes);
+  const changes = {
+    masked: ops.bitAnd(x, 0b1101),
+    right: ops.shift(x, 'RIGHT', 3),
+    left: ops.shift(x, 'LEFT', 4),
+  };
+  for (const [name, value] of Object.entries(changes)) graph.output(name, ops.cast(value, 'float'));
+  const session = await GraphSession.create(graph.toModel(), { threads: 1 });
+  const found = await session.run({});
+  await session.release();
+  const each = (f: (byte: number) => number) => Float32Array.from(bytes, f);
+  expect(found).toEqual({
+    masked: each((byte) => byte & 0b1101),
+    right: each((byte) => Math.floor(byte / 8)),
+    left: each((byte) => (byte * 16) % 256),
+  });
+});
+
+test('cast to the type that it is already adds nothing', () => {
+  const graph = new Graph('g');
+  const x = graph.input('x', 'float', [2]);
+  expect(ops.cast(x, 'float')).toBe(x);
 });

@@ -4,7 +4,7 @@
  * name.
  */
 import type { Shape, Value } from './graph.ts';
-import type { AttributeValue, Dim, DType } from './onnx-format.ts';
+import { type AttributeValue, DATA_TYPE, type Dim, type DType } from './onnx-format.ts';
 import { broadcastShapes, normalizeAxis } from './shapes.ts';
 
 type NodeOptions = { attributes?: Record<string, AttributeValue>; domain?: string };
@@ -231,6 +231,27 @@ export function tokenLogprobs(logits: Value, targets: Value): Value {
 export function scatterAdd(data: Value, indices: Value, updates: Value, axis: number): Value {
   const attributes = { axis: { int: axis }, reduction: 'add' };
   return node('ScatterElements', [data, indices, updates], data.shape, { attributes });
+}
+
+/** The same numbers in another type. */
+export function cast(x: Value, dtype: DType): Value {
+  if (x.dtype === dtype) return x;
+  const attributes = { to: { int: DATA_TYPE[dtype] } };
+  return x.graph.emit('Cast', [x], [{ dtype, shape: x.shape }], { attributes })[0]!;
+}
+
+/** The bits that each byte shares with `mask`. `x` is uint8. */
+export function bitAnd(x: Value, mask: number): Value {
+  return node('BitwiseAnd', [x, byte(x, mask)], x.shape);
+}
+
+/** Shifts the bits of each byte. `x` is uint8. */
+export function shift(x: Value, direction: 'LEFT' | 'RIGHT', bits: number): Value {
+  return node('BitShift', [x, byte(x, bits)], x.shape, { attributes: { direction } });
+}
+
+function byte({ graph }: Value, value: number): Value {
+  return graph.constant('uint8', [1], [value]);
 }
 
 export function zeros(like: Value, shape: readonly number[], dtype: DType = like.dtype): Value {

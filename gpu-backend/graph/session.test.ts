@@ -1,4 +1,7 @@
-import { afterEach, expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { Graph } from './graph.ts';
 import { add, gather, neg, scale } from './ops.ts';
 import { float32, GraphSession, int64 } from './session.ts';
@@ -80,4 +83,32 @@ test('refuses an operator that onnxruntime does not know, and names it', async (
   const [y] = graph.emit('Wibble', [graph.input('x', 'float', [1])], [{ dtype: 'float', shape: [1] }]);
   graph.output('y', y!);
   await expect(GraphSession.create(graph.toModel())).rejects.toThrow(/Wibble/);
+});
+
+describe('weights in a file', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'session-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const numbers = Float32Array.of(7, 1, 2, 3, 9);
+  writeFileSync(path.join(folder, 'weights'), new Uint8Array(numbers.buffer));
+  const graphOver = (file: string, offset = 4) => {
+    const graph = new Graph('g');
+    const weight = graph.externalInitializer('w', 'float', [3], { file, offset, bytes: 12 });
+    graph.output('y', add(graph.input('x', 'float', [3]), weight));
+    return graph.toModel();
+  };
+
+  test('are read from their place', async () => {
+    const session = await GraphSession.create(graphOver('weights'), { threads: 1, weightsFolder: folder });
+    open.push(session);
+    const x = float32([3], Float32Array.of(10, 20, 30));
+    expect(await session.run({ x })).toEqual({ y: Float32Array.of(11, 22, 33) });
+  });
+
+  test.each([
+    ['a file that is not there', 'others', 4],
+    ['a file outside the folder', '../weights', 4],
+    ['a place beyond the end of the file', 'weights', 12],
+  ])('%s is an error', async (_, file, offset) => {
+    await expect(GraphSession.create(graphOver(file, offset), { weightsFolder: folder })).rejects.toThrow();
+  });
 });

@@ -17,6 +17,8 @@ export type SessionOptions = {
    * onnxruntime adds a date. The profile says which operator ran where, and for how long.
    */
   profile?: string;
+  /** The folder of the files in which external initializers are. onnxruntime maps these files. */
+  weightsFolder?: string;
 };
 
 export class GraphSession {
@@ -35,7 +37,7 @@ export class GraphSession {
    */
   static async create(
     model: Uint8Array,
-    { threads = 0, provider = 'cpu', profile }: SessionOptions = {},
+    { threads = 0, provider = 'cpu', profile, weightsFolder }: SessionOptions = {},
   ): Promise<GraphSession> {
     if (!ort.PROVIDERS.has(provider)) {
       throw new ProviderError(provider, `onnxruntime does not have it for ${process.platform} on ${process.arch}.`);
@@ -49,6 +51,9 @@ export class GraphSession {
       // Hides warnings about initializers that constant folding left unused; they tell a user
       // nothing.
       logSeverityLevel: 3,
+      ...(weightsFolder !== undefined && {
+        extra: { session: { model_external_initializers_file_folder_path: weightsFolder } },
+      }),
       ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
     }).catch((error: Error) => {
       throw notThere(provider, error) ?? error;

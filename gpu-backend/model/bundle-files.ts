@@ -89,8 +89,14 @@ export async function readJson<T>(dir: string, file: string, schema: z.ZodType<T
  * SHA-256, in lower-case hex, over every file that affects answers, in a fixed order. The name and
  * length of each file come before its bytes, so no byte can move from one file to the next
  * unnoticed. Model cards and licences are not part of it.
+ *
+ * @param onWeights gets the bytes of model.safetensors as they are read
  */
-export async function bundleDigest(dir: string, manifest: Manifest): Promise<string> {
+export async function bundleDigest(
+  dir: string,
+  manifest: Manifest,
+  { onWeights = () => {} }: { onWeights?: (bytes: Uint8Array) => void } = {},
+): Promise<string> {
   const sorted = manifest.experts.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const experts = sorted.flatMap((expert) => filesOf(expert).present.map(({ file }) => file));
   const hash = createHash('sha256');
@@ -98,7 +104,10 @@ export async function bundleDigest(dir: string, manifest: Manifest): Promise<str
   for (const file of [...Object.values(BUNDLE_FILES), ...experts, ...routerFiles(manifest), ...generation]) {
     const { size } = await stat(join(dir, file));
     hash.update(`${file}\0${size}\0`);
-    for await (const chunk of createReadStream(join(dir, file), { highWaterMark: 1 << 20 })) hash.update(chunk);
+    for await (const chunk of createReadStream(join(dir, file), { highWaterMark: 1 << 20 })) {
+      hash.update(chunk);
+      if (file === BUNDLE_FILES.weights) onWeights(chunk);
+    }
   }
   return hash.digest('hex');
 }

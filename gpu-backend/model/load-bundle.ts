@@ -23,9 +23,11 @@ import { compileChatTemplate, type RenderChat } from './chat-template.ts';
 import { checkTensors } from './check-tensors.ts';
 import { DecoderConfig, eosIds, TokenIds, weightShapes } from './config.ts';
 import { checkPrompts, type ExpertPrompts, readPrompts } from './expert-prompt.ts';
+import { FiniteCheck } from './finite-check.ts';
 import { DOWN_PROJ } from './linear-modules.ts';
 import { Manifest } from './manifest.ts';
 import { readSafetensors } from './read-safetensors.ts';
+import { readWeights } from './read-weights.ts';
 import {
   layersRouterOf,
   layersRouterShapes,
@@ -34,6 +36,7 @@ import {
   ROUTER_FILES,
   type Routers,
 } from './router.ts';
+import { openStoredBase, type StoredBase } from './stored-base.ts';
 import type { Tensor } from './tensor.ts';
 import { BundleTokenizer, TokenizerJson } from './tokenizer.ts';
 import { TokenizerConfig } from './tokenizer-config.ts';
@@ -59,6 +62,9 @@ export type Bundle = BundleHead & {
   /** SHA-256 over the files, in lower-case hex. */
   digest: string;
 };
+
+/** A bundle whose base stays in its file. */
+export type ServedBundle = Omit<Bundle, 'weights'> & { base: StoredBase };
 
 const GenerationConfig = z.looseObject({ eos_token_id: TokenIds.nullish() });
 
@@ -188,11 +194,22 @@ export async function loadExpertsAndRouters(
   return { experts, routers };
 }
 
+/** All of a bundle in memory, weights as f32. For training and for looking at; see `openBundle`. */
 export async function loadBundle(dir: string): Promise<Bundle> {
   const head = await loadBundleHead(dir);
-  const weights = await readSafetensors(join(dir, BUNDLE_FILES.weights), BUNDLE_FILES.weights);
+  const weights = await readWeights(dir, head);
   checkTensors(weights, weightShapes(head.config), BUNDLE_FILES.weights);
+  const besides = await loadExpertsAndRouters(dir, head);
+  return { ...head, ...besides, weights, digest: await bundleDigest(dir, head.manifest) };
+}
 
-  const { experts, routers } = await loadExpertsAndRouters(dir, head);
-  return { ...head, weights, experts, routers, digest: await bundleDigest(dir, head.manifest) };
+/** A bundle to serve from: the base's weights stay in their file, and are checked there. */
+export async function openBundle(dir: string): Promise<ServedBundle> {
+  const head = await loadBundleHead(dir);
+  const file = BUNDLE_FILES.weights;
+  const base = await openStoredBase(join(dir, file), { file, ...head });
+  const besides = await loadExpertsAndRouters(dir, head);
+  const check = new FiniteCheck(base.tensors, file);
+  const digest = await bundleDigest(dir, head.manifest, { onWeights: (bytes) => check.take(bytes) });
+  return { ...head, ...besides, base, digest };
 }

@@ -41,8 +41,13 @@ const Metadata = z.record(z.string(), z.string());
 
 type Entry = TensorInfo & { begin: number };
 
+export interface SafetensorsSource extends TensorSource {
+  /** Where a tensor's bytes begin in the file. */
+  offset(name: string): number;
+}
+
 /** Opens one file. Errors name it as `file`, by default its path. */
-export async function openSafetensors(path: string, file: string = path): Promise<TensorSource> {
+export async function openSafetensors(path: string, file: string = path): Promise<SafetensorsSource> {
   const opened = await RandomAccessFile.open(path, file);
   try {
     const headerBytes = await readHeaderLength(opened);
@@ -57,7 +62,7 @@ export async function openSafetensors(path: string, file: string = path): Promis
   }
 }
 
-class SafetensorsFile implements TensorSource {
+class SafetensorsFile implements SafetensorsSource {
   readonly file: string;
   readonly #opened: RandomAccessFile;
   readonly #entries: ReadonlyMap<string, Entry>;
@@ -90,8 +95,11 @@ class SafetensorsFile implements TensorSource {
   }
 
   async readBytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
-    const { begin, bytes } = this.#entry(name);
-    return this.#opened.read(this.#dataStart + begin, bytes, `tensor ${name}`);
+    return this.#opened.read(this.offset(name), this.#entry(name).bytes, `tensor ${name}`);
+  }
+
+  offset(name: string): number {
+    return this.#dataStart + this.#entry(name).begin;
   }
 
   close(): Promise<void> {

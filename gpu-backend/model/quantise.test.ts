@@ -153,6 +153,13 @@ test.each([
   expect(isQuantisable(shape)).toBe(wanted);
 });
 
+test('weights of a few steps are spread over the range of quants, and stay exact', () => {
+  const weights = Float32Array.from({ length: BLOCK }, (_, i) => 0.25 * (i % 16) - 1);
+  const { quants, scales, minima } = quantise(weights, 'int8');
+  expect([Math.min(...quants), Math.max(...quants), scales[0], minima[0]]).toEqual([0, 240, 0.25 / 16, -1]);
+  expect(dequantise({ type: 'int8', quants, scales, minima })).toEqual(weights);
+});
+
 test('refuses a length that is not whole blocks', () => {
   expect(() => quantise(new Float32Array(40), 'int4')).toThrow('found 40 weights, wanted a multiple of 32');
   const matrix = quantise(new Float32Array(64), 'int4');

@@ -23,11 +23,11 @@ export type QuantisedMatrix = {
    * `[rows, columns / 32, 32 or 16]`, row-major. In int4 a byte holds two neighbours, the first in
    * the lower half.
    */
-  quants: Uint8Array<ArrayBuffer>;
+  quants: Uint8Array;
   /** `[rows, columns / 32]` */
-  scales: Float32Array<ArrayBuffer>;
+  scales: Float32Array;
   /** `[rows, columns / 32]`: the weight where the quant is 0. */
-  minima: Float32Array<ArrayBuffer>;
+  minima: Float32Array;
 };
 
 /** Whether a tensor of this shape can be quantised: a matrix whose rows are whole blocks. */
@@ -142,7 +142,12 @@ function findLattice(
       const above = weights[i]! - minimum;
       on = Math.abs(above - Math.round(above / scale) * scale) <= tolerance;
     }
-    if (on) return roundTo(weights, { scale: Math.fround(scale), minimum, top });
+    if (!on) continue;
+    // Times a power of two, which is exact, the quants fill their range: fast arithmetic loses
+    // more, the further quants are from the middle. Only the smallest scales cannot be divided.
+    const wide = Math.fround(scale);
+    const fine = wide / 2 ** Math.floor(Math.log2(top / steps));
+    return roundTo(weights, { scale: Math.fround(fine) === fine ? fine : wide, minimum, top });
   }
   return null;
 }

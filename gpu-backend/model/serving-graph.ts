@@ -17,16 +17,9 @@ import {
   transpose,
   unsqueeze,
 } from '../graph/ops.ts';
+import type { BaseStorage } from './base-storage.ts';
 import { type DecoderConfig, headDim, slidingWindow } from './config.ts';
-import {
-  type Attention,
-  decoder,
-  floatWeights,
-  type LoraExperts,
-  type ModuleInput,
-  mergeHeads,
-  splitQueries,
-} from './decoder.ts';
+import { type Attention, decoder, type LoraExperts, type ModuleInput, mergeHeads, splitQueries } from './decoder.ts';
 import { DOWN_PROJ } from './linear-modules.ts';
 import { routerGates, spreadGates } from './router-gates.ts';
 
@@ -52,8 +45,7 @@ export type ServingExperts = {
 };
 
 export type ServingWeights = {
-  /** By Hugging Face's names; linear weights are `[in, out]`. */
-  base: ReadonlyMap<string, KernelTensor>;
+  base: BaseStorage;
   /** null if every expert is the base alone. */
   lora: ServingExperts | null;
 };
@@ -96,7 +88,7 @@ export function buildServingGraph(config: DecoderConfig, { base, lora }: Serving
     if (tensor === undefined) throw new Error(`the serving graph needs the weight "${name}"`);
     return graph.once(name, () => graph.initializer(name, 'float', tensor.shape, tensor.data));
   };
-  const weights = floatWeights((name) => store(name, base.get(name)), config);
+  const weights = base(graph);
   const experts = lora && mixedExperts(graph, lora, store);
 
   const cached = cachedAttention(config, past, masks);

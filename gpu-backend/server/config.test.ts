@@ -26,6 +26,7 @@ test('needs four settings and has defaults for the rest', () => {
     backendId: 'local',
     threads: 0,
     provider: 'cpu',
+    context: null,
     maxRows: 32,
     maxWaiting: 64,
     graceMs: 5000,

@@ -37,6 +37,8 @@ export const BackendConfig = z.strictObject({
   threads: z.int().min(0).default(0),
   /** What runs the graphs. Answers differ in their last digits from one to another. */
   provider: ProviderChoice.default('cpu'),
+  /** Tokens of prompt and answer together. null means what memory allows, at most the model's. */
+  context: z.int().min(16).nullable().default(null),
   /** Rows in one batch. An answer takes two. */
   maxRows: z.int().min(2).default(32),
   /**
@@ -86,6 +88,7 @@ const VARIABLES = {
   backendId: ['PLIMSOLL_BACKEND_ID'],
   threads: ['PLIMSOLL_THREADS'],
   provider: ['PLIMSOLL_PROVIDER'],
+  context: ['PLIMSOLL_CONTEXT'],
   maxRows: ['PLIMSOLL_MAX_ROWS'],
   maxWaiting: ['PLIMSOLL_MAX_WAITING'],
   graceMs: ['PLIMSOLL_GRACE_MS'],
@@ -97,6 +100,7 @@ const VARIABLES = {
 const NUMBERS: ReadonlySet<string> = new Set([
   'port',
   'threads',
+  'context',
   'maxRows',
   'maxWaiting',
   'graceMs',

@@ -14,8 +14,10 @@ import { directiveKey } from '#shared/protocol/directive.ts';
 import type { Engine } from '../engine/engine.ts';
 import { startWorkerEngine } from '../engine/worker-engine.ts';
 import { expertKinds } from '../model/expert-kinds.ts';
+import { checkPrompts } from '../model/expert-prompt.ts';
 import { loadBundleHead } from '../model/load-bundle.ts';
 import { createApp } from './app.ts';
+import { chooseContext } from './choose-context.ts';
 import { BackendConfig, type BackendOptions } from './config.ts';
 import { type EncodePrompt, promptEncoder } from './encode-prompt.ts';
 import type { Log } from './log-failure.ts';
@@ -47,10 +49,14 @@ export async function startBackend(
     log(`${head.id}: both experts are the bare base model, so no floor and no budget makes a difference`);
   }
   const { threads, provider, maxRows, maxWaiting, idleUnloadMinutes } = config;
+  const context = chooseContext(head, { wanted: config.context, maxRows, freeBytes: process.availableMemory() });
+  log(context.reason);
+  checkPrompts(head.prompts, { ...head, contextLength: context.tokens });
   const engine = await startWorkerEngine({
     dir: config.bundle,
     threads,
     provider,
+    contextLength: context.tokens,
     limits: { maxRows, maxWaiting },
     idleMs: idleUnloadMinutes === 0 ? null : idleUnloadMinutes * 60_000,
     onPassedOver: log,
@@ -71,7 +77,10 @@ export async function startBackend(
 export async function serveEngine(
   engine: Engine,
   encodePrompt: EncodePrompt,
-  config: Omit<BackendConfig, 'bundle' | 'threads' | 'provider' | 'maxRows' | 'maxWaiting' | 'idleUnloadMinutes'>,
+  config: Omit<
+    BackendConfig,
+    'bundle' | 'threads' | 'provider' | 'context' | 'maxRows' | 'maxWaiting' | 'idleUnloadMinutes'
+  >,
   { log = logToStderr, created }: { log?: Log; created?: number } = {},
 ): Promise<Backend> {
   let draining = false;

@@ -4,7 +4,9 @@
  */
 import { describe, expect, test } from 'vitest';
 import { type Feed, float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
+import type { BaseStorage } from '#gpu-backend/model/base-storage.ts';
 import { type DecoderConfig, headDim } from '#gpu-backend/model/config.ts';
+import { floatWeights } from '#gpu-backend/model/decoder.ts';
 import { downProj } from '#gpu-backend/model/linear-modules.ts';
 import { buildServingGraph } from '#gpu-backend/model/serving-graph.ts';
 import { createRandom } from '../data/random.ts';
@@ -16,6 +18,15 @@ import { TINY, tinyConfig, tinyWeights } from '../testing/tiny-model.ts';
 import { buildDpoGraph, buildScoreGraph } from './dpo-graph.ts';
 import { buildSftGraph } from './sft-graph.ts';
 import { loraShapes } from './training-inputs.ts';
+
+/** Training's weights are `[in, out]`. */
+const inMatMulsLayout =
+  (weights: Parameters): BaseStorage =>
+  (graph) =>
+    floatWeights((name) => {
+      const { shape, data } = weights.get(name)!;
+      return graph.once(name, () => graph.initializer(name, 'float', shape, data));
+    }, TINY);
 
 const [rows, length] = [2, 6];
 const shape = { rows, length };
@@ -182,7 +193,8 @@ test('the serving graph, fed token by token, gives the same log-probabilities as
     }),
   );
   const experts = { count: 1, modules, router: null };
-  const serving = await GraphSession.create(buildServingGraph(TINY, { base, lora: experts }), { threads: 1 });
+  const model = buildServingGraph(TINY, { base: inMatMulsLayout(base), lora: experts });
+  const serving = await GraphSession.create(model, { threads: 1 });
   const width = TINY.num_key_value_heads * headDim(TINY);
   // Position 0 of the past is a masked placeholder, because a past must not be empty.
   const past = new Map<string, number[]>();

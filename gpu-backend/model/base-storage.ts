@@ -1,0 +1,97 @@
+/**
+ * How the serving graph gets at the base's weights: floats in memory, floats that stay in their
+ * file, or quantised weights that stay in their file. Linear weights keep Hugging Face's layout
+ * `[out, in]`, which the products read as it is.
+ *
+ * A float kernel wants f32, in a layout of its own. onnxruntime makes that from the mapped file,
+ * one weight after another while it loads, and lets go of each original. Weights in F16 or BF16 are
+ * cast on the way. So nothing is held twice but a tied table, which is read as rows too: those rows
+ * come from the file, in its own type.
+ */
+import type { Graph, Value } from '../graph/graph.ts';
+import type { DType } from '../graph/onnx-format.ts';
+import { cast, gather, matmul } from '../graph/ops.ts';
+import type { DecoderConfig } from './config.ts';
+import type { BaseWeights } from './decoder.ts';
+import { quantisedTensors } from './quantise.ts';
+import { quantisedProducts } from './quantised-products.ts';
+import type { StoredBase } from './stored-base.ts';
+import type { Tensor } from './tensor.ts';
+
+/** Adds the weights to a graph as they are asked for. */
+export type BaseStorage = (graph: Graph) => BaseWeights;
+
+const TABLE = 'model.embed_tokens';
+
+/** @param weights by Hugging Face's names, linear weights as `[out, in]` */
+export function baseInMemory(weights: ReadonlyMap<string, Tensor>, config: DecoderConfig): BaseStorage {
+  return (graph) =>
+    floatWeights((name) => {
+      const tensor = weights.get(name);
+      if (tensor === undefined) throw new Error(`the serving graph needs the weight "${name}"`);
+      return graph.once(name, () => graph.initializer(name, 'float', tensor.shape, tensor.data));
+    }, config);
+}
+
+/** The session must be told the folder (`weightsFolder`). */
+export function baseInFile(base: StoredBase, config: DecoderConfig): BaseStorage {
+  return (graph) => {
+    const stored = storedTensors(graph, base);
+    const floats = floatWeights(stored, config);
+    if (base.quantised === null) return floats;
+    const { type, arithmetic } = base.quantised;
+    const products = quantisedProducts({
+      type,
+      arithmetic,
+      nibbles: (name) => {
+        const { quants } = quantisedTensors(name, [0, 0], type);
+        const [rows, blocks, bytes] = base.tensors.get(quants.name)!.shape as [number, number, number];
+        return stored(quants.name, [rows, 2 * blocks, bytes / 2]);
+      },
+      parts: (name) => {
+        const { quants, scales, minima } = quantisedTensors(name, [0, 0], type);
+        return { quants: stored(quants.name), scales: stored(scales.name), minima: stored(minima.name) };
+      },
+    });
+    const isQuantised = (module: string) => !base.tensors.has(`${module}.weight`);
+    const head = config.tie_word_embeddings ? TABLE : 'lm_head';
+    return {
+      vector: floats.vector,
+      embed: (ids) => (isQuantised(TABLE) ? products.rows(ids, `${TABLE}.weight`) : floats.embed(ids)),
+      linear: (x, module) => (isQuantised(module) ? products.linear(x, `${module}.weight`) : floats.linear(x, module)),
+      head: (hidden) => (isQuantised(head) ? products.linear(hidden, `${head}.weight`) : floats.head(hidden)),
+    };
+  };
+}
+
+/** `dims` if the bytes are to be read in another shape. */
+type Named = (name: string, dims?: number[]) => Value;
+
+/** `weights` may have any float type. What is computed is f32. */
+function floatWeights(weights: Named, config: DecoderConfig): BaseWeights {
+  const inF32 = (name: string) => {
+    const weight = weights(name);
+    return weight.graph.once(`${name} as f32`, () => cast(weight, 'float'));
+  };
+  const linear = (x: Value, module: string) => matmul(x, inF32(`${module}.weight`), { transB: true });
+  return {
+    vector: inF32,
+    embed: (ids) => cast(gather(weights(`${TABLE}.weight`), ids), 'float'),
+    linear,
+    head: (hidden) => linear(hidden, config.tie_word_embeddings ? TABLE : 'lm_head'),
+  };
+}
+
+const DTYPES: Readonly<Record<string, DType>> = { F32: 'float', F16: 'float16', BF16: 'bfloat16', U8: 'uint8' };
+
+function storedTensors(graph: Graph, { file, tensors }: StoredBase): Named {
+  return (name, dims) => {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) throw new Error(`the serving graph needs the weight "${name}"`);
+    const { dtype, shape, offset, bytes } = tensor;
+    const id = dims === undefined ? name : `${name} [${dims}]`;
+    // openStoredBase has checked the types.
+    const type = DTYPES[dtype]!;
+    return graph.once(id, () => graph.externalInitializer(id, type, dims ?? shape, { file, offset, bytes }));
+  };
+}

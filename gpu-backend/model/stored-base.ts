@@ -1,0 +1,104 @@
+/**
+ * The base's weights as model.safetensors holds them, which serving reads in place: the graph
+ * refers to tensors by their place in the file, and onnxruntime maps it. The checks here see types,
+ * names and shapes only; `finite-check.ts` sees every number.
+ */
+import { realpath } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { BundleError } from './bundle-error.ts';
+import { type DecoderConfig, weightShapes } from './config.ts';
+import type { Manifest } from './manifest.ts';
+import { openSafetensors, type SafetensorsSource } from './open-safetensors.ts';
+import { isQuantisable, quantisedTensors } from './quantise.ts';
+import { formatShape } from './tensor.ts';
+
+export type StoredTensor = {
+  dtype: string;
+  shape: number[];
+  /** Where its bytes are in the file. */
+  offset: number;
+  bytes: number;
+};
+
+export type StoredBase = {
+  /** The folder and the name in it of the file itself, not of a link to it. */
+  folder: string;
+  file: string;
+  tensors: ReadonlyMap<string, StoredTensor>;
+  /** null for floats. */
+  quantised: NonNullable<Manifest['weights']> | null;
+};
+
+/** What one tensor of model.safetensors must be. */
+export type StoredShape = { dtypes: readonly string[]; shape: number[] };
+
+const FLOATS = ['F32', 'F16', 'BF16'];
+
+/**
+ * The tensors of model.safetensors by name. In a quantised bundle, each matrix whose rows are whole
+ * blocks is three of them.
+ */
+export function storedShapes(config: DecoderConfig, { weights }: Pick<Manifest, 'weights'>): Map<string, StoredShape> {
+  const shapes = new Map<string, StoredShape>();
+  for (const [name, shape] of weightShapes(config)) {
+    if (weights === undefined || !isQuantisable(shape)) {
+      shapes.set(name, { dtypes: FLOATS, shape });
+      continue;
+    }
+    // isQuantisable says that it is a matrix.
+    const [rows, columns] = shape as [number, number];
+    for (const part of Object.values(quantisedTensors(name, [rows, columns], weights.type))) {
+      shapes.set(part.name, { dtypes: [part.dtype], shape: part.shape });
+    }
+  }
+  return shapes;
+}
+
+/**
+ * Checks that the file has exactly the wanted tensors. Throws a BundleError that names the first
+ * fault.
+ */
+export function checkStored(
+  source: Pick<SafetensorsSource, 'names' | 'info'>,
+  wanted: ReadonlyMap<string, StoredShape>,
+  file: string,
+): void {
+  const names = new Set(source.names());
+  for (const [name, { dtypes, shape }] of wanted) {
+    if (!names.has(name)) throw new BundleError(file, `tensor ${name}: missing, wanted shape ${formatShape(shape)}`);
+    const found = source.info(name);
+    if (formatShape(found.shape) !== formatShape(shape)) {
+      const message = `found shape ${formatShape(found.shape)}, wanted ${formatShape(shape)}`;
+      throw new BundleError(file, `tensor ${name}: ${message}`);
+    }
+    if (!dtypes.includes(found.dtype)) {
+      throw new BundleError(file, `tensor ${name}: found type ${found.dtype}, wanted ${dtypes.join(', ')}`);
+    }
+  }
+  for (const name of names) {
+    if (wanted.has(name)) continue;
+    const found = formatShape(source.info(name).shape);
+    throw new BundleError(file, `tensor ${name}: found shape ${found}, wanted no tensor of this name`);
+  }
+}
+
+/** Reads the header of the file at `path` and checks it. Errors name it as `file`. */
+export async function openStoredBase(
+  path: string,
+  { file, config, manifest }: { file: string; config: DecoderConfig; manifest: Manifest },
+): Promise<StoredBase> {
+  const source = await openSafetensors(path, file);
+  try {
+    checkStored(source, storedShapes(config, manifest), file);
+    const tensors = new Map(
+      source.names().map((name): [string, StoredTensor] => {
+        return [name, { ...source.info(name), offset: source.offset(name) }];
+      }),
+    );
+    // onnxruntime refuses a file that lies, through a link, outside the folder it is told.
+    const real = await realpath(path);
+    return { folder: dirname(real), file: basename(real), tensors, quantised: manifest.weights ?? null };
+  } finally {
+    await source.close();
+  }
+}

@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest';
+import { DecoderConfig } from '../model/config.ts';
+import { chooseContext } from './choose-context.ts';
+
+/** SmolLM2-135M: 30 layers of keys and values, 192 numbers each, so 46,080 bytes a token. */
+const smol = {
+  id: 'smol',
+  manifest: {},
+  config: DecoderConfig.parse({
+    model_type: 'llama',
+    vocab_size: 49_152,
+    hidden_size: 576,
+    intermediate_size: 1536,
+    num_hidden_layers: 30,
+    num_attention_heads: 9,
+    num_key_value_heads: 3,
+    max_position_embeddings: 8192,
+    rms_norm_eps: 1e-5,
+    tie_word_embeddings: true,
+    eos_token_id: 2,
+  }),
+};
+/** 134,515,008 weights, and the table of 49,152 x 576 once more, in f32. */
+const WEIGHTS = 4 * (134_515_008 + 49_152 * 576);
+const TOKEN = 46_080;
+const choose = (options: Partial<Parameters<typeof chooseContext>[1]>) =>
+  chooseContext(smol, { wanted: null, maxRows: 32, freeBytes: 64 * 2 ** 30, ...options });
+
+test('is the model’s own where memory is plenty, and says so with the numbers', () => {
+  expect(choose({})).toEqual({
+    tokens: 8192,
+    reason:
+      'smol: a context of 8192 tokens, of at most 8192. 32 full rows take 11520 MiB (45 KiB a token); ' +
+      '64915 MiB are free beside the weights',
+  });
+});
+
+test.each([
+  // Three quarters of what is left, for every row.
+  ['32 rows', { freeBytes: WEIGHTS + (32 * 1024 * TOKEN) / 0.75 }, 1024],
+  ['8 rows', { freeBytes: WEIGHTS + (32 * 1024 * TOKEN) / 0.75, maxRows: 8 }, 4096],
+  ['less than a step more', { freeBytes: WEIGHTS + (32 * 1087 * TOKEN) / 0.75 }, 1024],
+  ['hardly any memory', { freeBytes: WEIGHTS + 1000 }, 512],
+  ['less memory than the weights', { freeBytes: 1000 }, 512],
+])('is what memory allows: %s', (_, options, tokens) => {
+  expect(choose(options).tokens).toBe(tokens);
+});
+
+test('quantised weights leave more room', () => {
+  const freeBytes = 2 * 2 ** 30;
+  const int4 = { ...smol, manifest: { weights: { type: 'int4', block: 32, arithmetic: 'fast' } as const } };
+  const options = { wanted: null, maxRows: 32, freeBytes };
+  expect(chooseContext(int4, options).tokens).toBeGreaterThan(chooseContext(smol, options).tokens);
+});
+
+test('is what the operator wants, whatever memory says, but never more than the model has', () => {
+  expect(choose({ wanted: 8192, freeBytes: 0 }).tokens).toBe(8192);
+  expect(choose({ wanted: 100 }).tokens).toBe(100);
+  expect(() => choose({ wanted: 8193 })).toThrow(
+    'PLIMSOLL_CONTEXT: found 8193, wanted at most the 8192 tokens of smol',
+  );
+});
+
+test('a small model of few positions keeps them all', () => {
+  const tiny = { ...smol, config: { ...smol.config, max_position_embeddings: 96 } };
+  expect(chooseContext(tiny, { wanted: null, maxRows: 32, freeBytes: 0 }).tokens).toBe(96);
+});
