@@ -22,3 +22,13 @@ export const KnownModel = z.strictObject({
 export type KnownModel = z.infer<typeof KnownModel>;
 
 export const KNOWN_MODELS: Readonly<Record<string, KnownModel>> = z.record(z.string(), KnownModel).parse(table);
+
+/** Throws an error that lists the known models if `name` is none of them. */
+export function knownModel(name: string, models = KNOWN_MODELS): KnownModel {
+  const model = Object.hasOwn(models, name) ? models[name] : undefined;
+  if (model !== undefined) return model;
+  const known = Object.keys(models).join(', ');
+  throw new Error(
+    `"${name}" is no model that is known here; known are ${known}; any other comes as hub:<owner>/<repository>@<revision>`,
+  );
+}
