@@ -34,7 +34,7 @@ const ONLY_DEMO = { PLIMSOLL_NO_PULL: '1', PLIMSOLL_CACHE: path.join(ROOT, '.pli
 
 /**
  * Only starts the process. The stack may still fail to start, and nothing reads its stdout yet.
- * Unless `env` says otherwise, it serves only the demo, whatever models this machine has or can get.
+ * Unless `env` says otherwise, it serves only the demo, even if this machine has or can get others.
  */
 export function spawnStack(dataDir: string, env: Readonly<Record<string, string>> = {}): ChildProcess {
   return spawn(process.execPath, [path.join(ROOT, 'scripts/launch.mjs'), 'cli/main.ts', 'serve'], {

