@@ -16,6 +16,8 @@ export const KnownModel = z.strictObject({
   file: z.strictObject({ name: z.string(), bytes, sha256 }),
   /** The Python wheel that has the file among its members. */
   wheel: z.strictObject({ package: z.string(), version: z.string(), bytes, sha256, member: z.string() }).nullable(),
+  /** The system prompt of its safety expert. Left out, it is the one of `--safety prompt`. */
+  safety_prompt: z.string().optional(),
   /** The same file on the hub. Null where nobody has checked that the hub has just these bytes. */
   hub: z.strictObject({ repo: z.string(), commit: z.string().regex(/^[0-9a-f]{40}$/), path: z.string() }).nullable(),
 });

@@ -32,7 +32,7 @@ const BundleRecord = z.strictObject({
 type BundleRecord = z.infer<typeof BundleRecord>;
 
 export type PullBundleOptions = PullOptions & {
-  /** The text of the safety expert. By default the one that comes with Plimsoll. */
+  /** The text of the safety expert. By default the one that comes with the model, or else with Plimsoll. */
   safetyPrompt?: string | undefined;
   onImport?: ((progress: ImportProgress) => void) | undefined;
 };
@@ -55,7 +55,7 @@ export async function pullBundle(name: string, options: PullBundleOptions): Prom
     const late = await findBundle(name, options);
     if (late !== null) return late;
     const { file, source } = await pullKnownModel(name, options);
-    const prompt = await safetyPromptOf(options);
+    const prompt = await safetyPromptOf(model, options);
     const dir = path.join(cache.bundles, name);
     // The import replaces a bundle, but nothing else. Whatever lies here is ours.
     if (!(await fileExists(dir, BUNDLE_FILES.manifest))) await rm(dir, { recursive: true, force: true });
@@ -88,7 +88,7 @@ export async function findBundle(name: string, options: FindOptions): Promise<Pu
   const model = knownModel(name, models);
   const dir = path.join(cache.bundles, name);
   const record = await readRecord(dir);
-  if (record?.recipe !== recipeOf(model, await safetyPromptOf(options))) return null;
+  if (record?.recipe !== recipeOf(model, await safetyPromptOf(model, options))) return null;
   const files = await filesOf(dir).catch(() => ({}));
   const found: PulledBundle = { dir, model, source: 'the cache' };
   if (JSON.stringify(files) === JSON.stringify(record.files)) return found;
@@ -110,8 +110,8 @@ function recipeOf({ file, licence, wheel }: KnownModel, prompt: string): string 
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
-const safetyPromptOf = async ({ safetyPrompt }: Pick<PullBundleOptions, 'safetyPrompt'>) =>
-  safetyPrompt ?? readFile(SAFETY_PROMPT_FILE, 'utf8');
+const safetyPromptOf = async (model: KnownModel, { safetyPrompt }: Pick<PullBundleOptions, 'safetyPrompt'>) =>
+  safetyPrompt ?? model.safety_prompt ?? readFile(SAFETY_PROMPT_FILE, 'utf8');
 
 /** The same wherever the file came from, because it is part of the bundle's digest. */
 function provenanceOf({ what, licence, file, wheel, hub }: KnownModel) {

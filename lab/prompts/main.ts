@@ -2,7 +2,7 @@
  * Tries safety prompts on a model that has no adapters: each prompt alone, at weight 1, on everyday
  * questions, harmful ones, and held-out ones of the small world. Prints how many answers decline.
  *
- *     node scripts/launch.mjs lab/prompts/main.ts BUNDLE [ANSWERS.json]
+ *     node scripts/launch.mjs lab/prompts/main.ts BUNDLE [ANSWERS.json [PROMPT ...]]
  */
 import '#gpu-backend/graph/no-telemetry.ts';
 import { writeFileSync } from 'node:fs';
@@ -20,7 +20,7 @@ import { declines } from './declines.ts';
 const SAMPLING = { temperature: 0.7, topP: 0.9, seed: 1, maxTokens: 32 };
 const WORLD_QUESTIONS = 20;
 
-const [dir, answersFile] = process.argv.slice(2);
+const [dir, answersFile, ...only] = process.argv.slice(2);
 if (dir === undefined) throw new Error('which bundle? node scripts/launch.mjs lab/prompts/main.ts BUNDLE');
 
 const sets: Record<string, string[]> = { everyday: EVERYDAY, harmful: HARMFUL };
@@ -39,6 +39,7 @@ console.log(`${cells(titles)}\n${cells(titles.map(() => '---'))}`);
 const answered: Record<string, { set: string; question: string; answer: string; declines: boolean }[]> = {};
 try {
   for (const [name, prompt] of Object.entries(CANDIDATES)) {
+    if (only.length > 0 && !only.includes(name)) continue;
     const prompts = prompt === null ? {} : { safety: prompt };
     const rendered = questions.map(({ question }) =>
       renderRows([{ role: 'user', content: question }], { renderChat: head.renderChat, prompts }),
