@@ -32,7 +32,7 @@ const BundleRecord = z.strictObject({
 type BundleRecord = z.infer<typeof BundleRecord>;
 
 export type PullBundleOptions = PullOptions & {
-  /** The text of the safety expert. By default the one that comes with the model, or else with Plimsoll. */
+  /** The safety expert's text. By default the model's own, or else that of `--safety prompt`. */
   safetyPrompt?: string | undefined;
   onImport?: ((progress: ImportProgress) => void) | undefined;
 };
