@@ -21,6 +21,7 @@ import { bundlesToServe, type ServedBundle } from './local/bundles-to-serve.ts';
 import { checkStores } from './local/check-stores.ts';
 import type { EdgeReply, EdgeSettings } from './local/edge-process.ts';
 import { hints, shown } from './local/hints.ts';
+import { KNOWN_BUNDLE, knownBundle } from './local/known-bundle.ts';
 import { freePorts, isPortFree } from './local/ports.ts';
 import { loadSecrets, type Secrets } from './local/secrets.ts';
 import { readServeConfig, type ServeConfig } from './local/serve-config.ts';
@@ -44,6 +45,8 @@ const DEMO_OPERATOR_KEY = 'pk-demo-operator';
 const BACKEND_GRACE_MS = 8_000;
 const EDGE_GRACE_MS = 3_000;
 const HEALTH_TIMEOUT_MS = 10_000;
+/** How long a start waits for a bundle to load that nobody asked for. */
+const FOUND_BUNDLE_PATIENCE_MS = 60_000;
 /**
  * The first bundle stays in memory. Those beside it may be large, and loading one again takes
  * seconds.
@@ -63,6 +66,7 @@ export function serveCommand(): Command {
     .description('run all of Plimsoll on this machine: backends, edge and demo tenants')
     .option('--bundle <dir>', 'a bundle to serve, in place of PLIMSOLL_BUNDLES; give it again for more', addTo, [])
     .option('--port <n>', 'where the edge listens, in place of PORT; 0 takes any free port')
+    .option('--no-pull', 'fetch no model; serve only what is there')
     .option('--provider <name>', 'what runs the model: cpu, webgpu, cuda or auto, in place of PLIMSOLL_PROVIDER')
     .addHelpText(
       'after',
@@ -71,7 +75,10 @@ Settings come from the environment:
   PORT               where the edge listens (default 8787; 0 takes any free port)
   PLIMSOLL_BACKENDS  how many backends to run for each bundle (default 1)
   PLIMSOLL_DATA      the folder of all local state (default .plimsoll in ${INSTALLED ? 'the current folder' : 'the checkout'})
-  PLIMSOLL_BUNDLES   the bundles to serve, separated by commas (default models/demo); PLIMSOLL_BUNDLE names a single one
+  PLIMSOLL_BUNDLES   the bundles to serve, separated by commas; PLIMSOLL_BUNDLE names a single one
+                     (default models/demo, and ${KNOWN_BUNDLE} if it is in the cache or can be fetched in a minute)
+  PLIMSOLL_NO_PULL   1 fetches no model, as --no-pull
+  PLIMSOLL_CACHE     where fetched models lie (default plimsoll in the user's cache folder)
   PLIMSOLL_IDLE_UNLOAD_MINUTES
                      how long nobody must have asked a bundle before it gives its memory back; 0 means never
                      (default 0 for the first bundle, 15 for others)
@@ -79,7 +86,7 @@ Settings come from the environment:
   PLIMSOLL_NAMES     more host names to answer to, comma-separated, besides 127.0.0.1, localhost and [::1]
 docs/operations.md says more.`,
     )
-    .action(({ bundle, ...options }: { port?: string; provider?: string; bundle: string[] }) =>
+    .action(({ bundle, ...options }: { port?: string; provider?: string; bundle: string[]; pull: boolean }) =>
       serve(readServeConfig(process.env, { ...options, bundles: bundle })),
     );
 }
@@ -108,7 +115,7 @@ async function serve(config: ServeConfig): Promise<void> {
 
 /** Everything up to the `ready` line, top to bottom. */
 async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
-  const bundles = await bundlesToServe({ named: config.bundles, log });
+  const named = await bundlesToServe({ named: config.bundles, log });
   if (!(await isPortFree(config.port))) {
     throw new Error(
       `port ${config.port} is in use; choose another one, as in: ${INSTALLED ? 'npx plimsoll serve' : 'npm start --'} --port 8790`,
@@ -121,6 +128,8 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
   const secrets = await loadSecrets(path.join(config.dataDir, 'secrets'));
   checkStores(path.join(config.dataDir, 'edge'));
 
+  const found = config.bundles === null ? await stack.findBundle({ pull: config.pull }) : null;
+  const bundles = found === null ? named : await bundlesToServe({ named: null, found: [found], log });
   const served = await startBackends(stack, { bundles, config, secrets });
 
   log('starting the edge ...');
@@ -137,11 +146,25 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
   const tenants = await seedDemoTenants(url, DEMO_OPERATOR_KEY);
 
   log('asking for a first token ...');
-  for (const { id } of served) await tryRequest(url, { key: tenants[0]!.key, model: id });
+  const answering: string[] = [];
+  for (const { id, required, stop } of served) {
+    try {
+      await tryRequest(url, { key: tenants[0]!.key, model: id });
+      answering.push(id);
+    } catch (error) {
+      if (required) throw error;
+      log(`goes on without ${id}: ${(error as Error).message}`);
+      stop();
+    }
+  }
   console.log(`ready ${url}`);
-  // The first bundle is always there.
-  console.error(await hints(url, { model: served.at(-1)!.id, tenants, dataDir: config.dataDir }));
+  // The first bundle is required, so it answers.
+  const model = answering.at(-1)!;
+  const prompted = found !== null && model === KNOWN_BUNDLE;
+  console.error(await hints(url, { model, prompted, tenants, dataDir: config.dataDir }));
 }
+
+type Served = Pick<ServedBundle, 'id' | 'required'> & { urls: string[]; stop: () => void };
 
 /**
  * Starts the backends of all bundles at once, and resolves when all are ready, with the bundles in
@@ -150,30 +173,36 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
 async function startBackends(
   stack: Stack,
   { bundles, config, secrets }: { bundles: readonly ServedBundle[]; config: ServeConfig; secrets: Secrets },
-): Promise<{ id: string; urls: string[] }[]> {
+): Promise<Served[]> {
   const count = config.backends;
   const folders = bundles.map(({ dir }) => shown(dir)).join(', ');
   log(`loading ${folders}${count > 1 ? ` into ${count} backends each` : ''} ...`);
   const ports = await freePorts(bundles.length * count);
   const started = bundles.map(async (bundle, index) => {
     const byDefault = index === 0 ? IDLE_UNLOAD_MINUTES.first : IDLE_UNLOAD_MINUTES.further;
+    const dropped = new AbortController();
     const common = {
       bundle,
       idleUnloadMinutes: config.idleUnloadMinutes ?? byDefault,
       threads: config.threads,
       provider: config.provider,
       secrets,
+      dropped: dropped.signal,
     };
+    const slow = bundle.required ? undefined : setTimeout(() => dropped.abort(), FOUND_BUNDLE_PATIENCE_MS);
     const backends = ports.slice(index * count, (index + 1) * count).map((port, copy) => {
       const name = `backend-${index * count + copy + 1}`;
       return stack.addBackend({ ...common, name, port }).catch((error: Error) => {
         if (bundle.required) throw error;
-        log(`goes on without ${name}, for ${bundle.id} in ${shown(bundle.dir)}: ${error.message}`);
+        const why = dropped.signal.aborted ? 'it takes too long to load' : error.message;
+        log(`goes on without ${name}, for ${bundle.id} in ${shown(bundle.dir)}: ${why}`);
         return null;
       });
     });
-    const urls = (await Promise.all(backends)).filter((url) => url !== null);
-    return { id: bundle.id, urls };
+    const ready = (await Promise.all(backends)).filter((url) => url !== null);
+    clearTimeout(slow);
+    const urls = dropped.signal.aborted ? [] : ready;
+    return { id: bundle.id, required: bundle.required, urls, stop: () => dropped.abort() };
   });
   return (await Promise.all(started)).filter(({ urls }) => urls.length > 0);
 }
@@ -185,6 +214,7 @@ async function startBackends(
 class Stack {
   readonly #stopBackends = new AbortController();
   readonly #stopEdge = new AbortController();
+  #pulling: Promise<unknown> | undefined;
   readonly #backends: Supervised[] = [];
   #edge: Supervised | undefined;
   #lock: FolderLock | null = null;
@@ -193,6 +223,13 @@ class Stack {
   hold(dataDir: string): boolean {
     this.#lock = lockFolder(dataDir);
     return this.#lock !== null;
+  }
+
+  /** Resolves with the folder of a bundle to serve beside the demo, or null if none can be had. */
+  async findBundle({ pull }: { pull: boolean }): Promise<string | null> {
+    const found = knownBundle({ env: process.env, pull, signal: this.#stopBackends.signal, log });
+    this.#pulling = found.catch(() => undefined);
+    return found;
   }
 
   /** Resolves with the backend's URL once it answers. */
@@ -204,10 +241,12 @@ class Stack {
     threads: string;
     provider: string;
     secrets: Secrets;
+    /** Ends this backend, and leaves the others. */
+    dropped: AbortSignal;
   }): Promise<string> {
-    const { name, port, bundle, idleUnloadMinutes, threads, provider, secrets } = options;
+    const { name, port, bundle, idleUnloadMinutes, threads, provider, secrets, dropped } = options;
     const url = `http://127.0.0.1:${port}`;
-    const { signal } = this.#stopBackends;
+    const signal = AbortSignal.any([this.#stopBackends.signal, dropped]);
     const backend = supervise(name, {
       start: async () => {
         const running = await startProcess(CLI, {
@@ -271,6 +310,7 @@ class Stack {
 
   async stop(): Promise<void> {
     this.#stopBackends.abort();
+    await this.#pulling;
     await Promise.all(this.#backends.map(({ closed }) => closed));
     this.#stopEdge.abort();
     await this.#edge?.closed;

@@ -30,11 +30,16 @@ export type RunningStack = {
 
 export type StackOptions = { dataDir?: string; env?: Readonly<Record<string, string>> };
 
-/** Only starts the process. The stack may still fail to start, and nothing reads its stdout yet. */
+const ONLY_DEMO = { PLIMSOLL_NO_PULL: '1', PLIMSOLL_CACHE: path.join(ROOT, '.plimsoll/no-models') };
+
+/**
+ * Only starts the process. The stack may still fail to start, and nothing reads its stdout yet.
+ * Unless `env` says otherwise, it serves only the demo, even if this machine has or can get others.
+ */
 export function spawnStack(dataDir: string, env: Readonly<Record<string, string>> = {}): ChildProcess {
   return spawn(process.execPath, [path.join(ROOT, 'scripts/launch.mjs'), 'cli/main.ts', 'serve'], {
     cwd: ROOT,
-    env: { ...process.env, PORT: '0', PLIMSOLL_BACKENDS: '1', PLIMSOLL_DATA: dataDir, ...env },
+    env: { ...process.env, ...ONLY_DEMO, PORT: '0', PLIMSOLL_BACKENDS: '1', PLIMSOLL_DATA: dataDir, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 }

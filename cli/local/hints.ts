@@ -5,11 +5,24 @@ import { Policy } from '#policies/schema.ts';
 import { ModelList } from '#shared/api/models.ts';
 import type { DemoTenant } from '#workers/local/seed-demo-tenants.ts';
 
+/** The embedded bundle's model id. */
+const DEMO = 'plimsoll-demo';
 const DEMO_POLICIES = new URL('../../policies/demo/', import.meta.url);
 
 export async function hints(
   url: string,
-  { model, tenants, dataDir }: { model: string; tenants: readonly DemoTenant[]; dataDir: string },
+  {
+    model,
+    prompted,
+    tenants,
+    dataDir,
+  }: {
+    model: string;
+    /** Whether the safety expert of that model is only a prompt. */
+    prompted: boolean;
+    tenants: readonly DemoTenant[];
+    dataDir: string;
+  },
 ): Promise<string> {
   const listed = await fetch(`${url}/v1/models`, { headers: { authorization: `Bearer ${tenants[0]!.key}` } });
   const models = ModelList.parse(await listed.json()).data.map(({ id, plimsoll: { context_length, modes } }) => ({
@@ -34,10 +47,17 @@ ${table(keys)}
 
   Models:
 ${table(models)}
-
+${prompted ? demonstration(model, DEMO) : ''}
   Local state is in ${shown(dataDir)}; Ctrl-C stops everything.
 `;
 }
+
+/** So small a model hardly follows its prompt (docs/models.md has the counts). */
+const demonstration = (model: string, trained: string) => `
+  ${model} is a small real model, and its safety expert is the same model under a
+  system prompt, which it hardly follows. It demonstrates the machinery. It is no safety.
+  The experts of ${trained} are trained: compare.
+`;
 
 function table(rows: readonly { name: string; about: string }[]): string {
   const width = Math.max(...rows.map(({ name }) => name.length));

@@ -13,6 +13,7 @@ test('with no variables, or only empty ones, the default is the demo on port 878
     idleUnloadMinutes: null,
     threads: '0',
     provider: 'cpu',
+    pull: true,
     moreNames: [],
   };
   expect(readServeConfig({})).toEqual(demo);
@@ -45,6 +46,12 @@ test('the minutes before a bundle is unloaded may be a fraction, and 0 is not th
   expect(readServeConfig({ PLIMSOLL_IDLE_UNLOAD_MINUTES: '0' }).idleUnloadMinutes).toBe(0);
 });
 
+test('a model may be fetched, unless the option or the variable says no', () => {
+  expect(readServeConfig({ PLIMSOLL_NO_PULL: '1' }).pull).toBe(false);
+  expect(readServeConfig({ PLIMSOLL_NO_PULL: '0' }).pull).toBe(true);
+  expect(readServeConfig({ PLIMSOLL_NO_PULL: '0' }, { pull: false }).pull).toBe(false);
+});
+
 test('host names are split at commas and lower-cased', () => {
   expect(readServeConfig({ PLIMSOLL_NAMES: 'Plimsoll.test, my-laptop' }).moreNames).toEqual([
     'plimsoll.test',
@@ -55,6 +62,7 @@ test('host names are split at commas and lower-cased', () => {
 test.each([
   ['PLIMSOLL_NAMES', 'http://plimsoll.test'],
   ['PLIMSOLL_NAMES', 'plimsoll.test:8787'],
+  ['PLIMSOLL_NO_PULL', 'yes'],
   ['PORT', 'http'],
   ['PORT', '65536'],
   ['PORT', '-1'],

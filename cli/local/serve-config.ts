@@ -33,6 +33,10 @@ const Environment = z.object({
     .optional(),
   PLIMSOLL_THREADS: z.string().optional(),
   PLIMSOLL_PROVIDER: ProviderChoice.default('cpu'),
+  PLIMSOLL_NO_PULL: z
+    .enum(['0', '1'], '1 fetches no model, 0 (the default) may fetch one')
+    .default('0')
+    .transform((value) => value === '1'),
   PLIMSOLL_NAMES: z
     .string()
     .default('')
@@ -63,6 +67,8 @@ export type ServeConfig = {
   threads: string;
   /** What runs the models of all backends. */
   provider: ProviderChoice;
+  /** Whether a start that names no bundle may fetch a model. */
+  pull: boolean;
 };
 
 /** Reads the settings. An option overrides the environment. */
@@ -72,7 +78,8 @@ export function readServeConfig(
     port,
     provider,
     bundles = [],
-  }: { port?: string | undefined; provider?: string | undefined; bundles?: readonly string[] } = {},
+    pull = true,
+  }: { port?: string | undefined; provider?: string | undefined; bundles?: readonly string[]; pull?: boolean } = {},
 ): ServeConfig {
   // An empty variable counts as not set.
   const given = Object.fromEntries(
@@ -89,7 +96,7 @@ export function readServeConfig(
     throw new Error(parsed.error.issues.map(({ path, message }) => `${nameOf(path[0])}: ${message}`).join('\n'));
   }
   const { PORT, PLIMSOLL_BACKENDS, PLIMSOLL_DATA, PLIMSOLL_THREADS, PLIMSOLL_PROVIDER, PLIMSOLL_NAMES } = parsed.data;
-  const { PLIMSOLL_BUNDLE, PLIMSOLL_BUNDLES, PLIMSOLL_IDLE_UNLOAD_MINUTES } = parsed.data;
+  const { PLIMSOLL_BUNDLE, PLIMSOLL_BUNDLES, PLIMSOLL_IDLE_UNLOAD_MINUTES, PLIMSOLL_NO_PULL } = parsed.data;
   if (PLIMSOLL_BUNDLE !== undefined && PLIMSOLL_BUNDLES !== undefined) {
     throw new Error('PLIMSOLL_BUNDLES: found it beside PLIMSOLL_BUNDLE, wanted only one of the two');
   }
@@ -107,5 +114,6 @@ export function readServeConfig(
     moreNames: PLIMSOLL_NAMES,
     threads: PLIMSOLL_THREADS ?? String(share),
     provider: PLIMSOLL_PROVIDER,
+    pull: pull && !PLIMSOLL_NO_PULL,
   };
 }

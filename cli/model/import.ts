@@ -3,11 +3,12 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { ExpertSource } from '#gpu-backend/import/expert-source.ts';
-import { type ImportProgress, importModel } from '#gpu-backend/import/import-model.ts';
+import { importModel } from '#gpu-backend/import/import-model.ts';
 import { SAFETY_PROMPT_FILE } from '#gpu-backend/import/safety-prompt.ts';
 import { WEIGHTS, type Weights } from '#gpu-backend/import/weight-plan.ts';
 import { StoppedBySignal } from '#training/run/stopped-by-signal.ts';
-import { byteProgress, megabytes } from '../options/byte-progress.ts';
+import { megabytes } from '../options/byte-progress.ts';
+import { importProgress } from '../options/import-progress.ts';
 import { whyNot } from '../options/why-not.ts';
 
 type Flags = {
@@ -65,7 +66,7 @@ async function run(source: string, flags: Flags): Promise<void> {
   const stop = new AbortController();
   const onSignal = () => stop.abort(new StoppedBySignal(`stopped; the same command goes on from ${out}.partial`));
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
-  const show = progressOf();
+  const show = importProgress();
   try {
     const { digest, bytes } = await importModel({
       ...rest,
@@ -128,27 +129,4 @@ function idOf(out: string): string {
   const name = path.basename(path.resolve(out));
   if (!ID.test(name)) throw new Error(`--id: ${JSON.stringify(name)} is no model id; give one, such as --id my-model`);
   return name;
-}
-
-const LABELS = { hash: 'reading', write: 'writing' };
-
-/** One bar for each stage, one after the other. */
-function progressOf() {
-  let bar: ReturnType<typeof byteProgress> | undefined;
-  let current: ImportProgress['stage'] | undefined;
-  return {
-    update({ stage, done, total }: ImportProgress): void {
-      if (stage !== current) {
-        bar?.done();
-        bar = stage === 'check' ? undefined : byteProgress(LABELS[stage], total);
-        if (stage === 'check') console.error('checking the finished bundle');
-        current = stage;
-      }
-      bar?.onBytes(done);
-    },
-    stop(): void {
-      bar?.done();
-      bar = undefined;
-    },
-  };
 }

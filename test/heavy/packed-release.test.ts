@@ -33,6 +33,7 @@ function environment(): NodeJS.ProcessEnv {
     ...Object.fromEntries(inherited),
     HOME: path.join(folder, 'home'),
     PORT: '0',
+    PLIMSOLL_NO_PULL: '1',
     npm_config_cache: cache,
     npm_config_userconfig: path.join(homedir(), '.npmrc'),
     ...(registry !== undefined && { npm_config_registry: registry }),

@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-const launch = ['scripts/launch.mjs', 'cli/main.ts', 'model', 'pull', 'smollm2-135m-instruct'];
+const launch = ['scripts/launch.mjs', 'cli/main.ts', 'model', 'pull', 'smollm2-135m-instruct', '--no-import'];
 const pull = (cache: string, env: Record<string, string> = {}) =>
   promisify(execFile)(process.execPath, launch, {
     cwd: ROOT,
@@ -44,6 +44,23 @@ test('two processes that pull into an empty cache get one file, and the next nee
   expect((await readdir(path.dirname(file))).toSorted()).toEqual([sha256, `${sha256}.json`]);
   const offline = { PIP_INDEX_URL: 'http://127.0.0.1:1/simple' };
   expect((await pull(cache, offline)).stdout).toContain('from the cache');
+});
+
+test('without --no-import it makes a bundle, once', async ({ skip }) => {
+  if (missing !== undefined) return skip(missing);
+  const cache = path.join(dir, 'empty');
+  const whole = launch.slice(0, -1);
+  const env = { ...process.env, PLIMSOLL_CACHE: cache };
+  const make = () => promisify(execFile)(process.execPath, whole, { cwd: ROOT, env });
+  const bundle = path.join(cache, 'bundles/smollm2-135m-instruct');
+  for (let times = 0; times < 2; times++) {
+    const { stdout } = await make();
+    expect(stdout).toContain(`smollm2-135m-instruct: ${bundle}\n`);
+    expect(stdout).toContain(`npx plimsoll serve --bundle ${bundle}\n`);
+  }
+  const check = ['scripts/launch.mjs', 'cli/main.ts', 'model', 'check', bundle];
+  const { stdout } = await promisify(execFile)(process.execPath, check, { cwd: ROOT });
+  expect(stdout).toMatch(/^licence +Apache-2\.0$/m);
 });
 
 test('offline and with an empty cache, the command fails with one line', async () => {
