@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { describeBundle } from '#gpu-backend/import/describe-bundle.ts';
 import { selfTest } from '#gpu-backend/import/self-test.ts';
-import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
+import { openBundle, type ServedBundle } from '#gpu-backend/model/load-bundle.ts';
 import { measureQuality, QUALITY_ROWS, type QualityModel } from '#gpu-backend/quality/measure-quality.ts';
 import { inBundle } from '../options/bundle-folder.ts';
 import { whyNot } from '../options/why-not.ts';
@@ -29,7 +29,7 @@ export const check = () =>
         });
       });
       await inBundle(dir, async () => {
-        const bundle = await loadBundle(dir);
+        const bundle = await openBundle(dir);
         for (const [label, text] of await describeBundle(dir, bundle)) print(label, text);
         for (const { source, promptTokens, likeliest } of run ? await selfTest(bundle) : []) {
           print('self-test', `${source}: after ${promptTokens} tokens says ${JSON.stringify(likeliest)}`);
@@ -38,10 +38,10 @@ export const check = () =>
       });
     });
 
-async function showQuality(bundle: Bundle, against: string | undefined): Promise<void> {
-  const other = against === undefined ? undefined : await inBundle(against, () => loadBundle(against));
+async function showQuality(bundle: ServedBundle, against: string | undefined): Promise<void> {
+  const other = against === undefined ? undefined : await inBundle(against, () => openBundle(against));
   const open: OnnxExperts[] = [];
-  const load = async (head: Bundle): Promise<QualityModel> => {
+  const load = async (head: ServedBundle): Promise<QualityModel> => {
     const experts = await OnnxExperts.create(head);
     open.push(experts);
     return { head, experts };

@@ -155,7 +155,7 @@ export const dequantiseQ6_K: Dequantise = (bytes, blocks) => {
 };
 
 /** The f16 at one place of every block. */
-function halves(bytes: Uint8Array, { at, stride, blocks }: { at: number; stride: number; blocks: number }) {
+export function halves(bytes: Uint8Array, { at, stride, blocks }: { at: number; stride: number; blocks: number }) {
   const found = new Uint16Array(blocks);
   for (let block = 0; block < blocks; block++) {
     const begin = block * stride + at;
@@ -164,7 +164,8 @@ function halves(bytes: Uint8Array, { at, stride, blocks }: { at: number; stride:
   return decodeHalf(found);
 }
 
-const word = (bytes: Uint8Array, at: number) =>
+/** A little-endian word of 32 bits, signed. */
+export const word = (bytes: Uint8Array, at: number) =>
   bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
 
 const signed = (byte: number) => (byte << 24) >> 24;
@@ -174,12 +175,12 @@ const signed = (byte: number) => (byte << 24) >> 24;
  * six bits of the first eight bytes. Those of groups 4 to 7 have their lower four bits in the last
  * four bytes, and their upper two in the upper two bits of the first eight.
  */
-function scaleOf(bytes: Uint8Array, at: number, group: number): number {
+export function scaleOf(bytes: Uint8Array, at: number, group: number): number {
   if (group < 4) return bytes[at + group]! & 63;
   return (bytes[at + group + 4]! & 15) | ((bytes[at + group - 4]! >> 6) << 4);
 }
 
-function minOf(bytes: Uint8Array, at: number, group: number): number {
+export function minOf(bytes: Uint8Array, at: number, group: number): number {
   if (group < 4) return bytes[at + group + 4]! & 63;
   return (bytes[at + group + 4]! >> 4) | ((bytes[at + group]! >> 6) << 4);
 }

@@ -3,6 +3,7 @@
  * shapes and types alone, so a source that does not fit is refused before any weight is read.
  */
 
+import { ownBlocks } from '#gpu-backend/gguf/own-blocks.ts';
 import { assertFinite } from '#gpu-backend/model/assert-finite.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
 import { type DecoderConfig, weightShapes } from '#gpu-backend/model/config.ts';
@@ -112,13 +113,25 @@ function asFloat(source: TensorSource, name: string, type: 'f16' | 'f32'): Plann
 }
 
 function quantised(source: TensorSource, name: string, type: 'int8' | 'int4'): PlannedWeight {
-  const [rows, columns] = source.info(name).shape as [number, number];
+  const { dtype, shape } = source.info(name);
+  // The caller knows that it is a matrix.
+  const [rows, columns] = shape as [number, number];
   const parts = quantisedTensors(name, [rows, columns], type);
+  const own = ownBlocks(dtype, type);
+  const matrix = async () => {
+    if (own === undefined) return quantise(await readFinite(source, name), type);
+    const found = own(await source.readBytes(name), rows * columns);
+    const key = `tensor ${name}`;
+    for (const { buffer } of [found.scales, found.minima]) {
+      assertFinite(new Uint8Array(buffer), 'F32', { file: source.file, key });
+    }
+    return found;
+  };
   return {
     name,
     outputs: [parts.quants, parts.scales, parts.minima],
     encode: async () => {
-      const { quants, scales, minima } = quantise(await readFinite(source, name), type);
+      const { quants, scales, minima } = await matrix();
       return [quants, new Uint8Array(scales.buffer), new Uint8Array(minima.buffer)];
     },
   };
