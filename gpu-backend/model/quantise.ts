@@ -23,11 +23,11 @@ export type QuantisedMatrix = {
    * `[rows, columns / 32, 32 or 16]`, row-major. In int4 a byte holds two neighbours, the first in
    * the lower half.
    */
-  quants: Uint8Array;
+  quants: Uint8Array<ArrayBuffer>;
   /** `[rows, columns / 32]` */
-  scales: Float32Array;
+  scales: Float32Array<ArrayBuffer>;
   /** `[rows, columns / 32]`: the weight where the quant is 0. */
-  minima: Float32Array;
+  minima: Float32Array<ArrayBuffer>;
 };
 
 /** Whether a tensor of this shape can be quantised: a matrix whose rows are whole blocks. */
