@@ -7,12 +7,12 @@
  * import that ends before that leaves `<out>.partial`, and the same import goes on from there.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { BUNDLE_FILES, GENERATION_CONFIG } from '#gpu-backend/model/bundle-files.ts';
 import { diskFull } from '#gpu-backend/model/disk-full.ts';
+import { fileChunks } from '#gpu-backend/model/file-chunks.ts';
 import { loadBundleHead, loadExpertsAndRouters } from '#gpu-backend/model/load-bundle.ts';
 import { BUNDLE_FORMAT, type ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import { verifyBundle } from '#gpu-backend/model/verify-bundle.ts';
@@ -189,7 +189,7 @@ async function hashFiles(
   let done = 0;
   for (const [i, { name, path }] of files.entries()) {
     const hash = createHash('sha256');
-    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    for await (const chunk of fileChunks(path)) {
       signal?.throwIfAborted();
       hash.update(chunk);
       done += chunk.length;
