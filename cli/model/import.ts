@@ -7,9 +7,9 @@ import { importModel } from '#gpu-backend/import/import-model.ts';
 import { hasOwnExperts } from '#gpu-backend/import/midpo-source.ts';
 import { SAFETY_PROMPT_FILE } from '#gpu-backend/import/safety-prompt.ts';
 import { WEIGHTS, type Weights } from '#gpu-backend/import/weight-plan.ts';
-import { StoppedBySignal } from '#training/run/stopped-by-signal.ts';
 import { megabytes } from '../options/byte-progress.ts';
 import { importProgress } from '../options/import-progress.ts';
+import { untilSignal } from '../options/until-signal.ts';
 import { whyNot } from '../options/why-not.ts';
 
 type Flags = {
@@ -68,12 +68,9 @@ async function run(source: string, flags: Flags): Promise<void> {
   if (rest.arithmetic !== undefined && rest.weights !== 'int8' && rest.weights !== 'int4') {
     throw new Error('--arithmetic is for quantised weights: give --weights int8 or int4 too, or leave it out');
   }
-  const stop = new AbortController();
-  const onSignal = () => stop.abort(new StoppedBySignal(`stopped; the same command goes on from ${out}.partial`));
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   const show = importProgress();
   try {
-    const { digest, bytes } = await importModel({
+    const options = {
       ...rest,
       ...{ source, out, id, routers: router },
       ...(safety !== undefined && {
@@ -84,14 +81,15 @@ async function run(source: string, flags: Flags): Promise<void> {
       }),
       ...(chatTemplate !== undefined && { chatTemplate: await readWords('--chat-template', chatTemplate) }),
       onProgress: show.update,
-      signal: stop.signal,
-    });
+    };
+    const { digest, bytes } = await untilSignal(`stopped; the same command goes on from ${out}.partial`, (signal) =>
+      importModel({ ...options, signal }),
+    );
     show.stop();
     console.log(`${out} holds the model ${id}, ${megabytes(bytes)} MB of weights, digest ${digest}`);
     console.log(`serve it: PLIMSOLL_BUNDLE=${out} npm start`);
   } finally {
     show.stop();
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
 }
 
