@@ -1,4 +1,7 @@
-/** Whole imports onto a disk that is too small, or gets full: a small one in memory, where we may mount it. */
+/**
+ * Whole imports onto a disk that is too small, or gets full: a small one in memory, where we may
+ * mount it.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { rm, rmdir } from 'node:fs/promises';

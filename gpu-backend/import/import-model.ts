@@ -49,7 +49,7 @@ export type ImportOptions = {
   out: string;
   /** The model id that clients use. */
   id: string;
-  /** Without them, the source must hold two experts and a router of its own, as MidPO's code saves. */
+  /** Without them, the source must hold experts and a router of its own, as MidPO's code saves. */
   experts?: Record<ExpertRole, ExpertSource> | undefined;
   /** A bundle with learned routers, a folder with their files, or router.pth as safetensors. */
   routers?: string | undefined;

@@ -1,4 +1,4 @@
-/** Checkpoints that hold their own experts and router, and routers that come alone: see read-midpo.ts. */
+/** Checkpoints with experts and a router of their own, and routers alone: see read-midpo.ts. */
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
@@ -45,7 +45,7 @@ export function withoutExperts(source: TensorSource): TensorSource {
   };
 }
 
-/** Writes both experts and the router to their places in a bundle. Experts are named by their roles. */
+/** Writes both experts, named by their roles, and the router to their places in a bundle. */
 export async function writeOwnExperts(folder: string, source: TensorSource, config: DecoderConfig): Promise<void> {
   const { experts, router } = await readMidpo(source, config);
   for (const expert of experts) await writeAdapter(folder, expert, { config, dtype: 'f32' });

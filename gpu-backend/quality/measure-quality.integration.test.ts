@@ -1,4 +1,4 @@
-/** Perplexity and divergence on tiny bundles, against the slow decoder and sums written out in full. */
+/** Perplexity and divergence on tiny bundles, against the slow decoder and plain sums. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

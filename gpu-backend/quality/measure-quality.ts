@@ -1,6 +1,6 @@
 /**
- * How well a model predicts fixed texts, and how far it is from another form of the same model, such
- * as the one in f32. Each text is read as an answer: after its question, in the chat template, each
+ * How well a model predicts fixed texts, and how far it is from another form of the same model,
+ * such as the one in f32. Each text is read as an answer: after its question, in the chat template, each
  * expert under its own prompt if it has one. So these are the distributions that clients get.
  *
  * The engine gives one row a step, so this feeds one token at a time. All texts and both experts
@@ -28,7 +28,7 @@ export type QualityRow = (typeof QUALITY_ROWS)[number];
 export type QualityFigures = {
   /** exp of the mean of -log p over the texts' tokens. */
   perplexity: number;
-  /** The mean of KL(p_against || p) in nats a token, over the same tokens. null without `against`. */
+  /** The mean of KL(p_against || p) in nats a token. null without `against`. */
   kl: number | null;
 };
 
@@ -51,7 +51,7 @@ const ROLES = ['safety', 'helpfulness'] as const satisfies ExpertRole[];
 const MIXING = { weight: 0.5, rule: 'geometric' } as const;
 
 /**
- * Takes as many steps as the longest text has tokens. A text that is longer than the context is cut.
+ * Takes as many steps as the longest text has tokens. A text longer than the context is cut.
  * Throws a BundleError if `against` reads other tokens, if a text has no room in the context, or if
  * a row of logits is no distribution.
  */

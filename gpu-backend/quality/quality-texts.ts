@@ -1,6 +1,6 @@
 /**
  * The fixed texts that `plimsoll model check --quality` reads, as answers to questions: prose, a
- * list, code and a dialogue. They were written for this, so no older model has been trained on them.
+ * list, code and a dialogue. They were written for this, so no older model was trained on them.
  * Two figures can be compared only if the texts stay as they are.
  */
 export type QualityText = { question: string; answer: string };

@@ -33,7 +33,7 @@ export function importBench(name: string) {
         helpfulness: { adapter: join(dir, 'experts/helpfulness') },
       };
     },
-    /** Imports with the base as both experts, unless told otherwise (undefined: the model's own). Returns the new folder. */
+    /** Imports with the base as both experts, unless told otherwise. Returns the new folder. */
     async imported(source: string, options: Partial<ImportOptions> = {}): Promise<string> {
       const out = place();
       await importModel({ source, out, id: 'm', experts: { safety: {}, helpfulness: {} }, ...options });
