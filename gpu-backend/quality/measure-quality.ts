@@ -1,7 +1,7 @@
 /**
  * How well a model predicts fixed texts, and how far it is from another form of the same model,
- * such as the one in f32. Each text is read as an answer: after its question, in the chat template, each
- * expert under its own prompt if it has one. So these are the distributions that clients get.
+ * such as the one in f32. Each text is read as an answer: after its question, in the chat template,
+ * each expert under its own prompt if it has one. So these are the distributions that clients get.
  *
  * The engine gives one row a step, so this feeds one token at a time. All texts and both experts
  * run together, which costs little more than one of them.
