@@ -25,7 +25,7 @@ export type QualityModel = {
 export const QUALITY_ROWS = ['safety', 'helpfulness', 'mixture'] as const;
 export type QualityRow = (typeof QUALITY_ROWS)[number];
 
-export type QualityFigures = {
+type QualityFigures = {
   /** exp of the mean of -log p over the texts' tokens. */
   perplexity: number;
   /** The mean of KL(p_against || p) in nats a token. null without `against`. */
