@@ -6,7 +6,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { base, modelTensors } from '#gpu-backend/import/testing/make-midpo.ts';
 import { ggufModel, tinyModel, writeHuggingFaceFolder } from '#gpu-backend/import/testing/make-sources.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 
@@ -16,17 +18,22 @@ beforeAll(async () => {
   const parts = tinyModel({ max_position_embeddings: 4096 });
   await writeFile(path.join(folder, 'tiny.gguf'), ggufModel(parts, { type: 'Q8_0' }));
   await writeHuggingFaceFolder(path.join(folder, 'tiny'), parts, { dtype: 'BF16' });
+  await writeHuggingFaceFolder(path.join(folder, 'midpo'), { ...base, weights: modelTensors() });
   await writeBundle(path.join(folder, 'bundle'), parts, { dtype: 'f32' });
   await writeFile(path.join(folder, 'careful.txt'), 'Be careful.');
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function plimsoll(...args: string[]) {
-  const child = spawn(process.execPath, [path.join(import.meta.dirname, '../main.ts'), 'model', ...args], {
+const start = (...args: string[]) =>
+  spawn(process.execPath, [path.join(import.meta.dirname, '../main.ts'), 'model', ...args], {
     cwd: folder,
     env: { PATH: process.env.PATH, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+
+const plimsoll = (...args: string[]) => ended(start(...args));
+
+async function ended(child: ReturnType<typeof start>) {
   const [stdout, stderr, [code]] = await Promise.all([
     textOf(child.stdout),
     textOf(child.stderr),
@@ -60,6 +67,62 @@ test('a folder, an adapter and a prompt for one expert, an adapter for the other
   expect(stdout).toMatch(
     /^expert +safety: safety, rank 4 on down_proj, alpha 8, [\d,]+ parameters, a system prompt of 11 .*"Be careful."$/m,
   );
+});
+
+test('a model with two experts and a router of its own needs no options, and offers the mode of its layers', async () => {
+  const { code, stderr } = await plimsoll('import', 'midpo', '--out', 'own');
+  expect([code, stderr]).toEqual([0, expect.stringContaining('checking the finished bundle')]);
+  const { stdout } = await plimsoll('check', 'own');
+  expect(stdout).toMatch(/^expert +safety: safety, rank 4 on down_proj, alpha 8, /m);
+  expect(stdout).toMatch(/^router +layers: faithful$/m);
+  expect(stdout).toMatch(/^modes +logits, layers$/m);
+  expect(stdout).toMatch(/^self-test +layers: after \d+ tokens says "/m);
+  const refused = await plimsoll('import', 'midpo', '--safety', 'base', '--out', 'other');
+  expect(refused.stderr).toMatch(/^plimsoll: midpo: found two experts and a router in the model itself, wanted no/m);
+});
+
+test('Ctrl-C ends with 130 and leaves no half bundle, and the same command goes on from there', async () => {
+  // So many tensors that there is time between the first and the last.
+  const parts = tinyModel({ num_hidden_layers: 300, max_position_embeddings: 4096 });
+  await writeHuggingFaceFolder(path.join(folder, 'deep'), parts);
+  const command = ['import', 'deep', '--safety', 'base', '--out', 'stopped'];
+  const journal = path.join(folder, 'stopped.partial/import.jsonl');
+  const child = start(...command);
+  const end = ended(child);
+  while (child.exitCode === null && !existsSync(journal)) await setTimeout(5);
+  child.kill('SIGINT');
+  const { code, stdout, stderr } = await end;
+  expect([code, stdout]).toEqual([130, '']);
+  expect(stderr).toMatch(/^plimsoll: stopped; the same command goes on from stopped\.partial$/m);
+  expect(existsSync(path.join(folder, 'stopped'))).toBe(false);
+  expect(existsSync(journal)).toBe(true);
+
+  const next = await plimsoll(...command);
+  expect([next.code, next.stdout]).toEqual([0, expect.stringMatching(/^stopped holds the model stopped, /)]);
+  expect(existsSync(path.join(folder, 'stopped.partial'))).toBe(false);
+  const digest = (text: string) => / digest ([0-9a-f]{64})$/m.exec(text)?.[1];
+  const through = await plimsoll(...command.with(-1, 'through'), '--id', 'stopped');
+  expect(digest(next.stdout)).toBe(digest(through.stdout));
+});
+
+test('check shows how well a bundle predicts texts, and how far it is from another', async () => {
+  // The texts are cut to the context, which saves time.
+  await writeHuggingFaceFolder(path.join(folder, 'short'), tinyModel({ max_position_embeddings: 128 }));
+  for (const [out, ...weights] of [['whole'], ['small', '--weights', 'int4']]) {
+    expect((await plimsoll('import', 'short', '--safety', 'base', ...weights, '--out', out!)).code).toBe(0);
+  }
+  const { code, stdout } = await plimsoll('check', 'small', '--no-run', '--quality', '--against', 'whole');
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^weights +int4 in blocks of 32, exact arithmetic, [\d.]+ MB on disk, [\d.]+ MB in memory$/m);
+  for (const row of ['safety', 'helpfulness', 'mixture']) {
+    const line = new RegExp(
+      `^quality +${row}: perplexity [\\d.]+ over \\d+ tokens, 0\\.\\d+ nats a token from whole$`,
+      'm',
+    );
+    expect(stdout).toMatch(line);
+  }
+  const alone = await plimsoll('check', 'small', '--no-run', '--against', 'whole');
+  expect([alone.code, alone.stderr]).toEqual([1, 'plimsoll: --against is for --quality: give that too\n']);
 });
 
 test.each<[args: string[], message: RegExp]>([

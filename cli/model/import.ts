@@ -4,11 +4,12 @@ import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { ExpertSource } from '#gpu-backend/import/expert-source.ts';
 import { importModel } from '#gpu-backend/import/import-model.ts';
+import { hasOwnExperts } from '#gpu-backend/import/midpo-source.ts';
 import { SAFETY_PROMPT_FILE } from '#gpu-backend/import/safety-prompt.ts';
 import { WEIGHTS, type Weights } from '#gpu-backend/import/weight-plan.ts';
-import { StoppedBySignal } from '#training/run/stopped-by-signal.ts';
 import { megabytes } from '../options/byte-progress.ts';
 import { importProgress } from '../options/import-progress.ts';
+import { untilSignal } from '../options/until-signal.ts';
 import { whyNot } from '../options/why-not.ts';
 
 type Flags = {
@@ -40,7 +41,10 @@ export const importCommand = () =>
       both,
     )
     .addOption(new Option('--helpfulness <expert>', 'the helpfulness expert, likewise (default: base)').argParser(both))
-    .option('--router <folder>', 'learned routers: a bundle that has some, or a folder with their files')
+    .option(
+      '--router <path>',
+      "learned routers: a bundle that has some, a folder with their files, or MidPO's router.pth as safetensors",
+    )
     .addOption(
       new Option('--weights <type>', 'by default as in the file, and f32 if that is quantised').choices(WEIGHTS),
     )
@@ -58,33 +62,34 @@ export const importCommand = () =>
     .action(run);
 
 async function run(source: string, flags: Flags): Promise<void> {
-  const { safety, helpfulness = ['base'], router, chatTemplate, out, id = idOf(out), ...rest } = flags;
-  if (safety === undefined) throw new Error(needsSafety(source, out));
+  const { safety, helpfulness, router, chatTemplate, out, id = idOf(out), ...rest } = flags;
+  const own = safety === undefined && helpfulness === undefined && (await hasOwnExperts(source));
+  if (safety === undefined && !own) throw new Error(needsSafety(source, out));
   if (rest.arithmetic !== undefined && rest.weights !== 'int8' && rest.weights !== 'int4') {
     throw new Error('--arithmetic is for quantised weights: give --weights int8 or int4 too, or leave it out');
   }
-  const stop = new AbortController();
-  const onSignal = () => stop.abort(new StoppedBySignal(`stopped; the same command goes on from ${out}.partial`));
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   const show = importProgress();
   try {
-    const { digest, bytes } = await importModel({
+    const options = {
       ...rest,
       ...{ source, out, id, routers: router },
-      experts: {
-        safety: await expertOf('--safety', safety),
-        helpfulness: await expertOf('--helpfulness', helpfulness),
-      },
+      ...(safety !== undefined && {
+        experts: {
+          safety: await expertOf('--safety', safety),
+          helpfulness: await expertOf('--helpfulness', helpfulness ?? ['base']),
+        },
+      }),
       ...(chatTemplate !== undefined && { chatTemplate: await readWords('--chat-template', chatTemplate) }),
       onProgress: show.update,
-      signal: stop.signal,
-    });
+    };
+    const { digest, bytes } = await untilSignal(`stopped; the same command goes on from ${out}.partial`, (signal) =>
+      importModel({ ...options, signal }),
+    );
     show.stop();
     console.log(`${out} holds the model ${id}, ${megabytes(bytes)} MB of weights, digest ${digest}`);
     console.log(`serve it: PLIMSOLL_BUNDLE=${out} npm start`);
   } finally {
     show.stop();
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
 }
 

@@ -4,6 +4,7 @@
  * tensor that has no counterpart, such as `rope_freqs.weight`: leaving it out would change what the
  * decoder computes.
  */
+import type { BufferPool } from '#gpu-backend/model/buffer-pool.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
 import { noSuchTensor, type TensorInfo, type TensorSource } from '#gpu-backend/model/tensor-source.ts';
 import type { GgufSource } from './open-gguf.ts';
@@ -88,22 +89,22 @@ class GgufAsHuggingFace implements TensorSource {
     return this.#gguf.info(this.#place(name).name);
   }
 
-  async read(name: string): Promise<Float32Array> {
+  async read(name: string, pool?: BufferPool): Promise<Float32Array<ArrayBuffer>> {
     const place = this.#place(name);
-    return this.#inOrder(place, await this.#gguf.read(place.name));
+    return this.#inOrder(place, await this.#gguf.read(place.name, pool));
   }
 
   /** A row is whole blocks, so the bytes of rows change places as their numbers do. */
-  async readBytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
+  async readBytes(name: string, pool?: BufferPool): Promise<Uint8Array<ArrayBuffer>> {
     const place = this.#place(name);
-    return this.#inOrder(place, await this.#gguf.readBytes(place.name));
+    return this.#inOrder(place, await this.#gguf.readBytes(place.name, pool));
   }
 
   close(): Promise<void> {
     return this.#gguf.close();
   }
 
-  #inOrder<Rows extends Float32Array | Uint8Array>({ name, heads }: Place, data: Rows): Rows {
+  #inOrder<Rows extends Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>>({ name, heads }: Place, data: Rows): Rows {
     if (heads === undefined) return data;
     const [rows] = this.#gguf.info(name).shape;
     // asHuggingFace has checked that there are rows.

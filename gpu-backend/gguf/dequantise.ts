@@ -6,14 +6,19 @@
  */
 import { decodeHalf } from '#gpu-backend/model/half.ts';
 
-type Dequantise = (bytes: Uint8Array, blocks: number) => Float32Array;
+/** `allocate` returns an array for all weights, if not a new one. */
+type Dequantise = (
+  bytes: Uint8Array,
+  blocks: number,
+  allocate?: () => Float32Array<ArrayBuffer>,
+) => Float32Array<ArrayBuffer>;
 
 const SMALL = 32;
 const SUPER = 256;
 
 /** `{f16 d; u8 qs[16]}`: w = d (q - 8). Byte j holds weight j below and weight j + 16 above. */
-export const dequantiseQ4_0: Dequantise = (bytes, blocks) => {
-  const out = new Float32Array(blocks * SMALL);
+export const dequantiseQ4_0: Dequantise = (bytes, blocks, allocate) => {
+  const out = allocate?.() ?? new Float32Array(blocks * SMALL);
   const d = halves(bytes, { at: 0, stride: 18, blocks });
   for (let block = 0; block < blocks; block++) {
     const [scale, qs, y] = [d[block]!, block * 18 + 2, block * SMALL];
@@ -27,8 +32,8 @@ export const dequantiseQ4_0: Dequantise = (bytes, blocks) => {
 };
 
 /** `{f16 d; f16 m; u8 qs[16]}`: w = d q + m. */
-export const dequantiseQ4_1: Dequantise = (bytes, blocks) => {
-  const out = new Float32Array(blocks * SMALL);
+export const dequantiseQ4_1: Dequantise = (bytes, blocks, allocate) => {
+  const out = allocate?.() ?? new Float32Array(blocks * SMALL);
   const d = halves(bytes, { at: 0, stride: 20, blocks });
   const m = halves(bytes, { at: 2, stride: 20, blocks });
   for (let block = 0; block < blocks; block++) {
@@ -43,8 +48,8 @@ export const dequantiseQ4_1: Dequantise = (bytes, blocks) => {
 };
 
 /** `{f16 d; u32 qh; u8 qs[16]}`: w = d (q - 16). Bit i of qh is the fifth bit of weight i. */
-export const dequantiseQ5_0: Dequantise = (bytes, blocks) => {
-  const out = new Float32Array(blocks * SMALL);
+export const dequantiseQ5_0: Dequantise = (bytes, blocks, allocate) => {
+  const out = allocate?.() ?? new Float32Array(blocks * SMALL);
   const d = halves(bytes, { at: 0, stride: 22, blocks });
   for (let block = 0; block < blocks; block++) {
     const [scale, qs, y] = [d[block]!, block * 22 + 6, block * SMALL];
@@ -59,8 +64,8 @@ export const dequantiseQ5_0: Dequantise = (bytes, blocks) => {
 };
 
 /** `{f16 d; f16 m; u32 qh; u8 qs[16]}`: w = d q + m. */
-export const dequantiseQ5_1: Dequantise = (bytes, blocks) => {
-  const out = new Float32Array(blocks * SMALL);
+export const dequantiseQ5_1: Dequantise = (bytes, blocks, allocate) => {
+  const out = allocate?.() ?? new Float32Array(blocks * SMALL);
   const d = halves(bytes, { at: 0, stride: 24, blocks });
   const m = halves(bytes, { at: 2, stride: 24, blocks });
   for (let block = 0; block < blocks; block++) {
@@ -76,8 +81,8 @@ export const dequantiseQ5_1: Dequantise = (bytes, blocks) => {
 };
 
 /** `{f16 d; i8 qs[32]}`: w = d q. */
-export const dequantiseQ8_0: Dequantise = (bytes, blocks) => {
-  const out = new Float32Array(blocks * SMALL);
+export const dequantiseQ8_0: Dequantise = (bytes, blocks, allocate) => {
+  const out = allocate?.() ?? new Float32Array(blocks * SMALL);
   const d = halves(bytes, { at: 0, stride: 34, blocks });
   for (let block = 0; block < blocks; block++) {
     const [scale, qs, y] = [d[block]!, block * 34 + 2, block * SMALL];
@@ -91,8 +96,8 @@ export const dequantiseQ8_0: Dequantise = (bytes, blocks) => {
  * a minimum of six bits: w = d scale q - dmin min. Two groups share 32 bytes of qs: the first has
  * the lower halves.
  */
-export const dequantiseQ4_K: Dequantise = (bytes, blocks) => {
-  const out = new Float32Array(blocks * SUPER);
+export const dequantiseQ4_K: Dequantise = (bytes, blocks, allocate) => {
+  const out = allocate?.() ?? new Float32Array(blocks * SUPER);
   const d = halves(bytes, { at: 0, stride: 144, blocks });
   const dmin = halves(bytes, { at: 2, stride: 144, blocks });
   for (let block = 0; block < blocks; block++) {
@@ -108,8 +113,8 @@ export const dequantiseQ4_K: Dequantise = (bytes, blocks) => {
 };
 
 /** As Q4_K, with `u8 qh[32]` before qs: bit g of byte j is the fifth bit of weight j of group g. */
-export const dequantiseQ5_K: Dequantise = (bytes, blocks) => {
-  const out = new Float32Array(blocks * SUPER);
+export const dequantiseQ5_K: Dequantise = (bytes, blocks, allocate) => {
+  const out = allocate?.() ?? new Float32Array(blocks * SUPER);
   const d = halves(bytes, { at: 0, stride: 176, blocks });
   const dmin = halves(bytes, { at: 2, stride: 176, blocks });
   for (let block = 0; block < blocks; block++) {
@@ -134,8 +139,8 @@ export const dequantiseQ5_K: Dequantise = (bytes, blocks) => {
  * take the lower halves of ql, first and second 32 bytes, then the upper halves; run r takes bits
  * 2r and 2r + 1 of qh.
  */
-export const dequantiseQ6_K: Dequantise = (bytes, blocks) => {
-  const out = new Float32Array(blocks * SUPER);
+export const dequantiseQ6_K: Dequantise = (bytes, blocks, allocate) => {
+  const out = allocate?.() ?? new Float32Array(blocks * SUPER);
   const d = halves(bytes, { at: 208, stride: 210, blocks });
   for (let block = 0; block < blocks; block++) {
     const begin = block * 210;
@@ -155,7 +160,7 @@ export const dequantiseQ6_K: Dequantise = (bytes, blocks) => {
 };
 
 /** The f16 at one place of every block. */
-function halves(bytes: Uint8Array, { at, stride, blocks }: { at: number; stride: number; blocks: number }) {
+export function halves(bytes: Uint8Array, { at, stride, blocks }: { at: number; stride: number; blocks: number }) {
   const found = new Uint16Array(blocks);
   for (let block = 0; block < blocks; block++) {
     const begin = block * stride + at;
@@ -164,7 +169,8 @@ function halves(bytes: Uint8Array, { at, stride, blocks }: { at: number; stride:
   return decodeHalf(found);
 }
 
-const word = (bytes: Uint8Array, at: number) =>
+/** A little-endian word of 32 bits, signed. */
+export const word = (bytes: Uint8Array, at: number) =>
   bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
 
 const signed = (byte: number) => (byte << 24) >> 24;
@@ -174,12 +180,12 @@ const signed = (byte: number) => (byte << 24) >> 24;
  * six bits of the first eight bytes. Those of groups 4 to 7 have their lower four bits in the last
  * four bytes, and their upper two in the upper two bits of the first eight.
  */
-function scaleOf(bytes: Uint8Array, at: number, group: number): number {
+export function scaleOf(bytes: Uint8Array, at: number, group: number): number {
   if (group < 4) return bytes[at + group]! & 63;
   return (bytes[at + group + 4]! & 15) | ((bytes[at + group - 4]! >> 6) << 4);
 }
 
-function minOf(bytes: Uint8Array, at: number, group: number): number {
+export function minOf(bytes: Uint8Array, at: number, group: number): number {
   if (group < 4) return bytes[at + group + 4]! & 63;
   return (bytes[at + group + 4]! >> 4) | ((bytes[at + group]! >> 6) << 4);
 }

@@ -2,6 +2,7 @@
  * Reads llama.cpp's GGUF. Opening a file reads and checks its header. Weights become f32 when a
  * tensor is read. Tensors keep llama.cpp's names and row order; `as-hugging-face.ts` changes both.
  */
+import type { BufferPool } from '#gpu-backend/model/buffer-pool.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
 import { RandomAccessFile } from '#gpu-backend/model/random-access-file.ts';
 import { noSuchTensor, type TensorInfo, type TensorSource } from '#gpu-backend/model/tensor-source.ts';
@@ -51,14 +52,18 @@ class GgufFile implements GgufSource {
     return { dtype: type.name, shape: [...shape], bytes };
   }
 
-  async read(name: string): Promise<Float32Array> {
+  async read(name: string, pool?: BufferPool): Promise<Float32Array<ArrayBuffer>> {
     const { type, bytes } = this.#entry(name);
-    return type.decode(await this.readBytes(name), bytes / type.blockBytes);
+    const stored = await this.readBytes(name, pool);
+    const blocks = bytes / type.blockBytes;
+    const data = type.decode(stored, blocks, pool && (() => new Float32Array(pool.take(4 * blocks * type.blockSize))));
+    if (data.buffer !== stored.buffer) pool?.give(stored.buffer);
+    return data;
   }
 
-  async readBytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
+  async readBytes(name: string, pool?: BufferPool): Promise<Uint8Array<ArrayBuffer>> {
     const { begin, bytes } = this.#entry(name);
-    return this.#opened.read(begin, bytes, `tensor ${name}`);
+    return this.#opened.read(begin, bytes, `tensor ${name}`, pool);
   }
 
   close(): Promise<void> {

@@ -17,10 +17,15 @@ export type TensorType = {
   /** Weights in a block. A row holds whole blocks. */
   blockSize: number;
   blockBytes: number;
-  decode: (bytes: Uint8Array<ArrayBuffer>, blocks: number) => Float32Array;
+  /** The result is in an array from `allocate` if it is not in the buffer of `bytes` itself. */
+  decode: (
+    bytes: Uint8Array<ArrayBuffer>,
+    blocks: number,
+    allocate?: () => Float32Array<ArrayBuffer>,
+  ) => Float32Array<ArrayBuffer>;
 };
 
-export const TENSOR_TYPES: ReadonlyMap<number, TensorType> = new Map([
+export const TENSOR_TYPES: ReadonlyMap<number, TensorType> = new Map<number, TensorType>([
   [0, { name: 'F32', blockSize: 1, blockBytes: 4, decode: ({ buffer }) => new Float32Array(buffer) }],
   [1, { name: 'F16', blockSize: 1, blockBytes: 2, decode: ({ buffer }) => decodeHalf(new Uint16Array(buffer)) }],
   [2, { name: 'Q4_0', blockSize: 32, blockBytes: 18, decode: dequantiseQ4_0 }],

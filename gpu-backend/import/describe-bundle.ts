@@ -6,14 +6,14 @@ import { AdapterConfig } from '#gpu-backend/model/adapter-config.ts';
 import { BUNDLE_FILES, expertFiles, readJson } from '#gpu-backend/model/bundle-files.ts';
 import { type DecoderConfig, eosIds, slidingWindow, weightShapes } from '#gpu-backend/model/config.ts';
 import { familyOf } from '#gpu-backend/model/families.ts';
-import type { Bundle } from '#gpu-backend/model/load-bundle.ts';
+import type { ServedBundle } from '#gpu-backend/model/load-bundle.ts';
 import type { Manifest } from '#gpu-backend/model/manifest.ts';
 import { openSafetensors } from '#gpu-backend/model/open-safetensors.ts';
 import { elementCount } from '#gpu-backend/model/tensor.ts';
 
 export type DescriptionLine = readonly [label: string, text: string];
 
-type Described = Omit<Bundle, 'weights' | 'experts'>;
+type Described = Omit<ServedBundle, 'experts'>;
 
 export async function describeBundle(dir: string, bundle: Described): Promise<DescriptionLine[]> {
   const { id, digest, config, manifest, routers, tokenizer } = bundle;
@@ -29,7 +29,7 @@ export async function describeBundle(dir: string, bundle: Described): Promise<De
     ['parameters', count(parameters)],
     ['shape', shapeText(config)],
     ['context', `${config.max_position_embeddings} tokens${window === null ? '' : `, each sees ${window}`}`],
-    ['weights', await weightsText(dir, bundle, parameters)],
+    ['weights', await weightsText(dir, bundle)],
     ['tokenizer', `${count(tokenizer.vocabSize)} tokens, ${eosIds(config).length} of them end an answer`],
     ...experts,
     [
@@ -82,19 +82,26 @@ function firstLine(text: string): string {
   return JSON.stringify(line.length > 60 ? `${line.slice(0, 60)}...` : line);
 }
 
-/** Floats become f32 in memory; quantised weights stay as they are. */
-async function weightsText(dir: string, { manifest }: Described, parameters: number): Promise<string> {
+/**
+ * What the kernels hold: floats as f32, quantised weights as they are. A tied table of floats is
+ * there twice, because its rows are read from the file.
+ */
+async function weightsText(dir: string, { base, config }: Described): Promise<string> {
   const { size } = await stat(join(dir, BUNDLE_FILES.weights));
-  const onDisk = `${megabytes(size)} on disk`;
-  if (manifest.weights !== undefined) {
-    const { type, block, arithmetic } = manifest.weights;
-    return `${type} in blocks of ${block}, ${arithmetic} arithmetic, ${onDisk}, about as much in memory`;
+  const tensors = [...base.tensors.entries()];
+  const inMemory = tensors.reduce((sum, [name, { dtype, shape, bytes }]) => {
+    if (base.quantised !== null && dtype === 'U8') return sum + bytes;
+    const rows = config.tie_word_embeddings && name === TABLE ? bytes : 0;
+    return sum + 4 * elementCount(shape) + rows;
+  }, 0);
+  const sizes = `${megabytes(size)} on disk, ${megabytes(inMemory)} in memory`;
+  if (base.quantised !== null) {
+    const { type, block, arithmetic } = base.quantised;
+    return `${type} in blocks of ${block}, ${arithmetic} arithmetic, ${sizes}`;
   }
-  const tensors = await openSafetensors(join(dir, BUNDLE_FILES.weights), BUNDLE_FILES.weights);
-  const types = [...new Set(tensors.names().map((name) => tensors.info(name).dtype))].sort().join(' and ');
-  await tensors.close();
-  return `${types}, ${onDisk}, ${megabytes(4 * parameters)} in memory as f32`;
+  return `${[...new Set(tensors.map(([, { dtype }]) => dtype))].sort().join(' and ')}, ${sizes}`;
 }
 
+const TABLE = 'model.embed_tokens.weight';
 const count = (number: number) => number.toLocaleString('en');
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;

@@ -7,7 +7,8 @@ import { BLOCK_FORMATS, slowDequantise } from '#gpu-backend/gguf/testing/slow-de
 import { unpermuteRows } from '#gpu-backend/gguf/unpermute-rows.ts';
 import { headDim } from '#gpu-backend/model/config.ts';
 import { TINY_FAMILIES, TINY_FAMILY_NAMES } from '#gpu-backend/model/fixtures/tiny-families.ts';
-import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
+import { loadBundle, openBundle } from '#gpu-backend/model/load-bundle.ts';
+import { dequantise, isQuantisable, quantise } from '#gpu-backend/model/quantise.ts';
 import { slowDecoder } from '#gpu-backend/model/testing/slow-decoder.ts';
 import type { BundleParts } from '#gpu-backend/model/write-bundle.ts';
 import { importBench } from './testing/import-tiny.ts';
@@ -18,9 +19,10 @@ const { folderOf, ggufOf, adaptersFor, imported } = importBench('import-families
 const ids = Array.from({ length: 12 }, (_, i) => 10 + ((i * 37) % 200));
 
 /** The largest difference between the served logits and the slow decoder's on these weights. */
-async function logitsError(dir: string, parts: BundleParts): Promise<number> {
+async function logitsError(dir: string, parts: Pick<BundleParts, 'config' | 'weights'>): Promise<number> {
   const bundle = await loadBundle(dir);
-  const experts = await OnnxExperts.create(bundle, { threads: 1 });
+  // As a backend serves it.
+  const experts = await OnnxExperts.create(await openBundle(dir), { threads: 1 });
   try {
     const [output] = await Promise.all(experts.append([{ sequence: experts.open('safety'), ids }]));
     const { logits } = output!.row as { logits: Float32Array };
@@ -45,6 +47,53 @@ describe.each(TINY_FAMILY_NAMES)('%s', (family) => {
     const out = await imported(await folderOf(parts, options), { experts: await adaptersFor(parts) });
     expect(await logitsError(out, parts)).toBeLessThan(TOLERANCE);
   });
+});
+
+/**
+ * `fast` rounds the inputs of products to 8 bits. As in stored-weights.integration.test.ts: a wrong
+ * graph is off by more than 1.
+ */
+const FAST = 0.4;
+
+describe.each(['int8', 'int4'] as const)('weights in %s', (weights) => {
+  test.each(TINY_FAMILY_NAMES)('%s is served with the logits of its quantised numbers', async (family) => {
+    const parts = tinyModel(TINY_FAMILIES[family]);
+    const source = await folderOf(parts, { dtype: 'BF16', shards: 2 });
+    const experts = await adaptersFor(parts);
+    for (const arithmetic of ['exact', 'fast'] as const) {
+      const out = await imported(source, { experts, weights, arithmetic });
+      const bundle = await loadBundle(out);
+      expect(bundle.manifest.weights).toEqual({ type: weights, block: 32, arithmetic });
+      for (const [name, { shape, data }] of parts.weights) {
+        const wanted = isQuantisable(shape) ? dequantise(quantise(data, weights)) : data;
+        expect(bundle.weights.get(name), name).toEqual({ shape, data: wanted });
+      }
+      expect(await logitsError(out, bundle)).toBeLessThan(arithmetic === 'exact' ? TOLERANCE : FAST);
+    }
+  });
+});
+
+test.each([
+  ['int4', 'Q4_0'],
+  ['int4', 'Q4_1'],
+  ['int4', 'Q4_K'],
+  ['int8', 'Q4_1'],
+  ['int8', 'Q5_0'],
+  ['int8', 'Q5_1'],
+  ['int8', 'Q5_K'],
+  ['int8', 'Q8_0'],
+] as const)('%s keeps every weight of a GGUF file of %s, and is served', async (weights, type) => {
+  const parts = tinyModel({ hidden_size: 256, intermediate_size: 256, num_hidden_layers: 1 });
+  const source = await ggufOf(parts, { type });
+  const [whole, out] = [await loadBundle(await imported(source)), await imported(source, { weights })];
+  const quantised = await loadBundle(out);
+  for (const [name, { data }] of whole.weights) {
+    const found = quantised.weights.get(name)!.data;
+    // 0 may be -0.
+    expect(found.length === data.length && found.every((weight, i) => weight === data[i]), name).toBe(true);
+  }
+  // Sums of 256 products instead of 32.
+  expect(await logitsError(out, whole)).toBeLessThan(10 * TOLERANCE);
 });
 
 /** llama.cpp has no file for Llama with another factor or context than Meta's. */

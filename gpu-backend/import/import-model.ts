@@ -7,17 +7,27 @@
  * import that ends before that leaves `<out>.partial`, and the same import goes on from there.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { BUNDLE_FILES, GENERATION_CONFIG } from '#gpu-backend/model/bundle-files.ts';
 import { diskFull } from '#gpu-backend/model/disk-full.ts';
+import { fileChunks } from '#gpu-backend/model/file-chunks.ts';
 import { loadBundleHead, loadExpertsAndRouters } from '#gpu-backend/model/load-bundle.ts';
 import { BUNDLE_FORMAT, type ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import { verifyBundle } from '#gpu-backend/model/verify-bundle.ts';
 import { DraftFolder } from './draft-folder.ts';
 import { checkExpert, copyExpert, type ExpertSource, expertEntry } from './expert-source.ts';
 import { spdxOf } from './licence.ts';
+import {
+  holdsExperts,
+  isRouterFile,
+  MIDPO_ROUTER,
+  ownExperts,
+  withoutExperts,
+  writeOwnExperts,
+  writeRouterFile,
+} from './midpo-source.ts';
 import type { ModelSource } from './model-source.ts';
 import { openModelSource } from './open-model-source.ts';
 import { copyRouters } from './router-source.ts';
@@ -39,8 +49,9 @@ export type ImportOptions = {
   out: string;
   /** The model id that clients use. */
   id: string;
-  experts: Record<ExpertRole, ExpertSource>;
-  /** A bundle with learned routers, or a folder with their files. */
+  /** Without them, the source must hold experts and a router of its own, as MidPO's code saves. */
+  experts?: Record<ExpertRole, ExpertSource> | undefined;
+  /** A bundle with learned routers, a folder with their files, or router.pth as safetensors. */
   routers?: string | undefined;
   /** By default as in the source, and f32 if that is quantised. */
   weights?: Weights | undefined;
@@ -60,25 +71,32 @@ export type ImportOptions = {
 
 /** Returns the new bundle's digest. Throws a BundleError if a file is not as it should be. */
 export async function importModel(options: ImportOptions): Promise<{ digest: string; bytes: number }> {
-  const { source, out, experts, weights, chatTemplate, force = false, onProgress = () => {}, signal } = options;
-  const model = await openModelSource(source, { chatTemplate });
+  const { source, out, weights, routers, chatTemplate, force = false, onProgress = () => {}, signal } = options;
+  const opened = await openModelSource(source, { chatTemplate });
+  const own = holdsExperts(opened.tensors);
+  const model = own ? { ...opened, tensors: withoutExperts(opened.tensors) } : opened;
   try {
+    const experts = expertsOf(options, own);
     const draft = await DraftFolder.open(out, { force });
     try {
       const folder = draft.path;
-      const router = options.routers === undefined ? null : await copyRouters(options.routers, folder);
-      for (const [role, expert] of roles(experts)) await copyExpert(role, expert, folder);
+      const routerFile = routers !== undefined && isRouterFile(routers) ? routers : undefined;
+      const read = own || routerFile !== undefined;
+      const router = read ? MIDPO_ROUTER : routers === undefined ? null : await copyRouters(routers, folder);
+      if (!own) for (const [role, expert] of roles(experts)) await copyExpert(role, expert, folder);
       await writeTexts(folder, model);
-      await writeManifest(folder, manifestOf(model, options, { router, files: [] }));
+      await writeManifest(folder, manifestOf(model, options, { experts, router, files: [] }));
       const head = await loadBundleHead(folder);
       checkLayerCount(model.tensors, head.config);
-      for (const [role, expert] of roles(experts)) await checkExpert(role, expert, { folder, head });
+      if (own) await writeOwnExperts(folder, opened.tensors, head.config);
+      else for (const [role, expert] of roles(experts)) await checkExpert(role, expert, { folder, head });
+      if (routerFile !== undefined) await writeRouterFile(folder, routerFile, head.config);
       await loadExpertsAndRouters(folder, head);
       const plan = planWeights(model.tensors, head.config, weights);
       await checkTiedHead(model.tensors, head.config);
 
       const files = await hashFiles(model.files, { onProgress, signal });
-      const manifest = manifestOf(model, options, { router, files });
+      const manifest = manifestOf(model, options, { experts, router, files });
       await writeManifest(folder, manifest);
       await writeWeights(folder, plan, {
         source: JSON.stringify(files),
@@ -97,6 +115,15 @@ export async function importModel(options: ImportOptions): Promise<{ digest: str
   } finally {
     await model.tensors.close();
   }
+}
+
+function expertsOf({ source, experts, routers }: ImportOptions, own: boolean): Record<ExpertRole, ExpertSource> {
+  if (!own) {
+    if (experts !== undefined) return experts;
+    throw new BundleError(source, 'found a model without experts of its own, wanted them to be named');
+  }
+  if (experts === undefined && routers === undefined) return ownExperts(source);
+  throw new BundleError(source, 'found two experts and a router in the model itself, wanted no others to be named');
 }
 
 const roles = (experts: Record<ExpertRole, ExpertSource>) =>
@@ -120,8 +147,15 @@ type SourceFile = { name: string; bytes: number; sha256: string };
 
 function manifestOf(
   model: ModelSource,
-  { source, id, experts, weights, arithmetic, licence, provenance }: ImportOptions,
-  { router, files }: { router: Manifest['router']; files: SourceFile[] },
+  { source, id, weights, arithmetic, licence, provenance }: ImportOptions,
+  {
+    experts,
+    router,
+    files,
+  }: Pick<Manifest, 'router'> & {
+    experts: Record<ExpertRole, ExpertSource>;
+    files: SourceFile[];
+  },
 ): Manifest {
   const quantised = weights === 'int8' || weights === 'int4';
   const types = [...new Set(model.tensors.names().map((name) => model.tensors.info(name).dtype))].sort();
@@ -155,7 +189,7 @@ async function hashFiles(
   let done = 0;
   for (const [i, { name, path }] of files.entries()) {
     const hash = createHash('sha256');
-    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    for await (const chunk of fileChunks(path)) {
       signal?.throwIfAborted();
       hash.update(chunk);
       done += chunk.length;

@@ -7,65 +7,33 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
-import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
-import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
+import { loadBundle, openBundle } from '#gpu-backend/model/load-bundle.ts';
 import { openSafetensors } from '#gpu-backend/model/open-safetensors.ts';
-import { elementCount, type Tensor } from '#gpu-backend/model/tensor.ts';
+import type { Tensor } from '#gpu-backend/model/tensor.ts';
 import { type GatesAt, slowDecoder } from '#gpu-backend/model/testing/slow-decoder.ts';
-import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import { writeSafetensors } from '#gpu-backend/model/write-safetensors.ts';
-import { isMidpoTensor, readMidpo, readMidpoRouter } from './read-midpo.ts';
+import { importModel } from './import-model.ts';
+import { readMidpo, readMidpoRouter } from './read-midpo.ts';
+import {
+  base,
+  d,
+  F,
+  inModel,
+  inRouterFile,
+  LAYERS,
+  modelTensors,
+  RANK,
+  random,
+  routerTensors,
+  WIDTH,
+} from './testing/make-midpo.ts';
+import { writeHuggingFaceFolder } from './testing/make-sources.ts';
 
 let root: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'midpo-'));
 });
 afterAll(() => rm(root, { recursive: true }));
-
-const base = tinyBundle();
-const { hidden_size: d, intermediate_size: F, num_hidden_layers: LAYERS } = base.config;
-const [RANK, WIDTH] = [4, 7];
-const inModel = (layer: number, gate: string) => `model.layers.${layer}.mlp.router_layers.${gate}_`;
-const inRouterFile = (layer: number, gate: string) => `layer_${layer}_${gate}`;
-
-/** Numbers that look random and never change: those of a sine. */
-let next = 0;
-const random = (shape: number[], scale: number): Tensor => ({
-  shape,
-  data: Float32Array.from({ length: elementCount(shape) }, () => scale * Math.sin(++next * 12.9898) ** 3),
-});
-
-function routerTensors(nameOf: typeof inModel): Map<string, Tensor> {
-  next = 1000;
-  const tensors = new Map<string, Tensor>();
-  for (let layer = 0; layer < LAYERS; layer++) {
-    for (const gate of ['alpha', 'beta']) {
-      const shapes = [
-        [WIDTH, F],
-        [F, WIDTH],
-        [1, F],
-      ];
-      for (const [i, shape] of shapes.entries()) {
-        tensors.set(`${nameOf(layer, gate)}.linear_${i}.weight`, random(shape, 1));
-        tensors.set(`${nameOf(layer, gate)}.linear_${i}.bias`, random([shape[0]!], 0.5));
-      }
-    }
-  }
-  return tensors;
-}
-
-/** The whole model: the base, both experts, the router. */
-function modelTensors(): Map<string, Tensor> {
-  next = 0;
-  const tensors = new Map(base.weights);
-  for (let layer = 0; layer < LAYERS; layer++) {
-    for (const lora of ['lora_0', 'lora_1']) {
-      tensors.set(`model.layers.${layer}.mlp.${lora}.linear1.weight`, random([RANK, F], 0.3));
-      tensors.set(`model.layers.${layer}.mlp.${lora}.linear2.weight`, random([d, RANK], 0.3));
-    }
-  }
-  return new Map([...tensors, ...routerTensors(inModel)]);
-}
 
 async function opened(tensors: Map<string, Tensor>) {
   const path = join(await mkdtemp(join(root, 'checkpoint-')), 'model.safetensors');
@@ -88,12 +56,9 @@ function unfolded(tensors: ReadonlyMap<string, Tensor>, gate: string, h: readonl
 
 test('a checkpoint of the whole model is served as MidPO computes it: both experts, and the gates of its router', async () => {
   const tensors = modelTensors();
-  const source = await opened(tensors);
-  const { experts, router } = await readMidpo(source, base.config);
-  expect(source.names().filter((name) => !isMidpoTensor(name))).toEqual([...base.weights.keys()]);
-  await source.close();
+  const folder = await writeHuggingFaceFolder(join(root, 'model'), { ...base, weights: tensors }, { shards: 2 });
   const dir = join(root, 'bundle');
-  await writeBundle(dir, { ...base, experts, routers: { layers: router, logits: null } }, { dtype: 'f32' });
+  await importModel({ source: folder, out: dir, id: 'midpo' });
 
   // The oracle's experts come straight from the checkpoint, times 2 as in the published code.
   const bundle = await loadBundle(dir);
@@ -118,7 +83,7 @@ test('a checkpoint of the whole model is served as MidPO computes it: both exper
   // Gates that are all 0, 1/2 or 1 would show little.
   expect(new Set(shares.map((share) => Math.floor(share * 5))).size).toBeGreaterThan(3);
 
-  const engine = await OnnxExperts.create(bundle, { threads: 1 });
+  const engine = await OnnxExperts.create(await openBundle(dir), { threads: 1 });
   const step = { sequence: engine.open('layers'), ids, bounds: { floor: 0, ceiling: 1 } };
   const [output] = await Promise.all(engine.append([step]));
   const { logits } = output!.row as { logits: Float32Array };
@@ -134,6 +99,37 @@ test('the router of router.pth, as safetensors, is the same router', async () =>
   expect(router).toEqual((await readMidpo(whole, base.config)).router);
   expect(router.layers).toHaveLength(LAYERS);
   await Promise.all([alone.close(), whole.close()]);
+});
+
+test('adapters and a router that lie apart become the same bundle as the checkpoint of the whole', async () => {
+  const whole = join(root, 'whole');
+  const tensors = modelTensors();
+  const folder = await writeHuggingFaceFolder(join(root, 'both'), { ...base, weights: tensors });
+  await importModel({ source: folder, out: whole, id: 'midpo' });
+  const router = join(root, 'router.safetensors');
+  await writeSafetensors(router, routerTensors(inRouterFile), { dtype: 'f32' });
+  const plain = await writeHuggingFaceFolder(join(root, 'base'), base);
+  const apart = join(root, 'apart');
+  const adapter = (role: string) => ({ adapter: join(whole, 'experts', role) });
+  const experts = { safety: adapter('safety'), helpfulness: adapter('helpfulness') };
+  await importModel({ source: plain, out: apart, id: 'midpo', experts, routers: router });
+  const [one, two] = [await loadBundle(whole), await loadBundle(apart)];
+  expect(two.experts).toEqual(one.experts);
+  expect(two.routers).toEqual(one.routers);
+  expect(two.weights).toEqual(one.weights);
+  expect(two.manifest.router).toEqual({ layers: { variant: 'faithful' } });
+
+  // What is in the model is in the model.
+  const more = { source: folder, out: join(root, 'more'), id: 'midpo' };
+  const refused = 'found two experts and a router in the model itself, wanted no others to be named';
+  await expect(importModel({ ...more, experts })).rejects.toThrow(refused);
+  await expect(importModel({ ...more, routers: router })).rejects.toThrow(refused);
+  await expect(importModel({ ...more, source: plain })).rejects.toThrow('found a model without experts of its own');
+  await expect(importModel({ ...more, source: plain, experts, routers: folder })).rejects.toThrow('found no router');
+  const other = join(folder, 'model.safetensors');
+  await expect(importModel({ ...more, source: plain, experts, routers: other })).rejects.toThrow(
+    'model.safetensors: tensor layer_0_alpha.linear_0.weight: found no tensor of this name',
+  );
 });
 
 const LORA = 'model.layers.1.mlp.lora_1.linear2.weight';

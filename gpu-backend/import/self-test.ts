@@ -8,12 +8,12 @@ import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { withPrompt } from '#gpu-backend/model/expert-prompt.ts';
-import type { Bundle } from '#gpu-backend/model/load-bundle.ts';
+import type { ServedBundle } from '#gpu-backend/model/load-bundle.ts';
 
 export type SelfTest = { source: Source; promptTokens: number; likeliest: string };
 
 /** Throws a BundleError if an expert's logits are no finite numbers. */
-export async function selfTest(bundle: Bundle): Promise<SelfTest[]> {
+export async function selfTest(bundle: ServedBundle): Promise<SelfTest[]> {
   const experts = await OnnxExperts.create(bundle);
   try {
     const sources: Source[] = ['safety', 'helpfulness', ...(experts.abilities.layers ? (['layers'] as const) : [])];

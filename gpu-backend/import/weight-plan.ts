@@ -3,7 +3,9 @@
  * shapes and types alone, so a source that does not fit is refused before any weight is read.
  */
 
+import { ownBlocks } from '#gpu-backend/gguf/own-blocks.ts';
 import { assertFinite } from '#gpu-backend/model/assert-finite.ts';
+import type { BufferPool } from '#gpu-backend/model/buffer-pool.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
 import { type DecoderConfig, weightShapes } from '#gpu-backend/model/config.ts';
 import { BLOCK, isQuantisable, quantise, quantisedTensors } from '#gpu-backend/model/quantise.ts';
@@ -16,7 +18,11 @@ export const WEIGHTS = ['f32', 'f16', 'int8', 'int4'] as const;
 export type Weights = (typeof WEIGHTS)[number];
 
 /** One tensor of the source: what it becomes, and the bytes of that, in the same order. */
-export type PlannedWeight = { name: string; outputs: PlannedTensor[]; encode: () => Promise<Uint8Array[]> };
+export type PlannedWeight = {
+  name: string;
+  outputs: PlannedTensor[];
+  encode: (pool: BufferPool) => Promise<Uint8Array<ArrayBuffer>[]>;
+};
 
 const FLOATS = ['F32', 'F16', 'BF16'] as const;
 type Float = (typeof FLOATS)[number];
@@ -94,8 +100,8 @@ function asItIs(source: TensorSource, name: string): PlannedWeight {
   return {
     name,
     outputs: [{ name, dtype: float, shape }],
-    encode: async () => {
-      const bytes = await source.readBytes(name);
+    encode: async (pool) => {
+      const bytes = await source.readBytes(name, pool);
       assertFinite(bytes, float, { file: source.file, key: `tensor ${name}` });
       return [bytes];
     },
@@ -107,25 +113,40 @@ function asFloat(source: TensorSource, name: string, type: 'f16' | 'f32'): Plann
   return {
     name,
     outputs: [{ name, dtype: type === 'f16' ? 'F16' : 'F32', shape }],
-    encode: async () => [tensorBytes(name, { shape, data: await readFinite(source, name) }, type, source.file)],
+    encode: async (pool) => {
+      const data = await readFinite(source, name, pool);
+      return [tensorBytes(name, { shape, data }, type, source.file)];
+    },
   };
 }
 
 function quantised(source: TensorSource, name: string, type: 'int8' | 'int4'): PlannedWeight {
-  const [rows, columns] = source.info(name).shape as [number, number];
+  const { dtype, shape } = source.info(name);
+  // The caller knows that it is a matrix.
+  const [rows, columns] = shape as [number, number];
   const parts = quantisedTensors(name, [rows, columns], type);
+  const own = ownBlocks(dtype, type);
+  const matrix = async () => {
+    if (own === undefined) return quantise(await readFinite(source, name), type);
+    const found = own(await source.readBytes(name), rows * columns);
+    const key = `tensor ${name}`;
+    for (const { buffer } of [found.scales, found.minima]) {
+      assertFinite(new Uint8Array(buffer), 'F32', { file: source.file, key });
+    }
+    return found;
+  };
   return {
     name,
     outputs: [parts.quants, parts.scales, parts.minima],
     encode: async () => {
-      const { quants, scales, minima } = quantise(await readFinite(source, name), type);
+      const { quants, scales, minima } = await matrix();
       return [quants, new Uint8Array(scales.buffer), new Uint8Array(minima.buffer)];
     },
   };
 }
 
-async function readFinite(source: TensorSource, name: string): Promise<Float32Array> {
-  const data = await source.read(name);
+async function readFinite(source: TensorSource, name: string, pool?: BufferPool): Promise<Float32Array<ArrayBuffer>> {
+  const data = await source.read(name, pool);
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   assertFinite(bytes, 'F32', { file: source.file, key: `tensor ${name}` });
   return data;

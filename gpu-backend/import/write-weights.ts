@@ -2,10 +2,16 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { BufferPool } from '#gpu-backend/model/buffer-pool.ts';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { assertRoom, diskFull } from '#gpu-backend/model/disk-full.ts';
 import { RandomAccessFile } from '#gpu-backend/model/random-access-file.ts';
-import { layOutSafetensors, type SafetensorsLayout, SafetensorsWriter } from '#gpu-backend/model/safetensors-writer.ts';
+import {
+  layOutSafetensors,
+  type PlannedTensor,
+  type SafetensorsLayout,
+  SafetensorsWriter,
+} from '#gpu-backend/model/safetensors-writer.ts';
 import { ImportJournal } from './import-journal.ts';
 import { exists } from './read-text.ts';
 import type { PlannedWeight } from './weight-plan.ts';
@@ -33,23 +39,39 @@ export async function writeWeights(
   const missing = [...layout.places].filter(([name]) => !kept.has(name));
   await assertRoom({ file, path: folder, bytes: missing.reduce((sum, [, { bytes }]) => sum + bytes, 0) });
   const writer = await SafetensorsWriter.open(path, layout, { file, resume: kept.size > 0 });
+  const pool = new BufferPool();
+  const write = async (outputs: readonly PlannedTensor[], parts: readonly Uint8Array<ArrayBuffer>[]) => {
+    for (const [i, { name }] of outputs.entries()) {
+      const part = parts[i]!;
+      const writing = writer.write(name, part);
+      const sum = crc32(part);
+      await writing;
+      await journal.add(name, sum).catch(async (cause: unknown) => {
+        throw (await diskFull(cause, { file, path: folder, bytes: layout.bytes - done })) ?? cause;
+      });
+      if (part.byteLength === part.buffer.byteLength) pool.give(part.buffer);
+    }
+  };
+  /** The disk writes one tensor while the next one is read and converted. */
+  let writing = Promise.resolve();
   try {
     for (const { outputs, encode } of plan) {
       signal?.throwIfAborted();
       if (!outputs.every(({ name }) => kept.has(name))) {
-        const parts = await encode();
-        for (const [i, { name }] of outputs.entries()) {
-          await writer.write(name, parts[i]!);
-          await journal.add(name, crc32(parts[i]!)).catch(async (cause: unknown) => {
-            throw (await diskFull(cause, { file, path: folder, bytes: layout.bytes - done })) ?? cause;
-          });
-        }
+        const parts = await encode(pool);
+        await writing;
+        writing = write(outputs, parts);
+        // It is awaited below. Until then, nobody listens.
+        writing.catch(() => {});
       }
       for (const { name } of outputs) done += layout.places.get(name)!.bytes;
       onBytes(done, layout.bytes);
     }
+    await writing;
     await writer.sync();
   } finally {
+    // If this has failed, it has thrown above, or something else has before it.
+    await writing.catch(() => {});
     await writer.close();
   }
 }

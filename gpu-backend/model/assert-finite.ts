@@ -10,10 +10,11 @@ export function assertFinite(
   { file, key }: { file: string; key: string },
 ): void {
   const { buffer, byteOffset, byteLength } = bytes;
+  // Signed, because most of the unsigned ones are no small integers, on which the loop is fast.
   const words =
     dtype === 'F32'
-      ? new Uint32Array(buffer, byteOffset, byteLength / 4)
-      : new Uint16Array(buffer, byteOffset, byteLength / 2);
+      ? new Int32Array(buffer, byteOffset, byteLength / 4)
+      : new Int16Array(buffer, byteOffset, byteLength / 2);
   const exponent = EXPONENT[dtype];
   for (let i = 0; i < words.length; i++) {
     if ((words[i]! & exponent) !== exponent) continue;

@@ -1,10 +1,10 @@
 /** Where the parts of a bundle are, and the digest that identifies exactly these weights. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type * as z from 'zod';
 import { BundleError } from './bundle-error.ts';
+import { fileChunks } from './file-chunks.ts';
 import type { Manifest } from './manifest.ts';
 import { routerFiles } from './router.ts';
 
@@ -104,7 +104,7 @@ export async function bundleDigest(
   for (const file of [...Object.values(BUNDLE_FILES), ...experts, ...routerFiles(manifest), ...generation]) {
     const { size } = await stat(join(dir, file));
     hash.update(`${file}\0${size}\0`);
-    for await (const chunk of createReadStream(join(dir, file), { highWaterMark: 1 << 20 })) {
+    for await (const chunk of fileChunks(join(dir, file))) {
       hash.update(chunk);
       if (file === BUNDLE_FILES.weights) onWeights(chunk);
     }

@@ -21,7 +21,7 @@ function decodeTable(): Float32Array {
   return table;
 }
 
-export function decodeHalf(halves: Uint16Array): Float32Array {
+export function decodeHalf(halves: Uint16Array): Float32Array<ArrayBuffer> {
   const lookup = decodeTable();
   const out = new Float32Array(halves.length);
   for (let i = 0; i < halves.length; i++) out[i] = lookup[halves[i]!]!;
@@ -45,7 +45,7 @@ function encodeOne(single: number): number {
   return sign | ((magnitude - 0x38000000 + roundUp) >>> 13);
 }
 
-export function encodeHalf(singles: Float32Array): Uint16Array {
+export function encodeHalf(singles: Float32Array): Uint16Array<ArrayBuffer> {
   const out = new Uint16Array(singles.length);
   for (let i = 0; i < singles.length; i++) out[i] = encodeOne(singles[i]!);
   return out;

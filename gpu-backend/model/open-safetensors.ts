@@ -6,6 +6,7 @@
  */
 import * as z from 'zod';
 import { decodeBfloat16 } from './bfloat16.ts';
+import type { BufferPool } from './buffer-pool.ts';
 import { CheckpointError } from './checkpoint-error.ts';
 import { decodeHalf } from './half.ts';
 import { parseJsonObject } from './parse-json-object.ts';
@@ -25,7 +26,7 @@ const BITS: Readonly<Record<string, number>> = {
 };
 
 /** The types that can be read as f32. */
-const DECODERS: Readonly<Record<string, (bytes: Uint8Array<ArrayBuffer>) => Float32Array>> = {
+const DECODERS: Readonly<Record<string, (bytes: Uint8Array<ArrayBuffer>) => Float32Array<ArrayBuffer>>> = {
   F32: ({ buffer }) => new Float32Array(buffer),
   F16: ({ buffer }) => decodeHalf(new Uint16Array(buffer)),
   BF16: ({ buffer }) => decodeBfloat16(new Uint16Array(buffer)),
@@ -84,18 +85,18 @@ class SafetensorsFile implements SafetensorsSource {
     return { dtype, shape: [...shape], bytes };
   }
 
-  async read(name: string): Promise<Float32Array> {
+  async read(name: string, pool?: BufferPool): Promise<Float32Array<ArrayBuffer>> {
     const { dtype } = this.#entry(name);
     const decode = DECODERS[dtype];
     if (!decode) {
       const fault = { key: `tensor ${name}`, found: `type ${dtype}`, wanted: READABLE };
       throw new CheckpointError(this.file, fault);
     }
-    return decode(await this.readBytes(name));
+    return decode(await this.readBytes(name, pool));
   }
 
-  async readBytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#opened.read(this.offset(name), this.#entry(name).bytes, `tensor ${name}`);
+  async readBytes(name: string, pool?: BufferPool): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#opened.read(this.offset(name), this.#entry(name).bytes, `tensor ${name}`, pool);
   }
 
   offset(name: string): number {

@@ -4,6 +4,7 @@
  * tensor by tensor. Opening opens all files, so a missing one shows at once.
  */
 import { basename, dirname, join } from 'node:path';
+import type { BufferPool } from './buffer-pool.ts';
 import { CheckpointError } from './checkpoint-error.ts';
 import { openSafetensors } from './open-safetensors.ts';
 import { parseJsonObject } from './parse-json-object.ts';
@@ -56,12 +57,12 @@ class ShardedSafetensors implements TensorSource {
     return this.#source(name).info(name);
   }
 
-  async read(name: string): Promise<Float32Array> {
-    return this.#source(name).read(name);
+  async read(name: string, pool?: BufferPool): Promise<Float32Array<ArrayBuffer>> {
+    return this.#source(name).read(name, pool);
   }
 
-  async readBytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#source(name).readBytes(name);
+  async readBytes(name: string, pool?: BufferPool): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#source(name).readBytes(name, pool);
   }
 
   #source(name: string): TensorSource {

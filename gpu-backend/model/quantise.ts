@@ -23,11 +23,11 @@ export type QuantisedMatrix = {
    * `[rows, columns / 32, 32 or 16]`, row-major. In int4 a byte holds two neighbours, the first in
    * the lower half.
    */
-  quants: Uint8Array;
+  quants: Uint8Array<ArrayBuffer>;
   /** `[rows, columns / 32]` */
-  scales: Float32Array;
+  scales: Float32Array<ArrayBuffer>;
   /** `[rows, columns / 32]`: the weight where the quant is 0. */
-  minima: Float32Array;
+  minima: Float32Array<ArrayBuffer>;
 };
 
 /** Whether a tensor of this shape can be quantised: a matrix whose rows are whole blocks. */
@@ -60,16 +60,23 @@ export function quantise(weights: Float32Array, type: QuantisedType): QuantisedM
   const blocks = wholeBlocks(weights.length, BLOCK, 'weights');
   const scales = new Float32Array(blocks);
   const minima = new Float32Array(blocks);
-  const quants = new Uint8Array(blocks * BLOCK_BYTES[type]);
+  const quants = new Uint8Array(weights.length);
   for (let block = 0; block < blocks; block++) {
     const part = weights.subarray(block * BLOCK, (block + 1) * BLOCK);
     const { scale, minimum, quants: found } = quantiseBlock(part, TOP[type], block);
     scales[block] = scale;
     minima[block] = minimum;
-    if (type === 'int8') quants.set(found, block * BLOCK);
-    else packNibbles(found, quants, block * BLOCK_BYTES.int4);
+    quants.set(found, block * BLOCK);
   }
-  return { type, quants, scales, minima };
+  return { type, quants: quantsOf(type, quants), scales, minima };
+}
+
+/** Quants as they are stored, from one byte for each weight: in int4, two share a byte. */
+export function quantsOf(type: QuantisedType, quants: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  if (type === 'int8') return quants;
+  const packed = new Uint8Array(quants.length / 2);
+  for (let i = 0; i < packed.length; i++) packed[i] = quants[2 * i]! | (quants[2 * i + 1]! << 4);
+  return packed;
 }
 
 /** The weights that a quantised matrix stands for, each rounded to f32 once. */
@@ -90,10 +97,6 @@ export function dequantise({ type, quants, scales, minima }: QuantisedMatrix): F
 function wholeBlocks(length: number, block: number, what: string): number {
   if (length % block !== 0) throw new Error(`found ${length} ${what}, wanted a multiple of ${block}`);
   return length / block;
-}
-
-function packNibbles(from: Uint8Array, to: Uint8Array, at: number): void {
-  for (let j = 0; j < from.length / 2; j++) to[at + j] = from[2 * j]! | (from[2 * j + 1]! << 4);
 }
 
 /** Scale and minimum are f32. */

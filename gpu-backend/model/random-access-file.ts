@@ -3,6 +3,7 @@
  * and every fault is a `CheckpointError`.
  */
 import { type FileHandle, open } from 'node:fs/promises';
+import type { BufferPool } from './buffer-pool.ts';
 import { CheckpointError } from './checkpoint-error.ts';
 
 /** Node refuses to read more than 2 GiB at once. */
@@ -35,10 +36,10 @@ export class RandomAccessFile {
   }
 
   /** Reads exactly `length` bytes. `key` says in errors what they are. */
-  async read(position: number, length: number, key: string): Promise<Uint8Array<ArrayBuffer>> {
+  async read(position: number, length: number, key: string, pool?: BufferPool): Promise<Uint8Array<ArrayBuffer>> {
     if (this.#closed) throw new CheckpointError(this.file, { key, found: 'a closed file', wanted: 'an open one' });
     if (position + length > this.size) throw this.#truncated(key, this.size, position + length);
-    const bytes = this.#allocate(length, key);
+    const bytes = this.#allocate(length, key, pool);
     let done = 0;
     while (done < length) {
       const most = Math.min(length - done, MAX_READ_BYTES);
@@ -57,9 +58,9 @@ export class RandomAccessFile {
     return this.#closed;
   }
 
-  #allocate(length: number, key: string): Uint8Array<ArrayBuffer> {
+  #allocate(length: number, key: string, pool: BufferPool | undefined): Uint8Array<ArrayBuffer> {
     try {
-      return new Uint8Array(length);
+      return new Uint8Array(pool?.take(length) ?? new ArrayBuffer(length));
     } catch (cause) {
       const wanted = 'no more than fits into memory';
       throw new CheckpointError(this.file, { key, found: `${length} bytes`, wanted }, { cause });

@@ -4,6 +4,7 @@
  * `open-sharded-safetensors.ts` and `../gguf/open-gguf.ts`. Every driver must pass
  * `testing/tensor-source-contract.ts`.
  */
+import type { BufferPool } from './buffer-pool.ts';
 import { CheckpointError } from './checkpoint-error.ts';
 
 export type TensorInfo = {
@@ -21,10 +22,13 @@ export interface TensorSource {
   names(): string[];
   /** Throws if there is no tensor of this name, as the two methods below do. */
   info(name: string): TensorInfo;
-  /** The tensor's numbers as f32. Refuses types that f32 cannot hold, such as integers. */
-  read(name: string): Promise<Float32Array>;
+  /**
+   * The tensor's numbers as f32. Refuses types that f32 cannot hold, such as integers. Buffers come
+   * from the pool, if there is one, and the caller may give that of the result back to it.
+   */
+  read(name: string, pool?: BufferPool): Promise<Float32Array<ArrayBuffer>>;
   /** The tensor's bytes as they are in the file. The caller may keep and change them. */
-  readBytes(name: string): Promise<Uint8Array<ArrayBuffer>>;
+  readBytes(name: string, pool?: BufferPool): Promise<Uint8Array<ArrayBuffer>>;
   /** Closes the file. It may be called twice; reading afterwards is an error. */
   close(): Promise<void>;
 }

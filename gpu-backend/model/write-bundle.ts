@@ -79,17 +79,32 @@ async function writeFiles(dir: string, parts: BundleParts, dtype: WeightType): P
     if (expert.prompt !== undefined) {
       await writeFile(join(dir, files.prompt), cleanPrompt(expert.prompt, files.prompt));
     }
-    if (!hasAdapter(expert)) continue;
-    await writeFile(join(dir, files.config), toJson(adapterConfigJson(expert, parts.config)));
-    await writeSafetensors(join(dir, files.weights), adapterTensors(expert), { dtype, file: files.weights });
+    if (hasAdapter(expert)) await writeAdapter(dir, expert, { config: parts.config, dtype });
   }
-  const writeRouter = async (file: string, tensors: Map<string, Tensor>) => {
+  await writeRouters(dir, routers);
+  for (const [name, text] of Object.entries(parts.extraFiles ?? {})) await writeFile(join(dir, name), text);
+}
+
+/** Writes an expert's adapter as PEFT saves it, to the expert's folder in a bundle. */
+export async function writeAdapter(
+  dir: string,
+  expert: Expert,
+  { config, dtype }: { config: DecoderConfig; dtype: WeightType },
+): Promise<void> {
+  const files = expertFiles(expert.name);
+  makeFolder(join(dir, dirname(files.config)));
+  await writeFile(join(dir, files.config), toJson(adapterConfigJson(expert, config)));
+  await writeSafetensors(join(dir, files.weights), adapterTensors(expert), { dtype, file: files.weights });
+}
+
+/** Writes the routers that there are to their places in a bundle. */
+export async function writeRouters(dir: string, { layers, logits }: Routers): Promise<void> {
+  const write = async (file: string, tensors: Map<string, Tensor>) => {
     makeFolder(join(dir, dirname(file)));
     await writeSafetensors(join(dir, file), tensors, { dtype: 'f32', file });
   };
-  if (routers.layers !== null) await writeRouter(ROUTER_FILES.layers, layersRouterTensors(routers.layers));
-  if (routers.logits !== null) await writeRouter(ROUTER_FILES.logits, logitsRouterTensors(routers.logits));
-  for (const [name, text] of Object.entries(parts.extraFiles ?? {})) await writeFile(join(dir, name), text);
+  if (layers !== null) await write(ROUTER_FILES.layers, layersRouterTensors(layers));
+  if (logits !== null) await write(ROUTER_FILES.logits, logitsRouterTensors(logits));
 }
 
 /** An expert's entry in plimsoll.json. What readers take for granted is left out. */

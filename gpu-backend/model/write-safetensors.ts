@@ -13,7 +13,12 @@ export type WeightType = 'f16' | 'f32';
 const HALF_MAX = 65_504;
 
 /** A tensor's bytes in a file. A number that does not fit f16 is an error, as is a wrong count. */
-export function tensorBytes(name: string, { shape, data }: Tensor, dtype: WeightType, file: string): Uint8Array {
+export function tensorBytes<Memory extends ArrayBufferLike>(
+  name: string,
+  { shape, data }: { shape: readonly number[]; data: Float32Array<Memory> },
+  dtype: WeightType,
+  file: string,
+): Uint8Array<Memory | ArrayBuffer> {
   if (data.length !== elementCount(shape)) {
     throw new BundleError(file, `tensor ${name}: found ${data.length} values, wanted ${formatShape(shape)}`);
   }

@@ -25,7 +25,7 @@ export function importBench(name: string) {
       return file;
     },
     /** Two adapters for a model, as PEFT saves them: each is the folder of one expert. */
-    async adaptersFor(parts: BundleParts): Promise<ImportOptions['experts']> {
+    async adaptersFor(parts: BundleParts): Promise<NonNullable<ImportOptions['experts']>> {
       const dir = place();
       await writeBundle(dir, parts, { dtype: 'f32' });
       return {
