@@ -6,6 +6,7 @@ import type { ExpertSource } from '#gpu-backend/import/expert-source.ts';
 import { importModel } from '#gpu-backend/import/import-model.ts';
 import { SAFETY_PROMPT_FILE } from '#gpu-backend/import/safety-prompt.ts';
 import { WEIGHTS, type Weights } from '#gpu-backend/import/weight-plan.ts';
+import { cleanPrompt } from '#gpu-backend/model/expert-prompt.ts';
 import { StoppedBySignal } from '#training/run/stopped-by-signal.ts';
 import { megabytes } from '../options/byte-progress.ts';
 import { importProgress } from '../options/import-progress.ts';
@@ -96,7 +97,7 @@ async function expertOf(flag: string, given: readonly string[]): Promise<ExpertS
     } else if (value === PROMPT || value.startsWith(`${PROMPT}:`)) {
       if (expert.prompt !== undefined) throw new Error(`${flag}: found two prompts, wanted one`);
       const file = value === PROMPT ? SAFETY_PROMPT_FILE : value.slice(PROMPT.length + 1);
-      expert.prompt = await readWords(flag, file);
+      expert.prompt = cleanPrompt(await readWords(flag, file), `${flag}: ${file}`);
     } else {
       if (expert.adapter !== undefined) throw new Error(`${flag}: found two adapters, wanted one`);
       expert.adapter = value;
@@ -106,9 +107,14 @@ async function expertOf(flag: string, given: readonly string[]): Promise<ExpertS
 }
 
 async function readWords(flag: string, file: string): Promise<string> {
-  return readFile(file, 'utf8').catch((cause: unknown) => {
+  const bytes = await readFile(file).catch((cause: unknown) => {
     throw new Error(`${flag}: ${file} cannot be read: ${whyNot(cause)}`, { cause });
   });
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new Error(`${flag}: ${file}: found bytes that are not UTF-8, wanted UTF-8`, { cause });
+  }
 }
 
 function needsSafety(source: string, out: string): string {
