@@ -14,6 +14,7 @@ import { BUNDLE_FILES, GENERATION_CONFIG } from '#gpu-backend/model/bundle-files
 import { diskFull } from '#gpu-backend/model/disk-full.ts';
 import { loadBundleHead, loadExpertsAndRouters } from '#gpu-backend/model/load-bundle.ts';
 import { BUNDLE_FORMAT, type ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
+import { BLOCK } from '#gpu-backend/model/quantise.ts';
 import { verifyBundle } from '#gpu-backend/model/verify-bundle.ts';
 import { DraftFolder } from './draft-folder.ts';
 import { checkExpert, copyExpert, type ExpertSource, expertEntry } from './expert-source.ts';
@@ -21,7 +22,7 @@ import { spdxOf } from './licence.ts';
 import type { ModelSource } from './model-source.ts';
 import { openModelSource } from './open-model-source.ts';
 import { copyRouters } from './router-source.ts';
-import { checkLayerCount, checkTiedHead, isFloat, planWeights, QUANTISED_BLOCK, type Weights } from './weight-plan.ts';
+import { checkLayerCount, checkTiedHead, isFloat, planWeights, type Weights } from './weight-plan.ts';
 import { writeWeights } from './write-weights.ts';
 
 export type ImportProgress = {
@@ -141,7 +142,7 @@ function manifestOf(
       ...provenance,
       ...(files.length > 0 && { files }),
     },
-    ...(quantised && { weights: { type: weights, block: QUANTISED_BLOCK, arithmetic: arithmetic ?? 'exact' } }),
+    ...(quantised && { weights: { type: weights, block: BLOCK, arithmetic: arithmetic ?? 'exact' } }),
   };
 }
 
