@@ -3,8 +3,9 @@
  *
  * What can be refused is refused first: the texts, the experts, and names and shapes of all
  * tensors. Then the weights are copied, one tensor at a time, so that memory is bounded by the
- * largest. The finished folder is loaded as a server would, and only then renamed to its name. An
- * import that ends before that leaves `<out>.partial`, and the same import goes on from there.
+ * largest, and each is checked for numbers that are not finite. The finished folder is checked
+ * without them, and only then renamed to its name. An import that ends before that leaves
+ * `<out>.partial`, and the same import goes on from there.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
