@@ -90,7 +90,7 @@ async function alternateStarts(
   contenders: readonly Contender[],
   rounds: number,
 ): Promise<Map<string, readonly Start[]>> {
-  const starts = new Map(contenders.map(({ name }) => [name, [] as Start[]]));
+  const starts = new Map<string, Start[]>(contenders.map(({ name }) => [name, []]));
   const variants = contenders.map(({ name, start }) => ({
     name,
     run: async () => {

@@ -126,13 +126,15 @@ function needsSafety(source: string, out: string): string {
 }
 
 function modelId(text: string): string {
-  if (!ID.test(text)) throw new InvalidArgumentError('an id has letters, digits and . _ - /, and begins with no sign');
+  if (!ID.test(text))
+    throw new InvalidArgumentError('an id has letters, digits and . _ - /, and begins with a letter or digit');
   return text;
 }
 const ID = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/;
 
 function idOf(out: string): string {
   const name = path.basename(path.resolve(out));
-  if (!ID.test(name)) throw new Error(`--id: ${JSON.stringify(name)} is no model id; give one, such as --id my-model`);
+  if (!ID.test(name))
+    throw new Error(`--id: ${JSON.stringify(name)} is not a model id; give one, such as --id my-model`);
   return name;
 }
