@@ -32,6 +32,7 @@ type Contender = { name: string; start: () => Promise<Start> };
 /** A ratio, and at most how large it should be. */
 type Figure = { name: string; against: string; ratio: number; reach: number };
 
+/** Returns the ratios by name; none, with a warning, where the model or llama.cpp cannot be had. */
 export async function benchModels({ rounds }: { rounds: number }): Promise<Record<string, number>> {
   const found = await smolLm2Gguf();
   const missing = 'missing' in found ? found.missing : await installLlamaCpp();

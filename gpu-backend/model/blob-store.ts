@@ -17,6 +17,7 @@ export type BlobId = { sha256: string; bytes: number };
 
 const BlobRecord = z.strictObject({ bytes: z.number(), modifiedMs: z.number() });
 
+/** The path of the file with this SHA-256, whether it is there or not. */
 export function blobFile(cache: CacheFolder, sha256: string): string {
   return path.join(cache.blobs, sha256);
 }
