@@ -32,6 +32,7 @@ type Contender = { name: string; start: () => Promise<Start> };
 /** A ratio, and at most how large it should be. */
 type Figure = { name: string; against: string; ratio: number; reach: number };
 
+/** Returns the ratios by name; none, with a warning, where the model or llama.cpp cannot be had. */
 export async function benchModels({ rounds }: { rounds: number }): Promise<Record<string, number>> {
   const found = await smolLm2Gguf();
   const missing = 'missing' in found ? found.missing : await installLlamaCpp();
@@ -90,7 +91,7 @@ async function alternateStarts(
   contenders: readonly Contender[],
   rounds: number,
 ): Promise<Map<string, readonly Start[]>> {
-  const starts = new Map(contenders.map(({ name }) => [name, [] as Start[]]));
+  const starts = new Map<string, Start[]>(contenders.map(({ name }) => [name, []]));
   const variants = contenders.map(({ name, start }) => ({
     name,
     run: async () => {

@@ -56,6 +56,7 @@ export async function serveBackend(bundle: string, { model }: { model: string })
   };
 }
 
+/** llama.cpp with one model. It is ready once the model is loaded. */
 export async function serveLlamaCpp(
   file: string,
   { contextSize }: { contextSize: number },

@@ -41,7 +41,7 @@ export async function bundlesToServe({
       if (bundles.some((other) => other.id === id)) throw new Error(`${dir} has the model id "${id}" of another one`);
       bundles.push({ dir, id, required: false });
     } catch (error) {
-      log(`goes on without a bundle that it found: ${(error as Error).message}`);
+      log(`goes on without a bundle that it found: ${messageOf(error)}`);
     }
   }
   for (const [index, { id, dir }] of bundles.entries()) {
@@ -67,7 +67,9 @@ async function modelId(dir: string): Promise<string> {
   try {
     return Identified.parse(JSON.parse(text)).id;
   } catch (cause) {
-    const fault = cause instanceof z.ZodError ? z.prettifyError(cause).replaceAll('\n', ' ') : (cause as Error).message;
+    const fault = cause instanceof z.ZodError ? z.prettifyError(cause).replaceAll('\n', ' ') : messageOf(cause);
     throw new Error(`${file}: ${fault}`, { cause });
   }
 }
+
+const messageOf = (thrown: unknown) => (thrown instanceof Error ? thrown.message : String(thrown));

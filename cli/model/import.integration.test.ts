@@ -21,6 +21,8 @@ beforeAll(async () => {
   await writeHuggingFaceFolder(path.join(folder, 'midpo'), { ...base, weights: modelTensors() });
   await writeBundle(path.join(folder, 'bundle'), parts, { dtype: 'f32' });
   await writeFile(path.join(folder, 'careful.txt'), 'Be careful.');
+  await writeFile(path.join(folder, 'latin-1.txt'), Buffer.from('Sois discret à propos.', 'latin1'));
+  await writeFile(path.join(folder, 'empty.txt'), '\n');
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -128,6 +130,8 @@ test('check shows how well a bundle predicts texts, and how far it is from anoth
 test.each<[args: string[], message: RegExp]>([
   [[], /^plimsoll: --safety is missing: .*\n {2}npx plimsoll model import tiny --safety prompt --out new$/m],
   [['--safety', 'prompt:nowhere.txt'], /--safety: nowhere\.txt cannot be read: no such file or folder/],
+  [['--safety', 'prompt:latin-1.txt'], /--safety: latin-1\.txt: found bytes that are not UTF-8, wanted UTF-8/],
+  [['--safety', 'prompt:empty.txt'], /--safety: empty\.txt: found no text, wanted a system prompt/],
   [['--safety', 'base', '--safety', 'prompt'], /--safety base stands alone/],
   [['--safety', 'a', '--safety', 'b'], /--safety: found two adapters, wanted one/],
   [['--safety', 'base', '--arithmetic', 'fast'], /--arithmetic is for quantised weights/],

@@ -7,6 +7,7 @@ import { importModel } from '#gpu-backend/import/import-model.ts';
 import { hasOwnExperts } from '#gpu-backend/import/midpo-source.ts';
 import { SAFETY_PROMPT_FILE } from '#gpu-backend/import/safety-prompt.ts';
 import { WEIGHTS, type Weights } from '#gpu-backend/import/weight-plan.ts';
+import { cleanPrompt } from '#gpu-backend/model/expert-prompt.ts';
 import { megabytes } from '../options/byte-progress.ts';
 import { importProgress } from '../options/import-progress.ts';
 import { untilSignal } from '../options/until-signal.ts';
@@ -101,7 +102,7 @@ async function expertOf(flag: string, given: readonly string[]): Promise<ExpertS
     } else if (value === PROMPT || value.startsWith(`${PROMPT}:`)) {
       if (expert.prompt !== undefined) throw new Error(`${flag}: found two prompts, wanted one`);
       const file = value === PROMPT ? SAFETY_PROMPT_FILE : value.slice(PROMPT.length + 1);
-      expert.prompt = await readWords(flag, file);
+      expert.prompt = cleanPrompt(await readWords(flag, file), `${flag}: ${file}`);
     } else {
       if (expert.adapter !== undefined) throw new Error(`${flag}: found two adapters, wanted one`);
       expert.adapter = value;
@@ -111,9 +112,14 @@ async function expertOf(flag: string, given: readonly string[]): Promise<ExpertS
 }
 
 async function readWords(flag: string, file: string): Promise<string> {
-  return readFile(file, 'utf8').catch((cause: unknown) => {
+  const bytes = await readFile(file).catch((cause: unknown) => {
     throw new Error(`${flag}: ${file} cannot be read: ${whyNot(cause)}`, { cause });
   });
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new Error(`${flag}: ${file}: found bytes that are not UTF-8, wanted UTF-8`, { cause });
+  }
 }
 
 function needsSafety(source: string, out: string): string {
@@ -125,13 +131,15 @@ function needsSafety(source: string, out: string): string {
 }
 
 function modelId(text: string): string {
-  if (!ID.test(text)) throw new InvalidArgumentError('an id has letters, digits and . _ - /, and begins with no sign');
+  if (!ID.test(text))
+    throw new InvalidArgumentError('an id has letters, digits and . _ - /, and begins with a letter or digit');
   return text;
 }
 const ID = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/;
 
 function idOf(out: string): string {
   const name = path.basename(path.resolve(out));
-  if (!ID.test(name)) throw new Error(`--id: ${JSON.stringify(name)} is no model id; give one, such as --id my-model`);
+  if (!ID.test(name))
+    throw new Error(`--id: ${JSON.stringify(name)} is not a model id; give one, such as --id my-model`);
   return name;
 }

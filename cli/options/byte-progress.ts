@@ -13,4 +13,5 @@ export function byteProgress(label: string, size: number): { onBytes: (bytes: nu
   return { onBytes, done: () => bar.stop() };
 }
 
+/** As people read it: 98.4. */
 export const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);

@@ -13,6 +13,7 @@ import type { ServingExperts, ServingWeights, StackedLora } from '../model/servi
 export type ServableBundle = Pick<Bundle, 'config' | 'experts' | 'routers'> &
   (Pick<Bundle, 'weights'> | Pick<ServedBundle, 'base'>);
 
+/** Everything that `buildServingGraph` needs besides the config. */
 export function servingWeights(bundle: ServableBundle): ServingWeights {
   const { config } = bundle;
   const base = 'base' in bundle ? baseInFile(bundle.base, config) : baseInMemory(bundle.weights, config);

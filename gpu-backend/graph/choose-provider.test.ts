@@ -12,7 +12,7 @@ const choose = (choice: Parameters<typeof chooseProvider>[0], outcomes: Partial<
 test.each<[string, Partial<Record<Provider, Outcome>>, Provider, RegExp[]]>([
   ['CUDA before all others', { cuda: WORKS, webgpu: WORKS }, 'cuda', []],
   ['WebGPU on a real GPU where CUDA does not work', { webgpu: WORKS }, 'webgpu', [/^no cuda$/]],
-  ['the CPU before an imitated GPU', { webgpu: IMITATED }, 'cpu', [/^no cuda$/, /not surely on a GPU/]],
+  ['the CPU before an imitated GPU', { webgpu: IMITATED }, 'cpu', [/^no cuda$/, /perhaps not on a real GPU/]],
   ['the CPU where nothing else works', {}, 'cpu', [/^no cuda$/, /^no webgpu$/]],
 ])('auto takes %s, and says why it passed over the others', async (_, outcomes, provider, why) => {
   const passedOver = why.map((pattern) => expect.stringMatching(pattern));

@@ -42,7 +42,7 @@ export async function chooseProvider(
   return { provider: 'cpu', passedOver };
 }
 
-const NO_REAL_GPU = 'provider webgpu: it works, but not surely on a GPU. --provider webgpu takes it all the same.';
+const NO_REAL_GPU = 'provider webgpu: it works, but perhaps not on a real GPU. --provider webgpu takes it anyway.';
 
 /** A driver that needs longer for four numbers is of no use. */
 const PROBE_MS = 60_000;

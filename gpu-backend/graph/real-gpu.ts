@@ -22,6 +22,7 @@ const LINUX_GPUS: readonly { kernel: RegExp; vulkan: RegExp }[] = [
   { kernel: /^nouveau$/, vulkan: /^libvulkan_nouveau\.so/ },
 ];
 
+/** Whether what was seen proves that WebGPU runs on a GPU. See `look`. */
 export function isRealGpu({ platform, libraries, kernelDrivers }: Seen): boolean {
   // Every Mac that we support has a GPU, and Metal has no imitation of one.
   if (platform === 'darwin') return true;

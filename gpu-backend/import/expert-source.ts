@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { expertFiles } from '#gpu-backend/model/bundle-files.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
+import { cleanPrompt } from '#gpu-backend/model/expert-prompt.ts';
 import { type BundleHead, loadExpert } from '#gpu-backend/model/load-bundle.ts';
 import type { ExpertRole, Manifest } from '#gpu-backend/model/manifest.ts';
 import { exists } from './read-text.ts';
@@ -11,7 +12,7 @@ import { exists } from './read-text.ts';
 /** An adapter as PEFT saves it, a system prompt, both, or neither: then it is the base alone. */
 export type ExpertSource = { adapter?: string | undefined; prompt?: string | undefined };
 
-/** As plimsoll.json has it. An expert's folder is named after its role. */
+/** The expert's entry in plimsoll.json. An expert's folder is named after its role. */
 export function expertEntry(role: ExpertRole, { adapter, prompt }: ExpertSource): Manifest['experts'][number] {
   return {
     name: role,
@@ -21,10 +22,15 @@ export function expertEntry(role: ExpertRole, { adapter, prompt }: ExpertSource)
   };
 }
 
+/**
+ * Puts an expert's files into the bundle's folder: the adapter byte by byte, and the prompt as the
+ * model reads it, so its SHA-256 is the one in receipts. Throws a BundleError if one of them is
+ * missing or is no text.
+ */
 export async function copyExpert(role: ExpertRole, { adapter, prompt }: ExpertSource, folder: string): Promise<void> {
   const files = expertFiles(role);
   await mkdir(join(folder, dirname(files.config)), { recursive: true });
-  if (prompt !== undefined) await writeFile(join(folder, files.prompt), prompt);
+  if (prompt !== undefined) await writeFile(join(folder, files.prompt), cleanPrompt(prompt, files.prompt));
   if (adapter === undefined) return;
   if (!(await exists(join(adapter, basename(files.weights)))) && (await exists(join(adapter, 'adapter_model.bin')))) {
     const fault = { found: 'only adapter_model.bin', wanted: 'safetensors: save it again with a newer PEFT' };

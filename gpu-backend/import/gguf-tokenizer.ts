@@ -31,6 +31,7 @@ const UNUSED = 5;
 const ENDS = ['<|eot_id|>', '<|eom_id|>', '<|im_end|>', '<|end|>', '<|endoftext|>', '<|end_of_text|>', '</s>'];
 const END_KEYS = ['eos_token_id', 'eot_token_id', 'eom_token_id'].map((key) => `tokenizer.ggml.${key}`);
 
+/** Throws a CheckpointError that names the key if one is missing, wrong, or not for us to read. */
 export function ggufTokenizer(gguf: Pick<GgufSource, 'file' | 'metadata'>): GgufTokenizer {
   const metadata = new GgufMetadata(gguf);
   const model = metadata.needed(MODEL, metadata.text(MODEL));
@@ -73,7 +74,7 @@ export function ggufTokenizer(gguf: Pick<GgufSource, 'file' | 'metadata'>): Gguf
     return tokens[id] ?? metadata.refuse(`tokenizer.ggml.${key}`, `one of the ${tokens.length} tokens`);
   };
   const [bos, eos, unknown, pad] = ['bos_token_id', 'eos_token_id', 'unknown_token_id', 'padding_token_id'].map(textOf);
-  if (eos === undefined) metadata.needed(END_KEYS[0]!, undefined);
+  if (eos === undefined) metadata.refuse('tokenizer.ggml.eos_token_id', 'this key');
   const named = END_KEYS.map((key) => metadata.number(key)).filter((id) => id !== undefined);
   const known = added_tokens.filter(({ content, special }) => special && ENDS.includes(content)).map(({ id }) => id);
   return {

@@ -3,8 +3,9 @@
  *
  * What can be refused is refused first: the texts, the experts, and names and shapes of all
  * tensors. Then the weights are copied, one tensor at a time, so that memory is bounded by the
- * largest. The finished folder is loaded as a server would, and only then renamed to its name. An
- * import that ends before that leaves `<out>.partial`, and the same import goes on from there.
+ * largest, and each is checked for numbers that are not finite. The finished folder is checked
+ * without them, and only then renamed to its name. An import that ends before that leaves
+ * `<out>.partial`, and the same import goes on from there.
  */
 import { createHash } from 'node:crypto';
 import { stat, writeFile } from 'node:fs/promises';
@@ -15,6 +16,7 @@ import { diskFull } from '#gpu-backend/model/disk-full.ts';
 import { fileChunks } from '#gpu-backend/model/file-chunks.ts';
 import { loadBundleHead, loadExpertsAndRouters } from '#gpu-backend/model/load-bundle.ts';
 import { BUNDLE_FORMAT, type ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
+import { BLOCK } from '#gpu-backend/model/quantise.ts';
 import { verifyBundle } from '#gpu-backend/model/verify-bundle.ts';
 import { DraftFolder } from './draft-folder.ts';
 import { checkExpert, copyExpert, type ExpertSource, expertEntry } from './expert-source.ts';
@@ -31,7 +33,7 @@ import {
 import type { ModelSource } from './model-source.ts';
 import { openModelSource } from './open-model-source.ts';
 import { copyRouters } from './router-source.ts';
-import { checkLayerCount, checkTiedHead, isFloat, planWeights, QUANTISED_BLOCK, type Weights } from './weight-plan.ts';
+import { checkLayerCount, checkTiedHead, isFloat, planWeights, type Weights } from './weight-plan.ts';
 import { writeWeights } from './write-weights.ts';
 
 export type ImportProgress = {
@@ -175,7 +177,7 @@ function manifestOf(
       ...provenance,
       ...(files.length > 0 && { files }),
     },
-    ...(quantised && { weights: { type: weights, block: QUANTISED_BLOCK, arithmetic: arithmetic ?? 'exact' } }),
+    ...(quantised && { weights: { type: weights, block: BLOCK, arithmetic: arithmetic ?? 'exact' } }),
   };
 }
 

@@ -8,7 +8,7 @@ import { assertFinite } from '#gpu-backend/model/assert-finite.ts';
 import type { BufferPool } from '#gpu-backend/model/buffer-pool.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
 import { type DecoderConfig, weightShapes } from '#gpu-backend/model/config.ts';
-import { BLOCK, isQuantisable, quantise, quantisedTensors } from '#gpu-backend/model/quantise.ts';
+import { isQuantisable, quantise, quantisedTensors } from '#gpu-backend/model/quantise.ts';
 import type { PlannedTensor } from '#gpu-backend/model/safetensors-writer.ts';
 import { formatShape } from '#gpu-backend/model/tensor.ts';
 import type { TensorSource } from '#gpu-backend/model/tensor-source.ts';
@@ -151,6 +151,3 @@ async function readFinite(source: TensorSource, name: string, pool?: BufferPool)
   assertFinite(bytes, 'F32', { file: source.file, key: `tensor ${name}` });
   return data;
 }
-
-/** What plimsoll.json says about quantised weights. */
-export const QUANTISED_BLOCK = BLOCK;

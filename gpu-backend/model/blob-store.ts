@@ -4,18 +4,20 @@
  * Where they differ, the file is hashed again.
  */
 import { createHash } from 'node:crypto';
-import { open, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { CacheFolder } from './cache-folder.ts';
 import { CacheError, type Waiting, withCacheLock } from './cache-lock.ts';
 import { checksumOf, hexOf, WrongBytes } from './checksum.ts';
+import { freeBytes } from './disk-full.ts';
 import { makeFolder } from './make-folder.ts';
 
 export type BlobId = { sha256: string; bytes: number };
 
 const BlobRecord = z.strictObject({ bytes: z.number(), modifiedMs: z.number() });
 
+/** The path of the file with this SHA-256, whether it is there or not. */
 export function blobFile(cache: CacheFolder, sha256: string): string {
   return path.join(cache.blobs, sha256);
 }
@@ -55,7 +57,7 @@ export async function ensureBlob(
     const late = await findBlob(cache, id, waiting);
     if ('file' in late) return late.file;
     makeFolder(cache.blobs);
-    await assertRoom(cache.blobs, id.bytes);
+    await assertRoomInCache(cache.blobs, id.bytes);
     const file = blobFile(cache, id.sha256);
     await fill(file);
     await record(file);
@@ -104,11 +106,10 @@ export async function writeVerified(
   }
 }
 
-/** Throws a `CacheError` if the disk of `dir` has no room for so many bytes more. */
-export async function assertRoom(dir: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(dir);
-  const free = bavail * bsize;
-  if (free >= bytes) return;
+/** Throws a `CacheError` if the disk of `dir`, a folder of the cache, has no room for the bytes. */
+export async function assertRoomInCache(dir: string, bytes: number): Promise<void> {
+  const free = await freeBytes(dir);
+  if (free === null || free >= bytes) return;
   const megabytes = (count: number) => (count / 1e6).toFixed(1);
   throw new CacheError(
     `the disk of ${dir} is full: found ${megabytes(free)} MB free, wanted ${megabytes(bytes)} MB; ` +

@@ -5,7 +5,7 @@ import { BundleError } from './bundle-error.ts';
 const CODES = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
 /** The bytes that a user may still write to the file system of `path`; null if it does not say. */
-async function freeBytes(path: string): Promise<number | null> {
+export async function freeBytes(path: string): Promise<number | null> {
   return statfs(path).then(
     ({ bavail, bsize }) => bavail * bsize,
     () => null,
@@ -20,6 +20,7 @@ export async function diskFull(
   cause: unknown,
   { file, path, bytes }: { file: string; path: string; bytes: number },
 ): Promise<BundleError | undefined> {
+  // Node's errors have a code. Others have none, and are not about the disk.
   const { code } = cause as NodeJS.ErrnoException;
   if (code === undefined || !CODES.has(code)) return undefined;
   const free = await freeBytes(path);

@@ -13,6 +13,7 @@ export type LinearModule = {
 /** The only kind of module that a layers router mixes. */
 export const DOWN_PROJ = 'mlp.down_proj';
 
+/** The full name of a layer's `down_proj`. */
 export const downProj = (layer: number) => `model.layers.${layer}.${DOWN_PROJ}`;
 
 /** Layer by layer, by full names such as `model.layers.0.self_attn.q_proj`. */

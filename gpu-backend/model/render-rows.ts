@@ -6,7 +6,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import type { RenderChat } from './chat-template.ts';
 import { type ExpertPrompts, withPrompt } from './expert-prompt.ts';
-import type { ExpertRole } from './manifest.ts';
+import { ExpertRole } from './manifest.ts';
 
 export type RenderedRows = {
   /** The client's messages alone. */
@@ -29,7 +29,7 @@ export function renderRows(
   const promptIds = renderChat(messages);
   const rowPrompts: RenderedRows['rowPrompts'] = {};
   if (promptIds.length >= atMost) return { promptIds, rowPrompts };
-  for (const role of ['safety', 'helpfulness'] as const) {
+  for (const role of ExpertRole.options) {
     const prompt = prompts[role];
     if (prompt !== undefined) rowPrompts[role] = renderRow(withPrompt(messages, prompt), renderChat);
   }

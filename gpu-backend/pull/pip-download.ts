@@ -88,6 +88,7 @@ async function run(
     signal?.throwIfAborted();
     return { code, stderr };
   } catch (error) {
+    // What spawn says of a program that is not there. No other error here has this code.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'no such program';
     throw error;
   } finally {

@@ -9,7 +9,7 @@ import { downloadFile, isWhole, type RemoteFile, type WatchFile } from '../downl
 import type { Hub } from '../download/hub.ts';
 import { placeOf } from '../download/place-of.ts';
 import type { Retrying } from '../download/retry.ts';
-import { assertRoom } from '../model/blob-store.ts';
+import { assertRoomInCache } from '../model/blob-store.ts';
 import type { CacheFolder } from '../model/cache-folder.ts';
 import { withCacheLock } from '../model/cache-lock.ts';
 import { makeFolder } from '../model/make-folder.ts';
@@ -98,7 +98,7 @@ async function fetchFolder(
     const text = await readFile(placeOf(building, WEIGHTS_INDEX), 'utf8');
     files.push(...shardFiles(text, all, repo));
   }
-  await assertRoom(
+  await assertRoomInCache(
     building,
     files.reduce((sum, { size }) => sum + size, 0),
   );

@@ -2,17 +2,11 @@ import { expect, test, vi } from 'vitest';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { promptEncoder } from './encode-prompt.ts';
 
-/**
- * An encoder over only the parts of a bundle that it uses: tokens of at most four bytes, a context
- * of ten.
- */
+/** Tokens of at most four bytes, and a context of ten. */
 function encoderOver(renderChat: BundleHead['renderChat'], prompts: BundleHead['prompts'] = {}) {
-  return promptEncoder({
-    config: { max_position_embeddings: 10 },
-    tokenizer: { maxTokenBytes: 4 },
-    renderChat,
-    prompts,
-  } as BundleHead);
+  // The encoder uses nothing else of a tokenizer.
+  const tokenizer = { maxTokenBytes: 4 } as BundleHead['tokenizer'];
+  return promptEncoder({ tokenizer, renderChat, prompts }, 10);
 }
 
 test('returns what the template returns, for the client and for each expert with a prompt', () => {

@@ -13,12 +13,14 @@ export type EncodePrompt = (messages: readonly Message[]) => RenderedRows;
  * The bundle's chat template behind a limit. A text that is too long for the context, whatever its
  * tokens turn out to be, is refused unread: tokenizing a megabyte would hold up everyone else.
  */
-export function promptEncoder({ config, tokenizer, renderChat, prompts }: BundleHead): EncodePrompt {
-  const limit = config.max_position_embeddings;
+export function promptEncoder(
+  { tokenizer, renderChat, prompts }: Pick<BundleHead, 'tokenizer' | 'renderChat' | 'prompts'>,
+  contextLength: number,
+): EncodePrompt {
   return (messages) => {
     const bytes = utf8Bytes(messages.map(({ content }) => content));
     const fewest = fewestTokens(bytes, tokenizer.maxTokenBytes);
-    if (fewest >= limit) throw contextLengthExceeded(fewest, limit, { atLeast: true });
-    return renderRows(messages, { renderChat, prompts, atMost: limit });
+    if (fewest >= contextLength) throw contextLengthExceeded(fewest, contextLength, { atLeast: true });
+    return renderRows(messages, { renderChat, prompts, atMost: contextLength });
   };
 }

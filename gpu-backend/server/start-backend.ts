@@ -63,7 +63,7 @@ export async function startBackend(
   });
   if (provider !== 'cpu') log(`the model runs on ${engine.info.provider}`);
   try {
-    const encodePrompt = promptEncoder(head);
+    const encodePrompt = promptEncoder(head, context.tokens);
     await tryEngine(engine, encodePrompt);
     const { mtimeMs } = await stat(path.join(config.bundle, 'plimsoll.json'));
     return await serveEngine(engine, encodePrompt, config, { log, created: Math.floor(mtimeMs / 1000) });

@@ -12,7 +12,7 @@ export const Model = z.strictObject({
   created: z.int(),
   owned_by: z.string(),
   plimsoll: z.strictObject({
-    /** The most tokens of prompt and answer together, on any of its backends. */
+    /** How many tokens of prompt and answer together every one of its backends takes. */
     context_length: z.int(),
     modes: z.array(Mode),
     /** False while no backend that serves it answers. */

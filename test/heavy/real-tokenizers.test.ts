@@ -9,6 +9,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openGguf } from '#gpu-backend/gguf/open-gguf.ts';
+import { ggufTokenizer } from '#gpu-backend/import/gguf-tokenizer.ts';
 import { compileChatTemplate, type RenderChat } from '#gpu-backend/model/chat-template.ts';
 import { withPrompt } from '#gpu-backend/model/expert-prompt.ts';
 import { BundleTokenizer, TokenizerJson } from '#gpu-backend/model/tokenizer.ts';
@@ -17,7 +18,6 @@ import type { Message } from '#shared/protocol/generate.ts';
 import { TextStream } from '#shared/text/text-stream.ts';
 import recorded from '../clients/tokenizers/recorded.json' with { type: 'json' };
 import { installOwnPackages } from '../own-packages.ts';
-import { smolLm2Tokenizer } from '../smollm2-bundle.ts';
 import { smolLm2Gguf } from '../smollm2-gguf.ts';
 import { realConversations, realTexts } from './real-texts.ts';
 
@@ -51,12 +51,12 @@ async function readInstalled(name: Name): Promise<Files> {
   return { json: await read('tokenizer.json'), config: await read('tokenizer_config.json') };
 }
 
-/** A GGUF file has the same tokens and merges, but no `tokenizer.json`. */
+/** A GGUF file has no `tokenizer.json`. The importer makes one from its metadata. */
 async function readSmolLm2(file: string): Promise<Files> {
   const gguf = await openGguf(file);
-  const { json, config, template } = smolLm2Tokenizer(gguf);
+  const { json, config, chatTemplate } = ggufTokenizer(gguf);
   await gguf.close();
-  return { json, config: { ...config, chat_template: template } };
+  return { json, config: { ...config, chat_template: chatTemplate } };
 }
 
 function open(name: Name) {

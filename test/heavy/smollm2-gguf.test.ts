@@ -7,8 +7,9 @@ import { beforeAll, expect, test } from 'vitest';
 import { asHuggingFace } from '#gpu-backend/gguf/as-hugging-face.ts';
 import { type GgufSource, openGguf } from '#gpu-backend/gguf/open-gguf.ts';
 import { BLOCK_FORMATS, slowDequantise } from '#gpu-backend/gguf/testing/slow-dequantise.ts';
-import { weightShapes } from '#gpu-backend/model/config.ts';
-import { smolLm2Config } from '../smollm2-bundle.ts';
+import { ggufConfig } from '#gpu-backend/import/gguf-config.ts';
+import { ggufTokenizer } from '#gpu-backend/import/gguf-tokenizer.ts';
+import { DecoderConfig, weightShapes } from '#gpu-backend/model/config.ts';
 import { smolLm2Gguf } from '../smollm2-gguf.ts';
 
 let found: Awaited<ReturnType<typeof smolLm2Gguf>>;
@@ -51,7 +52,7 @@ withModel('reads the metadata', async ({ metadata }) => {
 });
 
 withModel('has the tensors and shapes of its architecture, under Hugging Face’s names', async (gguf) => {
-  const config = smolLm2Config(gguf);
+  const config = DecoderConfig.parse(await ggufConfig(gguf, ggufTokenizer(gguf)));
   const source = asHuggingFace(gguf);
   const shapes = new Map(source.names().map((name) => [name, source.info(name).shape]));
   expect(shapes).toEqual(weightShapes(config));

@@ -138,7 +138,7 @@ describe.skipIf(missing !== null)('WebGPU', () => {
   test('auto does not take SwiftShader for a GPU', async () => {
     const { provider, passedOver } = await chooseProvider('auto');
     expect(provider).not.toBe('webgpu');
-    if (provider === 'cpu') expect(passedOver[1]).toMatch(/not surely on a GPU/);
+    if (provider === 'cpu') expect(passedOver[1]).toMatch(/perhaps not on a real GPU/);
   });
 
   /** Last, when the sessions above have written their profiles. */

@@ -1,5 +1,5 @@
 /** Stage `export`: writes base, tokenizer, experts and routers to disk as one bundle. */
-import type { Expert } from '#gpu-backend/model/adapter.ts';
+import { type Expert, NO_ADAPTER } from '#gpu-backend/model/adapter.ts';
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { downProj } from '#gpu-backend/model/linear-modules.ts';
 import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
@@ -31,7 +31,7 @@ export async function exportStage(options: ExportOptions): Promise<string> {
   const base = await loadBaseModel(options.base, openTokenizer(chatFiles));
   const experts =
     options.experts === 'base'
-      ? ExpertRole.options.map((role) => neutralExpert(role, base))
+      ? ExpertRole.options.map((role) => ({ name: role, role, ...NO_ADAPTER }))
       : await Promise.all(options.experts.map((dir) => readExpert(dir, base)));
   const parts = {
     config: base.config,
@@ -58,16 +58,4 @@ export async function readExpert(dir: string, base: BaseModel): Promise<Expert> 
   const scale = alpha / rank;
   const modules = new Map(layers.map(({ a, b }, layer) => [downProj(layer), { a: turned(a), b: turned(b), scale }]));
   return { name: role, role, rank, alpha, modules };
-}
-
-/** An expert that changes nothing. */
-export function neutralExpert(role: ExpertRole, { config }: BaseModel): Expert {
-  const zeros = (shape: [number, number]) => ({ shape, data: new Float32Array(shape[0] * shape[1]) });
-  const modules = new Map(
-    Array.from({ length: config.num_hidden_layers }, (_, layer) => [
-      downProj(layer),
-      { a: zeros([1, config.intermediate_size]), b: zeros([config.hidden_size, 1]), scale: 1 },
-    ]),
-  );
-  return { name: role, role, rank: 1, alpha: 1, modules };
 }

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { expertKinds } from '#gpu-backend/model/expert-kinds.ts';
 import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { encodeChat } from '../data/encode-chat.ts';
 import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
@@ -98,6 +99,11 @@ test('the stages tokenizer, sft, expert and export make a bundle that loads', as
   expect(bundle.experts[0]!.modules.get('model.layers.0.mlp.down_proj')!.b.data.some((value) => value !== 0)).toBe(
     true,
   );
+  await exportStage({ base: at('sft'), tokenizer: at('tokenizer'), experts: 'base', out: at('bare'), manifest });
+  expect(expertKinds(await loadBundle(at('bare')))).toEqual({
+    safety: { kind: 'base' },
+    helpfulness: { kind: 'base' },
+  });
 });
 
 test('the stages reward, cost, rank and router build on one another', async () => {

@@ -4,7 +4,7 @@
  * its row of the embedding after the final norm: `y = x / sqrt(mean(x²) + 1)`. The file's epsilon
  * is 1, and not a small number, because then y still has x's scale: see `undoNorm`.
  */
-import { GgufBytes, ggufBytes } from './make-gguf.ts';
+import { float, ggufBytes, texts } from './make-gguf.ts';
 
 /** A row holds one block of a K format, or eight of the others. */
 export const EMBEDDING_WIDTH = 256;
@@ -57,17 +57,4 @@ export function embeddingGguf({ type, rows, data }: { type: number; rows: number
 export function undoNorm(y: Float64Array): Float64Array {
   const mean = y.reduce((sum, value) => sum + value * value, 0) / y.length;
   return y.map((value) => value * Math.sqrt(mean / (1 - mean) + 1));
-}
-
-function float(value: number) {
-  const bytes = Buffer.alloc(4);
-  bytes.writeFloatLE(value);
-  return { type: 6, bytes };
-}
-
-/** An array of texts. */
-function texts(values: readonly string[]) {
-  const bytes = new GgufBytes().u32(8).u64(values.length);
-  for (const value of values) bytes.text(value);
-  return { type: 9, bytes: bytes.build() };
 }

@@ -46,6 +46,16 @@ export type GgufMetadata = readonly (readonly [
   value: string | number | { type: number; bytes: Uint8Array },
 ])[];
 
+/** An array of texts. */
+export function texts(values: readonly string[]) {
+  const bytes = new GgufBytes().u32(8).u64(values.length);
+  for (const value of values) bytes.text(value);
+  return { type: 9, bytes: bytes.build() };
+}
+
+/** A number in f32. */
+export const float = (value: number) => ({ type: 6, bytes: new Uint8Array(Float32Array.of(value).buffer) });
+
 export type GgufParts = {
   version?: number;
   metadata?: GgufMetadata;

@@ -1,7 +1,14 @@
 /** Tiny random models in the real formats: folders as Transformers writes them, and GGUF files. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { GgufBytes, type GgufMetadata, type GgufTensor, ggufBytes } from '#gpu-backend/gguf/testing/make-gguf.ts';
+import {
+  float,
+  GgufBytes,
+  type GgufMetadata,
+  type GgufTensor,
+  ggufBytes,
+  texts,
+} from '#gpu-backend/gguf/testing/make-gguf.ts';
 import { BLOCK_FORMATS } from '#gpu-backend/gguf/testing/slow-dequantise.ts';
 import { headDim, weightShapes } from '#gpu-backend/model/config.ts';
 import { CHAT_TEMPLATE, SPECIAL_TOKENS, tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
@@ -63,17 +70,11 @@ export async function writeHuggingFaceFolder(
   return dir;
 }
 
-export const texts = (values: readonly string[]) => {
-  const bytes = new GgufBytes().u32(8).u64(values.length);
-  for (const value of values) bytes.text(value);
-  return { type: 9, bytes: bytes.build() };
-};
 const ints = (values: readonly number[]) => {
   const bytes = new GgufBytes().u32(5).u64(values.length);
   for (const value of values) bytes.u32(value);
   return { type: 9, bytes: bytes.build() };
 };
-export const float = (value: number) => ({ type: 6, bytes: new Uint8Array(Float32Array.of(value).buffer) });
 
 /** What the metadata of a GGUF file say of the tiny tokenizer. */
 function tokenizerMetadata(tokenizer: BundleParts['tokenizer']): [string, GgufMetadata[number][1]][] {

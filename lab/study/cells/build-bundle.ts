@@ -1,9 +1,9 @@
 /** Writes the bundle that serves a method. */
-import type { Expert } from '#gpu-backend/model/adapter.ts';
+import { type Expert, NO_ADAPTER } from '#gpu-backend/model/adapter.ts';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import { type BaseModel, toHuggingFace } from '#training/stages/base-model.ts';
-import { neutralExpert, readExpert } from '#training/stages/export.ts';
+import { readExpert } from '#training/stages/export.ts';
 import { loadRouters } from '#training/stages/router-weights.ts';
 import { readChatFiles } from '#training/tokenizer/chat-files.ts';
 import type { RunName } from '../../methods/runs.ts';
@@ -40,7 +40,7 @@ async function expertsOf(
     ExpertRole.options.map((role) => ({ ...expert, name: role, role }));
   switch (recipe.kind) {
     case 'single':
-      return alone(recipe.policy === 'base' ? neutralExpert('safety', base) : await read(recipe.policy));
+      return alone(recipe.policy === 'base' ? NO_ADAPTER : await read(recipe.policy));
     case 'soup':
       return alone(soupOf(await read(recipe.safety), await read(recipe.helpfulness), recipe.weight));
     case 'pair':
