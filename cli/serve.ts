@@ -82,6 +82,7 @@ Settings come from the environment:
   PLIMSOLL_IDLE_UNLOAD_MINUTES
                      how long nobody must have asked a bundle before it gives its memory back; 0 means never
                      (default 0 for the first bundle, 15 for others)
+  PLIMSOLL_CONTEXT   tokens of prompt and answer together (default what memory allows)
   PLIMSOLL_PROVIDER  what runs the models: cpu, webgpu, cuda or auto (default cpu)
   PLIMSOLL_NAMES     more host names to answer to, comma-separated, besides 127.0.0.1, localhost and [::1]
 docs/operations.md says more.`,

@@ -17,8 +17,11 @@ const { dir, threads, provider, contextLength, limits } = workerData as WorkerOp
 const port = parentPort!;
 
 try {
-  const bundle = await openBundle(dir);
-  const { id, config, manifest, routers, digest, tokenizer } = bundle;
+  const opened = await openBundle(dir);
+  // The graph holds rotary tables for the positions that this backend serves, no more.
+  const max_position_embeddings = contextLength ?? opened.config.max_position_embeddings;
+  const bundle = { ...opened, config: { ...opened.config, max_position_embeddings } };
+  const { id, manifest, routers, digest, tokenizer } = bundle;
   const { logits } = routers;
   hostEngine(
     port,
@@ -27,7 +30,7 @@ try {
       vocabulary: bundleVocabulary(bundle),
       info: {
         model: id,
-        contextLength: contextLength ?? config.max_position_embeddings,
+        contextLength: max_position_embeddings,
         maxTokenBytes: tokenizer.maxTokenBytes,
         digest,
         experts: expertKinds(bundle),
