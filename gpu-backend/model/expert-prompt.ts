@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Message } from '#shared/protocol/generate.ts';
 import { BundleError } from './bundle-error.ts';
 import { expertFiles } from './bundle-files.ts';
-import type { RenderChat } from './chat-template.ts';
+import type { RenderChat, RenderOptions } from './chat-template.ts';
 import type { ExpertRole, Manifest } from './manifest.ts';
 
 /** The text of each expert that has one. */
@@ -94,9 +94,9 @@ export function checkPrompts(
     const prompt = prompts[role];
     if (prompt === undefined) continue;
     const file = expertFiles(name).prompt;
-    const render = (text: string) => {
+    const render = (text: string, options: RenderOptions = {}) => {
       try {
-        return renderChat(withPrompt(question, text));
+        return renderChat(withPrompt(question, text), options);
       } catch (cause) {
         const reason = cause instanceof Error ? cause.message : String(cause);
         throw new BundleError(file, `wanted a chat template that takes a system message: ${reason}`, { cause });
@@ -106,6 +106,7 @@ export function checkPrompts(
     if (ids.join() === render(`${prompt} a`).join()) {
       throw new BundleError(file, 'wanted a chat template that takes a system message: this one leaves it out');
     }
+    render(prompt, { mustHold: prompt });
     if (ids.length >= contextLength) {
       throw new BundleError(
         file,
