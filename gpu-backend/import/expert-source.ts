@@ -1,5 +1,5 @@
 /** The experts of an import: adapters are checked and copied byte by byte, prompts are written. */
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { expertFiles } from '#gpu-backend/model/bundle-files.ts';
@@ -37,11 +37,18 @@ export async function copyExpert(role: ExpertRole, { adapter, prompt }: ExpertSo
     throw new CheckpointError(join(adapter, basename(files.weights)), fault);
   }
   for (const file of [files.config, files.weights]) {
-    await copyFile(join(adapter, basename(file)), join(folder, file)).catch((cause: NodeJS.ErrnoException) => {
-      const fault = { found: cause.code ?? String(cause), wanted: 'a LoRA adapter as PEFT saves it' };
+    await copyRegular(join(adapter, basename(file)), join(folder, file)).catch((cause: NodeJS.ErrnoException) => {
+      const fault = { found: cause.code ?? cause.message, wanted: 'a LoRA adapter as PEFT saves it' };
       throw new CheckpointError(join(adapter, basename(file)), fault, { cause });
     });
   }
+}
+
+/** A pipe or a device might never end. */
+async function copyRegular(from: string, to: string): Promise<void> {
+  const found = await stat(from);
+  if (!found.isFile()) throw new Error(found.isDirectory() ? 'a folder' : 'no regular file');
+  await copyFile(from, to);
 }
 
 /** Throws if a copied expert cannot be served on this base. Errors name the user's own files. */

@@ -1,13 +1,13 @@
 /**
  * An expert's own system prompt: `experts/<name>/prompt.txt`, and how it meets a client's messages.
  */
-import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Message } from '#shared/protocol/generate.ts';
 import { BundleError } from './bundle-error.ts';
 import { expertFiles } from './bundle-files.ts';
 import type { RenderChat, RenderOptions } from './chat-template.ts';
 import type { ExpertRole, Manifest } from './manifest.ts';
+import { readSmallFile } from './read-small-file.ts';
 
 /** The text of each expert that has one. */
 export type ExpertPrompts = Partial<Readonly<Record<ExpertRole, string>>>;
@@ -50,20 +50,7 @@ export async function readPrompts(dir: string, { experts }: Manifest): Promise<E
 }
 
 async function readPrompt(dir: string, file: string): Promise<string> {
-  const path = join(dir, file);
-  const missing = (cause: unknown) => {
-    throw new BundleError(file, 'the file is missing or cannot be read', { cause });
-  };
-  const { size } = await stat(path).catch(missing);
-  if (size > MOST_BYTES) throw new BundleError(file, `found ${size} bytes, wanted at most ${MOST_BYTES}`);
-  const bytes = await readFile(path).catch(missing);
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new BundleError(file, 'found bytes that are not UTF-8, wanted UTF-8', { cause });
-  }
-  return cleanPrompt(text, file);
+  return cleanPrompt(await readSmallFile(join(dir, file), file, { most: MOST_BYTES }), file);
 }
 
 /**
