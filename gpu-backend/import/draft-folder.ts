@@ -75,6 +75,9 @@ function checkDraft(path: string): void {
 
 function checkTarget(target: string, out: string, force: boolean): void {
   if (!existsSync(target)) {
+    if (lstatSync(target, { throwIfNoEntry: false }) !== undefined) {
+      throw new BundleError(out, 'found a link to nothing, wanted a new folder');
+    }
     makeFolder(dirname(target));
     return;
   }

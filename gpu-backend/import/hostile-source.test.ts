@@ -1,5 +1,6 @@
 /** Sources and targets that somebody made to do harm, or that an accident has spoilt. */
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -40,6 +41,13 @@ describe('the folder in which an import works', () => {
     await mkdir(`${out}.partial`);
     await importTo(out);
   });
+});
+
+test('a target that is a link to nothing is refused before anything is written', async () => {
+  const out = place();
+  await symlink('/nowhere/at/all', out);
+  await expect(importTo(out)).rejects.toThrow(`${out}: found a link to nothing, wanted a new folder`);
+  expect(existsSync(`${out}.partial`)).toBe(false);
 });
 
 describe.skipIf(process.platform === 'win32')('a named pipe is refused, and not waited for', () => {

@@ -21,7 +21,6 @@ function notTokenIds({ input }: { input?: unknown }): string {
 /** What a config may claim. Nothing is as large, and what follows makes lists of such lengths. */
 const MOST_SIZE = 2 ** 24;
 const MOST_LAYERS = 1024;
-const MOST_POSITIONS = 2 ** 30;
 
 const size = (least: number, most: number) =>
   z
@@ -40,7 +39,7 @@ const Fields = z.looseObject({
   num_attention_heads: size(1, MOST_SIZE),
   num_key_value_heads: z.int().min(1).nullish(),
   head_dim: size(2, MOST_SIZE).nullish(),
-  max_position_embeddings: size(2, MOST_POSITIONS),
+  max_position_embeddings: z.int().min(2),
   rms_norm_eps: z.number().positive(),
   tie_word_embeddings: z.boolean().default(false),
   sliding_window: z.int().min(1).nullish(),

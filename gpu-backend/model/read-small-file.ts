@@ -1,6 +1,5 @@
 /** Reads texts that come with a model: whole, strictly UTF-8, and never more than they may be. */
 import { BundleError } from './bundle-error.ts';
-import { CheckpointError } from './checkpoint-error.ts';
 import { RandomAccessFile } from './random-access-file.ts';
 
 /** The largest tokenizer.json that we know has 35 MB. */
@@ -17,13 +16,12 @@ export async function readSmallFile(
 ): Promise<string> {
   const opened = await RandomAccessFile.open(path, file);
   try {
-    if (opened.size > most)
-      throw new CheckpointError(file, { found: `${opened.size} bytes`, wanted: `at most ${most}` });
+    if (opened.size > most) throw new BundleError(file, `found ${opened.size} bytes, wanted at most ${most}`);
     const bytes = await opened.read(0, opened.size, 'the text');
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause;
-    throw new BundleError(file, 'found bytes that are not UTF-8, wanted text in UTF-8', { cause });
+    throw new BundleError(file, 'found bytes that are not UTF-8, wanted UTF-8', { cause });
   } finally {
     await opened.close();
   }
