@@ -1,8 +1,8 @@
 /**
  * How much a template may do. A template is a program that comes with a model: it can loop for ever
  * and double a string until memory is full, and a render blocks everyone that the process serves.
- * So every step is counted, and every character that it makes or reads. A count ends at the same place on
- * every machine, where a clock would not.
+ * So every step is counted, and every character that it makes or reads. A count ends at the same
+ * place on every machine, where a clock would not.
  */
 
 /** What a template may do whatever it is given. Real ones need some thousand steps. */
@@ -14,7 +14,7 @@ const CHARACTERS_EACH = 64;
 
 type Work = { steps: number; characters: number };
 
-/** What is left to the template that renders. Nothing in a render waits, so there is one at most. */
+/** What is left to the template that renders. A render never waits, so there is one at most. */
 let left: Work | undefined;
 
 /** Runs `render` for variables of `given` characters. */
