@@ -14,6 +14,10 @@ export const PUBLIC_HUB = 'https://huggingface.co';
 
 export type HubOptions = Retrying & Sending & { endpoint: string; token: string | null; kind: keyof typeof KINDS };
 
+/** A page has at most 1,000 files of some 300 bytes each, and no model has a million files. */
+const MOST_BYTES = 2 ** 24;
+const MOST_PAGES = 1000;
+
 /** What a repository holds, and where the hub keeps such repositories. */
 const KINDS = {
   dataset: { what: 'data set', api: 'api/datasets', files: 'datasets/' },
@@ -67,8 +71,15 @@ export class Hub {
   /** Returns all files of a commit, also those in folders. */
   async filesOf(repo: string, commit: string): Promise<RemoteFile[]> {
     const files: RemoteFile[] = [];
+    const seen = new Set<string>();
     let url: string | null = `${this.#base}/${this.#kind.api}/${repo}/tree/${commit}?recursive=true`;
     while (url !== null) {
+      if (seen.has(url) || seen.size === MOST_PAGES) {
+        throw new Error(
+          `${url}: not what a hub answers: found page ${seen.size + 1} of a list of files, wanted its end`,
+        );
+      }
+      seen.add(url);
       const page: { body: z.infer<typeof Tree>; next: string | null } = await this.#json(url, Tree);
       for (const { type, path, size, oid, lfs } of page.body) {
         if (type !== 'file') continue;
@@ -96,8 +107,9 @@ export class Hub {
   async #json<T>(url: string, schema: z.ZodType<T>): Promise<{ body: T; next: string | null }> {
     return withRetries(async () => {
       const { response } = await this.#send(url, { accept: 'application/json' });
-      const text = await response.text().catch((cause: unknown) => {
+      const text = await textOf(response, url).catch((cause: unknown) => {
         this.#options.signal?.throwIfAborted();
+        if (cause instanceof TooMuch) throw cause;
         throw new TransientError(`${url}: ${reasonOf(cause)}`, { cause });
       });
       const parsed = schema.safeParse(parseJson(text));
@@ -128,6 +140,21 @@ export class Hub {
     }
     return status === 404 ? `: the hub has no such ${what}, revision or file` : '';
   }
+}
+
+class TooMuch extends Error {}
+
+/** The text of an answer, unless it goes on and on. */
+async function textOf(response: Response, url: string): Promise<string> {
+  const decoder = new TextDecoder();
+  let bytes = 0;
+  let text = '';
+  for await (const part of response.body ?? []) {
+    bytes += part.length;
+    if (bytes > MOST_BYTES) throw new TooMuch(`${url}: not what a hub answers: found more than ${MOST_BYTES} bytes`);
+    text += decoder.decode(part, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 function parseJson(text: string): unknown {

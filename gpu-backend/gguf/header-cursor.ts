@@ -16,6 +16,9 @@ export class NeedMoreBytes extends Error {
   }
 }
 
+/** A vocabulary of 262,144 tokens, with types, scores and merges, has 1.3 million. */
+const MOST_ITEMS = 2 ** 22;
+
 export class HeaderCursor {
   /** The name of the file in errors. */
   readonly file: string;
@@ -24,6 +27,7 @@ export class HeaderCursor {
   readonly #limit: number;
   readonly #text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   #position = 0;
+  #items = 0;
 
   /** `bytes` are the first bytes of the file. The header may not go past `limit`. */
   constructor(bytes: Uint8Array, { file, limit }: { file: string; limit: number }) {
@@ -59,6 +63,14 @@ export class HeaderCursor {
     if (count * bytesEach <= left) return count;
     const found = bytesEach === 1 ? `${count} bytes` : `${count} times ${bytesEach} bytes or more`;
     throw new CheckpointError(this.file, { key, what: 'truncated', found, wanted: `at most the ${left} bytes left` });
+  }
+
+  /** Counts the items of all arrays, each of which takes far more memory than its bytes here. */
+  takeItems(key: string, count: number): void {
+    this.#items += count;
+    if (this.#items <= MOST_ITEMS) return;
+    const fault = { key, found: `${this.#items} items in all arrays so far`, wanted: `at most ${MOST_ITEMS}` };
+    throw new CheckpointError(this.file, fault);
   }
 
   text(key: string): string {

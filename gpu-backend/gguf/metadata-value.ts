@@ -47,6 +47,7 @@ function readValue(cursor: HeaderCursor, key: string, { type, depth }: { type: n
   }
   const of = cursor.u32(key);
   const count = cursor.count(key, leastBytes(of));
+  cursor.takeItems(key, count);
   const values: MetadataValue[] = [];
   for (let i = 0; i < count; i++) values.push(readValue(cursor, key, { type: of, depth: depth + 1 }));
   return values;

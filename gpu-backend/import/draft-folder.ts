@@ -3,7 +3,7 @@
  * last step is a rename. It outlives an import that is stopped or killed, and the next import of
  * the same model goes on in it. Only one process at a time may have it.
  */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { chmod, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { BundleError } from '#gpu-backend/model/bundle-error.ts';
@@ -32,6 +32,7 @@ export class DraftFolder {
     const target = resolve(out);
     checkTarget(target, out, force);
     const path = `${target}.partial`;
+    checkDraft(path);
     makeFolder(path);
     const lock = lockFolder(path);
     if (lock === null) throw new BundleError(path, 'found another import at work in it, wanted it alone');
@@ -61,8 +62,22 @@ export class DraftFolder {
   }
 }
 
+/** What is there goes, so it must be ours: an import leaves its lock behind, whatever stops it. */
+function checkDraft(path: string): void {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  const refuse = (what: string) =>
+    new BundleError(path, `found ${what}, wanted the folder of an earlier import or nothing; nothing was touched`);
+  if (!found.isDirectory()) throw refuse(found.isSymbolicLink() ? 'a link' : 'a file');
+  const names = readdirSync(path);
+  if (names.length > 0 && !names.some(isLock)) throw refuse('a folder with other things in it');
+}
+
 function checkTarget(target: string, out: string, force: boolean): void {
   if (!existsSync(target)) {
+    if (lstatSync(target, { throwIfNoEntry: false }) !== undefined) {
+      throw new BundleError(out, 'found a link to nothing, wanted a new folder');
+    }
     makeFolder(dirname(target));
     return;
   }

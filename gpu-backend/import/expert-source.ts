@@ -1,11 +1,12 @@
 /** The experts of an import: adapters are checked and copied byte by byte, prompts are written. */
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { copyFile, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { expertFiles } from '#gpu-backend/model/bundle-files.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
 import { cleanPrompt } from '#gpu-backend/model/expert-prompt.ts';
 import { type BundleHead, loadExpert } from '#gpu-backend/model/load-bundle.ts';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import type { ExpertRole, Manifest } from '#gpu-backend/model/manifest.ts';
 import { exists } from './read-text.ts';
 
@@ -29,7 +30,7 @@ export function expertEntry(role: ExpertRole, { adapter, prompt }: ExpertSource)
  */
 export async function copyExpert(role: ExpertRole, { adapter, prompt }: ExpertSource, folder: string): Promise<void> {
   const files = expertFiles(role);
-  await mkdir(join(folder, dirname(files.config)), { recursive: true });
+  makeFolder(join(folder, dirname(files.config)));
   if (prompt !== undefined) await writeFile(join(folder, files.prompt), cleanPrompt(prompt, files.prompt));
   if (adapter === undefined) return;
   if (!(await exists(join(adapter, basename(files.weights)))) && (await exists(join(adapter, 'adapter_model.bin')))) {
@@ -37,11 +38,18 @@ export async function copyExpert(role: ExpertRole, { adapter, prompt }: ExpertSo
     throw new CheckpointError(join(adapter, basename(files.weights)), fault);
   }
   for (const file of [files.config, files.weights]) {
-    await copyFile(join(adapter, basename(file)), join(folder, file)).catch((cause: NodeJS.ErrnoException) => {
-      const fault = { found: cause.code ?? String(cause), wanted: 'a LoRA adapter as PEFT saves it' };
+    await copyRegular(join(adapter, basename(file)), join(folder, file)).catch((cause: NodeJS.ErrnoException) => {
+      const fault = { found: cause.code ?? cause.message, wanted: 'a LoRA adapter as PEFT saves it' };
       throw new CheckpointError(join(adapter, basename(file)), fault, { cause });
     });
   }
+}
+
+/** A pipe or a device might never end. */
+async function copyRegular(from: string, to: string): Promise<void> {
+  const found = await stat(from);
+  if (!found.isFile()) throw new Error(found.isDirectory() ? 'a folder' : 'no regular file');
+  await copyFile(from, to);
 }
 
 /** Throws if a copied expert cannot be served on this base. Errors name the user's own files. */

@@ -1,9 +1,10 @@
 /** Learned routers for a bundle, copied from another bundle or from a folder with their files. */
-import { copyFile, mkdir } from 'node:fs/promises';
+import { copyFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { BUNDLE_FILES, readJson } from '#gpu-backend/model/bundle-files.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { Manifest } from '#gpu-backend/model/manifest.ts';
 import { openSafetensors } from '#gpu-backend/model/open-safetensors.ts';
 import { ROUTER_FILES } from '#gpu-backend/model/router.ts';
@@ -32,7 +33,7 @@ export async function copyRouters(source: string, folder: string): Promise<Route
   }
   for (const kind of kinds) {
     const file = ROUTER_FILES[kind];
-    await mkdir(join(folder, dirname(file)), { recursive: true });
+    makeFolder(join(folder, dirname(file)));
     await copyFile(place(file), join(folder, file)).catch((cause: NodeJS.ErrnoException) => {
       throw new CheckpointError(place(file), { found: cause.code ?? String(cause), wanted: 'a router' }, { cause });
     });

@@ -7,6 +7,7 @@ import { type AdapterConfig, shown } from './adapter-config.ts';
 import { BundleError } from './bundle-error.ts';
 import { type DecoderConfig, weightShapes } from './config.ts';
 import { linearModules } from './linear-modules.ts';
+import { withinTime } from './within-time.ts';
 
 /**
  * What is added to each module that an adapter changes: `scale * B (A x)`. By full names such as
@@ -20,6 +21,16 @@ export type AdapterLayout = ReadonlyMap<string, { rank: number; scale: number }>
  *   decoder's layers, such as `lm_head`
  */
 export function adapterLayout(adapter: AdapterConfig, llama: DecoderConfig, file: string): AdapterLayout {
+  return withinTime(
+    () => layoutOf(adapter, llama, file),
+    () => {
+      const keys = 'target_modules, exclude_modules, layers_pattern, rank_pattern or alpha_pattern';
+      return new BundleError(file, `${keys}: found a regular expression that does not come to an end, wanted another`);
+    },
+  );
+}
+
+function layoutOf(adapter: AdapterConfig, llama: DecoderConfig, file: string): AdapterLayout {
   const fail = (key: keyof AdapterConfig, wanted: string): never => {
     throw new BundleError(file, `${key}: found ${shown(adapter[key])}, wanted ${wanted}`);
   };

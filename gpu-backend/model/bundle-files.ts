@@ -1,11 +1,14 @@
 /** Where the parts of a bundle are, and the digest that identifies exactly these weights. */
 import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type * as z from 'zod';
 import { BundleError } from './bundle-error.ts';
+import { duplicateKey } from './duplicate-key.ts';
 import { fileChunks } from './file-chunks.ts';
+import { isTooDeep, TOO_DEEP } from './json-depth.ts';
 import type { Manifest } from './manifest.ts';
+import { readSmallFile } from './read-small-file.ts';
 import { routerFiles } from './router.ts';
 
 export const BUNDLE_FILES = {
@@ -52,10 +55,8 @@ export async function refuseUnusedFiles(dir: string, { experts }: Manifest): Pro
   }
 }
 
-export async function readText(dir: string, file: string): Promise<string> {
-  return readFile(join(dir, file), 'utf8').catch((cause: unknown) => {
-    throw new BundleError(file, 'the file is missing or cannot be read', { cause });
-  });
+export async function readText(dir: string, file: string, options: { most?: number } = {}): Promise<string> {
+  return readSmallFile(join(dir, file), file, options);
 }
 
 export async function fileExists(dir: string, file: string): Promise<boolean> {
@@ -63,7 +64,7 @@ export async function fileExists(dir: string, file: string): Promise<boolean> {
     () => true,
     (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return false;
-      throw error;
+      throw new BundleError(file, `found ${error.code ?? error.message}, wanted a file or nothing`, { cause: error });
     },
   );
 }
@@ -71,12 +72,15 @@ export async function fileExists(dir: string, file: string): Promise<boolean> {
 /** Reads and checks a JSON file of the bundle. The error names every wrong field. */
 export async function readJson<T>(dir: string, file: string, schema: z.ZodType<T>): Promise<T> {
   const text = await readText(dir, file);
+  if (isTooDeep(text)) throw new BundleError(file, `found ${TOO_DEEP}, wanted JSON of a model`);
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (cause) {
     throw new BundleError(file, `not JSON: ${String(cause)}`, { cause });
   }
+  const twice = duplicateKey(text);
+  if (twice !== undefined) throw new BundleError(file, `found the key ${twice} twice, wanted every key once`);
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) =>

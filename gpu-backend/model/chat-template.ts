@@ -17,9 +17,19 @@ import type { BundleTokenizer } from './tokenizer.ts';
 
 const FILE = 'chat_template.jinja';
 
+/** How long a rendered text may be: this, and so much for each character of the messages. */
+const MOST_CHARACTERS = 1_000_000;
+const MOST_CHARACTERS_EACH = 8;
+
 const escapeRegex = (text: string) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
 
-export type RenderChat = (messages: readonly Message[], options?: { addGenerationPrompt?: boolean }) => number[];
+export type RenderOptions = {
+  addGenerationPrompt?: boolean;
+  /** A text of the messages that the template must write as it is, else the render throws. */
+  mustHold?: string;
+};
+
+export type RenderChat = (messages: readonly Message[], options?: RenderOptions) => number[];
 
 export function compileChatTemplate(
   source: string,
@@ -33,19 +43,29 @@ export function compileChatTemplate(
    * Templates call `raise_exception` for what they cannot express, such as a system message or two
    * user messages in a row.
    */
-  const renderText = (messages: readonly Message[], addGenerationPrompt: boolean): Text => {
+  const renderText = (
+    messages: readonly Message[],
+    { addGenerationPrompt = true, mustHold = '' }: RenderOptions,
+  ): Text => {
+    const given = messages.reduce((sum, { content }) => sum + content.length, 0);
+    const variables = {
+      messages: new List(
+        messages.map(({ role, content }) => Dict.of({ role: Text.written(role), content: Text.given(content) })),
+      ),
+      add_generation_prompt: addGenerationPrompt,
+      bos_token: Text.written(bosToken ?? ''),
+      eos_token: Text.written(eosToken),
+      // Transformers always sets these two.
+      tools: null,
+      documents: null,
+    };
     try {
-      return template.render({
-        messages: new List(
-          messages.map(({ role, content }) => Dict.of({ role: Text.written(role), content: Text.given(content) })),
-        ),
-        add_generation_prompt: addGenerationPrompt,
-        bos_token: Text.written(bosToken ?? ''),
-        eos_token: Text.written(eosToken),
-        // Transformers always sets these two.
-        tools: null,
-        documents: null,
-      });
+      const text = template.render(variables, { given });
+      const { length } = text.string;
+      const most = MOST_CHARACTERS + MOST_CHARACTERS_EACH * given;
+      if (length > most) throw new Error(`it makes ${length} characters of ${given}, wanted at most ${most}`);
+      if (!text.string.includes(mustHold)) throw new Error('it leaves out what must be read');
+      return text;
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new PlimsollError('invalid_request', `The chat template refuses these messages: ${reason}`, {
@@ -55,8 +75,8 @@ export function compileChatTemplate(
     }
   };
 
-  const render: RenderChat = (messages, { addGenerationPrompt = true } = {}) => {
-    const parts = [...renderText(messages, addGenerationPrompt).stretches()].flatMap(({ text, written }) =>
+  const render: RenderChat = (messages, options = {}) => {
+    const parts = [...renderText(messages, options).stretches()].flatMap(({ text, written }) =>
       // With a capture group, split() alternates: text, control token, text, control token, text.
       written && contents.length > 0
         ? text.split(controlPattern).map((piece, i) => (i % 2 === 1 ? tokenizer.controls.get(piece)! : piece))

@@ -9,6 +9,10 @@ export type CheckpointFault = {
   wanted: string;
 };
 
+/** What a file claims may be megabytes long. */
+const short = (text: string) => (text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}...` : text);
+const MOST_CHARACTERS = 300;
+
 /** A file of weights that is not what its format says. The message has all of its fields. */
 export class CheckpointError extends BundleError {
   override readonly name = 'CheckpointError';
@@ -18,9 +22,10 @@ export class CheckpointError extends BundleError {
 
   constructor(file: string, { key, what, found, wanted }: CheckpointFault, options: { cause?: unknown } = {}) {
     const where = [key, what].filter((part) => part !== undefined);
-    super(file, [...where, `found ${found}, wanted ${wanted}`].join(': '), options);
+    const said = short(found);
+    super(file, [...where, `found ${said}, wanted ${wanted}`].join(': '), options);
     this.key = key;
-    this.found = found;
+    this.found = said;
     this.wanted = wanted;
   }
 }

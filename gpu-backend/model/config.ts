@@ -18,17 +18,27 @@ function notTokenIds({ input }: { input?: unknown }): string {
   return `found ${show(input)}, wanted a token id or a list of them`;
 }
 
+/** What a config may claim. Nothing is as large, and what follows makes lists of such lengths. */
+const MOST_SIZE = 2 ** 24;
+const MOST_LAYERS = 1024;
+
+const size = (least: number, most: number) =>
+  z
+    .int()
+    .min(least)
+    .max(most, { error: ({ input }) => `found ${show(input)}, wanted at most ${most}` });
+
 const Fields = z.looseObject({
   model_type: z.enum(familyNames, {
     error: ({ input }) => `found ${show(input)}, wanted one of ${familyNames.map(show).join(', ')}`,
   }),
-  vocab_size: z.int().min(1),
-  hidden_size: z.int().min(1),
-  intermediate_size: z.int().min(1),
-  num_hidden_layers: z.int().min(1),
-  num_attention_heads: z.int().min(1),
+  vocab_size: size(1, MOST_SIZE),
+  hidden_size: size(1, MOST_SIZE),
+  intermediate_size: size(1, MOST_SIZE),
+  num_hidden_layers: size(1, MOST_LAYERS),
+  num_attention_heads: size(1, MOST_SIZE),
   num_key_value_heads: z.int().min(1).nullish(),
-  head_dim: z.int().min(2).nullish(),
+  head_dim: size(2, MOST_SIZE).nullish(),
   max_position_embeddings: z.int().min(2),
   rms_norm_eps: z.number().positive(),
   tie_word_embeddings: z.boolean().default(false),

@@ -1,13 +1,13 @@
 /**
  * An expert's own system prompt: `experts/<name>/prompt.txt`, and how it meets a client's messages.
  */
-import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Message } from '#shared/protocol/generate.ts';
 import { BundleError } from './bundle-error.ts';
 import { expertFiles } from './bundle-files.ts';
-import type { RenderChat } from './chat-template.ts';
+import type { RenderChat, RenderOptions } from './chat-template.ts';
 import type { ExpertRole, Manifest } from './manifest.ts';
+import { readSmallFile } from './read-small-file.ts';
 
 /** The text of each expert that has one. */
 export type ExpertPrompts = Partial<Readonly<Record<ExpertRole, string>>>;
@@ -50,20 +50,7 @@ export async function readPrompts(dir: string, { experts }: Manifest): Promise<E
 }
 
 async function readPrompt(dir: string, file: string): Promise<string> {
-  const path = join(dir, file);
-  const missing = (cause: unknown) => {
-    throw new BundleError(file, 'the file is missing or cannot be read', { cause });
-  };
-  const { size } = await stat(path).catch(missing);
-  if (size > MOST_BYTES) throw new BundleError(file, `found ${size} bytes, wanted at most ${MOST_BYTES}`);
-  const bytes = await readFile(path).catch(missing);
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new BundleError(file, 'found bytes that are not UTF-8, wanted UTF-8', { cause });
-  }
-  return cleanPrompt(text, file);
+  return cleanPrompt(await readSmallFile(join(dir, file), file, { most: MOST_BYTES }), file);
 }
 
 /**
@@ -94,9 +81,9 @@ export function checkPrompts(
     const prompt = prompts[role];
     if (prompt === undefined) continue;
     const file = expertFiles(name).prompt;
-    const render = (text: string) => {
+    const render = (text: string, options: RenderOptions = {}) => {
       try {
-        return renderChat(withPrompt(question, text));
+        return renderChat(withPrompt(question, text), options);
       } catch (cause) {
         const reason = cause instanceof Error ? cause.message : String(cause);
         throw new BundleError(file, `wanted a chat template that takes a system message: ${reason}`, { cause });
@@ -106,6 +93,7 @@ export function checkPrompts(
     if (ids.join() === render(`${prompt} a`).join()) {
       throw new BundleError(file, 'wanted a chat template that takes a system message: this one leaves it out');
     }
+    render(prompt, { mustHold: prompt });
     if (ids.length >= contextLength) {
       throw new BundleError(
         file,

@@ -66,6 +66,9 @@ export type Bundle = BundleHead & {
 /** A bundle whose base stays in its file. */
 export type ServedBundle = Omit<Bundle, 'weights'> & { base: StoredBase };
 
+/** Real templates have some kilobytes. */
+const MOST_TEMPLATE_BYTES = 2 ** 20;
+
 const GenerationConfig = z.looseObject({ eos_token_id: TokenIds.nullish() });
 
 export async function loadBundleHead(dir: string): Promise<BundleHead> {
@@ -73,7 +76,7 @@ export async function loadBundleHead(dir: string): Promise<BundleHead> {
   const manifest = await readJson(dir, BUNDLE_FILES.manifest, Manifest);
   const tokenizerJson = await readJson(dir, BUNDLE_FILES.tokenizer, TokenizerJson);
   const tokenizerConfig = await readJson(dir, BUNDLE_FILES.tokenizerConfig, TokenizerConfig);
-  const chatTemplate = await readText(dir, BUNDLE_FILES.chatTemplate);
+  const chatTemplate = await readText(dir, BUNDLE_FILES.chatTemplate, { most: MOST_TEMPLATE_BYTES });
   const tokenizer = new BundleTokenizer(tokenizerJson, tokenizerConfig, chatTemplate);
   if (tokenizer.vocabSize > ownConfig.vocab_size) {
     throw new BundleError(

@@ -16,7 +16,7 @@ export function lockFolder(folder: string): FolderLock | null {
     const opened = new DatabaseSync(file);
     database = opened;
     opened.exec('BEGIN EXCLUSIVE');
-    return { release: () => opened.close() };
+    return { release: () => void (opened.isOpen && opened.close()) };
   } catch (cause) {
     database?.close();
     if ((cause as { errcode?: number }).errcode === SQLITE_BUSY) return null;

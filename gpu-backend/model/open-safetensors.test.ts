@@ -130,14 +130,14 @@ test.each([5n, 101n, 2n ** 31n, 2n ** 53n, 2n ** 64n - 1n])(
   },
 );
 
-test('refuses a header above the format’s limit, even in a file as large', async () => {
+test('refuses a header above the limit, even in a file as large', async () => {
   const path = await fileOf(safetensorsBytes('{}'));
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64LE(100_000_001n);
   await writeFile(path, bytes);
   // A hole on the disk: it takes no space.
   await truncate(path, 200_000_000);
-  await expect(openSafetensors(path)).rejects.toThrow(/found a header of 100000001 bytes, wanted at most 100000000/);
+  await expect(openSafetensors(path)).rejects.toThrow(/found a header of 100000001 bytes, wanted at most 16777216/);
 });
 
 test.each([0, 1, 7])('refuses a file of %d bytes', async (length) => {

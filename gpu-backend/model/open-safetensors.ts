@@ -14,8 +14,8 @@ import { RandomAccessFile } from './random-access-file.ts';
 import { elementCount, formatShape } from './tensor.ts';
 import { noSuchTensor, type TensorInfo, type TensorSource } from './tensor-source.ts';
 
-/** The format's own limit. A longer header is garbage. */
-const MAX_HEADER_BYTES = 100_000_000;
+/** Some 150,000 tensors. The format allows more, and such a header takes gigabytes to parse. */
+const MAX_HEADER_BYTES = 2 ** 24;
 const LENGTH_BYTES = 8;
 
 /** Every type of the format, in bits, because some are smaller than a byte. */

@@ -12,7 +12,7 @@ import { RandomAccessFile } from './random-access-file.ts';
 import { noSuchTensor, type TensorInfo, type TensorSource } from './tensor-source.ts';
 
 /** The index of the largest models has a few megabytes. */
-const MAX_INDEX_BYTES = 100_000_000;
+const MAX_INDEX_BYTES = 2 ** 25;
 
 /**
  * Opens the index at `path`, and the files that it names in the same folder. Errors name the index

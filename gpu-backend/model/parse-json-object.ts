@@ -1,5 +1,6 @@
 import { CheckpointError } from './checkpoint-error.ts';
 import { duplicateKey } from './duplicate-key.ts';
+import { isTooDeep, TOO_DEEP } from './json-depth.ts';
 
 /**
  * Parses a JSON object strictly: valid UTF-8, no space before the brace, and no key twice. Returns
@@ -13,6 +14,11 @@ export function parseJsonObject(bytes: Uint8Array, file: string, key: string): [
   let parsed: unknown;
   try {
     json = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw refuse('no JSON', cause);
+  }
+  if (isTooDeep(json)) throw refuse(TOO_DEEP);
+  try {
     parsed = JSON.parse(json);
   } catch (cause) {
     throw refuse('no JSON', cause);

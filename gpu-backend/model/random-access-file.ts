@@ -2,6 +2,7 @@
  * A file that is read at any position. Nothing is allocated for bytes that the file does not have,
  * and every fault is a `CheckpointError`.
  */
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { BufferPool } from './buffer-pool.ts';
 import { CheckpointError } from './checkpoint-error.ts';
@@ -24,9 +25,12 @@ export class RandomAccessFile {
   }
 
   static async open(path: string, file: string): Promise<RandomAccessFile> {
-    const handle = await open(path).catch((cause: NodeJS.ErrnoException) => {
-      throw unreadable(file, cause.code ?? String(cause), cause);
-    });
+    // Without O_NONBLOCK, opening a named pipe waits for somebody to write to it. Windows has none.
+    const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch(
+      (cause: NodeJS.ErrnoException) => {
+        throw unreadable(file, cause.code ?? String(cause), cause);
+      },
+    );
     const stat = await handle.stat();
     if (!stat.isFile()) {
       await handle.close();

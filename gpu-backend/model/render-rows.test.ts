@@ -34,6 +34,21 @@ test('renders no row of a request that is too long anyway', () => {
   });
 });
 
+test('a conversation is refused in which the template leaves the prompt of an expert out', () => {
+  // As in templates that put the system message into the last message, if that is the user's.
+  const forgetful = compile(
+    "{% for m in messages %}{% if m.role != 'system' %}{% if loop.last and m.role == 'user' %}{{ messages[0].content }}" +
+      '{% endif %}{{ m.content }}{% endif %}{% endfor %}',
+  );
+  const render = (more: Message[]) =>
+    renderRows([...messages, ...more], { renderChat: forgetful, prompts: { safety: 'Be careful.' } });
+  expect(tokenizer.decode(render([]).rowPrompts.safety!)).toBe('Be brief.\n\nBe careful.Hi');
+  const prefill: Message = { role: 'assistant', content: 'Sure' };
+  expect(() => render([prefill])).toThrow(
+    'The chat template refuses these messages together with a system prompt of the model.',
+  );
+});
+
 test('an error does not show an expert’s text, whatever the template says of it', () => {
   const nosy = compile(
     "{% if 'SECRET' in messages[0].content %}{{ raise_exception('odd: ' + messages[0].content) }}{% endif %}x",

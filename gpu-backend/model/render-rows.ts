@@ -31,15 +31,19 @@ export function renderRows(
   if (promptIds.length >= atMost) return { promptIds, rowPrompts };
   for (const role of ExpertRole.options) {
     const prompt = prompts[role];
-    if (prompt !== undefined) rowPrompts[role] = renderRow(withPrompt(messages, prompt), renderChat);
+    if (prompt !== undefined) rowPrompts[role] = renderRow(messages, prompt, renderChat);
   }
   return { promptIds, rowPrompts };
 }
 
-/** The template's own words might hold the prompt, so a client gets ours. */
-function renderRow(messages: readonly Message[], renderChat: RenderChat): number[] {
+/**
+ * Some templates leave the system message out of some conversations. Then the expert would be
+ * another one than the bundle says, so such a conversation is refused. The template's own words
+ * might hold the prompt, so a client gets ours.
+ */
+function renderRow(messages: readonly Message[], prompt: string, renderChat: RenderChat): number[] {
   try {
-    return renderChat(messages);
+    return renderChat(withPrompt(messages, prompt), { mustHold: prompt });
   } catch (cause) {
     const message = 'The chat template refuses these messages together with a system prompt of the model.';
     throw new PlimsollError('invalid_request', message, { param: 'messages', cause });

@@ -16,10 +16,14 @@ import { fallbackByte, fallbackTokenBytes } from './byte-fallback.ts';
 import { controlContents } from './control-tokens.ts';
 import { mendPreTokenizer } from './mend-pre-tokenizer.ts';
 import { replaceUnwritable } from './missing-bytes.ts';
+import { withinTime } from './within-time.ts';
 
 const FILE = 'tokenizer.json';
 /** One, two, three and four bytes of UTF-8, a space and a newline. */
 const ROUND_TRIP = 'a é\n€ 😀';
+
+/** Gemma has 6,400, more than any other that we know. */
+const MOST_ADDED = 20_000;
 
 const AddedToken = z.looseObject({
   id: z.int().min(0),
@@ -28,7 +32,14 @@ const AddedToken = z.looseObject({
   single_word: z.boolean().default(false),
 });
 export const TokenizerJson = z.looseObject({
-  added_tokens: z.array(AddedToken),
+  added_tokens: z
+    .array(AddedToken)
+    .max(MOST_ADDED, {
+      error: ({ input }) => `found ${(input as unknown[]).length} tokens, wanted at most ${MOST_ADDED}`,
+    })
+    .refine((tokens) => new Set(tokens.map(({ id }) => id)).size === tokens.length, {
+      error: 'found an id twice, wanted each once',
+    }),
   model: z.looseObject({
     type: z.literal('BPE'),
     vocab: z.record(z.string(), z.int().min(0)),
@@ -37,6 +48,11 @@ export const TokenizerJson = z.looseObject({
   }),
 });
 export type TokenizerJson = z.infer<typeof TokenizerJson>;
+
+/** Long runs of one kind of character and an end that does not belong: hard for bad patterns. */
+const HARD_TEXTS = ['a', 'A', 'aA', 'a1', '0', ' ', '\n', ' \n', '!', "'s", 'é', '語', 'a ', '. ', '_'].flatMap(
+  (unit) => ['', '!', '\u0001'].map((end) => unit.repeat(256) + end),
+);
 
 /** Only as much of the decoder as we look at. */
 const StripDecoder = z.looseObject({ type: z.literal('Strip'), content: z.literal(' '), start: z.int().min(1) });
@@ -99,6 +115,7 @@ export class BundleTokenizer {
     } catch (cause) {
       throw new BundleError(FILE, `the tokenizer cannot be built: ${String(cause)}`, { cause });
     }
+    this.#checkPatterns();
     this.#checkNothingIsLost(json.model);
     for (const content of this.controls.keys()) this.encode(content);
   }
@@ -176,6 +193,16 @@ export class BundleTokenizer {
       if (byte !== undefined) covered.add(byte);
     }
     return covered;
+  }
+
+  /** Its patterns meet text that clients write, in the thread that serves all of them. */
+  #checkPatterns(): void {
+    withinTime(
+      () => {
+        for (const text of HARD_TEXTS) this.#tokenizer.encode(text, { add_special_tokens: false });
+      },
+      () => new BundleError(FILE, 'found a pattern that does not come to an end, wanted one that reads any text'),
+    );
   }
 
   /**

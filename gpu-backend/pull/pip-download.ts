@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
+import type { Readable } from 'node:stream';
 
 export type PipOptions = {
   /** The commands to try, until one of them is there. */
@@ -84,7 +84,7 @@ async function run(
   };
   signal?.addEventListener('abort', stop);
   try {
-    const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);
+    const [stderr, [code]] = await Promise.all([endOf(child.stderr), once(child, 'close')]);
     signal?.throwIfAborted();
     return { code, stderr };
   } catch (error) {
@@ -95,6 +95,14 @@ async function run(
     signal?.removeEventListener('abort', stop);
   }
 }
+
+/** The last of what a program says, however much it says. */
+async function endOf(stream: Readable): Promise<string> {
+  let end = '';
+  for await (const part of stream.setEncoding('utf8') as AsyncIterable<string>) end = (end + part).slice(-MOST_SAID);
+  return end;
+}
+const MOST_SAID = 65_536;
 
 /** pip's last line. Offline, that line says that no such package exists. */
 function whyNot(stderr: string): string {

@@ -23,8 +23,10 @@ import {
   Undefined,
   type Value,
 } from './values.ts';
+import { spendSteps } from './work.ts';
 
 export function evaluate(node: Expression, scope: Scope): Value {
+  spendSteps();
   const of = (inner: Expression) => evaluate(inner, scope);
   switch (node.type) {
     case 'StringLiteral':

@@ -20,6 +20,7 @@ import {
   Undefined,
   type Value,
 } from './values.ts';
+import { spendCharacters } from './work.ts';
 
 type Filter = (value: Value, args: Arguments) => Value;
 
@@ -232,5 +233,6 @@ const FILTERS: Readonly<Record<string, Filter>> = {
 
 export function applyFilter(name: string, value: Value, args: Arguments): Value {
   if (!Object.hasOwn(FILTERS, name)) throw new Error(`unknown filter: ${name}`);
+  if (value instanceof Text) spendCharacters(value.string.length);
   return FILTERS[name]!(value, args);
 }

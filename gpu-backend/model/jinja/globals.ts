@@ -3,6 +3,7 @@ import { numberArgument, textArgument } from './arguments.ts';
 import { formatTime } from './format-time.ts';
 import { Text } from './text.ts';
 import { type Arguments, Callable, Dict, itemsOf, List, Namespace, toText, type Value } from './values.ts';
+import { spendCharacters } from './work.ts';
 
 function range(args: Arguments): List {
   const [first, second, step = 1] = [0, 1, 2].map((place) => numberArgument(args, place, 'range'));
@@ -27,6 +28,12 @@ function pairOf(value: Value): readonly [Value, Value] {
   return [key, item];
 }
 
+/** The longest directive makes nine characters of two. */
+function timeText(time: Date, format: string): string {
+  spendCharacters(5 * format.length);
+  return formatTime(time, format);
+}
+
 export function globals(now: () => Date): [string, Value][] {
   return [
     ['true', true],
@@ -49,7 +56,7 @@ export function globals(now: () => Date): [string, Value][] {
     ],
     [
       'strftime_now',
-      new Callable((args) => Text.written(formatTime(now(), textArgument(args, 0, 'format')?.string ?? ''))),
+      new Callable((args) => Text.written(timeText(now(), textArgument(args, 0, 'format')?.string ?? ''))),
     ],
   ];
 }

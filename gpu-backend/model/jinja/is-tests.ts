@@ -14,6 +14,7 @@ import {
   Undefined,
   type Value,
 } from './values.ts';
+import { spendCharacters, spendSearch } from './work.ts';
 
 type Test = (value: Value, other: Value) => boolean;
 
@@ -67,13 +68,17 @@ const TESTS: Readonly<Record<string, Test>> = {
 
 export function passes(name: string, value: Value, other: Value = null): boolean {
   if (!Object.hasOwn(TESTS, name)) throw new Error(`unknown test: ${name}`);
+  if (value instanceof Text) spendCharacters(value.string.length);
   return TESTS[name]!(value, other);
 }
 
 /** Python's `in`. */
 export function contains(container: Value, value: Value): boolean {
   if (container instanceof Text) {
-    if (value instanceof Text) return container.string.includes(value.string);
+    if (value instanceof Text) {
+      spendSearch(container.string, value.string);
+      return container.string.includes(value.string);
+    }
     throw new Error(`a string cannot contain a ${typeName(value)}`);
   }
   if (container instanceof Dict) return container.get(value) !== undefined;

@@ -6,6 +6,7 @@ import { argument, flagArgument, neededText, numberArgument, textArgument } from
 import { capitalize, isSpace, replace, type Side, split, splitLines, strip, title } from './python-string.ts';
 import { Text } from './text.ts';
 import { type Arguments, Callable, Dict, equal, itemsOf, List, toText, type Value } from './values.ts';
+import { spendCharacters, spendSearch } from './work.ts';
 
 type Method<T> = (self: T, args: Arguments) => Value;
 
@@ -42,7 +43,9 @@ const affix =
 const find =
   (method: 'indexOf' | 'lastIndexOf'): Method<Text> =>
   (self, args) => {
-    const at = self.string[method](neededText(args, 0, 'sub').string);
+    const { string: part } = neededText(args, 0, 'sub');
+    spendSearch(self.string, part);
+    const at = self.string[method](part);
     return at === -1 ? -1 : Array.from(self.string.slice(0, at)).length;
   };
 
@@ -116,12 +119,24 @@ const LIST_METHODS: Readonly<Record<string, Method<List>>> = {
 
 /** The method of this name, bound to its value, or undefined. */
 export function methodOf(self: Value, name: string): Callable | undefined {
-  if (self instanceof Text) return bind(TEXT_METHODS, self, name);
+  if (self instanceof Text) {
+    const { length } = self.string;
+    return bind(TEXT_METHODS, self, name, () => spendCharacters(length));
+  }
   if (self instanceof Dict) return bind(DICT_METHODS, self, name);
   return self instanceof List ? bind(LIST_METHODS, self, name) : undefined;
 }
 
-function bind<T>(methods: Readonly<Record<string, Method<T>>>, self: T, name: string): Callable | undefined {
+function bind<T>(
+  methods: Readonly<Record<string, Method<T>>>,
+  self: T,
+  name: string,
+  spend = () => {},
+): Callable | undefined {
   const method = Object.hasOwn(methods, name) ? methods[name] : undefined;
-  return method && new Callable((args) => method(self, args));
+  if (method === undefined) return undefined;
+  return new Callable((args) => {
+    spend();
+    return method(self, args);
+  });
 }

@@ -1,6 +1,7 @@
 /** Python's operators on two values. */
 import { Text } from './text.ts';
 import { compare, Float, List, numberOf, toText, typeName, Undefined, type Value } from './values.ts';
+import { spendSteps } from './work.ts';
 
 export function operate(operator: string, left: Value, right: Value): Value {
   if (operator === '~') return Text.join([toText(left), toText(right)]);
@@ -29,6 +30,7 @@ export function operate(operator: string, left: Value, right: Value): Value {
 }
 
 function repeat(sequence: Text | List, count: number): Text | List {
+  spendSteps(count * (sequence instanceof List ? Math.max(1, sequence.items.length) : 1));
   const times = Array.from({ length: count }, () => sequence);
   if (sequence instanceof Text) return Text.join(times as Text[]);
   return new List(

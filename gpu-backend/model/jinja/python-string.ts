@@ -1,5 +1,6 @@
 /** What Python's `str` does otherwise than JavaScript's `String`, on texts with provenance. */
 import { Text } from './text.ts';
+import { spendSearch } from './work.ts';
 
 /** The characters for which Python's `str.isspace()` is true. JavaScript has others. */
 const SPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
@@ -24,8 +25,9 @@ export function strip(text: Text, side: Side, characters?: string): Text {
   }
   const set = new Set(characters);
   const units = Array.from(string);
-  if (side !== 'end') while (units.length > 0 && set.has(units[0]!)) start += units.shift()!.length;
-  if (side !== 'start') while (units.length > 0 && set.has(units.at(-1)!)) end -= units.pop()!.length;
+  let [first, last] = [0, units.length];
+  if (side !== 'end') while (first < last && set.has(units[first]!)) start += units[first++]!.length;
+  if (side !== 'start') while (last > first && set.has(units[last - 1]!)) end -= units[--last]!.length;
   return text.slice(start, end);
 }
 
@@ -43,13 +45,14 @@ export function split(
 function splitFromEnd(text: Text, separator: string, most: number): Text[] {
   const out: Text[] = [];
   let end = text.string.length;
+  spendSearch(text.string, separator);
   while (out.length < most && end >= separator.length) {
     const found = text.string.lastIndexOf(separator, end - separator.length);
     if (found === -1) break;
-    out.unshift(text.slice(found + separator.length, end));
+    out.push(text.slice(found + separator.length, end));
     end = found;
   }
-  return [text.slice(0, end), ...out];
+  return [text.slice(0, end), ...out.reverse()];
 }
 
 function splitAtSpace(text: Text, most: number, fromEnd: boolean): Text[] {

@@ -15,6 +15,7 @@ import {
   Undefined,
   type Value,
 } from './values.ts';
+import { spendSteps } from './work.ts';
 
 /** What a body ends with: itself, or a jump to the next turn or out of the nearest loop. */
 type End = 'done' | 'continue' | 'break';
@@ -36,6 +37,7 @@ export function run(body: readonly Statement[], scope: Scope, out: Text[]): End 
 }
 
 function runOne(node: Statement, scope: Scope, out: Text[]): End {
+  spendSteps();
   switch (node.type) {
     case 'Comment':
       return 'done';
@@ -102,6 +104,7 @@ function runLoop(node: For, scope: Scope, out: Text[]): void {
   const items = select ? all.filter((item) => isTrue(evaluate(select.test, turn(item)))) : all;
   if (items.length === 0) run(node.defaultBlock, new Scope(scope), out);
   for (const [i, item] of items.entries()) {
+    spendSteps();
     const inner = turn(item);
     inner.set('loop', loopAt(items, i));
     if (run(node.body, inner, out) === 'break') break;

@@ -4,6 +4,8 @@
  * text we still know what a message contained. What a template sees is always the plain string.
  */
 
+import { spendCharacters, spendSearch, spendSteps } from './work.ts';
+
 /** A character that is a literal of the template, or a token that it was handed by name. */
 const WRITTEN = 'w';
 /** A character out of a message, or computed from one. */
@@ -20,14 +22,18 @@ export class Text {
   }
 
   static written(string: string): Text {
+    spendCharacters(string.length);
     return new Text(string, WRITTEN.repeat(string.length));
   }
 
   static given(string: string): Text {
+    spendCharacters(string.length);
     return new Text(string, GIVEN.repeat(string.length));
   }
 
   static join(parts: readonly Text[], separator = EMPTY): Text {
+    const between = separator.string.length * Math.max(0, parts.length - 1);
+    spendCharacters(parts.reduce((sum, { string }) => sum + string.length, between));
     return new Text(
       parts.map(({ string }) => string).join(separator.string),
       parts.map((part) => part.#origin).join(separator.#origin),
@@ -36,6 +42,7 @@ export class Text {
 
   /** Counts in UTF-16 units, as all positions here do. */
   slice(start: number, end?: number): Text {
+    spendSteps();
     return new Text(this.string.slice(start, end), this.#origin.slice(start, end));
   }
 
@@ -52,6 +59,7 @@ export class Text {
 
   /** The pieces between the matches. */
   split(separator: string, limit = Number.POSITIVE_INFINITY): Text[] {
+    spendSearch(this.string, separator);
     const out: Text[] = [];
     let at = 0;
     for (let found = this.string.indexOf(separator); found !== -1 && out.length < limit; ) {
@@ -78,6 +86,7 @@ export class Text {
    * whose: then all of it counts as given.
    */
   recase(change: (text: string) => string): Text {
+    spendCharacters(this.string.length);
     const changed = change(this.string);
     return changed.length === this.string.length ? new Text(changed, this.#origin) : Text.given(changed);
   }

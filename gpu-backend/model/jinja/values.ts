@@ -1,5 +1,6 @@
 /** The values of the template language, and what Python does with them everywhere. */
 import { Text } from './text.ts';
+import { spendCharacters, spendSteps } from './work.ts';
 
 export type Value = Text | number | Float | boolean | null | Undefined | List | Dict | Namespace | Callable;
 export type Arguments = { positional: readonly Value[]; named: ReadonlyMap<string, Value> };
@@ -24,6 +25,7 @@ export class List {
   readonly items: readonly Value[];
   readonly kind: 'list' | 'tuple';
   constructor(items: readonly Value[], kind: 'list' | 'tuple' = 'list') {
+    spendSteps(items.length);
     this.items = items;
     this.kind = kind;
   }
@@ -32,7 +34,10 @@ export class List {
 export class Dict {
   readonly #entries = new Map<string, readonly [key: Value, value: Value]>();
   constructor(entries: Iterable<readonly [Value, Value]>) {
-    for (const entry of entries) this.#entries.set(keyOf(entry[0]), entry);
+    for (const entry of entries) {
+      spendSteps();
+      this.#entries.set(keyOf(entry[0]), entry);
+    }
   }
   static of(fields: Readonly<Record<string, Value>>): Dict {
     return new Dict(Object.entries(fields).map(([key, value]) => [Text.written(key), value]));
@@ -44,6 +49,7 @@ export class Dict {
     return this.#entries.get(keyOf(key))?.[1];
   }
   entries(): (readonly [Value, Value])[] {
+    spendSteps(this.size);
     return [...this.#entries.values()];
   }
 }
@@ -65,7 +71,10 @@ export class Callable {
 
 /** Equal keys are equal strings. In Python, 1, 1.0 and true are one key. */
 function keyOf(key: Value): string {
-  if (key instanceof Text) return `s${key.string}`;
+  if (key instanceof Text) {
+    spendCharacters(key.string.length);
+    return `s${key.string}`;
+  }
   if (key === null) return 'none';
   const number = numberOf(key);
   if (number === undefined) throw new Error(`a ${typeName(key)} cannot be a key`);
@@ -95,7 +104,11 @@ export function isTrue(value: Value): boolean {
 }
 
 export function equal(a: Value, b: Value): boolean {
-  if (a instanceof Text && b instanceof Text) return a.string === b.string;
+  spendSteps();
+  if (a instanceof Text && b instanceof Text) {
+    if (a.string.length === b.string.length) spendCharacters(a.string.length);
+    return a.string === b.string;
+  }
   if (a instanceof Undefined && b instanceof Undefined) return true;
   if (a instanceof List && b instanceof List) {
     return (
@@ -111,6 +124,7 @@ export function equal(a: Value, b: Value): boolean {
 
 /** Less than zero, zero, or more, as a is before, beside or behind b. */
 export function compare(a: Value, b: Value): number {
+  spendSteps();
   if (a instanceof Text && b instanceof Text) return compareCodePoints(a.string, b.string);
   if (a instanceof List && b instanceof List) {
     const at = a.items.findIndex((item, i) => i >= b.items.length || !equal(item, b.items[i]!));
@@ -125,6 +139,7 @@ export function compare(a: Value, b: Value): number {
 }
 
 function compareCodePoints(a: string, b: string): number {
+  spendCharacters(a.length + b.length);
   const [left, right] = [Array.from(a, (c) => c.codePointAt(0)!), Array.from(b, (c) => c.codePointAt(0)!)];
   const at = left.findIndex((code, i) => code !== right[i]);
   if (at === -1) return left.length - right.length;
@@ -148,6 +163,7 @@ export function toText(value: Value): Text {
 
 /** Python's `repr()`. Numbers count as given: they may come from a message. */
 export function represent(value: Value): Text {
+  spendSteps();
   if (value instanceof Text) return quoted(value);
   if (value === null) return Text.written('None');
   if (typeof value === 'boolean') return Text.written(value ? 'True' : 'False');
