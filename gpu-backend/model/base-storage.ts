@@ -15,6 +15,7 @@ import type { DecoderConfig } from './config.ts';
 import type { BaseWeights } from './decoder.ts';
 import { quantisedTensors } from './quantise.ts';
 import { quantisedProducts } from './quantised-products.ts';
+import { typeOfQuants } from './quantised-types.ts';
 import type { StoredBase } from './stored-base.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -40,12 +41,14 @@ export function baseInFile(base: StoredBase, config: DecoderConfig): BaseStorage
     const floats = floatWeights(stored, config);
     if (base.quantised === null) return floats;
     const { type, arithmetic } = base.quantised;
+    const shapeOf = (name: string) => base.tensors.get(quantisedTensors(name, [0, 0], type).quants.name)!.shape;
     const products = quantisedProducts({
-      type,
       arithmetic,
+      typeOf: (name) => typeOfQuants(shapeOf(name)),
       nibbles: (name) => {
         const { quants } = quantisedTensors(name, [0, 0], type);
-        const [rows, blocks, bytes] = base.tensors.get(quants.name)!.shape as [number, number, number];
+        // openStoredBase has checked that there are three.
+        const [rows, blocks, bytes] = shapeOf(name) as [number, number, number];
         return stored(quants.name, [rows, 2 * blocks, bytes / 2]);
       },
       parts: (name) => {
