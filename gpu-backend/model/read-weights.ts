@@ -1,5 +1,4 @@
 /** The base's weights of a bundle in memory, as f32, whatever they are in model.safetensors. */
-import { join } from 'node:path';
 import { BUNDLE_FILES } from './bundle-files.ts';
 import { type DecoderConfig, weightShapes } from './config.ts';
 import type { Manifest } from './manifest.ts';
@@ -7,6 +6,7 @@ import { openSafetensors } from './open-safetensors.ts';
 import { dequantise, isQuantisable, quantisedTensors } from './quantise.ts';
 import { typeOfQuants } from './quantised-types.ts';
 import { readSafetensors } from './read-safetensors.ts';
+import { findWeights } from './shared-base.ts';
 import { checkStored } from './stored-base.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -16,8 +16,9 @@ export async function readWeights(
   { config, manifest }: { config: DecoderConfig; manifest: Manifest },
 ): Promise<Map<string, Tensor>> {
   const file = BUNDLE_FILES.weights;
-  if (manifest.weights === undefined) return readSafetensors(join(dir, file), file);
-  const source = await openSafetensors(join(dir, file), file);
+  const path = await findWeights(dir, manifest);
+  if (manifest.weights === undefined) return readSafetensors(path, file);
+  const source = await openSafetensors(path, file);
   try {
     checkStored(source, { file, config, manifest });
     const weights = new Map<string, Tensor>();
