@@ -1,9 +1,11 @@
 /**
- * Memory and start of a real model, SmolLM2-135M-Instruct, against llama.cpp on the same weights.
+ * Memory, start and import of a real model, SmolLM2-135M-Instruct, against llama.cpp on the same
+ * weights: ours in f32 against f32, ours in int4 against the Q4_1 that both come from.
  * Every round starts each program anew, in a newly drawn order, and measures the process from
  * outside: when it is ready, the most memory it took until then, and what it has after an answer.
- * Both run under Node, whose own 60 MB count on both sides. llama.cpp has a context of 2,048 tokens
- * and keeps keys and values in f16, which is its default.
+ * Both run under Node, whose own 60 MB count on both sides. Both have a context of 2,048 tokens;
+ * llama.cpp keeps keys and values in f16, which is its default. The long prompt is read by a
+ * backend of its own, with a context that holds it.
  *
  * Written down before measuring (f32; 2.0 GB against 0.70 GB and 15 s were found before): resident
  * 2 to 3 times llama.cpp, a peak of twice what is resident, ready in 10 to 30 times as long, and a
@@ -12,11 +14,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { importModel } from '#gpu-backend/import/import-model.ts';
+import type { Weights } from '#gpu-backend/import/weight-plan.ts';
 import { headDim } from '#gpu-backend/model/config.ts';
 import { type BundleHead, loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
 import { installLlamaCpp } from '../test/llama-cpp.ts';
-import { smolLm2F32Gguf, writeSmolLm2Bundle } from '../test/smollm2-bundle.ts';
+import { smolLm2F32Gguf } from '../test/smollm2-bundle.ts';
 import { smolLm2Gguf } from '../test/smollm2-gguf.ts';
+import { measureImport } from './import-model.ts';
 import { alternate, type Measured, median, medianRatio, printMeasured } from './measure.ts';
 import { canMeasureMemory, memoryOf, resetPeak } from './process-memory.ts';
 import { serveBackend, serveLlamaCpp } from './serve-model.ts';
@@ -25,6 +30,8 @@ const QUESTION = 'Why is the sky blue?';
 const ANSWER_TOKENS = 64;
 const CONTEXT = 2048;
 const LONG_PROMPT = 4096;
+/** Room for the long prompt and its answer. */
+const LONG_CONTEXT = LONG_PROMPT + 64;
 
 /** What one start of a program showed. Memory in bytes. */
 type Start = { readyMs: number; loadingPeak: number; resident: number; longPrompt: number | null };
@@ -49,38 +56,65 @@ export async function benchModels({ rounds }: { rounds: number }): Promise<Recor
 }
 
 async function measure(gguf: string, dir: string, rounds: number): Promise<Record<string, number>> {
-  const bundle = path.join(dir, 'f32');
-  await writeSmolLm2Bundle(gguf, bundle);
-  const head = await loadBundleHead(bundle);
+  const bundleOf = async (weights: Weights) => {
+    const out = path.join(dir, weights);
+    // llama.cpp, too, multiplies quantised weights with activations in 8 bits.
+    const arithmetic = weights === 'int4' ? 'fast' : undefined;
+    await importModel({
+      source: gguf,
+      out,
+      id: weights,
+      experts: { safety: {}, helpfulness: {} },
+      weights,
+      arithmetic,
+    });
+    return out;
+  };
+  const [f32, int4] = [await bundleOf('f32'), await bundleOf('int4')];
+  const head = await loadBundleHead(f32);
   const f32Gguf = await smolLm2F32Gguf(gguf);
   const prompt = head.renderChat([{ role: 'user', content: QUESTION }]);
   const starts = await alternateStarts(
     [
-      { name: 'ours f32', start: () => startOurs(bundle, head) },
+      { name: 'ours f32', start: () => startOurs(f32) },
+      { name: 'ours int4', start: () => startOurs(int4) },
+      { name: 'ours f32, long', start: () => startOurs(f32, { long: true }) },
       { name: 'llama.cpp f32', start: () => startLlamaCpp(f32Gguf, prompt) },
       { name: 'llama.cpp Q4_1', start: () => startLlamaCpp(gguf, prompt) },
     ],
     rounds,
   );
-  const [ours, llamaF32] = [starts.get('ours f32')!, starts.get('llama.cpp f32')!];
-  const ready = ours.map(({ readyMs }) => readyMs / 1000);
+  const imported = await measureImport(gguf, dir, { rounds });
   printStarts(starts);
+  const of = (name: string) => starts.get(name)!;
+  const pairs = [
+    { weights: 'f32', ours: of('ours f32'), peer: of('llama.cpp f32'), residentReach: 1.3 },
+    { weights: 'int4', ours: of('ours int4'), peer: of('llama.cpp Q4_1'), residentReach: 1.6 },
+  ];
   const figures: Figure[] = [
-    compare('resident after an answer, f32', ours, llamaF32, ({ resident }) => resident, 1.3),
-    compare('ready after start, f32', ours, llamaF32, ({ readyMs }) => readyMs, 3),
-    {
-      name: 'peak while loading, f32',
-      against: 'resident',
-      ratio: median(ours.map(({ loadingPeak, resident }) => loadingPeak / resident)),
-      reach: 1.3,
-    },
+    ...pairs.flatMap(({ weights, ours, peer, residentReach }): Figure[] => [
+      compare(`resident after an answer, ${weights}`, ours, peer, ({ resident }) => resident, residentReach),
+      compare(`ready after start, ${weights}`, ours, peer, ({ readyMs }) => readyMs, 3),
+      {
+        name: `peak while loading, ${weights}`,
+        against: 'resident',
+        ratio: median(ours.map(({ loadingPeak, resident }) => loadingPeak / resident)),
+        reach: 1.3,
+      },
+      {
+        name: `ready after start, ${weights}`,
+        against: 'one second',
+        ratio: median(ours.map(({ readyMs }) => readyMs / 1000)),
+        reach: 5,
+      },
+    ]),
     {
       name: `a prompt of ${LONG_PROMPT} tokens in two rows, f32: peak above resident`,
       against: 'keys and values',
-      ratio: median(ours.map(({ longPrompt }) => longPrompt! / keyValueBytes(head, 2 * LONG_PROMPT))),
+      ratio: median(of('ours f32, long').map(({ longPrompt }) => longPrompt! / keyValueBytes(head, 2 * LONG_PROMPT))),
       reach: 2,
     },
-    { name: 'ready after start, f32', against: 'one second', ratio: median(ready), reach: 5 },
+    { name: 'import as f32', against: 'writing and hashing its bytes', ratio: imported, reach: 2 },
   ];
   printFigures(figures);
   return Object.fromEntries(figures.map(({ name, against, ratio }) => [`${name} / ${against}`, ratio]));
@@ -105,12 +139,14 @@ async function alternateStarts(
   return new Map([...starts].map(([name, all]) => [name, all.slice(1)]));
 }
 
-async function startOurs(bundle: string, head: BundleHead): Promise<Start> {
-  const served = await serveBackend(bundle, { model: head.id });
+async function startOurs(bundle: string, { long = false }: { long?: boolean } = {}): Promise<Start> {
+  const head = await loadBundleHead(bundle);
+  const served = await serveBackend(bundle, { model: head.id, context: long ? LONG_CONTEXT : CONTEXT });
   try {
     const { peak: loadingPeak } = await memoryOf(served.pid);
     await served.answer(QUESTION, ANSWER_TOKENS);
     const { resident } = await memoryOf(served.pid);
+    if (!long) return { readyMs: served.readyMs, loadingPeak, resident, longPrompt: null };
     await resetPeak(served.pid);
     await served.answer(longQuestion(head, LONG_PROMPT), 1);
     const longPrompt = (await memoryOf(served.pid)).peak - resident;

@@ -27,11 +27,15 @@ export type ServedBackend = Served & {
   answer(content: string, tokens: number): Promise<void>;
 };
 
-/** `plimsoll backend`, as a deployment runs it. */
-export async function serveBackend(bundle: string, { model }: { model: string }): Promise<ServedBackend> {
+/** `plimsoll backend`, as a deployment runs it. `context`: the most tokens of prompt and answer. */
+export async function serveBackend(
+  bundle: string,
+  { model, context }: { model: string; context: number },
+): Promise<ServedBackend> {
   const { receiptPrivateJwk } = await receiptKeys();
   const began = performance.now();
-  const child = spawn(process.execPath, [MAIN, 'backend', '--bundle', bundle, '--port', '0'], {
+  const args = ['backend', '--bundle', bundle, '--port', '0', '--context', String(context)];
+  const child = spawn(process.execPath, [MAIN, ...args], {
     env: {
       ...process.env,
       PLIMSOLL_DIRECTIVE_SECRET: SECRET,

@@ -29,7 +29,11 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 const start = (...args: string[]) =>
   spawn(process.execPath, [path.join(import.meta.dirname, '../main.ts'), 'model', ...args], {
     cwd: folder,
-    env: { PATH: process.env.PATH, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
+    env: {
+      PATH: process.env.PATH,
+      PLIMSOLL_CACHE: path.join(folder, 'cache'),
+      NODE_OPTIONS: '--disable-warning=ExperimentalWarning',
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 
@@ -125,6 +129,14 @@ test('check shows how well a bundle predicts texts, and how far it is from anoth
   }
   const alone = await plimsoll('check', 'small', '--no-run', '--against', 'whole');
   expect([alone.code, alone.stderr]).toEqual([1, 'plimsoll: --against is for --quality: give that too\n']);
+});
+
+test('a shared base lies in the cache folder, and check says so', async () => {
+  const { code } = await plimsoll('import', 'tiny', '--safety', 'base', '--share-base', '--out', 'shared');
+  expect(code).toBe(0);
+  expect(existsSync(path.join(folder, 'shared/model.safetensors'))).toBe(false);
+  const { stdout } = await plimsoll('check', 'shared');
+  expect(stdout).toMatch(/^base +shared with other bundles, in \S+cache\/blobs\/[0-9a-f]{64}$/m);
 });
 
 test.each<[args: string[], message: RegExp]>([

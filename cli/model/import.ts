@@ -19,6 +19,7 @@ type Flags = {
   router?: string;
   weights?: Weights;
   arithmetic?: 'exact' | 'fast';
+  shareBase?: boolean;
   chatTemplate?: string;
   id?: string;
   licence?: string;
@@ -55,6 +56,7 @@ export const importCommand = () =>
         'how int8 and int4 are multiplied: as f32 would, or faster and less exactly',
       ).choices(['exact', 'fast']),
     )
+    .option('--share-base', 'keep the weights in the cache folder, where bundles of the same base share them')
     .option('--chat-template <file>', "Jinja, instead of the model's own chat template")
     .option('--id <id>', 'the model id that clients use (default: the name of the folder)', modelId)
     .option('--licence <spdx>', "the weights' licence (default: what the model says)")

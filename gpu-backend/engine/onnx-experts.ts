@@ -77,7 +77,7 @@ export class OnnxExperts implements Experts {
     bundle: ServableBundle,
     { runTokens = RUN_TOKENS, ...options }: OnnxOptions = {},
   ): Promise<OnnxExperts> {
-    const weights = servingWeights(bundle);
+    const weights = servingWeights(bundle, options.provider);
     const { config, experts } = bundle;
     const gates = weights.lora === null ? 'none' : weights.lora.router === null ? 'fixed' : 'routed';
     const inFile = 'base' in bundle && { weightsFolder: bundle.base.folder };

@@ -2,6 +2,7 @@
  * Turns a bundle's weights into those of the serving graph: the base as it is stored, and experts
  * and routers side by side.
  */
+import type { Provider } from '../graph/provider.ts';
 import { type Expert, type ExpertModule, moduleRank } from '../model/adapter.ts';
 import { baseInFile, baseInMemory } from '../model/base-storage.ts';
 import { linearModules } from '../model/linear-modules.ts';
@@ -14,9 +15,12 @@ export type ServableBundle = Pick<Bundle, 'config' | 'experts' | 'routers'> &
   (Pick<Bundle, 'weights'> | Pick<ServedBundle, 'base'>);
 
 /** Everything that `buildServingGraph` needs besides the config. */
-export function servingWeights(bundle: ServableBundle): ServingWeights {
+export function servingWeights(bundle: ServableBundle, provider: Provider = 'cpu'): ServingWeights {
   const { config } = bundle;
-  const base = 'base' in bundle ? baseInFile(bundle.base, config) : baseInMemory(bundle.weights, config);
+  const base =
+    'base' in bundle
+      ? baseInFile(bundle.base, config, { rowsInF32: provider === 'webgpu' })
+      : baseInMemory(bundle.weights, config);
   return { base, lora: servingExperts(bundle) };
 }
 

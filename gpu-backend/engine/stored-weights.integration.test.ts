@@ -37,17 +37,20 @@ const SHAPES = {
   'some in blocks': { hidden_size: 32, intermediate_size: 48 },
 };
 
-async function served(config: object, as: Parameters<typeof restoreWeights>[1]) {
+type Stored = Parameters<typeof restoreWeights>[1];
+type TypeOf = Parameters<typeof restoreWeights>[2];
+
+async function served(config: object, as: Stored, typeOf?: TypeOf) {
   const dir = await mkdtemp(join(root, 'bundle-'));
   await writeBundle(dir, tinyBundle({ config: { ...config } }), { dtype: 'f32' });
-  await restoreWeights(dir, as);
+  await restoreWeights(dir, as, typeOf);
   const [whole, open] = [await loadBundle(dir), await openBundle(dir)];
   expect(open.digest).toBe(whole.digest);
   return { whole, experts: await OnnxExperts.create(open, { threads: 1 }) };
 }
 
-async function worstError(config: object, as: Parameters<typeof restoreWeights>[1]): Promise<number> {
-  const { whole, experts } = await served(config, as);
+async function worstError(config: object, as: Stored, typeOf?: TypeOf): Promise<number> {
+  const { whole, experts } = await served(config, as, typeOf);
   const sources: Source[] = ['safety', 'helpfulness'];
   const sequences = sources.map((source) => experts.open(source));
   // A prompt, then a token.
@@ -69,6 +72,11 @@ describe.each(Object.entries(SHAPES))('%s', (_, config) => {
 
   test.each(['int8', 'int4'] as const)('weights in %s, exact arithmetic', async (type) => {
     expect(await worstError(config, { type, block: 32, arithmetic: 'exact' })).toBeLessThan(EXACT);
+  });
+
+  test('the embedding and the head in int4 too', async () => {
+    const as = { type: 'int4', block: 32, arithmetic: 'exact' } as const;
+    expect(await worstError(config, as, () => 'int4')).toBeLessThan(EXACT);
   });
 
   test.each(['int8', 'int4'] as const)('weights in %s, fast arithmetic', async (type) => {

@@ -3,12 +3,13 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OWN_BASE } from '#gpu-backend/model/adapter.ts';
 import { AdapterConfig } from '#gpu-backend/model/adapter-config.ts';
-import { BUNDLE_FILES, expertFiles, readJson } from '#gpu-backend/model/bundle-files.ts';
+import { expertFiles, readJson } from '#gpu-backend/model/bundle-files.ts';
 import { type DecoderConfig, eosIds, slidingWindow, weightShapes } from '#gpu-backend/model/config.ts';
 import { familyOf } from '#gpu-backend/model/families.ts';
 import type { ServedBundle } from '#gpu-backend/model/load-bundle.ts';
 import type { Manifest } from '#gpu-backend/model/manifest.ts';
 import { openSafetensors } from '#gpu-backend/model/open-safetensors.ts';
+import { findWeights } from '#gpu-backend/model/shared-base.ts';
 import { elementCount } from '#gpu-backend/model/tensor.ts';
 
 export type DescriptionLine = readonly [label: string, text: string];
@@ -30,6 +31,7 @@ export async function describeBundle(dir: string, bundle: Described): Promise<De
     ['shape', shapeText(config)],
     ['context', `${config.max_position_embeddings} tokens${window === null ? '' : `, each sees ${window}`}`],
     ['weights', await weightsText(dir, bundle)],
+    ...(manifest.base === undefined ? [] : [['base', await sharedText(dir, manifest)] as const]),
     ['tokenizer', `${count(tokenizer.vocabSize)} tokens, ${eosIds(config).length} of them end an answer`],
     ...experts,
     [
@@ -86,8 +88,8 @@ function firstLine(text: string): string {
  * What the kernels hold: floats as f32, quantised weights as they are. A tied table of floats is
  * there twice, because its rows are read from the file.
  */
-async function weightsText(dir: string, { base, config }: Described): Promise<string> {
-  const { size } = await stat(join(dir, BUNDLE_FILES.weights));
+async function weightsText(dir: string, { base, config, manifest }: Described): Promise<string> {
+  const { size } = await stat(await findWeights(dir, manifest));
   const tensors = [...base.tensors.entries()];
   const inMemory = tensors.reduce((sum, [name, { dtype, shape, bytes }]) => {
     if (base.quantised !== null && dtype === 'U8') return sum + bytes;
@@ -100,6 +102,10 @@ async function weightsText(dir: string, { base, config }: Described): Promise<st
     return `${type} in blocks of ${block}, ${arithmetic} arithmetic, ${sizes}`;
   }
   return `${[...new Set(tensors.map(([, { dtype }]) => dtype))].sort().join(' and ')}, ${sizes}`;
+}
+
+async function sharedText(dir: string, manifest: Manifest): Promise<string> {
+  return `shared with other bundles, in ${await findWeights(dir, manifest)}`;
 }
 
 const TABLE = 'model.embed_tokens.weight';

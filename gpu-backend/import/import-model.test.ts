@@ -49,6 +49,15 @@ describe('the weights', () => {
     expect(await typesOf(await imported(source, { weights: 'f32' }))).toEqual({ F32: 20 });
   });
 
+  test('in int4 keep the embedding and the head in int8', async () => {
+    const source = await folderOf(tinyModel({ tie_word_embeddings: false }));
+    const tensors = await openSafetensors(join(await imported(source, { weights: 'int4' }), 'model.safetensors'));
+    const bytesOfBlocks = (name: string) => tensors.info(`${name}.weight.quants`).shape.at(-1);
+    expect(['model.embed_tokens', 'lm_head'].map(bytesOfBlocks)).toEqual([32, 32]);
+    expect(bytesOfBlocks('model.layers.0.self_attn.q_proj')).toBe(16);
+    await tensors.close();
+  });
+
   test('that do not fit f16 are refused by name', async () => {
     const parts = tinyModel();
     parts.weights.get('model.layers.1.mlp.up_proj.weight')!.data[7] = 70_000;

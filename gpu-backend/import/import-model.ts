@@ -10,8 +10,10 @@
 import { createHash } from 'node:crypto';
 import { stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { moveToStore } from '#gpu-backend/model/blob-store.ts';
 import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { BUNDLE_FILES, GENERATION_CONFIG } from '#gpu-backend/model/bundle-files.ts';
+import { cacheFolder } from '#gpu-backend/model/cache-folder.ts';
 import { diskFull } from '#gpu-backend/model/disk-full.ts';
 import { fileChunks } from '#gpu-backend/model/file-chunks.ts';
 import { loadBundleHead, loadExpertsAndRouters } from '#gpu-backend/model/load-bundle.ts';
@@ -59,6 +61,8 @@ export type ImportOptions = {
   weights?: Weights | undefined;
   /** How products with quantised weights are computed. */
   arithmetic?: 'exact' | 'fast' | undefined;
+  /** Puts the weights into the cache, where bundles share them (shared-base.ts). */
+  shareBase?: boolean | undefined;
   /** Jinja, instead of the source's own template. */
   chatTemplate?: string | undefined;
   /** SPDX. By default what the source says. */
@@ -106,8 +110,13 @@ export async function importModel(options: ImportOptions): Promise<{ digest: str
         signal,
       });
       onProgress({ stage: 'check', done: 0, total: 1 });
+      const weightsFile = join(folder, BUNDLE_FILES.weights);
+      const { size } = await stat(weightsFile);
+      if (options.shareBase) {
+        manifest.base = await moveToStore(cacheFolder(process.env), weightsFile, { signal });
+        await writeManifest(folder, manifest);
+      }
       const digest = await verifyBundle(folder, { ...head, manifest });
-      const { size } = await stat(join(folder, BUNDLE_FILES.weights));
       await draft.finish();
       return { digest, bytes: size };
     } catch (error) {

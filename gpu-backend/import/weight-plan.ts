@@ -9,6 +9,7 @@ import type { BufferPool } from '#gpu-backend/model/buffer-pool.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
 import { type DecoderConfig, weightShapes } from '#gpu-backend/model/config.ts';
 import { isQuantisable, quantise, quantisedTensors } from '#gpu-backend/model/quantise.ts';
+import { usualType } from '#gpu-backend/model/quantised-types.ts';
 import type { PlannedTensor } from '#gpu-backend/model/safetensors-writer.ts';
 import { formatShape } from '#gpu-backend/model/tensor.ts';
 import type { TensorSource } from '#gpu-backend/model/tensor-source.ts';
@@ -48,7 +49,9 @@ export function planWeights(
   const keep = weights === undefined && source.names().every((name) => isFloat(source.info(name).dtype));
   return [...shapes].map(([name, shape]) => {
     if (keep) return asItIs(source, name);
-    if ((weights === 'int8' || weights === 'int4') && isQuantisable(shape)) return quantised(source, name, weights);
+    if ((weights === 'int8' || weights === 'int4') && isQuantisable(shape)) {
+      return quantised(source, name, usualType(name, weights));
+    }
     return asFloat(source, name, weights === 'f16' ? 'f16' : 'f32');
   });
 }

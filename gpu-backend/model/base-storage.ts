@@ -6,7 +6,8 @@
  * A float kernel wants f32, in a layout of its own. onnxruntime makes that from the mapped file,
  * one weight after another while it loads, and lets go of each original. Weights in F16 or BF16 are
  * cast on the way. So nothing is held twice but a tied table, which is read as rows too: those rows
- * come from the file, in its own type.
+ * come from the file, in its own type. With `rowsInF32` they come from the cast table. WebGPU needs
+ * that: it has no layout of its own to hold, and on some devices no F16.
  */
 import type { Graph, Value } from '../graph/graph.ts';
 import type { DType } from '../graph/onnx-format.ts';
@@ -15,6 +16,7 @@ import type { DecoderConfig } from './config.ts';
 import type { BaseWeights } from './decoder.ts';
 import { quantisedTensors } from './quantise.ts';
 import { quantisedProducts } from './quantised-products.ts';
+import { typeOfQuants } from './quantised-types.ts';
 import type { StoredBase } from './stored-base.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -34,18 +36,24 @@ export function baseInMemory(weights: ReadonlyMap<string, Tensor>, config: Decod
 }
 
 /** The session must be told the folder (`weightsFolder`). */
-export function baseInFile(base: StoredBase, config: DecoderConfig): BaseStorage {
+export function baseInFile(
+  base: StoredBase,
+  config: DecoderConfig,
+  { rowsInF32 = false }: { rowsInF32?: boolean } = {},
+): BaseStorage {
   return (graph) => {
     const stored = storedTensors(graph, base);
-    const floats = floatWeights(stored, config);
+    const floats = floatWeights(stored, config, { rowsInF32 });
     if (base.quantised === null) return floats;
     const { type, arithmetic } = base.quantised;
+    const shapeOf = (name: string) => base.tensors.get(quantisedTensors(name, [0, 0], type).quants.name)!.shape;
     const products = quantisedProducts({
-      type,
       arithmetic,
+      typeOf: (name) => typeOfQuants(shapeOf(name)),
       nibbles: (name) => {
         const { quants } = quantisedTensors(name, [0, 0], type);
-        const [rows, blocks, bytes] = base.tensors.get(quants.name)!.shape as [number, number, number];
+        // openStoredBase has checked that there are three.
+        const [rows, blocks, bytes] = shapeOf(name) as [number, number, number];
         return stored(quants.name, [rows, 2 * blocks, bytes / 2]);
       },
       parts: (name) => {
@@ -68,7 +76,11 @@ export function baseInFile(base: StoredBase, config: DecoderConfig): BaseStorage
 type Named = (name: string, dims?: number[]) => Value;
 
 /** `weights` may have any float type. What is computed is f32. */
-function floatWeights(weights: Named, config: DecoderConfig): BaseWeights {
+function floatWeights(
+  weights: Named,
+  config: DecoderConfig,
+  { rowsInF32 = false }: { rowsInF32?: boolean } = {},
+): BaseWeights {
   const inF32 = (name: string) => {
     const weight = weights(name);
     return weight.graph.once(`${name} as f32`, () => cast(weight, 'float'));
@@ -76,7 +88,8 @@ function floatWeights(weights: Named, config: DecoderConfig): BaseWeights {
   const linear = (x: Value, module: string) => matmul(x, inF32(`${module}.weight`), { transB: true });
   return {
     vector: inF32,
-    embed: (ids) => cast(gather(weights(`${TABLE}.weight`), ids), 'float'),
+    embed: (ids) =>
+      rowsInF32 ? gather(inF32(`${TABLE}.weight`), ids) : cast(gather(weights(`${TABLE}.weight`), ids), 'float'),
     linear,
     head: (hidden) => linear(hidden, config.tie_word_embeddings ? TABLE : 'lm_head'),
   };

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { blobFile, ensureBlob, findBlob, writeVerified } from './blob-store.ts';
+import { blobFile, ensureBlob, findBlob, moveToStore, writeVerified } from './blob-store.ts';
 import { type CacheFolder, cacheFolder } from './cache-folder.ts';
 
 const BYTES = Buffer.from('the bytes of a model');
@@ -51,6 +51,16 @@ describe('a file in the cache', () => {
     expect(await ensureBlob(cache, ID, fill)).toBe(file);
     expect(fill).toHaveBeenCalledOnce();
     expect((await readdir(cache.blobs)).toSorted()).toEqual([ID.sha256, `${ID.sha256}.json`]);
+  });
+
+  test('may be moved there, once or twice', async () => {
+    for (const name of ['first', 'second']) {
+      const from = path.join(dir, name);
+      await writeFile(from, BYTES);
+      expect(await moveToStore(cache, from)).toEqual(ID);
+      await expect(stat(from)).rejects.toThrow('ENOENT');
+    }
+    expect(await findBlob(cache, ID)).toEqual({ file: blobFile(cache, ID.sha256) });
   });
 
   test('is filled by one of many who want it at once, and the others wait', async () => {

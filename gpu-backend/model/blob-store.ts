@@ -4,7 +4,7 @@
  * Where they differ, the file is hashed again.
  */
 import { createHash } from 'node:crypto';
-import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { CacheFolder } from './cache-folder.ts';
@@ -43,13 +43,13 @@ export async function findBlob(
 /**
  * Returns the verified file. If it is missing or damaged, `fill` must write it to the given path,
  * whole and verified or not at all. Only one process at a time fills a file. The others wait, then
- * find it. Throws a `CacheError` if the folder cannot be written or has no room.
+ * find it. Throws a `CacheError` if the folder cannot be written or has no `room`, in bytes.
  */
 export async function ensureBlob(
   cache: CacheFolder,
   id: BlobId,
   fill: (file: string) => Promise<void>,
-  waiting: Waiting = {},
+  { room = id.bytes, ...waiting }: Waiting & { room?: number } = {},
 ): Promise<string> {
   const early = await findBlob(cache, id, waiting);
   if ('file' in early) return early.file;
@@ -57,13 +57,33 @@ export async function ensureBlob(
     const late = await findBlob(cache, id, waiting);
     if ('file' in late) return late.file;
     makeFolder(cache.blobs);
-    await assertRoomInCache(cache.blobs, id.bytes);
+    await assertRoomInCache(cache.blobs, room);
     const file = blobFile(cache, id.sha256);
     await fill(file);
     await record(file);
     return file;
   };
   return withCacheLock(cache, id.sha256, work, waiting);
+}
+
+/**
+ * Moves a finished file into the store, and says what it is. If the store has it, the file is just
+ * removed. Throws a `CacheError` as `ensureBlob` does.
+ */
+export async function moveToStore(cache: CacheFolder, from: string, waiting: Waiting = {}): Promise<BlobId> {
+  const { size: bytes } = await stat(from);
+  const sha256 = hexOf(await checksumOf(from, { sha256: '' }, waiting.signal));
+  const move = (file: string) =>
+    rename(from, file).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EXDEV') throw error;
+      // The store is on another disk.
+      await assertRoomInCache(cache.blobs, bytes);
+      await copyFile(from, `${file}.new`);
+      await rename(`${file}.new`, file);
+    });
+  await ensureBlob(cache, { sha256, bytes }, move, { ...waiting, room: 0 });
+  await rm(from, { force: true });
+  return { sha256, bytes };
 }
 
 /**

@@ -10,6 +10,7 @@ import { isTooDeep, TOO_DEEP } from './json-depth.ts';
 import type { Manifest } from './manifest.ts';
 import { readSmallFile } from './read-small-file.ts';
 import { routerFiles } from './router.ts';
+import { readSharedBase } from './shared-base.ts';
 
 export const BUNDLE_FILES = {
   config: 'config.json',
@@ -44,9 +45,14 @@ function filesOf({ name, adapter = true, prompt = false }: Manifest['experts'][n
 
 /**
  * Throws a BundleError if an expert's folder holds an adapter or a prompt that the manifest does
- * not count on: whoever put it there thinks that it is served.
+ * not count on, or if there are weights beside a shared base: whoever put them there thinks that
+ * they are served.
  */
-export async function refuseUnusedFiles(dir: string, { experts }: Manifest): Promise<void> {
+export async function refuseUnusedFiles(dir: string, { experts, base }: Manifest): Promise<void> {
+  if (base !== undefined && (await fileExists(dir, BUNDLE_FILES.weights))) {
+    const problem = `base: found the SHA-256 ${base.sha256} of shared weights, but there is ${BUNDLE_FILES.weights}`;
+    throw new BundleError(BUNDLE_FILES.manifest, problem);
+  }
   for (const [i, expert] of experts.entries()) {
     for (const { file, key } of filesOf(expert).absent) {
       if (!(await fileExists(dir, file))) continue;
@@ -92,7 +98,8 @@ export async function readJson<T>(dir: string, file: string, schema: z.ZodType<T
 /**
  * SHA-256, in lower-case hex, over every file that affects answers, in a fixed order. The name and
  * length of each file come before its bytes, so no byte can move from one file to the next
- * unnoticed. Model cards and licences are not part of it.
+ * unnoticed. Model cards and licences are not part of it. A shared base is read and checked, but
+ * its SHA-256 in plimsoll.json stands for its bytes.
  *
  * @param onWeights gets the bytes of model.safetensors as they are read
  */
@@ -106,6 +113,10 @@ export async function bundleDigest(
   const hash = createHash('sha256');
   const generation = (await fileExists(dir, GENERATION_CONFIG)) ? [GENERATION_CONFIG] : [];
   for (const file of [...Object.values(BUNDLE_FILES), ...experts, ...routerFiles(manifest), ...generation]) {
+    if (file === BUNDLE_FILES.weights && manifest.base !== undefined) {
+      await readSharedBase(manifest.base, onWeights);
+      continue;
+    }
     const { size } = await stat(join(dir, file));
     hash.update(`${file}\0${size}\0`);
     for await (const chunk of fileChunks(join(dir, file))) {

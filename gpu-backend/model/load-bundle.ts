@@ -36,6 +36,7 @@ import {
   ROUTER_FILES,
   type Routers,
 } from './router.ts';
+import { blamingDamage, findWeights } from './shared-base.ts';
 import { openStoredBase, type StoredBase } from './stored-base.ts';
 import type { Tensor } from './tensor.ts';
 import { BundleTokenizer, TokenizerJson } from './tokenizer.ts';
@@ -200,19 +201,23 @@ export async function loadExpertsAndRouters(
 /** All of a bundle in memory, weights as f32. For training and for looking at; see `openBundle`. */
 export async function loadBundle(dir: string): Promise<Bundle> {
   const head = await loadBundleHead(dir);
-  const weights = await readWeights(dir, head);
-  checkTensors(weights, weightShapes(head.config), BUNDLE_FILES.weights);
-  const besides = await loadExpertsAndRouters(dir, head);
-  return { ...head, ...besides, weights, digest: await bundleDigest(dir, head.manifest) };
+  return blamingDamage(head.manifest, async () => {
+    const weights = await readWeights(dir, head);
+    checkTensors(weights, weightShapes(head.config), BUNDLE_FILES.weights);
+    const besides = await loadExpertsAndRouters(dir, head);
+    return { ...head, ...besides, weights, digest: await bundleDigest(dir, head.manifest) };
+  });
 }
 
 /** A bundle to serve from: the base's weights stay in their file, and are checked there. */
 export async function openBundle(dir: string): Promise<ServedBundle> {
   const head = await loadBundleHead(dir);
   const file = BUNDLE_FILES.weights;
-  const base = await openStoredBase(join(dir, file), { file, ...head });
-  const besides = await loadExpertsAndRouters(dir, head);
-  const check = new FiniteCheck(base.tensors, file);
-  const digest = await bundleDigest(dir, head.manifest, { onWeights: (bytes) => check.take(bytes) });
-  return { ...head, ...besides, base, digest };
+  return blamingDamage(head.manifest, async () => {
+    const base = await openStoredBase(await findWeights(dir, head.manifest), { file, ...head });
+    const besides = await loadExpertsAndRouters(dir, head);
+    const check = new FiniteCheck(base.tensors, file);
+    const digest = await bundleDigest(dir, head.manifest, { onWeights: (bytes) => check.take(bytes) });
+    return { ...head, ...besides, base, digest };
+  });
 }

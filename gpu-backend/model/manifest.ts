@@ -51,6 +51,11 @@ export const Manifest = z
         arithmetic: z.enum(['exact', 'fast']),
       })
       .optional(),
+    /**
+     * `model.safetensors` is not in the folder but in the cache, where bundles share it
+     * (shared-base.ts).
+     */
+    base: z.strictObject({ sha256: z.string().regex(/^[0-9a-f]{64}$/), bytes: z.int().min(1) }).optional(),
     /** SPDX identifier of the weights' licence. */
     licence: z.string().min(1),
     provenance: z.strictObject({

@@ -42,16 +42,16 @@ export type QuantisedProducts = {
 };
 
 export function quantisedProducts({
-  type,
+  typeOf,
   arithmetic,
   parts,
   nibbles,
 }: {
-  type: QuantisedType;
+  typeOf: (name: string) => QuantisedType;
   arithmetic: Arithmetic;
   /** The three tensors of a weight: quants uint8, the others f32. */
   parts: (name: string) => Record<QuantisedPart, Value>;
-  /** Only for int8: the quants once more, as `[out, 2 * in / 32, 16]`. */
+  /** Only for weights in int8: the quants once more, as `[out, 2 * in / 32, 16]`. */
   nibbles: (name: string) => Value;
 }): QuantisedProducts {
   /** The sums of blocks by the input's name: queries, keys and values share one. */
@@ -65,6 +65,7 @@ export function quantisedProducts({
   const once = (name: string, like: Value, make: () => Value) => like.graph.once(name, make);
   return {
     linear(x, name) {
+      const type = typeOf(name);
       const { quants, scales, minima } = parts(name);
       const middle = type === 'int4' ? 8 : 16 * 8 + 8;
       const middles = once(`${name}.middles`, scales, () => add(minima, scale(scales, middle)));
@@ -78,7 +79,7 @@ export function quantisedProducts({
       const [quants, scales, minima] = (['quants', 'scales', 'minima'] as const).map((part) => {
         return gather(parts(name)[part], ids); // [B, T, blocks, ...]
       }) as [Value, Value, Value];
-      const numbers = cast(type === 'int8' ? quants : unpackPairs(quants), 'float'); // [B, T, blocks, 32]
+      const numbers = cast(typeOf(name) === 'int8' ? quants : unpackPairs(quants), 'float'); // [B, T, blocks, 32]
       const weights = add(mul(numbers, unsqueeze(scales, -1)), unsqueeze(minima, -1));
       return reshape(weights, [0, 0, Number(scales.shape.at(-1)) * BLOCK]);
     },

@@ -1,12 +1,13 @@
 /** The base's weights of a bundle in memory, as f32, whatever they are in model.safetensors. */
-import { join } from 'node:path';
 import { BUNDLE_FILES } from './bundle-files.ts';
 import { type DecoderConfig, weightShapes } from './config.ts';
 import type { Manifest } from './manifest.ts';
 import { openSafetensors } from './open-safetensors.ts';
 import { dequantise, isQuantisable, quantisedTensors } from './quantise.ts';
+import { typeOfQuants } from './quantised-types.ts';
 import { readSafetensors } from './read-safetensors.ts';
-import { checkStored, storedShapes } from './stored-base.ts';
+import { findWeights } from './shared-base.ts';
+import { checkStored } from './stored-base.ts';
 import type { Tensor } from './tensor.ts';
 
 /** By Hugging Face's names. Only a quantised bundle's names, types and shapes are checked here. */
@@ -15,11 +16,11 @@ export async function readWeights(
   { config, manifest }: { config: DecoderConfig; manifest: Manifest },
 ): Promise<Map<string, Tensor>> {
   const file = BUNDLE_FILES.weights;
-  if (manifest.weights === undefined) return readSafetensors(join(dir, file), file);
-  const { type } = manifest.weights;
-  const source = await openSafetensors(join(dir, file), file);
+  const path = await findWeights(dir, manifest);
+  if (manifest.weights === undefined) return readSafetensors(path, file);
+  const source = await openSafetensors(path, file);
   try {
-    checkStored(source, storedShapes(config, manifest), file);
+    checkStored(source, { file, config, manifest });
     const weights = new Map<string, Tensor>();
     for (const [name, shape] of weightShapes(config)) {
       if (!isQuantisable(shape)) {
@@ -27,7 +28,8 @@ export async function readWeights(
         continue;
       }
       // isQuantisable says that it is a matrix.
-      const parts = quantisedTensors(name, shape as [number, number], type);
+      const parts = quantisedTensors(name, shape as [number, number], manifest.weights.type);
+      const type = typeOfQuants(source.info(parts.quants.name).shape);
       const quants = await source.readBytes(parts.quants.name);
       // Both are F32 tensors, which are read as arrays of their own.
       const [scales, minima] = [await source.read(parts.scales.name), await source.read(parts.minima.name)];

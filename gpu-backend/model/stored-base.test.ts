@@ -48,10 +48,29 @@ test('a quantised bundle loads as the weights that its quants stand for', async 
   const { weights, manifest } = await loadBundle(dir);
   expect(manifest.weights).toEqual(int4);
   const table = before.get('model.embed_tokens.weight')!;
-  expect(weights.get('model.embed_tokens.weight')!.data).toEqual(dequantise(quantise(table.data, 'int4')));
+  // The table is finer than the rest.
+  expect(weights.get('model.embed_tokens.weight')!.data).toEqual(dequantise(quantise(table.data, 'int8')));
+  const query = 'model.layers.0.self_attn.q_proj.weight';
+  expect(weights.get(query)!.data).toEqual(dequantise(quantise(before.get(query)!.data, 'int4')));
   // 48 columns are no whole blocks.
   const name = 'model.layers.0.mlp.down_proj.weight';
   expect(weights.get(name)!.data).toEqual(before.get(name)!.data);
+});
+
+test('a table in 4 bits is read as well', async () => {
+  const { weights: before } = await loadBundle(dir);
+  await restoreWeights(dir, int4, () => 'int4');
+  const name = 'model.embed_tokens.weight';
+  const { weights } = await loadBundle(dir);
+  expect(weights.get(name)!.data).toEqual(dequantise(quantise(before.get(name)!.data, 'int4')));
+});
+
+test('refuses 4 bits where the manifest promises 8', async () => {
+  await restoreWeights(dir, { ...int4, type: 'int8' }, () => 'int4');
+
+  await expect(openBundle(dir)).rejects.toThrow(
+    'embed_tokens.weight.quants: found shape [272, 1, 16], wanted [272, 1, 32]',
+  );
 });
 
 test('int4 and int8, and the two arithmetics, have digests of their own', async () => {

@@ -9,7 +9,8 @@ import { BundleError } from './bundle-error.ts';
 import { type DecoderConfig, weightShapes } from './config.ts';
 import type { Manifest } from './manifest.ts';
 import { openSafetensors, type SafetensorsSource } from './open-safetensors.ts';
-import { isQuantisable, quantisedTensors } from './quantise.ts';
+import { isQuantisable, type QuantisedType, quantisedTensors } from './quantise.ts';
+import { typeOfQuants, usualType } from './quantised-types.ts';
 import { formatShape } from './tensor.ts';
 
 export type StoredTensor = {
@@ -37,8 +38,14 @@ const FLOATS = ['F32', 'F16', 'BF16'];
 /**
  * The tensors of model.safetensors by name. In a quantised bundle, each matrix whose rows are whole
  * blocks is three of them.
+ *
+ * @param typeOf the type of a matrix; by default what an import gives it
  */
-export function storedShapes(config: DecoderConfig, { weights }: Pick<Manifest, 'weights'>): Map<string, StoredShape> {
+export function storedShapes(
+  config: DecoderConfig,
+  { weights }: Pick<Manifest, 'weights'>,
+  typeOf: (name: string, type: QuantisedType) => QuantisedType = usualType,
+): Map<string, StoredShape> {
   const shapes = new Map<string, StoredShape>();
   for (const [name, shape] of weightShapes(config)) {
     if (weights === undefined || !isQuantisable(shape)) {
@@ -47,7 +54,7 @@ export function storedShapes(config: DecoderConfig, { weights }: Pick<Manifest, 
     }
     // isQuantisable says that it is a matrix.
     const [rows, columns] = shape as [number, number];
-    for (const part of Object.values(quantisedTensors(name, [rows, columns], weights.type))) {
+    for (const part of Object.values(quantisedTensors(name, [rows, columns], typeOf(name, weights.type)))) {
       shapes.set(part.name, { dtypes: [part.dtype], shape: part.shape });
     }
   }
@@ -55,15 +62,18 @@ export function storedShapes(config: DecoderConfig, { weights }: Pick<Manifest, 
 }
 
 /**
- * Checks that the file has exactly the wanted tensors. Throws a BundleError that names the first
- * fault.
+ * Checks that the file has exactly the tensors of this bundle. Each matrix has the manifest's type,
+ * or int8. Throws a BundleError that names the first fault.
  */
 export function checkStored(
   source: Pick<SafetensorsSource, 'names' | 'info'>,
-  wanted: ReadonlyMap<string, StoredShape>,
-  file: string,
+  { file, config, manifest }: { file: string; config: DecoderConfig; manifest: Pick<Manifest, 'weights'> },
 ): void {
   const names = new Set(source.names());
+  const wanted = storedShapes(config, manifest, (name, type) => {
+    const { quants } = quantisedTensors(name, [0, 0], type);
+    return names.has(quants.name) && typeOfQuants(source.info(quants.name).shape) === 'int8' ? 'int8' : type;
+  });
   for (const [name, { dtypes, shape }] of wanted) {
     if (!names.has(name)) throw new BundleError(file, `tensor ${name}: missing, wanted shape ${formatShape(shape)}`);
     const found = source.info(name);
@@ -89,7 +99,7 @@ export async function openStoredBase(
 ): Promise<StoredBase> {
   const source = await openSafetensors(path, file);
   try {
-    checkStored(source, storedShapes(config, manifest), file);
+    checkStored(source, { file, config, manifest });
     const tensors = new Map(
       source.names().map((name): [string, StoredTensor] => {
         return [name, { ...source.info(name), offset: source.offset(name) }];

@@ -2,9 +2,9 @@
  * Checks a finished bundle without holding its weights, so that a machine can check a bundle that
  * does not fit its memory.
  */
-import { join } from 'node:path';
 import { BUNDLE_FILES, bundleDigest } from './bundle-files.ts';
 import { type BundleHead, loadExpertsAndRouters } from './load-bundle.ts';
+import { findWeights } from './shared-base.ts';
 import { openStoredBase } from './stored-base.ts';
 
 /**
@@ -15,6 +15,6 @@ import { openStoredBase } from './stored-base.ts';
 export async function verifyBundle(dir: string, head: BundleHead): Promise<string> {
   await loadExpertsAndRouters(dir, head);
   const file = BUNDLE_FILES.weights;
-  await openStoredBase(join(dir, file), { file, ...head });
+  await openStoredBase(await findWeights(dir, head.manifest), { file, ...head });
   return bundleDigest(dir, head.manifest);
 }

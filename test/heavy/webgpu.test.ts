@@ -11,12 +11,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import type { Experts, Source, Step } from '#gpu-backend/engine/experts.ts';
 import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
+import type { ServableBundle } from '#gpu-backend/engine/serving-weights.ts';
 import { testExperts } from '#gpu-backend/engine/testing/experts-contract.ts';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
 import { chooseProvider } from '#gpu-backend/graph/choose-provider.ts';
 import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
 import { TINY_FAMILIES, TINY_FAMILY_NAMES } from '#gpu-backend/model/fixtures/tiny-families.ts';
-import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
+import { type Bundle, loadBundle, openBundle } from '#gpu-backend/model/load-bundle.ts';
+import { restoreWeights } from '#gpu-backend/model/testing/restore-weights.ts';
 import { gateOf, slowDecoder } from '#gpu-backend/model/testing/slow-decoder.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import { startBackend } from '#gpu-backend/server/start-backend.ts';
@@ -40,6 +42,11 @@ const DEMO = path.join(import.meta.dirname, '../../models/demo');
  * 4e-6, as on the CPU; a wrong operator changes logits by 0.01 and more.
  */
 const TOLERANCE = 1e-4;
+/**
+ * Inputs of products in 8 bits, as stored-weights.integration.test.ts has it for the CPU; a wrong
+ * graph is off by more than 1.
+ */
+const FAST = 0.4;
 
 describe.skipIf(missing !== null)('WebGPU', () => {
   let root: string;
@@ -53,51 +60,72 @@ describe.skipIf(missing !== null)('WebGPU', () => {
   });
   afterAll(() => rm(root, { recursive: true }));
 
-  const onWebGpu = (bundle: Bundle): Promise<Experts> =>
+  const onWebGpu = (bundle: ServableBundle): Promise<Experts> =>
     OnnxExperts.create(bundle, { provider: 'webgpu', profile: profiles });
 
-  testExperts('onnxruntime on WebGPU', {
-    create: () => onWebGpu(routed),
-    abilities: { hidden: true, layers: true, fork: true, score: false, topK: null },
-    tolerance: TOLERANCE,
-  });
+  /** Reads ten tokens, the last of them alone, and compares each expert with the slow decoder. */
+  async function worstError(served: ServableBundle, bundle: Bundle, sources: readonly Source[]): Promise<number> {
+    const experts = await onWebGpu(served);
+    const rows = sources.map((source) => ({ source, sequence: experts.open(source) }));
+    let worst = 0;
+    // The windows are 7 tokens, so both parts look back over an edge.
+    for (const [from, to] of [
+      [0, 9],
+      [9, 10],
+    ] as const) {
+      const steps = rows.map(
+        ({ source, sequence }): Step => ({
+          sequence,
+          ids: ids.slice(from, to),
+          ...(source === 'layers' && { bounds }),
+        }),
+      );
+      const outputs = await Promise.all(experts.append(steps));
+      for (const [i, { source }] of rows.entries()) {
+        const found = (outputs[i]!.row as { logits: Float32Array }).logits;
+        const wanted = slowLogits(bundle, source, ids.slice(0, to));
+        worst = wanted.reduce((most, x, id) => Math.max(most, Math.abs(x - found[id]!)), worst);
+      }
+    }
+    await experts.dispose();
+    return worst;
+  }
 
-  describe('every family', () => {
-    // While one session is open, onnxruntime keeps the programs that it has compiled for others.
+  describe('while another session is open', () => {
+    // Then onnxruntime keeps the programs that it has compiled for others.
     let open: Experts;
     beforeAll(async () => {
       open = await onWebGpu(routed);
     });
     afterAll(() => open.dispose());
 
+    testExperts('onnxruntime on WebGPU', {
+      create: () => onWebGpu(routed),
+      abilities: { hidden: true, layers: true, fork: true, score: false, topK: null },
+      tolerance: TOLERANCE,
+    });
+
     test.each(TINY_FAMILY_NAMES)('%s computes what the slow decoder does', async (name) => {
       const dir = path.join(root, name);
       await writeBundle(dir, tinyBundle({ routers: true, config: TINY_FAMILIES[name] }), { dtype: 'f32' });
       const bundle = await loadBundle(dir);
-      const experts = await onWebGpu(bundle);
-      const sources: Source[] = ['safety', 'helpfulness', 'layers'];
-      const rows = sources.map((source) => ({ source, sequence: experts.open(source) }));
-      // The windows are 7 tokens, so both parts look back over an edge.
-      for (const [from, to] of [
-        [0, 9],
-        [9, 10],
-      ] as const) {
-        const steps = rows.map(
-          ({ source, sequence }): Step => ({
-            sequence,
-            ids: ids.slice(from, to),
-            ...(source === 'layers' && { bounds }),
-          }),
-        );
-        const outputs = await Promise.all(experts.append(steps));
-        for (const [i, { source }] of rows.entries()) {
-          const found = (outputs[i]!.row as { logits: Float32Array }).logits;
-          const wanted = slowLogits(bundle, source, ids.slice(0, to));
-          const worst = wanted.reduce((most, x, id) => Math.max(most, Math.abs(x - found[id]!)), 0);
-          expect(worst, `${source} after ${to} tokens`).toBeLessThan(TOLERANCE);
-        }
-      }
-      await experts.dispose();
+      expect(await worstError(bundle, bundle, ['safety', 'helpfulness', 'layers'])).toBeLessThan(TOLERANCE);
+    });
+
+    test.each([
+      ['F32', TOLERANCE],
+      ['F16', TOLERANCE],
+      [{ type: 'int8', block: 32, arithmetic: 'exact' }, TOLERANCE],
+      [{ type: 'int4', block: 32, arithmetic: 'exact' }, TOLERANCE],
+      [{ type: 'int4', block: 32, arithmetic: 'fast' }, FAST],
+    ] as const)('weights that stay in their file, as %o, are read right', async (as, tolerance) => {
+      const dir = await mkdtemp(path.join(root, 'stored-'));
+      // Whole blocks of 32 everywhere.
+      const config = { hidden_size: 64, intermediate_size: 96 };
+      await writeBundle(dir, tinyBundle({ config }), { dtype: 'f32' });
+      await restoreWeights(dir, as);
+      const worst = await worstError(await openBundle(dir), await loadBundle(dir), ['safety', 'helpfulness']);
+      expect(worst).toBeLessThan(tolerance);
     });
   });
 
