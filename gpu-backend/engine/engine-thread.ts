@@ -7,6 +7,7 @@ import { expertKinds } from '../model/expert-kinds.ts';
 import { openBundle } from '../model/load-bundle.ts';
 import { proposeWeight } from '../model/propose-weight.ts';
 import { bundleVocabulary } from './bundle-vocabulary.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import { hostEngine } from './engine-host.ts';
 import type { FromEngine } from './engine-messages.ts';
 import { OnnxExperts } from './onnx-experts.ts';
@@ -18,6 +19,8 @@ const port = parentPort!;
 
 try {
   const opened = await openBundle(dir);
+  // Before the session too, so that this garbage does not add to its peak.
+  collectGarbage();
   // The graph holds rotary tables for the positions that this backend serves, no more.
   const max_position_embeddings = contextLength ?? opened.config.max_position_embeddings;
   const bundle = { ...opened, config: { ...opened.config, max_position_embeddings } };
@@ -42,6 +45,7 @@ try {
     },
     () => port.close(),
   );
+  collectGarbage();
 } catch (thrown) {
   const message: FromEngine = { type: 'failed', message: thrown instanceof Error ? thrown.message : String(thrown) };
   port.postMessage(message);

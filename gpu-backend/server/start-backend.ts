@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdaptorServer } from '@hono/node-server';
 import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
+import { collectGarbage } from '../engine/collect-garbage.ts';
 import type { Engine } from '../engine/engine.ts';
 import { startWorkerEngine } from '../engine/worker-engine.ts';
 import { expertKinds } from '../model/expert-kinds.ts';
@@ -44,6 +45,7 @@ export async function startBackend(
 ): Promise<Backend> {
   const config = BackendConfig.parse(options);
   const head = await loadBundleHead(config.bundle);
+  collectGarbage();
   const { safety, helpfulness } = expertKinds(head);
   if (safety.kind === 'base' && helpfulness.kind === 'base') {
     log(`${head.id}: both experts are the bare base model, so no floor and no budget makes a difference`);
