@@ -126,5 +126,5 @@ test('with a bad setting, does not start, and prints a message without a stack t
 test('with a broken bundle, does not start, and names the broken file', async () => {
   const { code, stderr } = await failure(start({ PLIMSOLL_BUNDLE: join(root, 'nowhere') }));
   expect(code).toBe(1);
-  expect(stderr).toBe('plimsoll backend: config.json: the file is missing or cannot be read\n');
+  expect(stderr).toBe('plimsoll backend: config.json: cannot be read: found no such file, wanted a readable file\n');
 });

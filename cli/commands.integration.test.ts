@@ -75,7 +75,7 @@ test('model check names the folder and the broken file, without a stack trace', 
   expect(await plimsoll(['model', 'check', 'empty'])).toEqual({
     code: 1,
     stdout: '',
-    stderr: 'plimsoll: the bundle in empty: config.json: the file is missing or cannot be read\n',
+    stderr: 'plimsoll: the bundle in empty: config.json: cannot be read: found no such file, wanted a readable file\n',
   });
 });
 
@@ -85,7 +85,7 @@ test('eval names the folder and the broken file, without a stack trace', async (
   expect(await plimsoll(['eval', '--bundle', 'broken'])).toEqual({
     code: 1,
     stdout: '',
-    stderr: `plimsoll: the bundle in ${path.join(folder, 'broken')}: config.json: the file is missing or cannot be read\n`,
+    stderr: `plimsoll: the bundle in ${path.join(folder, 'broken')}: config.json: cannot be read: found no such file, wanted a readable file\n`,
   });
 });
 

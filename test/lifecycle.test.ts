@@ -52,7 +52,9 @@ describe('a running stack', () => {
   });
 
   test('says on stderr what it is doing, then suggests what to try', () => {
-    expect(stack.log()).toMatch(/loading .*\n.*backend-1 is process \d+.*\n.*starting the edge.*\n.*first token/);
+    expect(stack.log()).toMatch(
+      /loading [\s\S]*\n.*backend-1 is process \d+[\s\S]*\n.*starting the edge.*\n.*first token/,
+    );
     expect(stack.log()).toContain(`curl -N ${stack.url}/v1/chat/completions`);
     for (const key of ['pk-demo-strict', 'pk-demo-balanced', 'pk-demo-open']) expect(stack.log()).toContain(key);
   });

@@ -144,7 +144,7 @@ describe('an expert without an adapter', () => {
     [
       'no prompt.txt',
       (dir) => rm(join(dir, 'experts/safety/prompt.txt')),
-      /^experts\/safety\/prompt\.txt: the file is missing/,
+      /^experts\/safety\/prompt\.txt: cannot be read: found no such file/,
     ],
     [
       'an adapter that the manifest does not count on',
@@ -209,7 +209,7 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
   ].map((file): [string, (dir: string) => Promise<unknown>, RegExp] => [
     `no ${file}`,
     (dir) => rm(join(dir, file)),
-    new RegExp(`^${file.replaceAll('.', '\\.')}: the file is missing`),
+    new RegExp(`^${file.replaceAll('.', '\\.')}: cannot be read: found no such file`),
   ]),
   [
     'a weight of the wrong shape',
@@ -474,8 +474,16 @@ describe('learned routers', () => {
   });
 
   test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
-    ['no layers file', (dir) => rm(join(dir, LAYERS)), /^routers\/layers\.safetensors: the file is missing/],
-    ['no logits file', (dir) => rm(join(dir, LOGITS)), /^routers\/logits\.safetensors: the file is missing/],
+    [
+      'no layers file',
+      (dir) => rm(join(dir, LAYERS)),
+      /^routers\/layers\.safetensors: cannot be read: found no such file/,
+    ],
+    [
+      'no logits file',
+      (dir) => rm(join(dir, LOGITS)),
+      /^routers\/logits\.safetensors: cannot be read: found no such file/,
+    ],
     [
       'a gate of the wrong width',
       editTensors(LAYERS, (t) => t.set(ALPHA, { shape: [32], data: new Float32Array(32) })),

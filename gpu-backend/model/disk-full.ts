@@ -1,8 +1,12 @@
 import { statfs } from 'node:fs/promises';
 import { BundleError } from './bundle-error.ts';
 
-/** Full, over the user's quota, and larger than the file system or the shell allows. */
-const CODES = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+/** Node's codes for a write that there is no room for. */
+const CODES: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full',
+  EDQUOT: "the user's quota is full",
+  EFBIG: 'the file is larger than the file system or a limit allows',
+};
 
 /** The bytes that a user may still write to the file system of `path`; null if it does not say. */
 export async function freeBytes(path: string): Promise<number | null> {
@@ -13,8 +17,7 @@ export async function freeBytes(path: string): Promise<number | null> {
 }
 
 /**
- * What to throw if a write failed because the disk is full; undefined if it failed for another
- * reason. `bytes` is what still had to be written to `file`, and `path` lies on its disk.
+ * What to throw if a write failed for want of room; undefined if it failed for another reason. `bytes` is what still had to be written to `file`, and `path` lies on its disk.
  */
 export async function diskFull(
   cause: unknown,
@@ -22,10 +25,11 @@ export async function diskFull(
 ): Promise<BundleError | undefined> {
   // Node's errors have a code. Others have none, and are not about the disk.
   const { code } = cause as NodeJS.ErrnoException;
-  if (code === undefined || !CODES.has(code)) return undefined;
+  const what = CODES[code ?? ''];
+  if (what === undefined) return undefined;
   const free = await freeBytes(path);
   const found = free === null ? '' : `found ${count(free)} bytes free, `;
-  return new BundleError(file, `the disk is full (${code}): ${found}wanted ${count(bytes)} more`, { cause });
+  return new BundleError(file, `${what} (${code}): ${found}wanted ${count(bytes)} more`, { cause });
 }
 
 /** Throws if there is no room for `bytes` more, before anything is written. */

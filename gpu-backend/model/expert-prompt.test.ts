@@ -61,7 +61,7 @@ describe('prompt.txt', () => {
 
   test('is refused if it is missing, and not looked for unless the manifest names it', async () => {
     await rm(join(dir, FILE), { force: true });
-    await expect(readPrompts(dir, manifest)).rejects.toThrow(`${FILE}: the file is missing or cannot be read`);
+    await expect(readPrompts(dir, manifest)).rejects.toThrow(`${FILE}: cannot be read`);
     const without = manifest.experts.map(({ name, role }) => ({ name, role }));
     expect(await readPrompts(dir, { ...manifest, experts: without })).toEqual({});
   });

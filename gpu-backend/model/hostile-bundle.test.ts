@@ -48,16 +48,14 @@ describe.skipIf(process.platform === 'win32')('what would never end is refused, 
     await rm(join(bundle, file), { force: true });
     execFileSync('mkfifo', [join(bundle, file)]);
     await expect(loadBundle(bundle)).rejects.toThrow(
-      `${file}: the file is missing or cannot be read: found no regular file, wanted a readable file`,
+      `${file}: cannot be read: found no regular file, wanted a readable file`,
     );
   });
 
   test.each(FILES)('a link from %s to /dev/zero', async (file) => {
     await rm(join(bundle, file), { force: true });
     await symlink('/dev/zero', join(bundle, file));
-    await expect(loadBundle(bundle)).rejects.toThrow(
-      `${file}: the file is missing or cannot be read: found no regular`,
-    );
+    await expect(loadBundle(bundle)).rejects.toThrow(`${file}: cannot be read: found no regular`);
   });
 
   test('a text that is larger than memory', async () => {

@@ -148,7 +148,7 @@ test.each([0, 1, 7])('refuses a file of %d bytes', async (length) => {
 
 test('says why a file cannot be opened', async () => {
   await expect(openSafetensors(join(dir, 'none'), 'w')).rejects.toThrow(
-    'w: the file is missing or cannot be read: found ENOENT, wanted a readable file',
+    'w: cannot be read: found no such file, wanted a readable file',
   );
   const folder = join(dir, 'folder');
   await mkdir(folder);

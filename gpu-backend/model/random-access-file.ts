@@ -77,7 +77,10 @@ export class RandomAccessFile {
   }
 }
 
+/** Node's codes in words. */
+const REASONS: Readonly<Record<string, string>> = { ENOENT: 'no such file', EACCES: 'no permission' };
+
 function unreadable(file: string, found: string, cause?: unknown): CheckpointError {
-  const fault = { what: 'the file is missing or cannot be read', found, wanted: 'a readable file' };
+  const fault = { what: 'cannot be read', found: REASONS[found] ?? found, wanted: 'a readable file' };
   return new CheckpointError(file, fault, { cause });
 }

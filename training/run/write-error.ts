@@ -6,6 +6,8 @@ export class WriteError extends Error {
   override readonly name = 'WriteError';
 
   constructor(file: string, cause: unknown) {
-    super(`${file} cannot be written: ${cause instanceof Error ? cause.message : cause}`, { cause });
+    const message = cause instanceof Error ? cause.message : String(cause);
+    // Some causes name the file themselves.
+    super(`${file} cannot be written: ${message.replace(`${file}: `, '')}`, { cause });
   }
 }
