@@ -81,7 +81,7 @@ describe('an engine in its own thread', () => {
 
   test('refuses to start with a broken bundle and says what is wrong', async () => {
     await expect(startWorkerEngine({ dir: join(dir, 'nowhere') })).rejects.toThrow(
-      /^config\.json: the file is missing/,
+      /^config\.json: cannot be read: found no such file/,
     );
   });
 });

@@ -51,7 +51,7 @@ const FAULTS: Record<string, { spoil: () => Promise<void>; problem: RegExp }> = 
   },
   'no tensors': {
     spoil: () => rm(newest('tensors.safetensors')),
-    problem: /step-000020\/tensors\.safetensors: the file is missing or cannot be read/,
+    problem: /step-000020\/tensors\.safetensors: cannot be read: found no such file/,
   },
   'a bit of a weight flipped': {
     spoil: () => flip(newest('tensors.safetensors'), { fromEnd: 30 }),

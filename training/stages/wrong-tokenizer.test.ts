@@ -141,7 +141,7 @@ test('an expert keeps the digest of its tokenizer, even if its base has none', a
 });
 
 test.each([
-  ['without a tokenizer', undefined, 'holds no tokenizer: tokenizer.json: the file is missing or cannot be read'],
+  ['without a tokenizer', undefined, 'holds no tokenizer: tokenizer.json: cannot be read: found no such file'],
   ['with half a tokenizer', '{"added_tokens"', 'holds no tokenizer: tokenizer.json: not JSON'],
   ['with something else', '{}', 'holds no tokenizer: tokenizer.json: added_tokens'],
 ])('names a folder %s', async (name, text, message) => {
