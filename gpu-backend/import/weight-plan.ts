@@ -11,6 +11,7 @@ import { type DecoderConfig, weightShapes } from '#gpu-backend/model/config.ts';
 import { isQuantisable, quantise, quantisedTensors } from '#gpu-backend/model/quantise.ts';
 import { usualType } from '#gpu-backend/model/quantised-types.ts';
 import type { PlannedTensor } from '#gpu-backend/model/safetensors-writer.ts';
+import { EMBEDDING_WEIGHT, HEAD_WEIGHT } from '#gpu-backend/model/table-names.ts';
 import { formatShape } from '#gpu-backend/model/tensor.ts';
 import type { TensorSource } from '#gpu-backend/model/tensor-source.ts';
 import { tensorBytes } from '#gpu-backend/model/write-safetensors.ts';
@@ -32,7 +33,6 @@ export const isFloat = (dtype: string): dtype is Float => FLOATS.some((float) =>
 
 /** Buffers that old checkpoints hold, and that follow from config.json. */
 const COMPUTED = /\.rotary_emb\.inv_freq$/;
-const [EMBEDDING, HEAD] = ['model.embed_tokens.weight', 'lm_head.weight'] as const;
 
 /**
  * Without `weights`, floats keep the type that they have, bf16 too: it is exact, it takes half the
@@ -82,15 +82,16 @@ function checkTensors(source: TensorSource, shapes: ReadonlyMap<string, number[]
 }
 
 /** Some files hold the head although it is the embedding. `checkTiedHead` compares the two. */
-const isTiedHead = (name: string, shapes: ReadonlyMap<string, number[]>) => name === HEAD && !shapes.has(HEAD);
+const isTiedHead = (name: string, shapes: ReadonlyMap<string, number[]>) =>
+  name === HEAD_WEIGHT && !shapes.has(HEAD_WEIGHT);
 
 /** Throws if the file has a head of its own although config.json says that it has none. */
 export async function checkTiedHead(source: TensorSource, config: DecoderConfig): Promise<void> {
-  if (!config.tie_word_embeddings || !source.names().includes(HEAD)) return;
-  const [embedding, head] = [await source.read(EMBEDDING), await source.read(HEAD)];
+  if (!config.tie_word_embeddings || !source.names().includes(HEAD_WEIGHT)) return;
+  const [embedding, head] = [await source.read(EMBEDDING_WEIGHT), await source.read(HEAD_WEIGHT)];
   if (embedding.length === head.length && embedding.every((value, i) => value === head[i])) return;
   throw new CheckpointError(source.file, {
-    key: `tensor ${HEAD}`,
+    key: `tensor ${HEAD_WEIGHT}`,
     found: 'other numbers than in the embedding',
     wanted: 'the same, because config.json says tie_word_embeddings',
   });
