@@ -154,7 +154,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
       answering.push(id);
     } catch (error) {
       if (required) throw error;
-      log(`goes on without ${id}: ${(error as Error).message}`);
+      log(`goes on without ${id}: ${error instanceof Error ? error.message : String(error)}`);
       stop();
     }
   }

@@ -16,6 +16,7 @@ import { BUNDLE_FILES, GENERATION_CONFIG } from '#gpu-backend/model/bundle-files
 import { cacheFolder } from '#gpu-backend/model/cache-folder.ts';
 import { diskFull } from '#gpu-backend/model/disk-full.ts';
 import { fileChunks } from '#gpu-backend/model/file-chunks.ts';
+import { isFloatType } from '#gpu-backend/model/finite-check.ts';
 import { loadBundleHead, loadExpertsAndRouters } from '#gpu-backend/model/load-bundle.ts';
 import { BUNDLE_FORMAT, type ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import { BLOCK } from '#gpu-backend/model/quantise.ts';
@@ -35,7 +36,7 @@ import {
 import type { ModelSource } from './model-source.ts';
 import { openModelSource } from './open-model-source.ts';
 import { copyRouters } from './router-source.ts';
-import { checkLayerCount, checkTiedHead, isFloat, planWeights, type Weights } from './weight-plan.ts';
+import { checkLayerCount, checkTiedHead, planWeights, type Weights } from './weight-plan.ts';
 import { writeWeights } from './write-weights.ts';
 
 export type ImportProgress = {
@@ -170,7 +171,7 @@ function manifestOf(
 ): Manifest {
   const quantised = weights === 'int8' || weights === 'int4';
   const types = [...new Set(model.tensors.names().map((name) => model.tensors.info(name).dtype))].sort();
-  const written = weights !== undefined ? `as ${weights}` : types.every(isFloat) ? 'as they were' : 'as f32';
+  const written = weights !== undefined ? `as ${weights}` : types.every(isFloatType) ? 'as they were' : 'as f32';
   const data = [{ name: basename(source), licence: spdxOf(model.licence), source: 'plimsoll model import' }];
   return {
     format: BUNDLE_FORMAT,
