@@ -1,15 +1,13 @@
 /** Tests the command line as a user sees it: each case starts a process. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { text as textOf } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
 import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import manifest from '../package.json' with { type: 'json' };
+import { runPlimsoll } from './testing/run-plimsoll.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -18,19 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function plimsoll(args: string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [path.join(import.meta.dirname, 'main.ts'), ...args], {
-    cwd: folder,
-    env: { PATH: process.env.PATH, NODE_OPTIONS: '--disable-warning=ExperimentalWarning', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const [stdout, stderr, [code]] = await Promise.all([
-    textOf(child.stdout),
-    textOf(child.stderr),
-    once(child, 'close'),
-  ]);
-  return { code, stdout, stderr };
-}
+const plimsoll = (args: string[], env: Record<string, string> = {}) => runPlimsoll(args, { cwd: folder, env });
 
 test('--version prints the version in package.json', async () => {
   expect(await plimsoll(['--version'])).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: '' });

@@ -2,11 +2,12 @@
  * Tests what `npm pack` puts into a release, and the defaults of commands that run in one. A copy
  * of the tracked files stands in for a clone, so `git add` new files before you run this.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { runPlimsoll } from './testing/run-plimsoll.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
 
@@ -64,40 +65,30 @@ describe('in a release, far from the checkout', () => {
     here = mkdtempSync(path.join(folder, 'here-'));
   });
 
-  function plimsoll(...args: string[]) {
-    const main = path.join(copy, 'cli/main.ts');
-    const { status, stderr } = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args], {
-      cwd: here,
-      encoding: 'utf8',
-    });
-    return { code: status, stderr };
-  }
+  const plimsoll = (...args: string[]) => runPlimsoll(args, { cwd: here, root: copy });
 
-  test('eval without a bundle names the folder it looked in, and the option', () => {
-    expect(plimsoll('eval')).toEqual({
+  test('eval without a bundle names the folder it looked in, and the option', async () => {
+    expect(await plimsoll('eval')).toEqual({
       code: 1,
+      stdout: '',
       stderr: `plimsoll: there is no bundle in ${path.join(here, 'models/demo')}; --bundle names the folder of one\n`,
     });
   });
 
-  test('train classifier reads and writes in the current folder, and leaves the shipped classifier alone', () => {
+  test('train classifier reads and writes in the current folder, and leaves the shipped classifier alone', async () => {
     const model = path.join(copy, 'models/classifier/classifier.bin');
     const before = readFileSync(model);
-    const { code, stderr } = plimsoll('train', 'classifier', '--force');
+    const { code, stderr } = await plimsoll('train', 'classifier', '--force');
     expect(code).toBe(1);
     expect(stderr).toContain(`reading prompts from ${path.join(here, 'data')}\n`);
     expect(existsSync(path.join(here, 'classifier'))).toBe(true);
     expect(readFileSync(model).equals(before)).toBe(true);
   });
 
-  test('help says where these folders are', () => {
-    const help = (...args: string[]) =>
-      execFileSync(process.execPath, [path.join(copy, 'cli/main.ts'), ...args, '--help'], {
-        cwd: here,
-        encoding: 'utf8',
-      }).replace(/\s+/g, ' ');
-    expect(help('train', 'classifier')).toMatch(/--out .*\(default: classifier\)/);
-    expect(help('train', 'classifier')).toMatch(/--data .*\(default: data, in the current folder\)/);
-    expect(help('serve')).toMatch(/\.plimsoll in the current folder/);
+  test('help says where these folders are', async () => {
+    const help = async (...args: string[]) => (await plimsoll(...args, '--help')).stdout.replace(/\s+/g, ' ');
+    expect(await help('train', 'classifier')).toMatch(/--out .*\(default: classifier\)/);
+    expect(await help('train', 'classifier')).toMatch(/--data .*\(default: data, in the current folder\)/);
+    expect(await help('serve')).toMatch(/\.plimsoll in the current folder/);
   });
 });

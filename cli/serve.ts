@@ -17,7 +17,7 @@ import { type FolderLock, lockFolder } from '#gpu-backend/model/lock-folder.ts';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { LOCAL_NAMES } from '#workers/local/local-names.ts';
 import { readDemoTenants, seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
-import { bundlesToServe, type ServedBundle } from './local/bundles-to-serve.ts';
+import { type BundleToServe, bundlesToServe } from './local/bundles-to-serve.ts';
 import { checkStores } from './local/check-stores.ts';
 import type { EdgeReply, EdgeSettings } from './local/edge-process.ts';
 import { hints, shown } from './local/hints.ts';
@@ -154,7 +154,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
       answering.push(id);
     } catch (error) {
       if (required) throw error;
-      log(`goes on without ${id}: ${(error as Error).message}`);
+      log(`goes on without ${id}: ${error instanceof Error ? error.message : String(error)}`);
       stop();
     }
   }
@@ -165,7 +165,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
   console.error(await hints(url, { model, prompted, tenants, dataDir: config.dataDir }));
 }
 
-type Served = Pick<ServedBundle, 'id' | 'required'> & { urls: string[]; stop: () => void };
+type Served = Pick<BundleToServe, 'id' | 'required'> & { urls: string[]; stop: () => void };
 
 /**
  * Starts the backends of all bundles at once, and resolves when all are ready, with the bundles in
@@ -173,7 +173,7 @@ type Served = Pick<ServedBundle, 'id' | 'required'> & { urls: string[]; stop: ()
  */
 async function startBackends(
   stack: Stack,
-  { bundles, config, secrets }: { bundles: readonly ServedBundle[]; config: ServeConfig; secrets: Secrets },
+  { bundles, config, secrets }: { bundles: readonly BundleToServe[]; config: ServeConfig; secrets: Secrets },
 ): Promise<Served[]> {
   const count = config.backends;
   const folders = bundles.map(({ dir }) => shown(dir)).join(', ');
@@ -237,7 +237,7 @@ class Stack {
   async addBackend(options: {
     name: string;
     port: number;
-    bundle: ServedBundle;
+    bundle: BundleToServe;
     idleUnloadMinutes: number;
     threads: string;
     provider: string;

@@ -9,7 +9,7 @@ const MANIFEST = 'plimsoll.json';
 /** The backend checks the rest. */
 const Identified = z.object({ id: z.string().min(1) });
 
-export type ServedBundle = {
+export type BundleToServe = {
   dir: string;
   /** The model id that clients use. */
   id: string;
@@ -32,8 +32,8 @@ export async function bundlesToServe({
   /** Folders that the stack found by itself. */
   found?: readonly string[];
   log: (message: string) => void;
-}): Promise<ServedBundle[]> {
-  const bundles: ServedBundle[] = [];
+}): Promise<BundleToServe[]> {
+  const bundles: BundleToServe[] = [];
   for (const dir of named ?? [EMBEDDED]) bundles.push({ dir, id: await modelId(dir), required: true });
   for (const dir of named === null ? found : []) {
     try {

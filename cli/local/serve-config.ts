@@ -91,8 +91,11 @@ export function readServeConfig(
   );
   const parsed = Environment.safeParse(given);
   if (!parsed.success) {
-    const options = { PORT: port && '--port', PLIMSOLL_PROVIDER: provider && '--provider' };
-    const nameOf = (name: unknown) => options[name as keyof typeof options] ?? String(name);
+    const options = new Map<unknown, string | undefined>([
+      ['PORT', port && '--port'],
+      ['PLIMSOLL_PROVIDER', provider && '--provider'],
+    ]);
+    const nameOf = (name: unknown) => options.get(name) || String(name);
     throw new Error(parsed.error.issues.map(({ path, message }) => `${nameOf(path[0])}: ${message}`).join('\n'));
   }
   const { PORT, PLIMSOLL_BACKENDS, PLIMSOLL_DATA, PLIMSOLL_THREADS, PLIMSOLL_PROVIDER, PLIMSOLL_NAMES } = parsed.data;

@@ -3,10 +3,10 @@ import { readdir } from 'node:fs/promises';
 import { Presets, SingleBar } from 'cli-progress';
 import { Command } from 'commander';
 import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
-import { describeBundle } from '#gpu-backend/import/describe-bundle.ts';
-import { selfTest } from '#gpu-backend/import/self-test.ts';
+import { describeBundle } from '#gpu-backend/inspect/describe-bundle.ts';
+import { measureQuality, QUALITY_ROWS, type QualityModel } from '#gpu-backend/inspect/measure-quality.ts';
+import { selfTest } from '#gpu-backend/inspect/self-test.ts';
 import { openBundle, type ServedBundle } from '#gpu-backend/model/load-bundle.ts';
-import { measureQuality, QUALITY_ROWS, type QualityModel } from '#gpu-backend/quality/measure-quality.ts';
 import { inBundle } from '../options/bundle-folder.ts';
 import { whyNot } from '../options/why-not.ts';
 

@@ -1,16 +1,14 @@
 /** `plimsoll model import` as a user sees it: each case starts a process. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { text as textOf } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { base, modelTensors } from '#gpu-backend/import/testing/make-midpo.ts';
 import { ggufModel, tinyModel, writeHuggingFaceFolder } from '#gpu-backend/import/testing/make-sources.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
+import { ended, startPlimsoll } from '../testing/run-plimsoll.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -27,26 +25,8 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const start = (...args: string[]) =>
-  spawn(process.execPath, [path.join(import.meta.dirname, '../main.ts'), 'model', ...args], {
-    cwd: folder,
-    env: {
-      PATH: process.env.PATH,
-      PLIMSOLL_CACHE: path.join(folder, 'cache'),
-      NODE_OPTIONS: '--disable-warning=ExperimentalWarning',
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-
+  startPlimsoll(['model', ...args], { cwd: folder, env: { PLIMSOLL_CACHE: path.join(folder, 'cache') } });
 const plimsoll = (...args: string[]) => ended(start(...args));
-
-async function ended(child: ReturnType<typeof start>) {
-  const [stdout, stderr, [code]] = await Promise.all([
-    textOf(child.stdout),
-    textOf(child.stderr),
-    once(child, 'close'),
-  ]);
-  return { code, stdout, stderr };
-}
 
 test('a model and no adapters: one command, and check says what each expert is', async () => {
   const { code, stdout } = await plimsoll('import', 'tiny.gguf', '--safety', 'prompt', '--out', 'prompted');

@@ -18,7 +18,9 @@ export function bundleVocabulary({ config, tokenizer }: Pick<BundleHead, 'config
   };
 }
 
-/** The bytes of all tokens in one array: fifty thousand small arrays would take ten times as much. */
+/**
+ * The bytes of all tokens in one array: fifty thousand small arrays would take ten times as much.
+ */
 function packed(tokens: readonly (Uint8Array | undefined)[]): Vocabulary['bytesOf'] {
   const starts = new Uint32Array(tokens.length + 1);
   for (const [id, bytes] of tokens.entries()) starts[id + 1] = starts[id]! + (bytes?.byteLength ?? 0);

@@ -17,15 +17,10 @@ export async function startLocalEngine({
   return EngineClient.connect(port, gone, all);
 }
 
-/**
- * The other side of such an engine: what a thread would be, without the thread. `afterMs` stands
- * for the time that loading takes.
- */
-export function startLocalThread(options: HostOptions, { afterMs = 0 }: { afterMs?: number } = {}): EngineThread {
+/** The other side of such an engine: what a thread would be, without the thread. */
+export function startLocalThread(options: HostOptions): EngineThread {
   const { port1, port2 } = new MessageChannel();
   const gone = new Promise<void>((resolve) => port2.once('close', resolve));
-  const host = () => hostEngine(port1, options, () => port1.close());
-  if (afterMs > 0) setTimeout(host, afterMs);
-  else host();
+  hostEngine(port1, options, () => port1.close());
   return { port: port2, gone };
 }

@@ -69,7 +69,7 @@ describe('the weights', () => {
   test.each(['F32', 'F16', 'BF16'] as const)('that are no numbers are refused by name, in %s', async (dtype) => {
     const parts = tinyModel();
     parts.weights.get('model.norm.weight')!.data[3] = Number.NaN;
-    const fault = 'tensor model.norm.weight: found an infinity or NaN at element 3, wanted finite numbers';
+    const fault = 'tensor model.norm.weight: found NaN or an infinity at element 3, wanted finite numbers';
     await expect(imported(await folderOf(parts, { dtype }))).rejects.toThrow(fault);
   });
 

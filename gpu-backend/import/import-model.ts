@@ -7,7 +7,6 @@
  * without them, and only then renamed to its name. An import that ends before that leaves
  * `<out>.partial`, and the same import goes on from there.
  */
-import { createHash } from 'node:crypto';
 import { stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { moveToStore } from '#gpu-backend/model/blob-store.ts';
@@ -15,7 +14,7 @@ import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { BUNDLE_FILES, GENERATION_CONFIG } from '#gpu-backend/model/bundle-files.ts';
 import { cacheFolder } from '#gpu-backend/model/cache-folder.ts';
 import { diskFull } from '#gpu-backend/model/disk-full.ts';
-import { fileChunks } from '#gpu-backend/model/file-chunks.ts';
+import { isFloatType } from '#gpu-backend/model/finite-check.ts';
 import { loadBundleHead, loadExpertsAndRouters } from '#gpu-backend/model/load-bundle.ts';
 import { BUNDLE_FORMAT, type ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import { BLOCK } from '#gpu-backend/model/quantise.ts';
@@ -35,7 +34,8 @@ import {
 import type { ModelSource } from './model-source.ts';
 import { openModelSource } from './open-model-source.ts';
 import { copyRouters } from './router-source.ts';
-import { checkLayerCount, checkTiedHead, isFloat, planWeights, type Weights } from './weight-plan.ts';
+import { type SourceFile, SourceFiles } from './source-files.ts';
+import { checkLayerCount, checkTiedHead, planWeights, type Weights } from './weight-plan.ts';
 import { writeWeights } from './write-weights.ts';
 
 export type ImportProgress = {
@@ -82,6 +82,7 @@ export async function importModel(options: ImportOptions): Promise<{ digest: str
   const own = holdsExperts(opened.tensors);
   const model = own ? { ...opened, tensors: withoutExperts(opened.tensors) } : opened;
   try {
+    const files = await SourceFiles.watch(model.files);
     const experts = expertsOf(options, own);
     const draft = await DraftFolder.open(out, { force });
     try {
@@ -101,14 +102,15 @@ export async function importModel(options: ImportOptions): Promise<{ digest: str
       const plan = planWeights(model.tensors, head.config, weights);
       await checkTiedHead(model.tensors, head.config);
 
-      const files = await hashFiles(model.files, { onProgress, signal });
-      const manifest = manifestOf(model, options, { experts, router, files });
+      const hashed = await files.hash({ onBytes: (done, total) => onProgress({ stage: 'hash', done, total }), signal });
+      const manifest = manifestOf(model, options, { experts, router, files: hashed });
       await writeManifest(folder, manifest);
       await writeWeights(folder, plan, {
-        source: JSON.stringify(files),
+        source: JSON.stringify([hashed, files.stamps]),
         onBytes: (done, total) => onProgress({ stage: 'write', done, total }),
         signal,
       });
+      await files.assertUnchanged();
       onProgress({ stage: 'check', done: 0, total: 1 });
       const weightsFile = join(folder, BUNDLE_FILES.weights);
       const { size } = await stat(weightsFile);
@@ -154,8 +156,6 @@ async function writeTexts(folder: string, model: ModelSource): Promise<void> {
 const writeManifest = (folder: string, manifest: Manifest) =>
   writeFile(join(folder, BUNDLE_FILES.manifest), `${JSON.stringify(manifest, null, 2)}\n`);
 
-type SourceFile = { name: string; bytes: number; sha256: string };
-
 function manifestOf(
   model: ModelSource,
   { source, id, weights, arithmetic, licence, provenance }: ImportOptions,
@@ -170,7 +170,7 @@ function manifestOf(
 ): Manifest {
   const quantised = weights === 'int8' || weights === 'int4';
   const types = [...new Set(model.tensors.names().map((name) => model.tensors.info(name).dtype))].sort();
-  const written = weights !== undefined ? `as ${weights}` : types.every(isFloat) ? 'as they were' : 'as f32';
+  const written = weights !== undefined ? `as ${weights}` : types.every(isFloatType) ? 'as they were' : 'as f32';
   const data = [{ name: basename(source), licence: spdxOf(model.licence), source: 'plimsoll model import' }];
   return {
     format: BUNDLE_FORMAT,
@@ -188,25 +188,4 @@ function manifestOf(
     },
     ...(quantised && { weights: { type: weights, block: BLOCK, arithmetic: arithmetic ?? 'exact' } }),
   };
-}
-
-async function hashFiles(
-  files: ModelSource['files'],
-  { onProgress, signal }: { onProgress: (progress: ImportProgress) => void; signal: AbortSignal | undefined },
-): Promise<SourceFile[]> {
-  const sizes = await Promise.all(files.map(async ({ path }) => (await stat(path)).size));
-  const total = sizes.reduce((sum, size) => sum + size, 0);
-  const hashed: SourceFile[] = [];
-  let done = 0;
-  for (const [i, { name, path }] of files.entries()) {
-    const hash = createHash('sha256');
-    for await (const chunk of fileChunks(path)) {
-      signal?.throwIfAborted();
-      hash.update(chunk);
-      done += chunk.length;
-      onProgress({ stage: 'hash', done, total });
-    }
-    hashed.push({ name, bytes: sizes[i]!, sha256: hash.digest('hex') });
-  }
-  return hashed;
 }

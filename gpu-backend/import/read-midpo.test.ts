@@ -154,7 +154,7 @@ test.each<[string, (tensors: Map<string, Tensor>) => unknown, string]>([
   [
     'with a NaN in a gate',
     (all) => all.set(GATE, { shape: [F], data: new Float32Array(F).fill(Number.NaN) }),
-    `tensor ${GATE}: found NaN at element 0, wanted finite numbers`,
+    `tensor ${GATE}: found NaN or an infinity at element 0, wanted finite numbers`,
   ],
   [
     'with a third expert',

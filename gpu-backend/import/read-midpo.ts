@@ -17,6 +17,7 @@
 import type { Expert, ExpertModule } from '#gpu-backend/model/adapter.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
+import { assertFinite } from '#gpu-backend/model/finite-check.ts';
 import { downProj } from '#gpu-backend/model/linear-modules.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import type { LayersRouter, RouterGate } from '#gpu-backend/model/router.ts';
@@ -67,7 +68,10 @@ export async function readMidpoRouter(source: TensorSource, config: DecoderConfi
   return router;
 }
 
-/** One pass over a source, which remembers what it has read. */
+/**
+ * One pass over a source, which remembers what it has read. It checks shapes as it goes, not with
+ * `checkShapes`, because only the file knows the ranks and the gates' widths.
+ */
 class Reading {
   readonly #source: TensorSource;
   readonly #read = new Set<string>();
@@ -86,8 +90,7 @@ class Reading {
     if (found !== formatShape(shape)) this.#fail(name, `shape ${found}`, formatShape(shape));
     if (shape.includes(0)) this.#fail(name, `shape ${found}`, 'at least one row');
     const data = await this.#source.read(name);
-    const bad = data.findIndex((value) => !Number.isFinite(value));
-    if (bad !== -1) this.#fail(name, `${data[bad]} at element ${bad}`, 'finite numbers');
+    assertFinite(data, 'F32', { file: this.#source.file, key: `tensor ${name}` });
     this.#read.add(name);
     return { shape: [...shape], data };
   }

@@ -1,15 +1,25 @@
 /** An import that ends too early leaves no bundle, and the next one goes on where it stopped. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { appendFile, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { type ImportOptions, type ImportProgress, importModel } from './import-model.ts';
 import { importBench } from './testing/import-tiny.ts';
-import { tinyModel } from './testing/make-sources.ts';
+import { ggufModel, tinyModel } from './testing/make-sources.ts';
 
 const { place, folderOf, ggufOf, imported } = importBench('resume-import');
 const PROGRAM = join(import.meta.dirname, 'testing/import-program.ts');
@@ -94,6 +104,40 @@ test('a tensor that the disk has lost is written again, and so is one whose line
   await file.close();
   await appendFile(`${out}.partial/import.jsonl`, '{"tensor":"model.norm.wei');
   expect((await finished({ source, out })).digest).toBe((await loadBundle(await imported(source))).digest);
+});
+
+describe('a source that changes while it is read', () => {
+  const other = ggufModel(tinyModel({ num_hidden_layers: 24, intermediate_size: 64, rope_theta: 5 }));
+  // They are done before the import goes on.
+  const changes: Record<string, (file: string) => void> = {
+    'is written to': (file) => {
+      const opened = openSync(file, 'r+');
+      writeSync(opened, Buffer.alloc(4), 0, 4, statSync(file).size - 4);
+      closeSync(opened);
+    },
+    'is replaced': (file) => {
+      writeFileSync(`${file}.new`, other);
+      renameSync(`${file}.new`, file);
+    },
+    grows: (file) => appendFileSync(file, 'more'),
+    'is deleted': (file) => rmSync(file),
+  };
+
+  test.each(Object.keys(changes))('%s: no bundle is made, and the next import starts afresh', async (how) => {
+    const source = await ggufOf(parts);
+    const out = place();
+    let changed = false;
+    const onProgress = ({ stage, done, total }: ImportProgress) => {
+      if (changed || stage !== 'write' || done < total / 2) return;
+      changed = true;
+      changes[how]!(source);
+    };
+    const run = importModel({ source, out, id: 'm', experts: base, onProgress });
+    await expect(run).rejects.toThrow(/\.gguf: the file changed while it was read: found .* wanted .* as at the start/);
+    expect(existsSync(out)).toBe(false);
+    if (how === 'is deleted') return;
+    expect((await finished({ source, out })).digest).toBe((await loadBundle(await imported(source))).digest);
+  });
 });
 
 test('another source, or other weights, start afresh in the same folder', async () => {

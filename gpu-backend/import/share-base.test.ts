@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { loadBundle, openBundle } from '#gpu-backend/model/load-bundle.ts';
-import { describeBundle } from './describe-bundle.ts';
+import { describeBundle } from '../inspect/describe-bundle.ts';
 import { importBench } from './testing/import-tiny.ts';
 import { tinyModel } from './testing/make-sources.ts';
 

@@ -4,14 +4,15 @@
  */
 
 import { ownBlocks } from '#gpu-backend/gguf/own-blocks.ts';
-import { assertFinite } from '#gpu-backend/model/assert-finite.ts';
 import type { BufferPool } from '#gpu-backend/model/buffer-pool.ts';
+import { checkShapes } from '#gpu-backend/model/check-tensors.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
 import { type DecoderConfig, weightShapes } from '#gpu-backend/model/config.ts';
+import { assertFinite, isFloatType } from '#gpu-backend/model/finite-check.ts';
 import { isQuantisable, quantise, quantisedTensors } from '#gpu-backend/model/quantise.ts';
 import { usualType } from '#gpu-backend/model/quantised-types.ts';
 import type { PlannedTensor } from '#gpu-backend/model/safetensors-writer.ts';
-import { formatShape } from '#gpu-backend/model/tensor.ts';
+import { EMBEDDING_WEIGHT, HEAD_WEIGHT } from '#gpu-backend/model/table-names.ts';
 import type { TensorSource } from '#gpu-backend/model/tensor-source.ts';
 import { tensorBytes } from '#gpu-backend/model/write-safetensors.ts';
 
@@ -25,14 +26,8 @@ export type PlannedWeight = {
   encode: (pool: BufferPool) => Promise<Uint8Array<ArrayBuffer>[]>;
 };
 
-const FLOATS = ['F32', 'F16', 'BF16'] as const;
-type Float = (typeof FLOATS)[number];
-/** Whether weights of this type are plain floats. */
-export const isFloat = (dtype: string): dtype is Float => FLOATS.some((float) => float === dtype);
-
 /** Buffers that old checkpoints hold, and that follow from config.json. */
 const COMPUTED = /\.rotary_emb\.inv_freq$/;
-const [EMBEDDING, HEAD] = ['model.embed_tokens.weight', 'lm_head.weight'] as const;
 
 /**
  * Without `weights`, floats keep the type that they have, bf16 too: it is exact, it takes half the
@@ -45,8 +40,8 @@ export function planWeights(
   weights: Weights | undefined,
 ): PlannedWeight[] {
   const shapes = weightShapes(config);
-  checkTensors(source, shapes);
-  const keep = weights === undefined && source.names().every((name) => isFloat(source.info(name).dtype));
+  checkSource(source, shapes);
+  const keep = weights === undefined && source.names().every((name) => isFloatType(source.info(name).dtype));
   return [...shapes].map(([name, shape]) => {
     if (keep) return asItIs(source, name);
     if ((weights === 'int8' || weights === 'int4') && isQuantisable(shape)) {
@@ -64,33 +59,24 @@ export function checkLayerCount(source: TensorSource, { num_hidden_layers: layer
   throw new CheckpointError(source.file, fault);
 }
 
-function checkTensors(source: TensorSource, shapes: ReadonlyMap<string, number[]>): void {
-  const names = new Set(source.names());
-  const refuse = (name: string, found: string, wanted: string) =>
-    new CheckpointError(source.file, { key: `tensor ${name}`, found, wanted });
-  for (const [name, shape] of shapes) {
-    if (!names.has(name)) throw refuse(name, 'no tensor of this name', `shape ${formatShape(shape)}`);
-    const found = source.info(name).shape;
-    if (formatShape(found) !== formatShape(shape)) {
-      throw refuse(name, `shape ${formatShape(found)}`, `${formatShape(shape)}, as the config says`);
-    }
-  }
-  for (const name of names) {
-    if (shapes.has(name) || COMPUTED.test(name) || isTiedHead(name, shapes)) continue;
-    throw refuse(name, `shape ${formatShape(source.info(name).shape)}`, 'no tensor of this name');
-  }
+/** What a source may hold beside the wanted tensors is left out. */
+function checkSource(source: TensorSource, shapes: ReadonlyMap<string, number[]>): void {
+  const names = source.names().filter((name) => !COMPUTED.test(name) && !isTiedHead(name, shapes));
+  const found = new Map(names.map((name) => [name, source.info(name)]));
+  checkShapes(found, shapes, { file: source.file, why: ', as the config says' });
 }
 
 /** Some files hold the head although it is the embedding. `checkTiedHead` compares the two. */
-const isTiedHead = (name: string, shapes: ReadonlyMap<string, number[]>) => name === HEAD && !shapes.has(HEAD);
+const isTiedHead = (name: string, shapes: ReadonlyMap<string, number[]>) =>
+  name === HEAD_WEIGHT && !shapes.has(HEAD_WEIGHT);
 
 /** Throws if the file has a head of its own although config.json says that it has none. */
 export async function checkTiedHead(source: TensorSource, config: DecoderConfig): Promise<void> {
-  if (!config.tie_word_embeddings || !source.names().includes(HEAD)) return;
-  const [embedding, head] = [await source.read(EMBEDDING), await source.read(HEAD)];
+  if (!config.tie_word_embeddings || !source.names().includes(HEAD_WEIGHT)) return;
+  const [embedding, head] = [await source.read(EMBEDDING_WEIGHT), await source.read(HEAD_WEIGHT)];
   if (embedding.length === head.length && embedding.every((value, i) => value === head[i])) return;
   throw new CheckpointError(source.file, {
-    key: `tensor ${HEAD}`,
+    key: `tensor ${HEAD_WEIGHT}`,
     found: 'other numbers than in the embedding',
     wanted: 'the same, because config.json says tie_word_embeddings',
   });
@@ -98,14 +84,13 @@ export async function checkTiedHead(source: TensorSource, config: DecoderConfig)
 
 function asItIs(source: TensorSource, name: string): PlannedWeight {
   const { dtype, shape } = source.info(name);
-  // planWeights has looked.
-  const float = dtype as Float;
+  if (!isFloatType(dtype)) throw new TypeError(`tensor ${name}: ${dtype} is no type of floats`);
   return {
     name,
-    outputs: [{ name, dtype: float, shape }],
+    outputs: [{ name, dtype, shape }],
     encode: async (pool) => {
       const bytes = await source.readBytes(name, pool);
-      assertFinite(bytes, float, { file: source.file, key: `tensor ${name}` });
+      assertFinite(bytes, dtype, { file: source.file, key: `tensor ${name}` });
       return [bytes];
     },
   };
@@ -132,9 +117,8 @@ function quantised(source: TensorSource, name: string, type: 'int8' | 'int4'): P
   const matrix = async () => {
     if (own === undefined) return quantise(await readFinite(source, name), type);
     const found = own(await source.readBytes(name), rows * columns);
-    const key = `tensor ${name}`;
-    for (const { buffer } of [found.scales, found.minima]) {
-      assertFinite(new Uint8Array(buffer), 'F32', { file: source.file, key });
+    for (const numbers of [found.scales, found.minima]) {
+      assertFinite(numbers, 'F32', { file: source.file, key: `tensor ${name}` });
     }
     return found;
   };
@@ -150,7 +134,6 @@ function quantised(source: TensorSource, name: string, type: 'int8' | 'int4'): P
 
 async function readFinite(source: TensorSource, name: string, pool?: BufferPool): Promise<Float32Array<ArrayBuffer>> {
   const data = await source.read(name, pool);
-  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  assertFinite(bytes, 'F32', { file: source.file, key: `tensor ${name}` });
+  assertFinite(data, 'F32', { file: source.file, key: `tensor ${name}` });
   return data;
 }

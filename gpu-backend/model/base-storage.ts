@@ -18,17 +18,16 @@ import { quantisedTensors } from './quantise.ts';
 import { quantisedProducts } from './quantised-products.ts';
 import { typeOfQuants } from './quantised-types.ts';
 import type { StoredBase } from './stored-base.ts';
+import { EMBEDDING, EMBEDDING_WEIGHT, HEAD } from './table-names.ts';
 import type { Tensor } from './tensor.ts';
 
 /** Adds the weights to a graph as they are asked for. */
 export type BaseStorage = (graph: Graph) => BaseWeights;
 
-const TABLE = 'model.embed_tokens';
-
 /** @param weights by Hugging Face's names, linear weights as `[out, in]` */
 export function baseInMemory(weights: ReadonlyMap<string, Tensor>, config: DecoderConfig): BaseStorage {
   return (graph) =>
-    floatWeights((name) => {
+    weightsAsF32((name) => {
       const tensor = weights.get(name);
       if (tensor === undefined) throw new Error(`the serving graph needs the weight "${name}"`);
       return graph.once(name, () => graph.initializer(name, 'float', tensor.shape, tensor.data));
@@ -43,7 +42,7 @@ export function baseInFile(
 ): BaseStorage {
   return (graph) => {
     const stored = storedTensors(graph, base);
-    const floats = floatWeights(stored, config, { rowsInF32 });
+    const floats = weightsAsF32(stored, config, { rowsInF32 });
     if (base.quantised === null) return floats;
     const { type, arithmetic } = base.quantised;
     const shapeOf = (name: string) => base.tensors.get(quantisedTensors(name, [0, 0], type).quants.name)!.shape;
@@ -62,10 +61,10 @@ export function baseInFile(
       },
     });
     const isQuantised = (module: string) => !base.tensors.has(`${module}.weight`);
-    const head = config.tie_word_embeddings ? TABLE : 'lm_head';
+    const head = config.tie_word_embeddings ? EMBEDDING : HEAD;
     return {
       vector: floats.vector,
-      embed: (ids) => (isQuantised(TABLE) ? products.rows(ids, `${TABLE}.weight`) : floats.embed(ids)),
+      embed: (ids) => (isQuantised(EMBEDDING) ? products.rows(ids, EMBEDDING_WEIGHT) : floats.embed(ids)),
       linear: (x, module) => (isQuantised(module) ? products.linear(x, `${module}.weight`) : floats.linear(x, module)),
       head: (hidden) => (isQuantised(head) ? products.linear(hidden, `${head}.weight`) : floats.head(hidden)),
     };
@@ -76,7 +75,7 @@ export function baseInFile(
 type Named = (name: string, dims?: number[]) => Value;
 
 /** `weights` may have any float type. What is computed is f32. */
-function floatWeights(
+function weightsAsF32(
   weights: Named,
   config: DecoderConfig,
   { rowsInF32 = false }: { rowsInF32?: boolean } = {},
@@ -89,9 +88,9 @@ function floatWeights(
   return {
     vector: inF32,
     embed: (ids) =>
-      rowsInF32 ? gather(inF32(`${TABLE}.weight`), ids) : cast(gather(weights(`${TABLE}.weight`), ids), 'float'),
+      rowsInF32 ? gather(inF32(EMBEDDING_WEIGHT), ids) : cast(gather(weights(EMBEDDING_WEIGHT), ids), 'float'),
     linear,
-    head: (hidden) => linear(hidden, config.tie_word_embeddings ? TABLE : 'lm_head'),
+    head: (hidden) => linear(hidden, config.tie_word_embeddings ? EMBEDDING : HEAD),
   };
 }
 

@@ -216,7 +216,11 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
     editTensors(WEIGHTS, (t) => t.set(UP, { ...t.get(UP)!, shape: [32, 48] })),
     /^model\.safetensors: tensor model\.layers\.1\.mlp\.up_proj\.weight: found shape \[32, 48\], wanted \[48, 32\]/,
   ],
-  ['a missing weight', editTensors(WEIGHTS, (t) => t.delete(UP)), /up_proj\.weight: missing, wanted shape \[48, 32\]/],
+  [
+    'a missing weight',
+    editTensors(WEIGHTS, (t) => t.delete(UP)),
+    /up_proj\.weight: found no tensor of this name, wanted shape \[48, 32\]/,
+  ],
   [
     'an extra weight',
     editTensors(WEIGHTS, (t) => t.set('lm_head.weight', { shape: [1], data: Float32Array.of(0) })),
@@ -225,7 +229,7 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
   [
     'a NaN among the weights',
     editTensors(WEIGHTS, (t) => (t.get(UP)!.data[7] = Number.NaN)),
-    /up_proj\.weight: found NaN at element 7, wanted finite numbers/,
+    /up_proj\.weight: found NaN or an infinity at element 7, wanted finite numbers/,
   ],
   [
     'a truncated weights file',
@@ -240,7 +244,7 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
   [
     'an infinity in an adapter',
     editTensors(SAFETY, (t) => (t.get(LORA_A)!.data[0] = Infinity)),
-    /lora_A\.weight: found Infinity at element 0/,
+    /lora_A\.weight: found NaN or an infinity at element 0/,
   ],
   [
     'an adapter that belongs on another base',
@@ -255,7 +259,7 @@ test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
   [
     'an adapter without the tensors of a module that it names',
     editJson('experts/safety/adapter_config.json', (json) => json.target_modules.push('q_proj')),
-    /^experts\/safety\/adapter_model\.safetensors: tensor .*layers\.0\.self_attn\.q_proj\.lora_A\.weight: missing, wanted shape \[4, 32\]/,
+    /^experts\/safety\/adapter_model\.safetensors: tensor .*layers\.0\.self_attn\.q_proj\.lora_A\.weight: found no tensor of this name, wanted shape \[4, 32\]/,
   ],
   [
     'an adapter with tensors for a layer that its config leaves alone',
@@ -419,7 +423,7 @@ describe('families', () => {
     const parts = tinyBundle({ config: TINY_FAMILIES[name] });
     parts.weights.delete(missing);
     await expect(writeBundle(join(root, 'lacking'), parts)).rejects.toThrow(
-      `model.safetensors: tensor ${missing}: missing, wanted shape [${shape.join(', ')}]`,
+      `model.safetensors: tensor ${missing}: found no tensor of this name, wanted shape [${shape.join(', ')}]`,
     );
   });
 });
@@ -492,7 +496,7 @@ describe('learned routers', () => {
     [
       'a missing gate',
       editTensors(LAYERS, (t) => t.delete('layers.0.beta.bias')),
-      /tensor layers\.0\.beta\.bias: missing, wanted shape \[1\]/,
+      /tensor layers\.0\.beta\.bias: found no tensor of this name, wanted shape \[1\]/,
     ],
     [
       'gates for one layer too many',
@@ -502,12 +506,12 @@ describe('learned routers', () => {
     [
       'a NaN in a gate',
       editTensors(LAYERS, (t) => (t.get(ALPHA)!.data[5] = Number.NaN)),
-      /layers\.1\.alpha\.weight: found NaN at element 5, wanted finite numbers/,
+      /layers\.1\.alpha\.weight: found NaN or an infinity at element 5, wanted finite numbers/,
     ],
     [
       'an infinity in a bias',
       editTensors(LOGITS, (t) => (t.get('out.bias')!.data[0] = Number.POSITIVE_INFINITY)),
-      /^routers\/logits\.safetensors: tensor out\.bias: found Infinity at element 0/,
+      /^routers\/logits\.safetensors: tensor out\.bias: found NaN or an infinity at element 0/,
     ],
     [
       'a width that differs from its file’s',

@@ -8,6 +8,7 @@ import { refusedKeys, show } from './config-keys.ts';
 import { FAMILIES, type FamilyName, familyOf } from './families.ts';
 import { type Report, ROPE_KEYS, readRope } from './read-rope.ts';
 import type { Rope, RopeScaling } from './rope.ts';
+import { EMBEDDING_WEIGHT, HEAD_WEIGHT } from './table-names.ts';
 
 const familyNames = Object.keys(FAMILIES) as [FamilyName, ...FamilyName[]];
 
@@ -174,7 +175,7 @@ export function weightShapes(config: DecoderConfig): Map<string, number[]> {
   const { qkvBias, qkNorm } = familyOf(config);
   const q = config.num_attention_heads * headDim(config);
   const kv = config.num_key_value_heads * headDim(config);
-  const shapes = new Map<string, number[]>([['model.embed_tokens.weight', [v, d]]]);
+  const shapes = new Map<string, number[]>([[EMBEDDING_WEIGHT, [v, d]]]);
   for (let layer = 0; layer < layers; layer++) {
     const prefix = `model.layers.${layer}`;
     shapes.set(`${prefix}.input_layernorm.weight`, [d]);
@@ -197,6 +198,6 @@ export function weightShapes(config: DecoderConfig): Map<string, number[]> {
     shapes.set(`${prefix}.mlp.down_proj.weight`, [d, f]);
   }
   shapes.set('model.norm.weight', [d]);
-  if (!config.tie_word_embeddings) shapes.set('lm_head.weight', [v, d]);
+  if (!config.tie_word_embeddings) shapes.set(HEAD_WEIGHT, [v, d]);
   return shapes;
 }

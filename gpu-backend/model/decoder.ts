@@ -29,6 +29,7 @@ import {
 import { type DecoderConfig, headDim } from './config.ts';
 import { familyOf } from './families.ts';
 import { ropeFrequencies } from './rope.ts';
+import { EMBEDDING_WEIGHT, HEAD_WEIGHT } from './table-names.ts';
 
 /**
  * The base model's weights at work, however they are stored. Modules have Hugging Face's names,
@@ -53,13 +54,12 @@ export type WeightSource = (name: string) => Value;
  * them. `transposeLinear` in kernel-layout.ts transposes them.
  */
 export function floatWeights(weights: WeightSource, { tie_word_embeddings: tied }: DecoderConfig): BaseWeights {
-  const table = 'model.embed_tokens.weight';
   return {
     vector: weights,
-    embed: (ids) => gather(weights(table), ids),
+    embed: (ids) => gather(weights(EMBEDDING_WEIGHT), ids),
     linear: (x, module) => matmul(x, weights(`${module}.weight`)),
     head: (hidden) =>
-      tied ? matmul(hidden, weights(table), { transB: true }) : matmul(hidden, weights('lm_head.weight')),
+      tied ? matmul(hidden, weights(EMBEDDING_WEIGHT), { transB: true }) : matmul(hidden, weights(HEAD_WEIGHT)),
   };
 }
 

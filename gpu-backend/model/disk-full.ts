@@ -17,7 +17,8 @@ export async function freeBytes(path: string): Promise<number | null> {
 }
 
 /**
- * What to throw if a write failed for want of room; undefined if it failed for another reason. `bytes` is what still had to be written to `file`, and `path` lies on its disk.
+ * What to throw if a write failed for want of room; undefined if it failed for another reason.
+ * `bytes` is what still had to be written to `file`, and `path` lies on its disk.
  */
 export async function diskFull(
   cause: unknown,

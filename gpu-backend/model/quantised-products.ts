@@ -76,9 +76,9 @@ export function quantisedProducts({
       return add(matMul4Bits(lowAndHigh(x), halves), rest);
     },
     rows(ids, name) {
-      const [quants, scales, minima] = (['quants', 'scales', 'minima'] as const).map((part) => {
-        return gather(parts(name)[part], ids); // [B, T, blocks, ...]
-      }) as [Value, Value, Value];
+      const table = parts(name);
+      const rowsOf = (part: QuantisedPart) => gather(table[part], ids); // [B, T, blocks, ...]
+      const [quants, scales, minima] = [rowsOf('quants'), rowsOf('scales'), rowsOf('minima')];
       const numbers = cast(typeOf(name) === 'int8' ? quants : unpackPairs(quants), 'float'); // [B, T, blocks, 32]
       const weights = add(mul(numbers, unsqueeze(scales, -1)), unsqueeze(minima, -1));
       return reshape(weights, [0, 0, Number(scales.shape.at(-1)) * BLOCK]);
@@ -98,6 +98,7 @@ function matMul4Bits(
   x: Value,
   { quants, scales, arithmetic }: { quants: Value; scales: Value; arithmetic: Arithmetic },
 ): Value {
+  // The scales are a tensor of the file, so both of their sizes are numbers.
   const [N, blocks] = scales.shape as [number, number];
   const attributes = {
     K: { int: blocks * BLOCK },

@@ -5,8 +5,9 @@
  * in far fewer), and GGUF files keep them in 6 or 8 bits too.
  */
 import { BLOCK, type QuantisedType } from './quantise.ts';
+import { EMBEDDING_WEIGHT, HEAD_WEIGHT } from './table-names.ts';
 
-const TABLES: ReadonlySet<string> = new Set(['model.embed_tokens.weight', 'lm_head.weight']);
+const TABLES: ReadonlySet<string> = new Set([EMBEDDING_WEIGHT, HEAD_WEIGHT]);
 
 /** The type that an import gives to the matrix `name`. */
 export function usualType(name: string, type: QuantisedType): QuantisedType {

@@ -92,7 +92,11 @@ async function rewrite(change: (tensors: Awaited<ReturnType<typeof readSafetenso
 }
 
 test.each<[string, Parameters<typeof rewrite>[0], string]>([
-  ['a missing tensor', (t) => t.delete('model.norm.weight'), 'tensor model.norm.weight: missing, wanted shape [32]'],
+  [
+    'a missing tensor',
+    (t) => t.delete('model.norm.weight'),
+    'tensor model.norm.weight: found no tensor of this name, wanted shape [32]',
+  ],
   [
     'a tensor of another shape',
     (t) => t.set('model.norm.weight', { shape: [31], data: new Float32Array(31) }),
@@ -116,13 +120,13 @@ test.each<[string, Parameters<typeof rewrite>[0], string]>([
 test('refuses floats where the manifest promises quants, and quants where it promises floats', async () => {
   const manifest = await readFile(join(dir, 'plimsoll.json'), 'utf8');
   await writeFile(join(dir, 'plimsoll.json'), JSON.stringify({ ...JSON.parse(manifest), weights: int4 }));
-  const missing = 'tensor model.embed_tokens.weight.quants: missing, wanted shape [272, 1, 16]';
+  const missing = 'tensor model.embed_tokens.weight.quants: found no tensor of this name, wanted shape [272, 1, 16]';
   await expect(openBundle(dir)).rejects.toThrow(missing);
   await expect(loadBundle(dir)).rejects.toThrow(missing);
   await writeFile(join(dir, 'plimsoll.json'), manifest);
   await restoreWeights(dir, int4);
   await writeFile(join(dir, 'plimsoll.json'), manifest);
-  await expect(openBundle(dir)).rejects.toThrow('tensor model.embed_tokens.weight: missing');
+  await expect(openBundle(dir)).rejects.toThrow('tensor model.embed_tokens.weight: found no tensor of this name');
 });
 
 test.each([{ type: 'int5' }, { block: 64 }, { arithmetic: 'quick' }])('refuses a manifest with %o', async (wrong) => {

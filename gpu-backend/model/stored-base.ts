@@ -5,13 +5,13 @@
  */
 import { realpath } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { BundleError } from './bundle-error.ts';
+import { checkShapes } from './check-tensors.ts';
+import { CheckpointError } from './checkpoint-error.ts';
 import { type DecoderConfig, weightShapes } from './config.ts';
 import type { Manifest } from './manifest.ts';
 import { openSafetensors, type SafetensorsSource } from './open-safetensors.ts';
 import { isQuantisable, type QuantisedType, quantisedTensors } from './quantise.ts';
 import { typeOfQuants, usualType } from './quantised-types.ts';
-import { formatShape } from './tensor.ts';
 
 export type StoredTensor = {
   dtype: string;
@@ -63,7 +63,7 @@ export function storedShapes(
 
 /**
  * Checks that the file has exactly the tensors of this bundle. Each matrix has the manifest's type,
- * or int8. Throws a BundleError that names the first fault.
+ * or int8. Throws a CheckpointError that names the first fault.
  */
 export function checkStored(
   source: Pick<SafetensorsSource, 'names' | 'info'>,
@@ -74,21 +74,15 @@ export function checkStored(
     const { quants } = quantisedTensors(name, [0, 0], type);
     return names.has(quants.name) && typeOfQuants(source.info(quants.name).shape) === 'int8' ? 'int8' : type;
   });
-  for (const [name, { dtypes, shape }] of wanted) {
-    if (!names.has(name)) throw new BundleError(file, `tensor ${name}: missing, wanted shape ${formatShape(shape)}`);
-    const found = source.info(name);
-    if (formatShape(found.shape) !== formatShape(shape)) {
-      const message = `found shape ${formatShape(found.shape)}, wanted ${formatShape(shape)}`;
-      throw new BundleError(file, `tensor ${name}: ${message}`);
-    }
-    if (!dtypes.includes(found.dtype)) {
-      throw new BundleError(file, `tensor ${name}: found type ${found.dtype}, wanted ${dtypes.join(', ')}`);
-    }
-  }
-  for (const name of names) {
-    if (wanted.has(name)) continue;
-    const found = formatShape(source.info(name).shape);
-    throw new BundleError(file, `tensor ${name}: found shape ${found}, wanted no tensor of this name`);
+  checkShapes(
+    new Map(source.names().map((name) => [name, source.info(name)])),
+    new Map([...wanted].map(([name, { shape }]) => [name, shape])),
+    { file },
+  );
+  for (const [name, { dtypes }] of wanted) {
+    const { dtype } = source.info(name);
+    if (dtypes.includes(dtype)) continue;
+    throw new CheckpointError(file, { key: `tensor ${name}`, found: `type ${dtype}`, wanted: dtypes.join(', ') });
   }
 }
 

@@ -18,6 +18,7 @@ export function withinTime<T>(work: () => T, late: () => Error): T {
   try {
     runInContext('run()', context, { timeout: LIMIT_MS });
   } catch (error) {
+    // Only Node's own errors have a code.
     throw (error as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT' ? late() : error;
   }
   // It returned, so it has set the result.

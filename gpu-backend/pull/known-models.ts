@@ -18,7 +18,10 @@ export const KnownModel = z.strictObject({
   wheel: z.strictObject({ package: z.string(), version: z.string(), bytes, sha256, member: z.string() }).nullable(),
   /** The system prompt of its safety expert. Left out, it is the one of `--safety prompt`. */
   safety_prompt: z.string().optional(),
-  /** The same file on the hub. Null where nobody has checked that the hub has just these bytes. */
+  /**
+   * The same file on the hub, for those who have no Python. Null where nobody has checked that the
+   * hub has just these bytes, which is so for every model that is listed now.
+   */
   hub: z.strictObject({ repo: z.string(), commit: z.string().regex(/^[0-9a-f]{40}$/), path: z.string() }).nullable(),
 });
 export type KnownModel = z.infer<typeof KnownModel>;

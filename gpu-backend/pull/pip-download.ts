@@ -99,6 +99,7 @@ async function run(
 /** The last of what a program says, however much it says. */
 async function endOf(stream: Readable): Promise<string> {
   let end = '';
+  // With an encoding, a stream gives strings.
   for await (const part of stream.setEncoding('utf8') as AsyncIterable<string>) end = (end + part).slice(-MOST_SAID);
   return end;
 }

@@ -8,6 +8,7 @@
 import { type DecoderConfig, headDim } from '../model/config.ts';
 import type { Manifest } from '../model/manifest.ts';
 import { storedShapes } from '../model/stored-base.ts';
+import { EMBEDDING } from '../model/table-names.ts';
 import { elementCount } from '../model/tensor.ts';
 
 /**
@@ -53,7 +54,7 @@ function keyBytes(config: DecoderConfig): number {
 function weightBytes(config: DecoderConfig, manifest: Pick<Manifest, 'weights'>): number {
   let bytes = 0;
   for (const [name, { dtypes, shape }] of storedShapes(config, manifest)) {
-    const copies = config.tie_word_embeddings && name.startsWith('model.embed_tokens.') ? 2 : 1;
+    const copies = config.tie_word_embeddings && name.startsWith(`${EMBEDDING}.`) ? 2 : 1;
     bytes += copies * elementCount(shape) * (dtypes.includes('U8') ? 1 : Float32Array.BYTES_PER_ELEMENT);
   }
   return bytes;

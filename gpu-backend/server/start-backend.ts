@@ -14,9 +14,11 @@ import { directiveKey } from '#shared/protocol/directive.ts';
 import { collectGarbage } from '../engine/collect-garbage.ts';
 import type { Engine } from '../engine/engine.ts';
 import { startWorkerEngine } from '../engine/worker-engine.ts';
+import { BUNDLE_FILES } from '../model/bundle-files.ts';
 import { expertKinds } from '../model/expert-kinds.ts';
 import { checkPrompts } from '../model/expert-prompt.ts';
 import { loadBundleHead } from '../model/load-bundle.ts';
+import { findWeights } from '../model/shared-base.ts';
 import { createApp } from './app.ts';
 import { chooseContext } from './choose-context.ts';
 import { BackendConfig, type BackendOptions } from './config.ts';
@@ -24,6 +26,7 @@ import { type EncodePrompt, promptEncoder } from './encode-prompt.ts';
 import type { Log } from './log-failure.ts';
 import { receiptSigner } from './receipt-signer.ts';
 import { tryEngine } from './try-engine.ts';
+import { watchWeights } from './watch-weights.ts';
 
 export type Backend = {
   /** Where it listens, without a trailing slash. */
@@ -54,7 +57,9 @@ export async function startBackend(
   const context = chooseContext(head, { wanted: config.context, maxRows, freeBytes: process.availableMemory() });
   log(context.reason);
   checkPrompts(head.prompts, { ...head, contextLength: context.tokens });
-  const engine = await startWorkerEngine({
+  // Without a file, the engine says what is wrong.
+  const weights = await watchWeights(await findWeights(config.bundle, head.manifest)).catch(() => null);
+  const starting = startWorkerEngine({
     dir: config.bundle,
     threads,
     provider,
@@ -62,6 +67,15 @@ export async function startBackend(
     limits: { maxRows, maxWaiting },
     idleMs: idleUnloadMinutes === 0 ? null : idleUnloadMinutes * 60_000,
     onPassedOver: log,
+  });
+  const engine = await starting.catch(async (error: unknown) => {
+    await weights?.stop();
+    throw error;
+  });
+  void engine.closed.then(() => weights?.stop());
+  void weights?.changed.then((what) => {
+    log(`${head.id}: ${BUNDLE_FILES.weights}: ${what}; the engine stops, because it serves from this file`);
+    return engine.close();
   });
   if (provider !== 'cpu') log(`the model runs on ${engine.info.provider}`);
   try {

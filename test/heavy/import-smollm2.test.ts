@@ -9,7 +9,7 @@ import { asHuggingFace } from '#gpu-backend/gguf/as-hugging-face.ts';
 import { openGguf } from '#gpu-backend/gguf/open-gguf.ts';
 import { importModel } from '#gpu-backend/import/import-model.ts';
 import { SAFETY_PROMPT_FILE } from '#gpu-backend/import/safety-prompt.ts';
-import { selfTest } from '#gpu-backend/import/self-test.ts';
+import { selfTest } from '#gpu-backend/inspect/self-test.ts';
 import { loadBundle, openBundle } from '#gpu-backend/model/load-bundle.ts';
 import { smolLm2Gguf } from '../smollm2-gguf.ts';
 

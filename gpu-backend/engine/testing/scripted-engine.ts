@@ -3,14 +3,16 @@
  * are that byte.
  */
 
+import { MessageChannel } from 'node:worker_threads';
 import type { Mode } from '#shared/line/line.ts';
 import type { ExpertKinds } from '#shared/protocol/expert-kind.ts';
 import type { Proposal } from '../ask-gate.ts';
 import { DEFAULT_LIMITS, type Engine, type EngineLimits } from '../engine.ts';
-import type { HostOptions } from '../engine-host.ts';
+import { type HostOptions, hostEngine } from '../engine-host.ts';
 import { startLocalEngine, startLocalThread } from '../local-engine.ts';
 import { type Script, ScriptedExperts, type ScriptedOptions } from '../scripted-experts.ts';
 import { startSleepingEngine } from '../sleeping-engine.ts';
+import type { EngineThread } from '../sleeping-thread.ts';
 
 export const SCRIPTED_VOCAB = 256;
 
@@ -69,14 +71,23 @@ export function startScriptedEngine(options: Scripted = {}): Promise<Engine> {
   return startLocalEngine(hostOptions(options));
 }
 
+/** A thread that takes a while to load. */
+function startLateThread(options: HostOptions, loadMs: number): EngineThread {
+  const { port1, port2 } = new MessageChannel();
+  const gone = new Promise<void>((resolve) => port2.once('close', resolve));
+  setTimeout(() => hostEngine(port1, options, () => port1.close()), loadMs);
+  return { port: port2, gone };
+}
+
 /**
  * One that sleeps. `load` is called at each start, and may change what is loaded. That takes
- * `loadMs`.
+ * `loadMs`. To unload takes until `unloaded` settles.
  */
 export function startSleepyEngine({
   idleMs = 0,
   load = (options) => options,
   loadMs = 0,
+  unloaded,
   waitingEveryMs,
   warn,
   ...options
@@ -84,11 +95,16 @@ export function startSleepyEngine({
   idleMs?: number | null;
   load?: (options: Scripted) => Scripted;
   loadMs?: number;
+  unloaded?: Promise<void>;
   waitingEveryMs?: number;
   warn?: (message: string) => void;
 } = {}): Promise<Engine> {
   return startSleepingEngine({
-    start: () => startLocalThread(hostOptions(load(options)), { afterMs: loadMs }),
+    start: () => {
+      const host = hostOptions(load(options));
+      const thread = loadMs > 0 ? startLateThread(host, loadMs) : startLocalThread(host);
+      return { ...thread, gone: thread.gone.then(() => unloaded) };
+    },
     idleMs,
     ...(waitingEveryMs !== undefined && { waitingEveryMs }),
     ...(warn && { warn }),

@@ -10,6 +10,7 @@ import type { ServedBundle } from '#gpu-backend/model/load-bundle.ts';
 import type { Manifest } from '#gpu-backend/model/manifest.ts';
 import { openSafetensors } from '#gpu-backend/model/open-safetensors.ts';
 import { findWeights } from '#gpu-backend/model/shared-base.ts';
+import { EMBEDDING_WEIGHT } from '#gpu-backend/model/table-names.ts';
 import { elementCount } from '#gpu-backend/model/tensor.ts';
 
 export type DescriptionLine = readonly [label: string, text: string];
@@ -93,7 +94,7 @@ async function weightsText(dir: string, { base, config, manifest }: Described): 
   const tensors = [...base.tensors.entries()];
   const inMemory = tensors.reduce((sum, [name, { dtype, shape, bytes }]) => {
     if (base.quantised !== null && dtype === 'U8') return sum + bytes;
-    const rows = config.tie_word_embeddings && name === TABLE ? bytes : 0;
+    const rows = config.tie_word_embeddings && name === EMBEDDING_WEIGHT ? bytes : 0;
     return sum + 4 * elementCount(shape) + rows;
   }, 0);
   const sizes = `${megabytes(size)} on disk, ${megabytes(inMemory)} in memory`;
@@ -108,6 +109,5 @@ async function sharedText(dir: string, manifest: Manifest): Promise<string> {
   return `shared with other bundles, in ${await findWeights(dir, manifest)}`;
 }
 
-const TABLE = 'model.embed_tokens.weight';
 const count = (number: number) => number.toLocaleString('en');
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;

@@ -62,6 +62,7 @@ export async function measureQuality(
   const passages = passagesOf(model, texts);
   if (against !== undefined) checkSame(passages, passagesOf(against, texts));
   const total = passages.reduce((sum, { answer }) => sum + answer.length, 0);
+  // It has an entry for every row.
   const sums = Object.fromEntries(QUALITY_ROWS.map((row) => [row, { nll: 0, kl: 0 }])) as Sums;
   const readings = [model, ...(against === undefined ? [] : [against])].map(
     ({ experts }) => new Reading(experts, passages),
