@@ -125,6 +125,22 @@ export function ownBlocks(
     const quants = new Uint8Array(weights);
     for (let block = 0; block < weights / BLOCK; block++) format.quants(bytes, quants, block);
     const { scales, minima } = format.scales(bytes, weights / BLOCK);
-    return { type, quants: quantsOf(type, quants), scales: new Float32Array(scales), minima: new Float32Array(minima) };
+    const spread = spreadOf(type, format.top);
+    if (spread > 1) for (let i = 0; i < quants.length; i++) quants[i]! *= spread;
+    return {
+      type,
+      quants: quantsOf(type, quants),
+      scales: Float32Array.from(scales, (scale) => scale / spread),
+      minima: new Float32Array(minima),
+    };
   };
+}
+
+/**
+ * What to multiply quants by, so that they fill the range of their type. The fast arithmetic rounds
+ * inputs, and its error grows with the distance of the quants from the middle of the range: quants
+ * of 4 bits at the bottom of 8 make a model babble. A power of two changes no weight.
+ */
+function spreadOf(type: QuantisedType, top: number): number {
+  return type === 'int8' ? 256 / (top + 1) : 1;
 }
