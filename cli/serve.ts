@@ -19,6 +19,7 @@ import { LOCAL_NAMES } from '#workers/local/local-names.ts';
 import { readDemoTenants, seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
 import { type BundleToServe, bundlesToServe } from './local/bundles-to-serve.ts';
 import { checkStores } from './local/check-stores.ts';
+import { contextOf } from './local/context-of.ts';
 import type { EdgeReply, EdgeSettings } from './local/edge-process.ts';
 import { hints, shown } from './local/hints.ts';
 import { KNOWN_BUNDLE, knownBundle } from './local/known-bundle.ts';
@@ -68,6 +69,10 @@ export function serveCommand(): Command {
     .option('--port <n>', 'where the edge listens, in place of PORT; 0 takes any free port')
     .option('--no-pull', 'fetch no model; serve only what is there')
     .option('--provider <name>', 'what runs the model: cpu, webgpu, cuda or auto, in place of PLIMSOLL_PROVIDER')
+    .option(
+      '--context <tokens>',
+      'tokens of prompt and answer together, in place of PLIMSOLL_CONTEXT; a model with fewer takes its own',
+    )
     .addHelpText(
       'after',
       `
@@ -82,15 +87,16 @@ Settings come from the environment:
   PLIMSOLL_IDLE_UNLOAD_MINUTES
                      how long nobody must have asked a bundle before it gives its memory back; 0 means never
                      (default 0 for the first bundle, 15 for others)
-  PLIMSOLL_CONTEXT   tokens of prompt and answer together (default what memory allows)
+  PLIMSOLL_CONTEXT   tokens of prompt and answer together, for each bundle; a model that has fewer takes its own
+                     (default what memory allows)
   PLIMSOLL_PROVIDER  what runs the models: cpu, webgpu, cuda or auto (default cpu)
   PLIMSOLL_NAMES     more host names to answer to, comma-separated, besides 127.0.0.1, localhost and [::1]
 docs/operations.md says more.`,
     )
-    .action(({ bundle, ...options }: { port?: string; provider?: string; bundle: string[]; pull: boolean }) =>
-      serve(readServeConfig(process.env, { ...options, bundles: bundle })),
-    );
+    .action(({ bundle, ...options }: Flags) => serve(readServeConfig(process.env, { ...options, bundles: bundle })));
 }
+
+type Flags = { port?: string; provider?: string; context?: string; bundle: string[]; pull: boolean };
 
 const addTo = (dir: string, before: readonly string[]) => [...before, dir];
 
@@ -187,6 +193,7 @@ async function startBackends(
       idleUnloadMinutes: config.idleUnloadMinutes ?? byDefault,
       threads: config.threads,
       provider: config.provider,
+      context: await contextOf(bundle.dir, config.context),
       secrets,
       dropped: dropped.signal,
     };
@@ -241,11 +248,12 @@ class Stack {
     idleUnloadMinutes: number;
     threads: string;
     provider: string;
+    context: number | null;
     secrets: Secrets;
     /** Ends this backend, and leaves the others. */
     dropped: AbortSignal;
   }): Promise<string> {
-    const { name, port, bundle, idleUnloadMinutes, threads, provider, secrets, dropped } = options;
+    const { name, port, bundle, idleUnloadMinutes, threads, provider, context, secrets, dropped } = options;
     const url = `http://127.0.0.1:${port}`;
     const signal = AbortSignal.any([this.#stopBackends.signal, dropped]);
     const backend = supervise(name, {
@@ -262,6 +270,7 @@ class Stack {
             PLIMSOLL_BACKEND_NAMES: LOCAL_NAMES.join(','),
             PLIMSOLL_THREADS: threads,
             PLIMSOLL_PROVIDER: provider,
+            PLIMSOLL_CONTEXT: context === null ? '' : String(context),
             PLIMSOLL_DIRECTIVE_SECRET: secrets.directiveSecret,
             PLIMSOLL_DRAW_SECRET: secrets.drawSecret,
             PLIMSOLL_RECEIPT_PRIVATE_JWK: JSON.stringify(secrets.receiptPrivateJwk),

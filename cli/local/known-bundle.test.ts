@@ -51,6 +51,14 @@ test('a bundle is made once, and then found in silence, whether or not a pull is
   expect(said()).toEqual([]);
 });
 
+test('a bundle that is gone is made again from the file in the cache, and the log says so', async () => {
+  await look();
+  await rm(bundle, { recursive: true });
+  log.mockClear();
+  expect(await look({ sources: { models: { tiny: MODEL }, from: '/nowhere' } })).toBe(bundle);
+  expect(said()).toEqual([expect.stringMatching(/^importing tiny: its file is in the cache, but no bundle/)]);
+});
+
 test('where nothing may be fetched, nothing is written', async () => {
   expect(await look({ pull: false })).toBeNull();
   expect(said()).toEqual(['goes on without tiny: it is not in the cache, and this start fetches nothing']);

@@ -1,6 +1,7 @@
 /** The real model that a stack serves beside the demo, if it can be had while the stack starts. */
 import { Hub, PUBLIC_HUB } from '#gpu-backend/download/hub.ts';
 import { patient } from '#gpu-backend/download/retry.ts';
+import { findBlob } from '#gpu-backend/model/blob-store.ts';
 import { cacheFolder } from '#gpu-backend/model/cache-folder.ts';
 import { KNOWN_MODELS } from '#gpu-backend/pull/known-models.ts';
 import { findBundle, type PullBundleOptions, pullBundle } from '#gpu-backend/pull/pull-bundle.ts';
@@ -41,7 +42,13 @@ export async function knownBundle(options: KnownBundleOptions): Promise<string |
   if (found !== null) return found.dir;
   if (!pull) return without('it is not in the cache, and this start fetches nothing');
 
-  log(`fetching ${name}, ${megabytes(models[name]!.file.bytes)} MB, once (--no-pull: without it) ...`);
+  const { file } = models[name]!;
+  const blob = await findBlob(cache, file, { signal });
+  log(
+    'file' in blob
+      ? `importing ${name}: its file is in the cache, but no bundle that this version makes (--no-pull: without it) ...`
+      : `fetching ${name}, ${megabytes(file.bytes)} MB, once (--no-pull: without it) ...`,
+  );
   const late = AbortSignal.timeout(patienceMs);
   const over = AbortSignal.any([signal, late]);
   const bars = importProgress();

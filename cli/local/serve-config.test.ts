@@ -13,6 +13,7 @@ test('with no variables, or only empty ones, the default is the demo on port 878
     idleUnloadMinutes: null,
     threads: '0',
     provider: 'cpu',
+    context: null,
     pull: true,
     moreNames: [],
   };
@@ -30,6 +31,8 @@ test('an option overrides the environment, and an error names the option', () =>
   expect(() => readServeConfig({ PORT: '1' }, { port: 'http' })).toThrow(/^--port: a port is a number/);
   expect(readServeConfig({ PLIMSOLL_PROVIDER: 'cuda' }, { provider: 'auto' }).provider).toBe('auto');
   expect(() => readServeConfig({}, { provider: 'gpu' })).toThrow(/^--provider: /);
+  expect(readServeConfig({ PLIMSOLL_CONTEXT: '512' }, { context: '4096' }).context).toBe(4096);
+  expect(() => readServeConfig({}, { context: 'all' })).toThrow(/^--context: /);
 });
 
 test('bundles come from options, or else from a list of folders, or else from one folder', () => {
@@ -69,6 +72,8 @@ test.each([
   ['PLIMSOLL_BACKENDS', '0'],
   ['PLIMSOLL_BACKENDS', '1.5'],
   ['PLIMSOLL_PROVIDER', 'gpu'],
+  ['PLIMSOLL_CONTEXT', '15'],
+  ['PLIMSOLL_CONTEXT', '1.5'],
   ['PLIMSOLL_IDLE_UNLOAD_MINUTES', '-1'],
   ['PLIMSOLL_IDLE_UNLOAD_MINUTES', 'soon'],
   ['PLIMSOLL_IDLE_UNLOAD_MINUTES', '99999'],

@@ -33,6 +33,11 @@ const Environment = z.object({
     .optional(),
   PLIMSOLL_THREADS: z.string().optional(),
   PLIMSOLL_PROVIDER: ProviderChoice.default('cpu'),
+  PLIMSOLL_CONTEXT: z
+    .string()
+    .transform(whole)
+    .pipe(z.int('tokens of prompt and answer together, 16 or more').min(16, 'wanted 16 tokens or more'))
+    .optional(),
   PLIMSOLL_NO_PULL: z
     .enum(['0', '1'], '1 fetches no model, 0 (the default) may fetch one')
     .default('0')
@@ -67,6 +72,11 @@ export type ServeConfig = {
   threads: string;
   /** What runs the models of all backends. */
   provider: ProviderChoice;
+  /**
+   * Tokens of prompt and answer together. A model with fewer takes its own. null means what memory
+   * allows.
+   */
+  context: number | null;
   /** Whether a start that names no bundle may fetch a model. */
   pull: boolean;
 };
@@ -77,9 +87,16 @@ export function readServeConfig(
   {
     port,
     provider,
+    context,
     bundles = [],
     pull = true,
-  }: { port?: string | undefined; provider?: string | undefined; bundles?: readonly string[]; pull?: boolean } = {},
+  }: {
+    port?: string | undefined;
+    provider?: string | undefined;
+    context?: string | undefined;
+    bundles?: readonly string[];
+    pull?: boolean;
+  } = {},
 ): ServeConfig {
   // An empty variable counts as not set.
   const given = Object.fromEntries(
@@ -87,6 +104,7 @@ export function readServeConfig(
       ...env,
       ...(port !== undefined && { PORT: port }),
       ...(provider !== undefined && { PLIMSOLL_PROVIDER: provider }),
+      ...(context !== undefined && { PLIMSOLL_CONTEXT: context }),
     }).filter(([, value]) => value !== ''),
   );
   const parsed = Environment.safeParse(given);
@@ -94,12 +112,14 @@ export function readServeConfig(
     const options = new Map<unknown, string | undefined>([
       ['PORT', port && '--port'],
       ['PLIMSOLL_PROVIDER', provider && '--provider'],
+      ['PLIMSOLL_CONTEXT', context && '--context'],
     ]);
     const nameOf = (name: unknown) => options.get(name) || String(name);
     throw new Error(parsed.error.issues.map(({ path, message }) => `${nameOf(path[0])}: ${message}`).join('\n'));
   }
   const { PORT, PLIMSOLL_BACKENDS, PLIMSOLL_DATA, PLIMSOLL_THREADS, PLIMSOLL_PROVIDER, PLIMSOLL_NAMES } = parsed.data;
-  const { PLIMSOLL_BUNDLE, PLIMSOLL_BUNDLES, PLIMSOLL_IDLE_UNLOAD_MINUTES, PLIMSOLL_NO_PULL } = parsed.data;
+  const { PLIMSOLL_CONTEXT, PLIMSOLL_BUNDLE, PLIMSOLL_BUNDLES, PLIMSOLL_IDLE_UNLOAD_MINUTES, PLIMSOLL_NO_PULL } =
+    parsed.data;
   if (PLIMSOLL_BUNDLE !== undefined && PLIMSOLL_BUNDLES !== undefined) {
     throw new Error('PLIMSOLL_BUNDLES: found it beside PLIMSOLL_BUNDLE, wanted only one of the two');
   }
@@ -117,6 +137,7 @@ export function readServeConfig(
     moreNames: PLIMSOLL_NAMES,
     threads: PLIMSOLL_THREADS ?? String(share),
     provider: PLIMSOLL_PROVIDER,
+    context: PLIMSOLL_CONTEXT ?? null,
     pull: pull && !PLIMSOLL_NO_PULL,
   };
 }

@@ -1,6 +1,6 @@
 /** `plimsoll model check`: shows what a bundle on disk holds, and tries it. */
 import { readdir } from 'node:fs/promises';
-import { Presets, SingleBar } from 'cli-progress';
+import type { SingleBar } from 'cli-progress';
 import { Command } from 'commander';
 import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { describeBundle } from '#gpu-backend/inspect/describe-bundle.ts';
@@ -8,6 +8,7 @@ import { measureQuality, QUALITY_ROWS, type QualityModel } from '#gpu-backend/in
 import { selfTest } from '#gpu-backend/inspect/self-test.ts';
 import { openBundle, type ServedBundle } from '#gpu-backend/model/load-bundle.ts';
 import { inBundle } from '../options/bundle-folder.ts';
+import { progressBar } from '../options/progress-bar.ts';
 import { whyNot } from '../options/why-not.ts';
 
 const LABEL_WIDTH = 12;
@@ -67,8 +68,7 @@ async function showQuality(bundle: ServedBundle, against: string | undefined): P
 }
 
 function tokenBar(total: number): SingleBar {
-  const format = 'reading {bar} {value}/{total} tokens, {eta_formatted} left';
-  const bar = new SingleBar({ format, barsize: 24, noTTYOutput: true, notTTYSchedule: 5000 }, Presets.rect);
+  const bar = progressBar('reading the texts', '{value}/{total} tokens');
   bar.start(total, 0);
   return bar;
 }

@@ -32,7 +32,7 @@ test('a model and no adapters: one command, and check says what each expert is',
   const { code, stdout } = await plimsoll('import', 'tiny.gguf', '--safety', 'prompt', '--out', 'prompted');
   expect(code).toBe(0);
   expect(stdout).toMatch(/^prompted holds the model prompted, [\d.]+ MB of weights, digest [0-9a-f]{64}$/m);
-  expect(stdout).toMatch(/^serve it: PLIMSOLL_BUNDLE=prompted npm start$/m);
+  expect(stdout).toMatch(/^serve it: npx plimsoll serve --bundle prompted$/m);
   const checked = await plimsoll('check', 'prompted');
   expect(checked.code).toBe(0);
   expect(checked.stdout).toMatch(/^family +llama \(LlamaForCausalLM\)$/m);

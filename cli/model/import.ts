@@ -90,7 +90,7 @@ async function run(source: string, flags: Flags): Promise<void> {
     );
     show.stop();
     console.log(`${out} holds the model ${id}, ${megabytes(bytes)} MB of weights, digest ${digest}`);
-    console.log(`serve it: PLIMSOLL_BUNDLE=${out} npm start`);
+    console.log(`serve it: npx plimsoll serve --bundle ${out}`);
   } finally {
     show.stop();
   }

@@ -64,6 +64,13 @@ test('--from says what is wrong with a file that is not the model', async () => 
   );
 });
 
+test('a hub that cannot be reached is one line, soon, that says what else to do', async () => {
+  await expect(run('hub:someone/tiny@main', '--endpoint', 'http://127.0.0.1:1')).rejects.toThrow(
+    /bad port; HF_ENDPOINT names another hub, and a folder or a file that is already here needs none$/,
+  );
+  expect(process.stderr.write).not.toHaveBeenCalled();
+});
+
 test('--list says what each model is and what its licence is', async () => {
   await run('--list');
   expect(said).toEqual([expect.stringMatching(/^smollm2-135m-instruct {2}a chat model .*98\.4 MB, Apache-2\.0$/)]);

@@ -1,9 +1,8 @@
-import { Presets, SingleBar } from 'cli-progress';
+import { progressBar } from './progress-bar.ts';
 
 /** Shows a progress bar on a terminal, and otherwise prints a line every few seconds. */
 export function byteProgress(label: string, size: number): { onBytes: (bytes: number) => void; done: () => void } {
-  const format = `${label} {bar} {megabytes}/${megabytes(size)} MB, {eta_formatted} left`;
-  const bar = new SingleBar({ format, barsize: 24, noTTYOutput: true, notTTYSchedule: 5000 }, Presets.rect);
+  const bar = progressBar(label, `{megabytes}/${megabytes(size)} MB`);
   bar.start(size, 0, { megabytes: megabytes(0) });
   const onBytes = (bytes: number) => {
     // pip copies a file before it removes the first one, so for a moment there is too much.

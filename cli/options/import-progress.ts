@@ -2,7 +2,7 @@
 import type { ImportProgress } from '#gpu-backend/import/import-model.ts';
 import { byteProgress } from './byte-progress.ts';
 
-const LABELS = { hash: 'reading', write: 'writing' };
+const LABELS = { hash: 'reading the source', write: 'writing the weights' };
 
 export function importProgress() {
   let bar: ReturnType<typeof byteProgress> | undefined;

@@ -131,8 +131,11 @@ export class Hub {
     return KINDS[this.#options.kind];
   }
 
-  #advice(status: number): string {
+  #advice(status: number | 'unreachable'): string {
     const { what } = this.#kind;
+    if (status === 'unreachable') {
+      return '; HF_ENDPOINT names another hub, and a folder or a file that is already here needs none';
+    }
     if (status === 401 || status === 403) {
       const { token } = this.#options;
       const advice = token === null ? 'set HF_TOKEN to a token of yours' : 'HF_TOKEN does not open it';

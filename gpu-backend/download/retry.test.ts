@@ -30,3 +30,22 @@ test('throws at once if the error is not temporary', async () => {
   await expect(withRetries(attempt, { sleep, random: () => 0, note: () => {} })).rejects.toThrow('no such thing');
   expect(sleep).not.toHaveBeenCalled();
 });
+
+const always = async (error: Error, then = error) => {
+  let calls = 0;
+  const notes: string[] = [];
+  const attempt = () => Promise.reject(calls++ === 0 ? error : then);
+  const retrying = { sleep: async () => {}, random: () => 0, note: (line: string) => void notes.push(line) };
+  const failure = await withRetries(attempt, retrying).catch((thrown: Error) => thrown.message);
+  return { calls, notes: notes.length, failure };
+};
+const unreachable = new TransientError('no such name', { unreachable: true });
+
+test('a server that cannot be reached gets one more try, in silence', async () => {
+  expect(await always(unreachable)).toEqual({ calls: 2, notes: 0, failure: 'no such name' });
+});
+
+test('a server that was reached before gets all tries, because the network may come back', async () => {
+  const all = { calls: 6, notes: 5, failure: 'no such name (6 attempts)' };
+  expect(await always(new TransientError('cut'), unreachable)).toEqual(all);
+});

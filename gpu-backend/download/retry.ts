@@ -1,7 +1,8 @@
 /**
  * Retries after temporary failures: a cut connection, a busy server (429) or a broken one (5xx).
  * Each wait is twice as long as the one before, with jitter so that many clients do not all retry
- * at the same time. If the server says how long to wait, we wait that long.
+ * at the same time. If the server says how long to wait, we wait that long. A server that cannot be
+ * reached at all gets one more try, because a wrong name or no network does not pass by itself.
  */
 import { setTimeout as sleepMs } from 'node:timers/promises';
 
@@ -11,18 +12,22 @@ export class TransientError extends Error {
    * True if the attempt made progress before it failed, so that the next one does not repeat it.
    */
   readonly progressed: boolean;
+  /** True if no connection came about: its name is not known, or nothing listens there. */
+  readonly unreachable: boolean;
 
   constructor(
     message: string,
     {
       retryAfterMs = null,
       progressed = false,
+      unreachable = false,
       cause,
-    }: { retryAfterMs?: number | null; progressed?: boolean; cause?: unknown } = {},
+    }: { retryAfterMs?: number | null; progressed?: boolean; unreachable?: boolean; cause?: unknown } = {},
   ) {
     super(message, { cause });
     this.retryAfterMs = retryAfterMs;
     this.progressed = progressed;
+    this.unreachable = unreachable;
   }
 }
 
@@ -36,6 +41,8 @@ export type Retrying = {
 };
 
 const ATTEMPTS = 6;
+/** For a server that was not reached once. If it was, the network is only gone for a while. */
+const UNREACHABLE_ATTEMPTS = 2;
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30_000;
 /** If a server asks for a longer wait than this, we do not wait: the user should decide. */
@@ -53,10 +60,11 @@ export function patient(signal?: AbortSignal): Retrying {
 }
 
 /**
- * Retries only a `TransientError`. Gives up after six attempts in a row without progress. When
- * `signal` aborts, throws its reason.
+ * Retries only a `TransientError`. Gives up after six attempts in a row without progress, and after
+ * two if the server was never reached. When `signal` aborts, throws its reason.
  */
 export async function withRetries<T>(attempt: () => Promise<T>, { sleep, random, note, signal }: Retrying): Promise<T> {
+  let reached = false;
   for (let failures = 0; ; ) {
     signal?.throwIfAborted();
     try {
@@ -64,6 +72,8 @@ export async function withRetries<T>(attempt: () => Promise<T>, { sleep, random,
     } catch (error) {
       if (!(error instanceof TransientError)) throw error;
       failures = error.progressed ? 1 : failures + 1;
+      reached ||= !error.unreachable;
+      if (!reached && failures >= UNREACHABLE_ATTEMPTS) throw new Error(error.message, { cause: error });
       if (failures >= ATTEMPTS) throw new Error(`${error.message} (${ATTEMPTS} attempts)`, { cause: error });
       const { retryAfterMs } = error;
       if (retryAfterMs !== null && retryAfterMs > LONGEST_ASKED_WAIT_MS) {
@@ -73,7 +83,7 @@ export async function withRetries<T>(attempt: () => Promise<T>, { sleep, random,
       }
       const doubled = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (failures - 1));
       const wait = retryAfterMs ?? doubled * (0.5 + random() / 2);
-      note(`${error.message}; trying again in ${(wait / 1000).toFixed(1)} s`);
+      if (reached) note(`${error.message}; trying again in ${(wait / 1000).toFixed(1)} s`);
       await sleep(wait).catch((aborted: unknown) => {
         signal?.throwIfAborted();
         throw aborted;

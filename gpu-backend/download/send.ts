@@ -24,6 +24,7 @@ export type Sent = {
 const MAX_REDIRECTS = 10;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const STALL_MS = 60_000;
+const UNREACHABLE: ReadonlySet<unknown> = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED']);
 
 /**
  * Returns an answer of 2xx, or 416: the caller asked for a range that is not there. `advice` adds
@@ -31,7 +32,11 @@ const STALL_MS = 60_000;
  */
 export async function send(
   start: string,
-  { headers, token, advice }: { headers: Record<string, string>; token: string | null; advice(status: number): string },
+  {
+    headers,
+    token,
+    advice,
+  }: { headers: Record<string, string>; token: string | null; advice(status: number | 'unreachable'): string },
   sending: Sending,
 ): Promise<Sent> {
   const { origin } = new URL(start);
@@ -42,7 +47,11 @@ export async function send(
     const authorization = token !== null && atStart ? { authorization: `Bearer ${token}` } : {};
     // In a compressed answer, byte ranges would make no sense.
     const all = { 'accept-encoding': 'identity', 'user-agent': 'plimsoll', ...headers, ...authorization };
-    const response = await request(url, all, sending);
+    const response = await request(url, all, sending).catch((error: unknown) => {
+      if (!(error instanceof TransientError && error.unreachable)) throw error;
+      const { message, cause } = error;
+      throw new TransientError(`${message}${advice('unreachable')}`, { unreachable: true, cause });
+    });
     if (atStart) linkedEtag ??= response.headers.get('x-linked-etag');
     const location = response.headers.get('location');
     if (REDIRECTS.has(response.status) && location !== null) {
@@ -72,7 +81,12 @@ async function request(url: string, headers: Record<string, string>, sending: Se
     response = await patiently(fetch(url, { headers, redirect: 'manual', signal: either }));
   } catch (cause) {
     signal?.throwIfAborted();
-    throw new TransientError(`${withoutQuery(url)}: ${reasonOf(cause)}`, { cause });
+    const code = whyUnreachable(cause);
+    const network = code === 'ENOTFOUND' || code === 'EAI_AGAIN' ? ' (is there a network?)' : '';
+    throw new TransientError(`${withoutQuery(url)}: ${reasonOf(cause)}${network}`, {
+      unreachable: code !== null,
+      cause,
+    });
   }
   return response.body === null ? response : new Response(parts(response.body, patiently), response);
 }
@@ -101,6 +115,16 @@ function failure({ status, headers }: Response, url: string, advice: (status: nu
 /** Removes the query, where signed addresses carry their secret. */
 function withoutQuery(url: string): string {
   return url.replace(/\?.*$/s, '');
+}
+
+/** Why fetch came to no server: an unknown name, or nobody listens. null for any other failure. */
+function whyUnreachable(error: unknown): string | null {
+  if (!(error instanceof Error)) return null;
+  const { cause } = error;
+  const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
+  if (!(first instanceof Error)) return null;
+  if (first.message === 'bad port') return first.message;
+  return 'code' in first && UNREACHABLE.has(first.code) ? String(first.code) : null;
 }
 
 /** fetch itself only says "fetch failed". The reason is in the error's cause. */
