@@ -50,7 +50,7 @@ const SOUND = { [FIRST]: ['v'], [SECOND]: ['w'] };
 const weightMap = (map: unknown) => ({ weight_map: map });
 
 test.each<[what: string, shards: Record<string, string[]>, index: unknown, fault: object]>([
-  ['a missing shard', { [FIRST]: ['v'] }, weightMap({ v: FIRST, w: SECOND }), { file: SECOND, found: 'ENOENT' }],
+  ['a missing shard', { [FIRST]: ['v'] }, weightMap({ v: FIRST, w: SECOND }), { file: SECOND, found: 'no such file' }],
   [
     'a tensor in another shard than the map says',
     { [FIRST]: ['v', 'w'], [SECOND]: ['x'] },
