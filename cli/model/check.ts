@@ -67,7 +67,7 @@ async function showQuality(bundle: ServedBundle, against: string | undefined): P
 }
 
 function tokenBar(total: number): SingleBar {
-  const format = 'reading {bar} {value}/{total} tokens, {eta_formatted} left';
+  const format = 'quality {bar} {value}/{total} tokens, {eta_formatted} left';
   const bar = new SingleBar({ format, barsize: 24, noTTYOutput: true, notTTYSchedule: 5000 }, Presets.rect);
   bar.start(total, 0);
   return bar;
