@@ -1,13 +1,15 @@
 /** Tests the command line as a user sees it: each case starts a process. */
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
 import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import manifest from '../package.json' with { type: 'json' };
-import { runPlimsoll } from './testing/run-plimsoll.ts';
+import { runPlimsoll, startPlimsoll } from './testing/run-plimsoll.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -30,6 +32,7 @@ test('--help lists the commands, and each one has its own help', async () => {
     const help = await plimsoll([command, '--help']);
     expect(help).toMatchObject({ code: 0, stderr: '' });
     expect(help.stdout).toMatch(new RegExp(`^Usage: plimsoll ${command} `));
+    expect(help.stdout).not.toMatch(/default: (false|\[\])/);
   }
 });
 
@@ -63,6 +66,17 @@ test('model check names the folder and the broken file, without a stack trace', 
     stdout: '',
     stderr: 'plimsoll: the bundle in empty: config.json: cannot be read: found no such file, wanted a readable file\n',
   });
+});
+
+test('a command whose reader has left ends without a word', async () => {
+  const child = startPlimsoll(['model', 'check', 'tiny'], { cwd: folder });
+  child.stdout.destroy();
+  const [stderr, [code]] = await Promise.all([textOf(child.stderr), once(child, 'close')]);
+  expect([code, stderr]).toEqual([0, '']);
+});
+
+test('the help of a command marks what is required', async () => {
+  expect((await plimsoll(['train', 'tokenizer', '--help'])).stdout).toMatch(/--out <dir> .*\(required\)$/m);
 });
 
 test('eval names the folder and the broken file, without a stack trace', async () => {

@@ -6,6 +6,7 @@ import '#gpu-backend/graph/no-telemetry.ts';
 import { Command } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
 import { INSTALLED } from './options/installed.ts';
+import { plainHelp } from './options/plain-help.ts';
 
 const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
   serve: {
@@ -38,6 +39,12 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
   },
 };
 
+// The reader of a pipe may leave early, as head does. Nobody reads the rest, so there is none.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit();
+  throw error;
+});
+
 const [first, second] = process.argv.slice(2);
 const named = first === 'help' ? second : first;
 
@@ -46,7 +53,7 @@ const program = new Command('plimsoll')
   .version(manifest.version, '-v, --version')
   .showHelpAfterError('(plimsoll --help lists the commands)');
 for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
-  program.addCommand(name === named ? (await load()).summary(summary) : new Command(name).summary(summary));
+  program.addCommand(plainHelp(name === named ? (await load()).summary(summary) : new Command(name).summary(summary)));
 }
 
 try {

@@ -68,7 +68,7 @@ async function showQuality(bundle: ServedBundle, against: string | undefined): P
 }
 
 function tokenBar(total: number): SingleBar {
-  const bar = progressBar('reading the texts', '{value}/{total} tokens');
+  const bar = progressBar('measuring the quality', '{value}/{total} tokens');
   bar.start(total, 0);
   return bar;
 }

@@ -119,19 +119,27 @@ test('a shared base lies in the cache folder, and check says so', async () => {
   expect(stdout).toMatch(/^base +shared with other bundles, in \S+cache\/blobs\/[0-9a-f]{64}$/m);
 });
 
+test('import without any argument asks for the source first, and then for --out', async () => {
+  expect((await plimsoll('import')).stderr).toMatch(/^error: missing required argument 'source'$/m);
+  expect((await plimsoll('import', 'tiny')).stderr).toMatch(/^plimsoll: --out is missing: /);
+});
+
 test.each<[args: string[], message: RegExp]>([
   [[], /^plimsoll: --safety is missing: .*\n {2}npx plimsoll model import tiny --safety prompt --out new$/m],
   [['--safety', 'prompt:nowhere.txt'], /--safety: nowhere\.txt cannot be read: no such file or folder/],
   [['--safety', 'prompt:latin-1.txt'], /--safety: latin-1\.txt: found bytes that are not UTF-8, wanted UTF-8/],
   [['--safety', 'prompt:empty.txt'], /--safety: empty\.txt: found no text, wanted a system prompt/],
   [['--safety', 'base', '--safety', 'prompt'], /--safety base stands alone/],
+  [['--safety', 'promt'], /--safety: there is no folder promt; an expert is prompt, prompt:FILE, base, or the folder/],
+  [['--safety', 'careful.txt'], /--safety: careful\.txt is a file; .* say prompt:careful\.txt$/m],
   [['--safety', 'a', '--safety', 'b'], /--safety: found two adapters, wanted one/],
   [['--safety', 'base', '--arithmetic', 'fast'], /--arithmetic is for quantised weights/],
   [['--safety', 'base', '--id', '-x'], /an id has letters, digits/],
-  [['--safety', 'tiny'], /adapter_config\.json: found ENOENT, wanted a LoRA adapter as PEFT saves it/],
+  [['--safety', 'tiny'], /adapter_config\.json: found no such file, wanted a LoRA adapter as PEFT saves it/],
 ])('refuses %j in words', async (args, message) => {
   const { code, stdout, stderr } = await plimsoll('import', 'tiny', ...args, '--out', 'new');
   expect([code, stdout]).toEqual([1, '']);
   expect(stderr).toMatch(message);
   expect(existsSync(path.join(folder, 'new'))).toBe(false);
+  expect(existsSync(path.join(folder, 'new.partial'))).toBe(false);
 });

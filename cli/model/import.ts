@@ -1,5 +1,5 @@
 /** `plimsoll model import`: makes a bundle from a checkpoint that the user has. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { ExpertSource } from '#gpu-backend/import/expert-source.ts';
@@ -23,7 +23,7 @@ type Flags = {
   chatTemplate?: string;
   id?: string;
   licence?: string;
-  out: string;
+  out?: string;
   force?: boolean;
 };
 
@@ -39,7 +39,7 @@ export const importCommand = () =>
     .argument('<source>', 'a folder with config.json, tokenizer.json and safetensors, or a .gguf file')
     .option(
       '--safety <expert>',
-      `the safety expert: ${EXPERT}; "prompt" alone is a prompt that comes with Plimsoll`,
+      `the safety expert (required, unless the model has two of its own): ${EXPERT}; "prompt" alone is a prompt that comes with Plimsoll`,
       both,
     )
     .addOption(new Option('--helpfulness <expert>', 'the helpfulness expert, likewise (default: base)').argParser(both))
@@ -53,19 +53,21 @@ export const importCommand = () =>
     .addOption(
       new Option(
         '--arithmetic <kind>',
-        'how int8 and int4 are multiplied: as f32 would, or faster and less exactly',
+        'how int8 and int4 are multiplied: as f32 would, or faster and less exactly (default: exact)',
       ).choices(['exact', 'fast']),
     )
     .option('--share-base', 'keep the weights in the cache folder, where bundles of the same base share them')
     .option('--chat-template <file>', "Jinja, instead of the model's own chat template")
     .option('--id <id>', 'the model id that clients use (default: the name of the folder)', modelId)
     .option('--licence <spdx>', "the weights' licence (default: what the model says)")
-    .requiredOption('--out <dir>', 'the new bundle')
+    .option('--out <dir>', 'the new bundle (required)')
     .option('--force', 'replace the bundle in --out')
     .action(run);
 
 async function run(source: string, flags: Flags): Promise<void> {
-  const { safety, helpfulness, router, chatTemplate, out, id = idOf(out), ...rest } = flags;
+  const { safety, helpfulness, router, chatTemplate, out, ...rest } = flags;
+  if (out === undefined) throw new Error('--out is missing: the folder of the new bundle, as in --out my-model');
+  const id = flags.id ?? idOf(out);
   const own = safety === undefined && helpfulness === undefined && (await hasOwnExperts(source));
   if (safety === undefined && !own) throw new Error(needsSafety(source, out));
   if (rest.arithmetic !== undefined && rest.weights !== 'int8' && rest.weights !== 'int4') {
@@ -110,7 +112,20 @@ async function expertOf(flag: string, given: readonly string[]): Promise<ExpertS
       expert.adapter = value;
     }
   }
+  if (expert.adapter !== undefined) await checkAdapterFolder(flag, expert.adapter);
   return expert;
+}
+
+/** What else an adapter must be, the import says. */
+async function checkAdapterFolder(flag: string, folder: string): Promise<void> {
+  const found = await stat(folder).catch(() => null);
+  if (found?.isFile()) {
+    throw new Error(`${flag}: ${folder} is a file; if it is a system prompt, say ${PROMPT}:${folder}`);
+  }
+  if (found?.isDirectory()) return;
+  throw new Error(
+    `${flag}: there is no folder ${folder}; an expert is prompt, prompt:FILE, base, or the folder of a LoRA adapter`,
+  );
 }
 
 async function readWords(flag: string, file: string): Promise<string> {

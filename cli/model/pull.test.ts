@@ -78,7 +78,8 @@ test('--list says what each model is and what its licence is', async () => {
 
 test.each([
   [[], /which model\? Known are smollm2-135m-instruct, hub:<owner>/],
-  [['llama'], /"llama" is no model that is known here; known are smollm2/],
+  [['llama'], /there is no model called "llama" here; there is smollm2/],
+  [['someone/tiny'], /there is no model called "someone\/tiny" here; did you mean hub:someone\/tiny@main\?$/],
   [['hub:a/b'], /wanted hub:<owner>\/<repository>@<revision>/],
   [['hub:a/b@main', '--from', 'x'], /--from: only for a model that is known by name/],
 ])('%j is an error', async (args, message) => {

@@ -80,7 +80,8 @@ function bare(type: z.ZodType): z.ZodType {
 function settingOption(key: string, type: z.ZodType): Option {
   const inner = bare(type);
   const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-  const fallback = type instanceof z.ZodDefault ? ` (default: ${JSON.stringify(type.parse(undefined))})` : '';
+  const value = type instanceof z.ZodDefault ? JSON.stringify(type.parse(undefined)) : '[]';
+  const fallback = value === '[]' ? '' : ` (default: ${value})`;
   const text = `${type.description ?? inner.description ?? ''}${fallback}`;
   // Our enums hold strings; zod's may hold numbers too.
   if (inner instanceof z.ZodEnum) return new Option(`${flag} <name>`, text).choices(inner.options as string[]);

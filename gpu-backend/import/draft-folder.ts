@@ -3,14 +3,14 @@
  * last step is a rename. It outlives an import that is stopped or killed, and the next import of
  * the same model goes on in it. Only one process at a time may have it.
  */
-import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { chmod, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { type FolderLock, lockFolder } from '#gpu-backend/model/lock-folder.ts';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
-import { JOURNAL_FILE } from './import-journal.ts';
+import { ImportJournal, JOURNAL_FILE } from './import-journal.ts';
 
 /** What a second run may go on with. Everything else is written anew: it is small. */
 const KEPT = new Set<string>([BUNDLE_FILES.weights, JOURNAL_FILE]);
@@ -56,9 +56,20 @@ export class DraftFolder {
     await rm(aside, { recursive: true, force: true });
   }
 
-  /** Leaves the folder to a later import. */
-  leave(): void {
+  /**
+   * Ends an import that has failed. Weights that have been written stay for a later import.
+   * Otherwise the folder goes, unless `keep` is set.
+   */
+  leave({ keep }: { keep: boolean }): void {
+    const removes = !keep && !ImportJournal.hasTensors(this.path);
     this.#lock.release();
+    if (!removes) return;
+    try {
+      // In the same turn, so that no other import of this process has the folder by then.
+      rmSync(this.path, { recursive: true, force: true });
+    } catch {
+      // What is thrown must be why the import has failed. The next import takes the folder.
+    }
   }
 }
 

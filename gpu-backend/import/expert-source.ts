@@ -5,6 +5,7 @@ import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { expertFiles } from '#gpu-backend/model/bundle-files.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
 import { cleanPrompt } from '#gpu-backend/model/expert-prompt.ts';
+import { foundInstead } from '#gpu-backend/model/found-instead.ts';
 import { type BundleHead, loadExpert } from '#gpu-backend/model/load-bundle.ts';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import type { ExpertRole, Manifest } from '#gpu-backend/model/manifest.ts';
@@ -38,8 +39,8 @@ export async function copyExpert(role: ExpertRole, { adapter, prompt }: ExpertSo
     throw new CheckpointError(join(adapter, basename(files.weights)), fault);
   }
   for (const file of [files.config, files.weights]) {
-    await copyRegular(join(adapter, basename(file)), join(folder, file)).catch((cause: NodeJS.ErrnoException) => {
-      const fault = { found: cause.code ?? cause.message, wanted: 'a LoRA adapter as PEFT saves it' };
+    await copyRegular(join(adapter, basename(file)), join(folder, file)).catch((cause: unknown) => {
+      const fault = { found: foundInstead(cause), wanted: 'a LoRA adapter as PEFT saves it' };
       throw new CheckpointError(join(adapter, basename(file)), fault, { cause });
     });
   }

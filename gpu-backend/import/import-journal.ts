@@ -3,6 +3,7 @@
  * names a tensor and the CRC-32 of its bytes. A power cut may leave the journal ahead of the data,
  * so a second run reads the tensors again and believes only what has the right sum.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
@@ -38,6 +39,17 @@ export class ImportJournal {
     const text = [{ of }, ...[...written].map(([tensor, crc32]) => ({ tensor, crc32 }))];
     await writeFile(file, text.map((line) => `${JSON.stringify(line)}\n`).join(''));
     return new ImportJournal(file, written);
+  }
+
+  /** Whether an import has written a tensor into the folder. */
+  static hasTensors(folder: string): boolean {
+    const file = join(folder, JOURNAL_FILE);
+    return (
+      existsSync(file) &&
+      readFileSync(file, 'utf8')
+        .split('\n')
+        .some((line) => Line.safeParse(parsed(line)).success)
+    );
   }
 
   async add(tensor: string, crc32: number): Promise<void> {

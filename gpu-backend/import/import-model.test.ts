@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -104,7 +105,7 @@ describe('the weights', () => {
     expect(await refused((weights) => weights.set('score.weight', { shape: [1], data: Float32Array.of(1) }))).toBe(
       'model.safetensors: tensor score.weight: found shape [1], wanted no tensor of this name',
     );
-    expect(await readdir(`${out}.partial`)).not.toContain('model.safetensors');
+    expect(existsSync(`${out}.partial`)).toBe(false);
   });
 });
 
@@ -172,7 +173,9 @@ describe('the experts', () => {
     await mkdir(adapter);
     const run = async () =>
       imported(await folderOf(tinyModel()), { experts: { safety: { adapter }, helpfulness: {} } });
-    await expect(run()).rejects.toThrow('adapter_config.json: found ENOENT, wanted a LoRA adapter as PEFT saves it');
+    await expect(run()).rejects.toThrow(
+      'adapter_config.json: found no such file, wanted a LoRA adapter as PEFT saves it',
+    );
     await writeFile(join(adapter, 'adapter_model.bin'), '');
     await expect(run()).rejects.toThrow('found only adapter_model.bin, wanted safetensors: save it again');
   });
@@ -302,7 +305,9 @@ describe('the folder', () => {
     await rm(join(source, 'tokenizer.json'));
     await writeFile(join(source, 'tokenizer.model'), '');
     await expect(imported(source)).rejects.toThrow('tokenizer.json: found only tokenizer.model, wanted tokenizer.json');
-    await expect(imported(join(source, 'nowhere'))).rejects.toThrow('found ENOENT, wanted a folder of Hugging Face or');
+    await expect(imported(join(source, 'nowhere'))).rejects.toThrow(
+      'found no such file, wanted a folder of Hugging Face or',
+    );
     const copy = place();
     await cp(source, copy, { recursive: true });
     await writeFile(join(copy, 'model.safetensors'), encodeSafetensors(tinyModel().weights, 'F32').subarray(0, 5000));

@@ -4,7 +4,7 @@
  * What can be refused is refused first: the texts, the experts, and names and shapes of all
  * tensors. Then the weights are copied, one tensor at a time, so that memory is bounded by the
  * largest, and each is checked for numbers that are not finite. The finished folder is checked
- * without them, and only then renamed to its name. An import that ends before that leaves
+ * without them, and only then renamed to its name. An import that ends among the weights leaves
  * `<out>.partial`, and the same import goes on from there.
  */
 import { stat, writeFile } from 'node:fs/promises';
@@ -122,7 +122,7 @@ export async function importModel(options: ImportOptions): Promise<{ digest: str
       await draft.finish();
       return { digest, bytes: size };
     } catch (error) {
-      draft.leave();
+      draft.leave({ keep: signal?.aborted === true });
       throw (await diskFull(error, { file: out, path: draft.path, bytes: 0 })) ?? error;
     }
   } finally {

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
+import { foundInstead } from '#gpu-backend/model/found-instead.ts';
 import type { ModelSource } from './model-source.ts';
 import { openGgufModel } from './open-gguf-model.ts';
 import { openHuggingFaceFolder } from './open-hugging-face-folder.ts';
@@ -14,8 +15,8 @@ export async function openModelSource(
   path: string,
   { chatTemplate }: { chatTemplate?: string | undefined } = {},
 ): Promise<ModelSource> {
-  const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
-    const fault = { found: cause.code ?? String(cause), wanted: 'a folder of Hugging Face or a GGUF file' };
+  const found = await stat(path).catch((cause: unknown) => {
+    const fault = { found: foundInstead(cause), wanted: 'a folder of Hugging Face or a GGUF file' };
     throw new CheckpointError(path, fault, { cause });
   });
   if (found.isDirectory()) return openHuggingFaceFolder(path, { chatTemplate });

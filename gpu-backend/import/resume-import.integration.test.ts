@@ -96,6 +96,17 @@ test('a signal stops an import between two tensors, and the next import writes o
   expect(digest).toBe((await loadBundle(await imported(source))).digest);
 });
 
+test('an import that is refused keeps what an earlier one has written, and leaves nothing of its own', async () => {
+  const source = await ggufOf(parts);
+  const out = await stoppedHalfway({ source });
+  const before = await writtenIn(out);
+  await expect(finished({ source, out, routers: 'nowhere' })).rejects.toThrow('nowhere: found no router');
+  expect(await writtenIn(out)).toBe(before);
+  const other = place();
+  await expect(finished({ source, out: other, routers: 'nowhere' })).rejects.toThrow('nowhere: found no router');
+  expect(existsSync(`${other}.partial`)).toBe(false);
+});
+
 test('a tensor that the disk has lost is written again, and so is one whose line is torn', async () => {
   const source = await folderOf(parts);
   const out = await stoppedHalfway({ source });

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { BUNDLE_FILES, readJson } from '#gpu-backend/model/bundle-files.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
+import { foundInstead } from '#gpu-backend/model/found-instead.ts';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { Manifest } from '#gpu-backend/model/manifest.ts';
 import { openSafetensors } from '#gpu-backend/model/open-safetensors.ts';
@@ -34,8 +35,8 @@ export async function copyRouters(source: string, folder: string): Promise<Route
   for (const kind of kinds) {
     const file = ROUTER_FILES[kind];
     makeFolder(join(folder, dirname(file)));
-    await copyFile(place(file), join(folder, file)).catch((cause: NodeJS.ErrnoException) => {
-      throw new CheckpointError(place(file), { found: cause.code ?? String(cause), wanted: 'a router' }, { cause });
+    await copyFile(place(file), join(folder, file)).catch((cause: unknown) => {
+      throw new CheckpointError(place(file), { found: foundInstead(cause), wanted: 'a router' }, { cause });
     });
   }
   return entry;

@@ -130,10 +130,10 @@ test('a text longer than the context is cut, and a question that fills the conte
   );
 });
 
-test('another prompt is refused, because its tokens are others', async () => {
+test('another prompt is refused, and the error names the file of the prompt', async () => {
   const against = await load(1, { prompt: 'Be cruel.' });
   await expect(measureQuality(model, { against, texts })).rejects.toThrow(
-    'tokenizer.json: found other tokens for the same texts than in the bundle to compare with',
+    'experts/safety/prompt.txt: found another one, wanted the safety expert to have the same system prompt as in',
   );
 });
 

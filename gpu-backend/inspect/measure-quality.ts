@@ -9,7 +9,7 @@
 import { logSoftmax, mixExperts } from '#shared/gate/index.ts';
 import type { Experts, SequenceId } from '../engine/experts.ts';
 import { BundleError } from '../model/bundle-error.ts';
-import { BUNDLE_FILES } from '../model/bundle-files.ts';
+import { BUNDLE_FILES, expertFiles } from '../model/bundle-files.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import type { ExpertRole } from '../model/manifest.ts';
 import { renderRows } from '../model/render-rows.ts';
@@ -59,6 +59,7 @@ export async function measureQuality(
   model: QualityModel,
   { against, texts = QUALITY_TEXTS, onTokens = () => {}, signal }: QualityOptions = {},
 ): Promise<Quality> {
+  if (against !== undefined) checkPrompts(model.head, against.head);
   const passages = passagesOf(model, texts);
   if (against !== undefined) checkSame(passages, passagesOf(against, texts));
   const total = passages.reduce((sum, { answer }) => sum + answer.length, 0);
@@ -130,10 +131,20 @@ function passagesOf({ head }: QualityModel, texts: readonly QualityText[]): Pass
   });
 }
 
+function checkPrompts({ prompts }: QualityModel['head'], others: QualityModel['head']): void {
+  for (const role of ROLES) {
+    const [own, other] = [prompts[role], others.prompts[role]];
+    if (own === other) continue;
+    const found = own === undefined ? 'no system prompt' : other === undefined ? 'a system prompt' : 'another one';
+    const wanted = `the ${role} expert to have the same system prompt as in the bundle to compare with, if it has one`;
+    throw new BundleError(expertFiles(role).prompt, `found ${found}, wanted ${wanted}`);
+  }
+}
+
 function checkSame(passages: readonly Passage[], others: readonly Passage[]): void {
   if (JSON.stringify(passages) === JSON.stringify(others)) return;
   const found = 'found other tokens for the same texts than in the bundle to compare with';
-  throw new BundleError(BUNDLE_FILES.tokenizer, `${found}, wanted the same model with the same prompts`);
+  throw new BundleError(BUNDLE_FILES.tokenizer, `${found}, wanted the same model`);
 }
 
 type OpenPassage = { passage: Passage; sequences: Record<ExpertRole, SequenceId> };

@@ -6,6 +6,7 @@ import type * as z from 'zod';
 import { BundleError } from './bundle-error.ts';
 import { duplicateKey } from './duplicate-key.ts';
 import { fileChunks } from './file-chunks.ts';
+import { foundInstead } from './found-instead.ts';
 import { isTooDeep, TOO_DEEP } from './json-depth.ts';
 import type { Manifest } from './manifest.ts';
 import { readSmallFile } from './read-small-file.ts';
@@ -70,7 +71,7 @@ export async function fileExists(dir: string, file: string): Promise<boolean> {
     () => true,
     (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return false;
-      throw new BundleError(file, `found ${error.code ?? error.message}, wanted a file or nothing`, { cause: error });
+      throw new BundleError(file, `found ${foundInstead(error)}, wanted a file or nothing`, { cause: error });
     },
   );
 }

@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { BufferPool } from './buffer-pool.ts';
 import { CheckpointError } from './checkpoint-error.ts';
+import { foundInstead } from './found-instead.ts';
 
 /** Node refuses to read more than 2 GiB at once. */
 const MAX_READ_BYTES = 2 ** 30;
@@ -26,11 +27,9 @@ export class RandomAccessFile {
 
   static async open(path: string, file: string): Promise<RandomAccessFile> {
     // Without O_NONBLOCK, opening a named pipe waits for somebody to write to it. Windows has none.
-    const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch(
-      (cause: NodeJS.ErrnoException) => {
-        throw unreadable(file, cause.code ?? String(cause), cause);
-      },
-    );
+    const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch((cause: unknown) => {
+      throw unreadable(file, foundInstead(cause), cause);
+    });
     const stat = await handle.stat();
     if (!stat.isFile()) {
       await handle.close();
@@ -77,10 +76,7 @@ export class RandomAccessFile {
   }
 }
 
-/** Node's codes in words. */
-const REASONS: Readonly<Record<string, string>> = { ENOENT: 'no such file', EACCES: 'no permission' };
-
 function unreadable(file: string, found: string, cause?: unknown): CheckpointError {
-  const fault = { what: 'cannot be read', found: REASONS[found] ?? found, wanted: 'a readable file' };
+  const fault = { what: 'cannot be read', found, wanted: 'a readable file' };
   return new CheckpointError(file, fault, { cause });
 }

