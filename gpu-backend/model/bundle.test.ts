@@ -1,50 +1,14 @@
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Expert, NO_ADAPTER } from './adapter.ts';
+import { describe, expect, test } from 'vitest';
+import type { Expert } from './adapter.ts';
 import { tinyBundle } from './fixtures/tiny-bundle.ts';
 import { TINY_FAMILIES, TINY_FAMILY_NAMES } from './fixtures/tiny-families.ts';
 import { loadBundle } from './load-bundle.ts';
-import { readSafetensors } from './read-safetensors.ts';
-import type { Tensor } from './tensor.ts';
+import { bundleBench, editJson, editTensors } from './testing/bundle-bench.ts';
 import { writeBundle } from './write-bundle.ts';
-import { writeSafetensors } from './write-safetensors.ts';
 
-let root: string;
-let sound: string;
-/** The same bundle with routers of both kinds. */
-let routed: string;
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'bundle-'));
-  sound = join(root, 'sound');
-  routed = join(root, 'routed');
-  await writeBundle(sound, tinyBundle(), { dtype: 'f32' });
-  await writeBundle(routed, tinyBundle({ routers: true }), { dtype: 'f32' });
-});
-afterAll(() => rm(root, { recursive: true }));
-
-let copies = 0;
-/** A copy of a sound bundle with one thing broken. */
-async function broken(change: (dir: string) => Promise<unknown>, from = sound): Promise<string> {
-  const dir = join(root, `broken-${copies++}`);
-  await cp(from, dir, { recursive: true });
-  await change(dir);
-  return dir;
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: a test reaches into JSON to break it.
-const editJson = (file: string, edit: (json: any) => unknown) => async (dir: string) => {
-  const json = JSON.parse(await readFile(join(dir, file), 'utf8'));
-  edit(json);
-  await writeFile(join(dir, file), JSON.stringify(json));
-};
-
-const editTensors = (file: string, edit: (tensors: Map<string, Tensor>) => unknown) => async (dir: string) => {
-  const tensors = await readSafetensors(join(dir, file));
-  edit(tensors);
-  await writeSafetensors(join(dir, file), tensors, { dtype: 'f32' });
-};
+const { root, sound, broken } = bundleBench('bundle');
 
 const WEIGHTS = 'model.safetensors';
 const GENERATION = 'generation_config.json';
@@ -95,82 +59,6 @@ test('experts may differ in rank, scale, modules and layers, and survive a secon
     await writeBundle(dir, { ...parts, experts }, { dtype: 'f32' });
     expect((await loadBundle(dir)).experts).toEqual(experts);
   }
-});
-
-describe('an expert without an adapter', () => {
-  const { experts, ...parts } = tinyBundle();
-  const base = (role: Expert['role'], prompt?: string): Expert => ({
-    name: role,
-    role,
-    ...NO_ADAPTER,
-    ...(prompt !== undefined && { prompt }),
-  });
-  const [adapted] = experts as [Expert];
-  const written = async (safety: Expert, helpfulness: Expert) => {
-    const dir = join(root, `prompted-${copies++}`);
-    await writeBundle(dir, { ...parts, experts: [safety, helpfulness] }, { dtype: 'f32' });
-    return dir;
-  };
-
-  test.each<[string, Expert, string[], object]>([
-    ['the base under a prompt', base('safety', 'Be careful.'), ['prompt.txt'], { adapter: false, prompt: true }],
-    [
-      'an adapter under a prompt',
-      { ...adapted, prompt: 'Be careful.' },
-      ['adapter_config.json', 'adapter_model.safetensors', 'prompt.txt'],
-      { prompt: true },
-    ],
-    ['the base alone', base('safety'), [], { adapter: false }],
-  ])('is written and read back: %s', async (_, safety, files, entry) => {
-    const dir = await written(safety, base('helpfulness'));
-    const bundle = await loadBundle(dir);
-    expect(bundle.experts).toEqual([safety, base('helpfulness')]);
-    expect(bundle.prompts).toEqual(safety.prompt === undefined ? {} : { safety: 'Be careful.' });
-    expect(bundle.manifest.experts[0]).toEqual({ name: 'safety', role: 'safety', ...entry });
-    expect((await readdir(join(dir, 'experts/safety'))).sort()).toEqual(files);
-  });
-
-  test('writes its prompt as it will be read, and its digest depends on it', async () => {
-    const dir = await written(base('safety', '\ufeff Be careful.\r\nAlways.\n'), base('helpfulness'));
-    expect(await readFile(join(dir, 'experts/safety/prompt.txt'), 'utf8')).toBe('Be careful.\nAlways.');
-    const { digest } = await loadBundle(dir);
-    await writeFile(join(dir, 'experts/safety/prompt.txt'), 'Be careful.\nAlways!');
-    const changed = await loadBundle(dir);
-    expect(changed.digest).not.toBe(digest);
-    expect(changed.prompts.safety).toBe('Be careful.\nAlways!');
-  });
-
-  test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
-    [
-      'no prompt.txt',
-      (dir) => rm(join(dir, 'experts/safety/prompt.txt')),
-      /^experts\/safety\/prompt\.txt: cannot be read: found no such file/,
-    ],
-    [
-      'an adapter that the manifest does not count on',
-      (dir) => cp(join(sound, 'experts/safety'), join(dir, 'experts/safety'), { recursive: true }),
-      /^plimsoll\.json: experts\.0\.adapter: found false, but there is experts\/safety\/adapter_config\.json/,
-    ],
-    [
-      'a prompt that the manifest does not count on',
-      (dir) => writeFile(join(dir, 'experts/helpfulness/prompt.txt'), 'Be kind.'),
-      /^plimsoll\.json: experts\.1\.prompt: found false, but there is experts\/helpfulness\/prompt\.txt/,
-    ],
-    [
-      'a chat template that takes no system message',
-      (dir) => writeFile(join(dir, 'chat_template.jinja'), '{{ messages[-1].content }}<|end|>'),
-      /^experts\/safety\/prompt\.txt: wanted a chat template that takes a system message: this one leaves it out/,
-    ],
-    [
-      'a layers router',
-      editJson('plimsoll.json', (json) => (json.router = { layers: { variant: 'corrected' } })),
-      /^plimsoll\.json: experts\.0\.prompt: found true, wanted false or no layers router/,
-    ],
-  ])('is refused with %s', async (_, change, problem) => {
-    const dir = await written(base('safety', 'Be careful.'), base('helpfulness'));
-    await change(dir);
-    await expect(loadBundle(dir)).rejects.toThrow(problem);
-  });
 });
 
 test('the digest depends on the content: the same for a copy or with a new model card, but different when a weight changes', async () => {
@@ -425,122 +313,5 @@ describe('families', () => {
     await expect(writeBundle(join(root, 'lacking'), parts)).rejects.toThrow(
       `model.safetensors: tensor ${missing}: found no tensor of this name, wanted shape [${shape.join(', ')}]`,
     );
-  });
-});
-
-describe('learned routers', () => {
-  const LAYERS = 'routers/layers.safetensors';
-  const LOGITS = 'routers/logits.safetensors';
-  const ALPHA = 'layers.1.alpha.weight';
-
-  test('load with every number as it was, even if the weights are in half precision', async () => {
-    const { routers } = tinyBundle({ routers: true });
-    expect((await loadBundle(routed)).routers).toEqual(routers);
-    const half = join(root, 'routed-half');
-    await writeBundle(half, tinyBundle({ routers: true }), { dtype: 'f16' });
-    expect((await loadBundle(half)).routers).toEqual(routers);
-  });
-
-  test.each(['layers', 'logits'] as const)('load from a bundle that holds only the %s router', async (kind) => {
-    const { routers, ...parts } = tinyBundle({ routers: true });
-    const dir = join(root, `only-${kind}`);
-    const only = { layers: null, logits: null, [kind]: routers[kind] };
-    await writeBundle(dir, { ...parts, routers: only });
-    const bundle = await loadBundle(dir);
-    expect(bundle.routers).toEqual(only);
-    expect(Object.keys(bundle.manifest.router ?? {})).toEqual([kind]);
-    expect(await readdir(join(dir, 'routers'))).toEqual([`${kind}.safetensors`]);
-  });
-
-  test('a layers router needs experts that change nothing but down_proj, a logits router does not', async () => {
-    const { routers, ...parts } = tinyBundle({ routers: true, targets: ['self_attn.q_proj', 'mlp.down_proj'] });
-    const dir = join(root, 'routed-elsewhere');
-    await expect(writeBundle(dir, { ...parts, routers })).rejects.toThrow(
-      'experts/safety/adapter_config.json: target_modules: found self_attn.q_proj, wanted mlp.down_proj alone: ' +
-        'plimsoll.json names a layers router, which mixes experts only there',
-    );
-    await writeBundle(dir, { ...parts, routers: { ...routers, layers: null } });
-  });
-
-  test.each([LAYERS, LOGITS])('are part of the digest: %s', async (file) => {
-    const changed = await broken(
-      editTensors(file, (tensors) => ([...tensors.values()][0]!.data[0]! += 1)),
-      routed,
-    );
-    expect((await loadBundle(changed)).digest).not.toBe((await loadBundle(routed)).digest);
-  });
-
-  test('are not read and not part of the digest unless the manifest names them', async () => {
-    const dir = await broken((dir) => cp(join(routed, 'routers'), join(dir, 'routers'), { recursive: true }));
-    const bundle = await loadBundle(dir);
-    expect(bundle.routers).toEqual({ layers: null, logits: null });
-    expect(bundle.digest).toBe((await loadBundle(sound)).digest);
-  });
-
-  test.each<[string, (dir: string) => Promise<unknown>, RegExp]>([
-    [
-      'no layers file',
-      (dir) => rm(join(dir, LAYERS)),
-      /^routers\/layers\.safetensors: cannot be read: found no such file/,
-    ],
-    [
-      'no logits file',
-      (dir) => rm(join(dir, LOGITS)),
-      /^routers\/logits\.safetensors: cannot be read: found no such file/,
-    ],
-    [
-      'a gate of the wrong width',
-      editTensors(LAYERS, (t) => t.set(ALPHA, { shape: [32], data: new Float32Array(32) })),
-      /^routers\/layers\.safetensors: tensor layers\.1\.alpha\.weight: found shape \[32\], wanted \[48\]/,
-    ],
-    [
-      'a missing gate',
-      editTensors(LAYERS, (t) => t.delete('layers.0.beta.bias')),
-      /tensor layers\.0\.beta\.bias: found no tensor of this name, wanted shape \[1\]/,
-    ],
-    [
-      'gates for one layer too many',
-      editTensors(LAYERS, (t) => t.set('layers.2.alpha.bias', { shape: [1], data: Float32Array.of(0) })),
-      /tensor layers\.2\.alpha\.bias: found shape \[1\], wanted no tensor of this name/,
-    ],
-    [
-      'a NaN in a gate',
-      editTensors(LAYERS, (t) => (t.get(ALPHA)!.data[5] = Number.NaN)),
-      /layers\.1\.alpha\.weight: found NaN or an infinity at element 5, wanted finite numbers/,
-    ],
-    [
-      'an infinity in a bias',
-      editTensors(LOGITS, (t) => (t.get('out.bias')!.data[0] = Number.POSITIVE_INFINITY)),
-      /^routers\/logits\.safetensors: tensor out\.bias: found NaN or an infinity at element 0/,
-    ],
-    [
-      'a width that differs from its file’s',
-      editJson('plimsoll.json', (json) => (json.router.logits.width = 7)),
-      /^routers\/logits\.safetensors: tensor hidden\.weight: found shape \[6, 64\], wanted \[7, 64\]/,
-    ],
-    ['no width', editJson('plimsoll.json', (json) => delete json.router.logits.width), /router\.logits\.width/],
-    ['a width of 0', editJson('plimsoll.json', (json) => (json.router.logits.width = 0)), /router\.logits\.width/],
-    [
-      'an unknown variant',
-      editJson('plimsoll.json', (json) => (json.router.layers.variant = 'improved')),
-      /^plimsoll\.json: router\.layers\.variant: .*"faithful"\|"corrected"/,
-    ],
-    [
-      'an unknown kind',
-      editJson('plimsoll.json', (json) => (json.router.edge = {})),
-      /^plimsoll\.json: router: .*"edge"/,
-    ],
-    [
-      'a router entry that names no router',
-      editJson('plimsoll.json', (json) => (json.router = {})),
-      /^plimsoll\.json: router: names no router, wanted 'layers', 'logits' or both/,
-    ],
-    [
-      'no mention of routers',
-      editJson('plimsoll.json', (json) => delete json.router),
-      /^plimsoll\.json: router: Invalid input/,
-    ],
-  ])('refuses %s', async (_what, change, message) => {
-    await expect(loadBundle(await broken(change, routed))).rejects.toThrow(message);
   });
 });
