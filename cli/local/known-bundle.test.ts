@@ -55,7 +55,7 @@ test('a bundle that is gone is made again from the file in the cache, and the lo
   await look();
   await rm(bundle, { recursive: true });
   log.mockClear();
-  expect(await look({ sources: { models: { tiny: MODEL }, from: '/nowhere' } })).toBe(bundle);
+  expect(await look({ sources: { models: { tiny: MODEL } } })).toBe(bundle);
   expect(said()).toEqual([expect.stringMatching(/^importing tiny: its file is in the cache, but no bundle/)]);
 });
 

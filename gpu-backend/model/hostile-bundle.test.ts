@@ -70,7 +70,7 @@ test('a file in place of the folder of experts is named', async () => {
   await rm(join(bundle, 'experts'), { recursive: true });
   await writeFile(join(bundle, 'experts'), '');
   await expect(loadBundle(bundle)).rejects.toThrow(
-    /^experts\/safety\/prompt\.txt: found ENOTDIR, wanted a file or nothing$/,
+    /^experts\/safety\/prompt\.txt: found a file where a folder should be, wanted a file or nothing$/,
   );
 });
 
