@@ -35,6 +35,7 @@ export const TokenizerJson = z.looseObject({
   added_tokens: z
     .array(AddedToken)
     .max(MOST_ADDED, {
+      // zod asks for this error only about an array.
       error: ({ input }) => `found ${(input as unknown[]).length} tokens, wanted at most ${MOST_ADDED}`,
     })
     .refine((tokens) => new Set(tokens.map(({ id }) => id)).size === tokens.length, {

@@ -66,12 +66,14 @@ describe('refuses', () => {
     // The type forbids these, but a faulty backend may sign them.
     [
       'an older receipt, which does not say what the experts are',
+      // Only an older version can sign such a receipt, so the type forbids it.
       () => signReceipt({ ...receipt, experts: undefined } as unknown as Receipt, first),
     ],
     [
       'a prompt without its digest',
       () => {
         const experts = { ...receipt.experts, safety: { kind: 'prompt' } };
+        // The type wants the digest that is missing here.
         return signReceipt({ ...receipt, experts } as unknown as Receipt, first);
       },
     ],
