@@ -54,6 +54,13 @@ export type Step = {
    */
   bounds?: WeightBounds;
   /**
+   * What these ids are; `prompt` if left out. Weights in few bits may be multiplied in different
+   * ways for either (accurately while a prompt is read, fast while an answer grows). It must depend
+   * on nothing else, so that an answer is the same whoever is in the batch, and wherever it is
+   * resumed. So the tokens of an answer are `answer` even when they are fed again.
+   */
+  reads?: 'prompt' | 'answer';
+  /**
    * Another sequence in the same `append`: the gate will compare its row with this one. It only
    * matters for truncated rows: the row then holds the k likeliest ids of both. If the other step
    * fails, this row holds only its own ids. A remote driver can query twice (vLLM's
@@ -118,8 +125,26 @@ export type Abilities = {
   fork: boolean;
   /** Supports `want.positions` above 1. */
   score: boolean;
+  /** Supports `recall` and `keep`. */
+  prefixes: boolean;
   /** null for whole rows, k for truncated rows. */
   topK: number | null;
+};
+
+/**
+ * Who may find a kept prefix again. The first `publicTokens` ids are for everyone, the rest only for
+ * `tenant`: how fast an answer comes must not tell one tenant what another one asked.
+ */
+export type PrefixScope = { tenant: string; publicTokens: number };
+
+/** The tokens of a prefix, and everything else that its keys and values depend on. */
+export type Prefix = {
+  ids: readonly number[];
+  scope: PrefixScope;
+  /** How many of the ids are prompt (see `Step.reads`); the rest are answer. All if left out. */
+  promptTokens?: number;
+  /** The bounds under which a layers sequence read them. */
+  bounds?: WeightBounds;
 };
 
 export interface Experts {
@@ -144,6 +169,29 @@ export interface Experts {
    * or closed, if one of its steps is under way, or if the ability is missing.
    */
   fork(sequence: SequenceId): SequenceId;
+  /**
+   * Forgets all but a sequence's first `length` tokens, as if the others had never been fed. Throws
+   * if the handle is unknown or closed, if one of its steps is under way, or if the sequence is
+   * shorter.
+   */
+  cut(sequence: SequenceId, length: number): void;
+  /**
+   * Fills an empty sequence with the longest beginning of the prefix that is known, without a run.
+   * Returns how many tokens that is: always fewer than the prefix has, because the last one must be
+   * fed to get a row. Throws as `cut` does, or if the ability is missing.
+   */
+  recall(sequence: SequenceId, prefix: Prefix): number;
+  /**
+   * Keeps a sequence's first tokens, which are this prefix's, for later sequences of the same
+   * source. The driver may keep less, and forgets what was not used for longest when it needs the
+   * memory. Throws as `cut` does, or if the ability is missing.
+   */
+  keep(sequence: SequenceId, prefix: Prefix): void;
+  /**
+   * The memory that open sequences of these lengths take together, in bytes, once they have grown
+   * to them. 0 for a driver that keeps nothing here.
+   */
+  cacheBytes(lengths: readonly number[]): number;
   /**
    * Gives a sequence back. Closing one twice, or one that never existed, is not an error: there is
    * nothing to give back.

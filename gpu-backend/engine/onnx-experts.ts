@@ -64,7 +64,14 @@ export class OnnxExperts implements Experts {
     this.#config = config;
     this.#gates = gates;
     this.vocabSize = config.vocab_size;
-    this.abilities = { hidden: true, layers: gates === 'routed', fork: true, score: false, topK: null };
+    this.abilities = {
+      hidden: true,
+      layers: gates === 'routed',
+      fork: true,
+      score: false,
+      prefixes: false,
+      topK: null,
+    };
     this.#roles = experts.map((expert) => expert.role);
     this.#cache = new KvCache({
       layers: config.num_hidden_layers,
@@ -102,6 +109,22 @@ export class OnnxExperts implements Experts {
     return this.#sequences.fork(sequence, ({ slot }) => ({ slot: slot && this.#cache.fork(slot) }));
   }
 
+  cut(sequence: SequenceId, length: number): void {
+    this.#sequences.cut(sequence, length, ({ slot }) => slot && this.#cache.cut(slot, length));
+  }
+
+  recall(): number {
+    throw new SequenceError('these experts keep no prefixes');
+  }
+
+  keep(): void {
+    throw new SequenceError('these experts keep no prefixes');
+  }
+
+  cacheBytes(lengths: readonly number[]): number {
+    return this.#cache.bytesFor(lengths);
+  }
+
   close(sequence: SequenceId): void {
     const slot = this.#sequences.close(sequence)?.slot;
     if (slot) this.#cache.release(slot);
@@ -127,7 +150,7 @@ export class OnnxExperts implements Experts {
   async #append(steps: readonly Step[]): Promise<(Output | Error)[]> {
     const results: (Output | Error | ReadyStep<Own>)[] = this.#sequences.ready(steps).map((ready) => this.#fits(ready));
     const ready = [...results.entries()].filter((entry): entry is [number, ReadyStep<Own>] => 'ids' in entry[1]);
-    const isToken = ({ ids, sequence }: ReadyStep<Own>) => ids.length === 1 && !sequence.empty;
+    const isToken = ({ ids, sequence }: ReadyStep<Own>) => ids.length === 1 && sequence.length > 0;
     for (const planned of [ready.filter(([, one]) => !isToken(one)), ready.filter(([, one]) => isToken(one))]) {
       // The run before may have taken so long that some sequences were closed.
       const group = planned.filter(([, { step, sequence }]) => this.#sequences.holds(step.sequence, sequence));
@@ -211,7 +234,7 @@ export class OnnxExperts implements Experts {
     );
     this.#cache.append(kept, { fresh, steps });
     for (const { one, count } of kept) one.fed += count;
-    for (const one of through) if (this.#holds(one)) one.sequence.empty = false;
+    for (const one of through) if (this.#holds(one)) one.sequence.length += one.ids.length;
     return new Map(
       through.map((one) => [one, this.#output(one, { outputs, row: past.rowOf[left.indexOf(one)]!, rows: past.rows })]),
     );

@@ -8,7 +8,7 @@ import { babble, SCRIPTED_VOCAB } from './testing/scripted-engine.ts';
 const scripted = (options: Partial<ScriptedOptions> = {}, script: Script = babble) =>
   new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB, hidden: (_, ids) => [ids.length], ...options });
 
-const abilities = { hidden: true, layers: true, fork: true, score: true, topK: null };
+const abilities = { hidden: true, layers: true, fork: true, score: true, prefixes: false, topK: null };
 
 testExperts('scripted', { create: async () => scripted(), abilities, tolerance: 0 });
 

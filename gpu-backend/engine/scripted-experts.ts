@@ -5,7 +5,7 @@
  * truncated, like those of a remote engine.
  */
 import type { Abilities, Experts, Output, Row, SequenceId, Source, Step, WeightBounds } from './experts.ts';
-import { type ReadyStep, Sequences } from './sequences.ts';
+import { type ReadyStep, SequenceError, Sequences } from './sequences.ts';
 import { truncateRow } from './truncate-row.ts';
 import { asError, Turns } from './turns.ts';
 
@@ -30,6 +30,8 @@ export type ScriptedOptions = {
   topK?: number | null;
   /** Whether there is a layers router. With truncated rows there is none. */
   layers?: boolean;
+  /** What one token of a sequence is said to take in memory. */
+  bytesPerToken?: number;
 };
 
 type Own = { ids: readonly number[] };
@@ -40,7 +42,7 @@ export class ScriptedExperts implements Experts {
   readonly vocabSize: number;
   readonly abilities: Abilities;
   readonly #script: Script;
-  readonly #options: Required<Pick<ScriptedOptions, 'stepMs' | 'alpha' | 'hidden'>>;
+  readonly #options: Required<Pick<ScriptedOptions, 'stepMs' | 'alpha' | 'hidden' | 'bytesPerToken'>>;
   readonly #sequences: Sequences<Own>;
   readonly #turns = new Turns();
 
@@ -53,12 +55,13 @@ export class ScriptedExperts implements Experts {
       hidden = () => [],
       topK = null,
       layers = topK === null,
+      bytesPerToken = 0,
     }: ScriptedOptions,
   ) {
     this.#script = script;
     this.vocabSize = vocabSize;
-    this.abilities = { hidden: true, layers: layers && topK === null, fork: true, score: true, topK };
-    this.#options = { stepMs, alpha, hidden };
+    this.abilities = { hidden: true, layers: layers && topK === null, fork: true, score: true, prefixes: false, topK };
+    this.#options = { stepMs, alpha, hidden, bytesPerToken };
     this.#sequences = new Sequences({ vocabSize, abilities: this.abilities });
   }
 
@@ -72,6 +75,24 @@ export class ScriptedExperts implements Experts {
 
   fork(sequence: SequenceId): SequenceId {
     return this.#sequences.fork(sequence, ({ ids }) => ({ ids }));
+  }
+
+  cut(sequence: SequenceId, length: number): void {
+    this.#sequences.cut(sequence, length, (own) => {
+      own.ids = own.ids.slice(0, length);
+    });
+  }
+
+  recall(): number {
+    throw new SequenceError('these experts keep no prefixes');
+  }
+
+  keep(): void {
+    throw new SequenceError('these experts keep no prefixes');
+  }
+
+  cacheBytes(lengths: readonly number[]): number {
+    return lengths.reduce((sum, length) => sum + length, 0) * this.#options.bytesPerToken;
   }
 
   close(sequence: SequenceId): void {
@@ -100,7 +121,7 @@ export class ScriptedExperts implements Experts {
       if (rows instanceof Error) return rows;
       const { sequence, ids } = ready[i] as ReadyStep<Own>;
       sequence.own = { ids: [...sequence.own.ids, ...ids] };
-      sequence.empty = false;
+      sequence.length += ids.length;
       const { hidden, alpha } = one;
       return { row: rows.at(-1)!, earlier: rows.slice(0, -1), hidden, alpha };
     });

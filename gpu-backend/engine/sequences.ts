@@ -11,8 +11,8 @@ export class SequenceError extends Error {
 
 export type Sequence<T> = {
   source: Source;
-  /** Nothing has been fed yet. */
-  empty: boolean;
+  /** The number of tokens that were fed and kept. */
+  length: number;
   /** Steps requested and not yet settled. */
   underWay: number;
   own: T;
@@ -43,7 +43,7 @@ export class Sequences<T> {
     if (source === 'layers' && !this.#abilities.layers) {
       throw new SequenceError('a layers sequence needs experts with a layers router');
     }
-    return this.#add({ source, empty: true, underWay: 0, own });
+    return this.#add({ source, length: 0, underWay: 0, own });
   }
 
   /**
@@ -51,10 +51,26 @@ export class Sequences<T> {
    * the ability is missing or a step is under way.
    */
   fork(id: SequenceId, copy: (own: T) => T): SequenceId {
-    const { source, empty, underWay, own } = this.get(id);
     if (!this.#abilities.fork) throw new SequenceError('these experts cannot fork a sequence');
-    if (underWay > 0) throw new SequenceError(`a step of sequence ${id} is under way`);
-    return this.#add({ source, empty, underWay: 0, own: copy(own) });
+    const { source, length, own } = this.atRest(id);
+    return this.#add({ source, length, underWay: 0, own: copy(own) });
+  }
+
+  /** `shorten` cuts the sequence's own data. Throws as `atRest` does, or if there is less to keep. */
+  cut(id: SequenceId, length: number, shorten: (own: T) => void): void {
+    const sequence = this.atRest(id);
+    if (!(Number.isSafeInteger(length) && length >= 0 && length <= sequence.length)) {
+      throw new SequenceError(`sequence ${id} has ${sequence.length} tokens and cannot be cut to ${length}`);
+    }
+    shorten(sequence.own);
+    sequence.length = length;
+  }
+
+  /** Throws if the handle is unknown or closed, or if one of its steps is under way. */
+  atRest(id: SequenceId): Sequence<T> {
+    const sequence = this.get(id);
+    if (sequence.underWay > 0) throw new SequenceError(`a step of sequence ${id} is under way`);
+    return sequence;
   }
 
   /** Notes that these steps were requested. Call the returned function when they have settled. */

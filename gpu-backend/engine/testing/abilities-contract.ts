@@ -52,6 +52,31 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
       for (const sequence of [first, second]) experts.close(sequence);
     });
 
+    test('a sequence that was cut goes on as if it had never been longer', async () => {
+      const sequence = experts.open('safety');
+      const ids = someIds(20);
+      await feed(experts, sequence, ids);
+      const under = feed(experts, sequence, [71]);
+      expect(() => experts.cut(sequence, 12)).toThrow(/under way/);
+      await under;
+      expect(() => experts.cut(sequence, 22)).toThrow(/has 21 tokens/);
+      experts.cut(sequence, 21);
+      experts.cut(sequence, 12);
+      expectSame((await feed(experts, sequence, [50])).row, (await alone('safety', [...ids.slice(0, 12), 50])).row);
+      experts.cut(sequence, 0);
+      expectSame((await feed(experts, sequence, [60, 61])).row, (await alone('safety', [60, 61])).row);
+      experts.close(sequence);
+      expect(() => experts.cut(sequence, 0)).toThrow(/no open sequence/);
+    });
+
+    test.skipIf(abilities.prefixes)('keeps no prefixes, and says so', () => {
+      const sequence = experts.open('safety');
+      const prefix = { ids: someIds(4), scope: { tenant: 'acme', publicTokens: 0 } };
+      expect(() => experts.recall(sequence, prefix)).toThrow(/no prefixes/);
+      expect(() => experts.keep(sequence, prefix)).toThrow(/no prefixes/);
+      experts.close(sequence);
+    });
+
     test.skipIf(abilities.fork)('cannot fork, and says so', () => {
       const sequence = experts.open('safety');
       expect(() => experts.fork(sequence)).toThrow(/cannot fork/);
