@@ -56,7 +56,9 @@ export class Sequences<T> {
     return this.#add({ source, length, underWay: 0, own: copy(own) });
   }
 
-  /** `shorten` cuts the sequence's own data. Throws as `atRest` does, or if there is less to keep. */
+  /**
+   * `shorten` cuts the sequence's own data. Throws as `atRest` does, or if there is less to keep.
+   */
   cut(id: SequenceId, length: number, shorten: (own: T) => void): void {
     const sequence = this.atRest(id);
     if (!(Number.isSafeInteger(length) && length >= 0 && length <= sequence.length)) {
