@@ -34,8 +34,8 @@ test('feeds rows side by side, padded on the right, each at its own length', () 
   const { cache, first, last } = cacheWithHole();
   // Not in the order of their slots.
   const batch = [
-    { ids: [7, 8, 9], slot: last, source: 'layers' as const, bounds: { floor: 0.25, ceiling: 0.5 } },
-    { ids: [5], slot: first, source: 'safety' as const, bounds: undefined },
+    { ids: [7, 8, 9], slot: last, source: 'layers' as const, bounds: { floor: 0.25, ceiling: 0.5 }, wanted: 2 },
+    { ids: [5], slot: first, source: 'safety' as const, bounds: undefined, wanted: 1 },
   ];
   const past = cache.past(batch.map(({ slot }) => slot));
   const { feeds, steps } = batchFeeds(batch, { ...options, past });
@@ -47,7 +47,8 @@ test('feeds rows side by side, padded on the right, each at its own length', () 
   // The first row continues at position 2. Its padding stays within the table, whose last position
   // is 3.
   expect(numbers('positions')).toEqual([2, 3, 3, 0, 0, 0, 0, 1, 2]);
-  expect(numbers('last')).toEqual([0, 0, 2]);
+  // The last two tokens of the third row, then the only token of the first.
+  expect(numbers('wanted')).toEqual([7, 8, 0]);
 
   expect(feeds.gates_low!.dims).toEqual([3, 1, 2]);
   expect(numbers('gates_low')).toEqual([1, 0, 0, 0, 0.25, 0.5]);
@@ -77,7 +78,7 @@ test.each([
   ['none', []],
 ] as const)('feeds a graph with gates of the kind %s just its own bounds', (gates, wanted) => {
   const { cache, last } = cacheWithHole();
-  const batch = [{ ids: [1], slot: last, source: 'safety' as const, bounds: undefined }];
+  const batch = [{ ids: [1], slot: last, source: 'safety' as const, bounds: undefined, wanted: 0 }];
   const { feeds } = batchFeeds(batch, { ...options, gates, past: cache.past([last]) });
   expect(Object.keys(feeds).filter((name) => name.startsWith('gates'))).toEqual(wanted);
 });
@@ -85,8 +86,8 @@ test.each([
 test('feeds a window as a mask for each new token', () => {
   const { cache, first, last } = cacheWithHole();
   const batch = [
-    { ids: [7, 8, 9], slot: last, source: 'safety' as const, bounds: undefined },
-    { ids: [5], slot: first, source: 'safety' as const, bounds: undefined },
+    { ids: [7, 8, 9], slot: last, source: 'safety' as const, bounds: undefined, wanted: 1 },
+    { ids: [5], slot: first, source: 'safety' as const, bounds: undefined, wanted: 1 },
   ];
   const past = cache.past(batch.map(({ slot }) => slot));
   const { feeds } = batchFeeds(batch, { ...options, window: 2, past });

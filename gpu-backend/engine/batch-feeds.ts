@@ -8,7 +8,12 @@ import { newMask, windowedPastMask } from './attention-masks.ts';
 import { type GatedRow, gateBounds } from './gate-bounds.ts';
 import type { Past, Slot } from './kv-cache.ts';
 
-export type BatchedStep = GatedRow & { ids: readonly number[]; slot: Slot };
+export type BatchedStep = GatedRow & {
+  ids: readonly number[];
+  slot: Slot;
+  /** How many of `ids`, from the end, need logits. */
+  wanted: number;
+};
 
 export type BatchOptions = {
   past: Past;
@@ -24,7 +29,10 @@ export type BatchOptions = {
   window: number | null;
 };
 
-/** @returns the graph's inputs for the rows of `past`, and T, the number of tokens per row */
+/**
+ * @returns the graph's inputs for the rows of `past`, and T, the number of tokens per row. The
+ *   wanted tokens come in the order of the batch.
+ */
 export function batchFeeds(
   batch: readonly BatchedStep[],
   { past, width, roles, gates, lastPosition, window }: BatchOptions,
@@ -33,7 +41,7 @@ export function batchFeeds(
   const T = Math.max(...batch.map(({ ids }) => ids.length));
   const ids = new BigInt64Array(B * T);
   const positions = new BigInt64Array(B * T);
-  const last = new BigInt64Array(B);
+  const wanted: bigint[] = [];
   const gated = new Array<GatedRow | null>(B).fill(null);
   const lengths = new Array<number>(B).fill(0);
   for (const [i, step] of batch.entries()) {
@@ -43,7 +51,7 @@ export function batchFeeds(
       // Padding needs a valid position in the rotary table. Nobody reads its results.
       positions[row * T + t] = BigInt(Math.min(step.slot.length + t, lastPosition));
     }
-    last[row] = BigInt(step.ids.length - 1);
+    for (let t = step.ids.length - step.wanted; t < step.ids.length; t++) wanted.push(BigInt(row * T + t));
     gated[row] = step;
     lengths[row] = step.slot.length;
   }
@@ -52,7 +60,7 @@ export function batchFeeds(
   const feeds: Record<string, Feed> = {
     ids: { dims: [B, T], data: ids },
     positions: { dims: [B, T], data: positions },
-    last: { dims: [B], data: last },
+    wanted: { dims: [wanted.length], data: BigInt64Array.from(wanted) },
     past_mask:
       window === null
         ? float32([B, 1, 1, P], past.mask)

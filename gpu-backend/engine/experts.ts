@@ -80,7 +80,7 @@ export type Step = {
   };
 };
 
-type WholeRow = {
+export type WholeRow = {
   /** [V]. Any constant may be added. */
   logits: Float32Array;
 };

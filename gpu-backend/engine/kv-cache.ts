@@ -66,7 +66,7 @@ export class KvCache {
     this.#slab = this.#emptySlab();
   }
 
-  /** The bytes of a slab that holds sequences of these lengths: every slot is as long as the longest. */
+  /** The bytes of a slab for sequences of these lengths: every slot is as long as the longest. */
   bytesFor(lengths: readonly number[]): number {
     const positions = roundUp(Math.max(1, ...lengths)) * roomFor(lengths.length);
     return positions * this.shape.layers * this.shape.width * 2 * Float32Array.BYTES_PER_ELEMENT;

@@ -28,7 +28,7 @@ afterAll(() => rm(root, { recursive: true }));
 /** f32 sums in another order: logits of about 5 agree to about six digits. */
 const TOLERANCE = 1e-4;
 
-const abilities = { hidden: true, layers: true, fork: true, score: false, prefixes: false, topK: null };
+const abilities = { hidden: true, layers: true, fork: true, score: true, prefixes: false, topK: null };
 
 testExperts('onnxruntime', {
   create: () => OnnxExperts.create(routed, { threads: 1 }),

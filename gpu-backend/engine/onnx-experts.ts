@@ -5,15 +5,15 @@
  * tokens at a time; after that, each row has its own length. This driver keeps keys and values
  * itself: see kv-cache.ts.
  *
- * It scores only one position per step, because the graph computes the head at one position of each
- * row.
+ * The head is computed only where a step wants a row: at its last tokens, and nowhere in the other
+ * runs of a long prompt or in rows that belong to no sequence.
  */
 import { GraphSession, type SessionOptions } from '../graph/session.ts';
 import { type DecoderConfig, headDim, slidingWindow } from '../model/config.ts';
 import type { ExpertRole } from '../model/manifest.ts';
 import { buildServingGraph } from '../model/serving-graph.ts';
-import { type BatchOptions, batchFeeds } from './batch-feeds.ts';
-import type { Abilities, Experts, Output, SequenceId, Source, Step } from './experts.ts';
+import { type BatchedStep, type BatchOptions, batchFeeds } from './batch-feeds.ts';
+import type { Abilities, Experts, Output, SequenceId, Source, Step, WholeRow } from './experts.ts';
 import { KvCache, type Slot } from './kv-cache.ts';
 import { type ReadyStep, SequenceError, Sequences } from './sequences.ts';
 import { type ServableBundle, servingWeights } from './serving-weights.ts';
@@ -21,8 +21,14 @@ import { asError, Turns } from './turns.ts';
 
 /** What this driver keeps for a sequence: a slot, from its first run on. */
 type Own = { slot: Slot | null };
-/** A step on its way through one or more runs, with the number of its ids that are in the cache. */
-type Feeding = ReadyStep<Own> & { slot: Slot; fed: number };
+/** A step on its way through one or more runs. */
+type Feeding = ReadyStep<Own> & {
+  slot: Slot;
+  /** How many of its ids are in the cache. */
+  fed: number;
+  /** The rows it wants, as far as it is fed. */
+  rows: WholeRow[];
+};
 
 /**
  * How many tokens a run computes, over all rows. Attention scores take the most memory: heads x
@@ -68,7 +74,7 @@ export class OnnxExperts implements Experts {
       hidden: true,
       layers: gates === 'routed',
       fork: true,
-      score: false,
+      score: true,
       prefixes: false,
       topK: null,
     };
@@ -210,12 +216,11 @@ export class OnnxExperts implements Experts {
   async #run(left: readonly Feeding[]): Promise<Map<Feeding, Output>> {
     const past = this.#cache.past(left.map(({ slot }) => slot));
     const most = Math.max(1, Math.floor(this.#runTokens / past.rows));
-    const batch = left.map(({ ids, fed, slot, sequence: { source }, step: { bounds } }) => ({
-      ids: ids.slice(fed, fed + most),
-      slot,
-      source,
-      bounds,
-    }));
+    const batch = left.map(({ ids, fed, slot, sequence: { source }, step: { bounds, want } }) => {
+      const part = ids.slice(fed, fed + most);
+      const unwanted = ids.length - (want?.positions ?? 1);
+      return { ids: part, slot, source, bounds, wanted: Math.max(0, fed + part.length - Math.max(fed, unwanted)) };
+    });
     const { feeds, steps } = batchFeeds(batch, {
       past,
       width: this.#cache.shape.width,
@@ -225,7 +230,7 @@ export class OnnxExperts implements Experts {
       window: slidingWindow(this.#config),
     });
     const through = left.filter(({ ids, fed }) => fed + most >= ids.length);
-    const outputs = await this.#session.run(feeds, this.#fetches(through));
+    const outputs = await this.#session.run(feeds, this.#fetches(batch, through));
     const perLayer = (name: string) => past.keys.map((_, layer) => outputs[`${name}.${layer}`]!);
     const fresh = { keys: perLayer('new_k'), values: perLayer('new_v') };
     // A sequence closed in the meantime has given its slot back, and another may have it now.
@@ -235,9 +240,17 @@ export class OnnxExperts implements Experts {
     this.#cache.append(kept, { fresh, steps });
     for (const { one, count } of kept) one.fed += count;
     for (const one of through) if (this.#holds(one)) one.sequence.length += one.ids.length;
-    return new Map(
-      through.map((one) => [one, this.#output(one, { outputs, row: past.rowOf[left.indexOf(one)]!, rows: past.rows })]),
-    );
+    const outcomes = new Map<Feeding, Output>();
+    let end = 0;
+    for (const [i, one] of left.entries()) {
+      const { wanted } = batch[i]!;
+      for (let place = end; place < end + wanted; place++) {
+        one.rows.push({ logits: rowOf(outputs.logits!, { place, width: this.vocabSize }) });
+      }
+      end += wanted;
+      if (through.includes(one)) outcomes.set(one, this.#output(one, { outputs, place: end - 1 }));
+    }
+    return outcomes;
   }
 
   /** Gives each sequence a slot, with room for all its new tokens. */
@@ -246,41 +259,38 @@ export class OnnxExperts implements Experts {
     const feeding = ready.map((one) => {
       const { own } = one.sequence;
       own.slot ??= fresh.shift()!;
-      return { ...one, slot: own.slot, fed: 0 };
+      return { ...one, slot: own.slot, fed: 0, rows: [] };
     });
     const prompts = feeding.filter(({ ids }) => ids.length > 1);
     this.#cache.reserve(Math.max(0, ...prompts.map(({ ids, slot }) => slot.length + ids.length)));
     return feeding;
   }
 
-  /**
-   * Every fetched output is copied, and what nobody fetches is not computed. So this fetches only
-   * what the rows that are through use.
-   */
-  #fetches(through: readonly Feeding[]): string[] {
+  /** Every fetched output is copied, so this fetches only what some step uses. */
+  #fetches(batch: readonly BatchedStep[], through: readonly Feeding[]): string[] {
     const layers = Array.from({ length: this.#cache.shape.layers }, (_, layer) => [`new_k.${layer}`, `new_v.${layer}`]);
     return [
-      ...(through.length > 0 ? ['logits'] : []),
+      ...(batch.some(({ wanted }) => wanted > 0) ? ['logits'] : []),
       ...(through.some(({ step }) => step.want?.hidden) ? ['hidden'] : []),
       ...(through.some(({ sequence }) => sequence.source === 'layers') ? ['gates'] : []),
       ...layers.flat(),
     ];
   }
 
+  /** @param place of the step's last token among the wanted ones */
   #output(
-    { step, sequence }: Feeding,
-    { outputs, row, rows }: { outputs: Record<string, Float32Array>; row: number; rows: number },
+    { step, sequence, rows }: Feeding,
+    { outputs, place }: { outputs: Record<string, Float32Array>; place: number },
   ): Output {
-    const part = (name: string) => {
-      const all = outputs[name]!;
-      const size = all.length / rows;
-      return all.subarray(row * size, (row + 1) * size);
-    };
+    const { hidden_size, num_hidden_layers } = this.#config;
+    const part = (name: string, width: number) => rowOf(outputs[name]!, { place, width });
+    const gates = () => part('gates', num_hidden_layers * this.#roles.length);
     return {
-      row: { logits: part('logits') },
-      earlier: [],
-      hidden: step.want?.hidden ? part('hidden') : null,
-      alpha: sequence.source === 'layers' ? this.#meanAlpha(part('gates')) : null,
+      // A step wants at least the row after its last id.
+      row: rows.at(-1)!,
+      earlier: rows.slice(0, -1),
+      hidden: step.want?.hidden ? part('hidden', hidden_size) : null,
+      alpha: sequence.source === 'layers' ? this.#meanAlpha(gates()) : null,
     };
   }
 
@@ -293,5 +303,9 @@ export class OnnxExperts implements Experts {
     return sum / L;
   }
 }
+
+/** One row of a matrix `[..., width]`. */
+const rowOf = (matrix: Float32Array, { place, width }: { place: number; width: number }) =>
+  matrix.subarray(place * width, (place + 1) * width);
 
 const wasClosed = ({ sequence }: Step) => new SequenceError(`sequence ${sequence} was closed`);

@@ -3,8 +3,8 @@
  * such as the one in f32. Each text is read as an answer: after its question, in the chat template,
  * each expert under its own prompt if it has one. So these are the distributions that clients get.
  *
- * The engine gives one row a step, so this feeds one token at a time. All texts and both experts
- * run together, which costs little more than one of them.
+ * It feeds one token at a time, as answers grow. All texts and both experts run together, which
+ * costs little more than one of them.
  */
 import { logSoftmax, mixExperts } from '#shared/gate/index.ts';
 import type { Experts, SequenceId } from '../engine/experts.ts';

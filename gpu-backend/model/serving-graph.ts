@@ -1,12 +1,12 @@
 /**
  * The graph that the engine runs: the decoder over keys and values that the caller keeps, with the
- * head at one position of each row. decoder.ts explains the letters.
+ * head only at the tokens whose logits are wanted. decoder.ts explains the letters.
  */
 import { Graph, type Value } from '../graph/graph.ts';
 import {
   add,
   concat,
-  gatherPositions,
+  gather,
   matmul,
   max,
   min,
@@ -60,14 +60,14 @@ type Store = (name: string, tensor: KernelTensor | undefined) => Value;
  *
  * Inputs: `ids`, `positions` int64 `[B, T]`; `past_mask [B, 1, 1, P]` (with a sliding window
  * `[B, 1, T, P]`), `new_mask [B, 1, T, T]` (additive, 0 or -1e9); `gates_low` and, with a layers
- * router, `gates_high` `[B, 1, E]` (neither if every expert is the base alone); `last` int64 `[B]`,
- * the place in T whose logits are wanted; per layer `past_k.{l}`, `past_v.{l}` `[P, B, KV*hd]`,
- * position first, so that any prefix of the caller's slab is one contiguous view. P is at least 1
- * (mask it if there is no past).
+ * router, `gates_high` `[B, 1, E]` (neither if every expert is the base alone); `wanted` int64
+ * `[N]`, the places in the flattened `[B*T]` whose logits are wanted, perhaps none; per layer
+ * `past_k.{l}`, `past_v.{l}` `[P, B, KV*hd]`, position first, so that any prefix of the caller's
+ * slab is one contiguous view. P is at least 1 (mask it if there is no past).
  *
- * Outputs: `logits [B, V]`, `hidden [B, d]`, per layer `new_k.{l}`, `new_v.{l}` `[B, T, KV*hd]`;
- * with a layers router `gates [B, L, E]`, those of each row's last token. Fetch only what you use:
- * every fetched output is copied.
+ * Outputs: of the wanted tokens `logits [N, V]`, `hidden [N, d]` and, with a layers router, `gates
+ * [N, L, E]`; per layer `new_k.{l}`, `new_v.{l}` `[B, T, KV*hd]`. Fetch only what you use: every
+ * fetched output is copied.
  */
 export function buildServingGraph(config: DecoderConfig, { base, lora }: ServingWeights): Uint8Array {
   const graph = new Graph('plimsoll-serving');
@@ -77,7 +77,7 @@ export function buildServingGraph(config: DecoderConfig, { base, lora }: Serving
     pastMask: graph.input('past_mask', 'float', ['B', 1, slidingWindow(config) === null ? 1 : 'T', 'P']),
     newMask: graph.input('new_mask', 'float', ['B', 1, 'T', 'T']),
   };
-  const last = graph.input('last', 'int64', ['B']);
+  const wanted = graph.input('wanted', 'int64', ['N']);
   const width = config.num_key_value_heads * headDim(config);
   const past = Array.from({ length: config.num_hidden_layers }, (_, layer) => ({
     keys: graph.input(`past_k.${layer}`, 'float', ['P', 'B', width]),
@@ -98,13 +98,16 @@ export function buildServingGraph(config: DecoderConfig, { base, lora }: Serving
     return cached(input);
   };
   const states = decoder({ config, weights, ids, positions, attention, lora: experts?.lora ?? null });
-  const hidden = gatherPositions(states, last); // [B, d]
+  const atWanted = (x: Value, width: number) => gather(reshape(x, [-1, width], { inferred: 'B*T' }), wanted); // [N, width]
+  const hidden = atWanted(states, config.hidden_size);
   graph.output('logits', weights.head(hidden));
   graph.output('hidden', hidden);
   const [first, ...rest] = experts?.routed ?? [];
   if (first !== undefined) {
-    const all = gatherPositions(concat([first, ...rest], 2), last); // [B, L*E]
-    graph.output('gates', reshape(all, [0, config.num_hidden_layers, -1]));
+    const all = concat([first, ...rest], 2); // [B, T, L*E]
+    const experts = Number(first.shape[2]);
+    const layers = config.num_hidden_layers;
+    graph.output('gates', reshape(atWanted(all, layers * experts), [0, layers, experts]));
   }
   return graph.toModel();
 }

@@ -101,7 +101,7 @@ describe.skipIf(missing !== null)('WebGPU', () => {
 
     testExperts('onnxruntime on WebGPU', {
       create: () => onWebGpu(routed),
-      abilities: { hidden: true, layers: true, fork: true, score: false, prefixes: false, topK: null },
+      abilities: { hidden: true, layers: true, fork: true, score: true, prefixes: false, topK: null },
       tolerance: TOLERANCE,
     });
 

@@ -150,12 +150,9 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
       }
     });
 
-    test.skipIf(abilities.score)(
-      'gives one row per step (its graph reads one position of each row), and says so',
-      async () => {
-        await expect(alone('safety', { ids: [1, 2], want: { positions: 2 } })).rejects.toThrow(/one row a step/);
-      },
-    );
+    test.skipIf(abilities.score)('gives one row per step, and says so', async () => {
+      await expect(alone('safety', { ids: [1, 2], want: { positions: 2 } })).rejects.toThrow(/one row a step/);
+    });
 
     test.runIf(abilities.topK !== null)(
       'truncated rows that are compared hold the ids of both, each with its own log-probabilities',
