@@ -10,7 +10,7 @@ export type GateErrorCode =
   | 'safety_row_unusable'
   /** The safety expert was not asked for a token, and the line needs it. */
   | 'safety_row_missing'
-  /** The same as `safety_row_unusable` for the helpfulness expert, where only that one was asked. */
+  /** As `safety_row_unusable`, for the helpfulness expert where only that one was asked. */
   | 'helpful_row_unusable'
   /** A temperature, top-p, key, seed, mask or bias that makes no sense. */
   | 'sampling_invalid'
