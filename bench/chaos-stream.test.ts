@@ -43,6 +43,7 @@ const receiptFor = async (text: string, { privateKey } = key) =>
       top_k: null,
       weights: { min: 0, mean: 0, max: 0 },
       spent: 0,
+      ran: { safety: 1, helpfulness: 1 },
       usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
       finish_reason: 'stop',
       seed: 1,

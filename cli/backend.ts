@@ -8,26 +8,30 @@ export function backendCommand(): Command {
     .option('--port <n>', 'where to listen, in place of PLIMSOLL_BACKEND_PORT; 0 takes any free port')
     .option('--provider <name>', 'what runs the model: cpu, webgpu, cuda or auto, in place of PLIMSOLL_PROVIDER')
     .option('--context <tokens>', 'tokens of prompt and answer together, in place of PLIMSOLL_CONTEXT')
+    .option('--kv-bytes <n>', 'memory for keys and values, in place of PLIMSOLL_KV_BYTES')
     .addHelpText(
       'after',
       `
 PLIMSOLL_DIRECTIVE_SECRET, PLIMSOLL_DRAW_SECRET and PLIMSOLL_RECEIPT_PRIVATE_JWK are required; docs/operations.md lists all settings.`,
     )
-    .action(async (options: { bundle?: string; port?: string; provider?: string; context?: string }) => {
-      const { bundle, port, provider, context } = options;
-      const { runBackend } = await import('#gpu-backend/server/run-backend.ts');
-      const env = {
-        ...process.env,
-        ...(bundle !== undefined && { PLIMSOLL_BUNDLE: bundle }),
-        ...(port !== undefined && { PLIMSOLL_BACKEND_PORT: port }),
-        ...(provider !== undefined && { PLIMSOLL_PROVIDER: provider }),
-        ...(context !== undefined && { PLIMSOLL_CONTEXT: context }),
-      };
-      try {
-        await runBackend({ env });
-      } catch (error) {
-        console.error(`plimsoll backend: ${error instanceof Error ? error.message : String(error)}`);
-        process.exitCode = 1;
-      }
-    });
+    .action(
+      async (options: { bundle?: string; port?: string; provider?: string; context?: string; kvBytes?: string }) => {
+        const { bundle, port, provider, context, kvBytes } = options;
+        const { runBackend } = await import('#gpu-backend/server/run-backend.ts');
+        const env = {
+          ...process.env,
+          ...(bundle !== undefined && { PLIMSOLL_BUNDLE: bundle }),
+          ...(port !== undefined && { PLIMSOLL_BACKEND_PORT: port }),
+          ...(provider !== undefined && { PLIMSOLL_PROVIDER: provider }),
+          ...(context !== undefined && { PLIMSOLL_CONTEXT: context }),
+          ...(kvBytes !== undefined && { PLIMSOLL_KV_BYTES: kvBytes }),
+        };
+        try {
+          await runBackend({ env });
+        } catch (error) {
+          console.error(`plimsoll backend: ${error instanceof Error ? error.message : String(error)}`);
+          process.exitCode = 1;
+        }
+      },
+    );
 }

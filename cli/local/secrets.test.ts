@@ -31,6 +31,7 @@ const RECEIPT: Parameters<typeof signReceipt>[0] = {
   top_k: null,
   weights: { min: 0.9, mean: 0.9, max: 0.9 },
   spent: 0,
+  ran: { safety: 1, helpfulness: 1 },
   usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
   finish_reason: 'stop',
   seed: 1,

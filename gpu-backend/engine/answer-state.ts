@@ -1,4 +1,5 @@
 import type { RunningWeights } from '#shared/gate/index.ts';
+import type { Ran } from '#shared/protocol/ran.ts';
 import type { StopState } from '#shared/text/stop-matcher.ts';
 import type { TextState } from '#shared/text/text-stream.ts';
 
@@ -13,6 +14,8 @@ export type AnswerState = {
   /** The budget spent so far, in nats. */
   spent: number;
   weights: RunningWeights;
+  /** For how many of the tokens each source gave a prediction. */
+  ran: Ran;
   text: TextState;
   stops: StopState;
 };

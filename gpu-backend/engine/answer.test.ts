@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Line } from '#shared/line/line.ts';
 import type { TokenFrame } from '#shared/protocol/generate.ts';
-import { Answer, type AnswerOptions, sourcesOf } from './answer.ts';
+import { Answer, type AnswerOptions, type Outputs } from './answer.ts';
 import type { EngineEvent } from './engine.ts';
 import type { Output } from './experts.ts';
 import { type Script, ScriptedExperts } from './scripted-experts.ts';
@@ -47,6 +47,11 @@ const textOf = (events: EngineEvent[]) => events.map((event) => ('text' in event
 
 /** An expert's output, made without a driver. */
 const says = (logits: Float32Array): Output => ({ row: { logits }, earlier: [], hidden: null, alpha: null });
+
+const both = (safety: Float32Array, helpfulness: Float32Array): Outputs => ({
+  safety: says(safety),
+  helpfulness: says(helpfulness),
+});
 
 test('an answer leaves out the one space that the tokenizer puts in front of a text', async () => {
   for (const dropsFirstSpace of [true, false]) {
@@ -251,14 +256,14 @@ describe('when an expert fails midway', () => {
 
   test('and it is the safety expert, no token is drawn and the answer stays as it was', () => {
     const answer = new Answer(ask(), options);
-    answer.draw(says(only(97)), says(only(98)));
+    answer.draw(both(only(97), only(98)));
     const before = answer.state();
-    expect(() => answer.draw(says(Float32Array.of(Number.NaN)), says(only(98)))).toThrow(
+    expect(() => answer.draw(both(Float32Array.of(Number.NaN), only(98)))).toThrow(
       expect.objectContaining({ name: 'GateError', code: 'safety_row_unusable' }),
     );
     expect(answer.state()).toEqual(before);
     expect(answer.ended).toBe(false);
-    expect(answer.draw(says(only(97)), null)).toMatchObject([{ type: 'token', id: 97, weight: 1 }]);
+    expect(answer.draw({ safety: says(only(97)) })).toMatchObject([{ type: 'token', id: 97, weight: 1 }]);
   });
 });
 
@@ -268,8 +273,6 @@ test.each<[Partial<Line>, string[]]>([
   [{ action: 'safety_only' }, ['safety']],
   [{ action: 'safety_only', mode: 'layers' }, ['safety']],
 ])('with the line %j, an answer is made from %j', (line, sources) => {
-  const { line: whole } = ask({ line });
-  expect(sourcesOf(whole)).toEqual(sources);
   expect(new Answer(ask({ line }), options).sources).toEqual(sources);
 });
 
@@ -281,26 +284,19 @@ test('an answer needs hidden states only if a router compares the two experts', 
   expect(new Answer(ask({ line: { action: 'safety_only' } }), router).hidden).toBe(false);
 });
 
-test('an answer feeds each row its prompt and then each token drawn, and knows its length and its limit', () => {
+test('an answer feeds each row its prompt and then each token drawn, and knows how long its rows may get', () => {
   const own = [50, 51, ...PROMPT];
   const asked = (changes = {}) =>
     ask({ maxTokens: 10, line: { floor: 0.25 }, rowPrompts: { safety: own }, ...changes });
   const answer = new Answer(asked(), options);
   const bounds = { floor: 0.25, ceiling: 1 };
-  expect([answer.length, answer.most]).toEqual([5, 15]);
-  expect(answer.history()).toEqual([{ rows: [own, PROMPT], bounds }]);
-  answer.draw(says(only(97)), says(only(97)));
-  expect([answer.length, answer.most]).toEqual([6, 15]);
-  expect(answer.next()).toEqual({ rows: [[97], [97]], bounds });
-  expect(answer.history()).toEqual([
-    {
-      rows: [
-        [...own, 97],
-        [...PROMPT, 97],
-      ],
-      bounds,
-    },
-  ]);
-  expect(new Answer(asked({ maxTokens: null }), options).most).toBe(96);
-  expect(new Answer(asked({ rowPrompts: undefined }), options).most).toBe(13);
+  const prompts = { rows: { safety: own, helpfulness: PROMPT }, reads: 'prompt', bounds };
+  expect(answer.history()).toEqual([prompts]);
+  answer.draw(both(only(97), only(97)));
+  const drawn = { rows: { safety: [97], helpfulness: [97] }, reads: 'answer', bounds };
+  expect(answer.next()).toEqual(drawn);
+  expect(answer.history()).toEqual([prompts, drawn]);
+  expect(answer.mostTokens).toEqual([15, 13]);
+  expect(new Answer(asked({ maxTokens: null }), options).mostTokens).toEqual([96, 94]);
+  expect(new Answer(asked({ rowPrompts: undefined }), options).mostTokens).toEqual([13, 13]);
 });

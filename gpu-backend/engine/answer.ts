@@ -3,8 +3,7 @@
  * This is where we ask the gate, turn the token into text and decide whether the answer ends. It
  * knows nothing about batches. About sequences, it knows only what to feed them.
  *
- * The line's mode decides what runs next to the safety expert: the helpfulness expert or the layers
- * mixture. Under `safety_only`, the safety expert runs alone.
+ * The line decides which experts are asked; see needed-sources.ts.
  */
 import type { FinishReason } from '#shared/api/chat-answer.ts';
 import {
@@ -19,13 +18,15 @@ import {
   SPENT_UNBOUNDED,
   startGate,
 } from '#shared/gate/index.ts';
-import type { Line, Mode } from '#shared/line/line.ts';
+import type { Ran } from '#shared/protocol/ran.ts';
 import { StopMatcher } from '#shared/text/stop-matcher.ts';
 import { TextStream } from '#shared/text/text-stream.ts';
 import type { AnswerState } from './answer-state.ts';
 import { askGate, type Proposal } from './ask-gate.ts';
 import type { EngineEvent, EngineRequest } from './engine.ts';
-import type { Output, Source, WeightBounds } from './experts.ts';
+import type { Output, Source, Step, WeightBounds } from './experts.ts';
+import { type KvMemory, mostTokens } from './kv-memory.ts';
+import { promptsOf, sourcesOf } from './needed-sources.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
 export type AnswerOptions = {
@@ -33,45 +34,35 @@ export type AnswerOptions = {
   proposal: Proposal;
   /** The most tokens that prompt and answer may have together in any row. */
   contextLength: number;
+  /** k if the experts' rows are truncated, or null. */
+  topK?: number | null;
+  /** The memory for keys and values; null if nothing bounds it. */
+  memory?: KvMemory | null;
 };
 
-/** The sources whose predictions make up an answer under this line, the safety expert first. */
-export function sourcesOf({ action, mode }: Pick<Line, 'action' | 'mode'>): Source[] {
-  if (action === 'safety_only') return ['safety'];
-  return ['safety', mode === 'layers' ? 'layers' : 'helpfulness'];
-}
-
-/** What this source's row reads before the answer. */
-function promptOf({ promptIds, rowPrompts }: EngineRequest, source: Source): readonly number[] {
-  return rowPrompts?.[source] ?? promptIds;
-}
-
-/** The number of tokens in the longest of these sources' prompts. */
-export function longestPrompt(request: EngineRequest, sources: readonly Source[]): number {
-  return Math.max(...sources.map((source) => promptOf(request, source).length));
-}
-
 /**
- * Tokens to feed to each source's sequence, in the order of `sources`, and the bounds under which a
- * layers sequence reads them.
+ * Tokens to feed to the sequences of an answer's sources, what they are, and the bounds under which
+ * a layers sequence reads them.
  */
-export type Feed = { rows: readonly (readonly number[])[]; bounds: WeightBounds };
+export type Feed = {
+  rows: Partial<Readonly<Record<Source, readonly number[]>>>;
+  reads: NonNullable<Step['reads']>;
+  bounds: WeightBounds;
+};
+
+/** What the experts say. A source that failed or was not asked is left out. */
+export type Outputs = Partial<Readonly<Record<Source, Output>>>;
 
 export class Answer {
   /** The client's tokens. */
   readonly promptIds: readonly number[];
-  /** What `sourcesOf` returns for its line. */
-  readonly sources: readonly Source[];
   /** Whether it needs hidden states. */
   readonly hidden: boolean;
   ended = false;
 
-  /** What each source reads before the answer, in the order of `sources`. */
-  readonly #prompts: readonly (readonly number[])[];
-  /** The number of tokens in the longest of them. */
-  readonly #longestPrompt: number;
+  readonly #request: EngineRequest;
+  readonly #topK: number | null;
   readonly #eos: ReadonlySet<number>;
-  readonly #mode: Mode;
   readonly #proposal: Proposal;
   readonly #policy: GatePolicy;
   readonly #sampling: SamplingParams;
@@ -85,46 +76,53 @@ export class Answer {
   #saysSomething: boolean;
   #state: GateState;
   #weights: RunningWeights;
+  #sources: readonly Source[];
+  readonly #ran: Ran;
 
   /**
    * Begins an answer to a request that check-request.ts has checked, or continues the one in
    * `request.resume`. Throws a GateError if the account of the resumed answer makes no sense.
    */
-  constructor(request: EngineRequest, { vocabulary, proposal, contextLength }: AnswerOptions) {
+  constructor(
+    request: EngineRequest,
+    { vocabulary, proposal, contextLength, topK = null, memory = null }: AnswerOptions,
+  ) {
     const { promptIds, maxTokens, stop, sampling, line, resume } = request;
-    const { mode, rule, floor, ceiling, opening, budget, earned } = line;
+    const { rule, floor, ceiling, opening, budget, earned } = line;
     this.promptIds = promptIds;
-    this.sources = sourcesOf(line);
-    this.#prompts = this.sources.map((source) => promptOf(request, source));
-    this.#longestPrompt = longestPrompt(request, this.sources);
-    const room = contextLength - this.#longestPrompt;
-    this.hidden = typeof proposal === 'function' && this.sources.includes('helpfulness');
+    this.#request = request;
+    this.#proposal = proposal;
+    this.#topK = topK;
+    this.#state = startGate(resume?.ids.length, resume?.spent);
+    this.#sources = this.#needed();
+    this.hidden = typeof proposal === 'function' && line.mode === 'logits' && this.#sources.length > 1;
     this.#eos = new Set(vocabulary.eos);
     this.#dropsFirstSpace = vocabulary.dropsFirstSpace ?? false;
-    this.#mode = mode;
-    this.#proposal = proposal;
     this.#policy = { rule, floor, ceiling, opening, budget, earned };
     this.#sampling = { ...sampling, mask: new Set(vocabulary.banned) };
     // An answer must say something before it ends, so until then neither expert can end it.
     this.#wordless = { ...sampling, mask: new Set([...vocabulary.banned, ...vocabulary.eos]) };
-    this.#maxTokens = Math.min(maxTokens ?? room, room);
+    this.#maxTokens = mostTokens(maxTokens, { ...this.#sizeAtStart(), contextLength, memory });
     this.#text = new TextStream(vocabulary.bytesOf, resume?.text);
     this.#stops = new StopMatcher(stop, resume?.stops);
     this.#ids = [...(resume?.ids ?? [])];
     const before = new TextStream(vocabulary.bytesOf);
     this.#saysSomething = this.#ids.some((id) => isWord(before.push(id)));
-    this.#state = startGate(this.#ids.length, resume?.spent);
     this.#weights = resume?.weights ?? NO_WEIGHTS;
+    this.#ran = { ...resume?.ran };
   }
 
-  /** The tokens of the longest row so far, prompt and answer together. */
-  get length(): number {
-    return this.#longestPrompt + this.#ids.length;
+  /**
+   * The sources that the next token needs. The first one is the one it cannot do without. A source
+   * may leave as the answer grows, and never comes back.
+   */
+  get sources(): readonly Source[] {
+    return this.#sources;
   }
 
-  /** The most tokens that the longest row may have: what the request may cost. */
-  get most(): number {
-    return this.#longestPrompt + this.#maxTokens;
+  /** The most tokens that each source's row may have, prompt and answer together. */
+  get mostTokens(): readonly number[] {
+    return promptsOf(this.#request, this.#sources).map(({ length }) => length + this.#maxTokens);
   }
 
   /** What another `Answer` to the same request needs to go on from here. */
@@ -133,41 +131,47 @@ export class Answer {
       ids: [...this.#ids],
       spent: this.#state.spent,
       weights: this.#weights,
+      ran: { ...this.#ran },
       text: this.#text.state(),
       stops: this.#stops.state(),
     };
   }
 
   /**
-   * Everything that new sequences must be fed before the next token: their prompts and the tokens
-   * drawn so far. It has two parts if a layers sequence read the opening under the opening's own
-   * bounds.
+   * Everything that new sequences must be fed before the next token: their prompts, then the tokens
+   * drawn so far. Those have two parts if a layers sequence read the opening under the opening's
+   * own bounds. No part is empty.
    */
   history(): Feed[] {
     const position = this.#ids.length;
     // A token is fed under the bounds of the token drawn after it, so the opening's last token is
     // not read under the opening's bounds.
     const opening = Math.min(position, Math.max(0, this.#policy.opening.tokens - 1));
-    const cut = this.sources.includes('layers') ? opening : position;
-    const read = this.#ids.slice(0, cut);
-    const begin = { rows: this.#prompts.map((prompt) => [...prompt, ...read]), bounds: this.#boundsAt(cut) };
-    return cut === position ? [begin] : [begin, this.#inEveryRow(this.#ids.slice(cut))];
+    const cut = this.#sources.includes('layers') ? opening : position;
+    const prompts = promptsOf(this.#request, this.#sources);
+    const rows = Object.fromEntries(this.#sources.map((source, i) => [source, prompts[i]!]));
+    return [
+      { rows, reads: 'prompt', bounds: this.#boundsAt(0) },
+      ...(cut > 0 ? [this.#inEveryRow(this.#ids.slice(0, cut), 0)] : []),
+      ...(cut < position ? [this.#inEveryRow(this.#ids.slice(cut), position)] : []),
+    ];
   }
 
   /** The last token, for sequences that have read everything before it. */
   next(): Feed {
-    return this.#inEveryRow(this.#ids.slice(-1));
+    return this.#inEveryRow(this.#ids.slice(-1), this.#ids.length);
   }
 
   /**
    * Draws one token from the experts' outputs. Throws a GateError if there is nothing safe to draw
    * from.
-   *
-   * @param beside null if that expert failed or was not asked; then the gate closes
    */
-  draw(safety: Output, beside: Output | null): EngineEvent[] {
+  draw(outputs: Outputs): EngineEvent[] {
+    const { mode } = this.#request.line;
+    const safety = outputs.safety ?? null;
+    const beside = outputs[mode === 'layers' ? 'layers' : 'helpfulness'] ?? null;
     const step = askGate({
-      mode: this.#mode,
+      mode,
       safety,
       beside,
       proposal: this.#proposal,
@@ -178,6 +182,10 @@ export class Answer {
     this.#state = step.state;
     this.#weights = addWeight(this.#weights, step.weight);
     this.#ids.push(step.token);
+    for (const source of this.#sources) {
+      if (outputs[source]) this.#ran[source] = (this.#ran[source] ?? 0) + 1;
+    }
+    this.#sources = this.#needed();
 
     const pushed = this.#text.push(step.token);
     const completed = this.#dropsFirstSpace && this.#ids.length === 1 ? pushed.replace(/^ /, '') : pushed;
@@ -201,8 +209,20 @@ export class Answer {
     return events;
   }
 
-  #inEveryRow(ids: readonly number[]): Feed {
-    return { rows: this.sources.map(() => ids), bounds: this.#boundsAt(this.#ids.length) };
+  #needed(spent = this.#state.spent): readonly Source[] {
+    const proposal = typeof this.#proposal === 'number' ? this.#proposal : null;
+    return sourcesOf(this.#request.line, { proposal, topK: this.#topK, spent });
+  }
+
+  /** How long an answer may get does not depend on where it is resumed. */
+  #sizeAtStart(): { longest: number; rows: number } {
+    const prompts = promptsOf(this.#request, this.#needed(0));
+    return { longest: Math.max(...prompts.map(({ length }) => length)), rows: prompts.length };
+  }
+
+  #inEveryRow(ids: readonly number[], position: number): Feed {
+    const rows = Object.fromEntries(this.#sources.map((source) => [source, ids]));
+    return { rows, reads: 'answer', bounds: this.#boundsAt(position) };
   }
 
   #boundsAt(position: number): WeightBounds {
@@ -224,6 +244,7 @@ export class Answer {
         usage: { prompt_tokens: prompt, completion_tokens: drawn, total_tokens: prompt + drawn },
         weights: { min, mean, max },
         spent: nats(this.#state.spent),
+        ran: { ...this.#ran },
       },
     ];
   }

@@ -1,12 +1,14 @@
 /**
  * Turns the outputs of two experts into one gated token, whichever kind of rows they give. The
- * safety expert's output is always there: the budget is counted against it, the receipt reports it,
- * and a closed gate falls back on it.
+ * safety expert's output is there unless the line gives it no part in the answer: the budget is
+ * counted against it, the receipt reports it, and a closed gate falls back on it.
  */
 import {
+  GateError,
   type GatePolicy,
   type GateState,
   type GateStep,
+  gateHelpfulStep,
   gateLayersStep,
   gateStep,
   gateTruncatedStep,
@@ -25,7 +27,8 @@ export type Proposal = number | ((safetyHidden: Float32Array, helpfulHidden: Flo
 
 export type Question = {
   mode: Mode;
-  safety: Output;
+  /** null if it was not asked. The gate makes sure that the line permits that. */
+  safety: Output | null;
   /**
    * The helpfulness expert's output, or the mixture's in `layers` mode. null if it failed or was
    * not asked.
@@ -42,6 +45,7 @@ export type Question = {
  * closes.
  */
 export function askGate({ mode, safety, beside, proposal, ...rest }: Question): GateStep {
+  if (!safety) return askHelpful({ mode, beside, proposal, ...rest });
   // NaN is not a share of anything, so it closes the gate.
   const alpha = beside?.alpha ?? Number.NaN;
   if (!('logits' in safety.row)) {
@@ -57,6 +61,13 @@ export function askGate({ mode, safety, beside, proposal, ...rest }: Question): 
   return mode === 'layers'
     ? gateLayersStep({ safetyLogits, layersLogits: logits, alpha, ...rest })
     : gateStep({ safetyLogits, helpfulLogits: logits, proposal: propose(proposal, safety, beside), ...rest });
+}
+
+function askHelpful({ mode, beside, proposal, ...rest }: Omit<Question, 'safety'>): GateStep {
+  if (mode !== 'logits') throw new GateError('safety_row_missing', `the mode ${mode} needs the safety expert`);
+  const helpfulLogits = beside && 'logits' in beside.row ? beside.row.logits : null;
+  // A router compares both experts, so it cannot be asked. It proposes 1 at most.
+  return gateHelpfulStep({ helpfulLogits, proposal: typeof proposal === 'number' ? proposal : 1, ...rest });
 }
 
 /**

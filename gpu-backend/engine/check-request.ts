@@ -6,28 +6,74 @@
 import { contextLengthExceeded } from '#shared/api/context-length.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { modeUnavailable } from '#shared/api/mode-unavailable.ts';
-import { longestPrompt, sourcesOf } from './answer.ts';
-import type { EngineInfo, EngineRequest } from './engine.ts';
+import type { EngineInfo, EngineLimits, EngineRequest } from './engine.ts';
 import type { Experts } from './experts.ts';
+import { type KvMemory, kvMemory, longestRows, mostTokens } from './kv-memory.ts';
+import { promptsOf, sourcesOf } from './needed-sources.ts';
 
-export type Terms = Pick<EngineInfo, 'contextLength' | 'modes'>;
+export type Terms = Pick<EngineInfo, 'contextLength' | 'modes' | 'topK' | 'proposal' | 'memory'>;
 
 /** Throws a PlimsollError if the request cannot be met. */
-export function checkRequest(request: EngineRequest, { contextLength, modes }: Terms): void {
+export function checkRequest(request: EngineRequest, terms: Terms): void {
   const { promptIds, maxTokens, line, resume } = request;
+  const { contextLength, modes, memory } = terms;
   if (!modes.includes(line.mode)) throw modeUnavailable(line.mode);
-  const longest = longestPrompt(request, sourcesOf(line));
+  const sources = sourcesOf(line, terms);
+  const longest = Math.max(...promptsOf(request, sources).map(({ length }) => length));
   if (longest >= contextLength) {
     throw contextLengthExceeded(promptIds.length, contextLength, { ownPrompt: longest - promptIds.length });
   }
-  const room = contextLength - longest;
-  const most = Math.min(maxTokens ?? room, room);
+  const size = { longest, rows: sources.length, contextLength, memory };
+  const most = mostTokens(maxTokens, size);
+  if (memory && longest + Math.max(1, most) > longestRows(memory, sources.length)) {
+    throw memoryExceeded({ longest, most: Math.max(1, most), rows: sources.length, memory });
+  }
   if (resume && resume.ids.length >= most) {
     const message = `The answer to be resumed has ${resume.ids.length} tokens already and may have ${most}.`;
     throw new PlimsollError('invalid_request', message);
   }
 }
 
-export function termsOf(experts: Experts, contextLength: number): Terms {
-  return { contextLength, modes: experts.abilities.layers ? ['logits', 'layers'] : ['logits'] };
+/** The terms of an engine over these experts. */
+export function termsOf(
+  experts: Pick<Experts, 'abilities' | 'cacheBytes'>,
+  {
+    contextLength,
+    proposal,
+    limits: { kvBytes, maxRows },
+  }: {
+    contextLength: number;
+    /** A number, or anything else for a router. */
+    proposal: unknown;
+    limits: Pick<EngineLimits, 'kvBytes' | 'maxRows'>;
+  },
+): Terms {
+  return {
+    contextLength,
+    modes: experts.abilities.layers ? ['logits', 'layers'] : ['logits'],
+    topK: experts.abilities.topK,
+    proposal: typeof proposal === 'number' ? proposal : null,
+    memory: kvMemory(experts, { kvBytes, maxRows, contextLength }),
+  };
+}
+
+function memoryExceeded({
+  longest,
+  most,
+  rows,
+  memory,
+}: {
+  longest: number;
+  most: number;
+  rows: number;
+  memory: KvMemory;
+}): PlimsollError {
+  const bytes = rows * (longest + most) * memory.bytesPerToken;
+  const fits = longestRows(memory, rows);
+  const answer = `A prompt of ${longest} tokens and an answer of up to ${most} tokens`;
+  return new PlimsollError(
+    'context_length_exceeded',
+    `${answer} take about ${bytes} bytes of memory in ${rows === 1 ? 'one row' : `${rows} rows`}. This backend has ${memory.bytes} bytes, enough for ${fits} tokens. Send a shorter prompt or a smaller max_tokens.`,
+    { param: fits > longest ? 'max_tokens' : 'messages' },
+  );
 }

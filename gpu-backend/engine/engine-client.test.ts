@@ -24,6 +24,8 @@ const info: EngineInfo = {
   provider: null,
   modes: ['logits'],
   topK: null,
+  proposal: 0.5,
+  memory: null,
 };
 
 test('when the engine dies, its answers end with backend_unavailable and later requests fail at once', async () => {

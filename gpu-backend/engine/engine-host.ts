@@ -5,7 +5,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Proposal } from './ask-gate.ts';
-import { termsOf } from './check-request.ts';
+import { type Terms, termsOf } from './check-request.ts';
 import type { EngineInfo, EngineLimits } from './engine.ts';
 import { type FromEngine, type Outcome, type Port, type ToEngine, toPlainError } from './engine-messages.ts';
 import type { Experts } from './experts.ts';
@@ -17,7 +17,7 @@ export type HostOptions = {
   experts: Experts;
   vocabulary: Vocabulary;
   /** The facts that the experts do not report themselves. */
-  info: Omit<EngineInfo, 'modes' | 'topK'>;
+  info: Omit<EngineInfo, keyof Omit<Terms, 'contextLength'>>;
   proposal: Proposal;
   limits: EngineLimits;
   /** Writes to the log of whoever runs the engine. */
@@ -84,5 +84,5 @@ export function hostEngine(
     }
     void work();
   });
-  post({ type: 'ready', info: { ...info, ...termsOf(experts, info.contextLength), topK: experts.abilities.topK } });
+  post({ type: 'ready', info: { ...info, ...termsOf(experts, { ...info, proposal, limits }) } });
 }

@@ -10,6 +10,7 @@ import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { Provider } from '../graph/provider.ts';
 import type { AnswerState } from './answer-state.ts';
 import type { Source } from './experts.ts';
+import type { KvMemory } from './kv-memory.ts';
 
 /** The prompt of each source that does not read the client's. */
 type RowPrompts = Partial<Readonly<Record<Source, readonly number[]>>>;
@@ -79,13 +80,17 @@ export type EngineInfo = {
    * Receipts include it.
    */
   topK: number | null;
+  /** The safety weight proposed for every token; null if a router proposes them. */
+  proposal: number | null;
+  /** How long answers may get in the memory for keys and values; null if nothing bounds it. */
+  memory: KvMemory | null;
 };
 
 export type EngineStats = {
   /** Requests in the batch, and requests waiting to join it. */
   running: number;
   waiting: number;
-  /** Open sequences: two for each running request, or one if the safety expert answers alone. */
+  /** Open sequences: two for each running request, or one if one expert answers alone. */
   rows: number;
 };
 
@@ -101,10 +106,11 @@ export interface Engine {
   readonly closed: Promise<void>;
   stats(): EngineStats;
   /**
-   * The events of one answer. It throws a PlimsollError: `context_length_exceeded`, `overloaded` or
-   * `invalid_request` (for a mode that is not offered, or an answer with no token left) instead of
-   * the first event; `expert_failed` or `backend_unavailable` at any time. If the caller leaves the
-   * loop or aborts, its rows are freed at the next step.
+   * The events of one answer. It throws a PlimsollError: `context_length_exceeded` (also if even
+   * alone it would need more memory than there is), `overloaded` or `invalid_request` (for a mode
+   * that is not offered, or an answer with no token left) instead of the first event;
+   * `expert_failed` or `backend_unavailable` at any time. If the caller leaves the loop or aborts,
+   * its rows are freed at the next step.
    */
   generate(request: EngineRequest, options?: { signal?: AbortSignal }): AsyncGenerator<EngineEvent, void, void>;
   /** Ends running answers with `backend_unavailable` and frees everything. */
@@ -112,7 +118,7 @@ export interface Engine {
 }
 
 export type EngineLimits = {
-  /** Rows in one batch. A request takes two, or one if the safety expert answers alone. */
+  /** Rows in one batch. A request takes two, or one if one expert answers alone. */
   maxRows: number;
   /**
    * How many requests may wait before new ones are turned away. A tenant below its share may still
@@ -120,10 +126,16 @@ export type EngineLimits = {
    */
   maxWaiting: number;
   /**
-   * The most prompt tokens, padding included, in one prefill run. This limits how long running
-   * answers wait for the run.
+   * The most prompt tokens, padding included, in one run. It counts while no answer is under way.
+   * Then it limits how long requests that come have to wait for the run. Beside running answers,
+   * fewer are read at a time; see prefill-pace.ts.
    */
   maxPrefillTokens: number;
+  /**
+   * Bytes for the keys and values of all rows; null means no bound. A request joins only if all
+   * fits, even if every answer gets as long as it may.
+   */
+  kvBytes: number | null;
 };
 
-export const DEFAULT_LIMITS: EngineLimits = { maxRows: 32, maxWaiting: 64, maxPrefillTokens: 4096 };
+export const DEFAULT_LIMITS: EngineLimits = { maxRows: 32, maxWaiting: 64, maxPrefillTokens: 512, kvBytes: null };

@@ -12,6 +12,10 @@ export type Claim = {
   cost: number;
 };
 
+/** Says which tenants may take an item now. */
+export type MayTake = (tenant: string) => boolean;
+const anyTenant: MayTake = () => true;
+
 type Share<T> = { tenant: string; credit: number; waiting: { item: T; cost: number }[] };
 
 export class FairQueue<T> {
@@ -43,12 +47,13 @@ export class FairQueue<T> {
   }
 
   /** The item that `take` would return. */
-  peek(): T | undefined {
-    return this.#next()?.waiting[0]?.item;
+  peek(mayTake: MayTake = anyTenant): T | undefined {
+    return this.#next(mayTake)?.waiting[0]?.item;
   }
 
-  take(): T | undefined {
-    const share = this.#next();
+  /** Takes the next item of the tenants that may take one now. The others keep their credit. */
+  take(mayTake: MayTake = anyTenant): T | undefined {
+    const share = this.#next(mayTake);
     if (!share) return undefined;
     this.#order = null;
     const { item, cost } = share.waiting.shift()!;
@@ -75,18 +80,19 @@ export class FairQueue<T> {
     return this.#order;
   }
 
-  /** Passes the turn on to the first tenant that can pay for its next item. */
-  #next(): Share<T> | undefined {
+  /** Passes the turn on to the first tenant that may take an item and can pay for it. */
+  #next(mayTake: MayTake): Share<T> | undefined {
     const ring = this.#ring;
-    if (ring.length === 0) return undefined;
+    const able = ring.filter(({ tenant }) => mayTake(tenant));
+    if (able.length === 0) return undefined;
     for (;;) {
       const first = ring[0]!;
-      if (first.credit >= priceOf(first)) return first;
+      if (able.includes(first) && first.credit >= priceOf(first)) return first;
       // Turns in which nobody can pay are granted all at once, because there may be many.
-      const turns = Math.min(...ring.map((share) => Math.ceil((priceOf(share) - share.credit) / this.#quantum)));
-      if (turns > 1) for (const share of ring) share.credit += (turns - 1) * this.#quantum;
+      const turns = Math.min(...able.map((share) => Math.ceil((priceOf(share) - share.credit) / this.#quantum)));
+      if (turns > 1) for (const share of able) share.credit += (turns - 1) * this.#quantum;
       ring.push(ring.shift()!);
-      ring[0]!.credit += this.#quantum;
+      if (able.includes(ring[0]!)) ring[0]!.credit += this.#quantum;
     }
   }
 

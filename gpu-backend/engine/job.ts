@@ -1,34 +1,55 @@
 /**
- * An answer and the sequences it is made from. They are opened when it joins, fed in step, and
- * given back when it ends. This is where we decide what happens when an expert fails. Without the
- * safety expert, the answer ends. Without the other one, it goes on with the gate closed.
+ * An answer and the sequences it is made from. They are opened when it joins, fed piece by piece,
+ * and given back when it ends or no longer needs them. This is where we decide what happens when an
+ * expert fails. Without the expert that the answer cannot do without (the safety expert, except
+ * where the line leaves it out), the answer ends. Without the other one, it goes on with the gate
+ * closed.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
-import type { Answer, Feed } from './answer.ts';
+import type { Answer, Feed, Outputs } from './answer.ts';
 import type { EngineEvent } from './engine.ts';
-import type { Experts, Output, SequenceId, Step } from './experts.ts';
+import type { Experts, Output, SequenceId, Source, Step } from './experts.ts';
+import { Unread } from './unread.ts';
 
 export type Warn = (message: string, cause: unknown) => void;
 
 export class Job {
   readonly id: number;
+  readonly tenant: string;
   readonly answer: Answer;
   readonly #experts: Experts;
   readonly #warn: Warn;
-  /** The safety expert's comes first. The other one is dropped if it fails. */
-  #sequences: SequenceId[] = [];
+  /** In the order of the answer's sources. One that has failed is gone. */
+  readonly #sequences = new Map<Source, SequenceId>();
+  readonly #unread: Unread;
 
-  constructor(id: number, answer: Answer, { experts, warn }: { experts: Experts; warn: Warn }) {
+  constructor(
+    id: number,
+    answer: Answer,
+    { experts, warn, tenant = '' }: { experts: Experts; warn: Warn; tenant?: string },
+  ) {
     this.id = id;
+    this.tenant = tenant;
     this.answer = answer;
     this.#experts = experts;
     this.#warn = warn;
+    this.#unread = new Unread(answer.history());
+  }
+
+  /** Open sequences, or those to open. */
+  get rows(): number {
+    return this.#sequences.size || this.answer.sources.length;
+  }
+
+  /** How many tokens its longest row must read before the next token can be drawn. */
+  get unread(): number {
+    return this.#unread.length;
   }
 
   /** Opens all its sequences, or throws and leaves none open. */
   open(): void {
     try {
-      for (const source of this.answer.sources) this.#sequences.push(this.#experts.open(source));
+      for (const source of this.answer.sources) this.#sequences.set(source, this.#experts.open(source));
     } catch (thrown) {
       this.close();
       throw thrown;
@@ -37,48 +58,75 @@ export class Job {
 
   /** Gives its sequences back. After that, there is nothing left to draw from. */
   close(): void {
-    for (const sequence of this.#sequences) this.#experts.close(sequence);
-    this.#sequences = [];
+    this.#closeAllBut([]);
   }
 
-  /** One step for each sequence. */
-  steps({ rows, bounds }: Feed): Step[] {
-    const [safety, beside] = this.#sequences;
-    return this.#sequences.map((sequence, i): Step => {
-      const other = i === 0 ? beside : safety;
+  /**
+   * What to feed next: at most `most` tokens per row of what is unread, or else the last token
+   * drawn.
+   */
+  next(most = Infinity): Feed {
+    return this.unread > 0 ? this.#unread.take(most) : this.answer.next();
+  }
+
+  /** One step for each sequence that this feeds. */
+  steps(feed: Feed): Step[] {
+    const fed = this.#fed(feed);
+    return fed.map(({ source, sequence, ids }): Step => {
+      const other = fed.find((one) => one.source !== source);
       return {
         sequence,
-        ids: rows[i]!,
-        ...(this.answer.sources[i] === 'layers' && { bounds }),
-        ...(other !== undefined && { beside: other }),
-        want: { hidden: this.answer.hidden && beside !== undefined },
+        ids,
+        reads: feed.reads,
+        ...(source === 'layers' && { bounds: feed.bounds }),
+        ...(other && { beside: other.sequence }),
+        want: { hidden: this.answer.hidden && other !== undefined },
       };
     });
   }
 
   /**
-   * Takes the settled steps and returns each expert's output. `beside` is null if that expert
-   * failed, now or earlier.
+   * Goes on from the settled steps of this feed: draws the next token and returns its events, or
+   * returns none if there is more to read. Throws if the answer cannot go on.
    */
-  take(results: readonly PromiseSettledResult<Output>[]): { safety: Output; beside: Output | null } {
-    const [safety, beside] = results;
-    if (safety?.status !== 'fulfilled') {
-      throw new PlimsollError('expert_failed', 'The model failed to run.', { cause: safety?.reason });
-    }
-    if (beside?.status === 'fulfilled') return { safety: safety.value, beside: beside.value };
-    for (const sequence of this.#sequences.splice(1)) {
-      this.#warn(`answer ${this.id} goes on without its expert ${this.answer.sources[1]}`, beside?.reason);
-      this.#experts.close(sequence);
-    }
-    return { safety: safety.value, beside: null };
+  goOn(feed: Feed, results: readonly PromiseSettledResult<Output>[]): EngineEvent[] {
+    const outputs = this.#outputs(feed, results);
+    if (this.unread > 0) return [];
+    const events = this.answer.draw(outputs);
+    this.#closeAllBut(this.answer.sources);
+    return events;
   }
 
-  /**
-   * Draws the next token from the settled steps and returns its events. Throws if the answer cannot
-   * go on.
-   */
-  draw(results: readonly PromiseSettledResult<Output>[]): EngineEvent[] {
-    const { safety, beside } = this.take(results);
-    return this.answer.draw(safety, beside);
+  /** Sorts the outputs by source, and parts with an expert that failed. */
+  #outputs(feed: Feed, results: readonly PromiseSettledResult<Output>[]): Outputs {
+    const [needed] = this.answer.sources;
+    const outputs: Partial<Record<Source, Output>> = {};
+    for (const [i, { source }] of this.#fed(feed).entries()) {
+      const result = results[i];
+      if (result?.status === 'fulfilled') outputs[source] = result.value;
+      else if (source === needed) {
+        throw new PlimsollError('expert_failed', 'The model failed to run.', { cause: result?.reason });
+      } else {
+        this.#warn(`answer ${this.id} goes on without its expert ${source}`, result?.reason);
+        this.#closeAllBut([...this.#sequences.keys()].filter((other) => other !== source));
+        this.#unread.forget(source);
+      }
+    }
+    return outputs;
+  }
+
+  #fed({ rows }: Feed): { source: Source; sequence: SequenceId; ids: readonly number[] }[] {
+    return [...this.#sequences].flatMap(([source, sequence]) => {
+      const ids = rows[source] ?? [];
+      return ids.length > 0 ? [{ source, sequence, ids }] : [];
+    });
+  }
+
+  #closeAllBut(sources: readonly Source[]): void {
+    for (const [source, sequence] of [...this.#sequences]) {
+      if (sources.includes(source)) continue;
+      this.#experts.close(sequence);
+      this.#sequences.delete(source);
+    }
   }
 }

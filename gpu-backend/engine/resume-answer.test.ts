@@ -3,6 +3,7 @@ import type { Line } from '#shared/line/line.ts';
 import { Answer, type AnswerOptions } from './answer.ts';
 import type { AnswerState } from './answer-state.ts';
 import { checkRequest, termsOf } from './check-request.ts';
+import { DEFAULT_LIMITS } from './engine.ts';
 import { type Script, ScriptedExperts } from './scripted-experts.ts';
 import { driveAnswer } from './testing/drive-answer.ts';
 import { request } from './testing/engine-contract.ts';
@@ -63,7 +64,7 @@ test.each(lines)(
 test('a resumed layers sequence reads each token under the bounds of its first reading', async () => {
   const asked = request({ line: { mode: 'layers', floor: 0.1, ceiling: 0.9, opening }, maxTokens: 12 });
   const feedsOf = (answer: Answer) =>
-    answer.history().flatMap(({ rows, bounds }) => rows[1]!.map((id) => [id, bounds.floor, bounds.ceiling]));
+    answer.history().flatMap(({ rows, bounds }) => rows.layers!.map((id) => [id, bounds.floor, bounds.ceiling]));
   const driver = experts(null);
   const prompt = asked.promptIds.map((id) => [id, 0.8, 0.9]);
   let resume: AnswerState | undefined;
@@ -81,8 +82,9 @@ test('does not resume an answer that has no tokens left, or whose account makes 
   const { state } = await driveAnswer(experts(null), { request: asked, options, atMost: 3 });
   const resumed = (change: Partial<AnswerState>, maxTokens: number | null = 5) =>
     new Answer({ ...asked, maxTokens, resume: { ...state, ...change } }, options);
+  const terms = termsOf(experts(null), { ...options, limits: DEFAULT_LIMITS });
   const checked = (ids: readonly number[], maxTokens: number | null) =>
-    checkRequest({ ...asked, maxTokens, resume: { ...state, ids } }, termsOf(experts(null), options.contextLength));
+    checkRequest({ ...asked, maxTokens, resume: { ...state, ids } }, terms);
   expect(() => checked(state.ids, 3)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
   expect(() => checked(Array(92).fill(70), null)).toThrow(/has 92 tokens already and may have 92/);
   expect(() => checked(state.ids, 4)).not.toThrow();

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Line, Mode } from '#shared/line/line.ts';
+import { DEFAULT_LIMITS } from './engine.ts';
 import type { Source } from './experts.ts';
+import { Scheduler } from './scheduler.ts';
 import { type Script, ScriptedExperts, type ScriptedOptions } from './scripted-experts.ts';
 import { request } from './testing/engine-contract.ts';
 import { schedule } from './testing/schedule.ts';
@@ -59,9 +61,8 @@ describe('when an expert fails', () => {
         error: null,
         events: expect.arrayContaining([expect.objectContaining({ type: 'end' })]),
       });
-      // The first round draws two tokens, every other round one. The fourth token is the one that
-      // fails.
-      expect(open.slice(0, 3)).toEqual([4, 4, 3]);
+      // Each round draws one token. The fourth is the one that fails.
+      expect(open.slice(0, 4)).toEqual([4, 4, 4, 3]);
       expect(warnings).toEqual([`answer 1 goes on without its expert ${beside}: Error: connection lost`]);
       expect(experts.openCount).toBe(0);
       expect(tokens(2).map(({ id }) => id)).toEqual(
@@ -144,22 +145,19 @@ test('a waiting answer that is cancelled never joins', async () => {
   expect(tokens(2)).toEqual([]);
 });
 
-test('a request has started once it is in the batch, and its first token comes next', async () => {
-  const { scheduler, of, tokens } = schedule(scripted(), { ...options, limits: { maxRows: 8 } });
-  const ids = Array.from({ length: 20 }, (_, id) => id);
-  for (const id of ids)
-    scheduler.submit(id, request({ ...good, promptIds: Array(50).fill(70), maxTokens: 5 + (id % 7) }));
-  const rounds = new Map<number, { started: number; drew: number }>();
-  for (let round = 0; await scheduler.round(); round++) {
-    for (const id of ids) {
-      const seen = rounds.get(id) ?? { started: Infinity, drew: Infinity };
-      if (of(id).events.some(({ type }) => type === 'start')) seen.started = Math.min(seen.started, round);
-      if (tokens(id).length > 0) seen.drew = Math.min(seen.drew, round);
-      rounds.set(id, seen);
-    }
-  }
-  for (const id of ids) expect(rounds.get(id)!.drew - rounds.get(id)!.started).toBe(0);
-  expect(Math.max(...ids.map((id) => rounds.get(id)!.started))).toBeGreaterThan(5);
+test('a request has started once it is in the batch, before the run that reads its prompt', async () => {
+  const told: number[] = [];
+  const outcomes: string[] = [];
+  const scheduler = new Scheduler(scripted(babble, { onRun: () => told.push(outcomes.length) }), {
+    ...options,
+    limits: DEFAULT_LIMITS,
+    emit: (_, outcome) => outcomes.push(...('error' in outcome ? ['error'] : outcome.events.map(({ type }) => type))),
+    onJoined: () => outcomes.push('told'),
+  });
+  scheduler.submit(1, request(good));
+  await scheduler.round();
+  expect(outcomes).toEqual(['start', 'told', 'token']);
+  expect(told).toEqual([2]);
 });
 
 test('two tenants that keep asking share the tokens, even if one has more clients and larger requests', async () => {
@@ -246,22 +244,6 @@ describe('experts with a prompt of their own', () => {
     expect(tokens(1)).toHaveLength(18);
     expect(of(2).error?.message).toMatch(/length is 20 tokens\. Your messages have 20 tokens/);
   });
-
-  test('prompts that would not fit into one prefill run together, padded to the longest row, go one by one', async () => {
-    const joins: number[] = [];
-    const limits = { maxPrefillTokens: 30 };
-    const { scheduler, of, run } = schedule(scripted(), { ...options, limits });
-    for (const id of [1, 2]) scheduler.submit(id, request({ ...good, rowPrompts }));
-    for (const id of [3, 4]) scheduler.submit(id, request(good));
-    for (let round = 0; round < 3; round++) {
-      await scheduler.round();
-      joins.push([1, 2, 3, 4].filter((id) => of(id).events.length > 0).length);
-    }
-    await run();
-    // Two rows of nine tokens fit into a run of 30, and so do four rows of three. But if a row of
-    // nine joins rows of three, each of them is padded to nine.
-    expect(joins).toEqual([1, 2, 4]);
-  });
 });
 
 test('a scheduler does not start with a logits router over experts without hidden states', () => {
@@ -282,6 +264,7 @@ test('a resumed request goes on in the batch, and one that cannot go on is refus
     ids: all.slice(0, 5).map(({ id }) => id),
     spent: all[4]!.spent!,
     weights: { count: 5, min: 0.5, mean: 0.5, max: 0.5 },
+    ran: { safety: 5, helpfulness: 5 },
     text: { bytes: [] },
     stops: { held: '' },
   };

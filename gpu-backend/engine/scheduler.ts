@@ -2,28 +2,46 @@
  * Continuous batching: requests join and leave between runs, so none waits for another to end. Each
  * round
  *
- *   1. lets waiting requests join, with one prefill run that also gives each its first token;
- *   2. makes one decode run for everyone, with one token each.
+ *   1. lets waiting requests join;
+ *   2. makes one run: either a chunk of the prompts that are being read, or one token for every
+ *      answer under way. Where there are both, they take turns.
  *
- * fair-queue.ts decides who joins next, fairly between tenants. A request that does not fit holds
- * up those behind it, so a large one does not starve. The scheduler knows the experts only through
- * their contract. It is synchronous except for their steps, and reports outcomes only through
- * `emit`.
+ * How large a chunk is depends on who waits for it: see prefill-pace.ts. Beside running answers it
+ * takes about as long as their run does. The last chunk of a prompt also gives its request the
+ * first token.
+ *
+ * Fairness between tenants, in three places:
+ *
+ * - fair-queue.ts decides who joins next, by the tokens that requests may come to. A request that
+ *   does not fit (admission.ts) holds up those behind it, so a large one does not starve. A tenant
+ *   whose prompts in the batch fill the next chunk lets others go first, so that long prompts do
+ *   not take all rows before they are read.
+ * - fair-work.ts decides whose prompts a chunk reads: those of the tenant for which the fewest
+ *   tokens have been fed, prompts and answers together.
+ * - Every answer under way gets one token in each decode run, whoever it belongs to. Prompts delay
+ *   that by one chunk, no matter how many there are.
+ *
+ * The scheduler knows the experts only through their contract. It is synchronous except for their
+ * steps, and reports outcomes only through `emit`.
  */
 
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
-import { GateError } from '#shared/gate/index.ts';
+import { GateError, type GateErrorCode } from '#shared/gate/index.ts';
+import { hasRoom } from './admission.ts';
 import { Answer, type AnswerOptions, type Feed } from './answer.ts';
 import { checkRequest, type Terms, termsOf } from './check-request.ts';
 import type { EngineEvent, EngineLimits, EngineRequest, EngineStats } from './engine.ts';
-import type { Experts, Output } from './experts.ts';
+import type { Experts, Output, Step } from './experts.ts';
 import { FairQueue } from './fair-queue.ts';
+import { FairWork } from './fair-work.ts';
 import { Job, type Warn } from './job.ts';
+import { planChunk } from './plan-chunk.ts';
+import { PrefillPace } from './prefill-pace.ts';
 
 /** Reports a request's next events, or the error that ends it. */
 export type Emit = (id: number, outcome: { events: EngineEvent[] } | { error: PlimsollError }) => void;
 
-export type SchedulerOptions = AnswerOptions & {
+export type SchedulerOptions = Omit<AnswerOptions, 'topK' | 'memory'> & {
   limits: Omit<EngineLimits, 'maxWaiting'>;
   emit: Emit;
   /**
@@ -33,6 +51,8 @@ export type SchedulerOptions = AnswerOptions & {
   onJoined?: () => void;
   /** Gets what clients do not see: that an answer has to go on without an expert. */
   warn?: Warn;
+  /** @returns milliseconds */
+  now?: () => number;
 };
 
 export class Scheduler {
@@ -42,23 +62,32 @@ export class Scheduler {
   readonly #emit: Emit;
   readonly #onJoined: () => void;
   readonly #warn: Warn;
+  readonly #now: () => number;
   readonly #terms: Terms;
   readonly #waiting = new FairQueue<Job>(QUANTUM_TOKENS);
-  /** The answers in the batch, by id, in the order they joined. */
+  /** The requests in the batch, by id, in the order they joined. */
   readonly #running = new Map<number, Job>();
+  readonly #work = new FairWork();
+  readonly #pace = new PrefillPace();
+  /** Whether the last run was a chunk, so that the answers under way have the next turn. */
+  #hasRead = false;
 
   /** Throws if the proposal needs hidden states but the experts have none. */
-  constructor(experts: Experts, { limits, emit, onJoined = () => {}, warn = () => {}, ...options }: SchedulerOptions) {
+  constructor(
+    experts: Experts,
+    { limits, emit, onJoined = () => {}, warn = () => {}, now = () => performance.now(), ...options }: SchedulerOptions,
+  ) {
     if (typeof options.proposal === 'function' && !experts.abilities.hidden) {
       throw new Error('a logits router needs experts that give hidden states');
     }
     this.#experts = experts;
-    this.#options = options;
     this.#limits = limits;
     this.#emit = emit;
     this.#onJoined = onJoined;
     this.#warn = warn;
-    this.#terms = termsOf(experts, options.contextLength);
+    this.#now = now;
+    this.#terms = termsOf(experts, { ...options, limits });
+    this.#options = { ...options, topK: this.#terms.topK, memory: this.#terms.memory };
   }
 
   get stats(): EngineStats {
@@ -75,8 +104,9 @@ export class Scheduler {
     try {
       checkRequest(request, this.#terms);
       const answer = new Answer(request, this.#options);
-      const job = new Job(id, answer, { experts: this.#experts, warn: this.#warn });
-      this.#waiting.push(job, { tenant: request.tenant ?? '', cost: answer.most });
+      const { tenant = '' } = request;
+      const job = new Job(id, answer, { experts: this.#experts, warn: this.#warn, tenant });
+      this.#waiting.push(job, { tenant, cost: sum(answer.mostTokens) });
     } catch (thrown) {
       this.#emit(id, { error: toPlimsollError(thrown) });
     }
@@ -94,36 +124,43 @@ export class Scheduler {
   /** Does one round. Returns false if there was nothing to do. */
   async round(): Promise<boolean> {
     const joined = this.#join();
-    if (joined.length > 0) {
-      this.#onJoined();
-      await this.#prefill(joined);
-    }
-    if (this.#running.size === 0) return joined.length > 0;
-    await this.#decode();
+    if (joined) this.#onJoined();
+    const jobs = [...this.#running.values()];
+    const reading = jobs.filter(({ unread }) => unread > 0);
+    const answering = jobs.filter(({ unread }) => unread === 0);
+    this.#work.present(jobs.map(({ tenant }) => tenant));
+    if (reading.length > 0 && (answering.length === 0 || !this.#hasRead)) {
+      await this.#read(reading);
+    } else if (answering.length > 0) {
+      await this.#decode(answering);
+    } else return joined;
     return true;
   }
 
-  /**
-   * Lets in the waiting requests that fit into the batch's rows and into one prefill's tokens
-   * (padded to the longest row). The token limit never keeps the first one out.
-   */
-  #join(): Job[] {
-    let rows = this.#experts.openCount;
-    let prefillRows = 0;
-    let longest = 0;
-    const taken: Job[] = [];
-    for (let job = this.#waiting.peek(); job !== undefined; job = this.#waiting.peek()) {
-      const { sources, length } = job.answer;
-      const more = sources.length;
-      longest = Math.max(longest, length);
-      rows += more;
-      prefillRows += more;
-      const tooManyTokens = taken.length > 0 && prefillRows * longest > this.#limits.maxPrefillTokens;
-      if (rows > this.#limits.maxRows || tooManyTokens) break;
-      this.#waiting.take();
-      taken.push(job);
+  /** Lets in the waiting requests that may join and fit. */
+  #join(): boolean {
+    const unread = new Map<string, number>();
+    for (const { tenant, rows, unread: tokens } of this.#running.values()) {
+      unread.set(tenant, (unread.get(tenant) ?? 0) + rows * tokens);
     }
-    return taken.filter((job) => this.#open(job));
+    const most = this.#chunkTokens;
+    const mayJoin = (tenant: string) => (unread.get(tenant) ?? 0) < most;
+    let joined = false;
+    for (let job = this.#waiting.peek(mayJoin); job !== undefined; job = this.#waiting.peek(mayJoin)) {
+      if (!hasRoom(job, this.#running.values(), { experts: this.#experts, limits: this.#limits })) break;
+      this.#waiting.take(mayJoin);
+      if (!this.#open(job)) continue;
+      unread.set(job.tenant, (unread.get(job.tenant) ?? 0) + job.rows * job.unread);
+      joined = true;
+    }
+    return joined;
+  }
+
+  /** How many tokens the next chunk may have, padding included. */
+  get #chunkTokens(): number {
+    const most = this.#limits.maxPrefillTokens;
+    const someAnswer = [...this.#running.values()].some(({ unread }) => unread === 0);
+    return someAnswer ? Math.min(most, this.#pace.tokens) : most;
   }
 
   #open(job: Job): boolean {
@@ -138,50 +175,77 @@ export class Scheduler {
     }
   }
 
-  /** Feeds each request its whole history and draws its next token. */
-  async #prefill(joined: readonly Job[]): Promise<void> {
-    const fed = joined.map((job) => ({ job, feeds: job.answer.history() }));
-    const begun = fed.flatMap(({ job, feeds }) => feeds.slice(0, -1).map((feed) => ({ job, feed })));
-    if (begun.length > 0) await this.#feed(begun, (job, results) => void job.take(results));
-    const rest = fed.filter(({ job }) => this.#runs(job)).map(({ job, feeds }) => ({ job, feed: feeds.at(-1)! }));
-    await this.#feed(rest, (job, results) => this.#draw(job, results));
+  /** Reads one chunk. A request that has read all of its prompt gets its first token. */
+  async #read(reading: readonly Job[]): Promise<void> {
+    const somebodyWaits = reading.length < this.#running.size;
+    const { readings, width } = planChunk(reading, { tokens: this.#chunkTokens, work: this.#work });
+    const fed = readings.map((job) => ({ job, feed: job.next(width) }));
+    const lengths = fed.flatMap(({ feed }) => Object.values(feed.rows).map(({ length }) => length));
+    const tokens = lengths.length * Math.max(...lengths);
+    const ms = await this.#feed(fed);
+    if (somebodyWaits) this.#pace.readBeside({ tokens, ms });
+    else this.#pace.readAlone({ tokens, ms });
+    this.#hasRead = true;
   }
 
-  /** Feeds each request its last token and draws the next. */
-  async #decode(): Promise<void> {
-    const fed = [...this.#running.values()].map((job) => ({ job, feed: job.answer.next() }));
-    await this.#feed(fed, (job, results) => this.#draw(job, results));
+  /** Feeds each answer its last token and draws the next. */
+  async #decode(answering: readonly Job[]): Promise<void> {
+    const ms = await this.#feed(answering.map((job) => ({ job, feed: job.next() })));
+    this.#pace.decoded(ms);
+    this.#hasRead = false;
   }
 
   /**
-   * Feeds all these requests together, and continues each one as soon as its own steps have
+   * Feeds all these requests in one run, and continues each one as soon as its own steps have
    * settled. A request that cannot go on fails alone.
+   *
+   * If several requests get the very same error, their run has failed as a whole, and nobody knows
+   * which of them it could not take. So each of them is tried once more, alone. A failed step has
+   * left its sequence as it was.
+   *
+   * @returns how long that took, in ms
    */
-  async #feed(
-    fed: readonly { job: Job; feed: Feed }[],
-    goOn: (job: Job, results: PromiseSettledResult<Output>[]) => void,
-  ): Promise<void> {
+  async #feed(fed: readonly Fed[]): Promise<number> {
+    const began = this.#now();
     const steps = fed.map(({ job, feed }) => job.steps(feed));
+    fed.forEach(({ job }, i) => {
+      this.#work.add(job.tenant, sum(steps[i]!.map(({ ids }) => ids.length)));
+    });
     const outputs = this.#experts.append(steps.flat());
     const own = steps.map(({ length }) => outputs.splice(0, length));
-    const settle = async ({ job }: { job: Job }, i: number) => {
-      const results = await Promise.allSettled(own[i]!);
-      // If it was cancelled in the meantime, there is nobody to tell.
-      if (!this.#runs(job)) return;
-      try {
-        goOn(job, results);
-      } catch (thrown) {
-        this.#leave(job);
-        this.#emit(job.id, { error: fromDrawError(thrown) });
-      }
-    };
-    await Promise.all(fed.map(settle));
+    const failed: Failed[] = [];
+    await Promise.all(
+      fed.map(async (one, i) => {
+        const results = await Promise.allSettled(own[i]!);
+        if (results.every(({ status }) => status === 'fulfilled')) this.#goOn(one, results);
+        else failed.push({ ...one, steps: steps[i]!, results });
+      }),
+    );
+    for (const one of failed) {
+      const together = failed.some((other) => other !== one && failedTogether(one, other));
+      this.#goOn(one, together && this.#runs(one.job) ? await this.#retry(one) : one.results);
+    }
+    return this.#now() - began;
   }
 
-  #draw(job: Job, results: PromiseSettledResult<Output>[]): void {
-    const events = job.draw(results);
-    if (job.answer.ended) this.#leave(job);
-    this.#emit(job.id, { events });
+  /** Only the steps that failed; the others have fed their sequences. */
+  async #retry({ steps, results }: Failed): Promise<PromiseSettledResult<Output>[]> {
+    const again = steps.filter((_, i) => results[i]!.status === 'rejected');
+    const settled = await Promise.allSettled(this.#experts.append(again));
+    return results.map((result) => (result.status === 'rejected' ? settled.shift()! : result));
+  }
+
+  #goOn({ job, feed }: Fed, results: readonly PromiseSettledResult<Output>[]): void {
+    // If it was cancelled in the meantime, there is nobody to tell.
+    if (!this.#runs(job)) return;
+    try {
+      const events = job.goOn(feed, results);
+      if (job.answer.ended) this.#leave(job);
+      if (events.length > 0) this.#emit(job.id, { events });
+    } catch (thrown) {
+      this.#leave(job);
+      this.#emit(job.id, { error: fromDrawError(thrown) });
+    }
   }
 
   #runs(job: Job): boolean {
@@ -194,12 +258,36 @@ export class Scheduler {
   }
 }
 
+type Fed = { job: Job; feed: Feed };
+type Failed = Fed & { steps: Step[]; results: PromiseSettledResult<Output>[] };
+
 /** Smaller than any request, so that tenants take turns as often as possible. */
 const QUANTUM_TOKENS = 16;
 
-function fromDrawError(thrown: unknown): PlimsollError {
-  if (!(thrown instanceof GateError && thrown.code === 'safety_row_unusable')) return toPlimsollError(thrown);
-  return new PlimsollError('expert_failed', 'The safety expert gave no usable prediction, so the answer was stopped.', {
-    cause: thrown,
-  });
+const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
+
+const reasonsOf = ({ results }: Failed): unknown[] =>
+  results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+
+/** A driver gives the steps of a run that failed as a whole the same error. */
+function failedTogether(one: Failed, other: Failed): boolean {
+  const reasons = reasonsOf(other);
+  return reasonsOf(one).some((reason) => reasons.includes(reason));
 }
+
+function fromDrawError(thrown: unknown): PlimsollError {
+  const which = thrown instanceof GateError && UNUSABLE[thrown.code];
+  if (!which) return toPlimsollError(thrown);
+  return new PlimsollError(
+    'expert_failed',
+    `The ${which} expert gave no usable prediction, so the answer was stopped.`,
+    {
+      cause: thrown,
+    },
+  );
+}
+
+const UNUSABLE: Partial<Record<GateErrorCode, string>> = {
+  safety_row_unusable: 'safety',
+  helpful_row_unusable: 'helpfulness',
+};

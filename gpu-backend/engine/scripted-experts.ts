@@ -32,6 +32,8 @@ export type ScriptedOptions = {
   layers?: boolean;
   /** What one token of a sequence is said to take in memory. */
   bytesPerToken?: number;
+  /** Called at each run. A test may let its clock go on here. If it throws, the whole run fails. */
+  onRun?: (steps: readonly Step[]) => void;
 };
 
 type Own = { ids: readonly number[] };
@@ -42,7 +44,7 @@ export class ScriptedExperts implements Experts {
   readonly vocabSize: number;
   readonly abilities: Abilities;
   readonly #script: Script;
-  readonly #options: Required<Pick<ScriptedOptions, 'stepMs' | 'alpha' | 'hidden' | 'bytesPerToken'>>;
+  readonly #options: Required<Pick<ScriptedOptions, 'stepMs' | 'alpha' | 'hidden' | 'bytesPerToken' | 'onRun'>>;
   readonly #sequences: Sequences<Own>;
   readonly #turns = new Turns();
 
@@ -56,12 +58,13 @@ export class ScriptedExperts implements Experts {
       topK = null,
       layers = topK === null,
       bytesPerToken = 0,
+      onRun = () => {},
     }: ScriptedOptions,
   ) {
     this.#script = script;
     this.vocabSize = vocabSize;
     this.abilities = { hidden: true, layers: layers && topK === null, fork: true, score: true, prefixes: false, topK };
-    this.#options = { stepMs, alpha, hidden, bytesPerToken };
+    this.#options = { stepMs, alpha, hidden, bytesPerToken, onRun };
     this.#sequences = new Sequences({ vocabSize, abilities: this.abilities });
   }
 
@@ -111,8 +114,9 @@ export class ScriptedExperts implements Experts {
 
   async #append(steps: readonly Step[]): Promise<(Output | Error)[]> {
     const ready = this.#sequences.ready(steps);
-    const { stepMs } = this.#options;
+    const { stepMs, onRun } = this.#options;
     if (stepMs > 0) await new Promise((resolve) => setTimeout(resolve, stepMs));
+    onRun(steps);
     const done = ready.map((one) => (one instanceof Error ? one : attempt(() => this.#advance(one))));
     return done.map((one, i) => {
       if (one instanceof Error) return one;

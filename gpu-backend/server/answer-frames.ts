@@ -88,6 +88,7 @@ function receiptOf(
     top_k: info.topK,
     weights: end.weights,
     spent: end.spent,
+    ran: end.ran,
     usage: end.usage,
     finish_reason: end.finish_reason,
     seed: request.seed,

@@ -120,13 +120,18 @@ describe('an answer', () => {
     const { url } = await serve();
     const line = { mode: 'layers', floor: 0.7, budget: 3 } as const;
     const frames = await allFrames(await call(url, generateRequest(), { line }));
-    for (const token of frames.filter((frame) => frame.type === 'token')) {
-      expect(token).toMatchObject({ weight: 0.7, floor: 0.7, lp_h: null });
+    const tokens = frames.filter((frame) => frame.type === 'token');
+    // Once the budget is spent, only the safety expert is left.
+    const layers = tokens.findIndex(({ spent }) => spent === 3) + 1 || tokens.length;
+    for (const [i, token] of tokens.entries()) {
+      expect(token).toMatchObject({ weight: i < layers ? 0.7 : 1, floor: 0.7, lp_h: null });
       expect(token.spent).toBeLessThanOrEqual(3);
     }
     const receipt = await verifyReceipt(endOf(frames).receipt, jwks());
     expect(receipt.line).toEqual({ ...OPEN_LINE, ...line });
-    expect(receipt.weights).toEqual({ min: 0.7, mean: 0.7, max: 0.7 });
+    expect(receipt.weights).toMatchObject({ min: 0.7, max: layers < tokens.length ? 1 : 0.7 });
+    expect(receipt.ran).toEqual({ safety: tokens.length, layers });
+    expect(endOf(frames).ran).toEqual(receipt.ran);
   });
 
   test('has null, not infinity, for unbounded spending and impossible tokens', async () => {

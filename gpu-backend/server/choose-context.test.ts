@@ -24,37 +24,53 @@ const smol = {
 const WEIGHTS = 4 * (134_515_008 + 49_152 * 576);
 const TOKEN = 46_080;
 const choose = (options: Partial<Parameters<typeof chooseContext>[1]>) =>
-  chooseContext(smol, { wanted: null, maxRows: 32, freeBytes: 64 * 2 ** 30, ...options });
+  chooseContext(smol, { wanted: null, freeBytes: 64 * 2 ** 30, ...options });
 
 test('is the model’s own where memory is plenty, and says so with the numbers', () => {
   expect(choose({})).toEqual({
     tokens: 8192,
+    kvBytes: Math.floor(0.75 * (64 * 2 ** 30 - WEIGHTS)),
     reason:
-      'smol: a context of 8192 tokens, of at most 8192. 32 full rows take 11520 MiB (45 KiB a token); ' +
-      '64915 MiB are free beside the weights',
+      'smol: a context of 8192 tokens, of at most 8192. Keys and values of all requests get 48686 MiB, and two full ' +
+      'rows take 720 MiB of it (45 KiB a token); 64915 MiB are free beside the weights',
   });
 });
 
 test.each([
-  // Three quarters of what is left, for every row.
-  ['32 rows', { freeBytes: WEIGHTS + (32 * 1024 * TOKEN) / 0.75 }, 1024],
-  ['8 rows', { freeBytes: WEIGHTS + (32 * 1024 * TOKEN) / 0.75, maxRows: 8 }, 4096],
-  ['less than a step more', { freeBytes: WEIGHTS + (32 * 1087 * TOKEN) / 0.75 }, 1024],
-  ['hardly any memory', { freeBytes: WEIGHTS + 1000 }, 512],
-  ['less memory than the weights', { freeBytes: 1000 }, 512],
-])('is what memory allows: %s', (_, options, tokens) => {
-  expect(choose(options).tokens).toBe(tokens);
+  // Three quarters of what is left, for the two rows of a request.
+  ['two rows of 1,024', WEIGHTS + (2 * 1024 * TOKEN) / 0.75, 1024],
+  ['less than a step more', WEIGHTS + (2 * 1087 * TOKEN) / 0.75, 1024],
+  ['hardly any memory', WEIGHTS + 1000, 512],
+  ['less memory than the weights', 1000, 512],
+])('is what memory allows: %s', (_, freeBytes, tokens) => {
+  const choice = choose({ freeBytes });
+  expect(choice.tokens).toBe(tokens);
+  // One request as long as the context fits in any case.
+  expect(choice.kvBytes).toBe(Math.max(2 * tokens * TOKEN, Math.floor(0.75 * Math.max(0, freeBytes - WEIGHTS))));
+});
+
+test('the memory may be said, and the context follows it', () => {
+  expect(choose({ wantedKvBytes: 2 * 1030 * TOKEN, freeBytes: 0 })).toMatchObject({
+    tokens: 1024,
+    kvBytes: 2 * 1030 * TOKEN,
+  });
+  expect(choose({ wantedKvBytes: 2 ** 40 })).toMatchObject({ tokens: 8192, kvBytes: 2 ** 40 });
+  expect(choose({ wantedKvBytes: 2 * 64 * TOKEN })).toMatchObject({ tokens: 64 });
+  expect(() => choose({ wantedKvBytes: 2 * 64 * TOKEN - 1 })).toThrow(
+    'PLIMSOLL_KV_BYTES: found 5898239, wanted at least the 5898240 bytes that two rows of 64 tokens take',
+  );
+  expect(() => choose({ wanted: 1000, wantedKvBytes: 2 * 1000 * TOKEN })).toThrow(/two rows of 1000 tokens take/);
 });
 
 test('quantised weights leave more room', () => {
-  const freeBytes = 2 * 2 ** 30;
+  const freeBytes = 2 ** 30;
   const int4 = { ...smol, manifest: { weights: { type: 'int4', block: 32, arithmetic: 'fast' } as const } };
-  const options = { wanted: null, maxRows: 32, freeBytes };
+  const options = { wanted: null, freeBytes };
   expect(chooseContext(int4, options).tokens).toBeGreaterThan(chooseContext(smol, options).tokens);
 });
 
 test('is what the operator wants, whatever memory says, but never more than the model has', () => {
-  expect(choose({ wanted: 8192, freeBytes: 0 }).tokens).toBe(8192);
+  expect(choose({ wanted: 8192, freeBytes: 0 })).toMatchObject({ tokens: 8192, kvBytes: 2 * 8192 * TOKEN });
   expect(choose({ wanted: 100 }).tokens).toBe(100);
   expect(() => choose({ wanted: 8193 })).toThrow(
     'PLIMSOLL_CONTEXT: found 8193, wanted at most the 8192 tokens of smol',
@@ -63,5 +79,5 @@ test('is what the operator wants, whatever memory says, but never more than the 
 
 test('a small model of few positions keeps them all', () => {
   const tiny = { ...smol, config: { ...smol.config, max_position_embeddings: 96 } };
-  expect(chooseContext(tiny, { wanted: null, maxRows: 32, freeBytes: 0 }).tokens).toBe(96);
+  expect(chooseContext(tiny, { wanted: null, freeBytes: 0 }).tokens).toBe(96);
 });

@@ -1,9 +1,10 @@
 /**
- * How many tokens of prompt and answer a backend allows: what the operator says, or else what
- * memory allows.
+ * How much memory a backend gives to keys and values, and how many tokens of prompt and answer it
+ * allows: what the operator says, or else what memory allows.
  *
- * Keys and values of a token are f32 in every layer. All rows of the batch may be full at once, so
- * memory is divided among all of them.
+ * Keys and values of a token are f32 in every layer. All rows of the batch share the memory, and a
+ * request waits until it has room (engine/admission.ts). So a context may be as long as fits for
+ * the two rows of one request.
  */
 import { type DecoderConfig, headDim } from '../model/config.ts';
 import type { Manifest } from '../model/manifest.ts';
@@ -18,31 +19,48 @@ import { elementCount } from '../model/tensor.ts';
 const SHARE = 0.75;
 /** Below this many tokens, nobody is served well: a machine this full has to find out by itself. */
 const LEAST = 512;
+/** Keys and values are kept for a multiple of so many tokens (engine/kv-cache.ts). */
 const STEP = 64;
+/** The rows of one request. */
+const ROWS = 2;
 
 export type ContextChoice = {
   tokens: number;
+  /** Memory for the keys and values of all rows: enough for one request as long as the context. */
+  kvBytes: number;
   /** The choice in one line, with the numbers behind it. */
   reason: string;
 };
 
-/** Throws if more tokens are wanted than the model has positions for. */
+/** Throws if more is wanted than there can be. */
 export function chooseContext(
   { id, config, manifest }: { id: string; config: DecoderConfig; manifest: Pick<Manifest, 'weights'> },
-  { wanted, maxRows, freeBytes }: { wanted: number | null; maxRows: number; freeBytes: number },
+  {
+    wanted,
+    wantedKvBytes = null,
+    freeBytes,
+  }: { wanted: number | null; wantedKvBytes?: number | null; freeBytes: number },
 ): ContextChoice {
   const most = config.max_position_embeddings;
   if (wanted !== null && wanted > most) {
     throw new Error(`PLIMSOLL_CONTEXT: found ${wanted}, wanted at most the ${most} tokens of ${id}`);
   }
   const perToken = keyBytes(config);
+  const bytesOf = (tokens: number) => ROWS * Math.ceil(tokens / STEP) * STEP * perToken;
+  if (wantedKvBytes !== null && wantedKvBytes < bytesOf(wanted ?? STEP)) {
+    const least = `the ${bytesOf(wanted ?? STEP)} bytes that two rows of ${wanted ?? STEP} tokens take`;
+    throw new Error(`PLIMSOLL_KV_BYTES: found ${wantedKvBytes}, wanted at least ${least}`);
+  }
   const left = Math.max(0, freeBytes - weightBytes(config, manifest));
-  const allowed = Math.floor((SHARE * left) / (maxRows * perToken) / STEP) * STEP;
-  const tokens = wanted ?? Math.min(most, Math.max(LEAST, allowed));
+  const planned = wantedKvBytes ?? Math.floor(SHARE * left);
+  const allowed = Math.floor(planned / bytesOf(STEP)) * STEP;
+  const tokens = wanted ?? Math.min(most, Math.max(wantedKvBytes === null ? LEAST : STEP, allowed));
+  const kvBytes = Math.max(planned, bytesOf(tokens));
   const reason =
-    `${id}: a context of ${tokens} tokens, of at most ${most}. ${maxRows} full rows take ` +
-    `${inMiB(tokens * maxRows * perToken)} (${inKiB(perToken)} a token); ${inMiB(left)} are free beside the weights`;
-  return { tokens, reason };
+    `${id}: a context of ${tokens} tokens, of at most ${most}. Keys and values of all requests get ` +
+    `${inMiB(kvBytes)}, and two full rows take ${inMiB(bytesOf(tokens))} of it (${inKiB(perToken)} a token); ` +
+    `${inMiB(left)} are free beside the weights`;
+  return { tokens, kvBytes, reason };
 }
 
 /** Bytes of one token's keys and values. */

@@ -27,6 +27,7 @@ test('needs four settings and has defaults for the rest', () => {
     threads: 0,
     provider: 'cpu',
     context: null,
+    kvBytes: null,
     maxRows: 32,
     maxWaiting: 64,
     graceMs: 5000,

@@ -39,6 +39,8 @@ export const BackendConfig = z.strictObject({
   provider: ProviderChoice.default('cpu'),
   /** Tokens of prompt and answer together. null means what memory allows, at most the model's. */
   context: z.int().min(16).nullable().default(null),
+  /** Bytes for the keys and values of all requests. null means most of the free memory. */
+  kvBytes: z.int().min(1).nullable().default(null),
   /** Rows in one batch. An answer takes two. */
   maxRows: z.int().min(2).default(32),
   /**
@@ -89,6 +91,7 @@ const VARIABLES = {
   threads: ['PLIMSOLL_THREADS'],
   provider: ['PLIMSOLL_PROVIDER'],
   context: ['PLIMSOLL_CONTEXT'],
+  kvBytes: ['PLIMSOLL_KV_BYTES'],
   maxRows: ['PLIMSOLL_MAX_ROWS'],
   maxWaiting: ['PLIMSOLL_MAX_WAITING'],
   graceMs: ['PLIMSOLL_GRACE_MS'],
@@ -101,6 +104,7 @@ const NUMBERS: ReadonlySet<string> = new Set([
   'port',
   'threads',
   'context',
+  'kvBytes',
   'maxRows',
   'maxWaiting',
   'graceMs',

@@ -54,7 +54,11 @@ export async function startBackend(
     log(`${head.id}: both experts are the bare base model, so no floor and no budget makes a difference`);
   }
   const { threads, provider, maxRows, maxWaiting, idleUnloadMinutes } = config;
-  const context = chooseContext(head, { wanted: config.context, maxRows, freeBytes: process.availableMemory() });
+  const context = chooseContext(head, {
+    wanted: config.context,
+    wantedKvBytes: config.kvBytes,
+    freeBytes: process.availableMemory(),
+  });
   log(context.reason);
   checkPrompts(head.prompts, { ...head, contextLength: context.tokens });
   // Without a file, the engine says what is wrong.
@@ -64,7 +68,7 @@ export async function startBackend(
     threads,
     provider,
     contextLength: context.tokens,
-    limits: { maxRows, maxWaiting },
+    limits: { maxRows, maxWaiting, kvBytes: context.kvBytes },
     idleMs: idleUnloadMinutes === 0 ? null : idleUnloadMinutes * 60_000,
     onPassedOver: log,
   });
@@ -95,7 +99,7 @@ export async function serveEngine(
   encodePrompt: EncodePrompt,
   config: Omit<
     BackendConfig,
-    'bundle' | 'threads' | 'provider' | 'context' | 'maxRows' | 'maxWaiting' | 'idleUnloadMinutes'
+    'bundle' | 'threads' | 'provider' | 'context' | 'kvBytes' | 'maxRows' | 'maxWaiting' | 'idleUnloadMinutes'
   >,
   { log = logToStderr, created }: { log?: Log; created?: number } = {},
 ): Promise<Backend> {

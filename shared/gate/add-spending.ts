@@ -52,13 +52,18 @@ export function spendingBound(
  * @param spent nats spent before this token
  * @param spends log q - log p_s~ of this token
  * @param bound the bound at the token's position, or null. The sum never exceeds it. The cap keeps
- *   to it except for the last rounding step, which is removed here. An account that was already
- *   overdrawn (resumed under a tighter line) stays as overdrawn as it was.
+ *   to it except for the last rounding step, which is removed here: in both directions, so that a
+ *   token at its cap spends all there is. An account that was already overdrawn (resumed under a
+ *   tighter line) stays as overdrawn as it was.
  */
 export function addSpending(spent: number, { spends, bound }: { spends: number; bound: number | null }): number {
   const most = bound === null ? SPENT_UNBOUNDED : Math.max(bound, spent);
-  return Math.max(-SPENT_UNBOUNDED, Math.min(spent + spends, most));
+  const sum = Math.max(-SPENT_UNBOUNDED, spent + spends);
+  return sum > most || (spends > 0 && sum >= most * (1 - ROUNDING)) ? most : sum;
 }
+
+/** Far more than the rounding of a few additions, far less than anyone can notice. */
+const ROUNDING = 1e-13;
 
 /**
  * What is left of a bound, in nats. Below 0 only for an overdrawn account. null if there is no

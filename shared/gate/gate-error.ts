@@ -8,6 +8,10 @@ export type GateErrorCode =
    * logits. There is nothing safe to fall back on.
    */
   | 'safety_row_unusable'
+  /** The safety expert was not asked for a token, and the line needs it. */
+  | 'safety_row_missing'
+  /** As `safety_row_unusable`, for the helpfulness expert where only that one was asked. */
+  | 'helpful_row_unusable'
   /** A temperature, top-p, key, seed, mask or bias that makes no sense. */
   | 'sampling_invalid'
   /** A position or a spending that no gate could have returned. */

@@ -76,6 +76,37 @@ test('an answer resumed under a line tighter than its spending carries on with t
   expect(step).toMatchObject({ token: alone.token, logprob: alone.logprob, spent: 2.5 });
 });
 
+test('with nothing left to spend, a step is the same with and without the other expert, except for what that one says', () => {
+  fc.assert(
+    fc.property(
+      arbitrary.rows(),
+      arbitrary.policy,
+      arbitrary.wishes,
+      arbitrary.share,
+      (rows, policy, wishes, proposal) => {
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, wishes.mask));
+        const rest = { policy: { ...policy, budget: 1 }, sampling: wishes, proposal, state: startGate(4, 1) };
+        const { logprobHelpful: _, ...step } = gateStep({ ...rows, ...rest });
+        const { logprobHelpful: __, ...alone } = gateStep({ ...rows, helpfulLogits: null, ...rest });
+        expect(step).toEqual(alone);
+        expect(step).toMatchObject({ weight: 1, spent: 1 });
+      },
+    ),
+  );
+});
+
+test('a token at its cap spends all that is left, to the last bit, so that a budget that is spent stays spent', () => {
+  const helpfulLogits = Float32Array.of(-30, 30, -30, -30);
+  for (const budget of [0.1, 0.3, 0.7, 1.1, 1.7, 2.3]) {
+    const policy = { ...input.policy, floor: 0, opening: { tokens: 0, floor: 0 }, budget };
+    const spent = Array.from({ length: 40 }, (_, seed) => {
+      const sampling = { temperature: 1, topP: 1, key: seedKey(seed) };
+      return gateStep({ ...input, helpfulLogits, policy, sampling, proposal: 0 });
+    }).flatMap((step) => (step.token === 1 ? [step.spent] : []));
+    expect(new Set(spent)).toEqual(new Set([budget]));
+  }
+});
+
 describe('a closed gate', () => {
   const with_ = (changes: Record<string, unknown>) => ({ ...input, ...changes }) as GateStepInput;
   const cases: [string, GateStepInput][] = [

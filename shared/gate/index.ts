@@ -2,7 +2,8 @@
 export { LOG_ZERO, SPENT_UNBOUNDED } from './add-spending.ts';
 export { type DrawKey, seedKey } from './draw-key.ts';
 export { effectiveFloor } from './effective-weight.ts';
-export { GateError } from './gate-error.ts';
+export { GateError, type GateErrorCode } from './gate-error.ts';
+export { gateHelpfulStep } from './gate-helpful-step.ts';
 export { gateLayersStep } from './gate-layers-step.ts';
 export { gateStep, startGate } from './gate-step.ts';
 export type { GatePolicy, GateState, GateStep, SamplingParams } from './gate-types.ts';

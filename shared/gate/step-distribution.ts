@@ -5,10 +5,10 @@
  *
  * The gate closes whenever anything but the safety expert cannot be trusted. Closed means weight 1
  * and the safety expert sampled as requested. It closes on: no policy, or one with a number out of
- * range; no row beside the safety expert's, or a NaN in it; a proposal outside 0..1; a layers row
- * that was not held to the line; experts without a token in common; a mask or bias that leaves the
- * mixture no token. It throws if the safety expert itself cannot be used, or if a mask covers all
- * of its tokens. There is no third way out.
+ * range; a budget with nothing left; no row beside the safety expert's, or a NaN in it; a proposal
+ * outside 0..1; a layers row that was not held to the line; experts without a token in common; a
+ * mask or bias that leaves the mixture no token. It throws if the safety expert itself cannot be
+ * used, or if a mask covers all of its tokens. There is no third way out.
  */
 import { natsLeft, spendingBound } from './add-spending.ts';
 import { capByBudget } from './cap-by-budget.ts';
@@ -68,13 +68,14 @@ export function stepDistribution(input: LogprobsInput): StepDistribution {
   const line = usablePolicy(policy);
   const bound = line ? spendingBound(line, state) : 0;
   const floor = line ? effectiveFloor(line, state) : 1;
-  // If anything is missing here, only the safety expert is left.
-  const open = line && openMixture(safety, input, { ...line, floor });
+  const left = natsLeft(bound, state);
+  // If anything is missing here, only the safety expert is left. With no nats left, no other
+  // distribution fits under the cap, whatever the mixture.
+  const open = line && !(left !== null && left <= 0) ? openMixture(safety, input, { ...line, floor }) : null;
   const shaped = open && shapeDistribution(open.logprobs, shape);
   const weight = open && shaped ? open.weight : 1;
   const mixture = shaped ?? reference;
 
-  const left = natsLeft(bound, state);
   const q = greedy
     ? greedyChoice(mixture, { safety: reference, natsLeft: left })
     : capByBudget(mixture, { reference, natsLeft: left });

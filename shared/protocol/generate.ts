@@ -8,6 +8,7 @@ import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
 import { ERROR_CODES, type ErrorCode } from '#shared/api/errors.ts';
 import { TokenTrace, WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
+import { Ran } from './ran.ts';
 
 export const Message = z.object({
   role: z.enum(['system', 'user', 'assistant']),
@@ -77,6 +78,7 @@ export const Frame = z.discriminatedUnion('type', [
     usage: Usage,
     weights: WeightSummary,
     spent: z.number().nullable(),
+    ran: Ran,
     /** Ed25519 JWS, see receipt.ts. */
     receipt: z.string(),
   }),

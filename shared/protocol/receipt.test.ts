@@ -19,6 +19,7 @@ const receipt: Receipt = {
   top_k: null,
   weights: { min: 0.9, mean: 0.95, max: 1 },
   spent: null,
+  ran: { safety: 2, helpfulness: 2 },
   usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 },
   finish_reason: 'stop',
   seed: 7,

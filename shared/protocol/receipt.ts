@@ -10,6 +10,7 @@ import { WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { Line } from '#shared/line/line.ts';
 import { ExpertKinds } from './expert-kind.ts';
 import { Seed } from './generate.ts';
+import { Ran } from './ran.ts';
 
 export const Receipt = z.strictObject({
   request: z.string(),
@@ -37,9 +38,11 @@ export const Receipt = z.strictObject({
   top_k: z.int().min(1).nullable(),
   weights: WeightSummary,
   /**
-   * Nats. Null if the policy sets no budget and the safety expert gave the answer no probability.
+   * Nats. Null if the policy sets no budget, and the safety expert gave the answer no probability
+   * or was not asked (see `ran`).
    */
   spent: z.number().nullable(),
+  ran: Ran,
   usage: Usage,
   finish_reason: FinishReason,
   seed: Seed,

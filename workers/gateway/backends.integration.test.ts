@@ -232,6 +232,8 @@ describe('an answer that breaks', () => {
     ['replay-receipt', 'receipt_invalid'],
     ['say-other-words', 'receipt_invalid'],
     ['cross-the-floor', 'receipt_invalid'],
+    ['leave-safety-out', 'receipt_invalid'],
+    ['sign-other-runs', 'receipt_invalid'],
     ['overspend', 'receipt_invalid'],
     ['sign-as-another', 'receipt_invalid'],
     ['sign-another-bundle', 'receipt_invalid'],

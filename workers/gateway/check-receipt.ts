@@ -47,6 +47,7 @@ export async function checkReceipt(
     seed,
     finish_reason: end.finish_reason,
     spent: end.spent,
+    ran: end.ran,
     weights: end.weights,
     usage: { prompt_tokens: prompt, completion_tokens: tokens, total_tokens: prompt + tokens },
   };
@@ -59,7 +60,13 @@ export async function checkReceipt(
   if (!ordered || (tokens > 0 && min < directive.line.floor - TOLERANCE)) throw invalid('weights');
   const most = boundOf(directive.line, tokens);
   if (most !== null && (receipt.spent === null || receipt.spent > most + TOLERANCE)) throw invalid('spent');
+  if (needsSafety(directive.line) && receipt.ran.safety !== tokens) throw invalid('ran');
   return receipt;
+}
+
+/** Whether the safety expert must have been asked for every token. */
+function needsSafety({ action, mode, floor, budget, earned }: Line): boolean {
+  return action === 'safety_only' || mode === 'layers' || floor > 0 || budget !== null || earned !== null;
 }
 
 /** The most nats that this many tokens may have spent; null if there is no bound. */

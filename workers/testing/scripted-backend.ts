@@ -46,6 +46,7 @@ export type Behaviour =
   | keyof typeof LIES
   | 'say-other-words'
   | 'cross-the-floor'
+  | 'leave-safety-out'
   | 'overspend';
 
 /** Unix seconds. */
@@ -53,6 +54,7 @@ export const MODEL_CREATED = 1_764_000_000;
 /** Receipts that are correctly signed, but say something other than the frames. */
 const LIES = {
   'sign-as-another': { backend: 'somebody-else' },
+  'sign-other-runs': { ran: { safety: 1000 } },
   'sign-another-bundle': { bundle: 'b0' },
   'sign-another-model': { model: 'another' },
   'sign-other-draws': { draws: 'other' },
@@ -264,6 +266,10 @@ export async function startScriptedBackend({
         max: Math.max(...shares),
       },
       spent: behaviour === 'overspend' ? (directive.line.budget ?? 0) + 0.01 : (written.at(-1)?.spent ?? 0),
+      ran: {
+        safety: behaviour === 'leave-safety-out' ? written.length - 1 : written.length,
+        helpfulness: written.length,
+      },
       usage,
       finish_reason: script.finishReason,
       top_k: null,
@@ -281,6 +287,7 @@ export async function startScriptedBackend({
       usage,
       weights: receipt.weights,
       spent: receipt.spent,
+      ran: receipt.ran,
       receipt: behaviour === 'replay-receipt' ? firstReceipt : signed,
     });
     if (behaviour === 'go-on-after-end') send({ type: 'text', text: ' And one thing more.' });

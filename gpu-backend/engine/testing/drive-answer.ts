@@ -9,20 +9,26 @@ export type Driven = { events: EngineEvent[]; state: AnswerState };
 
 /**
  * Draws until the answer ends or has `atMost` more tokens. Either way, it gives its sequences back.
+ * It reads at most `chunk` tokens of a row at a time.
  */
 export async function driveAnswer(
   experts: Experts,
-  { request, options, atMost = Infinity }: { request: EngineRequest; options: AnswerOptions; atMost?: number },
+  {
+    request,
+    options,
+    atMost = Infinity,
+    chunk = Infinity,
+  }: { request: EngineRequest; options: AnswerOptions; atMost?: number; chunk?: number },
 ): Promise<Driven> {
-  const answer = new Answer(request, options);
+  const answer = new Answer(request, { ...options, topK: experts.abilities.topK });
   const job = new Job(0, answer, { experts, warn: () => {} });
   job.open();
   const events: EngineEvent[] = [];
-  let feeds = answer.history();
-  for (let drawn = 0; drawn < atMost && !answer.ended; drawn++) {
-    for (const feed of feeds.slice(0, -1)) job.take(await Promise.allSettled(experts.append(job.steps(feed))));
-    events.push(...job.draw(await Promise.allSettled(experts.append(job.steps(feeds.at(-1)!)))));
-    feeds = [answer.next()];
+  for (let drawn = 0; drawn < atMost && !answer.ended; ) {
+    const feed = job.next(chunk);
+    const news = job.goOn(feed, await Promise.allSettled(experts.append(job.steps(feed))));
+    if (news.length > 0) drawn++;
+    events.push(...news);
   }
   job.close();
   return { events, state: answer.state() };

@@ -7,11 +7,14 @@ import type { TokenFrame } from '#shared/protocol/generate.ts';
 import type { AnswerOptions } from '../answer.ts';
 import { DEFAULT_LIMITS, type EngineEvent, type EngineLimits } from '../engine.ts';
 import type { Experts } from '../experts.ts';
-import { Scheduler } from '../scheduler.ts';
+import { Scheduler, type SchedulerOptions } from '../scheduler.ts';
 
 export type Outcome = { events: EngineEvent[]; error: PlimsollError | null };
 
-export function schedule(experts: Experts, { limits, ...options }: AnswerOptions & { limits?: Partial<EngineLimits> }) {
+export function schedule(
+  experts: Experts,
+  { limits, ...options }: AnswerOptions & Pick<SchedulerOptions, 'now'> & { limits?: Partial<EngineLimits> },
+) {
   const outcomes = new Map<number, Outcome>();
   const of = (id: number): Outcome => {
     const outcome = outcomes.get(id) ?? { events: [], error: null };
