@@ -6,7 +6,7 @@ export { GateError, type GateErrorCode } from './gate-error.ts';
 export { gateHelpfulStep } from './gate-helpful-step.ts';
 export { gateLayersStep } from './gate-layers-step.ts';
 export { gateStep, startGate } from './gate-step.ts';
-export type { GatePolicy, GateState, GateStep, SamplingParams } from './gate-types.ts';
+export type { GatePolicy, GateState, GateStep, Report, SamplingParams, TopToken } from './gate-types.ts';
 export { logSoftmax } from './log-softmax.ts';
 export { mixExperts } from './mix-experts.ts';
 export { addWeight, NO_WEIGHTS, type RunningWeights } from './running-weights.ts';
