@@ -12,6 +12,7 @@ import {
   gateLayersStep,
   gateStep,
   gateTruncatedStep,
+  type Report,
   type SamplingParams,
   type TruncatedRows,
 } from '#shared/gate/index.ts';
@@ -38,6 +39,8 @@ export type Question = {
   policy: GatePolicy;
   sampling: SamplingParams;
   state: GateState;
+  /** Asks for more numbers. */
+  report?: Report;
 };
 
 /**

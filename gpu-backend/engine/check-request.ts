@@ -11,12 +11,12 @@ import type { Experts } from './experts.ts';
 import { type KvMemory, kvMemory, longestRows, mostTokens } from './kv-memory.ts';
 import { promptsOf, sourcesOf } from './needed-sources.ts';
 
-export type Terms = Pick<EngineInfo, 'contextLength' | 'modes' | 'topK' | 'proposal' | 'memory'>;
+export type Terms = Pick<EngineInfo, 'contextLength' | 'vocabSize' | 'modes' | 'topK' | 'proposal' | 'memory'>;
 
 /** Throws a PlimsollError if the request cannot be met. */
 export function checkRequest(request: EngineRequest, terms: Terms): void {
-  const { promptIds, maxTokens, line, resume } = request;
-  const { contextLength, modes, memory } = terms;
+  const { promptIds, maxTokens, minTokens = 0, moreKeys = [], sampling, line, resume } = request;
+  const { contextLength, vocabSize, modes, memory } = terms;
   if (!modes.includes(line.mode)) throw modeUnavailable(line.mode);
   const sources = sourcesOf(line, terms);
   const longest = Math.max(...promptsOf(request, sources).map(({ length }) => length));
@@ -28,15 +28,32 @@ export function checkRequest(request: EngineRequest, terms: Terms): void {
   if (memory && longest + Math.max(1, most) > longestRows(memory, sources.length)) {
     throw memoryExceeded({ longest, most: Math.max(1, most), rows: sources.length, memory });
   }
+  if (minTokens > most) {
+    const message = `min_tokens is ${minTokens}, but the answer may have at most ${most} tokens.`;
+    throw new PlimsollError('invalid_request', message, { param: 'min_tokens' });
+  }
+  refuseUnknownIds(sampling.allowedIds ?? [], { param: 'allowed_token_ids', vocabSize });
+  refuseUnknownIds(sampling.logitBias?.keys() ?? [], { param: 'logit_bias', vocabSize });
+  if (resume && moreKeys.length > 0) {
+    throw new PlimsollError('invalid_request', `One answer can be resumed, not ${1 + moreKeys.length}.`);
+  }
   if (resume && resume.ids.length >= most) {
     const message = `The answer to be resumed has ${resume.ids.length} tokens already and may have ${most}.`;
     throw new PlimsollError('invalid_request', message);
   }
 }
 
+function refuseUnknownIds(ids: Iterable<number>, { param, vocabSize }: { param: string; vocabSize: number }): void {
+  for (const id of ids) {
+    if (Number.isSafeInteger(id) && id >= 0 && id < vocabSize) continue;
+    const message = `${param} has the token id ${id}, but the model's ids are 0 to ${vocabSize - 1}.`;
+    throw new PlimsollError('invalid_request', message, { param });
+  }
+}
+
 /** The terms of an engine over these experts. */
 export function termsOf(
-  experts: Pick<Experts, 'abilities' | 'cacheBytes'>,
+  experts: Pick<Experts, 'abilities' | 'cacheBytes' | 'vocabSize'>,
   {
     contextLength,
     proposal,
@@ -50,6 +67,7 @@ export function termsOf(
 ): Terms {
   return {
     contextLength,
+    vocabSize: experts.vocabSize,
     modes: experts.abilities.layers ? ['logits', 'layers'] : ['logits'],
     topK: experts.abilities.topK,
     proposal: typeof proposal === 'number' ? proposal : null,

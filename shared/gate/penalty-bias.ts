@@ -10,7 +10,6 @@
  *     penaltyBias(new Map([[7, 2]]), { frequencyPenalty: 0.5, presencePenalty: 1 });
  *
  * @param counts how often each token occurs in the answer so far
- * @public
  */
 export function penaltyBias(
   counts: ReadonlyMap<number, number>,
@@ -45,7 +44,6 @@ export function penaltyBias(
  *
  * @param tokens the text that counts as said: the answer so far, and the prompt if it counts too
  * @param penalty above 0; 1 changes nothing
- * @public
  */
 export function repetitionScale(tokens: Iterable<number>, penalty: number): Map<number, number> {
   return penalty === 1 ? new Map() : new Map(Array.from(tokens, (token) => [token, penalty]));

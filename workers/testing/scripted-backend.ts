@@ -272,6 +272,8 @@ export async function startScriptedBackend({
       },
       usage,
       finish_reason: script.finishReason,
+      choice: 0,
+      choices: 1,
       top_k: null,
       seed: asked.seed,
       prompt_digest: directive.digest,

@@ -17,18 +17,15 @@ export function request({
   ...rest
 }: Partial<Omit<EngineRequest, 'line' | 'sampling'>> & {
   line?: Partial<Line>;
-  sampling?: { seed?: number; temperature?: number; topP?: number };
+  sampling?: { seed?: number } & Partial<Omit<EngineRequest['sampling'], 'key'>>;
 } = {}): EngineRequest {
+  const { seed = 1, ...shape } = sampling ?? {};
   return {
     tenant: 'acme',
     promptIds: [7, 70, 71, 72],
     maxTokens: 30,
     stop: [],
-    sampling: {
-      key: seedKey(sampling?.seed ?? 1),
-      temperature: sampling?.temperature ?? 1,
-      topP: sampling?.topP ?? 1,
-    },
+    sampling: { key: seedKey(seed), temperature: 1, topP: 1, ...shape },
     line: { ...OPEN_LINE, ...line },
     ...rest,
   };
