@@ -1,7 +1,8 @@
 /**
  * The law of the budget under everything a request may ask for: every answer of a small vocabulary,
  * with its exact probability, through driver, answer and gate. Masks, top-k, min-p and the rest
- * shape the safety expert it is measured against; biases and penalties do not.
+ * shape the safety expert it is measured against; biases and penalties do not. Each probability is
+ * also compared with the oracle's.
  */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -20,6 +21,7 @@ const LENGTH = 3;
 const EOS = 0;
 const BANNED = 4;
 const PROMPT = [1, 2];
+const PROPOSAL = 0.2;
 
 const vocabulary = {
   eos: [EOS],
@@ -89,17 +91,31 @@ const movingMask =
     };
   };
 
-/** p_s~ after these tokens, from the definition: no bias and no penalty, but everything else. */
-function referenceAfter(one: Case, safetyLogits: ArrayLike<number>, drawn: readonly number[]): number[] {
+/** What shapes p_s~ after these tokens, from the definition: no bias and no penalty. */
+function shapeAfter(one: Case, drawn: readonly number[]) {
   const { temperature, topP, topK = 0, minP = 0 } = one.sampling;
   const allowed = allowedAfter(one, drawn);
   // Every token but the end is a word, so an answer may end once it has one, and min_tokens.
   const mayEnd = drawn.length >= Math.max(1, one.minTokens);
   const mask = new Set([0, 1, 2, 3, 4].filter((id) => !allowed.has(id) || id === BANNED || (id === EOS && !mayEnd)));
-  return oracle.shape(oracle.softmax(safetyLogits), { temperature, topP, topK, minP, mask });
+  return { temperature, topP, topK, minP, mask };
 }
 
-test('q(y) <= e^K * p_s~(y) for every answer, whatever a client bans, pushes, allows or cuts off', async () => {
+/** What shapes only the mixture, from OpenAI's formula and Hugging Face's. */
+function wishesAfter({ sampling }: Case, drawn: readonly number[]) {
+  const { presencePenalty = 0, frequencyPenalty = 0, repetitionPenalty = 1, logitBias } = sampling;
+  const all = Array.from({ length: SIZE }, (_, id) => id);
+  const count = (id: number) => drawn.filter((token) => token === id).length;
+  const bias = (id: number) =>
+    (logitBias?.get(id) ?? 0) - count(id) * frequencyPenalty - (count(id) > 0 ? presencePenalty : 0);
+  const isSaid = (id: number) => PROMPT.includes(id) || drawn.includes(id);
+  return {
+    bias: new Map(all.map((id) => [id, bias(id)])),
+    scale: new Map(all.map((id) => [id, isSaid(id) ? repetitionPenalty : 1])),
+  };
+}
+
+test('q is the oracle’s, and q(y) <= e^K * p_s~(y), whatever a client bans, pushes, allows or cuts off', async () => {
   let tightest = 0;
   await fc.assert(
     fc.asyncProperty(given, async (one) => {
@@ -134,8 +150,10 @@ test('q(y) <= e^K * p_s~(y) for every answer, whatever a client bans, pushes, al
           resume,
         };
         const maskOf = allows === 'others at each token' ? movingMask(one) : allowedTokens;
-        const options = { vocabulary, proposal: 0.2, contextLength: 96, maskOf };
-        const reference = referenceAfter(one, experts([...drawn]).safetyLogits, drawn);
+        const options = { vocabulary, proposal: PROPOSAL, contextLength: 96, maskOf };
+        const rows = experts([...drawn]);
+        const shape = shapeAfter(one, drawn);
+        const reference = oracle.reference(rows.safetyLogits, shape);
         const step = driveAnswer(driver, { request, options, atMost: 1 });
         if (reference.some(Number.isNaN)) {
           await expect(step).rejects.toMatchObject({ code: 'safety_row_unusable' });
@@ -143,9 +161,17 @@ test('q(y) <= e^K * p_s~(y) for every answer, whatever a client bans, pushes, al
         }
         const [token] = (await step).events;
         if (token?.type !== 'token') throw new Error('a step gives a token');
+        const expected = oracle.gate({
+          ...rows,
+          proposal: PROPOSAL,
+          policy: request.line,
+          sampling: { ...request.sampling, ...shape, ...wishesAfter(one, drawn) },
+          state: { position: drawn.length, spent: logQ - logPs },
+        });
         let mass = 0;
         for (const { id, lp } of token.top!) {
           if (lp === null) continue;
+          expect(Math.exp(lp)).toBeCloseTo(expected[id]!, 9);
           const [q, ps] = [logQ + lp, logPs + Math.log(reference[id]!)];
           expect(q - ps).toBeLessThanOrEqual(budget + 1e-9);
           if (id === token.id) expect(token.spent).toBeCloseTo(q - ps, 9);
@@ -175,6 +201,6 @@ test('an answer whose mask leaves nothing that the safety expert can say breaks 
     sampling: { key: seedKey(1), temperature: 1, topP: 1, allowedIds: [2] },
     line: OPEN_LINE,
   };
-  const options = { vocabulary, proposal: 0.2, contextLength: 96 };
+  const options = { vocabulary, proposal: PROPOSAL, contextLength: 96 };
   await expect(driveAnswer(driver, { request, options })).rejects.toMatchObject({ code: 'safety_row_unusable' });
 });
