@@ -133,6 +133,28 @@ export function testEngine(
       },
     );
 
+    test.each(MODES)(
+      'gives several answers to one request, each as its own key draws it alone, mode %s',
+      async (mode) => {
+        const single = [1, 2, 3].map((seed) => request({ line: { mode, floor: 0.2, budget: 3 }, sampling: { seed } }));
+        const alone: Collected[] = [];
+        for (const one of single) alone.push(await collect(engine.generate(one)));
+        const [first, ...others] = single;
+        const moreKeys = others.map(({ sampling: { key } }) => key);
+        const events: EngineEvent[] = [];
+        for await (const event of engine.generate({ ...first!, moreKeys })) events.push(event);
+        for (const [choice, { ids, end }] of alone.entries()) {
+          const own = events.filter((event) => ('choice' in event ? (event.choice ?? 0) : 0) === choice);
+          expect(own.flatMap((event) => (event.type === 'token' ? [event.id] : []))).toEqual(ids);
+          const { finish_reason, usage } = end;
+          expect(own.find((event) => event.type === 'end')).toMatchObject({ finish_reason, usage });
+        }
+        const drawn = alone.reduce((sum, { ids }) => sum + ids.length, 0);
+        expect(events.at(-1)).toMatchObject({ type: 'end', total: { prompt_tokens: 4, completion_tokens: drawn } });
+        await until(() => engine.stats().rows === 0);
+      },
+    );
+
     test('safety_only takes one row at weight 1, and draws what a floor of 1 draws', async () => {
       const seen = { rows: 0 };
       const only = engine.generate(request({ line: { action: 'safety_only' } }));
