@@ -27,7 +27,7 @@ import { AnswerSampling } from './answer-sampling.ts';
 import type { AnswerState } from './answer-state.ts';
 import { askGate, type Proposal } from './ask-gate.ts';
 import type { EngineEvent, EngineRequest } from './engine.ts';
-import type { Output, Source, Step, WeightBounds } from './experts.ts';
+import type { Output, Prediction, Source, Step, WeightBounds } from './experts.ts';
 import { type KvMemory, mostTokens } from './kv-memory.ts';
 import { promptsOf, sourcesOf } from './needed-sources.ts';
 import { promptText } from './prompt-text.ts';
@@ -61,6 +61,8 @@ export type Feed = {
 
 /** What the experts say. A source that failed or was not asked is left out. */
 export type Outputs = Partial<Readonly<Record<Source, Output>>>;
+/** The same after one token. */
+export type Predictions = Partial<Readonly<Record<Source, Prediction>>>;
 
 export class Answer {
   /** The client's tokens. */
@@ -195,14 +197,14 @@ export class Answer {
   }
 
   /**
-   * Draws one token from the experts' outputs. Throws a GateError if there is nothing safe to draw
-   * from.
+   * Draws one token from the experts' predictions. Throws a GateError if there is nothing safe to
+   * draw from.
    */
-  draw(outputs: Outputs): EngineEvent[] {
+  draw(predictions: Predictions): EngineEvent[] {
     const { line, topLogprobs, minTokens = 0 } = this.#request;
     const { mode } = line;
-    const safety = outputs.safety ?? null;
-    const beside = outputs[mode === 'layers' ? 'layers' : 'helpfulness'] ?? null;
+    const safety = predictions.safety ?? null;
+    const beside = predictions[mode === 'layers' ? 'layers' : 'helpfulness'] ?? null;
     const step = askGate({
       mode,
       safety,
@@ -218,7 +220,7 @@ export class Answer {
     this.#ids.push(step.token);
     this.#sampling.accept(step.token);
     for (const source of this.#sources) {
-      if (outputs[source]) this.#ran[source] = (this.#ran[source] ?? 0) + 1;
+      if (predictions[source]) this.#ran[source] = (this.#ran[source] ?? 0) + 1;
     }
     this.#sources = this.#needed();
 
