@@ -12,5 +12,6 @@ export { logSoftmax } from './log-softmax.ts';
 export { mixExperts } from './mix-experts.ts';
 export { penaltyBias, repetitionScale } from './penalty-bias.ts';
 export { addWeight, NO_WEIGHTS, type RunningWeights } from './running-weights.ts';
+export { scoreToken, type TokenScore } from './score-token.ts';
 export { gateTruncatedStep, type TruncatedRows } from './truncated-rows.ts';
 export { uniformAt } from './uniform-at.ts';
