@@ -12,25 +12,22 @@ import {
   effectiveFloor,
   type GatePolicy,
   type GateState,
-  type GateStep,
-  LOG_ZERO,
   NO_WEIGHTS,
   type RunningWeights,
-  SPENT_UNBOUNDED,
   startGate,
 } from '#shared/gate/index.ts';
-import type { TopToken } from '#shared/protocol/generate.ts';
 import type { Ran } from '#shared/protocol/ran.ts';
 import { StopMatcher } from '#shared/text/stop-matcher.ts';
 import { TextStream } from '#shared/text/text-stream.ts';
 import { AnswerSampling } from './answer-sampling.ts';
 import type { AnswerState } from './answer-state.ts';
 import { askGate, type Proposal } from './ask-gate.ts';
+import { Echo } from './echo.ts';
 import type { EngineEvent, EngineRequest } from './engine.ts';
 import type { Output, Prediction, Source, Step, WeightBounds } from './experts.ts';
 import { type KvMemory, mostTokens } from './kv-memory.ts';
 import { promptsOf, sourcesOf } from './needed-sources.ts';
-import { promptText } from './prompt-text.ts';
+import { bytesOrNull, toLogprob, toNats, toTopTokens } from './report-tokens.ts';
 import { allowedTokens, type MaskOf } from './token-mask.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
@@ -69,6 +66,8 @@ export class Answer {
   readonly promptIds: readonly number[];
   /** Whether it needs hidden states. */
   readonly hidden: boolean;
+  /** What is told of the prompt; null if nothing. */
+  readonly echo: Echo | null;
   ended = false;
 
   readonly #request: EngineRequest;
@@ -117,6 +116,8 @@ export class Answer {
     this.#state = startGate(resume?.ids.length, resume?.spent);
     this.#sources = this.#needed();
     this.hidden = typeof proposal === 'function' && line.mode === 'logits' && this.#sources.length > 1;
+    const isEchoed = request.echo === true && choice === 0 && resume === undefined;
+    this.echo = isEchoed ? new Echo(request, { vocabulary, proposal }) : null;
     this.#choice = choice;
     this.#vocabulary = vocabulary;
     this.#ends = new Set(request.ignoresEnd ? [] : vocabulary.eos);
@@ -162,13 +163,6 @@ export class Answer {
       text: this.#text.state(),
       stops: this.#stops.state(),
     };
-  }
-
-  /** The events with which a request begins. */
-  begin(): EngineEvent[] {
-    const start: EngineEvent = { type: 'start', prompt_tokens: this.promptIds.length };
-    if (!this.#request.echo) return [start];
-    return [start, { type: 'echo', text: promptText(this.promptIds, this.#vocabulary) }];
   }
 
   /**
@@ -236,11 +230,14 @@ export class Answer {
         text,
         weight: step.weight,
         floor: step.floor,
-        lp_s: logprob(step.logprobSafety),
-        lp_h: logprob(step.logprobHelpful),
-        lp: logprob(step.logprob),
-        spent: nats(step.spent),
-        ...(topLogprobs !== undefined && { bytes: this.#bytes(step.token), top: this.#top(step) }),
+        lp_s: toLogprob(step.logprobSafety),
+        lp_h: toLogprob(step.logprobHelpful),
+        lp: toLogprob(step.logprob),
+        spent: toNats(step.spent),
+        ...(topLogprobs !== undefined && {
+          bytes: bytesOrNull(step.token, this.#vocabulary),
+          top: toTopTokens(step.top, this.#vocabulary),
+        }),
       },
     ];
     if (stopped || this.#ends.has(step.token)) events.push(...this.#end('stop'));
@@ -251,21 +248,6 @@ export class Answer {
   /** The events of a request's first answer do not say whose they are. */
   get #whose(): { choice?: number } {
     return this.#choice === 0 ? {} : { choice: this.#choice };
-  }
-
-  #bytes(id: number): number[] | null {
-    const bytes = this.#vocabulary.bytesOf(id);
-    return bytes ? [...bytes] : null;
-  }
-
-  #top({ top = [] }: GateStep): TopToken[] {
-    return top.map(({ token, logprob: lp, logprobSafety = LOG_ZERO, logprobHelpful = LOG_ZERO }) => ({
-      id: token,
-      bytes: this.#bytes(token),
-      lp: logprob(lp),
-      lp_s: logprob(logprobSafety),
-      lp_h: logprob(logprobHelpful),
-    }));
   }
 
   #needed(spent = this.#state.spent): readonly Source[] {
@@ -303,7 +285,7 @@ export class Answer {
         finish_reason: finishReason,
         usage: { prompt_tokens: prompt, completion_tokens: drawn, total_tokens: prompt + drawn },
         weights: { min, mean, max },
-        spent: nats(this.#state.spent),
+        spent: toNats(this.#state.spent),
         ran: { ...this.#ran },
       },
     ];
@@ -318,7 +300,3 @@ function keyOf({ sampling, moreKeys = [] }: EngineRequest, choice: number): Draw
 
 /** White space and half characters do not count as words. */
 const isWord = (text: string) => text.trim() !== '';
-
-/** The wire has no infinities, so a probability of zero and unbounded spending become null. */
-const logprob = (value: number) => (value <= LOG_ZERO ? null : value);
-const nats = (value: number) => (value >= SPENT_UNBOUNDED ? null : value);

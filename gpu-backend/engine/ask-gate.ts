@@ -83,7 +83,8 @@ function truncatedRows({ ids, logprobs, topK }: TruncatedRow, beside: Row | null
   return { ids, safetyLogprobs: logprobs, helpfulLogprobs: met ? beside.logprobs : null, topK };
 }
 
-function propose(proposal: Proposal, safety: Prediction, helpful: Prediction | null): number {
+/** The safety weight proposed after these predictions; NaN if a router lacks one of them. */
+export function propose(proposal: Proposal, safety: Prediction | null, helpful: Prediction | null): number {
   if (typeof proposal === 'number') return proposal;
-  return safety.hidden && helpful?.hidden ? proposal(safety.hidden, helpful.hidden) : Number.NaN;
+  return safety?.hidden && helpful?.hidden ? proposal(safety.hidden, helpful.hidden) : Number.NaN;
 }

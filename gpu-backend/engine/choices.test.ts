@@ -138,6 +138,15 @@ describe('the prompt', () => {
     expect(small.ids).toEqual(whole.ids);
   });
 
+  test('is read again for the answers that do not fit into the memory for keys and values with the first ones', async () => {
+    // An answer takes two rows of ten tokens.
+    const whole = await read(new Counting(), 5);
+    const small = await read(new Counting(babble, { bytesPerToken: 1 }), 5, { kvBytes: 45 });
+    expect(small.tokens).toBe(3 * 2 * PROMPT.length);
+    expect(small.most).toBe(4);
+    expect(small.ids).toEqual(whole.ids);
+  });
+
   test('keeps places for the answers to come, so that nobody else takes them', async () => {
     const experts = new Counting();
     const { scheduler, of } = schedule(experts, { ...options, limits: { maxRows: 8 } });

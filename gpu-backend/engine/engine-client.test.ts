@@ -23,6 +23,7 @@ const info: EngineInfo = {
   experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
   provider: null,
   vocabSize: 256,
+  scores: true,
   modes: ['logits'],
   topK: null,
   proposal: 0.5,

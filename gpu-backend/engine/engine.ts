@@ -68,7 +68,7 @@ export type EngineRequest = {
   ignoresEnd?: boolean;
   /** Report each token's bytes, and this many of the likeliest ones beside it. */
   topLogprobs?: number;
-  /** Report the text of the client's tokens first. */
+  /** Report the text of the client's tokens first; with `topLogprobs`, what was thought of each. */
   echo?: boolean;
   /** The gate's settings, from the signed directive. */
   line: Line;
@@ -115,6 +115,8 @@ export type EngineInfo = {
    * Receipts include it.
    */
   topK: number | null;
+  /** Whether it can say what its experts thought of a prompt's tokens. */
+  scores: boolean;
   /** The safety weight proposed for every token; null if a router proposes them. */
   proposal: number | null;
   /** How long answers may get in the memory for keys and values; null if nothing bounds it. */

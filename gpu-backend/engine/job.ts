@@ -128,7 +128,10 @@ export class Job {
         reads: feed.reads,
         ...(source === 'layers' && { bounds: feed.bounds }),
         ...(other && { beside: other.sequence }),
-        want: { hidden: this.answer.hidden && other !== undefined },
+        want: {
+          hidden: this.answer.hidden && other !== undefined,
+          ...(this.#isScored(feed) && { positions: ids.length }),
+        },
       };
     });
   }
@@ -139,10 +142,17 @@ export class Job {
    */
   goOn(feed: Feed, results: readonly PromiseSettledResult<Output>[]): EngineEvent[] {
     const outputs = this.#outputs(feed, results);
+    const { echo } = this.answer;
+    if (this.#isScored(feed)) echo!.read(Object.values(feed.rows)[0]!, outputs);
     if (this.unread > 0) return [];
     const events = this.answer.draw(outputs);
     this.#closeAllBut(this.answer.sources);
-    return events;
+    return feed.reads === 'prompt' && echo ? [echo.event(), ...events] : events;
+  }
+
+  /** Whether the client wants to know what the experts thought of each of these tokens. */
+  #isScored({ reads }: Feed): boolean {
+    return reads === 'prompt' && this.answer.echo?.scores === true;
   }
 
   /** Sorts the outputs by source, and parts with an expert that failed. */

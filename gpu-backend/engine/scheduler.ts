@@ -197,7 +197,8 @@ export class Scheduler {
     try {
       job.open();
       this.#running.add(job);
-      if (choices.start()) this.#emit(job.id, { events: job.answer.begin() });
+      if (choices.start())
+        this.#emit(job.id, { events: [{ type: 'start', prompt_tokens: job.answer.promptIds.length }] });
       return true;
     } catch (thrown) {
       this.#fail(job, new PlimsollError('expert_failed', 'The model failed to run.', { cause: thrown }));

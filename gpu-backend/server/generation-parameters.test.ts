@@ -160,6 +160,19 @@ test('an echo comes before the first token, and the receipt’s digest leaves it
   expect(receipt.answer_digest).toBe(await sha256Hex(textOf(frames.slice(2))));
 });
 
+test('an echo with log-probabilities has those of each token of the prompt but the first', async () => {
+  const { ask } = await asking();
+  const frames = await ask({ echo: true, logprobs: true, top_logprobs: 2 });
+  const echo = frames.find((frame) => frame.type === 'echo');
+  expect(echo).toMatchObject({ text: 'hello' });
+  expect(echo!.tokens!.map(({ id }) => id)).toEqual([...Buffer.from('hello')]);
+  expect(echo!.tokens!.map(({ lp, top }) => [lp === null, top.length])).toEqual([
+    [true, 0],
+    ...Array(4).fill([false, 2]),
+  ]);
+  expect(idsOf(frames)).toEqual(idsOf(await ask({})));
+});
+
 test.each([0, -1, 2 ** 53 - 1, '9223372036854775807', '-9223372036854775808'])(
   'the seed %s gives an answer of its own, and the receipt has it',
   async (seed) => {
@@ -173,7 +186,6 @@ test.each([0, -1, 2 ** 53 - 1, '9223372036854775807', '-9223372036854775808'])(
 
 test.each<[object, string, RegExp]>([
   [{ seed: '9223372036854775808' }, 'seed', /64-bit/],
-  [{ echo: true, logprobs: true }, 'echo', /prompts are not scored/],
   [{ min_tokens: 13 }, 'min_tokens', /at most max_tokens \(12\), found 13/],
   [{ max_tokens: null, min_tokens: 92 }, 'min_tokens', /min_tokens is 92.*at most 91/],
   [{ logit_bias: { 256: 1 } }, 'logit_bias', /token id 256.*0 to 255/],

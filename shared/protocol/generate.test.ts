@@ -52,7 +52,6 @@ test('parameters that contradict each other are refused by name', () => {
   expect(problemsOf({ logprobs: true, top_logprobs: 20 })).toEqual([]);
   expect(problemsOf({ max_tokens: null, min_tokens: 1e6 })).toEqual([]);
   expect(problemsOf({ top_logprobs: 1 })).toEqual(['top_logprobs']);
-  expect(problemsOf({ echo: true, logprobs: true })).toEqual(['echo']);
   expect(problemsOf({ logit_bias: Object.fromEntries(Array.from({ length: 1025 }, (_, id) => [id, 1])) })).toEqual([
     'logit_bias',
   ]);

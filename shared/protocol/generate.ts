@@ -84,17 +84,16 @@ export const GenerateRequest = z
     logprobs: z.boolean().default(false),
     /** How many of the likeliest tokens each token frame lists. Only with `logprobs`. */
     top_logprobs: z.int().min(0).max(20).default(0),
-    /** Send the prompt's text first. */
+    /** Send the prompt's text first; with `logprobs`, its tokens' log-probabilities too. */
     echo: z.boolean().default(false),
   })
-  .superRefine(({ min_tokens, max_tokens, logprobs, top_logprobs, echo }, { addIssue }) => {
+  .superRefine(({ min_tokens, max_tokens, logprobs, top_logprobs }, { addIssue }) => {
     const refuse = (path: keyof GenerateRequest, message: string) =>
       addIssue({ code: 'custom', path: [path], message });
     if (max_tokens !== null && min_tokens > max_tokens) {
       refuse('min_tokens', `expected at most max_tokens (${max_tokens}), found ${min_tokens}`);
     }
     if (top_logprobs > 0 && !logprobs) refuse('top_logprobs', `expected 0 without logprobs, found ${top_logprobs}`);
-    if (echo && logprobs) refuse('echo', 'expected false with logprobs: prompts are not scored');
   });
 /** A request with every default filled in. */
 export type GenerateRequest = z.infer<typeof GenerateRequest>;
@@ -117,6 +116,10 @@ const TopToken = z.strictObject({
   lp_h: z.number().nullable(),
 });
 export type TopToken = z.infer<typeof TopToken>;
+
+/** A token of the prompt. Nothing predicts the first one, so its log-probabilities are null. */
+const EchoToken = z.strictObject({ ...TopToken.shape, top: z.array(TopToken) });
+export type EchoToken = z.infer<typeof EchoToken>;
 
 /** Which of the request's answers a frame belongs to, from 0. Left out for the first. */
 const choice = z.int().min(1).optional();
@@ -155,7 +158,12 @@ export const Frame = z.discriminatedUnion('type', [
     prompt_tokens: z.int(),
   }),
   /** The prompt's text, if the request wants it, before any token. It belongs to every answer. */
-  z.object({ type: z.literal('echo'), text: z.string() }),
+  z.object({
+    type: z.literal('echo'),
+    text: z.string(),
+    /** Only with `logprobs`. */
+    tokens: z.array(EchoToken).optional(),
+  }),
   TokenFrame,
   /**
    * Text that was held back and turned out not to be a stop string. It is not part of any token

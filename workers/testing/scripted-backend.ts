@@ -11,7 +11,13 @@ import type { FinishReason } from '#shared/api/chat-answer.ts';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { Mode } from '#shared/line/line.ts';
 import { DIRECTIVE_HEADER, type Directive, directiveKey, verifyDirective } from '#shared/protocol/directive.ts';
-import { type Frame, type GenerateBody, GenerateRequest, type Seed, type TokenFrame } from '#shared/protocol/generate.ts';
+import {
+  type Frame,
+  type GenerateBody,
+  GenerateRequest,
+  type Seed,
+  type TokenFrame,
+} from '#shared/protocol/generate.ts';
 import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 
