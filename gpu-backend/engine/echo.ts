@@ -48,10 +48,14 @@ export class Echo {
     }
   }
 
-  /** The event, once the whole prompt has been read. */
+  /** The event, once the whole prompt has been read. Throws if tokens were not scored. */
   event(): EngineEvent {
-    const text = promptText(this.#request.promptIds, this.#vocabulary);
-    return { type: 'echo', text, ...(this.scores && { tokens: this.#tokens }) };
+    const { promptIds } = this.#request;
+    const text = promptText(promptIds, this.#vocabulary);
+    if (!this.scores) return { type: 'echo', text };
+    const [scored, all] = [this.#tokens.length, promptIds.length];
+    if (scored !== all) throw new Error(`${scored} of the prompt's ${all} tokens were scored`);
+    return { type: 'echo', text, tokens: this.#tokens };
   }
 
   #scored(id: number, last: Predictions | null): EchoToken {
