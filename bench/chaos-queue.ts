@@ -18,7 +18,7 @@ import {
   receiptKeys,
   SECRET,
 } from '#gpu-backend/server/testing/backend-client.ts';
-import type { GenerateRequest } from '#shared/protocol/generate.ts';
+import type { GenerateBody } from '#shared/protocol/generate.ts';
 
 const CROWD = 80;
 const CROWD_PROMPT = 485;
@@ -50,7 +50,7 @@ export async function benchQueue({ bundle }: { bundle: string }): Promise<Record
     receiptPrivateJwk,
     graceMs: 0,
   });
-  const prompt = (tokens: number): GenerateRequest['messages'] => {
+  const prompt = (tokens: number): GenerateBody['messages'] => {
     let content = 'tea';
     const messages = () => [{ role: 'user' as const, content }];
     while (renderChat(messages()).length < tokens) content += ' and tea';
@@ -100,7 +100,7 @@ export async function benchQueue({ bundle }: { bundle: string }): Promise<Record
 }
 
 /** Sends one request. Gives up after the same silence as the edge would. */
-async function ask(url: string, body: GenerateRequest, tenant: string): Promise<Outcome> {
+async function ask(url: string, body: GenerateBody, tenant: string): Promise<Outcome> {
   const abort = new AbortController();
   const begunAt = Date.now();
   let heardAt = begunAt;

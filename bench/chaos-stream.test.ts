@@ -46,6 +46,8 @@ const receiptFor = async (text: string, { privateKey } = key) =>
       ran: { safety: 1, helpfulness: 1 },
       usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
       finish_reason: 'stop',
+      choice: 0,
+      choices: 1,
       seed: 1,
       prompt_digest: '0'.repeat(64),
       answer_digest: await sha256Hex(text),

@@ -34,6 +34,8 @@ const RECEIPT: Parameters<typeof signReceipt>[0] = {
   ran: { safety: 1, helpfulness: 1 },
   usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
   finish_reason: 'stop',
+  choice: 0,
+  choices: 1,
   seed: 1,
   prompt_digest: '0',
   answer_digest: '0',

@@ -8,25 +8,27 @@
 import type { FinishReason } from '#shared/api/chat-answer.ts';
 import {
   addWeight,
+  type DrawKey,
   effectiveFloor,
   type GatePolicy,
   type GateState,
-  LOG_ZERO,
   NO_WEIGHTS,
   type RunningWeights,
-  type SamplingParams,
-  SPENT_UNBOUNDED,
   startGate,
 } from '#shared/gate/index.ts';
 import type { Ran } from '#shared/protocol/ran.ts';
 import { StopMatcher } from '#shared/text/stop-matcher.ts';
 import { TextStream } from '#shared/text/text-stream.ts';
+import { AnswerSampling } from './answer-sampling.ts';
 import type { AnswerState } from './answer-state.ts';
 import { askGate, type Proposal } from './ask-gate.ts';
+import { Echo } from './echo.ts';
 import type { EngineEvent, EngineRequest } from './engine.ts';
-import type { Output, Source, Step, WeightBounds } from './experts.ts';
+import type { Output, Prediction, Source, Step, WeightBounds } from './experts.ts';
 import { type KvMemory, mostTokens } from './kv-memory.ts';
 import { promptsOf, sourcesOf } from './needed-sources.ts';
+import { bytesOrNull, toLogprob, toNats, toTopTokens } from './report-tokens.ts';
+import { allowedTokens, type MaskOf } from './token-mask.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
 export type AnswerOptions = {
@@ -38,6 +40,10 @@ export type AnswerOptions = {
   topK?: number | null;
   /** The memory for keys and values; null if nothing bounds it. */
   memory?: KvMemory | null;
+  /** Makes each answer's mask. The default knows a request's `allowedIds`. */
+  maskOf?: MaskOf;
+  /** Which of the request's answers this is, from 0. */
+  choice?: number;
 };
 
 /**
@@ -52,22 +58,27 @@ export type Feed = {
 
 /** What the experts say. A source that failed or was not asked is left out. */
 export type Outputs = Partial<Readonly<Record<Source, Output>>>;
+/** The same after one token. */
+export type Predictions = Partial<Readonly<Record<Source, Prediction>>>;
 
 export class Answer {
   /** The client's tokens. */
   readonly promptIds: readonly number[];
   /** Whether it needs hidden states. */
   readonly hidden: boolean;
+  /** What is told of the prompt; null if nothing. */
+  readonly echo: Echo | null;
   ended = false;
 
   readonly #request: EngineRequest;
   readonly #topK: number | null;
-  readonly #eos: ReadonlySet<number>;
+  readonly #choice: number;
+  readonly #vocabulary: Vocabulary;
+  /** The tokens that end it. */
+  readonly #ends: ReadonlySet<number>;
   readonly #proposal: Proposal;
   readonly #policy: GatePolicy;
-  readonly #sampling: SamplingParams;
-  /** Used for as long as the answer has said nothing. */
-  readonly #wordless: SamplingParams;
+  readonly #sampling: AnswerSampling;
   readonly #maxTokens: number;
   readonly #text: TextStream;
   readonly #dropsFirstSpace: boolean;
@@ -81,13 +92,22 @@ export class Answer {
 
   /**
    * Begins an answer to a request that check-request.ts has checked, or continues the one in
-   * `request.resume`. Throws a GateError if the account of the resumed answer makes no sense.
+   * `request.resume`. Throws a GateError if the account of the resumed answer makes no sense, and a
+   * PlimsollError if the request leaves no token to answer with.
    */
   constructor(
     request: EngineRequest,
-    { vocabulary, proposal, contextLength, topK = null, memory = null }: AnswerOptions,
+    {
+      vocabulary,
+      proposal,
+      contextLength,
+      topK = null,
+      memory = null,
+      maskOf = allowedTokens,
+      choice = 0,
+    }: AnswerOptions,
   ) {
-    const { promptIds, maxTokens, stop, sampling, line, resume } = request;
+    const { promptIds, maxTokens, stop, line, resume } = request;
     const { rule, floor, ceiling, opening, budget, earned } = line;
     this.promptIds = promptIds;
     this.#request = request;
@@ -96,12 +116,15 @@ export class Answer {
     this.#state = startGate(resume?.ids.length, resume?.spent);
     this.#sources = this.#needed();
     this.hidden = typeof proposal === 'function' && line.mode === 'logits' && this.#sources.length > 1;
-    this.#eos = new Set(vocabulary.eos);
-    this.#dropsFirstSpace = vocabulary.dropsFirstSpace ?? false;
+    const isEchoed = request.echo === true && choice === 0 && resume === undefined;
+    this.echo = isEchoed ? new Echo(request, { vocabulary, proposal }) : null;
+    this.#choice = choice;
+    this.#vocabulary = vocabulary;
+    this.#ends = new Set(request.ignoresEnd ? [] : vocabulary.eos);
+    // After the prompt's text, a space at the start is a space between two words.
+    this.#dropsFirstSpace = !request.echo && (vocabulary.dropsFirstSpace ?? false);
     this.#policy = { rule, floor, ceiling, opening, budget, earned };
-    this.#sampling = { ...sampling, mask: new Set(vocabulary.banned) };
-    // An answer must say something before it ends, so until then neither expert can end it.
-    this.#wordless = { ...sampling, mask: new Set([...vocabulary.banned, ...vocabulary.eos]) };
+    this.#sampling = new AnswerSampling(request, { key: keyOf(request, choice), vocabulary, maskOf });
     this.#maxTokens = mostTokens(maxTokens, { ...this.#sizeAtStart(), contextLength, memory });
     this.#text = new TextStream(vocabulary.bytesOf, resume?.text);
     this.#stops = new StopMatcher(stop, resume?.stops);
@@ -118,6 +141,11 @@ export class Answer {
    */
   get sources(): readonly Source[] {
     return this.#sources;
+  }
+
+  /** The most tokens that it may draw. */
+  get mostDrawn(): number {
+    return this.#maxTokens;
   }
 
   /** The most tokens that each source's row may have, prompt and answer together. */
@@ -163,50 +191,63 @@ export class Answer {
   }
 
   /**
-   * Draws one token from the experts' outputs. Throws a GateError if there is nothing safe to draw
-   * from.
+   * Draws one token from the experts' predictions. Throws a GateError if there is nothing safe to
+   * draw from.
    */
-  draw(outputs: Outputs): EngineEvent[] {
-    const { mode } = this.#request.line;
-    const safety = outputs.safety ?? null;
-    const beside = outputs[mode === 'layers' ? 'layers' : 'helpfulness'] ?? null;
+  draw(predictions: Predictions): EngineEvent[] {
+    const { line, topLogprobs, minTokens = 0 } = this.#request;
+    const { mode } = line;
+    const safety = predictions.safety ?? null;
+    const beside = predictions[mode === 'layers' ? 'layers' : 'helpfulness'] ?? null;
     const step = askGate({
       mode,
       safety,
       beside,
       proposal: this.#proposal,
       policy: this.#policy,
-      sampling: this.#saysSomething ? this.#sampling : this.#wordless,
+      sampling: this.#sampling.next({ saysSomething: this.#saysSomething }),
       state: this.#state,
+      ...(topLogprobs && { report: { topLogprobs, experts: true } }),
     });
     this.#state = step.state;
     this.#weights = addWeight(this.#weights, step.weight);
     this.#ids.push(step.token);
+    this.#sampling.accept(step.token);
     for (const source of this.#sources) {
-      if (outputs[source]) this.#ran[source] = (this.#ran[source] ?? 0) + 1;
+      if (predictions[source]) this.#ran[source] = (this.#ran[source] ?? 0) + 1;
     }
     this.#sources = this.#needed();
 
     const pushed = this.#text.push(step.token);
     const completed = this.#dropsFirstSpace && this.#ids.length === 1 ? pushed.replace(/^ /, '') : pushed;
     this.#saysSomething ||= isWord(completed);
-    const { text, stopped } = this.#stops.push(completed);
+    const { text, stopped } = this.#stops.push(completed, { mayStop: this.#ids.length > minTokens });
     const events: EngineEvent[] = [
       {
         type: 'token',
+        ...this.#whose,
         id: step.token,
         text,
         weight: step.weight,
         floor: step.floor,
-        lp_s: logprob(step.logprobSafety),
-        lp_h: logprob(step.logprobHelpful),
-        lp: logprob(step.logprob),
-        spent: nats(step.spent),
+        lp_s: toLogprob(step.logprobSafety),
+        lp_h: toLogprob(step.logprobHelpful),
+        lp: toLogprob(step.logprob),
+        spent: toNats(step.spent),
+        ...(topLogprobs !== undefined && {
+          bytes: bytesOrNull(step.token, this.#vocabulary),
+          top: toTopTokens(step.top, this.#vocabulary),
+        }),
       },
     ];
-    if (stopped || this.#eos.has(step.token)) events.push(...this.#end('stop'));
+    if (stopped || this.#ends.has(step.token)) events.push(...this.#end('stop'));
     else if (this.#state.position === this.#maxTokens) events.push(...this.#end('length'));
     return events;
+  }
+
+  /** The events of a request's first answer do not say whose they are. */
+  get #whose(): { choice?: number } {
+    return this.#choice === 0 ? {} : { choice: this.#choice };
   }
 
   #needed(spent = this.#state.spent): readonly Source[] {
@@ -237,22 +278,25 @@ export class Answer {
     const drawn = this.#state.position;
     const { min, mean, max } = this.#weights;
     return [
-      ...(held === '' ? [] : [{ type: 'text' as const, text: held }]),
+      ...(held === '' ? [] : [{ type: 'text' as const, ...this.#whose, text: held }]),
       {
         type: 'end',
+        ...this.#whose,
         finish_reason: finishReason,
         usage: { prompt_tokens: prompt, completion_tokens: drawn, total_tokens: prompt + drawn },
         weights: { min, mean, max },
-        spent: nats(this.#state.spent),
+        spent: toNats(this.#state.spent),
         ran: { ...this.#ran },
       },
     ];
   }
 }
 
+function keyOf({ sampling, moreKeys = [] }: EngineRequest, choice: number): DrawKey {
+  const key = choice === 0 ? sampling.key : moreKeys[choice - 1];
+  if (key === undefined) throw new Error(`choice ${choice} of ${1 + moreKeys.length} has no draw key`);
+  return key;
+}
+
 /** White space and half characters do not count as words. */
 const isWord = (text: string) => text.trim() !== '';
-
-/** The wire has no infinities, so a probability of zero and unbounded spending become null. */
-const logprob = (value: number) => (value <= LOG_ZERO ? null : value);
-const nats = (value: number) => (value >= SPENT_UNBOUNDED ? null : value);

@@ -1,7 +1,7 @@
 /**
- * Turns the outputs of two experts into one gated token, whichever kind of rows they give. The
- * safety expert's output is there unless the line gives it no part in the answer: the budget is
- * counted against it, the receipt reports it, and a closed gate falls back on it.
+ * Turns the predictions of two experts into one gated token, whichever kind of rows they give. The
+ * safety expert's is there unless the line gives it no part in the answer: the budget is counted
+ * against it, the receipt reports it, and a closed gate falls back on it.
  */
 import {
   GateError,
@@ -12,11 +12,12 @@ import {
   gateLayersStep,
   gateStep,
   gateTruncatedStep,
+  type Report,
   type SamplingParams,
   type TruncatedRows,
 } from '#shared/gate/index.ts';
 import type { Mode } from '#shared/line/line.ts';
-import type { Output, Row, TruncatedRow } from './experts.ts';
+import type { Prediction, Row, TruncatedRow } from './experts.ts';
 
 /**
  * The safety weight proposed for a token in `logits` mode, before the policy's floor and ceiling
@@ -28,16 +29,18 @@ export type Proposal = number | ((safetyHidden: Float32Array, helpfulHidden: Flo
 export type Question = {
   mode: Mode;
   /** null if it was not asked. The gate makes sure that the line permits that. */
-  safety: Output | null;
+  safety: Prediction | null;
   /**
-   * The helpfulness expert's output, or the mixture's in `layers` mode. null if it failed or was
+   * The helpfulness expert's prediction, or the mixture's in `layers` mode. null if it failed or was
    * not asked.
    */
-  beside: Output | null;
+  beside: Prediction | null;
   proposal: Proposal;
   policy: GatePolicy;
   sampling: SamplingParams;
   state: GateState;
+  /** Asks for more numbers. */
+  report?: Report;
 };
 
 /**
@@ -80,7 +83,8 @@ function truncatedRows({ ids, logprobs, topK }: TruncatedRow, beside: Row | null
   return { ids, safetyLogprobs: logprobs, helpfulLogprobs: met ? beside.logprobs : null, topK };
 }
 
-function propose(proposal: Proposal, safety: Output, helpful: Output | null): number {
+/** The safety weight proposed after these predictions; NaN if a router lacks one of them. */
+export function propose(proposal: Proposal, safety: Prediction | null, helpful: Prediction | null): number {
   if (typeof proposal === 'number') return proposal;
-  return safety.hidden && helpful?.hidden ? proposal(safety.hidden, helpful.hidden) : Number.NaN;
+  return safety?.hidden && helpful?.hidden ? proposal(safety.hidden, helpful.hidden) : Number.NaN;
 }

@@ -11,15 +11,20 @@ import type { Experts } from './experts.ts';
 import { type KvMemory, kvMemory, longestRows, mostTokens } from './kv-memory.ts';
 import { promptsOf, sourcesOf } from './needed-sources.ts';
 
-export type Terms = Pick<EngineInfo, 'contextLength' | 'modes' | 'topK' | 'proposal' | 'memory'>;
+export type Terms = Pick<
+  EngineInfo,
+  'contextLength' | 'vocabSize' | 'modes' | 'topK' | 'scores' | 'proposal' | 'memory'
+>;
 
 /** Throws a PlimsollError if the request cannot be met. */
 export function checkRequest(request: EngineRequest, terms: Terms): void {
-  const { promptIds, maxTokens, line, resume } = request;
-  const { contextLength, modes, memory } = terms;
+  const { promptIds, maxTokens, minTokens = 0, moreKeys = [], sampling, line, echo, topLogprobs, resume } = request;
+  const { contextLength, vocabSize, modes, scores, memory } = terms;
   if (!modes.includes(line.mode)) throw modeUnavailable(line.mode);
   const sources = sourcesOf(line, terms);
-  const longest = Math.max(...promptsOf(request, sources).map(({ length }) => length));
+  const prompts = promptsOf(request, sources);
+  if (echo && topLogprobs !== undefined) refuseUnscored(prompts, { promptIds, scores });
+  const longest = Math.max(...prompts.map(({ length }) => length));
   if (longest >= contextLength) {
     throw contextLengthExceeded(promptIds.length, contextLength, { ownPrompt: longest - promptIds.length });
   }
@@ -28,15 +33,44 @@ export function checkRequest(request: EngineRequest, terms: Terms): void {
   if (memory && longest + Math.max(1, most) > longestRows(memory, sources.length)) {
     throw memoryExceeded({ longest, most: Math.max(1, most), rows: sources.length, memory });
   }
+  if (minTokens > most) {
+    const message = `min_tokens is ${minTokens}, but the answer may have at most ${most} tokens.`;
+    throw new PlimsollError('invalid_request', message, { param: 'min_tokens' });
+  }
+  refuseUnknownIds(sampling.allowedIds ?? [], { param: 'allowed_token_ids', vocabSize });
+  refuseUnknownIds(sampling.logitBias?.keys() ?? [], { param: 'logit_bias', vocabSize });
+  if (resume && moreKeys.length > 0) {
+    throw new PlimsollError('invalid_request', `One answer can be resumed, not ${1 + moreKeys.length}.`);
+  }
   if (resume && resume.ids.length >= most) {
     const message = `The answer to be resumed has ${resume.ids.length} tokens already and may have ${most}.`;
     throw new PlimsollError('invalid_request', message);
   }
 }
 
+function refuseUnknownIds(ids: Iterable<number>, { param, vocabSize }: { param: string; vocabSize: number }): void {
+  for (const id of ids) {
+    if (Number.isSafeInteger(id) && id >= 0 && id < vocabSize) continue;
+    const message = `${param} has the token id ${id}, but the model's ids are 0 to ${vocabSize - 1}.`;
+    throw new PlimsollError('invalid_request', message, { param });
+  }
+}
+
+/** Prompts are scored token by token, so every row must read the same tokens. */
+function refuseUnscored(
+  prompts: readonly (readonly number[])[],
+  { promptIds, scores }: { promptIds: readonly number[]; scores: boolean },
+): void {
+  if (scores && prompts.every((prompt) => prompt === promptIds)) return;
+  const why = scores ? 'an expert of this model has a system prompt of its own' : 'its experts give no whole rows';
+  throw new PlimsollError('unsupported_value', `This backend cannot send an echo with log-probabilities: ${why}.`, {
+    param: 'echo',
+  });
+}
+
 /** The terms of an engine over these experts. */
 export function termsOf(
-  experts: Pick<Experts, 'abilities' | 'cacheBytes'>,
+  experts: Pick<Experts, 'abilities' | 'cacheBytes' | 'vocabSize'>,
   {
     contextLength,
     proposal,
@@ -50,8 +84,11 @@ export function termsOf(
 ): Terms {
   return {
     contextLength,
+    vocabSize: experts.vocabSize,
     modes: experts.abilities.layers ? ['logits', 'layers'] : ['logits'],
     topK: experts.abilities.topK,
+    // A truncated row need not have the token that came next.
+    scores: experts.abilities.score && experts.abilities.topK === null,
     proposal: typeof proposal === 'number' ? proposal : null,
     memory: kvMemory(experts, { kvBytes, maxRows, contextLength }),
   };

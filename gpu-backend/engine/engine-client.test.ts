@@ -22,6 +22,8 @@ const info: EngineInfo = {
   digest: '0'.repeat(64),
   experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
   provider: null,
+  vocabSize: 256,
+  scores: true,
   modes: ['logits'],
   topK: null,
   proposal: 0.5,

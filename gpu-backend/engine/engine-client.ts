@@ -14,7 +14,14 @@ import {
   type EngineState,
   type EngineStats,
 } from './engine.ts';
-import { type ClientPort, type FromEngine, fromPlainError, type Outcome, type ToEngine } from './engine-messages.ts';
+import {
+  type ClientPort,
+  endsRequest,
+  type FromEngine,
+  fromPlainError,
+  type Outcome,
+  type ToEngine,
+} from './engine-messages.ts';
 import { EventQueue } from './event-queue.ts';
 import { WaitingRoom } from './waiting-room.ts';
 
@@ -162,7 +169,7 @@ export class EngineClient implements Engine {
       if (outcome.events[0]?.type === 'start') this.#leaveRoom(asked, { placed: true });
       asked.events.push(...outcome.events);
     }
-    if ('error' in outcome || outcome.events.at(-1)?.type === 'end') {
+    if ('error' in outcome || endsRequest(outcome.events)) {
       asked.events.end();
       this.#forget(outcome.id);
     }

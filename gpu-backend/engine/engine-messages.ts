@@ -23,6 +23,12 @@ export type FromEngine =
 
 export type Outcome = { id: number; events: EngineEvent[] } | { id: number; error: PlainError };
 
+/** Whether nothing follows these events of a request. */
+export function endsRequest(events: readonly EngineEvent[]): boolean {
+  const last = events.at(-1);
+  return last?.type === 'end' && last.remaining === undefined;
+}
+
 /** An error as data. Its cause travels as text, for the log. */
 export type PlainError = { code: ErrorCode; message: string; param: string | null; cause: string | undefined };
 

@@ -15,6 +15,29 @@ import type { KvMemory } from './kv-memory.ts';
 /** The prompt of each source that does not read the client's. */
 type RowPrompts = Partial<Readonly<Record<Source, readonly number[]>>>;
 
+/**
+ * How to draw. `key`, `temperature`, `topP`, `topK` and `minP` are the gate's (gate-types.ts).
+ * Whatever is left out changes nothing. shared/protocol/generate.ts says what each one does.
+ */
+type RequestedSampling = {
+  /**
+   * A server for clients derives it from a secret (shared/protocol/derive-draw-key.ts). A study
+   * derives it from a seed.
+   */
+  key: DrawKey;
+  temperature: number;
+  topP: number;
+  topK?: number;
+  minP?: number;
+  presencePenalty?: number;
+  frequencyPenalty?: number;
+  repetitionPenalty?: number;
+  /** Nats by token id. */
+  logitBias?: ReadonlyMap<number, number>;
+  /** At least one. */
+  allowedIds?: readonly number[];
+};
+
 export type EngineRequest = {
   /**
    * The tenant that sent the request. When requests have to wait, tenants get equal shares.
@@ -34,11 +57,19 @@ export type EngineRequest = {
    */
   maxTokens: number | null;
   stop: string[];
+  sampling: RequestedSampling;
+  /** The keys of further answers to the same prompt: choice i draws with `moreKeys[i - 1]`. */
+  moreKeys?: readonly DrawKey[];
   /**
-   * A server for clients derives `key` from a secret (shared/protocol/derive-draw-key.ts). A study
-   * derives it from a seed.
+   * Nothing ends an answer with fewer tokens, neither its experts nor a stop string. 0 if left out.
    */
-  sampling: { key: DrawKey; temperature: number; topP: number };
+  minTokens?: number;
+  /** Go on when the experts end the answer. */
+  ignoresEnd?: boolean;
+  /** Report each token's bytes, and this many of the likeliest ones beside it. */
+  topLogprobs?: number;
+  /** Report the text of the client's tokens first; with `topLogprobs`, what was thought of each. */
+  echo?: boolean;
   /** The gate's settings, from the signed directive. */
   line: Line;
   /**
@@ -50,12 +81,14 @@ export type EngineRequest = {
 
 /**
  * If other requests are under way, `waiting` comes at once, then every few seconds while the
- * request waits. `start` comes when the request has joined the batch, and `end` comes last. An
- * answer that breaks off throws instead.
+ * request waits. `start` comes when the request has joined the batch, and `end` comes last. If the
+ * request is for several answers, each has an `end`, and the last one says that none remains. A
+ * request that breaks off throws instead.
  */
 export type EngineEvent =
   | Extract<Frame, { type: 'waiting' }>
   | { type: 'start'; prompt_tokens: number }
+  | Extract<Frame, { type: 'echo' }>
   | TokenFrame
   | Extract<Frame, { type: 'text' }>
   | Omit<EndFrame, 'receipt'>;
@@ -65,6 +98,8 @@ export type EngineInfo = {
   model: string;
   /** The most tokens of prompt and answer together, in the longest row. */
   contextLength: number;
+  /** The model's number of token ids. */
+  vocabSize: number;
   /** UTF-8 bytes of the longest token. A text of n bytes has at least n / maxTokenBytes tokens. */
   maxTokenBytes: number;
   /** What the bundle's experts are. Receipts include it. */
@@ -80,6 +115,8 @@ export type EngineInfo = {
    * Receipts include it.
    */
   topK: number | null;
+  /** Whether it can say what its experts thought of a prompt's tokens. */
+  scores: boolean;
   /** The safety weight proposed for every token; null if a router proposes them. */
   proposal: number | null;
   /** How long answers may get in the memory for keys and values; null if nothing bounds it. */

@@ -70,7 +70,7 @@ export type Step = {
   beside?: SequenceId;
   /** Optional extras. A step that requests one the driver does not support fails. */
   want?: {
-    /** The last (final-norm) hidden state. */
+    /** The last (final-norm) hidden state, with every row. */
     hidden?: boolean;
     /**
      * A row after each of the last n of `ids`, not only the last; n is at least 1 and at most their
@@ -80,7 +80,7 @@ export type Step = {
   };
 };
 
-export type WholeRow = {
+type WholeRow = {
   /** [V]. Any constant may be added. */
   logits: Float32Array;
 };
@@ -99,19 +99,22 @@ export type TruncatedRow = {
 
 export type Row = WholeRow | TruncatedRow;
 
-/** A sequence's output after a step. */
-export type Output = {
-  /** After the last id. */
+/** What a sequence predicts after one of its ids. */
+export type Prediction = {
   row: Row;
-  /** After each of the earlier ids that `positions` asked for, oldest first: positions - 1 rows. */
-  earlier: readonly Row[];
-  /** [d] after the last id. null unless asked for. */
+  /** [d] after that id. null unless asked for. */
   hidden: Float32Array | null;
   /**
-   * The safety expert's gate after the last id, within its bounds, as the mean over the layers.
-   * null unless it is a layers sequence.
+   * The safety expert's gate after that id, within its bounds, as the mean over the layers. null
+   * unless it is a layers sequence.
    */
   alpha: number | null;
+};
+
+/** A sequence's output after a step: what it predicts after the last id. */
+export type Output = Prediction & {
+  /** After each of the earlier ids that `positions` asked for, oldest first: positions - 1 of them. */
+  earlier: readonly Prediction[];
 };
 
 export type Abilities = {

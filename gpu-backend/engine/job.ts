@@ -14,6 +14,7 @@ import { Unread } from './unread.ts';
 export type Warn = (message: string, cause: unknown) => void;
 
 export class Job {
+  /** The request's. Its answers share it. */
   readonly id: number;
   readonly tenant: string;
   readonly answer: Answer;
@@ -21,19 +22,46 @@ export class Job {
   readonly #warn: Warn;
   /** In the order of the answer's sources. One that has failed is gone. */
   readonly #sequences = new Map<Source, SequenceId>();
-  readonly #unread: Unread;
+  /**
+   * Further answers to the same request. They wait until this one has read the prompt, and then
+   * continue from there.
+   */
+  readonly #followers: Job[];
+  #unread: Unread;
 
   constructor(
     id: number,
     answer: Answer,
-    { experts, warn, tenant = '' }: { experts: Experts; warn: Warn; tenant?: string },
+    {
+      experts,
+      warn,
+      tenant = '',
+      followers = [],
+    }: { experts: Experts; warn: Warn; tenant?: string; followers?: readonly Job[] },
   ) {
     this.id = id;
     this.tenant = tenant;
     this.answer = answer;
     this.#experts = experts;
     this.#warn = warn;
+    this.#followers = [...followers];
     this.#unread = new Unread(answer.history());
+  }
+
+  /** How many sequences its followers will open. */
+  get rowsToCome(): number {
+    return this.#followers.reduce((sum, follower) => sum + follower.rows, 0);
+  }
+
+  /** The most tokens that its rows and its followers' may have. */
+  get mostTokens(): number[] {
+    return [this, ...this.#followers].flatMap(({ answer }) => answer.mostTokens);
+  }
+
+  /** The most tokens that have to be fed for it and its followers, over all rows. */
+  get cost(): number {
+    const drawn = this.#followers.map(({ answer, rows }) => answer.mostDrawn * rows);
+    return [...this.answer.mostTokens, ...drawn].reduce((sum, tokens) => sum + tokens, 0);
   }
 
   /** Open sequences, or those to open. */
@@ -54,6 +82,26 @@ export class Job {
       this.close();
       throw thrown;
     }
+  }
+
+  /**
+   * Lets its followers continue from where it is. Afterwards they are jobs like any other. Throws,
+   * and leaves them without sequences, if one cannot be opened.
+   */
+  fork(): Job[] {
+    const followers = this.#followers.splice(0);
+    try {
+      for (const follower of followers) {
+        follower.#unread = new Unread([]);
+        for (const [source, sequence] of this.#sequences) {
+          follower.#sequences.set(source, this.#experts.fork(sequence));
+        }
+      }
+    } catch (thrown) {
+      for (const follower of followers) follower.close();
+      throw thrown;
+    }
+    return followers;
   }
 
   /** Gives its sequences back. After that, there is nothing left to draw from. */
@@ -80,7 +128,10 @@ export class Job {
         reads: feed.reads,
         ...(source === 'layers' && { bounds: feed.bounds }),
         ...(other && { beside: other.sequence }),
-        want: { hidden: this.answer.hidden && other !== undefined },
+        want: {
+          hidden: this.answer.hidden && other !== undefined,
+          ...(this.#isScored(feed) && { positions: ids.length }),
+        },
       };
     });
   }
@@ -91,10 +142,17 @@ export class Job {
    */
   goOn(feed: Feed, results: readonly PromiseSettledResult<Output>[]): EngineEvent[] {
     const outputs = this.#outputs(feed, results);
+    const { echo } = this.answer;
+    if (this.#isScored(feed)) echo!.read(Object.values(feed.rows)[0]!, outputs);
     if (this.unread > 0) return [];
     const events = this.answer.draw(outputs);
     this.#closeAllBut(this.answer.sources);
-    return events;
+    return feed.reads === 'prompt' && echo ? [echo.event(), ...events] : events;
+  }
+
+  /** Whether the client wants to know what the experts thought of each of these tokens. */
+  #isScored({ reads }: Feed): boolean {
+    return reads === 'prompt' && this.answer.echo?.scores === true;
   }
 
   /** Sorts the outputs by source, and parts with an expert that failed. */

@@ -13,7 +13,7 @@ import { type DecoderConfig, headDim, slidingWindow } from '../model/config.ts';
 import type { ExpertRole } from '../model/manifest.ts';
 import { buildServingGraph } from '../model/serving-graph.ts';
 import { type BatchedStep, type BatchOptions, batchFeeds } from './batch-feeds.ts';
-import type { Abilities, Experts, Output, SequenceId, Source, Step, WholeRow } from './experts.ts';
+import type { Abilities, Experts, Output, Prediction, SequenceId, Source, Step } from './experts.ts';
 import { KvCache, type Slot } from './kv-cache.ts';
 import { type ReadyStep, SequenceError, Sequences } from './sequences.ts';
 import { type ServableBundle, servingWeights } from './serving-weights.ts';
@@ -26,8 +26,8 @@ type Feeding = ReadyStep<Own> & {
   slot: Slot;
   /** How many of its ids are in the cache. */
   fed: number;
-  /** The rows it wants, as far as it is fed. */
-  rows: WholeRow[];
+  /** What it predicts after the ids that want a row, as far as it is fed. */
+  predictions: Prediction[];
 };
 
 /**
@@ -230,7 +230,7 @@ export class OnnxExperts implements Experts {
       window: slidingWindow(this.#config),
     });
     const through = left.filter(({ ids, fed }) => fed + most >= ids.length);
-    const outputs = await this.#session.run(feeds, this.#fetches(batch, through));
+    const outputs = await this.#session.run(feeds, this.#fetches(batch, left));
     const perLayer = (name: string) => past.keys.map((_, layer) => outputs[`${name}.${layer}`]!);
     const fresh = { keys: perLayer('new_k'), values: perLayer('new_v') };
     // A sequence closed in the meantime has given its slot back, and another may have it now.
@@ -245,10 +245,12 @@ export class OnnxExperts implements Experts {
     for (const [i, one] of left.entries()) {
       const { wanted } = batch[i]!;
       for (let place = end; place < end + wanted; place++) {
-        one.rows.push({ logits: rowOf(outputs.logits!, { place, width: this.vocabSize }) });
+        one.predictions.push(this.#predict(one, { outputs, place }));
       }
       end += wanted;
-      if (through.includes(one)) outcomes.set(one, this.#output(one, { outputs, place: end - 1 }));
+      // A step wants at least the row after its last id.
+      const { predictions } = one;
+      if (through.includes(one)) outcomes.set(one, { ...predictions.at(-1)!, earlier: predictions.slice(0, -1) });
     }
     return outcomes;
   }
@@ -259,7 +261,7 @@ export class OnnxExperts implements Experts {
     const feeding = ready.map((one) => {
       const { own } = one.sequence;
       own.slot ??= fresh.shift()!;
-      return { ...one, slot: own.slot, fed: 0, rows: [] };
+      return { ...one, slot: own.slot, fed: 0, predictions: [] };
     });
     const prompts = feeding.filter(({ ids }) => ids.length > 1);
     this.#cache.reserve(Math.max(0, ...prompts.map(({ ids, slot }) => slot.length + ids.length)));
@@ -267,28 +269,27 @@ export class OnnxExperts implements Experts {
   }
 
   /** Every fetched output is copied, so this fetches only what some step uses. */
-  #fetches(batch: readonly BatchedStep[], through: readonly Feeding[]): string[] {
+  #fetches(batch: readonly BatchedStep[], left: readonly Feeding[]): string[] {
+    const wanting = left.filter((_, i) => batch[i]!.wanted > 0);
     const layers = Array.from({ length: this.#cache.shape.layers }, (_, layer) => [`new_k.${layer}`, `new_v.${layer}`]);
     return [
-      ...(batch.some(({ wanted }) => wanted > 0) ? ['logits'] : []),
-      ...(through.some(({ step }) => step.want?.hidden) ? ['hidden'] : []),
-      ...(through.some(({ sequence }) => sequence.source === 'layers') ? ['gates'] : []),
+      ...(wanting.length > 0 ? ['logits'] : []),
+      ...(wanting.some(({ step }) => step.want?.hidden) ? ['hidden'] : []),
+      ...(wanting.some(({ sequence }) => sequence.source === 'layers') ? ['gates'] : []),
       ...layers.flat(),
     ];
   }
 
-  /** @param place of the step's last token among the wanted ones */
-  #output(
-    { step, sequence, rows }: Feeding,
+  /** @param place of the token among the wanted ones */
+  #predict(
+    { step, sequence }: Feeding,
     { outputs, place }: { outputs: Record<string, Float32Array>; place: number },
-  ): Output {
+  ): Prediction {
     const { hidden_size, num_hidden_layers } = this.#config;
     const part = (name: string, width: number) => rowOf(outputs[name]!, { place, width });
     const gates = () => part('gates', num_hidden_layers * this.#roles.length);
     return {
-      // A step wants at least the row after its last id.
-      row: rows.at(-1)!,
-      earlier: rows.slice(0, -1),
+      row: { logits: part('logits', this.vocabSize) },
       hidden: step.want?.hidden ? part('hidden', hidden_size) : null,
       alpha: sequence.source === 'layers' ? this.#meanAlpha(gates()) : null,
     };

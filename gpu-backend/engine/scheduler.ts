@@ -27,9 +27,10 @@
 
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { GateError, type GateErrorCode } from '#shared/gate/index.ts';
-import { hasRoom } from './admission.ts';
+import { hasRoom, mostTogether } from './admission.ts';
 import { Answer, type AnswerOptions, type Feed } from './answer.ts';
 import { checkRequest, type Terms, termsOf } from './check-request.ts';
+import { Choices } from './choices.ts';
 import type { EngineEvent, EngineLimits, EngineRequest, EngineStats } from './engine.ts';
 import type { Experts, Output, Step } from './experts.ts';
 import { FairQueue } from './fair-queue.ts';
@@ -65,8 +66,10 @@ export class Scheduler {
   readonly #now: () => number;
   readonly #terms: Terms;
   readonly #waiting = new FairQueue<Job>(QUANTUM_TOKENS);
-  /** The requests in the batch, by id, in the order they joined. */
-  readonly #running = new Map<number, Job>();
+  /** The answers in the batch, in the order they joined. */
+  readonly #running = new Set<Job>();
+  /** Every request that is not over, by id. */
+  readonly #requests = new Map<number, Choices>();
   readonly #work = new FairWork();
   readonly #pace = new PrefillPace();
   /** Whether the last run was a chunk, so that the answers under way have the next turn. */
@@ -91,22 +94,22 @@ export class Scheduler {
   }
 
   get stats(): EngineStats {
-    return { running: this.#running.size, waiting: this.#waiting.size, rows: this.#experts.openCount };
+    const running = new Set([...this.#running].map(({ id }) => id));
+    return { running: running.size, waiting: this.#waiting.size, rows: this.#experts.openCount };
   }
 
   /** The ids of the waiting requests, in the order they will join. */
   get queue(): number[] {
-    return this.#waiting.order().map(({ id }) => id);
+    return [...new Set(this.#waiting.order().map(({ id }) => id))];
   }
 
   /** Queues a request. A refusal is emitted like any other outcome and costs no run. */
   submit(id: number, request: EngineRequest): void {
     try {
       checkRequest(request, this.#terms);
-      const answer = new Answer(request, this.#options);
-      const { tenant = '' } = request;
-      const job = new Job(id, answer, { experts: this.#experts, warn: this.#warn, tenant });
-      this.#waiting.push(job, { tenant, cost: sum(answer.mostTokens) });
+      const jobs = this.#jobs(id, request);
+      this.#requests.set(id, new Choices(1 + (request.moreKeys?.length ?? 0)));
+      for (const job of jobs) this.#waiting.push(job, { tenant: job.tenant, cost: job.cost });
     } catch (thrown) {
       this.#emit(id, { error: toPlimsollError(thrown) });
     }
@@ -116,16 +119,41 @@ export class Scheduler {
    * Removes the request at once, even if a step of it is under way. Nothing more is emitted for it.
    */
   cancel(id: number): void {
+    this.#requests.delete(id);
     this.#waiting.remove((job) => job.id === id);
-    const job = this.#running.get(id);
-    if (job) this.#leave(job);
+    for (const job of this.#running) if (job.id === id) this.#leave(job);
+  }
+
+  /**
+   * One job for each answer. As many as fit into the batch together share a prompt: the first of
+   * them reads it, and the others follow. If sequences cannot be forked, each reads it alone.
+   */
+  #jobs(id: number, request: EngineRequest): Job[] {
+    const { tenant = '', moreKeys = [] } = request;
+    const answers = [request.sampling.key, ...moreKeys].map(
+      (_, choice) => new Answer(request, { ...this.#options, choice }),
+    );
+    const together = this.#experts.abilities.fork ? mostTogether(answers[0]!, { ...this.#limits, ...this.#terms }) : 1;
+    const jobOf = (answer: Answer, followers: readonly Job[] = []) =>
+      new Job(id, answer, { experts: this.#experts, warn: this.#warn, tenant, followers });
+    const jobs: Job[] = [];
+    for (let first = 0; first < answers.length; first += together) {
+      const [lead, ...others] = answers.slice(first, first + together);
+      jobs.push(
+        jobOf(
+          lead!,
+          others.map((answer) => jobOf(answer)),
+        ),
+      );
+    }
+    return jobs;
   }
 
   /** Does one round. Returns false if there was nothing to do. */
   async round(): Promise<boolean> {
     const joined = this.#join();
     if (joined) this.#onJoined();
-    const jobs = [...this.#running.values()];
+    const jobs = [...this.#running];
     const reading = jobs.filter(({ unread }) => unread > 0);
     const answering = jobs.filter(({ unread }) => unread === 0);
     this.#work.present(jobs.map(({ tenant }) => tenant));
@@ -140,14 +168,14 @@ export class Scheduler {
   /** Lets in the waiting requests that may join and fit. */
   #join(): boolean {
     const unread = new Map<string, number>();
-    for (const { tenant, rows, unread: tokens } of this.#running.values()) {
+    for (const { tenant, rows, unread: tokens } of this.#running) {
       unread.set(tenant, (unread.get(tenant) ?? 0) + rows * tokens);
     }
     const most = this.#chunkTokens;
     const mayJoin = (tenant: string) => (unread.get(tenant) ?? 0) < most;
     let joined = false;
     for (let job = this.#waiting.peek(mayJoin); job !== undefined; job = this.#waiting.peek(mayJoin)) {
-      if (!hasRoom(job, this.#running.values(), { experts: this.#experts, limits: this.#limits })) break;
+      if (!hasRoom(job, this.#running, { experts: this.#experts, limits: this.#limits })) break;
       this.#waiting.take(mayJoin);
       if (!this.#open(job)) continue;
       unread.set(job.tenant, (unread.get(job.tenant) ?? 0) + job.rows * job.unread);
@@ -159,18 +187,21 @@ export class Scheduler {
   /** How many tokens the next chunk may have, padding included. */
   get #chunkTokens(): number {
     const most = this.#limits.maxPrefillTokens;
-    const someAnswer = [...this.#running.values()].some(({ unread }) => unread === 0);
+    const someAnswer = [...this.#running].some(({ unread }) => unread === 0);
     return someAnswer ? Math.min(most, this.#pace.tokens) : most;
   }
 
   #open(job: Job): boolean {
+    const choices = this.#requests.get(job.id);
+    if (!choices) return false;
     try {
       job.open();
-      this.#running.set(job.id, job);
-      this.#emit(job.id, { events: [{ type: 'start', prompt_tokens: job.answer.promptIds.length }] });
+      this.#running.add(job);
+      if (choices.start())
+        this.#emit(job.id, { events: [{ type: 'start', prompt_tokens: job.answer.promptIds.length }] });
       return true;
     } catch (thrown) {
-      this.#emit(job.id, { error: new PlimsollError('expert_failed', 'The model failed to run.', { cause: thrown }) });
+      this.#fail(job, new PlimsollError('expert_failed', 'The model failed to run.', { cause: thrown }));
       return false;
     }
   }
@@ -239,22 +270,36 @@ export class Scheduler {
     // If it was cancelled in the meantime, there is nobody to tell.
     if (!this.#runs(job)) return;
     try {
-      const events = job.goOn(feed, results);
-      if (job.answer.ended) this.#leave(job);
-      if (events.length > 0) this.#emit(job.id, { events });
+      // Once the prompt has been read, those who share it draw from the same outputs.
+      const followers = job.unread === 0 ? job.fork() : [];
+      for (const follower of followers) this.#running.add(follower);
+      for (const one of [job, ...followers]) this.#tell(one, one.goOn(feed, results));
     } catch (thrown) {
-      this.#leave(job);
-      this.#emit(job.id, { error: fromDrawError(thrown) });
+      this.#fail(job, fromDrawError(thrown));
     }
   }
 
+  #tell(job: Job, events: readonly EngineEvent[]): void {
+    const choices = this.#requests.get(job.id)!;
+    const counted = choices.count(events);
+    if (job.answer.ended) this.#leave(job);
+    if (choices.areOver) this.#requests.delete(job.id);
+    if (counted.length > 0) this.#emit(job.id, { events: counted });
+  }
+
+  /** Ends a request with an error. All of its answers end, because a client cannot do with some. */
+  #fail({ id }: Job, error: PlimsollError): void {
+    this.cancel(id);
+    this.#emit(id, { error });
+  }
+
   #runs(job: Job): boolean {
-    return this.#running.get(job.id) === job;
+    return this.#running.has(job);
   }
 
   #leave(job: Job): void {
     job.close();
-    this.#running.delete(job.id);
+    this.#running.delete(job);
   }
 }
 

@@ -4,7 +4,7 @@
  * make an expert fail at a chosen token. They have every ability. With `topK` their rows are
  * truncated, like those of a remote engine.
  */
-import type { Abilities, Experts, Output, Row, SequenceId, Source, Step, WeightBounds } from './experts.ts';
+import type { Abilities, Experts, Output, Prediction, SequenceId, Source, Step, WeightBounds } from './experts.ts';
 import { type ReadyStep, SequenceError, Sequences } from './sequences.ts';
 import { truncateRow } from './truncate-row.ts';
 import { asError, Turns } from './turns.ts';
@@ -37,8 +37,8 @@ export type ScriptedOptions = {
 };
 
 type Own = { ids: readonly number[] };
-/** A step whose rows have yet to be truncated. That needs the rows of the step to compare with. */
-type Done = Omit<Output, 'row' | 'earlier'> & { /** [V] each, in order. */ logits: Float32Array[] };
+/** A prediction whose row has yet to be truncated. That needs the row to compare it with. */
+type Untruncated = Omit<Prediction, 'row'> & { /** [V] */ logits: Float32Array };
 
 export class ScriptedExperts implements Experts {
   readonly vocabSize: number;
@@ -121,35 +121,36 @@ export class ScriptedExperts implements Experts {
     return done.map((one, i) => {
       if (one instanceof Error) return one;
       const beside = done[steps.findIndex(({ sequence }) => sequence === steps[i]!.beside)];
-      const rows = attempt(() => this.#rows(one.logits, beside && 'logits' in beside ? beside.logits : []));
-      if (rows instanceof Error) return rows;
+      const predictions = attempt(() => this.#truncate(one, beside instanceof Error ? [] : (beside ?? [])));
+      if (predictions instanceof Error) return predictions;
       const { sequence, ids } = ready[i] as ReadyStep<Own>;
       sequence.own = { ids: [...sequence.own.ids, ...ids] };
       sequence.length += ids.length;
-      const { hidden, alpha } = one;
-      return { row: rows.at(-1)!, earlier: rows.slice(0, -1), hidden, alpha };
+      return { ...predictions.at(-1)!, earlier: predictions.slice(0, -1) };
     });
   }
 
-  #advance({ step: { bounds, want }, sequence: { source, own }, ids }: ReadyStep<Own>): Done {
+  /** What the step's sequence predicts after each position that it asks for, oldest first. */
+  #advance({ step: { bounds, want }, sequence: { source, own }, ids }: ReadyStep<Own>): Untruncated[] {
     const all = [...own.ids, ...ids];
     const positions = want?.positions ?? 1;
-    const logits = Array.from({ length: positions }, (_, i) =>
-      this.#logits(this.#script(source, all.slice(0, all.length - positions + 1 + i), bounds)),
-    );
-    return {
-      logits,
-      hidden: want?.hidden ? Float32Array.from(this.#options.hidden(source, all)) : null,
-      alpha: bounds && source === 'layers' ? hold(this.#options.alpha(all), bounds) : null,
-    };
+    return Array.from({ length: positions }, (_, i) => {
+      const read = all.slice(0, all.length - positions + 1 + i);
+      return {
+        logits: this.#logits(this.#script(source, read, bounds)),
+        hidden: want?.hidden ? Float32Array.from(this.#options.hidden(source, read)) : null,
+        alpha: bounds && source === 'layers' ? hold(this.#options.alpha(read), bounds) : null,
+      };
+    });
   }
 
   /** Compares rows that predict the same position, counted from the end. */
-  #rows(logits: readonly Float32Array[], beside: readonly Float32Array[]): Row[] {
+  #truncate(all: readonly Untruncated[], beside: readonly Untruncated[]): Prediction[] {
     const { topK } = this.abilities;
-    return logits.map((row, i) => {
-      if (topK === null) return { logits: row };
-      return truncateRow(row, { beside: beside[beside.length - logits.length + i] ?? null, k: topK });
+    return all.map(({ logits, ...rest }, i) => {
+      if (topK === null) return { row: { logits }, ...rest };
+      const other = beside[beside.length - all.length + i]?.logits ?? null;
+      return { row: truncateRow(logits, { beside: other, k: topK }), ...rest };
     });
   }
 

@@ -9,7 +9,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { EngineInfo, EngineState } from './engine.ts';
-import type { ClientPort, FromEngine, ToEngine } from './engine-messages.ts';
+import { type ClientPort, endsRequest, type FromEngine, type ToEngine } from './engine-messages.ts';
 
 export type EngineThread = {
   port: ClientPort;
@@ -119,7 +119,7 @@ export class SleepingThread implements ClientPort {
         return;
       case 'news':
         for (const outcome of message.outcomes) {
-          if ('error' in outcome || outcome.events.at(-1)?.type === 'end') this.#open.delete(outcome.id);
+          if ('error' in outcome || endsRequest(outcome.events)) this.#open.delete(outcome.id);
         }
         this.#listener(message);
         this.#sleepSoon();

@@ -1,7 +1,7 @@
 /**
- * Turns the engine's events into the frames of an answer. The end gets its receipt here, signed
- * over what was promised (the directive) and what happened (weights, spending, digests). An answer
- * that breaks says so in its last frame.
+ * Turns the engine's events into the frames of a request's answers. Each end gets its receipt here,
+ * signed over what was promised (the directive) and what happened (weights, spending, digests). A
+ * request that breaks says so in its last frame.
  */
 import { createHash } from 'node:crypto';
 import { toPlimsollError } from '#shared/api/errors.ts';
@@ -31,7 +31,7 @@ export async function* answerFrames(
   context: AnswerContext,
 ): AsyncGenerator<Frame, void, void> {
   const { directive, info, backendId, draws, metrics, signal, log } = context;
-  const answer = createHash('sha256');
+  const answers = Array.from({ length: context.request.n }, () => createHash('sha256'));
   let finished = false;
   try {
     for await (const event of events) {
@@ -44,12 +44,18 @@ export async function* answerFrames(
         yield { ...event, id: directive.request, model: info.model, bundle: info.digest, backend: backendId, draws };
         continue;
       }
+      if (event.type === 'echo') {
+        yield event;
+        continue;
+      }
+      const answer = answers[event.choice ?? 0]!;
       if (event.type === 'end') {
         const receipt = await context.sign(receiptOf(event, answer.digest('hex'), context));
         metrics.ended(event);
-        finished = true;
+        finished = event.remaining === undefined;
         yield { ...event, receipt };
-        return;
+        if (finished) return;
+        continue;
       }
       answer.update(event.text);
       if (event.type === 'token') metrics.token(event);
@@ -91,6 +97,8 @@ function receiptOf(
     ran: end.ran,
     usage: end.usage,
     finish_reason: end.finish_reason,
+    choice: end.choice ?? 0,
+    choices: request.n,
     seed: request.seed,
     prompt_digest: directive.digest,
     answer_digest: answerDigest,

@@ -51,6 +51,8 @@ describe('an answer', () => {
       draws,
       line: { ...OPEN_LINE, ...line },
       top_k: null,
+      choice: 0,
+      choices: 1,
       seed: 1,
       prompt_digest: await sha256Hex(JSON.stringify(body)),
       answer_digest: await sha256Hex(textOf(frames)),

@@ -11,6 +11,7 @@ import { DIRECTIVE_HEADER, type Directive, verifyDirective } from '#shared/proto
 import type { Engine } from '../engine/engine.ts';
 import { answerFrames } from './answer-frames.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
+import { engineRequest } from './engine-request.ts';
 import { frameStream } from './frame-stream.ts';
 import { onlyOwnHostNames } from './host-names.ts';
 import { type Log, logFailure } from './log-failure.ts';
@@ -64,21 +65,14 @@ export function createApp(options: AppOptions): Hono {
           param: 'model',
         });
       }
-      const { promptIds, rowPrompts } = encodePrompt(request.messages);
-      const bundle = engine.info.digest;
-      const key = await deriveDrawKey(drawSecret, { directive, bundle, promptIds, request, choice: 0 });
-      const events = engine.generate(
-        {
-          tenant: directive.tenant,
-          promptIds,
-          rowPrompts,
-          maxTokens: request.max_tokens,
-          stop: request.stop,
-          sampling: { key, temperature: request.temperature, topP: request.top_p },
-          line: directive.line,
-        },
-        { signal },
-      );
+      const prompt = encodePrompt(request.messages);
+      const drawKey = (choice: number) => {
+        const { promptIds } = prompt;
+        return deriveDrawKey(drawSecret, { directive, bundle: engine.info.digest, promptIds, request, choice });
+      };
+      const furtherKeys = Array.from({ length: request.n - 1 }, (_, i) => drawKey(1 + i));
+      const keys = await Promise.all([drawKey(0), ...furtherKeys]);
+      const events = engine.generate(engineRequest(request, { directive, prompt, keys }), { signal });
       // The first event decides: an HTTP error, or an answer that has begun.
       const first = await events.next();
       const { info } = engine;

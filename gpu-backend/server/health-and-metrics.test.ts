@@ -73,3 +73,15 @@ test('metrics count requests, tokens, weights and spending under names like vLLM
   expect(value('safety_weight_sum')).toBeCloseTo(12 * 0.9);
   expect(value('budget_spent_nats_count')).toBe(1);
 });
+
+test('metrics count each of several answers, and the first token of all of them once', async () => {
+  const { url } = await serve();
+  await allFrames(await call(url, generateRequest({ n: 3, max_tokens: 4 })));
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const value = (name: string) => Number(text.match(new RegExp(`^plimsoll:${name}\\{.*\\} (\\S+)$`, 'm'))?.[1]);
+  expect(value('prompt_tokens_total')).toBe(5);
+  expect(value('generation_tokens_total')).toBe(12);
+  expect(value('time_to_first_token_seconds_count')).toBe(1);
+  expect(value('time_per_output_token_seconds_count')).toBe(9);
+  expect(value('request_success_total')).toBe(3);
+});

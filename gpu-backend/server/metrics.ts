@@ -55,14 +55,18 @@ export class Metrics {
   /** Follows one request from now on. */
   request(now: () => number = () => performance.now() / 1000): RequestMetrics {
     const began = now();
-    let last = began;
-    let tokens = 0;
+    let isFirst = true;
+    /** When each of the request's answers got its last token. */
+    const last = new Map<number, number>();
     return {
       accepted: (promptTokens) => this.#promptTokens.inc(promptTokens),
-      token: ({ weight }) => {
+      token: ({ weight, choice = 0 }) => {
         const at = now();
-        (tokens++ === 0 ? this.#firstToken : this.#perToken).observe(at - last);
-        last = at;
+        const before = last.get(choice);
+        if (isFirst) this.#firstToken.observe(at - began);
+        if (before !== undefined) this.#perToken.observe(at - before);
+        isFirst = false;
+        last.set(choice, at);
         this.#generationTokens.inc();
         this.#weight.observe(weight);
       },

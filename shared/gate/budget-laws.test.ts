@@ -81,10 +81,10 @@ describe.each(MODES)('the budget, in the mode %s', (mode) => {
         arbitrary.wishes,
         arbitrary.share,
         (rows, policy, sampling, proposal) => {
-          fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling.mask));
+          fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling));
           const { q } = gate(rows, { policy: { ...policy, budget: 0 }, sampling, proposal, state: startGate() });
           expect(q.logprobs).toEqual(
-            shapeDistribution(logSoftmax(rows.safetyLogits)!, { ...sampling, bias: new Map() }),
+            shapeDistribution(logSoftmax(rows.safetyLogits)!, { ...sampling, scale: new Map(), bias: new Map() }),
           );
         },
       ),

@@ -7,7 +7,7 @@
  */
 import { isDrawKey } from './draw-key.ts';
 import { GateError } from './gate-error.ts';
-import type { GatePolicy, GateState, SamplingParams } from './gate-types.ts';
+import type { GatePolicy, GateState, Report, SamplingParams } from './gate-types.ts';
 
 /**
  * A number in 0..1. NaN fails every comparison, so it does not count as one. We check the type
@@ -36,9 +36,21 @@ export function usablePolicy(policy: GatePolicy | null | undefined): GatePolicy 
 }
 
 /** Throws unless every parameter makes sense. */
-export function checkSampling({ temperature, topP, key, mask, bias }: SamplingParams): void {
+export function checkSampling({
+  temperature,
+  topP,
+  topK = 0,
+  minP = 0,
+  key,
+  mask,
+  allowed,
+  scale,
+  bias,
+}: SamplingParams): void {
   if (!(Number.isFinite(temperature) && temperature >= 0)) refuseSampling(`temperature ${temperature}`);
   if (!isShare(topP)) refuseSampling(`topP ${topP}`);
+  if (!isCount(topK)) refuseSampling(`topK ${topK}`);
+  if (!isShare(minP)) refuseSampling(`minP ${minP}`);
   // Errors are logged, and for this answer the key is as good as the secret. So the message leaves
   // it out.
   if (!isDrawKey(key)) refuseSampling('a key that is not four unsigned 32-bit words');
@@ -46,11 +58,23 @@ export function checkSampling({ temperature, topP, key, mask, bias }: SamplingPa
   // second time.
   if (mask !== undefined && !(mask instanceof Set)) refuseSampling('a mask that is no set');
   for (const token of mask ?? []) if (!isCount(token)) refuseSampling(`a mask of token ${token}`);
+  if (allowed !== undefined && !(allowed instanceof Uint32Array)) refuseSampling('allowed tokens that are no words');
+  // A factor of 0 would make every such token certain, and a negative one the likelier, the less
+  // likely it was.
+  for (const [token, factor] of scale ?? []) {
+    if (!(Number.isFinite(factor) && factor > 0)) refuseSampling(`scale ${factor} of token ${token}`);
+  }
   // -Infinity is a ban. +Infinity would make every other token impossible and divide infinity by
   // infinity.
   for (const [token, nats] of bias ?? []) {
     if (!Number.isFinite(nats) && nats !== -Infinity) refuseSampling(`bias ${nats} of token ${token}`);
   }
+}
+
+/** Throws unless the report can be given. */
+export function checkReport(report: Report | undefined): void {
+  if (report === undefined || isCount(report.topLogprobs)) return;
+  throw new GateError('sampling_invalid', `cannot report the ${report.topLogprobs} likeliest tokens`);
 }
 
 /** Throws unless `startGate` or a step could have returned this state. */

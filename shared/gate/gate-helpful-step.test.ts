@@ -31,16 +31,17 @@ function codeOf(run: () => unknown): string {
 }
 
 test('the safety expert’s row changes nothing at weight 0 without a budget, so the token is the same without it', () => {
-  const anySampling = fc.tuple(arbitrary.sampling, fc.boolean(), arbitrary.bias, arbitrary.mask);
+  const anySampling = fc.tuple(arbitrary.wishes, fc.boolean(), fc.constantFrom(0, 3));
   const pinned = fc.constantFrom({ ceiling: 0, proposal: 0.7 }, { ceiling: 1, proposal: 0 });
   const rule = fc.constantFrom('geometric' as const, 'arithmetic' as const);
   fc.assert(
     fc.property(arbitrary.rows(), pinned, rule, anySampling, (rows, { ceiling, proposal }, rule, drawn) => {
-      const [sampling, greedy, bias, mask] = drawn;
-      fc.pre(arbitrary.leavesToken(rows.safetyLogits, mask));
+      const [wishes, greedy, topLogprobs] = drawn;
+      fc.pre(arbitrary.leavesToken(rows.safetyLogits, wishes));
       const rest = {
         policy: { ...OPEN, rule, ceiling, opening: { tokens: 3, floor: 0 } },
-        sampling: { ...sampling, temperature: greedy ? 0 : sampling.temperature, bias, mask },
+        sampling: greedy ? { ...wishes, temperature: 0 } : wishes,
+        report: { topLogprobs, experts: true },
         proposal,
         state: startGate(),
       };
@@ -52,6 +53,7 @@ test('the safety expert’s row changes nothing at weight 0 without a budget, so
         expect(alone()).toEqual({
           ...both,
           logprobSafety: LOG_ZERO,
+          top: both.top!.map((token) => ({ ...token, logprobSafety: LOG_ZERO })),
           spent: SPENT_UNBOUNDED,
           state: { position: 1, spent: SPENT_UNBOUNDED },
         });

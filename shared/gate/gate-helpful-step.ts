@@ -36,7 +36,9 @@ export function gateHelpfulStep({ helpfulLogits, policy, proposal, ...rest }: He
   const step = drawAlone({ safety: helpful, helpful, proposal, policy, ...rest });
   if (step.weight !== 0) throw unusable();
   const spent = SPENT_UNBOUNDED;
-  return { ...step, logprobSafety: LOG_ZERO, spent, state: { ...step.state, spent } };
+  const unknown = { logprobSafety: LOG_ZERO };
+  const top = step.top?.map((token) => ({ ...token, ...('logprobSafety' in token && unknown) }));
+  return { ...step, ...unknown, spent, state: { ...step.state, spent }, ...(top && { top }) };
 }
 
 /** Whether `gateStep` would not use the safety expert's row for the token at this position. */
@@ -46,7 +48,7 @@ function leavesSafetyOut(policy: GatePolicy, { proposal, state }: { proposal: nu
   return effectiveWeight(proposal, { ...line, floor: effectiveFloor(line, state) }) === 0;
 }
 
-function drawAlone(input: LogprobsInput): GateStep {
+function drawAlone(input: LogprobsInput & Pick<GateStepInput, 'report'>): GateStep {
   try {
     return stepOnLogprobs(input);
   } catch (thrown) {

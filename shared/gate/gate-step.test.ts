@@ -1,11 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { LOG_ZERO, SPENT_UNBOUNDED } from './add-spending.ts';
+import { LOG_ZERO, reportable, SPENT_UNBOUNDED } from './add-spending.ts';
 import { seedKey } from './draw-key.ts';
 import { GateError, type GateErrorCode } from './gate-error.ts';
 import { type GateStepInput, gateStep, startGate } from './gate-step.ts';
+import { logSoftmax } from './log-softmax.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 import { EXAMPLE_STEP } from './testing/example-step.ts';
+import { gateRows } from './testing/gate-rows.ts';
 
 const input: GateStepInput = {
   ...EXAMPLE_STEP,
@@ -48,7 +50,7 @@ test('every number of a step is finite and survives JSON, whatever is masked', (
       const [sampling, greedy, bias, mask] = drawn;
       const asked = { ...sampling, temperature: greedy ? 0 : sampling.temperature, bias, mask };
       // Only a mask can ban every token of the safety expert, and that throws; see below.
-      fc.pre(arbitrary.leavesToken(rows.safetyLogits, mask));
+      fc.pre(arbitrary.leavesToken(rows.safetyLogits, { mask }));
       const step = gateStep({ ...rows, policy, sampling: asked, proposal, state: startGate() });
       const { state, ...numbers } = step;
       expect(Object.values(numbers).every(Number.isFinite)).toBe(true);
@@ -84,7 +86,7 @@ test('with nothing left to spend, a step is the same with and without the other 
       arbitrary.wishes,
       arbitrary.share,
       (rows, policy, wishes, proposal) => {
-        fc.pre(arbitrary.leavesToken(rows.safetyLogits, wishes.mask));
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, wishes));
         const rest = { policy: { ...policy, budget: 1 }, sampling: wishes, proposal, state: startGate(4, 1) };
         const { logprobHelpful: _, ...step } = gateStep({ ...rows, ...rest });
         const { logprobHelpful: __, ...alone } = gateStep({ ...rows, helpfulLogits: null, ...rest });
@@ -105,6 +107,39 @@ test('a token at its cap spends all that is left, to the last bit, so that a bud
     }).flatMap((step) => (step.token === 1 ? [step.spent] : []));
     expect(new Set(spent)).toEqual(new Set([budget]));
   }
+});
+
+test('reports the likeliest tokens of what was drawn from, and changes nothing else', () => {
+  const wanted = fc.tuple(fc.constantFrom(0, 1, 3, 20), fc.boolean(), fc.boolean());
+  fc.assert(
+    fc.property(
+      arbitrary.rows(),
+      arbitrary.policy,
+      arbitrary.wishes,
+      arbitrary.share,
+      wanted,
+      (rows, policy, wishes, proposal, [topLogprobs, experts, greedy]) => {
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, wishes));
+        const sampling = greedy ? { ...wishes, temperature: 0 } : wishes;
+        const rest = { policy, sampling, proposal, state: startGate() };
+        const { top, ...step } = gateStep({ ...rows, ...rest, report: { topLogprobs, experts } });
+        expect(step).toEqual(gateStep({ ...rows, ...rest }));
+        const { q, mixture } = gateRows(rows, rest);
+        const row = greedy ? mixture : q.logprobs;
+        const order = [...row.keys()].filter((i) => row[i]! > -Infinity).sort((a, b) => row[b]! - row[a]! || a - b);
+        expect(top!.map(({ token }) => token)).toEqual(order.slice(0, topLogprobs));
+        const drawn = top!.find(({ token }) => token === step.token);
+        if (drawn) expect(drawn.logprob).toBe(step.logprob);
+        const [safety, helpful] = [logSoftmax(rows.safetyLogits)!, logSoftmax(rows.helpfulLogits)!];
+        for (const { token, logprob, ...own } of top!) {
+          expect(logprob).toBe(row[token]);
+          const both = { logprobSafety: reportable(safety[token]), logprobHelpful: reportable(helpful[token]) };
+          expect(own).toEqual(experts ? both : {});
+        }
+      },
+    ),
+    { numRuns: 300 },
+  );
 });
 
 describe('a closed gate', () => {
@@ -241,6 +276,24 @@ describe('a closed gate', () => {
       { sampling: { ...input.sampling, temperature } },
     ]),
     ['a NaN top-p', 'sampling_invalid', { sampling: { ...input.sampling, topP: NaN } }],
+    ...[NaN, -1, 1.5, null].map((topK): [string, GateErrorCode, Record<string, unknown>] => [
+      `a top-k of ${topK}`,
+      'sampling_invalid',
+      { sampling: { ...input.sampling, topK } },
+    ]),
+    ...[NaN, -0.1, 1.1, null].map((minP): [string, GateErrorCode, Record<string, unknown>] => [
+      `a min-p of ${minP}`,
+      'sampling_invalid',
+      { sampling: { ...input.sampling, minP } },
+    ]),
+    ...[0, -1, NaN, Infinity].map((factor): [string, GateErrorCode, Record<string, unknown>] => [
+      `a scale of ${factor}`,
+      'sampling_invalid',
+      { sampling: { ...input.sampling, scale: new Map([[0, factor]]) } },
+    ]),
+    ['allowed tokens as a list', 'sampling_invalid', { sampling: { ...input.sampling, allowed: [15] } }],
+    ['no allowed token', 'safety_row_unusable', { sampling: { ...input.sampling, allowed: new Uint32Array(1) } }],
+    ['a report of NaN tokens', 'sampling_invalid', { report: { topLogprobs: NaN, experts: false } }],
     ['a top-p above 1', 'sampling_invalid', { sampling: { ...input.sampling, topP: 1.5 } }],
     ...[
       undefined,

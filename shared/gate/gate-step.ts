@@ -12,11 +12,12 @@
  * It reads the arrays and does not keep them.
  */
 import { addSpending, reportable } from './add-spending.ts';
-import { checkState } from './check-inputs.ts';
+import { checkReport, checkState } from './check-inputs.ts';
 import { drawToken } from './draw-token.ts';
-import type { GatePolicy, GateState, GateStep, SamplingParams } from './gate-types.ts';
+import type { GatePolicy, GateState, GateStep, Report, SamplingParams } from './gate-types.ts';
 import { logSoftmax } from './log-softmax.ts';
 import { type LogprobsInput, stepDistribution } from './step-distribution.ts';
+import { topTokens } from './top-tokens.ts';
 import { uniformAt } from './uniform-at.ts';
 
 export type GateStepInput = {
@@ -32,6 +33,8 @@ export type GateStepInput = {
   policy: GatePolicy;
   sampling: SamplingParams;
   state: GateState;
+  /** Asks for more numbers in the step. They change nothing that is drawn. */
+  report?: Report;
 };
 
 /**
@@ -45,27 +48,32 @@ export function startGate(position = 0, spent = 0): GateState {
 }
 
 /** @throws GateError if not even the safety expert can be drawn from; see gate-error.ts */
-export function gateStep({ safetyLogits, helpfulLogits, proposal, policy, sampling, state }: GateStepInput): GateStep {
-  const [safety, helpful] = [readRow(safetyLogits), readRow(helpfulLogits)];
-  return stepOnLogprobs({ safety, helpful, proposal, policy, sampling, state });
+export function gateStep({ safetyLogits, helpfulLogits, ...rest }: GateStepInput): GateStep {
+  return stepOnLogprobs({ safety: readRow(safetyLogits), helpful: readRow(helpfulLogits), ...rest });
 }
 
 /** The same for rows that are already log-probabilities: what `gateStep` and its siblings share. */
-export function stepOnLogprobs(input: LogprobsInput): GateStep {
-  const { safety, sampling, state } = input;
+export function stepOnLogprobs(input: LogprobsInput & { report?: Report }): GateStep {
+  const { safety, sampling, state, report } = input;
+  checkReport(report);
   const { q, mixture, weight, floor, bound } = stepDistribution(input);
   const token = drawToken(q, uniformAt(sampling.key, state.position));
   const spends = (q.logprobs[token] ?? NaN) - (q.reference[token] ?? NaN);
   const spent = addSpending(state.spent, { spends, bound });
+  const own = (token: number) => ({
+    logprobSafety: reportable(safety?.[token]),
+    logprobHelpful: reportable('helpful' in input ? input.helpful?.[token] : undefined),
+  });
+  const reported = sampling.temperature === 0 ? mixture : q.logprobs;
   return {
     token,
     weight,
     floor,
-    logprobSafety: reportable(safety?.[token]),
-    logprobHelpful: reportable('helpful' in input ? input.helpful?.[token] : undefined),
-    logprob: reportable(sampling.temperature === 0 ? mixture[token] : q.logprobs[token]),
+    ...own(token),
+    logprob: reportable(reported[token]),
     spent,
     state: { position: state.position + 1, spent },
+    ...(report && { top: topTokens(reported, { report, own }) }),
   };
 }
 

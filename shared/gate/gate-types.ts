@@ -29,15 +29,19 @@ export type GatePolicy = {
 };
 
 /**
- * What the caller asked for. Everything but `bias` shapes the mixture and the safety expert alike.
- * The bias shapes only the mixture: a client that bans the words of refusal must not change what
- * counts as safe.
+ * What the caller asked for. `scale` and `bias` shape only the mixture: a client that bans the
+ * words of refusal must not change what counts as safe. Everything else shapes the mixture and the
+ * safety expert alike. The order is: masks, scale, bias, temperature, top-k, top-p, min-p.
  */
 export type SamplingParams = {
   /** 0 is greedy. */
   temperature: number;
   /** 0..1. 1 keeps every token, 0 only the likeliest. */
   topP: number;
+  /** Keeps only this many of the likeliest tokens; among equals, the lowest ids. 0 keeps all. */
+  topK?: number;
+  /** 0..1. Drops tokens less likely than this share of the likeliest token. 0 drops none. */
+  minP?: number;
   /**
    * The key of the random numbers. Anyone who serves clients must make it from a secret; see
    * draw-key.ts.
@@ -49,6 +53,18 @@ export type SamplingParams = {
    * is ignored.
    */
   mask?: ReadonlySet<number>;
+  /**
+   * The tokens that may be drawn, for both alike, as bits: token i is allowed if bit `i % 32` of
+   * word `i / 32` is 1. This is the form for what a grammar allows, which changes with every token
+   * and names most of the vocabulary. A token beyond the last word is not allowed. A token has to
+   * pass `mask` and `allowed`.
+   */
+  allowed?: Uint32Array;
+  /**
+   * Factors above 0 for a token's log-probability in the mixture, before the bias: a repetition
+   * penalty; see penalty-bias.ts.
+   */
+  scale?: ReadonlyMap<number, number>;
   /**
    * Nats added to a token's log-probability in the mixture, before the temperature; see
    * penalty-bias.ts. -Infinity bans the token as far as the budget allows. The safety expert draws
@@ -63,6 +79,25 @@ export type SamplingParams = {
  * in credit).
  */
 export type GateState = { position: number; spent: number };
+
+/** Asks a step for more numbers. */
+export type Report = {
+  /** How many of the likeliest tokens to report: `GateStep.top`. */
+  topLogprobs: number;
+  /** Whether to report what each expert itself thinks of them. */
+  experts: boolean;
+};
+
+/** One of the likeliest tokens of a step. */
+export type TopToken = {
+  token: number;
+  /** log q. Greedy decoding has no q, so there it is the mixture's log p, with its bias. */
+  logprob: number;
+  /** The raw safety expert's log-probability, as in `GateStep`. Only if asked for. */
+  logprobSafety?: number;
+  /** The same for the helpfulness expert. */
+  logprobHelpful?: number;
+};
 
 /** One token and everything that explains it. Every number is finite. */
 export type GateStep = {
@@ -93,4 +128,9 @@ export type GateStep = {
   spent: number;
   /** The state to hand to the next step. */
   state: GateState;
+  /**
+   * If asked for: the likeliest tokens of the distribution drawn from, likeliest first; among
+   * equals, the lowest ids first. Tokens that cannot be drawn are left out.
+   */
+  top?: TopToken[];
 };

@@ -20,11 +20,13 @@ const plain = { temperature: 1, topP: 1, key: seedKey(0) };
 test('weight 1 is exactly the safety expert, whatever the other expert masks, under every budget and sampling', () => {
   fc.assert(
     fc.property(arbitrary.rows(), arbitrary.policy, arbitrary.wishes, (rows, policy, sampling) => {
-      fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling.mask));
+      fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling));
       const line = { ...policy, floor: 1 };
       const { q, weight } = gateRows(rows, { policy: line, sampling, proposal: 0, state: startGate() });
       expect(weight).toBe(1);
-      expect(q.logprobs).toEqual(shapeDistribution(logSoftmax(rows.safetyLogits)!, { ...sampling, bias: new Map() }));
+      expect(q.logprobs).toEqual(
+        shapeDistribution(logSoftmax(rows.safetyLogits)!, { ...sampling, scale: new Map(), bias: new Map() }),
+      );
     }),
   );
 });
@@ -129,7 +131,7 @@ test('the gate matches the oracle', () => {
         // No more is spent than the budget allows.
         const state = { position, spent: spentShare * Math.min(policy.budget ?? 1, 4) };
         const rest = { policy, sampling, proposal, state };
-        fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling.mask));
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling));
         const expected = oracle.gate({ ...rows, ...rest });
         const q = gateRows(rows, rest).q.logprobs.map(Math.exp);
         for (const [i, p] of expected.entries()) expect(q[i]).toBeCloseTo(p, 8);
@@ -148,7 +150,7 @@ test('the gate matches the oracle on a mixture made in the layers', () => {
       arbitrary.share,
       fc.nat(8),
       (rows, policy, sampling, proposal, position) => {
-        fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling.mask));
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, sampling));
         const state = { position, spent: 0 };
         const ps = oracle.reference(rows.safetyLogits, sampling);
         const shaped = oracle.shape(oracle.softmax(rows.helpfulLogits), sampling);

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { keepNucleus } from './keep-nucleus.ts';
 import { logSoftmax } from './log-softmax.ts';
-import { penaltyBias } from './penalty-bias.ts';
+import { penaltyBias, repetitionScale } from './penalty-bias.ts';
 import { shapeDistribution } from './shape-distribution.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 import * as oracle from './testing/oracle.ts';
@@ -10,11 +10,11 @@ import * as oracle from './testing/oracle.ts';
 const plain = { temperature: 1, topP: 1 };
 const probabilities = (row: Float64Array | null) => [...(row ?? [])].map(Math.exp);
 
-test('temperature, top-p and bias together match the oracle', () => {
+test('temperature, cuts, penalty and bias together match the oracle', () => {
   fc.assert(
-    fc.property(arbitrary.logitsOf(12), arbitrary.sampling, arbitrary.bias, (logits, sampling, bias) => {
-      const shaped = shapeDistribution(logSoftmax(logits)!, { ...sampling, bias });
-      const expected = oracle.shape(oracle.softmax(logits), { ...sampling, bias });
+    fc.property(arbitrary.logitsOf(12), arbitrary.wishes, (logits, wishes) => {
+      const shaped = shapeDistribution(logSoftmax(logits)!, wishes);
+      const expected = oracle.shape(oracle.softmax(logits), wishes);
       if (expected.some(Number.isNaN)) expect(shaped).toBeNull();
       else for (const [i, p] of probabilities(shaped).entries()) expect(p).toBeCloseTo(expected[i]!, 9);
     }),
@@ -77,7 +77,8 @@ test('top-p keeps the fewest likeliest tokens whose probabilities reach it', () 
       fc.double({ min: 0, max: 0.999, noNaN: true }),
       (counts, topP) => {
         const total = counts.reduce((a, b) => a + b);
-        const kept = keepNucleus(Float64Array.from(counts), { topP, total });
+        const kept = Float64Array.from(counts);
+        keepNucleus(kept, { topP, total });
         const inside = counts.filter((_, i) => kept[i]! > 0);
         const reached = inside.reduce((a, b) => a + b, 0);
         const outside = counts.filter((_, i) => kept[i] === 0);
@@ -108,4 +109,38 @@ test('penalties follow the counts and add to the logit bias', () => {
   const bias = penaltyBias(counts, { frequencyPenalty: 0.5, presencePenalty: 0.25, logitBias: new Map([[3, 1]]) });
   expect(bias).toEqual(new Map([[3, -0.25]]));
   expect(penaltyBias(counts)).toEqual(new Map());
+});
+
+test('top-k counts before top-p sums, and top-p sums what top-k left', () => {
+  const row = Float64Array.of(0.4, 0.3, 0.2, 0.1).map(Math.log);
+  const kept = (shape: { topP: number; topK?: number; minP?: number }) =>
+    probabilities(shapeDistribution(row, { temperature: 1, ...shape })).map((p) => Number(p.toFixed(6)));
+  expect(kept({ topP: 1, topK: 2 })).toEqual([0.571429, 0.428571, 0, 0]);
+  // 0.4 is 0.57 of what the two likeliest have, and enough for a top-p of 0.5; of the whole it is not.
+  expect(kept({ topP: 0.5 })).toEqual([0.571429, 0.428571, 0, 0]);
+  expect(kept({ topP: 0.5, topK: 2 })).toEqual([1, 0, 0, 0]);
+  expect(kept({ topP: 1, minP: 0.45 })).toEqual([0.444444, 0.333333, 0.222222, 0]);
+  expect(kept({ topP: 1, topK: 0, minP: 1 })).toEqual([1, 0, 0, 0]);
+  expect(kept({ topP: 1, topK: 9 })).toEqual([0.4, 0.3, 0.2, 0.1]);
+});
+
+test('top-k keeps the lowest ids of equals, and tokens whose mass no double holds', () => {
+  const row = logSoftmax(Float32Array.of(0, 1, 1, 1, -5000, -6000))!;
+  const kept = (topK: number) =>
+    [...shapeDistribution(row, { temperature: 1, topP: 1, topK })!].flatMap((lp, i) => (lp > -Infinity ? [i] : []));
+  expect([1, 2, 3, 4, 5].map(kept)).toEqual([[1], [1, 2], [1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3, 4]]);
+});
+
+test('a repetition penalty is what dividing and multiplying logits does to a row of log-probabilities', () => {
+  fc.assert(
+    fc.property(arbitrary.logitsOf(12), fc.constantFrom(0.8, 1, 1.3), (logits, penalty) => {
+      const said = [3, 7, 3, 11];
+      const row = logSoftmax(logits)!;
+      // Hugging Face's RepetitionPenaltyLogitsProcessor, on log-probabilities
+      const expected = logSoftmax(row.map((x, i) => (said.includes(i) ? (x < 0 ? x * penalty : x / penalty) : x)));
+      const shaped = shapeDistribution(row, { ...plain, scale: repetitionScale(said, penalty) })!;
+      for (const [i, lp] of expected!.entries()) expect(Math.exp(shaped[i]!)).toBeCloseTo(Math.exp(lp), 12);
+    }),
+  );
+  expect(repetitionScale([1, 2], 1).size).toBe(0);
 });

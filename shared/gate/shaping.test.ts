@@ -4,7 +4,9 @@
  */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { seedKey } from './draw-key.ts';
 import { gateStep, startGate } from './gate-step.ts';
+import { isAllowed } from './is-allowed.ts';
 import type { LogprobsInput } from './step-distribution.ts';
 import * as arbitrary from './testing/arbitraries.ts';
 import { gateRows, type Logits } from './testing/gate-rows.ts';
@@ -16,8 +18,8 @@ const budgets = fc.double({ min: 0, max: 3, noNaN: true });
 const SIZE = 4;
 
 /**
- * The wishes of a client that does its worst. At every step it bans or pushes other words, by other
- * amounts. About half of the time it bans the safety expert's favourite. The mask changes too, as a
+ * The wishes of a client that does its worst. At every step it bans, pushes or scales other words,
+ * by other amounts. About half of the time it bans the safety expert's favourite. The mask changes too, as a
  * grammar's does, and always leaves the safety expert a word.
  */
 function wishesAt(seed: number, answer: number[], { safetyLogits }: Logits) {
@@ -28,19 +30,20 @@ function wishesAt(seed: number, answer: number[], { safetyLogits }: Logits) {
     else if (u(i) < 0.8) bias.set(i, 20 * (u(SIZE + i) - 0.5));
   }
   if (u(2 * SIZE) < 0.5) bias.set(safetyLogits.indexOf(Math.max(...safetyLogits)), -Infinity);
+  const scale = new Map([0, 1, 2, 3].filter((i) => u(4 * SIZE + i) < 0.3).map((i) => [i, 0.2 + 3 * u(5 * SIZE + i)]));
   const mask = new Set([0, 1, 2, 3].filter((i) => u(3 * SIZE + i) < 0.2));
-  return { bias, mask: arbitrary.leavesToken(safetyLogits, mask) ? mask : new Set<number>() };
+  return { scale, bias, mask: arbitrary.leavesToken(safetyLogits, { mask }) ? mask : new Set<number>() };
 }
 
-test('q(H) <= e^K * p_s~(H), with p_s~ unbiased, whatever biases a client chooses as the answer grows', () => {
+test('q(H) <= e^K * p_s~(H), with p_s~ unbiased, whatever biases and penalties a client chooses as the answer grows', () => {
   let tightest = 0;
   fc.assert(
     fc.property(fc.nat(), arbitrary.rule, budgets, arbitrary.sampling, (seed, rule, budget, shape) => {
       const experts = tree(seed, { size: SIZE });
       const answers = paths((answer, state) => {
         const { proposal, ...rows } = experts(answer);
-        const { bias, mask } = wishesAt(seed, answer, rows);
-        const sampling = { ...shape, bias, mask };
+        const { mask, ...wishes } = wishesAt(seed, answer, rows);
+        const sampling = { ...shape, ...wishes, mask };
         const ps = oracle.reference(rows.safetyLogits, { ...shape, mask });
         return { ...gateRows(rows, { policy: { ...OPEN_POLICY, rule, budget }, sampling, proposal, state }), ps };
       });
@@ -59,39 +62,39 @@ test('q(H) <= e^K * p_s~(H), with p_s~ unbiased, whatever biases a client choose
   expect(tightest).toBeGreaterThan(1 - 1e-9);
 });
 
-test('the bias does not change one bit of the reference', () => {
+test('neither bias nor scale changes one bit of the reference', () => {
   fc.assert(
     fc.property(
       arbitrary.rows(),
       arbitrary.policy,
       arbitrary.wishes,
       fc.tuple(arbitrary.share, fc.boolean()),
-      (rows, policy, { bias, ...shape }, [proposal, greedy]) => {
-        fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape.mask));
+      (rows, policy, { scale, bias, ...shape }, [proposal, greedy]) => {
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape));
         const sampling = greedy ? { ...shape, temperature: 0 } : shape;
         const referenceOf = (sampling: LogprobsInput['sampling']) =>
           gateRows(rows, { policy, sampling, proposal, state: startGate() }).q.reference;
-        expect(referenceOf({ ...sampling, bias })).toEqual(referenceOf(sampling));
+        expect(referenceOf({ ...sampling, scale, bias })).toEqual(referenceOf(sampling));
       },
     ),
     { numRuns: 300 },
   );
 });
 
-test('a bias has no effect if the weight is 1 or the budget is 0', () => {
+test('neither bias nor scale has an effect if the weight is 1 or the budget is 0', () => {
   fc.assert(
     fc.property(
       arbitrary.rows(),
       arbitrary.policy,
       arbitrary.wishes,
       fc.tuple(fc.boolean(), fc.boolean()),
-      (rows, policy, { bias, ...shape }, [greedy, byWeight]) => {
-        fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape.mask));
+      (rows, policy, { scale, bias, ...shape }, [greedy, byWeight]) => {
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape));
         const sampling = greedy ? { ...shape, temperature: 0 } : shape;
         const line = byWeight ? { ...policy, floor: 1 } : { ...policy, budget: 0 };
         const draw = (sampling: LogprobsInput['sampling']) =>
           gateStep({ ...rows, policy: line, sampling, proposal: 0, state: startGate() });
-        const [biased, plain] = [draw({ ...sampling, bias }), draw(sampling)];
+        const [biased, plain] = [draw({ ...sampling, scale, bias }), draw(sampling)];
         // With a budget of 0 and greedy decoding, the mixture may choose between equal favourites.
         fc.pre(!greedy || byWeight || new Set(rows.safetyLogits).size === rows.safetyLogits.length);
         expect(biased.token).toBe(plain.token);
@@ -110,14 +113,20 @@ test('masked tokens have probability 0 in mixture, reference and q, and are neve
       arbitrary.wishes,
       fc.tuple(arbitrary.share, fc.boolean()),
       (rows, policy, shape, [proposal, greedy]) => {
-        fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape.mask));
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, shape));
         const rest = { policy, sampling: greedy ? { ...shape, temperature: 0 } : shape, proposal, state: startGate() };
         const { q, mixture } = gateRows(rows, rest);
         for (const token of shape.mask) {
           if (token >= mixture.length) continue;
           for (const row of [q.logprobs, q.reference, mixture]) expect(row[token]).toBe(-Infinity);
         }
-        expect(shape.mask.has(gateStep({ ...rows, ...rest }).token)).toBe(false);
+        const { token } = gateStep({ ...rows, ...rest });
+        expect(shape.mask.has(token)).toBe(false);
+        if (!shape.allowed) return;
+        expect(isAllowed(shape.allowed, token)).toBe(true);
+        for (const row of [q.logprobs, q.reference, mixture]) {
+          for (const [i, lp] of row.entries()) if (!isAllowed(shape.allowed, i)) expect(lp).toBe(-Infinity);
+        }
       },
     ),
     { numRuns: 300 },
@@ -132,7 +141,7 @@ test('a mask and a ban make the same mixture, but only the mask takes the token 
       fc.tuple(arbitrary.sampling, arbitrary.mask),
       arbitrary.share,
       (rows, policy, [shape, mask], proposal) => {
-        fc.pre(arbitrary.leavesToken(rows.safetyLogits, mask));
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, { mask }));
         const bias = new Map([...mask].map((id) => [id, -Infinity]));
         const rest = { policy, proposal, state: startGate() };
         const masked = gateRows(rows, { ...rest, sampling: { ...shape, mask } });
@@ -160,4 +169,39 @@ test('a ban reaches only as far as the budget: the safety expert supplies what t
   expect([...q.logprobs].map((lp) => Math.exp(lp).toFixed(6))).toEqual(['0.600000', '0.400000']);
   const masked = gateRows(rows, { ...rest, sampling: { ...sampling, mask: new Set([0]) } });
   expect([...masked.q.logprobs].map(Math.exp)).toEqual([0, 1]);
+});
+
+test('allowed bits and a mask of all other tokens are the same', () => {
+  fc.assert(
+    fc.property(
+      arbitrary.rows(),
+      arbitrary.policy,
+      fc.tuple(arbitrary.sampling, arbitrary.mask, arbitrary.bias),
+      arbitrary.share,
+      (rows, policy, [shape, mask, bias], proposal) => {
+        fc.pre(arbitrary.leavesToken(rows.safetyLogits, { mask }));
+        const allowed = new Uint32Array(1).fill(2 ** 32 - 1);
+        for (const token of mask) allowed[0]! &= ~(1 << token);
+        const rest = { policy, proposal, state: startGate() };
+        const byBits = gateStep({ ...rows, ...rest, sampling: { ...shape, bias, allowed } });
+        expect(byBits).toEqual(gateStep({ ...rows, ...rest, sampling: { ...shape, bias, mask } }));
+      },
+    ),
+  );
+});
+
+test('a token beyond the allowed words is not allowed', () => {
+  const rows = { safetyLogits: new Float32Array(70), helpfulLogits: new Float32Array(70) };
+  const step = (allowed: Uint32Array, seed: number) =>
+    gateStep({
+      ...rows,
+      policy: OPEN_POLICY,
+      proposal: 0.5,
+      sampling: { temperature: seed % 2, topP: 1, key: seedKey(seed), allowed },
+      state: startGate(),
+    }).token;
+  for (let seed = 0; seed < 20; seed++) {
+    expect(step(Uint32Array.of(0, 2 ** 31), seed)).toBe(63);
+    expect(() => step(Uint32Array.of(0), seed)).toThrow(expect.objectContaining({ code: 'safety_row_unusable' }));
+  }
 });

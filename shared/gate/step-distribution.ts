@@ -54,13 +54,13 @@ export function stepDistribution(input: LogprobsInput): StepDistribution {
   const { safety, policy, sampling, state, safetyTopK = Infinity } = input;
   checkSampling(sampling);
   checkState(state);
-  // Greedy decoding only compares log-probabilities. Neither a temperature nor a nucleus changes
-  // their order.
+  // Greedy decoding only compares log-probabilities. Neither a temperature nor a cut changes their
+  // order.
   const greedy = sampling.temperature === 0;
-  const shape = greedy ? { ...sampling, temperature: 1, topP: 1 } : sampling;
-  // The reference gets everything that shapes the mixture except the bias. With the bias, a client
-  // would choose what it is measured against.
-  const { bias: _, ...unbiased } = shape;
+  const shape = greedy ? { ...sampling, temperature: 1, topP: 1, topK: 0, minP: 0 } : sampling;
+  // The reference gets everything that shapes the mixture except scale and bias. With them, a
+  // client would choose what it is measured against.
+  const { scale: _scale, bias: _bias, ...unbiased } = shape;
   const top = safety && keepTop(safety, safetyTopK);
   const reference = top && shapeDistribution(top, unbiased);
   if (!safety || !reference) throw new GateError('safety_row_unusable', 'the safety expert leaves no token to draw');

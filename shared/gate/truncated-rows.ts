@@ -6,10 +6,10 @@
  * engines.
  *
  * The mixture is made on U, each expert conditional on U. The reference is the safety expert under
- * its own top-k, which U holds by construction. With the same temperature, top-p and mask (in this
- * order: top-k, mask, temperature, top-p), it equals the whole safety expert sampled with top-k =
- * k, whatever the other expert put into U. So for every answer y, with p_s~ the whole safety expert
- * under top-k = k,
+ * its own top-k, which U holds by construction. With the same sampling (in this order: top-k = k,
+ * masks, temperature, the request's own top-k, top-p and min-p), it equals the whole safety expert
+ * sampled with top-k = k, whatever the other expert put into U. So for every answer y, with p_s~
+ * the whole safety expert under top-k = k,
  *
  *     q(y) <= e^K * p_s~(y)
  *
@@ -28,6 +28,7 @@ import { checkSampling } from './check-inputs.ts';
 import { GateError } from './gate-error.ts';
 import { type GateStepInput, stepOnLogprobs } from './gate-step.ts';
 import type { GateStep } from './gate-types.ts';
+import { isAllowed } from './is-allowed.ts';
 import { keepTop } from './keep-top.ts';
 import { largest, logSoftmax } from './log-softmax.ts';
 import { blendLogprobs, type Mixing } from './mix-experts.ts';
@@ -57,12 +58,17 @@ export function gateTruncatedStep(input: TruncatedStepInput): GateStep {
   const { ids, safetyLogprobs, helpfulLogprobs } = input.rows;
   const onUnion = inputOnUnion(input);
   const step = stepOnLogprobs(onUnion);
-  return {
-    ...step,
-    token: ids[step.token] ?? NaN,
-    logprobSafety: reportable(safetyLogprobs[step.token]),
-    logprobHelpful: reportable(onUnion.helpful ? helpfulLogprobs?.[step.token] : undefined),
-  };
+  // The experts' own numbers are those of the whole rows.
+  const inVocabulary = (place: number) => ({
+    token: ids[place] ?? NaN,
+    logprobSafety: reportable(safetyLogprobs[place]),
+    logprobHelpful: reportable(onUnion.helpful ? helpfulLogprobs?.[place] : undefined),
+  });
+  const top = step.top?.map(({ token, logprob }) => {
+    const { token: id, ...own } = inVocabulary(token);
+    return { token: id, logprob, ...(input.report?.experts && own) };
+  });
+  return { ...step, ...inVocabulary(step.token), ...(top && { top }) };
 }
 
 /** What the gate gets: rows over U, where token i is the i-th of the ids. */
@@ -72,15 +78,19 @@ export function inputOnUnion({ rows, sampling, ...rest }: TruncatedStepInput) {
   // We check before leaving out ids, because a mistake about a token outside U is still a mistake.
   checkSampling(sampling);
   const places = Array.from(ids.keys());
-  const mask = new Set(places.filter((i) => sampling.mask?.has(ids[i] ?? NaN)));
+  const { mask: forbidden, allowed, ...asked } = sampling;
+  const isMasked = (id: number) => forbidden?.has(id) || (allowed && !isAllowed(allowed, id));
+  const mask = new Set(places.filter((i) => isMasked(ids[i] ?? NaN)));
   const biasAt = (i: number) => sampling.bias?.get(ids[i] ?? NaN) ?? 0;
   const bias = new Map(places.filter((i) => biasAt(i) !== 0).map((i) => [i, biasAt(i)]));
+  const scaleAt = (i: number) => sampling.scale?.get(ids[i] ?? NaN) ?? 1;
+  const scale = new Map(places.filter((i) => scaleAt(i) !== 1).map((i) => [i, scaleAt(i)]));
   return {
     ...rest,
     safety: logSoftmax(safetyLogprobs),
     helpful: helpfulLogprobs && logSoftmax(helpfulLogprobs),
     safetyTopK: topK,
-    sampling: { ...sampling, mask, bias },
+    sampling: { ...asked, mask, scale, bias },
   } satisfies LogprobsInput;
 }
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { uniformAt } from '#shared/gate/index.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { type DrawParts, deriveDrawKey, importDrawSecret } from './derive-draw-key.ts';
+import { type GenerateBody, GenerateRequest } from './generate.ts';
 
 const secret = await importDrawSecret('a draw secret of thirty-two bytes');
 
@@ -10,7 +11,7 @@ const PARTS: DrawParts = {
   directive: { tenant: 'acme', key: 'main', line: { ...OPEN_LINE, floor: 0.3, budget: 2 }, second_look: null },
   bundle: '0'.repeat(64),
   promptIds: [7, 70, 71],
-  request: {
+  request: GenerateRequest.parse({
     model: 'm',
     messages: [{ role: 'user', content: 'hi' }],
     max_tokens: 8,
@@ -18,7 +19,7 @@ const PARTS: DrawParts = {
     seed: 1,
     temperature: 1,
     top_p: 1,
-  },
+  } satisfies GenerateBody),
   choice: 0,
 };
 const { directive, request } = PARTS;
@@ -27,23 +28,49 @@ const withLine = (line: Partial<typeof directive.line>) => ({
 });
 const withRequest = (changes: object) => ({ request: { ...request, ...changes } });
 
+/** Another value of each parameter of a request, in the `n`-th of many ways if it shapes tokens. */
+const SHAPING: Partial<{ [K in keyof GenerateRequest]: (n: number) => GenerateRequest[K] }> = {
+  seed: (n) => n + 2,
+  temperature: (n) => 1 + (n + 1) * 1e-6,
+  top_p: (n) => 1 - (n + 1) * 1e-6,
+  top_k: (n) => n + 1,
+  min_p: (n) => (n + 1) * 1e-6,
+  presence_penalty: (n) => (n + 1) * 1e-6,
+  frequency_penalty: (n) => (n + 1) * -1e-6,
+  repetition_penalty: (n) => 1 + (n + 1) * 1e-6,
+  logit_bias: (n) => ({ [n]: 0.5 }),
+  allowed_token_ids: (n) => [n],
+  min_tokens: (n) => n + 1,
+};
+const SHAPING_NOTHING: Partial<GenerateRequest> = {
+  model: 'an alias',
+  messages: [{ role: 'user', content: 'the same ids' }],
+  max_tokens: 9,
+  stop: ['x'],
+  ignore_eos: true,
+  n: 3,
+  logprobs: true,
+  top_logprobs: 5,
+  echo: true,
+};
+
 /** Changes each bound part a little, in the `n`-th of many ways. */
 const CHANGES: Record<string, (n: number) => Partial<DrawParts>> = {
   tenant: (n) => ({ directive: { ...directive, tenant: `acme-${n}` } }),
   'API key': (n) => ({ directive: { ...directive, key: `key-${n}` } }),
   bundle: (n) => ({ bundle: n.toString(16).padStart(64, '0') }),
   prompt: (n) => ({ promptIds: [7, 70, 71, n] }),
-  seed: (n) => withRequest({ seed: n + 2 }),
   choice: (n) => ({ choice: n + 1 }),
-  temperature: (n) => withRequest({ temperature: 1 + (n + 1) * 1e-6 }),
-  top_p: (n) => withRequest({ top_p: 1 - (n + 1) * 1e-6 }),
   floor: (n) => withLine({ floor: 0.3 + (n + 1) * 1e-6 }),
   ceiling: (n) => withLine({ ceiling: 1 - (n + 1) * 1e-6 }),
   budget: (n) => withLine({ budget: 2 + (n + 1) * 1e-6 }),
   opening: (n) => withLine({ opening: { tokens: n + 1, floor: 0.5 } }),
   earned: (n) => withLine({ earned: { start: n, rate: 1 } }),
   'second look': (n) => ({ directive: { ...directive, second_look: { base: n * 1e-4, rules: {} } } }),
-  'a parameter that may be added later': (n) => withRequest({ top_k: n + 1 }),
+  ...Object.fromEntries(
+    Object.entries(SHAPING).map(([name, change]) => [name, (n: number) => withRequest({ [name]: change(n) })]),
+  ),
+  'a parameter that may be added later': (n) => withRequest({ later: n + 1 }),
 };
 const ONE_OF_FEW: Record<string, Partial<DrawParts>> = {
   mode: withLine({ mode: 'layers' }),
@@ -59,10 +86,22 @@ test('equal requests have equal draws, whatever the order of their fields', asyn
   expect(await keyOf({ request: { seed, ...rest } })).toEqual(await keyOf());
 });
 
-test('keeps the draws if the only fields that change shape no token', async () => {
-  for (const changes of [{ max_tokens: 9 }, { stop: ['x'] }, { model: 'an alias' }]) {
-    expect(await keyOf(withRequest(changes))).toEqual(await keyOf());
-  }
+test('each parameter of a request either shapes tokens and is bound, or is known to shape none', () => {
+  const known = [...Object.keys(SHAPING), ...Object.keys(SHAPING_NOTHING)];
+  expect(known.sort()).toEqual(Object.keys(GenerateRequest.shape).sort());
+});
+
+test.each(Object.entries(SHAPING_NOTHING))(
+  'keeps the draws if the only change shapes no token: %s',
+  async (name, to) => {
+    expect(await keyOf(withRequest({ [name]: to }))).toEqual(await keyOf());
+  },
+);
+
+test('a neutral value gives the same draws whether it is left out or not', async () => {
+  const { temperature, top_p, seed, ...neutral } = request;
+  expect(await keyOf({ request: { temperature, top_p, seed } as GenerateRequest })).toEqual(await keyOf());
+  expect(neutral).toMatchObject({ top_k: 0, logit_bias: {}, allowed_token_ids: null });
 });
 
 describe('a change in any bound part gives other draws that reveal nothing about the first ones', () => {

@@ -17,7 +17,7 @@ import type { CryptoKey } from 'jose';
 import type { DrawKey } from '#shared/gate/index.ts';
 import { canonicalJson } from './canonical-json.ts';
 import type { Directive } from './directive.ts';
-import type { GenerateRequest } from './generate.ts';
+import { GenerateRequest } from './generate.ts';
 
 /** Change this when the same key would give other numbers, so that old and new never mix. */
 const LABEL = 'plimsoll-draw/1';
@@ -55,12 +55,29 @@ export type DrawParts = {
 };
 
 /**
- * Binds the key to everything in the request except what shapes no token: the model's name (the
- * bundle is bound instead), the messages (their token ids are bound instead), and where the answer
- * ends. So a sampling parameter that is added later is bound automatically.
+ * What the key leaves out: the model's name (the bundle is bound instead), the messages (their
+ * token ids are bound instead), where the answer ends, how many there are (the choice is bound
+ * instead), and what is reported about them. Everything else is bound, a parameter that is added
+ * later too.
+ */
+const SHAPES_NO_TOKEN = [
+  'model',
+  'messages',
+  'max_tokens',
+  'stop',
+  'ignore_eos',
+  'n',
+  'logprobs',
+  'top_logprobs',
+  'echo',
+] as const satisfies (keyof GenerateRequest)[];
+
+/**
+ * Binds the key to everything in the request that shapes its tokens. A parameter with its neutral
+ * value is bound by its absence, so the draws of an old request outlive new parameters.
  */
 export async function deriveDrawKey(secret: DrawSecret, parts: DrawParts): Promise<DrawKey> {
-  const { model: _model, messages: _messages, max_tokens: _most, stop: _stop, ...shaping } = parts.request;
+  const shaping = Object.fromEntries(Object.entries(parts.request).filter(isBound));
   const { tenant, key, line, second_look } = parts.directive;
   const { bundle, choice, promptIds } = parts;
   return hmacWords(
@@ -68,6 +85,19 @@ export async function deriveDrawKey(secret: DrawSecret, parts: DrawParts): Promi
     canonicalJson([LABEL, { tenant, key, line, second_look, bundle, choice, request: shaping }, promptIds]),
   );
 }
+
+function isBound([name, value]: [string, unknown]): boolean {
+  if (SHAPES_NO_TOKEN.some((free) => free === name)) return false;
+  return !NEUTRAL.has(name) || canonicalJson(value) !== NEUTRAL.get(name);
+}
+
+/** The neutral value of each parameter that has one, as canonical JSON. */
+const NEUTRAL = new Map(
+  Object.entries(GenerateRequest.shape).flatMap(([name, schema]) => {
+    const left = schema.safeParse(undefined);
+    return left.success ? [[name, canonicalJson(left.data)]] : [];
+  }),
+);
 
 /** The first 128 bits of an HMAC, as four unsigned words. */
 async function hmacWords(key: CryptoKey, text: string): Promise<DrawKey> {

@@ -16,33 +16,124 @@ export const Message = z.object({
 });
 export type Message = z.infer<typeof Message>;
 
+const INT64 = 2n ** 63n;
+
 /**
- * Exactly as the client gave it. A seed that is too large for a JavaScript number is given as
- * decimal digits.
+ * Any 64-bit integer. One that is too large for a JavaScript number is given as decimal digits, and
+ * only such a one: each seed has one form, so that it has one draw key.
  */
-export const Seed = z.union([z.int(), z.string().regex(/^-?[1-9]\d{15,18}$/)]);
+export const Seed = z.union([
+  z.int(),
+  z
+    .string()
+    .regex(/^-?[1-9]\d{15,18}$/, { abort: true })
+    .refine((digits) => {
+      const seed = BigInt(digits);
+      return seed >= -INT64 && seed < INT64 && !Number.isSafeInteger(Number(digits));
+    }, 'expected digits of a 64-bit integer that no JavaScript number holds'),
+]);
 export type Seed = z.infer<typeof Seed>;
 
-export const GenerateRequest = z.strictObject({
-  model: wellFormed.min(1),
-  messages: z.array(Message).min(1),
-  /** The most tokens to draw. null: as many as still fit in the context. */
-  max_tokens: z.int().min(1).nullable(),
-  stop: z.array(wellFormed.min(1)).max(4),
-  /**
-   * One of the inputs to the draw key (derive-draw-key.ts). The same request with the same seed
-   * gives the same answer.
-   */
-  seed: Seed,
-  temperature: z.number().min(0).max(2),
-  top_p: z.number().gt(0).max(1),
-});
+const tokenId = z.int().min(0);
+const nats = (most: number) => z.number().min(-most).max(most);
+const MOST_BIASES = 1024;
+
+/**
+ * What each parameter does to the mixture, to the safety expert that the budget measures against,
+ * and so to the budget's promise: docs/sampling.md. A parameter with a default is neutral there.
+ */
+export const GenerateRequest = z
+  .strictObject({
+    model: wellFormed.min(1),
+    messages: z.array(Message).min(1),
+    /** The most tokens to draw. null: as many as still fit in the context. */
+    max_tokens: z.int().min(1).nullable(),
+    /** The answer ends before the first of these texts. */
+    stop: z.array(wellFormed.min(1)).max(4),
+    /**
+     * One of the inputs to the draw key (derive-draw-key.ts). The same request with the same seed
+     * gives the same answer.
+     */
+    seed: Seed,
+    temperature: z.number().min(0).max(2),
+    top_p: z.number().gt(0).max(1),
+    /** Draw only from the likeliest k tokens. 0: from all. */
+    top_k: z.int().min(0).default(0),
+    /** Draw only from tokens at least this share as likely as the likeliest. */
+    min_p: z.number().min(0).max(1).default(0),
+    /** Nats taken from each token that the answer contains. */
+    presence_penalty: nats(2).default(0),
+    /** Nats taken from a token for each time that the answer contains it. */
+    frequency_penalty: nats(2).default(0),
+    /** Multiplies the log-probability of each token that the prompt or the answer contains. */
+    repetition_penalty: z.number().gt(0).max(2).default(1),
+    /** Nats to add, by token id. */
+    logit_bias: z
+      .record(z.string().regex(/^(0|[1-9]\d{0,8})$/, 'expected a token id'), nats(100))
+      .refine((bias) => Object.keys(bias).length <= MOST_BIASES, `expected at most ${MOST_BIASES} token ids`)
+      .default({}),
+    /** The only tokens that the answer may consist of, its end included. null: any. */
+    allowed_token_ids: z.array(tokenId).min(1).nullable().default(null),
+    /** Nothing ends an answer with fewer tokens, neither its experts nor a stop string. */
+    min_tokens: z.int().min(0).default(0),
+    /** Go on after the experts end the answer, up to `max_tokens`. */
+    ignore_eos: z.boolean().default(false),
+    /** How many answers to draw. Each has draws, a budget and a receipt of its own. */
+    n: z.int().min(1).max(128).default(1),
+    /** Each token frame has the token's bytes. */
+    logprobs: z.boolean().default(false),
+    /** How many of the likeliest tokens each token frame lists. Only with `logprobs`. */
+    top_logprobs: z.int().min(0).max(20).default(0),
+    /** Send the prompt's text first; with `logprobs`, its tokens' log-probabilities too. */
+    echo: z.boolean().default(false),
+  })
+  .superRefine(({ min_tokens, max_tokens, logprobs, top_logprobs }, { addIssue }) => {
+    const refuse = (path: keyof GenerateRequest, message: string) =>
+      addIssue({ code: 'custom', path: [path], message });
+    if (max_tokens !== null && min_tokens > max_tokens) {
+      refuse('min_tokens', `expected at most max_tokens (${max_tokens}), found ${min_tokens}`);
+    }
+    if (top_logprobs > 0 && !logprobs) refuse('top_logprobs', `expected 0 without logprobs, found ${top_logprobs}`);
+  });
+/** A request with every default filled in. */
 export type GenerateRequest = z.infer<typeof GenerateRequest>;
+/** What the edge sends: neutral parameters may be left out. */
+export type GenerateBody = z.input<typeof GenerateRequest>;
 
 const errorCodes = Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]];
 
+/** The bytes of a token, which may be part of a UTF-8 character. null: it has no text. */
+const TokenBytes = z.array(z.int().min(0).max(255)).nullable();
+
+/** One of the likeliest tokens. null is a probability of 0, or an expert that was not asked. */
+const TopToken = z.strictObject({
+  id: tokenId,
+  bytes: TokenBytes,
+  /** Log-probability in the distribution drawn from; at temperature 0, in the mixture. */
+  lp: z.number().nullable(),
+  /** The experts' own, at temperature 1. */
+  lp_s: z.number().nullable(),
+  lp_h: z.number().nullable(),
+});
+export type TopToken = z.infer<typeof TopToken>;
+
+/** A token of the prompt. Nothing predicts the first one, so its log-probabilities are null. */
+const EchoToken = z.strictObject({ ...TopToken.shape, top: z.array(TopToken) });
+export type EchoToken = z.infer<typeof EchoToken>;
+
+/** Which of the request's answers a frame belongs to, from 0. Left out for the first. */
+const choice = z.int().min(1).optional();
+
 /** One drawn token. */
-export const TokenFrame = z.object({ type: z.literal('token'), ...TokenTrace.shape });
+export const TokenFrame = z.object({
+  type: z.literal('token'),
+  choice,
+  ...TokenTrace.shape,
+  /** Only with `logprobs`. */
+  bytes: TokenBytes.optional(),
+  /** The likeliest tokens, likeliest first. Only with `logprobs`. */
+  top: z.array(TopToken).optional(),
+});
 export type TokenFrame = z.infer<typeof TokenFrame>;
 
 export const Frame = z.discriminatedUnion('type', [
@@ -66,16 +157,33 @@ export const Frame = z.discriminatedUnion('type', [
     draws: z.string(),
     prompt_tokens: z.int(),
   }),
+  /** The prompt's text, if the request wants it, before any token. It belongs to every answer. */
+  z.object({
+    type: z.literal('echo'),
+    text: z.string(),
+    /** Only with `logprobs`. */
+    tokens: z.array(EchoToken).optional(),
+  }),
   TokenFrame,
   /**
    * Text that was held back and turned out not to be a stop string. It is not part of any token
    * frame.
    */
-  z.object({ type: z.literal('text'), text: z.string() }),
+  z.object({ type: z.literal('text'), choice, text: z.string() }),
+  /** One answer has ended. If a request has several, each ends with a frame of its own. */
   z.object({
     type: z.literal('end'),
+    choice,
+    /** How many of the request's answers go on. Left out if this was the last. */
+    remaining: z.int().min(1).optional(),
     finish_reason: FinishReason,
+    /** The prompt's tokens and this answer's. */
     usage: Usage,
+    /**
+     * The prompt's tokens once, and those of all answers. Only on the last frame of a request for
+     * several answers.
+     */
+    total: Usage.optional(),
     weights: WeightSummary,
     spent: z.number().nullable(),
     ran: Ran,

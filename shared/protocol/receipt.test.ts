@@ -22,6 +22,8 @@ const receipt: Receipt = {
   ran: { safety: 2, helpfulness: 2 },
   usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 },
   finish_reason: 'stop',
+  choice: 0,
+  choices: 1,
   seed: 7,
   prompt_digest: 'p',
   answer_digest: 'a',

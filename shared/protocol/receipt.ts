@@ -45,6 +45,12 @@ export const Receipt = z.strictObject({
   ran: Ran,
   usage: Usage,
   finish_reason: FinishReason,
+  /**
+   * Which of the request's answers this is, from 0, and how many there are. Each has a receipt of
+   * its own: weights, spent, completion tokens and answer digest are this answer's alone.
+   */
+  choice: z.int().min(0),
+  choices: z.int().min(1),
   seed: Seed,
   /** SHA-256 of the request's body and of the answer's text, lower-case hex. */
   prompt_digest: z.string(),

@@ -22,6 +22,9 @@ test.each([
   [['abc'], ['bc', 'ab'], '', true],
   [['ab', 'ab', 'c'], ['abc'], 'ab', true],
   [['x', 'y'], ['z', 'xyz'], 'xy', false],
+  [['abcd'], ['bcd', 'c'], 'ab', true],
+  [['a', 'b', 'c', 'd'], ['bcd', 'c'], 'ab', true],
+  [['abc'], ['c', 'bc', 'abcd'], 'a', true],
 ])('finds the right end of %j with stops %j', (pieces, stops, text, stopped) => {
   expect(run(pieces, stops)).toEqual({ text, stopped });
 });
@@ -48,9 +51,42 @@ test('ends the text before the first stop string, however the text is cut into p
       }
       const byCharacter = run([...whole], stopStrings);
       expect(byCharacter).toEqual(expected);
-      expect(run(pieces, stopStrings).stopped).toBe(expected.stopped);
-      expect(whole.startsWith(run(pieces, stopStrings).text)).toBe(true);
+      expect(run(pieces, stopStrings)).toEqual(expected);
     }),
+  );
+});
+
+test('a stop string that is complete while the answer may not end is text, and a later one still ends it', () => {
+  const letters = (minLength: number, maxLength: number) =>
+    fc.string({ unit: fc.constantFrom('a', 'b'), minLength, maxLength });
+  const given = fc.record({
+    pieces: fc.array(letters(0, 4), { maxLength: 6 }),
+    stops: fc.array(letters(1, 3), { maxLength: 3 }),
+    bound: fc.nat(4),
+  });
+  fc.assert(
+    fc.property(given, ({ pieces, stops, bound }) => {
+      const matcher = new StopMatcher(stops);
+      let [sent, stopped] = ['', false];
+      for (let i = 0; i < pieces.length && !stopped; i++) {
+        const pushed = matcher.push(pieces[i]!, { mayStop: i >= bound });
+        sent += pushed.text;
+        stopped = pushed.stopped;
+      }
+      if (!stopped) sent += matcher.flush();
+      // The slow way: the first end beyond the bound at which some stop string is complete.
+      const whole = pieces.join('');
+      const from = pieces.slice(0, bound).join('').length;
+      let expected = { sent: whole, stopped: false };
+      for (let end = from + 1; end <= whole.length && !expected.stopped; end++) {
+        const ending = stops.filter((stop) => whole.slice(0, end).endsWith(stop));
+        if (ending.length > 0) {
+          expected = { sent: whole.slice(0, end - Math.max(...ending.map(({ length }) => length))), stopped: true };
+        }
+      }
+      expect({ sent, stopped }).toEqual(expected);
+    }),
+    { numRuns: 2000 },
   );
 });
 

@@ -7,7 +7,7 @@ import type { Signal } from '#shared/line/categories.ts';
 import type { Line } from '#shared/line/line.ts';
 import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
-import type { GenerateRequest } from '#shared/protocol/generate.ts';
+import type { GenerateBody } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { AppContext, BodyEnv, CallerEnv } from '../request/context.ts';
 import { parseJson } from '../request/read-body.ts';
@@ -168,7 +168,7 @@ function lineOf(verdict: Verdict): Line {
   throw new PlimsollError('policy_refused', `This request was refused by the tenant's policy${why}.`);
 }
 
-function toGenerateRequest(chat: ChatRequest, maxTokensOfPolicy: number | null): GenerateRequest {
+function toGenerateRequest(chat: ChatRequest, maxTokensOfPolicy: number | null): GenerateBody {
   const asked = lesser(chat.max_tokens ?? null, chat.max_completion_tokens ?? null);
   return {
     model: chat.model,

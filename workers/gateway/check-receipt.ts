@@ -42,6 +42,9 @@ export async function checkReceipt(
     bundle: start.bundle,
     backend: start.backend,
     draws: start.draws,
+    // The edge asks for one answer.
+    choice: 0,
+    choices: 1,
     prompt_digest: directive.digest,
     answer_digest: await sha256Hex(text),
     seed,

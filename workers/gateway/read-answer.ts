@@ -28,6 +28,10 @@ export async function* readAnswer(
     let last: Extract<Frame, { type: 'end' | 'error' }> | undefined;
     for (const frame of batch) {
       if (frame.type === 'start' || frame.type === 'waiting') throw brokenOff(`a ${frame.type} frame after the start`);
+      // The edge asks for one answer and no echo.
+      if (frame.type === 'echo' || ('choice' in frame && frame.choice !== undefined)) {
+        throw brokenOff('a frame that was not asked for');
+      }
       if (end !== undefined || last !== undefined) throw brokenOff('a frame after the last one');
       if (frame.type === 'end' || frame.type === 'error') {
         last = frame;
@@ -35,7 +39,7 @@ export async function* readAnswer(
       }
       text += frame.text;
       if (frame.type === 'token') {
-        const { type: _type, ...token } = frame;
+        const { type: _type, choice: _choice, bytes: _bytes, top: _top, ...token } = frame;
         tokens.push(token);
       }
     }

@@ -11,7 +11,13 @@ import type { FinishReason } from '#shared/api/chat-answer.ts';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { Mode } from '#shared/line/line.ts';
 import { DIRECTIVE_HEADER, type Directive, directiveKey, verifyDirective } from '#shared/protocol/directive.ts';
-import { type Frame, GenerateRequest, type Seed, type TokenFrame } from '#shared/protocol/generate.ts';
+import {
+  type Frame,
+  type GenerateBody,
+  GenerateRequest,
+  type Seed,
+  type TokenFrame,
+} from '#shared/protocol/generate.ts';
 import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 
@@ -90,7 +96,7 @@ export type ScriptedBackend = {
   /** The name of the weights it serves. A deployment may change them under the same address. */
   bundle: string;
   /** What it was asked, with the directives from the edge. */
-  readonly seen: { directive: Directive; request: GenerateRequest }[];
+  readonly seen: { directive: Directive; request: GenerateBody }[];
   /** How many answers were given up because the edge closed the connection. */
   readonly aborted: number;
   close(): Promise<void>;
@@ -155,8 +161,9 @@ export async function startScriptedBackend({
     const body = Buffer.concat(chunks);
     const header = request.headers[DIRECTIVE_HEADER];
     const directive = await verifyDirective(typeof header === 'string' ? header : undefined, body, key);
-    const asked = GenerateRequest.parse(JSON.parse(body.toString()));
-    backend.seen.push({ directive, request: asked });
+    const sent: GenerateBody = JSON.parse(body.toString());
+    const asked = GenerateRequest.parse(sent);
+    backend.seen.push({ directive, request: sent });
 
     const behaviour = backend.behaviour;
     if (behaviour === 'refuse-overloaded') throw new PlimsollError('overloaded', 'The queue is full.');
@@ -272,6 +279,8 @@ export async function startScriptedBackend({
       },
       usage,
       finish_reason: script.finishReason,
+      choice: 0,
+      choices: 1,
       top_k: null,
       seed: asked.seed,
       prompt_digest: directive.digest,

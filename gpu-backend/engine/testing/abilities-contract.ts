@@ -145,8 +145,30 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
       const ids = someIds(8);
       const { row, earlier } = await alone('safety', { ids, want: { positions: 5 } });
       expect(earlier).toHaveLength(4);
-      for (const [i, found] of [...earlier, row].entries()) {
+      for (const [i, found] of [...earlier.map((one) => one.row), row].entries()) {
         expectSame(found, (await alone('safety', ids.slice(0, 4 + i))).row);
+      }
+    });
+
+    test.runIf(abilities.score && abilities.hidden)('gives the hidden state of each position it scores', async () => {
+      const ids = someIds(8);
+      const { earlier, hidden } = await alone('helpfulness', { ids, want: { positions: 3, hidden: true } });
+      for (const [i, found] of [...earlier.map((one) => one.hidden), hidden].entries()) {
+        const read = { ids: ids.slice(0, 6 + i), want: { hidden: true } };
+        const wanted = (await alone('helpfulness', read)).hidden!;
+        expect(found).toHaveLength(wanted.length);
+        expect(Math.max(...wanted.map((x, j) => Math.abs(x - found![j]!)))).toBeLessThanOrEqual(tolerance);
+      }
+      const plain = await alone('helpfulness', { ids, want: { positions: 3 } });
+      expect(plain.earlier.map((one) => one.hidden)).toEqual([null, null]);
+    });
+
+    test.runIf(abilities.score && abilities.layers)('gives the gate of each position it scores', async () => {
+      const [ids, bounds] = [someIds(8), { floor: 0.1, ceiling: 0.9 }];
+      const { earlier, alpha } = await alone('layers', { ids, bounds, want: { positions: 3 } });
+      for (const [i, found] of [...earlier.map((one) => one.alpha), alpha].entries()) {
+        const wanted = (await alone('layers', { ids: ids.slice(0, 6 + i), bounds })).alpha!;
+        expect(Math.abs(found! - wanted)).toBeLessThanOrEqual(tolerance);
       }
     });
 

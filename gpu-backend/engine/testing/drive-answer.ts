@@ -24,12 +24,15 @@ export async function driveAnswer(
   const job = new Job(0, answer, { experts, warn: () => {} });
   job.open();
   const events: EngineEvent[] = [];
-  for (let drawn = 0; drawn < atMost && !answer.ended; ) {
-    const feed = job.next(chunk);
-    const news = job.goOn(feed, await Promise.allSettled(experts.append(job.steps(feed))));
-    if (news.length > 0) drawn++;
-    events.push(...news);
+  try {
+    for (let drawn = 0; drawn < atMost && !answer.ended; ) {
+      const feed = job.next(chunk);
+      const news = job.goOn(feed, await Promise.allSettled(experts.append(job.steps(feed))));
+      if (news.length > 0) drawn++;
+      events.push(...news);
+    }
+  } finally {
+    job.close();
   }
-  job.close();
   return { events, state: answer.state() };
 }

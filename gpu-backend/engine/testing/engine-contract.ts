@@ -17,18 +17,15 @@ export function request({
   ...rest
 }: Partial<Omit<EngineRequest, 'line' | 'sampling'>> & {
   line?: Partial<Line>;
-  sampling?: { seed?: number; temperature?: number; topP?: number };
+  sampling?: { seed?: number } & Partial<Omit<EngineRequest['sampling'], 'key'>>;
 } = {}): EngineRequest {
+  const { seed = 1, ...shape } = sampling ?? {};
   return {
     tenant: 'acme',
     promptIds: [7, 70, 71, 72],
     maxTokens: 30,
     stop: [],
-    sampling: {
-      key: seedKey(sampling?.seed ?? 1),
-      temperature: sampling?.temperature ?? 1,
-      topP: sampling?.topP ?? 1,
-    },
+    sampling: { key: seedKey(seed), temperature: 1, topP: 1, ...shape },
     line: { ...OPEN_LINE, ...line },
     ...rest,
   };
@@ -133,6 +130,28 @@ export function testEngine(
           expect(end.spent).toBe(tokens.at(-1)!.spent);
           expect(end.weights.min).toBe(Math.min(...tokens.map((token) => token.weight)));
         }
+      },
+    );
+
+    test.each(MODES)(
+      'gives several answers to one request, each as its own key draws it alone, mode %s',
+      async (mode) => {
+        const single = [1, 2, 3].map((seed) => request({ line: { mode, floor: 0.2, budget: 3 }, sampling: { seed } }));
+        const alone: Collected[] = [];
+        for (const one of single) alone.push(await collect(engine.generate(one)));
+        const [first, ...others] = single;
+        const moreKeys = others.map(({ sampling: { key } }) => key);
+        const events: EngineEvent[] = [];
+        for await (const event of engine.generate({ ...first!, moreKeys })) events.push(event);
+        for (const [choice, { ids, end }] of alone.entries()) {
+          const own = events.filter((event) => ('choice' in event ? (event.choice ?? 0) : 0) === choice);
+          expect(own.flatMap((event) => (event.type === 'token' ? [event.id] : []))).toEqual(ids);
+          const { finish_reason, usage } = end;
+          expect(own.find((event) => event.type === 'end')).toMatchObject({ finish_reason, usage });
+        }
+        const drawn = alone.reduce((sum, { ids }) => sum + ids.length, 0);
+        expect(events.at(-1)).toMatchObject({ type: 'end', total: { prompt_tokens: 4, completion_tokens: drawn } });
+        await until(() => engine.stats().rows === 0);
       },
     );
 

@@ -5,7 +5,7 @@
 import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
 import { type Line, OPEN_LINE } from '#shared/line/line.ts';
 import { DIRECTIVE_HEADER, type Directive, directiveKey, signDirective } from '#shared/protocol/directive.ts';
-import { Frame, type GenerateRequest } from '#shared/protocol/generate.ts';
+import { Frame, type GenerateBody } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { ReceiptPrivateJwk } from '../config.ts';
 
@@ -21,7 +21,7 @@ export async function receiptKeys(): Promise<{ receiptPrivateJwk: ReceiptPrivate
   };
 }
 
-export function generateRequest(changes: Partial<GenerateRequest> = {}): GenerateRequest {
+export function generateRequest(changes: Partial<GenerateBody> = {}): GenerateBody {
   return {
     model: 'scripted',
     messages: [{ role: 'user', content: 'hello' }],
@@ -46,7 +46,7 @@ export type CallOptions = {
 };
 
 /** `POST /v1/generate` as the edge does it. A string body is sent as it is. */
-export async function call(url: string, body: GenerateRequest | string, options: CallOptions = {}): Promise<Response> {
+export async function call(url: string, body: GenerateBody | string, options: CallOptions = {}): Promise<Response> {
   const { line, edit = (directive) => directive, secret = SECRET, now = new Date(), signal = null } = options;
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   const directive = edit({

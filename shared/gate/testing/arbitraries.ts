@@ -74,6 +74,8 @@ export const key: fc.Arbitrary<DrawKey> = fc.oneof(fc.tuple(word, word, word, wo
 export const sampling: fc.Arbitrary<SamplingParams & { topP: number }> = fc.record({
   temperature: fc.constantFrom(0.3, 0.7, 1, 1, 1.7),
   topP: fc.constantFrom(1, 1, 0.911, 0.637, 0.1234),
+  topK: fc.constantFrom(0, 0, 0, 1, 3, 7, 40),
+  minP: fc.constantFrom(0, 0, 0, 0.0123, 0.217, 1),
   key,
 });
 
@@ -96,12 +98,29 @@ export const mask = fc
   .array(fc.integer({ min: 1, max: 14 }), { maxLength: 4 })
   .map((tokens) => new Set(tokens) as ReadonlySet<number>);
 
-/** Sampling with a mask and a bias. */
-export const wishes = fc.tuple(sampling, mask, bias).map(([shape, mask, bias]) => ({ ...shape, mask, bias }));
+/** Allowed tokens as bits. Token 0 is among them, and often most others. */
+const allowed = fc
+  .oneof(
+    fc.constant(new Uint32Array(0)),
+    fc.integer({ min: 0, max: 2 ** 13 - 1 }).map((bits) => Uint32Array.of(bits | 1)),
+  )
+  .map((words) => (words.length > 0 ? { allowed: words } : {}));
 
-/** Whether a mask leaves the safety expert a token. If not, the gate throws. */
-export const leavesToken = (safetyLogits: Float32Array, mask: ReadonlySet<number>) =>
-  safetyLogits.some((x, i) => x > -Infinity && !mask.has(i));
+/** Factors of a repetition penalty, off the values that would tie tokens. Never for token 0. */
+const scale = fc
+  .array(fc.tuple(fc.integer({ min: 1, max: 12 }), fc.constantFrom(0.713, 1.103, 1.517)), { maxLength: 3 })
+  .map((entries) => new Map(entries));
+
+/** Sampling with masks, a repetition penalty and a bias. */
+export const wishes = fc
+  .tuple(sampling, mask, allowed, scale, bias)
+  .map(([shape, mask, allowed, scale, bias]) => ({ ...shape, mask, ...allowed, scale, bias }));
+
+/** Whether the masks leave the safety expert a token. If not, the gate throws. */
+export const leavesToken = (
+  safetyLogits: Float32Array,
+  { mask, allowed }: Pick<SamplingParams, 'mask' | 'allowed'>,
+): boolean => safetyLogits.some((x, i) => x > -Infinity && !mask?.has(i) && (!allowed || (allowed[0]! >> i) & 1));
 
 /**
  * Logits that strain the arithmetic: up to about 1e6 apart or right next to each other, tied or

@@ -35,12 +35,22 @@ export function top(p: number[], k: number): number[] {
   return normalize(p.map((x, i) => (order.indexOf(i) < k ? x : 0)));
 }
 
-type Shape = { temperature: number; topP: number; mask?: ReadonlySet<number>; bias?: ReadonlyMap<number, number> };
+function minimum(p: number[], share: number): number[] {
+  const most = Math.max(...p);
+  return normalize(p.map((x) => (x >= share * most ? x : 0)));
+}
 
-export function shape(p: number[], { temperature, topP, mask, bias }: Shape): number[] {
-  const allowed = p.map((x, i) => (mask?.has(i) ? 0 : x));
-  const heated = normalize(allowed.map((x, i) => (x * Math.exp(bias?.get(i) ?? 0)) ** (1 / temperature)));
-  return topP === 1 ? heated : nucleus(heated, topP);
+type Shape = Omit<SamplingParams, 'key'>;
+
+export function shape(p: number[], shape: Shape): number[] {
+  const { temperature, topP, topK = 0, minP = 0, mask, allowed, scale, bias } = shape;
+  const bit = (i: number) => (allowed![Math.floor(i / 32)] ?? 0).toString(2).padStart(32, '0')[31 - (i % 32)];
+  const open = p.map((x, i) => (mask?.has(i) || (allowed && bit(i) !== '1') ? 0 : x));
+  const wished = open.map((x, i) => x ** (scale?.get(i) ?? 1) * Math.exp(bias?.get(i) ?? 0));
+  const heated = normalize(wished.map((x) => x ** (1 / temperature)));
+  const fewest = topK === 0 ? heated : top(heated, topK);
+  const kept = topP === 1 ? fewest : nucleus(fewest, topP);
+  return minP === 0 ? kept : minimum(kept, minP);
 }
 
 export function cap(p: number[], ps: number[], nats: number | null): number[] {
@@ -113,9 +123,9 @@ type Input = {
   state: GateState;
 };
 
-/** p_s~, without the caller's bias. */
-export function reference(safetyLogits: ArrayLike<number>, { temperature, topP, mask = new Set() }: Shape): number[] {
-  return shape(softmax(safetyLogits), { temperature, topP, mask });
+/** p_s~, without the caller's scale and bias. */
+export function reference(safetyLogits: ArrayLike<number>, { scale: _scale, bias: _bias, ...rest }: Shape): number[] {
+  return shape(softmax(safetyLogits), rest);
 }
 
 /** q at a temperature above 0. */

@@ -1,0 +1,51 @@
+/**
+ * The answers of one request, seen from outside: the request starts with the first of them and is
+ * over with the last. Each has an end with its own account; the last end also has the sum.
+ */
+import type { Usage } from '#shared/api/chat-answer.ts';
+import type { EngineEvent } from './engine.ts';
+
+export class Choices {
+  readonly #count: number;
+  #remaining: number;
+  #drawn = 0;
+  #hasStarted = false;
+
+  /** @param count how many answers the request is for */
+  constructor(count: number) {
+    this.#count = count;
+    this.#remaining = count;
+  }
+
+  get areOver(): boolean {
+    return this.#remaining === 0;
+  }
+
+  /** True the first time, when the first answer joins the batch. */
+  start(): boolean {
+    const isFirst = !this.#hasStarted;
+    this.#hasStarted = true;
+    return isFirst;
+  }
+
+  /** The events of one of the answers, as its client gets them. */
+  count(events: readonly EngineEvent[]): EngineEvent[] {
+    return events.map((event) => {
+      if (event.type !== 'end' || this.#count === 1) {
+        if (event.type === 'end') this.#remaining = 0;
+        return event;
+      }
+      this.#remaining--;
+      this.#drawn += event.usage.completion_tokens;
+      return this.#remaining > 0
+        ? { ...event, remaining: this.#remaining }
+        : { ...event, total: totalUsage(event.usage.prompt_tokens, this.#drawn) };
+    });
+  }
+}
+
+const totalUsage = (prompt: number, drawn: number): Usage => ({
+  prompt_tokens: prompt,
+  completion_tokens: drawn,
+  total_tokens: prompt + drawn,
+});

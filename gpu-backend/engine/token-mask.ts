@@ -1,0 +1,31 @@
+/**
+ * What may come next in one answer, beyond what its experts think of it: a list of tokens, a
+ * grammar. A mask acts on the mixture and on the safety expert alike, because nothing else would
+ * fit. So the budget's promise is about the safety expert under the same mask. (A client's bias and
+ * penalties act on the mixture alone; see answer-sampling.ts.)
+ *
+ * A resumed answer gets a new mask, which is told the tokens drawn so far.
+ */
+import type { EngineRequest } from './engine.ts';
+
+export interface TokenMask {
+  /**
+   * The tokens that may come next, as the gate takes them: bit `id % 32` of word `id / 32`. A token
+   * beyond the last word may not come. null: any token may. The array is read before the next
+   * `accept` and not kept.
+   */
+  allowed(): Uint32Array | null;
+  /** The answer goes on with this token. */
+  accept(id: number): void;
+}
+
+/** Makes the mask of one answer to a request. null: it has none. */
+export type MaskOf = (request: EngineRequest) => TokenMask | null;
+
+/** The mask of a request that names the only tokens its answer may consist of. */
+export const allowedTokens: MaskOf = ({ sampling: { allowedIds } }) => {
+  if (allowedIds === undefined) return null;
+  const bits = new Uint32Array((Math.max(...allowedIds) >> 5) + 1);
+  for (const id of allowedIds) bits[id >> 5]! |= 1 << (id & 31);
+  return { allowed: () => bits, accept: () => {} };
+};

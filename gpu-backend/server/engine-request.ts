@@ -1,0 +1,49 @@
+import type { DrawKey } from '#shared/gate/index.ts';
+import type { Directive } from '#shared/protocol/directive.ts';
+import type { GenerateRequest } from '#shared/protocol/generate.ts';
+import type { EngineRequest } from '../engine/engine.ts';
+import type { RenderedRows } from '../model/render-rows.ts';
+
+/**
+ * What the engine is asked: the client's parameters, under the directive's line.
+ *
+ * @param prompt the request's messages as token ids
+ * @param keys a draw key for each answer, in order
+ */
+export function engineRequest(
+  request: GenerateRequest,
+  {
+    directive,
+    prompt,
+    keys: [key, ...moreKeys],
+  }: {
+    directive: Pick<Directive, 'tenant' | 'line'>;
+    prompt: RenderedRows;
+    keys: readonly [DrawKey, ...DrawKey[]];
+  },
+): EngineRequest {
+  return {
+    tenant: directive.tenant,
+    ...prompt,
+    maxTokens: request.max_tokens,
+    minTokens: request.min_tokens,
+    ignoresEnd: request.ignore_eos,
+    stop: request.stop,
+    sampling: {
+      key,
+      temperature: request.temperature,
+      topP: request.top_p,
+      topK: request.top_k,
+      minP: request.min_p,
+      presencePenalty: request.presence_penalty,
+      frequencyPenalty: request.frequency_penalty,
+      repetitionPenalty: request.repetition_penalty,
+      logitBias: new Map(Object.entries(request.logit_bias).map(([id, nats]) => [Number(id), nats])),
+      ...(request.allowed_token_ids && { allowedIds: request.allowed_token_ids }),
+    },
+    moreKeys,
+    ...(request.logprobs && { topLogprobs: request.top_logprobs }),
+    echo: request.echo,
+    line: directive.line,
+  };
+}
