@@ -17,10 +17,10 @@ export type Reading = {
 };
 
 /**
- * No row reads fewer tokens at a time, unless it has no more: a run costs much even for one. Two
- * rows of four cost SmolLM2-135M about 1.3 times what one answer costs a token.
+ * No row reads fewer tokens at a time, unless it has no more. A run costs much even for one token,
+ * and two cost hardly more.
  */
-export const LEAST_PER_ROW = 4;
+export const LEAST_PER_ROW = 2;
 
 export type Chunk<R> = { readings: R[] /** Tokens of each row. */; width: number };
 

@@ -1,31 +1,40 @@
 /**
  * How many prompt tokens to read between two tokens of the answers under way. Such a chunk may take
- * about 1.3 times as long as a decode run. Chunks and decode runs alternate, so while others'
- * prompts are read, an answer's tokens come at about 2.3 times their usual distance, not later.
+ * about 1.4 times as long as a decode run. Chunks and decode runs alternate, so while others'
+ * prompts are read, an answer's tokens come at about 2.4 times their usual distance, not later.
  *
  * How long a chunk takes is known only by measuring. A run costs something however few tokens it
  * has (it reads every weight), then something for each token, more so late in a long prompt. So the
  * size follows what the last chunk took, and settles where a chunk takes what it may:
  * tokens' = tokens * allowed / taken.
+ *
+ * On a machine where even small chunks take too long, that would end in chunks of one token, and a
+ * prompt would never be read. So it is read at a twelfth of the speed that it would have alone, if
+ * not faster.
  */
 
 /** How long a chunk may take, as a multiple of a decode run. */
-const CHUNK_PER_DECODE = 1.3;
+const CHUNK_PER_DECODE = 1.4;
+/** The slowest that a prompt is read, as a part of its speed alone. */
+const SLOWEST = 1 / 12;
 /** How much the last decode run counts in the average. */
 const FRESH = 0.25;
 /** A first size that no machine minds. */
 const SMALL = 16;
+/** From so many tokens on, a run shows how fast prompts are read alone. */
+const MANY = 64;
 
 export class PrefillPace {
   #lastDecodeMs = 0;
   #meanDecodeMs = 0;
-  /** ms per token of the last run that read prompts while nobody waited for it; 0 before that. */
-  #msPerToken = 0;
+  #lastChunkMs = 0;
+  /** Of the last run that read many tokens while nobody waited for it; 0 before that. */
+  #aloneMsPerToken = 0;
   #settled: { tokens: number; allowedMs: number } | null = null;
 
   /** The number of tokens, over all rows, for the next chunk beside decode runs. At least 1. */
   get tokens(): number {
-    return Math.max(1, Math.floor(this.#settled === null ? this.#guess() : this.#scaled(this.#settled)));
+    return Math.max(1, Math.floor(this.#size));
   }
 
   /** Call this after a decode run. */
@@ -36,17 +45,25 @@ export class PrefillPace {
 
   /** Call this after a run that read prompts while nobody waited for it. */
   readAlone({ tokens, ms }: { tokens: number; ms: number }): void {
-    this.#msPerToken = ms / tokens;
+    if (tokens >= MANY) this.#aloneMsPerToken = ms / tokens;
   }
 
   /** Call this after a chunk beside decode runs. */
   readBeside({ tokens, ms }: { tokens: number; ms: number }): void {
-    const size = this.tokens;
+    const size = this.#size;
     const allowedMs = this.#allowedMs;
+    this.#lastChunkMs = ms;
     // A chunk that was small because a prompt ended says little about larger ones.
     if (tokens < size / 2 && ms <= allowedMs) return;
-    const wanted = ms > 0 ? (tokens * allowedMs) / ms : Infinity;
+    // What is lost because each row gets a whole number of tokens still counts. Otherwise a size
+    // could never grow by less than a token in every row.
+    const counted = tokens >= 0.75 * size ? Math.max(size, tokens) : tokens;
+    const wanted = ms > 0 ? (counted * allowedMs) / ms : Infinity;
     this.#settled = { tokens: Math.min(Math.max(wanted, size / 2), size * 2), allowedMs };
+  }
+
+  get #size(): number {
+    return Math.max(this.#settled === null ? this.#guess() : this.#scaled(this.#settled), this.#slowest);
   }
 
   /** The smaller of mean and last, so that a crowd that has gone no longer counts. */
@@ -65,7 +82,12 @@ export class PrefillPace {
 
   /** A run costs at least what a decode run costs. The rest of its time is for its tokens. */
   #guess(): number {
-    if (this.#msPerToken === 0) return SMALL;
-    return (this.#allowedMs * (1 - 1 / CHUNK_PER_DECODE)) / this.#msPerToken;
+    if (this.#aloneMsPerToken === 0) return SMALL;
+    return (this.#allowedMs * (1 - 1 / CHUNK_PER_DECODE)) / this.#aloneMsPerToken;
+  }
+
+  get #slowest(): number {
+    if (this.#aloneMsPerToken === 0) return 0;
+    return Math.ceil((SLOWEST * (this.#lastChunkMs + this.#meanDecodeMs)) / this.#aloneMsPerToken);
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Source, WeightBounds } from './experts.ts';
 import type { Script } from './scripted-experts.ts';
-import { collect, request, testEngine } from './testing/engine-contract.ts';
+import { collect, request, testEngine, until } from './testing/engine-contract.ts';
 import { babble, SCRIPTED_VOCAB, startScriptedEngine } from './testing/scripted-engine.ts';
 
 testEngine('scripted', {
@@ -73,6 +73,18 @@ test('a layers row is read under the bounds of the token to be drawn: raised in 
     [0.1, 0.1],
   ]);
   await engine.close();
+});
+
+test('closing an engine does not wait until a long prompt is read, and its request ends with an error', async () => {
+  let runs = 0;
+  const engine = await startScriptedEngine({ stepMs: 2, limits: { maxPrefillTokens: 4 }, onRun: () => runs++ });
+  const answer = engine.generate(request({ promptIds: Array(90).fill(70) }));
+  expect((await answer.next()).value).toMatchObject({ type: 'start' });
+  await until(() => runs > 0);
+  const before = runs;
+  await engine.close();
+  expect(runs - before).toBeLessThanOrEqual(2);
+  await expect(answer.next()).rejects.toMatchObject({ code: 'backend_unavailable' });
 });
 
 describe('a logits router', () => {

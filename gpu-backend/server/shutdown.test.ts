@@ -15,6 +15,15 @@ describe('shutting down', () => {
     await expect(fetch(`${url}/healthz`)).rejects.toThrow();
   });
 
+  test('finishes reading a prompt that is half read, and then its answer', async () => {
+    const { backend, url, engine } = await serve({ stepMs: 2, graceMs: 60_000, limits: { maxPrefillTokens: 4 } });
+    const answer = await call(url, generateRequest({ max_tokens: 5 }));
+    await until(() => engine.stats().running === 1);
+    const closing = backend.close();
+    expect(endOf(await allFrames(answer)).usage.completion_tokens).toBe(5);
+    await closing;
+  });
+
   test('ends an answer that takes too long, with an error frame', async () => {
     const { backend, url } = await serve({ stepMs: 10, graceMs: 50, contextLength: 5000 });
     const answer = await call(url, generateRequest({ max_tokens: null }));
