@@ -48,7 +48,7 @@ const NODES_PER_LAYER = 50;
  */
 const LAUNCH_SECONDS = 3.8e-6;
 
-/** Weights that a step multiplies with: all but the embedding, of which it reads one row a token. */
+/** Weights that a step multiplies with: all but the embedding, of which it reads a row a token. */
 export function multipliedWeights({ layers, d, heads, keyHeads, headDim, ffn, vocab }: Decoder): number {
   const attention = 2 * d * heads * headDim + 2 * d * keyHeads * headDim;
   return layers * (attention + 3 * d * ffn) + d * vocab;

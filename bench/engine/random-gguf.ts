@@ -33,7 +33,7 @@ export const QWEN_HALF_B: Shape = { d: 896, layers: 24, heads: 14, keyHeads: 2, 
 const LOGIT_SCALE = 4;
 const CONTEXT = 8192;
 const ALIGNMENT = 32;
-const PIECE_BYTES = 2 ** 20;
+const PIECE_BYTES = 2 ** 18;
 const TYPES = { f32: 0, q4: 3, q8: 8 } as const;
 type Planned = { name: string; type: keyof typeof TYPES; shape: number[]; value: number };
 
@@ -146,14 +146,15 @@ async function writeTensor(file: FileHandle, tensor: Planned): Promise<void> {
 }
 
 /**
- * About a megabyte of a tensor, which then repeats. Weights have mean 0 and the standard deviation
+ * The first part of a tensor, which then repeats. Weights have mean 0 and the standard deviation
  * `value`; those of a norm are all `value`.
  */
 function pieceOf({ name, type, shape, value }: Planned): Buffer {
   if (type === 'f32') return Buffer.from(new Float32Array(shape[0]!).fill(value).buffer);
   const random = createRandom(`bench/random-gguf/${name}`);
   const [blockBytes, headBytes] = type === 'q4' ? [20, 4] : [34, 2];
-  const piece = Buffer.alloc(Math.floor(PIECE_BYTES / blockBytes) * blockBytes);
+  const blocks = Math.min(Math.floor(PIECE_BYTES / blockBytes), (shape[0]! * shape[1]!) / 32);
+  const piece = Buffer.alloc(blocks * blockBytes);
   // Uniform over 0..15 and over -127..127, whose standard deviations are these.
   const d = value / (type === 'q4' ? 4.61 : 73.3);
   const head = Buffer.from(encodeHalf(Float32Array.of(d, -7.5 * d)).buffer);
