@@ -12,7 +12,7 @@ import { MAX_READ_CHARS } from '#shared/api/text-limits.ts';
 import { type Classifier, createClassifier } from '#shared/classify/classify.ts';
 import { HARD_TEXTS } from '#shared/classify/testing/hard-texts.ts';
 import { createRandom, type Random } from '#training/data/random.ts';
-import { alternate, printMeasured } from './measure.ts';
+import { alternate, printMeasured } from './harness/measure.ts';
 
 const MODEL = new URL('../models/classifier/classifier.bin', import.meta.url);
 /** There are so many hard texts that more rounds would take minutes. */

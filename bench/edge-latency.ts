@@ -18,7 +18,7 @@ import { call, DRAW_SECRET, generateRequest, receiptKeys, SECRET } from '#gpu-ba
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { seedDemoTenants } from '#workers/local/seed-demo-tenants.ts';
 import { startEdge } from '#workers/local/start-edge.ts';
-import { alternate, medianRatio, printMeasured } from './measure.ts';
+import { alternate, medianRatio, printMeasured } from './harness/measure.ts';
 
 const OPERATOR_KEY = 'bench-operator';
 const TOKENS = 32;

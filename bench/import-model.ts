@@ -7,7 +7,7 @@ import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { importModel } from '#gpu-backend/import/import-model.ts';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
-import { alternate, medianRatio, printMeasured } from './measure.ts';
+import { alternate, medianRatio, printMeasured } from './harness/measure.ts';
 
 const PIECE_BYTES = 2 ** 22;
 

@@ -15,7 +15,7 @@ import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { proposeWeight } from '#gpu-backend/model/propose-weight.ts';
 import { type LayersRouter, type LogitsRouter, NO_ROUTERS } from '#gpu-backend/model/router.ts';
-import { alternate, medianRatio, printMeasured } from './measure.ts';
+import { alternate, medianRatio, printMeasured } from './harness/measure.ts';
 import { atOnce, type DecodingBench, type Timed, timeDecoding } from './time-decoding.ts';
 
 /** Hidden units of the random logits router. */

@@ -1,15 +1,18 @@
 /** `npm run bench`: measures every speed claim on this machine, as ratios within one run. */
 import path from 'node:path';
-import { Argument, Command } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { integer, positiveInteger } from '../cli/options/numbers.ts';
 import { benchChaos } from './chaos.ts';
 import { benchQueue } from './chaos-queue.ts';
 import { benchClassifier } from './classifier.ts';
 import { benchClassifierEdge } from './classifier-edge.ts';
 import { benchEdgeLatency } from './edge-latency.ts';
+import { parseRows, type RowName } from './engine/rows/rows.ts';
+import { benchEngine, SHAPES, type ShapeName } from './engine.ts';
 import { benchEqualAnswers } from './equal-answers.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
 import { benchModels } from './models.ts';
+import { benchSoak } from './soak.ts';
 import { benchTraining } from './training.ts';
 import { DEFAULT_SIZES, parseSizes, type TrainingSize } from './training-sizes.ts';
 import { benchTwoExperts } from './two-experts.ts';
@@ -24,6 +27,11 @@ type Flags = {
   batchTokens: number;
   threads: number;
   seed: number;
+  answerTokens: number;
+  shape: ShapeName;
+  only: readonly RowName[] | null;
+  out: string | null;
+  requests: number;
 };
 
 /** Each benchmark returns its ratios by name. */
@@ -36,12 +44,14 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   queue: benchQueue,
   chaos: benchChaos,
   models: benchModels,
+  engine: benchEngine,
+  soak: benchSoak,
   training: benchTraining,
 };
 
 const program = new Command('bench')
   .description(
-    'measures speed and behaviour: the second expert, learned routers, the edge, its classifier, training, equal answers, a full queue, crashes, and a real model’s memory and start; prints medians and raw values',
+    'measures speed and behaviour: the second expert, learned routers, the edge, its classifier, training, the engine against llama.cpp, memory over many requests, equal answers, a full queue, crashes, and a real model’s memory and start; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)
@@ -50,10 +60,18 @@ const program = new Command('bench')
   .option('--sizes <list>', `models to train: width/layers/intermediate, ... (default: ${DEFAULT_SIZES})`)
   .option('--batch-tokens <n>', 'tokens in a training step', positiveInteger, 1536)
   .option('--threads <n>', 'threads for training; 0: all cores', integer, 0)
-  .option('--seed <n>', 'seed of the chaos run; 0: a new one each time', integer, 0);
+  .option('--requests <n>', 'requests of the soak test', positiveInteger, 10_000)
+  .option('--seed <n>', 'seed of the chaos run; 0: a new one each time', integer, 0)
+  .addOption(
+    new Option('--shape <name>', 'the engine’s model; 1.1b takes 14 GB of disk').choices(SHAPES).default('135m'),
+  )
+  .option('--answer-tokens <n>', 'tokens of each answer in the engine’s rows', positiveInteger, 48)
+  .option('--only <rows>', 'rows of the engine’s table, separated by commas (default: all)', parseRows)
+  .option('--out <file>', 'where to put the engine’s raw results, as JSON');
 await program.parseAsync();
-const { sizes = DEFAULT_SIZES, ...flags } = program.opts<Omit<Flags, 'sizes'> & { sizes?: string }>();
-const parsed: Flags = { ...flags, sizes: parseSizes(sizes) };
+type Given = Omit<Flags, 'sizes' | 'only' | 'out'> & { sizes?: string; only?: RowName[]; out?: string };
+const { sizes = DEFAULT_SIZES, only = null, out = null, ...flags } = program.opts<Given>();
+const parsed: Flags = { ...flags, only, out, sizes: parseSizes(sizes) };
 
 const ratios: Record<string, number> = {};
 const names = program.args.length > 0 ? program.args : Object.keys(BENCHES);

@@ -21,10 +21,10 @@ import { type BundleHead, loadBundleHead } from '#gpu-backend/model/load-bundle.
 import { installLlamaCpp } from '../test/llama-cpp.ts';
 import { smolLm2F32Gguf } from '../test/smollm2-bundle.ts';
 import { smolLm2Gguf } from '../test/smollm2-gguf.ts';
+import { alternate, type Measured, median, medianRatio, printMeasured } from './harness/measure.ts';
+import { canMeasureMemory, memoryOf, resetPeak } from './harness/process-memory.ts';
+import { serveBackend, serveLlamaCpp } from './harness/serve-model.ts';
 import { measureImport } from './import-model.ts';
-import { alternate, type Measured, median, medianRatio, printMeasured } from './measure.ts';
-import { canMeasureMemory, memoryOf, resetPeak } from './process-memory.ts';
-import { serveBackend, serveLlamaCpp } from './serve-model.ts';
 
 const QUESTION = 'Why is the sky blue?';
 const ANSWER_TOKENS = 64;

@@ -30,7 +30,7 @@ import { preferenceData } from '#training/stages/preference-data.ts';
 import { fillNormal, initialWeights } from '#training/stages/sft.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
 import { matmulFlops, matmuls, peakLiveBytes } from './count-work.ts';
-import { alternate, type Measured } from './measure.ts';
+import { alternate, type Measured } from './harness/measure.ts';
 import { parametersOf, sizeConfig, TrainingSize } from './training-sizes.ts';
 
 const TrainingJob = z.strictObject({

@@ -17,7 +17,7 @@ import { formatSeconds } from '#training/run/progress.ts';
 import { kernelShapes } from '#training/stages/base-model.ts';
 import { matmulFlops, peakLiveBytes } from './count-work.ts';
 import { GPU, powerLaw, STATE_BYTES_A_PARAMETER, trainingNeeds } from './growth.ts';
-import { median } from './measure.ts';
+import { median } from './harness/measure.ts';
 import type { TrainingFigures, TrainingJob } from './training-job.ts';
 import { LARGE_MODELS, parametersOf, sizeName, type TrainingSize } from './training-sizes.ts';
 

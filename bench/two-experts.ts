@@ -6,7 +6,7 @@
 import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
-import { alternate, medianRatio, printMeasured } from './measure.ts';
+import { alternate, medianRatio, printMeasured } from './harness/measure.ts';
 import { atOnce, type DecodingBench, timeDecoding } from './time-decoding.ts';
 
 /**

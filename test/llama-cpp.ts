@@ -64,6 +64,11 @@ export class LlamaCpp {
     return LlamaCpp.#start({ file, contextSize, threads: 1, embeddings: true });
   }
 
+  /** A model that can `tokenize` and give `streams`, each call in a context of its own. */
+  static openForStreams(file: string, { threads }: { threads: number }): Promise<LlamaCpp> {
+    return LlamaCpp.#start({ file, threads, modelOnly: true });
+  }
+
   /** A model that can only `tokenize`. */
   static openTokenizer(file: string): Promise<LlamaCpp> {
     return LlamaCpp.#start({ file, threads: 1, tokenizerOnly: true });
@@ -106,6 +111,18 @@ export class LlamaCpp {
   /** A greedy answer of `count` tokens, in ids. */
   answer(prompt: readonly number[], { count }: { count: number }): Promise<number[]> {
     return this.#ask('answer', { prompt, count });
+  }
+
+  /**
+   * Greedy answers of `count` tokens to all prompts at once. Returns when they began, when each
+   * token came, both in milliseconds, and the memory of the process after the last one, in bytes.
+   * Keys and values are f16, and `contextSize` is that of each sequence.
+   */
+  streams(
+    prompts: readonly (readonly number[])[],
+    options: { count: number; contextSize: number; threads: number },
+  ): Promise<{ began: number; times: number[][]; memory: number }> {
+    return this.#ask('streams', { prompts, ...options });
   }
 
   /** For each id, read alone: its last hidden state after the final norm, [d]. */

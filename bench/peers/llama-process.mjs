@@ -14,12 +14,12 @@ const OPERATIONS = {
    * `exact`: keys and values stay f32 (llama.cpp's default is f16), and attention is computed by
    * the plain kernels, not by flash attention.
    */
-  async load({ file, contextSize, exact, threads, embeddings = false, tokenizerOnly = false }) {
+  async load({ file, contextSize, exact, threads, embeddings = false, tokenizerOnly = false, modelOnly = false }) {
     // Never compiles, and never asks the network for anything.
     const llama = await getLlama({ gpu: false, build: 'never', skipDownload: true, maxThreads: threads });
     llama.logLevel = 'error';
     model = await llama.loadModel({ modelPath: file, vocabOnly: tokenizerOnly, ignoreMemorySafetyChecks: true });
-    if (tokenizerOnly) return;
+    if (tokenizerOnly || modelOnly) return;
     const options = { contextSize, threads, ignoreMemorySafetyChecks: true };
     if (embeddings) {
       embedding = await model.createEmbeddingContext(options);
@@ -66,6 +66,30 @@ const OPERATIONS = {
     }
     sequence.dispose();
     return ids;
+  },
+
+  /**
+   * Greedy answers to all prompts at once, of `count` tokens each, in one context of a sequence for
+   * each. When they began, and when each token of each came, in milliseconds. All sequences take
+   * their steps together: left alone, node-llama-cpp begins as soon as the first is ready, with
+   * small batches.
+   */
+  async streams({ prompts, count, contextSize, threads }) {
+    const own = await model.createContext({
+      ...{ contextSize, threads, sequences: prompts.length, ignoreMemorySafetyChecks: true },
+    });
+    const answers = prompts.map((prompt) =>
+      own.getSequence().evaluate(prompt, { temperature: 0, yieldEogToken: true }),
+    );
+    const times = prompts.map(() => []);
+    const began = performance.now();
+    for (let i = 0; i < count; i++) {
+      await Promise.all(answers.map((answer, at) => answer.next().then(() => times[at].push(performance.now()))));
+    }
+    const memory = process.memoryUsage.rss();
+    for (const answer of answers) await answer.return();
+    await own.dispose();
+    return { began, times, memory };
   },
 
   /** The last hidden state of each token alone, after the final norm. */

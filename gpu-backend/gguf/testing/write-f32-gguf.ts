@@ -45,6 +45,12 @@ function describeTensors(header: GgufBytes, source: GgufSource): void {
 
 /** The bytes of all keys and values, and how many there are. */
 async function metadataBytes(path: string): Promise<{ count: number; bytes: Uint8Array }> {
+  const entries = await metadataEntries(path);
+  return { count: entries.size, bytes: Buffer.concat([...entries.values()]) };
+}
+
+/** The metadata of a file by key: the bytes of each entry, key and type included. */
+export async function metadataEntries(path: string): Promise<Map<string, Uint8Array>> {
   const file = await RandomAccessFile.open(path, path);
   try {
     const limit = Math.min(file.size, MAX_HEADER_BYTES);
@@ -53,9 +59,14 @@ async function metadataBytes(path: string): Promise<{ count: number; bytes: Uint
     for (const field of ['magic', 'version']) cursor.u32(field);
     cursor.u64('tensor_count');
     const count = cursor.u64('metadata_kv_count');
-    const begin = cursor.position;
-    for (let i = 0; i < count; i++) readMetadataValue(cursor, cursor.text(`metadata ${i}`));
-    return { count, bytes: bytes.subarray(begin, cursor.position) };
+    const entries = new Map<string, Uint8Array>();
+    for (let i = 0; i < count; i++) {
+      const begin = cursor.position;
+      const key = cursor.text(`metadata ${i}`);
+      readMetadataValue(cursor, key);
+      entries.set(key, bytes.subarray(begin, cursor.position));
+    }
+    return entries;
   } finally {
     await file.close();
   }

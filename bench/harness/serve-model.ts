@@ -11,9 +11,9 @@ import {
   receiptKeys,
   SECRET,
 } from '#gpu-backend/server/testing/backend-client.ts';
-import { LlamaCpp } from '../test/llama-cpp.ts';
+import { LlamaCpp } from '../../test/llama-cpp.ts';
 
-const MAIN = path.join(import.meta.dirname, '../cli/main.ts');
+const MAIN = path.join(import.meta.dirname, '../../cli/main.ts');
 
 export type Served = {
   pid: number;
@@ -25,12 +25,17 @@ export type Served = {
 export type ServedBackend = Served & {
   /** Two rows: the safety expert and the helpfulness expert. */
   answer(content: string, tokens: number): Promise<void>;
+  /** Where it listens. */
+  url: string;
 };
 
-/** `plimsoll backend`, as a deployment runs it. `context`: the most tokens of prompt and answer. */
+/**
+ * `plimsoll backend`, as a deployment runs it. `context`: the most tokens of prompt and answer.
+ * `quiet`: its log is thrown away.
+ */
 export async function serveBackend(
   bundle: string,
-  { model, context }: { model: string; context: number },
+  { model, context, quiet = false }: { model: string; context: number; quiet?: boolean },
 ): Promise<ServedBackend> {
   const { receiptPrivateJwk } = await receiptKeys();
   const began = performance.now();
@@ -42,13 +47,14 @@ export async function serveBackend(
       PLIMSOLL_DRAW_SECRET: DRAW_SECRET,
       PLIMSOLL_RECEIPT_PRIVATE_JWK: JSON.stringify(receiptPrivateJwk),
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', quiet ? 'ignore' : 'inherit'],
   });
   const url = await readyUrl(child);
   const readyMs = performance.now() - began;
   return {
     pid: child.pid!,
     readyMs,
+    url,
     async answer(content, tokens) {
       const messages = [{ role: 'user' as const, content }];
       const response = await call(url, generateRequest({ model, messages, max_tokens: tokens, temperature: 0 }));

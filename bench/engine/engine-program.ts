@@ -1,0 +1,55 @@
+/**
+ * A process with the whole engine of one bundle, as the backend starts it: scheduler, experts and
+ * gate in their thread, and a caller in this one.
+ */
+import type { Engine } from '#gpu-backend/engine/engine.ts';
+import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
+import { answerQuestions } from './answer-questions.ts';
+import { type Answers, engineRequests, timeAnswer, timeAnswers } from './drive-engine.ts';
+
+let engine: Engine;
+
+const OPERATIONS = {
+  async load({ bundle, threads, context, rows }: { bundle: string; threads: number; context: number; rows: number }) {
+    engine = await startWorkerEngine({ dir: bundle, threads, contextLength: context, limits: { maxRows: rows } });
+  },
+
+  /** When each token of each answer came, and the process's memory after the last, in bytes. */
+  async answers(answers: Answers) {
+    const times = await timeAnswers(engine, answers);
+    return { times, memory: process.memoryUsage.rss() };
+  },
+
+  /** Milliseconds until the first answer's first token. */
+  async firstToken(answers: Answers) {
+    const began = performance.now();
+    const [[first]] = (await timeAnswers(engine, { ...answers, tokens: 1 })) as [[number]];
+    return first - began;
+  },
+
+  /**
+   * One answer runs. After `before` of its tokens, another tenant's prompt arrives, to be answered
+   * with one token. When each token of the running answer came, when the prompt arrived, and when
+   * its answer did: milliseconds of one clock.
+   */
+  async interrupted({ running, arriving, before }: { running: Answers; arriving: Answers; before: number }) {
+    const [request] = engineRequests(running);
+    const [other] = engineRequests({ ...arriving, tokens: 1 });
+    const times: number[] = [];
+    let arrived = 0;
+    let read: Promise<number[]> | undefined;
+    for await (const event of engine.generate(request!)) {
+      if (event.type !== 'token') continue;
+      times.push(performance.now());
+      if (times.length !== before) continue;
+      arrived = performance.now();
+      read = timeAnswer(engine, { ...other!, tenant: 'another' });
+    }
+    const [answered] = (await read) ?? [];
+    if (answered === undefined) throw new Error(`the answer ended after ${times.length} tokens, wanted ${before}`);
+    return { times, arrived, answered };
+  },
+};
+export type EngineProgram = typeof OPERATIONS;
+
+answerQuestions(OPERATIONS);
