@@ -12,7 +12,7 @@ import { GraphSession, type SessionOptions } from '../graph/session.ts';
 import { type DecoderConfig, headDim, slidingWindow } from '../model/config.ts';
 import type { ExpertRole } from '../model/manifest.ts';
 import { buildServingGraph } from '../model/serving-graph.ts';
-import { type BatchedStep, type BatchOptions, batchFeeds } from './batch-feeds.ts';
+import { type BatchedStep, type BatchOptions, batchFeeds, type Heads } from './batch-feeds.ts';
 import type { Abilities, Experts, Output, Prediction, SequenceId, Source, Step } from './experts.ts';
 import { KvCache, type Slot } from './kv-cache.ts';
 import { type ReadyStep, SequenceError, Sequences } from './sequences.ts';
@@ -47,6 +47,7 @@ export class OnnxExperts implements Experts {
   readonly vocabSize: number;
   readonly abilities: Abilities;
   readonly #config: DecoderConfig;
+  readonly #heads: Heads;
   readonly #session: GraphSession;
   readonly #roles: readonly ExpertRole[];
   readonly #gates: BatchOptions['gates'];
@@ -79,9 +80,11 @@ export class OnnxExperts implements Experts {
       topK: null,
     };
     this.#roles = experts.map((expert) => expert.role);
+    const keyValue = config.num_key_value_heads;
+    this.#heads = { keyValue, groups: config.num_attention_heads / keyValue, size: headDim(config) };
     this.#cache = new KvCache({
       layers: config.num_hidden_layers,
-      width: config.num_key_value_heads * headDim(config),
+      width: keyValue * headDim(config),
     });
     this.#sequences = new Sequences({ vocabSize: this.vocabSize, abilities: this.abilities });
   }
@@ -94,7 +97,9 @@ export class OnnxExperts implements Experts {
     const { config, experts } = bundle;
     const gates = weights.lora === null ? 'none' : weights.lora.router === null ? 'fixed' : 'routed';
     const inFile = 'base' in bundle && { weightsFolder: bundle.base.folder };
-    const session = await GraphSession.create(buildServingGraph(config, weights), { ...options, ...inFile });
+    // On WebGPU, only plain products run on the device.
+    const model = buildServingGraph(config, weights, { strided: options.provider !== 'webgpu' });
+    const session = await GraphSession.create(model, { ...options, ...inFile });
     return new OnnxExperts(session, { config, experts, gates, runTokens });
   }
 
@@ -221,9 +226,9 @@ export class OnnxExperts implements Experts {
       const unwanted = ids.length - (want?.positions ?? 1);
       return { ids: part, slot, source, bounds, wanted: Math.max(0, fed + part.length - Math.max(fed, unwanted)) };
     });
-    const { feeds, steps } = batchFeeds(batch, {
+    const feeds = batchFeeds(batch, {
       past,
-      width: this.#cache.shape.width,
+      heads: this.#heads,
       roles: this.#roles,
       gates: this.#gates,
       lastPosition: this.#config.max_position_embeddings - 1,
@@ -237,7 +242,7 @@ export class OnnxExperts implements Experts {
     const kept = left.flatMap((one, i) =>
       this.#holds(one) ? [{ one, slot: one.slot, row: past.rowOf[i]!, count: batch[i]!.ids.length }] : [],
     );
-    this.#cache.append(kept, { fresh, steps });
+    this.#cache.append(kept, { fresh, rows: past.rows });
     for (const { one, count } of kept) one.fed += count;
     for (const one of through) if (this.#holds(one)) one.sequence.length += one.ids.length;
     const outcomes = new Map<Feeding, Output>();

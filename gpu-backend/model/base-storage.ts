@@ -11,7 +11,7 @@
  */
 import type { Graph, Value } from '../graph/graph.ts';
 import type { DType } from '../graph/onnx-format.ts';
-import { cast, gather, matmul } from '../graph/ops.ts';
+import { cast, gather, gemm } from '../graph/ops.ts';
 import type { DecoderConfig } from './config.ts';
 import type { BaseWeights } from './decoder.ts';
 import { quantisedTensors } from './quantise.ts';
@@ -65,8 +65,9 @@ export function baseInFile(
     return {
       vector: floats.vector,
       embed: (ids) => (isQuantised(EMBEDDING) ? products.rows(ids, EMBEDDING_WEIGHT) : floats.embed(ids)),
-      linear: (x, module) => (isQuantised(module) ? products.linear(x, `${module}.weight`) : floats.linear(x, module)),
-      head: (hidden) => (isQuantised(head) ? products.linear(hidden, `${head}.weight`) : floats.head(hidden)),
+      linear: (x, module, bias) =>
+        isQuantised(module) ? products.linear(x, `${module}.weight`, bias) : floats.linear(x, module, bias),
+      head: (hidden) => (isQuantised(head) ? products.linear(hidden, `${head}.weight`, null) : floats.head(hidden)),
     };
   };
 }
@@ -84,13 +85,14 @@ function weightsAsF32(
     const weight = weights(name);
     return weight.graph.once(`${name} as f32`, () => cast(weight, 'float'));
   };
-  const linear = (x: Value, module: string) => matmul(x, inF32(`${module}.weight`), { transB: true });
+  const linear = (x: Value, module: string, plus: Value | null) =>
+    gemm(x, inF32(`${module}.weight`), { transB: true, plus });
   return {
     vector: inF32,
     embed: (ids) =>
       rowsInF32 ? gather(inF32(EMBEDDING_WEIGHT), ids) : cast(gather(weights(EMBEDDING_WEIGHT), ids), 'float'),
     linear,
-    head: (hidden) => linear(hidden, config.tie_word_embeddings ? EMBEDDING : HEAD),
+    head: (hidden) => linear(hidden, config.tie_word_embeddings ? EMBEDDING : HEAD, null),
   };
 }
 

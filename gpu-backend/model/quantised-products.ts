@@ -21,7 +21,7 @@ import {
   cast,
   concat,
   gather,
-  matmul,
+  gemm,
   mul,
   reduceSum,
   reshape,
@@ -35,9 +35,9 @@ import { BLOCK, type QuantisedPart, type QuantisedType } from './quantise.ts';
 type Arithmetic = NonNullable<Manifest['weights']>['arithmetic'];
 
 export type QuantisedProducts = {
-  /** `x [..., in]` times a weight `[out, in]`: `[..., out]`. */
-  linear(x: Value, name: string): Value;
-  /** The rows of a table at `ids [B, T]`: `[B, T, in]`. Exact in both arithmetics. */
+  /** `x [N, in]` times a weight `[out, in]`, plus the bias if given: `[N, out]`. */
+  linear(x: Value, name: string, bias: Value | null): Value;
+  /** The rows of a table at `ids [N]`: `[N, in]`. Exact in both arithmetics. */
   rows(ids: Value, name: string): Value;
 };
 
@@ -64,24 +64,26 @@ export function quantisedProducts({
   const lowAndHigh = (x: Value) => once(`${x.name} and 16 times`, x, () => interleave(x, scale(x, 16)));
   const once = (name: string, like: Value, make: () => Value) => like.graph.once(name, make);
   return {
-    linear(x, name) {
+    linear(x, name, bias) {
       const type = typeOf(name);
       const { quants, scales, minima } = parts(name);
       const middle = type === 'int4' ? 8 : 16 * 8 + 8;
       const middles = once(`${name}.middles`, scales, () => add(minima, scale(scales, middle)));
-      const rest = matmul(blockSums(x), middles, { transB: true });
-      if (type === 'int4') return add(matMul4Bits(x, { quants, scales, arithmetic }), rest);
-      const twice = once(`${name}.twice`, scales, () => interleave(scales, scales));
-      const halves = { quants: nibbles(name), scales: twice, arithmetic };
-      return add(matMul4Bits(lowAndHigh(x), halves), rest);
+      const twice = () => once(`${name}.twice`, scales, () => interleave(scales, scales));
+      const product =
+        type === 'int4'
+          ? matMul4Bits(x, { quants, scales, arithmetic })
+          : matMul4Bits(lowAndHigh(x), { quants: nibbles(name), scales: twice(), arithmetic });
+      const whole = gemm(blockSums(x), middles, { transB: true, plus: product });
+      return bias === null ? whole : add(whole, bias);
     },
     rows(ids, name) {
       const table = parts(name);
-      const rowsOf = (part: QuantisedPart) => gather(table[part], ids); // [B, T, blocks, ...]
+      const rowsOf = (part: QuantisedPart) => gather(table[part], ids); // [N, blocks, ...]
       const [quants, scales, minima] = [rowsOf('quants'), rowsOf('scales'), rowsOf('minima')];
-      const numbers = cast(typeOf(name) === 'int8' ? quants : unpackPairs(quants), 'float'); // [B, T, blocks, 32]
+      const numbers = cast(typeOf(name) === 'int8' ? quants : unpackPairs(quants), 'float'); // [N, blocks, 32]
       const weights = add(mul(numbers, unsqueeze(scales, -1)), unsqueeze(minima, -1));
-      return reshape(weights, [0, 0, Number(scales.shape.at(-1)) * BLOCK]);
+      return reshape(weights, [0, Number(scales.shape.at(-1)) * BLOCK]);
     },
   };
 }
