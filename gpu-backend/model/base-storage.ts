@@ -34,20 +34,25 @@ export function baseInMemory(weights: ReadonlyMap<string, Tensor>, config: Decod
     }, config);
 }
 
-/** The session must be told the folder (`weightsFolder`). */
+/**
+ * The session must be told the folder (`weightsFolder`).
+ *
+ * @param reads what the graph is for, if that makes a difference
+ */
 export function baseInFile(
   base: StoredBase,
   config: DecoderConfig,
-  { rowsInF32 = false }: { rowsInF32?: boolean } = {},
+  { rowsInF32 = false, reads = 'answer' }: { rowsInF32?: boolean; reads?: 'prompt' | 'answer' } = {},
 ): BaseStorage {
   return (graph) => {
     const stored = storedTensors(graph, base);
     const floats = weightsAsF32(stored, config, { rowsInF32 });
     if (base.quantised === null) return floats;
     const { type, arithmetic } = base.quantised;
+    const mixed = reads === 'answer' ? 'fast' : 'exact';
     const shapeOf = (name: string) => base.tensors.get(quantisedTensors(name, [0, 0], type).quants.name)!.shape;
     const products = quantisedProducts({
-      arithmetic,
+      arithmetic: arithmetic === 'mixed' ? mixed : arithmetic,
       typeOf: (name) => typeOfQuants(shapeOf(name)),
       nibbles: (name) => {
         const { quants } = quantisedTensors(name, [0, 0], type);
