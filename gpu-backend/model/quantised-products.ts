@@ -1,15 +1,16 @@
 /**
  * Products with weights that stay in 8 or 4 bits (quantise.ts), on onnxruntime's MatMulNBits.
  *
- * That operator multiplies with `scale * (quant - 8)` for quants of 4 bits. What is missing is one
- * number for each block, `minimum + 8 * scale`, times the sum of the inputs of that block: a
- * product of 1/32 of the size. The operator can take zero points in place of the 8, but only whole
- * ones at full speed, and our minima are not whole.
+ * That operator multiplies with `scale * (quant - 8)` for quants of 4 bits, and with 128 in place
+ * of 8 for quants of 8 bits. What is missing is one number for each block, `minimum + 8 * scale`,
+ * times the sum of the inputs of that block: a product of 1/32 of the size. The operator can take
+ * zero points in place of the 8, but only whole ones at full speed, and our minima are not whole.
  *
- * A quant of 8 bits is `16 * high + low`, and its byte is read as two quants of 4 bits, `low` and
- * `high`, for the inputs `x` and `16 x`. So the bytes of the file serve as they are. The operator's
- * own 8 bits are no alternative on CPUs: exact, one step of a model of 135M parameters took 1.8 s,
- * because every run unpacks all weights.
+ * A quant of 8 bits is `16 * high + low`, and for exact products its byte is read as two quants of
+ * 4 bits, `low` and `high`, for the inputs `x` and `16 x`. So the bytes of the file serve as they
+ * are. The operator's own 8 bits are no alternative there: one step of a model of 135M parameters
+ * took 1.8 s on a CPU, because every run unpacks all weights. For fast products they take two
+ * thirds of the time.
  *
  * `exact` computes in f32. `fast` rounds the inputs of each product, but not the sums of blocks, to
  * 8 bits (accuracy level 4). With a row or two `fast` takes half the time, and with a whole prompt
@@ -68,13 +69,14 @@ export function quantisedProducts({
     linear(x, name, bias) {
       const type = typeOf(name);
       const { quants, scales, minima } = parts(name);
-      const middle = type === 'int4' ? 8 : 16 * 8 + 8;
-      const middles = once(`${name}.middles`, scales, () => add(minima, scale(scales, middle)));
+      const inHalves = type === 'int8' && arithmetic === 'exact';
+      const bits = type === 'int4' || inHalves ? 4 : 8;
       const twice = () => once(`${name}.twice`, scales, () => interleave(scales, scales));
-      const product =
-        type === 'int4'
-          ? matMul4Bits(x, { quants, scales, arithmetic })
-          : matMul4Bits(lowAndHigh(x), { quants: nibbles(name), scales: twice(), arithmetic });
+      const product = inHalves
+        ? matMulBits(lowAndHigh(x), { quants: nibbles(name), scales: twice(), arithmetic, bits })
+        : matMulBits(x, { quants, scales, arithmetic, bits });
+      const middle = inHalves ? 16 * 8 + 8 : 2 ** (bits - 1);
+      const middles = once(`${name}.middles`, scales, () => add(minima, scale(scales, middle)));
       const whole = gemm(blockSums(x), middles, { transB: true, plus: product });
       return bias === null ? whole : add(whole, bias);
     },
@@ -96,17 +98,20 @@ function sumOfBlocks(x: Value): Value {
   return reduceSum(reshape(x, [...outer, blocks, BLOCK]), [-1]);
 }
 
-/** `x [..., in]` times `scale * (quant - 8)`, for quants `[out, in / 32, 16]`. */
-function matMul4Bits(
+/**
+ * `x [..., in]` times `scale * (quant - 8)`, for quants `[out, in / 32, 16]`, or in 8 bits times
+ * `scale * (quant - 128)`, for quants `[out, in / 32, 32]`.
+ */
+function matMulBits(
   x: Value,
-  { quants, scales, arithmetic }: { quants: Value; scales: Value; arithmetic: 'exact' | 'fast' },
+  { quants, scales, arithmetic, bits }: { quants: Value; scales: Value; arithmetic: 'exact' | 'fast'; bits: 4 | 8 },
 ): Value {
   // The scales are a tensor of the file, so both of their sizes are numbers.
   const [N, blocks] = scales.shape as [number, number];
   const attributes = {
     K: { int: blocks * BLOCK },
     N: { int: N },
-    bits: { int: 4 },
+    bits: { int: bits },
     block_size: { int: BLOCK },
     accuracy_level: { int: arithmetic === 'fast' ? 4 : 0 },
   };
