@@ -8,6 +8,7 @@ import { hasOwnExperts } from '#gpu-backend/import/midpo-source.ts';
 import { SAFETY_PROMPT_FILE } from '#gpu-backend/import/safety-prompt.ts';
 import { WEIGHTS, type Weights } from '#gpu-backend/import/weight-plan.ts';
 import { cleanPrompt } from '#gpu-backend/model/expert-prompt.ts';
+import { ARITHMETICS, type Arithmetic } from '#gpu-backend/model/manifest.ts';
 import { megabytes } from '../options/byte-progress.ts';
 import { importProgress } from '../options/import-progress.ts';
 import { untilSignal } from '../options/until-signal.ts';
@@ -18,7 +19,7 @@ type Flags = {
   helpfulness?: string[];
   router?: string;
   weights?: Weights;
-  arithmetic?: 'exact' | 'fast';
+  arithmetic?: Arithmetic;
   shareBase?: boolean;
   chatTemplate?: string;
   id?: string;
@@ -53,8 +54,9 @@ export const importCommand = () =>
     .addOption(
       new Option(
         '--arithmetic <kind>',
-        'how int8 and int4 are multiplied: as f32 would, or faster and less exactly (default: exact)',
-      ).choices(['exact', 'fast']),
+        'how int8 and int4 are multiplied: as f32 would, faster for few rows and less exactly, or prompts exact ' +
+          'and answers fast, which takes more memory (default: exact)',
+      ).choices(ARITHMETICS),
     )
     .option('--share-base', 'keep the weights in the cache folder, where bundles of the same base share them')
     .option('--chat-template <file>', "Jinja, instead of the model's own chat template")

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { KvCache, MASKED, type Slot } from './kv-cache.ts';
+import { KvCache, type Slot } from './kv-cache.ts';
 
 const SHAPE = { layers: 2, width: 3 };
 const { layers, width } = SHAPE;
@@ -27,14 +27,15 @@ function run(cache: KvCache, stepping: readonly { model: Model; count: number }[
       const out = new Float32Array(past.rows * steps * width).fill(-1e6);
       fresh.forEach((tokens, i) => {
         tokens.forEach((token, t) => {
-          for (let j = 0; j < width; j++) out[(past.rowOf[i]! * steps + t) * width + j] = sign * keyOf(token, layer, j);
+          const at = (t * past.rows + past.rowOf[i]!) * width;
+          for (let j = 0; j < width; j++) out[at + j] = sign * keyOf(token, layer, j);
         });
       });
       return out;
     });
   cache.append(
     stepping.map(({ model: { slot }, count }, i) => ({ slot, row: past.rowOf[i]!, count })),
-    { fresh: { keys: output(1), values: output(-1) }, steps },
+    { fresh: { keys: output(1), values: output(-1) }, rows: past.rows },
   );
   stepping.forEach(({ model }, i) => {
     model.tokens.push(...fresh[i]!);
@@ -42,8 +43,7 @@ function run(cache: KvCache, stepping: readonly { model: Model; count: number }[
 }
 
 function expectHolds(past: ReturnType<KvCache['past']>, row: number, { tokens }: Model): void {
-  const seen = Array.from(past.mask.subarray(row * past.length, (row + 1) * past.length));
-  expect(seen).toEqual(Array.from({ length: past.length }, (_, p) => (p < tokens.length ? 0 : MASKED)));
+  expect(past.length).toBeGreaterThanOrEqual(tokens.length);
   for (let layer = 0; layer < layers; layer++) {
     const found = tokens.map((_, p) => past.keys[layer]![(p * past.rows + row) * width + 1]);
     expect(found).toEqual(tokens.map((token) => keyOf(token, layer, 1)));

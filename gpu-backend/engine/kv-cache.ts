@@ -28,9 +28,6 @@ const MOST_GROWTH = 512;
  * waiting, holes do not last.
  */
 const PATIENCE = 16;
-/** Added to an attention score to hide a position: its softmax is then exactly 0 in f32. */
-export const MASKED = -1e9;
-
 /**
  * Where one sequence lies: tokens 0..length-1 at positions 0..length-1 of its slot. The cache
  * updates it; its holder only keeps it.
@@ -45,8 +42,6 @@ export type Past = KeysAndValues & {
   rowOf: readonly number[];
   /** P, the longest length, but at least 1, because the graph does not accept an empty past. */
   length: number;
-  /** Additive, `[B, 1, 1, P]`. */
-  mask: Float32Array;
 };
 
 export class KvCache {
@@ -131,29 +126,25 @@ export class KvCache {
     const slab = inPlace ? this.#slab : this.#gather(slots, length);
     const rows = slab.slotCount;
     const rowOf = slots.map(({ index }, i) => (inPlace ? index : i));
-    const mask = new Float32Array(rows * length).fill(MASKED);
-    slots.forEach((slot, i) => {
-      mask.fill(0, rowOf[i]! * length, rowOf[i]! * length + slot.length);
-    });
-    return { ...slab.prefix(length), rows, rowOf, length, mask };
+    return { ...slab.prefix(length), rows, rowOf, length };
   }
 
   /**
    * Appends the first `count` of a run's new tokens to each slot.
    *
-   * @param fresh per layer, `[B, T, width]`; `row` is the slot's place in B
-   * @param steps T
+   * @param fresh per layer, `[T, B, width]`; `row` is the slot's place in B
+   * @param rows B
    */
   append(
     appended: readonly { slot: Slot; row: number; count: number }[],
-    { fresh, steps }: { fresh: KeysAndValues; steps: number },
+    { fresh, rows }: { fresh: KeysAndValues; rows: number },
   ): void {
     this.#inUse = false;
     const { capacity } = this.#slab;
     const longest = Math.max(0, ...appended.map(({ slot, count }) => slot.length + count));
     if (longest > capacity) this.#grow(Math.max(longest, capacity + Math.min(capacity / 2, MOST_GROWTH)));
     for (const { slot, row, count } of appended) {
-      this.#slab.write(fresh, { slot: slot.index, position: slot.length, from: row * steps, count });
+      this.#slab.write(fresh, { slot: slot.index, position: slot.length, row, rows, count });
       slot.length += count;
     }
   }

@@ -7,16 +7,19 @@
  *
  * The head is computed only where a step wants a row: at its last tokens, and nowhere in the other
  * runs of a long prompt or in rows that belong to no sequence.
+ *
+ * If the bundle's weights are multiplied differently for prompts and answers, each has a session of
+ * its own. A run is one or the other.
  */
 import { GraphSession, type SessionOptions } from '../graph/session.ts';
 import { type DecoderConfig, headDim, slidingWindow } from '../model/config.ts';
 import type { ExpertRole } from '../model/manifest.ts';
 import { buildServingGraph } from '../model/serving-graph.ts';
-import { type BatchedStep, type BatchOptions, batchFeeds } from './batch-feeds.ts';
+import { type BatchedStep, type BatchOptions, batchFeeds, type Heads } from './batch-feeds.ts';
 import type { Abilities, Experts, Output, Prediction, SequenceId, Source, Step } from './experts.ts';
 import { KvCache, type Slot } from './kv-cache.ts';
 import { type ReadyStep, SequenceError, Sequences } from './sequences.ts';
-import { type ServableBundle, servingWeights } from './serving-weights.ts';
+import { isMixed, type ServableBundle, servingWeights } from './serving-weights.ts';
 import { asError, Turns } from './turns.ts';
 
 /** What this driver keeps for a sequence: a slot, from its first run on. */
@@ -30,6 +33,9 @@ type Feeding = ReadyStep<Own> & {
   predictions: Prediction[];
 };
 
+/** The session that reads prompts, and the one that reads answers. */
+type ReadSessions = Record<'prompt' | 'answer', GraphSession>;
+
 /**
  * How many tokens a run computes, over all rows. Attention scores take the most memory: heads x
  * tokens x context, several times over. With a bound on tokens, that is linear in the context and
@@ -38,7 +44,7 @@ type Feeding = ReadyStep<Own> & {
  */
 const RUN_TOKENS = 256;
 
-export type OnnxOptions = Omit<SessionOptions, 'weightsFolder'> & {
+export type OnnxOptions = Omit<SessionOptions, 'weightsFolder' | 'spinning'> & {
   /** The most tokens of one run, over all rows, as long as each row has one. */
   runTokens?: number;
 };
@@ -47,7 +53,9 @@ export class OnnxExperts implements Experts {
   readonly vocabSize: number;
   readonly abilities: Abilities;
   readonly #config: DecoderConfig;
-  readonly #session: GraphSession;
+  readonly #heads: Heads;
+  /** The same one twice, unless prompts and answers are multiplied differently. */
+  readonly #sessions: ReadSessions;
   readonly #roles: readonly ExpertRole[];
   readonly #gates: BatchOptions['gates'];
   readonly #runTokens: number;
@@ -57,7 +65,7 @@ export class OnnxExperts implements Experts {
   #disposed = false;
 
   private constructor(
-    session: GraphSession,
+    sessions: ReadSessions,
     {
       config,
       experts,
@@ -65,7 +73,7 @@ export class OnnxExperts implements Experts {
       runTokens,
     }: Pick<ServableBundle, 'config' | 'experts'> & { gates: BatchOptions['gates']; runTokens: number },
   ) {
-    this.#session = session;
+    this.#sessions = sessions;
     this.#runTokens = runTokens;
     this.#config = config;
     this.#gates = gates;
@@ -79,9 +87,11 @@ export class OnnxExperts implements Experts {
       topK: null,
     };
     this.#roles = experts.map((expert) => expert.role);
+    const keyValue = config.num_key_value_heads;
+    this.#heads = { keyValue, groups: config.num_attention_heads / keyValue, size: headDim(config) };
     this.#cache = new KvCache({
       layers: config.num_hidden_layers,
-      width: config.num_key_value_heads * headDim(config),
+      width: keyValue * headDim(config),
     });
     this.#sequences = new Sequences({ vocabSize: this.vocabSize, abilities: this.abilities });
   }
@@ -90,12 +100,25 @@ export class OnnxExperts implements Experts {
     bundle: ServableBundle,
     { runTokens = RUN_TOKENS, ...options }: OnnxOptions = {},
   ): Promise<OnnxExperts> {
-    const weights = servingWeights(bundle, options.provider);
     const { config, experts } = bundle;
-    const gates = weights.lora === null ? 'none' : weights.lora.router === null ? 'fixed' : 'routed';
+    const { provider } = options;
+    const { lora } = servingWeights(bundle, { provider });
+    const gates = lora === null ? 'none' : lora.router === null ? 'fixed' : 'routed';
     const inFile = 'base' in bundle && { weightsFolder: bundle.base.folder };
-    const session = await GraphSession.create(buildServingGraph(config, weights), { ...options, ...inFile });
-    return new OnnxExperts(session, { config, experts, gates, runTokens });
+    const sessionFor = (reads: 'prompt' | 'answer') => {
+      const { base } = servingWeights(bundle, { provider, reads });
+      // On WebGPU, only plain products run on the device.
+      const model = buildServingGraph(config, { base, lora }, { strided: provider !== 'webgpu' });
+      return GraphSession.create(model, { ...options, ...inFile, spinning: reads === 'answer' });
+    };
+    const answer = await sessionFor('answer');
+    try {
+      const prompt = isMixed(bundle) ? await sessionFor('prompt') : answer;
+      return new OnnxExperts({ prompt, answer }, { config, experts, gates, runTokens });
+    } catch (thrown) {
+      await answer.release();
+      throw thrown;
+    }
   }
 
   get openCount(): number {
@@ -146,23 +169,31 @@ export class OnnxExperts implements Experts {
     this.#disposed = true;
     this.#sequences.dispose();
     await this.#turns.rest();
-    await this.#session.release();
+    for (const session of new Set(Object.values(this.#sessions))) await session.release();
   }
 
   /**
    * Makes one run for running sequences, which have one new token each. Longer steps get another
-   * run, because in the same run the short ones would be padded to their length.
+   * run, because in the same run the short ones would be padded to their length. Prompts and answers
+   * share a run only if they share a session.
    */
   async #append(steps: readonly Step[]): Promise<(Output | Error)[]> {
     const results: (Output | Error | ReadyStep<Own>)[] = this.#sequences.ready(steps).map((ready) => this.#fits(ready));
     const ready = [...results.entries()].filter((entry): entry is [number, ReadyStep<Own>] => 'ids' in entry[1]);
     const isToken = ({ ids, sequence }: ReadyStep<Own>) => ids.length === 1 && sequence.length > 0;
-    for (const planned of [ready.filter(([, one]) => !isToken(one)), ready.filter(([, one]) => isToken(one))]) {
+    const sessionOf = ({ step }: ReadyStep<Own>) => this.#sessions[step.reads ?? 'prompt'];
+    const groups = [...new Set(Object.values(this.#sessions))].flatMap((session) =>
+      [false, true].map((tokens) => ready.filter(([, one]) => sessionOf(one) === session && isToken(one) === tokens)),
+    );
+    for (const planned of groups) {
       // The run before may have taken so long that some sequences were closed.
       const group = planned.filter(([, { step, sequence }]) => this.#sequences.holds(step.sequence, sequence));
       for (const [i, { step }] of planned) results[i] = wasClosed(step);
       if (group.length === 0) continue;
-      const outcomes = await this.#feed(group.map(([, one]) => one));
+      const outcomes = await this.#feed(
+        group.map(([, one]) => one),
+        sessionOf(group[0]![1]),
+      );
       group.forEach(([i], row) => {
         results[i] = outcomes[row]!;
       });
@@ -182,7 +213,7 @@ export class OnnxExperts implements Experts {
    * Feeds each sequence its tokens, in as many runs as that takes. If a run fails, the sequences
    * that were not through are as they were before.
    */
-  async #feed(ready: readonly ReadyStep<Own>[]): Promise<(Output | Error)[]> {
+  async #feed(ready: readonly ReadyStep<Own>[], session: GraphSession): Promise<(Output | Error)[]> {
     const feeding = this.#withSlots(ready);
     const outcomes = new Map<Feeding, Output | Error>();
     while (outcomes.size < feeding.length) {
@@ -193,7 +224,7 @@ export class OnnxExperts implements Experts {
       const left = feeding.filter((one) => !outcomes.has(one));
       if (left.length === 0) break;
       try {
-        for (const [one, output] of await this.#run(left)) outcomes.set(one, output);
+        for (const [one, output] of await this.#run(left, session)) outcomes.set(one, output);
       } catch (thrown) {
         for (const one of left) {
           if (this.#holds(one)) this.#cache.cut(one.slot, one.slot.length - one.fed);
@@ -213,7 +244,7 @@ export class OnnxExperts implements Experts {
    * Makes one run: feeds each sequence its next tokens and keeps their keys and values. Returns the
    * outputs of the sequences that are through.
    */
-  async #run(left: readonly Feeding[]): Promise<Map<Feeding, Output>> {
+  async #run(left: readonly Feeding[], session: GraphSession): Promise<Map<Feeding, Output>> {
     const past = this.#cache.past(left.map(({ slot }) => slot));
     const most = Math.max(1, Math.floor(this.#runTokens / past.rows));
     const batch = left.map(({ ids, fed, slot, sequence: { source }, step: { bounds, want } }) => {
@@ -221,23 +252,23 @@ export class OnnxExperts implements Experts {
       const unwanted = ids.length - (want?.positions ?? 1);
       return { ids: part, slot, source, bounds, wanted: Math.max(0, fed + part.length - Math.max(fed, unwanted)) };
     });
-    const { feeds, steps } = batchFeeds(batch, {
+    const feeds = batchFeeds(batch, {
       past,
-      width: this.#cache.shape.width,
+      heads: this.#heads,
       roles: this.#roles,
       gates: this.#gates,
       lastPosition: this.#config.max_position_embeddings - 1,
       window: slidingWindow(this.#config),
     });
     const through = left.filter(({ ids, fed }) => fed + most >= ids.length);
-    const outputs = await this.#session.run(feeds, this.#fetches(batch, left));
+    const outputs = await session.run(feeds, this.#fetches(batch, left));
     const perLayer = (name: string) => past.keys.map((_, layer) => outputs[`${name}.${layer}`]!);
     const fresh = { keys: perLayer('new_k'), values: perLayer('new_v') };
     // A sequence closed in the meantime has given its slot back, and another may have it now.
     const kept = left.flatMap((one, i) =>
       this.#holds(one) ? [{ one, slot: one.slot, row: past.rowOf[i]!, count: batch[i]!.ids.length }] : [],
     );
-    this.#cache.append(kept, { fresh, steps });
+    this.#cache.append(kept, { fresh, rows: past.rows });
     for (const { one, count } of kept) one.fed += count;
     for (const one of through) if (this.#holds(one)) one.sequence.length += one.ids.length;
     const outcomes = new Map<Feeding, Output>();

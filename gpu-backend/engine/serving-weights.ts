@@ -14,12 +14,23 @@ import type { ServingExperts, ServingWeights, StackedLora } from '../model/servi
 export type ServableBundle = Pick<Bundle, 'config' | 'experts' | 'routers'> &
   (Pick<Bundle, 'weights'> | Pick<ServedBundle, 'base'>);
 
-/** Everything that `buildServingGraph` needs besides the config. */
-export function servingWeights(bundle: ServableBundle, provider: Provider = 'cpu'): ServingWeights {
+/** Whether prompts and answers are multiplied differently, so that each needs a graph of its own. */
+export const isMixed = (bundle: ServableBundle): boolean =>
+  'base' in bundle && bundle.base.quantised?.arithmetic === 'mixed';
+
+/**
+ * Everything that `buildServingGraph` needs besides the config.
+ *
+ * @param reads what the graph is for; it matters only if `isMixed`
+ */
+export function servingWeights(
+  bundle: ServableBundle,
+  { provider = 'cpu', reads = 'answer' }: { provider?: Provider | undefined; reads?: 'prompt' | 'answer' } = {},
+): ServingWeights {
   const { config } = bundle;
   const base =
     'base' in bundle
-      ? baseInFile(bundle.base, config, { rowsInF32: provider === 'webgpu' })
+      ? baseInFile(bundle.base, config, { rowsInF32: provider === 'webgpu', reads })
       : baseInMemory(bundle.weights, config);
   return { base, lora: servingExperts(bundle) };
 }

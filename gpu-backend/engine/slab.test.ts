@@ -38,6 +38,8 @@ function expectHolds(slab: Slab, written: Written): void {
 
 test('puts everything written or copied in its place and changes nothing else', () => {
   const place = { slot: fc.nat(2), position: fc.nat(3), count: fc.nat(2), from: fc.nat(2) };
+  // Two rows of three tokens.
+  const rows = 2;
   const action = fc.oneof(
     fc.record({ kind: fc.constant('write' as const), ...place }),
     fc.record({ kind: fc.constant('copy' as const), ...place }),
@@ -48,10 +50,11 @@ test('puts everything written or copied in its place and changes nothing else', 
       const written: Written = new Map();
       actions.forEach(({ kind, slot, position, count, from }, seed) => {
         if (kind === 'write') {
-          const fresh = freshKeys(5, seed);
-          slab.write(fresh, { slot, position, from, count });
+          const fresh = freshKeys(6, seed);
+          const row = from % rows;
+          slab.write(fresh, { slot, position, row, rows, count });
           for (let t = 0; t < count; t++) {
-            const at = (from + t) * shape.width;
+            const at = (t * rows + row) * shape.width;
             written.set(
               `${slot} ${position + t}`,
               fresh.keys.map((keys) => [...keys.subarray(at, at + shape.width)]),
@@ -74,7 +77,7 @@ test('puts everything written or copied in its place and changes nothing else', 
 
 test('copies a slot to a slab of another size', () => {
   const small = new Slab(shape, { slotCount: 2, capacity: 2 });
-  small.write(freshKeys(2, 1), { slot: 1, position: 0, from: 0, count: 2 });
+  small.write(freshKeys(2, 1), { slot: 1, position: 0, row: 0, rows: 1, count: 2 });
   const wide = new Slab(shape, { slotCount: 4, capacity: 3 });
   wide.copySlot(small, { from: 1, to: 3, length: 2 });
   for (const position of [0, 1]) {
@@ -90,7 +93,7 @@ test('copies a slot to a slab of another size', () => {
 
 test('grows at the end, and lets go of what it had', () => {
   const slab = new Slab(shape, { slotCount: 2, capacity: 2 });
-  slab.write(freshKeys(2, 1), { slot: 1, position: 0, from: 0, count: 2 });
+  slab.write(freshKeys(2, 1), { slot: 1, position: 0, row: 0, rows: 1, count: 2 });
   const before = [0, 1].map((position) => keysAt(slab, { slot: 1, position }));
   const old = slab.prefix(2);
   slab.grow(5);
@@ -106,7 +109,7 @@ test('grows at the end, and lets go of what it had', () => {
 test.each([true, false])('takes slots of another slab, which keeps its own: %s', (keep) => {
   const source = new Slab(shape, { slotCount: 3, capacity: 2 });
   for (const slot of [0, 1, 2]) {
-    source.write(freshKeys(2, slot + 1), { slot, position: 0, from: 0, count: 2 });
+    source.write(freshKeys(2, slot + 1), { slot, position: 0, row: 0, rows: 1, count: 2 });
   }
   const before = [2, 0].map((slot) => keysAt(source, { slot, position: 1 }));
   const target = new Slab(shape, { slotCount: 2, capacity: 4 });
@@ -125,6 +128,6 @@ test('a prefix is a view of the first positions, not a copy', () => {
   const { keys, values } = slab.prefix(2);
   expect([keys.length, values.length]).toEqual([2, 2]);
   expect(keys[0]).toHaveLength(2 * 2 * 3);
-  slab.write(freshKeys(1, 1), { slot: 0, position: 1, from: 0, count: 1 });
+  slab.write(freshKeys(1, 1), { slot: 0, position: 1, row: 0, rows: 1, count: 1 });
   expect([...keys[0]!.subarray(6, 9)]).toEqual([1001, 1002, 1003]);
 });

@@ -78,20 +78,19 @@ export class Slab {
   }
 
   /**
-   * Writes `count` tokens into a slot, the first one at `position`.
-   *
-   * @param from where these tokens begin in `fresh`, counted in tokens
+   * Writes the first `count` tokens of a row of `fresh [T, rows, width]` into a slot, the first one
+   * at `position`.
    */
   write(
     fresh: KeysAndValues,
-    { slot, position, from, count }: { slot: number; position: number; from: number; count: number },
+    { slot, position, row, rows, count }: Record<'slot' | 'position' | 'row' | 'rows' | 'count', number>,
   ): void {
     const { width } = this.shape;
     for (const part of PARTS) {
       fresh[part].forEach((array, layer) => {
         const target = this.#arrays[part][layer]!;
         for (let t = 0; t < count; t++) {
-          copy(array, (from + t) * width, target, this.#offset(position + t, slot), width);
+          copy(array, (t * rows + row) * width, target, this.#offset(position + t, slot), width);
         }
       });
     }

@@ -11,7 +11,7 @@ import { loadBundle, openBundle } from '../model/load-bundle.ts';
 import { restoreWeights } from '../model/testing/restore-weights.ts';
 import { slowDecoder } from '../model/testing/slow-decoder.ts';
 import { writeBundle } from '../model/write-bundle.ts';
-import type { Source } from './experts.ts';
+import type { Output, Source, Step } from './experts.ts';
 import { OnnxExperts } from './onnx-experts.ts';
 
 let root: string;
@@ -49,6 +49,13 @@ async function served(config: object, as: Stored, typeOf?: TypeOf) {
   return { whole, experts: await OnnxExperts.create(open, { threads: 1 }) };
 }
 
+type Fed = Pick<Step, 'ids' | 'reads'>;
+
+const logitsOf = ({ row }: Output) => (row as { logits: Float32Array }).logits;
+
+const distance = (found: Float32Array, wanted: Float32Array) =>
+  found.reduce((most, x, i) => Math.max(most, Math.abs(x - wanted[i]!)), 0);
+
 async function worstError(config: object, as: Stored, typeOf?: TypeOf): Promise<number> {
   const { whole, experts } = await served(config, as, typeOf);
   const sources: Source[] = ['safety', 'helpfulness'];
@@ -59,7 +66,7 @@ async function worstError(config: object, as: Stored, typeOf?: TypeOf): Promise<
   await experts.dispose();
   const errors = sources.flatMap((source, i) => {
     const wanted = slowDecoder(whole, ids, () => ({ safety: 0, helpfulness: 0, [source]: 1 })).logits;
-    const { logits } = outputs[i]!.row as { logits: Float32Array };
+    const logits = logitsOf(outputs[i]!);
     return wanted.map((x, at) => Math.abs(x - logits[at]!));
   });
   return Math.max(...errors);
@@ -84,5 +91,42 @@ describe.each(Object.entries(SHAPES))('%s', (_, config) => {
     expect(worst).toBeLessThan(FAST);
     // It would not be the fast one otherwise.
     expect(worst).toBeGreaterThan(EXACT);
+  });
+
+  test('mixed arithmetic in int4: a prompt exactly, an answer as the fast one does, also fed again at once', async () => {
+    const [mixed, exact, fast] = await Promise.all(
+      (['mixed', 'exact', 'fast'] as const).map(async (arithmetic) => {
+        return (await served(config, { type: 'int4', block: 32, arithmetic })).experts;
+      }),
+    );
+    const say = async (experts: OnnxExperts, parts: readonly Fed[]) => {
+      const sequence = experts.open('safety');
+      let row: Float32Array = new Float32Array();
+      for (const part of parts) row = logitsOf((await Promise.all(experts.append([{ sequence, ...part }])))[0]!);
+      return row;
+    };
+    const [prompt, answer] = [ids.slice(0, 17), ids.slice(17)];
+    const read = { ids: prompt, reads: 'prompt' as const };
+    expect(await say(mixed!, [read])).toEqual(await say(exact!, [read]));
+    expect(await say(mixed!, [{ ids: prompt }])).toEqual(await say(exact!, [read]));
+
+    const written = answer.map((id) => ({ ids: [id], reads: 'answer' as const }));
+    const found = await say(mixed!, [read, ...written]);
+    expect(distance(found, await say(mixed!, [read, { ids: answer, reads: 'answer' }]))).toBeLessThan(EXACT);
+    expect(distance(found, await say(exact!, [read, ...written]))).toBeGreaterThan(EXACT);
+    expect(distance(found, await say(fast!, [read, ...written]))).toBeGreaterThan(EXACT);
+    expect(await say(mixed!, written)).toEqual(await say(fast!, written));
+
+    // Beside others, whatever those read.
+    const [one, other] = [mixed!.open('safety'), mixed!.open('helpfulness')];
+    await Promise.all(mixed!.append([one, other].map((sequence) => ({ sequence, ...read }))));
+    const [beside] = await Promise.all(
+      mixed!.append([
+        { sequence: one, ids: answer, reads: 'answer' },
+        { sequence: other, ids: answer, reads: 'prompt' },
+      ]),
+    );
+    expect(distance(found, logitsOf(beside!))).toBeLessThan(EXACT);
+    await Promise.all([mixed, exact, fast].map((experts) => experts!.dispose()));
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from './graph.ts';
 import { add, exp, neg, scale, silu } from './ops.ts';
+import { float32, GraphSession } from './session.ts';
 
 test('a value knows its graph, name, type and shape', () => {
   const graph = new Graph('g');
@@ -55,6 +56,34 @@ test('refuses a value of another graph, and names it', () => {
   const here = new Graph('here').input('x', 'float', [1]);
   const there = new Graph('there').input('stranger', 'float', [1]);
   expect(() => add(here, there)).toThrow('Add: stranger belongs to another graph');
+});
+
+test('fetches inputs, initializers, and one value under several names', async () => {
+  const graph = new Graph('g');
+  const x = graph.input('x', 'float', [2]);
+  const w = graph.initializer('w', 'float', [1], Float32Array.of(5));
+  const minus = neg(x);
+  const outputs = { first: minus, second: minus, plus: neg(minus), same: x, stored: w };
+  for (const [name, value] of Object.entries(outputs)) graph.output(name, value);
+  const session = await GraphSession.create(graph.toModel(), { threads: 1 });
+  const [one, other] = [Float32Array.of(1, 2), Float32Array.of(-1, -2)];
+  expect(await session.run({ x: float32([2], one) })).toEqual({
+    first: other,
+    second: other,
+    plus: one,
+    same: one,
+    stored: Float32Array.of(5),
+  });
+  await session.release();
+});
+
+test('an optional output can be left out', () => {
+  const graph = new Graph('g');
+  const x = graph.input('x', 'float', [2]);
+  const spec = { dtype: 'float', shape: [2] } as const;
+  const [first, third] = graph.emit('Three', [x], [spec, null, spec]);
+  expect([first!.name, third!.name].every((name) => name.startsWith('Three'))).toBe(true);
+  expect(graph.tape.at(-1)!.outputs).toEqual([first, third]);
 });
 
 describe('the tape', () => {

@@ -111,22 +111,26 @@ export class Graph {
     return value;
   }
 
-  /** Adds one node and one entry on the tape. */
+  /**
+   * Adds one node and one entry on the tape. Returns the outputs that are asked for: null in
+   * `outputs` leaves an optional one out.
+   */
   emit(
     op: string,
     inputs: readonly (Value | null)[],
-    outputs: readonly OutputSpec[],
+    outputs: readonly (OutputSpec | null)[],
     { attributes = {}, domain = '' }: { attributes?: Record<string, AttributeValue>; domain?: string } = {},
   ): Value[] {
     for (const value of inputs) {
       if (value !== null && value.graph !== this) throw new Error(`${op}: ${value.name} belongs to another graph`);
     }
-    const values = outputs.map((spec) => this.#value(`${op}_${this.#next++}`, spec));
+    const all = outputs.map((spec) => spec && this.#value(`${op}_${this.#next++}`, spec));
+    const values = all.filter((value) => value !== null);
     this.#nodes.push({
       op,
       domain,
       inputs: inputs.map((value) => value?.name ?? ''),
-      outputs: values.map((value) => value.name),
+      outputs: all.map((value) => value?.name ?? ''),
       attributes,
     });
     if (this.#recording) {
@@ -183,12 +187,24 @@ export class Graph {
     return operators.reverse();
   }
 
-  /** The graph as the bytes of an ONNX model. */
+  /**
+   * The graph as the bytes of an ONNX model. A node's output goes by the name under which it is
+   * fetched. Only inputs, initializers and values with several such names are copied.
+   */
   toModel(): Uint8Array {
-    const nodes = [...this.#nodes];
+    const made = new Set(this.#nodes.flatMap(({ outputs }) => outputs));
+    const renamed = new Map<string, string>();
+    const copies: NodeSpec[] = [];
     for (const { name, value } of this.#outputs) {
-      nodes.push({ op: 'Identity', domain: '', inputs: [value.name], outputs: [name], attributes: {} });
+      if (made.has(value.name) && !renamed.has(value.name)) renamed.set(value.name, name);
+      else copies.push({ op: 'Identity', domain: '', inputs: [value.name], outputs: [name], attributes: {} });
     }
+    const named = (names: readonly string[]) => names.map((name) => renamed.get(name) ?? name);
+    const nodes = [...this.#nodes, ...copies].map(({ inputs, outputs, ...node }) => ({
+      ...node,
+      inputs: named(inputs),
+      outputs: named(outputs),
+    }));
     return encodeModel({
       name: this.name,
       nodes,

@@ -104,6 +104,38 @@ describe('the matrix product', () => {
     expect(found).toEqual(product(a, b, dims, how));
   });
 
+  type RowsFirst = { rowsFirstA?: boolean; rowsFirstB?: boolean; transB?: boolean };
+  test.each<[RowsFirst, number[], number[]]>([
+    [{ rowsFirstA: true }, [2, 5, 3], [5, 3, 4]],
+    [{ rowsFirstB: true }, [5, 2, 3], [3, 5, 4]],
+    [{ rowsFirstA: true, rowsFirstB: true, transB: true }, [2, 3, 5, 3], [4, 3, 1, 3]],
+  ])('reads rows that come before the batch: %j', async (how, left, right) => {
+    const [a, b] = [someInts(left), someInts(right, 2)];
+    const rowsLast = (tensor: Tensor): Tensor => {
+      const dims = [...tensor.dims.slice(1, -1), tensor.dims[0]!, tensor.dims.at(-1)!];
+      const data = build(dims, (index) => at(tensor, [index.at(-2)!, ...index.slice(0, -2), index.at(-1)!]));
+      return { dims, data };
+    };
+    const [found] = await run([a, b], (x, y) => ops.matmul(x!, y!, how));
+    const [p, q] = [how.rowsFirstA ? rowsLast(a) : a, how.rowsFirstB ? rowsLast(b) : b];
+    expect(found).toEqual(product(p, q, [...p.dims.slice(0, -2), 2, 4], how));
+  });
+
+  test('gemm adds a matrix or a row to a product', async () => {
+    const [a, b, turned] = [someInts([2, 3]), someInts([3, 4], 2), someInts([4, 3], 3)];
+    const [matrix, row] = [someInts([2, 4], 4), someInts([4], 5)];
+    const results = await run([a, b, turned, matrix, row], (x, y, t, m, r) => [
+      ops.gemm(x!, y!),
+      ops.gemm(x!, y!, { plus: m! }),
+      ops.gemm(x!, t!, { transB: true, plus: r! }),
+    ]);
+    const [plain, across] = [product(a, b, [2, 4]), product(a, turned, [2, 4], { transB: true })];
+    const plus = (sums: readonly number[], c: Tensor) => {
+      return build([2, 4], ([i, j]) => sums[i! * 4 + j!]! + at(c, [i!, j!]));
+    };
+    expect(results).toEqual([plain, plus(plain, matrix), plus(across, row)]);
+  });
+
   test.each([
     [[2, 3], [4, 5], {}, 'MatMul: [2, 3] x [4, 5]'],
     [[2, 3], [3, 5], { transA: true }, 'MatMul: [2, 3]^T x [3, 5]'],
@@ -189,6 +221,17 @@ test('rmsNorm divides by the root of the mean square and multiplies by the weigh
     return (row[k!]! / Math.sqrt(meanSquare + epsilon)) * weight.data[k!]!;
   });
   expectClose(found!, wanted);
+});
+
+test('addRmsNorm gives a sum, and its rmsNorm', async () => {
+  const [x, delta, weight] = [some([3, 4]), some([3, 4], 3), some([4], 2)];
+  const [sum, normed, wantedSum, wanted] = await run([x, delta, weight], (value, d, w) => {
+    const both = ops.addRmsNorm(value!, d!, { weight: w!, epsilon: 0.25 });
+    const plain = ops.add(value!, d!);
+    return [both.sum, both.normed, plain, ops.rmsNorm(plain, w!, 0.25)];
+  });
+  expect(sum).toEqual(wantedSum);
+  expectClose(normed!, wanted!);
 });
 
 test('rotary turns the two halves of each head by the angles of its position', async () => {

@@ -92,15 +92,21 @@ describe('operators that only move numbers', () => {
     expect(columns).toEqual(build([3, 2], ([i, j]) => at(x, [i!, j! + 2])));
   });
 
-  test('splitLike cuts where other tensors end, at sizes only known at run time', async () => {
-    const [x, a, b] = [some([2, 5]), some([3]), some([1, 2])];
-    const parts = await runWith([x, a, b], [[2, 'S'], ['P'], [1, 'T']], (value, left, right) =>
-      ops.splitLike(value!, 1, [
-        { value: left!, axis: 0 },
-        { value: right!, axis: 1 },
-      ]),
+  test('split cuts into parts whose sizes are only known at run time', async () => {
+    const [x, sizes] = [some([2, 5]), ints([2], [3, 2])];
+    // The other two inputs only say what the names mean.
+    const parts = await runWith([x, sizes, some([3]), some([2])], [[2, 'S'], [2], ['P'], ['T']], (value, by) =>
+      ops.split(value!, 1, by!, ['P', 'T']),
     );
     expect(parts).toEqual([build([2, 3], (index) => at(x, index)), build([2, 2], ([i, j]) => at(x, [i!, j! + 3]))]);
+  });
+
+  test('reshapeTo takes the shape from a tensor', async () => {
+    const [x, spec] = [some([2, 6]), ints([3], [3, 2, 2])];
+    const [found] = await runWith([x, spec, some([3])], [[2, 6], [3], ['S']], (value, to) =>
+      ops.reshapeTo(value!, to!, ['S', 2, 2]),
+    );
+    expect(found).toEqual(x.data);
   });
 
   test('gather takes rows by index', async () => {

@@ -53,25 +53,55 @@ export function silu(x: Value): Value {
 
 /**
  * Batched matrix product with numpy's broadcasting: `[..., m, k] x [..., k, n] -> [..., m, n]`. A
- * transposed operand is read in place (onnxruntime's FusedMatMul).
+ * transposed operand is read in place (onnxruntime's FusedMatMul), and so is one whose first axis
+ * has the rows, before those of the batch: `[m, ..., k]` with `rowsFirstA`, and likewise B.
  */
-export function matmul(a: Value, b: Value, { transA = false, transB = false } = {}): Value {
-  const [m, k] = lastTwo(a, transA);
-  const [k2, n] = lastTwo(b, transB);
+export function matmul(
+  a: Value,
+  b: Value,
+  { transA = false, transB = false, rowsFirstA = false, rowsFirstB = false } = {},
+): Value {
+  const shapeA = rowsFirstA ? rowsLast(a.shape) : a.shape;
+  const shapeB = rowsFirstB ? rowsLast(b.shape) : b.shape;
+  const [m, k] = lastTwo(shapeA, transA);
+  const [k2, n] = lastTwo(shapeB, transB);
   if (k !== k2) {
     throw new Error(
       `MatMul: [${a.shape.join(', ')}]${transA ? '^T' : ''} x [${b.shape.join(', ')}]${transB ? '^T' : ''}`,
     );
   }
-  const shape = [...broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2), 'MatMul'), m, n];
-  if (!transA && !transB) return node('MatMul', [a, b], shape);
-  const attributes = { transA: { int: Number(transA) }, transB: { int: Number(transB) } };
+  const shape = [...broadcastShapes(shapeA.slice(0, -2), shapeB.slice(0, -2), 'MatMul'), m, n];
+  if (!transA && !transB && !rowsFirstA && !rowsFirstB) return node('MatMul', [a, b], shape);
+  const attributes = {
+    transA: { int: Number(transA) },
+    transB: { int: Number(transB) },
+    ...(rowsFirstA && { transBatchA: { int: 1 } }),
+    ...(rowsFirstB && { transBatchB: { int: 1 } }),
+  };
   return node('FusedMatMul', [a, b], shape, { attributes, domain: 'com.microsoft' });
 }
 
-function lastTwo({ shape }: Value, transposed: boolean): [Dim, Dim] {
+/** `[rows, ..., columns]` as `[..., rows, columns]`. */
+const rowsLast = ([rows, ...rest]: Shape): Dim[] => [...rest.slice(0, -1), rows!, rest.at(-1)!];
+
+function lastTwo(shape: Shape, transposed: boolean): [Dim, Dim] {
   const [rows, columns] = shape.slice(-2) as [Dim, Dim];
   return transposed ? [columns, rows] : [rows, columns];
+}
+
+/**
+ * `a b + plus` of matrices: `a [m, k]`, `b [k, n]`, or `[n, k]` with `transB`; `plus` broadcasts to
+ * `[m, n]`.
+ */
+export function gemm(
+  a: Value,
+  b: Value,
+  { transB = false, plus = null }: { transB?: boolean; plus?: Value | null } = {},
+): Value {
+  const shape = [a.shape[0]!, b.shape[transB ? 0 : 1]!];
+  return node('Gemm', plus === null ? [a, b] : [a, b, plus], shape, {
+    attributes: { transB: { int: Number(transB) } },
+  });
 }
 
 export function transpose(x: Value, perm: readonly number[]): Value {
@@ -112,6 +142,13 @@ function inferDim(from: Shape, to: readonly Dim[], hole: number): Dim {
   throw new Error(`Reshape: cannot infer a size from [${from.join(', ')}] to [${to.join(', ')}]; name it`);
 }
 
+/**
+ * Reshapes to a shape that is fed, `spec` int64. `shape` says what it is, as far as that is known.
+ */
+export function reshapeTo(x: Value, spec: Value, shape: Shape): Value {
+  return node('Reshape', [x, spec], shape);
+}
+
 export function unsqueeze(x: Value, axis: number): Value {
   const at = normalizeAxis(axis, x.shape.length + 1);
   return node('Unsqueeze', [x, x.graph.constant('int64', [1], [at])], x.shape.toSpliced(at, 0, 1));
@@ -133,18 +170,10 @@ export function slice(x: Value, axis: number, start: number, end: number): Value
   return x.graph.composite('SliceAxis', [x], build, attributes)[0]!;
 }
 
-/**
- * Cuts `x` along `axis` into parts, each as long as a tensor of `like` is along its own axis. All
- * of these sizes are only known at run time.
- */
-export function splitLike(x: Value, axis: number, like: readonly { value: Value; axis: number }[]): Value[] {
-  const sizes = like.map(({ value, axis: of }) => {
-    const attributes = { start: { int: of }, end: { int: of + 1 } };
-    return value.graph.emit('Shape', [value], [{ dtype: 'int64', shape: [1] }], { attributes })[0]!;
-  });
-  const split = concat(sizes as [Value, ...Value[]], 0);
-  const outputs = like.map(({ value, axis: of }) => ({ dtype: x.dtype, shape: x.shape.with(axis, value.shape[of]!) }));
-  return x.graph.emit('Split', [x, split], outputs, { attributes: { axis: { int: axis } } });
+/** Cuts `x` along `axis` into parts whose sizes are fed, int64; `dims` names them. */
+export function split(x: Value, axis: number, sizes: Value, dims: readonly Dim[]): Value[] {
+  const outputs = dims.map((dim) => ({ dtype: x.dtype, shape: x.shape.with(axis, dim) }));
+  return x.graph.emit('Split', [x, sizes], outputs, { attributes: { axis: { int: axis } } });
 }
 
 /** Rows of `table` `[n, ...]` by index: `[...indices, ...]`. */
@@ -198,6 +227,20 @@ export function rmsNorm(x: Value, weight: Value, epsilon: number): Value {
     { attributes: { axis: { int: -1 }, epsilon, stash_type: { int: 1 } } },
   );
   return y!;
+}
+
+/** `x + delta`, and its `rmsNorm`, in one operator. It has no gradient. */
+export function addRmsNorm(
+  x: Value,
+  delta: Value,
+  { weight, epsilon }: { weight: Value; epsilon: number },
+): { sum: Value; normed: Value } {
+  const spec = { dtype: x.dtype, shape: x.shape };
+  const [normed, sum] = x.graph.emit('SkipSimplifiedLayerNormalization', [x, delta, weight], [spec, null, null, spec], {
+    attributes: { epsilon },
+    domain: 'com.microsoft',
+  });
+  return { sum: sum!, normed: normed! };
 }
 
 /**

@@ -19,6 +19,11 @@ export type SessionOptions = {
   profile?: string;
   /** The folder of the files in which external initializers are. onnxruntime maps these files. */
   weightsFolder?: string;
+  /**
+   * Whether threads stay awake for a moment after a run, to be ready for the next one. Where two
+   * sessions take turns, only the busier one should: its threads would take time from the other.
+   */
+  spinning?: boolean;
 };
 
 export class GraphSession {
@@ -37,7 +42,7 @@ export class GraphSession {
    */
   static async create(
     model: Uint8Array,
-    { threads = 0, provider = 'cpu', profile, weightsFolder }: SessionOptions = {},
+    { threads = 0, provider = 'cpu', profile, weightsFolder, spinning = true }: SessionOptions = {},
   ): Promise<GraphSession> {
     if (!ort.PROVIDERS.has(provider)) {
       throw new ProviderError(provider, `onnxruntime does not have it for ${process.platform} on ${process.arch}.`);
@@ -51,9 +56,12 @@ export class GraphSession {
       // Hides warnings about initializers that constant folding left unused; they tell a user
       // nothing.
       logSeverityLevel: 3,
-      ...(weightsFolder !== undefined && {
-        extra: { session: { model_external_initializers_file_folder_path: weightsFolder } },
-      }),
+      extra: {
+        session: {
+          ...(weightsFolder !== undefined && { model_external_initializers_file_folder_path: weightsFolder }),
+          ...(!spinning && { intra_op: { allow_spinning: '0' } }),
+        },
+      },
       ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
     }).catch((error: Error) => {
       throw notThere(provider, error) ?? error;

@@ -16,7 +16,7 @@ import { cacheFolder } from '#gpu-backend/model/cache-folder.ts';
 import { diskFull } from '#gpu-backend/model/disk-full.ts';
 import { isFloatType } from '#gpu-backend/model/finite-check.ts';
 import { loadBundleHead, loadExpertsAndRouters } from '#gpu-backend/model/load-bundle.ts';
-import { BUNDLE_FORMAT, type ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
+import { type Arithmetic, BUNDLE_FORMAT, type ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import { BLOCK } from '#gpu-backend/model/quantise.ts';
 import { verifyBundle } from '#gpu-backend/model/verify-bundle.ts';
 import { DraftFolder } from './draft-folder.ts';
@@ -60,7 +60,7 @@ export type ImportOptions = {
   /** By default as in the source, and f32 if that is quantised. */
   weights?: Weights | undefined;
   /** How products with quantised weights are computed. */
-  arithmetic?: 'exact' | 'fast' | undefined;
+  arithmetic?: Arithmetic | undefined;
   /** Puts the weights into the cache, where bundles share them (shared-base.ts). */
   shareBase?: boolean | undefined;
   /** Jinja, instead of the source's own template. */

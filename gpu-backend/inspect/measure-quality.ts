@@ -7,7 +7,7 @@
  * costs little more than one of them.
  */
 import { logSoftmax, mixExperts } from '#shared/gate/index.ts';
-import type { Experts, SequenceId } from '../engine/experts.ts';
+import type { Experts, SequenceId, Step } from '../engine/experts.ts';
 import { BundleError } from '../model/bundle-error.ts';
 import { BUNDLE_FILES, expertFiles } from '../model/bundle-files.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
@@ -166,10 +166,12 @@ class Reading {
   async at(place: number): Promise<Map<Passage, Logprobs>> {
     const left = this.#open.filter(({ passage }) => place < passage.answer.length);
     const steps = left.flatMap(({ passage, sequences }) =>
-      ROLES.map((role) => ({
-        sequence: sequences[role],
-        ids: place === 0 ? passage.prompts[role] : [passage.answer[place - 1]!],
-      })),
+      ROLES.map((role): Step => {
+        const sequence = sequences[role];
+        return place === 0
+          ? { sequence, ids: passage.prompts[role], reads: 'prompt' }
+          : { sequence, ids: [passage.answer[place - 1]!], reads: 'answer' };
+      }),
     );
     const outputs = await Promise.all(this.#experts.append(steps));
     const rows = outputs.map(({ row }, i) => {

@@ -11,7 +11,7 @@
  */
 import type { Graph, Value } from '../graph/graph.ts';
 import type { DType } from '../graph/onnx-format.ts';
-import { cast, gather, matmul } from '../graph/ops.ts';
+import { cast, gather, gemm } from '../graph/ops.ts';
 import type { DecoderConfig } from './config.ts';
 import type { BaseWeights } from './decoder.ts';
 import { quantisedTensors } from './quantise.ts';
@@ -34,20 +34,25 @@ export function baseInMemory(weights: ReadonlyMap<string, Tensor>, config: Decod
     }, config);
 }
 
-/** The session must be told the folder (`weightsFolder`). */
+/**
+ * The session must be told the folder (`weightsFolder`).
+ *
+ * @param reads what the graph is for, if that makes a difference
+ */
 export function baseInFile(
   base: StoredBase,
   config: DecoderConfig,
-  { rowsInF32 = false }: { rowsInF32?: boolean } = {},
+  { rowsInF32 = false, reads = 'answer' }: { rowsInF32?: boolean; reads?: 'prompt' | 'answer' } = {},
 ): BaseStorage {
   return (graph) => {
     const stored = storedTensors(graph, base);
     const floats = weightsAsF32(stored, config, { rowsInF32 });
     if (base.quantised === null) return floats;
     const { type, arithmetic } = base.quantised;
+    const mixed = reads === 'answer' ? 'fast' : 'exact';
     const shapeOf = (name: string) => base.tensors.get(quantisedTensors(name, [0, 0], type).quants.name)!.shape;
     const products = quantisedProducts({
-      arithmetic,
+      arithmetic: arithmetic === 'mixed' ? mixed : arithmetic,
       typeOf: (name) => typeOfQuants(shapeOf(name)),
       nibbles: (name) => {
         const { quants } = quantisedTensors(name, [0, 0], type);
@@ -65,8 +70,9 @@ export function baseInFile(
     return {
       vector: floats.vector,
       embed: (ids) => (isQuantised(EMBEDDING) ? products.rows(ids, EMBEDDING_WEIGHT) : floats.embed(ids)),
-      linear: (x, module) => (isQuantised(module) ? products.linear(x, `${module}.weight`) : floats.linear(x, module)),
-      head: (hidden) => (isQuantised(head) ? products.linear(hidden, `${head}.weight`) : floats.head(hidden)),
+      linear: (x, module, bias) =>
+        isQuantised(module) ? products.linear(x, `${module}.weight`, bias) : floats.linear(x, module, bias),
+      head: (hidden) => (isQuantised(head) ? products.linear(hidden, `${head}.weight`, null) : floats.head(hidden)),
     };
   };
 }
@@ -84,13 +90,14 @@ function weightsAsF32(
     const weight = weights(name);
     return weight.graph.once(`${name} as f32`, () => cast(weight, 'float'));
   };
-  const linear = (x: Value, module: string) => matmul(x, inF32(`${module}.weight`), { transB: true });
+  const linear = (x: Value, module: string, plus: Value | null) =>
+    gemm(x, inF32(`${module}.weight`), { transB: true, plus });
   return {
     vector: inF32,
     embed: (ids) =>
       rowsInF32 ? gather(inF32(EMBEDDING_WEIGHT), ids) : cast(gather(weights(EMBEDDING_WEIGHT), ids), 'float'),
     linear,
-    head: (hidden) => linear(hidden, config.tie_word_embeddings ? EMBEDDING : HEAD),
+    head: (hidden) => linear(hidden, config.tie_word_embeddings ? EMBEDDING : HEAD, null),
   };
 }
 

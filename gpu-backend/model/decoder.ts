@@ -5,11 +5,13 @@
  * keys and values, and norms on queries and keys.
  *
  * serving-graph.ts and the training graphs in `training/` use the same `decoder`. They differ only
- * in how the base's weights are stored, in what LoRA adds, and in how attention sees the past.
+ * in how the base's weights are stored, in what LoRA adds, in how attention sees the past, and in
+ * which operators compute the steps between products. Training has tokens as `[B, T]`, and serving
+ * has them in a line, `[N]`; below, `...` stands for either.
  *
- * Letters: B rows, T new tokens per row, P past positions, V vocabulary, d hidden size, F
- * intermediate size, H heads, KV key/value heads, hd head dimension, E experts, R the sum of
- * their LoRA ranks.
+ * Letters: B rows, T new tokens per row, N = T B tokens, P past positions, V vocabulary, d hidden
+ * size, F intermediate size, H heads, KV key/value heads, hd head dimension, E experts, R the sum
+ * of their LoRA ranks.
  */
 import type { Value } from '../graph/graph.ts';
 import {
@@ -38,10 +40,10 @@ import { EMBEDDING_WEIGHT, HEAD_WEIGHT } from './table-names.ts';
 export interface BaseWeights {
   /** A norm's weight or a bias, by its full name: `[n]`. */
   vector(name: string): Value;
-  /** `[B, T]` ids to `[B, T, d]`. */
+  /** `[...]` ids to `[..., d]`. */
   embed(ids: Value): Value;
-  /** The product with a linear module's weight, without its bias: `[..., in] -> [..., out]`. */
-  linear(x: Value, module: string): Value;
+  /** A linear module: the product with its weight, plus a bias. `[..., in] -> [..., out]`. */
+  linear(x: Value, module: string, bias: Value | null): Value;
   /** Logits of hidden states: `[..., d] -> [..., V]`. */
   head(hidden: Value): Value;
 }
@@ -57,15 +59,45 @@ export function floatWeights(weights: WeightSource, { tie_word_embeddings: tied 
   return {
     vector: weights,
     embed: (ids) => gather(weights(EMBEDDING_WEIGHT), ids),
-    linear: (x, module) => matmul(x, weights(`${module}.weight`)),
+    linear: (x, module, bias) => {
+      const product = matmul(x, weights(`${module}.weight`));
+      return bias === null ? product : add(product, bias);
+    },
     head: (hidden) =>
       tied ? matmul(hidden, weights(EMBEDDING_WEIGHT), { transB: true }) : matmul(hidden, weights(HEAD_WEIGHT)),
   };
 }
 
 /**
- * One layer's queries `[B, T, H*hd]`, and its keys and values `[B, T, KV*hd]`, all of the new
- * tokens.
+ * What is computed between the products. Training needs operators that have gradients, and serving
+ * takes fused ones.
+ */
+export interface DecoderSteps {
+  /** Queries or keys at their positions. */
+  rotate(x: Value, what: 'queries' | 'keys'): Value;
+  /** `x + delta`, and the RMSNorm of that. */
+  addNorm(x: Value, delta: Value, norm: { weight: Value; epsilon: number }): { sum: Value; normed: Value };
+  /** `sum + x weight` */
+  addProduct(sum: Value, x: Value, weight: Value): Value;
+}
+
+/** The steps in operators that have gradients, for tokens and `positions` `[B, T]`. */
+export function plainSteps(config: DecoderConfig, positions: Value): DecoderSteps {
+  return {
+    rotate(x) {
+      const { cos, sin } = ropeTables(x, config);
+      return rotary(x, positions, cos, sin);
+    },
+    addNorm(x, delta, { weight, epsilon }) {
+      const sum = add(x, delta);
+      return { sum, normed: rmsNorm(sum, weight, epsilon) };
+    },
+    addProduct: (sum, x, weight) => add(sum, matmul(x, weight)),
+  };
+}
+
+/**
+ * One layer's queries `[..., H*hd]`, and its keys and values `[..., KV*hd]`, all of the new tokens.
  */
 type AttentionInput = { queries: Value; keys: Value; values: Value; layer: number };
 export type Attention = (input: AttentionInput) => Value;
@@ -75,9 +107,9 @@ export type ModuleInput = {
   layer: number;
   /** Its name inside the layer, such as `mlp.down_proj`. */
   module: string;
-  /** `[B, T, in]`. For `mlp.down_proj` it is the MLP's activation h. */
+  /** `[..., in]`. For `mlp.down_proj` it is the MLP's activation h. */
   x: Value;
-  /** `[B, T, d]`, the hidden state that enters the layer, before its first norm. */
+  /** `[..., d]`, the hidden state that enters the layer, before its first norm. */
   layerInput: Value;
 };
 
@@ -88,7 +120,7 @@ export type Lora = {
   /** `[R, out]` */
   b: Value;
   /**
-   * How much of each column counts, broadcast over `[B, T, R]`: 1 where a row uses that expert, a
+   * How much of each column counts, broadcast over `[..., R]`: 1 where a row uses that expert, a
    * fraction where a router mixes. null means that every column counts fully.
    */
   gates: Value | null;
@@ -100,60 +132,66 @@ export type LoraExperts = (at: ModuleInput) => Lora | null;
 export type DecoderInput = {
   config: DecoderConfig;
   weights: BaseWeights;
-  /** Token ids and their positions, `[B, T]` int64. */
+  /** Token ids, `[...]` int64. */
   ids: Value;
-  positions: Value;
+  steps: DecoderSteps;
   attention: Attention;
   lora: LoraExperts | null;
 };
 
-/** The last hidden states, normalised: `[B, T, d]`. */
-export function decoder({ config, weights, ids, positions, attention, lora }: DecoderInput): Value {
-  const family = familyOf(config);
-  let x = weights.embed(ids); // [B, T, d]
-  const rope = ropeTables(x, config);
-  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+/** The last hidden states, normalised: `[..., d]`. */
+export function decoder({ config, weights, ids, steps, attention, lora }: DecoderInput): Value {
+  const { qkvBias, qkNorm } = familyOf(config);
+  const { num_hidden_layers: layers, rms_norm_eps: epsilon } = config;
+  const normOf = (name: string) => ({ weight: weights.vector(`${name}.weight`), epsilon });
+  /** The norm that reads what layer `layer - 1` leaves. */
+  const normBefore = (layer: number) => normOf(layer < layers ? `model.layers.${layer}.input_layernorm` : 'model.norm');
+
+  let sum = weights.embed(ids); // [..., d]
+  let normed = rmsNorm(sum, normBefore(0).weight, epsilon);
+  for (let layer = 0; layer < layers; layer++) {
     const inLayer = (name: string) => `model.layers.${layer}.${name}`;
-    const norm = (value: Value, name: string) =>
-      rmsNorm(value, weights.vector(inLayer(`${name}.weight`)), config.rms_norm_eps);
-    const layerInput = x;
-    const linear = (x: Value, module: string) => {
-      const base = weights.linear(x, inLayer(module));
-      return withLora(base, x, lora?.({ layer, module, x, layerInput }) ?? null);
+    const layerInput = sum;
+    const linear = (x: Value, module: string, bias: Value | null = null) => {
+      const base = weights.linear(x, inLayer(module), bias);
+      return withLora(base, x, { lora: lora?.({ layer, module, x, layerInput }) ?? null, steps });
     };
 
-    const a = norm(x, 'input_layernorm');
+    const a = normed;
     const project = (name: 'q' | 'k' | 'v') => {
-      const projected = linear(a, `self_attn.${name}_proj`);
-      return family.qkvBias ? add(projected, weights.vector(inLayer(`self_attn.${name}_proj.bias`))) : projected;
+      const module = `self_attn.${name}_proj`;
+      return linear(a, module, qkvBias ? weights.vector(inLayer(`${module}.bias`)) : null);
     };
     const rotated = (name: 'q' | 'k') => {
       const projected = project(name);
-      const normWeight = () => weights.vector(inLayer(`self_attn.${name}_norm.weight`));
-      const x = family.qkNorm ? normHeads(projected, normWeight(), config) : projected;
-      return rotary(x, positions, rope.cos, rope.sin);
+      const x = qkNorm ? normHeads(projected, normOf(inLayer(`self_attn.${name}_norm`)), config) : projected;
+      return steps.rotate(x, name === 'q' ? 'queries' : 'keys');
     };
-    const queries = rotated('q'); // [B, T, H*hd]
-    const keys = rotated('k'); // [B, T, KV*hd]
-    const values = project('v'); // [B, T, KV*hd]
-    const attended = attention({ queries, keys, values, layer }); // [B, T, H*hd]
-    x = add(x, linear(attended, 'self_attn.o_proj'));
-
-    const b = norm(x, 'post_attention_layernorm');
-    x = add(x, linear(mlpActivation(b, linear), 'mlp.down_proj'));
+    const queries = rotated('q'); // [..., H*hd]
+    const keys = rotated('k'); // [..., KV*hd]
+    const values = project('v'); // [..., KV*hd]
+    const attended = attention({ queries, keys, values, layer }); // [..., H*hd]
+    const afterAttention = steps.addNorm(
+      sum,
+      linear(attended, 'self_attn.o_proj'),
+      normOf(inLayer('post_attention_layernorm')),
+    );
+    const mlp = linear(mlpActivation(afterAttention.normed, linear), 'mlp.down_proj');
+    ({ sum, normed } = steps.addNorm(afterAttention.sum, mlp, normBefore(layer + 1)));
   }
-  return rmsNorm(x, weights.vector('model.norm.weight'), config.rms_norm_eps);
+  return normed;
 }
 
-/** Each head of `x [B, T, heads*hd]` through one RMSNorm over its own hd numbers. */
-function normHeads(x: Value, weight: Value, config: DecoderConfig): Value {
-  const width = Number(x.shape[2]);
-  const heads = reshape(x, [0, 0, width / headDim(config), headDim(config)]);
-  return reshape(rmsNorm(heads, weight, config.rms_norm_eps), [0, 0, width]);
+/** Each head of `x [..., heads*hd]` through one RMSNorm over its own hd numbers. */
+function normHeads(x: Value, { weight, epsilon }: { weight: Value; epsilon: number }, config: DecoderConfig): Value {
+  const width = Number(x.shape.at(-1));
+  const outer = x.shape.slice(0, -1).map(() => 0);
+  const heads = reshape(x, [...outer, width / headDim(config), headDim(config)]);
+  return reshape(rmsNorm(heads, weight, epsilon), [...outer, width]);
 }
 
 /**
- * SwiGLU before its last projection: `silu(W_gate x) * (W_up x)`, `[B, T, d] -> [B, T, F]`.
+ * SwiGLU before its last projection: `silu(W_gate x) * (W_up x)`, `[..., d] -> [..., F]`.
  *
  * @param linear a layer's modules by their short names, such as `mlp.up_proj`
  */
@@ -164,11 +202,11 @@ export function mlpActivation(x: Value, linear: (x: Value, module: string) => Va
 /**
  * `W x + ((x A) * gates) B`: all experts in one product. The gates decide how much of each counts.
  */
-function withLora(base: Value, x: Value, lora: Lora | null): Value {
+function withLora(base: Value, x: Value, { lora, steps }: { lora: Lora | null; steps: DecoderSteps }): Value {
   if (lora === null) return base;
-  const low = matmul(x, lora.a); // [B, T, R]
+  const low = matmul(x, lora.a); // [..., R]
   const gated = lora.gates === null ? low : mul(low, lora.gates);
-  return add(base, matmul(gated, lora.b));
+  return steps.addProduct(base, gated, lora.b);
 }
 
 /** `[B, T, H*hd] -> [B, KV, H/KV, T, hd]`: groups query heads under the key head they share. */
@@ -197,13 +235,21 @@ export function causalAttention(config: DecoderConfig, mask: Value): Attention {
   };
 }
 
-/** Cosines and sines for every position, `[max_position_embeddings, hd / 2]`. */
-function ropeTables(like: Value, config: DecoderConfig): { cos: Value; sin: Value } {
+/**
+ * Cosines and sines for every position, times `factor`, `[max_position_embeddings, hd / 2]`.
+ *
+ * @param name of the tables, if there are several
+ */
+export function ropeTables(
+  like: Value,
+  config: DecoderConfig,
+  { name: prefix = 'rope', factor = 1 }: { name?: string; factor?: number } = {},
+): { cos: Value; sin: Value } {
   const frequencies = ropeFrequencies(config, headDim(config));
   const half = frequencies.length;
   const dims = [config.max_position_embeddings, half];
   const fill = <T extends Float32Array | Float64Array>(numbers: T, f: (angle: number) => number): T => {
-    for (let i = 0; i < numbers.length; i++) numbers[i] = f(Math.floor(i / half) * frequencies[i % half]!);
+    for (let i = 0; i < numbers.length; i++) numbers[i] = factor * f(Math.floor(i / half) * frequencies[i % half]!);
     return numbers;
   };
   const table = (name: string, f: (angle: number) => number) =>
@@ -212,5 +258,5 @@ function ropeTables(like: Value, config: DecoderConfig): { cos: Value; sin: Valu
         ? like.graph.initializer(name, 'double', dims, fill(new Float64Array(dims[0]! * half), f))
         : like.graph.initializer(name, 'float', dims, fill(new Float32Array(dims[0]! * half), f)),
     );
-  return { cos: table('rope.cos', Math.cos), sin: table('rope.sin', Math.sin) };
+  return { cos: table(`${prefix}.cos`, Math.cos), sin: table(`${prefix}.sin`, Math.sin) };
 }

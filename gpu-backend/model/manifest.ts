@@ -10,6 +10,13 @@ export const BUNDLE_FORMAT = 1;
 export const ExpertRole = z.enum(['safety', 'helpfulness']);
 export type ExpertRole = z.infer<typeof ExpertRole>;
 
+/**
+ * How products with quantised weights are computed: as in f32, with activations in 8 bits, or the
+ * first for prompts and the second for answers.
+ */
+export const ARITHMETICS = ['exact', 'fast', 'mixed'] as const;
+export type Arithmetic = (typeof ARITHMETICS)[number];
+
 export const Manifest = z
   .strictObject({
     format: z.literal(BUNDLE_FORMAT),
@@ -47,8 +54,7 @@ export const Manifest = z
       .strictObject({
         type: z.enum(['int8', 'int4']),
         block: z.literal(32),
-        /** Whether products are computed as in f32, or with activations in 8 bits. */
-        arithmetic: z.enum(['exact', 'fast']),
+        arithmetic: z.enum(ARITHMETICS),
       })
       .optional(),
     /**

@@ -67,6 +67,9 @@ test('quantised weights leave more room', () => {
   const int4 = { ...smol, manifest: { weights: { type: 'int4', block: 32, arithmetic: 'fast' } as const } };
   const options = { wanted: null, freeBytes };
   expect(chooseContext(int4, options).tokens).toBeGreaterThan(chooseContext(smol, options).tokens);
+  // Held twice, they leave less.
+  const mixed = { ...smol, manifest: { weights: { ...int4.manifest.weights, arithmetic: 'mixed' } as const } };
+  expect(chooseContext(mixed, options).tokens).toBeLessThan(chooseContext(int4, options).tokens);
 });
 
 test('is what the operator wants, whatever memory says, but never more than the model has', () => {

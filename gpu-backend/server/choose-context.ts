@@ -68,12 +68,16 @@ function keyBytes(config: DecoderConfig): number {
   return 2 * config.num_hidden_layers * config.num_key_value_heads * headDim(config) * Float32Array.BYTES_PER_ELEMENT;
 }
 
-/** About what the base takes once it is loaded: floats as f32, and a tied table twice. */
+/**
+ * About what the base takes once it is loaded: floats as f32, a tied table twice, and quants once
+ * more if prompts and answers are multiplied differently.
+ */
 function weightBytes(config: DecoderConfig, manifest: Pick<Manifest, 'weights'>): number {
   let bytes = 0;
   for (const [name, { dtypes, shape }] of storedShapes(config, manifest)) {
-    const copies = config.tie_word_embeddings && name.startsWith(`${EMBEDDING}.`) ? 2 : 1;
-    bytes += copies * elementCount(shape) * (dtypes.includes('U8') ? 1 : Float32Array.BYTES_PER_ELEMENT);
+    const tied = config.tie_word_embeddings && name.startsWith(`${EMBEDDING}.`) ? 1 : 0;
+    const packed = dtypes.includes('U8') && manifest.weights?.arithmetic === 'mixed' ? 2 : 1;
+    bytes += (packed + tied) * elementCount(shape) * (dtypes.includes('U8') ? 1 : Float32Array.BYTES_PER_ELEMENT);
   }
   return bytes;
 }

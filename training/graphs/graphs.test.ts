@@ -195,26 +195,28 @@ test('the serving graph, fed token by token, gives the same log-probabilities as
   const experts = { count: 1, modules, router: null };
   const model = buildServingGraph(TINY, { base: inMatMulsLayout(base), lora: experts });
   const serving = await GraphSession.create(model, { threads: 1 });
-  const width = TINY.num_key_value_heads * headDim(TINY);
+  const [heads, kvHeads, hd] = [TINY.num_attention_heads, TINY.num_key_value_heads, headDim(TINY)];
   // Position 0 of the past is a masked placeholder, because a past must not be empty.
   const past = new Map<string, number[]>();
   const found: number[] = [];
   for (let t = 0; t < n; t++) {
-    const mask = Float32Array.from({ length: t + 1 }, (_, i) => (i === 0 ? -1e9 : 0));
+    const mask = Float32Array.from({ length: t + 2 }, (_, i) => (i === 0 ? -1e9 : 0));
     const feeds: Record<string, Feed> = {
-      ids: int64([1, 1], [ids[t]!]),
+      ids: int64([1], [ids[t]!]),
       positions: int64([1, 1], [t]),
-      past_mask: float32([1, 1, 1, t + 1], mask),
-      new_mask: float32([1, 1, 1, 1], new Float32Array(1)),
-      gates_low: float32([1, 1, 1], Float32Array.of(1)),
-      last: int64([1], [0]),
+      mask: float32([1, 1, 1, 1, t + 2], mask),
+      query_shape: int64([5], [1, 1, kvHeads, heads / kvHeads, hd]),
+      key_shape: int64([5], [1, 1, kvHeads, 1, hd]),
+      parts: int64([2], [t + 1, 1]),
+      gates_low: float32([1, 1], Float32Array.of(1)),
+      wanted: int64([1], [0]),
     };
     for (let layer = 0; layer < TINY.num_hidden_layers; layer++) {
       for (const kv of ['k', 'v']) {
         const key = `past_${kv}.${layer}`;
-        const rowsSoFar = past.get(key) ?? new Array<number>(width).fill(0);
+        const rowsSoFar = past.get(key) ?? new Array<number>(kvHeads * hd).fill(0);
         past.set(key, rowsSoFar);
-        feeds[key] = float32([t + 1, 1, width], Float32Array.from(rowsSoFar));
+        feeds[key] = float32([t + 1, 1, kvHeads, 1, hd], Float32Array.from(rowsSoFar));
       }
     }
     const outputs = await serving.run(feeds);

@@ -180,7 +180,7 @@ function routeLayers(graph: Graph, input: RouteInput): Routed {
   const [s, h] = [frozenLora(graph, 'safety', safety), frozenLora(graph, 'helpfulness', helpfulness)];
   const lora = onDownProj(({ layer, x: activation, layerInput }) => {
     const routing = ask(layer, activation);
-    const linear = (x: Value, module: string) => weights.linear(x, `model.layers.${layer}.${module}`);
+    const linear = (x: Value, module: string) => weights.linear(x, `model.layers.${layer}.${module}`, null);
     const regularised = variant === 'corrected' ? routing : ask(layer, mlpActivation(layerInput, linear));
     alphas.push(routing.alpha);
     distances.push(add(regularised.alpha, sub(scalar(regularised.beta, 1), regularised.beta)));

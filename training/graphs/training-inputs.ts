@@ -12,6 +12,7 @@ import {
   type Lora,
   type LoraExperts,
   type ModuleInput,
+  plainSteps,
 } from '#gpu-backend/model/decoder.ts';
 
 export type BatchShape = { rows: number; length: number };
@@ -65,7 +66,7 @@ export function modelHidden(graph: Graph, { config, weights, lora, batch, shape 
   });
   const mask = graph.constant('float', [1, 1, 1, length, length], triangle);
   const attention = causalAttention(config, mask);
-  return decoder({ config, weights, ids: batch.ids, positions, attention, lora });
+  return decoder({ config, weights, ids: batch.ids, steps: plainSteps(config, positions), attention, lora });
 }
 
 /**
