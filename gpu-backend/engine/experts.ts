@@ -161,6 +161,8 @@ export type PrefixStats = {
   bytes: number;
 };
 
+export const NO_PREFIXES: PrefixStats = { queriedTokens: 0, foundTokens: 0, forgottenTokens: 0, bytes: 0 };
+
 export interface Experts {
   readonly vocabSize: number;
   readonly abilities: Abilities;

@@ -4,10 +4,9 @@
  *
  * Prefixes are cut into blocks, as in vLLM's prefix cache (Kwon et al., arXiv 2309.06180), and
  * blocks that follow each other form a tree. A block is found by everything that its keys and
- * values depend on: its source (and a layers sequence's bounds), its own ids, whether they were
- * read as prompt or as answer, and the blocks before it. Ids are compared themselves, not their
- * hashes, so no collision can give a sequence another one's text. The tenant is a part of the key
- * too, unless all of the block's tokens are public.
+ * values depend on: its source (and a layers sequence's bounds), its own ids, and the blocks before
+ * it. Ids are compared themselves, not their hashes, so no collision can give a sequence another
+ * one's text. The tenant is a part of the key too, unless all of the block's tokens are public.
  *
  * The bottom layers may be equal for all sources. That part of a payload is kept once for the
  * blocks of several sources with the same ids, and goes with the last of them.
@@ -51,8 +50,9 @@ export type StoreOptions = {
   /** The most bytes of all blocks together. */
   mostBytes: number;
   /**
-   * Whether tokens of an answer are read with other arithmetic than those of a prompt. Then neither
-   * is found in place of the other.
+   * Whether tokens of an answer are read with other arithmetic than those of a prompt. Then no
+   * block with such tokens is kept or found: only the very same answer could use it, if it were
+   * resumed.
    */
   answersApart: boolean;
 };
@@ -113,10 +113,10 @@ export class PrefixStore<T extends Payload> {
 
   /** The keys of the whole blocks in a prefix's first `length` tokens. */
   #keys({ ids, scope, promptTokens = ids.length }: Prefix, length: number): string[] {
-    return Array.from({ length: Math.floor(length / BLOCK_TOKENS) }, (_, i) => {
+    const usable = this.#options.answersApart ? Math.min(length, promptTokens) : length;
+    return Array.from({ length: Math.floor(usable / BLOCK_TOKENS) }, (_, i) => {
       const [from, to] = [i * BLOCK_TOKENS, (i + 1) * BLOCK_TOKENS];
-      const prompt = this.#options.answersApart ? Math.min(Math.max(promptTokens - from, 0), BLOCK_TOKENS) : null;
-      return JSON.stringify([to <= scope.publicTokens ? null : scope.tenant, prompt, ids.slice(from, to)]);
+      return JSON.stringify([to <= scope.publicTokens ? null : scope.tenant, ids.slice(from, to)]);
     });
   }
 
