@@ -83,6 +83,17 @@ describe('the same prompt again', () => {
     expect(await ask(asked)).toMatchObject({ tokens: 12, cached: 40 });
   });
 
+  test('of a request that left while its prompt was read, what had been read is known', async () => {
+    const { ask, scheduler, experts } = serving();
+    const promptIds = prompt(350);
+    scheduler.submit(99, request({ promptIds, tenant: 'acme' }));
+    await scheduler.round();
+    expect(experts.openCount).toBe(2);
+    scheduler.cancel(99);
+    // A chunk is 512 tokens of two rows.
+    expect(await ask({ promptIds, tenant: 'acme' })).toMatchObject({ tokens: 2 * (350 - 256), cached: 256 });
+  });
+
   test('after a failure in the middle of an answer, the prompt is still known', async () => {
     let broken = true;
     const { ask, experts } = serving();
