@@ -1,9 +1,10 @@
 /**
  * How often do equal requests get equal answers? We send many requests, each once alone in the
- * batch and once with sixteen in the batch. The draws are the same, but the last bits of the logits
- * depend on the other requests in the batch. So a draw that falls right between two tokens may pick
- * the other one. Written down before measuring: one answer in a hundred differs, at temperature 1
- * and some 50 tokens.
+ * batch, once with sixteen in the batch, and once alone after the beginning of its prompt has been
+ * kept. The draws are the same, but the last bits of the logits depend on the other requests in the
+ * batch, and on which tokens were read together. So a draw that falls right between two tokens may
+ * pick the other one. Written down before measuring: one answer in a hundred differs, at
+ * temperature 1 and some 50 tokens, and as many with a kept beginning.
  */
 
 import type { Engine, EngineRequest } from '#gpu-backend/engine/engine.ts';
@@ -40,14 +41,22 @@ export async function benchEqualAnswers({ bundle }: { bundle: string }): Promise
     await answersOf(engine, requests, CROWD),
   ];
   await engine.close();
+  const remembering = await startWorkerEngine({ dir: bundle, threads: 0, limits: { prefixBytes: 2 ** 28 } });
+  await answersOf(remembering, requests, 1);
+  const recalled = await answersOf(remembering, requests, 1);
+  const { foundTokens, queriedTokens } = remembering.stats().prefixes;
+  await remembering.close();
 
   const differing = (a: readonly string[], b: readonly string[]) => a.filter((ids, i) => ids !== b[i]).length;
   console.log(`\nequal requests, equal answers? ${ANSWERS} of at most ${MAX_TOKENS} tokens, temperature 1, no line`);
   console.log(`  alone and alone again: ${differing(alone, again)} differ`);
   console.log(`  alone and in a crowd of ${CROWD}: ${differing(alone, crowd)} differ`);
+  console.log(`  alone and after a kept beginning: ${differing(alone, recalled)} differ`);
+  console.log(`    (${foundTokens} of ${queriedTokens} prompt tokens were found, in both times together)`);
   return {
     'equal answers: % that differ, alone twice': (100 * differing(alone, again)) / ANSWERS,
     [`equal answers: % that differ, alone and among ${CROWD}`]: (100 * differing(alone, crowd)) / ANSWERS,
+    'equal answers: % that differ, alone and after a kept beginning': (100 * differing(alone, recalled)) / ANSWERS,
   };
 }
 

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { Argument, Command, Option } from 'commander';
 import { integer, positiveInteger } from '../cli/options/numbers.ts';
+import { benchAffinity } from './affinity.ts';
 import { benchChaos } from './chaos.ts';
 import { benchQueue } from './chaos-queue.ts';
 import { benchClassifier } from './classifier.ts';
@@ -10,6 +11,7 @@ import { benchEdgeLatency } from './edge-latency.ts';
 import { parseRows, type RowName } from './engine/rows/rows.ts';
 import { benchEngine, SHAPES, type ShapeName } from './engine.ts';
 import { benchEqualAnswers } from './equal-answers.ts';
+import { benchKeptPrefixes } from './kept-prefixes.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
 import { benchModels } from './models.ts';
 import { benchSoak } from './soak.ts';
@@ -41,6 +43,8 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   classifier: async (flags) => ({ ...(await benchClassifier(flags)), ...(await benchClassifierEdge()) }),
   'edge-latency': benchEdgeLatency,
   'equal-answers': benchEqualAnswers,
+  'kept-prefixes': benchKeptPrefixes,
+  affinity: benchAffinity,
   queue: benchQueue,
   chaos: benchChaos,
   models: benchModels,
@@ -51,7 +55,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
 
 const program = new Command('bench')
   .description(
-    'measures speed and behaviour: the second expert, learned routers, the edge, its classifier, training, the engine against llama.cpp, memory over many requests, equal answers, a full queue, crashes, and a real model’s memory and start; prints medians and raw values',
+    'measures speed and behaviour: the second expert, learned routers, the edge, its classifier, training, the engine against llama.cpp, memory over many requests, equal answers, kept prefixes and what affinity buys, a full queue, crashes, and a real model’s memory and start; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)

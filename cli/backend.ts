@@ -1,6 +1,16 @@
 /** `plimsoll backend`: runs one backend in this process, as a deployment does. */
 import { Command } from 'commander';
 
+type Flags = {
+  bundle?: string;
+  port?: string;
+  provider?: string;
+  context?: string;
+  kvBytes?: string;
+  prefixCache?: string;
+  publicPrefixes?: string;
+};
+
 export function backendCommand(): Command {
   return new Command('backend')
     .description('serve one bundle to the edge until told to stop; settings come from the environment')
@@ -9,29 +19,31 @@ export function backendCommand(): Command {
     .option('--provider <name>', 'what runs the model: cpu, webgpu, cuda or auto, in place of PLIMSOLL_PROVIDER')
     .option('--context <tokens>', 'tokens of prompt and answer together, in place of PLIMSOLL_CONTEXT')
     .option('--kv-bytes <n>', 'memory for keys and values, in place of PLIMSOLL_KV_BYTES')
+    .option('--prefix-cache <bytes>', 'memory for kept prefixes, in place of PLIMSOLL_PREFIX_CACHE; 0 keeps none')
+    .option('--public-prefixes <file>', 'system prompts that all tenants share, in place of PLIMSOLL_PUBLIC_PREFIXES')
     .addHelpText(
       'after',
       `
 PLIMSOLL_DIRECTIVE_SECRET, PLIMSOLL_DRAW_SECRET and PLIMSOLL_RECEIPT_PRIVATE_JWK are required; docs/operations.md lists all settings.`,
     )
-    .action(
-      async (options: { bundle?: string; port?: string; provider?: string; context?: string; kvBytes?: string }) => {
-        const { bundle, port, provider, context, kvBytes } = options;
-        const { runBackend } = await import('#gpu-backend/server/run-backend.ts');
-        const env = {
-          ...process.env,
-          ...(bundle !== undefined && { PLIMSOLL_BUNDLE: bundle }),
-          ...(port !== undefined && { PLIMSOLL_BACKEND_PORT: port }),
-          ...(provider !== undefined && { PLIMSOLL_PROVIDER: provider }),
-          ...(context !== undefined && { PLIMSOLL_CONTEXT: context }),
-          ...(kvBytes !== undefined && { PLIMSOLL_KV_BYTES: kvBytes }),
-        };
-        try {
-          await runBackend({ env });
-        } catch (error) {
-          console.error(`plimsoll backend: ${error instanceof Error ? error.message : String(error)}`);
-          process.exitCode = 1;
-        }
-      },
-    );
+    .action(async (options: Flags) => {
+      const { bundle, port, provider, context, kvBytes, prefixCache, publicPrefixes } = options;
+      const { runBackend } = await import('#gpu-backend/server/run-backend.ts');
+      const env = {
+        ...process.env,
+        ...(bundle !== undefined && { PLIMSOLL_BUNDLE: bundle }),
+        ...(port !== undefined && { PLIMSOLL_BACKEND_PORT: port }),
+        ...(provider !== undefined && { PLIMSOLL_PROVIDER: provider }),
+        ...(context !== undefined && { PLIMSOLL_CONTEXT: context }),
+        ...(kvBytes !== undefined && { PLIMSOLL_KV_BYTES: kvBytes }),
+        ...(prefixCache !== undefined && { PLIMSOLL_PREFIX_CACHE: prefixCache }),
+        ...(publicPrefixes !== undefined && { PLIMSOLL_PUBLIC_PREFIXES: publicPrefixes }),
+      };
+      try {
+        await runBackend({ env });
+      } catch (error) {
+        console.error(`plimsoll backend: ${error instanceof Error ? error.message : String(error)}`);
+        process.exitCode = 1;
+      }
+    });
 }

@@ -35,7 +35,7 @@ describe('a request joins', () => {
     for (const id of [1, 2, 3]) scheduler.submit(id, of(50));
     await scheduler.round();
     expect([1, 2, 3].map(started)).toEqual([true, true, false]);
-    expect(scheduler.stats).toEqual({ running: 2, waiting: 1, rows: 4 });
+    expect(scheduler.stats).toMatchObject({ running: 2, waiting: 1, rows: 4 });
     scheduler.cancel(1);
     await scheduler.round();
     expect(started(3)).toBe(true);
@@ -133,7 +133,7 @@ describe('what can never fit', () => {
     const { scheduler, of: outcome } = serve(3000);
     scheduler.submit(1, of(151));
     expect(outcome(1)).toMatchObject({ events: [], error });
-    expect(scheduler.stats).toEqual({ running: 0, waiting: 0, rows: 0 });
+    expect(scheduler.stats).toMatchObject({ running: 0, waiting: 0, rows: 0 });
   });
 
   test('counts only the rows that run', () => {

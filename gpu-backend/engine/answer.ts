@@ -24,7 +24,7 @@ import type { AnswerState } from './answer-state.ts';
 import { askGate, type Proposal } from './ask-gate.ts';
 import { Echo } from './echo.ts';
 import type { EngineEvent, EngineRequest } from './engine.ts';
-import type { Output, Prediction, Source, Step, WeightBounds } from './experts.ts';
+import type { Output, Prediction, Prefix, Source, Step, WeightBounds } from './experts.ts';
 import { type KvMemory, mostTokens } from './kv-memory.ts';
 import { promptsOf, sourcesOf } from './needed-sources.ts';
 import { bytesOrNull, toLogprob, toNats, toTopTokens } from './report-tokens.ts';
@@ -69,6 +69,8 @@ export class Answer {
   /** What is told of the prompt; null if nothing. */
   readonly echo: Echo | null;
   ended = false;
+  /** How many of the client's prompt tokens no row had to read. */
+  cachedTokens = 0;
 
   readonly #request: EngineRequest;
   readonly #topK: number | null;
@@ -185,6 +187,31 @@ export class Answer {
     ];
   }
 
+  /**
+   * What a source's sequence has read if only the last `missing` tokens of prompt and answer are
+   * missing. Of a layers sequence, only what it has read under the bounds of its prompt.
+   */
+  prefix(source: Source, { missing }: { missing: number }): Omit<Prefix, 'scope'> {
+    const [prompt] = promptsOf(this.#request, [source]) as [readonly number[]];
+    const read = Math.max(0, this.#ids.length - missing);
+    const [bounds, later] = [this.#boundsAt(0), this.#boundsAt(read)];
+    const isAlike = source !== 'layers' || later.floor === bounds.floor;
+    const answered = isAlike ? read : Math.max(0, this.#policy.opening.tokens - 1);
+    const length = prompt.length + this.#ids.length - missing;
+    return {
+      ids: [...prompt, ...this.#ids.slice(0, answered)].slice(0, length),
+      promptTokens: prompt.length,
+      ...(source === 'layers' && { bounds }),
+    };
+  }
+
+  /** How many of the client's own tokens are among the first `length` of a row, at the least. */
+  ownTokens(source: Source, length: number): number {
+    const [prompt] = promptsOf(this.#request, [source]) as [readonly number[]];
+    const own = this.promptIds.length;
+    return Math.min(own, Math.max(0, length - (prompt.length - own)));
+  }
+
   /** The last token, for sequences that have read everything before it. */
   next(): Feed {
     return this.#inEveryRow(this.#ids.slice(-1), this.#ids.length);
@@ -283,7 +310,12 @@ export class Answer {
         type: 'end',
         ...this.#whose,
         finish_reason: finishReason,
-        usage: { prompt_tokens: prompt, completion_tokens: drawn, total_tokens: prompt + drawn },
+        usage: {
+          prompt_tokens: prompt,
+          completion_tokens: drawn,
+          total_tokens: prompt + drawn,
+          prompt_tokens_details: { cached_tokens: this.cachedTokens },
+        },
         weights: { min, mean, max },
         spent: toNats(this.#state.spent),
         ran: { ...this.#ran },

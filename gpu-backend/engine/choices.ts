@@ -9,6 +9,8 @@ export class Choices {
   readonly #count: number;
   #remaining: number;
   #drawn = 0;
+  /** Of the answers so far, the fewest. */
+  #cached = Number.POSITIVE_INFINITY;
   #hasStarted = false;
 
   /** @param count how many answers the request is for */
@@ -37,15 +39,20 @@ export class Choices {
       }
       this.#remaining--;
       this.#drawn += event.usage.completion_tokens;
+      this.#cached = Math.min(this.#cached, event.usage.prompt_tokens_details?.cached_tokens ?? 0);
       return this.#remaining > 0
         ? { ...event, remaining: this.#remaining }
-        : { ...event, total: totalUsage(event.usage.prompt_tokens, this.#drawn) };
+        : { ...event, total: this.#total(event.usage.prompt_tokens) };
     });
   }
-}
 
-const totalUsage = (prompt: number, drawn: number): Usage => ({
-  prompt_tokens: prompt,
-  completion_tokens: drawn,
-  total_tokens: prompt + drawn,
-});
+  /** The prompt counts once. */
+  #total(prompt: number): Usage {
+    return {
+      prompt_tokens: prompt,
+      completion_tokens: this.#drawn,
+      total_tokens: prompt + this.#drawn,
+      prompt_tokens_details: { cached_tokens: this.#cached },
+    };
+  }
+}

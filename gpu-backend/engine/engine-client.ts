@@ -23,6 +23,7 @@ import {
   type ToEngine,
 } from './engine-messages.ts';
 import { EventQueue } from './event-queue.ts';
+import { NO_PREFIXES } from './experts.ts';
 import { WaitingRoom } from './waiting-room.ts';
 
 export type ClientOptions = {
@@ -37,7 +38,7 @@ type Asked = { tenant: string; events: EventQueue<EngineEvent>; isWaiting: boole
 
 /** Stands for requests without a tenant. No tenant has an empty name. */
 const NOBODY = '';
-const IDLE = { running: 0, rows: 0 };
+const IDLE = { running: 0, rows: 0, prefixes: NO_PREFIXES };
 /** Well below any silence timeout on the way to the client. */
 const WAITING_EVERY_MS = 3000;
 /** Sooner than anything on the way to the client would try another backend. */

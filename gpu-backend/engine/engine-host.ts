@@ -46,8 +46,8 @@ export function hostEngine(
   });
   const post = (message: FromEngine) => port.postMessage(message);
   const report = () => {
-    const { running, rows } = scheduler.stats;
-    post({ type: 'news', outcomes: news, queue: scheduler.queue, stats: { running, rows } });
+    const { running, rows, prefixes } = scheduler.stats;
+    post({ type: 'news', outcomes: news, queue: scheduler.queue, stats: { running, rows, prefixes } });
     news = [];
   };
 

@@ -29,7 +29,7 @@ try {
   hostEngine(
     port,
     {
-      experts: await OnnxExperts.create(bundle, { threads, provider }),
+      experts: await OnnxExperts.create(bundle, { threads, provider, prefixBytes: limits.prefixBytes }),
       vocabulary: bundleVocabulary(bundle),
       info: {
         model: id,

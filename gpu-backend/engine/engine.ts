@@ -9,11 +9,13 @@ import type { ExpertKinds } from '#shared/protocol/expert-kind.ts';
 import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { Provider } from '../graph/provider.ts';
 import type { AnswerState } from './answer-state.ts';
-import type { Source } from './experts.ts';
+import type { PrefixStats, Source } from './experts.ts';
 import type { KvMemory } from './kv-memory.ts';
 
 /** The prompt of each source that does not read the client's. */
 type RowPrompts = Partial<Readonly<Record<Source, readonly number[]>>>;
+
+export type PublicTokens = Partial<Readonly<Record<Source, number>>>;
 
 /**
  * How to draw. `key`, `temperature`, `topP`, `topK` and `minP` are the gate's (gate-types.ts).
@@ -51,6 +53,11 @@ export type EngineRequest = {
    * has its own length and positions.
    */
   rowPrompts?: RowPrompts;
+  /**
+   * How many tokens at the beginning of each source's prompt belong to the operator, so that all
+   * tenants may share what was kept of them; none if left out. The rest stays with the tenant.
+   */
+  publicTokens?: PublicTokens;
   /**
    * The most tokens to draw. null means as many as the context still holds. Either way, the answer
    * never goes past the context.
@@ -129,6 +136,8 @@ export type EngineStats = {
   waiting: number;
   /** Open sequences: two for each running request, or one if one expert answers alone. */
   rows: number;
+  /** How well kept prefixes serve, counted in tokens of rows, since the weights were loaded. */
+  prefixes: PrefixStats;
 };
 
 /** Where the weights are. `idle`: nowhere, until the next request loads them again. */
@@ -173,6 +182,14 @@ export type EngineLimits = {
    * fits, even if every answer gets as long as it may.
    */
   kvBytes: number | null;
+  /** Bytes for prefixes that are kept for later requests, beside `kvBytes`. 0 keeps none. */
+  prefixBytes: number;
 };
 
-export const DEFAULT_LIMITS: EngineLimits = { maxRows: 32, maxWaiting: 64, maxPrefillTokens: 512, kvBytes: null };
+export const DEFAULT_LIMITS: EngineLimits = {
+  maxRows: 32,
+  maxWaiting: 64,
+  maxPrefillTokens: 512,
+  kvBytes: null,
+  prefixBytes: 0,
+};

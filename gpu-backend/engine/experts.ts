@@ -135,10 +135,10 @@ export type Abilities = {
 };
 
 /**
- * Who may find a kept prefix again. The first `publicTokens` ids are for everyone, the rest only for
- * `tenant`: how fast an answer comes must not tell one tenant what another one asked.
+ * Who may find a kept prefix again. The first `publicTokens` ids are for everyone, the rest only
+ * for `tenant`: how fast an answer comes must not tell one tenant what another one asked.
  */
-export type PrefixScope = { tenant: string; publicTokens: number };
+type PrefixScope = { tenant: string; publicTokens: number };
 
 /** The tokens of a prefix, and everything else that its keys and values depend on. */
 export type Prefix = {
@@ -150,11 +150,26 @@ export type Prefix = {
   bounds?: WeightBounds;
 };
 
+/** How well kept prefixes serve. The counts only grow, for as long as the experts live. */
+export type PrefixStats = {
+  /** The tokens of all prefixes that were looked for, and those of them that were found. */
+  queriedTokens: number;
+  foundTokens: number;
+  /** Tokens of kept prefixes that were forgotten to make room. */
+  forgottenTokens: number;
+  /** What kept prefixes take in memory now. */
+  bytes: number;
+};
+
+export const NO_PREFIXES: PrefixStats = { queriedTokens: 0, foundTokens: 0, forgottenTokens: 0, bytes: 0 };
+
 export interface Experts {
   readonly vocabSize: number;
   readonly abilities: Abilities;
   /** The number of sequences opened and not yet closed. */
   readonly openCount: number;
+  /** All 0 if the ability is missing. */
+  readonly prefixStats: PrefixStats;
   /** Opens a new, empty sequence, without a run. Throws if the source is not offered. */
   open(source: Source): SequenceId;
   /**

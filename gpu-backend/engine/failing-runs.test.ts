@@ -65,7 +65,7 @@ describe('a request that breaks every run it is in', () => {
 test('experts that fail for good end every request, each with its own error', async () => {
   const { of, scheduler } = await serve((_, run) => run >= 4, asked);
   for (const id of asked.keys()) expect(of(id).error).toMatchObject({ code: 'expert_failed' });
-  expect(scheduler.stats).toEqual({ running: 0, waiting: 0, rows: 0 });
+  expect(scheduler.stats).toMatchObject({ running: 0, waiting: 0, rows: 0 });
 });
 
 test('a run with one request is not made again', async () => {

@@ -11,7 +11,7 @@ import { babble, SCRIPTED_VOCAB } from './testing/scripted-engine.ts';
 type Changes = Partial<Pick<EngineRequest, 'promptIds' | 'rowPrompts'>> & Pick<Partial<AnswerOptions>, 'proposal'>;
 
 function job(line: Partial<Line> = {}, { proposal = 0.5, ...changes }: Changes = {}) {
-  const experts = new ScriptedExperts(babble, { vocabSize: SCRIPTED_VOCAB });
+  const experts = new ScriptedExperts(babble, { vocabSize: SCRIPTED_VOCAB, prefixBytes: 0 });
   const vocabulary = { eos: [0], banned: [], bytesOf: (id: number) => Uint8Array.of(id) };
   const asked = request({ line, promptIds: [1, 2], rowPrompts: { helpfulness: [1, 2, 3] }, ...changes });
   const answer = new Answer(asked, { vocabulary, proposal, contextLength: 96 });

@@ -1,17 +1,28 @@
 /**
  * An answer and the sequences it is made from. They are opened when it joins, fed piece by piece,
- * and given back when it ends or no longer needs them. This is where we decide what happens when an
- * expert fails. Without the expert that the answer cannot do without (the safety expert, except
- * where the line leaves it out), the answer ends. Without the other one, it goes on with the gate
- * closed.
+ * and given back when it ends or no longer needs them. What they have read is kept for later
+ * requests of the same tenant.
+ *
+ * This is where we decide what happens when an expert fails. Without the expert that the answer
+ * cannot do without (the safety expert, except where the line leaves it out), the answer ends.
+ * Without the other one, it goes on with the gate closed.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Answer, Feed, Outputs } from './answer.ts';
-import type { EngineEvent } from './engine.ts';
-import type { Experts, Output, SequenceId, Source, Step } from './experts.ts';
+import type { EngineEvent, PublicTokens } from './engine.ts';
+import type { Experts, Output, Prefix, SequenceId, Source, Step } from './experts.ts';
 import { Unread } from './unread.ts';
 
 export type Warn = (message: string, cause: unknown) => void;
+
+export type JobOptions = {
+  experts: Experts;
+  warn: Warn;
+  tenant?: string;
+  /** See `EngineRequest`. */
+  publicTokens?: PublicTokens;
+  followers?: readonly Job[];
+};
 
 export class Job {
   /** The request's. Its answers share it. */
@@ -20,6 +31,7 @@ export class Job {
   readonly answer: Answer;
   readonly #experts: Experts;
   readonly #warn: Warn;
+  readonly #publicTokens: PublicTokens;
   /** In the order of the answer's sources. One that has failed is gone. */
   readonly #sequences = new Map<Source, SequenceId>();
   /**
@@ -28,19 +40,16 @@ export class Job {
    */
   readonly #followers: Job[];
   #unread: Unread;
+  #isAnswering = false;
 
   constructor(
     id: number,
     answer: Answer,
-    {
-      experts,
-      warn,
-      tenant = '',
-      followers = [],
-    }: { experts: Experts; warn: Warn; tenant?: string; followers?: readonly Job[] },
+    { experts, warn, tenant = '', publicTokens = {}, followers = [] }: JobOptions,
   ) {
     this.id = id;
     this.tenant = tenant;
+    this.#publicTokens = publicTokens;
     this.answer = answer;
     this.#experts = experts;
     this.#warn = warn;
@@ -74,10 +83,11 @@ export class Job {
     return this.#unread.length;
   }
 
-  /** Opens all its sequences, or throws and leaves none open. */
+  /** Opens all its sequences and recalls what is known, or throws and leaves none open. */
   open(): void {
     try {
       for (const source of this.answer.sources) this.#sequences.set(source, this.#experts.open(source));
+      this.#recall();
     } catch (thrown) {
       this.close();
       throw thrown;
@@ -93,6 +103,7 @@ export class Job {
     try {
       for (const follower of followers) {
         follower.#unread = new Unread([]);
+        follower.answer.cachedTokens = this.answer.cachedTokens;
         for (const [source, sequence] of this.#sequences) {
           follower.#sequences.set(source, this.#experts.fork(sequence));
         }
@@ -144,8 +155,15 @@ export class Job {
     const outputs = this.#outputs(feed, results);
     const { echo } = this.answer;
     if (this.#isScored(feed)) echo!.read(Object.values(feed.rows)[0]!, outputs);
-    if (this.unread > 0) return [];
+    if (this.unread > 0) {
+      // Even if nobody waits for the rest, what has been read is there.
+      this.#keep();
+      return [];
+    }
     const events = this.answer.draw(outputs);
+    const someLeave = this.answer.sources.length < this.#sequences.size;
+    if (!this.#isAnswering || this.answer.ended || someLeave) this.#keep({ drawn: 1 });
+    this.#isAnswering = true;
     this.#closeAllBut(this.answer.sources);
     return feed.reads === 'prompt' && echo ? [echo.event(), ...events] : events;
   }
@@ -153,6 +171,34 @@ export class Job {
   /** Whether the client wants to know what the experts thought of each of these tokens. */
   #isScored({ reads }: Feed): boolean {
     return reads === 'prompt' && this.answer.echo?.scores === true;
+  }
+
+  /**
+   * Lets its sequences begin with what is known, so that less is left to read. Where the client
+   * wants to know what the experts thought of the prompt, all of it must be read.
+   */
+  #recall(): void {
+    if (!this.#experts.abilities.prefixes || this.answer.echo?.scores) return;
+    const own: number[] = [];
+    for (const [source, sequence] of this.#sequences) {
+      const length = this.#experts.recall(sequence, this.#prefix(source, 0));
+      this.#unread.skip(source, length);
+      own.push(this.answer.ownTokens(source, length));
+    }
+    this.answer.cachedTokens = Math.min(...own);
+  }
+
+  /** Keeps what its sequences have read. They have not read the tokens just drawn. */
+  #keep({ drawn = 0 } = {}): void {
+    if (!this.#experts.abilities.prefixes) return;
+    for (const [source, sequence] of this.#sequences) {
+      this.#experts.keep(sequence, this.#prefix(source, drawn + this.#unread.of(source)));
+    }
+  }
+
+  #prefix(source: Source, missing: number): Prefix {
+    const scope = { tenant: this.tenant, publicTokens: this.#publicTokens[source] ?? 0 };
+    return { ...this.answer.prefix(source, { missing }), scope };
   }
 
   /** Sorts the outputs by source, and parts with an expert that failed. */

@@ -16,7 +16,7 @@
  * as one block; or to the length of a prompt that is about to be read. `moves` counts all moves.
  * Old arrays are let go of layer by layer, so that a move does not hold all keys twice.
  */
-import { type CacheShape, type KeysAndValues, Slab } from './slab.ts';
+import { type CacheShape, type KeysAndValues, type Place, Slab } from './slab.ts';
 
 /** The smallest number of positions in a slab. Every larger number is a multiple of it. */
 const GROWTH = 64;
@@ -103,6 +103,19 @@ export class KvCache {
     if (this.#held.length > 0) return;
     this.#slots = [];
     this.#slab = this.#emptySlab();
+  }
+
+  /** A copy of some tokens' keys and values, for `copyIn`. */
+  copyOut({ index: slot }: Slot, place: Omit<Place, 'slot'>): Float32Array {
+    return this.#slab.copyOut({ ...place, slot });
+  }
+
+  /**
+   * Puts a copy back into a slot, which must have room for it (`reserve`). The slot is not longer
+   * until `length` says so.
+   */
+  copyIn({ index: slot }: Slot, block: Float32Array, place: Omit<Place, 'slot'>): void {
+    this.#slab.copyIn(block, { ...place, slot });
   }
 
   /** A new slot with the same keys and values. No other slot is read. */

@@ -16,14 +16,29 @@ import { type DecoderConfig, headDim, slidingWindow } from '../model/config.ts';
 import type { ExpertRole } from '../model/manifest.ts';
 import { buildServingGraph } from '../model/serving-graph.ts';
 import { type BatchedStep, type BatchOptions, batchFeeds, type Heads } from './batch-feeds.ts';
-import type { Abilities, Experts, Output, Prediction, SequenceId, Source, Step } from './experts.ts';
+import type {
+  Abilities,
+  Experts,
+  Output,
+  Prediction,
+  Prefix,
+  PrefixStats,
+  SequenceId,
+  Source,
+  Step,
+} from './experts.ts';
 import { KvCache, type Slot } from './kv-cache.ts';
+import { BLOCK_TOKENS, type Block, PrefixStore } from './prefix-store.ts';
 import { type ReadyStep, SequenceError, Sequences } from './sequences.ts';
 import { isMixed, type ServableBundle, servingWeights } from './serving-weights.ts';
+import { sharedLayers } from './shared-layers.ts';
 import { asError, Turns } from './turns.ts';
 
-/** What this driver keeps for a sequence: a slot, from its first run on. */
-type Own = { slot: Slot | null };
+/**
+ * What this driver keeps for a sequence: a slot, from its first run on. Until then, the blocks that
+ * it begins with. They are copied when several sequences get their slots at once.
+ */
+type Own = { slot: Slot | null; recalled: readonly Block<Float32Array>[] };
 /** A step on its way through one or more runs. */
 type Feeding = ReadyStep<Own> & {
   slot: Slot;
@@ -47,6 +62,8 @@ const RUN_TOKENS = 256;
 export type OnnxOptions = Omit<SessionOptions, 'weightsFolder' | 'spinning'> & {
   /** The most tokens of one run, over all rows, as long as each row has one. */
   runTokens?: number;
+  /** The most bytes of kept prefixes. 0 keeps none. */
+  prefixBytes?: number;
 };
 
 export class OnnxExperts implements Experts {
@@ -60,19 +77,23 @@ export class OnnxExperts implements Experts {
   readonly #gates: BatchOptions['gates'];
   readonly #runTokens: number;
   readonly #cache: KvCache;
+  readonly #prefixes: PrefixStore<Float32Array>;
+  /** How many of the bottom layers have the same keys and values for every source. */
+  readonly #sharedLayers: number;
   readonly #sequences: Sequences<Own>;
   readonly #turns = new Turns();
   #disposed = false;
 
   private constructor(
     sessions: ReadSessions,
+    bundle: ServableBundle,
     {
-      config,
-      experts,
       gates,
       runTokens,
-    }: Pick<ServableBundle, 'config' | 'experts'> & { gates: BatchOptions['gates']; runTokens: number },
+      prefixBytes,
+    }: { gates: BatchOptions['gates'] } & Required<Pick<OnnxOptions, 'runTokens' | 'prefixBytes'>>,
   ) {
+    const { config, experts } = bundle;
     this.#sessions = sessions;
     this.#runTokens = runTokens;
     this.#config = config;
@@ -83,7 +104,7 @@ export class OnnxExperts implements Experts {
       layers: gates === 'routed',
       fork: true,
       score: true,
-      prefixes: false,
+      prefixes: prefixBytes > 0,
       topK: null,
     };
     this.#roles = experts.map((expert) => expert.role);
@@ -93,14 +114,20 @@ export class OnnxExperts implements Experts {
       layers: config.num_hidden_layers,
       width: keyValue * headDim(config),
     });
+    this.#sharedLayers = sharedLayers(bundle);
+    this.#prefixes = new PrefixStore({
+      mostBytes: prefixBytes,
+      // Their weights are multiplied in one way for prompts, in another for answers.
+      answersApart: isMixed(bundle),
+    });
     this.#sequences = new Sequences({ vocabSize: this.vocabSize, abilities: this.abilities });
   }
 
   static async create(
     bundle: ServableBundle,
-    { runTokens = RUN_TOKENS, ...options }: OnnxOptions = {},
+    { runTokens = RUN_TOKENS, prefixBytes = 0, ...options }: OnnxOptions = {},
   ): Promise<OnnxExperts> {
-    const { config, experts } = bundle;
+    const { config } = bundle;
     const { provider } = options;
     const { lora } = servingWeights(bundle, { provider });
     const gates = lora === null ? 'none' : lora.router === null ? 'fixed' : 'routed';
@@ -114,7 +141,7 @@ export class OnnxExperts implements Experts {
     const answer = await sessionFor('answer');
     try {
       const prompt = isMixed(bundle) ? await sessionFor('prompt') : answer;
-      return new OnnxExperts({ prompt, answer }, { config, experts, gates, runTokens });
+      return new OnnxExperts({ prompt, answer }, bundle, { gates, runTokens, prefixBytes });
     } catch (thrown) {
       await answer.release();
       throw thrown;
@@ -131,23 +158,43 @@ export class OnnxExperts implements Experts {
   }
 
   open(source: Source): SequenceId {
-    return this.#sequences.open(source, { slot: null });
+    return this.#sequences.open(source, { slot: null, recalled: [] });
   }
 
   fork(sequence: SequenceId): SequenceId {
-    return this.#sequences.fork(sequence, ({ slot }) => ({ slot: slot && this.#cache.fork(slot) }));
+    return this.#sequences.fork(sequence, ({ slot, recalled }) => ({ slot: slot && this.#cache.fork(slot), recalled }));
   }
 
   cut(sequence: SequenceId, length: number): void {
-    this.#sequences.cut(sequence, length, ({ slot }) => slot && this.#cache.cut(slot, length));
+    this.#sequences.cut(sequence, length, (own) => {
+      own.recalled = own.recalled.slice(0, Math.ceil(length / BLOCK_TOKENS));
+      if (own.slot) this.#cache.cut(own.slot, length);
+    });
   }
 
-  recall(): number {
-    throw new SequenceError('these experts keep no prefixes');
+  get prefixStats(): PrefixStats {
+    return this.#prefixes.stats;
   }
 
-  keep(): void {
-    throw new SequenceError('these experts keep no prefixes');
+  recall(sequence: SequenceId, prefix: Prefix): number {
+    return this.#sequences.recall(sequence, prefix, ({ source, own }) => {
+      own.recalled = this.#prefixes.find(source, prefix);
+      return own.recalled.length * BLOCK_TOKENS;
+    });
+  }
+
+  keep(sequence: SequenceId, prefix: Prefix): void {
+    const { source, own } = this.#sequences.toKeep(sequence, prefix);
+    const { slot } = own;
+    // Without a slot, it has nothing but what was recalled.
+    if (slot === null) return;
+    const shared = this.#sharedLayers;
+    const copyOut = (position: number, layers: [number, number]) =>
+      this.#cache.copyOut(slot, { position, count: BLOCK_TOKENS, layers });
+    this.#prefixes.keep(source, prefix, {
+      shared: shared === 0 ? null : (from) => copyOut(from, [0, shared]),
+      own: (from) => copyOut(from, [shared, this.#cache.shape.layers]),
+    });
   }
 
   cacheBytes(lengths: readonly number[]): number {
@@ -204,7 +251,7 @@ export class OnnxExperts implements Experts {
 
   #fits(ready: ReadyStep<Own> | SequenceError): ReadyStep<Own> | SequenceError {
     if (ready instanceof SequenceError) return ready;
-    const length = (ready.sequence.own.slot?.length ?? 0) + ready.ids.length;
+    const length = ready.sequence.length + ready.ids.length;
     const most = this.#config.max_position_embeddings;
     return length <= most ? ready : new SequenceError(`${length} tokens do not fit into a context of ${most}`);
   }
@@ -294,9 +341,24 @@ export class OnnxExperts implements Experts {
       own.slot ??= fresh.shift()!;
       return { ...one, slot: own.slot, fed: 0, predictions: [] };
     });
-    const prompts = feeding.filter(({ ids }) => ids.length > 1);
-    this.#cache.reserve(Math.max(0, ...prompts.map(({ ids, slot }) => slot.length + ids.length)));
+    const long = feeding.filter(({ ids, sequence }) => ids.length > 1 || sequence.own.recalled.length > 0);
+    this.#cache.reserve(Math.max(0, ...long.map(({ ids, sequence }) => sequence.length + ids.length)));
+    for (const { sequence, slot } of feeding) this.#copyRecalled(sequence, slot);
     return feeding;
+  }
+
+  /** Copies the blocks that a sequence begins with into its new slot. */
+  #copyRecalled({ own, length }: ReadyStep<Own>['sequence'], slot: Slot): void {
+    if (own.recalled.length === 0) return;
+    const shared = this.#sharedLayers;
+    for (const [i, block] of own.recalled.entries()) {
+      const place = { position: i * BLOCK_TOKENS, count: BLOCK_TOKENS };
+      if (block.shared) this.#cache.copyIn(slot, block.shared, { ...place, layers: [0, shared] });
+      this.#cache.copyIn(slot, block.own, { ...place, layers: [shared, this.#cache.shape.layers] });
+    }
+    // It may have been cut since.
+    slot.length = length;
+    own.recalled = [];
   }
 
   /** Every fetched output is copied, so this fetches only what some step uses. */

@@ -95,7 +95,8 @@ export class Scheduler {
 
   get stats(): EngineStats {
     const running = new Set([...this.#running].map(({ id }) => id));
-    return { running: running.size, waiting: this.#waiting.size, rows: this.#experts.openCount };
+    const { openCount: rows, prefixStats: prefixes } = this.#experts;
+    return { running: running.size, waiting: this.#waiting.size, rows, prefixes };
   }
 
   /** The ids of the waiting requests, in the order they will join. */
@@ -129,13 +130,13 @@ export class Scheduler {
    * them reads it, and the others follow. If sequences cannot be forked, each reads it alone.
    */
   #jobs(id: number, request: EngineRequest): Job[] {
-    const { tenant = '', moreKeys = [] } = request;
+    const { tenant = '', publicTokens = {}, moreKeys = [] } = request;
     const answers = [request.sampling.key, ...moreKeys].map(
       (_, choice) => new Answer(request, { ...this.#options, choice }),
     );
     const together = this.#experts.abilities.fork ? mostTogether(answers[0]!, { ...this.#limits, ...this.#terms }) : 1;
     const jobOf = (answer: Answer, followers: readonly Job[] = []) =>
-      new Job(id, answer, { experts: this.#experts, warn: this.#warn, tenant, followers });
+      new Job(id, answer, { experts: this.#experts, warn: this.#warn, tenant, publicTokens, followers });
     const jobs: Job[] = [];
     for (let first = 0; first < answers.length; first += together) {
       const [lead, ...others] = answers.slice(first, first + together);

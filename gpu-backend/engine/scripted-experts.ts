@@ -4,8 +4,20 @@
  * make an expert fail at a chosen token. They have every ability. With `topK` their rows are
  * truncated, like those of a remote engine.
  */
-import type { Abilities, Experts, Output, Prediction, SequenceId, Source, Step, WeightBounds } from './experts.ts';
-import { type ReadyStep, SequenceError, Sequences } from './sequences.ts';
+import type {
+  Abilities,
+  Experts,
+  Output,
+  Prediction,
+  Prefix,
+  PrefixStats,
+  SequenceId,
+  Source,
+  Step,
+  WeightBounds,
+} from './experts.ts';
+import { BLOCK_TOKENS, PrefixStore } from './prefix-store.ts';
+import { type ReadyStep, Sequences } from './sequences.ts';
 import { truncateRow } from './truncate-row.ts';
 import { asError, Turns } from './turns.ts';
 
@@ -34,6 +46,10 @@ export type ScriptedOptions = {
   bytesPerToken?: number;
   /** Called at each run. A test may let its clock go on here. If it throws, the whole run fails. */
   onRun?: (steps: readonly Step[]) => void;
+  /** The memory for kept prefixes. Their payload is their ids. 0 keeps none. */
+  prefixBytes?: number;
+  /** Whether tokens of an answer are kept apart from those of a prompt. */
+  answersApart?: boolean;
 };
 
 type Own = { ids: readonly number[] };
@@ -46,6 +62,7 @@ export class ScriptedExperts implements Experts {
   readonly #script: Script;
   readonly #options: Required<Pick<ScriptedOptions, 'stepMs' | 'alpha' | 'hidden' | 'bytesPerToken' | 'onRun'>>;
   readonly #sequences: Sequences<Own>;
+  readonly #prefixes: PrefixStore<Int32Array>;
   readonly #turns = new Turns();
 
   constructor(
@@ -59,11 +76,21 @@ export class ScriptedExperts implements Experts {
       layers = topK === null,
       bytesPerToken = 0,
       onRun = () => {},
+      prefixBytes = 2 ** 20,
+      answersApart = false,
     }: ScriptedOptions,
   ) {
     this.#script = script;
     this.vocabSize = vocabSize;
-    this.abilities = { hidden: true, layers: layers && topK === null, fork: true, score: true, prefixes: false, topK };
+    this.abilities = {
+      hidden: true,
+      layers: layers && topK === null,
+      fork: true,
+      score: true,
+      prefixes: prefixBytes > 0,
+      topK,
+    };
+    this.#prefixes = new PrefixStore({ mostBytes: prefixBytes, answersApart });
     this.#options = { stepMs, alpha, hidden, bytesPerToken, onRun };
     this.#sequences = new Sequences({ vocabSize, abilities: this.abilities });
   }
@@ -86,12 +113,23 @@ export class ScriptedExperts implements Experts {
     });
   }
 
-  recall(): number {
-    throw new SequenceError('these experts keep no prefixes');
+  get prefixStats(): PrefixStats {
+    return this.#prefixes.stats;
   }
 
-  keep(): void {
-    throw new SequenceError('these experts keep no prefixes');
+  recall(sequence: SequenceId, prefix: Prefix): number {
+    return this.#sequences.recall(sequence, prefix, ({ source, own }) => {
+      own.ids = this.#prefixes.find(source, prefix).flatMap((block) => [...block.own]);
+      return own.ids.length;
+    });
+  }
+
+  keep(sequence: SequenceId, prefix: Prefix): void {
+    const { source, own } = this.#sequences.toKeep(sequence, prefix);
+    this.#prefixes.keep(source, prefix, {
+      shared: null,
+      own: (from) => Int32Array.from(own.ids.slice(from, from + BLOCK_TOKENS)),
+    });
   }
 
   cacheBytes(lengths: readonly number[]): number {

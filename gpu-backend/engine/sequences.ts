@@ -2,7 +2,7 @@
  * The table of handles, the same in every driver. It knows which sequences are open, what data the
  * driver keeps for each (`T`: a cache slot, a list of tokens), and which steps are mistakes.
  */
-import type { Abilities, SequenceId, Source, Step } from './experts.ts';
+import type { Abilities, Prefix, SequenceId, Source, Step } from './experts.ts';
 
 /** A caller's mistake in one step. It harms neither that step's sequence nor any other. */
 export class SequenceError extends Error {
@@ -66,6 +66,32 @@ export class Sequences<T> {
     }
     shorten(sequence.own);
     sequence.length = length;
+  }
+
+  /**
+   * `fill` gives an empty sequence's own data the beginning of the prefix, and returns its length.
+   * Throws as `atRest` does, or if this cannot be.
+   */
+  recall(id: SequenceId, prefix: Prefix, fill: (sequence: Sequence<T>) => number): number {
+    const sequence = this.#toPrefix(id, prefix);
+    if (sequence.length > 0) throw new SequenceError(`sequence ${id} is not empty, so nothing can be recalled into it`);
+    sequence.length = fill(sequence);
+    return sequence.length;
+  }
+
+  /** Returns a sequence that holds the prefix. Throws as `atRest` does, or if there is none. */
+  toKeep(id: SequenceId, prefix: Prefix): Sequence<T> {
+    const sequence = this.#toPrefix(id, prefix);
+    const { length } = prefix.ids;
+    if (sequence.length >= length) return sequence;
+    throw new SequenceError(`sequence ${id} has ${sequence.length} tokens, so no prefix of ${length} can be kept`);
+  }
+
+  #toPrefix(id: SequenceId, { bounds }: Prefix): Sequence<T> {
+    if (!this.#abilities.prefixes) throw new SequenceError('these experts keep no prefixes');
+    const sequence = this.atRest(id);
+    if (sequence.source === 'layers' && !bounds) throw new SequenceError('a prefix of a layers sequence needs bounds');
+    return sequence;
   }
 
   /** Throws if the handle is unknown or closed, or if one of its steps is under way. */

@@ -131,3 +131,29 @@ test('a prefix is a view of the first positions, not a copy', () => {
   slab.write(freshKeys(1, 1), { slot: 0, position: 1, row: 0, rows: 1, count: 1 });
   expect([...keys[0]!.subarray(6, 9)]).toEqual([1001, 1002, 1003]);
 });
+
+test('tokens copied out of one slab and into another are the same there, and nothing else changes', () => {
+  const tall = { layers: 3, width: 2 };
+  const source = new Slab(tall, { slotCount: 2, capacity: 5 });
+  const target = new Slab(tall, { slotCount: 3, capacity: 8 });
+  const fresh: KeysAndValues = {
+    keys: Array.from({ length: 3 }, (_, layer) => Float32Array.from({ length: 10 }, (_, i) => 100 * layer + i + 1)),
+    values: Array.from({ length: 3 }, (_, layer) =>
+      Float32Array.from({ length: 10 }, (_, i) => -(100 * layer + i + 1)),
+    ),
+  };
+  source.write(fresh, { slot: 1, position: 0, row: 0, rows: 1, count: 5 });
+  for (const layers of [
+    [0, 1],
+    [1, 3],
+  ] as const) {
+    const block = source.copyOut({ slot: 1, position: 2, count: 3, layers });
+    expect(block).toHaveLength((layers[1] - layers[0]) * 2 * 3 * 2);
+    target.copyIn(block, { slot: 2, position: 4, count: 3, layers });
+  }
+  const wanted = new Slab(tall, { slotCount: 3, capacity: 8 });
+  const later = (arrays: readonly Float32Array[]) => arrays.map((array) => array.subarray(2 * tall.width));
+  const rest = { keys: later(fresh.keys), values: later(fresh.values) };
+  wanted.write(rest, { slot: 2, position: 4, row: 0, rows: 1, count: 3 });
+  expect(target.prefix(8)).toEqual(wanted.prefix(8));
+});

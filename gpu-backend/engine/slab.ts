@@ -11,6 +11,9 @@ export type KeysAndValues = { keys: readonly Float32Array[]; values: readonly Fl
 
 const PARTS = ['keys', 'values'] as const;
 
+/** Some tokens of a slot, the first one at `position`, in the layers from one to before another. */
+export type Place = { slot: number; position: number; count: number; layers: readonly [number, number] };
+
 export class Slab {
   readonly shape: CacheShape;
   readonly slotCount: number;
@@ -93,6 +96,44 @@ export class Slab {
           copy(array, (t * rows + row) * width, target, this.#offset(position + t, slot), width);
         }
       });
+    }
+  }
+
+  /**
+   * Some tokens of a slot in some layers, one after another in an order that only `copyIn` needs to
+   * know.
+   */
+  copyOut(place: Place): Float32Array {
+    const { width } = this.shape;
+    const [first, end] = place.layers;
+    const block = new Float32Array((end - first) * PARTS.length * place.count * width);
+    let at = 0;
+    this.#eachToken(place, (array, offset) => {
+      copy(array, offset, block, at, width);
+      at += width;
+    });
+    return block;
+  }
+
+  /** Puts what `copyOut` gave for as many tokens and the same layers into a slot. */
+  copyIn(block: Float32Array, place: Place): void {
+    const { width } = this.shape;
+    let at = 0;
+    this.#eachToken(place, (array, offset) => {
+      copy(block, at, array, offset, width);
+      at += width;
+    });
+  }
+
+  #eachToken(
+    { slot, position, count, layers: [first, end] }: Place,
+    visit: (array: Float32Array, offset: number) => void,
+  ) {
+    for (let layer = first; layer < end; layer++) {
+      for (const part of PARTS) {
+        const array = this.#arrays[part][layer]!;
+        for (let t = 0; t < count; t++) visit(array, this.#offset(position + t, slot));
+      }
     }
   }
 

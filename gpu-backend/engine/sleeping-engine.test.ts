@@ -27,7 +27,7 @@ test('it unloads when nobody asks, loads again for the next request, and the ans
       (await collect(awake.generate(request(asked)))).ids,
     );
     await asleep(engine);
-    expect(engine.stats()).toEqual({ running: 0, waiting: 0, rows: 0 });
+    expect(engine.stats()).toMatchObject({ running: 0, waiting: 0, rows: 0 });
   }
   expect(loads).toBe(3);
   await Promise.all([engine.close(), awake.close()]);
@@ -50,7 +50,7 @@ test('a request that has to wait for the engine to load is told so again and aga
   await asleep(engine);
   const answers = [1, 2].map((seed) => collect(engine.generate(request({ maxTokens: 3, sampling: { seed } }))));
   await until(() => engine.state === 'loading');
-  expect(engine.stats()).toEqual({ running: 0, waiting: 2, rows: 0 });
+  expect(engine.stats()).toMatchObject({ running: 0, waiting: 2, rows: 0 });
   const [first, second] = await Promise.all(answers);
   expect(first?.ahead.length).toBeGreaterThan(1);
   expect(new Set(first?.ahead)).toEqual(new Set([0]));

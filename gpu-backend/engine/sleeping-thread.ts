@@ -10,6 +10,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { EngineInfo, EngineState } from './engine.ts';
 import { type ClientPort, endsRequest, type FromEngine, type ToEngine } from './engine-messages.ts';
+import { NO_PREFIXES } from './experts.ts';
 
 export type EngineThread = {
   port: ClientPort;
@@ -154,7 +155,7 @@ export class SleepingThread implements ClientPort {
       this.#end();
       return;
     }
-    this.#listener({ type: 'news', outcomes: [], queue: [], stats: { running: 0, rows: 0 } });
+    this.#listener({ type: 'news', outcomes: [], queue: [], stats: { running: 0, rows: 0, prefixes: NO_PREFIXES } });
     this.#phase = 'asleep';
     const held = this.#held.splice(0);
     // If all of them have left again, nothing needs the memory.

@@ -12,7 +12,7 @@ import { restoreWeights } from '../model/testing/restore-weights.ts';
 import { slowDecoder } from '../model/testing/slow-decoder.ts';
 import { writeBundle } from '../model/write-bundle.ts';
 import type { Output, Source, Step } from './experts.ts';
-import { OnnxExperts } from './onnx-experts.ts';
+import { OnnxExperts, type OnnxOptions } from './onnx-experts.ts';
 
 let root: string;
 beforeAll(async () => {
@@ -40,13 +40,13 @@ const SHAPES = {
 type Stored = Parameters<typeof restoreWeights>[1];
 type TypeOf = Parameters<typeof restoreWeights>[2];
 
-async function served(config: object, as: Stored, typeOf?: TypeOf) {
+async function served(config: object, as: Stored, typeOf?: TypeOf, options: OnnxOptions = {}) {
   const dir = await mkdtemp(join(root, 'bundle-'));
   await writeBundle(dir, tinyBundle({ config: { ...config } }), { dtype: 'f32' });
   await restoreWeights(dir, as, typeOf);
   const [whole, open] = [await loadBundle(dir), await openBundle(dir)];
   expect(open.digest).toBe(whole.digest);
-  return { whole, experts: await OnnxExperts.create(open, { threads: 1 }) };
+  return { whole, experts: await OnnxExperts.create(open, { threads: 1, ...options }) };
 }
 
 type Fed = Pick<Step, 'ids' | 'reads'>;
@@ -71,6 +71,26 @@ async function worstError(config: object, as: Stored, typeOf?: TypeOf): Promise<
   });
   return Math.max(...errors);
 }
+
+test('in mixed arithmetic, what was read as an answer is neither kept nor found as a prompt; others keep it', async () => {
+  const known = async (as: Stored) => {
+    const { experts } = await served(SHAPES['all in blocks'], as, undefined, { prefixBytes: 2 ** 24 });
+    const sequence = experts.open('safety');
+    const long = [...ids, ...ids, ...ids];
+    await Promise.all(experts.append([{ sequence, ids: long.slice(0, 40) }]));
+    await Promise.all(experts.append([{ sequence, ids: long.slice(40), reads: 'answer' }]));
+    const scope = { tenant: 'acme', publicTokens: 0 };
+    experts.keep(sequence, { ids: long, promptTokens: 40, scope });
+    const found = experts.recall(experts.open('safety'), { ids: long, scope });
+    await experts.dispose();
+    return found;
+  };
+  expect(await known('F32')).toBe(64);
+  for (const type of ['int8', 'int4'] as const) {
+    for (const arithmetic of ['exact', 'fast'] as const) expect(await known({ type, block: 32, arithmetic })).toBe(64);
+    expect(await known({ type, block: 32, arithmetic: 'mixed' })).toBe(32);
+  }
+});
 
 describe.each(Object.entries(SHAPES))('%s', (_, config) => {
   test.each(['F32', 'F16', 'BF16'] as const)('weights in %s', async (dtype) => {

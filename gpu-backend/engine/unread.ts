@@ -22,6 +22,24 @@ export class Unread {
     return this.#parts.reduce((sum, part) => sum + longestOf(part), 0);
   }
 
+  /** How many tokens this row has yet to read. */
+  of(source: Source): number {
+    return this.#parts.reduce((sum, { rows }) => sum + (rows[source]?.length ?? 0), 0);
+  }
+
+  /** Leaves out a row's first tokens, which it has read before. */
+  skip(source: Source, count: number): void {
+    let left = count;
+    this.#parts = this.#parts
+      .map((part) => {
+        const ids = part.rows[source] ?? [];
+        const skipped = Math.min(left, ids.length);
+        left -= skipped;
+        return { ...part, rows: { ...part.rows, [source]: ids.slice(skipped) } };
+      })
+      .filter((part) => longestOf(part) > 0);
+  }
+
   /** Leaves out a row that will read no more. */
   forget(source: Source): void {
     this.#parts = this.#parts

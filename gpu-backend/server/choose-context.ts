@@ -30,6 +30,10 @@ export type ContextChoice = {
   kvBytes: number;
   /** The choice in one line, with the numbers behind it. */
   reason: string;
+  /** What is free beside the weights, in bytes. */
+  leftBytes: number;
+  /** Bytes of one token's keys and values. */
+  perToken: number;
 };
 
 /** Throws if more is wanted than there can be. */
@@ -60,7 +64,7 @@ export function chooseContext(
     `${id}: a context of ${tokens} tokens, of at most ${most}. Keys and values of all requests get ` +
     `${inMiB(kvBytes)}, and two full rows take ${inMiB(bytesOf(tokens))} of it (${inKiB(perToken)} a token); ` +
     `${inMiB(left)} are free beside the weights`;
-  return { tokens, kvBytes, reason };
+  return { tokens, kvBytes, reason, leftBytes: left, perToken };
 }
 
 /** Bytes of one token's keys and values. */

@@ -32,6 +32,8 @@ test('needs four settings and has defaults for the rest', () => {
     maxWaiting: 64,
     graceMs: 5000,
     idleUnloadMinutes: 0,
+    prefixCache: null,
+    publicPrefixes: null,
     bodyLimitBytes: 1 << 20,
     hostNames: null,
   });

@@ -41,6 +41,13 @@ export const BackendConfig = z.strictObject({
   context: z.int().min(16).nullable().default(null),
   /** Bytes for the keys and values of all requests. null means most of the free memory. */
   kvBytes: z.int().min(1).nullable().default(null),
+  /**
+   * Bytes for prefixes that are kept for later requests. null means a part of the memory that keys
+   * and values leave; 0 keeps none.
+   */
+  prefixCache: z.int().min(0).nullable().default(null),
+  /** A file with a JSON list of system prompts that all tenants share. */
+  publicPrefixes: z.string().min(1).nullable().default(null),
   /** Rows in one batch. An answer takes two. */
   maxRows: z.int().min(2).default(32),
   /**
@@ -92,6 +99,8 @@ const VARIABLES = {
   provider: ['PLIMSOLL_PROVIDER'],
   context: ['PLIMSOLL_CONTEXT'],
   kvBytes: ['PLIMSOLL_KV_BYTES'],
+  prefixCache: ['PLIMSOLL_PREFIX_CACHE'],
+  publicPrefixes: ['PLIMSOLL_PUBLIC_PREFIXES'],
   maxRows: ['PLIMSOLL_MAX_ROWS'],
   maxWaiting: ['PLIMSOLL_MAX_WAITING'],
   graceMs: ['PLIMSOLL_GRACE_MS'],
@@ -105,6 +114,7 @@ const NUMBERS: ReadonlySet<string> = new Set([
   'threads',
   'context',
   'kvBytes',
+  'prefixCache',
   'maxRows',
   'maxWaiting',
   'graceMs',

@@ -12,7 +12,10 @@ function encoderOver(renderChat: BundleHead['renderChat'], prompts: BundleHead['
 test('returns what the template returns, for the client and for each expert with a prompt', () => {
   const renderChat: BundleHead['renderChat'] = (messages) => messages.map(({ content }) => content.length);
   const encode = encoderOver(renderChat, { safety: 'abc' });
-  expect(encode([{ role: 'user', content: 'hello' }])).toEqual({ promptIds: [5], rowPrompts: { safety: [3, 5] } });
+  expect(encode([{ role: 'user', content: 'hello' }])).toMatchObject({
+    promptIds: [5],
+    rowPrompts: { safety: [3, 5] },
+  });
 });
 
 test('refuses a text that cannot fit, without tokenizing it', () => {

@@ -1,13 +1,18 @@
 import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';
 import type { Message } from '#shared/protocol/generate.ts';
+import type { PublicTokens } from '../engine/engine.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { type RenderedRows, renderRows } from '../model/render-rows.ts';
+import type { PublicTokensOf } from './public-prefixes.ts';
+
+/** What each row reads, and how much of its beginning belongs to the operator. */
+export type EncodedPrompt = RenderedRows & { publicTokens?: PublicTokens };
 
 /**
  * Turns messages into the token ids that each row reads. Throws a PlimsollError for messages that
  * the model cannot take.
  */
-export type EncodePrompt = (messages: readonly Message[]) => RenderedRows;
+export type EncodePrompt = (messages: readonly Message[]) => EncodedPrompt;
 
 /**
  * The bundle's chat template behind a limit. A text that is too long for the context, whatever its
@@ -16,11 +21,13 @@ export type EncodePrompt = (messages: readonly Message[]) => RenderedRows;
 export function promptEncoder(
   { tokenizer, renderChat, prompts }: Pick<BundleHead, 'tokenizer' | 'renderChat' | 'prompts'>,
   contextLength: number,
+  { publicTokensOf = () => ({}) }: { publicTokensOf?: PublicTokensOf } = {},
 ): EncodePrompt {
   return (messages) => {
     const bytes = utf8Bytes(messages.map(({ content }) => content));
     const fewest = fewestTokens(bytes, tokenizer.maxTokenBytes);
     if (fewest >= contextLength) throw contextLengthExceeded(fewest, contextLength, { atLeast: true });
-    return renderRows(messages, { renderChat, prompts, atMost: contextLength });
+    const rows = renderRows(messages, { renderChat, prompts, atMost: contextLength });
+    return { ...rows, publicTokens: publicTokensOf(messages, rows) };
   };
 }

@@ -2,12 +2,12 @@ import type { DrawKey } from '#shared/gate/index.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
 import type { EngineRequest } from '../engine/engine.ts';
-import type { RenderedRows } from '../model/render-rows.ts';
+import type { EncodedPrompt } from './encode-prompt.ts';
 
 /**
  * What the engine is asked: the client's parameters, under the directive's line.
  *
- * @param prompt the request's messages as token ids
+ * @param prompt the request's messages as token ids, and which of them are the operator's
  * @param keys a draw key for each answer, in order
  */
 export function engineRequest(
@@ -18,7 +18,7 @@ export function engineRequest(
     keys: [key, ...moreKeys],
   }: {
     directive: Pick<Directive, 'tenant' | 'line'>;
-    prompt: RenderedRows;
+    prompt: EncodedPrompt;
     keys: readonly [DrawKey, ...DrawKey[]];
   },
 ): EngineRequest {

@@ -200,5 +200,5 @@ test.each<[object, string, RegExp]>([
     param,
     message: expect.stringMatching(message),
   });
-  expect(engine.stats()).toEqual({ running: 0, waiting: 0, rows: 0 });
+  expect(engine.stats()).toMatchObject({ running: 0, waiting: 0, rows: 0 });
 });

@@ -85,3 +85,19 @@ test('metrics count each of several answers, and the first token of all of them 
   expect(value('time_per_output_token_seconds_count')).toBe(9);
   expect(value('request_success_total')).toBe(3);
 });
+
+test('metrics and usage say how many tokens of a prompt were not read again', async () => {
+  const { url } = await serve();
+  const messages = [{ role: 'user' as const, content: 'forty-two characters, of one byte each, so' }];
+  const ask = async () => (await allFrames(await call(url, generateRequest({ messages, max_tokens: 1 })))).at(-1);
+  const details = (cached: number) => ({ usage: { prompt_tokens_details: { cached_tokens: cached } } });
+  expect(await ask()).toMatchObject(details(0));
+  expect(await ask()).toMatchObject(details(32));
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const value = (name: string) => Number(text.match(new RegExp(`^plimsoll:${name}\\{.*\\} (\\S+)$`, 'm'))?.[1]);
+  // Two rows, twice.
+  expect(value('prefix_cache_queries_total')).toBe(4 * 42);
+  expect(value('prefix_cache_hits_total')).toBe(2 * 32);
+  expect(value('prefix_cache_evictions_total')).toBe(0);
+  expect(value('prefix_cache_bytes')).toBeGreaterThan(0);
+});

@@ -50,6 +50,23 @@ export class Metrics {
     this.#gauge('engine_loaded', '1 if the weights are in memory, 0 if the next request has to load them.', () =>
       engine.state === 'loaded' ? 1 : 0,
     );
+    // Their unit is a token of a row: a prompt that two experts read counts twice.
+    this.#total(
+      'prefix_cache_queries_total',
+      'Tokens of prompts that were looked for among kept prefixes.',
+      () => engine.stats().prefixes.queriedTokens,
+    );
+    this.#total(
+      'prefix_cache_hits_total',
+      'Tokens of those that were found, and so not read again.',
+      () => engine.stats().prefixes.foundTokens,
+    );
+    this.#total(
+      'prefix_cache_evictions_total',
+      'Tokens of kept prefixes that were forgotten to make room.',
+      () => engine.stats().prefixes.forgottenTokens,
+    );
+    this.#gauge('prefix_cache_bytes', 'What kept prefixes take in memory.', () => engine.stats().prefixes.bytes);
   }
 
   /** Follows one request from now on. */
@@ -86,6 +103,19 @@ export class Metrics {
 
   #histogram(name: string, help: string, buckets: number[]): Histogram {
     return new Histogram({ name: `plimsoll:${name}`, help, buckets, registers: this.#registers });
+  }
+
+  /** A count that is kept elsewhere. It begins again at 0 when the engine does. */
+  #total(name: string, help: string, read: () => number): void {
+    new Counter({
+      name: `plimsoll:${name}`,
+      help,
+      registers: this.#registers,
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
   }
 
   #gauge(name: string, help: string, read: () => number): void {

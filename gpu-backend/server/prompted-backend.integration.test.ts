@@ -47,8 +47,9 @@ async function serve(name: string, prompt?: string) {
     { log: (message) => logged.push(message) },
   );
   started.push(backend);
-  // Every backend says its context first.
-  return { url: backend.url, bundle, logged: logged.filter((line) => !line.includes(': a context of ')) };
+  // Every backend says first what memory it plans for.
+  const own = logged.filter((line) => !/: a context of |: prefixes of prompts /.test(line));
+  return { url: backend.url, bundle, logged: own };
 }
 
 test('serves it: the receipt and /healthz say what each expert is, and the client pays only for its own tokens', async () => {

@@ -21,9 +21,11 @@ import { loadBundleHead } from '../model/load-bundle.ts';
 import { findWeights } from '../model/shared-base.ts';
 import { createApp } from './app.ts';
 import { chooseContext } from './choose-context.ts';
+import { choosePrefixBytes } from './choose-prefix-bytes.ts';
 import { BackendConfig, type BackendOptions } from './config.ts';
 import { type EncodePrompt, promptEncoder } from './encode-prompt.ts';
 import type { Log } from './log-failure.ts';
+import { publicTokensOf, readSystemPrompts } from './public-prefixes.ts';
 import { receiptSigner } from './receipt-signer.ts';
 import { tryEngine } from './try-engine.ts';
 import { watchWeights } from './watch-weights.ts';
@@ -60,6 +62,10 @@ export async function startBackend(
     freeBytes: process.availableMemory(),
   });
   log(context.reason);
+  const { bytes: prefixBytes, reason } = choosePrefixBytes({ ...context, wanted: config.prefixCache });
+  log(`${head.id}: ${reason}`);
+  const { publicPrefixes } = config;
+  const publicPrompts = publicPrefixes === null ? [] : await readSystemPrompts(publicPrefixes);
   checkPrompts(head.prompts, { ...head, contextLength: context.tokens });
   // Without a file, the engine says what is wrong.
   const weights = await watchWeights(await findWeights(config.bundle, head.manifest)).catch(() => null);
@@ -68,7 +74,7 @@ export async function startBackend(
     threads,
     provider,
     contextLength: context.tokens,
-    limits: { maxRows, maxWaiting, kvBytes: context.kvBytes },
+    limits: { maxRows, maxWaiting, kvBytes: context.kvBytes, prefixBytes },
     idleMs: idleUnloadMinutes === 0 ? null : idleUnloadMinutes * 60_000,
     onPassedOver: log,
   });
@@ -83,7 +89,9 @@ export async function startBackend(
   });
   if (provider !== 'cpu') log(`the model runs on ${engine.info.provider}`);
   try {
-    const encodePrompt = promptEncoder(head, context.tokens);
+    const encodePrompt = promptEncoder(head, context.tokens, {
+      publicTokensOf: publicTokensOf(publicPrompts, head),
+    });
     await tryEngine(engine, encodePrompt);
     const { mtimeMs } = await stat(path.join(config.bundle, 'plimsoll.json'));
     return await serveEngine(engine, encodePrompt, config, { log, created: Math.floor(mtimeMs / 1000) });
@@ -99,7 +107,16 @@ export async function serveEngine(
   encodePrompt: EncodePrompt,
   config: Omit<
     BackendConfig,
-    'bundle' | 'threads' | 'provider' | 'context' | 'kvBytes' | 'maxRows' | 'maxWaiting' | 'idleUnloadMinutes'
+    | 'bundle'
+    | 'threads'
+    | 'provider'
+    | 'context'
+    | 'kvBytes'
+    | 'prefixCache'
+    | 'publicPrefixes'
+    | 'maxRows'
+    | 'maxWaiting'
+    | 'idleUnloadMinutes'
   >,
   { log = logToStderr, created }: { log?: Log; created?: number } = {},
 ): Promise<Backend> {

@@ -10,6 +10,11 @@ export const Usage = z.object({
   prompt_tokens: z.int(),
   completion_tokens: z.int(),
   total_tokens: z.int(),
+  /**
+   * How many of the prompt's tokens no expert had to read again (docs/operations.md). Left out by
+   * backends that do not count them.
+   */
+  prompt_tokens_details: z.object({ cached_tokens: z.int().min(0) }).optional(),
 });
 export type Usage = z.infer<typeof Usage>;
 

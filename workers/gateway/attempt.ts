@@ -5,6 +5,7 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import { DIRECTIVE_HEADER, type Directive, signDirective } from '#shared/protocol/directive.ts';
 import type { Frame } from '#shared/protocol/generate.ts';
+import type { Load } from './affinity.ts';
 import type { PoolMember } from './backend-pool.ts';
 import { backendRefusal } from './backend-refusal.ts';
 import { brokenOff, readFrames } from './read-frames.ts';
@@ -50,6 +51,8 @@ export type AttemptOptions = {
   signal: AbortSignal;
   timeouts: Timeouts;
   fetch: typeof globalThis.fetch;
+  /** Where it counts for as long as it is under way. */
+  load: Pick<Load, 'begin'>;
   onWaiting: () => void;
   /**
    * Called if the backend times out or breaks, before its answer has begun or in the middle of it.
@@ -80,8 +83,10 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
   let hasSpoken = false;
   let isLeft = false;
   const abort = new AbortController();
+  const end = options.load.begin(member.url);
   const giveUp = () => {
     isLeft = true;
+    end();
     abort.abort(signal.reason);
   };
   signal.addEventListener('abort', giveUp, { once: true });
@@ -91,6 +96,7 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
     onSilence: (ms) => abort.abort(brokenOff(`nothing for ${ms} ms`)),
   });
   const letGo = () => {
+    end();
     watchdog.stop();
     signal.removeEventListener('abort', giveUp);
     abort.abort();

@@ -10,8 +10,8 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { modeUnavailable } from '#shared/api/mode-unavailable.ts';
 import { MODES, type Mode } from '#shared/line/line.ts';
 import type { Message } from '#shared/protocol/generate.ts';
+import { createLoad, type Load, orderByAffinity } from './affinity.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
-import { rankByRendezvous } from './rendezvous-hash.ts';
 import { membersServing } from './served-models.ts';
 
 const FRESH_MS = 5_000;
@@ -27,7 +27,7 @@ const HEALTH_TIMEOUT_MS = 2_000;
 /**
  * The part of a backend's health report that the edge acts on. A backend that drains or warms up
  * gives another status. The report also says how many requests run and wait there, but the edge
- * does not read that: it spreads prompts by hash alone.
+ * does not read that: it is seconds old, and the edge counts its own requests.
  */
 const Health = z.object({
   status: z.literal('ok'),
@@ -62,6 +62,8 @@ export type PoolMember = {
 };
 
 export type BackendPool = Breaker & {
+  /** What this isolate has under way on each backend. */
+  readonly load: Load;
   /**
    * All backends, as last heard. Given a model, it waits until one that serves it is well, unless
    * all have been asked and none is.
@@ -145,6 +147,7 @@ export function createBackendPool({
 
   return {
     ...breaker,
+    load: createLoad(),
     failed(url) {
       breaker.failed(url);
       snapshot = snapshot.map((member) => (member.url === url ? { ...member, alive: false } : member));
@@ -178,11 +181,11 @@ const UNHEARD = {
 
 /**
  * The backends to try for a prompt, best first, among those of its model: the living ones in the
- * order of their rendezvous hash, then those that were last seen dead.
+ * order of affinity.ts, then those that were last seen dead.
  */
 export function chooseBackends(
   members: readonly PoolMember[],
-  { model, messages, mode }: { model: string; messages: readonly Message[]; mode: Mode },
+  { model, messages, mode, load }: { model: string; messages: readonly Message[]; mode: Mode; load: Pick<Load, 'of'> },
 ): PoolMember[] {
   if (!members.some(({ alive }) => alive)) {
     throw new PlimsollError('backend_unavailable', 'No backend is available. Please try again.', {
@@ -191,9 +194,9 @@ export function chooseBackends(
   }
   const able = membersServing(members, model).filter(({ modes }) => modes.includes(mode));
   if (able.length === 0) throw modeUnavailable(mode);
-  const key = affinityKey(messages);
-  const ranked = rankByRendezvous(able, { key, nameOf: ({ url }) => url });
-  return [...ranked.filter(({ alive }) => alive), ...ranked.filter(({ alive }) => !alive)];
+  const alive = able.filter((member) => member.alive);
+  const dead = able.filter((member) => !member.alive);
+  return [alive, dead].flatMap((members) => orderByAffinity(members, { messages, load }));
 }
 
 /**
@@ -211,14 +214,4 @@ export function refuseTooLong(
   const longest = fewest.toSorted((a, b) => b.contextLength - a.contextLength)[0];
   if (longest === undefined || fewest.some(({ contextLength, tokens }) => tokens < contextLength)) return;
   throw contextLengthExceeded(longest.tokens, longest.contextLength, { atLeast: true });
-}
-
-/**
- * The part of a conversation that stays the same as it goes on: everything up to the user's first
- * turn. So a conversation stays on one backend. Nothing uses that yet: it is for the prefix cache
- * of a later version.
- */
-function affinityKey(messages: readonly Message[]): string {
-  const firstTurn = messages.findIndex(({ role }) => role === 'user');
-  return JSON.stringify(messages.slice(0, firstTurn + 1 || 1));
 }

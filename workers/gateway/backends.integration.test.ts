@@ -234,6 +234,7 @@ describe('an answer that breaks', () => {
     ['cross-the-floor', 'receipt_invalid'],
     ['leave-safety-out', 'receipt_invalid'],
     ['sign-other-runs', 'receipt_invalid'],
+    ['find-more-than-asked', 'receipt_invalid'],
     ['overspend', 'receipt_invalid'],
     ['sign-as-another', 'receipt_invalid'],
     ['sign-another-bundle', 'receipt_invalid'],

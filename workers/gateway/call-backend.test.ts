@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
+import { createLoad } from './affinity.ts';
 import { createBreaker } from './breaker.ts';
 import { callBackend } from './call-backend.ts';
 
@@ -25,6 +26,7 @@ function call(
       modes: ['logits'],
     })),
     breaker,
+    load: createLoad(),
     onOtherModel: () => undefined,
     requestId: 'req_1',
     body: '{}',

@@ -44,7 +44,12 @@ describe('a whole answer', () => {
       logprobs: null,
       finish_reason: 'stop',
     });
-    expect(completion.usage).toEqual({ prompt_tokens: 2, completion_tokens: 13, total_tokens: 15 });
+    expect(completion.usage).toEqual({
+      prompt_tokens: 2,
+      completion_tokens: 13,
+      total_tokens: 15,
+      prompt_tokens_details: { cached_tokens: 1 },
+    });
     expect(AnswerExtension.parse(completion.plimsoll)).toMatchObject({
       policy: { tenant: 'demo-balanced', version: expect.stringMatching(/^[0-9a-f]{16}$/) },
       floor: 0.3,

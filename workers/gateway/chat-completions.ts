@@ -48,7 +48,7 @@ export function chatCompletions({
     const line = lineOf(decision.verdict);
 
     const request = toGenerateRequest(chat, decision.maxTokens);
-    const candidates = chooseBackends(members, { ...request, mode: line.mode });
+    const candidates = chooseBackends(members, { ...request, mode: line.mode, load: pool.load });
     const body = JSON.stringify(request);
     const directive: Omit<Directive, 'id'> = {
       request: requestId,
@@ -70,6 +70,7 @@ export function chatCompletions({
       body,
       candidates,
       breaker: pool,
+      load: pool.load,
       directive,
       directiveKey: config.directiveKey,
       signal: client.signal,

@@ -30,6 +30,8 @@ export async function checkReceipt(
     throw invalid('its signature or form', cause);
   });
   const prompt = start.prompt_tokens;
+  const details = end.usage.prompt_tokens_details;
+  if (details !== undefined && details.cached_tokens > prompt) throw invalid('usage');
   const expected = {
     request: directive.request,
     directive: directive.id,
@@ -52,7 +54,12 @@ export async function checkReceipt(
     spent: end.spent,
     ran: end.ran,
     weights: end.weights,
-    usage: { prompt_tokens: prompt, completion_tokens: tokens, total_tokens: prompt + tokens },
+    usage: {
+      prompt_tokens: prompt,
+      completion_tokens: tokens,
+      total_tokens: prompt + tokens,
+      ...(details && { prompt_tokens_details: details }),
+    },
   };
   for (const [field, value] of Object.entries(expected)) {
     // Both sides went through the same schema, which also fixes the order of keys.

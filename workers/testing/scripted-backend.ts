@@ -53,6 +53,7 @@ export type Behaviour =
   | 'say-other-words'
   | 'cross-the-floor'
   | 'leave-safety-out'
+  | 'find-more-than-asked'
   | 'overspend';
 
 /** Unix seconds. */
@@ -253,6 +254,7 @@ export async function startScriptedBackend({
       prompt_tokens: promptTokens,
       completion_tokens: written.length,
       total_tokens: promptTokens + written.length,
+      prompt_tokens_details: { cached_tokens: behaviour === 'find-more-than-asked' ? promptTokens + 1 : 1 },
     };
     const receipt: Receipt = {
       request: directive.request,

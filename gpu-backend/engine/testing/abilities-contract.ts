@@ -69,14 +69,6 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
       expect(() => experts.cut(sequence, 0)).toThrow(/no open sequence/);
     });
 
-    test.skipIf(abilities.prefixes)('keeps no prefixes, and says so', () => {
-      const sequence = experts.open('safety');
-      const prefix = { ids: someIds(4), scope: { tenant: 'acme', publicTokens: 0 } };
-      expect(() => experts.recall(sequence, prefix)).toThrow(/no prefixes/);
-      expect(() => experts.keep(sequence, prefix)).toThrow(/no prefixes/);
-      experts.close(sequence);
-    });
-
     test.skipIf(abilities.fork)('cannot fork, and says so', () => {
       const sequence = experts.open('safety');
       expect(() => experts.fork(sequence)).toThrow(/cannot fork/);

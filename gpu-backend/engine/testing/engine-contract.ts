@@ -215,7 +215,7 @@ export function testEngine(
         param: 'plimsoll.mode',
         message: expect.stringContaining('no layers router'),
       });
-      expect(without.stats()).toEqual({ running: 0, waiting: 0, rows: 0 });
+      expect(without.stats()).toMatchObject({ running: 0, waiting: 0, rows: 0 });
       expect((await collect(without.generate(request()))).ids).not.toEqual([]);
       await without.close();
     });

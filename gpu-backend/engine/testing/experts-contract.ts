@@ -6,13 +6,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Abilities, Experts, Output, Row, SequenceId, Source, Step } from '../experts.ts';
 import { testAbilities } from './abilities-contract.ts';
 import { byId, type Fed, feed, someIds } from './feed-experts.ts';
+import { testPrefixes } from './prefixes-contract.ts';
 
 export type DriverSetup = {
   /**
    * Makes experts over a vocabulary of at least 200 tokens and a context of at least 90. They must
-   * differ, and their output must depend on every token.
+   * differ, and their output must depend on every token. `prefixBytes` bounds the memory for kept
+   * prefixes; it is ample if left out.
    */
-  create: () => Promise<Experts>;
+  create: (options?: { prefixBytes?: number }) => Promise<Experts>;
   /** What the driver should be able to do. */
   abilities: Abilities;
   /**
@@ -247,5 +249,6 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
     });
 
     testAbilities({ abilities, tolerance, current: () => experts, alone, expectSame });
+    testPrefixes({ abilities, current: () => experts, create, alone, expectSame });
   });
 }

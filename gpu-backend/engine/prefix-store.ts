@@ -1,0 +1,174 @@
+/**
+ * Kept prefixes: what a driver has to copy so that a sequence need not read a known beginning
+ * again. The store does not know what is in a payload; it knows whose it is, and what to forget.
+ *
+ * Prefixes are cut into blocks, as in vLLM's prefix cache (Kwon et al., arXiv 2309.06180), and
+ * blocks that follow each other form a tree. A block is found by everything that its keys and
+ * values depend on: its source (and a layers sequence's bounds), its own ids, and the blocks before
+ * it. Ids are compared themselves, not their hashes, so no collision can give a sequence another
+ * one's text. The tenant is a part of the key too, unless all of the block's tokens are public.
+ *
+ * The bottom layers may be equal for all sources. That part of a payload is kept once for the
+ * blocks of several sources with the same ids, and goes with the last of them.
+ *
+ * Memory is bounded: blocks that were not used for longest go first, and a block never goes before
+ * those that follow it.
+ */
+import type { Prefix, PrefixStats, Source } from './experts.ts';
+
+/**
+ * Tokens in a block. A prefix is known up to its last whole block, so each row reads up to this
+ * many tokens again. A run of 16 tokens costs little more than a run of one. Smaller blocks would
+ * only mean more of them to look up and to copy.
+ */
+export const BLOCK_TOKENS = 16;
+
+/** What a block takes beside its payload, roughly: its key and its places in the tables. */
+const BLOCK_OVERHEAD = 512;
+
+type Payload = { readonly byteLength: number };
+
+/** A block's payload. `shared` is the same object for all sources that have read these tokens. */
+export type Block<T> = { readonly shared: T | null; readonly own: T };
+
+/** Copies the payload of the block that begins at this token. `shared` is null if nothing is. */
+export type CopyBlock<T> = { shared: ((from: number) => T) | null; own: (from: number) => T };
+
+/** A place in the tree. Which blocks there are for it depends on who has read it. */
+type Node<T> = {
+  parent: Node<T> | null;
+  key: string;
+  children: Map<string, Node<T>>;
+  /** By reader: a source, and its bounds if it has any. */
+  blocks: Map<string, Kept<T>>;
+  shared: T | null;
+};
+
+type Kept<T> = Block<T> & { node: Node<T>; reader: string };
+
+export type StoreOptions = {
+  /** The most bytes of all blocks together. */
+  mostBytes: number;
+  /**
+   * Whether tokens of an answer are read with other arithmetic than those of a prompt. Then no
+   * block with such tokens is kept or found: only the very same answer could use it, if it were
+   * resumed.
+   */
+  answersApart: boolean;
+};
+
+export class PrefixStore<T extends Payload> {
+  readonly #options: StoreOptions;
+  readonly #root: Node<T> = newNode<T>(null, '', null);
+  /** Those not used for longest first. A block comes before the one that it follows. */
+  readonly #order = new Set<Kept<T>>();
+  readonly #stats = { queriedTokens: 0, foundTokens: 0, forgottenTokens: 0, bytes: 0 };
+
+  constructor(options: StoreOptions) {
+    this.#options = options;
+  }
+
+  get stats(): PrefixStats {
+    return { ...this.#stats };
+  }
+
+  /**
+   * The blocks of the longest known beginning of a prefix, in order. They have fewer tokens than
+   * the prefix. They stay as they are, even if the store forgets them.
+   */
+  find(source: Source, prefix: Prefix): Block<T>[] {
+    const { length } = prefix.ids;
+    const found = this.#walk(readerOf(source, prefix), this.#keys(prefix, Math.max(0, length - 1)));
+    this.#touch(found);
+    this.#stats.queriedTokens += length;
+    this.#stats.foundTokens += found.length * BLOCK_TOKENS;
+    return found;
+  }
+
+  /** Keeps the whole blocks of a prefix, as many as fit. `copy` is asked only for what is new. */
+  keep(source: Source, prefix: Prefix, copy: CopyBlock<T>): void {
+    const reader = readerOf(source, prefix);
+    const keys = this.#keys(prefix, prefix.ids.length);
+    const chain = this.#walk(reader, keys);
+    // Until the end, none of these may go.
+    for (const block of chain) this.#order.delete(block);
+    for (const key of keys.slice(chain.length)) {
+      const from = chain.length * BLOCK_TOKENS;
+      const node = this.#nodeAt(chain.at(-1)?.node ?? this.#root, key, () => copy.shared?.(from) ?? null);
+      const block = { node, reader, shared: node.shared, own: copy.own(from) };
+      this.#add(block);
+      for (const oldest of this.#order) {
+        if (this.#stats.bytes <= this.#options.mostBytes) break;
+        this.#remove(oldest);
+        this.#stats.forgottenTokens += BLOCK_TOKENS;
+      }
+      if (this.#stats.bytes > this.#options.mostBytes) {
+        this.#remove(block);
+        break;
+      }
+      chain.push(block);
+    }
+    this.#touch(chain);
+  }
+
+  /** The keys of the whole blocks in a prefix's first `length` tokens. */
+  #keys({ ids, scope, promptTokens = ids.length }: Prefix, length: number): string[] {
+    const usable = this.#options.answersApart ? Math.min(length, promptTokens) : length;
+    return Array.from({ length: Math.floor(usable / BLOCK_TOKENS) }, (_, i) => {
+      const [from, to] = [i * BLOCK_TOKENS, (i + 1) * BLOCK_TOKENS];
+      return JSON.stringify([to <= scope.publicTokens ? null : scope.tenant, ids.slice(from, to)]);
+    });
+  }
+
+  #walk(reader: string, keys: readonly string[]): Kept<T>[] {
+    const chain: Kept<T>[] = [];
+    let node: Node<T> | undefined = this.#root;
+    for (const key of keys) {
+      node = node.children.get(key);
+      const block = node?.blocks.get(reader);
+      if (node === undefined || block === undefined) break;
+      chain.push(block);
+    }
+    return chain;
+  }
+
+  /** From the last to the first, so that a block always counts as older than the one before it. */
+  #touch(chain: readonly Kept<T>[]): void {
+    for (const block of chain.toReversed()) {
+      this.#order.delete(block);
+      this.#order.add(block);
+    }
+  }
+
+  #nodeAt(parent: Node<T>, key: string, share: () => T | null): Node<T> {
+    const known = parent.children.get(key);
+    if (known !== undefined) return known;
+    const node = newNode(parent, key, share());
+    parent.children.set(key, node);
+    this.#stats.bytes += node.shared?.byteLength ?? 0;
+    return node;
+  }
+
+  #add(block: Kept<T>): void {
+    block.node.blocks.set(block.reader, block);
+    this.#stats.bytes += block.own.byteLength + BLOCK_OVERHEAD;
+  }
+
+  /** Nothing may follow the block any more. */
+  #remove(block: Kept<T>): void {
+    const { node, reader, own } = block;
+    this.#order.delete(block);
+    node.blocks.delete(reader);
+    this.#stats.bytes -= own.byteLength + BLOCK_OVERHEAD;
+    if (node.blocks.size > 0) return;
+    node.parent?.children.delete(node.key);
+    this.#stats.bytes -= node.shared?.byteLength ?? 0;
+  }
+}
+
+function newNode<T>(parent: Node<T> | null, key: string, shared: T | null): Node<T> {
+  return { parent, key, children: new Map(), blocks: new Map(), shared };
+}
+
+const readerOf = (source: Source, { bounds }: Prefix) =>
+  source === 'layers' ? JSON.stringify([source, bounds?.floor, bounds?.ceiling]) : source;

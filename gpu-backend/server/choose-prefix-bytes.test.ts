@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import { choosePrefixBytes } from './choose-prefix-bytes.ts';
+
+const left = { leftBytes: 8 * 2 ** 30, perToken: 46_080 };
+
+test('is an eighth of what is free beside the weights, and says so', () => {
+  expect(choosePrefixBytes({ ...left, wanted: null })).toEqual({
+    bytes: 2 ** 30,
+    reason: 'prefixes of prompts are kept for later requests, in at most 1024 MiB: 23301 tokens of rows',
+  });
+});
+
+test('is what the operator wants, even if that is nothing', () => {
+  expect(choosePrefixBytes({ ...left, wanted: 1_000_000 }).bytes).toBe(1_000_000);
+  expect(choosePrefixBytes({ ...left, wanted: 0 })).toEqual({
+    bytes: 0,
+    reason: 'no prefix of a prompt is kept for later requests',
+  });
+});
+
+test('is nothing where nothing is free', () => {
+  expect(choosePrefixBytes({ ...left, leftBytes: 0, wanted: null }).bytes).toBe(0);
+});
