@@ -15,6 +15,30 @@ export type CutRow = { list: KeptList; count: number; total: number; cut: boolea
 
 type Size = { tokens: number; blocks: number; total: number };
 
+/**
+ * A mass below which no token can be in the nucleus. For a bound m, the tokens below it have at
+ * most what their blocks have, less the largest mass of each block that reaches m. If that is no
+ * more than the nucleus leaves out, all of the nucleus is at m or above. We try powers of 2 below
+ * the largest mass.
+ */
+function leastByBlocks(
+  { sums, tops }: MassRow,
+  { top, topP, tokens, blocks, total }: Size & { top: number; topP: number },
+): number {
+  const sure = leastInNucleus(tokens, { topP, total });
+  // The little less is for the rounding of these sums.
+  const most = (1 - topP) * total * (1 - 1e-9);
+  for (let least = top / 2; least > sure; least /= 2) {
+    let below = 0;
+    for (let block = 0; block < blocks; block++) {
+      const largest = tops.array[block] ?? NaN;
+      below += (sums.array[block] ?? NaN) - (largest >= least ? largest : 0);
+    }
+    if (below <= most) return least;
+  }
+  return sure;
+}
+
 export class Cutter {
   readonly #kernel: Kernel;
   /** Reordered by each search. It grows to the largest list that it meets. */
@@ -31,7 +55,11 @@ export class Cutter {
     const floors = [
       Number.MIN_VALUE,
       // Under top-k, the nucleus is one of what top-k leaves. So only top-k has a bound.
-      cutsK ? this.#leastOfTop(row, { topK, blocks }) : topP < 1 ? leastInNucleus(tokens, { topP, total }) : 0,
+      cutsK
+        ? this.#leastOfTop(row, { topK, blocks })
+        : topP < 1
+          ? leastByBlocks(row, { top, topP, tokens, blocks, total })
+          : 0,
       cutsK && topP < 1 ? 0 : minP * top,
     ];
     const least = Math.max(...floors);

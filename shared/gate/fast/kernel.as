@@ -237,41 +237,54 @@ export function blend(row: usize, other: usize, blocks: usize, a: f64, b: f64): 
   }
 }
 
-/** Natural logarithms of positive normal numbers, after fdlibm's e_log.c. */
+/** fdlibm's coefficients of log((1 + s) / (1 - s)), e_log.c. */
+const L1: usize = memory.data<f64>([6.666666666666735130e-1, 6.666666666666735130e-1], 16);
+const L2: usize = memory.data<f64>([3.999999999940941908e-1, 3.999999999940941908e-1], 16);
+const L3: usize = memory.data<f64>([2.857142874366239149e-1, 2.857142874366239149e-1], 16);
+const L4: usize = memory.data<f64>([2.222219843214978396e-1, 2.222219843214978396e-1], 16);
+const L5: usize = memory.data<f64>([1.818357216161805012e-1, 1.818357216161805012e-1], 16);
+const L6: usize = memory.data<f64>([1.531383769920937332e-1, 1.531383769920937332e-1], 16);
+const L7: usize = memory.data<f64>([1.479819860511658591e-1, 1.479819860511658591e-1], 16);
+/** ln 2 in two parts: the upper one times any exponent is exact. */
+const LN2_HIGH: usize = memory.data<f64>([6.93147180369123816490e-1, 6.93147180369123816490e-1], 16);
+const LN2_LOW: usize = memory.data<f64>([1.90821492927058770002e-10, 1.90821492927058770002e-10], 16);
+const HALF: usize = memory.data<f64>([0.5, 0.5], 16);
+const ONE: usize = memory.data<f64>([1, 1], 16);
+const TWO: usize = memory.data<f64>([2, 2], 16);
+/** The bits of sqrt(1/2). */
+const ROOT: usize = memory.data<i64>([0x3fe6a09e667f3bcd, 0x3fe6a09e667f3bcd], 16);
+const SMALLEST: usize = memory.data<f64>([2.2250738585072014e-308, 2.2250738585072014e-308], 16);
+
+/** Natural logarithms of positive normal numbers, after fdlibm. */
 @inline
 function logarithm(x: v128): v128 {
   // x = 2^k * m, with m from sqrt(1/2) to sqrt(2)
-  const shifted = i64x2.sub(x, i64x2.splat(0x3fe6a09e667f3bcd));
-  const k = i64x2.shr_s(shifted, 52);
+  const k = i64x2.shr_s(i64x2.sub(x, v128.load(ROOT)), 52);
   const m = i64x2.sub(x, i64x2.shl(k, 52));
   const whole = f64x2.sub(i64x2.add(k, v128.load(ROUNDER)), v128.load(ROUNDER));
-  const f = f64x2.sub(m, f64x2.splat(1));
-  const s = f64x2.div(f, f64x2.add(f64x2.splat(2), f));
+  const f = f64x2.sub(m, v128.load(ONE));
+  const s = f64x2.div(f, f64x2.add(v128.load(TWO), f));
   const z = f64x2.mul(s, s);
-  let r = f64x2.splat(1.479819860511658591e-1);
-  r = f64x2.add(f64x2.splat(1.531383769920937332e-1), f64x2.mul(z, r));
-  r = f64x2.add(f64x2.splat(1.818357216161805012e-1), f64x2.mul(z, r));
-  r = f64x2.add(f64x2.splat(2.222219843214978396e-1), f64x2.mul(z, r));
-  r = f64x2.add(f64x2.splat(2.857142874366239149e-1), f64x2.mul(z, r));
-  r = f64x2.add(f64x2.splat(3.999999999940941908e-1), f64x2.mul(z, r));
-  r = f64x2.add(f64x2.splat(6.666666666666735130e-1), f64x2.mul(z, r));
+  let r = f64x2.add(v128.load(L6), f64x2.mul(z, v128.load(L7)));
+  r = f64x2.add(v128.load(L5), f64x2.mul(z, r));
+  r = f64x2.add(v128.load(L4), f64x2.mul(z, r));
+  r = f64x2.add(v128.load(L3), f64x2.mul(z, r));
+  r = f64x2.add(v128.load(L2), f64x2.mul(z, r));
+  r = f64x2.add(v128.load(L1), f64x2.mul(z, r));
   r = f64x2.mul(z, r);
-  const half = f64x2.mul(f64x2.mul(f64x2.splat(0.5), f), f);
-  const lower = f64x2.add(f64x2.mul(s, f64x2.add(half, r)), f64x2.mul(whole, f64x2.splat(1.90821492927058770002e-10)));
-  return f64x2.add(
-    f64x2.mul(whole, f64x2.splat(6.93147180369123816490e-1)),
-    f64x2.sub(f, f64x2.sub(half, lower)),
-  );
+  const half = f64x2.mul(f64x2.mul(v128.load(HALF), f), f);
+  const lower = f64x2.add(f64x2.mul(s, f64x2.add(half, r)), f64x2.mul(whole, v128.load(LN2_LOW)));
+  return f64x2.add(f64x2.mul(whole, v128.load(LN2_HIGH)), f64x2.sub(f, f64x2.sub(half, lower)));
 }
 
 /** row[i] = (row[i] / top)^scale. What is too small for a normal number becomes 0. */
 export function heat(row: usize, blocks: usize, top: f64, scale: f64): void {
-  const t = f64x2.splat(top);
+  const t = f64x2.splat(1 / top);
   const k = f64x2.splat(scale * PER_NAT);
   for (const end = row + blocks * BLOCK * 8; row < end; row += 16) {
-    const x = f64x2.div(v128.load(row), t);
+    const x = f64x2.mul(v128.load(row), t);
     const y = power(f64x2.mul(logarithm(x), k));
-    v128.store(row, v128.and(y, f64x2.ge(x, f64x2.splat(2.2250738585072014e-308))));
+    v128.store(row, v128.and(y, f64x2.ge(x, v128.load(SMALLEST))));
   }
 }
 
