@@ -29,8 +29,8 @@ export type Question = {
   /** null if it was not asked. The gate makes sure that the line permits that. */
   safety: Prediction | null;
   /**
-   * The helpfulness expert's prediction, or the mixture's in `layers` mode. null if it failed or was
-   * not asked.
+   * The helpfulness expert's prediction, or the mixture's in `layers` mode. null if it failed or
+   * was not asked.
    */
   beside: Prediction | null;
   proposal: Proposal;
