@@ -11,6 +11,7 @@ import { benchEdgeLatency } from './edge-latency.ts';
 import { parseRows, type RowName } from './engine/rows/rows.ts';
 import { benchEngine, SHAPES, type ShapeName } from './engine.ts';
 import { benchEqualAnswers } from './equal-answers.ts';
+import { benchGate } from './gate.ts';
 import { benchKeptPrefixes } from './kept-prefixes.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
 import { benchModels } from './models.ts';
@@ -39,6 +40,7 @@ type Flags = {
 /** Each benchmark returns its ratios by name. */
 const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>> = {
   'two-experts': (flags) => benchTwoExperts({ ...flags, bundleDir: flags.bundle }),
+  gate: (flags) => benchGate({ ...flags, bundleDir: flags.bundle }),
   'learned-routers': (flags) => benchLearnedRouters({ ...flags, bundleDir: flags.bundle }),
   classifier: async (flags) => ({ ...(await benchClassifier(flags)), ...(await benchClassifierEdge()) }),
   'edge-latency': benchEdgeLatency,
@@ -55,7 +57,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
 
 const program = new Command('bench')
   .description(
-    'measures speed and behaviour: the second expert, learned routers, the edge, its classifier, training, the engine against llama.cpp, memory over many requests, equal answers, kept prefixes and what affinity buys, a full queue, crashes, and a real model’s memory and start; prints medians and raw values',
+    'measures speed and behaviour: the second expert, the gate, learned routers, the edge, its classifier, training, the engine against llama.cpp, memory over many requests, equal answers, kept prefixes and what affinity buys, a full queue, crashes, and a real model’s memory and start; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)

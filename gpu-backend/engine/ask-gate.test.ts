@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { gateLayersStep, gateStep, gateTruncatedStep, seedKey, startGate } from '#shared/gate/index.ts';
+import { createGate } from '#shared/gate/fast/create-gate.ts';
+import { gateTruncatedStep, seedKey, startGate } from '#shared/gate/index.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { askGate, type Question } from './ask-gate.ts';
 import type { Output, Row } from './experts.ts';
@@ -8,6 +9,7 @@ const { rule, floor, ceiling, opening, budget, earned } = OPEN_LINE;
 const policy = { rule, floor, ceiling, opening, budget, earned };
 const sampling = { temperature: 1, topP: 1, key: seedKey(5) };
 const state = startGate();
+const gate = createGate();
 
 const output = (row: Row, changes: Partial<Output> = {}): Output => ({
   row,
@@ -26,7 +28,7 @@ const ask = (changes: Partial<Question> = {}) =>
 
 describe('two whole rows', () => {
   test('make one step of the gate, with the proposal', () => {
-    expect(ask()).toEqual(gateStep({ safetyLogits, helpfulLogits, proposal: 0.25, policy, sampling, state }));
+    expect(ask()).toEqual(gate.step({ safetyLogits, helpfulLogits, proposal: 0.25, policy, sampling, state }));
     expect(ask().weight).toBe(0.25);
   });
 
@@ -50,7 +52,7 @@ describe('a layers row', () => {
 
   test('uses its own gate as the weight, and says nothing about the helpfulness expert', () => {
     const row = { safetyLogits, layersLogits: helpfulLogits, alpha: 0.4 };
-    expect(layers(0.4)).toEqual(gateLayersStep({ ...row, policy, sampling, state }));
+    expect(layers(0.4)).toEqual(gate.layersStep({ ...row, policy, sampling, state }));
     expect(layers(0.4)).toMatchObject({ token: 3, weight: 0.4 });
     expect(layers(0.4).logprobHelpful).toBe(ask({ beside: null }).logprobHelpful);
   });

@@ -3,14 +3,12 @@
  * safety expert's is there unless the line gives it no part in the answer: the budget is counted
  * against it, the receipt reports it, and a closed gate falls back on it.
  */
+import { createGate } from '#shared/gate/fast/create-gate.ts';
 import {
   GateError,
   type GatePolicy,
   type GateState,
   type GateStep,
-  gateHelpfulStep,
-  gateLayersStep,
-  gateStep,
   gateTruncatedStep,
   type Report,
   type SamplingParams,
@@ -31,8 +29,8 @@ export type Question = {
   /** null if it was not asked. The gate makes sure that the line permits that. */
   safety: Prediction | null;
   /**
-   * The helpfulness expert's prediction, or the mixture's in `layers` mode. null if it failed or was
-   * not asked.
+   * The helpfulness expert's prediction, or the mixture's in `layers` mode. null if it failed or
+   * was not asked.
    */
   beside: Prediction | null;
   proposal: Proposal;
@@ -42,6 +40,9 @@ export type Question = {
   /** Asks for more numbers. */
   report?: Report;
 };
+
+/** One gate for all answers: a step is over before the next begins. */
+const gate = createGate();
 
 /**
  * Throws a GateError if there is nothing safe to draw from. If `beside` cannot be trusted, the gate
@@ -62,15 +63,15 @@ export function askGate({ mode, safety, beside, proposal, ...rest }: Question): 
   const safetyLogits = safety.row.logits;
   const logits = beside && 'logits' in beside.row ? beside.row.logits : null;
   return mode === 'layers'
-    ? gateLayersStep({ safetyLogits, layersLogits: logits, alpha, ...rest })
-    : gateStep({ safetyLogits, helpfulLogits: logits, proposal: propose(proposal, safety, beside), ...rest });
+    ? gate.layersStep({ safetyLogits, layersLogits: logits, alpha, ...rest })
+    : gate.step({ safetyLogits, helpfulLogits: logits, proposal: propose(proposal, safety, beside), ...rest });
 }
 
 function askHelpful({ mode, beside, proposal, ...rest }: Omit<Question, 'safety'>): GateStep {
   if (mode !== 'logits') throw new GateError('safety_row_missing', `the mode ${mode} needs the safety expert`);
   const helpfulLogits = beside && 'logits' in beside.row ? beside.row.logits : null;
   // A router compares both experts, so it cannot be asked. It proposes 1 at most.
-  return gateHelpfulStep({ helpfulLogits, proposal: typeof proposal === 'number' ? proposal : 1, ...rest });
+  return gate.helpfulStep({ helpfulLogits, proposal: typeof proposal === 'number' ? proposal : 1, ...rest });
 }
 
 /**

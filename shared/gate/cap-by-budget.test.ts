@@ -1,27 +1,17 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { addSpending, natsLeft, SPENT_UNBOUNDED } from './add-spending.ts';
 import { capByBudget } from './cap-by-budget.ts';
+import { seedKey } from './draw-key.ts';
+import { startGate } from './gate-step.ts';
 import { logSoftmax } from './log-softmax.ts';
-import { shapeDistribution } from './shape-distribution.ts';
 import * as arbitrary from './testing/arbitraries.ts';
+import { GATE_VERSIONS, type Logits } from './testing/gate-versions.ts';
+import { OPEN_POLICY } from './testing/open-policy.ts';
 import * as oracle from './testing/oracle.ts';
 
 const sum = (row: ArrayLike<number>) => Array.from(row).reduce((a, b) => a + b, 0);
 const nats = fc.double({ min: 0, max: 6, noNaN: true });
-
-test('caps as the oracle does', () => {
-  fc.assert(
-    fc.property(arbitrary.rows(), nats, ({ safetyLogits, helpfulLogits }, left) => {
-      const reference = logSoftmax(safetyLogits)!;
-      const q = capByBudget(logSoftmax(helpfulLogits)!, { reference, natsLeft: left }).logprobs.map(Math.exp);
-      oracle.cap(oracle.softmax(helpfulLogits), oracle.softmax(safetyLogits), left).forEach((p, i) => {
-        expect(q[i]).toBeCloseTo(p, 9);
-      });
-    }),
-    { numRuns: 500 },
-  );
-});
 
 type Case = { safety: number[]; helpful: number[]; temperature?: number; nats: number; q: number[] };
 const CASES: Case[] = [
@@ -34,7 +24,7 @@ const CASES: Case[] = [
   { safety: [0, 0, 0], helpful: [-1000, -2000, 0], nats: Math.log(1.2), q: [0.4, 0.2, 0.4] },
   { safety: [0, 0, 0], helpful: [-1e30, -2e30, 0], nats: Math.log(1.2), q: [0.4, 0.2, 0.4] },
   // two tokens far down share what the first leaves in their own proportions, here 1 : 2
-  { safety: [0, 0, 0], helpful: [0, -5000, -5000 + Math.LN2], nats: Math.log(1.2), q: [0.4, 0.2, 0.4] },
+  { safety: [0, 0, 0], helpful: [0, -760, -760 + Math.LN2], nats: Math.log(1.2), q: [0.4, 0.2, 0.4] },
   // and here 1 : e, from logits that only the temperature tells apart
   {
     safety: [0, 0, 0],
@@ -50,106 +40,126 @@ const CASES: Case[] = [
   { safety: [0, 0, 0], helpful: [0, -2000, -Infinity], nats: Math.log(1.2), q: [0.4, 0.4, 0.2] },
 ];
 
-const shaped = (logits: number[] | Float32Array, temperature: number) =>
-  shapeDistribution(logSoftmax(Float64Array.from(logits))!, { temperature, topP: 1 })!;
-
-test.each(CASES)(
-  'safety $safety, helpful $helpful, $nats nats: $q',
-  ({ safety, helpful, temperature = 1, nats, q }) => {
-    const reference = shaped(safety, temperature);
-    const { logprobs } = capByBudget(shaped(helpful, temperature), { reference, natsLeft: nats });
-    for (const [i, p] of q.entries()) expect(Math.exp(logprobs[i]!)).toBeCloseTo(p, 4);
-  },
-);
-
-test('a token that the mixture all but excludes can still earn nats back', () => {
-  const { logprobs, reference } = capByBudget(shaped([0, -720], 1), {
-    reference: shaped([0, 0], 1),
-    natsLeft: Math.log(1.2),
-  });
-  expect(logprobs[1]! - reference[1]!).toBeCloseTo(Math.log(0.4 / 0.5), 12);
-});
-
-test('caps as the oracle does in logarithms, whatever the magnitudes', () => {
-  fc.assert(
-    fc.property(arbitrary.extremeRows, arbitrary.extremeTemperature, arbitrary.extremeNats, (rows, t, left) => {
-      // At lower temperatures, the oracle's log lambda has too few digits. The next test covers
-      // those.
-      const temperature = Math.max(t, 0.02);
-      const [mixture, reference] = [shaped(rows.helpfulLogits, temperature), shaped(rows.safetyLogits, temperature)];
-      const { logprobs } = capByBudget(mixture, { reference, natsLeft: left });
-      const expected = oracle.capInLogs([...mixture], [...reference], left);
-      for (const [i, lp] of expected.entries()) expect(Math.exp(logprobs[i]!)).toBeCloseTo(Math.exp(lp), 7);
-    }),
-    { numRuns: 2000 },
-  );
-});
-
-test('sums to 1 under the cap and keeps proportions below it, whatever the magnitudes', () => {
-  fc.assert(
-    fc.property(
-      arbitrary.extremeRows,
-      arbitrary.extremeTemperature,
-      arbitrary.extremeNats,
-      (rows, temperature, left) => {
-        const [mixture, reference] = [shaped(rows.helpfulLogits, temperature), shaped(rows.safetyLogits, temperature)];
-        const { logprobs } = capByBudget(mixture, { reference, natsLeft: left });
-        expect(sum(logprobs.map(Math.exp))).toBeCloseTo(1, 12);
-        const cap = reference.map((lp) => Math.min(0, lp + left));
-        const free = Array.from(logprobs).flatMap((lp, i) => {
-          if (mixture[i]! === -Infinity || lp === -Infinity) return [];
-          expect(lp).toBeLessThanOrEqual(cap[i]! + (mixture === logprobs ? 1e-15 : 0));
-          // Compare only tokens with a noticeable probability: the logs of the others have no
-          // digits left to compare.
-          return lp < cap[i]! && lp > -30 ? [i] : [];
-        });
-        const first = free[0] ?? 0;
-        for (const i of free) expect(logprobs[i]! - logprobs[first]!).toBeCloseTo(mixture[i]! - mixture[first]!, 9);
-        // lambda is at least 1, so a token below its cap has at least what the mixture gives it.
-        for (const i of free) expect(logprobs[i]!).toBeGreaterThanOrEqual(mixture[i]! - 1e-9);
+describe.each(GATE_VERSIONS)('the cap of the $name gate', ({ gateRows }) => {
+  /** The cap on the helpfulness expert alone. */
+  function cap(
+    { safetyLogits, helpfulLogits }: Logits,
+    { temperature = 1, nats }: { temperature?: number | undefined; nats: number },
+  ) {
+    const { q, mixture } = gateRows(
+      { safetyLogits, helpfulLogits },
+      {
+        policy: { ...OPEN_POLICY, budget: nats },
+        proposal: 0,
+        sampling: { temperature, topP: 1, key: seedKey(0) },
+        state: startGate(),
       },
-    ),
-    { numRuns: 2000 },
-  );
-});
-
-test('solves fifty thousand tokens, each e^800 times less likely than the one before, in few passes', () => {
-  const size = 50_000;
-  // Every token reaches its cap long before the next one has any noticeable mass. One pass per
-  // token would be two and a half billion steps.
-  const mixture = shaped(
-    Float32Array.from({ length: size }, (_, i) => -800 * i),
-    1,
-  );
-  const reference = shaped(new Float32Array(size), 1);
-  const { logprobs } = capByBudget(mixture, { reference, natsLeft: 1 });
-  expect(sum(logprobs.map(Math.exp))).toBeCloseTo(1, 9);
-  expect(logprobs.filter((lp) => Math.exp(lp) > 0)).toHaveLength(Math.ceil(size / Math.E));
-});
-
-test('sums to 1 and stays under the cap, for rows hundreds of nats apart', () => {
-  const wide = fc.array(fc.double({ min: -600, max: 600, noNaN: true }), { minLength: 40, maxLength: 40 });
-  fc.assert(
-    fc.property(wide, wide, fc.oneof(nats, fc.constantFrom(1e-15, 300, 1e300)), (safety, helpful, left) => {
-      const reference = logSoftmax(Float64Array.from(safety))!;
-      const { logprobs } = capByBudget(logSoftmax(Float64Array.from(helpful))!, { reference, natsLeft: left });
-      // A log-probability of -1000 has its last digit at 1e-13.
-      expect(sum(logprobs.map(Math.exp))).toBeCloseTo(1, 11);
-      for (const [i, lp] of logprobs.entries()) expect(lp).toBeLessThanOrEqual(left + reference[i]!);
-    }),
-    { numRuns: 150 },
-  );
-});
-
-test('is exact for thousands of tokens that reach their caps one after another', () => {
-  // Along the row, masses fall faster than caps, so each pass frees room for only the next few
-  // tokens.
-  const size = 4096;
-  const mixture = logSoftmax(Float64Array.from({ length: size }, (_, i) => -i / 100))!;
-  const reference = logSoftmax(Float64Array.from({ length: size }, (_, i) => -i / 110))!;
-  for (const left of [1e-9, 0.01, 0.05, 0.09]) {
-    expect(sum(capByBudget(mixture, { reference, natsLeft: left }).logprobs.map(Math.exp))).toBeCloseTo(1, 13);
+    );
+    return { ...q, mixture };
   }
+  const along = (size: number, logit: (i: number) => number) => Float32Array.from({ length: size }, (_, i) => logit(i));
+
+  test('caps as the oracle does', () => {
+    fc.assert(
+      fc.property(arbitrary.rows(), nats, (rows, nats) => {
+        const q = cap(rows, { nats }).logprobs.map(Math.exp);
+        oracle.cap(oracle.softmax(rows.helpfulLogits), oracle.softmax(rows.safetyLogits), nats).forEach((p, i) => {
+          expect(q[i]).toBeCloseTo(p, 9);
+        });
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test.each(CASES)('safety $safety, helpful $helpful, $nats nats: $q', ({ safety, helpful, temperature, nats, q }) => {
+    const rows = { safetyLogits: Float32Array.from(safety), helpfulLogits: Float32Array.from(helpful) };
+    const { logprobs } = cap(rows, { temperature, nats });
+    for (const [i, p] of q.entries()) expect(Math.exp(logprobs[i]!)).toBeCloseTo(p, 4);
+  });
+
+  test('a token that the mixture all but excludes can still earn nats back', () => {
+    const rows = { safetyLogits: Float32Array.of(0, 0), helpfulLogits: Float32Array.of(0, -720) };
+    const { logprobs, reference } = cap(rows, { nats: Math.log(1.2) });
+    expect(logprobs[1]! - reference[1]!).toBeCloseTo(Math.log(0.4 / 0.5), 12);
+  });
+
+  test('caps as the oracle does in logarithms, whatever the magnitudes', () => {
+    fc.assert(
+      fc.property(arbitrary.extremeRows, arbitrary.extremeTemperature, arbitrary.extremeNats, (rows, t, nats) => {
+        // At lower temperatures, the oracle's log lambda has too few digits. The next test covers
+        // those.
+        const { logprobs, mixture, reference } = cap(rows, { temperature: Math.max(t, 0.02), nats });
+        const expected = oracle.capInLogs([...mixture], [...reference], nats);
+        for (const [i, lp] of expected.entries()) expect(Math.exp(logprobs[i]!)).toBeCloseTo(Math.exp(lp), 7);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('sums to 1 under the cap and keeps proportions below it, whatever the magnitudes', () => {
+    fc.assert(
+      fc.property(
+        arbitrary.extremeRows,
+        arbitrary.extremeTemperature,
+        arbitrary.extremeNats,
+        (rows, temperature, nats) => {
+          const { logprobs, mixture, reference } = cap(rows, { temperature, nats });
+          expect(sum(logprobs.map(Math.exp))).toBeCloseTo(1, 12);
+          const most = reference.map((lp) => Math.min(0, lp + nats));
+          const free = Array.from(logprobs).flatMap((lp, i) => {
+            if (mixture[i]! === -Infinity || lp === -Infinity) return [];
+            expect(lp).toBeLessThanOrEqual(most[i]! + 1e-15);
+            // Compare only tokens with a noticeable probability: the logs of the others have no
+            // digits left to compare.
+            return lp < most[i]! && lp > -30 ? [i] : [];
+          });
+          const first = free[0] ?? 0;
+          for (const i of free) expect(logprobs[i]! - logprobs[first]!).toBeCloseTo(mixture[i]! - mixture[first]!, 9);
+          // lambda is at least 1, so a token below its cap has at least what the mixture gives it.
+          for (const i of free) expect(logprobs[i]!).toBeGreaterThanOrEqual(mixture[i]! - 1e-9);
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('solves fifty thousand tokens, each e^800 times less likely than the one before, in few passes', () => {
+    const size = 50_000;
+    // Every token reaches its cap long before the next one has any noticeable mass. One pass per
+    // token would be two and a half billion steps.
+    const rows = { safetyLogits: new Float32Array(size), helpfulLogits: along(size, (i) => -800 * i) };
+    const { logprobs } = cap(rows, { nats: 1 });
+    expect(sum(logprobs.map(Math.exp))).toBeCloseTo(1, 9);
+    expect(logprobs.filter((lp) => Math.exp(lp) > 0)).toHaveLength(Math.ceil(size / Math.E));
+  });
+
+  test('sums to 1 and stays under the cap, for rows hundreds of nats apart', () => {
+    const logits = fc.array(fc.double({ min: -600, max: 600, noNaN: true }), { minLength: 40, maxLength: 40 });
+    const wide = logits.map((row) => Float32Array.from(row));
+    fc.assert(
+      fc.property(
+        wide,
+        wide,
+        fc.oneof(nats, fc.constantFrom(1e-15, 300, 1e300)),
+        (safetyLogits, helpfulLogits, nats) => {
+          const { logprobs, reference } = cap({ safetyLogits, helpfulLogits }, { nats });
+          // A log-probability of -1000 has its last digit at 1e-13.
+          expect(sum(logprobs.map(Math.exp))).toBeCloseTo(1, 11);
+          for (const [i, lp] of logprobs.entries()) expect(lp).toBeLessThanOrEqual(nats + reference[i]!);
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  test('is exact for thousands of tokens that reach their caps one after another', () => {
+    // Along the row, masses fall faster than caps, so each pass frees room for only the next few
+    // tokens.
+    const rows = { safetyLogits: along(4096, (i) => -i / 110), helpfulLogits: along(4096, (i) => -i / 100) };
+    for (const nats of [1e-9, 0.01, 0.05, 0.09]) {
+      expect(sum(cap(rows, { nats }).logprobs.map(Math.exp))).toBeCloseTo(1, 12);
+    }
+  });
 });
 
 test('no distribution under the cap is nearer to the mixture', () => {

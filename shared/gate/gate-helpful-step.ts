@@ -42,7 +42,10 @@ export function gateHelpfulStep({ helpfulLogits, policy, proposal, ...rest }: He
 }
 
 /** Whether `gateStep` would not use the safety expert's row for the token at this position. */
-function leavesSafetyOut(policy: GatePolicy, { proposal, state }: { proposal: number; state: GateState }): boolean {
+export function leavesSafetyOut(
+  policy: GatePolicy,
+  { proposal, state }: { proposal: number; state: GateState },
+): boolean {
   const line = usablePolicy(policy);
   if (line?.budget !== null || line.earned !== null) return false;
   return effectiveWeight(proposal, { ...line, floor: effectiveFloor(line, state) }) === 0;

@@ -35,11 +35,19 @@ export function openMixture(
   line: Pick<GatePolicy, 'floor' | 'ceiling' | 'rule'>,
 ): Mixture | null {
   const inLayers = 'layers' in beside;
-  const weight = inLayers ? heldWeight(beside.alpha, line) : effectiveWeight(beside.proposal, line);
+  const weight = openWeight(beside, line);
   const row = inLayers ? beside.layers : beside.helpful;
   if (weight === 1 || row?.length !== safety.length) return null;
   const logprobs = inLayers ? row : mixExperts(safety, row, { weight, rule: line.rule });
   return logprobs && { logprobs, weight };
+}
+
+/** The safety expert's weight in the mixture. 1 if whatever proposes it cannot be trusted. */
+export function openWeight(
+  beside: { proposal: number } | { alpha: number },
+  line: Pick<GatePolicy, 'floor' | 'ceiling'>,
+): number {
+  return 'alpha' in beside ? heldWeight(beside.alpha, line) : effectiveWeight(beside.proposal, line);
 }
 
 /**

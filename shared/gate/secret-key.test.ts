@@ -6,8 +6,9 @@
 import { createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { type DrawKey, seedKey } from './draw-key.ts';
-import { gateStep, startGate } from './gate-step.ts';
+import { startGate } from './gate-step.ts';
 import type { GatePolicy, GateStep } from './gate-types.ts';
+import { GATE_VERSIONS, type GateVersion } from './testing/gate-versions.ts';
 import { uniformAt } from './uniform-at.ts';
 
 const RARE = 0;
@@ -23,7 +24,7 @@ const policy: GatePolicy = {
 };
 const safetyLogits = Float32Array.of(Math.log(P), Math.log(1 - P));
 
-function answer(key: DrawKey): GateStep[] {
+function answer({ gateStep }: GateVersion, key: DrawKey): GateStep[] {
   const steps: GateStep[] = [];
   for (let i = 0; i < STEPS; i++) {
     const state = steps.at(-1)?.state ?? startGate();
@@ -49,15 +50,18 @@ function secretKey(seed: number): DrawKey {
 const chiSquared = (counts: number[], expected: number[]) =>
   counts.reduce((sum, n, i) => sum + (n - expected[i]!) ** 2 / expected[i]!, 0);
 
-test('with keys from seeds, an offline search finds the rare answer, and the account shows nothing', () => {
-  let found = 0;
-  while (!allRare(seedKey(found)) && found < 2 ** 22) found++;
-  const steps = answer(seedKey(found));
-  expect(steps.map((step) => step.token)).toEqual([RARE, RARE, RARE]);
-  expect(steps.at(-1)?.spent).toBe(0);
-  // The same seed under the server's key gives an ordinary answer.
-  expect(answer(secretKey(found)).map((step) => step.token)).not.toContain(RARE);
-});
+test.each(GATE_VERSIONS)(
+  'the $name gate: with keys from seeds, an offline search finds the rare answer, and the account shows nothing',
+  (gate) => {
+    let found = 0;
+    while (!allRare(seedKey(found)) && found < 2 ** 22) found++;
+    const steps = answer(gate, seedKey(found));
+    expect(steps.map((step) => step.token)).toEqual([RARE, RARE, RARE]);
+    expect(steps.at(-1)?.spent).toBe(0);
+    // The same seed under the server's key gives an ordinary answer.
+    expect(answer(gate, secretKey(found)).map((step) => step.token)).not.toContain(RARE);
+  },
+);
 
 test('with keys from a secret, rare draws come only by chance', () => {
   const seeds = 20_000;

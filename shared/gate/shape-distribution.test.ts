@@ -116,7 +116,7 @@ test('top-k counts before top-p sums, and top-p sums what top-k left', () => {
   const kept = (shape: { topP: number; topK?: number; minP?: number }) =>
     probabilities(shapeDistribution(row, { temperature: 1, ...shape })).map((p) => Number(p.toFixed(6)));
   expect(kept({ topP: 1, topK: 2 })).toEqual([0.571429, 0.428571, 0, 0]);
-  // 0.4 is 0.57 of what the two likeliest have, and enough for a top-p of 0.5; of the whole it is not.
+  // 0.4 is 0.57 of what the two likeliest have, so there it is enough for a top-p of 0.5.
   expect(kept({ topP: 0.5 })).toEqual([0.571429, 0.428571, 0, 0]);
   expect(kept({ topP: 0.5, topK: 2 })).toEqual([1, 0, 0, 0]);
   expect(kept({ topP: 1, minP: 0.45 })).toEqual([0.444444, 0.333333, 0.222222, 0]);

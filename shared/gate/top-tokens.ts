@@ -20,12 +20,12 @@ export function topTokens(logprobs: Float64Array, { report, own }: Asked): TopTo
 }
 
 /**
- * The places of the `count` largest numbers, largest first. Places at -Infinity are left out. Few
+ * The places of the `count` largest numbers, largest first. Only numbers above `least` count. Few
  * are wanted, so an insertion into a sorted list is all it takes.
  */
-function likeliest(row: Float64Array, count: number): number[] {
+export function likeliest(row: Float64Array, count: number, least = -Infinity): number[] {
   const top: number[] = [];
-  let least = -Infinity;
+  if (count === 0) return top;
   for (let i = 0; i < row.length; i++) {
     const x = row[i] ?? NaN;
     if (!(x > least)) continue;

@@ -74,8 +74,8 @@ export const key: fc.Arbitrary<DrawKey> = fc.oneof(fc.tuple(word, word, word, wo
 export const sampling: fc.Arbitrary<SamplingParams & { topP: number }> = fc.record({
   temperature: fc.constantFrom(0.3, 0.7, 1, 1, 1.7),
   topP: fc.constantFrom(1, 1, 0.911, 0.637, 0.1234),
-  topK: fc.constantFrom(0, 0, 0, 1, 3, 7, 40),
-  minP: fc.constantFrom(0, 0, 0, 0.0123, 0.217, 1),
+  topK: fc.constantFrom(0, 0, 0, 0, 0, 1, 3, 7),
+  minP: fc.constantFrom(0, 0, 0, 0, 0.0123, 0.217, 1),
   key,
 });
 

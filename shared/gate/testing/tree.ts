@@ -2,8 +2,8 @@
 import { addSpending } from '../add-spending.ts';
 import { seedKey } from '../draw-key.ts';
 import type { GateState } from '../gate-types.ts';
-import type { StepDistribution } from '../step-distribution.ts';
 import { uniformAt } from '../uniform-at.ts';
+import type { Distribution } from './gate-versions.ts';
 
 /** Numbers that depend only on the answer so far. */
 export function numbersAt(seed: number, answer: number[]): (i: number) => number {
@@ -33,7 +33,7 @@ export type Path = { answer: number[]; q: number; ps: number; spent: number };
  * One step after `answer`. `ps` is the reference to compare q with, if the test computes it
  * separately.
  */
-type Step = (answer: number[], state: GateState) => StepDistribution & { ps?: number[] };
+type Step = (answer: number[], state: GateState) => Distribution & { ps?: number[] };
 
 /**
  * Every answer of `length` words that the gate can give. With `prefixes`, every beginning of one
