@@ -176,6 +176,14 @@ export function split(x: Value, axis: number, sizes: Value, dims: readonly Dim[]
   return x.graph.emit('Split', [x, sizes], outputs, { attributes: { axis: { int: axis } } });
 }
 
+/**
+ * `x [P, B, ...]` with each of the rows `updates [n, ...]` in its place, `places` int64 `[n, 2]`.
+ * Where two have the same place, one of them wins.
+ */
+export function scatterRows(x: Value, places: Value, updates: Value): Value {
+  return node('ScatterND', [x, places, updates], x.shape);
+}
+
 /** Rows of `table` `[n, ...]` by index: `[...indices, ...]`. */
 export function gather(table: Value, indices: Value): Value {
   const attributes = { axis: { int: 0 } };
