@@ -30,8 +30,8 @@ export type ClientOptions = {
   maxWaiting?: number;
   /** The time between two `waiting` events of one request. */
   waitingEveryMs?: number;
-  /** Where the weights are, if the other side may give them up. */
-  state?: () => EngineState;
+  /** What is known of the other side, if it may come and go. */
+  thread?: { readonly state: EngineState; readonly restarts: number };
 };
 
 type Asked = { tenant: string; events: EventQueue<EngineEvent>; isWaiting: boolean; heartbeat?: NodeJS.Timeout };
@@ -50,7 +50,7 @@ export class EngineClient implements Engine {
   readonly #port: ClientPort;
   readonly #room: WaitingRoom;
   readonly #waitingEveryMs: number;
-  readonly #state: () => EngineState;
+  readonly #thread: NonNullable<ClientOptions['thread']>;
   /** Open requests by id, in order of arrival. */
   readonly #asked = new Map<number, Asked>();
   /** The ids of the waiting requests that the engine has seen, in the order they will join. */
@@ -65,7 +65,7 @@ export class EngineClient implements Engine {
     this.closed = closed;
     this.#room = new WaitingRoom(options.maxWaiting ?? DEFAULT_LIMITS.maxWaiting);
     this.#waitingEveryMs = options.waitingEveryMs ?? WAITING_EVERY_MS;
-    this.#state = options.state ?? (() => 'loaded');
+    this.#thread = options.thread ?? { state: 'loaded', restarts: 0 };
     void closed.then(() => this.#stop('The backend stopped.'));
   }
 
@@ -96,7 +96,11 @@ export class EngineClient implements Engine {
   }
 
   get state(): EngineState {
-    return this.#state();
+    return this.#thread.state;
+  }
+
+  get restarts(): number {
+    return this.#thread.restarts;
   }
 
   stats(): EngineStats {

@@ -140,13 +140,18 @@ export type EngineStats = {
   prefixes: PrefixStats;
 };
 
-/** Where the weights are. `idle`: nowhere, until the next request loads them again. */
-export type EngineState = 'loaded' | 'loading' | 'idle';
+/**
+ * Where the weights are. `idle`: nowhere, until the next request loads them again. `restarting`: a
+ * failure took them, and they are being loaded again.
+ */
+export type EngineState = 'loaded' | 'loading' | 'idle' | 'restarting';
 
 export interface Engine {
   readonly info: EngineInfo;
   readonly state: EngineState;
-  /** False once the engine has stopped, through `close` or a failure. It does not come back. */
+  /** How many times the engine has come back from a failure. */
+  readonly restarts: number;
+  /** False once the engine has stopped, through `close` or failures. It does not come back. */
   readonly alive: boolean;
   /** Settles when the engine is gone, for whatever reason. */
   readonly closed: Promise<void>;
@@ -155,8 +160,9 @@ export interface Engine {
    * The events of one answer. It throws a PlimsollError: `context_length_exceeded` (also if even
    * alone it would need more memory than there is), `overloaded` or `invalid_request` (for a mode
    * that is not offered, or an answer with no token left) instead of the first event;
-   * `expert_failed` or `backend_unavailable` at any time. If the caller leaves the loop or aborts,
-   * its rows are freed at the next step.
+   * `expert_failed` or `backend_unavailable` at any time. The latter may mean that the engine
+   * failed and is starting again. If the caller leaves the loop or aborts, its rows are freed at
+   * the next step.
    */
   generate(request: EngineRequest, options?: { signal?: AbortSignal }): AsyncGenerator<EngineEvent, void, void>;
   /** Ends running answers with `backend_unavailable` and frees everything. */

@@ -42,6 +42,10 @@ export type Past = KeysAndValues & {
   rowOf: readonly number[];
   /** P, the longest length, but at least 1, because the graph does not accept an empty past. */
   length: number;
+  /** How many tokens each row holds, `[B]`, also where it is a sequence that is not asked for. */
+  ends: readonly number[];
+  /** The slab that it is, or null if it was gathered for this run alone. */
+  slab: Slab | null;
 };
 
 export class KvCache {
@@ -130,16 +134,21 @@ export class KvCache {
    * The past of these sequences. If they hold more than a quarter of the slots, it is the slab
    * itself. Otherwise it is a small slab with only their keys and values. It can be read until
    * `append` or the next `past`.
+   *
+   * @param whole takes the slab with all positions that it has room for, so that P changes less
+   *   often
    */
-  past(slots: readonly Slot[]): Past {
+  past(slots: readonly Slot[], { whole = false }: { whole?: boolean } = {}): Past {
     this.#inUse = true;
     this.#cutHoles();
-    const length = Math.max(1, ...slots.map((slot) => slot.length));
+    const longest = Math.max(1, ...slots.map((slot) => slot.length));
     const inPlace = slots.length * 4 > this.slotCount && slots.some((slot) => slot.length > 0);
-    const slab = inPlace ? this.#slab : this.#gather(slots, length);
+    const slab = inPlace ? this.#slab : this.#gather(slots, longest);
+    const length = inPlace && whole ? slab.capacity : longest;
     const rows = slab.slotCount;
     const rowOf = slots.map(({ index }, i) => (inPlace ? index : i));
-    return { ...slab.prefix(length), rows, rowOf, length };
+    const ends = inPlace ? this.#slots.map((slot) => slot?.length ?? 0) : slots.map((slot) => slot.length);
+    return { ...slab.prefix(length), rows, rowOf, length, ends, slab: inPlace ? slab : null };
   }
 
   /**

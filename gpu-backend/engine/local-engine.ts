@@ -14,7 +14,11 @@ export async function startLocalEngine({
 }: Omit<HostOptions, 'limits'> & { limits?: Partial<EngineLimits> }): Promise<Engine> {
   const all = { ...DEFAULT_LIMITS, ...limits };
   const { port, gone } = startLocalThread({ ...options, limits: all });
-  return EngineClient.connect(port, gone, all);
+  return EngineClient.connect(
+    port,
+    gone.then(() => undefined),
+    all,
+  );
 }
 
 /** The other side of such an engine: what a thread would be, without the thread. */

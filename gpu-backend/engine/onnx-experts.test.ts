@@ -12,6 +12,7 @@ import type { Output, SequenceId, Source } from './experts.ts';
 import { OnnxExperts } from './onnx-experts.ts';
 import { testExperts } from './testing/experts-contract.ts';
 import { feed, someIds } from './testing/feed-experts.ts';
+import { checkKeptPast } from './testing/kept-past.ts';
 
 let root: string;
 /** The same model, once without routers and once with both. */
@@ -49,6 +50,17 @@ testExperts('onnxruntime, prompts a few tokens at a time', {
   create: (bounds = AMPLE) => OnnxExperts.create(routed, { threads: 1, runTokens: 7, ...bounds }),
   abilities,
   tolerance: TOLERANCE,
+});
+
+testExperts('onnxruntime, keys and values kept as on a device', {
+  create: () => OnnxExperts.create(routed, { threads: 1, keepsPast: true }),
+  abilities,
+  tolerance: TOLERANCE,
+});
+
+test('keys and values that are kept as on a device are the slab’s, whatever rows do', async () => {
+  const kept = await OnnxExperts.create(routed, { threads: 1, keepsPast: true });
+  await checkKeptPast(kept, { plain: await OnnxExperts.create(routed, { threads: 1 }), tolerance: TOLERANCE });
 });
 
 const logitsOf = ({ row }: Output) => ('logits' in row ? row.logits : new Float32Array());
@@ -194,8 +206,8 @@ describe('a prompt read in several runs', () => {
     const [long, short] = [experts.open('safety'), experts.open('safety')];
     const ids = someIds(30);
     await feed(experts, long, ids.slice(0, 3));
-    const real = GraphSession.prototype.run;
-    const run = vi.spyOn(GraphSession.prototype, 'run');
+    const real = GraphSession.prototype.runAndKeep;
+    const run = vi.spyOn(GraphSession.prototype, 'runAndKeep');
     let runs = 0;
     run.mockImplementation(function (this: GraphSession, ...args) {
       runs++;

@@ -16,6 +16,7 @@ import { type DecoderConfig, headDim, slidingWindow } from '../model/config.ts';
 import type { ExpertRole } from '../model/manifest.ts';
 import { buildServingGraph } from '../model/serving-graph.ts';
 import { type BatchedStep, type BatchOptions, batchFeeds, type Heads } from './batch-feeds.ts';
+import { DevicePast } from './device-past.ts';
 import type {
   Abilities,
   Experts,
@@ -59,7 +60,12 @@ type ReadSessions = Record<'prompt' | 'answer', GraphSession>;
  */
 const RUN_TOKENS = 256;
 
-export type OnnxOptions = Omit<SessionOptions, 'weightsFolder' | 'spinning'> & {
+export type OnnxOptions = Omit<SessionOptions, 'weightsFolder' | 'spinning' | 'onDevice'> & {
+  /**
+   * Leaves keys and values where they were computed, from run to run (device-past.ts). The default
+   * is to do so on WebGPU alone: only there is it another place than the slab's.
+   */
+  keepsPast?: boolean;
   /** The most tokens of one run, over all rows, as long as each row has one. */
   runTokens?: number;
   /** The most bytes of kept prefixes. 0 keeps none. */
@@ -80,6 +86,8 @@ export class OnnxExperts implements Experts {
   readonly #prefixes: PrefixStore<Float32Array>;
   /** How many of the bottom layers have the same keys and values for every source. */
   readonly #sharedLayers: number;
+  /** What the session that reads answers left on the device; null if every run is fed. */
+  readonly #onDevice: DevicePast | null;
   readonly #sequences: Sequences<Own>;
   readonly #turns = new Turns();
   #disposed = false;
@@ -91,10 +99,14 @@ export class OnnxExperts implements Experts {
       gates,
       runTokens,
       prefixBytes,
-    }: { gates: BatchOptions['gates'] } & Required<Pick<OnnxOptions, 'runTokens' | 'prefixBytes'>>,
+      onDevice,
+    }: { gates: BatchOptions['gates']; onDevice: DevicePast | null } & Required<
+      Pick<OnnxOptions, 'runTokens' | 'prefixBytes'>
+    >,
   ) {
     const { config, experts } = bundle;
     this.#sessions = sessions;
+    this.#onDevice = onDevice;
     this.#runTokens = runTokens;
     this.#config = config;
     this.#gates = gates;
@@ -125,23 +137,29 @@ export class OnnxExperts implements Experts {
 
   static async create(
     bundle: ServableBundle,
-    { runTokens = RUN_TOKENS, prefixBytes = 0, ...options }: OnnxOptions = {},
+    { runTokens = RUN_TOKENS, prefixBytes = 0, keepsPast, ...options }: OnnxOptions = {},
   ): Promise<OnnxExperts> {
     const { config } = bundle;
     const { provider } = options;
     const { lora } = servingWeights(bundle, { provider });
     const gates = lora === null ? 'none' : lora.router === null ? 'fixed' : 'routed';
     const inFile = 'base' in bundle && { weightsFolder: bundle.base.folder };
+    const onDevice = (keepsPast ?? provider === 'webgpu') ? new DevicePast({ layers: config.num_hidden_layers }) : null;
     const sessionFor = (reads: 'prompt' | 'answer') => {
       const { base } = servingWeights(bundle, { provider, reads });
+      const kept = reads === 'answer' && onDevice !== null ? onDevice.names.map(({ next }) => next) : [];
       // On WebGPU, only plain products run on the device.
-      const model = buildServingGraph(config, { base, lora }, { strided: provider !== 'webgpu' });
-      return GraphSession.create(model, { ...options, ...inFile, spinning: reads === 'answer' });
+      const model = buildServingGraph(
+        config,
+        { base, lora },
+        { strided: provider !== 'webgpu', nextPast: kept.length > 0 },
+      );
+      return GraphSession.create(model, { ...options, ...inFile, onDevice: kept, spinning: reads === 'answer' });
     };
     const answer = await sessionFor('answer');
     try {
       const prompt = isMixed(bundle) ? await sessionFor('prompt') : answer;
-      return new OnnxExperts({ prompt, answer }, bundle, { gates, runTokens, prefixBytes });
+      return new OnnxExperts({ prompt, answer }, bundle, { gates, runTokens, prefixBytes, onDevice });
     } catch (thrown) {
       await answer.release();
       throw thrown;
@@ -155,6 +173,11 @@ export class OnnxExperts implements Experts {
   /** How often keys and values moved to a new slab; see kv-cache.ts. */
   get cacheMoves(): number {
     return this.#cache.moves;
+  }
+
+  /** How many runs had keys and values copied to the device; null if all do. See device-past.ts. */
+  get cacheUploads(): number | null {
+    return this.#onDevice?.uploads ?? null;
   }
 
   open(source: Source): SequenceId {
@@ -204,6 +227,13 @@ export class OnnxExperts implements Experts {
   close(sequence: SequenceId): void {
     const slot = this.#sequences.close(sequence)?.slot;
     if (slot) this.#cache.release(slot);
+    if (this.#onDevice !== null && this.openCount === 0) void this.#clearDevice(this.#onDevice);
+  }
+
+  /** Once no run can still read what is on the device. */
+  async #clearDevice(onDevice: DevicePast): Promise<void> {
+    await this.#turns.rest();
+    if (this.openCount === 0) onDevice.clear();
   }
 
   append(steps: readonly Step[]): Promise<Output>[] {
@@ -216,6 +246,7 @@ export class OnnxExperts implements Experts {
     this.#disposed = true;
     this.#sequences.dispose();
     await this.#turns.rest();
+    this.#onDevice?.clear();
     for (const session of new Set(Object.values(this.#sessions))) await session.release();
   }
 
@@ -292,7 +323,11 @@ export class OnnxExperts implements Experts {
    * outputs of the sequences that are through.
    */
   async #run(left: readonly Feeding[], session: GraphSession): Promise<Map<Feeding, Output>> {
-    const past = this.#cache.past(left.map(({ slot }) => slot));
+    const onDevice = session === this.#sessions.answer ? this.#onDevice : null;
+    const past = this.#cache.past(
+      left.map(({ slot }) => slot),
+      { whole: onDevice !== null },
+    );
     const most = Math.max(1, Math.floor(this.#runTokens / past.rows));
     const batch = left.map(({ ids, fed, slot, sequence: { source }, step: { bounds, want } }) => {
       const part = ids.slice(fed, fed + most);
@@ -308,7 +343,11 @@ export class OnnxExperts implements Experts {
       window: slidingWindow(this.#config),
     });
     const through = left.filter(({ ids, fed }) => fed + most >= ids.length);
-    const outputs = await session.run(feeds, this.#fetches(batch, left));
+    const wired = onDevice?.feeds(feeds, past) ?? { feeds, keep: [] };
+    const { outputs, kept: next } = await session.runAndKeep(wired.feeds, {
+      fetches: this.#fetches(batch, left),
+      keep: wired.keep,
+    });
     const perLayer = (name: string) => past.keys.map((_, layer) => outputs[`${name}.${layer}`]!);
     const fresh = { keys: perLayer('new_k'), values: perLayer('new_v') };
     // A sequence closed in the meantime has given its slot back, and another may have it now.
@@ -316,6 +355,7 @@ export class OnnxExperts implements Experts {
       this.#holds(one) ? [{ one, slot: one.slot, row: past.rowOf[i]!, count: batch[i]!.ids.length }] : [],
     );
     this.#cache.append(kept, { fresh, rows: past.rows });
+    if (past.slab !== null) onDevice?.take(next, past);
     for (const { one, count } of kept) one.fed += count;
     for (const one of through) if (this.#holds(one)) one.sequence.length += one.ids.length;
     const outcomes = new Map<Feeding, Output>();

@@ -157,3 +157,24 @@ test('tokens copied out of one slab and into another are the same there, and not
   wanted.write(rest, { slot: 2, position: 4, row: 0, rows: 1, count: 3 });
   expect(target.prefix(8)).toEqual(wanted.prefix(8));
 });
+
+test('has another version after everything that changes what it holds, and after nothing else', () => {
+  const slab = new Slab(shape, { slotCount: 2, capacity: 4 });
+  const other = new Slab(shape, { slotCount: 2, capacity: 4 });
+  const place = { slot: 0, position: 0, count: 1, layers: [0, 2] as const };
+  const block = slab.copyOut(place);
+  slab.prefix(3);
+  expect(slab.version).toBe(0);
+  const seen = new Set([slab.version]);
+  for (const change of [
+    () => slab.write(freshKeys(2, 1), { slot: 0, position: 0, row: 0, rows: 1, count: 2 }),
+    () => slab.copySlot(slab, { from: 0, to: 1, length: 2 }),
+    () => slab.copyIn(block, place),
+    () => slab.grow(8),
+    () => slab.takeSlots(other, [{ from: 0, to: 1, length: 1 }]),
+  ]) {
+    change();
+    seen.add(slab.version);
+  }
+  expect(seen.size).toBe(6);
+});

@@ -17,6 +17,8 @@ export type Place = { slot: number; position: number; count: number; layers: rea
 export class Slab {
   readonly shape: CacheShape;
   readonly slotCount: number;
+  /** Another number after everything that changes what the slab holds. */
+  version = 0;
   #capacity: number;
   readonly #arrays: Record<(typeof PARTS)[number], Float32Array<ArrayBuffer>[]>;
 
@@ -46,6 +48,7 @@ export class Slab {
    * one.
    */
   copySlot(source: Slab, { from, to, length }: { from: number; to: number; length: number }): void {
+    this.version++;
     for (const part of PARTS) {
       for (const layer of source.#arrays[part].keys()) this.#copyLayer(source, part, layer, { from, to, length });
     }
@@ -56,6 +59,7 @@ export class Slab {
    * views of it are empty from then on.
    */
   grow(capacity: number): void {
+    this.version++;
     const bytes = capacity * this.slotCount * this.shape.width * Float32Array.BYTES_PER_ELEMENT;
     for (const arrays of Object.values(this.#arrays)) {
       for (const [layer, array] of arrays.entries()) arrays[layer] = new Float32Array(array.buffer.transfer(bytes));
@@ -72,6 +76,7 @@ export class Slab {
     places: readonly { from: number; to: number; length: number }[],
     { keep = false }: { keep?: boolean } = {},
   ): void {
+    this.version++;
     for (const part of PARTS) {
       for (const layer of source.#arrays[part].keys()) {
         for (const place of places) this.#copyLayer(source, part, layer, place);
@@ -88,6 +93,7 @@ export class Slab {
     fresh: KeysAndValues,
     { slot, position, row, rows, count }: Record<'slot' | 'position' | 'row' | 'rows' | 'count', number>,
   ): void {
+    this.version++;
     const { width } = this.shape;
     for (const part of PARTS) {
       fresh[part].forEach((array, layer) => {
@@ -117,6 +123,7 @@ export class Slab {
 
   /** Puts what `copyOut` gave for as many tokens and the same layers into a slot. */
   copyIn(block: Float32Array, place: Place): void {
+    this.version++;
     const { width } = this.shape;
     let at = 0;
     this.#eachToken(place, (array, offset) => {

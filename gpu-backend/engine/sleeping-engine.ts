@@ -1,4 +1,4 @@
-/** An engine that gives its memory back while nobody asks. See sleeping-thread.ts. */
+/** An engine whose thread comes back when it slept or died. See sleeping-thread.ts. */
 import type { Engine } from './engine.ts';
 import { type ClientOptions, EngineClient } from './engine-client.ts';
 import { type SleepingOptions, SleepingThread } from './sleeping-thread.ts';
@@ -7,11 +7,12 @@ import { type SleepingOptions, SleepingThread } from './sleeping-thread.ts';
 export function startSleepingEngine({
   start,
   idleMs,
-  warn = (message) => console.error(message),
+  warn = (message, cause) => console.error(...(cause === undefined ? [message] : [message, cause])),
+  restarts,
   ...options
 }: Omit<SleepingOptions, 'warn'> &
   Partial<Pick<SleepingOptions, 'warn'>> &
-  Omit<ClientOptions, 'state'>): Promise<Engine> {
-  const thread = new SleepingThread({ start, idleMs, warn });
-  return EngineClient.connect(thread, thread.closed, { ...options, state: () => thread.state });
+  Omit<ClientOptions, 'thread'>): Promise<Engine> {
+  const thread = new SleepingThread({ start, idleMs, warn, ...(restarts && { restarts }) });
+  return EngineClient.connect(thread, thread.closed, { ...options, thread });
 }

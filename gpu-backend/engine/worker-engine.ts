@@ -2,7 +2,7 @@
  * The engine of a served bundle, in a thread of its own: onnxruntime's `run()` blocks its thread,
  * and HTTP must not wait for that.
  */
-import { Worker } from 'node:worker_threads';
+import { type ResourceLimits, Worker } from 'node:worker_threads';
 import { chooseProvider } from '../graph/choose-provider.ts';
 import type { Provider, ProviderChoice } from '../graph/provider.ts';
 import { DEFAULT_LIMITS, type Engine, type EngineLimits } from './engine.ts';
@@ -31,6 +31,8 @@ export async function startWorkerEngine({
   limits,
   idleMs = null,
   onPassedOver = () => {},
+  warn,
+  thread = {},
 }: {
   /** The bundle's folder. */
   dir: string;
@@ -48,6 +50,10 @@ export async function startWorkerEngine({
   idleMs?: number | null;
   /** Gets the reasons why `auto` did not take another provider. */
   onPassedOver?: (why: string) => void;
+  /** Writes to the log of whoever runs the engine, above all that its thread died. */
+  warn?: (message: string, cause?: unknown) => void;
+  /** Another thread than engine-thread.ts, for tests: its file, and the limits of its heap. */
+  thread?: { file?: URL; resourceLimits?: ResourceLimits };
 }): Promise<Engine> {
   const { provider, passedOver } = await chooseProvider(choice);
   for (const why of passedOver) onPassedOver(why);
@@ -58,8 +64,9 @@ export async function startWorkerEngine({
   }
   const workerData: WorkerOptions = { dir, threads, provider, contextLength, limits: { ...DEFAULT_LIMITS, ...limits } };
   const starting = startSleepingEngine({
-    start: () => startThread(workerData),
+    start: () => startThread(workerData, thread),
     idleMs,
+    ...(warn && { warn }),
     maxWaiting: workerData.limits.maxWaiting,
   });
   if (provider === 'webgpu') {
@@ -72,12 +79,20 @@ export async function startWorkerEngine({
   return starting;
 }
 
-function startThread(workerData: WorkerOptions): EngineThread {
-  const worker = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData });
-  const gone = new Promise<void>((resolve) => {
-    worker.once('exit', () => resolve());
-    // 'exit' follows. Without a listener, the error would end this process, not just this engine.
-    worker.once('error', (error) => console.error('the engine thread failed:', error));
+const ENGINE_THREAD = new URL('./engine-thread.ts', import.meta.url);
+
+function startThread(
+  workerData: WorkerOptions,
+  { file = ENGINE_THREAD, resourceLimits = {} }: { file?: URL; resourceLimits?: ResourceLimits },
+): EngineThread {
+  const worker = new Worker(file, { workerData, resourceLimits });
+  let failure: unknown;
+  // 'exit' follows. Without a listener, the error would end this process, not just the thread.
+  worker.once('error', (error) => {
+    failure = error;
+  });
+  const gone = new Promise<unknown>((resolve) => {
+    worker.once('exit', (code) => resolve(failure ?? `it exited with code ${code}`));
   });
   return { port: worker, gone };
 }

@@ -115,6 +115,16 @@ describe('operators that only move numbers', () => {
     expect(found).toEqual(build([2, 2, 3], ([i, j, k]) => at(table, [at(indices, [i!, j!]), k!])));
   });
 
+  test('scatterRows puts rows into their places', async () => {
+    const [x, rows, places] = [some([3, 2, 4]), some([2, 4], 2), ints([2, 2], [2, 0, 0, 1])];
+    const [found] = await run([x, places, rows], (value, p, r) => ops.scatterRows(value!, p!, r!));
+    const row = (p: number, b: number) => ['2 0', '0 1'].indexOf(`${p} ${b}`);
+    const wanted = build([3, 2, 4], ([p, b, d]) =>
+      row(p!, b!) < 0 ? at(x, [p!, b!, d!]) : at(rows, [row(p!, b!), d!]),
+    );
+    expect(found).toEqual(wanted);
+  });
+
   test('gatherPositions takes one position of each row', async () => {
     const [x, positions] = [some([3, 4, 2]), ints([3], [3, 0, 2])];
     const [found] = await run([x, positions], (value, p) => ops.gatherPositions(value!, p!));

@@ -28,6 +28,7 @@ export const neg = unary('Neg');
 export const exp = unary('Exp');
 export const log = unary('Log');
 export const sigmoid = unary('Sigmoid');
+export const floor = unary('Floor');
 export const softplus = unary('Softplus');
 
 /** A number as a tensor of `like`'s type. It broadcasts with any shape. */
@@ -176,6 +177,14 @@ export function split(x: Value, axis: number, sizes: Value, dims: readonly Dim[]
   return x.graph.emit('Split', [x, sizes], outputs, { attributes: { axis: { int: axis } } });
 }
 
+/**
+ * `x [P, B, ...]` with each of the rows `updates [n, ...]` in its place, `places` int64 `[n, 2]`.
+ * Where two have the same place, one of them wins.
+ */
+export function scatterRows(x: Value, places: Value, updates: Value): Value {
+  return node('ScatterND', [x, places, updates], x.shape);
+}
+
 /** Rows of `table` `[n, ...]` by index: `[...indices, ...]`. */
 export function gather(table: Value, indices: Value): Value {
   const attributes = { axis: { int: 0 } };
@@ -281,20 +290,6 @@ export function cast(x: Value, dtype: DType): Value {
   if (x.dtype === dtype) return x;
   const attributes = { to: { int: DATA_TYPE[dtype] } };
   return x.graph.emit('Cast', [x], [{ dtype, shape: x.shape }], { attributes })[0]!;
-}
-
-/** The bits that each byte shares with `mask`. `x` is uint8. */
-export function bitAnd(x: Value, mask: number): Value {
-  return node('BitwiseAnd', [x, byte(x, mask)], x.shape);
-}
-
-/** Shifts the bits of each byte. `x` is uint8. */
-export function shift(x: Value, direction: 'LEFT' | 'RIGHT', bits: number): Value {
-  return node('BitShift', [x, byte(x, bits)], x.shape, { attributes: { direction } });
-}
-
-function byte({ graph }: Value, value: number): Value {
-  return graph.constant('uint8', [1], [value]);
 }
 
 export function zeros(like: Value, shape: readonly number[], dtype: DType = like.dtype): Value {

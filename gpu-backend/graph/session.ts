@@ -4,6 +4,24 @@ import { type Provider, ProviderError } from './provider.ts';
 
 export type Feed = { dims: readonly number[]; data: Float32Array | Float64Array | BigInt64Array };
 
+/**
+ * An output that stayed on the device, to be fed to a later run of the same session. Only `dispose`
+ * gives its memory back. It cannot be read here: asked for the data of a GPU's buffer,
+ * onnxruntime-node 1.30.0 ends the process ("terminate called after throwing an instance of 'char
+ * const*'").
+ */
+export class DeviceTensor {
+  readonly tensor: ort.Tensor;
+
+  constructor(tensor: ort.Tensor) {
+    this.tensor = tensor;
+  }
+
+  dispose(): void {
+    this.tensor.dispose();
+  }
+}
+
 export type SessionOptions = {
   /** Threads inside one operator; 0 lets onnxruntime use all cores. */
   threads?: number;
@@ -17,6 +35,11 @@ export type SessionOptions = {
    * onnxruntime adds a date. The profile says which operator ran where, and for how long.
    */
   profile?: string;
+  /**
+   * Outputs that stay where they were computed if they are kept (`runAndKeep`): on WebGPU, on the
+   * device. CUDA's come back all the same.
+   */
+  onDevice?: readonly string[];
   /** The folder of the files in which external initializers are. onnxruntime maps these files. */
   weightsFolder?: string;
   /**
@@ -29,10 +52,15 @@ export type SessionOptions = {
 export class GraphSession {
   readonly #session: ort.InferenceSession;
   readonly #profiled: boolean;
+  readonly #onDevice: ReadonlySet<string>;
 
-  private constructor(session: ort.InferenceSession, profiled: boolean) {
+  private constructor(
+    session: ort.InferenceSession,
+    { profiled, onDevice }: { profiled: boolean; onDevice: readonly string[] },
+  ) {
     this.#session = session;
     this.#profiled = profiled;
+    this.#onDevice = new Set(onDevice);
   }
 
   /**
@@ -42,7 +70,7 @@ export class GraphSession {
    */
   static async create(
     model: Uint8Array,
-    { threads = 0, provider = 'cpu', profile, weightsFolder, spinning = true }: SessionOptions = {},
+    { threads = 0, provider = 'cpu', profile, onDevice = [], weightsFolder, spinning = true }: SessionOptions = {},
   ): Promise<GraphSession> {
     if (!ort.PROVIDERS.has(provider)) {
       throw new ProviderError(provider, `onnxruntime does not have it for ${process.platform} on ${process.arch}.`);
@@ -62,11 +90,16 @@ export class GraphSession {
           ...(!spinning && { intra_op: { allow_spinning: '0' } }),
         },
       },
+      ...(onDevice.length > 0 && {
+        preferredOutputLocation: Object.fromEntries(
+          onDevice.map((name) => [name, provider === 'webgpu' ? ('gpu-buffer' as const) : ('cpu' as const)]),
+        ),
+      }),
       ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
     }).catch((error: Error) => {
       throw notThere(provider, error) ?? error;
     });
-    return new GraphSession(session, profile !== undefined);
+    return new GraphSession(session, { profiled: profile !== undefined, onDevice });
   }
 
   /**
@@ -74,14 +107,26 @@ export class GraphSession {
    * read in place.
    */
   async run(feeds: Readonly<Record<string, Feed>>, fetches?: readonly string[]): Promise<Record<string, Float32Array>> {
+    return (await this.runAndKeep(feeds, { fetches: fetches ?? this.#session.outputNames, keep: [] })).outputs;
+  }
+
+  /** Like `run`. The outputs in `keep`, some of `onDevice`, stay on the device. */
+  async runAndKeep(
+    feeds: Readonly<Record<string, Feed | DeviceTensor>>,
+    { fetches, keep }: { fetches: readonly string[]; keep: readonly string[] },
+  ): Promise<{ outputs: Record<string, Float32Array>; kept: DeviceTensor[] }> {
     const inputs: Record<string, ort.Tensor> = {};
-    for (const [name, { dims, data }] of Object.entries(feeds)) inputs[name] = tensor(data, dims);
-    const outputs = await (fetches ? this.#session.run(inputs, [...fetches]) : this.#session.run(inputs));
-    const results: Record<string, Float32Array> = {};
-    // Every output of our graphs is float, except in gradient tests. There it is double, but those
-    // tests too read plain numbers from it.
-    for (const [name, value] of Object.entries(outputs)) results[name] = value.data as Float32Array;
-    return results;
+    for (const [name, feed] of Object.entries(feeds)) {
+      inputs[name] = feed instanceof DeviceTensor ? feed.tensor : tensor(feed.data, feed.dims);
+    }
+    // With outputs on a device, onnxruntime-node refuses to fetch fewer than all.
+    const names = this.#onDevice.size > 0 ? this.#session.outputNames : fetches;
+    const all = await this.#session.run(inputs, [...names]);
+    for (const name of this.#onDevice) if (!keep.includes(name)) all[name]!.dispose();
+    return {
+      outputs: Object.fromEntries(fetches.map((name) => [name, numbers(all[name]!)])),
+      kept: keep.map((name) => new DeviceTensor(all[name]!)),
+    };
   }
 
   async release(): Promise<void> {
@@ -101,6 +146,12 @@ function notThere(provider: Provider, cause: Error): ProviderError | null {
   const found = NOT_THERE[provider]?.exec(cause.message);
   return found ? new ProviderError(provider, `${found[0]}.`, { cause }) : null;
 }
+
+/**
+ * Every output of our graphs is float, except in gradient tests. There it is double, but those
+ * tests too read plain numbers from it.
+ */
+const numbers = ({ data }: ort.Tensor) => data as Float32Array;
 
 function tensor(data: Feed['data'], dims: readonly number[]): ort.Tensor {
   if (data instanceof BigInt64Array) return new ort.Tensor('int64', data, dims);

@@ -22,16 +22,16 @@
 import type { Value } from '../graph/graph.ts';
 import {
   add,
-  bitAnd,
   cast,
   concat,
+  floor,
   gather,
   gemm,
   mul,
   reduceSum,
   reshape,
   scale,
-  shift,
+  sub,
   unsqueeze,
 } from '../graph/ops.ts';
 import { BLOCK, type QuantisedPart, type QuantisedType } from './quantise.ts';
@@ -84,7 +84,8 @@ export function quantisedProducts({
       const table = parts(name);
       const rowsOf = (part: QuantisedPart) => gather(table[part], ids); // [N, blocks, ...]
       const [quants, scales, minima] = [rowsOf('quants'), rowsOf('scales'), rowsOf('minima')];
-      const numbers = cast(typeOf(name) === 'int8' ? quants : unpackPairs(quants), 'float'); // [N, blocks, 32]
+      const bytes = cast(quants, 'float');
+      const numbers = typeOf(name) === 'int8' ? bytes : unpackPairs(bytes); // [N, blocks, 32]
       const weights = add(mul(numbers, unsqueeze(scales, -1)), unsqueeze(minima, -1));
       return reshape(weights, [0, Number(scales.shape.at(-1)) * BLOCK]);
     },
@@ -125,7 +126,11 @@ function interleave(a: Value, b: Value): Value {
   return reshape(pairs, [...a.shape.slice(0, -1).map(() => 0), Number(a.shape.at(-1)) * 2]);
 }
 
-/** `[..., n]` bytes to `[..., 2 n]` 4-bit numbers. */
-function unpackPairs(quants: Value): Value {
-  return interleave(bitAnd(quants, 15), shift(quants, 'RIGHT', 4));
+/**
+ * `[..., n]` bytes to `[..., 2 n]` 4-bit numbers, all as floats. Whole numbers this small are exact
+ * there, and CUDA has no operators on bits.
+ */
+function unpackPairs(bytes: Value): Value {
+  const high = floor(scale(bytes, 1 / 16));
+  return interleave(sub(bytes, scale(high, 16)), high);
 }

@@ -3,7 +3,7 @@
  * head only at the tokens whose logits are wanted. decoder.ts explains the letters.
  */
 import { Graph, type Value } from '../graph/graph.ts';
-import { addRmsNorm, concat, gather, gemm, max, min, reshape, rotary } from '../graph/ops.ts';
+import { addRmsNorm, concat, gather, gemm, max, min, reshape, rotary, scatterRows } from '../graph/ops.ts';
 import type { BaseStorage } from './base-storage.ts';
 import { type AttentionInputs, cachedAttention } from './cached-attention.ts';
 import { type DecoderConfig, headDim } from './config.ts';
@@ -62,11 +62,15 @@ export type ServingWeights = {
  * Outputs: of the wanted tokens `logits [W, V]`, `hidden [W, d]` and, with a layers router, `gates
  * [W, L, E]`; per layer `new_k.{l}`, `new_v.{l}`, `N x KV*hd` numbers. Fetch only what you use:
  * every fetched output is copied.
+ *
+ * With `nextPast`, there are also outputs for a device that keeps keys and values: per layer
+ * `next_k.{l}`, `next_v.{l}`, the past with this step's tokens in it. `places` int64 `[N, 2]` says
+ * where each of them goes: its position in P, and its row.
  */
 export function buildServingGraph(
   config: DecoderConfig,
   { base, lora }: ServingWeights,
-  { strided = true }: { strided?: boolean } = {},
+  { strided = true, nextPast = false }: { strided?: boolean; nextPast?: boolean } = {},
 ): Uint8Array {
   const graph = new Graph('plimsoll-serving');
   const ids = graph.input('ids', 'int64', ['N']);
@@ -75,10 +79,20 @@ export function buildServingGraph(
   const weights = base(graph);
   const experts = lora && mixedExperts(graph, lora);
 
-  const cached = cachedAttention(config, attentionInputs(graph, config), { strided });
+  const attended = attentionInputs(graph, config);
+  const cached = cachedAttention(config, attended, { strided });
+  const places = nextPast ? graph.input('places', 'int64', ['N', 2]) : null;
   const attention: Attention = (input) => {
-    graph.output(`new_k.${input.layer}`, input.keys);
-    graph.output(`new_v.${input.layer}`, input.values);
+    const { keys, values, layer } = input;
+    graph.output(`new_k.${layer}`, keys);
+    graph.output(`new_v.${layer}`, values);
+    if (places !== null) {
+      const { keys: pastKeys, values: pastValues } = attended.past[layer]!;
+      const likePast = (x: Value) =>
+        reshape(x, [-1, config.num_key_value_heads, 1, headDim(config)], { inferred: 'N' });
+      graph.output(`next_k.${layer}`, scatterRows(pastKeys, places, likePast(keys)));
+      graph.output(`next_v.${layer}`, scatterRows(pastValues, places, likePast(values)));
+    }
     return cached(input);
   };
   const steps = fusedSteps(config, positions);

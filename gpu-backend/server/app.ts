@@ -98,7 +98,7 @@ export function createApp(options: AppOptions): Hono {
   app.get('/healthz', (c) => {
     const { model, contextLength, maxTokenBytes, digest, experts, provider, modes } = engine.info;
     const { running, waiting } = engine.stats();
-    const status = !engine.alive ? 'failed' : draining() ? 'draining' : 'ok';
+    const status = statusOf(engine, draining());
     return c.json(
       {
         status,
@@ -128,6 +128,16 @@ export function createApp(options: AppOptions): Hono {
   });
   app.onError((thrown, c) => errorResponse(thrown, c, log));
   return app;
+}
+
+/**
+ * A backend that restarts its engine is not `ok`, so the edge prefers others. Requests that come
+ * nevertheless wait. While an idle engine loads, nothing is wrong: that is what waking it up takes.
+ */
+function statusOf({ alive, state }: Engine, draining: boolean): 'ok' | 'loading' | 'draining' | 'failed' {
+  if (!alive) return 'failed';
+  if (draining) return 'draining';
+  return state === 'restarting' ? 'loading' : 'ok';
 }
 
 /**

@@ -50,6 +50,11 @@ export class Metrics {
     this.#gauge('engine_loaded', '1 if the weights are in memory, 0 if the next request has to load them.', () =>
       engine.state === 'loaded' ? 1 : 0,
     );
+    this.#total(
+      'engine_restarts_total',
+      'How many times the engine has been started again because it failed.',
+      () => engine.restarts,
+    );
     // Their unit is a token of a row: a prompt that two experts read counts twice.
     this.#total(
       'prefix_cache_queries_total',

@@ -77,6 +77,7 @@ export async function startBackend(
     limits: { maxRows, maxWaiting, kvBytes: context.kvBytes, prefixBytes },
     idleMs: idleUnloadMinutes === 0 ? null : idleUnloadMinutes * 60_000,
     onPassedOver: log,
+    warn: log,
   });
   const engine = await starting.catch(async (error: unknown) => {
     await weights?.stop();

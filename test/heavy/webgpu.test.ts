@@ -13,6 +13,7 @@ import type { Experts, Source, Step } from '#gpu-backend/engine/experts.ts';
 import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import type { ServableBundle } from '#gpu-backend/engine/serving-weights.ts';
 import { testExperts } from '#gpu-backend/engine/testing/experts-contract.ts';
+import { checkKeptPast } from '#gpu-backend/engine/testing/kept-past.ts';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
 import { chooseProvider } from '#gpu-backend/graph/choose-provider.ts';
 import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
@@ -103,6 +104,11 @@ describe.skipIf(missing !== null)('WebGPU', () => {
       create: () => onWebGpu(routed),
       abilities: { hidden: true, layers: true, fork: true, score: true, prefixes: false, topK: null },
       tolerance: TOLERANCE,
+    });
+
+    test('keys and values stay on the device while the same rows go on, and are the slab’s whatever rows do', async () => {
+      const kept = await OnnxExperts.create(routed, { provider: 'webgpu', profile: profiles });
+      await checkKeptPast(kept, { plain: await OnnxExperts.create(routed), tolerance: TOLERANCE });
     });
 
     test.each(TINY_FAMILY_NAMES)('%s computes what the slow decoder does', async (name) => {

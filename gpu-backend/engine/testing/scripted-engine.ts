@@ -10,6 +10,7 @@ import type { Proposal } from '../ask-gate.ts';
 import { DEFAULT_LIMITS, type Engine, type EngineLimits } from '../engine.ts';
 import { type HostOptions, hostEngine } from '../engine-host.ts';
 import { startLocalEngine, startLocalThread } from '../local-engine.ts';
+import type { Limit } from '../restart-limit.ts';
 import { type Script, ScriptedExperts, type ScriptedOptions } from '../scripted-experts.ts';
 import { startSleepingEngine } from '../sleeping-engine.ts';
 import type { EngineThread } from '../sleeping-thread.ts';
@@ -79,9 +80,31 @@ function startLateThread(options: HostOptions, loadMs: number): EngineThread {
   return { port: port2, gone };
 }
 
+/** A thread, and how to end it as a failure would: at once, and with nothing said. */
+function mortal({ port, gone }: EngineThread): { thread: EngineThread; kill: () => void } {
+  let isDead = false;
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  void gone.then(resolve);
+  const thread: EngineThread = {
+    port: {
+      postMessage: (message) => isDead || port.postMessage(message),
+      on: (event, listener) => port.on(event, (message) => isDead || listener(message)),
+    },
+    gone: promise,
+  };
+  const kill = () => {
+    isDead = true;
+    // Gives back what the scripted thread holds.
+    port.postMessage({ type: 'close' });
+    resolve('killed');
+  };
+  return { thread, kill };
+}
+
 /**
  * One that sleeps. `load` is called at each start, and may change what is loaded. That takes
- * `loadMs`. To unload takes until `unloaded` settles.
+ * `loadMs`. To unload takes until `unloaded` settles. `onThread` gets what kills the thread that
+ * has just been started.
  */
 export function startSleepyEngine({
   idleMs = 0,
@@ -90,6 +113,8 @@ export function startSleepyEngine({
   unloaded,
   waitingEveryMs,
   warn,
+  restarts,
+  onThread = () => {},
   ...options
 }: Scripted & {
   idleMs?: number | null;
@@ -98,16 +123,20 @@ export function startSleepyEngine({
   unloaded?: Promise<void>;
   waitingEveryMs?: number;
   warn?: (message: string) => void;
+  restarts?: Limit;
+  onThread?: (kill: () => void) => void;
 } = {}): Promise<Engine> {
   return startSleepingEngine({
     start: () => {
       const host = hostOptions(load(options));
-      const thread = loadMs > 0 ? startLateThread(host, loadMs) : startLocalThread(host);
-      return { ...thread, gone: thread.gone.then(() => unloaded) };
+      const { thread, kill } = mortal(loadMs > 0 ? startLateThread(host, loadMs) : startLocalThread(host));
+      onThread(kill);
+      return { ...thread, gone: thread.gone.then((why) => unloaded?.then(() => why) ?? why) };
     },
     idleMs,
     ...(waitingEveryMs !== undefined && { waitingEveryMs }),
     ...(warn && { warn }),
+    ...(restarts && { restarts }),
     ...options.limits,
   });
 }

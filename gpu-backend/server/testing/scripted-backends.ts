@@ -16,6 +16,8 @@ export type Scripted = Parameters<typeof startScriptedEngine>[0] &
     encodePrompt?: EncodePrompt;
     /** After this long without a request, the engine sleeps. Without it, never. */
     idleMs?: number;
+    /** Another engine than a scripted one. Then nothing about scripts counts. */
+    engine?: Engine;
   };
 
 /**
@@ -39,11 +41,11 @@ export function scriptedBackends() {
     port = 0,
     encodePrompt = bytesOf,
     idleMs,
+    engine: given,
     ...script
   }: Scripted = {}) {
-    const engine = await (idleMs === undefined
-      ? startScriptedEngine(script)
-      : startSleepyEngine({ ...script, idleMs }));
+    const engine =
+      given ?? (await (idleMs === undefined ? startScriptedEngine(script) : startSleepyEngine({ ...script, idleMs })));
     const logged: string[] = [];
     const causes: unknown[] = [];
     const config = {
