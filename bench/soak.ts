@@ -18,6 +18,8 @@ const CLIENTS = 16;
 /** The caches fill and code is compiled in the first part of the requests. */
 const WARM_UP = 0.3;
 const SAMPLES = 100;
+/** Full long before memory is watched, so that it does not look like a leak. */
+const PREFIX_BYTES = 16 * 2 ** 20;
 /** How long rows may take to come back after the last request. */
 const SETTLE_MS = 10_000;
 
@@ -31,7 +33,7 @@ export async function benchSoak({ bundle, requests }: { bundle: string; requests
   }
   const head = await loadBundleHead(bundle);
   const context = head.config.max_position_embeddings;
-  const backend = await serveBackend(bundle, { model: head.id, context, quiet: true });
+  const backend = await serveBackend(bundle, { model: head.id, context, quiet: true, prefixBytes: PREFIX_BYTES });
   try {
     const counts = { answered: 0, cancelled: 0, refused: 0 };
     const unexpected: string[] = [];

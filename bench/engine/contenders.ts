@@ -15,8 +15,8 @@ type Place = { threads: number; context: number };
 export class Contenders {
   readonly #open: { close(): Promise<void> }[] = [];
 
-  /** The whole engine over a bundle, with room for `rows` sequences. */
-  async engine(bundle: string, options: Place & { rows: number }): Promise<EngineProcess> {
+  /** The whole engine over a bundle, with room for `rows` sequences and, if told, for prefixes. */
+  async engine(bundle: string, options: Place & { rows: number; prefixBytes?: number }): Promise<EngineProcess> {
     const started = this.keep(new AskedProcess<EngineProgram>(new URL('./engine-program.ts', import.meta.url)));
     await started.ask('load', { bundle, ...options });
     return started;

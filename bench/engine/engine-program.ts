@@ -10,8 +10,21 @@ import { type Answers, engineRequests, timeAnswer, timeAnswers } from './drive-e
 let engine: Engine;
 
 const OPERATIONS = {
-  async load({ bundle, threads, context, rows }: { bundle: string; threads: number; context: number; rows: number }) {
-    engine = await startWorkerEngine({ dir: bundle, threads, contextLength: context, limits: { maxRows: rows } });
+  async load({
+    bundle,
+    threads,
+    context,
+    rows,
+    prefixBytes = 0,
+  }: {
+    bundle: string;
+    threads: number;
+    context: number;
+    rows: number;
+    prefixBytes?: number;
+  }) {
+    const limits = { maxRows: rows, prefixBytes };
+    engine = await startWorkerEngine({ dir: bundle, threads, contextLength: context, limits });
   },
 
   /** When each token of each answer came, and the process's memory after the last, in bytes. */

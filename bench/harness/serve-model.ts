@@ -31,15 +31,22 @@ export type ServedBackend = Served & {
 
 /**
  * `plimsoll backend`, as a deployment runs it. `context`: the most tokens of prompt and answer.
- * `quiet`: its log is thrown away.
+ * `quiet`: its log is thrown away. `prefixBytes`: memory for kept prefixes. By default it keeps
+ * none, so that a prompt that comes again is read again.
  */
 export async function serveBackend(
   bundle: string,
-  { model, context, quiet = false }: { model: string; context: number; quiet?: boolean },
+  {
+    model,
+    context,
+    quiet = false,
+    prefixBytes = 0,
+  }: { model: string; context: number; quiet?: boolean; prefixBytes?: number },
 ): Promise<ServedBackend> {
   const { receiptPrivateJwk } = await receiptKeys();
   const began = performance.now();
-  const args = ['backend', '--bundle', bundle, '--port', '0', '--context', String(context)];
+  const sizes = ['--context', String(context), '--prefix-cache', String(prefixBytes)];
+  const args = ['backend', '--bundle', bundle, '--port', '0', ...sizes];
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: {
       ...process.env,

@@ -11,6 +11,8 @@ import { type Row, result } from '../row.ts';
 
 const PROMPT = 1000;
 const CONTEXT = 2048;
+/** Enough for every prompt of a few rounds. */
+const PREFIX_BYTES = 2 ** 30;
 
 export const firstTokenRow: Row = {
   title: `first token after a system prompt of ${PROMPT} tokens, repeated against new`,
@@ -19,7 +21,8 @@ export const firstTokenRow: Row = {
     let asked = 0;
     const prompt = (first: string) => longPrompt(head, PROMPT, { first, question: `Question ${asked++}?` });
     return withContenders(async (contenders) => {
-      const engine = await contenders.engine(await model.adapted('f32'), { threads, context: CONTEXT, rows: 2 });
+      const options = { threads, context: CONTEXT, rows: 2, prefixBytes: PREFIX_BYTES };
+      const engine = await contenders.engine(await model.adapted('f32'), options);
       const firstToken = (ids: number[]) =>
         engine.ask('firstToken', { experts: 2, prompts: [ids], tokens: 1, draw: 'sampled' });
       const measured = await alternate(
