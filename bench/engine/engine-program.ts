@@ -36,8 +36,9 @@ const OPERATIONS = {
   /** Milliseconds until the first answer's first token. */
   async firstToken(answers: Answers) {
     const began = performance.now();
-    const [[first]] = (await timeAnswers(engine, { ...answers, tokens: 1 })) as [[number]];
-    return first - began;
+    const [request] = engineRequests(answers, { maxTokens: 1 });
+    const [first] = await timeAnswer(engine, request!);
+    return first! - began;
   },
 
   /**
@@ -46,8 +47,8 @@ const OPERATIONS = {
    * its answer did: milliseconds of one clock.
    */
   async interrupted({ running, arriving, before }: { running: Answers; arriving: Answers; before: number }) {
-    const [request] = engineRequests(running);
-    const [other] = engineRequests({ ...arriving, tokens: 1 });
+    const [request] = engineRequests(running, { maxTokens: running.tokens });
+    const [other] = engineRequests(arriving, { maxTokens: 1 });
     const times: number[] = [];
     let arrived = 0;
     let read: Promise<number[]> | undefined;

@@ -4,8 +4,7 @@ import type { BundleHead } from '#gpu-backend/model/load-bundle.ts';
 const PLACES = ['lighthouse', 'mill', 'harbour', 'bakery', 'library', 'station', 'garden', 'ferry'];
 
 /**
- * Different questions of about forty tokens whose answers are long, so that answers of some dozens
- * of tokens do not end early.
+ * Different questions of about forty tokens whose answers are long, so there is something to say.
  */
 export function storyPrompts({ renderChat }: BundleHead, count: number): number[][] {
   return Array.from({ length: count }, (_, i) => {

@@ -12,7 +12,7 @@ import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { expertKinds } from '#gpu-backend/model/expert-kinds.ts';
 import { openBundle } from '#gpu-backend/model/load-bundle.ts';
 import { answerQuestions } from './answer-questions.ts';
-import { type Answers, engineRequests } from './drive-engine.ts';
+import { type Answers, timeAnswers } from './drive-engine.ts';
 
 let engine: Engine;
 /** Of each step since the answers began: its rows, when it began, and when its outputs came. */
@@ -47,12 +47,12 @@ const OPERATIONS = {
    */
   async answers(answers: Answers) {
     steps = [];
-    await Promise.all(engineRequests(answers).map((request) => drain(engine.generate(request))));
+    await timeAnswers(engine, answers);
     const whole = steps.filter(({ rows }) => rows === answers.prompts.length * answers.experts);
     // The last step has no successor, and the first ones read prompts.
     const decoding = whole.slice(2);
     const { length } = decoding;
-    if (length < 8) throw new Error(`only ${length} steps gave every answer a token: the answers were too short`);
+    if (length < 8) throw new Error(`only ${length} steps gave every answer a token: wanted 8`);
     const total = (decoding.at(-1)!.began - decoding[0]!.began) / (length - 1);
     const inExperts = decoding.slice(0, -1).reduce((sum, { began, ended }) => sum + ended - began, 0) / (length - 1);
     return { total, inExperts };
@@ -80,10 +80,6 @@ function timed(experts: OnnxExperts): Experts {
     }
     return outputs;
   }
-}
-
-async function drain(events: AsyncIterable<unknown>): Promise<void> {
-  for await (const _ of events);
 }
 
 answerQuestions(OPERATIONS);

@@ -16,7 +16,7 @@ export function msPerStep(times: TokenTimes): number {
   const tokens = times.flatMap((stream) => stream.filter((at) => at > begin && at <= end)).length;
   const steps = tokens / times.length;
   if (!(steps >= LEAST_STEPS)) {
-    throw new Error(`all streams ran together for ${steps} steps, wanted at least ${LEAST_STEPS}: a longer answer`);
+    throw new Error(`all streams ran together for ${steps} steps, wanted at least ${LEAST_STEPS}`);
   }
   return (end - begin) / steps;
 }

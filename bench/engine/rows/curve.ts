@@ -15,8 +15,9 @@ import { msPerStep, tokensPerSecond } from '../token-times.ts';
 import { LLAMA_CPP } from './decode.ts';
 
 const ROWS = [1, 2, 4, 8, 16, 32] as const;
-const TOKENS = 24;
-const CONTEXT = 512;
+/** Of each answer: fewer than in other rows, because there are many points. */
+const MOST_TOKENS = 24;
+const CONTEXT = 1024;
 
 export const curveRow: Row = {
   title: 'tokens a second over the number of rows',
@@ -33,17 +34,21 @@ export const curveRow: Row = {
   },
 };
 
-async function measure({ model, threads }: Setting, kind: WeightKind): Promise<{ points: Point[]; notes: string[] }> {
+async function measure(
+  { model, threads, tokens }: Setting,
+  kind: WeightKind,
+): Promise<{ points: Point[]; notes: string[] }> {
   const prompts = storyPrompts(await model.head(), Math.max(...ROWS));
+  const count = Math.min(MOST_TOKENS, tokens);
   return withContenders(async (contenders) => {
     const place = { threads, context: CONTEXT, rows: Math.max(...ROWS) };
     const one = await contenders.engine(await model.plain(kind), place);
     const two = await contenders.engine(await model.adapted(kind), place);
     const peer = await contenders.llamaCpp(await model.gguf(kind), { threads });
-    const ask = (answers: number) => ({ prompts: prompts.slice(0, answers), tokens: TOKENS, draw: 'greedy' as const });
+    const ask = (answers: number) => ({ prompts: prompts.slice(0, answers), tokens: count, draw: 'greedy' as const });
     const run = async (answers: number) => ({
       ours: await one.ask('answers', { experts: 1, ...ask(answers) }),
-      theirs: await peer.streams(prompts.slice(0, answers), { count: TOKENS, contextSize: CONTEXT, threads }),
+      theirs: await peer.streams(prompts.slice(0, answers), { count: count + 1, contextSize: CONTEXT, threads }),
       both: await two.ask('answers', { experts: 2, ...ask(Math.ceil(answers / 2)) }),
     });
     // Warms everything up.

@@ -40,7 +40,7 @@ export const decodeRow: Row = {
         const pair = (streams: number) => {
           const asked = prompts.slice(0, streams);
           const ask = { experts: 1, prompts: asked, tokens, draw: 'greedy' } as const;
-          const options = { count: tokens, contextSize: CONTEXT, threads };
+          const options = { count: tokens + 1, contextSize: CONTEXT, threads };
           return [
             {
               name: `ours ${kind}, ${streams} at once`,

@@ -21,14 +21,13 @@ import { QWEN_HALF_B } from '../random-gguf.ts';
 import { type Figure, type Row, result, type Setting, type Table } from '../row.ts';
 
 const DEMO = path.join(import.meta.dirname, '../../../models/demo');
-const TOKENS = 32;
 const CONTEXT = 1024;
 const ANSWERS = [1, 8] as const;
 
 export const gateShareRow: Row = {
   title: 'gate and sampling in a step',
   async run(setting) {
-    const { rounds, threads } = setting;
+    const { rounds, tokens, threads } = setting;
     const figures: Figure[] = [];
     const tables: Table[] = [];
     for (const bundle of await bundles(setting)) {
@@ -42,7 +41,7 @@ export const gateShareRow: Row = {
           ANSWERS.map((answers) => ({
             name: `${vocab} tokens, ${answers} at once`,
             run: async () => {
-              const asked = { prompts: prompts.slice(0, answers), tokens: TOKENS, draw: 'sampled' } as const;
+              const asked = { prompts: prompts.slice(0, answers), tokens, draw: 'sampled' } as const;
               const { total, inExperts } = await engine.ask('answers', { experts: 2, ...asked });
               shares.get(answers)!.push((total - inExperts) / total);
               return total - inExperts;

@@ -17,10 +17,13 @@ import { withContenders } from '../contenders.ts';
 import { SAMPLED, TWO_EXPERTS } from '../drive-engine.ts';
 import { storyPrompts } from '../prompts.ts';
 import { type Figure, type Row, result, type Table } from '../row.ts';
+import { TimedStreams } from '../timed-streams.ts';
 import { tokensPerSecond } from '../token-times.ts';
 
 const CONTEXT = 1024;
 const STREAMS = 8;
+/** Of an answer that is not stopped before. */
+const MOST_TOKENS = 600;
 
 export const httpRow: Row = {
   title: 'the whole backend over HTTP against the model alone',
@@ -64,21 +67,23 @@ export const httpRow: Row = {
 };
 
 /** When each token of each stream came, as a client sees it. */
-function streams({ url }: ServedBackend, { model, tokens }: { model: string; tokens: number }): Promise<number[][]> {
-  return Promise.all(
-    Array.from({ length: STREAMS }, async (_, seed) => {
-      const content = `Write a very long story, number ${seed + 1}, about an old lighthouse and its keeper.`;
-      const messages = [{ role: 'user' as const, content }];
-      const sampling = { temperature: SAMPLED.temperature, top_p: SAMPLED.topP };
-      const request = generateRequest({ model, messages, max_tokens: tokens, seed, ...sampling });
-      const response = await call(url, request, { line: TWO_EXPERTS });
-      if (!response.ok) throw new Error(`the backend refused with ${response.status}: ${await response.text()}`);
-      const times: number[] = [];
-      for await (const frame of framesOf(response)) {
-        if (frame.type === 'token') times.push(performance.now());
-        if (frame.type === 'error') throw new Error(`the answer ended with ${frame.code}: ${frame.message}`);
-      }
-      return times;
-    }),
-  );
+async function streams(
+  { url }: ServedBackend,
+  { model, tokens }: { model: string; tokens: number },
+): Promise<number[][]> {
+  const timed = new TimedStreams(STREAMS, { tokens });
+  const stream = async (seed: number) => {
+    const content = `Write a very long story, number ${seed + 1}, about an old lighthouse and its keeper.`;
+    const messages = [{ role: 'user' as const, content }];
+    const sampling = { temperature: SAMPLED.temperature, top_p: SAMPLED.topP };
+    const request = generateRequest({ model, messages, max_tokens: MOST_TOKENS, ignore_eos: true, seed, ...sampling });
+    const response = await call(url, request, { line: TWO_EXPERTS, signal: timed.enough });
+    if (!response.ok) throw new Error(`the backend refused with ${response.status}: ${await response.text()}`);
+    for await (const frame of framesOf(response)) {
+      if (frame.type === 'token') timed.token(seed);
+      if (frame.type === 'error') throw new Error(`the answer ended with ${frame.code}: ${frame.message}`);
+    }
+  };
+  await Promise.all(Array.from({ length: STREAMS }, (_, seed) => stream(seed).catch(timed.ended)));
+  return timed.times;
 }
