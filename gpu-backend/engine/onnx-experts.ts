@@ -252,8 +252,8 @@ export class OnnxExperts implements Experts {
 
   /**
    * Makes one run for running sequences, which have one new token each. Longer steps get another
-   * run, because in the same run the short ones would be padded to their length. Prompts and answers
-   * share a run only if they share a session.
+   * run, because in the same run the short ones would be padded to their length. Prompts and
+   * answers share a run only if they share a session.
    */
   async #append(steps: readonly Step[]): Promise<(Output | Error)[]> {
     const results: (Output | Error | ReadyStep<Own>)[] = this.#sequences.ready(steps).map((ready) => this.#fits(ready));

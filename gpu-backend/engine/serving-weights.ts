@@ -14,7 +14,7 @@ import type { ServingExperts, ServingWeights, StackedLora } from '../model/servi
 export type ServableBundle = Pick<Bundle, 'config' | 'experts' | 'routers'> &
   (Pick<Bundle, 'weights'> | Pick<ServedBundle, 'base'>);
 
-/** Whether prompts and answers are multiplied differently, so that each needs a graph of its own. */
+/** Whether prompts and answers are multiplied differently: then each has a graph of its own. */
 export const isMixed = (bundle: ServableBundle): boolean =>
   'base' in bundle && bundle.base.quantised?.arithmetic === 'mixed';
 

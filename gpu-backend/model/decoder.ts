@@ -210,13 +210,13 @@ function withLora(base: Value, x: Value, { lora, steps }: { lora: Lora | null; s
 }
 
 /** `[B, T, H*hd] -> [B, KV, H/KV, T, hd]`: groups query heads under the key head they share. */
-export function splitQueries(queries: Value, config: DecoderConfig): Value {
+function splitQueries(queries: Value, config: DecoderConfig): Value {
   const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
   return transpose(reshape(queries, [0, 0, kvHeads, heads / kvHeads, headDim(config)]), [0, 2, 3, 1, 4]);
 }
 
 /** `[B, KV, H/KV, T, hd] -> [B, T, H*hd]`: undoes `splitQueries` after attention. */
-export function mergeHeads(attended: Value, config: DecoderConfig): Value {
+function mergeHeads(attended: Value, config: DecoderConfig): Value {
   const width = config.num_attention_heads * headDim(config);
   return reshape(transpose(attended, [0, 3, 1, 2, 4]), [0, 0, width]); // [B, T, H*hd]
 }
