@@ -245,7 +245,11 @@ export class OnnxExperts implements Experts {
    * outputs of the sequences that are through.
    */
   async #run(left: readonly Feeding[], session: GraphSession): Promise<Map<Feeding, Output>> {
-    const past = this.#cache.past(left.map(({ slot }) => slot));
+    const next = Math.max(...left.map(({ ids, fed }) => ids.length - fed));
+    const past = this.#cache.past(
+      left.map(({ slot }) => slot),
+      { next },
+    );
     const most = Math.max(1, Math.floor(this.#runTokens / past.rows));
     const batch = left.map(({ ids, fed, slot, sequence: { source }, step: { bounds, want } }) => {
       const part = ids.slice(fed, fed + most);
