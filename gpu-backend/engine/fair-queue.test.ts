@@ -88,6 +88,24 @@ describe('a fair queue', () => {
     expect(taken.filter((tenant) => tenant === 'always')).toHaveLength(10);
   });
 
+  test('lets a tenant that may not take for a while catch up afterwards, and stops nobody meanwhile', () => {
+    const queue = new FairQueue<Item>(QUANTUM);
+    const given = { a: 0, b: 0 };
+    for (let i = 0; i < 100; i++) {
+      for (const tenant of ['a', 'b']) queue.push({ name: '', tenant, cost: 60 }, { tenant, cost: 60 });
+    }
+    const take = (mayTake?: (tenant: string) => boolean) => {
+      const next = queue.peek(mayTake);
+      expect(queue.take(mayTake)).toBe(next);
+      given[next!.tenant as 'a' | 'b'] += next!.cost;
+    };
+    for (let i = 0; i < 20; i++) take((tenant) => tenant === 'a');
+    expect(given).toEqual({ a: 1200, b: 0 });
+    for (let i = 0; i < 40; i++) take();
+    expect(Math.abs(given.a - given.b)).toBeLessThanOrEqual(QUANTUM + 60);
+    expect(queue.peek(() => false)).toBeUndefined();
+  });
+
   test('finds the next item at once, even if requests are far larger than the quantum', () => {
     const queue = new FairQueue<Item>(1);
     for (const tenant of ['a', 'b']) queue.push({ name: '', tenant, cost: 1e12 }, { tenant, cost: 1e12 });

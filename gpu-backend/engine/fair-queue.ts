@@ -51,7 +51,10 @@ export class FairQueue<T> {
     return this.#next(mayTake)?.waiting[0]?.item;
   }
 
-  /** Takes the next item of the tenants that may take one now. The others keep their credit. */
+  /**
+   * Takes the next item of the tenants that may take one now. The others save the credit of the
+   * turns that pass, and catch up.
+   */
   take(mayTake: MayTake = anyTenant): T | undefined {
     const share = this.#next(mayTake);
     if (!share) return undefined;
@@ -90,9 +93,9 @@ export class FairQueue<T> {
       if (able.includes(first) && first.credit >= priceOf(first)) return first;
       // Turns in which nobody can pay are granted all at once, because there may be many.
       const turns = Math.min(...able.map((share) => Math.ceil((priceOf(share) - share.credit) / this.#quantum)));
-      if (turns > 1) for (const share of able) share.credit += (turns - 1) * this.#quantum;
+      if (turns > 1) for (const share of ring) share.credit += (turns - 1) * this.#quantum;
       ring.push(ring.shift()!);
-      if (able.includes(ring[0]!)) ring[0]!.credit += this.#quantum;
+      ring[0]!.credit += this.#quantum;
     }
   }
 

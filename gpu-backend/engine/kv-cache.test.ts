@@ -1,6 +1,7 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { KvCache, type Slot } from './kv-cache.ts';
+import { Slab } from './slab.ts';
 
 const SHAPE = { layers: 2, width: 3 };
 const { layers, width } = SHAPE;
@@ -18,7 +19,10 @@ let nextToken = 1;
  * writes the output, padded on the right.
  */
 function run(cache: KvCache, stepping: readonly { model: Model; count: number }[]): void {
-  const past = cache.past(stepping.map(({ model }) => model.slot));
+  const past = cache.past(
+    stepping.map(({ model }) => model.slot),
+    { next: Math.max(...stepping.map(({ count }) => count)) },
+  );
   for (const [i, { model }] of stepping.entries()) expectHolds(past, past.rowOf[i]!, model);
   const steps = Math.max(...stepping.map(({ count }) => count));
   const fresh = stepping.map(({ count }) => Array.from({ length: count }, () => nextToken++));
@@ -56,7 +60,7 @@ const take = (cache: KvCache, count: number): Model[] => cache.take(count).map((
 
 test('keeps each sequence’s own tokens, whatever joins, forks, steps and leaves, in any order', () => {
   const action = fc.record({
-    kind: fc.constantFrom('join', 'leave', 'fork', 'step', 'step', 'some'),
+    kind: fc.constantFrom('join', 'leave', 'fork', 'cut', 'step', 'step', 'some', 'some', 'read', 'read'),
     which: fc.nat(30),
     count: fc.integer({ min: 1, max: 40 }),
   });
@@ -80,6 +84,16 @@ test('keeps each sequence’s own tokens, whatever joins, forks, steps and leave
           held = held.filter((model) => model !== chosen);
         } else if (kind === 'fork') {
           held.push({ slot: cache.fork(chosen.slot), tokens: [...chosen.tokens] });
+        } else if (kind === 'cut') {
+          const length = Math.floor(chosen.tokens.length / 2);
+          cache.cut(chosen.slot, length);
+          chosen.tokens.splice(length);
+        } else if (kind === 'read') {
+          // The newest, again and again, as a prompt is read in chunks.
+          run(
+            cache,
+            held.slice(-2).map((model) => ({ model, count })),
+          );
         } else {
           const stepping = kind === 'step' ? held : held.filter((_, i) => i % 5 === which % 5 || held.length === 1);
           if (stepping.length > 0)
@@ -162,4 +176,50 @@ test('a run over a few of many slots reads only those few', () => {
   expect([past.rows, past.length, past.rowOf]).toEqual([2, 6, [0, 1]]);
   expectHolds(past, 0, models[5]!);
   expectHolds(past, 1, models[0]!);
+});
+
+test('a prompt that is read in chunks beside other sequences is copied once, without holes, and not at all in the end', () => {
+  const copied = vi.spyOn(Slab.prototype, 'copySlot');
+  const cache = new KvCache(SHAPE);
+  const others = take(cache, 6);
+  const step = (models: readonly Model[], count: number) =>
+    run(
+      cache,
+      models.map((model) => ({ model, count })),
+    );
+  step(others, 5);
+  const reading = take(cache, 2);
+  copied.mockClear();
+  for (let chunk = 0; chunk < 20; chunk++) {
+    expect(
+      cache.past(
+        reading.map(({ slot }) => slot),
+        { next: 30 },
+      ).rows,
+    ).toBe(2);
+    step(reading, 30);
+    step(others, 1);
+  }
+  expect(copied).toHaveBeenCalledTimes(reading.length);
+  copied.mockClear();
+  step([...others, ...reading], 1);
+  expect(copied).not.toHaveBeenCalled();
+  copied.mockRestore();
+});
+
+test('a sequence that was cut and has grown to the same length again is not mistaken for the old one', () => {
+  const cache = new KvCache(SHAPE);
+  const models = take(cache, 3);
+  const step = (which: readonly Model[], count: number) =>
+    run(
+      cache,
+      which.map((model) => ({ model, count })),
+    );
+  step(models, 4);
+  const [first] = models as [Model];
+  step([first], 7);
+  cache.cut(first.slot, 10);
+  first.tokens.splice(10);
+  step(models, 1);
+  step([first], 7);
 });

@@ -6,8 +6,8 @@
  * goes. No other sequence's keys are copied for that. A run computes holes along with the rest,
  * which costs little while there are few. So
  *
- * - a run over a quarter of the slots or fewer (above all a prompt's first run) gets a small slab
- *   with only its own sequences' keys;
+ * - a run over a quarter of the slots or fewer, or one that reads prompts beside other sequences,
+ *   gets a small slab with only its own sequences' keys (gathered-slots.ts);
  * - the number of slots grows when there are more sequences than slots, and shrinks when a quarter
  *   of the slots or more have been holes for a while. Only then do all keys move: never while about
  *   as many sequences come as go, and a few times when a crowd comes or goes.
@@ -16,6 +16,7 @@
  * as one block; or to the length of a prompt that is about to be read. `moves` counts all moves.
  * Old arrays are let go of layer by layer, so that a move does not hold all keys twice.
  */
+import { GatheredSlots } from './gathered-slots.ts';
 import { type CacheShape, type KeysAndValues, type Place, Slab } from './slab.ts';
 
 /** The smallest number of positions in a slab. Every larger number is a multiple of it. */
@@ -59,6 +60,10 @@ export class KvCache {
   #sparseRuns = 0;
   /** Whether a run is reading the slab, so that no array of it may go. */
   #inUse = false;
+  /** The last small slab, kept for the next run over the same slots. */
+  #gathered: GatheredSlots | null = null;
+  /** The small slab that the run under way reads. */
+  #read: GatheredSlots | null = null;
 
   constructor(shape: CacheShape) {
     this.shape = shape;
@@ -103,6 +108,7 @@ export class KvCache {
   /** Leaves a hole. Giving a slot back twice does nothing. */
   release(slot: Slot): void {
     if (this.#slots[slot.index] !== slot) return;
+    this.#letGo([slot]);
     this.#slots[slot.index] = null;
     if (this.#held.length > 0) return;
     this.#slots = [];
@@ -131,19 +137,23 @@ export class KvCache {
   }
 
   /**
-   * The past of these sequences. If they hold more than a quarter of the slots, it is the slab
-   * itself. Otherwise it is a small slab with only their keys and values. It can be read until
-   * `append` or the next `past`.
+   * The past of these sequences. It is the slab itself if they hold more than a quarter of the
+   * slots, or all of them if more than one token follows: a hole costs as much as a sequence. If
+   * not, it is a small slab with only their keys and values. It can be read until `append` or the
+   * next `past`.
    *
+   * @param next how many tokens of a sequence the run will have
    * @param whole takes the slab with all positions that it has room for, so that P changes less
    *   often
    */
-  past(slots: readonly Slot[], { whole = false }: { whole?: boolean } = {}): Past {
+  past(slots: readonly Slot[], { next = 1, whole = false }: { next?: number; whole?: boolean } = {}): Past {
     this.#inUse = true;
     this.#cutHoles();
     const longest = Math.max(1, ...slots.map((slot) => slot.length));
-    const inPlace = slots.length * 4 > this.slotCount && slots.some((slot) => slot.length > 0);
-    const slab = inPlace ? this.#slab : this.#gather(slots, longest);
+    const enough = next > 1 ? slots.length === this.slotCount : slots.length * 4 > this.slotCount;
+    const inPlace = enough && slots.some((slot) => slot.length > 0);
+    this.#read = inPlace ? null : this.#gather(slots);
+    const slab = this.#read?.slab ?? this.#slab;
     const length = inPlace && whole ? slab.capacity : longest;
     const rows = slab.slotCount;
     const rowOf = slots.map(({ index }, i) => (inPlace ? index : i));
@@ -165,7 +175,9 @@ export class KvCache {
     const { capacity } = this.#slab;
     const longest = Math.max(0, ...appended.map(({ slot, count }) => slot.length + count));
     if (longest > capacity) this.#grow(Math.max(longest, capacity + Math.min(capacity / 2, MOST_GROWTH)));
+    if (!this.#read) this.#letGo(appended.map(({ slot }) => slot));
     for (const { slot, row, count } of appended) {
+      if (this.#read && this.#read === this.#gathered) this.#read.write(fresh, { row, rows, count });
       this.#slab.write(fresh, { slot: slot.index, position: slot.length, row, rows, count });
       slot.length += count;
     }
@@ -179,12 +191,17 @@ export class KvCache {
     return new Slab(this.shape, { slotCount: 0, capacity: GROWTH });
   }
 
-  #gather(slots: readonly Slot[], capacity: number): Slab {
-    const gathered = new Slab(this.shape, { slotCount: slots.length, capacity });
-    slots.forEach(({ index, length }, to) => {
-      gathered.copySlot(this.#slab, { from: index, to, length });
-    });
+  #gather(slots: readonly Slot[]): GatheredSlots {
+    if (this.#gathered?.holds(slots)) return this.#gathered;
+    const gathered = new GatheredSlots(this.#slab, slots);
+    // The next run over all slots reads the slab itself.
+    this.#gathered = slots.length < this.slotCount ? gathered : null;
     return gathered;
+  }
+
+  /** Gives up the small slab if it has one of these slots. */
+  #letGo(slots: readonly Slot[]): void {
+    if (this.#gathered?.has(slots)) this.#gathered = null;
   }
 
   #cutHoles(): void {

@@ -324,9 +324,10 @@ export class OnnxExperts implements Experts {
    */
   async #run(left: readonly Feeding[], session: GraphSession): Promise<Map<Feeding, Output>> {
     const onDevice = session === this.#sessions.answer ? this.#onDevice : null;
+    const mostNext = Math.max(...left.map(({ ids, fed }) => ids.length - fed));
     const past = this.#cache.past(
       left.map(({ slot }) => slot),
-      { whole: onDevice !== null },
+      { next: mostNext, whole: onDevice !== null },
     );
     const most = Math.max(1, Math.floor(this.#runTokens / past.rows));
     const batch = left.map(({ ids, fed, slot, sequence: { source }, step: { bounds, want } }) => {

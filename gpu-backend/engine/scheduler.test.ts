@@ -160,31 +160,43 @@ test('a request has started once it is in the batch, before the run that reads i
   expect(told).toEqual([2]);
 });
 
-test('two tenants that keep asking share the tokens, even if one has more clients and larger requests', async () => {
-  const { scheduler, of, tokens } = schedule(scripted(), { ...options, limits: { maxRows: 8 } });
-  const clients = [...Array(36).fill('crowd'), ...Array(8).fill('other')] as ('crowd' | 'other')[];
-  const drawn = { crowd: 0, other: 0 };
-  const asked: number[] = [];
-  let id = 0;
-  const ask = (client: number) => {
-    asked[client] = ++id;
-    const maxTokens = clients[client] === 'crowd' ? 20 : 5;
-    scheduler.submit(id, request({ ...good, tenant: clients[client]!, maxTokens }));
-  };
-  for (const client of clients.keys()) ask(client);
-  for (let round = 0; round < 600; round++) {
-    await scheduler.round();
-    clients.forEach((tenant, client) => {
-      const { events } = of(asked[client]!);
-      if (events.at(-1)?.type !== 'end') return;
-      drawn[tenant] += good.promptIds.length + tokens(asked[client]!).length;
-      ask(client);
+test.each([
+  ['reading prompts costs nothing', 0],
+  ['chunks are small', 1000],
+])(
+  'two tenants that keep asking share the tokens, even if one has more clients and larger requests: %s',
+  async (_, ms) => {
+    let now = 0;
+    const experts = scripted(babble, {
+      onRun: (steps) => {
+        now += 10 + ms * steps.length * Math.max(...steps.map(({ ids }) => ids.length));
+      },
     });
-  }
-  const share = drawn.other / (drawn.other + drawn.crowd);
-  expect(share).toBeGreaterThan(0.4);
-  expect(share).toBeLessThan(0.6);
-});
+    const { scheduler, of, tokens } = schedule(experts, { ...options, now: () => now, limits: { maxRows: 8 } });
+    const clients = [...Array(36).fill('crowd'), ...Array(8).fill('other')] as ('crowd' | 'other')[];
+    const drawn = { crowd: 0, other: 0 };
+    const asked: number[] = [];
+    let id = 0;
+    const ask = (client: number) => {
+      asked[client] = ++id;
+      const maxTokens = clients[client] === 'crowd' ? 20 : 5;
+      scheduler.submit(id, request({ ...good, tenant: clients[client]!, maxTokens }));
+    };
+    for (const client of clients.keys()) ask(client);
+    for (let round = 0; round < 600; round++) {
+      await scheduler.round();
+      clients.forEach((tenant, client) => {
+        const { events } = of(asked[client]!);
+        if (events.at(-1)?.type !== 'end') return;
+        drawn[tenant] += good.promptIds.length + tokens(asked[client]!).length;
+        ask(client);
+      });
+    }
+    const share = drawn.other / (drawn.other + drawn.crowd);
+    expect(share).toBeGreaterThan(0.4);
+    expect(share).toBeLessThan(0.6);
+  },
+);
 
 test('a large request joins before long even if smaller ones keep coming', async () => {
   const { scheduler, of } = schedule(scripted(), { ...options, limits: { maxRows: 4 } });

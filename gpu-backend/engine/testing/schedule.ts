@@ -1,6 +1,7 @@
 /**
  * A scheduler without an engine around it. The test runs the rounds, and everything emitted is kept
- * per request.
+ * per request. Unless the test has a clock, none passes, so that chunks of prompts always have the
+ * same sizes.
  */
 import type { PlimsollError } from '#shared/api/errors.ts';
 import type { TokenFrame } from '#shared/protocol/generate.ts';
@@ -13,7 +14,11 @@ export type Outcome = { events: EngineEvent[]; error: PlimsollError | null };
 
 export function schedule(
   experts: Experts,
-  { limits, ...options }: AnswerOptions & Pick<SchedulerOptions, 'now'> & { limits?: Partial<EngineLimits> },
+  {
+    limits,
+    now = () => 0,
+    ...options
+  }: AnswerOptions & Pick<SchedulerOptions, 'now'> & { limits?: Partial<EngineLimits> },
 ) {
   const outcomes = new Map<number, Outcome>();
   const of = (id: number): Outcome => {
@@ -25,6 +30,7 @@ export function schedule(
   const scheduler = new Scheduler(experts, {
     ...options,
     limits: { ...DEFAULT_LIMITS, ...limits },
+    now,
     warn: (message, cause) => warnings.push(`${message}: ${cause}`),
     emit: (id, outcome) => {
       if ('error' in outcome) of(id).error = outcome.error;
