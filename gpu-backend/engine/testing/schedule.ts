@@ -13,7 +13,7 @@ export type Outcome = { events: EngineEvent[]; error: PlimsollError | null };
 
 export function schedule(
   experts: Experts,
-  { limits, ...options }: AnswerOptions & Pick<SchedulerOptions, 'now'> & { limits?: Partial<EngineLimits> },
+  { limits, ...options }: AnswerOptions & Pick<SchedulerOptions, 'now' | 'drafts'> & { limits?: Partial<EngineLimits> },
 ) {
   const outcomes = new Map<number, Outcome>();
   const of = (id: number): Outcome => {
@@ -24,7 +24,7 @@ export function schedule(
   const warnings: string[] = [];
   const scheduler = new Scheduler(experts, {
     ...options,
-    limits: { ...DEFAULT_LIMITS, ...limits },
+    limits: { ...DEFAULT_LIMITS, speculation: options.drafts !== undefined, ...limits },
     warn: (message, cause) => warnings.push(`${message}: ${cause}`),
     emit: (id, outcome) => {
       if ('error' in outcome) of(id).error = outcome.error;
