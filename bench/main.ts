@@ -16,6 +16,7 @@ import { benchKeptPrefixes } from './kept-prefixes.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
 import { benchModels } from './models.ts';
 import { benchSoak } from './soak.ts';
+import { benchSpeculation } from './speculation.ts';
 import { benchTraining } from './training.ts';
 import { DEFAULT_SIZES, parseSizes, type TrainingSize } from './training-sizes.ts';
 import { benchTwoExperts } from './two-experts.ts';
@@ -52,12 +53,13 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   models: benchModels,
   engine: benchEngine,
   soak: benchSoak,
+  speculation: benchSpeculation,
   training: benchTraining,
 };
 
 const program = new Command('bench')
   .description(
-    'measures speed and behaviour: the second expert, the gate, learned routers, the edge, its classifier, training, the engine against llama.cpp, memory over many requests, equal answers, kept prefixes and what affinity buys, a full queue, crashes, and a real model’s memory and start; prints medians and raw values',
+    'measures speed and behaviour: the second expert, the gate, learned routers, the edge, its classifier, training, the engine against llama.cpp, memory over many requests, equal answers, kept prefixes and what affinity buys, a full queue, crashes, a real model’s memory and start, and drafts; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)

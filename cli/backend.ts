@@ -9,6 +9,7 @@ type Flags = {
   kvBytes?: string;
   prefixCache?: string;
   publicPrefixes?: string;
+  speculation: boolean;
 };
 
 export function backendCommand(): Command {
@@ -21,13 +22,14 @@ export function backendCommand(): Command {
     .option('--kv-bytes <n>', 'memory for keys and values, in place of PLIMSOLL_KV_BYTES')
     .option('--prefix-cache <bytes>', 'memory for kept prefixes, in place of PLIMSOLL_PREFIX_CACHE; 0 keeps none')
     .option('--public-prefixes <file>', 'system prompts that all tenants share, in place of PLIMSOLL_PUBLIC_PREFIXES')
+    .option('--no-speculation', 'do not read ahead where an answer repeats its prompt; like PLIMSOLL_SPECULATION=off')
     .addHelpText(
       'after',
       `
 PLIMSOLL_DIRECTIVE_SECRET, PLIMSOLL_DRAW_SECRET and PLIMSOLL_RECEIPT_PRIVATE_JWK are required; docs/operations.md lists all settings.`,
     )
     .action(async (options: Flags) => {
-      const { bundle, port, provider, context, kvBytes, prefixCache, publicPrefixes } = options;
+      const { bundle, port, provider, context, kvBytes, prefixCache, publicPrefixes, speculation } = options;
       const { runBackend } = await import('#gpu-backend/server/run-backend.ts');
       const env = {
         ...process.env,
@@ -38,6 +40,7 @@ PLIMSOLL_DIRECTIVE_SECRET, PLIMSOLL_DRAW_SECRET and PLIMSOLL_RECEIPT_PRIVATE_JWK
         ...(kvBytes !== undefined && { PLIMSOLL_KV_BYTES: kvBytes }),
         ...(prefixCache !== undefined && { PLIMSOLL_PREFIX_CACHE: prefixCache }),
         ...(publicPrefixes !== undefined && { PLIMSOLL_PUBLIC_PREFIXES: publicPrefixes }),
+        ...(!speculation && { PLIMSOLL_SPECULATION: 'off' }),
       };
       try {
         await runBackend({ env });

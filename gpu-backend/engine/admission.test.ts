@@ -2,8 +2,10 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checkRequest, termsOf } from './check-request.ts';
+import { DraftPlanner } from './draft-planner.ts';
 import { DEFAULT_LIMITS, type EngineRequest } from './engine.ts';
 import { kvMemory, mostTokens } from './kv-memory.ts';
+import type { SchedulerOptions } from './scheduler.ts';
 import { ScriptedExperts } from './scripted-experts.ts';
 import { request } from './testing/engine-contract.ts';
 import { schedule } from './testing/schedule.ts';
@@ -18,9 +20,9 @@ const options = {
 /** Ten bytes a token. */
 const experts = () => new ScriptedExperts(babble, { vocabSize: SCRIPTED_VOCAB, bytesPerToken: 10 });
 
-function serve(kvBytes: number | null) {
+function serve(kvBytes: number | null, more: Pick<SchedulerOptions, 'drafts'> = {}) {
   const driver = experts();
-  const scheduled = schedule(driver, { ...options, limits: { kvBytes, maxRows: 8 } });
+  const scheduled = schedule(driver, { ...options, ...more, limits: { kvBytes, maxRows: 8 } });
   const started = (id: number) => scheduled.of(id).events.some(({ type }) => type === 'start');
   return { ...scheduled, experts: driver, started };
 }
@@ -85,17 +87,23 @@ test('the memory of open sequences never goes beyond the bound, whatever comes a
       fc.array(anyRequest, { maxLength: 12 }),
       fc.integer({ min: 300, max: 5000 }),
       async (all, kvBytes) => {
-        const { scheduler, experts: driver, of: outcome } = serve(kvBytes);
+        // What is read ahead takes memory, too.
+        const drafts = new DraftPlanner({ costRatio: () => 1 });
+        const { scheduler, experts: driver, of: outcome } = serve(kvBytes, { drafts });
         const lengths = new Map<number, number>();
-        const [append, close] = [driver.append.bind(driver), driver.close.bind(driver)];
+        const { append, cut, close } = driver;
         driver.append = (steps) => {
           for (const { sequence, ids } of steps) lengths.set(sequence, (lengths.get(sequence) ?? 0) + ids.length);
           expect(driver.cacheBytes([...lengths.values()])).toBeLessThanOrEqual(kvBytes);
-          return append(steps);
+          return append.call(driver, steps);
+        };
+        driver.cut = (sequence, length) => {
+          lengths.set(sequence, length);
+          cut.call(driver, sequence, length);
         };
         driver.close = (sequence) => {
           lengths.delete(sequence);
-          close(sequence);
+          close.call(driver, sequence);
         };
         for (const [id, { prompt, own, maxTokens, tenant, floor, rounds }] of all.entries()) {
           const rowPrompts = { safety: Array(own).fill(71) };

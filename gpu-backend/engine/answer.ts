@@ -54,6 +54,8 @@ export type Feed = {
   rows: Partial<Readonly<Record<Source, readonly number[]>>>;
   reads: NonNullable<Step['reads']>;
   bounds: WeightBounds;
+  /** Guesses at the tokens to come, for every sequence to read after its own. */
+  draft?: readonly number[];
 };
 
 /** What the experts say. A source that failed or was not asked is left out. */
@@ -150,6 +152,22 @@ export class Answer {
     return this.#maxTokens;
   }
 
+  /** The tokens drawn so far. */
+  get ids(): readonly number[] {
+    return this.#ids;
+  }
+
+  /** How many tokens it may still draw. */
+  get left(): number {
+    return this.#maxTokens - this.#ids.length;
+  }
+
+  /** How many tokens a source's row has read once only the last token drawn is left to read. */
+  readLength(source: Source): number {
+    const [prompt] = promptsOf(this.#request, [source]);
+    return prompt!.length + Math.max(0, this.#ids.length - 1);
+  }
+
   /** The most tokens that each source's row may have, prompt and answer together. */
   get mostTokens(): readonly number[] {
     return promptsOf(this.#request, this.#sources).map(({ length }) => length + this.#maxTokens);
@@ -212,9 +230,10 @@ export class Answer {
     return Math.min(own, Math.max(0, length - (prompt.length - own)));
   }
 
-  /** The last token, for sequences that have read everything before it. */
-  next(): Feed {
-    return this.#inEveryRow(this.#ids.slice(-1), this.#ids.length);
+  /** The last token, for sequences that have read everything before it; and a draft, if any. */
+  next(draft: readonly number[] = []): Feed {
+    const feed = this.#inEveryRow(this.#ids.slice(-1), this.#ids.length);
+    return draft.length === 0 ? feed : { ...feed, draft };
   }
 
   /**

@@ -11,6 +11,7 @@ export class Choices {
   #drawn = 0;
   /** Of the answers so far, the fewest. */
   #cached = Number.POSITIVE_INFINITY;
+  #guesses: Usage['completion_tokens_details'];
   #hasStarted = false;
 
   /** @param count how many answers the request is for */
@@ -40,10 +41,20 @@ export class Choices {
       this.#remaining--;
       this.#drawn += event.usage.completion_tokens;
       this.#cached = Math.min(this.#cached, event.usage.prompt_tokens_details?.cached_tokens ?? 0);
+      this.#countGuesses(event.usage.completion_tokens_details);
       return this.#remaining > 0
         ? { ...event, remaining: this.#remaining }
         : { ...event, total: this.#total(event.usage.prompt_tokens) };
     });
+  }
+
+  #countGuesses(more: Usage['completion_tokens_details']): void {
+    if (!more) return;
+    const { accepted_prediction_tokens: accepted = 0, rejected_prediction_tokens: rejected = 0 } = this.#guesses ?? {};
+    this.#guesses = {
+      accepted_prediction_tokens: accepted + more.accepted_prediction_tokens,
+      rejected_prediction_tokens: rejected + more.rejected_prediction_tokens,
+    };
   }
 
   /** The prompt counts once. */
@@ -53,6 +64,7 @@ export class Choices {
       completion_tokens: this.#drawn,
       total_tokens: prompt + this.#drawn,
       prompt_tokens_details: { cached_tokens: this.#cached },
+      ...(this.#guesses && { completion_tokens_details: this.#guesses }),
     };
   }
 }

@@ -190,6 +190,13 @@ export type EngineLimits = {
   kvBytes: number | null;
   /** Bytes for prefixes that are kept for later requests, beside `kvBytes`. 0 keeps none. */
   prefixBytes: number;
+  /**
+   * Whether answers that repeat their prompt or themselves are read ahead, where that pays. It
+   * changes how fast they come, and what they say only as far as rounding does. How far to read
+   * ahead depends on measured times, so a study that must repeat itself to the last bit does
+   * without.
+   */
+  speculation: boolean;
 };
 
 export const DEFAULT_LIMITS: EngineLimits = {
@@ -198,4 +205,5 @@ export const DEFAULT_LIMITS: EngineLimits = {
   maxPrefillTokens: 512,
   kvBytes: null,
   prefixBytes: 0,
+  speculation: false,
 };

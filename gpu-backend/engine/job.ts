@@ -9,6 +9,7 @@
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Answer, Feed, Outputs } from './answer.ts';
+import { drawDrafted } from './draw-drafted.ts';
 import type { EngineEvent, PublicTokens } from './engine.ts';
 import type { Experts, Output, Prefix, SequenceId, Source, Step } from './experts.ts';
 import { Unread } from './unread.ts';
@@ -122,26 +123,28 @@ export class Job {
 
   /**
    * What to feed next: at most `most` tokens per row of what is unread, or else the last token
-   * drawn.
+   * drawn, with a draft if there is one.
    */
-  next(most = Infinity): Feed {
-    return this.unread > 0 ? this.#unread.take(most) : this.answer.next();
+  next(most = Infinity, draft: readonly number[] = []): Feed {
+    return this.unread > 0 ? this.#unread.take(most) : this.answer.next(draft);
   }
 
   /** One step for each sequence that this feeds. */
   steps(feed: Feed): Step[] {
     const fed = this.#fed(feed);
+    const { draft = [] } = feed;
     return fed.map(({ source, sequence, ids }): Step => {
       const other = fed.find((one) => one.source !== source);
       return {
         sequence,
-        ids,
+        ids: [...ids, ...draft],
         reads: feed.reads,
         ...(source === 'layers' && { bounds: feed.bounds }),
         ...(other && { beside: other.sequence }),
         want: {
           hidden: this.answer.hidden && other !== undefined,
           ...(this.#isScored(feed) && { positions: ids.length }),
+          ...(draft.length > 0 && { positions: draft.length + 1 }),
         },
       };
     });
@@ -149,9 +152,18 @@ export class Job {
 
   /**
    * Goes on from the settled steps of this feed: draws the next token and returns its events, or
-   * returns none if there is more to read. Throws if the answer cannot go on.
+   * returns none if there is more to read. It draws more tokens as far as they are those of the
+   * feed's draft. Throws if the answer cannot go on. If a step with a draft fails, it draws
+   * nothing: a step without the draft will show whether the answer can go on.
    */
   goOn(feed: Feed, results: readonly PromiseSettledResult<Output>[]): EngineEvent[] {
+    const { draft = [] } = feed;
+    const failed = draft.length > 0 && results.find((result) => result.status === 'rejected');
+    if (failed) {
+      this.#warn(`answer ${this.id} takes back a draft of ${draft.length} tokens`, failed.reason);
+      this.#takeBack();
+      return [];
+    }
     const outputs = this.#outputs(feed, results);
     const { echo } = this.answer;
     if (this.#isScored(feed)) echo!.read(Object.values(feed.rows)[0]!, outputs);
@@ -160,7 +172,8 @@ export class Job {
       this.#keep();
       return [];
     }
-    const events = this.answer.draw(outputs);
+    const events = drawDrafted(this.answer, outputs, draft);
+    if (draft.length > 0) this.#takeBack();
     const someLeave = this.answer.sources.length < this.#sequences.size;
     if (!this.#isAnswering || this.answer.ended || someLeave) this.#keep({ drawn: 1 });
     this.#isAnswering = true;
@@ -171,6 +184,11 @@ export class Job {
   /** Whether the client wants to know what the experts thought of each of these tokens. */
   #isScored({ reads }: Feed): boolean {
     return reads === 'prompt' && this.answer.echo?.scores === true;
+  }
+
+  /** Makes each sequence forget what it has read beyond the answer. */
+  #takeBack(): void {
+    for (const [source, sequence] of this.#sequences) this.#experts.cut(sequence, this.answer.readLength(source));
   }
 
   /**

@@ -251,14 +251,14 @@ export class OnnxExperts implements Experts {
   }
 
   /**
-   * Makes one run for running sequences, which have one new token each. Longer steps get another
-   * run, because in the same run the short ones would be padded to their length. Prompts and
-   * answers share a run only if they share a session.
+   * Makes one run for running sequences, which have one new token each, or a few that want a row
+   * each. Longer steps get another run, because in the same run the short ones would be padded to
+   * their length. Prompts and answers share a run only if they share a session.
    */
   async #append(steps: readonly Step[]): Promise<(Output | Error)[]> {
     const results: (Output | Error | ReadyStep<Own>)[] = this.#sequences.ready(steps).map((ready) => this.#fits(ready));
     const ready = [...results.entries()].filter((entry): entry is [number, ReadyStep<Own>] => 'ids' in entry[1]);
-    const isToken = ({ ids, sequence }: ReadyStep<Own>) => ids.length === 1 && sequence.length > 0;
+    const isToken = ({ ids, sequence, step }: ReadyStep<Own>) => ids.length === rowsOf(step) && sequence.length > 0;
     const sessionOf = ({ step }: ReadyStep<Own>) => this.#sessions[step.reads ?? 'prompt'];
     const groups = [...new Set(Object.values(this.#sessions))].flatMap((session) =>
       [false, true].map((tokens) => ready.filter(([, one]) => sessionOf(one) === session && isToken(one) === tokens)),
@@ -330,9 +330,10 @@ export class OnnxExperts implements Experts {
       { next: mostNext, whole: onDevice !== null },
     );
     const most = Math.max(1, Math.floor(this.#runTokens / past.rows));
-    const batch = left.map(({ ids, fed, slot, sequence: { source }, step: { bounds, want } }) => {
+    const batch = left.map(({ ids, fed, slot, sequence: { source }, step }) => {
       const part = ids.slice(fed, fed + most);
-      const unwanted = ids.length - (want?.positions ?? 1);
+      const unwanted = ids.length - rowsOf(step);
+      const { bounds } = step;
       return { ids: part, slot, source, bounds, wanted: Math.max(0, fed + part.length - Math.max(fed, unwanted)) };
     });
     const feeds = batchFeeds(batch, {
@@ -382,7 +383,9 @@ export class OnnxExperts implements Experts {
       own.slot ??= fresh.shift()!;
       return { ...one, slot: own.slot, fed: 0, predictions: [] };
     });
-    const long = feeding.filter(({ ids, sequence }) => ids.length > 1 || sequence.own.recalled.length > 0);
+    const long = feeding.filter(
+      ({ ids, sequence, step }) => ids.length > rowsOf(step) || sequence.own.recalled.length > 0,
+    );
     this.#cache.reserve(Math.max(0, ...long.map(({ ids, sequence }) => sequence.length + ids.length)));
     for (const { sequence, slot } of feeding) this.#copyRecalled(sequence, slot);
     return feeding;
@@ -442,5 +445,8 @@ export class OnnxExperts implements Experts {
 /** One row of a matrix `[..., width]`. */
 const rowOf = (matrix: Float32Array, { place, width }: { place: number; width: number }) =>
   matrix.subarray(place * width, (place + 1) * width);
+
+/** How many rows it asks for. */
+const rowsOf = ({ want }: Step) => want?.positions ?? 1;
 
 const wasClosed = ({ sequence }: Step) => new SequenceError(`sequence ${sequence} was closed`);

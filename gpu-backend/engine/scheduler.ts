@@ -4,7 +4,8 @@
  *
  *   1. lets waiting requests join;
  *   2. makes one run: either a chunk of the prompts that are being read, or one token for every
- *      answer under way. Where there are both, they take turns.
+ *      answer under way. Where there are both, they take turns. An answer that repeats itself may
+ *      get more tokens from a run: see draft-planner.ts.
  *
  * How large a chunk is depends on who waits for it: see prefill-pace.ts. Beside running answers it
  * takes about as long as their run does. The last chunk of a prompt also gives its request the
@@ -18,8 +19,8 @@
  *   not take all rows before they are read.
  * - fair-work.ts decides whose prompts a chunk reads: those of the tenant for which the fewest
  *   tokens have been fed, prompts and answers together.
- * - Every answer under way gets one token in each decode run, whoever it belongs to. Prompts delay
- *   that by one chunk, no matter how many there are.
+ * - Every answer under way gets at least one token in each decode run, whoever it belongs to.
+ *   Prompts delay that by one chunk, no matter how many there are.
  *
  * The scheduler knows the experts only through their contract. It is synchronous except for their
  * steps, and reports outcomes only through `emit`.
@@ -31,6 +32,8 @@ import { hasRoom, mostTogether } from './admission.ts';
 import { Answer, type AnswerOptions, type Feed } from './answer.ts';
 import { checkRequest, type Terms, termsOf } from './check-request.ts';
 import { Choices } from './choices.ts';
+import { DraftPlanner } from './draft-planner.ts';
+import { countAccepted } from './draw-drafted.ts';
 import type { EngineEvent, EngineLimits, EngineRequest, EngineStats } from './engine.ts';
 import type { Experts, Output, Step } from './experts.ts';
 import { FairQueue } from './fair-queue.ts';
@@ -52,6 +55,8 @@ export type SchedulerOptions = Omit<AnswerOptions, 'topK' | 'memory'> & {
   onJoined?: () => void;
   /** Gets what clients do not see: that an answer has to go on without an expert. */
   warn?: Warn;
+  /** Decides about drafts, if the limits allow them. */
+  drafts?: DraftPlanner;
   /** @returns milliseconds */
   now?: () => number;
 };
@@ -72,13 +77,22 @@ export class Scheduler {
   readonly #requests = new Map<number, Choices>();
   readonly #work = new FairWork();
   readonly #pace = new PrefillPace();
+  readonly #drafts: DraftPlanner | null;
   /** Whether the last run was a chunk, so that the answers under way have the next turn. */
   #hasRead = false;
 
   /** Throws if the proposal needs hidden states but the experts have none. */
   constructor(
     experts: Experts,
-    { limits, emit, onJoined = () => {}, warn = () => {}, now = () => performance.now(), ...options }: SchedulerOptions,
+    {
+      limits,
+      emit,
+      onJoined = () => {},
+      warn = () => {},
+      drafts = new DraftPlanner(),
+      now = () => performance.now(),
+      ...options
+    }: SchedulerOptions,
   ) {
     if (typeof options.proposal === 'function' && !experts.abilities.hidden) {
       throw new Error('a logits router needs experts that give hidden states');
@@ -89,6 +103,7 @@ export class Scheduler {
     this.#onJoined = onJoined;
     this.#warn = warn;
     this.#now = now;
+    this.#drafts = limits.speculation && experts.abilities.score ? drafts : null;
     this.#terms = termsOf(experts, { ...options, limits });
     this.#options = { ...options, topK: this.#terms.topK, memory: this.#terms.memory };
   }
@@ -214,15 +229,19 @@ export class Scheduler {
     const fed = readings.map((job) => ({ job, feed: job.next(width) }));
     const lengths = fed.flatMap(({ feed }) => Object.values(feed.rows).map(({ length }) => length));
     const tokens = lengths.length * Math.max(...lengths);
-    const ms = await this.#feed(fed);
+    const { ms } = await this.#feed(fed);
     if (somebodyWaits) this.#pace.readBeside({ tokens, ms });
     else this.#pace.readAlone({ tokens, ms });
     this.#hasRead = true;
   }
 
-  /** Feeds each answer its last token and draws the next. */
+  /** Feeds each answer its last token, and a draft where that pays, and draws what comes next. */
   async #decode(answering: readonly Job[]): Promise<void> {
-    const ms = await this.#feed(answering.map((job) => ({ job, feed: job.next() })));
+    const drafts = this.#drafts?.plan(answering) ?? [];
+    const tokens = sum(answering.map(({ rows }) => rows)) * (1 + Math.max(0, ...drafts.map(({ length }) => length)));
+    const fed = answering.map((job, i) => ({ job, feed: job.next(Infinity, drafts[i]) }));
+    const { ms, runMs } = await this.#feed(fed);
+    this.#drafts?.learnCost({ tokens, ms: runMs });
     this.#pace.decoded(ms);
     this.#hasRead = false;
   }
@@ -235,15 +254,18 @@ export class Scheduler {
    * which of them it could not take. So each of them is tried once more, alone. A failed step has
    * left its sequence as it was.
    *
-   * @returns how long that took, in ms
+   * @returns how long that took, in ms, and how much of it was the run
    */
-  async #feed(fed: readonly Fed[]): Promise<number> {
+  async #feed(fed: readonly Fed[]): Promise<{ ms: number; runMs: number }> {
     const began = this.#now();
     const steps = fed.map(({ job, feed }) => job.steps(feed));
     fed.forEach(({ job }, i) => {
       this.#work.add(job.tenant, sum(steps[i]!.map(({ ids }) => ids.length)));
     });
     const outputs = this.#experts.append(steps.flat());
+    const note = () => this.#now();
+    // Before any answer goes on.
+    const ran = outputs[0]?.then(note, note);
     const own = steps.map(({ length }) => outputs.splice(0, length));
     const failed: Failed[] = [];
     await Promise.all(
@@ -257,7 +279,7 @@ export class Scheduler {
       const together = failed.some((other) => other !== one && failedTogether(one, other));
       this.#goOn(one, together && this.#runs(one.job) ? await this.#retry(one) : one.results);
     }
-    return this.#now() - began;
+    return { ms: this.#now() - began, runMs: ((await ran) ?? began) - began };
   }
 
   /** Only the steps that failed; the others have fed their sequences. */
@@ -274,7 +296,7 @@ export class Scheduler {
       // Once the prompt has been read, those who share it draw from the same outputs.
       const followers = job.unread === 0 ? job.fork() : [];
       for (const follower of followers) this.#running.add(follower);
-      for (const one of [job, ...followers]) this.#tell(one, one.goOn(feed, results));
+      for (const one of [job, ...followers]) this.#tell(one, this.#countDrafts(one, feed, one.goOn(feed, results)));
     } catch (thrown) {
       this.#fail(job, fromDrawError(thrown));
     }
@@ -292,6 +314,19 @@ export class Scheduler {
   #fail({ id }: Job, error: PlimsollError): void {
     this.cancel(id);
     this.#emit(id, { error });
+  }
+
+  /** Learns what came of a draft, and adds what came of all of them to the answer's last event. */
+  #countDrafts({ answer }: Job, { draft = [] }: Feed, events: EngineEvent[]): EngineEvent[] {
+    const drafts = this.#drafts;
+    if (!drafts) return events;
+    if (draft.length > 0) drafts.learn(answer, { length: draft.length, accepted: countAccepted(draft, events) });
+    const { accepted, rejected } = drafts.tried(answer);
+    if (accepted + rejected === 0) return events;
+    const details = { accepted_prediction_tokens: accepted, rejected_prediction_tokens: rejected };
+    return events.map((event) =>
+      event.type === 'end' ? { ...event, usage: { ...event.usage, completion_tokens_details: details } } : event,
+    );
   }
 
   #runs(job: Job): boolean {

@@ -28,6 +28,7 @@ test('needs four settings and has defaults for the rest', () => {
     provider: 'cpu',
     context: null,
     kvBytes: null,
+    speculation: 'auto',
     maxRows: 32,
     maxWaiting: 64,
     graceMs: 5000,

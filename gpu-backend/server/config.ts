@@ -48,6 +48,11 @@ export const BackendConfig = z.strictObject({
   prefixCache: z.int().min(0).nullable().default(null),
   /** A file with a JSON list of system prompts that all tenants share. */
   publicPrefixes: z.string().min(1).nullable().default(null),
+  /**
+   * Whether answers that repeat their prompt are read ahead, where that pays. `auto` is off for
+   * bundles whose arithmetic would let answers differ; see choose-speculation.ts.
+   */
+  speculation: z.enum(['auto', 'on', 'off']).default('auto'),
   /** Rows in one batch. An answer takes two. */
   maxRows: z.int().min(2).default(32),
   /**
@@ -101,6 +106,7 @@ const VARIABLES = {
   kvBytes: ['PLIMSOLL_KV_BYTES'],
   prefixCache: ['PLIMSOLL_PREFIX_CACHE'],
   publicPrefixes: ['PLIMSOLL_PUBLIC_PREFIXES'],
+  speculation: ['PLIMSOLL_SPECULATION'],
   maxRows: ['PLIMSOLL_MAX_ROWS'],
   maxWaiting: ['PLIMSOLL_MAX_WAITING'],
   graceMs: ['PLIMSOLL_GRACE_MS'],

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
+import type { Script } from '../engine/scripted-experts.ts';
 import { until } from '../engine/testing/engine-contract.ts';
-import { SCRIPTED_EXPERTS } from '../engine/testing/scripted-engine.ts';
+import { SCRIPTED_EXPERTS, SCRIPTED_VOCAB } from '../engine/testing/scripted-engine.ts';
 import { allFrames, call, DRAW_SECRET, generateRequest } from './testing/backend-client.ts';
 import { errorOf, scriptedBackends } from './testing/scripted-backends.ts';
 
@@ -46,6 +47,26 @@ test('a backend whose engine gave its memory back is well, says so, and answers 
   const frames = await allFrames(await call(url, generateRequest()));
   expect(frames.map(({ type }) => type)).toContain('token');
   expect(frames.at(-1)?.type).toBe('end');
+});
+
+test('metrics and usage say how much of an answer was guessed', async () => {
+  // After its prompt, it says what the prompt says, again and again.
+  const period = 'a longer sentence to repeat'.length + 2;
+  const script: Script = (_, ids) => {
+    const next = ids[ids.length - period] ?? 97;
+    return Float32Array.from({ length: SCRIPTED_VOCAB }, (_, id) => (id === next ? 30 : -30));
+  };
+  const { url } = await serve({ script, limits: { speculation: true } });
+  const messages = [{ role: 'user' as const, content: 'a longer sentence to repeat' }];
+  const end = (await allFrames(await call(url, generateRequest({ messages, max_tokens: 40 })))).at(-1);
+  if (end?.type !== 'end') throw new Error(`the answer ended with ${JSON.stringify(end)}`);
+  const { accepted_prediction_tokens: accepted, rejected_prediction_tokens: rejected } =
+    end.usage.completion_tokens_details!;
+  expect(accepted).toBeGreaterThan(0);
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const value = (name: string) => Number(text.match(new RegExp(`^plimsoll:${name}\\{.*\\} (\\S+)$`, 'm'))?.[1]);
+  expect(value('spec_decode_num_accepted_tokens_total')).toBe(accepted);
+  expect(value('spec_decode_num_draft_tokens_total')).toBe(accepted + rejected);
 });
 
 test('metrics count requests, tokens, weights and spending under names like vLLM’s', async () => {

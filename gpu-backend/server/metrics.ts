@@ -18,6 +18,11 @@ export class Metrics {
   readonly #registers = [this.registry];
   readonly #promptTokens = this.#counter('prompt_tokens_total', 'Prompt tokens of accepted requests.');
   readonly #generationTokens = this.#counter('generation_tokens_total', 'Tokens drawn.');
+  readonly #drafted = this.#counter(
+    'spec_decode_num_draft_tokens_total',
+    'Tokens guessed and read ahead, in answers that ended well.',
+  );
+  readonly #accepted = this.#counter('spec_decode_num_accepted_tokens_total', 'Those of them that were drawn.');
   readonly #success = this.#counter('request_success_total', 'Answers that ended well.', ['finished_reason']);
   readonly #failure = this.#counter('request_failure_total', 'Requests refused or broken off.', ['code']);
   readonly #cancelled = this.#counter('request_cancelled_total', 'Answers whose client left before the end.');
@@ -92,7 +97,11 @@ export class Metrics {
         this.#generationTokens.inc();
         this.#weight.observe(weight);
       },
-      ended: ({ finish_reason, spent }) => {
+      ended: ({ finish_reason, spent, usage: { completion_tokens_details: drafts } }) => {
+        if (drafts) {
+          this.#drafted.inc(drafts.accepted_prediction_tokens + drafts.rejected_prediction_tokens);
+          this.#accepted.inc(drafts.accepted_prediction_tokens);
+        }
         this.#success.inc({ finished_reason: finish_reason });
         if (spent !== null) this.#spent.observe(spent);
         this.#endToEnd.observe(now() - began);
@@ -138,7 +147,7 @@ export class Metrics {
 export type RequestMetrics = {
   accepted(promptTokens: number): void;
   token(frame: TokenFrame): void;
-  ended(end: Pick<EndFrame, 'finish_reason' | 'spent'>): void;
+  ended(end: Pick<EndFrame, 'finish_reason' | 'spent' | 'usage'>): void;
   failed(code: ErrorCode): void;
   cancelled(): void;
 };

@@ -22,6 +22,7 @@ import { findWeights } from '../model/shared-base.ts';
 import { createApp } from './app.ts';
 import { chooseContext } from './choose-context.ts';
 import { choosePrefixBytes } from './choose-prefix-bytes.ts';
+import { chooseSpeculation } from './choose-speculation.ts';
 import { BackendConfig, type BackendOptions } from './config.ts';
 import { type EncodePrompt, promptEncoder } from './encode-prompt.ts';
 import type { Log } from './log-failure.ts';
@@ -56,6 +57,7 @@ export async function startBackend(
     log(`${head.id}: both experts are the bare base model, so no floor and no budget makes a difference`);
   }
   const { threads, provider, maxRows, maxWaiting, idleUnloadMinutes } = config;
+  const speculation = chooseSpeculation(config.speculation, head.manifest);
   const context = chooseContext(head, {
     wanted: config.context,
     wantedKvBytes: config.kvBytes,
@@ -74,7 +76,7 @@ export async function startBackend(
     threads,
     provider,
     contextLength: context.tokens,
-    limits: { maxRows, maxWaiting, kvBytes: context.kvBytes, prefixBytes },
+    limits: { maxRows, maxWaiting, kvBytes: context.kvBytes, prefixBytes, speculation },
     idleMs: idleUnloadMinutes === 0 ? null : idleUnloadMinutes * 60_000,
     onPassedOver: log,
     warn: log,
@@ -115,6 +117,7 @@ export async function serveEngine(
     | 'kvBytes'
     | 'prefixCache'
     | 'publicPrefixes'
+    | 'speculation'
     | 'maxRows'
     | 'maxWaiting'
     | 'idleUnloadMinutes'

@@ -15,6 +15,17 @@ export const Usage = z.object({
    * backends that do not count them.
    */
   prompt_tokens_details: z.object({ cached_tokens: z.int().min(0) }).optional(),
+  /**
+   * Tokens of the answer that the backend had guessed from the text before them, and wrong guesses.
+   * Wrong guesses are no part of the answer and are not counted elsewhere. Left out if nothing was
+   * guessed.
+   */
+  completion_tokens_details: z
+    .object({
+      accepted_prediction_tokens: z.int().min(0),
+      rejected_prediction_tokens: z.int().min(0),
+    })
+    .optional(),
 });
 export type Usage = z.infer<typeof Usage>;
 

@@ -32,6 +32,8 @@ export async function checkReceipt(
   const prompt = start.prompt_tokens;
   const details = end.usage.prompt_tokens_details;
   if (details !== undefined && details.cached_tokens > prompt) throw invalid('usage');
+  const guesses = end.usage.completion_tokens_details;
+  if (guesses && guesses.accepted_prediction_tokens > tokens) throw invalid('usage');
   const expected = {
     request: directive.request,
     directive: directive.id,
@@ -59,6 +61,7 @@ export async function checkReceipt(
       completion_tokens: tokens,
       total_tokens: prompt + tokens,
       ...(details && { prompt_tokens_details: details }),
+      ...(guesses && { completion_tokens_details: guesses }),
     },
   };
   for (const [field, value] of Object.entries(expected)) {

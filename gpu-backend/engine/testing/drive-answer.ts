@@ -18,18 +18,33 @@ export async function driveAnswer(
     options,
     atMost = Infinity,
     chunk = Infinity,
-  }: { request: EngineRequest; options: AnswerOptions; atMost?: number; chunk?: number },
+    draft = () => [],
+    onEvents = () => {},
+  }: {
+    request: EngineRequest;
+    options: AnswerOptions;
+    atMost?: number;
+    chunk?: number;
+    /** What each step after the first reads ahead: fewer tokens than are left. */
+    draft?: (answer: Pick<Answer, 'ids' | 'left'>) => readonly number[];
+    /** Gets events as they come: if the answer breaks off, they are all that there is. */
+    onEvents?: (events: readonly EngineEvent[]) => void;
+  },
 ): Promise<Driven> {
   const answer = new Answer(request, { ...options, topK: experts.abilities.topK });
   const job = new Job(0, answer, { experts, warn: () => {} });
   job.open();
   const events: EngineEvent[] = [];
+  const before = answer.ids.length;
+  let ahead: readonly number[] = [];
   try {
-    for (let drawn = 0; drawn < atMost && !answer.ended; ) {
-      const feed = job.next(chunk);
+    while (answer.ids.length - before < atMost && !answer.ended) {
+      const feed = job.next(chunk, ahead);
       const news = job.goOn(feed, await Promise.allSettled(experts.append(job.steps(feed))));
-      if (news.length > 0) drawn++;
       events.push(...news);
+      onEvents(news);
+      // If a step failed with a draft, the next one has none.
+      ahead = news.length === 0 || answer.ended ? [] : draft(answer);
     }
   } finally {
     job.close();
