@@ -53,7 +53,7 @@ testExperts('onnxruntime, prompts a few tokens at a time', {
 });
 
 testExperts('onnxruntime, keys and values kept as on a device', {
-  create: () => OnnxExperts.create(routed, { threads: 1, keepsPast: true }),
+  create: (bounds = AMPLE) => OnnxExperts.create(routed, { threads: 1, keepsPast: true, ...bounds }),
   abilities,
   tolerance: TOLERANCE,
 });
