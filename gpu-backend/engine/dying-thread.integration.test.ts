@@ -64,10 +64,10 @@ test.each<[Death, RegExp]>([
   expect(said).toEqual([expect.stringMatching(line)]);
   expect(engine.alive).toBe(true);
   expect(engine.state).toBe('restarting');
-  expect(engine.stats()).toEqual({ running: 0, waiting: 0, rows: 0 });
+  expect(engine.stats()).toMatchObject({ running: 0, waiting: 0, rows: 0 });
 
   const later = [collect(engine.generate(request())), collect(engine.generate(request()))];
-  expect(engine.stats()).toEqual({ running: 0, waiting: 2, rows: 0 });
+  expect(engine.stats()).toMatchObject({ running: 0, waiting: 2, rows: 0 });
   const answers = await Promise.all(later);
   expect(answers.map((answer) => answer.ids)).toEqual([ids, ids]);
   expect(answers[1]?.ahead[0]).toBe(1);
