@@ -113,7 +113,7 @@ export type Prediction = {
 
 /** A sequence's output after a step: what it predicts after the last id. */
 export type Output = Prediction & {
-  /** After each of the earlier ids that `positions` asked for, oldest first: positions - 1 of them. */
+  /** After each of the earlier ids that `positions` asked for, oldest first: positions - 1. */
   earlier: readonly Prediction[];
 };
 
