@@ -3,7 +3,7 @@
  * llama.cpp: ratios of one run, with medians and raw values. Each contender has a process of its
  * own, with the same number of threads. Every row says in its file what we expected (engine/rows).
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { installLlamaCpp } from '../test/llama-cpp.ts';
@@ -43,28 +43,33 @@ export async function benchEngine({
     console.warn(`\nengine: SKIPPED: ${missing}`);
     return {};
   }
-  const dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-bench-engine-'));
-  try {
-    const model = modelOf(shape, path.join(dir, 'model'), found.file);
-    const threads = availableParallelism();
-    const figures: Figure[] = [];
-    for (const name of only ?? ROW_NAMES) {
-      const row = ROWS[name];
-      console.log(`\n${model.name}: ${row.title}`);
-      const began = performance.now();
-      const result = await row.run({ model, rounds, tokens: answerTokens, threads, dir });
-      const seconds = (performance.now() - began) / 1000;
-      print(result);
-      console.log(`  (${seconds.toFixed(0)} s)`);
-      figures.push(...result.figures);
-      const run: RunRow = { at: new Date().toISOString(), rounds, seconds, result };
-      if (out !== null) await addResults(out, model.name, { [name]: run });
-    }
-    console.log(`\n${figureLines(figures).join('\n')}`);
-    return Object.fromEntries(figures.map(({ name, against, ratio }) => [`${name} / ${against}`, ratio]));
-  } finally {
-    await rm(dir, { recursive: true, force: true });
+  const dir = ownFolder();
+  const model = modelOf(shape, path.join(dir, 'model'), found.file);
+  const threads = availableParallelism();
+  const figures: Figure[] = [];
+  for (const name of only ?? ROW_NAMES) {
+    const row = ROWS[name];
+    console.log(`\n${model.name}: ${row.title}`);
+    const began = performance.now();
+    const result = await row.run({ model, rounds, tokens: answerTokens, threads, dir });
+    const seconds = (performance.now() - began) / 1000;
+    print(result);
+    console.log(`  (${seconds.toFixed(0)} s)`);
+    figures.push(...result.figures);
+    const run: RunRow = { at: new Date().toISOString(), rounds, seconds, result };
+    if (out !== null) await addResults(out, model.name, { [name]: run });
   }
+  console.log(`\n${figureLines(figures).join('\n')}`);
+  return Object.fromEntries(figures.map(({ name, against, ratio }) => [`${name} / ${against}`, ratio]));
+}
+
+/** A folder for models, gone when the process ends, also if it is told to: they are gigabytes. */
+function ownFolder(): string {
+  const dir = mkdtempSync(path.join(tmpdir(), 'plimsoll-bench-engine-'));
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  process.once('SIGINT', () => process.exit(130));
+  process.once('SIGTERM', () => process.exit(143));
+  return dir;
 }
 
 function modelOf(shape: ShapeName, dir: string, smolLm2File: string): BenchModel {

@@ -32,7 +32,8 @@ export type ServedBackend = Served & {
 /**
  * `plimsoll backend`, as a deployment runs it. `context`: the most tokens of prompt and answer.
  * `quiet`: its log is thrown away. `prefixBytes`: memory for kept prefixes. By default it keeps
- * none, so that a prompt that comes again is read again.
+ * none, so that a prompt that comes again is read again. `speculation`: it may read ahead where a
+ * text repeats itself.
  */
 export async function serveBackend(
   bundle: string,
@@ -41,12 +42,13 @@ export async function serveBackend(
     context,
     quiet = false,
     prefixBytes = 0,
-  }: { model: string; context: number; quiet?: boolean; prefixBytes?: number },
+    speculation = true,
+  }: { model: string; context: number; quiet?: boolean; prefixBytes?: number; speculation?: boolean },
 ): Promise<ServedBackend> {
   const { receiptPrivateJwk } = await receiptKeys();
   const began = performance.now();
   const sizes = ['--context', String(context), '--prefix-cache', String(prefixBytes)];
-  const args = ['backend', '--bundle', bundle, '--port', '0', ...sizes];
+  const args = ['backend', '--bundle', bundle, '--port', '0', ...sizes, ...(speculation ? [] : ['--no-speculation'])];
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: {
       ...process.env,

@@ -35,7 +35,7 @@ export const httpRow: Row = {
       await withContenders(async (contenders) => {
         const bundle = await model.adapted(kind);
         const { id } = await loadBundleHead(bundle);
-        const served = contenders.keep(await serveBackend(bundle, { model: id, context: CONTEXT }));
+        const served = contenders.keep(await serveBackend(bundle, { model: id, context: CONTEXT, speculation: false }));
         const experts = await contenders.experts(bundle, { threads, context: CONTEXT });
         const sources = Array.from({ length: STREAMS }, (): ExpertRole[] => ['safety', 'helpfulness']).flat();
         const measured = await alternate(
