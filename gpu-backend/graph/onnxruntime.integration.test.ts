@@ -32,8 +32,8 @@ function filesLeftBy(script: string): string[] {
     encoding: 'utf8',
     env: { PATH: process.env.PATH, HOME: home, XDG_CACHE_HOME: path.join(home, 'cache') },
   });
-  // A backend says its context, and nothing else.
-  expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringMatching(/^(tiny: a context .*\n)?$/) });
+  // A backend says what it takes, and nothing else.
+  expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringMatching(/^(tiny: a context .*\ntiny: prefixes .*\n)?$/) });
   return readdirSync(home, { recursive: true, encoding: 'utf8' }).filter((name) => name !== 'cache');
 }
 
