@@ -34,7 +34,7 @@ function machineOf({ machine, models }: Results): string {
   const days = [...new Set(rows.map(({ at }) => at.slice(0, 10)))].sort().join(', ');
   const rounds = [...new Set(rows.map((row) => row.rounds))].join(' or ');
   const { cpu, cores, memoryGiB, node } = machine;
-  return `Measured on ${days}: ${cpu}, ${cores} cores, ${memoryGiB} GiB, Node ${node}; ${rounds} rounds.`;
+  return `Measured on ${days}: ${cpu}, ${cores} cores, ${memoryGiB} GiB, Node ${node}; rounds of each row: ${rounds}.`;
 }
 
 function figuresOf({ models }: Results): string {

@@ -1,6 +1,7 @@
 /** What a run of the engine's bench leaves in a file, for the tables and plots of the docs. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
+import path from 'node:path';
 import * as z from 'zod';
 import { type Figure, RowResult, reached } from './row.ts';
 
@@ -37,6 +38,7 @@ export async function addResults(file: string, model: string, rows: Readonly<Rec
     node: process.version,
   };
   const models = { ...there?.models, [model]: { ...there?.models[model], ...rows } };
+  await mkdir(path.dirname(path.resolve(file)), { recursive: true });
   await writeFile(file, `${JSON.stringify({ machine, models } satisfies Results)}\n`);
 }
 

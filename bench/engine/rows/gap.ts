@@ -14,8 +14,8 @@ const PROMPT = 2000;
 const CONTEXT = 4096;
 /** Tokens of the running answer before the prompt arrives. */
 const BEFORE = 40;
-/** Enough that the answer still runs when the prompt has been read. */
-const TOKENS = 240;
+/** Enough that the answer still runs when the prompt has been read. It is stopped soon after. */
+const TOKENS = 1500;
 
 export const gapRow: Row = {
   title: `an answer's gaps while a prompt of ${PROMPT} tokens arrives`,
