@@ -13,6 +13,6 @@ export function chooseSpeculation(
   wanted: BackendConfig['speculation'],
   { weights }: Pick<Manifest, 'weights'>,
 ): boolean {
-  const isExact = weights === undefined || weights.arithmetic === undefined || weights.arithmetic === 'exact';
+  const isExact = weights === undefined || weights.arithmetic === 'exact';
   return wanted === 'auto' ? isExact : wanted === 'on';
 }
