@@ -133,7 +133,7 @@ describe('what can never fit', () => {
       param: 'max_tokens',
       message:
         'A prompt of 10 tokens and an answer of up to 141 tokens take about 3020 bytes of memory in 2 rows. ' +
-        'This backend has 3000 bytes, enough for 150 tokens. Send a shorter prompt or a smaller max_tokens.',
+        'This backend has 3000 bytes, enough for 150 tokens in each row. Send a shorter prompt or a smaller max_tokens.',
     };
     expect(() => checkRequest(of(151), terms(3000))).toThrow(expect.objectContaining(error));
     expect(() => checkRequest(of(150), terms(3000))).not.toThrow();

@@ -98,6 +98,11 @@ describe('a mask', () => {
     expect(left(sampling, false)).toEqual([31, 32, 38]);
   });
 
+  test('may be as long as any vocabulary', () => {
+    const mask = allowedTokens(request({ sampling: { allowedIds: Array.from({ length: 300_000 }, (_, id) => id) } }));
+    expect(mask!.allowed()!.every((word) => word === 0xffff_ffff)).toBe(true);
+  });
+
   test('that leaves nothing but an end ends the answer, whatever min_tokens says', () => {
     const sampling = samplingOf(request({ sampling: { allowedIds: [39, 1] }, minTokens: 5 }));
     expect(left(sampling, false)).toEqual([39]);

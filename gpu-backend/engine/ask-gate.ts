@@ -70,7 +70,8 @@ export function askGate({ mode, safety, beside, proposal, ...rest }: Question): 
 function askHelpful({ mode, beside, proposal, ...rest }: Omit<Question, 'safety'>): GateStep {
   if (mode !== 'logits') throw new GateError('safety_row_missing', `the mode ${mode} needs the safety expert`);
   const helpfulLogits = beside && 'logits' in beside.row ? beside.row.logits : null;
-  // A router compares both experts, so it cannot be asked. It proposes 1 at most.
+  // A router compares both experts, so it cannot be asked. It proposes 1 at most, and the ceiling
+  // makes 0 of that. `gate.step` closes where a router gives NaN; this does not find out.
   return gate.helpfulStep({ helpfulLogits, proposal: typeof proposal === 'number' ? proposal : 1, ...rest });
 }
 

@@ -110,7 +110,9 @@ function memoryExceeded({
   const answer = `A prompt of ${longest} tokens and an answer of up to ${most} tokens`;
   return new PlimsollError(
     'context_length_exceeded',
-    `${answer} take about ${bytes} bytes of memory in ${rows === 1 ? 'one row' : `${rows} rows`}. This backend has ${memory.bytes} bytes, enough for ${fits} tokens. Send a shorter prompt or a smaller max_tokens.`,
+    `${answer} take about ${bytes} bytes of memory in ${rows === 1 ? 'one row' : `${rows} rows`}. ` +
+      `This backend has ${memory.bytes} bytes, enough for ${fits} tokens${rows === 1 ? '' : ' in each row'}. ` +
+      'Send a shorter prompt or a smaller max_tokens.',
     { param: fits > longest ? 'max_tokens' : 'messages' },
   );
 }

@@ -48,6 +48,11 @@ export class DraftPlanner {
     this.#drafterOf(answer).learn(outcome);
   }
 
+  /** Takes note that the run of an answer's draft failed, so that it is paused like a wrong one. */
+  fail(answer: Drafted): void {
+    this.#drafterOf(answer).fail();
+  }
+
   /** Takes note of how long a run took that computed `tokens` tokens, padding included. */
   learnCost(run: { tokens: number; ms: number }): void {
     this.#cost.learn(run);

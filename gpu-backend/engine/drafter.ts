@@ -69,6 +69,15 @@ export class Drafter {
     this.#rejected += length - accepted;
     // What follows a wrong guess says nothing.
     this.#chance.learn({ guessed: Math.min(length, accepted + 1), right: accepted });
+    this.#pauseAfter(accepted);
+  }
+
+  /** The run of the last proposal failed, so nobody knows whether it was right. */
+  fail(): void {
+    this.#pauseAfter(0);
+  }
+
+  #pauseAfter(accepted: number): void {
     this.#misses = accepted > 0 ? 0 : this.#misses + 1;
     this.#pause = Math.min(2 ** this.#misses - 1, LONGEST_PAUSE);
   }

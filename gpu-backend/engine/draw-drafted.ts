@@ -3,16 +3,18 @@
  * decoding: Leviathan et al., arXiv 2211.17192). Their method accepts a guess by a rule of its own.
  * Here every position is drawn from the gate, as if it were the only one, with its own random
  * number and its own account. Drawing stops where the token is not the one that was guessed. That
- * token stays. So the answer is the same with any draft and without.
+ * token stays. So the answer is the same with any draft and without, up to rounding: a run of
+ * several tokens sums in another order.
  */
+import { GateError } from '#shared/gate/index.ts';
 import type { Answer, Outputs, Predictions } from './answer.ts';
 import type { EngineEvent } from './engine.ts';
 import type { Output, Source } from './experts.ts';
 
 /**
- * Draws at least one token and at most one more than the draft has. Throws as `answer.draw` does if
- * there is nothing safe to draw from, but only for the first token: those before a later one count,
- * and the next step finds it again.
+ * Draws at least one token and at most one more than the draft has. Throws as `answer.draw` does,
+ * with one exception: if there is nothing safe to draw from after the first token, the tokens
+ * before count, and the next step finds that again.
  *
  * @param outputs what each expert predicts, at last after the answer's last token and after each of
  *   the draft's
@@ -23,7 +25,7 @@ export function drawDrafted(answer: Answer, outputs: Outputs, draft: readonly nu
     try {
       events.push(...answer.draw(predictionsAt(i - draft.length, answer.sources, outputs)));
     } catch (thrown) {
-      if (i === 0) throw thrown;
+      if (i === 0 || !(thrown instanceof GateError)) throw thrown;
       break;
     }
     if (answer.ended || answer.ids.at(-1) !== draft[i]) break;

@@ -134,7 +134,7 @@ export type EngineStats = {
   /** Requests in the batch, and requests waiting to join it. */
   running: number;
   waiting: number;
-  /** Open sequences: two for each running request, or one if one expert answers alone. */
+  /** Open sequences: of each running answer, one for each expert that it asks, so one or two. */
   rows: number;
   /** How well kept prefixes serve, counted in tokens of rows, since the weights were loaded. */
   prefixes: PrefixStats;
@@ -170,7 +170,7 @@ export interface Engine {
 }
 
 export type EngineLimits = {
-  /** Rows in one batch. A request takes two, or one if one expert answers alone. */
+  /** Rows in one batch. An answer takes one for each expert that it asks: one or two. */
   maxRows: number;
   /**
    * How many requests may wait before new ones are turned away. A tenant below its share may still

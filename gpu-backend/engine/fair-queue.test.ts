@@ -53,6 +53,20 @@ describe('a fair queue', () => {
     );
   });
 
+  test('tells the order as it is after a turn has passed', () => {
+    const queue = new FairQueue<Item>(QUANTUM);
+    for (const name of ['a', 'b']) {
+      const item = { name, tenant: name, cost: 3 * QUANTUM };
+      queue.push(item, item);
+    }
+    const before = queue.order();
+    const next = queue.peek((tenant) => tenant === 'b')!;
+    expect(before[1]).toBe(next);
+    const told = queue.order();
+    expect(told[0]).toBe(next);
+    expect(told.map(() => queue.take())).toEqual(told);
+  });
+
   test('gives two waiting tenants the same at every moment, to within a quantum and the largest request', () => {
     const backlog = fc.array(costs, { minLength: 1, maxLength: 40 });
     fc.assert(

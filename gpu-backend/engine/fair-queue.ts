@@ -25,7 +25,7 @@ export class FairQueue<T> {
    * already has its quantum for this turn.
    */
   #ring: Share<T>[] = [];
-  /** Cached until an item comes or goes. */
+  /** Cached until an item comes or goes, or the turn passes on. */
   #order: readonly T[] | null = null;
 
   constructor(quantum: number) {
@@ -93,6 +93,7 @@ export class FairQueue<T> {
       if (able.includes(first) && first.credit >= priceOf(first)) return first;
       // Turns in which nobody can pay are granted all at once, because there may be many.
       const turns = Math.min(...able.map((share) => Math.ceil((priceOf(share) - share.credit) / this.#quantum)));
+      this.#order = null;
       if (turns > 1) for (const share of ring) share.credit += (turns - 1) * this.#quantum;
       ring.push(ring.shift()!);
       ring[0]!.credit += this.#quantum;

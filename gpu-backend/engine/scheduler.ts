@@ -8,8 +8,8 @@
  *      get more tokens from a run: see draft-planner.ts.
  *
  * How large a chunk is depends on who waits for it: see prefill-pace.ts. Beside running answers it
- * takes about as long as their run does. The last chunk of a prompt also gives its request the
- * first token.
+ * takes about 1.4 times as long as their run does. The last chunk of a prompt also gives its
+ * request the first token.
  *
  * Fairness between tenants, in three places:
  *
@@ -241,7 +241,7 @@ export class Scheduler {
     const tokens = sum(answering.map(({ rows }) => rows)) * (1 + Math.max(0, ...drafts.map(({ length }) => length)));
     const fed = answering.map((job, i) => ({ job, feed: job.next(Infinity, drafts[i]) }));
     const { ms, runMs } = await this.#feed(fed);
-    this.#drafts?.learnCost({ tokens, ms: runMs });
+    if (runMs !== null) this.#drafts?.learnCost({ tokens, ms: runMs });
     this.#pace.decoded(ms);
     this.#hasRead = false;
   }
@@ -254,9 +254,10 @@ export class Scheduler {
    * which of them it could not take. So each of them is tried once more, alone. A failed step has
    * left its sequence as it was.
    *
-   * @returns how long that took, in ms, and how much of it was the run
+   * @returns how long that took, in ms, and how much of it was the run: null if a step of it
+   *   failed, because such a run says nothing about others
    */
-  async #feed(fed: readonly Fed[]): Promise<{ ms: number; runMs: number }> {
+  async #feed(fed: readonly Fed[]): Promise<{ ms: number; runMs: number | null }> {
     const began = this.#now();
     const steps = fed.map(({ job, feed }) => job.steps(feed));
     fed.forEach(({ job }, i) => {
@@ -279,7 +280,8 @@ export class Scheduler {
       const together = failed.some((other) => other !== one && failedTogether(one, other));
       this.#goOn(one, together && this.#runs(one.job) ? await this.#retry(one) : one.results);
     }
-    return { ms: this.#now() - began, runMs: ((await ran) ?? began) - began };
+    const runMs = failed.length > 0 ? null : ((await ran) ?? began) - began;
+    return { ms: this.#now() - began, runMs };
   }
 
   /** Only the steps that failed; the others have fed their sequences. */
@@ -296,7 +298,11 @@ export class Scheduler {
       // Once the prompt has been read, those who share it draw from the same outputs.
       const followers = job.unread === 0 ? job.fork() : [];
       for (const follower of followers) this.#running.add(follower);
-      for (const one of [job, ...followers]) this.#tell(one, this.#countDrafts(one, feed, one.goOn(feed, results)));
+      for (const one of [job, ...followers]) {
+        const events = one.goOn(feed, results);
+        this.#learnDraft(one, feed, { events, results });
+        this.#tell(one, this.#countDrafts(one, events));
+      }
     } catch (thrown) {
       this.#fail(job, fromDrawError(thrown));
     }
@@ -316,11 +322,21 @@ export class Scheduler {
     this.#emit(id, { error });
   }
 
-  /** Learns what came of a draft, and adds what came of all of them to the answer's last event. */
-  #countDrafts({ answer }: Job, { draft = [] }: Feed, events: EngineEvent[]): EngineEvent[] {
+  /** Learns what came of a draft. One whose run failed was not looked at, so it is not counted. */
+  #learnDraft(
+    { answer }: Job,
+    { draft = [] }: Feed,
+    { events, results }: { events: readonly EngineEvent[]; results: readonly PromiseSettledResult<Output>[] },
+  ): void {
+    if (draft.length === 0) return;
+    if (results.some(({ status }) => status === 'rejected')) this.#drafts?.fail(answer);
+    else this.#drafts?.learn(answer, { length: draft.length, accepted: countAccepted(draft, events) });
+  }
+
+  /** Adds what came of all drafts to the answer's last event. */
+  #countDrafts({ answer }: Job, events: EngineEvent[]): EngineEvent[] {
     const drafts = this.#drafts;
     if (!drafts) return events;
-    if (draft.length > 0) drafts.learn(answer, { length: draft.length, accepted: countAccepted(draft, events) });
     const { accepted, rejected } = drafts.tried(answer);
     if (accepted + rejected === 0) return events;
     const details = { accepted_prediction_tokens: accepted, rejected_prediction_tokens: rejected };

@@ -25,7 +25,9 @@ export type MaskOf = (request: EngineRequest) => TokenMask | null;
 /** The mask of a request that names the only tokens its answer may consist of. */
 export const allowedTokens: MaskOf = ({ sampling: { allowedIds } }) => {
   if (allowedIds === undefined) return null;
-  const bits = new Uint32Array((Math.max(...allowedIds) >> 5) + 1);
+  let most = 0;
+  for (const id of allowedIds) most = Math.max(most, id);
+  const bits = new Uint32Array((most >> 5) + 1);
   for (const id of allowedIds) bits[id >> 5]! |= 1 << (id & 31);
   return { allowed: () => bits, accept: () => {} };
 };

@@ -33,7 +33,10 @@ function filesLeftBy(script: string): string[] {
     env: { PATH: process.env.PATH, HOME: home, XDG_CACHE_HOME: path.join(home, 'cache') },
   });
   // A backend says what it takes, and nothing else.
-  expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringMatching(/^(tiny: a context .*\ntiny: prefixes .*\n)?$/) });
+  expect({ status, stderr }).toEqual({
+    status: 0,
+    stderr: expect.stringMatching(/^(tiny: a context .*\ntiny: prefixes .*\n)?$/),
+  });
   return readdirSync(home, { recursive: true, encoding: 'utf8' }).filter((name) => name !== 'cache');
 }
 

@@ -3,6 +3,7 @@
  */
 import { join } from 'node:path';
 import type { Message } from '#shared/protocol/generate.ts';
+import { leadingSystem } from '#shared/protocol/leading-system.ts';
 import { BundleError } from './bundle-error.ts';
 import { expertFiles } from './bundle-files.ts';
 import type { RenderChat, RenderOptions } from './chat-template.ts';
@@ -60,8 +61,7 @@ async function readPrompt(dir: string, file: string): Promise<string> {
  * they are.
  */
 export function withPrompt(messages: readonly Message[], prompt: string): Message[] {
-  const begins = messages.findIndex(({ role }) => role !== 'system');
-  const leading = begins === -1 ? messages.length : begins;
+  const leading = leadingSystem(messages);
   const last = messages[leading - 1];
   if (last === undefined) return [{ role: 'system', content: prompt }, ...messages];
   const content = last.content.trim() === '' ? prompt : `${last.content}\n\n${prompt}`;

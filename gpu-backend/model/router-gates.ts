@@ -6,7 +6,7 @@
 import type { Value } from '../graph/graph.ts';
 import { add, matmul, sigmoid } from '../graph/ops.ts';
 
-/** `sigmoid(h W + b)`: `activation [B, T, F]`, `weight [F, E]`, `bias [E]` -> `[B, T, E]`. */
+/** `sigmoid(h W + b)`: `activation [..., F]`, `weight [F, E]`, `bias [E]` -> `[..., E]`. */
 export function routerGates(activation: Value, { weight, bias }: { weight: Value; bias: Value }): Value {
   return sigmoid(add(matmul(activation, weight), bias));
 }

@@ -1,13 +1,19 @@
 import { expect, test } from 'vitest';
 import { choosePrefixBytes } from './choose-prefix-bytes.ts';
 
-const left = { leftBytes: 8 * 2 ** 30, perToken: 46_080 };
+const left = { leftBytes: 8 * 2 ** 30, kvBytes: 6 * 2 ** 30, perToken: 46_080 };
 
 test('is an eighth of what is free beside the weights, and says so', () => {
   expect(choosePrefixBytes({ ...left, wanted: null })).toEqual({
     bytes: 2 ** 30,
     reason: 'prefixes of prompts are kept for later requests, in at most 1024 MiB: 23301 tokens of rows',
   });
+});
+
+test('is half of what keys and values leave, where that is less', () => {
+  expect(choosePrefixBytes({ ...left, kvBytes: 7 * 2 ** 30, wanted: null }).bytes).toBe(2 ** 29);
+  expect(choosePrefixBytes({ ...left, kvBytes: 9 * 2 ** 30, wanted: null }).bytes).toBe(0);
+  expect(choosePrefixBytes({ ...left, kvBytes: 2 ** 30, wanted: null }).bytes).toBe(2 ** 30);
 });
 
 test('is what the operator wants, even if that is nothing', () => {

@@ -1,14 +1,18 @@
 /**
  * How much memory a backend gives to kept prefixes: what the operator says, or else a part of what
- * the context's plan leaves.
+ * the weights and the plan for keys and values leave.
  */
 
 /**
- * Of the memory that is free beside the weights, the keys and values of requests take three
- * quarters (choose-context.ts). This is half of the remaining quarter. The other half is for
- * activations.
+ * Of what keys and values leave. The other half is for activations. Keys and values take three
+ * quarters of the memory beside the weights (choose-context.ts), so this is an eighth of it.
  */
-const SHARE = 1 / 8;
+const SHARE = 1 / 2;
+/**
+ * Of the memory beside the weights, however little of it keys and values get. Who gives them little
+ * may have other uses for the rest, such as other backends.
+ */
+const MOST = 1 / 8;
 const MIB = 2 ** 20;
 
 export type PrefixChoice = {
@@ -20,16 +24,19 @@ export type PrefixChoice = {
 export function choosePrefixBytes({
   wanted,
   leftBytes,
+  kvBytes,
   perToken,
 }: {
   /** Bytes. */
   wanted: number | null;
   /** What is free beside the weights. */
   leftBytes: number;
+  /** What of that the keys and values of requests may take. */
+  kvBytes: number;
   /** Bytes of one token's keys and values. */
   perToken: number;
 }): PrefixChoice {
-  const bytes = wanted ?? Math.floor(leftBytes * SHARE);
+  const bytes = wanted ?? Math.floor(Math.min(MOST * leftBytes, SHARE * Math.max(0, leftBytes - kvBytes)));
   const reason =
     bytes === 0
       ? 'no prefix of a prompt is kept for later requests'

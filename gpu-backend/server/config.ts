@@ -42,18 +42,18 @@ export const BackendConfig = z.strictObject({
   /** Bytes for the keys and values of all requests. null means most of the free memory. */
   kvBytes: z.int().min(1).nullable().default(null),
   /**
-   * Bytes for prefixes that are kept for later requests. null means a part of the memory that keys
-   * and values leave; 0 keeps none.
+   * Bytes for prefixes that are kept for later requests. null means half of the memory that keys
+   * and values leave, at most an eighth of what the weights leave; 0 keeps none.
    */
   prefixCache: z.int().min(0).nullable().default(null),
   /** A file with a JSON list of system prompts that all tenants share. */
   publicPrefixes: z.string().min(1).nullable().default(null),
   /**
-   * Whether answers that repeat their prompt are read ahead, where that pays. `auto` is off for
-   * bundles whose arithmetic would let answers differ; see choose-speculation.ts.
+   * Whether answers that repeat their prompt are read ahead, where that pays. `auto` is on
+   * only for bundles whose arithmetic lets next to no answer differ; see choose-speculation.ts.
    */
   speculation: z.enum(['auto', 'on', 'off']).default('auto'),
-  /** Rows in one batch. An answer takes two. */
+  /** Rows in one batch. An answer takes one for each expert that it asks: one or two. */
   maxRows: z.int().min(2).default(32),
   /**
    * How many requests may wait before new ones are told to try again later. A tenant below its

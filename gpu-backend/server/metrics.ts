@@ -25,7 +25,7 @@ export class Metrics {
   readonly #accepted = this.#counter('spec_decode_num_accepted_tokens_total', 'Those of them that were drawn.');
   readonly #success = this.#counter('request_success_total', 'Answers that ended well.', ['finished_reason']);
   readonly #failure = this.#counter('request_failure_total', 'Requests refused or broken off.', ['code']);
-  readonly #cancelled = this.#counter('request_cancelled_total', 'Answers whose client left before the end.');
+  readonly #cancelled = this.#counter('request_cancelled_total', 'Requests whose client left before the end.');
   readonly #firstToken = this.#histogram(
     'time_to_first_token_seconds',
     'From the request to its first token.',
@@ -49,7 +49,7 @@ export class Metrics {
     this.#gauge('num_requests_waiting', 'Requests waiting for a place.', () => engine.stats().waiting);
     this.#gauge(
       'num_rows',
-      'Sequences held by the model; an answer has two, or one where the safety expert answers alone.',
+      'Sequences held by the model; an answer has one for each expert that it asks: one or two.',
       () => engine.stats().rows,
     );
     this.#gauge('engine_loaded', '1 if the weights are in memory, 0 if the next request has to load them.', () =>

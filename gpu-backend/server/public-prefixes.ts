@@ -12,6 +12,7 @@
 import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
 import type { Message } from '#shared/protocol/generate.ts';
+import { leadingSystem } from '#shared/protocol/leading-system.ts';
 import type { PublicTokens } from '../engine/engine.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { type RenderedRows, renderRows } from '../model/render-rows.ts';
@@ -77,8 +78,7 @@ export function publicTokensOf(
   );
 
   return (messages, rows) => {
-    const begins = messages.findIndex(({ role }) => role !== 'system');
-    const [system, ...more] = messages.slice(0, begins === -1 ? messages.length : begins);
+    const [system, ...more] = messages.slice(0, leadingSystem(messages));
     const known = system === undefined ? withoutSystem : bySystem.get(system.content);
     if (known === undefined || more.length > 0) return {};
     const tokens = (role: 'safety' | 'helpfulness') =>

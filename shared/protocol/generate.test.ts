@@ -55,6 +55,9 @@ test('parameters that contradict each other are refused by name', () => {
   expect(problemsOf({ logit_bias: Object.fromEntries(Array.from({ length: 1025 }, (_, id) => [id, 1])) })).toEqual([
     'logit_bias',
   ]);
+  const ids = (length: number) => ({ allowed_token_ids: Array.from({ length }, (_, id) => id) });
+  expect(problemsOf(ids(300_000))).toEqual([]);
+  expect(problemsOf(ids(300_001))).toEqual(['allowed_token_ids']);
 });
 
 describe('a seed', () => {

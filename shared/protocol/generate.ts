@@ -37,6 +37,8 @@ export type Seed = z.infer<typeof Seed>;
 const tokenId = z.int().min(0);
 const nats = (most: number) => z.number().min(-most).max(most);
 const MOST_BIASES = 1024;
+/** No vocabulary has more tokens. */
+const MOST_ALLOWED = 300_000;
 
 /**
  * What each parameter does to the mixture, to the safety expert that the budget measures against,
@@ -73,7 +75,7 @@ export const GenerateRequest = z
       .refine((bias) => Object.keys(bias).length <= MOST_BIASES, `expected at most ${MOST_BIASES} token ids`)
       .default({}),
     /** The only tokens that the answer may consist of, its end included. null: any. */
-    allowed_token_ids: z.array(tokenId).min(1).nullable().default(null),
+    allowed_token_ids: z.array(tokenId).min(1).max(MOST_ALLOWED).nullable().default(null),
     /** Nothing ends an answer with fewer tokens, neither its experts nor a stop string. */
     min_tokens: z.int().min(0).default(0),
     /** Go on after the experts end the answer, up to `max_tokens`. */

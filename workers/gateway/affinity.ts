@@ -12,6 +12,7 @@
  * Zadimoghaddam, arXiv 1608.01350).
  */
 import type { Message } from '#shared/protocol/generate.ts';
+import { leadingSystem } from '#shared/protocol/leading-system.ts';
 import { rankByRendezvous } from './rendezvous-hash.ts';
 
 /** How much of its even share of the requests a backend may have. */
@@ -54,7 +55,6 @@ export function orderByAffinity<Node extends { url: string }>(
 }
 
 function affinityKey(messages: readonly Message[]): string {
-  const begins = messages.findIndex(({ role }) => role !== 'system');
-  const system = messages.slice(0, begins === -1 ? messages.length : begins);
-  return JSON.stringify(system.length > 0 ? system : messages.slice(0, 1));
+  // Without a system message, the first turn.
+  return JSON.stringify(messages.slice(0, leadingSystem(messages) || 1));
 }

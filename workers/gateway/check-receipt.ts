@@ -78,8 +78,10 @@ export async function checkReceipt(
 }
 
 /** Whether the safety expert must have been asked for every token. */
-function needsSafety({ action, mode, floor, budget, earned }: Line): boolean {
-  return action === 'safety_only' || mode === 'layers' || floor > 0 || budget !== null || earned !== null;
+function needsSafety({ action, mode, floor, opening, budget, earned }: Line): boolean {
+  // The expert must read every token, so an opening's floor holds it for the whole answer.
+  const hasFloor = floor > 0 || (opening.tokens > 0 && opening.floor > 0);
+  return action === 'safety_only' || mode === 'layers' || hasFloor || budget !== null || earned !== null;
 }
 
 /** The most nats that this many tokens may have spent; null if there is no bound. */
