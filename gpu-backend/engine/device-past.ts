@@ -4,8 +4,9 @@
  * copy: no key of an earlier token crosses to the device, and only those of the new tokens come
  * back, for the slab.
  *
- * Whatever else changes the slab makes the copy stale: a prompt that joined, a fork, more slots or
- * positions. Then the next run is fed from the slab. A row that leaves or is cut changes no key.
+ * A run may have several tokens a row, as drafts do. Whatever else changes the slab makes the copy
+ * stale: a prompt that joined, a fork, more slots or positions. Then the next run is fed from the
+ * slab. A row that leaves or is cut changes no key.
  */
 import type { DeviceTensor, Feed } from '../graph/session.ts';
 import type { Past } from './kv-cache.ts';
@@ -32,7 +33,7 @@ export class DevicePast {
   /**
    * These feeds, with the places of the new tokens, and with the copy in place of the past if it is
    * the same. `keep` names the outputs that `take` wants: none if the tokens have no places,
-   * because there are several a row or because the slab is full.
+   * because the past is not the slab or the slab is full.
    */
   feeds(
     feeds: Readonly<Record<string, Feed>>,
@@ -40,10 +41,14 @@ export class DevicePast {
   ): { feeds: Record<string, Feed | DeviceTensor>; keep: string[] } {
     const { rows, length, ends } = past;
     const tokens = feeds.ids!.dims[0]!;
-    const fit = past.slab !== null && tokens === rows && ends.every((end) => end < length);
+    const perRow = tokens / rows;
+    const fit = past.slab !== null && ends.every((end) => end + perRow <= length);
     const places = new BigInt64Array(tokens * 2);
-    // Rows that are not fed get a place too, after their last token, where nobody looks.
-    for (let row = 0; fit && row < rows; row++) places.set([BigInt(ends[row]!), BigInt(row)], 2 * row);
+    // Padding and rows that are not fed get places too, after the last token, where nobody looks.
+    for (let i = 0; fit && i < tokens; i++) {
+      const row = i % rows;
+      places.set([BigInt(ends[row]! + Math.floor(i / rows)), BigInt(row)], 2 * i);
+    }
     const withPlaces = { ...feeds, places: { dims: [tokens, 2], data: places } };
     return { feeds: this.#withCopy(past, withPlaces), keep: fit ? this.names.map(({ next }) => next) : [] };
   }

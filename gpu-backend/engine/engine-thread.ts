@@ -29,7 +29,12 @@ try {
   hostEngine(
     port,
     {
-      experts: await OnnxExperts.create(bundle, { threads, provider, prefixBytes: limits.prefixBytes }),
+      experts: await OnnxExperts.create(bundle, {
+        threads,
+        provider,
+        prefixBytes: limits.prefixBytes,
+        kvBytes: limits.kvBytes,
+      }),
       vocabulary: bundleVocabulary(bundle),
       info: {
         model: id,

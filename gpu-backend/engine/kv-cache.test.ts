@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { KvCache, type Slot } from './kv-cache.ts';
 import { Slab } from './slab.ts';
 
@@ -12,20 +12,30 @@ type Model = { slot: Slot; tokens: number[] };
 /** The keys of a token. They differ by layer and place, and values are their negatives. */
 const keyOf = (token: number, layer: number, i: number) => token * 100 + layer * 10 + i;
 
-let nextToken = 1;
+let lastToken = 0;
+/** Their keys are exact in 32 bits. */
+const newToken = () => {
+  lastToken = (lastToken % 150_000) + 1;
+  return lastToken;
+};
 
 /**
  * Appends `count` new tokens to each sequence, as a run does: first it reads the past, then it
  * writes the output, padded on the right.
  */
-function run(cache: KvCache, stepping: readonly { model: Model; count: number }[]): void {
+function run(
+  cache: KvCache,
+  stepping: readonly { model: Model; count: number }[],
+  { whole = false, onRead }: { whole?: boolean; onRead?: () => void } = {},
+): void {
   const past = cache.past(
     stepping.map(({ model }) => model.slot),
-    { next: Math.max(...stepping.map(({ count }) => count)) },
+    { next: Math.max(...stepping.map(({ count }) => count)), whole },
   );
+  onRead?.();
   for (const [i, { model }] of stepping.entries()) expectHolds(past, past.rowOf[i]!, model);
   const steps = Math.max(...stepping.map(({ count }) => count));
-  const fresh = stepping.map(({ count }) => Array.from({ length: count }, () => nextToken++));
+  const fresh = stepping.map(({ count }) => Array.from({ length: count }, newToken));
   const output = (sign: number) =>
     Array.from({ length: layers }, (_, layer) => {
       const out = new Float32Array(past.rows * steps * width).fill(-1e6);
@@ -222,4 +232,134 @@ test('a sequence that was cut and has grown to the same length again is not mist
   first.tokens.splice(10);
   step(models, 1);
   step([first], 7);
+});
+
+describe('after a run that failed', () => {
+  test('the slab can grow again', () => {
+    const cache = new KvCache(SHAPE);
+    const [first, second] = take(cache, 2) as [Model, Model];
+    run(cache, [{ model: first, count: 3 }]);
+    cache.past([first.slot]);
+    cache.endRun();
+    cache.reserve(200);
+    run(cache, [
+      { model: first, count: 1 },
+      { model: second, count: 150 },
+    ]);
+  });
+
+  test('so it can if all sequences have left', () => {
+    const cache = new KvCache(SHAPE);
+    const [model] = take(cache, 1) as [Model];
+    cache.past([model.slot]);
+    cache.release(model.slot);
+    const [next] = take(cache, 1) as [Model];
+    cache.reserve(200);
+    run(cache, [{ model: next, count: 200 }]);
+  });
+});
+
+test('the slab does not grow under a run', () => {
+  const cache = new KvCache(SHAPE);
+  const [model] = take(cache, 1) as [Model];
+  cache.past([model.slot]);
+  expect(() => cache.reserve(200)).toThrow('found a run that reads the slab');
+});
+
+test('what is not there can neither be copied out nor in', () => {
+  const cache = new KvCache(SHAPE);
+  const [model] = take(cache, 1) as [Model];
+  run(cache, [{ model, count: 20 }]);
+  const place = { position: 16, count: 16, layers: [0, layers] as const };
+  expect(() => cache.copyOut(model.slot, place)).toThrow('found 20 tokens in slot 0, wanted 32');
+  const block = new Float32Array(16 * layers * width * 2);
+  expect(() => cache.copyIn(model.slot, block, { ...place, position: 64 })).toThrow('wanted 80 positions of slot 0');
+});
+
+describe('memory that is bounded', () => {
+  /** A sequence, and how long it may get. */
+  type Admitted = { model: Model; most: number };
+
+  test('is never exceeded by slab and copies together, whatever is admitted, and no key is lost', () => {
+    const action = fc.record({
+      kind: fc.constantFrom('join', 'join', 'join', 'leave', 'step', 'some', 'read', 'read', 'draft', 'crowd leaves'),
+      which: fc.nat(60),
+      count: fc.integer({ min: 1, max: 400 }),
+      rows: fc.integer({ min: 1, max: 6 }),
+      most: fc.integer({ min: 1, max: 500 }),
+      whole: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 30 }), fc.integer({ min: 300, max: 3000 }), (actions, positions) => {
+        const mostBytes = positions * layers * width * 2 * Float32Array.BYTES_PER_ELEMENT;
+        const cache = new KvCache(SHAPE, { mostBytes });
+        let held: Admitted[] = [];
+        const check = () => expect(cache.bytes).toBeLessThanOrEqual(mostBytes);
+        const feed = (chosen: readonly Admitted[], count: number, whole: boolean) => {
+          const stepping = chosen
+            .map(({ model, most }) => ({ model, count: Math.min(count, most - model.tokens.length) }))
+            .filter((one) => one.count > 0);
+          if (stepping.length === 0) return;
+          if (count > 16) cache.reserve(Math.max(...stepping.map((one) => one.model.tokens.length + one.count)));
+          check();
+          run(cache, stepping, { whole, onRead: check });
+          check();
+        };
+        const leave = (gone: readonly Admitted[]) => {
+          for (const { model } of gone) cache.release(model.slot);
+          held = held.filter((one) => !gone.includes(one));
+        };
+        for (const { kind, which, count, rows, most, whole } of actions) {
+          const some = held.filter((_, i) => i % 5 === which % 5);
+          if (kind === 'join') {
+            const lengths = [...held.map((one) => one.most), ...Array<number>(rows).fill(most)];
+            if (cache.bytesFor(lengths) > mostBytes) continue;
+            const joined = take(cache, rows).map((model) => ({ model, most }));
+            held.push(...joined);
+            feed(joined, count, whole);
+          } else if (kind === 'leave') leave(some);
+          else if (kind === 'crowd leaves') leave(held.slice(1));
+          else if (kind === 'step') for (let i = 0; i < 20; i++) feed(held, 1, whole);
+          else if (kind === 'some') feed(some, count, whole);
+          else if (kind === 'draft') feed(held, 5, whole);
+          else for (let i = 0; i < 3; i++) feed(held.slice(-2), count, whole);
+          check();
+        }
+        feed(held, 1, false);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('is not filled with holes: they are cut when long sequences come after a crowd', () => {
+    const bound = new KvCache(SHAPE).bytesFor([10, 2048, 2048]);
+    const cache = new KvCache(SHAPE, { mostBytes: bound });
+    const crowd = take(cache, 32);
+    run(
+      cache,
+      crowd.map((model) => ({ model, count: 1 })),
+    );
+    for (const { slot } of crowd.slice(1)) cache.release(slot);
+    const long = take(cache, 2);
+    cache.reserve(2048);
+    expect([cache.slotCount, cache.bytes]).toEqual([3, bound]);
+    run(
+      cache,
+      [crowd[0]!, ...long].map((model) => ({ model, count: 2 })),
+    );
+  });
+
+  test('is not filled with positions to spare, but without a bound they are there', () => {
+    const bytesAfter = (mostBytes: number) => {
+      const cache = new KvCache(SHAPE, { mostBytes });
+      const [model] = take(cache, 1) as [Model];
+      cache.reserve(1024);
+      run(cache, [{ model, count: 1024 }]);
+      run(cache, [{ model, count: 1 }]);
+      return cache.bytes;
+    };
+    const bytesFor = (length: number) => new KvCache(SHAPE).bytesFor([length]);
+    expect(bytesAfter(bytesFor(1088))).toBe(bytesFor(1088));
+    expect(bytesAfter(Infinity)).toBe(bytesFor(1536));
+  });
 });

@@ -6,8 +6,9 @@
  * goes. No other sequence's keys are copied for that. A run computes holes along with the rest,
  * which costs little while there are few. So
  *
- * - a run over a quarter of the slots or fewer, or one that reads prompts beside other sequences,
- *   gets a small slab with only its own sequences' keys (gathered-slots.ts);
+ * - a run over a quarter of the slots or fewer, or one with several tokens a sequence (a prompt, a
+ *   draft) where there are other sequences or holes, gets a small slab with only its own sequences'
+ *   keys (gathered-slots.ts);
  * - the number of slots grows when there are more sequences than slots, and shrinks when a quarter
  *   of the slots or more have been holes for a while. Only then do all keys move: never while about
  *   as many sequences come as go, and a few times when a crowd comes or goes.
@@ -15,14 +16,22 @@
  * The number of positions grows by half at a time, but never by more than 512, which moves the slab
  * as one block; or to the length of a prompt that is about to be read. `moves` counts all moves.
  * Old arrays are let go of layer by layer, so that a move does not hold all keys twice.
+ *
+ * Memory may be bounded. What comes to hold `bytesFor(lengths)` at most must fit. The rest is for
+ * speed, and is done without where it does not fit: holes are cut before the slab grows, it grows
+ * by no more than it must, and a run reads the whole slab instead of a small one.
  */
 import { GatheredSlots } from './gathered-slots.ts';
-import { type CacheShape, type KeysAndValues, type Place, Slab } from './slab.ts';
+import { type CacheShape, type KeysAndValues, type Place, type Size, Slab } from './slab.ts';
 
 /** The smallest number of positions in a slab. Every larger number is a multiple of it. */
 const GROWTH = 64;
 /** The largest number of positions to grow by, for sequences that grow token by token. */
 const MOST_GROWTH = 512;
+/** The part of the memory that positions to spare may take the slab to. The rest is for copies. */
+const SPARE_SHARE = 0.75;
+/** A run with no more tokens of a sequence than this is a draft's, or costs as little as one. */
+const FEW_TOKENS = 16;
 /**
  * How many runs may find a quarter of the slots empty before the holes are cut. The copy costs
  * about as much as one run, which is little compared with that many. And while requests are
@@ -45,12 +54,13 @@ export type Past = KeysAndValues & {
   length: number;
   /** How many tokens each row holds, `[B]`, also where it is a sequence that is not asked for. */
   ends: readonly number[];
-  /** The slab that it is, or null if it was gathered for this run alone. */
+  /** The slab that it is, or null if it was gathered for runs over these sequences alone. */
   slab: Slab | null;
 };
 
 export class KvCache {
   readonly shape: CacheShape;
+  readonly #mostBytes: number;
   /** How often keys in use have moved to a new slab. */
   moves = 0;
   /** Slots by index; null is a hole. */
@@ -65,15 +75,23 @@ export class KvCache {
   /** The small slab that the run under way reads. */
   #read: GatheredSlots | null = null;
 
-  constructor(shape: CacheShape) {
+  /** @param mostBytes what sequences together never need more than, as `bytesFor` says */
+  constructor(shape: CacheShape, { mostBytes = Infinity }: { mostBytes?: number } = {}) {
     this.shape = shape;
+    this.#mostBytes = mostBytes;
     this.#slab = this.#emptySlab();
   }
 
   /** The bytes of a slab for sequences of these lengths: every slot is as long as the longest. */
   bytesFor(lengths: readonly number[]): number {
-    const positions = roundUp(Math.max(1, ...lengths)) * roomFor(lengths.length);
-    return positions * this.shape.layers * this.shape.width * 2 * Float32Array.BYTES_PER_ELEMENT;
+    const capacity = roundUp(Math.max(1, ...lengths));
+    return Slab.bytesFor(this.shape, { slotCount: roomFor(lengths.length), capacity });
+  }
+
+  /** The bytes of all that there is, copies included. */
+  get bytes(): number {
+    const small = new Set([this.#gathered, this.#read]);
+    return [...small].reduce((sum, one) => sum + (one?.slab.bytes ?? 0), this.#slab.bytes);
   }
 
   /** Slots in the slab, holes included. */
@@ -95,9 +113,14 @@ export class KvCache {
     });
   }
 
-  /** Makes room for a sequence of this length at once, when a long one is about to be appended. */
+  /**
+   * Makes room for a sequence of this length at once, when a long one is about to be appended.
+   * Throws if a run is under way.
+   */
   reserve(positions: number): void {
-    if (positions > this.#slab.capacity && !this.#inUse) this.#grow(positions);
+    if (positions <= this.#slab.capacity) return;
+    if (this.#inUse) throw new Error('found a run that reads the slab, wanted none while it grows');
+    this.#grow(positions);
   }
 
   /** Forgets all but the first tokens of a slot. */
@@ -113,16 +136,21 @@ export class KvCache {
     if (this.#held.length > 0) return;
     this.#slots = [];
     this.#slab = this.#emptySlab();
+    // A run may still read the old one, but nothing of this one.
+    this.#inUse = false;
   }
 
-  /** A copy of some tokens' keys and values, for `copyIn`. */
-  copyOut({ index: slot }: Slot, place: Omit<Place, 'slot'>): Float32Array {
+  /** A copy of some of its tokens' keys and values, for `copyIn`. Throws if it is not as long. */
+  copyOut({ index: slot, length }: Slot, place: Omit<Place, 'slot'>): Float32Array {
+    const end = place.position + place.count;
+    // Beyond its end there may be keys of a sequence that has left.
+    if (end > length) throw new RangeError(`found ${length} tokens in slot ${slot}, wanted ${end}`);
     return this.#slab.copyOut({ ...place, slot });
   }
 
   /**
-   * Puts a copy back into a slot, which must have room for it (`reserve`). The slot is not longer
-   * until `length` says so.
+   * Puts a copy back into a slot. Throws if there is no room for it (`reserve`). The slot is not
+   * longer until `length` says so.
    */
   copyIn({ index: slot }: Slot, block: Float32Array, place: Omit<Place, 'slot'>): void {
     this.#slab.copyIn(block, { ...place, slot });
@@ -139,20 +167,23 @@ export class KvCache {
   /**
    * The past of these sequences. It is the slab itself if they hold more than a quarter of the
    * slots, or all of them if more than one token follows: a hole costs as much as a sequence. If
-   * not, it is a small slab with only their keys and values. It can be read until `append` or the
-   * next `past`.
+   * not, it is a small slab with only their keys and values, as far as memory allows. It can be
+   * read until `append`, `endRun` or the next `past`.
    *
    * @param next how many tokens of a sequence the run will have
    * @param whole takes the slab with all positions that it has room for, so that P changes less
-   *   often
+   *   often; and takes the slab itself for a draft even where there are some holes
    */
   past(slots: readonly Slot[], { next = 1, whole = false }: { next?: number; whole?: boolean } = {}): Past {
-    this.#inUse = true;
+    this.endRun();
     this.#cutHoles();
+    this.#inUse = true;
     const longest = Math.max(1, ...slots.map((slot) => slot.length));
-    const enough = next > 1 ? slots.length === this.slotCount : slots.length * 4 > this.slotCount;
-    const inPlace = enough && slots.some((slot) => slot.length > 0);
-    this.#read = inPlace ? null : this.#gather(slots);
+    const short = next === 1 || (whole && next <= FEW_TOKENS);
+    const enough = short ? slots.length * 4 > this.slotCount : slots.length === this.slotCount;
+    const someKnown = slots.some((slot) => slot.length > 0);
+    this.#read = enough && someKnown ? null : this.#gather(slots);
+    const inPlace = this.#read === null;
     const slab = this.#read?.slab ?? this.#slab;
     const length = inPlace && whole ? slab.capacity : longest;
     const rows = slab.slotCount;
@@ -171,16 +202,32 @@ export class KvCache {
     appended: readonly { slot: Slot; row: number; count: number }[],
     { fresh, rows }: { fresh: KeysAndValues; rows: number },
   ): void {
-    this.#inUse = false;
+    const read = this.#read;
+    this.endRun();
     const { capacity } = this.#slab;
     const longest = Math.max(0, ...appended.map(({ slot, count }) => slot.length + count));
-    if (longest > capacity) this.#grow(Math.max(longest, capacity + Math.min(capacity / 2, MOST_GROWTH)));
-    if (!this.#read) this.#letGo(appended.map(({ slot }) => slot));
+    if (longest > capacity) this.#grow(longest, Math.min(capacity / 2, MOST_GROWTH));
+    if (read === null) this.#letGo(appended.map(({ slot }) => slot));
+    const most = Math.max(0, ...appended.map(({ count }) => count));
+    const isKept = read !== null && read === this.#gathered && read.grow(most, this.#left);
+    if (read !== null && !isKept) this.#gathered = null;
+    const small = isKept ? read : null;
     for (const { slot, row, count } of appended) {
-      if (this.#read && this.#read === this.#gathered) this.#read.write(fresh, { row, rows, count });
+      small?.write(fresh, { row, rows, count });
       this.#slab.write(fresh, { slot: slot.index, position: slot.length, row, rows, count });
       slot.length += count;
     }
+  }
+
+  /** Notes that no run reads the past any more, also where one failed and nothing is appended. */
+  endRun(): void {
+    this.#inUse = false;
+    this.#read = null;
+  }
+
+  /** What copies may take. */
+  get #left(): number {
+    return this.#mostBytes - this.#slab.bytes;
   }
 
   get #held(): Slot[] {
@@ -191,8 +238,12 @@ export class KvCache {
     return new Slab(this.shape, { slotCount: 0, capacity: GROWTH });
   }
 
-  #gather(slots: readonly Slot[]): GatheredSlots {
+  /** null if there is no memory for a copy. */
+  #gather(slots: readonly Slot[]): GatheredSlots | null {
     if (this.#gathered?.holds(slots)) return this.#gathered;
+    this.#gathered = null;
+    const bytes = GatheredSlots.bytesFor(this.shape, slots);
+    if (bytes > this.#left) return null;
     const gathered = new GatheredSlots(this.#slab, slots);
     // The next run over all slots reads the slab itself.
     this.#gathered = slots.length < this.slotCount ? gathered : null;
@@ -210,11 +261,15 @@ export class KvCache {
     if (this.#sparseRuns > PATIENCE) this.#resize(roomFor(held));
   }
 
-  /** Changes the number of slots, and moves the slots in use to the front. */
-  #resize(slotCount: number): void {
+  /**
+   * Changes the number of slots, and moves the slots in use to the front.
+   *
+   * @param positions at least so many
+   */
+  #resize(slotCount: number, positions = 1): void {
     const held = this.#held;
-    const longest = Math.max(1, ...held.map(({ length }) => length));
-    const resized = new Slab(this.shape, { slotCount, capacity: roundUp(longest) });
+    const longest = Math.max(positions, ...held.map(({ length }) => length));
+    const resized = this.#newSlab({ slotCount, capacity: roundUp(longest) });
     resized.takeSlots(
       this.#slab,
       held.map(({ index: from, length }, to) => ({ from, to, length })),
@@ -228,15 +283,32 @@ export class KvCache {
     this.#sparseRuns = 0;
   }
 
-  #grow(positions: number): void {
+  /** Makes room for so many positions, and some to spare where there is memory for them. */
+  #grow(positions: number, spare = 0): void {
     const { slotCount } = this.#slab;
-    const capacity = roundUp(positions);
-    if (this.#isEmpty) {
-      this.#slab = new Slab(this.shape, { slotCount, capacity });
+    const bytesOf = (capacity: number) => Slab.bytesFor(this.shape, { slotCount, capacity });
+    const least = roundUp(positions);
+    const ample = roundUp(Math.max(positions, this.#slab.capacity + spare));
+    const capacity = bytesOf(ample) <= SPARE_SHARE * this.#mostBytes ? ample : least;
+    if (bytesOf(capacity) > this.#mostBytes && roomFor(this.#held.length) < slotCount) {
+      this.#resize(roomFor(this.#held.length), positions);
+    } else if (this.#isEmpty) {
+      this.#slab = this.#newSlab({ slotCount, capacity });
     } else {
+      this.#dropCopyBeside(bytesOf(capacity));
       this.#slab.grow(capacity);
       this.moves++;
     }
+  }
+
+  #newSlab(size: Size): Slab {
+    this.#dropCopyBeside(Slab.bytesFor(this.shape, size));
+    return new Slab(this.shape, size);
+  }
+
+  /** Gives up the small slab if there is no memory for it beside a slab of so many bytes. */
+  #dropCopyBeside(bytes: number): void {
+    if (this.#gathered !== null && bytes + this.#gathered.slab.bytes > this.#mostBytes) this.#gathered = null;
   }
 
   get #isEmpty(): boolean {

@@ -248,3 +248,120 @@ describe('a prompt read in several runs', () => {
     await experts.dispose();
   });
 });
+
+describe('a run that fails, and prefixes', () => {
+  const ids = someIds(90);
+  const prefix = { ids, scope: { tenant: 'acme', publicTokens: 0 } };
+  /** Opens a sequence, reads the prompt in it, keeps it and closes it again. */
+  const ask = async (experts: OnnxExperts) => {
+    const sequence = experts.open('safety');
+    const recalled = experts.recall(sequence, prefix);
+    try {
+      const logits = logitsOf(await feed(experts, sequence, ids.slice(recalled)));
+      experts.keep(sequence, prefix);
+      return { recalled, logits };
+    } finally {
+      experts.close(sequence);
+    }
+  };
+  /** What happens while one run is replaced. */
+  const withRun = async <T>(
+    replace: (outputs: () => ReturnType<GraphSession['runAndKeep']>) => ReturnType<GraphSession['runAndKeep']>,
+    act: () => Promise<T>,
+  ) => {
+    const real = GraphSession.prototype.runAndKeep;
+    const run = vi.spyOn(GraphSession.prototype, 'runAndKeep');
+    run.mockImplementation(function (this: GraphSession, ...args) {
+      return replace(() => real.apply(this, args));
+    });
+    try {
+      return await act();
+    } finally {
+      run.mockRestore();
+    }
+  };
+  const failOnce = () => Promise.reject(new Error('out of memory'));
+  const serve = () => OnnxExperts.create(bundle, { threads: 1, ...AMPLE });
+  /** Lets all the numbers of these outputs be none. */
+  const spoil = async (name: string, outputs: () => ReturnType<GraphSession['runAndKeep']>) => {
+    const found = await outputs();
+    for (const [key, numbers] of Object.entries(found.outputs)) if (key.startsWith(name)) numbers.fill(NaN);
+    return found;
+  };
+
+  test('the next request recalls as if nothing had happened', async () => {
+    const experts = await serve();
+    const first = await ask(experts);
+    await expect(withRun(failOnce, () => ask(experts))).rejects.toThrow('out of memory');
+    const again = await ask(experts);
+    expect([first.recalled, again.recalled]).toEqual([0, 80]);
+    expectClose(again.logits, first.logits);
+    await experts.dispose();
+  });
+
+  test('nor does it harm those that come while others go on', async () => {
+    const experts = await serve();
+    const first = await ask(experts);
+    const stays = experts.open('helpfulness');
+    await feed(experts, stays, [4, 5, 6]);
+    await expect(withRun(failOnce, () => feed(experts, stays, [7]))).rejects.toThrow('out of memory');
+    expectClose((await ask(experts)).logits, first.logits);
+    await experts.dispose();
+  });
+
+  test('keys that are no numbers are never kept', async () => {
+    const experts = await serve();
+    for (const part of ['new_k.0', 'new_v.1']) {
+      await withRun(
+        (outputs) => spoil(part, outputs),
+        () => ask(experts),
+      );
+      expect(experts.prefixStats.bytes).toBe(0);
+    }
+    const [whole, again] = [await ask(experts), await ask(experts)];
+    expect([whole.recalled, again.recalled]).toEqual([0, 80]);
+    await experts.dispose();
+  });
+
+  test('what was recalled is forgotten if the sequence says nothing of use', async () => {
+    const experts = await serve();
+    await ask(experts);
+    const spoiled = await withRun(
+      (outputs) => spoil('logits', outputs),
+      async () => {
+        const sequence = experts.open('safety');
+        const recalled = experts.recall(sequence, prefix);
+        await feed(experts, sequence, ids.slice(recalled));
+        experts.close(sequence);
+        return recalled;
+      },
+    );
+    expect([spoiled, experts.prefixStats.bytes]).toEqual([80, 0]);
+    expect((await ask(experts)).recalled).toBe(0);
+    expect((await ask(experts)).recalled).toBe(80);
+    await experts.dispose();
+  });
+});
+
+test('what sequences really take is never more than the memory that they were admitted to', async () => {
+  const plain = await OnnxExperts.create(bundle, { threads: 1 });
+  const kvBytes = plain.cacheBytes([96, 96]);
+  const experts = await OnnxExperts.create(bundle, { threads: 1, kvBytes });
+  const [long, short] = [experts, plain].map((one) => [one.open('safety'), one.open('helpfulness')] as const);
+  const check = () => expect(experts.heldBytes).toBeLessThanOrEqual(kvBytes);
+  for (const [row, count] of [
+    [0, 40],
+    [1, 20],
+    [0, 30],
+    [1, 1],
+    [0, 1],
+    [1, 60],
+  ] as const) {
+    const ids = someIds(count);
+    const [found, wanted] = await Promise.all([feed(experts, long![row], ids), feed(plain, short![row], ids)]);
+    expectClose(logitsOf(found), logitsOf(wanted));
+    check();
+  }
+  expect(plain.heldBytes).toBeGreaterThan(kvBytes);
+  await Promise.all([experts.dispose(), plain.dispose()]);
+});

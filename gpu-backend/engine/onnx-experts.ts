@@ -39,7 +39,12 @@ import { asError, Turns } from './turns.ts';
  * What this driver keeps for a sequence: a slot, from its first run on. Until then, the blocks that
  * it begins with. They are copied when several sequences get their slots at once.
  */
-type Own = { slot: Slot | null; recalled: readonly Block<Float32Array>[] };
+type Own = {
+  slot: Slot | null;
+  recalled: readonly Block<Float32Array>[];
+  /** The blocks that it began with, until a run has shown that they are of use. */
+  untried: readonly Block<Float32Array>[];
+};
 /** A step on its way through one or more runs. */
 type Feeding = ReadyStep<Own> & {
   slot: Slot;
@@ -70,6 +75,11 @@ export type OnnxOptions = Omit<SessionOptions, 'weightsFolder' | 'spinning' | 'o
   runTokens?: number;
   /** The most bytes of kept prefixes. 0 keeps none. */
   prefixBytes?: number;
+  /**
+   * The memory for keys and values, in bytes, if it is bounded: what the caller lets open sequences
+   * take at most, as `cacheBytes` says. Copies for speed are made only where they fit into it.
+   */
+  kvBytes?: number | null;
 };
 
 export class OnnxExperts implements Experts {
@@ -99,9 +109,10 @@ export class OnnxExperts implements Experts {
       gates,
       runTokens,
       prefixBytes,
+      kvBytes,
       onDevice,
     }: { gates: BatchOptions['gates']; onDevice: DevicePast | null } & Required<
-      Pick<OnnxOptions, 'runTokens' | 'prefixBytes'>
+      Pick<OnnxOptions, 'runTokens' | 'prefixBytes' | 'kvBytes'>
     >,
   ) {
     const { config, experts } = bundle;
@@ -122,10 +133,8 @@ export class OnnxExperts implements Experts {
     this.#roles = experts.map((expert) => expert.role);
     const keyValue = config.num_key_value_heads;
     this.#heads = { keyValue, groups: config.num_attention_heads / keyValue, size: headDim(config) };
-    this.#cache = new KvCache({
-      layers: config.num_hidden_layers,
-      width: keyValue * headDim(config),
-    });
+    const shape = { layers: config.num_hidden_layers, width: keyValue * headDim(config) };
+    this.#cache = new KvCache(shape, { ...(kvBytes !== null && { mostBytes: kvBytes }) });
     this.#sharedLayers = sharedLayers(bundle);
     this.#prefixes = new PrefixStore({
       mostBytes: prefixBytes,
@@ -137,7 +146,7 @@ export class OnnxExperts implements Experts {
 
   static async create(
     bundle: ServableBundle,
-    { runTokens = RUN_TOKENS, prefixBytes = 0, keepsPast, ...options }: OnnxOptions = {},
+    { runTokens = RUN_TOKENS, prefixBytes = 0, kvBytes = null, keepsPast, ...options }: OnnxOptions = {},
   ): Promise<OnnxExperts> {
     const { config } = bundle;
     const { provider } = options;
@@ -159,7 +168,7 @@ export class OnnxExperts implements Experts {
     const answer = await sessionFor('answer');
     try {
       const prompt = isMixed(bundle) ? await sessionFor('prompt') : answer;
-      return new OnnxExperts({ prompt, answer }, bundle, { gates, runTokens, prefixBytes, onDevice });
+      return new OnnxExperts({ prompt, answer }, bundle, { gates, runTokens, prefixBytes, kvBytes, onDevice });
     } catch (thrown) {
       await answer.release();
       throw thrown;
@@ -168,6 +177,11 @@ export class OnnxExperts implements Experts {
 
   get openCount(): number {
     return this.#sequences.size;
+  }
+
+  /** What keys and values take now, copies included, in bytes. */
+  get heldBytes(): number {
+    return this.#cache.bytes;
   }
 
   /** How often keys and values moved to a new slab; see kv-cache.ts. */
@@ -181,11 +195,11 @@ export class OnnxExperts implements Experts {
   }
 
   open(source: Source): SequenceId {
-    return this.#sequences.open(source, { slot: null, recalled: [] });
+    return this.#sequences.open(source, { slot: null, recalled: [], untried: [] });
   }
 
   fork(sequence: SequenceId): SequenceId {
-    return this.#sequences.fork(sequence, ({ slot, recalled }) => ({ slot: slot && this.#cache.fork(slot), recalled }));
+    return this.#sequences.fork(sequence, (own) => ({ ...own, slot: own.slot && this.#cache.fork(own.slot) }));
   }
 
   cut(sequence: SequenceId, length: number): void {
@@ -202,6 +216,7 @@ export class OnnxExperts implements Experts {
   recall(sequence: SequenceId, prefix: Prefix): number {
     return this.#sequences.recall(sequence, prefix, ({ source, own }) => {
       own.recalled = this.#prefixes.find(source, prefix);
+      own.untried = own.recalled;
       return own.recalled.length * BLOCK_TOKENS;
     });
   }
@@ -212,8 +227,11 @@ export class OnnxExperts implements Experts {
     // Without a slot, it has nothing but what was recalled.
     if (slot === null) return;
     const shared = this.#sharedLayers;
-    const copyOut = (position: number, layers: [number, number]) =>
-      this.#cache.copyOut(slot, { position, count: BLOCK_TOKENS, layers });
+    const copyOut = (position: number, layers: [number, number]) => {
+      const block = this.#cache.copyOut(slot, { position, count: BLOCK_TOKENS, layers });
+      // One such number would spoil every sequence that began with it.
+      return areFinite(block) ? block : null;
+    };
     this.#prefixes.keep(source, prefix, {
       shared: shared === 0 ? null : (from) => copyOut(from, [0, shared]),
       own: (from) => copyOut(from, [shared, this.#cache.shape.layers]),
@@ -318,11 +336,19 @@ export class OnnxExperts implements Experts {
     return this.#sequences.holds(step.sequence, sequence);
   }
 
+  async #run(left: readonly Feeding[], session: GraphSession): Promise<Map<Feeding, Output>> {
+    try {
+      return await this.#runOnce(left, session);
+    } finally {
+      this.#cache.endRun();
+    }
+  }
+
   /**
    * Makes one run: feeds each sequence its next tokens and keeps their keys and values. Returns the
    * outputs of the sequences that are through.
    */
-  async #run(left: readonly Feeding[], session: GraphSession): Promise<Map<Feeding, Output>> {
+  async #runOnce(left: readonly Feeding[], session: GraphSession): Promise<Map<Feeding, Output>> {
     const onDevice = session === this.#sessions.answer ? this.#onDevice : null;
     const mostNext = Math.max(...left.map(({ ids, fed }) => ids.length - fed));
     const past = this.#cache.past(
@@ -370,9 +396,18 @@ export class OnnxExperts implements Experts {
       end += wanted;
       // A step wants at least the row after its last id.
       const { predictions } = one;
-      if (through.includes(one)) outcomes.set(one, { ...predictions.at(-1)!, earlier: predictions.slice(0, -1) });
+      if (!through.includes(one)) continue;
+      outcomes.set(one, { ...predictions.at(-1)!, earlier: predictions.slice(0, -1) });
+      this.#tryRecalled(one);
     }
     return outcomes;
+  }
+
+  /** Forgets the blocks that a sequence began with if it is of no use after its first step. */
+  #tryRecalled({ sequence: { own }, predictions }: Feeding): void {
+    const isUsable = ({ row }: Prediction) => !('logits' in row && row.logits.some(Number.isNaN));
+    if (own.untried.length > 0 && !predictions.every(isUsable)) this.#prefixes.forget(own.untried);
+    own.untried = [];
   }
 
   /** Gives each sequence a slot, with room for all its new tokens. */
@@ -445,6 +480,13 @@ export class OnnxExperts implements Experts {
 /** One row of a matrix `[..., width]`. */
 const rowOf = (matrix: Float32Array, { place, width }: { place: number; width: number }) =>
   matrix.subarray(place * width, (place + 1) * width);
+
+/** Several times as fast as `every`, which counts for as many numbers as a prompt's keys. */
+function areFinite(numbers: Float32Array): boolean {
+  let sum = 0;
+  for (let i = 0; i < numbers.length; i++) sum += 0 * numbers[i]!;
+  return sum === 0;
+}
 
 /** How many rows it asks for. */
 const rowsOf = ({ want }: Step) => want?.positions ?? 1;

@@ -91,7 +91,7 @@ describe('a part that is equal for all sources', () => {
     keep('helpfulness', prefix(ids(16)));
     keep('layers', prefix(ids(16), { bounds: { floor: 0.5, ceiling: 1 } }));
     keep('layers', prefix(ids(16), { bounds: { floor: 0.6, ceiling: 1 } }));
-    expect(copied).toEqual(['shared safety 0', 'own safety 0', 'own helpfulness 0', 'own layers 0', 'own layers 0']);
+    expect(copied).toEqual(['own safety 0', 'shared safety 0', 'own helpfulness 0', 'own layers 0', 'own layers 0']);
     const shared = new Set(
       (['safety', 'helpfulness'] as const).map((source) => store.find(source, prefix(ids(17)))[0]!.shared),
     );
@@ -104,7 +104,7 @@ describe('a part that is equal for all sources', () => {
     const { keep, copied } = stored({ isShared: true });
     keep('safety', prefix(ids(16)));
     keep('helpfulness', prefix(ids(16), { tenant: 'globex' }));
-    expect(copied).toEqual(['shared safety 0', 'own safety 0', 'shared helpfulness 0', 'own helpfulness 0']);
+    expect(copied).toEqual(['own safety 0', 'shared safety 0', 'own helpfulness 0', 'shared helpfulness 0']);
   });
 });
 
@@ -158,4 +158,36 @@ test('whatever is kept and looked for, it stays within its memory and finds only
       }
     }),
   );
+});
+
+describe('what must not stay', () => {
+  test('a block that must not be kept ends what is kept', () => {
+    for (const bad of ['shared', 'own']) {
+      const store = new PrefixStore<Int32Array>({ mostBytes: 1e6, answersApart: false });
+      const copy = (kind: string) => (from: number) => (kind === bad && from === 32 ? null : new Int32Array(4));
+      store.keep('safety', prefix(ids(80)), { shared: copy('shared'), own: copy('own') });
+      expect(store.find('safety', prefix(ids(80)))).toHaveLength(2);
+    }
+  });
+
+  test('blocks that turned out bad are forgotten with all that follows them, and may be kept anew', () => {
+    const { store, keep, find } = stored({ isShared: true });
+    const empty = store.stats.bytes;
+    keep('safety', prefix(ids(64)));
+    keep('helpfulness', prefix(ids(80)));
+    keep('safety', prefix(ids(48, 100)));
+    const other = store.stats.bytes;
+    const found = store.find('safety', prefix(ids(40)));
+    store.forget(found);
+    expect(find('safety', prefix(ids(64)))).toEqual([]);
+    expect(find('helpfulness', prefix(ids(80)))).toEqual([]);
+    expect(find('safety', prefix(ids(48, 100)))).toEqual(ids(32, 100));
+    expect(store.stats).toMatchObject({ forgottenTokens: 64 + 80 });
+    expect(store.stats.bytes).toBeGreaterThan(empty);
+    keep('safety', prefix(ids(64)));
+    store.forget(found);
+    expect(find('safety', prefix(ids(64)))).toEqual(ids(48));
+    keep('helpfulness', prefix(ids(80)));
+    expect(store.stats.bytes).toBe(other);
+  });
 });

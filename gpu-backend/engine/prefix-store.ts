@@ -31,8 +31,11 @@ type Payload = { readonly byteLength: number };
 /** A block's payload. `shared` is the same object for all sources that have read these tokens. */
 export type Block<T> = { readonly shared: T | null; readonly own: T };
 
-/** Copies the payload of the block that begins at this token. `shared` is null if nothing is. */
-export type CopyBlock<T> = { shared: ((from: number) => T) | null; own: (from: number) => T };
+/**
+ * Copies the payload of the block that begins at this token, or gives null if the block must not be
+ * kept. `shared` is null if nothing is.
+ */
+export type CopyBlock<T> = { shared: ((from: number) => T | null) | null; own: (from: number) => T | null };
 
 /** A place in the tree. Which blocks there are for it depends on who has read it. */
 type Node<T> = {
@@ -85,7 +88,25 @@ export class PrefixStore<T extends Payload> {
     return found;
   }
 
-  /** Keeps the whole blocks of a prefix, as many as fit. `copy` is asked only for what is new. */
+  /** Forgets blocks that `find` gave, for every source, and all that follow them. */
+  forget(found: readonly Block<T>[]): void {
+    const [first] = found;
+    // What has been forgotten may have been kept anew.
+    for (const block of this.#order) if (block === first) this.#forgetFrom(block.node);
+  }
+
+  #forgetFrom(node: Node<T>): void {
+    for (const child of [...node.children.values()]) this.#forgetFrom(child);
+    for (const block of [...node.blocks.values()]) {
+      this.#remove(block);
+      this.#stats.forgottenTokens += BLOCK_TOKENS;
+    }
+  }
+
+  /**
+   * Keeps the whole blocks of a prefix, as many as fit, up to the first that must not be kept.
+   * `copy` is asked only for what is new.
+   */
   keep(source: Source, prefix: Prefix, copy: CopyBlock<T>): void {
     const reader = readerOf(source, prefix);
     const keys = this.#keys(prefix, prefix.ids.length);
@@ -94,8 +115,10 @@ export class PrefixStore<T extends Payload> {
     for (const block of chain) this.#order.delete(block);
     for (const key of keys.slice(chain.length)) {
       const from = chain.length * BLOCK_TOKENS;
-      const node = this.#nodeAt(chain.at(-1)?.node ?? this.#root, key, () => copy.shared?.(from) ?? null);
-      const block = { node, reader, shared: node.shared, own: copy.own(from) };
+      const own = copy.own(from);
+      const node = own && this.#nodeAt(chain.at(-1)?.node ?? this.#root, key, { share: copy.shared, from });
+      if (own === null || node === null) break;
+      const block = { node, reader, shared: node.shared, own };
       this.#add(block);
       for (const oldest of this.#order) {
         if (this.#stats.bytes <= this.#options.mostBytes) break;
@@ -140,10 +163,17 @@ export class PrefixStore<T extends Payload> {
     }
   }
 
-  #nodeAt(parent: Node<T>, key: string, share: () => T | null): Node<T> {
+  /** null if it is new and must not be kept. */
+  #nodeAt(
+    parent: Node<T>,
+    key: string,
+    { share, from }: { share: CopyBlock<T>['shared']; from: number },
+  ): Node<T> | null {
     const known = parent.children.get(key);
     if (known !== undefined) return known;
-    const node = newNode(parent, key, share());
+    const shared = share === null ? null : share(from);
+    if (share !== null && shared === null) return null;
+    const node = newNode(parent, key, shared);
     parent.children.set(key, node);
     this.#stats.bytes += node.shared?.byteLength ?? 0;
     return node;

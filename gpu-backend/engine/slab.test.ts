@@ -178,3 +178,22 @@ test('has another version after everything that changes what it holds, and after
   }
   expect(seen.size).toBe(6);
 });
+
+test('a place that is not there is an error, to read and to write', () => {
+  const shape = { layers: 1, width: 2 };
+  const slab = new Slab(shape, { slotCount: 2, capacity: 4 });
+  const place = { position: 3, count: 2, layers: [0, 1] as const };
+  const fresh = { keys: [new Float32Array(8)], values: [new Float32Array(8)] };
+  for (const act of [
+    () => slab.copyOut({ ...place, slot: 0 }),
+    () => slab.copyIn(new Float32Array(8), { ...place, slot: 0 }),
+    () => slab.write(fresh, { slot: 0, position: 3, row: 0, rows: 1, count: 2 }),
+    () => slab.copySlot(slab, { from: 0, to: 1, length: 5 }),
+    () => slab.prefix(5),
+  ]) {
+    expect(act).toThrow(RangeError);
+  }
+  expect(() => slab.copyOut({ ...place, count: 1, slot: 2 })).toThrow(
+    'found 2 slots of 4 positions in a slab, wanted 4 positions of slot 2',
+  );
+});

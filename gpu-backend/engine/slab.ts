@@ -11,6 +11,8 @@ export type KeysAndValues = { keys: readonly Float32Array[]; values: readonly Fl
 
 const PARTS = ['keys', 'values'] as const;
 
+export type Size = { slotCount: number; capacity: number };
+
 /** Some tokens of a slot, the first one at `position`, in the layers from one to before another. */
 export type Place = { slot: number; position: number; count: number; layers: readonly [number, number] };
 
@@ -22,7 +24,7 @@ export class Slab {
   #capacity: number;
   readonly #arrays: Record<(typeof PARTS)[number], Float32Array<ArrayBuffer>[]>;
 
-  constructor(shape: CacheShape, { slotCount, capacity }: { slotCount: number; capacity: number }) {
+  constructor(shape: CacheShape, { slotCount, capacity }: Size) {
     const arrays = () =>
       Array.from({ length: shape.layers }, () => new Float32Array(capacity * slotCount * shape.width));
     this.shape = shape;
@@ -31,13 +33,23 @@ export class Slab {
     this.#arrays = { keys: arrays(), values: arrays() };
   }
 
+  /** What such a slab takes. */
+  static bytesFor({ layers, width }: CacheShape, { slotCount, capacity }: Size): number {
+    return capacity * slotCount * layers * width * PARTS.length * Float32Array.BYTES_PER_ELEMENT;
+  }
+
+  get bytes(): number {
+    return Slab.bytesFor(this.shape, this);
+  }
+
   /** The number of positions. */
   get capacity(): number {
     return this.#capacity;
   }
 
-  /** Views of the first positions, `[length, slots, width]`. */
+  /** Views of the first positions, `[length, slots, width]`. Throws if there are fewer. */
   prefix(length: number): KeysAndValues {
+    this.#check({ slot: 0, end: length });
     const end = length * this.slotCount * this.shape.width;
     const views = (arrays: readonly Float32Array[]) => arrays.map((array) => array.subarray(0, end));
     return { keys: views(this.#arrays.keys), values: views(this.#arrays.values) };
@@ -45,7 +57,7 @@ export class Slab {
 
   /**
    * Copies the first positions of a slot of `source` (this slab or another) into a slot of this
-   * one.
+   * one. As everything here that names a place, it throws if the place is not there.
    */
   copySlot(source: Slab, { from, to, length }: { from: number; to: number; length: number }): void {
     this.version++;
@@ -93,6 +105,7 @@ export class Slab {
     fresh: KeysAndValues,
     { slot, position, row, rows, count }: Record<'slot' | 'position' | 'row' | 'rows' | 'count', number>,
   ): void {
+    this.#check({ slot, end: position + count });
     this.version++;
     const { width } = this.shape;
     for (const part of PARTS) {
@@ -136,6 +149,7 @@ export class Slab {
     { slot, position, count, layers: [first, end] }: Place,
     visit: (array: Float32Array, offset: number) => void,
   ) {
+    this.#check({ slot, end: position + count });
     for (let layer = first; layer < end; layer++) {
       for (const part of PARTS) {
         const array = this.#arrays[part][layer]!;
@@ -150,10 +164,20 @@ export class Slab {
     layer: number,
     { from, to, length }: { from: number; to: number; length: number },
   ): void {
+    source.#check({ slot: from, end: length });
+    this.#check({ slot: to, end: length });
     const [array, target] = [source.#arrays[part][layer]!, this.#arrays[part][layer]!];
     for (let position = 0; position < length; position++) {
       copy(array, source.#offset(position, from), target, this.#offset(position, to), this.shape.width);
     }
+  }
+
+  /** Arrays would ignore what is written beyond their end, and read it as nothing. */
+  #check({ slot, end }: { slot: number; end: number }): void {
+    if (end === 0 || (end <= this.#capacity && slot < this.slotCount)) return;
+    throw new RangeError(
+      `found ${this.slotCount} slots of ${this.#capacity} positions in a slab, wanted ${end} positions of slot ${slot}`,
+    );
   }
 
   #offset(position: number, slot: number): number {
