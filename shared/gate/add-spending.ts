@@ -1,6 +1,7 @@
 /**
  * The account of one answer: `spent` is the running sum of log q(y_t) - log p_s~(y_t), in nats.
  */
+import { GateError } from './gate-error.ts';
 import type { GatePolicy } from './gate-types.ts';
 
 /**
@@ -55,8 +56,13 @@ export function spendingBound(
  *   to it except for the last rounding step, which is removed here: in both directions, so that a
  *   token at its cap spends all there is. An account that was already overdrawn (resumed under a
  *   tighter line) stays as overdrawn as it was.
+ * @throws GateError if `spends` is NaN, or an infinity that no drawn token has: -Infinity, or
+ *   Infinity under a bound. Then the gate itself has failed.
  */
 export function addSpending(spent: number, { spends, bound }: { spends: number; bound: number | null }): number {
+  if (!(spends > -Infinity && (spends < Infinity || bound === null))) {
+    throw new GateError('distribution_unusable', `a token spends ${spends} nats under a bound of ${bound}`);
+  }
   const most = bound === null ? SPENT_UNBOUNDED : Math.max(bound, spent);
   const sum = Math.max(-SPENT_UNBOUNDED, spent + spends);
   return sum > most || (spends > 0 && sum >= most * (1 - ROUNDING)) ? most : sum;

@@ -200,12 +200,16 @@ test('takes the rest from the safety expert when the mixture cannot be filled to
 
 test('spending never exceeds the budget, however it rounds', () => {
   fc.assert(
-    fc.property(arbitrary.finiteBudget, fc.array(fc.double({ noNaN: true }), { maxLength: 20 }), (budget, costs) => {
-      let spent = 0;
-      for (const spends of costs) spent = addSpending(spent, { spends, bound: budget });
-      expect(spent).toBeLessThanOrEqual(budget);
-      expect(spent).toBeGreaterThanOrEqual(-SPENT_UNBOUNDED);
-    }),
+    fc.property(
+      arbitrary.finiteBudget,
+      fc.array(fc.double({ noNaN: true, noDefaultInfinity: true }), { maxLength: 20 }),
+      (budget, costs) => {
+        let spent = 0;
+        for (const spends of costs) spent = addSpending(spent, { spends, bound: budget });
+        expect(spent).toBeLessThanOrEqual(budget);
+        expect(spent).toBeGreaterThanOrEqual(-SPENT_UNBOUNDED);
+      },
+    ),
   );
 });
 

@@ -21,7 +21,10 @@ export type GateErrorCode =
    * cannot hold their top k.
    */
   | 'truncated_rows_invalid'
-  /** A NaN although every input was checked: a fault of the gate itself. No token is drawn. */
+  /**
+   * A NaN, or a token beyond the cap, although every input was checked: a fault of the gate itself.
+   * There is no step.
+   */
   | 'distribution_unusable';
 
 export class GateError extends Error {

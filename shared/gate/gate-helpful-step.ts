@@ -1,7 +1,10 @@
 /**
  * `gateStep` without the safety expert's row, for a line under which that row changes nothing: the
  * safety expert has no share of the token, and no budget is counted against it. The distribution is
- * then the helpfulness expert's own, and the token is the one that `gateStep` draws from both rows.
+ * then the helpfulness expert's own, and the token is the one that `gateStep` draws from both rows
+ * and the same proposal. (A router that compares the experts cannot be asked with one row. Callers
+ * then propose 1, which a ceiling of 0 clamps to 0. With both rows, a router that gives NaN would
+ * close the gate.)
  *
  *     const step = gateHelpfulStep({ helpfulLogits, proposal, policy, sampling, state });
  *

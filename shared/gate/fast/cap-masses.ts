@@ -8,8 +8,8 @@
  * the solution, and reaches it once no further token has met its cap: after three to five sums as
  * a rule. It gives up, and leaves the step to the plain version, where masses do not say enough:
  *
- * - the budget is so large that its exponential says nothing, and still some token exceeds it,
- *   whose mass in the reference may be one that no double holds;
+ * - b is so large that it would count what a mass that no double holds may spend, and still some
+ *   token exceeds its cap;
  * - all of p~'s support is at its cap, and what is not in it may be a mass that no double holds;
  * - lambda goes far up, where such masses would count;
  * - more tokens meet their caps one after another than this takes steps.
@@ -35,30 +35,42 @@ type Cap = {
   reference: number;
   /** K - spent, in nats. null is no budget. */
   natsLeft: number | null;
+  /** Masses of p~ below this count as 0. */
+  lost: number;
 };
 
-/** Beyond this many nats, exp(nats) / R may leave the doubles. */
+/**
+ * Beyond this many nats in b, what b gives to masses below e^-708 might be noticed, and no double
+ * holds those.
+ */
 const MOST_NATS = 600;
-/** From here on, what is lambda times a mass below e^-708 might be noticed. */
+/**
+ * With this many nats in b, b * r is above 1 for every r above 0 that a double holds, and b itself
+ * is still finite. An infinite b would give NaN where r is 0, and a NaN exceeds nothing.
+ */
+const ENOUGH_NATS = 709;
+/** The largest lambda, and the most that it may make of a mass that was lost. */
 const MOST_LAMBDA = 1e100;
+const UNNOTICED = 1e-25;
 const MOST_STEPS = 50;
 
-export function capMasses(support: Support, { mixture, reference, natsLeft }: Cap): DrawableMasses | null {
+export function capMasses(support: Support, { mixture, reference, natsLeft, lost }: Cap): DrawableMasses | null {
   if (mixture === null || (natsLeft !== null && natsLeft <= 0)) {
     return mark(support, { kind: 'reference', b: 1 / reference });
   }
   if (natsLeft === null) return mark(support, { kind: 'mixture', a: 1 / mixture });
 
-  const b = Math.exp(Math.min(natsLeft, MOST_NATS)) / reference;
+  const nats = natsLeft - Math.log(reference);
+  const b = nats <= MOST_NATS ? Math.exp(natsLeft) / reference : Math.exp(Math.min(nats, ENOUGH_NATS));
   let a = 1 / mixture;
   let sums = support.split(a, b);
   if (sums.count === 0) return mark(support, { kind: 'mixture', a });
-  if (natsLeft > MOST_NATS && !support.cut) return null;
+  if (nats > MOST_NATS && !support.cut) return null;
   for (let step = 0; step < MOST_STEPS; step++) {
     const left = 1 - b * sums.capped;
     if (sums.free === 0) return full(support, { a, b, left, reference });
     const next = left / sums.free;
-    if (next * mixture > MOST_LAMBDA) return null;
+    if (!(next * mixture <= MOST_LAMBDA && next * lost <= UNNOTICED)) return null;
     // Only rounding can take it back.
     if (!(next > a)) return mark(support, { kind: 'capped', a, b, fill: 0 });
     const then = support.split(next, b);

@@ -13,7 +13,8 @@ export type Cuts = { topK: number; topP: number; minP: number };
 /** A row after its cuts. `cut`: whether every token of its support is in the list. */
 export type CutRow = { list: KeptList; count: number; total: number; cut: boolean };
 
-type Size = { tokens: number; blocks: number; total: number };
+/** `lost`: masses below this count as 0. */
+type Size = { tokens: number; blocks: number; total: number; lost: number };
 
 /**
  * A mass below which no token can be in the nucleus. For a bound m, the tokens below it have at
@@ -23,7 +24,7 @@ type Size = { tokens: number; blocks: number; total: number };
  */
 function leastByBlocks(
   { sums, tops }: MassRow,
-  { top, topP, tokens, blocks, total }: Size & { top: number; topP: number },
+  { top, topP, tokens, blocks, total }: Omit<Size, 'lost'> & { top: number; topP: number },
 ): number {
   const sure = leastInNucleus(tokens, { topP, total });
   // The little less is for the rounding of these sums.
@@ -48,7 +49,7 @@ export class Cutter {
     this.#kernel = kernel;
   }
 
-  cut(row: MassRow, list: KeptList, { topK, topP, minP, tokens, blocks, total }: Cuts & Size): CutRow {
+  cut(row: MassRow, list: KeptList, { topK, topP, minP, tokens, blocks, total, lost }: Cuts & Size): CutRow {
     let top = 0;
     for (let block = 0; block < blocks; block++) top = Math.max(top, row.tops.array[block] ?? NaN);
     const cutsK = topK > 0 && topK < tokens;
@@ -70,8 +71,9 @@ export class Cutter {
       if (count > topK) count = this.#keep(list, count, this.#find(list, { count, wanted: topK, by: 'each' }));
       left = sumOf(list.kept.array, count);
     }
-    // With fewer tokens than k, some may be left whose mass is too small for a double.
-    const cut = topP < 1 || minP > 0 || count === topK;
+    // With fewer tokens than k, or a min-p next to 0, some may be left whose mass is too small for
+    // a double.
+    const cut = topP < 1 || minP * top >= lost || count === topK;
     if (topP < 1) count = this.#keep(list, count, this.#find(list, { count, wanted: topP * left, by: 'sum' }));
     if (minP > 0) count = this.#keep(list, count, { value: minP * top, room: Infinity });
     return { list, count, total: sumOf(list.kept.array, count), cut };

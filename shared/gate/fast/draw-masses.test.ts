@@ -15,7 +15,8 @@ function support(...masses: number[]): SparseSupport {
   return made;
 }
 
-const gated = (...masses: number[]) => capMasses(support(...masses), { mixture: 4, reference: 4, natsLeft: null })!;
+const gated = (...masses: number[]) =>
+  capMasses(support(...masses), { mixture: 4, reference: 4, natsLeft: null, lost: 0 })!;
 
 test('u walks through the token ids in order, and a boundary belongs to the token after it', () => {
   const drawn = [0, 0.25, 0.74, 0.75, 1 - 2 ** -53].map((u) => drawMasses(gated(1, 2, 1), u));

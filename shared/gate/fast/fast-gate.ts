@@ -10,6 +10,9 @@
  * - the temperature is above 0 and outside 1e-3..1e3;
  * - the masses of a row all but vanish, or a bias takes one out of the doubles: the experts have
  *   next to nothing in common, or a mask leaves only tokens that are all but impossible;
+ * - the arithmetic rule at a temperature so high that a mass below e^-708 would count;
+ * - a cut keeps tokens whose mass under the safety expert is below e^-708, and no budget rules
+ *   them out;
  * - the cap needs more than masses; see cap-masses.ts.
  *
  * So every case in which the gate closes for its rows, or throws for them, is the plain version's.
@@ -24,7 +27,7 @@ import { capMasses } from './cap-masses.ts';
 import { Cutter } from './cut-masses.ts';
 import { DenseSupport } from './dense-support.ts';
 import type { Kernel } from './kernel.ts';
-import { MassRows, type Mixed } from './mass-rows.ts';
+import { LEAST_MASS, LEAST_SUM, MassRows, type Mixed } from './mass-rows.ts';
 import { Choice, Sampled, type Shaped, type Solved } from './solved.ts';
 import { SparseSupport } from './sparse-support.ts';
 
@@ -45,9 +48,9 @@ export type SolvedStep = { q: Solved; weight: number; floor: number; bound: numb
 /** Temperatures at which masses are as good as logarithms. */
 const COLDEST = 1e-3;
 const HOTTEST = 1e3;
-/** A row whose masses sum to less has lost digits, or tokens, that matter. */
-const LEAST_SUM = 1e-200;
 const MOST_SUM = 1e300;
+/** The share of a row's sum that a mass may have and still be lost without being noticed. */
+const UNNOTICED = 1e-25;
 
 export class FastGate {
   readonly #kernel: Kernel;
@@ -117,7 +120,7 @@ export class FastGate {
     if (!closed && weight < 1) {
       const mixed: Mixed = 'alpha' in beside || weight === 0 ? { kind: 'beside' } : { kind: line.rule, weight };
       mixture = rows.makeMixture(mixed, temperature, sampling);
-      if (!(mixture >= LEAST_SUM && mixture <= MOST_SUM)) return null;
+      if (!(mixture >= LEAST_SUM && mixture <= MOST_SUM && rows.lost <= UNNOTICED * mixture)) return null;
     }
     const shaped: Shaped = { rows, mixture, reference, natsLeft: left };
     const q = greedy ? Choice.of(shaped) : this.#cap(shaped, sampling);
@@ -128,22 +131,25 @@ export class FastGate {
     const { rows } = shaped;
     const { arrays, tokens, blocks } = rows;
     if ((topK === 0 || topK >= tokens) && topP === 1 && minP === 0) {
-      const q = capMasses(new DenseSupport(this.#kernel, rows), shaped);
+      const q = capMasses(new DenseSupport(this.#kernel, rows), { ...shaped, lost: rows.lost });
       return q && new Sampled(shaped, q, null);
     }
     const asked = { topK, topP, minP, tokens, blocks };
     const cutReference = this.#cutter.cut(arrays.reference, arrays.referenceList, {
       ...asked,
       total: shaped.reference,
+      lost: LEAST_MASS,
     });
     const none = { list: arrays.mixtureList, count: 0, total: null, cut: true };
     const cutMixture =
       shaped.mixture === null
         ? none
-        : this.#cutter.cut(arrays.mixture, arrays.mixtureList, { ...asked, total: shaped.mixture });
+        : this.#cutter.cut(arrays.mixture, arrays.mixtureList, { ...asked, total: shaped.mixture, lost: rows.lost });
     const sparse = this.#sparse.merge(cutMixture, cutReference);
+    // Without a budget such a token may be drawn, and what it spends is the log of a lost mass.
+    if (shaped.natsLeft === null && !cutReference.cut && sparse.passesReference()) return null;
     const cut = { ...shaped, mixture: cutMixture.total, reference: cutReference.total };
-    const q = capMasses(sparse, cut);
+    const q = capMasses(sparse, { ...cut, lost: rows.lost });
     return q && new Sampled(cut, q, sparse);
   }
 }

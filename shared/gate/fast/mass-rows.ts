@@ -16,6 +16,12 @@ export type Mixed = { kind: 'beside' } | { kind: Rule; weight: number };
 
 type Wishes = Pick<SamplingParams, 'mask' | 'allowed' | 'scale' | 'bias'>;
 
+/** A row whose masses sum to less has lost digits, or tokens, that matter. */
+export const LEAST_SUM = 1e-200;
+
+/** The smallest normal double. The kernel counts what is smaller as 0. */
+export const LEAST_MASS = 2 ** -1022;
+
 /** Masses of tokens beyond this in the exponent would leave the doubles. */
 const MOST_EXPONENT = 600;
 
@@ -39,6 +45,8 @@ export class MassRows {
   #logZ = 0;
   /** What is taken from the mixture's log masses before they are cooled. */
   #shift = 0;
+  /** Masses of the mixture below this count as 0. */
+  lost = LEAST_MASS;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -74,7 +82,8 @@ export class MassRows {
 
   /**
    * Writes the masses of p under masks, scale, bias and temperature, and returns their sum. NaN if
-   * they leave the doubles. Needs the reference to be made for the same temperature.
+   * they leave the doubles, at this temperature or where a penalty starts from. Needs the reference
+   * to be made for the same temperature.
    */
   makeMixture(mixed: Mixed, temperature: number, { scale, bias }: Wishes): number {
     const { mixture } = this.arrays;
@@ -82,11 +91,16 @@ export class MassRows {
     this.#scale = scale?.size ? scale : undefined;
     this.#bias = bias?.size ? bias : undefined;
     this.#logZ = this.#shift = 0;
+    this.lost = LEAST_MASS;
     let sum: number;
     if (mixed.kind === 'arithmetic') sum = this.#blendMasses(mixed.weight, temperature);
     else {
       // A penalty multiplies log p, which takes the mixture's own sum at temperature 1.
-      if (this.#scale && temperature !== 1) this.#logZ = Math.log(this.#mix(mixed, 1));
+      if (this.#scale && temperature !== 1) {
+        const own = this.#mix(mixed, 1);
+        if (!(own >= LEAST_SUM)) return NaN;
+        this.#logZ = Math.log(own);
+      }
       sum = this.#mix(mixed, this.#cooling);
       if (temperature === 1) this.#logZ = Math.log(sum);
       if (temperature === 1 && mixed.kind === 'beside') this.#besideSum = sum;
@@ -134,6 +148,8 @@ export class MassRows {
     if (temperature !== 1) {
       const top = largestOf(tops.array, this.blocks);
       this.#shift = Math.log(top);
+      // What was lost at temperature 1 would be far larger at a higher one.
+      this.lost = Math.max(LEAST_MASS, (LEAST_MASS / top) ** this.#cooling);
       run.heat(masses.at, this.blocks, top, this.#cooling);
       run.measure(masses.at, sums.at, tops.at, this.blocks);
     }

@@ -72,6 +72,12 @@ export class SparseSupport implements Support {
     return from < this.size && this.ids[from] === token ? from : -1;
   }
 
+  /** Whether a token with mass in the mixture has none in the reference. */
+  passesReference(): boolean {
+    for (let i = 0; i < this.size; i++) if ((this.m[i] ?? NaN) > 0 && this.r[i] === 0) return true;
+    return false;
+  }
+
   outside(): number {
     let outside = 0;
     for (let i = 0; i < this.size; i++) if (this.m[i] === 0) outside += this.r[i] ?? NaN;
