@@ -1,8 +1,9 @@
 /** What a run of the engine's bench leaves in a file, for the tables and plots of the docs. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { type Figure, RowResult, reached } from './row.ts';
 
 const Results = z.strictObject({
@@ -38,7 +39,7 @@ export async function addResults(file: string, model: string, rows: Readonly<Rec
     node: process.version,
   };
   const models = { ...there?.models, [model]: { ...there?.models[model], ...rows } };
-  await mkdir(path.dirname(path.resolve(file)), { recursive: true });
+  makeFolder(path.dirname(path.resolve(file)));
   await writeFile(file, `${JSON.stringify({ machine, models } satisfies Results)}\n`);
 }
 
