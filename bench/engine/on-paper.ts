@@ -41,7 +41,7 @@ export const LLAMA_3_8B: Decoder = {
 /** Keys and values in our slabs are f32, whatever the GPU uses. */
 const HOST_ELEMENT_BYTES = 4;
 /** Of the serving graph, in onnxruntime's profile; a kernel each, or nearly. */
-const NODES_PER_LAYER = 50;
+const NODES_PER_LAYER = 32;
 /**
  * https://developer.nvidia.com/blog/cuda-graphs/: 3.8 microseconds for a kernel of 2.9, launched
  * one after the other without waiting.

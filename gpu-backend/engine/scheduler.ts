@@ -8,8 +8,8 @@
  *      get more tokens from a run: see draft-planner.ts.
  *
  * How large a chunk is depends on who waits for it: see prefill-pace.ts. Beside running answers it
- * takes about 1.4 times as long as their run does. The last chunk of a prompt also gives its
- * request the first token.
+ * aims at 1.4 times as long as their run takes. The last chunk of a prompt also gives its request
+ * the first token.
  *
  * Fairness between tenants, in three places:
  *
