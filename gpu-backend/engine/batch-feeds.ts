@@ -3,6 +3,7 @@
  * of different lengths. A row with fewer new tokens than the longest is padded on the right.
  */
 import { type Feed, float32, int64 } from '../graph/session.ts';
+import { foldFor } from '../model/cached-attention.ts';
 import type { ExpertRole } from '../model/manifest.ts';
 import { attentionMask } from './attention-masks.ts';
 import { type GatedRow, gateBounds } from './gate-bounds.ts';
@@ -60,6 +61,7 @@ export function batchFeeds(
   const { low, high } = gateBounds(gated, roles);
   const perToken = (bounds: Float32Array) => float32([T * B, roles.length], repeat(bounds, T));
   const { groups, keyValue, size } = heads;
+  const fold = foldFor({ tokens: T, groups });
   const feeds: Record<string, Feed> = {
     ids: { dims: [T * B], data: ids },
     positions: { dims: [T * B, 1], data: positions },
@@ -67,6 +69,7 @@ export function batchFeeds(
     mask: float32([B, 1, 1, T, P + T], attentionMask(lengths, { T, P, window })),
     query_shape: int64([5], [T, B, keyValue, groups, size]),
     key_shape: int64([5], [T, B, keyValue, 1, size]),
+    fold: int64([5], [0, 0, fold.matrices, fold.rows, 0]),
     parts: int64([2], [P, T]),
     ...(gates !== 'none' && { gates_low: perToken(low) }),
     ...(gates === 'routed' && { gates_high: perToken(high) }),

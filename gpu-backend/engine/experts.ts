@@ -73,8 +73,9 @@ export type Step = {
     /** The last (final-norm) hidden state, with every row. */
     hidden?: boolean;
     /**
-     * A row after each of the last n of `ids`, not only the last; n is at least 1 and at most their
-     * number.
+     * A row after each of the last n of `ids`, not only the last; n is at most their number. With
+     * 0, nothing is predicted, and the output is `NO_OUTPUT`: for the chunks of a prompt before its
+     * last, which then need no head.
      */
     positions?: number;
   };
@@ -116,6 +117,20 @@ export type Output = Prediction & {
   /** After the earlier ids that `positions` asked for, oldest first: positions - 1 of them. */
   earlier: readonly Prediction[];
 };
+
+/** The output of a step that wants no row: a row that tells nothing about any token. */
+export const NO_OUTPUT: Output = {
+  row: { ids: new Int32Array(), logprobs: new Float64Array(), topK: 0 },
+  hidden: null,
+  alpha: null,
+  earlier: [],
+};
+
+/** @param predictions after the last of a step's ids, oldest first, as many as it wants */
+export function outputOf(predictions: readonly Prediction[]): Output {
+  const last = predictions.at(-1);
+  return last === undefined ? NO_OUTPUT : { ...last, earlier: predictions.slice(0, -1) };
+}
 
 export type Abilities = {
   /** Supports `want.hidden`. */

@@ -34,8 +34,20 @@ describe('the steps of a job', () => {
 
   test('feed each expert its own row, and each names the other to compare with', () => {
     const [safety, helpfulness] = steps({});
-    expect(safety).toEqual({ sequence: 1, ids: [1, 2], reads: 'prompt', beside: 2, want: { hidden: false } });
-    expect(helpfulness).toEqual({ sequence: 2, ids: [1, 2, 3], reads: 'prompt', beside: 1, want: { hidden: false } });
+    expect(safety).toEqual({
+      sequence: 1,
+      ids: [1, 2],
+      reads: 'prompt',
+      beside: 2,
+      want: { hidden: false, positions: 1 },
+    });
+    expect(helpfulness).toEqual({
+      sequence: 2,
+      ids: [1, 2, 3],
+      reads: 'prompt',
+      beside: 1,
+      want: { hidden: false, positions: 1 },
+    });
   });
 
   test('give bounds only to the layers sequence', () => {
@@ -47,9 +59,20 @@ describe('the steps of a job', () => {
   test('ask for hidden states if a router compares two of them', () => {
     const router = { proposal: () => 0.5 };
     expect(steps({}, router).map(({ want }) => want?.hidden)).toEqual([true, true]);
-    const alone = { sequence: 1, ids: [1, 2], reads: 'prompt', want: { hidden: false } };
+    const alone = { sequence: 1, ids: [1, 2], reads: 'prompt', want: { hidden: false, positions: 1 } };
     expect(steps({ action: 'safety_only' }, router)).toEqual([alone]);
     expect(steps({ ceiling: 0 }, router)).toEqual([{ ...alone, ids: [1, 2, 3] }]);
+  });
+
+  test('want a prediction only after the last token of a prompt', () => {
+    const { job: one } = job({}, { promptIds: [1, 2, 3, 4, 5], rowPrompts: {} });
+    one.open();
+    const wanted = () => one.steps(one.next(2)).map(({ want }) => want?.positions);
+    expect([wanted(), wanted(), wanted()]).toEqual([
+      [0, 0],
+      [0, 0],
+      [1, 1],
+    ]);
   });
 
   test('read a prompt in pieces, then what was drawn; the rows end together, and a piece that does not end draws nothing', () => {
@@ -87,7 +110,9 @@ describe('when an expert fails', () => {
     expect(one.goOn(one.next(), [fine, failed(cause)])).toMatchObject([{ weight: 1 }]);
     expect(experts.openCount).toBe(1);
     const next = one.next();
-    expect(one.steps(next)).toEqual([{ sequence: 1, ids: [97], reads: 'answer', want: { hidden: false } }]);
+    expect(one.steps(next)).toEqual([
+      { sequence: 1, ids: [97], reads: 'answer', want: { hidden: false, positions: 1 } },
+    ]);
     expect(one.goOn(next, [fine])).toMatchObject([{ weight: 1 }]);
     expect(warnings).toEqual([['answer 4 goes on without its expert helpfulness', cause]]);
   });

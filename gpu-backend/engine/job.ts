@@ -143,11 +143,17 @@ export class Job {
         ...(other && { beside: other.sequence }),
         want: {
           hidden: this.answer.hidden && other !== undefined,
-          ...(this.#isScored(feed) && { positions: ids.length }),
-          ...(draft.length > 0 && { positions: draft.length + 1 }),
+          positions: this.#positions(ids, feed),
         },
       };
     });
+  }
+
+  /** After how many of these tokens a prediction is wanted. */
+  #positions(ids: readonly number[], feed: Feed): number {
+    if (this.#isScored(feed)) return ids.length;
+    // With more of the prompt to read, nothing can be drawn.
+    return this.unread > 0 ? 0 : 1 + (feed.draft?.length ?? 0);
   }
 
   /**

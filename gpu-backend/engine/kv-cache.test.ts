@@ -217,6 +217,33 @@ test('a prompt that is read in chunks beside other sequences is copied once, wit
   copied.mockRestore();
 });
 
+test('answers that take turns with a prompt are soon computed without its rows, and copied once for that', () => {
+  const copied = vi.spyOn(Slab.prototype, 'copySlot');
+  const cache = new KvCache(SHAPE);
+  const answers = take(cache, 2);
+  const step = (models: readonly Model[], count: number) =>
+    run(
+      cache,
+      models.map((model) => ({ model, count })),
+    );
+  step(answers, 5);
+  const reading = take(cache, 2);
+  copied.mockClear();
+  const rows = Array.from({ length: 20 }, () => {
+    step(reading, 30);
+    const past = cache.past(answers.map(({ slot }) => slot));
+    answers.forEach((model, i) => {
+      expectHolds(past, past.rowOf[i]!, model);
+    });
+    step(answers, 1);
+    return past.rows;
+  });
+  expect(rows[0]).toBe(4);
+  expect(new Set(rows.slice(5))).toEqual(new Set([2]));
+  expect(copied).toHaveBeenCalledTimes(answers.length + reading.length);
+  copied.mockRestore();
+});
+
 test('a sequence that was cut and has grown to the same length again is not mistaken for the old one', () => {
   const cache = new KvCache(SHAPE);
   const models = take(cache, 3);

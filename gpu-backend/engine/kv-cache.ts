@@ -8,7 +8,9 @@
  *
  * - a run over a quarter of the slots or fewer, or one with several tokens a sequence (a prompt, a
  *   draft) where there are other sequences or holes, gets a small slab with only its own sequences'
- *   keys (gathered-slots.ts);
+ *   keys (gathered-slots.ts); so does one over half of the slots or fewer, once a few runs have
+ *   been over the very same ones. Two of them are kept, for the chunks of a prompt and for the
+ *   answers that take turns with it;
  * - the number of slots grows when there are more sequences than slots, and shrinks when a quarter
  *   of the slots or more have been holes for a while. Only then do all keys move: never while about
  *   as many sequences come as go, and a few times when a crowd comes or goes.
@@ -38,6 +40,12 @@ const FEW_TOKENS = 16;
  * waiting, holes do not last.
  */
 const PATIENCE = 16;
+/** After so many short runs over the same slots, the next ones are expected to be over them too. */
+const STEADY_RUNS = 4;
+/** Such runs may copy so many bytes for it: that takes about as long as one of them. */
+const MOST_COPIED = 2 ** 26;
+/** How many small slabs are kept. */
+const MOST_COPIES = 2;
 /**
  * Where one sequence lies: tokens 0..length-1 at positions 0..length-1 of its slot. The cache
  * updates it; its holder only keeps it.
@@ -70,10 +78,12 @@ export class KvCache {
   #sparseRuns = 0;
   /** Whether a run is reading the slab, so that no array of it may go. */
   #inUse = false;
-  /** The last small slab, kept for the next run over the same slots. */
-  #gathered: GatheredSlots | null = null;
+  /** Small slabs, kept for the next run over the same slots. The one used last comes first. */
+  #gathered: GatheredSlots[] = [];
   /** The small slab that the run under way reads. */
   #read: GatheredSlots | null = null;
+  /** The slots of the last short run, and how many such runs in a row had them. */
+  #asked: { slots: readonly Slot[]; runs: number } = { slots: [], runs: 0 };
 
   /** @param mostBytes what sequences together never need more than, as `bytesFor` says */
   constructor(shape: CacheShape, { mostBytes = Infinity }: { mostBytes?: number } = {}) {
@@ -90,8 +100,7 @@ export class KvCache {
 
   /** The bytes of all that there is, copies included. */
   get bytes(): number {
-    const small = new Set([this.#gathered, this.#read]);
-    return [...small].reduce((sum, one) => sum + (one?.slab.bytes ?? 0), this.#slab.bytes);
+    return this.#slab.bytes + bytesOf(new Set([...this.#gathered, ...(this.#read ? [this.#read] : [])]));
   }
 
   /** Slots in the slab, holes included. */
@@ -165,10 +174,10 @@ export class KvCache {
   }
 
   /**
-   * The past of these sequences. It is the slab itself if they hold more than a quarter of the
-   * slots, or all of them if more than one token follows: a hole costs as much as a sequence. If
-   * not, it is a small slab with only their keys and values, as far as memory allows. It can be
-   * read until `append`, `endRun` or the next `past`.
+   * The past of these sequences. It is the slab itself if they hold enough of the slots, or all of
+   * them if more than one token follows: a hole costs as much as a sequence. If not, it is a small
+   * slab with only their keys and values, as far as memory allows. It can be read until `append`,
+   * `endRun` or the next `past`.
    *
    * @param next how many tokens of a sequence the run will have
    * @param whole takes the slab with all positions that it has room for, so that P changes less
@@ -179,8 +188,7 @@ export class KvCache {
     this.#cutHoles();
     this.#inUse = true;
     const longest = Math.max(1, ...slots.map((slot) => slot.length));
-    const short = next === 1 || (whole && next <= FEW_TOKENS);
-    const enough = short ? slots.length * 4 > this.slotCount : slots.length === this.slotCount;
+    const enough = this.#holdEnough(slots, { next, whole });
     const someKnown = slots.some((slot) => slot.length > 0);
     this.#read = enough && someKnown ? null : this.#gather(slots);
     const inPlace = this.#read === null;
@@ -209,9 +217,8 @@ export class KvCache {
     if (longest > capacity) this.#grow(longest, Math.min(capacity / 2, MOST_GROWTH));
     if (read === null) this.#letGo(appended.map(({ slot }) => slot));
     const most = Math.max(0, ...appended.map(({ count }) => count));
-    const isKept = read !== null && read === this.#gathered && read.grow(most, this.#left);
-    if (read !== null && !isKept) this.#gathered = null;
-    const small = isKept ? read : null;
+    const small = read !== null && this.#keepsRoom(read, most) ? read : null;
+    if (read !== null && small === null) this.#gathered = this.#gathered.filter((one) => one !== read);
     for (const { slot, row, count } of appended) {
       small?.write(fresh, { row, rows, count });
       this.#slab.write(fresh, { slot: slot.index, position: slot.length, row, rows, count });
@@ -223,6 +230,24 @@ export class KvCache {
   endRun(): void {
     this.#inUse = false;
     this.#read = null;
+  }
+
+  /** Whether a run over these slots reads the slab itself. */
+  #holdEnough(slots: readonly Slot[], { next, whole }: { next: number; whole: boolean }): boolean {
+    if (next > 1 && !(whole && next <= FEW_TOKENS)) return slots.length === this.slotCount;
+    const { slots: asked, runs } = this.#asked;
+    const isSame = asked.length === slots.length && slots.every((slot, i) => slot === asked[i]);
+    this.#asked = { slots, runs: isSame ? runs + 1 : 1 };
+    const isSteady = !whole && this.#asked.runs > STEADY_RUNS;
+    const isCheap = GatheredSlots.bytesFor(this.shape, slots) <= MOST_COPIED;
+    const isKnown = this.#gathered.some((one) => one.holds(slots));
+    return slots.length * (isKnown || (isSteady && isCheap) ? 2 : 4) > this.slotCount;
+  }
+
+  /** Makes room for more tokens in a small slab. False if it is not kept, or memory is short. */
+  #keepsRoom(small: GatheredSlots, tokens: number): boolean {
+    if (!this.#gathered.includes(small)) return false;
+    return small.grow(tokens, this.#left - bytesOf(this.#gathered) + small.slab.bytes);
   }
 
   /** What copies may take. */
@@ -240,19 +265,30 @@ export class KvCache {
 
   /** null if there is no memory for a copy. */
   #gather(slots: readonly Slot[]): GatheredSlots | null {
-    if (this.#gathered?.holds(slots)) return this.#gathered;
-    this.#gathered = null;
+    const known = this.#gathered.find((one) => one.holds(slots));
+    if (known !== undefined) {
+      this.#gathered = [known, ...this.#gathered.filter((one) => one !== known)];
+      return known;
+    }
+    this.#letGo(slots);
+    this.#gathered.splice(MOST_COPIES - 1);
     const bytes = GatheredSlots.bytesFor(this.shape, slots);
+    this.#letGoUntil(this.#left - bytes);
     if (bytes > this.#left) return null;
     const gathered = new GatheredSlots(this.#slab, slots);
     // The next run over all slots reads the slab itself.
-    this.#gathered = slots.length < this.slotCount ? gathered : null;
+    if (slots.length < this.slotCount) this.#gathered.unshift(gathered);
     return gathered;
   }
 
-  /** Gives up the small slab if it has one of these slots. */
+  /** Gives up the small slabs that have one of these slots. */
   #letGo(slots: readonly Slot[]): void {
-    if (this.#gathered?.has(slots)) this.#gathered = null;
+    this.#gathered = this.#gathered.filter((one) => !one.has(slots));
+  }
+
+  /** Gives up small slabs, the one used last at last, until they take so many bytes at most. */
+  #letGoUntil(bytes: number): void {
+    while (this.#gathered.length > 0 && bytesOf(this.#gathered) > bytes) this.#gathered.pop();
   }
 
   #cutHoles(): void {
@@ -286,29 +322,24 @@ export class KvCache {
   /** Makes room for so many positions, and some to spare where there is memory for them. */
   #grow(positions: number, spare = 0): void {
     const { slotCount } = this.#slab;
-    const bytesOf = (capacity: number) => Slab.bytesFor(this.shape, { slotCount, capacity });
+    const slabBytes = (capacity: number) => Slab.bytesFor(this.shape, { slotCount, capacity });
     const least = roundUp(positions);
     const ample = roundUp(Math.max(positions, this.#slab.capacity + spare));
-    const capacity = bytesOf(ample) <= SPARE_SHARE * this.#mostBytes ? ample : least;
-    if (bytesOf(capacity) > this.#mostBytes && roomFor(this.#held.length) < slotCount) {
+    const capacity = slabBytes(ample) <= SPARE_SHARE * this.#mostBytes ? ample : least;
+    if (slabBytes(capacity) > this.#mostBytes && roomFor(this.#held.length) < slotCount) {
       this.#resize(roomFor(this.#held.length), positions);
     } else if (this.#isEmpty) {
       this.#slab = this.#newSlab({ slotCount, capacity });
     } else {
-      this.#dropCopyBeside(bytesOf(capacity));
+      this.#letGoUntil(this.#mostBytes - slabBytes(capacity));
       this.#slab.grow(capacity);
       this.moves++;
     }
   }
 
   #newSlab(size: Size): Slab {
-    this.#dropCopyBeside(Slab.bytesFor(this.shape, size));
+    this.#letGoUntil(this.#mostBytes - Slab.bytesFor(this.shape, size));
     return new Slab(this.shape, size);
-  }
-
-  /** Gives up the small slab if there is no memory for it beside a slab of so many bytes. */
-  #dropCopyBeside(bytes: number): void {
-    if (this.#gathered !== null && bytes + this.#gathered.slab.bytes > this.#mostBytes) this.#gathered = null;
   }
 
   get #isEmpty(): boolean {
@@ -320,6 +351,9 @@ export class KvCache {
     this.#slab = slab;
   }
 }
+
+/** What these small slabs take. */
+const bytesOf = (copies: Iterable<GatheredSlots>) => [...copies].reduce((sum, { slab }) => sum + slab.bytes, 0);
 
 /**
  * The number of slots for this many sequences: the same number up to eight, then in steps of an

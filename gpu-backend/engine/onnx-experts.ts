@@ -17,16 +17,17 @@ import type { ExpertRole } from '../model/manifest.ts';
 import { buildServingGraph } from '../model/serving-graph.ts';
 import { type BatchedStep, type BatchOptions, batchFeeds, type Heads } from './batch-feeds.ts';
 import { DevicePast } from './device-past.ts';
-import type {
-  Abilities,
-  Experts,
-  Output,
-  Prediction,
-  Prefix,
-  PrefixStats,
-  SequenceId,
-  Source,
-  Step,
+import {
+  type Abilities,
+  type Experts,
+  type Output,
+  outputOf,
+  type Prediction,
+  type Prefix,
+  type PrefixStats,
+  type SequenceId,
+  type Source,
+  type Step,
 } from './experts.ts';
 import { KvCache, type Slot } from './kv-cache.ts';
 import { BLOCK_TOKENS, type Block, PrefixStore } from './prefix-store.ts';
@@ -394,17 +395,16 @@ export class OnnxExperts implements Experts {
         one.predictions.push(this.#predict(one, { outputs, place }));
       }
       end += wanted;
-      // A step wants at least the row after its last id.
-      const { predictions } = one;
       if (!through.includes(one)) continue;
-      outcomes.set(one, { ...predictions.at(-1)!, earlier: predictions.slice(0, -1) });
+      outcomes.set(one, outputOf(one.predictions));
       this.#tryRecalled(one);
     }
     return outcomes;
   }
 
-  /** Forgets the blocks that a sequence began with if it is of no use after its first step. */
+  /** Forgets the blocks that a sequence began with if its first row is of no use. */
   #tryRecalled({ sequence: { own }, predictions }: Feeding): void {
+    if (predictions.length === 0) return;
     const isUsable = ({ row }: Prediction) => !('logits' in row && row.logits.some(Number.isNaN));
     if (own.untried.length > 0 && !predictions.every(isUsable)) this.#prefixes.forget(own.untried);
     own.untried = [];

@@ -4,17 +4,18 @@
  * make an expert fail at a chosen token. They have every ability. With `topK` their rows are
  * truncated, like those of a remote engine.
  */
-import type {
-  Abilities,
-  Experts,
-  Output,
-  Prediction,
-  Prefix,
-  PrefixStats,
-  SequenceId,
-  Source,
-  Step,
-  WeightBounds,
+import {
+  type Abilities,
+  type Experts,
+  type Output,
+  outputOf,
+  type Prediction,
+  type Prefix,
+  type PrefixStats,
+  type SequenceId,
+  type Source,
+  type Step,
+  type WeightBounds,
 } from './experts.ts';
 import { BLOCK_TOKENS, PrefixStore } from './prefix-store.ts';
 import { type ReadyStep, Sequences } from './sequences.ts';
@@ -164,7 +165,7 @@ export class ScriptedExperts implements Experts {
       const { sequence, ids } = ready[i] as ReadyStep<Own>;
       sequence.own = { ids: [...sequence.own.ids, ...ids] };
       sequence.length += ids.length;
-      return { ...predictions.at(-1)!, earlier: predictions.slice(0, -1) };
+      return outputOf(predictions);
     });
   }
 

@@ -163,7 +163,7 @@ export class Sequences<T> {
     if (sequence.source === 'layers' && !bounds) throw new SequenceError('a step of a layers sequence needs bounds');
     if (want?.hidden && !this.#abilities.hidden) throw new SequenceError('these experts give no hidden states');
     if (positions > 1 && !this.#abilities.score) throw new SequenceError('these experts give one row a step');
-    if (!(Number.isSafeInteger(positions) && positions >= 1 && positions <= length)) {
+    if (!(Number.isSafeInteger(positions) && positions >= 0 && positions <= length)) {
       throw new SequenceError(`${length} tokens have no ${positions} positions`);
     }
     return { step, sequence, ids };

@@ -21,47 +21,63 @@ export type AttentionInputs = {
   queryShape: Value;
   /** int64: `[T, B, KV, 1, hd]` */
   keyShape: Value;
+  /** int64: `[0, 0, X, Y, 0]`, see `foldFor` */
+  fold: Value;
   /** int64: `[P, T]` */
   parts: Value;
 };
 
+/**
+ * How the products see the G query heads that share a key head, and T tokens: as X matrices of Y
+ * rows, where X Y = G T. Each matrix reads all keys and values again.
+ *
+ * A matrix of one row is read straight from memory, so with one token, every head has its own.
+ * Longer ones are rearranged block by block before they are multiplied, which over a long past
+ * takes longer than the products of a few tokens. So then all heads share one matrix.
+ */
+export function foldFor({ tokens, groups }: { tokens: number; groups: number }): { matrices: number; rows: number } {
+  return tokens === 1 ? { matrices: groups, rows: 1 } : { matrices: 1, rows: groups * tokens };
+}
+
 /** Queries must be scaled already. */
 export function cachedAttention(
   config: DecoderConfig,
-  { past, mask, queryShape, keyShape, parts }: AttentionInputs,
+  { past, mask, queryShape, keyShape, fold, parts }: AttentionInputs,
   { strided }: { strided: boolean },
 ): Attention {
   const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
   const hd = headDim(config);
   const products = strided ? stridedProducts : transposedProducts;
+  const folded = (x: Value) => reshapeTo(x, fold, ['B', x.shape[1]!, 'X', 'Y', x.shape[4]!]);
+  const groups = heads / kvHeads;
+  const hiding = folded(concat([mask, ...Array<Value>(groups - 1).fill(mask)], 2, groups)); // [B, 1, X, Y, P+T]
   return ({ queries, keys, values, layer }) => {
     const { keys: pastKeys, values: pastValues } = past[layer]!;
     const grouped = (x: Value) => reshapeTo(x, keyShape, ['T', 'B', kvHeads, 1, hd]);
     const newValues = grouped(values);
-    const scoresOf = products.scores(reshapeTo(queries, queryShape, ['T', 'B', kvHeads, heads / kvHeads, hd]));
-    const scores = concat([scoresOf(pastKeys), scoresOf(grouped(keys))], -1, 'P+T'); // [B, KV, G, T, P+T]
-    const [onPast, onNew] = split(softmax(add(scores, mask)), 4, parts, ['P', 'T']);
-    const attended = add(products.mix(onPast!, pastValues), products.mix(onNew!, newValues)); // [B, KV, G, T, hd]
-    return reshape(transpose(attended, [3, 0, 1, 2, 4]), [-1, heads * hd], { inferred: 'N' });
+    const perToken = reshapeTo(queries, queryShape, ['T', 'B', kvHeads, groups, hd]);
+    const scoresOf = products.scores(folded(transpose(perToken, [1, 2, 3, 0, 4])));
+    const scores = concat([scoresOf(pastKeys), scoresOf(grouped(keys))], -1, 'P+T'); // [B, KV, X, Y, P+T]
+    const [onPast, onNew] = split(softmax(add(scores, hiding)), 4, parts, ['P', 'T']);
+    const attended = add(products.mix(onPast!, pastValues), products.mix(onNew!, newValues)); // [B, KV, X, Y, hd]
+    const perHead = reshape(attended, [0, 0, groups, -1, 0], { inferred: 'T' });
+    return reshape(transpose(perHead, [3, 0, 1, 2, 4]), [-1, heads * hd], { inferred: 'N' });
   };
 }
 
 type Products = {
-  /** Queries `[T, B, KV, G, hd]`, keys `[P, B, KV, 1, hd]` -> `[B, KV, G, T, P]`. */
+  /** Queries `[B, KV, X, Y, hd]`, keys `[P, B, KV, 1, hd]` -> `[B, KV, X, Y, P]`. */
   scores(queries: Value): (keys: Value) => Value;
-  /** Weights `[B, KV, G, T, P]`, values `[P, B, KV, 1, hd]` -> `[B, KV, G, T, hd]`. */
+  /** Weights `[B, KV, X, Y, P]`, values `[P, B, KV, 1, hd]` -> `[B, KV, X, Y, hd]`. */
   mix(weights: Value, values: Value): Value;
 };
 
 const stridedProducts: Products = {
-  scores: (queries) => (keys) => matmul(queries, keys, { transB: true, rowsFirstA: true, rowsFirstB: true }),
+  scores: (queries) => (keys) => matmul(queries, keys, { transB: true, rowsFirstB: true }),
   mix: (weights, values) => matmul(weights, values, { rowsFirstB: true }),
 };
 
 const transposedProducts: Products = {
-  scores(queries) {
-    const q = transpose(queries, [1, 2, 3, 0, 4]);
-    return (keys) => matmul(q, transpose(keys, [1, 2, 3, 4, 0]));
-  },
+  scores: (queries) => (keys) => matmul(queries, transpose(keys, [1, 2, 3, 4, 0])),
   mix: (weights, values) => matmul(weights, transpose(values, [1, 2, 3, 0, 4])),
 };

@@ -56,8 +56,8 @@ export type ServingWeights = {
  * Inputs: `ids` int64 `[N]`, `positions` int64 `[N, 1]`; `gates_low` and, with a layers router,
  * `gates_high` `[N, E]` (neither if every expert is the base alone); `wanted` int64 `[W]`, the
  * places of the tokens whose logits are wanted, perhaps none; `mask`, `query_shape`, `key_shape`,
- * `parts` and per layer `past_k.{l}`, `past_v.{l}` as cached-attention.ts says. P is at least 1
- * (mask it if there is no past).
+ * `fold`, `parts` and per layer `past_k.{l}`, `past_v.{l}` as cached-attention.ts says. P is at
+ * least 1 (mask it if there is no past).
  *
  * Outputs: of the wanted tokens `logits [W, V]`, `hidden [W, d]` and, with a layers router, `gates
  * [W, L, E]`; per layer `new_k.{l}`, `new_v.{l}`, `N x KV*hd` numbers. Fetch only what you use:
@@ -114,6 +114,7 @@ function attentionInputs(graph: Graph, config: DecoderConfig): AttentionInputs {
     mask: graph.input('mask', 'float', ['B', 1, 1, 'T', 'P+T']),
     queryShape: graph.input('query_shape', 'int64', [5]),
     keyShape: graph.input('key_shape', 'int64', [5]),
+    fold: graph.input('fold', 'int64', [5]),
     parts: graph.input('parts', 'int64', [2]),
     past: Array.from({ length: config.num_hidden_layers }, (_, layer) => ({
       keys: graph.input(`past_k.${layer}`, 'float', dims),

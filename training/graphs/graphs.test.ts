@@ -207,6 +207,7 @@ test('the serving graph, fed token by token, gives the same log-probabilities as
       mask: float32([1, 1, 1, 1, t + 2], mask),
       query_shape: int64([5], [1, 1, kvHeads, heads / kvHeads, hd]),
       key_shape: int64([5], [1, 1, kvHeads, 1, hd]),
+      fold: int64([5], [0, 0, heads / kvHeads, 1, 0]),
       parts: int64([2], [t + 1, 1]),
       gates_low: float32([1, 1], Float32Array.of(1)),
       wanted: int64([1], [0]),

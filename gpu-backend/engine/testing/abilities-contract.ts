@@ -3,7 +3,7 @@
  * cannot do, and names it.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Abilities, Experts, Output, Row, Source } from '../experts.ts';
+import { type Abilities, type Experts, NO_OUTPUT, type Output, type Row, type Source } from '../experts.ts';
 import { byId, type Fed, feed, someIds } from './feed-experts.ts';
 
 export type AbilitiesSetup = {
@@ -140,6 +140,15 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
       for (const [i, found] of [...earlier.map((one) => one.row), row].entries()) {
         expectSame(found, (await alone('safety', ids.slice(0, 4 + i))).row);
       }
+    });
+
+    test('reads tokens of which no row is wanted', async () => {
+      const ids = someIds(24);
+      const sequence = experts.open('helpfulness');
+      const [read] = await Promise.all(experts.append([{ sequence, ids: ids.slice(0, 20), want: { positions: 0 } }]));
+      expect(read).toEqual(NO_OUTPUT);
+      expectSame((await feed(experts, sequence, ids.slice(20))).row, (await alone('helpfulness', ids)).row);
+      experts.close(sequence);
     });
 
     test.runIf(abilities.score && abilities.hidden)('gives the hidden state of each position it scores', async () => {

@@ -168,7 +168,7 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
         { sequence: bad, ids: [-1] },
         { sequence: bad, ids: [1.5] },
         { sequence: bad, ids: [1], want: { positions: 2 } },
-        { sequence: bad, ids: [1], want: { positions: 0 } },
+        { sequence: bad, ids: [1], want: { positions: -1 } },
         { sequence: closed, ids: [1] },
         { sequence: 98765, ids: [1] },
       ];
