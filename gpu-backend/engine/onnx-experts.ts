@@ -29,23 +29,15 @@ import {
   type Source,
   type Step,
 } from './experts.ts';
+import { KeptPrefixes, NOTHING_RECALLED, type Recalled } from './kept-prefixes.ts';
 import { KvCache, type Slot } from './kv-cache.ts';
-import { BLOCK_TOKENS, type Block, PrefixStore } from './prefix-store.ts';
 import { type ReadyStep, SequenceError, Sequences } from './sequences.ts';
 import { isMixed, type ServableBundle, servingWeights } from './serving-weights.ts';
 import { sharedLayers } from './shared-layers.ts';
 import { asError, Turns } from './turns.ts';
 
-/**
- * What this driver keeps for a sequence: a slot, from its first run on. Until then, the blocks that
- * it begins with. They are copied when several sequences get their slots at once.
- */
-type Own = {
-  slot: Slot | null;
-  recalled: readonly Block<Float32Array>[];
-  /** The blocks that it began with, until a run has shown that they are of use. */
-  untried: readonly Block<Float32Array>[];
-};
+/** What this driver keeps for a sequence: a slot, from its first run on, and how it began. */
+type Own = { slot: Slot | null; recalled: Recalled };
 /** A step on its way through one or more runs. */
 type Feeding = ReadyStep<Own> & {
   slot: Slot;
@@ -94,9 +86,7 @@ export class OnnxExperts implements Experts {
   readonly #gates: BatchOptions['gates'];
   readonly #runTokens: number;
   readonly #cache: KvCache;
-  readonly #prefixes: PrefixStore<Float32Array>;
-  /** How many of the bottom layers have the same keys and values for every source. */
-  readonly #sharedLayers: number;
+  readonly #prefixes: KeptPrefixes;
   /** What the session that reads answers left on the device; null if every run is fed. */
   readonly #onDevice: DevicePast | null;
   readonly #sequences: Sequences<Own>;
@@ -136,9 +126,9 @@ export class OnnxExperts implements Experts {
     this.#heads = { keyValue, groups: config.num_attention_heads / keyValue, size: headDim(config) };
     const shape = { layers: config.num_hidden_layers, width: keyValue * headDim(config) };
     this.#cache = new KvCache(shape, { ...(kvBytes !== null && { mostBytes: kvBytes }) });
-    this.#sharedLayers = sharedLayers(bundle);
-    this.#prefixes = new PrefixStore({
+    this.#prefixes = new KeptPrefixes(this.#cache, {
       mostBytes: prefixBytes,
+      sharedLayers: sharedLayers(bundle),
       // Their weights are multiplied in one way for prompts, in another for answers.
       answersApart: isMixed(bundle),
     });
@@ -196,7 +186,7 @@ export class OnnxExperts implements Experts {
   }
 
   open(source: Source): SequenceId {
-    return this.#sequences.open(source, { slot: null, recalled: [], untried: [] });
+    return this.#sequences.open(source, { slot: null, recalled: NOTHING_RECALLED });
   }
 
   fork(sequence: SequenceId): SequenceId {
@@ -205,7 +195,7 @@ export class OnnxExperts implements Experts {
 
   cut(sequence: SequenceId, length: number): void {
     this.#sequences.cut(sequence, length, (own) => {
-      own.recalled = own.recalled.slice(0, Math.ceil(length / BLOCK_TOKENS));
+      own.recalled = this.#prefixes.cut(own.recalled, length);
       if (own.slot) this.#cache.cut(own.slot, length);
     });
   }
@@ -216,27 +206,16 @@ export class OnnxExperts implements Experts {
 
   recall(sequence: SequenceId, prefix: Prefix): number {
     return this.#sequences.recall(sequence, prefix, ({ source, own }) => {
-      own.recalled = this.#prefixes.find(source, prefix);
-      own.untried = own.recalled;
-      return own.recalled.length * BLOCK_TOKENS;
+      const { recalled, tokens } = this.#prefixes.recall(source, prefix);
+      own.recalled = recalled;
+      return tokens;
     });
   }
 
   keep(sequence: SequenceId, prefix: Prefix): void {
     const { source, own } = this.#sequences.toKeep(sequence, prefix);
-    const { slot } = own;
     // Without a slot, it has nothing but what was recalled.
-    if (slot === null) return;
-    const shared = this.#sharedLayers;
-    const copyOut = (position: number, layers: [number, number]) => {
-      const block = this.#cache.copyOut(slot, { position, count: BLOCK_TOKENS, layers });
-      // One such number would spoil every sequence that began with it.
-      return areFinite(block) ? block : null;
-    };
-    this.#prefixes.keep(source, prefix, {
-      shared: shared === 0 ? null : (from) => copyOut(from, [0, shared]),
-      own: (from) => copyOut(from, [shared, this.#cache.shape.layers]),
-    });
+    if (own.slot !== null) this.#prefixes.keep(own.slot, { source, prefix });
   }
 
   cacheBytes(lengths: readonly number[]): number {
@@ -397,17 +376,9 @@ export class OnnxExperts implements Experts {
       end += wanted;
       if (!through.includes(one)) continue;
       outcomes.set(one, outputOf(one.predictions));
-      this.#tryRecalled(one);
+      one.sequence.own.recalled = this.#prefixes.judge(one.sequence.own.recalled, one.predictions);
     }
     return outcomes;
-  }
-
-  /** Forgets the blocks that a sequence began with if its first row is of no use. */
-  #tryRecalled({ sequence: { own }, predictions }: Feeding): void {
-    if (predictions.length === 0) return;
-    const isUsable = ({ row }: Prediction) => !('logits' in row && row.logits.some(Number.isNaN));
-    if (own.untried.length > 0 && !predictions.every(isUsable)) this.#prefixes.forget(own.untried);
-    own.untried = [];
   }
 
   /** Gives each sequence a slot, with room for all its new tokens. */
@@ -419,25 +390,14 @@ export class OnnxExperts implements Experts {
       return { ...one, slot: own.slot, fed: 0, predictions: [] };
     });
     const long = feeding.filter(
-      ({ ids, sequence, step }) => ids.length > rowsOf(step) || sequence.own.recalled.length > 0,
+      ({ ids, sequence, step }) => ids.length > rowsOf(step) || sequence.own.recalled.blocks.length > 0,
     );
     this.#cache.reserve(Math.max(0, ...long.map(({ ids, sequence }) => sequence.length + ids.length)));
-    for (const { sequence, slot } of feeding) this.#copyRecalled(sequence, slot);
-    return feeding;
-  }
-
-  /** Copies the blocks that a sequence begins with into its new slot. */
-  #copyRecalled({ own, length }: ReadyStep<Own>['sequence'], slot: Slot): void {
-    if (own.recalled.length === 0) return;
-    const shared = this.#sharedLayers;
-    for (const [i, block] of own.recalled.entries()) {
-      const place = { position: i * BLOCK_TOKENS, count: BLOCK_TOKENS };
-      if (block.shared) this.#cache.copyIn(slot, block.shared, { ...place, layers: [0, shared] });
-      this.#cache.copyIn(slot, block.own, { ...place, layers: [shared, this.#cache.shape.layers] });
+    for (const { sequence, slot } of feeding) {
+      const { own, length } = sequence;
+      own.recalled = this.#prefixes.copyInto(slot, { recalled: own.recalled, length });
     }
-    // It may have been cut since.
-    slot.length = length;
-    own.recalled = [];
+    return feeding;
   }
 
   /** Every fetched output is copied, so this fetches only what some step uses. */
@@ -480,13 +440,6 @@ export class OnnxExperts implements Experts {
 /** One row of a matrix `[..., width]`. */
 const rowOf = (matrix: Float32Array, { place, width }: { place: number; width: number }) =>
   matrix.subarray(place * width, (place + 1) * width);
-
-/** Several times as fast as `every`, which counts for as many numbers as a prompt's keys. */
-function areFinite(numbers: Float32Array): boolean {
-  let sum = 0;
-  for (let i = 0; i < numbers.length; i++) sum += 0 * numbers[i]!;
-  return sum === 0;
-}
 
 /** How many rows it asks for. */
 const rowsOf = ({ want }: Step) => want?.positions ?? 1;
