@@ -8,7 +8,7 @@ import { benchQueue } from './chaos-queue.ts';
 import { benchClassifier } from './classifier.ts';
 import { benchClassifierEdge } from './classifier-edge.ts';
 import { benchEdgeLatency } from './edge-latency.ts';
-import { parseRows, type RowName } from './engine/rows/rows.ts';
+import { parseRows, ROW_NAMES, type RowName } from './engine/rows/rows.ts';
 import { benchEngine, SHAPES, type ShapeName } from './engine.ts';
 import { benchEqualAnswers } from './equal-answers.ts';
 import { benchGate } from './gate.ts';
@@ -74,7 +74,11 @@ const program = new Command('bench')
     new Option('--shape <name>', 'the engine’s model; 1.1b takes 14 GB of disk').choices(SHAPES).default('135m'),
   )
   .option('--answer-tokens <n>', 'tokens of each answer in the engine’s rows', positiveInteger, 48)
-  .option('--only <rows>', 'rows of the engine’s table, separated by commas (default: all)', parseRows)
+  .option(
+    '--only <rows>',
+    `rows of the engine’s table, separated by commas: ${ROW_NAMES.join(', ')} (default: all)`,
+    parseRows,
+  )
   .option('--out <file>', 'where to put the engine’s raw results, as JSON');
 await program.parseAsync();
 type Given = Omit<Flags, 'sizes' | 'only' | 'out'> & { sizes?: string; only?: RowName[]; out?: string };

@@ -90,6 +90,8 @@ Settings come from the environment:
   PLIMSOLL_CONTEXT   tokens of prompt and answer together, for each bundle; a model that has fewer takes its own
                      (default what memory allows)
   PLIMSOLL_PROVIDER  what runs the models: cpu, webgpu, cuda or auto (default cpu)
+  PLIMSOLL_KV_BYTES, PLIMSOLL_PREFIX_CACHE, PLIMSOLL_PUBLIC_PREFIXES, PLIMSOLL_SPECULATION
+                     for each backend, as the options of plimsoll backend say
   PLIMSOLL_NAMES     more host names to answer to, comma-separated, besides 127.0.0.1, localhost and [::1]
 docs/operations.md says more.`,
     )

@@ -88,12 +88,13 @@ export type EngineRequest = {
 
 /**
  * If other requests are under way, `waiting` comes at once, then every few seconds while the
- * request waits. `start` comes when the request has joined the batch, and `end` comes last. If the
+ * request waits. `start` comes when the request has joined the batch. `reading` comes every few
+ * seconds while its prompt is read, and `end` comes last. If the
  * request is for several answers, each has an `end`, and the last one says that none remains. A
  * request that breaks off throws instead.
  */
 export type EngineEvent =
-  | Extract<Frame, { type: 'waiting' }>
+  | Extract<Frame, { type: 'waiting' | 'reading' }>
   | { type: 'start'; prompt_tokens: number }
   | Extract<Frame, { type: 'echo' }>
   | TokenFrame

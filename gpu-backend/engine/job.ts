@@ -40,7 +40,10 @@ export class Job {
    * continue from there.
    */
   readonly #followers: Job[];
+  /** When its client was last told how far it is, by the scheduler's clock. */
+  toldAt = 0;
   #unread: Unread;
+  #toRead = 0;
   #isAnswering = false;
 
   constructor(
@@ -84,11 +87,17 @@ export class Job {
     return this.#unread.length;
   }
 
+  /** How many tokens its longest row had to read when it joined. */
+  get toRead(): number {
+    return this.#toRead;
+  }
+
   /** Opens all its sequences and recalls what is known, or throws and leaves none open. */
   open(): void {
     try {
       for (const source of this.answer.sources) this.#sequences.set(source, this.#experts.open(source));
       this.#recall();
+      this.#toRead = this.unread;
     } catch (thrown) {
       this.close();
       throw thrown;

@@ -160,6 +160,17 @@ test('a request has started once it is in the batch, before the run that reads i
   expect(told).toEqual([2]);
 });
 
+test('tells every few seconds how far a long prompt is', async () => {
+  let now = 0;
+  const experts = scripted(babble, { onRun: () => (now += 1500) });
+  const { scheduler, of, run } = schedule(experts, { ...options, now: () => now, limits: { maxPrefillTokens: 20 } });
+  scheduler.submit(1, request({ ...good, promptIds: Array(80).fill(70), maxTokens: 2 }));
+  await run();
+  const told = of(1).events.filter(({ type }) => type === 'reading');
+  expect(told).toEqual([20, 40, 60].map((read) => ({ type: 'reading', read, of: 80 })));
+  expect(of(1).events.map(({ type }) => type)).toEqual(['start', ...told.map(() => 'reading'), 'token', 'token', 'end']);
+});
+
 test.each([
   ['reading prompts costs nothing', 0],
   ['chunks are small', 1000],

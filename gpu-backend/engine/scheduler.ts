@@ -212,6 +212,7 @@ export class Scheduler {
     if (!choices) return false;
     try {
       job.open();
+      job.toldAt = this.#now();
       this.#running.add(job);
       if (choices.start())
         this.#emit(job.id, { events: [{ type: 'start', prompt_tokens: job.answer.promptIds.length }] });
@@ -233,6 +234,16 @@ export class Scheduler {
     if (somebodyWaits) this.#pace.readBeside({ tokens, ms });
     else this.#pace.readAlone({ tokens, ms });
     this.#hasRead = true;
+    for (const job of readings) this.#tellReading(job);
+  }
+
+  /** Now and then, tells how far a prompt is that has not been read to its end. */
+  #tellReading(job: Job): void {
+    if (!this.#runs(job) || job.unread === 0) return;
+    const now = this.#now();
+    if (now - job.toldAt < READING_EVERY_MS) return;
+    job.toldAt = now;
+    this.#emit(job.id, { events: [{ type: 'reading', read: job.toRead - job.unread, of: job.toRead }] });
   }
 
   /** Feeds each answer its last token, and a draft where that pays, and draws what comes next. */
@@ -357,6 +368,9 @@ export class Scheduler {
 
 type Fed = { job: Job; feed: Feed };
 type Failed = Fed & { steps: Step[]; results: PromiseSettledResult<Output>[] };
+
+/** Often enough that nobody takes a long prompt for a backend that hangs. */
+const READING_EVERY_MS = 2000;
 
 /** Smaller than any request, so that tenants take turns as often as possible. */
 const QUANTUM_TOKENS = 16;

@@ -35,17 +35,13 @@ export async function* answerFrames(
   let finished = false;
   try {
     for await (const event of events) {
-      if (event.type === 'waiting') {
+      if (event.type === 'waiting' || event.type === 'reading' || event.type === 'echo') {
         yield event;
         continue;
       }
       if (event.type === 'start') {
         metrics.accepted(event.prompt_tokens);
         yield { ...event, id: directive.request, model: info.model, bundle: info.digest, backend: backendId, draws };
-        continue;
-      }
-      if (event.type === 'echo') {
-        yield event;
         continue;
       }
       const answer = answers[event.choice ?? 0]!;

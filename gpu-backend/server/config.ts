@@ -152,8 +152,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): B
     const [setting, ...rest] = path;
     const name = VARIABLES[setting as keyof BackendConfig][0];
     if (!problems.some((problem) => problem.startsWith(`${name}:`))) {
-      const what = raw[setting as string] === undefined ? 'is not set' : [...rest, message].join(': ');
-      problems.push(`${name}: ${what}`);
+      const value = raw[setting as string];
+      const what = value === undefined ? 'is not set' : [...rest, message].join(': ');
+      problems.push(`${name}: ${Number.isNaN(value) ? `found ${JSON.stringify(env[name])}, wanted a number` : what}`);
     }
   }
   throw new Error(`the backend's settings are not usable\n  ${problems.join('\n  ')}`);

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { GenerateRequest } from '#shared/protocol/generate.ts';
 import { ChatRequest, parseChatRequest } from './chat-request.ts';
 import { ERROR_CODES, PlimsollError } from './errors.ts';
 
@@ -48,4 +49,29 @@ test('accepts any 64-bit seed unchanged, and refuses a larger one', () => {
   expect(seedOf(-(2n ** 63n))).toBe('-9223372036854775808');
   expect(() => seedOf(2n ** 63n)).toThrow(/'seed': expected .*at most 9223372036854775807, found 9223372036854775808/);
   expect(() => seedOf('9223372036854775807')).toThrow(/'seed'/);
+});
+
+test('takes every parameter of generation or refuses it by name, and ignores none', () => {
+  const elsewhere = ['model', 'messages', 'max_tokens', 'stop', 'seed', 'temperature', 'top_p'];
+  const asked: Record<string, unknown> = {
+    top_k: 5,
+    min_p: 0.1,
+    presence_penalty: 1,
+    frequency_penalty: 1,
+    repetition_penalty: 1.1,
+    logit_bias: { 7: 1 },
+    allowed_token_ids: [7],
+    min_tokens: 1,
+    ignore_eos: true,
+    n: 2,
+    logprobs: true,
+    top_logprobs: 1,
+    echo: true,
+  };
+  const parameters = Object.keys(GenerateRequest.shape).filter((name) => !elsewhere.includes(name));
+  expect(parameters.filter((name) => !(name in asked))).toEqual([]);
+  for (const name of parameters) {
+    const body = { model: 'm', messages: [{ role: 'user', content: '?' }], [name]: asked[name] };
+    expect(() => parseChatRequest(body)).toThrow(`'${name}' is not supported`);
+  }
 });

@@ -63,18 +63,32 @@ export type ChatRequest = z.infer<typeof ChatRequest>;
 const isEmpty = (value: unknown) => typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 const isNever = () => false;
 
+const only = (neutral: unknown) => ({
+  asksForNothing: (value: unknown) => value === neutral,
+  expected: String(neutral),
+});
+
 /** Fields we cannot honour. Null and values that ask for nothing are allowed. */
 const UNSUPPORTED: Record<string, { asksForNothing: (value: unknown) => boolean; expected: string }> = {
-  n: { asksForNothing: (value) => value === 1, expected: '1' },
+  n: only(1),
+  best_of: only(1),
   tools: { asksForNothing: isEmpty, expected: 'no tools' },
   tool_choice: { asksForNothing: (value) => value === 'none' || value === 'auto', expected: '"none"' },
   functions: { asksForNothing: isEmpty, expected: 'no functions' },
   function_call: { asksForNothing: (value) => value === 'none' || value === 'auto', expected: '"none"' },
-  logprobs: { asksForNothing: (value) => value === false, expected: 'false' },
-  top_logprobs: { asksForNothing: (value) => value === 0, expected: '0' },
+  logprobs: only(false),
+  top_logprobs: only(0),
   logit_bias: { asksForNothing: isEmpty, expected: 'an empty object' },
-  presence_penalty: { asksForNothing: (value) => value === 0, expected: '0' },
-  frequency_penalty: { asksForNothing: (value) => value === 0, expected: '0' },
+  presence_penalty: only(0),
+  frequency_penalty: only(0),
+  // vLLM's, where -1 also means all tokens.
+  top_k: { asksForNothing: (value) => value === 0 || value === -1, expected: '0' },
+  min_p: only(0),
+  repetition_penalty: only(1),
+  min_tokens: only(0),
+  ignore_eos: only(false),
+  allowed_token_ids: { asksForNothing: isNever, expected: 'the field left out' },
+  echo: only(false),
   response_format: {
     asksForNothing: (value) => typeof value === 'object' && value !== null && 'type' in value && value.type === 'text',
     expected: '{"type":"text"}',

@@ -159,6 +159,16 @@ export const Frame = z.discriminatedUnion('type', [
     draws: z.string(),
     prompt_tokens: z.int(),
   }),
+  /**
+   * Sent every few seconds while the prompt is read, so that nobody takes a long prompt for a
+   * backend that hangs. It tells of work that was done: no run, no frame.
+   */
+  z.object({
+    type: z.literal('reading'),
+    /** Tokens of its longest row: how many have been read, and how many there are to read. */
+    read: z.int().min(0),
+    of: z.int().min(1),
+  }),
   /** The prompt's text, if the request wants it, before any token. It belongs to every answer. */
   z.object({
     type: z.literal('echo'),

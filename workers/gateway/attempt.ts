@@ -15,7 +15,7 @@ export type Timeouts = {
   /** How long a backend may say nothing at all: as long as a directive lives. */
   startMs: number;
   /**
-   * The longest wait between two frames. The longest silence comes from the prefill of a long
+   * The longest wait between two frames. The longest silence comes from one chunk of a long
    * prompt.
    */
   frameMs: number;

@@ -203,6 +203,14 @@ describe('a backend that says nothing', () => {
   });
 });
 
+test('a prompt may take longer to read than a backend may be silent, as long as it goes on', async () => {
+  const prompt = 'Very long';
+  const home = await homeOf(prompt);
+  home.behaviour = 'read-first';
+  const answer = await post(under.edge, '/v1/chat/completions', ask(prompt));
+  expect(await answer.json()).toMatchObject({ object: 'chat.completion', plimsoll: { backend: home.name } });
+});
+
 describe('a kept-alive connection that the backend has closed', () => {
   test('costs only a second try at the same backend', async () => {
     const prompt = 'Over an old connection';

@@ -82,6 +82,14 @@ describe('an invalid chat request is refused, and the error names the field', ()
 
   test.each<[string, unknown]>([
     ['n', 2],
+    ['best_of', 2],
+    ['top_k', 5],
+    ['min_p', 0.1],
+    ['repetition_penalty', 1.2],
+    ['min_tokens', 5],
+    ['ignore_eos', true],
+    ['allowed_token_ids', [1, 2]],
+    ['echo', true],
     ['tools', [{ type: 'function' }]],
     ['tool_choice', 'required'],
     ['functions', [{}]],
@@ -100,7 +108,9 @@ describe('an invalid chat request is refused, and the error names the field', ()
     const { code, message } = await expectError(answer, { param });
     expect(message).toMatch(/not supported/);
     expect(code).toBe(
-      /^(audio|prediction|web_search_options)$/.test(param) ? 'unsupported_parameter' : 'unsupported_value',
+      /^(audio|prediction|web_search_options|allowed_token_ids)$/.test(param)
+        ? 'unsupported_parameter'
+        : 'unsupported_value',
     );
   });
 

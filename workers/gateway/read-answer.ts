@@ -28,6 +28,8 @@ export async function* readAnswer(
     let last: Extract<Frame, { type: 'end' | 'error' }> | undefined;
     for (const frame of batch) {
       if (frame.type === 'start' || frame.type === 'waiting') throw brokenOff(`a ${frame.type} frame after the start`);
+      // It has shown that the backend is at work. There is nothing in it for the client.
+      if (frame.type === 'reading') continue;
       // The edge asks for one answer and no echo.
       if (frame.type === 'echo' || ('choice' in frame && frame.choice !== undefined)) {
         throw brokenOff('a frame that was not asked for');

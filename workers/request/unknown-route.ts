@@ -28,6 +28,7 @@ function hint(path: string, paths: readonly string[]): string {
   if (meant !== undefined) return `did you mean ${meant}?`;
   const missing = candidates.find((each) => Object.hasOwn(INSTEAD, each));
   if (missing !== undefined) return `this server has no ${missing}; use ${INSTEAD[missing]}.`;
+  if (asked === '/metrics') return 'each backend has its own, under the URL that it prints when it starts.';
   return 'the API is under /v1, as in POST /v1/chat/completions and GET /v1/models.';
 }
 

@@ -39,6 +39,8 @@ export type Behaviour =
   /** Says that the request waits, for longer than a backend may be silent, and then answers. */
   | 'wait-first'
   | 'wait-forever'
+  /** Says that it reads the prompt, for longer than a backend may be silent, and then answers. */
+  | 'read-first'
   | 'error-first'
   | 'start-as-another-model'
   | 'die-midway'
@@ -228,6 +230,10 @@ export async function startScriptedBackend({
       draws: 'scripted',
       prompt_tokens: promptTokens,
     });
+    for (let read = 0; isOpen && behaviour === 'read-first' && read < 7; read++) {
+      send({ type: 'reading', read, of: 7 });
+      await sleep(200);
+    }
 
     const script = writeScript(directive, asked, { endless: behaviour === 'answer-forever' });
     const written: TokenFrame[] = [];

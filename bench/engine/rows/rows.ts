@@ -1,4 +1,5 @@
 /** The rows of the engine's table, by the name that `--only` takes. */
+import { InvalidArgumentError } from 'commander';
 import type { Row } from '../row.ts';
 import { bandwidthRow } from './bandwidth.ts';
 import { curveRow } from './curve.ts';
@@ -31,7 +32,7 @@ export function parseRows(text: string): RowName[] {
     const trimmed = name.trim();
     const known = ROW_NAMES.find((row) => row === trimmed);
     if (known === undefined) {
-      throw new Error(`--only: found ${JSON.stringify(trimmed)}, wanted some of ${ROW_NAMES.join(', ')}`);
+      throw new InvalidArgumentError(`Found ${JSON.stringify(trimmed)}, wanted some of ${ROW_NAMES.join(', ')}.`);
     }
     return known;
   });
