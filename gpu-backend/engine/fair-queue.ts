@@ -46,9 +46,12 @@ export class FairQueue<T> {
     }
   }
 
-  /** The item that `take` would return. */
+  /**
+   * The item that `take` would return. Nobody's turn passes: an item that is not taken yet is not
+   * paid for, and who comes before it is taken has the chance that its credit gives it.
+   */
   peek(mayTake: MayTake = anyTenant): T | undefined {
-    return this.#next(mayTake)?.waiting[0]?.item;
+    return this.#copy().#next(mayTake)?.waiting[0]?.item;
   }
 
   /**
@@ -76,11 +79,18 @@ export class FairQueue<T> {
   /** All items, in the order in which `take` would return them if no more came. */
   order(): readonly T[] {
     if (this.#order === null) {
-      const copy = new FairQueue<T>(this.#quantum);
-      copy.#ring = this.#ring.map((share) => ({ ...share, waiting: [...share.waiting] }));
+      const copy = this.#copy();
+      for (const share of copy.#ring) share.waiting = [...share.waiting];
       this.#order = Array.from({ length: this.size }, () => copy.take()!);
     }
     return this.#order;
+  }
+
+  /** With the same lists of items. */
+  #copy(): FairQueue<T> {
+    const copy = new FairQueue<T>(this.#quantum);
+    copy.#ring = this.#ring.map((share) => ({ ...share }));
+    return copy;
   }
 
   /** Passes the turn on to the first tenant that may take an item and can pay for it. */

@@ -1,10 +1,11 @@
 /**
  * Which experts an answer asks. An expert that cannot change any token is not run:
  *
- * - The safety expert runs alone if its share is 1 at every position, or if nothing of the budget
- *   is left and nothing will be earned. The gate is closed then, whatever the other row says.
- * - The helpfulness expert runs alone if the safety expert's share is 0 at every position and
- *   nothing is counted against it. Such an answer has no account: what it spent is unknown.
+ * - The safety expert runs alone if the floor is 1, or if nothing of the budget is left and nothing
+ *   will be earned. The gate is closed then, whatever the other row says.
+ * - In the mode `logits`, the helpfulness expert runs alone if the safety expert's share is 0 at
+ *   every position and nothing is counted against it. Such an answer has no account: what it spent
+ *   is unknown. In the mode `layers`, the safety expert always runs beside.
  *
  * Everything in between runs both, also while an earned budget is used up for now, or a floor is 1
  * for the opening only. The other row must have read every token by the time it counts. Truncated

@@ -168,7 +168,13 @@ test('tells every few seconds how far a long prompt is', async () => {
   await run();
   const told = of(1).events.filter(({ type }) => type === 'reading');
   expect(told).toEqual([20, 40, 60].map((read) => ({ type: 'reading', read, of: 80 })));
-  expect(of(1).events.map(({ type }) => type)).toEqual(['start', ...told.map(() => 'reading'), 'token', 'token', 'end']);
+  expect(of(1).events.map(({ type }) => type)).toEqual([
+    'start',
+    ...told.map(() => 'reading'),
+    'token',
+    'token',
+    'end',
+  ]);
 });
 
 test.each([

@@ -6,7 +6,7 @@
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
-import { type DrawSecret, deriveDrawKey } from '#shared/protocol/derive-draw-key.ts';
+import { type DrawSecret, drawKeysOf } from '#shared/protocol/derive-draw-key.ts';
 import { DIRECTIVE_HEADER, type Directive, verifyDirective } from '#shared/protocol/directive.ts';
 import type { Engine } from '../engine/engine.ts';
 import { answerFrames } from './answer-frames.ts';
@@ -66,12 +66,11 @@ export function createApp(options: AppOptions): Hono {
         });
       }
       const prompt = encodePrompt(request.messages);
-      const drawKey = (choice: number) => {
-        const { promptIds } = prompt;
-        return deriveDrawKey(drawSecret, { directive, bundle: engine.info.digest, promptIds, request, choice });
-      };
-      const furtherKeys = Array.from({ length: request.n - 1 }, (_, i) => drawKey(1 + i));
-      const keys = await Promise.all([drawKey(0), ...furtherKeys]);
+      const { promptIds } = prompt;
+      const bundle = engine.info.digest;
+      const keyOf = drawKeysOf(drawSecret, { directive, bundle, promptIds, request });
+      const furtherKeys = Array.from({ length: request.n - 1 }, (_, i) => keyOf(1 + i));
+      const keys = await Promise.all([keyOf(0), ...furtherKeys]);
       const events = engine.generate(engineRequest(request, { directive, prompt, keys }), { signal });
       // The first event decides: an HTTP error, or an answer that has begun.
       const first = await events.next();
@@ -160,6 +159,8 @@ function errorResponse(thrown: unknown, c: Context, log: AppOptions['log']): Res
   const error = toPlimsollError(thrown);
   logFailure(log, `${c.req.method} ${c.req.path}`, error);
   const headers = new Headers({ 'content-type': 'application/json' });
+  // The rest of the body is not read, so nothing else can come over this connection.
+  if (error.code === 'request_too_large') headers.set('connection', 'close');
   if (error.retryAfterSeconds !== undefined) headers.set('retry-after', String(error.retryAfterSeconds));
   return new Response(JSON.stringify(error.toBody()), { status: error.status, headers });
 }

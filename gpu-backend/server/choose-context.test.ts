@@ -59,6 +59,9 @@ test('the memory may be said, and the context follows it', () => {
   expect(() => choose({ wantedKvBytes: 2 * 64 * TOKEN - 1 })).toThrow(
     'PLIMSOLL_KV_BYTES: found 5898239, wanted at least the 5898240 bytes that two rows of 64 tokens take',
   );
+  expect(() => choose({ wantedKvBytes: 2 ** 50, totalBytes: 2 ** 34 })).toThrow(
+    'PLIMSOLL_KV_BYTES: found 1125899906842624, wanted at most the 17179869184 bytes of this machine',
+  );
   expect(() => choose({ wanted: 1000, wantedKvBytes: 2 * 1000 * TOKEN })).toThrow(/two rows of 1000 tokens take/);
 });
 

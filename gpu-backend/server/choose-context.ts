@@ -43,7 +43,15 @@ export function chooseContext(
     wanted,
     wantedKvBytes = null,
     freeBytes,
-  }: { wanted: number | null; wantedKvBytes?: number | null; freeBytes: number },
+    totalBytes = Infinity,
+  }: {
+    wanted: number | null;
+    wantedKvBytes?: number | null;
+    /** Of the machine, or of the part of it that this process may use. */
+    freeBytes: number;
+    /** All the memory that there is. */
+    totalBytes?: number;
+  },
 ): ContextChoice {
   const most = config.max_position_embeddings;
   if (wanted !== null && wanted > most) {
@@ -54,6 +62,11 @@ export function chooseContext(
   if (wantedKvBytes !== null && wantedKvBytes < bytesOf(wanted ?? STEP)) {
     const least = `the ${bytesOf(wanted ?? STEP)} bytes that two rows of ${wanted ?? STEP} tokens take`;
     throw new Error(`PLIMSOLL_KV_BYTES: found ${wantedKvBytes}, wanted at least ${least}`);
+  }
+  if (wantedKvBytes !== null && wantedKvBytes > totalBytes) {
+    throw new Error(
+      `PLIMSOLL_KV_BYTES: found ${wantedKvBytes}, wanted at most the ${totalBytes} bytes of this machine`,
+    );
   }
   const left = Math.max(0, freeBytes - weightBytes(config, manifest));
   const planned = wantedKvBytes ?? Math.floor(SHARE * left);

@@ -27,3 +27,9 @@ test('is what the operator wants, even if that is nothing', () => {
 test('is nothing where nothing is free', () => {
   expect(choosePrefixBytes({ ...left, leftBytes: 0, wanted: null }).bytes).toBe(0);
 });
+
+test('is an error where there is less memory than is wanted', () => {
+  expect(() => choosePrefixBytes({ ...left, wanted: 2 ** 50, totalBytes: 2 ** 34 })).toThrow(
+    'PLIMSOLL_PREFIX_CACHE: found 1125899906842624, wanted at most the 17179869184 bytes of this machine',
+  );
+});

@@ -21,14 +21,18 @@ export type PrefixChoice = {
   reason: string;
 };
 
+/** Throws if more is wanted than there can be. */
 export function choosePrefixBytes({
   wanted,
+  totalBytes = Infinity,
   leftBytes,
   kvBytes,
   perToken,
 }: {
   /** Bytes. */
   wanted: number | null;
+  /** All the memory that there is. */
+  totalBytes?: number;
   /** What is free beside the weights. */
   leftBytes: number;
   /** What of that the keys and values of requests may take. */
@@ -36,6 +40,9 @@ export function choosePrefixBytes({
   /** Bytes of one token's keys and values. */
   perToken: number;
 }): PrefixChoice {
+  if (wanted !== null && wanted > totalBytes) {
+    throw new Error(`PLIMSOLL_PREFIX_CACHE: found ${wanted}, wanted at most the ${totalBytes} bytes of this machine`);
+  }
   const bytes = wanted ?? Math.floor(Math.min(MOST * leftBytes, SHARE * Math.max(0, leftBytes - kvBytes)));
   const reason =
     bytes === 0

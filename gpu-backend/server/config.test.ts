@@ -68,12 +68,14 @@ test('names all variables that are missing or wrong, at once', () => {
     PLIMSOLL_DRAW_SECRET: undefined,
     PLIMSOLL_BACKEND_PORT: 'http',
     PLIMSOLL_MAX_ROWS: '1',
+    PLIMSOLL_PREFIX_CACHE: ' ',
     PLIMSOLL_RECEIPT_PRIVATE_JWK: '{"kty"',
   });
   expect(message).toMatch(/PLIMSOLL_BUNDLE: is not set/);
   expect(message).toMatch(/PLIMSOLL_DRAW_SECRET: is not set/);
   expect(message).toMatch(/PLIMSOLL_DIRECTIVE_SECRET: needs at least 32 bytes/);
-  expect(message).toMatch(/PLIMSOLL_BACKEND_PORT: .*number/);
+  expect(message).toMatch(/PLIMSOLL_BACKEND_PORT: found "http", wanted a number/);
+  expect(message).toMatch(/PLIMSOLL_PREFIX_CACHE: found " ", wanted a number/);
   expect(message).toMatch(/PLIMSOLL_MAX_ROWS: .*2/);
   expect(message).toMatch(/PLIMSOLL_RECEIPT_PRIVATE_JWK: not JSON/);
   expect(message).not.toContain('hunter2');

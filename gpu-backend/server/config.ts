@@ -34,7 +34,7 @@ export const BackendConfig = z.strictObject({
   /** This backend's name in answers and receipts. */
   backendId: z.string().min(1).default('local'),
   /** The threads that onnxruntime uses inside one operator; 0 means one per core. */
-  threads: z.int().min(0).default(0),
+  threads: z.int().min(0).max(1024).default(0),
   /** What runs the graphs. Answers differ in their last digits from one to another. */
   provider: ProviderChoice.default('cpu'),
   /** Tokens of prompt and answer together. null means what memory allows, at most the model's. */
@@ -54,7 +54,7 @@ export const BackendConfig = z.strictObject({
    */
   speculation: z.enum(['auto', 'on', 'off']).default('auto'),
   /** Rows in one batch. An answer takes one for each expert that it asks: one or two. */
-  maxRows: z.int().min(2).default(32),
+  maxRows: z.int().min(2).max(2048).default(32),
   /**
    * How many requests may wait before new ones are told to try again later. A tenant below its
    * share may still queue, up to twice this number in all.
@@ -128,6 +128,9 @@ const NUMBERS: ReadonlySet<string> = new Set([
   'bodyLimitBytes',
 ]);
 
+/** A text of spaces is not a number, whatever `Number` says. */
+const toNumber = (text: string) => (text.trim() === '' ? Number.NaN : Number(text));
+
 /**
  * Throws an Error that names every variable that is missing or wrong. It never repeats the value of
  * a secret.
@@ -144,7 +147,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): B
       else problems.push(`${names[0]}: not JSON`);
     } else if (setting === 'hostNames') {
       raw[setting] = parseHostNames(text);
-    } else raw[setting] = NUMBERS.has(setting) ? Number(text) : text;
+    } else raw[setting] = NUMBERS.has(setting) ? toNumber(text) : text;
   }
   const parsed = BackendConfig.safeParse(raw);
   if (parsed.success && problems.length === 0) return parsed.data;

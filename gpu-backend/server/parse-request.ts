@@ -12,6 +12,12 @@ export function parseRequest(body: Uint8Array): GenerateRequest {
   const parsed = GenerateRequest.safeParse(json);
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0]!;
-  const param = path.join('.') || null;
-  throw new PlimsollError('invalid_request', param === null ? message : `${param}: ${message}`, { param });
+  const param = shortened(path.join('.')) || null;
+  const what = shortened(message);
+  throw new PlimsollError('invalid_request', param === null ? what : `${param}: ${what}`, { param });
 }
+
+/** Names in it may be the caller's, as long and as many as it likes. */
+const MOST_CHARACTERS = 500;
+
+const shortened = (text: string) => (text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}...` : text);

@@ -115,6 +115,19 @@ describe('a request that cannot be answered gets an error', () => {
     expect(status).toBe(413);
   });
 
+  test('a body that is too large, and says that the connection ends, so that nobody sends more over it', async () => {
+    const { url } = await serve();
+    const response = await call(url, 'x'.repeat(10_001));
+    expect([response.status, response.headers.get('connection')]).toEqual([413, 'close']);
+  });
+
+  test('unknown fields, without repeating them all', async () => {
+    const { url } = await serve();
+    const names = Array.from({ length: 500 }, (_, i) => [`unknown${i}`, 1]);
+    const response = await call(url, JSON.stringify({ ...generateRequest(), ...Object.fromEntries(names) }));
+    expect(await errorOf(response)).toMatchObject({ message: expect.stringMatching(/unknown0.{1,600}$/) });
+  });
+
   test('a wrong method or address', async () => {
     const { url } = await serve();
     const get = await fetch(`${url}/v1/generate`);

@@ -6,6 +6,7 @@ import '../graph/no-telemetry.ts';
 import { stat } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { totalmem } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdaptorServer } from '@hono/node-server';
@@ -62,9 +63,14 @@ export async function startBackend(
     wanted: config.context,
     wantedKvBytes: config.kvBytes,
     freeBytes: process.availableMemory(),
+    totalBytes: totalmem(),
   });
   log(context.reason);
-  const { bytes: prefixBytes, reason } = choosePrefixBytes({ ...context, wanted: config.prefixCache });
+  const { bytes: prefixBytes, reason } = choosePrefixBytes({
+    ...context,
+    wanted: config.prefixCache,
+    totalBytes: totalmem(),
+  });
   log(`${head.id}: ${reason}`);
   const { publicPrefixes } = config;
   const publicPrompts = publicPrefixes === null ? [] : await readSystemPrompts(publicPrefixes);

@@ -27,7 +27,7 @@ const RequestMessage = z.object({
 });
 
 /** More turns than any conversation has, but too few to turn a small body into a lot of work. */
-const MAX_MESSAGES = 2048;
+export const MAX_MESSAGES = 2048;
 
 const INT64 = 2n ** 63n;
 /**

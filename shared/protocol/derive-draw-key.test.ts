@@ -1,8 +1,10 @@
+import { createHmac } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { uniformAt } from '#shared/gate/index.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
-import { type DrawParts, deriveDrawKey, importDrawSecret } from './derive-draw-key.ts';
+import { canonicalJson } from './canonical-json.ts';
+import { type DrawParts, drawKeysOf, importDrawSecret } from './derive-draw-key.ts';
 import { type GenerateBody, GenerateRequest } from './generate.ts';
 
 const secret = await importDrawSecret('a draw secret of thirty-two bytes');
@@ -20,7 +22,6 @@ const PARTS: DrawParts = {
     temperature: 1,
     top_p: 1,
   } satisfies GenerateBody),
-  choice: 0,
 };
 const { directive, request } = PARTS;
 const withLine = (line: Partial<typeof directive.line>) => ({
@@ -55,7 +56,8 @@ const SHAPING_NOTHING: Partial<GenerateRequest> = {
 };
 
 /** Changes each bound part a little, in the `n`-th of many ways. */
-const CHANGES: Record<string, (n: number) => Partial<DrawParts>> = {
+type Changes = Partial<DrawParts> & { choice?: number };
+const CHANGES: Record<string, (n: number) => Changes> = {
   tenant: (n) => ({ directive: { ...directive, tenant: `acme-${n}` } }),
   'API key': (n) => ({ directive: { ...directive, key: `key-${n}` } }),
   bundle: (n) => ({ bundle: n.toString(16).padStart(64, '0') }),
@@ -79,7 +81,27 @@ const ONE_OF_FEW: Record<string, Partial<DrawParts>> = {
   'no budget': withLine({ budget: null }),
 };
 
-const keyOf = (changes: Partial<DrawParts> = {}) => deriveDrawKey(secret, { ...PARTS, ...changes });
+const keyOf = ({ choice = 0, ...changes }: Changes = {}, of = secret) =>
+  drawKeysOf(of, { ...PARTS, ...changes })(choice);
+
+test('a choice’s key is the HMAC of everything that shapes it, in one canonical text', async () => {
+  const { directive, bundle, promptIds } = PARTS;
+  const bound = (choice: number) =>
+    canonicalJson([
+      'plimsoll-draw/1',
+      {
+        ...directive,
+        bundle,
+        choice,
+        request: { temperature: request.temperature, top_p: request.top_p, seed: request.seed },
+      },
+      promptIds,
+    ]);
+  for (const choice of [0, 1, 12]) {
+    const mac = createHmac('sha256', 'a draw secret of thirty-two bytes').update(bound(choice)).digest();
+    expect(await keyOf({ choice })).toEqual([0, 4, 8, 12].map((at) => mac.readUInt32BE(at)));
+  }
+});
 
 test('equal requests have equal draws, whatever the order of their fields', async () => {
   const { seed, ...rest } = request;
@@ -146,7 +168,7 @@ test('no two requests give the same key: names and numbers cannot run together',
 
 test('another secret gives other draws and another id; the same secret has the same id everywhere', async () => {
   const other = await importDrawSecret('another draw secret of 32 bytes!!');
-  expect(await deriveDrawKey(other, PARTS)).not.toEqual(await keyOf());
+  expect(await keyOf({}, other)).not.toEqual(await keyOf());
   expect(other.id).not.toBe(secret.id);
   expect((await importDrawSecret('a draw secret of thirty-two bytes')).id).toBe(secret.id);
   expect(secret.id).toMatch(/^[0-9a-f]{8}$/);

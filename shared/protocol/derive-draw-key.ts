@@ -40,7 +40,7 @@ export async function importDrawSecret(secret: string): Promise<DrawSecret> {
     throw new Error(`the draw secret has ${bytes.byteLength} bytes; it needs at least ${LEAST_SECRET_BYTES}`);
   }
   const key = await crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
-  const [first] = await hmacWords(key, `${LABEL} id`);
+  const [first] = await hmacWords(key, new TextEncoder().encode(`${LABEL} id`));
   return { key, id: first.toString(16).padStart(8, '0') };
 }
 
@@ -50,8 +50,6 @@ export type DrawParts = {
   bundle: string;
   promptIds: readonly number[];
   request: GenerateRequest;
-  /** Which of a request's answers this is, from 0. */
-  choice: number;
 };
 
 /**
@@ -73,17 +71,30 @@ const SHAPES_NO_TOKEN = [
 ] as const satisfies (keyof GenerateRequest)[];
 
 /**
- * Binds the key to everything in the request that shapes its tokens. A parameter with its neutral
- * value is bound by its absence, so the draws of an old request outlive new parameters.
+ * The key of each of a request's answers, by its number from 0. It is bound to everything in the
+ * request that shapes its tokens, and to its number. A parameter with its neutral value is bound by
+ * its absence, so the draws of an old request outlive new parameters.
+ *
+ * What the answers share is written down once: a mask may be as long as a vocabulary.
  */
-export async function deriveDrawKey(secret: DrawSecret, parts: DrawParts): Promise<DrawKey> {
+export function drawKeysOf(secret: DrawSecret, parts: DrawParts): (choice: number) => Promise<DrawKey> {
   const shaping = Object.fromEntries(Object.entries(parts.request).filter(isBound));
   const { tenant, key, line, second_look } = parts.directive;
-  const { bundle, choice, promptIds } = parts;
-  return hmacWords(
-    secret.key,
-    canonicalJson([LABEL, { tenant, key, line, second_look, bundle, choice, request: shaping }, promptIds]),
-  );
+  const { bundle, promptIds } = parts;
+  const bound = { tenant, key, line, second_look, bundle, choice: 0, request: shaping };
+  const text = canonicalJson([LABEL, bound, promptIds]);
+  // Canonical JSON has its keys in order, so only the bundle comes before the choice.
+  const before = `[${canonicalJson(LABEL)},{"bundle":${canonicalJson(bundle)},"choice":`;
+  if (!text.startsWith(`${before}0,`)) throw new Error('found another order of keys in canonical JSON');
+  const rest = new TextEncoder().encode(text.slice(before.length + 1));
+  return (choice) => hmacWords(secret.key, joined(new TextEncoder().encode(`${before}${choice}`), rest));
+}
+
+function joined(start: Uint8Array, rest: Uint8Array): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(start.length + rest.length);
+  whole.set(start);
+  whole.set(rest, start.length);
+  return whole;
 }
 
 function isBound([name, value]: [string, unknown]): boolean {
@@ -100,7 +111,7 @@ const NEUTRAL = new Map(
 );
 
 /** The first 128 bits of an HMAC, as four unsigned words. */
-async function hmacWords(key: CryptoKey, text: string): Promise<DrawKey> {
-  const mac = new DataView(await crypto.subtle.sign('HMAC', key, new TextEncoder().encode(text)));
+async function hmacWords(key: CryptoKey, bytes: Uint8Array<ArrayBuffer>): Promise<DrawKey> {
+  const mac = new DataView(await crypto.subtle.sign('HMAC', key, bytes));
   return [mac.getUint32(0), mac.getUint32(4), mac.getUint32(8), mac.getUint32(12)];
 }

@@ -5,6 +5,7 @@
  */
 import * as z from 'zod';
 import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
+import { MAX_MESSAGES } from '#shared/api/chat-request.ts';
 import { ERROR_CODES, type ErrorCode } from '#shared/api/errors.ts';
 import { TokenTrace, WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
@@ -47,7 +48,7 @@ const MOST_ALLOWED = 300_000;
 export const GenerateRequest = z
   .strictObject({
     model: wellFormed.min(1),
-    messages: z.array(Message).min(1),
+    messages: z.array(Message).min(1).max(MAX_MESSAGES),
     /** The most tokens to draw. null: as many as still fit in the context. */
     max_tokens: z.int().min(1).nullable(),
     /** The answer ends before the first of these texts. */
