@@ -17,6 +17,7 @@
  *
  * So every case in which the gate closes for its rows, or throws for them, is the plain version's.
  */
+import type { Rule } from '#shared/line/line.ts';
 import { addSpending, natsLeft, reportable, spendingBound } from '../add-spending.ts';
 import { checkReport, checkSampling, checkState, usablePolicy } from '../check-inputs.ts';
 import { effectiveFloor } from '../effective-weight.ts';
@@ -44,6 +45,11 @@ export type FastInput = {
 };
 
 export type SolvedStep = { q: Solved; weight: number; floor: number; bound: number | null };
+
+/** A mixture of weight 0, and a layers row, are the second row itself. */
+function mixedBy(beside: FastInput['beside'], { weight, rule }: { weight: number; rule: Rule }): Mixed {
+  return 'alpha' in beside || weight === 0 ? { kind: 'beside' } : { kind: rule, weight };
+}
 
 /** Temperatures at which masses are as good as logarithms. */
 const COLDEST = 1e-3;
@@ -114,12 +120,12 @@ export class FastGate {
     const left = natsLeft(bound, state);
     const closed = !line || !besideLogits || (left !== null && left <= 0);
     const weight = closed ? 1 : openWeight(beside, { ...line, floor });
-    const reference = rows.makeReference(temperature, sampling);
+    const mixed = closed || weight >= 1 ? null : mixedBy(beside, { weight, rule: line.rule });
+    const { reference, mixture } = mixed
+      ? rows.makeBoth(mixed, temperature, sampling)
+      : { reference: rows.makeReference(temperature, sampling), mixture: null };
     if (!(reference >= LEAST_SUM)) return null;
-    let mixture: number | null = null;
-    if (!closed && weight < 1) {
-      const mixed: Mixed = 'alpha' in beside || weight === 0 ? { kind: 'beside' } : { kind: line.rule, weight };
-      mixture = rows.makeMixture(mixed, temperature, sampling);
+    if (mixture !== null) {
       if (!(mixture >= LEAST_SUM && mixture <= MOST_SUM && rows.lost <= UNNOTICED * mixture)) return null;
     }
     const shaped: Shaped = { rows, mixture, reference, natsLeft: left };

@@ -21,9 +21,12 @@ type Functions = {
   heapBase(): number;
   largest(x: number, blocks: number): number;
   masses(x: number, out: number, sums: number, tops: number, blocks: number, most: number, scale: number): void;
-  mixedMasses(
+  twoMasses(
     x: number,
     y: number,
+    outX: number,
+    sumsX: number,
+    topsX: number,
     out: number,
     sums: number,
     tops: number,
@@ -31,7 +34,8 @@ type Functions = {
     mostX: number,
     mostY: number,
     scaleX: number,
-    scaleY: number,
+    partX: number,
+    partY: number,
   ): void;
   measure(row: number, sums: number, tops: number, blocks: number): void;
   blend(row: number, other: number, blocks: number, a: number, b: number): void;
