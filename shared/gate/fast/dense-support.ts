@@ -2,12 +2,24 @@
 import { type Arrays, BLOCK, type Kernel } from './kernel.ts';
 import { type Drawn, massBy, type Recipe, type Split, type Support } from './support.ts';
 
+/** How far `a` may rise after the first split: enough for a budget that few tokens meet. */
+const FIRST_RISE = 1 / 64;
+/**
+ * How far it may rise after a rise by this share. Newton's method all but squares its error, with
+ * a factor of 0.5 to 3 on rows of language models. The guess decides only how much work is left.
+ */
+const nextRise = (rise: number) => Math.min(1, 4 * rise ** 2);
+
 export class DenseSupport implements Support {
   /** A mass too small for a double is still support, and here it is 0. */
   readonly cut = false;
   readonly #kernel: Kernel;
   readonly #arrays: Arrays;
   readonly #blocks: number;
+  /** The last split, and the `a` up to which the kernel noted which blocks would change. */
+  #a = NaN;
+  #b = NaN;
+  #until = NaN;
 
   /** @param blocks of the vocabulary, which may be fewer than the arrays hold */
   constructor(kernel: Kernel, { arrays, blocks }: { arrays: Arrays; blocks: number }) {
@@ -16,11 +28,21 @@ export class DenseSupport implements Support {
     this.#blocks = blocks;
   }
 
+  /**
+   * A block in which no token meets its cap between the last `a` and this one keeps its sums. So
+   * the last steps of the search for lambda look at few blocks, and the sums are those of a split
+   * of all blocks, to the last bit.
+   */
   split(a: number, b: number): Split {
-    const { mixture, reference, free, capped } = this.#arrays;
+    const { mixture, reference, free, capped, over, moving } = this.#arrays;
     const [m, r] = [mixture.masses.at, reference.masses.at];
-    const count = this.#kernel.run.split(m, r, free.at, capped.at, this.#blocks, a, b);
-    return { free: sumOf(free.array, this.#blocks), capped: sumOf(capped.array, this.#blocks), count };
+    const all = !(b === this.#b && a >= this.#a && a <= this.#until);
+    if (all) this.#until = a * (1 + (b === this.#b ? nextRise(a / this.#a - 1) : FIRST_RISE));
+    this.#a = a;
+    this.#b = b;
+    const [at, blocks] = [this.#until, this.#blocks];
+    const count = this.#kernel.run.split(m, r, free.at, capped.at, over.at, moving.at, blocks, a, at, b, all);
+    return { free: sumOf(free.array, blocks), capped: sumOf(capped.array, blocks), count };
   }
 
   outside(): number {
