@@ -2,13 +2,13 @@
 import { type Arrays, BLOCK, type Kernel } from './kernel.ts';
 import { type Drawn, massBy, type Recipe, type Split, type Support } from './support.ts';
 
-/** How far `a` may rise after the first split: enough for a budget that few tokens meet. */
-const FIRST_RISE = 1 / 64;
 /**
- * How far it may rise after a rise by this share. Newton's method all but squares its error, with
+ * How far `a` may rise after a rise by this share. Newton's method all but squares its error, with
  * a factor of 0.5 to 3 on rows of language models. The guess decides only how much work is left.
  */
-const nextRise = (rise: number) => Math.min(1, 4 * rise ** 2);
+const nextRise = (rise: number) => 4 * rise ** 2;
+/** If it may rise further than this, most blocks change, and it costs more to know which. */
+const MOST_RISE = 1 / 64;
 
 export class DenseSupport implements Support {
   /** A mass too small for a double is still support, and here it is 0. */
@@ -16,7 +16,7 @@ export class DenseSupport implements Support {
   readonly #kernel: Kernel;
   readonly #arrays: Arrays;
   readonly #blocks: number;
-  /** The last split, and the `a` up to which the kernel noted which blocks would change. */
+  /** The last split, and the `a` up to which the kernel noted which blocks change. */
   #a = NaN;
   #b = NaN;
   #until = NaN;
@@ -35,13 +35,18 @@ export class DenseSupport implements Support {
    */
   split(a: number, b: number): Split {
     const { mixture, reference, free, capped, over, moving } = this.#arrays;
-    const [m, r] = [mixture.masses.at, reference.masses.at];
-    const all = !(b === this.#b && a >= this.#a && a <= this.#until);
-    if (all) this.#until = a * (1 + (b === this.#b ? nextRise(a / this.#a - 1) : FIRST_RISE));
+    const rows = [mixture.masses.at, reference.masses.at, free.at, capped.at, over.at] as const;
+    const blocks = this.#blocks;
+    const { run } = this.#kernel;
+    const follows = b === this.#b && a >= this.#a;
+    const some = follows && a <= this.#until;
+    const rise = follows ? nextRise(a / this.#a - 1) : Infinity;
+    if (!some) this.#until = rise <= MOST_RISE ? a * (1 + rise) : NaN;
     this.#a = a;
     this.#b = b;
-    const [at, blocks] = [this.#until, this.#blocks];
-    const count = this.#kernel.run.split(m, r, free.at, capped.at, over.at, moving.at, blocks, a, at, b, all);
+    const count = Number.isNaN(this.#until)
+      ? run.split(...rows, blocks, a, b)
+      : run.splitAgain(...rows, moving.at, blocks, a, b, this.#until, !some);
     return { free: sumOf(free.array, blocks), capped: sumOf(capped.array, blocks), count };
   }
 

@@ -311,58 +311,88 @@ export function allow(row: usize, sums: usize, tops: usize, blocks: usize, words
 
 /**
  * Splits the tokens by whether a * m[i] exceeds b * r[i]. Per block: the sum of m where it does
- * not, the sum of r where it does, how often it does, and whether that changes for any token if a
- * rises to `until`.
+ * not, the sum of r where it does, and how often it does.
  *
- * With `all` false, only the blocks for which the last split said so are split anew.
- *
- * @returns how often a * m[i] exceeds b * r[i]
+ * @returns how often it does in all blocks
  */
 export function split(
-  m: usize, r: usize, free: usize, capped: usize, over: usize, moving: usize, blocks: usize,
-  a: f64, until: f64, b: f64, all: bool,
+  m: usize, r: usize, free: usize, capped: usize, over: usize, blocks: usize, a: f64, b: f64,
 ): i32 {
   const ka = f64x2.splat(a);
-  const ku = f64x2.splat(until);
   const kb = f64x2.splat(b);
+  let total: i32 = 0;
+  for (
+    const end = free + (blocks << 3);
+    free < end;
+    free += 8, capped += 8, over += 4, m += BLOCK * 8, r += BLOCK * 8
+  ) {
+    total += splitBlock(m, r, free, capped, over, ka, kb, kb, 0);
+  }
+  return total;
+}
+
+/**
+ * The same, and notes per block whether that changes for any token if a rises to `until`. With
+ * `all` false, it does only the blocks for which the last split noted so.
+ */
+export function splitAgain(
+  m: usize, r: usize, free: usize, capped: usize, over: usize, moving: usize, blocks: usize,
+  a: f64, b: f64, until: f64, all: bool,
+): i32 {
+  const ka = f64x2.splat(a);
+  const kb = f64x2.splat(b);
+  const ku = f64x2.splat(until);
   let total: i32 = 0;
   for (
     const end = free + (blocks << 3);
     free < end;
     free += 8, capped += 8, over += 4, moving += 4, m += BLOCK * 8, r += BLOCK * 8
   ) {
-    if (all || load<i32>(moving)) {
-      let free0 = f64x2.splat(0);
-      let free1 = free0;
-      let capped0 = free0;
-      let capped1 = free0;
-      let count = free0;
-      let moves = free0;
-      for (let at: usize = 0; at < BLOCK * 8; at += 32) {
-        const m0 = v128.load(m + at);
-        const m1 = v128.load(m + at, 16);
-        const r0 = v128.load(r + at);
-        const r1 = v128.load(r + at, 16);
-        const cap0 = f64x2.mul(r0, kb);
-        const cap1 = f64x2.mul(r1, kb);
-        const over0 = f64x2.gt(f64x2.mul(m0, ka), cap0);
-        const over1 = f64x2.gt(f64x2.mul(m1, ka), cap1);
-        moves = v128.or(moves, v128.xor(over0, f64x2.gt(f64x2.mul(m0, ku), cap0)));
-        moves = v128.or(moves, v128.xor(over1, f64x2.gt(f64x2.mul(m1, ku), cap1)));
-        free0 = f64x2.add(free0, v128.andnot(m0, over0));
-        free1 = f64x2.add(free1, v128.andnot(m1, over1));
-        capped0 = f64x2.add(capped0, v128.and(r0, over0));
-        capped1 = f64x2.add(capped1, v128.and(r1, over1));
-        count = i64x2.sub(count, i64x2.add(over0, over1));
-      }
-      store<f64>(free, sumOf(f64x2.add(free0, free1)));
-      store<f64>(capped, sumOf(f64x2.add(capped0, capped1)));
-      store<i32>(over, <i32>(i64x2.extract_lane(count, 0) + i64x2.extract_lane(count, 1)));
-      store<i32>(moving, i32(v128.any_true(moves)));
-    }
-    total += load<i32>(over);
+    total +=
+      all || load<i32>(moving)
+        ? splitBlock(m, r, free, capped, over, ka, kb, ku, moving)
+        : load<i32>(over);
   }
   return total;
+}
+
+/** One block. `moving` is where to note whether it would change, or 0. */
+@inline
+function splitBlock(
+  m: usize, r: usize, free: usize, capped: usize, over: usize, ka: v128, kb: v128, ku: v128,
+  moving: usize,
+): i32 {
+  let free0 = f64x2.splat(0);
+  let free1 = free0;
+  let capped0 = free0;
+  let capped1 = free0;
+  let counts = free0;
+  let moves = free0;
+  for (let at: usize = 0; at < BLOCK * 8; at += 32) {
+    const m0 = v128.load(m + at);
+    const m1 = v128.load(m + at, 16);
+    const r0 = v128.load(r + at);
+    const r1 = v128.load(r + at, 16);
+    const cap0 = f64x2.mul(r0, kb);
+    const cap1 = f64x2.mul(r1, kb);
+    const over0 = f64x2.gt(f64x2.mul(m0, ka), cap0);
+    const over1 = f64x2.gt(f64x2.mul(m1, ka), cap1);
+    if (moving) {
+      moves = v128.or(moves, v128.xor(over0, f64x2.gt(f64x2.mul(m0, ku), cap0)));
+      moves = v128.or(moves, v128.xor(over1, f64x2.gt(f64x2.mul(m1, ku), cap1)));
+    }
+    free0 = f64x2.add(free0, v128.andnot(m0, over0));
+    free1 = f64x2.add(free1, v128.andnot(m1, over1));
+    capped0 = f64x2.add(capped0, v128.and(r0, over0));
+    capped1 = f64x2.add(capped1, v128.and(r1, over1));
+    counts = i64x2.sub(counts, i64x2.add(over0, over1));
+  }
+  store<f64>(free, sumOf(f64x2.add(free0, free1)));
+  store<f64>(capped, sumOf(f64x2.add(capped0, capped1)));
+  const count = <i32>(i64x2.extract_lane(counts, 0) + i64x2.extract_lane(counts, 1));
+  store<i32>(over, count);
+  if (moving) store<i32>(moving, i32(v128.any_true(moves)));
+  return count;
 }
 
 /**

@@ -41,7 +41,8 @@ type Functions = {
   blend(row: number, other: number, blocks: number, a: number, b: number): void;
   heat(row: number, blocks: number, top: number, scale: number): void;
   allow(row: number, sums: number, tops: number, blocks: number, words: number): void;
-  split(
+  split(m: number, r: number, free: number, capped: number, over: number, blocks: number, a: number, b: number): number;
+  splitAgain(
     m: number,
     r: number,
     free: number,
@@ -50,8 +51,8 @@ type Functions = {
     moving: number,
     blocks: number,
     a: number,
-    until: number,
     b: number,
+    until: number,
     all: boolean,
   ): number;
   collect(row: number, tops: number, blocks: number, least: number, ids: number, kept: number): number;
@@ -82,7 +83,7 @@ export type Arrays = {
   readonly reference: MassRow;
   readonly mixtureList: KeptList;
   readonly referenceList: KeptList;
-  /** Per block; see `split`. */
+  /** Per block; see `split` and `splitAgain`. */
   readonly free: Placed<Float64Array>;
   readonly capped: Placed<Float64Array>;
   readonly over: Placed<Int32Array>;
