@@ -69,6 +69,7 @@ const SHAPES_NO_TOKEN = [
   'n',
   'logprobs',
   'top_logprobs',
+  'expert_logprobs',
   'echo',
 ] as const satisfies (keyof GenerateRequest)[];
 

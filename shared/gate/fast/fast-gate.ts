@@ -18,7 +18,7 @@
  * So every case in which the gate closes for its rows, or throws for them, is the plain version's.
  */
 import type { Rule } from '#shared/line/line.ts';
-import { addSpending, natsLeft, reportable, spendingBound } from '../add-spending.ts';
+import { addSpending, LOG_ZERO, natsLeft, reportable, spendingBound } from '../add-spending.ts';
 import { checkReport, checkSampling, checkState, usablePolicy } from '../check-inputs.ts';
 import { effectiveFloor } from '../effective-weight.ts';
 import type { GatePolicy, GateState, GateStep, Report, SamplingParams } from '../gate-types.ts';
@@ -42,6 +42,8 @@ export type FastInput = {
   sampling: SamplingParams;
   state: GateState;
   report?: Report;
+  /** See `GateStepInput`. */
+  ownLogprobs?: boolean;
 };
 
 export type SolvedStep = { q: Solved; weight: number; floor: number; bound: number | null };
@@ -50,6 +52,9 @@ export type SolvedStep = { q: Solved; weight: number; floor: number; bound: numb
 function mixedBy(beside: FastInput['beside'], { weight, rule }: { weight: number; rule: Rule }): Mixed {
   return 'alpha' in beside || weight === 0 ? { kind: 'beside' } : { kind: rule, weight };
 }
+
+/** In place of what the experts themselves say, if nobody reads it. */
+const UNREAD = { logprobSafety: LOG_ZERO, logprobHelpful: LOG_ZERO };
 
 /** Temperatures at which masses are as good as logarithms. */
 const COLDEST = 1e-3;
@@ -72,7 +77,7 @@ export class FastGate {
 
   /** @throws GateError if sampling, state or report make no sense */
   step(input: FastInput): GateStep | null {
-    const { sampling, state, report, beside, besideLogits } = input;
+    const { sampling, state, report, beside, besideLogits, ownLogprobs = true } = input;
     checkReport(report);
     const solved = this.solve(input);
     if (!solved) return null;
@@ -89,7 +94,7 @@ export class FastGate {
       token,
       weight,
       floor,
-      ...own(token),
+      ...(ownLogprobs ? own(token) : UNREAD),
       logprob: reportable(q.logprob(token)),
       spent,
       state: { position: state.position + 1, spent },
