@@ -10,7 +10,8 @@ export const BLOCK = 64;
 
 const PAGE_BYTES = 65_536;
 // What `#allocate` places: two float32, two float64 and two lists of an id and a float64 per token;
-// six float64, two counts and two words per block; less than 1 KB for alignment and the lists' last entries.
+// six float64, two counts and two words per block; less than 1 KB for alignment and the lists' last
+// entries.
 const TOKEN_BYTES = 2 * 4 + 2 * 8 + 2 * 12;
 const BLOCK_BYTES = 6 * 8 + 2 * 4 + 2 * 4;
 const SLACK_BYTES = 1024;
