@@ -1,8 +1,10 @@
 /**
  * What the gate costs an answer, in the plain and in the fast version: from two rows of logits to a
- * drawn token with its account. Written down before measuring: the fast version takes 0.35 ms an
- * answer for 49,152 tokens and 0.06 ms for 4,096, and one and eight answers' gates are at most 5 %
- * of a step of the bundle.
+ * drawn token with its account, as an answer without a trace asks for it. A trace also wants what
+ * the experts themselves give the token, so the fast version is measured with that too.
+ *
+ * Written down before measuring: the fast version takes 0.35 ms an answer for 49,152 tokens and
+ * 0.06 ms for 4,096, and one and eight answers' gates are at most 5 % of a step of the bundle.
  */
 import type { Output } from '#gpu-backend/engine/experts.ts';
 import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
@@ -21,7 +23,7 @@ const STEPS = 20;
 /** Both experts' logits for the next token of one answer. */
 type GateRows = { safetyLogits: Float32Array; helpfulLogits: Float32Array };
 
-type GateSetting = { sampling: Omit<SamplingParams, 'key'>; budget: number | null };
+type GateSetting = { sampling: Omit<SamplingParams, 'key'>; budget: number | null; ownLogprobs?: boolean };
 
 /** What an answer may ask for. The small budget binds at every token, the large one at none. */
 const GATE_SETTINGS: Readonly<Record<string, GateSetting>> = {
@@ -42,12 +44,21 @@ const POLICY: GatePolicy = {
   earned: null,
 };
 
-/** Both versions, to be measured in turn. A round gives microseconds per answer. */
+/** The versions, to be measured in turn. A round gives microseconds per answer. */
 function gateVariants(rows: readonly GateRows[], setting: GateSetting) {
-  return [timed('plain', createGate(null), rows, setting), timed('fast', createGate(), rows, setting)] as const;
+  return [
+    timed('plain', createGate(null), rows, setting),
+    timed('fast', createGate(), rows, setting),
+    timed('fast, traced', createGate(), rows, { ...setting, ownLogprobs: true }),
+  ] as const;
 }
 
-function timed(name: string, gate: Gate, rows: readonly GateRows[], { sampling, budget }: GateSetting): Variant {
+function timed(
+  name: string,
+  gate: Gate,
+  rows: readonly GateRows[],
+  { sampling, budget, ownLogprobs = false }: GateSetting,
+): Variant {
   const policy = { ...POLICY, budget };
   return {
     name,
@@ -56,7 +67,7 @@ function timed(name: string, gate: Gate, rows: readonly GateRows[], { sampling, 
       const startedAt = performance.now();
       for (let i = 0; i < steps; i++) {
         const rest = { policy, proposal: 0.4, sampling: { ...sampling, key: seedKey(i) }, state: startGate() };
-        for (const row of rows) gate.step({ ...row, ...rest });
+        for (const row of rows) gate.step({ ...row, ...rest, ownLogprobs });
       }
       return ((performance.now() - startedAt) / (steps * rows.length)) * 1000;
     },
@@ -69,9 +80,9 @@ export async function benchGate({ bundleDir, tokens, rounds }: { bundleDir: stri
   for (const vocabulary of VOCABULARIES) {
     const rows = Array.from({ length: 4 }, (_, seed) => longRows(vocabulary, seed));
     for (const [name, setting] of Object.entries(GATE_SETTINGS)) {
-      const [plain, fast] = await alternate(gateVariants(rows, setting), { rounds });
+      const [plain, fast, traced] = await alternate(gateVariants(rows, setting), { rounds });
       console.log(`\n${vocabulary} tokens, ${name} (µs an answer)`);
-      printMeasured([plain, fast], 'µs');
+      printMeasured([plain, fast, traced], 'µs');
       summary[`gate, ${vocabulary}, ${name}: plain / fast`] = median(
         plain.values.map((value, i) => value / fast.values[i]!),
       );
@@ -108,13 +119,13 @@ export async function benchGateShare({
     await step();
     const rows = pairs(last);
     for (const [name, setting] of Object.entries(GATE_SETTINGS)) {
-      const [plain, fast, steps] = await alternate(
+      const [plain, fast, traced, steps] = await alternate(
         [...gateVariants(rows, setting), { name: 'step', run: async () => (await step()) * 1000 }],
         { rounds },
       );
       console.log(`\n${bundleDir}, ${atOnce(answers)}, ${name} (µs an answer; µs a step)`);
-      printMeasured([plain, fast, steps], 'µs');
-      for (const version of [plain, fast]) {
+      printMeasured([plain, fast, traced, steps], 'µs');
+      for (const version of [plain, fast, traced]) {
         summary[`gate, ${atOnce(answers)}, ${name}: ${version.name}, % of a step`] = median(
           version.values.map((value, i) => (100 * value * answers) / steps.values[i]!),
         );

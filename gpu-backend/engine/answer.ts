@@ -241,7 +241,7 @@ export class Answer {
    * draw from.
    */
   draw(predictions: Predictions): EngineEvent[] {
-    const { line, topLogprobs, minTokens = 0 } = this.#request;
+    const { line, topLogprobs, minTokens = 0, expertLogprobs = true } = this.#request;
     const { mode } = line;
     const safety = predictions.safety ?? null;
     const beside = predictions[mode === 'layers' ? 'layers' : 'helpfulness'] ?? null;
@@ -253,7 +253,8 @@ export class Answer {
       policy: this.#policy,
       sampling: this.#sampling.next({ saysSomething: this.#saysSomething }),
       state: this.#state,
-      ...(topLogprobs && { report: { topLogprobs, experts: true } }),
+      ownLogprobs: expertLogprobs,
+      ...(topLogprobs && { report: { topLogprobs, experts: expertLogprobs } }),
     });
     this.#state = step.state;
     this.#weights = addWeight(this.#weights, step.weight);
@@ -276,8 +277,8 @@ export class Answer {
         text,
         weight: step.weight,
         floor: step.floor,
-        lp_s: toLogprob(step.logprobSafety),
-        lp_h: toLogprob(step.logprobHelpful),
+        lp_s: expertLogprobs ? toLogprob(step.logprobSafety) : null,
+        lp_h: expertLogprobs ? toLogprob(step.logprobHelpful) : null,
         lp: toLogprob(step.logprob),
         spent: toNats(step.spent),
         ...(topLogprobs !== undefined && {

@@ -39,6 +39,8 @@ export type Question = {
   state: GateState;
   /** Asks for more numbers. */
   report?: Report;
+  /** false if nobody reads what each expert itself gives the token. */
+  ownLogprobs?: boolean;
 };
 
 /** One gate for all answers: a step is over before the next begins. */

@@ -75,6 +75,8 @@ export type EngineRequest = {
   ignoresEnd?: boolean;
   /** Report each token's bytes, and this many of the likeliest ones beside it. */
   topLogprobs?: number;
+  /** false: events need not say what each expert itself gives a token. */
+  expertLogprobs?: boolean;
   /** Report the text of the client's tokens first; with `topLogprobs`, what was thought of each. */
   echo?: boolean;
   /** The gate's settings, from the signed directive. */

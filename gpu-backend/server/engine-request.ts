@@ -43,6 +43,7 @@ export function engineRequest(
     },
     moreKeys,
     ...(request.logprobs && { topLogprobs: request.top_logprobs }),
+    expertLogprobs: request.expert_logprobs,
     echo: request.echo,
     line: directive.line,
   };

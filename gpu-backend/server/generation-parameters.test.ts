@@ -95,6 +95,17 @@ test('log-probabilities: each token has its bytes and the likeliest ones, with t
   }
 });
 
+test('without the experts’ own numbers, the same tokens with the same log-probabilities', async () => {
+  const { ask } = await asking();
+  const asked = { logprobs: true, top_logprobs: 3 };
+  const full = tokensOf(await ask(asked));
+  expect(full.every(({ lp_s }) => lp_s !== null)).toBe(true);
+  const without = { lp_s: null, lp_h: null };
+  expect(tokensOf(await ask({ ...asked, expert_logprobs: false }))).toEqual(
+    full.map((frame) => ({ ...frame, ...without, top: frame.top!.map((one) => ({ ...one, ...without })) })),
+  );
+});
+
 describe('several answers', () => {
   test('each have a receipt of their own; every number of the sum can be checked', async () => {
     const { ask } = await asking();

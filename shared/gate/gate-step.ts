@@ -35,6 +35,11 @@ export type GateStepInput = {
   state: GateState;
   /** Asks for more numbers in the step. They change nothing that is drawn. */
   report?: Report;
+  /**
+   * false if nobody reads `logprobSafety` and `logprobHelpful`. The fast gate then saves a sum over
+   * each row, and both are LOG_ZERO. The plain gate has them anyway.
+   */
+  ownLogprobs?: boolean;
 };
 
 /**

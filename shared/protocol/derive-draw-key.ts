@@ -67,6 +67,7 @@ const SHAPES_NO_TOKEN = [
   'n',
   'logprobs',
   'top_logprobs',
+  'expert_logprobs',
   'echo',
 ] as const satisfies (keyof GenerateRequest)[];
 

@@ -28,6 +28,7 @@ test('what is left out is neutral', () => {
     n: 1,
     logprobs: false,
     top_logprobs: 0,
+    expert_logprobs: true,
     echo: false,
   });
 });

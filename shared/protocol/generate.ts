@@ -87,6 +87,8 @@ export const GenerateRequest = z
     logprobs: z.boolean().default(false),
     /** How many of the likeliest tokens each token frame lists. Only with `logprobs`. */
     top_logprobs: z.int().min(0).max(20).default(0),
+    /** Say what each expert itself gives a token. false: `lp_s` and `lp_h` of tokens are null. */
+    expert_logprobs: z.boolean().default(true),
     /** Send the prompt's text first; with `logprobs`, its tokens' log-probabilities too. */
     echo: z.boolean().default(false),
   })

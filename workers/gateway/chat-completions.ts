@@ -13,7 +13,7 @@ import type { AppContext, BodyEnv, CallerEnv } from '../request/context.ts';
 import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { within } from '../request/within.ts';
-import type { BegunAnswer } from './answer-extension.ts';
+import type { BegunAnswer, Trace } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
 import { type BackendPool, chooseBackends, refuseTooLong } from './backend-pool.ts';
 import { BEAT_EVERY_MS, beatingBody } from './beating-body.ts';
@@ -47,7 +47,8 @@ export function chatCompletions({
     const { decision, cache } = await decide(chat.messages, { caller, extension });
     const line = lineOf(decision.verdict);
 
-    const request = toGenerateRequest(chat, decision.maxTokens);
+    const trace = extension.trace ?? 'summary';
+    const request = toGenerateRequest(chat, { maxTokensOfPolicy: decision.maxTokens, trace });
     const candidates = chooseBackends(members, { ...request, mode: line.mode, load: pool.load });
     const body = JSON.stringify(request);
     const directive: Omit<Directive, 'id'> = {
@@ -115,7 +116,6 @@ export function chatCompletions({
     // the status.
     await Promise.race([begun, waits.promise]);
 
-    const trace = extension.trace ?? 'summary';
     const onCancel = () => client.abort();
     const onError = (error: PlimsollError) => {
       // If the client has left, the failure is not our error.
@@ -169,7 +169,10 @@ function lineOf(verdict: Verdict): Line {
   throw new PlimsollError('policy_refused', `This request was refused by the tenant's policy${why}.`);
 }
 
-function toGenerateRequest(chat: ChatRequest, maxTokensOfPolicy: number | null): GenerateBody {
+function toGenerateRequest(
+  chat: ChatRequest,
+  { maxTokensOfPolicy, trace }: { maxTokensOfPolicy: number | null; trace: Trace },
+): GenerateBody {
   const asked = lesser(chat.max_tokens ?? null, chat.max_completion_tokens ?? null);
   return {
     model: chat.model,
@@ -181,6 +184,8 @@ function toGenerateRequest(chat: ChatRequest, maxTokensOfPolicy: number | null):
     temperature: chat.temperature ?? 1,
     // OpenAI allows 0, which means only the likeliest token. Any share this small has that effect.
     top_p: Math.max(chat.top_p ?? 1, Number.EPSILON),
+    // A trace of the tokens is all that shows these. Else they would cost a sum over every row.
+    ...(trace !== 'tokens' && { expert_logprobs: false }),
   };
 }
 

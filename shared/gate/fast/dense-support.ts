@@ -2,12 +2,24 @@
 import { type Arrays, BLOCK, type Kernel } from './kernel.ts';
 import { type Drawn, massBy, type Recipe, type Split, type Support } from './support.ts';
 
+/**
+ * How far `a` may rise after a rise by this share. Newton's method all but squares its error, with
+ * a factor of 0.5 to 3 on rows of language models. The guess decides only how much work is left.
+ */
+const nextRise = (rise: number) => 4 * rise ** 2;
+/** If it may rise further than this, most blocks change, and it costs more to know which. */
+const MOST_RISE = 1 / 64;
+
 export class DenseSupport implements Support {
   /** A mass too small for a double is still support, and here it is 0. */
   readonly cut = false;
   readonly #kernel: Kernel;
   readonly #arrays: Arrays;
   readonly #blocks: number;
+  /** The last split, and the `a` up to which the kernel noted which blocks change. */
+  #a = NaN;
+  #b = NaN;
+  #until = NaN;
 
   /** @param blocks of the vocabulary, which may be fewer than the arrays hold */
   constructor(kernel: Kernel, { arrays, blocks }: { arrays: Arrays; blocks: number }) {
@@ -16,11 +28,26 @@ export class DenseSupport implements Support {
     this.#blocks = blocks;
   }
 
+  /**
+   * A block in which no token meets its cap between the last `a` and this one keeps its sums. So
+   * the last steps of the search for lambda look at few blocks, and the sums are those of a split
+   * of all blocks, to the last bit.
+   */
   split(a: number, b: number): Split {
-    const { mixture, reference, free, capped } = this.#arrays;
-    const [m, r] = [mixture.masses.at, reference.masses.at];
-    const count = this.#kernel.run.split(m, r, free.at, capped.at, this.#blocks, a, b);
-    return { free: sumOf(free.array, this.#blocks), capped: sumOf(capped.array, this.#blocks), count };
+    const { mixture, reference, free, capped, over, moving } = this.#arrays;
+    const rows = [mixture.masses.at, reference.masses.at, free.at, capped.at, over.at] as const;
+    const blocks = this.#blocks;
+    const { run } = this.#kernel;
+    const follows = b === this.#b && a >= this.#a;
+    const some = follows && a <= this.#until;
+    const rise = follows ? nextRise(a / this.#a - 1) : Infinity;
+    if (!some) this.#until = rise <= MOST_RISE ? a * (1 + rise) : NaN;
+    this.#a = a;
+    this.#b = b;
+    const count = Number.isNaN(this.#until)
+      ? run.split(...rows, blocks, a, b)
+      : run.splitAgain(...rows, moving.at, blocks, a, b, this.#until, !some);
+    return { free: sumOf(free.array, blocks), capped: sumOf(capped.array, blocks), count };
   }
 
   outside(): number {

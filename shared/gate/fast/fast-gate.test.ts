@@ -4,6 +4,7 @@
  */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { LOG_ZERO } from '../add-spending.ts';
 import { seedKey } from '../draw-key.ts';
 import { gateHelpfulStep } from '../gate-helpful-step.ts';
 import { gateLayersStep } from '../gate-layers-step.ts';
@@ -96,6 +97,23 @@ describe.each(Object.entries(SHAPES))('with %s, as the plain version', (_, shape
       );
     }
   });
+});
+
+test('a step without what the experts themselves say is the same step', () => {
+  for (const [i, shape] of Object.values(SHAPES).entries()) {
+    const { safetyLogits, helpfulLogits } = longRows(TOKENS, i);
+    const input = {
+      safetyLogits,
+      besideLogits: helpfulLogits,
+      beside: { proposal: 0.3 },
+      policy: { ...OPEN_POLICY, budget: 0.4 },
+      sampling: { ...shape, key: seedKey(i) },
+      state: startGate(),
+    };
+    const { logprobSafety, logprobHelpful, ...step } = fast.step({ ...input, ownLogprobs: false })!;
+    expect([logprobSafety, logprobHelpful]).toEqual([LOG_ZERO, LOG_ZERO]);
+    expect(fast.step(input)).toMatchObject(step);
+  }
 });
 
 /** The fast version did it itself, and agrees up to rounding. */

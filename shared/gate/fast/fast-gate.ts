@@ -17,7 +17,8 @@
  *
  * So every case in which the gate closes for its rows, or throws for them, is the plain version's.
  */
-import { addSpending, natsLeft, reportable, spendingBound } from '../add-spending.ts';
+import type { Rule } from '#shared/line/line.ts';
+import { addSpending, LOG_ZERO, natsLeft, reportable, spendingBound } from '../add-spending.ts';
 import { checkReport, checkSampling, checkState, usablePolicy } from '../check-inputs.ts';
 import { effectiveFloor } from '../effective-weight.ts';
 import type { GatePolicy, GateState, GateStep, Report, SamplingParams } from '../gate-types.ts';
@@ -41,9 +42,19 @@ export type FastInput = {
   sampling: SamplingParams;
   state: GateState;
   report?: Report;
+  /** See `GateStepInput`. */
+  ownLogprobs?: boolean;
 };
 
 export type SolvedStep = { q: Solved; weight: number; floor: number; bound: number | null };
+
+/** A mixture of weight 0, and a layers row, are the second row itself. */
+function mixedBy(beside: FastInput['beside'], { weight, rule }: { weight: number; rule: Rule }): Mixed {
+  return 'alpha' in beside || weight === 0 ? { kind: 'beside' } : { kind: rule, weight };
+}
+
+/** In place of what the experts themselves say, if nobody reads it. */
+const UNREAD = { logprobSafety: LOG_ZERO, logprobHelpful: LOG_ZERO };
 
 /** Temperatures at which masses are as good as logarithms. */
 const COLDEST = 1e-3;
@@ -66,7 +77,7 @@ export class FastGate {
 
   /** @throws GateError if sampling, state or report make no sense */
   step(input: FastInput): GateStep | null {
-    const { sampling, state, report, beside, besideLogits } = input;
+    const { sampling, state, report, beside, besideLogits, ownLogprobs = true } = input;
     checkReport(report);
     const solved = this.solve(input);
     if (!solved) return null;
@@ -83,7 +94,7 @@ export class FastGate {
       token,
       weight,
       floor,
-      ...own(token),
+      ...(ownLogprobs ? own(token) : UNREAD),
       logprob: reportable(q.logprob(token)),
       spent,
       state: { position: state.position + 1, spent },
@@ -114,12 +125,12 @@ export class FastGate {
     const left = natsLeft(bound, state);
     const closed = !line || !besideLogits || (left !== null && left <= 0);
     const weight = closed ? 1 : openWeight(beside, { ...line, floor });
-    const reference = rows.makeReference(temperature, sampling);
+    const mixed = closed || weight >= 1 ? null : mixedBy(beside, { weight, rule: line.rule });
+    const { reference, mixture } = mixed
+      ? rows.makeBoth(mixed, temperature, sampling)
+      : { reference: rows.makeReference(temperature, sampling), mixture: null };
     if (!(reference >= LEAST_SUM)) return null;
-    let mixture: number | null = null;
-    if (!closed && weight < 1) {
-      const mixed: Mixed = 'alpha' in beside || weight === 0 ? { kind: 'beside' } : { kind: line.rule, weight };
-      mixture = rows.makeMixture(mixed, temperature, sampling);
+    if (mixture !== null) {
       if (!(mixture >= LEAST_SUM && mixture <= MOST_SUM && rows.lost <= UNNOTICED * mixture)) return null;
     }
     const shaped: Shaped = { rows, mixture, reference, natsLeft: left };

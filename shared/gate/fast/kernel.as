@@ -13,105 +13,70 @@
  * Loading it from memory does not. So constants are in memory, twice or four times each.
  */
 
+// Made by testing/table-of-powers.ts.
+import { POWERS } from './table-of-powers';
+
 /** Tokens in a block. */
 const BLOCK: usize = 64;
 
-/** 2^(i/256), rounded correctly. */
-const POWERS: usize = memory.data<f64>([
-  1.0, 1.0027112750502025, 1.0054299011128027, 1.0081558981184175, 1.0108892860517005,
-  1.0136300849514894, 1.016378314910953, 1.019133996077738, 1.0218971486541166, 1.0246677928971357,
-  1.0274459491187637, 1.030231637686041, 1.0330248790212284, 1.0358256936019572, 1.0386341019613787,
-  1.041450124688316, 1.0442737824274138, 1.0471050958792898, 1.0499440858006872, 1.0527907730046264,
-  1.0556451783605572, 1.0585073227945128, 1.061377227289262, 1.0642549128844645, 1.0671404006768237,
-  1.0700337118202419, 1.0729348675259756, 1.075843889062791, 1.0787607977571199, 1.0816856149932152,
-  1.0846183622133092, 1.0875590609177697, 1.0905077326652577, 1.0934643990728858, 1.0964290818163769,
-  1.099401802630222, 1.102382583307841, 1.1053714457017412, 1.1083684117236787, 1.1113735033448175,
-  1.1143867425958924, 1.1174081515673693, 1.1204377524096067, 1.12347556733302, 1.1265216186082418,
-  1.129575928566288, 1.1326385195987192, 1.1357094141578055, 1.1387886347566916, 1.1418762039695616,
-  1.1449721444318042, 1.148076478840179, 1.1511892299529827, 1.154310420590216, 1.1574400736337511,
-  1.1605782120274988, 1.1637248587775775, 1.1668800369524817, 1.1700437696832502, 1.1732160801636373,
-  1.1763969916502812, 1.1795865274628758, 1.182784710984341, 1.1859915656609938, 1.189207115002721,
-  1.1924313825831512, 1.1956643920398273, 1.1989061670743806, 1.202156731452703, 1.2054161090051239,
-  1.2086843236265816, 1.2119613992768012, 1.215247359980469, 1.2185422298274085, 1.2218460329727576,
-  1.2251587936371455, 1.22848053610687, 1.2318112847340759, 1.2351510639369334, 1.2384998981998165,
-  1.241857812073484, 1.245224830175258, 1.2486009771892048, 1.2519862778663162, 1.255380757024691,
-  1.2587844395497165, 1.2621973503942507, 1.2656195145788063, 1.2690509571917332, 1.2724917033894028,
-  1.275941778396392, 1.2794012075056693, 1.2828700160787783, 1.2863482295460256, 1.2898358734066657,
-  1.2933329732290895, 1.2968395546510096, 1.3003556433796506, 1.3038812651919358, 1.3074164459346773,
-  1.3109612115247644, 1.3145155879493546, 1.318079601266064, 1.3216532776031575, 1.3252366431597413,
-  1.3288297242059544, 1.3324325470831615, 1.3360451382041458, 1.339667524053303, 1.3432997311868353,
-  1.3469417862329458, 1.3505937158920345, 1.3542555469368927, 1.3579273062129011, 1.3616090206382248,
-  1.365300717204012, 1.3690024229745905, 1.3727141650876684, 1.3764359707545302, 1.380167867260238,
-  1.383909881963832, 1.387662042298529, 1.3914243757719262, 1.3951969099662003, 1.3989796725383112,
-  1.4027726912202048, 1.4065759938190154, 1.4103896082172707, 1.4142135623730951, 1.4180478843204152,
-  1.4218926021691656, 1.4257477441054942, 1.42961333839197, 1.433489413367789, 1.4373759974489824,
-  1.4412731191286257, 1.4451808069770467, 1.449099089642035, 1.4530279958490526, 1.4569675544014438,
-  1.460917794180647, 1.4648787441464057, 1.4688504333369818, 1.4728328908693675, 1.4768261459394993,
-  1.4808302278224719, 1.4848451658727524, 1.488870989524397, 1.4929077282912648, 1.4969554117672355,
-  1.5010140696264256, 1.5050837316234065, 1.5091644275934228, 1.5132561874526098, 1.5173590411982147,
-  1.5214730189088146, 1.5255981507445384, 1.529734466947287, 1.533881997840956, 1.5380407738316568,
-  1.5422108254079407, 1.5463921831410214, 1.550584877685, 1.5547889397770887, 1.559004400237837,
-  1.5632312899713576, 1.567469639965553, 1.5717194812923414, 1.5759808451078865, 1.5802537626528246,
-  1.5845382652524937, 1.588834384317164, 1.593142151342267, 1.597461597908627, 1.6017927556826934,
-  1.606135656416771, 1.6104903319492543, 1.6148568142048607, 1.6192351351948637, 1.6236253270173289,
-  1.6280274218573478, 1.632441451987275, 1.6368674497669644, 1.6413054476440063, 1.645755478153965,
-  1.6502175739206177, 1.6546917676561943, 1.6591780921616162, 1.6636765803267364, 1.6681872651305825,
-  1.6727101796415966, 1.6772453570178785, 1.681792830507429, 1.6863526334483934, 1.6909247992693053,
-  1.6955093614893326, 1.7001063537185235, 1.7047158096580513, 1.709337763100463, 1.713972247929926,
-  1.718619298122478, 1.723278947746274, 1.7279512309618377, 1.732636182022311, 1.7373338352737062,
-  1.7420442251551564, 1.746767386199169, 1.7515033530318782, 1.7562521603732995, 1.761013843037584,
-  1.7657884359332727, 1.7705759740635547, 1.7753764925265212, 1.7801900265154245, 1.785016611318935,
-  1.789856282321401, 1.7947090750031072, 1.7995750249405351, 1.804454167806624, 1.809346539371032,
-  1.8142521755003989, 1.8191711121586085, 1.8241033854070534, 1.8290490314048973, 1.8340080864093424,
-  1.8389805867758937, 1.843966568958626, 1.8489660695104508, 1.8539791250833855, 1.8590057724288205,
-  1.864046048397789, 1.8690999899412386, 1.8741676341103, 1.8792490180565602, 1.8843441790323345,
-  1.8894531543909392, 1.8945759815869656, 1.8997126981765553, 1.9048633418176741, 1.9100279502703899,
-  1.9152065613971474, 1.9203992131630474, 1.925605943636125, 1.930826790987627, 1.9360617934922943,
-  1.9413109895286405, 1.9465744175792332, 1.9518521162309783, 1.9571441241754002, 1.9624504802089273,
-  1.9677712232331759, 1.9731063922552343, 1.978456026387951, 1.9838201648502194, 1.9891988469672663,
-  1.9945921121709402
-], 16);
-
 /** 1.5 * 2^52: adding it rounds to a whole number, which is then in the lowest bits. */
 const ROUNDER: usize = memory.data<f64>([6755399441055744.0, 6755399441055744.0], 16);
-/** 256ths of a power of two below which an exponential counts as 0: the smallest normal double. */
-const LEAST: usize = memory.data<f64>([-261632.0, -261632.0], 16);
-/** Coefficients of 2^(f/256) = 1 + f*C1 + f^2*C2 + ..., (ln 2 / 256)^k / k!. */
-const C1: usize = memory.data<f64>([0.0027076061740622863, 0.0027076061740622863], 16);
-const C2: usize = memory.data<f64>([3.6655655969101062e-06, 3.6655655969101062e-06], 16);
-const C3: usize = memory.data<f64>([3.3083026805413713e-09, 3.3083026805413713e-09], 16);
-const C4: usize = memory.data<f64>([2.239395190875157e-12, 2.239395190875157e-12], 16);
-const WHOLE: usize = memory.data<i64>([-256, -256], 16);
-/** 256 / ln 2: from nats to 256ths of a power of two. */
-const PER_NAT: f64 = 369.3299304675746;
+/** 2048ths of a power of two below which an exponential counts as 0: the smallest normal double. */
+const LEAST: usize = memory.data<f64>([-2093056.0, -2093056.0], 16);
+/**
+ * Coefficients of 2^(f/2048) = 1 + f*C1 + f^2*C2 + f^3*C3 for f from -1/2 to 1/2, off by 6e-18 at
+ * most: (ln 2 / 2048)^k / k!, where C2 also has the part of the next term that f^2 can carry,
+ * (2 sqrt 2 - 2) / 4 of its coefficient.
+ */
+const C1: usize = memory.data<f64>([0.0003384507717577858, 0.0003384507717577858], 16);
+const C2: usize = memory.data<f64>([5.727446256495135e-08, 5.727446256495135e-08], 16);
+const C3: usize = memory.data<f64>([6.461528672932366e-12, 6.461528672932366e-12], 16);
+/** Eight times the lowest eleven bits: a place in the table. */
+const PLACE: usize = memory.data<i32>([16376, 16376, 16376, 16376], 16);
+/** Places in the table, on their way from vectors to addresses. */
+const PLACES: usize = memory.data<i64>([0, 0, 0, 0], 16);
+/** 2048 / ln 2: from nats to 2048ths of a power of two. */
+const PER_NAT: f64 = 2954.639443740597;
 
 /** The first byte that the caller may use. */
 export function heapBase(): usize {
   return __heap_base;
 }
 
+/** A number rounded to a whole one, which is then in the lowest bits. */
+@inline
+function rounded(y: v128): v128 {
+  return f64x2.add(y, v128.load(ROUNDER));
+}
+
 /**
- * 2^(y/256) for two numbers at most 0 or a little above: a table for the whole 256ths, a
- * polynomial of degree 4 for the rest, which is at most half. The remainder y - round(y) is exact,
- * so the only errors are the table's, the polynomial's (3e-17) and four roundings.
+ * Notes where in the table two pairs of rounded numbers find their powers, for `power`. Through
+ * memory this takes fewer instructions than number by number.
  */
 @inline
-function power(y: v128): v128 {
-  const t = f64x2.add(y, v128.load(ROUNDER));
+function notePlaces(t0: v128, t1: v128, note: usize): void {
+  const lowest = i8x16.shuffle(t0, t1, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+  v128.store(PLACES + note, v128.and(i32x4.shl(lowest, 3), v128.load(PLACE)));
+}
+
+/**
+ * 2^(y/2048) for two numbers at most 0 or a little above: a table for the whole 2048ths, a
+ * polynomial of degree 3 for the rest, which is at most half. The remainder y - round(y) is exact,
+ * so the only errors are the table's, the polynomial's and four roundings.
+ *
+ * @param t y rounded
+ * @param note where `notePlaces` noted the places for it
+ */
+@inline
+function power(y: v128, t: v128, note: usize): v128 {
   const f = f64x2.sub(y, f64x2.sub(t, v128.load(ROUNDER)));
-  const place0 = <usize>(i32x4.extract_lane(t, 0) & 255) << 3;
-  const place1 = <usize>(i32x4.extract_lane(t, 2) & 255) << 3;
-  const base = v128.load64_lane(POWERS + place1, v128.load64_zero(POWERS + place0), 1);
-  const f2 = f64x2.mul(f, f);
-  const upper = f64x2.add(
-    f64x2.add(v128.load(C2), f64x2.mul(f, v128.load(C3))),
-    f64x2.mul(f2, v128.load(C4)),
-  );
-  const p = f64x2.add(f64x2.mul(f, v128.load(C1)), f64x2.mul(f2, upper));
-  const mantissa = f64x2.add(base, f64x2.mul(base, p));
-  const exponent = i64x2.shl(v128.and(t, v128.load(WHOLE)), 44);
+  const first = v128.load64_zero(POWERS + load<u32>(PLACES + note));
+  const both = v128.load64_lane(POWERS + load<u32>(PLACES + note + 4), first, 1);
+  const base = i64x2.add(both, i64x2.shl(t, 41));
+  const upper = f64x2.add(v128.load(C2), f64x2.mul(f, v128.load(C3)));
+  const p = f64x2.mul(f, f64x2.add(v128.load(C1), f64x2.mul(f, upper)));
   // The comparison also turns NaN (-Infinity - -Infinity) into a mass of 0.
-  return v128.and(i64x2.add(mantissa, exponent), f64x2.ge(y, v128.load(LEAST)));
+  return v128.and(f64x2.add(base, f64x2.mul(base, p)), f64x2.ge(y, v128.load(LEAST)));
 }
 
 /** The first two of four float32 numbers as float64. */
@@ -168,8 +133,13 @@ export function masses(
     let top = sum0;
     for (const stop = x + BLOCK * 4; x < stop; x += 16, out += 32) {
       const v = v128.load(x);
-      const a = power(f64x2.mul(f64x2.sub(low(v), m), k));
-      const b = power(f64x2.mul(f64x2.sub(high(v), m), k));
+      const y0 = f64x2.mul(f64x2.sub(low(v), m), k);
+      const y1 = f64x2.mul(f64x2.sub(high(v), m), k);
+      const t0 = rounded(y0);
+      const t1 = rounded(y1);
+      notePlaces(t0, t1, 0);
+      const a = power(y0, t0, 0);
+      const b = power(y1, t1, 8);
       v128.store(out, a);
       v128.store(out, b, 16);
       sum0 = f64x2.add(sum0, a);
@@ -181,31 +151,61 @@ export function masses(
   }
 }
 
-/** out[i] = exp((x[i] - mostX) * scaleX + (y[i] - mostY) * scaleY) */
-export function mixedMasses(
-  x: usize, y: usize, out: usize, sums: usize, tops: usize, blocks: usize,
-  mostX: f64, mostY: f64, scaleX: f64, scaleY: f64,
+/**
+ * The masses of two rows at once, of which each entry is read once:
+ *
+ *     outX[i] = exp((x[i] - mostX) * scaleX)
+ *     out[i] = exp((x[i] - mostX) * partX + (y[i] - mostY) * partY)
+ */
+export function twoMasses(
+  x: usize, y: usize, outX: usize, sumsX: usize, topsX: usize, out: usize, sums: usize, tops: usize,
+  blocks: usize, mostX: f64, mostY: f64, scaleX: f64, partX: f64, partY: f64,
 ): void {
   const mx = f64x2.splat(mostX);
   const my = f64x2.splat(mostY);
-  const kx = f64x2.splat(scaleX * PER_NAT);
-  const ky = f64x2.splat(scaleY * PER_NAT);
-  for (const end = sums + (blocks << 3); sums < end; sums += 8, tops += 8) {
-    let sum0 = f64x2.splat(0);
-    let sum1 = sum0;
-    let top = sum0;
-    for (const stop = x + BLOCK * 4; x < stop; x += 16, y += 16, out += 32) {
+  const k = f64x2.splat(scaleX * PER_NAT);
+  const kx = f64x2.splat(partX * PER_NAT);
+  const ky = f64x2.splat(partY * PER_NAT);
+  for (
+    const end = sums + (blocks << 3);
+    sums < end;
+    sums += 8, tops += 8, sumsX += 8, topsX += 8
+  ) {
+    let sumX = f64x2.splat(0);
+    let sum = sumX;
+    let topX = sumX;
+    let top = sumX;
+    for (const stop = x + BLOCK * 4; x < stop; x += 16, y += 16, outX += 32, out += 32) {
       const v = v128.load(x);
       const w = v128.load(y);
-      const a = power(f64x2.add(f64x2.mul(f64x2.sub(low(v), mx), kx), f64x2.mul(f64x2.sub(low(w), my), ky)));
-      const b = power(f64x2.add(f64x2.mul(f64x2.sub(high(v), mx), kx), f64x2.mul(f64x2.sub(high(w), my), ky)));
-      v128.store(out, a);
-      v128.store(out, b, 16);
-      sum0 = f64x2.add(sum0, a);
-      sum1 = f64x2.add(sum1, b);
-      top = f64x2.pmax(top, f64x2.pmax(a, b));
+      const v0 = f64x2.sub(low(v), mx);
+      const v1 = f64x2.sub(high(v), mx);
+      const y0 = f64x2.mul(v0, k);
+      const y1 = f64x2.mul(v1, k);
+      const t0 = rounded(y0);
+      const t1 = rounded(y1);
+      notePlaces(t0, t1, 0);
+      const y2 = f64x2.add(f64x2.mul(v0, kx), f64x2.mul(f64x2.sub(low(w), my), ky));
+      const y3 = f64x2.add(f64x2.mul(v1, kx), f64x2.mul(f64x2.sub(high(w), my), ky));
+      const t2 = rounded(y2);
+      const t3 = rounded(y3);
+      notePlaces(t2, t3, 16);
+      const a = power(y0, t0, 0);
+      const b = power(y1, t1, 8);
+      const c = power(y2, t2, 16);
+      const d = power(y3, t3, 24);
+      v128.store(outX, a);
+      v128.store(outX, b, 16);
+      v128.store(out, c);
+      v128.store(out, d, 16);
+      sumX = f64x2.add(sumX, f64x2.add(a, b));
+      sum = f64x2.add(sum, f64x2.add(c, d));
+      topX = f64x2.pmax(topX, f64x2.pmax(a, b));
+      top = f64x2.pmax(top, f64x2.pmax(c, d));
     }
-    store<f64>(sums, sumOf(f64x2.add(sum0, sum1)));
+    store<f64>(sumsX, sumOf(sumX));
+    store<f64>(topsX, largestOf(topX));
+    store<f64>(sums, sumOf(sum));
     store<f64>(tops, largestOf(top));
   }
 }
@@ -283,8 +283,10 @@ export function heat(row: usize, blocks: usize, top: f64, scale: f64): void {
   const k = f64x2.splat(scale * PER_NAT);
   for (const end = row + blocks * BLOCK * 8; row < end; row += 16) {
     const x = f64x2.mul(v128.load(row), t);
-    const y = power(f64x2.mul(logarithm(x), k));
-    v128.store(row, v128.and(y, f64x2.ge(x, v128.load(SMALLEST))));
+    const y = f64x2.mul(logarithm(x), k);
+    const t = rounded(y);
+    notePlaces(t, t, 0);
+    v128.store(row, v128.and(power(y, t, 0), f64x2.ge(x, v128.load(SMALLEST))));
   }
 }
 
@@ -309,38 +311,88 @@ export function allow(row: usize, sums: usize, tops: usize, blocks: usize, words
 
 /**
  * Splits the tokens by whether a * m[i] exceeds b * r[i]. Per block: the sum of m where it does
- * not, and of r where it does.
+ * not, the sum of r where it does, and how often it does.
  *
- * @returns where it does, how often
+ * @returns how often it does in all blocks
  */
 export function split(
-  m: usize, r: usize, free: usize, capped: usize, blocks: usize, a: f64, b: f64,
+  m: usize, r: usize, free: usize, capped: usize, over: usize, blocks: usize, a: f64, b: f64,
 ): i32 {
   const ka = f64x2.splat(a);
   const kb = f64x2.splat(b);
-  let count = i64x2.splat(0);
-  for (const end = free + (blocks << 3); free < end; free += 8, capped += 8) {
-    let free0 = f64x2.splat(0);
-    let free1 = free0;
-    let capped0 = free0;
-    let capped1 = free0;
-    for (const stop = m + BLOCK * 8; m < stop; m += 32, r += 32) {
-      const m0 = v128.load(m);
-      const m1 = v128.load(m, 16);
-      const r0 = v128.load(r);
-      const r1 = v128.load(r, 16);
-      const over0 = f64x2.gt(f64x2.mul(m0, ka), f64x2.mul(r0, kb));
-      const over1 = f64x2.gt(f64x2.mul(m1, ka), f64x2.mul(r1, kb));
-      free0 = f64x2.add(free0, v128.andnot(m0, over0));
-      free1 = f64x2.add(free1, v128.andnot(m1, over1));
-      capped0 = f64x2.add(capped0, v128.and(r0, over0));
-      capped1 = f64x2.add(capped1, v128.and(r1, over1));
-      count = i64x2.sub(count, i64x2.add(over0, over1));
-    }
-    store<f64>(free, sumOf(f64x2.add(free0, free1)));
-    store<f64>(capped, sumOf(f64x2.add(capped0, capped1)));
+  let total: i32 = 0;
+  for (
+    const end = free + (blocks << 3);
+    free < end;
+    free += 8, capped += 8, over += 4, m += BLOCK * 8, r += BLOCK * 8
+  ) {
+    total += splitBlock(m, r, free, capped, over, ka, kb, kb, 0);
   }
-  return <i32>(i64x2.extract_lane(count, 0) + i64x2.extract_lane(count, 1));
+  return total;
+}
+
+/**
+ * The same, and notes per block whether that changes for any token if a rises to `until`. With
+ * `all` false, it does only the blocks for which the last split noted so.
+ */
+export function splitAgain(
+  m: usize, r: usize, free: usize, capped: usize, over: usize, moving: usize, blocks: usize,
+  a: f64, b: f64, until: f64, all: bool,
+): i32 {
+  const ka = f64x2.splat(a);
+  const kb = f64x2.splat(b);
+  const ku = f64x2.splat(until);
+  let total: i32 = 0;
+  for (
+    const end = free + (blocks << 3);
+    free < end;
+    free += 8, capped += 8, over += 4, moving += 4, m += BLOCK * 8, r += BLOCK * 8
+  ) {
+    total +=
+      all || load<i32>(moving)
+        ? splitBlock(m, r, free, capped, over, ka, kb, ku, moving)
+        : load<i32>(over);
+  }
+  return total;
+}
+
+/** One block. `moving` is where to note whether it would change, or 0. */
+@inline
+function splitBlock(
+  m: usize, r: usize, free: usize, capped: usize, over: usize, ka: v128, kb: v128, ku: v128,
+  moving: usize,
+): i32 {
+  let free0 = f64x2.splat(0);
+  let free1 = free0;
+  let capped0 = free0;
+  let capped1 = free0;
+  let counts = free0;
+  let moves = free0;
+  for (let at: usize = 0; at < BLOCK * 8; at += 32) {
+    const m0 = v128.load(m + at);
+    const m1 = v128.load(m + at, 16);
+    const r0 = v128.load(r + at);
+    const r1 = v128.load(r + at, 16);
+    const cap0 = f64x2.mul(r0, kb);
+    const cap1 = f64x2.mul(r1, kb);
+    const over0 = f64x2.gt(f64x2.mul(m0, ka), cap0);
+    const over1 = f64x2.gt(f64x2.mul(m1, ka), cap1);
+    if (moving) {
+      moves = v128.or(moves, v128.xor(over0, f64x2.gt(f64x2.mul(m0, ku), cap0)));
+      moves = v128.or(moves, v128.xor(over1, f64x2.gt(f64x2.mul(m1, ku), cap1)));
+    }
+    free0 = f64x2.add(free0, v128.andnot(m0, over0));
+    free1 = f64x2.add(free1, v128.andnot(m1, over1));
+    capped0 = f64x2.add(capped0, v128.and(r0, over0));
+    capped1 = f64x2.add(capped1, v128.and(r1, over1));
+    counts = i64x2.sub(counts, i64x2.add(over0, over1));
+  }
+  store<f64>(free, sumOf(f64x2.add(free0, free1)));
+  store<f64>(capped, sumOf(f64x2.add(capped0, capped1)));
+  const count = <i32>(i64x2.extract_lane(counts, 0) + i64x2.extract_lane(counts, 1));
+  store<i32>(over, count);
+  if (moving) store<i32>(moving, i32(v128.any_true(moves)));
+  return count;
 }
 
 /**
@@ -389,7 +441,7 @@ export function topsWithin(
   }
 }
 
-/** As above, for four float32 numbers: 1.5 * 2^23, and the powers of two that count as 0. */
+/** As above, for four float32 numbers: 1.5 * 2^23, and the least power of two. */
 const ROUNDER_F32: usize = memory.data<f32>([12582912, 12582912, 12582912, 12582912], 16);
 const LEAST_F32: usize = memory.data<f32>([-126, -126, -126, -126], 16);
 const LOG2E_F32: usize = memory.data<f32>([1.4426950408889634, 1.4426950408889634, 1.4426950408889634, 1.4426950408889634], 16);
@@ -412,7 +464,14 @@ function powerF32(y: v128): v128 {
   const c = f32x4.add(v128.load(D5), f32x4.mul(f, v128.load(D6)));
   const p = f32x4.add(a, f32x4.mul(f2, f32x4.add(b, f32x4.mul(f2, c))));
   const mantissa = f32x4.add(v128.load(ONE_F32), f32x4.mul(f, p));
-  return v128.and(i32x4.add(mantissa, i32x4.shl(t, 23)), f32x4.ge(y, v128.load(LEAST_F32)));
+  return i32x4.add(mantissa, i32x4.shl(t, 23));
+}
+
+/** exp(x[i] - most) for four entries. What is below 2^-126 counts as that. */
+@inline
+function termF32(x: usize, most: v128): v128 {
+  const y = f32x4.mul(f32x4.sub(v128.load(x), most), v128.load(LOG2E_F32));
+  return powerF32(f32x4.pmax(y, v128.load(LEAST_F32)));
 }
 
 /**
@@ -423,12 +482,12 @@ export function roughSum(x: usize, blocks: usize, most: f32): f64 {
   const m = f32x4.splat(most);
   let sum0 = f64x2.splat(0);
   let sum1 = sum0;
-  for (const end = x + blocks * BLOCK * 4; x < end; x += 32) {
-    const a = powerF32(f32x4.mul(f32x4.sub(v128.load(x), m), v128.load(LOG2E_F32)));
-    const b = powerF32(f32x4.mul(f32x4.sub(v128.load(x, 16), m), v128.load(LOG2E_F32)));
-    const both = f32x4.add(a, b);
-    sum0 = f64x2.add(sum0, low(both));
-    sum1 = f64x2.add(sum1, high(both));
+  for (const end = x + blocks * BLOCK * 4; x < end; x += 64) {
+    const ab = f32x4.add(termF32(x, m), termF32(x + 16, m));
+    const cd = f32x4.add(termF32(x + 32, m), termF32(x + 48, m));
+    const all = f32x4.add(ab, cd);
+    sum0 = f64x2.add(sum0, low(all));
+    sum1 = f64x2.add(sum1, high(all));
   }
   return sumOf(f64x2.add(sum0, sum1));
 }

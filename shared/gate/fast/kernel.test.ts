@@ -118,17 +118,40 @@ test('the rough sum has seven digits', () => {
   );
 });
 
+test('splitting only the blocks that change is splitting all of them', () => {
+  const logits = numbers(40 * BLOCK, (u) => -5 * u);
+  const m = masses(logits, { most: 0, scale: 1 });
+  const { mixture, reference, free, capped, over, moving, blocks } = place(logits);
+  // Every token meets its cap at an `a` of its own, from 1 to 2.
+  reference.masses.array.set(m.map((x, i) => x * (1 + uniformAt(seedKey('caps'), i))));
+  const places = [mixture.masses.at, reference.masses.at, free.at, capped.at, over.at] as const;
+  const sums = (count: number) => ({
+    count,
+    of: [free, capped, over].map(({ array }) => [...array.subarray(0, blocks)]),
+  });
+  const again = (a: number, all: boolean) => sums(run.splitAgain(...places, moving.at, blocks, a, 1, 1.202, all));
+  again(1.2, true);
+  const changing = moving.array.subarray(0, blocks).filter((x) => x === 1).length;
+  expect(changing).toBeGreaterThan(0);
+  expect(changing).toBeLessThan(20);
+  const rising = [1.2005, 1.2008, 1.2008, 1.202];
+  const steps = rising.map((a) => again(a, false));
+  expect(steps).toEqual(rising.map((a) => sums(run.split(...places, blocks, a, 1))));
+  expect(new Set(steps.map(({ count }) => count)).size).toBe(3);
+});
+
 test('splits tokens by their caps, and lists those above a bound', () => {
   const logits = numbers(300, (u) => -5 * u);
   const m = masses(logits, { most: 0, scale: 1 });
-  const { mixture, reference, free, capped, mixtureList, blocks } = place(logits);
+  const { mixture, reference, free, capped, over, mixtureList, blocks } = place(logits);
   reference.masses.array.fill(0, 0, blocks * BLOCK).set(m.toReversed());
   const r = reference.masses.array.slice(0, 300);
-  const count = run.split(mixture.masses.at, reference.masses.at, free.at, capped.at, blocks, 1, 1.5);
-  const over = [...m.keys()].filter((i) => m[i]! > 1.5 * r[i]!);
-  expect(count).toBe(over.length);
-  expect(sum(capped.array.subarray(0, blocks))).toBeCloseTo(sum(over.map((i) => r[i]!)), 12);
-  expect(sum(free.array.subarray(0, blocks))).toBeCloseTo(sum(m) - sum(over.map((i) => m[i]!)), 12);
+  const places = [mixture.masses.at, reference.masses.at, free.at, capped.at, over.at] as const;
+  const count = run.split(...places, blocks, 1, 1.5);
+  const exceeding = [...m.keys()].filter((i) => m[i]! > 1.5 * r[i]!);
+  expect(count).toBe(exceeding.length);
+  expect(sum(capped.array.subarray(0, blocks))).toBeCloseTo(sum(exceeding.map((i) => r[i]!)), 12);
+  expect(sum(free.array.subarray(0, blocks))).toBeCloseTo(sum(m) - sum(exceeding.map((i) => m[i]!)), 12);
 
   const { ids, kept } = mixtureList;
   const found = run.collect(mixture.masses.at, mixture.tops.at, blocks, 0.3, ids.at, kept.at);

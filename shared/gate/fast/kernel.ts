@@ -10,9 +10,10 @@ export const BLOCK = 64;
 
 const PAGE_BYTES = 65_536;
 // What `#allocate` places: two float32, two float64 and two lists of an id and a float64 per token;
-// six float64 and two words per block; less than 1 KB for alignment and the lists' last entries.
+// six float64, two counts and two words per block; less than 1 KB for alignment and the lists' last
+// entries.
 const TOKEN_BYTES = 2 * 4 + 2 * 8 + 2 * 12;
-const BLOCK_BYTES = 6 * 8 + 2 * 4;
+const BLOCK_BYTES = 6 * 8 + 2 * 4 + 2 * 4;
 const SLACK_BYTES = 1024;
 
 /** The functions of kernel.as, where they are described. Places in memory are in bytes. */
@@ -21,9 +22,12 @@ type Functions = {
   heapBase(): number;
   largest(x: number, blocks: number): number;
   masses(x: number, out: number, sums: number, tops: number, blocks: number, most: number, scale: number): void;
-  mixedMasses(
+  twoMasses(
     x: number,
     y: number,
+    outX: number,
+    sumsX: number,
+    topsX: number,
     out: number,
     sums: number,
     tops: number,
@@ -31,13 +35,27 @@ type Functions = {
     mostX: number,
     mostY: number,
     scaleX: number,
-    scaleY: number,
+    partX: number,
+    partY: number,
   ): void;
   measure(row: number, sums: number, tops: number, blocks: number): void;
   blend(row: number, other: number, blocks: number, a: number, b: number): void;
   heat(row: number, blocks: number, top: number, scale: number): void;
   allow(row: number, sums: number, tops: number, blocks: number, words: number): void;
-  split(m: number, r: number, free: number, capped: number, blocks: number, a: number, b: number): number;
+  split(m: number, r: number, free: number, capped: number, over: number, blocks: number, a: number, b: number): number;
+  splitAgain(
+    m: number,
+    r: number,
+    free: number,
+    capped: number,
+    over: number,
+    moving: number,
+    blocks: number,
+    a: number,
+    b: number,
+    until: number,
+    all: boolean,
+  ): number;
   collect(row: number, tops: number, blocks: number, least: number, ids: number, kept: number): number;
   topsWithin(row: number, x: number, tops: number, blocks: number, most: number, least: number): void;
   roughSum(x: number, blocks: number, most: number): number;
@@ -66,9 +84,11 @@ export type Arrays = {
   readonly reference: MassRow;
   readonly mixtureList: KeptList;
   readonly referenceList: KeptList;
-  /** Per block; see `split`. */
+  /** Per block; see `split` and `splitAgain`. */
   readonly free: Placed<Float64Array>;
   readonly capped: Placed<Float64Array>;
+  readonly over: Placed<Int32Array>;
+  readonly moving: Placed<Int32Array>;
   /** The allowed tokens, a bit each. */
   readonly words: Placed<Uint32Array>;
 };
@@ -117,6 +137,8 @@ export class Kernel {
       referenceList: list(),
       free: f64(blocks),
       capped: f64(blocks),
+      over: i32(blocks),
+      moving: i32(blocks),
       words: u32(2 * blocks),
     };
   }

@@ -72,61 +72,86 @@ export class MassRows {
 
   /** Writes the masses of p_s under masks and temperature, and returns their sum. */
   makeReference(temperature: number, wishes: Wishes): number {
-    const { safety, reference } = this.arrays;
     this.#cooling = 1 / temperature;
-    const sum = this.#masses(reference, safety.at, this.#safetyMost, this.#cooling);
+    const { safety, reference } = this.arrays;
+    this.#masses(reference, safety.at, this.#safetyMost, this.#cooling);
+    return this.#finishReference(temperature, wishes);
+  }
+
+  #finishReference(temperature: number, wishes: Wishes): number {
+    const { reference } = this.arrays;
+    const sum = sumOf(reference.sums.array, this.blocks);
     if (temperature === 1) this.#safetySum = sum;
     this.#setWords(wishes);
     return this.#allow(reference) ?? sum;
   }
 
   /**
-   * Writes the masses of p under masks, scale, bias and temperature, and returns their sum. NaN if
-   * they leave the doubles, at this temperature or where a penalty starts from. Needs the reference
-   * to be made for the same temperature.
+   * Writes the masses of p under masks, scale, bias and temperature, and those of the reference.
+   * Returns both sums. The mixture's is NaN if its masses leave the doubles, at this temperature or
+   * where a penalty starts from.
    */
-  makeMixture(mixed: Mixed, temperature: number, { scale, bias }: Wishes): number {
-    const { mixture } = this.arrays;
+  makeBoth(mixed: Mixed, temperature: number, wishes: Wishes): { reference: number; mixture: number } {
     this.#mixed = mixed;
-    this.#scale = scale?.size ? scale : undefined;
-    this.#bias = bias?.size ? bias : undefined;
+    this.#scale = wishes.scale?.size ? wishes.scale : undefined;
+    this.#bias = wishes.bias?.size ? wishes.bias : undefined;
     this.#logZ = this.#shift = 0;
     this.lost = LEAST_MASS;
-    let sum: number;
-    if (mixed.kind === 'arithmetic') sum = this.#blendMasses(mixed.weight, temperature);
-    else {
-      // A penalty multiplies log p, which takes the mixture's own sum at temperature 1.
-      if (this.#scale && temperature !== 1) {
-        const own = this.#mix(mixed, 1);
-        if (!(own >= LEAST_SUM)) return NaN;
-        this.#logZ = Math.log(own);
-      }
-      sum = this.#mix(mixed, this.#cooling);
-      if (temperature === 1) this.#logZ = Math.log(sum);
-      if (temperature === 1 && mixed.kind === 'beside') this.#besideSum = sum;
+    this.#cooling = 1 / temperature;
+    if (mixed.kind === 'geometric') {
+      const sum = this.#mix(mixed, temperature);
+      return { reference: this.#finishReference(temperature, wishes), mixture: this.#finishMixture(sum) };
     }
-    if (this.#scale || this.#bias) sum = this.#adjust();
-    return this.#allow(mixture) ?? sum;
+    const reference = this.makeReference(temperature, wishes);
+    const sum =
+      mixed.kind === 'arithmetic' ? this.#blendMasses(mixed.weight, temperature) : this.#mix(mixed, temperature);
+    return { reference, mixture: this.#finishMixture(sum) };
+  }
+
+  #finishMixture(sum: number): number {
+    if (Number.isNaN(sum)) return sum;
+    const adjusted = this.#scale || this.#bias ? this.#adjust() : sum;
+    return this.#allow(this.arrays.mixture) ?? adjusted;
   }
 
   /** The geometric rule, or the second row alone. */
-  #mix(mixed: Mixed, cooling: number): number {
-    const { safety, beside, mixture } = this.arrays;
-    if (mixed.kind === 'beside') return this.#masses(mixture, beside.at, this.#besideMost, cooling);
-    const { masses, sums, tops } = mixture;
-    this.#kernel.run.mixedMasses(
+  #mix(mixed: Exclude<Mixed, { kind: 'arithmetic' }>, temperature: number): number {
+    const at = (cooling: number) =>
+      mixed.kind === 'beside'
+        ? this.#masses(this.arrays.mixture, this.arrays.beside.at, this.#besideMost, cooling)
+        : this.#twoMasses(mixed.weight, cooling);
+    // A penalty multiplies log p, which takes the mixture's own sum at temperature 1.
+    if (this.#scale && temperature !== 1) {
+      const own = at(1);
+      if (!(own >= LEAST_SUM)) return NaN;
+      this.#logZ = Math.log(own);
+    }
+    const sum = at(this.#cooling);
+    if (temperature === 1) this.#logZ = Math.log(sum);
+    if (temperature === 1 && mixed.kind === 'beside') this.#besideSum = sum;
+    return sum;
+  }
+
+  /** Writes the masses of both rows in one pass over the logits. Returns the mixture's sum. */
+  #twoMasses(weight: number, cooling: number): number {
+    const { safety, beside, mixture, reference } = this.arrays;
+    this.#kernel.run.twoMasses(
       safety.at,
       beside.at,
-      masses.at,
-      sums.at,
-      tops.at,
+      reference.masses.at,
+      reference.sums.at,
+      reference.tops.at,
+      mixture.masses.at,
+      mixture.sums.at,
+      mixture.tops.at,
       this.blocks,
       this.#safetyMost,
       this.#besideMost,
-      mixed.weight * cooling,
-      (1 - mixed.weight) * cooling,
+      cooling,
+      weight * cooling,
+      (1 - weight) * cooling,
     );
-    return sumOf(sums.array, this.blocks);
+    return sumOf(mixture.sums.array, this.blocks);
   }
 
   /** The arithmetic rule: the experts' probabilities, weighed, and only then the temperature. */
