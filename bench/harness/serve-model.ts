@@ -12,6 +12,7 @@ import {
   SECRET,
 } from '#gpu-backend/server/testing/backend-client.ts';
 import { LlamaCpp } from '../../test/llama-cpp.ts';
+import { type LiveMemory, liveMemoryOf, REPORTS_LIVE_MEMORY } from './live-memory.ts';
 
 const MAIN = path.join(import.meta.dirname, '../../cli/main.ts');
 
@@ -27,13 +28,15 @@ export type ServedBackend = Served & {
   answer(content: string, tokens: number): Promise<void>;
   /** Where it listens. */
   url: string;
+  /** How much of its memory is alive. Throws unless it was started to report that. */
+  liveMemory(): Promise<LiveMemory>;
 };
 
 /**
  * `plimsoll backend`, as a deployment runs it. `context`: the most tokens of prompt and answer.
  * `quiet`: its log is thrown away. `prefixBytes`: memory for kept prefixes. By default it keeps
  * none, so that a prompt that comes again is read again. `speculation`: it may read ahead where a
- * text repeats itself.
+ * text repeats itself. `reportsMemory`: it can be asked for its live memory.
  */
 export async function serveBackend(
   bundle: string,
@@ -43,20 +46,28 @@ export async function serveBackend(
     quiet = false,
     prefixBytes = 0,
     speculation = true,
-  }: { model: string; context: number; quiet?: boolean; prefixBytes?: number; speculation?: boolean },
+    reportsMemory = false,
+  }: {
+    model: string;
+    context: number;
+    quiet?: boolean;
+    prefixBytes?: number;
+    speculation?: boolean;
+    reportsMemory?: boolean;
+  },
 ): Promise<ServedBackend> {
   const { receiptPrivateJwk } = await receiptKeys();
   const began = performance.now();
   const sizes = ['--context', String(context), '--prefix-cache', String(prefixBytes)];
   const args = ['backend', '--bundle', bundle, '--port', '0', ...sizes, ...(speculation ? [] : ['--no-speculation'])];
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(process.execPath, [...(reportsMemory ? REPORTS_LIVE_MEMORY : []), MAIN, ...args], {
     env: {
       ...process.env,
       PLIMSOLL_DIRECTIVE_SECRET: SECRET,
       PLIMSOLL_DRAW_SECRET: DRAW_SECRET,
       PLIMSOLL_RECEIPT_PRIVATE_JWK: JSON.stringify(receiptPrivateJwk),
     },
-    stdio: ['ignore', 'pipe', quiet ? 'ignore' : 'inherit'],
+    stdio: ['ignore', 'pipe', quiet ? 'ignore' : 'inherit', ...(reportsMemory ? (['ipc'] as const) : [])],
   });
   const url = await readyUrl(child);
   const readyMs = performance.now() - began;
@@ -71,6 +82,7 @@ export async function serveBackend(
       const end = (await allFrames(response)).at(-1);
       if (end?.type !== 'end') throw new Error(`the answer ended with ${JSON.stringify(end)}`);
     },
+    liveMemory: () => liveMemoryOf(child),
     close: () => kill(child),
   };
 }

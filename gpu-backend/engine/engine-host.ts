@@ -11,6 +11,7 @@ import { type FromEngine, type Outcome, type Port, type ToEngine, toPlainError }
 import type { Experts } from './experts.ts';
 import type { Warn } from './job.ts';
 import { Scheduler } from './scheduler.ts';
+import type { MaskOf } from './token-mask.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
 export type HostOptions = {
@@ -20,6 +21,8 @@ export type HostOptions = {
   info: Omit<EngineInfo, keyof Omit<Terms, 'contextLength'>>;
   proposal: Proposal;
   limits: EngineLimits;
+  /** Makes each answer's mask, on this side of the port; see token-mask.ts. */
+  maskOf?: MaskOf;
   /** Writes to the log of whoever runs the engine. */
   warn?: Warn;
 };
@@ -27,7 +30,7 @@ export type HostOptions = {
 /** Serves `port` until told to close. Then it disposes of the experts and calls `onClosed`. */
 export function hostEngine(
   port: Port,
-  { experts, vocabulary, info, proposal, limits, warn = () => {} }: HostOptions,
+  { experts, vocabulary, info, proposal, limits, maskOf, warn = () => {} }: HostOptions,
   onClosed: () => void,
 ) {
   let news: Outcome[] = [];
@@ -39,6 +42,7 @@ export function hostEngine(
     proposal,
     contextLength: info.contextLength,
     limits,
+    ...(maskOf && { maskOf }),
     warn,
     onJoined: () => report(),
     emit: (id, outcome) =>

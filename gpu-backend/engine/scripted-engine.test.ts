@@ -3,6 +3,7 @@ import type { Source, WeightBounds } from './experts.ts';
 import type { Script } from './scripted-experts.ts';
 import { collect, request, testEngine, until } from './testing/engine-contract.ts';
 import { babble, SCRIPTED_VOCAB, startScriptedEngine } from './testing/scripted-engine.ts';
+import { allowedTokens, type MaskOf } from './token-mask.ts';
 
 testEngine('scripted', {
   create: (limits = {}) => startScriptedEngine({ limits }),
@@ -199,4 +200,32 @@ describe('an engine whose experts give truncated rows', () => {
     }
     await Promise.all([whole.close(), truncated.close()]);
   });
+});
+
+test('an engine can be given masks of its own, each made of what crossed to it: the request', async () => {
+  const only = (allowedIds: readonly number[]) => allowedTokens(request({ sampling: { allowedIds } }))!.allowed();
+  // Pairs of the same letter, from those that the request names.
+  const maskOf: MaskOf = ({ sampling: { allowedIds } }) => {
+    let letter: number | null = null;
+    return {
+      allowed: () => only(letter === null ? allowedIds! : [letter]),
+      accept: (id) => {
+        letter = letter === null ? id : null;
+      },
+    };
+  };
+  const engine = await startScriptedEngine({ maskOf });
+  const asked = (allowedIds: number[]) => request({ maxTokens: 8, sampling: { allowedIds } });
+  const answers = await Promise.all(
+    [
+      [97, 98, 99],
+      [120, 121],
+    ].map(async (ids) => (await collect(engine.generate(asked(ids)))).ids),
+  );
+  for (const [i, from] of [/[abc]/, /[xy]/].entries()) {
+    const letters = String.fromCharCode(...answers[i]!);
+    expect(letters).toMatch(/^((.)\2){4}$/);
+    expect(letters).toMatch(from);
+  }
+  await engine.close();
 });

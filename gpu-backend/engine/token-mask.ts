@@ -5,6 +5,13 @@
  * penalties act on the mixture alone; see answer-sampling.ts.)
  *
  * A resumed answer gets a new mask, which is told the tokens drawn so far.
+ *
+ * A mask lives where the answer does, in the engine's thread, and is asked at every token. So it
+ * never crosses to that thread: it has methods, and messages are plain data. What crosses is the
+ * request, and there `HostOptions.maskOf` makes a mask of what the request says. A further kind of
+ * mask is a field of `EngineRequest.sampling` that can be cloned, its check in check-request.ts,
+ * and a `maskOf` that knows the field, given to `hostEngine` in engine-thread.ts. That thread has
+ * the bundle's tokenizer, which a grammar needs. Today it gives none, so the default applies.
  */
 import type { EngineRequest } from './engine.ts';
 

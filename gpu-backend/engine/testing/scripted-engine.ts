@@ -14,6 +14,7 @@ import type { Limit } from '../restart-limit.ts';
 import { type Script, ScriptedExperts, type ScriptedOptions } from '../scripted-experts.ts';
 import { startSleepingEngine } from '../sleeping-engine.ts';
 import type { EngineThread } from '../sleeping-thread.ts';
+import type { MaskOf } from '../token-mask.ts';
 
 export const SCRIPTED_VOCAB = 256;
 
@@ -41,6 +42,7 @@ type Scripted = {
   proposal?: Proposal;
   modes?: readonly Mode[];
   digest?: string;
+  maskOf?: MaskOf;
 } & Omit<ScriptedOptions, 'vocabSize' | 'layers'>;
 
 function hostOptions({
@@ -50,6 +52,7 @@ function hostOptions({
   proposal = 0.5,
   modes = ['logits', 'layers'],
   digest = '0'.repeat(64),
+  maskOf,
   ...options
 }: Scripted): HostOptions {
   return {
@@ -65,6 +68,7 @@ function hostOptions({
     },
     proposal,
     limits: { ...DEFAULT_LIMITS, ...limits },
+    ...(maskOf && { maskOf }),
   };
 }
 
