@@ -52,7 +52,7 @@ test('accepts any 64-bit seed unchanged, and refuses a larger one', () => {
 });
 
 test('takes every parameter of generation or refuses it by name, and ignores none', () => {
-  const elsewhere = ['model', 'messages', 'max_tokens', 'stop', 'seed', 'temperature', 'top_p'];
+  const elsewhere = ['expert_logprobs', 'model', 'messages', 'max_tokens', 'stop', 'seed', 'temperature', 'top_p'];
   const asked: Record<string, unknown> = {
     top_k: 5,
     min_p: 0.1,

@@ -40,7 +40,7 @@ export async function importDrawSecret(secret: string): Promise<DrawSecret> {
     throw new Error(`the draw secret has ${bytes.byteLength} bytes; it needs at least ${LEAST_SECRET_BYTES}`);
   }
   const key = await crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
-  const [first] = await hmacWords(key, new TextEncoder().encode(`${LABEL} id`));
+  const [first] = await hmacWords(key, Uint8Array.from(new TextEncoder().encode(`${LABEL} id`)));
   return { key, id: first.toString(16).padStart(8, '0') };
 }
 

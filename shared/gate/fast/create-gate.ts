@@ -54,7 +54,7 @@ function helpfulStep(fast: FastGate, { helpfulLogits, proposal, ...rest }: Helpf
   if (!helpfulLogits || !leavesSafetyOut(policy, { proposal, state })) return null;
   const wishes = Boolean(sampling.scale?.size || sampling.bias?.size);
   const beside = { besideLogits: wishes ? helpfulLogits : null, beside: { proposal } };
-  const step = fast.step({ safetyLogits: helpfulLogits, ...beside, ...rest });
+  const step = fast.step({ ...rest, safetyLogits: helpfulLogits, ...beside });
   if (!step || (wishes && step.weight !== 0)) return null;
   const spent = SPENT_UNBOUNDED;
   const top = step.top?.map(({ token, logprob, logprobSafety }) => ({
