@@ -18,10 +18,11 @@ export class GatheredSlots {
   /** The tokens of each slot that are here. */
   readonly #lengths: number[];
 
-  constructor(source: Slab, slots: readonly Slot[]) {
+  /** @param reserved the number of positions that it can grow to in place; Infinity for none */
+  constructor(source: Slab, slots: readonly Slot[], { reserved = Infinity }: { reserved?: number } = {}) {
     this.#slots = slots;
     this.#lengths = slots.map(({ length }) => length);
-    this.slab = new Slab(source.shape, sizeOf(slots));
+    this.slab = new Slab(source.shape, sizeOf(slots), { reserved });
     slots.forEach(({ index: from, length }, to) => {
       this.slab.copySlot(source, { from, to, length });
     });

@@ -316,10 +316,11 @@ describe('memory that is bounded', () => {
       most: fc.integer({ min: 1, max: 500 }),
       whole: fc.boolean(),
     });
+    const bounds = fc.record({ positions: fc.integer({ min: 300, max: 3000 }), reserved: fc.boolean() });
     fc.assert(
-      fc.property(fc.array(action, { maxLength: 30 }), fc.integer({ min: 300, max: 3000 }), (actions, positions) => {
+      fc.property(fc.array(action, { maxLength: 30 }), bounds, (actions, { positions, reserved }) => {
         const mostBytes = positions * layers * width * 2 * Float32Array.BYTES_PER_ELEMENT;
-        const cache = new KvCache(SHAPE, { mostBytes });
+        const cache = new KvCache(SHAPE, { mostBytes, ...(reserved && { mostPositions: 500 }) });
         let held: Admitted[] = [];
         const check = () => expect(cache.bytes).toBeLessThanOrEqual(mostBytes);
         const feed = (chosen: readonly Admitted[], count: number, whole: boolean) => {

@@ -15,9 +15,12 @@
  *   of the slots or more have been holes for a while. Only then do all keys move: never while about
  *   as many sequences come as go, and a few times when a crowd comes or goes.
  *
- * The number of positions grows by half at a time, but never by more than 512, which moves the slab
- * as one block; or to the length of a prompt that is about to be read. `moves` counts all moves.
- * Old arrays are let go of layer by layer, so that a move does not hold all keys twice.
+ * The number of positions grows by half at a time, but never by more than 512; or to the length of
+ * a prompt that is about to be read. If the most that there can be is known, the slab has addresses
+ * for all of them and grows in place. If not, it moves as one block. `moves` counts all moves.
+ *
+ * Giving memory back takes the system long, too long for answers under way. So what nobody reads
+ * any more goes little by little, unless its memory is needed at once.
  *
  * Memory may be bounded. What comes to hold `bytesFor(lengths)` at most must fit. The rest is for
  * speed, and is done without where it does not fit: holes are cut before the slab grows, it grows
@@ -44,6 +47,11 @@ const PATIENCE = 16;
 const STEADY_RUNS = 4;
 /** Such runs may copy so many bytes for it: that takes about as long as one of them. */
 const MOST_COPIED = 2 ** 26;
+/**
+ * How many bytes of a slab that nobody reads any more are given back at a time. The system takes
+ * about half a millisecond for a megabyte, and answers under way should not wait for all of it.
+ */
+const GIVEN_BACK = 2 ** 22;
 /** How many small slabs are kept. */
 const MOST_COPIES = 2;
 /**
@@ -69,6 +77,7 @@ export type Past = KeysAndValues & {
 export class KvCache {
   readonly shape: CacheShape;
   readonly #mostBytes: number;
+  readonly #mostPositions: number;
   /** How often keys in use have moved to a new slab. */
   moves = 0;
   /** Slots by index; null is a hole. */
@@ -82,13 +91,22 @@ export class KvCache {
   #gathered: GatheredSlots[] = [];
   /** The small slab that the run under way reads. */
   #read: GatheredSlots | null = null;
+  /** Nobody reads them any more, or only the run under way. */
+  #leaving: Slab[] = [];
   /** The slots of the last short run, and how many such runs in a row had them. */
   #asked: { slots: readonly Slot[]; runs: number } = { slots: [], runs: 0 };
 
-  /** @param mostBytes what sequences together never need more than, as `bytesFor` says */
-  constructor(shape: CacheShape, { mostBytes = Infinity }: { mostBytes?: number } = {}) {
+  /**
+   * @param mostBytes what sequences together never need more than, as `bytesFor` says
+   * @param mostPositions the most tokens of a sequence
+   */
+  constructor(
+    shape: CacheShape,
+    { mostBytes = Infinity, mostPositions = Infinity }: { mostBytes?: number; mostPositions?: number } = {},
+  ) {
     this.shape = shape;
     this.#mostBytes = mostBytes;
+    this.#mostPositions = roundUp(mostPositions);
     this.#slab = this.#emptySlab();
   }
 
@@ -100,7 +118,8 @@ export class KvCache {
 
   /** The bytes of all that there is, copies included. */
   get bytes(): number {
-    return this.#slab.bytes + bytesOf(new Set([...this.#gathered, ...(this.#read ? [this.#read] : [])]));
+    const copies = new Set([...this.#gathered, ...(this.#read ? [this.#read] : [])]);
+    return slabBytes([...new Set([this.#slab, ...this.#leaving, ...[...copies].map(({ slab }) => slab)])]);
   }
 
   /** Slots in the slab, holes included. */
@@ -144,8 +163,10 @@ export class KvCache {
     this.#slots[slot.index] = null;
     if (this.#held.length > 0) return;
     this.#slots = [];
-    this.#slab = this.#emptySlab();
-    // A run may still read the old one, but nothing of this one.
+    this.#drop(() => true);
+    this.#replaceSlab(this.#emptySlab());
+    // Nobody waits, so all of it is given back at once. But a run may still read the old ones.
+    if (!this.#inUse) this.#giveBack(Infinity);
     this.#inUse = false;
   }
 
@@ -186,11 +207,11 @@ export class KvCache {
   past(slots: readonly Slot[], { next = 1, whole = false }: { next?: number; whole?: boolean } = {}): Past {
     this.endRun();
     this.#cutHoles();
-    this.#inUse = true;
     const longest = Math.max(1, ...slots.map((slot) => slot.length));
     const enough = this.#holdEnough(slots, { next, whole });
     const someKnown = slots.some((slot) => slot.length > 0);
     this.#read = enough && someKnown ? null : this.#gather(slots);
+    this.#inUse = true;
     const inPlace = this.#read === null;
     const slab = this.#read?.slab ?? this.#slab;
     const length = inPlace && whole ? slab.capacity : longest;
@@ -212,13 +233,15 @@ export class KvCache {
   ): void {
     const read = this.#read;
     this.endRun();
+    // It was for this run alone.
+    if (read !== null && !this.#gathered.includes(read)) this.#leave([read.slab]);
     const { capacity } = this.#slab;
     const longest = Math.max(0, ...appended.map(({ slot, count }) => slot.length + count));
     if (longest > capacity) this.#grow(longest, Math.min(capacity / 2, MOST_GROWTH));
     if (read === null) this.#letGo(appended.map(({ slot }) => slot));
     const most = Math.max(0, ...appended.map(({ count }) => count));
     const small = read !== null && this.#keepsRoom(read, most) ? read : null;
-    if (read !== null && small === null) this.#gathered = this.#gathered.filter((one) => one !== read);
+    if (small === null) this.#drop((one) => one === read);
     for (const { slot, row, count } of appended) {
       small?.write(fresh, { row, rows, count });
       this.#slab.write(fresh, { slot: slot.index, position: slot.length, row, rows, count });
@@ -230,6 +253,14 @@ export class KvCache {
   endRun(): void {
     this.#inUse = false;
     this.#read = null;
+    this.#giveBack(GIVEN_BACK);
+  }
+
+  /** Gives back so many bytes of what nobody reads. Not while a run is under way. */
+  #giveBack(bytes: number): void {
+    let left = bytes;
+    for (const slab of this.#leaving) left -= left > 0 ? slab.giveBack(left) : 0;
+    this.#leaving = this.#leaving.filter((slab) => slab.bytes > 0);
   }
 
   /** Whether a run over these slots reads the slab itself. */
@@ -252,7 +283,7 @@ export class KvCache {
 
   /** What copies may take. */
   get #left(): number {
-    return this.#mostBytes - this.#slab.bytes;
+    return this.#mostBytes - this.#slab.bytes - slabBytes(this.#leaving);
   }
 
   get #held(): Slot[] {
@@ -270,12 +301,12 @@ export class KvCache {
       this.#gathered = [known, ...this.#gathered.filter((one) => one !== known)];
       return known;
     }
-    this.#letGo(slots);
-    this.#gathered.splice(MOST_COPIES - 1);
+    const spared = this.#gathered.slice(0, MOST_COPIES - 1);
+    this.#drop((one) => one.has(slots) || !spared.includes(one));
     const bytes = GatheredSlots.bytesFor(this.shape, slots);
-    this.#letGoUntil(this.#left - bytes);
+    this.#letGoBeside(this.#slab.bytes + bytes);
     if (bytes > this.#left) return null;
-    const gathered = new GatheredSlots(this.#slab, slots);
+    const gathered = new GatheredSlots(this.#slab, slots, { reserved: this.#mostPositions });
     // The next run over all slots reads the slab itself.
     if (slots.length < this.slotCount) this.#gathered.unshift(gathered);
     return gathered;
@@ -283,12 +314,28 @@ export class KvCache {
 
   /** Gives up the small slabs that have one of these slots. */
   #letGo(slots: readonly Slot[]): void {
-    this.#gathered = this.#gathered.filter((one) => !one.has(slots));
+    this.#drop((one) => one.has(slots));
   }
 
   /** Gives up small slabs, the one used last at last, until they take so many bytes at most. */
   #letGoUntil(bytes: number): void {
-    while (this.#gathered.length > 0 && bytesOf(this.#gathered) > bytes) this.#gathered.pop();
+    while (this.#gathered.length > 0 && bytesOf(this.#gathered) > bytes) {
+      const last = this.#gathered.at(-1);
+      this.#drop((one) => one === last);
+    }
+  }
+
+  /** Gives up some small slabs. */
+  #drop(isGivenUp: (one: GatheredSlots) => boolean): void {
+    const givenUp = this.#gathered.filter(isGivenUp);
+    this.#gathered = this.#gathered.filter((one) => !isGivenUp(one));
+    this.#leave(givenUp.map(({ slab }) => slab));
+  }
+
+  /** Nobody but the run under way reads these any more. */
+  #leave(slabs: readonly Slab[]): void {
+    this.#leaving = [...new Set([...this.#leaving, ...slabs])];
+    if (!this.#inUse && this.bytes > this.#mostBytes) this.#giveBack(Infinity);
   }
 
   #cutHoles(): void {
@@ -306,54 +353,67 @@ export class KvCache {
     const held = this.#held;
     const longest = Math.max(positions, ...held.map(({ length }) => length));
     const resized = this.#newSlab({ slotCount, capacity: roundUp(longest) });
+    // Without memory for both, it moves layer by layer, which gives all of the old one back at once.
+    const keep = this.#inUse || this.bytes + resized.bytes <= this.#mostBytes;
     resized.takeSlots(
       this.#slab,
       held.map(({ index: from, length }, to) => ({ from, to, length })),
-      { keep: this.#inUse },
+      { keep },
     );
     held.forEach((slot, to) => {
       slot.index = to;
     });
     this.#slots = Array.from({ length: slotCount }, (_, index) => held[index] ?? null);
-    this.#moveTo(resized);
+    if (!this.#isEmpty) this.moves++;
+    this.#replaceSlab(resized);
     this.#sparseRuns = 0;
   }
 
   /** Makes room for so many positions, and some to spare where there is memory for them. */
   #grow(positions: number, spare = 0): void {
     const { slotCount } = this.#slab;
-    const slabBytes = (capacity: number) => Slab.bytesFor(this.shape, { slotCount, capacity });
+    const bytesAt = (capacity: number) => Slab.bytesFor(this.shape, { slotCount, capacity });
     const least = roundUp(positions);
     const ample = roundUp(Math.max(positions, this.#slab.capacity + spare));
-    const capacity = slabBytes(ample) <= SPARE_SHARE * this.#mostBytes ? ample : least;
-    if (slabBytes(capacity) > this.#mostBytes && roomFor(this.#held.length) < slotCount) {
+    const capacity = bytesAt(ample) <= SPARE_SHARE * this.#mostBytes ? ample : least;
+    if (bytesAt(capacity) > this.#mostBytes && roomFor(this.#held.length) < slotCount) {
       this.#resize(roomFor(this.#held.length), positions);
     } else if (this.#isEmpty) {
-      this.#slab = this.#newSlab({ slotCount, capacity });
+      this.#replaceSlab(this.#newSlab({ slotCount, capacity }));
     } else {
-      this.#letGoUntil(this.#mostBytes - slabBytes(capacity));
-      this.#slab.grow(capacity);
-      this.moves++;
+      this.#letGoBeside(bytesAt(capacity));
+      if (this.#slab.grow(capacity)) this.moves++;
     }
   }
 
   #newSlab(size: Size): Slab {
-    this.#letGoUntil(this.#mostBytes - Slab.bytesFor(this.shape, size));
-    return new Slab(this.shape, size);
+    this.#letGoBeside(Slab.bytesFor(this.shape, size));
+    return new Slab(this.shape, size, { reserved: this.#mostPositions });
+  }
+
+  /** Gives up what there is no memory for beside a slab of so many bytes. */
+  #letGoBeside(bytes: number): void {
+    const left = this.#mostBytes - bytes;
+    if (bytesOf(this.#gathered) + slabBytes(this.#leaving) <= left) return;
+    this.#letGoUntil(left);
+    if (!this.#inUse) this.#giveBack(Infinity);
   }
 
   get #isEmpty(): boolean {
     return this.#held.every(({ length }) => length === 0);
   }
 
-  #moveTo(slab: Slab): void {
-    if (!this.#isEmpty) this.moves++;
+  #replaceSlab(slab: Slab): void {
+    const old = this.#slab;
     this.#slab = slab;
+    this.#leave([old]);
   }
 }
 
 /** What these small slabs take. */
-const bytesOf = (copies: Iterable<GatheredSlots>) => [...copies].reduce((sum, { slab }) => sum + slab.bytes, 0);
+const bytesOf = (copies: readonly GatheredSlots[]) => slabBytes(copies.map(({ slab }) => slab));
+
+const slabBytes = (slabs: readonly Slab[]) => slabs.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /**
  * The number of slots for this many sequences: the same number up to eight, then in steps of an

@@ -125,7 +125,10 @@ export class OnnxExperts implements Experts {
     const keyValue = config.num_key_value_heads;
     this.#heads = { keyValue, groups: config.num_attention_heads / keyValue, size: headDim(config) };
     const shape = { layers: config.num_hidden_layers, width: keyValue * headDim(config) };
-    this.#cache = new KvCache(shape, { ...(kvBytes !== null && { mostBytes: kvBytes }) });
+    this.#cache = new KvCache(shape, {
+      ...(kvBytes !== null && { mostBytes: kvBytes }),
+      mostPositions: config.max_position_embeddings,
+    });
     this.#prefixes = new KeptPrefixes(this.#cache, {
       mostBytes: prefixBytes,
       sharedLayers: sharedLayers(bundle),

@@ -106,6 +106,29 @@ test('grows at the end, and lets go of what it had', () => {
   expect([...old.keys, ...old.values].map(({ length }) => length)).toEqual([0, 0, 0, 0]);
 });
 
+test('grows in place where addresses are reserved, and beyond them as one block', () => {
+  const slab = new Slab(shape, { slotCount: 2, capacity: 2 }, { reserved: 5 });
+  slab.write(freshKeys(2, 1), { slot: 1, position: 0, row: 0, rows: 1, count: 2 });
+  const before = [0, 1].map((position) => keysAt(slab, { slot: 1, position }));
+  const old = slab.prefix(2);
+  expect(slab.grow(5)).toBe(false);
+  expect([old.keys[0]!.length, slab.capacity]).toEqual([2 * 2 * 3, 5]);
+  expect(slab.grow(7)).toBe(true);
+  expect(old.keys[0]).toHaveLength(0);
+  expect([0, 1].map((position) => keysAt(slab, { slot: 1, position }))).toEqual(before);
+  expect(keysAt(slab, { slot: 1, position: 6 }).flat()).toEqual([0, 0, 0, 0, 0, 0]);
+});
+
+test.each([2, 8])('gives memory back array by array, reserved positions: %d', (reserved) => {
+  const slab = new Slab(shape, { slotCount: 2, capacity: 2 }, { reserved });
+  const whole = slab.bytes;
+  expect(whole).toBe(Slab.bytesFor(shape, slab));
+  expect(slab.giveBack(1)).toBe(whole / 4);
+  expect(slab.bytes).toBe((3 * whole) / 4);
+  expect(slab.giveBack(Infinity)).toBe((3 * whole) / 4);
+  expect([slab.bytes, slab.giveBack(1)]).toEqual([0, 0]);
+});
+
 test.each([true, false])('takes slots of another slab, which keeps its own: %s', (keep) => {
   const source = new Slab(shape, { slotCount: 3, capacity: 2 });
   for (const slot of [0, 1, 2]) {

@@ -3,6 +3,10 @@
  * a prefix of positions is one contiguous view, which onnxruntime reads without a copy, and one
  * more token is one small write per sequence. The slab only knows places; kv-cache.ts knows whose
  * they are.
+ *
+ * More positions come at the end of each array. So a slab may have addresses reserved for as many
+ * as it will ever need (a resizable ArrayBuffer). Then it grows in place, in no time, however much
+ * is in it. Reserved addresses take no memory, and neither do positions before they are written.
  */
 export type CacheShape = { layers: number; width: number };
 
@@ -24,9 +28,11 @@ export class Slab {
   #capacity: number;
   readonly #arrays: Record<(typeof PARTS)[number], Float32Array<ArrayBuffer>[]>;
 
-  constructor(shape: CacheShape, { slotCount, capacity }: Size) {
-    const arrays = () =>
-      Array.from({ length: shape.layers }, () => new Float32Array(capacity * slotCount * shape.width));
+  /** @param reserved the number of positions that it can grow to in place; Infinity for none */
+  constructor(shape: CacheShape, { slotCount, capacity }: Size, { reserved = Infinity }: { reserved?: number } = {}) {
+    const positionBytes = slotCount * shape.width * Float32Array.BYTES_PER_ELEMENT;
+    const most = Number.isFinite(reserved) ? Math.max(reserved, capacity) * positionBytes : 0;
+    const arrays = () => Array.from({ length: shape.layers }, () => newArray(capacity * positionBytes, most));
     this.shape = shape;
     this.slotCount = slotCount;
     this.#capacity = capacity;
@@ -38,8 +44,28 @@ export class Slab {
     return capacity * slotCount * layers * width * PARTS.length * Float32Array.BYTES_PER_ELEMENT;
   }
 
+  /** What it takes now, positions that were never written included. */
   get bytes(): number {
-    return Slab.bytesFor(this.shape, this);
+    return PARTS.reduce(
+      (sum, part) => sum + this.#arrays[part].reduce((all, { byteLength }) => all + byteLength, 0),
+      0,
+    );
+  }
+
+  /**
+   * Gives memory back, array by array, at least so many bytes if there are as many. What it held is
+   * gone. Returns how many bytes that was.
+   */
+  giveBack(bytes: number): number {
+    let given = 0;
+    for (const part of PARTS) {
+      for (const array of this.#arrays[part]) {
+        if (given >= bytes) return given;
+        given += array.byteLength;
+        if (array.byteLength > 0) letGo(array);
+      }
+    }
+    return given;
   }
 
   /** The number of positions. */
@@ -67,16 +93,24 @@ export class Slab {
   }
 
   /**
-   * Adds positions at the end. Each array moves as one block and the old one is gone at once, so
-   * views of it are empty from then on.
+   * Adds positions at the end. Where they are reserved, nothing moves. If not, each array moves as
+   * one block and the old one is gone at once, so views of it are empty from then on.
+   *
+   * @returns whether something moved
    */
-  grow(capacity: number): void {
+  grow(capacity: number): boolean {
     this.version++;
     const bytes = capacity * this.slotCount * this.shape.width * Float32Array.BYTES_PER_ELEMENT;
+    let moved = false;
     for (const arrays of Object.values(this.#arrays)) {
-      for (const [layer, array] of arrays.entries()) arrays[layer] = new Float32Array(array.buffer.transfer(bytes));
+      for (const [layer, array] of arrays.entries()) {
+        const isReserved = array.buffer.resizable && bytes <= array.buffer.maxByteLength;
+        moved ||= !isReserved;
+        arrays[layer] = isReserved ? lengthened(array, bytes) : movedTo(array, bytes);
+      }
     }
     this.#capacity = capacity;
+    return moved;
   }
 
   /**
@@ -92,7 +126,7 @@ export class Slab {
     for (const part of PARTS) {
       for (const layer of source.#arrays[part].keys()) {
         for (const place of places) this.#copyLayer(source, part, layer, place);
-        if (!keep) source.#arrays[part][layer]!.buffer.transfer(0);
+        if (!keep) letGo(source.#arrays[part][layer]!);
       }
     }
   }
@@ -183,6 +217,39 @@ export class Slab {
   #offset(position: number, slot: number): number {
     return (position * this.slotCount + slot) * this.shape.width;
   }
+}
+
+type Numbers = Float32Array<ArrayBuffer>;
+
+/** Zeros, in a buffer that may grow to `most` bytes in place. 0: it may not. */
+function newArray(bytes: number, most: number): Numbers {
+  if (most === 0) return new Float32Array(new ArrayBuffer(bytes));
+  try {
+    return new Float32Array(new ArrayBuffer(bytes, { maxByteLength: most }), 0, bytes / Float32Array.BYTES_PER_ELEMENT);
+  } catch (thrown) {
+    // A process may be allowed too few addresses. Then the slab moves when it grows.
+    if (thrown instanceof RangeError) return newArray(bytes, 0);
+    throw thrown;
+  }
+}
+
+function lengthened({ buffer }: Numbers, bytes: number): Numbers {
+  buffer.resize(bytes);
+  return new Float32Array(buffer, 0, bytes / Float32Array.BYTES_PER_ELEMENT);
+}
+
+function movedTo(array: Numbers, bytes: number): Numbers {
+  if (!array.buffer.resizable) return new Float32Array(array.buffer.transfer(bytes));
+  const moved = newArray(bytes, 0);
+  moved.set(array);
+  letGo(array);
+  return moved;
+}
+
+/** Gives the memory back at once, whenever the buffer itself may be collected. */
+function letGo({ buffer }: Numbers): void {
+  if (buffer.resizable) buffer.resize(0);
+  else buffer.transfer(0);
 }
 
 /**
