@@ -106,6 +106,18 @@ test('grows at the end, and lets go of what it had', () => {
   expect([...old.keys, ...old.values].map(({ length }) => length)).toEqual([0, 0, 0, 0]);
 });
 
+test('a row alone is written where it belongs, as any other is', () => {
+  const slab = new Slab(shape, { slotCount: 1, capacity: 5 });
+  const fresh = freshKeys(3, 1);
+  slab.write(fresh, { slot: 0, position: 2, row: 0, rows: 1, count: 2 });
+  for (const t of [0, 1]) {
+    expect(keysAt(slab, { slot: 0, position: 2 + t })).toEqual(
+      fresh.keys.map((keys) => [...keys.subarray(t * shape.width, (t + 1) * shape.width)]),
+    );
+  }
+  expect(keysAt(slab, { slot: 0, position: 4 }).flat()).toEqual([0, 0, 0, 0, 0, 0]);
+});
+
 test('grows in place where addresses are reserved, and beyond them as one block', () => {
   const slab = new Slab(shape, { slotCount: 2, capacity: 2 }, { reserved: 5 });
   slab.write(freshKeys(2, 1), { slot: 1, position: 0, row: 0, rows: 1, count: 2 });

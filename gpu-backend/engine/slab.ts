@@ -145,6 +145,11 @@ export class Slab {
     for (const part of PARTS) {
       fresh[part].forEach((array, layer) => {
         const target = this.#arrays[part][layer]!;
+        // A row alone in a slab of one slot lies there as it lies here.
+        if (rows === 1 && this.slotCount === 1) {
+          target.set(array.subarray(0, count * width), position * width);
+          return;
+        }
         for (let t = 0; t < count; t++) {
           copy(array, (t * rows + row) * width, target, this.#offset(position + t, slot), width);
         }

@@ -31,13 +31,17 @@ export type AttentionInputs = {
  * How the products see the G query heads that share a key head, and T tokens: as X matrices of Y
  * rows, where X Y = G T. Each matrix reads all keys and values again.
  *
- * A matrix of one row is read straight from memory, so with one token, every head has its own.
- * Longer ones are rearranged block by block before they are multiplied, which over a long past
- * takes longer than the products of a few tokens. So then all heads share one matrix.
+ * A single row is multiplied straight from memory, so with one token, every head has a matrix of
+ * its own. For more rows, keys and values are rearranged block by block first. Over a long past
+ * that takes longer than the products of a few tokens, so then all heads share one matrix. With
+ * many tokens it matters little, and more matrices are easier to share among threads.
  */
 export function foldFor({ tokens, groups }: { tokens: number; groups: number }): { matrices: number; rows: number } {
-  return tokens === 1 ? { matrices: groups, rows: 1 } : { matrices: 1, rows: groups * tokens };
+  const isShared = tokens > 1 && tokens <= FEW_TOKENS;
+  return isShared ? { matrices: 1, rows: groups * tokens } : { matrices: groups, rows: tokens };
 }
+
+const FEW_TOKENS = 32;
 
 /** Queries must be scaled already. */
 export function cachedAttention(
