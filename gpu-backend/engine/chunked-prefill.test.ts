@@ -108,6 +108,11 @@ test('answers are the same whoever reads or answers beside them, in both modes a
       ...(id % 3 === 0 && { rowPrompts: { safety: [1, 2, 3, 4, 5, ...promptIds] } }),
     });
   });
+  // How often it tells of its reading depends on who is beside it.
+  const answered = ({ events, ...rest }: ReturnType<typeof of>) => ({
+    ...rest,
+    events: events.filter(({ type }) => type !== 'reading'),
+  });
   const { scheduler, of, run, experts } = machine({ baseMs: 5, msPerToken: 1 });
   for (const [id, one] of asked.entries()) {
     scheduler.submit(id, one);
@@ -118,7 +123,7 @@ test('answers are the same whoever reads or answers beside them, in both modes a
     const alone = machine({ baseMs: 5, msPerToken: 1 });
     alone.scheduler.submit(1, one);
     await alone.run();
-    expect(of(id)).toEqual(alone.of(1));
+    expect(answered(of(id))).toEqual(answered(alone.of(1)));
   }
   expect(experts.openCount).toBe(0);
 });

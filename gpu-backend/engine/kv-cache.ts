@@ -19,15 +19,16 @@
  * a prompt that is about to be read. If the most that there can be is known, the slab has addresses
  * for all of them and grows in place. If not, it moves as one block. `moves` counts all moves.
  *
- * Giving memory back takes the system long, too long for answers under way. So what nobody reads
- * any more goes little by little, unless its memory is needed at once.
+ * What nobody reads any more goes little by little, unless its memory is needed at once
+ * (leaving-slabs.ts).
  *
  * Memory may be bounded. What comes to hold `bytesFor(lengths)` at most must fit. The rest is for
  * speed, and is done without where it does not fit: holes are cut before the slab grows, it grows
  * by no more than it must, and a run reads the whole slab instead of a small one.
  */
 import { GatheredSlots } from './gathered-slots.ts';
-import { type CacheShape, type KeysAndValues, type Place, type Size, Slab } from './slab.ts';
+import { LeavingSlabs } from './leaving-slabs.ts';
+import { type CacheShape, type KeysAndValues, type Place, type Size, Slab, slabBytes } from './slab.ts';
 
 /** The smallest number of positions in a slab. Every larger number is a multiple of it. */
 const GROWTH = 64;
@@ -47,10 +48,7 @@ const PATIENCE = 16;
 const STEADY_RUNS = 4;
 /** Such runs may copy so many bytes for it: that takes about as long as one of them. */
 const MOST_COPIED = 2 ** 26;
-/**
- * How many bytes of a slab that nobody reads any more are given back at a time. The system takes
- * about half a millisecond for a megabyte, and answers under way should not wait for all of it.
- */
+/** How many bytes of a slab that nobody reads any more are given back at a time. */
 const GIVEN_BACK = 2 ** 22;
 /** How many small slabs are kept. */
 const MOST_COPIES = 2;
@@ -91,8 +89,7 @@ export class KvCache {
   #gathered: GatheredSlots[] = [];
   /** The small slab that the run under way reads. */
   #read: GatheredSlots | null = null;
-  /** Nobody reads them any more, or only the run under way. */
-  #leaving: Slab[] = [];
+  readonly #leaving = new LeavingSlabs();
   /** The slots of the last short run, and how many such runs in a row had them. */
   #asked: { slots: readonly Slot[]; runs: number } = { slots: [], runs: 0 };
 
@@ -118,8 +115,10 @@ export class KvCache {
 
   /** The bytes of all that there is, copies included. */
   get bytes(): number {
-    const copies = new Set([...this.#gathered, ...(this.#read ? [this.#read] : [])]);
-    return slabBytes([...new Set([this.#slab, ...this.#leaving, ...[...copies].map(({ slab }) => slab)])]);
+    // The small slab that is read may be kept, or be leaving.
+    const read = this.#read !== null && !this.#gathered.includes(this.#read) ? [this.#read.slab] : [];
+    const apart = read.filter((slab) => !this.#leaving.has(slab));
+    return this.#slab.bytes + this.#leaving.bytes + bytesOf(this.#gathered) + slabBytes(apart);
   }
 
   /** Slots in the slab, holes included. */
@@ -166,7 +165,7 @@ export class KvCache {
     this.#drop(() => true);
     this.#replaceSlab(this.#emptySlab());
     // Nobody waits, so all of it is given back at once. But a run may still read the old ones.
-    if (!this.#inUse) this.#giveBack(Infinity);
+    if (!this.#inUse) this.#leaving.giveBack(Infinity);
     this.#inUse = false;
   }
 
@@ -253,14 +252,7 @@ export class KvCache {
   endRun(): void {
     this.#inUse = false;
     this.#read = null;
-    this.#giveBack(GIVEN_BACK);
-  }
-
-  /** Gives back so many bytes of what nobody reads. Not while a run is under way. */
-  #giveBack(bytes: number): void {
-    let left = bytes;
-    for (const slab of this.#leaving) left -= left > 0 ? slab.giveBack(left) : 0;
-    this.#leaving = this.#leaving.filter((slab) => slab.bytes > 0);
+    this.#leaving.giveBack(GIVEN_BACK);
   }
 
   /** Whether a run over these slots reads the slab itself. */
@@ -283,7 +275,7 @@ export class KvCache {
 
   /** What copies may take. */
   get #left(): number {
-    return this.#mostBytes - this.#slab.bytes - slabBytes(this.#leaving);
+    return this.#mostBytes - this.#slab.bytes - this.#leaving.bytes;
   }
 
   get #held(): Slot[] {
@@ -334,8 +326,8 @@ export class KvCache {
 
   /** Nobody but the run under way reads these any more. */
   #leave(slabs: readonly Slab[]): void {
-    this.#leaving = [...new Set([...this.#leaving, ...slabs])];
-    if (!this.#inUse && this.bytes > this.#mostBytes) this.#giveBack(Infinity);
+    this.#leaving.add(slabs);
+    if (!this.#inUse && this.bytes > this.#mostBytes) this.#leaving.giveBack(Infinity);
   }
 
   #cutHoles(): void {
@@ -353,7 +345,7 @@ export class KvCache {
     const held = this.#held;
     const longest = Math.max(positions, ...held.map(({ length }) => length));
     const resized = this.#newSlab({ slotCount, capacity: roundUp(longest) });
-    // Without memory for both, it moves layer by layer, which gives all of the old one back at once.
+    // Without memory for both, it moves layer by layer and gives all of the old one back at once.
     const keep = this.#inUse || this.bytes + resized.bytes <= this.#mostBytes;
     resized.takeSlots(
       this.#slab,
@@ -394,9 +386,9 @@ export class KvCache {
   /** Gives up what there is no memory for beside a slab of so many bytes. */
   #letGoBeside(bytes: number): void {
     const left = this.#mostBytes - bytes;
-    if (bytesOf(this.#gathered) + slabBytes(this.#leaving) <= left) return;
+    if (bytesOf(this.#gathered) + this.#leaving.bytes <= left) return;
     this.#letGoUntil(left);
-    if (!this.#inUse) this.#giveBack(Infinity);
+    if (!this.#inUse) this.#leaving.giveBack(Infinity);
   }
 
   get #isEmpty(): boolean {
@@ -412,8 +404,6 @@ export class KvCache {
 
 /** What these small slabs take. */
 const bytesOf = (copies: readonly GatheredSlots[]) => slabBytes(copies.map(({ slab }) => slab));
-
-const slabBytes = (slabs: readonly Slab[]) => slabs.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /**
  * The number of slots for this many sequences: the same number up to eight, then in steps of an

@@ -224,6 +224,9 @@ export class Slab {
   }
 }
 
+/** What these take together. */
+export const slabBytes = (slabs: readonly Slab[]): number => slabs.reduce((sum, { bytes }) => sum + bytes, 0);
+
 type Numbers = Float32Array<ArrayBuffer>;
 
 /** Zeros, in a buffer that may grow to `most` bytes in place. 0: it may not. */

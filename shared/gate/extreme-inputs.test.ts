@@ -273,7 +273,13 @@ function expectGreedy(
 function isTied(input: ExtremeInput, gate: GateVersion['gateRows']): boolean {
   const { temperature, topK = 0, topP, minP = 0, ...wishes } = input.sampling;
   if (temperature === 0 || (topK === 0 && topP === 1 && minP === 0)) return false;
-  const uncut = { ...input, sampling: { ...wishes, temperature, topP: 1 }, policy: { ...input.policy, budget: 1e9 } };
+  const uncut = {
+    ...input,
+    sampling: { ...wishes, temperature, topP: 1 },
+    policy: { ...input.policy, budget: 1e9, earned: null },
+    // A budget that is used up would close the gate, and hide the mixture.
+    state: { ...input.state, spent: 0 },
+  };
   const { mixture, q } = gate(uncut, uncut);
   return [mixture, q.reference].some((row) => {
     const sorted = row.filter((lp) => lp > -Infinity).sort();
