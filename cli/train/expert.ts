@@ -4,7 +4,7 @@ import { loadExpertWeights } from '#training/stages/expert-weights.ts';
 import { runOf } from '#training/stages/folder-kinds.ts';
 import { type MarginRule, marginKind, marginModel } from '#training/stages/margin-model.ts';
 import { loadScorer } from '#training/stages/scorer.ts';
-import { type OnBaseFlags, openBase, withBase } from './flags.ts';
+import { type OnBaseFlags, openBase, withBase, withRun } from './flags.ts';
 import { pairsOf } from './pairs.ts';
 import { ExpertStage } from './settings.ts';
 import { stageCommand } from './stage-command.ts';
@@ -14,7 +14,7 @@ export const expert = stageCommand<typeof ExpertStage, OnBaseFlags & { marginMod
   description: 'train one LoRA expert on the frozen base by DPO, with or without a margin',
   settings: ExpertStage,
   flags: (command) =>
-    withBase(command)
+    withRun(withBase(command))
       .option(
         '--margin-model <dir>',
         'run of the stage cost or reward: spe: cost for safety, reward for helpfulness; modpo: the other one',
@@ -42,7 +42,7 @@ export const expert = stageCommand<typeof ExpertStage, OnBaseFlags & { marginMod
       ...opened,
       out,
       margin: margin !== 'none' && scorerDir ? await loadMargin(margin, scorerDir) : null,
-      from: from ? { name: from, layers: (await loadExpertWeights(from, opened.base)).layers } : null,
+      from: from ? { name: from, ...(await loadExpertWeights(from, opened.base)) } : null,
       dataSettings,
     });
   },

@@ -4,12 +4,11 @@ import { claimFolder } from '#training/run/claim-folder.ts';
 import { exportStage } from '#training/stages/export.ts';
 import { BUNDLE } from '#training/stages/folder-kinds.ts';
 import { share } from '../options/numbers.ts';
+import { withBase } from './flags.ts';
 
 export const exportBundle = () =>
-  new Command('export')
+  withBase(new Command('export'))
     .description('write base, tokenizer, experts and routers as one bundle')
-    .requiredOption('--base <dir>', 'run of the stage sft')
-    .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
     .option('--experts <dirs...>', 'runs of the stage expert (default: the base itself under both roles)')
     .option('--routers <dirs...>', 'runs of the stage router, at most one of each kind')
     .requiredOption('--out <dir>', 'where the bundle goes')

@@ -1,31 +1,32 @@
 /** The flags that several stages share: folders, and how to save and resume a run. */
 import type { Command } from 'commander';
-import { type BaseModel, loadBaseModel } from '#training/stages/base-model.ts';
-import { openTokenizer, readChatFiles, type TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
+import { type BaseModel, openBase as openBaseModel } from '#training/stages/base-model.ts';
+import type { TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
 import { dataOption } from '../options/data-option.ts';
 import { integer, number } from '../options/numbers.ts';
 
 export type RunFlags = {
-  tokenizer: string;
   out: string;
   resume: boolean;
   force: boolean;
   threads: number;
   checkpointEverySeconds: number;
 };
-export type BaseFlags = { base: string; tokenizer: string };
+export type BaseFlags = { base: string; tokenizer?: string };
 export type OnBaseFlags = RunFlags & BaseFlags;
 
 export const withRun = (command: Command) =>
   command
-    .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
     .requiredOption('--out <dir>', 'where checkpoints and metrics go')
     .option('--resume', 'go on from the newest checkpoint in --out', false)
     .option('--force', 'replace an earlier run of this stage in --out', false)
     .option('--checkpoint-every-seconds <n>', 'how much a killed run may lose', number, 120)
     .option('--threads <n>', 'threads to use; 0: all cores', integer, 0);
 
-export const withBase = (command: Command) => withRun(command.requiredOption('--base <dir>', 'run of the stage sft'));
+export const withBase = (command: Command) =>
+  command
+    .requiredOption('--base <dir>', 'the model to train on: a bundle (pulled, imported or exported), or a run of sft')
+    .option('--tokenizer <dir>', 'folder made by the stage tokenizer; a bundle has its own');
 
 export const withData = (command: Command) => command.addOption(dataOption('folder with the real conversations'));
 
@@ -33,6 +34,6 @@ export async function openBase({
   base,
   tokenizer,
 }: BaseFlags): Promise<{ base: BaseModel; tokenizer: TrainingTokenizer }> {
-  const opened = openTokenizer(await readChatFiles(tokenizer));
-  return { base: await loadBaseModel(base, opened), tokenizer: opened };
+  const opened = await openBaseModel(base, tokenizer);
+  return { base: opened, tokenizer: opened.tokenizer };
 }

@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { DUAL_PAIRS } from '#training/stages/folder-kinds.ts';
-import { rankStage } from '#training/stages/rank.ts';
+import { DUAL_FILES, rankStage, writeRankFile } from '#training/stages/rank.ts';
 import { loadScorer } from '#training/stages/scorer.ts';
 import { integer } from '../options/numbers.ts';
-import { type BaseFlags, openBase } from './flags.ts';
+import { type BaseFlags, openBase, withBase } from './flags.ts';
 import { pairsOf } from './pairs.ts';
 import { RankStage } from './settings.ts';
 import { stageCommand } from './stage-command.ts';
@@ -16,9 +16,7 @@ export const rank = stageCommand<typeof RankStage, RankFlags>({
   description: "build the router's pairs: which of two answers is better in both dimensions",
   settings: RankStage,
   flags: (command) =>
-    command
-      .requiredOption('--base <dir>', 'run of the stage sft')
-      .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
+    withBase(command)
       .requiredOption('--reward <dir>', 'run of the stage reward')
       .requiredOption('--cost <dir>', 'run of the stage cost')
       .requiredOption('--out <dir>', 'where train.jsonl and held-out.jsonl go')
@@ -31,8 +29,10 @@ export const rank = stageCommand<typeof RankStage, RankFlags>({
     const reward = await loadScorer(flags.reward, { ...models, wanted: 'reward' });
     const cost = await loadScorer(flags.cost, { ...models, wanted: 'cost' });
     const { pairs } = await pairsOf(settings, 'safer');
-    for (const [name, preferences] of Object.entries({ train: pairs.train, 'held-out': pairs.heldOut })) {
-      const out = path.join(dir, `${name}.jsonl`);
+    writeRankFile(dir, { definition, base: opened.base, reward, cost });
+    for (const side of ['train', 'heldOut'] as const) {
+      const preferences = pairs[side];
+      const out = path.join(dir, DUAL_FILES[side]);
       const { read, kept, leftOut } = await rankStage({ preferences, definition, reward, cost, ...opened, out });
       const reasons = Object.entries(leftOut).map(([reason, count]) => `${count} ${reason}`);
       console.log(`${out}: ${kept} of ${read} pairs (left out: ${reasons.join(', ') || 'none'})`);

@@ -2,7 +2,7 @@ import type { ScoreKind } from '#training/graphs/score-graph.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { runOf } from '#training/stages/folder-kinds.ts';
 import { SCORE_DIMENSION, scoreStage } from '#training/stages/score.ts';
-import { type OnBaseFlags, openBase, withBase } from './flags.ts';
+import { type OnBaseFlags, openBase, withBase, withRun } from './flags.ts';
 import { pairsOf } from './pairs.ts';
 import { ScoreStage } from './settings.ts';
 import { stageCommand } from './stage-command.ts';
@@ -12,7 +12,7 @@ const scoreCommand = (kind: ScoreKind) =>
     name: kind,
     description: `train a ${kind} model, a score head on the base, from preferences for ${kind === 'reward' ? 'helpfulness' : 'safety'}`,
     settings: ScoreStage,
-    flags: withBase,
+    flags: (command) => withRun(withBase(command)),
     run: async (settings, flags) => {
       const out = claimFolder(flags.out, { kind: runOf('score', { what: kind, fields: { kind } }), ...flags });
       const { pairs, dataSettings } = await pairsOf(settings, SCORE_DIMENSION[kind]);

@@ -108,7 +108,9 @@ describe('a run', () => {
     const later = { settings: { seed: 1, tokenizer: 'abc' }, resume: true };
     expect(await runTraining(options(later))).toMatchObject({ step: 12 });
     const changed = options({ settings: { seed: 1, tokenizer: 'def' }, resume: true });
-    await expect(runTraining(changed)).rejects.toThrow('was made with tokenizer = "abc", this run has "def"');
+    await expect(runTraining(changed)).rejects.toThrow(
+      'was made with the tokenizer of SHA-256 abc, now it is def: give the tokenizer that it was made with',
+    );
   });
 
   test('removes a half-written checkpoint after a kill', async () => {

@@ -72,7 +72,8 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
   const optimizer = await AdamW.create(parameters, options.adamw);
   const note = (line: string) => void process.stderr.write(`${options.label}: ${line}\n`);
   const saved = await loadCheckpoint(dir, { parameters, optimizer, settings, fallBack: note });
-  const state: RunState = { ...(saved ?? { step: 0, tokens: 0, seconds: 0 }), settings };
+  const { step: startStep, tokens, seconds } = saved ?? { step: 0, tokens: 0, seconds: 0 };
+  const state: RunState = { step: startStep, tokens, seconds, settings };
   const write = (row: object) => appendLine(metricsFile, JSON.stringify(row));
   let savedStep = saved?.step ?? null;
   const save = async () => {

@@ -42,7 +42,7 @@ export type ExpertOptions = PairStageOptions & {
    * A trained expert to start from and to use as the reference. This trains one preference after
    * the other, as in SACPO (arXiv 2404.11049). Null: the base.
    */
-  from: { name: string; layers: FrozenExpert } | null;
+  from: { name: string; layers: FrozenExpert; digest: string } | null;
 };
 
 export async function expertStage(options: ExpertOptions): Promise<void> {
@@ -71,6 +71,9 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
       variant,
       margin: margin && { model: margin.name, rule: margin.rule, scale: margin.scale },
       ...(from && { from: from.name }),
+      ...((margin || from) && {
+        parents: { ...(margin && { margin: margin.run.digest }), ...(from && { from: from.digest }) },
+      }),
     },
     files: { [ADAPTER_FILE]: { role, rank, alpha } satisfies AdapterJson },
     prepare: async ({ train, heldOut }) => {
@@ -127,7 +130,7 @@ export function initialLora(
 }
 
 function copyLora(
-  { name, layers }: { name: string; layers: FrozenExpert },
+  { name, layers }: Pick<NonNullable<ExpertOptions['from']>, 'name' | 'layers'>,
   shapes: ReadonlyMap<string, number[]>,
 ): Parameters {
   const found = new Map(

@@ -63,7 +63,10 @@ export async function routerStage(options: RouterOptions): Promise<void> {
     order: `router/${kind}`,
     encoding: { dimension: 'better', feeds: 'predictions', dropFirstDifference: variant === 'faithful' },
     parameters,
-    settings: { kind, variant, width, beta, lambda },
+    settings: {
+      ...{ kind, variant, width, beta, lambda },
+      parents: { safety: safety.digest, helpfulness: helpfulness.digest },
+    },
     files: { [ROUTER_FILE]: { kind, variant, width } satisfies RouterJson },
     prepare: async ({ train, heldOut }) => {
       const { rank } = safety;

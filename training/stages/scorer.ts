@@ -6,10 +6,10 @@ import type { PairRows } from '../data/encode-pairs.ts';
 import { buildScoringGraph, type ScoreKind, scoreShapes } from '../graphs/score-graph.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { loadCheckpoint } from '../run/checkpoint.ts';
+import { loadTrained } from '../run/checkpoint.ts';
 import { parameterFeeds } from '../run/loop.ts';
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
-import { assertTokenizer } from './assert-tokenizer.ts';
+import { assertSameModel, type Parent } from './assert-same-model.ts';
 import { type BaseModel, emptyTensors } from './base-model.ts';
 import { bucketPairs, type PairScores, scorePairs } from './pair-set.ts';
 import { readStageFile } from './stage-file.ts';
@@ -30,6 +30,9 @@ export type Scorer = {
    */
   score: (pairs: readonly PairRows[], label: string | null) => Promise<PairScores>;
 };
+
+/** A scorer of a run, which later runs name as their parent. */
+export type TrainedScorer = Scorer & Parent;
 
 /**
  * Feeds whole rows, including the end token, because an answer that breaks off is a different
@@ -86,12 +89,11 @@ export function createScorer(
 export async function loadScorer(
   dir: string,
   options: { base: BaseModel; padId: number; threads: number; wanted: ScoreKind },
-): Promise<Scorer> {
+): Promise<TrainedScorer> {
   const { kind, rank, alpha } = await readStageFile(dir, SCORE_FILE, { schema: ScoreJson, stage: options.wanted });
   if (kind !== options.wanted) throw new Error(`${dir}: found a ${kind} model, wanted a ${options.wanted} model`);
   const parameters = emptyTensors(scoreShapes(options.base.config, rank));
-  const state = await loadCheckpoint(dir, { parameters });
-  if (state === null) throw new Error(`${dir} holds no checkpoint: run the stage ${kind} first`);
-  assertTokenizer(dir, state, options.base.tokenizer);
-  return createScorer(kind, { ...options, rank, alpha, parameters });
+  const state = await loadTrained(dir, { parameters, stage: kind });
+  assertSameModel(dir, state, options.base);
+  return { ...createScorer(kind, { ...options, rank, alpha, parameters }), dir, digest: state.digest };
 }

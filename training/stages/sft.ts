@@ -4,6 +4,7 @@ import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { makeBuckets, planBatches, tokenFeeds } from '../data/buckets.ts';
+import { digestOfRows } from '../data/digest-of-rows.ts';
 import { encodeChat, type LossWeights, type TokenRow } from '../data/encode-chat.ts';
 import { createRandom, type Random } from '../data/random.ts';
 import type { Dialogue } from '../data/rows.ts';
@@ -24,10 +25,10 @@ export type SftOptions = {
   seed: number;
   config: DecoderConfig;
   /**
-   * The weights to start from, such as another run's, with a name for the settings. Null: from
-   * scratch.
+   * The weights to start from, such as another run's, with a name and a digest for the settings.
+   * They are trained in place, so that there is no second copy of them. Null: from scratch.
    */
-  from: { name: string; weights: Parameters } | null;
+  from: { name: string; weights: Parameters; digest: string } | null;
   tokenizer: TrainingTokenizer;
   corpus: BaseCorpus;
   /**
@@ -58,8 +59,8 @@ const WARMUP_STEPS = 100;
 export async function sftStage(options: SftOptions): Promise<void> {
   const { config, tokenizer, seed, out, threads } = options;
   const shapes = kernelShapes(config);
-  const parameters = initialWeights(config, shapes, createRandom(`${seed}/weights`));
-  for (const [name, { data }] of options.from?.weights ?? []) parameters.get(name)!.data.set(data);
+  if (options.from) assertShapes(options.from, shapes);
+  const parameters = options.from?.weights ?? initialWeights(config, shapes, createRandom(`${seed}/weights`));
 
   const encode = (
     { messages, learns }: Pick<Dialogue, 'learns'> & { messages: readonly Message[] },
@@ -121,6 +122,8 @@ export async function sftStage(options: SftOptions): Promise<void> {
       ...(options.opening.tokens > 0 && { opening: options.opening }),
       config,
       tokenizer: tokenizer.digest,
+      data: { 'to train on': digestOfRows(options.corpus.dialogues), ...heldOutDigests(options.heldOut) },
+      ...(options.from && { parents: { from: options.from.digest } }),
       ...options.corpusSettings,
     },
     files: { [BUNDLE_FILES.config]: config },
@@ -144,6 +147,27 @@ export async function sftStage(options: SftOptions): Promise<void> {
       return figures;
     },
   });
+}
+
+function assertShapes(
+  { name, weights }: NonNullable<SftOptions['from']>,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): void {
+  for (const [tensor, wanted] of shapes) {
+    const found = weights.get(tensor)?.shape;
+    if (found?.join() === wanted.join()) continue;
+    const shape = found ? `[${found.join(', ')}]` : 'nothing';
+    throw new Error(`${name}: tensor ${tensor}: found ${shape}, this model wants [${wanted.join(', ')}]`);
+  }
+}
+
+function heldOutDigests(heldOut: SftOptions['heldOut']): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(heldOut).map(([name, dialogues]) => [
+      name === '' ? 'held out' : `held out, ${name}`,
+      digestOfRows(dialogues),
+    ]),
+  );
 }
 
 /**

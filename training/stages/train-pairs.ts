@@ -3,12 +3,14 @@
  * the schedule and the run's settings.
  */
 import { planBatches } from '../data/buckets.ts';
+import { digestOfRows } from '../data/digest-of-rows.ts';
 import type { Preference } from '../data/rows.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { loadCheckpoint } from '../run/checkpoint.ts';
 import { type RunOptions, runTraining, type StepBatch } from '../run/loop.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
+import { unusedTokens } from './assert-tokens-fit.ts';
 import type { BaseModel } from './base-model.ts';
 import { type PairSet, type PairSetOptions, pairSet } from './pair-set.ts';
 
@@ -67,6 +69,8 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
   const heldOut = pairSet(options.heldOut, { ...setOptions, what: 'held out' });
   const plan = planBatches(train.buckets, { seed: `${seed}/${training.order}`, rowsPerItem: 2 });
   for (const { summary } of [train, heldOut]) process.stderr.write(`${label}: ${summary}\n`);
+  const unused = unusedTokens(base.config, tokenizer);
+  if (unused !== null) process.stderr.write(`${label}: ${unused}\n`);
   process.stderr.write(`${label}: ${plan.perEpoch} batches an epoch\n`);
 
   const totalSteps = plan.perEpoch * epochs;
@@ -75,8 +79,9 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
     learningRate,
     pairsPerBatch,
     epochs,
-    base: base.state.step,
+    base: base.digest,
     tokenizer: tokenizer.digest,
+    data: { 'to train on': digestOfRows(options.train), 'held out': digestOfRows(options.heldOut) },
     ...training.settings,
     ...options.dataSettings,
   };
