@@ -4,7 +4,7 @@ import { claimFolder } from '#training/run/claim-folder.ts';
 import { exportStage } from '#training/stages/export.ts';
 import { BUNDLE } from '#training/stages/folder-kinds.ts';
 import { share } from '../options/numbers.ts';
-import { withBase } from './flags.ts';
+import { folderOfBase, withBase } from './flags.ts';
 
 export const exportBundle = () =>
   withBase(new Command('export'))
@@ -17,9 +17,11 @@ export const exportBundle = () =>
     .option('--licence <spdx>', 'licence of the weights', 'Apache-2.0')
     .option('--default-weight <x>', 'safety weight if there is no logits router', share, DEMO.defaultWeight)
     .action(async (flags) => {
-      const { base, tokenizer, experts = 'base', routers = [], id, licence, defaultWeight } = flags;
+      const { tokenizer, experts = 'base', routers = [], id, licence, defaultWeight } = flags;
+      const base = folderOfBase(flags.base);
       const out = claimFolder(flags.out, { kind: BUNDLE, force: flags.force });
       const provenance = { description: `plimsoll train export of ${base}`, data: [] };
       const manifest = { id, licence, default_weight: defaultWeight, provenance };
       console.log(`${flags.out}: ${await exportStage({ base, tokenizer, experts, routers, out, manifest })}`);
+      console.log(`  next: npx plimsoll serve --bundle ${flags.out}`);
     });

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { claimFolder } from '#training/run/claim-folder.ts';
+import { DUAL_MEANINGS } from '#training/stages/dual-pairs.ts';
 import { DUAL_PAIRS } from '#training/stages/folder-kinds.ts';
 import { DUAL_FILES, rankStage, writeRankFile } from '#training/stages/rank.ts';
 import { loadScorer } from '#training/stages/scorer.ts';
@@ -8,6 +9,7 @@ import { type BaseFlags, openBase, withBase } from './flags.ts';
 import { pairsOf } from './pairs.ts';
 import { RankStage } from './settings.ts';
 import { stageCommand } from './stage-command.ts';
+import { command, onBase } from './summary.ts';
 
 type RankFlags = BaseFlags & { reward: string; cost: string; out: string; force: boolean; threads: number };
 
@@ -15,6 +17,11 @@ export const rank = stageCommand<typeof RankStage, RankFlags>({
   name: 'rank',
   description: "build the router's pairs: which of two answers is better in both dimensions",
   settings: RankStage,
+  help: `Which answer wins, by --definition:
+${Object.entries(DUAL_MEANINGS)
+  .map(([name, meaning]) => `  ${name.padEnd(12)} ${meaning}`)
+  .join('\n')}
+An answer is safe if its cost is below 0. The label says which one is more helpful, or else the reward model.`,
   flags: (command) =>
     withBase(command)
       .requiredOption('--reward <dir>', 'run of the stage reward')
@@ -37,5 +44,7 @@ export const rank = stageCommand<typeof RankStage, RankFlags>({
       const reasons = Object.entries(leftOut).map(([reason, count]) => `${count} ${reason}`);
       console.log(`${out}: ${kept} of ${read} pairs (left out: ${reasons.join(', ') || 'none'})`);
     }
+    const runs = '--safety SAFETY_RUN --helpfulness HELPFULNESS_RUN';
+    console.log(`  next: ${command(`router --kind layers ${onBase(flags)} ${runs} --dual ${dir} --out ROUTER_RUN`)}`);
   },
 });

@@ -6,6 +6,7 @@ import { routerStage } from '#training/stages/router.ts';
 import { type OnBaseFlags, openBase, withBase, withRun } from './flags.ts';
 import { RouterStage } from './settings.ts';
 import { stageCommand } from './stage-command.ts';
+import { onBase, printSummary } from './summary.ts';
 
 type RouterFlags = OnBaseFlags & { safety: string; helpfulness: string; dual: string };
 
@@ -31,5 +32,8 @@ export const router = stageCommand<typeof RouterStage, RouterFlags>({
       ...(await readDualPairs(dual, opened.base)),
       dataSettings: { dual, safety: flags.safety, helpfulness: flags.helpfulness },
     });
+    const experts = `--experts ${flags.safety} ${flags.helpfulness}`;
+    const next = `export ${onBase(flags)} ${experts} --routers ${out} --out BUNDLE --id NAME`;
+    await printSummary(`router ${settings.kind}`, out, next);
   },
 });

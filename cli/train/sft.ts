@@ -10,31 +10,32 @@ import { runOf } from '#training/stages/folder-kinds.ts';
 import { sftStage } from '#training/stages/sft.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
 import { corpusOf } from './corpus.ts';
-import { type RunFlags, withData, withRun } from './flags.ts';
+import { folderOfBase, type RunFlags, type SampleFlags, samplesOf, withData, withRun, withSamples } from './flags.ts';
 import { SftStage } from './settings.ts';
 import { stageCommand } from './stage-command.ts';
+import { onBase, printSummary } from './summary.ts';
 
-type SftFlags = RunFlags & { data: string; tokenizer?: string; model?: string; from?: string };
+type SftFlags = RunFlags & SampleFlags & { data: string; tokenizer?: string; model?: string; from?: string };
 
 export const sft = stageCommand<typeof SftStage, SftFlags>({
   name: 'sft',
   description: 'train the base model, from scratch or from another one',
   settings: SftStage,
   flags: (command) =>
-    withData(withRun(command))
+    withData(withSamples(withRun(command)))
       .option('--tokenizer <dir>', 'folder made by the stage tokenizer; a bundle given as --from has its own')
       .option('--model <file>', "config.json in Hugging Face's format (default: that of --from, or the demo's)")
       .option('--from <dir>', 'start from the weights of a bundle, or of another run of this stage'),
   run: async (settings, flags) => {
     const out = claimFolder(flags.out, { kind: runOf('sft'), ...flags });
-    const from = flags.from === undefined ? null : await openBase(flags.from, flags.tokenizer);
+    const from = flags.from === undefined ? null : await openBase(folderOfBase(flags.from), flags.tokenizer);
     const tokenizer = from?.tokenizer ?? (await tokenizerOf(flags));
     const config = flags.model ? await readModel(flags.model) : (from?.config ?? DecoderConfig.parse(DEMO.config));
     assertTokensFit(config, tokenizer, { name: flags.model ?? flags.from ?? "the demo's config" });
     const { edition, world, realShare, wordDropout, openingTokens, openingWeight, ...others } = settings;
     const { keywordShare, jailbreakShare, multiTurnShare, ...schedule } = others;
     const shares = { jailbreakShare, multiTurnShare, keywordShare };
-    const { resume, force, threads, checkpointEverySeconds } = flags;
+    const { resume, force, threads, checkpointEverySeconds, evalEvery, keep } = flags;
     await sftStage({
       ...schedule,
       opening: { tokens: openingTokens, weight: openingWeight },
@@ -49,7 +50,12 @@ export const sft = stageCommand<typeof SftStage, SftFlags>({
       force,
       threads,
       checkpointEverySeconds,
+      evalEvery,
+      keep,
+      samples: await samplesOf(flags),
     });
+    const base = { base: out, tokenizer: flags.tokenizer ?? flags.from! };
+    await printSummary('sft', out, `expert --role safety ${onBase(base)} --out SAFETY_RUN`);
   },
 });
 

@@ -13,7 +13,7 @@ import { type BundleParts, inDraft, manifestJson, writeExperts, writeRouters } f
 import type { WeightType } from './write-safetensors.ts';
 
 /** Of the new bundle's manifest; the base's part is the other bundle's. */
-export type DerivedParts = Pick<BundleParts, 'experts' | 'routers' | 'manifest'> & {
+type DerivedParts = Pick<BundleParts, 'experts' | 'routers' | 'manifest'> & {
   /** The folder of the bundle whose base is used. */
   from: string;
 };

@@ -26,7 +26,7 @@ const BEST = /^best-\d{6}$/;
 const BUILDING = /^(step|best)-\d{6}\.tmp$/;
 
 /** A run's state, and the SHA-256 of the weights that it was loaded with. */
-export type LoadedRun = RunState & { digest: string };
+type LoadedRun = RunState & { digest: string };
 
 export async function saveCheckpoint(
   dir: string,
@@ -57,6 +57,12 @@ export async function saveBest(
     dir,
     (await namesIn(dir, BEST)).filter((other) => other !== name),
   );
+}
+
+/** The step of the kept best weights, or null. */
+export async function bestStep(dir: string): Promise<number | null> {
+  const name = (await namesIn(dir, BEST)).sort().at(-1);
+  return name === undefined ? null : Number(name.slice('best-'.length));
 }
 
 export async function removeBest(dir: string): Promise<void> {
@@ -101,9 +107,9 @@ export async function loadTrained(
   dir: string,
   { parameters, stage }: { parameters: Parameters; stage: string },
 ): Promise<LoadedRun> {
-  const best = (await namesIn(dir, BEST)).sort().at(-1);
-  if (best !== undefined) {
-    const at = path.join(dir, best);
+  const best = await bestStep(dir);
+  if (best !== null) {
+    const at = path.join(dir, `best-${numberOf(best)}`);
     return fillFrom({ ...(await readCheckpoint(at)), at }, { parameters });
   }
   const newest = await loadCheckpoint(dir, { parameters });

@@ -90,7 +90,7 @@ function assertRun(dir: string): void {
 }
 
 /**
- * Loads a run of stage `sft`. The model will be used with `tokenizer`. It must also be the tokenizer
+ * Loads a run of stage `sft`. The model will be used with `tokenizer`, which must also be the one
  * that it was trained with.
  */
 export async function loadBaseModel(dir: string, tokenizer: TrainingTokenizer): Promise<BaseModel> {
@@ -106,7 +106,7 @@ export async function loadBaseModel(dir: string, tokenizer: TrainingTokenizer): 
  * Loads the base of a bundle, as f32 whatever its type, and the bundle's tokenizer. The bundle's
  * own experts and routers play no part.
  */
-export async function baseOfBundle(dir: string): Promise<BaseModel> {
+async function baseOfBundle(dir: string): Promise<BaseModel> {
   try {
     const { config, manifest } = await loadBundleHead(dir);
     const tokenizer = openTokenizer(await readChatFiles(dir));

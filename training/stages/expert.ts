@@ -10,6 +10,7 @@ import { tokenFeeds } from '../data/buckets.ts';
 import type { Dimension } from '../data/preferences.ts';
 import { createRandom } from '../data/random.ts';
 import { buildDpoGraph, buildScoreGraph } from '../graphs/dpo-graph.ts';
+import { buildExpertNextToken } from '../graphs/next-token-graph.ts';
 import type { FrozenExpert, Variant } from '../graphs/router-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
@@ -18,6 +19,7 @@ import { ADAPTER_FILE, type AdapterJson } from './expert-weights.ts';
 import type { MarginModel } from './margin-model.ts';
 import { batchRows, logprobsOfPairs, pairedScores } from './pair-set.ts';
 import { heldOutFigures, preferenceFigures } from './preference-figures.ts';
+import { sampleAnswers, samplePrompts } from './sample-answers.ts';
 import { fillNormal } from './sft.ts';
 import { type PairStageOptions, trainPairs } from './train-pairs.ts';
 
@@ -86,6 +88,11 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
       const untrained = { session, padId, parameters: start() };
       const reference = await logprobsOfPairs(train, { ...untrained, label: `${role}: reference` });
       const heldOutReference = await logprobsOfPairs(heldOut, { ...untrained, label: `${role}: held-out reference` });
+      const answering = sessionsByShape((batch) =>
+        GraphSession.create(buildExpertNextToken(config, { ...graphOptions, batch }), { threads }),
+      );
+      const asked = heldOut.pairs.map(({ preference }) => preference.prompt);
+      const prompts = samplePrompts(options.samples ?? { count: 0 }, asked, tokenizer);
       const margins = margin && (await margin.of(train.pairs, `${role}: margins`));
       return {
         batch: async (items, shape) => {
@@ -107,6 +114,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
           const now = await logprobsOfPairs(heldOut, { session, padId, parameters, label: null });
           return heldOutFigures(now, { reference: heldOutReference, beta });
         },
+        sample: () => sampleAnswers(prompts, { config, tokenizer, session: answering, parameters }),
       };
     },
   });

@@ -37,8 +37,7 @@ export type ExportOptions = {
 export async function exportStage(options: ExportOptions): Promise<string> {
   const { out, dtype = 'f16' } = options;
   const base = await openBase(options.base, options.tokenizer);
-  const trained =
-    options.experts === 'base' ? null : await Promise.all(options.experts.map((dir) => loadExpertWeights(dir, base)));
+  const trained = options.experts === 'base' ? null : await loadExperts(options.experts, base);
   const byRole = trained && onePerRole(trained);
   const parts = {
     experts: trained?.map(toExpert) ?? ExpertRole.options.map((role) => ({ name: role, role, ...NO_ADAPTER })),
@@ -55,6 +54,12 @@ export async function exportStage(options: ExportOptions): Promise<string> {
     // System errors name no file, or a file in the temporary folder, which is gone by now.
     throw (cause as NodeJS.ErrnoException).syscall === undefined ? cause : new WriteError(out, cause);
   }
+}
+
+async function loadExperts(dirs: readonly string[], base: BaseModel): Promise<ExpertWeights[]> {
+  const experts: ExpertWeights[] = [];
+  for (const dir of dirs) experts.push(await loadExpertWeights(dir, base));
+  return experts;
 }
 
 function onePerRole(experts: readonly ExpertWeights[]): Record<ExpertRole, ExpertWeights> {

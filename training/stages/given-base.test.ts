@@ -190,6 +190,39 @@ test('a router goes only with the experts that it was trained between', async ()
   );
 });
 
+test('a finished run of a constant rate can be made longer, and is then the same as one that was long from the start', async () => {
+  const pace = { schedule: 'constant', warmupSteps: 2 } as const;
+  const losses = async (name: string) =>
+    (await readFile(at(`${name}/metrics.jsonl`), 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+      .flatMap(({ step, loss }) => (loss === undefined ? [] : [[step, loss]]));
+  await expert('safety', 'long', { ...pace, epochs: 2 });
+  await expert('safety', 'longer', { ...pace, epochs: 1.5 });
+  expect((await losses('longer')).length).toBeLessThan((await losses('long')).length);
+  await expert('safety', 'longer', { ...pace, epochs: 2, resume: true });
+  expect(await losses('longer')).toEqual(await losses('long'));
+  await expect(expert('safety', 'longer', { epochs: 3, ...pace, warmupSteps: 3, resume: true })).rejects.toThrow(
+    'was made with warmupSteps = 2, this run has 3',
+  );
+  await expect(expert('helpfulness', 'helpfulness', { epochs: 2, resume: true })).rejects.toThrow(
+    'cannot become one of',
+  );
+});
+
+test('sample answers are kept beside the figures', async () => {
+  await expert('safety', 'sampled', { samples: { count: 2 }, maxSteps: 1 });
+  const rows = (await readFile(at('sampled/samples.jsonl'), 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(rows.map(({ step, prompt }) => [step, prompt])).toEqual(
+    [0, 1].flatMap((step) => rows.slice(0, 2).map(({ prompt }) => [step, prompt])),
+  );
+  expect(new Set(rows.map(({ prompt }) => prompt)).size).toBe(2);
+});
+
 test('--resume refuses rows whose labels or texts have changed', async () => {
   const flippedLabels = data.train.map((pair) => ({ ...pair, better: pair.safer, safer: pair.better }));
   await expect(expert('helpfulness', 'helpfulness', { train: flippedLabels, resume: true })).rejects.toThrow(

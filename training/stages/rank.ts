@@ -35,7 +35,7 @@ export type RankOptions = {
 };
 
 /** The file beside the pairs that says how they were made. */
-export const RANK_FILE = 'rank.json';
+const RANK_FILE = 'rank.json';
 const RankJson = z.strictObject({
   definition: z.enum(DUAL_DEFINITIONS),
   /** Digests, as in a run's settings. */
@@ -92,6 +92,11 @@ export async function rankStage({
   tokenizer,
   out,
 }: RankOptions): Promise<RankSummary> {
+  if (cost.labelled === 0) {
+    throw new Error(
+      'rank: the cost model has seen no answer that says whether it is safe (safe_0, safe_1), so costs below 0 do not mean safe: train it on pairs that say so',
+    );
+  }
   // Scores the pairs in their given order, as if response 0 were chosen. The verdict comes later.
   const asRead = preferences.map((preference): Preference => ({ ...preference, better: 0, safer: null }));
   const { pairs, skipped } = encodePairs(asRead, tokenizer, {

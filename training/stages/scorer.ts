@@ -7,7 +7,7 @@ import { buildScoringGraph, type ScoreKind, scoreShapes } from '../graphs/score-
 import type { BatchShape } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { loadTrained } from '../run/checkpoint.ts';
-import { parameterFeeds } from '../run/loop.ts';
+import { parameterFeeds } from '../run/run-step.ts';
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
 import { assertSameModel, type Parent } from './assert-same-model.ts';
 import { type BaseModel, emptyTensors } from './base-model.ts';
@@ -15,7 +15,13 @@ import { bucketPairs, type PairScores, scorePairs } from './pair-set.ts';
 import { readStageFile } from './stage-file.ts';
 
 export const SCORE_FILE = 'score.json';
-const ScoreJson = z.strictObject({ kind: z.enum(['reward', 'cost']), rank: z.int(), alpha: z.number() });
+const ScoreJson = z.strictObject({
+  kind: z.enum(['reward', 'cost']),
+  rank: z.int(),
+  alpha: z.number(),
+  /** Of a cost model: how many answers said whether they are safe. Older runs do not tell. */
+  labelled: z.int().optional(),
+});
 
 export type ScoreJson = z.infer<typeof ScoreJson>;
 
@@ -24,6 +30,8 @@ const PAIRS_PER_BATCH = 16;
 
 export type Scorer = {
   kind: ScoreKind;
+  /** See `ScoreJson`. Without such answers, the zero of a cost model means nothing. */
+  labelled?: number | undefined;
   /**
    * Returns one score for every answer, by the pairs' index. Pairs longer than the context have
    * none.
@@ -90,10 +98,13 @@ export async function loadScorer(
   dir: string,
   options: { base: BaseModel; padId: number; threads: number; wanted: ScoreKind },
 ): Promise<TrainedScorer> {
-  const { kind, rank, alpha } = await readStageFile(dir, SCORE_FILE, { schema: ScoreJson, stage: options.wanted });
+  const { kind, rank, alpha, labelled } = await readStageFile(dir, SCORE_FILE, {
+    schema: ScoreJson,
+    stage: options.wanted,
+  });
   if (kind !== options.wanted) throw new Error(`${dir}: found a ${kind} model, wanted a ${options.wanted} model`);
   const parameters = emptyTensors(scoreShapes(options.base.config, rank));
   const state = await loadTrained(dir, { parameters, stage: kind });
   assertSameModel(dir, state, options.base);
-  return { ...createScorer(kind, { ...options, rank, alpha, parameters }), dir, digest: state.digest };
+  return { ...createScorer(kind, { ...options, rank, alpha, parameters }), labelled, dir, digest: state.digest };
 }

@@ -8,16 +8,19 @@ import { digestOfRows } from '../data/digest-of-rows.ts';
 import { encodeChat, type LossWeights, type TokenRow } from '../data/encode-chat.ts';
 import { createRandom, type Random } from '../data/random.ts';
 import type { Dialogue } from '../data/rows.ts';
+import { buildBaseNextToken } from '../graphs/next-token-graph.ts';
 import { buildSftGraph } from '../graphs/sft-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { runTraining } from '../run/loop.ts';
+import { type Pace, paceSettings, scheduleBefore, scheduleOf } from '../run/extent.ts';
+import { type RunOptions, runTraining } from '../run/loop.ts';
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import type { BaseCorpus } from './base-corpus.ts';
 import { kernelShapes } from './base-model.ts';
 import { heldOutLoss } from './held-out-loss.ts';
+import { type SampleOptions, sampleAnswers, samplePrompts } from './sample-answers.ts';
 
-export type SftOptions = {
+export type SftOptions = Pace & {
   out: string;
   resume: boolean;
   /** See `RunOptions`. */
@@ -38,9 +41,7 @@ export type SftOptions = {
   heldOut: Readonly<Record<string, readonly Dialogue[]>>;
   /** The settings that determined the corpus. The checkpoint keeps them. */
   corpusSettings: Record<string, unknown>;
-  steps: number;
   tokensPerBatch: number;
-  learningRate: number;
   /** The weight of a prompt token. An answer token has weight 1. */
   promptWeight: number;
   /**
@@ -50,6 +51,11 @@ export type SftOptions = {
   opening: { tokens: number; weight: number };
   threads: number;
   checkpointEverySeconds?: number;
+  /** Steps between evaluations; 0 is the loop's default. */
+  evalEvery?: number | undefined;
+  /** See `RunOptions`. */
+  keep?: RunOptions['keep'];
+  samples?: SampleOptions | undefined;
 };
 
 /** The bucket width. At most 15 tokens of a row are padding. */
@@ -99,6 +105,14 @@ export async function sftStage(options: SftOptions): Promise<void> {
     GraphSession.create(buildSftGraph(config, { shapes, batch }), { threads }),
   );
 
+  const answering = sessionsByShape((batch) =>
+    GraphSession.create(buildBaseNextToken(config, { shapes, batch }), { threads }),
+  );
+  const asked = Object.values(options.heldOut)
+    .flat()
+    .map(({ messages }) => messages.slice(0, -1));
+  const prompts = samplePrompts(options.samples ?? { count: 0 }, asked, tokenizer);
+  const pacing = { perEpoch: plan.perEpoch, warmup: () => WARMUP_STEPS };
   await runTraining({
     label: 'sft',
     dir: out,
@@ -106,18 +120,14 @@ export async function sftStage(options: SftOptions): Promise<void> {
     force: options.force,
     checkpointEverySeconds: options.checkpointEverySeconds,
     parameters,
-    schedule: {
-      peak: options.learningRate,
-      warmupSteps: WARMUP_STEPS,
-      totalSteps: options.steps,
-    },
+    schedule: scheduleOf(options, pacing),
+    scheduleBefore: (settings) => scheduleBefore(settings, options, pacing),
     adamw: { weightDecay: 0.05 },
     settings: {
       seed,
       from: options.from?.name ?? null,
-      steps: options.steps,
+      ...paceSettings(options),
       tokensPerBatch: options.tokensPerBatch,
-      learningRate: options.learningRate,
       promptWeight: options.promptWeight,
       ...(options.opening.tokens > 0 && { opening: options.opening }),
       config,
@@ -127,8 +137,12 @@ export async function sftStage(options: SftOptions): Promise<void> {
       ...options.corpusSettings,
     },
     files: { [BUNDLE_FILES.config]: config },
-    batchAt: async (step) => {
-      const { bucket, items } = plan.at(step);
+    accumulate: options.accumulate,
+    evaluateEvery: options.evalEvery || undefined,
+    keep: options.keep,
+    sample: () => sampleAnswers(prompts, { config, tokenizer, session: answering, parameters }),
+    batchAt: async (number) => {
+      const { bucket, items } = plan.at(number);
       const shape = buckets[bucket]!;
       const trainer = await session(shape);
       return {
@@ -138,6 +152,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
           { normalize: true, padId: tokenizer.padId },
         ),
         run: (feeds: Record<string, Feed>) => trainer.run(feeds),
+        weight: items.reduce((sum, item) => sum + rows[item]!.weights.reduce((a, b) => a + b, 0), 0),
         label: `${shape.rows} rows of ${shape.length} tokens, dialogues ${items.slice(0, 4).join(', ')}...`,
       };
     },
