@@ -17,7 +17,7 @@ import type { Parameters } from '../optim/adamw.ts';
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
 import { ADAPTER_FILE, type AdapterJson } from './expert-weights.ts';
 import type { MarginModel } from './margin-model.ts';
-import { batchRows, logprobsOfPairs, pairedScores } from './pair-set.ts';
+import { batchRows, logprobsOfPairs, type PairSet, pairedScores } from './pair-set.ts';
 import { heldOutFigures, preferenceFigures } from './preference-figures.ts';
 import { sampleAnswers, samplePrompts } from './sample-answers.ts';
 import { fillNormal } from './sft.ts';
@@ -78,7 +78,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
       }),
     },
     files: { [ADAPTER_FILE]: { role, rank, alpha } satisfies AdapterJson },
-    prepare: async ({ train, heldOut }) => {
+    prepare: async ({ train, seen, heldOut }) => {
       const trainer = sessionsByShape((batch) =>
         GraphSession.create(buildDpoGraph(config, { ...graphOptions, batch, beta, nllWeight }), { threads }),
       );
@@ -86,14 +86,14 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
         GraphSession.create(buildScoreGraph(config, { ...graphOptions, batch }), { threads }),
       );
       const untrained = { session, padId, parameters: start() };
-      const reference = await logprobsOfPairs(train, { ...untrained, label: `${role}: reference` });
+      const reference = await logprobsOfPairs(seen, { ...untrained, label: `${role}: reference` });
       const heldOutReference = await logprobsOfPairs(heldOut, { ...untrained, label: `${role}: held-out reference` });
       const answering = sessionsByShape((batch) =>
         GraphSession.create(buildExpertNextToken(config, { ...graphOptions, batch }), { threads }),
       );
       const asked = heldOut.pairs.map(({ preference }) => preference.prompt);
       const prompts = samplePrompts(options.samples ?? { count: 0 }, asked, tokenizer);
-      const margins = margin && (await margin.of(train.pairs, `${role}: margins`));
+      const margins = margin && (await marginsOf(seen, margin, `${role}: margins`));
       return {
         batch: async (items, shape) => {
           const { feeds, tokens } = tokenFeeds(batchRows(train.pairs, items), shape, { normalize: false, padId });
@@ -118,6 +118,20 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
       };
     },
   });
+}
+
+/** Margins by the set's items. */
+async function marginsOf(
+  { pairs, buckets }: PairSet,
+  margin: MarginModel,
+  label: string,
+): Promise<Map<number, number>> {
+  const items = buckets.flatMap((bucket) => bucket.items).sort((a, b) => a - b);
+  const found = await margin.of(
+    items.map((item) => pairs[item]!),
+    label,
+  );
+  return new Map([...found].map(([at, value]) => [items[at]!, value]));
 }
 
 /**

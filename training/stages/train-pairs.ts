@@ -60,7 +60,12 @@ export type PairTraining = {
    * Called once, and only if there are steps left to train, so that a finished run does not score
    * its reference again.
    */
-  prepare: (sets: { train: PairSet; heldOut: PairSet }) => Promise<{
+  prepare: (sets: {
+    train: PairSet;
+    /** The same, but with only those pairs in its buckets that the run will train on. */
+    seen: PairSet;
+    heldOut: PairSet;
+  }) => Promise<{
     batch: (items: readonly number[], shape: BatchShape) => Promise<Omit<StepBatch, 'label'>>;
     figures: NonNullable<RunOptions['figures']>;
     evaluate: NonNullable<RunOptions['evaluate']>;
@@ -100,7 +105,11 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
   const saved = resume ? await loadCheckpoint(out, { parameters, settings, mayDiffer: EXTENT, fallBack }) : null;
   if (saved) assertExtendable(out, saved, { before: before(saved.settings), now: schedule });
   if (saved?.step === totalSteps) return;
-  const { batch, figures, evaluate, sample } = await training.prepare({ train, heldOut });
+  const { batch, figures, evaluate, sample } = await training.prepare({
+    train,
+    seen: seenPairs(train, plan, totalSteps * (options.accumulate ?? 1)),
+    heldOut,
+  });
   await runTraining({
     label,
     dir: out,
@@ -125,4 +134,12 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
     keep: options.keep,
     sample,
   });
+}
+
+/** A run that is shorter than an epoch needs no reference for the pairs that it never sees. */
+export function seenPairs(train: PairSet, plan: ReturnType<typeof planBatches>, batches: number): PairSet {
+  if (batches >= plan.perEpoch) return train;
+  const seen = new Set(Array.from({ length: batches }, (_, i) => plan.at(i + 1).items).flat());
+  const buckets = train.buckets.map((bucket) => ({ ...bucket, items: bucket.items.filter((item) => seen.has(item)) }));
+  return { ...train, buckets };
 }
