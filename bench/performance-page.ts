@@ -5,7 +5,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
-import { renderSvg } from '#lab/study/report/plots/render.ts';
+import { renderSvg } from '#lab/plots/render.ts';
 import { fillPage, pageParts } from './engine/page.ts';
 import { curvePlot, gapPlot } from './engine/plots.ts';
 import { readResults } from './engine/results.ts';

@@ -22,7 +22,7 @@ import { dpoGraph, scoreGraph } from '#training/graphs/dpo-graph.ts';
 import { sftGraph } from '#training/graphs/sft-graph.ts';
 import { type BatchShape, loraShapes } from '#training/graphs/training-inputs.ts';
 import { AdamW, type Parameters } from '#training/optim/adamw.ts';
-import { parameterFeeds } from '#training/run/loop.ts';
+import { parameterFeeds } from '#training/run/run-step.ts';
 import { kernelShapes } from '#training/stages/base-model.ts';
 import { initialLora } from '#training/stages/expert.ts';
 import { batchRows, pairSet } from '#training/stages/pair-set.ts';

@@ -1,6 +1,7 @@
 /** `plimsoll train <stage>`: one command per stage, and commands that run several. */
 import { Command } from 'commander';
 import { classifier } from './train/classifier.ts';
+import { curves } from './train/curves.ts';
 import { data } from './train/data.ts';
 import { demo } from './train/demo.ts';
 import { expert } from './train/expert.ts';
@@ -16,6 +17,6 @@ import { world } from './train/world.ts';
 export function trainCommand(): Command {
   const train = new Command('train').description('train tokenizer, base model, preference models, experts and router');
   const stages = [tokenizer, sft, reward, cost, expert, rank, router, exportBundle];
-  for (const command of [...stages, demo, data, world, realShare, classifier]) train.addCommand(command());
+  for (const command of [...stages, curves, demo, data, world, realShare, classifier]) train.addCommand(command());
   return train;
 }

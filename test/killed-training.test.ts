@@ -77,8 +77,7 @@ const SFT = ['sft', '--model', 'tiny.json', '--world', '200', '--steps', '60', '
 const ON_BASE = ['--base', 'sft', '--pairs-per-batch', '1'];
 // The pairs come from a file, because the small world would add 600 held-out pairs.
 const PAIRS = [...ON_BASE, '--world-pairs', '0', '--pairs', 'pairs.jsonl', '--held-out', '0.2', '--rank', '2'];
-// This test does not need two different experts, so the router gets the same one twice.
-const ROUTER = ['router', ...ON_BASE, '--dual', 'dual', '--safety', 'expert', '--helpfulness', 'expert'];
+const ROUTER = ['router', ...ON_BASE, '--dual', 'dual', '--safety', 'expert', '--helpfulness', 'helpfulness'];
 /**
  * Each stage builds on the ones before it. A stage that needs an earlier run uses the run of that
  * name that was not killed.
@@ -88,6 +87,7 @@ const STAGES: [run: string, args: string[]][] = [
   ['reward', ['reward', ...PAIRS]],
   ['cost', ['cost', ...PAIRS]],
   ['expert', ['expert', '--role', 'safety', ...PAIRS]],
+  ['helpfulness', ['expert', '--role', 'helpfulness', ...PAIRS]],
   ['layers', [...ROUTER, '--kind', 'layers']],
   ['logits', [...ROUTER, '--kind', 'logits', '--width', '4']],
 ];

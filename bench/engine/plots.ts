@@ -1,6 +1,6 @@
 /** The plots of docs/performance.md, from the results of the engine's bench. */
 import type { TopLevelSpec } from 'vega-lite';
-import { COLORS, INK, MUTED } from '#lab/study/report/plots/theme.ts';
+import { COLORS, INK, MUTED } from '#lab/plots/theme.ts';
 import type { Point, RowResult } from './row.ts';
 
 const SIZE = { width: 380, height: 300 } as const;

@@ -4,17 +4,21 @@ import { loadExpertWeights } from '#training/stages/expert-weights.ts';
 import { runOf } from '#training/stages/folder-kinds.ts';
 import { type MarginRule, marginKind, marginModel } from '#training/stages/margin-model.ts';
 import { loadScorer } from '#training/stages/scorer.ts';
-import { type OnBaseFlags, openBase, withBase } from './flags.ts';
+import { type OnBaseFlags, openBase, type SampleFlags, samplesOf, withBase, withRun, withSamples } from './flags.ts';
 import { pairsOf } from './pairs.ts';
-import { ExpertStage } from './settings.ts';
+import { ExpertStage, paceOf } from './settings.ts';
 import { stageCommand } from './stage-command.ts';
+import { afterExpert, printSummary } from './summary.ts';
 
-export const expert = stageCommand<typeof ExpertStage, OnBaseFlags & { marginModel?: string; from?: string }>({
+export const expert = stageCommand<
+  typeof ExpertStage,
+  OnBaseFlags & SampleFlags & { marginModel?: string; from?: string }
+>({
   name: 'expert',
   description: 'train one LoRA expert on the frozen base by DPO, with or without a margin',
   settings: ExpertStage,
   flags: (command) =>
-    withBase(command)
+    withSamples(withRun(withBase(command)))
       .option(
         '--margin-model <dir>',
         'run of the stage cost or reward: spe: cost for safety, reward for helpfulness; modpo: the other one',
@@ -34,16 +38,19 @@ export const expert = stageCommand<typeof ExpertStage, OnBaseFlags & { marginMod
       return marginModel(scorer, { name, rule, scale: marginScale });
     };
     const { pairs, dataSettings } = await pairsOf(settings, ROLE_DIMENSION[role]);
-    const { seed, rank, alpha, beta, nllWeight, learningRate, pairsPerBatch, epochs, variant } = settings;
+    const { seed, rank, alpha, beta, nllWeight, pairsPerBatch, variant } = settings;
     await expertStage({
-      ...{ role, seed, rank, alpha, beta, nllWeight, learningRate, pairsPerBatch, epochs, variant },
+      ...{ role, seed, rank, alpha, beta, nllWeight, pairsPerBatch, variant },
+      ...paceOf(settings),
       ...pairs,
       ...flags,
       ...opened,
       out,
+      samples: await samplesOf(flags),
       margin: margin !== 'none' && scorerDir ? await loadMargin(margin, scorerDir) : null,
-      from: from ? { name: from, layers: (await loadExpertWeights(from, opened.base)).layers } : null,
+      from: from ? { name: from, ...(await loadExpertWeights(from, opened.base)) } : null,
       dataSettings,
     });
+    await printSummary(`expert ${role}`, out, afterExpert(role, flags, out));
   },
 });

@@ -4,12 +4,11 @@ import { claimFolder } from '#training/run/claim-folder.ts';
 import { exportStage } from '#training/stages/export.ts';
 import { BUNDLE } from '#training/stages/folder-kinds.ts';
 import { share } from '../options/numbers.ts';
+import { folderOfBase, withBase } from './flags.ts';
 
 export const exportBundle = () =>
-  new Command('export')
+  withBase(new Command('export'))
     .description('write base, tokenizer, experts and routers as one bundle')
-    .requiredOption('--base <dir>', 'run of the stage sft')
-    .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
     .option('--experts <dirs...>', 'runs of the stage expert (default: the base itself under both roles)')
     .option('--routers <dirs...>', 'runs of the stage router, at most one of each kind')
     .requiredOption('--out <dir>', 'where the bundle goes')
@@ -18,9 +17,11 @@ export const exportBundle = () =>
     .option('--licence <spdx>', 'licence of the weights', 'Apache-2.0')
     .option('--default-weight <x>', 'safety weight if there is no logits router', share, DEMO.defaultWeight)
     .action(async (flags) => {
-      const { base, tokenizer, experts = 'base', routers = [], id, licence, defaultWeight } = flags;
+      const { tokenizer, experts = 'base', routers = [], id, licence, defaultWeight } = flags;
+      const base = folderOfBase(flags.base);
       const out = claimFolder(flags.out, { kind: BUNDLE, force: flags.force });
       const provenance = { description: `plimsoll train export of ${base}`, data: [] };
       const manifest = { id, licence, default_weight: defaultWeight, provenance };
       console.log(`${flags.out}: ${await exportStage({ base, tokenizer, experts, routers, out, manifest })}`);
+      console.log(`  next: npx plimsoll serve --bundle ${flags.out}`);
     });

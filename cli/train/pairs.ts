@@ -23,14 +23,15 @@ export async function pairsOf(
 ): Promise<{ pairs: SplitPairs; dataSettings: Record<string, unknown> }> {
   const { jailbreakShare, multiTurnShare } = settings;
   const generated = worldPairs({ seed, edition, count, jailbreakShare, multiTurnShare });
+  const { fileRows, ...pairs } = await preferenceData({ generated, files, dimension, heldOutShare });
   return {
-    pairs: await preferenceData({ generated, files, dimension, heldOutShare }),
+    pairs,
     dataSettings: {
       edition,
       worldPairs: count,
       files,
       // Without files this share has no effect.
-      ...(files.length > 0 && { heldOutShare }),
+      ...(files.length > 0 && { heldOutShare, fileRows }),
       ...shareSettings({ jailbreakShare, multiTurnShare }),
     },
   };

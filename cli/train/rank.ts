@@ -1,13 +1,15 @@
 import path from 'node:path';
 import { claimFolder } from '#training/run/claim-folder.ts';
+import { DUAL_MEANINGS } from '#training/stages/dual-pairs.ts';
 import { DUAL_PAIRS } from '#training/stages/folder-kinds.ts';
-import { rankStage } from '#training/stages/rank.ts';
+import { DUAL_FILES, rankStage, writeRankFile } from '#training/stages/rank.ts';
 import { loadScorer } from '#training/stages/scorer.ts';
 import { integer } from '../options/numbers.ts';
-import { type BaseFlags, openBase } from './flags.ts';
+import { type BaseFlags, openBase, withBase } from './flags.ts';
 import { pairsOf } from './pairs.ts';
 import { RankStage } from './settings.ts';
 import { stageCommand } from './stage-command.ts';
+import { command, onBase } from './summary.ts';
 
 type RankFlags = BaseFlags & { reward: string; cost: string; out: string; force: boolean; threads: number };
 
@@ -15,10 +17,13 @@ export const rank = stageCommand<typeof RankStage, RankFlags>({
   name: 'rank',
   description: "build the router's pairs: which of two answers is better in both dimensions",
   settings: RankStage,
+  help: `Which answer wins, by --definition:
+${Object.entries(DUAL_MEANINGS)
+  .map(([name, meaning]) => `  ${name.padEnd(12)} ${meaning}`)
+  .join('\n')}
+An answer is safe if its cost is below 0. The label says which one is more helpful, or else the reward model.`,
   flags: (command) =>
-    command
-      .requiredOption('--base <dir>', 'run of the stage sft')
-      .requiredOption('--tokenizer <dir>', 'folder made by the stage tokenizer')
+    withBase(command)
       .requiredOption('--reward <dir>', 'run of the stage reward')
       .requiredOption('--cost <dir>', 'run of the stage cost')
       .requiredOption('--out <dir>', 'where train.jsonl and held-out.jsonl go')
@@ -31,11 +36,15 @@ export const rank = stageCommand<typeof RankStage, RankFlags>({
     const reward = await loadScorer(flags.reward, { ...models, wanted: 'reward' });
     const cost = await loadScorer(flags.cost, { ...models, wanted: 'cost' });
     const { pairs } = await pairsOf(settings, 'safer');
-    for (const [name, preferences] of Object.entries({ train: pairs.train, 'held-out': pairs.heldOut })) {
-      const out = path.join(dir, `${name}.jsonl`);
+    writeRankFile(dir, { definition, base: opened.base, reward, cost });
+    for (const side of ['train', 'heldOut'] as const) {
+      const preferences = pairs[side];
+      const out = path.join(dir, DUAL_FILES[side]);
       const { read, kept, leftOut } = await rankStage({ preferences, definition, reward, cost, ...opened, out });
       const reasons = Object.entries(leftOut).map(([reason, count]) => `${count} ${reason}`);
       console.log(`${out}: ${kept} of ${read} pairs (left out: ${reasons.join(', ') || 'none'})`);
     }
+    const runs = '--safety SAFETY_RUN --helpfulness HELPFULNESS_RUN';
+    console.log(`  next: ${command(`router --kind layers ${onBase(flags)} ${runs} --dual ${dir} --out ROUTER_RUN`)}`);
   },
 });

@@ -5,6 +5,8 @@ import { DEMO } from '#lab/methods/recipe.ts';
 import { EDITIONS } from '#lab/world/editions.ts';
 import { Mode } from '#shared/line/line.ts';
 import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
+import { SCHEDULES } from '#training/optim/adamw.ts';
+import type { Pace } from '#training/run/extent.ts';
 import { DUAL_DEFINITIONS } from '#training/stages/dual-pairs.ts';
 import { MARGIN_RULES } from '#training/stages/margin-model.ts';
 import { HELD_OUT_SHARE } from '#training/stages/preference-data.ts';
@@ -50,10 +52,35 @@ const pairs = {
     .describe(`more pairs, LAYOUT:FILE; layouts: ${Object.keys(PREFERENCE_LAYOUTS).join(', ')}`),
   heldOut: share.default(HELD_OUT_SHARE).describe('share of the prompts of --pairs kept from training'),
 };
+const pace = {
+  maxSteps: z.int().min(0).default(0).describe('stop after this many updates; 0: no limit'),
+  schedule: z
+    .enum(SCHEDULES)
+    .default('cosine')
+    .describe('the learning rate after the warm-up; a run of a constant one can be made longer later'),
+  warmupSteps: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe('updates in which the learning rate rises; 0: a tenth of all, or 100 for sft'),
+  accumulate: count.default(1).describe('batches in one update; their gradients are averaged'),
+};
+/** The settings of a stage that `Pace` has. */
+export const paceOf = ({
+  learningRate,
+  epochs,
+  maxSteps,
+  schedule,
+  warmupSteps,
+  accumulate,
+}: Required<Omit<Pace, 'steps'>>): Pace => ({
+  ...{ learningRate, epochs, maxSteps, schedule, warmupSteps, accumulate },
+});
 const pairTraining = ({ learningRate, pairsPerBatch, epochs }: typeof expert | typeof score | typeof router) => ({
   learningRate: positive.default(learningRate).describe('peak of the schedule'),
   pairsPerBatch: count.default(pairsPerBatch).describe('pairs in one update'),
-  epochs: count.default(epochs).describe('passes over the pairs'),
+  epochs: positive.default(epochs).describe('passes over the pairs; may be a fraction'),
+  ...pace,
 });
 const lora = ({ rank, alpha }: typeof expert | typeof score) => ({
   rank: count.default(rank).describe('LoRA rank'),
@@ -72,6 +99,8 @@ export const TokenizerStage = z.strictObject({
 export const SftStage = z.strictObject({
   ...corpus,
   steps: count.default(base.runs[0].steps).describe('number of updates'),
+  epochs: z.number().min(0).default(0).describe('passes over the corpus, instead of --steps; 0: --steps'),
+  ...pace,
   tokensPerBatch: count.default(base.sft.tokensPerBatch).describe('tokens in one update'),
   learningRate: positive.default(base.runs[0].learningRate).describe('peak of the schedule'),
   promptWeight: share
@@ -112,7 +141,7 @@ export const ScoreStage = z.strictObject({
 
 export const RankStage = z.strictObject({
   ...pairs,
-  definition: z.enum(DUAL_DEFINITIONS).default(DEMO.dual).describe('which of two answers wins; see docs/training.md'),
+  definition: z.enum(DUAL_DEFINITIONS).default(DEMO.dual).describe('which of two answers wins; explained below'),
 });
 
 export const RouterStage = z.strictObject({

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import * as z from 'zod';
 import { ExpertStage, RankStage, RouterStage, ScoreStage, SftStage, TokenizerStage } from './settings.ts';
 import { readSettings, stageCommand } from './stage-command.ts';
@@ -48,15 +48,38 @@ test('a flag overrides the file, and the file overrides the default', async () =
   });
 });
 
-test('names a required setting that is missing', async () => {
-  await expect(given(['--out', 'x'])).rejects.toThrow(/plimsoll train test: .*kind/);
+test('names a required setting that is missing, and what it may be', async () => {
+  await expect(given(['--out', 'x'])).rejects.toThrow('plimsoll train test: --kind is missing: one or two');
+});
+
+test('reads keys of a file as flags are written, too', async () => {
+  const config = await file({ kind: 'two', 'learning-rate': 0.5 });
+  expect(await given(['--out', 'x', '--config', config])).toMatchObject({ settings: { learningRate: 0.5 } });
+});
+
+test('--print-config prints what --config reads, and runs nothing', async () => {
+  const log = vi.spyOn(console, 'log').mockReturnValue();
+  expect(await given(['--out', 'x', '--kind', 'one', '--steps', '3', '--print-config'])).toBeUndefined();
+  const [[printed]] = log.mock.calls as [[string]];
+  log.mockRestore();
+  expect(await given(['--out', 'x', '--config', await file(printed)])).toMatchObject({
+    settings: { kind: 'one', steps: 3, learningRate: 0.1, files: [] },
+  });
 });
 
 describe('rejects, and names,', () => {
   test.each([
-    ['an unknown key', { kind: 'one', stepz: 5 }, /settings\.json: .*stepz/],
-    ['a number out of range', { kind: 'one', steps: 0 }, /settings\.json: .*steps/],
-    ['a wrong type', { kind: 'one', learningRate: 'fast' }, /settings\.json: .*learningRate/],
+    [
+      'an unknown key',
+      { kind: 'one', stepz: 5 },
+      /settings\.json: there is no setting stepz; there are files, kind, learningRate, steps$/,
+    ],
+    ['a number out of range', { kind: 'one', steps: 0 }, /settings\.json: steps: found 0, wanted at least 1$/],
+    ['a number that is not above 0', { learningRate: 0 }, /settings\.json: learningRate: found 0, wanted more than 0$/],
+    ['a fraction', { steps: 1.5 }, /settings\.json: steps: found 1\.5, wanted a whole number$/],
+    ['a wrong type', { learningRate: 'fast' }, /settings\.json: learningRate: found "fast", wanted a number$/],
+    ['an unknown choice', { kind: 'three' }, /settings\.json: kind: found "three", wanted one or two$/],
+    ['a list in the place of settings', [], /settings\.json: found \[\], wanted an object of settings$/],
     ['text that is not JSON', '{', /settings\.json: not JSON/],
   ])('%s in a file', async (_, settings, message) => {
     await expect(given(['--out', 'x', '--config', await file(settings)])).rejects.toThrow(message);

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import * as z from 'zod';
 import { integer, number } from '../options/numbers.ts';
+import { flagOf, settingsProblems, wantedBy } from './settings-error.ts';
 
 export type StageSchema = z.ZodObject<Record<string, z.ZodType>>;
 
@@ -16,6 +17,8 @@ export type StageCommand<S extends StageSchema, F> = {
   description: string;
   /** Every key has a description, and every optional key has a default. */
   settings: S;
+  /** Shown below the options by `--help`. */
+  help?: string;
   /** Folders, `--resume` and the like. */
   flags: (command: Command) => Command;
   run: (settings: z.infer<S>, flags: F) => Promise<void>;
@@ -28,26 +31,32 @@ export type StageCommand<S extends StageSchema, F> = {
 export const stageCommand =
   <S extends StageSchema, F extends object>(stage: StageCommand<S, F>) =>
   (): Command => {
-    const { name, description, settings: schema, flags, run } = stage;
+    const { name, description, settings: schema, help, flags, run } = stage;
     const command = flags(new Command(name).description(description));
     const keys = Object.keys(schema.shape);
     for (const key of keys) command.addOption(settingOption(key, schema.shape[key]!));
-    command.option('--config <file>', 'settings as JSON; flags override them');
+    command
+      .option('--config <file>', 'settings as JSON; flags override them')
+      .option('--print-config', 'print all settings, as a file for --config has them, and stop', false);
+    if (help !== undefined) command.addHelpText('after', `\n${help}`);
     return command.action(async (all: Record<string, unknown>) => {
-      const { config: file, ...rest } = all;
+      const { config: file, printConfig, ...rest } = all;
       const given = Object.fromEntries(
         Object.entries(rest).filter(([key, value]) => keys.includes(key) && value !== undefined),
       );
       const others = Object.fromEntries(Object.entries(rest).filter(([key]) => !keys.includes(key)));
       const fromFile = typeof file === 'string' ? await readSettings(file, schema) : {};
+      const where = `plimsoll train ${name}`;
+      const settings = parseSettings(schema, { ...fromFile, ...given }, { where, as: 'flag' });
+      if (printConfig === true) console.log(JSON.stringify(settings, null, 2));
       // This very stage declared the flags, and commander has parsed them.
-      await run(parseSettings(schema, { ...fromFile, ...given }, `plimsoll train ${name}`), others as F);
+      else await run(settings, others as F);
     });
   };
 
 /**
- * Reads a settings file, which may have only known keys. Flags and defaults fill in what it leaves
- * out.
+ * Reads a settings file, which may have only known keys, as `learningRate` or as `learning-rate`.
+ * Flags and defaults fill in what it leaves out.
  */
 export async function readSettings(file: string, schema: StageSchema): Promise<Record<string, unknown>> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
@@ -62,13 +71,25 @@ export async function readSettings(file: string, schema: StageSchema): Promise<R
   // In the file every key is optional and has no default, because a default must not override a
   // flag.
   const shape = Object.fromEntries(Object.entries(schema.shape).map(([key, type]) => [key, bare(type).optional()]));
-  return parseSettings(z.strictObject(shape), json, file);
+  return parseSettings(z.strictObject(shape), withCamelKeys(json), { where: file, as: 'key' });
 }
 
-function parseSettings<S extends z.ZodType>(schema: S, value: unknown, where: string): z.infer<S> {
+function parseSettings<S extends StageSchema>(
+  schema: S,
+  value: unknown,
+  { where, as }: { where: string; as: 'flag' | 'key' },
+): z.infer<S> {
   const parsed = schema.safeParse(value);
-  if (!parsed.success) throw new Error(`${where}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
+  if (!parsed.success)
+    throw new Error(`${where}: ${settingsProblems(parsed.error, { known: Object.keys(schema.shape), value, as })}`);
   return parsed.data;
+}
+
+/** People write keys as the flags are written, so both ways are read. */
+function withCamelKeys(json: unknown): unknown {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json;
+  const camel = (key: string) => key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  return Object.fromEntries(Object.entries(json).map(([key, value]) => [camel(key), value]));
 }
 
 function bare(type: z.ZodType): z.ZodType {
@@ -79,7 +100,7 @@ function bare(type: z.ZodType): z.ZodType {
 
 function settingOption(key: string, type: z.ZodType): Option {
   const inner = bare(type);
-  const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const flag = flagOf(key);
   const value = type instanceof z.ZodDefault ? JSON.stringify(type.parse(undefined)) : '[]';
   const fallback = value === '[]' ? '' : ` (default: ${value})`;
   const text = `${type.description ?? inner.description ?? ''}${fallback}`;
@@ -90,7 +111,7 @@ function settingOption(key: string, type: z.ZodType): Option {
     const whole = inner.format === 'safeint';
     return new Option(`${flag} ${whole ? '<n>' : '<x>'}`, text).argParser((value) => {
       const parsed = inner.safeParse((whole ? integer : number)(value));
-      if (!parsed.success) throw new InvalidArgumentError(parsed.error.issues.map(({ message }) => message).join('; '));
+      if (!parsed.success) throw new InvalidArgumentError(`wanted ${parsed.error.issues.map(wantedBy).join('; ')}`);
       return parsed.data;
     });
   }

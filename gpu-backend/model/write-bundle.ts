@@ -10,7 +10,7 @@ import { BUNDLE_FILES, expertFiles } from './bundle-files.ts';
 import type { DecoderConfig } from './config.ts';
 import { cleanPrompt } from './expert-prompt.ts';
 import { familyOf } from './families.ts';
-import { loadBundle } from './load-bundle.ts';
+import { openBundle } from './load-bundle.ts';
 import { makeFolder } from './make-folder.ts';
 import { BUNDLE_FORMAT, type Manifest } from './manifest.ts';
 import { layersRouterTensors, logitsRouterTensors, ROUTER_FILES, type Routers, routerManifest } from './router.ts';
@@ -41,13 +41,21 @@ export async function writeBundle(
   parts: BundleParts,
   { dtype = 'f16' }: { dtype?: WeightType } = {},
 ): Promise<string> {
+  return inDraft(dir, (draft) => writeFiles(draft, parts, dtype));
+}
+
+/**
+ * Calls `write` with a temporary folder, checks that it then holds a bundle, and renames it to
+ * `dir`. Returns the bundle's digest.
+ */
+export async function inDraft(dir: string, write: (draft: string) => Promise<void>): Promise<string> {
   const target = resolve(dir);
   makeFolder(dirname(target));
   // Next to the target, so that the rename stays on one file system.
   const draft = await mkdtemp(join(dirname(target), `.${basename(target)}-`));
   try {
-    await writeFiles(draft, parts, dtype);
-    const { digest } = await loadBundle(draft);
+    await write(draft);
+    const { digest } = await openBundle(draft);
     // mkdtemp makes a folder that only its owner may read, but whoever serves the bundle must read
     // it.
     await chmod(draft, 0o755);
@@ -60,29 +68,47 @@ export async function writeBundle(
 
 async function writeFiles(dir: string, parts: BundleParts, dtype: WeightType): Promise<void> {
   const { experts, routers } = parts;
-  const manifest: Manifest = {
-    format: BUNDLE_FORMAT,
-    ...parts.manifest,
-    experts: experts.map(manifestOf),
-    router: routerManifest(routers),
-  };
   const { architecture } = familyOf(parts.config);
   await writeFile(join(dir, BUNDLE_FILES.config), toJson({ architectures: [architecture], ...parts.config }));
   await writeFile(join(dir, BUNDLE_FILES.tokenizer), toJson(parts.tokenizer));
   await writeFile(join(dir, BUNDLE_FILES.tokenizerConfig), toJson(parts.tokenizerConfig));
   await writeFile(join(dir, BUNDLE_FILES.chatTemplate), parts.chatTemplate);
-  await writeFile(join(dir, BUNDLE_FILES.manifest), toJson(manifest));
+  await writeFile(join(dir, BUNDLE_FILES.manifest), manifestJson(parts));
   await writeSafetensors(join(dir, BUNDLE_FILES.weights), parts.weights, { dtype, file: BUNDLE_FILES.weights });
+  await writeExperts(dir, experts, { config: parts.config, dtype });
+  await writeRouters(dir, routers);
+  for (const [name, text] of Object.entries(parts.extraFiles ?? {})) await writeFile(join(dir, name), text);
+}
+
+/** The content of plimsoll.json. */
+export function manifestJson({
+  experts,
+  routers,
+  manifest,
+}: Pick<BundleParts, 'experts' | 'routers' | 'manifest'>): string {
+  const whole: Manifest = {
+    format: BUNDLE_FORMAT,
+    ...manifest,
+    experts: experts.map(manifestOf),
+    router: routerManifest(routers),
+  };
+  return toJson(whole);
+}
+
+/** Writes what the experts have, adapters and prompts, to their folders in a bundle. */
+export async function writeExperts(
+  dir: string,
+  experts: readonly Expert[],
+  { config, dtype }: { config: DecoderConfig; dtype: WeightType },
+): Promise<void> {
   for (const expert of experts) {
     const files = expertFiles(expert.name);
     makeFolder(join(dir, dirname(files.config)));
     if (expert.prompt !== undefined) {
       await writeFile(join(dir, files.prompt), cleanPrompt(expert.prompt, files.prompt));
     }
-    if (hasAdapter(expert)) await writeAdapter(dir, expert, { config: parts.config, dtype });
+    if (hasAdapter(expert)) await writeAdapter(dir, expert, { config, dtype });
   }
-  await writeRouters(dir, routers);
-  for (const [name, text] of Object.entries(parts.extraFiles ?? {})) await writeFile(join(dir, name), text);
 }
 
 /** Writes an expert's adapter as PEFT saves it, to the expert's folder in a bundle. */

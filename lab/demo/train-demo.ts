@@ -59,7 +59,7 @@ export async function trainDemo({
       learningRate,
       seed: settings.seed,
       config,
-      from: before ? { name: before, weights: (await loadBaseModel(dirOf(before), tokenizer)).weights } : null,
+      from: before ? { name: before, ...(await loadBaseModel(dirOf(before), tokenizer)) } : null,
       heldOut: heldOutDialogues({ seed: settings.seed, edition, ...shares }),
       corpus,
       corpusSettings: settings,

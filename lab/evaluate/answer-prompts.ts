@@ -36,7 +36,7 @@ export async function answerPrompts(
   },
 ): Promise<Answer[]> {
   const answers = new Array<Answer>(prompts.length);
-  const progress = createProgress(label, { total: prompts.length, start: 0 });
+  const progress = createProgress(label, { total: prompts.length, start: 0, figure: 'nats a token' });
   const startedAt = performance.now();
   let [next, done, tokens, logprob] = [0, 0, 0, 0];
   const worker = async () => {
@@ -46,7 +46,7 @@ export async function answerPrompts(
       tokens += answer.tokens.length;
       for (const { lp } of answer.tokens) logprob += lp ?? 0;
       const tokensPerSecond = (1000 * tokens) / (performance.now() - startedAt);
-      progress.update(++done, { loss: -logprob / tokens, tokensPerSecond });
+      progress.update(++done, { figure: -logprob / tokens, tokensPerSecond });
     }
   };
   const answerOne = async (i: number): Promise<Answer> => {

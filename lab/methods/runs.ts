@@ -7,7 +7,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
-import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
 import type { Preference } from '#training/data/rows.ts';
 import type { RouterKind, Variant } from '#training/graphs/router-graph.ts';
 import type { ScoreKind } from '#training/graphs/score-graph.ts';
@@ -18,7 +17,7 @@ import { loadExpertWeights } from '#training/stages/expert-weights.ts';
 import { ANY_RUN, DUAL_PAIRS } from '#training/stages/folder-kinds.ts';
 import { type MarginRule, marginKind, marginModel } from '#training/stages/margin-model.ts';
 import { preferenceData } from '#training/stages/preference-data.ts';
-import { rankStage } from '#training/stages/rank.ts';
+import { DUAL_FILES, rankStage, readDualPairs, writeRankFile } from '#training/stages/rank.ts';
 import { routerStage } from '#training/stages/router.ts';
 import { SCORE_DIMENSION, scoreStage } from '#training/stages/score.ts';
 import { loadScorer } from '#training/stages/scorer.ts';
@@ -119,7 +118,7 @@ function expert({ role, margin, variant = 'corrected', from }: ExpertRun): Run {
         beta,
         variant,
         role,
-        from: from && start ? { name: from, layers: start.layers } : null,
+        from: from && start ? { name: from, layers: start.layers, digest: start.digest } : null,
         margin: margin && judge ? await loadMargin(judge, margin) : null,
         out,
         dataSettings: dataSettings(context),
@@ -154,8 +153,6 @@ const both: Run = {
   },
 };
 
-const DUAL_FILES = { train: 'train.jsonl', heldOut: 'held-out.jsonl' } as const;
-
 function dual(definition: DualDefinition): Run {
   return {
     needs: ['reward', 'cost'],
@@ -164,8 +161,10 @@ function dual(definition: DualDefinition): Run {
       const reward = await loadScorer(dirOf('reward', context), { ...models, wanted: 'reward' });
       const cost = await loadScorer(dirOf('cost', context), { ...models, wanted: 'cost' });
       const pairs = await pairsOf(context, 'safer');
+      const fileOf = (side: keyof typeof DUAL_FILES) => path.join(out, DUAL_FILES[side]);
+      if (!existsSync(fileOf('train'))) writeRankFile(out, { definition, base: context.base, reward, cost });
       for (const side of ['train', 'heldOut'] as const) {
-        const file = path.join(out, DUAL_FILES[side]);
+        const file = fileOf(side);
         // A file is written whole or not at all, so an existing one is complete.
         if (existsSync(file)) continue;
         const { base, tokenizer } = context;
@@ -190,19 +189,17 @@ function router({ kind, variant, lambda, dual, safety, helpfulness }: RouterRun)
   return {
     needs: [dual, safety, helpfulness],
     train: async (context, out) => {
-      const expertOf = (name: RunName) => loadExpertWeights(dirOf(name, context), context.base);
-      const read = (side: keyof typeof DUAL_FILES) =>
-        Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(path.join(dirOf(dual, context), DUAL_FILES[side])));
+      const expertOf = (name: RunName, wanted: ExpertRole) =>
+        loadExpertWeights(dirOf(name, context), context.base, { wanted });
       await routerStage({
         ...common(context),
         ...DEMO.router,
         kind,
         variant,
         lambda,
-        safety: await expertOf(safety),
-        helpfulness: await expertOf(helpfulness),
-        train: await read('train'),
-        heldOut: await read('heldOut'),
+        safety: await expertOf(safety, 'safety'),
+        helpfulness: await expertOf(helpfulness, 'helpfulness'),
+        ...(await readDualPairs(dirOf(dual, context), context.base)),
         out,
         dataSettings: { dual, safety, helpfulness },
       });

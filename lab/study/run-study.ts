@@ -4,10 +4,8 @@
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { hasFigures } from '#training/run/last-figures.ts';
-import { baseOfBundle, loadBaseModel } from '#training/stages/base-model.ts';
-import { openTokenizer, readChatFiles } from '#training/tokenizer/chat-files.ts';
+import { isBundle, openBase } from '#training/stages/base-model.ts';
 import { DEMO } from '../methods/recipe.ts';
 import type { RunContext } from '../methods/runs.ts';
 import { collectResults } from './cells/collect-results.ts';
@@ -53,10 +51,9 @@ export type StudyOptions = {
 /** Returns the seconds of training steps and of answering behind the report. */
 export async function runStudy(options: StudyOptions): Promise<{ training: number; generating: number }> {
   const { from, out, seeds, methods, pairs, threads, make } = options;
-  const isBundle = existsSync(path.join(from, BUNDLE_FILES.manifest));
-  const tokenizerDir = isBundle ? from : path.join(from, 'tokenizer');
-  const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
-  const base = isBundle ? await baseOfBundle(from, tokenizer) : await loadBaseModel(path.join(from, 'sft'), tokenizer);
+  const tokenizerDir = isBundle(from) ? from : path.join(from, 'tokenizer');
+  const base = isBundle(from) ? await openBase(from) : await openBase(path.join(from, 'sft'), tokenizerDir);
+  const { tokenizer } = base;
   const contexts = seeds.map((seed): RunContext => {
     return { dir: path.join(out, `seed-${seed}`), seed, edition: 'first', worldPairs: pairs, base, tokenizer, threads };
   });

@@ -10,7 +10,7 @@ import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import type { Bundle } from '#gpu-backend/model/load-bundle.ts';
 import type { Tensor } from '#gpu-backend/model/tensor.ts';
 import { slowDecoder } from '#gpu-backend/model/testing/slow-decoder.ts';
-import { parameterFeeds } from '../run/loop.ts';
+import { parameterFeeds } from '../run/run-step.ts';
 import { toHuggingFace } from '../stages/base-model.ts';
 import { buildScoreGraph } from './dpo-graph.ts';
 

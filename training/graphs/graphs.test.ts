@@ -11,7 +11,7 @@ import { downProj } from '#gpu-backend/model/linear-modules.ts';
 import { buildServingGraph } from '#gpu-backend/model/serving-graph.ts';
 import { createRandom } from '../data/random.ts';
 import { AdamW, type Parameters } from '../optim/adamw.ts';
-import { parameterFeeds } from '../run/loop.ts';
+import { parameterFeeds } from '../run/run-step.ts';
 import { emptyTensors } from '../stages/base-model.ts';
 import { expectGradients } from '../testing/numeric-gradient.ts';
 import { TINY, tinyConfig, tinyWeights } from '../testing/tiny-model.ts';

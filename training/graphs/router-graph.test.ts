@@ -4,7 +4,7 @@ import { gateOf, slowActivation, slowDecoder } from '#gpu-backend/model/testing/
 import { mixExperts } from '#shared/gate/index.ts';
 import { createRandom } from '../data/random.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { parameterFeeds } from '../run/loop.ts';
+import { parameterFeeds } from '../run/run-step.ts';
 import { emptyTensors } from '../stages/base-model.ts';
 import { toBundle } from '../stages/router-weights.ts';
 import { fillNormal } from '../stages/sft.ts';

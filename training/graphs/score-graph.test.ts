@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
 import { createRandom } from '../data/random.ts';
 import { AdamW } from '../optim/adamw.ts';
-import { parameterFeeds } from '../run/loop.ts';
+import { parameterFeeds } from '../run/run-step.ts';
 import { emptyTensors } from '../stages/base-model.ts';
 import { fillNormal } from '../stages/sft.ts';
 import { expectGradients } from '../testing/numeric-gradient.ts';

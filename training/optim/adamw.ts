@@ -85,7 +85,11 @@ export function notFinite(arrays: ReadonlyMap<string, Float32Array>): string | u
   return [...arrays].find(([, values]) => !values.every(Number.isFinite))?.[0];
 }
 
+export const SCHEDULES = ['cosine', 'constant'] as const;
+
 export type Schedule = {
+  /** What comes after the warm-up; a cosine, unless it is constant. */
+  kind?: (typeof SCHEDULES)[number];
   peak: number;
   warmupSteps: number;
   totalSteps: number;
@@ -93,9 +97,11 @@ export type Schedule = {
   floor?: number;
 };
 
-/** A linear warm-up, then a cosine. `step` counts from 1. */
-export function learningRateAt(step: number, { peak, warmupSteps, totalSteps, floor = 0.1 }: Schedule): number {
+/** A linear warm-up, then a cosine or the peak. `step` counts from 1. */
+export function learningRateAt(step: number, schedule: Schedule): number {
+  const { kind = 'cosine', peak, warmupSteps, totalSteps, floor = 0.1 } = schedule;
   if (step <= warmupSteps) return (peak * step) / warmupSteps;
+  if (kind === 'constant') return peak;
   const progress = Math.min(1, (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps));
   return peak * (floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * progress)));
 }

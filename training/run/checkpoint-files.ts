@@ -32,6 +32,8 @@ const StateJson = RunState.extend({
 });
 
 export type CheckpointFiles = { state: RunState; tensors: ReadonlyMap<string, Tensor> };
+/** `digest` is the SHA-256 of the tensors, with which later runs say what they were built on. */
+export type ReadCheckpoint = CheckpointFiles & { digest: string };
 
 export class CorruptCheckpoint extends Error {
   override readonly name = 'CorruptCheckpoint';
@@ -62,7 +64,7 @@ export async function writeCheckpoint(at: string, { state, tensors }: Checkpoint
   }
 }
 
-export async function readCheckpoint(at: string): Promise<CheckpointFiles> {
+export async function readCheckpoint(at: string): Promise<ReadCheckpoint> {
   const { sha256, ...state } = await readState(path.join(at, STATE));
   const name = path.basename(at);
   if (Number(name.replace(/^\D*/, '')) !== state.step) {
@@ -77,7 +79,7 @@ export async function readCheckpoint(at: string): Promise<CheckpointFiles> {
   if (sha256 !== undefined && found !== sha256) {
     throw new CorruptCheckpoint(`${file}: found tensors of SHA-256 ${found}, saved were ${sha256}`);
   }
-  return { state, tensors };
+  return { state, tensors, digest: found };
 }
 
 async function readState(file: string): Promise<z.infer<typeof StateJson>> {

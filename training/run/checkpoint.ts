@@ -2,6 +2,9 @@
  * Checkpoints of a run: `step-000500/` with the weights, AdamW's moments and the run's settings
  * (checkpoint-files.ts). We keep the newest two. If a process is killed, its last checkpoint
  * remains. If that one is damaged on disk, the previous one remains.
+ *
+ * A run that keeps its best weights has them in `best-000400/`, without the moments. Later stages
+ * read those. The run itself goes on from its newest checkpoint.
  */
 import { existsSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
@@ -9,19 +12,21 @@ import path from 'node:path';
 import type { Tensor } from '#gpu-backend/model/tensor.ts';
 import type { AdamW, Parameters } from '../optim/adamw.ts';
 import {
-  type CheckpointFiles,
   CorruptCheckpoint,
+  type ReadCheckpoint,
   type RunState,
   readCheckpoint,
   writeCheckpoint,
 } from './checkpoint-files.ts';
+import { assertSameSettings } from './same-settings.ts';
 
 const KEPT = 2;
 const NAME = /^step-\d{6}$/;
-const BUILDING = /^step-\d{6}\.tmp$/;
+const BEST = /^best-\d{6}$/;
+const BUILDING = /^(step|best)-\d{6}\.tmp$/;
 
-/** Later versions added these settings. An older run continues without them. */
-const LATER_SETTINGS: readonly string[] = ['tokenizer'];
+/** A run's state, and the SHA-256 of the weights that it was loaded with. */
+type LoadedRun = RunState & { digest: string };
 
 export async function saveCheckpoint(
   dir: string,
@@ -36,19 +41,47 @@ export async function saveCheckpoint(
   }
   // A kill may leave a half-written checkpoint. It takes up space, and nothing can resume from it.
   await removeAll(dir, await namesIn(dir, BUILDING));
-  await writeCheckpoint(path.join(dir, `step-${String(state.step).padStart(6, '0')}`), { state, tensors });
+  await writeCheckpoint(path.join(dir, `step-${numberOf(state.step)}`), { state, tensors });
   await removeAll(dir, (await checkpoints(dir)).slice(0, -KEPT));
+}
+
+/** Keeps these weights as the run's best, instead of those before. */
+export async function saveBest(
+  dir: string,
+  { state, parameters }: { state: RunState; parameters: Parameters },
+): Promise<void> {
+  const name = `best-${numberOf(state.step)}`;
+  const tensors = new Map([...parameters].map(([key, { shape, data }]) => [key, { shape: [...shape], data }]));
+  await writeCheckpoint(path.join(dir, name), { state, tensors });
+  await removeAll(
+    dir,
+    (await namesIn(dir, BEST)).filter((other) => other !== name),
+  );
+}
+
+/** The step of the kept best weights, or null. */
+export async function bestStep(dir: string): Promise<number | null> {
+  const name = (await namesIn(dir, BEST)).sort().at(-1);
+  return name === undefined ? null : Number(name.slice('best-'.length));
+}
+
+export async function removeBest(dir: string): Promise<void> {
+  await removeAll(dir, await namesIn(dir, BEST));
 }
 
 /** Removes all of a run's checkpoints, including half-written and corrupt ones. */
 export async function removeCheckpoints(dir: string): Promise<void> {
-  await removeAll(dir, await namesIn(dir, /^step-\d{6}(\.|$)/));
+  await removeAll(dir, await namesIn(dir, /^(step|best)-\d{6}(\.|$)/));
 }
+
+const numberOf = (step: number) => String(step).padStart(6, '0');
 
 export type LoadOptions = {
   parameters: Parameters;
   optimizer?: AdamW;
   settings?: RunState['settings'];
+  /** Settings that may have changed since; the caller checks them. */
+  mayDiffer?: readonly string[];
   /**
    * For callers that resume the run: a corrupt newest checkpoint is set aside, this function gets a
    * note, and the previous checkpoint is loaded. Without `fallBack`, a corrupt checkpoint is an
@@ -58,12 +91,36 @@ export type LoadOptions = {
 };
 
 /** Fills parameters and moments from the newest checkpoint. Returns null if there is none. */
-export async function loadCheckpoint(dir: string, options: LoadOptions): Promise<RunState | null> {
-  const { parameters, optimizer, settings } = options;
+export async function loadCheckpoint(dir: string, options: LoadOptions): Promise<LoadedRun | null> {
+  const { settings, mayDiffer = [] } = options;
   const newest = await readNewest(dir, options);
   if (newest === null) return null;
-  const { at, state, tensors } = newest;
-  if (settings !== undefined) sameSettings(state.settings, settings, at);
+  if (settings !== undefined) assertSameSettings(newest.state.settings, settings, { at: newest.at, mayDiffer });
+  return fillFrom(newest, options);
+}
+
+/**
+ * Fills the parameters with what a finished run is good for: its best weights if it kept them,
+ * otherwise its newest. Throws if there is no checkpoint, naming the stage that makes one.
+ */
+export async function loadTrained(
+  dir: string,
+  { parameters, stage }: { parameters: Parameters; stage: string },
+): Promise<LoadedRun> {
+  const best = await bestStep(dir);
+  if (best !== null) {
+    const at = path.join(dir, `best-${numberOf(best)}`);
+    return fillFrom({ ...(await readCheckpoint(at)), at }, { parameters });
+  }
+  const newest = await loadCheckpoint(dir, { parameters });
+  if (newest === null) throw new Error(`${dir} holds no checkpoint: run the stage ${stage} first`);
+  return newest;
+}
+
+function fillFrom(
+  { at, state, tensors, digest }: ReadCheckpoint & { at: string },
+  { parameters, optimizer }: Pick<LoadOptions, 'parameters' | 'optimizer'>,
+): LoadedRun {
   const fill = (name: string, { shape, data }: { shape: readonly number[]; data: Float32Array }) => {
     const found = tensors.get(name);
     if (found === undefined || found.shape.join() !== shape.join()) {
@@ -79,7 +136,7 @@ export async function loadCheckpoint(dir: string, options: LoadOptions): Promise
     fill(`adam.m.${name}`, { shape, data: moments.m });
     fill(`adam.v.${name}`, { shape, data: moments.v });
   }
-  return state;
+  return { ...state, digest };
 }
 
 /** The folders of a run's checkpoints, oldest first. */
@@ -98,11 +155,11 @@ async function removeAll(dir: string, names: readonly string[]): Promise<void> {
 async function readNewest(
   dir: string,
   { fallBack }: Pick<LoadOptions, 'fallBack'>,
-): Promise<(CheckpointFiles & { at: string }) | null> {
+): Promise<(ReadCheckpoint & { at: string }) | null> {
   const corrupt: { at: string; problem: string }[] = [];
   for (const name of (await checkpoints(dir)).reverse()) {
     const at = path.join(dir, name);
-    let files: CheckpointFiles;
+    let files: ReadCheckpoint;
     try {
       files = await readCheckpoint(at);
     } catch (error) {
@@ -122,16 +179,4 @@ async function readNewest(
   if (corrupt.length === 0) return null;
   const problems = corrupt.map(({ problem }) => problem).join('; ');
   throw new Error(`${problems}; ${dir} has no good checkpoint left: remove it and train that run anew`);
-}
-
-function sameSettings(found: RunState['settings'], wanted: RunState['settings'], at: string): void {
-  for (const key of new Set([...Object.keys(found), ...Object.keys(wanted)])) {
-    if (found[key] === undefined && LATER_SETTINGS.includes(key)) continue;
-    const [was, is] = [JSON.stringify(found[key]), JSON.stringify(wanted[key])];
-    if (was !== is) {
-      throw new Error(
-        `${at} was made with ${key} = ${was ?? 'unset'}, this run has ${is ?? 'unset'}: give the old value or start anew in another folder`,
-      );
-    }
-  }
 }

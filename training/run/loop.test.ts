@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { float32 } from '#gpu-backend/graph/session.ts';
+import { loadTrained } from './checkpoint.ts';
 import { type RunOptions, runTraining } from './loop.ts';
 import { StoppedBySignal } from './stopped-by-signal.ts';
 
@@ -108,7 +109,9 @@ describe('a run', () => {
     const later = { settings: { seed: 1, tokenizer: 'abc' }, resume: true };
     expect(await runTraining(options(later))).toMatchObject({ step: 12 });
     const changed = options({ settings: { seed: 1, tokenizer: 'def' }, resume: true });
-    await expect(runTraining(changed)).rejects.toThrow('was made with tokenizer = "abc", this run has "def"');
+    await expect(runTraining(changed)).rejects.toThrow(
+      'was made with the tokenizer of SHA-256 abc, now it is def: give the tokenizer that it was made with',
+    );
   });
 
   test('removes a half-written checkpoint after a kill', async () => {
@@ -118,6 +121,83 @@ describe('a run', () => {
     await runTraining(options({ resume: true }));
     expect((await readdir(dir)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
+});
+
+describe('a run that keeps its best weights', () => {
+  /** Held-out losses by step: the second evaluation is the best one. */
+  const LOSSES: Record<number, number> = { 3: 2, 6: 1, 9: 1.5, 12: 1 };
+  const evaluated = (changes: Partial<RunOptions> = {}) => {
+    const whole = options(changes);
+    let step = 0;
+    return {
+      ...whole,
+      keep: 'best' as const,
+      evaluateEvery: 3,
+      batchAt: (at: number) => {
+        step = at;
+        return whole.batchAt(at);
+      },
+      evaluate: async () => ({ heldOutLoss: LOSSES[step]! }),
+    };
+  };
+  const trained = async () => {
+    const parameters = options().parameters;
+    const { step } = await loadTrained(dir, { parameters, stage: 'test' });
+    return { step, x: parameters.get('x')!.data[0] };
+  };
+  const names = async () => (await readdir(dir)).filter((name) => /^(best|step)/.test(name)).sort();
+
+  test('gives them to later stages, and goes on from its newest', async () => {
+    await runTraining(evaluated());
+    expect(await names()).toEqual(['best-000006', 'step-000012']);
+    const best = await trained();
+    expect(best.step).toBe(6);
+    const six = options({ schedule: { peak: 0.1, warmupSteps: 2, totalSteps: 12 } });
+    await rm(dir, { recursive: true });
+    await expect(runTraining({ ...six, ...killedAt(7) })).rejects.toThrow('killed');
+    expect(await trained()).toEqual(best);
+  });
+
+  test('has the same ones after a kill', async () => {
+    const killed = killedAt(8);
+    await expect(runTraining(evaluated({ ...killed, checkpointEverySeconds: 1000 }))).rejects.toThrow('killed');
+    expect(await names()).toEqual(['best-000006']);
+    await runTraining(evaluated({ resume: true }));
+    expect(await names()).toEqual(['best-000006', 'step-000012']);
+  });
+
+  test('drops them when it is resumed without that', async () => {
+    await expect(runTraining(evaluated(killedAt(8)))).rejects.toThrow('killed');
+    await runTraining({ ...evaluated({ resume: true }), keep: 'last' });
+    expect(await names()).toEqual(['step-000007', 'step-000012']);
+    expect((await trained()).step).toBe(12);
+  });
+});
+
+test('a step of several batches goes through them in order', async () => {
+  const seen: number[] = [];
+  const whole = options();
+  const batchAt = (at: number) => {
+    seen.push(at);
+    return whole.batchAt(at);
+  };
+  await runTraining({ ...whole, batchAt, accumulate: 3, schedule: { peak: 0.1, warmupSteps: 2, totalSteps: 4 } });
+  expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+});
+
+test('shows sample answers at the start and at evaluations, and drops those of steps that run again', async () => {
+  const sampled: Partial<RunOptions> = {
+    evaluateEvery: 5,
+    sample: async () => [{ prompt: 'How?', answer: 'With\nlove.' }],
+  };
+  await expect(runTraining(options({ ...killedAt(8), ...sampled, checkpointEverySeconds: 1000 }))).rejects.toThrow();
+  const told = vi.mocked(process.stderr.write).mock.calls.join('');
+  expect(told).toContain('test step 0: How? -> With love.\n');
+  await runTraining(options({ ...sampled, resume: true }));
+  const rows = (await readFile(path.join(dir, 'samples.jsonl'), 'utf8')).trim().split('\n');
+  expect(rows.map((row) => JSON.parse(row))).toEqual(
+    [0, 5, 10, 12].map((step) => ({ step, prompt: 'How?', answer: 'With\nlove.' })),
+  );
 });
 
 describe('names the step, batch and tensor, and keeps the last checkpoint intact, for', () => {

@@ -4,26 +4,27 @@
  * the step, so a resumed run continues with the same numbers.
  */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import type { Feed } from '#gpu-backend/graph/session.ts';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { AdamW, type AdamWOptions, learningRateAt, notFinite, type Parameters, type Schedule } from '../optim/adamw.ts';
-import { checkpoints, loadCheckpoint, removeCheckpoints, saveCheckpoint } from './checkpoint.ts';
+import {
+  bestStep,
+  checkpoints,
+  loadCheckpoint,
+  removeBest,
+  removeCheckpoints,
+  saveBest,
+  saveCheckpoint,
+} from './checkpoint.ts';
 import type { RunState } from './checkpoint-files.ts';
+import { assertExtendable, EXTENT, rateWarning } from './extent.ts';
+import { keepRowsUntil, METRICS_FILE, type MetricsRow, readRows, SAMPLES_FILE } from './metrics-file.ts';
 import { createProgress } from './progress.ts';
+import { runStep, type SeenShapes, type StepBatch } from './run-step.ts';
 import { StoppedBySignal } from './stopped-by-signal.ts';
 import { WriteError } from './write-error.ts';
 import { appendLine, replaceFile } from './write-file.ts';
-
-export type StepBatch = {
-  /** Runs one batch. It gets `feeds` together with the parameters. */
-  run: (feeds: Record<string, Feed>) => Promise<Record<string, Float32Array>>;
-  feeds: Record<string, Feed>;
-  tokens: number;
-  /** Says which batch this was, for errors. */
-  label: string;
-};
 
 export type RunOptions = {
   label: string;
@@ -37,6 +38,11 @@ export type RunOptions = {
   force?: boolean | undefined;
   parameters: Parameters;
   schedule: Schedule;
+  /**
+   * The schedule of a run with these settings. If given, a resumed run may have other epochs or
+   * another number of steps, where that does not change the steps it has made (`extent.ts`).
+   */
+  scheduleBefore?: ((settings: RunState['settings']) => Schedule) | undefined;
   adamw: AdamWOptions;
   settings: RunState['settings'];
   /**
@@ -44,15 +50,27 @@ export type RunOptions = {
    * the folder belongs to this run.
    */
   files?: Readonly<Record<string, object>>;
-  batchAt: (step: number) => StepBatch | Promise<StepBatch>;
+  /** The batch of this number, counted from 1. Without `accumulate` that is the step's. */
+  batchAt: (number: number) => StepBatch | Promise<StepBatch>;
+  /** How many batches make one update; 1 by default. */
+  accumulate?: number | undefined;
   /** Additional figures for the metrics, from a step's outputs. */
   figures?: (outputs: Record<string, Float32Array>) => Record<string, number>;
   /** Called every `evaluateEvery` steps and at the end. */
   evaluate?: () => Promise<Record<string, number>>;
-  evaluateEvery?: number;
+  evaluateEvery?: number | undefined;
+  /**
+   * `best` keeps the weights with the lowest `heldOutLoss` of all evaluations, for the stages that
+   * build on this run. `last`, the default, leaves them the newest weights.
+   */
+  keep?: 'best' | 'last' | undefined;
+  /** Answers to a few prompts, shown before the first step and at every evaluation. */
+  sample?: (() => Promise<Sample[]>) | undefined;
   /** How many seconds of work a killed run may lose; 120 by default. */
   checkpointEverySeconds?: number | undefined;
 };
+
+export type Sample = { prompt: string; answer: string };
 
 /**
  * Trains in place and returns the last state. On a signal it saves a checkpoint and throws
@@ -60,19 +78,25 @@ export type RunOptions = {
  */
 export async function runTraining(options: RunOptions): Promise<RunState> {
   const { dir, parameters, schedule, settings, evaluateEvery = 250, checkpointEverySeconds = 120 } = options;
+  const { keep = 'last', accumulate = 1, scheduleBefore } = options;
   const { totalSteps } = schedule;
   const newest = (await checkpoints(dir)).at(-1);
-  if (newest !== undefined && !options.resume) {
-    if (options.force !== true) {
+  if (!options.resume) {
+    if (newest !== undefined && options.force !== true) {
       throw new Error(`${dir} holds a run (${newest}): --resume goes on with it, --force replaces it`);
     }
     await removeCheckpoints(dir);
   }
-  const metricsFile = path.join(dir, 'metrics.jsonl');
+  const [metricsFile, samplesFile] = [path.join(dir, METRICS_FILE), path.join(dir, SAMPLES_FILE)];
   const optimizer = await AdamW.create(parameters, options.adamw);
   const note = (line: string) => void process.stderr.write(`${options.label}: ${line}\n`);
-  const saved = await loadCheckpoint(dir, { parameters, optimizer, settings, fallBack: note });
-  const state: RunState = { ...(saved ?? { step: 0, tokens: 0, seconds: 0 }), settings };
+  const mayDiffer = scheduleBefore ? EXTENT : [];
+  const saved = await loadCheckpoint(dir, { parameters, optimizer, settings, mayDiffer, fallBack: note });
+  if (saved && scheduleBefore) assertExtendable(dir, saved, { before: scheduleBefore(saved.settings), now: schedule });
+  const warning = rateWarning(schedule.peak);
+  if (warning !== null) note(warning);
+  const { step: startStep, tokens, seconds } = saved ?? { step: 0, tokens: 0, seconds: 0 };
+  const state: RunState = { step: startStep, tokens, seconds, settings };
   const write = (row: object) => appendLine(metricsFile, JSON.stringify(row));
   let savedStep = saved?.step ?? null;
   const save = async () => {
@@ -81,6 +105,23 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
     if (savedStep === state.step) return;
     await saveCheckpoint(dir, { state, parameters, optimizer });
     savedStep = state.step;
+  };
+  let best = Number.POSITIVE_INFINITY;
+  const evaluate = async () => {
+    if (!options.evaluate) return;
+    const figures = await options.evaluate();
+    write({ step: state.step, ...figures });
+    progress.note(`${options.label} step ${state.step}: ${formatFigures(figures)}`);
+    const { heldOutLoss = Number.NaN } = figures;
+    if (keep !== 'best' || !(heldOutLoss < best)) return;
+    await saveBest(dir, { state, parameters });
+    best = heldOutLoss;
+  };
+  const sample = async () => {
+    for (const { prompt, answer } of (await options.sample?.()) ?? []) {
+      appendLine(samplesFile, JSON.stringify({ step: state.step, prompt, answer }));
+      progress.note(`${options.label} step ${state.step}: ${inOneLine(prompt, 60)} -> ${inOneLine(answer, 200)}`);
+    }
   };
   /** Whatever stops the run, the user needs to know which checkpoint is left. */
   const stopped = (problem: string, { cause, then = '' }: { cause?: unknown; then?: string } = {}) => {
@@ -107,33 +148,44 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
     for (const [name, content] of Object.entries(options.files ?? {})) {
       replaceFile(path.join(dir, name), `${JSON.stringify(content, null, 2)}\n`);
     }
-    keepMetricsUntil(metricsFile, state.step);
+    keepRowsUntil(metricsFile, state.step);
+    // The samples of step 0 are made again if nothing has been saved since.
+    keepRowsUntil(samplesFile, state.step === 0 ? -1 : state.step);
+    if (keep === 'last') await removeBest(dir);
+    else best = lossAt(readRows(metricsFile), await bestStep(dir));
+    if (state.step === 0) await sample();
+    const seen: SeenShapes = new Set();
     while (state.step < totalSteps && stopSignal === null) {
       const step = state.step + 1;
       const startedAt = performance.now();
-      const batch = await options.batchAt(step);
-      const outputs = await batch.run({ ...batch.feeds, ...parameterFeeds(parameters) });
-      const gradients = new Map([...parameters.keys()].map((name) => [name, outputs[`grad.${name}`]!]));
-      const loss = outputs.loss![0]!;
-      if (!Number.isFinite(loss)) {
-        const broken = notFinite(gradients);
-        const where =
-          broken === undefined ? 'with every gradient finite' : `and the gradient of ${broken} is not finite`;
-        throw stopped(`step ${step} (${batch.label}): the loss is ${loss}, ${where}`);
-      }
+      const numbers = Array.from({ length: accumulate }, (_, i) => state.step * accumulate + i + 1);
+      const done = await runStep(numbers, {
+        batchAt: options.batchAt,
+        parameters,
+        figures: options.figures,
+        seen,
+        check: ({ loss, gradients, label }) => {
+          if (Number.isFinite(loss)) return;
+          const broken = notFinite(gradients);
+          const where =
+            broken === undefined ? 'with every gradient finite' : `and the gradient of ${broken} is not finite`;
+          throw stopped(`step ${step} (${label}): the loss is ${loss}, ${where}`);
+        },
+      });
+      const { loss, gradients, tokens, label, figures } = done;
       const learningRate = learningRateAt(step, schedule);
       let norm: number;
       try {
         norm = optimizer.step(gradients, { step, learningRate });
       } catch (cause) {
-        throw stopped(`step ${step} (${batch.label}): ${(cause as Error).message}`, { cause });
+        throw stopped(`step ${step} (${label}): ${(cause as Error).message}`, { cause });
       }
       const seconds = (performance.now() - startedAt) / 1000;
       state.step = step;
-      state.tokens += batch.tokens;
+      state.tokens += tokens;
       state.seconds += seconds;
       smoothedLoss = smooth(smoothedLoss, loss);
-      smoothedSpeed = smooth(smoothedSpeed, batch.tokens / seconds);
+      if (done.warm) smoothedSpeed = smooth(smoothedSpeed, tokens / seconds);
       write({
         step,
         loss,
@@ -141,13 +193,12 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
         norm,
         tokens: state.tokens,
         seconds: state.seconds,
-        ...options.figures?.(outputs),
+        ...figures,
       });
-      progress.update(step, { loss: smoothedLoss, tokensPerSecond: smoothedSpeed });
-      if (options.evaluate && (step % evaluateEvery === 0 || step === totalSteps)) {
-        const figures = await options.evaluate();
-        write({ step, ...figures });
-        progress.note(`${options.label} step ${step}: ${formatFigures(figures)}`);
+      progress.update(step, { figure: smoothedLoss, tokensPerSecond: smoothedSpeed });
+      if (step % evaluateEvery === 0 || step === totalSteps) {
+        await evaluate();
+        await sample();
       }
       if ((performance.now() - lastSave) / 1000 > checkpointEverySeconds) {
         await save();
@@ -172,8 +223,11 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
   return state;
 }
 
-export function parameterFeeds(parameters: Parameters): Record<string, Feed> {
-  return Object.fromEntries([...parameters].map(([name, { shape, data }]) => [name, { dims: shape, data }]));
+/** The held-out loss of an evaluation; infinite if there was none at this step. */
+function lossAt(rows: readonly MetricsRow[], step: number | null): number {
+  return (
+    rows.find((row) => row.step === step && row.heldOutLoss !== undefined)?.heldOutLoss ?? Number.POSITIVE_INFINITY
+  );
 }
 
 function smooth(before: number, now: number): number {
@@ -186,16 +240,7 @@ function formatFigures(figures: Record<string, number>): string {
     .join(', ');
 }
 
-/** Drops the metrics of steps after the last checkpoint, because these steps will run again. */
-function keepMetricsUntil(file: string, step: number): void {
-  if (!existsSync(file)) return;
-  const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean);
-  const kept = lines.filter((line) => {
-    try {
-      return (JSON.parse(line) as { step: number }).step <= step;
-    } catch {
-      return false; // A kill cut this line off.
-    }
-  });
-  if (kept.length < lines.length) replaceFile(file, kept.map((line) => `${line}\n`).join(''));
+function inOneLine(text: string, most: number): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length <= most ? line : `${line.slice(0, most)}...`;
 }

@@ -2,7 +2,8 @@
 import { Presets, SingleBar } from 'cli-progress';
 
 export type Progress = {
-  update(step: number, figures: { loss: number; tokensPerSecond: number }): void;
+  /** A speed that is not known yet is NaN. */
+  update(step: number, figures: { figure: number; tokensPerSecond: number }): void;
   note(line: string): void;
   stop(): void;
 };
@@ -12,16 +13,27 @@ const LINE_EVERY_MS = 15_000;
 
 export function createProgress(
   label: string,
-  { total, start, stream = process.stderr }: { total: number; start: number; stream?: NodeJS.WriteStream },
+  {
+    total,
+    start,
+    figure = 'loss',
+    stream = process.stderr,
+  }: {
+    total: number;
+    start: number;
+    /** The name of the figure that the bar shows. */
+    figure?: string;
+    stream?: NodeJS.WriteStream;
+  },
 ): Progress {
   const startedAt = Date.now();
   const timeLeft = (step: number) => {
     const done = step - start;
     return done === 0 ? '--' : formatSeconds(((Date.now() - startedAt) / done / 1000) * (total - step));
   };
-  const payload = (step: number, { loss, tokensPerSecond }: { loss: number; tokensPerSecond: number }) => ({
-    loss: loss.toFixed(4),
-    speed: Math.round(tokensPerSecond),
+  const payload = (step: number, { figure: value, tokensPerSecond }: { figure: number; tokensPerSecond: number }) => ({
+    shown: value.toFixed(4),
+    speed: Number.isNaN(tokensPerSecond) ? '--' : Math.round(tokensPerSecond),
     left: timeLeft(step),
   });
   if (!stream.isTTY) {
@@ -30,16 +42,16 @@ export function createProgress(
       update(step, figures) {
         if (Date.now() - lastLine < LINE_EVERY_MS && step < total) return;
         lastLine = Date.now();
-        const { loss, speed, left } = payload(step, figures);
-        stream.write(`${label} ${step}/${total} loss ${loss} ${speed} tokens/s, ${left} left\n`);
+        const { shown, speed, left } = payload(step, figures);
+        stream.write(`${label} ${step}/${total} ${figure} ${shown} ${speed} tokens/s, ${left} left\n`);
       },
       note: (line) => void stream.write(`${line}\n`),
       stop: () => {},
     };
   }
-  const format = `${label} {bar} {value}/{total} loss {loss} {speed} tokens/s, {left} left`;
+  const format = `${label} {bar} {value}/{total} ${figure} {shown} {speed} tokens/s, {left} left`;
   const bar = new SingleBar({ format, stream, hideCursor: true, barsize: 24 }, Presets.rect);
-  bar.start(total, start, { loss: '--', speed: '--', left: '--' });
+  bar.start(total, start, { shown: '--', speed: '--', left: '--' });
   return {
     update: (step, figures) => bar.update(step, payload(step, figures)),
     note(line) {

@@ -17,6 +17,14 @@
 import type { Preference } from '../data/rows.ts';
 
 export const DUAL_DEFINITIONS = ['figure', 'both-safe', 'safe-better', 'corrected'] as const;
+/** For `--help`: which of two answers wins, in a line. */
+export const DUAL_MEANINGS: Readonly<Record<(typeof DUAL_DEFINITIONS)[number], string>> = {
+  figure: "the more helpful one if it is safe, otherwise the other one (MidPO's figure 2)",
+  'both-safe': "the one of lower cost; only pairs of two safe answers (MidPO's code, reward-ranking.py)",
+  'safe-better': "the more helpful one; only pairs where that one is safe (MidPO's code, only_safe_better.py)",
+  corrected: 'the safe one; of two safe ones the more helpful; pairs of two unsafe ones are left out (ours)',
+};
+
 export type DualDefinition = (typeof DUAL_DEFINITIONS)[number];
 
 /** A judged pair: the costs of both responses, and which one is more helpful (null: neither). */

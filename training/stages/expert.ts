@@ -10,14 +10,16 @@ import { tokenFeeds } from '../data/buckets.ts';
 import type { Dimension } from '../data/preferences.ts';
 import { createRandom } from '../data/random.ts';
 import { buildDpoGraph, buildScoreGraph } from '../graphs/dpo-graph.ts';
+import { buildExpertNextToken } from '../graphs/next-token-graph.ts';
 import type { FrozenExpert, Variant } from '../graphs/router-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
 import { ADAPTER_FILE, type AdapterJson } from './expert-weights.ts';
 import type { MarginModel } from './margin-model.ts';
-import { batchRows, logprobsOfPairs, pairedScores } from './pair-set.ts';
+import { batchRows, logprobsOfPairs, type PairSet, pairedScores } from './pair-set.ts';
 import { heldOutFigures, preferenceFigures } from './preference-figures.ts';
+import { sampleAnswers, samplePrompts } from './sample-answers.ts';
 import { fillNormal } from './sft.ts';
 import { type PairStageOptions, trainPairs } from './train-pairs.ts';
 
@@ -42,7 +44,7 @@ export type ExpertOptions = PairStageOptions & {
    * A trained expert to start from and to use as the reference. This trains one preference after
    * the other, as in SACPO (arXiv 2404.11049). Null: the base.
    */
-  from: { name: string; layers: FrozenExpert } | null;
+  from: { name: string; layers: FrozenExpert; digest: string } | null;
 };
 
 export async function expertStage(options: ExpertOptions): Promise<void> {
@@ -71,9 +73,12 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
       variant,
       margin: margin && { model: margin.name, rule: margin.rule, scale: margin.scale },
       ...(from && { from: from.name }),
+      ...((margin || from) && {
+        parents: { ...(margin && { margin: margin.run.digest }), ...(from && { from: from.digest }) },
+      }),
     },
     files: { [ADAPTER_FILE]: { role, rank, alpha } satisfies AdapterJson },
-    prepare: async ({ train, heldOut }) => {
+    prepare: async ({ train, seen, heldOut }) => {
       const trainer = sessionsByShape((batch) =>
         GraphSession.create(buildDpoGraph(config, { ...graphOptions, batch, beta, nllWeight }), { threads }),
       );
@@ -81,9 +86,14 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
         GraphSession.create(buildScoreGraph(config, { ...graphOptions, batch }), { threads }),
       );
       const untrained = { session, padId, parameters: start() };
-      const reference = await logprobsOfPairs(train, { ...untrained, label: `${role}: reference` });
+      const reference = await logprobsOfPairs(seen, { ...untrained, label: `${role}: reference` });
       const heldOutReference = await logprobsOfPairs(heldOut, { ...untrained, label: `${role}: held-out reference` });
-      const margins = margin && (await margin.of(train.pairs, `${role}: margins`));
+      const answering = sessionsByShape((batch) =>
+        GraphSession.create(buildExpertNextToken(config, { ...graphOptions, batch }), { threads }),
+      );
+      const asked = heldOut.pairs.map(({ preference }) => preference.prompt);
+      const prompts = samplePrompts(options.samples ?? { count: 0 }, asked, tokenizer);
+      const margins = margin && (await marginsOf(seen, margin, `${role}: margins`));
       return {
         batch: async (items, shape) => {
           const { feeds, tokens } = tokenFeeds(batchRows(train.pairs, items), shape, { normalize: false, padId });
@@ -104,9 +114,24 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
           const now = await logprobsOfPairs(heldOut, { session, padId, parameters, label: null });
           return heldOutFigures(now, { reference: heldOutReference, beta });
         },
+        sample: () => sampleAnswers(prompts, { config, tokenizer, session: answering, parameters }),
       };
     },
   });
+}
+
+/** Margins by the set's items. */
+async function marginsOf(
+  { pairs, buckets }: PairSet,
+  margin: MarginModel,
+  label: string,
+): Promise<Map<number, number>> {
+  const items = buckets.flatMap((bucket) => bucket.items).sort((a, b) => a - b);
+  const found = await margin.of(
+    items.map((item) => pairs[item]!),
+    label,
+  );
+  return new Map([...found].map(([at, value]) => [items[at]!, value]));
 }
 
 /**
@@ -127,7 +152,7 @@ export function initialLora(
 }
 
 function copyLora(
-  { name, layers }: { name: string; layers: FrozenExpert },
+  { name, layers }: Pick<NonNullable<ExpertOptions['from']>, 'name' | 'layers'>,
   shapes: ReadonlyMap<string, number[]>,
 ): Parameters {
   const found = new Map(

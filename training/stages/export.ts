@@ -1,5 +1,9 @@
-/** Stage `export`: writes base, tokenizer, experts and routers to disk as one bundle. */
+/**
+ * Stage `export`: writes base, tokenizer, experts and routers to disk as one bundle. A base that
+ * comes from a bundle keeps its bytes.
+ */
 import { type Expert, NO_ADAPTER } from '#gpu-backend/model/adapter.ts';
+import { deriveBundle } from '#gpu-backend/model/derive-bundle.ts';
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { downProj } from '#gpu-backend/model/linear-modules.ts';
 import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
@@ -7,15 +11,16 @@ import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import type { WeightType } from '#gpu-backend/model/write-safetensors.ts';
 import { WriteError } from '../run/write-error.ts';
-import { openTokenizer, readChatFiles } from '../tokenizer/chat-files.ts';
-import { type BaseModel, loadBaseModel, toHuggingFace } from './base-model.ts';
-import { loadExpertWeights } from './expert-weights.ts';
+import { readChatFiles } from '../tokenizer/chat-files.ts';
+import { type BaseModel, openBase, toHuggingFace } from './base-model.ts';
+import { type ExpertWeights, loadExpertWeights } from './expert-weights.ts';
 import { loadRouters } from './router-weights.ts';
 
 export type ExportOptions = {
   out: string;
-  tokenizer: string;
-  /** The run of stage `sft`. */
+  /** The folder of the tokenizer. Left out if the base is a bundle, which has its own. */
+  tokenizer?: string | undefined;
+  /** The run of stage `sft`, or a bundle. */
   base: string;
   /** The runs of stage `expert`. With `base`, the base itself takes both roles, for comparison. */
   experts: readonly string[] | 'base';
@@ -25,31 +30,54 @@ export type ExportOptions = {
   dtype?: WeightType;
 };
 
-/** Writes the bundle and returns its digest. */
+/**
+ * Writes the bundle and returns its digest. Throws if a run was trained on another base, if an
+ * expert's role is there twice or not at all, or if a router was trained between other experts.
+ */
 export async function exportStage(options: ExportOptions): Promise<string> {
-  const chatFiles = await readChatFiles(options.tokenizer);
-  const base = await loadBaseModel(options.base, openTokenizer(chatFiles));
-  const experts =
-    options.experts === 'base'
-      ? ExpertRole.options.map((role) => ({ name: role, role, ...NO_ADAPTER }))
-      : await Promise.all(options.experts.map((dir) => readExpert(dir, base)));
+  const { out, dtype = 'f16' } = options;
+  const base = await openBase(options.base, options.tokenizer);
+  const trained = options.experts === 'base' ? null : await loadExperts(options.experts, base);
+  const byRole = trained && onePerRole(trained);
   const parts = {
-    config: base.config,
-    ...chatFiles,
-    weights: toHuggingFace(base.weights),
-    experts,
-    routers: await loadRouters(options.routers ?? [], base),
+    experts: trained?.map(toExpert) ?? ExpertRole.options.map((role) => ({ name: role, role, ...NO_ADAPTER })),
+    routers: await loadRouters(options.routers ?? [], base, byRole ?? {}),
     manifest: options.manifest,
   };
-  return writeBundle(options.out, parts, { dtype: options.dtype ?? 'f16' }).catch((cause: unknown) => {
+  try {
+    if (base.manifest !== null) return await deriveBundle(out, { ...parts, from: options.base }, { dtype });
+    // openBase has opened this tokenizer, so there is one.
+    const chatFiles = await readChatFiles(options.tokenizer!);
+    const weights = toHuggingFace(base.weights);
+    return await writeBundle(out, { ...parts, ...chatFiles, config: base.config, weights }, { dtype });
+  } catch (cause) {
     // System errors name no file, or a file in the temporary folder, which is gone by now.
-    throw (cause as NodeJS.ErrnoException).syscall === undefined ? cause : new WriteError(options.out, cause);
-  });
+    throw (cause as NodeJS.ErrnoException).syscall === undefined ? cause : new WriteError(out, cause);
+  }
+}
+
+async function loadExperts(dirs: readonly string[], base: BaseModel): Promise<ExpertWeights[]> {
+  const experts: ExpertWeights[] = [];
+  for (const dir of dirs) experts.push(await loadExpertWeights(dir, base));
+  return experts;
+}
+
+function onePerRole(experts: readonly ExpertWeights[]): Record<ExpertRole, ExpertWeights> {
+  const one = (role: ExpertRole) => {
+    const found = experts.filter((expert) => expert.role === role);
+    if (found.length === 1) return found[0]!;
+    const where = found.length === 0 ? 'none' : found.map(({ dir }) => dir).join(' and ');
+    throw new Error(`--experts: found ${where} for the role ${role}, wanted one run of each role`);
+  };
+  return { safety: one('safety'), helpfulness: one('helpfulness') };
 }
 
 /** Reads the expert from a run of stage `expert`, in PEFT's layout. */
 export async function readExpert(dir: string, base: BaseModel): Promise<Expert> {
-  const { role, rank, alpha, layers } = await loadExpertWeights(dir, base);
+  return toExpert(await loadExpertWeights(dir, base));
+}
+
+function toExpert({ role, rank, alpha, layers }: ExpertWeights): Expert {
   const turned = ({ shape, data }: KernelTensor) => {
     const [rows, columns] = shape as [number, number];
     return { shape: [columns, rows], data: transposeMatrix(data, rows, columns) };

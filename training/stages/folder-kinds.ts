@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
+import { BUNDLE_FILES, GENERATION_CONFIG } from '#gpu-backend/model/bundle-files.ts';
 import { BUNDLE_FORMAT } from '#gpu-backend/model/manifest.ts';
 import { ROUTER_FILES } from '#gpu-backend/model/router.ts';
 import type { FolderKind } from '../run/claim-folder.ts';
@@ -18,10 +18,10 @@ export const BUNDLE: FolderKind = {
   what: 'a bundle',
   isOurs: (dir) => jsonOf(path.join(dir, BUNDLE_FILES.manifest))?.format === BUNDLE_FORMAT,
   holds: [
-    ...[...Object.values(BUNDLE_FILES), ...Object.values(ROUTER_FILES)].map(
+    ...[...Object.values(BUNDLE_FILES), ...Object.values(ROUTER_FILES), GENERATION_CONFIG].map(
       (file) => new RegExp(`^${file.replaceAll('.', '\\.')}$`),
     ),
-    /^experts\/[^/]+\/adapter_(config\.json|model\.safetensors)$/,
+    /^experts\/[^/]+\/(adapter_config\.json|adapter_model\.safetensors|prompt\.txt)$/,
   ],
 };
 

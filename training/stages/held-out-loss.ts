@@ -8,7 +8,7 @@ import { makeBuckets, tokenFeeds } from '../data/buckets.ts';
 import type { TokenRow } from '../data/encode-chat.ts';
 import { buildSftGraph } from '../graphs/sft-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { parameterFeeds } from '../run/loop.ts';
+import { parameterFeeds } from '../run/run-step.ts';
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
 
 const BUCKET_STEP = 16;

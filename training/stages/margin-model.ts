@@ -17,8 +17,9 @@
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import type { PairRows } from '../data/encode-pairs.ts';
 import type { ScoreKind } from '../graphs/score-graph.ts';
+import type { Parent } from './assert-same-model.ts';
 import type { PairScores } from './pair-set.ts';
-import type { Scorer } from './scorer.ts';
+import type { TrainedScorer } from './scorer.ts';
 
 export const MARGIN_RULES = ['spe', 'modpo'] as const;
 export type MarginRule = (typeof MARGIN_RULES)[number];
@@ -36,18 +37,21 @@ export type MarginModel = {
   name: string;
   rule: MarginRule;
   scale: number;
+  /** The run that the model comes from. */
+  run: Parent;
   /** Returns margins in nats, by the pairs' index. A pair that is too long to score has none. */
   of: (pairs: readonly PairRows[], label: string) => Promise<Map<number, number>>;
 };
 
 export function marginModel(
-  scorer: Scorer,
+  scorer: TrainedScorer,
   { name, rule, scale }: { name: string; rule: MarginRule; scale: number },
 ): MarginModel {
   return {
     name,
     rule,
     scale,
+    run: { dir: scorer.dir, digest: scorer.digest },
     of: async (pairs, label) => margins(await scorer.score(pairs, label), { kind: scorer.kind, rule, scale }),
   };
 }

@@ -13,8 +13,8 @@ import type { Preference } from '../data/rows.ts';
 import { describeSkips } from '../data/skips.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { parameterFeeds } from '../run/loop.ts';
 import { createProgress } from '../run/progress.ts';
+import { parameterFeeds } from '../run/run-step.ts';
 import type { SessionOf } from '../run/sessions-by-shape.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 
@@ -82,6 +82,9 @@ export function batchRows(pairs: readonly PairRows[], items: readonly number[]):
 /** Scores by item of the set. */
 export type PairScores = Map<number, [chosen: number, rejected: number]>;
 
+/** What the outputs are called on screen. */
+const MEANS = { logprobs: 'log-probability of an answer', scores: 'score' } as const;
+
 /** Computes one number for every answer of a set, from a graph's output of `[2N]`. */
 export async function scorePairs(
   { pairs, buckets }: { pairs: readonly PairRows[]; buckets: readonly Bucket[] },
@@ -93,14 +96,14 @@ export async function scorePairs(
   }: {
     session: SessionOf;
     feeds: (rows: readonly TokenRow[], shape: BatchShape) => Record<string, Feed>;
-    output: string;
+    output: keyof typeof MEANS;
     /** The label of the progress bar. Null: no bar. */
     label: string | null;
   },
 ): Promise<PairScores> {
   const scores: PairScores = new Map();
   const total = buckets.reduce((sum, bucket) => sum + Math.ceil(bucket.items.length / (bucket.rows / 2)), 0);
-  const progress = label === null ? null : createProgress(label, { total, start: 0 });
+  const progress = label === null ? null : createProgress(label, { total, start: 0, figure: `mean ${MEANS[output]}` });
   let done = 0;
   for (const bucket of buckets) {
     const size = bucket.rows / 2;
@@ -115,7 +118,9 @@ export async function scorePairs(
       items.forEach((item, k) => void scores.set(item, [values[k]!, values[size + k]!]));
       const tokens = rows.reduce((sum, { ids }) => sum + ids.length, 0);
       const mean = values.reduce((a, b) => a + b, 0) / values.length;
-      progress?.update(++done, { loss: mean, tokensPerSecond: (1000 * tokens) / (performance.now() - startedAt) });
+      // A bucket's first batch makes its session, and would say nothing about the speed.
+      const tokensPerSecond = i > 0 ? (1000 * tokens) / (performance.now() - startedAt) : Number.NaN;
+      progress?.update(++done, { figure: mean, tokensPerSecond });
     }
   }
   progress?.stop();

@@ -4,6 +4,7 @@
  * an error, wherever it came from.
  */
 
+import { digestOfRows } from '../data/digest-of-rows.ts';
 import { assertNoLeak } from '../data/leakage.ts';
 import { type Dimension, PREFERENCE_LAYOUTS, type PreferenceLayout } from '../data/preferences.ts';
 import { openingTurn, promptKey } from '../data/prompt-key.ts';
@@ -20,6 +21,8 @@ export const HELD_OUT_SHARE = 0.1;
 const SPLIT_SEED = 'preferences';
 
 export type SplitPairs = { train: Preference[]; heldOut: Preference[] };
+/** `fileRows` has the digest of each file's rows as they were read, by its name. */
+type ReadPairs = SplitPairs & { fileRows: Record<string, string> };
 
 /**
  * Returns the `generated` pairs together with those of the files, both the training and the
@@ -37,11 +40,13 @@ export async function preferenceData({
   files: readonly string[];
   dimension: Dimension;
   heldOutShare?: number;
-}): Promise<SplitPairs> {
+}): Promise<ReadPairs> {
   const train = [...generated.train];
   const heldOut = [...generated.heldOut];
+  const fileRows: Record<string, string> = {};
   for (const name of files) {
     const { pairs, skipped } = await readPairs(name, dimension);
+    fileRows[name] = digestOfRows(pairs);
     const sides = splitByPrompt(pairs, { seed: SPLIT_SEED, heldOut: heldOutShare });
     train.push(...sides.train);
     heldOut.push(...sides.heldOut);
@@ -56,7 +61,7 @@ export async function preferenceData({
     );
   }
   assertNoLeak(train, heldOut);
-  return { train, heldOut };
+  return { train, heldOut, fileRows };
 }
 
 async function readPairs(name: string, dimension: Dimension): Promise<{ pairs: Preference[]; skipped: Skips }> {

@@ -1,8 +1,30 @@
 import { expect, test } from 'vitest';
-import { calibrationError, preferenceFigures } from './preference-figures.ts';
+import { calibrationError, heldOutFigures, negativeLogSigmoid, preferenceFigures } from './preference-figures.ts';
 
 test('accuracy counts ties as half, and the margin is the mean of beta times the log-ratio', () => {
   expect(preferenceFigures([2, -1, 0, 3], 0.5)).toEqual({ accuracy: 0.625, margin: 0.5 });
+});
+
+test('the held-out loss is the mean of -log sigma(beta * delta)', () => {
+  const reference = new Map<number, [number, number]>([
+    [0, [-3, -2]],
+    [4, [-1, -1]],
+  ]);
+  const now = new Map<number, [number, number]>([
+    [0, [-2, -4]],
+    [4, [-1, -1]],
+  ]);
+  const sigma = (x: number) => 1 / (1 + Math.exp(-x));
+  expect(heldOutFigures(now, { reference, beta: 0.5 })).toEqual({
+    heldOutLoss: expect.closeTo((-Math.log(sigma(0.5 * 3)) - Math.log(sigma(0))) / 2, 12),
+    heldOutAccuracy: 0.75,
+    heldOutMargin: 0.75,
+  });
+});
+
+test('-log sigma of large numbers neither overflows nor vanishes', () => {
+  expect(negativeLogSigmoid(-800)).toBe(800);
+  expect(negativeLogSigmoid(40)).toBeCloseTo(Math.exp(-40), 25);
 });
 
 test('a confidence that is right as often as it claims has no calibration error', () => {

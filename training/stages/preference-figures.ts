@@ -15,17 +15,26 @@ export function preferenceFigures(delta: ArrayLike<number>, beta: number): { acc
   return { accuracy: right / delta.length, margin: (beta * sum) / delta.length };
 }
 
-/** The same figures for a held-out set, from its log-probabilities now and under the reference. */
+/**
+ * The same figures for a held-out set, from its log-probabilities now and under the reference, and
+ * DPO's loss on it without any margin.
+ */
 export function heldOutFigures(
   now: PairScores,
   { reference, beta }: { reference: PairScores; beta: number },
-): { heldOutAccuracy: number; heldOutMargin: number } {
+): { heldOutLoss: number; heldOutAccuracy: number; heldOutMargin: number } {
   const deltas = [...now].map(([item, [chosen, rejected]]) => {
     const [chosenRef, rejectedRef] = reference.get(item)!;
     return chosen - chosenRef - (rejected - rejectedRef);
   });
   const { accuracy, margin } = preferenceFigures(deltas, beta);
-  return { heldOutAccuracy: accuracy, heldOutMargin: margin };
+  const heldOutLoss = deltas.reduce((sum, delta) => sum + negativeLogSigmoid(beta * delta), 0) / deltas.length;
+  return { heldOutLoss, heldOutAccuracy: accuracy, heldOutMargin: margin };
+}
+
+/** -log sigma(x), for any x. */
+export function negativeLogSigmoid(x: number): number {
+  return Math.log1p(Math.exp(-Math.abs(x))) + Math.max(0, -x);
 }
 
 /**

@@ -43,9 +43,9 @@ const faulty = [
   pair('how?', ['a', 'b'.repeat(80)]),
   pair(' ', ['a', 'b']),
 ];
-const rank = (preferences: Preference[]) => {
+const rank = (preferences: Preference[], { labelled }: { labelled?: number } = {}) => {
   const out = path.join(dir, 'dual.jsonl');
-  const models = { reward: scorer('reward'), cost: scorer('cost'), base, tokenizer: LETTERS };
+  const models = { reward: scorer('reward'), cost: { ...scorer('cost'), labelled }, base, tokenizer: LETTERS };
   return rankStage({ ...models, preferences, definition: 'figure', out });
 };
 const leftOut = {
@@ -68,4 +68,9 @@ test('if no pair is left, fails and keeps the file of an earlier run', async () 
     `rank: none of 4 pairs is left under the definition figure: ${JSON.stringify(leftOut)}`,
   );
   expect(await readFile(path.join(dir, 'dual.jsonl'), 'utf8')).toContain('well');
+});
+
+test('refuses a cost model that does not know what is safe', async () => {
+  await expect(rank([pair('how?', ['a', 'b'])], { labelled: 0 })).rejects.toThrow('costs below 0 do not mean safe');
+  expect(await rank([pair('how?', ['a', 'b'])], { labelled: 4 })).toMatchObject({ kept: 1 });
 });

@@ -10,7 +10,7 @@ import { mixExperts } from '#shared/gate/index.ts';
 import { createRandom } from '../data/random.ts';
 import { buildRoutedScoreGraph, type RouterKind, routerShapes } from '../graphs/router-graph.ts';
 import { loraShapes } from '../graphs/training-inputs.ts';
-import { parameterFeeds } from '../run/loop.ts';
+import { parameterFeeds } from '../run/run-step.ts';
 import { slowBundle } from '../testing/slow-bundle.ts';
 import { TINY, tinyWeights } from '../testing/tiny-model.ts';
 import { emptyTensors } from './base-model.ts';

@@ -1,16 +1,25 @@
 /** Loads a trained router from a run of stage `router`, in the layout of a bundle. */
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
+import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { NO_ROUTERS, type Routers } from '#gpu-backend/model/router.ts';
 import { type RouterKind, routerShapes, type Variant } from '../graphs/router-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { loadCheckpoint } from '../run/checkpoint.ts';
-import { assertTokenizer } from './assert-tokenizer.ts';
+import { loadTrained } from '../run/checkpoint.ts';
+import { assertSameModel, assertSameParents, type Parent } from './assert-same-model.ts';
 import { type BaseModel, emptyTensors } from './base-model.ts';
 import { ROUTER_FILE, RouterJson } from './router.ts';
 import { readStageFile } from './stage-file.ts';
 
-/** Loads the routers of several runs. Two routers of the same kind are an error. */
-export async function loadRouters(dirs: readonly string[], { config, tokenizer }: BaseModel): Promise<Routers> {
+/**
+ * Loads the routers of several runs. Two routers of the same kind are an error, and so is a router
+ * that was trained on another base, or between other experts than `experts`.
+ */
+export async function loadRouters(
+  dirs: readonly string[],
+  base: BaseModel,
+  experts: Readonly<Partial<Record<ExpertRole, Parent>>> = {},
+): Promise<Routers> {
+  const { config } = base;
   const routers = { ...NO_ROUTERS };
   for (const dir of dirs) {
     const file = { schema: RouterJson, stage: 'router' };
@@ -18,9 +27,9 @@ export async function loadRouters(dirs: readonly string[], { config, tokenizer }
     if (routers[kind] !== null)
       throw new Error(`${dir}: a second router of the kind ${kind}; a bundle holds one of each`);
     const parameters = emptyTensors(routerShapes(config, { kind, width }));
-    const state = await loadCheckpoint(dir, { parameters });
-    if (state === null) throw new Error(`${dir} holds no checkpoint: run the stage router --kind ${kind} first`);
-    assertTokenizer(dir, state, tokenizer);
+    const state = await loadTrained(dir, { parameters, stage: `router --kind ${kind}` });
+    assertSameModel(dir, state, base);
+    assertSameParents(dir, state, experts);
     Object.assign(routers, toBundle(kind, parameters, variant));
   }
   return routers;

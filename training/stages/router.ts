@@ -63,9 +63,12 @@ export async function routerStage(options: RouterOptions): Promise<void> {
     order: `router/${kind}`,
     encoding: { dimension: 'better', feeds: 'predictions', dropFirstDifference: variant === 'faithful' },
     parameters,
-    settings: { kind, variant, width, beta, lambda },
+    settings: {
+      ...{ kind, variant, width, beta, lambda },
+      parents: { safety: safety.digest, helpfulness: helpfulness.digest },
+    },
     files: { [ROUTER_FILE]: { kind, variant, width } satisfies RouterJson },
-    prepare: async ({ train, heldOut }) => {
+    prepare: async ({ train, seen, heldOut }) => {
       const { rank } = safety;
       const trueScale = safety.alpha / rank;
       const experts = { base: base.weights, safety: safety.layers, helpfulness: helpfulness.layers, rank, kind, width };
@@ -86,7 +89,7 @@ export async function routerStage(options: RouterOptions): Promise<void> {
         padId,
         parameters: emptyTensors(loraShapes(config, rank)),
       };
-      const reference = await logprobsOfPairs(train, { ...bare, label: `router ${kind}: reference` });
+      const reference = await logprobsOfPairs(seen, { ...bare, label: `router ${kind}: reference` });
       const heldOutReference = await logprobsOfPairs(heldOut, { ...bare, label: `router ${kind}: held-out reference` });
       return {
         batch: async (items, shape) => {

@@ -10,7 +10,7 @@ import { buildScoreTrainingGraph, type ScoreKind, scoreShapes } from '../graphs/
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
 import { initialLora } from './expert.ts';
 import { batchRows, type PairScores, type PairSet } from './pair-set.ts';
-import { calibrationError } from './preference-figures.ts';
+import { calibrationError, negativeLogSigmoid } from './preference-figures.ts';
 import { createScorer, SCORE_FILE, type ScoreJson, scoreFeeds } from './scorer.ts';
 import { fillNormal } from './sft.ts';
 import { type PairStageOptions, trainPairs } from './train-pairs.ts';
@@ -29,6 +29,12 @@ export async function scoreStage(options: ScoreOptions): Promise<void> {
   const random = createRandom(`${seed}/${kind}`);
   const parameters = initialLora(scoreShapes(config, rank), random);
   fillNormal(parameters.get('head.weight')!.data, HEAD_DEVIATION, random);
+  const labelled = options.train.flatMap(({ safe = [] }) => safe).filter((flag) => flag !== null).length;
+  if (kind === 'cost' && labelled === 0) {
+    process.stderr.write(
+      'cost: no answer says whether it is safe (safe_0, safe_1): costs will order answers, but their zero will mean nothing, and rank cannot use them\n',
+    );
+  }
   await trainPairs(options, {
     label: kind,
     order: kind,
@@ -36,7 +42,7 @@ export async function scoreStage(options: ScoreOptions): Promise<void> {
     parameters,
     weightDecay: 0.01,
     settings: { kind, rank, alpha },
-    files: { [SCORE_FILE]: { kind, rank, alpha } satisfies ScoreJson },
+    files: { [SCORE_FILE]: { kind, rank, alpha, ...(kind === 'cost' && { labelled }) } satisfies ScoreJson },
     prepare: async ({ train, heldOut }) => {
       const session = sessionsByShape((batch) =>
         GraphSession.create(
@@ -88,10 +94,10 @@ function orderAccuracy(scores: Float32Array, kind: ScoreKind): number {
 }
 
 /**
- * Figures on held-out pairs: the share in the right order, and the calibration of sigma(|gap|) as
- * the probability that the order is right. For the cost also the share of labelled answers on the
- * right side of zero, and the calibration of sigma(cost) as the probability that an answer is
- * unsafe.
+ * Figures on held-out pairs: the training's loss, the share in the right order, and the
+ * calibration of sigma(|gap|) as the probability that the order is right. For the cost also the
+ * share of labelled answers on the right side of zero, and the calibration of sigma(cost) as the
+ * probability that an answer is unsafe.
  */
 function scoreFigures(kind: ScoreKind, { pairs }: PairSet, scores: PairScores): Record<string, number> {
   const direction = kind === 'reward' ? 1 : -1;
@@ -99,7 +105,9 @@ function scoreFigures(kind: ScoreKind, { pairs }: PairSet, scores: PairScores): 
     const gap = direction * (chosen - rejected);
     return { probability: sigmoid(Math.abs(gap)), right: gap > 0 };
   });
+  const losses = [...scores.values()].map(([chosen, rejected]) => negativeLogSigmoid(direction * (chosen - rejected)));
   const figures: Record<string, number> = {
+    heldOutLoss: mean(losses),
     heldOutAccuracy: ordered.filter(({ right }) => right).length / ordered.length,
     heldOutCalibrationError: calibrationError(ordered),
   };
@@ -107,15 +115,21 @@ function scoreFigures(kind: ScoreKind, { pairs }: PairSet, scores: PairScores): 
   const signs = [...scores].flatMap(([item, costs]) =>
     costs.flatMap((cost, side) => {
       const safe = pairs[item]!.safe[side]!;
-      return safe === null ? [] : [{ probability: sigmoid(cost), right: !safe }];
+      return safe === null ? [] : [{ cost, probability: sigmoid(cost), right: !safe }];
     }),
   );
   if (signs.length === 0) return figures;
+  const signLosses = signs.map(({ cost, right }) => negativeLogSigmoid(right ? cost : -cost));
   return {
     ...figures,
+    heldOutLoss: mean(losses) + mean(signLosses),
     heldOutSignAccuracy: signs.filter(({ probability, right }) => probability > 0.5 === right).length / signs.length,
     heldOutSignCalibrationError: calibrationError(signs),
   };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0) / values.length;
 }
 
 function sigmoid(x: number): number {

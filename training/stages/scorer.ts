@@ -6,16 +6,22 @@ import type { PairRows } from '../data/encode-pairs.ts';
 import { buildScoringGraph, type ScoreKind, scoreShapes } from '../graphs/score-graph.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { loadCheckpoint } from '../run/checkpoint.ts';
-import { parameterFeeds } from '../run/loop.ts';
+import { loadTrained } from '../run/checkpoint.ts';
+import { parameterFeeds } from '../run/run-step.ts';
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
-import { assertTokenizer } from './assert-tokenizer.ts';
+import { assertSameModel, type Parent } from './assert-same-model.ts';
 import { type BaseModel, emptyTensors } from './base-model.ts';
 import { bucketPairs, type PairScores, scorePairs } from './pair-set.ts';
 import { readStageFile } from './stage-file.ts';
 
 export const SCORE_FILE = 'score.json';
-const ScoreJson = z.strictObject({ kind: z.enum(['reward', 'cost']), rank: z.int(), alpha: z.number() });
+const ScoreJson = z.strictObject({
+  kind: z.enum(['reward', 'cost']),
+  rank: z.int(),
+  alpha: z.number(),
+  /** Of a cost model: how many answers said whether they are safe. Older runs do not tell. */
+  labelled: z.int().optional(),
+});
 
 export type ScoreJson = z.infer<typeof ScoreJson>;
 
@@ -24,12 +30,17 @@ const PAIRS_PER_BATCH = 16;
 
 export type Scorer = {
   kind: ScoreKind;
+  /** See `ScoreJson`. Without such answers, the zero of a cost model means nothing. */
+  labelled?: number | undefined;
   /**
    * Returns one score for every answer, by the pairs' index. Pairs longer than the context have
    * none.
    */
   score: (pairs: readonly PairRows[], label: string | null) => Promise<PairScores>;
 };
+
+/** A scorer of a run, which later runs name as their parent. */
+export type TrainedScorer = Scorer & Parent;
 
 /**
  * Feeds whole rows, including the end token, because an answer that breaks off is a different
@@ -86,12 +97,14 @@ export function createScorer(
 export async function loadScorer(
   dir: string,
   options: { base: BaseModel; padId: number; threads: number; wanted: ScoreKind },
-): Promise<Scorer> {
-  const { kind, rank, alpha } = await readStageFile(dir, SCORE_FILE, { schema: ScoreJson, stage: options.wanted });
+): Promise<TrainedScorer> {
+  const { kind, rank, alpha, labelled } = await readStageFile(dir, SCORE_FILE, {
+    schema: ScoreJson,
+    stage: options.wanted,
+  });
   if (kind !== options.wanted) throw new Error(`${dir}: found a ${kind} model, wanted a ${options.wanted} model`);
   const parameters = emptyTensors(scoreShapes(options.base.config, rank));
-  const state = await loadCheckpoint(dir, { parameters });
-  if (state === null) throw new Error(`${dir} holds no checkpoint: run the stage ${kind} first`);
-  assertTokenizer(dir, state, options.base.tokenizer);
-  return createScorer(kind, { ...options, rank, alpha, parameters });
+  const state = await loadTrained(dir, { parameters, stage: kind });
+  assertSameModel(dir, state, options.base);
+  return { ...createScorer(kind, { ...options, rank, alpha, parameters }), labelled, dir, digest: state.digest };
 }

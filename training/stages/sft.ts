@@ -4,19 +4,23 @@ import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { makeBuckets, planBatches, tokenFeeds } from '../data/buckets.ts';
+import { digestOfRows } from '../data/digest-of-rows.ts';
 import { encodeChat, type LossWeights, type TokenRow } from '../data/encode-chat.ts';
 import { createRandom, type Random } from '../data/random.ts';
 import type { Dialogue } from '../data/rows.ts';
+import { buildBaseNextToken } from '../graphs/next-token-graph.ts';
 import { buildSftGraph } from '../graphs/sft-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { runTraining } from '../run/loop.ts';
+import { type Pace, paceSettings, scheduleBefore, scheduleOf } from '../run/extent.ts';
+import { type RunOptions, runTraining } from '../run/loop.ts';
 import { sessionsByShape } from '../run/sessions-by-shape.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import type { BaseCorpus } from './base-corpus.ts';
 import { kernelShapes } from './base-model.ts';
 import { heldOutLoss } from './held-out-loss.ts';
+import { type SampleOptions, sampleAnswers, samplePrompts } from './sample-answers.ts';
 
-export type SftOptions = {
+export type SftOptions = Pace & {
   out: string;
   resume: boolean;
   /** See `RunOptions`. */
@@ -24,10 +28,10 @@ export type SftOptions = {
   seed: number;
   config: DecoderConfig;
   /**
-   * The weights to start from, such as another run's, with a name for the settings. Null: from
-   * scratch.
+   * The weights to start from, such as another run's, with a name and a digest for the settings.
+   * They are trained in place, so that there is no second copy of them. Null: from scratch.
    */
-  from: { name: string; weights: Parameters } | null;
+  from: { name: string; weights: Parameters; digest: string } | null;
   tokenizer: TrainingTokenizer;
   corpus: BaseCorpus;
   /**
@@ -37,9 +41,7 @@ export type SftOptions = {
   heldOut: Readonly<Record<string, readonly Dialogue[]>>;
   /** The settings that determined the corpus. The checkpoint keeps them. */
   corpusSettings: Record<string, unknown>;
-  steps: number;
   tokensPerBatch: number;
-  learningRate: number;
   /** The weight of a prompt token. An answer token has weight 1. */
   promptWeight: number;
   /**
@@ -49,6 +51,11 @@ export type SftOptions = {
   opening: { tokens: number; weight: number };
   threads: number;
   checkpointEverySeconds?: number;
+  /** Steps between evaluations; 0 is the loop's default. */
+  evalEvery?: number | undefined;
+  /** See `RunOptions`. */
+  keep?: RunOptions['keep'];
+  samples?: SampleOptions | undefined;
 };
 
 /** The bucket width. At most 15 tokens of a row are padding. */
@@ -58,8 +65,8 @@ const WARMUP_STEPS = 100;
 export async function sftStage(options: SftOptions): Promise<void> {
   const { config, tokenizer, seed, out, threads } = options;
   const shapes = kernelShapes(config);
-  const parameters = initialWeights(config, shapes, createRandom(`${seed}/weights`));
-  for (const [name, { data }] of options.from?.weights ?? []) parameters.get(name)!.data.set(data);
+  if (options.from) assertShapes(options.from, shapes);
+  const parameters = options.from?.weights ?? initialWeights(config, shapes, createRandom(`${seed}/weights`));
 
   const encode = (
     { messages, learns }: Pick<Dialogue, 'learns'> & { messages: readonly Message[] },
@@ -98,6 +105,14 @@ export async function sftStage(options: SftOptions): Promise<void> {
     GraphSession.create(buildSftGraph(config, { shapes, batch }), { threads }),
   );
 
+  const answering = sessionsByShape((batch) =>
+    GraphSession.create(buildBaseNextToken(config, { shapes, batch }), { threads }),
+  );
+  const asked = Object.values(options.heldOut)
+    .flat()
+    .map(({ messages }) => messages.slice(0, -1));
+  const prompts = samplePrompts(options.samples ?? { count: 0 }, asked, tokenizer);
+  const pacing = { perEpoch: plan.perEpoch, warmup: () => WARMUP_STEPS };
   await runTraining({
     label: 'sft',
     dir: out,
@@ -105,27 +120,29 @@ export async function sftStage(options: SftOptions): Promise<void> {
     force: options.force,
     checkpointEverySeconds: options.checkpointEverySeconds,
     parameters,
-    schedule: {
-      peak: options.learningRate,
-      warmupSteps: WARMUP_STEPS,
-      totalSteps: options.steps,
-    },
+    schedule: scheduleOf(options, pacing),
+    scheduleBefore: (settings) => scheduleBefore(settings, options, pacing),
     adamw: { weightDecay: 0.05 },
     settings: {
       seed,
       from: options.from?.name ?? null,
-      steps: options.steps,
+      ...paceSettings(options),
       tokensPerBatch: options.tokensPerBatch,
-      learningRate: options.learningRate,
       promptWeight: options.promptWeight,
       ...(options.opening.tokens > 0 && { opening: options.opening }),
       config,
       tokenizer: tokenizer.digest,
+      data: { 'to train on': digestOfRows(options.corpus.dialogues), ...heldOutDigests(options.heldOut) },
+      ...(options.from && { parents: { from: options.from.digest } }),
       ...options.corpusSettings,
     },
     files: { [BUNDLE_FILES.config]: config },
-    batchAt: async (step) => {
-      const { bucket, items } = plan.at(step);
+    accumulate: options.accumulate,
+    evaluateEvery: options.evalEvery || undefined,
+    keep: options.keep,
+    sample: () => sampleAnswers(prompts, { config, tokenizer, session: answering, parameters }),
+    batchAt: async (number) => {
+      const { bucket, items } = plan.at(number);
       const shape = buckets[bucket]!;
       const trainer = await session(shape);
       return {
@@ -135,6 +152,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
           { normalize: true, padId: tokenizer.padId },
         ),
         run: (feeds: Record<string, Feed>) => trainer.run(feeds),
+        weight: items.reduce((sum, item) => sum + rows[item]!.weights.reduce((a, b) => a + b, 0), 0),
         label: `${shape.rows} rows of ${shape.length} tokens, dialogues ${items.slice(0, 4).join(', ')}...`,
       };
     },
@@ -144,6 +162,27 @@ export async function sftStage(options: SftOptions): Promise<void> {
       return figures;
     },
   });
+}
+
+function assertShapes(
+  { name, weights }: NonNullable<SftOptions['from']>,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): void {
+  for (const [tensor, wanted] of shapes) {
+    const found = weights.get(tensor)?.shape;
+    if (found?.join() === wanted.join()) continue;
+    const shape = found ? `[${found.join(', ')}]` : 'nothing';
+    throw new Error(`${name}: tensor ${tensor}: found ${shape}, this model wants [${wanted.join(', ')}]`);
+  }
+}
+
+function heldOutDigests(heldOut: SftOptions['heldOut']): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(heldOut).map(([name, dialogues]) => [
+      name === '' ? 'held out' : `held out, ${name}`,
+      digestOfRows(dialogues),
+    ]),
+  );
 }
 
 /**

@@ -73,7 +73,7 @@ test('the stages tokenizer, sft, expert and export make a bundle that loads', as
     out: at('sft'),
   });
   const base = await loadBaseModel(at('sft'), tokenizer);
-  expect(base.state.step).toBe(3);
+  expect(base.steps).toBe(3);
   for (const role of ['safety', 'helpfulness'] as const) {
     const settings = { rank: 2, alpha: 4, beta: 0.1, nllWeight: 0.1, learningRate: 1e-3, pairsPerBatch: 2, epochs: 1 };
     const variant = 'corrected' as const;
@@ -128,12 +128,12 @@ test('the stages reward, cost, rank and router build on one another', async () =
 
   // A run that starts from another expert uses that expert's log-probabilities as the reference, so
   // DPO's loss starts at ln 2.
-  const { layers } = await loadExpertWeights(at('helpfulness'), base);
+  const { layers, digest } = await loadExpertWeights(at('helpfulness'), base);
   const plain = { ...one, margin: null, variant: 'corrected' } as const;
-  await expertStage({ ...plain, from: { name: 'helpfulness', layers }, out: at('sequential') });
+  await expertStage({ ...plain, from: { name: 'helpfulness', layers, digest }, out: at('sequential') });
   const [firstStep] = (await readFile(at('sequential/metrics.jsonl'), 'utf8')).split('\n');
   expect(JSON.parse(firstStep!).dpo).toBeCloseTo(Math.log(2), 4);
-  const short = { name: 'short', layers: layers.slice(1) };
+  const short = { name: 'short', layers: layers.slice(1), digest };
   await expect(expertStage({ ...plain, from: short, out: at('short') })).rejects.toThrow('short: lora.1.a: found []');
 
   // An untrained cost model calls either everything safe or nothing. The definition `figure` keeps

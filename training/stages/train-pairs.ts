@@ -3,17 +3,22 @@
  * the schedule and the run's settings.
  */
 import { planBatches } from '../data/buckets.ts';
+import { digestOfRows } from '../data/digest-of-rows.ts';
 import type { Preference } from '../data/rows.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { loadCheckpoint } from '../run/checkpoint.ts';
-import { type RunOptions, runTraining, type StepBatch } from '../run/loop.ts';
+import { assertExtendable, EXTENT, type Pace, paceSettings, scheduleBefore, scheduleOf } from '../run/extent.ts';
+import { type RunOptions, runTraining } from '../run/loop.ts';
+import type { StepBatch } from '../run/run-step.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
+import { unusedTokens } from './assert-tokens-fit.ts';
 import type { BaseModel } from './base-model.ts';
 import { type PairSet, type PairSetOptions, pairSet } from './pair-set.ts';
+import type { SampleOptions } from './sample-answers.ts';
 
 /** The options that every stage for pairs gets, besides its own settings. */
-export type PairStageOptions = {
+export type PairStageOptions = Pace & {
   /** Where checkpoints and metrics go. */
   out: string;
   resume: boolean;
@@ -28,9 +33,13 @@ export type PairStageOptions = {
   dataSettings: Record<string, unknown>;
   threads: number;
   checkpointEverySeconds?: number;
-  learningRate: number;
+  /** Steps between evaluations. 0, the default: four evaluations a run. */
+  evalEvery?: number | undefined;
+  /** See `RunOptions`. */
+  keep?: RunOptions['keep'];
+  /** Sample answers at every evaluation, where the stage has a model that answers. */
+  samples?: SampleOptions | undefined;
   pairsPerBatch: number;
-  epochs: number;
 };
 
 const WARMUP_SHARE = 0.1;
@@ -51,38 +60,56 @@ export type PairTraining = {
    * Called once, and only if there are steps left to train, so that a finished run does not score
    * its reference again.
    */
-  prepare: (sets: { train: PairSet; heldOut: PairSet }) => Promise<{
+  prepare: (sets: {
+    train: PairSet;
+    /** The same, but with only those pairs in its buckets that the run will train on. */
+    seen: PairSet;
+    heldOut: PairSet;
+  }) => Promise<{
     batch: (items: readonly number[], shape: BatchShape) => Promise<Omit<StepBatch, 'label'>>;
     figures: NonNullable<RunOptions['figures']>;
     evaluate: NonNullable<RunOptions['evaluate']>;
+    sample?: RunOptions['sample'];
   }>;
 };
 
 /** Trains `parameters` in place. */
 export async function trainPairs(options: PairStageOptions, training: PairTraining): Promise<void> {
-  const { out, resume, seed, base, tokenizer, learningRate, pairsPerBatch, epochs } = options;
+  const { out, resume, seed, base, tokenizer, pairsPerBatch } = options;
   const { label, parameters } = training;
   const setOptions = { ...training.encoding, tokenizer, config: base.config, pairsPerBatch };
   const train = pairSet(options.train, { ...setOptions, what: 'to train on' });
   const heldOut = pairSet(options.heldOut, { ...setOptions, what: 'held out' });
   const plan = planBatches(train.buckets, { seed: `${seed}/${training.order}`, rowsPerItem: 2 });
   for (const { summary } of [train, heldOut]) process.stderr.write(`${label}: ${summary}\n`);
+  const unused = unusedTokens(base.config, tokenizer);
+  if (unused !== null) process.stderr.write(`${label}: ${unused}\n`);
   process.stderr.write(`${label}: ${plan.perEpoch} batches an epoch\n`);
 
-  const totalSteps = plan.perEpoch * epochs;
+  const pacing = { perEpoch: plan.perEpoch, warmup: (steps: number) => Math.ceil(steps * WARMUP_SHARE) };
+  const schedule = scheduleOf(options, pacing);
+  const before = (settings: RunOptions['settings']) => scheduleBefore(settings, options, pacing);
+  const { totalSteps } = schedule;
   const settings = {
     seed,
-    learningRate,
+    ...paceSettings(options),
     pairsPerBatch,
-    epochs,
-    base: base.state.step,
+    base: base.digest,
     tokenizer: tokenizer.digest,
     ...training.settings,
     ...options.dataSettings,
+    // Comes last, so that an error names the file that has changed, if one has.
+    data: { 'to train on': digestOfRows(options.train), 'held out': digestOfRows(options.heldOut) },
   };
   const fallBack = (note: string) => void process.stderr.write(`${label}: ${note}\n`);
-  if (resume && (await loadCheckpoint(out, { parameters, settings, fallBack }))?.step === totalSteps) return;
-  const { batch, figures, evaluate } = await training.prepare({ train, heldOut });
+  const saved = resume ? await loadCheckpoint(out, { parameters, settings, mayDiffer: EXTENT, fallBack }) : null;
+  if (saved) assertExtendable(out, saved, { before: before(saved.settings), now: schedule });
+  if (saved?.step === totalSteps) return;
+  const { batch, figures, evaluate, sample } = await training.prepare({
+    train,
+    seen: seenPairs(train, plan, totalSteps * (options.accumulate ?? 1)),
+    heldOut,
+  });
   await runTraining({
     label,
     dir: out,
@@ -90,16 +117,29 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
     force: options.force,
     checkpointEverySeconds: options.checkpointEverySeconds,
     parameters,
-    schedule: { peak: learningRate, warmupSteps: Math.ceil(totalSteps * WARMUP_SHARE), totalSteps },
+    schedule,
+    scheduleBefore: before,
     adamw: { beta2: 0.99, weightDecay: training.weightDecay ?? 0 },
     settings,
     files: training.files,
-    batchAt: async (step) => {
-      const { bucket, items } = plan.at(step);
-      return { ...(await batch(items, train.buckets[bucket]!)), label: `pairs ${items.slice(0, 4).join(', ')}...` };
+    accumulate: options.accumulate,
+    batchAt: async (number) => {
+      const { bucket, items } = plan.at(number);
+      const label = `pairs ${items.slice(0, 4).join(', ')}...`;
+      return { ...(await batch(items, train.buckets[bucket]!)), weight: items.length, label };
     },
     figures,
-    evaluateEvery: Math.max(1, Math.ceil(totalSteps / 4)),
+    evaluateEvery: options.evalEvery || Math.max(1, Math.ceil(totalSteps / 4)),
     evaluate,
+    keep: options.keep,
+    sample,
   });
+}
+
+/** A run that is shorter than an epoch needs no reference for the pairs that it never sees. */
+export function seenPairs(train: PairSet, plan: ReturnType<typeof planBatches>, batches: number): PairSet {
+  if (batches >= plan.perEpoch) return train;
+  const seen = new Set(Array.from({ length: batches }, (_, i) => plan.at(i + 1).items).flat());
+  const buckets = train.buckets.map((bucket) => ({ ...bucket, items: bucket.items.filter((item) => seen.has(item)) }));
+  return { ...train, buckets };
 }

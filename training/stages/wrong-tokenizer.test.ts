@@ -84,7 +84,7 @@ test('a base accepts its own tokenizer, even if its JSON is written differently'
   await writeFile(at('own-again/tokenizer.json'), JSON.stringify(Object.fromEntries(Object.entries(json).reverse())));
   expect(await readFile(at('own-again/tokenizer.json'))).not.toEqual(await readFile(file));
   const again = openTokenizer(await readChatFiles(at('own-again')));
-  expect((await loadBaseModel(at('base'), again)).state.step).toBe(1);
+  expect((await loadBaseModel(at('base'), again)).steps).toBe(1);
 });
 
 test('a base rejects any other tokenizer: for training on it, for export and for resuming', async () => {
@@ -99,12 +99,12 @@ test('a base rejects any other tokenizer: for training on it, for export and for
   });
   await expect(bundle).rejects.toThrow(message);
   await expect(sft('base', { tokenizer: other, resume: true })).rejects.toThrow(
-    `was made with tokenizer = "${own.digest}", this run has "${other.digest}"`,
+    `was made with the tokenizer of SHA-256 ${own.digest}, now it is ${other.digest}: `,
   );
 });
 
 test('an old base without a digest is loaded and resumed, unless its vocabulary is too small', async () => {
-  expect((await loadBaseModel(at('old'), own)).state.step).toBe(1);
+  expect((await loadBaseModel(at('old'), own)).steps).toBe(1);
   await sft('old', { tokenizer: own, resume: true });
   await expect(loadBaseModel(at('old'), { ...own, vocabSize: VOCAB + 1 })).rejects.toThrow(
     'the tokenizer has 301 tokens, the model only 300',

@@ -49,7 +49,7 @@ export async function collectResults(
     missing: [...missing, ...grid.missing, ...(left.length > 0 ? [`methods: ${left.join(', ')}`] : [])],
     base: {
       parameters: [...base.weights.values()].reduce((sum, { data }) => sum + data.length, 0),
-      steps: base.state.step === 0 ? null : base.state.step,
+      steps: base.steps,
     },
   };
 }

@@ -147,7 +147,7 @@ export async function realModels({
   const cost = await train('cost');
   const { 'heldOutLoss.real': loss } = await lastFigures(at('sft'));
   const weights = [...base.weights.values()].reduce((sum, { data }) => sum + data.length, 0);
-  const baseFigures = { weights, steps: base.state.step, 'held-out loss on real text, nats a token': loss! };
+  const baseFigures = { weights, steps: base.steps ?? 0, 'held-out loss on real text, nats a token': loss! };
   const what = `the base of reward and cost model: width ${config.hidden_size}, ${config.num_hidden_layers} layers, own vocabulary, seed ${seed}`;
   return {
     reward: reward.scores,

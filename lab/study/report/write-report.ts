@@ -2,11 +2,11 @@
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
+import { renderSvg } from '../../plots/render.ts';
 import { testHypotheses } from '../analysis/hypotheses.ts';
 import { createStudy } from '../analysis/study.ts';
 import type { StudyResults } from '../results/results.ts';
 import { PLOTS, type PlotName } from './plots/plots.ts';
-import { renderSvg } from './plots/render.ts';
 import { readme } from './readme.ts';
 import { summary, summaryJson } from './summary.ts';
 

@@ -3,10 +3,10 @@
  * its floor.
  */
 import type { TopLevelSpec } from 'vega-lite';
+import { COLORS, INK, SHAPES } from '../../../plots/theme.ts';
 import { budgetName, lineMethods, METHOD } from '../../analysis/contenders.ts';
 import { type Study, sharedSeeds } from '../../analysis/study.ts';
 import { axes, crosses, labelLayers, placed, planeDomains, planePoint } from './plane.ts';
-import { COLORS, INK, SHAPES } from './theme.ts';
 
 const SIZE = { width: 820, height: 520 } as const;
 

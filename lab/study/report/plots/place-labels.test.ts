@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createRandom } from '#training/data/random.ts';
-import { placeLabels, textWidth } from './place-labels.ts';
+import { textWidth } from '../../../plots/text-width.ts';
+import { placeLabels } from './place-labels.ts';
 
 const frame = { width: 900, height: 640, fontSize: 11.5 };
 

@@ -6,6 +6,8 @@
  * Vega has a label transform, but it needs a canvas to see marks. Without one, it treats a mark as
  * a single pixel and writes over the rest of it. It also draws no leader lines.
  */
+import { textWidth } from '../../../plots/text-width.ts';
+
 export type Labelled = { x: number; y: number; text: string };
 export type Placed = Labelled & {
   /** The left edge and the middle line of the text, in pixels. */
@@ -65,9 +67,6 @@ export function placeLabels(
 const LEADER_FROM_PX = 13;
 /** A label with at least this much effort has a leader. */
 const FAR = 20;
-
-/** A generous mean width of sans-serif letters, because we do not know which font will be used. */
-export const textWidth = (text: string, fontSize: number): number => 0.58 * fontSize * text.length;
 
 function candidates(
   { x, y, text }: Labelled,

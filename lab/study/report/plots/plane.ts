@@ -1,12 +1,13 @@
 /** The safety-helpfulness plane: every method with its intervals in both directions, labelled. */
 import type { TopLevelSpec } from 'vega-lite';
+import { niceDomain, pixels } from '../../../plots/render.ts';
+import { INK, MUTED } from '../../../plots/theme.ts';
 import type { Interval } from '../../analysis/bootstrap.ts';
 import { curvesOf } from '../../analysis/curves.ts';
 import type { Study } from '../../analysis/study.ts';
 import type { MethodInfo } from '../../results/results.ts';
+import { FAMILIES } from './families.ts';
 import { type Placed, placeLabels } from './place-labels.ts';
-import { niceDomain, pixels } from './render.ts';
-import { FAMILIES, INK, MUTED } from './theme.ts';
 
 export type PlanePoint = {
   label: string;

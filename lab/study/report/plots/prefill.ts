@@ -3,9 +3,9 @@
  * forced at the start of the answer.
  */
 import type { TopLevelSpec } from 'vega-lite';
+import { niceDomain, pixels } from '../../../plots/render.ts';
+import { COLORS, DASHES, INK, SHAPES } from '../../../plots/theme.ts';
 import { intervalOf, prefillSet, type Study, sharedSeeds } from '../../analysis/study.ts';
-import { niceDomain, pixels } from './render.ts';
-import { COLORS, DASHES, INK, SHAPES } from './theme.ts';
 
 export type PrefillRow = {
   method: string;

@@ -3,9 +3,9 @@
  * question.
  */
 import type { TopLevelSpec } from 'vega-lite';
+import { COLORS, DASHES } from '../../../plots/theme.ts';
 import { intervalOf, type Study, valuesOf } from '../../analysis/study.ts';
 import type { MethodInfo } from '../../results/results.ts';
-import { COLORS, DASHES } from './theme.ts';
 
 /** Routers as they were trained: without a line, or under the open line (floor 0, no budget). */
 export function routers(study: Study): MethodInfo[] {

@@ -3,8 +3,8 @@
  * shown next to them.
  */
 import type { TopLevelSpec } from 'vega-lite';
+import { COLORS, INK } from '../../../plots/theme.ts';
 import { intervalOf, type Study, valuesOf } from '../../analysis/study.ts';
-import { COLORS, INK } from './theme.ts';
 import { routers } from './weights-along.ts';
 
 const ORDINARY = 'ordinary questions';

@@ -1,7 +1,7 @@
 /** Vega-Lite to SVG, without a browser or a canvas. */
 import * as vega from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
-import { textWidth } from './place-labels.ts';
+import { textWidth } from './text-width.ts';
 import { THEME } from './theme.ts';
 
 /** Throws if the spec is not valid. */

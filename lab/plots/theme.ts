@@ -3,7 +3,6 @@
  * and Okabe and Ito's colours (2008), which colour-blind readers can tell apart.
  */
 import type { Config } from 'vega-lite';
-import type { MethodInfo } from '../../results/results.ts';
 
 export const INK = '#24292f';
 export const MUTED = '#6e7781';
@@ -19,17 +18,6 @@ export const DASHES: readonly number[][] = [
   [2, 2],
   [8, 3, 2, 3],
 ];
-
-/** Families differ by shape too, for those who see no colours. */
-export const FAMILIES: Record<MethodInfo['family'], { label: string; color: string; shape: (typeof SHAPES)[number] }> =
-  {
-    reference: { label: 'reference', color: '#555555', shape: 'cross' },
-    single: { label: 'one policy', color: '#0072b2', shape: 'square' },
-    soup: { label: 'weight soup', color: '#b87c00', shape: 'triangle-up' },
-    mod: { label: 'static mixing (MOD)', color: '#009e73', shape: 'triangle-down' },
-    midpo: { label: 'MidPO (layers)', color: '#d55e00', shape: 'diamond' },
-    'logits-router': { label: 'logits router', color: '#a8508a', shape: 'circle' },
-  };
 
 export const THEME: Config = {
   background: 'white',
