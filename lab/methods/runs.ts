@@ -213,8 +213,8 @@ function router({ kind, variant, lambda, dual, safety, helpfulness }: RouterRun)
 const corrected = { dual: 'dual', safety: 'spe-safety', helpfulness: 'spe-helpfulness', variant: 'corrected' } as const;
 
 /**
- * `dual-faithful` is the definition of `only_safe_better.py` in the published code. Its trainer does
- * not import that file, and reads the pairs that are now called `agreed`.
+ * `dual-faithful` is the definition of `only_safe_better.py` in the published code. Its trainer
+ * does not import that file, and reads the pairs that are now called `agreed`.
  */
 const faithful = {
   dual: 'dual-faithful',
