@@ -82,7 +82,7 @@ export const SETTINGS: Settings = {
   },
   maxPromptTokens: 128,
   // Sixteen rows at once, as many as pay on two cores.
-  answers: { perPrompt: 4, temperature: 0.9, topP: 0.95, maxTokens: 112, prompts: 4 },
+  answers: { perPrompt: 4, temperature: 0.8, topP: 0.95, maxTokens: 112, prompts: 4 },
   dual: {
     definition: 'corrected',
     pairsPerPrompt: 2,
