@@ -112,7 +112,10 @@ export const SETTINGS: Settings = {
   defaultWeight: 0.3,
 };
 
-/** All amounts of data times `scale`, for a try or a smaller study. Each stays above 0. */
+/**
+ * All amounts of data times `scale`, for a try or a smaller study. Each stays above 0. What they
+ * are chosen from stays the same.
+ */
 export function scaled(settings: Settings, scale: number): Settings {
   if (scale === 1) return settings;
   const times = <K extends string>(amounts: Readonly<Partial<Record<K, number>>>) =>
@@ -128,7 +131,6 @@ export function scaled(settings: Settings, scale: number): Settings {
   return {
     ...settings,
     pairs: { safer: parts(settings.pairs.safer), better: parts(settings.pairs.better) },
-    worldPairs: times(settings.worldPairs),
     prompts: times(settings.prompts),
     dual: { ...settings.dual, ...sides(settings.dual) },
   };
