@@ -11,12 +11,14 @@ import { realShare } from './train/real-share.ts';
 import { router } from './train/router.ts';
 import { cost, reward } from './train/score.ts';
 import { sft } from './train/sft.ts';
+import { smollm2 } from './train/smollm2.ts';
 import { tokenizer } from './train/tokenizer.ts';
 import { world } from './train/world.ts';
 
 export function trainCommand(): Command {
   const train = new Command('train').description('train tokenizer, base model, preference models, experts and router');
   const stages = [tokenizer, sft, reward, cost, expert, rank, router, exportBundle];
-  for (const command of [...stages, curves, demo, data, world, realShare, classifier]) train.addCommand(command());
+  const others = [curves, demo, smollm2, data, world, realShare, classifier];
+  for (const command of [...stages, ...others]) train.addCommand(command());
   return train;
 }

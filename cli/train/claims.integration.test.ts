@@ -106,6 +106,11 @@ const COMMANDS: Record<string, Case> = {
     ours: () => write({ 'out/reward/metrics.jsonl': '{"step":1,"loss":2}\n' }),
     ways: 'resumes',
   },
+  smollm2: {
+    args: 'smollm2 --base none --data none --out OUT',
+    ours: () => write({ 'out/recipe.json': '{"recipe":"smollm2"}' }),
+    ways: 'resumes',
+  },
   'real-share': {
     args: 'real-share --data none --out OUT',
     ours: () => write({ 'out/tokenizer/tokenizer_config.json': JSON.stringify(TOKENIZER_CONFIG) }),

@@ -209,7 +209,10 @@ function router({ kind, variant, lambda, dual, safety, helpfulness }: RouterRun)
 
 const corrected = { dual: 'dual', safety: 'spe-safety', helpfulness: 'spe-helpfulness', variant: 'corrected' } as const;
 
-/** The published code's router reads its `only_safe_better.py`, hence this definition of D_dual. */
+/**
+ * `dual-faithful` is the definition of `only_safe_better.py` in the published code. Its trainer
+ * does not import that file, and reads the pairs that are now called `agreed`.
+ */
 const faithful = {
   dual: 'dual-faithful',
   safety: 'spe-safety-faithful',

@@ -103,14 +103,15 @@ export async function rankStage({
     dimension: 'better',
     contextLength: base.config.max_position_embeddings,
   });
-  const labels = new Map(asRead.map((preference, i) => [preference, preferences[i]!.better]));
+  const labelled = new Map(asRead.map((preference, i) => [preference, preferences[i]!]));
   const costs = await cost.score(pairs, 'rank: cost');
   const rewards = await reward.score(pairs, 'rank: reward');
   const judged = [...costs].map(([item, answerCosts]) => {
     const { preference } = pairs[item]!;
     const [first, second] = rewards.get(item)!;
-    const better = labels.get(preference) ?? (first === second ? null : first > second ? 0 : 1);
-    return { preference, judged: { costs: answerCosts, better } satisfies JudgedPair };
+    const labels = labelled.get(preference)!;
+    const better = labels.better ?? (first === second ? null : first > second ? 0 : 1);
+    return { preference, judged: { costs: answerCosts, better, labels } satisfies JudgedPair };
   });
   const { dual, leftOut } = dualPairs(judged, definition);
   // A pair that is too long for the scorers has no cost.

@@ -1,0 +1,105 @@
+/** The steps that train: two heads, two experts, two routers, each a stage with its checkpoints. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import * as z from 'zod';
+import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import type { Dimension } from '#training/data/preferences.ts';
+import type { RouterKind } from '#training/graphs/router-graph.ts';
+import type { ScoreKind } from '#training/graphs/score-graph.ts';
+import { checkpoints } from '#training/run/checkpoint.ts';
+import { expertStage, ROLE_DIMENSION } from '#training/stages/expert.ts';
+import { loadExpertWeights } from '#training/stages/expert-weights.ts';
+import { marginKind, marginModel } from '#training/stages/margin-model.ts';
+import { routerStage } from '#training/stages/router.ts';
+import { SCORE_DIMENSION, scoreStage } from '#training/stages/score.ts';
+import { loadScorer } from '#training/stages/scorer.ts';
+import { inside, loadBase, type RecipeContext } from './context.ts';
+import { dualOutput } from './dual-step.ts';
+import { pairsOutput } from './pairs-step.ts';
+import { readPreferences } from './recipe-rows.ts';
+import { digestOfFiles } from './step-records.ts';
+
+export function runFolder(name: ScoreKind | ExpertRole | RouterKind): string {
+  return `runs/${name}`;
+}
+
+export async function learnScore(context: RecipeContext, kind: ScoreKind): Promise<void> {
+  await scoreStage({
+    ...(await commonOf(context)),
+    ...context.settings.score,
+    ...(await comparedOn(context, SCORE_DIMENSION[kind])),
+    kind,
+    out: inside(context, runFolder(kind)),
+  });
+}
+
+export async function learnExpert(context: RecipeContext, role: ExpertRole): Promise<void> {
+  const { marginScale, ...expert } = context.settings.expert;
+  const common = await commonOf(context);
+  const wanted = marginKind(role, 'spe');
+  const { base, tokenizer, threads } = common;
+  const scorer = await loadScorer(inside(context, runFolder(wanted)), {
+    base,
+    padId: tokenizer.padId,
+    threads,
+    wanted,
+  });
+  await expertStage({
+    ...common,
+    ...expert,
+    ...(await comparedOn(context, ROLE_DIMENSION[role])),
+    variant: 'corrected',
+    role,
+    margin: marginModel(scorer, { name: wanted, rule: 'spe', scale: marginScale }),
+    from: null,
+    out: inside(context, runFolder(role)),
+  });
+}
+
+export async function learnRouter(context: RecipeContext, kind: RouterKind): Promise<void> {
+  const { lambda, ...router } = context.settings.router;
+  const common = await commonOf(context);
+  const expertOf = (role: ExpertRole) => loadExpertWeights(inside(context, runFolder(role)), common.base);
+  await routerStage({
+    ...common,
+    ...router,
+    kind,
+    variant: 'corrected',
+    lambda: lambda[kind],
+    safety: await expertOf('safety'),
+    helpfulness: await expertOf('helpfulness'),
+    ...(await filesOf(context, dualOutput('train'), dualOutput('dev'))),
+    out: inside(context, runFolder(kind)),
+  });
+}
+
+async function commonOf(context: RecipeContext) {
+  const { threads, settings } = context;
+  return { ...(await loadBase(context)), resume: true, seed: settings.seed, threads };
+}
+
+function comparedOn(context: RecipeContext, dimension: Dimension) {
+  return filesOf(context, pairsOutput(dimension, 'train'), pairsOutput(dimension, 'dev'));
+}
+
+/** The stages call `heldOut` what they measure on while they learn: the part dev. */
+async function filesOf(context: RecipeContext, train: string, dev: string) {
+  return {
+    train: await readPreferences(inside(context, train)),
+    heldOut: await readPreferences(inside(context, dev)),
+    dataSettings: { pairs: await digestOfFiles(context.out, [train, dev]) },
+  };
+}
+
+const State = z.object({ sha256: z.string() });
+
+/** The digest of a run's newest checkpoint, as the checkpoint itself says it. */
+export async function runDigest(context: RecipeContext, name: ScoreKind | ExpertRole | RouterKind): Promise<string> {
+  const dir = inside(context, runFolder(name));
+  const newest = (await checkpoints(dir)).at(-1);
+  if (newest === undefined) throw new Error(`${dir}: holds no checkpoint`);
+  const file = path.join(dir, newest, 'state.json');
+  const parsed = State.safeParse(JSON.parse(readFileSync(file, 'utf8')));
+  if (!parsed.success) throw new Error(`${file}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
+  return parsed.data.sha256;
+}

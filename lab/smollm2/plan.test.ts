@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import { planOf, planTable, RATES } from './plan.ts';
+import { SETTINGS, scaled } from './settings.ts';
+import { STEP_NAMES } from './steps.ts';
+
+const HOUR = 3600;
+
+test('the whole recipe fits in six hours of two cores', () => {
+  expect(planOf(SETTINGS).seconds).toBeLessThan(6 * HOUR);
+});
+
+test('the plan has every step, in order', () => {
+  expect(planOf(SETTINGS).steps.map(({ step }) => step)).toEqual(STEP_NAMES);
+});
+
+test('a step takes as long as its tokens', () => {
+  const steps = new Map(planOf(SETTINGS).steps.map((step) => [step.step, step]));
+  const { tokens, seconds } = steps.get('safety')!;
+  const [train, dev] = [250_000, 15_000];
+  expect(tokens).toEqual({ dpo: train, forward: 2 * train + 5 * dev });
+  expect(seconds - steps.get('data')!.seconds).toBeCloseTo(train / RATES.dpo + (2 * train + 5 * dev) / RATES.forward);
+});
+
+test('a quarter of the data takes a quarter of the work', () => {
+  const [whole, quarter] = [planOf(SETTINGS), planOf(scaled(SETTINGS, 0.25))];
+  const idle = whole.steps.length * whole.steps[0]!.seconds;
+  expect((quarter.seconds - idle) / (whole.seconds - idle)).toBeCloseTo(0.25, 1);
+});
+
+test('no amount of data is scaled to nothing', () => {
+  const { prompts, pairs, dual } = scaled(SETTINGS, 1e-9);
+  for (const amounts of [prompts, pairs.safer.dev, pairs.better.train, dual.dev]) {
+    expect(Object.values(amounts).every((amount) => amount === 1)).toBe(true);
+  }
+});
+
+test('the table says what is done and what is left', () => {
+  const plan = planOf(SETTINGS);
+  const table = planTable(plan, new Set(['data', 'answers']));
+  expect(table).toMatch(/data {9}done/);
+  expect(table).toMatch(/safety {7}at most \d+m\d\ds {2,}250k dpo, 575k forward/);
+  expect(table).toMatch(/at most 5h\d\dm of two cores in all, 4h\d\dm from here$/);
+});

@@ -1,0 +1,84 @@
+/** The rows of the files between the recipe's steps. Each says where it is from. */
+import * as z from 'zod';
+import { Message } from '#shared/protocol/generate.ts';
+import { readJsonLines } from '#training/data/read-jsonl.ts';
+import type { Preference } from '#training/data/rows.ts';
+import { replaceFile } from '#training/run/write-file.ts';
+import type { Candidate } from './candidates.ts';
+import { STRATA } from './settings.ts';
+import { FAMILIES, SOURCES } from './sources.ts';
+import { PARTS } from './split.ts';
+
+const Origin = { source: z.string(), licence: z.string(), key: z.string(), part: z.enum(PARTS) };
+const Choice = z.union([z.literal(0), z.literal(1)]).nullable();
+const Flag = z.boolean().nullable();
+
+/** A prompt for the base to answer. */
+export const PromptRow = z.strictObject({ prompt: z.array(Message).min(1), stratum: z.enum(STRATA), ...Origin });
+export type PromptRow = z.infer<typeof PromptRow>;
+
+/** The layout `plimsoll` of training/data/preferences.ts, with the row's origin. */
+const PairRow = z.strictObject({
+  prompt: z.array(Message).min(1),
+  response_0: z.string(),
+  response_1: z.string(),
+  better: Choice,
+  safer: Choice,
+  safe_0: Flag,
+  safe_1: Flag,
+  family: z.enum(FAMILIES),
+  ...Origin,
+});
+type PairRow = z.infer<typeof PairRow>;
+
+export function writeRows(file: string, rows: readonly object[]): void {
+  replaceFile(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+}
+
+export function pairRow({ prompt, responses, better, safer, safe, family, source, key, part }: Candidate): PairRow {
+  return {
+    prompt,
+    response_0: responses[0],
+    response_1: responses[1],
+    better,
+    safer,
+    safe_0: safe?.[0] ?? null,
+    safe_1: safe?.[1] ?? null,
+    family,
+    source,
+    licence: licenceOf(source),
+    key,
+    part,
+  };
+}
+
+/** Throws for a source that is not in the table. */
+export function licenceOf(source: string): string {
+  const found = SOURCES[source];
+  if (found === undefined) throw new Error(`the source "${source}" has no line in lab/smollm2/sources.ts`);
+  return found.licence;
+}
+
+export async function readPairRows(file: string): Promise<Candidate[]> {
+  const rows: Candidate[] = [];
+  for await (const { response_0, response_1, safe_0, safe_1, licence: _, ...row } of readJsonLines(file, PairRow)) {
+    rows.push({ ...row, responses: [response_0, response_1], safe: [safe_0, safe_1] });
+  }
+  return rows;
+}
+
+export function readPromptRows(file: string): Promise<PromptRow[]> {
+  return Array.fromAsync(readJsonLines(file, PromptRow));
+}
+
+/** The pairs of a file as the stages take them. */
+export async function readPreferences(file: string): Promise<Preference[]> {
+  return (await readPairRows(file)).map(({ prompt, responses, better, safer, safe, source }) => ({
+    prompt,
+    responses,
+    better,
+    safer,
+    ...(safe && { safe }),
+    source,
+  }));
+}

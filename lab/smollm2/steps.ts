@@ -1,0 +1,137 @@
+/** The recipe's steps, in their order. */
+
+import { writeCard } from './card.ts';
+import { inside, type RecipeContext } from './context.ts';
+import { DATA_OUTPUT, dataInputs, dataStep } from './data-step.ts';
+import { DUAL_OUTPUT, dualStep } from './dual-step.ts';
+import { BUNDLE_OUTPUT, exportDigest, exportStep } from './export-step.ts';
+import { HEADS_OUTPUT, headsStep } from './heads-step.ts';
+import { learnExpert, learnRouter, learnScore, runDigest, runFolder } from './learn-steps.ts';
+import { drawOwnAnswers } from './own-answers.ts';
+import { ANSWERS_OUTPUT, PAIRS_OUTPUT, pairsStep } from './pairs-step.ts';
+import { readPromptRows } from './recipe-rows.ts';
+import { digestOfFiles, digestOfJson, type Step } from './step-records.ts';
+
+export const STEP_NAMES = [
+  'data',
+  'answers',
+  'pairs',
+  'reward',
+  'cost',
+  'dual',
+  'safety',
+  'helpfulness',
+  'layers',
+  'logits',
+  'export',
+  'heads',
+  'card',
+] as const;
+export type StepName = (typeof STEP_NAMES)[number];
+type RecipeStep = Step<StepName, RecipeContext>;
+
+const CARD_OUTPUT = `${BUNDLE_OUTPUT}/README.md`;
+
+/** A step whose output is files. */
+function filesStep(
+  name: StepName,
+  writes: readonly string[],
+  step: Pick<RecipeStep, 'needs' | 'inputs' | 'run'>,
+): RecipeStep {
+  return { name, writes, ...step, digest: ({ out }) => digestOfFiles(out, writes) };
+}
+
+/** A step that trains. What it learns from decides it, the base, and the settings of its stage. */
+function learnStep(
+  name: Parameters<typeof runDigest>[1],
+  step: { needs: readonly StepName[]; settings: 'score' | 'expert' | 'router'; run: RecipeStep['run'] },
+): RecipeStep {
+  return {
+    name,
+    needs: step.needs,
+    inputs: ({ settings, baseDigest }) => ({ base: baseDigest, seed: settings.seed, ...settings[step.settings] }),
+    writes: [runFolder(name)],
+    run: step.run,
+    digest: (context) => runDigest(context, name),
+  };
+}
+
+export const STEPS: readonly RecipeStep[] = [
+  filesStep('data', Object.values(DATA_OUTPUT), { needs: [], inputs: dataInputs, run: dataStep }),
+  filesStep('answers', [ANSWERS_OUTPUT], {
+    needs: ['data'],
+    inputs: ({ settings, baseDigest }) => ({ base: baseDigest, seed: settings.seed, ...settings.answers }),
+    run: async (context) => {
+      const { base, baseDigest, settings, threads } = context;
+      await drawOwnAnswers({
+        bundle: base,
+        base: baseDigest,
+        prompts: await readPromptRows(inside(context, DATA_OUTPUT.prompts)),
+        sampling: settings.answers,
+        seed: settings.seed,
+        file: inside(context, ANSWERS_OUTPUT),
+        threads,
+      });
+    },
+  }),
+  filesStep('pairs', PAIRS_OUTPUT, {
+    needs: ['data', 'answers'],
+    inputs: ({ settings: { seed, pairs, maxRowTokens } }) => ({ seed, pairs, maxRowTokens }),
+    run: pairsStep,
+  }),
+  learnStep('reward', { needs: ['pairs'], settings: 'score', run: (context) => learnScore(context, 'reward') }),
+  learnStep('cost', { needs: ['pairs'], settings: 'score', run: (context) => learnScore(context, 'cost') }),
+  filesStep('dual', DUAL_OUTPUT, {
+    needs: ['data', 'answers', 'reward', 'cost'],
+    inputs: ({ settings: { seed, dual, maxRowTokens } }) => ({ seed, dual, maxRowTokens }),
+    run: dualStep,
+  }),
+  learnStep('safety', {
+    needs: ['pairs', 'cost'],
+    settings: 'expert',
+    run: (context) => learnExpert(context, 'safety'),
+  }),
+  learnStep('helpfulness', {
+    needs: ['pairs', 'reward'],
+    settings: 'expert',
+    run: (context) => learnExpert(context, 'helpfulness'),
+  }),
+  ...(['layers', 'logits'] as const).map((kind) =>
+    learnStep(kind, {
+      needs: ['dual', 'safety', 'helpfulness'],
+      settings: 'router',
+      run: (context) => learnRouter(context, kind),
+    }),
+  ),
+  {
+    name: 'export',
+    needs: ['pairs', 'dual', 'safety', 'helpfulness', 'layers', 'logits'],
+    inputs: ({ settings, baseDigest }) => ({ base: baseDigest, defaultWeight: settings.defaultWeight }),
+    writes: [BUNDLE_OUTPUT],
+    run: exportStep,
+    digest: exportDigest,
+  },
+  filesStep('heads', [HEADS_OUTPUT], {
+    needs: ['data', 'answers', 'pairs', 'reward', 'cost'],
+    inputs: ({ settings: { seed, pairs, maxRowTokens } }) => ({ seed, pairs, maxRowTokens }),
+    run: headsStep,
+  }),
+  filesStep('card', [CARD_OUTPUT], {
+    needs: [
+      'data',
+      'answers',
+      'pairs',
+      'reward',
+      'cost',
+      'dual',
+      'safety',
+      'helpfulness',
+      'layers',
+      'logits',
+      'export',
+      'heads',
+    ],
+    inputs: ({ settings }) => ({ settings: digestOfJson(settings) }),
+    run: (context) => writeCard(context, inside(context, CARD_OUTPUT)),
+  }),
+];

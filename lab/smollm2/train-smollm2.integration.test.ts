@@ -1,0 +1,131 @@
+/** The whole recipe on a tiny base of random weights: in seconds what takes hours on SmolLM2. */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
+import { openingTurn } from '#training/data/prompt-key.ts';
+import { readCandidates } from './candidates.ts';
+import { TINY_SETTINGS, writeTinyBase, writeTinyData } from './fixtures/tiny-recipe.ts';
+import { readAnswers } from './own-answers.ts';
+import { readPairRows, readPromptRows } from './recipe-rows.ts';
+import { splitOf, textKey } from './split.ts';
+import { readRecord } from './step-records.ts';
+import { STEP_NAMES } from './steps.ts';
+import { trainOneStep, trainSmollm2 } from './train-smollm2.ts';
+
+let dir: string;
+const at = (...names: string[]) => path.join(dir, ...names);
+const printed: string[] = [];
+const print = (text: string) => void printed.push(text);
+const given = () => ({ base: at('base'), data: at('data'), out: at('out'), threads: 1, settings: TINY_SETTINGS });
+
+beforeAll(async () => {
+  dir = mkdtempSync(path.join(tmpdir(), 'plimsoll-recipe-'));
+  await writeTinyBase(at('base'));
+  writeTinyData(at('data'));
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+beforeEach(() => {
+  printed.length = 0;
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+});
+afterEach(() => vi.restoreAllMocks());
+
+test('the plan is printed without any work', async () => {
+  await trainSmollm2({ ...given(), base: at('none'), planOnly: true, print });
+  expect(printed.join('\n')).toContain('of two cores in all');
+  expect(existsSync(at('out'))).toBe(false);
+});
+
+test('every step is done in turn, and ends in a bundle that loads, with a card', async () => {
+  await trainSmollm2({ ...given(), print });
+  expect(printed.filter((line) => line.startsWith('step '))).toEqual(STEP_NAMES.map((name) => `step ${name}`));
+  const bundle = await loadBundle(at('out/bundle'));
+  expect(bundle.experts.map(({ role, rank }) => [role, rank])).toEqual([
+    ['safety', 2],
+    ['helpfulness', 2],
+  ]);
+  expect(bundle.manifest.router).toEqual({ layers: { variant: 'corrected' }, logits: { width: 4 } });
+  expect(bundle.manifest.provenance.data).toContainEqual({
+    name: 'anthropics/hh-rlhf',
+    licence: 'MIT',
+    source: 'anthropics/hh-rlhf, harmless-base/test',
+  });
+  // Nobody has changed the base.
+  const base = await loadBundle(at('base'));
+  for (const [name, { data }] of base.weights) expect(bundle.weights.get(name)!.data, name).toEqual(data);
+  const card = readFileSync(at('out/bundle/README.md'), 'utf8');
+  expect(card).toContain('| anthropics/hh-rlhf | MIT |');
+  expect(card).toContain("40 rows of refusal_direction/harmless (its prompts are Alpaca's (CC-BY-NC-4.0))");
+  expect(card).toMatch(/\| safer, train \| world \|/);
+});
+
+test('the same command again does nothing', async () => {
+  await trainSmollm2({ ...given(), print });
+  expect(printed.filter((line) => line.startsWith('step '))).toEqual([]);
+  expect(printed.join('\n')).toContain('0s from here');
+});
+
+test('no prompt that is trained on is in another part, or near one', async () => {
+  const { pairs, prompts } = await readCandidates({ data: at('data'), settings: TINY_SETTINGS });
+  const partOf = new Map([...pairs, ...prompts].map(({ prompt, part }) => [textKey(openingTurn(prompt)), part]));
+  for (const side of ['train', 'dev'] as const) {
+    for (const name of [`pairs/safer-${side}`, `pairs/better-${side}`, `dual/${side}`]) {
+      for (const { prompt, key, part, family } of await readPairRows(at('out', `${name}.jsonl`))) {
+        expect(part).toBe(side);
+        expect(splitOf(key)).toBe(side);
+        if (family !== 'own' && family !== 'refusals') expect(partOf.get(textKey(openingTurn(prompt)))).toBe(side);
+      }
+    }
+  }
+  const asked = await readPromptRows(at('out/data/prompts.jsonl'));
+  expect(asked.length).toBeGreaterThan(10);
+  expect(asked.every(({ part }) => part === 'train' || part === 'dev')).toBe(true);
+});
+
+test('answers that a kill cut off are drawn again, and are the same ones', async () => {
+  const file = at('out/answers/answers.jsonl');
+  const whole = readFileSync(file, 'utf8');
+  const lines = whole.split('\n');
+  rmSync(at('out/steps/answers.json'));
+  // Out of order, as concurrent prompts end, and cut inside a line.
+  writeFileSync(file, [lines[2], lines[0], `${lines[5]}`].join('\n'));
+  truncateSync(file, readFileSync(file).length - 20);
+  await trainOneStep('answers', given());
+  expect(readFileSync(file, 'utf8')).toBe(whole);
+  expect(new Set(readAnswers(file).map(({ answers }) => answers[0]!.text)).size).toBeGreaterThan(1);
+  // What builds on the answers is still valid.
+  await trainSmollm2({ ...given(), print });
+  expect(printed.filter((line) => line.startsWith('step '))).toEqual([]);
+});
+
+test('another seed, or another base, is an error that names the way out', async () => {
+  const other = { ...given(), settings: { ...TINY_SETTINGS, seed: 8 } };
+  await expect(trainSmollm2({ ...other, print })).rejects.toThrow(
+    'the step data was done with seed = 7, now it is 8: --redo data does it and what builds on it again',
+  );
+});
+
+test('a step that is done again takes what builds on it along', async () => {
+  await trainSmollm2({ ...given(), redo: 'layers', print });
+  expect(printed[0]).toBe('forgotten: layers, export, card');
+  expect(printed.filter((line) => line.startsWith('step '))).toEqual(['step layers', 'step export', 'step card']);
+  expect(readRecord(at('out'), 'card')).not.toBeNull();
+});
+
+test('a source that is in no table stops the recipe, by name and file', async () => {
+  writeTinyData(at('odd'), { source: 'somebody/some-set' });
+  await expect(trainSmollm2({ ...given(), data: at('odd'), out: at('odd-out'), print })).rejects.toThrow(
+    /pref_helpful_mixed\.jsonl\.gz: the source "somebody\/some-set" has no line in lab\/smollm2\/sources\.ts/,
+  );
+});
+
+test('a base under another licence is refused', async () => {
+  const manifest = JSON.parse(readFileSync(at('base/plimsoll.json'), 'utf8')) as { licence: string };
+  mkdirSync(at('closed'));
+  writeFileSync(at('closed/plimsoll.json'), JSON.stringify({ ...manifest, licence: 'CC-BY-NC-4.0' }));
+  await expect(trainSmollm2({ ...given(), base: at('closed'), out: at('closed-out'), print })).rejects.toThrow(
+    'found the licence CC-BY-NC-4.0, wanted one of',
+  );
+});
