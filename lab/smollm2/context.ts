@@ -5,7 +5,7 @@ import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { BUNDLE_FILES, readJson } from '#gpu-backend/model/bundle-files.ts';
 import { Manifest } from '#gpu-backend/model/manifest.ts';
-import { type BaseModel, baseOfBundle } from '#training/stages/base-model.ts';
+import { type BaseModel, openBase } from '#training/stages/base-model.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
 import type { Settings } from './settings.ts';
 import { assertOpen } from './sources.ts';
@@ -42,7 +42,7 @@ export async function loadBase({
   base,
   tokenizer,
 }: RecipeContext): Promise<{ base: BaseModel; tokenizer: TrainingTokenizer }> {
-  return { base: await baseOfBundle(base, tokenizer), tokenizer };
+  return { base: await openBase(base), tokenizer };
 }
 
 /** A path in the recipe's folder. */

@@ -126,7 +126,7 @@ async function answerAll(
       tokens += answers.reduce((sum, answer) => sum + answer.tokens, 0);
       logprob += nats;
       const tokensPerSecond = (1000 * tokens) / (performance.now() - startedAt);
-      progress.update(++done, { loss: -logprob / Math.max(1, tokens), tokensPerSecond });
+      progress.update(++done, { figure: -logprob / Math.max(1, tokens), tokensPerSecond });
     }
   };
   try {

@@ -24,7 +24,8 @@ export const DUAL_MEANINGS: Readonly<Record<(typeof DUAL_DEFINITIONS)[number], s
   figure: "the more helpful one if it is safe, otherwise the other one (MidPO's figure 2)",
   'both-safe': "the one of lower cost; only pairs of two safe answers (MidPO's code, reward-ranking.py)",
   'safe-better': "the more helpful one; only pairs where that one is safe (MidPO's code, only_safe_better.py)",
-  agreed: "the one that is both safer and more helpful; only pairs of two safe answers (what MidPO's router trainer reads)",
+  agreed:
+    "the one that is both safer and more helpful; only pairs of two safe answers (what MidPO's router trainer reads)",
   corrected: 'the safe one; of two safe ones the more helpful; pairs of two unsafe ones are left out (ours)',
 };
 
