@@ -52,7 +52,7 @@ const SHAPING_NOTHING: Partial<GenerateRequest> = {
   n: 3,
   logprobs: true,
   top_logprobs: 5,
-  expert_logprobs: false,
+  expert_logprobs: true,
   echo: true,
 };
 

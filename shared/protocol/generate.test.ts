@@ -28,7 +28,7 @@ test('what is left out is neutral', () => {
     n: 1,
     logprobs: false,
     top_logprobs: 0,
-    expert_logprobs: true,
+    expert_logprobs: false,
     echo: false,
   });
 });

@@ -87,8 +87,11 @@ export const GenerateRequest = z
     logprobs: z.boolean().default(false),
     /** How many of the likeliest tokens each token frame lists. Only with `logprobs`. */
     top_logprobs: z.int().min(0).max(20).default(0),
-    /** Say what each expert itself gives a token. false: `lp_s` and `lp_h` of tokens are null. */
-    expert_logprobs: z.boolean().default(true),
+    /**
+     * Say what each expert itself gives a token. If not, `lp_s` and `lp_h` of tokens are null. The
+     * receipt's digest of the prompt covers this like every field that is sent.
+     */
+    expert_logprobs: z.boolean().default(false),
     /** Send the prompt's text first; with `logprobs`, its tokens' log-probabilities too. */
     echo: z.boolean().default(false),
   })

@@ -194,14 +194,13 @@ describe('what reaches the backend', () => {
       seed: 42,
       temperature: 0,
       top_p: 0.5,
-      expert_logprobs: false,
     });
   });
 
   test('what each expert gives a token, only if the trace shows it', async () => {
-    expect(await seenAfter(ask('Plain'))).toHaveProperty('expert_logprobs', false);
+    expect(await seenAfter(ask('Plain'))).not.toHaveProperty('expert_logprobs');
     const traced = await seenAfter({ ...ask('Plain'), plimsoll: { trace: 'tokens' } });
-    expect(traced).not.toHaveProperty('expert_logprobs');
+    expect(traced).toHaveProperty('expert_logprobs', true);
   });
 
   test('a 64-bit seed, exact to its last digit there and in the receipt', async () => {

@@ -185,7 +185,7 @@ function toGenerateRequest(
     // OpenAI allows 0, which means only the likeliest token. Any share this small has that effect.
     top_p: Math.max(chat.top_p ?? 1, Number.EPSILON),
     // A trace of the tokens is all that shows these. Else they would cost a sum over every row.
-    ...(trace !== 'tokens' && { expert_logprobs: false }),
+    ...(trace === 'tokens' && { expert_logprobs: true }),
   };
 }
 

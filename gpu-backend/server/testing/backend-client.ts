@@ -30,6 +30,7 @@ export function generateRequest(changes: Partial<GenerateBody> = {}): GenerateBo
     seed: 1,
     temperature: 1,
     top_p: 1,
+    expert_logprobs: true,
     ...changes,
   };
 }
