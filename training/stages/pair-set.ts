@@ -14,8 +14,8 @@ import { describeSkips } from '../data/skips.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { type KeptNumbers, keptNumbers, rowsDigest } from '../run/kept-numbers.ts';
-import { parameterFeeds } from '../run/run-step.ts';
 import { createProgress } from '../run/progress.ts';
+import { parameterFeeds } from '../run/run-step.ts';
 import type { SessionOf } from '../run/training-sessions.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 
