@@ -13,7 +13,7 @@ describe.each<[string, DecoderConfig]>([
   ['untied head', { ...TINY, tie_word_embeddings: false }],
   ['as many key heads as query heads', { ...TINY, num_key_value_heads: TINY.num_attention_heads }],
 ])('the matrix products of a training step, %s', (_, config) => {
-  const batch = { rows: 3, length: 5 };
+  const batch = { rows: 3, length: 5, answers: 15 };
   const shapes = kernelShapes(config);
   const tokens = batch.rows * batch.length;
   // Norms are not products. The embedding is used in a product only if it also serves as the head.

@@ -18,6 +18,7 @@ import { benchModels } from './models.ts';
 import { benchSoak } from './soak.ts';
 import { benchSpeculation } from './speculation.ts';
 import { benchTraining } from './training.ts';
+import { benchTrainingOnBase } from './training-on-base.ts';
 import { DEFAULT_SIZES, parseSizes, type TrainingSize } from './training-sizes.ts';
 import { benchTwoExperts } from './two-experts.ts';
 
@@ -54,7 +55,8 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   engine: benchEngine,
   soak: benchSoak,
   speculation: benchSpeculation,
-  training: benchTraining,
+  training: async (flags) => ({ ...(await benchTraining(flags)), ...(await benchTrainingOnBase(flags)) }),
+  'training-on-base': benchTrainingOnBase,
 };
 
 const program = new Command('bench')
@@ -86,7 +88,9 @@ const { sizes = DEFAULT_SIZES, only = null, out = null, ...flags } = program.opt
 const parsed: Flags = { ...flags, only, out, sizes: parseSizes(sizes) };
 
 const ratios: Record<string, number> = {};
-const names = program.args.length > 0 ? program.args : Object.keys(BENCHES);
+/** A part of `training`, which can be measured alone. */
+const PART = 'training-on-base';
+const names = program.args.length > 0 ? program.args : Object.keys(BENCHES).filter((name) => name !== PART);
 for (const name of names) Object.assign(ratios, await BENCHES[name]!(parsed));
 console.log('\nmedians of the rounds');
 for (const [name, ratio] of Object.entries(ratios)) console.log(`  ${ratio.toFixed(2).padStart(7)}  ${name}`);

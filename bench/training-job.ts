@@ -8,30 +8,31 @@
  * The job is the only argument, as JSON. The figures are one line of JSON on stdout.
  */
 import * as z from 'zod';
-import { Graph } from '#gpu-backend/graph/graph.ts';
-import { matmul, slice } from '#gpu-backend/graph/ops.ts';
-import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
+import type { Graph } from '#gpu-backend/graph/graph.ts';
+import { float32, GraphSession } from '#gpu-backend/graph/session.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { DEMO } from '#lab/methods/recipe.ts';
 import { generateDialogues } from '#lab/world/generate.ts';
 import { worldPairs } from '#lab/world/training-data.ts';
 import { makeBuckets, tokenFeeds } from '#training/data/buckets.ts';
-import { encodeChat } from '#training/data/encode-chat.ts';
+import { encodeChat, type TokenRow } from '#training/data/encode-chat.ts';
 import { createRandom } from '#training/data/random.ts';
-import { dpoGraph, scoreGraph } from '#training/graphs/dpo-graph.ts';
-import { sftGraph } from '#training/graphs/sft-graph.ts';
-import { type BatchShape, loraShapes } from '#training/graphs/training-inputs.ts';
+import { buildDpoGraph, buildScoreGraph, dpoGraph, scoreGraph } from '#training/graphs/dpo-graph.ts';
+import { loraShapes } from '#training/graphs/lora.ts';
+import { buildSftGraph, sftGraph } from '#training/graphs/sft-graph.ts';
+import type { BatchShape, GraphBatch } from '#training/graphs/training-inputs.ts';
 import { AdamW, type Parameters } from '#training/optim/adamw.ts';
 import { parameterFeeds } from '#training/run/run-step.ts';
-import { kernelShapes } from '#training/stages/base-model.ts';
+import { kernelShapes, weightCount } from '#training/stages/base-model.ts';
 import { initialLora } from '#training/stages/expert.ts';
 import { batchRows, pairSet } from '#training/stages/pair-set.ts';
 import { preferenceData } from '#training/stages/preference-data.ts';
-import { fillNormal, initialWeights } from '#training/stages/sft.ts';
+import { initialWeights } from '#training/stages/sft.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
 import { matmulFlops, matmuls, peakLiveBytes } from './count-work.ts';
+import { bareProduct, type Product, SQUARE, seconds } from './harness/bare-product.ts';
 import { alternate, type Measured } from './harness/measure.ts';
-import { parametersOf, sizeConfig, TrainingSize } from './training-sizes.ts';
+import { sizeConfig, TrainingSize } from './training-sizes.ts';
 
 const TrainingJob = z.strictObject({
   kind: z.enum(['sft', 'dpo']),
@@ -75,13 +76,9 @@ type Prepared = Pick<TrainingFigures, 'batch' | 'tokens' | 'flops' | 'liveBytes'
   /** The largest single product of the step. */
   largest: Product;
 };
-type Product = { m: number; k: number; n: number };
 
 /** Enough dialogues or pairs to fill a batch with similar lengths. */
 const EXAMPLES = 600;
-/** Each round repeats a bare product for this much arithmetic: a fifth of a second here. */
-const PEAK_FLOPS = 3e10;
-const SQUARE: Product = { m: 1024, k: 1024, n: 1024 };
 /** So small that the weights stay in the range where arithmetic runs at its usual speed. */
 const LEARNING_RATE = 1e-5;
 
@@ -103,17 +100,11 @@ async function runTrainingJob(job: TrainingJob): Promise<TrainingFigures> {
   );
   return {
     ...counts,
-    parameters: parametersOf(config),
+    parameters: weightCount(config),
     peakRssBytes,
     steps: measured.slice(0, steps.length).map(({ name, values }) => ({ name, seconds: values })),
     peaks: measured.slice(steps.length).map(({ name, values }) => ({ name, flopsPerSecond: values })),
   };
-}
-
-async function seconds(run: () => Promise<void>): Promise<number> {
-  const startedAt = performance.now();
-  await run();
-  return (performance.now() - startedAt) / 1000;
 }
 
 /**
@@ -133,8 +124,8 @@ async function prepareSft(job: TrainingJob, config: DecoderConfig, tokenizer: Tr
   const taken = items.slice(0, count).map((item) => rows[item]!);
   const shapes = kernelShapes(config);
   const parameters = initialWeights(config, shapes, createRandom('bench/weights'));
-  const graph = sftGraph(config, { shapes, batch });
-  const session = await GraphSession.create(graph.toModel(), { threads: job.threads });
+  const graph = sftGraph(config, { shapes, batch: counted(batch, taken) });
+  const session = await GraphSession.create(buildSftGraph(config, { shapes }), { threads: job.threads });
   const feeds = () => tokenFeeds(taken, batch, { normalize: true, padId: tokenizer.padId });
   const update = await optimizer(parameters, { weightDecay: 0.05 });
   const step = {
@@ -171,11 +162,12 @@ async function prepareDpo(job: TrainingJob, config: DecoderConfig, tokenizer: Tr
   const shapes = loraShapes(config, rank);
   const parameters = initialLora(shapes, createRandom('bench/lora'));
   const untrained = initialLora(shapes, null);
-  const options = { base, rank, loraScale: alpha / rank, batch };
-  const graph = dpoGraph(config, { ...options, beta, nllWeight });
-  const session = await GraphSession.create(graph.toModel(), { threads: job.threads });
-  const scoring = scoreGraph(config, options);
-  const reference = await GraphSession.create(scoring.toModel(), { threads: job.threads });
+  const options = { base, rank, loraScale: alpha / rank };
+  const dpo = { ...options, beta, nllWeight };
+  const graph = dpoGraph(config, { ...dpo, batch: counted(batch, taken) });
+  const session = await GraphSession.create(buildDpoGraph(config, dpo), { threads: job.threads });
+  const scoring = scoreGraph(config, { ...options, batch: counted(batch, taken) });
+  const reference = await GraphSession.create(buildScoreGraph(config, options), { threads: job.threads });
   const feeds = () => tokenFeeds(taken, batch, { normalize: false, padId: tokenizer.padId });
   const scored = async () => (await reference.run({ ...feeds().feeds, ...parameterFeeds(untrained) })).logprobs!;
   const update = await optimizer(parameters, {});
@@ -201,6 +193,13 @@ async function prepareDpo(job: TrainingJob, config: DecoderConfig, tokenizer: Tr
   };
 }
 
+const answersOf = ({ weights }: TokenRow) => weights.filter((x) => x !== 0).length;
+
+/** The batch of these rows, for a graph that we count. */
+function counted(batch: BatchShape, rows: readonly TokenRow[]): GraphBatch {
+  return { ...batch, answers: rows.reduce((sum, row) => sum + answersOf(row), 0) };
+}
+
 function fullest<B extends { items: readonly number[]; rows: number }>(buckets: readonly B[]): B {
   return buckets.reduce((most, bucket) => (bucket.items.length > most.items.length ? bucket : most));
 }
@@ -218,35 +217,6 @@ async function optimizer(parameters: Parameters, options: { weightDecay?: number
   return (outputs: Record<string, Float32Array>): void => {
     const gradients = new Map([...parameters.keys()].map((name) => [name, outputs[`grad.${name}`]!]));
     adamw.step(gradients, { step: ++step, learningRate: LEARNING_RATE });
-  };
-}
-
-/**
- * Measures the operations per second of one product by itself. It fetches only one row, because
- * every fetched output is copied.
- */
-async function bareProduct({ m, k, n }: Product, threads: number): Promise<() => Promise<number>> {
-  const graph = new Graph('bare-product');
-  const product = matmul(graph.input('a', 'float', [m, k]), graph.input('b', 'float', [k, n]));
-  graph.output('row', slice(product, 0, 0, 1));
-  const session = await GraphSession.create(graph.toModel(), { threads });
-  const random = createRandom('bench/product');
-  const operand = (dims: number[]): Feed => {
-    const data = new Float32Array(dims[0]! * dims[1]!);
-    fillNormal(data, 1, random);
-    return float32(dims, data);
-  };
-  const feeds = { a: operand([m, k]), b: operand([k, n]) };
-  const flops = 2 * m * k * n;
-  const repeats = Math.ceil(PEAK_FLOPS / flops);
-  return async () => {
-    // Wakes the threads that slept while the other session worked. This must happen before we start
-    // the clock.
-    await session.run(feeds);
-    const spent = await seconds(async () => {
-      for (let i = 0; i < repeats; i++) await session.run(feeds);
-    });
-    return (repeats * flops) / spent;
   };
 }
 

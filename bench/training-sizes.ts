@@ -1,7 +1,6 @@
 /** The models that the training bench builds: the demo's configuration in other sizes. */
 import * as z from 'zod';
-import { sizeOf } from '#gpu-backend/graph/shapes.ts';
-import { type DecoderConfig, weightShapes } from '#gpu-backend/model/config.ts';
+import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { DEMO } from '#lab/methods/recipe.ts';
 
 export const TrainingSize = z.strictObject({
@@ -38,10 +37,6 @@ export function sizeName({ width, layers, intermediate }: TrainingSize): string 
 /** Keeps the demo's heads, 4 on 2 key heads, for every width. */
 export function sizeConfig({ width, layers, intermediate }: TrainingSize): DecoderConfig {
   return { ...DEMO.config, hidden_size: width, num_hidden_layers: layers, intermediate_size: intermediate };
-}
-
-export function parametersOf(config: DecoderConfig): number {
-  return [...weightShapes(config).values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
 }
 
 /**

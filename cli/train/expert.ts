@@ -38,9 +38,9 @@ export const expert = stageCommand<
       return marginModel(scorer, { name, rule, scale: marginScale });
     };
     const { pairs, dataSettings } = await pairsOf(settings, ROLE_DIMENSION[role]);
-    const { seed, rank, alpha, beta, nllWeight, pairsPerBatch, variant } = settings;
+    const { seed, rank, alpha, targets, beta, nllWeight, pairsPerBatch, variant } = settings;
     await expertStage({
-      ...{ role, seed, rank, alpha, beta, nllWeight, pairsPerBatch, variant },
+      ...{ role, seed, rank, alpha, targets, beta, nllWeight, pairsPerBatch, variant },
       ...paceOf(settings),
       ...pairs,
       ...flags,

@@ -17,8 +17,8 @@ const scoreCommand = (kind: ScoreKind) =>
     run: async (settings, flags) => {
       const out = claimFolder(flags.out, { kind: runOf('score', { what: kind, fields: { kind } }), ...flags });
       const { pairs, dataSettings } = await pairsOf(settings, SCORE_DIMENSION[kind]);
-      const { seed, rank, alpha, pairsPerBatch } = settings;
-      const training = { seed, rank, alpha, pairsPerBatch, ...paceOf(settings) };
+      const { seed, rank, alpha, targets, pairsPerBatch } = settings;
+      const training = { seed, rank, alpha, targets, pairsPerBatch, ...paceOf(settings) };
       await scoreStage({ ...training, ...pairs, ...flags, ...(await openBase(flags)), out, kind, dataSettings });
       const role = kind === 'cost' ? 'safety' : 'helpfulness';
       const next = `expert --role ${role} --margin spe --margin-model ${out} ${onBase(flags)} --out ${role.toUpperCase()}_RUN`;

@@ -5,6 +5,7 @@ import { DEMO } from '#lab/methods/recipe.ts';
 import { EDITIONS } from '#lab/world/editions.ts';
 import { Mode } from '#shared/line/line.ts';
 import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
+import { DEFAULT_TARGETS } from '#training/graphs/lora.ts';
 import { SCHEDULES } from '#training/optim/adamw.ts';
 import type { Pace } from '#training/run/extent.ts';
 import { DUAL_DEFINITIONS } from '#training/stages/dual-pairs.ts';
@@ -85,6 +86,10 @@ const pairTraining = ({ learningRate, pairsPerBatch, epochs }: typeof expert | t
 const lora = ({ rank, alpha }: typeof expert | typeof score) => ({
   rank: count.default(rank).describe('LoRA rank'),
   alpha: positive.default(alpha).describe('LoRA alpha; the scale is alpha / rank'),
+  targets: z
+    .array(z.string())
+    .default([...DEFAULT_TARGETS])
+    .describe('modules that get LoRA, such as q_proj v_proj; a router over layers needs down_proj alone'),
 });
 const variant = z
   .enum(['faithful', 'corrected'])
@@ -136,6 +141,7 @@ export const ExpertStage = z.strictObject({
 export const ScoreStage = z.strictObject({
   ...pairs,
   ...lora(score),
+  rank: z.int().min(0).default(score.rank).describe('LoRA rank; 0: the base stays as it is, only the head learns'),
   ...pairTraining(score),
 });
 

@@ -39,7 +39,7 @@ export const sft = stageCommand<typeof SftStage, SftFlags>({
     await sftStage({
       ...schedule,
       opening: { tokens: openingTokens, weight: openingWeight },
-      from: from && { name: from.dir, weights: from.weights, digest: from.digest },
+      from: from && { name: from.dir, weights: await from.weights(), digest: from.digest },
       config,
       tokenizer,
       corpus: await corpusOf(settings, flags),

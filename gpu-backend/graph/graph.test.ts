@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from './graph.ts';
-import { add, exp, neg, scale, silu } from './ops.ts';
-import { float32, GraphSession } from './session.ts';
+import { add, cast, exp, neg, scale, silu } from './ops.ts';
+import { float32, GraphSession, int64 } from './session.ts';
 
 test('a value knows its graph, name, type and shape', () => {
   const graph = new Graph('g');
@@ -139,4 +139,44 @@ test('lists the nodes that outputs depend on, in the order they were added', () 
     { op: 'Neg', inputs: [x], outputs: [a], attributes: {} },
     { op: 'Add', inputs: [a, x], outputs: [b], attributes: {} },
   ]);
+});
+
+describe('a part that only some runs compute', () => {
+  const build = () => {
+    const graph = new Graph('g');
+    const [x, go] = [graph.input('x', 'float', [2]), graph.input('go', 'int64', [1])];
+    const y = neg(x);
+    graph.output('y', y);
+    graph.onlyIf(
+      cast(go, 'bool'),
+      () =>
+        new Map([
+          ['z', exp(y)],
+          ['again', y],
+          ['x itself', x],
+        ]),
+    );
+    return graph;
+  };
+
+  test('is computed where its condition holds, and is empty elsewhere', async () => {
+    const session = await GraphSession.create(build().toModel(), { threads: 1 });
+    const at = (go: number) => session.run({ x: float32([2], Float32Array.of(1, 2)), go: int64([1], [go]) });
+    const computed = await at(1);
+    expect([...computed.y!]).toEqual([-1, -2]);
+    expect(computed.z![1]).toBeCloseTo(Math.exp(-2), 6);
+    expect([...computed.again!]).toEqual([-1, -2]);
+    expect([...computed['x itself']!]).toEqual([1, 2]);
+    const without = await at(0);
+    expect([...without.y!]).toEqual([-1, -2]);
+    expect(without.z).toHaveLength(0);
+    await session.release();
+  });
+
+  test('counts among the operators and outputs, and a graph has at most one', () => {
+    const graph = build();
+    expect(graph.operators().map(({ op }) => op)).toEqual(['Neg', 'Exp']);
+    expect(graph.outputs).toHaveLength(4);
+    expect(() => graph.onlyIf(graph.inputs[1]!, () => new Map())).toThrow('the graph g has a conditional part already');
+  });
 });

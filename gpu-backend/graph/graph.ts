@@ -37,16 +37,20 @@ export type Operator = TapeEntry;
 
 type OutputSpec = { dtype: DType; shape: Shape };
 
+/** The nodes that run only if `condition` holds, and what they give. */
+type Branch = { condition: Value; nodes: NodeSpec[]; outputs: { name: string; value: Value }[] };
+
 export class Graph {
   readonly name: string;
   readonly tape: TapeEntry[] = [];
-  readonly #nodes: NodeSpec[] = [];
+  #nodes: NodeSpec[] = [];
   readonly #initializers: TensorSpec[] = [];
   readonly #shared = new Map<string, Value>();
   readonly #inputs: Value[] = [];
   readonly #outputs: { name: string; value: Value }[] = [];
   readonly #values = new Map<string, Value>();
   readonly #constants = new Map<string, Value>();
+  #branch: Branch | null = null;
   #next = 0;
   #recording = true;
 
@@ -167,19 +171,38 @@ export class Graph {
     this.#outputs.push({ name, value });
   }
 
+  /**
+   * The nodes that `build` adds, and the outputs that it returns by name, are computed only in
+   * runs where `condition`, one bool, is true. In other runs these outputs are empty. A graph has
+   * at most one such part, and nothing may follow it.
+   */
+  onlyIf(condition: Value, build: () => ReadonlyMap<string, Value>): void {
+    if (this.#branch !== null) throw new Error(`the graph ${this.name} has a conditional part already`);
+    const before = this.#nodes;
+    this.#nodes = [];
+    const outputs = [...build()].map(([name, value]) => ({ name, value }));
+    this.#branch = { condition, nodes: this.#nodes, outputs };
+    this.#nodes = before;
+  }
+
+  /** The tensors that every run is fed. */
+  get inputs(): readonly Value[] {
+    return this.#inputs;
+  }
+
   /** The values that runs can fetch. */
   get outputs(): readonly Value[] {
-    return this.#outputs.map(({ value }) => value);
+    return [...this.#outputs, ...(this.#branch?.outputs ?? [])].map(({ value }) => value);
   }
 
   /**
    * The nodes that the outputs depend on, in the order they were added: what a run has to compute.
    */
   operators(): Operator[] {
-    const wanted = new Set(this.#outputs.map(({ value }) => value.name));
+    const wanted = new Set(this.outputs.map(({ name }) => name));
     const valuesOf = (names: readonly string[]) => names.filter(Boolean).map((name) => this.#values.get(name)!);
     const operators: Operator[] = [];
-    for (const { op, inputs, outputs, attributes } of this.#nodes.toReversed()) {
+    for (const { op, inputs, outputs, attributes } of [...this.#nodes, ...(this.#branch?.nodes ?? [])].toReversed()) {
       if (!outputs.some((name) => wanted.has(name))) continue;
       for (const name of inputs) wanted.add(name);
       operators.push({ op, inputs: valuesOf(inputs), outputs: valuesOf(outputs), attributes });
@@ -192,25 +215,15 @@ export class Graph {
    * fetched. Only inputs, initializers and values with several such names are copied.
    */
   toModel(): Uint8Array {
-    const made = new Set(this.#nodes.flatMap(({ outputs }) => outputs));
-    const renamed = new Map<string, string>();
-    const copies: NodeSpec[] = [];
-    for (const { name, value } of this.#outputs) {
-      if (made.has(value.name) && !renamed.has(value.name)) renamed.set(value.name, name);
-      else copies.push({ op: 'Identity', domain: '', inputs: [value.name], outputs: [name], attributes: {} });
-    }
-    const named = (names: readonly string[]) => names.map((name) => renamed.get(name) ?? name);
-    const nodes = [...this.#nodes, ...copies].map(({ inputs, outputs, ...node }) => ({
-      ...node,
-      inputs: named(inputs),
-      outputs: named(outputs),
-    }));
+    const branch = this.#branch;
+    const { nodes, renamed } = withOutputs(this.#nodes, this.#outputs);
+    const inner = branch && branchNode(branch, renamed);
     return encodeModel({
       name: this.name,
-      nodes,
+      nodes: inner === null ? nodes : [...nodes, inner],
       initializers: this.#initializers,
       inputs: this.#inputs,
-      outputs: this.#outputs.map(({ name, value }) => ({ name, dtype: value.dtype, shape: value.shape })),
+      outputs: [...this.#outputs, ...(branch?.outputs ?? [])].map(specOf),
     });
   }
 
@@ -220,4 +233,72 @@ export class Graph {
     this.#values.set(name, value);
     return value;
   }
+}
+
+type Output = { name: string; value: Value };
+
+const specOf = ({ name, value: { dtype, shape } }: Output) => ({ name, dtype, shape });
+
+const copyOf = (from: string, to: string): NodeSpec => ({
+  op: 'Identity',
+  domain: '',
+  inputs: [from],
+  outputs: [to],
+  attributes: {},
+});
+
+/**
+ * The nodes, with each output under the name by which it is fetched, and the new names by the old.
+ */
+function withOutputs(nodes: readonly NodeSpec[], outputs: readonly Output[]) {
+  const made = new Set(nodes.flatMap((node) => node.outputs));
+  const renamed = new Map<string, string>();
+  const copies: NodeSpec[] = [];
+  for (const { name, value } of outputs) {
+    if (made.has(value.name) && !renamed.has(value.name)) renamed.set(value.name, name);
+    else copies.push(copyOf(value.name, name));
+  }
+  return { nodes: [...nodes, ...copies].map((node) => withNames(node, renamed)), renamed };
+}
+
+function withNames(node: NodeSpec, renamed: ReadonlyMap<string, string>): NodeSpec {
+  const named = (names: readonly string[]) => names.map((name) => renamed.get(name) ?? name);
+  return { ...node, inputs: named(node.inputs), outputs: named(node.outputs) };
+}
+
+/**
+ * ONNX's `If`. Inside a branch every name must be new, so its outputs are copied to names of their
+ * own. The other branch gives empty tensors.
+ */
+function branchNode({ condition, nodes, outputs }: Branch, renamed: ReadonlyMap<string, string>): NodeSpec {
+  const inBranch = (of: string, name: string) => `${of} ${name}`;
+  const empty = ({ name, value: { dtype } }: Output): NodeSpec => ({
+    op: 'Constant',
+    domain: '',
+    inputs: [],
+    outputs: [inBranch('else', name)],
+    attributes: { value: { tensor: { dtype, dims: [0], data: new Uint8Array(0) } } },
+  });
+  const branch = (of: string, inside: readonly NodeSpec[], shapeOf: (value: Value) => Shape) => ({
+    graph: {
+      name: of,
+      nodes: inside.map((node) => withNames(node, renamed)),
+      outputs: outputs.map(({ name, value }) => ({
+        name: inBranch(of, name),
+        dtype: value.dtype,
+        shape: shapeOf(value),
+      })),
+    },
+  });
+  const copies = outputs.map(({ name, value }) => copyOf(value.name, inBranch('then', name)));
+  return {
+    op: 'If',
+    domain: '',
+    inputs: [renamed.get(condition.name) ?? condition.name],
+    outputs: outputs.map(({ name }) => name),
+    attributes: {
+      then_branch: branch('then', [...nodes, ...copies], ({ shape }) => shape),
+      else_branch: branch('else', outputs.map(empty), () => [0]),
+    },
+  };
 }

@@ -17,7 +17,8 @@ export type AttributeValue =
   | string
   | readonly number[]
   | { int: number }
-  | { tensor: { dtype: DType; dims: readonly number[]; data: Uint8Array } };
+  | { tensor: { dtype: DType; dims: readonly number[]; data: Uint8Array } }
+  | { graph: SubgraphSpec };
 
 export type NodeSpec = {
   op: string;
@@ -26,6 +27,8 @@ export type NodeSpec = {
   outputs: readonly string[];
   attributes: Readonly<Record<string, AttributeValue>>;
 };
+/** A graph inside a node, such as a branch. It sees the values of the graph around it. */
+type SubgraphSpec = { name: string; nodes: readonly NodeSpec[]; outputs: readonly ValueSpec[] };
 /** Where a tensor's bytes are: in another file, by its name. */
 export type ExternalData = { file: string; offset: number; bytes: number };
 export type TensorSpec = { name: string; dtype: DType; dims: readonly number[]; data: Uint8Array | ExternalData };
@@ -60,19 +63,18 @@ export function encodeModel(model: {
     opset_import: OPSETS,
     graph: {
       name: model.name,
-      node: model.nodes.map((node) => ({
-        input: node.inputs,
-        output: node.outputs,
-        op_type: node.op,
-        domain: node.domain,
-        attribute: Object.entries(node.attributes).map(([name, value]) => encodeAttribute(name, value)),
-      })),
+      node: model.nodes.map(encodeNode),
       initializer: model.initializers.map(encodeTensor),
       input: model.inputs.map(encodeValue),
       output: model.outputs.map(encodeValue),
     },
   });
   return ModelProto.encode(message).finish();
+}
+
+function encodeNode({ inputs, outputs, op, domain, attributes }: NodeSpec): object {
+  const attribute = Object.entries(attributes).map(([name, value]) => encodeAttribute(name, value));
+  return { input: inputs, output: outputs, op_type: op, domain, attribute };
 }
 
 /**
@@ -84,6 +86,10 @@ function encodeAttribute(name: string, value: AttributeValue): object {
   if (typeof value === 'string') return { name, type: 'STRING', s: new TextEncoder().encode(value) };
   if ('int' in value) return { name, type: 'INT', i: value.int };
   if ('tensor' in value) return { name, type: 'TENSOR', t: encodeTensor({ name: '', ...value.tensor }) };
+  if ('graph' in value) {
+    const { nodes, outputs, name: of } = value.graph;
+    return { name, type: 'GRAPH', g: { name: of, node: nodes.map(encodeNode), output: outputs.map(encodeValue) } };
+  }
   return { name, type: 'INTS', ints: value };
 }
 

@@ -35,6 +35,8 @@ describe('operators that only move numbers', () => {
         ops.reshape(value!, [0, 0, 2, -1]),
         ops.reshape(value!, [0, -1, 4]),
         ops.reshape(value!, [-1, 12], { inferred: 2 }),
+        ops.reshapeAs(ops.reshape(value!, [-1, 4]), ['B', 'T', 4]),
+        ops.reshapeAs(value!, ['B', 'T', 2, 2]),
       ];
       shapes.push(...outputs.map(({ shape }) => shape));
       return outputs;
@@ -44,11 +46,20 @@ describe('operators that only move numbers', () => {
       ['B', 'T', 2, 2],
       ['B', 'T', 4],
       [2, 12],
+      ['B', 'T', 4],
+      ['B', 'T', 2, 2],
     ]);
   });
 
+  test('reshape names a product of sizes that are only known at run time', () => {
+    const x = new Graph('g').input('x', 'float', ['B', 'T', 4]);
+    expect(ops.reshape(x, [-1, 4]).shape).toEqual(['B*T', 4]);
+    expect(() => ops.reshapeAs(ops.reshape(x, [-1, 4]), ['B', 'S', 4])).toThrow(
+      'no input of the graph has the size "S"',
+    );
+  });
+
   test.each([
-    [['B', 'T', 4], [-1, 4], 'Reshape: cannot infer a size from [B, T, 4] to [-1, 4]; name it'],
     [[2, 3], [4, -1], 'Reshape: cannot infer a size from [2, 3] to [4, -1]; name it'],
     [['B', 6], [-1, 3], 'Reshape: cannot infer a size from [B, 6] to [-1, 3]; name it'],
   ])('reshape refuses to infer a size from %j to %j', (shape, spec, message) => {
@@ -129,6 +140,36 @@ describe('operators that only move numbers', () => {
     const [x, positions] = [some([3, 4, 2]), ints([3], [3, 0, 2])];
     const [found] = await run([x, positions], (value, p) => ops.gatherPositions(value!, p!));
     expect(found).toEqual(build([3, 2], ([b, d]) => at(x, [b!, positions.data[b!]!, d!])));
+  });
+
+  test('places take rows out of a batch and put them back', async () => {
+    const [x, weights] = [some([2, 3, 4]), { dims: [2, 3], data: [0, 1, 0, 2, 0, 0] }];
+    const shapes = [
+      ['B', 'T', 4],
+      ['B', 'T'],
+    ];
+    const [taken, put] = await runWith([x, weights, some([2])], [...shapes, ['n']], (value, w) => {
+      const places = ops.nonZero(w!, 'n');
+      const rows = ops.gatherPlaces(value!, places);
+      return [rows, ops.scatterPlaces(rows, places, ['B', 'T'])];
+    });
+    const counts = (i: number, j: number) => at(weights, [i, j]) !== 0;
+    expect(taken).toEqual(build([2, 4], ([i, k]) => at(x, [i!, i === 0 ? 1 : 0, k!])));
+    expect(put).toEqual(build([2, 3, 4], ([i, j, k]) => (counts(i!, j!) ? at(x, [i!, j!, k!]) : 0)));
+  });
+
+  test('range counts up to a size that is only known at run time, alone or times a number', async () => {
+    const [found, twice] = await runWith([some([3]), some([6])], [['n'], ['2n']], (x) => [
+      ops.cast(ops.range(x!, 'n'), 'float'),
+      ops.reshapeAs(ops.expand(ops.unsqueeze(x!, 0), [2, 'n']), ['2n']),
+    ]);
+    expect(found).toEqual([0, 1, 2]);
+    expect(twice).toHaveLength(6);
+  });
+
+  test('countOf is how many numbers there are', async () => {
+    const [found] = await runWith([some([2, 3])], [['B', 'T']], (x) => ops.countOf(x!));
+    expect(found).toEqual([6]);
   });
 
   test('expand repeats sizes of 1', async () => {

@@ -3,9 +3,9 @@
  * If training needs an operator's gradient, it is in `training/autodiff/vjps.ts` under the same
  * name.
  */
-import type { Shape, Value } from './graph.ts';
+import type { Graph, Shape, Value } from './graph.ts';
 import { type AttributeValue, DATA_TYPE, type Dim, type DType } from './onnx-format.ts';
-import { broadcastShapes, normalizeAxis } from './shapes.ts';
+import { broadcastShapes, isStatic, normalizeAxis } from './shapes.ts';
 
 type NodeOptions = { attributes?: Record<string, AttributeValue>; domain?: string };
 
@@ -139,7 +139,7 @@ function inferDim(from: Shape, to: readonly Dim[], hole: number): Dim {
   const size =
     remaining.reduce<number>((product, dim) => (typeof dim === 'number' ? product * dim : product), 1) / divisor;
   if (names.length === 0 && Number.isInteger(size)) return size;
-  if (names.length === 1 && size === 1) return names[0]!;
+  if (names.length > 0 && size === 1) return names.join('*');
   throw new Error(`Reshape: cannot infer a size from [${from.join(', ')}] to [${to.join(', ')}]; name it`);
 }
 
@@ -148,6 +148,109 @@ function inferDim(from: Shape, to: readonly Dim[], hole: number): Dim {
  */
 export function reshapeTo(x: Value, spec: Value, shape: Shape): Value {
   return node('Reshape', [x, spec], shape);
+}
+
+/**
+ * Reshapes to a shape with any number of sizes that are only known at run time. They are read off
+ * the graph's inputs (`shapeTensor`) if there are several.
+ */
+export function reshapeAs(x: Value, shape: Shape): Value {
+  const symbols = shape.filter((dim) => typeof dim === 'string');
+  if (symbols.length > 1) return reshapeTo(x, shapeTensor(x, shape), shape);
+  const spec = shape.map((dim) => (typeof dim === 'string' ? -1 : dim));
+  return reshape(x, spec, symbols[0] === undefined ? {} : { inferred: symbols[0] });
+}
+
+/**
+ * Sizes as an int64 tensor. Each one that is only known at run time is read off a graph's input
+ * which has it. A product of them, such as `rows*length`, is multiplied. Throws if no input has it.
+ */
+function shapeTensor({ graph }: Value, shape: Shape): Value {
+  if (isStatic(shape)) return graph.constant('int64', [shape.length], shape);
+  return graph.withoutTape(() => {
+    const parts = shape.map((dim) =>
+      typeof dim === 'number' ? graph.constant('int64', [1], [dim]) : sizeOf(graph, dim),
+    );
+    return graph.once(`shape [${shape.join(', ')}]`, () => concat(parts as [Value, ...Value[]], 0));
+  });
+}
+
+/**
+ * Like `shapeTensor`, of a value's own shape. Sizes that no input has are read off the value
+ * itself, which is then kept in memory until it is used for the last time.
+ */
+function shapeOf(x: Value): Value {
+  const named = x.shape.flatMap((dim) => (typeof dim === 'number' ? [] : dim.split('*')));
+  const known = (name: string) => NUMBER.test(name) || x.graph.inputs.some(({ shape }) => shape.includes(name));
+  if (named.every(known)) return shapeTensor(x, x.shape);
+  return x.graph.withoutTape(() => x.graph.emit('Shape', [x], [{ dtype: 'int64', shape: [x.shape.length] }])[0]!);
+}
+
+const NUMBER = /^\d+$/;
+
+function sizeOf(graph: Graph, name: string): Value {
+  return graph.once(`size of ${name}`, () =>
+    name
+      .split('*')
+      .map((factor) =>
+        NUMBER.test(factor) ? graph.constant('int64', [1], [Number(factor)]) : sizeOfInput(graph, factor),
+      )
+      .reduce(mul),
+  );
+}
+
+function sizeOfInput(graph: Graph, name: string): Value {
+  const owner = graph.inputs.find(({ shape }) => shape.includes(name));
+  if (owner === undefined) throw new Error(`no input of the graph has the size "${name}"`);
+  const at = owner.shape.indexOf(name);
+  const attributes = { start: { int: at }, end: { int: at + 1 } };
+  return graph.once(
+    `size ${name}`,
+    () => graph.emit('Shape', [owner], [{ dtype: 'int64', shape: [1] }], { attributes })[0]!,
+  );
+}
+
+/** How many numbers `x` has, as a `[1]` of its type. */
+export function countOf(x: Value): Value {
+  return x.graph.withoutTape(() =>
+    cast(reshape(x.graph.emit('Size', [x], [{ dtype: 'int64', shape: [] }])[0]!, [1]), x.dtype),
+  );
+}
+
+/** `0, 1, ..., size - 1`, int64. `like` only names the graph. */
+export function range(like: Value, size: Dim): Value {
+  const scalarOf = (value: Value) => reshape(value, []);
+  const ends = [
+    like.graph.constant('int64', [1], [0]),
+    shapeTensor(like, [size]),
+    like.graph.constant('int64', [1], [1]),
+  ];
+  return like.graph.emit('Range', ends.map(scalarOf), [{ dtype: 'int64', shape: [size] }])[0]!;
+}
+
+/**
+ * The places of the numbers that are not 0, `[places, rank of x]` in int64. `places` names how many
+ * there are.
+ */
+export function nonZero(x: Value, places: Dim): Value {
+  const [found] = x.graph.emit('NonZero', [x], [{ dtype: 'int64', shape: [x.shape.length, places] }]);
+  return transpose(found!, [1, 0]);
+}
+
+/** Takes the rows of `x [B, T, ...]` at `places [n, 2]`: `[n, ...]`. */
+export function gatherPlaces(x: Value, places: Value): Value {
+  const shape = [places.shape[0]!, ...x.shape.slice(2)];
+  return x.graph.composite('GatherPlaces', [x, places], () => [node('GatherND', [x, places], shape)])[0]!;
+}
+
+/**
+ * Puts the rows `values [n, ...]` at `places [n, 2]` of `[B, T, ...]`, with 0 everywhere else. No
+ * place may repeat.
+ */
+export function scatterPlaces(values: Value, places: Value, [rows, length]: readonly [Dim, Dim]): Value {
+  const shape = [rows, length, ...values.shape.slice(1)];
+  const build = () => [scatterRows(zeros(values, shape), places, values)];
+  return values.graph.composite('ScatterPlaces', [values, places], build)[0]!;
 }
 
 export function unsqueeze(x: Value, axis: number): Value {
@@ -292,14 +395,19 @@ export function cast(x: Value, dtype: DType): Value {
   return x.graph.emit('Cast', [x], [{ dtype, shape: x.shape }], { attributes })[0]!;
 }
 
-export function zeros(like: Value, shape: readonly number[], dtype: DType = like.dtype): Value {
+export function zeros(like: Value, shape: Shape, dtype: DType = like.dtype): Value {
   const data = new Uint8Array(dtype === 'double' ? 8 : 4);
-  const dims = like.graph.constant('int64', [shape.length], shape);
+  const dims = shapeTensor(like, shape);
   const attributes = { value: { tensor: { dtype, dims: [1], data } } };
   return like.graph.emit('ConstantOfShape', [dims], [{ dtype, shape }], { attributes })[0]!;
 }
 
-/** Broadcasts `x` to a static shape. */
-export function expand(x: Value, shape: readonly number[]): Value {
-  return node('Expand', [x, x.graph.constant('int64', [shape.length], shape)], shape);
+/** Broadcasts `x` to a shape. */
+export function expand(x: Value, shape: Shape): Value {
+  return node('Expand', [x, shapeTensor(x, shape)], shape);
+}
+
+/** Broadcasts `x` to the shape of another value. */
+export function expandLike(x: Value, like: Value): Value {
+  return node('Expand', [x, shapeOf(like)], like.shape);
 }

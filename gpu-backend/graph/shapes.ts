@@ -23,6 +23,17 @@ export function staticShape(value: Value): number[] {
   });
 }
 
+export function isStatic(shape: Shape): shape is readonly number[] {
+  return shape.every((dim) => typeof dim === 'number');
+}
+
+/** The size along one axis, as a number. Throws if it is only known at run time. */
+export function staticSize(value: Value, axis: number): number {
+  const size = value.shape[normalizeAxis(axis, value.shape.length)]!;
+  if (typeof size === 'number') return size;
+  throw new Error(`${value.name} has the size "${size}" on axis ${axis} where a static one is needed`);
+}
+
 export function normalizeAxis(axis: number, rank: number): number {
   const normalized = axis < 0 ? axis + rank : axis;
   if (normalized < 0 || normalized >= rank) throw new Error(`axis ${axis} is outside a tensor of rank ${rank}`);

@@ -114,7 +114,7 @@ export type ModuleInput = {
 };
 
 /** What one module adds to its output: `((x A) * gates) B`. Experts are stacked for one product. */
-export type Lora = {
+type Lora = {
   /** `[in, R]` */
   a: Value;
   /** `[R, out]` */

@@ -49,6 +49,10 @@ export async function trainDemo({
   }
   const tokenizer = openTokenizer(await readChatFiles(tokenizerDir));
   const common = { resume: true, seed, tokenizer, threads };
+  const startFrom = async (name: string) => {
+    const { weights, digest } = await loadBaseModel(dirOf(name), tokenizer);
+    return { name, weights: await weights(), digest };
+  };
   for (const [i, { name, shares, steps, learningRate }] of DEMO.base.runs.entries()) {
     const { corpus, settings } = corpora[i]!;
     const before = DEMO.base.runs[i - 1]?.name;
@@ -59,7 +63,7 @@ export async function trainDemo({
       learningRate,
       seed: settings.seed,
       config,
-      from: before ? { name: before, ...(await loadBaseModel(dirOf(before), tokenizer)) } : null,
+      from: before ? await startFrom(before) : null,
       heldOut: heldOutDialogues({ seed: settings.seed, edition, ...shares }),
       corpus,
       corpusSettings: settings,

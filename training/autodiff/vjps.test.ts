@@ -60,6 +60,16 @@ const cases: Case[] = [
     shapes: [[2, 3, 4]],
     build: ([x], graph) => ops.gatherPositions(x!, ids(graph, [2], [2, 0])),
   },
+  {
+    op: 'GatherPlaces',
+    shapes: [[2, 3, 4]],
+    build: ([x], graph) => ops.gatherPlaces(x!, ids(graph, [3, 2], [0, 2, 1, 0, 1, 1])),
+  },
+  {
+    op: 'ScatterPlaces',
+    shapes: [[3, 4]],
+    build: ([x], graph) => ops.scatterPlaces(x!, ids(graph, [3, 2], [0, 2, 1, 0, 1, 1]), [2, 3]),
+  },
   { op: 'Sigmoid', shapes: [[5]], build: ([a]) => ops.sigmoid(a!) },
   { op: 'Silu', shapes: [[5]], build: ([a]) => ops.silu(a!) },
   { op: 'Softplus', shapes: [[5]], build: ([a]) => ops.softplus(a!), float32: true },

@@ -4,20 +4,24 @@
  * differences.
  */
 import type { TapeEntry, Value } from '#gpu-backend/graph/graph.ts';
+import type { Dim } from '#gpu-backend/graph/onnx-format.ts';
 import {
   add,
   concat,
   div,
   exp,
-  expand,
+  expandLike,
+  gatherPlaces,
   matmul,
   mul,
   neg,
   reduceSum,
   reshape,
+  reshapeAs,
   rotary,
   scale,
   scatterAdd,
+  scatterPlaces,
   sigmoid,
   slice,
   sub,
@@ -25,7 +29,7 @@ import {
   unsqueeze,
   zeros,
 } from '#gpu-backend/graph/ops.ts';
-import { normalizeAxis, staticShape } from '#gpu-backend/graph/shapes.ts';
+import { normalizeAxis, staticSize } from '#gpu-backend/graph/shapes.ts';
 
 /**
  * `needs(i)` says whether input i needs a cotangent, so that we do not build costly ones
@@ -65,22 +69,21 @@ export const VJPS: Record<string, Vjp> = {
       ),
     ];
   },
-  Reshape: ({ inputs: [x] }, dy) => [reshape(dy, staticShape(x!)), null],
-  Unsqueeze: ({ inputs: [x] }, dy) => [reshape(dy, staticShape(x!)), null],
+  Reshape: ({ inputs: [x] }, dy) => [reshapeAs(dy, x!.shape), null],
+  Unsqueeze: ({ inputs: [x] }, dy) => [reshapeAs(dy, x!.shape), null],
   Concat: ({ inputs, attributes }, dy) => {
     const axis = normalizeAxis((attributes.axis as { int: number }).int, dy.shape.length);
     let start = 0;
     return inputs.map((input) => {
-      const size = staticShape(input)[axis]!;
+      const size = staticSize(input, axis);
       start += size;
       return slice(dy, axis, start - size, start);
     });
   },
   SliceAxis: ({ inputs: [x], attributes }, dy) => {
     const { axis, start, end } = attributes as Record<'axis' | 'start' | 'end', { int: number }>;
-    const shape = staticShape(x!);
-    const pad = (size: number) => (size === 0 ? [] : [zeros(dy, shape.with(axis.int, size))]);
-    const parts = [...pad(start.int), dy, ...pad(shape[axis.int]! - end.int)] as [Value, ...Value[]];
+    const pad = (size: number) => (size === 0 ? [] : [zeros(dy, x!.shape.with(axis.int, size))]);
+    const parts = [...pad(start.int), dy, ...pad(staticSize(x!, axis.int) - end.int)] as [Value, ...Value[]];
     return [parts.length === 1 ? dy : concat(parts, axis.int)];
   },
   /**
@@ -88,10 +91,10 @@ export const VJPS: Record<string, Vjp> = {
    * exactly. ScatterND has a race.
    */
   Gather: ({ inputs: [table, indices] }, dy) => {
-    const [rows, width] = staticShape(table!) as [number, number];
-    const count = staticShape(indices!).reduce((a, b) => a * b, 1);
-    const index = expand(reshape(indices!, [count, 1]), [count, width]);
-    return [scatterAdd(zeros(dy, [rows, width]), index, reshape(dy, [count, width]), 0), null];
+    const width = staticSize(table!, 1);
+    const updates = reshape(dy, [-1, width]);
+    const index = expandLike(reshape(indices!, [-1, 1]), updates);
+    return [scatterAdd(zeros(dy, table!.shape), index, updates, 0), null];
   },
   Softmax: ({ outputs: [y] }, dy) => {
     const weighted = mul(dy, y!);
@@ -100,22 +103,19 @@ export const VJPS: Record<string, Vjp> = {
   /** d/dx (x - log sum exp x): `dy` minus the softmax times the sum of `dy`. */
   LogSoftmax: ({ outputs: [y] }, dy) => [sub(dy, mul(exp(y!), reduceSum(dy, [-1], { keepDims: true })))],
   GatherND: ({ inputs: [x, indices] }, dy) => {
-    const [batch, length, width] = staticShape(x!) as [number, number, number];
-    const index = expand(reshape(indices!, [batch, 1, 1]), [batch, 1, width]);
-    return [scatterAdd(zeros(dy, [batch, length, width]), index, unsqueeze(dy, 1), 1), null];
+    const updates = unsqueeze(dy, 1);
+    const index = expandLike(unsqueeze(indices!, 2), updates);
+    return [scatterAdd(zeros(dy, x!.shape), index, updates, 1), null];
   },
+  GatherPlaces: ({ inputs: [x, places] }, dy) => {
+    const [rows, length] = x!.shape as [Dim, Dim];
+    return [scatterPlaces(dy, places!, [rows, length]), null];
+  },
+  ScatterPlaces: ({ inputs: [, places] }, dy) => [gatherPlaces(dy, places!), null],
   ReduceSum: ({ inputs: [x], attributes }, dy) => {
-    const shape = staticShape(x!);
     const axes = attributes.axes as readonly number[];
-    return [
-      expand(
-        reshape(
-          dy,
-          shape.map((size, i) => (axes.includes(i) ? 1 : size)),
-        ),
-        shape,
-      ),
-    ];
+    const kept = x!.shape.map((size, i) => (axes.includes(i) ? 1 : size));
+    return [expandLike(reshapeAs(dy, kept), x!)];
   },
   /**
    * y = x * inv * w, inv = (mean x^2 + eps)^(-1/2):
@@ -147,13 +147,13 @@ export const VJPS: Record<string, Vjp> = {
  * of `like`.
  */
 function sumTo(dy: Value, like: Value): Value {
-  const to = staticShape(like);
+  const to = like.shape;
   const extra = dy.shape.length - to.length;
   const leading = Array.from({ length: extra }, (_, i) => i);
   const stretched = to.flatMap((size, i) => (size === 1 && dy.shape[i + extra] !== 1 ? [i + extra] : []));
   if (leading.length + stretched.length === 0) return dy;
   const summed = reduceSum(dy, [...leading, ...stretched], { keepDims: true });
-  return extra === 0 ? summed : reshape(summed, to);
+  return extra === 0 ? summed : reshapeAs(summed, to);
 }
 
 /**
@@ -180,5 +180,5 @@ function matmulVjp(
 }
 
 function flatten(x: Value): Value {
-  return x.shape.length === 2 ? x : reshape(x, [-1, staticShape(x).at(-1)!]);
+  return x.shape.length === 2 ? x : reshape(x, [-1, staticSize(x, -1)]);
 }

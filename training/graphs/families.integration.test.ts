@@ -27,8 +27,8 @@ test.each(TINY_FAMILY_NAMES)('a training graph computes what the slow decoder co
   const { rank, alpha, modules } = parts.experts[0]!;
   const lora = new Map(
     [...modules.values()].flatMap(({ a, b }, layer) => [
-      [`lora.${layer}.a`, transposed(a)] as const,
-      [`lora.${layer}.b`, transposed(b)] as const,
+      [`lora.${layer}.mlp.down_proj.a`, transposed(a)] as const,
+      [`lora.${layer}.mlp.down_proj.b`, transposed(b)] as const,
     ]),
   );
   // One row for each token, which alone counts in it.
@@ -49,10 +49,9 @@ test.each(TINY_FAMILY_NAMES)('a training graph computes what the slow decoder co
   };
   // The layout's change is its own inverse, so this also turns a bundle's weights into the graph's.
   const base = toHuggingFace(parts.weights);
-  const session = await GraphSession.create(
-    buildScoreGraph(parts.config, { base, rank, loraScale: alpha / rank, batch: { rows: length, length } }),
-    { threads: 1 },
-  );
+  const session = await GraphSession.create(buildScoreGraph(parts.config, { base, rank, loraScale: alpha / rank }), {
+    threads: 1,
+  });
   const { logprobs } = await session.run({ ...feeds, ...parameterFeeds(lora) });
   for (let t = 0; t < length; t++) {
     // The slow decoder reads no more of a bundle than these parts.

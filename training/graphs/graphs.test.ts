@@ -16,8 +16,8 @@ import { emptyTensors } from '../stages/base-model.ts';
 import { expectGradients } from '../testing/numeric-gradient.ts';
 import { TINY, tinyConfig, tinyWeights } from '../testing/tiny-model.ts';
 import { buildDpoGraph, buildScoreGraph } from './dpo-graph.ts';
+import { loraShapes } from './lora.ts';
 import { buildSftGraph } from './sft-graph.ts';
-import { loraShapes } from './training-inputs.ts';
 
 /** Training's weights are `[in, out]`. */
 const inMatMulsLayout =
@@ -29,7 +29,6 @@ const inMatMulsLayout =
     }, TINY);
 
 const [rows, length] = [2, 6];
-const shape = { rows, length };
 const random = createRandom('graphs');
 const draw = () => Array.from({ length: rows * length }, () => random.int(3, TINY.vocab_size - 1));
 /** Rows that began alike would ask for two different tokens after the same one. */
@@ -52,7 +51,7 @@ describe.each([
 ] as [string, DecoderConfig][])('the supervised graph, %s', (_, config) => {
   test('has gradients that match finite differences', async () => {
     const parameters = tinyWeights(config);
-    const session = await GraphSession.create(buildSftGraph(config, { shapes: shapesOf(parameters), batch: shape }), {
+    const session = await GraphSession.create(buildSftGraph(config, { shapes: shapesOf(parameters) }), {
       threads: 1,
     });
     const feeds = batch();
@@ -61,7 +60,7 @@ describe.each([
 
   test('memorises one batch: the loss falls to nearly zero', async () => {
     const parameters = tinyWeights(config);
-    const session = await GraphSession.create(buildSftGraph(config, { shapes: shapesOf(parameters), batch: shape }), {
+    const session = await GraphSession.create(buildSftGraph(config, { shapes: shapesOf(parameters) }), {
       threads: 1,
     });
     const feeds = batch();
@@ -83,7 +82,6 @@ test('padding a row does not change its loss', async () => {
   const loss = async (rowLength: number, values: number[], weights: number[]) => {
     const model = buildSftGraph(TINY, {
       shapes: shapesOf(parameters),
-      batch: { rows: 1, length: rowLength },
       withGradients: false,
     });
     const session = await GraphSession.create(model, { threads: 1 });
@@ -100,7 +98,7 @@ test('padding a row does not change its loss', async () => {
 describe('the preference graph', () => {
   const [rank, beta] = [2, 0.1];
   const base = tinyWeights();
-  const options = { base, rank, loraScale: 2, batch: { rows: 4, length } };
+  const options = { base, rank, loraScale: 2 };
   const dims = [4, length];
   const values = Array.from({ length: 4 * length }, () => random.int(3, TINY.vocab_size - 1));
   const feeds = {
@@ -169,10 +167,7 @@ test('the serving graph, fed token by token, gives the same log-probabilities as
   for (const { data } of lora.values()) data.set(data.map((_, i) => Math.sin(i + 1) * 0.3));
   const ids = [1, 5, 9, 4, 7, 3, 12];
   const n = ids.length - 1;
-  const score = await GraphSession.create(
-    buildScoreGraph(TINY, { base, rank, loraScale, batch: { rows: 1, length: n } }),
-    { threads: 1 },
-  );
+  const score = await GraphSession.create(buildScoreGraph(TINY, { base, rank, loraScale }), { threads: 1 });
   const expected: number[] = [];
   for (let i = 0; i < n; i++) {
     const only = Float32Array.from({ length: n }, (_, j) => Number(i === j));
@@ -187,7 +182,8 @@ test('the serving graph, fed token by token, gives the same log-probabilities as
 
   const modules = new Map(
     Array.from({ length: TINY.num_hidden_layers }, (_, layer) => {
-      const [a, b] = [lora.get(`lora.${layer}.a`)!, lora.get(`lora.${layer}.b`)!];
+      const part = (of: 'a' | 'b') => lora.get(`lora.${layer}.mlp.down_proj.${of}`)!;
+      const [a, b] = [part('a'), part('b')];
       const scaled = { shape: b.shape, data: b.data.map((x) => x * loraScale) };
       return [downProj(layer), { ranks: [rank], a, b: scaled }];
     }),

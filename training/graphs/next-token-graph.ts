@@ -6,52 +6,45 @@
  * Inputs: `ids [B, T]`, `last [B]` (the place of each row's last token) and the parameters. Output:
  * `logits [B, V]`.
  */
-import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
-import { gatherPositions, reshape, scale, unsqueeze } from '#gpu-backend/graph/ops.ts';
+import { Graph } from '#gpu-backend/graph/graph.ts';
+import { gatherPositions } from '#gpu-backend/graph/ops.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { type BaseWeights, floatWeights, type LoraExperts } from '#gpu-backend/model/decoder.ts';
 import type { ExpertGraphOptions } from './dpo-graph.ts';
 import { frozenWeights } from './frozen-weights.ts';
-import { type BatchShape, loraShapes, modelHidden, onDownProj } from './training-inputs.ts';
+import { loraShapes, parameterInputs, trainedLora } from './lora.ts';
+import { ANY_BATCH, modelHidden } from './training-inputs.ts';
 
 /** An expert: the parameters are the LoRA's, on a frozen base. */
 export function buildExpertNextToken(
   config: DecoderConfig,
-  { base, rank, loraScale, batch }: ExpertGraphOptions,
+  { base, rank, loraScale, targets }: ExpertGraphOptions,
 ): Uint8Array {
   const graph = new Graph('plimsoll-expert-next-token');
-  const parameters = new Map<string, Value>();
-  for (const [name, dims] of loraShapes(config, rank)) parameters.set(name, graph.input(name, 'float', dims));
-  const lora = onDownProj(({ layer }) => ({
-    a: parameters.get(`lora.${layer}.a`)!,
-    b: scale(parameters.get(`lora.${layer}.b`)!, loraScale),
-    gates: null,
-  }));
-  return nextToken(graph, config, { weights: frozenWeights(graph, config, base), lora, batch });
+  const lora = trainedLora(parameterInputs(graph, loraShapes(config, rank, targets)), loraScale);
+  return nextToken(graph, config, { weights: frozenWeights(graph, config, base), lora });
 }
 
 /** A base: the parameters are all weights, of `shapes`. */
 export function buildBaseNextToken(
   config: DecoderConfig,
-  { shapes, batch }: { shapes: ReadonlyMap<string, readonly number[]>; batch: BatchShape },
+  { shapes }: { shapes: ReadonlyMap<string, readonly number[]> },
 ): Uint8Array {
   const graph = new Graph('plimsoll-base-next-token');
-  const parameters = new Map<string, Value>();
-  for (const [name, dims] of shapes) parameters.set(name, graph.input(name, 'float', dims));
+  const parameters = parameterInputs(graph, shapes);
   const weights = floatWeights((name) => parameters.get(name)!, config);
-  return nextToken(graph, config, { weights, lora: null, batch });
+  return nextToken(graph, config, { weights, lora: null });
 }
 
 function nextToken(
   graph: Graph,
   config: DecoderConfig,
-  { weights, lora, batch: shape }: { weights: BaseWeights; lora: LoraExperts | null; batch: BatchShape },
+  { weights, lora }: { weights: BaseWeights; lora: LoraExperts | null },
 ): Uint8Array {
-  const { rows, length } = shape;
+  const { rows, length } = ANY_BATCH;
   const ids = graph.input('ids', 'int64', [rows, length]);
   const last = graph.input('last', 'int64', [rows]);
-  const hidden = modelHidden(graph, { config, weights, lora, batch: { ids }, shape });
-  const states = unsqueeze(gatherPositions(hidden, last), 1); // [B, 1, d]
-  graph.output('logits', reshape(weights.head(states), [rows, config.vocab_size]));
+  const hidden = modelHidden({ config, weights, lora, batch: { ids }, shape: ANY_BATCH });
+  graph.output('logits', weights.head(gatherPositions(hidden, last)));
   return graph.toModel();
 }

@@ -11,7 +11,8 @@
  * apart.
  */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
-import { neg, reduceSum, scale, slice, softplus, sub } from '#gpu-backend/graph/ops.ts';
+import type { Dim } from '#gpu-backend/graph/onnx-format.ts';
+import { countOf, div, matmul, neg, reduceSum, reshape, scale, softplus, sub } from '#gpu-backend/graph/ops.ts';
 
 export type PreferenceLoss = {
   /** One number. */
@@ -28,15 +29,41 @@ export type PreferenceLoss = {
 export function preferenceLoss(
   graph: Graph,
   logprobs: Value,
-  { rows, beta }: { rows: number; beta: number },
+  { rows, beta }: { rows: Dim; beta: number },
 ): PreferenceLoss {
-  const pairs = rows / 2;
-  if (!Number.isInteger(pairs)) throw new Error(`a preference batch needs an even number of rows, not ${rows}`);
   const reference = graph.input('reference', 'float', [rows]);
-  const margin = graph.input('margin', 'float', [pairs]);
-  const ratios = sub(logprobs, reference);
-  const delta = sub(slice(ratios, 0, 0, pairs), slice(ratios, 0, pairs, rows)); // [N]
+  const margin = graph.input('margin', 'float', [pairsOf(rows)]);
+  const delta = chosenMinusRejected(sub(logprobs, reference)); // [N]
   // -log sigma(x) = softplus(-x), which does not overflow.
-  const losses = softplus(neg(sub(scale(delta, beta), margin)));
-  return { dpo: scale(reduceSum(losses, [0], { keepDims: true }), 1 / pairs), delta };
+  return { dpo: mean(softplus(neg(sub(scale(delta, beta), margin)))), delta };
+}
+
+/** N of 2N rows. */
+function pairsOf(rows: Dim): Dim {
+  if (typeof rows === 'string') return PAIRS;
+  if (rows % 2 !== 0) throw new Error(`a preference batch needs an even number of rows, not ${rows}`);
+  return rows / 2;
+}
+
+const PAIRS = 'pairs';
+
+/** `values [2N]` of the chosen answers minus those of the rejected ones, `[N]`. */
+export function chosenMinusRejected(values: Value): Value {
+  return overPairs(values, [1, -1]);
+}
+
+/** The sum over the chosen answers of `values [2N]`, `[1]`. */
+export function ofChosen(values: Value): Value {
+  return reduceSum(overPairs(values, [1, 0]), [0], { keepDims: true });
+}
+
+/** A product takes the halves of a batch apart, whatever their size. */
+function overPairs(values: Value, factors: readonly [chosen: number, rejected: number]): Value {
+  const halves = reshape(values, [2, -1], { inferred: pairsOf(values.shape[0]!) });
+  return reshape(matmul(values.graph.constant('float', [1, 2], factors), halves), [-1]);
+}
+
+/** The mean of `values [N]`, `[1]`. */
+export function mean(values: Value): Value {
+  return div(reduceSum(values, [0], { keepDims: true }), countOf(values));
 }

@@ -12,6 +12,7 @@ import { expectGradients } from '../testing/numeric-gradient.ts';
 import { slowBundle } from '../testing/slow-bundle.ts';
 import { TINY, tinyWeights } from '../testing/tiny-model.ts';
 import { buildScoreGraph } from './dpo-graph.ts';
+import { frozenExpert, loraShapes } from './lora.ts';
 import {
   buildRoutedScoreGraph,
   buildRouterGraph,
@@ -19,11 +20,9 @@ import {
   routerShapes,
   type Variant,
 } from './router-graph.ts';
-import { loraShapes } from './training-inputs.ts';
 
 const [rows, length, rank, loraScale, width] = [4, 5, 2, 2, 3];
 const base = tinyWeights();
-const batch = { rows, length };
 const dims = [rows, length];
 const random = createRandom('router-graph');
 const draw = () => Array.from({ length: rows * length }, () => random.int(3, TINY.vocab_size - 1));
@@ -42,11 +41,7 @@ const loraOf = (name: string) => {
   for (const [key, { data }] of parameters) fillNormal(data, 0.4, createRandom(`${name}/${key}`));
   return parameters;
 };
-const frozen = (lora: Parameters) =>
-  Array.from({ length: TINY.num_hidden_layers }, (_, layer) => ({
-    a: lora.get(`lora.${layer}.a`)!,
-    b: lora.get(`lora.${layer}.b`)!,
-  }));
+const frozen = (lora: Parameters) => frozenExpert(lora, TINY);
 const [safety, helpfulness] = [loraOf('safety'), loraOf('helpfulness')];
 const options = (kind: RouterKind) => ({
   base,
@@ -54,7 +49,6 @@ const options = (kind: RouterKind) => ({
   helpfulness: frozen(helpfulness),
   rank,
   loraScale,
-  batch,
   kind,
   width,
 });
@@ -86,7 +80,7 @@ const close = (found: ArrayLike<number>, wanted: ArrayLike<number>) => {
 };
 
 beforeAll(async () => {
-  score = await GraphSession.create(buildScoreGraph(TINY, { base, rank, loraScale, batch }), { threads: 1 });
+  score = await GraphSession.create(buildScoreGraph(TINY, { base, rank, loraScale }), { threads: 1 });
 });
 
 describe('a router at its extremes', () => {
@@ -210,3 +204,38 @@ test.each<Variant>(['corrected', 'faithful'])(
     expect(Math.abs(oracle.corrected - oracle.faithful)).toBeGreaterThan(0.1);
   },
 );
+
+describe('experts with LoRA on other modules', () => {
+  const wide = (name: string, targets: readonly string[]) => {
+    const parameters = emptyTensors(loraShapes(TINY, rank, targets));
+    for (const [key, { data }] of parameters) fillNormal(data, 0.4, createRandom(`${name}/${key}`));
+    return { parameters, expert: frozenExpert(parameters, TINY, targets) };
+  };
+  const attention = wide('attention', ['self_attn.q_proj', 'mlp.down_proj']);
+
+  test('are refused by the router over layers', () => {
+    expect(() => buildRoutedScoreGraph(TINY, { ...options('layers'), safety: attention.expert })).toThrow(
+      'a router over layers mixes mlp.down_proj alone: the safety expert has LoRA on q_proj, down_proj; use kind logits',
+    );
+  });
+
+  test.each<[string, [number, number]]>([
+    ['safety', [40, 0]],
+    ['helpfulness', [-40, 0]],
+  ])('are routed over logits, where the two may differ: %s', async (role, logits) => {
+    const mixed = { ...options('logits'), safety: attention.expert };
+    const session = await GraphSession.create(buildRoutedScoreGraph(TINY, mixed), { threads: 1 });
+    const { logprobs } = await session.run({ ...tokens(), ...parameterFeeds(constant('logits', logits)) });
+    const alone = await GraphSession.create(
+      buildScoreGraph(TINY, {
+        base,
+        rank,
+        loraScale,
+        ...(role === 'safety' && { targets: ['self_attn.q_proj', 'mlp.down_proj'] }),
+      }),
+      { threads: 1 },
+    );
+    const own = role === 'safety' ? attention.parameters : helpfulness;
+    close(logprobs!, (await alone.run({ ...tokens(), ...parameterFeeds(own) })).logprobs!);
+  });
+});

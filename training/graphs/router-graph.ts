@@ -27,13 +27,16 @@
  * decides which positions count, through the weights that it feeds.
  */
 import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
+import type { Dim } from '#gpu-backend/graph/onnx-format.ts';
 import {
   add,
   concat,
+  expand,
   logSoftmax,
   matmul,
   mul,
   reduceSum,
+  reshapeAs,
   scalar,
   scale,
   sigmoid,
@@ -43,18 +46,21 @@ import {
   tokenLogprobs,
 } from '#gpu-backend/graph/ops.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
-import { mlpActivation } from '#gpu-backend/model/decoder.ts';
+import { type LoraExperts, mlpActivation } from '#gpu-backend/model/decoder.ts';
+import { DOWN_PROJ, downProj } from '#gpu-backend/model/linear-modules.ts';
+import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { routerGates, spreadGates } from '#gpu-backend/model/router-gates.ts';
-import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
 import type { Mode } from '#shared/line/line.ts';
-import { gradients } from '../autodiff/gradients.ts';
-import { type FrozenWeights, frozenWeights } from './frozen-weights.ts';
+import { type FrozenBase, frozenWeights } from './frozen-weights.ts';
+import { type GradientOptions, gradientOutputs } from './gradient-outputs.ts';
+import { type FrozenExpert, isOnDownProj, parameterInputs } from './lora.ts';
 import { preferenceLoss } from './preference-loss.ts';
 import {
-  type BatchShape,
+  ANY_BATCH,
+  answerPlaces,
+  type GraphBatch,
   modelHidden,
   modelLogprobs,
-  onDownProj,
   sequenceLogprobs,
   type TokenBatch,
   tokenBatch,
@@ -64,17 +70,14 @@ import {
 export type RouterKind = Mode;
 export type Variant = 'faithful' | 'corrected';
 
-/** An expert's LoRA by layer, unscaled: `a [F, r]`, `b [r, d]`. */
-export type FrozenExpert = readonly { a: KernelTensor; b: KernelTensor }[];
-
 export type RouterGraphOptions = {
-  base: FrozenWeights;
+  base: FrozenBase;
   safety: FrozenExpert;
   helpfulness: FrozenExpert;
   rank: number;
   /** alpha / r, or the value used instead. */
   loraScale: number;
-  batch: BatchShape;
+  batch?: GraphBatch;
   kind: RouterKind;
   /** Hidden units between the hidden states and g. Only for `logits`. */
   width: number;
@@ -123,9 +126,14 @@ export function buildRoutedScoreGraph(config: DecoderConfig, options: RouterGrap
  */
 export function buildRouterGraph(
   config: DecoderConfig,
-  { beta, lambda, ...options }: RouterGraphOptions & { variant: Variant; beta: number; lambda: number },
+  {
+    beta,
+    lambda,
+    scoresToo = false,
+    ...options
+  }: RouterGraphOptions & GradientOptions & { variant: Variant; beta: number; lambda: number },
 ): Uint8Array {
-  const { rows, length } = options.batch;
+  const { rows, length } = { ...ANY_BATCH, ...options.batch };
   const { graph, parameters, logprobs, safety, distance } = routed('plimsoll-router', config, options);
   const { dpo, delta } = preferenceLoss(graph, logprobs, { rows, beta });
   const counted = graph.input('regulariser_weights', 'float', [rows, length]);
@@ -134,10 +142,7 @@ export function buildRouterGraph(
   const loss = add(dpo, scale(regulariser, lambda));
   for (const [name, value] of Object.entries({ loss, dpo, regulariser, logprobs, delta, safety }))
     graph.output(name, value);
-  const names = [...parameters.keys()];
-  gradients(graph, loss, [...parameters.values()]).forEach((gradient, i) => {
-    graph.output(`grad.${names[i]}`, gradient);
-  });
+  gradientOutputs(graph, loss, { scoresToo, parameters });
   return graph.toModel();
 }
 
@@ -149,12 +154,11 @@ type Routed = { perToken: Value; safety: Value; distance: Value };
 
 function routed(name: string, config: DecoderConfig, options: RouterGraphOptions & { variant: Variant }) {
   const graph = new Graph(name);
-  const batch = tokenBatch(graph, options.batch);
-  const parameters = new Map<string, Value>();
-  for (const [parameter, dims] of routerShapes(config, options))
-    parameters.set(parameter, graph.input(parameter, 'float', dims));
+  const shape = options.batch ?? ANY_BATCH;
+  const batch = tokenBatch(graph, shape);
+  const parameters = parameterInputs(graph, routerShapes(config, options));
   const route = options.kind === 'layers' ? routeLayers : routeLogits;
-  const { perToken, safety, distance } = route(graph, { ...options, config, parameters, batch, shape: options.batch });
+  const { perToken, safety, distance } = route(graph, { ...options, config, parameters, batch, shape });
   return { graph, parameters, logprobs: sequenceLogprobs(perToken, batch), safety, distance };
 }
 
@@ -163,12 +167,13 @@ type RouteInput = Omit<RouterGraphOptions, 'batch'> & {
   /** Only `layers` has variants: the published code has no other router. */
   variant: Variant;
   batch: TokenBatch;
-  shape: BatchShape;
+  shape: GraphBatch;
   parameters: ReadonlyMap<string, Value>;
 };
 
 function routeLayers(graph: Graph, input: RouteInput): Routed {
   const { config, base, safety, helpfulness, rank, loraScale, batch, shape, parameters, variant } = input;
+  assertRoutable('layers', { safety, helpfulness });
   const weights = frozenWeights(graph, config, base);
   const alphas: Value[] = [];
   const distances: Value[] = [];
@@ -177,20 +182,23 @@ function routeLayers(graph: Graph, input: RouteInput): Routed {
     const shares = routerGates(activation, { weight, bias }); // [B, T, 2]
     return { shares, alpha: slice(shares, 2, 0, 1), beta: slice(shares, 2, 1, 2) };
   };
-  const [s, h] = [frozenLora(graph, 'safety', safety), frozenLora(graph, 'helpfulness', helpfulness)];
-  const lora = onDownProj(({ layer, x: activation, layerInput }) => {
+  const s = frozenLora(graph, 'safety', safety);
+  const h = frozenLora(graph, 'helpfulness', helpfulness);
+  const lora: LoraExperts = ({ layer, module, x: activation, layerInput }) => {
+    if (module !== DOWN_PROJ) return null;
     const routing = ask(layer, activation);
-    const linear = (x: Value, module: string) => weights.linear(x, `model.layers.${layer}.${module}`, null);
+    const linear = (x: Value, name: string) => weights.linear(x, `model.layers.${layer}.${name}`, null);
     const regularised = variant === 'corrected' ? routing : ask(layer, mlpActivation(layerInput, linear));
     alphas.push(routing.alpha);
     distances.push(add(regularised.alpha, sub(scalar(regularised.beta, 1), regularised.beta)));
+    const [safe, helpful] = [s(downProj(layer)), h(downProj(layer))];
     return {
-      a: concat([s.a(layer), h.a(layer)], 1), // [F, 2r]
-      b: scale(concat([s.b(layer), h.b(layer)], 0), loraScale), // [2r, d]
+      a: concat([safe.a, helpful.a], 1), // [F, 2r]
+      b: scale(concat([safe.b, helpful.b], 0), loraScale), // [2r, d]
       gates: spreadGates(routing.shares, [rank, rank]),
     };
-  });
-  const perToken = modelLogprobs(graph, { config, weights, lora, batch, shape });
+  };
+  const perToken = modelLogprobs({ config, weights, lora, batch, shape });
   const mean = ([first, ...rest]: readonly Value[]) => {
     const sum = reduceSum(concat([first!, ...rest], 2), [2]); // [B, T]
     return scale(sum, 1 / (1 + rest.length));
@@ -198,33 +206,93 @@ function routeLayers(graph: Graph, input: RouteInput): Routed {
   return { perToken, safety: mean(alphas), distance: mean(distances) };
 }
 
-/** An expert's LoRA as constants of the graph, unscaled. */
-function frozenLora(graph: Graph, name: string, expert: FrozenExpert) {
-  const store = (part: 'a' | 'b') => (layer: number) => {
-    const { shape, data } = expert[layer]![part];
-    return graph.initializer(`${name}.${layer}.${part}`, 'float', shape, data);
-  };
-  return { a: store('a'), b: store('b') };
+/** Throws if a router of this kind cannot mix these experts. */
+export function assertRoutable(kind: RouterKind, experts: Record<ExpertRole, FrozenExpert>): void {
+  if (kind === 'logits') return;
+  for (const [role, expert] of Object.entries(experts)) {
+    if (isOnDownProj(expert)) continue;
+    const found = [...new Set([...expert.keys()].map((name) => name.split('.').at(-1)))].join(', ');
+    throw new Error(
+      `a router over layers mixes ${DOWN_PROJ} alone: the ${role} expert has LoRA on ${found}; use kind logits`,
+    );
+  }
 }
 
-function routeLogits(graph: Graph, input: RouteInput): Routed {
-  const { config, base, safety, helpfulness, loraScale, batch, shape, parameters } = input;
-  const weights = frozenWeights(graph, config, base);
-  const stateOf = (name: string, expert: FrozenExpert) => {
-    const { a, b } = frozenLora(graph, name, expert);
-    const lora = onDownProj(({ layer }) => ({ a: a(layer), b: scale(b(layer), loraScale), gates: null }));
-    return modelHidden(graph, { config, weights, lora, batch, shape });
+/** An expert's LoRA as constants of the graph, unscaled, by full names of modules it has. */
+function frozenLora(graph: Graph, name: string, expert: FrozenExpert) {
+  return (module: string) => {
+    const store = (part: 'a' | 'b') => {
+      const { shape, data } = expert.get(module)![part];
+      return graph.once(`${name}.${module}.${part}`, () =>
+        graph.initializer(`${name}.${module}.${part}`, 'float', shape, data),
+      );
+    };
+    return { a: store('a'), b: store('b') };
   };
-  const [hs, hh] = [stateOf('safety', safety), stateOf('helpfulness', helpfulness)]; // [B, T, d]
+}
+
+/**
+ * Both experts read the batch in one pass, as two halves of 2B rows, so that a session packs the
+ * base once. Gates say which half uses which columns of the stacked LoRA.
+ */
+function routeLogits(graph: Graph, input: RouteInput): Routed {
+  const { config, base, safety, helpfulness, rank, loraScale, batch, shape, parameters } = input;
+  const weights = frozenWeights(graph, config, base);
+  const both: GraphBatch = { ...shape, rows: twice(shape.rows) };
+  const experts = [
+    { expert: safety, lora: frozenLora(graph, 'safety', safety), half: 0 },
+    { expert: helpfulness, lora: frozenLora(graph, 'helpfulness', helpfulness), half: 1 },
+  ];
+  const lora: LoraExperts = ({ layer, module }) => {
+    const name = `model.layers.${layer}.${module}`;
+    const having = experts.filter(({ expert }) => expert.has(name));
+    const [first, ...rest] = having.map((each) => each.lora(name));
+    if (first === undefined) return null;
+    const halves = having.map(({ half }) => half);
+    return {
+      a: concat([first.a, ...rest.map(({ a }) => a)], 1), // [in, R]
+      b: scale(concat([first.b, ...rest.map(({ b }) => b)], 0), loraScale), // [R, out]
+      gates: gatesOfHalves(batch.ids, { halves, rank, rows: shape.rows }),
+    };
+  };
+  const ids = concat([batch.ids, batch.ids], 0, both.rows);
+  const states = modelHidden({ config, weights, lora, batch: { ids }, shape: both }); // [2B, T, d]
+  const [hs, hh] = halvesOf(states, [shape.rows, shape.length, config.hidden_size]); // [B, T, d]
   const inner = silu(
     add(matmul(concat([hs, hh], 2), parameters.get('router.hidden.weight')!), parameters.get('router.hidden.bias')!),
   );
   // [B, T, 1]
   const g = sigmoid(add(matmul(inner, parameters.get('router.out.weight')!), parameters.get('router.out.bias')!));
-  const logprobs = (state: Value) => logSoftmax(weights.head(state)); // [B, T, V]
-  const [lpS, lpH] = [logprobs(hs), logprobs(hh)];
+  const answers = answerPlaces(batch, shape);
+  const stacked = concat([answers.take(hs), answers.take(hh)], 0, twice(shape.answers));
+  const logprobs = logSoftmax(weights.head(stacked)); // [2 answers, V]
+  const [lpS, lpH] = halvesOf(logprobs, [shape.answers, config.vocab_size]);
   // lp_h + g * (lp_s - lp_h); tokenLogprobs divides by Z.
-  const blend = add(lpH, mul(g, sub(lpS, lpH)));
+  const blend = add(lpH, mul(answers.take(g), sub(lpS, lpH)));
   const share = reduceSum(g, [2]); // [B, T]
-  return { perToken: tokenLogprobs(blend, batch.targets), safety: share, distance: scale(share, 2) };
+  const perToken = answers.put(tokenLogprobs(blend, answers.targets));
+  return { perToken, safety: share, distance: scale(share, 2) };
+}
+
+const twice = (size: Dim): Dim => (typeof size === 'number' ? 2 * size : `2*${size}`);
+
+/** The two halves of `x [2n, ...]` along its first axis, each of the shape `[n, ...]`. */
+function halvesOf(x: Value, shape: readonly [Dim, ...Dim[]]): [Value, Value] {
+  const halves = reshapeAs(x, [2, ...shape]);
+  const half = (at: number) => reshapeAs(slice(halves, 0, at, at + 1), shape);
+  return [half(0), half(1)];
+}
+
+/** `[2B, 1, R]`: 1 where a row is in the half of that column's expert, otherwise 0. */
+function gatesOfHalves(
+  ids: Value,
+  { halves, rank, rows }: { halves: readonly number[]; rank: number; rows: Dim },
+): Value {
+  const { graph } = ids;
+  return graph.once(`gates of halves ${halves.join()}`, () => {
+    const columns = halves.flatMap((half) => new Array<number>(rank).fill(half));
+    const ofHalf = (half: number) => columns.map((column) => Number(column === half));
+    const gates = graph.constant('float', [2, 1, 1, columns.length], [...ofHalf(0), ...ofHalf(1)]);
+    return reshapeAs(expand(gates, [2, rows, 1, columns.length]), [twice(rows), 1, columns.length]);
+  });
 }

@@ -10,7 +10,7 @@ import { TINY, tinyWeights } from '../testing/tiny-model.ts';
 import { buildScoreTrainingGraph, buildScoringGraph, type ScoreKind, scoreShapes } from './score-graph.ts';
 
 const [rows, length, rank] = [4, 6, 2];
-const options = { base: tinyWeights(), rank, loraScale: 2, batch: { rows, length } };
+const options = { base: tinyWeights(), rank, loraScale: 2 };
 const random = createRandom('score-graph');
 const values = Array.from({ length: rows * length }, () => random.int(3, TINY.vocab_size - 1));
 const inputs = { ids: int64([rows, length], values), last: int64([rows], [5, 3, 4, 2]) };
@@ -73,4 +73,13 @@ test('tokens after the last one do not change a score', async () => {
   const changed = values.map((id, i) => (i === length + 4 || i === 3 * length + 5 ? 3 : id));
   const after = await session.run({ ...inputs, ids: int64([rows, length], changed), ...parameters });
   expect([...after.scores!]).toEqual([...before.scores!]);
+});
+
+test('a head without LoRA has gradients that match finite differences', async () => {
+  const headOnly = { ...options, rank: 0, loraScale: 0, kind: 'reward' as const };
+  const parameters = emptyTensors(scoreShapes(TINY, 0));
+  expect([...parameters.keys()]).toEqual(['head.weight', 'head.bias']);
+  fillNormal(parameters.get('head.weight')!.data, 0.3, createRandom('head'));
+  const session = await GraphSession.create(buildScoreTrainingGraph(TINY, headOnly), { threads: 1 });
+  await expectGradients(parameters, () => session.run({ ...feeds('reward'), ...parameterFeeds(parameters) }));
 });

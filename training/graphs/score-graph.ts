@@ -12,31 +12,31 @@
  * the answers with a safety label.
  */
 import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
-import {
-  add,
-  gatherPositions,
-  matmul,
-  mul,
-  neg,
-  reduceSum,
-  reshape,
-  scale,
-  slice,
-  softplus,
-  sub,
-} from '#gpu-backend/graph/ops.ts';
+import { add, gatherPositions, matmul, mul, neg, reduceSum, reshape, softplus } from '#gpu-backend/graph/ops.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
-import { gradients } from '../autodiff/gradients.ts';
-import { type FrozenWeights, frozenWeights } from './frozen-weights.ts';
-import { type BatchShape, loraShapes, modelHidden, onDownProj } from './training-inputs.ts';
+import type { LoraExperts } from '#gpu-backend/model/decoder.ts';
+import { type FrozenBase, frozenWeights } from './frozen-weights.ts';
+import { type GradientOptions, gradientOutputs } from './gradient-outputs.ts';
+import { loraShapes, parameterInputs, type Targets, trainedLora } from './lora.ts';
+import { chosenMinusRejected, mean } from './preference-loss.ts';
+import { ANY_BATCH, type GraphBatch, modelHidden } from './training-inputs.ts';
 
 export type ScoreKind = 'reward' | 'cost';
 
-export type ScoreHeadOptions = { base: FrozenWeights; rank: number; loraScale: number; batch: BatchShape };
+export type ScoreHeadOptions = {
+  base: FrozenBase;
+  /** With 0 there is no LoRA, and only the head is trained. */
+  rank: number;
+  loraScale: number;
+  /** The modules with LoRA; `mlp.down_proj` by default. */
+  targets?: Targets;
+  batch?: GraphBatch;
+};
 
 /** The trained tensors: the LoRA of `loraShapes`, `head.weight [d, 1]` and `head.bias [1]`. */
-export function scoreShapes(config: DecoderConfig, rank: number): Map<string, number[]> {
-  return new Map([...loraShapes(config, rank), ['head.weight', [config.hidden_size, 1]], ['head.bias', [1]]]);
+export function scoreShapes(config: DecoderConfig, rank: number, targets?: Targets): Map<string, number[]> {
+  const lora = rank === 0 ? [] : loraShapes(config, rank, targets);
+  return new Map([...lora, ['head.weight', [config.hidden_size, 1]], ['head.bias', [1]]]);
 }
 
 /**
@@ -44,8 +44,8 @@ export function scoreShapes(config: DecoderConfig, rank: number): Map<string, nu
  * `scores [B]`.
  */
 export function buildScoringGraph(config: DecoderConfig, options: ScoreHeadOptions): Uint8Array {
-  const { graph, scores } = scoreHead('plimsoll-scoring', config, options);
-  graph.output('scores', scores);
+  const { graph, states, parameters } = scoreHead('plimsoll-scoring', config, options);
+  graph.output('scores', scoresOf(states, parameters));
   return graph.toModel();
 }
 
@@ -56,51 +56,84 @@ export function buildScoringGraph(config: DecoderConfig, options: ScoreHeadOptio
  */
 export function buildScoreTrainingGraph(
   config: DecoderConfig,
-  { kind, ...options }: ScoreHeadOptions & { kind: ScoreKind },
+  { kind, scoresToo = false, ...options }: ScoreHeadOptions & GradientOptions & { kind: ScoreKind },
 ): Uint8Array {
-  const { rows } = options.batch;
-  const { graph, scores, parameters } = scoreHead(`plimsoll-${kind}`, config, options);
-  const [ofChosen, ofRejected] = [slice(scores, 0, 0, rows / 2), slice(scores, 0, rows / 2, rows)];
-  const gap = kind === 'reward' ? sub(ofChosen, ofRejected) : sub(ofRejected, ofChosen);
-  const preference = scale(reduceSum(softplus(neg(gap)), [0], { keepDims: true }), 2 / rows);
-  const loss = kind === 'reward' ? preference : add(preference, signLoss(graph, scores, rows));
-  graph.output('loss', loss);
-  graph.output('scores', scores);
-  const names = [...parameters.keys()];
-  gradients(graph, loss, [...parameters.values()]).forEach((gradient, i) => {
-    graph.output(`grad.${names[i]}`, gradient);
-  });
+  const { graph, states, parameters } = scoreHead(`plimsoll-${kind}`, config, options);
+  return withLoss(graph, states, { kind, scoresToo, parameters });
+}
+
+/**
+ * Inputs: `ids` and `last` as above. Output: `states [B, d]`, the base's own hidden states of the
+ * last tokens. A head without LoRA learns from these alone, so they are computed once.
+ */
+export function buildStatesGraph(
+  config: DecoderConfig,
+  { base, batch }: Pick<ScoreHeadOptions, 'base' | 'batch'>,
+): Uint8Array {
+  const graph = new Graph('plimsoll-states');
+  const states = lastStates(graph, config, { base, lora: null, shape: batch ?? ANY_BATCH });
+  graph.output('states', states);
   return graph.toModel();
 }
 
-function signLoss(graph: Graph, scores: Value, rows: number): Value {
-  const signs = graph.input('signs', 'float', [rows]);
-  const weights = graph.input('sign_weights', 'float', [rows]);
+/**
+ * Like `buildScoreTrainingGraph` for rank 0, with the input `states [2N, d]` in place of tokens.
+ */
+export function buildHeadTrainingGraph(
+  config: DecoderConfig,
+  { kind, scoresToo = false, batch = ANY_BATCH }: GradientOptions & { kind: ScoreKind; batch?: GraphBatch },
+): Uint8Array {
+  const graph = new Graph(`plimsoll-${kind}-head`);
+  const states = graph.input('states', 'float', [batch.rows, config.hidden_size]);
+  return withLoss(graph, states, { kind, scoresToo, parameters: parameterInputs(graph, scoreShapes(config, 0)) });
+}
+
+function withLoss(
+  graph: Graph,
+  states: Value,
+  { kind, scoresToo, parameters }: { kind: ScoreKind; scoresToo: boolean; parameters: ReadonlyMap<string, Value> },
+): Uint8Array {
+  const scores = scoresOf(states, parameters);
+  const ahead = chosenMinusRejected(scores);
+  const preference = mean(softplus(kind === 'reward' ? neg(ahead) : ahead));
+  const loss = kind === 'reward' ? preference : add(preference, signLoss(graph, scores));
+  graph.output('loss', loss);
+  graph.output('scores', scores);
+  gradientOutputs(graph, loss, { scoresToo, parameters });
+  return graph.toModel();
+}
+
+function signLoss(graph: Graph, scores: Value): Value {
+  const signs = graph.input('signs', 'float', scores.shape);
+  const weights = graph.input('sign_weights', 'float', scores.shape);
   return reduceSum(mul(weights, softplus(neg(mul(signs, scores)))), [0], { keepDims: true });
 }
 
-function scoreHead(name: string, config: DecoderConfig, { base, rank, loraScale, batch: shape }: ScoreHeadOptions) {
+/** `[B, d]` to `[B]` */
+function scoresOf(states: Value, parameters: ReadonlyMap<string, Value>): Value {
+  return reshape(add(matmul(states, parameters.get('head.weight')!), parameters.get('head.bias')!), [-1]);
+}
+
+function scoreHead(
+  name: string,
+  config: DecoderConfig,
+  { base, rank, loraScale, targets, batch: shape = ANY_BATCH }: ScoreHeadOptions,
+) {
   const graph = new Graph(name);
+  const parameters = parameterInputs(graph, scoreShapes(config, rank, targets));
+  const states = lastStates(graph, config, { base, lora: trainedLora(parameters, loraScale), shape });
+  return { graph, parameters, states };
+}
+
+/** The hidden states of the rows' last tokens, `[B, d]`. */
+function lastStates(
+  graph: Graph,
+  config: DecoderConfig,
+  { base, lora, shape }: { base: FrozenBase; lora: LoraExperts | null; shape: GraphBatch },
+): Value {
   const { rows, length } = shape;
   const ids = graph.input('ids', 'int64', [rows, length]);
   const last = graph.input('last', 'int64', [rows]);
-  const parameters = new Map<string, Value>();
-  for (const [parameter, dims] of scoreShapes(config, rank))
-    parameters.set(parameter, graph.input(parameter, 'float', dims));
-  const lora = onDownProj(({ layer }) => ({
-    a: parameters.get(`lora.${layer}.a`)!,
-    b: scale(parameters.get(`lora.${layer}.b`)!, loraScale),
-    gates: null,
-  }));
-  const hidden = modelHidden(graph, {
-    config,
-    weights: frozenWeights(graph, config, base),
-    lora,
-    batch: { ids },
-    shape,
-  });
-  const states = gatherPositions(hidden, last); // [B, d]
-  // [B]
-  const scores = reshape(add(matmul(states, parameters.get('head.weight')!), parameters.get('head.bias')!), [rows]);
-  return { graph, parameters, scores };
+  const weights = frozenWeights(graph, config, base);
+  return gatherPositions(modelHidden({ config, weights, lora, batch: { ids }, shape }), last);
 }

@@ -1,9 +1,10 @@
 /** Supervised training of the whole model: weights in, loss and gradients out. */
-import { Graph, type Value } from '#gpu-backend/graph/graph.ts';
+import { Graph } from '#gpu-backend/graph/graph.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { floatWeights } from '#gpu-backend/model/decoder.ts';
-import { gradients } from '../autodiff/gradients.ts';
-import { type BatchShape, modelLogprobs, tokenBatch, weightedNegativeLogprob } from './training-inputs.ts';
+import { gradientOutputs } from './gradient-outputs.ts';
+import { parameterInputs } from './lora.ts';
+import { ANY_BATCH, type GraphBatch, modelLogprobs, tokenBatch, weightedNegativeLogprob } from './training-inputs.ts';
 
 /**
  * Inputs: every weight of `shapes` by name, and the token batch. Outputs: `loss`, the weighted
@@ -15,27 +16,21 @@ export function buildSftGraph(config: DecoderConfig, options: SftGraphOptions): 
 
 export type SftGraphOptions = {
   shapes: ReadonlyMap<string, readonly number[]>;
-  batch: BatchShape;
+  batch?: GraphBatch;
   withGradients?: boolean;
 };
 
 /** Builds the graph without encoding it, for callers that count its arithmetic. */
 export function sftGraph(
   config: DecoderConfig,
-  { shapes, batch: shape, withGradients = true }: SftGraphOptions,
+  { shapes, batch: shape = ANY_BATCH, withGradients = true }: SftGraphOptions,
 ): Graph {
   const graph = new Graph('plimsoll-sft');
   const batch = tokenBatch(graph, shape);
-  const parameters = new Map<string, Value>();
-  for (const [name, dims] of shapes) parameters.set(name, graph.input(name, 'float', dims));
+  const parameters = parameterInputs(graph, shapes);
   const weights = floatWeights((name) => parameters.get(name)!, config);
-  const loss = weightedNegativeLogprob(modelLogprobs(graph, { config, weights, lora: null, batch, shape }), batch);
+  const loss = weightedNegativeLogprob(modelLogprobs({ config, weights, lora: null, batch, shape }), batch);
   graph.output('loss', loss);
-  if (withGradients) {
-    const names = [...parameters.keys()];
-    gradients(graph, loss, [...parameters.values()]).forEach((gradient, i) => {
-      graph.output(`grad.${names[i]}`, gradient);
-    });
-  }
+  if (withGradients) gradientOutputs(graph, loss, { parameters });
   return graph;
 }

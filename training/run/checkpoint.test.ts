@@ -127,3 +127,18 @@ test('names tensors of another shape, but does not treat them as corrupt or load
   const load = loadCheckpoint(dir, { parameters, fallBack: () => expect.unreachable() });
   await expect(load).rejects.toThrow('step-000020: tensor x: found [2, 2], wanted [4, 4]');
 });
+
+test('a run from before adapters named their module is read as one on down_proj', async () => {
+  const older = path.join(scratch, 'older');
+  const shape = [2, 2];
+  const saved: Parameters = new Map([['lora.0.a', { shape, data: Float32Array.of(1, 2, 3, 4) }]]);
+  const state = { step: 5, tokens: 5, seconds: 1, settings };
+  const moments = await AdamW.create(saved);
+  moments.moments.get('lora.0.a')!.m.fill(7);
+  await saveCheckpoint(older, { state, parameters: saved, optimizer: moments });
+  const parameters: Parameters = new Map([['lora.0.mlp.down_proj.a', { shape, data: new Float32Array(4) }]]);
+  const optimizer = await AdamW.create(parameters);
+  await loadCheckpoint(older, { parameters, optimizer });
+  expect([...parameters.get('lora.0.mlp.down_proj.a')!.data]).toEqual([1, 2, 3, 4]);
+  expect([...optimizer.moments.get('lora.0.mlp.down_proj.a')!.m]).toEqual([7, 7, 7, 7]);
+});

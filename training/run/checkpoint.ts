@@ -122,7 +122,7 @@ function fillFrom(
   { parameters, optimizer }: Pick<LoadOptions, 'parameters' | 'optimizer'>,
 ): LoadedRun {
   const fill = (name: string, { shape, data }: { shape: readonly number[]; data: Float32Array }) => {
-    const found = tensors.get(name);
+    const found = tensors.get(name) ?? tensors.get(olderName(name));
     if (found === undefined || found.shape.join() !== shape.join()) {
       const shapeFound = found ? `[${found.shape.join(', ')}]` : 'nothing';
       throw new Error(`${at}: tensor ${name}: found ${shapeFound}, wanted [${shape.join(', ')}]`);
@@ -137,6 +137,11 @@ function fillFrom(
     fill(`adam.v.${name}`, { shape, data: moments.v });
   }
   return { ...state, digest };
+}
+
+/** LoRA was on `mlp.down_proj` alone once, and its tensors did not say so: `lora.0.a`. */
+function olderName(name: string): string {
+  return name.replace(/(^|\.)lora\.(\d+)\.mlp\.down_proj\.([ab])$/, '$1lora.$2.$3');
 }
 
 /** The folders of a run's checkpoints, oldest first. */

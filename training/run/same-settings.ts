@@ -7,7 +7,7 @@ import type { RunState } from './checkpoint-files.ts';
 type Settings = RunState['settings'];
 
 /** Later versions added these settings. An older run continues without them. */
-const LATER_SETTINGS: readonly string[] = ['tokenizer', 'data', 'fileRows', 'parents'];
+const LATER_SETTINGS: readonly string[] = ['tokenizer', 'data', 'fileRows', 'parents', 'targets'];
 
 /** What the digests of a setting are of. `name` is the key of one of several digests. */
 const DIGESTS: Readonly<Record<string, (name: string) => string>> = {

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { sizeOf } from '#gpu-backend/graph/shapes.ts';
 import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { checkTensors } from '#gpu-backend/model/check-tensors.ts';
@@ -15,7 +16,9 @@ import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
 import type { Manifest } from '#gpu-backend/model/manifest.ts';
 import { readWeights } from '#gpu-backend/model/read-weights.ts';
 import { blamingDamage, findWeights, readSharedBase } from '#gpu-backend/model/shared-base.ts';
+import { openStoredBase } from '#gpu-backend/model/stored-base.ts';
 import type { Tensor } from '#gpu-backend/model/tensor.ts';
+import type { FrozenBase } from '../graphs/frozen-weights.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { loadTrained } from '../run/checkpoint.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '../tokenizer/chat-files.ts';
@@ -27,7 +30,10 @@ export type BaseModel = {
   /** Its folder, for errors. */
   dir: string;
   config: DecoderConfig;
-  weights: Parameters;
+  /** The weights as graphs take them: a bundle's stay in its file, and sessions map them. */
+  frozen: FrozenBase;
+  /** The weights in memory, in kernel layout and f32. A bundle's are read anew by each call. */
+  weights: () => Promise<Parameters>;
   /**
    * SHA-256, in lower-case hex, of a bundle's `model.safetensors` or of a run's tensors. Every run
    * keeps the digest of its base.
@@ -45,6 +51,11 @@ export function kernelShapes(config: DecoderConfig): Map<string, number[]> {
   return new Map(
     [...weightShapes(config)].map(([name, shape]) => [name, isLinear(name, shape) ? shape.toReversed() : shape]),
   );
+}
+
+/** How many weights a model of this config has. */
+export function weightCount(config: DecoderConfig): number {
+  return [...weightShapes(config).values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
 }
 
 export function emptyTensors(shapes: ReadonlyMap<string, readonly number[]>): Parameters {
@@ -99,11 +110,20 @@ export async function loadBaseModel(dir: string, tokenizer: TrainingTokenizer): 
   const state = await loadTrained(dir, { parameters: weights, stage: 'sft' });
   assertTokenizer(dir, state, tokenizer);
   assertTokensFit(config, tokenizer, { name: path.join(dir, BUNDLE_FILES.config) });
-  return { dir, config, weights, digest: state.digest, tokenizer, steps: state.step, manifest: null };
+  return {
+    dir,
+    config,
+    frozen: weights,
+    weights: async () => weights,
+    digest: state.digest,
+    tokenizer,
+    steps: state.step,
+    manifest: null,
+  };
 }
 
 /**
- * Loads the base of a bundle, as f32 whatever its type, and the bundle's tokenizer. The bundle's
+ * Opens the base of a bundle, and loads the bundle's tokenizer. The bundle's
  * own experts and routers play no part.
  */
 async function baseOfBundle(dir: string): Promise<BaseModel> {
@@ -111,15 +131,21 @@ async function baseOfBundle(dir: string): Promise<BaseModel> {
     const { config, manifest } = await loadBundleHead(dir);
     const tokenizer = openTokenizer(await readChatFiles(dir));
     assertTokensFit(config, tokenizer, { name: path.join(dir, BUNDLE_FILES.config) });
-    const [weights, digest] = await blamingDamage(manifest, async () => [
-      await kernelWeights(dir, { config, manifest }),
+    const weights = () => kernelWeights(dir, { config, manifest });
+    const [frozen, digest] = await blamingDamage(manifest, async () => [
+      // The graphs that train have no products of quantised weights, so these are read as floats.
+      manifest.weights === undefined ? await storedWeights(dir, { config, manifest }) : await weights(),
       await weightsDigest(dir, manifest),
     ]);
-    return { dir, config, weights, digest, tokenizer, steps: null, manifest };
+    return { dir, config, frozen, weights, digest, tokenizer, steps: null, manifest };
   } catch (error) {
     if (!(error instanceof BundleError)) throw error;
     throw new Error(`the bundle in ${dir}: ${error.message}`, { cause: error });
   }
+}
+
+async function storedWeights(dir: string, head: { config: DecoderConfig; manifest: Manifest }): Promise<FrozenBase> {
+  return openStoredBase(await findWeights(dir, head.manifest), { file: BUNDLE_FILES.weights, ...head });
 }
 
 async function kernelWeights(dir: string, head: { config: DecoderConfig; manifest: Manifest }): Promise<Parameters> {

@@ -1,22 +1,30 @@
 /** Loads a trained expert as constants for another stage: the LoRA from a run of stage `expert`. */
 import * as z from 'zod';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
-import type { FrozenExpert } from '../graphs/router-graph.ts';
-import { loraShapes } from '../graphs/training-inputs.ts';
+import { DEFAULT_TARGETS, type FrozenExpert, frozenExpert, loraShapes } from '../graphs/lora.ts';
 import { loadTrained } from '../run/checkpoint.ts';
 import { assertSameModel, type Parent } from './assert-same-model.ts';
 import { type BaseModel, emptyTensors } from './base-model.ts';
 import { readStageFile } from './stage-file.ts';
 
 export const ADAPTER_FILE = 'adapter.json';
-const AdapterJson = z.strictObject({ role: ExpertRole, rank: z.int(), alpha: z.number() });
+const AdapterJson = z.strictObject({
+  role: ExpertRole,
+  rank: z.int(),
+  alpha: z.number(),
+  /** The modules with LoRA. Runs of older versions do not say: they all trained `mlp.down_proj`. */
+  targets: z
+    .array(z.string())
+    .min(1)
+    .default([...DEFAULT_TARGETS]),
+});
 
 export type AdapterJson = z.infer<typeof AdapterJson>;
 
 export type ExpertWeights = AdapterJson &
   Parent & {
-    /** By layer, unscaled: `a [F, r]`, `b [r, d]`. */
-    layers: FrozenExpert;
+    /** Unscaled. */
+    modules: FrozenExpert;
   };
 
 /**
@@ -33,12 +41,9 @@ export async function loadExpertWeights(
   if (wanted !== undefined && adapter.role !== wanted) {
     throw new Error(`${dir}: found the ${adapter.role} expert, wanted the ${wanted} expert`);
   }
-  const parameters = emptyTensors(loraShapes(config, adapter.rank));
+  const parameters = emptyTensors(loraShapes(config, adapter.rank, adapter.targets));
   const state = await loadTrained(dir, { parameters, stage: `expert --role ${adapter.role}` });
   assertSameModel(dir, state, base);
-  const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => ({
-    a: parameters.get(`lora.${layer}.a`)!,
-    b: parameters.get(`lora.${layer}.b`)!,
-  }));
-  return { ...adapter, layers, dir, digest: state.digest };
+  const modules = frozenExpert(parameters, config, adapter.targets);
+  return { ...adapter, modules, dir, digest: state.digest };
 }

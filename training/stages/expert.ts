@@ -4,17 +4,26 @@
  * helpfulness expert (MidPO, arXiv 2506.02460, section 3.1). It works with or without a margin from
  * a reward or cost model.
  */
-import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
+import { float32 } from '#gpu-backend/graph/session.ts';
+import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { tokenFeeds } from '../data/buckets.ts';
 import type { Dimension } from '../data/preferences.ts';
 import { createRandom } from '../data/random.ts';
-import { buildDpoGraph, buildScoreGraph } from '../graphs/dpo-graph.ts';
+import { buildDpoGraph } from '../graphs/dpo-graph.ts';
+import {
+  DEFAULT_TARGETS,
+  type FrozenExpert,
+  loraShapes,
+  loraTensors,
+  readTargets,
+  type Targets,
+} from '../graphs/lora.ts';
 import { buildExpertNextToken } from '../graphs/next-token-graph.ts';
-import type { FrozenExpert, Variant } from '../graphs/router-graph.ts';
-import { loraShapes } from '../graphs/training-inputs.ts';
+import type { Variant } from '../graphs/router-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { sessionsByShape } from '../run/sessions-by-shape.ts';
+import { keptFolder } from '../run/kept-numbers.ts';
+import { trainingSessions } from '../run/training-sessions.ts';
 import { ADAPTER_FILE, type AdapterJson } from './expert-weights.ts';
 import type { MarginModel } from './margin-model.ts';
 import { batchRows, logprobsOfPairs, type PairSet, pairedScores } from './pair-set.ts';
@@ -30,6 +39,8 @@ export type ExpertOptions = PairStageOptions & {
   rank: number;
   /** The LoRA's output is scaled by alpha / rank, both in training and in serving. */
   alpha: number;
+  /** The modules that get LoRA, such as `q_proj`; `mlp.down_proj` alone by default. */
+  targets?: Targets;
   beta: number;
   /** How much the chosen answers' own likelihood counts besides the preference. 0 is plain DPO. */
   nllWeight: number;
@@ -44,17 +55,17 @@ export type ExpertOptions = PairStageOptions & {
    * A trained expert to start from and to use as the reference. This trains one preference after
    * the other, as in SACPO (arXiv 2404.11049). Null: the base.
    */
-  from: { name: string; layers: FrozenExpert; digest: string } | null;
+  from: { name: string; modules: FrozenExpert; digest: string } | null;
 };
 
 export async function expertStage(options: ExpertOptions): Promise<void> {
   const { role, base, rank, alpha, beta, nllWeight, variant, margin, from, seed, tokenizer, threads } = options;
   const { config } = base;
   const { padId } = tokenizer;
-  const shapes = loraShapes(config, rank);
-  const start = () => (from ? copyLora(from, shapes) : initialLora(shapes, null));
+  const targets = readTargets(options.targets ?? DEFAULT_TARGETS, config);
+  const shapes = loraShapes(config, rank, targets);
+  const start = () => (from ? copyLora(from, { shapes, config }) : initialLora(shapes, null));
   const parameters = from ? start() : initialLora(shapes, createRandom(`${seed}/${role}/lora`));
-  const graphOptions = { base: base.weights, rank, loraScale: alpha / rank };
   await trainPairs(options, {
     label: role,
     order: role,
@@ -68,6 +79,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
       role,
       rank,
       alpha,
+      targets,
       beta,
       nllWeight,
       variant,
@@ -77,23 +89,28 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
         parents: { ...(margin && { margin: margin.run.digest }), ...(from && { from: from.digest }) },
       }),
     },
-    files: { [ADAPTER_FILE]: { role, rank, alpha } satisfies AdapterJson },
+    files: { [ADAPTER_FILE]: { role, rank, alpha, targets } satisfies AdapterJson },
     prepare: async ({ train, seen, heldOut }) => {
-      const trainer = sessionsByShape((batch) =>
-        GraphSession.create(buildDpoGraph(config, { ...graphOptions, batch, beta, nllWeight }), { threads }),
+      const folder = keptFolder(options.out);
+      // Before there is another session.
+      const margins = margin && (await marginsOf(seen, margin, { label: `${role}: margins`, folder }));
+      const graphOptions = { base: base.frozen, rank, loraScale: alpha / rank, targets };
+      const { train: trainer, score: session } = trainingSessions(
+        () => buildDpoGraph(config, { ...graphOptions, beta, nllWeight, scoresToo: true }),
+        { base: graphOptions.base, contextLength: config.max_position_embeddings, threads },
       );
-      const session = sessionsByShape((batch) =>
-        GraphSession.create(buildScoreGraph(config, { ...graphOptions, batch }), { threads }),
-      );
-      const untrained = { session, padId, parameters: start() };
+      const adapter = from ? `${from.digest} x ${alpha / rank}` : 'none';
+      const keep = { folder, base: base.digest, adapter };
+      const untrained = { session, padId, parameters: start(), keep };
       const reference = await logprobsOfPairs(seen, { ...untrained, label: `${role}: reference` });
       const heldOutReference = await logprobsOfPairs(heldOut, { ...untrained, label: `${role}: held-out reference` });
-      const answering = sessionsByShape((batch) =>
-        GraphSession.create(buildExpertNextToken(config, { ...graphOptions, batch }), { threads }),
-      );
+      const answering = trainingSessions(() => buildExpertNextToken(config, graphOptions), {
+        base: graphOptions.base,
+        contextLength: config.max_position_embeddings,
+        threads,
+      });
       const asked = heldOut.pairs.map(({ preference }) => preference.prompt);
       const prompts = samplePrompts(options.samples ?? { count: 0 }, asked, tokenizer);
-      const margins = margin && (await marginsOf(seen, margin, `${role}: margins`));
       return {
         batch: async (items, shape) => {
           const { feeds, tokens } = tokenFeeds(batchRows(train.pairs, items), shape, { normalize: false, padId });
@@ -106,7 +123,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
               margin: float32([items.length], ahead),
             },
             tokens,
-            run: (all: Record<string, Feed>) => dpo.run(all),
+            run: dpo.run,
           };
         },
         figures: ({ delta, dpo, nll }) => ({ dpo: dpo![0]!, nll: nll![0]!, ...preferenceFigures(delta!, beta) }),
@@ -114,7 +131,12 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
           const now = await logprobsOfPairs(heldOut, { session, padId, parameters, label: null });
           return heldOutFigures(now, { reference: heldOutReference, beta });
         },
-        sample: () => sampleAnswers(prompts, { config, tokenizer, session: answering, parameters }),
+        sample: async () => {
+          const answers = await sampleAnswers(prompts, { config, tokenizer, session: answering.train, parameters });
+          // It packs the base once more, which training has better use for.
+          await answering.release();
+          return answers;
+        },
       };
     },
   });
@@ -124,12 +146,12 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
 async function marginsOf(
   { pairs, buckets }: PairSet,
   margin: MarginModel,
-  label: string,
+  options: { label: string; folder: string },
 ): Promise<Map<number, number>> {
   const items = buckets.flatMap((bucket) => bucket.items).sort((a, b) => a - b);
   const found = await margin.of(
     items.map((item) => pairs[item]!),
-    label,
+    options,
   );
   return new Map([...found].map(([at, value]) => [items[at]!, value]));
 }
@@ -152,15 +174,10 @@ export function initialLora(
 }
 
 function copyLora(
-  { name, layers }: Pick<NonNullable<ExpertOptions['from']>, 'name' | 'layers'>,
-  shapes: ReadonlyMap<string, number[]>,
+  { name, modules }: Pick<NonNullable<ExpertOptions['from']>, 'name' | 'modules'>,
+  { shapes, config }: { shapes: ReadonlyMap<string, number[]>; config: DecoderConfig },
 ): Parameters {
-  const found = new Map(
-    layers.flatMap(({ a, b }, layer) => [
-      [`lora.${layer}.a`, a],
-      [`lora.${layer}.b`, b],
-    ]),
-  );
+  const found = loraTensors(modules, config);
   return new Map(
     [...shapes].map(([tensor, shape]) => {
       const from = found.get(tensor);

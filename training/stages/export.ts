@@ -5,7 +5,6 @@
 import { type Expert, NO_ADAPTER } from '#gpu-backend/model/adapter.ts';
 import { deriveBundle } from '#gpu-backend/model/derive-bundle.ts';
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
-import { downProj } from '#gpu-backend/model/linear-modules.ts';
 import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
@@ -48,7 +47,7 @@ export async function exportStage(options: ExportOptions): Promise<string> {
     if (base.manifest !== null) return await deriveBundle(out, { ...parts, from: options.base }, { dtype });
     // openBase has opened this tokenizer, so there is one.
     const chatFiles = await readChatFiles(options.tokenizer!);
-    const weights = toHuggingFace(base.weights);
+    const weights = toHuggingFace(await base.weights());
     return await writeBundle(out, { ...parts, ...chatFiles, config: base.config, weights }, { dtype });
   } catch (cause) {
     // System errors name no file, or a file in the temporary folder, which is gone by now.
@@ -77,13 +76,13 @@ export async function readExpert(dir: string, base: BaseModel): Promise<Expert> 
   return toExpert(await loadExpertWeights(dir, base));
 }
 
-function toExpert({ role, rank, alpha, layers }: ExpertWeights): Expert {
+function toExpert({ role, rank, alpha, modules: trained }: ExpertWeights): Expert {
   const turned = ({ shape, data }: KernelTensor) => {
     const [rows, columns] = shape as [number, number];
     return { shape: [columns, rows], data: transposeMatrix(data, rows, columns) };
   };
-  // PEFT's layout: a [r, F], b [d, r].
+  // PEFT's layout: a [r, in], b [out, r].
   const scale = alpha / rank;
-  const modules = new Map(layers.map(({ a, b }, layer) => [downProj(layer), { a: turned(a), b: turned(b), scale }]));
+  const modules = new Map([...trained].map(([name, { a, b }]) => [name, { a: turned(a), b: turned(b), scale }]));
   return { name: role, role, rank, alpha, modules };
 }

@@ -2,14 +2,13 @@
  * Measures a model's loss on rows that it does not train on: the weighted mean over all their
  * tokens, in nats.
  */
-import { GraphSession } from '#gpu-backend/graph/session.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { makeBuckets, tokenFeeds } from '../data/buckets.ts';
 import type { TokenRow } from '../data/encode-chat.ts';
 import { buildSftGraph } from '../graphs/sft-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { parameterFeeds } from '../run/run-step.ts';
-import { sessionsByShape } from '../run/sessions-by-shape.ts';
+import { trainingSessions } from '../run/training-sessions.ts';
 
 const BUCKET_STEP = 16;
 const TOKENS_PER_BATCH = 2048;
@@ -41,9 +40,11 @@ export function heldOutLoss(
       `no dialogue is held out; left out: ${skipped} longer than the context (${config.max_position_embeddings})`,
     );
   }
-  const sessionOf = sessionsByShape((batch) =>
-    GraphSession.create(buildSftGraph(config, { shapes, batch, withGradients: false }), { threads }),
-  );
+  const { train: sessionOf } = trainingSessions(() => buildSftGraph(config, { shapes, withGradients: false }), {
+    base: null,
+    contextLength: config.max_position_embeddings,
+    threads,
+  });
   const measure = async (parameters: Parameters) => {
     let [sum, total] = [0, 0];
     for (const bucket of buckets) {

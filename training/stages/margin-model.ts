@@ -39,8 +39,11 @@ export type MarginModel = {
   scale: number;
   /** The run that the model comes from. */
   run: Parent;
-  /** Returns margins in nats, by the pairs' index. A pair that is too long to score has none. */
-  of: (pairs: readonly PairRows[], label: string) => Promise<Map<number, number>>;
+  /**
+   * Returns margins in nats, by the pairs' index. A pair that is too long to score has none. The
+   * scores are kept in `folder`. Afterwards the model's memory is given back.
+   */
+  of: (pairs: readonly PairRows[], options: { label: string; folder: string }) => Promise<Map<number, number>>;
 };
 
 export function marginModel(
@@ -52,7 +55,11 @@ export function marginModel(
     rule,
     scale,
     run: { dir: scorer.dir, digest: scorer.digest },
-    of: async (pairs, label) => margins(await scorer.score(pairs, label), { kind: scorer.kind, rule, scale }),
+    of: async (pairs, { label, folder }) => {
+      const scores = await scorer.score(pairs, label, folder);
+      await scorer.release();
+      return margins(scores, { kind: scorer.kind, rule, scale });
+    },
   };
 }
 

@@ -38,12 +38,20 @@ test('a whole row has a place for every token, its end token included', () => {
   const { buckets, skipped } = bucketPairs(pairs, { ...options, feeds: 'whole' });
   expect(buckets.map(({ length, items }) => [length, items])).toEqual([
     [32, [0, 1, 2]],
-    [64, [3]],
+    [40, [3]],
   ]);
   expect(skipped).toBe(1);
   const { ids, last } = scoreFeeds([row(33)], { rows: 2, length: 64 }, { padId: 0 });
   expect(Array.from(ids!.data, Number)).toEqual([...new Array(33).fill(7), ...new Array(95).fill(0)]);
   expect(Array.from(last!.data, Number)).toEqual([32]);
+});
+
+test('rows are padded to a multiple of 8 with few pairs a batch, and of 32 with more', () => {
+  const pairs = Array.from({ length: 40 }, (_, i) => pair(34 + (i % 2), 9));
+  const lengths = (pairsPerBatch: number) =>
+    bucketPairs(pairs, { contextLength: 64, pairsPerBatch, feeds: 'whole' }).buckets.map(({ length }) => length);
+  expect(lengths(2)).toEqual([40]);
+  expect(lengths(8)).toEqual([64]);
 });
 
 describe('the summary of a stage', () => {

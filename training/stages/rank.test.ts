@@ -29,6 +29,7 @@ const scorer = (kind: Scorer['kind']): Scorer => ({
     );
     return new Map(fits.map((item) => [item, [-1, -2]]));
   },
+  release: async () => {},
 });
 const pair = (content: string, responses: [string, string]): Preference => ({
   prompt: [{ role: 'user', content }],

@@ -8,8 +8,8 @@ import { proposeWeight } from '#gpu-backend/model/propose-weight.ts';
 import { type GatesAt, gateOf, slowDecoder } from '#gpu-backend/model/testing/slow-decoder.ts';
 import { mixExperts } from '#shared/gate/index.ts';
 import { createRandom } from '../data/random.ts';
+import { frozenExpert, loraShapes } from '../graphs/lora.ts';
 import { buildRoutedScoreGraph, type RouterKind, routerShapes } from '../graphs/router-graph.ts';
-import { loraShapes } from '../graphs/training-inputs.ts';
 import { parameterFeeds } from '../run/run-step.ts';
 import { slowBundle } from '../testing/slow-bundle.ts';
 import { TINY, tinyWeights } from '../testing/tiny-model.ts';
@@ -28,11 +28,7 @@ const drawn = (shapes: Map<string, number[]>, name: string) => {
   return parameters;
 };
 const expertOf = (role: 'safety' | 'helpfulness') => {
-  const lora = drawn(loraShapes(TINY, rank), role);
-  return Array.from({ length: TINY.num_hidden_layers }, (_, layer) => ({
-    a: lora.get(`lora.${layer}.a`)!,
-    b: lora.get(`lora.${layer}.b`)!,
-  }));
+  return frozenExpert(drawn(loraShapes(TINY, rank), role), TINY);
 };
 const experts = { safety: expertOf('safety'), helpfulness: expertOf('helpfulness') };
 const bundle = slowBundle(base, { experts, rank, alpha });
@@ -47,10 +43,7 @@ async function trained(kind: RouterKind) {
     kind,
     width,
   };
-  const session = await GraphSession.create(
-    buildRoutedScoreGraph(TINY, { ...options, batch: { rows: 1, length: n } }),
-    { threads: 1 },
-  );
+  const session = await GraphSession.create(buildRoutedScoreGraph(TINY, options), { threads: 1 });
   const at = async (place: number) => {
     const only = Float32Array.from({ length: n }, (_, i) => Number(i === place));
     const feeds = {

@@ -4,22 +4,25 @@
  * served in the same form in which it is trained.
  */
 import * as z from 'zod';
-import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
+import { type Feed, float32 } from '#gpu-backend/graph/session.ts';
 import { Mode } from '#shared/line/line.ts';
 import { tokenFeeds } from '../data/buckets.ts';
 import type { TokenRow } from '../data/encode-chat.ts';
 import { createRandom } from '../data/random.ts';
 import { buildScoreGraph } from '../graphs/dpo-graph.ts';
+import { loraShapes } from '../graphs/lora.ts';
 import {
+  assertRoutable,
   buildRoutedScoreGraph,
   buildRouterGraph,
   type RouterKind,
   routerShapes,
   type Variant,
 } from '../graphs/router-graph.ts';
-import { type BatchShape, loraShapes } from '../graphs/training-inputs.ts';
+import type { BatchShape } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { sessionsByShape } from '../run/sessions-by-shape.ts';
+import { keptFolder } from '../run/kept-numbers.ts';
+import { trainingSessions } from '../run/training-sessions.ts';
 import { emptyTensors } from './base-model.ts';
 import type { ExpertWeights } from './expert-weights.ts';
 import { batchRows, logprobsOfPairs, pairedScores } from './pair-set.ts';
@@ -57,6 +60,7 @@ export async function routerStage(options: RouterOptions): Promise<void> {
       `a router needs experts of one rank and alpha: found r ${safety.rank}, alpha ${safety.alpha} and r ${helpfulness.rank}, alpha ${helpfulness.alpha}`,
     );
   }
+  assertRoutable(kind, { safety: safety.modules, helpfulness: helpfulness.modules });
   const parameters = initialRouter(routerShapes(config, { kind, width }), `${seed}/router/${kind}`);
   await trainPairs(options, {
     label: `router ${kind}`,
@@ -70,32 +74,41 @@ export async function routerStage(options: RouterOptions): Promise<void> {
     files: { [ROUTER_FILE]: { kind, variant, width } satisfies RouterJson },
     prepare: async ({ train, seen, heldOut }) => {
       const { rank } = safety;
+      const frozen = base.frozen;
+      const open = (build: () => Uint8Array) =>
+        trainingSessions(build, { base: frozen, contextLength: config.max_position_embeddings, threads });
       const trueScale = safety.alpha / rank;
-      const experts = { base: base.weights, safety: safety.layers, helpfulness: helpfulness.layers, rank, kind, width };
+      const experts = {
+        base: frozen,
+        safety: safety.modules,
+        helpfulness: helpfulness.modules,
+        rank,
+        kind,
+        width,
+      };
       const loraScale = variant === 'faithful' ? 1 : trueScale;
-      const trainer = sessionsByShape((batch) =>
-        GraphSession.create(buildRouterGraph(config, { ...experts, variant, loraScale, batch, beta, lambda }), {
-          threads,
-        }),
+      const bare = open(() => buildScoreGraph(config, { base: frozen, rank, loraScale: 1 }));
+      const keep = { folder: keptFolder(options.out), base: base.digest, adapter: 'none' };
+      const untrained = { session: bare.score, padId, parameters: emptyTensors(loraShapes(config, rank)), keep };
+      const reference = await logprobsOfPairs(seen, { ...untrained, label: `router ${kind}: reference` });
+      const heldOutReference = await logprobsOfPairs(heldOut, {
+        ...untrained,
+        label: `router ${kind}: held-out reference`,
+      });
+      await bare.release();
+      const trainer = open(() =>
+        buildRouterGraph(config, { ...experts, variant, loraScale, beta, lambda, scoresToo: true }),
       );
       // We measure what will be served, so we use the experts' own scale in both variants.
-      const session = sessionsByShape((batch) =>
-        GraphSession.create(buildRoutedScoreGraph(config, { ...experts, loraScale: trueScale, batch }), { threads }),
-      );
-      const bare = {
-        session: sessionsByShape((batch) =>
-          GraphSession.create(buildScoreGraph(config, { base: base.weights, rank, loraScale: 1, batch }), { threads }),
-        ),
-        padId,
-        parameters: emptyTensors(loraShapes(config, rank)),
-      };
-      const reference = await logprobsOfPairs(seen, { ...bare, label: `router ${kind}: reference` });
-      const heldOutReference = await logprobsOfPairs(heldOut, { ...bare, label: `router ${kind}: held-out reference` });
+      const { score: session } =
+        loraScale === trueScale
+          ? trainer
+          : open(() => buildRoutedScoreGraph(config, { ...experts, loraScale: trueScale }));
       return {
         batch: async (items, shape) => {
           const rows = batchRows(train.pairs, items);
           const { feeds, tokens } = tokenFeeds(rows, shape, { normalize: false, padId });
-          const router = await trainer(shape);
+          const router = await trainer.train(shape);
           return {
             feeds: {
               ...feeds,
@@ -104,7 +117,7 @@ export async function routerStage(options: RouterOptions): Promise<void> {
               regulariser_weights: countedTokens(rows, { shape, variant }),
             },
             tokens,
-            run: (all: Record<string, Feed>) => router.run(all),
+            run: router.run,
           };
         },
         figures: ({ delta, dpo, regulariser }) => ({

@@ -1,14 +1,13 @@
 import { expect, test } from 'vitest';
-import { GraphSession } from '#gpu-backend/graph/session.ts';
 import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
 import { slowDecoder } from '#gpu-backend/model/testing/slow-decoder.ts';
 import { TokenizerJson } from '#gpu-backend/model/tokenizer.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { createRandom } from '../data/random.ts';
+import { frozenExpert, loraShapes } from '../graphs/lora.ts';
 import { buildBaseNextToken, buildExpertNextToken } from '../graphs/next-token-graph.ts';
-import { loraShapes } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { type SessionOf, sessionsByShape } from '../run/sessions-by-shape.ts';
+import { type SessionOf, trainingSessions } from '../run/training-sessions.ts';
 import { slowBundle } from '../testing/slow-bundle.ts';
 import { TINY, tinyWeights } from '../testing/tiny-model.ts';
 import { openTokenizer } from '../tokenizer/chat-files.ts';
@@ -33,10 +32,7 @@ const prompts = [ask('How?'), ask('Why then?'), ask('And who told you to do it s
 
 /** The oracle: one token at a time from the slow decoder, which has no batches and no padding. */
 function slowAnswer(prompt: readonly Message[], share: number): string {
-  const experts = Array.from({ length: config.num_hidden_layers }, (_, layer) => ({
-    a: lora.get(`lora.${layer}.a`)!,
-    b: lora.get(`lora.${layer}.b`)!,
-  }));
+  const experts = frozenExpert(lora, config);
   const slow = slowBundle(weights, {
     experts: { safety: experts, helpfulness: experts },
     rank,
@@ -53,12 +49,12 @@ function slowAnswer(prompt: readonly Message[], share: number): string {
   return tokenizer.tokenizer.decode(ids.slice(start));
 }
 
-const sessions = (build: (batch: { rows: number; length: number }) => Uint8Array): SessionOf =>
-  sessionsByShape((batch) => GraphSession.create(build(batch), { threads: 1 }));
+const sessions = (build: () => Uint8Array): SessionOf =>
+  trainingSessions(build, { base: null, contextLength: config.max_position_embeddings, threads: 1 }).train;
 
 test.each<[string, number, Parameters, SessionOf]>([
-  ['a base', 0, weights, sessions((batch) => buildBaseNextToken(config, { shapes: kernelShapes(config), batch }))],
-  ['an expert', 1, lora, sessions((batch) => buildExpertNextToken(config, { base: weights, rank, loraScale, batch }))],
+  ['a base', 0, weights, sessions(() => buildBaseNextToken(config, { shapes: kernelShapes(config) }))],
+  ['an expert', 1, lora, sessions(() => buildExpertNextToken(config, { base: weights, rank, loraScale }))],
 ])('%s answers with the likeliest tokens', async (_, share, parameters, session) => {
   const samples = await sampleAnswers(prompts, { config, tokenizer, session, parameters });
   expect(samples).toEqual(prompts.map((prompt) => ({ prompt: prompt[0]!.content, answer: slowAnswer(prompt, share) })));
@@ -73,7 +69,7 @@ test('the first short held-out prompts are chosen, each once, or those that the 
 });
 
 test('a prompt that fills the context is an error', async () => {
-  const session = sessions((batch) => buildBaseNextToken(config, { shapes: kernelShapes(config), batch }));
+  const session = sessions(() => buildBaseNextToken(config, { shapes: kernelShapes(config) }));
   const long = sampleAnswers([ask('a'.repeat(60))], { config, tokenizer, session, parameters: weights });
   await expect(long).rejects.toThrow('tokens, the context only 48: aaa');
 });

@@ -8,7 +8,7 @@ import type { Message } from '#shared/protocol/generate.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import type { Sample } from '../run/loop.ts';
 import { parameterFeeds } from '../run/run-step.ts';
-import type { SessionOf } from '../run/sessions-by-shape.ts';
+import type { SessionOf } from '../run/training-sessions.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 
 export type SampleOptions = {

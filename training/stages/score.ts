@@ -3,21 +3,29 @@
  * scores give the experts' margins and the dual pairs of stage `rank`. Evaluations never use them
  * as a judge.
  */
-import { type Feed, float32, GraphSession } from '#gpu-backend/graph/session.ts';
+import { type Feed, float32 } from '#gpu-backend/graph/session.ts';
 import type { Dimension } from '../data/preferences.ts';
 import { createRandom } from '../data/random.ts';
-import { buildScoreTrainingGraph, type ScoreKind, scoreShapes } from '../graphs/score-graph.ts';
-import { sessionsByShape } from '../run/sessions-by-shape.ts';
+import { DEFAULT_TARGETS, readTargets, type Targets } from '../graphs/lora.ts';
+import { type ScoreKind, scoreShapes } from '../graphs/score-graph.ts';
 import { initialLora } from './expert.ts';
+import { headTraining } from './head-training.ts';
 import { batchRows, type PairScores, type PairSet } from './pair-set.ts';
 import { calibrationError, negativeLogSigmoid } from './preference-figures.ts';
-import { createScorer, SCORE_FILE, type ScoreJson, scoreFeeds } from './scorer.ts';
+import { SCORE_FILE, type ScoreJson } from './scorer.ts';
 import { fillNormal } from './sft.ts';
 import { type PairStageOptions, trainPairs } from './train-pairs.ts';
 
 export const SCORE_DIMENSION: Record<ScoreKind, Dimension> = { reward: 'better', cost: 'safer' };
 
-export type ScoreOptions = PairStageOptions & { kind: ScoreKind; rank: number; alpha: number };
+export type ScoreOptions = PairStageOptions & {
+  kind: ScoreKind;
+  /** With 0 only the head is trained, on hidden states of the base that are kept on disk. */
+  rank: number;
+  alpha: number;
+  /** The modules that get LoRA, such as `q_proj`; `mlp.down_proj` alone by default. */
+  targets?: Targets;
+};
 
 /** Far smaller than any meaningful difference, so that an untrained head prefers no answer. */
 const HEAD_DEVIATION = 0.01;
@@ -27,7 +35,8 @@ export async function scoreStage(options: ScoreOptions): Promise<void> {
   const { config } = base;
   const { padId } = tokenizer;
   const random = createRandom(`${seed}/${kind}`);
-  const parameters = initialLora(scoreShapes(config, rank), random);
+  const targets = readTargets(options.targets ?? DEFAULT_TARGETS, config);
+  const parameters = initialLora(scoreShapes(config, rank, targets), random);
   fillNormal(parameters.get('head.weight')!.data, HEAD_DEVIATION, random);
   const labelled = options.train.flatMap(({ safe = [] }) => safe).filter((flag) => flag !== null).length;
   if (kind === 'cost' && labelled === 0) {
@@ -41,28 +50,24 @@ export async function scoreStage(options: ScoreOptions): Promise<void> {
     encoding: { dimension: SCORE_DIMENSION[kind], feeds: 'whole' },
     parameters,
     weightDecay: 0.01,
-    settings: { kind, rank, alpha },
-    files: { [SCORE_FILE]: { kind, rank, alpha, ...(kind === 'cost' && { labelled }) } satisfies ScoreJson },
+    settings: { kind, rank, alpha, targets },
+    files: {
+      [SCORE_FILE]: { kind, rank, alpha, targets, ...(kind === 'cost' && { labelled }) } satisfies ScoreJson,
+    },
     prepare: async ({ train, heldOut }) => {
-      const session = sessionsByShape((batch) =>
-        GraphSession.create(
-          buildScoreTrainingGraph(config, { kind, base: base.weights, rank, loraScale: alpha / rank, batch }),
-          { threads },
-        ),
-      );
-      const scorer = createScorer(kind, { base, rank, alpha, parameters, padId, threads });
+      const through = { kind, base, rank, alpha, targets, parameters, padId, threads, out: options.out };
+      const { batch, scoreHeldOut } = await headTraining({ train, heldOut }, through);
       return {
         batch: async (items, shape) => {
-          const rows = batchRows(train.pairs, items);
-          const trainer = await session(shape);
+          const { feeds, run } = await batch(items, shape);
           return {
-            feeds: { ...scoreFeeds(rows, shape, { padId }), ...(kind === 'cost' && signFeeds(train, items)) },
-            tokens: rows.reduce((sum, { ids }) => sum + ids.length, 0),
-            run: (feeds: Record<string, Feed>) => trainer.run(feeds),
+            feeds: { ...feeds, ...(kind === 'cost' && signFeeds(train, items)) },
+            tokens: batchRows(train.pairs, items).reduce((sum, { ids }) => sum + ids.length, 0),
+            run,
           };
         },
         figures: ({ scores }) => ({ accuracy: orderAccuracy(scores!, kind) }),
-        evaluate: async () => scoreFigures(kind, heldOut, await scorer.score(heldOut.pairs, null)),
+        evaluate: async () => scoreFigures(kind, heldOut, await scoreHeldOut()),
       };
     },
   });

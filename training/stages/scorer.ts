@@ -1,17 +1,17 @@
 /** Loads a trained score head for later stages, from a run of stage `score`. It scores answers. */
 import * as z from 'zod';
-import { type Feed, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
+import { type Feed, int64 } from '#gpu-backend/graph/session.ts';
 import type { TokenRow } from '../data/encode-chat.ts';
 import type { PairRows } from '../data/encode-pairs.ts';
+import { DEFAULT_TARGETS } from '../graphs/lora.ts';
 import { buildScoringGraph, type ScoreKind, scoreShapes } from '../graphs/score-graph.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
-import type { Parameters } from '../optim/adamw.ts';
 import { loadTrained } from '../run/checkpoint.ts';
 import { parameterFeeds } from '../run/run-step.ts';
-import { sessionsByShape } from '../run/sessions-by-shape.ts';
+import { trainingSessions } from '../run/training-sessions.ts';
 import { assertSameModel, type Parent } from './assert-same-model.ts';
 import { type BaseModel, emptyTensors } from './base-model.ts';
-import { bucketPairs, type PairScores, scorePairs } from './pair-set.ts';
+import { bucketPairs, keptOf, type PairScores, scorePairs } from './pair-set.ts';
 import { readStageFile } from './stage-file.ts';
 
 export const SCORE_FILE = 'score.json';
@@ -21,6 +21,11 @@ const ScoreJson = z.strictObject({
   alpha: z.number(),
   /** Of a cost model: how many answers said whether they are safe. Older runs do not tell. */
   labelled: z.int().optional(),
+  /** The modules with LoRA. Runs of older versions do not say: they all trained `mlp.down_proj`. */
+  targets: z
+    .array(z.string())
+    .min(1)
+    .default([...DEFAULT_TARGETS]),
 });
 
 export type ScoreJson = z.infer<typeof ScoreJson>;
@@ -35,8 +40,12 @@ export type Scorer = {
   /**
    * Returns one score for every answer, by the pairs' index. Pairs longer than the context have
    * none.
+   *
+   * @param folder where to keep the scores of a trained model, if they may be wanted again
    */
-  score: (pairs: readonly PairRows[], label: string | null) => Promise<PairScores>;
+  score: (pairs: readonly PairRows[], label: string | null, folder?: string) => Promise<PairScores>;
+  /** Gives its session's memory back. */
+  release: () => Promise<void>;
 };
 
 /** A scorer of a run, which later runs name as their parent. */
@@ -59,52 +68,50 @@ export function scoreFeeds(
   return { ids: int64([count, length], ids), last: int64([count], last) };
 }
 
-export function createScorer(
-  kind: ScoreKind,
-  {
-    base,
-    rank,
-    alpha,
-    parameters,
-    padId,
-    threads,
-  }: { base: BaseModel; rank: number; alpha: number; parameters: Parameters; padId: number; threads: number },
-): Scorer {
-  const { config, weights } = base;
-  const session = sessionsByShape((batch) =>
-    GraphSession.create(buildScoringGraph(config, { base: weights, rank, loraScale: alpha / rank, batch }), {
-      threads,
-    }),
-  );
-  return {
-    kind,
-    score: (pairs, label) => {
-      const contextLength = config.max_position_embeddings;
-      const { buckets } = bucketPairs(pairs, { contextLength, pairsPerBatch: PAIRS_PER_BATCH, feeds: 'whole' });
-      return scorePairs(
-        { pairs, buckets },
-        {
-          session,
-          feeds: (rows, shape) => ({ ...scoreFeeds(rows, shape, { padId }), ...parameterFeeds(parameters) }),
-          output: 'scores',
-          label,
-        },
-      );
-    },
-  };
-}
+/** How much the LoRA counts. Without one nothing does. */
+export const scoreScale = ({ rank, alpha }: { rank: number; alpha: number }) => (rank === 0 ? 0 : alpha / rank);
 
 export async function loadScorer(
   dir: string,
   options: { base: BaseModel; padId: number; threads: number; wanted: ScoreKind },
 ): Promise<TrainedScorer> {
-  const { kind, rank, alpha, labelled } = await readStageFile(dir, SCORE_FILE, {
+  const { kind, rank, alpha, targets, labelled } = await readStageFile(dir, SCORE_FILE, {
     schema: ScoreJson,
     stage: options.wanted,
   });
   if (kind !== options.wanted) throw new Error(`${dir}: found a ${kind} model, wanted a ${options.wanted} model`);
-  const parameters = emptyTensors(scoreShapes(options.base.config, rank));
+  const parameters = emptyTensors(scoreShapes(options.base.config, rank, targets));
   const state = await loadTrained(dir, { parameters, stage: kind });
   assertSameModel(dir, state, options.base);
-  return { ...createScorer(kind, { ...options, rank, alpha, parameters }), labelled, dir, digest: state.digest };
+  const { padId } = options;
+  const { config, frozen: base } = options.base;
+  const build = () => buildScoringGraph(config, { base, rank, loraScale: scoreScale({ rank, alpha }), targets });
+  const sessions = trainingSessions(build, {
+    base,
+    contextLength: config.max_position_embeddings,
+    threads: options.threads,
+  });
+  return {
+    kind,
+    score: (pairs, label, folder) => {
+      const contextLength = config.max_position_embeddings;
+      const { buckets } = bucketPairs(pairs, { contextLength, pairsPerBatch: PAIRS_PER_BATCH, feeds: 'whole' });
+      return scorePairs(
+        { pairs, buckets },
+        {
+          session: sessions.train,
+          feeds: (rows, shape) => ({ ...scoreFeeds(rows, shape, { padId }), ...parameterFeeds(parameters) }),
+          output: 'scores',
+          label,
+          ...(folder !== undefined && {
+            kept: keptOf({ pairs }, { what: kind, width: 1, folder, base: options.base.digest, adapter: state.digest }),
+          }),
+        },
+      );
+    },
+    release: sessions.release,
+    labelled,
+    dir,
+    digest: state.digest,
+  };
 }

@@ -1,5 +1,4 @@
 /** Stage `sft`: trains the base model from scratch, by next-token cross-entropy on dialogues. */
-import { type Feed, GraphSession } from '#gpu-backend/graph/session.ts';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import type { Message } from '#shared/protocol/generate.ts';
@@ -13,7 +12,7 @@ import { buildSftGraph } from '../graphs/sft-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { type Pace, paceSettings, scheduleBefore, scheduleOf } from '../run/extent.ts';
 import { type RunOptions, runTraining } from '../run/loop.ts';
-import { sessionsByShape } from '../run/sessions-by-shape.ts';
+import { trainingSessions } from '../run/training-sessions.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import type { BaseCorpus } from './base-corpus.ts';
 import { kernelShapes } from './base-model.ts';
@@ -101,13 +100,17 @@ export async function sftStage(options: SftOptions): Promise<void> {
       `${heldOut.map((set) => `${set.name}: ${counted(set)}`).join(', ')}\n`,
   );
 
-  const session = sessionsByShape((batch) =>
-    GraphSession.create(buildSftGraph(config, { shapes, batch }), { threads }),
-  );
+  const { train: session } = trainingSessions(() => buildSftGraph(config, { shapes }), {
+    base: null,
+    contextLength: config.max_position_embeddings,
+    threads,
+  });
 
-  const answering = sessionsByShape((batch) =>
-    GraphSession.create(buildBaseNextToken(config, { shapes, batch }), { threads }),
-  );
+  const { train: answering } = trainingSessions(() => buildBaseNextToken(config, { shapes }), {
+    base: null,
+    contextLength: config.max_position_embeddings,
+    threads,
+  });
   const asked = Object.values(options.heldOut)
     .flat()
     .map(({ messages }) => messages.slice(0, -1));
@@ -151,7 +154,7 @@ export async function sftStage(options: SftOptions): Promise<void> {
           shape,
           { normalize: true, padId: tokenizer.padId },
         ),
-        run: (feeds: Record<string, Feed>) => trainer.run(feeds),
+        run: trainer.run,
         weight: items.reduce((sum, item) => sum + rows[item]!.weights.reduce((a, b) => a + b, 0), 0),
         label: `${shape.rows} rows of ${shape.length} tokens, dialogues ${items.slice(0, 4).join(', ')}...`,
       };

@@ -128,13 +128,15 @@ test('the stages reward, cost, rank and router build on one another', async () =
 
   // A run that starts from another expert uses that expert's log-probabilities as the reference, so
   // DPO's loss starts at ln 2.
-  const { layers, digest } = await loadExpertWeights(at('helpfulness'), base);
+  const { modules, digest } = await loadExpertWeights(at('helpfulness'), base);
   const plain = { ...one, margin: null, variant: 'corrected' } as const;
-  await expertStage({ ...plain, from: { name: 'helpfulness', layers, digest }, out: at('sequential') });
+  await expertStage({ ...plain, from: { name: 'helpfulness', modules, digest }, out: at('sequential') });
   const [firstStep] = (await readFile(at('sequential/metrics.jsonl'), 'utf8')).split('\n');
   expect(JSON.parse(firstStep!).dpo).toBeCloseTo(Math.log(2), 4);
-  const short = { name: 'short', layers: layers.slice(1), digest };
-  await expect(expertStage({ ...plain, from: short, out: at('short') })).rejects.toThrow('short: lora.1.a: found []');
+  const short = { name: 'short', modules: new Map([...modules].slice(1)), digest };
+  await expect(expertStage({ ...plain, from: short, out: at('short') })).rejects.toThrow(
+    'short: lora.0.mlp.down_proj.a: found []',
+  );
 
   // An untrained cost model calls either everything safe or nothing. The definition `figure` keeps
   // a pair in both cases.

@@ -3,10 +3,10 @@
  * a bundle's layout. The slow decoder is the oracle for these graphs.
  */
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
-import { downProj } from '#gpu-backend/model/linear-modules.ts';
 import type { Bundle } from '#gpu-backend/model/load-bundle.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
-import type { FrozenExpert } from '../graphs/router-graph.ts';
+import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
+import type { FrozenExpert } from '../graphs/lora.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { toHuggingFace } from '../stages/base-model.ts';
 import { TINY } from './tiny-model.ts';
@@ -16,7 +16,7 @@ export function slowBundle(
   base: Parameters,
   { experts, rank, alpha }: { experts: Record<ExpertRole, FrozenExpert>; rank: number; alpha: number },
 ): Bundle {
-  const turned = ({ shape, data }: FrozenExpert[number]['a']) => {
+  const turned = ({ shape, data }: KernelTensor) => {
     const [rows, columns] = shape as [number, number];
     return { shape: [columns, rows], data: transposeMatrix(data, rows, columns) };
   };
@@ -26,7 +26,7 @@ export function slowBundle(
     rank,
     alpha,
     modules: new Map(
-      experts[role].map(({ a, b }, layer) => [downProj(layer), { a: turned(a), b: turned(b), scale: alpha / rank }]),
+      [...experts[role]].map(([name, { a, b }]) => [name, { a: turned(a), b: turned(b), scale: alpha / rank }]),
     ),
   });
   // The cast is safe: the slow decoder reads only these parts of a bundle.

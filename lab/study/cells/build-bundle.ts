@@ -18,7 +18,7 @@ export async function buildBundle(
   return writeBundle(out, {
     config: base.config,
     ...(await readChatFiles(tokenizer)),
-    weights: toHuggingFace(base.weights),
+    weights: toHuggingFace(await base.weights()),
     experts: await expertsOf(recipe, { base, dirOf }),
     routers: await loadRouters(recipe.kind === 'pair' ? recipe.routers.map(dirOf) : [], base),
     manifest: {

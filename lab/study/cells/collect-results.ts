@@ -1,6 +1,7 @@
 /** Collects the study's results from what the grid left on disk. */
 import path from 'node:path';
 import { hasFigures, lastFigures } from '#training/run/last-figures.ts';
+import { weightCount } from '#training/stages/base-model.ts';
 import type { RunContext, RunName } from '../../methods/runs.ts';
 import { withAllNeeds } from '../../methods/runs.ts';
 import { attackSet } from '../questions/questions.ts';
@@ -48,7 +49,7 @@ export async function collectResults(
     seconds: { training: runs.reduce((sum, { seconds }) => sum + seconds, 0), generating: grid.seconds },
     missing: [...missing, ...grid.missing, ...(left.length > 0 ? [`methods: ${left.join(', ')}`] : [])],
     base: {
-      parameters: [...base.weights.values()].reduce((sum, { data }) => sum + data.length, 0),
+      parameters: weightCount(base.config),
       steps: base.steps,
     },
   };

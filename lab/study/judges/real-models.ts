@@ -16,7 +16,7 @@ import type { PairRows } from '#training/data/encode-pairs.ts';
 import type { Preference } from '#training/data/rows.ts';
 import type { ScoreKind } from '#training/graphs/score-graph.ts';
 import { lastFigures } from '#training/run/last-figures.ts';
-import { loadBaseModel } from '#training/stages/base-model.ts';
+import { loadBaseModel, weightCount } from '#training/stages/base-model.ts';
 import { SCORE_DIMENSION, scoreStage } from '#training/stages/score.ts';
 import { loadScorer, type Scorer } from '#training/stages/scorer.ts';
 import { sftStage } from '#training/stages/sft.ts';
@@ -146,7 +146,7 @@ export async function realModels({
   const reward = await train('reward');
   const cost = await train('cost');
   const { 'heldOutLoss.real': loss } = await lastFigures(at('sft'));
-  const weights = [...base.weights.values()].reduce((sum, { data }) => sum + data.length, 0);
+  const weights = weightCount(base.config);
   const baseFigures = { weights, steps: base.steps ?? 0, 'held-out loss on real text, nats a token': loss! };
   const what = `the base of reward and cost model: width ${config.hidden_size}, ${config.num_hidden_layers} layers, own vocabulary, seed ${seed}`;
   return {

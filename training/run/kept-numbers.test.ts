@@ -1,0 +1,58 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { keptFolder, keptNumbers, rowsDigest } from './kept-numbers.ts';
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-kept-'));
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+const open = (key: Record<string, string>, count = 3) => keptNumbers(dir, { what: 'logprobs', key, count });
+const unknown = [Number.NaN, Number.NaN, Number.NaN];
+
+test('what was saved is there for the same key, half of it too, and not for another one', () => {
+  const first = open({ base: 'a', rows: 'r' });
+  expect([...first.values]).toEqual(unknown);
+  first.values.set([-1.5, -2]);
+  first.save();
+  expect([...open({ base: 'a', rows: 'r' }).values]).toEqual([-1.5, -2, Number.NaN]);
+  expect([...open({ base: 'b', rows: 'r' }).values]).toEqual(unknown);
+  expect([...open({ base: 'a', rows: 'r' }, 2).values]).toEqual([Number.NaN, Number.NaN]);
+});
+
+test('a damaged file is computed anew and replaced', async () => {
+  const first = open({ base: 'a' });
+  first.values.set([1, 2, 3]);
+  first.save();
+  const [name] = await readdir(dir);
+  const file = path.join(dir, name!);
+  const text = await readFile(file, 'utf8');
+  for (const damaged of [text.slice(0, 40), text.replace(/"values":"A/, '"values":"B'), '{}', '']) {
+    await writeFile(file, damaged);
+    expect([...open({ base: 'a' }).values], damaged).toEqual(unknown);
+  }
+  const again = open({ base: 'a' });
+  again.values.set([4, 5, 6]);
+  again.save();
+  expect([...open({ base: 'a' }).values]).toEqual([4, 5, 6]);
+});
+
+test('runs in one folder share their numbers', () => {
+  expect(keptFolder('runs/safety')).toBe(path.resolve('runs/kept-numbers'));
+  expect(keptFolder('runs/helpfulness/')).toBe(path.resolve('runs/kept-numbers'));
+});
+
+test('the digest of rows depends on every id and weight', () => {
+  const rows = [{ ids: [1, 2], weights: [0, 1] }];
+  const digests = [
+    rowsDigest(rows),
+    rowsDigest([{ ids: [1, 3], weights: [0, 1] }]),
+    rowsDigest([{ ids: [1, 2], weights: [1, 1] }]),
+    rowsDigest([...rows, ...rows]),
+  ];
+  expect(new Set(digests).size).toBe(digests.length);
+  expect(rowsDigest(rows)).toBe(rowsDigest(rows.map((row) => ({ ...row, weights: Float32Array.from(row.weights) }))));
+});

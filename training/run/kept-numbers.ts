@@ -1,0 +1,83 @@
+/**
+ * Numbers that frozen weights give for a set of rows: the reference's log-probabilities, hidden
+ * states. They cost minutes and never change, so they are kept in files beside the runs, where a
+ * resumed run and other runs on the same rows find them. A file's name and content say by digests
+ * what its numbers depend on; numbers of anything else are not found.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import * as z from 'zod';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
+import { replaceFile } from './write-file.ts';
+
+/** What numbers depend on, such as digests of base, adapter and rows. */
+type NumbersKey = Readonly<Record<string, string>>;
+
+export type KeptNumbers = {
+  /** NaN where nothing has been computed yet. */
+  values: Float32Array;
+  /** Writes the values, also half of them. Throws a WriteError if that fails. */
+  save: () => void;
+};
+
+const KeptFile = z.strictObject({
+  key: z.record(z.string(), z.string()),
+  /** Of the values' bytes. */
+  sha256: z.string(),
+  /** Float32, little-endian, in base64. */
+  values: z.string(),
+});
+
+/** The folder of kept numbers beside a run's own folder. */
+export function keptFolder(runDir: string): string {
+  return path.join(path.dirname(path.resolve(runDir)), 'kept-numbers');
+}
+
+/**
+ * @param folder where the files are
+ * @param what they are, for the file's name
+ * @param count of the numbers
+ */
+export function keptNumbers(
+  folder: string,
+  { what, key, count }: { what: string; key: NumbersKey; count: number },
+): KeptNumbers {
+  const name = createHash('sha256').update(JSON.stringify(key)).digest('hex').slice(0, 16);
+  const file = path.join(folder, `${what}-${name}.json`);
+  const values = readKept(file, { key, count }) ?? new Float32Array(count).fill(Number.NaN);
+  const save = () => {
+    const bytes = bytesOf(values);
+    makeFolder(folder);
+    const kept: z.infer<typeof KeptFile> = { key, sha256: sha256(bytes), values: bytes.toString('base64') };
+    replaceFile(file, `${JSON.stringify(kept)}\n`);
+  };
+  return { values, save };
+}
+
+/**
+ * Null for a file that is missing, damaged, or of something else: its numbers are computed anew.
+ */
+function readKept(file: string, { key, count }: { key: NumbersKey; count: number }): Float32Array | null {
+  try {
+    const kept = KeptFile.parse(JSON.parse(readFileSync(file, 'utf8')));
+    const bytes = Buffer.from(kept.values, 'base64');
+    const isWhole = bytes.length === 4 * count && sha256(bytes) === kept.sha256;
+    if (!isWhole || JSON.stringify(kept.key) !== JSON.stringify(key)) return null;
+    return new Float32Array(Uint8Array.from(bytes).buffer);
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof z.ZodError) return null;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) => Buffer.from(buffer, byteOffset, byteLength);
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+/** The digest of token rows: their ids, and how much each counts. */
+export function rowsDigest(rows: Iterable<{ ids: ArrayLike<number>; weights: ArrayLike<number> }>): string {
+  const hash = createHash('sha256');
+  for (const { ids, weights } of rows) hash.update(`${Array.from(ids).join()}|${Array.from(weights).join()}\n`);
+  return hash.digest('hex');
+}
