@@ -56,6 +56,7 @@ export async function headsStep(context: RecipeContext): Promise<void> {
     const model = { base, padId: tokenizer.padId, threads, wanted: kind };
     const scorer = await loadScorer(inside(context, runFolder(kind)), model);
     const gaps = gapsOf(kind, await scorer.score(pairs, `heads: ${kind}`));
+    await scorer.release();
     const judged = pairs.map((pair, i) => ({ pair, gap: gaps.get(i) ?? 0, family: familyOf(pair) }));
     report[kind] = Object.fromEntries(
       [...new Set(judged.map(({ family }) => family))].map((family) => {

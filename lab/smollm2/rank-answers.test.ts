@@ -26,7 +26,7 @@ function scorer(kind: 'reward' | 'cost') {
     const sum = ({ ids }: PairRows['chosen']) => ids.reduce((a, b) => a + b, 0);
     return new Map(pairs.map(({ chosen, rejected }, i) => [i, [sum(chosen), sum(rejected)] as [number, number]]));
   });
-  return { kind, score } satisfies Scorer;
+  return { kind, score, release: async () => {} } satisfies Scorer;
 }
 
 test('scores every different answer once, whatever the order of the lengths', async () => {
