@@ -93,8 +93,8 @@ export function batchFeeds(
 }
 
 /**
- * `sum_tokens [S, G]` and `sum_weights [S, 1, G]` for stretches of different lengths. A short one is
- * filled up with its own first token at weight 0, never with another row's: 0 times NaN is NaN.
+ * `sum_tokens [S, G]` and `sum_weights [S, 1, G]` for stretches of different lengths. A short one
+ * is filled up with its own first token at weight 0, never with another row's: 0 times NaN is NaN.
  */
 function sumFeeds(summed: readonly (readonly number[])[]): Record<'sum_tokens' | 'sum_weights', Feed> {
   const S = summed.length;

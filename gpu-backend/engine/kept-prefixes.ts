@@ -99,7 +99,7 @@ export class KeptPrefixes {
     this.#store.keep(source, prefix, {
       shared: shared === 0 ? null : (from) => copyOut(from, [0, shared]),
       own: (from) => copyOut(from, [shared, this.#cache.shape.layers]),
-      sums: (block) => sums?.ofBlock(block) ?? null,
+      sums: (block, known) => sums?.toKeep(block, known) ?? null,
     });
   }
 }

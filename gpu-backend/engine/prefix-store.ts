@@ -42,12 +42,13 @@ const bytesOf = (sums: BlockSums | null) =>
 
 /**
  * Copies the payload of the block that begins at this token, or gives null if the block must not be
- * kept. `shared` is null if nothing is. `sums` gives those of a block by its number, or null.
+ * kept. `shared` is null if nothing is. `sums` gives those of a block by its number, or null if
+ * the ones it has may stay.
  */
 export type CopyBlock<T> = {
   shared: ((from: number) => T | null) | null;
   own: (from: number) => T | null;
-  sums?: (block: number) => BlockSums | null;
+  sums?: (block: number, known: BlockSums | null) => BlockSums | null;
 };
 
 /** A place in the tree. Which blocks there are for it depends on who has read it. */
@@ -131,14 +132,14 @@ export class PrefixStore<T extends Payload> {
     // Until the end, none of these may go.
     for (const [i, block] of chain.entries()) {
       this.#order.delete(block);
-      this.#renew(block, copy.sums?.(i) ?? null);
+      this.#renew(block, copy.sums?.(i, block.sums) ?? null);
     }
     for (const key of keys.slice(chain.length)) {
       const from = chain.length * BLOCK_TOKENS;
       const own = copy.own(from);
       const node = own && this.#nodeAt(chain.at(-1)?.node ?? this.#root, key, { share: copy.shared, from });
       if (own === null || node === null) break;
-      const block = { node, reader, shared: node.shared, own, sums: copy.sums?.(chain.length) ?? null };
+      const block = { node, reader, shared: node.shared, own, sums: copy.sums?.(chain.length, null) ?? null };
       this.#add(block);
       this.#makeRoom();
       if (this.#stats.bytes > this.#options.mostBytes) {

@@ -147,7 +147,7 @@ export class ScriptedExperts implements Experts {
     this.#prefixes.keep(source, prefix, {
       shared: null,
       own: (from) => Int32Array.from(own.ids.slice(from, from + BLOCK_TOKENS)),
-      sums: (block) => sums?.ofBlock(block) ?? null,
+      sums: (block, known) => sums?.toKeep(block, known) ?? null,
     });
   }
 

@@ -22,12 +22,15 @@ export class SpanSums {
   readonly #end: number;
   /** In the order of their keys' first use. */
   readonly #pieces: Map<string, Piece>;
+  /** The pieces of each block. */
+  readonly #ofBlock: ReadonlyMap<number, readonly string[]>;
 
   /** @param spans positions of the sequence's tokens; they may overlap */
   constructor(spans: readonly Span[]) {
     this.#spans = spans;
     this.#end = Math.max(0, ...spans.map(({ to }) => to));
     this.#pieces = new Map(spans.flatMap(piecesOf).map((piece) => [keyOf(piece), { ...piece, parts: [] }]));
+    this.#ofBlock = Map.groupBy(this.#pieces.keys(), (key) => blockOf(this.#pieces.get(key)!));
   }
 
   /** The same sums for a sequence that goes its own way from here. */
@@ -52,6 +55,7 @@ export class SpanSums {
 
   /** Forgets what was fed from this position on. */
   cut(length: number): void {
+    if (length >= this.#end) return;
     for (const [key, piece] of this.#pieces) {
       this.#pieces.set(key, { ...piece, parts: piece.parts.filter(({ to }) => to <= length) });
     }
@@ -65,8 +69,12 @@ export class SpanSums {
     });
   }
 
-  /** The sums to keep with a block; null if one of them is not whole or not a number. */
-  ofBlock(block: number): BlockSums | null {
+  /**
+   * The sums to keep with a block. null if one of them is not whole or not a number, or if the
+   * block has been kept with all of them.
+   */
+  toKeep(block: number, known: BlockSums | null): BlockSums | null {
+    if (known !== null && this.fits(block, known)) return null;
     const found = new Map<string, Float32Array>();
     for (const piece of this.#in(block)) {
       const sum = sumOf(piece);
@@ -90,10 +98,11 @@ export class SpanSums {
   }
 
   #in(block: number): Piece[] {
-    return [...this.#pieces.values()].filter(({ from }) => Math.floor(from / BLOCK_TOKENS) === block);
+    return (this.#ofBlock.get(block) ?? []).map((key) => this.#pieces.get(key)!);
   }
 }
 
+const blockOf = ({ from }: Span) => Math.floor(from / BLOCK_TOKENS);
 const keyOf = ({ from, to }: Span) => `${from}-${to}`;
 /** Where a piece is in its block. */
 const pieceKey = ({ from, to }: Span) => `${from % BLOCK_TOKENS}-${to - from}`;
@@ -101,7 +110,7 @@ const pieceKey = ({ from, to }: Span) => `${from % BLOCK_TOKENS}-${to - from}`;
 function piecesOf({ from, to }: Span): Span[] {
   const pieces: Span[] = [];
   for (let at = from; at < to; ) {
-    const end = Math.min(to, (Math.floor(at / BLOCK_TOKENS) + 1) * BLOCK_TOKENS);
+    const end = Math.min(to, (blockOf({ from: at, to }) + 1) * BLOCK_TOKENS);
     pieces.push({ from: at, to: end });
     at = end;
   }

@@ -1,12 +1,15 @@
 /** The probe of a bundle: read and checked like everything else in it, and asked. */
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { JUDGEMENTS } from '#shared/line/categories.ts';
+import { BundleError } from './bundle-error.ts';
 import { tinyBundle } from './fixtures/tiny-bundle.ts';
 import { loadBundle } from './load-bundle.ts';
-import { askProbe } from './probe.ts';
+import { askProbe, probeVersion, readProbe } from './probe.ts';
 import { bundleBench, editJson, editTensors } from './testing/bundle-bench.ts';
+import { mutatedBytes } from './testing/fuzz-reader.ts';
 import { verifyBundle } from './verify-bundle.ts';
 import { writeBundle } from './write-bundle.ts';
 
@@ -123,4 +126,28 @@ test('the probability of a judgement is the calibrated sigmoid of its row', asyn
     expect(found[row]).toBeCloseTo(Math.exp(a * z + b) / (1 + Math.exp(a * z + b)), 10);
   });
   expect(askProbe(probe, features.with(5, Number.NaN)).every(Number.isNaN)).toBe(true);
+});
+
+test.each([HEAD, WEIGHTS])('whatever the bytes of %s are, the probe is read or refused', async (file) => {
+  const dir = await broken(async () => {}, probed);
+  const { manifest, config } = await loadBundle(dir);
+  const sound = await readFile(join(dir, file));
+  const tolerant = async (bytes: Uint8Array) => {
+    await writeFile(join(dir, file), bytes);
+    // Of whatever bytes there are, so that it is not the version that is refused.
+    const version = await probeVersion(dir).catch(() => '0'.repeat(12));
+    try {
+      await readProbe(dir, { ...manifest, probes: { second_look: { version } } }, config);
+      return true;
+    } catch (error) {
+      if (!(error instanceof BundleError)) throw error;
+      expect(error.message.startsWith(`${error.file}: `)).toBe(true);
+      return false;
+    }
+  };
+  expect(await tolerant(sound)).toBe(true);
+  await fc.assert(
+    fc.asyncProperty(mutatedBytes(sound), async (bytes) => void (await tolerant(bytes))),
+    { numRuns: 200 },
+  );
 });

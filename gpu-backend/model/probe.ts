@@ -66,7 +66,7 @@ export type ProbeNumbers = {
 
 export type Probe = { /** See `probeVersion`. */ version: string; head: ProbeHead } & ProbeNumbers;
 
-export function probeShapes({ layers, pooling }: ProbeHead, { hidden_size: d }: DecoderConfig): Map<string, number[]> {
+function probeShapes({ layers, pooling }: ProbeHead, { hidden_size: d }: DecoderConfig): Map<string, number[]> {
   return new Map([
     ['weight', [JUDGEMENTS.length, layers.length * pooling.length * d]],
     ['bias', [JUDGEMENTS.length]],

@@ -63,9 +63,9 @@ export type ServingWeights = {
  * [W, L, E]`; per layer `new_k.{l}`, `new_v.{l}`, `N x KV*hd` numbers. Fetch only what you use:
  * every fetched output is copied.
  *
- * With `sumLayers` (C of them), there is also `sums [S, C*d]`: of each of S stretches of tokens, the
- * sum of the states that these layers leave, before any norm. `sum_tokens` int64 `[S, G]` has the
- * places of its tokens, `sum_weights` `[S, 1, G]` is 1, or 0 where a shorter one is filled up.
+ * With `sumLayers` (C of them), there is also `sums [S, C*d]`: of each of S stretches of tokens,
+ * the sum of the states that these layers leave, before any norm. `sum_tokens` int64 `[S, G]` has
+ * the places of its tokens, `sum_weights` `[S, 1, G]` is 1, or 0 where a shorter one is filled up.
  *
  * With `nextPast`, there are also outputs for a device that keeps keys and values: per layer
  * `next_k.{l}`, `next_v.{l}`, the past with this step's tokens in it. `places` int64 `[N, 2]` says

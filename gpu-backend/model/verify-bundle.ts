@@ -9,8 +9,8 @@ import { openStoredBase } from './stored-base.ts';
 
 /**
  * Returns the digest. `head` has been loaded from the same folder. Checks experts, routers, the
- * probe, and the names, types and shapes of all weights; it does not look at their numbers. Throws a BundleError
- * as loading does.
+ * probe, and the names, types and shapes of all weights; it does not look at their numbers. Throws
+ * a BundleError as loading does.
  */
 export async function verifyBundle(dir: string, head: BundleHead): Promise<string> {
   await loadAdditions(dir, head);

@@ -102,7 +102,7 @@ export async function writeAdapter(
 }
 
 /** Writes the probe to its place in a bundle, and returns its version for `plimsoll.json`. */
-export async function writeProbe(dir: string, probe: NonNullable<BundleParts['probe']>): Promise<string> {
+async function writeProbe(dir: string, probe: NonNullable<BundleParts['probe']>): Promise<string> {
   makeFolder(join(dir, dirname(PROBE_FILES.head)));
   await writeFile(join(dir, PROBE_FILES.head), toJson(probe.head));
   const file = PROBE_FILES.weights;

@@ -1,6 +1,6 @@
 /**
- * The part of the experts' contract about sums of hidden states: that they depend on nothing but the
- * tokens, however these were fed, recalled, forked or cut.
+ * The part of the experts' contract about sums of hidden states: that they depend on nothing but
+ * the tokens, however these were fed, recalled, forked or cut.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Span } from '../../model/looked-messages.ts';

@@ -10,11 +10,11 @@ import { spendCharacters, spendSearch, spendSteps } from './work.ts';
 const WRITTEN = 'w';
 /** A character computed from messages, so that nobody can say from which. */
 const GIVEN = 'g';
-/** A character out of the first text given by number. The next text has the next one, and so on. */
+/** A character out of the first text given by number. The second text has the next one. */
 const FIRST_NUMBERED = 0x100;
 const MOST_NUMBERED = 0xffff - FIRST_NUMBERED;
 
-/** Who wrote a stretch: the template, one of the numbered texts given to it, or nobody knows who. */
+/** Who wrote a stretch: the template, a numbered text given to it, or nobody knows who. */
 export type Writer = 'template' | number | 'unknown';
 
 function writerOf(origin: string): Writer {
