@@ -44,7 +44,13 @@ test('refuses a fork while a step is under way, then copies the sequence’s own
     settle();
   }
   const fork = sequences.fork(id, (own) => `${own}, copied`);
-  expect(sequences.get(fork)).toEqual({ source: 'helpfulness', length: 0, underWay: 0, sums: null, own: 'own, copied' });
+  expect(sequences.get(fork)).toEqual({
+    source: 'helpfulness',
+    length: 0,
+    underWay: 0,
+    sums: null,
+    own: 'own, copied',
+  });
 });
 
 test('no sequence holds a closed handle, even after another one opens', () => {
