@@ -40,6 +40,7 @@ const receiptFor = async (text: string, { privateKey } = key) =>
       backend: 'b1',
       draws: 's',
       line: OPEN_LINE,
+      second_look: null,
       top_k: null,
       weights: { min: 0, mean: 0, max: 0 },
       spent: 0,

@@ -28,6 +28,7 @@ const RECEIPT: Parameters<typeof signReceipt>[0] = {
   backend: 'backend-1',
   draws: '0',
   line: { ...OPEN_LINE, floor: 0.9, budget: 2 },
+  second_look: null,
   top_k: null,
   weights: { min: 0.9, mean: 0.9, max: 0.9 },
   spent: 0,

@@ -1,3 +1,4 @@
+import type { LookReport } from '#shared/api/plimsoll-extension.ts';
 import type { RunningWeights } from '#shared/gate/index.ts';
 import type { Ran } from '#shared/protocol/ran.ts';
 import type { StopState } from '#shared/text/stop-matcher.ts';
@@ -18,4 +19,6 @@ export type AnswerState = {
   ran: Ran;
   text: TextState;
   stops: StopState;
+  /** What came of the second look at the prompt, which is not repeated. Left out if none was. */
+  look?: LookReport;
 };

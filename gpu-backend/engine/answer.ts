@@ -6,6 +6,7 @@
  * The line decides which experts are asked; see needed-sources.ts.
  */
 import type { FinishReason } from '#shared/api/chat-answer.ts';
+import type { LookReport } from '#shared/api/plimsoll-extension.ts';
 import {
   addWeight,
   type DrawKey,
@@ -16,9 +17,13 @@ import {
   type RunningWeights,
   startGate,
 } from '#shared/gate/index.ts';
+import type { Line } from '#shared/line/line.ts';
 import type { Ran } from '#shared/protocol/ran.ts';
+import { lineAfterLook, lookCategories } from '#shared/protocol/second-look.ts';
 import { StopMatcher } from '#shared/text/stop-matcher.ts';
 import { TextStream } from '#shared/text/text-stream.ts';
+import type { Span } from '../model/looked-messages.ts';
+import type { Probe } from '../model/probe.ts';
 import { AnswerSampling } from './answer-sampling.ts';
 import type { AnswerState } from './answer-state.ts';
 import { askGate, type Proposal } from './ask-gate.ts';
@@ -28,12 +33,15 @@ import type { Output, Prediction, Prefix, Source, Step, WeightBounds } from './e
 import { type KvMemory, mostTokens } from './kv-memory.ts';
 import { promptsOf, sourcesOf } from './needed-sources.ts';
 import { bytesOrNull, toLogprob, toNats, toTopTokens } from './report-tokens.ts';
+import { lookAt, lookSpans, windowsOf } from './second-look.ts';
 import { allowedTokens, type MaskOf } from './token-mask.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
 export type AnswerOptions = {
   vocabulary: Vocabulary;
   proposal: Proposal;
+  /** Looks at prompts a second time, where a request asks for it. */
+  probe?: Probe | null;
   /** The most tokens that prompt and answer may have together in any row. */
   contextLength: number;
   /** k if the experts' rows are truncated, or null. */
@@ -81,7 +89,12 @@ export class Answer {
   /** The tokens that end it. */
   readonly #ends: ReadonlySet<number>;
   readonly #proposal: Proposal;
-  readonly #policy: GatePolicy;
+  readonly #probe: Probe | null;
+  /** The request's, or as a second look has tightened it. */
+  #line: Line;
+  #policy: GatePolicy;
+  #look: LookReport | null = null;
+  #refused = false;
   readonly #sampling: AnswerSampling;
   readonly #maxTokens: number;
   readonly #text: TextStream;
@@ -104,6 +117,7 @@ export class Answer {
     {
       vocabulary,
       proposal,
+      probe = null,
       contextLength,
       topK = null,
       memory = null,
@@ -112,10 +126,13 @@ export class Answer {
     }: AnswerOptions,
   ) {
     const { promptIds, maxTokens, stop, line, resume } = request;
-    const { rule, floor, ceiling, opening, budget, earned } = line;
     this.promptIds = promptIds;
     this.#request = request;
     this.#proposal = proposal;
+    this.#probe = probe;
+    this.#line = line;
+    this.#policy = policyOf(line);
+    if (resume?.look) this.#tighten(resume.look);
     this.#topK = topK;
     this.#state = startGate(resume?.ids.length, resume?.spent);
     this.#sources = this.#needed();
@@ -127,7 +144,6 @@ export class Answer {
     this.#ends = new Set(request.ignoresEnd ? [] : vocabulary.eos);
     // After the prompt's text, a space at the start is a space between two words.
     this.#dropsFirstSpace = !request.echo && (vocabulary.dropsFirstSpace ?? false);
-    this.#policy = { rule, floor, ceiling, opening, budget, earned };
     this.#sampling = new AnswerSampling(request, { key: keyOf(request, choice), vocabulary, maskOf });
     this.#maxTokens = mostTokens(maxTokens, { ...this.#sizeAtStart(), contextLength, memory });
     this.#text = new TextStream(vocabulary.bytesOf, resume?.text);
@@ -145,6 +161,60 @@ export class Answer {
    */
   get sources(): readonly Source[] {
     return this.#sources;
+  }
+
+  /**
+   * Whether its prompt is still to be looked at a second time. The safety expert's row must have
+   * read it by then, with sums over `lookSpans`.
+   */
+  get looks(): boolean {
+    return this.#request.secondLook !== undefined && this.#look === null;
+  }
+
+  /** Whether the safety expert's row reads the prompt first, and a layers row after the look. */
+  get looksFirst(): boolean {
+    return this.looks && this.#sources.includes('layers');
+  }
+
+  get lookSpans(): readonly Span[] {
+    return this.looks && this.#probe ? lookSpans(this.#windows, this.#probe) : [];
+  }
+
+  /** Whether the look has refused it. Then it has only an end. */
+  get refused(): boolean {
+    return this.#refused;
+  }
+
+  /**
+   * Looks at the prompt, and tightens the line by what is found. Without a probe or with a state
+   * missing, every judgement counts as certain.
+   *
+   * @param sums over `lookSpans`
+   */
+  look(sums: readonly (Float32Array | null)[]): void {
+    const probabilities = this.#probe ? lookAt(this.#probe, this.#windows, sums) : [];
+    this.#tighten({ version: this.#probe?.version ?? '', categories: lookCategories(probabilities) });
+    this.#sources = this.#needed();
+  }
+
+  /** Takes over what the look at the same prompt has found for another answer. */
+  lookLike({ report, sources }: { report: LookReport | null; sources: readonly Source[] }): void {
+    if (!this.looks || report === null) return;
+    this.#tighten(report);
+    this.#sources = sources;
+  }
+
+  get report(): LookReport | null {
+    return this.#look;
+  }
+
+  #tighten({ version, categories }: Pick<LookReport, 'version' | 'categories'>): void {
+    const { line, secondLook = { base: 0, rules: {} } } = this.#request;
+    const { line: tight, refused, tightened, because } = lineAfterLook(line, secondLook, categories);
+    this.#line = tight;
+    this.#policy = policyOf(tight);
+    this.#refused = refused;
+    this.#look = { version, categories, tightened, because };
   }
 
   /** The most tokens that it may draw. */
@@ -182,6 +252,7 @@ export class Answer {
       ran: { ...this.#ran },
       text: this.#text.state(),
       stops: this.#stops.state(),
+      ...(this.#look && { look: this.#look }),
     };
   }
 
@@ -197,9 +268,12 @@ export class Answer {
     const opening = Math.min(position, Math.max(0, this.#policy.opening.tokens - 1));
     const cut = this.#sources.includes('layers') ? opening : position;
     const prompts = promptsOf(this.#request, this.#sources);
-    const rows = Object.fromEntries(this.#sources.map((source, i) => [source, prompts[i]!]));
+    const rows = this.#sources.map((source, i) => [source, prompts[i]!] as const);
+    const together = this.looksFirst ? rows.map((row) => [row]) : [rows];
     return [
-      { rows, reads: 'prompt', bounds: this.#boundsAt(0) },
+      ...together.map((own): Feed => {
+        return { rows: Object.fromEntries(own), reads: 'prompt', bounds: this.#boundsAt(0) };
+      }),
       ...(cut > 0 ? [this.#inEveryRow(this.#ids.slice(0, cut), 0)] : []),
       ...(cut < position ? [this.#inEveryRow(this.#ids.slice(cut), position)] : []),
     ];
@@ -241,8 +315,8 @@ export class Answer {
    * draw from.
    */
   draw(predictions: Predictions): EngineEvent[] {
-    const { line, topLogprobs, minTokens = 0, expertLogprobs = true } = this.#request;
-    const { mode } = line;
+    const { topLogprobs, minTokens = 0, expertLogprobs = true } = this.#request;
+    const { mode } = this.#line;
     const safety = predictions.safety ?? null;
     const beside = predictions[mode === 'layers' ? 'layers' : 'helpfulness'] ?? null;
     const step = askGate({
@@ -292,19 +366,32 @@ export class Answer {
     return events;
   }
 
+  /** The events of an answer that the look has refused. */
+  refuse(): EngineEvent[] {
+    return this.#end('content_filter');
+  }
+
+  get #windows() {
+    return windowsOf(this.#request.secondLook?.messages ?? [], this.#probe?.head.window ?? 1);
+  }
+
   /** The events of a request's first answer do not say whose they are. */
   get #whose(): { choice?: number } {
     return this.#choice === 0 ? {} : { choice: this.#choice };
   }
 
-  #needed(spent = this.#state.spent): readonly Source[] {
-    const proposal = typeof this.#proposal === 'number' ? this.#proposal : null;
-    return sourcesOf(this.#request.line, { proposal, topK: this.#topK, spent });
+  #needed(): readonly Source[] {
+    return sourcesOf(this.#line, { ...this.#asking, spent: this.#state.spent, looks: this.looks });
+  }
+
+  get #asking() {
+    return { proposal: typeof this.#proposal === 'number' ? this.#proposal : null, topK: this.#topK };
   }
 
   /** How long an answer may get does not depend on where it is resumed. */
   #sizeAtStart(): { longest: number; rows: number } {
-    const prompts = promptsOf(this.#request, this.#needed(0));
+    const looks = this.#request.secondLook !== undefined;
+    const prompts = promptsOf(this.#request, sourcesOf(this.#request.line, { ...this.#asking, looks }));
     return { longest: Math.max(...prompts.map(({ length }) => length)), rows: prompts.length };
   }
 
@@ -339,9 +426,15 @@ export class Answer {
         weights: { min, mean, max },
         spent: toNats(this.#state.spent),
         ran: { ...this.#ran },
+        second_look: this.#look,
+        line: this.#line,
       },
     ];
   }
+}
+
+function policyOf({ rule, floor, ceiling, opening, budget, earned }: Line): GatePolicy {
+  return { rule, floor, ceiling, opening, budget, earned };
 }
 
 function keyOf({ sampling, moreKeys = [] }: EngineRequest, choice: number): DrawKey {

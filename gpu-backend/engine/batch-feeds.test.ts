@@ -29,6 +29,7 @@ const options = {
   gates: 'routed' as const,
   lastPosition: 3,
   window: null,
+  sums: false,
 };
 
 test('feeds rows side by side, padded on the right, each at its own length', () => {
@@ -112,4 +113,32 @@ test('feeds the window as part of the mask', () => {
       [M, M, M, 0, 0],
     ].flat(),
   );
+});
+
+test('the tokens of summed stretches come with weights, short ones filled up with their own first token', () => {
+  const { cache, first, last } = cacheWithHole();
+  const common = { source: 'safety' as const, bounds: undefined, wanted: 0 };
+  const batch = [
+    {
+      ...common,
+      ids: [7, 8, 9],
+      slot: last,
+      summed: [
+        { from: 0, to: 3 },
+        { from: 2, to: 3 },
+      ],
+    },
+    { ...common, ids: [5, 6], slot: first, summed: [{ from: 0, to: 2 }] },
+  ];
+  const past = cache.past(batch.map(({ slot }) => slot));
+  const feeds = batchFeeds(batch, { ...options, past, sums: true });
+  expect(feeds.sum_tokens!.dims).toEqual([3, 3]);
+  expect(Array.from(feeds.sum_tokens!.data as BigInt64Array, Number)).toEqual([2, 5, 8, 8, 8, 8, 0, 3, 0]);
+  expect(feeds.sum_weights!.dims).toEqual([3, 1, 3]);
+  expect(Array.from(feeds.sum_weights!.data as Float32Array)).toEqual([1, 1, 1, 1, 0, 0, 1, 1, 0]);
+  const none = batchFeeds([{ ...common, ids: [7], slot: last }], { ...options, past: cache.past([last]), sums: true });
+  expect([none.sum_tokens!.dims, none.sum_weights!.dims]).toEqual([
+    [0, 1],
+    [0, 1, 1],
+  ]);
 });

@@ -6,6 +6,7 @@
 import { contextLengthExceeded } from '#shared/api/context-length.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { modeUnavailable } from '#shared/api/mode-unavailable.ts';
+import type { Probe } from '../model/probe.ts';
 import type { EngineInfo, EngineLimits, EngineRequest } from './engine.ts';
 import type { Experts } from './experts.ts';
 import { type KvMemory, kvMemory, longestRows, mostTokens } from './kv-memory.ts';
@@ -13,17 +14,26 @@ import { promptsOf, sourcesOf } from './needed-sources.ts';
 
 export type Terms = Pick<
   EngineInfo,
-  'contextLength' | 'vocabSize' | 'modes' | 'topK' | 'scores' | 'proposal' | 'memory'
+  'contextLength' | 'vocabSize' | 'modes' | 'topK' | 'scores' | 'proposal' | 'memory' | 'secondLook'
 >;
 
 /** Throws a PlimsollError if the request cannot be met. */
 export function checkRequest(request: EngineRequest, terms: Terms): void {
   const { promptIds, maxTokens, minTokens = 0, moreKeys = [], sampling, line, echo, topLogprobs, resume } = request;
+  const { secondLook } = request;
   const { contextLength, vocabSize, modes, scores, memory } = terms;
   if (!modes.includes(line.mode)) throw modeUnavailable(line.mode);
-  const sources = sourcesOf(line, terms);
+  if (secondLook && terms.secondLook === null) {
+    // Another backend may have a probe. To go on without a look would loosen the line.
+    throw new PlimsollError('backend_unavailable', 'This backend cannot look at the prompt a second time.');
+  }
+  const sources = sourcesOf(line, { ...terms, looks: secondLook !== undefined });
   const prompts = promptsOf(request, sources);
-  if (echo && topLogprobs !== undefined) refuseUnscored(prompts, { promptIds, scores });
+  if (echo && topLogprobs !== undefined) {
+    refuseUnscored(prompts, { promptIds, scores });
+    // The rows of such an answer do not read its prompt together.
+    if (secondLook && line.mode === 'layers') throw unsupportedEcho('the prompt is looked at a second time');
+  }
   const longest = Math.max(...prompts.map(({ length }) => length));
   if (longest >= contextLength) {
     throw contextLengthExceeded(promptIds.length, contextLength, { ownPrompt: longest - promptIds.length });
@@ -39,6 +49,9 @@ export function checkRequest(request: EngineRequest, terms: Terms): void {
   }
   refuseUnknownIds(sampling.allowedIds ?? [], { param: 'allowed_token_ids', vocabSize });
   refuseUnknownIds(sampling.logitBias?.keys() ?? [], { param: 'logit_bias', vocabSize });
+  if (resume && secondLook && resume.look === undefined) {
+    throw new PlimsollError('invalid_request', 'The answer to be resumed has no second look, but its request has one.');
+  }
   if (resume && moreKeys.length > 0) {
     throw new PlimsollError('invalid_request', `One answer can be resumed, not ${1 + moreKeys.length}.`);
   }
@@ -63,7 +76,11 @@ function refuseUnscored(
 ): void {
   if (scores && prompts.every((prompt) => prompt === promptIds)) return;
   const why = scores ? 'an expert of this model has a system prompt of its own' : 'its experts give no whole rows';
-  throw new PlimsollError('unsupported_value', `This backend cannot send an echo with log-probabilities: ${why}.`, {
+  throw unsupportedEcho(why);
+}
+
+function unsupportedEcho(why: string): PlimsollError {
+  return new PlimsollError('unsupported_value', `This backend cannot send an echo with log-probabilities: ${why}.`, {
     param: 'echo',
   });
 }
@@ -74,9 +91,11 @@ export function termsOf(
   {
     contextLength,
     proposal,
+    probe = null,
     limits: { kvBytes, maxRows },
   }: {
     contextLength: number;
+    probe?: Pick<Probe, 'version'> | null | undefined;
     /** A number, or anything else for a router. */
     proposal: unknown;
     limits: Pick<EngineLimits, 'kvBytes' | 'maxRows'>;
@@ -90,6 +109,7 @@ export function termsOf(
     // A truncated row need not have the token that came next.
     scores: experts.abilities.score && experts.abilities.topK === null,
     proposal: typeof proposal === 'number' ? proposal : null,
+    secondLook: experts.abilities.sums && probe ? probe.version : null,
     memory: kvMemory(experts, { kvBytes, maxRows, contextLength }),
   };
 }

@@ -29,6 +29,7 @@ const info: EngineInfo = {
   topK: null,
   proposal: 0.5,
   memory: null,
+  secondLook: null,
 };
 
 test('when the engine dies, its answers end with backend_unavailable and later requests fail at once', async () => {

@@ -4,6 +4,7 @@
  * between two rounds, so messages that arrived in the meantime are handled.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Probe } from '../model/probe.ts';
 import type { Proposal } from './ask-gate.ts';
 import { type Terms, termsOf } from './check-request.ts';
 import type { EngineInfo, EngineLimits } from './engine.ts';
@@ -20,6 +21,8 @@ export type HostOptions = {
   /** The facts that the experts do not report themselves. */
   info: Omit<EngineInfo, keyof Omit<Terms, 'contextLength'>>;
   proposal: Proposal;
+  /** Looks at prompts a second time, where a request asks for it. */
+  probe?: Probe | null;
   limits: EngineLimits;
   /** Makes each answer's mask, on this side of the port; see token-mask.ts. */
   maskOf?: MaskOf;
@@ -30,7 +33,7 @@ export type HostOptions = {
 /** Serves `port` until told to close. Then it disposes of the experts and calls `onClosed`. */
 export function hostEngine(
   port: Port,
-  { experts, vocabulary, info, proposal, limits, maskOf, warn = () => {} }: HostOptions,
+  { experts, vocabulary, info, proposal, probe = null, limits, maskOf, warn = () => {} }: HostOptions,
   onClosed: () => void,
 ) {
   let news: Outcome[] = [];
@@ -40,6 +43,7 @@ export function hostEngine(
   const scheduler = new Scheduler(experts, {
     vocabulary,
     proposal,
+    probe,
     contextLength: info.contextLength,
     limits,
     ...(maskOf && { maskOf }),
@@ -88,5 +92,5 @@ export function hostEngine(
     }
     void work();
   });
-  post({ type: 'ready', info: { ...info, ...termsOf(experts, { ...info, proposal, limits }) } });
+  post({ type: 'ready', info: { ...info, ...termsOf(experts, { ...info, proposal, probe, limits }) } });
 }

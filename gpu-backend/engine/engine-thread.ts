@@ -24,7 +24,7 @@ try {
   // The graph holds rotary tables for the positions that this backend serves, no more.
   const max_position_embeddings = contextLength ?? opened.config.max_position_embeddings;
   const bundle = { ...opened, config: { ...opened.config, max_position_embeddings } };
-  const { id, manifest, routers, digest, tokenizer } = bundle;
+  const { id, manifest, routers, probe, digest, tokenizer } = bundle;
   const { logits } = routers;
   hostEngine(
     port,
@@ -45,6 +45,7 @@ try {
         provider,
       },
       proposal: logits === null ? manifest.default_weight : (s, h) => proposeWeight(logits, s, h),
+      probe,
       limits,
       warn: (message, cause) => console.error(message, cause),
     },

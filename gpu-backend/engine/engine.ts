@@ -7,7 +7,9 @@ import type { DrawKey } from '#shared/gate/index.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
 import type { ExpertKinds } from '#shared/protocol/expert-kind.ts';
 import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
+import type { SecondLook } from '#shared/protocol/second-look.ts';
 import type { Provider } from '../graph/provider.ts';
+import type { LookedMessage } from '../model/looked-messages.ts';
 import type { AnswerState } from './answer-state.ts';
 import type { PrefixStats, Source } from './experts.ts';
 import type { KvMemory } from './kv-memory.ts';
@@ -81,6 +83,8 @@ export type EngineRequest = {
   echo?: boolean;
   /** The gate's settings, from the signed directive. */
   line: Line;
+  /** Asks for a second look at these messages of the safety expert's prompt, before any token. */
+  secondLook?: SecondLook & { messages: readonly LookedMessage[] };
   /**
    * The state of an answer begun elsewhere, to continue from it. The rest of the request must be
    * the same as there. `maxTokens` and `usage` count the whole answer.
@@ -101,7 +105,10 @@ export type EngineEvent =
   | Extract<Frame, { type: 'echo' }>
   | TokenFrame
   | Extract<Frame, { type: 'text' }>
-  | Omit<EndFrame, 'receipt'>;
+  | (Omit<EndFrame, 'receipt'> & {
+      /** The line that was held. */
+      line: Line;
+    });
 
 export type EngineInfo = {
   /** The model id that clients use. */
@@ -129,6 +136,8 @@ export type EngineInfo = {
   scores: boolean;
   /** The safety weight proposed for every token; null if a router proposes them. */
   proposal: number | null;
+  /** The version of the probe that looks at prompts a second time; null if there is none. */
+  secondLook: string | null;
   /** How long answers may get in the memory for keys and values; null if nothing bounds it. */
   memory: KvMemory | null;
 };

@@ -25,6 +25,7 @@
  * every id in either row it needs the log-probability under both. So a step may name the sequence
  * to compare with: see `beside`.
  */
+import type { Span } from '../model/looked-messages.ts';
 import type { ExpertRole } from '../model/manifest.ts';
 
 /**
@@ -143,6 +144,8 @@ export type Abilities = {
   fork: boolean;
   /** Supports `want.positions` above 1. */
   score: boolean;
+  /** Sums hidden states over spans of an expert's sequence: `open` with `sums`, and `sums`. */
+  sums: boolean;
   /** Supports `recall` and `keep`. */
   prefixes: boolean;
   /** null for whole rows, k for truncated rows. */
@@ -185,8 +188,13 @@ export interface Experts {
   readonly openCount: number;
   /** All 0 if the ability is missing. */
   readonly prefixStats: PrefixStats;
-  /** Opens a new, empty sequence, without a run. Throws if the source is not offered. */
-  open(source: Source): SequenceId;
+  /**
+   * Opens a new, empty sequence, without a run. Throws if the source is not offered.
+   *
+   * While an expert's sequence is fed, the hidden states of its tokens are summed over each of the
+   * spans in `sums`. Throws if the ability is missing.
+   */
+  open(source: Source, options?: { sums?: readonly Span[] }): SequenceId;
   /**
    * Feeds each step's ids to its sequence. The promises come in the order of the steps. The driver
    * does the batching. A sequence has at most one step in an `append`, and a later `append` waits
@@ -197,6 +205,13 @@ export interface Experts {
    * bounds are missing, if `want` goes beyond the abilities, or if the expert failed.
    */
   append(steps: readonly Step[]): Promise<Output>[];
+  /**
+   * The sums over the spans that the sequence was opened with, in their order: for each layer that
+   * the driver was made to read, d numbers. They are the same, up to rounding, however the tokens
+   * were fed or recalled. null for a span some of whose tokens have not been fed. Throws as `cut`
+   * does.
+   */
+  sums(sequence: SequenceId): (Float32Array | null)[];
   /**
    * Opens a new sequence that continues exactly as this one would. Throws if the handle is unknown
    * or closed, if one of its steps is under way, or if the ability is missing.
@@ -210,6 +225,7 @@ export interface Experts {
   cut(sequence: SequenceId, length: number): void;
   /**
    * Fills an empty sequence with the longest beginning of the prefix that is known, without a run.
+   * If the sequence has spans to sum, that is as far as their sums are known too.
    * Returns how many tokens that is: always fewer than the prefix has, because the last one must be
    * fed to get a row. Throws as `cut` does, or if the ability is missing.
    */

@@ -45,6 +45,8 @@ export class Job {
   #unread: Unread;
   #toRead = 0;
   #isAnswering = false;
+  /** What the safety expert says after the prompt, while a layers row has yet to read it. */
+  #held: Outputs = {};
 
   constructor(
     id: number,
@@ -95,8 +97,11 @@ export class Job {
   /** Opens all its sequences and recalls what is known, or throws and leaves none open. */
   open(): void {
     try {
-      for (const source of this.answer.sources) this.#sequences.set(source, this.#experts.open(source));
-      this.#recall();
+      const { sources, lookSpans: sums } = this.answer;
+      for (const source of sources) {
+        this.#sequences.set(source, this.#experts.open(source, source === 'safety' ? { sums } : {}));
+      }
+      this.#recall(this.answer.looksFirst ? ['safety'] : sources);
       this.#toRead = this.unread;
     } catch (thrown) {
       this.close();
@@ -113,7 +118,9 @@ export class Job {
     try {
       for (const follower of followers) {
         follower.#unread = new Unread([]);
+        follower.#held = this.#held;
         follower.answer.cachedTokens = this.answer.cachedTokens;
+        follower.answer.lookLike(this.answer);
         for (const [source, sequence] of this.#sequences) {
           follower.#sequences.set(source, this.#experts.fork(sequence));
         }
@@ -152,17 +159,42 @@ export class Job {
         ...(other && { beside: other.sequence }),
         want: {
           hidden: this.answer.hidden && other !== undefined,
-          positions: this.#positions(ids, feed),
+          positions: this.#positions(source, ids, feed),
         },
       };
     });
   }
 
   /** After how many of these tokens a prediction is wanted. */
-  #positions(ids: readonly number[], feed: Feed): number {
+  #positions(source: Source, ids: readonly number[], feed: Feed): number {
     if (this.#isScored(feed)) return ids.length;
     // With more of the prompt to read, nothing can be drawn.
-    return this.unread > 0 ? 0 : 1 + (feed.draft?.length ?? 0);
+    return this.#unread.of(source) > 0 ? 0 : 1 + (feed.draft?.length ?? 0);
+  }
+
+  /**
+   * Looks at the prompt a second time, as soon as the safety expert's row has read it. Call it with
+   * the settled steps of every feed, before `fork` and `goOn`. A layers row reads the prompt only
+   * after that, so it does so under the tightened bounds.
+   */
+  look(feed: Feed, results: readonly PromiseSettledResult<Output>[]): void {
+    const failed = results.find((result) => result.status === 'rejected');
+    // A layers row that reads the prompt does so alone. Without it, all has been read.
+    if (this.#held.safety && failed) this.#goOnWithout('layers', failed.reason);
+    const sequence = this.#sequences.get('safety');
+    if (!this.answer.looks || sequence === undefined || this.#unread.of('safety') > 0) return;
+    const safety = results[this.#fed(feed).findIndex(({ source }) => source === 'safety')];
+    // Without its expert, the answer ends.
+    if (safety?.status !== 'fulfilled') return;
+    const { looksFirst } = this.answer;
+    this.answer.look(this.#experts.sums(sequence));
+    if (!looksFirst) return;
+    this.#held = { safety: safety.value };
+    const reads = this.answer.sources.includes('layers') && !this.answer.refused;
+    this.#unread = new Unread(reads ? this.answer.history() : []);
+    this.#unread.forget('safety');
+    if (reads) this.#recall(['layers']);
+    else this.#closeAllBut(['safety']);
   }
 
   /**
@@ -179,13 +211,18 @@ export class Job {
       this.#takeBack();
       return [];
     }
-    const outputs = this.#outputs(feed, results);
+    const outputs = { ...this.#held, ...this.#outputs(feed, results) };
     const { echo } = this.answer;
     if (this.#isScored(feed)) echo!.read(Object.values(feed.rows)[0]!, outputs);
     if (this.unread > 0) {
       // Even if nobody waits for the rest, what has been read is there.
       this.#keep();
       return [];
+    }
+    this.#held = {};
+    if (this.answer.refused) {
+      this.#keep();
+      return this.answer.refuse();
     }
     const events = drawDrafted(this.answer, outputs, draft);
     if (draft.length > 0) this.#takeBack();
@@ -207,13 +244,17 @@ export class Job {
   }
 
   /**
-   * Lets its sequences begin with what is known, so that less is left to read. Where the client
-   * wants to know what the experts thought of the prompt, all of it must be read.
+   * Lets sequences begin with what is known, so that less is left to read. Where the client wants
+   * to know what the experts thought of the prompt, all of it must be read.
    */
-  #recall(): void {
+  #recall(sources: readonly Source[]): void {
     if (!this.#experts.abilities.prefixes || this.answer.echo?.scores) return;
     const own: number[] = [];
     for (const [source, sequence] of this.#sequences) {
+      if (!sources.includes(source)) {
+        if (this.#unread.of(source) === 0) own.push(this.answer.cachedTokens);
+        continue;
+      }
       const length = this.#experts.recall(sequence, this.#prefix(source, 0));
       this.#unread.skip(source, length);
       own.push(this.answer.ownTokens(source, length));
@@ -244,12 +285,16 @@ export class Job {
       else if (source === needed) {
         throw new PlimsollError('expert_failed', 'The model failed to run.', { cause: result?.reason });
       } else {
-        this.#warn(`answer ${this.id} goes on without its expert ${source}`, result?.reason);
-        this.#closeAllBut([...this.#sequences.keys()].filter((other) => other !== source));
-        this.#unread.forget(source);
+        this.#goOnWithout(source, result?.reason);
       }
     }
     return outputs;
+  }
+
+  #goOnWithout(source: Source, reason: unknown): void {
+    this.#warn(`answer ${this.id} goes on without its expert ${source}`, reason);
+    this.#closeAllBut([...this.#sequences.keys()].filter((other) => other !== source));
+    this.#unread.forget(source);
   }
 
   #fed({ rows }: Feed): { source: Source; sequence: SequenceId; ids: readonly number[] }[] {

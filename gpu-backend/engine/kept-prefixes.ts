@@ -6,6 +6,7 @@
 import type { Prediction, Prefix, PrefixStats, Source } from './experts.ts';
 import type { KvCache, Slot } from './kv-cache.ts';
 import { BLOCK_TOKENS, type Block, PrefixStore } from './prefix-store.ts';
+import type { SpanSums } from './span-sums.ts';
 
 type Blocks = readonly Block<Float32Array>[];
 
@@ -42,9 +43,14 @@ export class KeptPrefixes {
     return this.#store.stats;
   }
 
-  /** The longest known beginning, and how many tokens that is. */
-  recall(source: Source, prefix: Prefix): { recalled: Recalled; tokens: number } {
-    const blocks = this.#store.find(source, prefix);
+  /**
+   * The longest known beginning, and how many tokens that is.
+   *
+   * @param sums take what is known of them
+   */
+  recall(source: Source, prefix: Prefix, sums: SpanSums | null): { recalled: Recalled; tokens: number } {
+    const blocks = this.#store.find(source, prefix, (i, kept) => sums?.fits(i, kept) ?? true);
+    for (const [i, block] of blocks.entries()) sums?.take(i, block.sums ?? new Map());
     return { recalled: { blocks, untried: blocks }, tokens: blocks.length * BLOCK_TOKENS };
   }
 
@@ -83,7 +89,7 @@ export class KeptPrefixes {
   }
 
   /** Keeps what a slot holds of this prefix. */
-  keep(slot: Slot, { source, prefix }: { source: Source; prefix: Prefix }): void {
+  keep(slot: Slot, { source, prefix, sums }: { source: Source; prefix: Prefix; sums: SpanSums | null }): void {
     const shared = this.#sharedLayers;
     const copyOut = (position: number, layers: [number, number]) => {
       const block = this.#cache.copyOut(slot, { position, count: BLOCK_TOKENS, layers });
@@ -93,6 +99,7 @@ export class KeptPrefixes {
     this.#store.keep(source, prefix, {
       shared: shared === 0 ? null : (from) => copyOut(from, [0, shared]),
       own: (from) => copyOut(from, [shared, this.#cache.shape.layers]),
+      sums: (block, known) => sums?.toKeep(block, known) ?? null,
     });
   }
 }

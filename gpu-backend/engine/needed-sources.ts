@@ -7,6 +7,8 @@
  *   every position and nothing is counted against it. Such an answer has no account: what it spent
  *   is unknown. In the mode `layers`, the safety expert always runs beside.
  *
+ * Until the prompt has been looked at a second time, the safety expert reads it in any case.
+ *
  * Everything in between runs both, also while an earned budget is used up for now, or a floor is 1
  * for the opening only. The other row must have read every token by the time it counts. Truncated
  * rows always come in pairs, because each decides which tokens the other one holds: without it, the
@@ -23,10 +25,17 @@ export type Asking = {
   topK: number | null;
   /** The nats that the answer has spent so far. */
   spent?: number;
+  /** Whether the prompt is still to be looked at, in the safety expert's row. */
+  looks?: boolean;
 };
 
 /** The sources whose predictions make up the rest of an answer under this line, in this order. */
-export function sourcesOf(line: Line, { proposal, topK, spent = 0 }: Asking): Source[] {
+export function sourcesOf(line: Line, { looks = false, ...asking }: Asking): Source[] {
+  const sources = drawnFrom(line, asking);
+  return looks && !sources.includes('safety') ? ['safety', ...sources] : sources;
+}
+
+function drawnFrom(line: Line, { proposal, topK, spent = 0 }: Omit<Asking, 'looks'>): Source[] {
   const { action, mode, floor } = line;
   const both: Source[] = ['safety', mode === 'layers' ? 'layers' : 'helpfulness'];
   if (action === 'safety_only') return ['safety'];

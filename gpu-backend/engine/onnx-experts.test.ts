@@ -18,11 +18,15 @@ let root: string;
 /** The same model, once without routers and once with both. */
 let bundle: Bundle;
 let routed: Bundle;
+/** The routed one with a probe that reads both layers. */
+let probed: Bundle;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'experts-'));
   await writeBundle(join(root, 'tiny'), tinyBundle());
   await writeBundle(join(root, 'routed'), tinyBundle({ routers: true }));
   [bundle, routed] = [await loadBundle(join(root, 'tiny')), await loadBundle(join(root, 'routed'))];
+  await writeBundle(join(root, 'probed'), tinyBundle({ routers: true, probeWindow: 8 }));
+  probed = await loadBundle(join(root, 'probed'));
 });
 afterAll(() => rm(root, { recursive: true }));
 
@@ -32,28 +36,28 @@ const TOLERANCE = 1e-4;
 /** More than these tests keep. */
 const AMPLE = { prefixBytes: 2 ** 28 };
 
-const abilities = { hidden: true, layers: true, fork: true, score: true, prefixes: true, topK: null };
+const abilities = { hidden: true, layers: true, fork: true, score: true, sums: true, prefixes: true, topK: null };
 
 testExperts('onnxruntime', {
-  create: (bounds = AMPLE) => OnnxExperts.create(routed, { threads: 1, ...bounds }),
+  create: (bounds = AMPLE) => OnnxExperts.create(probed, { threads: 1, ...bounds }),
   abilities,
   tolerance: TOLERANCE,
 });
 
 testExperts('onnxruntime, a bundle without routers', {
   create: () => OnnxExperts.create(bundle, { threads: 1 }),
-  abilities: { ...abilities, layers: false, prefixes: false },
+  abilities: { ...abilities, layers: false, sums: false, prefixes: false },
   tolerance: TOLERANCE,
 });
 
 testExperts('onnxruntime, prompts a few tokens at a time', {
-  create: (bounds = AMPLE) => OnnxExperts.create(routed, { threads: 1, runTokens: 7, ...bounds }),
+  create: (bounds = AMPLE) => OnnxExperts.create(probed, { threads: 1, runTokens: 7, ...bounds }),
   abilities,
   tolerance: TOLERANCE,
 });
 
 testExperts('onnxruntime, keys and values kept as on a device', {
-  create: (bounds = AMPLE) => OnnxExperts.create(routed, { threads: 1, keepsPast: true, ...bounds }),
+  create: (bounds = AMPLE) => OnnxExperts.create(probed, { threads: 1, keepsPast: true, ...bounds }),
   abilities,
   tolerance: TOLERANCE,
 });

@@ -13,6 +13,7 @@
  */
 import { GraphSession, type SessionOptions } from '../graph/session.ts';
 import { type DecoderConfig, headDim, slidingWindow } from '../model/config.ts';
+import type { Span } from '../model/looked-messages.ts';
 import type { ExpertRole } from '../model/manifest.ts';
 import { buildServingGraph } from '../model/serving-graph.ts';
 import { type BatchedStep, type BatchOptions, batchFeeds, type Heads } from './batch-feeds.ts';
@@ -34,6 +35,7 @@ import { KvCache, type Slot } from './kv-cache.ts';
 import { type ReadyStep, SequenceError, Sequences } from './sequences.ts';
 import { isMixed, type ServableBundle, servingWeights } from './serving-weights.ts';
 import { sharedLayers } from './shared-layers.ts';
+import type { Part } from './span-sums.ts';
 import { asError, Turns } from './turns.ts';
 
 /** What this driver keeps for a sequence: a slot, from its first run on, and how it began. */
@@ -84,6 +86,8 @@ export class OnnxExperts implements Experts {
   readonly #sessions: ReadSessions;
   readonly #roles: readonly ExpertRole[];
   readonly #gates: BatchOptions['gates'];
+  /** How many numbers a sum of hidden states has; 0 if there are none. */
+  readonly #sumWidth: number;
   readonly #runTokens: number;
   readonly #cache: KvCache;
   readonly #prefixes: KeptPrefixes;
@@ -112,12 +116,14 @@ export class OnnxExperts implements Experts {
     this.#runTokens = runTokens;
     this.#config = config;
     this.#gates = gates;
+    this.#sumWidth = sumLayersOf(bundle).length * config.hidden_size;
     this.vocabSize = config.vocab_size;
     this.abilities = {
       hidden: true,
       layers: gates === 'routed',
       fork: true,
       score: true,
+      sums: sumLayersOf(bundle).length > 0,
       prefixes: prefixBytes > 0,
       topK: null,
     };
@@ -155,7 +161,7 @@ export class OnnxExperts implements Experts {
       const model = buildServingGraph(
         config,
         { base, lora },
-        { strided: provider !== 'webgpu', nextPast: kept.length > 0 },
+        { strided: provider !== 'webgpu', nextPast: kept.length > 0, sumLayers: sumLayersOf(bundle) },
       );
       return GraphSession.create(model, { ...options, ...inFile, onDevice: kept, spinning: reads === 'answer' });
     };
@@ -188,8 +194,12 @@ export class OnnxExperts implements Experts {
     return this.#onDevice?.uploads ?? null;
   }
 
-  open(source: Source): SequenceId {
-    return this.#sequences.open(source, { slot: null, recalled: NOTHING_RECALLED });
+  open(source: Source, options?: { sums?: readonly Span[] }): SequenceId {
+    return this.#sequences.open(source, { slot: null, recalled: NOTHING_RECALLED }, options);
+  }
+
+  sums(sequence: SequenceId): (Float32Array | null)[] {
+    return this.#sequences.sums(sequence);
   }
 
   fork(sequence: SequenceId): SequenceId {
@@ -208,17 +218,17 @@ export class OnnxExperts implements Experts {
   }
 
   recall(sequence: SequenceId, prefix: Prefix): number {
-    return this.#sequences.recall(sequence, prefix, ({ source, own }) => {
-      const { recalled, tokens } = this.#prefixes.recall(source, prefix);
+    return this.#sequences.recall(sequence, prefix, ({ source, sums, own }) => {
+      const { recalled, tokens } = this.#prefixes.recall(source, prefix, sums);
       own.recalled = recalled;
       return tokens;
     });
   }
 
   keep(sequence: SequenceId, prefix: Prefix): void {
-    const { source, own } = this.#sequences.toKeep(sequence, prefix);
+    const { source, sums, own } = this.#sequences.toKeep(sequence, prefix);
     // Without a slot, it has nothing but what was recalled.
-    if (own.slot !== null) this.#prefixes.keep(own.slot, { source, prefix });
+    if (own.slot !== null) this.#prefixes.keep(own.slot, { source, prefix, sums });
   }
 
   cacheBytes(lengths: readonly number[]): number {
@@ -306,7 +316,10 @@ export class OnnxExperts implements Experts {
         for (const [one, output] of await this.#run(left, session)) outcomes.set(one, output);
       } catch (thrown) {
         for (const one of left) {
-          if (this.#holds(one)) this.#cache.cut(one.slot, one.slot.length - one.fed);
+          if (this.#holds(one)) {
+            this.#cache.cut(one.slot, one.slot.length - one.fed);
+            one.sequence.sums?.cut(one.sequence.length);
+          }
           outcomes.set(one, asError(thrown));
         }
       }
@@ -339,11 +352,17 @@ export class OnnxExperts implements Experts {
       { next: mostNext, whole: onDevice !== null },
     );
     const most = Math.max(1, Math.floor(this.#runTokens / past.rows));
-    const batch = left.map(({ ids, fed, slot, sequence: { source }, step }) => {
+    const parts = left.map(({ ids, fed, sequence: { sums, length } }) => {
+      const from = length + fed;
+      return sums?.partsIn({ from, to: from + Math.min(most, ids.length - fed) }) ?? [];
+    });
+    const batch = left.map(({ ids, fed, slot, sequence: { source, length }, step }, i) => {
       const part = ids.slice(fed, fed + most);
       const unwanted = ids.length - rowsOf(step);
-      const { bounds } = step;
-      return { ids: part, slot, source, bounds, wanted: Math.max(0, fed + part.length - Math.max(fed, unwanted)) };
+      const wanted = Math.max(0, fed + part.length - Math.max(fed, unwanted));
+      const before = length + fed;
+      const summed = parts[i]!.map(({ from, to }) => ({ from: from - before, to: to - before }));
+      return { ids: part, slot, source, bounds: step.bounds, wanted, summed };
     });
     const feeds = batchFeeds(batch, {
       past,
@@ -352,6 +371,7 @@ export class OnnxExperts implements Experts {
       gates: this.#gates,
       lastPosition: this.#config.max_position_embeddings - 1,
       window: slidingWindow(this.#config),
+      sums: this.abilities.sums,
     });
     const through = left.filter(({ ids, fed }) => fed + most >= ids.length);
     const wired = onDevice?.feeds(feeds, past) ?? { feeds, keep: [] };
@@ -367,6 +387,7 @@ export class OnnxExperts implements Experts {
     );
     this.#cache.append(kept, { fresh, rows: past.rows });
     if (past.slab !== null) onDevice?.take(next, past);
+    this.#addSums(left, parts, outputs);
     for (const { one, count } of kept) one.fed += count;
     for (const one of through) if (this.#holds(one)) one.sequence.length += one.ids.length;
     const outcomes = new Map<Feeding, Output>();
@@ -382,6 +403,18 @@ export class OnnxExperts implements Experts {
       one.sequence.own.recalled = this.#prefixes.judge(one.sequence.own.recalled, one.predictions);
     }
     return outcomes;
+  }
+
+  /** @param parts of each, in the order of the output `sums` */
+  #addSums(left: readonly Feeding[], parts: readonly (readonly Part[])[], outputs: Record<string, Float32Array>): void {
+    let place = 0;
+    for (const [i, one] of left.entries()) {
+      for (const part of parts[i]!) {
+        // A copy: the rest of the output need not stay.
+        const sum = rowOf(outputs.sums!, { place: place++, width: this.#sumWidth }).slice();
+        if (this.#holds(one)) one.sequence.sums?.add(part, sum);
+      }
+    }
   }
 
   /** Gives each sequence a slot, with room for all its new tokens. */
@@ -411,6 +444,7 @@ export class OnnxExperts implements Experts {
       ...(wanting.length > 0 ? ['logits'] : []),
       ...(wanting.some(({ step }) => step.want?.hidden) ? ['hidden'] : []),
       ...(wanting.some(({ sequence }) => sequence.source === 'layers') ? ['gates'] : []),
+      ...(batch.some(({ summed = [] }) => summed.length > 0) ? ['sums'] : []),
       ...layers.flat(),
     ];
   }
@@ -443,6 +477,9 @@ export class OnnxExperts implements Experts {
 /** One row of a matrix `[..., width]`. */
 const rowOf = (matrix: Float32Array, { place, width }: { place: number; width: number }) =>
   matrix.subarray(place * width, (place + 1) * width);
+
+/** Whose states the graph sums: those that the bundle's probe reads. */
+const sumLayersOf = ({ probe }: ServableBundle): readonly number[] => probe?.head.layers ?? [];
 
 /** How many rows it asks for. */
 const rowsOf = ({ want }: Step) => want?.positions ?? 1;

@@ -191,3 +191,28 @@ describe('what must not stay', () => {
     expect(store.stats.bytes).toBe(other);
   });
 });
+
+test('sums of a block count as memory, are renewed by who keeps it next, and decide how far it fits', () => {
+  const { store } = stored();
+  const sums = (width: number) => new Map([['0-16', new Float32Array(width)]]);
+  const keep = (of: ((block: number) => ReturnType<typeof sums> | null) | undefined) =>
+    store.keep('safety', prefix(ids(40)), {
+      shared: null,
+      own: (from) => Int32Array.from(ids(BLOCK_TOKENS, from)),
+      ...(of && { sums: of }),
+    });
+  const fits = () => store.find('safety', prefix(ids(40)), (_, kept) => kept.has('0-16')).length;
+  keep(undefined);
+  const without = store.stats.bytes;
+  expect(fits()).toBe(0);
+  keep((block) => (block === 0 ? sums(8) : null));
+  expect([fits(), store.stats.bytes]).toEqual([1, without + 32]);
+  keep(() => sums(4));
+  expect([fits(), store.stats.bytes]).toEqual([2, without + 32]);
+  // Whoever has none leaves them.
+  keep(() => null);
+  keep(() => new Map());
+  expect([fits(), store.stats.bytes]).toEqual([2, without + 32]);
+  store.forget(store.find('safety', prefix(ids(40))));
+  expect(store.stats.bytes).toBe(0);
+});

@@ -15,6 +15,7 @@
  * those that follow it.
  */
 import type { Prefix, PrefixStats, Source } from './experts.ts';
+import type { BlockSums } from './span-sums.ts';
 
 /**
  * Tokens in a block. A prefix is known up to its last whole block, so each row reads up to this
@@ -28,14 +29,27 @@ const BLOCK_OVERHEAD = 512;
 
 type Payload = { readonly byteLength: number };
 
-/** A block's payload. `shared` is the same object for all sources that have read these tokens. */
-export type Block<T> = { readonly shared: T | null; readonly own: T };
+/**
+ * A block's payload. `shared` is the same object for all sources that have read these tokens.
+ * `sums` are those of the sequence that was kept last, if it had any to compute.
+ */
+export type Block<T> = { readonly shared: T | null; readonly own: T; readonly sums: BlockSums | null };
+
+const NO_SUMS: BlockSums = new Map();
+
+const bytesOf = (sums: BlockSums | null) =>
+  sums === null ? 0 : [...sums.values()].reduce((bytes, { byteLength }) => bytes + byteLength, 0);
 
 /**
  * Copies the payload of the block that begins at this token, or gives null if the block must not be
- * kept. `shared` is null if nothing is.
+ * kept. `shared` is null if nothing is. `sums` gives those of a block by its number, or null if
+ * the ones it has may stay.
  */
-export type CopyBlock<T> = { shared: ((from: number) => T | null) | null; own: (from: number) => T | null };
+export type CopyBlock<T> = {
+  shared: ((from: number) => T | null) | null;
+  own: (from: number) => T | null;
+  sums?: (block: number, known: BlockSums | null) => BlockSums | null;
+};
 
 /** A place in the tree. Which blocks there are for it depends on who has read it. */
 type Node<T> = {
@@ -47,7 +61,7 @@ type Node<T> = {
   shared: T | null;
 };
 
-type Kept<T> = Block<T> & { node: Node<T>; reader: string };
+type Kept<T> = Omit<Block<T>, 'sums'> & { sums: BlockSums | null; node: Node<T>; reader: string };
 
 export type StoreOptions = {
   /** The most bytes of all blocks together. */
@@ -78,10 +92,14 @@ export class PrefixStore<T extends Payload> {
   /**
    * The blocks of the longest known beginning of a prefix, in order. They have fewer tokens than
    * the prefix. They stay as they are, even if the store forgets them.
+   *
+   * @param fits whether the block of this number has the sums that are needed
    */
-  find(source: Source, prefix: Prefix): Block<T>[] {
+  find(source: Source, prefix: Prefix, fits: (block: number, sums: BlockSums) => boolean = () => true): Block<T>[] {
     const { length } = prefix.ids;
-    const found = this.#walk(readerOf(source, prefix), this.#keys(prefix, Math.max(0, length - 1)));
+    const known = this.#walk(readerOf(source, prefix), this.#keys(prefix, Math.max(0, length - 1)));
+    const unfit = known.findIndex(({ sums }, block) => !fits(block, sums ?? NO_SUMS));
+    const found = unfit < 0 ? known : known.slice(0, unfit);
     this.#touch(found);
     this.#stats.queriedTokens += length;
     this.#stats.foundTokens += found.length * BLOCK_TOKENS;
@@ -112,19 +130,18 @@ export class PrefixStore<T extends Payload> {
     const keys = this.#keys(prefix, prefix.ids.length);
     const chain = this.#walk(reader, keys);
     // Until the end, none of these may go.
-    for (const block of chain) this.#order.delete(block);
+    for (const [i, block] of chain.entries()) {
+      this.#order.delete(block);
+      this.#renew(block, copy.sums?.(i, block.sums) ?? null);
+    }
     for (const key of keys.slice(chain.length)) {
       const from = chain.length * BLOCK_TOKENS;
       const own = copy.own(from);
       const node = own && this.#nodeAt(chain.at(-1)?.node ?? this.#root, key, { share: copy.shared, from });
       if (own === null || node === null) break;
-      const block = { node, reader, shared: node.shared, own };
+      const block = { node, reader, shared: node.shared, own, sums: copy.sums?.(chain.length, null) ?? null };
       this.#add(block);
-      for (const oldest of this.#order) {
-        if (this.#stats.bytes <= this.#options.mostBytes) break;
-        this.#remove(oldest);
-        this.#stats.forgottenTokens += BLOCK_TOKENS;
-      }
+      this.#makeRoom();
       if (this.#stats.bytes > this.#options.mostBytes) {
         this.#remove(block);
         break;
@@ -132,6 +149,16 @@ export class PrefixStore<T extends Payload> {
       chain.push(block);
     }
     this.#touch(chain);
+    // Renewed sums may be larger than those before.
+    this.#makeRoom();
+  }
+
+  #makeRoom(): void {
+    for (const oldest of this.#order) {
+      if (this.#stats.bytes <= this.#options.mostBytes) break;
+      this.#remove(oldest);
+      this.#stats.forgottenTokens += BLOCK_TOKENS;
+    }
   }
 
   /** The keys of the whole blocks in a prefix's first `length` tokens. */
@@ -181,15 +208,22 @@ export class PrefixStore<T extends Payload> {
 
   #add(block: Kept<T>): void {
     block.node.blocks.set(block.reader, block);
-    this.#stats.bytes += block.own.byteLength + BLOCK_OVERHEAD;
+    this.#stats.bytes += block.own.byteLength + bytesOf(block.sums) + BLOCK_OVERHEAD;
+  }
+
+  /** The next sequence that begins with this block is probably like the one that is kept now. */
+  #renew(block: Kept<T>, sums: BlockSums | null): void {
+    if (sums === null || sums.size === 0) return;
+    this.#stats.bytes += bytesOf(sums) - bytesOf(block.sums);
+    block.sums = sums;
   }
 
   /** Nothing may follow the block any more. */
   #remove(block: Kept<T>): void {
-    const { node, reader, own } = block;
+    const { node, reader, own, sums } = block;
     this.#order.delete(block);
     node.blocks.delete(reader);
-    this.#stats.bytes -= own.byteLength + BLOCK_OVERHEAD;
+    this.#stats.bytes -= own.byteLength + bytesOf(sums) + BLOCK_OVERHEAD;
     if (node.blocks.size > 0) return;
     node.parent?.children.delete(node.key);
     this.#stats.bytes -= node.shared?.byteLength ?? 0;

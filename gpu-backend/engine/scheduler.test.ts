@@ -277,7 +277,15 @@ describe('experts with a prompt of their own', () => {
 
 test('a scheduler does not start with a logits router over experts without hidden states', () => {
   class Blind extends ScriptedExperts {
-    override readonly abilities = { hidden: false, layers: true, fork: true, score: true, prefixes: false, topK: null };
+    override readonly abilities = {
+      hidden: false,
+      layers: true,
+      fork: true,
+      score: true,
+      sums: false,
+      prefixes: false,
+      topK: null,
+    };
   }
   const experts = new Blind(babble, { vocabSize: SCRIPTED_VOCAB });
   expect(() => schedule(experts, { ...options, proposal: () => 0.5 })).toThrow(/needs experts that give hidden states/);

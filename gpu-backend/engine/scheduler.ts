@@ -306,6 +306,7 @@ export class Scheduler {
     // If it was cancelled in the meantime, there is nobody to tell.
     if (!this.#runs(job)) return;
     try {
+      job.look(feed, results);
       // Once the prompt has been read, those who share it draw from the same outputs.
       const followers = job.unread === 0 ? job.fork() : [];
       for (const follower of followers) this.#running.add(follower);

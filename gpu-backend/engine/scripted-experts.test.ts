@@ -8,7 +8,7 @@ import { babble, SCRIPTED_VOCAB } from './testing/scripted-engine.ts';
 const scripted = (options: Partial<ScriptedOptions> = {}, script: Script = babble) =>
   new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB, hidden: (_, ids) => [ids.length], ...options });
 
-const abilities = { hidden: true, layers: true, fork: true, score: true, prefixes: true, topK: null };
+const abilities = { hidden: true, layers: true, fork: true, score: true, sums: true, prefixes: true, topK: null };
 
 testExperts('scripted', { create: async (bounds) => scripted(bounds), abilities, tolerance: 0 });
 
@@ -18,9 +18,9 @@ testExperts('scripted, truncated rows', {
   tolerance: 0,
 });
 
-testExperts('scripted, without kept prefixes', {
-  create: async () => scripted({ prefixBytes: 0 }),
-  abilities: { ...abilities, prefixes: false },
+testExperts('scripted, without kept prefixes and sums', {
+  create: async () => scripted({ prefixBytes: 0, sums: false }),
+  abilities: { ...abilities, sums: false, prefixes: false },
   tolerance: 0,
 });
 

@@ -4,6 +4,8 @@
  * make an expert fail at a chosen token. They have every ability. With `topK` their rows are
  * truncated, like those of a remote engine.
  */
+
+import type { Span } from '../model/looked-messages.ts';
 import {
   type Abilities,
   type Experts,
@@ -18,7 +20,7 @@ import {
   type WeightBounds,
 } from './experts.ts';
 import { BLOCK_TOKENS, PrefixStore } from './prefix-store.ts';
-import { type ReadyStep, Sequences } from './sequences.ts';
+import { type ReadyStep, type Sequence, Sequences } from './sequences.ts';
 import { truncateRow } from './truncate-row.ts';
 import { asError, Turns } from './turns.ts';
 
@@ -39,6 +41,10 @@ export type ScriptedOptions = {
   alpha?: (ids: readonly number[]) => number;
   /** The last hidden state of an expert's sequence. */
   hidden?: (source: Source, ids: readonly number[]) => ArrayLike<number>;
+  /** The states after a sequence's last token that are summed over spans. */
+  states?: (source: Source, ids: readonly number[]) => ArrayLike<number>;
+  /** Whether it sums them. */
+  sums?: boolean;
   /** k truncates rows to the k likeliest tokens; null leaves them whole. */
   topK?: number | null;
   /** Whether there is a layers router. With truncated rows there is none. */
@@ -61,7 +67,9 @@ export class ScriptedExperts implements Experts {
   readonly vocabSize: number;
   readonly abilities: Abilities;
   readonly #script: Script;
-  readonly #options: Required<Pick<ScriptedOptions, 'stepMs' | 'alpha' | 'hidden' | 'bytesPerToken' | 'onRun'>>;
+  readonly #options: Required<
+    Pick<ScriptedOptions, 'stepMs' | 'alpha' | 'hidden' | 'states' | 'bytesPerToken' | 'onRun'>
+  >;
   readonly #sequences: Sequences<Own>;
   readonly #prefixes: PrefixStore<Int32Array>;
   readonly #turns = new Turns();
@@ -73,6 +81,8 @@ export class ScriptedExperts implements Experts {
       stepMs = 0,
       alpha = () => 0.5,
       hidden = () => [],
+      states = (_, ids) => [ids.length, ids.at(-1)!],
+      sums = true,
       topK = null,
       layers = topK === null,
       bytesPerToken = 0,
@@ -88,11 +98,12 @@ export class ScriptedExperts implements Experts {
       layers: layers && topK === null,
       fork: true,
       score: true,
+      sums,
       prefixes: prefixBytes > 0,
       topK,
     };
     this.#prefixes = new PrefixStore({ mostBytes: prefixBytes, answersApart });
-    this.#options = { stepMs, alpha, hidden, bytesPerToken, onRun };
+    this.#options = { stepMs, alpha, hidden, states, bytesPerToken, onRun };
     this.#sequences = new Sequences({ vocabSize, abilities: this.abilities });
   }
 
@@ -100,8 +111,12 @@ export class ScriptedExperts implements Experts {
     return this.#sequences.size;
   }
 
-  open(source: Source): SequenceId {
-    return this.#sequences.open(source, { ids: [] });
+  open(source: Source, options?: { sums?: readonly Span[] }): SequenceId {
+    return this.#sequences.open(source, { ids: [] }, options);
+  }
+
+  sums(sequence: SequenceId): (Float32Array | null)[] {
+    return this.#sequences.sums(sequence);
   }
 
   fork(sequence: SequenceId): SequenceId {
@@ -119,17 +134,20 @@ export class ScriptedExperts implements Experts {
   }
 
   recall(sequence: SequenceId, prefix: Prefix): number {
-    return this.#sequences.recall(sequence, prefix, ({ source, own }) => {
-      own.ids = this.#prefixes.find(source, prefix).flatMap((block) => [...block.own]);
+    return this.#sequences.recall(sequence, prefix, ({ source, sums, own }) => {
+      const blocks = this.#prefixes.find(source, prefix, (i, kept) => sums?.fits(i, kept) ?? true);
+      for (const [i, block] of blocks.entries()) sums?.take(i, block.sums ?? new Map());
+      own.ids = blocks.flatMap((block) => [...block.own]);
       return own.ids.length;
     });
   }
 
   keep(sequence: SequenceId, prefix: Prefix): void {
-    const { source, own } = this.#sequences.toKeep(sequence, prefix);
+    const { source, sums, own } = this.#sequences.toKeep(sequence, prefix);
     this.#prefixes.keep(source, prefix, {
       shared: null,
       own: (from) => Int32Array.from(own.ids.slice(from, from + BLOCK_TOKENS)),
+      sums: (block, known) => sums?.toKeep(block, known) ?? null,
     });
   }
 
@@ -164,9 +182,23 @@ export class ScriptedExperts implements Experts {
       if (predictions instanceof Error) return predictions;
       const { sequence, ids } = ready[i] as ReadyStep<Own>;
       sequence.own = { ids: [...sequence.own.ids, ...ids] };
+      this.#sum(sequence, ids.length);
       sequence.length += ids.length;
       return outputOf(predictions);
     });
+  }
+
+  /** Adds the states of the tokens that were just fed. */
+  #sum({ source, sums, length, own }: Sequence<Own>, count: number): void {
+    for (const part of sums?.partsIn({ from: length, to: length + count }) ?? []) {
+      const states = Array.from({ length: part.to - part.from }, (_, t) =>
+        Array.from(this.#options.states(source, own.ids.slice(0, part.from + t + 1))),
+      );
+      sums?.add(
+        part,
+        Float32Array.from(states[0]!, (_, i) => states.reduce((sum, state) => sum + state[i]!, 0)),
+      );
+    }
   }
 
   /** What the step's sequence predicts after each position that it asks for, oldest first. */

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { SequenceError, Sequences } from './sequences.ts';
 
-const abilities = { hidden: false, layers: true, fork: true, score: true, prefixes: false, topK: null };
+const abilities = { hidden: false, layers: true, fork: true, score: true, sums: false, prefixes: false, topK: null };
 const table = () => new Sequences<string>({ vocabSize: 10, abilities });
 
 test('names each mistake, and readies the other steps', () => {
@@ -44,7 +44,13 @@ test('refuses a fork while a step is under way, then copies the sequence’s own
     settle();
   }
   const fork = sequences.fork(id, (own) => `${own}, copied`);
-  expect(sequences.get(fork)).toEqual({ source: 'helpfulness', length: 0, underWay: 0, own: 'own, copied' });
+  expect(sequences.get(fork)).toEqual({
+    source: 'helpfulness',
+    length: 0,
+    underWay: 0,
+    sums: null,
+    own: 'own, copied',
+  });
 });
 
 test('no sequence holds a closed handle, even after another one opens', () => {

@@ -2,7 +2,9 @@
  * The table of handles, the same in every driver. It knows which sequences are open, what data the
  * driver keeps for each (`T`: a cache slot, a list of tokens), and which steps are mistakes.
  */
+import type { Span } from '../model/looked-messages.ts';
 import type { Abilities, Prefix, SequenceId, Source, Step } from './experts.ts';
+import { SpanSums } from './span-sums.ts';
 
 /** A caller's mistake in one step. It harms neither that step's sequence nor any other. */
 export class SequenceError extends Error {
@@ -15,6 +17,8 @@ export type Sequence<T> = {
   length: number;
   /** Steps requested and not yet settled. */
   underWay: number;
+  /** What is summed over its spans; null if it has none. */
+  sums: SpanSums | null;
   own: T;
 };
 
@@ -37,13 +41,25 @@ export class Sequences<T> {
     return this.#open.size;
   }
 
-  /** Throws if the experts were disposed, or if they do not offer this source. */
-  open(source: Source, own: T): SequenceId {
+  /** Throws if the experts were disposed, or if they do not offer this source or its sums. */
+  open(source: Source, own: T, { sums = [] }: { sums?: readonly Span[] } = {}): SequenceId {
     if (this.#disposed) throw new SequenceError('these experts were disposed');
     if (source === 'layers' && !this.#abilities.layers) {
       throw new SequenceError('a layers sequence needs experts with a layers router');
     }
-    return this.#add({ source, length: 0, underWay: 0, own });
+    if (sums.length === 0) return this.#add({ source, length: 0, underWay: 0, sums: null, own });
+    if (!this.#abilities.sums || source === 'layers') {
+      throw new SequenceError(`these experts sum no hidden states of a sequence of ${source}`);
+    }
+    const isSpan = ({ from, to }: Span) =>
+      Number.isSafeInteger(from) && Number.isSafeInteger(to) && 0 <= from && from < to;
+    if (!sums.every(isSpan)) throw new SequenceError('a span to sum needs at least one token');
+    return this.#add({ source, length: 0, underWay: 0, sums: new SpanSums(sums), own });
+  }
+
+  /** See `Experts.sums`. Throws as `atRest` does. */
+  sums(id: SequenceId): (Float32Array | null)[] {
+    return this.atRest(id).sums?.sums() ?? [];
   }
 
   /**
@@ -52,8 +68,8 @@ export class Sequences<T> {
    */
   fork(id: SequenceId, copy: (own: T) => T): SequenceId {
     if (!this.#abilities.fork) throw new SequenceError('these experts cannot fork a sequence');
-    const { source, length, own } = this.atRest(id);
-    return this.#add({ source, length, underWay: 0, own: copy(own) });
+    const { source, length, sums, own } = this.atRest(id);
+    return this.#add({ source, length, underWay: 0, sums: sums?.copy() ?? null, own: copy(own) });
   }
 
   /**
@@ -65,6 +81,7 @@ export class Sequences<T> {
       throw new SequenceError(`sequence ${id} has ${sequence.length} tokens and cannot be cut to ${length}`);
     }
     shorten(sequence.own);
+    sequence.sums?.cut(length);
     sequence.length = length;
   }
 

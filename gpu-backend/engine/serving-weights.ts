@@ -11,8 +11,10 @@ import type { LayersRouter } from '../model/router.ts';
 import type { ServingExperts, ServingWeights, StackedLora } from '../model/serving-graph.ts';
 
 /** A bundle in memory, or one whose base stays in its file. */
-export type ServableBundle = Pick<Bundle, 'config' | 'experts' | 'routers'> &
-  (Pick<Bundle, 'weights'> | Pick<ServedBundle, 'base'>);
+export type ServableBundle = Pick<Bundle, 'config' | 'experts' | 'routers'> & { probe?: Bundle['probe'] } & (
+    | Pick<Bundle, 'weights'>
+    | Pick<ServedBundle, 'base'>
+  );
 
 /** Whether prompts and answers are multiplied differently: then each has a graph of its own. */
 export const isMixed = (bundle: ServableBundle): boolean =>

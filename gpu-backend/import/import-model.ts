@@ -15,7 +15,7 @@ import { BUNDLE_FILES, GENERATION_CONFIG } from '#gpu-backend/model/bundle-files
 import { cacheFolder } from '#gpu-backend/model/cache-folder.ts';
 import { diskFull } from '#gpu-backend/model/disk-full.ts';
 import { isFloatType } from '#gpu-backend/model/finite-check.ts';
-import { loadBundleHead, loadExpertsAndRouters } from '#gpu-backend/model/load-bundle.ts';
+import { loadAdditions, loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
 import { type Arithmetic, BUNDLE_FORMAT, type ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import { BLOCK } from '#gpu-backend/model/quantise.ts';
 import { verifyBundle } from '#gpu-backend/model/verify-bundle.ts';
@@ -98,7 +98,7 @@ export async function importModel(options: ImportOptions): Promise<{ digest: str
       if (own) await writeOwnExperts(folder, opened.tensors, head.config);
       else for (const [role, expert] of roles(experts)) await checkExpert(role, expert, { folder, head });
       if (routerFile !== undefined) await writeRouterFile(folder, routerFile, head.config);
-      await loadExpertsAndRouters(folder, head);
+      await loadAdditions(folder, head);
       const plan = planWeights(model.tensors, head.config, weights);
       await checkTiedHead(model.tensors, head.config);
 

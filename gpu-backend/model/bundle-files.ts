@@ -25,6 +25,11 @@ export const BUNDLE_FILES = {
 /** Read if it is there. */
 export const GENERATION_CONFIG = 'generation_config.json';
 
+export const PROBE_FILES = {
+  head: 'probes/second-look.json',
+  weights: 'probes/second-look.safetensors',
+} as const;
+
 export function expertFiles(name: string): { config: string; weights: string; prompt: string } {
   return {
     config: `experts/${name}/adapter_config.json`,
@@ -46,13 +51,19 @@ function filesOf({ name, adapter = true, prompt = false }: Manifest['experts'][n
 
 /**
  * Throws a BundleError if an expert's folder holds an adapter or a prompt that the manifest does
- * not count on, or if there are weights beside a shared base: whoever put them there thinks that
- * they are served.
+ * not count on, if there is a probe that it does not name, or if there are weights beside a shared
+ * base: whoever put them there thinks that they are used.
  */
-export async function refuseUnusedFiles(dir: string, { experts, base }: Manifest): Promise<void> {
+export async function refuseUnusedFiles(dir: string, { experts, base, probes }: Manifest): Promise<void> {
   if (base !== undefined && (await fileExists(dir, BUNDLE_FILES.weights))) {
     const problem = `base: found the SHA-256 ${base.sha256} of shared weights, but there is ${BUNDLE_FILES.weights}`;
     throw new BundleError(BUNDLE_FILES.manifest, problem);
+  }
+  if (probes === undefined) {
+    for (const file of Object.values(PROBE_FILES)) {
+      if (!(await fileExists(dir, file))) continue;
+      throw new BundleError(BUNDLE_FILES.manifest, `probes: found nothing, but there is ${file}`);
+    }
   }
   for (const [i, expert] of experts.entries()) {
     for (const { file, key } of filesOf(expert).absent) {
@@ -113,7 +124,8 @@ export async function bundleDigest(
   const experts = sorted.flatMap((expert) => filesOf(expert).present.map(({ file }) => file));
   const hash = createHash('sha256');
   const generation = (await fileExists(dir, GENERATION_CONFIG)) ? [GENERATION_CONFIG] : [];
-  for (const file of [...Object.values(BUNDLE_FILES), ...experts, ...routerFiles(manifest), ...generation]) {
+  const probe = manifest.probes === undefined ? [] : Object.values(PROBE_FILES);
+  for (const file of [...Object.values(BUNDLE_FILES), ...experts, ...routerFiles(manifest), ...probe, ...generation]) {
     if (file === BUNDLE_FILES.weights && manifest.base !== undefined) {
       await readSharedBase(manifest.base, onWeights);
       continue;

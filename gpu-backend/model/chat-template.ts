@@ -12,6 +12,7 @@ import type { Message } from '#shared/protocol/generate.ts';
 import { BundleError } from './bundle-error.ts';
 import { Text } from './jinja/text.ts';
 import { Dict, List } from './jinja/values.ts';
+import { type MessageSpan, messageSpans, type Piece } from './message-spans.ts';
 import { openChatTemplate } from './open-chat-template.ts';
 import type { BundleTokenizer } from './tokenizer.ts';
 
@@ -31,10 +32,22 @@ export type RenderOptions = {
 
 export type RenderChat = (messages: readonly Message[], options?: RenderOptions) => number[];
 
-export function compileChatTemplate(
+/** The same, and where each message went. */
+export type ReadChat = (
+  messages: readonly Message[],
+  options?: RenderOptions,
+) => { ids: number[]; spans: MessageSpan[] };
+
+type ChatOptions = { tokenizer: BundleTokenizer; bosToken: string | null; eosToken: string };
+
+export function compileChatTemplate(source: string, options: ChatOptions): RenderChat {
+  return compileChat(source, options).renderChat;
+}
+
+export function compileChat(
   source: string,
-  { tokenizer, bosToken, eosToken }: { tokenizer: BundleTokenizer; bosToken: string | null; eosToken: string },
-): RenderChat {
+  { tokenizer, bosToken, eosToken }: ChatOptions,
+): { renderChat: RenderChat; readChat: ReadChat } {
   const template = openChatTemplate(source);
   const contents = [...tokenizer.controls.keys()].sort((a, b) => b.length - a.length);
   const controlPattern = new RegExp(`(${contents.map(escapeRegex).join('|')})`);
@@ -50,7 +63,7 @@ export function compileChatTemplate(
     const given = messages.reduce((sum, { content }) => sum + content.length, 0);
     const variables = {
       messages: new List(
-        messages.map(({ role, content }) => Dict.of({ role: Text.written(role), content: Text.given(content) })),
+        messages.map(({ role, content }, i) => Dict.of({ role: Text.written(role), content: Text.given(content, i) })),
       ),
       add_generation_prompt: addGenerationPrompt,
       bos_token: Text.written(bosToken ?? ''),
@@ -75,22 +88,30 @@ export function compileChatTemplate(
     }
   };
 
-  const render: RenderChat = (messages, options = {}) => {
-    const parts = [...renderText(messages, options).stretches()].flatMap(({ text, written }) =>
+  const piecesOf = (messages: readonly Message[], options: RenderOptions = {}): Piece[] =>
+    [...renderText(messages, options).stretches()].flatMap(({ text, writer }): Piece[] =>
       // With a capture group, split() alternates: text, control token, text, control token, text.
-      written && contents.length > 0
-        ? text.split(controlPattern).map((piece, i) => (i % 2 === 1 ? tokenizer.controls.get(piece)! : piece))
-        : [text],
+      writer === 'template' && contents.length > 0
+        ? text
+            .split(controlPattern)
+            .map((piece, i) => (i % 2 === 1 ? tokenizer.controls.get(piece)! : { text: piece, writer }))
+        : [{ text, writer }],
     );
-    return tokenizer.encodeParts(parts);
+  const encode = (pieces: readonly Piece[]) =>
+    tokenizer.encodeParts(pieces.map((piece) => (typeof piece === 'number' ? piece : piece.text)));
+  const renderChat: RenderChat = (messages, options) => encode(piecesOf(messages, options));
+  const readChat: ReadChat = (messages, options) => {
+    const pieces = piecesOf(messages, options);
+    const ids = encode(pieces);
+    return { ids, spans: messageSpans(pieces, ids, tokenizer) };
   };
 
   let ids: number[];
   try {
-    ids = render([{ role: 'user', content: 'a' }]);
+    ids = renderChat([{ role: 'user', content: 'a' }]);
   } catch (cause) {
     throw new BundleError(FILE, `cannot render a single user message: ${String(cause)}`, { cause });
   }
   if (ids.length === 0) throw new BundleError(FILE, 'renders a single user message as nothing');
-  return render;
+  return { renderChat, readChat };
 }

@@ -137,10 +137,12 @@ export type DecoderInput = {
   steps: DecoderSteps;
   attention: Attention;
   lora: LoraExperts | null;
+  /** Gets the states `[..., d]` that each layer leaves, before any norm. */
+  onLayer?: (layer: number, states: Value) => void;
 };
 
 /** The last hidden states, normalised: `[..., d]`. */
-export function decoder({ config, weights, ids, steps, attention, lora }: DecoderInput): Value {
+export function decoder({ config, weights, ids, steps, attention, lora, onLayer }: DecoderInput): Value {
   const { qkvBias, qkNorm } = familyOf(config);
   const { num_hidden_layers: layers, rms_norm_eps: epsilon } = config;
   const normOf = (name: string) => ({ weight: weights.vector(`${name}.weight`), epsilon });
@@ -178,6 +180,7 @@ export function decoder({ config, weights, ids, steps, attention, lora }: Decode
     );
     const mlp = linear(mlpActivation(afterAttention.normed, linear), 'mlp.down_proj');
     ({ sum, normed } = steps.addNorm(afterAttention.sum, mlp, normBefore(layer + 1)));
+    onLayer?.(layer, sum);
   }
   return normed;
 }

@@ -9,11 +9,11 @@ import { join } from 'node:path';
 import { BUNDLE_FILES, fileExists, GENERATION_CONFIG, readJson } from './bundle-files.ts';
 import { DecoderConfig } from './config.ts';
 import { Manifest } from './manifest.ts';
-import { type BundleParts, inDraft, manifestJson, writeExperts, writeRouters } from './write-bundle.ts';
+import { type BundleParts, inDraft, manifestJson, writeExperts, writeProbe, writeRouters } from './write-bundle.ts';
 import type { WeightType } from './write-safetensors.ts';
 
 /** Of the new bundle's manifest; the base's part is the other bundle's. */
-type DerivedParts = Pick<BundleParts, 'experts' | 'routers' | 'manifest'> & {
+type DerivedParts = Pick<BundleParts, 'experts' | 'routers' | 'probe' | 'manifest'> & {
   /** The folder of the bundle whose base is used. */
   from: string;
 };
@@ -24,7 +24,7 @@ type DerivedParts = Pick<BundleParts, 'experts' | 'routers' | 'manifest'> & {
  */
 export async function deriveBundle(
   dir: string,
-  { from, experts, routers, manifest }: DerivedParts,
+  { from, experts, routers, probe, manifest }: DerivedParts,
   { dtype = 'f16' }: { dtype?: WeightType } = {},
 ): Promise<string> {
   const config = await readJson(from, BUNDLE_FILES.config, DecoderConfig);
@@ -37,8 +37,9 @@ export async function deriveBundle(
   return inDraft(dir, async (draft) => {
     // On file systems that can, the copy shares the disk's blocks with the original.
     for (const file of files) await copyFile(join(from, file), join(draft, file), constants.COPYFILE_FICLONE);
+    const probes = probe && (await writeProbe(draft, probe));
     const whole = { ...manifest, ...(base && { base }), ...(weights && { weights }) };
-    await writeFile(join(draft, BUNDLE_FILES.manifest), manifestJson({ experts, routers, manifest: whole }));
+    await writeFile(join(draft, BUNDLE_FILES.manifest), manifestJson({ experts, routers, manifest: whole, probes }));
     await writeExperts(draft, experts, { config, dtype });
     await writeRouters(draft, routers);
   });

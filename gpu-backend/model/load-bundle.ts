@@ -19,13 +19,14 @@ import {
   readText,
   refuseUnusedFiles,
 } from './bundle-files.ts';
-import { compileChatTemplate, type RenderChat } from './chat-template.ts';
+import { compileChat, type ReadChat, type RenderChat } from './chat-template.ts';
 import { checkTensors } from './check-tensors.ts';
 import { DecoderConfig, eosIds, TokenIds, weightShapes } from './config.ts';
 import { checkPrompts, type ExpertPrompts, readPrompts } from './expert-prompt.ts';
 import { FiniteCheck } from './finite-check.ts';
 import { DOWN_PROJ } from './linear-modules.ts';
 import { Manifest } from './manifest.ts';
+import { type Probe, readProbe } from './probe.ts';
 import { readSafetensors } from './read-safetensors.ts';
 import { readWeights } from './read-weights.ts';
 import {
@@ -50,6 +51,7 @@ export type BundleHead = {
   manifest: Manifest;
   tokenizer: BundleTokenizer;
   renderChat: RenderChat;
+  readChat: ReadChat;
   /** The system prompts that experts have of their own, by role. */
   prompts: ExpertPrompts;
 };
@@ -60,6 +62,8 @@ export type Bundle = BundleHead & {
   /** In the order of plimsoll.json. */
   experts: Expert[];
   routers: Routers;
+  /** Reads the prompt before the first token; null if the bundle has none. */
+  probe: Probe | null;
   /** SHA-256 over the files, in lower-case hex. */
   digest: string;
 };
@@ -88,7 +92,7 @@ export async function loadBundleHead(dir: string): Promise<BundleHead> {
 
   const config = await withAllEos(dir, ownConfig, tokenizer);
   const eosToken = eosTokenOf(config, tokenizer, tokenizerConfig.eos_token ?? null);
-  const renderChat = compileChatTemplate(chatTemplate, {
+  const { renderChat, readChat } = compileChat(chatTemplate, {
     tokenizer,
     bosToken: tokenizerConfig.bos_token ?? null,
     eosToken,
@@ -96,7 +100,7 @@ export async function loadBundleHead(dir: string): Promise<BundleHead> {
   await refuseUnusedFiles(dir, manifest);
   const prompts = await readPrompts(dir, manifest);
   checkPrompts(prompts, { manifest, renderChat, contextLength: config.max_position_embeddings });
-  return { id: manifest.id, config, manifest, tokenizer, renderChat, prompts };
+  return { id: manifest.id, config, manifest, tokenizer, renderChat, readChat, prompts };
 }
 
 /**
@@ -187,15 +191,15 @@ function checkMixable({ name, modules }: Expert): void {
 }
 
 /** Everything that a bundle adds to its base. */
-export async function loadExpertsAndRouters(
+export async function loadAdditions(
   dir: string,
   head: BundleHead,
-): Promise<{ experts: Expert[]; routers: Routers }> {
+): Promise<Pick<Bundle, 'experts' | 'routers' | 'probe'>> {
   const experts: Expert[] = [];
   for (const entry of head.manifest.experts) experts.push(await loadExpert(dir, entry, head));
   const routers = await loadRouters(dir, head.manifest, head.config);
   if (routers.layers !== null) experts.forEach(checkMixable);
-  return { experts, routers };
+  return { experts, routers, probe: await readProbe(dir, head.manifest, head.config) };
 }
 
 /** All of a bundle in memory, weights as f32. For training and for looking at; see `openBundle`. */
@@ -204,7 +208,7 @@ export async function loadBundle(dir: string): Promise<Bundle> {
   return blamingDamage(head.manifest, async () => {
     const weights = await readWeights(dir, head);
     checkTensors(weights, weightShapes(head.config), BUNDLE_FILES.weights);
-    const besides = await loadExpertsAndRouters(dir, head);
+    const besides = await loadAdditions(dir, head);
     return { ...head, ...besides, weights, digest: await bundleDigest(dir, head.manifest) };
   });
 }
@@ -215,7 +219,7 @@ export async function openBundle(dir: string): Promise<ServedBundle> {
   const file = BUNDLE_FILES.weights;
   return blamingDamage(head.manifest, async () => {
     const base = await openStoredBase(await findWeights(dir, head.manifest), { file, ...head });
-    const besides = await loadExpertsAndRouters(dir, head);
+    const besides = await loadAdditions(dir, head);
     const check = new FiniteCheck(base.tensors, file);
     const digest = await bundleDigest(dir, head.manifest, { onWeights: (bytes) => check.take(bytes) });
     return { ...head, ...besides, base, digest };

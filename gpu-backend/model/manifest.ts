@@ -47,6 +47,11 @@ export const Manifest = z
         error: "names no router, wanted 'layers', 'logits' or both (or null: no router)",
       })
       .nullable(),
+    /**
+     * The probes in `probes/` (probe.ts). A version is the first 12 hex digits of the SHA-256 over
+     * the bytes of second-look.json and second-look.safetensors.
+     */
+    probes: z.strictObject({ second_look: z.strictObject({ version: z.string().regex(/^[0-9a-f]{12}$/) }) }).optional(),
     /** The safety weight proposed for every token if there is no logits router. */
     default_weight: z.number().min(0).max(1),
     /** How the matrices in model.safetensors are quantised (quantise.ts). Floats have no entry. */

@@ -4,8 +4,9 @@
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Message } from '#shared/protocol/generate.ts';
-import type { RenderChat } from './chat-template.ts';
+import type { ReadChat, RenderChat, RenderOptions } from './chat-template.ts';
 import { type ExpertPrompts, withPrompt } from './expert-prompt.ts';
+import { type LookedMessage, lookedMessages } from './looked-messages.ts';
 import { ExpertRole } from './manifest.ts';
 
 export type RenderedRows = {
@@ -13,27 +14,43 @@ export type RenderedRows = {
   promptIds: number[];
   /** What an expert with a prompt of its own reads instead. */
   rowPrompts: Partial<Record<ExpertRole, number[]>>;
+  /** What the second look reads of the safety expert's row. Only if asked for. */
+  looked?: LookedMessage[];
 };
 
 /**
  * Renders the messages once for the client's own tokens and once more for each expert with a
  * prompt. Throws a PlimsollError if the template refuses them. No error shows an expert's text.
  *
+ * @param readChat if given, says what the second look reads
  * @param atMost if the client's messages have as many tokens as this, the rows are not rendered:
  *   the request cannot be met anyway
  */
 export function renderRows(
   messages: readonly Message[],
-  { renderChat, prompts, atMost = Infinity }: { renderChat: RenderChat; prompts: ExpertPrompts; atMost?: number },
+  {
+    renderChat,
+    readChat,
+    prompts,
+    atMost = Infinity,
+  }: { renderChat: RenderChat; readChat?: ReadChat | undefined; prompts: ExpertPrompts; atMost?: number },
 ): RenderedRows {
-  const promptIds = renderChat(messages);
+  let looked: LookedMessage[] | undefined;
+  const readSafety: RenderChat = (rendered, options?: RenderOptions) => {
+    if (readChat === undefined) return renderChat(rendered, options);
+    const { ids, spans } = readChat(rendered, options);
+    looked = lookedMessages(rendered, { spans, length: ids.length });
+    return ids;
+  };
+  const promptIds = (prompts.safety === undefined ? readSafety : renderChat)(messages);
   const rowPrompts: RenderedRows['rowPrompts'] = {};
   if (promptIds.length >= atMost) return { promptIds, rowPrompts };
   for (const role of ExpertRole.options) {
     const prompt = prompts[role];
-    if (prompt !== undefined) rowPrompts[role] = renderRow(messages, prompt, renderChat);
+    if (prompt === undefined) continue;
+    rowPrompts[role] = renderRow(messages, prompt, role === 'safety' ? readSafety : renderChat);
   }
-  return { promptIds, rowPrompts };
+  return { promptIds, rowPrompts, ...(looked && { looked }) };
 }
 
 /**

@@ -3,7 +3,7 @@
  * head only at the tokens whose logits are wanted. decoder.ts explains the letters.
  */
 import { Graph, type Value } from '../graph/graph.ts';
-import { addRmsNorm, concat, gather, gemm, max, min, reshape, rotary, scatterRows } from '../graph/ops.ts';
+import { addRmsNorm, concat, gather, gemm, matmul, max, min, reshape, rotary, scatterRows } from '../graph/ops.ts';
 import type { BaseStorage } from './base-storage.ts';
 import { type AttentionInputs, cachedAttention } from './cached-attention.ts';
 import { type DecoderConfig, headDim } from './config.ts';
@@ -63,6 +63,10 @@ export type ServingWeights = {
  * [W, L, E]`; per layer `new_k.{l}`, `new_v.{l}`, `N x KV*hd` numbers. Fetch only what you use:
  * every fetched output is copied.
  *
+ * With `sumLayers` (C of them), there is also `sums [S, C*d]`: of each of S stretches of tokens,
+ * the sum of the states that these layers leave, before any norm. `sum_tokens` int64 `[S, G]` has
+ * the places of its tokens, `sum_weights` `[S, 1, G]` is 1, or 0 where a shorter one is filled up.
+ *
  * With `nextPast`, there are also outputs for a device that keeps keys and values: per layer
  * `next_k.{l}`, `next_v.{l}`, the past with this step's tokens in it. `places` int64 `[N, 2]` says
  * where each of them goes: its position in P, and its row.
@@ -70,7 +74,11 @@ export type ServingWeights = {
 export function buildServingGraph(
   config: DecoderConfig,
   { base, lora }: ServingWeights,
-  { strided = true, nextPast = false }: { strided?: boolean; nextPast?: boolean } = {},
+  {
+    strided = true,
+    nextPast = false,
+    sumLayers = [],
+  }: { strided?: boolean; nextPast?: boolean; sumLayers?: readonly number[] } = {},
 ): Uint8Array {
   const graph = new Graph('plimsoll-serving');
   const ids = graph.input('ids', 'int64', ['N']);
@@ -96,7 +104,13 @@ export function buildServingGraph(
     return cached(input);
   };
   const steps = fusedSteps(config, positions);
-  const states = decoder({ config, weights, ids, steps, attention, lora: experts?.lora ?? null });
+  const sums = sumLayers.length > 0 ? spanSums(graph, sumLayers) : null;
+  const states = decoder({
+    ...{ config, weights, ids, steps, attention },
+    lora: experts?.lora ?? null,
+    ...(sums && { onLayer: sums.read }),
+  });
+  sums?.output();
   const hidden = gather(states, wanted); // [W, d]
   graph.output('logits', weights.head(hidden));
   graph.output('hidden', hidden);
@@ -106,6 +120,28 @@ export function buildServingGraph(
     graph.output('gates', reshape(gather(concat([first, ...rest], 1), wanted), spec));
   }
   return graph.toModel();
+}
+
+/**
+ * Sums of the states that some layers leave. A stretch's own tokens are gathered first: a product
+ * with all tokens would let a NaN in one row into the sums of all.
+ */
+function spanSums(graph: Graph, layers: readonly number[]) {
+  const tokens = graph.input('sum_tokens', 'int64', ['S', 'G']);
+  const weights = graph.input('sum_weights', 'float', ['S', 1, 'G']);
+  const byLayer = new Map<number, Value>();
+  return {
+    read: (layer: number, states: Value) => {
+      if (!layers.includes(layer)) return;
+      const sum = matmul(weights, gather(states, tokens)); // [S, 1, d]
+      byLayer.set(layer, reshape(sum, [0, Number(states.shape.at(-1))]));
+    },
+    output: () => {
+      // The caller has checked that the model has these layers.
+      const [first, ...rest] = layers.map((layer) => byLayer.get(layer)!) as [Value, ...Value[]];
+      graph.output('sums', rest.length === 0 ? first : concat([first, ...rest], 1));
+    },
+  };
 }
 
 function attentionInputs(graph: Graph, config: DecoderConfig): AttentionInputs {

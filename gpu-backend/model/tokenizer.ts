@@ -153,6 +153,16 @@ export class BundleTokenizer {
     return ids;
   }
 
+  /** The text that is encoded in the place of this one. docs/bundle.md says what differs. */
+  asWritten(text: string): string {
+    return this.#writable(text);
+  }
+
+  /** Whether the id is that of a control token. */
+  isControl(id: number): boolean {
+    return this.#controlIds.has(id);
+  }
+
   /** The bytes of a token, or undefined for a special token or an id without meaning. */
   bytesOf(id: number): Uint8Array | undefined {
     return this.#bytes[id];

@@ -3,17 +3,17 @@
  * does not fit its memory.
  */
 import { BUNDLE_FILES, bundleDigest } from './bundle-files.ts';
-import { type BundleHead, loadExpertsAndRouters } from './load-bundle.ts';
+import { type BundleHead, loadAdditions } from './load-bundle.ts';
 import { findWeights } from './shared-base.ts';
 import { openStoredBase } from './stored-base.ts';
 
 /**
- * Returns the digest. `head` has been loaded from the same folder. Checks experts, routers, and the
- * names, types and shapes of all weights; it does not look at their numbers. Throws a BundleError
- * as loading does.
+ * Returns the digest. `head` has been loaded from the same folder. Checks experts, routers, the
+ * probe, and the names, types and shapes of all weights; it does not look at their numbers. Throws
+ * a BundleError as loading does.
  */
 export async function verifyBundle(dir: string, head: BundleHead): Promise<string> {
-  await loadExpertsAndRouters(dir, head);
+  await loadAdditions(dir, head);
   const file = BUNDLE_FILES.weights;
   await openStoredBase(await findWeights(dir, head.manifest), { file, ...head });
   return bundleDigest(dir, head.manifest);

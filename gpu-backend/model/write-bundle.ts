@@ -6,13 +6,14 @@
 import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { adapterConfigJson, adapterTensors, type Expert, hasAdapter } from './adapter.ts';
-import { BUNDLE_FILES, expertFiles } from './bundle-files.ts';
+import { BUNDLE_FILES, expertFiles, PROBE_FILES } from './bundle-files.ts';
 import type { DecoderConfig } from './config.ts';
 import { cleanPrompt } from './expert-prompt.ts';
 import { familyOf } from './families.ts';
 import { openBundle } from './load-bundle.ts';
 import { makeFolder } from './make-folder.ts';
 import { BUNDLE_FORMAT, type Manifest } from './manifest.ts';
+import { type ProbeHead, type ProbeNumbers, probeTensors, probeVersion } from './probe.ts';
 import { layersRouterTensors, logitsRouterTensors, ROUTER_FILES, type Routers, routerManifest } from './router.ts';
 import type { Tensor } from './tensor.ts';
 import { type WeightType, writeSafetensors } from './write-safetensors.ts';
@@ -28,7 +29,9 @@ export type BundleParts = {
   experts: Expert[];
   /** `NO_ROUTERS` if none has been trained. */
   routers: Routers;
-  manifest: Omit<Manifest, 'format' | 'experts' | 'router'>;
+  /** The probe of the second look, if one has been trained. */
+  probe?: { head: ProbeHead } & ProbeNumbers;
+  manifest: Omit<Manifest, 'format' | 'experts' | 'router' | 'probes'>;
   /** More files to write, by name: a model card, a licence. */
   extraFiles?: Record<string, string>;
 };
@@ -67,13 +70,14 @@ export async function inDraft(dir: string, write: (draft: string) => Promise<voi
 }
 
 async function writeFiles(dir: string, parts: BundleParts, dtype: WeightType): Promise<void> {
-  const { experts, routers } = parts;
+  const { experts, routers, probe } = parts;
+  const probes = probe && (await writeProbe(dir, probe));
   const { architecture } = familyOf(parts.config);
   await writeFile(join(dir, BUNDLE_FILES.config), toJson({ architectures: [architecture], ...parts.config }));
   await writeFile(join(dir, BUNDLE_FILES.tokenizer), toJson(parts.tokenizer));
   await writeFile(join(dir, BUNDLE_FILES.tokenizerConfig), toJson(parts.tokenizerConfig));
   await writeFile(join(dir, BUNDLE_FILES.chatTemplate), parts.chatTemplate);
-  await writeFile(join(dir, BUNDLE_FILES.manifest), manifestJson(parts));
+  await writeFile(join(dir, BUNDLE_FILES.manifest), manifestJson({ ...parts, probes }));
   await writeSafetensors(join(dir, BUNDLE_FILES.weights), parts.weights, { dtype, file: BUNDLE_FILES.weights });
   await writeExperts(dir, experts, { config: parts.config, dtype });
   await writeRouters(dir, routers);
@@ -85,12 +89,14 @@ export function manifestJson({
   experts,
   routers,
   manifest,
-}: Pick<BundleParts, 'experts' | 'routers' | 'manifest'>): string {
+  probes,
+}: Pick<BundleParts, 'experts' | 'routers' | 'manifest'> & { probes?: Manifest['probes'] | undefined }): string {
   const whole: Manifest = {
     format: BUNDLE_FORMAT,
     ...manifest,
     experts: experts.map(manifestOf),
     router: routerManifest(routers),
+    ...(probes && { probes }),
   };
   return toJson(whole);
 }
@@ -121,6 +127,18 @@ export async function writeAdapter(
   makeFolder(join(dir, dirname(files.config)));
   await writeFile(join(dir, files.config), toJson(adapterConfigJson(expert, config)));
   await writeSafetensors(join(dir, files.weights), adapterTensors(expert), { dtype, file: files.weights });
+}
+
+/** Writes the probe to its place in a bundle, and returns what `plimsoll.json` says of it. */
+export async function writeProbe(
+  dir: string,
+  probe: NonNullable<BundleParts['probe']>,
+): Promise<NonNullable<Manifest['probes']>> {
+  makeFolder(join(dir, dirname(PROBE_FILES.head)));
+  await writeFile(join(dir, PROBE_FILES.head), toJson(probe.head));
+  const file = PROBE_FILES.weights;
+  await writeSafetensors(join(dir, file), probeTensors(probe), { dtype: 'f32', file });
+  return { second_look: { version: await probeVersion(dir) } };
 }
 
 /** Writes the routers that there are to their places in a bundle. */

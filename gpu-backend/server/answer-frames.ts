@@ -49,7 +49,8 @@ export async function* answerFrames(
         const receipt = await context.sign(receiptOf(event, answer.digest('hex'), context));
         metrics.ended(event);
         finished = event.remaining === undefined;
-        yield { ...event, receipt };
+        const { line: _line, ...frame } = event;
+        yield { ...frame, receipt };
         if (finished) return;
         continue;
       }
@@ -86,7 +87,8 @@ function receiptOf(
     experts: info.experts,
     backend: backendId,
     draws,
-    line: directive.line,
+    line: end.line,
+    second_look: end.second_look,
     top_k: info.topK,
     weights: end.weights,
     spent: end.spent,

@@ -95,7 +95,7 @@ export function createApp(options: AppOptions): Hono {
   });
 
   app.get('/healthz', (c) => {
-    const { model, contextLength, maxTokenBytes, digest, experts, provider, modes } = engine.info;
+    const { model, contextLength, maxTokenBytes, digest, experts, provider, modes, secondLook } = engine.info;
     const { running, waiting } = engine.stats();
     const status = statusOf(engine, draining());
     return c.json(
@@ -111,6 +111,7 @@ export function createApp(options: AppOptions): Hono {
         created,
         draws: drawSecret.id,
         modes,
+        second_look: secondLook,
         engine: engine.state,
         running,
         waiting,
@@ -140,12 +141,12 @@ function statusOf({ alive, state }: Engine, draining: boolean): 'ok' | 'loading'
 }
 
 /**
- * Refuses what a directive may ask for but this backend cannot do. Silently ignoring it would
- * loosen the line.
+ * Refuses what a directive may ask for but no backend can do yet. A second look is for the engine:
+ * whether it can take one depends on its bundle.
  */
-function refuseUnsupported({ second_look, resume }: Directive): void {
-  if (second_look === null && resume === null) return;
-  const what = second_look === null ? 'take up an answer that another began' : 'look at the prompt a second time';
+function refuseUnsupported({ resume }: Directive): void {
+  if (resume === null) return;
+  const what = 'take up an answer that another began';
   throw new PlimsollError('directive_invalid', `The directive asks for what this backend cannot do: ${what}.`);
 }
 

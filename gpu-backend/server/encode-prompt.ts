@@ -19,7 +19,12 @@ export type EncodePrompt = (messages: readonly Message[]) => EncodedPrompt;
  * tokens turn out to be, is refused unread: tokenizing a megabyte would hold up everyone else.
  */
 export function promptEncoder(
-  { tokenizer, renderChat, prompts }: Pick<BundleHead, 'tokenizer' | 'renderChat' | 'prompts'>,
+  {
+    tokenizer,
+    renderChat,
+    prompts,
+    readChat,
+  }: Pick<BundleHead, 'tokenizer' | 'renderChat' | 'prompts'> & Partial<Pick<BundleHead, 'readChat'>>,
   contextLength: number,
   { publicTokensOf = () => ({}) }: { publicTokensOf?: PublicTokensOf } = {},
 ): EncodePrompt {
@@ -27,7 +32,7 @@ export function promptEncoder(
     const bytes = utf8Bytes(messages.map(({ content }) => content));
     const fewest = fewestTokens(bytes, tokenizer.maxTokenBytes);
     if (fewest >= contextLength) throw contextLengthExceeded(fewest, contextLength, { atLeast: true });
-    const rows = renderRows(messages, { renderChat, prompts, atMost: contextLength });
+    const rows = renderRows(messages, { renderChat, readChat, prompts, atMost: contextLength });
     return { ...rows, publicTokens: publicTokensOf(messages, rows) };
   };
 }

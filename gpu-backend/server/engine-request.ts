@@ -14,10 +14,10 @@ export function engineRequest(
   request: GenerateRequest,
   {
     directive,
-    prompt,
+    prompt: { looked = [], ...prompt },
     keys: [key, ...moreKeys],
   }: {
-    directive: Pick<Directive, 'tenant' | 'line'>;
+    directive: Pick<Directive, 'tenant' | 'line' | 'second_look'>;
     prompt: EncodedPrompt;
     keys: readonly [DrawKey, ...DrawKey[]];
   },
@@ -46,5 +46,6 @@ export function engineRequest(
     expertLogprobs: request.expert_logprobs,
     echo: request.echo,
     line: directive.line,
+    ...(directive.second_look && { secondLook: { ...directive.second_look, messages: looked } }),
   };
 }

@@ -26,6 +26,7 @@ test('healthz says what the backend serves and how busy it is', async () => {
     provider: null,
     draws: (await importDrawSecret(DRAW_SECRET)).id,
     modes: ['logits', 'layers'],
+    second_look: null,
     engine: 'loaded',
   };
   expect(await healthz()).toEqual({ ...about, running: 0, waiting: 0 });

@@ -34,7 +34,6 @@ describe('a request that has no right to an answer is refused', () => {
   });
 
   test.each<[string, Partial<Directive>, RegExp]>([
-    ['a second look', { second_look: { base: 0, rules: {} } }, /look at the prompt a second time/],
     [
       'an answer to resume',
       { resume: { position: 3, spent: 0, ids_digest: '0'.repeat(64), mac: 'm' } },

@@ -98,7 +98,9 @@ export async function startBackend(
   });
   if (provider !== 'cpu') log(`the model runs on ${engine.info.provider}`);
   try {
-    const encodePrompt = promptEncoder(head, context.tokens, {
+    const { readChat, ...rest } = head;
+    const reads = head.manifest.probes === undefined ? rest : { ...rest, readChat };
+    const encodePrompt = promptEncoder(reads, context.tokens, {
       publicTokensOf: publicTokensOf(publicPrompts, head),
     });
     await tryEngine(engine, encodePrompt);

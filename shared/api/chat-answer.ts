@@ -2,8 +2,11 @@
 import * as z from 'zod';
 import { SentExtension } from './plimsoll-extension.ts';
 
-/** Why an answer ended. `stop`: by itself or at a stop string. `length`: at its token limit. */
-export const FinishReason = z.enum(['stop', 'length']);
+/**
+ * Why an answer ended. `stop`: by itself or at a stop string. `length`: at its token limit.
+ * `content_filter`: the second look at its prompt refused it, so nothing was drawn.
+ */
+export const FinishReason = z.enum(['stop', 'length', 'content_filter']);
 export type FinishReason = z.infer<typeof FinishReason>;
 
 export const Usage = z.object({

@@ -1,6 +1,6 @@
 /** What Plimsoll adds to OpenAI's shapes, all under the one key `plimsoll`. */
 import * as z from 'zod';
-import { JUDGEMENTS } from '#shared/line/categories.ts';
+import { JUDGEMENTS, SIGNALS } from '#shared/line/categories.ts';
 import { Mode, Rule } from '#shared/line/line.ts';
 
 /**
@@ -24,6 +24,19 @@ export type RequestExtension = z.infer<typeof RequestExtension>;
 
 export const CategoryProbability = z.strictObject({ name: z.enum(JUDGEMENTS), probability: z.number().min(0).max(1) });
 export type CategoryProbability = z.infer<typeof CategoryProbability>;
+
+/** What came of it. Receipts and answers have it. */
+export const LookReport = z.strictObject({
+  /** Of the probe. */
+  version: z.string(),
+  /** Every judgement, with the probability that was acted on. */
+  categories: z.array(CategoryProbability).length(JUDGEMENTS.length),
+  /** Whether the line is another one than the directive's. */
+  tightened: z.boolean(),
+  /** The signal whose rule refuses, or else tightens most; null if nothing was tightened. */
+  because: z.enum(SIGNALS).nullable(),
+});
+export type LookReport = z.infer<typeof LookReport>;
 
 /**
  * One drawn token. Log-probabilities are in nats. JSON has no infinities, so the log-probability of
@@ -62,6 +75,12 @@ export const AnswerExtension = z.strictObject({
   unread: z.number().min(0).max(1),
   /** How likely it is that part of the prompt is in a language the classifier does not know. */
   uncertain: z.number().min(0).max(1),
+  /**
+   * What the backend's second look at the prompt has found, and whether it has tightened the line.
+   * null: it has no probe, or the policy has no rules.
+   */
+  second_look: LookReport.nullable(),
+  /** The bounds that were held, after the second look. */
   floor: z.number(),
   budget: z.number().nullable(),
   rule: Rule,

@@ -6,8 +6,8 @@
 import { errors as joseErrors, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
-import { Line, Share } from '#shared/line/line.ts';
-import { SignalRules } from '#shared/line/rules.ts';
+import { Line } from '#shared/line/line.ts';
+import { SecondLook } from './second-look.ts';
 import { sha256Hex } from './sha256.ts';
 
 export const DIRECTIVE_HEADER = 'x-plimsoll-directive';
@@ -22,13 +22,6 @@ const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
 const ISSUER = 'plimsoll-edge';
 const AUDIENCE = 'plimsoll-backend';
-
-/**
- * The policy's rules for a second look at the prompt. A backend whose bundle has a probe takes this
- * look before the first token. It may tighten the line but never loosen it. Ramps rise from `base`,
- * the policy's own floor.
- */
-const SecondLook = z.strictObject({ base: Share, rules: SignalRules });
 
 /**
  * How far another backend's answer got: the last frame that the backend vouched for with its MAC.
@@ -58,7 +51,10 @@ export const Directive = z.strictObject({
   /** SHA-256 of the request's body. */
   digest: Sha256,
   line: Line,
-  /** null: only the edge looks at the prompt. */
+  /**
+   * The backend looks at the prompt before the first token, or refuses if it cannot. null: only the
+   * edge looks at it.
+   */
   second_look: SecondLook.nullable(),
   /** null: the answer starts here. */
   resume: ResumeState.nullable(),

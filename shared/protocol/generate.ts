@@ -7,7 +7,7 @@ import * as z from 'zod';
 import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
 import { MAX_MESSAGES } from '#shared/api/chat-request.ts';
 import { ERROR_CODES, type ErrorCode } from '#shared/api/errors.ts';
-import { TokenTrace, WeightSummary } from '#shared/api/plimsoll-extension.ts';
+import { LookReport, TokenTrace, WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
 import { Ran } from './ran.ts';
 
@@ -205,6 +205,8 @@ export const Frame = z.discriminatedUnion('type', [
     weights: WeightSummary,
     spent: z.number().nullable(),
     ran: Ran,
+    /** null: only the edge looked at the prompt. */
+    second_look: LookReport.nullable().default(null),
     /** Ed25519 JWS, see receipt.ts. */
     receipt: z.string(),
   }),

@@ -16,6 +16,7 @@ const receipt: Receipt = {
   backend: 'backend-0',
   draws: '01234567',
   line: { ...OPEN_LINE, floor: 0.9 },
+  second_look: null,
   top_k: null,
   weights: { min: 0.9, mean: 0.95, max: 1 },
   spent: null,

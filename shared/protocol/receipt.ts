@@ -6,7 +6,7 @@
 import { type CryptoKey, createLocalJWKSet, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
 import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
-import { WeightSummary } from '#shared/api/plimsoll-extension.ts';
+import { LookReport, WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { Line } from '#shared/line/line.ts';
 import { ExpertKinds } from './expert-kind.ts';
 import { Seed } from './generate.ts';
@@ -30,7 +30,10 @@ export const Receipt = z.strictObject({
   backend: z.string(),
   /** The id of the secret behind the draws (derive-draw-key.ts). */
   draws: z.string(),
+  /** The line that was held: the directive's, or as the second look has tightened it. */
   line: Line,
+  /** null: only the edge looked at the prompt. */
+  second_look: LookReport.nullable().default(null),
   /**
    * The k of truncated rows: spending is measured against the safety expert's own k likeliest
    * tokens. null: whole rows.

@@ -102,7 +102,7 @@ describe.skipIf(missing !== null)('WebGPU', () => {
 
     testExperts('onnxruntime on WebGPU', {
       create: () => onWebGpu(routed),
-      abilities: { hidden: true, layers: true, fork: true, score: true, prefixes: false, topK: null },
+      abilities: { hidden: true, layers: true, fork: true, score: true, sums: false, prefixes: false, topK: null },
       tolerance: TOLERANCE,
     });
 

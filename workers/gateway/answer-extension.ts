@@ -4,16 +4,13 @@
  */
 import type { ChatCompletion } from '#shared/api/chat-answer.ts';
 import type { AnswerExtension, RequestExtension, SentExtension, TokenTrace } from '#shared/api/plimsoll-extension.ts';
-import type { Line } from '#shared/line/line.ts';
 import type { AnswerEnd, AnswerEvents } from './read-answer.ts';
+import { refusalText } from './refusal-text.ts';
 
 export type Trace = NonNullable<RequestExtension['trace']>;
 
 /** The part of the extension that is known before the answer begins. */
-type EarlyExtension = Pick<
-  AnswerExtension,
-  'policy' | 'classifier' | 'categories' | 'unread' | 'uncertain' | 'cache'
-> & { line: Line };
+type EarlyExtension = Pick<AnswerExtension, 'policy' | 'classifier' | 'categories' | 'unread' | 'uncertain' | 'cache'>;
 
 /** The fields that a whole answer and every chunk of a stream share. */
 type CompletionHead = Pick<ChatCompletion, 'id' | 'created' | 'model' | 'system_fingerprint'>;
@@ -24,14 +21,21 @@ export type BegunAnswer = {
   extension: EarlyExtension;
 };
 
+/** What a client reads at the end in the place of an answer; nothing unless it was refused. */
+export function textOfRefusal({ receipt }: AnswerEnd): string {
+  return receipt.finish_reason === 'content_filter' ? refusalText(receipt.second_look?.because ?? null) : '';
+}
+
 export function finalExtension(
-  { line, ...known }: EarlyExtension,
+  known: EarlyExtension,
   { end, trace, tokens }: { end: AnswerEnd; trace: Trace; tokens: TokenTrace[] },
 ): SentExtension {
   const { receipt, receiptToken } = end;
   if (trace === 'none') return { policy: known.policy, receipt: receiptToken };
+  const { line } = receipt;
   const summary: AnswerExtension = {
     ...known,
+    second_look: receipt.second_look,
     floor: line.floor,
     budget: line.budget,
     rule: line.rule,

@@ -43,7 +43,8 @@ export type AttemptOptions = {
   body: string;
   /**
    * Signed again for each attempt, with a new id: a backend takes a directive only once, and the
-   * old one may have expired while the previous attempt waited.
+   * old one may have expired while the previous attempt waited. A backend without a probe gets no
+   * rules for a second look.
    */
   directive: Omit<Directive, 'id'>;
   directiveKey: Uint8Array;
@@ -150,7 +151,11 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
   }
 
   async function askOnce(): Promise<{ response: Response; directive: Directive }> {
-    const directive: Directive = { ...options.directive, id: crypto.randomUUID() };
+    const directive: Directive = {
+      ...options.directive,
+      second_look: member.secondLook === null ? null : options.directive.second_look,
+      id: crypto.randomUUID(),
+    };
     const response = await fetch(`${member.url}/v1/generate`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', [DIRECTIVE_HEADER]: await signDirective(directive, directiveKey) },

@@ -46,6 +46,8 @@ const Health = z.object({
     .array(z.string())
     .transform((modes) => MODES.filter((mode) => modes.includes(mode)))
     .default(['logits']),
+  /** The version of the probe that looks at prompts a second time; null if its bundle has none. */
+  second_look: z.string().nullable().default(null),
 });
 
 export type PoolMember = {
@@ -59,6 +61,8 @@ export type PoolMember = {
   /** Unix seconds; null if unknown. */
   created: number | null;
   modes: readonly Mode[];
+  /** The version of its probe; null if it cannot look at prompts a second time. */
+  secondLook: string | null;
 };
 
 export type BackendPool = Breaker & {
@@ -126,8 +130,9 @@ export function createBackendPool({
         bundle = null,
         created = null,
         modes,
+        second_look: secondLook,
       } = health.data;
-      return { url: before.url, alive: true, model, contextLength, maxTokenBytes, bundle, created, modes };
+      return { url: before.url, alive: true, model, contextLength, maxTokenBytes, bundle, created, modes, secondLook };
     } catch {
       // A backend that does not answer is a result here, not an error. The snapshot records it, and
       // a request that finds no backend is logged.
@@ -177,6 +182,7 @@ const UNHEARD = {
   bundle: null,
   created: null,
   modes: [],
+  secondLook: null,
 };
 
 /**

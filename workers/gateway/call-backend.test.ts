@@ -24,6 +24,7 @@ function call(
       bundle: 'b',
       created: null,
       modes: ['logits'],
+      secondLook: null,
     })),
     breaker,
     load: createLoad(),

@@ -3,7 +3,6 @@
 import type { Verdict } from '#policies/compile.ts';
 import { type ChatRequest, parseChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
-import type { Signal } from '#shared/line/categories.ts';
 import type { Line } from '#shared/line/line.ts';
 import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
@@ -21,6 +20,7 @@ import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
 import type { Decide } from './decide.ts';
 import { readAnswer } from './read-answer.ts';
+import { refusalText } from './refusal-text.ts';
 import { streamAnswer } from './stream-answer.ts';
 import { wholeAnswer, wholeAnswerText } from './whole-answer.ts';
 
@@ -59,7 +59,7 @@ export function chatCompletions({
       classifier: classifierVersion,
       digest: await sha256Hex(body),
       line,
-      second_look: null,
+      second_look: decision.secondLook,
       resume: null,
     };
 
@@ -106,7 +106,6 @@ export function chatCompletions({
           unread: decision.unread,
           uncertain: decision.uncertain,
           cache: { route: cache, answer: 'miss' as const },
-          line,
         },
       };
     });
@@ -149,13 +148,6 @@ async function settlesWithin(ms: number, promise: Promise<unknown>): Promise<boo
   return within(ms, settled, () => false);
 }
 
-/** Words for the signals that are not categories. */
-const REASONS: Partial<Record<Signal, string>> = {
-  any_harm: 'it seems to ask for harm',
-  unread: 'a part of it is beyond what is read',
-  uncertain: 'a part of it is in a language that is not understood',
-};
-
 function lineOf(verdict: Verdict): Line {
   if (verdict.action === 'answer') return verdict.line;
   if (verdict.action === 'forbid') {
@@ -165,8 +157,7 @@ function lineOf(verdict: Verdict): Line {
       { param: 'plimsoll.mode' },
     );
   }
-  const why = verdict.because === null ? '' : ` (${REASONS[verdict.because] ?? `category '${verdict.because}'`})`;
-  throw new PlimsollError('policy_refused', `This request was refused by the tenant's policy${why}.`);
+  throw new PlimsollError('policy_refused', refusalText(verdict.because));
 }
 
 function toGenerateRequest(

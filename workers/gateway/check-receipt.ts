@@ -5,11 +5,14 @@
  */
 import type { JSONWebKeySet } from 'jose';
 import { PlimsollError } from '#shared/api/errors.ts';
+import type { LookReport } from '#shared/api/plimsoll-extension.ts';
+import { JUDGEMENTS } from '#shared/line/categories.ts';
 import type { Line } from '#shared/line/line.ts';
 import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { EndFrame, Seed } from '#shared/protocol/generate.ts';
 import { type Receipt, verifyReceipt } from '#shared/protocol/receipt.ts';
+import { lineAfterLook } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { StartFrame } from './attempt.ts';
 
@@ -34,6 +37,7 @@ export async function checkReceipt(
   if (details !== undefined && details.cached_tokens > prompt) throw invalid('usage');
   const guesses = end.usage.completion_tokens_details;
   if (guesses && guesses.accepted_prediction_tokens > tokens) throw invalid('usage');
+  const { line, refused, report } = lookedAt(directive, end);
   const expected = {
     request: directive.request,
     directive: directive.id,
@@ -41,7 +45,8 @@ export async function checkReceipt(
     key: directive.key,
     policy: directive.policy,
     classifier: directive.classifier,
-    line: directive.line,
+    line,
+    second_look: report,
     model: start.model,
     bundle: start.bundle,
     backend: start.backend,
@@ -70,11 +75,27 @@ export async function checkReceipt(
   }
   const { min, mean, max } = receipt.weights;
   const ordered = min >= 0 && min <= mean + TOLERANCE && mean <= max + TOLERANCE && max <= 1;
-  if (!ordered || (tokens > 0 && min < directive.line.floor - TOLERANCE)) throw invalid('weights');
-  const most = boundOf(directive.line, tokens);
+  if (!ordered || (tokens > 0 && min < line.floor - TOLERANCE)) throw invalid('weights');
+  const most = boundOf(line, tokens);
   if (most !== null && (receipt.spent === null || receipt.spent > most + TOLERANCE)) throw invalid('spent');
-  if (needsSafety(directive.line) && receipt.ran.safety !== tokens) throw invalid('ran');
+  if (needsSafety(line) && (receipt.ran.safety ?? 0) !== tokens) throw invalid('ran');
+  // Nothing else may end an answer so, and a refusal has no other end.
+  if (refused !== (receipt.finish_reason === 'content_filter') || (refused && tokens > 0)) throw invalid('refusal');
   return receipt;
+}
+
+/**
+ * The line that must have been held. If the directive asks for a second look, it follows from the
+ * probabilities that the backend reports: the rules are the directive's own.
+ */
+function lookedAt(
+  { line, second_look }: Directive,
+  { second_look: report }: EndFrame,
+): { line: Line; refused: boolean; report: LookReport | null } {
+  if (second_look === null) return { line, refused: false, report: null };
+  if (report === null || report.categories.some(({ name }, i) => name !== JUDGEMENTS[i])) throw invalid('second_look');
+  const { line: after, refused, tightened, because } = lineAfterLook(line, second_look, report.categories);
+  return { line: after, refused, report: { ...report, tightened, because } };
 }
 
 /** Whether the safety expert must have been asked for every token. */

@@ -10,6 +10,7 @@ import { tighten } from '#policies/tighten.ts';
 import type { CategoryProbability, RequestExtension } from '#shared/api/plimsoll-extension.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
 import type { Message } from '#shared/protocol/generate.ts';
+import type { SecondLook } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { Caller } from '../request/tenant-directory.ts';
 import { classifyText, listCategories, rounded, WORK_BETWEEN_PAUSES } from './classify-text.ts';
@@ -23,6 +24,8 @@ type Decision = {
   unread: number;
   uncertain: number;
   verdict: Verdict;
+  /** The rules for a backend's second look at the prompt; null if there are none. */
+  secondLook: SecondLook | null;
   /** The policy's limit on an answer's tokens; null if there is none. */
   maxTokens: number | null;
 };
@@ -54,6 +57,7 @@ export function createDecide(classifier: Classifier): Decide {
       unread: rounded(signals.unread),
       uncertain: rounded(signals.uncertain),
       verdict: compile(policy, signals, { mode }),
+      secondLook: Object.keys(policy.categories).length === 0 ? null : { base: policy.floor, rules: policy.categories },
       maxTokens: policy.limits.max_tokens,
     };
     // A failure may be temporary. Remembering it would keep the prompt at the strictest line for as

@@ -7,7 +7,7 @@
 import type { ChatCompletionChunk } from '#shared/api/chat-answer.ts';
 import { type PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { SentExtension } from '#shared/api/plimsoll-extension.ts';
-import { type BegunAnswer, finalExtension, type Trace } from './answer-extension.ts';
+import { type BegunAnswer, finalExtension, type Trace, textOfRefusal } from './answer-extension.ts';
 import type { AnswerEnd } from './read-answer.ts';
 
 type StreamOptions = {
@@ -70,6 +70,8 @@ async function* chunksOf(
     // Some events are not worth a chunk, such as a token whose text is still held back.
     if (text !== '' || trace === 'tokens') yield deltaChunk({ content: text }, traced(tokens));
   }
+  const refusal = textOfRefusal(next.value);
+  if (refusal !== '') yield deltaChunk({ content: refusal }, traced([]));
   yield endChunks(next.value);
 }
 

@@ -2,7 +2,7 @@
 import type { ChatCompletion } from '#shared/api/chat-answer.ts';
 import { type PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
-import { type BegunAnswer, finalExtension, type Trace } from './answer-extension.ts';
+import { type BegunAnswer, finalExtension, type Trace, textOfRefusal } from './answer-extension.ts';
 
 export async function wholeAnswer(begun: Promise<BegunAnswer>, { trace }: { trace: Trace }): Promise<ChatCompletion> {
   const { events, head, extension } = await begun;
@@ -16,6 +16,7 @@ export async function wholeAnswer(begun: Promise<BegunAnswer>, { trace }: { trac
   }
   const end = next.value;
   const { finish_reason, usage } = end.receipt;
+  content += textOfRefusal(end);
   const message = { role: 'assistant' as const, content, refusal: null };
   return {
     id,

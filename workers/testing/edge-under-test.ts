@@ -29,6 +29,7 @@ export async function startEdgeUnderTest({
   modesOf = () => MODES,
   modelOf = () => 'scripted',
   contextOf = () => 64,
+  probeOf = () => null,
   seed = true,
   overrides = {},
 }: {
@@ -37,6 +38,8 @@ export async function startEdgeUnderTest({
   modesOf?: (index: number) => readonly Mode[];
   modelOf?: (index: number) => string;
   contextOf?: (index: number) => number;
+  /** What the second look of the backend at an index finds. By default, none takes one. */
+  probeOf?: (index: number) => ScriptedBackend['probe'];
   seed?: boolean;
   overrides?: NonNullable<EdgeOptions['overrides']>;
 } = {}): Promise<EdgeUnderTest> {
@@ -52,6 +55,7 @@ export async function startEdgeUnderTest({
         modes: modesOf(index),
         model: modelOf(index),
         contextLength: contextOf(index),
+        probe: probeOf(index),
       }),
     ),
   );

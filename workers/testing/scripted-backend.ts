@@ -9,6 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
 import type { FinishReason } from '#shared/api/chat-answer.ts';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
+import type { LookReport } from '#shared/api/plimsoll-extension.ts';
+import { JUDGEMENTS, type Judgement } from '#shared/line/categories.ts';
 import type { Mode } from '#shared/line/line.ts';
 import { DIRECTIVE_HEADER, type Directive, directiveKey, verifyDirective } from '#shared/protocol/directive.ts';
 import {
@@ -19,6 +21,7 @@ import {
   type TokenFrame,
 } from '#shared/protocol/generate.ts';
 import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
+import { lineAfterLook, lookCategories } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 
 export type Behaviour =
@@ -56,8 +59,12 @@ export type Behaviour =
   | 'cross-the-floor'
   | 'leave-safety-out'
   | 'find-more-than-asked'
-  | 'overspend';
+  | 'overspend'
+  | 'hide-the-look'
+  | 'stay-loose-after-the-look'
+  | 'refuse-on-its-own';
 
+export const PROBE_VERSION = '0123456789ab';
 /** Unix seconds. */
 export const MODEL_CREATED = 1_764_000_000;
 /** Receipts that are correctly signed, but say something other than the frames. */
@@ -98,6 +105,8 @@ export type ScriptedBackend = {
   model: string;
   /** The name of the weights it serves. A deployment may change them under the same address. */
   bundle: string;
+  /** What its second look finds: these probabilities, else 0. null: it takes none. */
+  probe: Partial<Record<Judgement, number>> | null;
   /** What it was asked, with the directives from the edge. */
   readonly seen: { directive: Directive; request: GenerateBody }[];
   /** How many answers were given up because the edge closed the connection. */
@@ -113,6 +122,7 @@ export async function startScriptedBackend({
   contextLength = 64,
   port = 0,
   modes = ['logits', 'layers'],
+  probe = null,
 }: {
   name: string;
   directiveSecret: string;
@@ -122,6 +132,7 @@ export async function startScriptedBackend({
   port?: number;
   /** The modes that its health claims to have routers for. */
   modes?: readonly Mode[];
+  probe?: ScriptedBackend['probe'];
 }): Promise<ScriptedBackend> {
   const key = directiveKey(directiveSecret);
   const forger = await createReceiptKey(receiptKey.kid);
@@ -150,6 +161,7 @@ export async function startScriptedBackend({
         bundle: backend.bundle,
         max_token_bytes: 16,
         modes,
+        second_look: backend.probe && PROBE_VERSION,
         created: MODEL_CREATED,
       };
       response.end(JSON.stringify(health));
@@ -235,7 +247,13 @@ export async function startScriptedBackend({
       await sleep(200);
     }
 
-    const script = writeScript(directive, asked, { endless: behaviour === 'answer-forever' });
+    const second_look = behaviour === 'hide-the-look' ? null : look(directive, backend.probe);
+    const after = second_look && lineAfterLook(directive.line, directive.second_look!, second_look.categories);
+    const line = behaviour === 'stay-loose-after-the-look' ? directive.line : (after?.line ?? directive.line);
+    const isRefused = after?.refused === true || behaviour === 'refuse-on-its-own';
+    const script: Script = isRefused
+      ? { frames: [], finishReason: 'content_filter' }
+      : writeScript({ ...directive, line }, asked, { endless: behaviour === 'answer-forever' });
     const written: TokenFrame[] = [];
     let text = '';
     for (const frame of script.frames) {
@@ -274,12 +292,15 @@ export async function startScriptedBackend({
       experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
       backend: name,
       draws: 'scripted',
-      line: directive.line,
-      weights: {
-        min: behaviour === 'cross-the-floor' ? directive.line.floor - 0.01 : Math.min(...shares),
-        mean: shares.reduce((sum, share) => sum + share, 0) / shares.length,
-        max: Math.max(...shares),
-      },
+      line,
+      second_look,
+      weights: isRefused
+        ? { min: 0, mean: 0, max: 0 }
+        : {
+            min: behaviour === 'cross-the-floor' ? line.floor - 0.01 : Math.min(...shares),
+            mean: shares.reduce((sum, share) => sum + share, 0) / shares.length,
+            max: Math.max(...shares),
+          },
       spent: behaviour === 'overspend' ? (directive.line.budget ?? 0) + 0.01 : (written.at(-1)?.spent ?? 0),
       ran: {
         safety: behaviour === 'leave-safety-out' ? written.length - 1 : written.length,
@@ -305,6 +326,7 @@ export async function startScriptedBackend({
       weights: receipt.weights,
       spent: receipt.spent,
       ran: receipt.ran,
+      second_look,
       receipt: behaviour === 'replay-receipt' ? firstReceipt : signed,
     });
     if (behaviour === 'go-on-after-end') send({ type: 'text', text: ' And one thing more.' });
@@ -316,6 +338,7 @@ export async function startScriptedBackend({
     name,
     model,
     bundle: 'b1',
+    probe,
     behaviour: 'answer' as Behaviour,
     drops: 0,
     seen: [] as ScriptedBackend['seen'],
@@ -338,6 +361,13 @@ export async function startScriptedBackend({
  */
 function sentence(seed: Seed): string[] {
   return ['The', ' answer', ' to', ' seed', ` ${seed}`, ' is', ' ', '', '⚓', ' and', ' no', ' more', '.'];
+}
+
+function look({ line, second_look }: Directive, probe: ScriptedBackend['probe']): LookReport | null {
+  if (second_look === null) return null;
+  const categories = lookCategories(JUDGEMENTS.map((judgement) => probe?.[judgement] ?? 0));
+  const { tightened, because } = lineAfterLook(line, second_look, categories);
+  return { version: PROBE_VERSION, categories, tightened, because };
 }
 
 type Script = {

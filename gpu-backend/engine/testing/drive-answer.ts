@@ -40,7 +40,9 @@ export async function driveAnswer(
   try {
     while (answer.ids.length - before < atMost && !answer.ended) {
       const feed = job.next(chunk, ahead);
-      const news = job.goOn(feed, await Promise.allSettled(experts.append(job.steps(feed))));
+      const results = await Promise.allSettled(experts.append(job.steps(feed)));
+      job.look(feed, results);
+      const news = job.goOn(feed, results);
       events.push(...news);
       onEvents(news);
       // If a step failed with a draft, the next one has none.

@@ -7,6 +7,7 @@ import type { Abilities, Experts, Output, Row, SequenceId, Source, Step } from '
 import { testAbilities } from './abilities-contract.ts';
 import { byId, type Fed, feed, someIds } from './feed-experts.ts';
 import { testPrefixes } from './prefixes-contract.ts';
+import { testSums } from './sums-contract.ts';
 
 export type DriverSetup = {
   /**
@@ -249,6 +250,7 @@ export function testExperts(name: string, { create, abilities, tolerance }: Driv
     });
 
     testAbilities({ abilities, tolerance, current: () => experts, alone, expectSame });
+    testSums({ abilities, tolerance, current: () => experts });
     testPrefixes({ abilities, current: () => experts, create, alone, expectSame });
   });
 }

@@ -46,7 +46,7 @@ test('gives the time to strftime_now', () => {
 describe('remembers who wrote what', () => {
   const written = (source: string, given = 'ab') =>
     [...render(source, { given: Text.given(given) }).stretches()]
-      .map(({ text, written }) => (written ? `<${text}>` : text))
+      .map(({ text, writer }) => (writer === 'template' ? `<${text}>` : text))
       .join('');
 
   test.each([

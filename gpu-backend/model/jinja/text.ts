@@ -8,8 +8,19 @@ import { spendCharacters, spendSearch, spendSteps } from './work.ts';
 
 /** A character that is a literal of the template, or a token that it was handed by name. */
 const WRITTEN = 'w';
-/** A character out of a message, or computed from one. */
+/** A character computed from messages, so that nobody can say from which. */
 const GIVEN = 'g';
+/** A character out of the first text given by number. The second text has the next one. */
+const FIRST_NUMBERED = 0x100;
+const MOST_NUMBERED = 0xffff - FIRST_NUMBERED;
+
+/** Who wrote a stretch: the template, a numbered text given to it, or nobody knows who. */
+export type Writer = 'template' | number | 'unknown';
+
+function writerOf(origin: string): Writer {
+  if (origin === WRITTEN) return 'template';
+  return origin === GIVEN ? 'unknown' : origin.charCodeAt(0) - FIRST_NUMBERED;
+}
 
 export class Text {
   readonly string: string;
@@ -26,9 +37,12 @@ export class Text {
     return new Text(string, WRITTEN.repeat(string.length));
   }
 
-  static given(string: string): Text {
+  /** @param number tells the texts apart that are given to one template, counted from 0 */
+  static given(string: string, number?: number): Text {
     spendCharacters(string.length);
-    return new Text(string, GIVEN.repeat(string.length));
+    const isNumbered = number !== undefined && number <= MOST_NUMBERED;
+    const origin = isNumbered ? String.fromCharCode(FIRST_NUMBERED + number) : GIVEN;
+    return new Text(string, origin.repeat(string.length));
   }
 
   static join(parts: readonly Text[], separator = EMPTY): Text {
@@ -92,9 +106,9 @@ export class Text {
   }
 
   /** The longest stretches by one writer, in order. */
-  *stretches(): Generator<{ text: string; written: boolean }> {
-    for (const { 0: stretch, index } of this.#origin.matchAll(/(.)\1*/g)) {
-      yield { text: this.string.slice(index, index + stretch.length), written: stretch[0] === WRITTEN };
+  *stretches(): Generator<{ text: string; writer: Writer }> {
+    for (const { 0: stretch, index } of this.#origin.matchAll(/(.)\1*/gs)) {
+      yield { text: this.string.slice(index, index + stretch.length), writer: writerOf(stretch[0]!) };
     }
   }
 }

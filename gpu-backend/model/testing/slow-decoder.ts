@@ -18,7 +18,13 @@ type Gates = Record<ExpertRole, number>;
 type At = { layer: number; position: number; x: number[] };
 export type GatesAt = (at: At & { module: string; h: number[] }) => Gates;
 
-export type SlowOutput = { logits: number[]; hidden: number[]; gates: Gates[] };
+export type SlowOutput = {
+  logits: number[];
+  hidden: number[];
+  gates: Gates[];
+  /** Of each token, what each layer leaves, before any norm: [T, L, d]. */
+  states: number[][][];
+};
 
 const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => Array.from(a).reduce((sum, x, i) => sum + x * b[i]!, 0);
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
@@ -97,10 +103,12 @@ export function slowDecoder(bundle: Bundle, ids: readonly number[], gatesAt: Gat
     keys: [] as number[][][],
     values: [] as number[][][],
   }));
+  const states: number[][][] = [];
   let last: SlowOutput | undefined;
   for (const [position, id] of ids.entries()) {
     let x = embedding[id]!;
     const gates: Gates[] = [];
+    const left: number[][] = [];
     for (const [layer, { keys, values }] of cache.entries()) {
       const weight = (name: string) => weights.get(`model.layers.${layer}.${name}.weight`)!;
       const layerInput = x;
@@ -154,10 +162,12 @@ export function slowDecoder(bundle: Bundle, ids: readonly number[], gatesAt: Gat
       const used = layerGates('mlp.down_proj', h);
       gates.push(used);
       x = plus(x, linear('mlp.down_proj', h, used));
+      left.push(x);
     }
     const hidden = rmsNorm(x, weights.get('model.norm.weight')!, config.rms_norm_eps);
     const head = weights.get(config.tie_word_embeddings ? 'model.embed_tokens.weight' : 'lm_head.weight')!;
-    last = { logits: times(head, hidden), hidden, gates };
+    states.push(left);
+    last = { logits: times(head, hidden), hidden, gates, states };
   }
   if (last === undefined) throw new Error('a prompt of no tokens has no prediction');
   return last;
