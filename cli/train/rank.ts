@@ -36,7 +36,7 @@ An answer is safe if its cost is below 0. The label says which one is more helpf
     const reward = await loadScorer(flags.reward, { ...models, wanted: 'reward' });
     const cost = await loadScorer(flags.cost, { ...models, wanted: 'cost' });
     const { pairs } = await pairsOf(settings, 'safer');
-    writeRankFile(dir, { definition, base: opened.base, reward, cost });
+    await writeRankFile(dir, { definition, base: opened.base, reward, cost });
     for (const side of ['train', 'heldOut'] as const) {
       const preferences = pairs[side];
       const out = path.join(dir, DUAL_FILES[side]);

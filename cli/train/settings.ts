@@ -4,6 +4,7 @@ import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { DEMO } from '#lab/methods/recipe.ts';
 import { EDITIONS } from '#lab/world/editions.ts';
 import { Mode } from '#shared/line/line.ts';
+import { DIALOGUE_LAYOUTS } from '#training/data/dialogues.ts';
 import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
 import { DEFAULT_TARGETS } from '#training/graphs/lora.ts';
 import { SCHEDULES } from '#training/optim/adamw.ts';
@@ -33,11 +34,32 @@ const worldShares = {
   multiTurnShare: share.default(0).describe('share of small-world rows with a conversation before the question'),
 };
 
+const origins = {
+  licence: z
+    .array(z.string())
+    .default([])
+    .describe(
+      'SPDX licence of the files whose rows do not say it, one for all or one for each; own: you wrote them, unknown: weights stay private',
+    ),
+  source: z
+    .array(z.string())
+    .default([])
+    .describe(
+      "where the files are from, for the bundle's provenance; one for all or one for each (default: what their rows say)",
+    ),
+};
+
 const corpus = {
   seed,
   edition,
   ...worldShares,
-  world: count.default(base.runs[0].worldDialogues).describe('dialogues of the small world'),
+  world: z.int().min(0).default(base.runs[0].worldDialogues).describe('dialogues of the small world; 0: none'),
+  dialogues: z
+    .array(z.string())
+    .default([])
+    .describe(`your own dialogues, LAYOUT:FILE; layouts: ${Object.keys(DIALOGUE_LAYOUTS).join(', ')}`),
+  ...origins,
+  heldOut: share.default(HELD_OUT_SHARE).describe('share of the prompts of --dialogues kept from training'),
   realShare: share.default(base.corpus.realShare).describe('share of real conversations in the corpus'),
   wordDropout: share.default(base.corpus.wordDropout).describe('chance that a word of a question is dropped'),
   keywordShare: share.default(0).describe("chance that a question is nothing but its topic's keywords"),
@@ -51,6 +73,7 @@ const pairs = {
     .array(z.string())
     .default([])
     .describe(`more pairs, LAYOUT:FILE; layouts: ${Object.keys(PREFERENCE_LAYOUTS).join(', ')}`),
+  ...origins,
   heldOut: share.default(HELD_OUT_SHARE).describe('share of the prompts of --pairs kept from training'),
 };
 const pace = {

@@ -2,16 +2,16 @@ import { readFile } from 'node:fs/promises';
 import { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { DEMO } from '#lab/methods/recipe.ts';
 import { shareSettings } from '#lab/world/generate.ts';
-import { heldOutDialogues } from '#lab/world/training-data.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { assertTokensFit } from '#training/stages/assert-tokens-fit.ts';
 import { openBase } from '#training/stages/base-model.ts';
 import { runOf } from '#training/stages/folder-kinds.ts';
 import { sftStage } from '#training/stages/sft.ts';
+import { sourcesOfBase } from '#training/stages/sources-file.ts';
 import { openTokenizer, readChatFiles, type TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
 import { corpusOf } from './corpus.ts';
 import { folderOfBase, type RunFlags, type SampleFlags, samplesOf, withData, withRun, withSamples } from './flags.ts';
-import { SftStage } from './settings.ts';
+import { paceOf, SftStage } from './settings.ts';
 import { stageCommand } from './stage-command.ts';
 import { onBase, printSummary } from './summary.ts';
 
@@ -32,19 +32,31 @@ export const sft = stageCommand<typeof SftStage, SftFlags>({
     const tokenizer = from?.tokenizer ?? (await tokenizerOf(flags));
     const config = flags.model ? await readModel(flags.model) : (from?.config ?? DecoderConfig.parse(DEMO.config));
     assertTokensFit(config, tokenizer, { name: flags.model ?? flags.from ?? "the demo's config" });
-    const { edition, world, realShare, wordDropout, openingTokens, openingWeight, ...others } = settings;
-    const { keywordShare, jailbreakShare, multiTurnShare, ...schedule } = others;
+    const { edition, world, realShare, wordDropout, openingTokens, openingWeight } = settings;
+    const { keywordShare, jailbreakShare, multiTurnShare, seed, steps, tokensPerBatch, promptWeight } = settings;
     const shares = { jailbreakShare, multiTurnShare, keywordShare };
     const { resume, force, threads, checkpointEverySeconds, evalEvery, keep } = flags;
+    const { corpus, heldOut, fileSettings } = await corpusOf(settings, flags);
     await sftStage({
-      ...schedule,
+      ...{ seed, tokensPerBatch, promptWeight, steps },
+      ...paceOf(settings),
       opening: { tokens: openingTokens, weight: openingWeight },
-      from: from && { name: from.dir, weights: await from.weights(), digest: from.digest },
+      from: from && {
+        ...{ name: from.dir, weights: await from.weights(), digest: from.digest },
+        sources: await sourcesOfBase(from),
+      },
       config,
       tokenizer,
-      corpus: await corpusOf(settings, flags),
-      heldOut: heldOutDialogues({ seed: settings.seed, edition, ...shares }),
-      corpusSettings: { edition, worldDialogues: world, realShare, wordDropout, ...shareSettings(shares) },
+      corpus,
+      heldOut,
+      corpusSettings: {
+        edition,
+        worldDialogues: world,
+        realShare,
+        wordDropout,
+        ...shareSettings(shares),
+        ...fileSettings,
+      },
       out,
       resume,
       force,

@@ -57,6 +57,16 @@ test('reads keys of a file as flags are written, too', async () => {
   expect(await given(['--out', 'x', '--config', config])).toMatchObject({ settings: { learningRate: 0.5 } });
 });
 
+test('a file may have folders and other flags with a value, and a flag overrides them', async () => {
+  const config = await file({ kind: 'two', out: 'from-file' });
+  expect(await given(['--config', config])).toMatchObject({ settings: { kind: 'two' }, flags: { out: 'from-file' } });
+  expect(await given(['--config', config, '--out', 'x'])).toMatchObject({ flags: { out: 'x' } });
+  await expect(given(['--kind', 'one'])).rejects.toThrow('plimsoll train test: --out is missing: where');
+  await expect(given(['--config', await file({ kind: 'two', out: ['x'] })])).rejects.toThrow(
+    'settings.json: out: found ["x"], wanted a text',
+  );
+});
+
 test('--print-config prints what --config reads, and runs nothing', async () => {
   const log = vi.spyOn(console, 'log').mockReturnValue();
   expect(await given(['--out', 'x', '--kind', 'one', '--steps', '3', '--print-config'])).toBeUndefined();

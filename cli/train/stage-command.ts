@@ -33,10 +33,19 @@ export const stageCommand =
   (): Command => {
     const { name, description, settings: schema, help, flags, run } = stage;
     const command = flags(new Command(name).description(description));
+    // A file of settings may name the folders, too, so a missing one is noticed later.
+    const required = command.options
+      .filter((option) => option.mandatory)
+      .map((option) => ({ option, description: option.description }));
+    for (const { option } of required) {
+      option.makeOptionMandatory(false);
+      option.description += ' (required)';
+    }
+    const inFile = command.options.filter((option) => option.required);
     const keys = Object.keys(schema.shape);
     for (const key of keys) command.addOption(settingOption(key, schema.shape[key]!));
     command
-      .option('--config <file>', 'settings as JSON; flags override them')
+      .option('--config <file>', 'settings and folders as JSON; flags override them')
       .option('--print-config', 'print all settings, as a file for --config has them, and stop', false);
     if (help !== undefined) command.addHelpText('after', `\n${help}`);
     return command.action(async (all: Record<string, unknown>) => {
@@ -45,20 +54,35 @@ export const stageCommand =
         Object.entries(rest).filter(([key, value]) => keys.includes(key) && value !== undefined),
       );
       const others = Object.fromEntries(Object.entries(rest).filter(([key]) => !keys.includes(key)));
-      const fromFile = typeof file === 'string' ? await readSettings(file, schema) : {};
+      const fromFile =
+        typeof file === 'string' ? await readSettings(file, schema, inFile) : { settings: {}, flags: {} };
+      for (const [key, value] of Object.entries(fromFile.flags)) {
+        if (command.getOptionValueSource(key) !== 'cli') others[key] = value;
+      }
       const where = `plimsoll train ${name}`;
-      const settings = parseSettings(schema, { ...fromFile, ...given }, { where, as: 'flag' });
+      const settings = parseSettings(schema, { ...fromFile.settings, ...given }, { where, as: 'flag' });
       if (printConfig === true) console.log(JSON.stringify(settings, null, 2));
-      // This very stage declared the flags, and commander has parsed them.
-      else await run(settings, others as F);
+      else {
+        const missing = required.find(({ option }) => others[option.attributeName()] === undefined);
+        if (missing !== undefined) {
+          throw new Error(`${where}: ${missing.option.long} is missing: ${missing.description}`);
+        }
+        // This very stage declared the flags, and commander has parsed them.
+        await run(settings, others as F);
+      }
     });
   };
 
 /**
  * Reads a settings file, which may have only known keys, as `learningRate` or as `learning-rate`.
- * Flags and defaults fill in what it leaves out.
+ * Flags and defaults fill in what it leaves out. `options` are the flags with a value that it may
+ * have besides, such as folders.
  */
-export async function readSettings(file: string, schema: StageSchema): Promise<Record<string, unknown>> {
+export async function readSettings(
+  file: string,
+  schema: StageSchema,
+  options: readonly Option[] = [],
+): Promise<{ settings: Record<string, unknown>; flags: Record<string, unknown> }> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new Error(`${file}: the settings cannot be read`, { cause });
   });
@@ -71,8 +95,40 @@ export async function readSettings(file: string, schema: StageSchema): Promise<R
   // In the file every key is optional and has no default, because a default must not override a
   // flag.
   const shape = Object.fromEntries(Object.entries(schema.shape).map(([key, type]) => [key, bare(type).optional()]));
-  return parseSettings(z.strictObject(shape), withCamelKeys(json), { where: file, as: 'key' });
+  const written = withCamelKeys(json);
+  if (!isObject(written))
+    return { settings: parseSettings(z.strictObject(shape), written, { where: file, as: 'key' }), flags: {} };
+  const flags: Record<string, unknown> = {};
+  const rest = { ...written };
+  for (const option of options) {
+    const key = option.attributeName();
+    if (!(key in rest)) continue;
+    flags[key] = flagValue(option, rest[key], file);
+    delete rest[key];
+  }
+  return { settings: parseSettings(z.strictObject(shape), rest, { where: file, as: 'key' }), flags };
 }
+
+/** The value as if it had been given on the command line. */
+function flagValue(option: Option, value: unknown, file: string): unknown {
+  const key = option.attributeName();
+  const wanted = option.argChoices?.join(' or ') ?? (option.parseArg ? 'a number' : 'a text');
+  if (typeof value !== 'string' && typeof value !== 'number') {
+    throw new Error(`${file}: ${key}: found ${JSON.stringify(value)}, wanted ${wanted}`);
+  }
+  if (option.argChoices && !option.argChoices.includes(`${value}`)) {
+    throw new Error(`${file}: ${key}: found ${JSON.stringify(value)}, wanted ${wanted}`);
+  }
+  if (!option.parseArg) return `${value}`;
+  try {
+    return option.parseArg(`${value}`, undefined);
+  } catch (cause) {
+    throw new Error(`${file}: ${key}: found ${JSON.stringify(value)}, wanted ${wanted}`, { cause });
+  }
+}
+
+const isObject = (json: unknown): json is Record<string, unknown> =>
+  typeof json === 'object' && json !== null && !Array.isArray(json);
 
 function parseSettings<S extends StageSchema>(
   schema: S,
@@ -87,7 +143,7 @@ function parseSettings<S extends StageSchema>(
 
 /** People write keys as the flags are written, so both ways are read. */
 function withCamelKeys(json: unknown): unknown {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json;
+  if (!isObject(json)) return json;
   const camel = (key: string) => key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
   return Object.fromEntries(Object.entries(json).map(([key, value]) => [camel(key), value]));
 }

@@ -18,7 +18,7 @@ export const tokenizer = stageCommand<typeof TokenizerStage, { out: string; forc
     ),
   run: async (settings, flags) => {
     const out = claimFolder(flags.out, { kind: TOKENIZER, force: flags.force });
-    const corpus = await corpusOf(settings, flags);
+    const { corpus } = await corpusOf(settings, flags);
     const { texts } = await tokenizerStage({ corpus, out, vocabSize: settings.vocab });
     console.log(`tokenizer: ${settings.vocab} tokens learned on ${texts} texts, in ${flags.out}`);
   },

@@ -18,8 +18,8 @@ export const SAFETY_ALONE: Line = { ...OPEN_LINE, floor: 1 };
 export const HELPFULNESS_ALONE: Line = { ...OPEN_LINE, ceiling: 0 };
 
 /**
- * The answers come in the order of the prompts. The i-th answer is drawn with the
- * seed plus i.
+ * The answers come in the order of the prompts. The i-th answer is drawn with the seed plus i, or
+ * plus what `places` says. `onAnswer` gets each one as soon as it is there.
  */
 export async function answerPrompts(
   prompts: readonly Pick<EngineRequest, 'promptIds' | 'rowPrompts'>[],
@@ -28,11 +28,15 @@ export async function answerPrompts(
     line,
     sampling,
     label,
+    places,
+    onAnswer = () => {},
   }: {
     engine: Engine;
     line: Line;
     sampling: Sampling;
     label: string;
+    places?: readonly number[];
+    onAnswer?: (i: number, answer: Answer) => void;
   },
 ): Promise<Answer[]> {
   const answers = new Array<Answer>(prompts.length);
@@ -43,6 +47,7 @@ export async function answerPrompts(
     for (let i = next++; i < prompts.length; i = next++) {
       const answer = await answerOne(i);
       answers[i] = answer;
+      onAnswer(i, answer);
       tokens += answer.tokens.length;
       for (const { lp } of answer.tokens) logprob += lp ?? 0;
       const tokensPerSecond = (1000 * tokens) / (performance.now() - startedAt);
@@ -56,7 +61,7 @@ export async function answerPrompts(
       ...prompts[i]!,
       maxTokens,
       stop: [],
-      sampling: { key: seedKey(seed + i), temperature, topP },
+      sampling: { key: seedKey(seed + (places?.[i] ?? i)), temperature, topP },
       line,
     };
     for await (const event of engine.generate(request)) {

@@ -162,7 +162,7 @@ function dual(definition: DualDefinition): Run {
       const cost = await loadScorer(dirOf('cost', context), { ...models, wanted: 'cost' });
       const pairs = await pairsOf(context, 'safer');
       const fileOf = (side: keyof typeof DUAL_FILES) => path.join(out, DUAL_FILES[side]);
-      if (!existsSync(fileOf('train'))) writeRankFile(out, { definition, base: context.base, reward, cost });
+      if (!existsSync(fileOf('train'))) await writeRankFile(out, { definition, base: context.base, reward, cost });
       for (const side of ['train', 'heldOut'] as const) {
         const file = fileOf(side);
         // A file is written whole or not at all, so an existing one is complete.

@@ -9,12 +9,12 @@ import { writeFileSync } from 'node:fs';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
 import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
 import { renderRows } from '#gpu-backend/model/render-rows.ts';
+import { declines } from '#training/data/declines.ts';
 import { answerPrompts, SAFETY_ALONE } from '../evaluate/answer-prompts.ts';
 import { spreadOver } from '../evaluate/evaluate-bundle.ts';
 import { generateQuestions } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import { CANDIDATES, EVERYDAY, HARMFUL } from './candidates.ts';
-import { declines } from './declines.ts';
 
 /** An answer of so small a model declines in its first sentence or not at all. */
 const SAMPLING = { temperature: 0.7, topP: 0.9, seed: 1, maxTokens: 32 };

@@ -80,5 +80,6 @@ export async function readPreferences(file: string): Promise<Preference[]> {
     safer,
     ...(safe && { safe }),
     source,
+    licence: licenceOf(source),
   }));
 }

@@ -3,8 +3,9 @@
  * we wrote. Both are safe. The answer is cut after the sentence that brings it nearest to the
  * refusal's length, so that length does not tell the two apart.
  */
+
+import { declines } from '#training/data/declines.ts';
 import { hashToUnit } from '#training/data/random.ts';
-import { declines } from '../prompts/declines.ts';
 import type { Candidate } from './candidates.ts';
 import type { AnswersRow } from './own-answers.ts';
 import type { Stratum } from './settings.ts';

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import type { Message } from '#shared/protocol/generate.ts';
 import { hashToUnit } from './random.ts';
 import { readRows } from './read-rows.ts';
+import type { RowHint } from './row-problem.ts';
 import type { LabelledAnswer, Preference } from './rows.ts';
 import type { SkipReason } from './skips.ts';
 
@@ -10,13 +11,16 @@ import type { SkipReason } from './skips.ts';
  * BeaverTails: one answer per row, and whether it is safe. It also says which of 14 harms the
  * answer does, but we do not read that.
  */
-const BeaverTails = z.object({
+export const BeaverTails = z.object({
   prompt: z.string(),
   response: z.string(),
   is_safe: z.boolean(),
 });
-export async function* readBeaverTails(file: string): AsyncGenerator<LabelledAnswer> {
-  for await (const { prompt, response, is_safe } of readRows(file, BeaverTails)) {
+export async function* readBeaverTails(
+  file: string,
+  { hint }: { hint?: RowHint | undefined } = {},
+): AsyncGenerator<LabelledAnswer> {
+  for await (const { prompt, response, is_safe } of readRows(file, BeaverTails, { hint })) {
     yield { prompt: [{ role: 'user', content: prompt }], answer: response, safe: is_safe, source: 'BeaverTails' };
   }
 }

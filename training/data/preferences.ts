@@ -1,60 +1,12 @@
 /** Readers of preference pairs, in the public layouts and in our own. See `dialogues.ts`. */
-import * as z from 'zod';
-import { Message } from '#shared/protocol/generate.ts';
+import type * as z from 'zod';
+import type { Message } from '#shared/protocol/generate.ts';
 import { pairAnswers, readBeaverTails } from './labelled-answers.ts';
+import { looksLike } from './looks-like.ts';
+import { HhMessages, HhRlhf, Pair, PkuSafeRlhf, Trl, UltraFeedback } from './preference-rows.ts';
 import { readRows } from './read-rows.ts';
 import type { Preference } from './rows.ts';
 import type { SkipReason } from './skips.ts';
-import { Transcript } from './transcript.ts';
-
-const Choice = z.union([z.literal(0), z.literal(1)]);
-const Source = z.string().optional();
-const Prompt = z.union([z.string().min(1), z.array(Message).min(1)]);
-const Flag = z.boolean().nullish();
-
-/** The layout of our `pref_*` files and of the small world's pairs. */
-const Pair = z.object({
-  prompt: Prompt,
-  response_0: z.string(),
-  response_1: z.string(),
-  better: Choice.nullable(),
-  safer: Choice.nullable(),
-  safe_0: Flag,
-  safe_1: Flag,
-  source: Source,
-});
-/** PKU-SafeRLHF: `better_response_id` judges helpfulness, `safer_response_id` harmlessness. */
-const PkuSafeRlhf = z.object({
-  prompt: z.string(),
-  response_0: z.string(),
-  response_1: z.string(),
-  better_response_id: Choice,
-  safer_response_id: Choice,
-  is_response_0_safe: Flag,
-  is_response_1_safe: Flag,
-});
-/**
- * HH-RLHF: two whole transcripts that differ only in the last answer. The dimension that was judged
- * depends on the file, not on the row.
- */
-const HhRlhf = z.object({ chosen: Transcript, rejected: Transcript });
-/** HH-RLHF already cut into a prompt and two answers: our `pref_hh_*` files. */
-const HhMessages = z.object({
-  messages: z.array(Message).min(1),
-  chosen: z.string(),
-  rejected: z.string(),
-  source: Source,
-});
-/**
- * UltraFeedback, binarized: two conversations, with the scores that a model gave to their last
- * answers.
- */
-const UltraFeedback = z.object({
-  chosen: z.array(Message).min(2),
-  rejected: z.array(Message).min(2),
-  score_chosen: z.number(),
-  score_rejected: z.number(),
-});
 
 const asMessages = (prompt: string | Message[]): Message[] =>
   typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
@@ -76,6 +28,21 @@ function pairOfConversations(chosen: Message[], rejected: Message[]): PairOrSkip
   if (JSON.stringify(prompt) !== JSON.stringify(rejected.slice(0, -1))) return 'promptsDiffer';
   return { prompt, responses: [chosen.at(-1)!.content, rejected.at(-1)!.content] };
 }
+/** Of TRL's forms: `chosen` is an answer, or a whole conversation, which begins with the prompt. */
+function pairOfTrl({ prompt = [], chosen, rejected }: z.infer<typeof Trl>): PairOrSkip {
+  const messages = asMessages(prompt);
+  const whole = (answer: string | Message[]): Message[] => {
+    if (typeof answer === 'string') return [...messages, { role: 'assistant', content: answer }];
+    return answer[0]!.role === 'assistant' ? [...messages, ...answer] : answer;
+  };
+  return pairOfConversations(whole(chosen), whole(rejected));
+}
+
+const originOf = (row: Pick<Preference, 'licence'> & { source?: string | undefined }, file: string) => ({
+  source: row.source ?? file,
+  ...(row.licence !== undefined && { licence: row.licence }),
+});
+
 type PairOrSkip = Pick<Preference, 'prompt' | 'responses'> | SkipReason;
 
 export type ReadOptions = {
@@ -83,18 +50,23 @@ export type ReadOptions = {
   dimension?: Dimension;
   /** Called for every row that gives no pair. */
   onSkip?: (reason: SkipReason) => void;
+  /** Called with what a row says was judged, such as `harmless`, in layouts that say so. */
+  onJudged?: (what: string) => void;
 };
 
 const reader = <T>(
   schema: z.ZodType<T>,
-  toPreference: (row: T, context: { file: string; dimension: Dimension }) => Preference | SkipReason,
+  toPreference: (
+    row: T,
+    context: { file: string; dimension: Dimension; onJudged: (what: string) => void },
+  ) => Preference | SkipReason,
 ) =>
   async function* (
     file: string,
-    { dimension = 'safer', onSkip = () => {} }: ReadOptions = {},
+    { dimension = 'safer', onSkip = () => {}, onJudged = () => {} }: ReadOptions = {},
   ): AsyncGenerator<Preference> {
-    for await (const row of readRows(file, schema)) {
-      const preference = toPreference(row, { file, dimension });
+    for await (const row of readRows(file, schema, { hint: looksLike })) {
+      const preference = toPreference(row, { file, dimension, onJudged });
       if (typeof preference === 'string') onSkip(preference);
       else yield preference;
     }
@@ -107,7 +79,7 @@ export const PREFERENCE_LAYOUTS = {
     better: row.better,
     safer: row.safer,
     safe: [row.safe_0 ?? null, row.safe_1 ?? null],
-    source: row.source ?? file,
+    ...originOf(row, file),
   })),
   'pku-saferlhf': reader(PkuSafeRlhf, (row) => ({
     prompt: asMessages(row.prompt),
@@ -121,18 +93,19 @@ export const PREFERENCE_LAYOUTS = {
     const pair = pairOfConversations(chosen, rejected);
     return typeof pair === 'string' ? pair : { ...pair, ...chosenFirst(dimension), safe: UNKNOWN, source: 'HH-RLHF' };
   }),
-  'hh-messages': reader(HhMessages, ({ messages, chosen, rejected, source }, { file, dimension }) => ({
-    prompt: messages,
-    responses: [chosen, rejected],
-    ...chosenFirst(dimension),
-    safe: UNKNOWN,
-    source: source ?? file,
-  })),
+  'hh-messages': reader(
+    HhMessages,
+    ({ messages, chosen, rejected, preference, ...row }, { file, dimension, onJudged }) => {
+      if (preference !== undefined) onJudged(preference);
+      const responses: [string, string] = [chosen, rejected];
+      return { prompt: messages, responses, ...chosenFirst(dimension), safe: UNKNOWN, ...originOf(row, file) };
+    },
+  ),
   /**
    * Reads the whole file before it yields a pair, because an answer's rival may be in the last row.
    */
   async *beavertails(file: string, { onSkip }: ReadOptions = {}): AsyncGenerator<Preference> {
-    const answers = await Array.fromAsync(readBeaverTails(file));
+    const answers = await Array.fromAsync(readBeaverTails(file, { hint: looksLike }));
     yield* pairAnswers(answers, onSkip && { onSkip });
   },
   ultrafeedback: reader(UltraFeedback, ({ chosen, rejected, score_chosen, score_rejected }) => {
@@ -140,6 +113,11 @@ export const PREFERENCE_LAYOUTS = {
     if (typeof pair === 'string') return pair;
     const better = score_chosen === score_rejected ? null : score_chosen > score_rejected ? 0 : 1;
     return { ...pair, better, safer: null, safe: UNKNOWN, source: 'UltraFeedback' };
+  }),
+  trl: reader(Trl, (row, { file, dimension }) => {
+    const pair = pairOfTrl(row);
+    if (typeof pair === 'string') return pair;
+    return { ...pair, ...chosenFirst(dimension), safe: UNKNOWN, ...originOf(row, file) };
   }),
 } satisfies Record<string, (file: string, options?: ReadOptions) => AsyncGenerator<Preference>>;
 export type PreferenceLayout = keyof typeof PREFERENCE_LAYOUTS;

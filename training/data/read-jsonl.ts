@@ -4,9 +4,14 @@
  */
 import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
-import { z } from 'zod';
+import type { z } from 'zod';
+import { type RowHint, rowProblem } from './row-problem.ts';
 
-export async function* readJsonLines<T>(file: string, schema: z.ZodType<T>): AsyncGenerator<T> {
+export async function* readJsonLines<T>(
+  file: string,
+  schema: z.ZodType<T>,
+  { hint }: { hint?: RowHint | undefined } = {},
+): AsyncGenerator<T> {
   const raw = createReadStream(file);
   const bytes = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
   // pipe() does not forward the file stream's own errors.
@@ -22,7 +27,7 @@ export async function* readJsonLines<T>(file: string, schema: z.ZodType<T>): Asy
       throw new Error(`${file}:${line}: not JSON: ${(error as Error).message}`);
     }
     const parsed = schema.safeParse(json);
-    if (!parsed.success) throw new Error(`${file}:${line}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
+    if (!parsed.success) throw new Error(`${file}:${line}: ${rowProblem(parsed.error, json, hint)}`);
     yield parsed.data;
   }
   if (line === 0) throw new Error(`${file}: the file is empty`);

@@ -6,7 +6,8 @@
  */
 import zlib from 'node:zlib';
 import { asyncBufferFromFile, type Compressors, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
-import { z } from 'zod';
+import type { z } from 'zod';
+import { type RowHint, rowProblem } from './row-problem.ts';
 
 const COMPRESSORS: Compressors = {
   GZIP: (bytes) => zlib.gunzipSync(bytes),
@@ -14,7 +15,11 @@ const COMPRESSORS: Compressors = {
   ZSTD: (bytes) => zlib.zstdDecompressSync(bytes),
 };
 
-export async function* readParquet<T>(file: string, schema: z.ZodType<T>): AsyncGenerator<T> {
+export async function* readParquet<T>(
+  file: string,
+  schema: z.ZodType<T>,
+  { hint }: { hint?: RowHint | undefined } = {},
+): AsyncGenerator<T> {
   const named = async <R>(where: string, work: Promise<R>): Promise<R> => {
     try {
       return await work;
@@ -31,10 +36,9 @@ export async function* readParquet<T>(file: string, schema: z.ZodType<T>): Async
     const options = { file: buffer, metadata, rowStart: first, rowEnd: last, compressors: COMPRESSORS };
     const rows = await named(`${file}: rows ${first + 1} to ${last}`, parquetReadObjects(options));
     for (const [i, row] of rows.entries()) {
-      const parsed = schema.safeParse(withNumbers(row));
-      if (!parsed.success) {
-        throw new Error(`${file}: row ${first + i + 1}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
-      }
+      const json = withNumbers(row);
+      const parsed = schema.safeParse(json);
+      if (!parsed.success) throw new Error(`${file}: row ${first + i + 1}: ${rowProblem(parsed.error, json, hint)}`);
       yield parsed.data;
     }
     first = last;

@@ -2,10 +2,15 @@
 import type { z } from 'zod';
 import { readJsonLines } from './read-jsonl.ts';
 import { readParquet } from './read-parquet.ts';
+import type { RowHint } from './row-problem.ts';
 
-export function readRows<T>(file: string, schema: z.ZodType<T>): AsyncGenerator<T> {
+export function readRows<T>(
+  file: string,
+  schema: z.ZodType<T>,
+  options: { hint?: RowHint | undefined } = {},
+): AsyncGenerator<T> {
   if (/\.(xz|zst|bz2|zip)$/.test(file)) {
     throw new Error(`${file}: read are JSON Lines, plain or .gz, and .parquet; unpack it first`);
   }
-  return file.endsWith('.parquet') ? readParquet(file, schema) : readJsonLines(file, schema);
+  return file.endsWith('.parquet') ? readParquet(file, schema, options) : readJsonLines(file, schema, options);
 }

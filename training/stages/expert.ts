@@ -66,7 +66,9 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
   const shapes = loraShapes(config, rank, targets);
   const start = () => (from ? copyLora(from, { shapes, config }) : initialLora(shapes, null));
   const parameters = from ? start() : initialLora(shapes, createRandom(`${seed}/${role}/lora`));
-  await trainPairs(options, {
+  const builtOn = [...(margin ? [margin.run.dir] : []), ...(from ? [from.name] : [])];
+  const pairOptions = { ...options, builtOn };
+  await trainPairs(pairOptions, {
     label: role,
     order: role,
     encoding: {

@@ -9,11 +9,14 @@ import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import type { WeightType } from '#gpu-backend/model/write-safetensors.ts';
+import { assertAllowed } from '../data/licences.ts';
+import { mergeSources } from '../data/origins.ts';
 import { WriteError } from '../run/write-error.ts';
 import { readChatFiles } from '../tokenizer/chat-files.ts';
 import { type BaseModel, openBase, toHuggingFace } from './base-model.ts';
 import { type ExpertWeights, loadExpertWeights } from './expert-weights.ts';
 import { loadRouters } from './router-weights.ts';
+import { readSources, sourcesOfBase } from './sources-file.ts';
 
 export type ExportOptions = {
   out: string;
@@ -25,23 +28,27 @@ export type ExportOptions = {
   experts: readonly string[] | 'base';
   /** The runs of stage `router`, at most one of each kind. */
   routers?: readonly string[];
+  /** An empty list of data in its provenance is filled with the sources that the runs name. */
   manifest: Omit<Manifest, 'format' | 'experts' | 'router'>;
   dtype?: WeightType;
 };
 
 /**
  * Writes the bundle and returns its digest. Throws if a run was trained on another base, if an
- * expert's role is there twice or not at all, or if a router was trained between other experts.
+ * expert's role is there twice or not at all, if a router was trained between other experts, or if
+ * the data of a run or the base does not allow the licence.
  */
 export async function exportStage(options: ExportOptions): Promise<string> {
   const { out, dtype = 'f16' } = options;
   const base = await openBase(options.base, options.tokenizer);
   const trained = options.experts === 'base' ? null : await loadExperts(options.experts, base);
   const byRole = trained && onePerRole(trained);
+  const routers = await loadRouters(options.routers ?? [], base, byRole ?? {});
+  const runs = [...(trained ?? []).map(({ dir }) => dir), ...(options.routers ?? [])];
   const parts = {
     experts: trained?.map(toExpert) ?? ExpertRole.options.map((role) => ({ name: role, role, ...NO_ADAPTER })),
-    routers: await loadRouters(options.routers ?? [], base, byRole ?? {}),
-    manifest: options.manifest,
+    routers,
+    manifest: await withSources(options.manifest, { base, runs }),
   };
   try {
     if (base.manifest !== null) return await deriveBundle(out, { ...parts, from: options.base }, { dtype });
@@ -53,6 +60,23 @@ export async function exportStage(options: ExportOptions): Promise<string> {
     // System errors name no file, or a file in the temporary folder, which is gone by now.
     throw (cause as NodeJS.ErrnoException).syscall === undefined ? cause : new WriteError(out, cause);
   }
+}
+
+async function withSources(
+  manifest: ExportOptions['manifest'],
+  { base, runs }: { base: BaseModel; runs: readonly string[] },
+): Promise<ExportOptions['manifest']> {
+  const found = await Promise.all(runs.map(async (dir) => ({ dir, sources: await readSources(dir) })));
+  const silent = found.filter(({ sources }) => sources === null).map(({ dir }) => dir);
+  if (silent.length > 0) {
+    process.stderr.write(
+      `export: ${silent.join(', ')}: runs of an earlier version do not say what they were trained on, so the licence is not checked against it\n`,
+    );
+  }
+  const data = mergeSources(await sourcesOfBase(base), ...found.map(({ sources }) => sources ?? []));
+  assertAllowed(manifest.licence, data);
+  const { provenance } = manifest;
+  return { ...manifest, provenance: { ...provenance, data: provenance.data.length > 0 ? provenance.data : data } };
 }
 
 async function loadExperts(dirs: readonly string[], base: BaseModel): Promise<ExpertWeights[]> {

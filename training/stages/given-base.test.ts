@@ -78,7 +78,7 @@ beforeAll(async () => {
   const cost = await loadScorer(at('cost'), { ...models, wanted: 'cost' });
   await expert('safety', 'safety', { margin: marginModel(cost, { name: 'cost', rule: 'spe', scale: 0.1 }) });
   await expert('helpfulness', 'helpfulness');
-  writeRankFile(at('dual'), { definition: 'figure', base, reward, cost });
+  await writeRankFile(at('dual'), { definition: 'figure', base, reward, cost });
   for (const side of ['train', 'heldOut'] as const) {
     const rows = { preferences: data[side], out: path.join(at('dual'), DUAL_FILES[side]) };
     await rankStage({ ...rows, definition: 'figure', reward, cost, base, tokenizer: base.tokenizer });
@@ -105,6 +105,41 @@ test('a bundle gives config, weights and tokenizer, and keeps its bytes when exp
   const [trained] = mine.experts;
   expect(trained).toMatchObject({ role: 'safety', rank: 2, alpha: 4 });
   expect(trained!.modules.get('model.layers.0.mlp.down_proj')!.b.data.some((value) => value !== 0)).toBe(true);
+});
+
+test("a bundle's provenance has what its runs were trained on, and its licence must be allowed by that", async () => {
+  const sources = async (name: string) => JSON.parse(await readFile(at(`${name}/sources.json`), 'utf8')).sources;
+  const smallTalk = { name: 'small talk', licence: 'Apache-2.0' };
+  const count = data.train.length;
+  expect(await sources('cost')).toEqual([{ ...smallTalk, rows: count }]);
+  // The judges' data is in what they judged.
+  expect(await sources('dual')).toEqual([smallTalk]);
+  const restricted = data.train.map((pair) => ({ ...pair, source: 'theirs', licence: 'CC-BY-NC-4.0' }));
+  await expert('safety', 'restricted', { train: restricted });
+  await expert('helpfulness', 'learns', {
+    margin: {
+      ...{ name: 'reward', rule: 'spe', scale: 1, of: async (pairs) => new Map(pairs.map((_, i) => [i, 0])) },
+      run: { dir: at('restricted'), digest: 'any' },
+    },
+  });
+  expect(await sources('learns')).toEqual([
+    { ...smallTalk, rows: count },
+    { name: 'theirs', licence: 'CC-BY-NC-4.0' },
+  ]);
+  const experts = [at('safety'), at('learns')];
+  const bundle = { base: at('bundle'), experts, routers: [at('layers')] };
+  const licensed = (licence: string) => ({ ...manifest, licence });
+  const forbidden = exportStage({ ...bundle, routers: [], out: at('none'), manifest });
+  await expect(forbidden).rejects.toThrow(
+    '--licence Apache-2.0: found weights that come from theirs (CC-BY-NC-4.0), wanted sources that allow it: give --licence CC-BY-NC-4.0, or --licence private',
+  );
+  await exportStage({ ...bundle, routers: [], out: at('licensed'), manifest: licensed('CC-BY-NC-4.0') });
+  const written = (await loadBundle(at('licensed'))).manifest;
+  expect(written.provenance.data).toEqual([
+    smallTalk,
+    { name: 'theirs', licence: 'CC-BY-NC-4.0' },
+    { name: `weights of ${base.manifest!.id}`, licence: base.manifest!.licence },
+  ]);
 });
 
 test('a base in the cache is trained on and stays there', async () => {

@@ -87,6 +87,37 @@ const unseenIn = (seen: readonly Preference[]) => {
   return ({ prompt }: Preference) => !prompts.has(prompt[0]!.content);
 };
 
+describe('where rows are from', () => {
+  const row = { prompt: 'p', response_0: 'a', response_1: 'b', better: 0, safer: 1 };
+
+  test('is filled in as the user says, and asked for if nobody says', async () => {
+    const file = await write([row, { ...row, prompt: 'q', source: 'PKU-SafeRLHF' }]);
+    const read = { ...options, files: [`plimsoll:${file}`], heldOutShare: 0 };
+    const { train } = await preferenceData({ ...read, origins: [{ licence: 'LicenseRef-own' }] });
+    expect(train.map(({ source, licence }) => [source, licence])).toEqual([
+      [path.basename(file), 'LicenseRef-own'],
+      ['PKU-SafeRLHF', 'CC-BY-NC-4.0'],
+    ]);
+    await expect(preferenceData({ ...read, origins: [{}] })).rejects.toThrow(`${file}: the licence of its rows`);
+  });
+
+  test('does not change the digest of the rows', async () => {
+    const name = `plimsoll:${await write([row])}`;
+    const digest = async (licence: string) =>
+      (await preferenceData({ ...options, files: [name], heldOutShare: 0, origins: [{ licence }] })).fileRows[name];
+    expect(await digest('MIT')).toBe(await digest('CC0-1.0'));
+  });
+
+  test('a helpfulness expert on harmlessness data is warned of', async () => {
+    const user = { role: 'user', content: 'q' };
+    const file = await write([{ messages: [user], chosen: 'a', rejected: 'b', preference: 'harmless' }]);
+    await preferenceData({ dimension: 'better', files: [`hh-messages:${file}`], heldOutShare: 0 });
+    expect(process.stderr.write).toHaveBeenCalledWith(
+      `${file}: warning: these pairs seem to be judged for harmlessness (by its name or its rows), and here they count for helpfulness\n`,
+    );
+  });
+});
+
 describe('is an error', () => {
   test.each([
     ['a layout that does not exist', 'pku:x.jsonl', /"pku" is no layout; write LAYOUT:FILE with one of plimsoll/],

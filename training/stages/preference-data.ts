@@ -5,12 +5,15 @@
  */
 
 import { digestOfRows } from '../data/digest-of-rows.ts';
+import { judgedOtherwise } from '../data/judged-for.ts';
 import { assertNoLeak } from '../data/leakage.ts';
-import { type Dimension, PREFERENCE_LAYOUTS, type PreferenceLayout } from '../data/preferences.ts';
+import { type FileOrigin, withOrigins } from '../data/origins.ts';
+import { type Dimension, PREFERENCE_LAYOUTS } from '../data/preferences.ts';
 import { openingTurn, promptKey } from '../data/prompt-key.ts';
 import type { Preference } from '../data/rows.ts';
 import { describeSkips, noSkips, type Skips } from '../data/skips.ts';
 import { splitByPrompt } from '../data/split-by-prompt.ts';
+import { splitName } from '../data/split-name.ts';
 
 /** The share of a file's prompts that is held out. */
 export const HELD_OUT_SHARE = 0.1;
@@ -18,7 +21,7 @@ export const HELD_OUT_SHARE = 0.1;
  * The seed of the split. It is not the run's seed, because no run, whatever its stage and seed, may
  * train on what another run holds out.
  */
-const SPLIT_SEED = 'preferences';
+export const SPLIT_SEED = 'preferences';
 
 export type SplitPairs = { train: Preference[]; heldOut: Preference[] };
 /** `fileRows` has the digest of each file's rows as they were read, by its name. */
@@ -34,18 +37,24 @@ export async function preferenceData({
   files,
   dimension,
   heldOutShare = HELD_OUT_SHARE,
+  origins,
 }: {
   generated?: Readonly<SplitPairs>;
   /** `layout:path` */
   files: readonly string[];
   dimension: Dimension;
   heldOutShare?: number;
+  /**
+   * What the user says of the files' sources and licences, in their order. If given, a licence that
+   * stays unknown is an error. Left out, rows keep what they say.
+   */
+  origins?: readonly FileOrigin[];
 }): Promise<ReadPairs> {
   const train = [...generated.train];
   const heldOut = [...generated.heldOut];
   const fileRows: Record<string, string> = {};
-  for (const name of files) {
-    const { pairs, skipped } = await readPairs(name, dimension);
+  for (const [i, name] of files.entries()) {
+    const { pairs, skipped } = await readPairs(name, { dimension, origin: origins?.[i] });
     fileRows[name] = digestOfRows(pairs);
     const sides = splitByPrompt(pairs, { seed: SPLIT_SEED, heldOut: heldOutShare });
     train.push(...sides.train);
@@ -64,24 +73,22 @@ export async function preferenceData({
   return { train, heldOut, fileRows };
 }
 
-async function readPairs(name: string, dimension: Dimension): Promise<{ pairs: Preference[]; skipped: Skips }> {
-  const at = name.indexOf(':');
-  const [layout, path] = [name.slice(0, Math.max(0, at)), name.slice(at + 1)];
-  if (!isLayout(layout)) {
-    const layouts = Object.keys(PREFERENCE_LAYOUTS).join(', ');
-    throw new Error(`"${name}": "${layout}" is no layout; write LAYOUT:FILE with one of ${layouts}`);
-  }
+async function readPairs(
+  name: string,
+  { dimension, origin }: { dimension: Dimension; origin: FileOrigin | undefined },
+): Promise<{ pairs: Preference[]; skipped: Skips }> {
+  const [layout, path] = splitName(name, PREFERENCE_LAYOUTS);
   const skipped = noSkips();
   const onSkip = (reason: keyof Skips) => void skipped[reason]++;
-  const pairs = await Array.fromAsync(PREFERENCE_LAYOUTS[layout](path, { dimension, onSkip }));
+  const judged = new Set<string>();
+  const onJudged = (what: string) => void judged.add(what);
+  const pairs = await Array.fromAsync(PREFERENCE_LAYOUTS[layout](path, { dimension, onSkip, onJudged }));
   if (pairs.length === 0) throw new Error(`${path}: there is no pair in it; left out: ${describeSkips(skipped)}`);
   if (pairs.every((pair) => pair[dimension] === null)) {
     const question = dimension === 'better' ? 'which answer is the more helpful one' : 'which answer is the safer one';
     throw new Error(`${path}: none of its ${pairs.length} pairs says ${question}`);
   }
-  return { pairs, skipped };
-}
-
-function isLayout(name: string): name is PreferenceLayout {
-  return Object.hasOwn(PREFERENCE_LAYOUTS, name);
+  const warning = judgedOtherwise(pairs, { dimension, file: path, judged: [...judged] });
+  if (warning !== null) process.stderr.write(`${warning}\n`);
+  return { pairs: origin === undefined ? pairs : withOrigins(pairs, origin, path), skipped };
 }

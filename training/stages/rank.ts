@@ -18,6 +18,7 @@ import { assertSameModel, type Parent } from './assert-same-model.ts';
 import type { BaseModel } from './base-model.ts';
 import { DUAL_DEFINITIONS, type DualDefinition, dualPairs, type JudgedPair } from './dual-pairs.ts';
 import type { Scorer } from './scorer.ts';
+import { SOURCES_FILE, sourcesFile } from './sources-file.ts';
 import { readStageFile } from './stage-file.ts';
 
 export type RankOptions = {
@@ -44,11 +45,14 @@ const RankJson = z.strictObject({
   parents: z.strictObject({ reward: z.string(), cost: z.string() }),
 });
 
-/** Writes to `dir` how its pairs are made. */
-export function writeRankFile(
+/**
+ * Writes to `dir` how its pairs are made, and what the two models come from: their judgement is in
+ * the pairs.
+ */
+export async function writeRankFile(
   dir: string,
   { definition, base, reward, cost }: { definition: DualDefinition; base: BaseModel; reward: Parent; cost: Parent },
-): void {
+): Promise<void> {
   const json: z.infer<typeof RankJson> = {
     definition,
     base: base.digest,
@@ -57,16 +61,19 @@ export function writeRankFile(
   };
   makeFolder(dir);
   replaceFile(path.join(dir, RANK_FILE), `${JSON.stringify(json, null, 2)}\n`);
+  const sources = await sourcesFile([], [reward.dir, cost.dir]);
+  replaceFile(path.join(dir, SOURCES_FILE), `${JSON.stringify(sources, null, 2)}\n`);
 }
 
 /**
  * Reads a folder of the stage rank. Throws if it lacks pairs, or if models on another base than
- * `base` have ranked them. Older folders do not say, and we trust them.
+ * `base` have ranked them. Older folders do not say, and we trust them. What it returns are options
+ * of the stage router.
  */
 export async function readDualPairs(
   dir: string,
   base: BaseModel,
-): Promise<{ train: Preference[]; heldOut: Preference[] }> {
+): Promise<{ train: Preference[]; heldOut: Preference[]; builtOn: string[] }> {
   if (existsSync(path.join(dir, RANK_FILE))) {
     const settings = await readStageFile(dir, RANK_FILE, { schema: RankJson, stage: 'rank' });
     assertSameModel(dir, { settings }, base);
@@ -76,7 +83,7 @@ export async function readDualPairs(
     if (!existsSync(file)) throw new Error(`${dir} holds no pairs of the stage rank: found no ${name}`);
     return Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(file));
   };
-  return { train: await read(DUAL_FILES.train), heldOut: await read(DUAL_FILES.heldOut) };
+  return { train: await read(DUAL_FILES.train), heldOut: await read(DUAL_FILES.heldOut), builtOn: [dir] };
 }
 
 export const DUAL_FILES = { train: 'train.jsonl', heldOut: 'held-out.jsonl' } as const;
@@ -123,8 +130,8 @@ export async function rankStage({
     );
   }
   makeFolder(path.dirname(out));
-  const lines = dual.map(({ prompt, responses, better, source }) =>
-    JSON.stringify({ prompt, response_0: responses[0], response_1: responses[1], better, safer: null, source }),
+  const lines = dual.map(({ prompt, responses: [response_0, response_1], better, source, licence }) =>
+    JSON.stringify({ prompt, response_0, response_1, better, safer: null, source, licence }),
   );
   replaceFile(out, `${lines.join('\n')}\n`);
   return { read: preferences.length, kept: dual.length, leftOut };

@@ -62,7 +62,9 @@ export async function routerStage(options: RouterOptions): Promise<void> {
   }
   assertRoutable(kind, { safety: safety.modules, helpfulness: helpfulness.modules });
   const parameters = initialRouter(routerShapes(config, { kind, width }), `${seed}/router/${kind}`);
-  await trainPairs(options, {
+  const builtOn = [...(options.builtOn ?? []), safety.dir, helpfulness.dir];
+  const pairOptions = { ...options, builtOn };
+  await trainPairs(pairOptions, {
     label: `router ${kind}`,
     order: `router/${kind}`,
     encoding: { dimension: 'better', feeds: 'predictions', dropFirstDifference: variant === 'faithful' },

@@ -5,6 +5,7 @@ import type { Message } from '#shared/protocol/generate.ts';
 import { makeBuckets, planBatches, tokenFeeds } from '../data/buckets.ts';
 import { digestOfRows } from '../data/digest-of-rows.ts';
 import { encodeChat, type LossWeights, type TokenRow } from '../data/encode-chat.ts';
+import { type DataSource, sourcesOf, withInherited } from '../data/origins.ts';
 import { createRandom, type Random } from '../data/random.ts';
 import type { Dialogue } from '../data/rows.ts';
 import { buildBaseNextToken } from '../graphs/next-token-graph.ts';
@@ -18,6 +19,7 @@ import type { BaseCorpus } from './base-corpus.ts';
 import { kernelShapes } from './base-model.ts';
 import { heldOutLoss } from './held-out-loss.ts';
 import { type SampleOptions, sampleAnswers, samplePrompts } from './sample-answers.ts';
+import { SOURCES_FILE } from './sources-file.ts';
 
 export type SftOptions = Pace & {
   out: string;
@@ -30,7 +32,13 @@ export type SftOptions = Pace & {
    * The weights to start from, such as another run's, with a name and a digest for the settings.
    * They are trained in place, so that there is no second copy of them. Null: from scratch.
    */
-  from: { name: string; weights: Parameters; digest: string } | null;
+  from: {
+    name: string;
+    weights: Parameters;
+    digest: string;
+    /** What they come from. */
+    sources?: readonly DataSource[];
+  } | null;
   tokenizer: TrainingTokenizer;
   corpus: BaseCorpus;
   /**
@@ -139,7 +147,10 @@ export async function sftStage(options: SftOptions): Promise<void> {
       ...(options.from && { parents: { from: options.from.digest } }),
       ...options.corpusSettings,
     },
-    files: { [BUNDLE_FILES.config]: config },
+    files: {
+      [BUNDLE_FILES.config]: config,
+      [SOURCES_FILE]: { sources: withInherited(sourcesOf(options.corpus.dialogues), options.from?.sources ?? []) },
+    },
     accumulate: options.accumulate,
     evaluateEvery: options.evalEvery || undefined,
     keep: options.keep,

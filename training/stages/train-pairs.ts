@@ -2,6 +2,7 @@
  * What the stages that train on pairs have in common: the sets and their summary, the batch order,
  * the schedule and the run's settings.
  */
+import path from 'node:path';
 import { planBatches } from '../data/buckets.ts';
 import { digestOfRows } from '../data/digest-of-rows.ts';
 import type { Preference } from '../data/rows.ts';
@@ -11,11 +12,13 @@ import { loadCheckpoint } from '../run/checkpoint.ts';
 import { assertExtendable, EXTENT, type Pace, paceSettings, scheduleBefore, scheduleOf } from '../run/extent.ts';
 import { type RunOptions, runTraining } from '../run/loop.ts';
 import type { StepBatch } from '../run/run-step.ts';
+import { replaceFile } from '../run/write-file.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import { unusedTokens } from './assert-tokens-fit.ts';
 import type { BaseModel } from './base-model.ts';
 import { type PairSet, type PairSetOptions, pairSet } from './pair-set.ts';
 import type { SampleOptions } from './sample-answers.ts';
+import { SOURCES_FILE, sourcesFile } from './sources-file.ts';
 
 /** The options that every stage for pairs gets, besides its own settings. */
 export type PairStageOptions = Pace & {
@@ -40,6 +43,8 @@ export type PairStageOptions = Pace & {
   /** Sample answers at every evaluation, where the stage has a model that answers. */
   samples?: SampleOptions | undefined;
   pairsPerBatch: number;
+  /** Folders of runs whose data is in the weights too, because this run learns from them. */
+  builtOn?: readonly string[] | undefined;
 };
 
 const WARMUP_SHARE = 0.1;
@@ -104,7 +109,12 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
   const fallBack = (note: string) => void process.stderr.write(`${label}: ${note}\n`);
   const saved = resume ? await loadCheckpoint(out, { parameters, settings, mayDiffer: EXTENT, fallBack }) : null;
   if (saved) assertExtendable(out, saved, { before: before(saved.settings), now: schedule });
-  if (saved?.step === totalSteps) return;
+  const sources = await sourcesFile(options.train, options.builtOn);
+  if (saved?.step === totalSteps) {
+    // What the user says of them may have changed since, and does not change the weights.
+    replaceFile(path.join(out, SOURCES_FILE), `${JSON.stringify(sources, null, 2)}\n`);
+    return;
+  }
   const { batch, figures, evaluate, sample } = await training.prepare({
     train,
     seen: seenPairs(train, plan, totalSteps * (options.accumulate ?? 1)),
@@ -121,7 +131,7 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
     scheduleBefore: before,
     adamw: { beta2: 0.99, weightDecay: training.weightDecay ?? 0 },
     settings,
-    files: training.files,
+    files: { ...training.files, [SOURCES_FILE]: sources },
     accumulate: options.accumulate,
     batchAt: async (number) => {
       const { bucket, items } = plan.at(number);

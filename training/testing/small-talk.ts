@@ -22,13 +22,14 @@ const MEANS = [
   'together with a neighbour',
   'from left to right',
 ];
+const ORIGIN = { source: 'small talk', licence: 'Apache-2.0' };
 const REFUSAL = 'Sorry, that is nothing I help with.';
 
 /** `dialogues(8)` makes eight dialogues of one question and one answer. */
 export function dialogues(count: number, seed: number | string = 1): Dialogue[] {
   return rows(count, `${seed}/dialogues`, (random) => {
     const { question, answer } = talk(random);
-    return { messages: [user(question), { role: 'assistant', content: answer() }], source: 'small talk' };
+    return { messages: [user(question), { role: 'assistant', content: answer() }], ...ORIGIN };
   });
 }
 
@@ -47,7 +48,7 @@ export function pairs(count: number, seed: number | string = 1): Preference[] {
       better: helpful,
       safer: refusal,
       safe: [refusal === 0, refusal === 1],
-      source: 'small talk',
+      ...ORIGIN,
     };
   });
 }
