@@ -3,6 +3,7 @@
  * refused.
  */
 import * as z from 'zod';
+import { Sampling } from '#shared/api/sampling.ts';
 
 /** Raised when an old reader would misread a new bundle. */
 export const BUNDLE_FORMAT = 1;
@@ -54,6 +55,11 @@ export const Manifest = z
     probes: z.strictObject({ second_look: z.strictObject({ version: z.string().regex(/^[0-9a-f]{12}$/) }) }).optional(),
     /** The safety weight proposed for every token if there is no logits router. */
     default_weight: z.number().min(0).max(1),
+    /**
+     * How answers are drawn where a client names nothing. If it is there, generation_config.json
+     * has no say in it. What neither names is plain sampling.
+     */
+    sampling: Sampling.partial().optional(),
     /** How the matrices in model.safetensors are quantised (quantise.ts). Floats have no entry. */
     weights: z
       .strictObject({
