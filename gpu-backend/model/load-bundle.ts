@@ -146,7 +146,7 @@ function eosTokenOf(config: DecoderConfig, { specials }: BundleTokenizer, declar
 export async function loadExpert(
   dir: string,
   { name, role, adapter: adapted = true }: Manifest['experts'][number],
-  { config, prompts: { [role]: prompt } }: BundleHead,
+  { config, prompts: { [role]: prompt } }: Pick<BundleHead, 'config' | 'prompts'>,
 ): Promise<Expert> {
   const own = { name, role, ...(prompt !== undefined && { prompt }) };
   if (!adapted) return { ...own, ...NO_ADAPTER };
@@ -160,7 +160,7 @@ export async function loadExpert(
   return { ...own, rank, alpha, ...trainedOn, modules: adapterModules(tensors, layout) };
 }
 
-async function loadRouters(dir: string, { router }: Manifest, config: DecoderConfig): Promise<Routers> {
+async function loadRouters(dir: string, { router }: Pick<Manifest, 'router'>, config: DecoderConfig): Promise<Routers> {
   const read = async (file: string, shapes: Map<string, number[]>) => {
     const tensors = await readSafetensors(join(dir, file), file);
     checkTensors(tensors, shapes, file);
@@ -194,10 +194,10 @@ function checkMixable({ name, modules }: Expert): void {
   );
 }
 
-/** Everything that a bundle adds to its base. */
+/** Everything that a bundle, or a folder of experts, adds to its base. */
 export async function loadAdditions(
   dir: string,
-  head: BundleHead,
+  head: Pick<BundleHead, 'config' | 'prompts'> & { manifest: Pick<Manifest, 'experts' | 'router' | 'probes'> },
 ): Promise<Pick<Bundle, 'experts' | 'routers' | 'probe'>> {
   const experts: Expert[] = [];
   for (const entry of head.manifest.experts) experts.push(await loadExpert(dir, entry, head));
