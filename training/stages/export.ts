@@ -1,17 +1,19 @@
 /**
  * Stage `export`: writes base, tokenizer, experts and routers to disk as one bundle. A base that
- * comes from a bundle keeps its bytes.
+ * comes from a bundle keeps its bytes, or stays where it is: then only what was trained is written,
+ * as a folder of experts.
  */
 import { type Expert, NO_ADAPTER } from '#gpu-backend/model/adapter.ts';
 import { deriveBundle } from '#gpu-backend/model/derive-bundle.ts';
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
-import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
+import { type BundleParts, writeBundle } from '#gpu-backend/model/write-bundle.ts';
+import { writeExpertsFolder } from '#gpu-backend/model/write-experts-folder.ts';
 import type { WeightType } from '#gpu-backend/model/write-safetensors.ts';
 import { WriteError } from '../run/write-error.ts';
 import { readChatFiles } from '../tokenizer/chat-files.ts';
-import { type BaseModel, openBase, toHuggingFace } from './base-model.ts';
+import { type BaseModel, isBundle, openBase, toHuggingFace } from './base-model.ts';
 import { type ExpertWeights, loadExpertWeights } from './expert-weights.ts';
 import { loadRouters } from './router-weights.ts';
 
@@ -26,15 +28,18 @@ export type ExportOptions = {
   /** The runs of stage `router`, at most one of each kind. */
   routers?: readonly string[];
   manifest: Omit<Manifest, 'format' | 'experts' | 'router'>;
+  /** Writes a folder of experts (experts-folder.ts). The base must be a bundle. */
+  expertsOnly?: boolean;
   dtype?: WeightType;
 };
 
 /**
- * Writes the bundle and returns its digest. Throws if a run was trained on another base, if an
+ * Writes the bundle, or the folder of experts, and returns its digest. Throws if a run was trained on another base, if an
  * expert's role is there twice or not at all, or if a router was trained between other experts.
  */
 export async function exportStage(options: ExportOptions): Promise<string> {
   const { out, dtype = 'f16' } = options;
+  if (options.expertsOnly) assertExpertsOnly(options);
   const base = await openBase(options.base, options.tokenizer);
   const trained = options.experts === 'base' ? null : await loadExperts(options.experts, base);
   const byRole = trained && onePerRole(trained);
@@ -44,6 +49,7 @@ export async function exportStage(options: ExportOptions): Promise<string> {
     manifest: options.manifest,
   };
   try {
+    if (options.expertsOnly) return await writeExpertsOnly(out, { ...parts, base }, { dtype });
     if (base.manifest !== null) return await deriveBundle(out, { ...parts, from: options.base }, { dtype });
     // openBase has opened this tokenizer, so there is one.
     const chatFiles = await readChatFiles(options.tokenizer!);
@@ -53,6 +59,31 @@ export async function exportStage(options: ExportOptions): Promise<string> {
     // System errors name no file, or a file in the temporary folder, which is gone by now.
     throw (cause as NodeJS.ErrnoException).syscall === undefined ? cause : new WriteError(out, cause);
   }
+}
+
+/** What can be said before the base is read. */
+function assertExpertsOnly({ base, experts }: ExportOptions): void {
+  if (!isBundle(base)) {
+    throw new Error(`--experts-only: ${base} is a run, wanted a bundle that others can import or pull`);
+  }
+  if (experts === 'base') throw new Error('--experts-only: found no --experts, wanted one run of each role');
+}
+
+function writeExpertsOnly(
+  out: string,
+  { experts, routers, manifest, base }: Pick<BundleParts, 'experts' | 'routers' | 'manifest'> & { base: BaseModel },
+  options: { dtype: WeightType },
+): Promise<string> {
+  const { default_weight, sampling, licence, provenance } = manifest;
+  const { description, data } = provenance;
+  const said = {
+    base: { sha256: base.digest, files: base.manifest?.provenance.files ?? [] },
+    default_weight,
+    ...(sampling && { sampling }),
+    licence,
+    provenance: { description, data },
+  };
+  return writeExpertsFolder(out, { experts, routers, config: base.config, manifest: said }, options);
 }
 
 async function loadExperts(dirs: readonly string[], base: BaseModel): Promise<ExpertWeights[]> {
