@@ -11,7 +11,7 @@ export const exportBundle = () =>
     .description('write base, tokenizer, experts and routers as one bundle')
     .option(
       '--experts-only',
-      'write a folder of experts and routers without their base, for model import --experts',
+      'write a folder of experts and routers without their base, for model import --experts; without --experts, those of the bundle in --base',
       false,
     )
     .option('--experts <dirs...>', 'runs of the stage expert (default: the base itself under both roles)')

@@ -1,7 +1,7 @@
 /**
  * A folder with everything that a bundle adds to its base, and no base: experts, routers, a probe,
- * and `experts.json`, which names the base that they were trained on. So experts of a few megabytes can
- * be kept and shipped without the model of somebody else, and an import puts them on it
+ * and `experts.json`, which names the base that they were trained on. So experts of a few megabytes
+ * can be kept and shipped without the model of somebody else, and an import puts them on it
  * (docs/bundle.md). Its files have the names that they have in a bundle.
  */
 import { createHash } from 'node:crypto';

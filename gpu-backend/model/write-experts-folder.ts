@@ -1,11 +1,15 @@
 /** Writes experts, routers and a probe without their base: see experts-folder.ts. */
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { copyFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { expertFilesIn, probeFiles } from './bundle-files.ts';
 import type { DecoderConfig } from './config.ts';
 import { readPrompts } from './expert-prompt.ts';
-import { EXPERTS_FORMAT, EXPERTS_MANIFEST, type ExpertsManifest, openExpertsFolder } from './experts-folder.ts';
-import { loadAdditions } from './load-bundle.ts';
-import { routerManifest } from './router.ts';
+import { EXPERTS_FORMAT, EXPERTS_MANIFEST, ExpertsManifest, openExpertsFolder } from './experts-folder.ts';
+import { loadAdditions, loadBundleHead } from './load-bundle.ts';
+import { makeFolder } from './make-folder.ts';
+import { routerFiles, routerManifest } from './router.ts';
+import { verifyBundle } from './verify-bundle.ts';
 import { type BundleParts, expertEntryOf, inDraft, writeExperts, writeProbe, writeRouters } from './write-bundle.ts';
 import type { WeightType } from './write-safetensors.ts';
 
@@ -32,14 +36,52 @@ export async function writeExpertsFolder(
       router: routerManifest(routers),
       ...(probe && { probes: await writeProbe(draft, probe) }),
     };
-    await writeFile(join(draft, EXPERTS_MANIFEST), `${JSON.stringify(whole, null, 2)}\n`);
+    await writeManifest(draft, whole);
     await writeExperts(draft, experts, { config, dtype });
     await writeRouters(draft, routers);
   };
-  const check = async (draft: string) => {
-    const { manifest, digest } = await openExpertsFolder(draft);
-    await loadAdditions(draft, { config, manifest, prompts: await readPrompts(draft, manifest) });
-    return digest;
+  return inDraft(dir, write, (draft) => digestOn(config, draft));
+}
+
+/**
+ * Writes the folder of what a bundle adds to its base, byte by byte, replacing what was there.
+ * Returns its digest. Throws a BundleError if the bundle is not as it should be.
+ */
+export async function copyExpertsFolder(bundle: string, dir: string): Promise<string> {
+  const head = await loadBundleHead(bundle);
+  const { config, manifest } = head;
+  const hash = createHash('sha256');
+  await verifyBundle(bundle, head, { onWeights: (bytes) => hash.update(bytes) });
+  const { experts, router, probes, default_weight, sampling, licence, provenance } = manifest;
+  const { description, data, files = [] } = provenance;
+  const whole: ExpertsManifest = {
+    format: EXPERTS_FORMAT,
+    base: { sha256: hash.digest('hex'), files },
+    experts,
+    router,
+    ...(probes && { probes }),
+    default_weight,
+    ...(sampling && { sampling }),
+    licence,
+    provenance: { description, data },
   };
-  return inDraft(dir, write, check);
+  const write = async (draft: string) => {
+    await writeManifest(draft, whole);
+    for (const file of [...expertFilesIn(manifest), ...routerFiles(manifest), ...probeFiles(manifest)]) {
+      makeFolder(join(draft, dirname(file)));
+      await copyFile(join(bundle, file), join(draft, file));
+    }
+  };
+  return inDraft(dir, write, (draft) => digestOn(config, draft));
+}
+
+/** In the schema's order of keys, so that the same content has one digest. */
+const writeManifest = (dir: string, manifest: ExpertsManifest) =>
+  writeFile(join(dir, EXPERTS_MANIFEST), `${JSON.stringify(ExpertsManifest.parse(manifest), null, 2)}\n`);
+
+/** The folder's digest. Throws if what is in it would not load on a base of this config. */
+async function digestOn(config: DecoderConfig, dir: string): Promise<string> {
+  const { manifest, digest } = await openExpertsFolder(dir);
+  await loadAdditions(dir, { config, manifest, prompts: await readPrompts(dir, manifest) });
+  return digest;
 }

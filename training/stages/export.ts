@@ -9,7 +9,7 @@ import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
 import { type BundleParts, writeBundle } from '#gpu-backend/model/write-bundle.ts';
-import { writeExpertsFolder } from '#gpu-backend/model/write-experts-folder.ts';
+import { copyExpertsFolder, writeExpertsFolder } from '#gpu-backend/model/write-experts-folder.ts';
 import type { WeightType } from '#gpu-backend/model/write-safetensors.ts';
 import { WriteError } from '../run/write-error.ts';
 import { readChatFiles } from '../tokenizer/chat-files.ts';
@@ -28,18 +28,25 @@ export type ExportOptions = {
   /** The runs of stage `router`, at most one of each kind. */
   routers?: readonly string[];
   manifest: Omit<Manifest, 'format' | 'experts' | 'router'>;
-  /** Writes a folder of experts (experts-folder.ts). The base must be a bundle. */
+  /**
+   * Writes a folder of experts (experts-folder.ts). The base must be a bundle. With `experts:
+   * 'base'`, what is written is what this bundle adds to its own base, with its own manifest.
+   */
   expertsOnly?: boolean;
   dtype?: WeightType;
 };
 
 /**
- * Writes the bundle, or the folder of experts, and returns its digest. Throws if a run was trained on another base, if an
- * expert's role is there twice or not at all, or if a router was trained between other experts.
+ * Writes the bundle, or the folder of experts, and returns its digest. Throws if a run was trained
+ * on another base, if an expert's role is there twice or not at all, or if a router was trained
+ * between other experts.
  */
 export async function exportStage(options: ExportOptions): Promise<string> {
   const { out, dtype = 'f16' } = options;
-  if (options.expertsOnly) assertExpertsOnly(options);
+  if (options.expertsOnly) {
+    assertBundle(options.base);
+    if (options.experts === 'base') return copyExpertsFolder(options.base, out);
+  }
   const base = await openBase(options.base, options.tokenizer);
   const trained = options.experts === 'base' ? null : await loadExperts(options.experts, base);
   const byRole = trained && onePerRole(trained);
@@ -61,12 +68,9 @@ export async function exportStage(options: ExportOptions): Promise<string> {
   }
 }
 
-/** What can be said before the base is read. */
-function assertExpertsOnly({ base, experts }: ExportOptions): void {
-  if (!isBundle(base)) {
-    throw new Error(`--experts-only: ${base} is a run, wanted a bundle that others can import or pull`);
-  }
-  if (experts === 'base') throw new Error('--experts-only: found no --experts, wanted one run of each role');
+function assertBundle(base: string): void {
+  if (isBundle(base)) return;
+  throw new Error(`--experts-only: ${base} is no bundle, wanted one that others can import or pull`);
 }
 
 function writeExpertsOnly(
