@@ -43,8 +43,13 @@ export function withExpertsFolder(base: Manifest, { manifest, digest }: ExpertsF
     licence: licence === base.licence ? licence : `${base.licence} AND ${licence}`,
     provenance: {
       ...base.provenance,
-      data: [...base.provenance.data, ...data],
+      data: distinct([...base.provenance.data, ...data]),
       experts: { digest, base: manifest.base.sha256, licence, description },
     },
   };
+}
+
+/** Experts may name the data of their base, too. */
+function distinct<T>(values: readonly T[]): T[] {
+  return [...new Map(values.map((value) => [JSON.stringify(value), value])).values()];
 }

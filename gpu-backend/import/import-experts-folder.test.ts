@@ -20,7 +20,8 @@ let source: string;
 let base: string;
 let folder: string;
 
-const provenance = { description: 'trained here', data: [{ name: 'pairs', licence: 'MIT' }] };
+const pairs = { name: 'pairs', licence: 'MIT' };
+const provenance = { description: 'trained here', data: [pairs, pairs] };
 const onto = (from: string, options: object = {}) =>
   imported(from, { experts: undefined, expertsFolder: folder, ...options });
 const sha256Of = async (file: string) =>
@@ -54,6 +55,7 @@ test('the bundle has the base, the experts, the routers and the probe as they we
     default_weight: 0.4,
     licence: 'Apache-2.0 AND CC-BY-4.0',
     provenance: {
+      // What both name is there once.
       data: [{ source: 'plimsoll model import' }, { name: 'pairs' }],
       files: expect.arrayContaining([expect.objectContaining({ name: 'model.safetensors' })]),
       experts: { digest, base, licence: 'CC-BY-4.0', description: 'trained here' },
