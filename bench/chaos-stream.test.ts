@@ -50,6 +50,7 @@ const receiptFor = async (text: string, { privateKey } = key) =>
       choice: 0,
       choices: 1,
       seed: 1,
+      sampling: { temperature: 0.7, top_p: 0.9, top_k: 0, min_p: 0, repetition_penalty: 1 },
       prompt_digest: '0'.repeat(64),
       answer_digest: await sha256Hex(text),
     },

@@ -22,7 +22,7 @@ import { checkStores } from './local/check-stores.ts';
 import { contextOf } from './local/context-of.ts';
 import type { EdgeReply, EdgeSettings } from './local/edge-process.ts';
 import { hints, shown } from './local/hints.ts';
-import { KNOWN_BUNDLE, knownBundle } from './local/known-bundle.ts';
+import { KNOWN_BUNDLE, type KnownBundle, knownBundle } from './local/known-bundle.ts';
 import { freePorts, isPortFree } from './local/ports.ts';
 import { loadSecrets, type Secrets } from './local/secrets.ts';
 import { readServeConfig, type ServeConfig } from './local/serve-config.ts';
@@ -138,7 +138,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
   checkStores(path.join(config.dataDir, 'edge'));
 
   const found = config.bundles === null ? await stack.findBundle({ pull: config.pull }) : null;
-  const bundles = found === null ? named : await bundlesToServe({ named: null, found: [found], log });
+  const bundles = found === null ? named : await bundlesToServe({ named: null, found: [found.dir], log });
   const served = await startBackends(stack, { bundles, config, secrets });
 
   log('starting the edge ...');
@@ -169,7 +169,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
   console.log(`ready ${url}`);
   // The first bundle is required, so it answers.
   const model = answering.at(-1)!;
-  const prompted = found !== null && model === KNOWN_BUNDLE;
+  const prompted = found !== null && !found.trained && model === KNOWN_BUNDLE;
   console.error(await hints(url, { model, prompted, tenants, dataDir: config.dataDir }));
 }
 
@@ -235,8 +235,8 @@ class Stack {
     return this.#lock !== null;
   }
 
-  /** Resolves with the folder of a bundle to serve beside the demo, or null if none can be had. */
-  async findBundle({ pull }: { pull: boolean }): Promise<string | null> {
+  /** Resolves with a bundle to serve beside the demo, or null if none can be had. */
+  async findBundle({ pull }: { pull: boolean }): Promise<KnownBundle | null> {
     const found = knownBundle({ env: process.env, pull, signal: this.#stopBackends.signal, log });
     this.#pulling = found.catch(() => undefined);
     return found;

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ggufModel, tinyModel } from '#gpu-backend/import/testing/make-sources.ts';
+import { writeExpertsFolder } from '#gpu-backend/model/write-experts-folder.ts';
 import type { KnownModel } from '#gpu-backend/pull/known-models.ts';
 import { type KnownBundleOptions, knownBundle } from './known-bundle.ts';
 
@@ -43,11 +44,11 @@ function look(options: Partial<KnownBundleOptions> = {}) {
 const said = () => log.mock.calls.map(([line]) => line);
 
 test('a bundle is made once, and then found in silence, whether or not a pull is allowed', async () => {
-  expect(await look()).toBe(bundle);
+  expect(await look()).toMatchObject({ dir: bundle, trained: false });
   expect(said()).toEqual([expect.stringMatching(/^fetching tiny, .* MB, once \(--no-pull: without it\)/)]);
   log.mockClear();
-  expect(await look({ pull: false })).toBe(bundle);
-  expect(await look({ sources: { models: { tiny: MODEL }, from: '/nowhere' } })).toBe(bundle);
+  expect(await look({ pull: false })).toMatchObject({ dir: bundle });
+  expect(await look({ sources: { models: { tiny: MODEL }, from: '/nowhere' } })).toMatchObject({ dir: bundle });
   expect(said()).toEqual([]);
 });
 
@@ -55,8 +56,27 @@ test('a bundle that is gone is made again from the file in the cache, and the lo
   await look();
   await rm(bundle, { recursive: true });
   log.mockClear();
-  expect(await look({ sources: { models: { tiny: MODEL } } })).toBe(bundle);
+  expect(await look({ sources: { models: { tiny: MODEL } } })).toMatchObject({ dir: bundle });
   expect(said()).toEqual([expect.stringMatching(/^importing tiny: its file is in the cache, but no bundle/)]);
+});
+
+test('a folder of experts that is broken, or that belongs on another file, is one line', async () => {
+  const experts = path.join(dir, 'experts');
+  await mkdir(experts);
+  const broken = { models: { tiny: { ...MODEL, experts } }, from };
+  expect(await look({ sources: broken })).toBeNull();
+  expect(said()).toEqual([expect.stringMatching(/^goes on without tiny: .*experts\.json: /)]);
+  log.mockClear();
+  const parts = tinyModel();
+  const base = { sha256: '1'.repeat(64), files: [{ name: 'other.gguf', bytes: 1, sha256: '2'.repeat(64) }] };
+  const { provenance, licence } = parts.manifest;
+  await writeExpertsFolder(experts, { ...parts, manifest: { base, default_weight: 0.5, licence, provenance } });
+  expect(await look({ sources: broken })).toBeNull();
+  expect(said()).toEqual([
+    `goes on without tiny: ${path.join(experts, 'experts.json')}: base.files: found other.gguf, ${'2'.repeat(64)}, ` +
+      `wanted tiny.gguf, ${MODEL.file.sha256}, which is the model that is pulled; train the experts on it ` +
+      '(docs/training.md), or move the folder away',
+  ]);
 });
 
 test('where nothing may be fetched, nothing is written', async () => {

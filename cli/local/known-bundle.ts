@@ -4,7 +4,7 @@ import { patient } from '#gpu-backend/download/retry.ts';
 import { findBlob } from '#gpu-backend/model/blob-store.ts';
 import { cacheFolder } from '#gpu-backend/model/cache-folder.ts';
 import { KNOWN_MODELS } from '#gpu-backend/pull/known-models.ts';
-import { findBundle, type PullBundleOptions, pullBundle } from '#gpu-backend/pull/pull-bundle.ts';
+import { findBundle, type PullBundleOptions, type PulledBundle, pullBundle } from '#gpu-backend/pull/pull-bundle.ts';
 import { PullError } from '#gpu-backend/pull/pull-known-model.ts';
 import { byteProgress, megabytes } from '../options/byte-progress.ts';
 import { importProgress } from '../options/import-progress.ts';
@@ -26,11 +26,14 @@ export type KnownBundleOptions = {
   name?: string;
 };
 
+/** `trained` is false if its safety expert is only a prompt. */
+export type KnownBundle = Pick<PulledBundle, 'dir' | 'trained'>;
+
 /**
- * Returns the bundle's folder, or null if there is none and none could be made in a minute. Then
- * the log says why, in one line.
+ * Returns the bundle, or null if there is none and none could be made in a minute. Then the log
+ * says why, in one line.
  */
-export async function knownBundle(options: KnownBundleOptions): Promise<string | null> {
+export async function knownBundle(options: KnownBundleOptions): Promise<KnownBundle | null> {
   const { env, pull, signal, log, patienceMs = PATIENCE_MS, sources = {}, name = KNOWN_BUNDLE } = options;
   const { models = KNOWN_MODELS } = sources;
   const cache = cacheFolder(env);
@@ -38,8 +41,10 @@ export async function knownBundle(options: KnownBundleOptions): Promise<string |
     log(`goes on without ${name}: ${why}`);
     return null;
   };
-  const found = await findBundle(name, { cache, models });
-  if (found !== null) return found.dir;
+  // What is wrong with our experts for the model is no reason to start without the others.
+  const found = await findBundle(name, { cache, models }).catch((error: unknown) => messageOf(error));
+  if (typeof found === 'string') return without(found);
+  if (found !== null) return found;
   if (!pull) return without('it is not in the cache, and this start fetches nothing');
 
   const { file } = models[name]!;
@@ -55,23 +60,24 @@ export async function knownBundle(options: KnownBundleOptions): Promise<string |
   try {
     const retrying = patient(over);
     const sending = { fetch, signal: over };
-    const { dir } = await pullBundle(name, {
+    return await pullBundle(name, {
       ...{ cache, retrying, sending, ...sources, models },
       hub: new Hub({ ...retrying, ...sending, endpoint: PUBLIC_HUB, token: null, kind: 'model' }),
       onFile: (file) => byteProgress(file.path, file.size),
       onImport: bars.update,
     });
-    return dir;
   } catch (error) {
     signal.throwIfAborted();
     if (late.aborted) {
       return without(`${patienceMs / 1000} s were not enough; what is finished is kept in ${cache.dir} for next time`);
     }
-    if (!(error instanceof PullError)) return without(error instanceof Error ? error.message : String(error));
-    const causes = error.causes.map((cause) => (cause instanceof Error ? cause.message : String(cause)));
+    if (!(error instanceof PullError)) return without(messageOf(error));
+    const causes = error.causes.map(messageOf);
     const command = `npx plimsoll model pull ${name} --from FILE`;
     return without(`it could not be fetched (${causes.join('; ')}); "${command}" takes it from a file`);
   } finally {
     bars.stop();
   }
 }
+
+const messageOf = (thrown: unknown) => (thrown instanceof Error ? thrown.message : String(thrown));

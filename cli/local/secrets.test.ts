@@ -38,6 +38,7 @@ const RECEIPT: Parameters<typeof signReceipt>[0] = {
   choice: 0,
   choices: 1,
   seed: 1,
+  sampling: { temperature: 0.7, top_p: 0.9, top_k: 0, min_p: 0, repetition_penalty: 1 },
   prompt_digest: '0',
   answer_digest: '0',
 };

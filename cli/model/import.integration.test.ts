@@ -1,13 +1,16 @@
 /** `plimsoll model import` as a user sees it: each case starts a process. */
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { base, modelTensors } from '#gpu-backend/import/testing/make-midpo.ts';
 import { ggufModel, tinyModel, writeHuggingFaceFolder } from '#gpu-backend/import/testing/make-sources.ts';
+import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
+import { writeExpertsFolder } from '#gpu-backend/model/write-experts-folder.ts';
 import { ended, startPlimsoll } from '../testing/run-plimsoll.ts';
 
 let folder: string;
@@ -65,6 +68,39 @@ test('a model with two experts and a router of its own needs no options, and off
   expect(stdout).toMatch(/^self-test +layers: after \d+ tokens says "/m);
   const refused = await plimsoll('import', 'midpo', '--safety', 'base', '--out', 'other');
   expect(refused.stderr).toMatch(/^plimsoll: midpo: found two experts and a router in the model itself, wanted no/m);
+});
+
+test('--experts takes both experts and the routers from one folder, on their own base alone', async () => {
+  const { code } = await plimsoll('import', 'tiny', '--safety', 'base', '--out', 'bare');
+  expect(code).toBe(0);
+  const bytes = await readFile(path.join(folder, 'bare/model.safetensors'));
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const write = (name: string, sha256: string) =>
+    writeExpertsFolder(path.join(folder, name), {
+      ...tinyBundle({ routers: true }),
+      manifest: {
+        base: { sha256, files: [] },
+        default_weight: 0.5,
+        licence: 'MIT',
+        provenance: { description: 'a test', data: [] },
+      },
+    });
+  await write('experts', sha256);
+  const made = await plimsoll('import', 'tiny', '--experts', 'experts', '--licence', 'MIT', '--out', 'together');
+  expect(made.code, made.stderr).toBe(0);
+  const { stdout } = await plimsoll('check', 'together');
+  expect(stdout).toMatch(/^expert +safety: safety, rank 4 on down_proj, alpha 8, /m);
+  expect(stdout).toMatch(/^modes +logits, layers$/m);
+  expect(stdout).toMatch(/^licence +MIT$/m);
+
+  await write('others', '0'.repeat(64));
+  const refused = await plimsoll('import', 'tiny', '--experts', 'others', '--out', 'wrong');
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain(`plimsoll: others/experts.json: base.sha256: found a base whose model.safetensors`);
+  expect(refused.stderr).toContain(`SHA-256 ${sha256}`);
+  expect(refused.stderr).toContain(`wanted ${'0'.repeat(64)}`);
+  const beside = await plimsoll('import', 'tiny', '--experts', 'experts', '--safety', 'base', '--out', 'wrong');
+  expect(beside.stderr).toContain('--safety: found beside --experts, which brings both experts and the routers');
 });
 
 test('Ctrl-C ends with 130 and leaves no half bundle, and the same command goes on from there', async () => {

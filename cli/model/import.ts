@@ -17,6 +17,7 @@ import { whyNot } from '../options/why-not.ts';
 type Flags = {
   safety?: string[];
   helpfulness?: string[];
+  experts?: string;
   router?: string;
   weights?: Weights;
   arithmetic?: Arithmetic;
@@ -45,6 +46,11 @@ export const importCommand = () =>
     )
     .addOption(new Option('--helpfulness <expert>', 'the helpfulness expert, likewise (default: base)').argParser(both))
     .option(
+      '--experts <dir>',
+      'both experts, and routers, in the folder of plimsoll train export --experts-only; only for the model that ' +
+        'they were trained on',
+    )
+    .option(
       '--router <path>',
       "learned routers: a bundle that has some, a folder with their files, or MidPO's router.pth as safetensors",
     )
@@ -67,11 +73,12 @@ export const importCommand = () =>
     .action(run);
 
 async function run(source: string, flags: Flags): Promise<void> {
-  const { safety, helpfulness, router, chatTemplate, out, ...rest } = flags;
+  const { safety, helpfulness, experts: expertsFolder, router, chatTemplate, out, ...rest } = flags;
   if (out === undefined) throw new Error('--out is missing: the folder of the new bundle, as in --out my-model');
   const id = flags.id ?? idOf(out);
+  if (expertsFolder !== undefined) refuseBeside({ safety, helpfulness, router });
   const own = safety === undefined && helpfulness === undefined && (await hasOwnExperts(source));
-  if (safety === undefined && !own) throw new Error(needsSafety(source, out));
+  if (safety === undefined && expertsFolder === undefined && !own) throw new Error(needsSafety(source, out));
   if (rest.arithmetic !== undefined && rest.weights !== 'int8' && rest.weights !== 'int4') {
     throw new Error('--arithmetic is for quantised weights: give --weights int8 or int4 too, or leave it out');
   }
@@ -79,7 +86,7 @@ async function run(source: string, flags: Flags): Promise<void> {
   try {
     const options = {
       ...rest,
-      ...{ source, out, id, routers: router },
+      ...{ source, out, id, routers: router, expertsFolder },
       ...(safety !== undefined && {
         experts: {
           safety: await expertOf('--safety', safety),
@@ -98,6 +105,14 @@ async function run(source: string, flags: Flags): Promise<void> {
   } finally {
     show.stop();
   }
+}
+
+function refuseBeside(others: Readonly<Record<string, unknown>>): void {
+  const found = Object.entries(others).find(([, value]) => value !== undefined);
+  if (found === undefined) return;
+  throw new Error(
+    `--${found[0]}: found beside --experts, which brings both experts and the routers; give one or the other`,
+  );
 }
 
 async function expertOf(flag: string, given: readonly string[]): Promise<ExpertSource> {

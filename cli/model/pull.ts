@@ -66,11 +66,13 @@ async function pullOne(name: string, flags: Flags, signal: AbortSignal): Promise
 async function pullAndImport(name: string, options: PullOptions): Promise<string> {
   const bars = importProgress();
   try {
-    const { dir, model, source } = await pullBundle(name, { ...options, onImport: bars.update });
+    const { dir, model, source, trained } = await pullBundle(name, { ...options, onImport: bars.update });
     return [
       `${name}: ${dir}`,
       `  ${factsOf(model, source)}`,
-      '  Its safety expert is the same model under a system prompt: a demonstration, no protection.',
+      trained
+        ? '  Its experts are adapters that were trained on it.'
+        : '  Its safety expert is the same model under a system prompt: a demonstration, no protection.',
       '  npx plimsoll serve  serves it beside the demo. By itself:',
       `  npx plimsoll serve --bundle ${dir}`,
     ].join('\n');

@@ -7,6 +7,7 @@
  * without them, and only then renamed to its name. An import that ends among the weights leaves
  * `<out>.partial`, and the same import goes on from there.
  */
+import { createHash } from 'node:crypto';
 import { stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { moveToStore } from '#gpu-backend/model/blob-store.ts';
@@ -14,6 +15,7 @@ import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { BUNDLE_FILES, GENERATION_CONFIG } from '#gpu-backend/model/bundle-files.ts';
 import { cacheFolder } from '#gpu-backend/model/cache-folder.ts';
 import { diskFull } from '#gpu-backend/model/disk-full.ts';
+import { assertBaseOf, type ExpertsFolder, openExpertsFolder } from '#gpu-backend/model/experts-folder.ts';
 import { isFloatType } from '#gpu-backend/model/finite-check.ts';
 import { loadAdditions, loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
 import { type Arithmetic, BUNDLE_FORMAT, type ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
@@ -21,6 +23,7 @@ import { BLOCK } from '#gpu-backend/model/quantise.ts';
 import { verifyBundle } from '#gpu-backend/model/verify-bundle.ts';
 import { DraftFolder } from './draft-folder.ts';
 import { checkExpert, copyExpert, type ExpertSource, expertEntry } from './expert-source.ts';
+import { copyProbeOf, expertsOfFolder, withExpertsFolder } from './experts-folder-source.ts';
 import { spdxOf } from './licence.ts';
 import {
   holdsExperts,
@@ -33,7 +36,7 @@ import {
 } from './midpo-source.ts';
 import type { ModelSource } from './model-source.ts';
 import { openModelSource } from './open-model-source.ts';
-import { copyRouters } from './router-source.ts';
+import { copyRouters, copyRoutersOf } from './router-source.ts';
 import { type SourceFile, SourceFiles } from './source-files.ts';
 import { checkLayerCount, checkTiedHead, planWeights, type Weights } from './weight-plan.ts';
 import { writeWeights } from './write-weights.ts';
@@ -55,6 +58,11 @@ export type ImportOptions = {
   id: string;
   /** Without them, the source must hold experts and a router of its own, as MidPO's code saves. */
   experts?: Record<ExpertRole, ExpertSource> | undefined;
+  /**
+   * A folder of experts and routers (experts-folder.ts), instead of `experts` and `routers`. The
+   * model must be the one that they were trained on.
+   */
+  expertsFolder?: string | undefined;
   /** A bundle with learned routers, a folder with their files, or router.pth as safetensors. */
   routers?: string | undefined;
   /** By default as in the source, and f32 if that is quantised. */
@@ -65,7 +73,7 @@ export type ImportOptions = {
   shareBase?: boolean | undefined;
   /** Jinja, instead of the source's own template. */
   chatTemplate?: string | undefined;
-  /** SPDX. By default what the source says. */
+  /** SPDX, of the model alone. By default what the source says. */
   licence?: string | undefined;
   /** Replaces what the import writes about where the weights are from. */
   provenance?: Pick<Manifest['provenance'], 'description' | 'data'> | undefined;
@@ -78,21 +86,23 @@ export type ImportOptions = {
 /** Returns the new bundle's digest. Throws a BundleError if a file is not as it should be. */
 export async function importModel(options: ImportOptions): Promise<{ digest: string; bytes: number }> {
   const { source, out, weights, routers, chatTemplate, force = false, onProgress = () => {}, signal } = options;
+  const together = options.expertsFolder === undefined ? null : await openExpertsFolder(options.expertsFolder);
   const opened = await openModelSource(source, { chatTemplate });
   const own = holdsExperts(opened.tensors);
   const model = own ? { ...opened, tensors: withoutExperts(opened.tensors) } : opened;
   try {
     const files = await SourceFiles.watch(model.files);
-    const experts = expertsOf(options, own);
+    const experts = await expertsOf(options, { own, together });
     const draft = await DraftFolder.open(out, { force });
     try {
       const folder = draft.path;
       const routerFile = routers !== undefined && isRouterFile(routers) ? routers : undefined;
       const read = own || routerFile !== undefined;
-      const router = read ? MIDPO_ROUTER : routers === undefined ? null : await copyRouters(routers, folder);
+      const router = read ? MIDPO_ROUTER : await copiedRouters(folder, { routers, together });
       if (!own) for (const [role, expert] of roles(experts)) await copyExpert(role, expert, folder);
+      if (together !== null) await copyProbeOf(together, folder);
       await writeTexts(folder, model);
-      await writeManifest(folder, manifestOf(model, options, { experts, router, files: [] }));
+      await writeManifest(folder, manifestOf(model, options, { experts, router, together, files: [] }));
       const head = await loadBundleHead(folder);
       checkLayerCount(model.tensors, head.config);
       if (own) await writeOwnExperts(folder, opened.tensors, head.config);
@@ -103,7 +113,7 @@ export async function importModel(options: ImportOptions): Promise<{ digest: str
       await checkTiedHead(model.tensors, head.config);
 
       const hashed = await files.hash({ onBytes: (done, total) => onProgress({ stage: 'hash', done, total }), signal });
-      const manifest = manifestOf(model, options, { experts, router, files: hashed });
+      const manifest = manifestOf(model, options, { experts, router, together, files: hashed });
       await writeManifest(folder, manifest);
       await writeWeights(folder, plan, {
         source: JSON.stringify([hashed, files.stamps]),
@@ -118,7 +128,11 @@ export async function importModel(options: ImportOptions): Promise<{ digest: str
         manifest.base = await moveToStore(cacheFolder(process.env), weightsFile, { signal });
         await writeManifest(folder, manifest);
       }
-      const digest = await verifyBundle(folder, { ...head, manifest });
+      const hash = createHash('sha256');
+      const digest = await verifyBundle(folder, { ...head, manifest }, { onWeights: (bytes) => hash.update(bytes) });
+      if (together !== null) {
+        assertBaseOf(together, { sha256: hash.digest('hex'), files: hashed, otherType: weights !== undefined });
+      }
       await draft.finish();
       return { digest, bytes: size };
     } catch (error) {
@@ -130,13 +144,28 @@ export async function importModel(options: ImportOptions): Promise<{ digest: str
   }
 }
 
-function expertsOf({ source, experts, routers }: ImportOptions, own: boolean): Record<ExpertRole, ExpertSource> {
+async function expertsOf(
+  { source, experts, routers }: ImportOptions,
+  { own, together }: { own: boolean; together: ExpertsFolder | null },
+): Promise<Record<ExpertRole, ExpertSource>> {
+  if (together !== null && (experts !== undefined || routers !== undefined)) {
+    throw new BundleError(together.dir, 'found experts and routers, wanted no others to be named beside them');
+  }
   if (!own) {
+    if (together !== null) return expertsOfFolder(together);
     if (experts !== undefined) return experts;
     throw new BundleError(source, 'found a model without experts of its own, wanted them to be named');
   }
-  if (experts === undefined && routers === undefined) return ownExperts(source);
+  if (experts === undefined && routers === undefined && together === null) return ownExperts(source);
   throw new BundleError(source, 'found two experts and a router in the model itself, wanted no others to be named');
+}
+
+async function copiedRouters(
+  folder: string,
+  { routers, together }: { routers: string | undefined; together: ExpertsFolder | null },
+): Promise<Manifest['router']> {
+  if (together !== null) return copyRoutersOf(together, folder);
+  return routers === undefined ? null : copyRouters(routers, folder);
 }
 
 const roles = (experts: Record<ExpertRole, ExpertSource>) =>
@@ -162,9 +191,11 @@ function manifestOf(
   {
     experts,
     router,
+    together,
     files,
   }: Pick<Manifest, 'router'> & {
     experts: Record<ExpertRole, ExpertSource>;
+    together: ExpertsFolder | null;
     files: SourceFile[];
   },
 ): Manifest {
@@ -172,7 +203,7 @@ function manifestOf(
   const types = [...new Set(model.tensors.names().map((name) => model.tensors.info(name).dtype))].sort();
   const written = weights !== undefined ? `as ${weights}` : types.every(isFloatType) ? 'as they were' : 'as f32';
   const data = [{ name: basename(source), licence: spdxOf(model.licence), source: 'plimsoll model import' }];
-  return {
+  const manifest: Manifest = {
     format: BUNDLE_FORMAT,
     id,
     experts: roles(experts).map(([role, expert]) => expertEntry(role, expert)),
@@ -188,4 +219,5 @@ function manifestOf(
     },
     ...(quantised && { weights: { type: weights, block: BLOCK, arithmetic: arithmetic ?? 'exact' } }),
   };
+  return together === null ? manifest : withExpertsFolder(manifest, together);
 }

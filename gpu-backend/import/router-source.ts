@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { BundleError } from '#gpu-backend/model/bundle-error.ts';
 import { BUNDLE_FILES, readJson } from '#gpu-backend/model/bundle-files.ts';
 import { CheckpointError } from '#gpu-backend/model/checkpoint-error.ts';
+import type { ExpertsFolder } from '#gpu-backend/model/experts-folder.ts';
 import { foundInstead } from '#gpu-backend/model/found-instead.ts';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { Manifest } from '#gpu-backend/model/manifest.ts';
@@ -32,6 +33,22 @@ export async function copyRouters(source: string, folder: string): Promise<Route
     const files = Object.values(ROUTER_FILES).map((file) => basename(file));
     throw new BundleError(source, `found no router, wanted a bundle with one, or ${files.join(' or ')}`);
   }
+  await copyRouterFiles(kinds, place, folder);
+  return entry;
+}
+
+/** The routers of a folder of experts, which has them where a bundle has them. */
+export async function copyRoutersOf({ dir, manifest }: ExpertsFolder, folder: string): Promise<Manifest['router']> {
+  const kinds = (['layers', 'logits'] as const).filter((kind) => manifest.router?.[kind] !== undefined);
+  await copyRouterFiles(kinds, (file) => join(dir, file), folder);
+  return manifest.router;
+}
+
+async function copyRouterFiles(
+  kinds: readonly (keyof typeof ROUTER_FILES)[],
+  place: (file: string) => string,
+  folder: string,
+): Promise<void> {
   for (const kind of kinds) {
     const file = ROUTER_FILES[kind];
     makeFolder(join(folder, dirname(file)));
@@ -39,7 +56,6 @@ export async function copyRouters(source: string, folder: string): Promise<Route
       throw new CheckpointError(place(file), { found: foundInstead(cause), wanted: 'a router' }, { cause });
     });
   }
-  return entry;
 }
 
 async function widthOf(path: string): Promise<number> {

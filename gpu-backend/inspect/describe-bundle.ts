@@ -12,6 +12,7 @@ import { openSafetensors } from '#gpu-backend/model/open-safetensors.ts';
 import { findWeights } from '#gpu-backend/model/shared-base.ts';
 import { EMBEDDING_WEIGHT } from '#gpu-backend/model/table-names.ts';
 import { elementCount } from '#gpu-backend/model/tensor.ts';
+import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 
 export type DescriptionLine = readonly [label: string, text: string];
 
@@ -41,11 +42,18 @@ export async function describeBundle(dir: string, bundle: Described): Promise<De
     ],
     ['router', `layers: ${routers.layers?.variant ?? "none, the mode 'layers' is not offered"}`],
     ['modes', routers.layers === null ? 'logits' : 'logits, layers'],
+    ['sampling', samplingText(bundle.sampling)],
     ['licence', manifest.licence],
     ...(manifest.provenance.files ?? []).map(
       ({ name, bytes, sha256 }): DescriptionLine => ['source', `${name}, ${count(bytes)} bytes, sha256 ${sha256}`],
     ),
   ];
+}
+
+function samplingText(sampling: Described['sampling']): string {
+  // The cast: `entries` forgets the names of the keys.
+  const own = Object.entries(sampling).filter(([name, value]) => value !== PLAIN_SAMPLING[name as keyof Sampling]);
+  return own.length === 0 ? 'plain' : own.map(([name, value]) => `${name} ${value}`).join(', ');
 }
 
 const shapeText = ({ num_hidden_layers: layers, hidden_size: d, vocab_size: v, ...heads }: DecoderConfig) =>

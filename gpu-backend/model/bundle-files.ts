@@ -49,12 +49,29 @@ function filesOf({ name, adapter = true, prompt = false }: Manifest['experts'][n
   return { present: all.filter(({ wanted }) => wanted), absent: all.filter(({ wanted }) => !wanted) };
 }
 
+/** The files of all experts that a manifest names, in the order of the digest. */
+export function expertFilesIn({ experts }: Pick<Manifest, 'experts'>): string[] {
+  const sorted = experts.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  return sorted.flatMap((expert) => filesOf(expert).present.map(({ file }) => file));
+}
+
+/** The files of the probe, if a manifest names one, in the order of the digest. */
+export function probeFiles({ probes }: Pick<Manifest, 'probes'>): string[] {
+  return probes === undefined ? [] : Object.values(PROBE_FILES);
+}
+
 /**
  * Throws a BundleError if an expert's folder holds an adapter or a prompt that the manifest does
  * not count on, if there is a probe that it does not name, or if there are weights beside a shared
  * base: whoever put them there thinks that they are used.
+ *
+ * @param manifest the file that says it
  */
-export async function refuseUnusedFiles(dir: string, { experts, base, probes }: Manifest): Promise<void> {
+export async function refuseUnusedFiles(
+  dir: string,
+  { experts, base, probes }: Pick<Manifest, 'experts' | 'base' | 'probes'>,
+  manifest: string = BUNDLE_FILES.manifest,
+): Promise<void> {
   if (base !== undefined && (await fileExists(dir, BUNDLE_FILES.weights))) {
     const problem = `base: found the SHA-256 ${base.sha256} of shared weights, but there is ${BUNDLE_FILES.weights}`;
     throw new BundleError(BUNDLE_FILES.manifest, problem);
@@ -62,13 +79,13 @@ export async function refuseUnusedFiles(dir: string, { experts, base, probes }: 
   if (probes === undefined) {
     for (const file of Object.values(PROBE_FILES)) {
       if (!(await fileExists(dir, file))) continue;
-      throw new BundleError(BUNDLE_FILES.manifest, `probes: found nothing, but there is ${file}`);
+      throw new BundleError(manifest, `probes: found nothing, but there is ${file}`);
     }
   }
   for (const [i, expert] of experts.entries()) {
     for (const { file, key } of filesOf(expert).absent) {
       if (!(await fileExists(dir, file))) continue;
-      throw new BundleError(BUNDLE_FILES.manifest, `experts.${i}.${key}: found false, but there is ${file}`);
+      throw new BundleError(manifest, `experts.${i}.${key}: found false, but there is ${file}`);
     }
   }
 }
@@ -120,12 +137,10 @@ export async function bundleDigest(
   manifest: Manifest,
   { onWeights = () => {} }: { onWeights?: (bytes: Uint8Array) => void } = {},
 ): Promise<string> {
-  const sorted = manifest.experts.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  const experts = sorted.flatMap((expert) => filesOf(expert).present.map(({ file }) => file));
   const hash = createHash('sha256');
   const generation = (await fileExists(dir, GENERATION_CONFIG)) ? [GENERATION_CONFIG] : [];
-  const probe = manifest.probes === undefined ? [] : Object.values(PROBE_FILES);
-  for (const file of [...Object.values(BUNDLE_FILES), ...experts, ...routerFiles(manifest), ...probe, ...generation]) {
+  const additions = [...expertFilesIn(manifest), ...routerFiles(manifest), ...probeFiles(manifest)];
+  for (const file of [...Object.values(BUNDLE_FILES), ...additions, ...generation]) {
     if (file === BUNDLE_FILES.weights && manifest.base !== undefined) {
       await readSharedBase(manifest.base, onWeights);
       continue;

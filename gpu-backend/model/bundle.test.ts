@@ -285,6 +285,46 @@ describe('the tokens that end an answer', () => {
   });
 });
 
+describe('sampling where a client names nothing', () => {
+  const samplingOf = async (generation: object | null, own?: object) => {
+    const dir = await broken(async (dir) => {
+      if (generation) await writeFile(join(dir, GENERATION), JSON.stringify(generation));
+      await editJson('plimsoll.json', (json) => (json.sampling = own))(dir);
+    });
+    return (await loadBundle(dir)).sampling;
+  };
+  const plain = { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 };
+
+  test('is plain, or what generation_config.json says, or what plimsoll.json says instead', async () => {
+    expect(await samplingOf(null)).toEqual(plain);
+    const generation = { temperature: 0.6, top_p: 0.95, top_k: 20, repetition_penalty: null, num_beams: 4 };
+    expect(await samplingOf(generation)).toEqual({ ...plain, temperature: 0.6, top_p: 0.95, top_k: 20 });
+    expect(await samplingOf({ do_sample: true })).toEqual(plain);
+    expect(await samplingOf(generation, { temperature: 0.2 })).toEqual({ ...plain, temperature: 0.2 });
+    expect(await samplingOf(generation, {})).toEqual(plain);
+  });
+
+  test('is the likeliest token if generation_config.json says do_sample: false, penalties included', async () => {
+    const greedy = { do_sample: false, temperature: 0.6, top_k: 20, repetition_penalty: 1.1 };
+    expect(await samplingOf(greedy)).toEqual({ ...plain, temperature: 0, repetition_penalty: 1.1 });
+  });
+
+  test.each([
+    [{ temperature: 3 }, 'temperature: found 3, wanted a number from 0 to 2'],
+    [{ top_p: 0 }, 'top_p: found 0, wanted a number above 0, at most 1'],
+    [{ top_k: 2.5 }, 'top_k: found 2.5, wanted a whole number of at least 0'],
+    [{ min_p: '0.1' }, 'min_p: found "0.1", wanted a number from 0 to 1'],
+    [{ repetition_penalty: 0 }, 'repetition_penalty: found 0, wanted a number above 0, at most 2'],
+    [{ do_sample: 1 }, 'do_sample: found 1, wanted true or false'],
+  ])('in generation_config.json is refused where it makes no sense: %j', async (generation, problem) => {
+    await expect(samplingOf(generation)).rejects.toThrow(`generation_config.json: ${problem}`);
+  });
+
+  test('in plimsoll.json may name nothing else', async () => {
+    await expect(samplingOf(null, { typical_p: 0.9 })).rejects.toThrow('plimsoll.json: sampling: Unrecognized key');
+  });
+});
+
 describe('families', () => {
   test.each(TINY_FAMILY_NAMES)('a bundle of %s loads as it was written', async (name) => {
     const parts = tinyBundle({ config: TINY_FAMILIES[name] });

@@ -28,7 +28,7 @@ export async function deriveBundle(
   { dtype = 'f16' }: { dtype?: WeightType } = {},
 ): Promise<string> {
   const config = await readJson(from, BUNDLE_FILES.config, DecoderConfig);
-  const { base, weights } = await readJson(from, BUNDLE_FILES.manifest, Manifest);
+  const { base, weights, sampling, provenance } = await readJson(from, BUNDLE_FILES.manifest, Manifest);
   const { config: configFile, tokenizer, tokenizerConfig, chatTemplate } = BUNDLE_FILES;
   const files: string[] = [configFile, tokenizer, tokenizerConfig, chatTemplate];
   if (await fileExists(from, GENERATION_CONFIG)) files.push(GENERATION_CONFIG);
@@ -38,7 +38,13 @@ export async function deriveBundle(
     // On file systems that can, the copy shares the disk's blocks with the original.
     for (const file of files) await copyFile(join(from, file), join(draft, file), constants.COPYFILE_FICLONE);
     const probes = probe && (await writeProbe(draft, probe));
-    const whole = { ...manifest, ...(base && { base }), ...(weights && { weights }) };
+    const whole = {
+      ...(sampling && { sampling }),
+      ...manifest,
+      ...(base && { base }),
+      ...(weights && { weights }),
+      provenance: { ...(provenance.files && { files: provenance.files }), ...manifest.provenance },
+    };
     await writeFile(join(draft, BUNDLE_FILES.manifest), manifestJson({ experts, routers, manifest: whole, probes }));
     await writeExperts(draft, experts, { config, dtype });
     await writeRouters(draft, routers);

@@ -42,7 +42,7 @@ export function cleanPrompt(text: string, file: string): string {
 }
 
 /** Reads the prompts that the manifest names. */
-export async function readPrompts(dir: string, { experts }: Manifest): Promise<ExpertPrompts> {
+export async function readPrompts(dir: string, { experts }: Pick<Manifest, 'experts'>): Promise<ExpertPrompts> {
   const texts: Partial<Record<ExpertRole, string>> = {};
   for (const { name, role, prompt } of experts) {
     if (prompt) texts[role] = await readPrompt(dir, expertFiles(name).prompt);

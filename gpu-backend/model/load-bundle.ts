@@ -4,7 +4,7 @@
  * `docs/bundle.md` describes the format.
  */
 import { join } from 'node:path';
-import * as z from 'zod';
+import { type Sampling, withPlain } from '#shared/api/sampling.ts';
 import { adapterModules, adapterShapes, type Expert, NO_ADAPTER, OWN_BASE } from './adapter.ts';
 import { AdapterConfig } from './adapter-config.ts';
 import { adapterLayout } from './adapter-layout.ts';
@@ -13,7 +13,6 @@ import {
   BUNDLE_FILES,
   bundleDigest,
   expertFiles,
-  fileExists,
   GENERATION_CONFIG,
   readJson,
   readText,
@@ -21,9 +20,10 @@ import {
 } from './bundle-files.ts';
 import { compileChat, type ReadChat, type RenderChat } from './chat-template.ts';
 import { checkTensors } from './check-tensors.ts';
-import { DecoderConfig, eosIds, TokenIds, weightShapes } from './config.ts';
+import { DecoderConfig, eosIds, weightShapes } from './config.ts';
 import { checkPrompts, type ExpertPrompts, readPrompts } from './expert-prompt.ts';
 import { FiniteCheck } from './finite-check.ts';
+import { readGenerationConfig, samplingIn } from './generation-config.ts';
 import { DOWN_PROJ } from './linear-modules.ts';
 import { Manifest } from './manifest.ts';
 import { type Probe, readProbe } from './probe.ts';
@@ -54,6 +54,8 @@ export type BundleHead = {
   readChat: ReadChat;
   /** The system prompts that experts have of their own, by role. */
   prompts: ExpertPrompts;
+  /** How answers are drawn where a client names nothing. */
+  sampling: Sampling;
 };
 
 export type Bundle = BundleHead & {
@@ -74,8 +76,6 @@ export type ServedBundle = Omit<Bundle, 'weights'> & { base: StoredBase };
 /** Real templates have some kilobytes. */
 const MOST_TEMPLATE_BYTES = 2 ** 20;
 
-const GenerationConfig = z.looseObject({ eos_token_id: TokenIds.nullish() });
-
 export async function loadBundleHead(dir: string): Promise<BundleHead> {
   const ownConfig = await readJson(dir, BUNDLE_FILES.config, DecoderConfig);
   const manifest = await readJson(dir, BUNDLE_FILES.manifest, Manifest);
@@ -90,7 +90,8 @@ export async function loadBundleHead(dir: string): Promise<BundleHead> {
     );
   }
 
-  const config = await withAllEos(dir, ownConfig, tokenizer);
+  const generation = await readGenerationConfig(dir);
+  const config = withAllEos(ownConfig, tokenizer, generation?.eos_token_id ?? null);
   const eosToken = eosTokenOf(config, tokenizer, tokenizerConfig.eos_token ?? null);
   const { renderChat, readChat } = compileChat(chatTemplate, {
     tokenizer,
@@ -100,14 +101,19 @@ export async function loadBundleHead(dir: string): Promise<BundleHead> {
   await refuseUnusedFiles(dir, manifest);
   const prompts = await readPrompts(dir, manifest);
   checkPrompts(prompts, { manifest, renderChat, contextLength: config.max_position_embeddings });
-  return { id: manifest.id, config, manifest, tokenizer, renderChat, readChat, prompts };
+  const sampling = withPlain(manifest.sampling ?? (generation ? samplingIn(generation) : {}));
+  return { id: manifest.id, config, manifest, tokenizer, renderChat, readChat, prompts, sampling };
 }
 
 /**
  * The config, with every token that ends an answer: those of config.json, then those that
  * generation_config.json adds. All must be special tokens.
  */
-async function withAllEos(dir: string, config: DecoderConfig, tokenizer: BundleTokenizer): Promise<DecoderConfig> {
+function withAllEos(
+  config: DecoderConfig,
+  tokenizer: BundleTokenizer,
+  more: DecoderConfig['eos_token_id'] | null,
+): DecoderConfig {
   const special = new Set(tokenizer.specials.values());
   const eosOf = (file: string, tokenIds: DecoderConfig['eos_token_id']) => {
     const ids = eosIds({ eos_token_id: tokenIds });
@@ -116,9 +122,7 @@ async function withAllEos(dir: string, config: DecoderConfig, tokenizer: BundleT
     throw new BundleError(file, `eos_token_id: found ${ordinary}, wanted the id of a special token`);
   };
   const own = eosOf(BUNDLE_FILES.config, config.eos_token_id);
-  if (!(await fileExists(dir, GENERATION_CONFIG))) return config;
-  const { eos_token_id: more } = await readJson(dir, GENERATION_CONFIG, GenerationConfig);
-  if (more == null) return config;
+  if (more === null) return config;
   const all = new Set([...own, ...eosOf(GENERATION_CONFIG, more)]);
   return all.size === own.length ? config : { ...config, eos_token_id: [...all] };
 }
@@ -142,7 +146,7 @@ function eosTokenOf(config: DecoderConfig, { specials }: BundleTokenizer, declar
 export async function loadExpert(
   dir: string,
   { name, role, adapter: adapted = true }: Manifest['experts'][number],
-  { config, prompts: { [role]: prompt } }: BundleHead,
+  { config, prompts: { [role]: prompt } }: Pick<BundleHead, 'config' | 'prompts'>,
 ): Promise<Expert> {
   const own = { name, role, ...(prompt !== undefined && { prompt }) };
   if (!adapted) return { ...own, ...NO_ADAPTER };
@@ -156,7 +160,7 @@ export async function loadExpert(
   return { ...own, rank, alpha, ...trainedOn, modules: adapterModules(tensors, layout) };
 }
 
-async function loadRouters(dir: string, { router }: Manifest, config: DecoderConfig): Promise<Routers> {
+async function loadRouters(dir: string, { router }: Pick<Manifest, 'router'>, config: DecoderConfig): Promise<Routers> {
   const read = async (file: string, shapes: Map<string, number[]>) => {
     const tensors = await readSafetensors(join(dir, file), file);
     checkTensors(tensors, shapes, file);
@@ -190,10 +194,10 @@ function checkMixable({ name, modules }: Expert): void {
   );
 }
 
-/** Everything that a bundle adds to its base. */
+/** Everything that a bundle, or a folder of experts, adds to its base. */
 export async function loadAdditions(
   dir: string,
-  head: BundleHead,
+  head: Pick<BundleHead, 'config' | 'prompts'> & { manifest: Pick<Manifest, 'experts' | 'router' | 'probes'> },
 ): Promise<Pick<Bundle, 'experts' | 'routers' | 'probe'>> {
   const experts: Expert[] = [];
   for (const entry of head.manifest.experts) experts.push(await loadExpert(dir, entry, head));

@@ -89,7 +89,11 @@ export async function probeVersion(dir: string): Promise<string> {
 }
 
 /** The probe that the manifest names, or null. Throws a BundleError or a CheckpointError. */
-export async function readProbe(dir: string, { probes }: Manifest, config: DecoderConfig): Promise<Probe | null> {
+export async function readProbe(
+  dir: string,
+  { probes }: Pick<Manifest, 'probes'>,
+  config: DecoderConfig,
+): Promise<Probe | null> {
   if (probes === undefined) return null;
   const { version } = probes.second_look;
   const head = await readJson(dir, PROBE_FILES.head, ProbeHead);

@@ -47,18 +47,27 @@ export async function writeBundle(
   return inDraft(dir, (draft) => writeFiles(draft, parts, dtype));
 }
 
+const digestOfBundle = async (dir: string) => (await openBundle(dir)).digest;
+
 /**
  * Calls `write` with a temporary folder, checks that it then holds a bundle, and renames it to
  * `dir`. Returns the bundle's digest.
+ *
+ * @param check for a folder that is no bundle: throws if it is not as it should be, or returns its
+ *   digest
  */
-export async function inDraft(dir: string, write: (draft: string) => Promise<void>): Promise<string> {
+export async function inDraft(
+  dir: string,
+  write: (draft: string) => Promise<void>,
+  check: (draft: string) => Promise<string> = digestOfBundle,
+): Promise<string> {
   const target = resolve(dir);
   makeFolder(dirname(target));
   // Next to the target, so that the rename stays on one file system.
   const draft = await mkdtemp(join(dirname(target), `.${basename(target)}-`));
   try {
     await write(draft);
-    const { digest } = await openBundle(draft);
+    const digest = await check(draft);
     // mkdtemp makes a folder that only its owner may read, but whoever serves the bundle must read
     // it.
     await chmod(draft, 0o755);
@@ -94,7 +103,7 @@ export function manifestJson({
   const whole: Manifest = {
     format: BUNDLE_FORMAT,
     ...manifest,
-    experts: experts.map(manifestOf),
+    experts: experts.map(expertEntryOf),
     router: routerManifest(routers),
     ...(probes && { probes }),
   };
@@ -151,8 +160,8 @@ export async function writeRouters(dir: string, { layers, logits }: Routers): Pr
   if (logits !== null) await write(ROUTER_FILES.logits, logitsRouterTensors(logits));
 }
 
-/** An expert's entry in plimsoll.json. What readers take for granted is left out. */
-function manifestOf(expert: Expert): Manifest['experts'][number] {
+/** An expert's entry in a manifest. What readers take for granted is left out. */
+export function expertEntryOf(expert: Expert): Manifest['experts'][number] {
   const { name, role, prompt } = expert;
   return {
     name,

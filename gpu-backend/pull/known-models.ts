@@ -16,6 +16,11 @@ export const KnownModel = z.strictObject({
   file: z.strictObject({ name: z.string(), bytes, sha256 }),
   /** The Python wheel that has the file among its members. */
   wheel: z.strictObject({ package: z.string(), version: z.string(), bytes, sha256, member: z.string() }).nullable(),
+  /**
+   * The folder with our experts for it (experts-folder.ts), from the root of the repository. While
+   * there is no such folder, its safety expert is a prompt.
+   */
+  experts: z.string().optional(),
   /** The system prompt of its safety expert. Left out, it is the one of `--safety prompt`. */
   safety_prompt: z.string().optional(),
   /**

@@ -2,16 +2,18 @@ import { createHash } from 'node:crypto';
 import { cp, mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Hub } from '../download/hub.ts';
 import { ggufModel, tinyModel } from '../import/testing/make-sources.ts';
 import { blobFile } from '../model/blob-store.ts';
 import { type CacheFolder, cacheFolder } from '../model/cache-folder.ts';
 import { loadBundle } from '../model/load-bundle.ts';
+import { writeExpertsFolder } from '../model/write-experts-folder.ts';
 import type { KnownModel } from './known-models.ts';
 import { findBundle, type PullBundleOptions, pullBundle } from './pull-bundle.ts';
 
-const GGUF = ggufModel(tinyModel({ max_position_embeddings: 2048 }));
+const PARTS = tinyModel({ max_position_embeddings: 2048 });
+const GGUF = ggufModel(PARTS);
 const sha256 = createHash('sha256').update(GGUF).digest('hex');
 const MODEL: KnownModel = {
   what: 'a test',
@@ -91,6 +93,70 @@ test.each<[string, () => Promise<unknown>, Partial<PullBundleOptions>]>([
   expect(bundle.prompts.safety).toContain(options.safetyPrompt ?? 'You');
   expect(bundle.manifest.licence).toBe(options.models === undefined ? 'Apache-2.0' : 'MIT');
   expect(await findBundle('tiny', { cache, models, ...options })).not.toBeNull();
+});
+
+describe('with experts of our own', () => {
+  let experts: string;
+  let withExperts: { tiny: KnownModel };
+  const write = async (safety = PARTS.experts[0]!, baseSha256?: string) => {
+    const { manifest } = await loadBundle(path.join(cache.bundles, 'tiny'));
+    const bytes = await readFile(path.join(cache.bundles, 'tiny/model.safetensors'));
+    const base = {
+      sha256: baseSha256 ?? createHash('sha256').update(bytes).digest('hex'),
+      files: manifest.provenance.files!,
+    };
+    await writeExpertsFolder(experts, {
+      ...PARTS,
+      experts: [safety, PARTS.experts[1]!],
+      manifest: { base, default_weight: 0.5, licence: 'Apache-2.0', provenance: PARTS.manifest.provenance },
+    });
+  };
+  beforeEach(async () => {
+    experts = path.join(dir, 'experts');
+    withExperts = { tiny: { ...MODEL, experts } };
+    await pull({ models: withExperts });
+  });
+
+  test('it has a prompt as long as there is no such folder, and the experts once there is', async () => {
+    const found = () => findBundle('tiny', { cache, models: withExperts });
+    expect(await found()).toMatchObject({ trained: false });
+    await write();
+    expect(await found()).toBeNull();
+    expect(await pull({ models: withExperts })).toMatchObject({ source: 'the cache', trained: true });
+    expect(await found()).toMatchObject({ trained: true });
+    const { manifest, experts: both, prompts } = await loadBundle(path.join(cache.bundles, 'tiny'));
+    expect(both.map(({ rank }) => rank)).toEqual([4, 4]);
+    expect(prompts).toEqual({});
+    expect(manifest.provenance).toMatchObject({
+      description: 'tiny.gguf: a test. Imported by plimsoll model pull, with experts that were trained on it.',
+      files: [{ sha256 }],
+      experts: { description: 'Random numbers.', digest: expect.stringMatching(/^[0-9a-f]{64}$/) },
+    });
+  });
+
+  test('it is made again when an expert changes, and not when only the card does', async () => {
+    await write();
+    await pull({ models: withExperts });
+    const before = await made();
+    await writeFile(path.join(experts, 'README.md'), '# card');
+    expect(await findBundle('tiny', { cache, models: withExperts })).not.toBeNull();
+    await write({ ...PARTS.experts[0]!, alpha: 3 });
+    expect(await findBundle('tiny', { cache, models: withExperts })).toBeNull();
+    await pull({ models: withExperts });
+    expect(await made()).not.toBe(before);
+  });
+
+  test('a text that is asked for counts instead', async () => {
+    await write();
+    expect(await pull({ models: withExperts, safetyPrompt: 'Be careful.' })).toMatchObject({ trained: false });
+  });
+
+  test('experts of another base are refused, with both digests', async () => {
+    await write(PARTS.experts[0]!, '1'.repeat(64));
+    const refused = pull({ models: withExperts });
+    await expect(refused).rejects.toThrow(`wanted ${'1'.repeat(64)} (from ${sha256})`);
+    await expect(refused).rejects.toThrow(/found a base whose model\.safetensors has the SHA-256 [0-9a-f]{64} \(from /);
+  });
 });
 
 test('a pull that is stopped leaves no bundle, and the next one makes it', async () => {

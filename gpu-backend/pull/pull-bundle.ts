@@ -1,9 +1,10 @@
 /**
- * A model that has a name here, as a bundle in the cache folder: fetched, then imported. It has no
- * adapters, so its experts are the base alone, for helpfulness, and the base under a safety prompt.
+ * A model that has a name here, as a bundle in the cache folder: fetched, then imported. If we have
+ * trained experts on it, they come from their folder (experts-folder.ts). Otherwise its experts are
+ * the base alone, for helpfulness, and the base under a safety prompt.
  *
  * Beside the bundle lies a record of what it was made from, and of its files. A bundle that another
- * version of Plimsoll made, or that has another prompt, is made again.
+ * version of Plimsoll made, or that has other experts or another prompt, is made again.
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -12,13 +13,17 @@ import * as z from 'zod';
 import release from '../../package.json' with { type: 'json' };
 import { type ImportProgress, importModel } from '../import/import-model.ts';
 import { SAFETY_PROMPT_FILE } from '../import/safety-prompt.ts';
+import { BundleError } from '../model/bundle-error.ts';
 import { BUNDLE_FILES, bundleDigest, fileExists } from '../model/bundle-files.ts';
 import type { CacheFolder } from '../model/cache-folder.ts';
 import { withCacheLock } from '../model/cache-lock.ts';
+import { EXPERTS_MANIFEST, type ExpertsFolder, openExpertsFolder, sourcesInWords } from '../model/experts-folder.ts';
 import { loadBundleHead } from '../model/load-bundle.ts';
 import { type KnownModel, knownModel } from './known-models.ts';
 import { checkUnneeded, type PullOptions, pullKnownModel } from './pull-known-model.ts';
 
+/** Of the repository, or of the installed package. */
+const ROOT = path.join(import.meta.dirname, '../..');
 /** Raise this when the same file and prompt would become another bundle. */
 const REVISION = 1;
 
@@ -32,13 +37,19 @@ const BundleRecord = z.strictObject({
 type BundleRecord = z.infer<typeof BundleRecord>;
 
 export type PullBundleOptions = PullOptions & {
-  /** The safety expert's text. By default the model's own, or else that of `--safety prompt`. */
+  /**
+   * The safety expert's text, instead of our experts for the model. Where there are none, it is by
+   * default the model's own, or else that of `--safety prompt`.
+   */
   safetyPrompt?: string | undefined;
   onImport?: ((progress: ImportProgress) => void) | undefined;
 };
 
-/** `source` says in words where the file came from, or that the bundle was there. */
-export type PulledBundle = { dir: string; model: KnownModel; source: string };
+/**
+ * `source` says in words where the file came from, or that the bundle was there. `trained` is false
+ * if the safety expert is only a prompt.
+ */
+export type PulledBundle = { dir: string; model: KnownModel; source: string; trained: boolean };
 
 /**
  * Returns the bundle's folder. Fetches and imports only what is not in the cache. Throws as
@@ -57,8 +68,8 @@ export async function pullBundle(name: string, options: PullBundleOptions): Prom
   const make = async (): Promise<PulledBundle> => {
     const late = await findBundle(name, options);
     if (late !== null) return late;
+    const experts = await expertsOf(model, options);
     const { file, source } = await pullKnownModel(name, options);
-    const prompt = await safetyPromptOf(model, options);
     const dir = path.join(cache.bundles, name);
     // The import replaces a bundle, but nothing else. Whatever lies here is ours.
     if (!(await fileExists(dir, BUNDLE_FILES.manifest))) await rm(dir, { recursive: true, force: true });
@@ -66,15 +77,17 @@ export async function pullBundle(name: string, options: PullBundleOptions): Prom
       source: file,
       out: dir,
       id: name,
-      experts: { safety: { prompt }, helpfulness: {} },
+      ...('prompt' in experts
+        ? { experts: { safety: { prompt: experts.prompt }, helpfulness: {} } }
+        : { expertsFolder: experts.dir }),
       licence: model.licence,
-      provenance: provenanceOf(model),
+      provenance: provenanceOf(model, experts),
       force: true,
       ...(onImport !== undefined && { onProgress: onImport }),
       signal,
     });
-    await writeRecord(dir, { recipe: recipeOf(model, prompt), digest, files: await filesOf(dir) });
-    return { dir, model, source };
+    await writeRecord(dir, { recipe: recipeOf(model, experts), digest, files: await filesOf(dir) });
+    return { dir, model, source, trained: !('prompt' in experts) };
   };
   const onWait = () => retrying.note(`another process is making the bundle of ${name}; waiting for it`);
   return withCacheLock(cache, `bundle-${name}`, make, { signal, onWait });
@@ -91,9 +104,10 @@ export async function findBundle(name: string, options: FindOptions): Promise<Pu
   const model = knownModel(name, models);
   const dir = path.join(cache.bundles, name);
   const record = await readRecord(dir);
-  if (record?.recipe !== recipeOf(model, await safetyPromptOf(model, options))) return null;
+  const experts = await expertsOf(model, options);
+  if (record?.recipe !== recipeOf(model, experts)) return null;
   const files = await filesOf(dir).catch(() => ({}));
-  const found: PulledBundle = { dir, model, source: 'the cache' };
+  const found: PulledBundle = { dir, model, source: 'the cache', trained: !('prompt' in experts) };
   if (JSON.stringify(files) === JSON.stringify(record.files)) return found;
   // Copying a cache changes the times of its files, and nothing else.
   const digest = await digestOf(dir).catch(() => null);
@@ -108,19 +122,42 @@ async function digestOf(dir: string): Promise<string> {
   return bundleDigest(dir, manifest);
 }
 
-function recipeOf({ file, licence, wheel }: KnownModel, prompt: string): string {
-  const parts = [release.version, REVISION, file, licence, wheel?.package, wheel?.version, prompt];
+/** Our experts for the model, or the prompt of its safety expert. */
+type Experts = ExpertsFolder | { prompt: string };
+
+/**
+ * Throws a BundleError if there is a folder of experts that is broken, or whose experts were
+ * trained on another file.
+ */
+async function expertsOf(model: KnownModel, { safetyPrompt }: FindOptions | PullBundleOptions): Promise<Experts> {
+  const dir = model.experts === undefined ? null : path.resolve(ROOT, model.experts);
+  if (safetyPrompt !== undefined || dir === null || !(await fileExists(dir, '.'))) {
+    return { prompt: safetyPrompt ?? model.safety_prompt ?? (await readFile(SAFETY_PROMPT_FILE, 'utf8')) };
+  }
+  const folder = await openExpertsFolder(dir);
+  const { files } = folder.manifest.base;
+  const { file } = model;
+  if (files.some((trainedOn) => trainedOn.sha256 === file.sha256)) return folder;
+  throw new BundleError(
+    path.join(dir, EXPERTS_MANIFEST),
+    `base.files: found ${sourcesInWords(files) || 'none'}, wanted ${file.name}, ${file.sha256}, ` +
+      'which is the model that is pulled; train the experts on it (docs/training.md), or move the folder away',
+  );
+}
+
+function recipeOf({ file, licence, wheel }: KnownModel, experts: Experts): string {
+  const what = 'prompt' in experts ? experts.prompt : { experts: experts.digest };
+  const parts = [release.version, REVISION, file, licence, wheel?.package, wheel?.version, what];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
-const safetyPromptOf = async (model: KnownModel, { safetyPrompt }: Pick<PullBundleOptions, 'safetyPrompt'>) =>
-  safetyPrompt ?? model.safety_prompt ?? readFile(SAFETY_PROMPT_FILE, 'utf8');
-
 /** The same wherever the file came from, because it is part of the bundle's digest. */
-function provenanceOf({ what, licence, file, wheel, hub }: KnownModel) {
+function provenanceOf({ what, licence, file, wheel, hub }: KnownModel, experts: Experts) {
   const source = wheel === null ? hub?.repo : `Python package ${wheel.package} ${wheel.version}`;
   return {
-    description: `${file.name}: ${what}. Imported by plimsoll model pull, with a system prompt for safety.`,
+    description:
+      `${file.name}: ${what}. Imported by plimsoll model pull, with ` +
+      ('prompt' in experts ? 'a system prompt for safety.' : 'experts that were trained on it.'),
     data: [{ name: file.name, licence, ...(source !== undefined && { source }) }],
   };
 }

@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { toPlimsollError } from '#shared/api/errors.ts';
+import { withPlain } from '#shared/api/sampling.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { Frame, GenerateRequest } from '#shared/protocol/generate.ts';
 import type { EngineEvent, EngineInfo } from '../engine/engine.ts';
@@ -98,6 +99,7 @@ function receiptOf(
     choice: end.choice ?? 0,
     choices: request.n,
     seed: request.seed,
+    sampling: withPlain(request),
     prompt_digest: directive.digest,
     answer_digest: answerDigest,
   };

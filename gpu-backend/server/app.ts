@@ -6,6 +6,7 @@
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
+import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { type DrawSecret, drawKeysOf } from '#shared/protocol/derive-draw-key.ts';
 import { DIRECTIVE_HEADER, type Directive, verifyDirective } from '#shared/protocol/directive.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -29,6 +30,8 @@ export type AppOptions = {
   backendId: string;
   /** When the bundle was written here, in Unix seconds. The list of models shows it. */
   created?: number | undefined;
+  /** The bundle's defaults. The edge fills them in, so a request never lacks one. */
+  sampling?: Sampling | undefined;
   bodyLimitBytes: number;
   /** The only host names to answer to; null means any. */
   hostNames: readonly string[] | null;
@@ -40,7 +43,7 @@ export type AppOptions = {
 
 export function createApp(options: AppOptions): Hono {
   const { engine, encodePrompt, directiveKey, drawSecret, sign, backendId, created, bodyLimitBytes } = options;
-  const { hostNames, draining, log } = options;
+  const { hostNames, draining, log, sampling = PLAIN_SAMPLING } = options;
   const used = createUsedDirectives();
   const metrics = new Metrics(engine);
   const app = new Hono();
@@ -112,6 +115,7 @@ export function createApp(options: AppOptions): Hono {
         draws: drawSecret.id,
         modes,
         second_look: secondLook,
+        sampling,
         engine: engine.state,
         running,
         waiting,

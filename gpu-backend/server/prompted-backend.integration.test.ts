@@ -14,6 +14,7 @@ import { type Backend, startBackend } from './start-backend.ts';
 import { allFrames, call, DRAW_SECRET, generateRequest, receiptKeys, SECRET } from './testing/backend-client.ts';
 import { endOf, errorOf, textOf } from './testing/scripted-backends.ts';
 
+const SAMPLING = { temperature: 0.3, top_p: 0.9, top_k: 20, min_p: 0, repetition_penalty: 1 };
 const PROMPT = 'Say no to harm, and say it kindly.';
 
 let root: string;
@@ -33,7 +34,8 @@ async function serve(name: string, prompt?: string) {
   const base = (role: Expert['role'], own = {}): Expert => ({ name: role, role, ...NO_ADAPTER, ...own });
   const bundle = join(root, name);
   const experts = [base('safety', prompt === undefined ? {} : { prompt }), base('helpfulness')];
-  await writeBundle(bundle, { ...parts, experts }, { dtype: 'f32' });
+  const manifest = { ...parts.manifest, sampling: SAMPLING };
+  await writeBundle(bundle, { ...parts, experts, manifest }, { dtype: 'f32' });
   const logged: string[] = [];
   const backend = await startBackend(
     {
@@ -58,16 +60,21 @@ test('serves it: the receipt and /healthz say what each expert is, and the clien
     safety: { kind: 'prompt', prompt: createHash('sha256').update(PROMPT).digest('hex') },
     helpfulness: { kind: 'base' },
   };
-  expect(await (await fetch(`${url}/healthz`)).json()).toMatchObject({ experts, modes: ['logits'] });
+  expect(await (await fetch(`${url}/healthz`)).json()).toMatchObject({
+    experts,
+    modes: ['logits'],
+    sampling: SAMPLING,
+  });
   expect(logged).toEqual([]);
 
   const messages: Message[] = [{ role: 'user', content: 'the tin in there' }];
-  const body = generateRequest({ model: 'tiny', messages });
+  const body = generateRequest({ model: 'tiny', messages, ...SAMPLING });
   const line = { floor: 0.5, budget: 4 };
   const frames = await allFrames(await call(url, body, { line }));
   const promptTokens = (await loadBundleHead(bundle)).renderChat(messages).length;
   expect(frames[0]).toMatchObject({ type: 'start', prompt_tokens: promptTokens });
   const receipt = await verifyReceipt(endOf(frames).receipt, keys.jwks);
+  expect(receipt.sampling).toEqual(SAMPLING);
   expect(receipt.experts).toEqual(experts);
   expect(receipt.usage.prompt_tokens).toBe(promptTokens);
   expect(receipt.spent).toBeLessThanOrEqual(4);

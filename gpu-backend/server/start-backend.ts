@@ -10,6 +10,7 @@ import { totalmem } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdaptorServer } from '@hono/node-server';
+import type { Sampling } from '#shared/api/sampling.ts';
 import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
 import { collectGarbage } from '../engine/collect-garbage.ts';
@@ -105,7 +106,11 @@ export async function startBackend(
     });
     await tryEngine(engine, encodePrompt);
     const { mtimeMs } = await stat(path.join(config.bundle, 'plimsoll.json'));
-    return await serveEngine(engine, encodePrompt, config, { log, created: Math.floor(mtimeMs / 1000) });
+    return await serveEngine(engine, encodePrompt, config, {
+      log,
+      created: Math.floor(mtimeMs / 1000),
+      sampling: head.sampling,
+    });
   } catch (error) {
     await engine.close();
     throw error;
@@ -130,7 +135,7 @@ export async function serveEngine(
     | 'maxWaiting'
     | 'idleUnloadMinutes'
   >,
-  { log = logToStderr, created }: { log?: Log; created?: number } = {},
+  { log = logToStderr, created, sampling }: { log?: Log; created?: number; sampling?: Sampling } = {},
 ): Promise<Backend> {
   let draining = false;
   const app = createApp({
@@ -141,6 +146,7 @@ export async function serveEngine(
     sign: await receiptSigner(config.receiptPrivateJwk),
     backendId: config.backendId,
     created,
+    sampling,
     bodyLimitBytes: config.bodyLimitBytes,
     hostNames: config.hostNames,
     draining: () => draining,

@@ -54,6 +54,10 @@ export const ChatRequest = z.object({
   seed: seed.nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
+  // Only values that ask for nothing (see UNSUPPORTED). They override the model's own defaults.
+  top_k: z.literal([0, -1]).nullish(),
+  min_p: z.literal(0).nullish(),
+  repetition_penalty: z.literal(1).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
   plimsoll: RequestExtension.nullish(),

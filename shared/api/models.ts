@@ -1,5 +1,6 @@
 /** OpenAI's list of models. */
 import * as z from 'zod';
+import { Sampling } from '#shared/api/sampling.ts';
 import { Mode } from '#shared/line/line.ts';
 
 export const Model = z.strictObject({
@@ -15,6 +16,8 @@ export const Model = z.strictObject({
     /** How many tokens of prompt and answer together every one of its backends takes. */
     context_length: z.int(),
     modes: z.array(Mode),
+    /** How answers are drawn where a request names nothing. null: its backends differ. */
+    sampling: Sampling.nullable(),
     /** False while no backend that serves it answers. */
     available: z.boolean(),
   }),

@@ -8,6 +8,7 @@ import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
 import { MAX_MESSAGES } from '#shared/api/chat-request.ts';
 import { ERROR_CODES, type ErrorCode } from '#shared/api/errors.ts';
 import { LookReport, TokenTrace, WeightSummary } from '#shared/api/plimsoll-extension.ts';
+import { PLAIN_SAMPLING, Sampling } from '#shared/api/sampling.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
 import { Ran } from './ran.ts';
 
@@ -58,18 +59,15 @@ export const GenerateRequest = z
      * gives the same answer.
      */
     seed: Seed,
-    temperature: z.number().min(0).max(2),
-    top_p: z.number().gt(0).max(1),
-    /** Draw only from the likeliest k tokens. 0: from all. */
-    top_k: z.int().min(0).default(0),
-    /** Draw only from tokens at least this share as likely as the likeliest. */
-    min_p: z.number().min(0).max(1).default(0),
+    temperature: Sampling.shape.temperature,
+    top_p: Sampling.shape.top_p,
+    top_k: Sampling.shape.top_k.default(PLAIN_SAMPLING.top_k),
+    min_p: Sampling.shape.min_p.default(PLAIN_SAMPLING.min_p),
     /** Nats taken from each token that the answer contains. */
     presence_penalty: nats(2).default(0),
     /** Nats taken from a token for each time that the answer contains it. */
     frequency_penalty: nats(2).default(0),
-    /** Multiplies the log-probability of each token that the prompt or the answer contains. */
-    repetition_penalty: z.number().gt(0).max(2).default(1),
+    repetition_penalty: Sampling.shape.repetition_penalty.default(PLAIN_SAMPLING.repetition_penalty),
     /** Nats to add, by token id. */
     logit_bias: z
       .record(z.string().regex(/^(0|[1-9]\d{0,8})$/, 'expected a token id'), nats(100))

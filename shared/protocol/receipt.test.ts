@@ -26,6 +26,7 @@ const receipt: Receipt = {
   choice: 0,
   choices: 1,
   seed: 7,
+  sampling: { temperature: 0.7, top_p: 0.9, top_k: 0, min_p: 0, repetition_penalty: 1 },
   prompt_digest: 'p',
   answer_digest: 'a',
 };

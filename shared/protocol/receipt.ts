@@ -7,6 +7,7 @@ import { type CryptoKey, createLocalJWKSet, type JSONWebKeySet, jwtVerify, SignJ
 import * as z from 'zod';
 import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
 import { LookReport, WeightSummary } from '#shared/api/plimsoll-extension.ts';
+import { Sampling } from '#shared/api/sampling.ts';
 import { Line } from '#shared/line/line.ts';
 import { ExpertKinds } from './expert-kind.ts';
 import { Seed } from './generate.ts';
@@ -55,6 +56,11 @@ export const Receipt = z.strictObject({
   choice: z.int().min(0),
   choices: z.int().min(1),
   seed: Seed,
+  /**
+   * How tokens were drawn: what the client named, and the model's defaults. null: an older backend
+   * signed it.
+   */
+  sampling: Sampling.nullable().default(null),
   /** SHA-256 of the request's body and of the answer's text, lower-case hex. */
   prompt_digest: z.string(),
   answer_digest: z.string(),

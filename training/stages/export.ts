@@ -1,19 +1,21 @@
 /**
  * Stage `export`: writes base, tokenizer, experts and routers to disk as one bundle. A base that
- * comes from a bundle keeps its bytes.
+ * comes from a bundle keeps its bytes, or stays where it is: then only what was trained is written,
+ * as a folder of experts.
  */
 import { type Expert, NO_ADAPTER } from '#gpu-backend/model/adapter.ts';
 import { deriveBundle } from '#gpu-backend/model/derive-bundle.ts';
 import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
 import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
-import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
+import { type BundleParts, writeBundle } from '#gpu-backend/model/write-bundle.ts';
+import { copyExpertsFolder, writeExpertsFolder } from '#gpu-backend/model/write-experts-folder.ts';
 import type { WeightType } from '#gpu-backend/model/write-safetensors.ts';
 import { assertAllowed } from '../data/licences.ts';
 import { mergeSources } from '../data/origins.ts';
 import { WriteError } from '../run/write-error.ts';
 import { readChatFiles } from '../tokenizer/chat-files.ts';
-import { type BaseModel, openBase, toHuggingFace } from './base-model.ts';
+import { type BaseModel, isBundle, openBase, toHuggingFace } from './base-model.ts';
 import { type ExpertWeights, loadExpertWeights } from './expert-weights.ts';
 import { loadRouters } from './router-weights.ts';
 import { readSources, sourcesOfBase } from './sources-file.ts';
@@ -30,16 +32,25 @@ export type ExportOptions = {
   routers?: readonly string[];
   /** An empty list of data in its provenance is filled with the sources that the runs name. */
   manifest: Omit<Manifest, 'format' | 'experts' | 'router'>;
+  /**
+   * Writes a folder of experts (experts-folder.ts). The base must be a bundle. With `experts:
+   * 'base'`, what is written is what this bundle adds to its own base, with its own manifest.
+   */
+  expertsOnly?: boolean;
   dtype?: WeightType;
 };
 
 /**
- * Writes the bundle and returns its digest. Throws if a run was trained on another base, if an
- * expert's role is there twice or not at all, if a router was trained between other experts, or if
- * the data of a run or the base does not allow the licence.
+ * Writes the bundle, or the folder of experts, and returns its digest. Throws if a run was trained
+ * on another base, if an expert's role is there twice or not at all, if a router was trained between
+ * other experts, or if the data of a run or the base does not allow the licence.
  */
 export async function exportStage(options: ExportOptions): Promise<string> {
   const { out, dtype = 'f16' } = options;
+  if (options.expertsOnly) {
+    assertBundle(options.base);
+    if (options.experts === 'base') return copyExpertsFolder(options.base, out);
+  }
   const base = await openBase(options.base, options.tokenizer);
   const trained = options.experts === 'base' ? null : await loadExperts(options.experts, base);
   const byRole = trained && onePerRole(trained);
@@ -51,6 +62,7 @@ export async function exportStage(options: ExportOptions): Promise<string> {
     manifest: await withSources(options.manifest, { base, runs }),
   };
   try {
+    if (options.expertsOnly) return await writeExpertsOnly(out, { ...parts, base }, { dtype });
     if (base.manifest !== null) return await deriveBundle(out, { ...parts, from: options.base }, { dtype });
     // openBase has opened this tokenizer, so there is one.
     const chatFiles = await readChatFiles(options.tokenizer!);
@@ -77,6 +89,28 @@ async function withSources(
   assertAllowed(manifest.licence, data);
   const { provenance } = manifest;
   return { ...manifest, provenance: { ...provenance, data: provenance.data.length > 0 ? provenance.data : data } };
+}
+
+function assertBundle(base: string): void {
+  if (isBundle(base)) return;
+  throw new Error(`--experts-only: ${base} is no bundle, wanted one that others can import or pull`);
+}
+
+function writeExpertsOnly(
+  out: string,
+  { experts, routers, manifest, base }: Pick<BundleParts, 'experts' | 'routers' | 'manifest'> & { base: BaseModel },
+  options: { dtype: WeightType },
+): Promise<string> {
+  const { default_weight, sampling, licence, provenance } = manifest;
+  const { description, data } = provenance;
+  const said = {
+    base: { sha256: base.digest, files: base.manifest?.provenance.files ?? [] },
+    default_weight,
+    ...(sampling && { sampling }),
+    licence,
+    provenance: { description, data },
+  };
+  return writeExpertsFolder(out, { experts, routers, config: base.config, manifest: said }, options);
 }
 
 async function loadExperts(dirs: readonly string[], base: BaseModel): Promise<ExpertWeights[]> {

@@ -4,7 +4,8 @@
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { BUNDLE_FILES, GENERATION_CONFIG } from '#gpu-backend/model/bundle-files.ts';
+import { BUNDLE_FILES, GENERATION_CONFIG, PROBE_FILES } from '#gpu-backend/model/bundle-files.ts';
+import { EXPERTS_FORMAT, EXPERTS_MANIFEST } from '#gpu-backend/model/experts-folder.ts';
 import { BUNDLE_FORMAT } from '#gpu-backend/model/manifest.ts';
 import { ROUTER_FILES } from '#gpu-backend/model/router.ts';
 import type { FolderKind } from '../run/claim-folder.ts';
@@ -14,15 +15,24 @@ import { ADAPTER_FILE } from './expert-weights.ts';
 import { ROUTER_FILE } from './router.ts';
 import { SCORE_FILE } from './scorer.ts';
 
+function exactly(file: string): RegExp {
+  return new RegExp(`^${file.replaceAll('.', '\\.')}$`);
+}
+const EXPERT_FILES = /^experts\/[^/]+\/(adapter_config\.json|adapter_model\.safetensors|prompt\.txt)$/;
+
+const ADDITIONS = [...Object.values(ROUTER_FILES), ...Object.values(PROBE_FILES)].map(exactly);
+
 export const BUNDLE: FolderKind = {
   what: 'a bundle',
   isOurs: (dir) => jsonOf(path.join(dir, BUNDLE_FILES.manifest))?.format === BUNDLE_FORMAT,
-  holds: [
-    ...[...Object.values(BUNDLE_FILES), ...Object.values(ROUTER_FILES), GENERATION_CONFIG].map(
-      (file) => new RegExp(`^${file.replaceAll('.', '\\.')}$`),
-    ),
-    /^experts\/[^/]+\/(adapter_config\.json|adapter_model\.safetensors|prompt\.txt)$/,
-  ],
+  holds: [...[...Object.values(BUNDLE_FILES), GENERATION_CONFIG].map(exactly), ...ADDITIONS, EXPERT_FILES],
+};
+
+/** What `export --experts-only` writes. */
+export const EXPERTS: FolderKind = {
+  what: 'a folder of experts',
+  isOurs: (dir) => jsonOf(path.join(dir, EXPERTS_MANIFEST))?.format === EXPERTS_FORMAT,
+  holds: [exactly(EXPERTS_MANIFEST), ...ADDITIONS, EXPERT_FILES],
 };
 
 export const TOKENIZER: FolderKind = {

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { moveToStore } from '#gpu-backend/model/blob-store.ts';
 import { cacheFolder } from '#gpu-backend/model/cache-folder.ts';
+import { openExpertsFolder } from '#gpu-backend/model/experts-folder.ts';
 import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
 import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
@@ -17,6 +18,7 @@ import { type BaseModel, openBase, toHuggingFace } from './base-model.ts';
 import { type ExpertOptions, expertStage } from './expert.ts';
 import { loadExpertWeights } from './expert-weights.ts';
 import { exportStage } from './export.ts';
+import { EXPERTS } from './folder-kinds.ts';
 import { marginModel } from './margin-model.ts';
 import { DUAL_FILES, rankStage, readDualPairs, writeRankFile } from './rank.ts';
 import { routerStage } from './router.ts';
@@ -140,6 +142,30 @@ test("a bundle's provenance has what its runs were trained on, and its licence m
     { name: 'theirs', licence: 'CC-BY-NC-4.0' },
     { name: `weights of ${base.manifest!.id}`, licence: base.manifest!.licence },
   ]);
+});
+
+test('experts can be exported without their base, and name it', async () => {
+  const runs = { experts: [at('safety'), at('helpfulness')], routers: [at('layers')] };
+  const options = { base: at('bundle'), ...runs, out: at('mine-only'), manifest, expertsOnly: true };
+  const digest = await exportStage(options);
+  const folder = await openExpertsFolder(at('mine-only'));
+  expect(folder).toMatchObject({ digest, manifest: { base: { sha256: base.digest }, licence: 'Apache-2.0' } });
+  expect(folder.manifest.router).toEqual({ layers: { variant: 'corrected' } });
+  expect(EXPERTS.isOurs(at('mine-only'))).toBe(true);
+  // What is written is what a bundle of the same runs has.
+  await exportStage({ base: at('bundle'), ...runs, out: at('mine-whole'), manifest });
+  for (const file of ['experts/safety/adapter_model.safetensors', 'routers/layers.safetensors']) {
+    expect(await readFile(at(`mine-only/${file}`)), file).toEqual(await readFile(at(`mine-whole/${file}`)));
+  }
+  await expect(exportStage({ ...options, base: at('flipped') })).rejects.toThrow(base.digest);
+  await expect(exportStage({ ...options, base: at('safety') })).rejects.toThrow(
+    `--experts-only: ${at('safety')} is no bundle, wanted one that others can import or pull`,
+  );
+  // Without runs, it is what the bundle itself adds to its base, byte by byte.
+  await exportStage({ ...options, base: at('mine-whole'), experts: 'base', out: at('mine-copy') });
+  const copy = await openExpertsFolder(at('mine-copy'));
+  expect(copy.manifest).toEqual(folder.manifest);
+  expect(copy.digest).toBe(digest);
 });
 
 test('a base in the cache is trained on and stays there', async () => {

@@ -8,6 +8,7 @@ import * as z from 'zod';
 import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { modeUnavailable } from '#shared/api/mode-unavailable.ts';
+import { PLAIN_SAMPLING, Sampling } from '#shared/api/sampling.ts';
 import { MODES, type Mode } from '#shared/line/line.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { createLoad, type Load, orderByAffinity } from './affinity.ts';
@@ -48,6 +49,8 @@ const Health = z.object({
     .default(['logits']),
   /** The version of the probe that looks at prompts a second time; null if its bundle has none. */
   second_look: z.string().nullable().default(null),
+  /** How its model draws where a client names nothing. */
+  sampling: z.object(Sampling.shape).default(PLAIN_SAMPLING),
 });
 
 export type PoolMember = {
@@ -63,6 +66,7 @@ export type PoolMember = {
   modes: readonly Mode[];
   /** The version of its probe; null if it cannot look at prompts a second time. */
   secondLook: string | null;
+  sampling: Sampling;
 };
 
 export type BackendPool = Breaker & {
@@ -131,8 +135,10 @@ export function createBackendPool({
         created = null,
         modes,
         second_look: secondLook,
+        sampling,
       } = health.data;
-      return { url: before.url, alive: true, model, contextLength, maxTokenBytes, bundle, created, modes, secondLook };
+      const heard = { model, contextLength, maxTokenBytes, bundle, created, modes, secondLook, sampling };
+      return { url: before.url, alive: true, ...heard };
     } catch {
       // A backend that does not answer is a result here, not an error. The snapshot records it, and
       // a request that finds no backend is logged.
@@ -183,6 +189,7 @@ const UNHEARD = {
   created: null,
   modes: [],
   secondLook: null,
+  sampling: PLAIN_SAMPLING,
 };
 
 /**

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
 import { createLoad } from './affinity.ts';
@@ -25,6 +26,7 @@ function call(
       created: null,
       modes: ['logits'],
       secondLook: null,
+      sampling: PLAIN_SAMPLING,
     })),
     breaker,
     load: createLoad(),

@@ -3,6 +3,7 @@
 import type { Verdict } from '#policies/compile.ts';
 import { type ChatRequest, parseChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
+import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import type { Line } from '#shared/line/line.ts';
 import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
@@ -48,8 +49,10 @@ export function chatCompletions({
     const line = lineOf(decision.verdict);
 
     const trace = extension.trace ?? 'summary';
-    const request = toGenerateRequest(chat, { maxTokensOfPolicy: decision.maxTokens, trace });
-    const candidates = chooseBackends(members, { ...request, mode: line.mode, load: pool.load });
+    const { model, messages } = chat;
+    const candidates = chooseBackends(members, { model, messages, mode: line.mode, load: pool.load });
+    const defaults = candidates[0]?.sampling ?? PLAIN_SAMPLING;
+    const request = toGenerateRequest(chat, { maxTokensOfPolicy: decision.maxTokens, trace, defaults });
     const body = JSON.stringify(request);
     const directive: Omit<Directive, 'id'> = {
       request: requestId,
@@ -83,8 +86,7 @@ export function chatCompletions({
     const begun = upstream.then(async ({ start, directive, frames }): Promise<BegunAnswer> => {
       return {
         events: readAnswer(frames, {
-          checkReceipt: (seen) =>
-            checkReceipt(seen, { jwks: config.receiptJwks, directive, start, seed: request.seed }),
+          checkReceipt: (seen) => checkReceipt(seen, { jwks: config.receiptJwks, directive, start, asked: request }),
         }),
         head: {
           id: requestId.replace(/^req_/, 'chatcmpl-'),
@@ -162,8 +164,9 @@ function lineOf(verdict: Verdict): Line {
 
 function toGenerateRequest(
   chat: ChatRequest,
-  { maxTokensOfPolicy, trace }: { maxTokensOfPolicy: number | null; trace: Trace },
+  { maxTokensOfPolicy, trace, defaults }: { maxTokensOfPolicy: number | null; trace: Trace; defaults: Sampling },
 ): GenerateBody {
+  const { temperature, top_p, ...rest } = samplingOf(chat, defaults);
   const asked = lesser(chat.max_tokens ?? null, chat.max_completion_tokens ?? null);
   return {
     model: chat.model,
@@ -172,11 +175,27 @@ function toGenerateRequest(
     stop: chat.stop ?? [],
     // The receipt says which seed was drawn, so this answer can be reproduced too.
     seed: chat.seed ?? (crypto.getRandomValues(new Uint32Array(1))[0] as number),
-    temperature: chat.temperature ?? 1,
+    temperature,
     // OpenAI allows 0, which means only the likeliest token. Any share this small has that effect.
-    top_p: Math.max(chat.top_p ?? 1, Number.EPSILON),
+    top_p: Math.max(top_p, Number.EPSILON),
+    // Left out where they are neutral, so that the digest of a plain request has few fields.
+    ...Object.fromEntries(Object.entries(rest).filter(([name, value]) => value !== NEUTRAL[name])),
     // A trace of the tokens is all that shows these. Else they would cost a sum over every row.
     ...(trace === 'tokens' && { expert_logprobs: true }),
+  };
+}
+
+const NEUTRAL: Readonly<Record<string, number>> = PLAIN_SAMPLING;
+
+/** What the client names, and the model's own defaults for the rest. */
+function samplingOf({ temperature, top_p, top_k, min_p, repetition_penalty }: ChatRequest, defaults: Sampling) {
+  return {
+    temperature: temperature ?? defaults.temperature,
+    top_p: top_p ?? defaults.top_p,
+    // vLLM's -1 also means all tokens.
+    top_k: top_k == null ? defaults.top_k : Math.max(top_k, 0),
+    min_p: min_p ?? defaults.min_p,
+    repetition_penalty: repetition_penalty ?? defaults.repetition_penalty,
   };
 }
 

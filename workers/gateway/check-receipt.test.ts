@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { FinishReason } from '#shared/api/chat-answer.ts';
 import type { LookReport } from '#shared/api/plimsoll-extension.ts';
+import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { type Line, OPEN_LINE } from '#shared/line/line.ts';
 import { SignalRules } from '#shared/line/rules.ts';
@@ -59,6 +60,7 @@ async function takes({
     choice: 0,
     choices: 1,
     seed: 7,
+    sampling: PLAIN_SAMPLING,
     prompt_digest: 'p',
     answer_digest: await sha256Hex(text),
   };
@@ -76,7 +78,7 @@ async function takes({
         draws: '01234567',
         prompt_tokens: 5,
       },
-      seed: 7,
+      asked: { seed: 7, temperature: 1, top_p: 1 },
     },
   );
   return check.then(

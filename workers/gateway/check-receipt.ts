@@ -6,11 +6,12 @@
 import type { JSONWebKeySet } from 'jose';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { LookReport } from '#shared/api/plimsoll-extension.ts';
+import { type Sampling, withPlain } from '#shared/api/sampling.ts';
 import { JUDGEMENTS } from '#shared/line/categories.ts';
 import type { Line } from '#shared/line/line.ts';
 import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
-import type { EndFrame, Seed } from '#shared/protocol/generate.ts';
+import type { EndFrame, GenerateBody } from '#shared/protocol/generate.ts';
 import { type Receipt, verifyReceipt } from '#shared/protocol/receipt.ts';
 import { lineAfterLook } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
@@ -27,7 +28,17 @@ export type SeenAnswer = { text: string; tokens: number; end: EndFrame };
 
 export async function checkReceipt(
   { text, tokens, end }: SeenAnswer,
-  { jwks, directive, start, seed }: { jwks: JSONWebKeySet; directive: Directive; start: StartFrame; seed: Seed },
+  {
+    jwks,
+    directive,
+    start,
+    asked,
+  }: {
+    jwks: JSONWebKeySet;
+    directive: Directive;
+    start: StartFrame;
+    asked: Pick<GenerateBody, 'seed' | keyof Sampling>;
+  },
 ): Promise<Receipt> {
   const receipt = await verifyReceipt(end.receipt, jwks).catch((cause: unknown) => {
     throw invalid('its signature or form', cause);
@@ -56,7 +67,8 @@ export async function checkReceipt(
     choices: 1,
     prompt_digest: directive.digest,
     answer_digest: await sha256Hex(text),
-    seed,
+    seed: asked.seed,
+    sampling: withPlain(asked),
     finish_reason: end.finish_reason,
     spent: end.spent,
     ran: end.ran,

@@ -4,6 +4,7 @@
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Model } from '#shared/api/models.ts';
+import type { Sampling } from '#shared/api/sampling.ts';
 import { MODES } from '#shared/line/line.ts';
 import type { PoolMember } from './backend-pool.ts';
 
@@ -23,10 +24,18 @@ export function servedModels(members: readonly PoolMember[]): Model[] {
         context_length: Math.min(...own.map(({ contextLength }) => contextLength)),
         // A mode is offered if any backend has it, because requests are sent to those that do.
         modes: MODES.filter((mode) => own.some(({ modes }) => modes.includes(mode))),
+        sampling: sameSampling(own),
         available: own.some(({ alive }) => alive),
       },
     };
   });
+}
+
+/** The defaults of a model's backends; null if they differ. */
+function sameSampling(own: readonly PoolMember[]): Sampling | null {
+  const [first, ...others] = own.map(({ sampling }) => sampling);
+  const differs = others.some((other) => JSON.stringify(other) !== JSON.stringify(first));
+  return first === undefined || differs ? null : first;
 }
 
 /**

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
+import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { MODES, type Mode } from '#shared/line/line.ts';
 import { seedDemoTenants, sha256 } from '../local/seed-demo-tenants.ts';
 import { type Edge, type EdgeOptions, startEdge } from '../local/start-edge.ts';
@@ -30,6 +31,7 @@ export async function startEdgeUnderTest({
   modelOf = () => 'scripted',
   contextOf = () => 64,
   probeOf = () => null,
+  samplingOf = () => PLAIN_SAMPLING,
   seed = true,
   overrides = {},
 }: {
@@ -40,6 +42,7 @@ export async function startEdgeUnderTest({
   contextOf?: (index: number) => number;
   /** What the second look of the backend at an index finds. By default, none takes one. */
   probeOf?: (index: number) => ScriptedBackend['probe'];
+  samplingOf?: (index: number) => Sampling;
   seed?: boolean;
   overrides?: NonNullable<EdgeOptions['overrides']>;
 } = {}): Promise<EdgeUnderTest> {
@@ -56,6 +59,7 @@ export async function startEdgeUnderTest({
         model: modelOf(index),
         contextLength: contextOf(index),
         probe: probeOf(index),
+        sampling: samplingOf(index),
       }),
     ),
   );

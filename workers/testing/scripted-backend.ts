@@ -10,6 +10,7 @@ import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet } from '
 import type { FinishReason } from '#shared/api/chat-answer.ts';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { LookReport } from '#shared/api/plimsoll-extension.ts';
+import { PLAIN_SAMPLING, type Sampling, withPlain } from '#shared/api/sampling.ts';
 import { JUDGEMENTS, type Judgement } from '#shared/line/categories.ts';
 import type { Mode } from '#shared/line/line.ts';
 import { DIRECTIVE_HEADER, type Directive, directiveKey, verifyDirective } from '#shared/protocol/directive.ts';
@@ -123,6 +124,7 @@ export async function startScriptedBackend({
   port = 0,
   modes = ['logits', 'layers'],
   probe = null,
+  sampling = PLAIN_SAMPLING,
 }: {
   name: string;
   directiveSecret: string;
@@ -133,6 +135,8 @@ export async function startScriptedBackend({
   /** The modes that its health claims to have routers for. */
   modes?: readonly Mode[];
   probe?: ScriptedBackend['probe'];
+  /** The defaults of its model. */
+  sampling?: Sampling;
 }): Promise<ScriptedBackend> {
   const key = directiveKey(directiveSecret);
   const forger = await createReceiptKey(receiptKey.kid);
@@ -162,6 +166,7 @@ export async function startScriptedBackend({
         max_token_bytes: 16,
         modes,
         second_look: backend.probe && PROBE_VERSION,
+        sampling,
         created: MODEL_CREATED,
       };
       response.end(JSON.stringify(health));
@@ -312,6 +317,7 @@ export async function startScriptedBackend({
       choices: 1,
       top_k: null,
       seed: asked.seed,
+      sampling: withPlain(asked),
       prompt_digest: directive.digest,
       answer_digest: await sha256Hex(behaviour === 'say-other-words' ? `${text}!` : text),
     };
