@@ -42,8 +42,8 @@ export type ExportOptions = {
 
 /**
  * Writes the bundle, or the folder of experts, and returns its digest. Throws if a run was trained
- * on another base, if an expert's role is there twice or not at all, if a router was trained between
- * other experts, or if the data of a run or the base does not allow the licence.
+ * on another base, if an expert's role is there twice or not at all, if a router was trained
+ * between other experts, or if the data of a run or the base does not allow the licence.
  */
 export async function exportStage(options: ExportOptions): Promise<string> {
   const { out, dtype = 'f16' } = options;
