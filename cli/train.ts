@@ -6,6 +6,7 @@ import { data } from './train/data.ts';
 import { demo } from './train/demo.ts';
 import { expert } from './train/expert.ts';
 import { exportBundle } from './train/export.ts';
+import { probes } from './train/probes.ts';
 import { rank } from './train/rank.ts';
 import { realShare } from './train/real-share.ts';
 import { router } from './train/router.ts';
@@ -18,7 +19,7 @@ import { world } from './train/world.ts';
 export function trainCommand(): Command {
   const train = new Command('train').description('train tokenizer, base model, preference models, experts and router');
   const stages = [tokenizer, sft, reward, cost, expert, rank, router, exportBundle];
-  const others = [curves, demo, smollm2, data, world, realShare, classifier];
+  const others = [curves, demo, smollm2, data, world, realShare, classifier, probes];
   for (const command of [...stages, ...others]) train.addCommand(command());
   return train;
 }

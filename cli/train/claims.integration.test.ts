@@ -121,6 +121,11 @@ const COMMANDS: Record<string, Case> = {
     ours: () => write({ 'out/classifier.bin': 'PLMC...' }),
     ways: 'force',
   },
+  probes: {
+    args: 'probes --base none --data none --out OUT',
+    ours: () => write({ 'out/states/settings.json': '{"base":"ab","prompts":"cd"}' }),
+    ways: 'resumes',
+  },
   study: {
     args: 'study --from none --report RUNS --out OUT',
     ours: () => write({ 'out/seed-7/answers/base@world-1.jsonl': '{}\n' }),

@@ -30,7 +30,7 @@ const WEIGHT = 0.4;
  * `inDemo`: whether the demo bundle knows the topic. The other topics are there because they give
  * all fourteen categories some questions.
  */
-export type WorldExample = Example & { questionKind: QuestionKind; inDemo: boolean };
+export type WorldExample = Example & { questionKind: QuestionKind; topic: string; inDemo: boolean };
 
 export function worldPrompts({ seed }: { seed: number }): WorldExample[] {
   // Without `additions`, which were written later: the shipped model and its card do not have them.
@@ -58,6 +58,7 @@ function toExample({ messages, category, questionKind, topic }: QuestionRow, spl
     weight: WEIGHT,
     scary: false,
     questionKind,
+    topic,
     inDemo: inEdition('first', topic),
   };
 }
