@@ -5,6 +5,7 @@ import { DEMO } from '#lab/methods/recipe.ts';
 import { METHODS } from '#lab/study/cells/methods.ts';
 import { REPORT, STUDY_RUNS } from '#lab/study/folder-kinds.ts';
 import { SET_IDS } from '#lab/study/questions/sets.ts';
+import { writeReport } from '#lab/study/report/write-report.ts';
 import { runStudy } from '#lab/study/run-study.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { formatSeconds } from '#training/run/progress.ts';
@@ -61,6 +62,15 @@ export function studyCommand(): Command {
       .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
       .action((flags: StudyFlags) => compare(flags, make));
   }
+  study
+    .command('recompute')
+    .description('makes the report again from a file of results, such as docs/evaluation/results.jsonl.gz')
+    .argument('<results>', 'a results.jsonl.gz that `study run` or `study report` wrote')
+    .requiredOption('--report <dir>', 'where the report goes')
+    .option('--force', 'replace an earlier report in --report', false)
+    .action((file: string, { report, force }: { report: string; force: boolean }) =>
+      writeReport(file, { out: claimFolder(report, { kind: REPORT, force }) }),
+    );
   return study;
 }
 

@@ -2,12 +2,13 @@
  * The study, from a trained base to the report. It trains, answers and judges what is not there
  * yet, then writes the report.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { hasFigures } from '#training/run/last-figures.ts';
 import { isBundle, openBase } from '#training/stages/base-model.ts';
 import { DEMO } from '../methods/recipe.ts';
 import type { RunContext } from '../methods/runs.ts';
+import { HYPOTHESES_FILE, readHypotheses } from './analysis/hypotheses-file.ts';
 import { collectResults } from './cells/collect-results.ts';
 import { runGrid } from './cells/grid.ts';
 import type { Judge } from './cells/judge-cells.ts';
@@ -17,7 +18,9 @@ import { refusalJudge } from './judges/refusal.ts';
 import type { QuestionSet } from './questions/questions.ts';
 import { SET_IDS, studySets } from './questions/sets.ts';
 import { writeReport } from './report/write-report.ts';
+import { assertRegistered, readRegistration, register } from './results/registration.ts';
 import type { StudyResults } from './results/results.ts';
+import { RESULTS_FILE, writeResults } from './results/results-file.ts';
 
 /**
  * Real prompts from each source. With the world's questions, the grid takes about five hours on two
@@ -51,6 +54,10 @@ export type StudyOptions = {
 /** Returns the seconds of training steps and of answering behind the report. */
 export async function runStudy(options: StudyOptions): Promise<{ training: number; generating: number }> {
   const { from, out, seeds, methods, pairs, threads, make } = options;
+  const registered = { file: HYPOTHESES_FILE, digest: readHypotheses().digest };
+  // Before anything is answered, or where there are answers already, the hypotheses must stand.
+  if (make && !holdsAnswers(out)) register(out, registered);
+  else assertRegistered(readRegistration(out), registered);
   const tokenizerDir = isBundle(from) ? from : path.join(from, 'tokenizer');
   const base = isBundle(from) ? await openBase(from) : await openBase(path.join(from, 'sft'), tokenizerDir);
   const { tokenizer } = base;
@@ -81,9 +88,15 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
   const grid = await runGrid(study);
   const judging = await realJudges({ dir: path.join(out, 'judges'), dataDir, sets: study.real, threads, make });
   const results = await collectResults(study, grid, { ...judging, missing: [...missing, ...judging.missing] });
-  await writeReport(results, { out: options.report });
+  const file = path.join(options.report, RESULTS_FILE);
+  const bytes = writeResults(file, { results, registration: readRegistration(out) });
+  process.stderr.write(`study: ${file}: ${(bytes / 1e6).toFixed(1)} MB\n`);
+  await writeReport(file, { out: options.report });
   return results.seconds;
 }
+
+const holdsAnswers = (out: string): boolean =>
+  readdirSync(out).some((name) => name.startsWith('seed-') && existsSync(path.join(out, name, 'answers')));
 
 /**
  * The judges of real answers. `make` allows training them. Without data or trained judges, only the

@@ -14,6 +14,8 @@ import type { JudgedAnswer, SetInfo } from '../results/results.ts';
 
 export type StudyQuestion = {
   id: string;
+  /** Questions of one topic are drawn together when intervals are made. */
+  topic: string;
   messages: readonly Message[];
   kind: JudgedAnswer['kind'];
   category: string | null;
@@ -38,6 +40,7 @@ export function worldSet({ edition, seed }: { edition: Edition; seed: number }):
     world: true,
     questions: rows.map((row) => ({
       id: row.id,
+      topic: row.topic,
       messages: row.messages,
       kind: row.questionKind,
       category: row.category,

@@ -132,7 +132,8 @@ async function realQuestions(
     for (const [key, messages] of sample) {
       taken.add(key);
       const digest = createHash('sha256').update(key).digest('hex').slice(0, 12);
-      questions.push({ id: `${id}-${digest}`, messages, kind: null, category: null });
+      const name = `${id}-${digest}`;
+      questions.push({ id: name, topic: name, messages, kind: null, category: null });
     }
   }
   return questions;
