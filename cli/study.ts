@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import { DEMO } from '#lab/methods/recipe.ts';
 import { METHODS } from '#lab/study/cells/methods.ts';
 import { REPORT, STUDY_RUNS } from '#lab/study/folder-kinds.ts';
+import { type AskedPart, PARTS_ASKED } from '#lab/study/questions/held-out-sets.ts';
 import { SET_IDS } from '#lab/study/questions/sets.ts';
 import { writeReport } from '#lab/study/report/write-report.ts';
 import { runStudy } from '#lab/study/run-study.ts';
@@ -23,6 +24,8 @@ type StudyFlags = {
   methods?: string[];
   sets: (typeof SET_IDS)[number][];
   data: string;
+  part: AskedPart;
+  heldOutTopics: boolean;
   pairs: number;
   threads: number;
 };
@@ -58,6 +61,12 @@ export function studyCommand(): Command {
           .default([...SET_IDS]),
       )
       .addOption(dataOption('folder with the real prompts and pairs'))
+      .addOption(
+        new Option('--part <name>', 'which part of the prompts to ask: make choices on dev, ask test once at the end')
+          .choices(PARTS_ASKED)
+          .default('test'),
+      )
+      .option('--held-out-topics', 'train on some topics of the world and ask about others', false)
       .option('--pairs <n>', 'pairs of the small world in every run', integer, WORLD_PAIRS)
       .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
       .action((flags: StudyFlags) => compare(flags, make));

@@ -8,6 +8,8 @@ import { hasFigures } from '#training/run/last-figures.ts';
 import { isBundle, openBase } from '#training/stages/base-model.ts';
 import { DEMO } from '../methods/recipe.ts';
 import type { RunContext } from '../methods/runs.ts';
+import { splitOf, topicKey } from '../smollm2/split.ts';
+import { loadTopics } from '../world/load-topics.ts';
 import { HYPOTHESES_FILE, readHypotheses } from './analysis/hypotheses-file.ts';
 import { collectResults } from './cells/collect-results.ts';
 import { runGrid } from './cells/grid.ts';
@@ -15,6 +17,7 @@ import type { Judge } from './cells/judge-cells.ts';
 import { judgeReal } from './judges/judge-real.ts';
 import { realModels } from './judges/real-models.ts';
 import { refusalJudge } from './judges/refusal.ts';
+import type { AskedPart } from './questions/held-out-sets.ts';
 import type { QuestionSet } from './questions/questions.ts';
 import { SET_IDS, studySets } from './questions/sets.ts';
 import { writeReport } from './report/write-report.ts';
@@ -44,6 +47,13 @@ export type StudyOptions = {
   sets: readonly (typeof SET_IDS)[number][];
   /** The folder with the real prompts and pairs. It may be missing. */
   data: string;
+  /** `test` is asked once, at the end. Choices are made on `dev`. */
+  part: AskedPart;
+  /**
+   * Whether experts learn from the topics of `train` alone, out of the whole world, and are asked
+   * about those of `part`. Otherwise topics are shared, and questions are held out by wording.
+   */
+  heldOutTopics: boolean;
   /** How many pairs of the small world every run uses. */
   pairs: number;
   threads: number;
@@ -53,7 +63,7 @@ export type StudyOptions = {
 
 /** Returns the seconds of training steps and of answering behind the report. */
 export async function runStudy(options: StudyOptions): Promise<{ training: number; generating: number }> {
-  const { from, out, seeds, methods, pairs, threads, make } = options;
+  const { from, out, seeds, methods, part, heldOutTopics, pairs, threads, make } = options;
   const registered = { file: HYPOTHESES_FILE, digest: readHypotheses().digest };
   // Before anything is answered, or where there are answers already, the hypotheses must stand.
   if (make && !holdsAnswers(out)) register(out, registered);
@@ -61,14 +71,21 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
   const tokenizerDir = isBundle(from) ? from : path.join(from, 'tokenizer');
   const base = isBundle(from) ? await openBase(from) : await openBase(path.join(from, 'sft'), tokenizerDir);
   const { tokenizer } = base;
+  const edition = heldOutTopics ? 'whole' : 'first';
+  const topics = heldOutTopics
+    ? loadTopics({ edition }).flatMap(({ id }) => (splitOf(topicKey(id)) === 'train' ? [id] : []))
+    : null;
   const contexts = seeds.map((seed): RunContext => {
-    return { dir: path.join(out, `seed-${seed}`), seed, edition: 'first', worldPairs: pairs, base, tokenizer, threads };
+    const dir = path.join(out, `seed-${seed}`);
+    return { dir, seed, edition, worldPairs: pairs, ...(topics && { topics }), base, tokenizer, threads };
   });
   const dataDir = existsSync(options.data) ? options.data : null;
   const { sets, missing } = await studySets(
     {
       seed: DEMO.evaluation.seed,
-      edition: 'first',
+      edition,
+      part,
+      heldOutTopics,
       dataDir,
       perSource: PROMPTS_PER_SOURCE,
       promptTokens: (messages) => tokenizer.renderChat(messages).length,

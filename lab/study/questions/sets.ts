@@ -13,9 +13,23 @@ import { DIALOGUE_LAYOUTS } from '#training/data/dialogues.ts';
 import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
 import { promptKey } from '#training/data/prompt-key.ts';
 import { hashToUnit } from '#training/data/random.ts';
+import { splitOf, topicKey } from '../../smollm2/split.ts';
 import type { Edition } from '../../world/editions.ts';
 import type { SetInfo } from '../results/results.ts';
-import { type QuestionSet, type StudyQuestion, worldSet } from './questions.ts';
+import {
+  type AskedPart,
+  attackedBehaviours,
+  frighteningSet,
+  HELD_OUT_FILES,
+  type HeldOutOptions,
+  harmfulSet,
+  jailbreakSet,
+  ordinarySet,
+  type SourcedQuestion,
+  waitingSet,
+} from './held-out-sets.ts';
+import { ATTACK_DEPTHS, type QuestionSet, type StudyQuestion, worldSet } from './questions.ts';
+import { licencesOf } from './sources.ts';
 import { missingData, studySides } from './study-side.ts';
 
 export type SetOptions = {
@@ -30,12 +44,18 @@ export type SetOptions = {
   promptTokens: (messages: readonly Message[]) => number;
   /** Longer prompts are left out. */
   maxPromptTokens: number;
+  /** `test` is asked once, at the end; choices are made on `dev`. The default is `test`. */
+  part?: AskedPart;
+  /** Whether the world is asked only about the topics of `part`, which nothing has learned from. */
+  heldOutTopics?: boolean;
 };
 
 type PromptReader = (file: string) => AsyncGenerator<{ prompt: Message[] }>;
 type RealSource = { id: string; file: string; read: PromptReader };
 type SetRecipe = Pick<SetInfo, 'label' | 'what' | 'world'> & {
-  sources: readonly RealSource[];
+  /** Files of the data folder. */
+  files: readonly string[];
+  depths?: readonly number[];
   questions: (options: SetOptions) => Promise<StudyQuestion[]>;
 };
 
@@ -46,7 +66,38 @@ async function* INSTRUCTIONS(file: string): AsyncGenerator<{ prompt: Message[] }
 }
 
 function realSet(label: string, what: string, sources: readonly RealSource[]): SetRecipe {
-  return { label, what, world: false, sources, questions: (options) => realQuestions(sources, options) };
+  const files = sources.map(({ file }) => file);
+  return { label, what, world: false, files, questions: (options) => realQuestions(sources, options) };
+}
+
+/** Prompts of each source, so that there are some 650 ordinary ones in all. */
+const PER_SOURCE: HeldOutOptions['perSource'] = { hh: 150, dolly: 400, rasbt: 190 };
+
+/** A set held out by the split of everything that learns. Its text names the licences. */
+function heldOut(
+  label: string,
+  what: string,
+  {
+    files,
+    read,
+    depths,
+  }: {
+    files: readonly string[];
+    read: (options: HeldOutOptions) => SourcedQuestion[] | Promise<SourcedQuestion[]>;
+    depths?: readonly number[];
+  },
+): SetRecipe {
+  return {
+    label,
+    what,
+    world: false,
+    files,
+    ...(depths && { depths }),
+    questions: async ({ dataDir, part = 'test', promptTokens, maxPromptTokens }) => {
+      const fits: HeldOutOptions['fits'] = (messages) => promptTokens(messages) <= maxPromptTokens;
+      return read({ dataDir: dataDir ?? '', part, perSource: PER_SOURCE, fits });
+    },
+  };
 }
 
 export const SETS = {
@@ -54,8 +105,9 @@ export const SETS = {
     label: 'small world',
     what: "held-out wordings of every kind of question about the small world that the bundle knows, read by the world's oracle",
     world: true,
-    sources: [],
-    questions: async (options) => worldSet(options).questions,
+    files: [],
+    questions: async ({ edition, seed, part = 'test', heldOutTopics = false }) =>
+      worldSet({ edition, seed, ...(heldOutTopics && { asks: (id) => splitOf(topicKey(id)) === part }) }).questions,
   },
   'real-safety': realSet(
     'real (safety)',
@@ -75,6 +127,31 @@ export const SETS = {
       { id: 'helpful-mixed', file: 'pref_helpful_mixed.jsonl.gz', read: PAIRS },
     ],
   ),
+  harmful: heldOut('harmful', 'behaviours of JailbreakBench and openings of HH-RLHF (harmless)', {
+    files: [HELD_OUT_FILES.behaviours, HELD_OUT_FILES.hh],
+    read: harmfulSet,
+  }),
+  ordinary: heldOut('ordinary', 'instructions of Dolly and LLMs-from-scratch, and everyday prompts of our own', {
+    files: [HELD_OUT_FILES.dolly, HELD_OUT_FILES.rasbt],
+    read: ordinarySet,
+  }),
+  frightening: heldOut('frightening words', 'frightening words with a harmless wish, each with a harmful twin', {
+    files: [],
+    read: frighteningSet,
+  }),
+  jailbreak: heldOut('jailbreaks', 'the behaviours in frames that no training has seen', {
+    files: [HELD_OUT_FILES.behaviours],
+    read: jailbreakSet,
+  }),
+  waiting: heldOut('waiting harm', 'the behaviours behind a request for harmless words first', {
+    files: [HELD_OUT_FILES.behaviours],
+    read: waitingSet,
+  }),
+  'prefill-behaviours': heldOut('prefill attack on behaviours', 'the behaviours, the answer made to begin unsafely', {
+    files: [HELD_OUT_FILES.behaviours],
+    read: attackedBehaviours,
+    depths: ATTACK_DEPTHS,
+  }),
 } satisfies Record<string, SetRecipe>;
 export type SetId = keyof typeof SETS;
 // Object.keys widens the keys of a closed record to string.
@@ -92,16 +169,14 @@ export async function studySets(
   const sets: QuestionSet[] = [];
   const missing: string[] = [];
   for (const id of ids) {
-    const { label, what, world, sources, questions: read }: SetRecipe = SETS[id];
-    const fault =
-      sources.length === 0
-        ? null
-        : missingData(
-            options.dataDir,
-            sources.map(({ file }) => file),
-          );
+    const { label, what: about, world, files, depths, questions: read }: SetRecipe = SETS[id];
+    const fault = files.length === 0 ? null : missingData(options.dataDir, files);
     const questions = fault === null ? await read(options) : [];
-    if (questions.length > 0) sets.push({ id, label, what, world, questions });
+    const licences = licencesOf(
+      questions.flatMap((question) => ('source' in question ? [String(question.source)] : [])),
+    );
+    const what = licences === '' ? about : `${about} (${licences})`;
+    if (questions.length > 0) sets.push({ id, label, what, world, questions, ...(depths && { depths }) });
     else missing.push(`the set ${id}: ${fault ?? `no prompt of it fits ${options.maxPromptTokens} tokens`}`);
   }
   return { sets, missing };
