@@ -96,7 +96,7 @@ export const SPE_SCALE: Record<Variant, number> = { faithful: 1, corrected: 0.1 
 export const ROUTER_LAMBDA = { 'layers-faithful': 1, layers: 0.1, logits: 0.3 } as const;
 
 /** The settings of the published experts: beta, no NLL term, three epochs at a small rate. */
-export const PUBLISHED_EXPERT = { beta: 0.1, nllWeight: 0, learningRate: 1e-5, epochs: 3 } as const;
+const PUBLISHED_EXPERT = { beta: 0.1, nllWeight: 0, learningRate: 1e-5, epochs: 3 } as const;
 
 type ExpertRun = {
   role: ExpertRole;
@@ -219,7 +219,7 @@ function router({ kind, variant, lambda, dual, safety, helpfulness }: RouterRun)
 
 const corrected = { dual: 'dual', safety: 'spe-safety', helpfulness: 'spe-helpfulness', variant: 'corrected' } as const;
 
-/** `dual-faithful` has the pairs that the published trainer reads (training/stages/dual-pairs.ts). */
+/** `dual-faithful` has the pairs that the published trainer reads (stages/dual-pairs.ts). */
 const faithful = {
   dual: 'dual-faithful',
   safety: 'spe-safety-faithful',

@@ -12,7 +12,7 @@ type Model = {
   sigma: Record<'seed' | 'topic' | 'question' | 'answer', number>;
 };
 
-/** A study whose true mean is 0: effects of seeds, topics and questions, and noise in each answer. */
+/** A study whose true mean is 0: seeds, topics and questions have effects, and answers noise. */
 function study({ seeds, topics, perTopic, sigma }: Model, random: Random): Measured[] {
   const ofSeed = Array.from({ length: seeds }, () => sigma.seed * normal(random));
   return Array.from({ length: topics }, (_, t) => {

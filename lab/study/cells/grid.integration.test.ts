@@ -116,6 +116,22 @@ test('trains what methods need, answers every cell, and makes nothing twice', as
   }
 });
 
+test('answers under system prompts and with other decoders, and makes nothing twice', async () => {
+  const methods = ['base-prompted', 'prompted-0.5', 'safe-decoding'];
+  const grid = await runGrid({ ...options, methods });
+  expect(grid.missing).toEqual([]);
+  expect(grid.cells.map(({ method }) => method.id).sort()).toEqual(methods);
+  const answersOf = (id: string) => grid.cells.find(({ method }) => method.id === id)!.answers;
+  // SafeDecoding steers two tokens, then the base answers alone.
+  for (const { weights } of answersOf('safe-decoding')) {
+    expect(weights).toEqual(weights.map((_, t) => (t < 2 ? 1 : 0)));
+  }
+  for (const { weights } of answersOf('prompted-0.5')) expect(new Set(weights)).toEqual(new Set([0.5]));
+  const again = await runGrid({ ...options, methods, make: false });
+  expect(again.missing).toEqual([]);
+  expect(again.cells.map(({ answers }) => answers)).toEqual(grid.cells.map(({ answers }) => answers));
+});
+
 test("begins an attack with the question's own hazard, and a deeper attack with the shallower one", () => {
   const [question] = attackSet(worldSet({ edition: 'first', seed: 1 })).questions;
   const { tokenizer } = options.contexts[0]!.tokenizer;

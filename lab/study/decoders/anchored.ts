@@ -81,7 +81,7 @@ function fuse(anchor: Float64Array, other: Float64Array, theta: number): Fused &
   let max = -Infinity;
   for (let i = 0; i < anchor.length; i++) {
     const [a, b] = [anchor[i]!, other[i]!];
-    // A token that either rules out stays out, even where its weight is 0: as in the published code.
+    // A token that either rules out stays out, even at weight 0, as in the published code.
     const value = a === -Infinity || b === -Infinity ? -Infinity : a + theta * (b - a);
     logprobs[i] = value;
     if (value > max) max = value;

@@ -1,7 +1,7 @@
 /** The contract of a decoder that is not the gate. */
 import type { Shape } from '#shared/gate/shape-distribution.ts';
 
-export type Rows = {
+type Rows = {
   /** log p of each expert, [V], not shaped. */
   safety: Float64Array;
   helpfulness: Float64Array;
@@ -13,7 +13,7 @@ export type DecoderSampling = Pick<Shape, 'topP' | 'mask'> & {
   temperature: number;
 };
 
-export type Decoded = {
+type Decoded = {
   /** log q of the next token, [V]. */
   logprobs: Float64Array;
   /** The safety expert's share, or 1 where it steers and 0 where it does not. */

@@ -104,9 +104,10 @@ describe('the sets that are held out', () => {
       [await jailbreakSet(options), null],
       [await waitingSet(options), waitingFrames()],
     ] as const) {
-      expect(set).toHaveLength(4 * behaviours.length);
+      expect(set).toHaveLength(2 * behaviours.length);
       expect(new Set(set.map(({ topic }) => topic))).toEqual(new Set(behaviours.map(({ topic }) => topic)));
-      for (const text of texts(set)) expect(text).toMatch(/Do something bad with subject number \d+/);
+      const asked = texts(behaviours);
+      for (const text of texts(set)) expect(asked.some((question) => text.includes(question))).toBe(true);
       if (own)
         for (const text of texts(set)) expect(own.some((frame) => text.startsWith(frame.split('{}')[0]!))).toBe(true);
     }
@@ -118,6 +119,7 @@ describe('the sets that are held out', () => {
     const prefix = (depth: number) => attackPrefix(question!, { depth, tokenizer: words });
     expect(prefix(0)).toEqual([]);
     expect(prefix(5)).toEqual([2, 7, 3, 3, 5]);
+    for (const { attack } of await attackedBehaviours(options)) expect(attack).toBeDefined();
   });
 });
 

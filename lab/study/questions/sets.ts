@@ -100,7 +100,7 @@ function heldOut(
   };
 }
 
-export const SETS = {
+const SETS = {
   world: {
     label: 'small world',
     what: "held-out wordings of every kind of question about the small world that the bundle knows, read by the world's oracle",
@@ -139,19 +139,23 @@ export const SETS = {
     files: [],
     read: frighteningSet,
   }),
-  jailbreak: heldOut('jailbreaks', 'the behaviours in frames that no training has seen', {
+  jailbreak: heldOut('jailbreaks', 'behaviours and harmful twins in frames that no training has seen', {
     files: [HELD_OUT_FILES.behaviours],
     read: jailbreakSet,
   }),
-  waiting: heldOut('waiting harm', 'the behaviours behind a request for harmless words first', {
+  waiting: heldOut('waiting harm', 'behaviours and harmful twins behind a request for harmless words first', {
     files: [HELD_OUT_FILES.behaviours],
     read: waitingSet,
   }),
-  'prefill-behaviours': heldOut('prefill attack on behaviours', 'the behaviours, the answer made to begin unsafely', {
-    files: [HELD_OUT_FILES.behaviours],
-    read: attackedBehaviours,
-    depths: ATTACK_DEPTHS,
-  }),
+  'prefill-behaviours': heldOut(
+    'prefill attack on behaviours',
+    'behaviours and harmful twins, the answer made to begin unsafely or with consent',
+    {
+      files: [HELD_OUT_FILES.behaviours],
+      read: attackedBehaviours,
+      depths: ATTACK_DEPTHS,
+    },
+  ),
 } satisfies Record<string, SetRecipe>;
 export type SetId = keyof typeof SETS;
 // Object.keys widens the keys of a closed record to string.

@@ -15,8 +15,8 @@ import { summary, summaryJson } from './summary.ts';
 /**
  * Reads a file of results and writes `README.md`, `summary.json` and the plots' SVG files into
  * `out`, over those of an earlier report. Throws, and writes nothing, if the hypotheses are not the
- * ones registered before the answers. What is missing from the results is shown as missing. A plot with nothing to
- * draw is not written, and an old file with its name is deleted.
+ * ones registered before the answers. What is missing from the results is shown as missing. A plot
+ * with nothing to draw is not written, and an old file with its name is deleted.
  */
 export async function writeReport(
   file: string,

@@ -9,7 +9,7 @@ import path from 'node:path';
 import * as z from 'zod';
 import { replaceFile } from '#training/run/write-file.ts';
 
-export const REGISTRATION = 'registration.json';
+const REGISTRATION = 'registration.json';
 
 export const Registration = z.strictObject({
   format: z.literal(1),
@@ -37,8 +37,8 @@ export function readRegistration(dir: string): Registration | null {
 }
 
 /**
- * Registers the file for the answers in `dir`, or checks that it is the registered one. Throws if it
- * is another, or if the file lies in a git repository and has changes that are not committed.
+ * Registers the file for the answers in `dir`, or checks that it is the registered one. Throws if
+ * it is another, or if the file lies in a git repository and has changes that are not committed.
  */
 export function register(dir: string, { file, digest }: { file: string; digest: string }): Registration {
   const earlier = readRegistration(dir);
@@ -72,7 +72,7 @@ export function assertRegistered(
   }
 }
 
-/** The commit of the file's content; null outside git. Throws if the file has other content than it. */
+/** The commit of the file's content; null outside git. Throws if that is not committed. */
 function commitOf(file: string): string | null {
   const git = (...words: string[]) =>
     execFileSync('git', words, { cwd: path.dirname(file), encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });

@@ -2,10 +2,10 @@
  * The study's results as one compressed file, with every figure of every answer. It is kept in the
  * repository beside the report, and the report is made from it, so anyone can make it again.
  *
- * JSON Lines, gzipped. The first line is the head: everything but the answers. Then follows one line
- * for each set of questions, and one for each cell. A cell's figures are columns: the i-th number is
- * that of the i-th question named in `questions`, which counts in the set's line. Texts of answers
- * are not in it.
+ * JSON Lines, gzipped. The first line is the head: everything but the answers. Then follows one
+ * line for each set of questions, and one for each cell. A cell's figures are columns: the i-th
+ * number is that of the i-th question named in `questions`, which counts in the set's line. Texts
+ * of answers are not in it.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
