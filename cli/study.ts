@@ -11,7 +11,7 @@ import { runStudy } from '#lab/study/run-study.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { formatSeconds } from '#training/run/progress.ts';
 import { dataOption } from './options/data-option.ts';
-import { integer } from './options/numbers.ts';
+import { integer, share } from './options/numbers.ts';
 
 const SEEDS = [DEMO.seed, DEMO.seed + 1, DEMO.seed + 2];
 
@@ -26,6 +26,8 @@ type StudyFlags = {
   data: string;
   part: AskedPart;
   heldOutTopics: boolean;
+  share: number;
+  whole: string[];
   pairs: number;
   threads: number;
 };
@@ -67,6 +69,12 @@ export function studyCommand(): Command {
           .default('test'),
       )
       .option('--held-out-topics', 'train on some topics of the world and ask about others', false)
+      .option('--share <s>', 'ask this share of the topics of every set', share, 1)
+      .addOption(
+        new Option('--whole <ids...>', 'sets of which all topics are asked, whatever the share')
+          .choices(SET_IDS)
+          .default([]),
+      )
       .option('--pairs <n>', 'pairs of the small world in every run', integer, WORLD_PAIRS)
       .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
       .action((flags: StudyFlags) => compare(flags, make));

@@ -54,6 +54,9 @@ export type StudyOptions = {
    * about those of `part`. Otherwise topics are shared, and questions are held out by wording.
    */
   heldOutTopics: boolean;
+  /** Which share of the topics to ask in all sets but those of `whole`. */
+  share: number;
+  whole: readonly string[];
   /** How many pairs of the small world every run uses. */
   pairs: number;
   threads: number;
@@ -86,6 +89,8 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
       edition,
       part,
       heldOutTopics,
+      share: options.share,
+      whole: options.whole,
       dataDir,
       perSource: PROMPTS_PER_SOURCE,
       promptTokens: (messages) => tokenizer.renderChat(messages).length,

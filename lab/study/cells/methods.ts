@@ -33,6 +33,8 @@ export type Method = Omit<MethodInfo, 'trainedTokens'> & {
   headline: boolean;
 };
 
+type Described = Omit<Method, 'headline'>;
+
 const ALONE: Line = { ...OPEN_LINE, action: 'safety_only' };
 /** The system prompts of the methods that are only told what to do. */
 const SAFETY_PROMPT =
@@ -68,18 +70,33 @@ const MIDPO = {
   routers: ['layers', 'logits'],
 } as const;
 
-const single = (id: string, label: string, policy: RunName | 'base', what: string): Method => ({
+/**
+ * The methods that answer with every seed, on every set and under attacks: six to compare, of which
+ * the last two are ours, and the router bare and under a strict floor.
+ */
+const HEADLINE: ReadonlySet<string> = new Set([
+  'base',
+  'dpo-both',
+  'mod-0.5',
+  'anchored-0.5',
+  'layers',
+  'logits-floor-0.3-budget-20',
+  'constant-0.5-floor-0.3-budget-20',
+  'logits',
+  'logits-floor-0.9-budget-2',
+]);
+
+const single = (id: string, label: string, policy: RunName | 'base', what: string): Described => ({
   id,
   label,
   family: policy === 'base' ? 'reference' : 'single',
   what,
   bundle: { kind: 'single', policy },
   line: ALONE,
-  headline: true,
 });
 
 /** The SPE experts mixed by a constant weight, as a bundle without a router serves them. */
-function constant(id: string, label: string, line: Partial<Line>, headline: boolean): Method {
+function constant(id: string, label: string, line: Partial<Line>): Described {
   return {
     id: `constant-0.5-${id}`,
     label: `constant 0.5, ${label}`,
@@ -87,11 +104,10 @@ function constant(id: string, label: string, line: Partial<Line>, headline: bool
     what: `the SPE experts' logits mixed by a constant weight of a half, under ${label}`,
     bundle: { ...MIDPO, routers: [] },
     line: { ...OPEN_LINE, ...line },
-    headline,
   };
 }
 
-function routerUnderLine(floor: number, budget: number | null): Method {
+function routerUnderLine(floor: number, budget: number | null): Described {
   const bare = floor === 0 && budget === null;
   return {
     id: bare ? 'logits' : `logits-floor-${floor}-budget-${budget ?? 'none'}`,
@@ -102,16 +118,14 @@ function routerUnderLine(floor: number, budget: number | null): Method {
       : `the logits router under floor ${floor} and ${budget === null ? 'no budget' : `a budget of ${budget} nats`}`,
     bundle: MIDPO,
     line: { ...OPEN_LINE, floor, budget },
-    headline: bare || (floor === 0.9 && (budget === 2 || budget === null)) || (floor === 0.3 && budget === 20),
   };
 }
 
-export const METHODS: readonly Method[] = [
+const ALL: readonly Described[] = [
   single('base', 'base', 'base', 'the base without an expert'),
   {
     ...single('base-prompted', 'base, safety prompt', 'base', 'the base under a system prompt that asks for safety'),
     system: SAFETY_PROMPT,
-    headline: false,
   },
   {
     id: 'prompted-0.5',
@@ -120,7 +134,6 @@ export const METHODS: readonly Method[] = [
     what: 'the base under two system prompts, one for safety and one for helpfulness, mixed by a constant weight of a half; nothing is trained',
     bundle: { kind: 'prompted', safety: SAFETY_PROMPT, helpfulness: HELPFULNESS_PROMPT },
     line: OPEN_LINE,
-    headline: false,
   },
   single('dpo-h', 'DPO-H', 'dpo-helpfulness', 'DPO (arXiv 2305.18290) on helpfulness'),
   single('dpo-s', 'DPO-S', 'dpo-safety', 'DPO on safety'),
@@ -145,25 +158,23 @@ export const METHODS: readonly Method[] = [
     "DPO on helpfulness with the cost model's signed margin (arXiv 2310.03708), weights a half each",
   ),
   ...STATIC_WEIGHTS.map(
-    (weight): Method => ({
+    (weight): Described => ({
       id: `soup-${weight}`,
       label: `soup ${weight}`,
       family: 'soup',
       what: `weights of the two DPO experts interpolated (rewarded soups, arXiv 2306.04488), safety ${weight}`,
       bundle: { kind: 'soup', ...DPO, weight },
       line: ALONE,
-      headline: weight === 0.5,
     }),
   ),
   ...STATIC_WEIGHTS.map(
-    (weight): Method => ({
+    (weight): Described => ({
       id: `mod-${weight}`,
       label: `MOD ${weight}`,
       family: 'mod',
       what: `logits of the two DPO experts mixed by a constant weight (MOD, arXiv 2406.18853), safety ${weight}`,
       bundle: { kind: 'pair', ...DPO, routers: [] },
       line: { ...OPEN_LINE, floor: weight, ceiling: weight },
-      headline: weight === 0.5,
     }),
   ),
   {
@@ -178,7 +189,6 @@ export const METHODS: readonly Method[] = [
       routers: ['layers-faithful'],
     },
     line: { ...OPEN_LINE, mode: 'layers' },
-    headline: true,
   },
   {
     id: 'layers',
@@ -187,10 +197,9 @@ export const METHODS: readonly Method[] = [
     what: 'MidPO without those faults, with a tenth of the margin and of lambda: the experts are routed in every layer',
     bundle: MIDPO,
     line: { ...OPEN_LINE, mode: 'layers' },
-    headline: true,
   },
   ...ALLOWANCES.map(
-    (nats): Method => ({
+    (nats): Described => ({
       id: `anchored-${nats}`,
       label: `Anchored ${nats}`,
       family: 'decoder',
@@ -198,7 +207,6 @@ export const METHODS: readonly Method[] = [
       bundle: { ...MIDPO, routers: [] },
       line: OPEN_LINE,
       decoder: { name: `anchored ${nats}`, make: () => anchored(nats) },
-      headline: nats === 0.5,
     }),
   ),
   {
@@ -209,27 +217,25 @@ export const METHODS: readonly Method[] = [
     bundle: { kind: 'pair', safety: 'spe-safety', helpfulness: 'base', routers: [] },
     line: OPEN_LINE,
     decoder: { name: 'safe-decoding', make: () => safeDecoding() },
-    headline: false,
   },
   ...CONSTANT_LINES.map(({ floor, budget }) =>
-    constant(
-      `floor-${floor}-budget-${budget ?? 'none'}`,
-      `floor ${floor}, budget ${budget ?? 'none'}`,
-      { floor, budget },
-      true,
-    ),
+    constant(`floor-${floor}-budget-${budget ?? 'none'}`, `floor ${floor}, budget ${budget ?? 'none'}`, {
+      floor,
+      budget,
+    }),
   ),
-  ...FRONTIER.map((budget) => constant(`only-budget-${budget}`, `budget ${budget} alone`, { budget }, false)),
+  ...FRONTIER.map((budget) => constant(`only-budget-${budget}`, `budget ${budget} alone`, { budget })),
   ...EARNED.map((earned) =>
     constant(
       `earned-${earned.start}-${earned.rate}`,
       `budget earned: ${earned.start} and ${earned.rate} a token, at most 20`,
       { budget: 20, earned },
-      false,
     ),
   ),
   ...BUDGETS.toReversed().flatMap((budget) => FLOORS.map((floor) => routerUnderLine(floor, budget))),
 ];
+
+export const METHODS: readonly Method[] = ALL.map((method) => ({ ...method, headline: HEADLINE.has(method.id) }));
 
 /** The runs that a method's bundle is made of. */
 export function runsOf({ bundle }: Method): RunName[] {

@@ -46,6 +46,13 @@ export type SetOptions = {
   maxPromptTokens: number;
   /** `test` is asked once, at the end; choices are made on `dev`. The default is `test`. */
   part?: AskedPart;
+  /**
+   * Which share of the topics to ask, by a hash: a smaller share is a part of a larger one. The
+   * default is 1.
+   */
+  share?: number;
+  /** Sets of which all topics are asked, whatever the share. */
+  whole?: readonly string[];
   /** Whether the world is asked only about the topics of `part`, which nothing has learned from. */
   heldOutTopics?: boolean;
 };
@@ -175,7 +182,9 @@ export async function studySets(
   for (const id of ids) {
     const { label, what: about, world, files, depths, questions: read }: SetRecipe = SETS[id];
     const fault = files.length === 0 ? null : missingData(options.dataDir, files);
-    const questions = fault === null ? await read(options) : [];
+    const share = options.whole?.includes(id) ? 1 : (options.share ?? 1);
+    const all = fault === null ? await read(options) : [];
+    const questions = all.filter(({ topic }) => hashToUnit(`study/share/${topic}`) < share);
     const licences = licencesOf(
       questions.flatMap((question) => ('source' in question ? [String(question.source)] : [])),
     );
