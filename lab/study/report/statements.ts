@@ -40,7 +40,7 @@ const seedCount = (study: Study, method: string, set: string) =>
 export function claim({ test, margin, measure }: Hypothesis, first: string, second: string): string {
   const { unit, label, better: direction } = MEASURES[measure];
   const of = unit === '%' ? 'points' : unit;
-  if (test === 'non-inferior') return `${first} is worse than ${second} by less than ${margin} ${of}: ${label}`;
+  if (test === 'non-inferior') return `${first} loses less than ${margin} ${of} to ${second}: ${label}`;
   return `${first} is ${direction} than ${second}${margin > 0 ? ` by more than ${margin} ${of}` : ''}: ${label}`;
 }
 
