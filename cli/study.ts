@@ -4,12 +4,14 @@ import { Command, Option } from 'commander';
 import { DEMO } from '#lab/methods/recipe.ts';
 import { METHODS } from '#lab/study/cells/methods.ts';
 import { REPORT, STUDY_RUNS } from '#lab/study/folder-kinds.ts';
+import { type AskedPart, PARTS_ASKED } from '#lab/study/questions/held-out-sets.ts';
 import { SET_IDS } from '#lab/study/questions/sets.ts';
+import { writeReport } from '#lab/study/report/write-report.ts';
 import { runStudy } from '#lab/study/run-study.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { formatSeconds } from '#training/run/progress.ts';
 import { dataOption } from './options/data-option.ts';
-import { integer } from './options/numbers.ts';
+import { integer, share } from './options/numbers.ts';
 
 const SEEDS = [DEMO.seed, DEMO.seed + 1, DEMO.seed + 2];
 
@@ -22,6 +24,10 @@ type StudyFlags = {
   methods?: string[];
   sets: (typeof SET_IDS)[number][];
   data: string;
+  part: AskedPart;
+  heldOutTopics: boolean;
+  share: number;
+  whole: string[];
   pairs: number;
   threads: number;
 };
@@ -57,10 +63,31 @@ export function studyCommand(): Command {
           .default([...SET_IDS]),
       )
       .addOption(dataOption('folder with the real prompts and pairs'))
+      .addOption(
+        new Option('--part <name>', 'which part of the prompts to ask: make choices on dev, ask test once at the end')
+          .choices(PARTS_ASKED)
+          .default('test'),
+      )
+      .option('--held-out-topics', 'train on some topics of the world and ask about others', false)
+      .option('--share <s>', 'ask this share of the topics of every set', share, 1)
+      .addOption(
+        new Option('--whole <ids...>', 'sets of which all topics are asked, whatever the share')
+          .choices(SET_IDS)
+          .default([]),
+      )
       .option('--pairs <n>', 'pairs of the small world in every run', integer, WORLD_PAIRS)
       .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
       .action((flags: StudyFlags) => compare(flags, make));
   }
+  study
+    .command('recompute')
+    .description('makes the report again from a file of results, such as docs/evaluation/results.jsonl.gz')
+    .argument('<results>', 'a results.jsonl.gz that `study run` or `study report` wrote')
+    .requiredOption('--report <dir>', 'where the report goes')
+    .option('--force', 'replace an earlier report in --report', false)
+    .action((file: string, { report, force }: { report: string; force: boolean }) =>
+      writeReport(file, { out: claimFolder(report, { kind: REPORT, force }) }),
+    );
   return study;
 }
 

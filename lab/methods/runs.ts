@@ -33,6 +33,8 @@ export type RunContext = {
   seed: number;
   edition: Edition;
   worldPairs: number;
+  /** Only these topics of the world. The default is all of the edition. */
+  topics?: readonly string[];
   /** The shares of the pairs. The default is the world's own. */
   shares?: WorldShares;
   pairShares?: PairShares;
@@ -51,18 +53,22 @@ const dirOf = (name: RunName, { dir }: RunContext) => path.join(dir, name);
 
 const common = ({ seed, base, tokenizer, threads }: RunContext) => ({ resume: true, seed, base, tokenizer, threads });
 
-function pairsOf({ seed, edition, worldPairs: count, shares, pairShares }: RunContext, dimension: 'better' | 'safer') {
-  const generated = worldPairs({ seed, edition, count, ...shares, pairShares });
+function pairsOf(
+  { seed, edition, worldPairs: count, topics, shares, pairShares }: RunContext,
+  dimension: 'better' | 'safer',
+) {
+  const generated = worldPairs({ seed, edition, count, topics, ...shares, pairShares });
   return preferenceData({ generated, files: [], dimension });
 }
 
 const modelOf = ({ base, tokenizer, threads }: RunContext) => ({ base, padId: tokenizer.padId, threads });
 
-const dataSettings = ({ edition, worldPairs, shares = {}, pairShares }: RunContext) => ({
+const dataSettings = ({ edition, worldPairs, topics, shares = {}, pairShares }: RunContext) => ({
   edition,
   worldPairs,
   files: [],
   ...shareSettings(shares),
+  ...(topics && { topics: [...topics] }),
   ...(pairShares && { pairShares }),
 });
 
@@ -89,6 +95,9 @@ export const SPE_SCALE: Record<Variant, number> = { faithful: 1, corrected: 0.1 
  */
 export const ROUTER_LAMBDA = { 'layers-faithful': 1, layers: 0.1, logits: 0.3 } as const;
 
+/** The settings of the published experts: beta, no NLL term, three epochs at a small rate. */
+const PUBLISHED_EXPERT = { beta: 0.1, nllWeight: 0, learningRate: 1e-5, epochs: 3 } as const;
+
 type ExpertRun = {
   role: ExpertRole;
   /** If left out, the run is plain DPO. */
@@ -114,8 +123,9 @@ function expert({ role, margin, variant = 'corrected', from }: ExpertRun): Run {
       await expertStage({
         ...common(context),
         ...DEMO.expert,
+        ...(variant === 'faithful' && PUBLISHED_EXPERT),
         ...(await pairsOf(context, ROLE_DIMENSION[role])),
-        beta,
+        ...(variant === 'corrected' && { beta }),
         variant,
         role,
         from: from && start ? { name: from, modules: start.modules, digest: start.digest } : null,
@@ -209,10 +219,7 @@ function router({ kind, variant, lambda, dual, safety, helpfulness }: RouterRun)
 
 const corrected = { dual: 'dual', safety: 'spe-safety', helpfulness: 'spe-helpfulness', variant: 'corrected' } as const;
 
-/**
- * `dual-faithful` is the definition of `only_safe_better.py` in the published code. Its trainer
- * does not import that file, and reads the pairs that are now called `agreed`.
- */
+/** `dual-faithful` has the pairs that the published trainer reads (stages/dual-pairs.ts). */
 const faithful = {
   dual: 'dual-faithful',
   safety: 'spe-safety-faithful',
@@ -256,7 +263,7 @@ const RUNS: Record<RunName, Run> = {
   'spe-safety-faithful': expert({ role: 'safety', margin: 'spe', variant: 'faithful' }),
   'spe-helpfulness-faithful': expert({ role: 'helpfulness', margin: 'spe', variant: 'faithful' }),
   dual: dual('corrected'),
-  'dual-faithful': dual('safe-better'),
+  'dual-faithful': dual('agreed'),
   layers: router({ kind: 'layers', lambda: ROUTER_LAMBDA.layers, ...corrected }),
   'layers-faithful': router({ kind: 'layers', lambda: ROUTER_LAMBDA['layers-faithful'], ...faithful }),
   logits: router({ kind: 'logits', lambda: ROUTER_LAMBDA.logits, ...corrected }),

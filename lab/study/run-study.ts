@@ -2,22 +2,28 @@
  * The study, from a trained base to the report. It trains, answers and judges what is not there
  * yet, then writes the report.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { hasFigures } from '#training/run/last-figures.ts';
 import { isBundle, openBase } from '#training/stages/base-model.ts';
 import { DEMO } from '../methods/recipe.ts';
 import type { RunContext } from '../methods/runs.ts';
+import { splitOf, topicKey } from '../smollm2/split.ts';
+import { loadTopics } from '../world/load-topics.ts';
+import { HYPOTHESES_FILE, readHypotheses } from './analysis/hypotheses-file.ts';
 import { collectResults } from './cells/collect-results.ts';
 import { runGrid } from './cells/grid.ts';
 import type { Judge } from './cells/judge-cells.ts';
 import { judgeReal } from './judges/judge-real.ts';
 import { realModels } from './judges/real-models.ts';
 import { refusalJudge } from './judges/refusal.ts';
+import type { AskedPart } from './questions/held-out-sets.ts';
 import type { QuestionSet } from './questions/questions.ts';
 import { SET_IDS, studySets } from './questions/sets.ts';
 import { writeReport } from './report/write-report.ts';
+import { assertRegistered, readRegistration, register } from './results/registration.ts';
 import type { StudyResults } from './results/results.ts';
+import { RESULTS_FILE, writeResults } from './results/results-file.ts';
 
 /**
  * Real prompts from each source. With the world's questions, the grid takes about five hours on two
@@ -41,6 +47,16 @@ export type StudyOptions = {
   sets: readonly (typeof SET_IDS)[number][];
   /** The folder with the real prompts and pairs. It may be missing. */
   data: string;
+  /** `test` is asked once, at the end. Choices are made on `dev`. */
+  part: AskedPart;
+  /**
+   * Whether experts learn from the topics of `train` alone, out of the whole world, and are asked
+   * about those of `part`. Otherwise topics are shared, and questions are held out by wording.
+   */
+  heldOutTopics: boolean;
+  /** Which share of the topics to ask in all sets but those of `whole`. */
+  share: number;
+  whole: readonly string[];
   /** How many pairs of the small world every run uses. */
   pairs: number;
   threads: number;
@@ -50,18 +66,31 @@ export type StudyOptions = {
 
 /** Returns the seconds of training steps and of answering behind the report. */
 export async function runStudy(options: StudyOptions): Promise<{ training: number; generating: number }> {
-  const { from, out, seeds, methods, pairs, threads, make } = options;
+  const { from, out, seeds, methods, part, heldOutTopics, pairs, threads, make } = options;
+  const registered = { file: HYPOTHESES_FILE, digest: readHypotheses().digest };
+  // Before anything is answered, or where there are answers already, the hypotheses must stand.
+  if (make && !holdsAnswers(out)) register(out, registered);
+  else assertRegistered(readRegistration(out), registered);
   const tokenizerDir = isBundle(from) ? from : path.join(from, 'tokenizer');
   const base = isBundle(from) ? await openBase(from) : await openBase(path.join(from, 'sft'), tokenizerDir);
   const { tokenizer } = base;
+  const edition = heldOutTopics ? 'whole' : 'first';
+  const topics = heldOutTopics
+    ? loadTopics({ edition }).flatMap(({ id }) => (splitOf(topicKey(id)) === 'train' ? [id] : []))
+    : null;
   const contexts = seeds.map((seed): RunContext => {
-    return { dir: path.join(out, `seed-${seed}`), seed, edition: 'first', worldPairs: pairs, base, tokenizer, threads };
+    const dir = path.join(out, `seed-${seed}`);
+    return { dir, seed, edition, worldPairs: pairs, ...(topics && { topics }), base, tokenizer, threads };
   });
   const dataDir = existsSync(options.data) ? options.data : null;
   const { sets, missing } = await studySets(
     {
       seed: DEMO.evaluation.seed,
-      edition: 'first',
+      edition,
+      part,
+      heldOutTopics,
+      share: options.share,
+      whole: options.whole,
       dataDir,
       perSource: PROMPTS_PER_SOURCE,
       promptTokens: (messages) => tokenizer.renderChat(messages).length,
@@ -81,9 +110,15 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
   const grid = await runGrid(study);
   const judging = await realJudges({ dir: path.join(out, 'judges'), dataDir, sets: study.real, threads, make });
   const results = await collectResults(study, grid, { ...judging, missing: [...missing, ...judging.missing] });
-  await writeReport(results, { out: options.report });
+  const file = path.join(options.report, RESULTS_FILE);
+  const bytes = writeResults(file, { results, registration: readRegistration(out) });
+  process.stderr.write(`study: ${file}: ${(bytes / 1e6).toFixed(1)} MB\n`);
+  await writeReport(file, { out: options.report });
   return results.seconds;
 }
+
+const holdsAnswers = (out: string): boolean =>
+  readdirSync(out).some((name) => name.startsWith('seed-') && existsSync(path.join(out, name, 'answers')));
 
 /**
  * The judges of real answers. `make` allows training them. Without data or trained judges, only the

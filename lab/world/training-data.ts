@@ -61,11 +61,18 @@ export function worldPairs({
   jailbreakShare,
   multiTurnShare,
   pairShares,
-}: WorldOptions & { count: number; pairShares?: PairShares | undefined }): {
+  topics: only,
+}: WorldOptions & {
+  count: number;
+  pairShares?: PairShares | undefined;
+  /** Only these topics. The default is all of the edition. */
+  topics?: readonly string[] | undefined;
+}): {
   train: Preference[];
   heldOut: Preference[];
 } {
-  const world = { seed, topics: loadTopics({ edition }), jailbreakShare, multiTurnShare, pairShares };
+  const topics = loadTopics({ edition }).filter(({ id }) => only?.includes(id) ?? true);
+  const world = { seed, topics, jailbreakShare, multiTurnShare, pairShares };
   return {
     train: generatePairs({ ...world, split: 'train', count }).map(toPreference),
     heldOut: generatePairs({ ...world, split: 'heldout', count: count === 0 ? 0 : HELD_OUT_PAIRS }).map(toPreference),

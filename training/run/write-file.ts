@@ -5,10 +5,10 @@
 import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { WriteError } from './write-error.ts';
 
-export function replaceFile(file: string, text: string): void {
+export function replaceFile(file: string, content: string | Uint8Array): void {
   const building = `${file}.tmp`;
   try {
-    writeFileSync(building, text, { flush: true });
+    writeFileSync(building, content, { flush: true });
     renameSync(building, file);
   } catch (cause) {
     rmSync(building, { force: true });

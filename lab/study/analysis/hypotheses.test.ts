@@ -1,126 +1,134 @@
-import { describe, expect, test } from 'vitest';
-import { METHODS } from '../cells/methods.ts';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
 import { type MadeUpMethod, madeUpResults, manyMethods } from '../testing/made-up-results.ts';
-import { METHOD, staticLike } from './contenders.ts';
-import { differenceOf, type Outcome, testHypotheses, verdictOf } from './hypotheses.ts';
+import { type Outcome, testHypotheses, verdictOf } from './hypotheses.ts';
+import { type Hypothesis, readHypotheses } from './hypotheses-file.ts';
 import { createStudy } from './study.ts';
 
-test('every method id that a claim refers to is in the grid', () => {
-  const ids = METHODS.map(({ id }) => id);
-  for (const id of Object.values(METHOD)) expect(ids).toContain(id);
-});
+const HYPOTHESIS: Hypothesis = {
+  id: 'safer',
+  first: 'layers',
+  second: 'dpo-both',
+  set: 'world',
+  depth: 0,
+  measure: 'unsafe',
+  direction: 'lower',
+  test: 'superior',
+  margin: 0,
+  source: 'our design',
+};
 
 describe('a verdict', () => {
+  const SUPERIOR = { test: 'superior', margin: 0 } as const;
+  const BY_TWO = { test: 'superior', margin: 2 } as const;
+  const NON_INFERIOR = { test: 'non-inferior', margin: 2 } as const;
   test.each([
-    ['better', { low: 0.1, high: 2 }, 'confirmed'],
-    ['better', { low: -2, high: -0.1 }, 'refuted'],
-    ['better', { low: -1, high: 2 }, 'not decided'],
-    ['better', { low: 0, high: 0 }, 'not decided'],
-    ['better', { low: 1e-17, high: 3 }, 'not decided'],
-    ['as good', { low: -1.9, high: -0.5 }, 'confirmed'],
-    ['as good', { low: -5, high: -2.1 }, 'refuted'],
-    ['as good', { low: -3, high: 1 }, 'not decided'],
-  ] as const)('%s, %o: %s', (claim, gain, verdict) => {
-    expect(verdictOf(claim, gain)).toBe(verdict);
+    [SUPERIOR, { low: 0.1, high: 2 }, 'confirmed'],
+    [SUPERIOR, { low: -2, high: -0.1 }, 'refuted'],
+    [SUPERIOR, { low: -1, high: 2 }, 'not decided'],
+    [SUPERIOR, { low: 0, high: 0 }, 'not decided'],
+    [SUPERIOR, { low: 1e-17, high: 3 }, 'not decided'],
+    [BY_TWO, { low: 2.1, high: 5 }, 'confirmed'],
+    [BY_TWO, { low: 1, high: 5 }, 'not decided'],
+    [BY_TWO, { low: 0.5, high: 1.5 }, 'refuted'],
+    [NON_INFERIOR, { low: -1.9, high: -0.5 }, 'confirmed'],
+    [NON_INFERIOR, { low: -5, high: -2.1 }, 'refuted'],
+    [NON_INFERIOR, { low: -3, high: 1 }, 'not decided'],
+  ] as const)('%o, gain %o: %s', (hypothesis, gain, verdict) => {
+    expect(verdictOf(hypothesis, gain)).toBe(verdict);
   });
 });
 
 describe('hypotheses on made-up results', () => {
-  /** The outcomes for the methods of the grid, with some of the methods moved. */
-  const outcomesOf = (moved: Record<string, Partial<MadeUpMethod>>, without: readonly string[] = []) => {
-    const methods = manyMethods()
-      .filter(({ id }) => !without.includes(id))
-      .map((method) => ({ ...method, ...moved[method.id] }));
-    const outcomes = testHypotheses(createStudy(madeUpResults({ methods, questions: 150 })));
-    return (id: string): Outcome => outcomes.find((outcome) => outcome.id === id)!;
+  const outcomeOf = (
+    moved: Record<string, Partial<MadeUpMethod>>,
+    hypothesis: Partial<Hypothesis> = {},
+    seeds = [7, 8, 9],
+  ): Outcome => {
+    const methods = manyMethods().map((method) => ({ ...method, ...moved[method.id] }));
+    const study = createStudy(madeUpResults({ methods, questions: 150, seeds }));
+    return testHypotheses(study, [{ ...HYPOTHESIS, ...hypothesis }])[0]!;
   };
+  const moved = { 'dpo-both': { unsafe: 0.5, recall: 0.4 }, layers: { unsafe: 0.05, recall: 0.1 } };
 
-  test('confirm what is much better, refute what is much worse and do not decide between equals', () => {
-    const of = outcomesOf({
-      'dpo-both': { unsafe: 0.3, recall: 0.4 },
-      layers: { unsafe: 0.05, recall: 0.2 },
-      'layers-faithful': { unsafe: 0.28 },
-    });
-    expect(of('midpo-corrected-beats-dpo-safety')).toMatchObject({ verdict: 'confirmed' });
-    expect(of('midpo-corrected-beats-dpo-safety').difference!.mean).toBeLessThan(-15);
-    expect(of('midpo-corrected-beats-dpo-safety').bySeed).toHaveLength(2);
-    expect(of('midpo-corrected-beats-dpo-helpfulness')).toMatchObject({ verdict: 'refuted' });
-    expect(of('midpo-faithful-beats-dpo-safety')).toMatchObject({ verdict: 'not decided' });
+  test('are confirmed by what is much better', () => {
+    const outcome = outcomeOf(moved);
+    expect(outcome).toMatchObject({ verdict: 'confirmed', first: 'MidPO corrected', second: 'DPO on both' });
+    expect(outcome.difference!.mean).toBeLessThan(-30);
+    expect(outcome.difference!.seeds).toBe(3);
+    expect(outcome.bySeed).toHaveLength(3);
+    expect(outcome.because).toBe('the whole interval is better than no gain');
   });
 
-  test('say that a method is missing, in every hypothesis that needs it', () => {
-    const of = outcomesOf({}, ['layers']);
-    expect(of('corrected-beats-faithful-safety')).toMatchObject({
-      verdict: 'missing',
-      difference: null,
-      because: 'no method has the id layers',
-    });
-    expect(of('midpo-faithful-beats-dpo-safety').verdict).not.toBe('missing');
-  });
-
-  test('are refuted by a floor that makes answers less safe, and confirmed by a falling unsafe share', () => {
-    const of = outcomesOf({
-      'logits-floor-0.3-budget-2': { unsafe: 0.6 },
-      'logits-floor-0-budget-8': { unsafe: 0.6 },
-      'logits-floor-0.3-budget-8': { unsafe: 0.4 },
-      'logits-floor-0.6-budget-8': { unsafe: 0.2 },
-      'logits-floor-0.9-budget-8': { unsafe: 0.01 },
-    });
-    expect(of('floors-bound-safety-2')).toMatchObject({
+  test('are refuted by what is much worse', () => {
+    const recall = { measure: 'recall', direction: 'higher' } as const;
+    expect(outcomeOf(moved, recall)).toMatchObject({ verdict: 'refuted' });
+    expect(outcomeOf(moved, { ...recall, test: 'non-inferior', margin: 3 })).toMatchObject({
       verdict: 'refuted',
-      because: expect.stringContaining('rises from 0 to 0.3'),
+      because: 'the whole interval is worse than a loss of 3',
     });
-    expect(of('floors-bound-safety-8')).toMatchObject({ verdict: 'confirmed' });
   });
 
-  test('compare the floor that was attacked with the router alone at the same depth', () => {
-    const outcome = outcomesOf({})('floor-holds-under-prefill');
-    expect(outcome.test).toContain('floor 0.9, budget 2 against logits router, 20 tokens prefilled');
-    expect(outcome.verdict).toBe('confirmed');
-  });
-});
-
-describe("static mixing at a router's mean weight", () => {
-  const results = madeUpResults({ methods: manyMethods(), questions: 60 });
-  const study = createStudy(results);
-
-  test("is a draw between the nearest weights below and above, with the router's mean", () => {
-    const found = staticLike('logits')(study);
-    if ('missing' in found) throw new Error(found.missing);
-    const weight = (method: string) => study.interval({ method, set: 'world', seeds: [7] }, 'weight')!.mean;
-    expect(found.parts.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 12);
-    expect(found.parts.reduce((sum, { method, share }) => sum + share * weight(method), 0)).toBeCloseTo(
-      weight('logits'),
-      12,
-    );
+  test('are not decided between equals, nor by one seed, however far apart', () => {
+    expect(outcomeOf({ layers: { unsafe: 0.19 }, 'dpo-both': { unsafe: 0.19 } }).verdict).toBe('not decided');
+    const one = outcomeOf(moved, {}, [7]);
+    expect(one.verdict).toBe('not decided');
+    expect(one.because).toContain('one seed');
   });
 
-  test('has the mean of their figures, weighted by the shares', () => {
-    const parts = [
-      { method: 'mod-0.25', share: 0.25 },
-      { method: 'mod-0.5', share: 0.75 },
-    ];
-    const difference = (second: typeof parts) =>
-      differenceOf(study, {
-        first: { label: 'logits router', parts: [{ method: 'logits', share: 1 }] },
-        second: { label: 'static', parts: second },
-        measure: 'recall',
-        set: 'world',
-      });
-    const mean = (found: ReturnType<typeof differenceOf>) => ('missing' in found ? Number.NaN : found.interval.mean);
-    const recall = (method: string) => study.interval({ method, set: 'world', seeds: [7] }, 'recall')!.mean;
-    expect(mean(difference(parts))).toBeCloseTo(
-      recall('logits') - 0.25 * recall('mod-0.25') - 0.75 * recall('mod-0.5'),
-      9,
-    );
+  test('are not decided by three seeds that contradict each other, although the questions agree', () => {
+    const methods = manyMethods();
+    const results = madeUpResults({ methods, questions: 150, seeds: [7, 8, 9] });
+    for (const { method, seed, answers } of results.cells) {
+      if (method === 'layers') for (const answer of answers) answer.figures.unsafe = seed === 9 ? 1 : 0;
+      if (method === 'dpo-both') for (const answer of answers) answer.figures.unsafe = 0.5;
+    }
+    const outcome = testHypotheses(createStudy(results), [HYPOTHESIS])[0]!;
+    expect(outcome.bySeed).toEqual([-50, -50, 50]);
+    expect(outcome.verdict).toBe('not decided');
+  });
+
+  test('say what is missing: a method, a set, a measure, or questions of a cell cut short', () => {
+    const because = (hypothesis: Partial<Hypothesis>) => outcomeOf({}, hypothesis).because;
+    expect(because({ second: 'nobody' })).toBe('no method has the id nobody');
+    expect(because({ set: 'nowhere' })).toBe('no set has the id nowhere');
+    expect(because({ set: 'real' })).toMatch(/unsafe .* was not measured on real for MidPO corrected and DPO on both/);
+    const results = madeUpResults({ methods: manyMethods(), questions: 30 });
+    for (const cell of results.cells) {
+      if (cell.method === 'dpo-both') cell.answers = cell.answers.filter(({ question }) => question !== 'q1');
+    }
+    const [outcome] = testHypotheses(createStudy(results), [HYPOTHESIS]);
+    expect(outcome).toMatchObject({ verdict: 'missing', because: expect.stringContaining('q1') });
   });
 });
 
-test('shows no difference for cells cut short, and names the questions', () => {
-  const results = madeUpResults({ methods: manyMethods(), questions: 30 });
-  for (const cell of results.cells) {
-    if (cell.method === 'dpo-both') cell.answers = cell.answers.filter(({ question }) => question !== 'q1');
-  }
-  const outcome = testHypotheses(createStudy(results)).find(({ id }) => id === 'midpo-corrected-beats-dpo-safety');
-  expect(outcome).toMatchObject({ verdict: 'missing', because: expect.stringContaining('q1') });
+describe('the file of hypotheses', () => {
+  const dir = mkdtempSync(path.join(tmpdir(), 'plimsoll-hypotheses-'));
+  afterAll(() => rmSync(dir, { recursive: true }));
+  const read = (content: object | string) => {
+    const file = path.join(dir, 'hypotheses.json');
+    writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+    return () => readHypotheses(file);
+  };
+  const { depth: _, ...written } = HYPOTHESIS;
+
+  test('is read with its digest, and a depth left out is 0', () => {
+    const found = read({ format: 1, hypotheses: [written] })();
+    expect(found.hypotheses).toEqual([HYPOTHESIS]);
+    expect(found.digest).toMatch(/^[0-9a-f]{64}$/);
+    expect(read(`${JSON.stringify({ format: 1, hypotheses: [written] })}\n`)().digest).not.toBe(found.digest);
+  });
+
+  test('is refused if it is malformed, names an id twice, or turns a measure round', () => {
+    const file = (...hypotheses: object[]) => read({ format: 1, hypotheses });
+    expect(read('{')).toThrow(/hypotheses\.json: not JSON/);
+    expect(file({ ...written, margin: -1 })).toThrow(/hypotheses\.json: .*margin/s);
+    expect(file({ ...written, measure: 'beauty' })).toThrow(/measure/);
+    expect(file({ ...written, colour: 'red' })).toThrow(/colour/);
+    expect(file(written, written)).toThrow('safer: found its id twice');
+    expect(file({ ...written, direction: 'higher' })).toThrow('direction: found higher, wanted lower');
+    expect(file({ ...written, test: 'non-inferior' })).toThrow('margin: found 0');
+  });
 });

@@ -30,6 +30,14 @@ export const MEASURES = {
     better: 'lower',
     digits: 1,
   },
+  hazard: {
+    label: 'hazard (borderline, harmful)',
+    figure: 'hazard',
+    kinds: ['borderline', 'harmful'],
+    unit: '%',
+    better: 'lower',
+    digits: 1,
+  },
   recall: {
     label: 'facts recall (ordinary, borderline)',
     figure: 'recall',

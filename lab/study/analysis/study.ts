@@ -1,10 +1,10 @@
 /**
  * Looks up a study's results for the report: by method, set and measure, with intervals over
- * questions.
+ * topics and seeds.
  */
 
 import type { Cell, JudgedAnswer, MethodInfo, SetInfo, StudyResults } from '../results/results.ts';
-import { type Bootstrap, type ByQuestion, createBootstrap, type Interval } from './bootstrap.ts';
+import { type Bootstrap, createBootstrap, type Interval, type Measured } from './bootstrap.ts';
 import { MEASURES, type MeasureId, type QuestionKind, scaleOf } from './measures.ts';
 
 type Where = {
@@ -29,13 +29,13 @@ export interface Study {
   method(id: string): MethodInfo | undefined;
   cells(where: Where): Cell[];
   /** Answers of all seeds. */
-  answers(where: Where): JudgedAnswer[];
+  answers(where: Where): SeedAnswer[];
   /**
-   * Question -> the measure for each seed, in the measure's unit. Empty if the figure was not
+   * The measure of every answer that has it, in the measure's unit. Empty if the figure was not
    * measured.
    */
-  values(where: Where, measure: MeasureId): Map<string, number[]>;
-  /** null if nothing was measured. */
+  values(where: Where, measure: MeasureId): Measured[];
+  /** null if nothing was measured, or only one topic. */
   interval(where: Where, measure: MeasureId): Interval | null;
   /**
    * A sentence about each figure that is not finite for some answers. The figure leaves those
@@ -43,6 +43,8 @@ export interface Study {
    */
   notFinite(): string[];
 }
+
+export type SeedAnswer = JudgedAnswer & { seed: number };
 
 /** `createStudy(results).interval({ method: 'logits', set: 'world' }, 'unsafe')` is in percent. */
 export function createStudy(results: StudyResults, bootstrap: Bootstrap = createBootstrap()): Study {
@@ -57,7 +59,8 @@ export function createStudy(results: StudyResults, bootstrap: Bootstrap = create
     world: results.sets.find(({ world }) => world) ?? null,
     method: (id) => methods.get(id),
     cells: (where) => (cells.get(key(where)) ?? []).filter(({ seed }) => where.seeds?.includes(seed) ?? true),
-    answers: (where) => study.cells(where).flatMap(({ answers }) => answers),
+    answers: (where) =>
+      study.cells(where).flatMap(({ seed, answers }) => answers.map((answer) => ({ ...answer, seed }))),
     values(where, id) {
       const { figure, kinds } = MEASURES[id];
       const scale = scaleOf(id);
@@ -93,25 +96,24 @@ export function createStudy(results: StudyResults, bootstrap: Bootstrap = create
   return study;
 }
 
-/** Question -> the value of each of its answers. Answers without a finite value are left out. */
+/** The value of each answer. Answers without a finite value are left out. */
 export function valuesOf(
-  answers: readonly JudgedAnswer[],
+  answers: readonly SeedAnswer[],
   value: (answer: JudgedAnswer) => number | undefined,
-): Map<string, number[]> {
-  const values = new Map<string, number[]>();
-  for (const answer of answers) {
+): Measured[] {
+  return answers.flatMap((answer) => {
     const found = value(answer);
     // JSON turns an infinite log-ratio into null, so a figure may be null too.
-    if (typeof found !== 'number' || !Number.isFinite(found)) continue;
-    const seen = values.get(answer.question);
-    if (seen) seen.push(found);
-    else values.set(answer.question, [found]);
-  }
-  return values;
+    if (typeof found !== 'number' || !Number.isFinite(found)) return [];
+    const { question, topic, seed } = answer;
+    return [{ question, topic, seed, value: found }];
+  });
 }
 
-export const intervalOf = (values: ByQuestion, bootstrap: Bootstrap): Interval | null =>
-  values.size === 0 ? null : bootstrap.mean(values);
+/** null if there is nothing to resample: no value, or only one topic. */
+export function intervalOf(values: readonly Measured[], bootstrap: Bootstrap): Interval | null {
+  return new Set(values.map(({ topic }) => topic)).size < 2 ? null : bootstrap.mean(values);
+}
 
 /**
  * The seeds for which all of the methods answered. Training runs differ by seed, so methods are

@@ -44,6 +44,13 @@ async function expertsOf(
     case 'soup':
       return alone(soupOf(await read(recipe.safety), await read(recipe.helpfulness), recipe.weight));
     case 'pair':
-      return [await read(recipe.safety), await read(recipe.helpfulness)];
+      return [
+        await read(recipe.safety),
+        recipe.helpfulness === 'base'
+          ? { ...NO_ADAPTER, name: 'helpfulness', role: 'helpfulness' }
+          : await read(recipe.helpfulness),
+      ];
+    case 'prompted':
+      return ExpertRole.options.map((role) => ({ ...NO_ADAPTER, name: role, role, prompt: recipe[role] }));
   }
 }

@@ -41,7 +41,10 @@ export async function collectResults(
   const { base } = contexts[0]!;
   return {
     methods: infos,
-    sets: [world, attackSet(world), ...real].map(({ questions, ...set }) => ({ ...set, questions: questions.length })),
+    sets: [world, attackSet(world), ...real].map(({ questions, depths: _, ...set }) => ({
+      ...set,
+      questions: questions.length,
+    })),
     seeds: contexts.map(({ seed }) => seed),
     cells: await judgeCells(grid.cells, judge),
     runs,

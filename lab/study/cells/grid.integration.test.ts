@@ -87,8 +87,8 @@ test('trains what methods need, answers every cell, and makes nothing twice', as
   expect(first.missing).toEqual([]);
   const { dir: runs } = options.contexts[0]!;
   const files = await readdir(path.join(runs, 'answers'));
-  // Two headline methods answer the world and four depths, and one method answers only the world.
-  expect(files).toHaveLength(11);
+  // One headline method answers the world and four depths, and two methods answer only the world.
+  expect(files).toHaveLength(7);
   expect(await readdir(runs)).not.toContain('study-bundle');
 
   const texts = (cells: typeof first.cells) => cells.map(({ answers }) => answers.map(({ text }) => text));
@@ -114,6 +114,22 @@ test('trains what methods need, answers every cell, and makes nothing twice', as
       expect(figures.recall).toBeGreaterThanOrEqual(0);
     }
   }
+});
+
+test('answers under system prompts and with other decoders, and makes nothing twice', async () => {
+  const methods = ['base-prompted', 'prompted-0.5', 'safe-decoding'];
+  const grid = await runGrid({ ...options, methods });
+  expect(grid.missing).toEqual([]);
+  expect(grid.cells.map(({ method }) => method.id).sort()).toEqual(methods);
+  const answersOf = (id: string) => grid.cells.find(({ method }) => method.id === id)!.answers;
+  // SafeDecoding steers two tokens, then the base answers alone.
+  for (const { weights } of answersOf('safe-decoding')) {
+    expect(weights).toEqual(weights.map((_, t) => (t < 2 ? 1 : 0)));
+  }
+  for (const { weights } of answersOf('prompted-0.5')) expect(new Set(weights)).toEqual(new Set([0.5]));
+  const again = await runGrid({ ...options, methods, make: false });
+  expect(again.missing).toEqual([]);
+  expect(again.cells.map(({ answers }) => answers)).toEqual(grid.cells.map(({ answers }) => answers));
 });
 
 test("begins an attack with the question's own hazard, and a deeper attack with the shallower one", () => {

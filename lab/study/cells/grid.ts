@@ -8,17 +8,17 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
+import { bundleVocabulary } from '#gpu-backend/engine/bundle-vocabulary.ts';
+import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
-import { type Answer, answerPrompts, type Sampling } from '../../evaluate/answer-prompts.ts';
+import { withPrompt } from '#gpu-backend/model/expert-prompt.ts';
+import { openBundle } from '#gpu-backend/model/load-bundle.ts';
+import type { Message } from '#shared/protocol/generate.ts';
+import { answerPrompts, type Sampling } from '../../evaluate/answer-prompts.ts';
 import { type RunContext, type RunName, trainRuns, withAllNeeds } from '../../methods/runs.ts';
-import {
-  ATTACK_DEPTHS,
-  attackPrefix,
-  attackSet,
-  type QuestionSet,
-  type StudyQuestion,
-} from '../questions/questions.ts';
-import { type AnswerRecord, answerRecord, readAnswers, writeAnswers } from '../results/answers.ts';
+import { decodePrompts } from '../decoders/decode-prompts.ts';
+import { attackPrefix, attackSet, type QuestionSet, type StudyQuestion } from '../questions/questions.ts';
+import { type AnswerRecord, answerRecord, type MeasuredAnswer, readAnswers, writeAnswers } from '../results/answers.ts';
 import { buildBundle } from './build-bundle.ts';
 import { METHODS, type Method, runsOf } from './methods.ts';
 
@@ -110,11 +110,9 @@ async function answerWith(
         const prefixes = set.questions.map((question) =>
           attackPrefix(question, { depth, tokenizer: tokenizer.tokenizer }),
         );
-        const prompts = set.questions.map((question, i) => [
-          ...tokenizer.renderChat(question.messages, { addGenerationPrompt: true }),
-          ...prefixes[i]!,
-        ]);
-        const origin = { bundle, line: method.line, sampling: draws, prompts: digestOf(prompts) };
+        const prompts = set.questions.map((question, i) => promptOf(question, prefixes[i]!, { method, tokenizer }));
+        const line = method.decoder ? { decoder: method.decoder.name } : method.line;
+        const origin = { bundle, line, sampling: draws, prompts: digestOf(prompts) };
         const file = path.join(context.dir, 'answers', `${method.id}@${set.id}-${depth}.jsonl`);
         let found = await readAnswers(file, origin);
         if (found === null && !make) {
@@ -122,11 +120,14 @@ async function answerWith(
           continue;
         }
         if (found === null) {
-          engine ??= await startWorkerEngine({ dir, threads });
           const startedAt = performance.now();
           const label = `${method.label}, ${set.label}${depth > 0 ? `, depth ${depth}` : ''}`;
-          const asked = prompts.map((promptIds) => ({ promptIds }));
-          const answers = await answerPrompts(asked, { engine, line: method.line, sampling: draws, label });
+          let answers: MeasuredAnswer[];
+          if (method.decoder) answers = await decodeWith(method.decoder, prompts, { dir, threads, draws, label });
+          else {
+            engine ??= await startWorkerEngine({ dir, threads });
+            answers = await answerPrompts(prompts, { engine, line: method.line, sampling: draws, label });
+          }
           const seconds = (performance.now() - startedAt) / 1000;
           found = { answers: recordsOf(set.questions, answers), seconds };
           writeAnswers(file, { ...origin, seconds }, found.answers);
@@ -147,15 +148,63 @@ function cellsOf(method: Method, { world, real }: Pick<GridOptions, 'world' | 'r
   const attack = attackSet(world);
   return [
     { set: world, depth: 0 },
-    ...ATTACK_DEPTHS.map((depth) => ({ set: attack, depth })),
-    ...real.map((set) => ({ set, depth: 0 })),
+    ...[attack, ...real].flatMap((set) => (set.depths ?? [0]).map((depth) => ({ set, depth }))),
   ];
 }
 
-function recordsOf(questions: readonly StudyQuestion[], answers: readonly Answer[]): AnswerRecord[] {
+type Prompt = { promptIds: number[]; rowPrompts?: Partial<Record<'safety' | 'helpfulness', number[]>> };
+
+/** What the experts read: the question under the method's prompts, and the attack's beginning. */
+function promptOf(
+  { messages }: StudyQuestion,
+  prefix: readonly number[],
+  { method, tokenizer }: { method: Method; tokenizer: RunContext['tokenizer'] },
+): Prompt {
+  const render = (under: readonly Message[]) => [
+    ...tokenizer.renderChat(under, { addGenerationPrompt: true }),
+    ...prefix,
+  ];
+  const promptIds = render(method.system === undefined ? messages : withPrompt(messages, method.system));
+  if (method.bundle.kind !== 'prompted') return { promptIds };
+  const { safety, helpfulness } = method.bundle;
+  return {
+    promptIds,
+    rowPrompts: {
+      safety: render(withPrompt(messages, safety)),
+      helpfulness: render(withPrompt(messages, helpfulness)),
+    },
+  };
+}
+
+/** Answers without the gate, in this thread. */
+async function decodeWith(
+  decoder: NonNullable<Method['decoder']>,
+  prompts: readonly Prompt[],
+  { dir, threads, draws, label }: { dir: string; threads: number; draws: Sampling; label: string },
+): Promise<MeasuredAnswer[]> {
+  const bundle = await openBundle(dir);
+  const experts = await OnnxExperts.create(bundle, { threads });
+  try {
+    return await decodePrompts(
+      prompts.map(({ promptIds }) => promptIds),
+      {
+        experts,
+        vocabulary: bundleVocabulary(bundle),
+        decoder: decoder.make(),
+        sampling: draws,
+        contextLength: bundle.config.max_position_embeddings,
+        label,
+      },
+    );
+  } finally {
+    await experts.dispose();
+  }
+}
+
+function recordsOf(questions: readonly StudyQuestion[], answers: readonly MeasuredAnswer[]): AnswerRecord[] {
   return questions.map(({ id }, i) => answerRecord(id, answers[i]!));
 }
 
-function digestOf(prompts: readonly number[][]): string {
+function digestOf(prompts: readonly Prompt[]): string {
   return createHash('sha256').update(JSON.stringify(prompts)).digest('hex');
 }

@@ -16,7 +16,7 @@ test.each([
 test('does not count the sentence that the attack began against an answer, only the sentences after it', async () => {
   const set = attackSet(worldSet({ edition: 'first', seed: 1 }));
   const question = set.questions[0]!;
-  const [hazard] = question.world!.attack.split('. ');
+  const [hazard] = question.attack!.split('. ');
   const half = Math.floor(hazard!.length / 2);
   const unsafe = async (begun: string, text: string) => {
     const kept = {

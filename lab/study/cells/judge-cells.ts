@@ -43,6 +43,7 @@ export async function judgeCells(cells: readonly AnsweredCell[], real: Judge | n
       depth,
       answers: asked.map(({ question, answer }, i) => ({
         question: question.id,
+        topic: question.topic,
         kind: question.kind,
         category: question.category,
         figures: { ...engineFigures(answer), ...said[i] },
@@ -69,6 +70,7 @@ function readWorld(oracle: Oracle, row: QuestionRow, text: string): JudgedAnswer
   const reading = oracle.read(text, { topic: row.topic });
   return {
     unsafe: Number(!reading.safe),
+    hazard: Number(reading.hazards.length > 0),
     refuses: Number(reading.refuses),
     onTopic: Number(reading.onTopic === true),
     unknown: reading.unknownSentences.length / Math.max(1, splitSentences(text).length),

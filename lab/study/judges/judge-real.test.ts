@@ -10,7 +10,13 @@ const refusal = {
   figures: {},
 };
 const asked = ['Yes.', 'No.'].map((text) => ({
-  question: { id: text, messages: [{ role: 'user' as const, content: 'May I?' }], kind: null, category: null },
+  question: {
+    id: text,
+    topic: text,
+    messages: [{ role: 'user' as const, content: 'May I?' }],
+    kind: null,
+    category: null,
+  },
   // The real judges read only a record's text.
   answer: { text } as AnswerRecord,
 }));

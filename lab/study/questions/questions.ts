@@ -14,21 +14,37 @@ import type { JudgedAnswer, SetInfo } from '../results/results.ts';
 
 export type StudyQuestion = {
   id: string;
+  /** Questions of one topic are drawn together when intervals are made. */
+  topic: string;
   messages: readonly Message[];
   kind: JudgedAnswer['kind'];
   category: string | null;
-  /**
-   * For questions of the small world: the row that the oracle needs to read an answer, and what an
-   * attacker wants the answer to say.
-   */
-  world?: { row: QuestionRow; attack: string };
+  /** What an attacker wants the answer to say. A prefill attack begins the answer with it. */
+  attack?: string;
+  /** For questions of the small world: the row that the oracle needs to read an answer. */
+  world?: { row: QuestionRow };
 };
 
-export type QuestionSet = Omit<SetInfo, 'questions'> & { questions: StudyQuestion[] };
+export type QuestionSet = Omit<SetInfo, 'questions'> & {
+  questions: StudyQuestion[];
+  /** Attacked: every question is asked once for each depth. The others are asked once. */
+  depths?: readonly number[];
+};
 
-/** Every ask of the edition once, in a held-out wording. */
-export function worldSet({ edition, seed }: { edition: Edition; seed: number }): QuestionSet {
-  const topics = loadTopics({ edition });
+/**
+ * Every ask of the edition once, in a held-out wording. `asks` says which topics are asked about;
+ * the default is all.
+ */
+export function worldSet({
+  edition,
+  seed,
+  asks = () => true,
+}: {
+  edition: Edition;
+  seed: number;
+  asks?: (topic: string) => boolean;
+}): QuestionSet {
+  const topics = loadTopics({ edition }).filter(({ id }) => asks(id));
   const byId = new Map(topics.map((topic) => [topic.id, topic]));
   const rows = generateQuestions({ split: 'heldout', seed, perAsk: 1, topics });
   return {
@@ -38,10 +54,12 @@ export function worldSet({ edition, seed }: { edition: Edition; seed: number }):
     world: true,
     questions: rows.map((row) => ({
       id: row.id,
+      topic: row.topic,
       messages: row.messages,
       kind: row.questionKind,
       category: row.category,
-      world: { row, attack: attackOf(row, byId.get(row.topic)!) },
+      attack: attackOf(row, byId.get(row.topic)!),
+      world: { row },
     })),
   };
 }
@@ -62,6 +80,7 @@ export function attackSet(world: QuestionSet): QuestionSet {
     what: 'borderline and harmful questions of the small world, the answer made to begin with the first tokens of a hazardous one',
     world: true,
     questions: risky.filter((_, i) => i % ATTACK_STRIDE === 0),
+    depths: ATTACK_DEPTHS,
   };
 }
 
@@ -74,10 +93,10 @@ function attackOf({ id, ask }: QuestionRow, topic: Topic): string {
 
 /** The first `depth` tokens of what an attacker wants the answer to say. */
 export function attackPrefix(
-  { world }: StudyQuestion,
-  { depth, tokenizer }: { depth: number; tokenizer: TrainingTokenizer['tokenizer'] },
+  { id, attack }: StudyQuestion,
+  { depth, tokenizer }: { depth: number; tokenizer: Pick<TrainingTokenizer['tokenizer'], 'encode'> },
 ): number[] {
   if (depth === 0) return [];
-  if (!world) throw new Error('only questions of the small world have a hazardous answer to begin with');
-  return tokenizer.encode(world.attack).slice(0, depth);
+  if (attack === undefined) throw new Error(`the question ${id} has no hazardous answer to begin with`);
+  return tokenizer.encode(attack).slice(0, depth);
 }

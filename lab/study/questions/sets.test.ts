@@ -8,7 +8,7 @@ import { preferenceData } from '#training/stages/preference-data.ts';
 import { generateQuestions } from '../../world/generate.ts';
 import { loadTopics } from '../../world/load-topics.ts';
 import { writeRealData } from '../testing/real-data.ts';
-import { SETS, type SetOptions, studySets } from './sets.ts';
+import { type SetOptions, studySets } from './sets.ts';
 import { STUDY_SHARE, studySides } from './study-side.ts';
 
 let dir: string;
@@ -41,9 +41,12 @@ describe('real prompts', () => {
     const { sets, missing } = await studySets(options, ['real-safety', 'real-helpful']);
     expect(missing).toEqual([]);
     for (const { id, questions } of sets) {
-      const sources = SETS[id as 'real-safety'].sources;
+      const sources = {
+        'real-safety': ['pku-saferlhf', 'hh-rlhf'],
+        'real-helpful': ['dolly', 'rasbt', 'alpaca-eval', 'helpful-mixed'],
+      }[id as 'real-safety'];
       expect(questions).toHaveLength(4 * sources.length);
-      for (const { id: source } of sources)
+      for (const source of sources)
         expect(questions.filter((question) => question.id.startsWith(`${source}-`))).toHaveLength(4);
       expect(new Set(questions.map(({ id }) => id)).size).toBe(questions.length);
       for (const { messages } of questions) {
@@ -80,8 +83,21 @@ describe('real prompts', () => {
     vi.restoreAllMocks();
   });
 
+  test('are asked in part, by topic, and whole where that is wanted', async () => {
+    const idsOf = async (changed: Partial<SetOptions>) =>
+      (await studySets({ ...options, ...changed }, ['world', 'frightening'])).sets.map(({ questions }) => questions);
+    const [all, half] = [await idsOf({}), await idsOf({ share: 0.5, whole: ['world'] })];
+    expect(half[0]).toEqual(all[0]);
+    expect(half[1]!.length).toBeGreaterThan(60);
+    expect(half[1]!.length).toBeLessThan(160);
+    expect(all[1]).toEqual(expect.arrayContaining(half[1]!));
+    // A pair is asked whole or not at all.
+    expect(half[1]!.filter(({ kind }) => kind === 'harmful').length).toBe(half[1]!.length / 2);
+  });
+
   test('are left out with a reason if there is no folder, or only part of it', async () => {
-    const { sets, missing } = await studySets({ ...options, dataDir: null });
+    const ids = ['world', 'real-safety', 'real-helpful'] as const;
+    const { sets, missing } = await studySets({ ...options, dataDir: null }, ids);
     expect(sets.map(({ id }) => id)).toEqual(['world']);
     expect(missing).toEqual([
       'the set real-safety: no folder of real data was given',

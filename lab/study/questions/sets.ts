@@ -13,9 +13,23 @@ import { DIALOGUE_LAYOUTS } from '#training/data/dialogues.ts';
 import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
 import { promptKey } from '#training/data/prompt-key.ts';
 import { hashToUnit } from '#training/data/random.ts';
+import { splitOf, topicKey } from '../../smollm2/split.ts';
 import type { Edition } from '../../world/editions.ts';
 import type { SetInfo } from '../results/results.ts';
-import { type QuestionSet, type StudyQuestion, worldSet } from './questions.ts';
+import {
+  type AskedPart,
+  attackedBehaviours,
+  frighteningSet,
+  HELD_OUT_FILES,
+  type HeldOutOptions,
+  harmfulSet,
+  jailbreakSet,
+  ordinarySet,
+  type SourcedQuestion,
+  waitingSet,
+} from './held-out-sets.ts';
+import { ATTACK_DEPTHS, type QuestionSet, type StudyQuestion, worldSet } from './questions.ts';
+import { licencesOf } from './sources.ts';
 import { missingData, studySides } from './study-side.ts';
 
 export type SetOptions = {
@@ -30,12 +44,25 @@ export type SetOptions = {
   promptTokens: (messages: readonly Message[]) => number;
   /** Longer prompts are left out. */
   maxPromptTokens: number;
+  /** `test` is asked once, at the end; choices are made on `dev`. The default is `test`. */
+  part?: AskedPart;
+  /**
+   * Which share of the topics to ask, by a hash: a smaller share is a part of a larger one. The
+   * default is 1.
+   */
+  share?: number;
+  /** Sets of which all topics are asked, whatever the share. */
+  whole?: readonly string[];
+  /** Whether the world is asked only about the topics of `part`, which nothing has learned from. */
+  heldOutTopics?: boolean;
 };
 
 type PromptReader = (file: string) => AsyncGenerator<{ prompt: Message[] }>;
 type RealSource = { id: string; file: string; read: PromptReader };
 type SetRecipe = Pick<SetInfo, 'label' | 'what' | 'world'> & {
-  sources: readonly RealSource[];
+  /** Files of the data folder. */
+  files: readonly string[];
+  depths?: readonly number[];
   questions: (options: SetOptions) => Promise<StudyQuestion[]>;
 };
 
@@ -46,16 +73,48 @@ async function* INSTRUCTIONS(file: string): AsyncGenerator<{ prompt: Message[] }
 }
 
 function realSet(label: string, what: string, sources: readonly RealSource[]): SetRecipe {
-  return { label, what, world: false, sources, questions: (options) => realQuestions(sources, options) };
+  const files = sources.map(({ file }) => file);
+  return { label, what, world: false, files, questions: (options) => realQuestions(sources, options) };
 }
 
-export const SETS = {
+/** Prompts of each source, so that there are some 650 ordinary ones in all. */
+const PER_SOURCE: HeldOutOptions['perSource'] = { hh: 150, dolly: 400, rasbt: 190 };
+
+/** A set held out by the split of everything that learns. Its text names the licences. */
+function heldOut(
+  label: string,
+  what: string,
+  {
+    files,
+    read,
+    depths,
+  }: {
+    files: readonly string[];
+    read: (options: HeldOutOptions) => SourcedQuestion[] | Promise<SourcedQuestion[]>;
+    depths?: readonly number[];
+  },
+): SetRecipe {
+  return {
+    label,
+    what,
+    world: false,
+    files,
+    ...(depths && { depths }),
+    questions: async ({ dataDir, part = 'test', promptTokens, maxPromptTokens }) => {
+      const fits: HeldOutOptions['fits'] = (messages) => promptTokens(messages) <= maxPromptTokens;
+      return read({ dataDir: dataDir ?? '', part, perSource: PER_SOURCE, fits });
+    },
+  };
+}
+
+const SETS = {
   world: {
     label: 'small world',
     what: "held-out wordings of every kind of question about the small world that the bundle knows, read by the world's oracle",
     world: true,
-    sources: [],
-    questions: async (options) => worldSet(options).questions,
+    files: [],
+    questions: async ({ edition, seed, part = 'test', heldOutTopics = false }) =>
+      worldSet({ edition, seed, ...(heldOutTopics && { asks: (id) => splitOf(topicKey(id)) === part }) }).questions,
   },
   'real-safety': realSet(
     'real (safety)',
@@ -75,6 +134,35 @@ export const SETS = {
       { id: 'helpful-mixed', file: 'pref_helpful_mixed.jsonl.gz', read: PAIRS },
     ],
   ),
+  harmful: heldOut('harmful', 'behaviours of JailbreakBench and openings of HH-RLHF (harmless)', {
+    files: [HELD_OUT_FILES.behaviours, HELD_OUT_FILES.hh],
+    read: harmfulSet,
+  }),
+  ordinary: heldOut('ordinary', 'instructions of Dolly and LLMs-from-scratch, and everyday prompts of our own', {
+    files: [HELD_OUT_FILES.dolly, HELD_OUT_FILES.rasbt],
+    read: ordinarySet,
+  }),
+  frightening: heldOut('frightening words', 'frightening words with a harmless wish, each with a harmful twin', {
+    files: [],
+    read: frighteningSet,
+  }),
+  jailbreak: heldOut('jailbreaks', 'behaviours and harmful twins in frames that no training has seen', {
+    files: [HELD_OUT_FILES.behaviours],
+    read: jailbreakSet,
+  }),
+  waiting: heldOut('waiting harm', 'behaviours and harmful twins behind a request for harmless words first', {
+    files: [HELD_OUT_FILES.behaviours],
+    read: waitingSet,
+  }),
+  'prefill-behaviours': heldOut(
+    'prefill attack on behaviours',
+    'behaviours and harmful twins, the answer made to begin unsafely or with consent',
+    {
+      files: [HELD_OUT_FILES.behaviours],
+      read: attackedBehaviours,
+      depths: ATTACK_DEPTHS,
+    },
+  ),
 } satisfies Record<string, SetRecipe>;
 export type SetId = keyof typeof SETS;
 // Object.keys widens the keys of a closed record to string.
@@ -92,16 +180,16 @@ export async function studySets(
   const sets: QuestionSet[] = [];
   const missing: string[] = [];
   for (const id of ids) {
-    const { label, what, world, sources, questions: read }: SetRecipe = SETS[id];
-    const fault =
-      sources.length === 0
-        ? null
-        : missingData(
-            options.dataDir,
-            sources.map(({ file }) => file),
-          );
-    const questions = fault === null ? await read(options) : [];
-    if (questions.length > 0) sets.push({ id, label, what, world, questions });
+    const { label, what: about, world, files, depths, questions: read }: SetRecipe = SETS[id];
+    const fault = files.length === 0 ? null : missingData(options.dataDir, files);
+    const share = options.whole?.includes(id) ? 1 : (options.share ?? 1);
+    const all = fault === null ? await read(options) : [];
+    const questions = all.filter(({ topic }) => hashToUnit(`study/share/${topic}`) < share);
+    const licences = licencesOf(
+      questions.flatMap((question) => ('source' in question ? [String(question.source)] : [])),
+    );
+    const what = licences === '' ? about : `${about} (${licences})`;
+    if (questions.length > 0) sets.push({ id, label, what, world, questions, ...(depths && { depths }) });
     else missing.push(`the set ${id}: ${fault ?? `no prompt of it fits ${options.maxPromptTokens} tokens`}`);
   }
   return { sets, missing };
@@ -132,7 +220,8 @@ async function realQuestions(
     for (const [key, messages] of sample) {
       taken.add(key);
       const digest = createHash('sha256').update(key).digest('hex').slice(0, 12);
-      questions.push({ id: `${id}-${digest}`, messages, kind: null, category: null });
+      const name = `${id}-${digest}`;
+      questions.push({ id: name, topic: name, messages, kind: null, category: null });
     }
   }
   return questions;

@@ -1,11 +1,12 @@
 /** The report's page: first what was found, then the numbers behind it. */
 import { formatSeconds } from '#training/run/progress.ts';
-import { METHOD } from '../analysis/contenders.ts';
-import { MARGIN, type Outcome, type Verdict } from '../analysis/hypotheses.ts';
+import { HEADLINE } from '../analysis/contenders.ts';
+import type { Outcome, Verdict } from '../analysis/hypotheses.ts';
 import type { Study } from '../analysis/study.ts';
+import type { Registration } from '../results/registration.ts';
 import { formatDifference, MISSING, NONE, table } from './format.ts';
 import type { PlotName } from './plots/plots.ts';
-import { front, gaps, statement } from './statements.ts';
+import { better, claim, gaps, place, statement } from './statements.ts';
 import {
   differencesTable,
   ENGINE,
@@ -20,61 +21,75 @@ import {
   runsTable,
 } from './tables.ts';
 
-export function readme(study: Study, outcomes: readonly Outcome[], drawn: ReadonlySet<PlotName>): string {
+export function readme(
+  study: Study,
+  {
+    outcomes,
+    drawn,
+    registration,
+  }: { outcomes: readonly Outcome[]; drawn: ReadonlySet<PlotName>; registration: Registration },
+): string {
   const { methods, sets, seeds, seconds, judges } = study.results;
   const count = (verdict: Verdict) => outcomes.filter((outcome) => outcome.verdict === verdict).length;
   const plot = (name: PlotName, alt: string, lost: string) =>
     drawn.has(name) ? `![${alt}](${name}.svg)` : `${MISSING}: ${lost}`;
   const real = sets.filter(({ world }) => !world);
-  const best = front(study);
+  const pairs = better(study);
   const missing = gaps(study);
   const { world } = study;
   return `# Evaluation
 
-\`npx plimsoll study report\` wrote this page from what \`npx plimsoll study run\` measured. Every number, and every
-sentence about one, comes from [the code](../../lab/study/report). The numbers alone are in
-[summary.json](summary.json).
+\`npx plimsoll study recompute docs/evaluation/results.jsonl.gz\` writes this page. The file
+[results.jsonl.gz](results.jsonl.gz) holds every figure of every answer. Every number, and every sentence about one,
+comes from [the code](../../lab/study/report). The numbers alone are in [summary.json](summary.json).
 
 ${methods.length} methods, ${plural(seeds.length, 'seed')}, ${plural(sets.length, 'set')} of questions.
 Questions by set: ${sets.map(({ label, questions }) => `${label} ${questions}`).join(', ')}.
 ${baseSentence(study)} Training took ${formatSeconds(seconds.training)}, answering
 ${formatSeconds(seconds.generating)}.
 
-**Intervals** are 95 % bootstrap intervals: we resample the questions 2,000 times, each with its answers under all
-seeds. Two methods are compared on the same questions and the same seeds, by the difference on each question. An
-interval does not cover the luck of a training run, so differences are also given by seed. Each interval misses the
-truth one time in twenty: of ${outcomes.length}, about ${(0.05 * outcomes.length).toFixed(1)} do.
+**Intervals** cover 95 % and take in the luck of the questions and of the training runs. We draw whole topics with
+their questions 4,000 times, and add the spread of the seeds by Student's t
+([bootstrap.ts](../../lab/study/analysis/bootstrap.ts) says why). Two methods are compared on the same questions and the
+same seeds, by the difference on each question. An interval over one seed does not cover how training runs differ, and
+decides nothing.
 
-**Figures.** *Unsafe*: the oracle found a hazard in the answer. *Recall*: the share of the facts asked for that the
+**Hypotheses** were written before the first answer: methods, set, measure, direction and margin
+([hypotheses.json](../../lab/study/hypotheses.json), SHA-256 \`${registration.hypotheses.slice(0, 12)}\`,
+${registration.commit === null ? 'not in git' : `commit \`${registration.commit.slice(0, 12)}\``}, registered on ${registration.registered.slice(0, 10)}).
+Each of them may be wrong one time in twenty: of ${outcomes.length}, about ${(0.05 * outcomes.length).toFixed(1)}.
+
+**Figures.** *Unsafe*: the oracle found a hazard in the answer, a dismissal of one, or a caution turned
+round. *Hazard*: it found a hazard. *Recall*: the share of the facts asked for that the
 answer names. *Refuses*: the answer declines. *Unknown sentences*: the share of its sentences that the oracle does not
 know, so it cannot say whether they are safe.
 
 ## In short
 
 Of ${outcomes.length} hypotheses, ${count('confirmed')} were confirmed, ${count('refuted')} refuted, ${count('not decided')} not decided, and ${count('missing')} could not be tested.
-${best.length > 0 ? `Judged by the means, these are not beaten on safety and helpfulness at once: ${best.join('; ')}.` : 'No method has both safety and helpfulness measured.'}
+${pairs.length > 0 ? `Not planned beforehand: in the small world, both safer and more helpful are ${pairs.join('; ')}.` : 'In the small world no method with two seeds or more is both safer and more helpful than another one, as far as intervals can tell.'}
 
 ${plot('plane', 'Safety against helpfulness of every method, with intervals', 'no method has both figures.')}
 
 ## What was confirmed
 
-${list(outcomes, ['confirmed'], 'Nothing.')}
+${list(study, outcomes, ['confirmed'], 'Nothing.')}
 
 ## What was not
 
 Refuted:
 
-${list(outcomes, ['refuted'], 'nothing.')}
+${list(study, outcomes, ['refuted'], 'nothing.')}
 
-Not decided, because the interval contains both answers:
+Not decided:
 
-${list(outcomes, ['not decided'], 'nothing.')}
+${list(study, outcomes, ['not decided'], 'nothing.')}
 
-${count('missing') > 0 ? `Not tested, because something is missing:\n\n${list(outcomes, ['missing'], '')}\n\n` : ''}### All hypotheses
+${count('missing') > 0 ? `Not tested, because something is missing:\n\n${list(study, outcomes, ['missing'], '')}\n\n` : ''}### All hypotheses
 
-*As good as* means a loss of less than ${MARGIN} percentage points. Differences are the first method minus the second.
+Differences are the first method minus the second.
 
-${hypothesesTable(outcomes)}
+${hypothesesTable(study, outcomes)}
 
 ## Methods
 
@@ -96,9 +111,10 @@ second expert).
 
 ### Differences
 
-On the small world, in percentage points. A difference is bold if its interval excludes 0.
+On the small world, in percentage points. These comparisons were not planned. A difference is bold if its interval
+excludes 0 and covers two seeds or more.
 
-${[METHOD.faithful, METHOD.corrected, METHOD.logits].map((id, i) => `<details><summary>${headlineMethods(study)[i]} against each alternative</summary>\n\n${differencesTable(study, id)}\n\n</details>`).join('\n\n')}
+${HEADLINE.map((id, i) => `<details><summary>${headlineMethods(study)[i]} against each alternative</summary>\n\n${differencesTable(study, id)}\n\n</details>`).join('\n\n')}
 
 ## Floors and budgets
 
@@ -126,7 +142,7 @@ ${prefillTable(study)}
 
 ## Real prompts
 
-${real.length > 0 ? "Prompts that people wrote, with answers judged by models. A base trained on the small world answers them with the small world's sentences. So these sets compare the mixing (weight, divergence, budget) rather than the answers." : `${MISSING}: no set of real prompts.`}
+${real.length > 0 ? 'Answers judged by models.' : `${MISSING}: no set of real prompts.`}
 
 ${judges.length > 0 ? `How far the judges can be trusted:\n\n${judgesTable(study)}` : `${MISSING}: no judge. The figures below need none.`}
 
@@ -142,21 +158,13 @@ ${missing.length > 0 ? missing.map((text) => `- ${text}`).join('\n') : 'Nothing:
 
 ## What this scale can and cannot say
 
-- **The base is small.** ${baseSentence(study)} It
-  recites sentences of a small world that was written for it. What it says about other subjects is noise. An effect that
-  needs a model that can reason about harm cannot show here.
-- **The world is synthetic.** Pairs are labelled by construction, and the oracle reads by the same list of sentences, so
-  labels carry no noise. People's preferences disagree. Margins learned from them, and D_dual, would be worse than here.
-- **Sentences are recited.** Training and questions share their sentences (the wordings of questions are held out, not
-  the answers' sentences). So unsafe shares say which known sentences a method picks, not what new harm it could think
-  of.
+- **The base is small.** ${baseSentence(study)} An effect that needs a model that can reason about harm cannot show
+  here.
+- **The world is synthetic.** Its pairs are labelled by construction, and the oracle reads by the same list of sentences,
+  so labels carry no noise. People's preferences disagree.
 - **The oracle reads only known sentences.** An answer of unknown sentences counts as safe and as unhelpful. If
   *unknown sentences* is high, *unsafe* is a lower bound.
-- **The order of methods is evidence, the sizes of differences are not.** If a mechanism works or fails here, with
-  everything else held equal, that is a reason to expect the same elsewhere. How many points it is worth has to be
-  measured there.
-- **Few seeds.** Intervals are over questions. Do not believe a difference whose sign changes between seeds, whatever
-  its interval.
+- **Sizes do not carry over.** How many points a mechanism is worth on another base has to be measured there.
 `;
 }
 
@@ -168,19 +176,20 @@ function baseSentence(study: Study): string {
 
 const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`;
 
-function list(outcomes: readonly Outcome[], verdicts: readonly Verdict[], none: string): string {
+function list(study: Study, outcomes: readonly Outcome[], verdicts: readonly Verdict[], none: string): string {
   const chosen = outcomes.filter(({ verdict }) => verdicts.includes(verdict));
-  return chosen.length > 0 ? chosen.map((outcome) => `- ${statement(outcome)}`).join('\n') : none;
+  return chosen.length > 0 ? chosen.map((outcome) => `- ${statement(study, outcome)}`).join('\n') : none;
 }
 
-function hypothesesTable(outcomes: readonly Outcome[]): string {
+function hypothesesTable(study: Study, outcomes: readonly Outcome[]): string {
   return table(
-    ['claim', 'source', 'test', 'difference, points', 'verdict'],
-    outcomes.map(({ says, source, test, verdict, difference, measure }) => [
-      says,
-      source,
-      test,
-      difference ? formatDifference(difference, measure) : MISSING,
+    ['claim', 'on', 'source', 'difference', 'seeds', 'verdict'],
+    outcomes.map(({ hypothesis, first, second, verdict, difference }) => [
+      claim(hypothesis, first, second),
+      place(study, hypothesis),
+      hypothesis.source,
+      difference ? formatDifference(difference, hypothesis.measure) : MISSING,
+      difference ? String(difference.seeds) : NONE,
       verdict === 'missing' ? MISSING : `**${verdict}**`,
     ]),
   );

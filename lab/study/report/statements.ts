@@ -3,28 +3,63 @@
  * figures.
  */
 
-import type { Outcome } from '../analysis/hypotheses.ts';
+import { differenceOf, gainOf, type Outcome, verdictOf } from '../analysis/hypotheses.ts';
+import type { Hypothesis } from '../analysis/hypotheses-file.ts';
 import { MEASURES } from '../analysis/measures.ts';
 import type { Study } from '../analysis/study.ts';
 import { fixed, formatDifference } from './format.ts';
-import { planePoint } from './plots/plane.ts';
 
-/** Methods that no other method beats in both safety and helpfulness, by their means. */
-export function front(study: Study): string[] {
-  const points = study.results.methods.flatMap((method) => planePoint(study, method) ?? []);
-  return points
-    .filter((a) => !points.some((b) => b.x >= a.x && b.y >= a.y && (b.x > a.x || b.y > a.y)))
-    .map(({ label }) => label);
+/**
+ * Pairs of methods of which the first is both safer and more helpful than the second, in the small
+ * world: both intervals exclude 0, over the seeds that both have, of which there must be two. These
+ * comparisons were not planned.
+ */
+export function better(study: Study): string[] {
+  const set = study.world?.id;
+  if (set === undefined) return [];
+  const ids = study.results.methods.filter(({ id }) => study.cells({ method: id, set }).length > 0);
+  const beats = (first: string, second: string) =>
+    (['unsafe', 'recall'] as const).every((measure) => {
+      const found = differenceOf(study, { first, second, measure, set });
+      if ('missing' in found || found.interval.seeds < 2) return false;
+      return verdictOf({ test: 'superior', margin: 0 }, gainOf(measure, found.interval)) === 'confirmed';
+    });
+  const [lookedAt, pairs] = [ids.filter(({ id }) => seedCount(study, id, set) > 1), [] as string[]];
+  for (const first of lookedAt) {
+    for (const second of lookedAt) {
+      if (first !== second && beats(first.id, second.id)) pairs.push(`${first.label} over ${second.label}`);
+    }
+  }
+  return pairs;
+}
+
+const seedCount = (study: Study, method: string, set: string) =>
+  new Set(study.cells({ method, set }).map(({ seed }) => seed)).size;
+
+/** What a hypothesis says, in words. */
+export function claim({ test, margin, measure }: Hypothesis, first: string, second: string): string {
+  const { unit, label, better: direction } = MEASURES[measure];
+  const of = unit === '%' ? 'points' : unit;
+  if (test === 'non-inferior') return `${first} loses less than ${margin} ${of} to ${second}: ${label}`;
+  return `${first} is ${direction} than ${second}${margin > 0 ? ` by more than ${margin} ${of}` : ''}: ${label}`;
+}
+
+/** Where a hypothesis is tested, in words. */
+export function place(study: Study, { set, depth }: Hypothesis): string {
+  const label = study.results.sets.find(({ id }) => id === set)?.label ?? set;
+  return depth > 0 ? `${label}, ${depth} tokens prefilled` : label;
 }
 
 /** States a hypothesis, what was found, and why that does or does not decide it. */
-export function statement({ says, test, measure, difference, bySeed, because }: Outcome): string {
-  if (!difference) return `**${says}.** Not tested: ${because}. (${test})`;
-  const { unit, digits } = MEASURES[measure];
+export function statement(study: Study, outcome: Outcome): string {
+  const { hypothesis, first, second, difference, bySeed, because } = outcome;
+  const says = `**${claim(hypothesis, first, second)}** (${place(study, hypothesis)}).`;
+  if (!difference) return `${says} Not tested: ${because}.`;
+  const { unit, digits } = MEASURES[hypothesis.measure];
   const of = unit === '%' ? 'percentage points' : unit;
   const seeds = bySeed.length > 1 ? ` By seed: ${bySeed.map((gap) => signed(gap, digits)).join(', ')}.` : '';
-  const { questions } = difference;
-  return `**${says}.** ${formatDifference(difference, measure)} ${of} on ${questions} questions: ${because}.${seeds} (${test})`;
+  const { questions, topics } = difference;
+  return `${says} ${formatDifference(difference, hypothesis.measure)} ${of} on ${questions} questions of ${topics} topics: ${because}.${seeds}`;
 }
 
 const signed = (value: number, digits: number) => (value > 0 ? '+' : '') + fixed(value, digits);

@@ -9,7 +9,7 @@ export function summary(study: Study, outcomes: readonly Outcome[]): object {
   const { methods, sets, seeds, runs, judges, seconds, missing, base } = study.results;
   const measures = Object.keys(MEASURES) as MeasureId[]; // Object.keys widens the keys of a closed record.
   return {
-    intervals: '[mean, low, high]: 95 %, bootstrap over questions; in the unit',
+    intervals: '[mean, low, high]: 95 %, over topics and seeds; in the unit',
     units: Object.fromEntries(measures.map((id) => [id, MEASURES[id].unit])),
     base,
     seeds,
@@ -34,10 +34,9 @@ export function summary(study: Study, outcomes: readonly Outcome[]): object {
       ]),
     ),
     prefill: prefillRows(study).map(({ method, depth, ...interval }) => ({ method, depth, unsafe: rounded(interval) })),
-    hypotheses: outcomes.map(({ id, verdict, measure, difference, bySeed, because }) => ({
-      id,
+    hypotheses: outcomes.map(({ hypothesis, verdict, difference, bySeed, because }) => ({
+      ...hypothesis,
       verdict,
-      measure,
       difference: rounded(difference),
       bySeed: bySeed.map(round),
       because,

@@ -1,6 +1,6 @@
 /** The report's tables. They mark whatever is missing as missing. */
 
-import { budgetName, contender, HEADLINE, lineMethods } from '../analysis/contenders.ts';
+import { budgetName, HEADLINE, lineMethods } from '../analysis/contenders.ts';
 import { differenceOf, gainOf, verdictOf } from '../analysis/hypotheses.ts';
 import { MEASURES, type MeasureId } from '../analysis/measures.ts';
 import type { Study } from '../analysis/study.ts';
@@ -9,7 +9,7 @@ import { fixed, formatDifference, formatInterval, MISSING, NONE, plain, short, t
 import { prefillRows } from './plots/prefill.ts';
 
 /** What the oracle says about answers. */
-export const OUTCOMES = ['unsafe', 'recall', 'overRefusal', 'refusal', 'onTopic', 'unknown'] as const;
+export const OUTCOMES = ['unsafe', 'hazard', 'recall', 'overRefusal', 'refusal', 'onTopic', 'unknown'] as const;
 /** What the engine says about them. */
 export const ENGINE = ['tokens', 'weight', 'safetyKl', 'helpfulnessKl', 'spent'] as const;
 const JUDGED = ['refuses', 'reward', 'cost'] as const;
@@ -19,7 +19,8 @@ const JUDGED = ['refuses', 'reward', 'cost'] as const;
  * it, not to the method.
  */
 const OF_TWO_EXPERTS: readonly MeasureId[] = ['weight', 'safetyKl', 'helpfulnessKl', 'spent'];
-const hasTwoExperts = ({ family }: MethodInfo) => family === 'mod' || family === 'midpo' || family === 'logits-router';
+const hasTwoExperts = ({ family }: MethodInfo) =>
+  family === 'mod' || family === 'midpo' || family === 'logits-router' || family === 'decoder';
 
 /** null: the method did not answer the set. */
 function cells(study: Study, method: MethodInfo, { set, measures }: { set: string; measures: readonly MeasureId[] }) {
@@ -63,7 +64,10 @@ export function methodList(study: Study): string {
   );
 }
 
-/** A headline method minus each alternative. The floors table compares the router's own lines. */
+/**
+ * A headline method minus each alternative. The floors table compares the router's own lines. With
+ * one shared seed a difference is never called better or worse.
+ */
 export function differencesTable(study: Study, id: string): string {
   const set = study.world?.id ?? '';
   const method = study.method(id);
@@ -76,7 +80,7 @@ export function differencesTable(study: Study, id: string): string {
     [`${method.label} minus`, ...measures.map((measure) => `${MEASURES[measure].label}, points`), 'seeds'],
     others.map((other) => {
       const found = measures.map((measure) =>
-        differenceOf(study, { first: contender(method), second: contender(other), measure, set }),
+        differenceOf(study, { first: method.id, second: other.id, measure, set }),
       );
       return [
         other.label,
@@ -84,7 +88,10 @@ export function differencesTable(study: Study, id: string): string {
           if ('missing' in difference) return `${MISSING} (${short(difference.missing)})`;
           const measure = measures[i]!;
           const text = formatDifference(difference.interval, measure);
-          const verdict = verdictOf('better', gainOf(measure, difference.interval));
+          const verdict =
+            difference.interval.seeds < 2
+              ? 'not decided'
+              : verdictOf({ test: 'superior', margin: 0 }, gainOf(measure, difference.interval));
           if (verdict === 'not decided') return text;
           return `**${text}** ${verdict === 'confirmed' ? 'better' : 'worse'}`;
         }),

@@ -1,9 +1,11 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readHypotheses } from '../analysis/hypotheses-file.ts';
 import { createStudy } from '../analysis/study.ts';
 import type { StudyResults } from '../results/results.ts';
+import { writeResults } from '../results/results-file.ts';
 import { madeUpResults, manyMethods } from '../testing/made-up-results.ts';
 import { formatInterval } from './format.ts';
 import { writeReport } from './write-report.ts';
@@ -14,9 +16,30 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
+const HYPOTHESES = {
+  format: 1,
+  hypotheses: [
+    { first: 'layers', second: 'dpo-both', set: 'world' },
+    { first: 'logits-floor-0.9-budget-2', second: 'logits', set: 'prefill', depth: 20 },
+  ].map((one, i) => ({
+    ...one,
+    id: `h${i}`,
+    measure: 'unsafe',
+    direction: 'lower',
+    test: 'superior',
+    margin: 0,
+    source: 'our design',
+  })),
+};
+
 async function reportOf(results: StudyResults, name: string) {
   const out = path.join(dir, name);
-  await writeReport(results, { out });
+  const [file, hypotheses] = [path.join(dir, `${name}.jsonl.gz`), path.join(dir, `${name}.json`)];
+  await writeFile(hypotheses, JSON.stringify(HYPOTHESES));
+  const { digest } = readHypotheses(hypotheses);
+  const registration = { format: 1, hypotheses: digest, commit: null, registered: '2026-01-01T00:00:00Z' } as const;
+  writeResults(file, { results, registration });
+  await writeReport(file, { out, hypotheses });
   const read = (file: string) => readFile(path.join(out, file), 'utf8');
   return { files: (await readdir(out)).sort(), page: await read('README.md'), read };
 }
@@ -54,10 +77,20 @@ describe('the report', () => {
     expect(page).toMatch(/\| MidPO corrected \| 0 \| \*missing\* \|/);
     expect(page).toContain('- Of the grid: seed 8: MidPO corrected on the small world.');
     expect(page).toMatch(/Not answered, the small world: by MidPO corrected\./);
-    expect(page).toMatch(/A floor of 0\.9 holds .*Not tested: no router with floor 0\.9 was attacked with 20/);
+    expect(page).toMatch(/floor 0\.9, budget 2 is lower than logits router.*20 tokens prefilled.*Not tested: unsafe/);
     expect(page).toMatch(
-      /MidPO as corrected beats .*Not tested: unsafe .* was not measured on world for MidPO corrected/,
+      /MidPO corrected is lower than DPO on both.*Not tested: unsafe .* was not measured on world for MidPO corrected/,
     );
+  });
+
+  test('is refused, and not written, if the hypotheses are not the registered ones', async () => {
+    const results = madeUpResults({ methods: manyMethods().slice(0, 2), questions: 4 });
+    await reportOf(results, 'other');
+    const [file, hypotheses] = [path.join(dir, 'other.jsonl.gz'), path.join(dir, 'other.json')];
+    await writeFile(hypotheses, JSON.stringify({ ...HYPOTHESES, hypotheses: HYPOTHESES.hypotheses.slice(1) }));
+    const out = path.join(dir, 'never');
+    await expect(writeReport(file, { out, hypotheses })).rejects.toThrow(/hypotheses do not change/);
+    await expect(readdir(out)).rejects.toThrow();
   });
 
   test('leaves out a figure that is not finite, and counts it', async () => {

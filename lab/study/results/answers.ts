@@ -8,9 +8,9 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
+import type { FinishReason } from '#shared/api/chat-answer.ts';
 import type { TokenFrame } from '#shared/protocol/generate.ts';
 import { replaceFile } from '#training/run/write-file.ts';
-import type { Answer } from '../../evaluate/answer-prompts.ts';
 
 /** How many of an answer's weights we keep: as many as the report draws. */
 const KEPT_WEIGHTS = 64;
@@ -33,7 +33,11 @@ const AnswerRecord = z.strictObject({
 });
 export type AnswerRecord = z.infer<typeof AnswerRecord>;
 
-export function answerRecord(question: string, { text, tokens, finishReason }: Answer): AnswerRecord {
+type MeasuredToken = Pick<TokenFrame, 'weight' | 'lp' | 'lp_s' | 'lp_h' | 'spent'>;
+/** An answer, whoever decoded it. */
+export type MeasuredAnswer = { text: string; tokens: MeasuredToken[]; finishReason: FinishReason };
+
+export function answerRecord(question: string, { text, tokens, finishReason }: MeasuredAnswer): AnswerRecord {
   const weights = tokens.map(({ weight }) => weight);
   return {
     question,
@@ -48,7 +52,7 @@ export function answerRecord(question: string, { text, tokens, finishReason }: A
   };
 }
 
-function logRatios(tokens: readonly TokenFrame[], expert: 'lp_s' | 'lp_h'): number[] {
+function logRatios(tokens: readonly MeasuredToken[], expert: 'lp_s' | 'lp_h'): number[] {
   return tokens.flatMap((token) => (token.lp === null || token[expert] === null ? [] : token.lp - token[expert]));
 }
 

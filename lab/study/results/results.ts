@@ -7,7 +7,8 @@
  * Figures of one answer. Shares are 0 or 1 for a single answer. A figure is absent if the set has
  * no judge for it.
  *
- *   unsafe          the world's oracle found a hazard
+ *   unsafe          the world's oracle found a hazard, a dismissal of one or a reversed caution
+ *   hazard          it found a hazard
  *   recall          share of the facts asked for that the answer names
  *   refuses         it declines, according to the oracle in the world and the trained refusal
  *                   classifier elsewhere
@@ -21,8 +22,9 @@
  *   spent           nats of the budget that it used
  *   reward, cost    scores of the independent judges, trained on disjoint data
  */
-const FIGURES = [
+export const FIGURES = [
   'unsafe',
+  'hazard',
   'recall',
   'refuses',
   'onTopic',
@@ -40,6 +42,11 @@ export type Figure = (typeof FIGURES)[number];
 export type JudgedAnswer = {
   /** The question's id. A question has the same id under every method and seed. */
   question: string;
+  /**
+   * What it is about. Questions of one topic are not independent, so intervals draw whole topics. A
+   * question that shares its topic with no other has its own id here.
+   */
+  topic: string;
   /** ordinary, borderline or harmful in the world; null elsewhere. */
   kind: 'ordinary' | 'borderline' | 'harmful' | null;
   /** The harm category of the question, if it has one. */
@@ -57,7 +64,7 @@ export type MethodInfo = {
    * Methods of one family share a colour. Those that differ in only one number are joined by a
    * line.
    */
-  family: 'reference' | 'single' | 'soup' | 'mod' | 'midpo' | 'logits-router';
+  family: 'reference' | 'single' | 'soup' | 'mod' | 'midpo' | 'logits-router' | 'decoder';
   /** What the method is, in a sentence, with its source. */
   what: string;
   /** Tokens that all its training runs have seen, without the base's. Mean over seeds. */

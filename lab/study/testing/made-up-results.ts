@@ -157,6 +157,7 @@ function answers(
           });
     return {
       question: `q${i}`,
+      topic: `t${i >> 1}`,
       kind,
       category,
       figures: {
@@ -177,10 +178,11 @@ function answers(
 }
 
 function realAnswers(method: MadeUpMethod, { questions, seed }: { questions: number; seed: number }): JudgedAnswer[] {
-  return answers(method, { questions, seed, depth: 0 }).map(({ question, figures, weights }) => {
+  return answers(method, { questions, seed, depth: 0 }).map(({ question, topic, figures, weights }) => {
     const { unsafe = 0, recall = 0, onTopic: _o, unknown: _k, ...rest } = figures;
     return {
       question: `real-${question}`,
+      topic: `real-${topic}`,
       kind: null,
       category: null,
       figures: { ...rest, reward: recall - 0.5, cost: unsafe - 0.5 },

@@ -9,5 +9,6 @@ export const FAMILIES: Record<MethodInfo['family'], { label: string; color: stri
     soup: { label: 'weight soup', color: '#b87c00', shape: 'triangle-up' },
     mod: { label: 'static mixing (MOD)', color: '#009e73', shape: 'triangle-down' },
     midpo: { label: 'MidPO (layers)', color: '#d55e00', shape: 'diamond' },
+    decoder: { label: 'another decoder', color: '#3c7fb1', shape: 'cross' },
     'logits-router': { label: 'logits router', color: '#a8508a', shape: 'circle' },
   };

@@ -4,7 +4,7 @@
  */
 import type { TopLevelSpec } from 'vega-lite';
 import { COLORS, INK, SHAPES } from '../../../plots/theme.ts';
-import { budgetName, lineMethods, METHOD } from '../../analysis/contenders.ts';
+import { budgetName, lineMethods } from '../../analysis/contenders.ts';
 import { type Study, sharedSeeds } from '../../analysis/study.ts';
 import { axes, crosses, labelLayers, placed, planeDomains, planePoint } from './plane.ts';
 
@@ -27,7 +27,7 @@ export function floorsPlot(study: Study): TopLevelSpec | null {
   if (rows.length === 0) return null;
   // Every curve ends at a floor of 1, the safety expert alone. We leave out the other expert: it is
   // far away and would squeeze the curves into a corner.
-  const ends = [METHOD.speSafety].flatMap((id) => {
+  const ends = ['spe-s'].flatMap((id) => {
     const method = study.method(id);
     const point = method && planePoint(study, method, seeds);
     return point ? [{ ...point, curve: 'an expert alone', order: 0, text: method.label }] : [];

@@ -15,6 +15,8 @@ export type PrefillRow = {
   low: number;
   high: number;
   questions: number;
+  topics: number;
+  seeds: number;
 };
 
 /**
@@ -37,7 +39,7 @@ export function prefillRows(study: Study): PrefillRow[] {
       depths.flatMap((depth) => {
         const values = study.values({ method: id, set, depth, seeds }, 'unsafe');
         const interval = intervalOf(
-          new Map([...values].filter(([question]) => attacked.has(question))),
+          values.filter(({ question }) => attacked.has(question)),
           study.bootstrap,
         );
         return interval ? [{ method: id, label, depth, ...interval }] : [];
