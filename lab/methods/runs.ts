@@ -118,7 +118,7 @@ function expert({ role, margin, variant = 'corrected', from }: ExpertRun): Run {
         beta,
         variant,
         role,
-        from: from && start ? { name: from, modules: start.modules, digest: start.digest } : null,
+        from: from && start ? { ...start, name: from } : null,
         margin: margin && judge ? await loadMargin(judge, margin) : null,
         out,
         dataSettings: dataSettings(context),

@@ -11,6 +11,7 @@ import { encodePairs, type PairRows } from '../data/encode-pairs.ts';
 import type { Dimension } from '../data/preferences.ts';
 import type { Preference } from '../data/rows.ts';
 import { describeSkips } from '../data/skips.ts';
+import type { Targets } from '../graphs/lora.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { type KeptNumbers, keptNumbers, rowsDigest } from '../run/kept-numbers.ts';
@@ -193,8 +194,23 @@ export function logprobsOfPairs(
   return scorePairs(set, { session, feeds, output: 'logprobs', label, ...(kept && { kept }) });
 }
 
-/** A model that does not change, by digests. The adapter is `none`, or a run's with its scale. */
+/** A model that does not change, by digests. The adapter is `none`, or an `adapterName`. */
 type FrozenModel = { base: string; adapter: string };
+
+/** What a run's LoRA computes depends on its tensors, their scale and the modules they are on. */
+export function adapterName({
+  digest,
+  rank,
+  alpha,
+  targets,
+}: {
+  digest: string;
+  rank: number;
+  alpha: number;
+  targets: Targets;
+}): string {
+  return `${digest} x ${alpha}/${rank} on ${[...targets].sort().join()}`;
+}
 
 /** The kept numbers of a set under a frozen model, `width` of them an answer. */
 export function keptOf(
