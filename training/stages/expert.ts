@@ -11,13 +11,7 @@ import { tokenFeeds } from '../data/buckets.ts';
 import type { Dimension } from '../data/preferences.ts';
 import { createRandom } from '../data/random.ts';
 import { buildDpoGraph } from '../graphs/dpo-graph.ts';
-import {
-  DEFAULT_TARGETS,
-  loraShapes,
-  loraTensors,
-  readTargets,
-  type Targets,
-} from '../graphs/lora.ts';
+import { DEFAULT_TARGETS, loraShapes, loraTensors, readTargets, type Targets } from '../graphs/lora.ts';
 import { buildExpertNextToken } from '../graphs/next-token-graph.ts';
 import type { Variant } from '../graphs/router-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';

@@ -12,6 +12,7 @@ import type { FolderKind } from '../run/claim-folder.ts';
 import { jsonOf, startOf } from '../run/folder-contents.ts';
 import { TOKENIZER_CONFIG } from '../tokenizer/chat-files.ts';
 import { ADAPTER_FILE } from './expert-weights.ts';
+import { RANK_FILE } from './rank.ts';
 import { ROUTER_FILE } from './router.ts';
 import { SCORE_FILE } from './scorer.ts';
 
@@ -77,9 +78,14 @@ function isRun(dir: string): boolean {
   return first === '' || /^\{"step":\d+,/.test(first);
 }
 
+const isRankFile = (json: Record<string, unknown> | null) =>
+  json !== null && ['definition', 'base', 'tokenizer', 'parents'].every((key) => key in json);
+
 export const DUAL_PAIRS: FolderKind = {
   what: 'the pairs of the stage rank',
   isOurs: (dir) =>
+    // A stage that was stopped may have written nothing else yet.
+    isRankFile(jsonOf(path.join(dir, RANK_FILE))) ||
     ['train.jsonl', 'held-out.jsonl'].some((name) => {
       const file = path.join(dir, name);
       // The first row may be longer than the part we read.
