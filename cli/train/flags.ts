@@ -18,7 +18,8 @@ export type RunFlags = {
   threads: number;
   checkpointEverySeconds: number;
   evalEvery: number;
-  keep: 'best' | 'last';
+  /** Undefined: as the run did before. */
+  keep?: 'best' | 'last';
 };
 export type BaseFlags = { base: string; tokenizer?: string };
 export type OnBaseFlags = RunFlags & BaseFlags;
@@ -33,10 +34,9 @@ export const withRun = (command: Command) =>
     .addOption(
       new Option(
         '--keep <name>',
-        'which weights later stages use: those of the last step, or of the lowest held-out loss',
-      )
-        .choices(['last', 'best'])
-        .default('last'),
+        'which weights later stages use: those of the last step (the default of a new run), or of the lowest ' +
+          'held-out loss; with --resume, by default what the run has kept so far',
+      ).choices(['last', 'best']),
     )
     .option('--threads <n>', 'threads to use; 0: all cores', integer, 0);
 

@@ -23,6 +23,8 @@ const RunState = z.strictObject({
   seconds: z.number().min(0),
   /** The settings that determine the results. A resumed run must have the same settings. */
   settings: z.record(z.string(), z.unknown()),
+  /** Which weights the run keeps for later stages, unless it is told otherwise when it goes on. */
+  keep: z.enum(['best', 'last']).optional(),
 });
 export type RunState = z.infer<typeof RunState>;
 

@@ -8,7 +8,7 @@ import { digestOfRows } from '../data/digest-of-rows.ts';
 import type { Preference } from '../data/rows.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { loadCheckpoint } from '../run/checkpoint.ts';
+import { loadCheckpoint, removeBest } from '../run/checkpoint.ts';
 import { assertExtendable, EXTENT, type Pace, paceSettings, scheduleBefore, scheduleOf } from '../run/extent.ts';
 import { type RunOptions, runTraining } from '../run/loop.ts';
 import type { StepBatch } from '../run/run-step.ts';
@@ -113,6 +113,7 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
   if (saved?.step === totalSteps) {
     // What the user says of them may have changed since, and does not change the weights.
     replaceFile(path.join(out, SOURCES_FILE), `${JSON.stringify(sources, null, 2)}\n`);
+    if (options.keep === 'last') await removeBest(out);
     return;
   }
   const { batch, figures, evaluate, sample } = await training.prepare({
