@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
+import { assertWritable } from './claim-folder.ts';
 import { replaceFile } from './write-file.ts';
 
 /** What numbers depend on, such as digests of base, adapter and rows. */
@@ -29,9 +30,26 @@ const KeptFile = z.strictObject({
   values: z.string(),
 });
 
-/** The folder of kept numbers beside a run's own folder. */
+export const KEPT_FOLDER = 'kept-numbers';
+
+/**
+ * Makes the folder of kept numbers: beside a run's own folder, or inside it where we cannot write
+ * beside it. There only that run finds them. Throws if neither can be written.
+ */
 export function keptFolder(runDir: string): string {
-  return path.join(path.dirname(path.resolve(runDir)), 'kept-numbers');
+  const run = path.resolve(runDir);
+  const [beside, inside] = [path.join(path.dirname(run), KEPT_FOLDER), path.join(run, KEPT_FOLDER)];
+  try {
+    return claimed(beside);
+  } catch {
+    return claimed(inside);
+  }
+}
+
+function claimed(folder: string): string {
+  makeFolder(folder);
+  assertWritable(folder, folder);
+  return folder;
 }
 
 /**

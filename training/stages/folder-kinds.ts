@@ -2,7 +2,7 @@
  * The folders that the stages write, and how we recognise each one. We check the content of the
  * files, because anybody can use the same names.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { BUNDLE_FILES, GENERATION_CONFIG, PROBE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { EXPERTS_FORMAT, EXPERTS_MANIFEST } from '#gpu-backend/model/experts-folder.ts';
@@ -10,6 +10,7 @@ import { BUNDLE_FORMAT } from '#gpu-backend/model/manifest.ts';
 import { ROUTER_FILES } from '#gpu-backend/model/router.ts';
 import type { FolderKind } from '../run/claim-folder.ts';
 import { jsonOf, startOf } from '../run/folder-contents.ts';
+import { KEPT_FOLDER } from '../run/kept-numbers.ts';
 import { TOKENIZER_CONFIG } from '../tokenizer/chat-files.ts';
 import { ADAPTER_FILE } from './expert-weights.ts';
 import { RANK_FILE } from './rank.ts';
@@ -26,7 +27,7 @@ const ADDITIONS = [...Object.values(ROUTER_FILES), ...Object.values(PROBE_FILES)
 export const BUNDLE: FolderKind = {
   what: 'a bundle',
   isOurs: (dir) => jsonOf(path.join(dir, BUNDLE_FILES.manifest))?.format === BUNDLE_FORMAT,
-  holds: [...[...Object.values(BUNDLE_FILES), GENERATION_CONFIG].map(exactly), ...ADDITIONS, EXPERT_FILES],
+  holds: [...[...Object.values(BUNDLE_FILES), GENERATION_CONFIG, 'README.md'].map(exactly), ...ADDITIONS, EXPERT_FILES],
 };
 
 /** What `export --experts-only` writes. */
@@ -63,11 +64,16 @@ export function runOf(
       );
       const said = jsonOf(path.join(dir, STAGE_FILES[stage]));
       return (
-        isRun(dir) && !others && Object.entries(fields).every(([key, value]) => said === null || said[key] === value)
+        (isRun(dir) || isJustBegun(dir)) && !others && Object.entries(fields).every(([key, value]) => said === null || said[key] === value)
       );
     },
     holds: null,
   };
+}
+
+/** Kept numbers may be inside a run's folder, and come before the run's first step. */
+function isJustBegun(dir: string): boolean {
+  return readdirSync(dir).join() === KEPT_FOLDER;
 }
 
 /** A run makes its metrics file before anything else. It is empty until the first step. */
