@@ -22,12 +22,11 @@ export type KeptNumbers = {
   save: () => void;
 };
 
-const KeptFile = z.strictObject({
+/** A file's first line. The rest are the values: float32, little-endian. */
+const KeptHeader = z.strictObject({
   key: z.record(z.string(), z.string()),
   /** Of the values' bytes. */
   sha256: z.string(),
-  /** Float32, little-endian, in base64. */
-  values: z.string(),
 });
 
 export const KEPT_FOLDER = 'kept-numbers';
@@ -62,13 +61,13 @@ export function keptNumbers(
   { what, key, count }: { what: string; key: NumbersKey; count: number },
 ): KeptNumbers {
   const name = createHash('sha256').update(JSON.stringify(key)).digest('hex').slice(0, 16);
-  const file = path.join(folder, `${what}-${name}.json`);
+  const file = path.join(folder, `${what}-${name}.f32`);
   const values = readKept(file, { key, count }) ?? new Float32Array(count).fill(Number.NaN);
   const save = () => {
     const bytes = bytesOf(values);
     makeFolder(folder);
-    const kept: z.infer<typeof KeptFile> = { key, sha256: sha256(bytes), values: bytes.toString('base64') };
-    replaceFile(file, `${JSON.stringify(kept)}\n`);
+    const header: z.infer<typeof KeptHeader> = { key, sha256: sha256(bytes) };
+    replaceFile(file, `${JSON.stringify(header)}\n`, bytes);
   };
   return { values, save };
 }
@@ -78,8 +77,10 @@ export function keptNumbers(
  */
 function readKept(file: string, { key, count }: { key: NumbersKey; count: number }): Float32Array | null {
   try {
-    const kept = KeptFile.parse(JSON.parse(readFileSync(file, 'utf8')));
-    const bytes = Buffer.from(kept.values, 'base64');
+    const content = readFileSync(file);
+    const end = content.indexOf('\n');
+    const kept = KeptHeader.parse(JSON.parse(content.toString('utf8', 0, Math.max(0, end))));
+    const bytes = content.subarray(end + 1);
     const isWhole = bytes.length === 4 * count && sha256(bytes) === kept.sha256;
     if (!isWhole || JSON.stringify(kept.key) !== JSON.stringify(key)) return null;
     return new Float32Array(Uint8Array.from(bytes).buffer);

@@ -139,7 +139,7 @@ export async function numbersOfPairs(
   const numbers = kept?.values ?? new Float32Array(2 * width * pairs.length).fill(Number.NaN);
   const total = buckets.reduce((sum, bucket) => sum + Math.ceil(bucket.items.length / (bucket.rows / 2)), 0);
   const progress = label === null ? null : createProgress(label, { total, start: 0, figure: `mean ${MEANS[output]}` });
-  let [done, ran, savedAt] = [0, false, performance.now()];
+  let [done, ran, saveAt] = [0, false, performance.now() + SAVE_EVERY_MS];
   for (const bucket of buckets) {
     const size = bucket.rows / 2;
     for (let i = 0; i < bucket.items.length; i += size) {
@@ -155,9 +155,11 @@ export async function numbersOfPairs(
         numbers.set(part(k), 2 * width * item);
         numbers.set(part(items.length + k), (2 * item + 1) * width);
       });
-      if (performance.now() - savedAt > SAVE_EVERY_MS) {
+      if (performance.now() > saveAt) {
+        const before = performance.now();
         kept?.save();
-        savedAt = performance.now();
+        const now = performance.now();
+        saveAt = now + Math.max(SAVE_EVERY_MS, 20 * (now - before));
       }
       const tokens = rows.reduce((sum, { ids }) => sum + ids.length, 0);
       const mean = values.reduce((a, b) => a + b, 0) / values.length;
@@ -172,7 +174,10 @@ export async function numbersOfPairs(
   return numbers;
 }
 
-/** A kill loses no more of what is kept. */
+/**
+ * A kill loses no more of what is kept. Large files are saved less often, so that saving takes at
+ * most a twentieth of the time.
+ */
 const SAVE_EVERY_MS = 30_000;
 
 /**
