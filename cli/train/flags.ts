@@ -44,7 +44,12 @@ export type SampleFlags = { samples: number; samplePrompts?: string };
 
 export const withSamples = (command: Command) =>
   command
-    .option('--samples <n>', 'sample answers at the start and at every evaluation, greedy; 0: none, whatever --sample-prompts has', integer, 3)
+    .option(
+      '--samples <n>',
+      'sample answers at the start and at every evaluation, greedy; 0: none, whatever --sample-prompts has',
+      integer,
+      3,
+    )
     .option('--sample-prompts <file>', 'questions to answer, one a line, instead of held-out ones');
 
 /** Throws if the file cannot be read or holds no question. */

@@ -1,4 +1,4 @@
-/** Runs go on with the padding that they began with, because it decides which pairs share a batch. */
+/** Runs go on with the padding that they began with: it decides which pairs share a batch. */
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -64,7 +64,9 @@ export function runOf(
       );
       const said = jsonOf(path.join(dir, STAGE_FILES[stage]));
       return (
-        (isRun(dir) || isJustBegun(dir)) && !others && Object.entries(fields).every(([key, value]) => said === null || said[key] === value)
+        (isRun(dir) || isJustBegun(dir)) &&
+        !others &&
+        Object.entries(fields).every(([key, value]) => said === null || said[key] === value)
       );
     },
     holds: null,

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { calibrationError, heldOutFigures, negativeLogSigmoid, preferenceFigures, shareAbove } from './preference-figures.ts';
+import {
+  calibrationError,
+  heldOutFigures,
+  negativeLogSigmoid,
+  preferenceFigures,
+  shareAbove,
+} from './preference-figures.ts';
 
 test('accuracy counts ties as half, and the margin is the mean of beta times the log-ratio', () => {
   expect(preferenceFigures([2, -1, 0, 3], 0.5)).toEqual({ accuracy: 0.625, margin: 0.5 });
