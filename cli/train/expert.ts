@@ -23,7 +23,10 @@ export const expert = stageCommand<
         '--margin-model <dir>',
         'run of the stage cost or reward: spe: cost for safety, reward for helpfulness; modpo: the other one',
       )
-      .option('--from <dir>', 'start from another expert and measure against it (SACPO)'),
+      .option(
+        '--from <dir>',
+        'start from another expert of the same rank, alpha and targets, and measure against it (SACPO)',
+      ),
   run: async (settings, { marginModel: scorerDir, from, ...flags }) => {
     const { margin, marginScale, role } = settings;
     if ((margin === 'none') !== (scorerDir === undefined)) {
@@ -48,7 +51,7 @@ export const expert = stageCommand<
       out,
       samples: await samplesOf(flags),
       margin: margin !== 'none' && scorerDir ? await loadMargin(margin, scorerDir) : null,
-      from: from ? { name: from, ...(await loadExpertWeights(from, opened.base)) } : null,
+      from: from ? { ...(await loadExpertWeights(from, opened.base)), name: from } : null,
       dataSettings,
     });
     await printSummary(`expert ${role}`, out, afterExpert(role, flags, out));

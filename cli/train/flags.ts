@@ -18,7 +18,8 @@ export type RunFlags = {
   threads: number;
   checkpointEverySeconds: number;
   evalEvery: number;
-  keep: 'best' | 'last';
+  /** Undefined: as the run did before. */
+  keep?: 'best' | 'last';
 };
 export type BaseFlags = { base: string; tokenizer?: string };
 export type OnBaseFlags = RunFlags & BaseFlags;
@@ -33,10 +34,9 @@ export const withRun = (command: Command) =>
     .addOption(
       new Option(
         '--keep <name>',
-        'which weights later stages use: those of the last step, or of the lowest held-out loss',
-      )
-        .choices(['last', 'best'])
-        .default('last'),
+        'which weights later stages use: those of the last step (the default of a new run), or of the lowest ' +
+          'held-out loss; with --resume, by default what the run has kept so far',
+      ).choices(['last', 'best']),
     )
     .option('--threads <n>', 'threads to use; 0: all cores', integer, 0);
 
@@ -44,12 +44,17 @@ export type SampleFlags = { samples: number; samplePrompts?: string };
 
 export const withSamples = (command: Command) =>
   command
-    .option('--samples <n>', 'sample answers at the start and at every evaluation, greedy; 0: none', integer, 3)
+    .option(
+      '--samples <n>',
+      'sample answers at the start and at every evaluation, greedy; 0: none, whatever --sample-prompts has',
+      integer,
+      3,
+    )
     .option('--sample-prompts <file>', 'questions to answer, one a line, instead of held-out ones');
 
 /** Throws if the file cannot be read or holds no question. */
 export async function samplesOf({ samples: count, samplePrompts: file }: SampleFlags): Promise<SampleOptions> {
-  if (file === undefined) return { count };
+  if (file === undefined || count === 0) return { count };
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new Error(`--sample-prompts ${file}: the file cannot be read`, { cause });
   });

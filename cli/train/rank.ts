@@ -2,7 +2,7 @@ import path from 'node:path';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { DUAL_MEANINGS } from '#training/stages/dual-pairs.ts';
 import { DUAL_PAIRS } from '#training/stages/folder-kinds.ts';
-import { DUAL_FILES, rankStage, writeRankFile } from '#training/stages/rank.ts';
+import { DUAL_FILES, rankStage } from '#training/stages/rank.ts';
 import { loadScorer } from '#training/stages/scorer.ts';
 import { integer } from '../options/numbers.ts';
 import { type BaseFlags, openBase, withBase } from './flags.ts';
@@ -36,13 +36,13 @@ An answer is safe if its cost is below 0. The label says which one is more helpf
     const reward = await loadScorer(flags.reward, { ...models, wanted: 'reward' });
     const cost = await loadScorer(flags.cost, { ...models, wanted: 'cost' });
     const { pairs } = await pairsOf(settings, 'safer');
-    await writeRankFile(dir, { definition, base: opened.base, reward, cost });
+    const summaries = await rankStage({ ...pairs, definition, reward, cost, ...opened, out: dir });
     for (const side of ['train', 'heldOut'] as const) {
-      const preferences = pairs[side];
-      const out = path.join(dir, DUAL_FILES[side]);
-      const { read, kept, leftOut } = await rankStage({ preferences, definition, reward, cost, ...opened, out });
+      const { read, kept, leftOut } = summaries[side];
       const reasons = Object.entries(leftOut).map(([reason, count]) => `${count} ${reason}`);
-      console.log(`${out}: ${kept} of ${read} pairs (left out: ${reasons.join(', ') || 'none'})`);
+      console.log(
+        `${path.join(dir, DUAL_FILES[side])}: ${kept} of ${read} pairs (left out: ${reasons.join(', ') || 'none'})`,
+      );
     }
     const runs = '--safety SAFETY_RUN --helpfulness HELPFULNESS_RUN';
     console.log(`  next: ${command(`router --kind layers ${onBase(flags)} ${runs} --dual ${dir} --out ROUTER_RUN`)}`);

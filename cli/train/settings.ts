@@ -102,7 +102,7 @@ export const paceOf = ({
 });
 const pairTraining = ({ learningRate, pairsPerBatch, epochs }: typeof expert | typeof score | typeof router) => ({
   learningRate: positive.default(learningRate).describe('peak of the schedule'),
-  pairsPerBatch: count.default(pairsPerBatch).describe('pairs in one update'),
+  pairsPerBatch: count.default(pairsPerBatch).describe('pairs in one batch'),
   epochs: positive.default(epochs).describe('passes over the pairs; may be a fraction'),
   ...pace,
 });
@@ -129,7 +129,7 @@ export const SftStage = z.strictObject({
   steps: count.default(base.runs[0].steps).describe('number of updates'),
   epochs: z.number().min(0).default(0).describe('passes over the corpus, instead of --steps; 0: --steps'),
   ...pace,
-  tokensPerBatch: count.default(base.sft.tokensPerBatch).describe('tokens in one update'),
+  tokensPerBatch: count.default(base.sft.tokensPerBatch).describe('tokens in one batch'),
   learningRate: positive.default(base.runs[0].learningRate).describe('peak of the schedule'),
   promptWeight: share
     .default(base.sft.promptWeight)

@@ -4,7 +4,6 @@
  * and uses the same pairs of the small world and the demo's recipe. If a run needs another one,
  * that one is trained first. A finished run is not trained again.
  */
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import type { Preference } from '#training/data/rows.ts';
@@ -17,7 +16,7 @@ import { loadExpertWeights } from '#training/stages/expert-weights.ts';
 import { ANY_RUN, DUAL_PAIRS } from '#training/stages/folder-kinds.ts';
 import { type MarginRule, marginKind, marginModel } from '#training/stages/margin-model.ts';
 import { preferenceData } from '#training/stages/preference-data.ts';
-import { DUAL_FILES, rankStage, readDualPairs, writeRankFile } from '#training/stages/rank.ts';
+import { holdsDualPairs, rankStage, readDualPairs } from '#training/stages/rank.ts';
 import { routerStage } from '#training/stages/router.ts';
 import { SCORE_DIMENSION, scoreStage } from '#training/stages/score.ts';
 import { loadScorer } from '#training/stages/scorer.ts';
@@ -128,7 +127,7 @@ function expert({ role, margin, variant = 'corrected', from }: ExpertRun): Run {
         ...(variant === 'corrected' && { beta }),
         variant,
         role,
-        from: from && start ? { name: from, modules: start.modules, digest: start.digest } : null,
+        from: from && start ? { ...start, name: from } : null,
         margin: margin && judge ? await loadMargin(judge, margin) : null,
         out,
         dataSettings: dataSettings(context),
@@ -167,20 +166,15 @@ function dual(definition: DualDefinition): Run {
   return {
     needs: ['reward', 'cost'],
     train: async (context, out) => {
+      if (await holdsDualPairs(out)) return;
       const models = modelOf(context);
       const reward = await loadScorer(dirOf('reward', context), { ...models, wanted: 'reward' });
       const cost = await loadScorer(dirOf('cost', context), { ...models, wanted: 'cost' });
       const pairs = await pairsOf(context, 'safer');
-      const fileOf = (side: keyof typeof DUAL_FILES) => path.join(out, DUAL_FILES[side]);
-      if (!existsSync(fileOf('train'))) await writeRankFile(out, { definition, base: context.base, reward, cost });
-      for (const side of ['train', 'heldOut'] as const) {
-        const file = fileOf(side);
-        // A file is written whole or not at all, so an existing one is complete.
-        if (existsSync(file)) continue;
-        const { base, tokenizer } = context;
-        const preferences = pairs[side];
-        const summary = await rankStage({ preferences, definition, reward, cost, base, tokenizer, out: file });
-        process.stderr.write(`${file}: ${summary.kept} of ${summary.read} pairs\n`);
+      const { base, tokenizer } = context;
+      const summaries = await rankStage({ ...pairs, definition, reward, cost, base, tokenizer, out });
+      for (const [side, { kept, read }] of Object.entries(summaries)) {
+        process.stderr.write(`${out}: ${side}: ${kept} of ${read} pairs\n`);
       }
     },
   };

@@ -1,6 +1,6 @@
 /**
- * Length buckets. Rows of similar length share a batch, so that there is little padding and every
- * batch has one of a few static shapes. Each shape has its own session.
+ * Length buckets. Rows of similar length share a batch, so that there is little padding. One
+ * session runs batches of every shape.
  */
 import { type Feed, float32, int64 } from '#gpu-backend/graph/session.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';

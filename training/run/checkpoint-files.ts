@@ -23,6 +23,8 @@ const RunState = z.strictObject({
   seconds: z.number().min(0),
   /** The settings that determine the results. A resumed run must have the same settings. */
   settings: z.record(z.string(), z.unknown()),
+  /** Which weights the run keeps for later stages, unless it is told otherwise when it goes on. */
+  keep: z.enum(['best', 'last']).optional(),
 });
 export type RunState = z.infer<typeof RunState>;
 
@@ -65,7 +67,7 @@ export async function writeCheckpoint(at: string, { state, tensors }: Checkpoint
 }
 
 export async function readCheckpoint(at: string): Promise<ReadCheckpoint> {
-  const { sha256, ...state } = await readState(path.join(at, STATE));
+  const { sha256, ...state } = await readState(at);
   const name = path.basename(at);
   if (Number(name.replace(/^\D*/, '')) !== state.step) {
     throw new CorruptCheckpoint(`${path.join(at, STATE)}: found step ${state.step} in the folder ${name}`);
@@ -82,7 +84,8 @@ export async function readCheckpoint(at: string): Promise<ReadCheckpoint> {
   return { state, tensors, digest: found };
 }
 
-async function readState(file: string): Promise<z.infer<typeof StateJson>> {
+export async function readState(at: string): Promise<z.infer<typeof StateJson>> {
+  const file = path.join(at, STATE);
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     if (isDenied(cause)) throw cause;
     throw new CorruptCheckpoint(`${file}: the file is missing or cannot be read`, { cause });

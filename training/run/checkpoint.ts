@@ -16,6 +16,7 @@ import {
   type ReadCheckpoint,
   type RunState,
   readCheckpoint,
+  readState,
   writeCheckpoint,
 } from './checkpoint-files.ts';
 import { assertSameSettings } from './same-settings.ts';
@@ -89,6 +90,18 @@ export type LoadOptions = {
    */
   fallBack?: (note: string) => void;
 };
+
+/** The settings of the run in `dir`, from its newest checkpoint that can be read. */
+export async function savedSettings(dir: string): Promise<RunState['settings'] | null> {
+  for (const name of (await checkpoints(dir)).reverse()) {
+    try {
+      return (await readState(path.join(dir, name))).settings;
+    } catch (error) {
+      if (!(error instanceof CorruptCheckpoint)) throw error;
+    }
+  }
+  return null;
+}
 
 /** Fills parameters and moments from the newest checkpoint. Returns null if there is none. */
 export async function loadCheckpoint(dir: string, options: LoadOptions): Promise<LoadedRun | null> {

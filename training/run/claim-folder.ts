@@ -86,7 +86,7 @@ function everythingIn(dir: string): string[] {
 /**
  * Writes a test file, because permissions do not tell us about read-only or special file systems.
  */
-function assertWritable(out: string, dir: string): void {
+export function assertWritable(out: string, dir: string): void {
   const probe = path.join(dir, `.plimsoll-${process.pid}`);
   try {
     closeSync(openSync(probe, 'wx'));

@@ -1,7 +1,8 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { runOf } from '../stages/folder-kinds.ts';
 import { keptFolder, keptNumbers, rowsDigest } from './kept-numbers.ts';
 
 let dir: string;
@@ -29,10 +30,12 @@ test('a damaged file is computed anew and replaced', async () => {
   first.save();
   const [name] = await readdir(dir);
   const file = path.join(dir, name!);
-  const text = await readFile(file, 'utf8');
-  for (const damaged of [text.slice(0, 40), text.replace(/"values":"A/, '"values":"B'), '{}', '']) {
+  const bytes = await readFile(file);
+  const flipped = Buffer.from(bytes);
+  flipped[flipped.length - 1]! ^= 1;
+  for (const damaged of [bytes.subarray(0, 40), bytes.subarray(0, -1), flipped, '{}', '{}\n', '\n', '']) {
     await writeFile(file, damaged);
-    expect([...open({ base: 'a' }).values], damaged).toEqual(unknown);
+    expect([...open({ base: 'a' }).values], damaged.toString()).toEqual(unknown);
   }
   const again = open({ base: 'a' });
   again.values.set([4, 5, 6]);
@@ -41,8 +44,21 @@ test('a damaged file is computed anew and replaced', async () => {
 });
 
 test('runs in one folder share their numbers', () => {
-  expect(keptFolder('runs/safety')).toBe(path.resolve('runs/kept-numbers'));
-  expect(keptFolder('runs/helpfulness/')).toBe(path.resolve('runs/kept-numbers'));
+  const runs = path.join(dir, 'runs');
+  expect(keptFolder(path.join(runs, 'safety'))).toBe(path.join(runs, 'kept-numbers'));
+  expect(keptFolder(`${path.join(runs, 'helpfulness')}/`)).toBe(path.join(runs, 'kept-numbers'));
+});
+
+test('a run keeps its numbers in its own folder if there is no writing beside it', async () => {
+  const run = path.join(dir, 'runs/safety');
+  await mkdir(run, { recursive: true });
+  // Unlike permissions, a file in its place also stops a superuser.
+  await writeFile(path.join(dir, 'runs/kept-numbers'), '');
+  expect(keptFolder(run)).toBe(path.join(run, 'kept-numbers'));
+  // A stage that was stopped before its first step has left nothing but these.
+  expect(runOf('expert').isOurs(run)).toBe(true);
+  await writeFile(path.join(run, 'notes.txt'), 'mine');
+  expect(runOf('expert').isOurs(run)).toBe(false);
 });
 
 test('the digest of rows depends on every id and weight', () => {

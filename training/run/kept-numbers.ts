@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
+import { assertWritable } from './claim-folder.ts';
 import { replaceFile } from './write-file.ts';
 
 /** What numbers depend on, such as digests of base, adapter and rows. */
@@ -21,17 +22,33 @@ export type KeptNumbers = {
   save: () => void;
 };
 
-const KeptFile = z.strictObject({
+/** A file's first line. The rest are the values: float32, little-endian. */
+const KeptHeader = z.strictObject({
   key: z.record(z.string(), z.string()),
   /** Of the values' bytes. */
   sha256: z.string(),
-  /** Float32, little-endian, in base64. */
-  values: z.string(),
 });
 
-/** The folder of kept numbers beside a run's own folder. */
+export const KEPT_FOLDER = 'kept-numbers';
+
+/**
+ * Makes the folder of kept numbers: beside a run's own folder, or inside it where we cannot write
+ * beside it. There only that run finds them. Throws if neither can be written.
+ */
 export function keptFolder(runDir: string): string {
-  return path.join(path.dirname(path.resolve(runDir)), 'kept-numbers');
+  const run = path.resolve(runDir);
+  const [beside, inside] = [path.join(path.dirname(run), KEPT_FOLDER), path.join(run, KEPT_FOLDER)];
+  try {
+    return claimed(beside);
+  } catch {
+    return claimed(inside);
+  }
+}
+
+function claimed(folder: string): string {
+  makeFolder(folder);
+  assertWritable(folder, folder);
+  return folder;
 }
 
 /**
@@ -44,13 +61,13 @@ export function keptNumbers(
   { what, key, count }: { what: string; key: NumbersKey; count: number },
 ): KeptNumbers {
   const name = createHash('sha256').update(JSON.stringify(key)).digest('hex').slice(0, 16);
-  const file = path.join(folder, `${what}-${name}.json`);
+  const file = path.join(folder, `${what}-${name}.f32`);
   const values = readKept(file, { key, count }) ?? new Float32Array(count).fill(Number.NaN);
   const save = () => {
     const bytes = bytesOf(values);
     makeFolder(folder);
-    const kept: z.infer<typeof KeptFile> = { key, sha256: sha256(bytes), values: bytes.toString('base64') };
-    replaceFile(file, `${JSON.stringify(kept)}\n`);
+    const header: z.infer<typeof KeptHeader> = { key, sha256: sha256(bytes) };
+    replaceFile(file, `${JSON.stringify(header)}\n`, bytes);
   };
   return { values, save };
 }
@@ -60,8 +77,10 @@ export function keptNumbers(
  */
 function readKept(file: string, { key, count }: { key: NumbersKey; count: number }): Float32Array | null {
   try {
-    const kept = KeptFile.parse(JSON.parse(readFileSync(file, 'utf8')));
-    const bytes = Buffer.from(kept.values, 'base64');
+    const content = readFileSync(file);
+    const end = content.indexOf('\n');
+    const kept = KeptHeader.parse(JSON.parse(content.toString('utf8', 0, Math.max(0, end))));
+    const bytes = content.subarray(end + 1);
     const isWhole = bytes.length === 4 * count && sha256(bytes) === kept.sha256;
     if (!isWhole || JSON.stringify(kept.key) !== JSON.stringify(key)) return null;
     return new Float32Array(Uint8Array.from(bytes).buffer);

@@ -162,11 +162,43 @@ describe('a run that keeps its best weights', () => {
     const killed = killedAt(8);
     await expect(runTraining(evaluated({ ...killed, checkpointEverySeconds: 1000 }))).rejects.toThrow('killed');
     expect(await names()).toEqual(['best-000006']);
+    // Nothing else is left of that run, so it begins anew.
     await runTraining(evaluated({ resume: true }));
     expect(await names()).toEqual(['best-000006', 'step-000012']);
   });
 
-  test('drops them when it is resumed without that', async () => {
+  test('goes on keeping them when it is resumed without a word', async () => {
+    await expect(runTraining(evaluated(killedAt(8)))).rejects.toThrow('killed');
+    await runTraining({ ...evaluated({ resume: true }), keep: undefined });
+    expect(await names()).toEqual(['best-000006', 'step-000007', 'step-000012']);
+    expect((await trained()).step).toBe(6);
+  });
+
+  test('keeps them after a kill before the first evaluation, too', async () => {
+    await expect(runTraining(evaluated(killedAt(3)))).rejects.toThrow('killed');
+    expect(await names()).toEqual(['step-000001', 'step-000002']);
+    await runTraining({ ...evaluated({ resume: true }), keep: undefined });
+    expect(await names()).toEqual(['best-000006', 'step-000002', 'step-000012']);
+  });
+
+  test('leaves none to a run that begins anew with other settings', async () => {
+    await expect(runTraining(evaluated({ ...killedAt(5), checkpointEverySeconds: 1000 }))).rejects.toThrow('killed');
+    expect(await names()).toEqual(['best-000003']);
+    const other = evaluated({ ...killedAt(3), settings: { seed: 2 }, resume: true });
+    await expect(runTraining(other)).rejects.toThrow('killed');
+    expect(await names()).toEqual(['step-000001', 'step-000002']);
+    expect((await trained()).step).toBe(2);
+  });
+
+  test('that is finished keeps or drops them without training', async () => {
+    await runTraining(evaluated());
+    await runTraining({ ...evaluated({ resume: true }), keep: undefined });
+    expect(await names()).toEqual(['best-000006', 'step-000012']);
+    await runTraining({ ...evaluated({ resume: true }), keep: 'last' });
+    expect(await names()).toEqual(['step-000012']);
+  });
+
+  test('drops them when it is resumed with `last`', async () => {
     await expect(runTraining(evaluated(killedAt(8)))).rejects.toThrow('killed');
     await runTraining({ ...evaluated({ resume: true }), keep: 'last' });
     expect(await names()).toEqual(['step-000007', 'step-000012']);

@@ -61,7 +61,8 @@ export type RunOptions = {
   evaluateEvery?: number | undefined;
   /**
    * `best` keeps the weights with the lowest `heldOutLoss` of all evaluations, for the stages that
-   * build on this run. `last`, the default, leaves them the newest weights.
+   * build on this run. `last` leaves them the newest weights, and removes best ones of a run that
+   * goes on. By default a run that goes on keeps what it has kept so far, and a new one `last`.
    */
   keep?: 'best' | 'last' | undefined;
   /** Answers to a few prompts, shown before the first step and at every evaluation. */
@@ -78,7 +79,7 @@ export type Sample = { prompt: string; answer: string };
  */
 export async function runTraining(options: RunOptions): Promise<RunState> {
   const { dir, parameters, schedule, settings, evaluateEvery = 250, checkpointEverySeconds = 120 } = options;
-  const { keep = 'last', accumulate = 1, scheduleBefore } = options;
+  const { accumulate = 1, scheduleBefore } = options;
   const { totalSteps } = schedule;
   const newest = (await checkpoints(dir)).at(-1);
   if (!options.resume) {
@@ -95,8 +96,13 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
   if (saved && scheduleBefore) assertExtendable(dir, saved, { before: scheduleBefore(saved.settings), now: schedule });
   const warning = rateWarning(schedule.peak);
   if (warning !== null) note(warning);
+  // Best weights without a checkpoint are of a run that was killed early. It begins anew, perhaps
+  // with other settings.
+  const kept = await bestStep(dir);
+  if (saved === null) await removeCheckpoints(dir);
+  const keep = options.keep ?? saved?.keep ?? (kept === null ? 'last' : 'best');
   const { step: startStep, tokens, seconds } = saved ?? { step: 0, tokens: 0, seconds: 0 };
-  const state: RunState = { step: startStep, tokens, seconds, settings };
+  const state: RunState = { step: startStep, tokens, seconds, settings, keep };
   const write = (row: object) => appendLine(metricsFile, JSON.stringify(row));
   let savedStep = saved?.step ?? null;
   const save = async () => {
@@ -152,7 +158,7 @@ export async function runTraining(options: RunOptions): Promise<RunState> {
     // The samples of step 0 are made again if nothing has been saved since.
     keepRowsUntil(samplesFile, state.step === 0 ? -1 : state.step);
     if (keep === 'last') await removeBest(dir);
-    else best = lossAt(readRows(metricsFile), await bestStep(dir));
+    else best = lossAt(readRows(metricsFile), saved && kept);
     if (state.step === 0) await sample();
     const seen: SeenShapes = new Set();
     while (state.step < totalSteps && stopSignal === null) {

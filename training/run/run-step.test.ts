@@ -30,7 +30,7 @@ const step = (numbers: number[], seen = new Set<string>()) =>
     check: () => {},
   });
 
-test('several batches give the loss and gradient of one batch with all their rows', async () => {
+test('of a loss that is a mean over rows, several batches give the loss and gradient of one batch with all rows', async () => {
   const all = TARGETS.flat();
   const { loss, gradients, figures, tokens, label } = await step([1, 2, 3]);
   expect(loss).toBeCloseTo(mean(all.map((t) => (x - t) ** 2)), 5);

@@ -1,6 +1,9 @@
 /**
- * One update's batches. With several, the gradients are averaged, so that an update sees as much as
- * one large batch would, at the memory of a small one.
+ * One update's batches. With several, the gradients are averaged by weight, so that an update sees
+ * as many pairs as one large batch would, at the memory of a small one. It is the same update only
+ * if a loss is a mean over what the weight counts, as DPO's over pairs and sft's over tokens. The
+ * likelihood term, the sign term of the cost and the routers' regulariser are means over tokens or
+ * labelled answers, but their batches count by their pairs, too.
  */
 import type { Feed } from '#gpu-backend/graph/session.ts';
 import type { Parameters } from '../optim/adamw.ts';
@@ -11,8 +14,8 @@ export type StepBatch = {
   feeds: Record<string, Feed>;
   tokens: number;
   /**
-   * What the batch's loss is a mean over, such as its pairs. It decides how much the batch counts
-   * among the batches of its update; 1 by default.
+   * How much the batch counts among the batches of its update, such as the number of its pairs; 1
+   * by default.
    */
   weight?: number;
   /** Says which batch this was, for errors. */
@@ -26,7 +29,7 @@ export type StepResult = {
   figures: Record<string, number>;
   tokens: number;
   label: string;
-  /** False if a batch had a shape for the first time: it then made a session, which takes time. */
+  /** False if a batch had a shape for the first time. The first one of all makes the session. */
   warm: boolean;
 };
 

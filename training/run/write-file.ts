@@ -2,13 +2,20 @@
  * Writes the small files of a run. Errors name the file. While a file is being replaced, it is
  * always either the old or the new one, never half of either.
  */
-import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { WriteError } from './write-error.ts';
 
-export function replaceFile(file: string, content: string | Uint8Array): void {
+/** The file gets `parts`, one after the other. */
+export function replaceFile(file: string, ...parts: readonly (string | Uint8Array)[]): void {
   const building = `${file}.tmp`;
   try {
-    writeFileSync(building, content, { flush: true });
+    const opened = openSync(building, 'w');
+    try {
+      for (const part of parts) writeFileSync(opened, part);
+      fsyncSync(opened);
+    } finally {
+      closeSync(opened);
+    }
     renameSync(building, file);
   } catch (cause) {
     rmSync(building, { force: true });

@@ -11,22 +11,15 @@ import { tokenFeeds } from '../data/buckets.ts';
 import type { Dimension } from '../data/preferences.ts';
 import { createRandom } from '../data/random.ts';
 import { buildDpoGraph } from '../graphs/dpo-graph.ts';
-import {
-  DEFAULT_TARGETS,
-  type FrozenExpert,
-  loraShapes,
-  loraTensors,
-  readTargets,
-  type Targets,
-} from '../graphs/lora.ts';
+import { DEFAULT_TARGETS, loraShapes, loraTensors, readTargets, type Targets } from '../graphs/lora.ts';
 import { buildExpertNextToken } from '../graphs/next-token-graph.ts';
 import type { Variant } from '../graphs/router-graph.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { keptFolder } from '../run/kept-numbers.ts';
 import { trainingSessions } from '../run/training-sessions.ts';
-import { ADAPTER_FILE, type AdapterJson } from './expert-weights.ts';
+import { ADAPTER_FILE, type AdapterJson, type ExpertWeights } from './expert-weights.ts';
 import type { MarginModel } from './margin-model.ts';
-import { batchRows, logprobsOfPairs, type PairSet, pairedScores } from './pair-set.ts';
+import { adapterName, batchRows, logprobsOfPairs, type PairSet, pairedScores } from './pair-set.ts';
 import { heldOutFigures, preferenceFigures } from './preference-figures.ts';
 import { sampleAnswers, samplePrompts } from './sample-answers.ts';
 import { fillNormal } from './sft.ts';
@@ -53,9 +46,10 @@ export type ExpertOptions = PairStageOptions & {
   margin: MarginModel | null;
   /**
    * A trained expert to start from and to use as the reference. This trains one preference after
-   * the other, as in SACPO (arXiv 2404.11049). Null: the base.
+   * the other, as in SACPO (arXiv 2404.11049). Its rank, alpha and targets must be this run's.
+   * Null: the base.
    */
-  from: { name: string; modules: FrozenExpert; digest: string } | null;
+  from: ({ name: string } & Omit<ExpertWeights, 'role' | 'dir'>) | null;
 };
 
 export async function expertStage(options: ExpertOptions): Promise<void> {
@@ -63,6 +57,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
   const { config } = base;
   const { padId } = tokenizer;
   const targets = readTargets(options.targets ?? DEFAULT_TARGETS, config);
+  if (from) assertGoesOn(from, { rank, alpha, targets });
   const shapes = loraShapes(config, rank, targets);
   const start = () => (from ? copyLora(from, { shapes, config }) : initialLora(shapes, null));
   const parameters = from ? start() : initialLora(shapes, createRandom(`${seed}/${role}/lora`));
@@ -101,7 +96,7 @@ export async function expertStage(options: ExpertOptions): Promise<void> {
         () => buildDpoGraph(config, { ...graphOptions, beta, nllWeight, scoresToo: true }),
         { base: graphOptions.base, contextLength: config.max_position_embeddings, threads },
       );
-      const adapter = from ? `${from.digest} x ${alpha / rank}` : 'none';
+      const adapter = from ? adapterName(from) : 'none';
       const keep = { folder, base: base.digest, adapter };
       const untrained = { session, padId, parameters: start(), keep };
       const reference = await logprobsOfPairs(seen, { ...untrained, label: `${role}: reference` });
@@ -175,8 +170,23 @@ export function initialLora(
   );
 }
 
+/** With another scale or on other modules, an expert's tensors would be another model. */
+function assertGoesOn(
+  from: NonNullable<ExpertOptions['from']>,
+  run: { rank: number; alpha: number; targets: Targets },
+): void {
+  for (const key of ['rank', 'alpha', 'targets'] as const) {
+    const [found, wanted] = [String(from[key]), String(run[key])];
+    if (found === wanted) continue;
+    throw new Error(
+      `${from.name}: found an expert of ${key} ${found}, this run has ${wanted}: ` +
+        `give --${key} ${found.replaceAll(',', ' ')}, since a run goes on with the expert as it is`,
+    );
+  }
+}
+
 function copyLora(
-  { name, modules }: Pick<NonNullable<ExpertOptions['from']>, 'name' | 'modules'>,
+  { name, modules }: NonNullable<ExpertOptions['from']>,
   { shapes, config }: { shapes: ReadonlyMap<string, number[]>; config: DecoderConfig },
 ): Parameters {
   const found = loraTensors(modules, config);

@@ -2,7 +2,7 @@
  * The folders that the stages write, and how we recognise each one. We check the content of the
  * files, because anybody can use the same names.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { BUNDLE_FILES, GENERATION_CONFIG, PROBE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { EXPERTS_FORMAT, EXPERTS_MANIFEST } from '#gpu-backend/model/experts-folder.ts';
@@ -10,8 +10,10 @@ import { BUNDLE_FORMAT } from '#gpu-backend/model/manifest.ts';
 import { ROUTER_FILES } from '#gpu-backend/model/router.ts';
 import type { FolderKind } from '../run/claim-folder.ts';
 import { jsonOf, startOf } from '../run/folder-contents.ts';
+import { KEPT_FOLDER } from '../run/kept-numbers.ts';
 import { TOKENIZER_CONFIG } from '../tokenizer/chat-files.ts';
 import { ADAPTER_FILE } from './expert-weights.ts';
+import { RANK_FILE } from './rank.ts';
 import { ROUTER_FILE } from './router.ts';
 import { SCORE_FILE } from './scorer.ts';
 
@@ -25,7 +27,7 @@ const ADDITIONS = [...Object.values(ROUTER_FILES), ...Object.values(PROBE_FILES)
 export const BUNDLE: FolderKind = {
   what: 'a bundle',
   isOurs: (dir) => jsonOf(path.join(dir, BUNDLE_FILES.manifest))?.format === BUNDLE_FORMAT,
-  holds: [...[...Object.values(BUNDLE_FILES), GENERATION_CONFIG].map(exactly), ...ADDITIONS, EXPERT_FILES],
+  holds: [...[...Object.values(BUNDLE_FILES), GENERATION_CONFIG, 'README.md'].map(exactly), ...ADDITIONS, EXPERT_FILES],
 };
 
 /** What `export --experts-only` writes. */
@@ -62,11 +64,18 @@ export function runOf(
       );
       const said = jsonOf(path.join(dir, STAGE_FILES[stage]));
       return (
-        isRun(dir) && !others && Object.entries(fields).every(([key, value]) => said === null || said[key] === value)
+        (isRun(dir) || isJustBegun(dir)) &&
+        !others &&
+        Object.entries(fields).every(([key, value]) => said === null || said[key] === value)
       );
     },
     holds: null,
   };
+}
+
+/** Kept numbers may be inside a run's folder, and come before the run's first step. */
+function isJustBegun(dir: string): boolean {
+  return readdirSync(dir).join() === KEPT_FOLDER;
 }
 
 /** A run makes its metrics file before anything else. It is empty until the first step. */
@@ -77,9 +86,14 @@ function isRun(dir: string): boolean {
   return first === '' || /^\{"step":\d+,/.test(first);
 }
 
+const isRankFile = (json: Record<string, unknown> | null) =>
+  json !== null && ['definition', 'base', 'tokenizer', 'parents'].every((key) => key in json);
+
 export const DUAL_PAIRS: FolderKind = {
   what: 'the pairs of the stage rank',
   isOurs: (dir) =>
+    // A stage that was stopped may have written nothing else yet.
+    isRankFile(jsonOf(path.join(dir, RANK_FILE))) ||
     ['train.jsonl', 'held-out.jsonl'].some((name) => {
       const file = path.join(dir, name);
       // The first row may be longer than the part we read.

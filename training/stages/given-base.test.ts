@@ -20,7 +20,7 @@ import { loadExpertWeights } from './expert-weights.ts';
 import { exportStage } from './export.ts';
 import { EXPERTS } from './folder-kinds.ts';
 import { marginModel } from './margin-model.ts';
-import { DUAL_FILES, rankStage, readDualPairs, writeRankFile } from './rank.ts';
+import { rankStage, readDualPairs } from './rank.ts';
 import { routerStage } from './router.ts';
 import { loadRouters } from './router-weights.ts';
 import { scoreStage } from './score.ts';
@@ -80,11 +80,9 @@ beforeAll(async () => {
   const cost = await loadScorer(at('cost'), { ...models, wanted: 'cost' });
   await expert('safety', 'safety', { margin: marginModel(cost, { name: 'cost', rule: 'spe', scale: 0.1 }) });
   await expert('helpfulness', 'helpfulness');
-  await writeRankFile(at('dual'), { definition: 'figure', base, reward, cost });
-  for (const side of ['train', 'heldOut'] as const) {
-    const rows = { preferences: data[side], out: path.join(at('dual'), DUAL_FILES[side]) };
-    await rankStage({ ...rows, definition: 'figure', reward, cost, base, tokenizer: base.tokenizer });
-  }
+  const { train, heldOut } = data;
+  const { tokenizer } = base;
+  await rankStage({ train, heldOut, definition: 'figure', reward, cost, base, tokenizer, out: at('dual') });
   await router('layers');
 }, 60_000);
 afterAll(async () => {

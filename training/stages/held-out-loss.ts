@@ -14,7 +14,7 @@ const BUCKET_STEP = 16;
 const TOKENS_PER_BATCH = 2048;
 
 /**
- * Makes its sessions at the first measurement and keeps them. Leaves out rows longer than the
+ * Makes its session at the first measurement and keeps it. Leaves out rows longer than the
  * context, and counts them. Throws if no row is left.
  */
 export function heldOutLoss(

@@ -11,6 +11,7 @@ import { encodePairs, type PairRows } from '../data/encode-pairs.ts';
 import type { Dimension } from '../data/preferences.ts';
 import type { Preference } from '../data/rows.ts';
 import { describeSkips } from '../data/skips.ts';
+import type { Targets } from '../graphs/lora.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
 import { type KeptNumbers, keptNumbers, rowsDigest } from '../run/kept-numbers.ts';
@@ -24,7 +25,9 @@ import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
  * nothing but pairs: those that do not fill a batch of their bucket are left out of an epoch. With
  * few pairs a batch there are few of these.
  */
-const stepOf = (pairsPerBatch: number) => (pairsPerBatch <= 4 ? 8 : 32);
+export const stepOf = (pairsPerBatch: number) => (pairsPerBatch <= 4 ? 8 : 32);
+/** The step of runs whose settings do not say. */
+export const OLDER_STEP = 32;
 /** A batch has room for `pairsPerBatch` pairs of this length: more if shorter, fewer if longer. */
 const TYPICAL_LENGTH = 96;
 
@@ -42,6 +45,8 @@ export type PairSetOptions = {
   dimension: Dimension;
   config: DecoderConfig;
   pairsPerBatch: number;
+  /** What rows are padded to a multiple of; `stepOf` by default. */
+  step?: number;
   /** See `bucketPairs`. */
   feeds: PairFeeds;
   /** See `encodePairs`. */
@@ -50,10 +55,10 @@ export type PairSetOptions = {
 
 /** Throws if no pair is left. */
 export function pairSet(preferences: readonly Preference[], options: PairSetOptions): PairSet {
-  const { what, tokenizer, dimension, config, pairsPerBatch, feeds, dropFirstDifference = false } = options;
+  const { what, tokenizer, dimension, config, pairsPerBatch, step, feeds, dropFirstDifference = false } = options;
   const contextLength = config.max_position_embeddings;
   const { pairs, skipped } = encodePairs(preferences, tokenizer, { dimension, contextLength, dropFirstDifference });
-  const { buckets, skipped: tooLong } = bucketPairs(pairs, { contextLength, pairsPerBatch, feeds });
+  const { buckets, skipped: tooLong } = bucketPairs(pairs, { contextLength, pairsPerBatch, step, feeds });
   const leftOut = describeSkips({ ...skipped, longAnswer: tooLong });
   const count = pairs.length - tooLong;
   if (count === 0) throw new Error(`there is no pair ${what}; left out: ${leftOut}`);
@@ -68,12 +73,17 @@ export type PairFeeds = 'predictions' | 'whole';
 
 export function bucketPairs(
   pairs: readonly PairRows[],
-  { contextLength, pairsPerBatch, feeds }: { contextLength: number; pairsPerBatch: number; feeds: PairFeeds },
+  {
+    contextLength,
+    pairsPerBatch,
+    step = stepOf(pairsPerBatch),
+    feeds,
+  }: { contextLength: number; pairsPerBatch: number; step?: number | undefined; feeds: PairFeeds },
 ) {
   const last = feeds === 'whole' ? 0 : 1;
   const lengths = pairs.map(({ chosen, rejected }) => Math.max(chosen.ids.length, rejected.ids.length) - last);
   return makeBuckets(lengths, {
-    step: stepOf(pairsPerBatch),
+    step,
     maxLength: contextLength,
     tokensPerBatch: pairsPerBatch * 2 * TYPICAL_LENGTH,
     rowsPerItem: 2,
@@ -129,7 +139,7 @@ export async function numbersOfPairs(
   const numbers = kept?.values ?? new Float32Array(2 * width * pairs.length).fill(Number.NaN);
   const total = buckets.reduce((sum, bucket) => sum + Math.ceil(bucket.items.length / (bucket.rows / 2)), 0);
   const progress = label === null ? null : createProgress(label, { total, start: 0, figure: `mean ${MEANS[output]}` });
-  let [done, savedAt] = [0, performance.now()];
+  let [done, ran, saveAt] = [0, false, performance.now() + SAVE_EVERY_MS];
   for (const bucket of buckets) {
     const size = bucket.rows / 2;
     for (let i = 0; i < bucket.items.length; i += size) {
@@ -145,14 +155,17 @@ export async function numbersOfPairs(
         numbers.set(part(k), 2 * width * item);
         numbers.set(part(items.length + k), (2 * item + 1) * width);
       });
-      if (performance.now() - savedAt > SAVE_EVERY_MS) {
+      if (performance.now() > saveAt) {
+        const before = performance.now();
         kept?.save();
-        savedAt = performance.now();
+        const now = performance.now();
+        saveAt = now + Math.max(SAVE_EVERY_MS, 20 * (now - before));
       }
       const tokens = rows.reduce((sum, { ids }) => sum + ids.length, 0);
       const mean = values.reduce((a, b) => a + b, 0) / values.length;
-      // A bucket's first batch makes its session, and would say nothing about the speed.
-      const tokensPerSecond = i > 0 ? (1000 * tokens) / (performance.now() - startedAt) : Number.NaN;
+      // The first batch of all makes the session, and would say nothing about the speed.
+      const tokensPerSecond = ran ? (1000 * tokens) / (performance.now() - startedAt) : Number.NaN;
+      ran = true;
       progress?.update(done, { figure: mean, tokensPerSecond });
     }
   }
@@ -161,7 +174,10 @@ export async function numbersOfPairs(
   return numbers;
 }
 
-/** A kill loses no more of what is kept. */
+/**
+ * A kill loses no more of what is kept. Large files are saved less often, so that saving takes at
+ * most a twentieth of the time.
+ */
 const SAVE_EVERY_MS = 30_000;
 
 /**
@@ -193,8 +209,23 @@ export function logprobsOfPairs(
   return scorePairs(set, { session, feeds, output: 'logprobs', label, ...(kept && { kept }) });
 }
 
-/** A model that does not change, by digests. The adapter is `none`, or a run's with its scale. */
+/** A model that does not change, by digests. The adapter is `none`, or an `adapterName`. */
 type FrozenModel = { base: string; adapter: string };
+
+/** What a run's LoRA computes depends on its tensors, their scale and the modules they are on. */
+export function adapterName({
+  digest,
+  rank,
+  alpha,
+  targets,
+}: {
+  digest: string;
+  rank: number;
+  alpha: number;
+  targets: Targets;
+}): string {
+  return `${digest} x ${alpha}/${rank} on ${[...targets].sort().join()}`;
+}
 
 /** The kept numbers of a set under a frozen model, `width` of them an answer. */
 export function keptOf(

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { calibrationError, heldOutFigures, negativeLogSigmoid, preferenceFigures } from './preference-figures.ts';
+import {
+  calibrationError,
+  heldOutFigures,
+  negativeLogSigmoid,
+  preferenceFigures,
+  shareAbove,
+} from './preference-figures.ts';
 
 test('accuracy counts ties as half, and the margin is the mean of beta times the log-ratio', () => {
   expect(preferenceFigures([2, -1, 0, 3], 0.5)).toEqual({ accuracy: 0.625, margin: 0.5 });
@@ -37,4 +43,10 @@ test('the calibration error is the mean gap between confidence and accuracy, wei
   const unsure = Array.from({ length: 10 }, (_, i) => ({ probability: 0.55, right: i < 5 }));
   expect(calibrationError([...sure, ...unsure])).toBeCloseTo((30 * 0.45 + 10 * 0.05) / 40, 12);
   expect(calibrationError([{ probability: 1, right: true }])).toBe(0);
+});
+
+test('a tie counts as a half', () => {
+  expect(shareAbove([1, 0, -1, 0])).toBe(0.5);
+  expect(shareAbove([0])).toBe(0.5);
+  expect(shareAbove([2, 3, -1, 0])).toBe(0.625);
 });

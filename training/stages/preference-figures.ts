@@ -1,18 +1,21 @@
 /** Figures for a batch of pairs, besides its loss. */
 import type { PairScores } from './pair-set.ts';
 
+/** The share of gaps above zero. Each tie counts as a half. */
+export function shareAbove(gaps: ArrayLike<number>): number {
+  let right = 0;
+  for (let i = 0; i < gaps.length; i++) right += gaps[i]! > 0 ? 1 : gaps[i] === 0 ? 0.5 : 0;
+  return right / gaps.length;
+}
+
 /**
  * The share of pairs whose chosen answer gained on the rejected one, and the mean implicit reward
  * difference, beta * delta, in nats.
  */
 export function preferenceFigures(delta: ArrayLike<number>, beta: number): { accuracy: number; margin: number } {
-  let [right, sum] = [0, 0];
-  for (let i = 0; i < delta.length; i++) {
-    const value = delta[i]!;
-    right += value > 0 ? 1 : value === 0 ? 0.5 : 0;
-    sum += value;
-  }
-  return { accuracy: right / delta.length, margin: (beta * sum) / delta.length };
+  let sum = 0;
+  for (let i = 0; i < delta.length; i++) sum += delta[i]!;
+  return { accuracy: shareAbove(delta), margin: (beta * sum) / delta.length };
 }
 
 /**

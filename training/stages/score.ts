@@ -11,7 +11,7 @@ import { type ScoreKind, scoreShapes } from '../graphs/score-graph.ts';
 import { initialLora } from './expert.ts';
 import { headTraining } from './head-training.ts';
 import { batchRows, type PairScores, type PairSet } from './pair-set.ts';
-import { calibrationError, negativeLogSigmoid } from './preference-figures.ts';
+import { calibrationError, negativeLogSigmoid, shareAbove } from './preference-figures.ts';
 import { SCORE_FILE, type ScoreJson } from './scorer.ts';
 import { fillNormal } from './sft.ts';
 import { type PairStageOptions, trainPairs } from './train-pairs.ts';
@@ -93,9 +93,7 @@ function signFeeds({ pairs }: PairSet, items: readonly number[]): Record<string,
 function orderAccuracy(scores: Float32Array, kind: ScoreKind): number {
   const pairs = scores.length / 2;
   const direction = kind === 'reward' ? 1 : -1;
-  let right = 0;
-  for (let i = 0; i < pairs; i++) right += Number(direction * (scores[i]! - scores[pairs + i]!) > 0);
-  return right / pairs;
+  return shareAbove(Float32Array.from({ length: pairs }, (_, i) => direction * (scores[i]! - scores[pairs + i]!)));
 }
 
 /**
@@ -106,14 +104,12 @@ function orderAccuracy(scores: Float32Array, kind: ScoreKind): number {
  */
 function scoreFigures(kind: ScoreKind, { pairs }: PairSet, scores: PairScores): Record<string, number> {
   const direction = kind === 'reward' ? 1 : -1;
-  const ordered = [...scores.values()].map(([chosen, rejected]) => {
-    const gap = direction * (chosen - rejected);
-    return { probability: sigmoid(Math.abs(gap)), right: gap > 0 };
-  });
-  const losses = [...scores.values()].map(([chosen, rejected]) => negativeLogSigmoid(direction * (chosen - rejected)));
+  const gaps = [...scores.values()].map(([chosen, rejected]) => direction * (chosen - rejected));
+  const ordered = gaps.map((gap) => ({ probability: sigmoid(Math.abs(gap)), right: gap > 0 }));
+  const losses = gaps.map(negativeLogSigmoid);
   const figures: Record<string, number> = {
     heldOutLoss: mean(losses),
-    heldOutAccuracy: ordered.filter(({ right }) => right).length / ordered.length,
+    heldOutAccuracy: shareAbove(gaps),
     heldOutCalibrationError: calibrationError(ordered),
   };
   if (kind === 'reward') return figures;

@@ -11,7 +11,7 @@ import { parameterFeeds } from '../run/run-step.ts';
 import { trainingSessions } from '../run/training-sessions.ts';
 import { assertSameModel, type Parent } from './assert-same-model.ts';
 import { type BaseModel, emptyTensors } from './base-model.ts';
-import { bucketPairs, keptOf, type PairScores, scorePairs } from './pair-set.ts';
+import { adapterName, bucketPairs, keptOf, type PairScores, scorePairs } from './pair-set.ts';
 import { readStageFile } from './stage-file.ts';
 
 export const SCORE_FILE = 'score.json';
@@ -84,6 +84,7 @@ export async function loadScorer(
   const state = await loadTrained(dir, { parameters, stage: kind });
   assertSameModel(dir, state, options.base);
   const { padId } = options;
+  const adapter = adapterName({ digest: state.digest, rank, alpha, targets });
   const { config, frozen: base } = options.base;
   const build = () => buildScoringGraph(config, { base, rank, loraScale: scoreScale({ rank, alpha }), targets });
   const sessions = trainingSessions(build, {
@@ -104,7 +105,7 @@ export async function loadScorer(
           output: 'scores',
           label,
           ...(folder !== undefined && {
-            kept: keptOf({ pairs }, { what: kind, width: 1, folder, base: options.base.digest, adapter: state.digest }),
+            kept: keptOf({ pairs }, { what: kind, width: 1, folder, base: options.base.digest, adapter }),
           }),
         },
       );

@@ -8,7 +8,6 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { expertKinds } from '#gpu-backend/model/expert-kinds.ts';
 import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
 import { encodeChat } from '../data/encode-chat.ts';
-import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
 import type { Dialogue } from '../data/rows.ts';
 import { dialogues, pairs } from '../testing/small-talk.ts';
 import { TINY_WORLD } from '../testing/tiny-model.ts';
@@ -19,7 +18,7 @@ import { expertStage } from './expert.ts';
 import { loadExpertWeights } from './expert-weights.ts';
 import { exportStage } from './export.ts';
 import { marginModel } from './margin-model.ts';
-import { rankStage } from './rank.ts';
+import { rankStage, readDualPairs } from './rank.ts';
 import { routerStage } from './router.ts';
 import { scoreStage } from './score.ts';
 import { loadScorer } from './scorer.ts';
@@ -128,30 +127,22 @@ test('the stages reward, cost, rank and router build on one another', async () =
 
   // A run that starts from another expert uses that expert's log-probabilities as the reference, so
   // DPO's loss starts at ln 2.
-  const { modules, digest } = await loadExpertWeights(at('helpfulness'), base);
+  const helpful = { ...(await loadExpertWeights(at('helpfulness'), base)), name: 'helpfulness' };
   const plain = { ...one, margin: null, variant: 'corrected' } as const;
-  await expertStage({ ...plain, from: { name: 'helpfulness', modules, digest }, out: at('sequential') });
+  await expertStage({ ...plain, from: helpful, out: at('sequential') });
   const [firstStep] = (await readFile(at('sequential/metrics.jsonl'), 'utf8')).split('\n');
   expect(JSON.parse(firstStep!).dpo).toBeCloseTo(Math.log(2), 4);
-  const short = { name: 'short', modules: new Map([...modules].slice(1)), digest };
+  const short = { ...helpful, name: 'short', modules: new Map([...helpful.modules].slice(1)) };
   await expect(expertStage({ ...plain, from: short, out: at('short') })).rejects.toThrow(
     'short: lora.0.mlp.down_proj.a: found []',
   );
 
   // An untrained cost model calls either everything safe or nothing. The definition `figure` keeps
   // a pair in both cases.
-  const dual = at('dual.jsonl');
-  const { kept, read } = await rankStage({
-    preferences: compared.train,
-    definition: 'figure',
-    reward,
-    cost,
-    base,
-    tokenizer,
-    out: dual,
-  });
-  expect(kept).toBe(read);
-  const train = await Array.fromAsync(PREFERENCE_LAYOUTS.plimsoll(dual));
+  const ranking = { ...compared, definition: 'figure', reward, cost, base, tokenizer } as const;
+  const summaries = await rankStage({ ...ranking, out: at('dual') });
+  expect(summaries.train.kept).toBe(summaries.train.read);
+  const { train } = await readDualPairs(at('dual'), base);
   expect(train.every(({ better }) => better !== null)).toBe(true);
 
   const safety = await loadExpertWeights(at('safety'), base);

@@ -3,12 +3,13 @@
  * the schedule and the run's settings.
  */
 import path from 'node:path';
+import * as z from 'zod';
 import { planBatches } from '../data/buckets.ts';
 import { digestOfRows } from '../data/digest-of-rows.ts';
 import type { Preference } from '../data/rows.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
 import type { Parameters } from '../optim/adamw.ts';
-import { loadCheckpoint } from '../run/checkpoint.ts';
+import { loadCheckpoint, removeBest, savedSettings } from '../run/checkpoint.ts';
 import { assertExtendable, EXTENT, type Pace, paceSettings, scheduleBefore, scheduleOf } from '../run/extent.ts';
 import { type RunOptions, runTraining } from '../run/loop.ts';
 import type { StepBatch } from '../run/run-step.ts';
@@ -16,7 +17,7 @@ import { replaceFile } from '../run/write-file.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
 import { unusedTokens } from './assert-tokens-fit.ts';
 import type { BaseModel } from './base-model.ts';
-import { type PairSet, type PairSetOptions, pairSet } from './pair-set.ts';
+import { OLDER_STEP, type PairSet, type PairSetOptions, pairSet, stepOf } from './pair-set.ts';
 import type { SampleOptions } from './sample-answers.ts';
 import { SOURCES_FILE, sourcesFile } from './sources-file.ts';
 
@@ -48,6 +49,10 @@ export type PairStageOptions = Pace & {
 };
 
 const WARMUP_SHARE = 0.1;
+/** A run goes on with the step that it began with. */
+const BucketStep = z
+  .looseObject({ bucketStep: z.int().min(1).default(OLDER_STEP) })
+  .transform(({ bucketStep }) => bucketStep);
 
 export type PairTraining = {
   /** For the progress bar and the summary. */
@@ -82,7 +87,9 @@ export type PairTraining = {
 export async function trainPairs(options: PairStageOptions, training: PairTraining): Promise<void> {
   const { out, resume, seed, base, tokenizer, pairsPerBatch } = options;
   const { label, parameters } = training;
-  const setOptions = { ...training.encoding, tokenizer, config: base.config, pairsPerBatch };
+  const before = resume ? await savedSettings(out) : null;
+  const step = before ? BucketStep.parse(before) : stepOf(pairsPerBatch);
+  const setOptions = { ...training.encoding, tokenizer, config: base.config, pairsPerBatch, step };
   const train = pairSet(options.train, { ...setOptions, what: 'to train on' });
   const heldOut = pairSet(options.heldOut, { ...setOptions, what: 'held out' });
   const plan = planBatches(train.buckets, { seed: `${seed}/${training.order}`, rowsPerItem: 2 });
@@ -93,12 +100,14 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
 
   const pacing = { perEpoch: plan.perEpoch, warmup: (steps: number) => Math.ceil(steps * WARMUP_SHARE) };
   const schedule = scheduleOf(options, pacing);
-  const before = (settings: RunOptions['settings']) => scheduleBefore(settings, options, pacing);
+  const scheduleOfRun = (settings: RunOptions['settings']) => scheduleBefore(settings, options, pacing);
   const { totalSteps } = schedule;
   const settings = {
     seed,
     ...paceSettings(options),
     pairsPerBatch,
+    // It decides which pairs share a batch. Older runs do not say.
+    ...(step !== OLDER_STEP && { bucketStep: step }),
     base: base.digest,
     tokenizer: tokenizer.digest,
     ...training.settings,
@@ -108,11 +117,12 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
   };
   const fallBack = (note: string) => void process.stderr.write(`${label}: ${note}\n`);
   const saved = resume ? await loadCheckpoint(out, { parameters, settings, mayDiffer: EXTENT, fallBack }) : null;
-  if (saved) assertExtendable(out, saved, { before: before(saved.settings), now: schedule });
+  if (saved) assertExtendable(out, saved, { before: scheduleOfRun(saved.settings), now: schedule });
   const sources = await sourcesFile(options.train, options.builtOn);
   if (saved?.step === totalSteps) {
     // What the user says of them may have changed since, and does not change the weights.
     replaceFile(path.join(out, SOURCES_FILE), `${JSON.stringify(sources, null, 2)}\n`);
+    if (options.keep === 'last') await removeBest(out);
     return;
   }
   const { batch, figures, evaluate, sample } = await training.prepare({
@@ -128,7 +138,7 @@ export async function trainPairs(options: PairStageOptions, training: PairTraini
     checkpointEverySeconds: options.checkpointEverySeconds,
     parameters,
     schedule,
-    scheduleBefore: before,
+    scheduleBefore: scheduleOfRun,
     adamw: { beta2: 0.99, weightDecay: training.weightDecay ?? 0 },
     settings,
     files: { ...training.files, [SOURCES_FILE]: sources },
