@@ -49,7 +49,17 @@ test('a step needs the steps before it, and takes their outputs as inputs', asyn
   await expect(doStep(second, options())).rejects.toThrow('the step second needs the step first, which is not done');
   await doStep(first, options());
   await doStep(second, options());
-  expect(readRecord(dir, 'second')!.inputs.first).toBe(readRecord(dir, 'first')!.output);
+  expect(readRecord(dir, 'second')!.needs.first).toBe(readRecord(dir, 'first')!.output);
+});
+
+test('an input may have the name of a need', async () => {
+  const [first, second] = [step('first'), step('second', ['first'], { first: 'a setting' })];
+  await doStep(first, options());
+  await doStep(second, options());
+  const other = step('second', ['first'], { first: 'another' });
+  await expect(isDone(other, options())).rejects.toThrow('with first = "a setting", now it is "another"');
+  await doStep(first, { ...options(), context: 'b' });
+  await expect(isDone(second, options())).rejects.toThrow('the step second was done with the output of first = "');
 });
 
 test('other inputs than before are an error that names them and the way out', async () => {

@@ -26,8 +26,14 @@ export type Step<Name extends string, Context> = {
   digest: (context: Context) => string | Promise<string>;
 };
 
-const StepRecord = z.strictObject({
+const Inputs = z.strictObject({
   inputs: z.record(z.string(), z.unknown()),
+  /** The digests of what the needs wrote, by step. */
+  needs: z.record(z.string(), z.string()),
+});
+type Inputs = z.infer<typeof Inputs>;
+
+const StepRecord = Inputs.extend({
   output: z.string(),
   /** Of the last start, which may have gone on with earlier work. */
   seconds: z.number().min(0),
@@ -62,15 +68,9 @@ export async function isDone<Name extends string, Context>(
   const record = readRecord(dir, step.name);
   if (record === null) return false;
   const redo = `--redo ${step.name} does it and what builds on it again`;
-  const inputs = await inputsOf(step, { dir, context });
-  for (const key of new Set([...Object.keys(record.inputs), ...Object.keys(inputs)])) {
-    const [was, is] = [JSON.stringify(record.inputs[key]), JSON.stringify(inputs[key])];
-    if (was !== is) {
-      throw new Error(
-        `${fileOf(dir, step.name)}: the step ${step.name} was done with ${key} = ${was ?? 'unset'}, now it is ${is ?? 'unset'}: ${redo}`,
-      );
-    }
-  }
+  const now = await inputsOf(step, { dir, context });
+  const other = difference(record, now);
+  if (other !== null) throw new Error(`${fileOf(dir, step.name)}: the step ${step.name} was done with ${other}: ${redo}`);
   const written = step.writes.map((name) => path.join(dir, name)).join(', ');
   const output = await Promise.resolve()
     .then(() => step.digest(context))
@@ -97,7 +97,7 @@ export async function doStep<Name extends string, Context>(
   const startedAt = now();
   await step.run(context);
   const seconds = (now() - startedAt) / 1000;
-  const record = { inputs, output: await step.digest(context), seconds } satisfies StepRecord;
+  const record = { ...inputs, output: await step.digest(context), seconds } satisfies StepRecord;
   makeFolder(path.join(dir, 'steps'));
   replaceFile(fileOf(dir, step.name), `${JSON.stringify(record, null, 2)}\n`);
 }
@@ -122,17 +122,29 @@ export function forgetStep<Name extends string, Context>(
 async function inputsOf<Name extends string, Context>(
   { name, needs, inputs }: Step<Name, Context>,
   { dir, context }: { dir: string; context: Context },
-): Promise<Record<string, unknown>> {
+): Promise<Inputs> {
   const outputs = needs.map((need) => {
     const record = readRecord(dir, need);
     if (record === null) throw new Error(`${dir}: the step ${name} needs the step ${need}, which is not done`);
     return [need, record.output] as const;
   });
   // As JSON gives it back, so that a record and its inputs can be compared.
-  return JSON.parse(JSON.stringify({ ...(await inputs(context)), ...Object.fromEntries(outputs) })) as Record<
-    string,
-    unknown
-  >;
+  return Inputs.parse(JSON.parse(JSON.stringify({ inputs: await inputs(context), needs: Object.fromEntries(outputs) })));
+}
+
+/** The first input that differs, with both values. Null if none does. */
+function difference(before: Inputs, now: Inputs): string | null {
+  const named = ({ inputs, needs }: Inputs) =>
+    new Map([
+      ...Object.entries(inputs),
+      ...Object.entries(needs).map(([need, digest]) => [`the output of ${need}`, digest] as const),
+    ]);
+  const [old, own] = [named(before), named(now)];
+  for (const key of new Set([...old.keys(), ...own.keys()])) {
+    const [was, is] = [JSON.stringify(old.get(key)), JSON.stringify(own.get(key))];
+    if (was !== is) return `${key} = ${was ?? 'unset'}, now it is ${is ?? 'unset'}`;
+  }
+  return null;
 }
 
 /** SHA-256 over names and contents, in lower-case hex. */
