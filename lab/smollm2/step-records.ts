@@ -70,7 +70,8 @@ export async function isDone<Name extends string, Context>(
   const redo = `--redo ${step.name} does it and what builds on it again`;
   const now = await inputsOf(step, { dir, context });
   const other = difference(record, now);
-  if (other !== null) throw new Error(`${fileOf(dir, step.name)}: the step ${step.name} was done with ${other}: ${redo}`);
+  if (other !== null)
+    throw new Error(`${fileOf(dir, step.name)}: the step ${step.name} was done with ${other}: ${redo}`);
   const written = step.writes.map((name) => path.join(dir, name)).join(', ');
   const output = await Promise.resolve()
     .then(() => step.digest(context))
@@ -129,7 +130,9 @@ async function inputsOf<Name extends string, Context>(
     return [need, record.output] as const;
   });
   // As JSON gives it back, so that a record and its inputs can be compared.
-  return Inputs.parse(JSON.parse(JSON.stringify({ inputs: await inputs(context), needs: Object.fromEntries(outputs) })));
+  return Inputs.parse(
+    JSON.parse(JSON.stringify({ inputs: await inputs(context), needs: Object.fromEntries(outputs) })),
+  );
 }
 
 /** The first input that differs, with both values. Null if none does. */

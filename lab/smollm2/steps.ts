@@ -11,6 +11,7 @@ import { drawOwnAnswers } from './own-answers.ts';
 import { ANSWERS_OUTPUT, PAIRS_OUTPUT, pairsStep } from './pairs-step.ts';
 import { readPromptRows } from './recipe-rows.ts';
 import type { Settings } from './settings.ts';
+import { REFUSED, SOURCES } from './sources.ts';
 import { digestOfFiles, digestOfJson, type Step } from './step-records.ts';
 
 export const STEP_NAMES = [
@@ -115,7 +116,12 @@ export const STEPS: readonly RecipeStep[] = [
   {
     name: 'export',
     needs: ['pairs', 'dual', 'safety', 'helpfulness', 'layers', 'logits'],
-    inputs: ({ settings, baseDigest }) => ({ base: baseDigest, defaultWeight: settings.defaultWeight }),
+    inputs: ({ settings: { seed, defaultWeight }, baseDigest }) => ({
+      base: baseDigest,
+      seed,
+      defaultWeight,
+      sources: digestOfJson(SOURCES),
+    }),
     writes: [BUNDLE_OUTPUT],
     run: exportStep,
     digest: exportDigest,
@@ -131,7 +137,7 @@ export const STEPS: readonly RecipeStep[] = [
   }),
   filesStep('card', [CARD_OUTPUT], {
     needs: STEP_NAMES.filter((name) => name !== 'card'),
-    inputs: ({ settings }) => ({ settings: digestOfJson(settings) }),
+    inputs: ({ settings }) => ({ settings: digestOfJson(settings), sources: digestOfJson({ SOURCES, REFUSED }) }),
     run: (context) => writeCard(context, inside(context, CARD_OUTPUT)),
   }),
 ];
