@@ -13,6 +13,7 @@ import { runFolder } from './learn-steps.ts';
 import { readAnswers } from './own-answers.ts';
 import { ANSWERS_OUTPUT, PAIRS_REPORT, pairsOutput, SIDES } from './pairs-step.ts';
 import { readPairRows, sourcesOf } from './recipe-rows.ts';
+import { commandOf } from './settings.ts';
 import { describeSource, REFUSED } from './sources.ts';
 
 const Lengths = z.object({
@@ -62,7 +63,7 @@ export async function writeCard(context: RecipeContext, file: string): Promise<v
     `# ${MODEL_ID}: experts and routers
 
 A safety expert, a helpfulness expert and two routers (in the layers, over the logits) for the base with the SHA-256
-\`${baseDigest}\`. Made by \`npx plimsoll train smollm2\`, seed ${settings.seed}. Licence of the experts and routers: Apache-2.0.
+\`${baseDigest}\`. Made by \`${commandOf(settings)}\`. Licence of the experts and routers: Apache-2.0.
 
 ## Data
 

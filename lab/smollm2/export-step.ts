@@ -9,6 +9,7 @@ import { dualOutput } from './dual-step.ts';
 import { runFolder } from './learn-steps.ts';
 import { pairsOutput, SIDES } from './pairs-step.ts';
 import { readPairRows, sourcesOf } from './recipe-rows.ts';
+import { commandOf } from './settings.ts';
 import { describeSource } from './sources.ts';
 
 export const BUNDLE_OUTPUT = 'bundle';
@@ -27,7 +28,7 @@ export async function exportStep(context: RecipeContext): Promise<void> {
       licence: 'Apache-2.0',
       default_weight: context.settings.defaultWeight,
       provenance: {
-        description: `npx plimsoll train smollm2, seed ${context.settings.seed}, on the base ${context.baseDigest} (${provenance.description})`,
+        description: `${commandOf(context.settings)}, on the base ${context.baseDigest} (${provenance.description})`,
         data: await usedData(context),
       },
     },

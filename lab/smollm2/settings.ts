@@ -15,6 +15,8 @@ type Lora = { rank: number; alpha: number };
 
 export type Settings = {
   seed: number;
+  /** What all amounts of data were multiplied by. */
+  scale: number;
   /** Pairs of the small world to choose from, by part. */
   worldPairs: Readonly<Record<Part, number>>;
   /** How the small world's pairs are asked, and which kinds of answers they compare. */
@@ -61,6 +63,7 @@ export type Stratum = (typeof STRATA)[number];
 
 export const SETTINGS: Settings = {
   seed: 7,
+  scale: 1,
   worldPairs: { train: 3_000, judge: 600, dev: 600, test: 600 },
   // For an ordinary question, a refusal is never the safer answer.
   world: {
@@ -155,6 +158,11 @@ export const SETTINGS: Settings = {
   defaultWeight: 0.3,
 };
 
+/** The command that makes what these settings say, as far as flags can say it. */
+export function commandOf({ seed, scale }: Settings): string {
+  return ['npx plimsoll train smollm2', ...(scale === 1 ? [] : [`--scale ${scale}`]), `--seed ${seed}`].join(' ');
+}
+
 /**
  * All amounts of data times `scale`, for a try or a smaller study. Each stays above 0. What they
  * are chosen from stays the same.
@@ -173,6 +181,7 @@ export function scaled(settings: Settings, scale: number): Settings {
   const parts = ({ test, ...own }: Settings['pairs']['safer']) => ({ ...sides(own), test: times(test) });
   return {
     ...settings,
+    scale: settings.scale * scale,
     pairs: { safer: parts(settings.pairs.safer), better: parts(settings.pairs.better) },
     prompts: times(settings.prompts),
     dual: { ...settings.dual, ...sides(settings.dual) },

@@ -44,6 +44,27 @@ test('a step that was stopped, or whose record cannot be written, is not done', 
   expect(await isDone(broken, options())).toBe(false);
 });
 
+test('a step that has begun with other inputs is an error that names them and the way out', async () => {
+  let broken = true;
+  const training = (beta: number): Step<Name, string> => ({
+    ...step('first', [], { beta }),
+    goesOn: true,
+    run: async (text) => {
+      if (broken) throw new Error('killed');
+      writeFileSync(at('first.txt'), text);
+    },
+  });
+  await expect(doStep(training(0.1), options())).rejects.toThrow('killed');
+  broken = false;
+  await expect(doStep(training(0.2), options())).rejects.toThrow(
+    'first.begun.json: the step first was begun with beta = 0.1, now it is 0.2: --redo first does it and what builds on it again',
+  );
+  forgetStep('first', { dir, steps: [training(0.2)] });
+  await doStep(training(0.2), options());
+  expect(await isDone(training(0.2), options())).toBe(true);
+  expect(existsSync(at('steps/first.begun.json'))).toBe(false);
+});
+
 test('a step needs the steps before it, and takes their outputs as inputs', async () => {
   const [first, second] = [step('first'), step('second', ['first'])];
   await expect(doStep(second, options())).rejects.toThrow('the step second needs the step first, which is not done');

@@ -53,6 +53,7 @@ function learnStep(
     needs: step.needs,
     inputs: ({ settings, baseDigest }) => ({ base: baseDigest, seed: settings.seed, ...step.settings(settings) }),
     writes: [runFolder(name)],
+    goesOn: true,
     run: step.run,
     digest: (context) => runDigest(context, name),
   };
@@ -81,10 +82,11 @@ export const STEPS: readonly RecipeStep[] = [
   }),
   filesStep('pairs', PAIRS_OUTPUT, {
     needs: ['data', 'answers'],
-    inputs: ({ settings: { seed, pairs, maxRowTokens } }) => ({
+    inputs: ({ settings: { seed, pairs, maxRowTokens, score, expert } }) => ({
       seed,
       budgets: { safer: learnedFrom(pairs.safer), better: learnedFrom(pairs.better) },
       maxRowTokens,
+      pairsPerBatch: [score.pairsPerBatch, expert.pairsPerBatch],
     }),
     run: pairsStep,
   }),
@@ -93,7 +95,12 @@ export const STEPS: readonly RecipeStep[] = [
   ),
   filesStep('dual', DUAL_OUTPUT, {
     needs: ['data', 'answers', 'reward', 'cost'],
-    inputs: ({ settings: { seed, dual, maxRowTokens } }) => ({ seed, dual, maxRowTokens }),
+    inputs: ({ settings: { seed, dual, maxRowTokens, router } }) => ({
+      seed,
+      dual,
+      maxRowTokens,
+      pairsPerBatch: router.pairsPerBatch,
+    }),
     run: dualStep,
   }),
   learnStep('safety', {
@@ -116,9 +123,10 @@ export const STEPS: readonly RecipeStep[] = [
   {
     name: 'export',
     needs: ['pairs', 'dual', 'safety', 'helpfulness', 'layers', 'logits'],
-    inputs: ({ settings: { seed, defaultWeight }, baseDigest }) => ({
+    inputs: ({ settings: { seed, scale, defaultWeight }, baseDigest }) => ({
       base: baseDigest,
       seed,
+      scale,
       defaultWeight,
       sources: digestOfJson(SOURCES),
     }),
@@ -128,10 +136,11 @@ export const STEPS: readonly RecipeStep[] = [
   },
   filesStep('heads', [HEADS_OUTPUT], {
     needs: ['data', 'answers', 'pairs', 'reward', 'cost'],
-    inputs: ({ settings: { seed, pairs, maxRowTokens } }) => ({
+    inputs: ({ settings: { seed, pairs, maxRowTokens, score } }) => ({
       seed,
       test: { safer: pairs.safer.test, better: pairs.better.test },
       maxRowTokens,
+      pairsPerBatch: score.pairsPerBatch,
     }),
     run: headsStep,
   }),

@@ -24,7 +24,7 @@ import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
  * nothing but pairs: those that do not fill a batch of their bucket are left out of an epoch. With
  * few pairs a batch there are few of these.
  */
-const stepOf = (pairsPerBatch: number) => (pairsPerBatch <= 4 ? 8 : 32);
+export const stepOf = (pairsPerBatch: number) => (pairsPerBatch <= 4 ? 8 : 32);
 /** A batch has room for `pairsPerBatch` pairs of this length: more if shorter, fewer if longer. */
 const TYPICAL_LENGTH = 96;
 
