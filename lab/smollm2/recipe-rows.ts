@@ -82,6 +82,6 @@ export async function readPreferences(file: string): Promise<Preference[]> {
     safer,
     ...(safe && { safe }),
     source,
-    licence: licenceOf(source),
+    licence: describeSource(source).licence,
   }));
 }

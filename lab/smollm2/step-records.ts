@@ -100,7 +100,7 @@ export async function isDone<Name extends string, Context>(
 
 const redoOf = (name: string) => `--redo ${name} does it and what builds on it again`;
 
-/** Does a step whose needs are done, and writes its record. Throws if it has begun with other inputs. */
+/** Does a step whose needs are done, and writes its record. Throws if its inputs have changed. */
 export async function doStep<Name extends string, Context>(
   step: Step<Name, Context>,
   { dir, context, now = () => performance.now() }: { dir: string; context: Context; now?: () => number },
