@@ -16,8 +16,11 @@ import { EVERYDAY, type Family, sourceOf, WORLD } from './sources.ts';
 import { PARTS, type Part, splitOf, textKey, topicKey } from './split.ts';
 import { worldPairsByPart, worldQuestions } from './world-rows.ts';
 
-/** `key` decides the part: the topic, the behaviour or the words of the opening turn. */
-export type Candidate = Preference & { family: Family; key: string; part: Part };
+/**
+ * `key` decides the part: the topic, the behaviour or the words of the opening turn. Own answers
+ * have a `promptSource`: where the prompt is from that they answer.
+ */
+export type Candidate = Preference & { family: Family; key: string; part: Part; promptSource?: string | undefined };
 export type PromptCandidate = { prompt: Message[]; stratum: Stratum; source: string; key: string; part: Part };
 
 export type Candidates = {

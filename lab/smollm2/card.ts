@@ -12,8 +12,9 @@ import { HEADS_OUTPUT, HeadsReport } from './heads-step.ts';
 import { runFolder } from './learn-steps.ts';
 import { readAnswers } from './own-answers.ts';
 import { ANSWERS_OUTPUT, PAIRS_REPORT, pairsOutput, SIDES } from './pairs-step.ts';
-import { readPairRows } from './recipe-rows.ts';
-import { REFUSED, SOURCES } from './sources.ts';
+import { readPairRows, sourcesOf } from './recipe-rows.ts';
+import { commandOf } from './settings.ts';
+import { describeSource, REFUSED } from './sources.ts';
 
 const Lengths = z.object({
   pairs: z.number(),
@@ -62,7 +63,7 @@ export async function writeCard(context: RecipeContext, file: string): Promise<v
     `# ${MODEL_ID}: experts and routers
 
 A safety expert, a helpfulness expert and two routers (in the layers, over the logits) for the base with the SHA-256
-\`${baseDigest}\`. Made by \`npx plimsoll train smollm2\`, seed ${settings.seed}. Licence of the experts and routers: Apache-2.0.
+\`${baseDigest}\`. Made by \`${commandOf(settings)}\`. Licence of the experts and routers: Apache-2.0.
 
 ## Data
 
@@ -109,24 +110,32 @@ async function sourceTable(context: RecipeContext): Promise<string> {
       ['better', pairsOutput('better', side)],
       ['dual', dualOutput(side)],
     ] as const) {
-      for (const { source } of await readPairRows(inside(context, file))) {
-        const own = counts.get(source) ?? { safer: 0, better: 0, dual: 0 };
-        counts.set(source, own);
-        own[column]++;
+      for (const pair of await readPairRows(inside(context, file))) {
+        for (const name of sourcesOf(pair)) {
+          const own = counts.get(name) ?? { safer: 0, better: 0, dual: 0, asked: 0 };
+          counts.set(name, own);
+          own[name === pair.source ? column : 'asked']++;
+        }
       }
     }
   }
   return table(
-    ['source', 'licence', 'from', 'pairs, safer', 'pairs, better', 'pairs, D_dual'],
-    [...counts].map(([name, own]) => [
-      name,
-      SOURCES[name]!.licence,
-      SOURCES[name]!.from,
-      ...COLUMNS.map((column) => own[column]),
-    ]),
+    [
+      'source',
+      'licence',
+      'from',
+      'pairs, safer',
+      'pairs, better',
+      'pairs, D_dual',
+      'pairs of own answers to its prompts',
+    ],
+    [...counts].map(([name, own]) => {
+      const { licence, from } = describeSource(name);
+      return [name, licence, from, ...COLUMNS.map((column) => own[column])];
+    }),
   );
 }
-const COLUMNS = ['safer', 'better', 'dual'] as const;
+const COLUMNS = ['safer', 'better', 'dual', 'asked'] as const;
 
 function refusedText(refused: Readonly<Record<string, number>>): string {
   const parts = Object.entries(refused).map(([name, count]) => `${count} rows of ${name} (${REFUSED[name]})`);

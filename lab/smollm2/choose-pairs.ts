@@ -4,6 +4,7 @@
  */
 import { encodePairs, type PairRows } from '#training/data/encode-pairs.ts';
 import type { Preference } from '#training/data/rows.ts';
+import { stepOf } from '#training/stages/pair-set.ts';
 import type { TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
 import { balanceByLength, inRandomOrder, type LengthFigures, lengthFigures, type PairLengths } from './pair-lengths.ts';
 import type { TokenBudgets } from './settings.ts';
@@ -21,9 +22,6 @@ type FamilyFigures = {
 
 export type ChosenPairs<T> = { pairs: T[]; figures: Partial<Record<Family, FamilyFigures>> };
 
-/** Rows of a batch are padded to a multiple of this (training/stages/pair-set.ts). */
-const BUCKET_STEP = 32;
-
 type WithFamily = Preference & { family: Family };
 
 /**
@@ -38,6 +36,7 @@ export function choosePairs<T extends WithFamily>(
     budgets,
     tokenizer,
     maxRowTokens,
+    pairsPerBatch,
     seed,
     balanced = true,
   }: {
@@ -45,12 +44,16 @@ export function choosePairs<T extends WithFamily>(
     budgets: TokenBudgets;
     tokenizer: TrainingTokenizer;
     maxRowTokens: number;
+    /** Of the stage that reads them. It decides how far rows are padded. */
+    pairsPerBatch: number;
     seed: string;
     /** Whether to balance by length. To measure on, pairs are taken as they come. */
     balanced?: boolean;
   },
 ): ChosenPairs<T> {
   const chosen: T[] = [];
+  const costOf = (pairs: readonly PairRows[]) =>
+    pairs.reduce((sum, pair) => sum + paddedTokens(pair, pairsPerBatch), 0);
   const figures: ChosenPairs<T>['figures'] = {};
   for (const family of FAMILIES) {
     const budget = budgets[family];
@@ -60,7 +63,7 @@ export function choosePairs<T extends WithFamily>(
     const fitting = pairs.filter((pair) => longest(pair) <= maxRowTokens);
     const options = { lengths, name: nameOf, seed: `${seed}/${dimension}` };
     const couples = (balanced ? balanceByLength : inRandomOrder)(fitting, options);
-    const taken = takeTokens(couples, budget).flat();
+    const taken = takeTokens(couples, { budget, costOf }).flat();
     // `own` holds the very objects that the encoded pairs point to.
     chosen.push(...taken.map(({ preference }) => preference as T));
     figures[family] = {
@@ -74,8 +77,9 @@ export function choosePairs<T extends WithFamily>(
 }
 
 /** What a pair costs: both rows, padded to the longer one's bucket. */
-function paddedTokens(pair: Pick<PairRows, 'chosen' | 'rejected'>): number {
-  return 2 * Math.ceil(longest(pair) / BUCKET_STEP) * BUCKET_STEP;
+export function paddedTokens(pair: Pick<PairRows, 'chosen' | 'rejected'>, pairsPerBatch: number): number {
+  const step = stepOf(pairsPerBatch);
+  return 2 * Math.ceil(longest(pair) / step) * step;
 }
 
 function longest({ chosen, rejected }: Pick<PairRows, 'chosen' | 'rejected'>): number {
@@ -83,7 +87,10 @@ function longest({ chosen, rejected }: Pick<PairRows, 'chosen' | 'rejected'>): n
 }
 
 /** Whole couples, so that what is taken stays balanced. */
-function takeTokens(couples: readonly PairRows[][], budget: number): PairRows[][] {
+function takeTokens(
+  couples: readonly PairRows[][],
+  { budget, costOf }: { budget: number; costOf: (pairs: readonly PairRows[]) => number },
+): PairRows[][] {
   let left = budget;
   return couples.filter((couple, i) => {
     const cost = costOf(couple);
@@ -91,10 +98,6 @@ function takeTokens(couples: readonly PairRows[][], budget: number): PairRows[][
     if (fits) left -= cost;
     return fits;
   });
-}
-
-function costOf(pairs: readonly PairRows[]): number {
-  return pairs.reduce((sum, pair) => sum + paddedTokens(pair), 0);
 }
 
 /** Of the answers, end token included: the weights of a row mark its answer. */

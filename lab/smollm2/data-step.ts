@@ -10,9 +10,10 @@ import { loadTopics } from '../world/load-topics.ts';
 import { DATA_FILES, type PromptCandidate, readCandidates } from './candidates.ts';
 import { inside, type RecipeContext } from './context.ts';
 import { everydayPrompts } from './everyday.ts';
-import { licenceOf, type PromptRow, pairRow, writeRows } from './recipe-rows.ts';
+import { type PromptRow, pairRow, writeRows } from './recipe-rows.ts';
 import { type Settings, STRATA } from './settings.ts';
-import type { Part } from './split.ts';
+import { describeSource, REFUSED, SOURCES } from './sources.ts';
+import { type Part, SHARES } from './split.ts';
 import { digestOfFiles, digestOfJson } from './step-records.ts';
 
 export const DATA_OUTPUT = {
@@ -22,17 +23,26 @@ export const DATA_OUTPUT = {
 } as const;
 
 export async function dataInputs({ data, settings, tokenizer }: RecipeContext): Promise<Record<string, unknown>> {
-  const { seed, worldPairs, prompts, maxPromptTokens } = settings;
+  const { seed, worldPairs, world, prompts, maxPromptTokens } = settings;
   return {
     seed,
     worldPairs,
+    world,
     prompts,
     maxPromptTokens,
     tokenizer: tokenizer.digest,
     files: await digestOfFiles(data, DATA_FILES),
     everyday: digestOfJson(everydayPrompts()),
-    world: digestOfJson(loadTopics({ edition: 'whole' })),
+    topics: digestOfJson(loadTopics({ edition: 'whole' })),
+    sources: sourcesDigest(),
+    split: SHARES,
   };
+}
+
+/** Of what the rows take from the table: families and licences, and which sources are refused. */
+function sourcesDigest(): string {
+  const sources = Object.entries(SOURCES).map(([name, { family, licence }]) => [name, family, licence]);
+  return digestOfJson({ sources, refused: Object.keys(REFUSED) });
 }
 
 export async function dataStep(context: RecipeContext): Promise<void> {
@@ -64,7 +74,7 @@ function choosePrompts(
       .toSorted((a, b) => place(a) - place(b))
       .filter(({ prompt }) => tokenizer.renderChat(prompt).length <= maxPromptTokens)
       .slice(0, settings.prompts[stratum])
-      .map((candidate) => ({ ...candidate, licence: licenceOf(candidate.source) })),
+      .map((candidate) => ({ ...candidate, licence: describeSource(candidate.source).licence })),
   );
 }
 

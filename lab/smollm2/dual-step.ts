@@ -6,7 +6,7 @@ import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { replaceFile } from '#training/run/write-file.ts';
 import { loadScorer } from '#training/stages/scorer.ts';
 import { choosePairs } from './choose-pairs.ts';
-import { inside, loadBase, type RecipeContext } from './context.ts';
+import { inside, type RecipeContext } from './context.ts';
 import { readAnswers } from './own-answers.ts';
 import { ANSWERS_OUTPUT, allPairs, SIDES, type Side } from './pairs-step.ts';
 import { dualOfAnswers, dualOfLabelled, judgeAnswers } from './rank-answers.ts';
@@ -21,9 +21,8 @@ export function dualOutput(side: Side): string {
 export const DUAL_OUTPUT: readonly string[] = [...SIDES.map(dualOutput), DUAL_REPORT];
 
 export async function dualStep(context: RecipeContext): Promise<void> {
-  const { settings, threads } = context;
+  const { settings, threads, tokenizer, model: base } = context;
   const { definition, pairsPerPrompt } = settings.dual;
-  const { base, tokenizer } = await loadBase(context);
   const models = { base, padId: tokenizer.padId, threads };
   const judged = await judgeAnswers(readAnswers(inside(context, ANSWERS_OUTPUT)), {
     reward: await loadScorer(inside(context, 'runs/reward'), { ...models, wanted: 'reward' }),
@@ -47,6 +46,7 @@ export async function dualStep(context: RecipeContext): Promise<void> {
       tokenizer,
       budgets: settings.dual[side],
       maxRowTokens: settings.maxRowTokens,
+      pairsPerBatch: settings.router.pairsPerBatch,
       seed: `${settings.seed}/dual/${side}`,
     });
     if (pairs.length === 0)

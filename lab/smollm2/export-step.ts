@@ -8,8 +8,9 @@ import { inside, type RecipeContext } from './context.ts';
 import { dualOutput } from './dual-step.ts';
 import { runFolder } from './learn-steps.ts';
 import { pairsOutput, SIDES } from './pairs-step.ts';
-import { readPairRows } from './recipe-rows.ts';
-import { SOURCES } from './sources.ts';
+import { readPairRows, sourcesOf } from './recipe-rows.ts';
+import { commandOf } from './settings.ts';
+import { describeSource } from './sources.ts';
 
 export const BUNDLE_OUTPUT = 'bundle';
 export const MODEL_ID = 'smollm2-135m-instruct';
@@ -27,7 +28,7 @@ export async function exportStep(context: RecipeContext): Promise<void> {
       licence: 'Apache-2.0',
       default_weight: context.settings.defaultWeight,
       provenance: {
-        description: `npx plimsoll train smollm2, seed ${context.settings.seed}, on the base ${context.baseDigest} (${provenance.description})`,
+        description: `${commandOf(context.settings)}, on the base ${context.baseDigest} (${provenance.description})`,
         data: await usedData(context),
       },
     },
@@ -44,6 +45,9 @@ export async function exportDigest(context: RecipeContext): Promise<string> {
 async function usedData(context: RecipeContext): Promise<Manifest['provenance']['data']> {
   const files = SIDES.flatMap((side) => [pairsOutput('safer', side), pairsOutput('better', side), dualOutput(side)]);
   const rows = await Promise.all(files.map((file) => readPairRows(inside(context, file))));
-  const names = new Set(rows.flat().map(({ source }) => source));
-  return [...names].sort().map((name) => ({ name, licence: SOURCES[name]!.licence, source: SOURCES[name]!.from }));
+  const names = new Set(rows.flat().flatMap(sourcesOf));
+  return [...names].sort().map((name) => {
+    const { licence, from } = describeSource(name);
+    return { name, licence, source: from };
+  });
 }

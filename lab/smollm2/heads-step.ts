@@ -13,7 +13,7 @@ import { SCORE_DIMENSION } from '#training/stages/score.ts';
 import { loadScorer } from '#training/stages/scorer.ts';
 import type { Candidate } from './candidates.ts';
 import { choosePairs, lengths } from './choose-pairs.ts';
-import { inside, loadBase, type RecipeContext } from './context.ts';
+import { inside, type RecipeContext } from './context.ts';
 import { runFolder } from './learn-steps.ts';
 import { allPairs, PAIRS_REPORT } from './pairs-step.ts';
 
@@ -37,8 +37,7 @@ const TrainLengths = z.record(
 );
 
 export async function headsStep(context: RecipeContext): Promise<void> {
-  const { settings, threads } = context;
-  const { base, tokenizer } = await loadBase(context);
+  const { settings, threads, tokenizer, model: base } = context;
   const candidates = (await allPairs(context)).filter(({ part }) => part === 'test');
   const learned = TrainLengths.parse(JSON.parse(readFileSync(inside(context, PAIRS_REPORT), 'utf8')));
   const report: HeadsReport = {};
@@ -49,6 +48,7 @@ export async function headsStep(context: RecipeContext): Promise<void> {
       tokenizer,
       budgets: settings.pairs[dimension].test,
       maxRowTokens: settings.maxRowTokens,
+      pairsPerBatch: settings.score.pairsPerBatch,
       seed: `${settings.seed}/test`,
       balanced: false,
     });

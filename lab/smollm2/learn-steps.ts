@@ -13,7 +13,7 @@ import { marginKind, marginModel } from '#training/stages/margin-model.ts';
 import { routerStage } from '#training/stages/router.ts';
 import { SCORE_DIMENSION, scoreStage } from '#training/stages/score.ts';
 import { loadScorer } from '#training/stages/scorer.ts';
-import { inside, loadBase, type RecipeContext } from './context.ts';
+import { inside, type RecipeContext } from './context.ts';
 import { dualOutput } from './dual-step.ts';
 import { pairsOutput } from './pairs-step.ts';
 import { readPreferences } from './recipe-rows.ts';
@@ -25,7 +25,7 @@ export function runFolder(name: ScoreKind | ExpertRole | RouterKind): string {
 
 export async function learnScore(context: RecipeContext, kind: ScoreKind): Promise<void> {
   await scoreStage({
-    ...(await commonOf(context)),
+    ...commonOf(context),
     ...context.settings.score,
     ...(await comparedOn(context, SCORE_DIMENSION[kind])),
     kind,
@@ -35,7 +35,7 @@ export async function learnScore(context: RecipeContext, kind: ScoreKind): Promi
 
 export async function learnExpert(context: RecipeContext, role: ExpertRole): Promise<void> {
   const { marginScale, ...expert } = context.settings.expert;
-  const common = await commonOf(context);
+  const common = commonOf(context);
   const wanted = marginKind(role, 'spe');
   const { base, tokenizer, threads } = common;
   const scorer = await loadScorer(inside(context, runFolder(wanted)), {
@@ -58,8 +58,9 @@ export async function learnExpert(context: RecipeContext, role: ExpertRole): Pro
 
 export async function learnRouter(context: RecipeContext, kind: RouterKind): Promise<void> {
   const { lambda, ...router } = context.settings.router;
-  const common = await commonOf(context);
-  const expertOf = (role: ExpertRole) => loadExpertWeights(inside(context, runFolder(role)), common.base);
+  const common = commonOf(context);
+  const expertOf = (role: ExpertRole) =>
+    loadExpertWeights(inside(context, runFolder(role)), common.base, { wanted: role });
   await routerStage({
     ...common,
     ...router,
@@ -73,9 +74,9 @@ export async function learnRouter(context: RecipeContext, kind: RouterKind): Pro
   });
 }
 
-async function commonOf(context: RecipeContext) {
-  const { threads, settings } = context;
-  return { ...(await loadBase(context)), resume: true, seed: settings.seed, threads };
+function commonOf(context: RecipeContext) {
+  const { threads, settings, tokenizer, model: base } = context;
+  return { base, tokenizer, resume: true, seed: settings.seed, threads };
 }
 
 function comparedOn(context: RecipeContext, dimension: Dimension) {

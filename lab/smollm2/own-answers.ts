@@ -115,7 +115,7 @@ async function answerAll(
   };
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   const total = options.done + prompts.length;
-  const progress = createProgress('own answers', { total, start: options.done });
+  const progress = createProgress('own answers', { total, start: options.done, figure: 'nats a token' });
   const startedAt = performance.now();
   let [next, done, tokens, logprob] = [0, options.done, 0, 0];
   const worker = async () => {

@@ -48,6 +48,8 @@ export async function pairsStep(context: RecipeContext): Promise<void> {
           tokenizer,
           budgets: settings.pairs[dimension][side],
           maxRowTokens: settings.maxRowTokens,
+          // Heads and experts read the same pairs. Large batches are padded further.
+          pairsPerBatch: Math.max(settings.score.pairsPerBatch, settings.expert.pairsPerBatch),
           seed: `${settings.seed}/${side}`,
         },
       );

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { planOf, planTable, RATES } from './plan.ts';
-import { SETTINGS, scaled } from './settings.ts';
+import { commandOf, SETTINGS, scaled } from './settings.ts';
 import { STEP_NAMES } from './steps.ts';
 
 const HOUR = 3600;
@@ -25,6 +25,11 @@ test('a quarter of the data takes a quarter of the work', () => {
   const [whole, quarter] = [planOf(SETTINGS), planOf(scaled(SETTINGS, 0.25))];
   const idle = whole.steps.length * whole.steps[0]!.seconds;
   expect((quarter.seconds - idle) / (whole.seconds - idle)).toBeCloseTo(0.25, 1);
+});
+
+test('the command says what was scaled', () => {
+  expect(commandOf(SETTINGS)).toBe('npx plimsoll train smollm2 --seed 7');
+  expect(commandOf(scaled(scaled(SETTINGS, 0.5), 0.5))).toBe('npx plimsoll train smollm2 --scale 0.25 --seed 7');
 });
 
 test('no amount of data is scaled to nothing', () => {

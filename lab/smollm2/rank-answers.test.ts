@@ -26,7 +26,7 @@ function scorer(kind: 'reward' | 'cost') {
     const sum = ({ ids }: PairRows['chosen']) => ids.reduce((a, b) => a + b, 0);
     return new Map(pairs.map(({ chosen, rejected }, i) => [i, [sum(chosen), sum(rejected)] as [number, number]]));
   });
-  return { kind, score, release: async () => {} } satisfies Scorer;
+  return { kind, score, release: vi.fn(async () => {}) } satisfies Scorer;
 }
 
 test('scores every different answer once, whatever the order of the lengths', async () => {
@@ -40,10 +40,13 @@ test('scores every different answer once, whatever the order of the lengths', as
     for (const { text, reward } of answers) expect(reward).toBe(sum(prompt[0]!.content + text));
   });
   expect(cost.score.mock.calls[0]![0]).toHaveLength(2);
+  expect(reward.release.mock.invocationCallOrder[0]).toBeLessThan(cost.score.mock.invocationCallOrder[0]!);
+  expect(cost.release).toHaveBeenCalled();
 });
 
 const judged = (...answers: [reward: number, cost: number][]): JudgedPrompt => ({
   prompt: [{ role: 'user', content: 'How?' }],
+  source: 'plimsoll-everyday',
   key: 'how',
   part: 'train',
   stratum: 'everyday',
@@ -62,7 +65,13 @@ test('takes the clearest pairs, and every answer at most once', () => {
 
 test('a safe answer beats an unsafe one that the reward model prefers', () => {
   const { dual } = dualOfAnswers([judged([5, 2], [1, -2])], corrected);
-  expect(dual[0]).toMatchObject({ better: 1, safer: 1, safe: [false, true], family: 'own' });
+  expect(dual[0]).toMatchObject({
+    better: 1,
+    safer: 1,
+    safe: [false, true],
+    family: 'own',
+    promptSource: 'plimsoll-everyday',
+  });
 });
 
 test('counts what the definition leaves out', () => {

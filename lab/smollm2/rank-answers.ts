@@ -17,9 +17,12 @@ import { wholeAnswer } from './whole-answer.ts';
 /** The scores of one answer: `cost` below 0 is safe. */
 type Judged = { text: string; reward: number; cost: number };
 
-export type JudgedPrompt = Pick<AnswersRow, 'prompt' | 'key' | 'part' | 'stratum'> & { answers: Judged[] };
+export type JudgedPrompt = Pick<AnswersRow, 'prompt' | 'source' | 'key' | 'part' | 'stratum'> & { answers: Judged[] };
 
-/** Scores every different whole answer whose row has at most `maxRowTokens`. */
+/**
+ * Scores every different whole answer whose row has at most `maxRowTokens`. Each scorer gives its
+ * session back before the next one takes one.
+ */
 export async function judgeAnswers(
   rows: readonly AnswersRow[],
   {
@@ -39,8 +42,9 @@ export async function judgeAnswers(
   const rewards = await scoreRows(all, reward);
   const costs = await scoreRows(all, cost);
   let at = 0;
-  return rows.map(({ prompt, key, part, stratum }, i) => ({
+  return rows.map(({ prompt, source, key, part, stratum }, i) => ({
     prompt,
+    source,
     key,
     part,
     stratum,
@@ -66,7 +70,7 @@ async function scoreRows(rows: readonly TokenRow[], scorer: Scorer): Promise<num
       safe: [null, null],
     }),
   );
-  const found = await scorer.score(pairs, `own answers: ${scorer.kind}`);
+  const found = await scorer.score(pairs, `own answers: ${scorer.kind}`).finally(scorer.release);
   const scores = new Array<number>(rows.length);
   couples.forEach((couple, i) => {
     const both = found.get(i);
@@ -90,7 +94,7 @@ export function dualOfAnswers(
   { definition, pairsPerPrompt }: { definition: DualDefinition; pairsPerPrompt: number },
 ): { dual: Candidate[]; leftOut: Record<string, number> } {
   const leftOut: Record<string, number> = {};
-  const dual = prompts.flatMap(({ prompt, key, part, answers }) => {
+  const dual = prompts.flatMap(({ prompt, source, key, part, answers }) => {
     const used = new Set<number>();
     const kept: Candidate[] = [];
     for (const [i, j] of clearestFirst(answers)) {
@@ -112,6 +116,7 @@ export function dualOfAnswers(
         safer: costs[0] === costs[1] ? null : costs[0] < costs[1] ? 0 : 1,
         safe: [costs[0] < 0, costs[1] < 0],
         source: OWN_ANSWERS,
+        promptSource: source,
         family: 'own',
         key,
         part,

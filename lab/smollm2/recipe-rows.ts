@@ -6,7 +6,7 @@ import type { Preference } from '#training/data/rows.ts';
 import { replaceFile } from '#training/run/write-file.ts';
 import type { Candidate } from './candidates.ts';
 import { STRATA } from './settings.ts';
-import { FAMILIES, SOURCES } from './sources.ts';
+import { describeSource, FAMILIES } from './sources.ts';
 import { PARTS } from './split.ts';
 
 const Origin = { source: z.string(), licence: z.string(), key: z.string(), part: z.enum(PARTS) };
@@ -27,6 +27,8 @@ const PairRow = z.strictObject({
   safe_0: Flag,
   safe_1: Flag,
   family: z.enum(FAMILIES),
+  /** Where the prompt of own answers is from. Left out: from where the pair is. */
+  promptSource: z.string().optional(),
   ...Origin,
 });
 type PairRow = z.infer<typeof PairRow>;
@@ -35,7 +37,8 @@ export function writeRows(file: string, rows: readonly object[]): void {
   replaceFile(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
 }
 
-export function pairRow({ prompt, responses, better, safer, safe, family, source, key, part }: Candidate): PairRow {
+export function pairRow(candidate: Candidate): PairRow {
+  const { prompt, responses, better, safer, safe, family, promptSource, source, key, part } = candidate;
   return {
     prompt,
     response_0: responses[0],
@@ -45,18 +48,17 @@ export function pairRow({ prompt, responses, better, safer, safe, family, source
     safe_0: safe?.[0] ?? null,
     safe_1: safe?.[1] ?? null,
     family,
+    ...(promptSource !== undefined && { promptSource }),
     source,
-    licence: licenceOf(source),
+    licence: describeSource(source).licence,
     key,
     part,
   };
 }
 
-/** Throws for a source that is not in the table. */
-export function licenceOf(source: string): string {
-  const found = SOURCES[source];
-  if (found === undefined) throw new Error(`the source "${source}" has no line in lab/smollm2/sources.ts`);
-  return found.licence;
+/** The sources of a pair and of its prompt. */
+export function sourcesOf({ source, promptSource }: Pick<PairRow, 'source' | 'promptSource'>): string[] {
+  return promptSource === undefined || promptSource === source ? [source] : [source, promptSource];
 }
 
 export async function readPairRows(file: string): Promise<Candidate[]> {
@@ -80,6 +82,6 @@ export async function readPreferences(file: string): Promise<Preference[]> {
     safer,
     ...(safe && { safe }),
     source,
-    licence: licenceOf(source),
+    licence: describeSource(source).licence,
   }));
 }

@@ -45,7 +45,7 @@ const PARTS_OF_REFUSALS = [OPENINGS, REASONS, ADVICE, OFFERS];
 
 /** One pair for each harmless prompt with a whole answer that is no refusal itself. */
 export function refusalPairs(rows: readonly AnswersRow[], seed: number): Candidate[] {
-  return rows.flatMap(({ prompt, stratum, answers, key, part }): Candidate[] => {
+  return rows.flatMap(({ prompt, source, stratum, answers, key, part }): Candidate[] => {
     if (!HARMLESS.includes(stratum)) return [];
     const name = `${seed}/refusal/${JSON.stringify(prompt)}`;
     const usable = answers.map(wholeAnswer).filter((answer) => answer !== null && !declines(answer));
@@ -55,7 +55,18 @@ export function refusalPairs(rows: readonly AnswersRow[], seed: number): Candida
     const better = hashToUnit(`${name}/place`) < 0.5 ? 0 : 1;
     const responses: [string, string] = better === 0 ? [answer, refusal] : [refusal, answer];
     return [
-      { prompt, responses, better, safer: null, safe: [true, true], source: REFUSALS, family: 'refusals', key, part },
+      {
+        prompt,
+        responses,
+        better,
+        safer: null,
+        safe: [true, true],
+        source: REFUSALS,
+        promptSource: source,
+        family: 'refusals',
+        key,
+        part,
+      },
     ];
   });
 }

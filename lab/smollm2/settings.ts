@@ -1,7 +1,9 @@
 /**
- * Everything that decides the experts of SmolLM2-135M-Instruct, in one table. Amounts of data are
- * in tokens, because tokens are what a CPU is paid in (plan.ts reckons the hours).
+ * Every number that decides the experts of SmolLM2-135M-Instruct, but for the split's shares
+ * (split.ts). Amounts of data are in tokens, because tokens are what a CPU is paid in (plan.ts
+ * reckons the hours).
  */
+import type { PairShares } from '../world/generate.ts';
 import type { Family } from './sources.ts';
 import type { Part } from './split.ts';
 
@@ -13,8 +15,12 @@ type Lora = { rank: number; alpha: number };
 
 export type Settings = {
   seed: number;
+  /** What all amounts of data were multiplied by. */
+  scale: number;
   /** Pairs of the small world to choose from, by part. */
   worldPairs: Readonly<Record<Part, number>>;
+  /** How the small world's pairs are asked, and which kinds of answers they compare. */
+  world: { jailbreakShare: number; multiTurnShare: number; pairShares: PairShares };
   /** Pairs with a longer row are left out. */
   maxRowTokens: number;
   /** What the heads and the experts compare, and what the heads are asked at the end. */
@@ -57,7 +63,45 @@ export type Stratum = (typeof STRATA)[number];
 
 export const SETTINGS: Settings = {
   seed: 7,
+  scale: 1,
   worldPairs: { train: 3_000, judge: 600, dev: 600, test: 600 },
+  // For an ordinary question, a refusal is never the safer answer.
+  world: {
+    jailbreakShare: 0.1,
+    multiTurnShare: 0.08,
+    pairShares: {
+      ordinary: {
+        'safe-vs-hazardous-help': 0.38,
+        'hazardous-help-vs-refusal': 0,
+        'safe-help-vs-refusal': 0.2,
+        'safe-help-vs-dismissal': 0.2,
+        'hazardous-help-vs-dismissal': 0.08,
+        'refusal-vs-dismissal': 0,
+        'more-vs-less-safe-help': 0.1,
+        'more-vs-less-hazardous-help': 0.04,
+      },
+      borderline: {
+        'safe-vs-hazardous-help': 0.44,
+        'hazardous-help-vs-refusal': 0.08,
+        'safe-help-vs-refusal': 0.12,
+        'safe-help-vs-dismissal': 0.17,
+        'hazardous-help-vs-dismissal': 0.09,
+        'refusal-vs-dismissal': 0,
+        'more-vs-less-safe-help': 0.05,
+        'more-vs-less-hazardous-help': 0.05,
+      },
+      harmful: {
+        'safe-vs-hazardous-help': 0.2,
+        'hazardous-help-vs-refusal': 0.34,
+        'safe-help-vs-refusal': 0.08,
+        'safe-help-vs-dismissal': 0.08,
+        'hazardous-help-vs-dismissal': 0.1,
+        'refusal-vs-dismissal': 0.13,
+        'more-vs-less-safe-help': 0.02,
+        'more-vs-less-hazardous-help': 0.05,
+      },
+    },
+  },
   maxRowTokens: 256,
   pairs: {
     safer: {
@@ -94,10 +138,12 @@ export const SETTINGS: Settings = {
   expert: {
     rank: 16,
     alpha: 32,
-    beta: 0.1,
+    // At beta 0.1 and 3e-4 a trial drifted too far: chosen and rejected answers were 17 nats apart,
+    // against the base, after 200 pairs.
+    beta: 0.3,
     nllWeight: 0.2,
     marginScale: 0.1,
-    learningRate: 3e-4,
+    learningRate: 2e-4,
     pairsPerBatch: 3,
     epochs: 1,
   },
@@ -111,6 +157,11 @@ export const SETTINGS: Settings = {
   },
   defaultWeight: 0.3,
 };
+
+/** The command that makes what these settings say, as far as flags can say it. */
+export function commandOf({ seed, scale }: Settings): string {
+  return ['npx plimsoll train smollm2', ...(scale === 1 ? [] : [`--scale ${scale}`]), `--seed ${seed}`].join(' ');
+}
 
 /**
  * All amounts of data times `scale`, for a try or a smaller study. Each stays above 0. What they
@@ -130,6 +181,7 @@ export function scaled(settings: Settings, scale: number): Settings {
   const parts = ({ test, ...own }: Settings['pairs']['safer']) => ({ ...sides(own), test: times(test) });
   return {
     ...settings,
+    scale: settings.scale * scale,
     pairs: { safer: parts(settings.pairs.safer), better: parts(settings.pairs.better) },
     prompts: times(settings.prompts),
     dual: { ...settings.dual, ...sides(settings.dual) },

@@ -18,7 +18,13 @@ export const FAMILIES = [
 ] as const;
 export type Family = (typeof FAMILIES)[number];
 
-type Source = { family: Family; licence: string; from: string };
+type Source = {
+  family: Family;
+  licence: string;
+  from: string;
+  /** What the licence does not settle. */
+  terms?: string;
+};
 
 export const WORLD = 'plimsoll-world';
 export const EVERYDAY = 'plimsoll-everyday';
@@ -29,7 +35,8 @@ const HERE = 'written for this project';
 const JAILBREAKBENCH = {
   family: 'refusal-direction',
   licence: 'Apache-2.0',
-  from: 'andyrdt/refusal_direction; behaviours of JailbreakBench (MIT); answers by Gemma, Llama 2 and 3, Qwen and Yi',
+  from: 'andyrdt/refusal_direction; behaviours of JailbreakBench (MIT)',
+  terms: 'answers by five open chat models (Gemma, Llama 2 and 3, Qwen, Yi), whose own terms may apply',
 } as const;
 
 export const SOURCES: Readonly<Record<string, Source>> = {
@@ -84,6 +91,17 @@ export function sourceOf(name: string, file: string): Source | null {
   if (source !== undefined) return source;
   if (Object.hasOwn(REFUSED, name)) return null;
   throw new Error(`${file}: the source "${name}" has no line in lab/smollm2/sources.ts, so its licence is unknown`);
+}
+
+/**
+ * Where the rows of a source are from, with the terms that its licence does not settle, for cards
+ * and provenance. Throws for a source that is not in the table.
+ */
+export function describeSource(name: string): { licence: string; from: string } {
+  const source = SOURCES[name];
+  if (source === undefined) throw new Error(`the source "${name}" has no line in lab/smollm2/sources.ts`);
+  const { licence, from, terms } = source;
+  return { licence, from: terms === undefined ? from : `${from}; ${terms}` };
 }
 
 /** Throws unless weights under Apache-2.0 may come from what is under `licence`. */

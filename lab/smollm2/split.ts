@@ -16,7 +16,7 @@ export const PARTS = ['train', 'judge', 'dev', 'test'] as const;
 export type Part = (typeof PARTS)[number];
 
 /** Shares of the keys. Keys have different numbers of rows, so the shares of the rows differ. */
-const SHARES: Readonly<Record<Part, number>> = { train: 0.58, judge: 0.12, dev: 0.1, test: 0.2 };
+export const SHARES: Readonly<Record<Part, number>> = { train: 0.58, judge: 0.12, dev: 0.1, test: 0.2 };
 
 /**
  * `key` is what must stay together: see `textKey` and `topicKey`.

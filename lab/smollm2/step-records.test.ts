@@ -44,12 +44,43 @@ test('a step that was stopped, or whose record cannot be written, is not done', 
   expect(await isDone(broken, options())).toBe(false);
 });
 
+test('a step that has begun with other inputs is an error that names them and the way out', async () => {
+  let broken = true;
+  const training = (beta: number): Step<Name, string> => ({
+    ...step('first', [], { beta }),
+    goesOn: true,
+    run: async (text) => {
+      if (broken) throw new Error('killed');
+      writeFileSync(at('first.txt'), text);
+    },
+  });
+  await expect(doStep(training(0.1), options())).rejects.toThrow('killed');
+  broken = false;
+  await expect(doStep(training(0.2), options())).rejects.toThrow(
+    'first.begun.json: the step first was begun with beta = 0.1, now it is 0.2: --redo first does it and what builds on it again',
+  );
+  forgetStep('first', { dir, steps: [training(0.2)] });
+  await doStep(training(0.2), options());
+  expect(await isDone(training(0.2), options())).toBe(true);
+  expect(existsSync(at('steps/first.begun.json'))).toBe(false);
+});
+
 test('a step needs the steps before it, and takes their outputs as inputs', async () => {
   const [first, second] = [step('first'), step('second', ['first'])];
   await expect(doStep(second, options())).rejects.toThrow('the step second needs the step first, which is not done');
   await doStep(first, options());
   await doStep(second, options());
-  expect(readRecord(dir, 'second')!.inputs.first).toBe(readRecord(dir, 'first')!.output);
+  expect(readRecord(dir, 'second')!.needs.first).toBe(readRecord(dir, 'first')!.output);
+});
+
+test('an input may have the name of a need', async () => {
+  const [first, second] = [step('first'), step('second', ['first'], { first: 'a setting' })];
+  await doStep(first, options());
+  await doStep(second, options());
+  const other = step('second', ['first'], { first: 'another' });
+  await expect(isDone(other, options())).rejects.toThrow('with first = "a setting", now it is "another"');
+  await doStep(first, { ...options(), context: 'b' });
+  await expect(isDone(second, options())).rejects.toThrow('the step second was done with the output of first = "');
 });
 
 test('other inputs than before are an error that names them and the way out', async () => {

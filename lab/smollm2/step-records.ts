@@ -5,10 +5,10 @@
  * `kill -9` a step has either a record or none.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import * as z from 'zod';
+import { checksumOf, hexOf } from '#gpu-backend/model/checksum.ts';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { replaceFile } from '#training/run/write-file.ts';
 
@@ -20,25 +20,40 @@ export type Step<Name extends string, Context> = {
   inputs: (context: Context) => Record<string, unknown> | Promise<Record<string, unknown>>;
   /** What it writes, relative to the recipe's folder. `--redo` removes it. */
   writes: readonly string[];
-  /** Goes on with what a stopped run has left. */
+  /**
+   * Whether it goes on with what a stopped run has left only if its inputs are still the same. They
+   * are then kept from the start.
+   */
+  goesOn?: true;
   run: (context: Context) => Promise<void>;
   /** The digest of what was written. Throws if it is missing. */
   digest: (context: Context) => string | Promise<string>;
 };
 
-const StepRecord = z.strictObject({
+const Inputs = z.strictObject({
   inputs: z.record(z.string(), z.unknown()),
+  /** The digests of what the needs wrote, by step. */
+  needs: z.record(z.string(), z.string()),
+});
+type Inputs = z.infer<typeof Inputs>;
+
+const StepRecord = Inputs.extend({
   output: z.string(),
   /** Of the last start, which may have gone on with earlier work. */
   seconds: z.number().min(0),
 });
 type StepRecord = z.infer<typeof StepRecord>;
 
+/** The inputs of a step that has begun and is not done. */
+const begunFile = (dir: string, name: string) => path.join(dir, 'steps', `${name}.begun.json`);
 const fileOf = (dir: string, name: string) => path.join(dir, 'steps', `${name}.json`);
 
 /** Null if the step is not done. Throws, naming the file, if it holds something else. */
 export function readRecord(dir: string, name: string): StepRecord | null {
-  const file = fileOf(dir, name);
+  return readSteps(fileOf(dir, name), StepRecord);
+}
+
+function readSteps<T>(file: string, schema: z.ZodType<T>): T | null {
   if (!existsSync(file)) return null;
   let json: unknown;
   try {
@@ -46,7 +61,7 @@ export function readRecord(dir: string, name: string): StepRecord | null {
   } catch (cause) {
     throw new Error(`${file}: not JSON: ${(cause as Error).message}`, { cause });
   }
-  const parsed = StepRecord.safeParse(json);
+  const parsed = schema.safeParse(json);
   if (!parsed.success) throw new Error(`${file}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
   return parsed.data;
 }
@@ -61,16 +76,11 @@ export async function isDone<Name extends string, Context>(
 ): Promise<boolean> {
   const record = readRecord(dir, step.name);
   if (record === null) return false;
-  const redo = `--redo ${step.name} does it and what builds on it again`;
-  const inputs = await inputsOf(step, { dir, context });
-  for (const key of new Set([...Object.keys(record.inputs), ...Object.keys(inputs)])) {
-    const [was, is] = [JSON.stringify(record.inputs[key]), JSON.stringify(inputs[key])];
-    if (was !== is) {
-      throw new Error(
-        `${fileOf(dir, step.name)}: the step ${step.name} was done with ${key} = ${was ?? 'unset'}, now it is ${is ?? 'unset'}: ${redo}`,
-      );
-    }
-  }
+  const redo = redoOf(step.name);
+  const now = await inputsOf(step, { dir, context });
+  const other = difference(record, now);
+  if (other !== null)
+    throw new Error(`${fileOf(dir, step.name)}: the step ${step.name} was done with ${other}: ${redo}`);
   const written = step.writes.map((name) => path.join(dir, name)).join(', ');
   const output = await Promise.resolve()
     .then(() => step.digest(context))
@@ -88,18 +98,29 @@ export async function isDone<Name extends string, Context>(
   return true;
 }
 
-/** Does a step whose needs are done, and writes its record. */
+const redoOf = (name: string) => `--redo ${name} does it and what builds on it again`;
+
+/** Does a step whose needs are done, and writes its record. Throws if its inputs have changed. */
 export async function doStep<Name extends string, Context>(
   step: Step<Name, Context>,
   { dir, context, now = () => performance.now() }: { dir: string; context: Context; now?: () => number },
 ): Promise<void> {
   const inputs = await inputsOf(step, { dir, context });
+  makeFolder(path.join(dir, 'steps'));
+  const begun = begunFile(dir, step.name);
+  if (step.goesOn) {
+    const before = readSteps(begun, Inputs);
+    const other = before && difference(before, inputs);
+    if (other !== null)
+      throw new Error(`${begun}: the step ${step.name} was begun with ${other}: ${redoOf(step.name)}`);
+    replaceFile(begun, `${JSON.stringify(inputs, null, 2)}\n`);
+  }
   const startedAt = now();
   await step.run(context);
   const seconds = (now() - startedAt) / 1000;
-  const record = { inputs, output: await step.digest(context), seconds } satisfies StepRecord;
-  makeFolder(path.join(dir, 'steps'));
+  const record = { ...inputs, output: await step.digest(context), seconds } satisfies StepRecord;
   replaceFile(fileOf(dir, step.name), `${JSON.stringify(record, null, 2)}\n`);
+  rmSync(begun, { force: true });
 }
 
 /** Forgets a step, and every step that builds on it, with what they wrote. */
@@ -115,6 +136,7 @@ export function forgetStep<Name extends string, Context>(
     // The record goes first: without it, what is left of the output is known to be unfinished.
     rmSync(fileOf(dir, step.name), { force: true });
     for (const written of step.writes) rmSync(path.join(dir, written), { recursive: true, force: true });
+    rmSync(begunFile(dir, step.name), { force: true });
   }
   return [...forgotten];
 }
@@ -122,26 +144,41 @@ export function forgetStep<Name extends string, Context>(
 async function inputsOf<Name extends string, Context>(
   { name, needs, inputs }: Step<Name, Context>,
   { dir, context }: { dir: string; context: Context },
-): Promise<Record<string, unknown>> {
+): Promise<Inputs> {
   const outputs = needs.map((need) => {
     const record = readRecord(dir, need);
     if (record === null) throw new Error(`${dir}: the step ${name} needs the step ${need}, which is not done`);
     return [need, record.output] as const;
   });
   // As JSON gives it back, so that a record and its inputs can be compared.
-  return JSON.parse(JSON.stringify({ ...(await inputs(context)), ...Object.fromEntries(outputs) })) as Record<
-    string,
-    unknown
-  >;
+  return Inputs.parse(
+    JSON.parse(JSON.stringify({ inputs: await inputs(context), needs: Object.fromEntries(outputs) })),
+  );
 }
+
+/** The first input that differs, with both values. Null if none does. */
+function difference(before: Inputs, now: Inputs): string | null {
+  const named = ({ inputs, needs }: Inputs) =>
+    new Map([
+      ...Object.entries(inputs),
+      ...Object.entries(needs).map(([need, digest]) => [`the output of ${need}`, digest] as const),
+    ]);
+  const [old, own] = [named(before), named(now)];
+  for (const key of new Set([...old.keys(), ...own.keys()])) {
+    const [was, is] = [JSON.stringify(old.get(key)), JSON.stringify(own.get(key))];
+    if (was !== is) return `${key} = ${was ?? 'unset'}, now it is ${is ?? 'unset'}`;
+  }
+  return null;
+}
+
+const LIKE_SHA256 = { sha256: '' };
 
 /** SHA-256 over names and contents, in lower-case hex. */
 export async function digestOfFiles(dir: string, names: readonly string[]): Promise<string> {
   const hash = createHash('sha256');
   for (const name of names) {
-    const file = createHash('sha256');
-    await pipeline(createReadStream(path.join(dir, name)), file);
-    hash.update(`${name}\0${file.digest('hex')}\0`);
+    const sum = hexOf(await checksumOf(path.join(dir, name), LIKE_SHA256));
+    hash.update(`${name}\0${sum}\0`);
   }
   return hash.digest('hex');
 }

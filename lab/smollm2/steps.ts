@@ -10,6 +10,8 @@ import { learnExpert, learnRouter, learnScore, runDigest, runFolder } from './le
 import { drawOwnAnswers } from './own-answers.ts';
 import { ANSWERS_OUTPUT, PAIRS_OUTPUT, pairsStep } from './pairs-step.ts';
 import { readPromptRows } from './recipe-rows.ts';
+import type { Settings } from './settings.ts';
+import { REFUSED, SOURCES } from './sources.ts';
 import { digestOfFiles, digestOfJson, type Step } from './step-records.ts';
 
 export const STEP_NAMES = [
@@ -44,17 +46,21 @@ function filesStep(
 /** A step that trains. What it learns from decides it, the base, and the settings of its stage. */
 function learnStep(
   name: Parameters<typeof runDigest>[1],
-  step: { needs: readonly StepName[]; settings: 'score' | 'expert' | 'router'; run: RecipeStep['run'] },
+  step: { needs: readonly StepName[]; settings: (settings: Settings) => object; run: RecipeStep['run'] },
 ): RecipeStep {
   return {
     name,
     needs: step.needs,
-    inputs: ({ settings, baseDigest }) => ({ base: baseDigest, seed: settings.seed, ...settings[step.settings] }),
+    inputs: ({ settings, baseDigest }) => ({ base: baseDigest, seed: settings.seed, ...step.settings(settings) }),
     writes: [runFolder(name)],
+    goesOn: true,
     run: step.run,
     digest: (context) => runDigest(context, name),
   };
 }
+
+/** Only the step `heads` reads the test budgets. */
+const learnedFrom = ({ train, dev }: Settings['pairs']['safer']) => ({ train, dev });
 
 export const STEPS: readonly RecipeStep[] = [
   filesStep('data', Object.values(DATA_OUTPUT), { needs: [], inputs: dataInputs, run: dataStep }),
@@ -76,49 +82,71 @@ export const STEPS: readonly RecipeStep[] = [
   }),
   filesStep('pairs', PAIRS_OUTPUT, {
     needs: ['data', 'answers'],
-    inputs: ({ settings: { seed, pairs, maxRowTokens } }) => ({ seed, pairs, maxRowTokens }),
+    inputs: ({ settings: { seed, pairs, maxRowTokens, score, expert } }) => ({
+      seed,
+      budgets: { safer: learnedFrom(pairs.safer), better: learnedFrom(pairs.better) },
+      maxRowTokens,
+      pairsPerBatch: [score.pairsPerBatch, expert.pairsPerBatch],
+    }),
     run: pairsStep,
   }),
-  learnStep('reward', { needs: ['pairs'], settings: 'score', run: (context) => learnScore(context, 'reward') }),
-  learnStep('cost', { needs: ['pairs'], settings: 'score', run: (context) => learnScore(context, 'cost') }),
+  ...(['reward', 'cost'] as const).map((kind) =>
+    learnStep(kind, { needs: ['pairs'], settings: ({ score }) => score, run: (context) => learnScore(context, kind) }),
+  ),
   filesStep('dual', DUAL_OUTPUT, {
     needs: ['data', 'answers', 'reward', 'cost'],
-    inputs: ({ settings: { seed, dual, maxRowTokens } }) => ({ seed, dual, maxRowTokens }),
+    inputs: ({ settings: { seed, dual, maxRowTokens, router } }) => ({
+      seed,
+      dual,
+      maxRowTokens,
+      pairsPerBatch: router.pairsPerBatch,
+    }),
     run: dualStep,
   }),
   learnStep('safety', {
     needs: ['pairs', 'cost'],
-    settings: 'expert',
+    settings: ({ expert }) => expert,
     run: (context) => learnExpert(context, 'safety'),
   }),
   learnStep('helpfulness', {
     needs: ['pairs', 'reward'],
-    settings: 'expert',
+    settings: ({ expert }) => expert,
     run: (context) => learnExpert(context, 'helpfulness'),
   }),
   ...(['layers', 'logits'] as const).map((kind) =>
     learnStep(kind, {
       needs: ['dual', 'safety', 'helpfulness'],
-      settings: 'router',
+      settings: ({ router: { lambda, ...router } }) => ({ ...router, lambda: lambda[kind] }),
       run: (context) => learnRouter(context, kind),
     }),
   ),
   {
     name: 'export',
     needs: ['pairs', 'dual', 'safety', 'helpfulness', 'layers', 'logits'],
-    inputs: ({ settings, baseDigest }) => ({ base: baseDigest, defaultWeight: settings.defaultWeight }),
+    inputs: ({ settings: { seed, scale, defaultWeight }, baseDigest }) => ({
+      base: baseDigest,
+      seed,
+      scale,
+      defaultWeight,
+      sources: digestOfJson(SOURCES),
+    }),
     writes: [BUNDLE_OUTPUT],
     run: exportStep,
     digest: exportDigest,
   },
   filesStep('heads', [HEADS_OUTPUT], {
     needs: ['data', 'answers', 'pairs', 'reward', 'cost'],
-    inputs: ({ settings: { seed, pairs, maxRowTokens } }) => ({ seed, pairs, maxRowTokens }),
+    inputs: ({ settings: { seed, pairs, maxRowTokens, score } }) => ({
+      seed,
+      test: { safer: pairs.safer.test, better: pairs.better.test },
+      maxRowTokens,
+      pairsPerBatch: score.pairsPerBatch,
+    }),
     run: headsStep,
   }),
   filesStep('card', [CARD_OUTPUT], {
     needs: STEP_NAMES.filter((name) => name !== 'card'),
-    inputs: ({ settings }) => ({ settings: digestOfJson(settings) }),
+    inputs: ({ settings }) => ({ settings: digestOfJson(settings), sources: digestOfJson({ SOURCES, REFUSED }) }),
     run: (context) => writeCard(context, inside(context, CARD_OUTPUT)),
   }),
 ];

@@ -8,8 +8,8 @@ import { openingTurn } from '#training/data/prompt-key.ts';
 import { readCandidates } from './candidates.ts';
 import { TINY_SETTINGS, writeTinyBase, writeTinyData } from './fixtures/tiny-recipe.ts';
 import { readAnswers } from './own-answers.ts';
-import { readPairRows, readPromptRows } from './recipe-rows.ts';
-import { splitOf, textKey } from './split.ts';
+import { readPairRows, readPromptRows, sourcesOf } from './recipe-rows.ts';
+import { type Part, splitOf, textKey } from './split.ts';
 import { readRecord } from './step-records.ts';
 import { STEP_NAMES } from './steps.ts';
 import { trainOneStep, trainSmollm2 } from './train-smollm2.ts';
@@ -52,12 +52,21 @@ test('every step is done in turn, and ends in a bundle that loads, with a card',
     licence: 'MIT',
     source: 'anthropics/hh-rlhf, harmless-base/test',
   });
+  // Own answers count for the source of their prompt, too.
+  const used = await Promise.all(
+    ['train', 'dev'].flatMap((side) =>
+      ['pairs/safer-', 'pairs/better-', 'dual/'].map((name) => readPairRows(at('out', `${name}${side}.jsonl`))),
+    ),
+  );
+  const names = [...new Set(used.flat().flatMap(sourcesOf))].sort();
+  expect(bundle.manifest.provenance.data.map(({ name }) => name)).toEqual(names);
   // Nobody has changed the base.
   const base = await loadBundle(at('base'));
   for (const [name, { data }] of base.weights) expect(bundle.weights.get(name)!.data, name).toEqual(data);
   const card = readFileSync(at('out/bundle/README.md'), 'utf8');
   expect(card).toContain('| anthropics/hh-rlhf | MIT |');
   expect(card).toContain("40 rows of refusal_direction/harmless (its prompts are Alpaca's (CC-BY-NC-4.0))");
+  for (const name of names) expect(card).toContain(`| ${name} |`);
   expect(card).toMatch(/\| safer, train \| world \|/);
 });
 
@@ -67,21 +76,46 @@ test('the same command again does nothing', async () => {
   expect(printed.join('\n')).toContain('0s from here');
 });
 
+/** The slow obvious version of near-prompts.ts: the word pairs of two prompts, as sets. */
+function similarity(a: string, b: string): number {
+  const pairsOf = (text: string) => {
+    const words = textKey(text).split(' ');
+    return new Set(words.length === 1 ? words : words.slice(1).map((word, i) => `${words[i]} ${word}`));
+  };
+  const [first, second] = [pairsOf(a), pairsOf(b)];
+  const shared = [...first].filter((pair) => second.has(pair)).length;
+  return shared / (first.size + second.size - shared);
+}
+
 test('no prompt that is trained on is in another part, or near one', async () => {
   const { pairs, prompts } = await readCandidates({ data: at('data'), settings: TINY_SETTINGS });
-  const partOf = new Map([...pairs, ...prompts].map(({ prompt, part }) => [textKey(openingTurn(prompt)), part]));
-  for (const side of ['train', 'dev'] as const) {
-    for (const name of [`pairs/safer-${side}`, `pairs/better-${side}`, `dual/${side}`]) {
-      for (const { prompt, key, part, family } of await readPairRows(at('out', `${name}.jsonl`))) {
-        expect(part).toBe(side);
-        expect(splitOf(key)).toBe(side);
-        if (family !== 'own' && family !== 'refusals') expect(partOf.get(textKey(openingTurn(prompt)))).toBe(side);
-      }
-    }
-  }
+  const textsOf = (...parts: Part[]) => [
+    ...new Set(
+      [...pairs, ...prompts].filter(({ part }) => parts.includes(part)).map(({ prompt }) => openingTurn(prompt)),
+    ),
+  ];
+  const stricter = { train: textsOf('judge', 'dev', 'test'), dev: textsOf('test') };
+  // Own answers and refusals stand beside these prompts, whichever of them become pairs.
   const asked = await readPromptRows(at('out/data/prompts.jsonl'));
   expect(asked.length).toBeGreaterThan(10);
   expect(asked.every(({ part }) => part === 'train' || part === 'dev')).toBe(true);
+  for (const side of ['train', 'dev'] as const) {
+    const learned = new Set(asked.filter(({ part }) => part === side).map(({ prompt }) => openingTurn(prompt)));
+    for (const name of [`pairs/safer-${side}`, `pairs/better-${side}`, `dual/${side}`]) {
+      for (const { prompt, key, part } of await readPairRows(at('out', `${name}.jsonl`))) {
+        expect(part).toBe(side);
+        expect(splitOf(key)).toBe(side);
+        learned.add(openingTurn(prompt));
+      }
+    }
+    expect(Math.min(learned.size, stricter[side].length)).toBeGreaterThan(2);
+    for (const text of learned) {
+      expect(
+        stricter[side].filter((other) => similarity(text, other) >= 0.5),
+        text,
+      ).toEqual([]);
+    }
+  }
 });
 
 test('answers that a kill cut off are drawn again, and are the same ones', async () => {

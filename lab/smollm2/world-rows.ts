@@ -3,7 +3,6 @@
  * asked about it. Outside of training the wordings and the jailbreak frames are held-out ones too.
  */
 import type { Preference } from '#training/data/rows.ts';
-import { DEMO } from '../methods/recipe.ts';
 import { generatePairs, generateQuestions } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import type { QuestionRow, Split } from '../world/rows.ts';
@@ -20,12 +19,14 @@ function topicsOf(part: Part): Topic[] {
 
 export type WorldPair = Preference & { topic: string; part: Part };
 
-export function worldPairsByPart({ seed, worldPairs }: Pick<Settings, 'seed' | 'worldPairs'>): WorldPair[] {
-  const { shares, pairShares } = DEMO.pairs;
+export function worldPairsByPart({
+  seed,
+  worldPairs,
+  world,
+}: Pick<Settings, 'seed' | 'worldPairs' | 'world'>): WorldPair[] {
   return PARTS.flatMap((part) =>
     generatePairs({
-      ...shares,
-      pairShares,
+      ...world,
       seed,
       split: sideOf(part),
       count: worldPairs[part],
