@@ -5,6 +5,7 @@ import { JUDGEMENTS } from '#shared/line/categories.ts';
 import type { Line } from '#shared/line/line.ts';
 import { SignalRules } from '#shared/line/rules.ts';
 import type { TokenFrame } from '#shared/protocol/generate.ts';
+import { lookCategories } from '#shared/protocol/second-look.ts';
 import { type Probe, ProbeHead } from '../model/probe.ts';
 import { checkRequest, termsOf } from './check-request.ts';
 import { DEFAULT_LIMITS, type EngineEvent, type EngineRequest } from './engine.ts';
@@ -102,6 +103,19 @@ describe('the windows of a message', () => {
       ),
     );
   });
+
+  test.each([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 1e39])(
+    'count as certain if a state is %d',
+    (state) => {
+      const windows = windowsOf([{ from: 0, to: 1, last: 0 }], WINDOW);
+      for (const sign of [1, -1]) {
+        const turned = { ...probe, weight: probe.weight.map(() => sign) };
+        const sums = lookSpans(windows, turned).map(() => Float32Array.of(state));
+        expect(lookAt(turned, windows, sums)).toEqual(JUDGEMENTS.map(() => Number.NaN));
+        expect(lookCategories(lookAt(turned, windows, sums)).every(({ probability }) => probability === 1)).toBe(true);
+      }
+    },
+  );
 
   test('are judged each by itself, by the definition, and the strictest counts', () => {
     fc.assert(
@@ -232,6 +246,14 @@ describe('an answer after a second look', () => {
     const { look: _, ...blind } = kept;
     const terms = termsOf(experts(), { ...options, limits: DEFAULT_LIMITS });
     expect(() => checkRequest({ ...asked, resume: blind }, terms)).toThrow(/has no second look/);
+    const { secondLook: _rules, ...plain } = asked;
+    expect(() => checkRequest({ ...plain, resume: kept }, terms)).toThrow(
+      /has a second look, but its request has none/,
+    );
+    await expect(drive({ ...plain, resume: kept })).rejects.toThrow(/no rules/);
+    // What has been found needs no probe.
+    const blindTerms = termsOf(experts(), { ...options, probe: null, limits: DEFAULT_LIMITS });
+    expect(() => checkRequest({ ...asked, resume: kept }, blindTerms)).not.toThrow();
   });
 
   test('is refused by an engine that cannot look', () => {

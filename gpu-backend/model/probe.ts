@@ -114,7 +114,8 @@ export async function readProbe(
 }
 
 /**
- * The probability of each judgement, in the order of JUDGEMENTS. NaN where a feature is NaN.
+ * The probability of each judgement, in the order of JUDGEMENTS. NaN where the sum is not finite: a
+ * broken state must not count as harmless.
  *
  * @param features [layers * pooling * d]
  */
@@ -123,6 +124,6 @@ export function askProbe({ head, weight, bias }: Probe, features: Float32Array):
     let z = bias[row]!;
     for (let i = 0; i < features.length; i++) z += weight[row * features.length + i]! * features[i]!;
     const { a, b } = head.calibration[judgement]!;
-    return 1 / (1 + Math.exp(-(a * z + b)));
+    return Number.isFinite(z) ? 1 / (1 + Math.exp(-(a * z + b))) : Number.NaN;
   });
 }
