@@ -31,10 +31,10 @@ async function takes({
   secondLook?: SecondLook | null;
   found?: LookReport | null;
   held?: Line;
-  ended?: { finish_reason?: FinishReason; tokens?: number; min?: number };
+  ended?: { finish_reason?: FinishReason; tokens?: number; min?: number; text?: string };
 }) {
-  const { finish_reason = 'stop', tokens = 2, min = 0 } = ended;
-  const text = tokens === 0 ? '' : 'Hi';
+  const { finish_reason = 'stop', tokens = 2, min = 0, text = tokens === 0 ? '' : 'Hi' } = ended;
+
   const usage = { prompt_tokens: 5, completion_tokens: tokens, total_tokens: 5 + tokens };
   const shared = {
     request: 'req_1',
@@ -109,6 +109,11 @@ describe('an answer without the safety expert', () => {
   });
 });
 
+test('text that no token carries is not taken', async () => {
+  const ended = { tokens: 0, text: 'Hi' };
+  expect(await takes({ line: {}, ran: {}, ended })).toEqual({ what: 'text' });
+});
+
 describe('the receipt of an answer after a second look', () => {
   const ran = { safety: 2, helpfulness: 2 };
   const line = { floor: 0.1, budget: 9 };
@@ -157,6 +162,8 @@ describe('the receipt of an answer after a second look', () => {
     expect(await takes({ line, ...refused, ...look(1, 'refuse') })).toBe(true);
     expect(await takes({ line, ...refused, ...look(1) })).toEqual({ what: 'refusal' });
     expect(await takes({ line, ...refused })).toEqual({ what: 'refusal' });
+    const spoken = { ...refused, ended: { ...refused.ended, text: 'Hi' } };
+    expect(await takes({ line, ...spoken, ...look(1, 'refuse') })).toEqual({ what: 'text' });
     const drawn = { ended: { min: 1 }, ran: { safety: 2 }, spent: 0 };
     expect(await takes({ line, ...drawn, ...look(1, 'refuse') })).toEqual({ what: 'refusal' });
     const cut = { ...drawn, ended: { ...drawn.ended, finish_reason: 'content_filter' as const } };

@@ -48,6 +48,8 @@ export async function checkReceipt(
   if (details !== undefined && details.cached_tokens > prompt) throw invalid('usage');
   const guesses = end.usage.completion_tokens_details;
   if (guesses && guesses.accepted_prediction_tokens > tokens) throw invalid('usage');
+  // Each token is checked against the line. Text beside them would be checked against nothing.
+  if (tokens === 0 && text !== '') throw invalid('text');
   const { line, refused, report } = lookedAt(directive, end);
   const expected = {
     request: directive.request,
