@@ -50,7 +50,8 @@ export function chatCompletions({
 
     const trace = extension.trace ?? 'summary';
     const { model, messages } = chat;
-    const candidates = chooseBackends(members, { model, messages, mode: line.mode, load: pool.load });
+    const looks = decision.secondLook !== null;
+    const candidates = chooseBackends(members, { model, messages, mode: line.mode, looks, load: pool.load });
     const defaults = candidates[0]?.sampling ?? PLAIN_SAMPLING;
     const request = toGenerateRequest(chat, { maxTokensOfPolicy: decision.maxTokens, trace, defaults });
     const body = JSON.stringify(request);
