@@ -104,6 +104,40 @@ describe('the windows of a message', () => {
     );
   });
 
+  test('join short neighbours where there are very many, so a long prompt has few and nothing is left out', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ length: fc.integer({ min: 1, max: 9 }), gap: fc.nat(4) }), {
+          minLength: 65,
+          maxLength: 400,
+        }),
+        fc.integer({ min: 1, max: 32 }),
+        (parts, window) => {
+          let at = 0;
+          const messages = parts.map(({ length, gap }) => {
+            const from = at;
+            at += length + gap;
+            return { from, to: from + length, last: from + length - 1 + gap };
+          });
+          const windows = windowsOf(messages, window);
+          expect(windows.length).toBeLessThanOrEqual(Math.max(64, Math.ceil((2 * at) / window) + 1));
+          const covered = new Set(windows.flatMap((w) => Array.from({ length: w.to - w.from }, (_, i) => w.from + i)));
+          for (const { from, to } of messages) for (let i = from; i < to; i++) expect(covered.has(i)).toBe(true);
+          for (const w of windows) {
+            expect(w.to - w.from).toBeLessThanOrEqual(window);
+            expect(w.last).toBeGreaterThanOrEqual(w.to - 1);
+          }
+          expect(windows.at(-1)!.last).toBe(at - 1);
+        },
+      ),
+    );
+  });
+
+  test('stay apart, message by message, in any common conversation', () => {
+    const messages = Array.from({ length: 64 }, (_, i) => ({ from: 2 * i, to: 2 * i + 1, last: 2 * i + 1 }));
+    expect(windowsOf(messages, 8)).toEqual(messages);
+  });
+
   test.each([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 1e39])(
     'count as certain if a state is %d',
     (state) => {
