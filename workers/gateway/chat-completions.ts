@@ -84,10 +84,13 @@ export function chatCompletions({
       onWaiting: waits.resolve,
       onOtherModel: pool.servesAnother,
     });
-    const begun = upstream.then(async ({ start, directive, frames }): Promise<BegunAnswer> => {
+    const begun = upstream.then(async ({ member, start, directive, frames }): Promise<BegunAnswer> => {
+      // With other weights than when it was last heard, a backend may have another probe.
+      const probe = start.bundle === member.bundle ? member.secondLook : null;
       return {
         events: readAnswer(frames, {
-          checkReceipt: (seen) => checkReceipt(seen, { jwks: config.receiptJwks, directive, start, asked: request }),
+          checkReceipt: (seen) =>
+            checkReceipt(seen, { jwks: config.receiptJwks, directive, start, asked: request, probe }),
         }),
         head: {
           id: requestId.replace(/^req_/, 'chatcmpl-'),

@@ -23,6 +23,7 @@ async function takes({
   found = null,
   held,
   ended = {},
+  probe = null,
 }: {
   line: Partial<Line>;
   ran: Ran;
@@ -31,6 +32,8 @@ async function takes({
   secondLook?: SecondLook | null;
   found?: LookReport | null;
   held?: Line;
+  /** The probe that the edge has heard of. */
+  probe?: string | null;
   ended?: { finish_reason?: FinishReason; tokens?: number; min?: number; text?: string };
 }) {
   const { finish_reason = 'stop', tokens = 2, min = 0, text = tokens === 0 ? '' : 'Hi' } = ended;
@@ -79,6 +82,7 @@ async function takes({
         prompt_tokens: 5,
       },
       asked: { seed: 7, temperature: 1, top_p: 1 },
+      probe,
     },
   );
   return check.then(
@@ -139,6 +143,12 @@ describe('the receipt of an answer after a second look', () => {
     expect(await takes({ line, ran, spent: 2, found, held, ended: { min: 0.8 } })).toEqual({ what: 'line' });
     const cut = { ...found, categories: found.categories.toReversed() };
     expect(await takes({ line, ran, spent: 2, secondLook, found: cut, held })).toEqual({ what: 'second_look' });
+  });
+
+  test('is taken only from the probe that the edge has heard of, if it has', async () => {
+    const looked = { line, ran, spent: 2, ...look(0.1), ended: { min: 0.1 } };
+    expect(await takes({ ...looked, probe: 'v1' })).toBe(true);
+    expect(await takes({ ...looked, probe: 'v2' })).toEqual({ what: 'second_look' });
   });
 
   test('is not taken under a looser line, nor under a tighter one that nothing explains', async () => {
