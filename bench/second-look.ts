@@ -4,13 +4,18 @@
  * And what the graph's sums add to a token of an answer, which never asks for any. The probe is
  * random: what it says does not matter here.
  *
- * Written down before measuring: 1.00 to 1.02 for a prompt, 0.99 to 1.01 for a token.
+ * A prompt may have thousands of messages of one token. What the probe itself takes for those is
+ * set beside what it takes for one message as long.
+ *
+ * Written down before measuring: 1.00 to 1.02 for a prompt, 0.99 to 1.01 for a token. Half as much
+ * to twice as much for many messages.
  */
 import type { Experts, SequenceId } from '#gpu-backend/engine/experts.ts';
 import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { lookAt, lookSpans, windowsOf } from '#gpu-backend/engine/second-look.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import { openBundle } from '#gpu-backend/model/load-bundle.ts';
+import type { LookedMessage } from '#gpu-backend/model/looked-messages.ts';
 import { type Probe, ProbeHead } from '#gpu-backend/model/probe.ts';
 import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { createRandom } from '#training/data/random.ts';
@@ -19,6 +24,8 @@ import { alternate, medianRatio, printMeasured } from './harness/measure.ts';
 const PROMPT = 512;
 const WINDOW = 64;
 const DECODED = 16;
+/** In a long prompt. */
+const TOKENS = 4096;
 const SOURCES = ['safety', 'helpfulness'] as const;
 
 export async function benchSecondLook({ bundle, rounds }: { bundle: string; rounds: number }) {
@@ -72,19 +79,50 @@ export async function benchSecondLook({ bundle, rounds }: { bundle: string; roun
     ],
     { rounds },
   );
+  const [one, many] = await alternate(
+    [
+      { name: 'asking: one long message', run: asking(probe, config, [{ from: 0, to: TOKENS, last: TOKENS - 1 }]) },
+      {
+        name: 'asking: many short ones',
+        // A token of the template between any two.
+        run: asking(
+          probe,
+          config,
+          Array.from({ length: TOKENS / 2 }, (_, i) => ({ from: 2 * i, to: 2 * i + 1, last: 2 * i + 1 })),
+        ),
+      },
+    ],
+    { rounds },
+  );
   await plain.dispose();
   await probed.dispose();
   console.log(`\na prompt of ${count} tokens, two experts; then tokens of an answer`);
-  printMeasured([without, unasked, looked, token, probedToken], 'ms');
+  printMeasured([without, unasked, looked, token, probedToken, one, many], 'ms');
   return {
     'prompt: with a probe that is not asked / without': medianRatio(unasked, without),
     'prompt: looked at / without a probe': medianRatio(looked, without),
     'token: with a probe / without': medianRatio(probedToken, token),
+    'asking: many short messages / one long one': medianRatio(many, one),
   };
 }
 
 const append = (experts: Experts, open: readonly SequenceId[], ids: readonly number[]) =>
   Promise.all(experts.append(open.map((sequence) => ({ sequence, ids }))));
+
+/** What windows and probe take for these messages, in ms, without the graph. */
+function asking(probe: Probe, { hidden_size }: DecoderConfig, messages: readonly LookedMessage[]) {
+  const state = new Float32Array(probe.head.layers.length * hidden_size).fill(0.1);
+  return async () => {
+    const began = performance.now();
+    const windows = windowsOf(messages, WINDOW);
+    lookAt(
+      probe,
+      windows,
+      lookSpans(windows, probe).map(() => state),
+    );
+    return performance.now() - began;
+  };
+}
 
 /** Reads layers at a half, five and six eighths of the depth. */
 function randomProbe({ num_hidden_layers: depth, hidden_size: d }: DecoderConfig, next: () => number): Probe {

@@ -34,10 +34,12 @@ const asked = await fetch(`${url}/v1/chat/completions`, {
 });
 const answer = await asked.json();
 if (answer.error) throw new Error(answer.error.message);
-const text = answer.choices[0].message.content;
+const { message, finish_reason } = answer.choices[0];
+// The sentence of a refusal comes from the edge. The receipt is the backend's, which wrote nothing.
+const text = finish_reason === 'content_filter' ? '' : message.content;
 const token = answer.plimsoll.receipt;
 const jwks = await (await fetch(`${url}/.well-known/jwks.json`)).json();
-console.log(text);
+console.log(message.content);
 
 // From here on, we do not contact the server.
 const receipt = await check(token, { request, text, jwks });

@@ -209,7 +209,8 @@ export class Answer {
   }
 
   #tighten({ version, categories }: Pick<LookReport, 'version' | 'categories'>): void {
-    const { line, secondLook = { base: 0, rules: {} } } = this.#request;
+    const { line, secondLook } = this.#request;
+    if (secondLook === undefined) throw new Error('a second look has no rules to tighten the line by');
     const { line: tight, refused, tightened, because } = lineAfterLook(line, secondLook, categories);
     this.#line = tight;
     this.#policy = policyOf(tight);

@@ -23,7 +23,8 @@ export function checkRequest(request: EngineRequest, terms: Terms): void {
   const { secondLook } = request;
   const { contextLength, vocabSize, modes, scores, memory } = terms;
   if (!modes.includes(line.mode)) throw modeUnavailable(line.mode);
-  if (secondLook && terms.secondLook === null) {
+  // A resumed answer is not looked at again.
+  if (secondLook && resume?.look === undefined && terms.secondLook === null) {
     // Another backend may have a probe. To go on without a look would loosen the line.
     throw new PlimsollError('backend_unavailable', 'This backend cannot look at the prompt a second time.');
   }
@@ -51,6 +52,9 @@ export function checkRequest(request: EngineRequest, terms: Terms): void {
   refuseUnknownIds(sampling.logitBias?.keys() ?? [], { param: 'logit_bias', vocabSize });
   if (resume && secondLook && resume.look === undefined) {
     throw new PlimsollError('invalid_request', 'The answer to be resumed has no second look, but its request has one.');
+  }
+  if (resume?.look && secondLook === undefined) {
+    throw new PlimsollError('invalid_request', 'The answer to be resumed has a second look, but its request has none.');
   }
   if (resume && moreKeys.length > 0) {
     throw new PlimsollError('invalid_request', `One answer can be resumed, not ${1 + moreKeys.length}.`);

@@ -114,7 +114,7 @@ describe('when an expert fails', () => {
       { sequence: 1, ids: [97], reads: 'answer', want: { hidden: false, positions: 1 } },
     ]);
     expect(one.goOn(next, [fine])).toMatchObject([{ weight: 1 }]);
-    expect(warnings).toEqual([['answer 4 goes on without its expert helpfulness', cause]]);
+    expect(warnings).toEqual([['answer 4 has lost its expert helpfulness', cause]]);
   });
 
   test('and it fails before the prompt is read, its row is read no further', () => {

@@ -292,7 +292,7 @@ export class Job {
   }
 
   #goOnWithout(source: Source, reason: unknown): void {
-    this.#warn(`answer ${this.id} goes on without its expert ${source}`, reason);
+    this.#warn(`answer ${this.id} has lost its expert ${source}`, reason);
     this.#closeAllBut([...this.#sequences.keys()].filter((other) => other !== source));
     this.#unread.forget(source);
   }

@@ -216,3 +216,19 @@ test('sums of a block count as memory, are renewed by who keeps it next, and dec
   store.forget(store.find('safety', prefix(ids(40))));
   expect(store.stats.bytes).toBe(0);
 });
+
+test('a public block is kept without sums, so what one tenant asked for tells another nothing', () => {
+  const asks = (tenant: string, sums: boolean) => {
+    const one = prefix(ids(40), { tenant, publicTokens: 20 });
+    const found = store.find('safety', one, (_, kept) => !sums || kept.has('0-16')).length;
+    store.keep('safety', one, {
+      shared: null,
+      own: (from) => Int32Array.from(ids(BLOCK_TOKENS, from)),
+      sums: () => (sums ? new Map([['0-16', new Float32Array(4)]]) : null),
+    });
+    return found;
+  };
+  const { store } = stored();
+  expect([asks('acme', true), asks('acme', true), asks('other', true)]).toEqual([0, 0, 0]);
+  expect([asks('acme', false), asks('other', false), asks('third', false)]).toEqual([2, 2, 1]);
+});

@@ -7,6 +7,7 @@
  * values depend on: its source (and a layers sequence's bounds), its own ids, and the blocks before
  * it. Ids are compared themselves, not their hashes, so no collision can give a sequence another
  * one's text. The tenant is a part of the key too, unless all of the block's tokens are public.
+ * A public block is kept without sums: whether it has some would tell a tenant what another asked.
  *
  * The bottom layers may be equal for all sources. That part of a payload is kept once for the
  * blocks of several sources with the same ids, and goes with the last of them.
@@ -129,17 +130,19 @@ export class PrefixStore<T extends Payload> {
     const reader = readerOf(source, prefix);
     const keys = this.#keys(prefix, prefix.ids.length);
     const chain = this.#walk(reader, keys);
+    const sumsOf = (block: number, known: BlockSums | null) =>
+      isPublic(block, prefix) ? null : (copy.sums?.(block, known) ?? null);
     // Until the end, none of these may go.
     for (const [i, block] of chain.entries()) {
       this.#order.delete(block);
-      this.#renew(block, copy.sums?.(i, block.sums) ?? null);
+      this.#renew(block, sumsOf(i, block.sums));
     }
     for (const key of keys.slice(chain.length)) {
       const from = chain.length * BLOCK_TOKENS;
       const own = copy.own(from);
       const node = own && this.#nodeAt(chain.at(-1)?.node ?? this.#root, key, { share: copy.shared, from });
       if (own === null || node === null) break;
-      const block = { node, reader, shared: node.shared, own, sums: copy.sums?.(chain.length, null) ?? null };
+      const block = { node, reader, shared: node.shared, own, sums: sumsOf(chain.length, null) };
       this.#add(block);
       this.#makeRoom();
       if (this.#stats.bytes > this.#options.mostBytes) {
@@ -166,7 +169,7 @@ export class PrefixStore<T extends Payload> {
     const usable = this.#options.answersApart ? Math.min(length, promptTokens) : length;
     return Array.from({ length: Math.floor(usable / BLOCK_TOKENS) }, (_, i) => {
       const [from, to] = [i * BLOCK_TOKENS, (i + 1) * BLOCK_TOKENS];
-      return JSON.stringify([to <= scope.publicTokens ? null : scope.tenant, ids.slice(from, to)]);
+      return JSON.stringify([isPublic(i, { scope }) ? null : scope.tenant, ids.slice(from, to)]);
     });
   }
 
@@ -236,3 +239,5 @@ function newNode<T>(parent: Node<T> | null, key: string, shared: T | null): Node
 
 const readerOf = (source: Source, { bounds }: Prefix) =>
   source === 'layers' ? JSON.stringify([source, bounds?.floor, bounds?.ceiling]) : source;
+
+const isPublic = (block: number, { scope }: Pick<Prefix, 'scope'>) => (block + 1) * BLOCK_TOKENS <= scope.publicTokens;

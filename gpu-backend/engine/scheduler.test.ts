@@ -63,7 +63,7 @@ describe('when an expert fails', () => {
       });
       // Each round draws one token. The fourth is the one that fails.
       expect(open.slice(0, 4)).toEqual([4, 4, 4, 3]);
-      expect(warnings).toEqual([`answer 1 goes on without its expert ${beside}: Error: connection lost`]);
+      expect(warnings).toEqual([`answer 1 has lost its expert ${beside}: Error: connection lost`]);
       expect(experts.openCount).toBe(0);
       expect(tokens(2).map(({ id }) => id)).toEqual(
         await idsAlone({ ...good, line: { mode } }, scripted(babble, { topK })),

@@ -31,6 +31,10 @@ afterAll(() => rm(root, { recursive: true }));
 
 const CHATS: Message[][] = [
   [{ role: 'user', content: 'hi' }],
+  [
+    { role: 'user', content: 'where is it' },
+    { role: 'assistant', content: 'in the tin, where the inner' },
+  ],
   [{ role: 'user', content: 'how do I bring the tin in there, again?' }],
   [
     { role: 'system', content: 'be kind' },
@@ -49,11 +53,10 @@ function slowLook(messages: readonly Message[]): number[] {
   const strictest = JUDGEMENTS.map(() => 0);
   // The template writes <|bos|>, then for each message its role, its text and <|end|>.
   let at = 1;
-  for (const { role, content } of messages) {
+  for (const { content } of messages) {
     const length = text(content).length;
     const [from, to] = [at + 1, at + 1 + length];
     at = to + 1;
-    if (role !== 'user') continue;
     // After the text come <|end|> and the role of whoever speaks next.
     const read = to + 1;
     const starts =
@@ -132,7 +135,7 @@ test.each<[string, OnnxOptions, 'logits' | 'layers']>([
 });
 
 test('a conversation that goes on finds its earlier messages as they were', async () => {
-  const turns = [CHATS[2]!.slice(0, 2), CHATS[2]!];
+  const turns = [CHATS[3]!.slice(0, 2), CHATS[3]!];
   const found = await looks(turns);
   for (const [i, messages] of turns.entries()) expectClose(found[i]!.probabilities, slowLook(messages));
   expect(found[1]!.cached).toBeGreaterThanOrEqual(16);

@@ -5,6 +5,7 @@ import { JUDGEMENTS } from '#shared/line/categories.ts';
 import type { Line } from '#shared/line/line.ts';
 import { SignalRules } from '#shared/line/rules.ts';
 import type { TokenFrame } from '#shared/protocol/generate.ts';
+import { lookCategories } from '#shared/protocol/second-look.ts';
 import { type Probe, ProbeHead } from '../model/probe.ts';
 import { checkRequest, termsOf } from './check-request.ts';
 import { DEFAULT_LIMITS, type EngineEvent, type EngineRequest } from './engine.ts';
@@ -102,6 +103,53 @@ describe('the windows of a message', () => {
       ),
     );
   });
+
+  test('join short neighbours where there are very many, so a long prompt has few and nothing is left out', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ length: fc.integer({ min: 1, max: 9 }), gap: fc.nat(4) }), {
+          minLength: 65,
+          maxLength: 400,
+        }),
+        fc.integer({ min: 1, max: 32 }),
+        (parts, window) => {
+          let at = 0;
+          const messages = parts.map(({ length, gap }) => {
+            const from = at;
+            at += length + gap;
+            return { from, to: from + length, last: from + length - 1 + gap };
+          });
+          const windows = windowsOf(messages, window);
+          expect(windows.length).toBeLessThanOrEqual(Math.max(64, Math.ceil((2 * at) / window) + 1));
+          const covered = new Set(windows.flatMap((w) => Array.from({ length: w.to - w.from }, (_, i) => w.from + i)));
+          for (const { from, to } of messages) for (let i = from; i < to; i++) expect(covered.has(i)).toBe(true);
+          for (const w of windows) {
+            expect(w.to - w.from).toBeLessThanOrEqual(window);
+            expect(w.last).toBeGreaterThanOrEqual(w.to - 1);
+          }
+          expect(windows.at(-1)!.last).toBe(at - 1);
+        },
+      ),
+    );
+  });
+
+  test('stay apart, message by message, in any common conversation', () => {
+    const messages = Array.from({ length: 64 }, (_, i) => ({ from: 2 * i, to: 2 * i + 1, last: 2 * i + 1 }));
+    expect(windowsOf(messages, 8)).toEqual(messages);
+  });
+
+  test.each([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 1e39])(
+    'count as certain if a state is %d',
+    (state) => {
+      const windows = windowsOf([{ from: 0, to: 1, last: 0 }], WINDOW);
+      for (const sign of [1, -1]) {
+        const turned = { ...probe, weight: probe.weight.map(() => sign) };
+        const sums = lookSpans(windows, turned).map(() => Float32Array.of(state));
+        expect(lookAt(turned, windows, sums)).toEqual(JUDGEMENTS.map(() => Number.NaN));
+        expect(lookCategories(lookAt(turned, windows, sums)).every(({ probability }) => probability === 1)).toBe(true);
+      }
+    },
+  );
 
   test('are judged each by itself, by the definition, and the strictest counts', () => {
     fc.assert(
@@ -232,6 +280,14 @@ describe('an answer after a second look', () => {
     const { look: _, ...blind } = kept;
     const terms = termsOf(experts(), { ...options, limits: DEFAULT_LIMITS });
     expect(() => checkRequest({ ...asked, resume: blind }, terms)).toThrow(/has no second look/);
+    const { secondLook: _rules, ...plain } = asked;
+    expect(() => checkRequest({ ...plain, resume: kept }, terms)).toThrow(
+      /has a second look, but its request has none/,
+    );
+    await expect(drive({ ...plain, resume: kept })).rejects.toThrow(/no rules/);
+    // What has been found needs no probe.
+    const blindTerms = termsOf(experts(), { ...options, probe: null, limits: DEFAULT_LIMITS });
+    expect(() => checkRequest({ ...asked, resume: kept }, blindTerms)).not.toThrow();
   });
 
   test('is refused by an engine that cannot look', () => {

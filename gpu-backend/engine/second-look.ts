@@ -10,18 +10,39 @@ import { askProbe, type Probe } from '../model/probe.ts';
 /** A stretch that is looked at as one, and the token by which it has been read. */
 type Window = Span & { last: number };
 
+/** Up to so many windows, each message has its own. */
+const MOST_APART = 64;
+
 /**
  * At most `window` tokens each, counted from the message's start. The last window of a longer
  * message is its last `window` tokens: a few tokens that are left over would say little.
+ *
+ * A prompt may have thousands of short messages. Where there would be more than MOST_APART windows,
+ * neighbours that fit into one window are joined. Then any two neighbours have more than `window`
+ * tokens together, so the work is bounded by the prompt's length.
  */
 export function windowsOf(messages: readonly LookedMessage[], window: number): Window[] {
-  return messages.flatMap(({ from, to, last }) => {
-    const windows: Window[] = [];
-    for (let at = from; at + window < to; at += window) {
-      windows.push({ from: at, to: at + window, last: at + window - 1 });
-    }
-    return [...windows, { from: Math.max(from, to - window), to, last }];
-  });
+  const apart = messages.flatMap((message) => cut(message, window));
+  return apart.length > MOST_APART ? joinNeighbours(apart, window) : apart;
+}
+
+function cut({ from, to, last }: LookedMessage, window: number): Window[] {
+  const windows: Window[] = [];
+  for (let at = from; at + window < to; at += window) {
+    windows.push({ from: at, to: at + window, last: at + window - 1 });
+  }
+  return [...windows, { from: Math.max(from, to - window), to, last }];
+}
+
+function joinNeighbours(windows: readonly Window[], window: number): Window[] {
+  const joined: Window[] = [];
+  for (const next of windows) {
+    const before = joined.at(-1);
+    const fits = before !== undefined && next.from >= before.to && next.to - before.from <= window;
+    if (fits) joined[joined.length - 1] = { from: before.from, to: next.to, last: next.last };
+    else joined.push(next);
+  }
+  return joined;
 }
 
 /** What to sum for these windows: for each, all of it and the last token, as the probe pools. */
@@ -40,10 +61,11 @@ export function lookSpans(windows: readonly Window[], { head }: Probe): Span[] {
 export function lookAt(probe: Probe, windows: readonly Window[], sums: readonly (Float32Array | null)[]): number[] {
   const { layers, pooling } = probe.head;
   const strictest = JUDGEMENTS.map(() => (windows.length === 0 ? Number.NaN : 0));
+  const width = (sums[0]?.length ?? 0) / layers.length;
+  const features = new Float32Array(layers.length * pooling.length * width);
   for (const [i, { from, to }] of windows.entries()) {
     const own = pooling.map((_, pool) => sums[i * pooling.length + pool]);
-    const width = (own[0]?.length ?? 0) / layers.length;
-    const features = new Float32Array(layers.length * pooling.length * width).fill(Number.NaN);
+    features.fill(Number.NaN);
     for (const [pool, sum] of own.entries()) {
       if (!sum) continue;
       const count = pooling[pool] === 'mean' ? to - from : 1;

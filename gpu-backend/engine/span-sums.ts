@@ -53,7 +53,10 @@ export class SpanSums {
     this.#pieces.set(of, { ...piece, parts: [...piece.parts, { from, to, sum }] });
   }
 
-  /** Forgets what was fed from this position on. */
+  /**
+   * Forgets what was fed from this position on. What one run fed is one sum, so if the position is
+   * within that, all of it is lost: a span with such tokens stays null.
+   */
   cut(length: number): void {
     if (length >= this.#end) return;
     for (const [key, piece] of this.#pieces) {

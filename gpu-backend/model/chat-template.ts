@@ -9,6 +9,7 @@
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Message } from '#shared/protocol/generate.ts';
+import { leadingSystem } from '#shared/protocol/leading-system.ts';
 import { BundleError } from './bundle-error.ts';
 import { Text } from './jinja/text.ts';
 import { Dict, List } from './jinja/values.ts';
@@ -26,13 +27,16 @@ const escapeRegex = (text: string) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$
 
 export type RenderOptions = {
   addGenerationPrompt?: boolean;
-  /** A text of the messages that the template must write as it is, else the render throws. */
-  mustHold?: string;
+  /**
+   * An expert's own prompt, with which the last system message that the chat begins with ends. The
+   * template must write it as it is, else the render throws.
+   */
+  ownPrompt?: string;
 };
 
 export type RenderChat = (messages: readonly Message[], options?: RenderOptions) => number[];
 
-/** The same, and where each message went. */
+/** The same, and where each message went. The own prompt is a text by itself, see `MessageSpan`. */
 export type ReadChat = (
   messages: readonly Message[],
   options?: RenderOptions,
@@ -58,12 +62,17 @@ export function compileChat(
    */
   const renderText = (
     messages: readonly Message[],
-    { addGenerationPrompt = true, mustHold = '' }: RenderOptions,
+    { addGenerationPrompt = true, ownPrompt = '' }: RenderOptions,
   ): Text => {
     const given = messages.reduce((sum, { content }) => sum + content.length, 0);
+    const leading = ownPrompt === '' ? null : leadingSystem(messages) - 1;
     const variables = {
       messages: new List(
-        messages.map(({ role, content }, i) => Dict.of({ role: Text.written(role), content: Text.given(content, i) })),
+        messages.map(({ role, content }, i) => {
+          const text =
+            i === leading ? beforeOwn(content, { ownPrompt, number: i, own: messages.length }) : Text.given(content, i);
+          return Dict.of({ role: Text.written(role), content: text });
+        }),
       ),
       add_generation_prompt: addGenerationPrompt,
       bos_token: Text.written(bosToken ?? ''),
@@ -77,7 +86,7 @@ export function compileChat(
       const { length } = text.string;
       const most = MOST_CHARACTERS + MOST_CHARACTERS_EACH * given;
       if (length > most) throw new Error(`it makes ${length} characters of ${given}, wanted at most ${most}`);
-      if (!text.string.includes(mustHold)) throw new Error('it leaves out what must be read');
+      if (!text.string.includes(ownPrompt)) throw new Error('it leaves out what must be read');
       return text;
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -114,4 +123,14 @@ export function compileChat(
   }
   if (ids.length === 0) throw new BundleError(FILE, 'renders a single user message as nothing');
   return { renderChat, readChat };
+}
+
+/** A message that ends with an expert's own prompt: two texts, by two writers. */
+function beforeOwn(
+  content: string,
+  { ownPrompt, number, own }: { ownPrompt: string; number: number; own: number },
+): Text {
+  if (!content.endsWith(ownPrompt)) throw new Error('the system message does not end with the own prompt');
+  const client = content.slice(0, content.length - ownPrompt.length);
+  return Text.join([Text.given(client, number), Text.given(ownPrompt, own)]);
 }

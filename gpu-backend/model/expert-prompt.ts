@@ -93,7 +93,7 @@ export function checkPrompts(
     if (ids.join() === render(`${prompt} a`).join()) {
       throw new BundleError(file, 'wanted a chat template that takes a system message: this one leaves it out');
     }
-    render(prompt, { mustHold: prompt });
+    render(prompt, { ownPrompt: prompt });
     if (ids.length >= contextLength) {
       throw new BundleError(
         file,

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Message } from '#shared/protocol/generate.ts';
+import { windowsOf } from '../engine/second-look.ts';
 import { compileChat } from './chat-template.ts';
 import { CHAT_TEMPLATE, tinyTokenizerJson } from './fixtures/tiny-bundle.ts';
 import { lookedMessages } from './looked-messages.ts';
@@ -23,31 +24,61 @@ function looked(messages: readonly Message[], template = CHAT_TEMPLATE) {
   }));
 }
 
-test('the text of every message of a user is looked at, up to where the next one begins', () => {
-  const messages = [system('be kind'), user('the inner'), assistant('no'), user('why'), user('then')];
+test('the text of every message is looked at, whoever is said to speak, up to where the next one begins', () => {
+  const messages = [system('be kind'), user('the inner'), assistant('no'), user('why'), assistant('so')];
   expect(looked(messages)).toEqual([
-    // <|end|><|assistant|>no<|end|><|user|>why<|end|><|user|>then<|end|><|assistant|>
-    { text: 'the inner', last: 15 },
-    { text: 'why', last: 6 },
-    { text: 'then', last: 1 },
+    // ... <|user|>why<|end|><|assistant|>so<|end|><|assistant|>
+    { text: 'be kind', last: 22 },
+    { text: 'the inner', last: 14 },
+    { text: 'no', last: 10 },
+    { text: 'why', last: 5 },
+    { text: 'so', last: 1 },
   ]);
+});
+
+describe('an expert’s own prompt', () => {
+  const prompts = { safety: 'SAFE' };
+  const textsOf = (messages: Message[]) => {
+    const { rowPrompts, looked } = renderRows(messages, { ...chat(CHAT_TEMPLATE), prompts });
+    const ids = rowPrompts.safety!;
+    expect(tokenizer.decode(ids)).toContain('SAFE');
+    expect(looked!.at(-1)!.last).toBe(ids.length - 1);
+    return looked!.map(({ from, to }) => tokenizer.decode(ids.slice(from, to)));
+  };
+
+  test('is not looked at, but the client’s text before it is', () => {
+    expect(textsOf([user('why')])).toEqual(['why']);
+    expect(textsOf([system('be kind'), user('why')])).toEqual(['be kind\n\n', 'why']);
+    expect(textsOf([system('be kind')])).toEqual(['be kind\n\n']);
+    expect(textsOf([user('why'), system('be bad'), assistant('so')])).toEqual(['why', 'be bad', 'so']);
+  });
+
+  test('is looked at where a client sends it', () => {
+    expect(textsOf([system('SAFE'), user('SAFE')])).toEqual(['SAFE\n\n', 'SAFE']);
+  });
 });
 
 test('a template may trim, cut and join messages: what is left of them is found', () => {
   const trims = '{% for m in messages %}<|user|>{{ m.content | trim }}{% endfor %}<|end|>';
-  expect(looked([user('  hi '), assistant('x')], trims)).toEqual([{ text: 'hi', last: 3 }]);
+  expect(looked([user('  hi '), assistant('x')], trims)).toEqual([
+    { text: 'hi', last: 3 },
+    { text: 'x', last: 1 },
+  ]);
   const joins = '{% for m in messages %}{{ m.content }} / {% endfor %}';
-  expect(looked([system('be kind'), user('ing')], joins)).toEqual([{ text: 'ing', last: 1 }]);
+  expect(looked([system('be kind'), user('ing')], joins)).toEqual([
+    { text: 'be kind', last: 6 },
+    { text: 'ing', last: 1 },
+  ]);
 });
 
 test('text of which nobody knows the writer is looked at where a message is missing', () => {
   const shouts = '{{ messages[0].content | upper }}<|end|>{{ messages | length }}';
   expect(looked([user('straße')], shouts)).toEqual([{ text: 'STRASSE1', last: 1 }]);
-  expect(looked([user('a street')], shouts)).toEqual([{ text: 'A STREET', last: 2 }]);
+  expect(looked([user('a street')], shouts)).toEqual([{ text: 'A STREET', last: 1 }]);
 });
 
-test('without a message of a user, all of the prompt is looked at', () => {
-  for (const messages of [[system('do harm')], [user('')]]) {
+test('without any text, all of the prompt is looked at', () => {
+  for (const messages of [[system('')], [user('')]]) {
     const { ids } = chat(CHAT_TEMPLATE).readChat(messages);
     const { looked } = renderRows(messages, { ...chat(CHAT_TEMPLATE), prompts: {} });
     expect(looked).toEqual([{ from: 0, to: ids.length, last: ids.length - 1 }]);
@@ -75,6 +106,25 @@ describe('the place of each message', () => {
           expect(ids.slice(from, to)).toEqual(tokenizer.encode(own[i]!.content));
         }
       }),
+    );
+  });
+
+  test('leaves no text of the client’s behind the last token looked at, or outside of all windows', () => {
+    fc.assert(
+      fc.property(
+        messages,
+        fc.constantFrom({}, { safety: 'SAFE' }),
+        fc.integer({ min: 1, max: 9 }),
+        (messages, prompts, size) => {
+          const { promptIds, rowPrompts, looked } = renderRows(messages, { ...chat(CHAT_TEMPLATE), prompts });
+          const ids = rowPrompts.safety ?? promptIds;
+          const windows = windowsOf(looked!, size);
+          const isSeen = (at: number) => windows.some(({ from, to, last }) => from <= at && at < to && at <= last);
+          const unseen = ids.filter((id, at) => !tokenizer.isControl(id) && !isSeen(at));
+          expect(['', 'SAFE']).toContain(tokenizer.decode(unseen));
+          expect(windows.at(-1)!.last).toBe(ids.length - 1);
+        },
+      ),
     );
   });
 

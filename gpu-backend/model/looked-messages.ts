@@ -1,9 +1,13 @@
 /**
- * What the second look reads of a prompt: the tokens of each message that a user wrote. System
- * messages are the tenant's own, and the assistant's turns were decoded under the tenant's line. A
- * message's last token has attended to all of them, so nothing before it goes unnoticed.
+ * What the second look reads of a prompt: the tokens of every message. A client writes all of them,
+ * the system's and the assistant's too, so a role that we skip would be a way around the look. Only
+ * an expert's own prompt is not the client's.
+ *
+ * A message's last token has attended to all of its text. That of the last message is the prompt's
+ * last, so nothing that the client wrote goes unread.
  */
 import type { Message } from '#shared/protocol/generate.ts';
+import { leadingSystem } from '#shared/protocol/leading-system.ts';
 import type { MessageSpan } from './message-spans.ts';
 
 /** A stretch of a row's tokens: from one to before another. */
@@ -18,11 +22,11 @@ export type LookedMessage = Span & {
 };
 
 /**
- * Text of which nobody knows the writer counts as a message, if any of a user's messages is not
- * there as it was sent: the template may have made it of that. If there is nothing to look at, all
- * of the prompt counts as one message.
+ * Text of which nobody knows the writer counts as a message, if any message is not there as it was
+ * sent: the template may have made it of that. If there is nothing to look at, all of the prompt
+ * counts as one message.
  *
- * @param messages those that were rendered
+ * @param messages those that were rendered; if with an expert's own prompt, as `withPrompt` puts it
  * @param length of the prompt, in tokens
  */
 export function lookedMessages(
@@ -30,13 +34,14 @@ export function lookedMessages(
   { spans, length }: { spans: readonly MessageSpan[]; length: number },
 ): LookedMessage[] {
   const found = new Map(spans.map((span) => [span.message, span.characters]));
-  const isWhole = ({ role, content }: Message, i: number) =>
-    role !== 'user' || (found.get(i) ?? 0) >= content.trim().length;
-  const whole = messages.every(isWhole);
-  const isLooked = ({ message }: MessageSpan) => (message === null ? !whole : messages[message]!.role === 'user');
-  const looked = spans.filter(isLooked).map(({ from, to }) => {
-    const next = spans.find((other) => other.from >= to);
+  const own = messages.length;
+  const holdsOwn = leadingSystem(messages) - 1;
+  const charactersOf = (i: number) => (found.get(i) ?? 0) + (i === holdsOwn ? (found.get(own) ?? 0) : 0);
+  const whole = messages.every(({ content }, i) => charactersOf(i) >= content.trim().length);
+  const looked = spans.filter(({ message }) => (message === null ? !whole : message !== own));
+  if (looked.length === 0) return [{ from: 0, to: length, last: length - 1 }];
+  return looked.map(({ from, to }) => {
+    const next = looked.find((other) => other.from >= to);
     return { from, to, last: Math.max(to, next?.from ?? length) - 1 };
   });
-  return looked.length > 0 ? looked : [{ from: 0, to: length, last: length - 1 }];
 }

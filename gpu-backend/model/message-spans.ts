@@ -11,7 +11,10 @@ export type Piece = number | { text: string; writer: Writer };
 
 /** The tokens from one to before another that hold a message's text, the template's between it. */
 export type MessageSpan = {
-  /** Which of the messages; null for text of which nobody can say from which it is. */
+  /**
+   * Which of the messages; null for text of which nobody can say from which it is. An expert's own
+   * prompt counts as one more, after the last.
+   */
   message: number | null;
   from: number;
   to: number;

@@ -114,15 +114,21 @@ export async function readProbe(
 }
 
 /**
- * The probability of each judgement, in the order of JUDGEMENTS. NaN where a feature is NaN.
+ * The probability of each judgement, in the order of JUDGEMENTS. NaN where the sum is not finite: a
+ * broken state must not count as harmless.
  *
  * @param features [layers * pooling * d]
  */
 export function askProbe({ head, weight, bias }: Probe, features: Float32Array): number[] {
+  const sums = Float64Array.from(bias);
+  // Each feature is read once for all rows.
+  for (let i = 0; i < features.length; i++) {
+    const x = features[i]!;
+    for (let row = 0, at = i; row < sums.length; row++, at += features.length) sums[row]! += weight[at]! * x;
+  }
   return JUDGEMENTS.map((judgement, row) => {
-    let z = bias[row]!;
-    for (let i = 0; i < features.length; i++) z += weight[row * features.length + i]! * features[i]!;
+    const z = sums[row]!;
     const { a, b } = head.calibration[judgement]!;
-    return 1 / (1 + Math.exp(-(a * z + b)));
+    return Number.isFinite(z) ? 1 / (1 + Math.exp(-(a * z + b))) : Number.NaN;
   });
 }

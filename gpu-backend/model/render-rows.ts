@@ -60,7 +60,7 @@ export function renderRows(
  */
 function renderRow(messages: readonly Message[], prompt: string, renderChat: RenderChat): number[] {
   try {
-    return renderChat(withPrompt(messages, prompt), { mustHold: prompt });
+    return renderChat(withPrompt(messages, prompt), { ownPrompt: prompt });
   } catch (cause) {
     const message = 'The chat template refuses these messages together with a system prompt of the model.';
     throw new PlimsollError('invalid_request', message, { param: 'messages', cause });

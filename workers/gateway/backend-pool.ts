@@ -195,17 +195,36 @@ const UNHEARD = {
 /**
  * The backends to try for a prompt, best first, among those of its model: the living ones in the
  * order of affinity.ts, then those that were last seen dead.
+ *
+ * If the prompt is to be looked at a second time and any backend of its model has a probe, only
+ * those that have one may be asked, dead or not. Text and mode are the client's, so else it could
+ * choose not to be looked at.
  */
 export function chooseBackends(
   members: readonly PoolMember[],
-  { model, messages, mode, load }: { model: string; messages: readonly Message[]; mode: Mode; load: Pick<Load, 'of'> },
+  {
+    model,
+    messages,
+    mode,
+    looks,
+    load,
+  }: {
+    model: string;
+    messages: readonly Message[];
+    mode: Mode;
+    /** Whether the policy has rules for a second look. */
+    looks: boolean;
+    load: Pick<Load, 'of'>;
+  },
 ): PoolMember[] {
   if (!members.some(({ alive }) => alive)) {
     throw new PlimsollError('backend_unavailable', 'No backend is available. Please try again.', {
       detail: { members },
     });
   }
-  const able = membersServing(members, model).filter(({ modes }) => modes.includes(mode));
+  const serving = membersServing(members, model);
+  const looking = looks ? serving.filter(({ secondLook }) => secondLook !== null) : [];
+  const able = (looking.length > 0 ? looking : serving).filter(({ modes }) => modes.includes(mode));
   if (able.length === 0) throw modeUnavailable(mode);
   const alive = able.filter((member) => member.alive);
   const dead = able.filter((member) => !member.alive);

@@ -50,7 +50,8 @@ export function chatCompletions({
 
     const trace = extension.trace ?? 'summary';
     const { model, messages } = chat;
-    const candidates = chooseBackends(members, { model, messages, mode: line.mode, load: pool.load });
+    const looks = decision.secondLook !== null;
+    const candidates = chooseBackends(members, { model, messages, mode: line.mode, looks, load: pool.load });
     const defaults = candidates[0]?.sampling ?? PLAIN_SAMPLING;
     const request = toGenerateRequest(chat, { maxTokensOfPolicy: decision.maxTokens, trace, defaults });
     const body = JSON.stringify(request);
@@ -83,10 +84,13 @@ export function chatCompletions({
       onWaiting: waits.resolve,
       onOtherModel: pool.servesAnother,
     });
-    const begun = upstream.then(async ({ start, directive, frames }): Promise<BegunAnswer> => {
+    const begun = upstream.then(async ({ member, start, directive, frames }): Promise<BegunAnswer> => {
+      // With other weights than when it was last heard, a backend may have another probe.
+      const probe = start.bundle === member.bundle ? member.secondLook : null;
       return {
         events: readAnswer(frames, {
-          checkReceipt: (seen) => checkReceipt(seen, { jwks: config.receiptJwks, directive, start, asked: request }),
+          checkReceipt: (seen) =>
+            checkReceipt(seen, { jwks: config.receiptJwks, directive, start, asked: request, probe }),
         }),
         head: {
           id: requestId.replace(/^req_/, 'chatcmpl-'),

@@ -23,6 +23,7 @@ async function takes({
   found = null,
   held,
   ended = {},
+  probe = null,
 }: {
   line: Partial<Line>;
   ran: Ran;
@@ -31,10 +32,12 @@ async function takes({
   secondLook?: SecondLook | null;
   found?: LookReport | null;
   held?: Line;
-  ended?: { finish_reason?: FinishReason; tokens?: number; min?: number };
+  /** The probe that the edge has heard of. */
+  probe?: string | null;
+  ended?: { finish_reason?: FinishReason; tokens?: number; min?: number; text?: string };
 }) {
-  const { finish_reason = 'stop', tokens = 2, min = 0 } = ended;
-  const text = tokens === 0 ? '' : 'Hi';
+  const { finish_reason = 'stop', tokens = 2, min = 0, text = tokens === 0 ? '' : 'Hi' } = ended;
+
   const usage = { prompt_tokens: 5, completion_tokens: tokens, total_tokens: 5 + tokens };
   const shared = {
     request: 'req_1',
@@ -79,6 +82,7 @@ async function takes({
         prompt_tokens: 5,
       },
       asked: { seed: 7, temperature: 1, top_p: 1 },
+      probe,
     },
   );
   return check.then(
@@ -109,6 +113,11 @@ describe('an answer without the safety expert', () => {
   });
 });
 
+test('text that no token carries is not taken', async () => {
+  const ended = { tokens: 0, text: 'Hi' };
+  expect(await takes({ line: {}, ran: {}, ended })).toEqual({ what: 'text' });
+});
+
 describe('the receipt of an answer after a second look', () => {
   const ran = { safety: 2, helpfulness: 2 };
   const line = { floor: 0.1, budget: 9 };
@@ -136,6 +145,12 @@ describe('the receipt of an answer after a second look', () => {
     expect(await takes({ line, ran, spent: 2, secondLook, found: cut, held })).toEqual({ what: 'second_look' });
   });
 
+  test('is taken only from the probe that the edge has heard of, if it has', async () => {
+    const looked = { line, ran, spent: 2, ...look(0.1), ended: { min: 0.1 } };
+    expect(await takes({ ...looked, probe: 'v1' })).toBe(true);
+    expect(await takes({ ...looked, probe: 'v2' })).toEqual({ what: 'second_look' });
+  });
+
   test('is not taken under a looser line, nor under a tighter one that nothing explains', async () => {
     const strict = look(1);
     const min = 0.8;
@@ -157,6 +172,8 @@ describe('the receipt of an answer after a second look', () => {
     expect(await takes({ line, ...refused, ...look(1, 'refuse') })).toBe(true);
     expect(await takes({ line, ...refused, ...look(1) })).toEqual({ what: 'refusal' });
     expect(await takes({ line, ...refused })).toEqual({ what: 'refusal' });
+    const spoken = { ...refused, ended: { ...refused.ended, text: 'Hi' } };
+    expect(await takes({ line, ...spoken, ...look(1, 'refuse') })).toEqual({ what: 'text' });
     const drawn = { ended: { min: 1 }, ran: { safety: 2 }, spent: 0 };
     expect(await takes({ line, ...drawn, ...look(1, 'refuse') })).toEqual({ what: 'refusal' });
     const cut = { ...drawn, ended: { ...drawn.ended, finish_reason: 'content_filter' as const } };

@@ -33,11 +33,14 @@ export async function checkReceipt(
     directive,
     start,
     asked,
+    probe,
   }: {
     jwks: JSONWebKeySet;
     directive: Directive;
     start: StartFrame;
     asked: Pick<GenerateBody, 'seed' | keyof Sampling>;
+    /** The version of the probe that must have looked; null if unknown. */
+    probe: string | null;
   },
 ): Promise<Receipt> {
   const receipt = await verifyReceipt(end.receipt, jwks).catch((cause: unknown) => {
@@ -48,7 +51,9 @@ export async function checkReceipt(
   if (details !== undefined && details.cached_tokens > prompt) throw invalid('usage');
   const guesses = end.usage.completion_tokens_details;
   if (guesses && guesses.accepted_prediction_tokens > tokens) throw invalid('usage');
-  const { line, refused, report } = lookedAt(directive, end);
+  // Each token is checked against the line. Text beside them would be checked against nothing.
+  if (tokens === 0 && text !== '') throw invalid('text');
+  const { line, refused, report } = lookedAt(directive, end, { probe });
   const expected = {
     request: directive.request,
     directive: directive.id,
@@ -103,8 +108,10 @@ export async function checkReceipt(
 function lookedAt(
   { line, second_look }: Directive,
   { second_look: report }: EndFrame,
+  { probe }: { probe: string | null },
 ): { line: Line; refused: boolean; report: LookReport | null } {
   if (second_look === null) return { line, refused: false, report: null };
+  if (probe !== null && report?.version !== probe) throw invalid('second_look');
   if (report === null || report.categories.some(({ name }, i) => name !== JUDGEMENTS[i])) throw invalid('second_look');
   const { line: after, refused, tightened, because } = lineAfterLook(line, second_look, report.categories);
   return { line: after, refused, report: { ...report, tightened, because } };

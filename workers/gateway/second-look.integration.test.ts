@@ -104,6 +104,20 @@ describe('with a backend that has a probe', () => {
   );
 });
 
+test('where one backend has a probe, no text of a client’s leads to one that has none', async () => {
+  const under = await startEdgeUnderTest({ backendCount: 2, probeOf: (index) => (index === 0 ? {} : null) });
+  for (let i = 0; i < 8; i++) {
+    const messages = [
+      { role: 'system', content: `Prompt ${i}.` },
+      { role: 'user', content: 'Hello' },
+    ];
+    const sent = await post(under.edge, '/v1/chat/completions', { ...ask('Hello'), messages }, STRICT);
+    expect(await sent.json()).toMatchObject({ plimsoll: { second_look: { version: PROBE_VERSION } } });
+  }
+  expect(under.backends[1]!.seen).toEqual([]);
+  await under.dispose();
+});
+
 test('a backend without a probe gets no rules, and the answer says that only the edge has looked', async () => {
   const under = await startEdgeUnderTest();
   const sent = await post(under.edge, '/v1/chat/completions', ask('Hello'), STRICT);
