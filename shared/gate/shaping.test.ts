@@ -14,7 +14,7 @@ import { OPEN_POLICY } from './testing/open-policy.ts';
 import * as oracle from './testing/oracle.ts';
 import { numbersAt, paths, tree } from './testing/tree.ts';
 
-describe.each(GATE_VERSIONS)('the $name gate', ({ gateStep, gateRows, expectRow }) => {
+describe.each(GATE_VERSIONS)('the $name gate', ({ gateStep, gateRows, expectRow, expectStep }) => {
   const budgets = fc.double({ min: 0, max: 3, noNaN: true });
   const SIZE = 4;
 
@@ -191,7 +191,7 @@ describe.each(GATE_VERSIONS)('the $name gate', ({ gateStep, gateRows, expectRow 
           for (const token of mask) allowed[0]! &= ~(1 << token);
           const rest = { policy, proposal, state: startGate() };
           const byBits = gateStep({ ...rows, ...rest, sampling: { ...shape, bias, allowed } });
-          expect(byBits).toEqual(gateStep({ ...rows, ...rest, sampling: { ...shape, bias, mask } }));
+          expectStep(byBits, gateStep({ ...rows, ...rest, sampling: { ...shape, bias, mask } }));
         },
       ),
     );

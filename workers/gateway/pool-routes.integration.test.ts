@@ -18,7 +18,12 @@ test('lists the models of the pool', async () => {
       object: 'model',
       created: MODEL_CREATED,
       owned_by: 'plimsoll',
-      plimsoll: { context_length: 64, modes: ['logits', 'layers'], available: true },
+      plimsoll: {
+        context_length: 64,
+        modes: ['logits', 'layers'],
+        available: true,
+        sampling: { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 },
+      },
     },
   ]);
   expect(await client.models.retrieve('scripted')).toEqual(models[0]);
