@@ -67,13 +67,13 @@ export type StudyOptions = {
 /** Returns the seconds of training steps and of answering behind the report. */
 export async function runStudy(options: StudyOptions): Promise<{ training: number; generating: number }> {
   const { from, out, seeds, methods, part, heldOutTopics, pairs, threads, make } = options;
+  const tokenizerDir = isBundle(from) ? from : path.join(from, 'tokenizer');
+  const base = isBundle(from) ? await openBase(from) : await openBase(path.join(from, 'sft'), tokenizerDir);
+  const { tokenizer } = base;
   const registered = { file: HYPOTHESES_FILE, digest: readHypotheses().digest };
   // Before anything is answered, or where there are answers already, the hypotheses must stand.
   if (make && !holdsAnswers(out)) register(out, registered);
   else assertRegistered(readRegistration(out), registered);
-  const tokenizerDir = isBundle(from) ? from : path.join(from, 'tokenizer');
-  const base = isBundle(from) ? await openBase(from) : await openBase(path.join(from, 'sft'), tokenizerDir);
-  const { tokenizer } = base;
   const edition = heldOutTopics ? 'whole' : 'first';
   const topics = heldOutTopics
     ? loadTopics({ edition }).flatMap(({ id }) => (splitOf(topicKey(id)) === 'train' ? [id] : []))
