@@ -5,6 +5,7 @@ import type { FolderKind } from '#training/run/claim-folder.ts';
 import { folderOf, jsonOf } from '#training/run/folder-contents.ts';
 import { ANY_RUN, BUNDLE, TOKENIZER } from '#training/stages/folder-kinds.ts';
 import { METHOD_RUNS } from '../methods/runs.ts';
+import { REGISTRATION } from './results/registration.ts';
 
 export const REPORT: FolderKind = {
   what: 'a report of the study',
@@ -23,7 +24,13 @@ const JUDGES: FolderKind = {
   isOurs: (dir) => existsSync(path.join(dir, 'refusal-judge.json')) || JUDGE_RUNS.isOurs(dir),
 };
 
-export const STUDY_RUNS = folderOf('runs of the study', {
+const SEEDS = folderOf('runs of the study', {
   'seed-[0-9]+': [folderOf('a seed of the study', { ...METHOD_RUNS, answers: [ANSWERS], 'study-bundle': [BUNDLE] })],
   judges: [JUDGES],
 });
+
+/** A study may be stopped when its hypotheses are registered and nothing is trained yet. */
+export const STUDY_RUNS: FolderKind = {
+  ...SEEDS,
+  isOurs: (dir) => SEEDS.isOurs(dir) || readdirSync(dir).join() === REGISTRATION,
+};

@@ -25,7 +25,7 @@ export function lookCategories(probabilities: readonly number[]): CategoryProbab
 }
 
 export type Looked = {
-  /** If the answer is refused, the strictest that a line can say: nothing is drawn under it. */
+  /** If the answer is refused, the safety expert's alone. Nothing is drawn under it. */
   line: Line;
   refused: boolean;
 } & Pick<LookReport, 'tightened' | 'because'>;
@@ -47,7 +47,7 @@ export function lineAfterLook(
     const strictest = { ...line, action: 'safety_only', mode: 'logits', floor: 1, ceiling: 1, budget } as const;
     return { line: strictest, refused: true, tightened: true, because };
   }
-  const floor = action === 'safety_only' ? Math.max(1, tightened.floor) : tightened.floor;
+  const floor = action === 'safety_only' ? 1 : tightened.floor;
   const isAsBefore = floor === line.floor && budget === line.budget && action === line.action;
   if (isAsBefore) return { line, refused: false, tightened: false, because: null };
   const alone = (signal: Signal) =>

@@ -9,7 +9,7 @@ import path from 'node:path';
 import * as z from 'zod';
 import { replaceFile } from '#training/run/write-file.ts';
 
-const REGISTRATION = 'registration.json';
+export const REGISTRATION = 'registration.json';
 
 export const Registration = z.strictObject({
   format: z.literal(1),
