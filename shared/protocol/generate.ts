@@ -170,8 +170,8 @@ export const Frame = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('reading'),
     /**
-     * Tokens of its longest row: how many have been read, and how many there are to read. In the mode
-     * `layers` with a second look, rows read one after the other, and count together.
+     * Tokens of its longest row: how many have been read, and how many there are to read. In the
+     * mode `layers` with a second look, rows read one after the other, and count together.
      */
     read: z.int().min(0),
     of: z.int().min(1),
