@@ -72,7 +72,7 @@ ${await sourceTable(context)}
 Left out for their licence: ${refusedText(data.refused)}.
 
 Everything was split by prompt, behaviour and topic before anything else: train, judge, dev and test
-(\`lab/smollm2/split.ts\`). ${data.near.pairs} pairs and ${data.near.prompts} prompts were left out because they nearly repeat one of a stricter part.
+(\`lab/split/split.ts\`). ${data.near.pairs} pairs and ${data.near.prompts} prompts were left out because they nearly repeat one of a stricter part.
 The base answered ${answeredText(context)}. A pair of its answers is ranked by the reward and the cost model. What that
 left out of D_dual, for training: ${JSON.stringify(dual.train?.leftOutOfOwnAnswers ?? {})}.
 

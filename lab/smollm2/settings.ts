@@ -1,11 +1,12 @@
 /**
  * Every number that decides the experts of SmolLM2-135M-Instruct, but for the split's shares
- * (split.ts). Amounts of data are in tokens, because tokens are what a CPU is paid in (plan.ts
+ * (lab/split). Amounts of data are in tokens, because tokens are what a CPU is paid in (plan.ts
  * reckons the hours).
  */
+
+import type { Part } from '../split/split.ts';
 import type { PairShares } from '../world/generate.ts';
 import type { Family } from './sources.ts';
-import type { Part } from './split.ts';
 
 /** Padded tokens of both answers with their prompts, by family. */
 export type TokenBudgets = Readonly<Partial<Record<Family, number>>>;
