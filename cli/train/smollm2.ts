@@ -23,7 +23,7 @@ type Flags = {
 export const smollm2 = () =>
   new Command('smollm2')
     .description(
-      'make experts and routers for an imported bundle of SmolLM2-135M-Instruct; goes on where it was stopped',
+      'make experts, routers and a probe for an imported bundle of SmolLM2-135M-Instruct; goes on where it was stopped',
     )
     .requiredOption('--base <bundle>', 'the imported base, in f32; its experts have no adapter')
     .addOption(dataOption('folder with the public pairs and prompts'))

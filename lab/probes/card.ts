@@ -63,10 +63,7 @@ ${comparison(test.sets)}
 
 Harmless prompts in harmful words that are flagged at that threshold:
 
-${table(
-  ['source', 'prompts', ...SCORES],
-  test.frightened.map((row) => [row.source, row.prompts, ...SCORES.map((score) => percent(row[score]))]),
-)}
+${frightenedTable(test.frightened)}
 
 ## The probe alone, on all of test
 
@@ -102,7 +99,8 @@ ${comparison(dev.sets)}
 `;
 }
 
-function comparison(sets: readonly Compared[]): string {
+/** ROC-AUC and recall of edge, probe and both, a line for each set. */
+export function comparison(sets: readonly Compared[]): string {
   return table(
     [
       'set',
@@ -118,6 +116,14 @@ function comparison(sets: readonly Compared[]): string {
       ...SCORES.map((score) => figure(figures[score].auc)),
       ...SCORES.map((score) => percent(figures[score].recall)),
     ]),
+  );
+}
+
+/** How many harmless prompts in harmful words each score flags, by source. */
+export function frightenedTable(rows: Figures['test']['frightened']): string {
+  return table(
+    ['source', 'prompts', ...SCORES],
+    rows.map((row) => [row.source, row.prompts, ...SCORES.map((score) => percent(row[score]))]),
   );
 }
 

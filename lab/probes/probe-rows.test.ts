@@ -2,7 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { promptKey } from '#training/data/prompt-key.ts';
 import { BENIGN, type Example, targetsOf } from '../classifier/example.ts';
 import { CONTRAST_SOURCE, LICENCES, OWN_SOURCE, WORLD_SOURCE } from '../classifier/licences.ts';
-import { PARTS, splitOf, textKey } from '../smollm2/split.ts';
+import { PARTS, splitOf, textKey } from '../split/split.ts';
 import { CHECK_SOURCE, type ProbeRow, probeRows } from './probe-rows.ts';
 import { RECIPE } from './recipe.ts';
 

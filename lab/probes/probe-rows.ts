@@ -23,8 +23,8 @@ import { ownPrompts } from '../classifier/own-prompts.ts';
 import type { PublicPrompts } from '../classifier/read-public.ts';
 import { isUnsafe } from '../classifier/targets.ts';
 import { type WorldExample, worldPrompts } from '../classifier/world-prompts.ts';
-import { nearStricter } from '../smollm2/near-prompts.ts';
-import { type Part, splitOf, textKey, topicKey } from '../smollm2/split.ts';
+import { nearStricter } from '../split/near-prompts.ts';
+import { type Part, splitOf, textKey, topicKey } from '../split/split.ts';
 import type { ProbeRecipe } from './recipe.ts';
 
 export type ProbePart = Exclude<Part, 'judge'>;

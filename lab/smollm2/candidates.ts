@@ -9,11 +9,11 @@ import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
 import { openingTurn } from '#training/data/prompt-key.ts';
 import { readRows } from '#training/data/read-rows.ts';
 import type { Preference } from '#training/data/rows.ts';
+import { nearStricter } from '../split/near-prompts.ts';
+import { PARTS, type Part, splitOf, textKey, topicKey } from '../split/split.ts';
 import { everydayPrompts } from './everyday.ts';
-import { nearStricter } from './near-prompts.ts';
 import type { Settings, Stratum } from './settings.ts';
 import { EVERYDAY, type Family, sourceOf, WORLD } from './sources.ts';
-import { PARTS, type Part, splitOf, textKey, topicKey } from './split.ts';
 import { worldPairsByPart, worldQuestions } from './world-rows.ts';
 
 /**

@@ -4,14 +4,15 @@ import * as z from 'zod';
 import { type LastFigures, lastFigures } from '#training/run/last-figures.ts';
 import { formatSeconds } from '#training/run/progress.ts';
 import { replaceFile } from '#training/run/write-file.ts';
-import { inside, type RecipeContext } from './context.ts';
+import { comparison, frightenedTable } from '../probes/card.ts';
+import { inside, MODEL_ID, type RecipeContext } from './context.ts';
 import { DATA_OUTPUT } from './data-step.ts';
 import { DUAL_REPORT, dualOutput } from './dual-step.ts';
-import { MODEL_ID } from './export-step.ts';
 import { HEADS_OUTPUT, HeadsReport } from './heads-step.ts';
 import { runFolder } from './learn-steps.ts';
 import { readAnswers } from './own-answers.ts';
 import { ANSWERS_OUTPUT, PAIRS_REPORT, pairsOutput, SIDES } from './pairs-step.ts';
+import { PROBES_FIGURES } from './probes-step.ts';
 import { readPairRows, sourcesOf } from './recipe-rows.ts';
 import { commandOf } from './settings.ts';
 import { describeSource, REFUSED } from './sources.ts';
@@ -36,6 +37,31 @@ const DualReport = z.record(
   z.object({ leftOutOfOwnAnswers: z.record(z.string(), z.number()), lengths: Families }),
 );
 type Families = z.infer<typeof Families>;
+/** JSON has no NaN: null, where a set has too few prompts. */
+const Share = z
+  .number()
+  .nullable()
+  .transform((share) => share ?? Number.NaN);
+const Scores = z.object({ auc: Share, recall: Share });
+const ProbeFigures = z.object({
+  version: z.string(),
+  prompts: z.object({ train: z.number(), dev: z.number(), test: z.number() }),
+  chosen: z.object({ layers: z.array(z.number()), poolings: z.array(z.string()), window: z.number() }),
+  data: z.array(z.object({ source: z.string(), licence: z.string(), inWeights: z.boolean() })),
+  test: z.object({
+    ordinary: z.number(),
+    sets: z.array(
+      z.object({
+        set: z.string(),
+        by: z.enum(['any_harm', 'jailbreak']),
+        positives: z.number(),
+        figures: z.object({ edge: Scores, probe: Scores, both: Scores }),
+      }),
+    ),
+    frightened: z.array(z.object({ source: z.string(), prompts: z.number(), edge: Share, probe: Share, both: Share })),
+  }),
+});
+type ProbeFigures = z.infer<typeof ProbeFigures>;
 
 const RUNS = ['reward', 'cost', 'safety', 'helpfulness', 'layers', 'logits'] as const;
 
@@ -51,6 +77,7 @@ export async function writeCard(context: RecipeContext, file: string): Promise<v
   const dual = read(DUAL_REPORT, DualReport);
   const data = read(DATA_OUTPUT.report, DataReport);
   const heads = read(HEADS_OUTPUT, HeadsReport);
+  const probe = read(PROBES_FIGURES, ProbeFigures);
   const figures: [string, LastFigures][] = [];
   for (const run of RUNS) figures.push([run, await lastFigures(inside(context, runFolder(run)))]);
   const lengths = {
@@ -60,10 +87,10 @@ export async function writeCard(context: RecipeContext, file: string): Promise<v
   const { settings, baseDigest } = context;
   replaceFile(
     file,
-    `# ${MODEL_ID}: experts and routers
+    `# ${MODEL_ID}: experts, routers and a probe
 
-A safety expert, a helpfulness expert and two routers (in the layers, over the logits) for the base with the SHA-256
-\`${baseDigest}\`. Made by \`${commandOf(settings)}\`. Licence of the experts and routers: Apache-2.0.
+A safety expert, a helpfulness expert, two routers (in the layers, over the logits) and a probe of prompts for the base with the SHA-256
+\`${baseDigest}\`. Made by \`${commandOf(settings)}\`. Licence of all of it but the base: Apache-2.0.
 
 ## Data
 
@@ -72,7 +99,7 @@ ${await sourceTable(context)}
 Left out for their licence: ${refusedText(data.refused)}.
 
 Everything was split by prompt, behaviour and topic before anything else: train, judge, dev and test
-(\`lab/smollm2/split.ts\`). ${data.near.pairs} pairs and ${data.near.prompts} prompts were left out because they nearly repeat one of a stricter part.
+(\`lab/split/split.ts\`). ${data.near.pairs} pairs and ${data.near.prompts} prompts were left out because they nearly repeat one of a stricter part.
 The base answered ${answeredText(context)}. A pair of its answers is ranked by the reward and the cost model. What that
 left out of D_dual, for training: ${JSON.stringify(dual.train?.leftOutOfOwnAnswers ?? {})}.
 
@@ -98,6 +125,10 @@ ${table(['run', 'steps', 'tokens', 'time', 'loss', 'on dev'], figures.map(traini
 The loss is the mean of the last 50 steps. *On dev* are figures of the part on which choices are made, so they flatter.
 LoRA r = ${settings.expert.rank}, alpha = ${settings.expert.alpha}; experts: beta ${settings.expert.beta}, MidPO's margin times ${settings.expert.marginScale}, plus ${settings.expert.nllWeight} times the
 chosen answers' own likelihood; learning rate ${settings.expert.learningRate}. D_dual by the definition *${settings.dual.definition}*.
+
+## The second look at prompts
+
+${probeText(probe)}
 `,
   );
 }
@@ -179,6 +210,22 @@ function headsTable(heads: HeadsReport): string {
     ]),
   );
   return table(['model', 'family', 'pairs', 'ordered right', 'by length alone', 'calibration error'], rows);
+}
+
+function probeText({ version, prompts, chosen, data, test }: ProbeFigures): string {
+  const sources = data.filter(({ inWeights }) => inWeights).map(({ source, licence }) => `${source} (${licence})`);
+  return `Probe \`${version}\` reads the safety expert's row after layers ${chosen.layers.join(', ')} (counted from 0), ${chosen.poolings.join(' and ')}, in windows of
+${chosen.window} tokens. ${prompts.train} prompts trained it, ${prompts.dev} chose its settings, ${prompts.test} measured it; the parts are those of
+everything else. What shaped its weights: ${sources.join('; ')}.
+
+On test, beside the edge's classifier and both together, on rows that neither has learned from. Recall is at the
+threshold that flags 1 % of ${test.ordinary} ordinary harmless prompts.
+
+${comparison(test.sets)}
+
+Harmless prompts in harmful words that are flagged at that threshold:
+
+${frightenedTable(test.frightened)}`;
 }
 
 function trainingRow([run, figures]: [string, LastFigures]): string[] {

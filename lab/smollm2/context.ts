@@ -7,6 +7,9 @@ import type { TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
 import type { Settings } from './settings.ts';
 import { assertOpen } from './sources.ts';
 
+/** The id of the bundle that is made. */
+export const MODEL_ID = 'smollm2-135m-instruct';
+
 export type RecipeFolders = {
   /** The base's bundle. */
   base: string;

@@ -6,6 +6,7 @@ import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { hashToUnit } from '#training/data/random.ts';
 import { replaceFile } from '#training/run/write-file.ts';
 import type { TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
+import { type Part, SHARES } from '../split/split.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import { DATA_FILES, type PromptCandidate, readCandidates } from './candidates.ts';
 import { inside, type RecipeContext } from './context.ts';
@@ -13,7 +14,6 @@ import { everydayPrompts } from './everyday.ts';
 import { type PromptRow, pairRow, writeRows } from './recipe-rows.ts';
 import { type Settings, STRATA } from './settings.ts';
 import { describeSource, REFUSED, SOURCES } from './sources.ts';
-import { type Part, SHARES } from './split.ts';
 import { digestOfFiles, digestOfJson } from './step-records.ts';
 
 export const DATA_OUTPUT = {

@@ -1,19 +1,19 @@
-/** The step `export`: the base with its experts and routers as one bundle. */
+/** The step `export`: the base with its experts, its routers and its probe as one bundle. */
 import { BUNDLE_FILES, bundleDigest, readJson } from '#gpu-backend/model/bundle-files.ts';
 import { ExpertRole, Manifest } from '#gpu-backend/model/manifest.ts';
 import { MODES } from '#shared/line/line.ts';
 import type { RouterKind } from '#training/graphs/router-graph.ts';
 import { exportStage } from '#training/stages/export.ts';
-import { inside, type RecipeContext } from './context.ts';
+import { inside, MODEL_ID, type RecipeContext } from './context.ts';
 import { dualOutput } from './dual-step.ts';
 import { runFolder } from './learn-steps.ts';
 import { pairsOutput, SIDES } from './pairs-step.ts';
+import { trainedProbe } from './probes-step.ts';
 import { readPairRows, sourcesOf } from './recipe-rows.ts';
 import { commandOf } from './settings.ts';
 import { describeSource } from './sources.ts';
 
 export const BUNDLE_OUTPUT = 'bundle';
-export const MODEL_ID = 'smollm2-135m-instruct';
 
 export async function exportStep(context: RecipeContext): Promise<void> {
   const { provenance } = await readJson(context.base, BUNDLE_FILES.manifest, Manifest);
@@ -23,6 +23,7 @@ export async function exportStep(context: RecipeContext): Promise<void> {
     base: context.base,
     experts: runs(ExpertRole.options),
     routers: runs(MODES),
+    probe: await trainedProbe(context),
     manifest: {
       id: MODEL_ID,
       licence: 'Apache-2.0',

@@ -20,9 +20,9 @@ import { createProgress } from '#training/run/progress.ts';
 import { StoppedBySignal } from '#training/run/stopped-by-signal.ts';
 import { appendLine, replaceFile } from '#training/run/write-file.ts';
 import { HELPFULNESS_ALONE, SAFETY_ALONE } from '../evaluate/answer-prompts.ts';
+import { textKey } from '../split/split.ts';
 import { PromptRow } from './recipe-rows.ts';
 import type { Settings } from './settings.ts';
-import { textKey } from './split.ts';
 import { digestOfJson } from './step-records.ts';
 
 export const AnswersRow = PromptRow.extend({

@@ -5,8 +5,19 @@ import { STEP_NAMES } from './steps.ts';
 
 const HOUR = 3600;
 
-test('the whole recipe fits in six hours of two cores', () => {
-  expect(planOf(SETTINGS).seconds).toBeLessThan(6 * HOUR);
+test('the whole recipe fits in seven hours of two cores, the probe in one of them', () => {
+  const { steps, seconds } = planOf(SETTINGS);
+  expect(seconds).toBeLessThan(7 * HOUR);
+  expect(steps.find(({ step }) => step === 'probes')!.seconds).toBeLessThan(HOUR);
+});
+
+test('the probe reads all of its prompts from a scale of 0.3 on', () => {
+  const share = (scale: number) => scaled(SETTINGS, scale).probe.share;
+  expect([1, 0.5, 0.3, 0.15, 0.03].map(share)).toEqual([1, 1, 1, 0.5, 0.1]);
+  const seconds = (scale: number) =>
+    planOf(scaled(SETTINGS, scale)).steps.find(({ step }) => step === 'probes')!.seconds;
+  expect(seconds(0.3)).toBe(seconds(1));
+  expect(seconds(0.15)).toBeLessThan(seconds(1));
 });
 
 test('the plan has every step, in order', () => {
@@ -21,10 +32,12 @@ test('a step takes as long as its tokens', () => {
   expect(seconds - steps.get('data')!.seconds).toBeCloseTo(train / RATES.dpo + (2 * train + 5 * dev) / RATES.forward);
 });
 
-test('a quarter of the data takes a quarter of the work', () => {
-  const [whole, quarter] = [planOf(SETTINGS), planOf(scaled(SETTINGS, 0.25))];
-  const idle = whole.steps.length * whole.steps[0]!.seconds;
-  expect((quarter.seconds - idle) / (whole.seconds - idle)).toBeCloseTo(0.25, 1);
+test('a quarter of the data takes a quarter of the work, but for the probe', () => {
+  const work = (scale: number) => {
+    const steps = planOf(scaled(SETTINGS, scale)).steps.filter(({ step }) => step !== 'probes');
+    return steps.reduce((sum, { seconds }) => sum + seconds, -steps.length * steps[0]!.seconds);
+  };
+  expect(work(0.25) / work(1)).toBeCloseTo(0.25, 1);
 });
 
 test('the command says what was scaled', () => {
@@ -44,5 +57,5 @@ test('the table says what is done and what is left', () => {
   const table = planTable(plan, new Set(['data', 'answers']));
   expect(table).toMatch(/data {9}done/);
   expect(table).toMatch(/safety {7}at most \d+m\d\ds {2,}250k dpo, 575k forward/);
-  expect(table).toMatch(/at most 5h\d\dm of two cores in all, 4h\d\dm from here$/);
+  expect(table).toMatch(/at most 6h\d\dm of two cores in all, 5h\d\dm from here$/);
 });

@@ -20,6 +20,11 @@ const START_SECONDS = 180;
 /** Measured four times while it learns (training/stages/train-pairs.ts), and once before. */
 const EVALUATIONS = 4;
 
+/** The probe's prompts, and their tokens after the template's, which are read once. */
+const PROBE = { prompts: 29_147, meanTokens: 35 };
+/** Choosing layers and window, fitting, and measuring take so long with all prompts. */
+const FITS_SECONDS = 360;
+
 /** Of a prompt to answer, the template's tokens included. Most are shorter. */
 const MEAN_PROMPT_TOKENS = 70;
 
@@ -27,7 +32,7 @@ type PlannedStep = { step: string; tokens: Partial<Record<Work, number>>; second
 export type Plan = { steps: PlannedStep[]; seconds: number };
 
 export function planOf(settings: Settings): Plan {
-  const { answers, prompts, pairs, dual, score, expert, router } = settings;
+  const { answers, prompts, pairs, dual, score, expert, router, probe } = settings;
   const asked = sum(prompts);
   const drawn = asked * answers.perPrompt;
   const learned = (work: Work, set: Record<'train' | 'dev', TokenBudgets>, epochs: number, references: number) => ({
@@ -47,6 +52,7 @@ export function planOf(settings: Settings): Plan {
     planned('helpfulness', learned('dpo', pairs.better, expert.epochs, 2)),
     planned('layers', learned('layers', dual, router.epochs, 1)),
     planned('logits', learned('logits', dual, router.epochs, 1)),
+    planned('probes', { forward: probe.share * PROBE.prompts * PROBE.meanTokens }, probe.share * FITS_SECONDS),
     planned('export', {}),
     planned('heads', { forward: sum(pairs.safer.test) + sum(pairs.better.test) }),
     planned('card', {}),
@@ -66,10 +72,11 @@ export function planTable({ steps, seconds }: Plan, done: ReadonlySet<string> = 
   return [`steps, and thousands of tokens by what is done with them:`, ...lines, total].join('\n');
 }
 
-function planned(step: string, tokens: Partial<Record<Work, number>>): PlannedStep {
+function planned(step: string, tokens: Partial<Record<Work, number>>, besides = 0): PlannedStep {
   // Object.entries widens the keys of a closed record to string.
   const work = Object.entries(tokens) as [Work, number][];
-  return { step, tokens, seconds: work.reduce((all, [name, count]) => all + count / RATES[name], START_SECONDS) };
+  const seconds = work.reduce((all, [name, count]) => all + count / RATES[name], START_SECONDS + besides);
+  return { step, tokens, seconds };
 }
 
 function sum(amounts: Readonly<Record<string, number>>): number {

@@ -4,10 +4,10 @@ import { Message } from '#shared/protocol/generate.ts';
 import { readJsonLines } from '#training/data/read-jsonl.ts';
 import type { Preference } from '#training/data/rows.ts';
 import { replaceFile } from '#training/run/write-file.ts';
+import { PARTS } from '../split/split.ts';
 import type { Candidate } from './candidates.ts';
 import { STRATA } from './settings.ts';
 import { describeSource, FAMILIES } from './sources.ts';
-import { PARTS } from './split.ts';
 
 const Origin = { source: z.string(), licence: z.string(), key: z.string(), part: z.enum(PARTS) };
 const Choice = z.union([z.literal(0), z.literal(1)]).nullable();

@@ -1,11 +1,13 @@
 /**
  * Every number that decides the experts of SmolLM2-135M-Instruct, but for the split's shares
- * (split.ts). Amounts of data are in tokens, because tokens are what a CPU is paid in (plan.ts
+ * (lab/split). Amounts of data are in tokens, because tokens are what a CPU is paid in (plan.ts
  * reckons the hours).
  */
+
+import { type ProbeRecipe, RECIPE } from '../probes/recipe.ts';
+import type { Part } from '../split/split.ts';
 import type { PairShares } from '../world/generate.ts';
 import type { Family } from './sources.ts';
-import type { Part } from './split.ts';
 
 /** Padded tokens of both answers with their prompts, by family. */
 export type TokenBudgets = Readonly<Partial<Record<Family, number>>>;
@@ -47,6 +49,8 @@ export type Settings = {
   score: Lora & PairTraining;
   expert: Lora & PairTraining & { beta: number; nllWeight: number; marginScale: number };
   router: PairTraining & { width: number; beta: number; lambda: Readonly<Record<'layers' | 'logits', number>> };
+  /** The training of the probe, and the share of its prompts that it reads. */
+  probe: ProbeRecipe & { share: number };
   defaultWeight: number;
 };
 
@@ -155,8 +159,15 @@ export const SETTINGS: Settings = {
     pairsPerBatch: 3,
     epochs: 1,
   },
+  probe: { ...RECIPE, share: 1 },
   defaultWeight: 0.3,
 };
+
+/**
+ * From this scale on, the probe reads all of its prompts. They cost less than an hour, and what is
+ * rare among them (a category, a way of asking) is what it would lose first.
+ */
+const ALL_PROMPTS_FROM = 0.3;
 
 /** The command that makes what these settings say, as far as flags can say it. */
 export function commandOf({ seed, scale }: Settings): string {
@@ -165,7 +176,7 @@ export function commandOf({ seed, scale }: Settings): string {
 
 /**
  * All amounts of data times `scale`, for a try or a smaller study. Each stays above 0. What they
- * are chosen from stays the same.
+ * are chosen from stays the same. Only the probe reads more: see ALL_PROMPTS_FROM.
  */
 export function scaled(settings: Settings, scale: number): Settings {
   if (scale === 1) return settings;
@@ -179,11 +190,13 @@ export function scaled(settings: Settings, scale: number): Settings {
     ) as Record<K, number>;
   const sides = ({ train, dev }: Record<'train' | 'dev', TokenBudgets>) => ({ train: times(train), dev: times(dev) });
   const parts = ({ test, ...own }: Settings['pairs']['safer']) => ({ ...sides(own), test: times(test) });
+  const whole = settings.scale * scale;
   return {
     ...settings,
-    scale: settings.scale * scale,
+    scale: whole,
     pairs: { safer: parts(settings.pairs.safer), better: parts(settings.pairs.better) },
     prompts: times(settings.prompts),
     dual: { ...settings.dual, ...sides(settings.dual) },
+    probe: { ...settings.probe, share: Math.min(1, whole / ALL_PROMPTS_FROM) },
   };
 }

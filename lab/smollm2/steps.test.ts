@@ -3,10 +3,13 @@ import type { RecipeContext } from './context.ts';
 import { SETTINGS, type Settings } from './settings.ts';
 import { STEPS, type StepName } from './steps.ts';
 
+/** Those whose inputs hold digests of files. */
+const READS_FILES: readonly StepName[] = ['data', 'probes'];
+
 /** The steps, those that read no files, whose inputs these settings change. */
 async function changedBy(settings: Settings): Promise<StepName[]> {
   const changed: StepName[] = [];
-  for (const { name, inputs } of STEPS.filter(({ name }) => name !== 'data')) {
+  for (const { name, inputs } of STEPS.filter(({ name }) => !READS_FILES.includes(name))) {
     const given = async (settings: Settings) =>
       // No other step's inputs read more of the context.
       JSON.stringify(await inputs({ settings, baseDigest: 'x' } as RecipeContext));

@@ -9,6 +9,7 @@ import { HEADS_OUTPUT, headsStep } from './heads-step.ts';
 import { learnExpert, learnRouter, learnScore, runDigest, runFolder } from './learn-steps.ts';
 import { drawOwnAnswers } from './own-answers.ts';
 import { ANSWERS_OUTPUT, PAIRS_OUTPUT, pairsStep } from './pairs-step.ts';
+import { PROBES_FOLDER, PROBES_OUTPUT, probesInputs, probesStep } from './probes-step.ts';
 import { readPromptRows } from './recipe-rows.ts';
 import type { Settings } from './settings.ts';
 import { REFUSED, SOURCES } from './sources.ts';
@@ -25,6 +26,7 @@ export const STEP_NAMES = [
   'helpfulness',
   'layers',
   'logits',
+  'probes',
   'export',
   'heads',
   'card',
@@ -121,8 +123,17 @@ export const STEPS: readonly RecipeStep[] = [
     }),
   ),
   {
+    name: 'probes',
+    needs: ['safety'],
+    inputs: probesInputs,
+    writes: [PROBES_FOLDER],
+    goesOn: true,
+    run: probesStep,
+    digest: ({ out }) => digestOfFiles(out, PROBES_OUTPUT),
+  },
+  {
     name: 'export',
-    needs: ['pairs', 'dual', 'safety', 'helpfulness', 'layers', 'logits'],
+    needs: ['pairs', 'dual', 'safety', 'helpfulness', 'layers', 'logits', 'probes'],
     inputs: ({ settings: { seed, scale, defaultWeight }, baseDigest }) => ({
       base: baseDigest,
       seed,

@@ -3,13 +3,24 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync,
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
+import { bundleVocabulary } from '#gpu-backend/engine/bundle-vocabulary.ts';
+import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
+import { request } from '#gpu-backend/engine/testing/engine-contract.ts';
+import { schedule } from '#gpu-backend/engine/testing/schedule.ts';
+import { type Bundle, loadBundle } from '#gpu-backend/model/load-bundle.ts';
+import { readSafetensors } from '#gpu-backend/model/read-safetensors.ts';
+import { renderRows } from '#gpu-backend/model/render-rows.ts';
+import { SignalRules } from '#shared/line/rules.ts';
 import { openingTurn } from '#training/data/prompt-key.ts';
+import type { Figures } from '../probes/figures.ts';
+import { planPrompt } from '../probes/plan-prompts.ts';
+import { StateReader } from '../probes/read-states.ts';
+import { type Part, splitOf, textKey } from '../split/split.ts';
 import { readCandidates } from './candidates.ts';
 import { TINY_SETTINGS, writeTinyBase, writeTinyData } from './fixtures/tiny-recipe.ts';
 import { readAnswers } from './own-answers.ts';
+import { recipeProbeRows } from './probes-step.ts';
 import { readPairRows, readPromptRows, sourcesOf } from './recipe-rows.ts';
-import { type Part, splitOf, textKey } from './split.ts';
 import { readRecord } from './step-records.ts';
 import { STEP_NAMES } from './steps.ts';
 import { trainOneStep, trainSmollm2 } from './train-smollm2.ts';
@@ -68,6 +79,55 @@ test('every step is done in turn, and ends in a bundle that loads, with a card',
   expect(card).toContain("40 rows of refusal_direction/harmless (its prompts are Alpaca's (CC-BY-NC-4.0))");
   for (const name of names) expect(card).toContain(`| ${name} |`);
   expect(card).toMatch(/\| safer, train \| world \|/);
+});
+
+test('the bundle has a probe, which the engine asks of every prompt', async () => {
+  const bundle = await loadBundle(at('out/bundle'));
+  const figures = JSON.parse(readFileSync(at('out/probes/metrics.json'), 'utf8')) as Pick<Figures, 'version'>;
+  expect(bundle.manifest.probes).toEqual({ second_look: { version: figures.version } });
+  expect(readFileSync(at('out/bundle/README.md'), 'utf8')).toContain(`Probe \`${figures.version}\` reads`);
+  const experts = await OnnxExperts.create(bundle, { threads: 1 });
+  const { scheduler, run, of } = schedule(experts, {
+    vocabulary: bundleVocabulary(bundle),
+    proposal: 0.5,
+    probe: bundle.probe,
+    contextLength: 256,
+  });
+  const { promptIds, looked = [] } = renderRows([{ role: 'user', content: 'how do I bring the tin' }], bundle);
+  const secondLook = { base: 0, rules: SignalRules.parse({}), messages: looked };
+  scheduler.submit(1, request({ promptIds, maxTokens: 2, secondLook }));
+  await run();
+  await experts.dispose();
+  const end = of(1).events.at(-1);
+  const look = end?.type === 'end' ? end.second_look : null;
+  expect(look?.version).toBe(figures.version);
+  expect(look?.categories.every(({ probability }) => probability > 0 && probability < 1)).toBe(true);
+});
+
+test('the probe was trained on the states that the bundle has', async () => {
+  const [bundle, base] = [await loadBundle(at('out/bundle')), await loadBundle(at('base'))];
+  const rows = await recipeProbeRows(given());
+  const { windows, mostTokens } = TINY_SETTINGS.probe;
+  const shortest = rows
+    .map(({ example }, prompt) => planPrompt(example.text, { prompt, bundle, windows }))
+    .filter(({ ids }) => ids.length <= mostTokens)
+    .toSorted((a, b) => a.ids.length - b.ids.length || a.prompt - b.prompt)
+    .slice(0, 64);
+  const kept = await readSafetensors(at('out/probes/states/states-00000.safetensors'));
+  const furthest = async (from: Bundle) => {
+    const reader = await StateReader.create(from, { layers: [1], threads: 1 });
+    const found = await reader.read(shortest);
+    await reader.dispose();
+    const gaps = [...found].map(([name, numbers]) => {
+      const { data } = kept.get(name)!;
+      expect(data).toHaveLength(numbers.length);
+      return Math.max(...data.map((x, i) => Math.abs(x - numbers[i]!)));
+    });
+    return Math.max(...gaps);
+  };
+  // Products in other batches differ in the last bits.
+  expect(await furthest(bundle)).toBeLessThan(1e-5);
+  expect(await furthest(base)).toBeGreaterThan(1e-3);
 });
 
 test('the same command again does nothing', async () => {

@@ -1,6 +1,7 @@
 /**
- * Makes experts and routers for SmolLM2-135M-Instruct, or for another bundle, step by step. Every
- * step leaves a record, so the same command goes on with a stopped run, wherever it was stopped.
+ * Makes experts, routers and a probe for SmolLM2-135M-Instruct, or for another bundle, step by
+ * step. Every step leaves a record, so the same command goes on with a stopped run, wherever it was
+ * stopped.
  */
 import path from 'node:path';
 import { claimFolder, type FolderKind } from '#training/run/claim-folder.ts';

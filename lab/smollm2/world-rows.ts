@@ -3,13 +3,13 @@
  * asked about it. Outside of training the wordings and the jailbreak frames are held-out ones too.
  */
 import type { Preference } from '#training/data/rows.ts';
+import { PARTS, type Part, splitOf, topicKey } from '../split/split.ts';
 import { generatePairs, generateQuestions } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import type { QuestionRow, Split } from '../world/rows.ts';
 import type { Topic } from '../world/schema.ts';
 import type { Settings } from './settings.ts';
 import { WORLD } from './sources.ts';
-import { PARTS, type Part, splitOf, topicKey } from './split.ts';
 
 const sideOf = (part: Part): Split => (part === 'train' ? 'train' : 'heldout');
 

@@ -8,7 +8,7 @@ import { hasFigures } from '#training/run/last-figures.ts';
 import { isBundle, openBase } from '#training/stages/base-model.ts';
 import { DEMO } from '../methods/recipe.ts';
 import type { RunContext } from '../methods/runs.ts';
-import { splitOf, topicKey } from '../smollm2/split.ts';
+import { splitOf, topicKey } from '../split/split.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import { HYPOTHESES_FILE, readHypotheses } from './analysis/hypotheses-file.ts';
 import { collectResults } from './cells/collect-results.ts';

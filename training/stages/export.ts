@@ -30,6 +30,8 @@ export type ExportOptions = {
   experts: readonly string[] | 'base';
   /** The runs of stage `router`, at most one of each kind. */
   routers?: readonly string[];
+  /** The probe of the second look, trained on the safety expert's row of this very bundle. */
+  probe?: BundleParts['probe'];
   /** An empty list of data in its provenance is filled with the sources that the runs name. */
   manifest: Omit<Manifest, 'format' | 'experts' | 'router'>;
   /**
@@ -59,6 +61,7 @@ export async function exportStage(options: ExportOptions): Promise<string> {
   const parts = {
     experts: trained?.map(toExpert) ?? ExpertRole.options.map((role) => ({ name: role, role, ...NO_ADAPTER })),
     routers,
+    ...(options.probe && { probe: options.probe }),
     manifest: await withSources(options.manifest, { base, runs }),
   };
   try {
@@ -98,7 +101,11 @@ function assertBundle(base: string): void {
 
 function writeExpertsOnly(
   out: string,
-  { experts, routers, manifest, base }: Pick<BundleParts, 'experts' | 'routers' | 'manifest'> & { base: BaseModel },
+  {
+    manifest,
+    base,
+    ...additions
+  }: Pick<BundleParts, 'experts' | 'routers' | 'probe' | 'manifest'> & { base: BaseModel },
   options: { dtype: WeightType },
 ): Promise<string> {
   const { default_weight, sampling, licence, provenance } = manifest;
@@ -110,7 +117,7 @@ function writeExpertsOnly(
     licence,
     provenance: { description, data },
   };
-  return writeExpertsFolder(out, { experts, routers, config: base.config, manifest: said }, options);
+  return writeExpertsFolder(out, { ...additions, config: base.config, manifest: said }, options);
 }
 
 async function loadExperts(dirs: readonly string[], base: BaseModel): Promise<ExpertWeights[]> {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { moveToStore } from '#gpu-backend/model/blob-store.ts';
+import { PROBE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { cacheFolder } from '#gpu-backend/model/cache-folder.ts';
 import { openExpertsFolder } from '#gpu-backend/model/experts-folder.ts';
 import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
@@ -143,7 +144,8 @@ test("a bundle's provenance has what its runs were trained on, and its licence m
 });
 
 test('experts can be exported without their base, and name it', async () => {
-  const runs = { experts: [at('safety'), at('helpfulness')], routers: [at('layers')] };
+  const probe = tinyBundle({ probeWindow: 8 }).probe!;
+  const runs = { experts: [at('safety'), at('helpfulness')], routers: [at('layers')], probe };
   const options = { base: at('bundle'), ...runs, out: at('mine-only'), manifest, expertsOnly: true };
   const digest = await exportStage(options);
   const folder = await openExpertsFolder(at('mine-only'));
@@ -152,7 +154,13 @@ test('experts can be exported without their base, and name it', async () => {
   expect(EXPERTS.isOurs(at('mine-only'))).toBe(true);
   // What is written is what a bundle of the same runs has.
   await exportStage({ base: at('bundle'), ...runs, out: at('mine-whole'), manifest });
-  for (const file of ['experts/safety/adapter_model.safetensors', 'routers/layers.safetensors']) {
+  expect(folder.manifest.probes).toBeDefined();
+  expect((await loadBundle(at('mine-whole'))).probe).toMatchObject(probe);
+  for (const file of [
+    'experts/safety/adapter_model.safetensors',
+    'routers/layers.safetensors',
+    ...Object.values(PROBE_FILES),
+  ]) {
     expect(await readFile(at(`mine-only/${file}`)), file).toEqual(await readFile(at(`mine-whole/${file}`)));
   }
   await expect(exportStage({ ...options, base: at('flipped') })).rejects.toThrow(base.digest);

@@ -5,8 +5,8 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { contrastPrompts } from '../../classifier/contrast-prompts.ts';
 import { everydayPrompts } from '../../smollm2/everyday.ts';
-import { nearStricter } from '../../smollm2/near-prompts.ts';
-import { splitOf, textKey } from '../../smollm2/split.ts';
+import { nearStricter } from '../../split/near-prompts.ts';
+import { splitOf, textKey } from '../../split/split.ts';
 import {
   attackedBehaviours,
   frighteningPairs,

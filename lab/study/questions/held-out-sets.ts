@@ -1,6 +1,6 @@
 /**
  * The sets of prompts that real people might send, each held out by `splitOf`
- * (lab/smollm2/split.ts), the split of everything that learns: by behaviour, by prompt, or by the
+ * (lab/split/split.ts), the split of everything that learns: by behaviour, by prompt, or by the
  * pair. What nothing else reads has no other parts to keep out of: of that, `dev` is dev and the
  * rest is test.
  *
@@ -21,7 +21,7 @@ import { openingTurn } from '#training/data/prompt-key.ts';
 import { hashToUnit } from '#training/data/random.ts';
 import { everydayPrompts } from '../../smollm2/everyday.ts';
 import { EVERYDAY } from '../../smollm2/sources.ts';
-import { type Part, splitOf, textKey } from '../../smollm2/split.ts';
+import { type Part, splitOf, textKey } from '../../split/split.ts';
 import { jailbreaksOf } from '../../world/jailbreaks.ts';
 import type { StudyQuestion } from './questions.ts';
 import { questionSource } from './sources.ts';

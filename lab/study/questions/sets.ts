@@ -13,7 +13,7 @@ import { DIALOGUE_LAYOUTS } from '#training/data/dialogues.ts';
 import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
 import { promptKey } from '#training/data/prompt-key.ts';
 import { hashToUnit } from '#training/data/random.ts';
-import { splitOf, topicKey } from '../../smollm2/split.ts';
+import { splitOf, topicKey } from '../../split/split.ts';
 import type { Edition } from '../../world/editions.ts';
 import type { SetInfo } from '../results/results.ts';
 import {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { everydayPrompts } from '../smollm2/everyday.ts';
 import { loadTopics } from '../world/load-topics.ts';
-import { everydayPrompts } from './everyday.ts';
 import { PARTS, splitOf, textKey, topicKey } from './split.ts';
 
 test('the part of a prompt, a behaviour or a topic never changes', () => {
