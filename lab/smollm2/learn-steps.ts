@@ -4,6 +4,7 @@ import path from 'node:path';
 import * as z from 'zod';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import type { Dimension } from '#training/data/preferences.ts';
+import type { Preference } from '#training/data/rows.ts';
 import type { RouterKind } from '#training/graphs/router-graph.ts';
 import type { ScoreKind } from '#training/graphs/score-graph.ts';
 import { checkpoints } from '#training/run/checkpoint.ts';
@@ -15,8 +16,9 @@ import { SCORE_DIMENSION, scoreStage } from '#training/stages/score.ts';
 import { loadScorer } from '#training/stages/scorer.ts';
 import { inside, type RecipeContext } from './context.ts';
 import { dualOutput } from './dual-step.ts';
-import { pairsOutput } from './pairs-step.ts';
+import { pairsOutput, type Side } from './pairs-step.ts';
 import { readPreferences } from './recipe-rows.ts';
+import { OVER_REFUSAL } from './sources.ts';
 import { digestOfFiles } from './step-records.ts';
 
 export function runFolder(name: ScoreKind | ExpertRole | RouterKind): string {
@@ -47,7 +49,7 @@ export async function learnExpert(context: RecipeContext, role: ExpertRole): Pro
   await expertStage({
     ...common,
     ...expert,
-    ...(await comparedOn(context, ROLE_DIMENSION[role])),
+    ...(await comparedOn(context, ROLE_DIMENSION[role], role === 'safety' ? await overRefusal(context) : undefined)),
     variant: 'corrected',
     role,
     margin: marginModel(scorer, { name: wanted, rule: 'spe', scale: marginScale }),
@@ -79,8 +81,23 @@ function commonOf(context: RecipeContext) {
   return { base, tokenizer, resume: true, seed: settings.seed, threads };
 }
 
-function comparedOn(context: RecipeContext, dimension: Dimension) {
-  return filesOf(context, pairsOutput(dimension, 'train'), pairsOutput(dimension, 'dev'));
+async function comparedOn(context: RecipeContext, dimension: Dimension, more?: Record<Side, Preference[]>) {
+  const files = await filesOf(context, pairsOutput(dimension, 'train'), pairsOutput(dimension, 'dev'));
+  if (more === undefined) return files;
+  return { ...files, train: [...files.train, ...more.train], heldOut: [...files.heldOut, ...more.dev] };
+}
+
+/**
+ * What the safety expert compares besides: to a harmless prompt, an answer is chosen over a
+ * refusal. Without such pairs it learns that refusing is always safer. The cost model does not see
+ * them, because both answers are safe.
+ */
+async function overRefusal(context: RecipeContext): Promise<Record<Side, Preference[]>> {
+  const of = async (side: Side) => {
+    const rows = await readPreferences(inside(context, pairsOutput('better', side)), OVER_REFUSAL);
+    return rows.map((row) => ({ ...row, safer: row.better }));
+  };
+  return { train: await of('train'), dev: await of('dev') };
 }
 
 /** The stages call `heldOut` what they measure on while they learn: the part dev. */

@@ -7,7 +7,7 @@ import { replaceFile } from '#training/run/write-file.ts';
 import { PARTS } from '../split/split.ts';
 import type { Candidate } from './candidates.ts';
 import { STRATA } from './settings.ts';
-import { describeSource, FAMILIES } from './sources.ts';
+import { describeSource, FAMILIES, type Family } from './sources.ts';
 
 const Origin = { source: z.string(), licence: z.string(), key: z.string(), part: z.enum(PARTS) };
 const Choice = z.union([z.literal(0), z.literal(1)]).nullable();
@@ -73,9 +73,10 @@ export function readPromptRows(file: string): Promise<PromptRow[]> {
   return Array.fromAsync(readJsonLines(file, PromptRow));
 }
 
-/** The pairs of a file as the stages take them. */
-export async function readPreferences(file: string): Promise<Preference[]> {
-  return (await readPairRows(file)).map(({ prompt, responses, better, safer, safe, source }) => ({
+/** The pairs of a file as the stages take them; with `family` only those of that family. */
+export async function readPreferences(file: string, family?: Family): Promise<Preference[]> {
+  const rows = (await readPairRows(file)).filter((row) => family === undefined || row.family === family);
+  return rows.map(({ prompt, responses, better, safer, safe, source }) => ({
     prompt,
     responses,
     better,

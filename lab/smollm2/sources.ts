@@ -18,6 +18,9 @@ export const FAMILIES = [
 ] as const;
 export type Family = (typeof FAMILIES)[number];
 
+/** The family of pairs that the safety expert learns from although neither answer is unsafe. */
+export const OVER_REFUSAL = 'refusals' satisfies Family;
+
 type Source = {
   family: Family;
   licence: string;

@@ -12,7 +12,7 @@ import { ANSWERS_OUTPUT, PAIRS_OUTPUT, pairsStep } from './pairs-step.ts';
 import { PROBES_FOLDER, PROBES_OUTPUT, probesInputs, probesStep } from './probes-step.ts';
 import { readPromptRows } from './recipe-rows.ts';
 import type { Settings } from './settings.ts';
-import { REFUSED, SOURCES } from './sources.ts';
+import { OVER_REFUSAL, REFUSED, SOURCES } from './sources.ts';
 import { digestOfFiles, digestOfJson, type Step } from './step-records.ts';
 
 export const STEP_NAMES = [
@@ -107,7 +107,7 @@ export const STEPS: readonly RecipeStep[] = [
   }),
   learnStep('safety', {
     needs: ['pairs', 'cost'],
-    settings: ({ expert }) => expert,
+    settings: ({ expert }) => ({ ...expert, besides: OVER_REFUSAL }),
     run: (context) => learnExpert(context, 'safety'),
   }),
   learnStep('helpfulness', {
