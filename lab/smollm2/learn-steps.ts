@@ -92,7 +92,7 @@ async function comparedOn(context: RecipeContext, dimension: Dimension, more?: R
  * refusal. Without such pairs it learns that refusing is always safer. The cost model does not see
  * them, because both answers are safe.
  */
-async function overRefusal(context: RecipeContext): Promise<Record<Side, Preference[]>> {
+export async function overRefusal(context: Pick<RecipeContext, 'out'>): Promise<Record<Side, Preference[]>> {
   const of = async (side: Side) => {
     const rows = await readPreferences(inside(context, pairsOutput('better', side)), OVER_REFUSAL);
     return rows.map((row) => ({ ...row, safer: row.better }));

@@ -21,7 +21,6 @@ import { TINY_SETTINGS, writeTinyBase, writeTinyData } from './fixtures/tiny-rec
 import { readAnswers } from './own-answers.ts';
 import { recipeProbeRows } from './probes-step.ts';
 import { readPairRows, readPromptRows, sourcesOf } from './recipe-rows.ts';
-import { REFUSALS } from './sources.ts';
 import { readRecord } from './step-records.ts';
 import { STEP_NAMES } from './steps.ts';
 import { trainOneStep, trainSmollm2 } from './train-smollm2.ts';
@@ -80,12 +79,6 @@ test('every step is done in turn, and ends in a bundle that loads, with a card',
   expect(card).toContain("40 rows of refusal_direction/harmless (its prompts are Alpaca's (CC-BY-NC-4.0))");
   for (const name of names) expect(card).toContain(`| ${name} |`);
   expect(card).toMatch(/\| safer, train \| world \|/);
-});
-
-test('the safety expert also learns when not to refuse, and the cost model does not', () => {
-  const sources = (run: string) => readFileSync(at(`out/runs/${run}/sources.json`), 'utf8');
-  expect(sources('safety')).toContain(`"${REFUSALS}"`);
-  expect(sources('cost')).not.toContain(`"${REFUSALS}"`);
 });
 
 test('the bundle has a probe, which the engine asks of every prompt', async () => {
