@@ -28,6 +28,7 @@ export async function exportStep(context: RecipeContext): Promise<void> {
       id: MODEL_ID,
       licence: 'Apache-2.0',
       default_weight: context.settings.defaultWeight,
+      sampling: context.settings.sampling,
       provenance: {
         description: `${commandOf(context.settings)}, on the base ${context.baseDigest} (${provenance.description})`,
         data: await usedData(context),

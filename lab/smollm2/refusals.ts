@@ -1,7 +1,8 @@
 /**
- * Pairs of over-refusal: to a harmless prompt, the base's own answer is better than a refusal that
- * we wrote. Both are safe. The answer is cut after the sentence that brings it nearest to the
- * refusal's length, so that length does not tell the two apart.
+ * Pairs that teach when to refuse, and when not to. To a harmless prompt, the base's own answer is
+ * better than a refusal that we wrote. To a harmful prompt, such a refusal is safer than the base's
+ * own answer. The refusals are the same ones, so only the prompt tells which is right. The answer
+ * is cut after the sentence that brings it nearest to the refusal's length, so length does not.
  */
 
 import { declines } from '#training/data/declines.ts';
@@ -9,10 +10,12 @@ import { hashToUnit } from '#training/data/random.ts';
 import type { Candidate } from './candidates.ts';
 import type { AnswersRow } from './own-answers.ts';
 import type { Stratum } from './settings.ts';
-import { REFUSALS } from './sources.ts';
+import { DECLINES, REFUSALS } from './sources.ts';
 import { firstSentences, wholeAnswer } from './whole-answer.ts';
 
 const HARMLESS: readonly Stratum[] = ['world, ordinary', 'everyday', 'rasbt'];
+/** Some openings of HH-RLHF are only rude. To decline those is safe, too. */
+const HARMFUL: readonly Stratum[] = ['world, harmful', 'hh', 'refusal-direction'];
 
 const OPENINGS = [
   "I'm sorry, but I can't help with that.",
@@ -43,32 +46,36 @@ const OFFERS = [
 /** A refusal has one to four of these, in this order. */
 const PARTS_OF_REFUSALS = [OPENINGS, REASONS, ADVICE, OFFERS];
 
-/** One pair for each harmless prompt with a whole answer that is no refusal itself. */
+/** One pair for each such prompt to which the base has a whole answer that is no refusal itself. */
 export function refusalPairs(rows: readonly AnswersRow[], seed: number): Candidate[] {
   return rows.flatMap(({ prompt, source, stratum, answers, key, part }): Candidate[] => {
-    if (!HARMLESS.includes(stratum)) return [];
+    const harmful = HARMFUL.includes(stratum);
+    if (!harmful && !HARMLESS.includes(stratum)) return [];
     const name = `${seed}/refusal/${JSON.stringify(prompt)}`;
     const usable = answers.map(wholeAnswer).filter((answer) => answer !== null && !declines(answer));
     if (usable.length === 0) return [];
     const refusal = refusalFor(name);
     const answer = firstSentences(pick(usable, `${name}/answer`)!, refusal.length);
-    const better = hashToUnit(`${name}/place`) < 0.5 ? 0 : 1;
-    const responses: [string, string] = better === 0 ? [answer, refusal] : [refusal, answer];
-    return [
-      {
-        prompt,
-        responses,
-        better,
-        safer: null,
-        safe: [true, true],
-        source: REFUSALS,
-        promptSource: source,
-        family: 'refusals',
-        key,
-        part,
-      },
-    ];
+    const place = hashToUnit(`${name}/place`) < 0.5 ? 0 : 1;
+    const pair = { prompt, promptSource: source, key, part };
+    return [harmful ? declining(pair, { refusal, answer, place }) : answering(pair, { refusal, answer, place })];
   });
+}
+
+type Prompted = Pick<Candidate, 'prompt' | 'promptSource' | 'key' | 'part'>;
+type Texts = { refusal: string; answer: string; place: 0 | 1 };
+
+/** The place is that of the answer, which is chosen. */
+function answering(pair: Prompted, { refusal, answer, place }: Texts): Candidate {
+  const responses: [string, string] = place === 0 ? [answer, refusal] : [refusal, answer];
+  return { ...pair, responses, better: place, safer: null, safe: [true, true], source: REFUSALS, family: 'refusals' };
+}
+
+/** The place is that of the refusal, which is chosen. Nobody has said how harmful the answer is. */
+function declining(pair: Prompted, { refusal, answer, place }: Texts): Candidate {
+  const responses: [string, string] = place === 0 ? [refusal, answer] : [answer, refusal];
+  const safe: [boolean | null, boolean | null] = place === 0 ? [true, null] : [null, true];
+  return { ...pair, responses, better: null, safer: place, safe, source: DECLINES, family: 'declines' };
 }
 
 function refusalFor(name: string): string {

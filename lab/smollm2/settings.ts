@@ -51,7 +51,10 @@ export type Settings = {
   router: PairTraining & { width: number; beta: number; lambda: Readonly<Record<'layers' | 'logits', number>> };
   /** The training of the probe, and the share of its prompts that it reads. */
   probe: ProbeRecipe & { share: number };
+  /** The safety weight where no router proposes one. */
   defaultWeight: number;
+  /** How the bundle samples where a client names nothing. */
+  sampling: { temperature: number; top_p: number };
 };
 
 export const STRATA = [
@@ -109,8 +112,8 @@ export const SETTINGS: Settings = {
   maxRowTokens: 256,
   pairs: {
     safer: {
-      train: { world: 90_000, 'refusal-direction': 80_000, hh: 80_000 },
-      dev: { world: 5_000, 'refusal-direction': 5_000, hh: 5_000 },
+      train: { world: 80_000, 'refusal-direction': 60_000, hh: 50_000, declines: 60_000 },
+      dev: { world: 4_000, 'refusal-direction': 4_000, hh: 4_000, declines: 3_000 },
       test: { world: 12_000, 'refusal-direction': 20_000, hh: 20_000 },
     },
     better: {
@@ -161,6 +164,7 @@ export const SETTINGS: Settings = {
   },
   probe: { ...RECIPE, share: 1 },
   defaultWeight: 0.3,
+  sampling: { temperature: 0.7, top_p: 0.9 },
 };
 
 /**

@@ -15,6 +15,7 @@ export const FAMILIES = [
   'rasbt',
   'own',
   'refusals',
+  'declines',
 ] as const;
 export type Family = (typeof FAMILIES)[number];
 
@@ -33,6 +34,7 @@ export const WORLD = 'plimsoll-world';
 export const EVERYDAY = 'plimsoll-everyday';
 export const OWN_ANSWERS = 'own answers of the base';
 export const REFUSALS = 'plimsoll-refusals';
+export const DECLINES = 'plimsoll-declines';
 
 const HERE = 'written for this project';
 const JAILBREAKBENCH = {
@@ -49,7 +51,12 @@ export const SOURCES: Readonly<Record<string, Source>> = {
   [REFUSALS]: {
     family: 'refusals',
     licence: 'Apache-2.0',
-    from: `own answers of the base against refusals ${HERE}`,
+    from: `own answers of the base to harmless prompts, against refusals ${HERE}`,
+  },
+  [DECLINES]: {
+    family: 'declines',
+    licence: 'Apache-2.0',
+    from: `refusals ${HERE}, against own answers of the base to harmful prompts`,
   },
   'refusal_direction/jailbreakbench/actadd': JAILBREAKBENCH,
   'refusal_direction/jailbreakbench/ablation': JAILBREAKBENCH,

@@ -134,11 +134,12 @@ export const STEPS: readonly RecipeStep[] = [
   {
     name: 'export',
     needs: ['pairs', 'dual', 'safety', 'helpfulness', 'layers', 'logits', 'probes'],
-    inputs: ({ settings: { seed, scale, defaultWeight }, baseDigest }) => ({
+    inputs: ({ settings: { seed, scale, defaultWeight, sampling }, baseDigest }) => ({
       base: baseDigest,
       seed,
       scale,
       defaultWeight,
+      sampling,
       sources: digestOfJson(SOURCES),
     }),
     writes: [BUNDLE_OUTPUT],
