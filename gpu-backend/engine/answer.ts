@@ -10,7 +10,6 @@ import type { LookReport } from '#shared/api/plimsoll-extension.ts';
 import {
   addWeight,
   type DrawKey,
-  effectiveFloor,
   type GateState,
   NO_WEIGHTS,
   type RunningWeights,
@@ -21,12 +20,13 @@ import { StopMatcher } from '#shared/text/stop-matcher.ts';
 import { TextStream } from '#shared/text/text-stream.ts';
 import type { Span } from '../model/looked-messages.ts';
 import type { Probe } from '../model/probe.ts';
+import { type Feed, historyOf, nextOf, prefixOf, type ReadAnswer } from './answer-feeds.ts';
 import { AnswerSampling } from './answer-sampling.ts';
 import type { AnswerState } from './answer-state.ts';
 import { askGate, type Proposal } from './ask-gate.ts';
 import { Echo } from './echo.ts';
 import type { EngineEvent, EngineRequest } from './engine.ts';
-import type { Output, Prediction, Prefix, Source, Step, WeightBounds } from './experts.ts';
+import type { Output, Prediction, Prefix, Source } from './experts.ts';
 import { type KvMemory, mostTokens } from './kv-memory.ts';
 import { LookedLine } from './looked-line.ts';
 import { promptsOf, sourcesOf } from './needed-sources.ts';
@@ -49,18 +49,6 @@ export type AnswerOptions = {
   maskOf?: MaskOf;
   /** Which of the request's answers this is, from 0. */
   choice?: number;
-};
-
-/**
- * Tokens to feed to the sequences of an answer's sources, what they are, and the bounds under which
- * a layers sequence reads them.
- */
-export type Feed = {
-  rows: Partial<Readonly<Record<Source, readonly number[]>>>;
-  reads: NonNullable<Step['reads']>;
-  bounds: WeightBounds;
-  /** Guesses at the tokens to come, for every sequence to read after its own. */
-  draft?: readonly number[];
 };
 
 /** What the experts say. A source that failed or was not asked is left out. */
@@ -242,21 +230,7 @@ export class Answer {
    * own bounds. No part is empty.
    */
   history(): Feed[] {
-    const position = this.#ids.length;
-    // A token is fed under the bounds of the token drawn after it, so the opening's last token is
-    // not read under the opening's bounds.
-    const opening = Math.min(position, Math.max(0, this.#looked.policy.opening.tokens - 1));
-    const cut = this.#sources.includes('layers') ? opening : position;
-    const prompts = promptsOf(this.#request, this.#sources);
-    const rows = this.#sources.map((source, i) => [source, prompts[i]!] as const);
-    const together = this.looksFirst ? rows.map((row) => [row]) : [rows];
-    return [
-      ...together.map((own): Feed => {
-        return { rows: Object.fromEntries(own), reads: 'prompt', bounds: this.#boundsAt(0) };
-      }),
-      ...(cut > 0 ? [this.#inEveryRow(this.#ids.slice(0, cut), 0)] : []),
-      ...(cut < position ? [this.#inEveryRow(this.#ids.slice(cut), position)] : []),
-    ];
+    return historyOf(this.#read, { apart: this.looksFirst });
   }
 
   /**
@@ -264,17 +238,7 @@ export class Answer {
    * missing. Of a layers sequence, only what it has read under the bounds of its prompt.
    */
   prefix(source: Source, { missing }: { missing: number }): Omit<Prefix, 'scope'> {
-    const [prompt] = promptsOf(this.#request, [source]) as [readonly number[]];
-    const read = Math.max(0, this.#ids.length - missing);
-    const [bounds, later] = [this.#boundsAt(0), this.#boundsAt(read)];
-    const isAlike = source !== 'layers' || later.floor === bounds.floor;
-    const answered = isAlike ? read : Math.max(0, this.#looked.policy.opening.tokens - 1);
-    const length = prompt.length + this.#ids.length - missing;
-    return {
-      ids: [...prompt, ...this.#ids.slice(0, answered)].slice(0, length),
-      promptTokens: prompt.length,
-      ...(source === 'layers' && { bounds }),
-    };
+    return prefixOf(this.#read, { source, missing });
   }
 
   /** How many of the client's own tokens are among the first `length` of a row, at the least. */
@@ -286,8 +250,7 @@ export class Answer {
 
   /** The last token, for sequences that have read everything before it; and a draft, if any. */
   next(draft: readonly number[] = []): Feed {
-    const feed = this.#inEveryRow(this.#ids.slice(-1), this.#ids.length);
-    return draft.length === 0 ? feed : { ...feed, draft };
+    return nextOf(this.#read, draft);
   }
 
   /**
@@ -371,14 +334,8 @@ export class Answer {
     return { longest: Math.max(...prompts.map(({ length }) => length)), rows: prompts.length };
   }
 
-  #inEveryRow(ids: readonly number[], position: number): Feed {
-    const rows = Object.fromEntries(this.#sources.map((source) => [source, ids]));
-    return { rows, reads: 'answer', bounds: this.#boundsAt(position) };
-  }
-
-  #boundsAt(position: number): WeightBounds {
-    const floor = effectiveFloor(this.#looked.policy, { position });
-    return { floor, ceiling: Math.max(floor, this.#looked.policy.ceiling) };
+  get #read(): ReadAnswer {
+    return { request: this.#request, sources: this.#sources, ids: this.#ids, policy: this.#looked.policy };
   }
 
   #end(finishReason: FinishReason): EngineEvent[] {
