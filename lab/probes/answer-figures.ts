@@ -9,7 +9,7 @@ import type { Reading } from './corpus.ts';
  * of the prompt, before there is an answer. `moved`: what that probe says of the answer's tokens.
  * `trained`: what a probe says that was trained on answers.
  */
-export const ANSWER_SCORES = ['words', 'asked', 'moved', 'trained'] as const;
+const ANSWER_SCORES = ['words', 'asked', 'moved', 'trained'] as const;
 export type AnswerScores = Record<(typeof ANSWER_SCORES)[number], number>;
 
 /** ROC-AUC, and the middle 95 % of it over resampled prompts. */

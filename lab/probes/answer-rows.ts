@@ -18,8 +18,7 @@ import { PARTS, type Part, splitOf, textKey, topicKey } from '../split/split.ts'
 import { generatePairs } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 
-export const ANSWER_SETS = ['harmful', 'ordinary', 'world'] as const;
-export type AnswerSet = (typeof ANSWER_SETS)[number];
+type AnswerSet = 'harmful' | 'ordinary' | 'world';
 
 export type AnswerRow = {
   set: AnswerSet;
