@@ -19,7 +19,7 @@ import type { LookedMessage } from '#gpu-backend/model/looked-messages.ts';
 import { type Probe, ProbeHead } from '#gpu-backend/model/probe.ts';
 import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { createRandom } from '#training/data/random.ts';
-import { alternate, medianRatio, printMeasured } from './harness/measure.ts';
+import { alternate, type Measured, median, medianRatio, printMeasured } from './harness/measure.ts';
 
 const PROMPT = 512;
 const WINDOW = 64;
@@ -98,12 +98,22 @@ export async function benchSecondLook({ bundle, rounds }: { bundle: string; roun
   await probed.dispose();
   console.log(`\na prompt of ${count} tokens, two experts; then tokens of an answer`);
   printMeasured([without, unasked, looked, token, probedToken, one, many], 'ms');
+  printAdded('a look adds to the prompt', looked, without);
+  printAdded('a probe that is not asked adds', unasked, without);
+  printAdded('a probe adds to a token', probedToken, token);
   return {
     'prompt: with a probe that is not asked / without': medianRatio(unasked, without),
     'prompt: looked at / without a probe': medianRatio(looked, without),
     'token: with a probe / without': medianRatio(probedToken, token),
     'asking: many short messages / one long one': medianRatio(many, one),
   };
+}
+
+/** As a share of what it takes without, round by round: a claim of 2 % needs more than a ratio. */
+function printAdded(name: string, more: Measured, less: Measured): void {
+  const shares = more.values.map((value, i) => 100 * (value / less.values[i]! - 1));
+  const raw = shares.map((share) => share.toFixed(1)).join(' ');
+  console.log(`  ${name}: median ${median(shares).toFixed(1)} %   raw ${raw}`);
 }
 
 const append = (experts: Experts, open: readonly SequenceId[], ids: readonly number[]) =>

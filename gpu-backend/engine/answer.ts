@@ -10,30 +10,27 @@ import type { LookReport } from '#shared/api/plimsoll-extension.ts';
 import {
   addWeight,
   type DrawKey,
-  effectiveFloor,
-  type GatePolicy,
   type GateState,
   NO_WEIGHTS,
   type RunningWeights,
   startGate,
 } from '#shared/gate/index.ts';
-import type { Line } from '#shared/line/line.ts';
 import type { Ran } from '#shared/protocol/ran.ts';
-import { lineAfterLook, lookCategories } from '#shared/protocol/second-look.ts';
 import { StopMatcher } from '#shared/text/stop-matcher.ts';
 import { TextStream } from '#shared/text/text-stream.ts';
 import type { Span } from '../model/looked-messages.ts';
 import type { Probe } from '../model/probe.ts';
+import { type Feed, historyOf, nextOf, prefixOf, type ReadAnswer } from './answer-feeds.ts';
 import { AnswerSampling } from './answer-sampling.ts';
 import type { AnswerState } from './answer-state.ts';
 import { askGate, type Proposal } from './ask-gate.ts';
 import { Echo } from './echo.ts';
 import type { EngineEvent, EngineRequest } from './engine.ts';
-import type { Output, Prediction, Prefix, Source, Step, WeightBounds } from './experts.ts';
+import type { Output, Prediction, Prefix, Source } from './experts.ts';
 import { type KvMemory, mostTokens } from './kv-memory.ts';
+import { LookedLine } from './looked-line.ts';
 import { promptsOf, sourcesOf } from './needed-sources.ts';
 import { bytesOrNull, toLogprob, toNats, toTopTokens } from './report-tokens.ts';
-import { lookAt, lookSpans, windowsOf } from './second-look.ts';
 import { allowedTokens, type MaskOf } from './token-mask.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
@@ -52,18 +49,6 @@ export type AnswerOptions = {
   maskOf?: MaskOf;
   /** Which of the request's answers this is, from 0. */
   choice?: number;
-};
-
-/**
- * Tokens to feed to the sequences of an answer's sources, what they are, and the bounds under which
- * a layers sequence reads them.
- */
-export type Feed = {
-  rows: Partial<Readonly<Record<Source, readonly number[]>>>;
-  reads: NonNullable<Step['reads']>;
-  bounds: WeightBounds;
-  /** Guesses at the tokens to come, for every sequence to read after its own. */
-  draft?: readonly number[];
 };
 
 /** What the experts say. A source that failed or was not asked is left out. */
@@ -89,12 +74,7 @@ export class Answer {
   /** The tokens that end it. */
   readonly #ends: ReadonlySet<number>;
   readonly #proposal: Proposal;
-  readonly #probe: Probe | null;
-  /** The request's, or as a second look has tightened it. */
-  #line: Line;
-  #policy: GatePolicy;
-  #look: LookReport | null = null;
-  #refused = false;
+  readonly #looked: LookedLine;
   readonly #sampling: AnswerSampling;
   readonly #maxTokens: number;
   readonly #text: TextStream;
@@ -129,10 +109,8 @@ export class Answer {
     this.promptIds = promptIds;
     this.#request = request;
     this.#proposal = proposal;
-    this.#probe = probe;
-    this.#line = line;
-    this.#policy = policyOf(line);
-    if (resume?.look) this.#tighten(resume.look);
+    this.#looked = new LookedLine(request, probe);
+    if (resume?.look) this.#looked.take(resume.look);
     this.#topK = topK;
     this.#state = startGate(resume?.ids.length, resume?.spent);
     this.#sources = this.#needed();
@@ -168,7 +146,7 @@ export class Answer {
    * read it by then, with sums over `lookSpans`.
    */
   get looks(): boolean {
-    return this.#request.secondLook !== undefined && this.#look === null;
+    return this.#looked.looks;
   }
 
   /** Whether the safety expert's row reads the prompt first, and a layers row after the look. */
@@ -177,12 +155,12 @@ export class Answer {
   }
 
   get lookSpans(): readonly Span[] {
-    return this.looks && this.#probe ? lookSpans(this.#windows, this.#probe) : [];
+    return this.#looked.spans;
   }
 
   /** Whether the look has refused it. Then it has only an end. */
   get refused(): boolean {
-    return this.#refused;
+    return this.#looked.refused;
   }
 
   /**
@@ -192,30 +170,19 @@ export class Answer {
    * @param sums over `lookSpans`
    */
   look(sums: readonly (Float32Array | null)[]): void {
-    const probabilities = this.#probe ? lookAt(this.#probe, this.#windows, sums) : [];
-    this.#tighten({ version: this.#probe?.version ?? '', categories: lookCategories(probabilities) });
+    this.#looked.look(sums);
     this.#sources = this.#needed();
   }
 
   /** Takes over what the look at the same prompt has found for another answer. */
   lookLike({ report, sources }: { report: LookReport | null; sources: readonly Source[] }): void {
     if (!this.looks || report === null) return;
-    this.#tighten(report);
+    this.#looked.take(report);
     this.#sources = sources;
   }
 
   get report(): LookReport | null {
-    return this.#look;
-  }
-
-  #tighten({ version, categories }: Pick<LookReport, 'version' | 'categories'>): void {
-    const { line, secondLook } = this.#request;
-    if (secondLook === undefined) throw new Error('a second look has no rules to tighten the line by');
-    const { line: tight, refused, tightened, because } = lineAfterLook(line, secondLook, categories);
-    this.#line = tight;
-    this.#policy = policyOf(tight);
-    this.#refused = refused;
-    this.#look = { version, categories, tightened, because };
+    return this.#looked.report;
   }
 
   /** The most tokens that it may draw. */
@@ -253,7 +220,7 @@ export class Answer {
       ran: { ...this.#ran },
       text: this.#text.state(),
       stops: this.#stops.state(),
-      ...(this.#look && { look: this.#look }),
+      ...(this.report && { look: this.report }),
     };
   }
 
@@ -263,21 +230,7 @@ export class Answer {
    * own bounds. No part is empty.
    */
   history(): Feed[] {
-    const position = this.#ids.length;
-    // A token is fed under the bounds of the token drawn after it, so the opening's last token is
-    // not read under the opening's bounds.
-    const opening = Math.min(position, Math.max(0, this.#policy.opening.tokens - 1));
-    const cut = this.#sources.includes('layers') ? opening : position;
-    const prompts = promptsOf(this.#request, this.#sources);
-    const rows = this.#sources.map((source, i) => [source, prompts[i]!] as const);
-    const together = this.looksFirst ? rows.map((row) => [row]) : [rows];
-    return [
-      ...together.map((own): Feed => {
-        return { rows: Object.fromEntries(own), reads: 'prompt', bounds: this.#boundsAt(0) };
-      }),
-      ...(cut > 0 ? [this.#inEveryRow(this.#ids.slice(0, cut), 0)] : []),
-      ...(cut < position ? [this.#inEveryRow(this.#ids.slice(cut), position)] : []),
-    ];
+    return historyOf(this.#read, { apart: this.looksFirst });
   }
 
   /**
@@ -285,17 +238,7 @@ export class Answer {
    * missing. Of a layers sequence, only what it has read under the bounds of its prompt.
    */
   prefix(source: Source, { missing }: { missing: number }): Omit<Prefix, 'scope'> {
-    const [prompt] = promptsOf(this.#request, [source]) as [readonly number[]];
-    const read = Math.max(0, this.#ids.length - missing);
-    const [bounds, later] = [this.#boundsAt(0), this.#boundsAt(read)];
-    const isAlike = source !== 'layers' || later.floor === bounds.floor;
-    const answered = isAlike ? read : Math.max(0, this.#policy.opening.tokens - 1);
-    const length = prompt.length + this.#ids.length - missing;
-    return {
-      ids: [...prompt, ...this.#ids.slice(0, answered)].slice(0, length),
-      promptTokens: prompt.length,
-      ...(source === 'layers' && { bounds }),
-    };
+    return prefixOf(this.#read, { source, missing });
   }
 
   /** How many of the client's own tokens are among the first `length` of a row, at the least. */
@@ -307,8 +250,7 @@ export class Answer {
 
   /** The last token, for sequences that have read everything before it; and a draft, if any. */
   next(draft: readonly number[] = []): Feed {
-    const feed = this.#inEveryRow(this.#ids.slice(-1), this.#ids.length);
-    return draft.length === 0 ? feed : { ...feed, draft };
+    return nextOf(this.#read, draft);
   }
 
   /**
@@ -317,7 +259,7 @@ export class Answer {
    */
   draw(predictions: Predictions): EngineEvent[] {
     const { topLogprobs, minTokens = 0, expertLogprobs = true } = this.#request;
-    const { mode } = this.#line;
+    const { mode } = this.#looked.line;
     const safety = predictions.safety ?? null;
     const beside = predictions[mode === 'layers' ? 'layers' : 'helpfulness'] ?? null;
     const step = askGate({
@@ -325,7 +267,7 @@ export class Answer {
       safety,
       beside,
       proposal: this.#proposal,
-      policy: this.#policy,
+      policy: this.#looked.policy,
       sampling: this.#sampling.next({ saysSomething: this.#saysSomething }),
       state: this.#state,
       ownLogprobs: expertLogprobs,
@@ -372,17 +314,13 @@ export class Answer {
     return this.#end('content_filter');
   }
 
-  get #windows() {
-    return windowsOf(this.#request.secondLook?.messages ?? [], this.#probe?.head.window ?? 1);
-  }
-
   /** The events of a request's first answer do not say whose they are. */
   get #whose(): { choice?: number } {
     return this.#choice === 0 ? {} : { choice: this.#choice };
   }
 
   #needed(): readonly Source[] {
-    return sourcesOf(this.#line, { ...this.#asking, spent: this.#state.spent, looks: this.looks });
+    return sourcesOf(this.#looked.line, { ...this.#asking, spent: this.#state.spent, looks: this.looks });
   }
 
   get #asking() {
@@ -396,14 +334,8 @@ export class Answer {
     return { longest: Math.max(...prompts.map(({ length }) => length)), rows: prompts.length };
   }
 
-  #inEveryRow(ids: readonly number[], position: number): Feed {
-    const rows = Object.fromEntries(this.#sources.map((source) => [source, ids]));
-    return { rows, reads: 'answer', bounds: this.#boundsAt(position) };
-  }
-
-  #boundsAt(position: number): WeightBounds {
-    const floor = effectiveFloor(this.#policy, { position });
-    return { floor, ceiling: Math.max(floor, this.#policy.ceiling) };
+  get #read(): ReadAnswer {
+    return { request: this.#request, sources: this.#sources, ids: this.#ids, policy: this.#looked.policy };
   }
 
   #end(finishReason: FinishReason): EngineEvent[] {
@@ -427,15 +359,11 @@ export class Answer {
         weights: { min, mean, max },
         spent: toNats(this.#state.spent),
         ran: { ...this.#ran },
-        second_look: this.#look,
-        line: this.#line,
+        second_look: this.report,
+        line: this.#looked.line,
       },
     ];
   }
-}
-
-function policyOf({ rule, floor, ceiling, opening, budget, earned }: Line): GatePolicy {
-  return { rule, floor, ceiling, opening, budget, earned };
 }
 
 function keyOf({ sampling, moreKeys = [] }: EngineRequest, choice: number): DrawKey {

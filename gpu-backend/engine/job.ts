@@ -8,7 +8,8 @@
  * Without the other one, it goes on with the gate closed.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
-import type { Answer, Feed, Outputs } from './answer.ts';
+import type { Answer, Outputs } from './answer.ts';
+import type { Feed } from './answer-feeds.ts';
 import { drawDrafted } from './draw-drafted.ts';
 import type { EngineEvent, PublicTokens } from './engine.ts';
 import type { Experts, Output, Prefix, SequenceId, Source, Step } from './experts.ts';

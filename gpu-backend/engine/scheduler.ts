@@ -29,7 +29,8 @@
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { GateError, type GateErrorCode } from '#shared/gate/index.ts';
 import { hasRoom, mostTogether } from './admission.ts';
-import { Answer, type AnswerOptions, type Feed } from './answer.ts';
+import { Answer, type AnswerOptions } from './answer.ts';
+import type { Feed } from './answer-feeds.ts';
 import { checkRequest, type Terms, termsOf } from './check-request.ts';
 import { Choices } from './choices.ts';
 import { DraftPlanner } from './draft-planner.ts';

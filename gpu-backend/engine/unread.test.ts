@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Feed } from './answer.ts';
+import type { Feed } from './answer-feeds.ts';
 import { Unread } from './unread.ts';
 
 const bounds = { floor: 0, ceiling: 1 };

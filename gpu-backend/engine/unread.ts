@@ -7,7 +7,7 @@
  * and the rows that are compared come out of the same run. No piece crosses from the prompt into
  * the answer, or from one set of bounds into another.
  */
-import type { Feed } from './answer.ts';
+import type { Feed } from './answer-feeds.ts';
 import type { Source } from './experts.ts';
 
 export class Unread {

@@ -66,9 +66,14 @@ export function messageSpans(
 }
 
 /**
- * The tokens that have a byte of each piece. Tokens of byte-level BPE have the text's own bytes, so
- * these are counted. If a tokenizer changes the text, they may not come to the same number: then
- * every piece is everywhere.
+ * Where each piece of a run is among the run's tokens: from the token with its first byte to the
+ * one with its last. A token with bytes of two pieces belongs to both.
+ *
+ * The tokens, one after the other, have the bytes of the text. So the bytes before a piece say
+ * with which token it begins. Some tokenizers put a space before the text: that is one byte more,
+ * and belongs to no piece. If the numbers differ in any other way, the tokenizer has changed the
+ * text, and nobody can say which token holds what. Then each piece gets all tokens of the run: a
+ * look may read too much, but never too little.
  */
 function placesOf(
   run: readonly Exclude<Piece, number>[],
@@ -76,9 +81,9 @@ function placesOf(
   tokenizer: Pick<BundleTokenizer, 'asWritten' | 'bytesOf'>,
 ): { piece: Exclude<Piece, number>; from: number; to: number }[] {
   const bytes = run.map(({ text }) => Buffer.byteLength(tokenizer.asWritten(text)));
+  // How many bytes there are up to the end of each token.
   const ends: number[] = [];
   for (const id of ids) ends.push((ends.at(-1) ?? 0) + (tokenizer.bytesOf(id)?.byteLength ?? 0));
-  // Some tokenizers put a space before a text.
   const extra = (ends.at(-1) ?? 0) - bytes.reduce((sum, count) => sum + count, 0);
   if (extra !== 0 && extra !== 1) return run.map((piece) => ({ piece, from: 0, to: ids.length }));
   let [begins, token] = [extra, 0];

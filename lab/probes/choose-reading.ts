@@ -15,7 +15,7 @@ import type { ProbeRecipe } from './recipe.ts';
 
 export type Trial = { reading: Reading; l2: number; worth: number };
 
-const POOLING_SETS: readonly (readonly Pooling[])[] = [['mean'], ['last'], ['mean', 'last']];
+export const POOLING_SETS: readonly (readonly Pooling[])[] = [['mean'], ['last'], ['mean', 'last']];
 /** Labels with fewer positives on dev choose nothing. */
 const FEWEST = 5;
 

@@ -28,14 +28,30 @@ export function corpusOf(
     windows,
   }: Pick<Corpus, 'states' | 'hiddenSize' | 'windows'> & { plans: readonly PlannedPrompt[] },
 ): Corpus {
-  const pieces = new Array<number[][]>(rows.length);
-  let first = 0;
-  for (const { prompt, pieces: own, ofWindow } of plans) {
-    const start = first;
-    pieces[prompt] = ofWindow.map((places) => places.map((place) => start + place));
-    first += own.length;
-  }
+  const places = placesOf(plans);
+  const pieces = Array.from(rows, (_, row) => places.get(row)!);
   return { rows, states, hiddenSize, windows, pieces };
+}
+
+/**
+ * For each plan's prompt and window size, where its pieces are among the states.
+ *
+ * @param plans in the order of the states
+ */
+export function placesOf(
+  plans: readonly Pick<PlannedPrompt, 'prompt' | 'pieces' | 'ofWindow'>[],
+): Map<number, number[][]> {
+  const found = new Map<number, number[][]>();
+  let first = 0;
+  for (const { prompt, pieces, ofWindow } of plans) {
+    const start = first;
+    found.set(
+      prompt,
+      ofWindow.map((places) => places.map((place) => start + place)),
+    );
+    first += pieces.length;
+  }
+  return found;
 }
 
 export function blockOf({ states, hiddenSize }: Corpus, name: BlockName): Block {

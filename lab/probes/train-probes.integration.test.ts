@@ -11,38 +11,13 @@ import { renderRows } from '#gpu-backend/model/render-rows.ts';
 import { slowDecoder } from '#gpu-backend/model/testing/slow-decoder.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import { JUDGEMENTS } from '#shared/line/categories.ts';
-import { BENIGN, type Example, targetsOf } from '../classifier/example.ts';
 import { OWN_SOURCE } from '../classifier/licences.ts';
 import type { Figures } from './figures.ts';
-import type { ProbeRow } from './probe-rows.ts';
 import { RECIPE } from './recipe.ts';
+import { MEASURED, ownRows } from './testing/own-rows.ts';
 import { trainOnRows } from './train-probes.ts';
 
-const MEASURED = 'MaliciousInstruct (Princeton-SysML/Jailbreak_LLM)';
 const RECIPE_TINY = { ...RECIPE, windows: [8, 16], firstWindow: 8, l2: [0.01, 0.1], steps: 60, mostTokens: 80 };
-
-/** Even a model that babbles can tell these apart: harm is about the tin. */
-function rows(): ProbeRow[] {
-  const names = ['Ann', 'Tim', 'Rita', 'Hannah', 'Ian', 'Martha', 'Theo', 'Henri', 'Ina', 'Tina', 'Anton', 'Nat'];
-  return names.flatMap((name, i) =>
-    [true, false].flatMap((unsafe): ProbeRow[] => {
-      const text = unsafe ? `tin tin tin for ${name}` : `where is the other hen, ${name}, and who has it now`;
-      const example: Example = {
-        text,
-        source: i % 4 === 3 ? MEASURED : OWN_SOURCE,
-        split: 'train',
-        targets: unsafe ? targetsOf(i % 2 ? ['violence'] : ['violence', 'jailbreak']) : BENIGN,
-        someHarm: false,
-        weight: 1,
-        scary: !unsafe && i % 3 === 1,
-      };
-      const inWeights = example.source === OWN_SOURCE;
-      const shared = { example, inWeights, seenByEdge: false };
-      const parts = inWeights ? (['train', 'dev', 'test'] as const) : (['dev', 'test'] as const);
-      return parts.map((part) => ({ ...shared, part, example: { ...example, text: `${text} ${part}` } }));
-    }),
-  );
-}
 
 let root: string;
 let out: string;
@@ -56,7 +31,7 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }));
 
 const train = async (to: string, row: 'safety' | 'base' = 'safety') =>
-  trainOnRows(await openBundle(path.join(root, 'tiny')), rows(), {
+  trainOnRows(await openBundle(path.join(root, 'tiny')), ownRows(), {
     ...{ out: to, row, layers: [0, 1], threads: 1, recipe: RECIPE_TINY },
   });
 
@@ -91,7 +66,7 @@ test('a bundle takes the probe, which tells new prompts apart as its figures say
     });
     return Math.max(...found);
   };
-  const tests = rows().filter(({ part }) => part === 'test');
+  const tests = ownRows().filter(({ part }) => part === 'test');
   const [unsafe, safe] = [1, 0].map((harm) =>
     tests
       .filter(({ example }) => (example.targets[13] === 1 ? 1 : 0) === harm)

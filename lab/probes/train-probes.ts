@@ -14,11 +14,11 @@ import { writeProbe } from '#gpu-backend/model/write-bundle.ts';
 import { createClassifier } from '#shared/classify/classify.ts';
 import { ANY_HARM } from '#shared/classify/combine-scores.ts';
 import { JUDGEMENTS } from '#shared/line/categories.ts';
-import { hashToUnit } from '#training/data/random.ts';
 import { LICENCES } from '../classifier/licences.ts';
 import { rocAuc, type Scored } from '../classifier/metrics.ts';
 import { readPublic } from '../classifier/read-public.ts';
-import { isUnsafe, targetOf } from '../classifier/targets.ts';
+import { targetOf } from '../classifier/targets.ts';
+import { atMost } from './at-most.ts';
 import { calibrateProbe } from './calibrate-probe.ts';
 import { card } from './card.ts';
 import { chooseReading, chooseStrengths } from './choose-reading.ts';
@@ -38,7 +38,7 @@ import { promptsDigest, statesOf } from './state-files.ts';
 
 const CLASSIFIER = path.join(import.meta.dirname, '../../models/classifier/classifier.bin');
 const LICENCE = 'Apache-2.0';
-const STATES = 'states';
+export const STATES = 'states';
 
 export type TrainProbesOptions = {
   /** The folder of a bundle. */
@@ -155,12 +155,12 @@ async function fitAndMeasure(
 }
 
 /** The base alone, without any expert's adapter or prompt. */
-function bare(bundle: ServedBundle): ServedBundle {
+export function bare(bundle: ServedBundle): ServedBundle {
   const experts = bundle.experts.map(({ name, role }) => ({ name, role, ...NO_ADAPTER }));
   return { ...bundle, experts, routers: NO_ROUTERS, prompts: {} };
 }
 
-function checkedLayers(layers: readonly number[], count: number): readonly number[] {
+export function checkedLayers(layers: readonly number[], count: number): readonly number[] {
   const beyond = layers.find((layer) => layer >= count);
   if (beyond !== undefined) throw new Error(`--layers: found ${beyond}, wanted less than the model's ${count} layers`);
   return layers;
@@ -287,20 +287,4 @@ function dataOf({ rows }: Corpus): Figures['data'] {
       const { inWeights } = own[0]!;
       return { source, licence, train: count('train'), dev: count('dev'), test: count('test'), inWeights };
     });
-}
-
-/** For a try. A hash picks which. */
-function atMost(rows: readonly ProbeRow[], most: number | null): readonly ProbeRow[] {
-  if (most === null) return rows;
-  const taken = new Map<string, number>();
-  return rows
-    .map((row) => ({ row, place: hashToUnit(`try/${row.example.text}`) }))
-    .toSorted((a, b) => a.place - b.place)
-    .filter(({ row: { part, example } }) => {
-      const key = `${part}/${example.source}/${isUnsafe(example)}`;
-      const count = (taken.get(key) ?? 0) + 1;
-      taken.set(key, count);
-      return count <= most;
-    })
-    .map(({ row }) => row);
 }
