@@ -28,7 +28,7 @@
 
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { GateError, type GateErrorCode } from '#shared/gate/index.ts';
-import { hasRoom } from './admission.ts';
+import { lackFor } from './admission.ts';
 import type { AnswerOptions, Feed } from './answer.ts';
 import { checkRequest, type Terms, termsOf } from './check-request.ts';
 import { Choices } from './choices.ts';
@@ -80,6 +80,8 @@ export class Scheduler {
   readonly #work = new FairWork();
   readonly #pace = new PrefillPace();
   readonly #drafts: DraftPlanner | null;
+  /** How many requests have had to wait for memory. */
+  #memoryWaits = 0;
   /** Whether the last run was a chunk, so that the answers under way have the next turn. */
   #hasRead = false;
 
@@ -113,7 +115,7 @@ export class Scheduler {
   get stats(): EngineStats {
     const running = new Set([...this.#running].map(({ id }) => id));
     const { openCount: rows, prefixStats: prefixes } = this.#experts;
-    return { running: running.size, waiting: this.#waiting.size, rows, prefixes };
+    return { running: running.size, waiting: this.#waiting.size, rows, prefixes, memoryWaits: this.#memoryWaits };
   }
 
   /** The ids of the waiting requests, in the order they will join. */
@@ -173,7 +175,9 @@ export class Scheduler {
     const mayJoin = (tenant: string) => (unread.get(tenant) ?? 0) < most;
     let joined = false;
     for (let job = this.#waiting.peek(mayJoin); job !== undefined; job = this.#waiting.peek(mayJoin)) {
-      if (!hasRoom(job, this.#running, { experts: this.#experts, limits: this.#limits })) break;
+      const lack = lackFor(job, this.#running, { experts: this.#experts, limits: this.#limits });
+      if (lack === 'memory' && this.#requests.get(job.id)?.waitForMemory()) this.#memoryWaits++;
+      if (lack !== null) break;
       this.#waiting.take(mayJoin);
       if (!this.#open(job)) continue;
       unread.set(job.tenant, (unread.get(job.tenant) ?? 0) + job.rows * job.unread);
