@@ -32,12 +32,14 @@ test('healthz says what the backend serves and how busy it is', async () => {
     engine: 'loaded',
   };
   expect(await healthz()).toEqual({ ...about, running: 0, waiting: 0 });
+  expect(await (await fetch(`${url}/livez`)).json()).toEqual({ status: 'ok' });
   const answer = await call(url, generateRequest({ max_tokens: 40 }));
   await until(() => engine.stats().running === 1);
   expect(await healthz()).toEqual({ ...about, running: 1, waiting: 0 });
   await allFrames(answer);
   await engine.close();
   expect(await healthz()).toMatchObject({ http: 503, status: 'failed' });
+  expect((await fetch(`${url}/livez`)).status).toBe(503);
   expect(await errorOf(await call(url, generateRequest()))).toMatchObject({ status: 503, code: 'backend_unavailable' });
 });
 
