@@ -8,9 +8,9 @@ import type { Settings, TokenBudgets } from './settings.ts';
 import { OVER_REFUSAL } from './sources.ts';
 
 /**
- * Tokens a second of SmolLM2-135M on two cores in f32: what a whole run at a scale of 0.4 took, with
- * short rows in batches of one to three pairs, and sixteen answers at once. The machine had other
- * work to do, so a quiet one is faster.
+ * Tokens a second of SmolLM2-135M on two cores in f32: what a whole run at a scale of 0.4 took,
+ * with short rows in batches of one to three pairs, and sixteen answers at once. The machine had
+ * other work to do, so a quiet one is faster.
  */
 export const RATES = { generate: 220, forward: 600, score: 280, dpo: 340, layers: 270, logits: 300 } as const;
 type Work = keyof typeof RATES;
