@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'vitest';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { signReceipt } from '#shared/protocol/receipt.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-import { createReceiptKey } from '#workers/testing/scripted-backend.ts';
+import { createReceiptKey } from '#workers/testing/receipt-key.ts';
 import { askForStream } from './chaos-stream.ts';
 
 const servers: Server[] = [];

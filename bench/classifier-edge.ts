@@ -13,7 +13,8 @@ import { MAX_MODERATION_CHARS, MAX_MODERATION_TEXTS, MAX_READ_CHARS } from '#sha
 import { HARD_TEXTS } from '#shared/classify/testing/hard-texts.ts';
 import { seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
 import { startEdge } from '#workers/local/start-edge.ts';
-import { createReceiptKey, startScriptedBackend } from '#workers/testing/scripted-backend.ts';
+import { createReceiptKey } from '#workers/testing/receipt-key.ts';
+import { startScriptedBackend } from '#workers/testing/scripted-backend.ts';
 
 const OPERATOR_KEY = 'bench-operator';
 const DIRECTIVE_SECRET = 'a secret that only the bench has, 32 bytes long';

@@ -19,6 +19,7 @@ import { benchSecondLook } from './second-look.ts';
 import { benchSoak } from './soak.ts';
 import { benchSpeculation } from './speculation.ts';
 import { benchTraining } from './training.ts';
+import { DEFAULT_BUCKETS, parseBuckets, type TrainingBucket } from './training-buckets.ts';
 import { benchTrainingOnBase } from './training-on-base.ts';
 import { DEFAULT_SIZES, parseSizes, type TrainingSize } from './training-sizes.ts';
 import { benchTwoExperts } from './two-experts.ts';
@@ -30,6 +31,7 @@ type Flags = {
   tokens: number;
   bundle: string;
   sizes: readonly TrainingSize[];
+  buckets: readonly TrainingBucket[];
   batchTokens: number;
   threads: number;
   seed: number;
@@ -70,6 +72,7 @@ const program = new Command('bench')
   .option('--tokens <n>', 'tokens decoded in a round', positiveInteger, 200)
   .option('--bundle <dir>', 'the bundle to decode with; training uses its tokenizer', DEMO_BUNDLE)
   .option('--sizes <list>', `models to train: width/layers/intermediate, ... (default: ${DEFAULT_SIZES})`)
+  .option('--buckets <list>', `batches to train SmolLM2 with: rows x length, ... (default: ${DEFAULT_BUCKETS})`)
   .option('--batch-tokens <n>', 'tokens in a training step', positiveInteger, 1536)
   .option('--threads <n>', 'threads for training; 0: all cores', integer, 0)
   .option('--requests <n>', 'requests of the soak test', positiveInteger, 10_000)
@@ -85,9 +88,14 @@ const program = new Command('bench')
   )
   .option('--out <file>', 'where to put the engine’s raw results, as JSON');
 await program.parseAsync();
-type Given = Omit<Flags, 'sizes' | 'only' | 'out'> & { sizes?: string; only?: RowName[]; out?: string };
-const { sizes = DEFAULT_SIZES, only = null, out = null, ...flags } = program.opts<Given>();
-const parsed: Flags = { ...flags, only, out, sizes: parseSizes(sizes) };
+type Given = Omit<Flags, 'sizes' | 'buckets' | 'only' | 'out'> & {
+  sizes?: string;
+  buckets?: string;
+  only?: RowName[];
+  out?: string;
+};
+const { sizes = DEFAULT_SIZES, buckets = DEFAULT_BUCKETS, only = null, out = null, ...flags } = program.opts<Given>();
+const parsed: Flags = { ...flags, only, out, sizes: parseSizes(sizes), buckets: parseBuckets(buckets) };
 
 const ratios: Record<string, number> = {};
 /** A part of `training`, which can be measured alone. */

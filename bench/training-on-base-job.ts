@@ -4,48 +4,55 @@
  */
 import path from 'node:path';
 import * as z from 'zod';
-import { type Feed, float32, int64 } from '#gpu-backend/graph/session.ts';
+import { type Feed, float32, GraphSession, int64 } from '#gpu-backend/graph/session.ts';
 import { type DecoderConfig, weightShapes } from '#gpu-backend/model/config.ts';
 import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
-import { openStoredBase } from '#gpu-backend/model/stored-base.ts';
+import { openStoredBase, type StoredBase } from '#gpu-backend/model/stored-base.ts';
 import { DEMO } from '#lab/methods/recipe.ts';
 import { createRandom } from '#training/data/random.ts';
 import { dpoGraph } from '#training/graphs/dpo-graph.ts';
 import { loraShapes } from '#training/graphs/lora.ts';
-import type { BatchShape } from '#training/graphs/training-inputs.ts';
+import type { BatchShape, GraphBatch } from '#training/graphs/training-inputs.ts';
 import { AdamW } from '#training/optim/adamw.ts';
 import { parameterFeeds } from '#training/run/run-step.ts';
-import { trainingSessions } from '#training/run/training-sessions.ts';
+import { type SessionOf, trainingSessions } from '#training/run/training-sessions.ts';
 import { initialLora } from '#training/stages/expert.ts';
 import { matmulFlops } from './count-work.ts';
 import { bareProduct, type Product, SQUARE, seconds } from './harness/bare-product.ts';
 import { alternate } from './harness/measure.ts';
 import { memoryOf } from './harness/process-memory.ts';
+import { bucketName, TrainingBucket } from './training-buckets.ts';
 
 const Job = z.strictObject({
   bundle: z.string(),
   threads: z.int().min(0),
   rounds: z.int().min(1),
-  /** The first is the one that memory is measured with; the others are further shapes. */
-  batches: z.array(z.strictObject({ rows: z.int().min(2), length: z.int().min(2) })).min(2),
+  /**
+   * `one` session for all buckets, with symbolic sizes, as the stages train. Or `each` bucket with
+   * a session of its own, built for its sizes.
+   */
+  sessions: z.enum(['one', 'each']),
+  /** The first is the one that memory is measured with; the others are further buckets. */
+  buckets: z.array(TrainingBucket).min(2),
 });
 export type OnBaseJob = z.infer<typeof Job>;
 
 export type OnBaseFigures = {
-  /** Bytes: the process when its session is made, and after its first step. */
+  /** Bytes: the process when its first session is made, and after its first step. */
   resident: { session: number; step: number };
-  /** The most after every shape has run, before anything else is measured. */
+  /** The most after every bucket has run, before anything else is measured. In bytes. */
   peak: number;
-  batches: {
-    batch: BatchShape;
+  buckets: {
+    bucket: TrainingBucket;
+    /** Operations of a step's matrix products. */
     flops: number;
-    /** By how much the process grew when it first ran this shape, in bytes. */
+    /** By how much the process grew when it first ran this bucket, in bytes. */
     grew: number;
     /** Seconds a step by round. */
     seconds: number[];
   }[];
-  /** Seconds of the forward half alone, on the first batch. */
-  scoring: number[];
+  /** Seconds of the forward half alone, on the first bucket. null where no session scores. */
+  scoring: number[] | null;
   /** Operations per second of the bare products, by round. */
   peaks: { name: string; flopsPerSecond: number[] }[];
 };
@@ -54,33 +61,38 @@ const FILE = 'model.safetensors';
 const { rank, alpha, beta, nllWeight } = DEMO.expert;
 const LEARNING_RATE = 1e-5;
 
-async function measure({ bundle, threads, rounds, batches }: OnBaseJob): Promise<OnBaseFigures> {
+async function measure({ bundle, threads, rounds, sessions, buckets }: OnBaseJob): Promise<OnBaseFigures> {
   const { config, manifest } = await loadBundleHead(bundle);
   const base = await openStoredBase(path.join(bundle, FILE), { file: FILE, config, manifest });
-  const options = { base, rank, loraScale: alpha / rank, beta, nllWeight, scoresToo: true };
-  const sessions = trainingSessions(() => dpoGraph(config, options).toModel(), {
-    base,
-    contextLength: config.max_position_embeddings,
-    threads,
-  });
+  const options = { base, rank, loraScale: alpha / rank, beta, nllWeight };
+  const { train, score } =
+    sessions === 'one'
+      ? trainingSessions(() => dpoGraph(config, { ...options, scoresToo: true }).toModel(), {
+          base,
+          contextLength: config.max_position_embeddings,
+          threads,
+        })
+      : {
+          train: sessionOfEach((batch) => dpoGraph(config, { ...options, batch }).toModel(), base, threads),
+          score: null,
+        };
   const parameters = initialLora(loraShapes(config, rank), createRandom('bench/lora'));
   const optimizer = await AdamW.create(parameters, {});
   const resident = async () => (await memoryOf(process.pid)).resident;
-  await sessions.train(batches[0]!);
+  const first = buckets[0]!;
+  await train(first);
   const session = await resident();
 
   let steps = 0;
-  const prepared = batches.map((batch) => {
-    const feeds = randomPairs(batch, config);
+  const prepared = buckets.map((bucket) => {
+    const feeds = randomPairs(bucket, config);
     const step = async () => {
-      const { run } = await sessions.train(batch);
+      const { run } = await train(bucket);
       const outputs = await run({ ...feeds, ...parameterFeeds(parameters) });
       const gradients = new Map([...parameters.keys()].map((name) => [name, outputs[`grad.${name}`]!]));
       optimizer.step(gradients, { step: ++steps, learningRate: LEARNING_RATE });
     };
-    const answers = batch.rows * (batch.length - promptOf(batch));
-    const flops = matmulFlops(dpoGraph(config, { ...options, batch: { ...batch, answers } }));
-    return { batch, flops, feeds, step };
+    return { bucket, flops: matmulFlops(dpoGraph(config, { ...options, batch: counted(bucket) })), feeds, step };
   });
   const grown: number[] = [];
   for (const { step } of prepared) {
@@ -91,38 +103,57 @@ async function measure({ bundle, threads, rounds, batches }: OnBaseJob): Promise
   }
   const { peak } = await memoryOf(process.pid);
 
-  const products = [SQUARE, largestProduct(config, batches[0]!)];
+  const products = [SQUARE, largestProduct(config, first)];
   const peaks = await Promise.all(products.map((product) => bareProduct(product, threads)));
-  const score = async () => {
-    const { run } = await sessions.score(batches[0]!);
+  const scored = async (forward: SessionOf) => {
+    const { run } = await forward(first);
     await run({ ...prepared[0]!.feeds, ...parameterFeeds(parameters) });
   };
   const measured = await alternate(
     [
-      ...prepared.map(({ batch, step }) => ({ name: nameOf(batch), run: () => seconds(step) })),
-      { name: 'scoring', run: () => seconds(score) },
+      ...prepared.map(({ bucket, step }) => ({ name: bucketName(bucket), run: () => seconds(step) })),
       ...peaks.map((run, i) => ({ name: `product ${Object.values(products[i]!).join(' x ')}`, run })),
+      ...(score === null ? [] : [{ name: 'scoring', run: () => seconds(() => scored(score)) }]),
     ],
     { rounds },
   );
   const values = measured.map((each) => each.values);
+  const behind = prepared.length + products.length;
   return {
     resident: { session, step: session + grown[0]! },
     peak,
-    batches: prepared.map(({ batch, flops }, i) => ({ batch, flops, grew: grown[i]!, seconds: values[i]! })),
-    scoring: values[prepared.length]!,
-    peaks: measured.slice(prepared.length + 1).map(({ name, values: flopsPerSecond }) => ({ name, flopsPerSecond })),
+    buckets: prepared.map(({ bucket, flops }, i) => ({ bucket, flops, grew: grown[i]!, seconds: values[i]! })),
+    scoring: values[behind] ?? null,
+    peaks: measured
+      .slice(prepared.length, behind)
+      .map(({ name, values: flopsPerSecond }) => ({ name, flopsPerSecond })),
   };
 }
 
-const nameOf = ({ rows, length }: BatchShape) => `${rows} x ${length}`;
+/** Makes a session for each bucket on first use, and keeps it. Each packs the base for itself. */
+function sessionOfEach(build: (batch: GraphBatch) => Uint8Array, base: StoredBase, threads: number): SessionOf {
+  const made = new Map<string, Promise<GraphSession>>();
+  const options = { threads, weightsFolder: base.folder };
+  return async (bucket) => {
+    const name = bucketName(bucket);
+    const session = made.get(name) ?? GraphSession.create(build(counted(bucket)), options);
+    made.set(name, session);
+    const trainer = await session;
+    return { run: (feeds) => trainer.run(feeds) };
+  };
+}
 
 /** Half of each row is prompt, as in the sets that we train on. */
 const promptOf = ({ length }: BatchShape) => Math.floor(length / 2);
 
+/** The bucket with its number of answer places, for a graph of fixed sizes. */
+function counted(bucket: BatchShape): GraphBatch {
+  return { ...bucket, answers: bucket.rows * (bucket.length - promptOf(bucket)) };
+}
+
 function randomPairs(batch: BatchShape, { vocab_size: vocabulary }: DecoderConfig): Record<string, Feed> {
   const { rows, length } = batch;
-  const random = createRandom(`bench/${nameOf(batch)}`);
+  const random = createRandom(`bench/${bucketName(batch)}`);
   const dims = [rows, length];
   const ids = () => Array.from({ length: rows * length }, () => random.int(0, vocabulary - 1));
   const weights = Float32Array.from({ length: rows * length }, (_, i) => Number(i % length >= promptOf(batch)));

@@ -36,6 +36,26 @@ test('--help lists the commands, and each one has its own help', async () => {
   }
 });
 
+test('serve has the options of a backend, in the same words', async () => {
+  const [serve, backend] = await Promise.all([plimsoll(['serve', '--help']), plimsoll(['backend', '--help'])]);
+  const optionsOf = ({ stdout }: { stdout: string }) =>
+    stdout
+      .split('Options:')[1]!
+      .split(/\n(?= {2}-)/)
+      .map((option) => option.trim().replaceAll(/\s+/g, ' '));
+  const own = ['--bundle', '--port', '-h,'];
+  const shared = optionsOf(backend).filter((option) => option !== '' && !own.some((name) => option.startsWith(name)));
+  expect(shared.map((option) => option.split(' ', 1)[0])).toEqual([
+    '--provider',
+    '--context',
+    '--kv-bytes',
+    '--prefix-cache',
+    '--public-prefixes',
+    '--no-speculation',
+  ]);
+  expect(optionsOf(serve)).toEqual(expect.arrayContaining(shared));
+});
+
 test('for an unknown command, suggests the one that was probably meant', async () => {
   const { code, stderr } = await plimsoll(['modle']);
   expect(code).toBe(1);

@@ -29,6 +29,7 @@ import { readServeConfig, type ServeConfig } from './local/serve-config.ts';
 import { startProcess } from './local/start-process.ts';
 import { type Supervised, supervise } from './local/supervise.ts';
 import { tryRequest } from './local/try-request.ts';
+import { addBackendOptions, type BackendFlags } from './options/backend-options.ts';
 import { INSTALLED } from './options/installed.ts';
 
 const CLI = new URL('./main.ts', import.meta.url);
@@ -63,16 +64,12 @@ const GIVES_MEMORY_BACK = { MALLOC_MMAP_THRESHOLD_: process.env.MALLOC_MMAP_THRE
 const log = (message: string) => console.error(`plimsoll: ${message}`);
 
 export function serveCommand(): Command {
-  return new Command('serve')
+  const command = new Command('serve')
     .description('run all of Plimsoll on this machine: backends, edge and demo tenants')
     .option('--bundle <dir>', 'a bundle to serve, in place of PLIMSOLL_BUNDLES; give it again for more', addTo, [])
     .option('--port <n>', 'where the edge listens, in place of PORT; 0 takes any free port')
-    .option('--no-pull', 'fetch no model; serve only what is there')
-    .option('--provider <name>', 'what runs the model: cpu, webgpu, cuda or auto, in place of PLIMSOLL_PROVIDER')
-    .option(
-      '--context <tokens>',
-      'tokens of prompt and answer together, in place of PLIMSOLL_CONTEXT; a model with fewer takes its own',
-    )
+    .option('--no-pull', 'fetch no model; serve only what is there');
+  return addBackendOptions(command)
     .addHelpText(
       'after',
       `
@@ -91,14 +88,14 @@ Settings come from the environment:
                      (default what memory allows)
   PLIMSOLL_PROVIDER  what runs the models: cpu, webgpu, cuda or auto (default cpu)
   PLIMSOLL_KV_BYTES, PLIMSOLL_PREFIX_CACHE, PLIMSOLL_PUBLIC_PREFIXES, PLIMSOLL_SPECULATION
-                     for each backend, as the options of plimsoll backend say
+                     for each backend, as the options say
   PLIMSOLL_NAMES     more host names to answer to, comma-separated, besides 127.0.0.1, localhost and [::1]
 docs/operations.md says more.`,
     )
     .action(({ bundle, ...options }: Flags) => serve(readServeConfig(process.env, { ...options, bundles: bundle })));
 }
 
-type Flags = { port?: string; provider?: string; context?: string; bundle: string[]; pull: boolean };
+type Flags = BackendFlags & { port?: string; bundle: string[]; pull: boolean };
 
 const addTo = (dir: string, before: readonly string[]) => [...before, dir];
 
@@ -196,6 +193,7 @@ async function startBackends(
       threads: config.threads,
       provider: config.provider,
       context: await contextOf(bundle.dir, config.context),
+      variables: config.variables,
       secrets,
       dropped: dropped.signal,
     };
@@ -251,11 +249,13 @@ class Stack {
     threads: string;
     provider: string;
     context: number | null;
+    /** More settings, by variable. */
+    variables: Readonly<Record<string, string>>;
     secrets: Secrets;
     /** Ends this backend, and leaves the others. */
     dropped: AbortSignal;
   }): Promise<string> {
-    const { name, port, bundle, idleUnloadMinutes, threads, provider, context, secrets, dropped } = options;
+    const { name, port, bundle, idleUnloadMinutes, threads, provider, context, variables, secrets, dropped } = options;
     const url = `http://127.0.0.1:${port}`;
     const signal = AbortSignal.any([this.#stopBackends.signal, dropped]);
     const backend = supervise(name, {
@@ -264,6 +264,7 @@ class Stack {
           args: ['backend'],
           env: {
             ...GIVES_MEMORY_BACK,
+            ...variables,
             PLIMSOLL_BUNDLE: bundle.dir,
             PLIMSOLL_IDLE_UNLOAD_MINUTES: String(idleUnloadMinutes),
             PLIMSOLL_BACKEND_HOST: '127.0.0.1',

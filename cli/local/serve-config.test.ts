@@ -14,6 +14,7 @@ test('with no variables, or only empty ones, the default is the demo on port 878
     threads: '0',
     provider: 'cpu',
     context: null,
+    variables: {},
     pull: true,
     moreNames: [],
   };
@@ -33,6 +34,26 @@ test('an option overrides the environment, and an error names the option', () =>
   expect(() => readServeConfig({}, { provider: 'gpu' })).toThrow(/^--provider: /);
   expect(readServeConfig({ PLIMSOLL_CONTEXT: '512' }, { context: '4096' }).context).toBe(4096);
   expect(() => readServeConfig({}, { context: 'all' })).toThrow(/^--context: /);
+});
+
+test('what only backends read goes to them as it is, from an option or else from the environment', () => {
+  const env = { PLIMSOLL_KV_BYTES: '1000', PLIMSOLL_PREFIX_CACHE: '', PLIMSOLL_SPECULATION: 'on' };
+  expect(readServeConfig(env).variables).toEqual({ PLIMSOLL_KV_BYTES: '1000', PLIMSOLL_SPECULATION: 'on' });
+  const flags = { kvBytes: '2000', prefixCache: '0', publicPrefixes: 'shared.json', speculation: false };
+  expect(readServeConfig(env, flags).variables).toEqual({
+    PLIMSOLL_KV_BYTES: '2000',
+    PLIMSOLL_PREFIX_CACHE: '0',
+    PLIMSOLL_PUBLIC_PREFIXES: 'shared.json',
+    PLIMSOLL_SPECULATION: 'off',
+  });
+});
+
+test('what is wrong for backends is wrong for serve, and all problems come at once', () => {
+  expect(() => readServeConfig({}, { kvBytes: 'much' })).toThrow(/^--kv-bytes: found "much", wanted a number$/);
+  expect(() => readServeConfig({}, { prefixCache: '-1' })).toThrow(/^--prefix-cache: /);
+  expect(() => readServeConfig({ PLIMSOLL_SPECULATION: 'maybe' }, { port: 'http' })).toThrow(
+    /^--port: .*\nPLIMSOLL_SPECULATION: .*$/,
+  );
 });
 
 test('bundles come from options, or else from a list of folders, or else from one folder', () => {
@@ -74,6 +95,9 @@ test.each([
   ['PLIMSOLL_PROVIDER', 'gpu'],
   ['PLIMSOLL_CONTEXT', '15'],
   ['PLIMSOLL_CONTEXT', '1.5'],
+  ['PLIMSOLL_KV_BYTES', '0'],
+  ['PLIMSOLL_KV_BYTES', 'much'],
+  ['PLIMSOLL_PREFIX_CACHE', '1.5'],
   ['PLIMSOLL_IDLE_UNLOAD_MINUTES', '-1'],
   ['PLIMSOLL_IDLE_UNLOAD_MINUTES', 'soon'],
   ['PLIMSOLL_IDLE_UNLOAD_MINUTES', '99999'],

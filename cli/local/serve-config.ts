@@ -3,7 +3,9 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
 import { ProviderChoice } from '#gpu-backend/graph/provider.ts';
+import { givenVariables, settingProblems } from '#gpu-backend/server/config.ts';
 import { parseHostNames } from '#shared/api/host-names.ts';
+import { type BackendFlags, backendVariables, optionOf } from '../options/backend-options.ts';
 import { defaultFolder } from '../options/installed.ts';
 
 const DEFAULT_DATA = defaultFolder({ checkout: '.plimsoll', release: '.plimsoll' });
@@ -77,45 +79,34 @@ export type ServeConfig = {
    * allows.
    */
   context: number | null;
+  /** Settings that each backend gets as they are, by variable. */
+  variables: Readonly<Record<string, string>>;
   /** Whether a start that names no bundle may fetch a model. */
   pull: boolean;
 };
 
+type ServeOptions = BackendFlags & { port?: string | undefined; bundles?: readonly string[]; pull?: boolean };
+
+/** What only backends read. `serve` checks it too, so that a mistake stops the start at once. */
+const OF_BACKENDS = ['kvBytes', 'prefixCache', 'publicPrefixes', 'speculation'] as const;
+
 /** Reads the settings. An option overrides the environment. */
 export function readServeConfig(
   env: Readonly<Record<string, string | undefined>>,
-  {
-    port,
-    provider,
-    context,
-    bundles = [],
-    pull = true,
-  }: {
-    port?: string | undefined;
-    provider?: string | undefined;
-    context?: string | undefined;
-    bundles?: readonly string[];
-    pull?: boolean;
-  } = {},
+  { port, bundles = [], pull = true, ...flags }: ServeOptions = {},
 ): ServeConfig {
+  const options = { ...(port !== undefined && { PORT: port }), ...backendVariables(flags) };
   // An empty variable counts as not set.
-  const given = Object.fromEntries(
-    Object.entries({
-      ...env,
-      ...(port !== undefined && { PORT: port }),
-      ...(provider !== undefined && { PLIMSOLL_PROVIDER: provider }),
-      ...(context !== undefined && { PLIMSOLL_CONTEXT: context }),
-    }).filter(([, value]) => value !== ''),
-  );
+  const given = Object.fromEntries(Object.entries({ ...env, ...options }).filter(([, value]) => value !== ''));
   const parsed = Environment.safeParse(given);
-  if (!parsed.success) {
-    const options = new Map<unknown, string | undefined>([
-      ['PORT', port && '--port'],
-      ['PLIMSOLL_PROVIDER', provider && '--provider'],
-      ['PLIMSOLL_CONTEXT', context && '--context'],
-    ]);
-    const nameOf = (name: unknown) => options.get(name) || String(name);
-    throw new Error(parsed.error.issues.map(({ path, message }) => `${nameOf(path[0])}: ${message}`).join('\n'));
+  const problems = [
+    ...(parsed.error?.issues ?? []).map(({ path, message }) => ({ variable: String(path[0]), why: message })),
+    ...settingProblems(given, OF_BACKENDS),
+  ];
+  if (!parsed.success || problems.length > 0) {
+    const optionFor = (variable: string) => (variable === 'PORT' ? '--port' : optionOf(variable));
+    const nameOf = (variable: string) => (variable in options && optionFor(variable)) || variable;
+    throw new Error(problems.map(({ variable, why }) => `${nameOf(variable)}: ${why}`).join('\n'));
   }
   const { PORT, PLIMSOLL_BACKENDS, PLIMSOLL_DATA, PLIMSOLL_THREADS, PLIMSOLL_PROVIDER, PLIMSOLL_NAMES } = parsed.data;
   const { PLIMSOLL_CONTEXT, PLIMSOLL_BUNDLE, PLIMSOLL_BUNDLES, PLIMSOLL_IDLE_UNLOAD_MINUTES, PLIMSOLL_NO_PULL } =
@@ -138,6 +129,7 @@ export function readServeConfig(
     threads: PLIMSOLL_THREADS ?? String(share),
     provider: PLIMSOLL_PROVIDER,
     context: PLIMSOLL_CONTEXT ?? null,
+    variables: givenVariables(given, OF_BACKENDS),
     pull: pull && !PLIMSOLL_NO_PULL,
   };
 }

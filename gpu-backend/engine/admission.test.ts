@@ -43,11 +43,31 @@ describe('a request joins', () => {
     expect(started(3)).toBe(true);
   });
 
-  test('without any bound on memory, if there are rows', async () => {
+  test('once memory is there for it, and a request counts once as having waited for that', async () => {
+    const { scheduler, started } = serve(2500);
+    scheduler.submit(1, of(50));
+    scheduler.submit(2, of(50));
+    await scheduler.round();
+    expect(scheduler.stats.memoryWaits).toBe(0);
+    // Three answers, none of which fits beside the others.
+    const { key } = of(50).sampling;
+    scheduler.submit(3, of(50, { moreKeys: [key, key] }));
+    scheduler.submit(4, of(50));
+    for (let round = 0; round < 3; round++) await scheduler.round();
+    expect(started(3)).toBe(false);
+    expect(scheduler.stats.memoryWaits).toBe(1);
+    for (const id of [1, 2, 3]) scheduler.cancel(id);
+    await scheduler.round();
+    expect(started(4)).toBe(true);
+    expect(scheduler.stats.memoryWaits).toBe(1);
+  });
+
+  test('without any bound on memory, if there are rows, and waiting for a row is no wait for memory', async () => {
     const { scheduler, started } = serve(null);
     for (const id of [1, 2, 3, 4, 5]) scheduler.submit(id, of(200));
     await scheduler.round();
     expect([1, 2, 3, 4, 5].map(started)).toEqual([true, true, true, true, false]);
+    expect(scheduler.stats.memoryWaits).toBe(0);
   });
 
   test('by what it may take: one row less, or a shorter prompt of an expert’s own, takes less', async () => {

@@ -10,16 +10,17 @@ import type { Experts } from './experts.ts';
 import type { Job } from './job.ts';
 import { type KvMemory, longestRows } from './kv-memory.ts';
 
-export function hasRoom(
+/** What the batch lacks for this job; null if it has room. */
+export function lackFor(
   job: Job,
   running: Iterable<Job>,
   { experts, limits: { maxRows, kvBytes } }: { experts: Experts; limits: Pick<EngineLimits, 'maxRows' | 'kvBytes'> },
-): boolean {
+): 'rows' | 'memory' | null {
   const all = [...running, job];
   const toCome = all.reduce((sum, { rowsToCome }) => sum + rowsToCome, job.rows);
-  if (experts.openCount + toCome > maxRows) return false;
-  if (kvBytes === null) return true;
-  return experts.cacheBytes(all.flatMap(({ mostTokens }) => mostTokens)) <= kvBytes;
+  if (experts.openCount + toCome > maxRows) return 'rows';
+  if (kvBytes === null) return null;
+  return experts.cacheBytes(all.flatMap(({ mostTokens }) => mostTokens)) <= kvBytes ? null : 'memory';
 }
 
 /** How many answers like this one fit into an empty batch, at least one. */

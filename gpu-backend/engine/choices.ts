@@ -13,6 +13,7 @@ export class Choices {
   #cached = Number.POSITIVE_INFINITY;
   #guesses: Usage['completion_tokens_details'];
   #hasStarted = false;
+  #hasWaitedForMemory = false;
 
   /** @param count how many answers the request is for */
   constructor(count: number) {
@@ -28,6 +29,13 @@ export class Choices {
   start(): boolean {
     const isFirst = !this.#hasStarted;
     this.#hasStarted = true;
+    return isFirst;
+  }
+
+  /** True the first time, when one of the answers has to wait for memory. */
+  waitForMemory(): boolean {
+    const isFirst = !this.#hasWaitedForMemory;
+    this.#hasWaitedForMemory = true;
     return isFirst;
   }
 

@@ -3,8 +3,7 @@ import { MessageChannel } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import type { EngineInfo } from './engine.ts';
 import { type ClientOptions, EngineClient } from './engine-client.ts';
-import type { FromEngine, ToEngine } from './engine-messages.ts';
-import { NO_PREFIXES } from './experts.ts';
+import { type FromEngine, NOTHING_RAN, type ToEngine } from './engine-messages.ts';
 import { collect, request, until } from './testing/engine-contract.ts';
 
 /** A client connected to a bare port, on which the test plays the engine. */
@@ -38,7 +37,7 @@ test('when the engine dies, its answers end with backend_unavailable and later r
   const engine = await client;
   far.on('message', (message: ToEngine) => {
     if (message.type !== 'submit') return;
-    const stats = { running: 1, rows: 2, prefixes: NO_PREFIXES };
+    const stats = { ...NOTHING_RAN, running: 1, rows: 2 };
     post({
       type: 'news',
       outcomes: [{ id: message.id, events: [{ type: 'start', prompt_tokens: 4 }] }],
@@ -73,7 +72,7 @@ test('an aborted answer is cancelled at once, even if nobody is reading it', asy
   const cancelled = new Promise<void>((resolve) => {
     far.on('message', (message: ToEngine) => {
       received.push(message.type);
-      const stats = { running: 1, rows: 2, prefixes: NO_PREFIXES };
+      const stats = { ...NOTHING_RAN, running: 1, rows: 2 };
       if (message.type === 'submit') {
         post({
           type: 'news',
@@ -104,7 +103,7 @@ describe('while a run blocks the engine’s thread', () => {
       type: 'news',
       outcomes: [{ id: 1, events: [{ type: 'start', prompt_tokens: 4 }] }],
       queue: [],
-      stats: { running: 1, rows: 2, prefixes: NO_PREFIXES },
+      stats: { ...NOTHING_RAN, running: 1, rows: 2 },
     });
     await started;
     return { engine, far, post };
@@ -117,14 +116,14 @@ describe('while a run blocks the engine’s thread', () => {
     expect(await next(one)).toEqual({ type: 'waiting', ahead: 0 });
     expect(await next(other)).toEqual({ type: 'waiting', ahead: 1 });
     for (let i = 0; i < 3; i++) expect(await next(other)).toEqual({ type: 'waiting', ahead: 1 });
-    post({ type: 'news', outcomes: [], queue: [3, 2], stats: { running: 1, rows: 2, prefixes: NO_PREFIXES } });
+    post({ type: 'news', outcomes: [], queue: [3, 2], stats: { ...NOTHING_RAN, running: 1, rows: 2 } });
     const countAhead = async (events: typeof one) => {
       const event = await next(events);
       return event?.type === 'waiting' ? event.ahead : Number.NaN;
     };
     await until(async () => (await countAhead(other)) === 0);
     await until(async () => (await countAhead(one)) === 1);
-    const stats = { running: 2, rows: 4, prefixes: NO_PREFIXES };
+    const stats = { ...NOTHING_RAN, running: 2, rows: 4 };
     post({ type: 'news', outcomes: [{ id: 3, events: [{ type: 'start', prompt_tokens: 4 }] }], queue: [2], stats });
     await until(async () => (await other.next()).value?.type === 'start');
     expect(await Promise.race([other.next(), sleep(40, 'nothing more')])).toBe('nothing more');

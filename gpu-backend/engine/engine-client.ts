@@ -19,11 +19,12 @@ import {
   endsRequest,
   type FromEngine,
   fromPlainError,
+  NOTHING_RAN,
   type Outcome,
+  type ThreadStats,
   type ToEngine,
 } from './engine-messages.ts';
 import { EventQueue } from './event-queue.ts';
-import { NO_PREFIXES } from './experts.ts';
 import { WaitingRoom } from './waiting-room.ts';
 
 export type ClientOptions = {
@@ -38,7 +39,6 @@ type Asked = { tenant: string; events: EventQueue<EngineEvent>; isWaiting: boole
 
 /** Stands for requests without a tenant. No tenant has an empty name. */
 const NOBODY = '';
-const IDLE = { running: 0, rows: 0, prefixes: NO_PREFIXES };
 /** Well below any silence timeout on the way to the client. */
 const WAITING_EVERY_MS = 3000;
 /** Sooner than anything on the way to the client would try another backend. */
@@ -55,7 +55,7 @@ export class EngineClient implements Engine {
   readonly #asked = new Map<number, Asked>();
   /** The ids of the waiting requests that the engine has seen, in the order they will join. */
   #queue: readonly number[] = [];
-  #stats: Omit<EngineStats, 'waiting'> = IDLE;
+  #stats: ThreadStats = NOTHING_RAN;
   #nextId = 1;
   #alive = true;
 
@@ -203,7 +203,7 @@ export class EngineClient implements Engine {
   /** Fails every open request, so that no caller waits for an engine that is gone. */
   #stop(message: string): void {
     this.#alive = false;
-    this.#stats = IDLE;
+    this.#stats = NOTHING_RAN;
     for (const [id, { events }] of [...this.#asked]) {
       events.fail(new PlimsollError('backend_unavailable', message));
       this.#forget(id);

@@ -54,8 +54,8 @@ export function hostEngine(
   });
   const post = (message: FromEngine) => port.postMessage(message);
   const report = () => {
-    const { running, rows, prefixes } = scheduler.stats;
-    post({ type: 'news', outcomes: news, queue: scheduler.queue, stats: { running, rows, prefixes } });
+    const { waiting: _waiting, ...stats } = scheduler.stats;
+    post({ type: 'news', outcomes: news, queue: scheduler.queue, stats });
     news = [];
   };
 

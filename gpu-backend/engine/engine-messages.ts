@@ -5,6 +5,7 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
 import { type ErrorCode, PlimsollError } from '#shared/api/errors.ts';
 import type { EngineEvent, EngineInfo, EngineRequest, EngineStats } from './engine.ts';
+import { NO_PREFIXES } from './experts.ts';
 
 export type ToEngine =
   | { type: 'submit'; id: number; request: EngineRequest }
@@ -19,7 +20,13 @@ export type FromEngine =
    * Everything that happened since the last news, for all requests, and the ids of the waiting
    * requests, in the order they will join.
    */
-  | { type: 'news'; outcomes: Outcome[]; queue: number[]; stats: Omit<EngineStats, 'waiting'> };
+  | { type: 'news'; outcomes: Outcome[]; queue: number[]; stats: ThreadStats };
+
+/** What the thread counts; who waits is counted by the caller's side. */
+export type ThreadStats = Omit<EngineStats, 'waiting'>;
+
+/** The stats of a thread in which nothing has run. */
+export const NOTHING_RAN: ThreadStats = { running: 0, rows: 0, prefixes: NO_PREFIXES, memoryWaits: 0 };
 
 export type Outcome = { id: number; events: EngineEvent[] } | { id: number; error: PlainError };
 

@@ -150,6 +150,11 @@ export type EngineStats = {
   rows: number;
   /** How well kept prefixes serve, counted in tokens of rows, since the weights were loaded. */
   prefixes: PrefixStats;
+  /**
+   * How many requests could not join because memory for keys and values was short, since the
+   * weights were loaded. One counts when it is next to join; those behind it wait for it.
+   */
+  memoryWaits: number;
 };
 
 /**

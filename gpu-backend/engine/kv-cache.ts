@@ -29,6 +29,7 @@
 import { GatheredSlots } from './gathered-slots.ts';
 import { LeavingSlabs } from './leaving-slabs.ts';
 import { type CacheShape, type KeysAndValues, type Place, type Size, Slab, slabBytes } from './slab.ts';
+import { SmallSlabs } from './small-slabs.ts';
 
 /** The smallest number of positions in a slab. Every larger number is a multiple of it. */
 const GROWTH = 64;
@@ -44,14 +45,9 @@ const FEW_TOKENS = 16;
  * waiting, holes do not last.
  */
 const PATIENCE = 16;
-/** After so many short runs over the same slots, the next ones are expected to be over them too. */
-const STEADY_RUNS = 4;
-/** Such runs may copy so many bytes for it: that takes about as long as one of them. */
-const MOST_COPIED = 2 ** 26;
 /** How many bytes of a slab that nobody reads any more are given back at a time. */
 const GIVEN_BACK = 2 ** 22;
-/** How many small slabs are kept. */
-const MOST_COPIES = 2;
+
 /**
  * Where one sequence lies: tokens 0..length-1 at positions 0..length-1 of its slot. The cache
  * updates it; its holder only keeps it.
@@ -85,13 +81,10 @@ export class KvCache {
   #sparseRuns = 0;
   /** Whether a run is reading the slab, so that no array of it may go. */
   #inUse = false;
-  /** Small slabs, kept for the next run over the same slots. The one used last comes first. */
-  #gathered: GatheredSlots[] = [];
+  readonly #small: SmallSlabs;
   /** The small slab that the run under way reads. */
   #read: GatheredSlots | null = null;
   readonly #leaving = new LeavingSlabs();
-  /** The slots of the last short run, and how many such runs in a row had them. */
-  #asked: { slots: readonly Slot[]; runs: number } = { slots: [], runs: 0 };
 
   /**
    * @param mostBytes what sequences together never need more than, as `bytesFor` says
@@ -105,6 +98,7 @@ export class KvCache {
     this.#mostBytes = mostBytes;
     this.#mostPositions = roundUp(mostPositions);
     this.#slab = this.#emptySlab();
+    this.#small = new SmallSlabs(shape, (slabs) => this.#leave(slabs));
   }
 
   /** The bytes of a slab for sequences of these lengths: every slot is as long as the longest. */
@@ -116,9 +110,9 @@ export class KvCache {
   /** The bytes of all that there is, copies included. */
   get bytes(): number {
     // The small slab that is read may be kept, or be leaving.
-    const read = this.#read !== null && !this.#gathered.includes(this.#read) ? [this.#read.slab] : [];
+    const read = this.#read !== null && !this.#small.has(this.#read) ? [this.#read.slab] : [];
     const apart = read.filter((slab) => !this.#leaving.has(slab));
-    return this.#slab.bytes + this.#leaving.bytes + bytesOf(this.#gathered) + slabBytes(apart);
+    return this.#slab.bytes + this.#leaving.bytes + this.#small.bytes + slabBytes(apart);
   }
 
   /** Slots in the slab, holes included. */
@@ -158,11 +152,11 @@ export class KvCache {
   /** Leaves a hole. Giving a slot back twice does nothing. */
   release(slot: Slot): void {
     if (this.#slots[slot.index] !== slot) return;
-    this.#letGo([slot]);
+    this.#small.letGo([slot]);
     this.#slots[slot.index] = null;
     if (this.#held.length > 0) return;
     this.#slots = [];
-    this.#drop(() => true);
+    this.#small.drop(() => true);
     this.#replaceSlab(this.#emptySlab());
     // Nobody waits, so all of it is given back at once. But a run may still read the old ones.
     if (!this.#inUse) this.#leaving.giveBack(Infinity);
@@ -233,14 +227,14 @@ export class KvCache {
     const read = this.#read;
     this.endRun();
     // It was for this run alone.
-    if (read !== null && !this.#gathered.includes(read)) this.#leave([read.slab]);
+    if (read !== null && !this.#small.has(read)) this.#leave([read.slab]);
     const { capacity } = this.#slab;
     const longest = Math.max(0, ...appended.map(({ slot, count }) => slot.length + count));
     if (longest > capacity) this.#grow(longest, Math.min(capacity / 2, MOST_GROWTH));
-    if (read === null) this.#letGo(appended.map(({ slot }) => slot));
+    if (read === null) this.#small.letGo(appended.map(({ slot }) => slot));
     const most = Math.max(0, ...appended.map(({ count }) => count));
     const small = read !== null && this.#keepsRoom(read, most) ? read : null;
-    if (small === null) this.#drop((one) => one === read);
+    if (small === null) this.#small.drop((one) => one === read);
     for (const { slot, row, count } of appended) {
       small?.write(fresh, { row, rows, count });
       this.#slab.write(fresh, { slot: slot.index, position: slot.length, row, rows, count });
@@ -258,19 +252,13 @@ export class KvCache {
   /** Whether a run over these slots reads the slab itself. */
   #holdEnough(slots: readonly Slot[], { next, whole }: { next: number; whole: boolean }): boolean {
     if (next > 1 && !(whole && next <= FEW_TOKENS)) return slots.length === this.slotCount;
-    const { slots: asked, runs } = this.#asked;
-    const isSame = asked.length === slots.length && slots.every((slot, i) => slot === asked[i]);
-    this.#asked = { slots, runs: isSame ? runs + 1 : 1 };
-    const isSteady = !whole && this.#asked.runs > STEADY_RUNS;
-    const isCheap = GatheredSlots.bytesFor(this.shape, slots) <= MOST_COPIED;
-    const isKnown = this.#gathered.some((one) => one.holds(slots));
-    return slots.length * (isKnown || (isSteady && isCheap) ? 2 : 4) > this.slotCount;
+    return !this.#small.isWorthIt(slots, { slotCount: this.slotCount, whole });
   }
 
   /** Makes room for more tokens in a small slab. False if it is not kept, or memory is short. */
   #keepsRoom(small: GatheredSlots, tokens: number): boolean {
-    if (!this.#gathered.includes(small)) return false;
-    return small.grow(tokens, this.#left - bytesOf(this.#gathered) + small.slab.bytes);
+    if (!this.#small.has(small)) return false;
+    return small.grow(tokens, this.#left - this.#small.bytes + small.slab.bytes);
   }
 
   /** What copies may take. */
@@ -288,40 +276,16 @@ export class KvCache {
 
   /** null if there is no memory for a copy. */
   #gather(slots: readonly Slot[]): GatheredSlots | null {
-    const known = this.#gathered.find((one) => one.holds(slots));
-    if (known !== undefined) {
-      this.#gathered = [known, ...this.#gathered.filter((one) => one !== known)];
-      return known;
-    }
-    const spared = this.#gathered.slice(0, MOST_COPIES - 1);
-    this.#drop((one) => one.has(slots) || !spared.includes(one));
+    const known = this.#small.use(slots);
+    if (known !== null) return known;
+    this.#small.makeRoom(slots);
     const bytes = GatheredSlots.bytesFor(this.shape, slots);
     this.#letGoBeside(this.#slab.bytes + bytes);
     if (bytes > this.#left) return null;
     const gathered = new GatheredSlots(this.#slab, slots, { reserved: this.#mostPositions });
     // The next run over all slots reads the slab itself.
-    if (slots.length < this.slotCount) this.#gathered.unshift(gathered);
+    if (slots.length < this.slotCount) this.#small.keep(gathered);
     return gathered;
-  }
-
-  /** Gives up the small slabs that have one of these slots. */
-  #letGo(slots: readonly Slot[]): void {
-    this.#drop((one) => one.has(slots));
-  }
-
-  /** Gives up small slabs, the one used last at last, until they take so many bytes at most. */
-  #letGoUntil(bytes: number): void {
-    while (this.#gathered.length > 0 && bytesOf(this.#gathered) > bytes) {
-      const last = this.#gathered.at(-1);
-      this.#drop((one) => one === last);
-    }
-  }
-
-  /** Gives up some small slabs. */
-  #drop(isGivenUp: (one: GatheredSlots) => boolean): void {
-    const givenUp = this.#gathered.filter(isGivenUp);
-    this.#gathered = this.#gathered.filter((one) => !isGivenUp(one));
-    this.#leave(givenUp.map(({ slab }) => slab));
   }
 
   /** Nobody but the run under way reads these any more. */
@@ -386,8 +350,8 @@ export class KvCache {
   /** Gives up what there is no memory for beside a slab of so many bytes. */
   #letGoBeside(bytes: number): void {
     const left = this.#mostBytes - bytes;
-    if (bytesOf(this.#gathered) + this.#leaving.bytes <= left) return;
-    this.#letGoUntil(left);
+    if (this.#small.bytes + this.#leaving.bytes <= left) return;
+    this.#small.letGoUntil(left);
     if (!this.#inUse) this.#leaving.giveBack(Infinity);
   }
 
@@ -401,9 +365,6 @@ export class KvCache {
     this.#leave([old]);
   }
 }
-
-/** What these small slabs take. */
-const bytesOf = (copies: readonly GatheredSlots[]) => slabBytes(copies.map(({ slab }) => slab));
 
 /**
  * The number of slots for this many sequences: the same number up to eight, then in steps of an

@@ -28,18 +28,20 @@
 
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { GateError, type GateErrorCode } from '#shared/gate/index.ts';
-import { hasRoom, mostTogether } from './admission.ts';
-import { Answer, type AnswerOptions } from './answer.ts';
+import { lackFor } from './admission.ts';
+import type { AnswerOptions } from './answer.ts';
 import type { Feed } from './answer-feeds.ts';
 import { checkRequest, type Terms, termsOf } from './check-request.ts';
 import { Choices } from './choices.ts';
 import { DraftPlanner } from './draft-planner.ts';
 import { countAccepted } from './draw-drafted.ts';
 import type { EngineEvent, EngineLimits, EngineRequest, EngineStats } from './engine.ts';
-import type { Experts, Output, Step } from './experts.ts';
+import type { Experts, Output } from './experts.ts';
 import { FairQueue } from './fair-queue.ts';
 import { FairWork } from './fair-work.ts';
-import { Job, type Warn } from './job.ts';
+import { type Fed, feedJobs } from './feed-jobs.ts';
+import type { Job, Warn } from './job.ts';
+import { jobsOf } from './jobs-of.ts';
 import { planChunk } from './plan-chunk.ts';
 import { PrefillPace } from './prefill-pace.ts';
 
@@ -79,6 +81,8 @@ export class Scheduler {
   readonly #work = new FairWork();
   readonly #pace = new PrefillPace();
   readonly #drafts: DraftPlanner | null;
+  /** How many requests have had to wait for memory. */
+  #memoryWaits = 0;
   /** Whether the last run was a chunk, so that the answers under way have the next turn. */
   #hasRead = false;
 
@@ -112,7 +116,7 @@ export class Scheduler {
   get stats(): EngineStats {
     const running = new Set([...this.#running].map(({ id }) => id));
     const { openCount: rows, prefixStats: prefixes } = this.#experts;
-    return { running: running.size, waiting: this.#waiting.size, rows, prefixes };
+    return { running: running.size, waiting: this.#waiting.size, rows, prefixes, memoryWaits: this.#memoryWaits };
   }
 
   /** The ids of the waiting requests, in the order they will join. */
@@ -124,7 +128,12 @@ export class Scheduler {
   submit(id: number, request: EngineRequest): void {
     try {
       checkRequest(request, this.#terms);
-      const jobs = this.#jobs(id, request);
+      const jobs = jobsOf(id, request, {
+        experts: this.#experts,
+        answers: this.#options,
+        maxRows: this.#limits.maxRows,
+        warn: this.#warn,
+      });
       this.#requests.set(id, new Choices(1 + (request.moreKeys?.length ?? 0)));
       for (const job of jobs) this.#waiting.push(job, { tenant: job.tenant, cost: job.cost });
     } catch (thrown) {
@@ -139,31 +148,6 @@ export class Scheduler {
     this.#requests.delete(id);
     this.#waiting.remove((job) => job.id === id);
     for (const job of this.#running) if (job.id === id) this.#leave(job);
-  }
-
-  /**
-   * One job for each answer. As many as fit into the batch together share a prompt: the first of
-   * them reads it, and the others follow. If sequences cannot be forked, each reads it alone.
-   */
-  #jobs(id: number, request: EngineRequest): Job[] {
-    const { tenant = '', publicTokens = {}, moreKeys = [] } = request;
-    const answers = [request.sampling.key, ...moreKeys].map(
-      (_, choice) => new Answer(request, { ...this.#options, choice }),
-    );
-    const together = this.#experts.abilities.fork ? mostTogether(answers[0]!, { ...this.#limits, ...this.#terms }) : 1;
-    const jobOf = (answer: Answer, followers: readonly Job[] = []) =>
-      new Job(id, answer, { experts: this.#experts, warn: this.#warn, tenant, publicTokens, followers });
-    const jobs: Job[] = [];
-    for (let first = 0; first < answers.length; first += together) {
-      const [lead, ...others] = answers.slice(first, first + together);
-      jobs.push(
-        jobOf(
-          lead!,
-          others.map((answer) => jobOf(answer)),
-        ),
-      );
-    }
-    return jobs;
   }
 
   /** Does one round. Returns false if there was nothing to do. */
@@ -192,7 +176,9 @@ export class Scheduler {
     const mayJoin = (tenant: string) => (unread.get(tenant) ?? 0) < most;
     let joined = false;
     for (let job = this.#waiting.peek(mayJoin); job !== undefined; job = this.#waiting.peek(mayJoin)) {
-      if (!hasRoom(job, this.#running, { experts: this.#experts, limits: this.#limits })) break;
+      const lack = lackFor(job, this.#running, { experts: this.#experts, limits: this.#limits });
+      if (lack === 'memory' && this.#requests.get(job.id)?.waitForMemory()) this.#memoryWaits++;
+      if (lack !== null) break;
       this.#waiting.take(mayJoin);
       if (!this.#open(job)) continue;
       unread.set(job.tenant, (unread.get(job.tenant) ?? 0) + job.rows * job.unread);
@@ -258,49 +244,14 @@ export class Scheduler {
     this.#hasRead = false;
   }
 
-  /**
-   * Feeds all these requests in one run, and continues each one as soon as its own steps have
-   * settled. A request that cannot go on fails alone.
-   *
-   * If several requests get the very same error, their run has failed as a whole, and nobody knows
-   * which of them it could not take. So each of them is tried once more, alone. A failed step has
-   * left its sequence as it was.
-   *
-   * @returns how long that took, in ms, and how much of it was the run: null if a step of it
-   *   failed, because such a run says nothing about others
-   */
-  async #feed(fed: readonly Fed[]): Promise<{ ms: number; runMs: number | null }> {
-    const began = this.#now();
-    const steps = fed.map(({ job, feed }) => job.steps(feed));
-    fed.forEach(({ job }, i) => {
-      this.#work.add(job.tenant, sum(steps[i]!.map(({ ids }) => ids.length)));
+  #feed(fed: readonly Fed[]): Promise<{ ms: number; runMs: number | null }> {
+    return feedJobs(fed, {
+      experts: this.#experts,
+      work: this.#work,
+      goOn: (one, results) => this.#goOn(one, results),
+      runs: (job) => this.#runs(job),
+      now: this.#now,
     });
-    const outputs = this.#experts.append(steps.flat());
-    const note = () => this.#now();
-    // Before any answer goes on.
-    const ran = outputs[0]?.then(note, note);
-    const own = steps.map(({ length }) => outputs.splice(0, length));
-    const failed: Failed[] = [];
-    await Promise.all(
-      fed.map(async (one, i) => {
-        const results = await Promise.allSettled(own[i]!);
-        if (results.every(({ status }) => status === 'fulfilled')) this.#goOn(one, results);
-        else failed.push({ ...one, steps: steps[i]!, results });
-      }),
-    );
-    for (const one of failed) {
-      const together = failed.some((other) => other !== one && failedTogether(one, other));
-      this.#goOn(one, together && this.#runs(one.job) ? await this.#retry(one) : one.results);
-    }
-    const runMs = failed.length > 0 ? null : ((await ran) ?? began) - began;
-    return { ms: this.#now() - began, runMs };
-  }
-
-  /** Only the steps that failed; the others have fed their sequences. */
-  async #retry({ steps, results }: Failed): Promise<PromiseSettledResult<Output>[]> {
-    const again = steps.filter((_, i) => results[i]!.status === 'rejected');
-    const settled = await Promise.allSettled(this.#experts.append(again));
-    return results.map((result) => (result.status === 'rejected' ? settled.shift()! : result));
   }
 
   #goOn({ job, feed }: Fed, results: readonly PromiseSettledResult<Output>[]): void {
@@ -368,9 +319,6 @@ export class Scheduler {
   }
 }
 
-type Fed = { job: Job; feed: Feed };
-type Failed = Fed & { steps: Step[]; results: PromiseSettledResult<Output>[] };
-
 /** Often enough that nobody takes a long prompt for a backend that hangs. */
 const READING_EVERY_MS = 2000;
 
@@ -378,15 +326,6 @@ const READING_EVERY_MS = 2000;
 const QUANTUM_TOKENS = 16;
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
-
-const reasonsOf = ({ results }: Failed): unknown[] =>
-  results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
-
-/** A driver gives the steps of a run that failed as a whole the same error. */
-function failedTogether(one: Failed, other: Failed): boolean {
-  const reasons = reasonsOf(other);
-  return reasonsOf(one).some((reason) => reasons.includes(reason));
-}
 
 function fromDrawError(thrown: unknown): PlimsollError {
   const which = thrown instanceof GateError && UNUSABLE[thrown.code];

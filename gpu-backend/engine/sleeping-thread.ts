@@ -16,8 +16,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { EngineInfo, EngineState } from './engine.ts';
-import { type ClientPort, endsRequest, type FromEngine, type ToEngine, toPlainError } from './engine-messages.ts';
-import { NO_PREFIXES } from './experts.ts';
+import {
+  type ClientPort,
+  endsRequest,
+  type FromEngine,
+  NOTHING_RAN,
+  type ToEngine,
+  toPlainError,
+} from './engine-messages.ts';
 import { type Limit, MOST_RESTARTS, RestartLimit } from './restart-limit.ts';
 
 export type EngineThread = {
@@ -50,9 +56,6 @@ const STATES = {
   closing: 'loaded',
   closed: 'idle',
 } as const satisfies Record<Phase, EngineState>;
-
-/** What runs where there is no thread. */
-const NOTHING = { running: 0, rows: 0, prefixes: NO_PREFIXES };
 
 export class SleepingThread implements ClientPort {
   /**
@@ -191,7 +194,7 @@ export class SleepingThread implements ClientPort {
       this.#died(why);
       return;
     }
-    this.#listener({ type: 'news', outcomes: [], queue: [], stats: NOTHING });
+    this.#listener({ type: 'news', outcomes: [], queue: [], stats: NOTHING_RAN });
     this.#phase = 'asleep';
     const held = this.#held.splice(0);
     // If all of them have left again, nothing needs the memory.
@@ -216,7 +219,7 @@ export class SleepingThread implements ClientPort {
       new PlimsollError('backend_unavailable', 'The engine failed during this request. Please try again.'),
     );
     const outcomes = failed.map((id) => ({ id, error }));
-    this.#listener({ type: 'news', outcomes, queue: [], stats: NOTHING });
+    this.#listener({ type: 'news', outcomes, queue: [], stats: NOTHING_RAN });
     if (waitMs === null) {
       this.#phase = 'closed';
       this.#end();

@@ -48,6 +48,11 @@ export function createApp(options: AppOptions): Hono {
   const metrics = new Metrics(engine);
   const app = new Hono();
   app.use(onlyOwnHostNames(hostNames));
+  // Whoever comes while the backend drains should not come back over the same connection.
+  app.use(async (c, next) => {
+    await next();
+    if (draining()) c.header('connection', 'close');
+  });
 
   const tooLarge = () => {
     throw new PlimsollError('request_too_large', `The body is larger than ${bodyLimitBytes} bytes.`);
@@ -122,6 +127,11 @@ export function createApp(options: AppOptions): Hono {
       },
       status === 'ok' ? 200 : 503,
     );
+  });
+  // Health says whether to send requests here; this says whether to leave the process alone.
+  app.get('/livez', (c) => {
+    const status = statusOf(engine, draining());
+    return c.json({ status }, status === 'failed' ? 503 : 200);
   });
   app.get('/metrics', async (c) => {
     return c.body(await metrics.registry.metrics(), 200, { 'content-type': metrics.registry.contentType });

@@ -79,15 +79,6 @@ export type BackendConfig = z.infer<typeof BackendConfig>;
 /** The options for starting a backend from code. Everything with a default is optional. */
 export type BackendOptions = z.input<typeof BackendConfig>;
 
-const json = z.string().transform((text, context): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    context.addIssue({ code: 'custom', message: 'not JSON' });
-    return z.NEVER;
-  }
-});
-
 /**
  * Maps each setting to its variable, under the name that the documentation uses. If there are two
  * variables, the first one that is set counts.
@@ -128,37 +119,73 @@ const NUMBERS: ReadonlySet<string> = new Set([
   'bodyLimitBytes',
 ]);
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The variable of a setting, and what is wrong with it. It never has the value of a secret. */
+type SettingProblem = { variable: string; why: string };
+
+// The cast is safe: the keys are the object's own.
+const SETTINGS = Object.keys(VARIABLES) as (keyof BackendConfig)[];
+
+/** Throws an Error that names every variable that is missing or wrong. */
+export function readConfig(env: Environment): BackendConfig {
+  const problems = settingProblems(env).map(({ variable, why }) => `${variable}: ${why}`);
+  if (problems.length > 0) throw new Error(`the backend's settings are not usable\n  ${problems.join('\n  ')}`);
+  return BackendConfig.parse(Object.fromEntries(SETTINGS.map((setting) => [setting, rawSetting(setting, env)])));
+}
+
+/** What is wrong with these settings, in the same words as `readConfig` has. */
+export function settingProblems(
+  env: Environment,
+  settings: readonly (keyof BackendConfig)[] = SETTINGS,
+): SettingProblem[] {
+  return settings.flatMap((setting) => {
+    const why = problemOf(setting, env);
+    return why === null ? [] : [{ variable: VARIABLES[setting][0], why }];
+  });
+}
+
+/** The variables of these settings that are set, with their values. */
+export function givenVariables(env: Environment, settings: readonly (keyof BackendConfig)[]): Record<string, string> {
+  const names = settings.flatMap((setting): readonly string[] => VARIABLES[setting]);
+  return Object.fromEntries(names.flatMap((name): [string, string][] => (env[name] ? [[name, env[name]]] : [])));
+}
+
+function problemOf(setting: keyof BackendConfig, env: Environment): string | null {
+  const raw = rawSetting(setting, env);
+  if (raw === NOT_JSON) return 'not JSON';
+  const schema: z.ZodType = BackendConfig.shape[setting];
+  const { error } = schema.safeParse(raw);
+  const issue = error?.issues[0];
+  if (issue === undefined) return null;
+  if (raw === undefined) return 'is not set';
+  if (Number.isNaN(raw)) return `found ${JSON.stringify(givenText(setting, env))}, wanted a number`;
+  return [...issue.path, issue.message].join(': ');
+}
+
+/** An empty variable counts as not set. */
+function givenText(setting: keyof BackendConfig, env: Environment): string | undefined {
+  return VARIABLES[setting].map((name) => env[name]).find((value) => value !== undefined && value !== '');
+}
+
+const NOT_JSON = Symbol('not JSON');
+
+/** Its value before it is checked; undefined if it is not set. */
+function rawSetting(setting: keyof BackendConfig, env: Environment): unknown {
+  const text = givenText(setting, env);
+  if (text === undefined) return undefined;
+  if (setting === 'receiptPrivateJwk') return parseJson(text);
+  if (setting === 'hostNames') return parseHostNames(text);
+  return NUMBERS.has(setting) ? toNumber(text) : text;
+}
+
 /** A text of spaces is not a number, whatever `Number` says. */
 const toNumber = (text: string) => (text.trim() === '' ? Number.NaN : Number(text));
 
-/**
- * Throws an Error that names every variable that is missing or wrong. It never repeats the value of
- * a secret.
- */
-export function readConfig(env: Readonly<Record<string, string | undefined>>): BackendConfig {
-  const raw: Record<string, unknown> = {};
-  const problems: string[] = [];
-  for (const [setting, names] of Object.entries(VARIABLES)) {
-    const text = names.map((name) => env[name]).find((value) => value !== undefined && value !== '');
-    if (text === undefined) continue;
-    if (setting === 'receiptPrivateJwk') {
-      const jwk = json.safeParse(text);
-      if (jwk.success) raw[setting] = jwk.data;
-      else problems.push(`${names[0]}: not JSON`);
-    } else if (setting === 'hostNames') {
-      raw[setting] = parseHostNames(text);
-    } else raw[setting] = NUMBERS.has(setting) ? toNumber(text) : text;
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return NOT_JSON;
   }
-  const parsed = BackendConfig.safeParse(raw);
-  if (parsed.success && problems.length === 0) return parsed.data;
-  for (const { path, message } of parsed.error?.issues ?? []) {
-    const [setting, ...rest] = path;
-    const name = VARIABLES[setting as keyof BackendConfig][0];
-    if (!problems.some((problem) => problem.startsWith(`${name}:`))) {
-      const value = raw[setting as string];
-      const what = value === undefined ? 'is not set' : [...rest, message].join(': ');
-      problems.push(`${name}: ${Number.isNaN(value) ? `found ${JSON.stringify(env[name])}, wanted a number` : what}`);
-    }
-  }
-  throw new Error(`the backend's settings are not usable\n  ${problems.join('\n  ')}`);
 }

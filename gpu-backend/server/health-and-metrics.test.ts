@@ -3,6 +3,7 @@ import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import type { Script } from '../engine/scripted-experts.ts';
 import { until } from '../engine/testing/engine-contract.ts';
 import { SCRIPTED_EXPERTS, SCRIPTED_VOCAB } from '../engine/testing/scripted-engine.ts';
+import { Metrics } from './metrics.ts';
 import { allFrames, call, DRAW_SECRET, generateRequest } from './testing/backend-client.ts';
 import { errorOf, scriptedBackends } from './testing/scripted-backends.ts';
 
@@ -31,12 +32,14 @@ test('healthz says what the backend serves and how busy it is', async () => {
     engine: 'loaded',
   };
   expect(await healthz()).toEqual({ ...about, running: 0, waiting: 0 });
+  expect(await (await fetch(`${url}/livez`)).json()).toEqual({ status: 'ok' });
   const answer = await call(url, generateRequest({ max_tokens: 40 }));
   await until(() => engine.stats().running === 1);
   expect(await healthz()).toEqual({ ...about, running: 1, waiting: 0 });
   await allFrames(answer);
   await engine.close();
   expect(await healthz()).toMatchObject({ http: 503, status: 'failed' });
+  expect((await fetch(`${url}/livez`)).status).toBe(503);
   expect(await errorOf(await call(url, generateRequest()))).toMatchObject({ status: 503, code: 'backend_unavailable' });
 });
 
@@ -95,6 +98,35 @@ test('metrics count requests, tokens, weights and spending under names like vLLM
   expect(value('request_failure_total', 'code="model_not_found",')).toBe(1);
   expect(value('safety_weight_sum')).toBeCloseTo(12 * 0.9);
   expect(value('budget_spent_nats_count')).toBe(1);
+});
+
+test('metrics say how long requests waited for a place, and how many waited for memory', async () => {
+  // Two rows of 96 tokens, and nothing more.
+  const { engine, url } = await serve({ bytesPerToken: 1, limits: { kvBytes: 2 * 96 }, stepMs: 1 });
+  const long = await call(url, generateRequest({ max_tokens: 90 }));
+  await until(() => engine.stats().running === 1);
+  const waiting = call(url, generateRequest({ max_tokens: 1 }));
+  await until(() => engine.stats().memoryWaits === 1);
+  await allFrames(long);
+  await allFrames(await waiting);
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const value = (name: string) => Number(text.match(new RegExp(`^plimsoll:${name}\\{.*\\} (\\S+)$`, 'm'))?.[1]);
+  expect(value('request_queue_time_seconds_count')).toBe(2);
+  expect(value('memory_waits_total')).toBe(1);
+});
+
+test('the time in the queue ends when a request joins the batch', async () => {
+  const { engine } = await serve();
+  const metrics = new Metrics(engine);
+  const clock = { seconds: 10 };
+  const measured = metrics.request(() => clock.seconds);
+  clock.seconds = 12;
+  measured.accepted(5);
+  clock.seconds = 20;
+  const text = await metrics.registry.metrics();
+  expect(text).toMatch(/^plimsoll:request_queue_time_seconds_sum\{.*\} 2$/m);
+  expect(text).toMatch(/^plimsoll:request_queue_time_seconds_bucket\{le="1",.*\} 0$/m);
+  expect(text).toMatch(/^plimsoll:request_queue_time_seconds_bucket\{le="2.5",.*\} 1$/m);
 });
 
 test('metrics count each of several answers, and the first token of all of them once', async () => {

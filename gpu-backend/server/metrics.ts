@@ -26,6 +26,11 @@ export class Metrics {
   readonly #success = this.#counter('request_success_total', 'Answers that ended well.', ['finished_reason']);
   readonly #failure = this.#counter('request_failure_total', 'Requests refused or broken off.', ['code']);
   readonly #cancelled = this.#counter('request_cancelled_total', 'Requests whose client left before the end.');
+  readonly #queueTime = this.#histogram(
+    'request_queue_time_seconds',
+    'From the request to its place in the batch.',
+    SECONDS,
+  );
   readonly #firstToken = this.#histogram(
     'time_to_first_token_seconds',
     'From the request to its first token.',
@@ -60,6 +65,11 @@ export class Metrics {
       'How many times the engine has been started again because it failed.',
       () => engine.restarts,
     );
+    this.#total(
+      'memory_waits_total',
+      'Requests that had to wait because memory for keys and values was short.',
+      () => engine.stats().memoryWaits,
+    );
     // Their unit is a token of a row: a prompt that two experts read counts twice.
     this.#total(
       'prefix_cache_queries_total',
@@ -86,7 +96,10 @@ export class Metrics {
     /** When each of the request's answers got its last token. */
     const last = new Map<number, number>();
     return {
-      accepted: (promptTokens) => this.#promptTokens.inc(promptTokens),
+      accepted: (promptTokens) => {
+        this.#promptTokens.inc(promptTokens);
+        this.#queueTime.observe(now() - began);
+      },
       token: ({ weight, choice = 0 }) => {
         const at = now();
         const before = last.get(choice);
@@ -145,6 +158,7 @@ export class Metrics {
 }
 
 export type RequestMetrics = {
+  /** It has joined the batch. */
   accepted(promptTokens: number): void;
   token(frame: TokenFrame): void;
   ended(end: Pick<EndFrame, 'finish_reason' | 'spent' | 'usage'>): void;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { until } from '../engine/testing/engine-contract.ts';
 import { allFrames, call, generateRequest } from './testing/backend-client.ts';
-import { endOf, scriptedBackends } from './testing/scripted-backends.ts';
+import { endOf, errorOf, scriptedBackends } from './testing/scripted-backends.ts';
 
 const { serve } = scriptedBackends();
 
@@ -12,6 +12,34 @@ describe('shutting down', () => {
     const closing = backend.close();
     expect(endOf(await allFrames(answer)).type).toBe('end');
     await closing;
+    await expect(fetch(`${url}/healthz`)).rejects.toThrow();
+  });
+
+  test('says that it drains until the last answer has ended: not ready, but alive', async () => {
+    const { backend, url, engine } = await serve({ stepMs: 5, graceMs: 60_000, contextLength: 5000 });
+    const leaves = new AbortController();
+    const answer = await call(url, generateRequest({ max_tokens: null }), { signal: leaves.signal });
+    await until(() => engine.stats().running === 1);
+    const closing = backend.close();
+    const health = await fetch(`${url}/healthz`);
+    expect(health.status).toBe(503);
+    expect(await health.json()).toMatchObject({ status: 'draining', running: 1 });
+    const alive = await fetch(`${url}/livez`);
+    expect(alive.status).toBe(200);
+    expect(await alive.json()).toEqual({ status: 'draining' });
+    const refused = await call(url, generateRequest());
+    expect(refused.headers.get('connection')).toBe('close');
+    expect(await errorOf(refused)).toMatchObject({ status: 503, code: 'backend_unavailable' });
+    leaves.abort();
+    await answer.text().catch(() => undefined);
+    await closing;
+    await expect(fetch(`${url}/livez`)).rejects.toThrow();
+  });
+
+  test('ends at once if nothing runs', async () => {
+    const { backend, url } = await serve({ graceMs: 600_000 });
+    await fetch(`${url}/healthz`);
+    await backend.close();
     await expect(fetch(`${url}/healthz`)).rejects.toThrow();
   });
 

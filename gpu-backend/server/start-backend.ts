@@ -38,7 +38,7 @@ export type Backend = {
   url: string;
   /**
    * Takes no new requests and lets running answers finish for `graceMs`. Then it ends them and
-   * frees everything.
+   * frees everything. Until the last answer has ended, it says to whoever asks that it drains.
    */
   close(): Promise<void>;
   /** Settles when the engine is gone: after `close`, or because it failed. */
@@ -163,11 +163,14 @@ export async function serveEngine(
 
   const close = async () => {
     draining = true;
+    const grace = sleep(config.graceMs, undefined, { ref: false });
+    // If the engine is already gone, no answer can finish.
+    const isOver = Promise.race([engine.closed, grace]);
+    await untilIdle(engine, isOver);
     const served = new Promise<void>((resolve) => server.close(() => resolve()));
     // When its answer ends, a connection becomes idle and would stay open for the next request.
     const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
-    // If the engine is already gone, no answer can finish.
-    await Promise.race([served, engine.closed, sleep(config.graceMs, undefined, { ref: false })]);
+    await Promise.race([served, isOver]);
     await engine.close();
     // The error frames of the answers just ended are on their way. We do not wait for a client that
     // does not read them.
@@ -182,6 +185,19 @@ export async function serveEngine(
     close: () => (closing ??= close()),
     engineStopped: engine.closed,
   };
+}
+
+/** Waits until no request runs or waits, or until `isOver`. */
+async function untilIdle(engine: Engine, isOver: Promise<unknown>): Promise<void> {
+  let waits = true;
+  void isOver.then(() => {
+    waits = false;
+  });
+  const isBusy = () => {
+    const { running, waiting } = engine.stats();
+    return running + waiting > 0;
+  };
+  while (waits && isBusy()) await Promise.race([sleep(SWEEP_MS), isOver]);
 }
 
 /**

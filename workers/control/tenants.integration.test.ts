@@ -16,7 +16,7 @@ import {
   post,
   startEdgeUnderTest,
 } from '../testing/edge-under-test.ts';
-import { createReceiptKey } from '../testing/scripted-backend.ts';
+import { createReceiptKey } from '../testing/receipt-key.ts';
 import { adminClient } from './admin-client.ts';
 
 let under: EdgeUnderTest;

@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ErrorBody } from '#shared/api/errors.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
+import type { Behaviour } from '../testing/behaviours.ts';
 import {
   ask,
   type EdgeUnderTest,
@@ -12,7 +13,7 @@ import {
   post,
   startEdgeUnderTest,
 } from '../testing/edge-under-test.ts';
-import type { Behaviour, ScriptedBackend } from '../testing/scripted-backend.ts';
+import type { ScriptedBackend } from '../testing/scripted-backend.ts';
 
 let under: EdgeUnderTest;
 

@@ -5,6 +5,7 @@
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ChatCompletion } from '#shared/api/chat-answer.ts';
+import type { Behaviour } from '../testing/behaviours.ts';
 import {
   ask,
   type EdgeUnderTest,
@@ -13,7 +14,7 @@ import {
   post,
   startEdgeUnderTest,
 } from '../testing/edge-under-test.ts';
-import type { Behaviour, ScriptedBackend } from '../testing/scripted-backend.ts';
+import type { ScriptedBackend } from '../testing/scripted-backend.ts';
 
 let under: EdgeUnderTest;
 let backend: ScriptedBackend;

@@ -9,7 +9,7 @@ import type { Ran } from '#shared/protocol/ran.ts';
 import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
 import { lineAfterLook, lookCategories, type SecondLook } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-import { createReceiptKey } from '../testing/scripted-backend.ts';
+import { createReceiptKey } from '../testing/receipt-key.ts';
 import { checkReceipt } from './check-receipt.ts';
 
 const key = await createReceiptKey('r1');

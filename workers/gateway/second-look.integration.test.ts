@@ -9,8 +9,9 @@ import type { ChatCompletion } from '#shared/api/chat-answer.ts';
 import type { AnswerExtension } from '#shared/api/plimsoll-extension.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { Behaviour } from '../testing/behaviours.ts';
 import { ask, type EdgeUnderTest, openaiClient, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
-import { type Behaviour, PROBE_VERSION, type ScriptedBackend } from '../testing/scripted-backend.ts';
+import { PROBE_VERSION, type ScriptedBackend } from '../testing/scripted-backend.ts';
 
 const STRICT = 'pk-demo-strict';
 const REFUSAL = "This request was refused by the tenant's policy (category 'child_abuse').";

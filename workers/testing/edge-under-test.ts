@@ -11,7 +11,8 @@ import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { MODES, type Mode } from '#shared/line/line.ts';
 import { seedDemoTenants, sha256 } from '../local/seed-demo-tenants.ts';
 import { type Edge, type EdgeOptions, startEdge } from '../local/start-edge.ts';
-import { createReceiptKey, type ReceiptKey, type ScriptedBackend, startScriptedBackend } from './scripted-backend.ts';
+import { createReceiptKey, type ReceiptKey } from './receipt-key.ts';
+import { type ScriptedBackend, startScriptedBackend } from './scripted-backend.ts';
 
 export const OPERATOR_KEY = 'pk-demo-operator';
 export const DIRECTIVE_SECRET = 'a secret that only tests have, 32 bytes long';

@@ -6,92 +6,23 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
-import type { FinishReason } from '#shared/api/chat-answer.ts';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { LookReport } from '#shared/api/plimsoll-extension.ts';
 import { PLAIN_SAMPLING, type Sampling, withPlain } from '#shared/api/sampling.ts';
 import { JUDGEMENTS, type Judgement } from '#shared/line/categories.ts';
 import type { Mode } from '#shared/line/line.ts';
 import { DIRECTIVE_HEADER, type Directive, directiveKey, verifyDirective } from '#shared/protocol/directive.ts';
-import {
-  type Frame,
-  type GenerateBody,
-  GenerateRequest,
-  type Seed,
-  type TokenFrame,
-} from '#shared/protocol/generate.ts';
+import { type Frame, type GenerateBody, GenerateRequest, type TokenFrame } from '#shared/protocol/generate.ts';
 import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
 import { lineAfterLook, lookCategories } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-
-export type Behaviour =
-  | 'answer'
-  /**
-   * Sends one frame at a time, with a pause after each; `answer-forever` goes on for as long as
-   * somebody listens.
-   */
-  | 'answer-slowly'
-  | 'answer-forever'
-  | 'refuse-overloaded'
-  | 'refuse-as-a-proxy-would'
-  | 'refuse-directive'
-  | 'die-before-start'
-  | 'never-start'
-  /** Like a suspended process: it answers nothing, not even health. */
-  | 'hang'
-  /** Says that the request waits, for longer than a backend may be silent, and then answers. */
-  | 'wait-first'
-  | 'wait-forever'
-  /** Says that it reads the prompt, for longer than a backend may be silent, and then answers. */
-  | 'read-first'
-  | 'error-first'
-  | 'start-as-another-model'
-  | 'die-midway'
-  | 'stall-midway'
-  | 'error-midway'
-  | 'bad-frame-midway'
-  | 'end-without-receipt'
-  | 'go-on-after-end'
-  | 'forge-receipt'
-  | 'replay-receipt'
-  | keyof typeof LIES
-  | 'say-other-words'
-  | 'cross-the-floor'
-  | 'leave-safety-out'
-  | 'find-more-than-asked'
-  | 'overspend'
-  | 'hide-the-look'
-  | 'stay-loose-after-the-look'
-  | 'refuse-on-its-own';
+import { type Behaviour, LIES } from './behaviours.ts';
+import { createReceiptKey, type ReceiptKey } from './receipt-key.ts';
+import { type Script, writeScript } from './scripted-answer.ts';
 
 export const PROBE_VERSION = '0123456789ab';
 /** Unix seconds. */
 export const MODEL_CREATED = 1_764_000_000;
-/** Receipts that are correctly signed, but say something other than the frames. */
-const LIES = {
-  'sign-as-another': { backend: 'somebody-else' },
-  'sign-other-runs': { ran: { safety: 1000 } },
-  'sign-another-bundle': { bundle: 'b0' },
-  'sign-another-model': { model: 'another' },
-  'sign-other-draws': { draws: 'other' },
-  'sign-another-end': { finish_reason: 'length' },
-  'sign-other-usage': { usage: { prompt_tokens: 1, completion_tokens: 999_999, total_tokens: 1_000_000 } },
-  'sign-no-tokens': {
-    usage: { prompt_tokens: 1, completion_tokens: 0, total_tokens: 1 },
-    weights: { min: 0, mean: 0, max: 0 },
-  },
-  'sign-odd-weights': { weights: { min: 0.9, mean: 0.1, max: 0.95 } },
-  'sign-less-spent': { spent: -1e9 },
-} as const satisfies Record<string, Partial<Receipt>>;
-
-export type ReceiptKey = { privateKey: CryptoKey; kid: string; jwks: JSONWebKeySet };
-
-export async function createReceiptKey(kid: string): Promise<ReceiptKey> {
-  const { privateKey, publicKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
-  const jwk = await exportJWK(publicKey);
-  return { privateKey, kid, jwks: { keys: [{ ...jwk, kty: 'OKP', kid }] } };
-}
 
 export type ScriptedBackend = {
   url: string;
@@ -361,68 +292,11 @@ export async function startScriptedBackend({
   return backend;
 }
 
-/**
- * The sentence for a seed. The anchor's bytes come in two tokens, and the first of them completes
- * no text.
- */
-function sentence(seed: Seed): string[] {
-  return ['The', ' answer', ' to', ' seed', ` ${seed}`, ' is', ' ', '', '⚓', ' and', ' no', ' more', '.'];
-}
-
 function look({ line, second_look }: Directive, probe: ScriptedBackend['probe']): LookReport | null {
   if (second_look === null) return null;
   const categories = lookCategories(JUDGEMENTS.map((judgement) => probe?.[judgement] ?? 0));
   const { tightened, because } = lineAfterLook(line, second_look, categories);
   return { version: PROBE_VERSION, categories, tightened, because };
-}
-
-type Script = {
-  frames: Iterable<TokenFrame | Extract<Frame, { type: 'text' }>>;
-  finishReason: FinishReason;
-};
-
-function writeScript(directive: Directive, asked: GenerateRequest, { endless }: { endless: boolean }): Script {
-  const words = sentence(asked.seed);
-  if (endless) return { frames: forever(words, directive), finishReason: 'length' };
-
-  const frames: (TokenFrame | Extract<Frame, { type: 'text' }>)[] = [];
-  let pending = '';
-  for (const [position, word] of words.entries()) {
-    if (position === asked.max_tokens) {
-      if (pending !== '') frames.push({ type: 'text', text: pending });
-      return { frames, finishReason: 'length' };
-    }
-    pending += word;
-    const stopAt = Math.min(...asked.stop.map((stop) => pending.indexOf(stop)).filter((index) => index >= 0));
-    if (Number.isFinite(stopAt)) {
-      frames.push(tokenFrame(position, pending.slice(0, stopAt), directive));
-      return { frames, finishReason: 'stop' };
-    }
-    const held = longestOpenStop(pending, asked.stop);
-    frames.push(tokenFrame(position, pending.slice(0, pending.length - held), directive));
-    pending = pending.slice(pending.length - held);
-  }
-  if (pending !== '') frames.push({ type: 'text', text: pending });
-  return { frames, finishReason: 'stop' };
-}
-
-function* forever(words: readonly string[], directive: Directive): Generator<TokenFrame> {
-  for (let position = 0; ; position++) yield tokenFrame(position, words[position % words.length] ?? '', directive);
-}
-
-/** How many characters at the end of `text` may be the beginning of a stop string. */
-function longestOpenStop(text: string, stops: readonly string[]): number {
-  for (let length = text.length; length > 0; length--) {
-    if (stops.some((stop) => stop.startsWith(text.slice(-length)))) return length;
-  }
-  return 0;
-}
-
-function tokenFrame(position: number, text: string, { line }: Directive): TokenFrame {
-  const floor = position < line.opening.tokens ? Math.max(line.floor, line.opening.floor) : line.floor;
-  const weight = line.action === 'safety_only' ? 1 : Math.max(floor, Math.min(0.5, line.ceiling));
-  const spent = Math.min(line.budget ?? Number.POSITIVE_INFINITY, position * 0.1);
-  return { type: 'token', id: 100 + position, text, weight, floor, lp_s: -1.5, lp_h: -0.5, lp: -1, spent };
 }
 
 async function close(server: Server): Promise<void> {

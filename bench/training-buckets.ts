@@ -1,0 +1,28 @@
+/** The batch shapes in which the training bench trains on SmolLM2. */
+import * as z from 'zod';
+
+/** DPO needs pairs, so rows are even. */
+export const TrainingBucket = z.strictObject({
+  rows: z.int().min(2).multipleOf(2),
+  length: z.int().min(2),
+});
+export type TrainingBucket = z.infer<typeof TrainingBucket>;
+
+/** One pair of long rows first. Then shorter rows: about as many tokens a batch, and fewer. */
+export const DEFAULT_BUCKETS = '2x256,2x192,4x128,8x64,2x128,2x64';
+
+/** Reads a list such as `2x256,4x128`. The further ones show what one more costs. */
+export function parseBuckets(list: string): TrainingBucket[] {
+  const buckets = list.split(',').map((text) => {
+    const [rows, length, ...rest] = text.split('x').map(Number);
+    const parsed = TrainingBucket.safeParse({ rows, length });
+    if (!parsed.success || rest.length > 0) {
+      throw new Error(`--buckets: "${text}" is no ROWSxLENGTH, as in 2x256, with an even number of rows`);
+    }
+    return parsed.data;
+  });
+  if (buckets.length < 2) throw new Error('--buckets: found one, wanted two or more: what does a further one cost?');
+  return buckets;
+}
+
+export const bucketName = ({ rows, length }: TrainingBucket) => `${rows} x ${length}`;
