@@ -12,6 +12,7 @@ import { claimFolder } from '#training/run/claim-folder.ts';
 import { formatSeconds } from '#training/run/progress.ts';
 import { dataOption } from './options/data-option.ts';
 import { integer, share } from './options/numbers.ts';
+import { studyJudges } from './study-judges.ts';
 
 const SEEDS = [DEMO.seed, DEMO.seed + 1, DEMO.seed + 2];
 
@@ -79,6 +80,7 @@ export function studyCommand(): Command {
       .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
       .action((flags: StudyFlags) => compare(flags, make));
   }
+  study.addCommand(studyJudges());
   study
     .command('recompute')
     .description('makes the report again from a file of results, such as docs/evaluation/results.jsonl.gz')

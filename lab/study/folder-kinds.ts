@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { FolderKind } from '#training/run/claim-folder.ts';
 import { folderOf, jsonOf } from '#training/run/folder-contents.ts';
-import { ANY_RUN, BUNDLE, TOKENIZER } from '#training/stages/folder-kinds.ts';
+import { BUNDLE } from '#training/stages/folder-kinds.ts';
 import { METHOD_RUNS } from '../methods/runs.ts';
 import { REGISTRATION } from './results/registration.ts';
 
@@ -18,10 +18,11 @@ const ANSWERS: FolderKind = {
   isOurs: (dir) => readdirSync(dir).every((name) => /^[\w-]+@[\w-]+\.jsonl(\.tmp)?$/.test(name)),
   holds: null,
 };
-const JUDGE_RUNS = folderOf('judges of the study', { tokenizer: [TOKENIZER], 'sft|reward|cost': [ANY_RUN] });
-const JUDGES: FolderKind = {
-  ...JUDGE_RUNS,
-  isOurs: (dir) => existsSync(path.join(dir, 'refusal-judge.json')) || JUDGE_RUNS.isOurs(dir),
+/** Begins with the states of labelled answers, and goes on with them. */
+export const JUDGES: FolderKind = {
+  what: 'judges of the study',
+  isOurs: (dir) => typeof jsonOf(path.join(dir, 'states/settings.json'))?.base === 'string',
+  holds: null,
 };
 
 const SEEDS = folderOf('runs of the study', {

@@ -4,7 +4,6 @@
  */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { hasFigures } from '#training/run/last-figures.ts';
 import { isBundle, openBase } from '#training/stages/base-model.ts';
 import { DEMO } from '../methods/recipe.ts';
 import type { RunContext } from '../methods/runs.ts';
@@ -13,16 +12,12 @@ import { loadTopics } from '../world/load-topics.ts';
 import { HYPOTHESES_FILE, readHypotheses } from './analysis/hypotheses-file.ts';
 import { collectResults } from './cells/collect-results.ts';
 import { runGrid } from './cells/grid.ts';
-import type { Judge } from './cells/judge-cells.ts';
-import { judgeReal } from './judges/judge-real.ts';
-import { realModels } from './judges/real-models.ts';
-import { refusalJudge } from './judges/refusal.ts';
+import { withHandLabels } from './hand-labels/agreement.ts';
+import { realJudges } from './judges/real-judges.ts';
 import type { AskedPart } from './questions/held-out-sets.ts';
-import type { QuestionSet } from './questions/questions.ts';
 import { SET_IDS, studySets } from './questions/sets.ts';
 import { writeReport } from './report/write-report.ts';
 import { assertRegistered, readRegistration, register } from './results/registration.ts';
-import type { StudyResults } from './results/results.ts';
 import { RESULTS_FILE, writeResults } from './results/results-file.ts';
 
 /**
@@ -107,9 +102,16 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
     methods,
     make,
   };
+  // Before hours of answering: a prompt that is asked and learned from stops the study here.
+  const dir = path.join(out, 'judges');
+  const judging = await realJudges({ dir, base, tokenizerDir, dataDir, sets: study.real, threads, make });
   const grid = await runGrid(study);
-  const judging = await realJudges({ dir: path.join(out, 'judges'), dataDir, sets: study.real, threads, make });
-  const results = await collectResults(study, grid, { ...judging, missing: [...missing, ...judging.missing] });
+  const judged = await collectResults(study, grid, {
+    ...judging,
+    missing: [...missing, ...judging.missing],
+  }).finally(judging.close);
+  const judges = withHandLabels(judged.judges, { answered: grid.cells, judged: judged.cells });
+  const results = { ...judged, judges };
   const file = path.join(options.report, RESULTS_FILE);
   const bytes = writeResults(file, { results, registration: readRegistration(out) });
   process.stderr.write(`study: ${file}: ${(bytes / 1e6).toFixed(1)} MB\n`);
@@ -119,32 +121,3 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
 
 const holdsAnswers = (out: string): boolean =>
   readdirSync(out).some((name) => name.startsWith('seed-') && existsSync(path.join(out, name, 'answers')));
-
-/**
- * The judges of real answers. `make` allows training them. Without data or trained judges, only the
- * figures that need no labels are shown.
- */
-async function realJudges({
-  dir,
-  dataDir,
-  sets,
-  threads,
-  make,
-}: {
-  dir: string;
-  dataDir: string | null;
-  sets: readonly QuestionSet[];
-  threads: number;
-  make: boolean;
-}): Promise<{ judge: Judge | null; judges: StudyResults['judges']; missing: string[] }> {
-  if (sets.length === 0) return { judge: null, judges: [], missing: [] };
-  const refusal = await refusalJudge({ dir, dataDir });
-  const trained = hasFigures(path.join(dir, 'cost'));
-  const models = dataDir !== null && (make || trained) ? await realModels({ dir, dataDir, sets, threads }) : null;
-  const { name, what, figures } = refusal;
-  return {
-    judge: judgeReal(refusal, models),
-    judges: [{ name, what, figures }, ...(models?.judges ?? [])],
-    missing: models ? [] : ['reward and cost of real answers: their judges have not been trained'],
-  };
-}

@@ -78,7 +78,6 @@ export const MEASURES = {
   },
   spent: { label: 'budget spent, nats', figure: 'spent', kinds: null, unit: 'nats', better: null, digits: 2 },
   reward: { label: 'reward', figure: 'reward', kinds: null, unit: 'points', better: 'higher', digits: 2 },
-  cost: { label: 'cost', figure: 'cost', kinds: null, unit: 'points', better: 'lower', digits: 2 },
 } as const satisfies Record<string, Measure>;
 export type MeasureId = keyof typeof MEASURES;
 

@@ -2,14 +2,12 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { openingTurn, promptKey } from '#training/data/prompt-key.ts';
-import { preferenceData } from '#training/stages/preference-data.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { splitOf, textKey } from '../../split/split.ts';
 import { generateQuestions } from '../../world/generate.ts';
 import { loadTopics } from '../../world/load-topics.ts';
 import { writeRealData } from '../testing/real-data.ts';
 import { type SetOptions, studySets } from './sets.ts';
-import { STUDY_SHARE, studySides } from './study-side.ts';
 
 let dir: string;
 let options: SetOptions;
@@ -64,23 +62,15 @@ describe('real prompts', () => {
     expect(await idsOf({ perSource: 8 })).toEqual(expect.arrayContaining(few));
   });
 
-  test("are held out by prompt, and include all that the experts' training holds out", async () => {
-    vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-    const files = [`plimsoll:${path.join(dir, 'pref_pku_saferlhf_5k.jsonl.gz')}`];
-    const read = { files, dimension: 'safer' as const };
-    const same = await preferenceData({ ...read, heldOutShare: STUDY_SHARE });
-    const { study, judges } = studySides([...same.train, ...same.heldOut]);
-    expect(study).toEqual(same.heldOut);
-    expect(judges).toEqual(same.train);
-    const keys = (rows: typeof study) => new Set(rows.map(({ prompt }) => promptKey(openingTurn(prompt))));
-    const { train, heldOut } = await preferenceData(read);
-    expect(heldOut.length).toBeGreaterThan(0);
-    for (const key of keys(heldOut)) expect(keys(study).has(key)).toBe(true);
-    const { sets } = await studySets(options, ['real-safety']);
-    const asked = sets[0]!.questions.map(({ messages }) => promptKey(messages[0]!.content));
-    expect(asked.filter((key) => keys(judges).has(key))).toEqual([]);
-    expect(train.length).toBeGreaterThan(judges.length);
-    vi.restoreAllMocks();
+  test('are those of the part that is asked, and of no other', async () => {
+    for (const part of ['dev', 'test'] as const) {
+      const { sets } = await studySets({ ...options, part, perSource: 100 }, ['real-safety', 'real-helpful']);
+      const parts = sets.flatMap(({ questions }) =>
+        questions.map(({ messages }) => splitOf(textKey(messages[0]!.content))),
+      );
+      expect(parts.length).toBeGreaterThan(40);
+      expect(new Set(parts)).toEqual(new Set([part]));
+    }
   });
 
   test('are asked in part, by topic, and whole where that is wanted', async () => {

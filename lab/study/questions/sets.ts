@@ -1,7 +1,7 @@
 /**
  * The questions that every method of the study answers. Each set is an entry of `SETS`. The world's
  * questions are held out by wording, and the oracle knows their truth. Real ones are held out by
- * prompt (`study-side.ts`) and judged by models.
+ * prompt (lab/split/split.ts) and judged by models.
  *
  * Real prompts are single user turns, because the bundle's small base was trained on those. They
  * are short, because every token of the prompt leaves less room for the answer.
@@ -11,9 +11,8 @@ import path from 'node:path';
 import type { Message } from '#shared/protocol/generate.ts';
 import { DIALOGUE_LAYOUTS } from '#training/data/dialogues.ts';
 import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
-import { promptKey } from '#training/data/prompt-key.ts';
 import { hashToUnit } from '#training/data/random.ts';
-import { splitOf, topicKey } from '../../split/split.ts';
+import { splitOf, textKey, topicKey } from '../../split/split.ts';
 import type { Edition } from '../../world/editions.ts';
 import type { SetInfo } from '../results/results.ts';
 import {
@@ -28,9 +27,9 @@ import {
   type SourcedQuestion,
   waitingSet,
 } from './held-out-sets.ts';
+import { missingData } from './missing-data.ts';
 import { ATTACK_DEPTHS, type QuestionSet, type StudyQuestion, worldSet } from './questions.ts';
 import { licencesOf } from './sources.ts';
-import { missingData, studySides } from './study-side.ts';
 
 export type SetOptions = {
   seed: number;
@@ -201,16 +200,16 @@ export async function studySets(
  */
 async function realQuestions(
   sources: readonly RealSource[],
-  { dataDir, perSource, promptTokens, maxPromptTokens }: SetOptions,
+  { dataDir, part = 'test', perSource, promptTokens, maxPromptTokens }: SetOptions,
 ): Promise<StudyQuestion[]> {
   const taken = new Set<string>();
   const questions: StudyQuestion[] = [];
   for (const { id, file, read } of sources) {
     const byKey = new Map<string, Message[]>();
     const rows = await Array.fromAsync(read(path.join(dataDir!, file)));
-    for (const { prompt } of studySides(rows.filter(isSingleTurn)).study) {
-      const key = promptKey(prompt[0]!.content);
-      if (key !== '' && !taken.has(key) && !byKey.has(key)) byKey.set(key, prompt);
+    for (const { prompt } of rows.filter(isSingleTurn)) {
+      const key = textKey(prompt[0]!.content);
+      if (splitOf(key) === part && key !== '' && !taken.has(key) && !byKey.has(key)) byKey.set(key, prompt);
     }
     const places = new Map([...byKey.keys()].map((key) => [key, hashToUnit(`study/${id}/${key}`)]));
     const sample = [...byKey]

@@ -12,7 +12,7 @@ import { prefillRows } from './plots/prefill.ts';
 export const OUTCOMES = ['unsafe', 'hazard', 'recall', 'overRefusal', 'refusal', 'onTopic', 'unknown'] as const;
 /** What the engine says about them. */
 export const ENGINE = ['tokens', 'weight', 'safetyKl', 'helpfulnessKl', 'spent'] as const;
-const JUDGED = ['refuses', 'reward', 'cost'] as const;
+const JUDGED = ['refuses', 'unsafe', 'reward'] as const;
 
 /**
  * One policy has no second expert: weight, divergence and budget belong to the bundle that serves
@@ -156,7 +156,11 @@ function trust(study: Study, measure: MeasureId): string {
   return ` (judge right in ${least === most ? least : `${least} to ${most}`} % of held-out cases)`;
 }
 
-const JUDGE_OF: Partial<Record<MeasureId, string>> = { refuses: 'refusal', reward: 'reward', cost: 'cost' };
+const JUDGE_OF: Partial<Record<MeasureId, string>> = {
+  refuses: 'refusal',
+  unsafe: 'harm',
+  reward: 'helpfulness',
+};
 
 /** The methods that answered a real set. Columns leave out figures that no method has there. */
 export function realTable(study: Study, set: SetInfo): string {

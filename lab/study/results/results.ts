@@ -7,11 +7,12 @@
  * Figures of one answer. Shares are 0 or 1 for a single answer. A figure is absent if the set has
  * no judge for it.
  *
- *   unsafe          the world's oracle found a hazard, a dismissal of one or a reversed caution
+ *   unsafe          the world's oracle found a hazard, a dismissal of one or a reversed caution; in
+ *                   other sets, the judge of harm says so
  *   hazard          it found a hazard
  *   recall          share of the facts asked for that the answer names
- *   refuses         it declines, according to the oracle in the world and the trained refusal
- *                   classifier elsewhere
+ *   refuses         it declines, according to the oracle in the world and the judge of refusal
+ *                   elsewhere
  *   onTopic         the oracle recognised the question's topic
  *   unknown         share of its sentences that the oracle does not know
  *   tokens          length
@@ -20,7 +21,7 @@
  *                   KL(served || safety expert)
  *   helpfulnessKl   the same against the helpfulness expert
  *   spent           nats of the budget that it used
- *   reward, cost    scores of the independent judges, trained on disjoint data
+ *   reward          how helpful it is, by the score of a judge that learned on disjoint data
  */
 export const FIGURES = [
   'unsafe',
@@ -35,7 +36,6 @@ export const FIGURES = [
   'helpfulnessKl',
   'spent',
   'reward',
-  'cost',
 ] as const;
 export type Figure = (typeof FIGURES)[number];
 

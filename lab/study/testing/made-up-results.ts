@@ -122,7 +122,7 @@ export function madeUpResults({
     runs,
     judges: [
       {
-        name: 'reward',
+        name: 'helpfulness',
         what: 'a classifier',
         figures: { 'pairs held out by prompt': 400, 'held-out pairs ordered right, %': 68.25 },
       },
@@ -179,13 +179,13 @@ function answers(
 
 function realAnswers(method: MadeUpMethod, { questions, seed }: { questions: number; seed: number }): JudgedAnswer[] {
   return answers(method, { questions, seed, depth: 0 }).map(({ question, topic, figures, weights }) => {
-    const { unsafe = 0, recall = 0, onTopic: _o, unknown: _k, ...rest } = figures;
+    const { unsafe: _u, recall = 0, onTopic: _o, unknown: _k, ...rest } = figures;
     return {
       question: `real-${question}`,
       topic: `real-${topic}`,
       kind: null,
       category: null,
-      figures: { ...rest, reward: recall - 0.5, cost: unsafe - 0.5 },
+      figures: { ...rest, reward: recall - 0.5 },
       weights,
     };
   });

@@ -62,7 +62,31 @@ const refusals = (source: string) =>
     source: `RM-Bench/refusals-${source}`,
   }));
 
+/** Every prompt with an answer that somebody called safe, and one that he did not. */
+const verdicts = (source: string) =>
+  prompts(source).flatMap((prompt, i) =>
+    [true, false].map((safe) => ({
+      prompt,
+      response: safe ? good(prompt, i) : bad(i),
+      safe,
+      category: 'mischief',
+      source,
+    })),
+  );
+
+/** As in refusal_direction: a plain answer to an ordinary prompt, and a refusal. */
+const steered = (source: string) =>
+  refusals(source).map((row, i) => ({
+    ...row,
+    safer: null,
+    better: 1 - (i % 2),
+    source: 'refusal_direction/harmless',
+  }));
+
 const FILES: Record<string, readonly object[]> = {
+  'resp_refusal_direction.jsonl.gz': verdicts('winter night'),
+  'resp_safety_diasafety.jsonl.gz': verdicts('forest'),
+  'pref_refusal_direction.jsonl.gz': steered('garden'),
   'pref_pku_saferlhf_5k.jsonl.gz': pairs('spring', 'safer'),
   'pref_hh_rlhf_harmless_test.jsonl.gz': chats('summer'),
   'pref_helpful_mixed.jsonl.gz': pairs('autumn', 'better'),
@@ -72,7 +96,6 @@ const FILES: Record<string, readonly object[]> = {
   'instr_rasbt_1100.jsonl.gz': instructions('town'),
   'instr_alpaca.jsonl.gz': instructions('city'),
   'instr_gpteacher.jsonl.gz': instructions('school'),
-  'instr_lima.jsonl.gz': instructions('harbour'),
   'instr_safe_answers.jsonl.gz': instructions('church'),
 };
 

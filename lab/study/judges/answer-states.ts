@@ -1,0 +1,242 @@
+/**
+ * What the base makes of an answer: its hidden states over the answer's tokens, after the prompt.
+ * They are the features of the judges. No expert takes part, so every method is read alike.
+ *
+ * Reading takes about as long as a prefill of prompt and answer, so states are kept, each under a
+ * digest of its tokens. A run that was stopped goes on where it was, and an answer that two methods
+ * share is read once.
+ */
+import { createHash } from 'node:crypto';
+import { appendFileSync, existsSync, readFileSync, statSync, truncateSync } from 'node:fs';
+import path from 'node:path';
+import * as z from 'zod';
+import { NO_ADAPTER } from '#gpu-backend/model/adapter.ts';
+import type { ServedBundle } from '#gpu-backend/model/load-bundle.ts';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
+import { NO_ROUTERS } from '#gpu-backend/model/router.ts';
+import type { Message } from '#shared/protocol/generate.ts';
+import { replaceFile } from '#training/run/write-file.ts';
+import type { BaseModel } from '#training/stages/base-model.ts';
+import type { Block } from '../../probes/fit-logistic.ts';
+import { type PlannedPrompt, sharedTokens } from '../../probes/plan-prompts.ts';
+import { promptsBar } from '../../probes/progress.ts';
+import { type BlockName, blockNames, StateReader, type States } from '../../probes/read-states.ts';
+import { candidateLayers } from '../../probes/recipe.ts';
+
+/** A longer answer is cut. The study's answers have at most this many. */
+const MOST_ANSWER_TOKENS = 160;
+/** How many answers are read before they are kept. */
+const KEPT_AT_ONCE = 32;
+const FILES = { settings: 'settings.json', keys: 'keys.txt', states: 'states.f32' } as const;
+const KEY_LENGTH = 64;
+
+type AskedAnswer = { prompt: readonly Message[]; answer: string };
+
+/**
+ * Which answers fit the model's context, by their places in the list, and their states
+ * `[places, d]` by layer and pooling.
+ */
+export type AnswerStates = { places: readonly number[]; blocks: ReadonlyMap<BlockName, Block> };
+
+const Settings = z.strictObject({
+  /** SHA-256 of the base's weights. */
+  base: z.string(),
+  layers: z.array(z.int()),
+});
+
+/** The base that is read: its tokens, and how to open it when something has to be read. */
+export type ReadBase = Pick<BaseModel, 'config' | 'digest' | 'tokenizer'> & { open: () => Promise<ServedBundle> };
+
+/** The bundle's base alone, without any expert's adapter or prompt. */
+function baseOf(bundle: ServedBundle): ServedBundle {
+  const experts = bundle.experts.map(({ name, role }) => ({ name, role, ...NO_ADAPTER }));
+  return { ...bundle, experts, routers: NO_ROUTERS, prompts: {} };
+}
+
+/** Counted from 0. */
+export const layersRead = ({ num_hidden_layers: count }: BaseModel['config']): number[] => candidateLayers(count);
+
+export class AnswerReader {
+  readonly #base: ReadBase;
+  readonly #layers: readonly number[];
+  readonly #store: StateStore;
+  readonly #threads: number;
+  readonly #log: boolean;
+  /** Opened when the first answer has to be read, and kept, because opening takes seconds. */
+  #reader: StateReader | null = null;
+
+  /** @param dir where states are kept. They are refused if they are another base's. */
+  constructor(base: ReadBase, { dir, threads, log = true }: { dir: string; threads: number; log?: boolean }) {
+    const { config, digest } = base;
+    this.#base = base;
+    this.#layers = layersRead(config);
+    this.#store = new StateStore(dir, {
+      settings: { base: digest, layers: [...this.#layers] },
+      width: config.hidden_size,
+    });
+    this.#threads = threads;
+    this.#log = log;
+  }
+
+  async read(answers: readonly AskedAnswer[]): Promise<AnswerStates> {
+    const { config, tokenizer } = this.#base;
+    const fits = answers
+      .map((answer, i) => planAnswer(answer, { place: i, tokenizer }))
+      .filter(({ ids }) => ids.length <= config.max_position_embeddings)
+      .map((plan) => ({ plan, key: keyOf(plan) }));
+    const missing = [...new Map(fits.map((each) => [each.key, each])).values()]
+      .filter(({ key }) => !this.#store.has(key))
+      .sort((a, b) => a.plan.ids.length - b.plan.ids.length || a.plan.prompt - b.plan.prompt);
+    if (missing.length > 0) await this.#readMissing(missing);
+    return {
+      places: fits.map(({ plan }) => plan.prompt),
+      blocks: this.#store.blocks(fits.map(({ key }) => key)),
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#reader?.dispose();
+    this.#reader = null;
+  }
+
+  async #readMissing(missing: readonly { plan: PlannedPrompt; key: string }[]): Promise<void> {
+    const bar = this.#log ? promptsBar(missing.map(({ plan }) => plan.ids.length)) : null;
+    try {
+      this.#reader ??= await this.#open(missing.map(({ plan }) => plan));
+      for (let at = 0; at < missing.length; at += KEPT_AT_ONCE) {
+        const part = missing.slice(at, at + KEPT_AT_ONCE);
+        const states = await this.#reader.read(part.map(({ plan }) => plan));
+        this.#store.add(
+          part.map(({ key }) => key),
+          states,
+        );
+        bar?.onPrompts(part.length, true);
+      }
+    } finally {
+      bar?.stop();
+    }
+  }
+
+  async #open(plans: readonly PlannedPrompt[]): Promise<StateReader> {
+    const bundle = baseOf(await this.#base.open());
+    const reader = await StateReader.create(bundle, { layers: this.#layers, threads: this.#threads });
+    await reader.share(plans[0]!.ids.slice(0, sharedTokens(plans)));
+    return reader;
+  }
+}
+
+/** One piece: the answer's tokens, or the prompt's last token if there are none. */
+function planAnswer(
+  { prompt, answer }: AskedAnswer,
+  { place, tokenizer: { renderChat, tokenizer } }: { place: number; tokenizer: BaseModel['tokenizer'] },
+): PlannedPrompt {
+  const head = renderChat(prompt, { addGenerationPrompt: true });
+  const ids = [...head, ...tokenizer.encode(answer).slice(0, MOST_ANSWER_TOKENS)];
+  const from = Math.min(head.length, ids.length - 1);
+  return { prompt: place, ids, pieces: [{ from, to: ids.length, last: ids.length - 1 }], ofWindow: [] };
+}
+
+function keyOf({ ids, pieces }: PlannedPrompt): string {
+  return createHash('sha256').update(`${pieces[0]!.from};${ids.join()}`).digest('hex');
+}
+
+/**
+ * Two files that only grow: the states `[answers, blocks, d]`, and their keys, one a line. A key is
+ * written after its states, so what was cut short in the middle is read again.
+ */
+class StateStore {
+  readonly #dir: string;
+  readonly #names: readonly BlockName[];
+  readonly #width: number;
+  readonly #rows = new Map<string, Float32Array>();
+
+  constructor(dir: string, { settings, width }: { settings: z.infer<typeof Settings>; width: number }) {
+    this.#dir = dir;
+    this.#names = blockNames(settings.layers);
+    this.#width = width;
+    makeFolder(dir);
+    this.#checkSettings(settings);
+    this.#load();
+  }
+
+  has(key: string): boolean {
+    return this.#rows.has(key);
+  }
+
+  add(keys: readonly string[], states: States): void {
+    const size = this.#names.length * this.#width;
+    const rows = new Float32Array(keys.length * size);
+    for (const [i, key] of keys.entries()) {
+      const row = rows.subarray(i * size, (i + 1) * size);
+      for (const [b, name] of this.#names.entries()) {
+        row.set(states.get(name)!.subarray(i * this.#width, (i + 1) * this.#width), b * this.#width);
+      }
+      this.#rows.set(key, row);
+    }
+    appendFileSync(this.#file('states'), Buffer.from(rows.buffer), { flush: true });
+    appendFileSync(this.#file('keys'), keys.map((key) => `${key}\n`).join(''), { flush: true });
+  }
+
+  blocks(keys: readonly string[]): Map<BlockName, Block> {
+    return new Map(
+      this.#names.map((name, b) => {
+        const data = new Float32Array(keys.length * this.#width);
+        for (const [i, key] of keys.entries()) {
+          data.set(this.#rows.get(key)!.subarray(b * this.#width, (b + 1) * this.#width), i * this.#width);
+        }
+        return [name, { width: this.#width, data }];
+      }),
+    );
+  }
+
+  #file(name: keyof typeof FILES): string {
+    return path.join(this.#dir, FILES[name]);
+  }
+
+  #checkSettings(wanted: z.infer<typeof Settings>): void {
+    const file = this.#file('settings');
+    if (!existsSync(file)) {
+      replaceFile(file, `${JSON.stringify(wanted, null, 2)}\n`);
+      return;
+    }
+    const parsed = Settings.safeParse(jsonOf(readFileSync(file, 'utf8')));
+    if (!parsed.success) throw new Error(`${file}: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
+    for (const key of Settings.keyof().options) {
+      const [found, want] = [JSON.stringify(parsed.data[key]), JSON.stringify(wanted[key])];
+      if (found !== want)
+        throw new Error(`${file}: ${key}: found ${found}, wanted ${want}; remove the folder to read anew`);
+    }
+  }
+
+  #load(): void {
+    if (!existsSync(this.#file('keys'))) return;
+    const size = 4 * this.#names.length * this.#width;
+    const text = readFileSync(this.#file('keys'), 'latin1');
+    const keys = text
+      .slice(0, text.length - (text.length % (KEY_LENGTH + 1)))
+      .split('\n')
+      .slice(0, -1);
+    const bytes = readFileSync(this.#file('states'));
+    const whole = Math.min(keys.length, Math.floor(bytes.length / size));
+    for (const [i, key] of keys.slice(0, whole).entries()) {
+      this.#rows.set(
+        key,
+        new Float32Array(bytes.buffer.slice(bytes.byteOffset + i * size, bytes.byteOffset + (i + 1) * size)),
+      );
+    }
+    // What a stop left behind would shift all that is added after it.
+    if (statSync(this.#file('keys')).size > whole * (KEY_LENGTH + 1)) {
+      truncateSync(this.#file('keys'), whole * (KEY_LENGTH + 1));
+    }
+    if (bytes.length > whole * size) truncateSync(this.#file('states'), whole * size);
+  }
+}
+
+/** undefined, which no schema takes, for what is not JSON. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,81 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openingTurn } from '#training/data/prompt-key.ts';
+import { splitOf, textKey, topicKey } from '../../split/split.ts';
+import { inEdition } from '../../world/editions.ts';
+import { loadTopics } from '../../world/load-topics.ts';
+import type { QuestionSet } from '../questions/questions.ts';
+import { writeRealData } from '../testing/real-data.ts';
+import { JUDGE_SOURCES, type JudgeCounts, type JudgeData, type JudgeSource, judgeData } from './labelled-answers.ts';
+
+// Object.keys widens the keys of a closed record to string.
+const SOURCES = Object.keys(JUDGE_SOURCES) as JudgeSource[];
+const countsOf = (count: number) => Object.fromEntries(SOURCES.map((source) => [source, count])) as JudgeCounts;
+
+let dir: string;
+let data: JudgeData;
+beforeAll(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'plimsoll-labelled-'));
+  await writeRealData(dir);
+  data = await judgeData({ dataDir: dir, counts: countsOf(60), sets: [] });
+});
+afterAll(() => rm(dir, { recursive: true }));
+
+test("holds only prompts and topics of the judges' part", () => {
+  const topics = loadTopics({ edition: 'whole' }).map(({ id }) => id);
+  for (const { source, key, prompt } of data.answers) {
+    expect(splitOf(key)).toBe('judge');
+    if (source === 'world') {
+      const topic = topics.find((id) => topicKey(id) === key)!;
+      expect(inEdition('first', topic)).toBe(false);
+    } else expect(key).toBe(textKey(openingTurn(prompt)));
+  }
+});
+
+test('labels answers as their sources do', () => {
+  const labels = (source: JudgeSource) =>
+    new Set(data.answers.filter((row) => row.source === source).map(({ refuses, harmful }) => `${refuses} ${harmful}`));
+  expect(labels('refusal-direction')).toEqual(new Set(['null false', 'false true']));
+  expect(labels('diasafety')).toEqual(new Set(['null false', 'null true']));
+  expect(labels('rm-bench')).toEqual(new Set(['true false', 'false true']));
+  expect(labels('steered-refusals')).toEqual(new Set(['true false', 'false false']));
+  expect(labels('ordinary')).toEqual(new Set(['false false']));
+  expect(labels('safe-answers')).toEqual(new Set(['null false']));
+  expect(labels('pku')).toEqual(new Set(['null null']));
+  expect([...labels('world')]).toEqual(expect.arrayContaining(['true false', 'false true', 'false false']));
+});
+
+test('puts first in a pair the answer that is more harmful, or more helpful', () => {
+  expect(new Set(data.pairs.map(({ trait, source }) => `${trait} ${source}`))).toEqual(
+    new Set(['harmful pku', 'harmful hh', 'helpful alpaca-eval', 'helpful helpful-mixed']),
+  );
+  for (const { trait, more, less, key } of data.pairs) {
+    // The fixture's bad answers begin so.
+    expect(data.answers[trait === 'harmful' ? more : less]!.answer).toMatch(/^No idea/);
+    expect([data.answers[more]!.key, data.answers[less]!.key]).toEqual([key, key]);
+  }
+});
+
+test('takes the same rows every time, from every prompt in turn, and each answer once', async () => {
+  expect(await judgeData({ dataDir: dir, counts: countsOf(60), sets: [] })).toEqual(data);
+  const few = await judgeData({ dataDir: dir, counts: countsOf(5), sets: [] });
+  for (const source of ['refusal-direction', 'diasafety'] as const) {
+    const keys = few.answers.filter((row) => row.source === source).map(({ key }) => key);
+    expect(keys).toHaveLength(5);
+    expect(new Set(keys).size).toBe(5);
+  }
+  const texts = data.answers.map(({ prompt, answer }) => JSON.stringify([prompt, answer]));
+  expect(new Set(texts).size).toBe(texts.length);
+});
+
+test('stops if a set asks what the judges learn from', async () => {
+  const leaking: QuestionSet = {
+    ...{ id: 'leaking', label: '', what: '', world: false },
+    questions: [{ id: '1', topic: '1', messages: data.answers[0]!.prompt, kind: null, category: null }],
+  };
+  await expect(judgeData({ dataDir: dir, counts: countsOf(60), sets: [leaking] })).rejects.toThrow(
+    /^leak: .*the set leaking/,
+  );
+});
