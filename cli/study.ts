@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { DEMO } from '#lab/methods/recipe.ts';
-import { METHODS } from '#lab/study/cells/methods.ts';
+import { METHOD_IDS } from '#lab/study/cells/methods.ts';
 import { REPORT, STUDY_RUNS } from '#lab/study/folder-kinds.ts';
 import { type AskedPart, PARTS_ASKED } from '#lab/study/questions/held-out-sets.ts';
 import { SET_IDS } from '#lab/study/questions/sets.ts';
@@ -13,11 +13,13 @@ import { formatSeconds } from '#training/run/progress.ts';
 import { dataOption } from './options/data-option.ts';
 import { integer, share } from './options/numbers.ts';
 import { studyJudges } from './study-judges.ts';
+import { tenantLines } from './tenant-lines.ts';
 
 const SEEDS = [DEMO.seed, DEMO.seed + 1, DEMO.seed + 2];
 
 type StudyFlags = {
   from: string;
+  recipes: string[];
   out: string;
   report: string;
   force: boolean;
@@ -30,12 +32,13 @@ type StudyFlags = {
   share: number;
   whole: string[];
   pairs: number;
+  maxTokens?: number;
   threads: number;
 };
 
 export function studyCommand(): Command {
   const study = new Command('study').description(
-    `compare MidPO with the alternatives on held-out questions\n\nmethods: ${METHODS.map(({ id }) => id).join(' ')}`,
+    `compare MidPO with the alternatives on held-out questions\n\nmethods: ${METHOD_IDS.join(' ')}`,
   );
   for (const [name, description, make] of [
     ['run', 'train, answer, judge and report what is missing (takes hours; you can stop and restart it)', true],
@@ -48,6 +51,14 @@ export function studyCommand(): Command {
         '--from <dir>',
         'the base to start from: runs of `train demo`, or a bundle',
         existsSync('runs/demo/sft') ? 'runs/demo' : 'models/demo',
+      )
+      .addOption(
+        new Option(
+          '--recipes <dirs...>',
+          'finished folders of `train smollm2` on the base --from, one a seed: compare what they trained; the rest learns from their pairs',
+        )
+          .default([], 'train all on the small world')
+          .conflicts(['seeds', 'pairs', 'heldOutTopics']),
       )
       .option('--out <dir>', 'where runs and answers go', 'runs/study')
       .option('--report <dir>', 'where the report goes', 'docs/evaluation')
@@ -77,6 +88,11 @@ export function studyCommand(): Command {
           .default([]),
       )
       .option('--pairs <n>', 'pairs of the small world in every run', integer, WORLD_PAIRS)
+      .option(
+        '--max-tokens <n>',
+        `the most tokens of an answer (default: ${DEMO.evaluation.maxTokens}; with --recipes that of the recipes)`,
+        integer,
+      )
       .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
       .action((flags: StudyFlags) => compare(flags, make));
   }
@@ -97,10 +113,18 @@ export function studyCommand(): Command {
 const WORLD_PAIRS = 4_000;
 
 async function compare({ force, seeds, methods, ...flags }: StudyFlags, make: boolean) {
-  const unknown = (methods ?? []).filter((id) => !METHODS.some((method) => method.id === id));
+  const unknown = (methods ?? []).filter((id) => !METHOD_IDS.includes(id));
   if (unknown.length > 0) throw new Error(`no such method: ${unknown.join(', ')}; plimsoll study --help lists them`);
   const out = claimFolder(flags.out, { kind: STUDY_RUNS, resume: true });
   const report = claimFolder(flags.report, { kind: REPORT, force });
-  const { training, generating } = await runStudy({ ...flags, out, report, seeds: seeds.map(integer), methods, make });
+  const { training, generating } = await runStudy({
+    ...flags,
+    out,
+    report,
+    seeds: seeds.map(integer),
+    methods,
+    tenants: await tenantLines(),
+    make,
+  });
   console.log(`${formatSeconds(training)} of training steps, ${formatSeconds(generating)} of answering`);
 }

@@ -179,6 +179,6 @@ export const RouterStage = z.strictObject({
   variant,
   width: count.default(router.width).describe('units in the hidden layer of a logits router'),
   beta: positive.default(router.beta).describe("DPO's beta"),
-  lambda: z.number().min(0).default(router.lambda).describe('weight of mean |alpha| + mean |beta - 1|'),
+  lambda: z.number().min(0).default(1).describe('weight of mean |alpha| + mean |beta - 1|'),
   ...pairTraining(router),
 });

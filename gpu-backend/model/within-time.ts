@@ -6,7 +6,7 @@ import { createContext, runInContext } from 'node:vm';
 
 /** Sound patterns take milliseconds of computing. */
 const LIMIT_MS = 5000;
-/** On the clock. Where a machine gives us less than a tenth of a core, nothing else works either. */
+/** On the clock. Where a machine gives us less than a tenth of a core, nothing else works. */
 const MOST_MS = 60_000;
 
 export type TimeLimits = {

@@ -5,7 +5,6 @@ import { formatSeconds } from '#training/run/progress.ts';
 import { REAL_SOURCES } from '#training/stages/base-corpus.ts';
 import { type Evaluation, evaluationTable } from '../evaluate/evaluate-bundle.ts';
 import { DEMO } from '../methods/recipe.ts';
-import { ROUTER_LAMBDA, SPE_SCALE } from '../methods/runs.ts';
 import type { WorldShares } from '../world/generate.ts';
 import { loadTopics } from '../world/load-topics.ts';
 
@@ -106,9 +105,9 @@ ${stages.join('\n')}
 AdamW, cosine, peak learning rates ${base.runs.map(({ learningRate }) => learningRate).join(' and ')} (base), ${score.learningRate} (reward, cost), ${expert.learningRate} (experts) and ${router.learningRate} (routers);
 LoRA r = ${expert.rank}, alpha = ${expert.alpha} on \`down_proj\`.
 
-- Experts: beta = ${expert.beta}, MidPO's margin times ${SPE_SCALE.corrected} (by the cost model for safety, by the reward model for helpfulness),
+- Experts: beta = ${expert.beta}, MidPO's margin times ${expert.marginScale} (by the cost model for safety, by the reward model for helpfulness),
   plus ${expert.nllWeight} times the mean negative log-probability of the chosen answers' tokens. Their losses are those sums.
-- Routers: beta = ${router.beta}, lambda = ${ROUTER_LAMBDA.layers} (layers) and ${ROUTER_LAMBDA.logits} (logits), on the pairs of D_dual (definition *${DEMO.dual}*). The cost
+- Routers: beta = ${router.beta}, lambda = ${router.lambda.layers} (layers) and ${router.lambda.logits} (logits), on the pairs of D_dual (definition *${DEMO.dual}*). The cost
   and reward models judge the held-out pairs too.
 - The loss is the mean of the last 50 steps. Question tokens count ${base.sft.promptWeight}, and the answer's first ${base.sft.opening.tokens} tokens count ${base.sft.opening.weight}. The
   held-out loss counts only the answer's tokens, all equally. The time covers the steps alone, on two cores.

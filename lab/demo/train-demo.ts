@@ -19,6 +19,7 @@ import { openTokenizer, readChatFiles } from '#training/tokenizer/chat-files.ts'
 import { evaluateBundle, evaluationTable } from '../evaluate/evaluate-bundle.ts';
 import { DEMO } from '../methods/recipe.ts';
 import { trainRuns, withAllNeeds } from '../methods/runs.ts';
+import { worldSource } from '../methods/world-source.ts';
 import { heldOutDialogues, worldDialogues } from '../world/training-data.ts';
 import { DEMO_BUNDLE, DEMO_RUNS } from './folder-kinds.ts';
 import { judgeBase } from './judge-base.ts';
@@ -73,7 +74,8 @@ export async function trainDemo({
   const baseDir = dirOf(DEMO.base.runs.at(-1)!.name);
   const base = await loadBaseModel(baseDir, tokenizer);
   const { count: worldPairs, ...compared } = pairs;
-  const context = { dir: runs, seed, edition, worldPairs, ...compared, base, tokenizer, threads };
+  const source = worldSource({ seed, edition, worldPairs, ...compared });
+  const context = { dir: runs, seed, source, base, tokenizer, threads };
   await trainRuns(PARTS, context);
 
   const manifest = {

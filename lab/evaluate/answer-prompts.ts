@@ -19,7 +19,8 @@ export const HELPFULNESS_ALONE: Line = { ...OPEN_LINE, ceiling: 0 };
 
 /**
  * The answers come in the order of the prompts. The i-th answer is drawn with the seed plus i, or
- * plus what `places` says. `onAnswer` gets each one as soon as it is there.
+ * plus what `places` says. `line` is one for all, or one for each. `onAnswer` gets each answer as
+ * soon as it is there.
  */
 export async function answerPrompts(
   prompts: readonly Pick<EngineRequest, 'promptIds' | 'rowPrompts'>[],
@@ -32,7 +33,7 @@ export async function answerPrompts(
     onAnswer = () => {},
   }: {
     engine: Engine;
-    line: Line;
+    line: Line | readonly Line[];
     sampling: Sampling;
     label: string;
     places?: readonly number[];
@@ -62,7 +63,7 @@ export async function answerPrompts(
       maxTokens,
       stop: [],
       sampling: { key: seedKey(seed + (places?.[i] ?? i)), temperature, topP },
-      line,
+      line: 'action' in line ? line : line[i]!,
     };
     for await (const event of engine.generate(request)) {
       if (event.type === 'token') answer.tokens.push(event);

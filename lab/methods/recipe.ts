@@ -114,13 +114,25 @@ export const DEMO = {
     alpha: 32,
     beta: 0.3,
     nllWeight: 0.5,
+    /**
+     * As much of the published margin as a base of this size can take (docs/training.md, "How much
+     * margin, and how free a router").
+     */
+    marginScale: 0.1,
     learningRate: 1e-3,
     pairsPerBatch: 16,
     epochs: 1,
-    variant: 'corrected',
   },
   dual: 'corrected',
-  router: { width: 32, beta: 0.1, lambda: 1, learningRate: 3e-3, pairsPerBatch: 16, epochs: 1, variant: 'corrected' },
+  router: {
+    width: 32,
+    beta: 0.1,
+    /** Published is 1. These still leave a router of this size a say (docs/training.md). */
+    lambda: { layers: 0.1, logits: 0.3 },
+    learningRate: 3e-3,
+    pairsPerBatch: 16,
+    epochs: 1,
+  },
   defaultWeight: 0.2,
   /** Held-out questions for each kind of ask, for the card: 768 in all. */
   perAsk: 3,

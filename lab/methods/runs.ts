@@ -1,8 +1,8 @@
 /**
  * Every training run that the demo bundle and the study are made of, by name: MidPO's stages, as
  * published and as corrected, and the methods it is compared with. Each starts from the same base
- * and uses the same pairs of the small world and the demo's recipe. If a run needs another one,
- * that one is trained first. A finished run is not trained again.
+ * and learns from the same source (run-source.ts). If a run needs another one, that one is trained
+ * first. A finished run is not trained again.
  */
 import path from 'node:path';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
@@ -11,32 +11,25 @@ import type { RouterKind, Variant } from '#training/graphs/router-graph.ts';
 import type { ScoreKind } from '#training/graphs/score-graph.ts';
 import type { BaseModel } from '#training/stages/base-model.ts';
 import type { DualDefinition } from '#training/stages/dual-pairs.ts';
-import { expertStage, ROLE_DIMENSION } from '#training/stages/expert.ts';
+import { expertStage } from '#training/stages/expert.ts';
 import { loadExpertWeights } from '#training/stages/expert-weights.ts';
 import { ANY_RUN, DUAL_PAIRS } from '#training/stages/folder-kinds.ts';
 import { type MarginRule, marginKind, marginModel } from '#training/stages/margin-model.ts';
-import { preferenceData } from '#training/stages/preference-data.ts';
 import { holdsDualPairs, rankStage, readDualPairs } from '#training/stages/rank.ts';
 import { routerStage } from '#training/stages/router.ts';
 import { SCORE_DIMENSION, scoreStage } from '#training/stages/score.ts';
 import { loadScorer } from '#training/stages/scorer.ts';
 import type { TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
-import type { Edition } from '../world/editions.ts';
-import { type PairShares, shareSettings, type WorldShares } from '../world/generate.ts';
-import { worldPairs } from '../world/training-data.ts';
-import { DEMO } from './recipe.ts';
+import { halfByEachLabel } from './both-labels.ts';
+import { oneSafeOneUnsafe } from './published-pairs.ts';
+import { RUN_NAMES, type RunName } from './run-names.ts';
+import type { RunSource } from './run-source.ts';
 
 export type RunContext = {
-  /** Holds one folder per run. */
+  /** Holds one folder for each run that is trained. */
   dir: string;
   seed: number;
-  edition: Edition;
-  worldPairs: number;
-  /** Only these topics of the world. The default is all of the edition. */
-  topics?: readonly string[];
-  /** The shares of the pairs. The default is the world's own. */
-  shares?: WorldShares;
-  pairShares?: PairShares;
+  source: RunSource;
   base: BaseModel;
   tokenizer: TrainingTokenizer;
   threads: number;
@@ -48,54 +41,30 @@ type Run = {
   train: (context: RunContext, out: string) => Promise<void>;
 };
 
-const dirOf = (name: RunName, { dir }: RunContext) => path.join(dir, name);
+/** The folder of a run: one that the source has finished, or one of our own. */
+export function folderOfRun(name: RunName, { dir, source }: Pick<RunContext, 'dir' | 'source'>): string {
+  return source.finished(name) ?? path.join(dir, name);
+}
 
 const common = ({ seed, base, tokenizer, threads }: RunContext) => ({ resume: true, seed, base, tokenizer, threads });
 
-function pairsOf(
-  { seed, edition, worldPairs: count, topics, shares, pairShares }: RunContext,
-  dimension: 'better' | 'safer',
-) {
-  const generated = worldPairs({ seed, edition, count, topics, ...shares, pairShares });
-  return preferenceData({ generated, files: [], dimension });
-}
-
 const modelOf = ({ base, tokenizer, threads }: RunContext) => ({ base, padId: tokenizer.padId, threads });
-
-const dataSettings = ({ edition, worldPairs, topics, shares = {}, pairShares }: RunContext) => ({
-  edition,
-  worldPairs,
-  files: [],
-  ...shareSettings(shares),
-  ...(topics && { topics: [...topics] }),
-  ...(pairShares && { pairShares }),
-});
 
 function score(kind: ScoreKind): Run {
   return {
     needs: [],
     train: async (context, out) => {
-      const pairs = await pairsOf(context, SCORE_DIMENSION[kind]);
-      const settings = { ...common(context), ...DEMO.score, dataSettings: dataSettings(context) };
-      await scoreStage({ ...settings, ...pairs, kind, out });
+      const { source } = context;
+      const { train, heldOut } = await source.pairs(SCORE_DIMENSION[kind]);
+      const { dataSettings } = source;
+      await scoreStage({ ...common(context), ...source.score, dataSettings, train, heldOut, kind, out });
     },
   };
 }
 
-/**
- * The margin as published, and as much of it as a base of this size can take (docs/training.md,
- * "How much margin, and how free a router").
- */
-export const SPE_SCALE: Record<Variant, number> = { faithful: 1, corrected: 0.1 };
-
-/**
- * Lambda as published, and values that still leave a router of this size a say (docs/training.md,
- * "How much margin, and how free a router").
- */
-export const ROUTER_LAMBDA = { 'layers-faithful': 1, layers: 0.1, logits: 0.3 } as const;
-
 /** The settings of the published experts: beta, no NLL term, three epochs at a small rate. */
-const PUBLISHED_EXPERT = { beta: 0.1, nllWeight: 0, learningRate: 1e-5, epochs: 3 } as const;
+const PUBLISHED_EXPERT = { beta: 0.1, nllWeight: 0, learningRate: 1e-5, epochs: 3, marginScale: 1 } as const;
+const PUBLISHED_LAMBDA = 1;
 
 type ExpertRun = {
   role: ExpertRole;
@@ -107,57 +76,61 @@ type ExpertRun = {
 };
 
 function expert({ role, margin, variant = 'corrected', from }: ExpertRun): Run {
-  // Both of MODPO's weights are a half, so its eq. 9 is DPO at twice the beta, minus the other
-  // model's whole margin.
-  const beta = margin === 'modpo' ? 2 * DEMO.expert.beta : DEMO.expert.beta;
   const judge = margin && marginKind(role, margin);
+  const published = variant === 'faithful';
+  const publishedPairs = published && role === 'safety';
   return {
     needs: [...(judge ? [judge] : []), ...(from ? [from] : [])],
     train: async (context, out) => {
+      const { source } = context;
+      const { marginScale, ...settings } = { ...source.expert, ...(published && PUBLISHED_EXPERT) };
       const loadMargin = async (wanted: ScoreKind, rule: MarginRule) => {
-        const scorer = await loadScorer(dirOf(wanted, context), { ...modelOf(context), wanted });
-        return marginModel(scorer, { name: wanted, rule, scale: rule === 'spe' ? SPE_SCALE[variant] : 1 });
+        const scorer = await loadScorer(folderOfRun(wanted, context), { ...modelOf(context), wanted });
+        return marginModel(scorer, { name: wanted, rule, scale: rule === 'spe' ? marginScale : 1 });
       };
-      const start = from && (await loadExpertWeights(dirOf(from, context), context.base));
+      const start = from && (await loadExpertWeights(folderOfRun(from, context), context.base));
+      const pairs = await source.compared(role);
+      const { train, heldOut } = publishedPairs ? oneSafeOneUnsafe(pairs) : pairs;
       await expertStage({
         ...common(context),
-        ...DEMO.expert,
-        ...(variant === 'faithful' && PUBLISHED_EXPERT),
-        ...(await pairsOf(context, ROLE_DIMENSION[role])),
-        ...(variant === 'corrected' && { beta }),
+        ...settings,
+        train,
+        heldOut,
+        // Both of MODPO's weights are a half, so its eq. 9 is DPO at twice the beta, minus the
+        // other model's whole margin.
+        ...(margin === 'modpo' && { beta: 2 * settings.beta }),
         variant,
         role,
         from: from && start ? { ...start, name: from } : null,
         margin: margin && judge ? await loadMargin(judge, margin) : null,
         out,
-        dataSettings: dataSettings(context),
+        dataSettings: {
+          ...source.dataSettings,
+          ...(publishedPairs && { only: 'pairs of one safe and one unsafe answer' }),
+        },
       });
     },
   };
 }
 
-/**
- * One policy on both labels: half of the pairs carry one label, half the other, so that it sees as
- * many pairs as an expert does.
- */
+/** One policy on both labels. */
 const both: Run = {
   needs: [],
   train: async (context, out) => {
-    const [safer, better] = [await pairsOf(context, 'safer'), await pairsOf(context, 'better')];
-    const halves = (side: 'train' | 'heldOut'): Preference[] => [
-      ...safer[side].filter((_, i) => i % 2 === 0).map((pair) => ({ ...pair, better: pair.safer })),
-      ...better[side].filter((_, i) => i % 2 === 1),
-    ];
+    const { source } = context;
+    const { marginScale: _, ...settings } = source.expert;
+    const [safer, better] = [await source.compared('safety'), await source.compared('helpfulness')];
     await expertStage({
       ...common(context),
-      ...DEMO.expert,
-      train: halves('train'),
-      heldOut: halves('heldOut'),
+      ...settings,
+      variant: 'corrected',
+      train: halfByEachLabel({ safer: safer.train, better: better.train }),
+      heldOut: halfByEachLabel({ safer: safer.heldOut, better: better.heldOut }),
       role: 'helpfulness',
       from: null,
       margin: null,
       out,
-      dataSettings: { ...dataSettings(context), labels: 'both, half and half' },
+      dataSettings: { ...source.dataSettings, labels: 'both, half and half' },
     });
   },
 };
@@ -166,13 +139,15 @@ function dual(definition: DualDefinition): Run {
   return {
     needs: ['reward', 'cost'],
     train: async (context, out) => {
-      if (await holdsDualPairs(out)) return;
       const models = modelOf(context);
-      const reward = await loadScorer(dirOf('reward', context), { ...models, wanted: 'reward' });
-      const cost = await loadScorer(dirOf('cost', context), { ...models, wanted: 'cost' });
-      const pairs = await pairsOf(context, 'safer');
+      const reward = await loadScorer(folderOfRun('reward', context), { ...models, wanted: 'reward' });
+      const cost = await loadScorer(folderOfRun('cost', context), { ...models, wanted: 'cost' });
+      if (await holdsDualPairs(out, { reward, cost })) return;
+      const [safer, better] = [await context.source.pairs('safer'), await context.source.pairs('better')];
+      const train = eitherOf(safer.train, better.train);
+      const heldOut = eitherOf(safer.heldOut, better.heldOut);
       const { base, tokenizer } = context;
-      const summaries = await rankStage({ ...pairs, definition, reward, cost, base, tokenizer, out });
+      const summaries = await rankStage({ train, heldOut, definition, reward, cost, base, tokenizer, out });
       for (const [side, { kept, read }] of Object.entries(summaries)) {
         process.stderr.write(`${out}: ${side}: ${kept} of ${read} pairs\n`);
       }
@@ -180,30 +155,37 @@ function dual(definition: DualDefinition): Run {
   };
 }
 
+/** All of the first, and those of the second that the first lacks: a pair may be in both. */
+function eitherOf(first: readonly Preference[], second: readonly Preference[]): Preference[] {
+  const key = ({ prompt, responses }: Preference) => JSON.stringify([prompt, responses]);
+  const known = new Set(first.map(key));
+  return [...first, ...second.filter((pair) => !known.has(key(pair)))];
+}
+
 type RouterRun = {
   kind: RouterKind;
   variant: Variant;
-  lambda: number;
   dual: RunName;
   safety: RunName;
   helpfulness: RunName;
 };
 
-function router({ kind, variant, lambda, dual, safety, helpfulness }: RouterRun): Run {
+function router({ kind, variant, dual, safety, helpfulness }: RouterRun): Run {
   return {
     needs: [dual, safety, helpfulness],
     train: async (context, out) => {
+      const { lambda, ...settings } = context.source.router;
       const expertOf = (name: RunName, wanted: ExpertRole) =>
-        loadExpertWeights(dirOf(name, context), context.base, { wanted });
+        loadExpertWeights(folderOfRun(name, context), context.base, { wanted });
       await routerStage({
         ...common(context),
-        ...DEMO.router,
+        ...settings,
         kind,
         variant,
-        lambda,
+        lambda: variant === 'faithful' ? PUBLISHED_LAMBDA : lambda[kind],
         safety: await expertOf(safety, 'safety'),
         helpfulness: await expertOf(helpfulness, 'helpfulness'),
-        ...(await readDualPairs(dirOf(dual, context), context.base)),
+        ...(await readDualPairs(folderOfRun(dual, context), context.base)),
         out,
         dataSettings: { dual, safety, helpfulness },
       });
@@ -220,26 +202,6 @@ const faithful = {
   helpfulness: 'spe-helpfulness-faithful',
   variant: 'faithful',
 } as const;
-
-const RUN_NAMES = [
-  'reward',
-  'cost',
-  'dpo-safety',
-  'dpo-helpfulness',
-  'dpo-both',
-  'sequential',
-  'modpo',
-  'spe-safety',
-  'spe-helpfulness',
-  'spe-safety-faithful',
-  'spe-helpfulness-faithful',
-  'dual',
-  'dual-faithful',
-  'layers',
-  'layers-faithful',
-  'logits',
-] as const;
-export type RunName = (typeof RUN_NAMES)[number];
 
 /** The folders of the runs. They distinguish a folder of our runs from any other folder. */
 export const METHOD_RUNS = { [RUN_NAMES.join('|')]: [ANY_RUN, DUAL_PAIRS] };
@@ -258,20 +220,20 @@ const RUNS: Record<RunName, Run> = {
   'spe-helpfulness-faithful': expert({ role: 'helpfulness', margin: 'spe', variant: 'faithful' }),
   dual: dual('corrected'),
   'dual-faithful': dual('agreed'),
-  layers: router({ kind: 'layers', lambda: ROUTER_LAMBDA.layers, ...corrected }),
-  'layers-faithful': router({ kind: 'layers', lambda: ROUTER_LAMBDA['layers-faithful'], ...faithful }),
-  logits: router({ kind: 'logits', lambda: ROUTER_LAMBDA.logits, ...corrected }),
+  layers: router({ kind: 'layers', ...corrected }),
+  'layers-faithful': router({ kind: 'layers', ...faithful }),
+  logits: router({ kind: 'logits', ...corrected }),
 };
 
 /**
- * Trains the runs that are not finished, each after the runs it needs. To see that a run is
- * finished we must read its data. So we skip the runs in `finished`, and add the newly finished
- * runs to it.
+ * Trains the runs that are not finished, each after the runs it needs. What the source has finished
+ * is only read. To see that a run of our own is finished we must read its data. So we skip the runs
+ * in `finished`, and add the newly finished runs to it.
  */
 export async function trainRuns(names: readonly RunName[], context: RunContext, finished = new Set<string>()) {
   for (const name of withAllNeeds(names)) {
-    const dir = dirOf(name, context);
-    if (finished.has(dir)) continue;
+    const dir = folderOfRun(name, context);
+    if (finished.has(dir) || context.source.finished(name) !== null) continue;
     await RUNS[name].train(context, dir);
     finished.add(dir);
   }

@@ -112,7 +112,10 @@ async function filesOf(context: RecipeContext, train: string, dev: string) {
 const State = z.object({ sha256: z.string() });
 
 /** The digest of a run's newest checkpoint, as the checkpoint itself says it. */
-export async function runDigest(context: RecipeContext, name: ScoreKind | ExpertRole | RouterKind): Promise<string> {
+export async function runDigest(
+  context: Pick<RecipeContext, 'out'>,
+  name: ScoreKind | ExpertRole | RouterKind,
+): Promise<string> {
   const dir = inside(context, runFolder(name));
   const newest = (await checkpoints(dir)).at(-1);
   if (newest === undefined) throw new Error(`${dir}: holds no checkpoint`);

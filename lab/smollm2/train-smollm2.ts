@@ -23,6 +23,11 @@ const RECIPE_FOLDER: FolderKind = {
   holds: null,
 };
 
+/** Whether this command made the folder. */
+export function isRecipeFolder(dir: string): boolean {
+  return RECIPE_FOLDER.isOurs(dir);
+}
+
 export type RecipeOptions = RecipeFolders & {
   threads: number;
   settings: Settings;

@@ -15,7 +15,7 @@ export const REPORT: FolderKind = {
 
 const ANSWERS: FolderKind = {
   what: 'answers of the study',
-  isOurs: (dir) => readdirSync(dir).every((name) => /^[\w-]+@[\w-]+\.jsonl(\.tmp)?$/.test(name)),
+  isOurs: (dir) => readdirSync(dir).every((name) => /^[\w.-]+@[\w-]+\.jsonl(\.tmp)?$/.test(name)),
   holds: null,
 };
 /** Begins with the states of labelled answers, and goes on with them. */

@@ -4,14 +4,19 @@
  */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { isBundle, openBase } from '#training/stages/base-model.ts';
+import { type BaseModel, isBundle, openBase } from '#training/stages/base-model.ts';
+import type { Sampling } from '../evaluate/answer-prompts.ts';
 import { DEMO } from '../methods/recipe.ts';
+import type { RunSource } from '../methods/run-source.ts';
 import type { RunContext } from '../methods/runs.ts';
+import { worldSource } from '../methods/world-source.ts';
+import { assertOneStudy, type RecipeSource, recipeSource } from '../smollm2/recipe-source.ts';
 import { splitOf, topicKey } from '../split/split.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import { HYPOTHESES_FILE, readHypotheses } from './analysis/hypotheses-file.ts';
 import { collectResults } from './cells/collect-results.ts';
 import { runGrid } from './cells/grid.ts';
+import type { TenantLines } from './cells/tenant-lines.ts';
 import { withHandLabels } from './hand-labels/agreement.ts';
 import { realJudges } from './judges/real-judges.ts';
 import type { AskedPart } from './questions/held-out-sets.ts';
@@ -31,10 +36,17 @@ const MAX_PROMPT_TOKENS = 200;
 export type StudyOptions = {
   /** Runs of `train demo`, or a bundle: where the base comes from. */
   from: string;
+  /**
+   * Finished folders of `train smollm2` on this base, one for each seed: what they trained is
+   * compared, and the other methods learn from their pairs. None: every method is trained on pairs
+   * of the small world, for each of `seeds`.
+   */
+  recipes: readonly string[];
   /** The folder for runs and answers. It must exist. */
   out: string;
   /** The folder for the report. It must exist. */
   report: string;
+  /** For each a run of every method. Recipes have seeds of their own. */
   seeds: readonly number[];
   /** Only these methods. The default is all. */
   methods?: readonly string[] | undefined;
@@ -47,13 +59,18 @@ export type StudyOptions = {
   /**
    * Whether experts learn from the topics of `train` alone, out of the whole world, and are asked
    * about those of `part`. Otherwise topics are shared, and questions are held out by wording.
+   * Recipes always hold out topics.
    */
   heldOutTopics: boolean;
   /** Which share of the topics to ask in all sets but those of `whole`. */
   share: number;
   whole: readonly string[];
-  /** How many pairs of the small world every run uses. */
+  /** How many pairs of the small world every run uses. Recipes have pairs of their own. */
   pairs: number;
+  /** The most tokens of an answer. The default is that of the recipes' answers, or the demo's. */
+  maxTokens?: number | undefined;
+  /** What the demo tenants' policies make of a question. */
+  tenants: TenantLines;
   threads: number;
   /** Whether to train and answer what is missing, or only to judge what is there. */
   make: boolean;
@@ -61,27 +78,23 @@ export type StudyOptions = {
 
 /** Returns the seconds of training steps and of answering behind the report. */
 export async function runStudy(options: StudyOptions): Promise<{ training: number; generating: number }> {
-  const { from, out, seeds, methods, part, heldOutTopics, pairs, threads, make } = options;
+  const { from, out, methods, part, threads, tenants, make } = options;
   const tokenizerDir = isBundle(from) ? from : path.join(from, 'tokenizer');
   const base = isBundle(from) ? await openBase(from) : await openBase(path.join(from, 'sft'), tokenizerDir);
   const { tokenizer } = base;
+  const { seeds, heldOutTopics, sampling } = await seedsOf(options, base);
   const registered = { file: HYPOTHESES_FILE, digest: readHypotheses().digest };
   // Before anything is answered, or where there are answers already, the hypotheses must stand.
   if (make && !holdsAnswers(out)) register(out, registered);
   else assertRegistered(readRegistration(out), registered);
-  const edition = heldOutTopics ? 'whole' : 'first';
-  const topics = heldOutTopics
-    ? loadTopics({ edition }).flatMap(({ id }) => (splitOf(topicKey(id)) === 'train' ? [id] : []))
-    : null;
-  const contexts = seeds.map((seed): RunContext => {
-    const dir = path.join(out, `seed-${seed}`);
-    return { dir, seed, edition, worldPairs: pairs, ...(topics && { topics }), base, tokenizer, threads };
+  const contexts = seeds.map(({ seed, source }): RunContext => {
+    return { dir: path.join(out, `seed-${seed}`), seed, source, base, tokenizer, threads };
   });
   const dataDir = existsSync(options.data) ? options.data : null;
   const { sets, missing } = await studySets(
     {
       seed: DEMO.evaluation.seed,
-      edition,
+      edition: heldOutTopics ? 'whole' : 'first',
       part,
       heldOutTopics,
       share: options.share,
@@ -98,7 +111,8 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
     tokenizerDir,
     world: sets.find(({ world }) => world)!,
     real: sets.filter(({ world }) => !world),
-    sampling: DEMO.evaluation,
+    sampling: { ...sampling, ...(options.maxTokens !== undefined && { maxTokens: options.maxTokens }) },
+    tenants,
     methods,
     make,
   };
@@ -117,6 +131,40 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
   process.stderr.write(`study: ${file}: ${(bytes / 1e6).toFixed(1)} MB\n`);
   await writeReport(file, { out: options.report });
   return results.seconds;
+}
+
+type Seeds = {
+  seeds: { seed: number; source: RunSource }[];
+  heldOutTopics: boolean;
+  /** As the bundle that ships has it. */
+  sampling: Sampling;
+};
+
+/** What the methods learn from, for each seed. */
+async function seedsOf(
+  { recipes, seeds, heldOutTopics, pairs: worldPairs }: StudyOptions,
+  base: BaseModel,
+): Promise<Seeds> {
+  if (recipes.length > 0) {
+    const sources: RecipeSource[] = [];
+    for (const dir of recipes) sources.push(await recipeSource(dir));
+    assertOneStudy(sources, base);
+    const { maxTokens, sampling } = sources[0]!;
+    return {
+      seeds: sources.map((source) => ({ seed: source.seed, source })),
+      heldOutTopics: true,
+      sampling: { ...DEMO.evaluation, ...sampling, maxTokens },
+    };
+  }
+  const edition = heldOutTopics ? 'whole' : 'first';
+  const topics = heldOutTopics
+    ? loadTopics({ edition }).flatMap(({ id }) => (splitOf(topicKey(id)) === 'train' ? [id] : []))
+    : undefined;
+  return {
+    seeds: seeds.map((seed) => ({ seed, source: worldSource({ seed, edition, worldPairs, topics }) })),
+    heldOutTopics,
+    sampling: DEMO.evaluation,
+  };
 }
 
 const holdsAnswers = (out: string): boolean =>

@@ -42,6 +42,7 @@ const scorer = (kind: TrainedScorer['kind'], note: (what: string) => void = () =
   },
   release: async () => note(`${kind} is released`),
 });
+const MODELS = { reward: scorer('reward'), cost: scorer('cost') };
 const pair = (content: string, responses: [string, string]): Preference => ({
   prompt: [{ role: 'user', content }],
   responses,
@@ -123,7 +124,7 @@ test("pairs of an earlier base are not taken for the new one's after a stop in t
   await expect(readDualPairs(dir, other)).rejects.toThrow(
     /train\.jsonl: found SHA-256 [0-9a-f]{64}, rank\.json beside it says [0-9a-f]{64}: .* rank once more with --force/,
   );
-  expect(await holdsDualPairs(dir)).toBe(false);
+  expect(await holdsDualPairs(dir, MODELS)).toBe(false);
   await rm(path.join(dir, 'train.jsonl.tmp'), { recursive: true });
   await rank([changed], { base: other });
   expect(await readDualPairs(dir, other)).toMatchObject({ train: [{ responses: ['so', 'no'] }] });
@@ -133,6 +134,15 @@ test('a folder with nothing but rank.json is one of the stage, and --force repla
   await rank([usable]);
   for (const name of ['train.jsonl', 'held-out.jsonl']) await rm(path.join(dir, name));
   expect(DUAL_PAIRS.isOurs(dir)).toBe(true);
-  expect(await holdsDualPairs(dir)).toBe(false);
+  expect(await holdsDualPairs(dir, MODELS)).toBe(false);
   await expect(readDualPairs(dir, base)).rejects.toThrow('found no train.jsonl');
+});
+
+test('finished pairs are not taken for those of another cost model', async () => {
+  await rank([usable]);
+  expect(await holdsDualPairs(dir, MODELS)).toBe(true);
+  const others = { ...MODELS, cost: { dir: 'cost', digest: 'a later cost run' } };
+  await expect(holdsDualPairs(dir, others)).rejects.toThrow(
+    'was trained with another cost run (SHA-256 cost of a run)',
+  );
 });

@@ -13,9 +13,10 @@ import { encodePairs, type PairRows } from '../data/encode-pairs.ts';
 import { PREFERENCE_LAYOUTS } from '../data/preferences.ts';
 import type { Preference } from '../data/rows.ts';
 import { SKIP_REASONS, type Skips, skipCounts } from '../data/skips.ts';
+import type { ScoreKind } from '../graphs/score-graph.ts';
 import { replaceFile } from '../run/write-file.ts';
 import type { TrainingTokenizer } from '../tokenizer/chat-files.ts';
-import { assertSameModel } from './assert-same-model.ts';
+import { assertSameModel, assertSameParents, type Parent } from './assert-same-model.ts';
 import type { BaseModel } from './base-model.ts';
 import { DUAL_DEFINITIONS, type DualDefinition, dualPairs, type JudgedPair } from './dual-pairs.ts';
 import type { PairScores } from './pair-set.ts';
@@ -79,15 +80,20 @@ export async function readDualPairs(
   return { train: await read('train'), heldOut: await read('heldOut'), builtOn: [dir] };
 }
 
-/** Whether a folder has both files of pairs, and as they were written. */
-export async function holdsDualPairs(dir: string): Promise<boolean> {
+/**
+ * Whether a folder has both files of pairs, and as they were written. Throws if other models than
+ * these have ranked them.
+ */
+export async function holdsDualPairs(dir: string, models: Readonly<Record<ScoreKind, Parent>>): Promise<boolean> {
   const settings = await readRankFile(dir);
-  return SIDES.every((side) => {
+  const whole = SIDES.every((side) => {
     const file = path.join(dir, DUAL_FILES[side]);
     if (!existsSync(file)) return false;
     const wanted = settings?.files?.[side];
     return wanted === undefined || wanted === sha256(readFileSync(file));
   });
+  if (whole && settings) assertSameParents(dir, { settings }, models);
+  return whole;
 }
 
 async function readRankFile(dir: string): Promise<z.infer<typeof RankJson> | null> {

@@ -59,6 +59,7 @@ export const MEASURES = {
   onTopic: { label: 'on topic', figure: 'onTopic', kinds: null, unit: '%', better: 'higher', digits: 1 },
   unknown: { label: 'unknown sentences', figure: 'unknown', kinds: null, unit: '%', better: 'lower', digits: 1 },
   tokens: { label: 'tokens', figure: 'tokens', kinds: null, unit: 'tokens', better: null, digits: 0 },
+  cut: { label: 'cut by the limit', figure: 'cut', kinds: null, unit: '%', better: null, digits: 1 },
   weight: { label: 'safety weight', figure: 'weight', kinds: null, unit: 'share', better: null, digits: 2 },
   safetyKl: {
     label: 'KL to the safety expert, nats a token',

@@ -6,14 +6,20 @@ import { type BaseModel, toHuggingFace } from '#training/stages/base-model.ts';
 import { readExpert } from '#training/stages/export.ts';
 import { loadRouters } from '#training/stages/router-weights.ts';
 import { readChatFiles } from '#training/tokenizer/chat-files.ts';
-import type { RunName } from '../../methods/runs.ts';
+import type { RunName } from '../../methods/run-names.ts';
 import type { BundleRecipe } from './methods.ts';
 import { soupOf } from './soup.ts';
 
 /** `dirOf` gives the folder of a finished run. Returns the bundle's digest. */
 export async function buildBundle(
   recipe: BundleRecipe,
-  { base, tokenizer, dirOf, out }: { base: BaseModel; tokenizer: string; dirOf: (run: RunName) => string; out: string },
+  {
+    base,
+    tokenizer,
+    dirOf,
+    defaultWeight,
+    out,
+  }: { base: BaseModel; tokenizer: string; dirOf: (run: RunName) => string; defaultWeight: number; out: string },
 ): Promise<string> {
   return writeBundle(out, {
     config: base.config,
@@ -24,7 +30,7 @@ export async function buildBundle(
     manifest: {
       id: 'study',
       licence: 'Apache-2.0',
-      default_weight: 0.5,
+      default_weight: defaultWeight,
       provenance: { description: `a method of the study: ${JSON.stringify(recipe)}`, data: [] },
     },
   });

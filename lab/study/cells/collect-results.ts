@@ -1,23 +1,24 @@
 /** Collects the study's results from what the grid left on disk. */
-import path from 'node:path';
 import { hasFigures, lastFigures } from '#training/run/last-figures.ts';
 import { weightCount } from '#training/stages/base-model.ts';
-import type { RunContext, RunName } from '../../methods/runs.ts';
-import { withAllNeeds } from '../../methods/runs.ts';
+import type { RunName } from '../../methods/run-names.ts';
+import { folderOfRun, type RunContext, withAllNeeds } from '../../methods/runs.ts';
 import { attackSet } from '../questions/questions.ts';
 import type { MethodInfo, StudyResults, TrainedRun } from '../results/results.ts';
 import type { Grid, GridOptions } from './grid.ts';
 import { type Judge, judgeCells } from './judge-cells.ts';
-import { METHODS, runsOf } from './methods.ts';
+import { methodsOf, runsOf } from './methods.ts';
 
 export async function collectResults(
   { contexts, world, real, methods }: GridOptions,
   grid: Grid,
   { judge, judges, missing }: { judge: Judge | null; judges: StudyResults['judges']; missing: readonly string[] },
 ): Promise<StudyResults> {
+  const { base, source } = contexts[0]!;
+  const all = methodsOf(source.served);
   const runs: TrainedRun[] = [];
   for (const context of contexts) {
-    for (const name of withAllNeeds(METHODS.flatMap(runsOf))) {
+    for (const name of withAllNeeds(all.flatMap(runsOf))) {
       const run = await trainedRun(name, context);
       if (run) runs.push(run);
     }
@@ -26,19 +27,19 @@ export async function collectResults(
     const seen = runs.filter(({ name }) => (names as readonly string[]).includes(name));
     return seen.reduce((sum, { tokens }) => sum + tokens, 0) / Math.max(1, new Set(seen.map(({ seed }) => seed)).size);
   };
-  const infos = METHODS.map((method): MethodInfo => {
-    const { id, label, family, what, line } = method;
+  const infos = all.map((method): MethodInfo => {
+    const { id, label, family, what, line, frontier } = method;
     return {
       id,
       label,
       family,
       what,
       trainedTokens: tokensOf(withAllNeeds(runsOf(method))),
-      ...(family === 'logits-router' && { line: { floor: line.floor, budget: line.budget } }),
+      ...(family === 'logits-router' && 'floor' in line && { line: { floor: line.floor, budget: line.budget } }),
+      ...(frontier && { frontier }),
     };
   });
-  const left = METHODS.filter(({ id }) => methods !== undefined && !methods.includes(id)).map(({ label }) => label);
-  const { base } = contexts[0]!;
+  const left = all.filter(({ id }) => methods !== undefined && !methods.includes(id)).map(({ label }) => label);
   return {
     methods: infos,
     sets: [world, attackSet(world), ...real].map(({ questions, depths: _, ...set }) => ({
@@ -46,6 +47,7 @@ export async function collectResults(
       questions: questions.length,
     })),
     seeds: contexts.map(({ seed }) => seed),
+    learnedFrom: source.what,
     cells: await judgeCells(grid.cells, judge),
     runs,
     judges,
@@ -58,10 +60,12 @@ export async function collectResults(
   };
 }
 
-async function trainedRun(name: RunName, { dir, seed }: RunContext): Promise<TrainedRun | null> {
+async function trainedRun(name: RunName, context: RunContext): Promise<TrainedRun | null> {
+  const { seed } = context;
+  const dir = folderOfRun(name, context);
   // D_dual is made, not trained, so it has no metrics.
-  if (!hasFigures(path.join(dir, name))) return null;
-  const last = await lastFigures(path.join(dir, name));
+  if (!hasFigures(dir)) return null;
+  const last = await lastFigures(dir);
   const heldOut: TrainedRun['heldOut'] = {};
   for (const [figure, value] of Object.entries(last)) {
     if (figure.startsWith('heldOut') && value !== undefined) heldOut[figure] = value;

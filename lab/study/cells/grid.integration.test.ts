@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { OPEN_LINE } from '#shared/line/line.ts';
 import { baseCorpus } from '#training/stages/base-corpus.ts';
 import { loadBaseModel } from '#training/stages/base-model.ts';
 import { sftStage } from '#training/stages/sft.ts';
@@ -9,10 +10,12 @@ import { tokenizerStage } from '#training/stages/tokenizer.ts';
 import { TINY_WORLD } from '#training/testing/tiny-model.ts';
 import { openTokenizer, readChatFiles } from '#training/tokenizer/chat-files.ts';
 import type { RunContext } from '../../methods/runs.ts';
+import { worldSource } from '../../methods/world-source.ts';
 import { heldOutDialogues, worldDialogues } from '../../world/training-data.ts';
 import { attackPrefix, attackSet, worldSet } from '../questions/questions.ts';
 import { collectResults } from './collect-results.ts';
 import { type GridOptions, runGrid } from './grid.ts';
+import { judgeCells } from './judge-cells.ts';
 
 const config = TINY_WORLD;
 
@@ -52,19 +55,25 @@ beforeAll(async () => {
   const context: RunContext = {
     dir: at('seed-1'),
     seed: 1,
-    edition: 'first',
-    worldPairs: 16,
+    source: worldSource({ seed: 1, edition: 'first', worldPairs: 16 }),
     base,
     tokenizer,
     threads: 1,
   };
   const whole = worldSet({ edition: 'first', seed: 1 });
+  const refused = whole.questions[2]!;
   options = {
     contexts: [context],
     tokenizerDir: at('tokenizer'),
     world: { ...whole, questions: whole.questions.slice(0, 4) },
     real: [],
     sampling: { temperature: 1, topP: 1, seed: 1, maxTokens: 6 },
+    tenants: {
+      strict: () => ({ line: { ...OPEN_LINE, floor: 1 } }),
+      balanced: ([message]) =>
+        message === refused.messages[0] ? { refusal: 'Refused.' } : { line: { ...OPEN_LINE, floor: 0.75 } },
+      open: () => ({ line: OPEN_LINE }),
+    },
     methods: ['base', 'soup-0.25', 'sequential'],
     make: true,
   };
@@ -130,6 +139,20 @@ test('answers under system prompts and with other decoders, and makes nothing tw
   const again = await runGrid({ ...options, methods, make: false });
   expect(again.missing).toEqual([]);
   expect(again.cells.map(({ answers }) => answers)).toEqual(grid.cells.map(({ answers }) => answers));
+});
+
+test('answers each question under the line that a tenant has for it, or with the text of its refusal', async () => {
+  const grid = await runGrid({ ...options, methods: ['balanced'] });
+  const [cell] = grid.cells.filter(({ set }) => set.id === 'world');
+  expect(cell!.answers.map(({ text }) => text === 'Refused.')).toEqual([false, false, true, false]);
+  for (const { text, weights } of cell!.answers) {
+    if (text === 'Refused.') expect(weights).toEqual([]);
+    else expect(Math.min(...weights)).toBeGreaterThanOrEqual(0.75);
+  }
+  const [judged] = await judgeCells([cell!], null);
+  expect(judged!.answers[2]!.figures).toMatchObject({ refuses: 1, unsafe: 0, recall: 0 });
+  const again = await runGrid({ ...options, methods: ['balanced'], make: false });
+  expect(again.cells).toEqual(grid.cells);
 });
 
 test("begins an attack with the question's own hazard, and a deeper attack with the shallower one", () => {

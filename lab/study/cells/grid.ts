@@ -9,18 +9,21 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { bundleVocabulary } from '#gpu-backend/engine/bundle-vocabulary.ts';
+import type { Engine } from '#gpu-backend/engine/engine.ts';
 import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
 import { withPrompt } from '#gpu-backend/model/expert-prompt.ts';
 import { openBundle } from '#gpu-backend/model/load-bundle.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { answerPrompts, type Sampling } from '../../evaluate/answer-prompts.ts';
-import { type RunContext, type RunName, trainRuns, withAllNeeds } from '../../methods/runs.ts';
+import type { RunName } from '../../methods/run-names.ts';
+import { folderOfRun, type RunContext, trainRuns, withAllNeeds } from '../../methods/runs.ts';
 import { decodePrompts } from '../decoders/decode-prompts.ts';
 import { attackPrefix, attackSet, type QuestionSet, type StudyQuestion } from '../questions/questions.ts';
 import { type AnswerRecord, answerRecord, type MeasuredAnswer, readAnswers, writeAnswers } from '../results/answers.ts';
 import { buildBundle } from './build-bundle.ts';
-import { METHODS, type Method, runsOf } from './methods.ts';
+import { type Method, methodsOf, runsOf } from './methods.ts';
+import type { TenantLine, TenantLines } from './tenant-lines.ts';
 
 export type GridOptions = {
   /**
@@ -33,6 +36,8 @@ export type GridOptions = {
   /** Real prompts, which have no oracle. */
   real: readonly QuestionSet[];
   sampling: Sampling;
+  /** What the demo tenants' policies make of a question. */
+  tenants: TenantLines;
   /** Ids of methods. The default is all. */
   methods?: readonly string[] | undefined;
   /** False: train and generate nothing, only use what is there. */
@@ -62,56 +67,71 @@ export type Grid = {
 
 /** Logs a line for every bundle, and the engine's own progress below it. */
 export async function runGrid(options: GridOptions): Promise<Grid> {
-  const methods = METHODS.filter(({ id }) => options.methods === undefined || options.methods.includes(id));
   const plan = options.contexts.flatMap((context, i) =>
-    bundlesOf(methods.filter(({ headline }) => headline || i === 0)).map((group) => ({ context, group })),
+    bundlesOf(methodsAsked(context, { first: i === 0, ids: options.methods })).map((group) => ({ context, group })),
   );
   const grid: Grid = { cells: [], seconds: 0, missing: [] };
   const finished = new Set<string>();
   let done = 0;
   for (const { context, group } of plan) {
     done++;
-    const names = group.map(({ label }) => label).join(', ');
+    const names = group.map(({ method }) => method.label).join(', ');
     process.stderr.write(`study: seed ${context.seed}, ${done} of ${plan.length} bundles: ${names}\n`);
-    const runs = group.flatMap(runsOf);
+    const runs = group.flatMap(({ method }) => runsOf(method));
     if (options.make) await trainRuns(runs, context, finished);
-    const unmade = withAllNeeds(runs).filter((run) => !existsSync(path.join(context.dir, run)));
+    const unmade = withAllNeeds(runs).filter((run) => !existsSync(folderOfRun(run, context)));
     if (unmade.length > 0) grid.missing.push(`seed ${context.seed}: ${names} (not trained: ${unmade.join(', ')})`);
     else await answerWith(group, context, options, grid);
   }
   return grid;
 }
 
+type AskedMethod = { method: Method; asks: Method['asked'] };
+
+/** The methods that answer with this seed, and what they answer. */
+function methodsAsked(
+  { source }: RunContext,
+  { first, ids }: { first: boolean; ids: readonly string[] | undefined },
+): AskedMethod[] {
+  return methodsOf(source.served)
+    .filter(({ id }) => ids === undefined || ids.includes(id))
+    .map((method) => ({ method, asks: first ? method.asked : method.repeated }))
+    .filter(({ asks }) => asks.length > 0);
+}
+
 /**
  * Groups methods by the bundle that serves them. The bundle that serves the most methods comes
  * first, so that even a study cut short has it.
  */
-function bundlesOf(methods: readonly Method[]): Method[][] {
-  const groups = [...Map.groupBy(methods, ({ bundle }) => JSON.stringify(bundle)).values()];
+function bundlesOf(methods: readonly AskedMethod[]): AskedMethod[][] {
+  const groups = [...Map.groupBy(methods, ({ method }) => JSON.stringify(method.bundle)).values()];
   return groups.toSorted((a, b) => b.length - a.length);
 }
 
 async function answerWith(
-  group: readonly Method[],
+  group: readonly AskedMethod[],
   context: RunContext,
-  { tokenizerDir, world, real, sampling, make }: GridOptions,
+  { tokenizerDir, world, real, sampling, tenants, make }: GridOptions,
   grid: Grid,
 ): Promise<void> {
   const { base, tokenizer, threads, seed } = context;
-  const dirOf = (run: RunName) => path.join(context.dir, run);
+  const dirOf = (run: RunName) => folderOfRun(run, context);
   const dir = path.join(context.dir, 'study-bundle');
-  const bundle = await buildBundle(group[0]!.bundle, { base, tokenizer: tokenizerDir, dirOf, out: dir });
+  const { defaultWeight } = context.source.served;
+  const build = { base, tokenizer: tokenizerDir, dirOf, defaultWeight, out: dir };
+  const bundle = await buildBundle(group[0]!.method.bundle, build);
   // The same question gets the same draw under every method, and another draw for another seed.
   const draws = { ...sampling, seed: sampling.seed + 10_000 * seed };
   let engine: Awaited<ReturnType<typeof startWorkerEngine>> | null = null;
   try {
-    for (const method of group) {
-      for (const { set, depth } of cellsOf(method, { world, real })) {
+    for (const { method, asks } of group) {
+      for (const { set, depth } of cellsOf(asks, { world, real })) {
         const prefixes = set.questions.map((question) =>
           attackPrefix(question, { depth, tokenizer: tokenizer.tokenizer }),
         );
         const prompts = set.questions.map((question, i) => promptOf(question, prefixes[i]!, { method, tokenizer }));
-        const line = method.decoder ? { decoder: method.decoder.name } : method.line;
+        const lines = set.questions.map(({ messages }) => lineFor(messages, method, tenants));
+        const line = method.decoder ? { decoder: method.decoder.name } : originOf(method, lines);
         const origin = { bundle, line, sampling: draws, prompts: digestOf(prompts) };
         const file = path.join(context.dir, 'answers', `${method.id}@${set.id}-${depth}.jsonl`);
         let found = await readAnswers(file, origin);
@@ -126,7 +146,7 @@ async function answerWith(
           if (method.decoder) answers = await decodeWith(method.decoder, prompts, { dir, threads, draws, label });
           else {
             engine ??= await startWorkerEngine({ dir, threads });
-            answers = await answerPrompts(prompts, { engine, line: method.line, sampling: draws, label });
+            answers = await answerUnder(lines, prompts, { engine, sampling: draws, label });
           }
           const seconds = (performance.now() - startedAt) / 1000;
           found = { answers: recordsOf(set.questions, answers), seconds };
@@ -143,13 +163,37 @@ async function answerWith(
   }
 }
 
-function cellsOf(method: Method, { world, real }: Pick<GridOptions, 'world' | 'real'>) {
-  if (!method.headline) return [{ set: world, depth: 0 }];
-  const attack = attackSet(world);
-  return [
-    { set: world, depth: 0 },
-    ...[attack, ...real].flatMap((set) => (set.depths ?? [0]).map((depth) => ({ set, depth }))),
-  ];
+function cellsOf(asks: Method['asked'], { world, real }: Pick<GridOptions, 'world' | 'real'>) {
+  const everything = [world, attackSet(world), ...real];
+  const sets = asks === 'everything' ? everything : everything.filter(({ id }) => asks.some((asked) => asked === id));
+  return sets.flatMap((set) => (set.depths ?? [0]).map((depth) => ({ set, depth })));
+}
+
+function lineFor(messages: readonly Message[], { line }: Method, tenants: TenantLines): TenantLine {
+  return 'tenant' in line ? tenants[line.tenant](messages) : { line };
+}
+
+/** What a file of answers says of its lines. */
+function originOf({ line }: Method, lines: readonly TenantLine[]): object {
+  return 'tenant' in line ? { ...line, lines: digestOf(lines) } : line;
+}
+
+/** Each question under its own line. A question that is refused gets the policy's text. */
+async function answerUnder(
+  lines: readonly TenantLine[],
+  prompts: readonly Prompt[],
+  options: { engine: Engine; sampling: Sampling; label: string },
+): Promise<MeasuredAnswer[]> {
+  const answered = lines.flatMap((found, place) => ('line' in found ? [{ line: found.line, place }] : []));
+  const answers = await answerPrompts(
+    answered.map(({ place }) => prompts[place]!),
+    { ...options, line: answered.map(({ line }) => line), places: answered.map(({ place }) => place) },
+  );
+  const byPlace = new Map(answered.map(({ place }, i) => [place, answers[i]!]));
+  return lines.map((found, place): MeasuredAnswer => {
+    if ('line' in found) return byPlace.get(place)!;
+    return { text: found.refusal, tokens: [], finishReason: 'stop' };
+  });
 }
 
 type Prompt = { promptIds: number[]; rowPrompts?: Partial<Record<'safety' | 'helpfulness', number[]>> };
@@ -205,6 +249,6 @@ function recordsOf(questions: readonly StudyQuestion[], answers: readonly Measur
   return questions.map(({ id }, i) => answerRecord(id, answers[i]!));
 }
 
-function digestOf(prompts: readonly Prompt[]): string {
-  return createHash('sha256').update(JSON.stringify(prompts)).digest('hex');
+function digestOf(value: readonly object[]): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex');
 }

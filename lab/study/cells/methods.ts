@@ -4,36 +4,42 @@
  * bundle whose safety expert answers alone.
  */
 import { type Line, OPEN_LINE } from '#shared/line/line.ts';
-import type { RunName } from '../../methods/runs.ts';
+import type { RunName } from '../../methods/run-names.ts';
+import type { Served } from '../../methods/run-source.ts';
 import { anchored } from '../decoders/anchored.ts';
 import type { Decoder } from '../decoders/decoder.ts';
 import { safeDecoding } from '../decoders/safe-decoding.ts';
+import type { SetId } from '../questions/sets.ts';
 import type { MethodInfo } from '../results/results.ts';
+import { TENANT_IDS, type TenantId } from './tenant-lines.ts';
 
 export type BundleRecipe =
   /** One policy. `base` is the base itself. */
   | { kind: 'single'; policy: RunName | 'base' }
   | { kind: 'soup'; safety: RunName; helpfulness: RunName; weight: number }
-  /** Without routers, the weight that the bundle proposes is constant, 0.5. */
+  /** Without a router over the logits, the bundle proposes its default weight for every token. */
   | { kind: 'pair'; safety: RunName; helpfulness: RunName | 'base'; routers: readonly RunName[] }
   /** The base under two system prompts. Nothing is trained. */
   | { kind: 'prompted'; safety: string; helpfulness: string };
 
-export type Method = Omit<MethodInfo, 'trainedTokens'> & {
+/** `everything`: every set, under attack too. */
+type Asked = 'everything' | readonly SetId[];
+
+export type Method = Omit<MethodInfo, 'trainedTokens' | 'line'> & {
   bundle: BundleRecipe;
-  line: Line;
+  /** One line for every question, or that of a tenant, whose policy reads the question. */
+  line: Line | { tenant: TenantId };
   /** Decodes instead of the gate. The line is then the open one. */
   decoder?: { name: string; make: () => Decoder };
   /** A system message before each question. */
   system?: string;
-  /**
-   * A headline method answers with every seed of the study, on every set, and under prefill
-   * attacks. Other methods answer only the world, with the first seed.
-   */
-  headline: boolean;
+  /** What it answers with the study's first seed. */
+  asked: Asked;
+  /** What it answers with the other seeds. An empty list: nothing. */
+  repeated: Asked;
 };
 
-type Described = Omit<Method, 'headline'>;
+type Described = Omit<Method, 'asked' | 'repeated'>;
 
 const ALONE: Line = { ...OPEN_LINE, action: 'safety_only' };
 /** The system prompts of the methods that are only told what to do. */
@@ -45,15 +51,16 @@ const HELPFULNESS_PROMPT =
 const STATIC_WEIGHTS = [0.25, 0.5, 0.75] as const;
 const FLOORS = [0, 0.3, 0.6, 0.9] as const;
 const BUDGETS = [2, 8, 20, null] as const;
-/** The lines under which a constant weight of 0.5 is served: the router's, for comparison. */
+/** The lines under which the constant weight is served: the router's, for comparison. */
 const CONSTANT_LINES = [
   { floor: 0, budget: null },
   { floor: 0.3, budget: 20 },
   { floor: 0.9, budget: 2 },
 ] as const;
-/** Budgets of the frontier, in nats, under a constant weight of 0.5 that only they hold back. */
+/** Budgets of the frontier, in nats, under the constant weight, which only they hold back. */
 const FRONTIER = [0, 1, 2, 4, 8, 12, 20] as const;
-/** Budgets that are earned along the answer: `start + rate * tokens`, at most 20 nats. */
+/** Budgets that are earned along the answer: `start + rate * tokens`, at most so many nats. */
+const EARNED_MOST = 20;
 const EARNED = [
   { start: 0.5, rate: 0.05 },
   { start: 1, rate: 0.1 },
@@ -81,10 +88,17 @@ const HEADLINE: ReadonlySet<string> = new Set([
   'anchored-0.5',
   'layers',
   'logits-floor-0.3-budget-20',
-  'constant-0.5-floor-0.3-budget-20',
+  'constant-floor-0.3-budget-20',
   'logits',
   'logits-floor-0.9-budget-2',
 ]);
+
+/** Who answers what. What a tenant is served is one bundle; its other seeds answer the world. */
+function questionsFor({ id, family, frontier }: Described): Pick<Method, 'asked' | 'repeated'> {
+  if (HEADLINE.has(id)) return { asked: 'everything', repeated: 'everything' };
+  if (family === 'served') return { asked: 'everything', repeated: ['world'] };
+  return { asked: frontier ? ['world', 'harmful', 'ordinary'] : ['world'], repeated: [] };
+}
 
 const single = (id: string, label: string, policy: RunName | 'base', what: string): Described => ({
   id,
@@ -95,15 +109,36 @@ const single = (id: string, label: string, policy: RunName | 'base', what: strin
   line: ALONE,
 });
 
-/** The SPE experts mixed by a constant weight, as a bundle without a router serves them. */
-function constant(id: string, label: string, line: Partial<Line>): Described {
+/** The SPE experts mixed by the default weight, as a bundle without a router serves them. */
+function constant(id: string, weight: number, { label, line, frontier }: ConstantLine): Described {
   return {
-    id: `constant-0.5-${id}`,
-    label: `constant 0.5, ${label}`,
+    id: `constant-${id}`,
+    label: `constant ${weight}, ${label}`,
     family: 'mod',
-    what: `the SPE experts' logits mixed by a constant weight of a half, under ${label}`,
+    what: `the SPE experts' logits mixed by the bundle's default weight, ${weight}, under ${label}`,
     bundle: { ...MIDPO, routers: [] },
     line: { ...OPEN_LINE, ...line },
+    ...(frontier && { frontier }),
+  };
+}
+type ConstantLine = { label: string; line: Partial<Line>; frontier?: MethodInfo['frontier'] };
+
+const TENANTS: Readonly<Record<TenantId, string>> = {
+  strict: 'strict, as served',
+  balanced: 'balanced, as served',
+  open: 'open, as served',
+};
+
+/** What ships, under the line that a demo tenant's policy draws for each question. */
+function served(tenant: TenantId, { defaultWeight, routers }: Served): Described {
+  const by = routers.includes('logits') ? 'its router over the logits' : `its default weight, ${defaultWeight}`;
+  return {
+    id: tenant,
+    label: TENANTS[tenant],
+    family: 'served',
+    what: `what ships: the SPE experts mixed by ${by}, under the demo tenant's policy, which reads each question with the edge's classifier, without a second look`,
+    bundle: { ...MIDPO, routers },
+    line: { tenant },
   };
 }
 
@@ -121,7 +156,7 @@ function routerUnderLine(floor: number, budget: number | null): Described {
   };
 }
 
-const ALL: readonly Described[] = [
+const all = (ships: Served): readonly Described[] => [
   single('base', 'base', 'base', 'the base without an expert'),
   {
     ...single('base-prompted', 'base, safety prompt', 'base', 'the base under a system prompt that asks for safety'),
@@ -133,7 +168,7 @@ const ALL: readonly Described[] = [
     family: 'mod',
     what: 'the base under two system prompts, one for safety and one for helpfulness, mixed by a constant weight of a half; nothing is trained',
     bundle: { kind: 'prompted', safety: SAFETY_PROMPT, helpfulness: HELPFULNESS_PROMPT },
-    line: OPEN_LINE,
+    line: { ...OPEN_LINE, floor: 0.5, ceiling: 0.5 },
   },
   single('dpo-h', 'DPO-H', 'dpo-helpfulness', 'DPO (arXiv 2305.18290) on helpfulness'),
   single('dpo-s', 'DPO-S', 'dpo-safety', 'DPO on safety'),
@@ -219,23 +254,35 @@ const ALL: readonly Described[] = [
     decoder: { name: 'safe-decoding', make: () => safeDecoding() },
   },
   ...CONSTANT_LINES.map(({ floor, budget }) =>
-    constant(`floor-${floor}-budget-${budget ?? 'none'}`, `floor ${floor}, budget ${budget ?? 'none'}`, {
-      floor,
-      budget,
+    constant(`floor-${floor}-budget-${budget ?? 'none'}`, ships.defaultWeight, {
+      label: `floor ${floor}, budget ${budget ?? 'none'}`,
+      line: { floor, budget },
     }),
   ),
-  ...FRONTIER.map((budget) => constant(`only-budget-${budget}`, `budget ${budget} alone`, { budget })),
-  ...EARNED.map((earned) =>
-    constant(
-      `earned-${earned.start}-${earned.rate}`,
-      `budget earned: ${earned.start} and ${earned.rate} a token, at most 20`,
-      { budget: 20, earned },
-    ),
+  ...FRONTIER.map((budget) =>
+    constant(`only-budget-${budget}`, ships.defaultWeight, {
+      label: `budget ${budget} alone`,
+      line: { budget },
+      frontier: { budget, earned: null },
+    }),
   ),
+  ...EARNED.map((earned) =>
+    constant(`earned-${earned.start}-${earned.rate}`, ships.defaultWeight, {
+      label: `budget earned: ${earned.start} and ${earned.rate} a token, at most ${EARNED_MOST}`,
+      line: { budget: EARNED_MOST, earned },
+      frontier: { budget: EARNED_MOST, earned },
+    }),
+  ),
+  ...TENANT_IDS.map((tenant) => served(tenant, ships)),
   ...BUDGETS.toReversed().flatMap((budget) => FLOORS.map((floor) => routerUnderLine(floor, budget))),
 ];
 
-export const METHODS: readonly Method[] = ALL.map((method) => ({ ...method, headline: HEADLINE.has(method.id) }));
+/** All methods, where bundles are served like this. Their ids are always the same. */
+export function methodsOf(ships: Served): Method[] {
+  return all(ships).map((method) => ({ ...method, ...questionsFor(method) }));
+}
+
+export const METHOD_IDS: readonly string[] = methodsOf({ defaultWeight: 0.5, routers: [] }).map(({ id }) => id);
 
 /** The runs that a method's bundle is made of. */
 export function runsOf({ bundle }: Method): RunName[] {

@@ -175,8 +175,8 @@ function readBase(base: BaseModel, { tokenizerDir, dir }: Pick<RealJudgesOptions
   const open = async () => {
     if (base.manifest !== null) return openBundle(base.dir);
     const out = path.join(dir, 'base');
-    const dirOf = () => base.dir;
-    await buildBundle({ kind: 'single', policy: 'base' }, { base, tokenizer: tokenizerDir, dirOf, out });
+    const from = { base, tokenizer: tokenizerDir, dirOf: () => base.dir, defaultWeight: 1, out };
+    await buildBundle({ kind: 'single', policy: 'base' }, from);
     return openBundle(out);
   };
   return { ...base, open };

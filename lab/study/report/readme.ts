@@ -6,11 +6,12 @@ import type { Study } from '../analysis/study.ts';
 import type { Registration } from '../results/registration.ts';
 import { formatDifference, MISSING, NONE, table } from './format.ts';
 import type { PlotName } from './plots/plots.ts';
-import { better, claim, gaps, place, statement } from './statements.ts';
+import { better, claim, gaps, overServed, place, statement } from './statements.ts';
 import {
   differencesTable,
   ENGINE,
   floorsTable,
+  frontierTable,
   headlineMethods,
   judgesTable,
   methodList,
@@ -29,7 +30,7 @@ export function readme(
     registration,
   }: { outcomes: readonly Outcome[]; drawn: ReadonlySet<PlotName>; registration: Registration },
 ): string {
-  const { methods, sets, seeds, seconds, judges } = study.results;
+  const { methods, sets, seeds, seconds, judges, learnedFrom } = study.results;
   const count = (verdict: Verdict) => outcomes.filter((outcome) => outcome.verdict === verdict).length;
   const plot = (name: PlotName, alt: string, lost: string) =>
     drawn.has(name) ? `![${alt}](${name}.svg)` : `${MISSING}: ${lost}`;
@@ -45,7 +46,7 @@ comes from [the code](../../lab/study/report). The numbers alone are in [summary
 
 ${methods.length} methods, ${plural(seeds.length, 'seed')}, ${plural(sets.length, 'set')} of questions.
 Questions by set: ${sets.map(({ label, questions }) => `${label} ${questions}`).join(', ')}.
-${baseSentence(study)} Training took ${formatSeconds(seconds.training)}, answering
+${baseSentence(study)} Every run learned from ${learnedFrom}. Training took ${formatSeconds(seconds.training)}, answering
 ${formatSeconds(seconds.generating)}.
 
 **Intervals** cover 95 % and take in the luck of the questions and of the training runs. We draw whole topics with
@@ -62,12 +63,14 @@ Each of them may be wrong one time in twenty: of ${outcomes.length}, about ${(0.
 **Figures.** *Unsafe*: the oracle found a hazard in the answer, a dismissal of one, or a caution turned
 round. *Hazard*: it found a hazard. *Recall*: the share of the facts asked for that the
 answer names. *Refuses*: the answer declines. *Unknown sentences*: the share of its sentences that the oracle does not
-know, so it cannot say whether they are safe.
+know, so it cannot say whether they are safe. *Cut by the limit*: the answer had no end when its tokens were used up. A
+cut answer is judged as it stands, but for *unknown*, which leaves out the sentence that was cut.
 
 ## In short
 
 Of ${outcomes.length} hypotheses, ${count('confirmed')} were confirmed, ${count('refuted')} refuted, ${count('not decided')} not decided, and ${count('missing')} could not be tested.
 ${pairs.length > 0 ? `Not planned beforehand: in the small world, both safer and more helpful are ${pairs.join('; ')}.` : 'In the small world no method with two seeds or more is both safer and more helpful than another one, as far as intervals can tell.'}
+${overServed(study) ?? ''}
 
 ${plot('plane', 'Safety against helpfulness of every method, with intervals', 'no method has both figures.')}
 
@@ -123,6 +126,17 @@ ${plot('floors', 'The logits router under floors on the same plane, one curve pe
 ${floorsTable(study)}
 
 The plot shows the seeds that all lines share. The table shows all seeds of each.
+
+## Budgets alone
+
+A budget of K nats says that no answer, and no set of answers, is drawn more than e^K times as often as the safety
+expert draws it under the same sampling. At 0 that expert answers alone. At 1 the factor is 2.7, at 4 it is 55, and at
+20 it is ${Math.round(Math.exp(20)).toLocaleString('en-US')}: a number that promises little by itself. What each budget is worth here, with nothing else holding the
+constant weight back:
+
+${plot('frontier', 'Unsafe answers and helpfulness against the budget, with earned budgets beside it', 'no budget was run alone.')}
+
+${frontierTable(study)}
 
 ## Where the safety weight goes
 

@@ -7,6 +7,7 @@ import { differenceOf, gainOf, type Outcome, verdictOf } from '../analysis/hypot
 import type { Hypothesis } from '../analysis/hypotheses-file.ts';
 import { MEASURES } from '../analysis/measures.ts';
 import type { Study } from '../analysis/study.ts';
+import type { MethodInfo } from '../results/results.ts';
 import { fixed, formatDifference } from './format.ts';
 
 /**
@@ -15,22 +16,43 @@ import { fixed, formatDifference } from './format.ts';
  * comparisons were not planned.
  */
 export function better(study: Study): string[] {
+  const lookedAt = withSeeds(study);
+  return lookedAt.flatMap((first) =>
+    lookedAt
+      .filter((second) => first !== second && beats(study, first.id, second.id))
+      .map((second) => `${first.label} over ${second.label}`),
+  );
+}
+
+/**
+ * Whether a method is both safer and more helpful than every line that is served, in a sentence;
+ * null if no line that is served has two seeds.
+ */
+export function overServed(study: Study): string | null {
+  const lookedAt = withSeeds(study);
+  const [served, others] = [lookedAt.filter(isServed), lookedAt.filter((method) => !isServed(method))];
+  if (served.length === 0) return null;
+  const lines = served.map(({ label }) => label).join('; ');
+  const over = others.filter(({ id }) => served.every((line) => beats(study, id, line.id)));
+  return over.length === 0
+    ? `In the small world no other method is both safer and more helpful than every line that is served (${lines}), as far as intervals can tell.`
+    : `In the small world, both safer and more helpful than every line that is served (${lines}): ${over.map(({ label }) => label).join('; ')}.`;
+}
+
+const isServed = ({ family }: MethodInfo) => family === 'served';
+
+/** Methods that answered the small world with two seeds or more. */
+function withSeeds(study: Study): MethodInfo[] {
   const set = study.world?.id;
-  if (set === undefined) return [];
-  const ids = study.results.methods.filter(({ id }) => study.cells({ method: id, set }).length > 0);
-  const beats = (first: string, second: string) =>
-    (['unsafe', 'recall'] as const).every((measure) => {
-      const found = differenceOf(study, { first, second, measure, set });
-      if ('missing' in found || found.interval.seeds < 2) return false;
-      return verdictOf({ test: 'superior', margin: 0 }, gainOf(measure, found.interval)) === 'confirmed';
-    });
-  const [lookedAt, pairs] = [ids.filter(({ id }) => seedCount(study, id, set) > 1), [] as string[]];
-  for (const first of lookedAt) {
-    for (const second of lookedAt) {
-      if (first !== second && beats(first.id, second.id)) pairs.push(`${first.label} over ${second.label}`);
-    }
-  }
-  return pairs;
+  return set === undefined ? [] : study.results.methods.filter(({ id }) => seedCount(study, id, set) > 1);
+}
+
+function beats(study: Study, first: string, second: string): boolean {
+  return (['unsafe', 'recall'] as const).every((measure) => {
+    const found = differenceOf(study, { first, second, measure, set: study.world!.id });
+    if ('missing' in found || found.interval.seeds < 2) return false;
+    return verdictOf({ test: 'superior', margin: 0 }, gainOf(measure, found.interval)) === 'confirmed';
+  });
 }
 
 const seedCount = (study: Study, method: string, set: string) =>

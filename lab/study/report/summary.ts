@@ -6,12 +6,13 @@ import type { Study } from '../analysis/study.ts';
 import { prefillRows } from './plots/prefill.ts';
 
 export function summary(study: Study, outcomes: readonly Outcome[]): object {
-  const { methods, sets, seeds, runs, judges, seconds, missing, base } = study.results;
+  const { methods, sets, seeds, learnedFrom, runs, judges, seconds, missing, base } = study.results;
   const measures = Object.keys(MEASURES) as MeasureId[]; // Object.keys widens the keys of a closed record.
   return {
     intervals: '[mean, low, high]: 95 %, over topics and seeds; in the unit',
     units: Object.fromEntries(measures.map((id) => [id, MEASURES[id].unit])),
     base,
+    learnedFrom,
     seeds,
     seconds,
     missing,

@@ -1,6 +1,7 @@
 /** The report's tables. They mark whatever is missing as missing. */
 
 import { budgetName, HEADLINE, lineMethods } from '../analysis/contenders.ts';
+import { budgetWords, frontierMethods, frontierPanels } from '../analysis/frontier.ts';
 import { differenceOf, gainOf, verdictOf } from '../analysis/hypotheses.ts';
 import { MEASURES, type MeasureId } from '../analysis/measures.ts';
 import type { Study } from '../analysis/study.ts';
@@ -11,7 +12,7 @@ import { prefillRows } from './plots/prefill.ts';
 /** What the oracle says about answers. */
 export const OUTCOMES = ['unsafe', 'hazard', 'recall', 'overRefusal', 'refusal', 'onTopic', 'unknown'] as const;
 /** What the engine says about them. */
-export const ENGINE = ['tokens', 'weight', 'safetyKl', 'helpfulnessKl', 'spent'] as const;
+export const ENGINE = ['tokens', 'cut', 'weight', 'safetyKl', 'helpfulnessKl', 'spent'] as const;
 const JUDGED = ['refuses', 'unsafe', 'reward'] as const;
 
 /**
@@ -20,7 +21,7 @@ const JUDGED = ['refuses', 'unsafe', 'reward'] as const;
  */
 const OF_TWO_EXPERTS: readonly MeasureId[] = ['weight', 'safetyKl', 'helpfulnessKl', 'spent'];
 const hasTwoExperts = ({ family }: MethodInfo) =>
-  family === 'mod' || family === 'midpo' || family === 'logits-router' || family === 'decoder';
+  family === 'mod' || family === 'midpo' || family === 'logits-router' || family === 'decoder' || family === 'served';
 
 /** null: the method did not answer the set. */
 function cells(study: Study, method: MethodInfo, { set, measures }: { set: string; measures: readonly MeasureId[] }) {
@@ -119,6 +120,21 @@ export function floorsTable(study: Study): string {
       ...budgets.flatMap((budget) => {
         const method = lines.find(({ line }) => line.floor === floor && line.budget === budget);
         return (method && cells(study, method, { set, measures: ['unsafe', 'recall'] })) ?? [MISSING, MISSING];
+      }),
+    ]),
+  );
+}
+
+/** Every budget of the frontier, with what its panels show. */
+export function frontierTable(study: Study): string {
+  const panels = frontierPanels(study);
+  return table(
+    ['budget, nats', ...panels.map(({ set, measure }) => `${set.label}: ${head(measure)}`)],
+    frontierMethods(study).map(({ id, frontier }) => [
+      budgetWords(frontier),
+      ...panels.map(({ points, measure }) => {
+        const point = points.find(({ method }) => method.id === id);
+        return point ? formatInterval(point.interval, measure) : MISSING;
       }),
     ]),
   );

@@ -8,6 +8,7 @@ import type { StudyResults } from '../results/results.ts';
 import { writeResults } from '../results/results-file.ts';
 import { madeUpResults, manyMethods } from '../testing/made-up-results.ts';
 import { formatInterval } from './format.ts';
+import { overServed } from './statements.ts';
 import { writeReport } from './write-report.ts';
 
 let dir: string;
@@ -44,13 +45,28 @@ async function reportOf(results: StudyResults, name: string) {
   return { files: (await readdir(out)).sort(), page: await read('README.md'), read };
 }
 
+test('says which methods are both safer and more helpful than every line that is served', () => {
+  const methods = manyMethods();
+  const shown = (moved: Partial<(typeof methods)[number]>) => {
+    const line = methods.find(({ family }) => family === 'served')!;
+    const other = { ...methods.find(({ id }) => id === 'layers')!, ...moved };
+    return overServed(createStudy(madeUpResults({ methods: [line, other], questions: 150 })));
+  };
+  expect(shown({ unsafe: 0.0, recall: 0.9 })).toBe(
+    'In the small world, both safer and more helpful than every line that is served (balanced, as served): MidPO corrected.',
+  );
+  expect(shown({ unsafe: 0.5, recall: 0.9 })).toContain('no other method is both safer and more helpful');
+  const none = methods.filter(({ family }) => family !== 'served');
+  expect(overServed(createStudy(madeUpResults({ methods: none, questions: 12 })))).toBeNull();
+});
+
 describe('the report', () => {
-  test('has the page, five plots that need no font or script, and the numbers', async () => {
+  test('has the page, six plots that need no font or script, and the numbers', async () => {
     const results = madeUpResults({ methods: manyMethods(), questions: 60 });
     const { files, page, read } = await reportOf(results, 'whole');
     const plots = files.filter((file) => file.endsWith('.svg'));
     expect(files.filter((file) => !file.endsWith('.svg'))).toEqual(['README.md', 'summary.json']);
-    expect(plots).toHaveLength(5);
+    expect(plots).toHaveLength(6);
     for (const plot of plots) {
       const svg = await read(plot);
       expect(page).toContain(`](${plot})`);
@@ -59,6 +75,12 @@ describe('the report', () => {
       expect(new Set(svg.match(/font-family="[^"]*"/g))).toEqual(new Set(['font-family="sans-serif"']));
     }
     expect(await read('plane.svg')).toContain('MidPO corrected');
+    const frontier = await read('frontier.svg');
+    for (const text of ['the small world', 'harmful', 'ordinary', 'budget, nats', '+ 0.05 t', 'base']) {
+      expect(frontier).toContain(text);
+    }
+    expect(page).toMatch(/\| 0\.5 \+ 0\.05 a token \| \d/);
+    expect(page).toContain('Every run learned from 4,000 generated pairs of the small world.');
 
     const unsafe = createStudy(results).interval({ method: 'layers', set: 'world' }, 'unsafe')!;
     const row = page.split('\n').find((line) => line.startsWith('| MidPO corrected | 2 |'));

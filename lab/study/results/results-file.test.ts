@@ -56,9 +56,10 @@ describe('a file of results', () => {
       writeFileSync(spoilt, gzipSync(lines.map((line, i) => (i === at ? text : line)).join('\n')));
     write(0, '{"format":2}');
     expect(() => readResults(spoilt)).toThrow(/spoilt\.jsonl\.gz:1: /);
-    const cell = JSON.parse(lines[4]!);
-    write(4, JSON.stringify({ ...cell, questions: cell.questions.map(() => 999) }));
-    expect(() => readResults(spoilt)).toThrow(/spoilt\.jsonl\.gz:5: \w+ has no question 999/);
+    const at = lines.findIndex((line) => line.startsWith('{"type":"cell"'));
+    const cell = JSON.parse(lines[at]!);
+    write(at, JSON.stringify({ ...cell, questions: cell.questions.map(() => 999) }));
+    expect(() => readResults(spoilt)).toThrow(new RegExp(`spoilt\\.jsonl\\.gz:${at + 1}: \\w+ has no question 999`));
   });
 });
 

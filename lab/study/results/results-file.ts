@@ -25,10 +25,16 @@ const Head = z.strictObject({
     z.strictObject({
       id: z.string(),
       label: z.string(),
-      family: z.enum(['reference', 'single', 'soup', 'mod', 'midpo', 'logits-router', 'decoder']),
+      family: z.enum(['reference', 'single', 'soup', 'mod', 'midpo', 'logits-router', 'decoder', 'served']),
       what: z.string(),
       trainedTokens: z.number(),
       line: z.strictObject({ floor: z.number(), budget: z.number().nullable() }).optional(),
+      frontier: z
+        .strictObject({
+          budget: z.number(),
+          earned: z.strictObject({ start: z.number(), rate: z.number() }).nullable(),
+        })
+        .optional(),
     }),
   ),
   sets: z.array(
@@ -41,6 +47,7 @@ const Head = z.strictObject({
     }),
   ),
   seeds: z.array(z.number()),
+  learnedFrom: z.string(),
   runs: z.array(
     z.strictObject({
       name: z.string(),
@@ -153,6 +160,10 @@ export function readResults(file: string): { results: StudyResults; registration
     });
     cells.push({ ...cell, answers });
   });
-  const infos = methods.map(({ line, ...method }) => ({ ...method, ...(line && { line }) }));
+  const infos = methods.map(({ line, frontier, ...method }) => ({
+    ...method,
+    ...(line && { line }),
+    ...(frontier && { frontier }),
+  }));
   return { results: { ...others, methods: infos, cells }, registration };
 }

@@ -16,6 +16,7 @@
  *   onTopic         the oracle recognised the question's topic
  *   unknown         share of its sentences that the oracle does not know
  *   tokens          length
+ *   cut             the limit on tokens has cut it
  *   weight          mean safety weight of its tokens
  *   safetyKl        mean over its tokens of log p - log p_safety, nats: an estimate of
  *                   KL(served || safety expert)
@@ -31,6 +32,7 @@ export const FIGURES = [
   'onTopic',
   'unknown',
   'tokens',
+  'cut',
   'weight',
   'safetyKl',
   'helpfulnessKl',
@@ -64,13 +66,18 @@ export type MethodInfo = {
    * Methods of one family share a colour. Those that differ in only one number are joined by a
    * line.
    */
-  family: 'reference' | 'single' | 'soup' | 'mod' | 'midpo' | 'logits-router' | 'decoder';
+  family: 'reference' | 'single' | 'soup' | 'mod' | 'midpo' | 'logits-router' | 'decoder' | 'served';
   /** What the method is, in a sentence, with its source. */
   what: string;
   /** Tokens that all its training runs have seen, without the base's. Mean over seeds. */
   trainedTokens: number;
   /** Floor and budget, if the method is the router under a line. */
   line?: { floor: number; budget: number | null };
+  /**
+   * Its budget in nats, if it is a point of the frontier: a weight that only the budget holds back.
+   * `earned`: it grows along the answer, as a line says.
+   */
+  frontier?: { budget: number; earned: { start: number; rate: number } | null };
 };
 
 export type SetInfo = {
@@ -102,6 +109,8 @@ export type StudyResults = {
   methods: MethodInfo[];
   sets: SetInfo[];
   seeds: number[];
+  /** What every run learned from, in words. */
+  learnedFrom: string;
   cells: Cell[];
   runs: TrainedRun[];
   /**

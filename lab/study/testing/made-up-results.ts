@@ -34,6 +34,7 @@ export function manyMethods(): MadeUpMethod[] {
     place('sequential', 'H then S', 'single', { unsafe: 0.12, recall: 0.25, weight: 1 }),
     place('modpo', 'MODPO', 'single', { unsafe: 0.17, recall: 0.33, weight: 1 }),
     place('layers-faithful', 'MidPO faithful', 'midpo', { unsafe: 0.16, recall: 0.33, weight: 0.55 }),
+    place('balanced', 'balanced, as served', 'served', { unsafe: 0.1, recall: 0.34, weight: 0.5 }),
     place('layers', 'MidPO corrected', 'midpo', { unsafe: 0.12, recall: 0.35, weight: 0.5 }),
   ];
   for (const weight of [0.25, 0.5, 0.75]) {
@@ -44,6 +45,8 @@ export function manyMethods(): MadeUpMethod[] {
     });
     methods.push({ ...place(`mod-${weight}`, `MOD ${weight}`, 'mod', { ...along(weight, -0.02), weight }), headline });
   }
+  for (const budget of [0, 1, 2, 4, 8, 12, 20]) methods.push(frontierPoint({ budget, earned: null }));
+  for (const start of [0.5, 1, 2]) methods.push(frontierPoint({ budget: 20, earned: { start, rate: start / 10 } }));
   for (const budget of [null, 20, 8, 2]) {
     for (const floor of [0, 0.3, 0.6, 0.9]) {
       const bare = floor === 0 && budget === null;
@@ -64,6 +67,23 @@ export function manyMethods(): MadeUpMethod[] {
   return methods;
 }
 
+/** Safer with less budget, as `along` has it for the weight. */
+function frontierPoint(frontier: NonNullable<MethodInfo['frontier']>): MadeUpMethod {
+  const { budget, earned } = frontier;
+  const loose = earned ? earned.start / 4 : budget / (budget + 4);
+  const name = earned ? `earned-${earned.start}-${earned.rate}` : `only-budget-${budget}`;
+  return {
+    id: `constant-${name}`,
+    label: `constant 0.3, ${name}`,
+    family: 'mod',
+    headline: false,
+    unsafe: 0.04 + 0.28 * loose,
+    recall: 0.16 + 0.24 * loose,
+    weight: 0.3,
+    frontier,
+  };
+}
+
 export function madeUpResults({
   methods,
   questions,
@@ -82,6 +102,16 @@ export function madeUpResults({
     for (const seed of method.headline ? seeds : seeds.slice(0, 1)) {
       const cell = { method: method.id, seed };
       cells.push({ ...cell, set: 'world', depth: 0, answers: answers(method, { questions, seed, depth: 0 }) });
+      if (method.frontier || method.id === 'base') {
+        for (const kind of ['harmful', 'ordinary'] as const) {
+          const read = answers(method, { questions, seed, depth: 0 });
+          const asked = realAnswers(method, { questions, seed }).map((answer, i) => {
+            const { unsafe = 0 } = read[i]!.figures;
+            return { ...answer, kind, figures: { ...answer.figures, unsafe } };
+          });
+          cells.push({ ...cell, set: kind, depth: 0, answers: asked });
+        }
+      }
       if (!method.headline) continue;
       cells.push({ ...cell, set: 'real', depth: 0, answers: realAnswers(method, { questions, seed }) });
       for (const depth of depths) {
@@ -116,8 +146,11 @@ export function madeUpResults({
         questions,
       },
       { id: 'real', label: 'real prompts', what: 'Prompts that people wrote.', world: false, questions },
+      { id: 'harmful', label: 'harmful', what: 'Harmful prompts.', world: false, questions },
+      { id: 'ordinary', label: 'ordinary', what: 'Ordinary prompts.', world: false, questions },
     ],
     seeds: [...seeds],
+    learnedFrom: '4,000 generated pairs of the small world',
     cells,
     runs,
     judges: [

@@ -10,5 +10,6 @@ export const FAMILIES: Record<MethodInfo['family'], { label: string; color: stri
     mod: { label: 'static mixing (MOD)', color: '#009e73', shape: 'triangle-down' },
     midpo: { label: 'MidPO (layers)', color: '#d55e00', shape: 'diamond' },
     decoder: { label: 'another decoder', color: '#3c7fb1', shape: 'cross' },
+    served: { label: 'as served', color: '#000000', shape: 'circle' },
     'logits-router': { label: 'logits router', color: '#a8508a', shape: 'circle' },
   };

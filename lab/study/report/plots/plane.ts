@@ -1,4 +1,4 @@
-/** The safety-helpfulness plane: every method with its intervals in both directions, labelled. */
+/** The safety-helpfulness plane: methods with their intervals in both directions, labelled. */
 import type { TopLevelSpec } from 'vega-lite';
 import { niceDomain, pixels } from '../../../plots/render.ts';
 import { INK, MUTED } from '../../../plots/theme.ts';
@@ -35,9 +35,9 @@ const safety = ({ mean, low, high }: Interval) => ({ y: 100 - mean, yLow: 100 - 
 const SIZE = { width: 900, height: 640 } as const;
 const FONT_PX = 11.5;
 
-/** null if no method has both figures. */
+/** null if no method has both figures. The frontier of budgets has a plot of its own. */
 export function planePlot(study: Study): TopLevelSpec | null {
-  const { methods } = study.results;
+  const methods = study.results.methods.filter(({ frontier }) => frontier === undefined);
   const curves = curvesOf(methods);
   const rows = methods.flatMap((method) => {
     const point = planePoint(study, method);

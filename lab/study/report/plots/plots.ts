@@ -2,6 +2,7 @@
 import type { TopLevelSpec } from 'vega-lite';
 import type { Study } from '../../analysis/study.ts';
 import { floorsPlot } from './floors.ts';
+import { frontierPlot } from './frontier.ts';
 import { planePlot } from './plane.ts';
 import { prefillPlot } from './prefill.ts';
 import { weightsAlongPlot } from './weights-along.ts';
@@ -11,6 +12,7 @@ import { weightsByCategoryPlot } from './weights-by-category.ts';
 export const PLOTS = {
   plane: planePlot,
   floors: floorsPlot,
+  frontier: frontierPlot,
   'weights-along': weightsAlongPlot,
   'weights-by-category': weightsByCategoryPlot,
   prefill: prefillPlot,

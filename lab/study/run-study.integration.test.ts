@@ -1,0 +1,79 @@
+/** The study on a tiny recipe, from its folder to the report. */
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { OPEN_LINE } from '#shared/line/line.ts';
+import { KEPT_FOLDER } from '#training/run/kept-numbers.ts';
+import { TINY_SETTINGS, writeTinyBase, writeTinyData } from '../smollm2/fixtures/tiny-recipe.ts';
+import { trainSmollm2 } from '../smollm2/train-smollm2.ts';
+import { splitOf, topicKey } from '../split/split.ts';
+import { readHypotheses } from './analysis/hypotheses-file.ts';
+import { STUDY_RUNS } from './folder-kinds.ts';
+import { REGISTRATION } from './results/registration.ts';
+import { readResults } from './results/results-file.ts';
+import { runStudy, type StudyOptions } from './run-study.ts';
+
+let dir: string;
+const at = (...names: string[]) => path.join(dir, ...names);
+
+beforeAll(async () => {
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  dir = mkdtempSync(path.join(tmpdir(), 'plimsoll-study-recipes-'));
+  await writeTinyBase(at('base'));
+  writeTinyData(at('data'));
+  const given = { base: at('base'), data: at('data'), out: at('recipe'), threads: 1, settings: TINY_SETTINGS };
+  await trainSmollm2({ ...given, until: 'export', print: () => {} });
+  for (const name of ['out', 'report']) mkdirSync(at(name));
+  // As a first run has left it, so that this test does not ask git whether the file is committed.
+  const registration = { format: 1, hypotheses: readHypotheses().digest, commit: null, registered: '2026-01-01' };
+  writeFileSync(at('out', REGISTRATION), JSON.stringify(registration));
+});
+afterAll(() => {
+  vi.restoreAllMocks();
+  rmSync(dir, { recursive: true });
+});
+
+test('a study on a recipe asks about topics that the recipe never saw, and reports what it learned from', async () => {
+  const line = () => ({ line: { ...OPEN_LINE, floor: 0.9 } });
+  const options: StudyOptions = {
+    from: at('base'),
+    recipes: [at('recipe')],
+    out: at('out'),
+    report: at('report'),
+    seeds: [],
+    methods: ['base', 'constant-only-budget-2', 'logits-floor-0.3-budget-8', 'dpo-s', 'strict'],
+    sets: ['world'],
+    data: at('none'),
+    part: 'test',
+    heldOutTopics: false,
+    share: 0.05,
+    whole: [],
+    pairs: 16,
+    maxTokens: 5,
+    tenants: { strict: line, balanced: line, open: line },
+    threads: 1,
+    make: true,
+  };
+  await runStudy(options);
+  expect(STUDY_RUNS.isOurs(at('out'))).toBe(true);
+  expect(readdirSync(at('out/seed-7')).sort()).toEqual(['answers', 'dpo-safety', KEPT_FOLDER]);
+  const { results } = readResults(at('report/results.jsonl.gz'));
+  expect(results.seeds).toEqual([7]);
+  expect(results.learnedFrom).toBe('the pairs of the recipe `train smollm2`');
+  const runs = results.runs.map(({ name }) => name).sort();
+  expect(runs).toEqual(['cost', 'dpo-safety', 'layers', 'logits', 'reward', 'spe-helpfulness', 'spe-safety']);
+  const world = results.cells.filter(({ set }) => set === 'world');
+  expect(world.map(({ method }) => method).sort()).toEqual([...options.methods!].sort());
+  for (const { answers } of world) {
+    expect(answers.length).toBeGreaterThan(2);
+    for (const { topic, figures } of answers) {
+      expect(splitOf(topicKey(topic))).toBe('test');
+      expect(figures.tokens).toBeLessThanOrEqual(5);
+    }
+  }
+  const constant = world.find(({ method }) => method === 'constant-only-budget-2')!;
+  for (const { weights } of constant.answers) expect(new Set(weights)).toEqual(new Set([TINY_SETTINGS.defaultWeight]));
+  expect(readFileSync(at('report/README.md'), 'utf8')).toContain('Every run learned from the pairs of the recipe');
+  expect(existsSync(at('report/frontier.svg'))).toBe(true);
+});
