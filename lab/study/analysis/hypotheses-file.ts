@@ -29,6 +29,13 @@ const Hypothesis = z.strictObject({
   test: z.enum(['superior', 'non-inferior']),
   /** In the measure's unit: percentage points for shares. */
   margin: z.number().min(0),
+  /** B's figure is taken times this, as in "at most half of the base's". */
+  times: z.number().positive().max(1).default(1),
+  /**
+   * `method`: training it again would show the same, so it takes several seeds. `bundle`: it speaks
+   * of what is served, the first seed, and of nothing else.
+   */
+  about: z.enum(['method', 'bundle']).default('method'),
   /** Where the claim comes from, such as `arXiv 2506.02460` or `our design`. */
   source: z.string().min(1),
 });

@@ -17,6 +17,8 @@ const HYPOTHESIS: Hypothesis = {
   direction: 'lower',
   test: 'superior',
   margin: 0,
+  times: 1,
+  about: 'method',
   source: 'our design',
 };
 
@@ -52,6 +54,20 @@ describe('hypotheses on made-up results', () => {
     return testHypotheses(study, [{ ...HYPOTHESIS, ...hypothesis }])[0]!;
   };
   const moved = { 'dpo-both': { unsafe: 0.5, recall: 0.4 }, layers: { unsafe: 0.05, recall: 0.1 } };
+
+  test('may compare with a part of what the other one has', () => {
+    // Some five points against fifty: below a quarter of that, and not clearly below a twentieth.
+    expect(outcomeOf(moved, { times: 0.25 }).verdict).toBe('confirmed');
+    expect(outcomeOf(moved, { times: 0.05 }).verdict).toBe('not decided');
+    const [whole, half] = [outcomeOf(moved), outcomeOf(moved, { times: 0.5 })];
+    expect(half.difference!.mean).toBeGreaterThan(whole.difference!.mean + 15);
+  });
+
+  test('of a bundle need one seed, and speak of the first alone', () => {
+    expect(outcomeOf(moved, {}, [7]).verdict).toBe('not decided');
+    expect(outcomeOf(moved, { about: 'bundle' }, [7]).verdict).toBe('confirmed');
+    expect(outcomeOf(moved, { about: 'bundle' }).bySeed).toHaveLength(1);
+  });
 
   test('are confirmed by what is much better', () => {
     const outcome = outcomeOf(moved);

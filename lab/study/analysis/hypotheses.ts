@@ -41,7 +41,7 @@ export type Outcome = {
 /** Tests every hypothesis, in the file's order. The list includes those that lack something. */
 export function testHypotheses(study: Study, hypotheses: readonly Hypothesis[]): Outcome[] {
   return hypotheses.map((hypothesis) => {
-    const { first, second, set, depth, measure } = hypothesis;
+    const { first, second, set, depth, measure, times, about } = hypothesis;
     const label = (id: string) => study.method(id)?.label ?? id;
     const base = { hypothesis, first: label(first), second: label(second) };
     const lacking = (because: string): Outcome => ({
@@ -53,10 +53,11 @@ export function testHypotheses(study: Study, hypotheses: readonly Hypothesis[]):
     });
     for (const id of [first, second]) if (!study.method(id)) return lacking(`no method has the id ${id}`);
     if (!study.results.sets.some(({ id }) => id === set)) return lacking(`no set has the id ${set}`);
-    const difference = differenceOf(study, { first, second, measure, set, depth });
+    const seeds = about === 'bundle' ? study.results.seeds.slice(0, 1) : undefined;
+    const difference = differenceOf(study, { first, second, measure, set, depth, times, seeds });
     if ('missing' in difference) return lacking(difference.missing);
     const { interval, bySeed } = difference;
-    if (interval.seeds < 2) {
+    if (about === 'method' && interval.seeds < 2) {
       const because = 'one seed: the interval does not cover how training runs differ';
       return { ...base, verdict: 'not decided', difference: interval, bySeed, because };
     }
@@ -81,7 +82,7 @@ export function gainOf(measure: MeasureId, { low, high }: Pick<Interval, 'low' |
 
 export type Difference = { interval: Interval; bySeed: number[] } | { missing: string };
 
-/** First minus second on the same questions, over the seeds that both have. */
+/** First minus `times` the second on the same questions, over the seeds that both have. */
 export function differenceOf(
   study: Study,
   {
@@ -90,7 +91,17 @@ export function differenceOf(
     measure,
     set,
     depth = 0,
-  }: { first: string; second: string; measure: MeasureId; set: string; depth?: number },
+    times = 1,
+    seeds: wanted,
+  }: {
+    first: string;
+    second: string;
+    measure: MeasureId;
+    set: string;
+    depth?: number;
+    times?: number;
+    seeds?: readonly number[] | undefined;
+  },
 ): Difference {
   const where = `on ${set}${depth > 0 ? ` at depth ${depth}` : ''}`;
   const label = (id: string) => study.method(id)?.label ?? id;
@@ -100,13 +111,16 @@ export function differenceOf(
       missing: `${MEASURES[measure].label} was not measured ${where} for ${lacking.map(label).join(' and ')}`,
     };
   }
-  const seeds = sharedSeeds(study, { methods: [first, second], set, depth });
+  const shared = sharedSeeds(study, { methods: [first, second], set, depth });
+  const seeds = shared.filter((seed) => wanted?.includes(seed) ?? true);
   if (seeds.length === 0) return { missing: `${label(first)} and ${label(second)} share no seed ${where}` };
   try {
     const between = (which: readonly number[]) =>
       study.bootstrap.difference(
         study.values({ method: first, set, depth, seeds: which }, measure),
-        study.values({ method: second, set, depth, seeds: which }, measure),
+        study
+          .values({ method: second, set, depth, seeds: which }, measure)
+          .map((answer) => ({ ...answer, value: times * answer.value })),
       );
     return { interval: between(seeds), bySeed: seeds.map((seed) => between([seed]).mean) };
   } catch (error) {

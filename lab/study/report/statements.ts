@@ -59,17 +59,19 @@ const seedCount = (study: Study, method: string, set: string) =>
   new Set(study.cells({ method, set }).map(({ seed }) => seed)).size;
 
 /** What a hypothesis says, in words. */
-export function claim({ test, margin, measure }: Hypothesis, first: string, second: string): string {
+export function claim({ test, margin, measure, times }: Hypothesis, first: string, other: string): string {
   const { unit, label, better: direction } = MEASURES[measure];
   const of = unit === '%' ? 'points' : unit;
+  const second = times === 1 ? other : `${times} times ${other}`;
   if (test === 'non-inferior') return `${first} loses less than ${margin} ${of} to ${second}: ${label}`;
   return `${first} is ${direction} than ${second}${margin > 0 ? ` by more than ${margin} ${of}` : ''}: ${label}`;
 }
 
 /** Where a hypothesis is tested, in words. */
-export function place(study: Study, { set, depth }: Hypothesis): string {
+export function place(study: Study, { set, depth, about }: Hypothesis): string {
   const label = study.results.sets.find(({ id }) => id === set)?.label ?? set;
-  return depth > 0 ? `${label}, ${depth} tokens prefilled` : label;
+  const of = about === 'bundle' ? ', the bundle of the first seed' : '';
+  return `${label}${depth > 0 ? `, ${depth} tokens prefilled` : ''}${of}`;
 }
 
 /** States a hypothesis, what was found, and why that does or does not decide it. */
