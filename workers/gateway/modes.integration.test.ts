@@ -55,7 +55,8 @@ describe('with a backend that has a layers router and one that has none', () => 
   test('only the backend with the router gets requests for layers, and both get requests for logits', async () => {
     const backends = async (plimsoll: object) => {
       const names = new Set<string>();
-      // A hash of prompt and address decides, and the ports are new each time: with 32, both win some.
+      // A hash of prompt and address decides, and the ports are new each time. Of 32 prompts, both
+      // backends win some.
       for (let i = 0; i < 32; i++) names.add((await answerTo(under, { prompt: `Prompt ${i}`, plimsoll })).backend);
       return [...names].sort();
     };
