@@ -20,8 +20,7 @@ const LIMITS: TimeLimits = {
   limitMs: LIMIT_MS,
   mostMs: MOST_MS,
   computed: () => {
-    // Older versions of Node know only the time of all threads.
-    const { user, system } = (process.threadCpuUsage ?? process.cpuUsage).call(process);
+    const { user, system } = process.threadCpuUsage();
     return (user + system) / 1000;
   },
 };
