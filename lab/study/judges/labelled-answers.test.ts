@@ -1,7 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openingTurn } from '#training/data/prompt-key.ts';
 import { splitOf, textKey, topicKey } from '../../split/split.ts';
 import { inEdition } from '../../world/editions.ts';
@@ -32,6 +33,25 @@ test("holds only prompts and topics of the judges' part", () => {
       expect(inEdition('first', topic)).toBe(false);
     } else expect(key).toBe(textKey(openingTurn(prompt)));
   }
+});
+
+test('leaves out a prompt that is nearly the same as one of any set, and goes on with the next', async () => {
+  const own = await mkdtemp(path.join(tmpdir(), 'plimsoll-labelled-'));
+  onTestFinished(() => rm(own, { recursive: true }));
+  await writeRealData(own);
+  const all = data.answers.filter(({ source }) => source === 'diasafety').map(({ prompt }) => prompt[0]!.content);
+  // Somebody asks the same in a few more words, in a part that is asked.
+  const [text, twin] = all
+    .flatMap((near) => ['today', 'please', 'now', 'tomorrow', 'soon'].map((word) => [near, `${near} ${word}`] as const))
+    .find(([, longer]) => splitOf(textKey(longer)) === 'test')!;
+  const file = path.join(own, 'instr_rasbt_1100.jsonl.gz');
+  const row = { instruction: twin, input: '', output: 'Yes.', source: 'rasbt/LLMs-from-scratch' };
+  await appendFile(file, gzipSync(`${JSON.stringify(row)}\n`));
+  const left = (await judgeData({ dataDir: own, counts: countsOf(60), sets: [] })).answers;
+  const kept = left.filter(({ source }) => source === 'diasafety').map(({ prompt }) => prompt[0]!.content);
+  expect(all).toContain(text);
+  expect(kept).not.toContain(text);
+  expect(new Set(kept)).toEqual(new Set(all.filter((other) => other !== text)));
 });
 
 test('labels answers as their sources do', () => {
