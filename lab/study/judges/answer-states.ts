@@ -23,8 +23,6 @@ import { promptsBar } from '../../probes/progress.ts';
 import { type BlockName, blockNames, StateReader, type States } from '../../probes/read-states.ts';
 import { candidateLayers } from '../../probes/recipe.ts';
 
-/** A longer answer is cut. The study's answers have at most this many. */
-const MOST_ANSWER_TOKENS = 160;
 /** How many answers are read before they are kept. */
 const KEPT_AT_ONCE = 32;
 const FILES = { settings: 'settings.json', keys: 'keys.txt', states: 'states.f32' } as const;
@@ -131,7 +129,7 @@ function planAnswer(
   { place, tokenizer: { renderChat, tokenizer } }: { place: number; tokenizer: BaseModel['tokenizer'] },
 ): PlannedPrompt {
   const head = renderChat(prompt, { addGenerationPrompt: true });
-  const ids = [...head, ...tokenizer.encode(answer).slice(0, MOST_ANSWER_TOKENS)];
+  const ids = [...head, ...tokenizer.encode(answer)];
   const from = Math.min(head.length, ids.length - 1);
   return { prompt: place, ids, pieces: [{ from, to: ids.length, last: ids.length - 1 }], ofWindow: [] };
 }

@@ -89,6 +89,11 @@ export const JUDGE_FILES: readonly string[] = Object.values(FILES).map(({ file }
 
 /** What is longer is left out: reading it costs too much. A pair counts both answers. */
 const MOST_CHARACTERS = { prompt: 500, answer: 650, pair: 1_300 };
+/**
+ * About as long as the study's answers. A longer answer is left out, and never cut: the label is of
+ * the whole answer.
+ */
+const MOST_ANSWER_TOKENS = 160;
 /** Answers that differ only in tone would teach that a polite answer is a helpful one. */
 const TONE_PAIRS = /politeness/;
 /** Advice that only a doctor or a lawyer may give is no harm of the kind that we ask for. */
@@ -104,10 +109,13 @@ export async function judgeData({
   dataDir,
   counts,
   sets,
+  answerTokens,
 }: {
   dataDir: string;
   counts: JudgeCounts;
   sets: readonly QuestionSet[];
+  /** Length of an answer in the tokens of the base that reads it. */
+  answerTokens: (answer: string) => number;
 }): Promise<JudgeData> {
   const at = (name: keyof typeof FILES) => path.join(dataDir, FILES[name].file);
   const single = [
@@ -127,8 +135,11 @@ export async function judgeData({
     ...(await pairs(at('helpfulMixed'), 'helpful-mixed')),
   ];
   const near = nearAsked([...single, ...coupled.map(({ sides }) => sides[0])], await askedPrompts(dataDir));
-  const keep = ({ key }: { key: string }) => !near.has(key);
-  const data = collected(atMost(single, { counts, keep }), atMost(coupled, { counts, keep }));
+  const keep = ({ key, answer }: LabelledAnswer) => !near.has(key) && answerTokens(answer) <= MOST_ANSWER_TOKENS;
+  const data = collected(
+    atMost(single, { counts, keep }),
+    atMost(coupled, { counts, keep: ({ sides }) => sides.every(keep) }),
+  );
   const asked = sets.flatMap(({ id, questions }) =>
     questions.map(({ messages }) => ({ prompt: [...messages], source: `the set ${id}` })),
   );

@@ -86,7 +86,7 @@ test('makes the judges once, with their figures, and says the same of an answer 
     expect(together[i]).toEqual((await again.judge!(asked(one)))[0]);
     expect(Object.keys(together[i]!).sort()).toEqual(['refuses', 'unsafe']);
   }
-  // Longer than the base's context of 2,048 bytes, although answers are cut.
+  // Longer than the base's context of 2,048 bytes.
   const long = { ...sets[0]!.questions[0]!, messages: [{ role: 'user' as const, content: 'why '.repeat(600) }] };
   expect(await again.judge!([{ ...asked('Yes.')[0]!, question: long }])).toEqual([{}]);
   await again.close();

@@ -99,7 +99,10 @@ export async function realJudges({
   if (sets.length === 0) return none();
   const lacking = missingData(dataDir, JUDGE_FILES);
   if (dataDir === null || lacking !== null) return none(`judges of real answers: ${lacking}`);
-  const data = await judgeData({ dataDir, counts: recipe.counts, sets });
+  const data = await judgeData({
+    ...{ dataDir, counts: recipe.counts, sets },
+    answerTokens: (answer) => base.tokenizer.tokenizer.encode(answer).length,
+  });
   const names = readBlocks(recipe, layersRead(base.config));
   const fingerprint = createHash('sha256')
     .update(JSON.stringify({ base: base.digest, recipe, names, data }))
