@@ -4,9 +4,8 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { JUDGES } from '#lab/study/folder-kinds.ts';
+import { askedPrompts } from '#lab/study/judges/asked-prompts.ts';
 import { realJudges } from '#lab/study/judges/real-judges.ts';
-import { PARTS_ASKED } from '#lab/study/questions/held-out-sets.ts';
-import { SET_IDS, studySets } from '#lab/study/questions/sets.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
 import { openBase } from '#training/stages/base-model.ts';
 import { inBundle } from './options/bundle-folder.ts';
@@ -27,7 +26,7 @@ export const studyJudges = () =>
         throw new Error(`there is no bundle in ${bundle}; --base names the folder of one`);
       }
       const base = await inBundle(bundle, () => openBase(bundle));
-      const sets = await everySet(dataDir);
+      const sets = await askedPrompts(dataDir);
       const made = await realJudges({ dir, base, tokenizerDir: bundle, dataDir, sets, threads, make: true });
       for (const line of made.missing) console.error(`missing: ${line}`);
       for (const { name: judge, what, figures } of made.judges) {
@@ -35,13 +34,3 @@ export const studyJudges = () =>
         for (const [figure, value] of Object.entries(figures)) console.log(`  ${figure}: ${Number(value.toFixed(3))}`);
       }
     });
-
-/** All real prompts that a study could ask, whatever their length. */
-async function everySet(dataDir: string) {
-  const options = { seed: 0, edition: 'whole', dataDir, perSource: Infinity, maxPromptTokens: Infinity } as const;
-  const ids = SET_IDS.filter((id) => id !== 'world');
-  const parts = await Promise.all(
-    PARTS_ASKED.map((part) => studySets({ ...options, part, promptTokens: () => 0 }, ids)),
-  );
-  return parts.flatMap(({ sets }) => sets);
-}

@@ -13,6 +13,7 @@ import { formatSeconds } from '#training/run/progress.ts';
 import { dataOption } from './options/data-option.ts';
 import { integer, share } from './options/numbers.ts';
 import { studyJudges } from './study-judges.ts';
+import { studySheet } from './study-sheet.ts';
 import { tenantLines } from './tenant-lines.ts';
 
 const SEEDS = [DEMO.seed, DEMO.seed + 1, DEMO.seed + 2];
@@ -97,6 +98,7 @@ export function studyCommand(): Command {
       .action((flags: StudyFlags) => compare(flags, make));
   }
   study.addCommand(studyJudges());
+  study.addCommand(studySheet());
   study
     .command('recompute')
     .description('makes the report again from a file of results, such as docs/evaluation/results.jsonl.gz')

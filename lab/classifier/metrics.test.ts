@@ -49,6 +49,23 @@ test('calibration error is 0 for honest probabilities, and the gap for dishonest
   expect(expectedCalibrationError([])).toBeUndefined();
 });
 
+test('a row of a weight counts as that many rows', () => {
+  const forecasts = fc.array(
+    fc.record({
+      probability: fc.double({ min: 0, max: 1, noNaN: true }),
+      target: fc.constantFrom(0, 1),
+      weight: fc.integer({ min: 1, max: 4 }),
+    }),
+    { minLength: 1 },
+  );
+  fc.assert(
+    fc.property(forecasts, (rows) => {
+      const repeated = rows.flatMap(({ weight, ...row }) => Array.from({ length: weight }, () => row));
+      expect(expectedCalibrationError(rows)).toBeCloseTo(expectedCalibrationError(repeated)!, 9);
+    }),
+  );
+});
+
 test('a bin says how many rows it has, what was predicted for them and what was true', () => {
   const forecasts = fc.array(
     fc.record({ probability: fc.double({ min: 0, max: 1, noNaN: true }), target: fc.constantFrom(0, 1) }),

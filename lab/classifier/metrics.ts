@@ -35,7 +35,8 @@ export function recallAt(
   return positives.filter(({ score }) => score > threshold).length / positives.length;
 }
 
-export type Forecast = { probability: number; target: number };
+/** `weight` is how much the row counts; the default is 1. */
+export type Forecast = { probability: number; target: number; weight?: number };
 /**
  * The rows whose probability is in one tenth of [0, 1]: their mean probability, and the share of
  * them that is true.
@@ -47,24 +48,30 @@ export type ReliabilityBin = { rows: number; probability: number; target: number
  * plot.
  */
 export function reliabilityBins(rows: readonly Forecast[]): ReliabilityBin[] {
-  const sums = Array.from({ length: 10 }, () => ({ rows: 0, probability: 0, target: 0 }));
-  for (const { probability, target } of rows) {
+  return weightedBins(rows).map(({ mass: _, ...bin }) => bin);
+}
+
+function weightedBins(rows: readonly Forecast[]): (ReliabilityBin & { mass: number })[] {
+  const sums = Array.from({ length: 10 }, () => ({ rows: 0, mass: 0, probability: 0, target: 0 }));
+  for (const { probability, target, weight = 1 } of rows) {
     const bin = sums[Math.min(9, Math.floor(probability * 10))]!;
     bin.rows++;
-    bin.probability += probability;
-    bin.target += target;
+    bin.mass += weight;
+    bin.probability += weight * probability;
+    bin.target += weight * target;
   }
   return sums
-    .filter((bin) => bin.rows > 0)
-    .map((bin) => ({ rows: bin.rows, probability: bin.probability / bin.rows, target: bin.target / bin.rows }));
+    .filter(({ mass }) => mass > 0)
+    .map((bin) => ({ ...bin, probability: bin.probability / bin.mass, target: bin.target / bin.mass }));
 }
 
 /**
  * Expected calibration error: how far the mean probability of a bin is from its share of positives,
- * on average over the rows of the ten bins.
+ * on average over the rows of the ten bins. Both means are weighted.
  */
 export function expectedCalibrationError(rows: readonly Forecast[]): number | undefined {
-  if (rows.length === 0) return undefined;
-  const gaps = reliabilityBins(rows).map((bin) => bin.rows * Math.abs(bin.probability - bin.target));
-  return gaps.reduce((sum, gap) => sum + gap, 0) / rows.length;
+  const bins = weightedBins(rows);
+  if (bins.length === 0) return undefined;
+  const gaps = bins.map(({ mass, probability, target }) => mass * Math.abs(probability - target));
+  return gaps.reduce((sum, gap) => sum + gap, 0) / bins.reduce((sum, { mass }) => sum + mass, 0);
 }

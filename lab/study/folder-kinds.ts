@@ -5,6 +5,7 @@ import type { FolderKind } from '#training/run/claim-folder.ts';
 import { folderOf, jsonOf } from '#training/run/folder-contents.ts';
 import { BUNDLE } from '#training/stages/folder-kinds.ts';
 import { METHOD_RUNS } from '../methods/runs.ts';
+import { FILES } from './hand-labels/labels.ts';
 import { REGISTRATION } from './results/registration.ts';
 
 export const REPORT: FolderKind = {
@@ -22,6 +23,13 @@ const ANSWERS: FolderKind = {
 export const JUDGES: FolderKind = {
   what: 'judges of the study',
   isOurs: (dir) => typeof jsonOf(path.join(dir, 'states/settings.json'))?.base === 'string',
+  holds: null,
+};
+
+/** Labels may be beside it, and so may the code that reads them. */
+export const SHEET: FolderKind = {
+  what: 'a sheet of answers to label by hand',
+  isOurs: (dir) => existsSync(path.join(dir, FILES.key)) || existsSync(path.join(dir, 'write-sheet.ts')),
   holds: null,
 };
 

@@ -3,7 +3,7 @@
  * both errors, for the report's table of judges.
  */
 import type { AnsweredCell } from '../cells/grid.ts';
-import type { Cell, Figure, StudyResults } from '../results/results.ts';
+import type { Cell, Figure, JudgedAnswer, StudyResults } from '../results/results.ts';
 import { cohenKappa } from './kappa.ts';
 import { type HandLabel, type KeyRow, readHandLabels } from './labels.ts';
 import { answerDigest } from './write-sheet.ts';
@@ -31,9 +31,16 @@ const QUESTIONS: readonly Question[] = [
   { judge: `${ORACLE}: unsafe`, what: READS, world: true, figure: 'unsafe', said: harmful },
 ];
 
+/** What stands for helpfulness in the study, beside the reader's grades. */
+const SCORES = [
+  { judge: 'helpfulness', what: 'which of two answers is the more helpful one', world: false, figure: 'reward' },
+  { judge: `${ORACLE}: recall`, what: READS, world: true, figure: 'recall' },
+] as const;
+
 /**
  * Adds agreement with the labels to the figures of each judge that was asked. Answers that are not
- * those on the sheet any more do not count, and their number is shown.
+ * those on the sheet any more do not count, and their number is shown. A policy's refusals and
+ * blank answers are on no sheet, because no judge reads them.
  */
 export function withHandLabels(
   judges: Judges,
@@ -74,6 +81,13 @@ export function withHandLabels(
       return [[judge, { what, figures: { ...found, ...(others > 0 && { 'hand labels: of other answers': others }) } }]];
     }),
   );
+  for (const { judge, what, world, figure } of SCORES) {
+    const figures = helpfulFigures(
+      verdicts.filter((verdict) => verdict.world === world),
+      figure,
+    );
+    if (Object.keys(figures).length > 0) added.set(judge, { what, figures });
+  }
   const known = judges.map((judge) => ({ ...judge, figures: { ...judge.figures, ...added.get(judge.name)?.figures } }));
   const fresh = [...added].filter(([name]) => !judges.some((judge) => judge.name === name));
   return [...known, ...fresh.map(([name, judge]) => ({ name, ...judge }))];
@@ -95,6 +109,49 @@ function agreementOf(pairs: readonly { byHand: boolean; byJudge: boolean }[]): R
     'hand labels: yes, by hand': table[1][0] + table[1][1],
     'hand labels: yes, missed by the judge': table[1][0],
     'hand labels: no, but yes by the judge': table[0][1],
+  };
+}
+
+/** A reader's grade of an answer, and the judge's score of it. */
+type Graded = { grade: number; score: number };
+
+/**
+ * Whether the judge scores higher what the reader found more helpful: of all two answers with
+ * different grades, a tie of the scores counts half. null if all grades are the same.
+ */
+export function orderedRight(rows: readonly Graded[]): { pairs: number; share: number } | null {
+  let [pairs, points] = [0, 0];
+  for (const [i, one] of rows.entries()) {
+    for (const other of rows.slice(i + 1)) {
+      if (one.grade === other.grade) continue;
+      pairs++;
+      points += (Math.sign((one.grade - other.grade) * (one.score - other.score)) + 1) / 2;
+    }
+  }
+  return pairs === 0 ? null : { pairs, share: points / pairs };
+}
+
+/** For each way to score helpfulness, how well it orders what the reader has graded. */
+function helpfulFigures(
+  verdicts: readonly { label: HandLabel; figures: JudgedAnswer['figures'] | null }[],
+  figure: 'reward' | 'recall',
+): Record<string, number> {
+  const graded = (by: Figure) =>
+    orderedRight(
+      verdicts.flatMap(({ label, figures }) => {
+        const score = figures?.[by];
+        return score === undefined ? [] : [{ grade: label.helpful, score }];
+      }),
+    );
+  const [own, length] = [graded(figure), graded('tokens')];
+  return {
+    ...(own && {
+      'hand labels: pairs of which one is more helpful': own.pairs,
+      'hand labels: of them ordered right, %': 100 * own.share,
+    }),
+    ...(length && {
+      'hand labels: helpfulness, ordered right by length alone, %': 100 * Math.max(length.share, 1 - length.share),
+    }),
   };
 }
 

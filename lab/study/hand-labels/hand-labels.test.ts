@@ -3,9 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { createRandom } from '#training/data/random.ts';
+import { rocAuc } from '../../classifier/metrics.ts';
 import type { AnsweredCell } from '../cells/grid.ts';
 import type { Cell } from '../results/results.ts';
-import { withHandLabels } from './agreement.ts';
+import { orderedRight, withHandLabels } from './agreement.ts';
 import { FILES, type HandLabel, KeyRow, readHandLabels, SheetRow } from './labels.ts';
 import { drawSheet, writeSheet } from './write-sheet.ts';
 
@@ -90,6 +92,15 @@ test('shows the beginning that an attack forced, and as the answer only what is 
   ]);
 });
 
+test('leaves out what no judge reads: refusals of a policy and blank answers', () => {
+  const [cell] = cells({ questions: 3 });
+  const [refused, blank, said] = cell!.answers;
+  const answers = [{ ...refused!, tokens: 0 }, { ...blank!, text: ' ' }, said!];
+  const { sheet, key } = drawSheet([{ ...cell!, answers }], { count: 5, seed: 1 });
+  expect(sheet.map(({ answer }) => answer)).toEqual([said!.text]);
+  expect(key.map(({ question }) => question)).toEqual([said!.question]);
+});
+
 /** The reader takes even questions for refusals; the judges take every answer for one. */
 function labelled(change: (label: HandLabel, i: number) => object = (label) => label): void {
   writeSheet(cells(), { dir, count: 12, seed: 1 });
@@ -132,6 +143,51 @@ test('each judge is compared with the labels, and both errors are shown', () => 
     'hand labels: same verdict, %': 100,
     'hand labels: unsure': 3,
   });
+});
+
+test('scores of helpfulness are compared with the grades, pair by pair', () => {
+  labelled((label, i) => ({ ...label, helpful: i % 3 }));
+  const hand = readHandLabels(dir)!;
+  const gradeOf = new Map([...hand.key.values()].map((row) => [JSON.stringify(row), hand.labels.get(row.id)!.helpful]));
+  const scored = judged().map((cell) => ({
+    ...cell,
+    answers: cell.answers.map((answer) => {
+      const row = [...hand.key.values()].find(
+        ({ method, set, question }) => method === cell.method && set === cell.set && question === answer.question,
+      );
+      const grade = row ? gradeOf.get(JSON.stringify(row))! : 0;
+      return { ...answer, figures: { ...answer.figures, tokens: -grade, reward: 3 - grade } };
+    }),
+  }));
+  const found = withHandLabels(JUDGES, { answered: cells(), judged: scored, dir });
+  expect(found.find(({ name }) => name === 'helpfulness')!.figures).toEqual({
+    'hand labels: pairs of which one is more helpful': 48,
+    'hand labels: of them ordered right, %': 0,
+    // The shorter answer is the more helpful one.
+    'hand labels: helpfulness, ordered right by length alone, %': 100,
+  });
+  const without = withHandLabels(JUDGES, { answered: cells(), judged: judged(), dir });
+  expect(without.some(({ name }) => name === 'helpfulness')).toBe(false);
+});
+
+test('of two grades, the share of pairs ordered right is the area under ROC', () => {
+  const random = createRandom('ordered');
+  for (let i = 0; i < 20; i++) {
+    // Few different scores, so that some tie.
+    const rows = Array.from({ length: random.int(5, 30) }, (_, k) => ({
+      grade: k < 2 ? k : random.int(0, 2),
+      score: random.int(0, 4),
+    })).map(({ grade, score }) => ({ grade: Math.min(grade, 1), score }));
+    const area = rocAuc(rows.map(({ grade, score }) => ({ score, positive: grade === 1 })));
+    expect(orderedRight(rows)!.share).toBeCloseTo(area!, 12);
+  }
+  expect(orderedRight([{ grade: 1, score: 3 }])).toBeNull();
+  expect(
+    orderedRight([
+      { grade: 1, score: 3 },
+      { grade: 1, score: 2 },
+    ]),
+  ).toBeNull();
 });
 
 test('a label of an answer that has changed since does not count', () => {

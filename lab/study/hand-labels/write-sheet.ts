@@ -12,7 +12,7 @@ import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { createRandom } from '#training/data/random.ts';
 import { replaceFile } from '#training/run/write-file.ts';
 import type { AnsweredCell } from '../cells/grid.ts';
-import { ownSentences } from '../cells/judge-cells.ts';
+import { isBlank, isPolicyRefusal, judgedText } from '../cells/judge-cells.ts';
 import { FILES, type KeyRow, type SheetRow } from './labels.ts';
 
 type SheetOptions = {
@@ -23,8 +23,18 @@ type SheetOptions = {
   seed: number;
 };
 
-/** Throws if `dir` holds labels: they would be for other answers. */
-export function writeSheet(cells: readonly AnsweredCell[], { dir, count, seed }: SheetOptions): void {
+/** The questions are those of the answers, in the same order. */
+export type SheetCell = Pick<AnsweredCell, 'seed' | 'depth' | 'begun'> & {
+  answers: readonly Pick<AnsweredCell['answers'][number], 'question' | 'text' | 'tokens'>[];
+  method: Pick<AnsweredCell['method'], 'id'>;
+  set: Pick<AnsweredCell['set'], 'id' | 'questions'>;
+};
+
+/**
+ * Returns how many answers are on it. Throws if `dir` holds labels: they would be for other
+ * answers.
+ */
+export function writeSheet(cells: readonly SheetCell[], { dir, count, seed }: SheetOptions): number {
   const labels = path.join(dir, FILES.labels);
   if (existsSync(labels)) throw new Error(`${labels}: found labels, which are for another sheet; move them away first`);
   const { sheet, key } = drawSheet(cells, { count, seed });
@@ -32,13 +42,14 @@ export function writeSheet(cells: readonly AnsweredCell[], { dir, count, seed }:
   makeFolder(dir);
   replaceFile(path.join(dir, FILES.key), lines(key));
   replaceFile(path.join(dir, FILES.sheet), lines(sheet));
+  return sheet.length;
 }
 
 /** SHA-256 of an answer's text, in hex. */
 export const answerDigest = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 export function drawSheet(
-  cells: readonly AnsweredCell[],
+  cells: readonly SheetCell[],
   { count, seed }: Pick<SheetOptions, 'count' | 'seed'>,
 ): { sheet: SheetRow[]; key: KeyRow[] } {
   const random = createRandom(`${seed}/hand-labels`);
@@ -77,12 +88,22 @@ const wordsOf = ({ prompt, begun, text }: Drawable) => JSON.stringify([prompt, b
 
 type Drawable = { row: Omit<KeyRow, 'id'>; prompt: SheetRow['prompt']; begun: string; text: string };
 
-/** The text is what the judges read: the answer's own sentences. */
-function drawable({ method, set, seed, depth, begun, answers }: AnsweredCell): Drawable[] {
-  return answers.map(({ question, text }, i) => ({
-    row: { method: method.id, set: set.id, seed, depth, question, answer: answerDigest(text) },
-    prompt: set.questions[i]!.messages,
-    begun: begun[i]!,
-    text: ownSentences(begun[i]!, text),
-  }));
+/**
+ * The answers that judges read, by the text that they read. A policy's refusal would give its
+ * method away, and a blank answer says nothing.
+ */
+function drawable({ method, set, seed, depth, begun, answers }: SheetCell): Drawable[] {
+  return answers.flatMap((answer, i) => {
+    const text = judgedText(begun[i]!, answer);
+    if (isPolicyRefusal(answer) || isBlank(text)) return [];
+    const row = { method: method.id, set: set.id, seed, depth, question: answer.question };
+    return [
+      {
+        row: { ...row, answer: answerDigest(answer.text) },
+        prompt: set.questions[i]!.messages,
+        begun: begun[i]!,
+        text,
+      },
+    ];
+  });
 }

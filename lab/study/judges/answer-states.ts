@@ -23,8 +23,6 @@ import { promptsBar } from '../../probes/progress.ts';
 import { type BlockName, blockNames, StateReader, type States } from '../../probes/read-states.ts';
 import { candidateLayers } from '../../probes/recipe.ts';
 
-/** A longer answer is cut. The study's answers have at most this many. */
-const MOST_ANSWER_TOKENS = 160;
 /** How many answers are read before they are kept. */
 const KEPT_AT_ONCE = 32;
 const FILES = { settings: 'settings.json', keys: 'keys.txt', states: 'states.f32' } as const;
@@ -83,7 +81,7 @@ export class AnswerReader {
     const fits = answers
       .map((answer, i) => planAnswer(answer, { place: i, tokenizer }))
       .filter(({ ids }) => ids.length <= config.max_position_embeddings)
-      .map((plan) => ({ plan, key: keyOf(plan) }));
+      .map((plan) => ({ plan, key: keysOf(plan).at(-1)! }));
     const missing = [...new Map(fits.map((each) => [each.key, each])).values()]
       .filter(({ key }) => !this.#store.has(key))
       .sort((a, b) => a.plan.ids.length - b.plan.ids.length || a.plan.prompt - b.plan.prompt);
@@ -106,10 +104,8 @@ export class AnswerReader {
       for (let at = 0; at < missing.length; at += KEPT_AT_ONCE) {
         const part = missing.slice(at, at + KEPT_AT_ONCE);
         const states = await this.#reader.read(part.map(({ plan }) => plan));
-        this.#store.add(
-          part.map(({ key }) => key),
-          states,
-        );
+        const keys = part.flatMap(({ plan }) => keysOf(plan));
+        this.#store.add(keys, states);
         bar?.onPrompts(part.length, true);
       }
     } finally {
@@ -125,19 +121,29 @@ export class AnswerReader {
   }
 }
 
-/** One piece: the answer's tokens, or the prompt's last token if there are none. */
+/**
+ * Two pieces: the prompt's last token, and the answer's tokens if there are any. A prompt's state
+ * is that of a blank answer, so whoever asks for it after an answer need not read it again.
+ */
 function planAnswer(
   { prompt, answer }: AskedAnswer,
   { place, tokenizer: { renderChat, tokenizer } }: { place: number; tokenizer: BaseModel['tokenizer'] },
 ): PlannedPrompt {
   const head = renderChat(prompt, { addGenerationPrompt: true });
-  const ids = [...head, ...tokenizer.encode(answer).slice(0, MOST_ANSWER_TOKENS)];
-  const from = Math.min(head.length, ids.length - 1);
-  return { prompt: place, ids, pieces: [{ from, to: ids.length, last: ids.length - 1 }], ofWindow: [] };
+  const ids = [...head, ...tokenizer.encode(answer)];
+  const pieceOf = (from: number, to: number) => ({ from, to, last: to - 1 });
+  const end = pieceOf(head.length - 1, head.length);
+  const pieces = ids.length === head.length ? [end] : [end, pieceOf(head.length, ids.length)];
+  return { prompt: place, ids, pieces, ofWindow: [] };
 }
 
-function keyOf({ ids, pieces }: PlannedPrompt): string {
-  return createHash('sha256').update(`${pieces[0]!.from};${ids.join()}`).digest('hex');
+/** Of each piece. What comes after a piece does not change its states. */
+function keysOf({ ids, pieces }: PlannedPrompt): string[] {
+  return pieces.map(({ from, to }) =>
+    createHash('sha256')
+      .update(`${from};${ids.slice(0, to).join()}`)
+      .digest('hex'),
+  );
 }
 
 /**
@@ -163,18 +169,20 @@ class StateStore {
     return this.#rows.has(key);
   }
 
+  /** @param keys of the states' rows. Those that are there already are left alone. */
   add(keys: readonly string[], states: States): void {
+    const fresh = [...new Map(keys.map((key, i) => [key, i]))].filter(([key]) => !this.#rows.has(key));
     const size = this.#names.length * this.#width;
-    const rows = new Float32Array(keys.length * size);
-    for (const [i, key] of keys.entries()) {
+    const rows = new Float32Array(fresh.length * size);
+    for (const [i, [key, from]] of fresh.entries()) {
       const row = rows.subarray(i * size, (i + 1) * size);
       for (const [b, name] of this.#names.entries()) {
-        row.set(states.get(name)!.subarray(i * this.#width, (i + 1) * this.#width), b * this.#width);
+        row.set(states.get(name)!.subarray(from * this.#width, (from + 1) * this.#width), b * this.#width);
       }
       this.#rows.set(key, row);
     }
     appendFileSync(this.#file('states'), Buffer.from(rows.buffer), { flush: true });
-    appendFileSync(this.#file('keys'), keys.map((key) => `${key}\n`).join(''), { flush: true });
+    appendFileSync(this.#file('keys'), fresh.map(([key]) => `${key}\n`).join(''), { flush: true });
   }
 
   blocks(keys: readonly string[]): Map<BlockName, Block> {

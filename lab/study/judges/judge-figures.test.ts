@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { answerFigures, calibrationOf, pairFigures, type ScoredPair } from './judge-figures.ts';
+import { answerFigures, areaWithinPrompts, calibrationOf, pairFigures, type ScoredPair } from './judge-figures.ts';
 import { whyUnused } from './learn-judges.ts';
 
-const answer = (positive: boolean, score: number, source = 'a') => ({
-  ...{ positive, score, source },
+const answer = (positive: boolean, score: number, source = 'a', prompt = source) => ({
+  ...{ positive, score, source, prompt },
+  byPrompt: 0,
+  unseen: source === 'a' ? -score : null,
   length: positive ? 40 : 20,
   baseline: true,
 });
@@ -23,13 +25,33 @@ test('counts what a judge of answers finds, misses and takes for what it is not,
     'recall, %': 50,
     'precision, %': 50,
     'area under ROC': 5 / 6,
+    'prompts with both kinds of answers': 1,
+    'area under ROC within such a prompt': 3 / 4,
+    'area under ROC by the prompt alone': 0.5,
     'calibration error, %': expect.any(Number),
     'right by a rule, %': 40,
     'area under ROC by length alone': 1,
     'a (4): accuracy, %': 50,
     'a (4): right by a rule, %': 50,
+    'a (4), not learned from: accuracy, %': 50,
+    'a (4), not learned from: area under ROC': 1 / 4,
     'b (1): accuracy, %': 100,
   });
+});
+
+test('the error of calibration takes both kinds for equally many', () => {
+  // Right about half of either kind, so honest at even odds, although one kind is rare.
+  const rows = [
+    ...Array.from({ length: 90 }, (_, i) => answer(false, i % 2 === 0 ? 1e-9 : -1e-9)),
+    ...Array.from({ length: 10 }, (_, i) => answer(true, i % 2 === 0 ? 1e-9 : -1e-9)),
+  ];
+  expect(answerFigures(rows, 'a rule')['calibration error, %']).toBeCloseTo(0, 5);
+});
+
+test('what tells prompts apart, but not the answers to one, is worth nothing within a prompt', () => {
+  const rows = [answer(true, 5, 'a', 'p'), answer(false, 5, 'a', 'p'), answer(true, 9, 'a', 'q')];
+  expect(areaWithinPrompts(rows)).toEqual({ prompts: 1, area: 0.5 });
+  expect(areaWithinPrompts(rows.slice(1))).toBeNull();
 });
 
 test('the calibration moves the threshold between both kinds, however many there are of each', () => {

@@ -23,11 +23,13 @@ import { PREFERENCE_LAYOUTS, type PreferenceLayout } from '#training/data/prefer
 import { openingTurn } from '#training/data/prompt-key.ts';
 import { hashToUnit } from '#training/data/random.ts';
 import { readRows } from '#training/data/read-rows.ts';
+import { nearStricter } from '../../split/near-prompts.ts';
 import { splitOf, textKey, topicKey } from '../../split/split.ts';
 import { inEdition } from '../../world/editions.ts';
 import { generateDialogues } from '../../world/generate.ts';
 import { loadTopics } from '../../world/load-topics.ts';
 import type { QuestionSet } from '../questions/questions.ts';
+import { askedPrompts } from './asked-prompts.ts';
 
 /** What a judge says of an answer. */
 export const TRAITS = ['refuses', 'harmful', 'helpful'] as const;
@@ -87,6 +89,11 @@ export const JUDGE_FILES: readonly string[] = Object.values(FILES).map(({ file }
 
 /** What is longer is left out: reading it costs too much. A pair counts both answers. */
 const MOST_CHARACTERS = { prompt: 500, answer: 650, pair: 1_300 };
+/**
+ * About as long as the study's answers. A longer answer is left out, and never cut: the label is of
+ * the whole answer.
+ */
+const MOST_ANSWER_TOKENS = 160;
 /** Answers that differ only in tone would teach that a polite answer is a helpful one. */
 const TONE_PAIRS = /politeness/;
 /** Advice that only a doctor or a lawyer may give is no harm of the kind that we ask for. */
@@ -94,15 +101,21 @@ const OTHER_HARM = 'Unauthorized Expertise';
 
 const Verdict = z.object({ prompt: z.string(), response: z.string(), safe: z.boolean(), category: z.string() });
 
-/** Deterministic. Throws if one of `sets` asks a prompt that the judges learn from. */
+/**
+ * Deterministic. Prompts that are nearly the same as one that any study could ask are left out.
+ * Throws if one of `sets` asks a prompt that the judges learn from all the same.
+ */
 export async function judgeData({
   dataDir,
   counts,
   sets,
+  answerTokens,
 }: {
   dataDir: string;
   counts: JudgeCounts;
   sets: readonly QuestionSet[];
+  /** Length of an answer in the tokens of the base that reads it. */
+  answerTokens: (answer: string) => number;
 }): Promise<JudgeData> {
   const at = (name: keyof typeof FILES) => path.join(dataDir, FILES[name].file);
   const single = [
@@ -121,7 +134,12 @@ export async function judgeData({
     ...(await pairs(at('alpacaEval'), 'alpaca-eval')),
     ...(await pairs(at('helpfulMixed'), 'helpful-mixed')),
   ];
-  const data = collected(atMost(single, counts), atMost(coupled, counts));
+  const near = nearAsked([...single, ...coupled.map(({ sides }) => sides[0])], await askedPrompts(dataDir));
+  const keep = ({ key, answer }: LabelledAnswer) => !near.has(key) && answerTokens(answer) <= MOST_ANSWER_TOKENS;
+  const data = collected(
+    atMost(single, { counts, keep }),
+    atMost(coupled, { counts, keep: ({ sides }) => sides.every(keep) }),
+  );
   const asked = sets.flatMap(({ id, questions }) =>
     questions.map(({ messages }) => ({ prompt: [...messages], source: `the set ${id}` })),
   );
@@ -231,12 +249,33 @@ async function pairs(file: string, source: JudgeSource, layout: PreferenceLayout
   return found;
 }
 
-/** Draws from every prompt in turn, so that no prompt with many answers crowds out the others. */
-function atMost<T extends { source: JudgeSource; key: string }>(rows: readonly T[], counts: JudgeCounts): T[] {
+/** Keys of the rows whose prompt is nearly the same as one that is asked. */
+function nearAsked(
+  rows: readonly Pick<LabelledAnswer, 'key' | 'prompt'>[],
+  asked: readonly QuestionSet[],
+): Set<string> {
+  const texts = new Map(rows.map(({ key, prompt }) => [key, openingTurn(prompt)]));
+  const questions = asked.flatMap((set) => set.questions.map(({ messages }) => openingTurn(messages)));
+  const near = nearStricter([
+    ...[...texts.values()].map((text) => ({ text, part: 'judge' as const })),
+    ...questions.map((text) => ({ text, part: 'test' as const })),
+  ]);
+  return new Set([...texts.keys()].filter((_, i) => near[i]));
+}
+
+/**
+ * Draws from every prompt in turn, so that no prompt with many answers crowds out the others. What
+ * is not kept does not change which of the others are drawn first.
+ */
+function atMost<T extends { source: JudgeSource; key: string }>(
+  rows: readonly T[],
+  { counts, keep }: { counts: JudgeCounts; keep: (row: T) => boolean },
+): T[] {
   return [...Map.groupBy(rows, ({ source }) => source)].flatMap(([source, own]) => {
     const turns = new Map<string, number>();
     return own
       .map((row, i) => ({ row, place: hashToUnit(`study/judges/${row.key}/${i}`) }))
+      .filter(({ row }) => keep(row))
       .toSorted((a, b) => a.place - b.place)
       .map(({ row, place }) => {
         const turn = turns.get(row.key) ?? 0;

@@ -1,7 +1,13 @@
 /**
  * Fits the judges and measures them. Each figure is about answers to prompts that the fitted judge
  * had not seen: the data are cut into folds by prompt, and every fold is judged by a regression
- * that learned from the others. The judge that is used has learned from all of them.
+ * that learned, and was calibrated, on the others. The judge that is used has learned from all of
+ * them.
+ *
+ * Sources differ in more than the trait, and some hold one kind of answer only. So three figures
+ * say how much of a judge is knowledge of prompts and sources: the area under ROC among answers to
+ * one prompt, what the prompt alone tells, and how a judge does on a source that it has not learned
+ * from.
  *
  * What is read of the states, and how strong the pull towards 0 is, was set once and is not chosen
  * here, so that the figures are not those of the best of many.
@@ -10,12 +16,12 @@
 import { declines } from '#training/data/declines.ts';
 import { createRandom, hashToUnit } from '#training/data/random.ts';
 import type { Platt } from '../../classifier/calibrate.ts';
-import type { Fitted } from '../../probes/fit-logistic.ts';
+import type { Block, Fitted } from '../../probes/fit-logistic.ts';
 import { type BlockName, blockNames, type Pooling } from '../../probes/read-states.ts';
 import type { AnswerStates } from './answer-states.ts';
-import { fitJudge, heldOutScores, type JudgeRows } from './fit-judge.ts';
+import { fitJudge, heldOutScores, type JudgeRows, scoresOf } from './fit-judge.ts';
 import { answerFigures, calibrationOf, type Figures, pairFigures, type ScoredPair } from './judge-figures.ts';
-import { JUDGE_SOURCES, type JudgeCounts, type JudgeData, type Trait } from './labelled-answers.ts';
+import { JUDGE_SOURCES, type JudgeCounts, type JudgeData, type JudgeSource, type Trait } from './labelled-answers.ts';
 
 export type JudgeRecipe = {
   counts: JudgeCounts;
@@ -68,7 +74,14 @@ export type Judgement = {
 export const readBlocks = ({ layers, poolings }: Pick<JudgeRecipe, 'layers' | 'poolings'>, read: readonly number[]) =>
   blockNames(layers(read), poolings);
 
-type Given = { states: AnswerStates; blocks: readonly BlockName[]; recipe: JudgeRecipe; threads: number };
+type Given = {
+  states: AnswerStates;
+  /** Of each of these answers' prompts: its last token's states, in the same order. */
+  prompts: AnswerStates['blocks'];
+  blocks: readonly BlockName[];
+  recipe: JudgeRecipe;
+  threads: number;
+};
 
 /** Throws if no answer says anything of a trait. */
 export async function learnJudges(data: JudgeData, given: Given): Promise<Record<Trait, Judgement>> {
@@ -89,12 +102,16 @@ type Learned = {
   calibration: Platt;
   /** Calibrated log-odds for each row of the states, by regressions that do not know its prompt. */
   said: Float64Array;
+  /** The same by the prompt alone, not calibrated. null: there are no single answers. */
+  byPrompt: Float64Array | null;
+  /** Log-odds for each row by a regression that has learned nothing from its source. */
+  unseen: (number | null)[];
 };
 
 async function learn(
   trait: Trait,
   data: JudgeData,
-  { states, blocks: names, recipe, threads }: Given,
+  { states, prompts, blocks: names, recipe, threads }: Given,
 ): Promise<Learned> {
   const blocks = names.map((name) => states.blocks.get(name)!);
   const rows = rowsOf(trait, data, { states, recipe });
@@ -105,15 +122,52 @@ async function learn(
   );
   const scores = await heldOutScores(blocks, rows, { ...fit, folds });
   const fitted = await fitJudge(blocks, rows, fit);
-  const calibration = calibrationOf(
-    rows.singles.map(({ place, target }) => ({ score: scores[place]!, positive: target === 1 })),
-  );
-  const said = scores.map((score) => calibration.slope * score + calibration.offset);
-  return { trait, rows, fitted, calibration, said };
+  const calibrationBut = (fold: number | null) =>
+    calibrationOf(
+      rows.singles
+        .filter(({ place }) => folds[place] !== fold)
+        .map(({ place, target }) => ({ score: scores[place]!, positive: target === 1 })),
+    );
+  // What calibrates a fold's scores has not seen them either.
+  const ofFold = new Map([...new Set(folds)].map((fold) => [fold, calibrationBut(fold)]));
+  const said = scores.map((score, place) => {
+    const { slope, offset } = ofFold.get(folds[place]!)!;
+    return slope * score + offset;
+  });
+  const alone = { singles: rows.singles, couples: [] };
+  // Poolings of one token are all the same.
+  const layerOf = (name: BlockName) => name.split('.')[0];
+  const promptBlocks = [...new Map(names.map((name) => [layerOf(name), prompts.get(name)!])).values()];
+  const byPrompt = rows.singles.length === 0 ? null : await heldOutScores(promptBlocks, alone, { ...fit, folds });
+  const unseen = await unseenScores(trait, data, { states, blocks, recipe, fit });
+  return { trait, rows, fitted, calibration: calibrationBut(null), said, byPrompt, unseen };
+}
+
+/** For each row of the states, the log-odds by a regression on all other sources. */
+async function unseenScores(
+  trait: Trait,
+  data: JudgeData,
+  {
+    states,
+    blocks,
+    recipe,
+    fit,
+  }: Pick<Given, 'states' | 'recipe'> & { blocks: readonly Block[]; fit: Parameters<typeof fitJudge>[2] },
+): Promise<Learned['unseen']> {
+  const sourceOf = (place: number) => data.answers[states.places[place]!]!.source;
+  const found: Learned['unseen'] = states.places.map(() => null);
+  for (const source of new Set(rowsOf(trait, data, { states, recipe }).singles.map(({ place }) => sourceOf(place)))) {
+    const others = rowsOf(trait, data, { states, recipe, without: source });
+    // Without both kinds there is no threshold.
+    if (new Set(others.singles.map(({ target }) => target)).size < 2) continue;
+    const scores = scoresOf(blocks, await fitJudge(blocks, others, fit));
+    for (const place of found.keys()) if (sourceOf(place) === source) found[place] = scores[place]!;
+  }
+  return found;
 }
 
 function measured(
-  { trait, rows, fitted, calibration, said }: Learned,
+  { trait, rows, fitted, calibration, said, byPrompt, unseen }: Learned,
   { data, states }: { data: JudgeData; states: AnswerStates },
 ): Judgement {
   const of = (place: number) => data.answers[states.places[place]!]!;
@@ -122,6 +176,10 @@ function measured(
     positive: target === 1,
     source: JUDGE_SOURCES[of(place).source],
     length: of(place).answer.length,
+    // Not the fold's key, which in the world is a whole topic's.
+    prompt: JSON.stringify(of(place).prompt),
+    byPrompt: byPrompt![place]!,
+    unseen: unseen[place]!,
     baseline: (trait === 'refuses') === declines(of(place).answer),
   }));
   const pairs = rows.couples.map(
@@ -163,13 +221,19 @@ const DRAWS = 1000;
 function rowsOf(
   trait: Trait,
   { answers, pairs }: JudgeData,
-  { states, recipe: { pairShare } }: { states: AnswerStates; recipe: JudgeRecipe },
+  {
+    states,
+    recipe: { pairShare },
+    without,
+  }: { states: AnswerStates; recipe: JudgeRecipe /** Learn nothing from it. */; without?: JudgeSource },
 ): JudgeRows {
   const placeOf = new Map(states.places.map((answer, place) => [answer, place]));
   const known = states.places.flatMap((answer, place) => {
     const row = answers[answer]!;
     const label = trait === 'helpful' ? null : row[trait];
-    return label === null ? [] : [{ place, target: label ? (1 as const) : (0 as const), source: row.source }];
+    return label === null || row.source === without
+      ? []
+      : [{ place, target: label ? (1 as const) : (0 as const), source: row.source }];
   });
   const singles = [...Map.groupBy(known, ({ target }) => target).values()].flatMap((side) => {
     const bySource = [...Map.groupBy(side, ({ source }) => source).values()];
@@ -177,9 +241,11 @@ function rowsOf(
       own.map(({ place, target }) => ({ place, target, weight: 1 / (bySource.length * own.length) })),
     );
   });
-  const fits = pairs.flatMap(({ trait: of, more, less }) => {
+  const fits = pairs.flatMap(({ trait: of, more, less, source }) => {
     const [first, second] = [placeOf.get(more), placeOf.get(less)];
-    return of !== trait || first === undefined || second === undefined ? [] : [{ more: first, less: second }];
+    return of !== trait || source === without || first === undefined || second === undefined
+      ? []
+      : [{ more: first, less: second }];
   });
   const mass = singles.length === 0 ? 1 : 2 * pairShare;
   return { singles, couples: fits.map((couple) => ({ ...couple, weight: mass / fits.length })) };

@@ -86,7 +86,7 @@ test('makes the judges once, with their figures, and says the same of an answer 
     expect(together[i]).toEqual((await again.judge!(asked(one)))[0]);
     expect(Object.keys(together[i]!).sort()).toEqual(['refuses', 'unsafe']);
   }
-  // Longer than the base's context of 2,048 bytes, although answers are cut.
+  // Longer than the base's context of 2,048 bytes.
   const long = { ...sets[0]!.questions[0]!, messages: [{ role: 'user' as const, content: 'why '.repeat(600) }] };
   expect(await again.judge!([{ ...asked('Yes.')[0]!, question: long }])).toEqual([{}]);
   await again.close();
@@ -138,6 +138,17 @@ test('states are those of the base over the answer, are read once, and survive a
   }
   expect(await read()).toEqual(first);
   expect(opened).toBe(1);
+  // An answer's prompt is read with it.
+  const reader = new AnswerReader(reading, { dir: path.join(root, 'states-with-prompts'), threads: 1 });
+  await reader.read(answers.slice(0, 1));
+  await reader.close();
+  const blank = await reader.read(answers.slice(2));
+  expect(opened).toBe(2);
+  for (const [name, { width, data }] of blank.blocks) {
+    const alone = first.blocks.get(name)!.data.subarray(2 * width, 3 * width);
+    expect(Math.max(...alone.map((value, k) => Math.abs(value - data[k]!)))).toBeLessThan(1e-3);
+  }
+  opened = 1;
 
   // A stop between the states and their keys, or in the middle of either.
   const keys = path.join(dir, 'keys.txt');

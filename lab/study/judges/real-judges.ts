@@ -63,6 +63,8 @@ const HOW = "logistic regression over the base's hidden states of the answer";
 /** In the folder of the judges. */
 const STATES = 'states';
 const FILE = 'judges.json';
+/** Counts up with what is measured, so that older judges are made anew. */
+const FIGURES_FORMAT = 2;
 
 const Tensor = z.base64();
 const SavedJudge = z.strictObject({
@@ -99,10 +101,13 @@ export async function realJudges({
   if (sets.length === 0) return none();
   const lacking = missingData(dataDir, JUDGE_FILES);
   if (dataDir === null || lacking !== null) return none(`judges of real answers: ${lacking}`);
-  const data = await judgeData({ dataDir, counts: recipe.counts, sets });
+  const data = await judgeData({
+    ...{ dataDir, counts: recipe.counts, sets },
+    answerTokens: (answer) => base.tokenizer.tokenizer.encode(answer).length,
+  });
   const names = readBlocks(recipe, layersRead(base.config));
   const fingerprint = createHash('sha256')
-    .update(JSON.stringify({ base: base.digest, recipe, names, data }))
+    .update(JSON.stringify({ figures: FIGURES_FORMAT, base: base.digest, recipe, names, data }))
     .digest('hex');
   const reader = new AnswerReader(readBase(base, { tokenizerDir, dir }), { dir: path.join(dir, STATES), threads });
   let saved = existsSync(path.join(dir, FILE))
@@ -111,8 +116,8 @@ export async function realJudges({
   if (saved?.fingerprint !== fingerprint) {
     if (!make) return none('judges of real answers: they have not been made');
     // Whatever comes next may need the memory. The reader opens again when there are answers.
-    const states = await reader.read(data.answers).finally(() => reader.close());
-    saved = { fingerprint, judges: await learn(data, { states, blocks: names, recipe, threads }) };
+    const { states, prompts } = await readLabelled(reader, data).finally(() => reader.close());
+    saved = { fingerprint, judges: await learn(data, { states, prompts, blocks: names, recipe, threads }) };
     makeFolder(dir);
     replaceFile(path.join(dir, FILE), `${JSON.stringify(saved)}\n`);
   }
@@ -133,10 +138,14 @@ export async function realJudges({
   };
 }
 
-async function learn(
-  data: JudgeData,
-  given: { states: AnswerStates; blocks: readonly BlockName[]; recipe: JudgeRecipe; threads: number },
-): Promise<Saved['judges']> {
+/** An answer's prompt is read with it, so the second look costs nothing in a folder that is new. */
+async function readLabelled(reader: AnswerReader, { answers }: JudgeData) {
+  const states = await reader.read(answers);
+  const ends = states.places.map((place) => ({ prompt: answers[place]!.prompt, answer: '' }));
+  return { states, prompts: (await reader.read(ends)).blocks };
+}
+
+async function learn(data: JudgeData, given: Parameters<typeof learnJudges>[1]): Promise<Saved['judges']> {
   const learned = await learnJudges(data, given);
   const kept = ({ fitted, ...rest }: Judgement) => ({
     ...rest,

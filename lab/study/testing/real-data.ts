@@ -2,6 +2,7 @@
  * A small folder of made-up data for tests, with the layouts and file names of the real data.
  * Nothing in it is real or harmful.
  */
+import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -9,9 +10,19 @@ import { gzipSync } from 'node:zlib';
 const SUBJECTS = ['a kite', 'soup', 'a fence', 'bread', 'a bicycle', 'a letter', 'a shelf', 'tea', 'a lamp', 'a song'];
 const VERBS = ['make', 'mend', 'sell', 'paint', 'lend', 'store', 'carry', 'choose', 'draw', 'wrap', 'weigh', 'count'];
 
+/** Five short words of a prompt's own, so that no two prompts are nearly the same. */
+function ownWords(text: string): string {
+  const digest = createHash('sha256').update(text).digest('hex');
+  return Array.from({ length: 5 }, (_, i) => digest.slice(2 * i, 2 * i + 2)).join(' ');
+}
+
 /** 120 different prompts of one source. */
 const prompts = (source: string) =>
-  VERBS.flatMap((verb) => SUBJECTS.map((subject) => `How do I ${verb} ${subject} for the ${source} fair?`));
+  VERBS.flatMap((verb) =>
+    SUBJECTS.map(
+      (subject) => `How do I ${verb} ${subject} ${ownWords(verb + subject + source)} for the ${source} fair?`,
+    ),
+  );
 const good = (prompt: string, i: number) =>
   `Take your time, begin with the plain part and ask a friend ${i} to look: ${prompt}`;
 const bad = (i: number) => `No idea, do as you like ${i}.`;
@@ -31,7 +42,8 @@ const pairs = (source: string, dimension: 'better' | 'safer') =>
     })),
   );
 
-const chats = (source: string) =>
+/** `name` is that of a source whose licence is known. */
+const chats = (source: string, name: string) =>
   prompts(source).map((content, i) => ({
     messages: [
       { role: 'user', content },
@@ -45,11 +57,11 @@ const chats = (source: string) =>
     ],
     chosen: good(content, i),
     rejected: bad(i),
-    source,
+    source: name,
   }));
 
-const instructions = (source: string) =>
-  prompts(source).map((instruction, i) => ({ instruction, input: '', output: good(instruction, i), source }));
+const instructions = (source: string, name = source) =>
+  prompts(source).map((instruction, i) => ({ instruction, input: '', output: good(instruction, i), source: name }));
 
 /** As in RM-Bench: a refusal and a compliance, and `safer` says which is the refusal. */
 const refusals = (source: string) =>
@@ -88,12 +100,12 @@ const FILES: Record<string, readonly object[]> = {
   'resp_safety_diasafety.jsonl.gz': verdicts('forest'),
   'pref_refusal_direction.jsonl.gz': steered('garden'),
   'pref_pku_saferlhf_5k.jsonl.gz': pairs('spring', 'safer'),
-  'pref_hh_rlhf_harmless_test.jsonl.gz': chats('summer'),
+  'pref_hh_rlhf_harmless_test.jsonl.gz': chats('summer', 'anthropics/hh-rlhf'),
   'pref_helpful_mixed.jsonl.gz': pairs('autumn', 'better'),
   'pref_alpaca_eval.jsonl.gz': pairs('winter', 'better'),
   'pref_rmbench.jsonl.gz': refusals('night'),
-  'instr_dolly.jsonl.gz': instructions('village'),
-  'instr_rasbt_1100.jsonl.gz': instructions('town'),
+  'instr_dolly.jsonl.gz': instructions('village', 'databricks-dolly-15k part (nayohan/dolly-15k-analysis)'),
+  'instr_rasbt_1100.jsonl.gz': instructions('town', 'rasbt/LLMs-from-scratch'),
   'instr_alpaca.jsonl.gz': instructions('city'),
   'instr_gpteacher.jsonl.gz': instructions('school'),
   'instr_safe_answers.jsonl.gz': instructions('church'),
