@@ -191,13 +191,35 @@ test('a folder of something else is no recipe', async () => {
   await expect(recipeSource(at('base'))).rejects.toThrow('found no recipe.json of train smollm2');
 });
 
-test('the seeds of a study share base, size and settings, and no seed', () => {
+test('a bundle that is no longer the one of the record is an error that names the step', async () => {
+  cpSync(at('recipe'), at('reweighted'), { recursive: true });
+  const file = at('reweighted/bundle/plimsoll.json');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('"default_weight": 0.4', '"default_weight": 0.6'));
+  await expect(recipeSource(at('reweighted'))).rejects.toThrow(
+    /what the step export wrote, its record says .* --redo export/,
+  );
+});
+
+test('the seeds of a study share base and every recorded input, and no seed', () => {
   const { base } = context;
   const second: RecipeSource = { ...source, dir: 'second', seed: 8 };
   expect(() => assertOneStudy([source, second], base)).not.toThrow();
   const found = (other: Partial<RecipeSource>) => () => assertOneStudy([source, { ...second, ...other }], base);
   expect(found({ seed: 7 })).toThrow(`second: found the seed 7, which ${at('recipe')} has too`);
-  expect(found({ scale: 0.25 })).toThrow(`second: found scale 0.25, ${at('recipe')} has 1`);
-  expect(found({ served: { defaultWeight: 0.6, routers: [] } })).toThrow('second: found the bundle served with');
   expect(found({ base: 'ab12' })).toThrow(/second: found a recipe on the base ab12, --from .*base is [0-9a-f]{64}/);
+  expect(found({ served: { ...source.served, routers: [] } })).toThrow(
+    'second: found bundle/plimsoll.json: router = [], in',
+  );
+
+  expect(Object.values(source.inputs).filter((inputs) => 'seed' in inputs)).toEqual([]);
+  const { inputs } = source;
+  const changed = <Step extends keyof typeof inputs>(step: Step, own: Record<string, unknown>) =>
+    found({ inputs: { ...inputs, [step]: { ...inputs[step], ...own } } });
+  expect(changed('export', { scale: 0.25 })).toThrow(
+    `second: found steps/export.json: inputs.scale = 0.25, in ${at('recipe')} it is 1: the folders of a study differ in their seed alone`,
+  );
+  expect(changed('data', { files: 'cd34' })).toThrow('steps/data.json: inputs.files = "cd34", in');
+  expect(changed('cost', { epochs: 2 })).toThrow('steps/cost.json: inputs.epochs = 2, in');
+  expect(changed('probes', { files: undefined })).toThrow('steps/probes.json: inputs.files = unset, in');
+  expect(changed('dual', { more: true })).toThrow(/inputs\.more = true, in .* it is unset/);
 });
