@@ -11,12 +11,13 @@ import type { Dimension } from '#training/data/preferences.ts';
 import { ROLE_DIMENSION } from '#training/stages/expert.ts';
 import type { RunName } from '../methods/run-names.ts';
 import type { RunSource } from '../methods/run-source.ts';
-import { DUAL_OUTPUT } from './dual-step.ts';
+import { DATA_OUTPUT } from './data-step.ts';
+import { chooseDual, DUAL_OUTPUT } from './dual-step.ts';
 import { BUNDLE_OUTPUT, exportDigest } from './export-step.ts';
 import { overRefusal, runDigest, runFolder } from './learn-steps.ts';
-import { PAIRS_OUTPUT, pairsOutput, type Side } from './pairs-step.ts';
-import { readPreferences } from './recipe-rows.ts';
-import { OVER_REFUSAL } from './sources.ts';
+import { ANSWERS_OUTPUT, PAIRS_OUTPUT, pairsOutput, type Side } from './pairs-step.ts';
+import { preferenceOf, readPreferences } from './recipe-rows.ts';
+import { FAMILIES, OVER_REFUSAL } from './sources.ts';
 import { digestOfFiles, readRecord } from './step-records.ts';
 import type { StepName } from './steps.ts';
 import { isRecipeFolder } from './train-smollm2.ts';
@@ -52,6 +53,7 @@ const isFinished = (name: RunName): name is keyof typeof STEP_OF => Object.hasOw
 
 const pace = { learningRate: z.number(), pairsPerBatch: z.int(), epochs: z.number() };
 const lora = { rank: z.int(), alpha: z.number() };
+const budgets = z.partialRecord(z.enum(FAMILIES), z.number());
 /** Of each step's inputs, what decides how other runs are trained. */
 const Inputs = {
   answers: z.object({ base: z.string(), seed: z.int(), maxTokens: z.int() }),
@@ -64,6 +66,12 @@ const Inputs = {
     marginScale: z.number(),
     /** The family of pairs that the safety expert compares besides. Older recipes have none. */
     besides: z.literal(OVER_REFUSAL).optional(),
+  }),
+  dual: z.object({
+    seed: z.int(),
+    maxRowTokens: z.int(),
+    pairsPerBatch: z.int(),
+    dual: z.object({ pairsPerPrompt: z.int(), train: budgets, dev: budgets }),
   }),
   layers: z.object({ ...pace, width: z.int(), beta: z.number(), lambda: z.number() }),
   logits: z.object({ lambda: z.number() }),
@@ -153,6 +161,11 @@ export async function recipeSource(dir: string): Promise<RecipeSource> {
       const more = await overRefusal({ out: dir });
       return { train: [...own.train, ...more.train], heldOut: [...own.heldOut, ...more.dev] };
     },
+    dual: async ({ definition, ...models }) => {
+      const { dual, ...recorded } = inputs('dual');
+      const { train, dev } = await chooseDual({ out: dir, ...recorded, dual: { ...dual, definition }, ...models });
+      return { train: train.pairs.map(preferenceOf), heldOut: dev.pairs.map(preferenceOf) };
+    },
     dataSettings: { recipe: { seed, scale, pairs: records.pairs.output } },
     finished: (name) => {
       if (!isFinished(name)) return null;
@@ -165,11 +178,13 @@ export async function recipeSource(dir: string): Promise<RecipeSource> {
 /** Of what a step wrote; null where only its record counts. */
 async function digestOf(step: ReadStep, dir: string): Promise<string | null> {
   switch (step) {
-    // No study looks twice, and data and answers have become pairs.
-    case 'data':
-    case 'answers':
+    // No study looks twice.
     case 'probes':
       return null;
+    case 'data':
+      return digestOfFiles(dir, Object.values(DATA_OUTPUT));
+    case 'answers':
+      return digestOfFiles(dir, [ANSWERS_OUTPUT]);
     case 'export':
       return exportDigest({ out: dir });
     case 'pairs':
