@@ -4,7 +4,10 @@
  */
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import type { Dimension } from '#training/data/preferences.ts';
+import type { DualDefinition } from '#training/stages/dual-pairs.ts';
 import type { SplitPairs } from '#training/stages/preference-data.ts';
+import type { Scorer } from '#training/stages/scorer.ts';
+import type { TrainingTokenizer } from '#training/tokenizer/chat-files.ts';
 import type { RunName } from './run-names.ts';
 
 type Lora = { rank: number; alpha: number };
@@ -32,6 +35,16 @@ export type RunSource = StageSettings & {
   pairs: (dimension: Dimension) => Promise<SplitPairs>;
   /** The pairs that every policy of this role compares. They may be more. */
   compared: (role: ExpertRole) => Promise<SplitPairs>;
+  /**
+   * D_dual under another definition, as the source makes its own: `better` is the winner. Without
+   * it, the pairs of both dimensions are ranked.
+   */
+  dual?: (options: {
+    definition: DualDefinition;
+    reward: Scorer;
+    cost: Scorer;
+    tokenizer: TrainingTokenizer;
+  }) => Promise<SplitPairs>;
   /** What decided the pairs. Every run keeps it in its settings. */
   dataSettings: Readonly<Record<string, unknown>>;
   /** The folder of a run that is finished and only read; null: it is to be trained. */

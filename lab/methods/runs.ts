@@ -15,7 +15,7 @@ import { expertStage } from '#training/stages/expert.ts';
 import { loadExpertWeights } from '#training/stages/expert-weights.ts';
 import { ANY_RUN, DUAL_PAIRS } from '#training/stages/folder-kinds.ts';
 import { type MarginRule, marginKind, marginModel } from '#training/stages/margin-model.ts';
-import { holdsDualPairs, rankStage, readDualPairs } from '#training/stages/rank.ts';
+import { holdsDualPairs, rankStage, readDualPairs, writeDualPairs } from '#training/stages/rank.ts';
 import { routerStage } from '#training/stages/router.ts';
 import { SCORE_DIMENSION, scoreStage } from '#training/stages/score.ts';
 import { loadScorer } from '#training/stages/scorer.ts';
@@ -143,10 +143,15 @@ function dual(definition: DualDefinition): Run {
       const reward = await loadScorer(folderOfRun('reward', context), { ...models, wanted: 'reward' });
       const cost = await loadScorer(folderOfRun('cost', context), { ...models, wanted: 'cost' });
       if (await holdsDualPairs(out, { reward, cost })) return;
-      const [safer, better] = [await context.source.pairs('safer'), await context.source.pairs('better')];
+      const { source, base, tokenizer } = context;
+      if (source.dual) {
+        const own = await source.dual({ definition, reward, cost, tokenizer });
+        await writeDualPairs(out, { ...own, definition, reward, cost, base });
+        return;
+      }
+      const [safer, better] = [await source.pairs('safer'), await source.pairs('better')];
       const train = eitherOf(safer.train, better.train);
       const heldOut = eitherOf(safer.heldOut, better.heldOut);
-      const { base, tokenizer } = context;
       const summaries = await rankStage({ train, heldOut, definition, reward, cost, base, tokenizer, out });
       for (const [side, { kept, read }] of Object.entries(summaries)) {
         process.stderr.write(`${out}: ${side}: ${kept} of ${read} pairs\n`);
@@ -195,7 +200,10 @@ function router({ kind, variant, dual, safety, helpfulness }: RouterRun): Run {
 
 const corrected = { dual: 'dual', safety: 'spe-safety', helpfulness: 'spe-helpfulness', variant: 'corrected' } as const;
 
-/** `dual-faithful` has the pairs that the published trainer reads (stages/dual-pairs.ts). */
+/**
+ * `dual-faithful` keeps the pairs that the published trainer reads (stages/dual-pairs.ts). A
+ * recipe ranks the answers of `dual` for it.
+ */
 const faithful = {
   dual: 'dual-faithful',
   safety: 'spe-safety-faithful',

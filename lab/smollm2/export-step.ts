@@ -38,7 +38,7 @@ export async function exportStep(context: RecipeContext): Promise<void> {
   });
 }
 
-export async function exportDigest(context: RecipeContext): Promise<string> {
+export async function exportDigest(context: Pick<RecipeContext, 'out'>): Promise<string> {
   const dir = inside(context, BUNDLE_OUTPUT);
   return bundleDigest(dir, await readJson(dir, BUNDLE_FILES.manifest, Manifest));
 }

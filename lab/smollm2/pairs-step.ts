@@ -11,6 +11,7 @@ import { DATA_OUTPUT } from './data-step.ts';
 import { readAnswers } from './own-answers.ts';
 import { pairRow, readPairRows, writeRows } from './recipe-rows.ts';
 import { refusalPairs } from './refusals.ts';
+import type { Settings } from './settings.ts';
 
 export const SIDES = ['train', 'dev'] as const;
 export type Side = (typeof SIDES)[number];
@@ -29,7 +30,7 @@ export const PAIRS_OUTPUT: readonly string[] = [
 ];
 
 /** Everything that pairs are chosen from: what `data` read, and refusals against own answers. */
-export async function allPairs(context: RecipeContext) {
+export async function allPairs(context: Pick<RecipeContext, 'out'> & { settings: Pick<Settings, 'seed'> }) {
   const read = await readPairRows(inside(context, DATA_OUTPUT.pairs));
   return [...read, ...refusalPairs(readAnswers(inside(context, ANSWERS_OUTPUT)), context.settings.seed)];
 }

@@ -76,13 +76,10 @@ export function readPromptRows(file: string): Promise<PromptRow[]> {
 /** The pairs of a file as the stages take them; with `family` only those of that family. */
 export async function readPreferences(file: string, family?: Family): Promise<Preference[]> {
   const rows = (await readPairRows(file)).filter((row) => family === undefined || row.family === family);
-  return rows.map(({ prompt, responses, better, safer, safe, source }) => ({
-    prompt,
-    responses,
-    better,
-    safer,
-    ...(safe && { safe }),
-    source,
-    licence: describeSource(source).licence,
-  }));
+  return rows.map(preferenceOf);
+}
+
+export function preferenceOf({ prompt, responses, better, safer, safe, source }: Candidate): Preference {
+  const { licence } = describeSource(source);
+  return { prompt, responses, better, safer, ...(safe && { safe }), source, licence };
 }

@@ -4,19 +4,24 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, write
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
+import { createRandom } from '#training/data/random.ts';
 import { savedSettings } from '#training/run/checkpoint.ts';
 import { KEPT_FOLDER } from '#training/run/kept-numbers.ts';
 import { openBase } from '#training/stages/base-model.ts';
 import { readDualPairs } from '#training/stages/rank.ts';
+import { loadScorer } from '#training/stages/scorer.ts';
 import { type RunContext, trainRuns } from '../methods/runs.ts';
 import type { Candidate } from './candidates.ts';
+import { dualOutput } from './dual-step.ts';
 import { TINY_SETTINGS, writeTinyBase, writeTinyData } from './fixtures/tiny-recipe.ts';
-import { PAIRS_OUTPUT } from './pairs-step.ts';
-import { pairRow, readPairRows } from './recipe-rows.ts';
+import type { AnswersRow } from './own-answers.ts';
+import { ANSWERS_OUTPUT, PAIRS_OUTPUT } from './pairs-step.ts';
+import { pairRow, readPairRows, readPreferences, readPromptRows, writeRows } from './recipe-rows.ts';
 import { assertOneStudy, type RecipeSource, recipeSource } from './recipe-source.ts';
 import type { Settings } from './settings.ts';
-import { OVER_REFUSAL, REFUSALS } from './sources.ts';
-import { digestOfFiles } from './step-records.ts';
+import { OVER_REFUSAL, OWN_ANSWERS, REFUSALS } from './sources.ts';
+import { digestOfFiles, digestOfJson } from './step-records.ts';
 import { trainSmollm2 } from './train-smollm2.ts';
 
 const budgets = (world: number) => ({
@@ -26,9 +31,9 @@ const budgets = (world: number) => ({
 });
 const SETTINGS: Settings = {
   ...TINY_SETTINGS,
-  // Enough for the published definition of D_dual to keep some.
   worldPairs: { ...TINY_SETTINGS.worldPairs, train: 200, dev: 150 },
   pairs: { ...TINY_SETTINGS.pairs, better: budgets(40_000) },
+  prompts: { ...TINY_SETTINGS.prompts, everyday: 40, 'world, ordinary': 20, 'world, borderline': 20 },
   defaultWeight: 0.4,
   sampling: { temperature: 0.65, top_p: 0.85 },
   expert: { ...TINY_SETTINGS.expert, beta: 0.25, nllWeight: 0.15, marginScale: 0.2 },
@@ -52,12 +57,37 @@ function contentsOf(folder: string): string[] {
     );
 }
 
+/**
+ * The tiny base never ends a sentence, so we write its answers, of the small world's. The step
+ * takes up what it finds.
+ */
+async function writeAnswers(): Promise<void> {
+  const { perPrompt, temperature, topP, maxTokens } = SETTINGS.answers;
+  const base = (await openBase(at('base'))).digest;
+  const drawn = digestOfJson({ base, seed: 7, perPrompt, temperature, topP, maxTokens }).slice(0, 12);
+  const random = createRandom('answers');
+  const texts = (await readPairRows(at('recipe/data/pairs.jsonl')))
+    .filter(({ family }) => family === 'world')
+    .flatMap(({ responses }) => responses);
+  const rows = (await readPromptRows(at('recipe/data/prompts.jsonl'))).map(
+    (row): AnswersRow => ({
+      ...row,
+      answers: random.sample(texts, 14).map((text) => ({ text, finish: 'stop', tokens: 1 })),
+      drawn,
+    }),
+  );
+  makeFolder(at('recipe/answers'));
+  writeRows(at('recipe', ANSWERS_OUTPUT), rows);
+}
+
 beforeAll(async () => {
   vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   dir = mkdtempSync(path.join(tmpdir(), 'plimsoll-recipe-source-'));
   await writeTinyBase(at('base'));
   writeTinyData(at('data'));
   const given = { base: at('base'), data: at('data'), out: at('recipe'), threads: 1, settings: SETTINGS };
+  await trainSmollm2({ ...given, until: 'data', print: () => {} });
+  await writeAnswers();
   await trainSmollm2({ ...given, until: 'export', print: () => {} });
   before = contentsOf(at('recipe'));
   source = await recipeSource(at('recipe'));
@@ -111,10 +141,26 @@ test('pairs of over-refusal are compared for safety if the recipe did so, and he
   const withThem = await recipeSource(at('refusals'));
   const { train } = await withThem.pairs('safer');
   const compared = (await withThem.compared('safety')).train;
-  expect(compared.slice(0, -1)).toEqual(train);
+  expect(compared.slice(0, train.length)).toEqual(train);
+  expect(compared.slice(train.length).every(({ source }) => source === REFUSALS)).toBe(true);
   expect(compared.at(-1)).toMatchObject({ source: REFUSALS, better: 1, safer: 1 });
   record('safety', ({ inputs, ...found }) => ({ ...found, inputs: { ...inputs, besides: undefined } }));
   expect((await (await recipeSource(at('refusals'))).compared('safety')).train).toEqual(train);
+});
+
+test("makes D_dual of the recipe's own answers, as the recipe does, under any definition", async () => {
+  const { base, tokenizer } = context;
+  const models = { base, padId: tokenizer.padId, threads: 1 };
+  const load = (wanted: 'reward' | 'cost') => loadScorer(at('recipe/runs', wanted), { ...models, wanted });
+  const made = await source.dual!({
+    definition: 'corrected',
+    reward: await load('reward'),
+    cost: await load('cost'),
+    tokenizer,
+  });
+  expect(made.train).toEqual(await readPreferences(at('recipe', dualOutput('train'))));
+  expect(made.heldOut).toEqual(await readPreferences(at('recipe', dualOutput('dev'))));
+  expect(made.train.some(({ source }) => source === OWN_ANSWERS)).toBe(true);
 });
 
 test('trains every other method beside it, and leaves the recipe as it is', async () => {
@@ -149,17 +195,9 @@ test('trains every other method beside it, and leaves the recipe as it is', asyn
   }
   expect(await settings('spe-safety-faithful')).toMatchObject({ only: 'pairs of one safe and one unsafe answer' });
   expect(await settings('layers-faithful')).toMatchObject({ variant: 'faithful', lambda: 1 });
-  // The published router's pairs: labelled safe, both, where they have labels.
+  // Of two safe answers, no label says which is the safer one. So only the models' pairs are left.
   const dual = await readDualPairs(at('study/dual-faithful'), context.base);
-  const rows = (
-    await Promise.all(['safer', 'better'].map((name) => readPairRows(at(`recipe/pairs/${name}-train.jsonl`))))
-  ).flat();
-  for (const { prompt, responses } of dual.train) {
-    const same = rows.find(
-      (row) => JSON.stringify([row.prompt, row.responses]) === JSON.stringify([prompt, responses]),
-    );
-    expect(same?.safe).not.toContain(false);
-  }
+  expect(new Set([...dual.train, ...dual.heldOut].map(({ source }) => source))).toEqual(new Set([OWN_ANSWERS]));
   expect(dual.train.length).toBeGreaterThan(0);
 
   // Nothing is left to do.
@@ -191,13 +229,35 @@ test('a folder of something else is no recipe', async () => {
   await expect(recipeSource(at('base'))).rejects.toThrow('found no recipe.json of train smollm2');
 });
 
-test('the seeds of a study share base, size and settings, and no seed', () => {
+test('a bundle that is no longer the one of the record is an error that names the step', async () => {
+  cpSync(at('recipe'), at('reweighted'), { recursive: true });
+  const file = at('reweighted/bundle/plimsoll.json');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('"default_weight": 0.4', '"default_weight": 0.6'));
+  await expect(recipeSource(at('reweighted'))).rejects.toThrow(
+    /what the step export wrote, its record says .* --redo export/,
+  );
+});
+
+test('the seeds of a study share base and every recorded input, and no seed', () => {
   const { base } = context;
   const second: RecipeSource = { ...source, dir: 'second', seed: 8 };
   expect(() => assertOneStudy([source, second], base)).not.toThrow();
   const found = (other: Partial<RecipeSource>) => () => assertOneStudy([source, { ...second, ...other }], base);
   expect(found({ seed: 7 })).toThrow(`second: found the seed 7, which ${at('recipe')} has too`);
-  expect(found({ scale: 0.25 })).toThrow(`second: found scale 0.25, ${at('recipe')} has 1`);
-  expect(found({ served: { defaultWeight: 0.6, routers: [] } })).toThrow('second: found the bundle served with');
   expect(found({ base: 'ab12' })).toThrow(/second: found a recipe on the base ab12, --from .*base is [0-9a-f]{64}/);
+  expect(found({ served: { ...source.served, routers: [] } })).toThrow(
+    'second: found bundle/plimsoll.json: router = [], in',
+  );
+
+  expect(Object.values(source.inputs).filter((inputs) => 'seed' in inputs)).toEqual([]);
+  const { inputs } = source;
+  const changed = <Step extends keyof typeof inputs>(step: Step, own: Record<string, unknown>) =>
+    found({ inputs: { ...inputs, [step]: { ...inputs[step], ...own } } });
+  expect(changed('export', { scale: 0.25 })).toThrow(
+    `second: found steps/export.json: inputs.scale = 0.25, in ${at('recipe')} it is 1: the folders of a study differ in their seed alone`,
+  );
+  expect(changed('data', { files: 'cd34' })).toThrow('steps/data.json: inputs.files = "cd34", in');
+  expect(changed('cost', { epochs: 2 })).toThrow('steps/cost.json: inputs.epochs = 2, in');
+  expect(changed('probes', { files: undefined })).toThrow('steps/probes.json: inputs.files = unset, in');
+  expect(changed('dual', { more: true })).toThrow(/inputs\.more = true, in .* it is unset/);
 });

@@ -11,18 +11,20 @@ import type { Dimension } from '#training/data/preferences.ts';
 import { ROLE_DIMENSION } from '#training/stages/expert.ts';
 import type { RunName } from '../methods/run-names.ts';
 import type { RunSource } from '../methods/run-source.ts';
-import { DUAL_OUTPUT } from './dual-step.ts';
-import { BUNDLE_OUTPUT } from './export-step.ts';
+import { DATA_OUTPUT } from './data-step.ts';
+import { chooseDual, DUAL_OUTPUT } from './dual-step.ts';
+import { BUNDLE_OUTPUT, exportDigest } from './export-step.ts';
 import { overRefusal, runDigest, runFolder } from './learn-steps.ts';
-import { PAIRS_OUTPUT, pairsOutput, type Side } from './pairs-step.ts';
-import { readPreferences } from './recipe-rows.ts';
-import { OVER_REFUSAL } from './sources.ts';
+import { ANSWERS_OUTPUT, PAIRS_OUTPUT, pairsOutput, type Side } from './pairs-step.ts';
+import { preferenceOf, readPreferences } from './recipe-rows.ts';
+import { FAMILIES, OVER_REFUSAL } from './sources.ts';
 import { digestOfFiles, readRecord } from './step-records.ts';
 import type { StepName } from './steps.ts';
 import { isRecipeFolder } from './train-smollm2.ts';
 
 /** What a study reads of a recipe, in the order in which it is made. */
 const STEPS = [
+  'data',
   'answers',
   'pairs',
   'reward',
@@ -51,6 +53,7 @@ const isFinished = (name: RunName): name is keyof typeof STEP_OF => Object.hasOw
 
 const pace = { learningRate: z.number(), pairsPerBatch: z.int(), epochs: z.number() };
 const lora = { rank: z.int(), alpha: z.number() };
+const budgets = z.partialRecord(z.enum(FAMILIES), z.number());
 /** Of each step's inputs, what decides how other runs are trained. */
 const Inputs = {
   answers: z.object({ base: z.string(), seed: z.int(), maxTokens: z.int() }),
@@ -63,6 +66,12 @@ const Inputs = {
     marginScale: z.number(),
     /** The family of pairs that the safety expert compares besides. Older recipes have none. */
     besides: z.literal(OVER_REFUSAL).optional(),
+  }),
+  dual: z.object({
+    seed: z.int(),
+    maxRowTokens: z.int(),
+    pairsPerBatch: z.int(),
+    dual: z.object({ pairsPerPrompt: z.int(), train: budgets, dev: budgets }),
   }),
   layers: z.object({ ...pace, width: z.int(), beta: z.number(), lambda: z.number() }),
   logits: z.object({ lambda: z.number() }),
@@ -80,6 +89,8 @@ export type RecipeSource = RunSource & {
   maxTokens: number;
   /** How its bundle samples where a client names nothing. What it leaves out is not here. */
   sampling: { temperature?: number; topP?: number };
+  /** What decided each step, as its record says it, but for the seed. */
+  inputs: Readonly<Record<ReadStep, Readonly<Record<string, unknown>>>>;
 };
 
 /**
@@ -88,7 +99,8 @@ export type RecipeSource = RunSource & {
  */
 export async function recipeSource(dir: string): Promise<RecipeSource> {
   if (!isRecipeFolder(dir)) throw new Error(`${dir}: found no recipe.json of train smollm2, wanted its --out folder`);
-  const records = new Map<ReadStep, NonNullable<ReturnType<typeof readRecord>>>();
+  // The loop fills in every step, or throws.
+  const records = {} as Record<ReadStep, NonNullable<ReturnType<typeof readRecord>>>;
   for (const step of STEPS) {
     const record = readRecord(dir, step);
     if (record === null) {
@@ -96,7 +108,7 @@ export async function recipeSource(dir: string): Promise<RecipeSource> {
         `${dir}: the step ${step} of the recipe is not done, wanted all up to ${STEPS.at(-1)}: the same train smollm2 command goes on`,
       );
     }
-    records.set(step, record);
+    records[step] = record;
     const found = await digestOf(step, dir);
     if (found !== null && found !== record.output) {
       throw new Error(
@@ -105,7 +117,7 @@ export async function recipeSource(dir: string): Promise<RecipeSource> {
     }
   }
   const inputs = <S extends keyof typeof Inputs>(step: S): z.infer<(typeof Inputs)[S]> => {
-    const parsed = Inputs[step].safeParse(records.get(step)!.inputs);
+    const parsed = Inputs[step].safeParse(records[step].inputs);
     if (!parsed.success) {
       throw new Error(`${dir}/steps/${step}.json: inputs: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
     }
@@ -133,6 +145,7 @@ export async function recipeSource(dir: string): Promise<RecipeSource> {
       ...(sampling.temperature !== undefined && { temperature: sampling.temperature }),
       ...(sampling.top_p !== undefined && { topP: sampling.top_p }),
     },
+    inputs: withoutSeeds(records),
     what: `the pairs of the recipe \`train smollm2\`${scale === 1 ? '' : ` at ${scale} of its size`}`,
     score: inputs('reward'),
     expert,
@@ -148,7 +161,12 @@ export async function recipeSource(dir: string): Promise<RecipeSource> {
       const more = await overRefusal({ out: dir });
       return { train: [...own.train, ...more.train], heldOut: [...own.heldOut, ...more.dev] };
     },
-    dataSettings: { recipe: { seed, scale, pairs: records.get('pairs')!.output } },
+    dual: async ({ definition, ...models }) => {
+      const { dual, ...recorded } = inputs('dual');
+      const { train, dev } = await chooseDual({ out: dir, ...recorded, dual: { ...dual, definition }, ...models });
+      return { train: train.pairs.map(preferenceOf), heldOut: dev.pairs.map(preferenceOf) };
+    },
+    dataSettings: { recipe: { seed, scale, pairs: records.pairs.output } },
     finished: (name) => {
       if (!isFinished(name)) return null;
       const step = STEP_OF[name];
@@ -160,11 +178,15 @@ export async function recipeSource(dir: string): Promise<RecipeSource> {
 /** Of what a step wrote; null where only its record counts. */
 async function digestOf(step: ReadStep, dir: string): Promise<string | null> {
   switch (step) {
-    // The answers are in the pairs, the bundle is read for its manifest, no study looks twice.
-    case 'answers':
+    // No study looks twice.
     case 'probes':
-    case 'export':
       return null;
+    case 'data':
+      return digestOfFiles(dir, Object.values(DATA_OUTPUT));
+    case 'answers':
+      return digestOfFiles(dir, [ANSWERS_OUTPUT]);
+    case 'export':
+      return exportDigest({ out: dir });
     case 'pairs':
       return digestOfFiles(dir, PAIRS_OUTPUT);
     case 'dual':
@@ -174,9 +196,18 @@ async function digestOf(step: ReadStep, dir: string): Promise<string | null> {
   }
 }
 
+function withoutSeeds(records: Record<ReadStep, { inputs: Record<string, unknown> }>): RecipeSource['inputs'] {
+  const entries = STEPS.map((step) => {
+    const { seed: _, ...inputs } = records[step].inputs;
+    return [step, inputs] as const;
+  });
+  // STEPS are its very keys; fromEntries widens them to string.
+  return Object.fromEntries(entries) as RecipeSource['inputs'];
+}
+
 /**
  * Throws unless the recipes can be the seeds of one study: made on this base, each with a seed of
- * its own, at one size, and served alike.
+ * its own, and served alike. All that their steps have recorded is the same, but for the seed.
  */
 export function assertOneStudy(sources: readonly RecipeSource[], base: { dir: string; digest: string }): void {
   const [first] = sources;
@@ -192,21 +223,23 @@ export function assertOneStudy(sources: readonly RecipeSource[], base: { dir: st
     if (twin !== undefined)
       throw new Error(`${dir}: found the seed ${seed}, which ${twin} has too, wanted a seed of its own`);
     seeds.set(seed, dir);
-    for (const [what, of] of Object.entries(ALIKE)) {
-      const [found, wanted] = [JSON.stringify(of(source)), JSON.stringify(of(first!))];
-      if (found === wanted) continue;
+    const [own, wanted] = [sharedOf(source), sharedOf(first!)];
+    for (const key of new Set([...wanted.keys(), ...own.keys()])) {
+      const [found, other] = [own.get(key), wanted.get(key)];
+      if (found === other) continue;
       throw new Error(
-        `${dir}: found ${what} ${found}, ${first!.dir} has ${wanted}: the seeds of a study differ in nothing else`,
+        `${dir}: found ${key} = ${found ?? 'unset'}, in ${first!.dir} it is ${other ?? 'unset'}: the folders of a study differ in their seed alone`,
       );
     }
   }
 }
 
-const ALIKE: Readonly<Record<string, (source: RecipeSource) => unknown>> = {
-  scale: ({ scale }) => scale,
-  'the answers of the base at most': ({ maxTokens }) => maxTokens,
-  'the bundle served with': ({ served, sampling }) => ({ ...served, ...sampling }),
-  'the settings of heads': ({ score }) => score,
-  'the settings of experts': ({ expert }) => expert,
-  'the settings of routers': ({ router }) => router,
-};
+/** What the folders of a study share, as JSON, by file and key. */
+function sharedOf({ inputs, served }: RecipeSource): Map<string, string> {
+  const recorded = STEPS.flatMap((step) =>
+    Object.entries(inputs[step]).map(
+      ([key, value]) => [`steps/${step}.json: inputs.${key}`, JSON.stringify(value)] as const,
+    ),
+  );
+  return new Map([...recorded, [`${BUNDLE_OUTPUT}/${BUNDLE_FILES.manifest}: router`, JSON.stringify(served.routers)]]);
+}

@@ -145,9 +145,8 @@ export const SETTINGS: Settings = {
   expert: {
     rank: 16,
     alpha: 32,
-    // Chosen on dev, at temperature 0.7, by how many of 26 harmful and 35 ordinary prompts the
-    // safety expert declines. At beta 0.3, 0.2 of NLL and 4e-4 it hardly leaves the base: 9 and 3.
-    // So: 19 and 9, with some 600 pairs.
+    // Chosen on dev (26 harmful, 35 ordinary prompts, temperature 0.7): with these the safety
+    // expert declines 19 and 9, with beta 0.3 and an NLL weight of 0.2 it declines 9 and 3.
     beta: 0.1,
     nllWeight: 0.5,
     marginScale: 0.1,

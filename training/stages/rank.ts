@@ -122,12 +122,32 @@ export async function rankStage(options: RankOptions): Promise<Record<Side, Rank
     const scored = { ...sides[at]!, costs: costs[at]!, rewards: rewards[at]! };
     return rank(options[side], { side, definition, ...scored });
   });
+  const [train, heldOut] = [ranked[0]!, ranked[1]!];
+  await writeDualPairs(out, { train: train.dual, heldOut: heldOut.dual, definition, reward, cost, base });
+  return { train: train.summary, heldOut: heldOut.summary };
+}
+
+/**
+ * Writes the folder that stage `router` reads, of ranked pairs: `better` is the winner. `reward`
+ * and `cost` are the models that ranked them.
+ */
+export async function writeDualPairs(
+  out: string,
+  {
+    definition,
+    base,
+    reward,
+    cost,
+    ...sides
+  }: Pick<RankOptions, Side | 'definition' | 'base'> & Readonly<Record<ScoreKind, Parent>>,
+): Promise<void> {
+  const text = { train: textOf(sides.train), heldOut: textOf(sides.heldOut) };
   const json: z.infer<typeof RankJson> = {
     definition,
     base: base.digest,
     tokenizer: base.tokenizer.digest,
     parents: { reward: reward.digest, cost: cost.digest },
-    files: { train: sha256(ranked[0]!.text), heldOut: sha256(ranked[1]!.text) },
+    files: { train: sha256(text.train), heldOut: sha256(text.heldOut) },
   };
   // The models' judgement is in the pairs.
   const sources = await sourcesFile([], [reward.dir, cost.dir]);
@@ -135,10 +155,7 @@ export async function rankStage(options: RankOptions): Promise<Record<Side, Rank
   // The digests come first: whatever stops us now, they tell earlier pairs from these.
   replaceFile(path.join(out, RANK_FILE), `${JSON.stringify(json, null, 2)}\n`);
   replaceFile(path.join(out, SOURCES_FILE), `${JSON.stringify(sources, null, 2)}\n`);
-  SIDES.forEach((side, at) => {
-    replaceFile(path.join(out, DUAL_FILES[side]), ranked[at]!.text);
-  });
-  return { train: ranked[0]!.summary, heldOut: ranked[1]!.summary };
+  for (const side of SIDES) replaceFile(path.join(out, DUAL_FILES[side]), text[side]);
 }
 
 type Encoded = ReturnType<typeof asRead>;
@@ -163,7 +180,7 @@ async function scoresOf(scorer: Scorer, sides: readonly { pairs: PairRows[] }[])
 function rank(
   preferences: readonly Preference[],
   options: Encoded & { side: Side; definition: DualDefinition; costs: PairScores; rewards: PairScores },
-): { text: string; summary: RankSummary } {
+): { dual: Preference[]; summary: RankSummary } {
   const { side, definition, pairs, skipped, labels: labelsOf, costs, rewards } = options;
   const judged = [...costs].map(([item, answerCosts]) => {
     const { preference } = pairs[item]!;
@@ -181,10 +198,14 @@ function rank(
       `rank: none of ${preferences.length} pairs for ${DUAL_FILES[side]} is left under the definition ${definition}: ${JSON.stringify(leftOut)}`,
     );
   }
+  return { dual, summary: { read: preferences.length, kept: dual.length, leftOut } };
+}
+
+function textOf(dual: readonly Preference[]): string {
   const lines = dual.map(({ prompt, responses: [response_0, response_1], better, source, licence }) =>
     JSON.stringify({ prompt, response_0, response_1, better, safer: null, source, licence }),
   );
-  return { text: `${lines.join('\n')}\n`, summary: { read: preferences.length, kept: dual.length, leftOut } };
+  return `${lines.join('\n')}\n`;
 }
 
 const sha256 = (bytes: string | Uint8Array) => createHash('sha256').update(bytes).digest('hex');
