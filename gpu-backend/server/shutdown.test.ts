@@ -1,6 +1,9 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { until } from '../engine/testing/engine-contract.ts';
-import { allFrames, call, generateRequest } from './testing/backend-client.ts';
+import { allFrames, call, generateRequest, signed } from './testing/backend-client.ts';
 import { endOf, errorOf, scriptedBackends } from './testing/scripted-backends.ts';
 
 const { serve } = scriptedBackends();
@@ -34,6 +37,30 @@ describe('shutting down', () => {
     await answer.text().catch(() => undefined);
     await closing;
     await expect(fetch(`${url}/livez`)).rejects.toThrow();
+  });
+
+  test('refuses a request whose body was half sent, and listens until it has said so', async () => {
+    const { backend, url, engine } = await serve({ graceMs: 60_000 });
+    const { text, headers } = await signed(generateRequest());
+    const half = request(`${url}/v1/generate`, {
+      method: 'POST',
+      headers: { ...headers, 'content-length': text.length, expect: '100-continue' },
+    });
+    const response = once(half, 'response');
+    half.flushHeaders();
+    // The backend says it once it has begun to handle the request.
+    await once(half, 'continue');
+    half.write(text.slice(0, 20));
+    const closing = backend.close();
+    const health = await fetch(`${url}/healthz`);
+    expect(await health.json()).toMatchObject({ status: 'draining', running: 0, waiting: 0 });
+    half.end(text.slice(20));
+    const [answer] = (await response) as [IncomingMessage];
+    expect(answer).toMatchObject({ statusCode: 503, headers: { connection: 'close' } });
+    expect(await json(answer)).toMatchObject({ error: { code: 'backend_unavailable' } });
+    expect(engine.stats()).toMatchObject({ running: 0, waiting: 0 });
+    await closing;
+    await expect(fetch(`${url}/healthz`)).rejects.toThrow();
   });
 
   test('ends at once if nothing runs', async () => {
