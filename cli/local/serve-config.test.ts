@@ -3,6 +3,12 @@ import { expect, test } from 'vitest';
 import { readServeConfig } from './serve-config.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
+const NOT_SET = {
+  PLIMSOLL_KV_BYTES: '',
+  PLIMSOLL_PREFIX_CACHE: '',
+  PLIMSOLL_PUBLIC_PREFIXES: '',
+  PLIMSOLL_SPECULATION: '',
+};
 
 test('with no variables, or only empty ones, the default is the demo on port 8787', () => {
   const demo = {
@@ -14,7 +20,7 @@ test('with no variables, or only empty ones, the default is the demo on port 878
     threads: '0',
     provider: 'cpu',
     context: null,
-    variables: {},
+    variables: NOT_SET,
     pull: true,
     moreNames: [],
   };
@@ -38,7 +44,11 @@ test('an option overrides the environment, and an error names the option', () =>
 
 test('what only backends read goes to them as it is, from an option or else from the environment', () => {
   const env = { PLIMSOLL_KV_BYTES: '1000', PLIMSOLL_PREFIX_CACHE: '', PLIMSOLL_SPECULATION: 'on' };
-  expect(readServeConfig(env).variables).toEqual({ PLIMSOLL_KV_BYTES: '1000', PLIMSOLL_SPECULATION: 'on' });
+  expect(readServeConfig(env).variables).toEqual({
+    ...NOT_SET,
+    PLIMSOLL_KV_BYTES: '1000',
+    PLIMSOLL_SPECULATION: 'on',
+  });
   const flags = { kvBytes: '2000', prefixCache: '0', publicPrefixes: 'shared.json', speculation: false };
   expect(readServeConfig(env, flags).variables).toEqual({
     PLIMSOLL_KV_BYTES: '2000',

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
 import { ProviderChoice } from '#gpu-backend/graph/provider.ts';
-import { givenVariables, settingProblems } from '#gpu-backend/server/config.ts';
+import { settingProblems, variablesFor } from '#gpu-backend/server/config.ts';
 import { parseHostNames } from '#shared/api/host-names.ts';
 import { type BackendFlags, backendVariables, optionOf } from '../options/backend-options.ts';
 import { defaultFolder } from '../options/installed.ts';
@@ -79,7 +79,7 @@ export type ServeConfig = {
    * allows.
    */
   context: number | null;
-  /** Settings that each backend gets as they are, by variable. */
+  /** Settings that each backend gets as they are, by variable; empty if not set. */
   variables: Readonly<Record<string, string>>;
   /** Whether a start that names no bundle may fetch a model. */
   pull: boolean;
@@ -129,7 +129,7 @@ export function readServeConfig(
     threads: PLIMSOLL_THREADS ?? String(share),
     provider: PLIMSOLL_PROVIDER,
     context: PLIMSOLL_CONTEXT ?? null,
-    variables: givenVariables(given, OF_BACKENDS),
+    variables: variablesFor(given, OF_BACKENDS),
     pull: pull && !PLIMSOLL_NO_PULL,
   };
 }

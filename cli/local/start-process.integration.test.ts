@@ -4,7 +4,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { readServeConfig } from './serve-config.ts';
 import { startProcess } from './start-process.ts';
 
 let folder: string;
@@ -40,6 +41,35 @@ test('asks a process to end, and kills one that does not', async () => {
   const processes = await Promise.all([startProcess(polite, options), startProcess(deaf, options)]);
   stop.abort();
   expect(await Promise.all(processes.map(({ ended }) => ended))).toEqual(['code 5', 'signal SIGKILL']);
+});
+
+test('an empty option of serve keeps its variable from the process that it starts', async () => {
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const set = {
+    PLIMSOLL_KV_BYTES: '1000',
+    PLIMSOLL_PREFIX_CACHE: '2000',
+    PLIMSOLL_PUBLIC_PREFIXES: 'shared.json',
+    PLIMSOLL_SPECULATION: 'on',
+  };
+  for (const [name, value] of Object.entries(set)) vi.stubEnv(name, value);
+  const shows = await program(
+    'shows',
+    `console.log(JSON.stringify(${JSON.stringify(Object.keys(set))}.map((name) => process.env[name])));
+     setInterval(() => {}, 9);`,
+  );
+  let seen: unknown;
+  const running = await startProcess(shows, {
+    env: readServeConfig(process.env, { kvBytes: '', prefixCache: '', publicPrefixes: '' }).variables,
+    ready: async (child) => {
+      seen = JSON.parse(String((await said(child))[0]));
+    },
+    signal: new AbortController().signal,
+    graceMs: 200,
+    stdout: 'pipe',
+  });
+  running.kill();
+  await running.ended;
+  expect(seen).toEqual(['', '', '', 'on']);
 });
 
 test('a process that ends before it is ready is an error', async () => {

@@ -141,10 +141,7 @@ export class Answer {
     return this.#sources;
   }
 
-  /**
-   * Whether its prompt is still to be looked at a second time. The safety expert's row must have
-   * read it by then, with sums over `lookSpans`.
-   */
+  /** The safety expert's row must have read the prompt by then, with sums over `lookSpans`. */
   get looks(): boolean {
     return this.#looked.looks;
   }
@@ -163,12 +160,7 @@ export class Answer {
     return this.#looked.refused;
   }
 
-  /**
-   * Looks at the prompt, and tightens the line by what is found. Without a probe or with a state
-   * missing, every judgement counts as certain.
-   *
-   * @param sums over `lookSpans`
-   */
+  /** See `LookedLine.look`. The sources follow from the new line. */
   look(sums: readonly (Float32Array | null)[]): void {
     this.#looked.look(sums);
     this.#sources = this.#needed();
@@ -224,19 +216,12 @@ export class Answer {
     };
   }
 
-  /**
-   * Everything that new sequences must be fed before the next token: their prompts, then the tokens
-   * drawn so far. Those have two parts if a layers sequence read the opening under the opening's
-   * own bounds. No part is empty.
-   */
+  /** See `historyOf`. */
   history(): Feed[] {
     return historyOf(this.#read, { apart: this.looksFirst });
   }
 
-  /**
-   * What a source's sequence has read if only the last `missing` tokens of prompt and answer are
-   * missing. Of a layers sequence, only what it has read under the bounds of its prompt.
-   */
+  /** See `prefixOf`. */
   prefix(source: Source, { missing }: { missing: number }): Omit<Prefix, 'scope'> {
     return prefixOf(this.#read, { source, missing });
   }

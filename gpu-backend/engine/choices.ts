@@ -33,7 +33,7 @@ export class Choices {
   }
 
   /** True the first time, when one of the answers has to wait for memory. */
-  waitForMemory(): boolean {
+  noteMemoryWait(): boolean {
     const isFirst = !this.#hasWaitedForMemory;
     this.#hasWaitedForMemory = true;
     return isFirst;

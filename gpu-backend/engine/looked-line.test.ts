@@ -4,6 +4,7 @@ import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { SignalRules } from '#shared/line/rules.ts';
 import { checkRequest, termsOf } from './check-request.ts';
 import { DEFAULT_LIMITS } from './engine.ts';
+import { LookedLine } from './looked-line.ts';
 import { driveAnswer } from './testing/drive-answer.ts';
 import { ask, calm, drive, endOf, experts, options, probe, violence, violent } from './testing/looked-answers.ts';
 import { schedule } from './testing/schedule.ts';
@@ -129,6 +130,16 @@ describe('an answer after a second look', () => {
       );
     }
   });
+});
+
+test('a line that has been looked at refuses another look, which could loosen it', () => {
+  const line = new LookedLine(ask(violent), null);
+  line.look([]);
+  const { line: tight, report } = line;
+  const found = { version: probe.version, categories: JUDGEMENTS.map((name) => ({ name, probability: 0 })) };
+  expect(() => line.take(found)).toThrow(/looked at already/);
+  expect(() => line.look([])).toThrow(/looked at already/);
+  expect(line).toMatchObject({ line: tight, report });
 });
 
 test('a request that is looked at and one that is not share runs, and each has its own line', async () => {

@@ -68,10 +68,14 @@ export class LookedLine {
     this.take({ version: this.#probe?.version ?? '', categories: lookCategories(probabilities) });
   }
 
-  /** Tightens the line by what a look at the same prompt has found. */
+  /**
+   * Tightens the line by what a look at the same prompt has found. Throws an Error if it was looked
+   * at already: a second look starts from the request's line again, so it could loosen this one.
+   */
   take({ version, categories }: Pick<LookReport, 'version' | 'categories'>): void {
     const { line, secondLook } = this.#request;
     if (secondLook === undefined) throw new Error('a second look has no rules to tighten the line by');
+    if (this.#report !== null) throw new Error('the prompt was looked at already, and one look decides');
     const { line: tight, refused, tightened, because } = lineAfterLook(line, secondLook, categories);
     this.#line = tight;
     this.#policy = policyOf(tight);

@@ -105,7 +105,12 @@ export class OnnxExperts implements Experts {
     { runTokens = RUN_TOKENS, prefixBytes = 0, kvBytes = null, ...options }: OnnxOptions = {},
   ): Promise<OnnxExperts> {
     const opened = await openSessions(bundle, options);
-    return new OnnxExperts(opened, bundle, { runTokens, prefixBytes, kvBytes });
+    try {
+      return new OnnxExperts(opened, bundle, { runTokens, prefixBytes, kvBytes });
+    } catch (error) {
+      await releaseAll(opened.sessions);
+      throw error;
+    }
   }
 
   get openCount(): number {
@@ -191,7 +196,7 @@ export class OnnxExperts implements Experts {
     this.#sequences.dispose();
     await this.#turns.rest();
     this.#onDevice?.clear();
-    for (const session of new Set(Object.values(this.#sessions))) await session.release();
+    await releaseAll(this.#sessions);
   }
 
   /**
@@ -230,4 +235,9 @@ export class OnnxExperts implements Experts {
     const most = this.#config.max_position_embeddings;
     return length <= most ? ready : new SequenceError(`${length} tokens do not fit into a context of ${most}`);
   }
+}
+
+/** Prompts and answers may share one. */
+async function releaseAll(sessions: ReadSessions): Promise<void> {
+  for (const session of new Set(Object.values(sessions))) await session.release();
 }

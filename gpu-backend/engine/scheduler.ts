@@ -177,7 +177,7 @@ export class Scheduler {
     let joined = false;
     for (let job = this.#waiting.peek(mayJoin); job !== undefined; job = this.#waiting.peek(mayJoin)) {
       const lack = lackFor(job, this.#running, { experts: this.#experts, limits: this.#limits });
-      if (lack === 'memory' && this.#requests.get(job.id)?.waitForMemory()) this.#memoryWaits++;
+      if (lack === 'memory' && this.#requests.get(job.id)?.noteMemoryWait()) this.#memoryWaits++;
       if (lack !== null) break;
       this.#waiting.take(mayJoin);
       if (!this.#open(job)) continue;

@@ -57,12 +57,15 @@ export function createApp(options: AppOptions): Hono {
   const tooLarge = () => {
     throw new PlimsollError('request_too_large', `The body is larger than ${bodyLimitBytes} bytes.`);
   };
+  const refuseWhileDraining = () => {
+    if (draining()) throw new PlimsollError('backend_unavailable', 'The backend is shutting down.');
+  };
   app.post('/v1/generate', bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }), async (c) => {
     const measured = metrics.request();
     const left = new AbortController();
     const signal = AbortSignal.any([left.signal, c.req.raw.signal]);
     try {
-      if (draining()) throw new PlimsollError('backend_unavailable', 'The backend is shutting down.');
+      refuseWhileDraining();
       const body = new Uint8Array(await c.req.arrayBuffer());
       const directive = await verifyDirective(c.req.header(DIRECTIVE_HEADER), body, directiveKey);
       used.take(directive.id);
@@ -79,6 +82,8 @@ export function createApp(options: AppOptions): Hono {
       const keyOf = drawKeysOf(drawSecret, { directive, bundle, promptIds, request });
       const furtherKeys = Array.from({ length: request.n - 1 }, (_, i) => keyOf(1 + i));
       const keys = await Promise.all([keyOf(0), ...furtherKeys]);
+      // The body may have taken long to come.
+      refuseWhileDraining();
       const events = engine.generate(engineRequest(request, { directive, prompt, keys }), { signal });
       // The first event decides: an HTTP error, or an answer that has begun.
       const first = await events.next();

@@ -145,10 +145,13 @@ export function settingProblems(
   });
 }
 
-/** The variables of these settings that are set, with their values. */
-export function givenVariables(env: Environment, settings: readonly (keyof BackendConfig)[]): Record<string, string> {
+/**
+ * The variables of these settings, for a backend's process. One that is not set is empty, so that
+ * the process does not inherit another value for it.
+ */
+export function variablesFor(env: Environment, settings: readonly (keyof BackendConfig)[]): Record<string, string> {
   const names = settings.flatMap((setting): readonly string[] => VARIABLES[setting]);
-  return Object.fromEntries(names.flatMap((name): [string, string][] => (env[name] ? [[name, env[name]]] : [])));
+  return Object.fromEntries(names.map((name) => [name, env[name] ?? '']));
 }
 
 function problemOf(setting: keyof BackendConfig, env: Environment): string | null {

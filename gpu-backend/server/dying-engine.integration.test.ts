@@ -9,7 +9,7 @@ import { startWorkerEngine } from '../engine/worker-engine.ts';
 import { tinyBundle } from '../model/fixtures/tiny-bundle.ts';
 import { writeBundle } from '../model/write-bundle.ts';
 import { allFrames, call, generateRequest } from './testing/backend-client.ts';
-import { endOf, errorOf, scriptedBackends } from './testing/scripted-backends.ts';
+import { errorOf, scriptedBackends } from './testing/scripted-backends.ts';
 
 const { serve } = scriptedBackends();
 
@@ -65,13 +65,13 @@ test('before the first frame, the same failure is 503 with Retry-After', async (
 });
 
 test('told to stop while its engine restarts, it still answers what waits, and takes nothing new', async () => {
-  const { engine, backend, ask, kill } = await start({ graceMs: 60_000 });
+  const { engine, backend, said, ask, kill } = await start({ graceMs: 600_000 });
   await allFrames(await kill('exit', 1));
   const waiting = ask();
   await until(() => engine.stats().waiting === 1);
   const closing = backend.close();
   expect(engine.state).toBe('restarting');
   expect(await errorOf(await ask())).toMatchObject({ status: 503, code: 'backend_unavailable' });
-  expect(endOf(await allFrames(await waiting)).type).toBe('end');
+  expect((await allFrames(await waiting)).at(-1), said.join('\n')).toMatchObject({ type: 'end' });
   await closing;
 });

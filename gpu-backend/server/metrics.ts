@@ -28,7 +28,7 @@ export class Metrics {
   readonly #cancelled = this.#counter('request_cancelled_total', 'Requests whose client left before the end.');
   readonly #queueTime = this.#histogram(
     'request_queue_time_seconds',
-    'From the request to its place in the batch.',
+    'From the request, its body included, to its place in the batch; not of those that left before.',
     SECONDS,
   );
   readonly #firstToken = this.#histogram(
@@ -51,7 +51,11 @@ export class Metrics {
       registers: this.#registers,
     }).set({ provider: provider ?? 'none' }, 1);
     this.#gauge('num_requests_running', 'Requests in the batch.', () => engine.stats().running);
-    this.#gauge('num_requests_waiting', 'Requests waiting for a place.', () => engine.stats().waiting);
+    this.#gauge(
+      'num_requests_waiting',
+      'Requests waiting for a place, or for the engine to load.',
+      () => engine.stats().waiting,
+    );
     this.#gauge(
       'num_rows',
       'Sequences held by the model; an answer has one for each expert that it asks: one or two.',

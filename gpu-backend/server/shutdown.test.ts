@@ -1,22 +1,25 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { until } from '../engine/testing/engine-contract.ts';
-import { allFrames, call, generateRequest } from './testing/backend-client.ts';
-import { endOf, errorOf, scriptedBackends } from './testing/scripted-backends.ts';
+import { allFrames, call, generateRequest, signed } from './testing/backend-client.ts';
+import { errorOf, scriptedBackends } from './testing/scripted-backends.ts';
 
 const { serve } = scriptedBackends();
 
 describe('shutting down', () => {
   test('lets a running answer finish and accepts no new requests', async () => {
-    const { backend, url } = await serve({ stepMs: 5, graceMs: 5000 });
+    const { backend, url, logged } = await serve({ stepMs: 5, graceMs: 600_000 });
     const answer = await call(url, generateRequest({ max_tokens: 30 }));
     const closing = backend.close();
-    expect(endOf(await allFrames(answer)).type).toBe('end');
+    expect((await allFrames(answer)).at(-1), logged.join('\n')).toMatchObject({ type: 'end' });
     await closing;
     await expect(fetch(`${url}/healthz`)).rejects.toThrow();
   });
 
   test('says that it drains until the last answer has ended: not ready, but alive', async () => {
-    const { backend, url, engine } = await serve({ stepMs: 5, graceMs: 60_000, contextLength: 5000 });
+    const { backend, url, engine } = await serve({ stepMs: 5, graceMs: 600_000, contextLength: 5000 });
     const leaves = new AbortController();
     const answer = await call(url, generateRequest({ max_tokens: null }), { signal: leaves.signal });
     await until(() => engine.stats().running === 1);
@@ -36,6 +39,30 @@ describe('shutting down', () => {
     await expect(fetch(`${url}/livez`)).rejects.toThrow();
   });
 
+  test('refuses a request whose body was half sent, and listens until it has said so', async () => {
+    const { backend, url, engine } = await serve({ graceMs: 600_000 });
+    const { text, headers } = await signed(generateRequest());
+    const half = request(`${url}/v1/generate`, {
+      method: 'POST',
+      headers: { ...headers, 'content-length': text.length, expect: '100-continue' },
+    });
+    const response = once(half, 'response');
+    half.flushHeaders();
+    // The backend says it once it has begun to handle the request.
+    await once(half, 'continue');
+    half.write(text.slice(0, 20));
+    const closing = backend.close();
+    const health = await fetch(`${url}/healthz`);
+    expect(await health.json()).toMatchObject({ status: 'draining', running: 0, waiting: 0 });
+    half.end(text.slice(20));
+    const [answer] = (await response) as [IncomingMessage];
+    expect(answer).toMatchObject({ statusCode: 503, headers: { connection: 'close' } });
+    expect(await json(answer)).toMatchObject({ error: { code: 'backend_unavailable' } });
+    expect(engine.stats()).toMatchObject({ running: 0, waiting: 0 });
+    await closing;
+    await expect(fetch(`${url}/healthz`)).rejects.toThrow();
+  });
+
   test('ends at once if nothing runs', async () => {
     const { backend, url } = await serve({ graceMs: 600_000 });
     await fetch(`${url}/healthz`);
@@ -44,11 +71,16 @@ describe('shutting down', () => {
   });
 
   test('finishes reading a prompt that is half read, and then its answer', async () => {
-    const { backend, url, engine } = await serve({ stepMs: 2, graceMs: 60_000, limits: { maxPrefillTokens: 4 } });
+    const { backend, url, engine, logged } = await serve({
+      stepMs: 2,
+      graceMs: 600_000,
+      limits: { maxPrefillTokens: 4 },
+    });
     const answer = await call(url, generateRequest({ max_tokens: 5 }));
     await until(() => engine.stats().running === 1);
     const closing = backend.close();
-    expect(endOf(await allFrames(answer)).usage.completion_tokens).toBe(5);
+    const end = { type: 'end', usage: { completion_tokens: 5 } };
+    expect((await allFrames(answer)).at(-1), logged.join('\n')).toMatchObject(end);
     await closing;
   });
 

@@ -4,7 +4,7 @@
  */
 import '../graph/no-telemetry.ts';
 import { stat } from 'node:fs/promises';
-import type { Server } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { totalmem } from 'node:os';
 import path from 'node:path';
@@ -38,7 +38,8 @@ export type Backend = {
   url: string;
   /**
    * Takes no new requests and lets running answers finish for `graceMs`. Then it ends them and
-   * frees everything. Until the last answer has ended, it says to whoever asks that it drains.
+   * frees everything. A request whose body is still coming counts as new, and is told so. Until the
+   * last response has been sent, it says to whoever asks that it drains.
    */
   close(): Promise<void>;
   /** Settles when the engine is gone: after `close`, or because it failed. */
@@ -155,6 +156,13 @@ export async function serveEngine(
   // The server speaks HTTP/1.1, because we do not ask for anything else.
   const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
   server.keepAliveTimeout = KEEP_ALIVE_MS;
+  /** Responses to requests that came before the drain, from their headers to their last byte. */
+  const inHand = new Set<ServerResponse>();
+  server.on('request', ({ url }, response) => {
+    if (draining || url?.split('?', 1)[0] !== '/v1/generate') return;
+    inHand.add(response);
+    response.once('close', () => inHand.delete(response));
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(config.port, config.host, resolve);
@@ -166,7 +174,11 @@ export async function serveEngine(
     const grace = sleep(config.graceMs, undefined, { ref: false });
     // If the engine is already gone, no answer can finish.
     const isOver = Promise.race([engine.closed, grace]);
-    await untilIdle(engine, isOver);
+    const isBusy = () => {
+      const { running, waiting } = engine.stats();
+      return inHand.size + running + waiting > 0;
+    };
+    await untilIdle(isBusy, isOver);
     const served = new Promise<void>((resolve) => server.close(() => resolve()));
     // When its answer ends, a connection becomes idle and would stay open for the next request.
     const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
@@ -187,16 +199,12 @@ export async function serveEngine(
   };
 }
 
-/** Waits until no request runs or waits, or until `isOver`. */
-async function untilIdle(engine: Engine, isOver: Promise<unknown>): Promise<void> {
+/** Waits until nothing is busy any more, or until `isOver`. */
+async function untilIdle(isBusy: () => boolean, isOver: Promise<unknown>): Promise<void> {
   let waits = true;
   void isOver.then(() => {
     waits = false;
   });
-  const isBusy = () => {
-    const { running, waiting } = engine.stats();
-    return running + waiting > 0;
-  };
   while (waits && isBusy()) await Promise.race([sleep(SWEEP_MS), isOver]);
 }
 

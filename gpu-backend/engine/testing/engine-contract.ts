@@ -56,7 +56,7 @@ export async function collect(events: AsyncIterable<EngineEvent>): Promise<Colle
 }
 
 /** The timeout is only for hangs: a busy machine may take long. */
-export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 60_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 600_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error('waited in vain');

@@ -48,7 +48,15 @@ export type CallOptions = {
 
 /** `POST /v1/generate` as the edge does it. A string body is sent as it is. */
 export async function call(url: string, body: GenerateBody | string, options: CallOptions = {}): Promise<Response> {
-  const { line, edit = (directive) => directive, secret = SECRET, now = new Date(), signal = null } = options;
+  const { text, headers } = await signed(body, options);
+  return fetch(`${url}/v1/generate`, { method: 'POST', headers, body: text, signal: options.signal ?? null });
+}
+
+/** What such a call sends. */
+export async function signed(
+  body: GenerateBody | string,
+  { line, edit = (directive) => directive, secret = SECRET, now = new Date(), token: given }: CallOptions = {},
+): Promise<{ text: string; headers: Record<string, string> }> {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   const directive = edit({
     id: crypto.randomUUID(),
@@ -62,10 +70,10 @@ export async function call(url: string, body: GenerateBody | string, options: Ca
     second_look: null,
     resume: null,
   });
-  const token = options.token === undefined ? await signDirective(directive, directiveKey(secret), now) : options.token;
+  const token = given === undefined ? await signDirective(directive, directiveKey(secret), now) : given;
   const headers: Record<string, string> = { 'content-type': 'application/json' };
   if (token !== null) headers[DIRECTIVE_HEADER] = token;
-  return fetch(`${url}/v1/generate`, { method: 'POST', headers, body: text, signal });
+  return { text, headers };
 }
 
 /** The frames of an answer as they arrive. */
