@@ -78,11 +78,9 @@ describe('real prompts', () => {
       (await studySets({ ...options, ...changed }, ['world', 'frightening'])).sets.map(({ questions }) => questions);
     const [all, half] = [await idsOf({}), await idsOf({ share: 0.5, whole: ['world'] })];
     expect(half[0]).toEqual(all[0]);
-    expect(half[1]!.length).toBeGreaterThan(60);
-    expect(half[1]!.length).toBeLessThan(160);
+    expect(half[1]!.length).toBeGreaterThan(30);
+    expect(half[1]!.length).toBeLessThan(80);
     expect(all[1]).toEqual(expect.arrayContaining(half[1]!));
-    // A pair is asked whole or not at all.
-    expect(half[1]!.filter(({ kind }) => kind === 'harmful').length).toBe(half[1]!.length / 2);
   });
 
   test('are left out with a reason if there is no folder, or only part of it', async () => {

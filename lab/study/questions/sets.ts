@@ -23,6 +23,7 @@ import {
   type HeldOutOptions,
   harmfulSet,
   jailbreakSet,
+  openingsSet,
   ordinarySet,
   type SourcedQuestion,
   waitingSet,
@@ -133,18 +134,26 @@ const SETS = {
       { id: 'helpful-mixed', file: 'pref_helpful_mixed.jsonl.gz', read: PAIRS },
     ],
   ),
-  harmful: heldOut('harmful', 'behaviours of JailbreakBench and openings of HH-RLHF (harmless)', {
-    files: [HELD_OUT_FILES.behaviours, HELD_OUT_FILES.hh],
+  harmful: heldOut('harmful', 'behaviours of JailbreakBench and harmful twins of frightening words', {
+    files: [HELD_OUT_FILES.behaviours],
     read: harmfulSet,
+  }),
+  openings: heldOut('openings', 'openings of HH-RLHF (harmless), which are harmful or only rude', {
+    files: [HELD_OUT_FILES.hh],
+    read: openingsSet,
   }),
   ordinary: heldOut('ordinary', 'instructions of Dolly and LLMs-from-scratch, and everyday prompts of our own', {
     files: [HELD_OUT_FILES.dolly, HELD_OUT_FILES.rasbt],
     read: ordinarySet,
   }),
-  frightening: heldOut('frightening words', 'frightening words with a harmless wish, each with a harmful twin', {
-    files: [],
-    read: frighteningSet,
-  }),
+  frightening: heldOut(
+    'frightening words',
+    'frightening words with a harmless wish; their harmful twins are in the set harmful',
+    {
+      files: [],
+      read: frighteningSet,
+    },
+  ),
   jailbreak: heldOut('jailbreaks', 'behaviours and harmful twins in frames that no training has seen', {
     files: [HELD_OUT_FILES.behaviours],
     read: jailbreakSet,
