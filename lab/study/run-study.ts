@@ -20,6 +20,7 @@ import type { TenantLines } from './cells/tenant-lines.ts';
 import { withHandLabels } from './hand-labels/agreement.ts';
 import { realJudges } from './judges/real-judges.ts';
 import type { AskedPart } from './questions/held-out-sets.ts';
+import { learnedByEdge } from './questions/learned-by-edge.ts';
 import { SET_IDS, studySets } from './questions/sets.ts';
 import { writeReport } from './report/write-report.ts';
 import { assertRegistered, readRegistration, register } from './results/registration.ts';
@@ -91,6 +92,7 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
     return { dir: path.join(out, `seed-${seed}`), seed, source, base, tokenizer, threads };
   });
   const dataDir = existsSync(options.data) ? options.data : null;
+  const edge = await learnedByEdge(dataDir);
   const { sets, missing } = await studySets(
     {
       seed: DEMO.evaluation.seed,
@@ -103,6 +105,7 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
       perSource: PROMPTS_PER_SOURCE,
       promptTokens: (messages) => tokenizer.renderChat(messages).length,
       maxPromptTokens: MAX_PROMPT_TOKENS,
+      leaveOut: edge.keys,
     },
     SET_IDS.filter((id) => id === 'world' || options.sets.includes(id)),
   );
@@ -122,7 +125,7 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
   const grid = await runGrid(study);
   const judged = await collectResults(study, grid, {
     ...judging,
-    missing: [...missing, ...judging.missing],
+    missing: [...missing, ...(edge.missing === null ? [] : [edge.missing]), ...judging.missing],
   }).finally(judging.close);
   const judges = withHandLabels(judged.judges, { answered: grid.cells, judged: judged.cells });
   const results = { ...judged, judges };

@@ -136,7 +136,7 @@ function served(tenant: TenantId, { defaultWeight, routers }: Served): Described
     id: tenant,
     label: TENANTS[tenant],
     family: 'served',
-    what: `what ships: the SPE experts mixed by ${by}, under the demo tenant's policy, which reads each question with the edge's classifier, without a second look`,
+    what: `what ships: the SPE experts mixed by ${by}, under the demo tenant's policy, which reads each question with the edge's classifier (it has learned the small world's topics), without a second look`,
     bundle: { ...MIDPO, routers },
     line: { tenant },
   };

@@ -37,7 +37,7 @@ export type HeldOutOptions = {
   part: AskedPart;
   /** The most prompts of one source. */
   perSource: Readonly<Record<'hh' | 'dolly' | 'rasbt', number>>;
-  /** Whether a prompt of this length may be asked. */
+  /** Whether a prompt may be asked: by its length, and by what has learned from it. */
   fits: (messages: readonly Message[]) => boolean;
 };
 

@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { contrastPrompts } from '../../classifier/contrast-prompts.ts';
 import { splitOf, textKey } from '../../split/split.ts';
 import { generateQuestions } from '../../world/generate.ts';
 import { loadTopics } from '../../world/load-topics.ts';
 import { writeRealData } from '../testing/real-data.ts';
+import { learnedByEdge } from './learned-by-edge.ts';
 import { type SetOptions, studySets } from './sets.ts';
 
 let dir: string;
@@ -70,6 +72,37 @@ describe('real prompts', () => {
       );
       expect(parts.length).toBeGreaterThan(40);
       expect(new Set(parts)).toEqual(new Set([part]));
+    }
+  });
+
+  test('leave out what something else has learned from, in frames and pairs too', async () => {
+    const ids = ['frightening', 'harmful', 'jailbreak', 'real-helpful'] as const;
+    const asked = async (leaveOut: ReadonlySet<string>) => (await studySets({ ...options, leaveOut }, ids)).sets;
+    const before = await asked(new Set());
+    const [pairs, harmful] = before;
+    const [left, lone] = [
+      pairs!.questions[0]!,
+      harmful!.questions.find(({ topic }) => topic !== pairs!.questions[0]!.topic)!,
+    ];
+    const other = before.find(({ id }) => id === 'real-helpful')!.questions[0]!;
+    const after = await asked(new Set([left, lone, other].map(({ messages }) => textKey(messages[0]!.content))));
+    for (const { id, questions } of after) {
+      expect(
+        questions.map(({ id }) => id),
+        id,
+      ).not.toContain(other.id);
+      for (const { topic } of questions) expect([left.topic, lone.topic]).not.toContain(topic);
+    }
+    expect(after.map(({ id }) => id)).toEqual(before.map(({ id }) => id));
+  });
+
+  test('that the edge has learned from are known, as far as their files are there', async () => {
+    const { keys, missing } = await learnedByEdge(dir);
+    expect(missing).toContain("the edge's classifier has learned from were not left out:");
+    const learned = contrastPrompts().filter(({ split }) => split === 'train');
+    expect(learned.filter(({ text }) => !keys.has(textKey(text))).length).toBeLessThan(learned.length / 10);
+    for (const { text } of contrastPrompts().filter(({ split }) => split === 'heldout')) {
+      expect(keys.has(textKey(text))).toBe(false);
     }
   });
 

@@ -53,6 +53,11 @@ export type SetOptions = {
   share?: number;
   /** Sets of which all topics are asked, whatever the share. */
   whole?: readonly string[];
+  /**
+   * Keys of real prompts to leave out, as `textKey` has them: those that something else has learned
+   * from. A prompt in a frame goes by the prompt.
+   */
+  leaveOut?: ReadonlySet<string>;
   /** Whether the world is asked only about the topics of `part`, which nothing has learned from. */
   heldOutTopics?: boolean;
 };
@@ -100,8 +105,9 @@ function heldOut(
     world: false,
     files,
     ...(depths && { depths }),
-    questions: async ({ dataDir, part = 'test', promptTokens, maxPromptTokens }) => {
-      const fits: HeldOutOptions['fits'] = (messages) => promptTokens(messages) <= maxPromptTokens;
+    questions: async ({ dataDir, part = 'test', promptTokens, maxPromptTokens, leaveOut }) => {
+      const fits: HeldOutOptions['fits'] = (messages) =>
+        promptTokens(messages) <= maxPromptTokens && !leaveOut?.has(textKey(messages[0]!.content));
       return read({ dataDir: dataDir ?? '', part, perSource: PER_SOURCE, fits });
     },
   };
@@ -209,7 +215,7 @@ export async function studySets(
  */
 async function realQuestions(
   sources: readonly RealSource[],
-  { dataDir, part = 'test', perSource, promptTokens, maxPromptTokens }: SetOptions,
+  { dataDir, part = 'test', perSource, promptTokens, maxPromptTokens, leaveOut }: SetOptions,
 ): Promise<StudyQuestion[]> {
   const taken = new Set<string>();
   const questions: StudyQuestion[] = [];
@@ -218,7 +224,8 @@ async function realQuestions(
     const rows = await Array.fromAsync(read(path.join(dataDir!, file)));
     for (const { prompt } of rows.filter(isSingleTurn)) {
       const key = textKey(prompt[0]!.content);
-      if (splitOf(key) === part && key !== '' && !taken.has(key) && !byKey.has(key)) byKey.set(key, prompt);
+      if (splitOf(key) !== part || key === '' || leaveOut?.has(key)) continue;
+      if (!taken.has(key) && !byKey.has(key)) byKey.set(key, prompt);
     }
     const places = new Map([...byKey.keys()].map((key) => [key, hashToUnit(`study/${id}/${key}`)]));
     const sample = [...byKey]

@@ -156,6 +156,10 @@ ${prefillTable(study)}
 
 ## Real prompts
 
+None of them has trained or calibrated the edge's classifier, which draws the lines that are served, but for what
+[the list of gaps](#what-is-missing) names. The classifier has learned all topics of the small world: there, what is
+served looks better than it is.
+
 ${real.length > 0 ? 'Answers judged by models.' : `${MISSING}: no set of real prompts.`}
 
 ${judges.length > 0 ? `How far the judges can be trusted:\n\n${judgesTable(study)}` : `${MISSING}: no judge. The figures below need none.`}
