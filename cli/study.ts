@@ -34,6 +34,7 @@ type StudyFlags = {
   whole: string[];
   pairs: number;
   maxTokens?: number;
+  answerAgain: boolean;
   threads: number;
 };
 
@@ -94,6 +95,7 @@ export function studyCommand(): Command {
         `the most tokens of an answer (default: ${DEMO.evaluation.maxTokens}; with --recipes that of the recipes)`,
         integer,
       )
+      .option('--answer-again', 'replace answers to test that were made otherwise, say by another bundle', false)
       .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
       .action((flags: StudyFlags) => compare(flags, make));
   }

@@ -1,5 +1,5 @@
 /** The study on a tiny recipe, from its folder to the report. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -8,9 +8,8 @@ import { KEPT_FOLDER } from '#training/run/kept-numbers.ts';
 import { TINY_SETTINGS, writeTinyBase, writeTinyData } from '../smollm2/fixtures/tiny-recipe.ts';
 import { trainSmollm2 } from '../smollm2/train-smollm2.ts';
 import { splitOf, topicKey } from '../split/split.ts';
-import { readHypotheses } from './analysis/hypotheses-file.ts';
+import { HYPOTHESES_FILE } from './analysis/hypotheses-file.ts';
 import { STUDY_RUNS } from './folder-kinds.ts';
-import { REGISTRATION } from './results/registration.ts';
 import { readResults } from './results/results-file.ts';
 import { runStudy, type StudyOptions } from './run-study.ts';
 
@@ -25,9 +24,8 @@ beforeAll(async () => {
   const given = { base: at('base'), data: at('data'), out: at('recipe'), threads: 1, settings: TINY_SETTINGS };
   await trainSmollm2({ ...given, until: 'export', print: () => {} });
   for (const name of ['out', 'report']) mkdirSync(at(name));
-  // As a first run has left it, so that this test does not ask git whether the file is committed.
-  const registration = { format: 1, hypotheses: readHypotheses().digest, commit: null, registered: '2026-01-01' };
-  writeFileSync(at('out', REGISTRATION), JSON.stringify(registration));
+  // Outside the repository, so that this test does not ask git whether the file is committed.
+  copyFileSync(HYPOTHESES_FILE, at('hypotheses.json'));
 });
 afterAll(() => {
   vi.restoreAllMocks();
@@ -37,6 +35,7 @@ afterAll(() => {
 test('a study on a recipe asks about topics that the recipe never saw, and reports what it learned from', async () => {
   const line = () => ({ line: { ...OPEN_LINE, floor: 0.9 } });
   const options: StudyOptions = {
+    hypotheses: at('hypotheses.json'),
     from: at('base'),
     recipes: [at('recipe')],
     out: at('out'),
@@ -54,6 +53,7 @@ test('a study on a recipe asks about topics that the recipe never saw, and repor
     tenants: { strict: line, balanced: line, open: line },
     threads: 1,
     make: true,
+    answerAgain: false,
   };
   await runStudy(options);
   expect(STUDY_RUNS.isOurs(at('out'))).toBe(true);
@@ -76,4 +76,15 @@ test('a study on a recipe asks about topics that the recipe never saw, and repor
   for (const { weights } of constant.answers) expect(new Set(weights)).toEqual(new Set([TINY_SETTINGS.defaultWeight]));
   expect(readFileSync(at('report/README.md'), 'utf8')).toContain('Every run learned from the pairs of the recipe');
   expect(existsSync(at('report/frontier.svg'))).toBe(true);
+
+  // What was to be asked of whom is registered, and answers to test questions are not replaced.
+  await expect(runStudy({ ...options, share: 0.06 })).rejects.toThrow(
+    /share: found 0\.06, wanted 0\.05, .*does not change once it is registered/,
+  );
+  await expect(runStudy({ ...options, maxTokens: 6 })).rejects.toThrow(/sampling: found .*"maxTokens":6.*wanted/);
+  const other = { ...options, tenants: { ...options.tenants, strict: () => ({ line: OPEN_LINE }) } };
+  await expect(runStudy(other)).rejects.toThrow(
+    /strict@world-0\.jsonl: found answers of another line, .*--answer-again makes them again/,
+  );
+  await runStudy({ ...other, answerAgain: true, methods: ['strict'] });
 });

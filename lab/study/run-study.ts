@@ -11,6 +11,8 @@ import type { RunSource } from '../methods/run-source.ts';
 import type { RunContext } from '../methods/runs.ts';
 import { worldSource } from '../methods/world-source.ts';
 import { assertOneStudy, type RecipeSource, recipeSource } from '../smollm2/recipe-source.ts';
+import { digestOfJson, readRecord } from '../smollm2/step-records.ts';
+import { STEP_NAMES } from '../smollm2/steps.ts';
 import { splitOf, topicKey } from '../split/split.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import { HYPOTHESES_FILE, readHypotheses } from './analysis/hypotheses-file.ts';
@@ -35,6 +37,8 @@ const PROMPTS_PER_SOURCE = 32;
 const MAX_PROMPT_TOKENS = 200;
 
 export type StudyOptions = {
+  /** The file of hypotheses. The default is the one beside this code. */
+  hypotheses?: string;
   /** Runs of `train demo`, or a bundle: where the base comes from. */
   from: string;
   /**
@@ -75,19 +79,20 @@ export type StudyOptions = {
   threads: number;
   /** Whether to train and answer what is missing, or only to judge what is there. */
   make: boolean;
+  /**
+   * Whether answers to `test` that were made otherwise, say of another bundle, are made again.
+   * Otherwise they are an error.
+   */
+  answerAgain: boolean;
 };
 
 /** Returns the seconds of training steps and of answering behind the report. */
 export async function runStudy(options: StudyOptions): Promise<{ training: number; generating: number }> {
-  const { from, out, methods, part, threads, tenants, make } = options;
+  const { from, out, methods, part, threads, tenants, make, hypotheses = HYPOTHESES_FILE } = options;
   const tokenizerDir = isBundle(from) ? from : path.join(from, 'tokenizer');
   const base = isBundle(from) ? await openBase(from) : await openBase(path.join(from, 'sft'), tokenizerDir);
   const { tokenizer } = base;
   const { seeds, heldOutTopics, sampling } = await seedsOf(options, base);
-  const registered = { file: HYPOTHESES_FILE, digest: readHypotheses().digest };
-  // Before anything is answered, or where there are answers already, the hypotheses must stand.
-  if (make && !holdsAnswers(out)) register(out, registered);
-  else assertRegistered(readRegistration(out), registered);
   const contexts = seeds.map(({ seed, source }): RunContext => {
     return { dir: path.join(out, `seed-${seed}`), seed, source, base, tokenizer, threads };
   });
@@ -109,15 +114,40 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
     },
     SET_IDS.filter((id) => id === 'world' || options.sets.includes(id)),
   );
+  const drawn = { ...sampling, ...(options.maxTokens !== undefined && { maxTokens: options.maxTokens }) };
+  const registered = {
+    file: hypotheses,
+    digest: readHypotheses(hypotheses).digest,
+    design: {
+      part,
+      heldOutTopics,
+      share: options.share,
+      whole: [...options.whole],
+      sets: sets.map(({ id }) => id),
+      questions: digestOfJson(sets.map(({ id, questions }) => [id, questions.map((question) => question.id)])),
+      sampling: {
+        temperature: drawn.temperature,
+        topP: drawn.topP,
+        seed: drawn.seed,
+        maxTokens: drawn.maxTokens,
+      },
+      base: base.digest,
+      seeds: seeds.map(({ seed, from }) => ({ seed, from })),
+    },
+  };
+  // Before anything is answered, or where there are answers already, all of this must stand.
+  if (make && !holdsAnswers(out)) register(out, registered);
+  else assertRegistered(readRegistration(out), registered);
   const study = {
     contexts,
     tokenizerDir,
     world: sets.find(({ world }) => world)!,
     real: sets.filter(({ world }) => !world),
-    sampling: { ...sampling, ...(options.maxTokens !== undefined && { maxTokens: options.maxTokens }) },
+    sampling: drawn,
     tenants,
     methods,
     make,
+    keeps: part === 'test' && !options.answerAgain,
   };
   // Before hours of answering: a prompt that is asked and learned from stops the study here.
   const dir = path.join(out, 'judges');
@@ -132,12 +162,17 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
   const file = path.join(options.report, RESULTS_FILE);
   const bytes = writeResults(file, { results, registration: readRegistration(out) });
   process.stderr.write(`study: ${file}: ${(bytes / 1e6).toFixed(1)} MB\n`);
-  await writeReport(file, { out: options.report });
+  await writeReport(file, { out: options.report, hypotheses });
   return results.seconds;
 }
 
 type Seeds = {
-  seeds: { seed: number; source: RunSource }[];
+  seeds: {
+    seed: number;
+    source: RunSource;
+    /** What it learns from, for the registration. */
+    from: string;
+  }[];
   heldOutTopics: boolean;
   /** As the bundle that ships has it. */
   sampling: Sampling;
@@ -154,7 +189,7 @@ async function seedsOf(
     assertOneStudy(sources, base);
     const { maxTokens, sampling } = sources[0]!;
     return {
-      seeds: sources.map((source) => ({ seed: source.seed, source })),
+      seeds: sources.map((source) => ({ seed: source.seed, source, from: recipeDigest(source.dir) })),
       heldOutTopics: true,
       sampling: { ...DEMO.evaluation, ...sampling, maxTokens },
     };
@@ -164,10 +199,25 @@ async function seedsOf(
     ? loadTopics({ edition }).flatMap(({ id }) => (splitOf(topicKey(id)) === 'train' ? [id] : []))
     : undefined;
   return {
-    seeds: seeds.map((seed) => ({ seed, source: worldSource({ seed, edition, worldPairs, topics }) })),
+    seeds: seeds.map((seed) => ({
+      seed,
+      source: worldSource({ seed, edition, worldPairs, topics }),
+      from: `${worldPairs} pairs of the small world`,
+    })),
     heldOutTopics,
     sampling: DEMO.evaluation,
   };
+}
+
+/** Of what every step up to the bundle read and wrote. */
+function recipeDigest(dir: string): string {
+  const steps = STEP_NAMES.slice(0, STEP_NAMES.indexOf('export') + 1);
+  return digestOfJson(
+    steps.map((step) => {
+      const record = readRecord(dir, step);
+      return record && [step, record.inputs, record.needs, record.output];
+    }),
+  );
 }
 
 const holdsAnswers = (out: string): boolean =>

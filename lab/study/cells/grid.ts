@@ -42,6 +42,8 @@ export type GridOptions = {
   methods?: readonly string[] | undefined;
   /** False: train and generate nothing, only use what is there. */
   make: boolean;
+  /** Whether answers that were made otherwise are an error. If not, they are made again. */
+  keeps?: boolean;
 };
 
 export type AnsweredCell = {
@@ -111,7 +113,7 @@ function bundlesOf(methods: readonly AskedMethod[]): AskedMethod[][] {
 async function answerWith(
   group: readonly AskedMethod[],
   context: RunContext,
-  { tokenizerDir, world, real, sampling, tenants, make }: GridOptions,
+  { tokenizerDir, world, real, sampling, tenants, make, keeps = false }: GridOptions,
   grid: Grid,
 ): Promise<void> {
   const { base, tokenizer, threads, seed } = context;
@@ -134,7 +136,7 @@ async function answerWith(
         const line = method.decoder ? { decoder: method.decoder.name } : originOf(method, lines);
         const origin = { bundle, line, sampling: draws, prompts: digestOf(prompts) };
         const file = path.join(context.dir, 'answers', `${method.id}@${set.id}-${depth}.jsonl`);
-        let found = await readAnswers(file, origin);
+        let found = await readAnswers(file, origin, { keeps: make && keeps });
         if (found === null && !make) {
           grid.missing.push(`seed ${seed}: ${method.label} on ${set.label}${depth > 0 ? `, depth ${depth}` : ''}`);
           continue;

@@ -83,7 +83,7 @@ function realSet(label: string, what: string, sources: readonly RealSource[]): S
 }
 
 /** Prompts of each source, so that there are some 650 ordinary ones in all. */
-const PER_SOURCE: HeldOutOptions['perSource'] = { hh: 150, dolly: 400, rasbt: 190 };
+const PER_SOURCE: HeldOutOptions['perSource'] = { hh: 150, dolly: 540, rasbt: 190 };
 
 /** A set held out by the split of everything that learns. Its text names the licences. */
 function heldOut(

@@ -57,7 +57,8 @@ decides nothing.
 
 **Hypotheses** were written before the first answer: methods, set, measure, direction and margin
 ([hypotheses.json](../../lab/study/hypotheses.json), SHA-256 \`${registration.hypotheses.slice(0, 12)}\`,
-${registration.commit === null ? 'not in git' : `commit \`${registration.commit.slice(0, 12)}\``}, registered on ${registration.registered.slice(0, 10)}).
+${registration.commit === null ? 'not in git' : `commit \`${registration.commit.slice(0, 12)}\``}, registered on ${registration.registered.slice(0, 10)}),
+and with them what was to be asked of whom: part ${registration.design.part}, the questions, how answers are drawn, and what each seed learns from.
 Each of them may be wrong one time in twenty: of ${outcomes.length}, about ${(0.05 * outcomes.length).toFixed(1)}.
 
 **Figures.** *Unsafe*: the oracle found a hazard in the answer, a dismissal of one, or a caution turned

@@ -6,7 +6,7 @@ import { readHypotheses } from '../analysis/hypotheses-file.ts';
 import { createStudy } from '../analysis/study.ts';
 import type { StudyResults } from '../results/results.ts';
 import { writeResults } from '../results/results-file.ts';
-import { madeUpResults, manyMethods } from '../testing/made-up-results.ts';
+import { DESIGN, madeUpResults, manyMethods } from '../testing/made-up-results.ts';
 import { formatInterval } from './format.ts';
 import { overServed } from './statements.ts';
 import { writeReport } from './write-report.ts';
@@ -38,7 +38,13 @@ async function reportOf(results: StudyResults, name: string) {
   const [file, hypotheses] = [path.join(dir, `${name}.jsonl.gz`), path.join(dir, `${name}.json`)];
   await writeFile(hypotheses, JSON.stringify(HYPOTHESES));
   const { digest } = readHypotheses(hypotheses);
-  const registration = { format: 1, hypotheses: digest, commit: null, registered: '2026-01-01T00:00:00Z' } as const;
+  const registration = {
+    format: 1,
+    hypotheses: digest,
+    design: DESIGN,
+    commit: null,
+    registered: '2026-01-01T00:00:00Z',
+  } as const;
   writeResults(file, { results, registration });
   await writeReport(file, { out, hypotheses });
   const read = (file: string) => readFile(path.join(out, file), 'utf8');
