@@ -1,10 +1,11 @@
 /** The study on a tiny recipe, from its folder to the report. */
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { KEPT_FOLDER } from '#training/run/kept-numbers.ts';
+import { BUNDLE_OUTPUT } from '../smollm2/export-step.ts';
 import { TINY_SETTINGS, writeTinyBase, writeTinyData } from '../smollm2/fixtures/tiny-recipe.ts';
 import { trainSmollm2 } from '../smollm2/train-smollm2.ts';
 import { splitOf, topicKey } from '../split/split.ts';
@@ -34,6 +35,12 @@ afterAll(() => {
 
 test('a study on a recipe asks about topics that the recipe never saw, and reports what it learned from', async () => {
   const line = () => ({ line: { ...OPEN_LINE, floor: 0.9 } });
+  // Whatever the probe says is more than this rule wants.
+  const rules = {
+    base: 0,
+    rules: { any_harm: { floor: 1, budget: null, action: 'refuse', ramp: { from: 0, full: 0 } } },
+  } as const;
+  const looked = () => ({ ...line(), look: { rules, refusal: 'Refused after a look.' } });
   const options: StudyOptions = {
     hypotheses: at('hypotheses.json'),
     from: at('base'),
@@ -41,7 +48,7 @@ test('a study on a recipe asks about topics that the recipe never saw, and repor
     out: at('out'),
     report: at('report'),
     seeds: [],
-    methods: ['base', 'constant-only-budget-2', 'logits-floor-0.3-budget-8', 'dpo-s', 'strict'],
+    methods: ['base', 'constant-matched-budget-20', 'logits-floor-0.3-budget-20', 'dpo-s', 'strict', 'open'],
     sets: ['world'],
     data: at('none'),
     part: 'test',
@@ -50,7 +57,8 @@ test('a study on a recipe asks about topics that the recipe never saw, and repor
     whole: [],
     pairs: 16,
     maxTokens: 5,
-    tenants: { strict: line, balanced: line, open: line },
+    served: at('recipe', BUNDLE_OUTPUT),
+    tenants: { strict: looked, balanced: line, open: line },
     threads: 1,
     make: true,
     answerAgain: false,
@@ -64,7 +72,8 @@ test('a study on a recipe asks about topics that the recipe never saw, and repor
   const runs = results.runs.map(({ name }) => name).sort();
   expect(runs).toEqual(['cost', 'dpo-safety', 'layers', 'logits', 'reward', 'spe-helpfulness', 'spe-safety']);
   const world = results.cells.filter(({ set }) => set === 'world');
-  expect(world.map(({ method }) => method).sort()).toEqual([...options.methods!].sort());
+  // A method that is no headline one answers real prompts alone, and there are none here.
+  expect(world.map(({ method }) => method).sort()).toEqual(options.methods!.filter((id) => id !== 'dpo-s').sort());
   for (const { answers } of world) {
     expect(answers.length).toBeGreaterThan(2);
     for (const { topic, figures } of answers) {
@@ -72,10 +81,19 @@ test('a study on a recipe asks about topics that the recipe never saw, and repor
       expect(figures.tokens).toBeLessThanOrEqual(5);
     }
   }
-  const constant = world.find(({ method }) => method === 'constant-only-budget-2')!;
+  const constant = world.find(({ method }) => method === 'constant-matched-budget-20')!;
   for (const { weights } of constant.answers) expect(new Set(weights)).toEqual(new Set([TINY_SETTINGS.defaultWeight]));
   expect(readFileSync(at('report/README.md'), 'utf8')).toContain('Every run learned from the pairs of the recipe');
-  expect(existsSync(at('report/frontier.svg'))).toBe(true);
+
+  // What ships is asked with its second look.
+  const texts = (id: string) =>
+    readFileSync(at(`out/seed-7/answers/${id}@world-0.jsonl`), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .slice(1);
+  for (const text of texts('strict')) expect(text).toContain('"text":"Refused after a look.","tokens":0');
+  for (const text of texts('open')) expect(text).not.toContain('"tokens":0');
+  expect(results.shipped).toMatch(/^[0-9a-f]{64}$/);
 
   // What was to be asked of whom is registered, and answers to test questions are not replaced.
   await expect(runStudy({ ...options, share: 0.06 })).rejects.toThrow(

@@ -18,6 +18,7 @@ import { loadTopics } from '../world/load-topics.ts';
 import { HYPOTHESES_FILE, readHypotheses } from './analysis/hypotheses-file.ts';
 import { collectResults } from './cells/collect-results.ts';
 import { runGrid } from './cells/grid.ts';
+import { openShipped } from './cells/shipped.ts';
 import type { TenantLines } from './cells/tenant-lines.ts';
 import { withHandLabels } from './hand-labels/agreement.ts';
 import { realJudges } from './judges/real-judges.ts';
@@ -74,6 +75,13 @@ export type StudyOptions = {
   pairs: number;
   /** The most tokens of an answer. The default is that of the recipes' answers, or the demo's. */
   maxTokens?: number | undefined;
+  /**
+   * The bundle that ships: the tenants' lines are asked of it, with its probe. Without it, they are
+   * asked of what each seed trained, without a second look.
+   */
+  served?: string | undefined;
+  /** The constant weight to compare with the router, chosen on `dev`. */
+  matchedWeight?: number | undefined;
   /** What the demo tenants' policies make of a question. */
   tenants: TenantLines;
   threads: number;
@@ -114,6 +122,7 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
     },
     SET_IDS.filter((id) => id === 'world' || options.sets.includes(id)),
   );
+  const shipped = options.served === undefined ? undefined : await openShipped(options.served);
   const drawn = { ...sampling, ...(options.maxTokens !== undefined && { maxTokens: options.maxTokens }) };
   const registered = {
     file: hypotheses,
@@ -132,6 +141,8 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
         maxTokens: drawn.maxTokens,
       },
       base: base.digest,
+      matchedWeight: options.matchedWeight ?? null,
+      shipped: shipped?.digest ?? null,
       seeds: seeds.map(({ seed, from }) => ({ seed, from })),
     },
   };
@@ -145,6 +156,9 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
     real: sets.filter(({ world }) => !world),
     sampling: drawn,
     tenants,
+    study: options.recipes.length > 0 ? ('recipes' as const) : ('world' as const),
+    matchedWeight: options.matchedWeight,
+    shipped,
     methods,
     make,
     keeps: part === 'test' && !options.answerAgain,

@@ -27,6 +27,10 @@ const Design = z.strictObject({
   sampling: z.strictObject({ temperature: z.number(), topP: z.number(), seed: z.number(), maxTokens: z.number() }),
   /** SHA-256 of the base's weights, in hex. */
   base: z.string(),
+  /** The constant weight of the methods that are matched to the router; null: the default one. */
+  matchedWeight: z.number().nullable(),
+  /** SHA-256 of the bundle that is asked as it is served, in hex; null: the first seed's own. */
+  shipped: z.string().nullable(),
   /**
    * The seeds, in their order, and what each learns from: the digest of a recipe's records, or the
    * number of pairs of the small world. What is served is the first one's.

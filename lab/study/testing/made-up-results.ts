@@ -22,6 +22,8 @@ export const DESIGN: Design = {
   questions: 'd'.repeat(64),
   sampling: { temperature: 1, topP: 1, seed: 1, maxTokens: 6 },
   base: 'base',
+  matchedWeight: null,
+  shipped: null,
   seeds: [
     { seed: 7, from: 'one' },
     { seed: 8, from: 'two' },
@@ -153,6 +155,8 @@ export function madeUpResults({
       what: `Made up to look like ${method.label} (arXiv 2506.02460).`,
       trainedTokens: 800_000,
     })),
+    study: 'world',
+    shipped: null,
     sets: [
       { id: 'world', label: 'the small world', what: 'Held-out questions.', world: true, questions },
       {
