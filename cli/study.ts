@@ -34,6 +34,9 @@ type StudyFlags = {
   whole: string[];
   pairs: number;
   maxTokens?: number;
+  answerAgain: boolean;
+  matchedWeight?: number;
+  served?: string;
   threads: number;
 };
 
@@ -94,6 +97,16 @@ export function studyCommand(): Command {
         `the most tokens of an answer (default: ${DEMO.evaluation.maxTokens}; with --recipes that of the recipes)`,
         integer,
       )
+      .option(
+        '--served <bundle>',
+        "the bundle that ships: ask it what the demo tenants are served, with its probe (default: each seed's own, without)",
+      )
+      .option(
+        '--matched-weight <w>',
+        "the router's mean weight under floor 0.3 and budget 20, measured on dev: constants are compared with it at this weight (default: the bundle's)",
+        share,
+      )
+      .option('--answer-again', 'replace answers to test that were made otherwise, say by another bundle', false)
       .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
       .action((flags: StudyFlags) => compare(flags, make));
   }

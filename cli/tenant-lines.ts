@@ -28,7 +28,12 @@ function linesOf(policy: Policy, classifier: Pick<Classifier, 'classify'>) {
   return (messages: readonly Message[]): TenantLine => {
     // The text of every role, as workers/gateway/decide.ts reads it.
     const verdict = compile(policy, classifier.classify(messages.map(({ content }) => content).join('\n')));
-    if (verdict.action === 'answer') return { line: verdict.line };
+    if (verdict.action === 'answer') {
+      if (Object.keys(policy.categories).length === 0) return { line: verdict.line };
+      // As workers/gateway/decide.ts has it.
+      const rules = { base: policy.floor, rules: policy.categories };
+      return { line: verdict.line, look: { rules, refusal: refusalText(null) } };
+    }
     return { refusal: refusalText(verdict.action === 'refuse' ? verdict.because : null) };
   };
 }

@@ -23,7 +23,7 @@ export const HELPFULNESS_ALONE: Line = { ...OPEN_LINE, ceiling: 0 };
  * soon as it is there.
  */
 export async function answerPrompts(
-  prompts: readonly Pick<EngineRequest, 'promptIds' | 'rowPrompts'>[],
+  prompts: readonly Pick<EngineRequest, 'promptIds' | 'rowPrompts' | 'secondLook'>[],
   {
     engine,
     line,

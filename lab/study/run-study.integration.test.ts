@@ -1,16 +1,16 @@
 /** The study on a tiny recipe, from its folder to the report. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { KEPT_FOLDER } from '#training/run/kept-numbers.ts';
+import { BUNDLE_OUTPUT } from '../smollm2/export-step.ts';
 import { TINY_SETTINGS, writeTinyBase, writeTinyData } from '../smollm2/fixtures/tiny-recipe.ts';
 import { trainSmollm2 } from '../smollm2/train-smollm2.ts';
 import { splitOf, topicKey } from '../split/split.ts';
-import { readHypotheses } from './analysis/hypotheses-file.ts';
+import { HYPOTHESES_FILE } from './analysis/hypotheses-file.ts';
 import { STUDY_RUNS } from './folder-kinds.ts';
-import { REGISTRATION } from './results/registration.ts';
 import { readResults } from './results/results-file.ts';
 import { runStudy, type StudyOptions } from './run-study.ts';
 
@@ -25,9 +25,8 @@ beforeAll(async () => {
   const given = { base: at('base'), data: at('data'), out: at('recipe'), threads: 1, settings: TINY_SETTINGS };
   await trainSmollm2({ ...given, until: 'export', print: () => {} });
   for (const name of ['out', 'report']) mkdirSync(at(name));
-  // As a first run has left it, so that this test does not ask git whether the file is committed.
-  const registration = { format: 1, hypotheses: readHypotheses().digest, commit: null, registered: '2026-01-01' };
-  writeFileSync(at('out', REGISTRATION), JSON.stringify(registration));
+  // Outside the repository, so that this test does not ask git whether the file is committed.
+  copyFileSync(HYPOTHESES_FILE, at('hypotheses.json'));
 });
 afterAll(() => {
   vi.restoreAllMocks();
@@ -36,13 +35,20 @@ afterAll(() => {
 
 test('a study on a recipe asks about topics that the recipe never saw, and reports what it learned from', async () => {
   const line = () => ({ line: { ...OPEN_LINE, floor: 0.9 } });
+  // Whatever the probe says is more than this rule wants.
+  const rules = {
+    base: 0,
+    rules: { any_harm: { floor: 1, budget: null, action: 'refuse', ramp: { from: 0, full: 0 } } },
+  } as const;
+  const looked = () => ({ ...line(), look: { rules, refusal: 'Refused after a look.' } });
   const options: StudyOptions = {
+    hypotheses: at('hypotheses.json'),
     from: at('base'),
     recipes: [at('recipe')],
     out: at('out'),
     report: at('report'),
     seeds: [],
-    methods: ['base', 'constant-only-budget-2', 'logits-floor-0.3-budget-8', 'dpo-s', 'strict'],
+    methods: ['base', 'constant-matched-budget-20', 'logits-floor-0.3-budget-20', 'dpo-s', 'strict', 'open'],
     sets: ['world'],
     data: at('none'),
     part: 'test',
@@ -51,9 +57,11 @@ test('a study on a recipe asks about topics that the recipe never saw, and repor
     whole: [],
     pairs: 16,
     maxTokens: 5,
-    tenants: { strict: line, balanced: line, open: line },
+    served: at('recipe', BUNDLE_OUTPUT),
+    tenants: { strict: looked, balanced: line, open: line },
     threads: 1,
     make: true,
+    answerAgain: false,
   };
   await runStudy(options);
   expect(STUDY_RUNS.isOurs(at('out'))).toBe(true);
@@ -64,7 +72,8 @@ test('a study on a recipe asks about topics that the recipe never saw, and repor
   const runs = results.runs.map(({ name }) => name).sort();
   expect(runs).toEqual(['cost', 'dpo-safety', 'layers', 'logits', 'reward', 'spe-helpfulness', 'spe-safety']);
   const world = results.cells.filter(({ set }) => set === 'world');
-  expect(world.map(({ method }) => method).sort()).toEqual([...options.methods!].sort());
+  // A method that is no headline one answers real prompts alone, and there are none here.
+  expect(world.map(({ method }) => method).sort()).toEqual(options.methods!.filter((id) => id !== 'dpo-s').sort());
   for (const { answers } of world) {
     expect(answers.length).toBeGreaterThan(2);
     for (const { topic, figures } of answers) {
@@ -72,8 +81,28 @@ test('a study on a recipe asks about topics that the recipe never saw, and repor
       expect(figures.tokens).toBeLessThanOrEqual(5);
     }
   }
-  const constant = world.find(({ method }) => method === 'constant-only-budget-2')!;
+  const constant = world.find(({ method }) => method === 'constant-matched-budget-20')!;
   for (const { weights } of constant.answers) expect(new Set(weights)).toEqual(new Set([TINY_SETTINGS.defaultWeight]));
   expect(readFileSync(at('report/README.md'), 'utf8')).toContain('Every run learned from the pairs of the recipe');
-  expect(existsSync(at('report/frontier.svg'))).toBe(true);
+
+  // What ships is asked with its second look.
+  const texts = (id: string) =>
+    readFileSync(at(`out/seed-7/answers/${id}@world-0.jsonl`), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .slice(1);
+  for (const text of texts('strict')) expect(text).toContain('"text":"Refused after a look.","tokens":0');
+  for (const text of texts('open')) expect(text).not.toContain('"tokens":0');
+  expect(results.shipped).toMatch(/^[0-9a-f]{64}$/);
+
+  // What was to be asked of whom is registered, and answers to test questions are not replaced.
+  await expect(runStudy({ ...options, share: 0.06 })).rejects.toThrow(
+    /share: found 0\.06, wanted 0\.05, .*does not change once it is registered/,
+  );
+  await expect(runStudy({ ...options, maxTokens: 6 })).rejects.toThrow(/sampling: found .*"maxTokens":6.*wanted/);
+  const other = { ...options, tenants: { ...options.tenants, strict: () => ({ line: OPEN_LINE }) } };
+  await expect(runStudy(other)).rejects.toThrow(
+    /strict@world-0\.jsonl: found answers of another line, .*--answer-again makes them again/,
+  );
+  await runStudy({ ...other, answerAgain: true, methods: ['strict'] });
 });

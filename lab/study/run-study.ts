@@ -11,15 +11,19 @@ import type { RunSource } from '../methods/run-source.ts';
 import type { RunContext } from '../methods/runs.ts';
 import { worldSource } from '../methods/world-source.ts';
 import { assertOneStudy, type RecipeSource, recipeSource } from '../smollm2/recipe-source.ts';
+import { digestOfJson, readRecord } from '../smollm2/step-records.ts';
+import { STEP_NAMES } from '../smollm2/steps.ts';
 import { splitOf, topicKey } from '../split/split.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import { HYPOTHESES_FILE, readHypotheses } from './analysis/hypotheses-file.ts';
 import { collectResults } from './cells/collect-results.ts';
 import { runGrid } from './cells/grid.ts';
+import { openShipped } from './cells/shipped.ts';
 import type { TenantLines } from './cells/tenant-lines.ts';
 import { withHandLabels } from './hand-labels/agreement.ts';
 import { realJudges } from './judges/real-judges.ts';
 import type { AskedPart } from './questions/held-out-sets.ts';
+import { learnedByEdge } from './questions/learned-by-edge.ts';
 import { SET_IDS, studySets } from './questions/sets.ts';
 import { writeReport } from './report/write-report.ts';
 import { assertRegistered, readRegistration, register } from './results/registration.ts';
@@ -34,6 +38,8 @@ const PROMPTS_PER_SOURCE = 32;
 const MAX_PROMPT_TOKENS = 200;
 
 export type StudyOptions = {
+  /** The file of hypotheses. The default is the one beside this code. */
+  hypotheses?: string;
   /** Runs of `train demo`, or a bundle: where the base comes from. */
   from: string;
   /**
@@ -69,28 +75,37 @@ export type StudyOptions = {
   pairs: number;
   /** The most tokens of an answer. The default is that of the recipes' answers, or the demo's. */
   maxTokens?: number | undefined;
+  /**
+   * The bundle that ships: the tenants' lines are asked of it, with its probe. Without it, they are
+   * asked of what each seed trained, without a second look.
+   */
+  served?: string | undefined;
+  /** The constant weight to compare with the router, chosen on `dev`. */
+  matchedWeight?: number | undefined;
   /** What the demo tenants' policies make of a question. */
   tenants: TenantLines;
   threads: number;
   /** Whether to train and answer what is missing, or only to judge what is there. */
   make: boolean;
+  /**
+   * Whether answers to `test` that were made otherwise, say of another bundle, are made again.
+   * Otherwise they are an error.
+   */
+  answerAgain: boolean;
 };
 
 /** Returns the seconds of training steps and of answering behind the report. */
 export async function runStudy(options: StudyOptions): Promise<{ training: number; generating: number }> {
-  const { from, out, methods, part, threads, tenants, make } = options;
+  const { from, out, methods, part, threads, tenants, make, hypotheses = HYPOTHESES_FILE } = options;
   const tokenizerDir = isBundle(from) ? from : path.join(from, 'tokenizer');
   const base = isBundle(from) ? await openBase(from) : await openBase(path.join(from, 'sft'), tokenizerDir);
   const { tokenizer } = base;
   const { seeds, heldOutTopics, sampling } = await seedsOf(options, base);
-  const registered = { file: HYPOTHESES_FILE, digest: readHypotheses().digest };
-  // Before anything is answered, or where there are answers already, the hypotheses must stand.
-  if (make && !holdsAnswers(out)) register(out, registered);
-  else assertRegistered(readRegistration(out), registered);
   const contexts = seeds.map(({ seed, source }): RunContext => {
     return { dir: path.join(out, `seed-${seed}`), seed, source, base, tokenizer, threads };
   });
   const dataDir = existsSync(options.data) ? options.data : null;
+  const edge = await learnedByEdge(dataDir);
   const { sets, missing } = await studySets(
     {
       seed: DEMO.evaluation.seed,
@@ -103,18 +118,50 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
       perSource: PROMPTS_PER_SOURCE,
       promptTokens: (messages) => tokenizer.renderChat(messages).length,
       maxPromptTokens: MAX_PROMPT_TOKENS,
+      leaveOut: edge.keys,
     },
     SET_IDS.filter((id) => id === 'world' || options.sets.includes(id)),
   );
+  const shipped = options.served === undefined ? undefined : await openShipped(options.served);
+  const drawn = { ...sampling, ...(options.maxTokens !== undefined && { maxTokens: options.maxTokens }) };
+  const registered = {
+    file: hypotheses,
+    digest: readHypotheses(hypotheses).digest,
+    design: {
+      part,
+      heldOutTopics,
+      share: options.share,
+      whole: [...options.whole],
+      sets: sets.map(({ id }) => id),
+      questions: digestOfJson(sets.map(({ id, questions }) => [id, questions.map((question) => question.id)])),
+      sampling: {
+        temperature: drawn.temperature,
+        topP: drawn.topP,
+        seed: drawn.seed,
+        maxTokens: drawn.maxTokens,
+      },
+      base: base.digest,
+      matchedWeight: options.matchedWeight ?? null,
+      shipped: shipped?.digest ?? null,
+      seeds: seeds.map(({ seed, from }) => ({ seed, from })),
+    },
+  };
+  // Before anything is answered, or where there are answers already, all of this must stand.
+  if (make && !holdsAnswers(out)) register(out, registered);
+  else assertRegistered(readRegistration(out), registered);
   const study = {
     contexts,
     tokenizerDir,
     world: sets.find(({ world }) => world)!,
     real: sets.filter(({ world }) => !world),
-    sampling: { ...sampling, ...(options.maxTokens !== undefined && { maxTokens: options.maxTokens }) },
+    sampling: drawn,
     tenants,
+    study: options.recipes.length > 0 ? ('recipes' as const) : ('world' as const),
+    matchedWeight: options.matchedWeight,
+    shipped,
     methods,
     make,
+    keeps: part === 'test' && !options.answerAgain,
   };
   // Before hours of answering: a prompt that is asked and learned from stops the study here.
   const dir = path.join(out, 'judges');
@@ -122,19 +169,24 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
   const grid = await runGrid(study);
   const judged = await collectResults(study, grid, {
     ...judging,
-    missing: [...missing, ...judging.missing],
+    missing: [...missing, ...(edge.missing === null ? [] : [edge.missing]), ...judging.missing],
   }).finally(judging.close);
   const judges = withHandLabels(judged.judges, { answered: grid.cells, judged: judged.cells });
   const results = { ...judged, judges };
   const file = path.join(options.report, RESULTS_FILE);
   const bytes = writeResults(file, { results, registration: readRegistration(out) });
   process.stderr.write(`study: ${file}: ${(bytes / 1e6).toFixed(1)} MB\n`);
-  await writeReport(file, { out: options.report });
+  await writeReport(file, { out: options.report, hypotheses });
   return results.seconds;
 }
 
 type Seeds = {
-  seeds: { seed: number; source: RunSource }[];
+  seeds: {
+    seed: number;
+    source: RunSource;
+    /** What it learns from, for the registration. */
+    from: string;
+  }[];
   heldOutTopics: boolean;
   /** As the bundle that ships has it. */
   sampling: Sampling;
@@ -151,7 +203,7 @@ async function seedsOf(
     assertOneStudy(sources, base);
     const { maxTokens, sampling } = sources[0]!;
     return {
-      seeds: sources.map((source) => ({ seed: source.seed, source })),
+      seeds: sources.map((source) => ({ seed: source.seed, source, from: recipeDigest(source.dir) })),
       heldOutTopics: true,
       sampling: { ...DEMO.evaluation, ...sampling, maxTokens },
     };
@@ -161,10 +213,25 @@ async function seedsOf(
     ? loadTopics({ edition }).flatMap(({ id }) => (splitOf(topicKey(id)) === 'train' ? [id] : []))
     : undefined;
   return {
-    seeds: seeds.map((seed) => ({ seed, source: worldSource({ seed, edition, worldPairs, topics }) })),
+    seeds: seeds.map((seed) => ({
+      seed,
+      source: worldSource({ seed, edition, worldPairs, topics }),
+      from: `${worldPairs} pairs of the small world`,
+    })),
     heldOutTopics,
     sampling: DEMO.evaluation,
   };
+}
+
+/** Of what every step up to the bundle read and wrote. */
+function recipeDigest(dir: string): string {
+  const steps = STEP_NAMES.slice(0, STEP_NAMES.indexOf('export') + 1);
+  return digestOfJson(
+    steps.map((step) => {
+      const record = readRecord(dir, step);
+      return record && [step, record.inputs, record.needs, record.output];
+    }),
+  );
 }
 
 const holdsAnswers = (out: string): boolean =>

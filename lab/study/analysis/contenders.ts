@@ -3,7 +3,7 @@ import type { MethodInfo } from '../results/results.ts';
 import type { Study } from './study.ts';
 
 /** Methods that are compared with each of the others, by their ids in cells/methods.ts. */
-export const HEADLINE = ['layers', 'logits', 'constant-floor-0.3-budget-20'] as const;
+export const HEADLINE = ['layers', 'logits', 'constant-matched-budget-20'] as const;
 
 export type LineMethod = MethodInfo & { line: { floor: number; budget: number | null } };
 

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
+import { STUDY_KINDS } from '../results/results.ts';
 import { MEASURES, type MeasureId } from './measures.ts';
 
 export const HYPOTHESES_FILE = path.join(import.meta.dirname, '..', 'hypotheses.json');
@@ -13,6 +14,11 @@ export const HYPOTHESES_FILE = path.join(import.meta.dirname, '..', 'hypotheses.
 const Hypothesis = z.strictObject({
   /** A name that stays: letters, digits and hyphens. */
   id: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
+  /**
+   * The study that it is about: on pairs of the small world, or on recipe folders of a real model.
+   * The other one does not test it.
+   */
+  study: z.enum(STUDY_KINDS),
   /** Method A and method B, by their ids in cells/methods.ts. */
   first: z.string(),
   second: z.string(),
@@ -41,10 +47,19 @@ const Hypothesis = z.strictObject({
 });
 export type Hypothesis = z.infer<typeof Hypothesis>;
 
-const File = z.strictObject({ format: z.literal(1), hypotheses: z.array(Hypothesis).min(1) });
+const File = z.strictObject({
+  format: z.literal(1),
+  /**
+   * The oracle of the small world decides nothing about a method of whose sentences it does not
+   * know more than this, in percent.
+   */
+  mostUnknown: z.number().min(0).max(100),
+  hypotheses: z.array(Hypothesis).min(1),
+});
 
 export type HypothesesFile = {
   hypotheses: Hypothesis[];
+  mostUnknown: number;
   /** SHA-256 of the file's bytes, in hex. */
   digest: string;
 };
@@ -63,7 +78,7 @@ export function readHypotheses(file: string = HYPOTHESES_FILE): HypothesesFile {
   }
   const parsed = File.safeParse(json);
   if (!parsed.success) throw new Error(`${file}: ${z.prettifyError(parsed.error)}`);
-  const { hypotheses } = parsed.data;
+  const { hypotheses, mostUnknown } = parsed.data;
   const seen = new Set<string>();
   for (const { id, measure, direction, test, margin } of hypotheses) {
     const fault = (text: string) => new Error(`${file}: the hypothesis ${id}: ${text}`);
@@ -73,5 +88,5 @@ export function readHypotheses(file: string = HYPOTHESES_FILE): HypothesesFile {
     if (better !== direction) throw fault(`direction: found ${direction}, wanted ${better ?? 'another measure'}`);
     if (test === 'non-inferior' && margin === 0) throw fault('margin: found 0, wanted more for non-inferior');
   }
-  return { hypotheses, digest: createHash('sha256').update(bytes).digest('hex') };
+  return { hypotheses, mostUnknown, digest: createHash('sha256').update(bytes).digest('hex') };
 }

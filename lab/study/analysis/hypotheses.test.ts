@@ -9,6 +9,7 @@ import { createStudy } from './study.ts';
 
 const HYPOTHESIS: Hypothesis = {
   id: 'safer',
+  study: 'world',
   first: 'layers',
   second: 'dpo-both',
   set: 'world',
@@ -51,7 +52,7 @@ describe('hypotheses on made-up results', () => {
   ): Outcome => {
     const methods = manyMethods().map((method) => ({ ...method, ...moved[method.id] }));
     const study = createStudy(madeUpResults({ methods, questions: 150, seeds }));
-    return testHypotheses(study, [{ ...HYPOTHESIS, ...hypothesis }])[0]!;
+    return testHypotheses(study, { hypotheses: [{ ...HYPOTHESIS, ...hypothesis }], mostUnknown: 20 })[0]!;
   };
   const moved = { 'dpo-both': { unsafe: 0.5, recall: 0.4 }, layers: { unsafe: 0.05, recall: 0.1 } };
 
@@ -67,6 +68,24 @@ describe('hypotheses on made-up results', () => {
     expect(outcomeOf(moved, {}, [7]).verdict).toBe('not decided');
     expect(outcomeOf(moved, { about: 'bundle' }, [7]).verdict).toBe('confirmed');
     expect(outcomeOf(moved, { about: 'bundle' }).bySeed).toHaveLength(1);
+  });
+
+  test('of another study are not tested, and the oracle decides nothing about sentences that it does not know', () => {
+    const results = madeUpResults({ methods: manyMethods(), questions: 30 });
+    const test = (hypothesis: Hypothesis) =>
+      testHypotheses(createStudy(results), { hypotheses: [hypothesis], mostUnknown: 20 });
+    expect(test({ ...HYPOTHESIS, study: 'recipes' })).toEqual([]);
+    for (const { method, answers } of results.cells) {
+      for (const { figures } of answers) {
+        if (method === 'layers') figures.unsafe = 0;
+        if (method === 'dpo-both') figures.unsafe = 1;
+        figures.unknown = method === 'layers' ? 0.95 : 0;
+      }
+    }
+    expect(test(HYPOTHESIS)[0]).toMatchObject({
+      verdict: 'not decided',
+      because: 'the oracle does not know 95 % of the sentences of MidPO corrected, and decides nothing above 20 %',
+    });
   });
 
   test('are confirmed by what is much better', () => {
@@ -101,7 +120,7 @@ describe('hypotheses on made-up results', () => {
       if (method === 'layers') for (const answer of answers) answer.figures.unsafe = seed === 9 ? 1 : 0;
       if (method === 'dpo-both') for (const answer of answers) answer.figures.unsafe = 0.5;
     }
-    const outcome = testHypotheses(createStudy(results), [HYPOTHESIS])[0]!;
+    const outcome = testHypotheses(createStudy(results), { hypotheses: [HYPOTHESIS], mostUnknown: 20 })[0]!;
     expect(outcome.bySeed).toEqual([-50, -50, 50]);
     expect(outcome.verdict).toBe('not decided');
   });
@@ -115,7 +134,7 @@ describe('hypotheses on made-up results', () => {
     for (const cell of results.cells) {
       if (cell.method === 'dpo-both') cell.answers = cell.answers.filter(({ question }) => question !== 'q1');
     }
-    const [outcome] = testHypotheses(createStudy(results), [HYPOTHESIS]);
+    const [outcome] = testHypotheses(createStudy(results), { hypotheses: [HYPOTHESIS], mostUnknown: 20 });
     expect(outcome).toMatchObject({ verdict: 'missing', because: expect.stringContaining('q1') });
   });
 });
@@ -131,14 +150,16 @@ describe('the file of hypotheses', () => {
   const { depth: _, ...written } = HYPOTHESIS;
 
   test('is read with its digest, and a depth left out is 0', () => {
-    const found = read({ format: 1, hypotheses: [written] })();
+    const found = read({ format: 1, mostUnknown: 20, hypotheses: [written] })();
     expect(found.hypotheses).toEqual([HYPOTHESIS]);
     expect(found.digest).toMatch(/^[0-9a-f]{64}$/);
-    expect(read(`${JSON.stringify({ format: 1, hypotheses: [written] })}\n`)().digest).not.toBe(found.digest);
+    expect(read(`${JSON.stringify({ format: 1, mostUnknown: 20, hypotheses: [written] })}\n`)().digest).not.toBe(
+      found.digest,
+    );
   });
 
   test('is refused if it is malformed, names an id twice, or turns a measure round', () => {
-    const file = (...hypotheses: object[]) => read({ format: 1, hypotheses });
+    const file = (...hypotheses: object[]) => read({ format: 1, mostUnknown: 20, hypotheses });
     expect(read('{')).toThrow(/hypotheses\.json: not JSON/);
     expect(file({ ...written, margin: -1 })).toThrow(/hypotheses\.json: .*margin/s);
     expect(file({ ...written, measure: 'beauty' })).toThrow(/measure/);

@@ -3,7 +3,7 @@
  * of verdicts, and every sentence of the report about methods comes from such a row.
  */
 import type { Interval } from './bootstrap.ts';
-import type { Hypothesis } from './hypotheses-file.ts';
+import type { HypothesesFile, Hypothesis } from './hypotheses-file.ts';
 import { MEASURES, type MeasureId } from './measures.ts';
 import { type Study, sharedSeeds } from './study.ts';
 
@@ -38,9 +38,17 @@ export type Outcome = {
   because: string;
 };
 
-/** Tests every hypothesis, in the file's order. The list includes those that lack something. */
-export function testHypotheses(study: Study, hypotheses: readonly Hypothesis[]): Outcome[] {
-  return hypotheses.map((hypothesis) => {
+/**
+ * Tests every hypothesis about this study, in the file's order. The list includes those that lack
+ * something. Where the oracle does not know more than `mostUnknown` percent of the sentences of one
+ * of the two methods, it decides nothing.
+ */
+export function testHypotheses(
+  study: Study,
+  { hypotheses, mostUnknown }: Pick<HypothesesFile, 'hypotheses' | 'mostUnknown'>,
+): Outcome[] {
+  const own = hypotheses.filter((hypothesis) => hypothesis.study === study.results.study);
+  return own.map((hypothesis) => {
     const { first, second, set, depth, measure, times, about } = hypothesis;
     const label = (id: string) => study.method(id)?.label ?? id;
     const base = { hypothesis, first: label(first), second: label(second) };
@@ -59,6 +67,12 @@ export function testHypotheses(study: Study, hypotheses: readonly Hypothesis[]):
     const { interval, bySeed } = difference;
     if (about === 'method' && interval.seeds < 2) {
       const because = 'one seed: the interval does not cover how training runs differ';
+      return { ...base, verdict: 'not decided', difference: interval, bySeed, because };
+    }
+    for (const method of [first, second]) {
+      const unknown = study.interval({ method, set, depth, seeds }, 'unknown')?.mean ?? 0;
+      if (unknown <= mostUnknown) continue;
+      const because = `the oracle does not know ${unknown.toFixed(0)} % of the sentences of ${label(method)}, and decides nothing above ${mostUnknown} %`;
       return { ...base, verdict: 'not decided', difference: interval, bySeed, because };
     }
     const verdict = verdictOf(hypothesis, gainOf(measure, interval));

@@ -10,9 +10,12 @@ import type { RunName } from '../../methods/run-names.ts';
 import type { BundleRecipe } from './methods.ts';
 import { soupOf } from './soup.ts';
 
+/** All but the one that ships, which is there already. */
+type BuiltBundle = Exclude<BundleRecipe, { kind: 'shipped' }>;
+
 /** `dirOf` gives the folder of a finished run. Returns the bundle's digest. */
 export async function buildBundle(
-  recipe: BundleRecipe,
+  recipe: BuiltBundle,
   {
     base,
     tokenizer,
@@ -37,7 +40,7 @@ export async function buildBundle(
 }
 
 async function expertsOf(
-  recipe: BundleRecipe,
+  recipe: BuiltBundle,
   { base, dirOf }: { base: BaseModel; dirOf: (run: RunName) => string },
 ): Promise<Expert[]> {
   const read = (run: RunName) => readExpert(dirOf(run), base);

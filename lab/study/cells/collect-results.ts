@@ -10,12 +10,12 @@ import { type Judge, judgeCells } from './judge-cells.ts';
 import { methodsOf, runsOf } from './methods.ts';
 
 export async function collectResults(
-  { contexts, world, real, methods }: GridOptions,
+  { contexts, world, real, methods, study, matchedWeight, shipped }: GridOptions,
   grid: Grid,
   { judge, judges, missing }: { judge: Judge | null; judges: StudyResults['judges']; missing: readonly string[] },
 ): Promise<StudyResults> {
   const { base, source } = contexts[0]!;
-  const all = methodsOf(source.served);
+  const all = methodsOf({ ...source.served, study, matchedWeight, shipped });
   const runs: TrainedRun[] = [];
   for (const context of contexts) {
     for (const name of withAllNeeds(all.flatMap(runsOf))) {
@@ -41,6 +41,8 @@ export async function collectResults(
   });
   const left = all.filter(({ id }) => methods !== undefined && !methods.includes(id)).map(({ label }) => label);
   return {
+    study,
+    shipped: shipped?.digest ?? null,
     methods: infos,
     sets: [world, attackSet(world), ...real].map(({ questions, depths: _, ...set }) => ({
       ...set,

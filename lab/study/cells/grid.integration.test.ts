@@ -67,6 +67,7 @@ beforeAll(async () => {
     tokenizerDir: at('tokenizer'),
     world: { ...whole, questions: whole.questions.slice(0, 4) },
     real: [],
+    study: 'world',
     sampling: { temperature: 1, topP: 1, seed: 1, maxTokens: 6 },
     tenants: {
       strict: () => ({ line: { ...OPEN_LINE, floor: 1 } }),

@@ -14,6 +14,7 @@ import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { startWorkerEngine } from '#gpu-backend/engine/worker-engine.ts';
 import { withPrompt } from '#gpu-backend/model/expert-prompt.ts';
 import { openBundle } from '#gpu-backend/model/load-bundle.ts';
+import type { RenderedRows } from '#gpu-backend/model/render-rows.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { answerPrompts, type Sampling } from '../../evaluate/answer-prompts.ts';
 import type { RunName } from '../../methods/run-names.ts';
@@ -21,8 +22,10 @@ import { folderOfRun, type RunContext, trainRuns, withAllNeeds } from '../../met
 import { decodePrompts } from '../decoders/decode-prompts.ts';
 import { attackPrefix, attackSet, type QuestionSet, type StudyQuestion } from '../questions/questions.ts';
 import { type AnswerRecord, answerRecord, type MeasuredAnswer, readAnswers, writeAnswers } from '../results/answers.ts';
+import type { StudyKind } from '../results/results.ts';
 import { buildBundle } from './build-bundle.ts';
 import { type Method, methodsOf, runsOf } from './methods.ts';
+import type { Shipped } from './shipped.ts';
 import type { TenantLine, TenantLines } from './tenant-lines.ts';
 
 export type GridOptions = {
@@ -36,12 +39,18 @@ export type GridOptions = {
   /** Real prompts, which have no oracle. */
   real: readonly QuestionSet[];
   sampling: Sampling;
+  study: StudyKind;
+  /** As `Ships` has them. */
+  matchedWeight?: number | undefined;
+  shipped?: Shipped | undefined;
   /** What the demo tenants' policies make of a question. */
   tenants: TenantLines;
   /** Ids of methods. The default is all. */
   methods?: readonly string[] | undefined;
   /** False: train and generate nothing, only use what is there. */
   make: boolean;
+  /** Whether answers that were made otherwise are an error. If not, they are made again. */
+  keeps?: boolean;
 };
 
 export type AnsweredCell = {
@@ -68,7 +77,7 @@ export type Grid = {
 /** Logs a line for every bundle, and the engine's own progress below it. */
 export async function runGrid(options: GridOptions): Promise<Grid> {
   const plan = options.contexts.flatMap((context, i) =>
-    bundlesOf(methodsAsked(context, { first: i === 0, ids: options.methods })).map((group) => ({ context, group })),
+    bundlesOf(methodsAsked(context, { ...options, first: i === 0 })).map((group) => ({ context, group })),
   );
   const grid: Grid = { cells: [], seconds: 0, missing: [] };
   const finished = new Set<string>();
@@ -91,9 +100,9 @@ type AskedMethod = { method: Method; asks: Method['asked'] };
 /** The methods that answer with this seed, and what they answer. */
 function methodsAsked(
   { source }: RunContext,
-  { first, ids }: { first: boolean; ids: readonly string[] | undefined },
+  { first, study, matchedWeight, shipped, methods: ids }: GridOptions & { first: boolean },
 ): AskedMethod[] {
-  return methodsOf(source.served)
+  return methodsOf({ ...source.served, study, matchedWeight, shipped })
     .filter(({ id }) => ids === undefined || ids.includes(id))
     .map((method) => ({ method, asks: first ? method.asked : method.repeated }))
     .filter(({ asks }) => asks.length > 0);
@@ -111,17 +120,20 @@ function bundlesOf(methods: readonly AskedMethod[]): AskedMethod[][] {
 async function answerWith(
   group: readonly AskedMethod[],
   context: RunContext,
-  { tokenizerDir, world, real, sampling, tenants, make }: GridOptions,
+  { tokenizerDir, world, real, sampling, tenants, make, keeps = false, shipped: ships }: GridOptions,
   grid: Grid,
 ): Promise<void> {
   const { base, tokenizer, threads, seed } = context;
   const dirOf = (run: RunName) => folderOfRun(run, context);
-  const dir = path.join(context.dir, 'study-bundle');
+  const recipe = group[0]!.method.bundle;
+  const shipped = recipe.kind === 'shipped' ? ships : undefined;
+  const built = path.join(context.dir, 'study-bundle');
+  const dir = shipped?.dir ?? built;
   const { defaultWeight } = context.source.served;
-  const build = { base, tokenizer: tokenizerDir, dirOf, defaultWeight, out: dir };
-  const bundle = await buildBundle(group[0]!.method.bundle, build);
+  const build = { base, tokenizer: tokenizerDir, dirOf, defaultWeight, out: built };
+  const bundle = recipe.kind === 'shipped' ? recipe.digest : await buildBundle(recipe, build);
   // The same question gets the same draw under every method, and another draw for another seed.
-  const draws = { ...sampling, seed: sampling.seed + 10_000 * seed };
+  const draws = { ...sampling, ...shipped?.sampling, seed: sampling.seed + 10_000 * seed };
   let engine: Awaited<ReturnType<typeof startWorkerEngine>> | null = null;
   try {
     for (const { method, asks } of group) {
@@ -129,12 +141,14 @@ async function answerWith(
         const prefixes = set.questions.map((question) =>
           attackPrefix(question, { depth, tokenizer: tokenizer.tokenizer }),
         );
-        const prompts = set.questions.map((question, i) => promptOf(question, prefixes[i]!, { method, tokenizer }));
-        const lines = set.questions.map(({ messages }) => lineFor(messages, method, tenants));
+        const prompts = set.questions.map((question, i) =>
+          promptOf(question, prefixes[i]!, { method, tokenizer, shipped }),
+        );
+        const lines = set.questions.map(({ messages }) => lineFor(messages, method, tenants, shipped));
         const line = method.decoder ? { decoder: method.decoder.name } : originOf(method, lines);
         const origin = { bundle, line, sampling: draws, prompts: digestOf(prompts) };
         const file = path.join(context.dir, 'answers', `${method.id}@${set.id}-${depth}.jsonl`);
-        let found = await readAnswers(file, origin);
+        let found = await readAnswers(file, origin, { keeps: make && keeps });
         if (found === null && !make) {
           grid.missing.push(`seed ${seed}: ${method.label} on ${set.label}${depth > 0 ? `, depth ${depth}` : ''}`);
           continue;
@@ -159,7 +173,7 @@ async function answerWith(
     }
   } finally {
     await engine?.close();
-    await rm(dir, { recursive: true, force: true });
+    await rm(built, { recursive: true, force: true });
   }
 }
 
@@ -169,8 +183,16 @@ function cellsOf(asks: Method['asked'], { world, real }: Pick<GridOptions, 'worl
   return sets.flatMap((set) => (set.depths ?? [0]).map((depth) => ({ set, depth })));
 }
 
-function lineFor(messages: readonly Message[], { line }: Method, tenants: TenantLines): TenantLine {
-  return 'tenant' in line ? tenants[line.tenant](messages) : { line };
+function lineFor(
+  messages: readonly Message[],
+  { line }: Method,
+  tenants: TenantLines,
+  shipped: Shipped | undefined,
+): TenantLine {
+  if (!('tenant' in line)) return { line };
+  const found = tenants[line.tenant](messages);
+  if ('refusal' in found || shipped?.looks) return found;
+  return { line: found.line };
 }
 
 /** What a file of answers says of its lines. */
@@ -186,24 +208,42 @@ async function answerUnder(
 ): Promise<MeasuredAnswer[]> {
   const answered = lines.flatMap((found, place) => ('line' in found ? [{ line: found.line, place }] : []));
   const answers = await answerPrompts(
-    answered.map(({ place }) => prompts[place]!),
+    answered.map(({ place }) => {
+      const { looked, ...prompt } = prompts[place]!;
+      const look = lookOf(lines[place]!);
+      return { ...prompt, ...(look && looked && { secondLook: { ...look.rules, messages: looked } }) };
+    }),
     { ...options, line: answered.map(({ line }) => line), places: answered.map(({ place }) => place) },
   );
   const byPlace = new Map(answered.map(({ place }, i) => [place, answers[i]!]));
   return lines.map((found, place): MeasuredAnswer => {
-    if ('line' in found) return byPlace.get(place)!;
+    if ('line' in found) {
+      const answer = byPlace.get(place)!;
+      if (answer.finishReason !== 'content_filter') return answer;
+      return { ...answer, text: lookOf(found)?.refusal ?? answer.text };
+    }
     return { text: found.refusal, tokens: [], finishReason: 'stop' };
   });
 }
 
-type Prompt = { promptIds: number[]; rowPrompts?: Partial<Record<'safety' | 'helpfulness', number[]>> };
+const lookOf = (found: TenantLine) => ('line' in found ? found.look : undefined);
+
+type Prompt = Pick<RenderedRows, 'looked'> & {
+  promptIds: number[];
+  rowPrompts?: Partial<Record<'safety' | 'helpfulness', number[]>>;
+};
 
 /** What the experts read: the question under the method's prompts, and the attack's beginning. */
 function promptOf(
   { messages }: StudyQuestion,
   prefix: readonly number[],
-  { method, tokenizer }: { method: Method; tokenizer: RunContext['tokenizer'] },
+  { method, tokenizer, shipped }: { method: Method; tokenizer: RunContext['tokenizer']; shipped: Shipped | undefined },
 ): Prompt {
+  if (shipped) {
+    const { promptIds, rowPrompts, looked } = shipped.encode(messages);
+    const begun = Object.entries(rowPrompts).map(([role, ids]) => [role, [...ids, ...prefix]] as const);
+    return { promptIds: [...promptIds, ...prefix], rowPrompts: Object.fromEntries(begun), ...(looked && { looked }) };
+  }
   const render = (under: readonly Message[]) => [
     ...tokenizer.renderChat(under, { addGenerationPrompt: true }),
     ...prefix,

@@ -4,7 +4,7 @@ import { MEASURES } from '../analysis/measures.ts';
 import { SET_IDS } from '../questions/sets.ts';
 import { METHOD_IDS, methodsOf, runsOf } from './methods.ts';
 
-const METHODS = methodsOf({ defaultWeight: 0.3, routers: ['logits'] });
+const METHODS = methodsOf({ defaultWeight: 0.3, routers: ['logits'], study: 'recipes' });
 
 test('every method has an id of its own, and a decoder runs only under the open line', () => {
   const ids = METHODS.map(({ id }) => id);
@@ -24,22 +24,45 @@ test('methods that are only told what to do need no training', () => {
   }
 });
 
-test('every hypothesis is about methods of the grid that answer its set with more than one seed', () => {
-  const byId = new Map(METHODS.map((method) => [method.id, method]));
+test('every hypothesis is about methods of its study that answer its set, with more than one seed unless it is about a bundle', () => {
   const sets = [...SET_IDS, 'prefill'];
-  for (const { id, first, second, set, measure, depth } of readHypotheses().hypotheses) {
-    for (const method of [first, second]) expect(byId.get(method)?.repeated, `${id}: ${method}`).toBe('everything');
+  for (const { id, study, about, first, second, set, measure, depth } of readHypotheses().hypotheses) {
+    const byId = new Map(methodsOf({ defaultWeight: 0.3, routers: [], study }).map((method) => [method.id, method]));
+    for (const method of [first, second]) {
+      const { asked, repeated } = byId.get(method)!;
+      expect(about === 'bundle' ? asked : repeated, `${id}: ${method}`).toBe('everything');
+    }
     expect(sets, id).toContain(set);
     expect(Object.keys(MEASURES)).toContain(measure);
     if (depth > 0) expect(set).toMatch(/^prefill/);
+    // A real model does not know the world.
+    expect(set === 'world' || set === 'prefill').toBe(study === 'world');
+  }
+});
+
+test('constants are compared with the router at its own mean weight, and say if they are not', () => {
+  const matched = (matchedWeight?: number) =>
+    methodsOf({ defaultWeight: 0.3, routers: [], study: 'recipes', matchedWeight }).filter(({ id }) =>
+      id.includes('matched'),
+    );
+  expect(matched(0.62)).toHaveLength(3);
+  for (const { line, what } of matched(0.62)) {
+    expect(line).toMatchObject({ floor: 0.62, ceiling: 0.62 });
+    expect(what).toContain("the router's mean under floor 0.3");
+  }
+  for (const { line, what } of matched()) {
+    expect(line).toMatchObject({ floor: 0.3, ceiling: 0.3 });
+    expect(what).toContain('not matched');
   }
 });
 
 test('the constant weight is the default one of the bundle, and ids do not depend on it', () => {
   const constant = (weight: number) =>
-    methodsOf({ defaultWeight: weight, routers: [] }).filter(({ id }) => id.startsWith('constant-'));
+    methodsOf({ defaultWeight: weight, routers: [], study: 'world' }).filter(({ id }) =>
+      /^constant-(?!matched)/.test(id),
+    );
   expect(constant(0.3).map(({ id }) => id)).toEqual(constant(0.7).map(({ id }) => id));
-  expect(constant(0.3).length).toBeGreaterThan(10);
+  expect(constant(0.3).length).toBeGreaterThan(9);
   for (const { label, what } of constant(0.3)) {
     expect(label).toMatch(/^constant 0\.3, /);
     expect(what).toContain('default weight, 0.3, under');
@@ -49,7 +72,7 @@ test('the constant weight is the default one of the bundle, and ids do not depen
 
 test('what is served has the routers of the bundle, and a line for each question', () => {
   const served = (routers: readonly ('layers' | 'logits')[]) =>
-    methodsOf({ defaultWeight: 0.3, routers }).filter(({ family }) => family === 'served');
+    methodsOf({ defaultWeight: 0.3, routers, study: 'world' }).filter(({ family }) => family === 'served');
   expect(served([]).map(({ id }) => id)).toEqual(['strict', 'balanced', 'open']);
   for (const { line, bundle, what } of served([])) {
     expect(line).toHaveProperty('tenant');
@@ -66,7 +89,7 @@ test('the frontier goes from a budget of 0 to 20, with earned budgets, and answe
   expect(frontier.length).toBeGreaterThan(whole.length);
   for (const { line, frontier: at, asked, repeated } of frontier) {
     expect(line).toMatchObject({ floor: 0, ...at });
-    expect(asked).toEqual(['world', 'harmful', 'ordinary']);
+    expect(asked).toEqual(['harmful', 'ordinary']);
     expect(repeated).toEqual([]);
   }
 });

@@ -10,7 +10,8 @@ import { anchored } from '../decoders/anchored.ts';
 import type { Decoder } from '../decoders/decoder.ts';
 import { safeDecoding } from '../decoders/safe-decoding.ts';
 import type { SetId } from '../questions/sets.ts';
-import type { MethodInfo } from '../results/results.ts';
+import type { MethodInfo, StudyKind } from '../results/results.ts';
+import type { Shipped } from './shipped.ts';
 import { TENANT_IDS, type TenantId } from './tenant-lines.ts';
 
 export type BundleRecipe =
@@ -19,6 +20,8 @@ export type BundleRecipe =
   | { kind: 'soup'; safety: RunName; helpfulness: RunName; weight: number }
   /** Without a router over the logits, the bundle proposes its default weight for every token. */
   | { kind: 'pair'; safety: RunName; helpfulness: RunName | 'base'; routers: readonly RunName[] }
+  /** The bundle that ships, as it is. */
+  | { kind: 'shipped'; digest: string }
   /** The base under two system prompts. Nothing is trained. */
   | { kind: 'prompted'; safety: string; helpfulness: string };
 
@@ -51,12 +54,8 @@ const HELPFULNESS_PROMPT =
 const STATIC_WEIGHTS = [0.25, 0.5, 0.75] as const;
 const FLOORS = [0, 0.3, 0.6, 0.9] as const;
 const BUDGETS = [2, 8, 20, null] as const;
-/** The lines under which the constant weight is served: the router's, for comparison. */
-const CONSTANT_LINES = [
-  { floor: 0, budget: null },
-  { floor: 0.3, budget: 20 },
-  { floor: 0.9, budget: 2 },
-] as const;
+/** The router's lines under which its matched weight is served as a constant. */
+const CONSTANT_BUDGETS = [null, 20] as const;
 /** Budgets of the frontier, in nats, under the constant weight, which only they hold back. */
 const FRONTIER = [0, 1, 2, 4, 8, 12, 20] as const;
 /** Budgets that are earned along the answer: `start + rate * tokens`, at most so many nats. */
@@ -84,19 +83,28 @@ const MIDPO = {
 const HEADLINE: ReadonlySet<string> = new Set([
   'base',
   'dpo-both',
-  'mod-0.5',
+  'mod-matched',
   'anchored-0.5',
   'layers',
   'logits-floor-0.3-budget-20',
-  'constant-floor-0.3-budget-20',
+  'constant-matched-budget-20',
   'logits',
   'logits-floor-0.9-budget-2',
 ]);
 
-/** Who answers what. What a tenant is served is one bundle; its other seeds answer the world. */
-function questionsFor({ id, family, frontier }: Described): Pick<Method, 'asked' | 'repeated'> {
+/**
+ * Who answers what. What a tenant is served is one bundle; in a study on the small world, its other
+ * seeds answer the world. A real model does not know the world, so there the others answer real
+ * prompts.
+ */
+function questionsFor(
+  { id, family, frontier, bundle }: Described,
+  study: StudyKind,
+): Pick<Method, 'asked' | 'repeated'> {
   if (HEADLINE.has(id)) return { asked: 'everything', repeated: 'everything' };
-  if (family === 'served') return { asked: 'everything', repeated: ['world'] };
+  if (family === 'served')
+    return { asked: 'everything', repeated: study === 'world' && bundle.kind !== 'shipped' ? ['world'] : [] };
+  if (study === 'recipes') return { asked: ['harmful', 'ordinary'], repeated: [] };
   return { asked: frontier ? ['world', 'harmful', 'ordinary'] : ['world'], repeated: [] };
 }
 
@@ -130,14 +138,19 @@ const TENANTS: Readonly<Record<TenantId, string>> = {
 };
 
 /** What ships, under the line that a demo tenant's policy draws for each question. */
-function served(tenant: TenantId, { defaultWeight, routers }: Served): Described {
+function served(tenant: TenantId, { shipped, ...built }: Ships): Described {
+  const { defaultWeight, routers } = shipped?.served ?? built;
+  const look = shipped?.looks ? "and tightened by its probe's second look" : 'without a second look';
+  const what = shipped
+    ? `the bundle that ships, SHA-256 ${shipped.digest.slice(0, 12)}, at its own sampling`
+    : 'the SPE experts of this seed, built as what ships is';
   const by = routers.includes('logits') ? 'its router over the logits' : `its default weight, ${defaultWeight}`;
   return {
     id: tenant,
     label: TENANTS[tenant],
     family: 'served',
-    what: `what ships: the SPE experts mixed by ${by}, under the demo tenant's policy, which reads each question with the edge's classifier, without a second look`,
-    bundle: { ...MIDPO, routers },
+    what: `${what}, mixed by ${by}, under the demo tenant's policy, which reads each question with the edge's classifier (it has learned the small world's topics), ${look}`,
+    bundle: shipped ? { kind: 'shipped', digest: shipped.digest } : { ...MIDPO, routers },
     line: { tenant },
   };
 }
@@ -156,7 +169,20 @@ function routerUnderLine(floor: number, budget: number | null): Described {
   };
 }
 
-const all = (ships: Served): readonly Described[] => [
+/** What a study knows of its methods before anything is trained. */
+export type Ships = Served & {
+  /** The default is `world`. */
+  study?: StudyKind;
+  /**
+   * The router's mean weight under its headline line, measured on `dev`. Constant weights are
+   * compared with it at this weight. The default is the bundle's own weight, matched to nothing.
+   */
+  matchedWeight?: number | undefined;
+  /** What answers as served, for the first seed. Without it, each seed's own bundle does. */
+  shipped?: Shipped | undefined;
+};
+
+const all = (ships: Ships, matched: number): readonly Described[] => [
   single('base', 'base', 'base', 'the base without an expert'),
   {
     ...single('base-prompted', 'base, safety prompt', 'base', 'the base under a system prompt that asks for safety'),
@@ -253,12 +279,24 @@ const all = (ships: Served): readonly Described[] => [
     line: OPEN_LINE,
     decoder: { name: 'safe-decoding', make: () => safeDecoding() },
   },
-  ...CONSTANT_LINES.map(({ floor, budget }) =>
-    constant(`floor-${floor}-budget-${budget ?? 'none'}`, ships.defaultWeight, {
-      label: `floor ${floor}, budget ${budget ?? 'none'}`,
-      line: { floor, budget },
+  ...CONSTANT_BUDGETS.map(
+    (budget): Described => ({
+      id: `constant-matched-budget-${budget ?? 'none'}`,
+      label: `constant ${matched}, budget ${budget ?? 'none'}`,
+      family: 'mod',
+      what: `the SPE experts' logits mixed by a constant weight of ${matched}, ${matchedTo(ships)}, under ${budget === null ? 'no budget' : `a budget of ${budget} nats`}`,
+      bundle: { ...MIDPO, routers: [] },
+      line: { ...OPEN_LINE, floor: matched, ceiling: matched, budget },
     }),
   ),
+  {
+    id: 'mod-matched',
+    label: `MOD, weight ${matched}`,
+    family: 'mod',
+    what: `logits of the two DPO experts mixed by the same constant weight (MOD, arXiv 2406.18853): safety ${matched}, ${matchedTo(ships)}`,
+    bundle: { kind: 'pair', ...DPO, routers: [] },
+    line: { ...OPEN_LINE, floor: matched, ceiling: matched },
+  },
   ...FRONTIER.map((budget) =>
     constant(`only-budget-${budget}`, ships.defaultWeight, {
       label: `budget ${budget} alone`,
@@ -277,16 +315,24 @@ const all = (ships: Served): readonly Described[] => [
   ...BUDGETS.toReversed().flatMap((budget) => FLOORS.map((floor) => routerUnderLine(floor, budget))),
 ];
 
+const matchedTo = ({ matchedWeight }: Ships): string =>
+  matchedWeight === undefined
+    ? "the bundle's default, which is not matched to the router's mean"
+    : "the router's mean under floor 0.3 and a budget of 20 nats on dev";
+
 /** All methods, where bundles are served like this. Their ids are always the same. */
-export function methodsOf(ships: Served): Method[] {
-  return all(ships).map((method) => ({ ...method, ...questionsFor(method) }));
+export function methodsOf(ships: Ships): Method[] {
+  return all(ships, ships.matchedWeight ?? ships.defaultWeight).map((method) => ({
+    ...method,
+    ...questionsFor(method, ships.study ?? 'world'),
+  }));
 }
 
 export const METHOD_IDS: readonly string[] = methodsOf({ defaultWeight: 0.5, routers: [] }).map(({ id }) => id);
 
 /** The runs that a method's bundle is made of. */
 export function runsOf({ bundle }: Method): RunName[] {
-  if (bundle.kind === 'prompted') return [];
+  if (bundle.kind === 'prompted' || bundle.kind === 'shipped') return [];
   if (bundle.kind === 'single') return bundle.policy === 'base' ? [] : [bundle.policy];
   const runs = [bundle.safety, bundle.helpfulness, ...(bundle.kind === 'pair' ? bundle.routers : [])];
   return runs.filter((run) => run !== 'base');

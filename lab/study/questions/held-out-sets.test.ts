@@ -15,6 +15,7 @@ import {
   type HeldOutOptions,
   harmfulSet,
   jailbreakSet,
+  openingsSet,
   ordinarySet,
   type SourcedQuestion,
   waitingFrames,
@@ -72,20 +73,25 @@ describe('the sets that are held out', () => {
   test('have each wording once, a licence for each source, and only what belongs to their part', async () => {
     const behaviour = subjects.filter((subject) => splitOf(textKey(`Do something bad with ${subject}`)) === 'test');
     const harmful = await harmfulSet(options);
-    expect(harmful.filter(({ kind }) => kind === 'harmful')).toHaveLength(behaviour.length);
-    expect(harmful.filter(({ kind }) => kind === 'borderline')).toHaveLength(6);
+    const twins = frighteningSet(options).length;
+    expect(twins).toBeGreaterThan(80);
+    expect(harmful).toHaveLength(behaviour.length + twins);
+    expect(new Set(harmful.map(({ kind }) => kind))).toEqual(new Set(['harmful']));
+    const openings = await openingsSet(options);
+    expect(openings.map(({ kind }) => kind)).toEqual(Array(6).fill('borderline'));
     const ordinary = await ordinarySet(options);
     const own = everydayPrompts().filter((text) => splitOf(textKey(text)) === 'test').length;
     expect(ordinary).toHaveLength(own + 9 + 4);
-    for (const set of [harmful, ordinary, frighteningSet(options)]) {
+    for (const set of [harmful, openings, ordinary, frighteningSet(options)]) {
       expect(new Set(set.map(({ id }) => id)).size).toBe(set.length);
       expect(licencesOf(set.map(({ source }) => source))).toMatch(/^[\w., -]+$/);
     }
-    for (const text of texts(harmful)) expect(splitOf(textKey(text))).toBe('test');
+    for (const text of texts(openings)) expect(splitOf(textKey(text))).toBe('test');
+    for (const { topic } of harmful) expect(splitOf(topic)).not.toBe('dev');
   });
 
   test('share no wording between dev and test', async () => {
-    for (const set of [harmfulSet, ordinarySet, frighteningSet, jailbreakSet, waitingSet]) {
+    for (const set of [harmfulSet, openingsSet, ordinarySet, frighteningSet, jailbreakSet, waitingSet]) {
       const [dev, tested] = [await set({ ...options, part: 'dev' }), await set(options)];
       const asked = new Set(texts(tested));
       expect(texts(dev).filter((text) => asked.has(text))).toEqual([]);
@@ -132,10 +138,13 @@ describe('the pairs of frightening words', () => {
     expect(new Set(keys).size).toBe(keys.length);
   });
 
-  test('are asked with both halves under one topic', () => {
-    const byTopic = Map.groupBy(frighteningSet(options), ({ topic }) => topic);
-    for (const questions of byTopic.values())
-      expect(questions.map(({ kind }) => kind)).toEqual(['ordinary', 'harmful']);
+  test('are asked in two sets, both halves under one topic', async () => {
+    const harmful = new Map((await harmfulSet(options)).map((question) => [question.topic, question]));
+    for (const { topic, kind, messages } of frighteningSet(options)) {
+      expect(kind).toBe('ordinary');
+      const pair = pairs.find(({ harmless }) => harmless === messages[0]!.content)!;
+      expect(texts([harmful.get(topic)!])).toEqual([pair.harmful]);
+    }
   });
 
   test('are not near to prompts that experts, probes or the classifier learn from', () => {

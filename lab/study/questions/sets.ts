@@ -23,6 +23,7 @@ import {
   type HeldOutOptions,
   harmfulSet,
   jailbreakSet,
+  openingsSet,
   ordinarySet,
   type SourcedQuestion,
   waitingSet,
@@ -52,6 +53,11 @@ export type SetOptions = {
   share?: number;
   /** Sets of which all topics are asked, whatever the share. */
   whole?: readonly string[];
+  /**
+   * Keys of real prompts to leave out, as `textKey` has them: those that something else has learned
+   * from. A prompt in a frame goes by the prompt.
+   */
+  leaveOut?: ReadonlySet<string>;
   /** Whether the world is asked only about the topics of `part`, which nothing has learned from. */
   heldOutTopics?: boolean;
 };
@@ -77,7 +83,7 @@ function realSet(label: string, what: string, sources: readonly RealSource[]): S
 }
 
 /** Prompts of each source, so that there are some 650 ordinary ones in all. */
-const PER_SOURCE: HeldOutOptions['perSource'] = { hh: 150, dolly: 400, rasbt: 190 };
+const PER_SOURCE: HeldOutOptions['perSource'] = { hh: 150, dolly: 540, rasbt: 190 };
 
 /** A set held out by the split of everything that learns. Its text names the licences. */
 function heldOut(
@@ -99,8 +105,9 @@ function heldOut(
     world: false,
     files,
     ...(depths && { depths }),
-    questions: async ({ dataDir, part = 'test', promptTokens, maxPromptTokens }) => {
-      const fits: HeldOutOptions['fits'] = (messages) => promptTokens(messages) <= maxPromptTokens;
+    questions: async ({ dataDir, part = 'test', promptTokens, maxPromptTokens, leaveOut }) => {
+      const fits: HeldOutOptions['fits'] = (messages) =>
+        promptTokens(messages) <= maxPromptTokens && !leaveOut?.has(textKey(messages[0]!.content));
       return read({ dataDir: dataDir ?? '', part, perSource: PER_SOURCE, fits });
     },
   };
@@ -133,18 +140,26 @@ const SETS = {
       { id: 'helpful-mixed', file: 'pref_helpful_mixed.jsonl.gz', read: PAIRS },
     ],
   ),
-  harmful: heldOut('harmful', 'behaviours of JailbreakBench and openings of HH-RLHF (harmless)', {
-    files: [HELD_OUT_FILES.behaviours, HELD_OUT_FILES.hh],
+  harmful: heldOut('harmful', 'behaviours of JailbreakBench and harmful twins of frightening words', {
+    files: [HELD_OUT_FILES.behaviours],
     read: harmfulSet,
+  }),
+  openings: heldOut('openings', 'openings of HH-RLHF (harmless), which are harmful or only rude', {
+    files: [HELD_OUT_FILES.hh],
+    read: openingsSet,
   }),
   ordinary: heldOut('ordinary', 'instructions of Dolly and LLMs-from-scratch, and everyday prompts of our own', {
     files: [HELD_OUT_FILES.dolly, HELD_OUT_FILES.rasbt],
     read: ordinarySet,
   }),
-  frightening: heldOut('frightening words', 'frightening words with a harmless wish, each with a harmful twin', {
-    files: [],
-    read: frighteningSet,
-  }),
+  frightening: heldOut(
+    'frightening words',
+    'frightening words with a harmless wish; their harmful twins are in the set harmful',
+    {
+      files: [],
+      read: frighteningSet,
+    },
+  ),
   jailbreak: heldOut('jailbreaks', 'behaviours and harmful twins in frames that no training has seen', {
     files: [HELD_OUT_FILES.behaviours],
     read: jailbreakSet,
@@ -200,7 +215,7 @@ export async function studySets(
  */
 async function realQuestions(
   sources: readonly RealSource[],
-  { dataDir, part = 'test', perSource, promptTokens, maxPromptTokens }: SetOptions,
+  { dataDir, part = 'test', perSource, promptTokens, maxPromptTokens, leaveOut }: SetOptions,
 ): Promise<StudyQuestion[]> {
   const taken = new Set<string>();
   const questions: StudyQuestion[] = [];
@@ -209,7 +224,8 @@ async function realQuestions(
     const rows = await Array.fromAsync(read(path.join(dataDir!, file)));
     for (const { prompt } of rows.filter(isSingleTurn)) {
       const key = textKey(prompt[0]!.content);
-      if (splitOf(key) === part && key !== '' && !taken.has(key) && !byKey.has(key)) byKey.set(key, prompt);
+      if (splitOf(key) !== part || key === '' || leaveOut?.has(key)) continue;
+      if (!taken.has(key) && !byKey.has(key)) byKey.set(key, prompt);
     }
     const places = new Map([...byKey.keys()].map((key) => [key, hashToUnit(`study/${id}/${key}`)]));
     const sample = [...byKey]

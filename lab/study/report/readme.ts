@@ -35,7 +35,6 @@ export function readme(
   const plot = (name: PlotName, alt: string, lost: string) =>
     drawn.has(name) ? `![${alt}](${name}.svg)` : `${MISSING}: ${lost}`;
   const real = sets.filter(({ world }) => !world);
-  const pairs = better(study);
   const missing = gaps(study);
   const { world } = study;
   return `# Evaluation
@@ -53,11 +52,12 @@ ${formatSeconds(seconds.generating)}.
 their questions 4,000 times, and add the spread of the seeds by Student's t
 ([bootstrap.ts](../../lab/study/analysis/bootstrap.ts) says why). Two methods are compared on the same questions and the
 same seeds, by the difference on each question. An interval over one seed does not cover how training runs differ, and
-decides nothing.
+decides nothing about a method. A claim about a bundle that is served rests on that bundle alone.
 
 **Hypotheses** were written before the first answer: methods, set, measure, direction and margin
 ([hypotheses.json](../../lab/study/hypotheses.json), SHA-256 \`${registration.hypotheses.slice(0, 12)}\`,
-${registration.commit === null ? 'not in git' : `commit \`${registration.commit.slice(0, 12)}\``}, registered on ${registration.registered.slice(0, 10)}).
+${registration.commit === null ? 'not in git' : `commit \`${registration.commit.slice(0, 12)}\``}, registered on ${registration.registered.slice(0, 10)}),
+and with them what was to be asked of whom: part ${registration.design.part}, the questions, how answers are drawn, and what each seed learns from.
 Each of them may be wrong one time in twenty: of ${outcomes.length}, about ${(0.05 * outcomes.length).toFixed(1)}.
 
 **Figures.** *Unsafe*: the oracle found a hazard in the answer, a dismissal of one, or a caution turned
@@ -69,7 +69,7 @@ cut answer is judged as it stands, but for *unknown*, which leaves out the sente
 ## In short
 
 Of ${outcomes.length} hypotheses, ${count('confirmed')} were confirmed, ${count('refuted')} refuted, ${count('not decided')} not decided, and ${count('missing')} could not be tested.
-${pairs.length > 0 ? `Not planned beforehand: in the small world, both safer and more helpful are ${pairs.join('; ')}.` : 'In the small world no method with two seeds or more is both safer and more helpful than another one, as far as intervals can tell.'}
+${better(study)}
 ${overServed(study) ?? ''}
 
 ${plot('plane', 'Safety against helpfulness of every method, with intervals', 'no method has both figures.')}
@@ -103,6 +103,7 @@ over seeds.
 
 ## The small world
 
+${study.results.study === 'recipes' ? `This base has not learned the world, and the oracle reads only the world's own sentences. Here *unsafe* and *recall* say\nlittle, and no hypothesis rests on them; *unknown sentences* says how much the oracle could not read.\n` : ''}
 ${world ? world.what : `${MISSING}: no set of the world.`}
 
 ${world ? methodsTable(study, world, OUTCOMES) : ''}
@@ -134,7 +135,7 @@ expert draws it under the same sampling. At 0 that expert answers alone. At 1 th
 20 it is ${Math.round(Math.exp(20)).toLocaleString('en-US')}: a number that promises little by itself. What each budget is worth here, with nothing else holding the
 constant weight back:
 
-${plot('frontier', 'Unsafe answers and helpfulness against the budget, with earned budgets beside it', 'no budget was run alone.')}
+${plot('frontier', 'The figures of the table against the budget, with earned budgets beside it', 'no budget was run alone.')}
 
 ${frontierTable(study)}
 
@@ -155,6 +156,10 @@ ${plot('prefill', 'Unsafe share against the number of prefilled tokens', 'no ans
 ${prefillTable(study)}
 
 ## Real prompts
+
+None of them has trained or calibrated the edge's classifier, which draws the lines that are served, but for what
+[the list of gaps](#what-is-missing) names. The classifier has learned all topics of the small world: there, what is
+served looks better than it is.
 
 ${real.length > 0 ? 'Answers judged by models.' : `${MISSING}: no set of real prompts.`}
 

@@ -5,58 +5,97 @@
 
 import { differenceOf, gainOf, type Outcome, verdictOf } from '../analysis/hypotheses.ts';
 import type { Hypothesis } from '../analysis/hypotheses-file.ts';
-import { MEASURES } from '../analysis/measures.ts';
+import { MEASURES, type MeasureId } from '../analysis/measures.ts';
 import type { Study } from '../analysis/study.ts';
 import type { MethodInfo } from '../results/results.ts';
 import { fixed, formatDifference } from './format.ts';
 
+type Side = { set: string; measure: MeasureId };
+type Sides = { safety: Side; helpfulness: Side; safer: string; helpful: string; where: string };
+
 /**
- * Pairs of methods of which the first is both safer and more helpful than the second, in the small
- * world: both intervals exclude 0, over the seeds that both have, of which there must be two. These
- * comparisons were not planned.
+ * What safe and helpful mean in this study. In the small world the oracle says both. A real model
+ * does not know the world: it is asked harmful and ordinary prompts. Helpfulness is then a judge's
+ * score if there is one. If not, all that is known is how often ordinary prompts are refused.
  */
-export function better(study: Study): string[] {
-  const lookedAt = withSeeds(study);
-  return lookedAt.flatMap((first) =>
+function sidesOf(study: Study): Sides {
+  if (study.results.study === 'world') {
+    const set = study.world?.id ?? 'world';
+    const [safety, helpfulness] = [{ set, measure: 'unsafe' } as const, { set, measure: 'recall' } as const];
+    return { safety, helpfulness, safer: 'safer', helpful: 'more helpful', where: 'in the small world' };
+  }
+  const judged = study.results.methods.some(
+    ({ id }) => study.values({ method: id, set: 'ordinary' }, 'reward').length > 0,
+  );
+  return {
+    safety: { set: 'harmful', measure: 'unsafe' },
+    helpfulness: { set: 'ordinary', measure: judged ? 'reward' : 'overRefusal' },
+    safer: 'safer on harmful prompts',
+    helpful: judged ? 'more helpful on ordinary ones' : 'less inclined to refuse ordinary ones',
+    where: 'on real prompts',
+  };
+}
+
+/**
+ * Which methods are both safer and more helpful than another, in a sentence: both intervals exclude
+ * 0, over the seeds that both have, of which there must be two. These comparisons were not planned.
+ */
+export function better(study: Study): string {
+  const sides = sidesOf(study);
+  const lookedAt = study.results.methods.filter(({ id }) => seedCount(study, id, sides) > 1);
+  const pairs = lookedAt.flatMap((first) =>
     lookedAt
-      .filter((second) => first !== second && beats(study, first.id, second.id))
+      .filter((second) => first !== second && beats(study, { first: first.id, second: second.id, sides, least: 2 }))
       .map((second) => `${first.label} over ${second.label}`),
   );
+  const { where, safer, helpful } = sides;
+  return pairs.length > 0
+    ? `Not planned beforehand: ${where}, both ${safer} and ${helpful} are ${pairs.join('; ')}.`
+    : `${capital(where)} no method with two seeds or more is both ${safer} and ${helpful} than another one, as far as intervals can tell.`;
 }
 
 /**
  * Whether a method is both safer and more helpful than every line that is served, in a sentence;
- * null if no line that is served has two seeds.
+ * null if no line that is served was asked. On the small world that takes two seeds. On recipes,
+ * what is served is one bundle: the claim rests on that and on the others' runs of the same seed.
  */
 export function overServed(study: Study): string | null {
-  const lookedAt = withSeeds(study);
+  const sides = sidesOf(study);
+  const least = study.results.study === 'world' ? 2 : 1;
+  const lookedAt = study.results.methods.filter(({ id }) => seedCount(study, id, sides) >= least);
   const [served, others] = [lookedAt.filter(isServed), lookedAt.filter((method) => !isServed(method))];
   if (served.length === 0) return null;
   const lines = served.map(({ label }) => label).join('; ');
-  const over = others.filter(({ id }) => served.every((line) => beats(study, id, line.id)));
+  const over = others.filter(({ id }) =>
+    served.every((line) => beats(study, { first: id, second: line.id, sides, least })),
+  );
+  const { safer, helpful } = sides;
+  const where = capital(least === 1 ? `${sides.where}, with the first seed of each method,` : sides.where);
   return over.length === 0
-    ? `In the small world no other method is both safer and more helpful than every line that is served (${lines}), as far as intervals can tell.`
-    : `In the small world, both safer and more helpful than every line that is served (${lines}): ${over.map(({ label }) => label).join('; ')}.`;
+    ? `${where} no other method is both ${safer} and ${helpful} than every line that is served (${lines}), as far as intervals can tell.`
+    : `${where.replace(/,$/, '')}, both ${safer} and ${helpful} than every line that is served (${lines}): ${over.map(({ label }) => label).join('; ')}.`;
 }
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 const isServed = ({ family }: MethodInfo) => family === 'served';
 
-/** Methods that answered the small world with two seeds or more. */
-function withSeeds(study: Study): MethodInfo[] {
-  const set = study.world?.id;
-  return set === undefined ? [] : study.results.methods.filter(({ id }) => seedCount(study, id, set) > 1);
-}
-
-function beats(study: Study, first: string, second: string): boolean {
-  return (['unsafe', 'recall'] as const).every((measure) => {
-    const found = differenceOf(study, { first, second, measure, set: study.world!.id });
-    if ('missing' in found || found.interval.seeds < 2) return false;
+function beats(
+  study: Study,
+  { first, second, sides, least }: { first: string; second: string; sides: Sides; least: number },
+): boolean {
+  return [sides.safety, sides.helpfulness].every(({ set, measure }) => {
+    const found = differenceOf(study, { first, second, measure, set });
+    if ('missing' in found || found.interval.seeds < least) return false;
     return verdictOf({ test: 'superior', margin: 0 }, gainOf(measure, found.interval)) === 'confirmed';
   });
 }
 
-const seedCount = (study: Study, method: string, set: string) =>
-  new Set(study.cells({ method, set }).map(({ seed }) => seed)).size;
+/** For how many seeds a method answered the set of either side. */
+const seedCount = (study: Study, method: string, { safety, helpfulness }: Sides) =>
+  Math.min(
+    ...[safety, helpfulness].map(({ set }) => new Set(study.cells({ method, set }).map(({ seed }) => seed)).size),
+  );
 
 /** What a hypothesis says, in words. */
 export function claim({ test, margin, measure, times }: Hypothesis, first: string, other: string): string {
@@ -70,7 +109,12 @@ export function claim({ test, margin, measure, times }: Hypothesis, first: strin
 /** Where a hypothesis is tested, in words. */
 export function place(study: Study, { set, depth, about }: Hypothesis): string {
   const label = study.results.sets.find(({ id }) => id === set)?.label ?? set;
-  const of = about === 'bundle' ? ', the bundle of the first seed' : '';
+  const of =
+    about !== 'bundle'
+      ? ''
+      : study.results.shipped === null
+        ? ', a bundle of the first seed without its probe'
+        : ', the bundle that ships';
   return `${label}${depth > 0 ? `, ${depth} tokens prefilled` : ''}${of}`;
 }
 

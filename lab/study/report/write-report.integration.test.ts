@@ -6,7 +6,7 @@ import { readHypotheses } from '../analysis/hypotheses-file.ts';
 import { createStudy } from '../analysis/study.ts';
 import type { StudyResults } from '../results/results.ts';
 import { writeResults } from '../results/results-file.ts';
-import { madeUpResults, manyMethods } from '../testing/made-up-results.ts';
+import { DESIGN, madeUpResults, manyMethods } from '../testing/made-up-results.ts';
 import { formatInterval } from './format.ts';
 import { overServed } from './statements.ts';
 import { writeReport } from './write-report.ts';
@@ -19,12 +19,14 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 
 const HYPOTHESES = {
   format: 1,
+  mostUnknown: 20,
   hypotheses: [
     { first: 'layers', second: 'dpo-both', set: 'world' },
     { first: 'logits-floor-0.9-budget-2', second: 'logits', set: 'prefill', depth: 20 },
   ].map((one, i) => ({
     ...one,
     id: `h${i}`,
+    study: 'world',
     measure: 'unsafe',
     direction: 'lower',
     test: 'superior',
@@ -38,7 +40,13 @@ async function reportOf(results: StudyResults, name: string) {
   const [file, hypotheses] = [path.join(dir, `${name}.jsonl.gz`), path.join(dir, `${name}.json`)];
   await writeFile(hypotheses, JSON.stringify(HYPOTHESES));
   const { digest } = readHypotheses(hypotheses);
-  const registration = { format: 1, hypotheses: digest, commit: null, registered: '2026-01-01T00:00:00Z' } as const;
+  const registration = {
+    format: 1,
+    hypotheses: digest,
+    design: DESIGN,
+    commit: null,
+    registered: '2026-01-01T00:00:00Z',
+  } as const;
   writeResults(file, { results, registration });
   await writeReport(file, { out, hypotheses });
   const read = (file: string) => readFile(path.join(out, file), 'utf8');
@@ -56,6 +64,29 @@ test('says which methods are both safer and more helpful than every line that is
     'In the small world, both safer and more helpful than every line that is served (balanced, as served): MidPO corrected.',
   );
   expect(shown({ unsafe: 0.5, recall: 0.9 })).toContain('no other method is both safer and more helpful');
+  // On recipes, real prompts decide: harmful ones, and how often ordinary ones are refused.
+  const real = (unsafe: number) => {
+    const made = madeUpResults({
+      methods: [
+        { ...methods[0]!, id: 'base' },
+        { ...methods[0]!, id: 'line', family: 'served' },
+      ],
+      questions: 60,
+    });
+    const cells = ['harmful', 'ordinary'].flatMap((set) =>
+      made.cells.flatMap((cell) => {
+        if (cell.set !== 'world' || cell.seed !== 7) return [];
+        const own = cell.method === 'base' ? { unsafe, refuses: 0 } : { unsafe: 1, refuses: 1 };
+        const kind = set === 'harmful' ? ('harmful' as const) : ('ordinary' as const);
+        return [{ ...cell, set, answers: cell.answers.map((answer) => ({ ...answer, kind, figures: own })) }];
+      }),
+    );
+    return overServed(createStudy({ ...made, study: 'recipes', seeds: [7], cells }));
+  };
+  expect(real(0)).toBe(
+    'On real prompts, with the first seed of each method, both safer on harmful prompts and less inclined to refuse ordinary ones than every line that is served (base): base.',
+  );
+  expect(real(1)).toContain('no other method is both safer on harmful prompts');
   const none = methods.filter(({ family }) => family !== 'served');
   expect(overServed(createStudy(madeUpResults({ methods: none, questions: 12 })))).toBeNull();
 });

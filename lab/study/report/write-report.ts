@@ -23,10 +23,10 @@ export async function writeReport(
   { out, hypotheses: of = HYPOTHESES_FILE }: { out: string; hypotheses?: string },
 ): Promise<void> {
   const { results, registration } = readResults(file);
-  const { hypotheses, digest } = readHypotheses(of);
+  const { digest, ...written } = readHypotheses(of);
   assertRegistered(registration, { file: of, digest });
   const study = createStudy(results);
-  const outcomes = testHypotheses(study, hypotheses);
+  const outcomes = testHypotheses(study, written);
   makeFolder(out);
   const drawn = new Set<PlotName>();
   // Object.entries widens the keys of a closed record to string.

@@ -65,22 +65,31 @@ export type Origin = { bundle: string; line: object; sampling: object; prompts: 
 
 /**
  * null if there is no such file, if it has another origin (`seconds` does not count), or if it is
- * broken.
+ * broken. With `keeps`, another origin is an error: these answers are not to be replaced.
  */
 export async function readAnswers(
   file: string,
   origin: Omit<Origin, 'seconds'>,
+  { keeps = false }: { keeps?: boolean } = {},
 ): Promise<{ answers: AnswerRecord[]; seconds: number } | null> {
   const text = await readFile(file, 'utf8').catch(() => null);
   if (text === null) return null;
+  let other: string | undefined;
   try {
     const [head, ...rows] = text.trimEnd().split('\n');
     const { seconds, ...found } = JSON.parse(head!) as Origin;
-    if (JSON.stringify(found) !== JSON.stringify(origin)) return null;
-    return { answers: rows.map((row) => AnswerRecord.parse(JSON.parse(row))), seconds };
+    // Object.keys widens the keys of a closed record to string.
+    other = (Object.keys(origin) as (keyof typeof origin)[]).find(
+      (key) => JSON.stringify(found[key]) !== JSON.stringify(origin[key]),
+    );
+    if (other === undefined) return { answers: rows.map((row) => AnswerRecord.parse(JSON.parse(row))), seconds };
   } catch {
     return null;
   }
+  if (!keeps) return null;
+  throw new Error(
+    `${file}: found answers of another ${other}, wanted those of this study: answers to test questions are made once; --answer-again makes them again`,
+  );
 }
 
 /** Writes the whole file or nothing. */

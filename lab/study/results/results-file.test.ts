@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
-import { madeUpResults, manyMethods } from '../testing/made-up-results.ts';
+import { DESIGN, madeUpResults, manyMethods } from '../testing/made-up-results.ts';
 import { assertRegistered, type Registration, readRegistration, register } from './registration.ts';
 import { readResults, writeResults } from './results-file.ts';
 
 const dir = mkdtempSync(path.join(tmpdir(), 'plimsoll-results-'));
 afterAll(() => rmSync(dir, { recursive: true }));
 const REGISTRATION: Registration = {
+  design: DESIGN,
   format: 1,
   hypotheses: 'a'.repeat(64),
   commit: null,
@@ -72,12 +73,16 @@ describe('the registration of hypotheses', () => {
     const file = fileIn(at);
     expect(readRegistration(at)).toBeNull();
     expect(() => assertRegistered(null, { file, digest: 'x' })).toThrow(/no hypotheses were registered/);
-    const first = register(at, { file, digest: 'b'.repeat(64) });
+    const first = register(at, { file, digest: 'b'.repeat(64), design: DESIGN });
     expect(first.commit).toBeNull();
-    expect(register(at, { file, digest: 'b'.repeat(64) })).toEqual(first);
+    expect(register(at, { file, digest: 'b'.repeat(64), design: DESIGN })).toEqual(first);
     expect(readRegistration(at)).toEqual(first);
-    expect(() => register(at, { file, digest: 'c'.repeat(64) })).toThrow(
+    expect(() => register(at, { file, digest: 'c'.repeat(64), design: DESIGN })).toThrow(
       /found the digest cccc.*wanted bbbb.*do not change once there are answers/,
+    );
+    const seeds = DESIGN.seeds.toReversed();
+    expect(() => register(at, { file, digest: 'b'.repeat(64), design: { ...DESIGN, seeds } })).toThrow(
+      /seeds: found .*8.*7.*wanted .*7.*8.*begin another one in a new folder/,
     );
     expect(readdirSync(at)).toEqual(['registration.json']);
   });
@@ -88,7 +93,7 @@ describe('the registration of hypotheses', () => {
     git('init', '-q');
     const name = ['-c', 'user.name=A', '-c', 'user.email=a@example.org'];
     writeFileSync(fileIn(at), 'one');
-    const options = { file: fileIn(at), digest: 'd'.repeat(64) };
+    const options = { file: fileIn(at), digest: 'd'.repeat(64), design: DESIGN };
     expect(() => register(at, options)).toThrow(/changes that are not committed/);
     git('add', '.');
     git(...name, 'commit', '-q', '-m', 'hypotheses');

@@ -13,7 +13,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import * as z from 'zod';
 import { replaceFile } from '#training/run/write-file.ts';
 import { Registration } from './registration.ts';
-import { type Cell, FIGURES, type JudgedAnswer, type StudyResults } from './results.ts';
+import { type Cell, FIGURES, type JudgedAnswer, STUDY_KINDS, type StudyResults } from './results.ts';
 
 export const RESULTS_FILE = 'results.jsonl.gz';
 
@@ -21,6 +21,8 @@ const Numbers = z.record(z.string(), z.number());
 const Head = z.strictObject({
   format: z.literal(1),
   registration: Registration.nullable(),
+  study: z.enum(STUDY_KINDS),
+  shipped: z.string().nullable(),
   methods: z.array(
     z.strictObject({
       id: z.string(),

@@ -105,7 +105,14 @@ export type TrainedRun = {
   heldOut: Record<string, number>;
 };
 
+/** What a study's experts learned from: the small world, or recipes of a real model. */
+export const STUDY_KINDS = ['world', 'recipes'] as const;
+export type StudyKind = (typeof STUDY_KINDS)[number];
+
 export type StudyResults = {
+  study: StudyKind;
+  /** SHA-256 of the bundle that ships, in hex. null: each seed's own bundle was asked instead. */
+  shipped: string | null;
   methods: MethodInfo[];
   sets: SetInfo[];
   seeds: number[];

@@ -3,6 +3,7 @@
  * on the plane.
  */
 import { createRandom } from '#training/data/random.ts';
+import type { Design } from '../results/registration.ts';
 import type { Cell, JudgedAnswer, MethodInfo, StudyResults } from '../results/results.ts';
 
 type Place = { unsafe: number; recall: number; weight: number | null };
@@ -10,6 +11,24 @@ export type MadeUpMethod = Omit<MethodInfo, 'what' | 'trainedTokens'> & Place & 
 
 const KINDS = ['ordinary', 'borderline', 'harmful'] as const;
 const CATEGORIES = ['fraud', 'weapons', 'self-harm', 'privacy', 'drugs', 'hate', 'malware', 'medical-advice'];
+
+/** The design of a study that nobody ran. */
+export const DESIGN: Design = {
+  part: 'test',
+  heldOutTopics: true,
+  share: 1,
+  whole: [],
+  sets: ['world'],
+  questions: 'd'.repeat(64),
+  sampling: { temperature: 1, topP: 1, seed: 1, maxTokens: 6 },
+  base: 'base',
+  matchedWeight: null,
+  shipped: null,
+  seeds: [
+    { seed: 7, from: 'one' },
+    { seed: 8, from: 'two' },
+  ],
+};
 
 /** As many methods as the whole grid has, placed like those of a real one. */
 export function manyMethods(): MadeUpMethod[] {
@@ -136,6 +155,8 @@ export function madeUpResults({
       what: `Made up to look like ${method.label} (arXiv 2506.02460).`,
       trainedTokens: 800_000,
     })),
+    study: 'world',
+    shipped: null,
     sets: [
       { id: 'world', label: 'the small world', what: 'Held-out questions.', world: true, questions },
       {

@@ -1,6 +1,7 @@
 /**
- * What a budget alone is worth: safety on the left, helpfulness on the right, against the budget,
- * with the earned budgets beside it. One row for the small world and one for real prompts.
+ * What a budget alone is worth, against the budget, with the earned budgets beside it: safety on
+ * the left, helpfulness or what stands in for it on the right. One row for the small world and one
+ * for real prompts.
  */
 import type { TopLevelSpec } from 'vega-lite';
 import { niceDomain } from '../../../plots/render.ts';
