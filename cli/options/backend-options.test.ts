@@ -30,7 +30,12 @@ test('an error can name the option in place of its variable', () => {
   expect(optionOf('PLIMSOLL_DATA')).toBeUndefined();
 });
 
-test('what commander gives is what serve reads', () => {
+test('what commander gives is what serve reads, and its backends inherit nothing else', () => {
   const { variables } = readServeConfig({ PLIMSOLL_KV_BYTES: '1' }, flagsOf('--kv-bytes', '2', '--no-speculation'));
-  expect(variables).toEqual({ PLIMSOLL_KV_BYTES: '2', PLIMSOLL_SPECULATION: 'off' });
+  expect(variables).toEqual({
+    PLIMSOLL_KV_BYTES: '2',
+    PLIMSOLL_PREFIX_CACHE: '',
+    PLIMSOLL_PUBLIC_PREFIXES: '',
+    PLIMSOLL_SPECULATION: 'off',
+  });
 });
