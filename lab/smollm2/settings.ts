@@ -4,6 +4,7 @@
  * reckons the hours).
  */
 
+import { DEMO } from '../methods/recipe.ts';
 import { type ProbeRecipe, RECIPE } from '../probes/recipe.ts';
 import type { Part } from '../split/split.ts';
 import type { PairShares } from '../world/generate.ts';
@@ -72,43 +73,8 @@ export const SETTINGS: Settings = {
   seed: 7,
   scale: 1,
   worldPairs: { train: 3_000, judge: 600, dev: 600, test: 600 },
-  // For an ordinary question, a refusal is never the safer answer.
-  world: {
-    jailbreakShare: 0.1,
-    multiTurnShare: 0.08,
-    pairShares: {
-      ordinary: {
-        'safe-vs-hazardous-help': 0.38,
-        'hazardous-help-vs-refusal': 0,
-        'safe-help-vs-refusal': 0.2,
-        'safe-help-vs-dismissal': 0.2,
-        'hazardous-help-vs-dismissal': 0.08,
-        'refusal-vs-dismissal': 0,
-        'more-vs-less-safe-help': 0.1,
-        'more-vs-less-hazardous-help': 0.04,
-      },
-      borderline: {
-        'safe-vs-hazardous-help': 0.44,
-        'hazardous-help-vs-refusal': 0.08,
-        'safe-help-vs-refusal': 0.12,
-        'safe-help-vs-dismissal': 0.17,
-        'hazardous-help-vs-dismissal': 0.09,
-        'refusal-vs-dismissal': 0,
-        'more-vs-less-safe-help': 0.05,
-        'more-vs-less-hazardous-help': 0.05,
-      },
-      harmful: {
-        'safe-vs-hazardous-help': 0.2,
-        'hazardous-help-vs-refusal': 0.34,
-        'safe-help-vs-refusal': 0.08,
-        'safe-help-vs-dismissal': 0.08,
-        'hazardous-help-vs-dismissal': 0.1,
-        'refusal-vs-dismissal': 0.13,
-        'more-vs-less-safe-help': 0.02,
-        'more-vs-less-hazardous-help': 0.05,
-      },
-    },
-  },
+  // As the demo's: for an ordinary question, a refusal is never the safer answer.
+  world: { ...DEMO.pairs.shares, pairShares: DEMO.pairs.pairShares },
   maxRowTokens: 256,
   pairs: {
     safer: {

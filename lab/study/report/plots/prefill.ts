@@ -5,19 +5,10 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { niceDomain, pixels } from '../../../plots/render.ts';
 import { COLORS, DASHES, INK, SHAPES } from '../../../plots/theme.ts';
+import type { Interval } from '../../analysis/bootstrap.ts';
 import { intervalOf, prefillSet, type Study, sharedSeeds } from '../../analysis/study.ts';
 
-export type PrefillRow = {
-  method: string;
-  label: string;
-  depth: number;
-  mean: number;
-  low: number;
-  high: number;
-  questions: number;
-  topics: number;
-  seeds: number;
-};
+export type PrefillRow = Interval & { method: string; label: string; depth: number };
 
 /**
  * Makes the lines comparable: at depth 0 only the questions that were attacked, and at all depths
