@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { SETTINGS, scaled } from '#lab/smollm2/settings.ts';
+import { SETTINGS, scaled, withoutProbe } from '#lab/smollm2/settings.ts';
 import { STEP_NAMES, type StepName } from '#lab/smollm2/steps.ts';
 import { trainOneStep, trainSmollm2 } from '#lab/smollm2/train-smollm2.ts';
 import { StoppedBySignal } from '#training/run/stopped-by-signal.ts';
@@ -14,6 +14,7 @@ type Flags = {
   threads: number;
   seed: number;
   scale: number;
+  probe: boolean;
   plan: boolean;
   until?: StepName;
   redo?: StepName;
@@ -31,15 +32,17 @@ export const smollm2 = () =>
     .option('--plan', 'print the steps with their tokens and the time they take, and stop', false)
     .option('--scale <x>', 'all amounts of data times this', scaleOf, 1)
     .option('--seed <n>', 'decides data, order, draws and weights', integer, SETTINGS.seed)
+    .option('--no-probe', 'train no probe: the bundle then has no second look at prompts')
     .addOption(new Option('--until <step>', 'the last step to do').choices(STEP_NAMES))
     .addOption(new Option('--redo <step>', 'do this step again, and everything that builds on it').choices(STEP_NAMES))
     .addOption(new Option('--step <step>', 'do this one step in this process').choices(STEP_NAMES).hideHelp())
     .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
-    .action(async ({ plan, until, redo, step, scale, seed, ...folders }: Flags) => {
-      const given = { ...folders, settings: { ...scaled(SETTINGS, scale), seed } };
+    .action(async ({ plan, until, redo, step, scale, seed, probe, ...folders }: Flags) => {
+      const settings = { ...scaled(SETTINGS, scale), seed };
+      const given = { ...folders, settings: probe ? settings : withoutProbe(settings) };
       if (step !== undefined) await trainOneStep(step, given);
       else {
-        const elsewhere = (name: StepName) => inChild(name, { ...folders, scale, seed });
+        const elsewhere = (name: StepName) => inChild(name, { ...folders, scale, seed, probe });
         await trainSmollm2({ ...given, planOnly: plan, until, redo, elsewhere });
       }
     });
@@ -59,10 +62,13 @@ const EXIT_WITH_PARENT = new URL('../local/exit-with-parent.ts', import.meta.url
  */
 async function inChild(
   step: StepName,
-  { base, data, out, threads, scale, seed }: Omit<Flags, 'plan' | 'until' | 'redo' | 'step'>,
+  { base, data, out, threads, scale, seed, probe }: Omit<Flags, 'plan' | 'until' | 'redo' | 'step'>,
 ): Promise<void> {
   const flags = { base, data, out, threads, scale, seed, step };
-  const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+  const args = [
+    ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, `${value}`]),
+    ...(probe ? [] : ['--no-probe']),
+  ];
   const child = spawn(
     process.execPath,
     [...process.execArgv, '--import', EXIT_WITH_PARENT, process.argv[1]!, 'train', 'smollm2', ...args],

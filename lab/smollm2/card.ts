@@ -77,7 +77,7 @@ export async function writeCard(context: RecipeContext, file: string): Promise<v
   const dual = read(DUAL_REPORT, DualReport);
   const data = read(DATA_OUTPUT.report, DataReport);
   const heads = read(HEADS_OUTPUT, HeadsReport);
-  const probe = read(PROBES_FIGURES, ProbeFigures);
+  const probe = context.settings.probe.share === 0 ? null : read(PROBES_FIGURES, ProbeFigures);
   const figures: [string, LastFigures][] = [];
   for (const run of RUNS) figures.push([run, await lastFigures(inside(context, runFolder(run)))]);
   const lengths = {
@@ -87,9 +87,9 @@ export async function writeCard(context: RecipeContext, file: string): Promise<v
   const { settings, baseDigest } = context;
   replaceFile(
     file,
-    `# ${MODEL_ID}: experts, routers and a probe
+    `# ${MODEL_ID}: experts, routers${probe ? ' and a probe' : ''}
 
-A safety expert, a helpfulness expert, two routers (in the layers, over the logits) and a probe of prompts for the base with the SHA-256
+A safety expert, a helpfulness expert, two routers (in the layers, over the logits)${probe ? ' and a probe of prompts' : ''} for the base with the SHA-256
 \`${baseDigest}\`. Made by \`${commandOf(settings)}\`. Licence of all of it but the base: Apache-2.0.
 
 ## Data
@@ -128,7 +128,7 @@ chosen answers' own likelihood; learning rate ${settings.expert.learningRate}. D
 
 ## The second look at prompts
 
-${probeText(probe)}
+${probe ? probeText(probe) : 'None was trained.'}
 `,
   );
 }

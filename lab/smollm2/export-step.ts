@@ -17,13 +17,14 @@ export const BUNDLE_OUTPUT = 'bundle';
 
 export async function exportStep(context: RecipeContext): Promise<void> {
   const { provenance } = await readJson(context.base, BUNDLE_FILES.manifest, Manifest);
+  const probe = await trainedProbe(context);
   const runs = (kinds: readonly (ExpertRole | RouterKind)[]) => kinds.map((kind) => inside(context, runFolder(kind)));
   await exportStage({
     out: inside(context, BUNDLE_OUTPUT),
     base: context.base,
     experts: runs(ExpertRole.options),
     routers: runs(MODES),
-    probe: await trainedProbe(context),
+    ...(probe && { probe }),
     manifest: {
       id: MODEL_ID,
       licence: 'Apache-2.0',

@@ -53,7 +53,9 @@ export function planOf(settings: Settings): Plan {
     planned('helpfulness', learned('dpo', pairs.better, expert.epochs, 2)),
     planned('layers', learned('layers', dual, router.epochs, 1)),
     planned('logits', learned('logits', dual, router.epochs, 1)),
-    planned('probes', { forward: probe.share * PROBE.prompts * PROBE.meanTokens }, probe.share * FITS_SECONDS),
+    probe.share === 0
+      ? { step: 'probes', tokens: {}, seconds: 0 }
+      : planned('probes', { forward: probe.share * PROBE.prompts * PROBE.meanTokens }, probe.share * FITS_SECONDS),
     planned('export', {}),
     planned('heads', { forward: sum(pairs.safer.test) + sum(pairs.better.test) }),
     planned('card', {}),

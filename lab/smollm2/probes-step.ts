@@ -23,10 +23,14 @@ import { digestOfFiles, digestOfJson } from './step-records.ts';
 /** Everything that `train probes` writes, states included. */
 export const PROBES_FOLDER = 'probes';
 export const PROBES_FIGURES = `${PROBES_FOLDER}/metrics.json`;
-export const PROBES_OUTPUT = [...Object.values(PROBE_FILES).map((name) => `${PROBES_FOLDER}/${name}`), PROBES_FIGURES];
+const PROBES_OUTPUT = [...Object.values(PROBE_FILES).map((name) => `${PROBES_FOLDER}/${name}`), PROBES_FIGURES];
+
+/** What the step's record says where the recipe has no probe. */
+const NO_PROBE = 'none';
 
 export async function probesInputs({ data, settings, baseDigest }: RecipeContext): Promise<Record<string, unknown>> {
   const { probe } = settings;
+  if (probe.share === 0) return { probe: NO_PROBE };
   return {
     base: baseDigest,
     ...probe,
@@ -40,6 +44,7 @@ export async function probesInputs({ data, settings, baseDigest }: RecipeContext
 
 export async function probesStep(context: RecipeContext): Promise<void> {
   const { base, baseDigest, model, settings, threads } = context;
+  if (settings.probe.share === 0) return;
   const opened = await openBundle(base);
   const safety = await readExpert(inside(context, runFolder('safety')), model);
   const served = {
@@ -59,6 +64,10 @@ export async function probesStep(context: RecipeContext): Promise<void> {
   });
 }
 
+export function probesDigest({ out, settings }: Pick<RecipeContext, 'out' | 'settings'>): Promise<string> | string {
+  return settings.probe.share === 0 ? NO_PROBE : digestOfFiles(out, PROBES_OUTPUT);
+}
+
 /** A hash picks the share of the prompts. */
 export async function recipeProbeRows({
   data,
@@ -68,14 +77,9 @@ export async function recipeProbeRows({
   return rows.filter(({ example }) => hashToUnit(`recipe/${example.text}`) < probe.share);
 }
 
-/** The probe that the step has trained. */
-export async function trainedProbe(context: RecipeContext): Promise<Probe> {
+/** The probe that the step has trained, or null if the recipe has none. */
+export async function trainedProbe(context: RecipeContext): Promise<Probe | null> {
+  if (context.settings.probe.share === 0) return null;
   const dir = inside(context, PROBES_FOLDER);
-  const probe = await readProbe(
-    dir,
-    { probes: { second_look: { version: await probeVersion(dir) } } },
-    context.model.config,
-  );
-  // The manifest above names one.
-  return probe!;
+  return await readProbe(dir, { probes: { second_look: { version: await probeVersion(dir) } } }, context.model.config);
 }

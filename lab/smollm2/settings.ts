@@ -50,7 +50,7 @@ export type Settings = {
   score: Lora & PairTraining;
   expert: Lora & PairTraining & { beta: number; nllWeight: number; marginScale: number };
   router: PairTraining & { width: number; beta: number; lambda: Readonly<Record<'layers' | 'logits', number>> };
-  /** The training of the probe, and the share of its prompts that it reads. */
+  /** How the probe is trained, and on which share of its prompts. With 0 there is none. */
   probe: ProbeRecipe & { share: number };
   /** The safety weight where no router proposes one. */
   defaultWeight: number;
@@ -140,8 +140,18 @@ export const SETTINGS: Settings = {
 const ALL_PROMPTS_FROM = 0.3;
 
 /** The command that makes what these settings say, as far as flags can say it. */
-export function commandOf({ seed, scale }: Settings): string {
-  return ['npx plimsoll train smollm2', ...(scale === 1 ? [] : [`--scale ${scale}`]), `--seed ${seed}`].join(' ');
+export function commandOf({ seed, scale, probe }: Settings): string {
+  return [
+    'npx plimsoll train smollm2',
+    ...(scale === 1 ? [] : [`--scale ${scale}`]),
+    `--seed ${seed}`,
+    ...(probe.share === 0 ? ['--no-probe'] : []),
+  ].join(' ');
+}
+
+/** Without a second look, which a study of methods does not take. */
+export function withoutProbe(settings: Settings): Settings {
+  return { ...settings, probe: { ...settings.probe, share: 0 } };
 }
 
 /**

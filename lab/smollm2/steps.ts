@@ -9,7 +9,7 @@ import { HEADS_OUTPUT, headsStep } from './heads-step.ts';
 import { learnExpert, learnRouter, learnScore, runDigest, runFolder } from './learn-steps.ts';
 import { drawOwnAnswers } from './own-answers.ts';
 import { ANSWERS_OUTPUT, PAIRS_OUTPUT, pairsStep } from './pairs-step.ts';
-import { PROBES_FOLDER, PROBES_OUTPUT, probesInputs, probesStep } from './probes-step.ts';
+import { PROBES_FOLDER, probesDigest, probesInputs, probesStep } from './probes-step.ts';
 import { readPromptRows } from './recipe-rows.ts';
 import type { Settings } from './settings.ts';
 import { OVER_REFUSAL, REFUSED, SOURCES } from './sources.ts';
@@ -129,7 +129,7 @@ export const STEPS: readonly RecipeStep[] = [
     writes: [PROBES_FOLDER],
     goesOn: true,
     run: probesStep,
-    digest: ({ out }) => digestOfFiles(out, PROBES_OUTPUT),
+    digest: probesDigest,
   },
   {
     name: 'export',

@@ -1,5 +1,5 @@
 /** The whole recipe on a tiny base of random weights: in seconds what takes hours on SmolLM2. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
@@ -21,6 +21,7 @@ import { TINY_SETTINGS, writeTinyBase, writeTinyData } from './fixtures/tiny-rec
 import { readAnswers } from './own-answers.ts';
 import { recipeProbeRows } from './probes-step.ts';
 import { readPairRows, readPromptRows, sourcesOf } from './recipe-rows.ts';
+import { withoutProbe } from './settings.ts';
 import { readRecord } from './step-records.ts';
 import { STEP_NAMES } from './steps.ts';
 import { trainOneStep, trainSmollm2 } from './train-smollm2.ts';
@@ -102,6 +103,17 @@ test('the bundle has a probe, which the engine asks of every prompt', async () =
   const look = end?.type === 'end' ? end.second_look : null;
   expect(look?.version).toBe(figures.version);
   expect(look?.categories.every(({ probability }) => probability > 0 && probability < 1)).toBe(true);
+});
+
+test('without a probe, the bundle has no second look, and the card says so', async () => {
+  const out = at('no-probe');
+  cpSync(at('out'), out, { recursive: true });
+  await trainSmollm2({ ...given(), out, settings: withoutProbe(TINY_SETTINGS), redo: 'probes', print });
+  const bundle = await loadBundle(path.join(out, 'bundle'));
+  expect(bundle.probe).toBeNull();
+  expect(bundle.manifest.provenance.description).toContain('--no-probe');
+  expect(readFileSync(path.join(out, 'bundle/README.md'), 'utf8')).toContain('None was trained.');
+  expect(existsSync(path.join(out, 'probes'))).toBe(false);
 });
 
 test('the probe was trained on the states that the bundle has', async () => {
