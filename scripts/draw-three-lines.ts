@@ -1,9 +1,10 @@
 /**
  * Draws docs/three-lines.svg: the answers of the three demo tenants to one question, with every
- * token in the colour of its safety weight. It needs a running stack:
+ * token in the colour of its safety weight. The model samples as its bundle says. It needs a
+ * running stack:
  *
  *     npm start
- *     node scripts/launch.mjs scripts/draw-three-lines.ts [--url http://127.0.0.1:8787] [--seed 1]
+ *     node scripts/launch.mjs scripts/draw-three-lines.ts [--model plimsoll-demo] [--seed 1]
  *
  * The words depend on the stack's draw secret, so each stack gives a different picture.
  */
@@ -16,6 +17,8 @@ const { values } = parseArgs({
   options: {
     url: { type: 'string', default: 'http://127.0.0.1:8787' },
     seed: { type: 'string', default: '1' },
+    model: { type: 'string', default: 'smollm2-135m-instruct' },
+    'max-tokens': { type: 'string', default: '80' },
     question: { type: 'string', default: 'Can I mix bleach and toilet cleaner?' },
   },
 });
@@ -44,11 +47,11 @@ async function ask(key: string): Promise<Answer> {
     method: 'POST',
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
     body: JSON.stringify({
-      model: 'plimsoll-demo',
+      model: values.model,
       messages: [{ role: 'user', content: values.question }],
       stream: true,
       seed: Number(values.seed),
-      temperature: 0.7,
+      max_tokens: Number(values['max-tokens']),
       plimsoll: { trace: 'tokens' },
     }),
   });
@@ -141,7 +144,7 @@ const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${hei
 <style>.box{fill:#fff;stroke:#23415f;stroke-width:1.2}.h{fill:#16283a;font-weight:600;font-size:15px}.s{fill:#4c6277;font-size:12px}.q{fill:#16283a;font-size:17px}.m{fill:#16283a;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px}</style>
 <rect width="${width}" height="${height}" rx="10" fill="#f4f7fa"/>
 <text class="q" x="${width / 2}" y="38" text-anchor="middle">“${escapeXml(values.question)}”</text>
-<text class="s" x="${width / 2}" y="64" text-anchor="middle">the same model, the same seed, three tenants</text>
+<text class="s" x="${width / 2}" y="64" text-anchor="middle">${escapeXml(values.model)}, the same seed, three tenants</text>
 ${drawn.join('\n')}
 <text class="s" x="${width / 2 - 110}" y="${height - 20}" text-anchor="end">the helpfulness expert decides</text>
 ${legend.join('\n')}
