@@ -1,5 +1,5 @@
 /** Threads with a real model that really die, and what their requests and the next ones see. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
@@ -108,14 +108,25 @@ test('closing it while it waits to start again is quick and final, also for requ
   expect(engine.restarts).toBe(0);
 });
 
-test('a bundle that is gone when it starts again ends it, because it would be gone the next time too', async () => {
+test('a bundle that cannot be read for a moment loses no request that waits for it', async () => {
+  const { engine, said } = await start();
+  const { ids } = await collect(engine.generate(request()));
+  await readToEnd(engine.generate(deadly('exit', 1)));
+  const [config, away] = [join(dir, 'config.json'), join(dir, 'away.json')];
+  await rename(config, away);
+  const waiting = collect(engine.generate(request()));
+  await until(() => said.length === 2);
+  await rename(away, config);
+  expect((await waiting).ids).toEqual(ids);
+  expect(said[1]).toMatch(/died \(it could not load: config\.json: .*\); 0 requests end with it; it starts again in/);
+});
+
+test('a bundle that stays gone ends it after four deaths, and says why', async () => {
   const { engine, said } = await start();
   await readToEnd(engine.generate(deadly('exit', 1)));
   await rm(join(dir, 'config.json'));
   await expect(collect(engine.generate(request()))).rejects.toMatchObject({ code: 'backend_unavailable' });
   await engine.closed;
-  expect(said).toEqual([
-    expect.stringContaining('starts again in'),
-    expect.stringMatching(/^the engine could not be loaded again: config\.json: /),
-  ]);
+  expect(said).toHaveLength(4);
+  expect(said.at(-1)).toMatch(/died \(it could not load: config\.json: .*the engine stops$/);
 });

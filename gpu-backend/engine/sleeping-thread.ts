@@ -5,7 +5,8 @@
  *   again with the next request.
  * - It dies: of an exception, an exit, or a full heap. The requests that it knew end with an error
  *   that may be retried, since one of them may be what killed it. Then it starts again, after a
- *   while that grows. If it keeps dying, the engine is over (restart-limit.ts).
+ *   while that grows. If it keeps dying, the engine is over (restart-limit.ts). A thread that cannot
+ *   load its bundle again has died, too: a disk or memory may be short for a moment only.
  *
  * Requests that come while there is no thread are held and passed on in order, so none is lost. The
  * client tells them to wait, as it does in any queue.
@@ -76,6 +77,8 @@ export class SleepingThread implements ClientPort {
   /** Until the thread sleeps, or starts again. There is never a reason to count both. */
   #timer: NodeJS.Timeout | undefined;
   #restarts = 0;
+  /** Why the thread that was started last did not load. */
+  #failure: string | undefined;
 
   constructor(options: SleepingOptions) {
     this.#options = options;
@@ -134,6 +137,7 @@ export class SleepingThread implements ClientPort {
 
   #start(phase: 'starting' | 'restarting'): EngineThread {
     this.#phase = phase;
+    this.#failure = undefined;
     const thread = this.#options.start();
     thread.port.on('message', (message) => this.#receive(message));
     void thread.gone.then((why) => this.#gone(why));
@@ -146,11 +150,12 @@ export class SleepingThread implements ClientPort {
         this.#ready(message);
         return;
       case 'failed':
-        // It would say the same again, so this is the end.
+        // It ends by itself now.
+        this.#failure = `it could not load: ${message.message}`;
+        if (this.#info !== undefined) return;
+        // Whoever starts an engine is told at once why it does not start.
         this.#phase = 'closing';
-        // The caller of the first start gets the error. Later there is only the log.
-        if (this.#info === undefined) this.#listener(message);
-        else this.#options.warn(`the engine could not be loaded again: ${message.message}`);
+        this.#listener(message);
         return;
       case 'news':
         for (const outcome of message.outcomes) {
@@ -191,7 +196,7 @@ export class SleepingThread implements ClientPort {
       return;
     }
     if (this.#phase !== 'ending') {
-      this.#died(why);
+      this.#died(this.#failure ?? why);
       return;
     }
     this.#listener({ type: 'news', outcomes: [], queue: [], stats: NOTHING_RAN });
