@@ -5,8 +5,8 @@
  *   again with the next request.
  * - It dies: of an exception, an exit, or a full heap. The requests that it knew end with an error
  *   that may be retried, since one of them may be what killed it. Then it starts again, after a
- *   while that grows. If it keeps dying, the engine is over (restart-limit.ts). A thread that cannot
- *   load its bundle again has died, too: a disk or memory may be short for a moment only.
+ *   while that grows. If it keeps dying, the engine is over (restart-limit.ts). A thread that
+ *   cannot load its bundle again has died, too: disk or memory may be short for a moment only.
  *
  * Requests that come while there is no thread are held and passed on in order, so none is lost. The
  * client tells them to wait, as it does in any queue.
