@@ -112,7 +112,7 @@ test('eval names the folder and the broken file, without a stack trace', async (
 test('policy check and policy hash agree on the version', async () => {
   const file = path.join(import.meta.dirname, '../policies/demo/strict.json');
   const { stdout: version } = await plimsoll(['policy', 'hash', file]);
-  expect(version).toMatch(/^[0-9a-f]{16}\n$/);
+  expect(version).toMatch(/^[0-9a-f]{32}\n$/);
   expect((await plimsoll(['policy', 'check', file])).stdout).toBe(`${file} is a valid policy, version ${version}`);
 });
 
