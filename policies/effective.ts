@@ -31,11 +31,16 @@ export async function readLevel(level: LevelName, document: string | null, versi
  * those of its key, its plan and the operator. Descriptions and tests stay with their documents.
  */
 export async function effectivePolicy(levels: readonly Level[]): Promise<{ policy: Policy; version: string }> {
-  const known = levels.some(({ level }) => level === 'tenant') ? levels : [...levels, NO_TENANT];
+  const known = withTenant(levels);
   const policy = withWords(tightenAll(known.map((level) => level.policy)), known);
   const content = await policyVersion(canonicalPolicy(policy));
   const isWhole = known.every(({ problem }) => problem === null);
   return { policy, version: isWhole ? content : `${STRICTEST_VERSION}-${content}` };
+}
+
+/** The levels, with the strictest policy as the tenant's if there is none. */
+export function withTenant(levels: readonly Level[]): readonly Level[] {
+  return levels.some(({ level }) => level === 'tenant') ? levels : [...levels, NO_TENANT];
 }
 
 const NO_TENANT: Level = { level: 'tenant', version: null, policy: STRICTEST, problem: 'the policy is missing' };

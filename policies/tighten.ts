@@ -20,7 +20,7 @@ import { LOOSEST, type Policy } from './schema.ts';
 import { laterText } from './words.ts';
 
 /** For each field, how two of its values combine. A new field does not compile without one. */
-export type Joins<Whole> = { [Field in keyof Whole]-?: (a: Whole[Field], b: Whole[Field]) => Whole[Field] };
+type Joins<Whole> = { [Field in keyof Whole]-?: (a: Whole[Field], b: Whole[Field]) => Whole[Field] };
 
 const and = (a: boolean, b: boolean) => a && b;
 /** From all that can be told to nothing. */

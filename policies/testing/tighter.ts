@@ -38,7 +38,7 @@ const OPENING: Orders<Policy['opening']> = { tokens: atLeast, floor: atLeast };
 const onlyIf = (a: boolean, b: boolean) => !a || b;
 /** What is allowed by name; null is everything. */
 const within = (a: readonly string[] | null, b: readonly string[] | null) =>
-  b === null || (a !== null && a.every((name) => b.includes(name)));
+  b === null || a?.every((name) => b.includes(name)) === true;
 /** Words bound nothing. */
 const textAfter = (a: string | null, b: string | null) => b === null || (a !== null && a >= b);
 
