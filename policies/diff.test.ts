@@ -14,13 +14,18 @@ const before = Policy.parse({
   models: ['a', 'b'],
   categories: { hate: { floor: 0.8, ramp }, unread: { floor: 0.8, ramp }, uncertain: { floor: 0.5, ramp } },
 });
-const changesTo = (document: object) => diffPolicies(before, Policy.parse({ ...JSON.parse(JSON.stringify(before)), ...document }));
+const changesTo = (document: object) =>
+  diffPolicies(before, Policy.parse({ ...JSON.parse(JSON.stringify(before)), ...document }));
 
 describe('lists what has changed and what it does', () => {
   test.each<[string, object, { path: string; from: unknown; to: unknown; effect: string }]>([
     ['a floor', { floor: 0.5 }, { path: 'floor', from: 0.3, to: 0.5, effect: 'tighter' }],
     ['a budget', { budget: 5 }, { path: 'budget', from: null, to: 5, effect: 'tighter' }],
-    ['an earned budget', { earned: { start: 1, rate: 0.5 } }, { path: 'earned', from: null, to: { start: 1, rate: 0.5 }, effect: 'tighter' }],
+    [
+      'an earned budget',
+      { earned: { start: 1, rate: 0.5 } },
+      { path: 'earned', from: null, to: { start: 1, rate: 0.5 }, effect: 'tighter' },
+    ],
     ['models', { models: ['a'] }, { path: 'models', from: ['a', 'b'], to: ['a'], effect: 'tighter' }],
     ['other models', { models: ['c'] }, { path: 'models', from: ['a', 'b'], to: ['c'], effect: 'mixed' }],
     ['words', { description: 'New' }, { path: 'description', from: 'Old', to: 'New', effect: 'none' }],

@@ -23,12 +23,14 @@ const SETS = ['models', 'modes', 'tests'] as const;
 
 /** The changes from `a` to `b`, in the order of the fields. */
 export function diffPolicies(a: Policy, b: Policy): Change[] {
-  const found = diff(withoutSets(a), withoutSets(b)).map(({ path, ...values }) => {
-    const change = { path: path.map(String), from: values.oldValue as unknown, to: values.value as unknown };
-    return { ...change, path: change.path.join('.'), effect: effectOf(a, b, change.path) };
+  const found = diff(withoutSets(a), withoutSets(b)).map((each): Change => {
+    const path = each.path.map(String);
+    const from: unknown = each.type === 'CREATE' ? undefined : each.oldValue;
+    const to: unknown = each.type === 'REMOVE' ? undefined : each.value;
+    return { path: path.join('.'), from, to, effect: effectOf(a, b, path) };
   });
-  const sets = SETS.filter((field) => canonicalJson(a[field]) !== canonicalJson(b[field])).map((field) => {
-    return { path: field, from: a[field] as unknown, to: b[field] as unknown, effect: effectOf(a, b, [field]) };
+  const sets = SETS.filter((field) => canonicalJson(a[field]) !== canonicalJson(b[field])).map((field): Change => {
+    return { path: field, from: a[field], to: b[field], effect: effectOf(a, b, [field]) };
   });
   return [...found, ...sets].sort((one, other) => (one.path < other.path ? -1 : 1));
 }
@@ -38,7 +40,8 @@ function withoutSets({ models: _models, modes: _modes, tests: _tests, ...rest }:
 }
 
 function effectOf(a: Policy, b: Policy, path: readonly string[]): Change['effect'] {
-  if (path[0] === 'shadow' || path[0] === 'tests' || path.at(-1) === 'refusal' || path[0] === 'description') return 'none';
+  if (path[0] === 'shadow' || path[0] === 'tests' || path.at(-1) === 'refusal' || path[0] === 'description')
+    return 'none';
   const changed = withField(a, path, fieldOf(b, path));
   const joined = canonicalJson(tighten(a, changed));
   if (joined === canonicalJson(changed)) return 'tighter';

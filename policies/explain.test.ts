@@ -9,7 +9,12 @@ import { LOOSEST, Policy, PolicyPart } from './schema.ts';
 import { arbitraryPolicy, arbitrarySignalValues } from './testing/arbitrary-policy.ts';
 
 const benign = Object.fromEntries(SIGNALS.map((signal) => [signal, 0])) as Record<Signal, number>;
-const level = (name: LevelName, policy: Policy): Level => ({ level: name, version: `v-${name}`, policy, problem: null });
+const level = (name: LevelName, policy: Policy): Level => ({
+  level: name,
+  version: `v-${name}`,
+  policy,
+  problem: null,
+});
 const boundOf = ({ bounds }: Explanation, name: string) => bounds.find(({ bound }) => bound === name);
 
 const operator = level(
@@ -54,7 +59,13 @@ describe('names for every bound the levels and fields that set it', () => {
   test('where one level set a rule’s floor and another its ramp, both', async () => {
     const found = await explain(levels, { ...benign, hate: 0.4 });
     expect(found.fired).toEqual([
-      { signal: 'hate', look: 'edge', probability: 0.4, force: expect.closeTo(0.5, 12), levels: ['operator', 'tenant'] },
+      {
+        signal: 'hate',
+        look: 'edge',
+        probability: 0.4,
+        force: expect.closeTo(0.5, 12),
+        levels: ['operator', 'tenant'],
+      },
     ]);
     const floor = boundOf(found, 'floor')!;
     expect(floor).toMatchObject({ rule: 'hate' });
@@ -69,7 +80,11 @@ describe('names for every bound the levels and fields that set it', () => {
   test('for a refusal, the rule that refuses, and in whose words', async () => {
     const found = await explain(levels, { ...benign, self_harm: 0.9 });
     expect(found).toMatchObject({ verdict: { action: 'refuse', because: 'self_harm' }, refusal: 'We are a bakery.' });
-    expect(boundOf(found, 'action')).toMatchObject({ value: 'refuse', rule: 'self_harm', set_by: [{ level: 'tenant' }, {}] });
+    expect(boundOf(found, 'action')).toMatchObject({
+      value: 'refuse',
+      rule: 'self_harm',
+      set_by: [{ level: 'tenant' }, {}],
+    });
   });
 });
 
@@ -107,7 +122,8 @@ test('its bounds are those of the line, and the levels that it names are enough 
         const found = await explain(all, signals);
         for (const { bound, value, set_by } of found.bounds) {
           const { verdict } = found;
-          const isOfLine = ['action', 'rule', 'floor', 'ceiling', 'budget'].includes(bound) || bound.startsWith('opening');
+          const isOfLine =
+            ['action', 'rule', 'floor', 'ceiling', 'budget'].includes(bound) || bound.startsWith('opening');
           if (verdict.action === 'answer' && isOfLine) expect(lineValue(verdict.line, bound), bound).toEqual(value);
           const named = new Set(set_by.map((each) => each.level));
           const enough = all.map((each) => (named.has(each.level) ? each : { ...each, policy: LOOSEST }));

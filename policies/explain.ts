@@ -99,13 +99,13 @@ function lineBounds({ policy, leaves }: Joined, levels: readonly Leaved[], signa
   const { floor: base, categories: rules } = policy;
   const held = tightenBy(policy, { base, rules, signals });
   const explained = (bound: Movable): ExplainedBound => {
-    const valueOf = MOVABLE[bound];
-    const value = valueOf(held);
+    const read = MOVABLE[bound];
+    const value = read(held);
     const decides = (signal: Signal) => {
       const rule = rules[signal];
-      return rule !== undefined && valueOf(tightenBy(policy, { base, rules: { [signal]: rule }, signals })) === value;
+      return rule !== undefined && read(tightenBy(policy, { base, rules: { [signal]: rule }, signals })) === value;
     };
-    if (value === valueOf(policy)) return { bound, value, rule: null, set_by: settersOf(bound, leaves, levels) };
+    if (value === read(policy)) return { bound, value, rule: null, set_by: settersOf(bound, leaves, levels) };
     const rule = SIGNALS.find(decides) ?? null;
     return { bound, value, rule, set_by: rule === null ? [] : ruleSetters(rule, bound) };
   };
@@ -132,7 +132,11 @@ function lineBounds({ policy, leaves }: Joined, levels: readonly Leaved[], signa
   const settled =
     held.ceiling >= least
       ? ceiling
-      : { ...floor, bound: 'ceiling', set_by: unique([...floor.set_by, ...explained('floor').set_by, ...ceiling.set_by]) };
+      : {
+          ...floor,
+          bound: 'ceiling',
+          set_by: unique([...floor.set_by, ...explained('floor').set_by, ...ceiling.set_by]),
+        };
   return [action, floor, settled, explained('opening.tokens'), explained('opening.floor'), explained('budget')];
 }
 

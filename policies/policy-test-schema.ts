@@ -17,7 +17,7 @@ const Expectation = z
     quiet: Signals.exactOptional().describe('no rule for these signals fires'),
   })
   .refine((expected) => Object.keys(expected).length > 0, {
-    error: 'must name at least one of action, floor_at_least, budget_at_most, fires, quiet',
+    error: 'at least one of action, floor_at_least, budget_at_most, fires, quiet',
   });
 
 export const PolicyTest = z.strictObject({

@@ -9,7 +9,7 @@ import { Ramp, type SignalRules } from '#shared/line/rules.ts';
 import { Words } from './words.ts';
 
 /** What a rule sets. Leaving everything but the ramp out makes a rule that does nothing. */
-const PolicyRule = z.strictObject({
+const RuleFields = z.strictObject({
   floor: Share.default(0).describe('least weight of the safety expert while the rule is in full force'),
   ceiling: Share.default(1).describe('most weight of the safety expert; it falls from 1 along the ramp'),
   budget: Budget.default(null).describe('nats for the whole answer; at half force twice as many; null: no budget'),
@@ -20,11 +20,13 @@ const PolicyRule = z.strictObject({
   refusal: Words.nullable().default(null).describe('what a client reads where this rule refuses, in your words'),
   ramp: Ramp.describe('the rule does nothing up to probability `from`, and applies in full from `full` on'),
 });
+// A schema with an id stands in the JSON Schema once, however many fields refer to it.
+const PolicyRule = RuleFields.meta({ id: 'shadow_rule', description: 'a rule that is only looked at' });
 export type PolicyRule = z.infer<typeof PolicyRule>;
 
-const FlaggedRule = PolicyRule.extend({
+const FlaggedRule = RuleFields.extend({
   shadow: z.boolean().exactOptional().describe('true: the rule is counted and reported, and not applied'),
-});
+}).meta({ id: 'rule', description: 'what tightens the line while the signal is high' });
 
 /**
  * At most one rule per signal. These are object schemas, because a record schema silently drops the

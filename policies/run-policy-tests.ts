@@ -32,7 +32,9 @@ export function runPolicyTests(
 /** The signals whose rules fire, in shadow or not. */
 export function firing(policy: Pick<Policy, 'categories' | 'shadow'>, signals: SignalValues): Signal[] {
   return SIGNALS.filter((signal) =>
-    [policy.categories[signal], policy.shadow[signal]].some((rule) => rule !== undefined && forceOf(rule, signals[signal]) > 0),
+    [policy.categories[signal], policy.shadow[signal]].some(
+      (rule) => rule !== undefined && forceOf(rule, signals[signal]) > 0,
+    ),
   );
 }
 

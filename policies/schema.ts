@@ -52,7 +52,7 @@ const shape = {
   refusal: Words.nullable().default(null).describe('what a client reads where the policy refuses, in your words'),
   modes: z
     .array(Mode)
-    .refine((modes) => modes.includes('logits'), { error: "must have 'logits', which needs no permission" })
+    .refine((modes) => modes.includes('logits'), { error: "a list with 'logits', which needs no permission" })
     .exactOptional()
     .describe('modes that a request may ask for. In `layers` a floor does not bound the output; only the budget does'),
   layers_mode: z.boolean().exactOptional().describe('the older word for `layers` in `modes`'),
@@ -95,15 +95,15 @@ export type Policy = Omit<Document, '$schema' | 'modes' | 'layers_mode' | 'categ
  */
 function normal(document: Document, context: z.RefinementCtx, modes: readonly Mode[]): Policy {
   const { $schema: _, layers_mode, ...rest } = document;
-  const refuse = (path: string[], message: string) =>
-    context.issues.push({ code: 'custom', input: document, path, message });
+  const refuse = (input: unknown, path: string[], message: string) =>
+    context.issues.push({ code: 'custom', input, path, message });
   if (layers_mode !== undefined && document.modes !== undefined) {
-    refuse(['layers_mode'], "is the older word for 'modes'; give only one of the two");
+    refuse(layers_mode, ['layers_mode'], "only one of 'modes' and its older word 'layers_mode'");
   }
   const { categories, shadow } = sortRules(document.categories);
   for (const signal of Object.keys(shadow)) {
     if (signal in document.shadow) {
-      refuse(['categories', signal, 'shadow'], `there is a rule for '${signal}' in 'shadow' already`);
+      refuse(true, ['categories', signal, 'shadow'], `only one shadow rule; 'shadow' already has one for '${signal}'`);
     }
   }
   const asked = document.modes ?? (layers_mode === undefined ? modes : layers_mode ? MODES : ['logits']);

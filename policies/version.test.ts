@@ -57,7 +57,7 @@ describe('the older word layers_mode', () => {
     expect(modesOf({}, PolicyPart)).toEqual(['logits', 'layers']);
   });
   test('does not go with modes', () => {
-    expect(() => modesOf({ layers_mode: true, modes: ['logits'] })).toThrow(/older word for 'modes'/);
+    expect(() => modesOf({ layers_mode: true, modes: ['logits'] })).toThrow(/only one of 'modes'/);
   });
 });
 
@@ -75,7 +75,7 @@ test('shadow: true moves a rule into shadow, where the same rule is the same doc
   expect(applied.categories.violence).toMatchObject(rule);
   expect(() =>
     Policy.parse({ floor: 0, budget: null, categories: { hate: { ...rule, shadow: true } }, shadow: other }),
-  ).toThrow(/already/);
+  ).toThrow(/only one shadow rule/);
 });
 
 test('a shadow rule asks for no rules for text that was not understood', () => {

@@ -13,6 +13,7 @@ import type { AppContext, BodyEnv, CallerEnv } from '../request/context.ts';
 import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { within } from '../request/within.ts';
+import { allowedMembers, allowedTrace } from './allowed.ts';
 import { type BegunAnswer, shadowOf, type Trace } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
 import { type BackendPool, chooseBackends, refuseTooLong } from './backend-pool.ts';
@@ -41,15 +42,16 @@ export function chatCompletions({
     const { caller, config, requestId } = c.var;
     const chat = parseChatRequest(parseJson(c.var.body));
     const extension = chat.plimsoll ?? {};
-    const members = await pool.members(config.backends, {
+    const trace = allowedTrace(caller.policy, extension.trace);
+    const known = await pool.members(config.backends, {
       waitUntil: (promise) => c.executionCtx.waitUntil(promise),
       model: chat.model,
     });
+    const members = allowedMembers(known, caller.policy, chat.model);
     refuseTooLong(members, chat);
     const { decision, cache } = await decide(chat.messages, { caller, extension });
     const line = lineOf(decision);
 
-    const trace = extension.trace ?? 'summary';
     const { model, messages } = chat;
     const looks = decision.secondLook !== null;
     const candidates = chooseBackends(members, { model, messages, mode: line.mode, looks, load: pool.load });

@@ -1,4 +1,4 @@
-/** A policy's shadow rules and its own words, as a client meets them. */
+/** A policy's shadow rules, its own words and what it allows, as a client meets them. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { ChatCompletion } from '#shared/api/chat-answer.ts';
 import type { ErrorBody } from '#shared/api/errors.ts';
@@ -31,6 +31,8 @@ beforeAll(async () => {
   for (const [id, policy, key] of [
     ['bakery', bakery, KEY],
     ['plain', { ...bakery, shadow: {} }, 'pk-plain'],
+    ['bounded', { floor: 0, budget: null, models: ['other'], trace: 'summary' }, 'pk-bounded'],
+    ['silent', { floor: 0, budget: null, models: ['scripted'], trace: 'none' }, 'pk-silent'],
   ] as const) {
     const put = await fetch(`${under.edge.url}/admin/v1/tenants/${id}`, {
       method: 'PUT',
@@ -94,4 +96,30 @@ test.each([
   let text = '';
   for await (const { choices } of stream) text += choices[0]?.delta.content ?? '';
   expect(text).toBe(words);
+});
+
+test('a model that the policy does not allow does not exist for the tenant', async () => {
+  const client = openaiClient(under.edge, 'pk-bounded');
+  expect((await client.models.list()).data).toEqual([]);
+  const missing = { status: 404, code: 'model_not_found', param: 'model' };
+  await expect(client.models.retrieve('scripted')).rejects.toMatchObject(missing);
+  await expect(client.chat.completions.create(ask('Hello'))).rejects.toMatchObject(missing);
+  expect((await openaiClient(under.edge, 'pk-silent').models.list()).data.map(({ id }) => id)).toEqual(['scripted']);
+});
+
+test('a request is told at most what the policy allows', async () => {
+  const asking = (trace: string) =>
+    post(under.edge, '/v1/chat/completions', { ...ask('Hello'), plimsoll: { trace } }, 'pk-silent');
+  for (const trace of ['summary', 'tokens']) {
+    const refused = await asking(trace);
+    expect(refused.status).toBe(403);
+    expect(await refused.json()).toMatchObject({ error: { code: 'permission_denied', param: 'plimsoll.trace' } });
+  }
+  for (const sent of [
+    await asking('none'),
+    await post(under.edge, '/v1/chat/completions', ask('Hello'), 'pk-silent'),
+  ]) {
+    const { plimsoll } = (await sent.json()) as { plimsoll: object };
+    expect(Object.keys(plimsoll)).toEqual(['policy', 'receipt']);
+  }
 });
