@@ -4,10 +4,10 @@
 const DIGITS = 13;
 
 /**
- * Whether a request belongs to the canary's share (0..1) of the traffic. Of the same hash the answer
- * is always the same, and whoever is in at one share is in at every larger one. So while a share
- * grows, no request goes back and forth between two policies. `requestHash` is a digest in lower-case
- * hex. Throws RangeError if it or the share is not what it should be.
+ * Whether a request belongs to the canary's share (0..1) of the traffic. Of the same hash the
+ * answer is always the same, and whoever is in at one share is in at every larger one. So while a
+ * share grows, no request goes back and forth between two policies. `requestHash` is a digest in
+ * lower-case hex. Throws RangeError if it or the share is not what it should be.
  *
  *     inCanary(await sha256Hex(prompt), 0.05); // true for about one in twenty prompts
  */

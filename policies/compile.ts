@@ -1,6 +1,6 @@
 /**
- * Turns a policy and a classified prompt into the line of one answer. Laws that hold and are tested:
- * tightening the policy never gives a looser line, nor does raising a signal (see
+ * Turns a policy and a classified prompt into the line of one answer. Laws that hold and are
+ * tested: tightening the policy never gives a looser line, nor does raising a signal (see
  * shared/line/rules.ts for that one), and a shadow rule changes no line.
  */
 import type { Signal } from '#shared/line/categories.ts';
@@ -45,9 +45,9 @@ export function compile(policy: Policy, signals: SignalValues, { mode = 'logits'
 }
 
 /**
- * What the directive asks of a backend's second look: the rules that apply, and the floor from which
- * they rise. null: the policy has none. Shadow rules stay at the edge. It reports them from what the
- * look has found, so they take no part in an answer, not even in the key of its draws.
+ * What the directive asks of a backend's second look: the rules that apply, and the floor from
+ * which they rise. null: the policy has none. Shadow rules stay at the edge. It reports them from
+ * what the look has found, so they take no part in an answer, not even in the key of its draws.
  */
 export function secondLookOf(policy: Policy): SecondLook | null {
   const rules = appliedRules(policy.categories);

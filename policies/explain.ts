@@ -1,6 +1,6 @@
 /**
- * Why a prompt gets the line it gets: what fired in each look, and for every bound, which levels set
- * it by which field.
+ * Why a prompt gets the line it gets: what fired in each look, and for every bound, which levels
+ * set it by which field.
  */
 import type { CategoryProbability, ShadowReport } from '#shared/api/plimsoll-extension.ts';
 import { SIGNALS, type Signal } from '#shared/line/categories.ts';
@@ -14,7 +14,7 @@ import { shadowReports, stricterSignals } from './shadow.ts';
 
 type SetBy = { level: LevelName; version: string | null; field: string };
 
-export type Fired = {
+type Fired = {
   signal: Signal;
   look: 'edge' | 'backend';
   probability: number;

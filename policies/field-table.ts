@@ -1,4 +1,7 @@
-/** The fields of the policy language as a table in Markdown, made from the descriptions in the schema. */
+/**
+ * The fields of the policy language as a table in Markdown, made from the descriptions in the
+ * schema.
+ */
 import * as z from 'zod';
 import { policyJsonSchema } from './json-schema.ts';
 

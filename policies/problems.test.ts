@@ -1,5 +1,8 @@
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { readPolicy } from './problems.ts';
+import { arbitraryPolicy } from './testing/arbitrary-policy.ts';
+import { canonicalPolicy } from './version.ts';
 
 const fine = { floor: 0.3, budget: 20 };
 const ramp = { from: 0.5, full: 0.9 };
@@ -63,4 +66,25 @@ test('every fault is listed', () => {
 test('a part needs no floor and no budget', () => {
   expect(readPolicy({}, 'part').problems).toEqual([]);
   expect(readPolicy({}, 'policy').problems).toHaveLength(2);
+});
+
+test('any JSON is a policy or has problems, and is never an exception', () => {
+  const field = fc.oneof(fc.jsonValue({ maxDepth: 3 }), fc.constant({ hate: { floor: 2 } }), fc.constant('__proto__'));
+  const document = fc.tuple(arbitraryPolicy, fc.string(), field).map(([policy, key, value]): unknown => {
+    const keys = Object.keys(policy);
+    return { ...policy, [keys[key.length % (keys.length + 1)] ?? key]: value };
+  });
+  fc.assert(
+    fc.property(fc.oneof(document, fc.jsonValue()), fc.constantFrom('policy', 'part'), (found, kind) => {
+      const { policy, problems } = readPolicy(found, kind);
+      expect(policy === null).toBe(problems.length > 0);
+      for (const { key, found: what, wanted } of problems) expect([key, what, wanted]).not.toContain('');
+      // What has been read once is in its one form.
+      if (policy !== null) {
+        const again = readPolicy(JSON.parse(canonicalPolicy(policy)), 'policy').policy;
+        expect(again && canonicalPolicy(again)).toBe(canonicalPolicy(policy));
+      }
+    }),
+    { numRuns: 500 },
+  );
 });

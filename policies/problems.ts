@@ -1,4 +1,7 @@
-/** What is wrong with a policy document, one line for each fault: the key, what was found, what was wanted. */
+/**
+ * What is wrong with a policy document, one line for each fault: the key, what was found, what was
+ * wanted.
+ */
 import type * as z from 'zod';
 import { describeFound } from '#shared/api/invalid-request.ts';
 import { Policy, PolicyPart } from './schema.ts';
@@ -52,7 +55,8 @@ function wantedBy(issue: Issue): string {
   }
 }
 
-/** The whole document has no key. */
-const keyOf = (path: readonly PropertyKey[]) => (path.length === 0 ? 'the document' : path.map(String).join('.'));
+/** The whole document has no key, and a key may be an empty text. */
+const keyOf = (path: readonly PropertyKey[]) =>
+  path.length === 0 ? 'the document' : path.map((key) => (key === '' ? '""' : String(key))).join('.');
 
 const sizeOf = (origin: string) => (origin === 'string' ? 'a text with a length of ' : '');

@@ -1,6 +1,6 @@
 /**
- * A policy's rules, one for each signal. A rule is what `shared/line/rules.ts` applies, and the text
- * of its refusal.
+ * A policy's rules, one for each signal. A rule is what `shared/line/rules.ts` applies, and the
+ * text of its refusal.
  */
 import * as z from 'zod';
 import { SIGNALS, type Signal } from '#shared/line/categories.ts';

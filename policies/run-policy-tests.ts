@@ -1,4 +1,6 @@
-/** Runs a policy's own tests: what it makes of each prompt, and whether that is what was expected. */
+/**
+ * Runs a policy's own tests: what it makes of each prompt, and whether that is what was expected.
+ */
 import type { Classifier } from '#shared/classify/classify.ts';
 import { SIGNALS, type Signal } from '#shared/line/categories.ts';
 import type { Action } from '#shared/line/line.ts';
@@ -30,7 +32,7 @@ export function runPolicyTests(
 }
 
 /** The signals whose rules fire, in shadow or not. */
-export function firing(policy: Pick<Policy, 'categories' | 'shadow'>, signals: SignalValues): Signal[] {
+function firing(policy: Pick<Policy, 'categories' | 'shadow'>, signals: SignalValues): Signal[] {
   return SIGNALS.filter((signal) =>
     [policy.categories[signal], policy.shadow[signal]].some(
       (rule) => rule !== undefined && forceOf(rule, signals[signal]) > 0,

@@ -8,7 +8,9 @@ import { SIGNALS } from '#shared/line/categories.ts';
 import { type Bounds, forceOf, type SignalValues, tightenBy } from '#shared/line/rules.ts';
 import type { Policy } from './schema.ts';
 
-/** `edge` is what the classifier found, `backend` what the second look did; null if nobody looked. */
+/**
+ * `edge` is what the classifier found, `backend` what the second look did; null if nobody looked.
+ */
 export type Looks = { edge: SignalValues; backend: readonly CategoryProbability[] | null };
 
 /**

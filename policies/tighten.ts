@@ -1,7 +1,7 @@
 /**
- * Joins two policies into one. `tighten` is the join of a product of orders, one per field. So it is
- * commutative, associative, idempotent and monotone: operator, plan, tenant, key and request can be
- * combined in any order, and none can loosen another.
+ * Joins two policies into one. `tighten` is the join of a product of orders, one per field. So it
+ * is commutative, associative, idempotent and monotone: operator, plan, tenant, key and request can
+ * be combined in any order, and none can loosen another.
  *
  * Floors go up. Ceilings, budgets and limits go down. Floor and ceiling bound the set of weights
  * that a policy allows, and the join intersects those sets. If the intersection is empty, the floor

@@ -9,7 +9,7 @@ import { canonicalPolicy, policyVersion } from '#policies/version.ts';
 import { whyNot } from '../options/why-not.ts';
 
 /** A request has no document. */
-export const DOCUMENT_LEVELS = LEVELS.filter((level) => level !== 'request');
+const DOCUMENT_LEVELS = LEVELS.filter((level) => level !== 'request');
 
 export type PolicyFile = { file: string; level: LevelName } & (
   | { policy: Policy; version: string; problems: [] }
@@ -26,7 +26,7 @@ export const levelOption = () =>
 const FOLDERS: Readonly<Record<string, LevelName>> = { plans: 'plan', keys: 'key', tenants: 'tenant' };
 
 /** As in docs/policies.md: by the name of the file, or of its folder. */
-export function levelOf(file: string): LevelName {
+function levelOf(file: string): LevelName {
   if (path.basename(file) === 'operator.json') return 'operator';
   return FOLDERS[path.basename(path.dirname(path.resolve(file)))] ?? 'tenant';
 }
@@ -39,7 +39,7 @@ export async function readPolicyFiles(places: readonly string[], level?: LevelNa
 }
 
 /** One document with its faults. Throws if the file cannot be read. */
-export async function readPolicyFile(file: string, level: LevelName = levelOf(file)): Promise<PolicyFile> {
+async function readPolicyFile(file: string, level: LevelName = levelOf(file)): Promise<PolicyFile> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw cannotRead(file, cause);
   });

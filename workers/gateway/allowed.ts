@@ -1,4 +1,6 @@
-/** What a policy lets a request ask for, whatever the prompt: the models, and how much it is told. */
+/**
+ * What a policy lets a request ask for, whatever the prompt: the models, and how much it is told.
+ */
 import type { Policy } from '#policies/schema.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { TRACES } from '#shared/api/plimsoll-extension.ts';

@@ -1,4 +1,6 @@
-/** Counts what shadow rules would have done: one line in the log for each answer in which one fired. */
+/**
+ * Counts what shadow rules would have done: one line in the log for each answer in which one fired.
+ */
 import type { ShadowReport } from '#shared/api/plimsoll-extension.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import { logInfo } from '../request/log.ts';

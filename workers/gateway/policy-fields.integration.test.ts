@@ -32,6 +32,7 @@ beforeAll(async () => {
     ['bakery', bakery, KEY],
     ['plain', { ...bakery, shadow: {} }, 'pk-plain'],
     ['bounded', { floor: 0, budget: null, models: ['other'], trace: 'summary' }, 'pk-bounded'],
+    ['earning', { floor: 0, budget: 6, earned: { start: 1, rate: 0.5 } }, 'pk-earning'],
     ['silent', { floor: 0, budget: null, models: ['scripted'], trace: 'none' }, 'pk-silent'],
   ] as const) {
     const put = await fetch(`${under.edge.url}/admin/v1/tenants/${id}`, {
@@ -122,4 +123,9 @@ test('a request is told at most what the policy allows', async () => {
     const { plimsoll } = (await sent.json()) as { plimsoll: object };
     expect(Object.keys(plimsoll)).toEqual(['policy', 'receipt']);
   }
+});
+
+test('an earned budget is part of the line that a backend is given', async () => {
+  await answer('Hello', 'pk-earning');
+  expect(backend.seen.at(-1)!.directive.line).toMatchObject({ budget: 6, earned: { start: 1, rate: 0.5 } });
 });

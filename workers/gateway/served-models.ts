@@ -55,7 +55,10 @@ export function membersServing(members: readonly PoolMember[], model: string): P
   throw unknownModel(model, members);
 }
 
-/** The error for a model that nobody serves, or that the tenant may not ask. `members` are those it may know. */
+/**
+ * The error for a model that nobody serves, or that the tenant may not ask. `members` are those it
+ * may know.
+ */
 export function unknownModel(model: string, members: readonly PoolMember[]): PlimsollError {
   const there = servedModels(members).map(({ id }) => `'${id}'`);
   const known = there.length === 0 ? '' : ` There is ${there.join(', ')}.`;
