@@ -92,6 +92,9 @@ test('what only the second look found is said to be its', async () => {
   const backend = lookCategories(JUDGEMENTS.map((judgement) => (judgement === 'hate' ? 0.95 : 0)));
   const found = await explain(levels, { ...benign, privacy: 0.9 }, { backend });
   expect(found.fired).toMatchObject([{ signal: 'hate', look: 'backend', probability: 0.95, force: 1 }]);
+  expect(found.verdict).toMatchObject({ action: 'answer', line: { floor: 0.9, budget: 4 } });
+  expect(found.directive).toMatchObject({ policy: found.version, line: { floor: 0.3, budget: 10 } });
+  expect(Object.keys(found.directive!.second_look!.rules)).toEqual(['hate', 'self_harm', 'unread', 'uncertain']);
   expect(found.shadow).toMatchObject([{ signal: 'privacy', look: 'edge', tightens: true }]);
 });
 

@@ -4,9 +4,10 @@
  */
 import type { CategoryProbability, ShadowReport } from '#shared/api/plimsoll-extension.ts';
 import { SIGNALS, type Signal } from '#shared/line/categories.ts';
-import type { Mode } from '#shared/line/line.ts';
+import type { Line, Mode } from '#shared/line/line.ts';
 import { type Bounds, forceOf, type SignalValues, tightenBy } from '#shared/line/rules.ts';
-import { compile, refusalWords, type Verdict } from './compile.ts';
+import type { SecondLook } from '#shared/protocol/second-look.ts';
+import { compile, refusalWords, secondLookOf, type Verdict } from './compile.ts';
 import { effectivePolicy, LEVELS, type Level, type LevelName, withTenant } from './effective.ts';
 import { leavesOf } from './leaves.ts';
 import { LOOSEST, type Policy } from './schema.ts';
@@ -34,7 +35,10 @@ export type Explanation = {
   /** Of the effective policy. */
   version: string;
   problems: { level: LevelName; problem: string }[];
+  /** What comes of it after both looks. */
   verdict: Verdict;
+  /** What a backend would be told, which is after the edge's look alone. null: it is told nothing. */
+  directive: { policy: string; line: Line; second_look: SecondLook | null } | null;
   /** The policy's words, if it refuses and has any. */
   refusal: string | null;
   fired: Fired[];
@@ -55,6 +59,7 @@ export async function explain(
   const looks = { edge: signals, backend };
   const both = stricterSignals(looks);
   const verdict = compile(policy, both, { mode });
+  const atEdge = compile(policy, signals, { mode });
   const known = withTenant(levels);
   const ordered = LEVELS.flatMap((name) => known.filter(({ level }) => level === name));
   const because = verdict.action === 'refuse' ? verdict.because : null;
@@ -64,6 +69,8 @@ export async function explain(
     version,
     problems: ordered.flatMap(({ level, problem }) => (problem === null ? [] : [{ level, problem }])),
     verdict,
+    directive:
+      atEdge.action === 'answer' ? { policy: version, line: atEdge.line, second_look: secondLookOf(policy) } : null,
     refusal: verdict.action === 'refuse' ? refusalWords(policy, because) : null,
     fired: SIGNALS.flatMap((signal): Fired[] => {
       const rule = policy.categories[signal];

@@ -21,6 +21,7 @@ export function shadowReports(
   policy: Pick<Policy, keyof Bounds | 'categories' | 'shadow'>,
   looks: Looks,
 ): ShadowReport[] {
+  if (Object.keys(policy.shadow).length === 0) return [];
   const signals = stricterSignals(looks);
   const base = policy.floor;
   const held = tightenBy(policy, { base, rules: policy.categories, signals });
