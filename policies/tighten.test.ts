@@ -27,6 +27,14 @@ describe('tighten', () => {
   test('is idempotent', () => {
     fc.assert(fc.property(arbitraryPolicy, (a) => expectSame(tighten(a, a), a)));
   });
+  test('has the loosest policy as its neutral element', () => {
+    fc.assert(
+      fc.property(arbitraryPolicy, (a) => {
+        expectSame(tighten(LOOSEST, a), a);
+        expectSame(tighten(a, LOOSEST), a);
+      }),
+    );
+  });
   test('is monotone: tightening one side tightens the result', () => {
     fc.assert(
       fc.property(arbitraryPolicy, arbitraryPolicy, arbitraryPolicy, (a, more, b) => {

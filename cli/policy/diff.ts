@@ -32,4 +32,11 @@ function lineOf({ path, from, to, effect }: Change): string {
   return `${WORDS[effect]}  ${path}: ${shown(from)} -> ${shown(to)}`;
 }
 
-const shown = (value: unknown) => (value === undefined ? '(none)' : JSON.stringify(value));
+/** Longer values are for `--json`. */
+const MOST_SHOWN = 100;
+
+function shown(value: unknown): string {
+  if (value === undefined) return '(none)';
+  const text = JSON.stringify(value);
+  return text.length <= MOST_SHOWN ? text : `${text.slice(0, MOST_SHOWN)}...`;
+}

@@ -20,7 +20,7 @@ type Flags = {
   floor?: number;
   budget?: number;
   mode: Mode;
-  signal: Values;
+  signal?: Values;
   look?: Values;
   json: boolean;
 };
@@ -37,7 +37,7 @@ export const explainCommand = () =>
     .option('--floor <share>', 'a floor that the request asks for', number('a share', 1))
     .option('--budget <nats>', 'a budget that the request asks for', number('nats', Infinity))
     .addOption(new Option('--mode <mode>', 'the mode that the request asks for').choices(MODES).default('logits'))
-    .option('--signal <name=p>', 'what the classifier finds, in its place; may be repeated', values(SIGNALS), {})
+    .option('--signal <name=p>', 'what the classifier finds, in its place; may be repeated', values(SIGNALS))
     .option(
       '--look <name=p>',
       "what a backend's second look finds; may be repeated, and the rest is 0",
@@ -46,7 +46,7 @@ export const explainCommand = () =>
     .option('--json', 'print all of it as JSON', false)
     .action(async (file: string, prompt: string | undefined, flags: Flags) => {
       const levels = await readLevels(file, flags);
-      const signals = await signalsOf(prompt, flags.signal);
+      const signals = await signalsOf(prompt, flags.signal ?? {});
       const look = flags.look;
       const backend = look === undefined ? null : lookCategories(JUDGEMENTS.map((judgement) => look[judgement] ?? 0));
       const found = await explain(levels, signals, { mode: flags.mode, backend });
@@ -112,9 +112,13 @@ function verdictOf({ verdict, refusal }: Explanation): string {
 }
 
 function boundOf({ bound, value, rule, set_by }: ExplainedBound): string {
-  const by = set_by.map(({ level, field }) => (field === bound ? level : `${level} (${field})`)).join(', ');
+  const levels = [...new Set(set_by.map(({ level }) => level))].map((level) => {
+    const fields = set_by.filter((each) => each.level === level).map(({ field }) => field);
+    return rule === null && fields.every((field) => field === bound) ? level : `${level} (${fields.join(', ')})`;
+  });
+  const by = levels.join(', ');
   const shown = typeof value === 'number' ? String(rounded(value)) : JSON.stringify(value);
-  return `${bound} ${shown}${by === '' ? '' : ` by ${by}`}${rule === null ? '' : ` [${rule}]`}`;
+  return `${bound} ${shown}${by === '' ? '' : ` by ${by}`}`;
 }
 
 function section(title: string, lines: readonly string[]): string[] {
