@@ -55,7 +55,9 @@ export function createDecide(classifier: Classifier): Decide {
     // skipping one would leave a way around the classifier.
     const text = messages.map(({ content }) => content).join('\n');
     const { signals, failed } = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
-    const policy = tighten(caller.policy, { ...LOOSEST, floor, budget });
+    // Most requests ask for no bounds of their own, and joining costs as much as all the rest here.
+    const isAsked = floor !== LOOSEST.floor || budget !== LOOSEST.budget;
+    const policy = isAsked ? tighten(caller.policy, { ...LOOSEST, floor, budget }) : caller.policy;
     const decision: Decision = {
       categories: listCategories(signals),
       unread: rounded(signals.unread),
