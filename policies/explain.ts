@@ -11,7 +11,7 @@ import { compile, refusalWords, secondLookOf, type Verdict } from './compile.ts'
 import { effectivePolicy, LEVELS, type Level, type LevelName, withTenant } from './effective.ts';
 import { leavesOf } from './leaves.ts';
 import { LOOSEST, type Policy } from './schema.ts';
-import { shadowReports, stricterSignals } from './shadow.ts';
+import { probabilityOf, shadowReports, stricterSignals } from './shadow.ts';
 
 type SetBy = { level: LevelName; version: string | null; field: string };
 
@@ -76,8 +76,8 @@ export async function explain(
       const rule = policy.categories[signal];
       const force = rule === undefined ? 0 : forceOf(rule, both[signal]);
       if (force === 0) return [];
-      const probability = both[signal] ?? 1;
-      const look = both[signal] === signals[signal] ? 'edge' : 'backend';
+      const probability = probabilityOf(both[signal]);
+      const look = probability > probabilityOf(signals[signal]) ? 'backend' : 'edge';
       const having = ordered.filter((each) => each.policy.categories[signal] !== undefined);
       return [{ signal, look, probability, force, levels: having.map(({ level }) => level) }];
     }),

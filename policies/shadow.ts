@@ -50,7 +50,7 @@ export function stricterSignals({ edge, backend }: Looks): SignalValues {
 }
 
 /** A probability that is not known counts as 1. */
-function probabilityOf(signal: number | undefined): number {
+export function probabilityOf(signal: number | undefined): number {
   return signal === undefined || Number.isNaN(signal) ? 1 : signal;
 }
 

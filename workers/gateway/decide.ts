@@ -1,7 +1,7 @@
 /**
  * The decision about a prompt: its categories, and what the policy makes of them. The decision is a
  * pure function. So an isolate makes it once per tenant, policy version, classifier, prompt and
- * request bounds. The model is not among them: no policy names one.
+ * request bounds. The model is not among them: whether it may be asked is settled before.
  */
 import { LRUCache } from 'lru-cache';
 import { compile, secondLookOf, type Verdict } from '#policies/compile.ts';
