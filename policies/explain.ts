@@ -37,7 +37,9 @@ export type Explanation = {
   problems: { level: LevelName; problem: string }[];
   /** What comes of it after both looks. */
   verdict: Verdict;
-  /** What a backend would be told, which is after the edge's look alone. null: it is told nothing. */
+  /**
+   * What a backend would be told, which is after the edge's look alone. null: it is told nothing.
+   */
   directive: { policy: string; line: Line; second_look: SecondLook | null } | null;
   /** The policy's words, if it refuses and has any. */
   refusal: string | null;
